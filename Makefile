@@ -1,0 +1,40 @@
+# workflow: a PostgreSQL extension (PGXS). `make`, `make install`, `make check`, `make demo`, `make bench`.
+EXTENSION   = workflow
+EXTVERSION  = 0.1
+MODULE_big  = workflow
+PGFILEDESC  = "workflow - durable wait states"
+
+SOURCES     = $(wildcard src/*.c src/*/*.c)
+OBJS        = $(SOURCES:.c=.o)
+HEADERS_ALL = $(wildcard src/*.h src/*/*.h)
+
+# The order matters: tables first, grants last.
+SCHEMA      = $(sort $(wildcard src/schema/*.sql))
+DATA_built  = $(EXTENSION)--$(EXTVERSION).sql
+
+PG_CPPFLAGS = -I$(srcdir)/src $(shell curl-config --cflags) -DWORKFLOW_VERSION='"$(EXTVERSION)"'
+PG_CFLAGS   = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-cast-function-type
+SHLIB_LINK  = $(shell curl-config --libs)
+EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql build
+
+REGRESS     = $(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))
+ISOLATION   = $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation --outputdir=build/isolation
+TAP_TESTS   = 1
+PROVE_TESTS = test/t/*.pl
+
+PG_CONFIG  ?= pg_config
+PGXS       := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+$(EXTENSION)--$(EXTVERSION).sql: $(SCHEMA)
+	@echo '\echo Use "CREATE EXTENSION workflow" to load this file. \quit' > $@
+	cat $(SCHEMA) >> $@
+
+$(OBJS): $(HEADERS_ALL)
+
+.PHONY: demo bench
+demo:
+	test/demo
+bench:
+	test/bench/run

@@ -1,0 +1,34 @@
+/*
+ * compat.h
+ *		Every difference between PostgreSQL 15, 16, 17 and 18 that this extension meets.
+ *
+ * Nothing else in src/ looks at PG_VERSION_NUM.
+ */
+#ifndef WF_COMPAT_H
+#define WF_COMPAT_H
+
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_foreign_data_wrapper.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_namespace.h"
+#include "utils/acl.h"
+
+#if PG_VERSION_NUM < 150000
+#error "workflow needs PostgreSQL 15 or newer"
+#endif
+
+#if PG_VERSION_NUM < 160000
+#define wf_server_aclcheck(server, role, mode) pg_foreign_server_aclcheck(server, role, mode)
+#define wf_class_ownercheck(rel, role) pg_class_ownercheck(rel, role)
+#define wf_database_ownercheck(db, role) pg_database_ownercheck(db, role)
+#else
+#define wf_server_aclcheck(server, role, mode)                                                     \
+	object_aclcheck(ForeignServerRelationId, server, role, mode)
+#define wf_class_ownercheck(rel, role) object_ownercheck(RelationRelationId, rel, role)
+#define wf_database_ownercheck(db, role) object_ownercheck(DatabaseRelationId, db, role)
+#endif
+
+#endif

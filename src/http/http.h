@@ -1,0 +1,91 @@
+/*
+ * http.h
+ *		Many HTTP requests at once on PostgreSQL's wait loop. Knows requests and numbers, not processes.
+ *
+ * One WfHttp per process. Its sockets are nested in one epoll descriptor (wf_http_fd) that the owner's WaitEventSet
+ * watches. Nothing unwinds through libcurl: callbacks record what happened and return. No transaction is needed or
+ * touched by anything here.
+ */
+#ifndef WF_HTTP_H
+#define WF_HTTP_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "lib/stringinfo.h"
+
+typedef struct WfHttp WfHttp;
+
+typedef struct WfHttpHeader
+{
+	const char *name;
+	const char *value;
+} WfHttpHeader;
+
+/* A request as handed in: everything is copied by wf_http_send, so it may live in a transaction's memory. */
+typedef struct WfHttpRequest
+{
+	uint64		tag; /* the owner's; comes back with the reply */
+	const char *method;
+	const char *url;		/* absolute, already encoded */
+	const WfHttpHeader *headers; /* secrets included: never logged */
+	int			nheaders;
+	const char *body; /* NULL: none */
+	size_t		body_len;
+	int			timeout_ms;			/* whole attempt; 0: none */
+	int			connect_timeout_ms; /* 0: libcurl's default */
+	int			idle_timeout_ms;	/* how long a kept connection may have been idle to be used again; 0: default */
+	int64		max_response;		/* bytes of body accepted */
+	bool		allow_private;		/* loopback, link-local, private addresses may be reached */
+	bool		verify;				/* TLS peer and host */
+	const char *ca;					/* file, or NULL for the system's */
+} WfHttpRequest;
+
+typedef enum WfHttpVerdict
+{
+	WF_HTTP_ANSWERED, /* status, headers, body are those of a whole answer */
+	WF_HTTP_CONNECT,  /* resolve, connect, TLS, or the connection broke before the answer was whole */
+	WF_HTTP_TIMEOUT,
+	WF_HTTP_TOO_LARGE,
+	WF_HTTP_REFUSED, /* the address is not allowed, or the URL cannot be used: not worth a retry */
+} WfHttpVerdict;
+
+/* Valid until wf_http_release. */
+typedef struct WfHttpReply
+{
+	uint64		tag;
+	WfHttpVerdict verdict;
+	const char *message; /* for all but ANSWERED: one sentence without secrets */
+	int			status;
+	WfHttpHeader *headers; /* of the last answer, names lower case, repeated ones joined with ", " */
+	int			nheaders;
+	const char *body; /* bytes as received, not terminated by intent but always followed by a 0 byte */
+	size_t		body_len;
+	int64		elapsed_us;
+} WfHttpReply;
+
+/* Memory comes from libcurl's own allocator and `context` (long-lived). Throws only here. */
+extern WfHttp *wf_http_create(MemoryContext context, int max_connections);
+extern int	wf_http_fd(WfHttp *http); /* readable when wf_http_run has something to do */
+
+/* Hand a request over; it starts at once or at the next wf_http_run. Never fails: what cannot be sent is replied to. */
+extern void wf_http_send(WfHttp *http, const WfHttpRequest *request);
+
+/* Give up a request that is under way: no reply will come. True if it was there. */
+extern bool wf_http_abort(WfHttp *http, uint64 tag);
+
+/* Handle what is readable or due, without blocking. */
+extern void wf_http_run(WfHttp *http);
+
+/* Milliseconds until wf_http_run has to be called even if the descriptor is silent; -1: no need. */
+extern long wf_http_timeout(WfHttp *http);
+
+/* The next finished request, or NULL. */
+extern WfHttpReply *wf_http_next(WfHttp *http);
+extern void wf_http_release(WfHttp *http, WfHttpReply *reply);
+extern int	wf_http_in_flight(WfHttp *http);
+
+/* Close all at once (process exit). */
+extern void wf_http_destroy(WfHttp *http);
+
+#endif

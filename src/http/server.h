@@ -1,0 +1,51 @@
+/*
+ * server.h
+ *		Foreign servers of the wrapper workflow_http: their options, the credentials mapped to them.
+ *
+ * Look-ups use the system caches and are themselves cached, invalidated by syscache callbacks; they need a transaction.
+ * Secrets leave this module only as headers of a WfHttpRequest.
+ */
+#ifndef WF_SERVER_H
+#define WF_SERVER_H
+
+#include "postgres.h"
+
+#include "http/http.h"
+#include "model/fault.h"
+
+typedef struct WfServer
+{
+	Oid			serverid;
+	const char *name;
+	const char *url; /* without a trailing slash */
+	int			timeout_ms;			/* default 30 s */
+	int			connect_timeout_ms; /* default 10 s */
+	int			idle_timeout_ms;	/* default 60 s */
+	int			max_in_flight;		/* default 64 */
+	int64		max_response;		/* default 16 MB */
+	const char *ca;
+	bool		allow_private; /* default false */
+	bool		verify;		   /* default true */
+} WfServer;
+
+/* The server of that name and our wrapper, or NULL. The answer is valid until the next invalidation is processed: use it within the transaction. */
+extern const WfServer *wf_server_by_name(const char *name);
+
+/* May `role` use it? */
+extern bool wf_server_usable(const WfServer *server, Oid role);
+
+/* The server that `role` may use and whose url is a prefix of `url` at a boundary (same scheme, host, port; path prefix ending at '/', '?', '#' or the end); the longest wins; NULL if none covers it. */
+extern const WfServer *wf_server_covering(const char *url, Oid role);
+
+/*
+ * Complete `request` for `role` with the server's settings (timeouts only where the request has none) and the
+ * credentials of the role's user mapping (its own, else PUBLIC's; none is fine). Headers are a List of WfHttpHeader *
+ * that the caller turns into the request's array afterwards; an explicit Authorization header of the caller is kept and
+ * then none is added by auth = basic or bearer. False with *fault for no USAGE or an unusable mapping.
+ */
+extern bool wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *request, List **headers, WfFault *fault);
+
+/* Register the syscache callbacks; once per process, from _PG_init. */
+extern void wf_server_init(void);
+
+#endif

@@ -1,0 +1,204 @@
+/*
+ * definition.h
+ *		A process definition, read, checked and compiled.
+ *
+ * Pure: no SPI, no shared memory, no clock. A WfDefinition lives in one memory context and never changes; its cache
+ * (store/process.c) keeps it for as long as the backend lives, since a stored version never changes either.
+ *
+ * Names are kept as written. Steps are referred to by index within a definition, by name in rows.
+ */
+#ifndef WF_DEFINITION_H
+#define WF_DEFINITION_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "model/template.h"
+
+typedef enum WfOutcome
+{
+	WF_OUTCOME_NONE,
+	WF_OUTCOME_SUCCESS,
+	WF_OUTCOME_FAILED,
+	WF_OUTCOME_CANCELLED,
+	WF_OUTCOME_TIMED_OUT,
+	WF_OUTCOME_DIED,
+	WF_OUTCOME_SYSTEM_ERROR,
+} WfOutcome;
+
+extern const char *wf_outcome_name(WfOutcome outcome);	 /* "SUCCESS", … ; NULL for none */
+extern WfOutcome wf_outcome_from_name(const char *name); /* WF_OUTCOME_NONE if it is none */
+
+typedef enum WfActionKind
+{
+	WF_ACTION_NONE,
+	WF_ACTION_HTTP,
+	WF_ACTION_SQL,
+	WF_ACTION_NOTIFY,
+	WF_ACTION_SET,
+} WfActionKind;
+
+typedef enum WfEventKind
+{
+	WF_EVENT_NONE,
+	WF_EVENT_CALLBACK,
+	WF_EVENT_AFTER, /* an interval */
+	WF_EVENT_UNTIL, /* a timestamp */
+} WfEventKind;
+
+/* An interval, or a template that renders to one. Exactly one of the two unless absent. */
+typedef struct WfDuration
+{
+	bool		present;
+	Interval	interval;
+	WfTemplate *tmpl; /* NULL: constant */
+} WfDuration;
+
+typedef struct WfPair /* a header or query parameter */
+{
+	const char *name;
+	WfTemplate *value;
+} WfPair;
+
+typedef struct WfHttpAction
+{
+	const char *server; /* NULL only if `url` is given without one */
+	const char *method; /* upper case; never NULL: POST with a body, else GET */
+	WfTemplate *path;	/* at most one of path and url */
+	WfTemplate *url;
+	WfPair	   *query;
+	int			nquery;
+	WfPair	   *headers;
+	int			nheaders;
+	WfTemplate *body; /* at most one of body (JSON), text, form */
+	WfTemplate *text;
+	WfPair	   *form;
+	int			nform;
+	bool		has_form;
+	WfDuration	timeout;		 /* of one attempt */
+	WfDuration	connect_timeout;
+} WfHttpAction;
+
+typedef struct WfEvent
+{
+	WfEventKind kind;
+	WfDuration	after;
+	WfTemplate *until; /* renders to text that timestamptz reads */
+	WfPredicate *when; /* NULL: always wait */
+} WfEvent;
+
+typedef struct WfRetry
+{
+	int			max;	/* retries after the first attempt; 0 without `retry` */
+	Interval   *delays; /* at least one where max > 0; the last one repeats */
+	int			ndelays;
+	double		backoff; /* factor; 1: constant */
+} WfRetry;
+
+typedef struct WfBranch /* of `choose` */
+{
+	WfPredicate *when; /* NULL: otherwise */
+	int			next;
+} WfBranch;
+
+typedef struct WfCatch
+{
+	bool		any;	  /* "*" */
+	uint32		outcomes; /* bit (1 << WfOutcome) */
+	const char **codes;	  /* error codes; matched exactly */
+	int			ncodes;
+	int			next;
+} WfCatch;
+
+typedef enum WfRouteKind
+{
+	WF_ROUTE_NEXT, /* to `next` */
+	WF_ROUTE_CHOOSE,
+	WF_ROUTE_END,
+	WF_ROUTE_ERROR,
+	WF_ROUTE_ABORT,
+} WfRouteKind;
+
+typedef struct WfRoute
+{
+	WfRouteKind kind;
+	int			next; /* index of a step */
+	WfBranch   *branches;
+	int			nbranches;
+	const char *error_code;
+	WfTemplate *message; /* of `end: {error}` or the reason of `end: {abort}`; NULL: none */
+} WfRoute;
+
+typedef struct WfStep
+{
+	const char *name;
+	int			index;
+	const char *json_path; /* "$.steps[3]": for messages */
+	WfActionKind action;
+	WfHttpAction *http;
+	const char *sql;		/* the statement as written */
+	WfTemplate *channel;	/* notify */
+	WfTemplate *payload;	/* notify; NULL: '' */
+	WfTemplate *set;		/* an object template */
+	WfEvent		wait;		/* kind NONE: no wait */
+	WfPredicate *success;	/* NULL: always */
+	WfTemplate *save_reply; /* an object template, or NULL */
+	WfTemplate *save;		/* an object template, or NULL */
+	bool		save_all;	/* "save": true */
+	WfDuration	timeout;
+	WfRetry		retry;
+	bool		async;
+	WfCatch    *catches;
+	int			ncatches;
+	WfRoute		route;
+} WfStep;
+
+typedef struct WfDefinition
+{
+	const char *description; /* or NULL */
+	Jsonb	   *data;		 /* defaults; an object, never NULL */
+	WfStep	   *steps;
+	int			nsteps;
+	int			start;
+} WfDefinition;
+
+/* One fault of a definition. */
+typedef struct WfIssue
+{
+	const char *path; /* "$.steps[2].retry.max" */
+	const char *message;
+	const char *hint;
+} WfIssue;
+
+typedef struct WfIssues
+{
+	WfIssue    *items;
+	int			n;
+	int			allocated;
+} WfIssues;
+
+/* Add one; strings are copied. Others than the reader add theirs too (servers, SQL). At most 100 are kept, more are counted. */
+extern void wf_issue_add(WfIssues *issues, const char *path, const char *hint, const char *fmt, ...)
+	pg_attribute_printf(4, 5);
+
+/*
+ * Report all issues in one ERROR (22023 invalid_parameter_value, or 0A000 if all are "not supported yet"): the message
+ * counts them, the detail has a line each "path: message", the hint a line for each different hint.
+ */
+extern void wf_issues_report(const char *process, const WfIssues *issues) pg_attribute_noreturn();
+
+/*
+ * Read and compile `json` (text as the user wrote it, so that duplicate keys are seen). All memory is in
+ * CurrentMemoryContext. Returns NULL if issues were found; text that is no JSON at all is an issue too, with the
+ * position. Depth is limited; any input ends in a definition or in issues, never in another error.
+ */
+extern WfDefinition *wf_definition_compile(const char *json, WfIssues *issues);
+
+/* The index of a step by name, or -1. */
+extern int	wf_definition_step(const WfDefinition *def, const char *name);
+
+#endif

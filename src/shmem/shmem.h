@@ -1,0 +1,115 @@
+/*
+ * shmem.h
+ *		What the processes of one cluster share: a slot for each database with workers, wake-ups, waiters, counters.
+ *
+ * Lowest layer: knows no table and no definition. Everything here starts afresh after a restart; nothing durable
+ * depends on it. Each database slot has a spinlock of its own (held for a few instructions, since commit callbacks
+ * take it: they may neither allocate nor throw); membership of the slot array is under one LWLock.
+ *
+ * Notes: a transaction that leaves work for a worker says so while it runs (wf_note_*); one callback, registered once
+ * per backend, publishes the notes at commit and sets the dispatcher's latch. An abort publishes only "locks are gone".
+ * COMMIT PREPARED and ROLLBACK PREPARED publish "look at everything" (the utility hook does it).
+ */
+#ifndef WF_SHMEM_H
+#define WF_SHMEM_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+
+/* "http " + a server's name is the longest */
+#define WF_QUEUE_LEN (NAMEDATALEN + 8)
+
+#define WF_QUEUE_TIMER "timer"		 /* waits for a clock */
+#define WF_QUEUE_MOVE "move"		 /* ready to be moved on by the dispatcher */
+#define WF_QUEUE_EXECUTOR "executor" /* SQL, NOTIFY, async, write-backs: whatever may block */
+#define WF_QUEUE_HTTP "http "		 /* prefix; a server's name follows */
+#define WF_QUEUE_DEADLINE "deadline" /* only in notes: visit.deadline */
+
+/* Errors 55000 with a hint unless loaded by shared_preload_libraries. First call of every SQL function. */
+extern void wf_shmem_require(void);
+
+/* From _PG_init while preloading. */
+extern void wf_shmem_init(void);
+
+/* ---- notes, from any backend, inside a transaction ---- */
+extern void wf_note_due(const char *queue, TimestampTz due_at); /* a row of that queue has this due time */
+extern void wf_note_ended(int64 instance); /* its status changed: wakes those in wait_for */
+extern void wf_note_locked(void); /* this transaction holds an instance's lock that a worker may have skipped */
+
+/* Publish for a database at once: every queue may have new rows, locks may be gone. */
+extern void wf_wake_database(Oid database);
+
+/* ---- the dispatcher's side ---- */
+#define WF_MAX_NOTES 32
+
+typedef struct WfNote
+{
+	char		queue[WF_QUEUE_LEN];
+	TimestampTz due_at; /* the earliest one noted */
+} WfNote;
+
+typedef struct WfNotes
+{
+	int			n;
+	WfNote		notes[WF_MAX_NOTES];
+	bool		everything; /* more queues than fit, or unknown ones: look at all of them from the start */
+	bool		unlocked;	/* locks that we had skipped may be gone */
+} WfNotes;
+
+/* Take all notes of this database, leaving none. */
+extern void wf_notes_take(WfNotes *notes);
+
+/* Tell others that the dispatcher has skipped locked instances, so that they note the end of their locks. */
+extern void wf_notes_want_unlocks(bool want);
+
+/* Attach this process as the dispatcher of its database: its latch gets the wake-ups. Detaches itself at exit. */
+extern void wf_dispatcher_attach(void);
+
+/* ---- executors ---- */
+/* From the dispatcher: wake idle executors or start new ones, so that up to `wanted` (bounded by workflow.executors) are busy. */
+extern void wf_executors_wake(int wanted);
+extern void wf_executor_attach(void);
+/* An executor says whether it is idle; an idle one is woken through its latch. */
+extern void wf_executor_idle(bool idle);
+
+/* ---- waiters of wait_for ---- */
+extern void wf_waiter_add(int64 instance); /* this backend's latch is set when that instance's status changes */
+extern void wf_waiter_remove(void);		   /* also done at exit and abort */
+
+/* ---- timeline: sequences jump once after a promotion or recovery ---- */
+/*
+ * True if this database's sequences were checked against the current timeline since this server started. Otherwise the
+ * caller must check, under wf_timeline_lock, and then say so.
+ */
+extern bool wf_timeline_checked(void);
+extern void wf_timeline_lock(void);	  /* an LWLock; released by the next, or at abort */
+extern void wf_timeline_set_checked(bool checked);
+
+/* ---- pausing: a copy, or workflow.start_paused ---- */
+typedef enum WfPause
+{
+	WF_PAUSE_UNKNOWN,
+	WF_RUNNING,
+	WF_PAUSED_COPY,
+	WF_PAUSED_SETTING
+} WfPause;
+extern void wf_pause_set(WfPause pause); /* the dispatcher says what it found; shown in log and views */
+extern WfPause wf_pause_get(void);
+
+/* ---- counters, for the views workers and servers ---- */
+extern void wf_count_handled(int n);	/* by this worker */
+extern void wf_show_in_flight(int n);	/* of this worker */
+
+typedef struct WfServerCounts
+{
+	uint64		requests;
+	uint64		failures;
+	uint64		retries;
+	int			in_flight;
+	uint64		elapsed_us_buckets[32]; /* powers of two, for p50 and p99 */
+} WfServerCounts;
+/* This database's counters of a server, by name; made on first use; NULL if the fixed table is full. Written only by the dispatcher. */
+extern WfServerCounts *wf_server_counts(const char *server);
+
+#endif
