@@ -6,7 +6,7 @@ PGFILEDESC  = "workflow - durable wait states"
 
 SOURCES     = $(wildcard src/*.c src/*/*.c)
 OBJS        = $(SOURCES:.c=.o)
-HEADERS_ALL = $(wildcard src/*.h src/*/*.h)
+ALL_HEADERS = $(wildcard src/*.h src/*/*.h)
 
 # The order matters: tables first, grants last.
 SCHEMA      = $(sort $(wildcard src/schema/*.sql))
@@ -23,6 +23,25 @@ ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation --outputdir=build/isolation
 TAP_TESTS   = 1
 PROVE_TESTS = test/t/*.pl
 
+# These look after themselves: they install what is missing, build in a directory of their own and start a server of
+# their own. PGXS stays out of it, since it may not be there yet and has a target "check" that only refuses.
+COMMANDS    = check demo bench
+ifneq (,$(MAKECMDGOALS))
+ifeq (,$(filter-out $(COMMANDS),$(MAKECMDGOALS)))
+NO_BUILD    = yes
+endif
+endif
+
+ifdef NO_BUILD
+
+.PHONY: $(COMMANDS)
+check demo:
+	test/$@
+bench:
+	test/bench/run
+
+else
+
 PG_CONFIG  ?= pg_config
 PGXS       := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
@@ -31,10 +50,6 @@ $(EXTENSION)--$(EXTVERSION).sql: $(SCHEMA)
 	@echo '\echo Use "CREATE EXTENSION workflow" to load this file. \quit' > $@
 	cat $(SCHEMA) >> $@
 
-$(OBJS): $(HEADERS_ALL)
+$(OBJS): $(ALL_HEADERS)
 
-.PHONY: demo bench
-demo:
-	test/demo
-bench:
-	test/bench/run
+endif
