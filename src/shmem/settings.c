@@ -1,0 +1,111 @@
+/*
+ * settings.c
+ *		The workflow.* settings: one block, closed by MarkGUCPrefixReserved.
+ */
+#include "compat.h"
+
+#include <limits.h>
+
+#include "miscadmin.h"
+#include "utils/datetime.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "shmem/settings.h"
+
+int			wf_setting_executors = 4;
+int			wf_setting_databases = 16;
+char	   *wf_setting_retention = NULL;
+bool		wf_setting_start_paused = false;
+int			wf_setting_move_timeout = 1000;
+int			wf_setting_sql_timeout = 5 * 60 * 1000;
+int			wf_setting_max_connections_http = 1000;
+
+/* interval_in would throw, and a postmaster reads this where nothing may. */
+static bool
+read_interval(const char *text, Interval *interval)
+{
+	char		work[256];
+	char	   *fields[MAXDATEFIELDS];
+	int			types[MAXDATEFIELDS];
+	int			nfields;
+	int			type = DTK_DELTA;
+	int			error;
+	struct pg_itm_in parts = {0};
+
+	error = ParseDateTime(text, work, sizeof(work), fields, types, MAXDATEFIELDS, &nfields);
+	if (error == 0)
+		error = DecodeInterval(fields, types, nfields, INTERVAL_FULL_RANGE, &type, &parts);
+	if (error == DTERR_BAD_FORMAT)
+	{
+		char	   *copy = pstrdup(text);
+
+		error = DecodeISO8601Interval(copy, &type, &parts);
+		pfree(copy);
+	}
+	return error == 0 && type == DTK_DELTA && itmin2interval(&parts, interval) == 0;
+}
+
+static bool
+check_retention(char **newval, void **extra, GucSource source)
+{
+	Interval	interval;
+
+	if (*newval == NULL || **newval == '\0')
+		return true;
+	if (!read_interval(*newval, &interval))
+	{
+		GUC_check_errdetail("It is no interval such as \"90 days\".");
+		return false;
+	}
+	if (interval.month < 0 || interval.day < 0 || interval.time < 0)
+	{
+		GUC_check_errdetail("It must not be negative.");
+		return false;
+	}
+	return true;
+}
+
+static void
+define_at_server_start(void)
+{
+	DefineCustomIntVariable("workflow.databases", "Most databases that have workers.",
+							"Each needs one worker process for its dispatcher, and more for its executors: see "
+							"max_worker_processes.",
+							&wf_setting_databases, 16, 1, 1000, PGC_POSTMASTER, 0, NULL, NULL, NULL);
+}
+
+static void
+define_limits(void)
+{
+	DefineCustomIntVariable("workflow.executors",
+							"Most executors of one database: processes that run SQL steps, notifications and write-backs.",
+							"They are started on demand.", &wf_setting_executors, 4, 1, WF_MAX_EXECUTORS,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("workflow.max_connections_http",
+							"Most connections to servers that one dispatcher keeps open.",
+							"A new value counts when a dispatcher starts.", &wf_setting_max_connections_http,
+							1000, 1, 100000, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("workflow.move_timeout", "Longest time of one move in a dispatcher.",
+							"A move that takes longer is handed to an executor.", &wf_setting_move_timeout,
+							1000, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("workflow.sql_timeout", "Statement timeout of SQL steps.",
+							"0 means none.", &wf_setting_sql_timeout, 5 * 60 * 1000, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+}
+
+void
+wf_settings_define(void)
+{
+	if (process_shared_preload_libraries_in_progress)
+		define_at_server_start();
+	define_limits();
+	DefineCustomStringVariable("workflow.retention",
+							   "How long the history of ended instances is kept: an interval.",
+							   "An empty string or 0 means for ever.", &wf_setting_retention, "90 days",
+							   PGC_SIGHUP, 0, check_retention, NULL, NULL);
+	DefineCustomBoolVariable("workflow.start_paused",
+							 "Workers start paused: nothing is sent and nothing is run.", NULL,
+							 &wf_setting_start_paused, false, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	MarkGUCPrefixReserved("workflow");
+}

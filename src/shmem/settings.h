@@ -1,0 +1,23 @@
+/*
+ * settings.h
+ *		The workflow.* settings.
+ */
+#ifndef WF_SETTINGS_H
+#define WF_SETTINGS_H
+
+#include "postgres.h"
+
+#define WF_MAX_EXECUTORS 64
+
+extern int	wf_setting_executors;			 /* per database; at most WF_MAX_EXECUTORS */
+extern int	wf_setting_databases;			 /* most databases with workers; fixed at server start */
+extern char *wf_setting_retention;			 /* an interval that is not negative; "" or zero: for ever */
+extern bool wf_setting_start_paused;		 /* dispatchers start nothing until workflow.adopt() */
+extern int	wf_setting_move_timeout;		 /* ms; longest time of one move in a dispatcher */
+extern int	wf_setting_sql_timeout;			 /* ms; statement timeout of SQL steps; 0: none */
+extern int	wf_setting_max_connections_http; /* kept open by one dispatcher; read when it starts */
+
+/* From _PG_init, once. Settings fixed at server start are defined only while preloading. */
+extern void wf_settings_define(void);
+
+#endif
