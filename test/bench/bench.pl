@@ -1,0 +1,375 @@
+# bench.pl: measures and prints the table; test/bench/run starts it when cluster and nginx are there.
+#
+# Both sides of a case run on the same cluster, alternately, at the same concurrency, each after a warm-up and a CHECKPOINT;
+# every round has a fresh database. A figure is the median of the rounds, a ratio that of the two medians, "range" the
+# lowest and the highest ratio of a single round.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use Bench;
+use Getopt::Long;
+use IO::Handle;
+use Time::HiRes qw(time sleep);
+
+my %quick = (rounds => 1, http => 10_000, transactions => 1000, seconds => 3, bulk => 20_000, wakeup => 60, waiting => 20_000,
+	idle => 10);
+my %whole = (rounds => 3, http => 50_000, transactions => 5000, seconds => 10, bulk => 100_000, wakeup => 200,
+	waiting => 100_000, idle => 60);
+my $concurrency = 64;
+my $clients = 8;
+my @all = qw(http complete start bulk wakeup idle);
+my %case = (
+	http => \&http_case,
+	complete => \&complete_case,
+	start => \&start_case,
+	bulk => \&bulk_case,
+	wakeup => \&wakeup_case,
+	idle => \&idle_case,
+);
+my ($quick, $rounds);
+my (@table, @remarks);
+
+STDOUT->autoflush(1);
+GetOptions('quick' => \$quick, 'rounds=i' => \$rounds) && !grep { !$case{$_} } @ARGV
+  or die "usage: test/bench/run [--quick] [--rounds N] [@all]\n";
+my %size = $quick ? %quick : %whole;
+$size{rounds} = $rounds if $rounds;
+
+$SIG{INT} = $SIG{TERM} = sub { die "interrupted\n" };
+describe();
+
+my $broken = 0;
+for my $name (@ARGV ? @ARGV : @all)
+{
+	print "$name ";
+	my $began = time;
+	if (!eval { $case{$name}->(); 1 })
+	{
+		die $@ if $@ eq "interrupted\n";
+		$broken = 1;
+		push(@table, [ $name, '-', '-', '-', '-', '-', 'could not run' ]);
+		push(@remarks, "$name could not run: $@");
+	}
+	printf " %.0f s\n", time - $began;
+}
+print_table();
+exit($broken);
+
+sub describe
+{
+	my ($cpu) = Bench::slurp('/proc/cpuinfo') =~ /^model name\s*:\s*(.*)$/m;
+	my ($load) = split(' ', Bench::slurp('/proc/loadavg'));
+	my $cpus = () = Bench::slurp('/proc/cpuinfo') =~ /^processor\s*:/mg;
+	chomp(my $curl = qx(curl-config --version));
+	chomp(my $filesystem = qx(stat -f -c %T $ENV{WF_DATA}));
+	my $version = Bench::sql('postgres', 'SHOW server_version');
+
+	printf "PostgreSQL %s, %s, %d CPUs (%s), data on %s, load %s before the start, median of %d\n", $version, $curl, $cpus,
+	  $cpu // '?', $filesystem, $load // '?', $size{rounds};
+	print "WARNING: data in memory, fsync costs nothing here: set TMPDIR\n" if $filesystem =~ /tmpfs|ramfs/;
+	return;
+}
+
+# ---- figures ----
+
+sub per_second
+{
+	my ($rate) = @_;
+	return Bench::thousands(sprintf('%.0f', $rate)) . '/s';
+}
+
+# A row of rates: the more the better. Rounds are [ours, baseline].
+sub add_rates
+{
+	my ($title, $wanted, @rounds) = @_;
+	my $ours = Bench::median(map { $_->[0] } @rounds);
+	my $theirs = Bench::median(map { $_->[1] } @rounds);
+	my @ratios = sort { $a <=> $b } map { $_->[0] / $_->[1] } @rounds;
+	my $ratio = $ours / $theirs;
+
+	push(@table, [
+		$title, per_second($ours), per_second($theirs), sprintf('%.2f', $ratio), sprintf('%.2f-%.2f', @ratios[0, -1]),
+		defined($wanted) ? sprintf('>= %.2f', $wanted) : '',
+		!defined($wanted) ? '(to compare)' : $ratio >= $wanted ? 'ok' : 'MISSED' ]);
+	return;
+}
+
+sub print_table
+{
+	my @head = ('case', 'ours', 'baseline', 'ratio', 'range', 'wanted', 'verdict');
+	my @width = map { my $c = $_; (sort { $b <=> $a } map { length($_->[$c]) } \@head, @table)[0] } 0 .. $#head;
+
+	print "\n";
+	for my $row (\@head, [ map { '-' x $_ } @width ], @table)
+	{
+		my $line = join('  ', map { sprintf($_ == 0 || $_ == 6 ? '%-*s' : '%*s', $width[$_], $row->[$_]) } 0 .. $#head);
+		print $line =~ s/\s+$//r, "\n";
+	}
+	print "\n", map { "$_\n" } map { s/\s+$//r } @remarks;
+	return;
+}
+
+# The sides of a comparison one after the other, in another order each round, a CHECKPOINT before each.
+sub alternate
+{
+	my ($round, @sides) = @_;
+	my @figures;
+
+	for my $n (map { ($_ + $round) % @sides } 0 .. $#sides)
+	{
+		Bench::sql('postgres', 'CHECKPOINT');
+		$figures[$n] = $sides[$n]->();
+		print '.';
+	}
+	return \@figures;
+}
+
+sub must_be
+{
+	my ($what, $got, $wanted) = @_;
+	die "$what: $got, should be $wanted\n" if $got ne $wanted;
+	return;
+}
+
+# ---- HTTP steps ----
+
+sub http_case
+{
+	my (@rounds, @whole, @insert);
+	my $n = $size{http};
+
+	for my $round (1 .. $size{rounds})
+	{
+		Bench::fresh_database('bench', 'orders.sql', 'http_setup.sql');
+		my $session = Bench::Session->new('bench');
+		$session->run("INSERT INTO orders (id, customer, amount) SELECT -n, 'warm-up', 1 FROM generate_series(1, 2000) n");
+		Bench::drain($session, 60);
+		push(@rounds, alternate($round, sub { http_ours($session, $n, \@insert) }, \&http_bare));
+		$session->end;
+	}
+	add_rates(sprintf('HTTP steps, %s rows in one INSERT', Bench::thousands($n)), 0.25, @rounds);
+	push(@remarks, sprintf('HTTP steps with the INSERT itself (%s) counted in: %s.', seconds(map { $_->[0] } @insert),
+			per_second(Bench::median(map { $n / $_->[1] } @insert))));
+	return;
+}
+
+sub seconds
+{
+	return sprintf('%.2f s', Bench::median(@_));
+}
+
+sub http_ours
+{
+	my ($session, $n, $insert) = @_;
+	my $requests = Bench::nginx_requests();
+	my $ended = $session->run("SELECT count(*) FROM workflow.visit_history WHERE outcome = 'SUCCESS'");
+	my $begin = time;
+
+	$session->run("BEGIN; INSERT INTO orders (id, customer, amount)"
+		  . " SELECT n, 'customer ' || n, n % 1000 FROM generate_series(1, $n) n");
+	my $commit = time;
+	$session->run('COMMIT');
+	Bench::drain($session, 60 + $n / 500);
+	my $end = time;
+
+	must_be('requests at nginx', Bench::nginx_requests() - $requests, $n);
+	must_be('visits ended SUCCESS', $session->run("SELECT count(*) FROM workflow.visit_history WHERE outcome = 'SUCCESS'"),
+		$ended + $n);
+	push(@$insert, [ $commit - $begin, $end - $begin ]);
+	return $n / ($end - $commit);
+}
+
+sub http_bare
+{
+	my $command = Bench::program('bare_http') . ' ' . Bench::url() . '/charges';
+	qx($command 2000 $concurrency);
+	my $answer = qx($command $size{http} $concurrency);
+
+	$answer =~ /failed 0 .*rate (\d+)/ or die "bare_http: $answer\n";
+	return $1;
+}
+
+# ---- complete() and start() ----
+
+# Two sets of baseline tables: for the transaction of single statements, and for the one statement.
+sub make_baselines
+{
+	Bench::sql('bench', Bench::statements('plain.sql'));
+	Bench::sql('bench', 'ALTER SCHEMA plain RENAME TO strict');
+	Bench::sql('bench', Bench::statements('plain.sql'));
+	return;
+}
+
+# Rounds are [ours, transaction, one statement].
+sub add_both_rates
+{
+	my ($title, $wanted, @rounds) = @_;
+	add_rates("$title, $clients clients", $wanted, map { [ @$_[0, 1] ] } @rounds);
+	add_rates("  against a single statement", undef, map { [ @$_[0, 2] ] } @rounds);
+	return;
+}
+
+sub complete_case
+{
+	my $warm = int($size{transactions} / 20);
+	my $per_client = $warm + $size{transactions};
+	my $n = $clients * $per_client;
+	my @rounds;
+
+	for my $round (1 .. $size{rounds})
+	{
+		Bench::fresh_database('bench', 'wait_setup.sql');
+		Bench::sql('bench', "SELECT count(workflow.start('wait', jsonb_build_object('customer', 'Ann Example', 'amount', n)))"
+			  . " FROM generate_series(1, $n) n");
+		my ($first, $offset, $gaps) = split(/\|/, Bench::sql('bench', 'SELECT min(instance), min(visit - instance),'
+				  . ' (max(instance) - min(instance) + 1 - count(*)) + (max(visit - instance) - min(visit - instance))'
+				  . ' FROM workflow.visit'));
+		must_be('gaps in the serial numbers', $gaps, 0);
+		make_baselines();
+		for my $table (qw(instance visit))
+		{
+			Bench::sql('bench', "INSERT INTO $_.$table SELECT * FROM workflow.$table") for qw(plain strict);
+			Bench::sql('bench', "VACUUM (ANALYZE) $_.$table") for qw(workflow plain strict);
+		}
+
+		my %define = (first_instance => $first - 1, visit_offset => $offset, per_client => $per_client);
+		my $side = sub {
+			my ($script) = @_;
+			Bench::pgbench('bench', $script, transactions => $warm, define => { %define, i => 0 });
+			return Bench::pgbench('bench', $script, transactions => $size{transactions}, define => { %define, i => $warm });
+		};
+		push(@rounds, alternate($round, sub { $side->('complete.sql') }, sub { $side->('complete_plain.sql') },
+				sub { $side->('complete_strict.sql') }));
+		for my $table (qw(instance_history visit_history))
+		{
+			must_be("rows in $_.$table", Bench::sql('bench', "SELECT count(*) FROM $_.$table WHERE instance >= $first"), $n)
+			  for qw(workflow plain strict);
+		}
+	}
+	add_both_rates('complete()', 0.6, @rounds);
+	return;
+}
+
+sub start_case
+{
+	my @rounds;
+
+	for my $round (1 .. $size{rounds})
+	{
+		Bench::fresh_database('bench', 'wait_setup.sql');
+		make_baselines();
+		my $side = sub {
+			my ($script) = @_;
+			Bench::pgbench('bench', $script, seconds => 1);
+			return Bench::pgbench('bench', $script, seconds => $size{seconds});
+		};
+		push(@rounds, alternate($round, sub { $side->('start.sql') }, sub { $side->('start_plain.sql') },
+				sub { $side->('start_strict.sql') }));
+	}
+	add_both_rates('start()', 0.6, @rounds);
+	return;
+}
+
+# ---- bulk start ----
+
+sub bulk_case
+{
+	my $n = $size{bulk};
+	my $insert = Bench::statements('bulk.sql');
+	my $plain = Bench::statements('bulk_plain.sql');
+	my @rounds;
+
+	for my $round (1 .. $size{rounds})
+	{
+		Bench::fresh_database('bench', 'orders.sql', 'wait_setup.sql');
+		Bench::sql('bench', "SELECT workflow.attach('orders', 'wait')");
+		Bench::sql('bench', Bench::statements('plain.sql'));
+		my $session = Bench::Session->new('bench');
+		my $side = sub {
+			my ($sql) = @_;
+			$sql =~ s/:n\b/$n/g;
+			my $begin = time;
+			$session->run("BEGIN;\n$sql;\nCOMMIT");
+			return $n / (time - $begin);
+		};
+
+		# the warm-up also makes the rows that the baseline writes
+		$side->($insert);
+		Bench::sql('bench', Bench::statements('capture.sql'));
+		push(@rounds, alternate($round, sub { $side->($insert) }, sub { $side->($plain) }));
+		for my $table (qw(workflow.instance workflow.visit plain.instance plain.visit plain_orders))
+		{
+			must_be("rows in $table", $session->run("SELECT count(*) FROM $table"), $n);
+		}
+		$session->end;
+	}
+	add_rates(sprintf('bulk start, %s rows in one INSERT', Bench::thousands($n)), 0.35, @rounds);
+	return;
+}
+
+# ---- from commit to request ----
+
+sub wakeup_case
+{
+	my (@request, @commit, @notify, @ratio);
+	my $wakeup = Bench::program('wakeup');
+
+	for my $round (1 .. $size{rounds})
+	{
+		my $port = Bench::free_port();
+		Bench::fresh_database('bench');
+		Bench::sql('bench', Bench::statements('wakeup_setup.sql'), url => "http://127.0.0.1:$port");
+		Bench::sql('postgres', 'CHECKPOINT');
+		my $answer = qx($wakeup dbname=bench $port $size{wakeup});
+		$answer =~ /^request (\d+) p90 (\d+) commit (\d+) notify (\d+)/ or die "wakeup: no figures\n";
+		push(@request, $1);
+		push(@commit, $3);
+		push(@notify, $4);
+		push(@ratio, $1 / $4);
+		print '.';
+	}
+	@ratio = sort { $a <=> $b } @ratio;
+	my ($ours, $notify) = (Bench::median(@request), Bench::median(@notify));
+	push(@table, [
+		"COMMIT of complete() to the next request, $size{wakeup} rounds", "$ours us", "$notify us",
+		sprintf('%.2f', $ours / $notify), sprintf('%.2f-%.2f', @ratio[0, -1]), '<= 5.00',
+		$ours / $notify <= 5 ? 'ok' : 'MISSED' ]);
+	push(@remarks, sprintf('From COMMIT to the request: %.0f us of it until the COMMIT itself was answered; the baseline is a'
+			. ' NOTIFY round trip.', Bench::median(@commit)));
+	return;
+}
+
+# ---- waiting ----
+
+sub idle_case
+{
+	my ($cpu, $switches) = (0, 0);
+	my (%before, @lines);
+
+	Bench::fresh_database('bench', 'orders.sql', 'wait_setup.sql');
+	Bench::sql('bench', "SELECT workflow.attach('orders', 'wait')");
+	Bench::sql('bench', Bench::statements('bulk.sql') =~ s/:n\b/$size{waiting}/gr);
+	Bench::sql('postgres', 'CHECKPOINT');
+	sleep(3);
+
+	my %workers = Bench::workers();
+	die "no workers found\n" if !grep { /dispatcher/ } values %workers;
+	$before{$_} = [ Bench::cpu($_) ] for keys %workers;
+	sleep($size{idle});
+	for my $pid (sort { $workers{$a} cmp $workers{$b} } keys %workers)
+	{
+		my ($now_cpu, $now_switches) = Bench::cpu($pid);
+		die "$workers{$pid} has gone\n" if !defined($now_switches);
+		my $ms = ($now_cpu - $before{$pid}[0]) * 1000;
+		my $wakeups = $now_switches - $before{$pid}[1];
+		$cpu += $ms;
+		$switches += $wakeups;
+		push(@lines, sprintf('%s %.1f ms, %d wake-ups', $workers{$pid}, $ms, $wakeups));
+	}
+	push(@table, [
+		sprintf('%s waiting visits, %d s', Bench::thousands($size{waiting}), $size{idle}),
+		sprintf('%d wake-ups, %.1f ms', $switches, $cpu), '0', '', '', '0', $switches == 0 && $cpu < 1 ? 'ok' : 'MISSED' ]);
+	push(@remarks, 'While waiting: ' . join('; ', @lines) . '.');
+	return;
+}
