@@ -31,4 +31,26 @@
 #define wf_database_ownercheck(db, role) object_ownercheck(DatabaseRelationId, db, role)
 #endif
 
+/* Actions of the JSON parser answer with an error code from 16 on. */
+#if PG_VERSION_NUM < 160000
+typedef void WfJsonAction;
+#define WF_JSON_ACTION_DONE ((void) 0)
+#else
+#define WfJsonAction JsonParseErrorType
+#define WF_JSON_ACTION_DONE JSON_SUCCESS
+#endif
+
+/* A lexer over `len` bytes in the database's encoding that unescapes strings. */
+#if PG_VERSION_NUM < 170000
+#define wf_json_lexer(json, len) \
+	makeJsonLexContextCstringLen(unconstify(char *, json), len, GetDatabaseEncoding(), true)
+#else
+#define wf_json_lexer(json, len) makeJsonLexContextCstringLen(NULL, json, len, GetDatabaseEncoding(), true)
+#endif
+
+/* Infinite intervals came with 17. */
+#ifndef INTERVAL_NOT_FINITE
+#define INTERVAL_NOT_FINITE(interval) false
+#endif
+
 #endif

@@ -1,0 +1,178 @@
+/*
+ * issue.c
+ *		The faults of a definition: collecting them, and reporting all of them in one error.
+ *
+ * Strings of an issue are copied into the CurrentMemoryContext at the time it is added.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "utils/varlena.h"
+
+#include "model/issue.h"
+
+#define MAX_ISSUES 100
+#define CLIP_BYTES 64
+
+static const char not_yet[] = "not supported yet";
+
+void
+wf_issue_add(WfIssues *issues, const char *path, const char *hint, const char *fmt, ...)
+{
+	StringInfoData message;
+	WfIssue    *issue;
+
+	if (issues->n++ >= MAX_ISSUES)
+		return;
+
+	initStringInfo(&message);
+	for (;;)
+	{
+		va_list		args;
+		int			needed;
+
+		va_start(args, fmt);
+		needed = appendStringInfoVA(&message, fmt, args);
+		va_end(args);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(&message, needed);
+	}
+
+	if (issues->n > issues->allocated)
+	{
+		issues->allocated = Max(8, issues->allocated * 2);
+		if (issues->items)
+			issues->items = repalloc(issues->items, issues->allocated * sizeof(WfIssue));
+		else
+			issues->items = palloc(issues->allocated * sizeof(WfIssue));
+	}
+	issue = &issues->items[issues->n - 1];
+	issue->path = pstrdup(path);
+	issue->message = message.data;
+	issue->hint = hint ? pstrdup(hint) : NULL;
+}
+
+static bool
+is_not_yet(const WfIssue *issue)
+{
+	size_t		len = strlen(issue->message);
+	size_t		tail = strlen(not_yet);
+
+	return len >= tail && strcmp(issue->message + len - tail, not_yet) == 0;
+}
+
+/* Has one before the i-th the same hint? */
+static bool
+hint_repeats(const WfIssues *issues, int i)
+{
+	for (int j = 0; j < i; j++)
+	{
+		const char *other = issues->items[j].hint;
+
+		if (other && strcmp(other, issues->items[i].hint) == 0)
+			return true;
+	}
+	return false;
+}
+
+void
+wf_issues_report(const char *process, const WfIssues *issues)
+{
+	StringInfoData detail;
+	StringInfoData hint;
+	int			kept = Min(issues->n, MAX_ISSUES);
+	bool		all_not_yet = kept > 0;
+
+	initStringInfo(&detail);
+	initStringInfo(&hint);
+	for (int i = 0; i < kept; i++)
+	{
+		const WfIssue *issue = &issues->items[i];
+
+		appendStringInfo(&detail, "%s%s: %s", i > 0 ? "\n" : "", issue->path, issue->message);
+		if (issue->hint && !hint_repeats(issues, i))
+			appendStringInfo(&hint, "%s%s", hint.len > 0 ? "\n" : "", issue->hint);
+		all_not_yet = all_not_yet && is_not_yet(issue);
+	}
+	if (issues->n > kept)
+		appendStringInfo(&detail, "\nand %d more", issues->n - kept);
+
+	ereport(ERROR,
+			(errcode(all_not_yet ? ERRCODE_FEATURE_NOT_SUPPORTED : ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg_plural("definition of process \"%s\" has %d fault",
+						   "definition of process \"%s\" has %d faults",
+						   issues->n, wf_issue_clip(process), issues->n),
+			 errdetail_internal("%s", detail.data),
+			 hint.len > 0 ? errhint("%s", hint.data) : 0));
+	pg_unreachable();
+}
+
+const char *
+wf_issue_clip(const char *text)
+{
+	int			len = strlen(text);
+	int			fits;
+
+	if (len <= CLIP_BYTES)
+		return text;
+	fits = pg_mbcliplen(text, len, CLIP_BYTES);
+	return psprintf("%.*s...", fits, text);
+}
+
+const char *
+wf_issue_name_at(const void *names, int i)
+{
+	return ((const char *const *) names)[i];
+}
+
+/* How far apart two names are; INT_MAX: too far to be a slip of the pen. */
+static int
+distance(const char *wrong, const char *name)
+{
+	int			wrong_len = strlen(wrong);
+	int			name_len = strlen(name);
+	int			limit = Max(1, Min(wrong_len, name_len) / 3);
+	int			steps;
+
+	if (pg_strcasecmp(wrong, name) == 0)
+		return 0;
+	if (wrong_len == 0 || name_len == 0 || wrong_len > CLIP_BYTES || name_len > CLIP_BYTES)
+		return INT_MAX;
+	steps = varstr_levenshtein_less_equal(wrong, wrong_len, name, name_len, 1, 1, 1, limit, true);
+	if (steps > limit || steps >= Max(wrong_len, name_len))
+		return INT_MAX;
+	return steps;
+}
+
+int
+wf_issue_nearest(const char *wrong, const void *names, int n, WfNameAt name_at)
+{
+	int			best = -1;
+	int			best_distance = INT_MAX;
+
+	for (int i = 0; i < n; i++)
+	{
+		const char *name = name_at(names, i);
+		int			d;
+
+		if (name == NULL)
+			continue;
+		d = distance(wrong, name);
+		if (d < best_distance)
+		{
+			best = i;
+			best_distance = d;
+		}
+	}
+	return best;
+}
+
+const char *
+wf_issue_perhaps(const char *meant, const char *wrong)
+{
+	return psprintf("Perhaps you meant \"%s\" instead of \"%s\".", wf_issue_clip(meant), wf_issue_clip(wrong));
+}

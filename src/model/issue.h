@@ -1,0 +1,27 @@
+/*
+ * issue.h
+ *		Help for those who word issues: quoting what a user wrote, guessing what was meant.
+ */
+#ifndef WF_ISSUE_H
+#define WF_ISSUE_H
+
+#include "postgres.h"
+
+#include "model/definition.h"
+
+/* `text` fit for a message: cut at 64 bytes. */
+extern const char *wf_issue_clip(const char *text);
+
+/* The i-th of the names to choose from; NULL entries are skipped. */
+typedef const char *(*WfNameAt) (const void *names, int i);
+
+/* The index of the name most like `wrong`, or -1 if none is near. */
+extern int	wf_issue_nearest(const char *wrong, const void *names, int n, WfNameAt name_at);
+
+/* For arrays of strings. */
+extern const char *wf_issue_name_at(const void *names, int i);
+
+/* 'Perhaps you meant "b" instead of "a".' */
+extern const char *wf_issue_perhaps(const char *meant, const char *wrong);
+
+#endif

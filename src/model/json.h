@@ -1,0 +1,70 @@
+/*
+ * json.h
+ *		JSON as a tree that keeps what jsonb drops: the order of keys, duplicate keys, and where each value stands.
+ */
+#ifndef WF_JSON_H
+#define WF_JSON_H
+
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "utils/jsonb.h"
+
+#include "model/definition.h"
+
+typedef enum WfJsonType
+{
+	WF_JSON_NULL,
+	WF_JSON_BOOL,
+	WF_JSON_NUMBER,
+	WF_JSON_STRING,
+	WF_JSON_ARRAY,
+	WF_JSON_OBJECT,
+} WfJsonType;
+
+typedef struct WfJson WfJson;
+
+struct WfJson
+{
+	WfJsonType	type;
+	WfJson	   *parent;		/* NULL: the root */
+	const char *key;		/* in an object */
+	int			index;		/* in its parent */
+	const char *text;		/* of a string, unescaped; of a number, as written */
+	bool		truth;		/* of a boolean */
+	WfJson	  **items;		/* of an array or object, as written */
+	int			n;
+	int			allocated;
+};
+
+/*
+ * Read `text`. Duplicate keys and numbers out of range are added to `issues` and the tree is returned all the same; for
+ * text that is no JSON, too deep or too large, one issue is added and NULL is returned.
+ */
+extern WfJson *wf_json_parse(const char *text, WfIssues *issues);
+
+/* "$.steps[2].retry.max" */
+extern const char *wf_json_path(const WfJson *node);
+
+/* The last member of that key, or NULL. */
+extern const WfJson *wf_json_member(const WfJson *object, const char *key);
+
+/* "a string", "an object", … */
+extern const char *wf_json_type_name(WfJsonType type);
+
+/* What is neither array nor object, as a value; a string points into the tree. */
+extern void wf_json_scalar(const WfJson *node, JsonbValue *value);
+
+extern Jsonb *wf_json_to_jsonb(const WfJson *node);
+extern WfJson *wf_json_from_jsonb(JsonbValue *value);
+
+/* Append what is neither array nor object as JSON text, a number as it was written. */
+extern void wf_json_append_scalar(StringInfo out, const WfJson *node);
+
+/* Append what stands between the quotes of a JSON string. */
+extern void wf_json_append_escaped(StringInfo out, const char *text, int len);
+
+/* A Jsonb as the value that stands for it inside others. */
+extern void wf_jsonb_value(Jsonb *jsonb, JsonbValue *value);
+
+#endif

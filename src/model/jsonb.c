@@ -1,0 +1,88 @@
+/*
+ * jsonb.c
+ *		Small work on jsonb values: merging, building and taking apart, without going through text.
+ *
+ * Results are in CurrentMemoryContext, or are one of the arguments where nothing had to be changed.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
+
+#include "model/json.h"
+#include "model/template.h"
+
+Jsonb *
+wf_jsonb_merge(Jsonb *data, Jsonb *changes)
+{
+	if (JB_ROOT_COUNT(changes) == 0)
+		return data;
+	if (JB_ROOT_COUNT(data) == 0)
+		return changes;
+	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(data), JsonbPGetDatum(changes)));
+}
+
+static void
+field_value(const WfField *field, JsonbValue *value)
+{
+	value->type = jbvNull;
+	switch (field->kind)
+	{
+		case WF_FIELD_JSONB:
+			if (field->jsonb)
+				wf_jsonb_value(field->jsonb, value);
+			break;
+		case WF_FIELD_TEXT:
+			if (field->text)
+			{
+				value->type = jbvString;
+				value->val.string.val = unconstify(char *, field->text);
+				value->val.string.len = strlen(field->text);
+			}
+			break;
+		case WF_FIELD_INT:
+			value->type = jbvNumeric;
+			value->val.numeric = int64_to_numeric(field->number);
+			break;
+	}
+}
+
+Jsonb *
+wf_jsonb_object(const WfField *fields, int nfields)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue	value;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < nfields; i++)
+	{
+		if (fields[i].omit)
+			continue;
+		value.type = jbvString;
+		value.val.string.val = unconstify(char *, fields[i].key);
+		value.val.string.len = strlen(fields[i].key);
+		pushJsonbValue(&state, WJB_KEY, &value);
+		field_value(&fields[i], &value);
+		pushJsonbValue(&state, WJB_VALUE, &value);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+Jsonb *
+wf_jsonb_empty_object(void)
+{
+	return wf_jsonb_object(NULL, 0);
+}
+
+Jsonb *
+wf_jsonb_get(Jsonb *object, const char *key)
+{
+	JsonbValue	value;
+
+	if (!JB_ROOT_IS_OBJECT(object) ||
+		getKeyJsonValueFromContainer(&object->root, key, strlen(key), &value) == NULL ||
+		value.type == jbvNull)
+		return NULL;
+	return JsonbValueToJsonb(&value);
+}

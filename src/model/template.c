@@ -1,0 +1,680 @@
+/*
+ * template.c
+ *		Templates: JSON with ${jsonpath} in its strings, compiled once, rendered as text, JSON text or jsonb.
+ *
+ * A template is a tree of nodes like the JSON it was made of; a node without any ${…} below it is kept ready as JSON
+ * text and as jsonb. Rendering JSON text does not walk the tree but a flat list of parts: text that is always the same,
+ * joined over all nodes, and values in between.
+ *
+ * Templates live in the context of their definition and never change; rendering allocates in CurrentMemoryContext.
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
+
+#include "model/expression.h"
+#include "model/guard.h"
+#include "model/issue.h"
+#include "model/template_build.h"
+
+typedef struct Part
+{
+	enum
+	{
+		PART_LITERAL,			/* text as it is */
+		PART_VALUE,				/* a value as JSON */
+		PART_TEXT,				/* a value as text, within a string */
+	}			kind;
+	const char *text;
+	int			len;
+	WfExpression *expression;
+} Part;
+
+typedef struct Parts
+{
+	Part	   *items;
+	int			n;
+	int			allocated;
+} Parts;
+
+struct WfTemplate
+{
+	WfJsonType	type;
+	const char *key;			/* in an object */
+	bool		constant;		/* no ${…} in it or below it */
+	JsonbValue	scalar;			/* of a constant node that has none below it */
+	const WfJson *node;
+	Parts		chunks;			/* of a string: literals and texts */
+	WfTemplate **items;			/* of an array or object */
+	int			n;
+	/* of the root */
+	Parts		program;		/* renders it as JSON text */
+	Jsonb	   *jsonb;			/* if it is constant */
+};
+
+static Jsonb *to_jsonb(const WfTemplate *tmpl, const WfScope *scope);
+
+/* ---- compiling ---- */
+
+static Part *
+add_part(Parts *parts)
+{
+	Part	   *part;
+
+	if (parts->n == parts->allocated)
+	{
+		parts->allocated = Max(4, parts->allocated * 2);
+		if (parts->items)
+			parts->items = repalloc(parts->items, parts->allocated * sizeof(Part));
+		else
+			parts->items = palloc(parts->allocated * sizeof(Part));
+	}
+	part = &parts->items[parts->n++];
+	memset(part, 0, sizeof(Part));
+	return part;
+}
+
+/* Add what has gathered in `text`, if anything, and empty it. */
+static void
+add_literal(Parts *parts, StringInfo text)
+{
+	Part	   *part;
+
+	if (text->len == 0)
+		return;
+	part = add_part(parts);
+	part->kind = PART_LITERAL;
+	part->text = pnstrdup(text->data, text->len);
+	part->len = text->len;
+	resetStringInfo(text);
+}
+
+/* Skip a jsonpath's string literal or comment that begins at p; returns the last byte of it, or p if there is none. */
+static const char *
+skip_quoted(const char *p)
+{
+	const char *end;
+
+	if (p[0] == '"')
+	{
+		for (end = p + 1; *end && *end != '"'; end++)
+		{
+			if (*end == '\\' && end[1])
+				end++;
+		}
+		return *end ? end : end - 1;
+	}
+	if (p[0] == '/' && p[1] == '*')
+	{
+		end = strstr(p + 2, "*/");
+		return end ? end + 1 : p + strlen(p) - 1;
+	}
+	if (p[0] == '\\' && p[1])
+		return p + 1;
+	return p;
+}
+
+/* The brace that closes a ${ whose jsonpath begins at `start`, or NULL. */
+static const char *
+closing_brace(const char *start)
+{
+	int			depth = 0;
+
+	for (const char *p = start; *p; p++)
+	{
+		p = skip_quoted(p);
+		if (*p == '{')
+			depth++;
+		else if (*p == '}' && depth-- == 0)
+			return p;
+	}
+	return NULL;
+}
+
+static void
+add_expression(WfTemplate *tmpl, const WfJson *node, const char *start, int len, WfIssues *issues)
+{
+	const char *message;
+	const char *hint;
+	WfExpression *expression = wf_expression_compile(start, len, &message, &hint);
+	Part	   *part;
+
+	if (expression == NULL)
+	{
+		wf_issue_add(issues, wf_json_path(node), hint, "\"${%s}\": %s",
+					 wf_issue_clip(pnstrdup(start, len)), message);
+		return;
+	}
+	part = add_part(&tmpl->chunks);
+	part->kind = PART_TEXT;
+	part->expression = expression;
+}
+
+static void
+build_string(WfTemplate *tmpl, const WfJson *node, WfIssues *issues)
+{
+	StringInfoData literal;
+	const char *p = node->text;
+
+	initStringInfo(&literal);
+	while (*p)
+	{
+		const char *end;
+
+		if (strncmp(p, "$${", 3) == 0)
+		{
+			appendStringInfoString(&literal, "${");
+			p += 3;
+			continue;
+		}
+		if (strncmp(p, "${", 2) != 0)
+		{
+			appendStringInfoChar(&literal, *p++);
+			continue;
+		}
+		end = closing_brace(p + 2);
+		if (end == NULL)
+		{
+			wf_issue_add(issues, wf_json_path(node), "A literal ${ is written $${.",
+						 "a \"${\" is not closed by a \"}\"");
+			break;
+		}
+		add_literal(&tmpl->chunks, &literal);
+		add_expression(tmpl, node, p + 2, end - (p + 2), issues);
+		p = end + 1;
+	}
+	add_literal(&tmpl->chunks, &literal);
+	pfree(literal.data);
+
+	tmpl->constant = true;
+	for (int i = 0; i < tmpl->chunks.n; i++)
+		tmpl->constant = tmpl->constant && tmpl->chunks.items[i].kind == PART_LITERAL;
+}
+
+bool
+wf_template_is_value(const WfTemplate *tmpl)
+{
+	return tmpl->type == WF_JSON_STRING && tmpl->chunks.n == 1 && tmpl->chunks.items[0].kind != PART_LITERAL;
+}
+
+static bool
+is_container(const WfTemplate *tmpl)
+{
+	return tmpl->type == WF_JSON_OBJECT || tmpl->type == WF_JSON_ARRAY;
+}
+
+static void
+fix_scalar(WfTemplate *tmpl, const WfJson *node)
+{
+	WfJson	   *plain = palloc(sizeof(WfJson));
+
+	/* in a string, $${ has become ${ */
+	*plain = *node;
+	if (node->type == WF_JSON_STRING)
+		plain->text = wf_template_prefix(tmpl);
+	tmpl->node = plain;
+	wf_json_scalar(plain, &tmpl->scalar);
+}
+
+static WfTemplate *
+build_node(const WfJson *node, WfIssues *issues)
+{
+	WfTemplate *tmpl = palloc0(sizeof(WfTemplate));
+
+	tmpl->type = node->type;
+	tmpl->key = node->key;
+	tmpl->constant = true;
+	if (node->type == WF_JSON_STRING)
+		build_string(tmpl, node, issues);
+	if (node->n > 0)
+	{
+		tmpl->n = node->n;
+		tmpl->items = palloc(node->n * sizeof(WfTemplate *));
+		for (int i = 0; i < node->n; i++)
+		{
+			tmpl->items[i] = build_node(node->items[i], issues);
+			tmpl->constant = tmpl->constant && tmpl->items[i]->constant;
+		}
+	}
+	if (tmpl->constant && !is_container(tmpl))
+		fix_scalar(tmpl, node);
+	return tmpl;
+}
+
+static void
+append_key(StringInfo out, const WfTemplate *item, int i)
+{
+	if (i > 0)
+		appendStringInfoString(out, ", ");
+	if (item->key)
+	{
+		appendStringInfoChar(out, '"');
+		wf_json_append_escaped(out, item->key, strlen(item->key));
+		appendStringInfoString(out, "\": ");
+	}
+}
+
+static void
+add_to_program(Parts *program, StringInfo literal, const WfTemplate *tmpl)
+{
+	bool		is_object = tmpl->type == WF_JSON_OBJECT;
+
+	if (is_container(tmpl))
+	{
+		appendStringInfoChar(literal, is_object ? '{' : '[');
+		for (int i = 0; i < tmpl->n; i++)
+		{
+			append_key(literal, tmpl->items[i], i);
+			add_to_program(program, literal, tmpl->items[i]);
+		}
+		appendStringInfoChar(literal, is_object ? '}' : ']');
+	}
+	else if (tmpl->constant)
+		wf_json_append_scalar(literal, tmpl->node);
+	else
+	{
+		bool		is_value = wf_template_is_value(tmpl);
+
+		if (!is_value)
+			appendStringInfoChar(literal, '"');
+		for (int i = 0; i < tmpl->chunks.n; i++)
+		{
+			const Part *chunk = &tmpl->chunks.items[i];
+			Part	   *part;
+
+			if (chunk->kind == PART_LITERAL)
+			{
+				wf_json_append_escaped(literal, chunk->text, chunk->len);
+				continue;
+			}
+			add_literal(program, literal);
+			part = add_part(program);
+			part->kind = is_value ? PART_VALUE : PART_TEXT;
+			part->expression = chunk->expression;
+		}
+		if (!is_value)
+			appendStringInfoChar(literal, '"');
+	}
+}
+
+WfTemplate *
+wf_template_build(const WfJson *node, WfIssues *issues)
+{
+	int			before = issues->n;
+	WfTemplate *tmpl = build_node(node, issues);
+	StringInfoData literal;
+
+	if (issues->n > before)
+		return NULL;
+
+	if (tmpl->constant)
+		tmpl->jsonb = to_jsonb(tmpl, NULL);
+	initStringInfo(&literal);
+	add_to_program(&tmpl->program, &literal, tmpl);
+	add_literal(&tmpl->program, &literal);
+	return tmpl;
+}
+
+WfTemplate *
+wf_template_compile(JsonbValue *json, const char **message, const char **hint, const char **where)
+{
+	WfIssues	issues = {0};
+	WfTemplate *tmpl = wf_template_build(wf_json_from_jsonb(json), &issues);
+
+	if (issues.n == 0)
+		return tmpl;
+	*message = issues.items[0].message;
+	*hint = issues.items[0].hint;
+	*where = issues.items[0].path + 1;	/* without the $ */
+	return NULL;
+}
+
+bool
+wf_template_is_constant(const WfTemplate *tmpl)
+{
+	return tmpl->constant;
+}
+
+const char *
+wf_template_prefix(const WfTemplate *tmpl)
+{
+	if (tmpl->chunks.n == 0 || tmpl->chunks.items[0].kind != PART_LITERAL)
+		return "";
+	return tmpl->chunks.items[0].text;
+}
+
+const char *
+wf_template_constant_text(const WfTemplate *tmpl)
+{
+	if (tmpl->type != WF_JSON_STRING || !tmpl->constant)
+		return NULL;
+	return wf_template_prefix(tmpl);
+}
+
+/* ---- rendering ---- */
+
+typedef struct Rendering
+{
+	const WfTemplate *tmpl;
+	const WfScope *scope;
+	WfTextUse	use;
+	StringInfo	out;
+	Jsonb	   *jsonb;
+	bool		failed;
+	WfFault    *fault;
+} Rendering;
+
+static void
+append_value_json(StringInfo out, const JsonbValue *value)
+{
+	switch (value->type)
+	{
+		case jbvString:
+			appendStringInfoCharMacro(out, '"');
+			wf_json_append_escaped(out, value->val.string.val, value->val.string.len);
+			appendStringInfoCharMacro(out, '"');
+			break;
+		case jbvNumeric:
+			appendStringInfoString(out, DatumGetCString(DirectFunctionCall1(numeric_out,
+																			NumericGetDatum(value->val.numeric))));
+			break;
+		case jbvBool:
+			appendStringInfoString(out, value->val.boolean ? "true" : "false");
+			break;
+		case jbvBinary:
+			JsonbToCString(out, value->val.binary.data, value->val.binary.len);
+			break;
+		default:
+			appendStringInfoString(out, "null");
+			break;
+	}
+}
+
+/* As text: a string without its quotes, anything else as JSON. */
+static void
+append_value_text(StringInfo out, const JsonbValue *value)
+{
+	if (value->type == jbvString)
+		appendBinaryStringInfo(out, value->val.string.val, value->val.string.len);
+	else
+		append_value_json(out, value);
+}
+
+static void
+get_value(const WfExpression *expression, const WfScope *scope, JsonbValue *value)
+{
+	if (!wf_expression_value(expression, scope, value))
+		value->type = jbvNull;
+}
+
+static void
+render_json(void *arg)
+{
+	Rendering  *rendering = arg;
+	const Parts *program = &rendering->tmpl->program;
+	StringInfo	out = rendering->out;
+
+	for (int i = 0; i < program->n; i++)
+	{
+		const Part *part = &program->items[i];
+		JsonbValue	value;
+
+		if (part->kind == PART_LITERAL)
+		{
+			appendBinaryStringInfo(out, part->text, part->len);
+			continue;
+		}
+		get_value(part->expression, rendering->scope, &value);
+		if (part->kind == PART_VALUE)
+			append_value_json(out, &value);
+		else if (value.type == jbvString)
+			wf_json_append_escaped(out, value.val.string.val, value.val.string.len);
+		else
+		{
+			StringInfoData text;
+
+			initStringInfo(&text);
+			append_value_json(&text, &value);
+			wf_json_append_escaped(out, text.data, text.len);
+			pfree(text.data);
+		}
+	}
+}
+
+bool
+wf_template_json(const WfTemplate *tmpl, const WfScope *scope, StringInfo out, WfFault *fault)
+{
+	Rendering	rendering = {.tmpl = tmpl,.scope = scope,.out = out};
+	int			before = out->len;
+	const char *message;
+
+	if (wf_guard_run(render_json, &rendering, &message))
+		return true;
+	out->len = before;
+	out->data[before] = '\0';
+	return wf_fault(fault, WF_CODE_TEMPLATE, "the template could not be rendered: %s", message);
+}
+
+/* The text of a string template, for jsonb. */
+static void
+join_chunks(const WfTemplate *tmpl, const WfScope *scope, JsonbValue *result)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (int i = 0; i < tmpl->chunks.n; i++)
+	{
+		const Part *chunk = &tmpl->chunks.items[i];
+		JsonbValue	value;
+
+		if (chunk->kind == PART_LITERAL)
+		{
+			appendBinaryStringInfo(&text, chunk->text, chunk->len);
+			continue;
+		}
+		get_value(chunk->expression, scope, &value);
+		append_value_text(&text, &value);
+	}
+	result->type = jbvString;
+	result->val.string.val = text.data;
+	result->val.string.len = text.len;
+}
+
+/* The value of a node that has no nodes below it. */
+static void
+leaf_value(const WfTemplate *tmpl, const WfScope *scope, JsonbValue *value)
+{
+	if (tmpl->constant)
+		*value = tmpl->scalar;
+	else if (wf_template_is_value(tmpl))
+		get_value(tmpl->chunks.items[0].expression, scope, value);
+	else
+		join_chunks(tmpl, scope, value);
+}
+
+static JsonbValue *
+push_template(JsonbParseState **state, JsonbIteratorToken token, const WfTemplate *tmpl, const WfScope *scope)
+{
+	bool		is_object = tmpl->type == WF_JSON_OBJECT;
+	JsonbValue	value;
+
+	if (!is_container(tmpl))
+	{
+		leaf_value(tmpl, scope, &value);
+		return pushJsonbValue(state, token, &value);
+	}
+
+	pushJsonbValue(state, is_object ? WJB_BEGIN_OBJECT : WJB_BEGIN_ARRAY, NULL);
+	for (int i = 0; i < tmpl->n; i++)
+	{
+		if (is_object)
+		{
+			value.type = jbvString;
+			value.val.string.val = unconstify(char *, tmpl->items[i]->key);
+			value.val.string.len = strlen(tmpl->items[i]->key);
+			pushJsonbValue(state, WJB_KEY, &value);
+		}
+		push_template(state, is_object ? WJB_VALUE : WJB_ELEM, tmpl->items[i], scope);
+	}
+	return pushJsonbValue(state, is_object ? WJB_END_OBJECT : WJB_END_ARRAY, NULL);
+}
+
+static Jsonb *
+to_jsonb(const WfTemplate *tmpl, const WfScope *scope)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue	value;
+
+	if (is_container(tmpl))
+		return JsonbValueToJsonb(push_template(&state, WJB_VALUE, tmpl, scope));
+	leaf_value(tmpl, scope, &value);
+	return JsonbValueToJsonb(&value);
+}
+
+static void
+render_jsonb(void *arg)
+{
+	Rendering  *rendering = arg;
+
+	rendering->jsonb = to_jsonb(rendering->tmpl, rendering->scope);
+}
+
+Jsonb *
+wf_template_jsonb(const WfTemplate *tmpl, const WfScope *scope, WfFault *fault)
+{
+	Rendering	rendering = {.tmpl = tmpl,.scope = scope};
+	const char *message;
+
+	if (tmpl->constant)
+		return tmpl->jsonb;
+	if (wf_guard_run(render_jsonb, &rendering, &message))
+		return rendering.jsonb;
+	wf_fault(fault, WF_CODE_TEMPLATE, "the template could not be rendered: %s", message);
+	return NULL;
+}
+
+/* Percent-encode as UTF-8; RFC 3986 unreserved characters stay. */
+static void
+append_percent_encoded(StringInfo out, const char *text, int len)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	const char *utf8 = pg_server_to_any(text, len, PG_UTF8);
+
+	if (utf8 != text)
+		len = strlen(utf8);
+	for (int i = 0; i < len; i++)
+	{
+		unsigned char c = utf8[i];
+
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+			c == '-' || c == '.' || c == '_' || c == '~')
+			appendStringInfoCharMacro(out, c);
+		else
+		{
+			appendStringInfoCharMacro(out, '%');
+			appendStringInfoCharMacro(out, hex[c >> 4]);
+			appendStringInfoCharMacro(out, hex[c & 15]);
+		}
+	}
+}
+
+/* Append text as its use wants it. False with the fault set if it may not stand there. */
+static bool
+append_used(Rendering *rendering, const char *text, int len, bool is_literal)
+{
+	switch (rendering->use)
+	{
+		case WF_TEXT_PATH:
+			if (!is_literal)
+			{
+				/* as a segment they would climb to another path */
+				if ((len == 1 && text[0] == '.') || (len == 2 && memcmp(text, "..", 2) == 0))
+					return wf_fault(rendering->fault, WF_CODE_TEMPLATE, "\"%.*s\" cannot be part of a path", len, text);
+				append_percent_encoded(rendering->out, text, len);
+				return true;
+			}
+			break;
+		case WF_TEXT_QUERY:
+			append_percent_encoded(rendering->out, text, len);
+			return true;
+		case WF_TEXT_HEADER:
+			if (memchr(text, '\r', len) || memchr(text, '\n', len) || memchr(text, '\0', len))
+				return wf_fault(rendering->fault, WF_CODE_TEMPLATE, "a header's value may not hold CR, LF or NUL");
+			break;
+		case WF_TEXT_PLAIN:
+		case WF_TEXT_KEY:
+			break;
+	}
+	appendBinaryStringInfo(rendering->out, text, len);
+	return true;
+}
+
+static bool
+append_expression_used(Rendering *rendering, const WfExpression *expression)
+{
+	JsonbValue	value;
+	StringInfoData text;
+	bool		found = wf_expression_value(expression, rendering->scope, &value);
+
+	if (!found)
+		value.type = jbvNull;
+	if (value.type == jbvNull && rendering->use != WF_TEXT_PLAIN)
+		return wf_fault(rendering->fault, WF_CODE_TEMPLATE, "\"${%s}\" %s",
+						wf_issue_clip(wf_expression_text(expression)), found ? "is null" : "has no value");
+	if (value.type == jbvString)
+		return append_used(rendering, value.val.string.val, value.val.string.len, false);
+
+	initStringInfo(&text);
+	append_value_json(&text, &value);
+	return append_used(rendering, text.data, text.len, false);
+}
+
+static void
+render_text(void *arg)
+{
+	Rendering  *rendering = arg;
+	const WfTemplate *tmpl = rendering->tmpl;
+
+	if (tmpl->type != WF_JSON_STRING)
+	{
+		Rendering	inner = *rendering;
+		StringInfoData json;
+
+		initStringInfo(&json);
+		inner.out = &json;
+		render_json(&inner);
+		rendering->failed = !append_used(rendering, json.data, json.len, true);
+		return;
+	}
+	for (int i = 0; i < tmpl->chunks.n && !rendering->failed; i++)
+	{
+		const Part *chunk = &tmpl->chunks.items[i];
+
+		if (chunk->kind == PART_LITERAL)
+			rendering->failed = !append_used(rendering, chunk->text, chunk->len, true);
+		else
+			rendering->failed = !append_expression_used(rendering, chunk->expression);
+	}
+}
+
+bool
+wf_template_text(const WfTemplate *tmpl, const WfScope *scope, WfTextUse use, StringInfo out, WfFault *fault)
+{
+	Rendering	rendering = {.tmpl = tmpl,.scope = scope,.use = use,.out = out,.fault = fault};
+	int			before = out->len;
+	const char *message;
+
+	if (wf_guard_run(render_text, &rendering, &message))
+	{
+		if (!rendering.failed)
+			return true;
+	}
+	else
+		wf_fault(fault, WF_CODE_TEMPLATE, "the template could not be rendered: %s", message);
+	out->len = before;
+	out->data[before] = '\0';
+	return false;
+}

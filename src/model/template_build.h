@@ -1,0 +1,25 @@
+/*
+ * template_build.h
+ *		Compiling templates from the tree of a definition, so that issues get their full path.
+ */
+#ifndef WF_TEMPLATE_BUILD_H
+#define WF_TEMPLATE_BUILD_H
+
+#include "postgres.h"
+
+#include "model/json.h"
+#include "model/template.h"
+
+/* Compile; adds an issue for each bad ${…} and returns NULL if there was one. Strings of `node` stay in use. */
+extern WfTemplate *wf_template_build(const WfJson *node, WfIssues *issues);
+
+/* What the template gives as text, if that is the same whatever the scope and the template is a string; else NULL. */
+extern const char *wf_template_constant_text(const WfTemplate *tmpl);
+
+/* The text before the first ${…} of a string template, "" if it begins with one. */
+extern const char *wf_template_prefix(const WfTemplate *tmpl);
+
+/* Is it a string that is one ${…} and nothing else? */
+extern bool wf_template_is_value(const WfTemplate *tmpl);
+
+#endif
