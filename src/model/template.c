@@ -2,9 +2,8 @@
  * template.c
  *		Templates: JSON with ${jsonpath} in its strings, compiled once, rendered as text, JSON text or jsonb.
  *
- * A template is a tree of nodes like the JSON it was made of; a node without any ${…} below it is kept ready as JSON
- * text and as jsonb. Rendering JSON text does not walk the tree but a flat list of parts: text that is always the same,
- * joined over all nodes, and values in between.
+ * A template is a tree of nodes like the JSON it was made of. Rendering JSON text does not walk the tree but a flat list
+ * of parts: text that is always the same, joined over all nodes, and values in between.
  *
  * Templates live in the context of their definition and never change; rendering allocates in CurrentMemoryContext.
  */
@@ -55,7 +54,7 @@ struct WfTemplate
 	Jsonb	   *jsonb;			/* if it is constant */
 };
 
-static Jsonb *to_jsonb(const WfTemplate *tmpl, const WfScope *scope);
+static Jsonb *template_to_jsonb(const WfTemplate *tmpl, const WfScope *scope);
 
 /* ---- compiling ---- */
 
@@ -311,7 +310,7 @@ wf_template_build(const WfJson *node, WfIssues *issues)
 		return NULL;
 
 	if (tmpl->constant)
-		tmpl->jsonb = to_jsonb(tmpl, NULL);
+		tmpl->jsonb = template_to_jsonb(tmpl, NULL);
 	initStringInfo(&literal);
 	add_to_program(&tmpl->program, &literal, tmpl);
 	add_literal(&tmpl->program, &literal);
@@ -523,7 +522,7 @@ push_template(JsonbParseState **state, JsonbIteratorToken token, const WfTemplat
 }
 
 static Jsonb *
-to_jsonb(const WfTemplate *tmpl, const WfScope *scope)
+template_to_jsonb(const WfTemplate *tmpl, const WfScope *scope)
 {
 	JsonbParseState *state = NULL;
 	JsonbValue	value;
@@ -539,7 +538,7 @@ render_jsonb(void *arg)
 {
 	Rendering  *rendering = arg;
 
-	rendering->jsonb = to_jsonb(rendering->tmpl, rendering->scope);
+	rendering->jsonb = template_to_jsonb(rendering->tmpl, rendering->scope);
 }
 
 Jsonb *
