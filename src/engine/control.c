@@ -1,0 +1,119 @@
+/*
+ * control.c
+ *		What comes from outside a token's own path: starts, callbacks, and what operators do.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "engine/internal.h"
+
+WfInstance *
+wf_engine_start(WfBatch *batch, const WfStart *start)
+{
+	WfInstance *instance = wf_batch_new_instance(batch, start->process, start->instance);
+	WfDefinition *def = start->process->def;
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+	instance->business_key = start->business_key;
+	instance->attachment = start->attachment;
+	if (start->data != NULL)
+		instance->data = JB_ROOT_COUNT(def->data) == 0 ? start->data
+													   : wf_jsonb_merge(def->data, start->data);
+	MemoryContextSwitchTo(old);
+	wf_move_on(batch, instance, wf_move_enter(batch, instance, def->start, NULL, start->visit));
+	return instance;
+}
+
+static void
+refuse_callback(WfVisit *visit)
+{
+	ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " does not wait for a callback",
+				   visit->instance->id, visit->id),
+			errdetail("It is in state \"%s\" at step \"%s\".", wf_state_name(visit->state),
+					  visit->step),
+			errhint("A step takes callbacks if it has \"wait\": true."));
+}
+
+/* The worker may have its request in flight: it alone knows, so it ends the visit. */
+static bool
+may_be_in_flight(WfBatch *batch, WfVisit *visit)
+{
+	return visit->state == WF_STATE_CALLING || visit->state == WF_STATE_READY ||
+		   (visit->state == WF_STATE_RETRYING && visit->due_at <= batch->now);
+}
+
+bool
+wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
+{
+	bool		takes = visit->def != NULL && visit->def->wait.kind == WF_EVENT_CALLBACK;
+
+	if (visit->has_callback)
+		return false;
+	if (visit->state == WF_STATE_INCIDENT)
+		wf_state_mend(batch, visit);
+	else if (!takes)
+		refuse_callback(visit);
+
+	visit->callback = data;
+	visit->callback_error = error;
+	if (visit->queue != NULL && may_be_in_flight(batch, visit))
+	{
+		wf_state_keep_callback(batch, visit);
+		return true;
+	}
+	visit->has_callback = true;
+	visit->changed = true;
+	wf_move_on(batch, visit->instance, wf_outcome_callback(batch, visit));
+	return true;
+}
+
+void
+wf_engine_break(WfBatch *batch, WfVisit *visit, const WfFault *fault)
+{
+	if (!visit->ended && visit->state != WF_STATE_INCIDENT)
+		wf_move_on(batch, visit->instance, wf_outcome_fault(batch, visit, fault));
+}
+
+void
+wf_engine_set_data(WfBatch *batch, WfInstance *instance, Jsonb *changes)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+	wf_data_merge(instance, changes);
+	MemoryContextSwitchTo(old);
+}
+
+void
+wf_engine_cancel(WfBatch *batch, WfInstance *instance, const char *reason)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	WfFault		why = {.code = "CANCELLED", .message = reason};
+
+	instance->cancel_reason = MemoryContextStrdup(batch->context, reason != NULL ? reason : "");
+	wf_move_end_instance(batch, instance, WF_STATUS_ABORTED, wf_engine_error(&why, 0));
+	MemoryContextSwitchTo(old);
+}
+
+void
+wf_engine_retry(WfBatch *batch, WfVisit *visit)
+{
+	wf_state_mend(batch, visit);
+	visit->reply = NULL;
+	visit->has_reply = false;
+	visit->callback = NULL;
+	visit->callback_error = NULL;
+	visit->has_callback = false;
+	wf_move_on(batch, visit->instance, wf_move_begin(batch, visit));
+}
+
+void
+wf_engine_skip(WfBatch *batch, WfVisit *visit, Jsonb *data)
+{
+	wf_state_mend(batch, visit);
+	visit->callback = data;
+	visit->callback_error = NULL;
+	visit->has_callback = true;
+	wf_move_on(batch, visit->instance, wf_outcome_callback(batch, visit));
+}

@@ -1,0 +1,72 @@
+/*
+ * engine.h
+ *		Moving tokens. Everything that happens to a visit comes through here.
+ *
+ * All functions work on a batch whose instances the caller has locked and whose visits it has loaded; they change the
+ * structs only. wf_batch_flush makes it true. Nothing here throws for what a process or an outside system did wrong:
+ * that becomes the outcome of a visit.
+ */
+#ifndef WF_ENGINE_H
+#define WF_ENGINE_H
+
+#include "postgres.h"
+
+#include "store/batch.h"
+
+/* Start an instance and move its token until it rests. `data` NULL: none. Numbers 0: the next. */
+typedef struct WfStart
+{
+	WfProcess  *process;
+	Jsonb	   *data; /* an object */
+	char	   *business_key;
+	int			attachment;
+	int64		instance;
+	int64		visit; /* of the first step */
+} WfStart;
+extern WfInstance *wf_engine_start(WfBatch *batch, const WfStart *start);
+
+/* What an action answered. */
+typedef struct WfAnswer
+{
+	Jsonb	   *reply;		/* $reply; NULL if it failed */
+	WfFault		fault;		/* code NULL: none */
+	bool		retryable;
+	int			retry_after_ms; /* at least that long a pause; 0: no wish */
+} WfAnswer;
+extern void wf_engine_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer);
+
+/*
+ * The outside says it is done: `error` NULL for success, else what fail() gave. Returns false if a callback had been accepted before. ERROR 55000 if
+ * the visit takes none.
+ */
+extern bool wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error);
+
+/* Its due time has come (a clock, a pause to end a loop, a kept callback). Does nothing if that is no longer so. */
+extern void wf_engine_due(WfBatch *batch, WfVisit *visit);
+
+/* Its deadline has come. Does nothing if that is no longer so. */
+extern void wf_engine_deadline(WfBatch *batch, WfVisit *visit);
+
+/* Enter a step that stands `ready` because it is async (executors only). */
+extern void wf_engine_enter(WfBatch *batch, WfVisit *visit);
+
+/* A move could not be made: the visit becomes an incident (or is caught) with this fault. */
+extern void wf_engine_break(WfBatch *batch, WfVisit *visit, const WfFault *fault);
+
+/* Merge into the data. */
+extern void wf_engine_set_data(WfBatch *batch, WfInstance *instance, Jsonb *changes);
+
+/* End all its visits CANCELLED and the instance aborted. */
+extern void wf_engine_cancel(WfBatch *batch, WfInstance *instance, const char *reason);
+
+/* Mend an incident: again from its action; or as if it had succeeded with `data` as response. ERROR 55000 if it is none. */
+extern void wf_engine_retry(WfBatch *batch, WfVisit *visit);
+extern void wf_engine_skip(WfBatch *batch, WfVisit *visit, Jsonb *data);
+
+/* What templates of this visit see. */
+extern void wf_engine_scope(WfVisit *visit, WfScope *scope);
+
+/* {code, message, http_status, sqlstate, attempt} */
+extern Jsonb *wf_engine_error(const WfFault *fault, int attempt);
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * internal.h
+ *		Between the files of engine/.
+ *
+ * A function that returns a WfVisit * returns the visit that the token went to and that still has to be begun, or NULL
+ * if it rests or has ended; wf_move_on begins them one after the other.
+ */
+#ifndef WF_ENGINE_INTERNAL_H
+#define WF_ENGINE_INTERNAL_H
+
+#include "engine/engine.h"
+
+/* move.c: the path of a token */
+extern WfVisit *wf_move_enter(WfBatch *batch, WfInstance *instance, int step, Jsonb *caught,
+							  int64 id);
+extern void wf_move_on(WfBatch *batch, WfInstance *instance, WfVisit *visit);
+extern WfVisit *wf_move_begin(WfBatch *batch, WfVisit *visit);
+extern void wf_move_end_instance(WfBatch *batch, WfInstance *instance, WfStatus status,
+								 Jsonb *error);
+
+/* state.c: the one place where a visit changes its state */
+extern void wf_state_call(WfBatch *batch, WfVisit *visit, char *queue);
+extern void wf_state_ready(WfBatch *batch, WfVisit *visit, char *queue);
+extern void wf_state_pause(WfBatch *batch, WfVisit *visit, TimestampTz until);
+extern void wf_state_wait(WfBatch *batch, WfVisit *visit, const char *waits_for, TimestampTz due_at);
+extern void wf_state_keep_callback(WfBatch *batch, WfVisit *visit);
+extern void wf_state_incident(WfBatch *batch, WfVisit *visit);
+extern void wf_state_mend(WfBatch *batch, WfVisit *visit);
+extern void wf_state_end(WfBatch *batch, WfVisit *visit);
+
+/* outcome.c: how a visit ends */
+extern WfVisit *wf_outcome_success(WfBatch *batch, WfVisit *visit);
+extern WfVisit *wf_outcome_bad(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
+extern WfVisit *wf_outcome_fault(WfBatch *batch, WfVisit *visit, const WfFault *fault);
+extern WfVisit *wf_outcome_callback(WfBatch *batch, WfVisit *visit);
+extern void wf_outcome_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error);
+
+/* wait.c: events and clocks */
+extern WfVisit *wf_wait_open(WfBatch *batch, WfVisit *visit);
+extern bool wf_clock_after(const WfDuration *duration, const WfScope *scope, TimestampTz from,
+						   TimestampTz *at, WfFault *fault);
+
+/* data */
+extern bool wf_data_apply(WfBatch *batch, WfVisit *visit, const WfTemplate *changes,
+						  const WfScope *scope, WfFault *fault);
+extern void wf_data_merge(WfInstance *instance, Jsonb *changes);
+
+#endif

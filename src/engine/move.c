@@ -1,0 +1,171 @@
+/*
+ * move.c
+ *		The path of a token: into a step, through what needs nobody else, to where it rests.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "engine/internal.h"
+#include "http/server.h"
+#include "shmem/shmem.h"
+#include "store/privilege.h"
+
+/* A loop of steps that need nobody is cut into transactions of that many steps. */
+#define STEPS_PER_TRANSACTION 1000
+
+static char *
+queue_name(WfBatch *batch, const char *name)
+{
+	return MemoryContextStrdup(batch->context, name);
+}
+
+WfVisit *
+wf_move_enter(WfBatch *batch, WfInstance *instance, int step, Jsonb *caught, int64 id)
+{
+	WfVisit    *visit = wf_batch_new_visit(batch, instance, &instance->process->def->steps[step], id);
+
+	visit->caught = caught;
+	instance->tokens++;
+	instance->entered++;
+	return visit;
+}
+
+/* Which server a step calls: named, or the one that covers a URL made of data. */
+static char *
+http_queue(WfBatch *batch, WfVisit *visit, WfFault *fault)
+{
+	WfHttpAction *http = visit->def->http;
+	WfScope		scope;
+	StringInfoData url;
+	const WfServer *server;
+
+	if (http->server != NULL)
+		return MemoryContextStrdup(batch->context, psprintf(WF_QUEUE_HTTP "%s", http->server));
+	wf_engine_scope(visit, &scope);
+	initStringInfo(&url);
+	if (!wf_template_text(http->url, &scope, WF_TEXT_KEY, &url, fault))
+		return NULL;
+	server = wf_server_covering(url.data,
+								wf_process_owner(visit->instance->process->process_id));
+	if (server == NULL)
+	{
+		wf_fault(fault, WF_CODE_REQUEST, "no server that the process owner may use covers the URL");
+		return NULL;
+	}
+	return MemoryContextStrdup(batch->context, psprintf(WF_QUEUE_HTTP "%s", server->name));
+}
+
+static WfVisit *
+begin_action(WfBatch *batch, WfVisit *visit)
+{
+	WfFault		fault = {0};
+	WfScope		scope;
+	char	   *queue;
+
+	switch (visit->def->action)
+	{
+		case WF_ACTION_NONE:
+			break;
+		case WF_ACTION_SET:
+			wf_engine_scope(visit, &scope);
+			if (!wf_data_apply(batch, visit, visit->def->set, &scope, &fault))
+				return wf_outcome_fault(batch, visit, &fault);
+			break;
+		case WF_ACTION_HTTP:
+			queue = http_queue(batch, visit, &fault);
+			if (queue == NULL)
+				return wf_outcome_fault(batch, visit, &fault);
+			wf_state_call(batch, visit, queue);
+			return NULL;
+		case WF_ACTION_SQL:
+		case WF_ACTION_NOTIFY:
+			wf_state_call(batch, visit, queue_name(batch, WF_QUEUE_EXECUTOR));
+			return NULL;
+	}
+	return wf_wait_open(batch, visit);
+}
+
+/* Begin a step whose turn it is, whatever its `async` says. */
+WfVisit *
+wf_move_begin(WfBatch *batch, WfVisit *visit)
+{
+	WfFault		fault = {0};
+	WfScope		scope;
+
+	if (visit->def == NULL)
+	{
+		wf_fault(&fault, WF_CODE_MOVE, "version %d of the process has no step \"%s\"",
+				 visit->instance->process->version, visit->step);
+		return wf_outcome_fault(batch, visit, &fault);
+	}
+	if (visit->def->timeout.present)
+	{
+		wf_engine_scope(visit, &scope);
+		if (!wf_clock_after(&visit->def->timeout, &scope, batch->now, &visit->deadline, &fault))
+			return wf_outcome_fault(batch, visit, &fault);
+		visit->changed = true;
+	}
+	return begin_action(batch, visit);
+}
+
+static WfVisit *
+begin_or_leave(WfBatch *batch, WfVisit *visit)
+{
+	WfInstance *instance = visit->instance;
+
+	if (instance->cancel_reason != NULL)
+	{
+		wf_outcome_cancelled(batch, visit, NULL);
+		return NULL;
+	}
+	if (visit->def->async)
+		wf_state_ready(batch, visit, queue_name(batch, WF_QUEUE_EXECUTOR));
+	else if (instance->entered > STEPS_PER_TRANSACTION)
+		wf_state_ready(batch, visit, queue_name(batch, WF_QUEUE_MOVE));
+	else
+		return wf_move_begin(batch, visit);
+	return NULL;
+}
+
+/* Begin `visit`, and what comes of it, until the token rests; then see whether the instance has ended. */
+void
+wf_move_on(WfBatch *batch, WfInstance *instance, WfVisit *visit)
+{
+	while (visit != NULL && !instance->ended)
+		visit = begin_or_leave(batch, visit);
+	if (instance->ended)
+		return;
+	if (instance->tokens == 0)
+		wf_move_end_instance(batch, instance, WF_STATUS_COMPLETED, NULL);
+	else if (instance->tokens != instance->stored_tokens)
+		instance->changed = true;
+}
+
+/* End an instance; what still lives in it is cancelled. */
+void
+wf_move_end_instance(WfBatch *batch, WfInstance *instance, WfStatus status, Jsonb *error)
+{
+	if (instance->ended)
+		return;
+	instance->ended = true;
+	if (instance->tokens > 0)
+	{
+		ListCell   *lc;
+
+		wf_batch_load_all_visits(batch, instance);
+		foreach (lc, instance->visits)
+		{
+			WfVisit    *visit = lfirst(lc);
+
+			if (!visit->ended)
+				wf_outcome_cancelled(batch, visit, NULL);
+		}
+	}
+	instance->status = status;
+	instance->error = error;
+	instance->ended_at = batch->now;
+	instance->changed = true;
+	instance->show_changed = true;
+}

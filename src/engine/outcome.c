@@ -1,0 +1,272 @@
+/*
+ * outcome.c
+ *		How a visit ends: success and its data, bad outcomes and who catches them, the route onwards.
+ *
+ * A visit that was judged a success can still fail: in its `success`, its `save` or its route. All of that is worked out
+ * before anything is changed.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+
+#include "engine/internal.h"
+
+/* $result: {status, initial_response, callback_response, response, cancel_response, error} */
+static Jsonb *
+make_result(WfVisit *visit, WfOutcome outcome, Jsonb *error)
+{
+	Jsonb	   *initial = NULL;
+	bool		called_back = visit->has_callback;
+	WfField		fields[6];
+
+	if (visit->reply != NULL && visit->def != NULL)
+		initial = wf_jsonb_get(visit->reply, visit->def->action == WF_ACTION_HTTP ? "body" : "row");
+	memset(fields, 0, sizeof(fields));
+	fields[0] = (WfField){.key = "status", .kind = WF_FIELD_TEXT, .text = wf_outcome_name(outcome)};
+	fields[1] = (WfField){.key = "initial_response", .jsonb = initial};
+	fields[2] = (WfField){.key = "callback_response", .jsonb = called_back ? visit->callback : NULL};
+	fields[3] = (WfField){.key = "response", .jsonb = called_back ? visit->callback : initial};
+	fields[4] = (WfField){.key = "cancel_response"};
+	fields[5] = (WfField){.key = "error", .jsonb = error};
+	return wf_jsonb_object(fields, lengthof(fields));
+}
+
+static void
+finish(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
+{
+	visit->outcome = outcome;
+	visit->error = error;
+	if (visit->result == NULL)
+		visit->result = make_result(visit, outcome, error);
+	wf_state_end(batch, visit);
+}
+
+/* $caught: {serial_number, step, result, error} */
+static Jsonb *
+make_caught(WfVisit *visit)
+{
+	char		serial_number[64];
+	WfField		fields[4];
+
+	snprintf(serial_number, sizeof(serial_number), INT64_FORMAT "_" INT64_FORMAT,
+			 visit->instance->id, visit->id);
+	memset(fields, 0, sizeof(fields));
+	fields[0] = (WfField){.key = "serial_number", .kind = WF_FIELD_TEXT, .text = serial_number};
+	fields[1] = (WfField){.key = "step", .kind = WF_FIELD_TEXT, .text = visit->step};
+	fields[2] = (WfField){.key = "result", .jsonb = visit->result};
+	fields[3] = (WfField){.key = "error", .jsonb = visit->error};
+	return wf_jsonb_object(fields, lengthof(fields));
+}
+
+static char *
+error_code(Jsonb *error)
+{
+	Jsonb	   *code = error != NULL ? wf_jsonb_get(error, "code") : NULL;
+	JsonbValue	value;
+
+	if (code == NULL || !JsonbExtractScalar(&code->root, &value) || value.type != jbvString)
+		return NULL;
+	return pnstrdup(value.val.string.val, value.val.string.len);
+}
+
+static const WfCatch *
+find_catch(WfVisit *visit, WfOutcome outcome, Jsonb *error)
+{
+	char	   *code = error_code(error);
+
+	for (int i = 0; visit->def != NULL && i < visit->def->ncatches; i++)
+	{
+		const WfCatch *handler = &visit->def->catches[i];
+
+		if (handler->any || (handler->outcomes & (1U << outcome)) != 0)
+			return handler;
+		for (int c = 0; code != NULL && c < handler->ncodes; c++)
+			if (strcmp(handler->codes[c], code) == 0)
+				return handler;
+	}
+	return NULL;
+}
+
+/* A bad outcome goes to the step's handler, else it becomes an incident. */
+WfVisit *
+wf_outcome_bad(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	const WfCatch *handler = find_catch(visit, outcome, error);
+	WfVisit    *next = NULL;
+
+	if (handler != NULL)
+	{
+		visit->result = NULL;
+		finish(batch, visit, outcome, error);
+		next = wf_move_enter(batch, visit->instance, handler->next, make_caught(visit), 0);
+	}
+	else if (visit->state != WF_STATE_INCIDENT)
+	{
+		visit->outcome = outcome;
+		visit->error = error;
+		visit->result = make_result(visit, outcome, error);
+		wf_state_incident(batch, visit);
+	}
+	MemoryContextSwitchTo(old);
+	return next;
+}
+
+WfVisit *
+wf_outcome_fault(WfBatch *batch, WfVisit *visit, const WfFault *fault)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	Jsonb	   *error = wf_engine_error(fault, visit->attempt);
+
+	MemoryContextSwitchTo(old);
+	return wf_outcome_bad(batch, visit, WF_OUTCOME_SYSTEM_ERROR, error);
+}
+
+/* Nobody goes on from here. */
+void
+wf_outcome_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+	visit->result = NULL;
+	finish(batch, visit, WF_OUTCOME_CANCELLED, error);
+	MemoryContextSwitchTo(old);
+}
+
+/* Where a success leads. False with a fault if nowhere. */
+static bool
+choose_route(WfVisit *visit, const WfScope *scope, int *next, char **message, WfFault *fault)
+{
+	const WfRoute *route = &visit->def->route;
+	StringInfoData text;
+
+	*next = route->next;
+	if (route->kind == WF_ROUTE_CHOOSE)
+	{
+		for (int i = 0; i < route->nbranches; i++)
+		{
+			bool		answer = true;
+
+			if (route->branches[i].when != NULL &&
+				!wf_predicate_eval(route->branches[i].when, scope, &answer, fault))
+				return false;
+			if (answer)
+			{
+				*next = route->branches[i].next;
+				return true;
+			}
+		}
+		return wf_fault(fault, WF_CODE_CHOOSE, "no branch of \"choose\" is true");
+	}
+	if (route->message == NULL)
+		return true;
+	initStringInfo(&text);
+	if (!wf_template_text(route->message, scope, WF_TEXT_PLAIN, &text, fault))
+		return false;
+	*message = text.data;
+	return true;
+}
+
+/* The route says that the instance ends here, one way or the other. */
+static void
+end_by_route(WfBatch *batch, WfVisit *visit, char *message)
+{
+	const WfRoute *route = &visit->def->route;
+	WfFault		why = {.code = route->kind == WF_ROUTE_ERROR ? route->error_code : "aborted",
+		.message = message};
+
+	wf_move_end_instance(batch, visit->instance, WF_STATUS_ABORTED, wf_engine_error(&why, 0));
+}
+
+/* `save` against the data as the visit leaves it; NULL in *changes: nothing to save. */
+static bool
+work_out_save(WfVisit *visit, const WfScope *scope, Jsonb **changes, WfFault *fault)
+{
+	Jsonb	   *response;
+
+	*changes = NULL;
+	if (visit->def->save_all)
+	{
+		response = wf_jsonb_get(scope->result, "response");
+		if (response != NULL && JB_ROOT_IS_OBJECT(response))
+			*changes = response;
+	}
+	else if (visit->def->save != NULL)
+	{
+		*changes = wf_template_jsonb(visit->def->save, scope, fault);
+		if (*changes == NULL)
+			return false;
+	}
+	return true;
+}
+
+static WfVisit *
+success(WfBatch *batch, WfVisit *visit)
+{
+	WfInstance *instance = visit->instance;
+	WfFault		fault = {0};
+	WfScope		scope;
+	Jsonb	   *changes;
+	char	   *message = NULL;
+	bool		answer = true;
+	int			next;
+
+	visit->result = make_result(visit, WF_OUTCOME_SUCCESS, NULL);
+	wf_engine_scope(visit, &scope);
+	if (visit->def->success != NULL &&
+		!wf_predicate_eval(visit->def->success, &scope, &answer, &fault))
+		return wf_outcome_fault(batch, visit, &fault);
+	if (!answer)
+	{
+		fault.code = "FAILED";
+		fault.message = "the predicate \"success\" is false";
+		return wf_outcome_bad(batch, visit, WF_OUTCOME_FAILED,
+							  wf_engine_error(&fault, visit->attempt));
+	}
+	if (!work_out_save(visit, &scope, &changes, &fault))
+		return wf_outcome_fault(batch, visit, &fault);
+	if (changes != NULL)
+		scope.data = wf_jsonb_merge(instance->data, changes);
+	if (!choose_route(visit, &scope, &next, &message, &fault))
+		return wf_outcome_fault(batch, visit, &fault);
+
+	if (changes != NULL)
+	{
+		instance->data = scope.data;
+		instance->data_changed = true;
+	}
+	finish(batch, visit, WF_OUTCOME_SUCCESS, NULL);
+	switch (visit->def->route.kind)
+	{
+		case WF_ROUTE_NEXT:
+		case WF_ROUTE_CHOOSE:
+			return wf_move_enter(batch, instance, next, visit->caught, 0);
+		case WF_ROUTE_END:
+			break;
+		case WF_ROUTE_ERROR:
+		case WF_ROUTE_ABORT:
+			end_by_route(batch, visit, message);
+			break;
+	}
+	return NULL;
+}
+
+WfVisit *
+wf_outcome_success(WfBatch *batch, WfVisit *visit)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	WfVisit    *next = success(batch, visit);
+
+	MemoryContextSwitchTo(old);
+	return next;
+}
+
+/* The visit ends by the callback that was accepted for it. */
+WfVisit *
+wf_outcome_callback(WfBatch *batch, WfVisit *visit)
+{
+	Assert(visit->has_callback);
+	if (visit->callback_error != NULL)
+		return wf_outcome_bad(batch, visit, WF_OUTCOME_FAILED, visit->callback_error);
+	return wf_outcome_success(batch, visit);
+}

@@ -1,0 +1,129 @@
+/*
+ * state.c
+ *		The one place where a visit changes its state, and with it who has to look at it and when.
+ */
+#include "postgres.h"
+
+#include "shmem/shmem.h"
+#include "engine/internal.h"
+
+static void
+set_state(WfVisit *visit, WfState state, char *queue, TimestampTz due_at)
+{
+	Assert(!visit->ended);
+	visit->state = state;
+	visit->queue = queue;
+	visit->due_at = due_at;
+	visit->waits_for = NULL;
+	visit->waiting_since = 0;
+	visit->changed = true;
+}
+
+static char *
+queue_name(WfBatch *batch, const char *name)
+{
+	return MemoryContextStrdup(batch->context, name);
+}
+
+/* The action is due: it goes out once this is durable. */
+void
+wf_state_call(WfBatch *batch, WfVisit *visit, char *queue)
+{
+	set_state(visit, WF_STATE_CALLING, queue, batch->now);
+	batch->makes_due = true;
+}
+
+/* Somebody else moves it on, in a transaction of its own. */
+void
+wf_state_ready(WfBatch *batch, WfVisit *visit, char *queue)
+{
+	set_state(visit, WF_STATE_READY, queue, batch->now);
+	batch->makes_due = true;
+}
+
+/* A pause before the next attempt. */
+void
+wf_state_pause(WfBatch *batch, WfVisit *visit, TimestampTz until)
+{
+	set_state(visit, WF_STATE_RETRYING, visit->queue, until);
+}
+
+/* It stands still until its event; due_at 0: that comes from outside. */
+void
+wf_state_wait(WfBatch *batch, WfVisit *visit, const char *waits_for, TimestampTz due_at)
+{
+	set_state(visit, WF_STATE_WAITING, due_at != 0 ? queue_name(batch, WF_QUEUE_TIMER) : NULL,
+			  due_at);
+	visit->waits_for = waits_for;
+	visit->waiting_since = batch->now;
+	visit->instance->show_changed = true;
+	batch->makes_due = true;
+}
+
+/* Its worker has to look: the end is known, an answer may still be on its way. */
+void
+wf_state_keep_callback(WfBatch *batch, WfVisit *visit)
+{
+	visit->has_callback = true;
+	visit->deadline = 0;
+	visit->due_at = batch->now;
+	visit->changed = true;
+	batch->makes_due = true;
+}
+
+void
+wf_state_incident(WfBatch *batch, WfVisit *visit)
+{
+	WfInstance *instance = visit->instance;
+
+	set_state(visit, WF_STATE_INCIDENT, NULL, 0);
+	visit->deadline = 0;
+	visit->has_callback = false;
+	instance->incidents++;
+	if (instance->status == WF_STATUS_ACTIVE)
+		instance->status = WF_STATUS_FAILED;
+	instance->changed = true;
+	instance->show_changed = true;
+}
+
+/* An incident is taken up again. */
+void
+wf_state_mend(WfBatch *batch, WfVisit *visit)
+{
+	WfInstance *instance = visit->instance;
+
+	if (visit->state != WF_STATE_INCIDENT)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " is no incident", instance->id,
+					   visit->id),
+				errdetail("It is in state \"%s\".", wf_state_name(visit->state)),
+				errhint("See the view workflow.incidents."));
+	set_state(visit, WF_STATE_READY, NULL, 0);
+	visit->outcome = WF_OUTCOME_NONE;
+	visit->error = NULL;
+	visit->result = NULL;
+	visit->attempt = 0;
+	instance->incidents--;
+	if (instance->incidents == 0 && instance->status == WF_STATUS_FAILED)
+		instance->status = WF_STATUS_ACTIVE;
+	instance->changed = true;
+	instance->show_changed = true;
+}
+
+void
+wf_state_end(WfBatch *batch, WfVisit *visit)
+{
+	WfInstance *instance = visit->instance;
+
+	Assert(!visit->ended);
+	if (visit->state == WF_STATE_INCIDENT)
+	{
+		instance->incidents--;
+		instance->changed = true;
+	}
+	if (visit->state == WF_STATE_WAITING)
+		instance->show_changed = true;
+	visit->ended = true;
+	visit->ended_at = batch->now;
+	instance->tokens--;
+}

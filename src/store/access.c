@@ -1,0 +1,83 @@
+/*
+ * access.c
+ *		Entering and leaving the store.
+ *
+ * Every SQL function passes here, so it costs a few syscache look-ups and one setting, nothing else.
+ */
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "shmem/shmem.h"
+#include "store/access.h"
+
+#define PINNED_SEARCH_PATH "pg_catalog, pg_temp"
+
+Oid
+wf_store_schema(void)
+{
+	Oid			schema = get_namespace_oid("workflow", true);
+
+	if (!OidIsValid(schema))
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("extension \"workflow\" is not installed in this database"),
+				errhint("Run CREATE EXTENSION workflow."));
+	return schema;
+}
+
+Oid
+wf_store_relation(const char *name)
+{
+	Oid			relid = get_relname_relid(name, wf_store_schema());
+
+	if (!OidIsValid(relid))
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("relation workflow.%s is missing", name),
+				errhint("Run CREATE EXTENSION workflow, or ALTER EXTENSION workflow UPDATE."));
+	return relid;
+}
+
+Oid
+wf_store_owner(void)
+{
+	Oid			relid = wf_store_relation("instance");
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+void
+wf_store_enter(WfAccess *access)
+{
+	Oid			owner;
+
+	wf_shmem_require();
+	owner = wf_store_owner();
+	GetUserIdAndSecContext(&access->caller, &access->sec_context);
+	access->guc_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", PINNED_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	SetUserIdAndSecContext(owner, access->sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
+
+void
+wf_store_leave(WfAccess *access)
+{
+	SPI_finish();
+	SetUserIdAndSecContext(access->caller, access->sec_context);
+	AtEOXact_GUC(false, access->guc_level);
+}

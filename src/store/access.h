@@ -1,0 +1,31 @@
+/*
+ * access.h
+ *		Entering and leaving the store: as the extension's owner, with a pinned search_path, connected to SPI.
+ */
+#ifndef WF_ACCESS_H
+#define WF_ACCESS_H
+
+#include "postgres.h"
+
+typedef struct WfAccess
+{
+	Oid			caller; /* who called: rights are checked against it */
+	int			sec_context;
+	int			guc_level;
+} WfAccess;
+
+/*
+ * Between enter and leave SQL runs as the owner of the extension's tables under search_path = pg_catalog, pg_temp.
+ * An error in between needs no clean-up: the end of the (sub)transaction restores user, settings and SPI.
+ * ERROR 55000 if the extension is not there or not preloaded.
+ */
+extern void wf_store_enter(WfAccess *access);
+extern void wf_store_leave(WfAccess *access);
+
+/* Owner of the extension's tables, and the schema's OID. */
+extern Oid	wf_store_owner(void);
+extern Oid	wf_store_schema(void);
+/* OID of one of the extension's relations. ERROR if it is missing. */
+extern Oid	wf_store_relation(const char *name);
+
+#endif

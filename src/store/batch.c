@@ -1,0 +1,351 @@
+/*
+ * batch.c
+ *		Batches: their life, locking and loading.
+ *
+ * All structs live in the batch's context; rows are copied out of SPI's results, so that a batch outlives its queries.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "shmem/shmem.h"
+#include "store/batch_internal.h"
+#include "store/identity.h"
+#include "store/query.h"
+
+static const char *const status_names[] = {"active", "suspended", "completed", "aborted", "failed"};
+static const char *const state_names[] = {"ready", "calling", "retrying", "waiting", "cancelling",
+	"incident"};
+
+#define INSTANCE_COLUMNS                                                                           \
+	"i.instance, i.process_id, i.version, i.attachment, i.tokens, i.incidents, i.started_at, "     \
+	"i.status, i.business_key, i.cancel_reason, i.error, i.data"
+#define VISIT_COLUMNS                                                                              \
+	"v.instance, v.visit, v.due_at, v.deadline, v.entered_at, v.waiting_since, v.attempt, "        \
+	"v.has_callback, v.key, v.state, v.step, v.queue, v.waits_for, v.outcome, v.reply, "           \
+	"v.callback, v.callback_error, v.caught, v.error, v.result"
+
+static WfQuery q_lock_wait = {
+	.sql = "SELECT " INSTANCE_COLUMNS " FROM workflow.instance i WHERE i.instance = ANY ($1) "
+		   "FOR NO KEY UPDATE OF i",
+	.nargs = 1, .argtypes = {INT8ARRAYOID}};
+static WfQuery q_lock_skip = {
+	.sql = "SELECT " INSTANCE_COLUMNS " FROM workflow.instance i WHERE i.instance = ANY ($1) "
+		   "FOR NO KEY UPDATE OF i SKIP LOCKED",
+	.nargs = 1, .argtypes = {INT8ARRAYOID}};
+static WfQuery q_look = {
+	.sql = "SELECT " INSTANCE_COLUMNS " FROM workflow.instance i WHERE i.instance = ANY ($1)",
+	.nargs = 1, .argtypes = {INT8ARRAYOID}};
+static WfQuery *const lock_queries[] = {&q_lock_wait, &q_lock_skip, &q_look};
+static WfQuery q_visit = {
+	.sql = "SELECT " VISIT_COLUMNS " FROM workflow.visit v WHERE v.instance = $1 AND v.visit = $2",
+	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
+static WfQuery q_visits = {
+	.sql = "SELECT " VISIT_COLUMNS " FROM ROWS FROM (unnest($1), unnest($2)) AS k (instance, visit) "
+		   "JOIN workflow.visit v ON v.instance = k.instance AND v.visit = k.visit",
+	.nargs = 2, .argtypes = {INT8ARRAYOID, INT8ARRAYOID}};
+static WfQuery q_all_visits = {
+	.sql = "SELECT " VISIT_COLUMNS " FROM workflow.visit v WHERE v.instance = $1 ORDER BY v.visit",
+	.nargs = 1, .argtypes = {INT8OID}};
+
+#define SH_PREFIX wf_by_id
+#define SH_ELEMENT_TYPE WfByIdEntry
+#define SH_KEY_TYPE int64
+#define SH_KEY id
+#define SH_HASH_KEY(tb, key) hash_bytes_uint32((uint32) (key))
+#define SH_EQUAL(tb, a, b) ((a) == (b))
+#define SH_SCOPE extern
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+const char *
+wf_status_name(WfStatus status)
+{
+	return status_names[status];
+}
+
+const char *
+wf_state_name(WfState state)
+{
+	return state_names[state];
+}
+
+static int
+name_index(const char *const *list, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(list[i], name) == 0)
+			return i;
+	ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED), errmsg("unknown word \"%s\" in a row", name));
+}
+
+WfBatch *
+wf_batch_begin(void)
+{
+	MemoryContext context = AllocSetContextCreate(CurTransactionContext, "workflow batch",
+												  ALLOCSET_DEFAULT_SIZES);
+	WfBatch    *batch = MemoryContextAllocZero(context, sizeof(WfBatch));
+
+	batch->context = context;
+	batch->now = GetCurrentTimestamp();
+	batch->by_id = wf_by_id_create(context, 16, NULL);
+	return batch;
+}
+
+void
+wf_batch_end(WfBatch *batch)
+{
+	MemoryContextDelete(batch->context);
+}
+
+static void
+remember(WfBatch *batch, WfInstance *instance)
+{
+	bool		found;
+
+	batch->instances = lappend(batch->instances, instance);
+	wf_by_id_insert(batch->by_id, instance->id, &found)->instance = instance;
+}
+
+WfInstance *
+wf_batch_instance(WfBatch *batch, int64 id)
+{
+	WfByIdEntry *entry = wf_by_id_lookup(batch->by_id, id);
+
+	return entry != NULL ? entry->instance : NULL;
+}
+
+WfInstance *
+wf_batch_new_instance(WfBatch *batch, WfProcess *process, int64 id)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	WfInstance *instance = palloc0(sizeof(WfInstance));
+
+	instance->id = id != 0 ? id : wf_next_instance();
+	instance->process = process;
+	instance->status = WF_STATUS_ACTIVE;
+	instance->data = process->def->data;
+	instance->started_at = batch->now;
+	instance->is_new = true;
+	remember(batch, instance);
+	MemoryContextSwitchTo(old);
+	return instance;
+}
+
+WfVisit *
+wf_batch_new_visit(WfBatch *batch, WfInstance *instance, WfStep *step, int64 id)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	WfVisit    *visit = palloc0(sizeof(WfVisit));
+
+	visit->instance = instance;
+	visit->id = id != 0 ? id : wf_next_visit();
+	visit->def = step;
+	visit->step = step->name;
+	visit->entered_at = batch->now;
+	visit->is_new = true;
+	if (!pg_strong_random(visit->key.data, UUID_LEN))
+		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values"));
+	/* version 4, variant 1 (RFC 4122) */
+	visit->key.data[6] = (visit->key.data[6] & 0x0f) | 0x40;
+	visit->key.data[8] = (visit->key.data[8] & 0x3f) | 0x80;
+	instance->visits = lappend(instance->visits, visit);
+	MemoryContextSwitchTo(old);
+	return visit;
+}
+
+static Jsonb *
+result_jsonb(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = wf_result(row, column, &isnull);
+
+	return isnull ? NULL : DatumGetJsonbPCopy(value);
+}
+
+static TimestampTz
+result_time(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = wf_result(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetTimestampTz(value);
+}
+
+static int
+result_int(uint64 row, int column)
+{
+	bool		isnull;
+
+	return DatumGetInt32(wf_result(row, column, &isnull));
+}
+
+/* Each row holds where its process is, since looking that up runs another query. */
+typedef struct ProcessRef
+{
+	int			process_id;
+	int			version;
+} ProcessRef;
+
+static void
+read_instance(WfBatch *batch, uint64 row, ProcessRef *ref)
+{
+	WfInstance *instance = palloc0(sizeof(WfInstance));
+
+	instance->id = wf_result_int64(row, 1);
+	ref->process_id = result_int(row, 2);
+	ref->version = result_int(row, 3);
+	instance->attachment = result_int(row, 4);
+	instance->tokens = result_int(row, 5);
+	instance->stored_tokens = instance->tokens;
+	instance->incidents = result_int(row, 6);
+	instance->started_at = result_time(row, 7);
+	instance->status = (WfStatus) name_index(status_names, lengthof(status_names),
+											 wf_result_text(row, 8));
+	instance->business_key = wf_result_text(row, 9);
+	instance->cancel_reason = wf_result_text(row, 10);
+	instance->error = result_jsonb(row, 11);
+	instance->data = result_jsonb(row, 12);
+	remember(batch, instance);
+}
+
+static Datum
+int64_array(const int64 *values, int n)
+{
+	Datum	   *datums = palloc(sizeof(Datum) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		datums[i] = Int64GetDatum(values[i]);
+	return PointerGetDatum(construct_array(datums, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+										   TYPALIGN_DOUBLE));
+}
+
+int
+wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	int			before = list_length(batch->instances);
+	Datum		values[1] = {int64_array(ids, n)};
+	uint64		rows;
+	ProcessRef *refs;
+
+	rows = wf_query_run(lock_queries[lock], values, NULL);
+	if (rows > 0 && lock != WF_LOCK_NONE)
+		wf_note_locked();
+	refs = palloc(sizeof(ProcessRef) * Max(rows, 1));
+	for (uint64 i = 0; i < rows; i++)
+		read_instance(batch, i, &refs[i]);
+	SPI_freetuptable(SPI_tuptable);
+	for (uint64 i = 0; i < rows; i++)
+	{
+		WfInstance *instance = list_nth(batch->instances, before + i);
+
+		instance->process = wf_process_get(refs[i].process_id, refs[i].version);
+	}
+	MemoryContextSwitchTo(old);
+	return (int) rows;
+}
+
+static void
+read_visit(WfBatch *batch, uint64 row)
+{
+	WfInstance *instance = wf_batch_instance(batch, wf_result_int64(row, 1));
+	WfVisit    *visit;
+	char	   *outcome;
+	int			step;
+	bool		isnull;
+
+	if (instance == NULL || wf_batch_visit(batch, instance->id, wf_result_int64(row, 2)) != NULL)
+		return;
+	visit = palloc0(sizeof(WfVisit));
+	visit->instance = instance;
+	visit->id = wf_result_int64(row, 2);
+	visit->due_at = result_time(row, 3);
+	visit->deadline = result_time(row, 4);
+	visit->entered_at = result_time(row, 5);
+	visit->waiting_since = result_time(row, 6);
+	visit->attempt = result_int(row, 7);
+	visit->has_callback = DatumGetBool(wf_result(row, 8, &isnull));
+	memcpy(&visit->key, DatumGetUUIDP(wf_result(row, 9, &isnull)), sizeof(pg_uuid_t));
+	visit->state = (WfState) name_index(state_names, lengthof(state_names), wf_result_text(row, 10));
+	visit->step = wf_result_text(row, 11);
+	visit->queue = wf_result_text(row, 12);
+	visit->waits_for = wf_result_text(row, 13);
+	outcome = wf_result_text(row, 14);
+	visit->outcome = outcome != NULL ? wf_outcome_from_name(outcome) : WF_OUTCOME_NONE;
+	visit->reply = result_jsonb(row, 15);
+	visit->callback = result_jsonb(row, 16);
+	visit->callback_error = result_jsonb(row, 17);
+	visit->caught = result_jsonb(row, 18);
+	visit->error = result_jsonb(row, 19);
+	visit->result = result_jsonb(row, 20);
+	visit->has_reply = visit->reply != NULL;
+	step = wf_definition_step(instance->process->def, visit->step);
+	visit->def = step >= 0 ? &instance->process->def->steps[step] : NULL;
+	instance->visits = lappend(instance->visits, visit);
+}
+
+static void
+read_visits(WfBatch *batch, WfQuery *query, Datum *values)
+{
+	uint64		rows = wf_query_run(query, values, NULL);
+
+	for (uint64 i = 0; i < rows; i++)
+		read_visit(batch, i);
+	SPI_freetuptable(SPI_tuptable);
+}
+
+void
+wf_batch_load_visits(WfBatch *batch, const int64 *instances, const int64 *visits, int n)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	Datum		values[2];
+
+	if (n == 1)
+	{
+		values[0] = Int64GetDatum(instances[0]);
+		values[1] = Int64GetDatum(visits[0]);
+		read_visits(batch, &q_visit, values);
+	}
+	else if (n > 1)
+	{
+		values[0] = int64_array(instances, n);
+		values[1] = int64_array(visits, n);
+		read_visits(batch, &q_visits, values);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+void
+wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	Datum		values[1] = {Int64GetDatum(instance->id)};
+
+	if (!instance->is_new)
+		read_visits(batch, &q_all_visits, values);
+	MemoryContextSwitchTo(old);
+}
+
+WfVisit *
+wf_batch_visit(WfBatch *batch, int64 instance_id, int64 visit_id)
+{
+	WfInstance *instance = wf_batch_instance(batch, instance_id);
+	ListCell   *lc;
+
+	if (instance == NULL)
+		return NULL;
+	foreach (lc, instance->visits)
+	{
+		WfVisit    *visit = lfirst(lc);
+
+		if (visit->id == visit_id)
+			return visit;
+	}
+	return NULL;
+}

@@ -1,0 +1,144 @@
+/*
+ * batch.h
+ *		A batch: living instances and visits in memory, what became of them, and how they are loaded and flushed.
+ *
+ * Whoever moves tokens makes a batch, locks and loads what it is about, lets engine/ change the structs, and flushes.
+ * A batch holds one completed visit or thousands of started instances; the statements are the same. It lives in a memory
+ * context of its own within one transaction.
+ */
+#ifndef WF_BATCH_H
+#define WF_BATCH_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "utils/jsonb.h"
+#include "utils/uuid.h"
+
+#include "model/definition.h"
+#include "store/process.h"
+
+typedef enum WfStatus
+{
+	WF_STATUS_ACTIVE,
+	WF_STATUS_SUSPENDED,
+	WF_STATUS_COMPLETED,
+	WF_STATUS_ABORTED,
+	WF_STATUS_FAILED,
+} WfStatus;
+
+typedef enum WfState
+{
+	WF_STATE_READY,
+	WF_STATE_CALLING,
+	WF_STATE_RETRYING,
+	WF_STATE_WAITING,
+	WF_STATE_CANCELLING,
+	WF_STATE_INCIDENT,
+} WfState;
+
+extern const char *wf_status_name(WfStatus status);
+extern const char *wf_state_name(WfState state);
+
+typedef struct WfVisit WfVisit;
+
+typedef struct WfInstance
+{
+	int64		id;
+	WfProcess  *process;
+	char	   *business_key; /* or NULL */
+	WfStatus	status;
+	Jsonb	   *data;
+	int			tokens;		   /* living visits, loaded or not */
+	int			incidents;	   /* of them, standing as incidents */
+	int			attachment;	   /* 0: none */
+	char	   *cancel_reason; /* being cancelled, or NULL */
+	Jsonb	   *error;		   /* why it ended so, or NULL */
+	TimestampTz started_at;
+
+	/* in memory */
+	List	   *visits; /* loaded or new, ended ones included */
+	bool		is_new;
+	bool		changed;
+	bool		data_changed;
+	bool		ended;
+	bool		show_changed; /* what an attached row shows may have changed */
+	int			stored_tokens; /* as in the row */
+	int			entered;	  /* steps entered in this batch: loops are cut into transactions */
+	TimestampTz ended_at;
+} WfInstance;
+
+struct WfVisit
+{
+	WfInstance *instance;
+	int64		id;
+	const char *step;
+	WfStep	   *def; /* NULL if the version has no such step */
+	WfState		state;
+	char	   *queue;		   /* who has to look at it at due_at */
+	TimestampTz due_at;		   /* 0: nobody has to */
+	TimestampTz deadline;	   /* 0: none */
+	TimestampTz entered_at;
+	TimestampTz waiting_since; /* 0: not waiting */
+	const char *waits_for;	   /* or NULL */
+	int			attempt;	   /* attempts that were answered or have failed */
+	bool		has_callback;  /* a callback was accepted as the end and is kept */
+	pg_uuid_t	key;
+	WfOutcome	outcome; /* of an incident, or once ended */
+	Jsonb	   *reply;
+	Jsonb	   *callback;
+	Jsonb	   *callback_error;
+	Jsonb	   *caught;
+	Jsonb	   *error;
+	Jsonb	   *result;
+
+	/* in memory */
+	bool		has_reply; /* the action has answered (its reply may be null) */
+	bool		is_new;
+	bool		changed;
+	bool		ended;
+	TimestampTz ended_at;
+};
+
+struct wf_by_id_hash;
+
+typedef struct WfBatch
+{
+	MemoryContext context;
+	TimestampTz now;	   /* of every move in it */
+	List	   *instances; /* WfInstance */
+	struct wf_by_id_hash *by_id;
+	bool		makes_due; /* something must be durable before it can be seen from outside */
+} WfBatch;
+
+/* ---- life of a batch; inside wf_store_enter ---- */
+extern WfBatch *wf_batch_begin(void);
+extern void wf_batch_end(WfBatch *batch); /* frees its memory */
+
+/* A new instance, with its number; `id` and `first_visit` 0: take the next. Its row appears at flush. */
+extern WfInstance *wf_batch_new_instance(WfBatch *batch, WfProcess *process, int64 id);
+/* A new visit at a step of an instance; id 0: the next number. */
+extern WfVisit *wf_batch_new_visit(WfBatch *batch, WfInstance *instance, WfStep *step, int64 id);
+
+typedef enum WfLock
+{
+	WF_LOCK_WAIT,
+	WF_LOCK_SKIP,
+	WF_LOCK_NONE /* just look: nothing may be changed */
+} WfLock;
+
+/*
+ * Lock and load living instances. Returns how many were added; with WF_LOCK_SKIP those locked by others are left out.
+ * Look them up with wf_batch_instance: NULL for one that is not there (ended, skipped, or never was).
+ */
+extern int	wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock);
+extern WfInstance *wf_batch_instance(WfBatch *batch, int64 id);
+
+/* Load visits of locked instances: single ones, or all of an instance. Absent ones are not added. */
+extern void wf_batch_load_visits(WfBatch *batch, const int64 *instances, const int64 *visits, int n);
+extern void wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance);
+extern WfVisit *wf_batch_visit(WfBatch *batch, int64 instance, int64 visit);
+
+/* Write everything: new, changed and ended rows, write-backs, notes for workers. Forces a synchronous commit if need be. */
+extern void wf_batch_flush(WfBatch *batch);
+#endif

@@ -1,0 +1,315 @@
+/*
+ * flush.c
+ *		Writing a batch: one statement per table and kind, whatever the number of rows.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "shmem/shmem.h"
+#include "store/batch_internal.h"
+#include "store/history.h"
+#include "store/query.h"
+
+static const WfColumn instance_columns[] = {
+	{"instance", INT8OID}, {"process_id", INT4OID}, {"version", INT4OID}, {"attachment", INT4OID},
+	{"tokens", INT4OID}, {"incidents", INT4OID}, {"started_at", TIMESTAMPTZOID},
+	{"status", TEXTOID}, {"business_key", TEXTOID}, {"cancel_reason", TEXTOID},
+	{"error", JSONBOID}, {"data", JSONBOID}, {"ended_at", TIMESTAMPTZOID},
+	{"data_changed", BOOLOID}};
+static const WfColumn visit_columns[] = {
+	{"instance", INT8OID}, {"visit", INT8OID}, {"due_at", TIMESTAMPTZOID},
+	{"deadline", TIMESTAMPTZOID}, {"entered_at", TIMESTAMPTZOID},
+	{"waiting_since", TIMESTAMPTZOID}, {"attempt", INT4OID}, {"has_callback", BOOLOID},
+	{"key", UUIDOID}, {"state", TEXTOID}, {"step", TEXTOID}, {"queue", TEXTOID},
+	{"waits_for", TEXTOID}, {"outcome", TEXTOID}, {"reply", JSONBOID}, {"callback", JSONBOID},
+	{"callback_error", JSONBOID}, {"caught", JSONBOID}, {"error", JSONBOID}, {"result", JSONBOID},
+	{"process_id", INT4OID}, {"ended_at", TIMESTAMPTZOID}};
+static const WfColumn key_columns[] = {{"instance", INT8OID}, {"visit", INT8OID}};
+
+static WfShape instance_shape = {instance_columns, lengthof(instance_columns)};
+static WfShape visit_shape = {visit_columns, lengthof(visit_columns)};
+static WfShape key_shape = {key_columns, lengthof(key_columns)};
+
+static WfQuery q_insert_instances = {
+	.sql = "INSERT INTO workflow.instance (instance, process_id, version, attachment, tokens, "
+		   "incidents, started_at, status, business_key, cancel_reason, error, data) "
+		   "SELECT m.instance, m.process_id, m.version, m.attachment, m.tokens, m.incidents, "
+		   "m.started_at, m.status, m.business_key, m.cancel_reason, m.error, m.data FROM moved m",
+	.shape = &instance_shape};
+static WfQuery q_update_instances = {
+	.sql = "UPDATE workflow.instance i SET tokens = m.tokens, incidents = m.incidents, "
+		   "status = m.status, cancel_reason = m.cancel_reason, error = m.error, "
+		   "version = m.version, "
+		   "data = CASE WHEN m.data_changed THEN m.data ELSE i.data END "
+		   "FROM moved m WHERE i.instance = m.instance",
+	.shape = &instance_shape};
+static WfQuery q_delete_instances = {
+	.sql = "DELETE FROM workflow.instance i USING moved m WHERE i.instance = m.instance",
+	.shape = &key_shape};
+static WfQuery q_keep_instances = {
+	.sql = "INSERT INTO workflow.instance_history (instance, process_id, version, attachment, "
+		   "started_at, ended_at, stored_at, status, business_key, error, data) "
+		   "SELECT m.instance, m.process_id, m.version, m.attachment, m.started_at, m.ended_at, "
+		   "m.ended_at, m.status, m.business_key, m.error, m.data FROM moved m",
+	.shape = &instance_shape};
+static WfQuery q_insert_visits = {
+	.sql = "INSERT INTO workflow.visit (instance, visit, due_at, deadline, entered_at, "
+		   "waiting_since, attempt, has_callback, key, state, step, queue, waits_for, outcome, "
+		   "reply, callback, callback_error, caught, error, result) "
+		   "SELECT m.instance, m.visit, m.due_at, m.deadline, m.entered_at, m.waiting_since, "
+		   "m.attempt, m.has_callback, m.key, m.state, m.step, m.queue, m.waits_for, m.outcome, "
+		   "m.reply, m.callback, m.callback_error, m.caught, m.error, m.result FROM moved m",
+	.shape = &visit_shape};
+static WfQuery q_update_visits = {
+	.sql = "UPDATE workflow.visit v SET due_at = m.due_at, deadline = m.deadline, "
+		   "waiting_since = m.waiting_since, attempt = m.attempt, has_callback = m.has_callback, "
+		   "state = m.state, queue = m.queue, waits_for = m.waits_for, outcome = m.outcome, "
+		   "reply = m.reply, callback = m.callback, callback_error = m.callback_error, "
+		   "error = m.error, result = m.result "
+		   "FROM moved m WHERE v.instance = m.instance AND v.visit = m.visit",
+	.shape = &visit_shape};
+static WfQuery q_delete_visits = {
+	.sql = "DELETE FROM workflow.visit v USING moved m "
+		   "WHERE v.instance = m.instance AND v.visit = m.visit",
+	.shape = &key_shape};
+static WfQuery q_keep_visits = {
+	.sql = "INSERT INTO workflow.visit_history (instance, visit, process_id, attempts, entered_at, "
+		   "ended_at, stored_at, step, outcome, result) "
+		   "SELECT m.instance, m.visit, m.process_id, m.attempt, m.entered_at, m.ended_at, "
+		   "m.ended_at, m.step, m.outcome, m.result FROM moved m",
+	.shape = &visit_shape};
+static WfQuery q_shows = {
+	.sql = "SELECT 1 FROM workflow.attachment WHERE attachment = $1 AND "
+		   "(serial_column IS NOT NULL OR status_column IS NOT NULL OR instance_column IS NOT NULL)",
+	.nargs = 1, .argtypes = {INT4OID}};
+static WfQuery q_write_back = {
+	.sql = "INSERT INTO workflow.delivery (instance, visit, due_at, kind, queue) "
+		   "SELECT m.instance, 0, clock_timestamp(), 'write_back', 'executor' FROM moved m",
+	.shape = &key_shape};
+
+/* The statements of one flush, in the order in which they run. */
+typedef enum Kind
+{
+	INSERT_INSTANCES,
+	UPDATE_INSTANCES,
+	INSERT_VISITS,
+	UPDATE_VISITS,
+	DELETE_VISITS,
+	KEEP_VISITS,
+	DELETE_INSTANCES,
+	KEEP_INSTANCES,
+	WRITE_BACK,
+	NKINDS
+} Kind;
+
+static WfQuery *const queries[NKINDS] = {&q_insert_instances, &q_update_instances,
+	&q_insert_visits, &q_update_visits, &q_delete_visits, &q_keep_visits, &q_delete_instances,
+	&q_keep_instances, &q_write_back};
+
+typedef struct Flush
+{
+	WfBatch    *batch;
+	WfRows		rows[NKINDS];
+	int			attachment; /* the last one looked up */
+	bool		attachment_shows;
+} Flush;
+
+/* One row on its way: values set column by column. */
+typedef struct Row
+{
+	Datum		values[lengthof(visit_columns)];
+	bool		nulls[lengthof(visit_columns)];
+	int			n;
+} Row;
+
+static void
+add(Row *row, Datum value)
+{
+	row->values[row->n] = value;
+	row->nulls[row->n++] = false;
+}
+
+static void
+add_or_null(Row *row, Datum value, bool isnull)
+{
+	row->values[row->n] = value;
+	row->nulls[row->n++] = isnull;
+}
+
+static void
+add_text(Row *row, const char *text)
+{
+	add_or_null(row, text != NULL ? CStringGetTextDatum(text) : (Datum) 0, text == NULL);
+}
+
+static void
+add_jsonb(Row *row, Jsonb *jsonb)
+{
+	add_or_null(row, JsonbPGetDatum(jsonb), jsonb == NULL);
+}
+
+static void
+add_time(Row *row, TimestampTz time)
+{
+	add_or_null(row, TimestampTzGetDatum(time), time == 0);
+}
+
+static void
+put(Flush *flush, Kind kind, Row *row)
+{
+	WfRows	   *rows = &flush->rows[kind];
+
+	if (rows->store == NULL)
+		wf_rows_begin(rows, queries[kind]->shape);
+	Assert(row->n == rows->shape->ncolumns);
+	wf_rows_put(rows, row->values, row->nulls);
+}
+
+static void
+put_key(Flush *flush, Kind kind, int64 instance, int64 visit)
+{
+	Row			row = {.n = 0};
+
+	add(&row, Int64GetDatum(instance));
+	add(&row, Int64GetDatum(visit));
+	put(flush, kind, &row);
+}
+
+static void
+put_visit(Flush *flush, Kind kind, WfVisit *visit)
+{
+	Row			row = {.n = 0};
+
+	add(&row, Int64GetDatum(visit->instance->id));
+	add(&row, Int64GetDatum(visit->id));
+	add_time(&row, visit->due_at);
+	add_time(&row, visit->deadline);
+	add_time(&row, visit->entered_at);
+	add_time(&row, visit->waiting_since);
+	add(&row, Int32GetDatum(visit->attempt));
+	add(&row, BoolGetDatum(visit->has_callback));
+	add(&row, UUIDPGetDatum(&visit->key));
+	add_text(&row, wf_state_name(visit->state));
+	add_text(&row, visit->step);
+	add_text(&row, visit->queue);
+	add_text(&row, visit->waits_for);
+	add_text(&row, wf_outcome_name(visit->outcome));
+	add_jsonb(&row, visit->reply);
+	add_jsonb(&row, visit->callback);
+	add_jsonb(&row, visit->callback_error);
+	add_jsonb(&row, visit->caught);
+	add_jsonb(&row, visit->error);
+	add_jsonb(&row, visit->result);
+	add(&row, Int32GetDatum(visit->instance->process->process_id));
+	add_time(&row, visit->ended_at);
+	put(flush, kind, &row);
+}
+
+static void
+put_instance(Flush *flush, Kind kind, WfInstance *instance)
+{
+	Row			row = {.n = 0};
+
+	add(&row, Int64GetDatum(instance->id));
+	add(&row, Int32GetDatum(instance->process->process_id));
+	add(&row, Int32GetDatum(instance->process->version));
+	add(&row, Int32GetDatum(instance->attachment));
+	add(&row, Int32GetDatum(instance->tokens));
+	add(&row, Int32GetDatum(instance->incidents));
+	add_time(&row, instance->started_at);
+	add_text(&row, wf_status_name(instance->status));
+	add_text(&row, instance->business_key);
+	add_text(&row, instance->cancel_reason);
+	add_jsonb(&row, instance->error);
+	add_jsonb(&row, instance->data);
+	add_time(&row, instance->ended_at);
+	add(&row, BoolGetDatum(instance->data_changed));
+	put(flush, kind, &row);
+}
+
+/* Does an attached row show anything of its instance? One look-up per attachment and batch. */
+static bool
+shows(Flush *flush, int attachment)
+{
+	if (flush->attachment != attachment)
+	{
+		Datum		values[1] = {Int32GetDatum(attachment)};
+
+		flush->attachment_shows = wf_query_run(&q_shows, values, NULL) > 0;
+		flush->attachment = attachment;
+	}
+	return flush->attachment_shows;
+}
+
+static void
+sort_visit(Flush *flush, WfVisit *visit)
+{
+	if (visit->ended)
+	{
+		put_visit(flush, KEEP_VISITS, visit);
+		if (!visit->is_new)
+			put_key(flush, DELETE_VISITS, visit->instance->id, visit->id);
+		return;
+	}
+	if (!visit->is_new && !visit->changed)
+		return;
+	put_visit(flush, visit->is_new ? INSERT_VISITS : UPDATE_VISITS, visit);
+	if (visit->due_at != 0)
+		wf_note_due(visit->queue, visit->due_at);
+	if (visit->deadline != 0)
+		wf_note_due(WF_QUEUE_DEADLINE, visit->deadline);
+}
+
+static void
+sort_instance(Flush *flush, WfInstance *instance)
+{
+	ListCell   *lc;
+
+	foreach (lc, instance->visits)
+		sort_visit(flush, lfirst(lc));
+	if (instance->ended)
+	{
+		put_instance(flush, KEEP_INSTANCES, instance);
+		if (!instance->is_new)
+			put_key(flush, DELETE_INSTANCES, instance->id, 0);
+	}
+	else if (instance->is_new)
+		put_instance(flush, INSERT_INSTANCES, instance);
+	else if (instance->changed || instance->data_changed)
+		put_instance(flush, UPDATE_INSTANCES, instance);
+	if (instance->show_changed)
+	{
+		wf_note_ended(instance->id);
+		if (instance->attachment != 0 && shows(flush, instance->attachment))
+			put_key(flush, WRITE_BACK, instance->id, 0);
+	}
+}
+
+void
+wf_batch_flush(WfBatch *batch)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	Flush		flush = {.batch = batch, .attachment = -1};
+	ListCell   *lc;
+
+	foreach (lc, batch->instances)
+		sort_instance(&flush, lfirst(lc));
+	if (flush.rows[KEEP_VISITS].n > 0 || flush.rows[KEEP_INSTANCES].n > 0)
+		wf_history_ensure(batch->now);
+	for (int kind = 0; kind < NKINDS; kind++)
+	{
+		if (flush.rows[kind].store == NULL)
+			continue;
+		wf_query_run_rows(queries[kind], &flush.rows[kind]);
+		wf_rows_end(&flush.rows[kind]);
+	}
+	if (flush.rows[WRITE_BACK].n > 0)
+		wf_note_due(WF_QUEUE_EXECUTOR, batch->now);
+	if (batch->makes_due)
+		ForceSyncCommit();
+	MemoryContextSwitchTo(old);
+}

@@ -1,0 +1,159 @@
+/*
+ * identity.c
+ *		Which database these rows belong to, and numbers that are never issued twice.
+ *
+ * The identity row is made with the first definition, never by CREATE EXTENSION: a restore brings its own. A row that
+ * names another cluster or database, more than one, or living instances without one mean that this is a copy.
+ *
+ * Sequences: a recovery to an earlier point, or a failover to a standby that lagged behind, forgets numbers that the
+ * outside has already seen. Both start a new timeline; on the first number after that, the sequences jump.
+ */
+#include "compat.h"
+
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "commands/sequence.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
+
+#include "shmem/shmem.h"
+#include "store/access.h"
+#include "store/identity.h"
+#include "store/query.h"
+
+#define TIMELINE_GAP (INT64CONST(1) << 24)
+
+static WfQuery q_read = {
+	.sql = "SELECT system_identifier = $1 AND database = $2, timeline FROM workflow.identity",
+	.nargs = 2, .argtypes = {NUMERICOID, OIDOID}};
+static WfQuery q_living = {.sql = "SELECT 1 FROM workflow.instance LIMIT 1"};
+static WfQuery q_insert = {
+	.sql = "INSERT INTO workflow.identity (system_identifier, database, timeline, adopted_at) "
+		   "VALUES ($1, $2, $3, clock_timestamp()) ON CONFLICT DO NOTHING",
+	.nargs = 3, .argtypes = {NUMERICOID, OIDOID, INT4OID}};
+static WfQuery q_delete = {.sql = "DELETE FROM workflow.identity"};
+static WfQuery q_note_timeline = {
+	.sql = "UPDATE workflow.identity SET timeline = $1 WHERE timeline <> $1",
+	.nargs = 1, .argtypes = {INT4OID}};
+static WfQuery q_adopt_owners = {
+	.sql = "UPDATE workflow.process p SET owner = r.oid FROM pg_roles r "
+		   "WHERE r.rolname = p.owner_name AND p.owner <> r.oid"};
+static WfQuery q_adopt_grantees = {
+	.sql = "UPDATE workflow.process_privilege p SET grantee = r.oid FROM pg_roles r "
+		   "WHERE p.grantee <> 0 AND r.rolname = p.grantee_name AND p.grantee <> r.oid"};
+static WfQuery q_last = {
+	.sql = "SELECT (SELECT last_value FROM workflow.instance_seq), (SELECT last_value FROM workflow.visit_seq)"};
+
+static Datum
+system_identifier(void)
+{
+	char		text[32];
+
+	snprintf(text, sizeof(text), UINT64_FORMAT, GetSystemIdentifier());
+	return DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
+							   Int32GetDatum(-1));
+}
+
+WfIdentity
+wf_identity_check(void)
+{
+	Datum		values[2] = {system_identifier(), ObjectIdGetDatum(MyDatabaseId)};
+	uint64		n = wf_query_run(&q_read, values, NULL);
+	bool		isnull;
+
+	if (n == 0)
+		return wf_query_run(&q_living, NULL, NULL) == 0 ? WF_IDENTITY_NONE : WF_IDENTITY_COPY;
+	return n == 1 && DatumGetBool(wf_result(0, 1, &isnull)) ? WF_IDENTITY_OWN : WF_IDENTITY_COPY;
+}
+
+static void
+insert_identity(void)
+{
+	Datum		values[3] = {system_identifier(), ObjectIdGetDatum(MyDatabaseId),
+		Int32GetDatum((int32) GetWALInsertionTimeLine())};
+
+	wf_query_run(&q_insert, values, NULL);
+}
+
+void
+wf_identity_ensure(void)
+{
+	if (wf_identity_check() == WF_IDENTITY_NONE)
+		insert_identity();
+}
+
+void
+wf_identity_adopt(void)
+{
+	wf_query_run(&q_delete, NULL, NULL);
+	insert_identity();
+	wf_query_run(&q_adopt_owners, NULL, NULL);
+	wf_query_run(&q_adopt_grantees, NULL, NULL);
+}
+
+static void
+jump(const char *sequence, int64 last)
+{
+	(void) DirectFunctionCall2(setval_oid, ObjectIdGetDatum(wf_store_relation(sequence)),
+							   Int64GetDatum(last + TIMELINE_GAP));
+}
+
+/*
+ * Compare the stored timeline with the current one, once for all backends after each server start. The jump is not
+ * transactional, so the lock need not be held to the end of the transaction.
+ */
+static void
+check_timeline(void)
+{
+	static bool checked = false;
+	Oid			relid;
+	Datum		values[2];
+	bool		isnull;
+
+	if (likely(checked))
+		return;
+	relid = wf_store_relation("identity");
+	LockRelationOid(relid, ShareUpdateExclusiveLock);
+	if (!wf_timeline_checked())
+	{
+		values[0] = system_identifier();
+		values[1] = ObjectIdGetDatum(MyDatabaseId);
+		if (wf_query_run(&q_read, values, NULL) > 0 &&
+			DatumGetInt32(wf_result(0, 2, &isnull)) != (int32) GetWALInsertionTimeLine())
+		{
+			wf_query_run(&q_last, NULL, NULL);
+			jump("instance_seq", wf_result_int64(0, 1));
+			wf_query_run(&q_last, NULL, NULL);
+			jump("visit_seq", wf_result_int64(0, 2));
+		}
+		wf_timeline_set_checked(true);
+	}
+	UnlockRelationOid(relid, ShareUpdateExclusiveLock);
+	checked = true;
+}
+
+void
+wf_identity_note_timeline(void)
+{
+	Datum		values[1] = {Int32GetDatum((int32) GetWALInsertionTimeLine())};
+
+	check_timeline();
+	wf_query_run(&q_note_timeline, values, NULL);
+}
+
+int64
+wf_next_instance(void)
+{
+	check_timeline();
+	return nextval_internal(wf_store_relation("instance_seq"), false);
+}
+
+int64
+wf_next_visit(void)
+{
+	check_timeline();
+	return nextval_internal(wf_store_relation("visit_seq"), false);
+}

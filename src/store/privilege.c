@@ -1,0 +1,122 @@
+/*
+ * privilege.c
+ *		Who may do what with a process.
+ */
+#include "compat.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+
+#include "store/access.h"
+#include "store/identity.h"
+#include "store/privilege.h"
+#include "store/query.h"
+
+static const char *const names[] = {"start", "complete", "view", "admin"};
+
+static WfQuery q_holders = {
+	.sql = "SELECT owner, owner_name FROM workflow.process WHERE process_id = $1 "
+		   "UNION ALL "
+		   "SELECT grantee, grantee_name FROM workflow.process_privilege "
+		   "WHERE process_id = $1 AND (privilege = $2 OR privilege = 'admin')",
+	.nargs = 2, .argtypes = {INT4OID, TEXTOID}};
+static WfQuery q_owner = {
+	.sql = "SELECT owner, owner_name, process FROM workflow.process WHERE process_id = $1",
+	.nargs = 1, .argtypes = {INT4OID}};
+
+const char *
+wf_privilege_name(WfPrivilege privilege)
+{
+	return names[privilege];
+}
+
+bool
+wf_privilege_parse(const char *name, WfPrivilege *privilege)
+{
+	for (int i = 0; i < lengthof(names); i++)
+		if (strcmp(names[i], name) == 0)
+		{
+			*privilege = (WfPrivilege) i;
+			return true;
+		}
+	return false;
+}
+
+Oid
+wf_role_resolve(Oid oid, const char *name)
+{
+	static bool own = false;
+	char	   *current = GetUserNameFromId(oid, true);
+
+	if (current != NULL && strcmp(current, name) == 0)
+		return oid;
+	if (!own)
+		own = wf_identity_check() == WF_IDENTITY_OWN;
+	if (own)
+		return current != NULL ? oid : InvalidOid;
+	return get_role_oid(name, true);
+}
+
+bool
+wf_privilege_has(int process_id, Oid role, WfPrivilege privilege)
+{
+	Datum		values[2];
+	SPITupleTable *table;
+	uint64		n;
+	bool		found = false;
+	bool		isnull;
+
+	if (superuser_arg(role))
+		return true;
+	values[0] = Int32GetDatum(process_id);
+	values[1] = CStringGetTextDatum(names[privilege]);
+	n = wf_query_run(&q_holders, values, NULL);
+	table = SPI_tuptable;
+	for (uint64 i = 0; i < n && !found; i++)
+	{
+		Oid			oid = DatumGetObjectId(SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull));
+		char	   *name = NameStr(*DatumGetName(
+			SPI_getbinval(table->vals[i], table->tupdesc, 2, &isnull)));
+
+		/* the owner's own row comes first and cannot be PUBLIC */
+		if (i > 0 && oid == InvalidOid)
+			found = true;
+		else
+		{
+			oid = wf_role_resolve(oid, name);
+			found = OidIsValid(oid) && has_privs_of_role(role, oid);
+		}
+	}
+	SPI_freetuptable(table);
+	return found;
+}
+
+void
+wf_privilege_require(int process_id, Oid role, WfPrivilege privilege, WfPrivilege other)
+{
+	Datum		values[1] = {Int32GetDatum(process_id)};
+
+	if (wf_privilege_has(process_id, role, privilege) ||
+		(other != privilege && wf_privilege_has(process_id, role, other)))
+		return;
+	if (wf_query_run(&q_owner, values, NULL) == 0)
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("process does not exist"));
+	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			errmsg("permission denied for process \"%s\"", wf_result_text(0, 3)),
+			errdetail("The privilege \"%s\" on the process is needed.", names[privilege]),
+			errhint("Its owner can give it with workflow.grant_process."));
+}
+
+Oid
+wf_process_owner(int process_id)
+{
+	Datum		values[1] = {Int32GetDatum(process_id)};
+	bool		isnull;
+
+	if (wf_query_run(&q_owner, values, NULL) == 0)
+		return InvalidOid;
+	return wf_role_resolve(DatumGetObjectId(wf_result(0, 1, &isnull)),
+						   NameStr(*DatumGetName(wf_result(0, 2, &isnull))));
+}

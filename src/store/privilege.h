@@ -1,0 +1,36 @@
+/*
+ * privilege.h
+ *		Who may do what with a process.
+ */
+#ifndef WF_PRIVILEGE_H
+#define WF_PRIVILEGE_H
+
+#include "postgres.h"
+
+typedef enum WfPrivilege
+{
+	WF_PRIVILEGE_START,
+	WF_PRIVILEGE_COMPLETE,
+	WF_PRIVILEGE_VIEW,
+	WF_PRIVILEGE_ADMIN
+} WfPrivilege;
+
+extern const char *wf_privilege_name(WfPrivilege privilege);
+extern bool wf_privilege_parse(const char *name, WfPrivilege *privilege);
+
+/*
+ * The role that a stored (OID, name) stands for, or InvalidOid. In the database the rows belong to the OID counts, so
+ * that a renamed role keeps what it has; in a copy only the name does, since there the OID may be somebody else's.
+ */
+extern Oid	wf_role_resolve(Oid oid, const char *name);
+
+/* Inside wf_store_enter. Superusers, the owner and members of it have all; admin implies the others. */
+extern bool wf_privilege_has(int process_id, Oid role, WfPrivilege privilege);
+
+/* ERROR 42501 unless `role` has one of the two (give the same twice for one). */
+extern void wf_privilege_require(int process_id, Oid role, WfPrivilege privilege, WfPrivilege other);
+
+/* The owner of a process, or InvalidOid if the role is gone. */
+extern Oid	wf_process_owner(int process_id);
+
+#endif

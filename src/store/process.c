@@ -1,0 +1,135 @@
+/*
+ * process.c
+ *		Processes and their versions: look-ups, and the cache of compiled definitions.
+ *
+ * A stored version never changes, so a cached one is never thrown away; the key includes everything that names it.
+ * A transaction that defines a version and rolls back leaves a number that the next define uses again for other
+ * content: so what was defined by a transaction still open is cached only once it has committed.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+#include "store/access.h"
+#include "store/process.h"
+#include "store/query.h"
+
+typedef struct CacheKey
+{
+	Oid			relid; /* DROP and CREATE EXTENSION start numbers afresh */
+	int			process_id;
+	int			version;
+} CacheKey;
+
+typedef struct CacheEntry
+{
+	CacheKey	key;
+	WfProcess  *process;
+} CacheEntry;
+
+static HTAB *cache = NULL;
+
+static WfQuery q_version = {
+	.sql = "SELECT p.process, v.search_path, v.definition::text, v.xmin "
+		   "FROM workflow.process_version v JOIN workflow.process p USING (process_id) "
+		   "WHERE v.process_id = $1 AND v.version = $2",
+	.nargs = 2, .argtypes = {INT4OID, INT4OID}};
+static WfQuery q_by_name = {
+	.sql = "SELECT process_id, latest FROM workflow.process WHERE process = $1",
+	.nargs = 1, .argtypes = {TEXTOID}};
+
+static WfProcess *
+compile(int process_id, int version, MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	WfProcess  *process = palloc0(sizeof(WfProcess));
+	WfIssues	issues = {0};
+
+	process->process_id = process_id;
+	process->version = version;
+	process->name = wf_result_text(0, 1);
+	process->search_path = wf_result_text(0, 2);
+	process->def = wf_definition_compile(wf_result_text(0, 3), &issues);
+	MemoryContextSwitchTo(old);
+	if (process->def == NULL)
+		wf_issues_report(process->name, &issues);
+	return process;
+}
+
+WfProcess *
+wf_process_get(int process_id, int version)
+{
+	CacheKey	key = {wf_store_relation("process_version"), process_id, version};
+	CacheEntry *entry;
+	Datum		values[2] = {Int32GetDatum(process_id), Int32GetDatum(version)};
+	MemoryContext context;
+	WfProcess  *process;
+	TransactionId xmin;
+	bool		isnull;
+
+	if (cache == NULL)
+	{
+		HASHCTL		ctl = {.keysize = sizeof(CacheKey), .entrysize = sizeof(CacheEntry)};
+
+		cache = hash_create("workflow processes", 64, &ctl, HASH_ELEM | HASH_BLOBS);
+	}
+	entry = hash_search(cache, &key, HASH_FIND, NULL);
+	if (likely(entry != NULL))
+		return entry->process;
+
+	if (wf_query_run(&q_version, values, NULL) == 0)
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("version %d of process %d does not exist", version, process_id));
+	xmin = DatumGetTransactionId(wf_result(0, 4, &isnull));
+	context = AllocSetContextCreate(CurTransactionContext, "workflow process",
+									ALLOCSET_SMALL_SIZES);
+	process = compile(process_id, version, context);
+	if (!TransactionIdIsNormal(xmin) || !TransactionIdIsCurrentTransactionId(xmin))
+	{
+		MemoryContextSetParent(context, TopMemoryContext);
+		entry = hash_search(cache, &key, HASH_ENTER, NULL);
+		entry->process = process;
+	}
+	return process;
+}
+
+int
+wf_process_id(const char *name)
+{
+	Datum		values[1] = {CStringGetTextDatum(name)};
+	bool		isnull;
+
+	if (wf_query_run(&q_by_name, values, NULL) == 0)
+		return 0;
+	return DatumGetInt32(wf_result(0, 1, &isnull));
+}
+
+WfProcess *
+wf_process_by_name(const char *name, int version)
+{
+	Datum		values[1] = {CStringGetTextDatum(name)};
+	bool		isnull;
+	int			process_id;
+	int			latest;
+
+	if (wf_query_run(&q_by_name, values, NULL) == 0)
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("process \"%s\" does not exist", name),
+				errhint("Define it with workflow.define."));
+	process_id = DatumGetInt32(wf_result(0, 1, &isnull));
+	latest = DatumGetInt32(wf_result(0, 2, &isnull));
+	if (latest == 0)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("process \"%s\" was undefined: it takes no new instances", name),
+				errhint("Define it again with workflow.define."));
+	if (version == 0)
+		version = latest;
+	values[0] = Int32GetDatum(process_id);
+	return wf_process_get(process_id, version);
+}
