@@ -47,7 +47,7 @@ PGXS       := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 $(EXTENSION)--$(EXTVERSION).sql: $(SCHEMA)
-	@echo '\echo Use "CREATE EXTENSION workflow" to load this file. \quit' > $@
+	@printf '%s\n' '\echo Use "CREATE EXTENSION workflow" to load this file. \quit' > $@
 	cat $(SCHEMA) >> $@
 
 $(OBJS): $(ALL_HEADERS)
