@@ -28,20 +28,26 @@ typedef struct WfServer
 	bool		verify;		   /* default true */
 } WfServer;
 
-/* The server of that name and our wrapper, or NULL. The answer is valid until the next invalidation is processed: use it within the transaction. */
+/* The server of that name and our wrapper, or NULL. The answer is valid until the end of the transaction. */
 extern const WfServer *wf_server_by_name(const char *name);
 
 /* May `role` use it? */
 extern bool wf_server_usable(const WfServer *server, Oid role);
 
-/* The server that `role` may use and whose url is a prefix of `url` at a boundary (same scheme, host, port; path prefix ending at '/', '?', '#' or the end); the longest wins; NULL if none covers it. */
+/*
+ * The server that `role` may use and whose url is a prefix of `url` at a boundary (same scheme, host, port; path prefix
+ * ending at '/', '?', '#' or the end); the longest wins; NULL if none covers it. A path with a ".." segment, in any
+ * spelling, is covered by none.
+ */
 extern const WfServer *wf_server_covering(const char *url, Oid role);
 
 /*
- * Complete `request` for `role` with the server's settings (timeouts only where the request has none) and the
- * credentials of the role's user mapping (its own, else PUBLIC's; none is fine). Headers are a List of WfHttpHeader *
+ * Complete `request`, whose url is set, for `role` with the server's settings (timeouts only where the request has
+ * none) and the credentials of the role's user mapping (its own, else PUBLIC's; none is fine). Headers are a List of WfHttpHeader *
  * that the caller turns into the request's array afterwards; an explicit Authorization header of the caller is kept and
- * then none is added by auth = basic or bearer. False with *fault for no USAGE or an unusable mapping.
+ * then none is added by auth = basic or bearer; the same goes for the header of auth = header. What is added to the
+ * list and the request lives until the end of the transaction. False with *fault for no USAGE, an unusable mapping, or
+ * a url that the server's does not cover (so that no path leads credentials elsewhere).
  */
 extern bool wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *request, List **headers, WfFault *fault);
 

@@ -1,0 +1,339 @@
+/*
+ * client.c
+ *		Many HTTP requests at once: libcurl's multi handle on one epoll descriptor and one timer.
+ *
+ * Owns the WfHttp and the life of its transfers: pool → running → finished → taken → pool. A WfHttp belongs to one
+ * process and is made after the fork. Its transfers are malloc'ed and live until wf_http_destroy.
+ *
+ * libcurl resolves names in threads of its own. They must never run one of PostgreSQL's signal handlers, so signals
+ * are blocked wherever such a thread can be started, which is only in wf_http_run; threads inherit the mask.
+ */
+#include "postgres.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "http/http_internal.h"
+#include "storage/fd.h"
+
+/* rounds of wf_http_run, after which its caller gets a chance to look at other things */
+#define MAX_ROUNDS 16
+
+int64
+wf_http_clock(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* All but those that report a fault of the running thread itself. */
+static void
+block_signals(sigset_t *saved)
+{
+	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
+	sigset_t	mask;
+
+	sigfillset(&mask);
+	for (int i = 0; i < lengthof(faults); i++)
+		sigdelset(&mask, faults[i]);
+	pthread_sigmask(SIG_BLOCK, &mask, saved);
+}
+
+/* CURLMOPT_TIMERFUNCTION */
+static int
+set_timer(CURLM *multi, long timeout_ms, void *arg)
+{
+	WfHttp	   *http = arg;
+
+	http->timer_at = timeout_ms < 0 ? -1 : wf_http_clock() + (int64) timeout_ms * 1000;
+	return 0;
+}
+
+static bool
+set_multi_options(WfHttp *http, int max_connections)
+{
+	CURLM	   *multi = http->multi;
+	int			failed = 0;
+
+	failed |= curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, wf_socket_watch);
+	failed |= curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, http);
+	failed |= curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer);
+	failed |= curl_multi_setopt(multi, CURLMOPT_TIMERDATA, http);
+	failed |= curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long) CURLPIPE_MULTIPLEX);
+	failed |= curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long) max_connections);
+	failed |= curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long) max_connections);
+	return failed == 0;
+}
+
+WfHttp *
+wf_http_create(MemoryContext context, int max_connections)
+{
+	static bool initialized = false; /* of this process: nothing here runs before the fork */
+	WfHttp	   *http;
+
+	if (!initialized && curl_global_init(CURL_GLOBAL_ALL) != CURLE_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYSTEM_ERROR),
+				 errmsg("could not initialize libcurl")));
+	initialized = true;
+
+	http = MemoryContextAllocZero(context, sizeof(WfHttp));
+	http->timer_at = -1;
+	http->max_pool = max_connections;
+	dlist_init(&http->running);
+	dlist_init(&http->finished);
+	dlist_init(&http->taken);
+	dlist_init(&http->pool);
+
+	http->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (http->epoll_fd < 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not create an epoll descriptor: %m")));
+	ReserveExternalFD();
+
+	http->multi = curl_multi_init();
+	if (http->multi == NULL || !set_multi_options(http, max_connections))
+	{
+		wf_http_destroy(http);
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("could not create a libcurl multi handle")));
+	}
+	return http;
+}
+
+int
+wf_http_fd(WfHttp *http)
+{
+	return http->epoll_fd;
+}
+
+int
+wf_http_in_flight(WfHttp *http)
+{
+	return http->nrunning;
+}
+
+/* ---- life of a transfer ---- */
+
+static WfTransfer *
+get_transfer(WfHttp *http)
+{
+	WfTransfer *transfer;
+
+	if (!dlist_is_empty(&http->pool))
+	{
+		http->npool--;
+		return dlist_container(WfTransfer, node, dlist_pop_head_node(&http->pool));
+	}
+	transfer = wf_transfer_create(http);
+	if (transfer == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
+	return transfer;
+}
+
+/* It is in no list. */
+static void
+put_transfer(WfHttp *http, WfTransfer *transfer)
+{
+	if (http->npool >= http->max_pool)
+	{
+		wf_transfer_destroy(transfer);
+		return;
+	}
+	wf_transfer_recycle(transfer);
+	dlist_push_head(&http->pool, &transfer->node);
+	http->npool++;
+}
+
+/* Out of libcurl's hands. */
+static void
+stop_transfer(WfHttp *http, WfTransfer *transfer)
+{
+	curl_multi_remove_handle(http->multi, transfer->easy);
+	dlist_delete(&transfer->node);
+	http->nrunning--;
+}
+
+void
+wf_http_send(WfHttp *http, const WfHttpRequest *request)
+{
+	WfTransfer *transfer = get_transfer(http);
+
+	if (wf_transfer_prepare(transfer, request))
+	{
+		CURLMcode	code = curl_multi_add_handle(http->multi, transfer->easy);
+
+		if (code == CURLM_OK)
+		{
+			dlist_push_tail(&http->running, &transfer->node);
+			http->nrunning++;
+			return;
+		}
+		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "%s", curl_multi_strerror(code));
+	}
+	dlist_push_tail(&http->finished, &transfer->node);
+}
+
+bool
+wf_http_abort(WfHttp *http, uint64 tag)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &http->running)
+	{
+		WfTransfer *transfer = dlist_container(WfTransfer, node, iter.cur);
+
+		if (transfer->reply.tag == tag)
+		{
+			stop_transfer(http, transfer);
+			put_transfer(http, transfer);
+			return true;
+		}
+	}
+	dlist_foreach_modify(iter, &http->finished)
+	{
+		WfTransfer *transfer = dlist_container(WfTransfer, node, iter.cur);
+
+		if (transfer->reply.tag == tag)
+		{
+			dlist_delete(&transfer->node);
+			put_transfer(http, transfer);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- running ---- */
+
+static void
+collect_finished(WfHttp *http)
+{
+	CURLMsg    *msg;
+	int			left;
+
+	while ((msg = curl_multi_info_read(http->multi, &left)) != NULL)
+	{
+		CURLcode	code = msg->data.result;
+		char	   *arg = NULL;
+		WfTransfer *transfer;
+
+		if (msg->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &arg);
+		transfer = (WfTransfer *) arg;
+		stop_transfer(http, transfer);
+		wf_transfer_finish(transfer, code);
+		dlist_push_tail(&http->finished, &transfer->node);
+	}
+}
+
+static bool
+timer_is_due(WfHttp *http)
+{
+	return http->timer_at >= 0 && wf_http_clock() >= http->timer_at;
+}
+
+void
+wf_http_run(WfHttp *http)
+{
+	sigset_t	saved;
+
+	block_signals(&saved);
+	for (int round = 0; round < MAX_ROUNDS; round++)
+	{
+		bool		more;
+
+		if (timer_is_due(http))
+		{
+			int			running;
+
+			http->timer_at = -1;
+			(void) curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+		}
+		more = wf_socket_events(http);
+		if (!more && !timer_is_due(http))
+			break;
+	}
+	collect_finished(http);
+	pthread_sigmask(SIG_SETMASK, &saved, NULL);
+}
+
+long
+wf_http_timeout(WfHttp *http)
+{
+	int64		left;
+
+	if (!dlist_is_empty(&http->finished))
+		return 0;
+	if (http->timer_at < 0)
+		return -1;
+	left = http->timer_at - wf_http_clock();
+	return left <= 0 ? 0 : (left + 999) / 1000;
+}
+
+WfHttpReply *
+wf_http_next(WfHttp *http)
+{
+	WfTransfer *transfer;
+
+	if (dlist_is_empty(&http->finished))
+		return NULL;
+	transfer = dlist_container(WfTransfer, node, dlist_pop_head_node(&http->finished));
+	dlist_push_tail(&http->taken, &transfer->node);
+	return &transfer->reply;
+}
+
+void
+wf_http_release(WfHttp *http, WfHttpReply *reply)
+{
+	WfTransfer *transfer = (WfTransfer *) ((char *) reply - offsetof(WfTransfer, reply));
+
+	dlist_delete(&transfer->node);
+	put_transfer(http, transfer);
+}
+
+/* ---- the end ---- */
+
+static void
+destroy_list(WfHttp *http, dlist_head *list, bool running)
+{
+	while (!dlist_is_empty(list))
+	{
+		WfTransfer *transfer = dlist_container(WfTransfer, node, dlist_head_node(list));
+
+		if (running)
+			stop_transfer(http, transfer);
+		else
+			dlist_delete(&transfer->node);
+		wf_transfer_destroy(transfer);
+	}
+}
+
+void
+wf_http_destroy(WfHttp *http)
+{
+	sigset_t	saved;
+
+	block_signals(&saved);
+	destroy_list(http, &http->running, true);
+	destroy_list(http, &http->finished, false);
+	destroy_list(http, &http->taken, false);
+	destroy_list(http, &http->pool, false);
+	if (http->multi != NULL)
+		curl_multi_cleanup(http->multi);
+	wf_socket_forget_all(http);
+	close(http->epoll_fd);
+	ReleaseExternalFD();
+	pthread_sigmask(SIG_SETMASK, &saved, NULL);
+	pfree(http);
+}

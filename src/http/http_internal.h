@@ -1,0 +1,108 @@
+/*
+ * http_internal.h
+ *		What client.c, transfer.c and socket.c share. Nobody else includes it.
+ */
+#ifndef WF_HTTP_INTERNAL_H
+#define WF_HTTP_INTERNAL_H
+
+#include "postgres.h"
+
+#include <curl/curl.h>
+
+#include "http/http.h"
+#include "lib/ilist.h"
+
+#if LIBCURL_VERSION_NUM < 0x075000
+#error "workflow needs libcurl 7.80 or newer"
+#endif
+
+/* What the epoll descriptor watches at one file descriptor, and what libcurl wants it to. */
+typedef struct WfWatch
+{
+	uint32		registered; /* EPOLLIN, EPOLLOUT; 0: not in the epoll set */
+	uint32		wanted;
+	bool		counted; /* opened by us, and reserved with fd.c */
+} WfWatch;
+
+struct WfHttp
+{
+	CURLM	   *multi;
+	int			epoll_fd;
+	int64		timer_at; /* monotonic microseconds at which libcurl wants a call; -1: none */
+	WfWatch    *watches;  /* by file descriptor; malloc */
+	int			nwatches;
+	dlist_head	running;  /* WfTransfer, handed to libcurl */
+	dlist_head	finished; /* have a reply that nobody took yet */
+	dlist_head	taken;	  /* their reply is in the owner's hands */
+	dlist_head	pool;	  /* to be used again */
+	int			nrunning;
+	int			npool;
+	int			max_pool;
+};
+
+/* A buffer that callbacks can grow: it never throws. */
+typedef struct WfBuffer
+{
+	char	   *data; /* malloc */
+	size_t		len;
+	size_t		size;
+} WfBuffer;
+
+/* One request with its easy handle, and then its reply. Kept and used again. */
+typedef struct WfTransfer
+{
+	dlist_node	node;
+	WfHttp	   *http;
+	CURL	   *easy; /* NULL until it is first used */
+	WfHttpReply reply;
+
+	/* the request */
+	int64		started_at;
+	WfBuffer	block; /* its strings, body and header list */
+	int64		max_response;
+	int			timeout_ms;
+	bool		allow_private;
+
+	/* what the handle is set to, so that it is set again only if that changes */
+	char	   *ca;
+	bool		verify;
+	bool		tls;
+	bool		settings_valid;
+
+	/* what the callbacks saw */
+	WfBuffer	head; /* header lines of the last answer */
+	WfBuffer	body;
+	bool		head_done; /* its blank line was seen: what follows are trailers */
+	bool		too_large;
+	bool		out_of_memory;
+	int			addresses_tried;
+	const char *refused_class; /* of the last address that was refused */
+	char		error[CURL_ERROR_SIZE];
+
+	/* the reply */
+	WfHttpHeader *headers; /* malloc, MAX_REPLY_HEADERS */
+	char	   *joined;	   /* values of repeated headers; malloc, or NULL */
+	char		message[CURL_ERROR_SIZE + 64];
+} WfTransfer;
+
+/* client.c: monotonic microseconds */
+extern int64 wf_http_clock(void);
+
+/* transfer.c */
+extern WfTransfer *wf_transfer_create(WfHttp *http);
+extern bool wf_transfer_prepare(WfTransfer *transfer, const WfHttpRequest *request);
+extern void wf_transfer_finish(WfTransfer *transfer, CURLcode code);
+extern void wf_transfer_fail(WfTransfer *transfer, WfHttpVerdict verdict, const char *fmt, ...)
+	pg_attribute_printf(3, 4);
+extern void wf_transfer_recycle(WfTransfer *transfer);
+extern void wf_transfer_destroy(WfTransfer *transfer);
+
+/* socket.c: callbacks of libcurl, and the events of the epoll descriptor */
+extern int	wf_socket_watch(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused);
+extern curl_socket_t wf_socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address);
+extern int	wf_socket_close(void *arg, curl_socket_t fd);
+extern int	wf_socket_check_peer(void *arg, char *peer, char *local, int peer_port, int local_port);
+extern bool wf_socket_events(WfHttp *http);
+extern void wf_socket_forget_all(WfHttp *http);
+
+#endif

@@ -1,0 +1,335 @@
+/*
+ * server.c
+ *		Foreign servers of the wrapper workflow_http, and what a request needs of them.
+ *
+ * Owns a cache of all servers of the wrapper, by name, and of the credentials used so far, by role and server. A change
+ * of any foreign server, wrapper or user mapping makes the next look-up build a new one; the old one lives until the
+ * end of the transaction, so that what it gave out stays valid until then.
+ *
+ * Secrets are in that cache and in the headers given to the caller, nowhere else.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_foreign_server.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "compat.h"
+#include "http/credentials.h"
+#include "http/options.h"
+#include "http/server.h"
+#include "http/url.h"
+
+#define DEFAULT_TIMEOUT_MS 30000
+#define DEFAULT_CONNECT_TIMEOUT_MS 10000
+#define DEFAULT_IDLE_TIMEOUT_MS 60000
+#define DEFAULT_MAX_IN_FLIGHT 64
+#define DEFAULT_MAX_RESPONSE (16 * 1024 * 1024)
+
+typedef struct ServerEntry
+{
+	WfServer	server; /* first: given out as such */
+	WfUrl		url;
+} ServerEntry;
+
+typedef struct CredentialsKey
+{
+	Oid			role;
+	Oid			serverid;
+} CredentialsKey;
+
+typedef struct CredentialsEntry
+{
+	CredentialsKey key;
+	bool		valid;
+	WfCredentials credentials;
+} CredentialsEntry;
+
+static MemoryContext cache_context = NULL;
+static bool cache_valid = false;
+static ServerEntry *servers; /* sorted by name */
+static int	nservers;
+static HTAB *credentials_cache;
+
+/* ---- the cache ---- */
+
+static void
+invalidate_cache(Datum arg, int cacheid, uint32 hashvalue)
+{
+	cache_valid = false;
+}
+
+void
+wf_server_init(void)
+{
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, invalidate_cache, (Datum) 0);
+	CacheRegisterSyscacheCallback(FOREIGNDATAWRAPPEROID, invalidate_cache, (Datum) 0);
+	CacheRegisterSyscacheCallback(USERMAPPINGOID, invalidate_cache, (Datum) 0);
+}
+
+static const char *
+get_string(List *options, const char *name)
+{
+	const char *value = wf_option_get(options, name);
+
+	return value ? pstrdup(value) : NULL;
+}
+
+/*
+ * False if the server cannot be used at all. Bad values of the rest, which only a wrapper without its validator lets
+ * in, count as not given.
+ */
+static bool
+read_server(HeapTuple tuple, TupleDesc desc, ServerEntry *entry)
+{
+	Form_pg_foreign_server form = (Form_pg_foreign_server) GETSTRUCT(tuple);
+	List	   *options = wf_option_list_of_server(tuple, desc);
+	WfServer   *server = &entry->server;
+	const char *url = wf_option_get(options, "url");
+	char	   *copy;
+	ListCell   *cell;
+
+	if (url == NULL || wf_url_parse(url, &entry->url) != NULL || !entry->url.bare)
+		return false;
+	server->serverid = form->oid;
+	server->name = pstrdup(NameStr(form->srvname));
+	copy = pstrdup(url);
+	for (size_t n = strlen(copy); copy[n - 1] == '/'; n--)
+		copy[n - 1] = '\0';
+	server->url = copy;
+	server->timeout_ms = DEFAULT_TIMEOUT_MS;
+	server->connect_timeout_ms = DEFAULT_CONNECT_TIMEOUT_MS;
+	server->idle_timeout_ms = DEFAULT_IDLE_TIMEOUT_MS;
+	server->max_in_flight = DEFAULT_MAX_IN_FLIGHT;
+	server->max_response = DEFAULT_MAX_RESPONSE;
+	server->ca = get_string(options, "ca");
+	server->allow_private = false;
+	server->verify = true;
+
+	foreach(cell, options)
+	{
+		const char *name = ((DefElem *) lfirst(cell))->defname;
+		const char *value = wf_option_get(options, name);
+
+		if (strcmp(name, "timeout") == 0)
+			(void) wf_option_milliseconds(value, &server->timeout_ms);
+		else if (strcmp(name, "connect_timeout") == 0)
+			(void) wf_option_milliseconds(value, &server->connect_timeout_ms);
+		else if (strcmp(name, "idle_timeout") == 0)
+			(void) wf_option_milliseconds(value, &server->idle_timeout_ms);
+		else if (strcmp(name, "max_in_flight") == 0)
+			(void) wf_option_count(value, &server->max_in_flight);
+		else if (strcmp(name, "max_response") == 0)
+			(void) wf_option_bytes(value, &server->max_response);
+		else if (strcmp(name, "allow_private") == 0)
+			(void) wf_option_boolean(value, &server->allow_private);
+		else if (strcmp(name, "verify") == 0)
+			(void) wf_option_boolean(value, &server->verify);
+	}
+	return true;
+}
+
+static int
+compare_servers(const void *a, const void *b)
+{
+	return strcmp(((const ServerEntry *) a)->server.name, ((const ServerEntry *) b)->server.name);
+}
+
+static void
+load_servers(void)
+{
+	Oid			wrapper = get_foreign_data_wrapper_oid(WF_FDW_NAME, true);
+	Relation	rel;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	int			allocated = 16;
+
+	nservers = 0;
+	servers = palloc(allocated * sizeof(ServerEntry));
+	if (!OidIsValid(wrapper))
+		return;
+
+	rel = table_open(ForeignServerRelationId, AccessShareLock);
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		if (((Form_pg_foreign_server) GETSTRUCT(tuple))->srvfdw != wrapper)
+			continue;
+		if (nservers == allocated)
+		{
+			allocated *= 2;
+			servers = repalloc(servers, allocated * sizeof(ServerEntry));
+		}
+		if (read_server(tuple, RelationGetDescr(rel), &servers[nservers]))
+			nservers++;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	qsort(servers, nservers, sizeof(ServerEntry), compare_servers);
+}
+
+/* The old cache is left to the transaction: somebody further up may hold a server of it. */
+static void
+require_cache(void)
+{
+	MemoryContext old;
+	HASHCTL		info = {0};
+
+	if (cache_valid)
+		return;
+	if (cache_context != NULL)
+	{
+		MemoryContextSetParent(cache_context, TopTransactionContext);
+		cache_context = NULL;
+	}
+
+	/* set before the scan, which may process an invalidation of what it has already read */
+	cache_valid = true;
+	PG_TRY();
+	{
+		cache_context = AllocSetContextCreate(TopMemoryContext, "workflow servers", ALLOCSET_SMALL_SIZES);
+		old = MemoryContextSwitchTo(cache_context);
+		info.keysize = sizeof(CredentialsKey);
+		info.entrysize = sizeof(CredentialsEntry);
+		info.hcxt = cache_context;
+		credentials_cache = hash_create("workflow credentials", 16, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		load_servers();
+		MemoryContextSwitchTo(old);
+	}
+	PG_CATCH();
+	{
+		cache_valid = false;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
+/* ---- finding servers ---- */
+
+const WfServer *
+wf_server_by_name(const char *name)
+{
+	ServerEntry key = {.server.name = name};
+
+	require_cache();
+	return bsearch(&key, servers, nservers, sizeof(ServerEntry), compare_servers);
+}
+
+bool
+wf_server_usable(const WfServer *server, Oid role)
+{
+	/* it may just have been dropped, which the privilege check would throw for */
+	return SearchSysCacheExists1(FOREIGNSERVEROID, ObjectIdGetDatum(server->serverid)) &&
+		wf_server_aclcheck(server->serverid, role, ACL_USAGE) == ACLCHECK_OK;
+}
+
+const WfServer *
+wf_server_covering(const char *url, Oid role)
+{
+	const ServerEntry *best = NULL;
+	WfUrl		wanted;
+
+	if (wf_url_parse(url, &wanted) != NULL)
+		return NULL;
+	require_cache();
+	for (int i = 0; i < nservers; i++)
+	{
+		const ServerEntry *entry = &servers[i];
+
+		if (!wf_url_is_within(&wanted, &entry->url))
+			continue;
+		if (best != NULL && strlen(best->url.path) >= strlen(entry->url.path))
+			continue;
+		if (wf_server_usable(&entry->server, role))
+			best = entry;
+	}
+	return best ? &best->server : NULL;
+}
+
+/* ---- preparing a request ---- */
+
+static bool
+covers(const WfServer *server, const char *url)
+{
+	WfUrl		wanted;
+
+	if (wf_url_continues(url, server->url))
+		return true;
+	return wf_url_parse(url, &wanted) == NULL && wf_url_is_within(&wanted, &((const ServerEntry *) server)->url);
+}
+
+static const WfCredentials *
+get_credentials(const WfServer *server, Oid role)
+{
+	CredentialsKey key = {.role = role, .serverid = server->serverid};
+	CredentialsEntry *entry;
+	bool		found;
+
+	require_cache();
+	entry = hash_search(credentials_cache, &key, HASH_ENTER, &found);
+	if (!found)
+		entry->valid = false;
+	if (!entry->valid)
+	{
+		MemoryContext old = MemoryContextSwitchTo(cache_context);
+
+		wf_credentials_look_up(role, server->serverid, &entry->credentials);
+		MemoryContextSwitchTo(old);
+		entry->valid = true;
+	}
+	return &entry->credentials;
+}
+
+static bool
+has_header(List *headers, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, headers)
+	{
+		WfHttpHeader *header = lfirst(cell);
+
+		if (pg_strcasecmp(header->name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *request, List **headers, WfFault *fault)
+{
+	const WfCredentials *credentials;
+	const char *role_name = GetUserNameFromId(role, true);
+
+	if (role_name == NULL || !wf_server_usable(server, role))
+		return wf_fault(fault, WF_CODE_REQUEST, "role \"%s\" has no USAGE privilege on server \"%s\"",
+						role_name ? role_name : "(dropped)", server->name);
+	if (!covers(server, request->url))
+		return wf_fault(fault, WF_CODE_REQUEST, "the URL of the request is not within that of server \"%s\"",
+						server->name);
+	credentials = get_credentials(server, role);
+	if (credentials->problem != NULL)
+		return wf_fault(fault, WF_CODE_REQUEST, "the user mapping of role \"%s\" for server \"%s\" cannot be used: %s",
+						role_name, server->name, credentials->problem);
+
+	if (request->timeout_ms == 0)
+		request->timeout_ms = server->timeout_ms;
+	if (request->connect_timeout_ms == 0)
+		request->connect_timeout_ms = server->connect_timeout_ms;
+	request->idle_timeout_ms = server->idle_timeout_ms;
+	request->max_response = server->max_response;
+	request->allow_private = server->allow_private;
+	request->verify = server->verify;
+	request->ca = server->ca;
+	if (credentials->header.name != NULL && !has_header(*headers, credentials->header.name))
+		*headers = lappend(*headers, (void *) &credentials->header);
+	return true;
+}

@@ -1,0 +1,325 @@
+/*
+ * validator.c
+ *		workflow.http_validator: checks the options of the wrapper workflow_http, its servers and user mappings.
+ *
+ * PostgreSQL calls it with the whole list of options that would result, at CREATE and at ALTER, and neither says which
+ * object it is nor what it had before. What only a superuser may set must therefore be told from what a superuser has
+ * set before and the owner merely leaves in place: a privileged option passes if the current user already owns a server
+ * with the same url and the same value of it. Nobody reaches more by that than he could before; changing the url of a
+ * server with allow_private needs a superuser, changing its timeout does not.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/reloptions.h"
+#include "access/table.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_foreign_data_wrapper.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_user_mapping.h"
+#include "commands/defrem.h"
+#include "fmgr.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/varlena.h"
+
+#include "compat.h"
+#include "http/credentials.h"
+#include "http/options.h"
+#include "http/url.h"
+
+PG_FUNCTION_INFO_V1(workflow_http_validator);
+
+typedef struct OptionName
+{
+	const char *name;
+	Oid			catalog;
+} OptionName;
+
+static const OptionName option_names[] = {
+	{"url", ForeignServerRelationId},
+	{"timeout", ForeignServerRelationId},
+	{"connect_timeout", ForeignServerRelationId},
+	{"idle_timeout", ForeignServerRelationId},
+	{"max_in_flight", ForeignServerRelationId},
+	{"max_response", ForeignServerRelationId},
+	{"ca", ForeignServerRelationId},
+	{"allow_private", ForeignServerRelationId},
+	{"verify", ForeignServerRelationId},
+	{"auth", UserMappingRelationId},
+	{"user", UserMappingRelationId},
+	{"password", UserMappingRelationId},
+	{"token", UserMappingRelationId},
+	{"name", UserMappingRelationId},
+	{"value", UserMappingRelationId},
+};
+
+/* ---- names ---- */
+
+static bool
+is_option(const char *name, Oid catalog)
+{
+	for (int i = 0; i < lengthof(option_names); i++)
+	{
+		if (option_names[i].catalog == catalog && strcmp(option_names[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* All valid names, and the one that was probably meant. */
+static char *
+names_hint(const char *name, Oid catalog)
+{
+	StringInfoData valid;
+	const char *nearest = NULL;
+	int			best = 4;
+
+	initStringInfo(&valid);
+	for (int i = 0; i < lengthof(option_names); i++)
+	{
+		const char *other = option_names[i].name;
+		int			distance;
+
+		if (option_names[i].catalog != catalog)
+			continue;
+		appendStringInfo(&valid, "%s%s", valid.len ? ", " : "", other);
+		/* longer ones are an error to the function */
+		if (strlen(name) >= NAMEDATALEN)
+			continue;
+		distance = varstr_levenshtein_less_equal(name, strlen(name), other, strlen(other), 1, 1, 1, best, true);
+		if (distance < best && distance <= strlen(name) / 2)
+		{
+			best = distance;
+			nearest = other;
+		}
+	}
+	if (valid.len == 0)
+		return pstrdup("There are no valid options in this context.");
+	if (nearest != NULL)
+		return psprintf("Perhaps you meant the option \"%s\". Valid options are: %s.", nearest, valid.data);
+	return psprintf("Valid options are: %s.", valid.data);
+}
+
+/* A secret among the options of a server would be there for everyone to see. */
+static bool
+looks_secret(const char *name)
+{
+	static const char *const words[] = {"password", "passwd", "token", "secret", "api_key", "apikey", "credential",
+		"bearer", "authorization"};
+
+	if (is_option(name, UserMappingRelationId))
+		return true;
+	for (int i = 0; i < lengthof(words); i++)
+	{
+		if (strstr(name, words[i]) != NULL)
+			return true;
+	}
+	return false;
+}
+
+static void
+check_names(List *options, Oid catalog)
+{
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		const char *name = ((DefElem *) lfirst(cell))->defname;
+
+		if (is_option(name, catalog))
+			continue;
+		if (catalog == ForeignServerRelationId && looks_secret(name))
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+					 errmsg("invalid option \"%s\"", name),
+					 errdetail("Options of a server are visible to everyone, so it holds no credentials."),
+					 errhint("Put credentials into a user mapping: CREATE USER MAPPING FOR ... SERVER ... OPTIONS (auth 'bearer', token '...').")));
+		if (catalog == UserMappingRelationId && is_option(name, ForeignServerRelationId))
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+					 errmsg("invalid option \"%s\"", name),
+					 errhint("It is an option of the server: ALTER SERVER ... OPTIONS (...).")));
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("invalid option \"%s\"", name),
+				 errhint("%s", names_hint(name, catalog))));
+	}
+}
+
+/* ---- servers ---- */
+
+static void
+check_url(const char *text)
+{
+	WfUrl		url;
+	const char *problem = wf_url_parse(text, &url);
+
+	if (problem == NULL && !url.bare)
+		problem = "has a query or a fragment";
+	/* the value is not shown: it may hold a password */
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"url\""),
+				 errdetail("The URL %s.", problem),
+				 errhint("A URL of a server is http(s)://host[:port][/path], as in \"https://pay.example.com/v1\".")));
+}
+
+static const char *
+check_server_value(const char *name, const char *value)
+{
+	int			number;
+	int64		bytes;
+	bool		boolean;
+
+	if (strcmp(name, "timeout") == 0 || strcmp(name, "connect_timeout") == 0 || strcmp(name, "idle_timeout") == 0)
+		return wf_option_milliseconds(value, &number);
+	if (strcmp(name, "max_in_flight") == 0)
+		return wf_option_count(value, &number);
+	if (strcmp(name, "max_response") == 0)
+		return wf_option_bytes(value, &bytes);
+	if (strcmp(name, "allow_private") == 0 || strcmp(name, "verify") == 0)
+		return wf_option_boolean(value, &boolean);
+	if (strcmp(name, "ca") == 0)
+		return wf_option_file(value);
+	check_url(value);
+	return NULL;
+}
+
+/* A value that only a privileged user may set; the default of a Boolean is for everyone. */
+static bool
+is_privileged(const char *name, const char *value)
+{
+	bool		boolean;
+
+	if (strcmp(name, "allow_private") == 0)
+		return wf_option_boolean(value, &boolean) != NULL || boolean;
+	if (strcmp(name, "verify") == 0)
+		return wf_option_boolean(value, &boolean) != NULL || !boolean;
+	return strcmp(name, "ca") == 0;
+}
+
+static bool
+same_value(List *options, const char *name, const char *value)
+{
+	const char *other = wf_option_get(options, name);
+	bool		a;
+	bool		b;
+
+	if (other == NULL)
+		return false;
+	if (strcmp(name, "ca") == 0 || strcmp(name, "url") == 0)
+		return strcmp(other, value) == 0;
+	return wf_option_boolean(other, &a) == NULL && wf_option_boolean(value, &b) == NULL && a == b;
+}
+
+/* Does the current user own a server of ours with this url and this value of the option? */
+static bool
+owns_server_with(const char *url, const char *name, const char *value)
+{
+	Oid			wrapper = get_foreign_data_wrapper_oid(WF_FDW_NAME, true);
+	Relation	rel = table_open(ForeignServerRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+	bool		found = false;
+
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_foreign_server form = (Form_pg_foreign_server) GETSTRUCT(tuple);
+		List	   *options;
+
+		if (form->srvfdw != wrapper || !has_privs_of_role(GetUserId(), form->srvowner))
+			continue;
+		options = wf_option_list_of_server(tuple, RelationGetDescr(rel));
+		found = same_value(options, "url", url) && same_value(options, name, value);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+static void
+check_right(const char *url, const char *name, const char *value)
+{
+	bool		is_file = strcmp(name, "ca") == 0;
+
+	if (superuser() || (is_file && has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES)))
+		return;
+	if (owns_server_with(url, name, value))
+		return;
+	if (is_file)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to set option \"ca\""),
+				 errdetail("Only roles with privileges of the \"%s\" role may name files on the server.",
+						   "pg_read_server_files")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for a server with option %s '%s'", name, value),
+			 errdetail("Only superusers may create such a server or change its url; its owner may change the other options.")));
+}
+
+static void
+check_server(List *options)
+{
+	const char *url = wf_option_get(options, "url");
+	ListCell   *cell;
+
+	if (url == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"url\" is missing"),
+				 errhint("A server needs an address: OPTIONS (url 'https://pay.example.com/v1').")));
+	foreach(cell, options)
+	{
+		DefElem    *def = lfirst(cell);
+		const char *value = defGetString(def);
+		const char *expected = check_server_value(def->defname, value);
+
+		if (expected != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("invalid value for option \"%s\": \"%s\"", def->defname, value),
+					 errdetail("Expected is %s.", expected)));
+		if (is_privileged(def->defname, value))
+			check_right(url, def->defname, value);
+	}
+}
+
+/* ---- user mappings ---- */
+
+static void
+check_user_mapping(List *options)
+{
+	WfCredentials credentials;
+
+	if (!wf_credentials_read(options, &credentials))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s", credentials.problem),
+				 credentials.hint ? errhint("%s", credentials.hint) : 0));
+}
+
+/*
+ * workflow.http_validator(options text[], catalog oid)
+ *
+ * HV00D for an option that does not exist there, 22023 for a bad or missing value, 42501 for one that needs a right.
+ */
+Datum
+workflow_http_validator(PG_FUNCTION_ARGS)
+{
+	List	   *options = untransformRelOptions(PG_GETARG_DATUM(0));
+	Oid			catalog = PG_GETARG_OID(1);
+
+	check_names(options, catalog);
+	if (catalog == ForeignServerRelationId)
+		check_server(options);
+	else if (catalog == UserMappingRelationId)
+		check_user_mapping(options);
+	PG_RETURN_VOID();
+}
