@@ -11,6 +11,7 @@
 
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
@@ -24,11 +25,13 @@
 #define wf_server_aclcheck(server, role, mode) pg_foreign_server_aclcheck(server, role, mode)
 #define wf_class_ownercheck(rel, role) pg_class_ownercheck(rel, role)
 #define wf_database_ownercheck(db, role) pg_database_ownercheck(db, role)
+#define wf_extension_ownercheck(ext, role) pg_extension_ownercheck(ext, role)
 #else
 #define wf_server_aclcheck(server, role, mode)                                                     \
 	object_aclcheck(ForeignServerRelationId, server, role, mode)
 #define wf_class_ownercheck(rel, role) object_ownercheck(RelationRelationId, rel, role)
 #define wf_database_ownercheck(db, role) object_ownercheck(DatabaseRelationId, db, role)
+#define wf_extension_ownercheck(ext, role) object_ownercheck(ExtensionRelationId, ext, role)
 #endif
 
 /* Actions of the JSON parser answer with an error code from 16 on. */

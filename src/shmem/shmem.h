@@ -60,30 +60,41 @@ typedef struct WfNotes
 /* Take all notes of this database, leaving none. */
 extern void wf_notes_take(WfNotes *notes);
 
-/* Tell others that the dispatcher has skipped locked instances, so that they note the end of their locks. */
+/*
+ * Tell others that the dispatcher has skipped locked instances, so that the end of their locks wakes it. Locks that have
+ * gone since the last wf_notes_take count too: say it after skipping, and none is missed.
+ */
 extern void wf_notes_want_unlocks(bool want);
 
 /* Attach this process as the dispatcher of its database: its latch gets the wake-ups. Detaches itself at exit. */
 extern void wf_dispatcher_attach(void);
 
 /* ---- executors ---- */
-/* From the dispatcher: wake idle executors or start new ones, so that up to `wanted` (bounded by workflow.executors) are busy. */
-extern void wf_executors_wake(int wanted);
+/*
+ * From the dispatcher: wake idle executors or start new ones, so that `wanted` are at work, those included that already
+ * are (bounded by workflow.executors). The latches of all that count are set: an executor resets its latch, then looks
+ * for work until it finds none, then waits. Returns after how many milliseconds to call again, since some could not
+ * be started now (no worker slot free; a pause after failures); -1: no need.
+ */
+extern int	wf_executors_wake(int wanted);
 extern void wf_executor_attach(void);
-/* An executor says whether it is idle; an idle one is woken through its latch. */
+/*
+ * An executor says whether it is idle. One that exits should be idle, or it counts as having left work behind, which
+ * the dispatcher hears as a note for the executors' queue, due at -infinity.
+ */
 extern void wf_executor_idle(bool idle);
 
-/* ---- waiters of wait_for ---- */
-extern void wf_waiter_add(int64 instance); /* this backend's latch is set when that instance's status changes */
+/* ---- waiters of wait_for: one instance for each backend ---- */
+/* From now on this backend's latch is set when that instance's status changes (now and then also when it does not). */
+extern void wf_waiter_add(int64 instance);
 extern void wf_waiter_remove(void);		   /* also done at exit and abort */
 
 /* ---- timeline: sequences jump once after a promotion or recovery ---- */
 /*
  * True if this database's sequences were checked against the current timeline since this server started. Otherwise the
- * caller must check, under wf_timeline_lock, and then say so.
+ * caller must check, under a lock of its own, and then say so. (Nothing is remembered while the database has no slot.)
  */
 extern bool wf_timeline_checked(void);
-extern void wf_timeline_lock(void);	  /* an LWLock; released by the next, or at abort */
 extern void wf_timeline_set_checked(bool checked);
 
 /* ---- pausing: a copy, or workflow.start_paused ---- */
@@ -107,9 +118,11 @@ typedef struct WfServerCounts
 	uint64		failures;
 	uint64		retries;
 	int			in_flight;
-	uint64		elapsed_us_buckets[32]; /* powers of two, for p50 and p99 */
+	int			parked;					/* due, but held back */
+	uint64		elapsed_us_buckets[32]; /* the i-th counts from 2^i up to 2^(i+1) microseconds */
 } WfServerCounts;
 /* This database's counters of a server, by name; made on first use; NULL if the fixed table is full. Written only by the dispatcher. */
 extern WfServerCounts *wf_server_counts(const char *server);
+extern void wf_server_count_elapsed(WfServerCounts *counts, int64 elapsed_us);
 
 #endif

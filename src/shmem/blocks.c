@@ -1,0 +1,206 @@
+/*
+ * blocks.c
+ *		Statements on whole databases: they stop the workers, and tell the launcher what they changed.
+ *
+ * A block lasts until the end of its transaction, which for a backend that dies is the abort on its way out. Lifting
+ * it and telling the launcher happen in a callback that can neither allocate nor fail.
+ */
+#include "compat.h"
+
+#include <signal.h>
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "shmem/slots.h"
+
+#define STOP_TIMEOUT_MS 10000
+
+static bool registered = false;
+static bool have_blocks = false;
+static bool note_scan = false;
+static bool note_probe = false;
+
+/* ---- the end of the transaction ---- */
+
+/* Under mutex. */
+static void
+request_probe(WfLauncherRequests *requests, Oid database)
+{
+	for (int i = 0; i < requests->nprobes; i++)
+	{
+		if (requests->probes[i] == database)
+			return;
+	}
+	if (requests->nprobes == WF_MAX_PROBES)
+		requests->probe_all = true;
+	else
+		requests->probes[requests->nprobes++] = database;
+}
+
+/* Under mutex. */
+static void
+lift_blocks(void)
+{
+	int			me = wf_my_procno();
+
+	for (int i = 0; i < WF_MAX_BLOCKS; i++)
+	{
+		if (OidIsValid(wf_shared->blocks[i].database) && wf_shared->blocks[i].procno == me)
+			wf_shared->blocks[i].database = InvalidOid;
+	}
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	bool		ended = event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE;
+	int			procno;
+
+	if (!ended && event != XACT_EVENT_ABORT)
+		return;
+	if (!have_blocks && !note_scan && !note_probe)
+		return;
+	SpinLockAcquire(&wf_shared->mutex);
+	if (have_blocks)
+		lift_blocks();
+	if (ended && note_scan)
+		wf_shared->requests.scan = true;
+	if (ended && note_probe)
+		request_probe(&wf_shared->requests, MyDatabaseId);
+	procno = wf_shared->launcher_procno;
+	SpinLockRelease(&wf_shared->mutex);
+	have_blocks = note_scan = note_probe = false;
+	wf_set_latch(procno);
+}
+
+static void
+register_once(void)
+{
+	if (!registered)
+		RegisterXactCallback(at_transaction_end, NULL);
+	registered = true;
+}
+
+void
+wf_launcher_note_scan(void)
+{
+	register_once();
+	note_scan = true;
+}
+
+void
+wf_launcher_note_probe(void)
+{
+	register_once();
+	note_probe = true;
+}
+
+/* ---- blocks ---- */
+
+bool
+wf_database_blocked(Oid database)
+{
+	bool		blocked = false;
+
+	SpinLockAcquire(&wf_shared->mutex);
+	for (int i = 0; i < WF_MAX_BLOCKS; i++)
+		blocked |= wf_shared->blocks[i].database == database;
+	SpinLockRelease(&wf_shared->mutex);
+	return blocked;
+}
+
+/* A second block on the same database by the same transaction needs no second place. */
+static bool
+set_block(Oid database)
+{
+	int			me = wf_my_procno();
+	WfBlock    *place = NULL;
+
+	SpinLockAcquire(&wf_shared->mutex);
+	for (int i = 0; i < WF_MAX_BLOCKS; i++)
+	{
+		WfBlock    *block = &wf_shared->blocks[i];
+
+		if (block->database == database && block->procno == me)
+		{
+			place = block;
+			break;
+		}
+		if (place == NULL && !OidIsValid(block->database))
+			place = block;
+	}
+	if (place != NULL)
+	{
+		place->database = database;
+		place->procno = me;
+	}
+	SpinLockRelease(&wf_shared->mutex);
+	return place != NULL;
+}
+
+static int
+count_running(WfSlot *slot, Oid database)
+{
+	int			n = 0;
+
+	LWLockAcquire(wf_shared->lock, LW_SHARED);
+	if (slot->database == database)
+	{
+		for (int i = 0; i < WF_MAX_WORKERS; i++)
+			n += slot->workers[i].state == WF_WORKER_RUNNING;
+	}
+	LWLockRelease(wf_shared->lock);
+	return n;
+}
+
+bool
+wf_database_is_served(Oid database)
+{
+	WfVerdict	verdict;
+
+	return wf_dispatcher_look(database, &verdict) == WF_DISPATCHER_CONFIRMED;
+}
+
+static void
+await_empty(WfSlot *slot, Oid database)
+{
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), STOP_TIMEOUT_MS);
+
+	ConditionVariablePrepareToSleep(&slot->gone);
+	while (count_running(slot, database) > 0)
+	{
+		long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+
+		if (left <= 0)
+			break;
+		(void) ConditionVariableTimedSleep(&slot->gone, left, PG_WAIT_EXTENSION);
+	}
+	ConditionVariableCancelSleep();
+}
+
+void
+wf_database_block(Oid database)
+{
+	WfSlot	   *slot;
+	bool		done;
+
+	register_once();
+	have_blocks = true;
+	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
+	done = set_block(database);
+	slot = wf_slot_of(database);
+	if (done && slot != NULL)
+		wf_slot_stop(slot);
+	LWLockRelease(wf_shared->lock);
+
+	/* without a slot there is nothing to stop, and hardly a chance that something starts just now */
+	if (!done && slot != NULL)
+		ereport(ERROR, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				errmsg("too many databases with workflow workers are being changed at once"),
+				errhint("Try again when other statements that change databases have ended."));
+	if (slot != NULL)
+		await_empty(slot, database);
+}

@@ -1,0 +1,114 @@
+/*
+ * counters.c
+ *		What the views workers and servers show.
+ *
+ * Each counter has one writer, and readers that do not mind a value a moment old: no locks but the one on who is there.
+ */
+#include "compat.h"
+
+#include "miscadmin.h"
+#include "port/pg_bitutils.h"
+
+#include "shmem/slots.h"
+
+void
+wf_count_handled(int n)
+{
+	if (wf_my_worker != NULL)
+		wf_my_worker->handled += n;
+}
+
+void
+wf_show_in_flight(int n)
+{
+	if (wf_my_worker != NULL)
+		wf_my_worker->in_flight = n;
+}
+
+WfServerCounts *
+wf_server_counts(const char *server)
+{
+	WfSlot	   *slot = wf_my_slot;
+	WfServerSlot *place;
+
+	if (slot == NULL)
+		return NULL;
+	for (int i = 0; i < slot->nservers; i++)
+	{
+		if (strcmp(slot->servers[i].name, server) == 0)
+			return &slot->servers[i].counts;
+	}
+	if (slot->nservers == WF_MAX_SERVERS)
+		return NULL;
+	place = &slot->servers[slot->nservers];
+	memset(place, 0, sizeof(*place));
+	strlcpy(place->name, server, NAMEDATALEN);
+	pg_write_barrier();
+	slot->nservers++;
+	return &place->counts;
+}
+
+void
+wf_server_count_elapsed(WfServerCounts *counts, int64 elapsed_us)
+{
+	int			bucket = elapsed_us > 1 ? pg_leftmost_one_pos64((uint64) elapsed_us) : 0;
+
+	counts->elapsed_us_buckets[Min(bucket, lengthof(counts->elapsed_us_buckets) - 1)]++;
+}
+
+int
+wf_servers_list(WfServerRow **rows)
+{
+	WfSlot	   *slot = wf_slot_of(MyDatabaseId);
+	int			n = 0;
+
+	*rows = NULL;
+	if (slot == NULL)
+		return 0;
+	*rows = palloc(sizeof(WfServerRow) * WF_MAX_SERVERS);
+	LWLockAcquire(wf_shared->lock, LW_SHARED);
+	if (slot->database == MyDatabaseId)
+		n = slot->nservers;
+	pg_read_barrier();
+	for (int i = 0; i < n; i++)
+	{
+		memcpy((*rows)[i].name, slot->servers[i].name, NAMEDATALEN);
+		(*rows)[i].counts = slot->servers[i].counts;
+	}
+	LWLockRelease(wf_shared->lock);
+	return n;
+}
+
+static bool
+list_worker(WfWorkerRow *row, WfWorkerKind kind, Oid database, const WfWorker *worker)
+{
+	if (worker->state != WF_WORKER_RUNNING)
+		return false;
+	row->kind = kind;
+	row->pid = worker->pid;
+	row->database = database;
+	row->started_at = worker->started_at;
+	row->in_flight = worker->in_flight;
+	row->handled = worker->handled;
+	return true;
+}
+
+int
+wf_workers_list(WfWorkerRow **rows)
+{
+	int			n = 0;
+
+	*rows = palloc(sizeof(WfWorkerRow) * (1 + wf_shared->nslots * WF_MAX_WORKERS));
+	LWLockAcquire(wf_shared->lock, LW_SHARED);
+	n += list_worker(&(*rows)[n], WF_LAUNCHER, InvalidOid, &wf_shared->launcher);
+	for (int i = 0; i < wf_shared->nslots; i++)
+	{
+		WfSlot	   *slot = &wf_shared->slots[i];
+
+		for (int j = 0; OidIsValid(slot->database) && j < WF_MAX_WORKERS; j++)
+			n += list_worker(&(*rows)[n], j == WF_DISPATCHER_INDEX ? WF_DISPATCHER : WF_EXECUTOR,
+							 slot->database, &slot->workers[j]);
+	}
+	LWLockRelease(wf_shared->lock);
+	return n;
+}

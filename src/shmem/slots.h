@@ -1,0 +1,165 @@
+/*
+ * slots.h
+ *		Layout of the shared memory; private to shmem/.
+ *
+ * Two kinds of lock:
+ * - `lock` (LWLock): which slot belongs to which database, which worker process sits where. May wait; never taken
+ *   in a commit callback.
+ * - spinlocks, one in each slot and one for the requests to the launcher: held for a few instructions, since commit
+ *   callbacks take them. Taken after `lock` where both are needed; never two at once.
+ *
+ * Processes are named by the index of their PGPROC: a latch that is set after its process has gone costs a stranger
+ * one look around.
+ */
+#ifndef WF_SLOTS_H
+#define WF_SLOTS_H
+
+#include "postgres.h"
+
+#include "port/atomics.h"
+#include "storage/condition_variable.h"
+#include "storage/lwlock.h"
+#include "storage/spin.h"
+
+#include "shmem/settings.h"
+#include "shmem/shmem.h"
+#include "shmem/workers.h"
+
+#define WF_NO_PROC (-1)
+#define WF_MAX_SERVERS 64
+#define WF_MAX_BLOCKS 32
+/* Beside those of workflow.databases: for looking whether a database has the extension. */
+#define WF_PROBE_SLOTS 2
+
+/* workers[0] of a slot is its dispatcher, the others are executors. */
+#define WF_DISPATCHER_INDEX 0
+#define WF_MAX_WORKERS (1 + WF_MAX_EXECUTORS)
+
+typedef enum WfWorkerState
+{
+	WF_WORKER_NONE,
+	WF_WORKER_STARTING, /* registered; has not attached yet */
+	WF_WORKER_RUNNING,
+} WfWorkerState;
+
+typedef struct WfWorker
+{
+	/* under lock */
+	WfWorkerState state;
+	uint32		generation; /* of starts: a process with an older ticket must not attach */
+	int			pid;
+	int			procno;
+	TimestampTz started_at;
+
+	bool		idle; /* under the slot's mutex */
+
+	/* written by the process itself, read by anyone */
+	int			in_flight;
+	uint64		handled;
+} WfWorker;
+
+typedef struct WfServerSlot
+{
+	char		name[NAMEDATALEN];
+	WfServerCounts counts; /* written by the dispatcher only */
+} WfServerSlot;
+
+typedef struct WfSlot
+{
+	slock_t		mutex;
+
+	/* changed under lock and mutex, read under either */
+	Oid			database; /* InvalidOid: free */
+
+	/* under lock */
+	bool		confirmed; /* has the extension, and counts for workflow.databases */
+	WfVerdict	verdict;
+	int			executor_failures; /* in a row */
+	TimestampTz executor_failed_at;
+	WfWorker	workers[WF_MAX_WORKERS];
+
+	/* under mutex */
+	int			dispatcher_procno;
+	bool		want_unlocks;
+	bool		timeline_checked;
+	WfPause		pause;
+	WfNotes		notes;
+
+	ConditionVariable gone; /* a process of this database has left */
+
+	/* names are written before nservers counts them */
+	int			nservers;
+	WfServerSlot servers[WF_MAX_SERVERS];
+} WfSlot;
+
+/* While a statement works on a database as a whole, no worker may start there. */
+typedef struct WfBlock
+{
+	Oid			database; /* InvalidOid: free */
+	int			procno;
+} WfBlock;
+
+typedef struct WfWaiter
+{
+	Oid			database; /* written before instance */
+	pg_atomic_uint64 instance; /* 0: not waiting */
+} WfWaiter;
+
+typedef struct WfShared
+{
+	LWLock	   *lock;
+
+	/* under lock */
+	WfWorker	launcher;
+
+	/* under mutex */
+	slock_t		mutex;
+	int			launcher_procno;
+	WfLauncherRequests requests;
+	WfBlock		blocks[WF_MAX_BLOCKS];
+
+	pg_atomic_uint32 nwaiters;
+	int			nprocs;
+	WfWaiter   *waiters; /* one for each PGPROC */
+	int			nslots;
+	WfSlot		slots[FLEXIBLE_ARRAY_MEMBER];
+} WfShared;
+
+extern WfShared *wf_shared; /* NULL: not preloaded */
+
+/* This process, if it is a worker. */
+extern WfSlot *wf_my_slot;
+extern WfWorker *wf_my_worker;
+
+static inline bool
+wf_am_dispatcher(void)
+{
+	return wf_my_slot != NULL && wf_my_worker == &wf_my_slot->workers[WF_DISPATCHER_INDEX];
+}
+
+/* Our index among all PGPROCs. */
+extern int	wf_my_procno(void);
+extern void wf_set_latch(int procno); /* WF_NO_PROC: nobody's */
+
+/* The slot of a database, or NULL. Takes no lock: where it matters, the caller looks again under lock or mutex. */
+extern WfSlot *wf_slot_of(Oid database);
+
+/* Make the slot new for `database`, or free it. Under lock. */
+extern void wf_slot_assign(WfSlot *slot, Oid database);
+
+/* Under lock. */
+extern bool wf_database_blocked(Oid database);
+/* Forget starts that have not attached; they will not be let in. Under lock. Returns how many. */
+extern int	wf_worker_orphan(WfWorker *worker, int n);
+
+/* For a statement: SIGTERM to all workers, which is not their fault. Under lock. */
+extern void wf_slot_stop(WfSlot *slot);
+extern void wf_launcher_wake(void);
+
+/* Notes what is left to do when an executor has gone while it was not idle. */
+extern void wf_executors_look_again(WfSlot *slot);
+
+/* Dispatcher: executors that were started and never came. */
+extern void wf_executors_reap(void);
+
+#endif

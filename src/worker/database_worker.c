@@ -1,0 +1,208 @@
+/*
+ * database_worker.c
+ *		What dispatcher and executor have in common: attach, connect, force the settings, look for the extension, run.
+ *
+ * The process attaches to its slot before it connects, and turns back there if it is not awaited any more.
+ */
+#include "compat.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_extension.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "shmem/shmem.h"
+#include "shmem/workers.h"
+#include "worker/worker.h"
+
+typedef struct Setting
+{
+	const char *name;
+	const char *value;
+} Setting;
+
+/* Whatever the server, the database or a role says: what our SQL and our loops rely on. */
+static const Setting forced[] = {
+	{"default_transaction_isolation", "read committed"},
+	{"default_transaction_read_only", "off"},
+	{"default_transaction_deferrable", "off"},
+	{"session_replication_role", "origin"},
+	{"search_path", "pg_catalog, pg_temp"},
+	{"statement_timeout", "0"},
+	{"lock_timeout", "0"},
+	{"transaction_timeout", "0"},
+	{"idle_in_transaction_session_timeout", "0"},
+	{"idle_session_timeout", "0"},
+	{"exit_on_error", "off"},
+	{"row_security", "on"},
+	{"default_table_access_method", "heap"},
+	{"default_tablespace", ""},
+	{"plan_cache_mode", "auto"},
+	{"jit", "off"},
+};
+
+/* Not in executors: a user's SQL may want them otherwise. */
+static const Setting forced_in_dispatcher[] = {
+	{"max_parallel_workers_per_gather", "0"},
+	{"enable_indexscan", "on"},
+	{"enable_indexonlyscan", "on"},
+	{"enable_nestloop", "on"},
+};
+
+static void
+force(const Setting *settings, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		/* not every version has every one */
+		if (GetConfigOption(settings[i].name, true, false) != NULL)
+			SetConfigOption(settings[i].name, settings[i].value, PGC_SUSET, PGC_S_OVERRIDE);
+	}
+}
+
+/* The version of the extension in this database, palloc'd; NULL if it is not there. */
+static char *
+installed_version(void)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	char	   *version = NULL;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("workflow"));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(rel),
+										 &isnull);
+
+		version = isnull ? pstrdup("") : TextDatumGetCString(value);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return version;
+}
+
+static void
+log_version(const char *version)
+{
+	ereport(LOG, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("workflow does nothing in database \"%s\": the extension there has version %s, the "
+				   "library %s",
+				   get_database_name(MyDatabaseId), version, WORKFLOW_VERSION),
+			errhint("Run ALTER EXTENSION workflow UPDATE in that database; if the library is the older "
+					"one, restart the server with the new one."));
+}
+
+static void
+log_no_room(void)
+{
+	ereport(LOG, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			errmsg("workflow does nothing in database \"%s\": too many databases have its workers",
+				   get_database_name(MyDatabaseId)),
+			errhint("Increase workflow.databases and restart the server."));
+}
+
+/* May this process run? Leaves its verdict for the launcher, if it is the dispatcher who finds out. */
+static bool
+extension_is_ready(WfWorkerKind kind)
+{
+	char	   *version;
+	WfVerdict	verdict = WF_VERDICT_NONE;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	version = installed_version();
+	if (version == NULL)
+		verdict = WF_VERDICT_ABSENT;
+	else if (strcmp(version, WORKFLOW_VERSION) != 0)
+		verdict = WF_VERDICT_VERSION;
+	else if (kind == WF_DISPATCHER && !wf_worker_confirm())
+		verdict = WF_VERDICT_NO_ROOM;
+
+	if (kind == WF_DISPATCHER && verdict == WF_VERDICT_VERSION)
+		log_version(version);
+	if (verdict == WF_VERDICT_NO_ROOM)
+		log_no_room();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+
+	if (kind == WF_DISPATCHER && verdict != WF_VERDICT_NONE)
+		wf_worker_verdict(verdict);
+	return verdict == WF_VERDICT_NONE;
+}
+
+static void
+run(WfWorkerKind kind, Oid database)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	if (!wf_worker_attach(kind, database))
+		proc_exit(0);
+	BackgroundWorkerUnblockSignals();
+
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	force(forced, lengthof(forced));
+	if (kind == WF_DISPATCHER)
+		force(forced_in_dispatcher, lengthof(forced_in_dispatcher));
+	if (!extension_is_ready(kind))
+	{
+		if (kind == WF_EXECUTOR)
+			wf_executor_idle(true);
+		proc_exit(0);
+	}
+
+	pgstat_report_activity(STATE_IDLE, NULL);
+	if (kind == WF_DISPATCHER)
+	{
+		wf_dispatcher_attach();
+		wf_dispatcher_run();
+	}
+	else
+	{
+		wf_executor_attach();
+		wf_executor_run();
+	}
+	proc_exit(0);
+}
+
+void
+workflow_dispatcher_main(Datum database)
+{
+	run(WF_DISPATCHER, DatumGetObjectId(database));
+}
+
+void
+workflow_executor_main(Datum database)
+{
+	run(WF_EXECUTOR, DatumGetObjectId(database));
+}
+
+bool
+wf_worker_interrupts(void)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (!ConfigReloadPending)
+		return false;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	return true;
+}

@@ -1,0 +1,475 @@
+/*
+ * launcher.c
+ *		One process in the cluster that starts dispatchers where the extension is, and sleeps.
+ *
+ * It is connected to no database, so it learns whether one has the extension by starting a dispatcher there, which
+ * leaves at once if it has not. Few at a time: worker slots are scarce. What it knows is in its own memory and
+ * starts afresh with it; who is running is in shared memory. It is woken by dispatchers that come or go, and by
+ * transactions that changed databases or the extension; it waits for a time only while a restart is pending.
+ */
+#include "compat.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "shmem/shmem.h"
+#include "shmem/workers.h"
+#include "worker/worker.h"
+
+#define RESTART_SECONDS 5 /* of the launcher itself */
+#define PROBES_AT_ONCE 2
+#define FIRST_PAUSE_MS 1000
+#define LONGEST_PAUSE_MS 60000
+#define RAN_WELL_MS 60000 /* after that a death is not one in a row */
+
+typedef enum Finding
+{
+	UNKNOWN, /* to be looked at */
+	PRESENT,
+	UNUSABLE, /* no extension, one of another version, or no room: until something changes */
+	NO_ROOM,  /* likewise, until a slot is free */
+} Finding;
+
+typedef struct Database
+{
+	Oid			oid;
+	Finding		finding;
+	bool		exists;	 /* found by the last scan */
+	bool		awaited; /* a dispatcher was started, and has not been seen to end */
+	bool		holds_slot;
+	WfTicket	ticket;
+	BackgroundWorkerHandle *handle; /* NULL if started by a former launcher */
+	TimestampTz started_at;
+	int			failures; /* in a row */
+	TimestampTz start_after;
+} Database;
+
+static List *databases = NIL; /* of Database *, in TopMemoryContext */
+static int	probing;		  /* how many are being looked at */
+static bool scan_pending;
+static int	refusals = 0; /* no free worker slot, in a row */
+
+void
+wf_launcher_register(void)
+{
+	BackgroundWorker worker;
+
+	wf_worker_prepare(&worker, WF_LAUNCHER, InvalidOid, NULL);
+	worker.bgw_restart_time = RESTART_SECONDS;
+	RegisterBackgroundWorker(&worker);
+}
+
+/* ---- the list of databases ---- */
+
+static Database *
+find_database(Oid oid)
+{
+	ListCell   *cell;
+
+	foreach(cell, databases)
+	{
+		Database   *database = lfirst(cell);
+
+		if (database->oid == oid)
+			return database;
+	}
+	return NULL;
+}
+
+static void
+found_database(Oid oid)
+{
+	Database   *database = find_database(oid);
+
+	if (database == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		database = palloc0(sizeof(Database));
+		database->oid = oid;
+		databases = lappend(databases, database);
+		MemoryContextSwitchTo(old);
+	}
+	database->exists = true;
+}
+
+/* Slots of databases that are no more, left by a former launcher, are looked after like any other. */
+static void
+adopt_slots(void)
+{
+	Oid		   *oids;
+	int			n = wf_slot_databases(&oids);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (find_database(oids[i]) != NULL)
+			continue;
+		found_database(oids[i]);
+		find_database(oids[i])->exists = false;
+	}
+	pfree(oids);
+}
+
+static void
+scan_databases(void)
+{
+	Relation	rel;
+	TableScanDesc scan;
+	HeapTuple	tuple;
+	ListCell   *cell;
+
+	foreach(cell, databases)
+		((Database *) lfirst(cell))->exists = false;
+
+	StartTransactionCommand();
+	rel = table_open(DatabaseRelationId, AccessShareLock);
+	scan = table_beginscan_catalog(rel, 0, NULL);
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
+
+		/* below -1: half dropped */
+		if (form->datallowconn && form->datconnlimit >= -1)
+			found_database(form->oid);
+	}
+	table_endscan(scan);
+	table_close(rel, AccessShareLock);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(TopMemoryContext);
+	pgstat_report_activity(STATE_IDLE, NULL);
+
+	adopt_slots();
+}
+
+static void
+probe_again(Database *database)
+{
+	database->finding = UNKNOWN;
+	database->failures = 0;
+	database->start_after = 0;
+	/* one that is there may be running on what has changed */
+	wf_database_terminate(database->oid);
+}
+
+static void
+take_requests(void)
+{
+	WfLauncherRequests requests;
+	ListCell   *cell;
+
+	wf_launcher_take(&requests);
+	scan_pending |= requests.scan;
+	if (requests.probe_all)
+	{
+		foreach(cell, databases)
+			probe_again(lfirst(cell));
+		return;
+	}
+	for (int i = 0; i < requests.nprobes; i++)
+	{
+		Database   *database = find_database(requests.probes[i]);
+
+		if (database != NULL)
+			probe_again(database);
+		else
+			scan_pending = true;
+	}
+}
+
+/* ---- one database ---- */
+
+static void
+forget_handle(Database *database)
+{
+	if (database->handle != NULL)
+		pfree(database->handle);
+	database->handle = NULL;
+}
+
+static void
+note_failure(Database *database, TimestampTz now)
+{
+	if (TimestampDifferenceExceeds(database->started_at, now, RAN_WELL_MS))
+		database->failures = 0;
+	database->start_after =
+		TimestampTzPlusMilliseconds(now, Min((long) FIRST_PAUSE_MS << Min(database->failures, 10),
+											 LONGEST_PAUSE_MS));
+	database->failures++;
+	scan_pending = true; /* it may have died because its database has gone */
+}
+
+/* A database with workers has gone: those that found no room may try again. */
+static void
+offer_room(void)
+{
+	ListCell   *cell;
+
+	foreach(cell, databases)
+	{
+		Database   *database = lfirst(cell);
+
+		if (database->finding == NO_ROOM)
+			database->finding = UNKNOWN;
+	}
+}
+
+/* Executors may still be there; the last of them wakes us. */
+static void
+give_slot_back(Database *database)
+{
+	database->holds_slot = !wf_slot_release(database->oid);
+}
+
+static void
+has_ended(Database *database, WfVerdict verdict, TimestampTz now)
+{
+	bool		was_present = database->finding == PRESENT;
+
+	database->awaited = false;
+	forget_handle(database);
+	switch (verdict)
+	{
+		case WF_VERDICT_NONE:
+			note_failure(database, now);
+			break;
+		case WF_VERDICT_STOPPED:
+			database->failures = 0;
+			database->start_after = 0;
+			break;
+		case WF_VERDICT_ABSENT:
+		case WF_VERDICT_VERSION:
+			database->finding = UNUSABLE;
+			break;
+		case WF_VERDICT_NO_ROOM:
+			database->finding = NO_ROOM;
+			break;
+	}
+	if (database->finding != PRESENT)
+		give_slot_back(database);
+	if (was_present && database->finding == UNUSABLE)
+		offer_room();
+}
+
+/* See what has become of a dispatcher that was started. */
+static void
+follow(Database *database, TimestampTz now)
+{
+	WfVerdict	verdict;
+	pid_t		pid;
+
+	switch (wf_dispatcher_look(database->oid, &verdict))
+	{
+		case WF_DISPATCHER_STARTING:
+			if (database->handle != NULL &&
+				GetBackgroundWorkerPid(database->handle, &pid) != BGWH_STOPPED)
+				break;
+			/* it may have come and gone between the two looks */
+			wf_dispatcher_unreserve(database->oid, &database->ticket);
+			(void) wf_dispatcher_look(database->oid, &verdict);
+			has_ended(database, verdict, now);
+			break;
+		case WF_DISPATCHER_PROBING:
+			break;
+		case WF_DISPATCHER_CONFIRMED:
+			database->finding = PRESENT;
+			break;
+		case WF_DISPATCHER_NONE:
+			has_ended(database, verdict, now);
+			break;
+	}
+}
+
+static void
+note_refusal(Database *database, TimestampTz now)
+{
+	if (refusals++ == 0)
+		ereport(LOG, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				errmsg("no background worker slot is free for a workflow dispatcher"),
+				errdetail("It is tried again from time to time; nothing is sent meanwhile."),
+				errhint("Increase max_worker_processes and restart the server."));
+	database->start_after =
+		TimestampTzPlusMilliseconds(now, Min((long) FIRST_PAUSE_MS << Min(refusals, 10),
+											 LONGEST_PAUSE_MS));
+}
+
+static void
+register_dispatcher(Database *database, TimestampTz now)
+{
+	BackgroundWorker worker;
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+	wf_worker_prepare(&worker, WF_DISPATCHER, database->oid, &database->ticket);
+	worker.bgw_notify_pid = MyProcPid;
+	if (RegisterDynamicBackgroundWorker(&worker, &database->handle))
+	{
+		database->awaited = true;
+		database->started_at = now;
+		refusals = 0;
+	}
+	else
+	{
+		database->handle = NULL;
+		wf_dispatcher_unreserve(database->oid, &database->ticket);
+		if (database->finding == UNKNOWN)
+			give_slot_back(database);
+		note_refusal(database, now);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+static void
+start(Database *database, TimestampTz now)
+{
+	switch (wf_dispatcher_reserve(database->oid, &database->ticket))
+	{
+		case WF_RESERVED:
+			database->holds_slot = true;
+			register_dispatcher(database, now);
+			break;
+		case WF_RESERVE_BLOCKED:
+			break;
+		case WF_RESERVE_RUNNING: /* a former launcher's */
+			database->holds_slot = true;
+			database->awaited = true;
+			database->started_at = now;
+			break;
+		case WF_RESERVE_FULL: /* passing: there are slots for probes, and some wait for executors to go */
+			database->start_after = TimestampTzPlusMilliseconds(now, FIRST_PAUSE_MS);
+			break;
+	}
+}
+
+/* True if there is nothing left of it. */
+static bool
+wind_up(Database *database)
+{
+	if (!wf_slot_release(database->oid))
+		return false;
+	if (database->finding == PRESENT)
+		offer_room();
+	forget_handle(database);
+	return true;
+}
+
+/* Returns when to look again, or DT_NOEND. */
+static TimestampTz
+look_after(Database *database, TimestampTz now)
+{
+	if (database->awaited)
+		follow(database, now);
+	if (database->awaited)
+	{
+		probing += database->finding == UNKNOWN;
+		return DT_NOEND;
+	}
+	if (database->finding == UNUSABLE || database->finding == NO_ROOM)
+	{
+		if (database->holds_slot)
+			give_slot_back(database);
+		return DT_NOEND;
+	}
+	if (database->start_after > now)
+		return database->start_after;
+	if (database->finding == UNKNOWN && probing >= PROBES_AT_ONCE)
+		return DT_NOEND; /* the end of a probe wakes us */
+	start(database, now);
+	if (!database->awaited)
+		return database->start_after > now ? database->start_after : DT_NOEND;
+	probing += database->finding == UNKNOWN;
+	return DT_NOEND;
+}
+
+/* ---- the loop ---- */
+
+static TimestampTz
+look_after_all(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz next = DT_NOEND;
+	ListCell   *cell;
+
+	/* those under way count before others are started */
+	probing = 0;
+	foreach(cell, databases)
+	{
+		Database   *database = lfirst(cell);
+
+		if (!database->exists)
+		{
+			if (wind_up(database))
+			{
+				databases = foreach_delete_current(databases, cell);
+				pfree(database);
+			}
+		}
+		else if (database->awaited)
+			next = Min(next, look_after(database, now));
+	}
+	foreach(cell, databases)
+	{
+		Database   *database = lfirst(cell);
+
+		if (database->exists && !database->awaited)
+			next = Min(next, look_after(database, now));
+	}
+	return next;
+}
+
+static void
+sleep_until(TimestampTz next)
+{
+	int			events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
+	long		timeout = -1;
+
+	if (next != DT_NOEND)
+	{
+		events |= WL_TIMEOUT;
+		timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next);
+	}
+	(void) WaitLatch(MyLatch, events, timeout, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+}
+
+void
+workflow_launcher_main(Datum arg)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("idle_session_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	wf_launcher_attach();
+
+	for (;;)
+	{
+		TimestampTz next;
+
+		(void) wf_worker_interrupts();
+		take_requests();
+		if (scan_pending)
+		{
+			scan_pending = false;
+			scan_databases();
+		}
+		next = look_after_all();
+		if (!scan_pending)
+			sleep_until(next);
+	}
+}

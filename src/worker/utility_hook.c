@@ -1,0 +1,301 @@
+/*
+ * utility_hook.c
+ *		Statements that the workers must know of.
+ *
+ * - COMMIT PREPARED and ROLLBACK PREPARED run none of the callbacks that publish notes.
+ * - DROP DATABASE, RENAME, SET TABLESPACE and CREATE DATABASE … TEMPLATE want nobody connected; DROP EXTENSION and
+ *   ALTER EXTENSION UPDATE want every table for themselves. Once it is certain that the caller has the right to do it,
+ *   the workers of that database are stopped, and stay away until the transaction has ended.
+ * - CREATE EXTENSION, and databases that come and go, are news for the launcher.
+ *
+ * An extension can also be dropped by a cascade; an object access hook sees that.
+ */
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_extension.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "tcop/utility.h"
+#include "utils/syscache.h"
+
+#include "shmem/shmem.h"
+#include "shmem/workers.h"
+#include "worker/worker.h"
+
+#define EXTENSION "workflow"
+
+static ProcessUtility_hook_type previous_utility_hook = NULL;
+static object_access_hook_type previous_access_hook = NULL;
+
+/* ---- databases ---- */
+
+/* The current database cannot be dropped, renamed or moved. */
+static void
+stop_workers(Oid database)
+{
+	if (database != MyDatabaseId)
+		wf_database_block(database);
+}
+
+/* What the statement itself is going to require of its caller. */
+static bool
+owns_database(Oid database)
+{
+	return OidIsValid(database) && wf_database_ownercheck(database, GetUserId());
+}
+
+static bool
+may_create_databases(void)
+{
+	HeapTuple	tuple;
+	bool		may;
+
+	if (superuser())
+		return true;
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	may = ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
+	ReleaseSysCache(tuple);
+	return may;
+}
+
+static bool
+is_template(Oid database)
+{
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	bool		answer;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	answer = ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+	ReleaseSysCache(tuple);
+	return answer;
+}
+
+static DefElem *
+find_option(List *options, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		DefElem    *option = lfirst_node(DefElem, cell);
+
+		if (strcmp(option->defname, name) == 0)
+			return option;
+	}
+	return NULL;
+}
+
+static void
+before_drop_database(DropdbStmt *stmt)
+{
+	Oid			database = get_database_oid(stmt->dbname, true);
+
+	if (owns_database(database) && !is_template(database))
+		stop_workers(database);
+}
+
+static void
+before_create_database(CreatedbStmt *stmt)
+{
+	DefElem    *option = find_option(stmt->options, "template");
+	const char *name = option != NULL && option->arg != NULL ? defGetString(option) : "template1";
+	Oid			source = get_database_oid(name, true);
+
+	if (!OidIsValid(source) || !may_create_databases())
+		return;
+	if (OidIsValid(get_database_oid(stmt->dbname, true)))
+		return;
+	if (is_template(source) || owns_database(source))
+		wf_database_block(source); /* which may be the current one */
+}
+
+static void
+before_rename_database(RenameStmt *stmt)
+{
+	Oid			database = get_database_oid(stmt->subname, true);
+
+	if (owns_database(database) && may_create_databases() &&
+		!OidIsValid(get_database_oid(stmt->newname, true)))
+		stop_workers(database);
+}
+
+static void
+before_alter_database(AlterDatabaseStmt *stmt)
+{
+	Oid			database = get_database_oid(stmt->dbname, true);
+
+	if (find_option(stmt->options, "tablespace") != NULL && owns_database(database))
+		stop_workers(database);
+}
+
+/* ---- the extension ---- */
+
+static bool
+owns_extension(void)
+{
+	Oid			extension = get_extension_oid(EXTENSION, true);
+
+	return OidIsValid(extension) && wf_extension_ownercheck(extension, GetUserId());
+}
+
+static void
+stop_for_extension(void)
+{
+	wf_database_block(MyDatabaseId);
+	wf_launcher_note_probe();
+}
+
+static void
+before_drop(DropStmt *stmt)
+{
+	ListCell   *cell;
+
+	if (stmt->removeType != OBJECT_EXTENSION)
+		return;
+	foreach(cell, stmt->objects)
+	{
+		if (strcmp(strVal(lfirst(cell)), EXTENSION) == 0 && owns_extension())
+			stop_for_extension();
+	}
+}
+
+static void
+before_alter_extension(AlterExtensionStmt *stmt)
+{
+	if (strcmp(stmt->extname, EXTENSION) == 0 && owns_extension())
+		stop_for_extension();
+}
+
+/* It may have come along with another one, or with a prepared transaction. */
+static void
+look_for_extension(void)
+{
+	if (OidIsValid(get_extension_oid(EXTENSION, true)) && !wf_database_is_served(MyDatabaseId))
+		wf_launcher_note_probe();
+}
+
+static void
+on_object_access(ObjectAccessType access, Oid class, Oid object, int sub, void *arg)
+{
+	if (previous_access_hook)
+		previous_access_hook(access, class, object, sub, arg);
+	if (access == OAT_DROP && class == ExtensionRelationId &&
+		object == get_extension_oid(EXTENSION, true))
+		stop_for_extension();
+}
+
+/* ---- statements ---- */
+
+/* `alone`: at top level and in no transaction block, without which some statements fail anyway. */
+static void
+before(Node *statement, bool alone)
+{
+	switch (nodeTag(statement))
+	{
+		case T_DropdbStmt:
+			if (alone)
+				before_drop_database((DropdbStmt *) statement);
+			break;
+		case T_CreatedbStmt:
+			if (alone)
+				before_create_database((CreatedbStmt *) statement);
+			break;
+		case T_AlterDatabaseStmt:
+			if (alone)
+				before_alter_database((AlterDatabaseStmt *) statement);
+			break;
+		case T_RenameStmt:
+			if (((RenameStmt *) statement)->renameType == OBJECT_DATABASE)
+				before_rename_database((RenameStmt *) statement);
+			break;
+		case T_DropStmt:
+			before_drop((DropStmt *) statement);
+			break;
+		case T_AlterExtensionStmt:
+			before_alter_extension((AlterExtensionStmt *) statement);
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+after(NodeTag statement)
+{
+	switch (statement)
+	{
+		case T_DropdbStmt:
+		case T_CreatedbStmt:
+		case T_AlterDatabaseStmt:
+			wf_launcher_note_scan();
+			break;
+		case T_CreateExtensionStmt:
+			look_for_extension();
+			break;
+		case T_TransactionStmt:
+			wf_wake_database(MyDatabaseId);
+			look_for_extension();
+			break;
+		default:
+			break;
+	}
+}
+
+static bool
+concerns_us(Node *statement)
+{
+	TransactionStmtKind kind;
+
+	switch (nodeTag(statement))
+	{
+		case T_TransactionStmt:
+			kind = ((TransactionStmt *) statement)->kind;
+			return kind == TRANS_STMT_COMMIT_PREPARED || kind == TRANS_STMT_ROLLBACK_PREPARED;
+		case T_DropdbStmt:
+		case T_CreatedbStmt:
+		case T_AlterDatabaseStmt:
+		case T_RenameStmt:
+		case T_DropStmt:
+		case T_AlterExtensionStmt:
+		case T_CreateExtensionStmt:
+			return !RecoveryInProgress();
+		default:
+			return false;
+	}
+}
+
+static void
+on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
+		   ParamListInfo params, QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	bool		ours = concerns_us(pstmt->utilityStmt);
+	NodeTag		tag = nodeTag(pstmt->utilityStmt); /* what comes next may change the tree */
+
+	if (ours)
+		before(pstmt->utilityStmt, context == PROCESS_UTILITY_TOPLEVEL && !IsTransactionBlock());
+	if (previous_utility_hook)
+		previous_utility_hook(pstmt, query, read_only_tree, context, params, env, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, query, read_only_tree, context, params, env, dest, qc);
+	if (ours)
+		after(tag);
+}
+
+void
+wf_utility_hook_install(void)
+{
+	previous_utility_hook = ProcessUtility_hook;
+	ProcessUtility_hook = on_utility;
+	previous_access_hook = object_access_hook;
+	object_access_hook = on_object_access;
+}
