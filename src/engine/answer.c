@@ -6,8 +6,6 @@
 
 #include <math.h>
 
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
 #include "engine/internal.h"
@@ -40,13 +38,14 @@ static TimestampTz
 next_attempt_at(WfBatch *batch, WfVisit *visit, int retry_after_ms)
 {
 	const WfRetry *retry = &visit->def->retry;
-	Interval   *delay = &retry->delays[Min(visit->attempt - 1, retry->ndelays - 1)];
-	TimestampTz at = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
-															 TimestampTzGetDatum(batch->now),
-															 IntervalPGetDatum(delay)));
-	double		pause = (double) (at - batch->now);
+	WfDuration	delay = {.interval = retry->delays[Min(visit->attempt - 1, retry->ndelays - 1)]};
+	TimestampTz at = batch->now;
+	WfFault		ignored = {0};
+	double		pause = MAX_PAUSE_US;
 	int			grown = visit->attempt - 1 - (retry->ndelays - 1);
 
+	if (wf_clock_after(visit, &delay, NULL, batch->now, &at, &ignored))
+		pause = (double) (at - batch->now);
 	if (grown > 0 && retry->backoff != 1)
 		pause *= pow(retry->backoff, grown);
 	if (!(pause < MAX_PAUSE_US))
@@ -78,6 +77,7 @@ replied(WfBatch *batch, WfVisit *visit, Jsonb *reply)
 
 	visit->reply = reply;
 	visit->has_reply = true;
+	visit->docs_changed = true;
 	visit->error = NULL;
 	visit->changed = true;
 	if (visit->def->save_reply != NULL)

@@ -36,12 +36,13 @@ refuse_callback(WfVisit *visit)
 			errhint("A step takes callbacks if it has \"wait\": true."));
 }
 
-/* The worker may have its request in flight: it alone knows, so it ends the visit. */
+/* The dispatcher may have its request in flight: it alone knows, so it ends the visit. */
 static bool
-may_be_in_flight(WfBatch *batch, WfVisit *visit)
+may_be_in_flight(WfVisit *visit)
 {
-	return visit->state == WF_STATE_CALLING || visit->state == WF_STATE_READY ||
-		   (visit->state == WF_STATE_RETRYING && visit->due_at <= batch->now);
+	return visit->queue != NULL &&
+		   (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_READY ||
+			visit->state == WF_STATE_RETRYING);
 }
 
 bool
@@ -58,7 +59,8 @@ wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
 
 	visit->callback = data;
 	visit->callback_error = error;
-	if (visit->queue != NULL && may_be_in_flight(batch, visit))
+	batch->makes_due = true; /* a `true` must not be lost */
+	if (may_be_in_flight(visit))
 	{
 		wf_state_keep_callback(batch, visit);
 		return true;
@@ -85,6 +87,22 @@ wf_engine_set_data(WfBatch *batch, WfInstance *instance, Jsonb *changes)
 	MemoryContextSwitchTo(old);
 }
 
+/* What was accepted as the end of a visit stays its end. */
+static void
+end_called_back(WfBatch *batch, WfInstance *instance)
+{
+	List	   *visits = list_copy(instance->visits);
+	ListCell   *lc;
+
+	foreach (lc, visits)
+	{
+		WfVisit    *visit = lfirst(lc);
+
+		if (!visit->ended && visit->has_callback)
+			wf_move_on(batch, instance, wf_outcome_callback(batch, visit));
+	}
+}
+
 void
 wf_engine_cancel(WfBatch *batch, WfInstance *instance, const char *reason)
 {
@@ -92,6 +110,8 @@ wf_engine_cancel(WfBatch *batch, WfInstance *instance, const char *reason)
 	WfFault		why = {.code = "CANCELLED", .message = reason};
 
 	instance->cancel_reason = MemoryContextStrdup(batch->context, reason != NULL ? reason : "");
+	wf_batch_load_all_visits(batch, instance);
+	end_called_back(batch, instance);
 	wf_move_end_instance(batch, instance, WF_STATUS_ABORTED, wf_engine_error(&why, 0));
 	MemoryContextSwitchTo(old);
 }
@@ -115,5 +135,6 @@ wf_engine_skip(WfBatch *batch, WfVisit *visit, Jsonb *data)
 	visit->callback = data;
 	visit->callback_error = NULL;
 	visit->has_callback = true;
+	visit->skipped = true;
 	wf_move_on(batch, visit->instance, wf_outcome_callback(batch, visit));
 }

@@ -66,6 +66,10 @@ extern void wf_engine_skip(WfBatch *batch, WfVisit *visit, Jsonb *data);
 /* What templates of this visit see. */
 extern void wf_engine_scope(WfVisit *visit, WfScope *scope);
 
+/* from + duration, constant or made of data. False with *fault if that gives no time. */
+extern bool wf_clock_after(WfVisit *visit, const WfDuration *duration, const WfScope *scope, TimestampTz from,
+						   TimestampTz *at, WfFault *fault);
+
 /* {code, message, http_status, sqlstate, attempt} */
 extern Jsonb *wf_engine_error(const WfFault *fault, int attempt);
 

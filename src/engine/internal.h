@@ -10,6 +10,8 @@
 
 #include "engine/engine.h"
 
+#define WF_WAITS_CALLBACK "callback"
+
 /* move.c: the path of a token */
 extern WfVisit *wf_move_enter(WfBatch *batch, WfInstance *instance, int step, Jsonb *caught,
 							  int64 id);
@@ -37,8 +39,6 @@ extern void wf_outcome_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error);
 
 /* wait.c: events and clocks */
 extern WfVisit *wf_wait_open(WfBatch *batch, WfVisit *visit);
-extern bool wf_clock_after(const WfDuration *duration, const WfScope *scope, TimestampTz from,
-						   TimestampTz *at, WfFault *fault);
 
 /* data */
 extern bool wf_data_apply(WfBatch *batch, WfVisit *visit, const WfTemplate *changes,

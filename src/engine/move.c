@@ -103,7 +103,7 @@ wf_move_begin(WfBatch *batch, WfVisit *visit)
 	if (visit->def->timeout.present)
 	{
 		wf_engine_scope(visit, &scope);
-		if (!wf_clock_after(&visit->def->timeout, &scope, batch->now, &visit->deadline, &fault))
+		if (!wf_clock_after(visit, &visit->def->timeout, &scope, batch->now, &visit->deadline, &fault))
 			return wf_outcome_fault(batch, visit, &fault);
 		visit->changed = true;
 	}

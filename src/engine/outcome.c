@@ -213,7 +213,7 @@ success(WfBatch *batch, WfVisit *visit)
 
 	visit->result = make_result(visit, WF_OUTCOME_SUCCESS, NULL);
 	wf_engine_scope(visit, &scope);
-	if (visit->def->success != NULL &&
+	if (visit->def->success != NULL && !visit->skipped &&
 		!wf_predicate_eval(visit->def->success, &scope, &answer, &fault))
 		return wf_outcome_fault(batch, visit, &fault);
 	if (!answer)

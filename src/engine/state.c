@@ -60,12 +60,14 @@ wf_state_wait(WfBatch *batch, WfVisit *visit, const char *waits_for, TimestampTz
 	batch->makes_due = true;
 }
 
-/* Its worker has to look: the end is known, an answer may still be on its way. */
+/* The dispatcher has to look: the end is known, an answer may still be on its way. */
 void
 wf_state_keep_callback(WfBatch *batch, WfVisit *visit)
 {
 	visit->has_callback = true;
+	visit->docs_changed = true;
 	visit->deadline = 0;
+	visit->queue = queue_name(batch, WF_QUEUE_MOVE);
 	visit->due_at = batch->now;
 	visit->changed = true;
 	batch->makes_due = true;
@@ -77,6 +79,7 @@ wf_state_incident(WfBatch *batch, WfVisit *visit)
 	WfInstance *instance = visit->instance;
 
 	set_state(visit, WF_STATE_INCIDENT, NULL, 0);
+	visit->docs_changed = true;
 	visit->deadline = 0;
 	visit->has_callback = false;
 	instance->incidents++;
@@ -100,6 +103,7 @@ wf_state_mend(WfBatch *batch, WfVisit *visit)
 				errhint("See the view workflow.incidents."));
 	set_state(visit, WF_STATE_READY, NULL, 0);
 	visit->outcome = WF_OUTCOME_NONE;
+	visit->docs_changed = true;
 	visit->error = NULL;
 	visit->result = NULL;
 	visit->attempt = 0;

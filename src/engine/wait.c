@@ -6,25 +6,55 @@
 
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "engine/internal.h"
 #include "shmem/shmem.h"
 
+/* A clock as it is worked out: the text that data gave, or the constant. */
+typedef struct Clock
+{
+	const char *until;	  /* a timestamp, or */
+	const char *interval; /* an interval, or */
+	const Interval *constant;
+	TimestampTz from;
+} Clock;
+
+static Datum
+read_text(PGFunction input, const char *text)
+{
+	return DirectFunctionCall3(input, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
+							   Int32GetDatum(-1));
+}
+
+static TimestampTz
+work_out(const Clock *clock)
+{
+	const Interval *interval = clock->constant;
+
+	if (clock->until != NULL)
+		return DatumGetTimestampTz(read_text(timestamptz_in, clock->until));
+	if (interval == NULL)
+		interval = DatumGetIntervalP(read_text(interval_in, clock->interval));
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+												   TimestampTzGetDatum(clock->from),
+												   IntervalPGetDatum(interval)));
+}
+
 /*
- * Run an input function on text that came from data. These functions only parse: their errors leave nothing behind, and
- * so can be caught without a subtransaction. Anything that is no data exception goes on.
+ * The functions used here only parse and add: their errors leave nothing behind, and so can be caught without a
+ * subtransaction. Anything that is no data exception goes on.
  */
 static bool
-parse_datum(PGFunction input, char *text, Datum *value, WfFault *fault)
+work_out_caught(const Clock *clock, TimestampTz *at, WfFault *fault)
 {
 	MemoryContext context = CurrentMemoryContext;
 	volatile bool ok = true;
 
 	PG_TRY();
 	{
-		*value = DirectFunctionCall3(input, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
-									 Int32GetDatum(-1));
+		*at = work_out(clock);
 	}
 	PG_CATCH();
 	{
@@ -42,47 +72,58 @@ parse_datum(PGFunction input, char *text, Datum *value, WfFault *fault)
 	return ok;
 }
 
-static TimestampTz
-add_interval(TimestampTz from, Interval *interval)
+/* Whoever moves the token: a process reads its clocks the way its author's session did. */
+static bool
+work_out_as_defined(const WfProcess *process, const Clock *clock, TimestampTz *at, WfFault *fault)
 {
-	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
-												   TimestampTzGetDatum(from),
-												   IntervalPGetDatum(interval)));
+	int			level;
+	bool		ok;
+
+	if (clock->constant != NULL && clock->constant->day == 0 && clock->constant->month == 0)
+		return work_out_caught(clock, at, fault);
+	level = NewGUCNestLevel();
+	(void) set_config_option("timezone", process->timezone, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("datestyle", "ISO, MDY", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	(void) set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	ok = work_out_caught(clock, at, fault);
+	AtEOXact_GUC(false, level);
+	return ok;
 }
 
-/* from + duration, constant or made of data. */
 bool
-wf_clock_after(const WfDuration *duration, const WfScope *scope, TimestampTz from, TimestampTz *at,
-			   WfFault *fault)
+wf_clock_after(WfVisit *visit, const WfDuration *duration, const WfScope *scope, TimestampTz from,
+			   TimestampTz *at, WfFault *fault)
 {
+	Clock		clock = {.from = from};
 	StringInfoData text;
-	Datum		interval;
 
 	if (duration->tmpl == NULL)
+		clock.constant = &duration->interval;
+	else
 	{
-		*at = add_interval(from, unconstify(Interval *, &duration->interval));
-		return true;
+		initStringInfo(&text);
+		if (!wf_template_text(duration->tmpl, scope, WF_TEXT_KEY, &text, fault))
+			return false;
+		clock.interval = text.data;
 	}
-	initStringInfo(&text);
-	if (!wf_template_text(duration->tmpl, scope, WF_TEXT_KEY, &text, fault) ||
-		!parse_datum(interval_in, text.data, &interval, fault))
-		return false;
-	*at = add_interval(from, DatumGetIntervalP(interval));
-	return true;
+	return work_out_as_defined(visit->instance->process, &clock, at, fault);
 }
 
 static bool
-clock_until(const WfTemplate *tmpl, const WfScope *scope, TimestampTz *at, WfFault *fault)
+clock_until(WfVisit *visit, const WfTemplate *tmpl, const WfScope *scope, TimestampTz *at,
+			WfFault *fault)
 {
+	Clock		clock = {0};
 	StringInfoData text;
-	Datum		value;
 
 	initStringInfo(&text);
-	if (!wf_template_text(tmpl, scope, WF_TEXT_KEY, &text, fault) ||
-		!parse_datum(timestamptz_in, text.data, &value, fault))
+	if (!wf_template_text(tmpl, scope, WF_TEXT_KEY, &text, fault))
 		return false;
-	*at = DatumGetTimestampTz(value);
-	return true;
+	clock.until = text.data;
+	return work_out_as_defined(visit->instance->process, &clock, at, fault);
 }
 
 /* The action, if any, is done: wait for the step's event, or go on. */
@@ -105,17 +146,17 @@ wf_wait_open(WfBatch *batch, WfVisit *visit)
 	switch (event->kind)
 	{
 		case WF_EVENT_AFTER:
-			if (!wf_clock_after(&event->after, &scope, batch->now, &at, &fault))
+			if (!wf_clock_after(visit, &event->after, &scope, batch->now, &at, &fault))
 				return wf_outcome_fault(batch, visit, &fault);
 			wf_state_wait(batch, visit, "after", at);
 			break;
 		case WF_EVENT_UNTIL:
-			if (!clock_until(event->until, &scope, &at, &fault))
+			if (!clock_until(visit, event->until, &scope, &at, &fault))
 				return wf_outcome_fault(batch, visit, &fault);
 			wf_state_wait(batch, visit, "until", at);
 			break;
 		default:
-			wf_state_wait(batch, visit, "callback", 0);
+			wf_state_wait(batch, visit, WF_WAITS_CALLBACK, 0);
 			break;
 	}
 	return NULL;
@@ -139,7 +180,8 @@ wf_engine_due(WfBatch *batch, WfVisit *visit)
 		next = wf_outcome_callback(batch, visit);
 	else if (visit->state == WF_STATE_READY)
 		next = wf_move_begin(batch, visit);
-	else if (visit->state == WF_STATE_WAITING)
+	else if (visit->state == WF_STATE_WAITING && visit->waits_for != NULL &&
+			 strcmp(visit->waits_for, WF_WAITS_CALLBACK) != 0)
 		next = wf_outcome_success(batch, visit);
 	else
 		return;

@@ -23,6 +23,7 @@ CREATE TABLE workflow.process_version (
     version     integer NOT NULL,
     definition  json NOT NULL,
     search_path text NOT NULL,
+    timezone    text NOT NULL,
     defined_at  timestamptz NOT NULL,
     PRIMARY KEY (process_id, version)
 );
@@ -31,6 +32,7 @@ COMMENT ON COLUMN workflow.process_version.process_id IS 'Process';
 COMMENT ON COLUMN workflow.process_version.version IS 'Version, counted from 1 for each process';
 COMMENT ON COLUMN workflow.process_version.definition IS 'The definition as its author wrote it';
 COMMENT ON COLUMN workflow.process_version.search_path IS 'search_path at workflow.define, used by its SQL steps';
+COMMENT ON COLUMN workflow.process_version.timezone IS 'TimeZone at workflow.define, in which its clocks are read';
 COMMENT ON COLUMN workflow.process_version.defined_at IS 'When this version was defined';
 
 CREATE TABLE workflow.process_privilege (
@@ -106,8 +108,8 @@ CREATE TABLE workflow.visit (
 ) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 CREATE INDEX visit_due ON workflow.visit (queue, due_at, instance, visit) WHERE due_at IS NOT NULL;
 CREATE INDEX visit_deadline ON workflow.visit (deadline, instance, visit) WHERE deadline IS NOT NULL;
-CREATE INDEX visit_serial_number ON workflow.visit (workflow.serial_number(instance, visit));
-CREATE INDEX visit_incident ON workflow.visit (instance) WHERE state = 'incident';
+CREATE INDEX visit_serial_number ON workflow.visit ((workflow.serial_number(instance, visit) COLLATE "C"));
+CREATE INDEX visit_incident ON workflow.visit (instance) WHERE outcome IS NOT NULL;
 COMMENT ON TABLE workflow.visit IS 'Living visits: one token at one step. Look at the views workflow.visits, waiting and incidents';
 COMMENT ON COLUMN workflow.visit.instance IS 'Instance';
 COMMENT ON COLUMN workflow.visit.visit IS 'Number of the visit, never issued twice in this database';
@@ -245,13 +247,15 @@ COMMENT ON COLUMN workflow.visit_history.result IS '$result of the visit';
 CREATE TABLE workflow.identity (
     system_identifier numeric NOT NULL,
     database          oid NOT NULL,
+    relation          oid NOT NULL,
     timeline          integer NOT NULL,
     adopted_at        timestamptz NOT NULL,
-    PRIMARY KEY (system_identifier, database)
+    PRIMARY KEY (system_identifier, database, relation)
 );
 COMMENT ON TABLE workflow.identity IS 'Which database these rows belong to; elsewhere they are a copy and nothing is sent: see workflow.adopt()';
 COMMENT ON COLUMN workflow.identity.system_identifier IS 'System identifier of the cluster';
 COMMENT ON COLUMN workflow.identity.database IS 'OID of the database';
+COMMENT ON COLUMN workflow.identity.relation IS 'OID of workflow.instance: a restore into the same database is a copy too';
 COMMENT ON COLUMN workflow.identity.timeline IS 'Timeline that the sequences were last checked against';
 COMMENT ON COLUMN workflow.identity.adopted_at IS 'When the first process was defined here, or workflow.adopt() was called';
 

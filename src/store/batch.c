@@ -239,16 +239,19 @@ wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock)
 		wf_note_locked();
 	refs = palloc(sizeof(ProcessRef) * Max(rows, 1));
 	for (uint64 i = 0; i < rows; i++)
-		read_instance(batch, i, &refs[i]);
+		if (wf_batch_instance(batch, wf_result_int64(i, 1)) == NULL)
+			read_instance(batch, i, &refs[list_length(batch->instances) - before]);
 	SPI_freetuptable(SPI_tuptable);
-	for (uint64 i = 0; i < rows; i++)
+	for (int i = before; i < list_length(batch->instances); i++)
 	{
-		WfInstance *instance = list_nth(batch->instances, before + i);
+		WfInstance *instance = list_nth(batch->instances, i);
+		ProcessRef *ref = &refs[i - before];
 
-		instance->process = wf_process_get(refs[i].process_id, refs[i].version);
+		instance->process = wf_process_get(ref->process_id, ref->version);
 	}
+	batch->now = GetCurrentTimestamp(); /* the lock may have been waited for */
 	MemoryContextSwitchTo(old);
-	return (int) rows;
+	return list_length(batch->instances) - before;
 }
 
 static void

@@ -96,6 +96,8 @@ struct WfVisit
 	bool		has_reply; /* the action has answered (its reply may be null) */
 	bool		is_new;
 	bool		changed;
+	bool		docs_changed; /* reply, callback, callback_error, result */
+	bool		skipped;	  /* a person says that it has succeeded */
 	bool		ended;
 	TimestampTz ended_at;
 };

@@ -27,7 +27,7 @@ static const WfColumn visit_columns[] = {
 	{"key", UUIDOID}, {"state", TEXTOID}, {"step", TEXTOID}, {"queue", TEXTOID},
 	{"waits_for", TEXTOID}, {"outcome", TEXTOID}, {"reply", JSONBOID}, {"callback", JSONBOID},
 	{"callback_error", JSONBOID}, {"caught", JSONBOID}, {"error", JSONBOID}, {"result", JSONBOID},
-	{"process_id", INT4OID}, {"ended_at", TIMESTAMPTZOID}};
+	{"process_id", INT4OID}, {"ended_at", TIMESTAMPTZOID}, {"docs_changed", BOOLOID}};
 static const WfColumn key_columns[] = {{"instance", INT8OID}, {"visit", INT8OID}};
 
 static WfShape instance_shape = {instance_columns, lengthof(instance_columns)};
@@ -68,8 +68,11 @@ static WfQuery q_update_visits = {
 	.sql = "UPDATE workflow.visit v SET due_at = m.due_at, deadline = m.deadline, "
 		   "waiting_since = m.waiting_since, attempt = m.attempt, has_callback = m.has_callback, "
 		   "state = m.state, queue = m.queue, waits_for = m.waits_for, outcome = m.outcome, "
-		   "reply = m.reply, callback = m.callback, callback_error = m.callback_error, "
-		   "error = m.error, result = m.result "
+		   "error = m.error, "
+		   "reply = CASE WHEN m.docs_changed THEN m.reply ELSE v.reply END, "
+		   "callback = CASE WHEN m.docs_changed THEN m.callback ELSE v.callback END, "
+		   "callback_error = CASE WHEN m.docs_changed THEN m.callback_error ELSE v.callback_error END, "
+		   "result = CASE WHEN m.docs_changed THEN m.result ELSE v.result END "
 		   "FROM moved m WHERE v.instance = m.instance AND v.visit = m.visit",
 	.shape = &visit_shape};
 static WfQuery q_delete_visits = {
@@ -183,6 +186,7 @@ static void
 put_visit(Flush *flush, Kind kind, WfVisit *visit)
 {
 	Row			row = {.n = 0};
+	bool		docs;
 
 	add(&row, Int64GetDatum(visit->instance->id));
 	add(&row, Int64GetDatum(visit->id));
@@ -198,14 +202,17 @@ put_visit(Flush *flush, Kind kind, WfVisit *visit)
 	add_text(&row, visit->queue);
 	add_text(&row, visit->waits_for);
 	add_text(&row, wf_outcome_name(visit->outcome));
-	add_jsonb(&row, visit->reply);
-	add_jsonb(&row, visit->callback);
-	add_jsonb(&row, visit->callback_error);
-	add_jsonb(&row, visit->caught);
-	add_jsonb(&row, visit->error);
-	add_jsonb(&row, visit->result);
+	/* documents travel only where the statement stores them */
+	docs = kind == INSERT_VISITS || (kind == UPDATE_VISITS && visit->docs_changed);
+	add_jsonb(&row, docs ? visit->reply : NULL);
+	add_jsonb(&row, docs ? visit->callback : NULL);
+	add_jsonb(&row, docs ? visit->callback_error : NULL);
+	add_jsonb(&row, kind == INSERT_VISITS ? visit->caught : NULL);
+	add_jsonb(&row, kind == KEEP_VISITS ? NULL : visit->error);
+	add_jsonb(&row, docs || kind == KEEP_VISITS ? visit->result : NULL);
 	add(&row, Int32GetDatum(visit->instance->process->process_id));
 	add_time(&row, visit->ended_at);
+	add(&row, BoolGetDatum(visit->docs_changed));
 	put(flush, kind, &row);
 }
 
@@ -225,7 +232,7 @@ put_instance(Flush *flush, Kind kind, WfInstance *instance)
 	add_text(&row, instance->business_key);
 	add_text(&row, instance->cancel_reason);
 	add_jsonb(&row, instance->error);
-	add_jsonb(&row, instance->data);
+	add_jsonb(&row, kind != UPDATE_INSTANCES || instance->data_changed ? instance->data : NULL);
 	add_time(&row, instance->ended_at);
 	add(&row, BoolGetDatum(instance->data_changed));
 	put(flush, kind, &row);
@@ -304,7 +311,9 @@ wf_batch_flush(WfBatch *batch)
 	{
 		if (flush.rows[kind].store == NULL)
 			continue;
-		wf_query_run_rows(queries[kind], &flush.rows[kind]);
+		if (wf_query_run_rows(queries[kind], &flush.rows[kind]) != flush.rows[kind].n)
+			ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					errmsg("could not serialize access to an instance due to concurrent update"));
 		wf_rows_end(&flush.rows[kind]);
 	}
 	if (flush.rows[WRITE_BACK].n > 0)

@@ -25,7 +25,7 @@
 #define WEEKS_AHEAD 2
 /* 2000-01-01, where timestamps begin, was a Saturday */
 #define MONDAY_OFFSET (2 * USECS_PER_DAY)
-#define WEEK (7 * USECS_PER_DAY)
+#define ONE_WEEK (7 * USECS_PER_DAY)
 
 typedef struct Parent
 {
@@ -36,7 +36,7 @@ typedef struct Parent
 
 static const Parent parents[] = {
 	{"visit_history", "PRIMARY KEY (instance, visit)",
-		"(workflow.serial_number(instance, visit))"},
+		"(workflow.serial_number(instance, visit) COLLATE \"C\")"},
 	{"instance_history", "PRIMARY KEY (instance)", NULL},
 };
 
@@ -45,7 +45,7 @@ week_of(TimestampTz t)
 {
 	TimestampTz since = t - MONDAY_OFFSET;
 
-	return since - (since % WEEK) + MONDAY_OFFSET;
+	return since - (since % ONE_WEEK) + MONDAY_OFFSET;
 }
 
 static void
@@ -83,7 +83,7 @@ create_partition(const Parent *parent, TimestampTz week)
 	if (OidIsValid(get_relname_relid(name, wf_store_schema())))
 		return;
 	j2date((int) (week / USECS_PER_DAY) + POSTGRES_EPOCH_JDATE, &year, &month, &day);
-	j2date((int) ((week + WEEK) / USECS_PER_DAY) + POSTGRES_EPOCH_JDATE, &year2, &month2, &day2);
+	j2date((int) ((week + ONE_WEEK) / USECS_PER_DAY) + POSTGRES_EPOCH_JDATE, &year2, &month2, &day2);
 	run(psprintf("CREATE TABLE workflow.%s (LIKE workflow.%s INCLUDING COMMENTS, %s)", name,
 				 parent->name, parent->keys));
 	if (parent->index != NULL)
@@ -98,84 +98,98 @@ create_partition(const Parent *parent, TimestampTz week)
 void
 wf_history_ensure(TimestampTz now)
 {
-	static TimestampTz known_week = 0;
-	static Oid	known_parent = InvalidOid;
 	TimestampTz week = week_of(now);
-	Oid			parent = wf_store_relation("visit_history");
 	char		name[NAMEDATALEN];
 
-	if (likely(week == known_week && parent == known_parent))
+	/* the last one that is made */
+	partition_name(name, sizeof(name), &parents[lengthof(parents) - 1], week);
+	if (likely(OidIsValid(get_relname_relid(name, wf_store_schema()))))
 		return;
-	partition_name(name, sizeof(name), &parents[1], week);
-	if (!OidIsValid(get_relname_relid(name, wf_store_schema())))
-	{
-		/* one maker at a time; whoever waited finds them made */
-		LockRelationOid(parent, ShareUpdateExclusiveLock);
+	wf_history_ahead(now);
+}
+
+void
+wf_history_ahead(TimestampTz now)
+{
+	/* one maker at a time; whoever waited finds them made */
+	LockRelationOid(wf_store_relation("visit_history"), ShareUpdateExclusiveLock);
+	for (int w = 0; w <= WEEKS_AHEAD; w++)
 		for (int i = 0; i < lengthof(parents); i++)
-			for (int w = 0; w <= WEEKS_AHEAD; w++)
-				create_partition(&parents[i], week + w * WEEK);
-		return; /* not known before it is committed */
-	}
-	known_week = week;
-	known_parent = parent;
+			create_partition(&parents[i], week_of(now) + w * ONE_WEEK);
 }
 
 static WfQuery q_expired = {
-	.sql = "SELECT c.relname::text, p.relname::text FROM pg_inherits h "
-		   "JOIN pg_class c ON c.oid = h.inhrelid JOIN pg_class p ON p.oid = h.inhparent "
-		   "WHERE h.inhparent IN ('workflow.visit_history'::regclass, 'workflow.instance_history'::regclass) "
-		   "AND NOT h.inhdetachpending "
+	.sql = "SELECT c.relname::text FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid "
+		   "WHERE h.inhparent = $2::regclass AND NOT h.inhdetachpending "
 		   "AND right(c.relname, 8) < to_char(date_trunc('week', (clock_timestamp() - $1::interval) "
-		   "AT TIME ZONE 'UTC'), 'YYYYMMDD') "
-		   "ORDER BY right(c.relname, 8), p.relname DESC",
-	.nargs = 1, .argtypes = {TEXTOID}};
+		   "AT TIME ZONE 'UTC'), 'YYYYMMDD') ORDER BY 1",
+	.nargs = 2, .argtypes = {TEXTOID, TEXTOID}};
 static WfQuery q_purge_late = {
 	.sql = "DELETE FROM workflow.late_callback WHERE received_at < clock_timestamp() - $1::interval",
 	.nargs = 1, .argtypes = {TEXTOID}};
 
+/* The partitions of a parent that hold nothing younger than `retention`: a List of names, oldest first. */
+static List *
+expired(const char *parent, const char *retention)
+{
+	Datum		values[2] = {CStringGetTextDatum(retention),
+		CStringGetTextDatum(psprintf("workflow.%s", parent))};
+	uint64		n = wf_query_run(&q_expired, values, NULL);
+	List	   *names = NIL;
+
+	for (uint64 i = 0; i < n; i++)
+		names = lappend(names, wf_result_text(i, 1));
+	return names;
+}
+
+#define OF_THE_LIVING "EXISTS (SELECT FROM workflow.instance i WHERE i.instance = h.instance)"
+
+void
+wf_history_forward(TimestampTz now, const char *retention)
+{
+	Datum		values[1] = {CStringGetTextDatum(retention)};
+	ListCell   *lc;
+
+	wf_history_ahead(now);
+	wf_query_run(&q_purge_late, values, NULL);
+	foreach (lc, expired("visit_history", retention))
+		run(psprintf("WITH moved AS (DELETE FROM workflow.%s h WHERE " OF_THE_LIVING " RETURNING h.*) "
+					 "INSERT INTO workflow.visit_history (instance, visit, process_id, attempts, "
+					 "entered_at, ended_at, stored_at, step, outcome, result) "
+					 "SELECT instance, visit, process_id, attempts, entered_at, ended_at, "
+					 "clock_timestamp(), step, outcome, result FROM moved",
+					 (char *) lfirst(lc)));
+}
+
 static bool
-lock_at_once(const char *name)
+drop_partition(const char *parent, const char *name)
 {
 	Oid			relid = get_relname_relid(name, wf_store_schema());
 
-	return OidIsValid(relid) && ConditionalLockRelationOid(relid, AccessExclusiveLock);
+	if (!OidIsValid(relid) ||
+		!ConditionalLockRelationOid(wf_store_relation(parent), AccessExclusiveLock) ||
+		!ConditionalLockRelationOid(relid, AccessExclusiveLock))
+		return false;
+	/* an instance cannot come back to life, but a restore may have brought steps of living ones */
+	if (strcmp(parent, "visit_history") == 0)
+	{
+		run(psprintf("SELECT FROM workflow.%s h WHERE " OF_THE_LIVING " LIMIT 1", name));
+		if (SPI_processed > 0)
+			return false;
+	}
+	run(psprintf("DROP TABLE workflow.%s", name));
+	return true;
 }
 
-int
-wf_history_purge(TimestampTz now, const char *retention)
+bool
+wf_history_drop(const char *retention)
 {
-	Datum		values[1];
-	uint64		n;
-	char	  **names;
-	char	  **parent_names;
-	int			dropped = 0;
+	for (int i = 0; i < lengthof(parents); i++)
+	{
+		List	   *names = expired(parents[i].name, retention);
 
-	if (retention == NULL || *retention == '\0')
-		return 0;
-	values[0] = CStringGetTextDatum(retention);
-	wf_query_run(&q_purge_late, values, NULL);
-	n = wf_query_run(&q_expired, values, NULL);
-	names = palloc(sizeof(char *) * Max(n, 1));
-	parent_names = palloc(sizeof(char *) * Max(n, 1));
-	for (uint64 i = 0; i < n; i++)
-	{
-		names[i] = wf_result_text(i, 1);
-		parent_names[i] = wf_result_text(i, 2);
+		if (names != NIL)
+			return drop_partition(parents[i].name, linitial(names));
 	}
-	for (uint64 i = 0; i < n; i++)
-	{
-		/* the parent's lock lets no insert or reader in; it is held to the end of this short transaction */
-		if (!lock_at_once(parent_names[i]) || !lock_at_once(names[i]))
-			break;
-		if (strcmp(parent_names[i], "visit_history") == 0)
-			run(psprintf("INSERT INTO workflow.visit_history "
-						 "SELECT h.instance, h.visit, h.process_id, h.attempts, h.entered_at, h.ended_at, "
-						 "clock_timestamp(), h.step, h.outcome, h.result FROM workflow.%s h "
-						 "WHERE EXISTS (SELECT FROM workflow.instance i WHERE i.instance = h.instance)",
-						 names[i]));
-		run(psprintf("DROP TABLE workflow.%s", names[i]));
-		CommandCounterIncrement();
-		dropped++;
-	}
-	return dropped;
+	return false;
 }

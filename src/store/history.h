@@ -12,10 +12,15 @@
 /* Inside wf_store_enter: there is a partition for rows stored now, and for the weeks to come. Nearly free when there is. */
 extern void wf_history_ensure(TimestampTz now);
 
+/* Make the partitions of this week and the next ones. Takes a lock that makes other makers wait. */
+extern void wf_history_ahead(TimestampTz now);
+
 /*
- * Drop what is older than `retention` (NULL or zero: nothing). Steps of instances that still live are copied forward first.
- * Gives up quietly, to be called again, when a lock is not to be had at once. Returns the number of partitions dropped.
+ * Purging, in two kinds of transactions: what belongs to instances that still live is first moved into the current partition, holding up
+ * nobody; then one partition at a time that is past `retention` (an interval as text) is dropped, under locks that are had
+ * at once or not at all. wf_history_drop returns whether one was dropped.
  */
-extern int	wf_history_purge(TimestampTz now, const char *retention);
+extern void wf_history_forward(TimestampTz now, const char *retention);
+extern bool wf_history_drop(const char *retention);
 
 #endif

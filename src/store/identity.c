@@ -6,7 +6,8 @@
  * names another cluster or database, more than one, or living instances without one mean that this is a copy.
  *
  * Sequences: a recovery to an earlier point, or a failover to a standby that lagged behind, forgets numbers that the
- * outside has already seen. Both start a new timeline; on the first number after that, the sequences jump.
+ * outside has already seen, and start a new timeline; the original of a restored copy goes on issuing numbers. On the first
+ * number after any of these, the sequences jump.
  */
 #include "compat.h"
 
@@ -24,15 +25,18 @@
 #include "store/identity.h"
 #include "store/query.h"
 
-#define TIMELINE_GAP (INT64CONST(1) << 24)
+/* more numbers than can have been issued since the backup or the standby's last word */
+#define GAP INT64CONST(10000000000)
 
 static WfQuery q_read = {
-	.sql = "SELECT system_identifier = $1 AND database = $2, timeline FROM workflow.identity",
+	.sql = "SELECT system_identifier = $1 AND database = $2 "
+		   "AND relation = 'workflow.instance'::regclass::oid, timeline FROM workflow.identity",
 	.nargs = 2, .argtypes = {NUMERICOID, OIDOID}};
 static WfQuery q_living = {.sql = "SELECT 1 FROM workflow.instance LIMIT 1"};
 static WfQuery q_insert = {
-	.sql = "INSERT INTO workflow.identity (system_identifier, database, timeline, adopted_at) "
-		   "VALUES ($1, $2, $3, clock_timestamp()) ON CONFLICT DO NOTHING",
+	.sql = "INSERT INTO workflow.identity (system_identifier, database, relation, timeline, adopted_at) "
+		   "VALUES ($1, $2, 'workflow.instance'::regclass::oid, $3, clock_timestamp()) "
+		   "ON CONFLICT DO NOTHING",
 	.nargs = 3, .argtypes = {NUMERICOID, OIDOID, INT4OID}};
 static WfQuery q_delete = {.sql = "DELETE FROM workflow.identity"};
 static WfQuery q_note_timeline = {
@@ -45,7 +49,10 @@ static WfQuery q_adopt_grantees = {
 	.sql = "UPDATE workflow.process_privilege p SET grantee = r.oid FROM pg_roles r "
 		   "WHERE p.grantee <> 0 AND r.rolname = p.grantee_name AND p.grantee <> r.oid"};
 static WfQuery q_last = {
-	.sql = "SELECT (SELECT last_value FROM workflow.instance_seq), (SELECT last_value FROM workflow.visit_seq)"};
+	.sql = "SELECT greatest((SELECT last_value FROM workflow.instance_seq), "
+		   "(SELECT max(instance) FROM workflow.instance)), "
+		   "greatest((SELECT last_value FROM workflow.visit_seq), "
+		   "(SELECT max(visit) FROM workflow.visit))"};
 
 static Datum
 system_identifier(void)
@@ -85,24 +92,36 @@ wf_identity_ensure(void)
 		insert_identity();
 }
 
+static void
+jump(const char *sequence, int64 last)
+{
+	(void) DirectFunctionCall2(setval_oid, ObjectIdGetDatum(wf_store_relation(sequence)),
+							   Int64GetDatum(last + GAP));
+}
+
+static void
+jump_both(void)
+{
+	int64		visit;
+
+	wf_query_run(&q_last, NULL, NULL);
+	visit = wf_result_int64(0, 2);
+	jump("instance_seq", wf_result_int64(0, 1));
+	jump("visit_seq", visit);
+}
+
 void
 wf_identity_adopt(void)
 {
+	jump_both();
 	wf_query_run(&q_delete, NULL, NULL);
 	insert_identity();
 	wf_query_run(&q_adopt_owners, NULL, NULL);
 	wf_query_run(&q_adopt_grantees, NULL, NULL);
 }
 
-static void
-jump(const char *sequence, int64 last)
-{
-	(void) DirectFunctionCall2(setval_oid, ObjectIdGetDatum(wf_store_relation(sequence)),
-							   Int64GetDatum(last + TIMELINE_GAP));
-}
-
 /*
- * Compare the stored timeline with the current one, once for all backends after each server start. The jump is not
+ * Compare the stored database and timeline with the current ones, once for all backends after each server start. The jump is not
  * transactional, so the lock need not be held to the end of the transaction.
  */
 static void
@@ -122,13 +141,9 @@ check_timeline(void)
 		values[0] = system_identifier();
 		values[1] = ObjectIdGetDatum(MyDatabaseId);
 		if (wf_query_run(&q_read, values, NULL) > 0 &&
-			DatumGetInt32(wf_result(0, 2, &isnull)) != (int32) GetWALInsertionTimeLine())
-		{
-			wf_query_run(&q_last, NULL, NULL);
-			jump("instance_seq", wf_result_int64(0, 1));
-			wf_query_run(&q_last, NULL, NULL);
-			jump("visit_seq", wf_result_int64(0, 2));
-		}
+			(!DatumGetBool(wf_result(0, 1, &isnull)) ||
+			 DatumGetInt32(wf_result(0, 2, &isnull)) != (int32) GetWALInsertionTimeLine()))
+			jump_both();
 		wf_timeline_set_checked(true);
 	}
 	UnlockRelationOid(relid, ShareUpdateExclusiveLock);

@@ -36,7 +36,7 @@ typedef struct CacheEntry
 static HTAB *cache = NULL;
 
 static WfQuery q_version = {
-	.sql = "SELECT p.process, v.search_path, v.definition::text, v.xmin "
+	.sql = "SELECT p.process, v.search_path, v.definition::text, v.xmin, v.timezone "
 		   "FROM workflow.process_version v JOIN workflow.process p USING (process_id) "
 		   "WHERE v.process_id = $1 AND v.version = $2",
 	.nargs = 2, .argtypes = {INT4OID, INT4OID}};
@@ -55,6 +55,7 @@ compile(int process_id, int version, MemoryContext context)
 	process->version = version;
 	process->name = wf_result_text(0, 1);
 	process->search_path = wf_result_text(0, 2);
+	process->timezone = wf_result_text(0, 5);
 	process->def = wf_definition_compile(wf_result_text(0, 3), &issues);
 	MemoryContextSwitchTo(old);
 	if (process->def == NULL)

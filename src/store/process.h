@@ -15,6 +15,7 @@ typedef struct WfProcess /* one version, cached for the backend's life */
 	int			version;
 	const char *name;
 	const char *search_path;
+	const char *timezone; /* in which its clocks are read */
 	WfDefinition *def;
 } WfProcess;
 

@@ -4,7 +4,9 @@
  *
  * Plans are generic and made with nested loops over keys only: a batch may hold one row or a hundred thousand, the
  * tables may be empty when a plan is made and huge when it is used, and a key look-up per row is right for all of them.
- * The planner settings are in force only in the call that (re)plans. Plans live as long as the backend.
+ * A plan can be made again within any execution (an ANALYZE elsewhere is enough), so every execution runs under the same
+ * planner settings, and tells the planner that tables are large: one planned for an empty table would scan it for ever.
+ * Plans live as long as the backend.
  *
  * Deciding reads see the latest snapshot, as foreign key checks do: under REPEATABLE READ a visit that was committed
  * after the caller's snapshot would otherwise be missed.
@@ -13,10 +15,14 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "jit/jit.h"
 #include "miscadmin.h"
+#include "nodes/pathnodes.h"
+#include "optimizer/cost.h"
+#include "optimizer/plancat.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/queryenvironment.h"
 #include "utils/snapmgr.h"
 
@@ -62,17 +68,77 @@ wf_rows_end(WfRows *rows)
 	rows->store = NULL;
 }
 
-static void
-planner_settings(void)
-{
-	static const char *const off[] = {"enable_seqscan", "enable_hashjoin", "enable_mergejoin",
-		"enable_bitmapscan", "enable_material", "enable_memoize", "jit"};
+static bool running = false; /* a query of ours is being planned or run */
+static get_relation_info_hook_type previous_relation_info = NULL;
 
-	for (int i = 0; i < lengthof(off); i++)
-		(void) set_config_option(off[i], "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-								 false);
-	(void) set_config_option("plan_cache_mode", "force_generic_plan", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+static void
+tables_are_large(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
+{
+	ListCell   *lc;
+
+	if (previous_relation_info != NULL)
+		previous_relation_info(root, relid, inhparent, rel);
+	if (!running)
+		return;
+	rel->pages = 100000;
+	rel->tuples = 1000000;
+	foreach (lc, rel->indexlist)
+	{
+		IndexOptInfo *index = lfirst(lc);
+
+		index->pages = 10000;
+		index->tuples = rel->tuples;
+	}
+}
+
+void
+wf_query_init(void)
+{
+	previous_relation_info = get_relation_info_hook;
+	get_relation_info_hook = tables_are_large;
+}
+
+/* The planner's switches, as plain variables: cheap enough to set around every execution. */
+typedef struct Switches
+{
+	bool		on[2];
+	bool		off[7];
+	int			cache_mode;
+	bool		running;
+} Switches;
+
+static bool *const switched_on[] = {&enable_nestloop, &enable_indexscan};
+static bool *const switched_off[] = {&enable_seqscan, &enable_hashjoin, &enable_mergejoin,
+	&enable_bitmapscan, &enable_material, &enable_memoize, &jit_enabled};
+
+static void
+switch_over(Switches *saved)
+{
+	for (int i = 0; i < lengthof(switched_on); i++)
+	{
+		saved->on[i] = *switched_on[i];
+		*switched_on[i] = true;
+	}
+	for (int i = 0; i < lengthof(switched_off); i++)
+	{
+		saved->off[i] = *switched_off[i];
+		*switched_off[i] = false;
+	}
+	saved->cache_mode = plan_cache_mode;
+	plan_cache_mode = PLAN_CACHE_MODE_FORCE_GENERIC_PLAN;
+	saved->running = running;
+	running = true;
+}
+
+static void
+switch_back(const Switches *saved)
+{
+	for (int i = 0; i < lengthof(switched_on); i++)
+		*switched_on[i] = saved->on[i];
+	for (int i = 0; i < lengthof(switched_off); i++)
+		*switched_off[i] = saved->off[i];
+	plan_cache_mode = saved->cache_mode;
+	running = saved->running;
 }
 
 static void
@@ -86,34 +152,47 @@ prepare(WfQuery *query)
 		elog(ERROR, "SPI_keepplan failed");
 }
 
-static uint64
-execute(WfQuery *query, Datum *values, const char *nulls)
+/*
+ * Changes made under SERIALIZABLE must not touch rows that the caller's snapshot does not see: 40001, as for foreign
+ * keys. Under REPEATABLE READ the instance's lock is enough.
+ */
+static void
+execute(WfQuery *query, Datum *values, const char *nulls, bool changes)
 {
 	Snapshot	snapshot = IsolationUsesXactSnapshot() ? GetLatestSnapshot() : InvalidSnapshot;
-	int			rc = SPI_execute_snapshot(query->plan, values, nulls, snapshot, InvalidSnapshot, false,
-										  true, 0);
+	Snapshot	crosscheck =
+		changes && IsolationIsSerializable() ? GetTransactionSnapshot() : InvalidSnapshot;
+	int			rc;
 
+	if (query->plan == NULL)
+		prepare(query);
+	rc = SPI_execute_snapshot(query->plan, values, nulls, snapshot, crosscheck, false, true, 0);
 	if (rc < 0)
 		elog(ERROR, "SPI_execute_snapshot failed: %s: %s", SPI_result_code_string(rc), query->sql);
+}
+
+static uint64
+run(WfQuery *query, Datum *values, const char *nulls, bool changes)
+{
+	Switches	saved;
+
+	switch_over(&saved);
+	PG_TRY();
+	{
+		execute(query, values, nulls, changes);
+	}
+	PG_FINALLY();
+	{
+		switch_back(&saved);
+	}
+	PG_END_TRY();
 	return SPI_processed;
 }
 
 uint64
 wf_query_run(WfQuery *query, Datum *values, const char *nulls)
 {
-	uint64		processed;
-	int			guc_level;
-
-	if (likely(query->plan != NULL && SPI_plan_is_valid(query->plan)))
-		return execute(query, values, nulls);
-
-	guc_level = NewGUCNestLevel();
-	planner_settings();
-	if (query->plan == NULL)
-		prepare(query);
-	processed = execute(query, values, nulls);
-	AtEOXact_GUC(false, guc_level);
-	return processed;
+	return run(query, values, nulls, false);
 }
 
 uint64
@@ -130,7 +209,7 @@ wf_query_run_rows(WfQuery *query, WfRows *rows)
 	enr->reldata = rows->store;
 	if (SPI_register_relation(enr) != SPI_OK_REL_REGISTER)
 		elog(ERROR, "could not register rows");
-	processed = wf_query_run(query, NULL, NULL);
+	processed = run(query, NULL, NULL, true);
 	SPI_unregister_relation(ROWS_NAME);
 	pfree(enr);
 	return processed;

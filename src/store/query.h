@@ -44,6 +44,9 @@ typedef struct WfRows
 	int64		n;
 } WfRows;
 
+/* From _PG_init: the planner hook that all of this needs. */
+extern void wf_query_init(void);
+
 extern void wf_rows_begin(WfRows *rows, WfShape *shape);
 extern void wf_rows_put(WfRows *rows, Datum *values, bool *nulls);
 extern void wf_rows_end(WfRows *rows);

@@ -1,0 +1,215 @@
+/*
+ * due.c
+ *		What is due: the index that workers read, and deliveries.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "nodes/pg_list.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "store/due.h"
+#include "store/query.h"
+
+static WfQuery q_scan = {
+	.sql = "SELECT due_at, instance, visit FROM workflow.visit "
+		   "WHERE queue = $1 AND (due_at, instance, visit) > ($2, $3, $4) AND due_at <= $5 "
+		   "AND due_at IS NOT NULL ORDER BY queue, due_at, instance, visit LIMIT $6",
+	.nargs = 6, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID}};
+static WfQuery q_scan_deadlines = {
+	.sql = "SELECT deadline, instance, visit FROM workflow.visit "
+		   "WHERE (deadline, instance, visit) > ($1, $2, $3) AND deadline <= $4 "
+		   "AND deadline IS NOT NULL ORDER BY deadline, instance, visit LIMIT $5",
+	.nargs = 5, .argtypes = {TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID}};
+static WfQuery q_next = {
+	.sql = "SELECT due_at FROM workflow.visit WHERE queue = $1 AND due_at > $2 "
+		   "AND due_at IS NOT NULL ORDER BY queue, due_at LIMIT 1",
+	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
+static WfQuery q_next_deadline = {
+	.sql = "SELECT deadline FROM workflow.visit WHERE deadline > $1 AND deadline IS NOT NULL "
+		   "ORDER BY deadline LIMIT 1",
+	.nargs = 1, .argtypes = {TIMESTAMPTZOID}};
+/* one index probe per queue, however many rows each has */
+static WfQuery q_queues = {
+	.sql = "WITH RECURSIVE q (queue) AS ("
+		   "(SELECT queue FROM workflow.visit WHERE due_at IS NOT NULL ORDER BY queue LIMIT 1) "
+		   "UNION ALL "
+		   "SELECT (SELECT v.queue FROM workflow.visit v WHERE v.due_at IS NOT NULL "
+		   "AND v.queue > q.queue ORDER BY v.queue LIMIT 1) FROM q WHERE q.queue IS NOT NULL) "
+		   "SELECT queue FROM q WHERE queue IS NOT NULL"};
+static WfQuery q_add = {
+	.sql = "INSERT INTO workflow.delivery (instance, visit, kind, queue, due_at, payload) "
+		   "VALUES ($1, $2, $3, $4, $5, $6)",
+	.nargs = 6, .argtypes = {INT8OID, INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID}};
+static WfQuery q_take = {
+	.sql = "SELECT delivery, instance, visit, attempt, due_at, kind, payload FROM workflow.delivery "
+		   "WHERE queue = $1 AND due_at <= $2 ORDER BY queue, due_at, delivery LIMIT 1 "
+		   "FOR UPDATE SKIP LOCKED",
+	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
+static WfQuery q_delivery_next = {
+	.sql = "SELECT due_at FROM workflow.delivery WHERE queue = $1 ORDER BY queue, due_at LIMIT 1",
+	.nargs = 1, .argtypes = {TEXTOID}};
+static WfQuery q_delete = {
+	.sql = "DELETE FROM workflow.delivery WHERE delivery = $1",
+	.nargs = 1, .argtypes = {INT8OID}};
+static WfQuery q_postpone = {
+	.sql = "UPDATE workflow.delivery SET due_at = $2, attempt = attempt + 1 WHERE delivery = $1",
+	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}};
+static WfQuery q_replies = {
+	.sql = "SELECT due_at, instance, visit FROM workflow.delivery WHERE kind = 'reply'"};
+static WfQuery q_living = {
+	.sql = "SELECT instance FROM workflow.instance WHERE instance = ANY ($1)",
+	.nargs = 1, .argtypes = {INT8ARRAYOID}};
+
+static int
+read_keys(WfQuery *query, Datum *values, WfDueKey *keys)
+{
+	uint64		n = wf_query_run(query, values, NULL);
+
+	for (uint64 i = 0; i < n; i++)
+		keys[i] = (WfDueKey){wf_result_int64(i, 1), wf_result_int64(i, 2), wf_result_int64(i, 3)};
+	SPI_freetuptable(SPI_tuptable);
+	return (int) n;
+}
+
+int
+wf_due_scan(const char *queue, const WfDueKey *after, TimestampTz now, int limit, WfDueKey *keys)
+{
+	Datum		values[6] = {CStringGetTextDatum(queue), TimestampTzGetDatum(after->due_at),
+		Int64GetDatum(after->instance), Int64GetDatum(after->visit), TimestampTzGetDatum(now),
+		Int32GetDatum(limit)};
+
+	return read_keys(&q_scan, values, keys);
+}
+
+int
+wf_deadline_scan(const WfDueKey *after, TimestampTz now, int limit, WfDueKey *keys)
+{
+	Datum		values[5] = {TimestampTzGetDatum(after->due_at), Int64GetDatum(after->instance),
+		Int64GetDatum(after->visit), TimestampTzGetDatum(now), Int32GetDatum(limit)};
+
+	return read_keys(&q_scan_deadlines, values, keys);
+}
+
+static TimestampTz
+read_time(WfQuery *query, Datum *values)
+{
+	return wf_query_run(query, values, NULL) > 0 ? wf_result_int64(0, 1) : 0;
+}
+
+TimestampTz
+wf_due_next(const char *queue, TimestampTz now)
+{
+	Datum		values[2] = {CStringGetTextDatum(queue), TimestampTzGetDatum(now)};
+
+	return read_time(&q_next, values);
+}
+
+TimestampTz
+wf_deadline_next(TimestampTz now)
+{
+	Datum		values[1] = {TimestampTzGetDatum(now)};
+
+	return read_time(&q_next_deadline, values);
+}
+
+List *
+wf_due_queues(void)
+{
+	List	   *queues = NIL;
+	uint64		n = wf_query_run(&q_queues, NULL, NULL);
+
+	for (uint64 i = 0; i < n; i++)
+		queues = lappend(queues, wf_result_text(i, 1));
+	return queues;
+}
+
+void
+wf_delivery_add(int64 instance, int64 visit, const char *kind, const char *queue,
+				TimestampTz due_at, Jsonb *payload)
+{
+	Datum		values[6] = {Int64GetDatum(instance), Int64GetDatum(visit),
+		CStringGetTextDatum(kind), CStringGetTextDatum(queue), TimestampTzGetDatum(due_at),
+		JsonbPGetDatum(payload)};
+	char		nulls[6] = {' ', ' ', ' ', ' ', ' ', payload != NULL ? ' ' : 'n'};
+
+	wf_query_run(&q_add, values, nulls);
+}
+
+WfDelivery *
+wf_delivery_take(const char *queue, TimestampTz now)
+{
+	Datum		values[2] = {CStringGetTextDatum(queue), TimestampTzGetDatum(now)};
+	WfDelivery *delivery;
+	Datum		payload;
+	bool		isnull;
+
+	if (wf_query_run(&q_take, values, NULL) == 0)
+		return NULL;
+	delivery = palloc0(sizeof(WfDelivery));
+	delivery->id = wf_result_int64(0, 1);
+	delivery->instance = wf_result_int64(0, 2);
+	delivery->visit = wf_result_int64(0, 3);
+	delivery->attempt = DatumGetInt32(wf_result(0, 4, &isnull));
+	delivery->due_at = wf_result_int64(0, 5);
+	delivery->kind = wf_result_text(0, 6);
+	payload = wf_result(0, 7, &isnull);
+	if (!isnull)
+		delivery->payload = DatumGetJsonbPCopy(payload);
+	return delivery;
+}
+
+TimestampTz
+wf_delivery_next(const char *queue)
+{
+	Datum		values[1] = {CStringGetTextDatum(queue)};
+
+	return read_time(&q_delivery_next, values);
+}
+
+void
+wf_delivery_delete(int64 id)
+{
+	Datum		values[1] = {Int64GetDatum(id)};
+
+	wf_query_run(&q_delete, values, NULL);
+}
+
+void
+wf_delivery_postpone(int64 id, TimestampTz due_at)
+{
+	Datum		values[2] = {Int64GetDatum(id), TimestampTzGetDatum(due_at)};
+
+	wf_query_run(&q_postpone, values, NULL);
+}
+
+int
+wf_delivery_replies(WfDueKey **keys)
+{
+	uint64		n = wf_query_run(&q_replies, NULL, NULL);
+
+	*keys = palloc(sizeof(WfDueKey) * Max(n, 1));
+	for (uint64 i = 0; i < n; i++)
+		(*keys)[i] =
+			(WfDueKey){wf_result_int64(i, 1), wf_result_int64(i, 2), wf_result_int64(i, 3)};
+	return (int) n;
+}
+
+int
+wf_instances_living(const int64 *ids, int n, int64 *living)
+{
+	Datum	   *datums = palloc(sizeof(Datum) * Max(n, 1));
+	Datum		values[1];
+	uint64		rows;
+
+	for (int i = 0; i < n; i++)
+		datums[i] = Int64GetDatum(ids[i]);
+	values[0] = PointerGetDatum(
+		construct_array(datums, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	rows = wf_query_run(&q_living, values, NULL);
+	for (uint64 i = 0; i < rows; i++)
+		living[i] = wf_result_int64(i, 1);
+	return (int) rows;
+}

@@ -1,0 +1,62 @@
+/*
+ * due.h
+ *		What is due: the index that workers read, and deliveries.
+ */
+#ifndef WF_DUE_H
+#define WF_DUE_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+
+/* Where a visit stands in its queue. */
+typedef struct WfDueKey
+{
+	TimestampTz due_at;
+	int64		instance;
+	int64		visit;
+} WfDueKey;
+
+/* Inside wf_store_enter. Keys after `after`, due at `now` or before, in order, at most `limit` into `keys`. Returns how many. */
+extern int	wf_due_scan(const char *queue, const WfDueKey *after, TimestampTz now, int limit,
+						WfDueKey *keys);
+extern int	wf_deadline_scan(const WfDueKey *after, TimestampTz now, int limit, WfDueKey *keys);
+
+/* The first due time after `now`; 0: none. */
+extern TimestampTz wf_due_next(const char *queue, TimestampTz now);
+extern TimestampTz wf_deadline_next(TimestampTz now);
+
+/* All queues that have rows, deliveries included: a List of palloc'd strings. */
+extern List *wf_due_queues(void);
+
+/* ---- deliveries ---- */
+typedef struct WfDelivery
+{
+	int64		id;
+	int64		instance;
+	int64		visit;
+	int			attempt;
+	TimestampTz due_at;
+	const char *kind;
+	Jsonb	   *payload;
+} WfDelivery;
+
+#define WF_DELIVERY_REPLY "reply"
+#define WF_DELIVERY_WRITE_BACK "write_back"
+
+extern void wf_delivery_add(int64 instance, int64 visit, const char *kind, const char *queue,
+							TimestampTz due_at, Jsonb *payload);
+/* Those of a queue that are due, oldest first, locked (others' are skipped); NULL if there is none. In CurrentMemoryContext. */
+extern WfDelivery *wf_delivery_take(const char *queue, TimestampTz now);
+extern TimestampTz wf_delivery_next(const char *queue); /* 0: none */
+extern void wf_delivery_delete(int64 id);
+extern void wf_delivery_postpone(int64 id, TimestampTz due_at);
+/* (instance, visit) of all replies that are waiting to be delivered. Returns how many. */
+extern int	wf_delivery_replies(WfDueKey **keys);
+
+/* Of these instances, those that still live: whoever is not among the locked ones is locked by somebody. */
+extern int	wf_instances_living(const int64 *ids, int n, int64 *living);
+
+#endif

@@ -1,0 +1,505 @@
+/*
+ * exchange.c
+ *		Between a visit and a request.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "common/base64.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
+#include "utils/uuid.h"
+
+#include "worker/exchange.h"
+
+typedef struct Builder
+{
+	WfVisit    *visit;
+	WfHttpAction *http;
+	WfScope		scope;
+	List	   *headers; /* WfHttpHeader * */
+	WfFault    *fault;
+} Builder;
+
+static void
+add_header(Builder *b, const char *name, const char *value)
+{
+	WfHttpHeader *header = palloc(sizeof(WfHttpHeader));
+
+	header->name = name;
+	header->value = value;
+	b->headers = lappend(b->headers, header);
+}
+
+static bool
+has_header(Builder *b, const char *name)
+{
+	ListCell   *lc;
+
+	foreach (lc, b->headers)
+		if (pg_strcasecmp(((WfHttpHeader *) lfirst(lc))->name, name) == 0)
+			return true;
+	return false;
+}
+
+static void
+add_default_header(Builder *b, const char *name, const char *value)
+{
+	if (!has_header(b, name))
+		add_header(b, name, value);
+}
+
+static bool
+add_own_headers(Builder *b)
+{
+	for (int i = 0; i < b->http->nheaders; i++)
+	{
+		StringInfoData value;
+
+		initStringInfo(&value);
+		if (!wf_template_text(b->http->headers[i].value, &b->scope, WF_TEXT_HEADER, &value,
+							  b->fault))
+			return false;
+		add_header(b, b->http->headers[i].name, value.data);
+	}
+	return true;
+}
+
+/* name=value&…, both encoded */
+static bool
+append_pairs(Builder *b, WfPair *pairs, int n, StringInfo out, bool started)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (started)
+			appendStringInfoChar(out, '&');
+		started = true;
+		appendStringInfo(out, "%s=", pairs[i].name);
+		if (!wf_template_text(pairs[i].value, &b->scope, WF_TEXT_QUERY, out, b->fault))
+			return false;
+	}
+	return true;
+}
+
+static bool
+build_url(Builder *b, const WfServer *server, StringInfo url)
+{
+	bool		has_query;
+
+	if (b->http->url != NULL)
+	{
+		if (!wf_template_text(b->http->url, &b->scope,
+							  WF_TEXT_KEY, url, b->fault))
+			return false;
+	}
+	else
+	{
+		appendStringInfoString(url, server->url);
+		if (b->http->path != NULL)
+		{
+			StringInfoData path;
+
+			initStringInfo(&path);
+			if (!wf_template_text(b->http->path, &b->scope, WF_TEXT_PATH, &path, b->fault))
+				return false;
+			if (path.len > 0 && path.data[0] != '/' && path.data[0] != '?')
+				appendStringInfoChar(url, '/');
+			appendBinaryStringInfo(url, path.data, path.len);
+		}
+	}
+	has_query = strchr(url->data, '?') != NULL;
+	if (b->http->nquery > 0 && !has_query)
+		appendStringInfoChar(url, '?');
+	return append_pairs(b, b->http->query, b->http->nquery, url, has_query);
+}
+
+static bool
+build_body(Builder *b, WfHttpRequest *request)
+{
+	StringInfoData body;
+	const char *type;
+
+	initStringInfo(&body);
+	if (b->http->body != NULL)
+	{
+		type = "application/json";
+		if (!wf_template_json(b->http->body, &b->scope, &body, b->fault))
+			return false;
+	}
+	else if (b->http->text != NULL)
+	{
+		type = "text/plain; charset=utf-8";
+		if (!wf_template_text(b->http->text, &b->scope, WF_TEXT_PLAIN, &body, b->fault))
+			return false;
+	}
+	else if (b->http->has_form)
+	{
+		type = "application/x-www-form-urlencoded";
+		if (!append_pairs(b, b->http->form, b->http->nform, &body, false))
+			return false;
+	}
+	else
+		return true;
+	request->body = pg_server_to_any(body.data, body.len, PG_UTF8);
+	request->body_len = request->body == body.data ? body.len : strlen(request->body);
+	add_default_header(b, "Content-Type", type);
+	return true;
+}
+
+static bool
+duration_ms(WfVisit *visit, const WfDuration *duration, const WfScope *scope, int *ms, WfFault *fault)
+{
+	TimestampTz at;
+
+	if (!duration->present)
+		return true;
+	if (!wf_clock_after(visit, duration, scope, 0, &at, fault))
+		return false;
+	*ms = (int) Max(1, Min(at / 1000, INT_MAX));
+	return true;
+}
+
+bool
+wf_exchange_request(WfVisit *visit, const WfServer *server, Oid owner, WfHttpRequest *request,
+					WfFault *fault)
+{
+	Builder		b = {.visit = visit, .http = visit->def->http, .fault = fault};
+	StringInfoData url;
+	ListCell   *lc;
+	WfHttpHeader *headers;
+
+	memset(request, 0, sizeof(*request));
+	request->tag = (uint64) visit->id;
+	request->method = b.http->method;
+	wf_engine_scope(visit, &b.scope);
+	initStringInfo(&url);
+	if (!build_url(&b, server, &url) || !add_own_headers(&b) || !build_body(&b, request) ||
+		!duration_ms(visit, &b.http->timeout, &b.scope, &request->timeout_ms, fault) ||
+		!duration_ms(visit, &b.http->connect_timeout, &b.scope, &request->connect_timeout_ms, fault))
+		return false;
+	request->url = url.data;
+	add_default_header(&b, "Accept", "application/json, */*;q=0.5");
+	add_default_header(&b, "User-Agent", "workflow/" WORKFLOW_VERSION);
+	add_default_header(&b, "Idempotency-Key",
+					   DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&visit->key))));
+	if (!wf_server_prepare(server, owner, request, &b.headers, fault))
+		return false;
+
+	headers = palloc(sizeof(WfHttpHeader) * Max(list_length(b.headers), 1));
+	foreach (lc, b.headers)
+		headers[foreach_current_index(lc)] = *(WfHttpHeader *) lfirst(lc);
+	request->headers = headers;
+	request->nheaders = list_length(b.headers);
+	return true;
+}
+
+/* ---- replies ---- */
+
+static const char *
+header_value(const WfHttpReply *reply, const char *name)
+{
+	for (int i = 0; i < reply->nheaders; i++)
+		if (strcmp(reply->headers[i].name, name) == 0)
+			return reply->headers[i].value;
+	return NULL;
+}
+
+static Jsonb *
+string_jsonb(const char *text, int len)
+{
+	JsonbValue	value = {.type = jbvString, .val.string = {len, unconstify(char *, text)}};
+
+	return JsonbValueToJsonb(&value);
+}
+
+/* Is the media type application/json or something +json? */
+static bool
+says_json(const char *type)
+{
+	size_t		len = type != NULL ? strcspn(type, "; \t") : 0;
+
+	return (len == 16 && pg_strncasecmp(type, "application/json", 16) == 0) ||
+		   (len == 9 && pg_strncasecmp(type, "text/json", 9) == 0) ||
+		   (len > 5 && pg_strncasecmp(type + len - 5, "+json", 5) == 0);
+}
+
+/* The encoding that `charset` names; PG_UTF8 without one; -1 if unknown. */
+static int
+charset_of(const char *type)
+{
+	const char *charset = type != NULL ? strcasestr(type, "charset=") : NULL;
+	char		name[64];
+	size_t		len;
+	int			encoding;
+
+	if (charset == NULL)
+		return PG_UTF8;
+	charset += strlen("charset=");
+	if (*charset == '"')
+		charset++;
+	len = strcspn(charset, "\"; \t");
+	strlcpy(name, charset, Min(len + 1, sizeof(name)));
+	if (pg_strcasecmp(name, "us-ascii") == 0)
+		return PG_UTF8;
+	encoding = pg_char_to_encoding(name);
+	return encoding;
+}
+
+/*
+ * Convert in one of two ways; both only parse, so that a data exception can be caught without a subtransaction.
+ * Returns NULL with *message set if the bytes are not what they say.
+ */
+static Jsonb *
+parse_body(const char *body, size_t len, int encoding, bool json, const char **message)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Jsonb	   *volatile result = NULL;
+
+	PG_TRY();
+	{
+		char	   *text = (char *) body;
+
+		if (encoding != GetDatabaseEncoding())
+			text = pg_any_to_server(body, (int) len, encoding);
+		if (text == body)
+			text = pnstrdup(body, len);
+		if (json)
+			result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+		else
+			result = string_jsonb(text, (int) strlen(text));
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+		int			category;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+		if (category != ERRCODE_DATA_EXCEPTION && category != ERRCODE_PROGRAM_LIMIT_EXCEEDED)
+			PG_RE_THROW();
+		FlushErrorState();
+		*message = error->detail != NULL ? psprintf("%s: %s", error->message, error->detail)
+										 : error->message;
+	}
+	PG_END_TRY();
+	return result;
+}
+
+static Jsonb *
+base64_jsonb(const char *body, size_t len)
+{
+	int			size = pg_b64_enc_len((int) len);
+	char	   *encoded = palloc(size + 1);
+	int			n = pg_b64_encode((const void *) body, (int) len, encoded, size);
+
+	return string_jsonb(encoded, n);
+}
+
+/* The body as JSON, text, or base64 with *encoded set. NULL for none; *message for JSON that is none. */
+static Jsonb *
+read_body(const WfHttpReply *reply, bool *encoded, const char **message)
+{
+	const char *type = header_value(reply, "content-type");
+	int			encoding = charset_of(type);
+	const char *ignored = NULL;
+	Jsonb	   *body = NULL;
+
+	*encoded = false;
+	if (reply->body_len == 0)
+		return NULL;
+	if (says_json(type))
+	{
+		if (memchr(reply->body, '\0', reply->body_len) != NULL)
+			*message = "it contains a NUL byte";
+		else
+			body = parse_body(reply->body, reply->body_len, encoding >= 0 ? encoding : PG_UTF8,
+							  true, message);
+		if (body != NULL || reply->status / 100 == 2)
+			return body;
+	}
+	if (encoding >= 0 && memchr(reply->body, '\0', reply->body_len) == NULL &&
+		pg_verify_mbstr(encoding, reply->body, (int) reply->body_len, true))
+		body = parse_body(reply->body, reply->body_len, encoding, false, &ignored);
+	if (body != NULL)
+		return body;
+	*encoded = true;
+	return base64_jsonb(reply->body, reply->body_len);
+}
+
+/* A header as text of this database, whatever bytes it has. */
+static const char *
+header_text(const char *value)
+{
+	if (!pg_verify_mbstr(PG_UTF8, value, (int) strlen(value), true))
+		return NULL;
+	if (GetDatabaseEncoding() != PG_UTF8)
+	{
+		for (const char *p = value; *p; p++)
+			if (IS_HIGHBIT_SET(*p))
+				return NULL;
+	}
+	return value;
+}
+
+/* {status, headers, body, encoding} */
+static Jsonb *
+make_reply(const WfHttpReply *reply, Jsonb *body, bool encoded)
+{
+	WfField    *headers = palloc0(sizeof(WfField) * Max(reply->nheaders, 1));
+	WfField		fields[4];
+
+	for (int i = 0; i < reply->nheaders; i++)
+		headers[i] = (WfField){.key = reply->headers[i].name, .kind = WF_FIELD_TEXT,
+			.text = header_text(reply->headers[i].value),
+			.omit = header_text(reply->headers[i].name) == NULL};
+	memset(fields, 0, sizeof(fields));
+	fields[0] = (WfField){.key = "status", .kind = WF_FIELD_INT, .number = reply->status};
+	fields[1] = (WfField){.key = "headers", .jsonb = wf_jsonb_object(headers, reply->nheaders)};
+	fields[2] = (WfField){.key = "body", .jsonb = body};
+	fields[3] = (WfField){.key = "encoding", .kind = WF_FIELD_TEXT, .text = "base64",
+		.omit = !encoded};
+	return wf_jsonb_object(fields, lengthof(fields));
+}
+
+static int
+retry_after_ms(const WfHttpReply *reply)
+{
+	const char *value = header_value(reply, "retry-after");
+	char	   *end;
+	long		seconds;
+
+	if (value == NULL)
+		return 0;
+	seconds = strtol(value, &end, 10);
+	if (end == value || *end != '\0' || seconds < 0)
+		return 0;
+	return (int) Min(seconds, 86400L) * 1000;
+}
+
+static bool
+is_retryable_status(int status)
+{
+	return status == 408 || status == 425 || status == 429 || status >= 500;
+}
+
+static void
+read_answered(const WfHttpReply *reply, WfAnswer *answer)
+{
+	const char *message = NULL;
+	bool		encoded;
+	Jsonb	   *body;
+
+	if (reply->status / 100 != 2)
+	{
+		wf_fault(&answer->fault, psprintf("%d", reply->status), "the service answered %d",
+				 reply->status);
+		answer->fault.http_status = reply->status;
+		answer->retryable = is_retryable_status(reply->status);
+		answer->retry_after_ms = retry_after_ms(reply);
+		return;
+	}
+	body = read_body(reply, &encoded, &message);
+	if (message != NULL)
+	{
+		wf_fault(&answer->fault, WF_CODE_REPLY,
+				 "the answer says that it is JSON, but it cannot be read: %s", message);
+		answer->fault.http_status = reply->status;
+		return;
+	}
+	answer->reply = make_reply(reply, body, encoded);
+}
+
+void
+wf_exchange_answer(const WfHttpReply *reply, WfAnswer *answer)
+{
+	memset(answer, 0, sizeof(*answer));
+	switch (reply->verdict)
+	{
+		case WF_HTTP_ANSWERED:
+			read_answered(reply, answer);
+			break;
+		case WF_HTTP_CONNECT:
+			wf_fault(&answer->fault, WF_CODE_CONNECT, "%s", reply->message);
+			answer->retryable = true;
+			break;
+		case WF_HTTP_TIMEOUT:
+			wf_fault(&answer->fault, WF_CODE_TIMEOUT, "%s", reply->message);
+			answer->retryable = true;
+			break;
+		case WF_HTTP_TOO_LARGE:
+			wf_fault(&answer->fault, WF_CODE_REPLY, "%s", reply->message);
+			break;
+		case WF_HTTP_REFUSED:
+			wf_fault(&answer->fault, WF_CODE_REQUEST, "%s", reply->message);
+			break;
+	}
+}
+
+/* ---- an answer as a row holds it ---- */
+
+Jsonb *
+wf_exchange_pack(const WfAnswer *answer)
+{
+	const WfFault *fault = &answer->fault;
+	WfField		fields[7];
+
+	memset(fields, 0, sizeof(fields));
+	fields[0] = (WfField){.key = "reply", .jsonb = answer->reply};
+	fields[1] = (WfField){.key = "code", .kind = WF_FIELD_TEXT, .text = fault->code};
+	fields[2] = (WfField){.key = "message", .kind = WF_FIELD_TEXT, .text = fault->message};
+	fields[3] = (WfField){.key = "http_status", .kind = WF_FIELD_INT, .number = fault->http_status};
+	fields[4] = (WfField){.key = "sqlstate", .kind = WF_FIELD_TEXT, .text = fault->sqlstate};
+	fields[5] = (WfField){.key = "retryable", .kind = WF_FIELD_INT, .number = answer->retryable};
+	fields[6] = (WfField){.key = "retry_after_ms", .kind = WF_FIELD_INT,
+		.number = answer->retry_after_ms};
+	return wf_jsonb_object(fields, lengthof(fields));
+}
+
+static bool
+get_scalar(Jsonb *object, const char *key, JsonbValue *value)
+{
+	Jsonb	   *field = wf_jsonb_get(object, key);
+
+	return field != NULL && JsonbExtractScalar(&field->root, value);
+}
+
+static char *
+get_text(Jsonb *object, const char *key)
+{
+	JsonbValue	value;
+
+	if (!get_scalar(object, key, &value) || value.type != jbvString)
+		return NULL;
+	return pnstrdup(value.val.string.val, value.val.string.len);
+}
+
+static int
+get_int(Jsonb *object, const char *key)
+{
+	JsonbValue	value;
+
+	if (!get_scalar(object, key, &value) || value.type != jbvNumeric)
+		return 0;
+	return DatumGetInt32(
+		DirectFunctionCall1(numeric_int4, NumericGetDatum(value.val.numeric)));
+}
+
+void
+wf_exchange_unpack(Jsonb *packed, WfAnswer *answer)
+{
+	char	   *sqlstate = get_text(packed, "sqlstate");
+
+	memset(answer, 0, sizeof(*answer));
+	answer->reply = wf_jsonb_get(packed, "reply");
+	answer->fault.code = get_text(packed, "code");
+	answer->fault.message = get_text(packed, "message");
+	answer->fault.http_status = get_int(packed, "http_status");
+	if (sqlstate != NULL)
+		strlcpy(answer->fault.sqlstate, sqlstate, sizeof(answer->fault.sqlstate));
+	answer->retryable = get_int(packed, "retryable") != 0;
+	answer->retry_after_ms = get_int(packed, "retry_after_ms");
+}
