@@ -19,8 +19,14 @@
 
 static const char not_yet[] = "not supported yet";
 
+bool
+wf_issues_full(const WfIssues *issues)
+{
+	return issues->n >= MAX_ISSUES;
+}
+
 void
-wf_issue_add(WfIssues *issues, const char *path, const char *hint, const char *fmt, ...)
+wf_issue_addv(WfIssues *issues, const char *path, const char *hint, const char *fmt, va_list args)
 {
 	StringInfoData message;
 	WfIssue    *issue;
@@ -31,12 +37,12 @@ wf_issue_add(WfIssues *issues, const char *path, const char *hint, const char *f
 	initStringInfo(&message);
 	for (;;)
 	{
-		va_list		args;
+		va_list		again;
 		int			needed;
 
-		va_start(args, fmt);
-		needed = appendStringInfoVA(&message, fmt, args);
-		va_end(args);
+		va_copy(again, args);
+		needed = appendStringInfoVA(&message, fmt, again);
+		va_end(again);
 		if (needed == 0)
 			break;
 		enlargeStringInfo(&message, needed);
@@ -54,6 +60,16 @@ wf_issue_add(WfIssues *issues, const char *path, const char *hint, const char *f
 	issue->path = pstrdup(path);
 	issue->message = message.data;
 	issue->hint = hint ? pstrdup(hint) : NULL;
+}
+
+void
+wf_issue_add(WfIssues *issues, const char *path, const char *hint, const char *fmt, ...)
+{
+	va_list		args;
+
+	va_start(args, fmt);
+	wf_issue_addv(issues, path, hint, fmt, args);
+	va_end(args);
 }
 
 static bool

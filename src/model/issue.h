@@ -9,6 +9,12 @@
 
 #include "model/definition.h"
 
+extern void wf_issue_addv(WfIssues *issues, const char *path, const char *hint, const char *fmt, va_list args)
+			pg_attribute_printf(4, 0);
+
+/* Are there so many that more are only counted? Then there is no use in working out hints. */
+extern bool wf_issues_full(const WfIssues *issues);
+
 /* `text` fit for a message: cut at 64 bytes. */
 extern const char *wf_issue_clip(const char *text);
 

@@ -219,10 +219,10 @@ check_duplicate_keys(const WfJson *object, WfIssues *issues)
 	qsort(sorted, object->n, sizeof(WfJson *), compare_keys);
 	for (int i = 1; i < object->n; i++)
 	{
-		if (strcmp(sorted[i - 1]->key, sorted[i]->key) == 0)
-			wf_issue_add(issues, wf_json_path(sorted[i]),
-						 "Of keys that are given twice PostgreSQL would keep the last; keep the one you mean.",
-						 "this key is given more than once");
+		if (strcmp(sorted[i - 1]->key, sorted[i]->key) != 0)
+			continue;
+		sorted[i - 1]->overridden = true;
+		wf_json_issue(issues, sorted[i], "Keep the one you mean.", "this key is given more than once");
 	}
 	pfree(sorted);
 }
@@ -231,8 +231,9 @@ check_duplicate_keys(const WfJson *object, WfIssues *issues)
 static void
 check_tree(const WfJson *node, WfIssues *issues)
 {
+	CHECK_FOR_INTERRUPTS();
 	if (node->type == WF_JSON_NUMBER && !number_fits(node->text))
-		wf_issue_add(issues, wf_json_path(node), NULL, "the number is out of range");
+		wf_json_issue(issues, node, NULL, "the number is out of range");
 	if (node->type == WF_JSON_OBJECT)
 		check_duplicate_keys(node, issues);
 	for (int i = 0; i < node->n; i++)
@@ -333,6 +334,17 @@ wf_json_path(const WfJson *node)
 	initStringInfo(&path);
 	append_path(&path, node);
 	return path.data;
+}
+
+void
+wf_json_issue(WfIssues *issues, const WfJson *node, const char *hint, const char *fmt, ...)
+{
+	const char *path = wf_issues_full(issues) ? "" : wf_json_path(node);
+	va_list		args;
+
+	va_start(args, fmt);
+	wf_issue_addv(issues, path, hint, fmt, args);
+	va_end(args);
 }
 
 const WfJson *

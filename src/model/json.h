@@ -30,6 +30,7 @@ struct WfJson
 	WfJson	   *parent;		/* NULL: the root */
 	const char *key;		/* in an object */
 	int			index;		/* in its parent */
+	bool		overridden; /* the same key comes again later */
 	const char *text;		/* of a string, unescaped; of a number, as written */
 	bool		truth;		/* of a boolean */
 	WfJson	  **items;		/* of an array or object, as written */
@@ -45,6 +46,10 @@ extern WfJson *wf_json_parse(const char *text, WfIssues *issues);
 
 /* "$.steps[2].retry.max" */
 extern const char *wf_json_path(const WfJson *node);
+
+/* Add an issue about `node`. */
+extern void wf_json_issue(WfIssues *issues, const WfJson *node, const char *hint, const char *fmt, ...)
+	pg_attribute_printf(4, 5);
 
 /* The last member of that key, or NULL. */
 extern const WfJson *wf_json_member(const WfJson *object, const char *key);

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
@@ -54,6 +55,7 @@ struct WfTemplate
 	Jsonb	   *jsonb;			/* if it is constant */
 };
 
+static const char *constant_text(const WfTemplate *tmpl);
 static Jsonb *template_to_jsonb(const WfTemplate *tmpl, const WfScope *scope);
 
 /* ---- compiling ---- */
@@ -143,7 +145,7 @@ add_expression(WfTemplate *tmpl, const WfJson *node, const char *start, int len,
 
 	if (expression == NULL)
 	{
-		wf_issue_add(issues, wf_json_path(node), hint, "\"${%s}\": %s",
+		wf_json_issue(issues, node, hint, "\"${%s}\": %s",
 					 wf_issue_clip(pnstrdup(start, len)), message);
 		return;
 	}
@@ -177,7 +179,7 @@ build_string(WfTemplate *tmpl, const WfJson *node, WfIssues *issues)
 		end = closing_brace(p + 2);
 		if (end == NULL)
 		{
-			wf_issue_add(issues, wf_json_path(node), "A literal ${ is written $${.",
+			wf_json_issue(issues, node, "A literal ${ is written $${.",
 						 "a \"${\" is not closed by a \"}\"");
 			break;
 		}
@@ -213,7 +215,7 @@ fix_scalar(WfTemplate *tmpl, const WfJson *node)
 	/* in a string, $${ has become ${ */
 	*plain = *node;
 	if (node->type == WF_JSON_STRING)
-		plain->text = wf_template_prefix(tmpl);
+		plain->text = constant_text(tmpl);
 	tmpl->node = plain;
 	wf_json_scalar(plain, &tmpl->scalar);
 }
@@ -223,6 +225,7 @@ build_node(const WfJson *node, WfIssues *issues)
 {
 	WfTemplate *tmpl = palloc0(sizeof(WfTemplate));
 
+	CHECK_FOR_INTERRUPTS();
 	tmpl->type = node->type;
 	tmpl->key = node->key;
 	tmpl->constant = true;
@@ -338,11 +341,18 @@ wf_template_is_constant(const WfTemplate *tmpl)
 }
 
 const char *
-wf_template_prefix(const WfTemplate *tmpl)
+wf_template_piece(const WfTemplate *tmpl, int i)
 {
-	if (tmpl->chunks.n == 0 || tmpl->chunks.items[0].kind != PART_LITERAL)
-		return "";
-	return tmpl->chunks.items[0].text;
+	if (i >= tmpl->chunks.n)
+		return NULL;
+	return tmpl->chunks.items[i].kind == PART_LITERAL ? tmpl->chunks.items[i].text : "";
+}
+
+/* A constant string has one piece, or none if it is empty. */
+static const char *
+constant_text(const WfTemplate *tmpl)
+{
+	return tmpl->chunks.n > 0 ? tmpl->chunks.items[0].text : "";
 }
 
 const char *
@@ -350,7 +360,7 @@ wf_template_constant_text(const WfTemplate *tmpl)
 {
 	if (tmpl->type != WF_JSON_STRING || !tmpl->constant)
 		return NULL;
-	return wf_template_prefix(tmpl);
+	return constant_text(tmpl);
 }
 
 /* ---- rendering ---- */

@@ -16,8 +16,8 @@ extern WfTemplate *wf_template_build(const WfJson *node, WfIssues *issues);
 /* What the template gives as text, if that is the same whatever the scope and the template is a string; else NULL. */
 extern const char *wf_template_constant_text(const WfTemplate *tmpl);
 
-/* The text before the first ${…} of a string template, "" if it begins with one. */
-extern const char *wf_template_prefix(const WfTemplate *tmpl);
+/* Of a string template, the i-th piece as it stands in the result: "" for a ${…}; NULL behind the last. */
+extern const char *wf_template_piece(const WfTemplate *tmpl, int i);
 
 /* Is it a string that is one ${…} and nothing else? */
 extern bool wf_template_is_value(const WfTemplate *tmpl);

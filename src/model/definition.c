@@ -1,0 +1,786 @@
+/*
+ * definition.c
+ *		From the text of a definition to its compiled form: the tables of fields, and what must fit together in a step.
+ *
+ * Reading goes over the tree once, with the names of all steps known from before, so that routes are resolved as they
+ * are met; then the graph is checked. Keys of the process model that are not implemented have a field without a reader.
+ *
+ * The compiled definition uses strings of the tree, so all of it stays in one memory context.
+ */
+#include "postgres.h"
+
+#include "model/reader.h"
+#include "model/template_build.h"
+
+#define MAX_STEPS 5000
+#define MAX_NAME_BYTES 200
+#define MAX_CATCHES 100
+#define MAX_CATCH_WORDS 100
+#define MAX_RETRIES 1000000
+
+/* NOTIFY takes no more */
+#define MAX_PAYLOAD_BYTES (BLCKSZ - NAMEDATALEN - 128 - 1)
+
+#define FIELDS(table) table, lengthof(table)
+
+static const char *const outcome_names[] = {
+	[WF_OUTCOME_SUCCESS] = "SUCCESS",
+	[WF_OUTCOME_FAILED] = "FAILED",
+	[WF_OUTCOME_CANCELLED] = "CANCELLED",
+	[WF_OUTCOME_TIMED_OUT] = "TIMED_OUT",
+	[WF_OUTCOME_DIED] = "DIED",
+	[WF_OUTCOME_SYSTEM_ERROR] = "SYSTEM_ERROR",
+};
+
+const char *
+wf_outcome_name(WfOutcome outcome)
+{
+	return outcome_names[outcome];
+}
+
+WfOutcome
+wf_outcome_from_name(const char *name)
+{
+	for (int i = 0; i < lengthof(outcome_names); i++)
+	{
+		if (outcome_names[i] && strcmp(outcome_names[i], name) == 0)
+			return (WfOutcome) i;
+	}
+	return WF_OUTCOME_NONE;
+}
+
+/* ---- what a step does ---- */
+
+static void
+read_step_text(WfReader *reader, const WfJson *node, void *target)
+{
+	wf_read_string(reader, node, target);
+	if (node->type == WF_JSON_STRING && strlen(node->text) > MAX_NAME_BYTES)
+		wf_json_issue(reader->issues, node, NULL, "the name is longer than %d bytes", MAX_NAME_BYTES);
+}
+
+static void
+read_http(WfReader *reader, const WfJson *node, void *target)
+{
+	WfStep	   *step = target;
+
+	step->action = WF_ACTION_HTTP;
+	wf_read_http(reader, node, &step->http);
+}
+
+static void
+read_sql(WfReader *reader, const WfJson *node, void *target)
+{
+	WfStep	   *step = target;
+
+	step->action = WF_ACTION_SQL;
+	wf_read_string(reader, node, &step->sql);
+}
+
+static void
+read_channel(WfReader *reader, const WfJson *node, void *target)
+{
+	WfTemplate *tmpl = NULL;
+	const char *channel;
+
+	wf_read_text(reader, node, &tmpl);
+	if (tmpl == NULL)
+		return;
+	*(WfTemplate **) target = tmpl;
+	channel = wf_template_constant_text(tmpl);
+	if (channel == NULL)
+		return;
+	if (channel[0] == '\0')
+		wf_json_issue(reader->issues, node, NULL, "is empty");
+	else if (strlen(channel) >= NAMEDATALEN)
+		wf_json_issue(reader->issues, node, NULL, "a channel's name has at most %d bytes", NAMEDATALEN - 1);
+}
+
+static void
+read_payload(WfReader *reader, const WfJson *node, void *target)
+{
+	WfTemplate *tmpl = NULL;
+	StringInfoData payload;
+	WfFault		fault;
+
+	wf_read_any(reader, node, &tmpl);
+	if (tmpl == NULL)
+		return;
+	*(WfTemplate **) target = tmpl;
+	if (!wf_template_is_constant(tmpl))
+		return;
+	initStringInfo(&payload);
+	if (wf_template_text(tmpl, NULL, WF_TEXT_PLAIN, &payload, &fault) && payload.len > MAX_PAYLOAD_BYTES)
+		wf_json_issue(reader->issues, node, NULL, "a payload has at most %d bytes", MAX_PAYLOAD_BYTES);
+	pfree(payload.data);
+}
+
+static const WfReaderField notify_fields[] = {
+	{"channel", read_channel, offsetof(WfStep, channel), true},
+	{"payload", read_payload, offsetof(WfStep, payload)},
+};
+
+static void
+read_notify(WfReader *reader, const WfJson *node, void *target)
+{
+	WfStep	   *step = target;
+
+	step->action = WF_ACTION_NOTIFY;
+	wf_read_object(reader, node, "\"notify\"", FIELDS(notify_fields), step);
+}
+
+static void
+read_set(WfReader *reader, const WfJson *node, void *target)
+{
+	WfStep	   *step = target;
+
+	step->action = WF_ACTION_SET;
+	wf_read_changes(reader, node, &step->set);
+}
+
+static void
+read_save(WfReader *reader, const WfJson *node, void *target)
+{
+	WfStep	   *step = target;
+
+	if (node->type != WF_JSON_BOOL)
+		wf_read_changes(reader, node, &step->save);
+	else if (node->truth)
+		step->save_all = true;
+	else
+		wf_json_issue(reader->issues, node, "To save nothing, leave it out.",
+					 "must be true or an object, not false");
+}
+
+/* ---- what it waits for ---- */
+
+static void
+read_callback(WfReader *reader, const WfJson *node, void *target)
+{
+	WfEvent    *event = target;
+	bool		truth = true;
+
+	event->kind = WF_EVENT_CALLBACK;
+	wf_read_bool(reader, node, &truth);
+	if (!truth)
+		wf_json_issue(reader->issues, node, "Not to wait for a callback, leave it out.",
+					 "must be true");
+}
+
+static void
+read_after(WfReader *reader, const WfJson *node, void *target)
+{
+	WfEvent    *event = target;
+
+	event->kind = WF_EVENT_AFTER;
+	wf_read_pause(reader, node, &event->after);
+}
+
+static void
+read_until(WfReader *reader, const WfJson *node, void *target)
+{
+	WfEvent    *event = target;
+
+	event->kind = WF_EVENT_UNTIL;
+	wf_read_until(reader, node, &event->until);
+}
+
+static const WfReaderField event_fields[] = {
+	{"callback", read_callback},
+	{"after", read_after},
+	{"until", read_until},
+	{"when", wf_read_predicate, offsetof(WfEvent, when)},
+	{"message"},
+	{"key"},
+	{"signal"},
+	{"condition"},
+	{"task"},
+	{"topic"},
+};
+
+/* The keys that make an object an event. */
+static const char *const event_keys[] = {
+	"callback", "after", "until", "message", "signal", "condition", "task", "topic",
+};
+
+static int
+count_members(const WfJson *node, const char *const *keys, int nkeys)
+{
+	int			n = 0;
+
+	for (int i = 0; i < nkeys; i++)
+		n += wf_json_member(node, keys[i]) != NULL;
+	return n;
+}
+
+static void
+read_wait(WfReader *reader, const WfJson *node, void *target)
+{
+	WfEvent    *event = target;
+	int			n;
+
+	if (node->type == WF_JSON_BOOL)
+	{
+		event->kind = WF_EVENT_CALLBACK;
+		if (!node->truth)
+			wf_json_issue(reader->issues, node, "Not to wait, leave it out.", "must be true or an event, not false");
+		return;
+	}
+	if (!wf_reader_expect(reader, node, WF_JSON_OBJECT,
+						  "Events are written {\"callback\": true}, {\"after\": \"2 days\"} or {\"until\": \"2030-01-31 12:00\"}."))
+		return;
+	wf_read_object(reader, node, "\"wait\"", FIELDS(event_fields), event);
+	n = count_members(node, FIELDS(event_keys));
+	if (n == 0)
+		wf_json_issue(reader->issues, node, "Say \"callback\": true, \"after\": interval or \"until\": timestamp.",
+					 "names no event to wait for");
+	else if (n > 1)
+		wf_json_issue(reader->issues, node, "A step waits for one event.", "names more than one event");
+}
+
+/* ---- retries ---- */
+
+typedef struct RetryReading
+{
+	int			max;
+	Interval	delay;
+	double		backoff;
+} RetryReading;
+
+static void
+read_max(WfReader *reader, const WfJson *node, void *target)
+{
+	size_t		len;
+
+	if (!wf_reader_expect(reader, node, WF_JSON_NUMBER, NULL))
+		return;
+	len = strlen(node->text);
+	if (strspn(node->text, "0123456789") != len || len > 7 || atoi(node->text) > MAX_RETRIES)
+		wf_json_issue(reader->issues, node, NULL, "must be a whole number from 0 to %d", MAX_RETRIES);
+	else
+		*(int *) target = atoi(node->text);
+}
+
+static void
+read_delay(WfReader *reader, const WfJson *node, void *target)
+{
+	if (node->type == WF_JSON_ARRAY)
+		wf_reader_not_yet(reader, node, "a list of delays");
+	else
+		wf_read_interval(reader, node, target);
+}
+
+static void
+read_backoff(WfReader *reader, const WfJson *node, void *target)
+{
+	double		factor;
+
+	if (node->type == WF_JSON_STRING && strcmp(node->text, "linear") == 0)
+	{
+		wf_reader_not_yet(reader, node, "\"linear\"");
+		return;
+	}
+	if (!wf_reader_expect(reader, node, WF_JSON_NUMBER, "The factor by which each delay is longer than the one before."))
+		return;
+	factor = strtod(node->text, NULL);
+	if (!(factor >= 1 && factor <= 1000))
+		wf_json_issue(reader->issues, node, "1 keeps the delay, 2 doubles it each time.",
+					 "must be from 1 to 1000");
+	else
+		*(double *) target = factor;
+}
+
+static const WfReaderField retry_fields[] = {
+	{"max", read_max, offsetof(RetryReading, max), true},
+	{"delay", read_delay, offsetof(RetryReading, delay)},
+	{"backoff", read_backoff, offsetof(RetryReading, backoff)},
+	{"max_delay"},
+	{"jitter"},
+	{"on"},
+};
+
+static void
+read_retry(WfReader *reader, const WfJson *node, void *target)
+{
+	WfRetry    *retry = target;
+	RetryReading reading = {.backoff = 1};
+
+	if (!wf_read_object(reader, node, "\"retry\"", FIELDS(retry_fields), &reading))
+		return;
+	retry->max = reading.max;
+	retry->backoff = reading.backoff;
+	retry->ndelays = 1;
+	retry->delays = palloc(sizeof(Interval));
+	retry->delays[0] = reading.delay;
+}
+
+/* ---- handlers ---- */
+
+/* Letters only, in upper case: "timed out", "TimedOut" and TIMED_OUT are one word. */
+static bool
+means_outcome(const char *word, const char *outcome)
+{
+	for (;;)
+	{
+		while (*word == '_' || *word == '-' || *word == ' ')
+			word++;
+		while (*outcome == '_')
+			outcome++;
+		if (*word == '\0' || pg_ascii_toupper((unsigned char) *word) != *outcome)
+			return *word == *outcome;
+		word++;
+		outcome++;
+	}
+}
+
+/* Something that is written almost like an outcome, or NULL. */
+static const char *
+outcome_meant(const char *word)
+{
+	for (int i = 0; i < lengthof(outcome_names); i++)
+	{
+		if (outcome_names[i] && means_outcome(word, outcome_names[i]))
+			return outcome_names[i];
+	}
+	return NULL;
+}
+
+static void
+read_catch_word(WfReader *reader, const WfJson *node, WfCatch *entry)
+{
+	const char *word = NULL;
+	WfOutcome	outcome;
+
+	wf_read_string(reader, node, &word);
+	if (word == NULL)
+		return;
+	outcome = wf_outcome_from_name(word);
+	if (strcmp(word, "*") == 0)
+		entry->any = true;
+	else if (outcome == WF_OUTCOME_SUCCESS)
+		wf_json_issue(reader->issues, node, "After success a token goes on by \"next\", \"choose\" or \"end\".",
+					 "SUCCESS cannot be caught");
+	else if (outcome != WF_OUTCOME_NONE)
+		entry->outcomes |= 1u << outcome;
+	else if (outcome_meant(word))
+		wf_json_issue(reader->issues, node, wf_issue_perhaps(outcome_meant(word), word),
+					 "the outcome is written %s", outcome_meant(word));
+	else
+		entry->codes[entry->ncodes++] = word;
+}
+
+static void
+read_on(WfReader *reader, const WfJson *node, void *target)
+{
+	WfCatch    *entry = target;
+
+	entry->codes = palloc0(Max(node->n, 1) * sizeof(char *));
+	entry->ncodes = 0;
+	if (node->type == WF_JSON_STRING)
+		read_catch_word(reader, node, entry);
+	else if (wf_reader_expect(reader, node, WF_JSON_ARRAY,
+							  "Name an outcome, an error code, a list of them, or \"*\"."))
+	{
+		if (node->n == 0)
+			wf_json_issue(reader->issues, node, NULL, "catches nothing");
+		if (node->n > MAX_CATCH_WORDS)
+		{
+			wf_json_issue(reader->issues, node, NULL, "has more than %d entries", MAX_CATCH_WORDS);
+			return;
+		}
+		for (int i = 0; i < node->n; i++)
+			read_catch_word(reader, node->items[i], entry);
+	}
+}
+
+static const WfReaderField catch_fields[] = {
+	{"on", read_on, 0},
+	{"next", wf_read_step_name, offsetof(WfCatch, next), true},
+	{"save"},
+	{"interrupt"},
+	{"callback"},
+	{"after"},
+	{"until"},
+	{"message"},
+	{"key"},
+	{"signal"},
+	{"condition"},
+	{"task"},
+	{"topic"},
+	{"when"},
+};
+
+static bool
+catches_code(const WfCatch *entry, const char *code)
+{
+	for (int i = 0; i < entry->ncodes; i++)
+	{
+		if (strcmp(entry->codes[i], code) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Is there nothing left for `entry` after `earlier`, or something that both name? */
+static void
+check_shadow(WfReader *reader, const WfJson *node, const WfCatch *earlier, const WfCatch *entry)
+{
+	static const char hint[] = "The first entry that fits is taken: put the special ones first.";
+	uint32		both = earlier->outcomes & entry->outcomes;
+
+	if (earlier->any)
+	{
+		wf_json_issue(reader->issues, node, hint, "is never reached: an entry before it catches everything");
+		return;
+	}
+	for (int i = 0; i < lengthof(outcome_names); i++)
+	{
+		if (both & (1u << i))
+			wf_json_issue(reader->issues, node, hint, "%s is caught by an entry before it", outcome_names[i]);
+	}
+	for (int i = 0; i < entry->ncodes; i++)
+	{
+		if (catches_code(earlier, entry->codes[i]))
+			wf_json_issue(reader->issues, node, hint, "\"%s\" is caught by an entry before it",
+						 wf_issue_clip(entry->codes[i]));
+	}
+}
+
+static void
+read_catch_entry(WfReader *reader, const WfJson *node, WfCatch *entry)
+{
+	if (!wf_read_object(reader, node, "a \"catch\" entry", FIELDS(catch_fields), entry))
+		return;
+	if (!wf_json_member(node, "on") && count_members(node, FIELDS(event_keys)) == 0)
+		wf_json_issue(reader->issues, node, "Name an outcome, an error code, a list of them, or \"*\".",
+					 "\"on\" is missing");
+}
+
+static void
+read_catch(WfReader *reader, const WfJson *node, void *target)
+{
+	WfStep	   *step = target;
+
+	if (!wf_reader_expect(reader, node, WF_JSON_ARRAY, "Handlers are a list: [{\"on\": ..., \"next\": ...}]."))
+		return;
+	if (node->n > MAX_CATCHES)
+	{
+		wf_json_issue(reader->issues, node, NULL, "has more than %d entries", MAX_CATCHES);
+		return;
+	}
+	step->ncatches = node->n;
+	step->catches = palloc0(Max(node->n, 1) * sizeof(WfCatch));
+	for (int i = 0; i < node->n; i++)
+	{
+		step->catches[i].next = -1;
+		read_catch_entry(reader, node->items[i], &step->catches[i]);
+		for (int j = 0; j < i; j++)
+		{
+			check_shadow(reader, node->items[i], &step->catches[j], &step->catches[i]);
+			if (step->catches[j].any)
+				break;
+		}
+	}
+}
+
+/* ---- where it goes ---- */
+
+static void
+read_next(WfReader *reader, const WfJson *node, void *target)
+{
+	WfRoute    *route = target;
+
+	route->kind = WF_ROUTE_NEXT;
+	if (node->type != WF_JSON_ARRAY)
+	{
+		wf_read_step_name(reader, node, &route->next);
+		return;
+	}
+	wf_reader_not_yet(reader, node, "a list of steps");
+	route->next = -1;
+	for (int i = 0; i < node->n; i++)
+	{
+		int			to;
+
+		wf_read_step_name(reader, node->items[i], &to);
+		wf_graph_add_edge(reader->graph, reader->step->index, to);
+	}
+}
+
+static const WfReaderField branch_fields[] = {
+	{"when", wf_read_predicate, offsetof(WfBranch, when)},
+	{"next", wf_read_step_name, offsetof(WfBranch, next), true},
+};
+
+static void
+read_choose(WfReader *reader, const WfJson *node, void *target)
+{
+	WfRoute    *route = target;
+
+	route->kind = WF_ROUTE_CHOOSE;
+	if (!wf_reader_expect(reader, node, WF_JSON_ARRAY, "Branches are a list: [{\"when\": ..., \"next\": ...}, {\"next\": ...}]."))
+		return;
+	if (node->n == 0)
+		wf_json_issue(reader->issues, node, NULL, "has no branches");
+	route->nbranches = node->n;
+	route->branches = palloc0(Max(node->n, 1) * sizeof(WfBranch));
+	for (int i = 0; i < node->n; i++)
+	{
+		const WfJson *branch = node->items[i];
+
+		route->branches[i].next = -1;
+		if (wf_read_object(reader, branch, "a branch", FIELDS(branch_fields), &route->branches[i]) &&
+			i < node->n - 1 && !wf_json_member(branch, "when"))
+			wf_json_issue(reader->issues, branch, "Only the last branch may be without \"when\".",
+						 "the branches after it are never reached");
+	}
+}
+
+static void
+read_error_code(WfReader *reader, const WfJson *node, void *target)
+{
+	WfRoute    *route = target;
+
+	route->kind = WF_ROUTE_ERROR;
+	wf_read_string(reader, node, &route->error_code);
+}
+
+static void
+read_abort(WfReader *reader, const WfJson *node, void *target)
+{
+	WfRoute    *route = target;
+
+	route->kind = WF_ROUTE_ABORT;
+	wf_read_text(reader, node, &route->message);
+}
+
+static const WfReaderField end_fields[] = {
+	{"error", read_error_code, 0},
+	{"message", wf_read_text, offsetof(WfRoute, message)},
+	{"abort", read_abort, 0},
+};
+
+static void
+read_end(WfReader *reader, const WfJson *node, void *target)
+{
+	static const char hint[] = "Write true, {\"error\": code, \"message\": text} or {\"abort\": reason}.";
+	WfRoute    *route = target;
+	bool		error;
+	bool		abort;
+
+	route->kind = WF_ROUTE_END;
+	if (node->type == WF_JSON_BOOL)
+	{
+		if (!node->truth)
+			wf_json_issue(reader->issues, node, "Not to end here, leave it out.", "must be true, not false");
+		return;
+	}
+	if (node->type == WF_JSON_STRING && strcmp(node->text, "scope") == 0)
+	{
+		wf_reader_not_yet(reader, node, "\"scope\"");
+		return;
+	}
+	if (!wf_reader_expect(reader, node, WF_JSON_OBJECT, hint))
+		return;
+
+	wf_read_object(reader, node, "\"end\"", FIELDS(end_fields), route);
+	error = wf_json_member(node, "error") != NULL;
+	abort = wf_json_member(node, "abort") != NULL;
+	if (error && abort)
+		wf_json_issue(reader->issues, node, hint, "\"error\" and \"abort\" cannot be given together");
+	else if (!error && !abort)
+		wf_json_issue(reader->issues, node, hint, "\"error\" or \"abort\" is missing");
+	else if (abort && wf_json_member(node, "message"))
+		wf_json_issue(reader->issues, node, "The reason is what stands behind \"abort\".",
+					 "\"message\" goes with \"error\" only");
+}
+
+/* ---- steps ---- */
+
+static const WfReaderField step_fields[] = {
+	{"step", read_step_text, offsetof(WfStep, name), true},
+	{"http", read_http, 0},
+	{"sql", read_sql, 0},
+	{"notify", read_notify, 0},
+	{"set", read_set, 0},
+	{"call"},
+	{"steps"},
+	{"wait", read_wait, offsetof(WfStep, wait)},
+	{"success", wf_read_predicate, offsetof(WfStep, success)},
+	{"save_reply", wf_read_changes, offsetof(WfStep, save_reply)},
+	{"save", read_save, 0},
+	{"timeout", wf_read_timeout, offsetof(WfStep, timeout)},
+	{"heartbeat"},
+	{"retry", read_retry, offsetof(WfStep, retry)},
+	{"cancel"},
+	{"ignore_cancel"},
+	{"catch", read_catch, 0},
+	{"each"},
+	{"async", wf_read_bool, offsetof(WfStep, async)},
+	{"join"},
+	{"next", read_next, offsetof(WfStep, route)},
+	{"choose", read_choose, offsetof(WfStep, route)},
+	{"first_of"},
+	{"end", read_end, offsetof(WfStep, route)},
+};
+
+static const char *const action_keys[] = {"http", "sql", "notify", "set", "call", "steps"};
+static const char *const route_keys[] = {"next", "choose", "first_of", "end"};
+
+/* Of keys that exclude each other, name the first two that are there. */
+static void
+check_at_most_one(WfReader *reader, const WfJson *node, const char *const *keys, int nkeys,
+				  const char *message, const char *hint)
+{
+	const char *first = NULL;
+
+	for (int i = 0; i < nkeys; i++)
+	{
+		if (wf_json_member(node, keys[i]) == NULL)
+			continue;
+		if (first)
+		{
+			wf_json_issue(reader->issues, node, hint, "%s: \"%s\" and \"%s\"", message, first, keys[i]);
+			return;
+		}
+		first = keys[i];
+	}
+}
+
+static void
+check_step(WfReader *reader, const WfJson *node)
+{
+	bool		has_reply = wf_json_member(node, "http") || wf_json_member(node, "sql") ||
+		wf_json_member(node, "call") || wf_json_member(node, "steps");
+
+	check_at_most_one(reader, node, FIELDS(action_keys), "has more than one action",
+					  "A step does one thing: make a step of each.");
+	check_at_most_one(reader, node, FIELDS(route_keys), "has more than one way to go on",
+					  "A step has one of \"next\", \"choose\" and \"end\".");
+	if (!has_reply && wf_json_member(node, "save_reply"))
+		wf_json_issue(reader->issues, wf_json_member(node, "save_reply"),
+					 "Only \"http\" and \"sql\" have a reply; \"save\" keeps what a callback brings.",
+					 "there is no action whose reply could be saved");
+	if (!has_reply && wf_json_member(node, "retry"))
+		wf_json_issue(reader->issues, wf_json_member(node, "retry"),
+					 "Only \"http\" and \"sql\" are tried again.", "there is no action that could be tried again");
+	if (wf_json_member(node, "wait") && wf_json_member(node, "first_of"))
+		wf_json_issue(reader->issues, node, "The events of \"first_of\" stand instead of \"wait\".",
+					 "\"wait\" and \"first_of\" cannot be given together");
+}
+
+/* Routes in what is not supported yet: the steps they lead to are not to be called unreachable. */
+static void
+add_hidden_edges(WfReader *reader, const WfJson *node)
+{
+	for (int i = 0; i < node->n; i++)
+	{
+		const WfJson *member = node->items[i];
+
+		if (member->key && strcmp(member->key, "next") == 0 && member->type == WF_JSON_STRING)
+			wf_graph_add_edge(reader->graph, reader->step->index,
+							  wf_definition_step(&reader->graph->def, member->text));
+		add_hidden_edges(reader, member);
+	}
+}
+
+static void
+read_step(WfReader *reader, const WfJson *node, WfStep *step)
+{
+	step->retry.backoff = 1;
+	step->route.next = -1;
+	if (step->index + 1 < reader->graph->def.nsteps)
+		step->route.next = step->index + 1;
+	else
+		step->route.kind = WF_ROUTE_END;
+
+	reader->step = step;
+	if (wf_read_object(reader, node, "a step", FIELDS(step_fields), step))
+	{
+		const WfJson *first_of = wf_json_member(node, "first_of");
+
+		check_step(reader, node);
+		if (first_of)
+		{
+			add_hidden_edges(reader, first_of);
+			step->route.kind = WF_ROUTE_END;
+		}
+	}
+	reader->step = NULL;
+}
+
+static void
+read_steps(WfReader *reader, const WfJson *node, void *target)
+{
+	for (int i = 0; i < node->n; i++)
+		read_step(reader, node->items[i], &reader->graph->def.steps[i]);
+}
+
+/* ---- the whole ---- */
+
+static void
+read_data(WfReader *reader, const WfJson *node, void *target)
+{
+	if (wf_reader_expect(reader, node, WF_JSON_OBJECT, NULL))
+		*(Jsonb **) target = wf_json_to_jsonb(node);
+}
+
+static void
+read_description(WfReader *reader, const WfJson *node, void *target)
+{
+	if (wf_reader_expect(reader, node, WF_JSON_STRING, NULL))
+		*(const char **) target = node->text;
+}
+
+static const WfReaderField definition_fields[] = {
+	{"description", read_description, offsetof(WfDefinition, description)},
+	{"data", read_data, offsetof(WfDefinition, data)},
+	{"start", wf_read_step_name, offsetof(WfDefinition, start)},
+	{"steps", read_steps, 0, true},
+	{"timeout"},
+	{"catch"},
+	{"retention"},
+	{"priority"},
+};
+
+/* Before anything is read: is there a list of steps at all, and what are they called? */
+static bool
+index_steps(WfReader *reader, const WfJson *root)
+{
+	const WfJson *steps = wf_json_member(root, "steps");
+
+	if (steps == NULL)
+		return true;			/* missing: will be said */
+	if (!wf_reader_expect(reader, steps, WF_JSON_ARRAY, "Steps are a list: [{\"step\": name, ...}, ...]."))
+		return false;
+	if (steps->n == 0)
+		wf_json_issue(reader->issues, steps, "A process needs at least one step.", "is empty");
+	if (steps->n > MAX_STEPS)
+	{
+		wf_json_issue(reader->issues, steps, NULL, "has more than %d steps", MAX_STEPS);
+		return false;
+	}
+	wf_graph_index(reader->graph, steps, reader->issues);
+	return true;
+}
+
+WfDefinition *
+wf_definition_compile(const char *json, WfIssues *issues)
+{
+	WfGraph    *graph = palloc0(sizeof(WfGraph));
+	WfReader	reader = {.issues = issues,.graph = graph};
+	int			before = issues->n;
+	const WfJson *root = wf_json_parse(json, issues);
+
+	if (root == NULL || !wf_reader_expect(&reader, root, WF_JSON_OBJECT, NULL) || !index_steps(&reader, root))
+		return NULL;
+
+	wf_read_object(&reader, root, "a definition", FIELDS(definition_fields), &graph->def);
+	if (graph->def.data == NULL)
+		graph->def.data = wf_jsonb_empty_object();
+	if (graph->def.start < 0)
+		graph->def.start = 0;	/* to go on checking */
+	if (graph->def.nsteps > 0)
+		wf_graph_check(graph, issues);
+	return issues->n > before ? NULL : &graph->def;
+}

@@ -1,0 +1,41 @@
+/*
+ * graph.h
+ *		The steps of a definition by name, and the ways between them.
+ */
+#ifndef WF_GRAPH_H
+#define WF_GRAPH_H
+
+#include "postgres.h"
+
+#include "model/definition.h"
+#include "model/json.h"
+
+/* A way that the definition's structs do not hold: of what is not supported yet, or a misspelt one as it was meant. */
+typedef struct WfEdge
+{
+	int			from;
+	int			to;
+} WfEdge;
+
+typedef struct WfGraph
+{
+	WfDefinition def;			/* first: callers see only this */
+	int		   *by_name;		/* indexes of steps, sorted by name */
+	WfEdge	   *edges;			/* while it is being read */
+	int			nedges;
+	int			edges_allocated;
+} WfGraph;
+
+/* Take the names from the array of steps, and sort them. Steps without a usable name get "". */
+extern void wf_graph_index(WfGraph *graph, const WfJson *steps, WfIssues *issues);
+
+/* The step that the string `node` in step `from` (-1: outside of steps) names; -1 with an issue if there is none. */
+extern int	wf_graph_route(WfGraph *graph, int from, const WfJson *node, WfIssues *issues);
+
+/* A way that only serves to find what is reached; nothing if one of the two is -1. */
+extern void wf_graph_add_edge(WfGraph *graph, int from, int to);
+
+/* Steps that are never reached, loops that can never be left. */
+extern void wf_graph_check(WfGraph *graph, WfIssues *issues);
+
+#endif

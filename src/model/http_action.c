@@ -1,0 +1,215 @@
+/*
+ * http_action.c
+ *		The `http` of a step: one request, whose parts must be sendable as far as that can be seen without data.
+ *
+ * Whether the server exists and may be used is asked elsewhere, with the rights of the process owner.
+ */
+#include "postgres.h"
+
+#include "model/reader.h"
+#include "model/template_build.h"
+
+/* Of this connection, or made from the body: the engine's own to set. */
+static const char *const own_headers[] = {
+	"Connection", "Content-Length", "Idempotency-Key", "Keep-Alive", "Proxy-Connection", "TE", "Trailer",
+	"Transfer-Encoding", "Upgrade",
+};
+
+/* A token as RFC 9110 has it: method, header name. */
+static bool
+is_token(const char *text)
+{
+	return text[0] != '\0' &&
+		strspn(text, "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == strlen(text);
+}
+
+static void
+read_method(WfReader *reader, const WfJson *node, void *target)
+{
+	char	   *method;
+
+	if (!wf_reader_expect(reader, node, WF_JSON_STRING, NULL))
+		return;
+	method = pstrdup(node->text);
+	for (char *p = method; *p; p++)
+		*p = pg_ascii_toupper((unsigned char) *p);
+	if (!is_token(method) || strcmp(method, "CONNECT") == 0)
+		wf_json_issue(reader->issues, node, "Methods are GET, POST, PUT, PATCH, DELETE and the like.",
+					 "\"%s\" is not a method of a request", wf_issue_clip(node->text));
+	else
+		*(const char **) target = method;
+}
+
+/* What stands as written in a URL must be able to stand there. */
+static void
+check_url_characters(WfReader *reader, const WfJson *node, const WfTemplate *tmpl)
+{
+	const char *piece;
+
+	for (int i = 0; (piece = wf_template_piece(tmpl, i)) != NULL; i++)
+	{
+		for (const char *p = piece; *p; p++)
+		{
+			unsigned char c = *p;
+
+			if (c > ' ' && c < 0x7f && strchr("\"<>\\^`|", c) == NULL)
+				continue;
+			wf_json_issue(reader->issues, node, "Percent-encode it, or put it in by ${...}, which is encoded.",
+						  "holds a character that cannot stand in a URL");
+			return;
+		}
+	}
+}
+
+static void
+read_path(WfReader *reader, const WfJson *node, void *target)
+{
+	WfTemplate *tmpl = NULL;
+
+	wf_read_text(reader, node, &tmpl);
+	if (tmpl == NULL)
+		return;
+	*(WfTemplate **) target = tmpl;
+	if (node->text[0] != '\0' && node->text[0] != '/' && node->text[0] != '?')
+		wf_json_issue(reader->issues, node, psprintf("Write \"/%s\".", wf_issue_clip(node->text)),
+					 "a path begins with \"/\"");
+	check_url_characters(reader, node, tmpl);
+}
+
+static void
+read_url(WfReader *reader, const WfJson *node, void *target)
+{
+	WfTemplate *tmpl = NULL;
+	const char *prefix;
+
+	wf_read_text(reader, node, &tmpl);
+	if (tmpl == NULL)
+		return;
+	*(WfTemplate **) target = tmpl;
+	if (wf_template_is_value(tmpl))
+		return;
+	prefix = wf_template_piece(tmpl, 0);
+	if (prefix == NULL ||
+		(pg_strncasecmp(prefix, "http://", 7) != 0 && pg_strncasecmp(prefix, "https://", 8) != 0))
+		wf_json_issue(reader->issues, node, "Use \"path\" for what is appended to the server's url.",
+					 "must be absolute: begin with http:// or https://, or be a single ${...}");
+	check_url_characters(reader, node, tmpl);
+}
+
+static void
+read_query(WfReader *reader, const WfJson *node, void *target)
+{
+	WfHttpAction *http = target;
+
+	wf_read_pairs(reader, node, &http->query, &http->nquery);
+}
+
+static void
+read_form(WfReader *reader, const WfJson *node, void *target)
+{
+	WfHttpAction *http = target;
+
+	http->has_form = true;
+	wf_read_pairs(reader, node, &http->form, &http->nform);
+}
+
+static void
+check_header_name(WfReader *reader, const WfJson *object, int i)
+{
+	const WfJson *node = object->items[i];
+
+	if (!is_token(node->key))
+		wf_json_issue(reader->issues, node, "Letters, digits and - are allowed.",
+					 "is not the name of a header");
+	for (int j = 0; j < lengthof(own_headers); j++)
+	{
+		if (pg_strcasecmp(node->key, own_headers[j]) == 0)
+			wf_json_issue(reader->issues, node, psprintf("%s is set for each request.", own_headers[j]),
+						 "this header cannot be given");
+	}
+	for (int j = 0; j < i; j++)
+	{
+		/* the very same spelling is an issue already */
+		if (pg_strcasecmp(node->key, object->items[j]->key) == 0 && strcmp(node->key, object->items[j]->key) != 0)
+			wf_json_issue(reader->issues, node, "The names of headers do not differ by case.",
+						 "the header is given more than once");
+	}
+}
+
+static void
+read_headers(WfReader *reader, const WfJson *node, void *target)
+{
+	WfHttpAction *http = target;
+
+	wf_read_pairs(reader, node, &http->headers, &http->nheaders);
+	if (node->type != WF_JSON_OBJECT)
+		return;
+	if (node->n > 100)
+	{
+		wf_json_issue(reader->issues, node, NULL, "has more than 100 headers");
+		return;
+	}
+	for (int i = 0; i < node->n; i++)
+	{
+		const WfJson *value = node->items[i];
+
+		check_header_name(reader, node, i);
+		if (value->type == WF_JSON_STRING && strpbrk(value->text, "\r\n"))
+			wf_json_issue(reader->issues, value, NULL, "a header's value may not hold CR or LF");
+	}
+}
+
+static const WfReaderField http_fields[] = {
+	{"server", wf_read_string, offsetof(WfHttpAction, server)},
+	{"method", read_method, offsetof(WfHttpAction, method)},
+	{"path", read_path, offsetof(WfHttpAction, path)},
+	{"url", read_url, offsetof(WfHttpAction, url)},
+	{"query", read_query, 0},
+	{"headers", read_headers, 0},
+	{"body", wf_read_any, offsetof(WfHttpAction, body)},
+	{"text", wf_read_text, offsetof(WfHttpAction, text)},
+	{"form", read_form, 0},
+	{"timeout", wf_read_attempt_timeout, offsetof(WfHttpAction, timeout)},
+	{"connect_timeout", wf_read_attempt_timeout, offsetof(WfHttpAction, connect_timeout)},
+};
+
+/* Of keys that exclude each other, the second one given is an issue. */
+static void
+check_one_of(WfReader *reader, const WfJson *node, const char *const *keys, int nkeys)
+{
+	const char *first = NULL;
+
+	for (int i = 0; i < nkeys; i++)
+	{
+		const WfJson *member = wf_json_member(node, keys[i]);
+
+		if (member == NULL)
+			continue;
+		if (first)
+			wf_json_issue(reader->issues, member, NULL, "\"%s\" cannot be given together with \"%s\"",
+						 keys[i], first);
+		else
+			first = keys[i];
+	}
+}
+
+void
+wf_read_http(WfReader *reader, const WfJson *node, void *target)
+{
+	static const char *const places[] = {"path", "url"};
+	static const char *const bodies[] = {"body", "text", "form"};
+	WfHttpAction *http = palloc0(sizeof(WfHttpAction));
+
+	if (!wf_read_object(reader, node, "\"http\"", http_fields, lengthof(http_fields), http))
+		return;
+	*(WfHttpAction **) target = http;
+
+	check_one_of(reader, node, places, lengthof(places));
+	check_one_of(reader, node, bodies, lengthof(bodies));
+	if (!wf_json_member(node, "server") && !wf_json_member(node, "url"))
+		wf_json_issue(reader->issues, node,
+					 "Name a foreign server of the wrapper workflow_http, or give an absolute \"url\" that one covers.",
+					 "\"server\" is missing");
+	if (http->method == NULL)
+		http->method = http->body || http->text || http->has_form ? "POST" : "GET";
+}

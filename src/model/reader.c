@@ -1,0 +1,352 @@
+/*
+ * reader.c
+ *		Reading objects by tables of fields, and the single values that stand in them.
+ *
+ * Readers add an issue for whatever is wrong and go on, so that all faults of a definition come in one go. What they
+ * allocate is in CurrentMemoryContext, the definition's.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "model/guard.h"
+#include "model/reader.h"
+#include "model/template_build.h"
+
+static const Interval no_time = {0, 0, 0};
+static const Interval longest_time = {0, 0, 1000 * MONTHS_PER_YEAR};
+static const Interval longest_attempt = {0, 24, 0};
+
+bool
+wf_reader_expect(WfReader *reader, const WfJson *node, WfJsonType type, const char *hint)
+{
+	if (node->type == type)
+		return true;
+	wf_json_issue(reader->issues, node, hint, "must be %s, not %s",
+				 wf_json_type_name(type), wf_json_type_name(node->type));
+	return false;
+}
+
+void
+wf_reader_not_yet(WfReader *reader, const WfJson *node, const char *what)
+{
+	wf_json_issue(reader->issues, node, NULL, "%s is not supported yet", what);
+}
+
+/* ---- objects ---- */
+
+static const char *
+field_key_at(const void *fields, int i)
+{
+	return ((const WfReaderField *) fields)[i].key;
+}
+
+static void
+add_unknown_key(WfReader *reader, const WfJson *member, const char *what, const WfReaderField *fields, int nfields)
+{
+	int			near = -1;
+	const char *hint;
+
+	if (!wf_issues_full(reader->issues))
+		near = wf_issue_nearest(member->key, fields, nfields, field_key_at);
+	if (near >= 0)
+		hint = wf_issue_perhaps(fields[near].key, member->key);
+	else if (wf_issues_full(reader->issues))
+		hint = NULL;
+	else
+	{
+		StringInfoData known;
+
+		initStringInfo(&known);
+		for (int i = 0; i < nfields; i++)
+		{
+			if (fields[i].read != NULL)
+				appendStringInfo(&known, "%s%s", known.len > 0 ? ", " : "", fields[i].key);
+		}
+		hint = psprintf("The keys of %s are: %s.", what, known.data);
+	}
+	wf_json_issue(reader->issues, member, hint, "unknown key");
+}
+
+static void
+read_member(WfReader *reader, const WfJson *member, const char *what,
+			const WfReaderField *fields, int nfields, void *target)
+{
+	for (int i = 0; i < nfields; i++)
+	{
+		if (strcmp(member->key, fields[i].key) != 0)
+			continue;
+		if (fields[i].read)
+			fields[i].read(reader, member, (char *) target + fields[i].offset);
+		else
+			wf_reader_not_yet(reader, member, psprintf("\"%s\"", fields[i].key));
+		return;
+	}
+	add_unknown_key(reader, member, what, fields, nfields);
+}
+
+bool
+wf_read_object(WfReader *reader, const WfJson *node, const char *what,
+			   const WfReaderField *fields, int nfields, void *target)
+{
+	if (!wf_reader_expect(reader, node, WF_JSON_OBJECT, NULL))
+		return false;
+	for (int i = 0; i < node->n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!node->items[i]->overridden)
+			read_member(reader, node->items[i], what, fields, nfields, target);
+	}
+	for (int i = 0; i < nfields; i++)
+	{
+		if (fields[i].required && wf_json_member(node, fields[i].key) == NULL)
+			wf_json_issue(reader->issues, node, psprintf("The key \"%s\" of %s is required.", fields[i].key, what),
+						 "\"%s\" is missing", fields[i].key);
+	}
+	return true;
+}
+
+/* ---- single values ---- */
+
+static bool
+is_blank(const char *text)
+{
+	return text[strspn(text, " \t\r\n")] == '\0';
+}
+
+void
+wf_read_string(WfReader *reader, const WfJson *node, void *target)
+{
+	if (!wf_reader_expect(reader, node, WF_JSON_STRING, NULL))
+		return;
+	if (is_blank(node->text))
+		wf_json_issue(reader->issues, node, NULL, "is empty");
+	else
+		*(const char **) target = node->text;
+}
+
+void
+wf_read_bool(WfReader *reader, const WfJson *node, void *target)
+{
+	if (wf_reader_expect(reader, node, WF_JSON_BOOL, NULL))
+		*(bool *) target = node->truth;
+}
+
+void
+wf_read_any(WfReader *reader, const WfJson *node, void *target)
+{
+	*(WfTemplate **) target = wf_template_build(node, reader->issues);
+}
+
+void
+wf_read_text(WfReader *reader, const WfJson *node, void *target)
+{
+	if (wf_reader_expect(reader, node, WF_JSON_STRING, NULL))
+		wf_read_any(reader, node, target);
+}
+
+void
+wf_read_changes(WfReader *reader, const WfJson *node, void *target)
+{
+	if (wf_reader_expect(reader, node, WF_JSON_OBJECT,
+						 "Changes of the data are written {\"field\": value}, the value a template."))
+		wf_read_any(reader, node, target);
+}
+
+void
+wf_read_pairs(WfReader *reader, const WfJson *node, WfPair **pairs, int *npairs)
+{
+	if (!wf_reader_expect(reader, node, WF_JSON_OBJECT, NULL))
+		return;
+	*npairs = 0;
+	*pairs = palloc0(Max(node->n, 1) * sizeof(WfPair));
+	for (int i = 0; i < node->n; i++)
+	{
+		const WfJson *member = node->items[i];
+
+		if (member->type == WF_JSON_NULL || member->type == WF_JSON_ARRAY || member->type == WF_JSON_OBJECT)
+		{
+			wf_json_issue(reader->issues, member, NULL, "must be a string, a number or a boolean, not %s",
+						 wf_json_type_name(member->type));
+			continue;
+		}
+		(*pairs)[*npairs].name = member->key;
+		(*pairs)[*npairs].value = wf_template_build(member, reader->issues);
+		(*npairs)++;
+	}
+}
+
+void
+wf_read_predicate(WfReader *reader, const WfJson *node, void *target)
+{
+	const char *message;
+	const char *hint;
+	WfPredicate *predicate;
+
+	if (!wf_reader_expect(reader, node, WF_JSON_STRING,
+						  "A predicate is a jsonpath in a string: \"$reply.status == 202\"."))
+		return;
+	if (strstr(node->text, "${"))
+	{
+		wf_json_issue(reader->issues, node,
+					 "A predicate is a jsonpath itself and is written without ${ }.", "\"${\" in a predicate");
+		return;
+	}
+	predicate = wf_predicate_compile(node->text, &message, &hint);
+	if (predicate)
+		*(WfPredicate **) target = predicate;
+	else
+		wf_json_issue(reader->issues, node, hint, "%s", message);
+}
+
+void
+wf_read_step_name(WfReader *reader, const WfJson *node, void *target)
+{
+	*(int *) target = -1;
+	if (wf_reader_expect(reader, node, WF_JSON_STRING, NULL))
+		*(int *) target = wf_graph_route(reader->graph, reader->step ? reader->step->index : -1, node, reader->issues);
+}
+
+/* ---- times ---- */
+
+typedef struct TimeText
+{
+	const char *text;
+	Interval	interval;
+	TimestampTz timestamp;
+} TimeText;
+
+static void
+parse_interval(void *arg)
+{
+	TimeText   *time = arg;
+
+	time->interval = *DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(time->text),
+															ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+}
+
+static void
+parse_timestamp(void *arg)
+{
+	TimeText   *time = arg;
+
+	time->timestamp = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(time->text),
+															  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+}
+
+static int
+compare_intervals(const Interval *a, const Interval *b)
+{
+	return DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(a), IntervalPGetDatum(b)));
+}
+
+static bool
+read_constant_interval(WfReader *reader, const WfJson *node, bool positive, const Interval *longest, Interval *interval)
+{
+	TimeText	time = {node->text};
+	const char *message;
+	int			sign;
+
+	if (!wf_guard_run(parse_interval, &time, &message))
+	{
+		wf_json_issue(reader->issues, node, "An interval is written like \"30 s\", \"10 minutes\" or \"2 days\".",
+					 "\"%s\" is not an interval", wf_issue_clip(node->text));
+		return false;
+	}
+	sign = compare_intervals(&time.interval, &no_time);
+	if (INTERVAL_NOT_FINITE(&time.interval) || compare_intervals(&time.interval, longest) > 0)
+		wf_json_issue(reader->issues, node, longest == &longest_attempt ? "An attempt may take up to 24 days." : NULL,
+					 "\"%s\" is too long", wf_issue_clip(node->text));
+	else if (sign < 0)
+		wf_json_issue(reader->issues, node, NULL, "the interval \"%s\" is negative", wf_issue_clip(node->text));
+	else if (sign == 0 && positive)
+		wf_json_issue(reader->issues, node, "Without a limit, leave it out.", "the interval must be more than zero");
+	else
+	{
+		*interval = time.interval;
+		return true;
+	}
+	return false;
+}
+
+static bool
+expect_interval(WfReader *reader, const WfJson *node)
+{
+	const char *hint = NULL;
+
+	if (node->type == WF_JSON_NUMBER)
+		hint = psprintf("Write an interval with its unit: \"%s s\".", wf_issue_clip(node->text));
+	return wf_reader_expect(reader, node, WF_JSON_STRING, hint);
+}
+
+static void
+read_duration(WfReader *reader, const WfJson *node, bool positive, const Interval *longest, WfDuration *duration)
+{
+	WfTemplate *tmpl;
+
+	if (!expect_interval(reader, node))
+		return;
+	tmpl = wf_template_build(node, reader->issues);
+	if (tmpl == NULL)
+		return;
+	duration->present = true;
+	if (!wf_template_is_constant(tmpl))
+		duration->tmpl = tmpl;
+	else
+		duration->present = read_constant_interval(reader, node, positive, longest, &duration->interval);
+}
+
+void
+wf_read_interval(WfReader *reader, const WfJson *node, void *target)
+{
+	if (!expect_interval(reader, node))
+		return;
+	if (strstr(node->text, "${"))
+		wf_json_issue(reader->issues, node, NULL, "must be an interval, not a template");
+	else
+		read_constant_interval(reader, node, false, &longest_time, target);
+}
+
+void
+wf_read_pause(WfReader *reader, const WfJson *node, void *target)
+{
+	read_duration(reader, node, false, &longest_time, target);
+}
+
+void
+wf_read_timeout(WfReader *reader, const WfJson *node, void *target)
+{
+	read_duration(reader, node, true, &longest_time, target);
+}
+
+void
+wf_read_attempt_timeout(WfReader *reader, const WfJson *node, void *target)
+{
+	read_duration(reader, node, true, &longest_attempt, target);
+}
+
+void
+wf_read_until(WfReader *reader, const WfJson *node, void *target)
+{
+	TimeText	time = {node->text};
+	WfTemplate *tmpl;
+	const char *message;
+
+	if (!wf_reader_expect(reader, node, WF_JSON_STRING, NULL))
+		return;
+	tmpl = wf_template_build(node, reader->issues);
+	if (tmpl == NULL)
+		return;
+	*(WfTemplate **) target = tmpl;
+	if (!wf_template_is_constant(tmpl))
+		return;
+	if (!wf_guard_run(parse_timestamp, &time, &message))
+		wf_json_issue(reader->issues, node, "A time is written like \"2030-01-31 12:00:00+01\".",
+					 "\"%s\" is not a timestamp", wf_issue_clip(node->text));
+	else if (TIMESTAMP_NOT_FINITE(time.timestamp))
+		wf_json_issue(reader->issues, node, NULL, "the timestamp must be finite");
+}

@@ -1,0 +1,61 @@
+/*
+ * reader.h
+ *		Reading a definition by tables of fields: one table for each kind of object.
+ */
+#ifndef WF_READER_H
+#define WF_READER_H
+
+#include "postgres.h"
+
+#include "model/definition.h"
+#include "model/graph.h"
+#include "model/issue.h"
+#include "model/json.h"
+
+typedef struct WfReader
+{
+	WfIssues   *issues;
+	WfGraph    *graph;
+	WfStep	   *step;			/* being read; NULL outside of steps */
+} WfReader;
+
+/* Read `node` into *target, whose type the function knows; what is wrong with it becomes an issue. */
+typedef void (*WfReadField) (WfReader *reader, const WfJson *node, void *target);
+
+typedef struct WfReaderField
+{
+	const char *key;
+	WfReadField read;			/* NULL: not supported yet */
+	size_t		offset;			/* of the member in the object's struct */
+	bool		required;
+} WfReaderField;
+
+/* Read the members of an object into `target` by a table. False if it is no object. */
+extern bool wf_read_object(WfReader *reader, const WfJson *node, const char *what,
+						   const WfReaderField *fields, int nfields, void *target);
+
+/* An issue unless `node` has that type. */
+extern bool wf_reader_expect(WfReader *reader, const WfJson *node, WfJsonType type, const char *hint);
+extern void wf_reader_not_yet(WfReader *reader, const WfJson *node, const char *what);
+
+/* Readers of single values; the type of their target behind each. */
+extern void wf_read_string(WfReader *reader, const WfJson *node, void *target);		/* const char *; not blank */
+extern void wf_read_bool(WfReader *reader, const WfJson *node, void *target);		/* bool */
+extern void wf_read_any(WfReader *reader, const WfJson *node, void *target);		/* WfTemplate * */
+extern void wf_read_text(WfReader *reader, const WfJson *node, void *target);		/* WfTemplate *; of a string */
+extern void wf_read_changes(WfReader *reader, const WfJson *node, void *target);	/* WfTemplate *; of an object */
+extern void wf_read_predicate(WfReader *reader, const WfJson *node, void *target);	/* WfPredicate * */
+extern void wf_read_interval(WfReader *reader, const WfJson *node, void *target);	/* Interval; not negative */
+extern void wf_read_pause(WfReader *reader, const WfJson *node, void *target);		/* WfDuration; not negative */
+extern void wf_read_timeout(WfReader *reader, const WfJson *node, void *target);	/* WfDuration; positive */
+extern void wf_read_attempt_timeout(WfReader *reader, const WfJson *node, void *target);	/* WfDuration; as ms in an int */
+extern void wf_read_until(WfReader *reader, const WfJson *node, void *target);		/* WfTemplate *; a timestamp */
+extern void wf_read_step_name(WfReader *reader, const WfJson *node, void *target);	/* int; of an existing step */
+
+/* Of an object of templates or scalars, in the order as written. */
+extern void wf_read_pairs(WfReader *reader, const WfJson *node, WfPair **pairs, int *npairs);
+
+/* What an HTTP action is made of; target WfHttpAction *. */
+extern void wf_read_http(WfReader *reader, const WfJson *node, void *target);
+
+#endif
