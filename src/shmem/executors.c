@@ -9,6 +9,7 @@
 
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
+#include "storage/latch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -38,12 +39,19 @@ wf_executor_attach(void)
 	wf_executor_idle(false);
 }
 
+/* A call that came while it looked may have lost its latch to a wait somewhere below. */
 void
 wf_executor_idle(bool idle)
 {
+	bool		called;
+
 	SpinLockAcquire(&wf_my_slot->mutex);
+	called = wf_my_worker->called;
 	wf_my_worker->idle = idle;
+	wf_my_worker->called = false;
 	SpinLockRelease(&wf_my_slot->mutex);
+	if (idle && called)
+		SetLatch(MyLatch);
 }
 
 /* ---- pauses ---- */
@@ -93,6 +101,7 @@ engage(WfSlot *slot, int wanted, int *procnos, int *nprocnos)
 			if (idle && engaged >= wanted)
 				break;
 			worker->idle = false;
+			worker->called = true;
 			procnos[(*nprocnos)++] = worker->procno;
 			engaged++;
 		}

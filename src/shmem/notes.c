@@ -164,8 +164,10 @@ wake_waiters(Oid database, bool all)
 		WfWaiter   *waiter = &wf_shared->waiters[i];
 		uint64		instance = pg_atomic_read_u64(&waiter->instance);
 
-		if (instance != 0 && waiter->database == database && (all || is_ended(instance)))
-			wf_set_latch(i);
+		if (instance == 0 || waiter->database != database || !(all || is_ended(instance)))
+			continue;
+		pg_atomic_write_u32(&waiter->woken, 1);
+		wf_set_latch(i);
 	}
 }
 
@@ -266,6 +268,18 @@ wf_notes_take(WfNotes *notes)
 	SpinLockRelease(&slot->mutex);
 }
 
+bool
+wf_notes_pending(void)
+{
+	WfNotes    *notes = &wf_my_slot->notes;
+	bool		answer;
+
+	SpinLockAcquire(&wf_my_slot->mutex);
+	answer = notes->n > 0 || notes->everything || (notes->unlocked && wf_my_slot->want_unlocks);
+	SpinLockRelease(&wf_my_slot->mutex);
+	return answer;
+}
+
 void
 wf_notes_want_unlocks(bool want)
 {
@@ -300,9 +314,17 @@ wf_waiter_add(int64 instance)
 	wf_waiter_remove();
 	waiter = &wf_shared->waiters[wf_my_procno()];
 	waiter->database = MyDatabaseId;
+	pg_atomic_write_u32(&waiter->woken, 0);
 	pg_atomic_fetch_add_u32(&wf_shared->nwaiters, 1);
 	/* a full barrier: whoever does not see us yet has committed what we are about to read */
 	(void) pg_atomic_exchange_u64(&waiter->instance, (uint64) instance);
+}
+
+/* An exchange, since it has to be a barrier: what is read after it is newer than the wake-up. */
+bool
+wf_waiter_woken(void)
+{
+	return pg_atomic_exchange_u32(&wf_shared->waiters[wf_my_procno()].woken, 0) != 0;
 }
 
 void

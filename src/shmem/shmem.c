@@ -80,6 +80,7 @@ init_waiters(void)
 	{
 		wf_shared->waiters[i].database = InvalidOid;
 		pg_atomic_init_u64(&wf_shared->waiters[i].instance, 0);
+		pg_atomic_init_u32(&wf_shared->waiters[i].woken, 0);
 	}
 }
 

@@ -61,6 +61,12 @@ typedef struct WfNotes
 extern void wf_notes_take(WfNotes *notes);
 
 /*
+ * Is there something to take? To be asked before sleeping: a wait for a lock in between may have reset the latch that
+ * came with it.
+ */
+extern bool wf_notes_pending(void);
+
+/*
  * Tell others that the dispatcher has skipped locked instances, so that the end of their locks wakes it. Locks that have
  * gone since the last wf_notes_take count too: say it after skipping, and none is missed.
  */
@@ -72,21 +78,22 @@ extern void wf_dispatcher_attach(void);
 /* ---- executors ---- */
 /*
  * From the dispatcher: wake idle executors or start new ones, so that `wanted` are at work, those included that already
- * are (bounded by workflow.executors). The latches of all that count are set: an executor resets its latch, then looks
- * for work until it finds none, then waits. Returns after how many milliseconds to call again, since some could not
+ * are (bounded by workflow.executors). All that count are called to look again, the busy ones too. Returns after how many milliseconds to call again, since some could not
  * be started now (no worker slot free; a pause after failures); -1: no need.
  */
 extern int	wf_executors_wake(int wanted);
 extern void wf_executor_attach(void);
 /*
- * An executor says whether it is idle. One that exits should be idle, or it counts as having left work behind, which
- * the dispatcher hears as a note for the executors' queue, due at -infinity.
+ * An executor says whether it is idle: false, then look for work until there is none, then true, then wait for the latch,
+ * which is set if it was called in between. One that exits should be idle, or it counts as having left work behind,
+ * which the dispatcher hears as a note for the executors' queue, due at -infinity.
  */
 extern void wf_executor_idle(bool idle);
 
 /* ---- waiters of wait_for: one instance for each backend ---- */
 /* From now on this backend's latch is set when that instance's status changes (now and then also when it does not). */
 extern void wf_waiter_add(int64 instance);
+extern bool wf_waiter_woken(void); /* since the last call */
 extern void wf_waiter_remove(void);		   /* also done at exit and abort */
 
 /* ---- timeline: sequences jump once after a promotion or recovery ---- */

@@ -51,7 +51,9 @@ typedef struct WfWorker
 	int			procno;
 	TimestampTz started_at;
 
-	bool		idle; /* under the slot's mutex */
+	/* under the slot's mutex */
+	bool		idle;
+	bool		called; /* there may be work; cleared before it looks */
 
 	/* written by the process itself, read by anyone */
 	int			in_flight;
@@ -103,6 +105,7 @@ typedef struct WfWaiter
 {
 	Oid			database; /* written before instance */
 	pg_atomic_uint64 instance; /* 0: not waiting */
+	pg_atomic_uint32 woken;
 } WfWaiter;
 
 typedef struct WfShared

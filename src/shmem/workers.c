@@ -225,7 +225,7 @@ fill_in(WfWorker *worker)
 	worker->pid = MyProcPid;
 	worker->procno = wf_my_procno();
 	worker->started_at = GetCurrentTimestamp();
-	worker->idle = false;
+	worker->idle = worker->called = false;
 	worker->in_flight = 0;
 	worker->handled = 0;
 }
@@ -271,7 +271,7 @@ detach(int code, Datum arg)
 	bool		wake_launcher;
 
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
-	left_work = !dispatcher && !worker->idle;
+	left_work = !dispatcher && (!worker->idle || worker->called);
 	worker->state = WF_WORKER_NONE;
 	worker->pid = 0;
 	worker->procno = WF_NO_PROC;

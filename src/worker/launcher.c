@@ -467,6 +467,7 @@ workflow_launcher_main(Datum arg)
 		{
 			scan_pending = false;
 			scan_databases();
+			SetLatch(MyLatch); /* a wait for a lock may have reset it */
 		}
 		next = look_after_all();
 		if (!scan_pending)

@@ -1,0 +1,204 @@
+/*
+ * wait_for.c
+ *		CALL workflow.wait_for(instance, timeout, status): block until an instance has ended.
+ *
+ * Between two looks the procedure has committed: it holds no snapshot, no lock and no transaction number, so that it
+ * may wait for days without holding back vacuum. Whoever changes the status of an instance wakes those that wait for it.
+ */
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "shmem/shmem.h"
+#include "store/access.h"
+#include "store/batch.h"
+#include "store/privilege.h"
+#include "store/query.h"
+
+#define STATUS_LEN 16
+
+typedef struct Wait
+{
+	int64		instance;
+	char	   *status; /* to wait for; NULL: the end */
+	TimestampTz until;	/* DT_NOEND: as long as it takes */
+	char		now[STATUS_LEN];
+} Wait;
+
+static WfQuery q_status = {
+	.sql = "SELECT process_id, status FROM workflow.instance WHERE instance = $1 "
+		   "UNION ALL "
+		   "SELECT process_id, status FROM workflow.instance_history WHERE instance = $1",
+	.nargs = 1, .argtypes = {INT8OID}};
+
+PG_FUNCTION_INFO_V1(workflow_wait_for);
+
+/* ---- arguments ---- */
+
+static void
+check_status(const char *status)
+{
+	for (WfStatus known = WF_STATUS_ACTIVE; known <= WF_STATUS_FAILED; known++)
+	{
+		if (strcmp(status, wf_status_name(known)) == 0)
+			return;
+	}
+	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			errmsg("an instance has no status \"%s\"", status),
+			errhint("It is one of active, suspended, completed, aborted, failed."));
+}
+
+static TimestampTz
+deadline(Interval *timeout)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz until = DatumGetTimestampTz(DirectFunctionCall2(
+		timestamptz_pl_interval, TimestampTzGetDatum(now), IntervalPGetDatum(timeout)));
+
+	if (until < now)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("the timeout must not be negative"));
+	return until;
+}
+
+static void
+read_arguments(FunctionCallInfo fcinfo, Wait *wait)
+{
+	if (PG_ARGISNULL(0))
+		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				errmsg("the instance must not be null"));
+	wait->instance = PG_GETARG_INT64(0);
+	wait->until = PG_ARGISNULL(1) ? DT_NOEND : deadline(PG_GETARG_INTERVAL_P(1));
+	wait->status = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
+	if (wait->status != NULL)
+		check_status(wait->status);
+}
+
+static void
+require_waiting_makes_sense(FunctionCallInfo fcinfo)
+{
+	CallContext *context = castNode(CallContext, fcinfo->context);
+
+	if (context == NULL || context->atomic || IsSubTransaction())
+		ereport(ERROR, errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				errmsg("workflow.wait_for cannot run inside a transaction block"),
+				errdetail("The instance could not be seen to end, and the open transaction would hold back vacuum."),
+				errhint("Call it by itself, after COMMIT."));
+	if (RecoveryInProgress())
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("workflow.wait_for cannot run on a standby"),
+				errhint("Call it on the primary server."));
+}
+
+/* ---- looking and waiting ---- */
+
+static void
+look(Wait *wait)
+{
+	WfAccess	access;
+	Datum		values[1] = {Int64GetDatum(wait->instance)};
+	bool		isnull;
+
+	wf_store_enter(&access);
+	if (wf_query_run(&q_status, values, NULL) == 0)
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("instance " INT64_FORMAT " does not exist", wait->instance));
+	strlcpy(wait->now, wf_result_text(0, 2), STATUS_LEN);
+	wf_privilege_require(DatumGetInt32(wf_result(0, 1, &isnull)), access.caller, WF_PRIVILEGE_VIEW,
+						 WF_PRIVILEGE_START);
+	wf_store_leave(&access);
+}
+
+/*
+ * Who waits for the end hears of an incident too, since it may take a person to get beyond it; who waits for what can
+ * only come after it was mended does not.
+ */
+static bool
+is_reached(const Wait *wait)
+{
+	if (wait->status != NULL && strcmp(wait->now, wait->status) == 0)
+		return true;
+	if (strcmp(wait->now, "completed") == 0 || strcmp(wait->now, "aborted") == 0)
+		return true;
+	return strcmp(wait->now, "failed") == 0 &&
+		(wait->status == NULL || strcmp(wait->status, "completed") == 0 ||
+		 strcmp(wait->status, "aborted") == 0);
+}
+
+static void
+report_timeout(const Wait *wait)
+{
+	ereport(ERROR, errcode(ERRCODE_QUERY_CANCELED),
+			errmsg("instance " INT64_FORMAT " did not get there within the timeout", wait->instance),
+			errdetail("Waited for %s, its status is \"%s\".",
+					  wait->status != NULL ? wait->status : "its end", wait->now));
+}
+
+/* Until woken. */
+static void
+sleep_until_woken(const Wait *wait)
+{
+	int			events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
+	long		left = -1;
+
+	while (!wf_waiter_woken())
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (wait->until != DT_NOEND)
+		{
+			events |= WL_TIMEOUT;
+			left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), wait->until);
+			if (left <= 0)
+				report_timeout(wait);
+			left = Min(left, INT_MAX);
+		}
+		(void) WaitLatch(MyLatch, events, left, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+}
+
+static Datum
+result_row(FunctionCallInfo fcinfo, const Wait *wait)
+{
+	TupleDesc	desc;
+	Datum		values[1] = {CStringGetTextDatum(wait->now)};
+	bool		nulls[1] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
+
+Datum
+workflow_wait_for(PG_FUNCTION_ARGS)
+{
+	Wait		wait;
+
+	wf_shmem_require();
+	read_arguments(fcinfo, &wait);
+	require_waiting_makes_sense(fcinfo);
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+
+	wf_waiter_add(wait.instance);
+	for (look(&wait); !is_reached(&wait); look(&wait))
+	{
+		SPI_commit();
+		sleep_until_woken(&wait);
+	}
+	wf_waiter_remove();
+
+	SPI_finish();
+	PG_RETURN_DATUM(result_row(fcinfo, &wait));
+}

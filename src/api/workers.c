@@ -1,0 +1,159 @@
+/*
+ * workers.c
+ *		What the views workers and servers show of the shared counters.
+ */
+#include "compat.h"
+
+#include <math.h>
+
+#include "access/htup_details.h"
+#include "catalog/pg_authid.h"
+#include "commands/dbcommands.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "http/server.h"
+#include "shmem/shmem.h"
+#include "shmem/workers.h"
+
+PG_FUNCTION_INFO_V1(workflow_workers);
+PG_FUNCTION_INFO_V1(workflow_servers);
+
+static bool
+sees_all(void)
+{
+	return has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
+}
+
+/* ---- workers ---- */
+
+static const char *
+kind_name(WfWorkerKind kind)
+{
+	switch (kind)
+	{
+		case WF_LAUNCHER:
+			return "launcher";
+		case WF_DISPATCHER:
+			return "dispatcher";
+		case WF_EXECUTOR:
+			return "executor";
+	}
+	return NULL;
+}
+
+static void
+put_worker(ReturnSetInfo *rsinfo, const WfWorkerRow *row)
+{
+	char	   *database = OidIsValid(row->database) ? get_database_name(row->database) : NULL;
+	NameData	name;
+	Datum		values[6];
+	bool		nulls[6] = {false};
+
+	values[0] = CStringGetTextDatum(kind_name(row->kind));
+	values[1] = Int32GetDatum(row->pid);
+	nulls[2] = database == NULL;
+	namestrcpy(&name, database != NULL ? database : "");
+	values[2] = NameGetDatum(&name);
+	values[3] = TimestampTzGetDatum(row->started_at);
+	values[4] = Int32GetDatum(row->in_flight);
+	values[5] = Int64GetDatum((int64) row->handled);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/* Members of pg_monitor see all, others those of their database. */
+Datum
+workflow_workers(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	WfWorkerRow *rows;
+	int			n;
+	bool		all = sees_all();
+
+	wf_shmem_require();
+	InitMaterializedSRF(fcinfo, 0);
+	n = wf_workers_list(&rows);
+	for (int i = 0; i < n; i++)
+	{
+		if (all || rows[i].database == MyDatabaseId)
+			put_worker(rsinfo, &rows[i]);
+	}
+	return (Datum) 0;
+}
+
+/* ---- servers ---- */
+
+/* The time within which a share of the requests was answered, in ms; evenly spread within a bucket. -1: none yet. */
+static double
+percentile(const WfServerCounts *counts, double share)
+{
+	const uint64 *buckets = counts->elapsed_us_buckets;
+	double		total = 0;
+	double		below = 0;
+
+	for (int i = 0; i < lengthof(counts->elapsed_us_buckets); i++)
+		total += buckets[i];
+	for (int i = 0; i < lengthof(counts->elapsed_us_buckets); i++)
+	{
+		double		from = i == 0 ? 0 : ldexp(1, i);
+		double		rank = share * total - below;
+
+		if (buckets[i] > 0 && rank <= buckets[i])
+			return rint(from + (ldexp(1, i + 1) - from) * rank / buckets[i]) / 1000;
+		below += buckets[i];
+	}
+	return -1;
+}
+
+static void
+put_server(ReturnSetInfo *rsinfo, const WfServerRow *row)
+{
+	const WfServerCounts *counts = &row->counts;
+	double		p50 = percentile(counts, 0.50);
+	double		p99 = percentile(counts, 0.99);
+	Datum		values[9];
+	bool		nulls[9] = {false};
+
+	values[0] = CStringGetTextDatum(row->name);
+	values[1] = CStringGetTextDatum("closed");
+	values[2] = Int32GetDatum(counts->in_flight);
+	values[3] = Int32GetDatum(counts->parked);
+	values[4] = Int64GetDatum((int64) counts->requests);
+	values[5] = Int64GetDatum((int64) counts->failures);
+	values[6] = Int64GetDatum((int64) counts->retries);
+	values[7] = Float8GetDatum(p50);
+	nulls[7] = p50 < 0;
+	values[8] = Float8GetDatum(p99);
+	nulls[8] = p99 < 0;
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+static bool
+sees_server(const char *name)
+{
+	const WfServer *server = wf_server_by_name(name);
+
+	return server != NULL && wf_server_usable(server, GetUserId());
+}
+
+Datum
+workflow_servers(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	WfServerRow *rows;
+	int			n;
+
+	wf_shmem_require();
+	InitMaterializedSRF(fcinfo, 0);
+	n = wf_servers_list(&rows);
+	for (int i = 0; i < n; i++)
+	{
+		if (sees_server(rows[i].name))
+			put_server(rsinfo, &rows[i]);
+	}
+	return (Datum) 0;
+}

@@ -1,0 +1,58 @@
+-- Waiting for an instance; the processes that do the work, and the servers they call.
+
+CREATE PROCEDURE workflow.wait_for(instance bigint, timeout interval DEFAULT NULL, INOUT status text DEFAULT NULL)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_wait_for';
+COMMENT ON PROCEDURE workflow.wait_for(bigint, interval, text) IS
+'Blocks, without polling and without a snapshot, until the instance has ended (completed, aborted, or failed: it has an incident) or has the given status; gives the status it has then. Not inside a transaction block (25001). After the timeout: error 57014. Unknown instance: 42704; needs view or start on the process: 42501';
+
+CREATE FUNCTION workflow.workers(OUT kind text, OUT pid integer, OUT database name, OUT started_at timestamptz,
+                                 OUT in_flight integer, OUT handled bigint)
+    RETURNS SETOF record LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'workflow_workers';
+COMMENT ON FUNCTION workflow.workers() IS
+'Worker processes that run now: those of this database, or of all for superusers and members of pg_monitor';
+
+CREATE VIEW workflow.workers AS
+    SELECT kind, pid, database, started_at, in_flight, handled FROM workflow.workers();
+COMMENT ON VIEW workflow.workers IS
+'Worker processes that run now: those of this database, or of all for superusers and members of pg_monitor';
+COMMENT ON COLUMN workflow.workers.kind IS 'launcher, dispatcher or executor';
+COMMENT ON COLUMN workflow.workers.pid IS 'Process ID, as in pg_stat_activity';
+COMMENT ON COLUMN workflow.workers.database IS 'Database it works for; NULL for the launcher';
+COMMENT ON COLUMN workflow.workers.started_at IS 'When it was started';
+COMMENT ON COLUMN workflow.workers.in_flight IS 'What it has under way: requests of a dispatcher, steps of an executor';
+COMMENT ON COLUMN workflow.workers.handled IS 'What it has handled since it was started';
+
+CREATE FUNCTION workflow.servers(OUT server text, OUT state text, OUT in_flight integer, OUT parked integer,
+                                 OUT requests bigint, OUT failures bigint, OUT retries bigint,
+                                 OUT p50 double precision, OUT p99 double precision)
+    RETURNS SETOF record LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'workflow_servers';
+COMMENT ON FUNCTION workflow.servers() IS
+'Counters of the servers called from this database since the start of the database server: those that the caller may use';
+
+CREATE VIEW workflow.servers AS
+    SELECT s.srvname::text AS server,
+           (SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) o WHERE o.option_name = 'url') AS url,
+           coalesce(c.state, 'closed') AS state,
+           coalesce(c.in_flight, 0) AS in_flight,
+           coalesce(c.parked, 0) AS parked,
+           coalesce(c.requests, 0) AS requests,
+           coalesce(c.failures, 0) AS failures,
+           coalesce(c.retries, 0) AS retries,
+           c.p50,
+           c.p99
+    FROM pg_catalog.pg_foreign_server s
+         JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw
+         LEFT JOIN workflow.servers() c ON c.server = s.srvname::text
+    WHERE w.fdwname = 'workflow_http' AND pg_catalog.has_server_privilege(s.oid, 'USAGE');
+COMMENT ON VIEW workflow.servers IS
+'Servers of the wrapper workflow_http that the caller may use, with counters since the start of the database server';
+COMMENT ON COLUMN workflow.servers.server IS 'Name of the server';
+COMMENT ON COLUMN workflow.servers.url IS 'Its address';
+COMMENT ON COLUMN workflow.servers.state IS 'State of its breaker: closed, that is, requests are sent';
+COMMENT ON COLUMN workflow.servers.in_flight IS 'Requests under way';
+COMMENT ON COLUMN workflow.servers.parked IS 'Requests that are due and held back';
+COMMENT ON COLUMN workflow.servers.requests IS 'Requests sent';
+COMMENT ON COLUMN workflow.servers.failures IS 'Requests that failed: no answer, or one that is not 2xx';
+COMMENT ON COLUMN workflow.servers.retries IS 'Requests that were sent again';
+COMMENT ON COLUMN workflow.servers.p50 IS 'Half of the requests were answered within this time, in milliseconds';
+COMMENT ON COLUMN workflow.servers.p99 IS '99 of 100 requests were answered within this time, in milliseconds';
