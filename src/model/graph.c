@@ -262,11 +262,12 @@ wf_graph_check(WfGraph *graph, WfIssues *issues)
 
 	for (int i = 0; i < n; i++)
 	{
-		if (!reached[i])
+		/* one without a name of its own cannot be reached, and has its issue */
+		if (!reached[i] && wf_definition_step(&graph->def, steps[i].name) == i)
 			wf_issue_add(issues, steps[i].json_path,
 						 "Lead to it with \"next\", \"choose\" or \"catch\", or leave it out.",
 						 "nothing leads to the step \"%s\"", wf_issue_clip(steps[i].name));
-		else if (!left[i] && stuck < 0)
+		else if (reached[i] && !left[i] && stuck < 0)
 			stuck = i;
 	}
 	if (stuck >= 0)

@@ -243,7 +243,8 @@ check_tree(const WfJson *node, WfIssues *issues)
 static void
 add_syntax_issue(const JsonLexContext *lex, const char *detail, WfIssues *issues)
 {
-	const char *at = lex->token_start ? lex->token_start : lex->line_start;
+	/* at the end there is no token */
+	const char *at = lex->token_start ? lex->token_start : lex->token_terminator;
 
 	wf_issue_add(issues, "$", NULL, "is not valid JSON: line %d, column %d: %s",
 				 lex->line_number, (int) Max(at - lex->line_start, 0) + 1, wf_issue_clip(detail));
