@@ -135,7 +135,7 @@ send_next(Slot *slot)
 	curl_slist_free_all(slot->headers);
 	slot->headers = curl_slist_append(NULL, key);
 	slot->headers = curl_slist_append(slot->headers, "Content-Type: application/json");
-	slot->headers = curl_slist_append(slot->headers, "Accept: application/json");
+	slot->headers = curl_slist_append(slot->headers, "Accept: application/json, */*;q=0.5");
 	slot->headers = curl_slist_append(slot->headers, "Expect:");
 	slot->answer_len = 0;
 	slot->answer_headers_len = 0;
@@ -156,7 +156,7 @@ open_slot(Slot *slot)
 	curl_easy_setopt(slot->easy, CURLOPT_PRIVATE, slot);
 	curl_easy_setopt(slot->easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(slot->easy, CURLOPT_POST, 1L);
-	curl_easy_setopt(slot->easy, CURLOPT_USERAGENT, "workflow-bench");
+	curl_easy_setopt(slot->easy, CURLOPT_USERAGENT, "workflow/bench");
 	curl_easy_setopt(slot->easy, CURLOPT_PROXY, "");
 	curl_easy_setopt(slot->easy, CURLOPT_TIMEOUT_MS, 30000L);
 	curl_easy_setopt(slot->easy, CURLOPT_CONNECTTIMEOUT_MS, 10000L);
