@@ -34,6 +34,11 @@
 #define wf_extension_ownercheck(ext, role) object_ownercheck(ExtensionRelationId, ext, role)
 #endif
 
+/* Written in front of a declaration from 18 on. */
+#ifndef pg_noreturn
+#define pg_noreturn _Noreturn
+#endif
+
 /* Actions of the JSON parser answer with an error code from 16 on. */
 #if PG_VERSION_NUM < 160000
 typedef void WfJsonAction;
@@ -54,6 +59,13 @@ typedef void WfJsonAction;
 /* Infinite intervals came with 17. */
 #ifndef INTERVAL_NOT_FINITE
 #define INTERVAL_NOT_FINITE(interval) false
+#endif
+
+/* A wait set that lives as long as the process. */
+#if PG_VERSION_NUM < 170000
+#define wf_create_wait_set(nevents) CreateWaitEventSet(TopMemoryContext, nevents)
+#else
+#define wf_create_wait_set(nevents) CreateWaitEventSet(NULL, nevents)
 #endif
 
 #endif

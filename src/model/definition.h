@@ -17,6 +17,7 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "model/template.h"
 
 typedef enum WfOutcome
@@ -189,7 +190,7 @@ extern void wf_issue_add(WfIssues *issues, const char *path, const char *hint, c
  * Report all issues in one ERROR (22023 invalid_parameter_value, or 0A000 if all are "not supported yet"): the message
  * counts them, the detail has a line each "path: message", the hint a line for each different hint.
  */
-extern void wf_issues_report(const char *process, const WfIssues *issues) pg_attribute_noreturn();
+pg_noreturn extern void wf_issues_report(const char *process, const WfIssues *issues);
 
 /*
  * Read and compile `json` (text as the user wrote it, so that duplicate keys are seen). All memory is in

@@ -572,9 +572,9 @@ wf_expression_value(const WfExpression *expression, const WfScope *scope, JsonbV
 
 typedef enum Truth
 {
-	IS_FALSE,
-	IS_TRUE,
-	IS_NO_BOOLEAN,
+	TRUTH_NO,
+	TRUTH_YES,
+	TRUTH_NONE,
 } Truth;
 
 typedef struct Judging
@@ -625,7 +625,7 @@ judge_equality(Judging *judging)
 	if (found == FOUND && value.type == jbvBinary && JsonContainerIsArray(value.val.binary.data))
 		return UNSURE;
 	if (found != UNSURE)
-		judging->truth = found == FOUND && equals(&value, &judging->expression->literal) ? IS_TRUE : IS_FALSE;
+		judging->truth = found == FOUND && equals(&value, &judging->expression->literal) ? TRUTH_YES : TRUTH_NO;
 	return found;
 }
 
@@ -633,10 +633,10 @@ static Truth
 truth_of(const JsonbValue *value)
 {
 	if (value->type == jbvNull)
-		return IS_FALSE;
+		return TRUTH_NO;
 	if (value->type == jbvBool)
-		return value->val.boolean ? IS_TRUE : IS_FALSE;
-	return IS_NO_BOOLEAN;
+		return value->val.boolean ? TRUTH_YES : TRUTH_NO;
+	return TRUTH_NONE;
 }
 
 static void
@@ -654,16 +654,16 @@ judge(void *arg)
 	{
 		bool		found = wf_expression_value(expression, judging->scope, &value);
 
-		judging->truth = found ? truth_of(&value) : IS_FALSE;
+		judging->truth = found ? truth_of(&value) : TRUTH_NO;
 		return;
 	}
 
 	/* several items are no boolean, whatever the first one is */
 	all = execute(jsonb_path_query_array, expression, judging->scope);
 	if (all == NULL || JB_ROOT_COUNT(all) == 0)
-		judging->truth = IS_FALSE;
+		judging->truth = TRUTH_NO;
 	else if (JB_ROOT_COUNT(all) > 1)
-		judging->truth = IS_NO_BOOLEAN;
+		judging->truth = TRUTH_NONE;
 	else
 		judging->truth = truth_of(getIthJsonbValueFromContainer(&all->root, 0));
 }
@@ -671,14 +671,14 @@ judge(void *arg)
 bool
 wf_predicate_eval(const WfPredicate *predicate, const WfScope *scope, bool *answer, WfFault *fault)
 {
-	Judging		judging = {predicate->expression, scope, IS_FALSE};
+	Judging		judging = {predicate->expression, scope, TRUTH_NO};
 	const char *message;
 	const char *text = wf_issue_clip(predicate->expression->text);
 
 	if (!wf_guard_run(judge, &judging, &message))
 		return wf_fault(fault, WF_CODE_PREDICATE, "the predicate \"%s\" could not be evaluated: %s", text, message);
-	if (judging.truth == IS_NO_BOOLEAN)
+	if (judging.truth == TRUTH_NONE)
 		return wf_fault(fault, WF_CODE_PREDICATE, "the predicate \"%s\" does not give a single boolean", text);
-	*answer = judging.truth == IS_TRUE;
+	*answer = judging.truth == TRUTH_YES;
 	return true;
 }
