@@ -79,6 +79,13 @@ wf_engine_break(WfBatch *batch, WfVisit *visit, const WfFault *fault)
 }
 
 void
+wf_engine_hand_over(WfBatch *batch, WfVisit *visit, bool due)
+{
+	if (!visit->ended && visit->state != WF_STATE_INCIDENT)
+		wf_state_hand_over(batch, visit, due);
+}
+
+void
 wf_engine_set_data(WfBatch *batch, WfInstance *instance, Jsonb *changes)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);

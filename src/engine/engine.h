@@ -53,6 +53,9 @@ extern void wf_engine_enter(WfBatch *batch, WfVisit *visit);
 /* A move could not be made: the visit becomes an incident (or is caught) with this fault. */
 extern void wf_engine_break(WfBatch *batch, WfVisit *visit, const WfFault *fault);
 
+/* It takes too long here: an executor goes on with it; `due`: on its own, else when its answer is delivered. */
+extern void wf_engine_hand_over(WfBatch *batch, WfVisit *visit, bool due);
+
 /* Merge into the data. */
 extern void wf_engine_set_data(WfBatch *batch, WfInstance *instance, Jsonb *changes);
 

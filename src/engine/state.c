@@ -73,6 +73,15 @@ wf_state_keep_callback(WfBatch *batch, WfVisit *visit)
 	batch->makes_due = true;
 }
 
+/* An executor takes it from here, in the state it is in. */
+void
+wf_state_hand_over(WfBatch *batch, WfVisit *visit, bool due)
+{
+	visit->queue = queue_name(batch, WF_QUEUE_EXECUTOR);
+	visit->due_at = due ? batch->now : 0;
+	visit->changed = true;
+}
+
 void
 wf_state_incident(WfBatch *batch, WfVisit *visit)
 {

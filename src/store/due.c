@@ -23,6 +23,17 @@ static WfQuery q_scan_deadlines = {
 		   "WHERE (deadline, instance, visit) > ($1, $2, $3) AND deadline <= $4 "
 		   "AND deadline IS NOT NULL ORDER BY deadline, instance, visit LIMIT $5",
 	.nargs = 5, .argtypes = {TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID}};
+static WfQuery q_claim = {
+	.sql = "SELECT v.due_at, v.instance, v.visit FROM workflow.visit v "
+		   "JOIN workflow.instance i ON i.instance = v.instance "
+		   "WHERE v.queue = $1 AND v.due_at <= $2 AND v.due_at IS NOT NULL "
+		   "ORDER BY v.queue, v.due_at, v.instance, v.visit LIMIT 1 "
+		   "FOR NO KEY UPDATE OF i SKIP LOCKED",
+	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
+static WfQuery q_any = {
+	.sql = "SELECT 1 FROM workflow.visit WHERE queue = $1 AND due_at <= $2 AND due_at IS NOT NULL "
+		   "LIMIT 1",
+	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
 static WfQuery q_next = {
 	.sql = "SELECT due_at FROM workflow.visit WHERE queue = $1 AND due_at > $2 "
 		   "AND due_at IS NOT NULL ORDER BY queue, due_at LIMIT 1",
@@ -91,6 +102,18 @@ wf_deadline_scan(const WfDueKey *after, TimestampTz now, int limit, WfDueKey *ke
 		Int64GetDatum(after->visit), TimestampTzGetDatum(now), Int32GetDatum(limit)};
 
 	return read_keys(&q_scan_deadlines, values, keys);
+}
+
+bool
+wf_due_claim(const char *queue, TimestampTz now, WfDueKey *key, bool *skipped)
+{
+	Datum		values[2] = {CStringGetTextDatum(queue), TimestampTzGetDatum(now)};
+
+	*skipped = false;
+	if (read_keys(&q_claim, values, key) > 0)
+		return true;
+	*skipped = wf_query_run(&q_any, values, NULL) > 0;
+	return false;
 }
 
 static TimestampTz

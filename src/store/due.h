@@ -24,6 +24,12 @@ extern int	wf_due_scan(const char *queue, const WfDueKey *after, TimestampTz now
 						WfDueKey *keys);
 extern int	wf_deadline_scan(const WfDueKey *after, TimestampTz now, int limit, WfDueKey *keys);
 
+/*
+ * The next visit that is due in a queue and whose instance nobody has locked; its instance is locked then. False if there is none;
+ * *skipped says whether there are others, locked.
+ */
+extern bool wf_due_claim(const char *queue, TimestampTz now, WfDueKey *key, bool *skipped);
+
 /* The first due time after `now`; 0: none. */
 extern TimestampTz wf_due_next(const char *queue, TimestampTz now);
 extern TimestampTz wf_deadline_next(TimestampTz now);
@@ -45,6 +51,7 @@ typedef struct WfDelivery
 
 #define WF_DELIVERY_REPLY "reply"
 #define WF_DELIVERY_WRITE_BACK "write_back"
+#define WF_DELIVERY_MAINTAIN "maintain"
 
 extern void wf_delivery_add(int64 instance, int64 visit, const char *kind, const char *queue,
 							TimestampTz due_at, Jsonb *payload);

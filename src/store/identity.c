@@ -19,6 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
+#include "utils/timestamp.h"
 
 #include "shmem/shmem.h"
 #include "store/access.h"
@@ -38,6 +39,9 @@ static WfQuery q_insert = {
 		   "VALUES ($1, $2, 'workflow.instance'::regclass::oid, $3, clock_timestamp()) "
 		   "ON CONFLICT DO NOTHING",
 	.nargs = 3, .argtypes = {NUMERICOID, OIDOID, INT4OID}};
+static WfQuery q_adopted = {
+	.sql = "SELECT 1 FROM workflow.identity WHERE adopted_at >= $1",
+	.nargs = 1, .argtypes = {TIMESTAMPTZOID}};
 static WfQuery q_delete = {.sql = "DELETE FROM workflow.identity"};
 static WfQuery q_note_timeline = {
 	.sql = "UPDATE workflow.identity SET timeline = $1 WHERE timeline <> $1",
@@ -74,6 +78,14 @@ wf_identity_check(void)
 	if (n == 0)
 		return wf_query_run(&q_living, NULL, NULL) == 0 ? WF_IDENTITY_NONE : WF_IDENTITY_COPY;
 	return n == 1 && DatumGetBool(wf_result(0, 1, &isnull)) ? WF_IDENTITY_OWN : WF_IDENTITY_COPY;
+}
+
+bool
+wf_identity_adopted_since_start(void)
+{
+	Datum		values[1] = {TimestampTzGetDatum(PgStartTime)};
+
+	return wf_query_run(&q_adopted, values, NULL) > 0;
 }
 
 static void

@@ -16,6 +16,7 @@ typedef enum WfIdentity
 
 /* All inside wf_store_enter. */
 extern WfIdentity wf_identity_check(void);
+extern bool wf_identity_adopted_since_start(void); /* by adopt, or by the first definition */
 extern void wf_identity_ensure(void); /* make the row, if nothing lives here yet */
 extern void wf_identity_adopt(void);  /* these rows are this database's from now on; rewrites role OIDs by name */
 extern void wf_identity_note_timeline(void); /* the dispatcher, at its start: sequences were checked against it */

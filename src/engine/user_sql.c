@@ -1,0 +1,455 @@
+/*
+ * user_sql.c
+ *		The SQL of steps.
+ *
+ * A statement runs in a subtransaction, as the process owner in a security-restricted operation, under the search_path
+ * that was recorded at define with pg_temp last. Constraints are immediate: a deferred trigger would fire at commit,
+ * with other rights. Afterwards settings, advisory locks and sequence caches are as before.
+ *
+ * `visit.data` and the like are parameters, found through the parser's hook for column references; a bare name too,
+ * unless a column has it.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/async.h"
+#include "commands/sequence.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/params.h"
+#include "parser/parse_node.h"
+#include "parser/parser.h"
+#include "storage/lock.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "engine/user_sql.h"
+
+#define MAX_ROWS 10000
+
+/* ---- parameters ---- */
+
+typedef struct Parameter
+{
+	const char *name;
+	Oid			type;
+} Parameter;
+
+static const Parameter parameters[] = {{"data", JSONBOID}, {"serial_number", TEXTOID},
+	{"instance", INT8OID}, {"business_key", TEXTOID}, {"step", TEXTOID}, {"attempt", INT4OID},
+	{"item", JSONBOID}, {"index", INT4OID}};
+
+/* The parameter that a column reference names: `data` or `visit.data`; -1: none. */
+static int
+parameter_of(ColumnRef *cref)
+{
+	Node	   *last = llast(cref->fields);
+
+	if (list_length(cref->fields) > 2 || !IsA(last, String))
+		return -1;
+	if (list_length(cref->fields) == 2)
+	{
+		Node	   *first = linitial(cref->fields);
+
+		if (!IsA(first, String) || strcmp(strVal(first), "visit") != 0)
+			return -1;
+	}
+	for (int i = 0; i < lengthof(parameters); i++)
+		if (strcmp(strVal(last), parameters[i].name) == 0)
+			return i;
+	return -1;
+}
+
+static Node *
+resolve_column(ParseState *pstate, ColumnRef *cref, Node *var)
+{
+	int			index = parameter_of(cref);
+	Param	   *param;
+
+	if (index < 0)
+		return NULL;
+	if (var != NULL)
+		ereport(ERROR, errcode(ERRCODE_AMBIGUOUS_COLUMN),
+				errmsg("column reference \"%s\" is ambiguous", NameListToString(cref->fields)),
+				errdetail("It could be a column, or a value of the visit."),
+				errhint("Qualify the column with its table, or give the table an alias other than \"visit\"."),
+				parser_errposition(pstate, cref->location));
+	param = makeNode(Param);
+	param->paramkind = PARAM_EXTERN;
+	param->paramid = index + 1;
+	param->paramtype = parameters[index].type;
+	param->paramtypmod = -1;
+	param->paramcollid = get_typcollation(param->paramtype);
+	param->location = cref->location;
+	return (Node *) param;
+}
+
+static void
+set_up_parser(ParseState *pstate, void *arg)
+{
+	pstate->p_post_columnref_hook = resolve_column;
+}
+
+static void
+set_value(ParamListInfo params, int index, Datum value, bool isnull)
+{
+	params->params[index].value = value;
+	params->params[index].isnull = isnull;
+	params->params[index].pflags = PARAM_FLAG_CONST;
+	params->params[index].ptype = parameters[index].type;
+}
+
+static void
+set_text(ParamListInfo params, int index, const char *text)
+{
+	set_value(params, index, text != NULL ? CStringGetTextDatum(text) : (Datum) 0, text == NULL);
+}
+
+static ParamListInfo
+values_of(WfVisit *visit)
+{
+	ParamListInfo params = makeParamList(lengthof(parameters));
+	WfScope		scope;
+
+	wf_engine_scope(visit, &scope);
+	params->parserSetup = set_up_parser;
+	set_value(params, 0, JsonbPGetDatum(scope.data), false);
+	set_text(params, 1, psprintf(INT64_FORMAT "_" INT64_FORMAT, scope.instance, scope.visit));
+	set_value(params, 2, Int64GetDatum(scope.instance), false);
+	set_text(params, 3, scope.business_key);
+	set_text(params, 4, scope.step);
+	set_value(params, 5, Int32GetDatum(scope.attempt), false);
+	set_value(params, 6, JsonbPGetDatum(scope.item), scope.item == NULL);
+	set_value(params, 7, Int32GetDatum(scope.index), scope.index < 0);
+	return params;
+}
+
+/* ---- the guarded surroundings ---- */
+
+typedef struct Surroundings
+{
+	MemoryContext context;
+	ResourceOwner owner;
+	Oid			user;
+	int			sec_context;
+	int			guc_level;
+} Surroundings;
+
+static void
+set_constraints_immediate(void)
+{
+	ConstraintsSetStmt *stmt = makeNode(ConstraintsSetStmt);
+
+	stmt->constraints = NIL;
+	stmt->deferred = false;
+	AfterTriggerSetState(stmt);
+}
+
+static void
+enter(Surroundings *s, Oid user, const char *search_path)
+{
+	bool		has_temp = strstr(search_path, "pg_temp") != NULL;
+	const char *path = has_temp ? search_path
+								: psprintf("%s%spg_temp", search_path, *search_path ? ", " : "");
+
+	s->context = CurrentMemoryContext;
+	s->owner = CurrentResourceOwner;
+	GetUserIdAndSecContext(&s->user, &s->sec_context);
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(s->context);
+	s->guc_level = NewGUCNestLevel();
+	SetUserIdAndSecContext(user, s->sec_context | SECURITY_LOCAL_USERID_CHANGE |
+								  SECURITY_RESTRICTED_OPERATION);
+	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+							 0, false);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
+
+static void
+clean_session(void)
+{
+	LockReleaseAll(USER_LOCKMETHOD, true);
+	ResetSequenceCaches();
+}
+
+static void
+leave(Surroundings *s)
+{
+	SPI_finish();
+	AtEOXact_GUC(false, s->guc_level);
+	SetUserIdAndSecContext(s->user, s->sec_context);
+	ReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(s->context);
+	CurrentResourceOwner = s->owner;
+}
+
+/* In PG_CATCH: undo the subtransaction and give the error, in the surroundings' memory. */
+static ErrorData *
+undo(Surroundings *s)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(s->context);
+	error = CopyErrorData();
+	FlushErrorState();
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(s->context);
+	CurrentResourceOwner = s->owner;
+	SetUserIdAndSecContext(s->user, s->sec_context);
+	return error;
+}
+
+/* ---- checking ---- */
+
+static const char *
+refused_kind(const char *sql)
+{
+	List	   *parsed = pg_parse_query(sql);
+	Node	   *stmt;
+
+	if (list_length(parsed) != 1)
+		return list_length(parsed) == 0 ? "it is empty" : "it is more than one statement";
+	stmt = linitial_node(RawStmt, parsed)->stmt;
+	switch (nodeTag(stmt))
+	{
+		case T_SelectStmt:
+			return ((SelectStmt *) stmt)->intoClause != NULL ? "it is SELECT INTO" : NULL;
+		case T_InsertStmt:
+		case T_UpdateStmt:
+		case T_DeleteStmt:
+		case T_MergeStmt:
+		case T_CallStmt:
+			return NULL;
+		default:
+			return "it is another kind of statement";
+	}
+}
+
+bool
+wf_user_sql_check(const char *sql, const char *search_path, Oid owner, char **message, char **hint)
+{
+	Surroundings s;
+	const char *volatile refused = NULL;
+	volatile bool ok = true;
+
+	*message = *hint = NULL;
+	enter(&s, owner, search_path);
+	PG_TRY();
+	{
+		refused = refused_kind(sql);
+		if (refused == NULL &&
+			SPI_prepare_params(sql, set_up_parser, NULL, CURSOR_OPT_PARALLEL_OK) == NULL)
+			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+		leave(&s);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error = undo(&s);
+		int			position = Max(error->cursorpos, error->internalpos);
+
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			ReThrowError(error);
+		*message = position > 0 ? psprintf("%s, at character %d", error->message, position)
+								: error->message;
+		*hint = error->hint;
+		ok = false;
+	}
+	PG_END_TRY();
+	if (refused != NULL)
+	{
+		*message = psprintf("this SQL cannot be a step: %s", refused);
+		*hint = pstrdup("A step is one SELECT, INSERT, UPDATE, DELETE, MERGE or CALL.");
+		ok = false;
+	}
+	return ok;
+}
+
+/* ---- running ---- */
+
+typedef struct PlanEntry
+{
+	WfStep	   *step; /* of a cached definition: it lives as long as the backend */
+	SPIPlanPtr	plan;
+} PlanEntry;
+
+static SPIPlanPtr
+plan_of(WfStep *step)
+{
+	static HTAB *plans = NULL;
+	PlanEntry  *entry;
+	SPIPlanPtr	plan;
+	bool		found;
+
+	if (plans == NULL)
+	{
+		HASHCTL		ctl = {.keysize = sizeof(WfStep *), .entrysize = sizeof(PlanEntry)};
+
+		plans = hash_create("workflow step plans", 64, &ctl, HASH_ELEM | HASH_BLOBS);
+	}
+	entry = hash_search(plans, &step, HASH_FIND, &found);
+	if (found)
+		return entry->plan;
+	plan = SPI_prepare_params(step->sql, set_up_parser, NULL, CURSOR_OPT_PARALLEL_OK);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+	entry = hash_search(plans, &step, HASH_ENTER, NULL);
+	entry->plan = plan;
+	return plan;
+}
+
+/* One row as a JSON object, through to_jsonb(record). */
+static Jsonb *
+row_jsonb(HeapTuple tuple, TupleDesc desc, MemoryContext context)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			type = RECORDOID;
+	Datum		value = heap_copy_tuple_as_datum(tuple, desc);
+	bool		isnull;
+	Jsonb	   *result;
+	MemoryContext old;
+
+	if (plan == NULL)
+	{
+		plan = SPI_prepare("SELECT pg_catalog.to_jsonb($1)", 1, &type);
+		SPI_keepplan(plan);
+	}
+	if (SPI_execute_plan(plan, &value, NULL, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "to_jsonb failed");
+	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	old = MemoryContextSwitchTo(context);
+	result = DatumGetJsonbPCopy(value);
+	MemoryContextSwitchTo(old);
+	SPI_freetuptable(SPI_tuptable);
+	return result;
+}
+
+/* {row, rows, count} in `context` */
+static Jsonb *
+make_reply(uint64 count, SPITupleTable *table, MemoryContext context)
+{
+	uint64		n = table != NULL ? table->numvals : 0;
+	JsonbParseState *state = NULL;
+	JsonbValue *array;
+	Jsonb	   *first = NULL;
+	WfField		fields[3];
+	MemoryContext old;
+
+	if (n > MAX_ROWS)
+		ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				errmsg("the statement returns more than %d rows", MAX_ROWS),
+				errhint("Let it return what the process needs, or an aggregate."));
+	old = MemoryContextSwitchTo(context);
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	for (uint64 i = 0; i < n; i++)
+	{
+		Jsonb	   *row = row_jsonb(table->vals[i], table->tupdesc, context);
+		JsonbValue	value = {.type = jbvBinary,
+			.val.binary = {VARSIZE(row) - VARHDRSZ, &row->root}};
+
+		if (i == 0)
+			first = row;
+		pushJsonbValue(&state, WJB_ELEM, &value);
+	}
+	array = pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+	memset(fields, 0, sizeof(fields));
+	fields[0] = (WfField){.key = "row", .jsonb = first};
+	fields[1] = (WfField){.key = "rows", .jsonb = JsonbValueToJsonb(array)};
+	fields[2] = (WfField){.key = "count", .kind = WF_FIELD_INT, .number = (int64) count};
+	first = wf_jsonb_object(fields, lengthof(fields));
+	MemoryContextSwitchTo(old);
+	return first;
+}
+
+static Jsonb *
+run_sql(WfVisit *visit, MemoryContext context)
+{
+	SPIExecuteOptions options = {.params = values_of(visit)};
+	int			rc;
+
+	set_constraints_immediate();
+	rc = SPI_execute_plan_extended(plan_of(visit->def), &options);
+	if (rc < 0)
+		elog(ERROR, "SPI_execute_plan_extended failed: %s", SPI_result_code_string(rc));
+	return make_reply(SPI_processed, SPI_tuptable, context);
+}
+
+static void
+run_notify(WfVisit *visit)
+{
+	WfScope		scope;
+	WfFault		fault = {0};
+	StringInfoData channel;
+	StringInfoData payload;
+
+	wf_engine_scope(visit, &scope);
+	initStringInfo(&channel);
+	initStringInfo(&payload);
+	if (!wf_template_text(visit->def->channel, &scope, WF_TEXT_KEY, &channel, &fault) ||
+		(visit->def->payload != NULL &&
+		 !wf_template_text(visit->def->payload, &scope, WF_TEXT_PLAIN, &payload, &fault)))
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", fault.message));
+	Async_Notify(channel.data, payload.data);
+}
+
+static bool
+is_retryable(int sqlerrcode)
+{
+	return sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
+		   sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
+		   sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+}
+
+static void
+judge_error(const ErrorData *error, WfAnswer *answer)
+{
+	memset(answer, 0, sizeof(*answer));
+	strlcpy(answer->fault.sqlstate, unpack_sql_state(error->sqlerrcode),
+			sizeof(answer->fault.sqlstate));
+	answer->fault.code = pstrdup(answer->fault.sqlstate);
+	answer->fault.message = error->message;
+	answer->retryable = is_retryable(error->sqlerrcode);
+}
+
+void
+wf_user_sql_run(WfVisit *visit, Oid owner, bool (*timed_out) (void), WfAnswer *answer)
+{
+	Surroundings s;
+
+	memset(answer, 0, sizeof(*answer));
+	if (!OidIsValid(owner))
+	{
+		wf_fault(&answer->fault, WF_CODE_REQUEST, "the owner of the process does not exist any more");
+		return;
+	}
+	enter(&s, owner, visit->instance->process->search_path);
+	PG_TRY();
+	{
+		if (visit->def->action == WF_ACTION_NOTIFY)
+			run_notify(visit);
+		else
+			answer->reply = run_sql(visit, s.context);
+		leave(&s);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error = undo(&s);
+
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && !timed_out())
+			ReThrowError(error);
+		QueryCancelPending = false;
+		judge_error(error, answer);
+	}
+	PG_END_TRY();
+	clean_session();
+}

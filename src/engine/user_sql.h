@@ -1,0 +1,26 @@
+/*
+ * user_sql.h
+ *		The SQL of steps: checked at define, run by executors, always as the process owner.
+ */
+#ifndef WF_USER_SQL_H
+#define WF_USER_SQL_H
+
+#include "postgres.h"
+
+#include "engine/engine.h"
+
+/*
+ * Does `sql` parse and analyse, as one statement that a step may have? Inside wf_store_enter. Throws nothing: false with
+ * *message and *hint (either may be NULL) in CurrentMemoryContext.
+ */
+extern bool wf_user_sql_check(const char *sql, const char *search_path, Oid owner, char **message,
+							  char **hint);
+
+/*
+ * Run the statement, or the NOTIFY, of a visit's step as `owner`, outside wf_store_enter, within a transaction. What fails is undone
+ * and becomes a fault of the answer; everything else of the transaction stays. `timed_out` says whether a cancel
+ * that is caught was the time limit's; others go on.
+ */
+extern void wf_user_sql_run(WfVisit *visit, Oid owner, bool (*timed_out) (void), WfAnswer *answer);
+
+#endif

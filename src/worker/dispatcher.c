@@ -1,0 +1,784 @@
+/*
+ * dispatcher.c
+ *		The loop of a database: what is due goes out, what comes back is moved on.
+ *
+ * A turn: take the notes that commits have left; read replies off the sockets and move their visits on, a batch to a
+ * transaction; fire clocks; collect requests that are due in a short transaction, and send them after its end. Then
+ * sleep until a latch, a socket or the next due time. It runs no user code and waits for no lock.
+ *
+ * In flight: a hash of visits, filled when a row is picked up and emptied when what came of it has been committed. A
+ * visit in it is never sent again, whatever the queue's cursor does.
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "http/http.h"
+#include "http/server.h"
+#include "shmem/settings.h"
+#include "shmem/shmem.h"
+#include "store/access.h"
+#include "store/due.h"
+#include "store/history.h"
+#include "store/identity.h"
+#include "store/privilege.h"
+#include "worker/exchange.h"
+#include "worker/lanes.h"
+#include "worker/moves.h"
+#include "worker/worker.h"
+
+#define REPLIES_PER_TRANSACTION 256
+#define DUE_PER_TRANSACTION 256
+/* a lane whose server is gone, or a row that cannot be handled */
+#define LONGEST_PAUSE_MS 60000
+/* an instance that somebody has locked */
+#define LONGEST_LOCK_PAUSE_MS 1000
+/* while executors have work, see after that whether it was done */
+#define EXECUTOR_CHECK_MS 5000
+
+typedef struct InFlight
+{
+	int64		visit;
+	int64		instance;
+	WfLane	   *lane; /* NULL: its reply waits as a delivery */
+	char		status;
+} InFlight;
+
+#define SH_PREFIX flight
+#define SH_ELEMENT_TYPE InFlight
+#define SH_KEY_TYPE int64
+#define SH_KEY visit
+#define SH_HASH_KEY(tb, key) murmurhash32((uint32) (key))
+#define SH_EQUAL(tb, a, b) ((a) == (b))
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+static WfHttp *http;
+static flight_hash *flights;
+static MemoryContext turn_context;
+static WaitEventSet *wait_set;
+static TimestampTz deliveries_at; /* when to look at deliveries; WF_NEVER: when told */
+static bool paused;
+static bool skipped_locked; /* in this turn */
+
+/* ---- in flight ---- */
+
+static void
+count_in_flight(WfLane *lane, int change)
+{
+	lane->in_flight += change;
+	if (lane->counts != NULL)
+		lane->counts->in_flight = lane->in_flight;
+}
+
+static bool
+take_off(int64 instance, int64 visit, WfLane *lane)
+{
+	bool		found;
+	InFlight   *flight = flight_insert(flights, visit, &found);
+
+	if (found)
+		return false;
+	flight->instance = instance;
+	flight->lane = lane;
+	if (lane != NULL)
+		count_in_flight(lane, 1);
+	return true;
+}
+
+static void
+left_lane(WfLane *lane)
+{
+	count_in_flight(lane, -1);
+	if (lane->slots <= 0)
+		lane->slots = 1; /* look again */
+}
+
+static void
+land(int64 visit)
+{
+	InFlight   *flight = flight_lookup(flights, visit);
+
+	if (flight == NULL)
+		return;
+	if (flight->lane != NULL)
+		left_lane(flight->lane);
+	flight_delete(flights, visit);
+}
+
+/* Its request is over, but what came back waits for a lock. */
+static void
+hold(int64 visit)
+{
+	InFlight   *flight = flight_lookup(flights, visit);
+
+	if (flight != NULL && flight->lane != NULL)
+	{
+		left_lane(flight->lane);
+		flight->lane = NULL;
+	}
+}
+
+/* It could not be dealt with: later. */
+static void
+see_again(int64 visit)
+{
+	InFlight   *flight = flight_lookup(flights, visit);
+	WfLane	   *lane = flight != NULL ? flight->lane : NULL;
+
+	land(visit);
+	if (lane != NULL)
+		wf_lane_pause(lane, DT_NOBEGIN, LONGEST_LOCK_PAUSE_MS);
+}
+
+/* ---- starting ---- */
+
+static void
+load_waiting_replies(void)
+{
+	WfDueKey   *keys;
+	int			n = wf_delivery_replies(&keys);
+
+	for (int i = 0; i < n; i++)
+		(void) take_off(keys[i].instance, keys[i].visit, NULL);
+}
+
+static void
+load_queues(void)
+{
+	List	   *queues = wf_due_queues();
+	ListCell   *lc;
+	WfLane	  **lanes;
+	int			n;
+
+	foreach (lc, queues)
+		(void) wf_lane(lfirst(lc));
+	lanes = wf_lanes_all(&n);
+	for (int i = 0; i < n; i++)
+		wf_lane_restart(lanes[i]);
+	deliveries_at = DT_NOBEGIN;
+}
+
+static void
+log_pause(WfPause pause)
+{
+	if (pause == WF_PAUSED_COPY)
+		ereport(WARNING,
+				errmsg("workflow sends nothing in this database: it is a copy of another one"),
+				errhint("If the original is no more, run SELECT workflow.adopt()."));
+	else
+		ereport(LOG, errmsg("workflow sends nothing in this database: workflow.start_paused is on"),
+				errhint("Run SELECT workflow.adopt() to let it begin."));
+}
+
+/* May we act for these rows at all? Then look at all of them. */
+static void
+look_at_everything(void)
+{
+	WfAccess	access;
+	WfIdentity	identity;
+	WfPause		before = wf_pause_get();
+	WfPause		pause = WF_RUNNING;
+
+	StartTransactionCommand();
+	wf_store_enter(&access);
+	identity = wf_identity_check();
+	if (identity == WF_IDENTITY_COPY)
+		pause = WF_PAUSED_COPY;
+	else if (wf_setting_start_paused && before != WF_RUNNING && !wf_identity_adopted_since_start())
+		pause = WF_PAUSED_SETTING;
+	paused = pause != WF_RUNNING;
+	if (!paused)
+	{
+		if (identity == WF_IDENTITY_OWN)
+		{
+			wf_identity_note_timeline();
+			wf_history_ahead(GetCurrentTimestamp());
+		}
+		load_waiting_replies();
+		load_queues();
+	}
+	wf_store_leave(&access);
+	CommitTransactionCommand();
+	wf_pause_set(pause);
+	if (paused && pause != before)
+		log_pause(pause);
+}
+
+/* ---- notes ---- */
+
+static void
+apply_notes(void)
+{
+	WfNotes		notes;
+	WfLane	  **lanes;
+	int			n;
+
+	wf_notes_take(&notes);
+	if (notes.everything)
+		look_at_everything();
+	if (paused)
+		return;
+	for (int i = 0; i < notes.n; i++)
+	{
+		wf_lane_rewind(wf_lane(notes.notes[i].queue), notes.notes[i].due_at,
+					   notes.notes[i].due_at);
+		if (strcmp(notes.notes[i].queue, WF_QUEUE_MOVE) == 0)
+			deliveries_at = Min(deliveries_at, notes.notes[i].due_at);
+	}
+	if (!notes.unlocked)
+		return;
+	/* what was skipped for a lock may go now */
+	lanes = wf_lanes_all(&n);
+	for (int i = 0; i < n; i++)
+		if (lanes[i]->pause_ms > 0 && lanes[i]->server == NULL)
+			lanes[i]->next = DT_NOBEGIN;
+	if (deliveries_at != WF_NEVER)
+		deliveries_at = DT_NOBEGIN;
+}
+
+/* ---- moves ---- */
+
+static void
+after_job(WfJob *job)
+{
+	switch (job->verdict)
+	{
+		case WF_JOB_LOCKED:
+			skipped_locked = true;
+			if (job->kind == WF_JOB_REPLY)
+				hold(job->visit);
+			else if (job->kind == WF_JOB_BREAK)
+				see_again(job->visit);
+			break;
+		case WF_JOB_UNMOVED:
+			if (job->kind != WF_JOB_DUE && job->kind != WF_JOB_DEADLINE)
+				land(job->visit);
+			break;
+		case WF_JOB_STUCK:
+			hold(job->visit);
+			break;
+		case WF_JOB_DONE:
+		case WF_JOB_GONE:
+		case WF_JOB_HANDED_OVER:
+			if (job->kind == WF_JOB_DEADLINE || job->kind == WF_JOB_DUE)
+				(void) wf_http_abort(http, (uint64) job->visit);
+			land(job->visit);
+			break;
+	}
+}
+
+static void
+run_jobs(WfJob *jobs, int n)
+{
+	wf_moves_run(jobs, n, wf_setting_move_timeout, true);
+	wf_count_handled(n);
+	for (int i = 0; i < n; i++)
+		after_job(&jobs[i]);
+}
+
+static void
+count_reply(const WfHttpReply *reply, const WfJob *job)
+{
+	InFlight   *flight = flight_lookup(flights, job->visit);
+	WfServerCounts *counts;
+
+	if (flight == NULL || flight->lane == NULL || flight->lane->counts == NULL)
+		return;
+	counts = flight->lane->counts;
+	wf_server_count_elapsed(counts, reply->elapsed_us);
+	if (reply->verdict != WF_HTTP_ANSWERED || reply->status >= 500)
+		counts->failures++;
+	if (job->retried)
+		counts->retries++;
+}
+
+/* Up to a batch of finished requests. Returns how many there were. */
+static int
+handle_replies(void)
+{
+	WfJob	   *jobs = NULL;
+	WfHttpReply *reply;
+	int			n = 0;
+
+	while (n < REPLIES_PER_TRANSACTION && (reply = wf_http_next(http)) != NULL)
+	{
+		InFlight   *flight = flight_lookup(flights, (int64) reply->tag);
+
+		if (flight == NULL)
+		{
+			wf_http_release(http, reply);
+			continue;
+		}
+		if (jobs == NULL)
+			jobs = palloc0(sizeof(WfJob) * REPLIES_PER_TRANSACTION);
+		jobs[n].kind = WF_JOB_REPLY;
+		jobs[n].instance = flight->instance;
+		jobs[n].visit = flight->visit;
+		jobs[n++].reply = reply;
+	}
+	wf_moves_run(jobs, n, wf_setting_move_timeout, true);
+	wf_count_handled(n);
+	for (int i = 0; i < n; i++)
+	{
+		count_reply(jobs[i].reply, &jobs[i]);
+		after_job(&jobs[i]);
+		wf_http_release(http, unconstify(WfHttpReply *, jobs[i].reply));
+	}
+	return n;
+}
+
+/* Keys of a lane that are due, in a transaction of its own. */
+static int
+take_keys(WfLane *lane, int limit, WfDueKey *keys)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WfAccess	access;
+	int			n;
+
+	StartTransactionCommand();
+	wf_store_enter(&access);
+	n = wf_lane_take(lane, GetCurrentTimestamp(), limit, keys);
+	wf_store_leave(&access);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	return n;
+}
+
+/* Clocks, deadlines, and tokens that were left for us. */
+static void
+fire_lane(WfLane *lane, WfJobKind kind)
+{
+	WfDueKey   *keys;
+	WfJob	   *jobs;
+	int			n;
+	int			njobs = 0;
+	bool		left = false;
+
+	if (lane->next > GetCurrentTimestamp())
+		return;
+	keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
+	n = take_keys(lane, DUE_PER_TRANSACTION, keys);
+	if (n == 0)
+	{
+		lane->pause_ms = 0;
+		return;
+	}
+	jobs = palloc0(sizeof(WfJob) * n);
+	for (int i = 0; i < n; i++)
+	{
+		/* an accepted callback waits for the reply that is under way */
+		if (kind == WF_JOB_DUE && flight_lookup(flights, keys[i].visit) != NULL)
+			continue;
+		jobs[njobs].kind = kind;
+		jobs[njobs].instance = keys[i].instance;
+		jobs[njobs++].visit = keys[i].visit;
+	}
+	run_jobs(jobs, njobs);
+	for (int i = 0; i < njobs; i++)
+		if (jobs[i].verdict == WF_JOB_LOCKED || jobs[i].verdict == WF_JOB_STUCK ||
+			jobs[i].verdict == WF_JOB_UNMOVED)
+		{
+			if (!left)
+				wf_lane_pause(lane, keys[0].due_at,
+							  jobs[i].verdict == WF_JOB_LOCKED ? LONGEST_LOCK_PAUSE_MS
+															   : LONGEST_PAUSE_MS);
+			left = true;
+		}
+	if (!left)
+		lane->pause_ms = 0;
+}
+
+/* ---- replies that had to wait for a lock ---- */
+
+static WfDelivery *
+take_delivery(TimestampTz horizon)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WfAccess	access;
+	WfDelivery *taken;
+	WfDelivery *delivery = NULL;
+
+	StartTransactionCommand();
+	wf_store_enter(&access);
+	taken = wf_delivery_take(WF_QUEUE_MOVE, horizon);
+	if (taken == NULL)
+	{
+		TimestampTz next = wf_delivery_next(WF_QUEUE_MOVE);
+
+		deliveries_at = next != 0 ? next : WF_NEVER;
+	}
+	else
+	{
+		MemoryContextSwitchTo(context);
+		delivery = palloc(sizeof(WfDelivery));
+		*delivery = *taken;
+		delivery->payload = (Jsonb *) PG_DETOAST_DATUM_COPY(JsonbPGetDatum(taken->payload));
+	}
+	wf_store_leave(&access);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	return delivery;
+}
+
+static void
+postpone_delivery(const WfDelivery *delivery)
+{
+	MemoryContext context = CurrentMemoryContext;
+	int			pause_ms = Min(10 << Min(delivery->attempt, 10), LONGEST_LOCK_PAUSE_MS);
+	WfAccess	access;
+
+	StartTransactionCommand();
+	wf_store_enter(&access);
+	wf_delivery_postpone(delivery->id,
+						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms));
+	wf_store_leave(&access);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+}
+
+static void
+handle_deliveries(void)
+{
+	bool		unlocked = deliveries_at == DT_NOBEGIN;
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz horizon = unlocked ? TimestampTzPlusMilliseconds(now, LONGEST_LOCK_PAUSE_MS) : now;
+	WfDelivery *delivery;
+
+	for (int i = 0; deliveries_at <= now && i < DUE_PER_TRANSACTION; i++)
+	{
+		WfJob		job = {.kind = WF_JOB_DELIVERY};
+
+		delivery = take_delivery(horizon);
+		if (delivery == NULL)
+			return;
+		job.instance = delivery->instance;
+		job.visit = delivery->visit;
+		job.packed = delivery->payload;
+		job.delivery = delivery->id;
+		wf_moves_run(&job, 1, 0, false);
+		if (job.verdict == WF_JOB_LOCKED)
+		{
+			skipped_locked = true;
+			postpone_delivery(delivery);
+			if (unlocked)
+				deliveries_at = TimestampTzPlusMilliseconds(now, 10);
+		}
+		else
+			after_job(&job);
+	}
+}
+
+/* ---- requests ---- */
+
+/* What one look at a queue gives, in the turn's memory. */
+typedef struct Outgoing
+{
+	WfLane	   *lane;
+	WfDueKey   *keys; /* seen */
+	int			nkeys;
+	int64	   *taken; /* visits that are now in flight */
+	int			ntaken;
+	List	   *requests; /* WfHttpRequest * */
+	WfJob	   *broken;	  /* what cannot be sent */
+	int			nbroken;
+} Outgoing;
+
+/* Is there a request to be made of this visit now? */
+static bool
+calls_out(WfVisit *visit, TimestampTz now)
+{
+	if (visit == NULL || visit->has_callback || visit->def == NULL ||
+		visit->def->action != WF_ACTION_HTTP || visit->due_at == 0 || visit->due_at > now ||
+		(visit->deadline != 0 && visit->deadline <= now))
+		return false;
+	return visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING;
+}
+
+static void
+prepare_request(Outgoing *out, WfVisit *visit, const WfServer *server)
+{
+	MemoryContext old = MemoryContextSwitchTo(turn_context);
+	WfHttpRequest *request = palloc(sizeof(WfHttpRequest));
+	Oid			owner = wf_process_owner(visit->instance->process->process_id);
+	WfFault		fault = {0};
+	WfJob	   *job;
+
+	if (wf_exchange_request(visit, server, owner, request, &fault))
+		out->requests = lappend(out->requests, request);
+	else
+	{
+		job = &out->broken[out->nbroken++];
+		job->kind = WF_JOB_BREAK;
+		job->instance = visit->instance->id;
+		job->visit = visit->id;
+		job->fault = fault;
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* Rows that are due become requests in memory. */
+static void
+collect(Outgoing *out, const WfServer *server)
+{
+	WfBatch    *batch = wf_batch_begin();
+	int64	   *instances = palloc(sizeof(int64) * out->nkeys);
+
+	for (int i = 0; i < out->nkeys; i++)
+		if (take_off(out->keys[i].instance, out->keys[i].visit, out->lane))
+		{
+			instances[out->ntaken] = out->keys[i].instance;
+			out->taken[out->ntaken++] = out->keys[i].visit;
+		}
+	if (out->ntaken > 0)
+	{
+		wf_batch_lock(batch, instances, out->ntaken, WF_LOCK_NONE);
+		wf_batch_load_visits(batch, instances, out->taken, out->ntaken);
+	}
+	for (int i = 0; i < out->ntaken; i++)
+	{
+		WfVisit    *visit = wf_batch_visit(batch, instances[i], out->taken[i]);
+
+		if (calls_out(visit, batch->now))
+			prepare_request(out, visit, server);
+		else
+			land(out->taken[i]);
+	}
+	wf_batch_end(batch);
+}
+
+static void
+look_at_server(Outgoing *out)
+{
+	WfLane	   *lane = out->lane;
+	const WfServer *server = wf_server_by_name(lane->server);
+	int			limit;
+
+	if (server == NULL)
+	{
+		/* its visits are parked until there is one of that name */
+		wf_lane_pause(lane, DT_NOBEGIN, LONGEST_PAUSE_MS);
+		lane->next = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), lane->pause_ms);
+		return;
+	}
+	lane->slots = server->max_in_flight - lane->in_flight;
+	if (lane->slots <= 0)
+		return;
+	limit = lane->cautious > 0 ? 1 : Min(lane->slots, DUE_PER_TRANSACTION);
+	out->keys = MemoryContextAlloc(turn_context, sizeof(WfDueKey) * limit);
+	out->taken = MemoryContextAlloc(turn_context, sizeof(int64) * limit);
+	out->broken = MemoryContextAllocZero(turn_context, sizeof(WfJob) * limit);
+	out->nkeys = wf_lane_take(lane, GetCurrentTimestamp(), limit, out->keys);
+	if (out->nkeys > 0)
+		collect(out, server);
+	lane->cautious -= Min(lane->cautious, out->nkeys);
+	lane->pause_ms = 0;
+	lane->slots = server->max_in_flight - lane->in_flight;
+}
+
+/* One row made the whole look fail: look at single ones for a while, until it stands alone. */
+static void
+look_failed(Outgoing *out, const ErrorData *error)
+{
+	WfJob	   *job;
+
+	for (int i = 0; i < out->ntaken; i++)
+		land(out->taken[i]);
+	out->requests = NIL;
+	out->nbroken = 0;
+	if (out->nkeys == 0)
+		ereport(ERROR, errcode(error->sqlerrcode), errmsg("%s", error->message));
+	if (out->nkeys > 1)
+	{
+		out->lane->cautious = out->nkeys;
+		wf_lane_rewind(out->lane, out->keys[0].due_at, DT_NOBEGIN);
+		return;
+	}
+	job = &out->broken[out->nbroken++];
+	memset(job, 0, sizeof(*job));
+	job->kind = WF_JOB_BREAK;
+	job->instance = out->keys[0].instance;
+	job->visit = out->keys[0].visit;
+	wf_moves_fault(error, &job->fault);
+}
+
+static void
+call_server(WfLane *lane)
+{
+	Outgoing	out = {.lane = lane};
+	WfAccess	access;
+	ListCell   *lc;
+
+	if (lane->slots <= 0 || lane->next > GetCurrentTimestamp())
+		return;
+	PG_TRY();
+	{
+		StartTransactionCommand();
+		wf_store_enter(&access);
+		wf_limit_begin(wf_setting_move_timeout);
+		look_at_server(&out);
+		wf_limit_end();
+		wf_store_leave(&access);
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		look_failed(&out, wf_moves_catch(turn_context));
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(turn_context);
+	foreach (lc, out.requests)
+		wf_http_send(http, lfirst(lc));
+	if (lane->counts != NULL)
+		lane->counts->requests += list_length(out.requests);
+	run_jobs(out.broken, out.nbroken);
+}
+
+/* ---- executors ---- */
+
+static void
+wake_executors(void)
+{
+	WfLane	   *lane = wf_lane(WF_QUEUE_EXECUTOR);
+	WfDueKey	keys[WF_MAX_EXECUTORS];
+	MemoryContext context = CurrentMemoryContext;
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz delivery;
+	WfAccess	access;
+	int			n;
+	int			again_ms;
+
+	if (lane->next > now)
+		return;
+	StartTransactionCommand();
+	wf_store_enter(&access);
+	wf_lane_restart(lane); /* what is still there was not done */
+	n = wf_lane_take(lane, now, wf_setting_executors, keys);
+	delivery = wf_delivery_next(WF_QUEUE_EXECUTOR);
+	wf_store_leave(&access);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+
+	if (delivery != 0 && delivery <= now)
+		n++;
+	else if (delivery != 0)
+		lane->next = Min(lane->next, delivery);
+	if (n == 0)
+		return;
+	again_ms = wf_executors_wake(Min(n, wf_setting_executors));
+	if (lane->next <= now)
+		lane->next = WF_NEVER;
+	lane->next = Min(lane->next, TimestampTzPlusMilliseconds(
+									 now, again_ms >= 0 ? again_ms : EXECUTOR_CHECK_MS));
+}
+
+/* ---- the loop ---- */
+
+static long
+sleep_ms(void)
+{
+	TimestampTz next = deliveries_at;
+	long		ms = -1;
+	long		http_ms = wf_http_timeout(http);
+	WfLane	  **lanes;
+	int			n;
+
+	lanes = wf_lanes_all(&n);
+	for (int i = 0; i < n; i++)
+		if (lanes[i]->server == NULL || lanes[i]->slots > 0)
+			next = Min(next, lanes[i]->next);
+	if (!paused && next != WF_NEVER)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+
+		/* rounded up: waking a moment early would only mean to sleep again */
+		ms = next <= now ? 0 : (long) Min((next - now + 999) / 1000, INT64CONST(3600000));
+	}
+	if (http_ms >= 0 && (ms < 0 || http_ms < ms))
+		ms = http_ms;
+	return ms;
+}
+
+static void
+turn(void)
+{
+	WfLane	  **lanes;
+	int			n;
+
+	apply_notes();
+	wf_http_run(http);
+	while (handle_replies() == REPLIES_PER_TRANSACTION)
+		CHECK_FOR_INTERRUPTS();
+	if (paused)
+		return;
+	apply_notes(); /* our own */
+	fire_lane(wf_lane(WF_QUEUE_DEADLINE), WF_JOB_DEADLINE);
+	fire_lane(wf_lane(WF_QUEUE_TIMER), WF_JOB_DUE);
+	fire_lane(wf_lane(WF_QUEUE_MOVE), WF_JOB_DUE);
+	handle_deliveries();
+	lanes = wf_lanes_all(&n);
+	for (int i = 0; i < n; i++)
+		if (lanes[i]->server != NULL)
+			call_server(lanes[i]);
+	wake_executors();
+	wf_http_run(http);
+	wf_show_in_flight(wf_http_in_flight(http));
+}
+
+static void
+close_connections(int code, Datum arg)
+{
+	wf_http_destroy(http);
+}
+
+static void
+start(void)
+{
+	http = wf_http_create(TopMemoryContext, wf_setting_max_connections_http);
+	before_shmem_exit(close_connections, (Datum) 0);
+	flights = flight_create(TopMemoryContext, 1024, NULL);
+	turn_context = AllocSetContextCreate(TopMemoryContext, "workflow turn", ALLOCSET_DEFAULT_SIZES);
+	wf_lanes_init();
+	deliveries_at = WF_NEVER;
+	wait_set = wf_create_wait_set(3);
+	AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, wf_http_fd(http), NULL, NULL);
+	look_at_everything();
+}
+
+void
+wf_dispatcher_run(void)
+{
+	start();
+	for (;;)
+	{
+		WaitEvent	event;
+		long		ms;
+
+		MemoryContextSwitchTo(turn_context);
+		MemoryContextReset(turn_context);
+		if (wf_worker_interrupts() && paused)
+			look_at_everything(); /* workflow.start_paused may be off */
+		skipped_locked = false;
+		turn();
+		if (skipped_locked)
+			wf_notes_want_unlocks(true);
+		ms = sleep_ms();
+		if (ms != 0)
+			pgstat_report_stat(ms < 0 || ms > 1000);
+		if (WaitEventSetWait(wait_set, ms, &event, 1, PG_WAIT_EXTENSION) == 1 &&
+			event.events == WL_LATCH_SET)
+			ResetLatch(MyLatch);
+	}
+}

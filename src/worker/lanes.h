@@ -1,0 +1,48 @@
+/*
+ * lanes.h
+ *		The dispatcher's view of the queues: how far it has looked, when it has to look again.
+ */
+#ifndef WF_LANES_H
+#define WF_LANES_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+
+#include "shmem/shmem.h"
+#include "store/due.h"
+
+#define WF_NEVER DT_NOEND
+
+typedef struct WfLane
+{
+	char		queue[WF_QUEUE_LEN];
+	const char *server;		/* of an http queue: points into `queue`; else NULL */
+	WfDueKey	cursor;		/* everything up to here was looked at */
+	TimestampTz next;		/* when to look again; WF_NEVER: when told */
+	int			in_flight;	/* http: requests under way */
+	int			slots;		/* http: how many more may be, as of the last look */
+	int			cautious;	/* http: look at that many rows one by one */
+	int			pause_ms;	/* growing while something cannot be handled; 0: nothing of the kind */
+	WfServerCounts *counts; /* http; may be NULL */
+} WfLane;
+
+extern void wf_lanes_init(void);
+/* Find or make. */
+extern WfLane *wf_lane(const char *queue);
+/* Go back so that a row due at that time is seen again, at `at`. */
+extern void wf_lane_rewind(WfLane *lane, TimestampTz due_at, TimestampTz at);
+/* Look at everything again, now. */
+extern void wf_lane_restart(WfLane *lane);
+/* Something in it cannot be handled now: see it again after a pause that grows to `longest_ms`. */
+extern void wf_lane_pause(WfLane *lane, TimestampTz due_at, int longest_ms);
+
+/*
+ * The next keys that are due, in order, at most `limit`; moves the cursor and `next`. Inside wf_store_enter.
+ */
+extern int	wf_lane_take(WfLane *lane, TimestampTz now, int limit, WfDueKey *keys);
+
+/* All lanes: for (WfLane **l = wf_lanes_all(&n); n > 0; n--, l++) */
+extern WfLane **wf_lanes_all(int *n);
+
+#endif

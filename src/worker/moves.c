@@ -1,0 +1,362 @@
+/*
+ * moves.c
+ *		Jobs of workers: moves made in transactions of their own.
+ *
+ * A batch that fails is made again one by one, so that a poison row holds up nobody: it alone becomes an incident. Only
+ * a cancel that our own time limit sent is caught; one from outside ends the worker, as a termination does.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timeout.h"
+
+#include "shmem/shmem.h"
+#include "store/access.h"
+#include "store/due.h"
+#include "worker/exchange.h"
+#include "worker/moves.h"
+
+/* A reply that found its instance locked is tried again after that, if the end of the lock is not heard of. */
+#define LOCKED_PAUSE_MS 10
+
+static volatile sig_atomic_t limit_hit = false;
+
+static void
+limit_handler(void)
+{
+	limit_hit = true;
+	InterruptPending = true;
+	QueryCancelPending = true;
+	SetLatch(MyLatch);
+}
+
+static TimeoutId
+limit_id(void)
+{
+	static bool registered = false;
+	static TimeoutId id;
+
+	if (!registered)
+		id = RegisterTimeout(USER_TIMEOUT, limit_handler);
+	registered = true;
+	return id;
+}
+
+void
+wf_limit_begin(int limit_ms)
+{
+	limit_hit = false;
+	if (limit_ms > 0)
+		enable_timeout_after(limit_id(), limit_ms);
+}
+
+void
+wf_limit_end(void)
+{
+	disable_timeout(limit_id(), false);
+	if (limit_hit)
+		QueryCancelPending = false; /* it came just after the end */
+}
+
+bool
+wf_limit_was_hit(void)
+{
+	return limit_hit;
+}
+
+ErrorData *
+wf_moves_catch(MemoryContext context)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	disable_timeout(limit_id(), false);
+	if ((error->sqlerrcode == ERRCODE_QUERY_CANCELED && !limit_hit) ||
+		error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
+		PG_RE_THROW();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	QueryCancelPending = false;
+	MemoryContextSwitchTo(context);
+	return error;
+}
+
+void
+wf_moves_fault(const ErrorData *error, WfFault *fault)
+{
+	memset(fault, 0, sizeof(*fault));
+	fault->code = WF_CODE_MOVE;
+	fault->message = error->detail != NULL ? psprintf("%s: %s", error->message, error->detail)
+										   : error->message;
+	strlcpy(fault->sqlstate, unpack_sql_state(error->sqlerrcode), sizeof(fault->sqlstate));
+}
+
+/* ---- one transaction ---- */
+
+/* Which of the instances that were not to be had are there, but locked? */
+static void
+judge_missing(WfBatch *batch, WfJob *jobs, int n)
+{
+	int64	   *missing = palloc(sizeof(int64) * n);
+	int64	   *living = palloc(sizeof(int64) * n);
+	int			nmissing = 0;
+	int			nliving;
+
+	for (int i = 0; i < n; i++)
+		if (wf_batch_instance(batch, jobs[i].instance) == NULL)
+		{
+			jobs[i].verdict = WF_JOB_GONE;
+			missing[nmissing++] = jobs[i].instance;
+		}
+	if (nmissing == 0)
+		return;
+	nliving = wf_instances_living(missing, nmissing, living);
+	for (int i = 0; i < n; i++)
+		for (int l = 0; l < nliving; l++)
+			if (jobs[i].verdict == WF_JOB_GONE && jobs[i].instance == living[l])
+				jobs[i].verdict = WF_JOB_LOCKED;
+}
+
+/* It arrived for an instance that somebody else is moving: keep it where a crash cannot take it. */
+static void
+store_reply(WfBatch *batch, WfJob *job)
+{
+	TimestampTz again = TimestampTzPlusMilliseconds(batch->now, LOCKED_PAUSE_MS);
+	WfAnswer	answer;
+
+	wf_exchange_answer(job->reply, &answer);
+	wf_delivery_add(job->instance, job->visit, WF_DELIVERY_REPLY, WF_QUEUE_MOVE, again,
+					wf_exchange_pack(&answer));
+	wf_note_due(WF_QUEUE_MOVE, again);
+}
+
+static void
+apply(WfBatch *batch, WfJob *job, WfVisit *visit)
+{
+	WfAnswer	answer;
+
+	switch (job->kind)
+	{
+		case WF_JOB_REPLY:
+			wf_exchange_answer(job->reply, &answer);
+			wf_engine_answer(batch, visit, &answer);
+			break;
+		case WF_JOB_DELIVERY:
+			wf_exchange_unpack(job->packed, &answer);
+			wf_engine_answer(batch, visit, &answer);
+			break;
+		case WF_JOB_DUE:
+			wf_engine_due(batch, visit);
+			break;
+		case WF_JOB_DEADLINE:
+			wf_engine_deadline(batch, visit);
+			break;
+		case WF_JOB_BREAK:
+			wf_engine_break(batch, visit, &job->fault);
+			break;
+	}
+	job->ended = visit->ended;
+	job->retried = !visit->ended && visit->state == WF_STATE_RETRYING;
+	job->verdict = visit->ended || visit->changed ? WF_JOB_DONE : WF_JOB_UNMOVED;
+}
+
+static void
+describe_job(void *arg)
+{
+	WfJob	  **job = arg;
+
+	if (*job != NULL)
+		errcontext("visit " INT64_FORMAT "_" INT64_FORMAT, (*job)->instance, (*job)->visit);
+}
+
+static void
+apply_all(WfBatch *batch, WfJob *jobs, int n)
+{
+	WfJob	   *volatile current = NULL;
+	ErrorContextCallback context = {.callback = describe_job, .arg = (void *) &current,
+		.previous = error_context_stack};
+
+	error_context_stack = &context;
+	for (int i = 0; i < n; i++)
+	{
+		WfVisit    *visit = wf_batch_visit(batch, jobs[i].instance, jobs[i].visit);
+
+		current = &jobs[i];
+		if (visit != NULL)
+			apply(batch, &jobs[i], visit);
+		else if (jobs[i].verdict == WF_JOB_LOCKED && jobs[i].kind == WF_JOB_REPLY)
+			store_reply(batch, &jobs[i]);
+		else if (jobs[i].verdict != WF_JOB_LOCKED)
+			jobs[i].verdict = WF_JOB_GONE;
+		if (jobs[i].delivery != 0 && jobs[i].verdict != WF_JOB_LOCKED)
+			wf_delivery_delete(jobs[i].delivery);
+	}
+	error_context_stack = context.previous;
+}
+
+static void
+transaction(WfJob *jobs, int n)
+{
+	WfAccess	access;
+	WfBatch    *batch;
+	MemoryContext old;
+	int64	   *instances;
+	int64	   *visits;
+
+	StartTransactionCommand();
+	wf_store_enter(&access);
+	batch = wf_batch_begin();
+	old = MemoryContextSwitchTo(batch->context);
+	instances = palloc(sizeof(int64) * n);
+	visits = palloc(sizeof(int64) * n);
+	for (int i = 0; i < n; i++)
+	{
+		jobs[i].verdict = WF_JOB_DONE;
+		instances[i] = jobs[i].instance;
+		visits[i] = jobs[i].visit;
+	}
+	wf_batch_lock(batch, instances, n, WF_LOCK_SKIP);
+	judge_missing(batch, jobs, n);
+	wf_batch_load_visits(batch, instances, visits, n);
+	apply_all(batch, jobs, n);
+	wf_batch_flush(batch);
+	MemoryContextSwitchTo(old);
+	wf_batch_end(batch);
+	wf_store_leave(&access);
+	CommitTransactionCommand();
+}
+
+/* NULL if it went well. */
+static ErrorData *
+try_transaction(WfJob *jobs, int n, int limit_ms)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		wf_limit_begin(limit_ms);
+		transaction(jobs, n);
+		wf_limit_end();
+	}
+	PG_CATCH();
+	{
+		error = wf_moves_catch(context);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return error;
+}
+
+/* ---- what does not work ---- */
+
+/* An executor has more time: it finds the reply as a delivery, or the visit in its own queue. */
+static void
+hand_over(WfJob *job)
+{
+	WfAccess	access;
+	WfBatch    *batch;
+	WfVisit    *visit;
+	WfAnswer	answer;
+
+	StartTransactionCommand();
+	wf_store_enter(&access);
+	batch = wf_batch_begin();
+	wf_batch_lock(batch, &job->instance, 1, WF_LOCK_SKIP);
+	wf_batch_load_visits(batch, &job->instance, &job->visit, 1);
+	visit = wf_batch_visit(batch, job->instance, job->visit);
+	job->verdict = WF_JOB_HANDED_OVER;
+	if (visit == NULL)
+		job->verdict = WF_JOB_LOCKED;
+	else if (job->kind == WF_JOB_REPLY)
+	{
+		wf_exchange_answer(job->reply, &answer);
+		wf_delivery_add(job->instance, job->visit, WF_DELIVERY_REPLY, WF_QUEUE_EXECUTOR,
+						batch->now, wf_exchange_pack(&answer));
+		wf_note_due(WF_QUEUE_EXECUTOR, batch->now);
+		wf_engine_hand_over(batch, visit, false);
+	}
+	else
+		wf_engine_hand_over(batch, visit, true);
+	wf_batch_flush(batch);
+	wf_batch_end(batch);
+	wf_store_leave(&access);
+	CommitTransactionCommand();
+}
+
+static void
+try_hand_over(WfJob *job)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		hand_over(job);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error = wf_moves_catch(context);
+
+		ereport(WARNING, errcode(error->sqlerrcode),
+				errmsg("workflow could not hand visit " INT64_FORMAT "_" INT64_FORMAT
+					   " over to an executor: %s",
+					   job->instance, job->visit, error->message));
+		job->verdict = WF_JOB_STUCK;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+}
+
+static void
+break_visit(WfJob *job, const ErrorData *error)
+{
+	ErrorData  *second;
+
+	ereport(LOG, errcode(error->sqlerrcode),
+			errmsg("workflow could not move visit " INT64_FORMAT "_" INT64_FORMAT ": %s",
+				   job->instance, job->visit, error->message));
+	job->kind = WF_JOB_BREAK;
+	wf_moves_fault(error, &job->fault);
+	second = try_transaction(job, 1, 0);
+	if (second == NULL)
+		return;
+	job->verdict = WF_JOB_STUCK;
+	ereport(WARNING, errcode(second->sqlerrcode),
+			errmsg("workflow could not make an incident of visit " INT64_FORMAT "_" INT64_FORMAT
+				   ": %s",
+				   job->instance, job->visit, second->message));
+}
+
+static void
+run_one(WfJob *job, int limit_ms, bool may_hand_over)
+{
+	ErrorData  *error = try_transaction(job, 1, limit_ms);
+
+	if (error == NULL)
+		return;
+	if (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
+		error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED)
+		error = try_transaction(job, 1, limit_ms);
+	if (error == NULL)
+		return;
+	if (wf_limit_was_hit() && may_hand_over && job->kind != WF_JOB_DELIVERY)
+		try_hand_over(job);
+	else
+		break_visit(job, error);
+}
+
+void
+wf_moves_run(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
+{
+	if (n == 0)
+		return;
+	if (n > 1 && try_transaction(jobs, n, limit_ms) == NULL)
+		return;
+	for (int i = 0; i < n; i++)
+		run_one(&jobs[i], limit_ms, may_hand_over);
+}

@@ -1,0 +1,62 @@
+/*
+ * moves.h
+ *		Jobs of workers: moves made in transactions of their own, narrowed down when one of them fails.
+ */
+#ifndef WF_MOVES_H
+#define WF_MOVES_H
+
+#include "postgres.h"
+
+#include "engine/engine.h"
+#include "http/http.h"
+
+typedef enum WfJobKind
+{
+	WF_JOB_REPLY,	 /* an HTTP reply, as it came */
+	WF_JOB_DELIVERY, /* one that had to wait for a lock: `packed` */
+	WF_JOB_DUE,
+	WF_JOB_DEADLINE,
+	WF_JOB_BREAK, /* it cannot be done: `fault` */
+} WfJobKind;
+
+typedef enum WfVerdictOfJob
+{
+	WF_JOB_DONE,
+	WF_JOB_GONE,		/* the visit had ended, or is not there */
+	WF_JOB_LOCKED,		/* somebody else holds the instance; a reply was stored as a delivery */
+	WF_JOB_UNMOVED,		/* it was not its time */
+	WF_JOB_HANDED_OVER, /* it took too long: an executor does it */
+	WF_JOB_STUCK,		/* not even an incident could be made of it; logged */
+} WfVerdictOfJob;
+
+typedef struct WfJob
+{
+	WfJobKind	kind;
+	int64		instance;
+	int64		visit;
+	const WfHttpReply *reply;
+	Jsonb	   *packed;
+	int64		delivery; /* row to delete when done; 0: none */
+	WfFault		fault;
+
+	WfVerdictOfJob verdict;
+	bool		ended; /* the visit has ended */
+	bool		retried; /* a pause before the next attempt has begun */
+} WfJob;
+
+/*
+ * Carry out all jobs, outside a transaction, in one transaction if all goes well. `limit_ms`: longest time for it; 0:
+ * none. What fails is tried alone, then becomes an incident; with `hand_over` what takes too long goes to an executor.
+ */
+extern void wf_moves_run(WfJob *jobs, int n, int limit_ms, bool hand_over);
+
+/* Arm the time limit that the above uses (executors use it for the user's SQL); 0: none. */
+extern void wf_limit_begin(int limit_ms);
+extern void wf_limit_end(void);
+extern bool wf_limit_was_hit(void);
+
+/* Call in PG_CATCH: copies the error into CurrentMemoryContext, aborts the transaction; cancel and shutdown go on. */
+extern ErrorData *wf_moves_catch(MemoryContext context);
+extern void wf_moves_fault(const ErrorData *error, WfFault *fault);
+
+#endif
