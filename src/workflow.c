@@ -12,6 +12,7 @@
 #include "http/server.h"
 #include "shmem/settings.h"
 #include "shmem/shmem.h"
+#include "store/query.h"
 #include "worker/worker.h"
 
 PG_MODULE_MAGIC;
@@ -26,6 +27,7 @@ _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
 	wf_shmem_init();
+	wf_query_init();
 	wf_launcher_register();
 	wf_utility_hook_install();
 }
