@@ -139,10 +139,14 @@ is_reached(const Wait *wait)
 static void
 report_timeout(const Wait *wait)
 {
+	if (wait->status == NULL)
+		ereport(ERROR, errcode(ERRCODE_QUERY_CANCELED),
+				errmsg("instance " INT64_FORMAT " did not end within the timeout", wait->instance),
+				errdetail("Its status is \"%s\".", wait->now));
 	ereport(ERROR, errcode(ERRCODE_QUERY_CANCELED),
-			errmsg("instance " INT64_FORMAT " did not get there within the timeout", wait->instance),
-			errdetail("Waited for %s, its status is \"%s\".",
-					  wait->status != NULL ? wait->status : "its end", wait->now));
+			errmsg("instance " INT64_FORMAT " did not become \"%s\" within the timeout", wait->instance,
+				   wait->status),
+			errdetail("Its status is \"%s\".", wait->now));
 }
 
 /* Until woken. */

@@ -34,6 +34,7 @@
 #define RESTART_SECONDS 5 /* of the launcher itself */
 #define PROBES_AT_ONCE 2
 #define FIRST_PAUSE_MS 1000
+#define FIRST_REFUSAL_PAUSE_MS 100
 #define LONGEST_PAUSE_MS 60000
 #define RAN_WELL_MS 60000 /* after that a death is not one in a row */
 
@@ -303,7 +304,7 @@ note_refusal(Database *database, TimestampTz now)
 				errdetail("It is tried again from time to time; nothing is sent meanwhile."),
 				errhint("Increase max_worker_processes and restart the server."));
 	database->start_after =
-		TimestampTzPlusMilliseconds(now, Min((long) FIRST_PAUSE_MS << Min(refusals, 10),
+		TimestampTzPlusMilliseconds(now, Min((long) FIRST_REFUSAL_PAUSE_MS << Min(refusals - 1, 10),
 											 LONGEST_PAUSE_MS));
 }
 
