@@ -149,7 +149,7 @@ read_save(WfReader *reader, const WfJson *node, void *target)
 		step->save_all = true;
 	else
 		wf_json_issue(reader->issues, node, "To save nothing, leave it out.",
-					 "must be true or an object, not false");
+					  "must be true or an object, not false");
 }
 
 /* ---- what it waits for ---- */
@@ -164,7 +164,7 @@ read_callback(WfReader *reader, const WfJson *node, void *target)
 	wf_read_bool(reader, node, &truth);
 	if (!truth)
 		wf_json_issue(reader->issues, node, "Not to wait for a callback, leave it out.",
-					 "must be true");
+					  "must be true");
 }
 
 static void
@@ -233,7 +233,7 @@ read_wait(WfReader *reader, const WfJson *node, void *target)
 	n = count_members(node, FIELDS(event_keys));
 	if (n == 0)
 		wf_json_issue(reader->issues, node, "Say \"callback\": true, \"after\": interval or \"until\": timestamp.",
-					 "names no event to wait for");
+					  "names no event to wait for");
 	else if (n > 1)
 		wf_json_issue(reader->issues, node, "A step waits for one event.", "names more than one event");
 }
@@ -285,7 +285,7 @@ read_backoff(WfReader *reader, const WfJson *node, void *target)
 	factor = strtod(node->text, NULL);
 	if (!(factor >= 1 && factor <= 1000))
 		wf_json_issue(reader->issues, node, "1 keeps the delay, 2 doubles it each time.",
-					 "must be from 1 to 1000");
+					  "must be from 1 to 1000");
 	else
 		*(double *) target = factor;
 }
@@ -359,12 +359,12 @@ read_catch_word(WfReader *reader, const WfJson *node, WfCatch *entry)
 		entry->any = true;
 	else if (outcome == WF_OUTCOME_SUCCESS)
 		wf_json_issue(reader->issues, node, "After success a token goes on by \"next\", \"choose\" or \"end\".",
-					 "SUCCESS cannot be caught");
+					  "SUCCESS cannot be caught");
 	else if (outcome != WF_OUTCOME_NONE)
 		entry->outcomes |= 1u << outcome;
 	else if (outcome_meant(word))
 		wf_json_issue(reader->issues, node, wf_issue_perhaps(outcome_meant(word), word),
-					 "the outcome is written %s", outcome_meant(word));
+					  "the outcome is written %s", outcome_meant(word));
 	else
 		entry->codes[entry->ncodes++] = word;
 }
@@ -442,7 +442,7 @@ check_shadow(WfReader *reader, const WfJson *node, const WfCatch *earlier, const
 	{
 		if (catches_code(earlier, entry->codes[i]))
 			wf_json_issue(reader->issues, node, hint, "\"%s\" is caught by an entry before it",
-						 wf_issue_clip(entry->codes[i]));
+						  wf_issue_clip(entry->codes[i]));
 	}
 }
 
@@ -453,7 +453,7 @@ read_catch_entry(WfReader *reader, const WfJson *node, WfCatch *entry)
 		return;
 	if (!wf_json_member(node, "on") && count_members(node, FIELDS(event_keys)) == 0)
 		wf_json_issue(reader->issues, node, "Name an outcome, an error code, a list of them, or \"*\".",
-					 "\"on\" is missing");
+					  "\"on\" is missing");
 }
 
 static void
@@ -532,7 +532,7 @@ read_choose(WfReader *reader, const WfJson *node, void *target)
 		if (wf_read_object(reader, branch, "a branch", FIELDS(branch_fields), &route->branches[i]) &&
 			i < node->n - 1 && !wf_json_member(branch, "when"))
 			wf_json_issue(reader->issues, branch, "Only the last branch may be without \"when\".",
-						 "the branches after it are never reached");
+						  "the branches after it are never reached");
 	}
 }
 
@@ -592,7 +592,7 @@ read_end(WfReader *reader, const WfJson *node, void *target)
 		wf_json_issue(reader->issues, node, hint, "\"error\" or \"abort\" is missing");
 	else if (abort && wf_json_member(node, "message"))
 		wf_json_issue(reader->issues, node, "The reason is what stands behind \"abort\".",
-					 "\"message\" goes with \"error\" only");
+					  "\"message\" goes with \"error\" only");
 }
 
 /* ---- steps ---- */
@@ -659,14 +659,14 @@ check_step(WfReader *reader, const WfJson *node)
 					  "A step has one of \"next\", \"choose\" and \"end\".");
 	if (!has_reply && wf_json_member(node, "save_reply"))
 		wf_json_issue(reader->issues, wf_json_member(node, "save_reply"),
-					 "Only \"http\" and \"sql\" have a reply; \"save\" keeps what a callback brings.",
-					 "there is no action whose reply could be saved");
+					  "Only \"http\" and \"sql\" have a reply; \"save\" keeps what a callback brings.",
+					  "there is no action whose reply could be saved");
 	if (!has_reply && wf_json_member(node, "retry"))
 		wf_json_issue(reader->issues, wf_json_member(node, "retry"),
-					 "Only \"http\" and \"sql\" are tried again.", "there is no action that could be tried again");
+					  "Only \"http\" and \"sql\" are tried again.", "there is no action that could be tried again");
 	if (wf_json_member(node, "wait") && wf_json_member(node, "first_of"))
 		wf_json_issue(reader->issues, node, "The events of \"first_of\" stand instead of \"wait\".",
-					 "\"wait\" and \"first_of\" cannot be given together");
+					  "\"wait\" and \"first_of\" cannot be given together");
 }
 
 /* Routes in what is not supported yet: the steps they lead to are not to be called unreachable. */

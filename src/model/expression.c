@@ -331,7 +331,7 @@ parse_path(const char *text, uint32 *variables, const char **message, const char
 
 	if (!parsed)
 	{
-		*message = psprintf("is not a jsonpath: %s", wf_issue_clip(*message));
+		*message = psprintf("is not a jsonpath: %s", wf_issue_clip_reason(*message));
 		*hint = syntax_hint(text);
 	}
 	else if (collect_variables(reading.canonical, variables, message, hint))
@@ -673,12 +673,14 @@ wf_predicate_eval(const WfPredicate *predicate, const WfScope *scope, bool *answ
 {
 	Judging		judging = {predicate->expression, scope, TRUTH_NO};
 	const char *message;
-	const char *text = wf_issue_clip(predicate->expression->text);
+	const char *text = predicate->expression->text;
 
 	if (!wf_guard_run(judge, &judging, &message))
-		return wf_fault(fault, WF_CODE_PREDICATE, "the predicate \"%s\" could not be evaluated: %s", text, message);
+		return wf_fault(fault, WF_CODE_PREDICATE, "the predicate \"%s\" could not be evaluated: %s",
+						wf_issue_clip(text), message);
 	if (judging.truth == TRUTH_NONE)
-		return wf_fault(fault, WF_CODE_PREDICATE, "the predicate \"%s\" does not give a single boolean", text);
+		return wf_fault(fault, WF_CODE_PREDICATE, "the predicate \"%s\" does not give a single boolean",
+						wf_issue_clip(text));
 	*answer = judging.truth == TRUTH_YES;
 	return true;
 }

@@ -34,9 +34,9 @@ check_duplicate_names(const WfGraph *graph, const WfJson *nodes, WfIssues *issue
 			first = i;
 		else if (steps[index].name[0] != '\0')
 			wf_json_issue(issues, wf_json_member(nodes->items[index], "step"),
-						 "Each step of a process needs a name of its own.",
-						 "the name \"%s\" is taken by %s",
-						 wf_issue_clip(steps[index].name), steps[graph->by_name[first]].json_path);
+						  "Each step of a process needs a name of its own.",
+						  "the name \"%s\" is taken by %s",
+						  wf_issue_clip(steps[index].name), steps[graph->by_name[first]].json_path);
 	}
 }
 

@@ -35,7 +35,7 @@ read_method(WfReader *reader, const WfJson *node, void *target)
 		*p = pg_ascii_toupper((unsigned char) *p);
 	if (!is_token(method) || strcmp(method, "CONNECT") == 0)
 		wf_json_issue(reader->issues, node, "Methods are GET, POST, PUT, PATCH, DELETE and the like.",
-					 "\"%s\" is not a method of a request", wf_issue_clip(node->text));
+					  "\"%s\" is not a method of a request", wf_issue_clip(node->text));
 	else
 		*(const char **) target = method;
 }
@@ -72,7 +72,7 @@ read_path(WfReader *reader, const WfJson *node, void *target)
 	*(WfTemplate **) target = tmpl;
 	if (node->text[0] != '\0' && node->text[0] != '/' && node->text[0] != '?')
 		wf_json_issue(reader->issues, node, psprintf("Write \"/%s\".", wf_issue_clip(node->text)),
-					 "a path begins with \"/\"");
+					  "a path begins with \"/\"");
 	check_url_characters(reader, node, tmpl);
 }
 
@@ -92,7 +92,7 @@ read_url(WfReader *reader, const WfJson *node, void *target)
 	if (prefix == NULL ||
 		(pg_strncasecmp(prefix, "http://", 7) != 0 && pg_strncasecmp(prefix, "https://", 8) != 0))
 		wf_json_issue(reader->issues, node, "Use \"path\" for what is appended to the server's url.",
-					 "must be absolute: begin with http:// or https://, or be a single ${...}");
+					  "must be absolute: begin with http:// or https://, or be a single ${...}");
 	check_url_characters(reader, node, tmpl);
 }
 
@@ -120,19 +120,19 @@ check_header_name(WfReader *reader, const WfJson *object, int i)
 
 	if (!is_token(node->key))
 		wf_json_issue(reader->issues, node, "Letters, digits and - are allowed.",
-					 "is not the name of a header");
+					  "is not the name of a header");
 	for (int j = 0; j < lengthof(own_headers); j++)
 	{
 		if (pg_strcasecmp(node->key, own_headers[j]) == 0)
 			wf_json_issue(reader->issues, node, psprintf("%s is set for each request.", own_headers[j]),
-						 "this header cannot be given");
+						  "this header cannot be given");
 	}
 	for (int j = 0; j < i; j++)
 	{
 		/* the very same spelling is an issue already */
 		if (pg_strcasecmp(node->key, object->items[j]->key) == 0 && strcmp(node->key, object->items[j]->key) != 0)
 			wf_json_issue(reader->issues, node, "The names of headers do not differ by case.",
-						 "the header is given more than once");
+						  "the header is given more than once");
 	}
 }
 
@@ -187,7 +187,7 @@ check_one_of(WfReader *reader, const WfJson *node, const char *const *keys, int 
 			continue;
 		if (first)
 			wf_json_issue(reader->issues, member, NULL, "\"%s\" cannot be given together with \"%s\"",
-						 keys[i], first);
+						  keys[i], first);
 		else
 			first = keys[i];
 	}
@@ -208,8 +208,8 @@ wf_read_http(WfReader *reader, const WfJson *node, void *target)
 	check_one_of(reader, node, bodies, lengthof(bodies));
 	if (!wf_json_member(node, "server") && !wf_json_member(node, "url"))
 		wf_json_issue(reader->issues, node,
-					 "Name a foreign server of the wrapper workflow_http, or give an absolute \"url\" that one covers.",
-					 "\"server\" is missing");
+					  "Name a foreign server of the wrapper workflow_http, or give an absolute \"url\" that one covers.",
+					  "\"server\" is missing");
 	if (http->method == NULL)
 		http->method = http->body || http->text || http->has_form ? "POST" : "GET";
 }

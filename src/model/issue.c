@@ -16,6 +16,7 @@
 
 #define MAX_ISSUES 100
 #define CLIP_BYTES 64
+#define CLIP_REASON_BYTES 240
 
 static const char not_yet[] = "not supported yet";
 
@@ -127,16 +128,26 @@ wf_issues_report(const char *process, const WfIssues *issues)
 	pg_unreachable();
 }
 
+static const char *
+clip(const char *text, int limit)
+{
+	int			len = strlen(text);
+
+	if (len <= limit)
+		return text;
+	return psprintf("%.*s...", pg_mbcliplen(text, len, limit), text);
+}
+
 const char *
 wf_issue_clip(const char *text)
 {
-	int			len = strlen(text);
-	int			fits;
+	return clip(text, CLIP_BYTES);
+}
 
-	if (len <= CLIP_BYTES)
-		return text;
-	fits = pg_mbcliplen(text, len, CLIP_BYTES);
-	return psprintf("%.*s...", fits, text);
+const char *
+wf_issue_clip_reason(const char *text)
+{
+	return clip(text, CLIP_REASON_BYTES);
 }
 
 const char *

@@ -18,6 +18,9 @@ extern bool wf_issues_full(const WfIssues *issues);
 /* `text` fit for a message: cut at 64 bytes. */
 extern const char *wf_issue_clip(const char *text);
 
+/* Longer, for what PostgreSQL says about it. */
+extern const char *wf_issue_clip_reason(const char *text);
+
 /* The i-th of the names to choose from; NULL entries are skipped. */
 typedef const char *(*WfNameAt) (const void *names, int i);
 

@@ -247,7 +247,7 @@ add_syntax_issue(const JsonLexContext *lex, const char *detail, WfIssues *issues
 	const char *at = lex->token_start ? lex->token_start : lex->token_terminator;
 
 	wf_issue_add(issues, "$", NULL, "is not valid JSON: line %d, column %d: %s",
-				 lex->line_number, (int) Max(at - lex->line_start, 0) + 1, wf_issue_clip(detail));
+				 lex->line_number, (int) Max(at - lex->line_start, 0) + 1, wf_issue_clip_reason(detail));
 }
 
 WfJson *

@@ -27,7 +27,7 @@ wf_reader_expect(WfReader *reader, const WfJson *node, WfJsonType type, const ch
 	if (node->type == type)
 		return true;
 	wf_json_issue(reader->issues, node, hint, "must be %s, not %s",
-				 wf_json_type_name(type), wf_json_type_name(node->type));
+				  wf_json_type_name(type), wf_json_type_name(node->type));
 	return false;
 }
 
@@ -105,7 +105,7 @@ wf_read_object(WfReader *reader, const WfJson *node, const char *what,
 	{
 		if (fields[i].required && wf_json_member(node, fields[i].key) == NULL)
 			wf_json_issue(reader->issues, node, psprintf("The key \"%s\" of %s is required.", fields[i].key, what),
-						 "\"%s\" is missing", fields[i].key);
+						  "\"%s\" is missing", fields[i].key);
 	}
 	return true;
 }
@@ -171,7 +171,7 @@ wf_read_pairs(WfReader *reader, const WfJson *node, WfPair **pairs, int *npairs)
 		if (member->type == WF_JSON_NULL || member->type == WF_JSON_ARRAY || member->type == WF_JSON_OBJECT)
 		{
 			wf_json_issue(reader->issues, member, NULL, "must be a string, a number or a boolean, not %s",
-						 wf_json_type_name(member->type));
+						  wf_json_type_name(member->type));
 			continue;
 		}
 		(*pairs)[*npairs].name = member->key;
@@ -190,15 +190,12 @@ wf_read_predicate(WfReader *reader, const WfJson *node, void *target)
 	if (!wf_reader_expect(reader, node, WF_JSON_STRING,
 						  "A predicate is a jsonpath in a string: \"$reply.status == 202\"."))
 		return;
-	if (strstr(node->text, "${"))
-	{
-		wf_json_issue(reader->issues, node,
-					 "A predicate is a jsonpath itself and is written without ${ }.", "\"${\" in a predicate");
-		return;
-	}
 	predicate = wf_predicate_compile(node->text, &message, &hint);
 	if (predicate)
 		*(WfPredicate **) target = predicate;
+	else if (strstr(node->text, "${"))
+		wf_json_issue(reader->issues, node, "A predicate is a jsonpath itself and is written without ${ }.",
+					  "\"${\" in a predicate");
 	else
 		wf_json_issue(reader->issues, node, hint, "%s", message);
 }
@@ -254,13 +251,13 @@ read_constant_interval(WfReader *reader, const WfJson *node, bool positive, cons
 	if (!wf_guard_run(parse_interval, &time, &message))
 	{
 		wf_json_issue(reader->issues, node, "An interval is written like \"30 s\", \"10 minutes\" or \"2 days\".",
-					 "\"%s\" is not an interval", wf_issue_clip(node->text));
+					  "\"%s\" is not an interval", wf_issue_clip(node->text));
 		return false;
 	}
 	sign = compare_intervals(&time.interval, &no_time);
 	if (INTERVAL_NOT_FINITE(&time.interval) || compare_intervals(&time.interval, longest) > 0)
 		wf_json_issue(reader->issues, node, longest == &longest_attempt ? "An attempt may take up to 24 days." : NULL,
-					 "\"%s\" is too long", wf_issue_clip(node->text));
+					  "\"%s\" is too long", wf_issue_clip(node->text));
 	else if (sign < 0)
 		wf_json_issue(reader->issues, node, NULL, "the interval \"%s\" is negative", wf_issue_clip(node->text));
 	else if (sign == 0 && positive)
@@ -346,7 +343,7 @@ wf_read_until(WfReader *reader, const WfJson *node, void *target)
 		return;
 	if (!wf_guard_run(parse_timestamp, &time, &message))
 		wf_json_issue(reader->issues, node, "A time is written like \"2030-01-31 12:00:00+01\".",
-					 "\"%s\" is not a timestamp", wf_issue_clip(node->text));
+					  "\"%s\" is not a timestamp", wf_issue_clip(node->text));
 	else if (TIMESTAMP_NOT_FINITE(time.timestamp))
 		wf_json_issue(reader->issues, node, NULL, "the timestamp must be finite");
 }

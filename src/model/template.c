@@ -146,7 +146,7 @@ add_expression(WfTemplate *tmpl, const WfJson *node, const char *start, int len,
 	if (expression == NULL)
 	{
 		wf_json_issue(issues, node, hint, "\"${%s}\": %s",
-					 wf_issue_clip(pnstrdup(start, len)), message);
+					  wf_issue_clip(pnstrdup(start, len)), message);
 		return;
 	}
 	part = add_part(&tmpl->chunks);
@@ -180,7 +180,7 @@ build_string(WfTemplate *tmpl, const WfJson *node, WfIssues *issues)
 		if (end == NULL)
 		{
 			wf_json_issue(issues, node, "A literal ${ is written $${.",
-						 "a \"${\" is not closed by a \"}\"");
+						  "a \"${\" is not closed by a \"}\"");
 			break;
 		}
 		add_literal(&tmpl->chunks, &literal);
