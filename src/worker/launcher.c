@@ -53,6 +53,7 @@ typedef struct Database
 	bool		exists;	 /* found by the last scan */
 	bool		awaited; /* a dispatcher was started, and has not been seen to end */
 	bool		holds_slot;
+	bool		counted; /* for workflow.databases: it was found to have the extension */
 	WfTicket	ticket;
 	BackgroundWorkerHandle *handle; /* NULL if started by a former launcher */
 	TimestampTz started_at;
@@ -216,10 +217,11 @@ note_failure(Database *database, TimestampTz now)
 
 /* A database with workers has gone: those that found no room may try again. */
 static void
-offer_room(void)
+offer_room(Database *left)
 {
 	ListCell   *cell;
 
+	left->counted = false;
 	foreach(cell, databases)
 	{
 		Database   *database = lfirst(cell);
@@ -239,8 +241,6 @@ give_slot_back(Database *database)
 static void
 has_ended(Database *database, WfVerdict verdict, TimestampTz now)
 {
-	bool		was_present = database->finding == PRESENT;
-
 	database->awaited = false;
 	forget_handle(database);
 	switch (verdict)
@@ -262,8 +262,8 @@ has_ended(Database *database, WfVerdict verdict, TimestampTz now)
 	}
 	if (database->finding != PRESENT)
 		give_slot_back(database);
-	if (was_present && database->finding == UNUSABLE)
-		offer_room();
+	if (database->finding == UNUSABLE && database->counted)
+		offer_room(database);
 }
 
 /* See what has become of a dispatcher that was started. */
@@ -288,6 +288,7 @@ follow(Database *database, TimestampTz now)
 			break;
 		case WF_DISPATCHER_CONFIRMED:
 			database->finding = PRESENT;
+			database->counted = true;
 			break;
 		case WF_DISPATCHER_NONE:
 			has_ended(database, verdict, now);
@@ -361,8 +362,8 @@ wind_up(Database *database)
 {
 	if (!wf_slot_release(database->oid))
 		return false;
-	if (database->finding == PRESENT)
-		offer_room();
+	if (database->counted)
+		offer_room(database);
 	forget_handle(database);
 	return true;
 }
