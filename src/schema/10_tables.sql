@@ -260,8 +260,19 @@ COMMENT ON COLUMN workflow.identity.timeline IS 'Timeline that the sequences wer
 COMMENT ON COLUMN workflow.identity.adopted_at IS 'When the first process was defined here, or workflow.adopt() was called';
 
 -- Everything is data, not part of the extension's own script: pg_dump carries it.
-SELECT pg_catalog.pg_extension_config_dump(c.oid, '')
-FROM pg_catalog.pg_class c
-WHERE c.relnamespace = 'workflow'::regnamespace AND c.relkind IN ('r', 'S');
+SELECT pg_catalog.pg_extension_config_dump('workflow.process', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.process_version', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.process_privilege', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.instance', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.visit', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.delivery', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.attachment', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.late_callback', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.identity', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.instance_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.visit_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.delivery_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.process_process_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.attachment_attachment_seq', '');
 
 REVOKE ALL ON ALL TABLES IN SCHEMA workflow FROM PUBLIC;
