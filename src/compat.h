@@ -57,7 +57,7 @@ typedef void WfJsonAction;
 #endif
 
 /* Infinite intervals came with 17. */
-#ifndef INTERVAL_NOT_FINITE
+#if PG_VERSION_NUM < 170000
 #define INTERVAL_NOT_FINITE(interval) false
 #endif
 
