@@ -167,6 +167,7 @@ enter(Surroundings *s, Oid user, const char *search_path)
 	GetUserIdAndSecContext(&s->user, &s->sec_context);
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(s->context);
+	PushActiveSnapshot(GetTransactionSnapshot());
 	s->guc_level = NewGUCNestLevel();
 	SetUserIdAndSecContext(user, s->sec_context | SECURITY_LOCAL_USERID_CHANGE |
 								  SECURITY_RESTRICTED_OPERATION);
@@ -187,6 +188,7 @@ static void
 leave(Surroundings *s)
 {
 	SPI_finish();
+	PopActiveSnapshot();
 	AtEOXact_GUC(false, s->guc_level);
 	SetUserIdAndSecContext(s->user, s->sec_context);
 	ReleaseCurrentSubTransaction();

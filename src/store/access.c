@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "shmem/shmem.h"
@@ -70,6 +71,9 @@ wf_store_enter(WfAccess *access)
 	(void) set_config_option("search_path", PINNED_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	SetUserIdAndSecContext(owner, access->sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	access->has_snapshot = !ActiveSnapshotSet();
+	if (access->has_snapshot)
+		PushActiveSnapshot(GetTransactionSnapshot());
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 }
@@ -78,6 +82,8 @@ void
 wf_store_leave(WfAccess *access)
 {
 	SPI_finish();
+	if (access->has_snapshot)
+		PopActiveSnapshot();
 	SetUserIdAndSecContext(access->caller, access->sec_context);
 	AtEOXact_GUC(false, access->guc_level);
 }

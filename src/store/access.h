@@ -12,6 +12,7 @@ typedef struct WfAccess
 	Oid			caller; /* who called: rights are checked against it */
 	int			sec_context;
 	int			guc_level;
+	bool		has_snapshot; /* pushed by enter: workers have none */
 } WfAccess;
 
 /*
