@@ -1,0 +1,7 @@
+-- Not shown: who takes part.
+CREATE ROLE shop LOGIN;
+CREATE ROLE partner LOGIN;
+CREATE ROLE warehouse LOGIN;
+CREATE SCHEMA shop AUTHORIZATION shop;
+CREATE SCHEMA batch AUTHORIZATION shop;
+GRANT USAGE ON SCHEMA batch TO warehouse;
