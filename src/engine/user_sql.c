@@ -311,7 +311,7 @@ plan_of(WfStep *step)
 	return plan;
 }
 
-/* One row as a JSON object, through to_jsonb(record). */
+/* One row as a JSON object in `context`, through to_jsonb(record). Leaves `context` current, where SPI would leave its own. */
 static Jsonb *
 row_jsonb(HeapTuple tuple, TupleDesc desc, MemoryContext context)
 {
@@ -320,8 +320,6 @@ row_jsonb(HeapTuple tuple, TupleDesc desc, MemoryContext context)
 	Datum		value = heap_copy_tuple_as_datum(tuple, desc);
 	bool		isnull;
 	Jsonb	   *result;
-	MemoryContext old;
-
 	if (plan == NULL)
 	{
 		plan = SPI_prepare("SELECT pg_catalog.to_jsonb($1)", 1, &type);
@@ -330,10 +328,10 @@ row_jsonb(HeapTuple tuple, TupleDesc desc, MemoryContext context)
 	if (SPI_execute_plan(plan, &value, NULL, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "to_jsonb failed");
 	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-	old = MemoryContextSwitchTo(context);
+	MemoryContextSwitchTo(context);
 	result = DatumGetJsonbPCopy(value);
-	MemoryContextSwitchTo(old);
 	SPI_freetuptable(SPI_tuptable);
+	MemoryContextSwitchTo(context);
 	return result;
 }
 

@@ -10,6 +10,7 @@
 #include "utils/memutils.h"
 
 #include "engine/internal.h"
+#include "model/guard.h"
 #include "shmem/shmem.h"
 
 /* A clock as it is worked out: the text that data gave, or the constant. */
@@ -19,6 +20,7 @@ typedef struct Clock
 	const char *interval; /* an interval, or */
 	const Interval *constant;
 	TimestampTz from;
+	TimestampTz at; /* the answer */
 } Clock;
 
 static Datum
@@ -28,53 +30,38 @@ read_text(PGFunction input, const char *text)
 							   Int32GetDatum(-1));
 }
 
-static TimestampTz
-work_out(const Clock *clock)
+static void
+work_out(void *arg)
 {
+	Clock	   *clock = arg;
 	const Interval *interval = clock->constant;
 
 	if (clock->until != NULL)
-		return DatumGetTimestampTz(read_text(timestamptz_in, clock->until));
+	{
+		clock->at = DatumGetTimestampTz(read_text(timestamptz_in, clock->until));
+		return;
+	}
 	if (interval == NULL)
 		interval = DatumGetIntervalP(read_text(interval_in, clock->interval));
-	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
-												   TimestampTzGetDatum(clock->from),
-												   IntervalPGetDatum(interval)));
+	clock->at = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+														TimestampTzGetDatum(clock->from),
+														IntervalPGetDatum(interval)));
 }
 
-/*
- * The functions used here only parse and add: their errors leave nothing behind, and so can be caught without a
- * subtransaction. Anything that is no data exception goes on.
- */
 static bool
-work_out_caught(const Clock *clock, TimestampTz *at, WfFault *fault)
+work_out_caught(Clock *clock, TimestampTz *at, WfFault *fault)
 {
-	MemoryContext context = CurrentMemoryContext;
-	volatile bool ok = true;
+	const char *message;
 
-	PG_TRY();
-	{
-		*at = work_out(clock);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
-			PG_RE_THROW();
-		FlushErrorState();
-		wf_fault(fault, WF_CODE_TEMPLATE, "%s", error->message);
-		ok = false;
-	}
-	PG_END_TRY();
-	return ok;
+	if (!wf_guard_run(work_out, clock, &message))
+		return wf_fault(fault, WF_CODE_TEMPLATE, "%s", message);
+	*at = clock->at;
+	return true;
 }
 
 /* Whoever moves the token: a process reads its clocks the way its author's session did. */
 static bool
-work_out_as_defined(const WfProcess *process, const Clock *clock, TimestampTz *at, WfFault *fault)
+work_out_as_defined(const WfProcess *process, Clock *clock, TimestampTz *at, WfFault *fault)
 {
 	int			level;
 	bool		ok;

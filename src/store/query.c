@@ -174,6 +174,7 @@ execute(WfQuery *query, Datum *values, const char *nulls, bool changes)
 static uint64
 run(WfQuery *query, Datum *values, const char *nulls, bool changes)
 {
+	MemoryContext context = CurrentMemoryContext; /* SPI leaves its own behind */
 	Switches	saved;
 
 	switch_over(&saved);
@@ -186,6 +187,7 @@ run(WfQuery *query, Datum *values, const char *nulls, bool changes)
 		switch_back(&saved);
 	}
 	PG_END_TRY();
+	MemoryContextSwitchTo(context);
 	return SPI_processed;
 }
 

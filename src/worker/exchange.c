@@ -13,6 +13,7 @@
 #include "utils/numeric.h"
 #include "utils/uuid.h"
 
+#include "model/guard.h"
 #include "worker/exchange.h"
 
 typedef struct Builder
@@ -248,45 +249,43 @@ charset_of(const char *type)
 	return encoding;
 }
 
-/*
- * Convert in one of two ways; both only parse, so that a data exception can be caught without a subtransaction.
- * Returns NULL with *message set if the bytes are not what they say.
- */
+typedef struct Parse
+{
+	const char *body;
+	size_t		len;
+	int			encoding;
+	bool		json;
+	Jsonb	   *result;
+} Parse;
+
+static void
+parse(void *arg)
+{
+	Parse	   *p = arg;
+	char	   *text = (char *) p->body;
+
+	if (p->encoding != GetDatabaseEncoding())
+		text = pg_any_to_server(p->body, (int) p->len, p->encoding);
+	if (text == p->body)
+		text = pnstrdup(p->body, p->len);
+	if (p->json)
+		p->result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	else
+		p->result = string_jsonb(text, (int) strlen(text));
+}
+
+/* NULL with *message set if the bytes are not what they say. */
 static Jsonb *
 parse_body(const char *body, size_t len, int encoding, bool json, const char **message)
 {
-	MemoryContext context = CurrentMemoryContext;
-	Jsonb	   *volatile result = NULL;
+	Parse		p = {.body = body, .len = len, .encoding = encoding, .json = json};
 
-	PG_TRY();
+	if (encoding == GetDatabaseEncoding() && !pg_verify_mbstr(encoding, body, (int) len, true))
 	{
-		char	   *text = (char *) body;
-
-		if (encoding != GetDatabaseEncoding())
-			text = pg_any_to_server(body, (int) len, encoding);
-		if (text == body)
-			text = pnstrdup(body, len);
-		if (json)
-			result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
-		else
-			result = string_jsonb(text, (int) strlen(text));
+		*message = "it is not valid in its encoding";
+		return NULL;
 	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-		int			category;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-		if (category != ERRCODE_DATA_EXCEPTION && category != ERRCODE_PROGRAM_LIMIT_EXCEEDED)
-			PG_RE_THROW();
-		FlushErrorState();
-		*message = error->detail != NULL ? psprintf("%s: %s", error->message, error->detail)
-										 : error->message;
-	}
-	PG_END_TRY();
-	return result;
+	return wf_guard_run(parse, &p, message) ? p.result : NULL;
 }
 
 static Jsonb *
