@@ -774,7 +774,7 @@ wf_dispatcher_run(void)
 		turn();
 		if (skipped_locked)
 			wf_notes_want_unlocks(true);
-		ms = sleep_ms();
+		ms = wf_notes_pending() ? 0 : sleep_ms(); /* a wait within the turn may have eaten the latch */
 		if (ms != 0)
 			pgstat_report_stat(ms < 0 || ms > 1000);
 		if (WaitEventSetWait(wait_set, ms, &event, 1, PG_WAIT_EXTENSION) == 1 &&
