@@ -88,6 +88,7 @@ wf_state_incident(WfBatch *batch, WfVisit *visit)
 	WfInstance *instance = visit->instance;
 
 	set_state(visit, WF_STATE_INCIDENT, NULL, 0);
+	visit->waiting_since = batch->now;
 	visit->docs_changed = true;
 	visit->deadline = 0;
 	visit->has_callback = false;

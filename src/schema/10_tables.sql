@@ -104,6 +104,7 @@ CREATE TABLE workflow.visit (
     caught         jsonb,
     error          jsonb,
     result         jsonb,
+    progress       jsonb,
     PRIMARY KEY (instance, visit)
 ) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 CREATE INDEX visit_due ON workflow.visit (queue, due_at, instance, visit) WHERE due_at IS NOT NULL;
@@ -116,7 +117,7 @@ COMMENT ON COLUMN workflow.visit.visit IS 'Number of the visit, never issued twi
 COMMENT ON COLUMN workflow.visit.due_at IS 'When a worker has to look at it; NULL: nobody has to';
 COMMENT ON COLUMN workflow.visit.deadline IS 'When the timeout of the step ends it';
 COMMENT ON COLUMN workflow.visit.entered_at IS 'When the token came';
-COMMENT ON COLUMN workflow.visit.waiting_since IS 'Since when it waits for its event';
+COMMENT ON COLUMN workflow.visit.waiting_since IS 'Since when it waits for its event, or stands as an incident';
 COMMENT ON COLUMN workflow.visit.attempt IS 'Attempts that were answered or have failed';
 COMMENT ON COLUMN workflow.visit.has_callback IS 'A callback was accepted as its end and is kept until the reply is handled';
 COMMENT ON COLUMN workflow.visit.key IS 'Idempotency key, the same for all its attempts';
@@ -131,6 +132,7 @@ COMMENT ON COLUMN workflow.visit.callback_error IS 'Error of such a callback giv
 COMMENT ON COLUMN workflow.visit.caught IS 'What the handler that led here caught: $caught';
 COMMENT ON COLUMN workflow.visit.error IS 'The last error: $error';
 COMMENT ON COLUMN workflow.visit.result IS '$result of an incident';
+COMMENT ON COLUMN workflow.visit.progress IS 'What the outside last said of its progress';
 
 CREATE SEQUENCE workflow.delivery_seq;
 COMMENT ON SEQUENCE workflow.delivery_seq IS 'Numbers of deliveries';
@@ -184,7 +186,7 @@ CREATE TABLE workflow.late_callback (
     role        name NOT NULL,
     data        jsonb
 );
-CREATE INDEX late_callback_visit ON workflow.late_callback (instance, visit);
+CREATE INDEX late_callback_serial_number ON workflow.late_callback ((workflow.serial_number(instance, visit) COLLATE "C"));
 CREATE INDEX late_callback_received_at ON workflow.late_callback (received_at);
 COMMENT ON TABLE workflow.late_callback IS 'Completions that came after the end of their visit. Look at the view workflow.late_callbacks';
 COMMENT ON COLUMN workflow.late_callback.instance IS 'Instance';

@@ -69,6 +69,14 @@ wf_note_ended(int64 instance)
 	pending.any_ended = true;
 }
 
+void
+wf_note_everything(void)
+{
+	register_once();
+	pending.notes.everything = true;
+	pending.any_due = true;
+}
+
 /* The dispatcher does not wait for its own locks, and must not wake itself for ever. */
 void
 wf_note_locked(void)

@@ -36,6 +36,7 @@ extern void wf_shmem_init(void);
 extern void wf_note_due(const char *queue, TimestampTz due_at); /* a row of that queue has this due time */
 extern void wf_note_ended(int64 instance); /* its status changed: wakes those in wait_for */
 extern void wf_note_locked(void); /* this transaction holds an instance's lock that a worker may have skipped */
+extern void wf_note_everything(void); /* every queue may have new rows, the pause may be over */
 
 /* Publish for a database at once: every queue may have new rows, locks may be gone. */
 extern void wf_wake_database(Oid database);

@@ -1,0 +1,129 @@
+/*
+ * arguments.c
+ *		Arguments of SQL functions, and serial numbers as text.
+ *
+ * Pure: no SPI, no shared memory.
+ */
+#include "postgres.h"
+
+#include "common/int.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+
+#include "api/arguments.h"
+#include "model/issue.h"
+
+/* digits of two bigints, "_", the end */
+#define SERIAL_BYTES 48
+
+PG_FUNCTION_INFO_V1(workflow_serial_number);
+PG_FUNCTION_INFO_V1(workflow_serial_is_text);
+
+void
+wf_argument_require(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	if (PG_ARGISNULL(n))
+		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				errmsg("argument \"%s\" must not be null", name));
+}
+
+char *
+wf_argument_text(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+char *
+wf_argument_text_required(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	wf_argument_require(fcinfo, n, name);
+	return text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+Jsonb *
+wf_argument_jsonb(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : PG_GETARG_JSONB_P(n);
+}
+
+Jsonb *
+wf_argument_object(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	Jsonb	   *value = wf_argument_jsonb(fcinfo, n);
+
+	if (value != NULL && !JB_ROOT_IS_OBJECT(value))
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("argument \"%s\" must be a JSON object", name),
+				errhint("The data of an instance is an object, such as {\"amount\": 120}."));
+	return value;
+}
+
+/* ---- serial numbers ---- */
+
+/* One of the two numbers: digits without a leading zero, up to what a bigint holds. Returns behind it, or NULL. */
+static const char *
+read_number(const char *p, const char *end, int64 *number)
+{
+	int64		value = 0;
+
+	if (p == end || *p < '1' || *p > '9')
+		return NULL;
+	for (; p < end && *p >= '0' && *p <= '9'; p++)
+	{
+		if (pg_mul_s64_overflow(value, 10, &value) || pg_add_s64_overflow(value, *p - '0', &value))
+			return NULL;
+	}
+	*number = value;
+	return p;
+}
+
+WfSerial
+wf_argument_serial(FunctionCallInfo fcinfo, int n)
+{
+	WfSerial	serial = {0, 0};
+	text	   *value;
+	const char *p;
+	const char *end;
+
+	wf_argument_require(fcinfo, n, "serial_number");
+	value = PG_GETARG_TEXT_PP(n);
+	p = VARDATA_ANY(value);
+	end = p + VARSIZE_ANY_EXHDR(value);
+	p = read_number(p, end, &serial.instance);
+	if (p != NULL && p < end && *p == '_')
+		p = read_number(p + 1, end, &serial.visit);
+	else
+		p = NULL;
+	if (p != end)
+		ereport(ERROR, errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				errmsg("malformed serial number: \"%s\"", wf_issue_clip(text_to_cstring(value))),
+				errdetail("A serial number is written <instance>_<visit>, such as 5_31."));
+	return serial;
+}
+
+/* workflow.serial_number(instance, visit): what indexes and views are made of. */
+Datum
+workflow_serial_number(PG_FUNCTION_ARGS)
+{
+	char		buffer[SERIAL_BYTES];
+	int			len = pg_lltoa(PG_GETARG_INT64(0), buffer);
+
+	buffer[len++] = '_';
+	len += pg_lltoa(PG_GETARG_INT64(1), buffer + len);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(buffer, len));
+}
+
+/*
+ * Every function that takes a serial number has a twin that takes a bigint and comes here: from PostgreSQL 16 on, 5_31
+ * without quotes is the number 531, which must not end some other visit.
+ */
+Datum
+workflow_serial_is_text(PG_FUNCTION_ARGS)
+{
+	ereport(ERROR, errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+			errmsg("a serial number is text, not a number"),
+			errdetail("PostgreSQL 16 and newer read 5_31 without quotes as the number 531."),
+			errhint("Quote it: '5_31'."));
+	PG_RETURN_NULL();
+}

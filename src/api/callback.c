@@ -1,0 +1,119 @@
+/*
+ * callback.c
+ *		workflow.complete and workflow.fail: the outside says that a visit is done.
+ *
+ * The hot path of the product: lock and load the instance, load the visit, move, flush. `true` means that this call is
+ * the end of the visit, once it has committed.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+
+#include "api/target.h"
+#include "engine/engine.h"
+#include "model/template.h"
+#include "store/access.h"
+#include "store/late.h"
+#include "store/privilege.h"
+
+#define DEFAULT_CODE "FAILED"
+#define MAX_CODE_LENGTH 200
+
+PG_FUNCTION_INFO_V1(workflow_complete);
+PG_FUNCTION_INFO_V1(workflow_fail);
+
+/* What the outside said. */
+typedef struct Word
+{
+	Jsonb	   *data;
+	bool		failed;
+	const char *code;
+	const char *message;
+} Word;
+
+static Jsonb *
+error_of(const Word *word, int attempt)
+{
+	WfFault		fault = {.code = word->code, .message = word->message};
+
+	return word->failed ? wf_engine_error(&fault, attempt) : NULL;
+}
+
+/* A late failure is recorded with its code and message, or it would look like a late success. */
+static Jsonb *
+record_of(const Word *word)
+{
+	WfField		fields[3];
+
+	if (!word->failed)
+		return word->data;
+	memset(fields, 0, sizeof(fields));
+	fields[0] = (WfField){.key = "code", .kind = WF_FIELD_TEXT, .text = word->code};
+	fields[1] = (WfField){.key = "message", .kind = WF_FIELD_TEXT, .text = word->message};
+	fields[2] = (WfField){.key = "data", .jsonb = word->data};
+	return wf_jsonb_object(fields, lengthof(fields));
+}
+
+static bool
+call_back(const WfSerial *serial, const Word *word)
+{
+	WfAccess	access;
+	WfTarget	target;
+	bool		accepted = false;
+
+	wf_store_enter(&access);
+	wf_target_visit(&target, serial);
+	wf_privilege_require(target.process_id, access.caller, WF_PRIVILEGE_COMPLETE,
+						 WF_PRIVILEGE_COMPLETE);
+	if (target.visit != NULL)
+		accepted = wf_engine_callback(target.batch, target.visit, word->data,
+									  error_of(word, target.visit->attempt));
+	if (accepted)
+		wf_batch_flush(target.batch);
+	else
+	{
+		wf_late_require_seen(serial->instance, serial->visit);
+		wf_late_record(serial->instance, serial->visit, target.process_id, access.caller,
+					   record_of(word));
+	}
+	wf_batch_end(target.batch);
+	wf_store_leave(&access);
+	return accepted;
+}
+
+/*
+ * workflow.complete(serial_number text, data jsonb) → boolean
+ *
+ * False: it had already ended; what came is recorded. Errors: 22P02 malformed, 42704 unknown, 42501 without the privilege
+ * complete, 55000 if the visit takes no callback, 40001 for a conflict in a serializable transaction.
+ */
+Datum
+workflow_complete(PG_FUNCTION_ARGS)
+{
+	WfSerial	serial = wf_argument_serial(fcinfo, 0);
+	Word		word = {.data = wf_argument_jsonb(fcinfo, 1)};
+
+	PG_RETURN_BOOL(call_back(&serial, &word));
+}
+
+/*
+ * workflow.fail(serial_number text, code text, message text, data jsonb) → boolean
+ *
+ * As complete, with an error that `catch` sees by its code. Errors also: 22023 for a code that is empty or too long.
+ */
+Datum
+workflow_fail(PG_FUNCTION_ARGS)
+{
+	WfSerial	serial = wf_argument_serial(fcinfo, 0);
+	char	   *code = wf_argument_text(fcinfo, 1);
+	Word		word = {.data = wf_argument_jsonb(fcinfo, 3), .failed = true,
+		.code = code != NULL ? code : DEFAULT_CODE, .message = wf_argument_text(fcinfo, 2)};
+
+	if (word.code[0] == '\0' || pg_mbstrlen(word.code) > MAX_CODE_LENGTH)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("an error code has 1 to %d characters", MAX_CODE_LENGTH),
+				errhint("It is what \"catch\" compares: a short word such as REJECTED."));
+	PG_RETURN_BOOL(call_back(&serial, &word));
+}

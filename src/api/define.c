@@ -1,0 +1,286 @@
+/*
+ * define.c
+ *		workflow.define and workflow.undefine.
+ *
+ * Whoever defines holds the lock on the process's row until the end of the transaction, so that versions are counted
+ * without gaps and nobody meets a unique violation; undefining takes the stronger lock that new attachments wait for.
+ * A definition is stored as it was written; a stored version never changes.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "api/arguments.h"
+#include "api/surroundings.h"
+#include "model/definition.h"
+#include "shmem/shmem.h"
+#include "store/access.h"
+#include "store/due.h"
+#include "store/history.h"
+#include "store/identity.h"
+#include "store/privilege.h"
+#include "store/process.h"
+#include "store/query.h"
+
+#define MAX_NAME_LENGTH 200
+#define DELIVERY_MAINTAIN "maintain"
+
+static WfQuery q_new = {
+	.sql = "INSERT INTO workflow.process (process, owner, owner_name, latest) "
+		   "VALUES ($1, $2, $3, 0) ON CONFLICT (process) DO NOTHING",
+	.nargs = 3, .argtypes = {TEXTOID, OIDOID, NAMEOID}};
+static WfQuery q_lock = {
+	.sql = "SELECT owner, owner_name FROM workflow.process WHERE process_id = $1 FOR NO KEY UPDATE",
+	.nargs = 1, .argtypes = {INT4OID}};
+static WfQuery q_lock_whole = {
+	.sql = "SELECT latest FROM workflow.process WHERE process_id = $1 FOR UPDATE",
+	.nargs = 1, .argtypes = {INT4OID}};
+static WfQuery q_last = {
+	.sql = "SELECT v.version, v.definition::jsonb = $2::jsonb AND v.search_path = $3 AND v.timezone = $4 "
+		   "FROM workflow.process_version v WHERE v.process_id = $1 "
+		   "ORDER BY v.process_id DESC, v.version DESC LIMIT 1",
+	.nargs = 4, .argtypes = {INT4OID, JSONOID, TEXTOID, TEXTOID}};
+static WfQuery q_add = {
+	.sql = "INSERT INTO workflow.process_version "
+		   "(process_id, version, definition, search_path, timezone, defined_at) "
+		   "VALUES ($1, $2, $3, $4, $5, $6)",
+	.nargs = 6, .argtypes = {INT4OID, INT4OID, JSONOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
+static WfQuery q_set_latest = {
+	.sql = "UPDATE workflow.process SET latest = $2 WHERE process_id = $1 AND latest <> $2",
+	.nargs = 2, .argtypes = {INT4OID, INT4OID}};
+static WfQuery q_attached = {
+	.sql = "SELECT c.oid::regclass::text FROM workflow.attachment a JOIN pg_class c ON c.oid = a.relation "
+		   "WHERE a.process_id = $1 LIMIT 1",
+	.nargs = 1, .argtypes = {INT4OID}};
+static WfQuery q_maintained = {
+	.sql = "SELECT 1 FROM workflow.delivery WHERE kind = '" DELIVERY_MAINTAIN "' LIMIT 1"};
+
+PG_FUNCTION_INFO_V1(workflow_define);
+PG_FUNCTION_INFO_V1(workflow_undefine);
+
+/* What is about to be stored. */
+typedef struct Draft
+{
+	char	   *name;
+	char	   *json;
+	char	   *search_path; /* as the author's session has it */
+	char	   *timezone;
+	int			process_id;
+	Oid			owner;
+} Draft;
+
+static char *
+read_name(FunctionCallInfo fcinfo)
+{
+	char	   *name = wf_argument_text_required(fcinfo, 0, "name");
+
+	if (name[strspn(name, " \t\r\n")] == '\0')
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("the name of a process must not be empty"));
+	if (pg_mbstrlen(name) > MAX_NAME_LENGTH)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("the name of a process has at most %d characters", MAX_NAME_LENGTH));
+	return name;
+}
+
+/* ---- the row of the process ---- */
+
+static bool
+insert_process(const char *name, Oid owner)
+{
+	NameData	owner_name;
+	Datum		values[3];
+
+	namestrcpy(&owner_name, GetUserNameFromId(owner, false));
+	values[0] = CStringGetTextDatum(name);
+	values[1] = ObjectIdGetDatum(owner);
+	values[2] = NameGetDatum(&owner_name);
+	return wf_query_run(&q_new, values, NULL) > 0;
+}
+
+/* Find the process or make it the caller's, check rights, and take the lock. */
+static void
+lock_process(Draft *draft, Oid caller)
+{
+	Datum		values[1];
+	bool		isnull;
+	char	   *owner_name;
+
+	/* if somebody else makes it at this very moment, the INSERT waits and it is found then */
+	draft->process_id = wf_process_id(draft->name);
+	if (draft->process_id == 0)
+	{
+		insert_process(draft->name, caller);
+		draft->process_id = wf_process_id(draft->name);
+	}
+	wf_privilege_require(draft->process_id, caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
+	values[0] = Int32GetDatum(draft->process_id);
+	if (wf_query_run(&q_lock, values, NULL) == 0)
+		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				errmsg("could not serialize access to process \"%s\" due to concurrent update",
+					   draft->name));
+	draft->owner = DatumGetObjectId(wf_result(0, 1, &isnull));
+	owner_name = pstrdup(NameStr(*DatumGetName(wf_result(0, 2, &isnull))));
+	draft->owner = wf_role_resolve(draft->owner, owner_name);
+	if (!OidIsValid(draft->owner))
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("role \"%s\", the owner of process \"%s\", does not exist any more",
+					   owner_name, draft->name),
+				errhint("Create the role again and run SELECT workflow.adopt(), or define the process under another name."));
+}
+
+/* ---- the version ---- */
+
+static void
+check(const Draft *draft)
+{
+	WfIssues	issues = {0};
+
+	(void) wf_definition_compile(draft->json, &issues);
+	wf_surroundings_check(draft->json, draft->owner, draft->search_path, &issues);
+	if (issues.n > 0)
+		wf_issues_report(draft->name, &issues);
+}
+
+static void
+set_latest(int process_id, int version)
+{
+	Datum		values[2] = {Int32GetDatum(process_id), Int32GetDatum(version)};
+
+	wf_query_run(&q_set_latest, values, NULL);
+}
+
+/* The same as the last one is the last one. */
+static int
+store_version(const Draft *draft, TimestampTz now)
+{
+	Datum		definition = CStringGetTextDatum(draft->json);
+	Datum		search_path = CStringGetTextDatum(draft->search_path);
+	Datum		timezone = CStringGetTextDatum(draft->timezone);
+	Datum		last_values[4] = {Int32GetDatum(draft->process_id), definition, search_path, timezone};
+	Datum		values[6] = {Int32GetDatum(draft->process_id), 0, definition, search_path, timezone,
+		TimestampTzGetDatum(now)};
+	int			version = 0;
+	bool		same = false;
+	bool		isnull;
+
+	if (wf_query_run(&q_last, last_values, NULL) > 0)
+	{
+		version = DatumGetInt32(wf_result(0, 1, &isnull));
+		same = DatumGetBool(wf_result(0, 2, &isnull));
+	}
+	if (!same)
+	{
+		version++;
+		values[1] = Int32GetDatum(version);
+		wf_query_run(&q_add, values, NULL);
+	}
+	set_latest(draft->process_id, version);
+	return version;
+}
+
+/* ---- what a database with processes needs ---- */
+
+/* There is exactly one delivery that keeps the house in order; whoever handles it makes the next one. */
+static void
+ensure_maintenance(TimestampTz now)
+{
+	if (wf_query_run(&q_maintained, NULL, NULL) > 0)
+		return;
+	LockRelationOid(wf_store_relation("process_version"), ShareUpdateExclusiveLock);
+	if (wf_query_run(&q_maintained, NULL, NULL) > 0)
+		return;
+	wf_delivery_add(0, 0, DELIVERY_MAINTAIN, WF_QUEUE_EXECUTOR, now, NULL);
+	wf_note_due(WF_QUEUE_EXECUTOR, now);
+}
+
+static void
+ensure_ready(TimestampTz now)
+{
+	if (wf_identity_check() == WF_IDENTITY_NONE)
+	{
+		wf_identity_ensure();
+		wf_note_everything(); /* a dispatcher that was started paused may begin */
+	}
+	wf_history_ensure(now);
+	ensure_maintenance(now);
+}
+
+/*
+ * workflow.define(name text, definition json) → integer, the version
+ *
+ * Errors: 22023 (0A000 if nothing else is wrong than that it is not supported yet) with all faults of the definition, 42501
+ * without admin on a process that exists.
+ */
+Datum
+workflow_define(PG_FUNCTION_ARGS)
+{
+	WfAccess	access;
+	Draft		draft = {.name = read_name(fcinfo)};
+	TimestampTz now = GetCurrentTimestamp();
+	int			version;
+
+	draft.json = wf_argument_text_required(fcinfo, 1, "definition");
+	draft.search_path = pstrdup(namespace_search_path);
+	draft.timezone = pstrdup(GetConfigOption("TimeZone", false, false));
+	wf_store_enter(&access);
+	lock_process(&draft, access.caller);
+	check(&draft);
+	version = store_version(&draft, now);
+	ensure_ready(now);
+	wf_store_leave(&access);
+	PG_RETURN_INT32(version);
+}
+
+/* ---- undefine ---- */
+
+/* The number of its latest version, 0 if it is undefined already. */
+static int
+lock_whole_process(const char *name, int process_id)
+{
+	Datum		values[1] = {Int32GetDatum(process_id)};
+	bool		isnull;
+	int			latest;
+
+	wf_query_run(&q_lock_whole, values, NULL);
+	latest = DatumGetInt32(wf_result(0, 1, &isnull));
+	if (wf_query_run(&q_attached, values, NULL) > 0)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_IN_USE),
+				errmsg("process \"%s\" cannot be undefined while tables are attached to it", name),
+				errdetail("Table %s is.", wf_result_text(0, 1)),
+				errhint("Detach them first: see workflow.detach."));
+	return latest;
+}
+
+/*
+ * workflow.undefine(name text) → boolean: false if it had been undefined already
+ *
+ * Instances that live go on. Errors: 42704 unknown, 42501 without admin, 55006 while tables are attached.
+ */
+Datum
+workflow_undefine(PG_FUNCTION_ARGS)
+{
+	WfAccess	access;
+	char	   *name = wf_argument_text_required(fcinfo, 0, "name");
+	int			process_id;
+	int			latest;
+
+	wf_store_enter(&access);
+	process_id = wf_process_id(name);
+	if (process_id == 0)
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("process \"%s\" does not exist", name));
+	wf_privilege_require(process_id, access.caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
+	latest = lock_whole_process(name, process_id);
+	set_latest(process_id, 0);
+	wf_store_leave(&access);
+	PG_RETURN_BOOL(latest != 0);
+}

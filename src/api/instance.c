@@ -1,0 +1,190 @@
+/*
+ * instance.c
+ *		workflow.start, workflow.set_data, workflow.cancel: what callers do with whole instances.
+ *
+ * set_data and cancel hold the lock of the instance until the end of the transaction; start needs none, since nobody
+ * else sees what it makes.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "api/target.h"
+#include "engine/engine.h"
+#include "store/access.h"
+#include "store/privilege.h"
+#include "store/query.h"
+
+/* What an index row can hold, whether it compresses or not */
+#define MAX_KEY_BYTES 2000
+
+#define KEY_INDEX "instance_business_key"
+
+static WfQuery q_living_key = {
+	.sql = "SELECT instance FROM workflow.instance "
+		   "WHERE process_id = $1 AND attachment = 0 AND business_key = $2",
+	.nargs = 2, .argtypes = {INT4OID, TEXTOID}};
+
+PG_FUNCTION_INFO_V1(workflow_start);
+PG_FUNCTION_INFO_V1(workflow_set_data);
+PG_FUNCTION_INFO_V1(workflow_cancel);
+
+/* ---- start ---- */
+
+/* `instance`: the one that lives, 0 if it cannot be named. */
+static void
+report_duplicate(const WfStart *start, int64 instance)
+{
+	ereport(ERROR, errcode(ERRCODE_UNIQUE_VIOLATION),
+			errmsg("process \"%s\" has a living instance with business key \"%s\" already",
+				   start->process->name, start->business_key),
+			instance != 0 ? errdetail("It is instance " INT64_FORMAT ".", instance) : 0,
+			errhint("The key is free again when that instance has ended."));
+}
+
+static void
+require_free_key(const WfStart *start)
+{
+	Datum		values[2] = {Int32GetDatum(start->process->process_id),
+		CStringGetTextDatum(start->business_key)};
+
+	if (wf_query_run(&q_living_key, values, NULL) > 0)
+		report_duplicate(start, wf_result_int64(0, 1));
+}
+
+/* Somebody else may have started one meanwhile: the index has the last word, in words that its users understand. */
+static void
+flush_with_key(WfBatch *batch, const WfStart *start)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		wf_batch_flush(batch);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && error->constraint_name != NULL &&
+			strcmp(error->constraint_name, KEY_INDEX) == 0)
+		{
+			FlushErrorState();
+			report_duplicate(start, 0);
+		}
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
+static int64
+start_one(const char *process, int version, WfStart *start)
+{
+	WfAccess	access;
+	WfBatch    *batch;
+	int64		instance;
+
+	wf_store_enter(&access);
+	start->process = wf_process_by_name(process, version);
+	wf_privilege_require(start->process->process_id, access.caller, WF_PRIVILEGE_START,
+						 WF_PRIVILEGE_START);
+	if (start->business_key != NULL)
+		require_free_key(start);
+	batch = wf_batch_begin();
+	instance = wf_engine_start(batch, start)->id;
+	if (start->business_key != NULL)
+		flush_with_key(batch, start);
+	else
+		wf_batch_flush(batch);
+	wf_batch_end(batch);
+	wf_store_leave(&access);
+	return instance;
+}
+
+/*
+ * workflow.start(process text, data jsonb, business_key text, version integer) → bigint, the number of the instance
+ *
+ * Errors: 42704 unknown process or version, 55000 if it was undefined, 42501 without the privilege start, 22023 for data that
+ * are no object, 23505 if the key belongs to a living instance.
+ */
+Datum
+workflow_start(PG_FUNCTION_ARGS)
+{
+	char	   *process = wf_argument_text_required(fcinfo, 0, "process");
+	WfStart		start = {.data = wf_argument_object(fcinfo, 1, "data"),
+		.business_key = wf_argument_text(fcinfo, 2)};
+	int			version = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3);
+
+	if (!PG_ARGISNULL(3) && version <= 0)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("versions are counted from 1, not %d", version));
+	if (start.business_key != NULL && strlen(start.business_key) > MAX_KEY_BYTES)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("a business key has at most %d bytes", MAX_KEY_BYTES));
+	PG_RETURN_INT64(start_one(process, version, &start));
+}
+
+/* ---- set_data, cancel ---- */
+
+/*
+ * workflow.set_data(instance bigint, data jsonb) → boolean: false if it has ended
+ *
+ * Errors: 42704 unknown, 42501 without start or admin, 22023 for data that are no object.
+ */
+Datum
+workflow_set_data(PG_FUNCTION_ARGS)
+{
+	WfAccess	access;
+	WfTarget	target;
+	Jsonb	   *changes;
+	bool		lives;
+
+	wf_argument_require(fcinfo, 0, "instance");
+	wf_argument_require(fcinfo, 1, "data");
+	changes = wf_argument_object(fcinfo, 1, "data");
+	wf_store_enter(&access);
+	wf_target_instance(&target, PG_GETARG_INT64(0));
+	wf_privilege_require(target.process_id, access.caller, WF_PRIVILEGE_START, WF_PRIVILEGE_ADMIN);
+	lives = target.instance != NULL;
+	if (lives)
+	{
+		wf_engine_set_data(target.batch, target.instance, changes);
+		wf_batch_flush(target.batch);
+	}
+	wf_batch_end(target.batch);
+	wf_store_leave(&access);
+	PG_RETURN_BOOL(lives);
+}
+
+/*
+ * workflow.cancel(instance bigint, reason text) → boolean: false if it had already ended
+ *
+ * Errors: 42704 unknown, 42501 without start or admin.
+ */
+Datum
+workflow_cancel(PG_FUNCTION_ARGS)
+{
+	WfAccess	access;
+	WfTarget	target;
+	char	   *reason = wf_argument_text(fcinfo, 1);
+	bool		lives;
+
+	wf_argument_require(fcinfo, 0, "instance");
+	wf_store_enter(&access);
+	wf_target_instance(&target, PG_GETARG_INT64(0));
+	wf_privilege_require(target.process_id, access.caller, WF_PRIVILEGE_START, WF_PRIVILEGE_ADMIN);
+	lives = target.instance != NULL;
+	if (lives)
+	{
+		wf_engine_cancel(target.batch, target.instance, reason);
+		wf_batch_flush(target.batch);
+	}
+	wf_batch_end(target.batch);
+	wf_store_leave(&access);
+	PG_RETURN_BOOL(lives);
+}

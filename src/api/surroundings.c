@@ -1,0 +1,189 @@
+/*
+ * surroundings.c
+ *		What a definition needs around it: servers that are there and may be used, SQL that can be analysed.
+ *
+ * Goes by the tree of the JSON and not by the compiled definition, so that these faults are told together with those
+ * that keep it from being compiled. What is malformed is passed over: the reader says so.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "api/surroundings.h"
+#include "engine/user_sql.h"
+#include "http/server.h"
+#include "model/issue.h"
+#include "model/json.h"
+#include "store/query.h"
+
+typedef struct Checking
+{
+	WfIssues   *issues;
+	Oid			owner;
+	const char *search_path;
+	const char **servers; /* names of all; NULL: not looked up yet */
+	int			nservers;
+} Checking;
+
+static WfQuery q_servers = {
+	.sql = "SELECT s.srvname::text FROM pg_foreign_server s "
+		   "JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw "
+		   "WHERE w.fdwname = 'workflow_http' ORDER BY 1"};
+
+/* ---- servers ---- */
+
+static void
+load_servers(Checking *checking)
+{
+	uint64		n;
+
+	if (checking->servers != NULL)
+		return;
+	n = wf_query_run(&q_servers, NULL, NULL);
+	checking->servers = palloc(sizeof(char *) * Max(n, 1));
+	for (uint64 i = 0; i < n; i++)
+		checking->servers[i] = wf_result_text(i, 1);
+	checking->nservers = (int) n;
+}
+
+static void
+check_server(Checking *checking, const WfJson *node)
+{
+	const WfServer *server = wf_server_by_name(node->text);
+	const char *owner;
+	int			nearest;
+
+	if (server != NULL)
+	{
+		if (wf_server_usable(server, checking->owner))
+			return;
+		owner = GetUserNameFromId(checking->owner, false);
+		wf_json_issue(checking->issues, node,
+					  psprintf("GRANT USAGE ON FOREIGN SERVER %s TO %s;", quote_identifier(server->name),
+							   quote_identifier(owner)),
+					  "role \"%s\", the owner of the process, may not use server \"%s\"", owner,
+					  server->name);
+		return;
+	}
+	load_servers(checking);
+	nearest = wf_issue_nearest(node->text, checking->servers, checking->nservers, wf_issue_name_at);
+	wf_json_issue(checking->issues, node,
+				  nearest >= 0 ? wf_issue_perhaps(checking->servers[nearest], node->text)
+							   : psprintf("CREATE SERVER %s FOREIGN DATA WRAPPER workflow_http OPTIONS (url '...');",
+										  quote_identifier(wf_issue_clip(node->text))),
+				  "there is no server \"%s\" of the wrapper workflow_http", wf_issue_clip(node->text));
+}
+
+/* ---- URLs ---- */
+
+/* Behind scheme, host and port; NULL if there is no scheme. */
+static const char *
+end_of_origin(const char *url)
+{
+	const char *host = strstr(url, "://");
+
+	return host != NULL ? host + 3 + strcspn(host + 3, "/?#") : NULL;
+}
+
+/* Could the URL, whose first `len` bytes are known and hold the whole origin, be covered once it is made? */
+static bool
+may_be_covered(Checking *checking, const char *url, int len)
+{
+	load_servers(checking);
+	for (int i = 0; i < checking->nservers; i++)
+	{
+		const WfServer *server = wf_server_by_name(checking->servers[i]);
+
+		if (server == NULL || !wf_server_usable(server, checking->owner))
+			continue;
+		if (wf_server_covering(psprintf("%.*s%s", len, url, end_of_origin(server->url)),
+							   checking->owner) != NULL)
+			return true;
+	}
+	return false;
+}
+
+static void
+check_url(Checking *checking, const WfJson *node)
+{
+	const char *made = strstr(node->text, "${");
+	const char *origin = end_of_origin(node->text);
+
+	if (origin == NULL)
+		return;
+	if (made == NULL)
+	{
+		if (wf_server_covering(node->text, checking->owner) != NULL)
+			return;
+	}
+	else if (made <= origin || may_be_covered(checking, node->text, (int) (origin - node->text)))
+		return;
+	wf_json_issue(checking->issues, node,
+				  "Create a server of the wrapper workflow_http whose url is the beginning of it, and grant USAGE on it.",
+				  "no server that role \"%s\", the owner of the process, may use covers this URL",
+				  GetUserNameFromId(checking->owner, false));
+}
+
+/* ---- steps ---- */
+
+static const WfJson *
+string_member(const WfJson *object, const char *key)
+{
+	const WfJson *member = wf_json_member(object, key);
+
+	return member != NULL && member->type == WF_JSON_STRING && member->text[0] != '\0' ? member : NULL;
+}
+
+static void
+check_sql(Checking *checking, const WfJson *node)
+{
+	char	   *message = NULL;
+	char	   *hint = NULL;
+
+	if (!wf_user_sql_check(node->text, checking->search_path, checking->owner, &message, &hint))
+		wf_json_issue(checking->issues, node, hint, "%s",
+					  message != NULL ? message : "cannot be analysed");
+}
+
+static void
+check_step(Checking *checking, const WfJson *step)
+{
+	const WfJson *http = wf_json_member(step, "http");
+	const WfJson *sql = string_member(step, "sql");
+	const WfJson *part;
+
+	if (http != NULL && http->type == WF_JSON_OBJECT)
+	{
+		part = string_member(http, "server");
+		if (part != NULL)
+			check_server(checking, part);
+		part = string_member(http, "url");
+		if (part != NULL)
+			check_url(checking, part);
+	}
+	if (sql != NULL)
+		check_sql(checking, sql);
+}
+
+void
+wf_surroundings_check(const char *json, Oid owner, const char *search_path, WfIssues *issues)
+{
+	Checking	checking = {.issues = issues, .owner = owner, .search_path = search_path};
+	WfIssues	known = {0};
+	const WfJson *root = wf_json_parse(json, &known);
+	const WfJson *steps;
+
+	if (root == NULL || root->type != WF_JSON_OBJECT)
+		return;
+	steps = wf_json_member(root, "steps");
+	if (steps == NULL || steps->type != WF_JSON_ARRAY)
+		return;
+	for (int i = 0; i < steps->n && !wf_issues_full(issues); i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (steps->items[i]->type == WF_JSON_OBJECT)
+			check_step(&checking, steps->items[i]);
+	}
+}

@@ -1,0 +1,106 @@
+-- What authors, callers, outside systems and operators call. Who may execute what is in 90_grants.sql.
+
+-- ---- authors ----
+
+CREATE FUNCTION workflow.define(name text, definition json) RETURNS integer
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_define';
+COMMENT ON FUNCTION workflow.define(text, json) IS
+'Stores a definition and returns its version; the same definition again is the same version. Who defines a name first owns the process. All faults are told in one error: 22023, or 0A000 if nothing else is wrong than that it is not supported yet. A process of somebody else needs admin: 42501';
+
+CREATE FUNCTION workflow.undefine(name text) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_undefine';
+COMMENT ON FUNCTION workflow.undefine(text) IS
+'The process takes no new instances; those that live go on, and the history stays. False if it had been undefined already. Unknown: 42704; needs admin: 42501; tables are attached: 55006';
+
+CREATE FUNCTION workflow.grant_process(process text, role name, privilege text) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_grant_process';
+COMMENT ON FUNCTION workflow.grant_process(text, name, text) IS
+'Gives a role, or ''public'' for everyone, a privilege on a process: start, complete, view, or admin, which implies the others. False if it has it already. Unknown process or role: 42704; unknown privilege: 22023; needs admin: 42501';
+
+CREATE FUNCTION workflow.revoke_process(process text, role name, privilege text) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_revoke_process';
+COMMENT ON FUNCTION workflow.revoke_process(text, name, text) IS
+'Takes back what workflow.grant_process gave. False if there was nothing to take. Unknown process or role: 42704; unknown privilege: 22023; needs admin: 42501';
+
+-- ---- callers ----
+
+CREATE FUNCTION workflow.start(process text, data jsonb DEFAULT '{}', business_key text DEFAULT NULL,
+                               version integer DEFAULT NULL) RETURNS bigint
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_start';
+COMMENT ON FUNCTION workflow.start(text, jsonb, text, integer) IS
+'Starts an instance with these data, over the defaults of its definition, and returns its number. version: the latest unless given. Unknown process or version: 42704; undefined: 55000; the business key has a living instance: 23505; data are no object: 22023; needs start: 42501';
+
+CREATE FUNCTION workflow.set_data(instance bigint, data jsonb) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_set_data';
+COMMENT ON FUNCTION workflow.set_data(bigint, jsonb) IS
+'Puts the top-level keys of data over those of the instance. False if the instance has ended. Unknown: 42704; data are no object: 22023; needs start or admin: 42501';
+
+CREATE FUNCTION workflow.cancel(instance bigint, reason text DEFAULT NULL) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_cancel';
+COMMENT ON FUNCTION workflow.cancel(bigint, text) IS
+'Ends an instance: its visits CANCELLED, itself aborted. False if it had already ended. Unknown: 42704; needs start or admin: 42501';
+
+-- ---- outside systems ----
+
+CREATE FUNCTION workflow.complete(serial_number text, data jsonb DEFAULT NULL) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_complete';
+COMMENT ON FUNCTION workflow.complete(text, jsonb) IS
+'The work that a visit waits for is done, with data as its response. True: this is its end; false: it had already ended, and what came is in workflow.late_callbacks. Malformed: 22P02; unknown: 42704; takes no callback: 55000; needs complete: 42501';
+
+CREATE FUNCTION workflow.fail(serial_number text, code text DEFAULT 'FAILED', message text DEFAULT NULL,
+                              data jsonb DEFAULT NULL) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_fail';
+COMMENT ON FUNCTION workflow.fail(text, text, text, jsonb) IS
+'The work that a visit waits for has failed, with a code that its "catch" may name and data as its response. Answers and errors as of workflow.complete; 22023 for an empty code';
+
+-- ---- operators ----
+
+CREATE FUNCTION workflow.retry(serial_number text) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_retry';
+COMMENT ON FUNCTION workflow.retry(text) IS
+'Takes up an incident again, from its action, with all its attempts. False if the visit has ended. Malformed: 22P02; unknown: 42704; no incident: 55000; needs admin: 42501';
+
+CREATE FUNCTION workflow.skip(serial_number text, data jsonb DEFAULT NULL) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_skip';
+COMMENT ON FUNCTION workflow.skip(text, jsonb) IS
+'Goes on from an incident as if it had succeeded with data as its response. False if the visit has ended. Malformed: 22P02; unknown: 42704; no incident: 55000; needs admin: 42501';
+
+CREATE FUNCTION workflow.adopt() RETURNS bigint
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_adopt';
+COMMENT ON FUNCTION workflow.adopt() IS
+'Says that a restored or copied database goes on in place of its original, which must be no more: until then it sends nothing. Also lets begin what workflow.start_paused holds back. Returns the number of living instances';
+
+-- ---- serial numbers without quotes ----
+
+CREATE FUNCTION workflow.complete(serial_number bigint, data jsonb DEFAULT NULL) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_serial_is_text';
+COMMENT ON FUNCTION workflow.complete(bigint, jsonb) IS
+'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
+
+CREATE FUNCTION workflow.fail(serial_number bigint, code text DEFAULT 'FAILED', message text DEFAULT NULL,
+                              data jsonb DEFAULT NULL) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_serial_is_text';
+COMMENT ON FUNCTION workflow.fail(bigint, text, text, jsonb) IS
+'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
+
+CREATE FUNCTION workflow.retry(serial_number bigint) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_serial_is_text';
+COMMENT ON FUNCTION workflow.retry(bigint) IS
+'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
+
+CREATE FUNCTION workflow.skip(serial_number bigint, data jsonb DEFAULT NULL) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_serial_is_text';
+COMMENT ON FUNCTION workflow.skip(bigint, jsonb) IS
+'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
+
+-- ---- what views are made of ----
+
+CREATE FUNCTION workflow.my_processes(privilege text) RETURNS integer[]
+    LANGUAGE c STABLE PARALLEL RESTRICTED COST 1000 AS 'MODULE_PATHNAME', 'workflow_my_processes';
+COMMENT ON FUNCTION workflow.my_processes(text) IS
+'Numbers of the processes on which the caller has a privilege: what the views go by';
+
+CREATE FUNCTION workflow.role_name(role oid, name name) RETURNS name
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_role_name';
+COMMENT ON FUNCTION workflow.role_name(oid, name) IS
+'What a role that was stored under this OID and name is called now; the stored name if there is no such role any more';

@@ -1,0 +1,124 @@
+-- What there is to see. Each view shows a role only the processes on which it has the privilege view (or admin).
+-- That set is worked out once for a query, and the conditions of the query still reach the indexes: security barriers let
+-- only leakproof ones through, and comparing numbers and serial numbers is leakproof.
+
+CREATE VIEW workflow.processes WITH (security_barrier) AS
+    SELECT p.process,
+           v.version,
+           workflow.role_name(p.owner, p.owner_name) AS owner,
+           v.definition,
+           v.defined_at,
+           v.version = p.latest AS latest
+    FROM workflow.process p
+         JOIN workflow.process_version v USING (process_id)
+    WHERE p.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+COMMENT ON VIEW workflow.processes IS 'Processes: a row for each version';
+COMMENT ON COLUMN workflow.processes.process IS 'Name of the process';
+COMMENT ON COLUMN workflow.processes.version IS 'Version, counted from 1';
+COMMENT ON COLUMN workflow.processes.owner IS 'Role with whose rights its steps run';
+COMMENT ON COLUMN workflow.processes.definition IS 'Definition, as it was written';
+COMMENT ON COLUMN workflow.processes.defined_at IS 'When the version was defined';
+COMMENT ON COLUMN workflow.processes.latest IS 'Whether it is the version that new instances follow; of an undefined process none is';
+
+CREATE VIEW workflow.instances WITH (security_barrier) AS
+    SELECT i.instance, p.process, i.version, i.business_key, i.status, i.data, i.started_at,
+           NULL::timestamptz AS ended_at, i.error
+    FROM workflow.instance i
+         JOIN workflow.process p USING (process_id)
+    WHERE i.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[])
+    UNION ALL
+    SELECT h.instance, p.process, h.version, h.business_key, h.status, h.data, h.started_at,
+           h.ended_at, h.error
+    FROM workflow.instance_history h
+         JOIN workflow.process p USING (process_id)
+    WHERE h.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+COMMENT ON VIEW workflow.instances IS 'Instances: the living, and the ended ones that are still in the history';
+COMMENT ON COLUMN workflow.instances.instance IS 'Number of the instance: the first half of its serial numbers';
+COMMENT ON COLUMN workflow.instances.process IS 'Process';
+COMMENT ON COLUMN workflow.instances.version IS 'Version of the process that it follows';
+COMMENT ON COLUMN workflow.instances.business_key IS 'Key given at start; of an attached row its primary key';
+COMMENT ON COLUMN workflow.instances.status IS 'active, suspended, completed, aborted, or failed: it has an incident';
+COMMENT ON COLUMN workflow.instances.data IS 'Its data, now or at its end';
+COMMENT ON COLUMN workflow.instances.started_at IS 'When it was started';
+COMMENT ON COLUMN workflow.instances.ended_at IS 'When it ended; NULL: it lives';
+COMMENT ON COLUMN workflow.instances.error IS 'Error or reason that ended it: {code, message, http_status, sqlstate, attempt}';
+
+CREATE VIEW workflow.visits WITH (security_barrier) AS
+    SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
+           v.instance, p.process, v.step, v.state, v.attempt, v.due_at, v.deadline
+    FROM workflow.visit v
+         JOIN workflow.instance i USING (instance)
+         JOIN workflow.process p USING (process_id)
+    WHERE i.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+COMMENT ON VIEW workflow.visits IS 'Living visits: where the tokens of living instances stand';
+COMMENT ON COLUMN workflow.visits.serial_number IS 'Serial number: what workflow.complete takes';
+COMMENT ON COLUMN workflow.visits.instance IS 'Instance';
+COMMENT ON COLUMN workflow.visits.process IS 'Process';
+COMMENT ON COLUMN workflow.visits.step IS 'Step of the process';
+COMMENT ON COLUMN workflow.visits.state IS 'ready (to be moved on by a worker), calling (its request or SQL is due or under way), retrying (pause before the next attempt), waiting, cancelling, or incident';
+COMMENT ON COLUMN workflow.visits.attempt IS 'Attempts that were answered or have failed';
+COMMENT ON COLUMN workflow.visits.due_at IS 'When a worker takes it up (again); NULL: it waits for the outside';
+COMMENT ON COLUMN workflow.visits.deadline IS 'When the timeout of the step ends it';
+
+CREATE VIEW workflow.waiting WITH (security_barrier) AS
+    SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
+           v.instance, p.process, v.step, v.waits_for, v.waiting_since AS since, v.deadline, v.progress
+    FROM workflow.visit v
+         JOIN workflow.instance i USING (instance)
+         JOIN workflow.process p USING (process_id)
+    WHERE v.state = 'waiting'
+          AND i.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+COMMENT ON VIEW workflow.waiting IS 'Visits that wait for their event';
+COMMENT ON COLUMN workflow.waiting.serial_number IS 'Serial number: what workflow.complete takes';
+COMMENT ON COLUMN workflow.waiting.instance IS 'Instance';
+COMMENT ON COLUMN workflow.waiting.process IS 'Process';
+COMMENT ON COLUMN workflow.waiting.step IS 'Step of the process';
+COMMENT ON COLUMN workflow.waiting.waits_for IS 'Event that it waits for: callback, after or until';
+COMMENT ON COLUMN workflow.waiting.since IS 'Since when it waits';
+COMMENT ON COLUMN workflow.waiting.deadline IS 'When the timeout of the step ends it';
+COMMENT ON COLUMN workflow.waiting.progress IS 'What the outside last said of its progress';
+
+CREATE VIEW workflow.incidents WITH (security_barrier) AS
+    SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
+           v.instance, p.process, v.step, v.outcome, v.error, v.waiting_since AS since
+    FROM workflow.visit v
+         JOIN workflow.instance i USING (instance)
+         JOIN workflow.process p USING (process_id)
+    WHERE v.outcome IS NOT NULL
+          AND i.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+COMMENT ON VIEW workflow.incidents IS 'Visits that ended badly with no handler in the process: they stand until somebody calls workflow.retry, skip, complete or cancel';
+COMMENT ON COLUMN workflow.incidents.serial_number IS 'Serial number: what workflow.retry and workflow.skip take';
+COMMENT ON COLUMN workflow.incidents.instance IS 'Instance';
+COMMENT ON COLUMN workflow.incidents.process IS 'Process';
+COMMENT ON COLUMN workflow.incidents.step IS 'Step of the process';
+COMMENT ON COLUMN workflow.incidents.outcome IS 'FAILED, TIMED_OUT, DIED or SYSTEM_ERROR';
+COMMENT ON COLUMN workflow.incidents.error IS 'Error: {code, message, http_status, sqlstate, attempt}';
+COMMENT ON COLUMN workflow.incidents.since IS 'Since when it stands';
+
+CREATE VIEW workflow.history WITH (security_barrier) AS
+    SELECT workflow.serial_number(h.instance, h.visit) COLLATE "C" AS serial_number,
+           h.instance, p.process, h.step, h.outcome, h.entered_at, h.ended_at, h.attempts, h.result
+    FROM workflow.visit_history h
+         JOIN workflow.process p USING (process_id)
+    WHERE h.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+COMMENT ON VIEW workflow.history IS 'Visits that have ended, of living and of ended instances, as long as the history keeps them';
+COMMENT ON COLUMN workflow.history.serial_number IS 'Serial number';
+COMMENT ON COLUMN workflow.history.instance IS 'Instance';
+COMMENT ON COLUMN workflow.history.process IS 'Process';
+COMMENT ON COLUMN workflow.history.step IS 'Step of the process';
+COMMENT ON COLUMN workflow.history.outcome IS 'SUCCESS, FAILED, CANCELLED, TIMED_OUT, DIED or SYSTEM_ERROR';
+COMMENT ON COLUMN workflow.history.entered_at IS 'When the token came';
+COMMENT ON COLUMN workflow.history.ended_at IS 'When it went on';
+COMMENT ON COLUMN workflow.history.attempts IS 'How often its action was tried';
+COMMENT ON COLUMN workflow.history.result IS '$result: {status, initial_response, callback_response, response, cancel_response, error}';
+
+CREATE VIEW workflow.late_callbacks WITH (security_barrier) AS
+    SELECT workflow.serial_number(l.instance, l.visit) COLLATE "C" AS serial_number,
+           l.received_at, l.role, l.data
+    FROM workflow.late_callback l
+    WHERE l.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+COMMENT ON VIEW workflow.late_callbacks IS 'Calls of workflow.complete and workflow.fail that came after the end of their visit, and so did nothing: the first 100 of each visit';
+COMMENT ON COLUMN workflow.late_callbacks.serial_number IS 'Serial number of the visit that had ended';
+COMMENT ON COLUMN workflow.late_callbacks.received_at IS 'When it came';
+COMMENT ON COLUMN workflow.late_callbacks.role IS 'Role that called';
+COMMENT ON COLUMN workflow.late_callbacks.data IS 'What it brought: data of workflow.complete; {code, message, data} of workflow.fail; {truncated, bytes, text} if it was larger than 8 kB';

@@ -1,0 +1,140 @@
+/*
+ * late.c
+ *		What came too late.
+ *
+ * Answers "it has ended" come from the latest state, whatever the isolation level. That is right for all but
+ * serializable transactions: one that began before the end must not hear of it, and fails instead.
+ *
+ * The record is bounded, since whoever may complete a visit may do so for ever: the first ones are kept.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+#include "model/template.h"
+#include "store/late.h"
+#include "store/query.h"
+
+#define MAX_DATA_BYTES 8192
+#define BYTES_AROUND 128 /* of a document that says that it was cut */
+#define MAX_PER_VISIT 100
+#define STRINGIFY(n) #n
+#define LITERAL(n) STRINGIFY(n)
+
+static WfQuery q_visit = {
+	.sql = "SELECT h.xmin, h.process_id FROM workflow.visit_history h "
+		   "WHERE h.instance = $1 AND h.visit = $2",
+	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
+static WfQuery q_instance = {
+	.sql = "SELECT h.xmin, h.process_id FROM workflow.instance_history h WHERE h.instance = $1",
+	.nargs = 1, .argtypes = {INT8OID}};
+static WfQuery q_living = {
+	.sql = "SELECT v.xmin FROM workflow.visit v WHERE v.instance = $1 AND v.visit = $2",
+	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
+static WfQuery q_record = {
+	.sql = "INSERT INTO workflow.late_callback (instance, visit, process_id, received_at, role, data) "
+		   "SELECT $1, $2, $3, clock_timestamp(), $4, $5 "
+		   "WHERE (SELECT count(*) FROM (SELECT FROM workflow.late_callback l "
+		   "WHERE workflow.serial_number(l.instance, l.visit) COLLATE \"C\" = "
+		   "workflow.serial_number($1, $2) LIMIT " LITERAL(MAX_PER_VISIT) ") k) < "
+		   LITERAL(MAX_PER_VISIT),
+	.nargs = 5, .argtypes = {INT8OID, INT8OID, INT4OID, NAMEOID, JSONBOID}};
+
+/* The row's xmin is in column 1 of the result. */
+static void
+require_seen(void)
+{
+	TransactionId xmin;
+	bool		isnull;
+
+	if (!IsolationIsSerializable())
+		return;
+	xmin = DatumGetTransactionId(wf_result(0, 1, &isnull));
+	if (!TransactionIdIsCurrentTransactionId(xmin) &&
+		XidInMVCCSnapshot(xmin, GetTransactionSnapshot()))
+		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				errmsg("could not serialize access to a visit due to concurrent update"),
+				errhint("The transaction might succeed if retried."));
+}
+
+static bool
+find(WfQuery *query, Datum *values, int *process_id)
+{
+	bool		isnull;
+
+	if (wf_query_run(query, values, NULL) == 0)
+		return false;
+	require_seen();
+	*process_id = DatumGetInt32(wf_result(0, 2, &isnull));
+	return true;
+}
+
+bool
+wf_late_visit(int64 instance, int64 visit, int *process_id)
+{
+	Datum		values[2] = {Int64GetDatum(instance), Int64GetDatum(visit)};
+
+	return find(&q_visit, values, process_id);
+}
+
+bool
+wf_late_instance(int64 instance, int *process_id)
+{
+	Datum		values[1] = {Int64GetDatum(instance)};
+
+	return find(&q_instance, values, process_id);
+}
+
+void
+wf_late_require_seen(int64 instance, int64 visit)
+{
+	Datum		values[2] = {Int64GetDatum(instance), Int64GetDatum(visit)};
+
+	if (IsolationIsSerializable() && wf_query_run(&q_living, values, NULL) > 0)
+		require_seen();
+}
+
+/* Larger ones are kept as the beginning of their text. */
+static Jsonb *
+cut(Jsonb *data)
+{
+	JsonbValue	truth = {.type = jbvBool, .val.boolean = true};
+	char	   *text;
+	int			len;
+	WfField		fields[3];
+
+	if (data == NULL || VARSIZE(data) <= MAX_DATA_BYTES)
+		return data;
+	text = JsonbToCString(NULL, &data->root, VARSIZE(data));
+	len = strlen(text);
+	memset(fields, 0, sizeof(fields));
+	fields[0] = (WfField){.key = "truncated", .jsonb = JsonbValueToJsonb(&truth)};
+	fields[1] = (WfField){.key = "bytes", .kind = WF_FIELD_INT, .number = len};
+	text[pg_mbcliplen(text, len, MAX_DATA_BYTES - BYTES_AROUND)] = '\0';
+	fields[2] = (WfField){.key = "text", .kind = WF_FIELD_TEXT, .text = text};
+	return wf_jsonb_object(fields, lengthof(fields));
+}
+
+void
+wf_late_record(int64 instance, int64 visit, int process_id, Oid role, Jsonb *data)
+{
+	NameData	name;
+	Datum		values[5];
+	char		nulls[5] = {' ', ' ', ' ', ' ', ' '};
+
+	data = cut(data);
+	namestrcpy(&name, GetUserNameFromId(role, false));
+	values[0] = Int64GetDatum(instance);
+	values[1] = Int64GetDatum(visit);
+	values[2] = Int32GetDatum(process_id);
+	values[3] = NameGetDatum(&name);
+	values[4] = JsonbPGetDatum(data);
+	nulls[4] = data != NULL ? ' ' : 'n';
+	wf_query_run(&q_record, values, nulls);
+}

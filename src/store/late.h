@@ -1,0 +1,25 @@
+/*
+ * late.h
+ *		What came too late: is it known that it has ended? And the record of what came.
+ */
+#ifndef WF_LATE_H
+#define WF_LATE_H
+
+#include "postgres.h"
+
+#include "utils/jsonb.h"
+
+/*
+ * Inside wf_store_enter. Has it ended, and of which process was it? False if the history does not know it. ERROR 40001 if it
+ * ended after the snapshot of a serializable transaction.
+ */
+extern bool wf_late_visit(int64 instance, int64 visit, int *process_id);
+extern bool wf_late_instance(int64 instance, int *process_id);
+
+/* ERROR 40001 if a living visit was changed after the snapshot of a serializable transaction. */
+extern void wf_late_require_seen(int64 instance, int64 visit);
+
+/* Keep `data` (NULL: none), cut to a bounded size; a visit has a bounded number of them, further ones are dropped. */
+extern void wf_late_record(int64 instance, int64 visit, int process_id, Oid role, Jsonb *data);
+
+#endif
