@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -70,6 +71,19 @@ set_multi_options(WfHttp *http, int max_connections)
 	return failed == 0;
 }
 
+/* Descriptors for all connections beside those that fd.c goes by, as far as the hard limit allows. */
+static void
+raise_descriptor_limit(int max_connections)
+{
+	struct rlimit limit;
+	rlim_t		wanted = max_safe_fds + max_connections + 128;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = limit.rlim_max == RLIM_INFINITY ? wanted : Min(wanted, limit.rlim_max);
+	(void) setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 WfHttp *
 wf_http_create(MemoryContext context, int max_connections)
 {
@@ -81,6 +95,7 @@ wf_http_create(MemoryContext context, int max_connections)
 				(errcode(ERRCODE_SYSTEM_ERROR),
 				 errmsg("could not initialize libcurl")));
 	initialized = true;
+	raise_descriptor_limit(max_connections);
 
 	http = MemoryContextAllocZero(context, sizeof(WfHttp));
 	http->timer_at = -1;

@@ -186,7 +186,7 @@ wf_credentials_read(List *options, WfCredentials *credentials)
 	if (!check_options(options, kind, credentials))
 	{
 		if (auth == NULL)
-			return problem(credentials, "option \"auth\" is missing", credentials->hint);
+			return problem(credentials, "option \"auth\" is missing", "Valid values are: none, basic, bearer, header.");
 		return false;
 	}
 

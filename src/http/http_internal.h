@@ -21,7 +21,8 @@ typedef struct WfWatch
 {
 	uint32		registered; /* EPOLLIN, EPOLLOUT; 0: not in the epoll set */
 	uint32		wanted;
-	bool		counted; /* opened by us, and reserved with fd.c */
+	bool		ours;	 /* opened by wf_socket_open */
+	bool		counted; /* and reserved with fd.c */
 } WfWatch;
 
 struct WfHttp
@@ -31,6 +32,7 @@ struct WfHttp
 	int64		timer_at; /* monotonic microseconds at which libcurl wants a call; -1: none */
 	WfWatch    *watches;  /* by file descriptor; malloc */
 	int			nwatches;
+	int			ncounted;
 	dlist_head	running;  /* WfTransfer, handed to libcurl */
 	dlist_head	finished; /* have a reply that nobody took yet */
 	dlist_head	taken;	  /* their reply is in the owner's hands */
@@ -76,6 +78,7 @@ typedef struct WfTransfer
 	bool		too_large;
 	bool		out_of_memory;
 	int			addresses_tried;
+	int			socket_errno; /* of the last socket that could not be made */
 	const char *refused_class; /* of the last address that was refused */
 	char		error[CURL_ERROR_SIZE];
 

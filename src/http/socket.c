@@ -24,6 +24,12 @@
 
 #define EVENTS_AT_ONCE 256
 
+/*
+ * How many sockets fd.c is told of. It grants others (wait event sets are among them) only a third of its descriptors
+ * in all, so the rest is left uncounted; wf_http_create has made room for them above fd.c's share.
+ */
+#define MAX_COUNTED (max_safe_fds / 6)
+
 static WfWatch *
 get_watch(WfHttp *http, int fd)
 {
@@ -96,7 +102,7 @@ wf_socket_watch(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
 	if (watch->wanted == 0)
 	{
 		/* one that is connected and only read from is likely to be used again soon */
-		if (!watch->counted || watch->registered != EPOLLIN)
+		if (!watch->ours || watch->registered != EPOLLIN)
 			unregister_watch(http, fd, watch);
 		return 0;
 	}
@@ -128,7 +134,10 @@ wf_socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	transfer->addresses_tried++;
 	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 	if (fd < 0)
+	{
+		transfer->socket_errno = errno;
 		return CURL_SOCKET_BAD;
+	}
 	watch = get_watch(http, fd);
 	if (watch == NULL)
 	{
@@ -136,9 +145,13 @@ wf_socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 		return CURL_SOCKET_BAD;
 	}
 
-	if (!watch->counted)
+	if (!watch->counted && http->ncounted < MAX_COUNTED)
+	{
 		ReserveExternalFD();
-	watch->counted = true;
+		watch->counted = true;
+		http->ncounted++;
+	}
+	watch->ours = true;
 	watch->registered = 0;
 	/* libcurl may take it for the former socket of that number, and then does not ask again to have it watched */
 	if (watch->wanted != 0)
@@ -157,7 +170,10 @@ wf_socket_close(void *arg, curl_socket_t fd)
 		WfWatch    *watch = &http->watches[fd];
 
 		if (watch->counted)
+		{
 			ReleaseExternalFD();
+			http->ncounted--;
+		}
 		memset(watch, 0, sizeof(WfWatch));
 	}
 	return close(fd);

@@ -438,6 +438,7 @@ wf_transfer_prepare(WfTransfer *transfer, const WfHttpRequest *request)
 	transfer->too_large = false;
 	transfer->out_of_memory = false;
 	transfer->addresses_tried = 0;
+	transfer->socket_errno = 0;
 	transfer->refused_class = NULL;
 	transfer->error[0] = '\0';
 
@@ -657,8 +658,10 @@ not_answered(WfTransfer *transfer, CURLcode code)
 		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "out of memory");
 	else if (transfer->refused_class != NULL && transfer->addresses_tried == 0)
 		wf_transfer_fail(transfer, WF_HTTP_REFUSED,
-						 "the host has a %s address, which only a server with allow_private may reach",
+						 "the address of the host is not public (%s): only a server with allow_private may reach it",
 						 transfer->refused_class);
+	else if (code == CURLE_COULDNT_CONNECT && transfer->socket_errno != 0)
+		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "could not create a socket: %s", strerror(transfer->socket_errno));
 	else if (code == CURLE_OPERATION_TIMEDOUT)
 		timed_out(transfer);
 	else if (code == CURLE_FILESIZE_EXCEEDED)
