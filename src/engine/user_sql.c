@@ -19,6 +19,7 @@
 #include "commands/sequence.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/params.h"
@@ -317,7 +318,7 @@ row_jsonb(HeapTuple tuple, TupleDesc desc, MemoryContext context)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid			type = RECORDOID;
-	Datum		value = heap_copy_tuple_as_datum(tuple, desc);
+	Datum		value = heap_copy_tuple_as_datum(tuple, BlessTupleDesc(desc));
 	bool		isnull;
 	Jsonb	   *result;
 	if (plan == NULL)
