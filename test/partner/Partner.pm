@@ -1,0 +1,147 @@
+#
+# Partner.pm
+#		Starts and stops test/partner/partner for TAP tests, and reads its log.
+#
+# A Partner owns its process and a temporary directory; both are gone when it goes out of scope.
+#
+#   my $partner = Partner->start(psql => $node->connstr('postgres'));
+#   $partner->url('/accept')       "http://127.0.0.1:<port>/accept"
+#   $partner->requests('/accept')  what came so far, as hashes; the argument (a string that the path begins with, or a
+#                                  regular expression) is optional
+#   $partner->callbacks            likewise, the callbacks it made
+#   $partner->wait_for($n, ...)    the same as requests(...), once there are $n; dies after 60 s
+#   $partner->stats                its counts
+#   $partner->stop; $partner->restart;      on the same port, with the same log
+#
+package Partner;
+
+use strict;
+use warnings;
+
+use File::Basename qw(dirname);
+use File::Spec;
+use File::Temp ();
+use HTTP::Tiny;
+use JSON::PP ();
+use POSIX ();
+use Time::HiRes qw(sleep time);
+
+my $program = File::Spec->catfile(dirname(File::Spec->rel2abs(__FILE__)), 'partner');
+
+sub start
+{
+	my ($class, %option) = @_;
+	my $self = bless { dir => File::Temp->newdir, port => $option{port} // 0, psql => $option{psql}, owner => $$ }, $class;
+	$self->{log} = $option{log} // "$self->{dir}/log";
+	$self->_launch;
+	return $self;
+}
+
+sub _launch
+{
+	my ($self) = @_;
+	my $port_file = "$self->{dir}/port";
+	my @command = ($^X, $program, '--port', $self->{port}, '--port-file', $port_file, '--log', $self->{log}, '--with-parent');
+	push @command, '--psql', $self->{psql} if defined $self->{psql};
+
+	unlink $port_file;
+	my $pid = fork() // die "could not fork: $!";
+	if ($pid == 0)
+	{
+		# a test's output is TAP
+		open(STDOUT, '>&', \*STDERR);
+		exec(@command) or POSIX::_exit(127);
+	}
+	$self->{pid} = $pid;
+
+	my $end = time() + 30;
+	until (-e $port_file)
+	{
+		die "the partner has ended\n" if waitpid($pid, POSIX::WNOHANG()) == $pid;
+		die "the partner does not start\n" if time() > $end;
+		sleep 0.01;
+	}
+	open(my $file, '<', $port_file) or die "$port_file: $!";
+	chomp($self->{port} = <$file>);
+}
+
+sub port { $_[0]{port} }
+
+sub url { "http://127.0.0.1:$_[0]{port}" . ($_[1] // '') }
+
+sub log_file { $_[0]{log} }
+
+# With a signal other than TERM, it is that one.
+sub stop
+{
+	my ($self, $signal) = @_;
+	return unless $self->{pid};
+	kill $signal // 'TERM', $self->{pid};
+	local $?;
+	waitpid($self->{pid}, 0);
+	$self->{pid} = undef;
+}
+
+sub restart
+{
+	my ($self) = @_;
+	$self->stop;
+	$self->_launch;
+}
+
+sub _log
+{
+	my ($self) = @_;
+	my @entries;
+	open(my $file, '<:raw', $self->{log}) or return;
+	while (my $line = <$file>)
+	{
+		# the last one may be under way
+		push @entries, JSON::PP::decode_json($line) if $line =~ /\n\z/;
+	}
+	return @entries;
+}
+
+sub requests
+{
+	my ($self, $filter) = @_;
+	my @requests = grep { exists $_->{method} } $self->_log;
+	return @requests unless defined $filter;
+	return grep { $_->{path} =~ $filter } @requests if ref $filter eq 'Regexp';
+	return grep { index($_->{path}, $filter) == 0 } @requests;
+}
+
+sub callbacks
+{
+	my ($self) = @_;
+	return grep { exists $_->{callback} } $self->_log;
+}
+
+sub wait_for
+{
+	my ($self, $n, $filter) = @_;
+	my $end = time() + 60;
+	my @requests;
+	while ((@requests = $self->requests($filter)) < $n)
+	{
+		die "the partner got " . @requests . " requests, not $n\n" if time() > $end;
+		sleep 0.02;
+	}
+	return @requests;
+}
+
+sub stats
+{
+	my ($self) = @_;
+	my $response = HTTP::Tiny->new(timeout => 10)->get($self->url('/stats'));
+	die "no answer from the partner: $response->{status}\n" unless $response->{success};
+	return JSON::PP::decode_json($response->{content});
+}
+
+sub DESTROY
+{
+	my ($self) = @_;
+	$self->stop if $self->{owner} == $$;
+}
+
+1;
