@@ -121,11 +121,13 @@ wf_history_ahead(TimestampTz now)
 static WfQuery q_expired = {
 	.sql = "SELECT c.relname::text FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid "
 		   "WHERE h.inhparent = $2::regclass AND NOT h.inhdetachpending "
+		   "AND $1::interval > interval '0' "
 		   "AND right(c.relname, 8) < to_char(date_trunc('week', (clock_timestamp() - $1::interval) "
 		   "AT TIME ZONE 'UTC'), 'YYYYMMDD') ORDER BY 1",
 	.nargs = 2, .argtypes = {TEXTOID, TEXTOID}};
 static WfQuery q_purge_late = {
-	.sql = "DELETE FROM workflow.late_callback WHERE received_at < clock_timestamp() - $1::interval",
+	.sql = "DELETE FROM workflow.late_callback WHERE $1::interval > interval '0' "
+		   "AND received_at < clock_timestamp() - $1::interval",
 	.nargs = 1, .argtypes = {TEXTOID}};
 
 /* The partitions of a parent that hold nothing younger than `retention`: a List of names, oldest first. */

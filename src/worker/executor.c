@@ -127,7 +127,7 @@ upkeep(void)
 	WfAccess	access;
 	TimestampTz now = GetCurrentTimestamp();
 	const char *retention = wf_setting_retention;
-	bool		keeps = retention == NULL || *retention == '\0' || strcmp(retention, "0") == 0;
+	bool		keeps = retention == NULL || *retention == '\0'; /* for ever, as zero does */
 	bool		dropped;
 
 	wf_store_enter(&access);
