@@ -7,7 +7,7 @@ SELECT workflow.define('order', $$
       "choose": [ { "when": "$.amount > 1000", "next": "refuse" }, { "next": "charge" } ] },
 
     { "step": "charge",
-      "http": { "server": "payments", "path": "/charges", "query": { "after": "0.7" },
+      "http": { "server": "payments", "path": "/charges", "query": { "after": "1.5" },
                 "body": { "order": "${$.id}", "amount": "${$.amount}", "sn": "${$serial_number}" } },
       "save_reply": { "charge": "${$reply.body.id}" },
       "wait": { "callback": true, "when": "$reply.status == 202" },

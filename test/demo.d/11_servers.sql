@@ -1,0 +1,1 @@
+SELECT server, requests, failures, retries FROM workflow.servers;
