@@ -1,0 +1,480 @@
+/*
+ * attach.c
+ *		workflow.attach(relation, process, …) and workflow.detach(relation, process).
+ *
+ * Both belong to the owner of the table and hold ShareRowExclusiveLock on it and all its partitions until the end of the
+ * transaction, so that nobody is inserting meanwhile. The triggers are made as the owner of the extension: nobody else
+ * may use their functions. One pair serves all attachments of a table.
+ */
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/catalog.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "api/attach_internal.h"
+#include "shmem/shmem.h"
+#include "store/access.h"
+#include "store/privilege.h"
+#include "store/process.h"
+
+PG_FUNCTION_INFO_V1(workflow_attach);
+PG_FUNCTION_INFO_V1(workflow_detach);
+
+/* ---- arguments ---- */
+
+static char *
+text_argument(FunctionCallInfo fcinfo, int i)
+{
+	return PG_ARGISNULL(i) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(i));
+}
+
+static char *
+name_argument(FunctionCallInfo fcinfo, int i)
+{
+	return PG_ARGISNULL(i) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(i)));
+}
+
+static void
+require_argument(FunctionCallInfo fcinfo, int i, const char *name)
+{
+	if (PG_ARGISNULL(i))
+		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				errmsg("argument \"%s\" must not be null", name));
+}
+
+/* What happens on UPDATE and DELETE: nothing, as yet. */
+static void
+check_reaction(const char *argument, const char *value, const char *other)
+{
+	if (value == NULL || strcmp(value, "ignore") == 0)
+		return;
+	if (strcmp(value, other) == 0)
+		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("%s => '%s' is not supported yet", argument, value),
+				errhint("Leave it at 'ignore'."));
+	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			errmsg("\"%s\" is no value for %s", value, argument),
+			errhint("It is 'ignore' or '%s'.", other));
+}
+
+static void
+read_arguments(FunctionCallInfo fcinfo, WfAttachment *wanted)
+{
+	require_argument(fcinfo, 0, "relation");
+	require_argument(fcinfo, 1, "process");
+	memset(wanted, 0, sizeof(*wanted));
+	wanted->relation = PG_GETARG_OID(0);
+	wanted->process = text_argument(fcinfo, 1);
+	wanted->serial_column = name_argument(fcinfo, 2);
+	wanted->serial_step = text_argument(fcinfo, 3);
+	wanted->status_column = name_argument(fcinfo, 4);
+	wanted->instance_column = name_argument(fcinfo, 5);
+	wanted->condition = text_argument(fcinfo, 6);
+	check_reaction("on_update", text_argument(fcinfo, 7), "set_data");
+	check_reaction("on_delete", text_argument(fcinfo, 8), "cancel");
+}
+
+/* ---- the table ---- */
+
+/* Rights before the lock: who may not attach a table may not hold it up either. */
+static Relation
+open_owned(Oid relid)
+{
+	Relation	rel;
+
+	if (!OidIsValid(wf_row_owner(relid)))
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_TABLE),
+				errmsg("relation with OID %u does not exist", relid));
+	if (!wf_class_ownercheck(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
+					   get_rel_name(relid));
+	rel = relation_open(relid, ShareRowExclusiveLock);
+	if (!wf_class_ownercheck(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(rel->rd_rel->relkind),
+					   RelationGetRelationName(rel));
+	return rel;
+}
+
+static void
+refuse_table(Relation rel, const char *why, const char *hint)
+{
+	ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			errmsg("cannot attach \"%s\" to a process", RelationGetRelationName(rel)),
+			errdetail("%s", why), hint != NULL ? errhint("%s", hint) : 0);
+}
+
+static void
+check_table(Relation rel)
+{
+	AttrNumber	attnos[INDEX_MAX_KEYS];
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION &&
+		rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		refuse_table(rel, "It is no ordinary or partitioned table.", NULL);
+	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+		refuse_table(rel, "It is a temporary table, which no worker can see.", NULL);
+	if (IsCatalogRelation(rel) || RelationGetNamespace(rel) == wf_store_schema())
+		refuse_table(rel, "It belongs to the system, or to workflow itself.", NULL);
+	if (wf_row_key_attnos(rel, attnos) == 0)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("table \"%s\" has no primary key", RelationGetRelationName(rel)),
+				errdetail("The primary key tells which row belongs to which instance."),
+				errhint("Add one with ALTER TABLE … ADD PRIMARY KEY."));
+}
+
+/* All partitions, so that what they are attached to does not change under an INSERT. */
+static List *
+lock_partitions(Relation rel)
+{
+	return find_all_inheritors(RelationGetRelid(rel), ShareRowExclusiveLock, NULL);
+}
+
+static void
+report_also_attached(Relation rel, Oid other)
+{
+	ereport(ERROR, errcode(ERRCODE_DUPLICATE_OBJECT),
+			errmsg("cannot attach \"%s\" to a process", RelationGetRelationName(rel)),
+			errdetail("\"%s\", which holds some of the same rows, is attached.", get_rel_name(other)),
+			errhint("Attach the topmost table only."));
+}
+
+/* A row must not reach us twice. */
+static void
+check_relatives(Relation rel, List *partitions)
+{
+	List	   *relatives = NIL;
+	ListCell   *lc;
+
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		relatives = list_copy(partitions);
+	if (rel->rd_rel->relispartition)
+		relatives = list_concat(relatives, get_partition_ancestors(RelationGetRelid(rel)));
+	foreach (lc, relatives)
+	{
+		WfAttachment *others;
+
+		if (lfirst_oid(lc) != RelationGetRelid(rel) &&
+			wf_attachments_of(lfirst_oid(lc), &others) > 0)
+			report_also_attached(rel, lfirst_oid(lc));
+	}
+}
+
+/* ---- columns ---- */
+
+static void
+refuse_column(const char *argument, const char *name, const char *why, const char *hint)
+{
+	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			errmsg("column \"%s\" cannot be the %s", name, argument), errdetail("%s", why),
+			hint != NULL ? errhint("%s", hint) : 0);
+}
+
+static void
+check_type(const char *argument, const char *name, Oid type, bool number)
+{
+	Oid			base = getBaseType(type);
+	char		category;
+	bool		preferred;
+
+	if (number && base != INT8OID && base != NUMERICOID)
+		refuse_column(argument, name,
+					  psprintf("It is of type %s.", format_type_be(type)),
+					  "Numbers of instances need a column of type bigint.");
+	if (number)
+		return;
+	get_type_category_preferred(base, &category, &preferred);
+	if (category != TYPCATEGORY_STRING)
+		refuse_column(argument, name, psprintf("It is of type %s.", format_type_be(type)),
+					  "It needs a column of type text.");
+}
+
+static void
+check_column(Relation rel, const char *argument, const char *name, bool number, bool needs_null)
+{
+	AttrNumber	keys[INDEX_MAX_KEYS];
+	int			nkeys = wf_row_key_attnos(rel, keys);
+	AttrNumber	attno = get_attnum(RelationGetRelid(rel), name);
+	Form_pg_attribute att;
+
+	if (attno == InvalidAttrNumber)
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
+				errmsg("column \"%s\" of table \"%s\" does not exist", name,
+					   RelationGetRelationName(rel)));
+	if (attno < 0)
+		refuse_column(argument, name, "It is a system column.", NULL);
+	att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
+	if (att->attgenerated != '\0' || att->attidentity != '\0')
+		refuse_column(argument, name, "It is generated.", NULL);
+	for (int i = 0; i < nkeys; i++)
+		if (keys[i] == attno)
+			refuse_column(argument, name, "It is part of the primary key.", NULL);
+	if (needs_null && att->attnotnull)
+		refuse_column(argument, name, "It is NOT NULL, and there are times when it has no value.",
+					  "Use ALTER TABLE … ALTER COLUMN … DROP NOT NULL.");
+	check_type(argument, name, att->atttypid, number);
+}
+
+static void
+check_distinct(const WfAttachment *wanted, const WfAttachment *others, int n)
+{
+	const char *mine[] = {wanted->serial_column, wanted->status_column, wanted->instance_column};
+
+	for (int i = 0; i < lengthof(mine); i++)
+	{
+		if (mine[i] == NULL)
+			continue;
+		for (int k = 0; k < i; k++)
+			if (mine[k] != NULL && strcmp(mine[i], mine[k]) == 0)
+				ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("column \"%s\" is given twice", mine[i]));
+		for (int k = 0; k < n; k++)
+		{
+			const char *theirs[] = {others[k].serial_column, others[k].status_column,
+				others[k].instance_column};
+
+			for (int t = 0; t < lengthof(theirs); t++)
+				if (theirs[t] != NULL && strcmp(mine[i], theirs[t]) == 0)
+					ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("column \"%s\" already shows instances of process \"%s\"",
+								   mine[i], others[k].process));
+		}
+	}
+}
+
+static void
+check_columns(Relation rel, const WfAttachment *wanted, const WfAttachment *others, int n)
+{
+	bool		conditional = wanted->condition != NULL;
+
+	if (wanted->serial_column != NULL)
+		check_column(rel, "serial_column", wanted->serial_column, false, true);
+	if (wanted->status_column != NULL)
+		check_column(rel, "status_column", wanted->status_column, false, conditional);
+	if (wanted->instance_column != NULL)
+		check_column(rel, "instance_column", wanted->instance_column, true, conditional);
+	check_distinct(wanted, others, n);
+}
+
+/* ---- the process ---- */
+
+static void
+check_step(const WfAttachment *wanted, const WfDefinition *def)
+{
+	int			step;
+
+	if (wanted->serial_step == NULL)
+		return;
+	if (wanted->serial_column == NULL)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("serial_step is given without serial_column"));
+	step = wf_definition_step(def, wanted->serial_step);
+	if (step < 0)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("process \"%s\" has no step \"%s\"", wanted->process, wanted->serial_step));
+	if (def->steps[step].wait.kind != WF_EVENT_CALLBACK)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("step \"%s\" of process \"%s\" does not wait for a callback",
+					   wanted->serial_step, wanted->process),
+				errhint("serial_step names a step with \"wait\": true."));
+}
+
+static void
+check_condition(const WfAttachment *wanted)
+{
+	const char *message;
+	const char *hint = NULL;
+
+	if (wanted->condition != NULL &&
+		wf_predicate_compile(wanted->condition, &message, &hint) == NULL)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("the condition is no predicate: %s", message),
+				hint != NULL ? errhint("%s", hint)
+							 : errhint("It is a jsonpath over the row as JSON, such as '$.amount > 100'."));
+}
+
+/* ---- triggers ---- */
+
+static void
+execute(const char *sql)
+{
+	int			rc = SPI_execute(sql, false, 0);
+
+	if (rc < 0)
+		elog(ERROR, "SPI_execute failed: %s: %s", SPI_result_code_string(rc), sql);
+}
+
+static char *
+qualified_name(Relation rel)
+{
+	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+									  RelationGetRelationName(rel));
+}
+
+/* Partitions get copies of triggers FOR EACH ROW, and rows that are inserted straight into one fire nothing else. */
+static void
+create_triggers(Relation rel, bool shows)
+{
+	bool		plain = rel->rd_rel->relkind == RELKIND_RELATION && !rel->rd_rel->relispartition;
+
+	if (shows && !wf_attachment_has_trigger(rel, "before_insert"))
+		execute(psprintf("CREATE TRIGGER " WF_TRIGGER_BEFORE " BEFORE INSERT ON %s "
+						 "FOR EACH ROW EXECUTE FUNCTION workflow.before_insert()",
+						 qualified_name(rel)));
+	if (!wf_attachment_has_trigger(rel, "after_insert"))
+		execute(psprintf("CREATE TRIGGER " WF_TRIGGER_AFTER " AFTER INSERT ON %s %s "
+						 "EXECUTE FUNCTION workflow.after_insert()",
+						 qualified_name(rel),
+						 plain ? "REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT"
+							   : "FOR EACH ROW"));
+}
+
+static void
+drop_trigger(Relation rel, const char *trigger, const char *function)
+{
+	if (wf_attachment_has_trigger(rel, function))
+		execute(psprintf("DROP TRIGGER IF EXISTS %s ON %s", trigger, qualified_name(rel)));
+}
+
+static void
+forget_cached(List *partitions)
+{
+	ListCell   *lc;
+
+	foreach (lc, partitions)
+		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
+	CommandCounterIncrement();
+}
+
+/* ---- attach ---- */
+
+/* Attachments under this OID without a trigger of ours on the table belong to one that was dropped. */
+static int
+living_attachments(Relation rel, WfAttachment **attachments)
+{
+	int			n = wf_attachments_of(RelationGetRelid(rel), attachments);
+
+	if (n == 0 || wf_attachment_has_trigger(rel, "after_insert"))
+		return n;
+	for (int i = 0; i < n; i++)
+		wf_attachment_delete((*attachments)[i].id);
+	return 0;
+}
+
+static int
+attach(Relation rel, WfAttachment *wanted)
+{
+	List	   *partitions = lock_partitions(rel);
+	WfProcess  *process;
+	WfAttachment *others;
+	int			n;
+
+	check_table(rel);
+	process = wf_process_by_name(wanted->process, 0);
+	wanted->process_id = process->process_id;
+	wf_attachment_lock_process(wanted->process_id);
+	wf_attachment_require_start(wanted->process_id, wanted->process, rel->rd_rel->relowner);
+
+	n = living_attachments(rel, &others);
+	for (int i = 0; i < n; i++)
+		if (others[i].process_id == wanted->process_id)
+			ereport(ERROR, errcode(ERRCODE_DUPLICATE_OBJECT),
+					errmsg("table \"%s\" is already attached to process \"%s\"",
+						   RelationGetRelationName(rel), wanted->process),
+					errhint("Detach it first with workflow.detach."));
+	check_relatives(rel, partitions);
+	check_columns(rel, wanted, others, n);
+	check_step(wanted, process->def);
+	check_condition(wanted);
+
+	wanted->id = wf_attachment_add(wanted);
+	create_triggers(rel, wf_attachment_shows(wanted));
+	forget_cached(partitions);
+	return wanted->id;
+}
+
+Datum
+workflow_attach(PG_FUNCTION_ARGS)
+{
+	WfAccess	access;
+	WfAttachment wanted;
+	Relation	rel;
+	int			id;
+
+	read_arguments(fcinfo, &wanted);
+	wf_shmem_require();
+	rel = open_owned(wanted.relation);
+	wf_store_enter(&access);
+	id = attach(rel, &wanted);
+	wf_store_leave(&access);
+	relation_close(rel, NoLock);
+	PG_RETURN_INT32(id);
+}
+
+/* ---- detach ---- */
+
+static int
+detach(Relation rel, const char *process)
+{
+	List	   *partitions = lock_partitions(rel);
+	WfAttachment *attachments;
+	int			n = wf_attachments_of(RelationGetRelid(rel), &attachments);
+	int			removed = 0;
+	bool		shows = false;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (process == NULL || strcmp(attachments[i].process, process) == 0)
+		{
+			wf_attachment_delete(attachments[i].id);
+			removed++;
+		}
+		else
+			shows |= wf_attachment_shows(&attachments[i]);
+	}
+	if (removed == 0)
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				process != NULL
+					? errmsg("table \"%s\" is not attached to process \"%s\"",
+							 RelationGetRelationName(rel), process)
+					: errmsg("table \"%s\" is not attached to a process",
+							 RelationGetRelationName(rel)));
+	if (!shows)
+		drop_trigger(rel, WF_TRIGGER_BEFORE, "before_insert");
+	if (removed == n)
+		drop_trigger(rel, WF_TRIGGER_AFTER, "after_insert");
+	forget_cached(partitions);
+	return removed;
+}
+
+Datum
+workflow_detach(PG_FUNCTION_ARGS)
+{
+	WfAccess	access;
+	Relation	rel;
+	int			removed;
+
+	require_argument(fcinfo, 0, "relation");
+	wf_shmem_require();
+	rel = open_owned(PG_GETARG_OID(0));
+	wf_store_enter(&access);
+	removed = detach(rel, text_argument(fcinfo, 1));
+	wf_store_leave(&access);
+	relation_close(rel, NoLock);
+	PG_RETURN_INT32(removed);
+}

@@ -1,0 +1,70 @@
+/*
+ * attach_internal.h
+ *		Between the files that attach tables: attached tables as their triggers see them, and the numbers they issue.
+ */
+#ifndef WF_ATTACH_INTERNAL_H
+#define WF_ATTACH_INTERNAL_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/relcache.h"
+
+#include "model/template.h"
+#include "store/attachment.h"
+#include "store/row.h"
+
+/* One process that a table's rows start. */
+typedef struct WfAttached
+{
+	WfAttachment row;
+	WfRowColumn serial; /* attno 0: none is wanted, or it is gone */
+	WfRowColumn status;
+	WfRowColumn instance;
+	WfPredicate *condition; /* NULL: every row */
+	int			version;	/* that the next row starts */
+	bool		shows_start; /* a row's serial number is known while it is being inserted */
+} WfAttached;
+
+/* A table that a trigger of ours fires for: the attached one, or a partition of it. */
+typedef struct WfAttachedTable
+{
+	Oid			relid;
+	Oid			root; /* the attached one */
+	MemoryContext context;
+	bool		valid;
+	bool		lost;	/* its rows may not reach us: it has become a partition since it was attached */
+	bool		has_columns; /* some attachment sets columns */
+	WfRowKey	key;
+	FmgrInfo	to_jsonb;
+	int			n;
+	WfAttached *items;
+} WfAttachedTable;
+
+/*
+ * What `rel` is attached to; n is 0 if to nothing. Versions are those of now, or with `same`, where columns are set, those
+ * that rows being inserted have seen. Valid until the end of the transaction. Not inside wf_store_enter.
+ */
+extern WfAttachedTable *wf_attached_table(Relation rel, bool same);
+
+/* The row as JSON, its condition judged. Between wf_as_owner_begin and _end. */
+extern Jsonb *wf_attached_row(WfAttachedTable *table, Relation rel, HeapTuple tuple);
+extern bool wf_attached_wants(const WfAttached *attached, Jsonb *row);
+
+/* Numbers given to a row while it is being inserted. */
+typedef struct WfIssued
+{
+	int64		instance;
+	int64		visit; /* 0: none */
+	int			version; /* that goes with them */
+} WfIssued;
+
+/* Take the next numbers, to be redeemed in this transaction. Not inside wf_store_enter. */
+extern void wf_numbers_issue(const WfAttached *attached, WfIssued *issued);
+/* False if this instance's number was not issued for this attachment, or was redeemed before. */
+extern bool wf_numbers_redeem(int attachment, int64 instance, WfIssued *issued);
+
+/* Counts the transactions of this backend. */
+extern uint64 wf_attach_transaction(void);
+
+#endif

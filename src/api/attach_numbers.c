@@ -1,0 +1,200 @@
+/*
+ * attach_numbers.c
+ *		Numbers given to rows that are being inserted, until the instance is started.
+ *
+ * The BEFORE trigger shows the row a number; the AFTER trigger starts the instance under it. What the row says in between
+ * cannot be trusted: another trigger may have put any number there. So the numbers issued are remembered here, by
+ * backend and transaction, and each can be redeemed once, for the attachment that it was issued for.
+ *
+ * Kept as runs of consecutive numbers in order of issue: a bulk insert costs a byte a row, not an entry. Rows that are
+ * not inserted after all (ON CONFLICT) leave theirs unredeemed until the transaction ends; a rolled back
+ * subtransaction takes back what was issued in it.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/memutils.h"
+
+#include "api/attach_internal.h"
+#include "store/access.h"
+#include "store/identity.h"
+
+#define RUN_LENGTH 64
+
+typedef struct Run
+{
+	int64		instance; /* the first one */
+	int64		visit;	  /* of the first one; 0: none have any */
+	uint64		redeemed; /* bits */
+	int			n;
+	int			attachment;
+	int			version;
+	SubTransactionId subid;
+} Run;
+
+static Run *runs = NULL; /* in TopMemoryContext while there are any; ascending by instance */
+static int	nruns = 0;
+static int	allocated = 0;
+static int64 outstanding = 0; /* issued and not redeemed */
+static uint64 transaction = 0;
+static bool registered = false;
+
+static void
+forget_all(void)
+{
+	if (runs != NULL)
+		pfree(runs);
+	runs = NULL;
+	nruns = allocated = 0;
+	outstanding = 0;
+	transaction++;
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		forget_all();
+}
+
+static int
+count_bits(uint64 bits)
+{
+	int			n = 0;
+
+	for (; bits != 0; bits &= bits - 1)
+		n++;
+	return n;
+}
+
+/* Subtransactions below the aborted one were begun after it, and so have higher numbers. */
+static void
+at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	if (event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	while (nruns > 0 && runs[nruns - 1].subid >= mine)
+	{
+		nruns--;
+		outstanding -= runs[nruns].n - count_bits(runs[nruns].redeemed);
+	}
+}
+
+uint64
+wf_attach_transaction(void)
+{
+	if (!registered)
+	{
+		RegisterXactCallback(at_transaction_end, NULL);
+		RegisterSubXactCallback(at_subtransaction_end, NULL);
+		registered = true;
+	}
+	return transaction;
+}
+
+/* ---- issuing ---- */
+
+/* The first number of a backend may have to look at tables; after that they come from the sequences alone. */
+static void
+take_numbers(bool with_visit, WfIssued *issued)
+{
+	static bool taken = false;
+	WfAccess	access;
+
+	if (!taken)
+		wf_store_enter(&access);
+	issued->instance = wf_next_instance();
+	issued->visit = with_visit ? wf_next_visit() : 0;
+	if (!taken)
+		wf_store_leave(&access);
+	taken = true;
+}
+
+static bool
+continues(const Run *run, int attachment, const WfIssued *issued)
+{
+	return run->n < RUN_LENGTH && run->attachment == attachment &&
+		   run->version == issued->version && run->subid == GetCurrentSubTransactionId() &&
+		   issued->instance == run->instance + run->n &&
+		   issued->visit == (run->visit != 0 ? run->visit + run->n : 0);
+}
+
+static Run *
+new_run(void)
+{
+	if (outstanding == 0)
+		nruns = 0;
+	if (nruns == allocated)
+	{
+		int			wanted = Max(16, allocated * 2);
+
+		if (runs == NULL)
+			runs = MemoryContextAlloc(TopMemoryContext, sizeof(Run) * wanted);
+		else
+			runs = repalloc_huge(runs, sizeof(Run) * wanted);
+		allocated = wanted;
+	}
+	return &runs[nruns++];
+}
+
+void
+wf_numbers_issue(const WfAttached *attached, WfIssued *issued)
+{
+	Run		   *run;
+
+	(void) wf_attach_transaction();
+	issued->version = attached->version;
+	take_numbers(attached->shows_start, issued);
+	if (nruns > 0 && continues(&runs[nruns - 1], attached->row.id, issued))
+		runs[nruns - 1].n++;
+	else
+	{
+		run = new_run();
+		*run = (Run){.instance = issued->instance, .visit = issued->visit, .n = 1,
+			.attachment = attached->row.id, .version = issued->version,
+			.subid = GetCurrentSubTransactionId()};
+	}
+	outstanding++;
+}
+
+/* ---- redeeming ---- */
+
+/* The last run that begins at `instance` or before. */
+static Run *
+find_run(int64 instance)
+{
+	int			low = 0;
+	int			high = nruns;
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (runs[middle].instance <= instance)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low > 0 ? &runs[low - 1] : NULL;
+}
+
+bool
+wf_numbers_redeem(int attachment, int64 instance, WfIssued *issued)
+{
+	Run		   *run = find_run(instance);
+	int64		offset;
+	uint64		bit;
+
+	if (run == NULL || run->attachment != attachment || instance - run->instance >= run->n)
+		return false;
+	offset = instance - run->instance;
+	bit = UINT64CONST(1) << offset;
+	if ((run->redeemed & bit) != 0)
+		return false;
+	run->redeemed |= bit;
+	outstanding--;
+	issued->instance = instance;
+	issued->visit = run->visit != 0 ? run->visit + offset : 0;
+	issued->version = run->version;
+	return true;
+}

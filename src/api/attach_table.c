@@ -1,0 +1,349 @@
+/*
+ * attach_table.c
+ *		Attached tables as their triggers see them.
+ *
+ * One entry a table or partition, in a context of its own for as long as the relation cache does not say that the
+ * relation has changed; attach and detach say so too. An entry that has to be made again stays until the end of the
+ * transaction, since a trigger further out may be using it. What can change without that, the latest version of a
+ * process, is read again for each command.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/xact.h"
+#include "catalog/partition.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/pg_list.h"
+#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "api/attach_internal.h"
+#include "store/access.h"
+#include "store/process.h"
+
+typedef struct Entry
+{
+	Oid			relid;
+	WfAttachedTable *table;
+	/* the moment that the versions are of */
+	uint64		transaction;
+	SubTransactionId subid;
+	CommandId	command;
+} Entry;
+
+static HTAB *entries = NULL;
+
+static void
+on_relation_change(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	Entry	   *entry;
+
+	if (OidIsValid(relid))
+	{
+		entry = hash_search(entries, &relid, HASH_FIND, NULL);
+		if (entry != NULL && entry->table != NULL)
+			entry->table->valid = false;
+		return;
+	}
+	hash_seq_init(&status, entries);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		if (entry->table != NULL)
+			entry->table->valid = false;
+}
+
+static void
+init(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Entry)};
+
+	entries = hash_create("workflow attached tables", 16, &ctl, HASH_ELEM | HASH_BLOBS);
+	CacheRegisterRelcacheCallback(on_relation_change, (Datum) 0);
+}
+
+/* ---- making an entry ---- */
+
+/* Of the relation itself, else of the nearest table above it that is attached. */
+static int
+find_attachments(Relation rel, WfAttachment **attachments)
+{
+	int			n = wf_attachments_of(RelationGetRelid(rel), attachments);
+	List	   *ancestors;
+	ListCell   *lc;
+
+	if (n > 0 || !rel->rd_rel->relispartition)
+		return n;
+	ancestors = get_partition_ancestors(RelationGetRelid(rel));
+	foreach (lc, ancestors)
+	{
+		n = wf_attachments_of(lfirst_oid(lc), attachments);
+		if (n > 0)
+			break;
+	}
+	return n;
+}
+
+static char *
+copy(const char *text)
+{
+	return text != NULL ? pstrdup(text) : NULL;
+}
+
+static void
+copy_attachment(WfAttachment *to, const WfAttachment *from)
+{
+	*to = *from;
+	to->process = copy(from->process);
+	to->serial_column = copy(from->serial_column);
+	to->serial_step = copy(from->serial_step);
+	to->status_column = copy(from->status_column);
+	to->instance_column = copy(from->instance_column);
+	to->condition = copy(from->condition);
+}
+
+static void
+find_column(WfAttachedTable *table, Relation rel, const char *name, WfRowColumn *column)
+{
+	if (name != NULL && wf_row_column(RelationGetDescr(rel), name, column, table->context))
+		table->has_columns = true;
+}
+
+static void
+set_up_item(WfAttachedTable *table, Relation rel, WfAttached *item, const WfAttachment *row)
+{
+	const char *message;
+	const char *hint;
+
+	copy_attachment(&item->row, row);
+	find_column(table, rel, row->serial_column, &item->serial);
+	find_column(table, rel, row->status_column, &item->status);
+	find_column(table, rel, row->instance_column, &item->instance);
+	if (row->condition == NULL)
+		return;
+	item->condition = wf_predicate_compile(item->row.condition, &message, &hint);
+	if (item->condition == NULL)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("condition of the attachment of table \"%s\": %s",
+					   RelationGetRelationName(rel), message));
+}
+
+/* to_jsonb takes the type of its argument from the expression that calls it. */
+static void
+set_up_to_jsonb(WfAttachedTable *table, Relation rel)
+{
+	Expr	   *row = (Expr *) makeNullConst(RelationGetDescr(rel)->tdtypeid, -1, InvalidOid);
+	FuncExpr   *call = makeFuncExpr(F_TO_JSONB, JSONBOID, list_make1(row), InvalidOid, InvalidOid,
+									COERCE_EXPLICIT_CALL);
+
+	fmgr_info_cxt(F_TO_JSONB, &table->to_jsonb, table->context);
+	fmgr_info_set_expr((Node *) call, &table->to_jsonb);
+}
+
+static void
+set_up_key(WfAttachedTable *table, Relation rel)
+{
+	Relation	root = rel;
+
+	if (table->root != RelationGetRelid(rel))
+		root = relation_open(table->root, AccessShareLock);
+	wf_row_key(root, RelationGetDescr(rel), &table->key, table->context);
+	if (root != rel)
+		relation_close(root, AccessShareLock);
+	if (table->key.n == 0)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("attached table \"%s\" has no primary key any more",
+					   RelationGetRelationName(rel)),
+				errhint("Add one, or detach the table with workflow.detach."));
+}
+
+/*
+ * A plain table has a trigger for each statement. One that has become a partition since then would start nothing for rows
+ * that come through its parent.
+ */
+static bool
+has_become_partition(Relation rel)
+{
+	bool		by_statement = false;
+	bool		by_row = false;
+
+	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+	{
+		Trigger    *trigger = &rel->trigdesc->triggers[i];
+
+		if (strcmp(trigger->tgname, WF_TRIGGER_AFTER) != 0)
+			continue;
+		if (TRIGGER_FOR_ROW(trigger->tgtype))
+			by_row = true;
+		else
+			by_statement = true;
+	}
+	return by_statement && !by_row && rel->rd_rel->relispartition;
+}
+
+static WfAttachedTable *
+make_table(Relation rel, const WfAttachment *rows, int n)
+{
+	MemoryContext context = AllocSetContextCreate(CurTransactionContext, "workflow attached table",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	WfAttachedTable *table = palloc0(sizeof(WfAttachedTable));
+
+	table->context = context;
+	table->relid = RelationGetRelid(rel);
+	table->n = n;
+	table->items = palloc0(sizeof(WfAttached) * Max(n, 1));
+	table->valid = true;
+	if (n > 0)
+	{
+		table->root = rows[0].relation;
+		for (int i = 0; i < n; i++)
+			set_up_item(table, rel, &table->items[i], &rows[i]);
+		set_up_key(table, rel);
+		set_up_to_jsonb(table, rel);
+		table->lost = has_become_partition(rel);
+	}
+	MemoryContextSwitchTo(old);
+	return table;
+}
+
+/* ---- versions ---- */
+
+static bool
+is_same_table(const WfAttachedTable *table, const WfAttachment *rows, int n)
+{
+	if (table == NULL || !table->valid || table->n != n)
+		return false;
+	for (int i = 0; i < n; i++)
+		if (table->items[i].row.id != rows[i].id)
+			return false;
+	return true;
+}
+
+static void
+set_versions(WfAttachedTable *table, const WfAttachment *rows)
+{
+	for (int i = 0; i < table->n; i++)
+	{
+		WfAttached *item = &table->items[i];
+
+		if (rows[i].latest == 0)
+			ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("process \"%s\" was undefined: it takes no new instances",
+						   rows[i].process),
+					errhint("Define it again with workflow.define, or detach the table with workflow.detach."));
+		if (item->version == rows[i].latest)
+			continue;
+		item->version = rows[i].latest;
+		item->shows_start = wf_attachment_shows_start(
+			&item->row, wf_process_get(item->row.process_id, item->version)->def);
+	}
+}
+
+static bool
+is_of_this_transaction(const Entry *entry)
+{
+	return entry->transaction == wf_attach_transaction() &&
+		   entry->subid == GetCurrentSubTransactionId();
+}
+
+static bool
+is_of_now(const Entry *entry)
+{
+	return is_of_this_transaction(entry) && entry->command == GetCurrentCommandId(false);
+}
+
+/* What this transaction defined may yet be rolled back, and its number given to another definition. */
+static void
+forget_versions(Entry *entry)
+{
+	if (is_of_this_transaction(entry))
+		return;
+	for (int i = 0; i < entry->table->n; i++)
+		entry->table->items[i].version = 0;
+}
+
+static void
+load(Relation rel, Entry *entry)
+{
+	WfAccess	access;
+	WfAttachment *rows;
+	WfAttachedTable *table;
+	int			n;
+
+	wf_store_enter(&access);
+	n = find_attachments(rel, &rows);
+	if (!is_same_table(entry->table, rows, n))
+	{
+		table = make_table(rel, rows, n);
+		if (entry->table != NULL)
+			MemoryContextSetParent(entry->table->context, TopTransactionContext);
+		MemoryContextSetParent(table->context, TopMemoryContext);
+		entry->table = table;
+	}
+	forget_versions(entry);
+	set_versions(entry->table, rows);
+	entry->transaction = wf_attach_transaction();
+	entry->subid = GetCurrentSubTransactionId();
+	entry->command = GetCurrentCommandId(false);
+	wf_store_leave(&access);
+}
+
+WfAttachedTable *
+wf_attached_table(Relation rel, bool same)
+{
+	Oid			relid = RelationGetRelid(rel);
+	Entry	   *entry;
+	bool		found;
+
+	if (entries == NULL)
+		init();
+	entry = hash_search(entries, &relid, HASH_ENTER, &found);
+	if (!found)
+	{
+		entry->table = NULL;
+		entry->transaction = 0;
+	}
+	if (entry->table != NULL && entry->table->valid &&
+		(is_of_now(entry) || (same && entry->table->has_columns && is_of_this_transaction(entry))))
+		return entry->table;
+	load(rel, entry);
+	return entry->table;
+}
+
+/* ---- rows ---- */
+
+Jsonb *
+wf_attached_row(WfAttachedTable *table, Relation rel, HeapTuple tuple)
+{
+	Datum		row = heap_copy_tuple_as_datum(tuple, RelationGetDescr(rel));
+
+	return DatumGetJsonbP(FunctionCall1(&table->to_jsonb, row));
+}
+
+bool
+wf_attached_wants(const WfAttached *attached, Jsonb *row)
+{
+	WfScope		scope;
+	WfFault		fault = {0};
+	bool		answer;
+
+	if (attached->condition == NULL)
+		return true;
+	memset(&scope, 0, sizeof(scope));
+	scope.data = row;
+	scope.process = attached->row.process;
+	scope.index = -1;
+	if (!wf_predicate_eval(attached->condition, &scope, &answer, &fault))
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("the condition for starting process \"%s\" gives no answer",
+					   attached->row.process),
+				errdetail("%s: %s", attached->row.condition, fault.message),
+				errhint("Attach the table again with a condition that is a predicate."));
+	return answer;
+}

@@ -1,0 +1,27 @@
+-- Tables whose rows start instances.
+
+CREATE FUNCTION workflow.before_insert() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_before_insert';
+COMMENT ON FUNCTION workflow.before_insert() IS
+'Trigger of attached tables: sets the columns in which a row shows its instance';
+CREATE FUNCTION workflow.after_insert() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_after_insert';
+COMMENT ON FUNCTION workflow.after_insert() IS
+'Trigger of attached tables: starts an instance for each new row';
+
+CREATE FUNCTION workflow.attach(relation regclass, process text, serial_column name DEFAULT NULL,
+                                serial_step text DEFAULT NULL, status_column name DEFAULT NULL,
+                                instance_column name DEFAULT NULL, condition text DEFAULT NULL,
+                                on_update text DEFAULT 'ignore', on_delete text DEFAULT 'ignore')
+    RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_attach';
+COMMENT ON FUNCTION workflow.attach(regclass, text, name, text, name, name, text, text, text) IS
+'Has each new row of a table start an instance of a process: its data is the row as JSON, its business key the primary key. Columns of the row can show the serial number of the open callback wait (the oldest, or that of serial_step), the status and the number of the instance. condition is a jsonpath predicate over the row: only such rows start one. Needs ownership of the table, whose owner needs the privilege "start". Returns the number of the attachment';
+
+CREATE FUNCTION workflow.detach(relation regclass, process text DEFAULT NULL)
+    RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_detach';
+COMMENT ON FUNCTION workflow.detach(regclass, text) IS
+'Ends what workflow.attach began, for one process or for all: new rows start nothing, living instances go on without writing to their rows. Needs ownership of the table. Returns how many attachments were removed';
+
+REVOKE EXECUTE ON FUNCTION
+    workflow.before_insert(), workflow.after_insert(),
+    workflow.attach(regclass, text, name, text, name, name, text, text, text),
+    workflow.detach(regclass, text)
+FROM PUBLIC;

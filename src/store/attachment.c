@@ -1,0 +1,271 @@
+/*
+ * attachment.c
+ *		Rows of workflow.attachment, and what attached rows show of their instances.
+ *
+ * Attachments change under ShareRowExclusiveLock on their table, which no INSERT can hold a row of at the same time.
+ * A table that was dropped leaves its attachments behind; whether an OID still stands for the attached table is seen
+ * from our trigger on it, since no other table can have got that without being attached.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_func.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+
+#include "shmem/shmem.h"
+#include "store/attachment.h"
+#include "store/due.h"
+#include "store/privilege.h"
+#include "store/query.h"
+
+#define ATTACHMENT_COLUMNS                                                                         \
+	"a.attachment, a.relation, a.process_id, p.process, p.latest, a.serial_column::text, "         \
+	"a.serial_step, a.status_column::text, a.instance_column::text, a.condition"
+#define ATTACHMENT_NCOLUMNS 10
+
+static WfQuery q_of = {
+	.sql = "SELECT " ATTACHMENT_COLUMNS " FROM workflow.attachment a "
+		   "JOIN workflow.process p ON p.process_id = a.process_id "
+		   "WHERE a.relation = $1 ORDER BY a.attachment",
+	.nargs = 1, .argtypes = {REGCLASSOID}};
+static WfQuery q_any = {
+	.sql = "SELECT 1 FROM workflow.attachment a WHERE a.process_id = $1 AND EXISTS ("
+		   "SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = a.relation "
+		   "AND t.tgfoid = 'workflow.after_insert()'::regprocedure) LIMIT 1",
+	.nargs = 1, .argtypes = {INT4OID}};
+static WfQuery q_add = {
+	.sql = "INSERT INTO workflow.attachment (relation, process_id, serial_column, serial_step, "
+		   "status_column, instance_column, condition) VALUES ($1, $2, $3, $4, $5, $6, $7) "
+		   "RETURNING attachment",
+	.nargs = 7,
+	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
+static WfQuery q_delete = {
+	.sql = "DELETE FROM workflow.attachment WHERE attachment = $1",
+	.nargs = 1, .argtypes = {INT4OID}};
+static WfQuery q_lock_process = {
+	.sql = "SELECT 1 FROM workflow.process WHERE process_id = $1 AND latest > 0 FOR SHARE",
+	.nargs = 1, .argtypes = {INT4OID}};
+static WfQuery q_living = {
+	.sql = "SELECT business_key, instance FROM workflow.instance "
+		   "WHERE process_id = $1 AND attachment = $2 AND business_key = ANY ($3) "
+		   "AND business_key IS NOT NULL ORDER BY business_key COLLATE \"C\"",
+	.nargs = 3, .argtypes = {INT4OID, INT4OID, TEXTARRAYOID}};
+static WfQuery q_shown = {
+	.sql = "SELECT " ATTACHMENT_COLUMNS ", i.business_key FROM ("
+		   "SELECT attachment, business_key FROM workflow.instance WHERE instance = $1 UNION ALL "
+		   "SELECT attachment, business_key FROM workflow.instance_history WHERE instance = $1) i "
+		   "JOIN workflow.attachment a ON a.attachment = i.attachment "
+		   "JOIN workflow.process p ON p.process_id = a.process_id "
+		   "WHERE i.business_key IS NOT NULL LIMIT 1",
+	.nargs = 1, .argtypes = {INT8OID}};
+/* the open callback wait, or what lives at the step that was asked for */
+static WfQuery q_look_living = {
+	.sql = "SELECT i.instance, i.status, (SELECT v.visit FROM workflow.visit v "
+		   "WHERE v.instance = i.instance AND CASE WHEN $4 IS NULL THEN v.waits_for = 'callback' "
+		   "ELSE v.step = $4 AND v.state <> 'incident' END ORDER BY v.visit LIMIT 1) "
+		   "FROM workflow.instance i WHERE i.process_id = $1 AND i.attachment = $2 "
+		   "AND i.business_key = $3 AND i.business_key IS NOT NULL",
+	.nargs = 4, .argtypes = {INT4OID, INT4OID, TEXTOID, TEXTOID}};
+static WfQuery q_look_ended = {
+	.sql = "SELECT instance, status FROM workflow.instance_history WHERE instance = $1 LIMIT 1",
+	.nargs = 1, .argtypes = {INT8OID}};
+
+/* ---- what needs no row ---- */
+
+bool
+wf_attachment_shows(const WfAttachment *attachment)
+{
+	return attachment->serial_column != NULL || attachment->status_column != NULL ||
+		   attachment->instance_column != NULL;
+}
+
+bool
+wf_attachment_shows_start(const WfAttachment *attachment, const WfDefinition *def)
+{
+	const WfStep *first = &def->steps[def->start];
+
+	if (attachment->serial_column == NULL || first->wait.kind != WF_EVENT_CALLBACK)
+		return false;
+	if (attachment->serial_step != NULL)
+		return strcmp(attachment->serial_step, first->name) == 0;
+	return first->action == WF_ACTION_NONE && first->wait.when == NULL && !first->async;
+}
+
+bool
+wf_attachment_has_trigger(Relation rel, const char *function)
+{
+	TriggerDesc *triggers = rel->trigdesc;
+	Oid			wanted = LookupFuncName(list_make2(makeString("workflow"),
+												   makeString(pstrdup(function))),
+										0, NULL, true);
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+		if (OidIsValid(wanted) && triggers->triggers[i].tgfoid == wanted)
+			return true;
+	return false;
+}
+
+/* ---- rows ---- */
+
+static void
+read_attachment(uint64 row, WfAttachment *attachment)
+{
+	bool		isnull;
+
+	attachment->id = DatumGetInt32(wf_result(row, 1, &isnull));
+	attachment->relation = DatumGetObjectId(wf_result(row, 2, &isnull));
+	attachment->process_id = DatumGetInt32(wf_result(row, 3, &isnull));
+	attachment->process = wf_result_text(row, 4);
+	attachment->latest = DatumGetInt32(wf_result(row, 5, &isnull));
+	attachment->serial_column = wf_result_text(row, 6);
+	attachment->serial_step = wf_result_text(row, 7);
+	attachment->status_column = wf_result_text(row, 8);
+	attachment->instance_column = wf_result_text(row, 9);
+	attachment->condition = wf_result_text(row, 10);
+}
+
+int
+wf_attachments_of(Oid relation, WfAttachment **attachments)
+{
+	Datum		values[1] = {ObjectIdGetDatum(relation)};
+	int			n = (int) wf_query_run(&q_of, values, NULL);
+
+	*attachments = palloc0(sizeof(WfAttachment) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+		read_attachment(i, &(*attachments)[i]);
+	SPI_freetuptable(SPI_tuptable);
+	return n;
+}
+
+bool
+wf_attachment_any(int process_id)
+{
+	Datum		values[1] = {Int32GetDatum(process_id)};
+
+	return wf_query_run(&q_any, values, NULL) > 0;
+}
+
+static void
+set_text(Datum *value, char *null, const char *text)
+{
+	*null = text != NULL ? ' ' : 'n';
+	*value = text != NULL ? CStringGetTextDatum(text) : (Datum) 0;
+}
+
+int
+wf_attachment_add(const WfAttachment *attachment)
+{
+	Datum		values[7] = {ObjectIdGetDatum(attachment->relation),
+		Int32GetDatum(attachment->process_id)};
+	char		nulls[7] = {' ', ' '};
+	bool		isnull;
+
+	set_text(&values[2], &nulls[2], attachment->serial_column);
+	set_text(&values[3], &nulls[3], attachment->serial_step);
+	set_text(&values[4], &nulls[4], attachment->status_column);
+	set_text(&values[5], &nulls[5], attachment->instance_column);
+	set_text(&values[6], &nulls[6], attachment->condition);
+	wf_query_run(&q_add, values, nulls);
+	return DatumGetInt32(wf_result(0, 1, &isnull));
+}
+
+void
+wf_attachment_delete(int id)
+{
+	Datum		values[1] = {Int32GetDatum(id)};
+
+	wf_query_run(&q_delete, values, NULL);
+}
+
+void
+wf_attachment_require_start(int process_id, const char *process, Oid owner)
+{
+	char	   *name = GetUserNameFromId(owner, true);
+
+	if (wf_privilege_has(process_id, owner, WF_PRIVILEGE_START))
+		return;
+	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			errmsg("permission denied for process \"%s\"", process),
+			errdetail("Starting it by INSERT needs the privilege \"start\" of the owner of the table, role \"%s\".",
+					  name != NULL ? name : "?"),
+			errhint("The owner of the process can give it with workflow.grant_process."));
+}
+
+void
+wf_attachment_lock_process(int process_id)
+{
+	Datum		values[1] = {Int32GetDatum(process_id)};
+
+	if (wf_query_run(&q_lock_process, values, NULL) == 0)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("the process was undefined meanwhile"),
+				errhint("Define it again with workflow.define."));
+}
+
+int
+wf_attachment_living(int process_id, int attachment, char **keys, int n, WfLivingKey **living)
+{
+	Datum	   *datums = palloc(sizeof(Datum) * Max(n, 1));
+	Datum		values[3] = {Int32GetDatum(process_id), Int32GetDatum(attachment)};
+	int			rows;
+
+	for (int i = 0; i < n; i++)
+		datums[i] = CStringGetTextDatum(keys[i]);
+	values[2] = PointerGetDatum(construct_array(datums, n, TEXTOID, -1, false, TYPALIGN_INT));
+	rows = (int) wf_query_run(&q_living, values, NULL);
+	*living = palloc(sizeof(WfLivingKey) * Max(rows, 1));
+	for (int i = 0; i < rows; i++)
+		(*living)[i] = (WfLivingKey){wf_result_text(i, 1), wf_result_int64(i, 2)};
+	SPI_freetuptable(SPI_tuptable);
+	return rows;
+}
+
+/* ---- what rows show ---- */
+
+bool
+wf_attachment_shown(int64 instance, WfShown *shown)
+{
+	Datum		values[1] = {Int64GetDatum(instance)};
+
+	memset(shown, 0, sizeof(*shown));
+	if (wf_query_run(&q_shown, values, NULL) == 0)
+		return false;
+	read_attachment(0, &shown->attachment);
+	shown->business_key = wf_result_text(0, ATTACHMENT_NCOLUMNS + 1);
+	return true;
+}
+
+void
+wf_attachment_look(int64 instance, WfShown *shown)
+{
+	Datum		values[4] = {Int32GetDatum(shown->attachment.process_id),
+		Int32GetDatum(shown->attachment.id), CStringGetTextDatum(shown->business_key)};
+	char		nulls[4] = {' ', ' ', ' ', ' '};
+
+	set_text(&values[3], &nulls[3], shown->attachment.serial_step);
+	shown->status = NULL;
+	shown->visit = 0;
+	shown->living = wf_query_run(&q_look_living, values, nulls) > 0;
+	if (shown->living)
+		shown->visit = wf_result_int64(0, 3);
+	else
+	{
+		values[0] = Int64GetDatum(instance);
+		if (wf_query_run(&q_look_ended, values, NULL) == 0)
+			return;
+	}
+	shown->instance = wf_result_int64(0, 1);
+	shown->status = wf_result_text(0, 2);
+}
+
+void
+wf_attachment_write_back(int64 instance, TimestampTz at)
+{
+	wf_delivery_add(instance, 0, WF_DELIVERY_WRITE_BACK, WF_QUEUE_EXECUTOR, at, NULL);
+	wf_note_due(WF_QUEUE_EXECUTOR, at);
+}

@@ -1,0 +1,82 @@
+/*
+ * attachment.h
+ *		Which tables start which processes: rows of workflow.attachment.
+ */
+#ifndef WF_ATTACHMENT_H
+#define WF_ATTACHMENT_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "utils/relcache.h"
+
+#include "model/definition.h"
+
+#define WF_TRIGGER_BEFORE "workflow_number" /* sets columns of the row being inserted */
+#define WF_TRIGGER_AFTER "workflow_start"	/* starts instances */
+
+typedef struct WfAttachment
+{
+	int			id;
+	Oid			relation;
+	int			process_id;
+	const char *process; /* its name */
+	int			latest;	 /* its latest version; 0: undefined */
+	const char *serial_column; /* each NULL: none */
+	const char *serial_step;
+	const char *status_column;
+	const char *instance_column;
+	const char *condition;
+} WfAttachment;
+
+/* Does a row show anything of its instance? */
+extern bool wf_attachment_shows(const WfAttachment *attachment);
+/*
+ * Is the number of the first visit what the row's serial column shows from the start? It is if that step does nothing but
+ * wait for a callback, or if it is the very step whose number was asked for.
+ */
+extern bool wf_attachment_shows_start(const WfAttachment *attachment, const WfDefinition *def);
+
+/* ---- inside wf_store_enter ---- */
+/* Has this relation a trigger that calls workflow.<function>()? */
+extern bool wf_attachment_has_trigger(Relation rel, const char *function);
+/* Those of a table, oldest first, in CurrentMemoryContext. */
+extern int	wf_attachments_of(Oid relation, WfAttachment **attachments);
+/* Has a process tables that start it? Attachments of dropped tables do not count. */
+extern bool wf_attachment_any(int process_id);
+/* A new row; returns its number. */
+extern int	wf_attachment_add(const WfAttachment *attachment);
+extern void wf_attachment_delete(int id);
+/* ERROR 42501 unless the table's owner may start the process. */
+extern void wf_attachment_require_start(int process_id, const char *process, Oid owner);
+/* No other transaction undefines the process before this one has ended. */
+extern void wf_attachment_lock_process(int process_id);
+
+/* Of these keys, those that have a living instance of the attachment: sorted by strcmp, in CurrentMemoryContext. */
+typedef struct WfLivingKey
+{
+	char	   *business_key;
+	int64		instance;
+} WfLivingKey;
+extern int	wf_attachment_living(int process_id, int attachment, char **keys, int n, WfLivingKey **living);
+
+/* What a write-back is about. */
+typedef struct WfShown
+{
+	WfAttachment attachment;
+	char	   *business_key;
+	/* as of the last wf_attachment_look */
+	int64		instance; /* that the row shows now: a younger one with the same key, or the one given */
+	int64		visit;	  /* of the serial number; 0: none */
+	char	   *status;	  /* NULL: it is nowhere to be found */
+	bool		living;
+} WfShown;
+
+/* The attachment and key of an instance that lives or has ended. False if it has none (any more). */
+extern bool wf_attachment_shown(int64 instance, WfShown *shown);
+/* What its row should show, as committed by now. */
+extern void wf_attachment_look(int64 instance, WfShown *shown);
+/* Have what an instance shows written to its row (again). */
+extern void wf_attachment_write_back(int64 instance, TimestampTz at);
+
+#endif

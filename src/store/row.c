@@ -1,0 +1,374 @@
+/*
+ * row.c
+ *		Rows of users' tables: their primary keys as text, and acting on them as the table's owner.
+ *
+ * A key is stored as text, compared as text and turned back into values by other sessions, so it must not depend on
+ * DateStyle, TimeZone and the like. The usual types do not; for the others the settings are pinned while they are
+ * written or read. What is set up here lives in the context that the caller gives.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/numeric.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "store/row.h"
+
+static const char *const pinned_settings[][2] = {
+	{"datestyle", "ISO, MDY"}, {"intervalstyle", "postgres"}, {"timezone", "UTC"},
+	{"extra_float_digits", "1"}, {"bytea_output", "hex"}, {"lc_monetary", "C"}};
+
+/* ---- columns ---- */
+
+bool
+wf_row_column(TupleDesc desc, const char *name, WfRowColumn *column, MemoryContext context)
+{
+	memset(column, 0, sizeof(*column));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		Oid			function;
+		bool		isvarlena;
+
+		if (att->attisdropped || strcmp(NameStr(att->attname), name) != 0)
+			continue;
+		column->name = MemoryContextStrdup(context, name);
+		column->attno = att->attnum;
+		column->type = att->atttypid;
+		column->typmod = att->atttypmod;
+		getTypeInputInfo(att->atttypid, &function, &column->ioparam);
+		fmgr_info_cxt(function, &column->input, context);
+		getTypeOutputInfo(att->atttypid, &function, &isvarlena);
+		fmgr_info_cxt(function, &column->output, context);
+		return true;
+	}
+	return false;
+}
+
+static void
+strip_padding(char *text)
+{
+	size_t		len = strlen(text);
+
+	while (len > 0 && text[len - 1] == ' ')
+		text[--len] = '\0';
+}
+
+char *
+wf_row_text(WfRowColumn *column, HeapTuple tuple, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, column->attno, desc, &isnull);
+	char	   *text;
+
+	if (isnull)
+		return NULL;
+	text = OutputFunctionCall(&column->output, value);
+	if (getBaseType(column->type) == BPCHAROID)
+		strip_padding(text);
+	return text;
+}
+
+Datum
+wf_row_input(WfRowColumn *column, char *text)
+{
+	return InputFunctionCall(&column->input, text, column->ioparam, column->typmod);
+}
+
+/* ---- primary keys ---- */
+
+int
+wf_row_key_attnos(Relation rel, AttrNumber *attnos)
+{
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *lc;
+	int			n = 0;
+
+	foreach (lc, indexes)
+	{
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
+		Form_pg_index index;
+
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for index %u", lfirst_oid(lc));
+		index = (Form_pg_index) GETSTRUCT(tuple);
+		if (index->indisprimary)
+		{
+			n = index->indnkeyatts;
+			for (int i = 0; i < n; i++)
+				attnos[i] = index->indkey.values[i];
+		}
+		ReleaseSysCache(tuple);
+	}
+	list_free(indexes);
+	return n;
+}
+
+/* Types whose text is the same in every session, as it is made here. */
+static bool
+is_plain(Oid base)
+{
+	switch (base)
+	{
+		case BOOLOID:
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case NUMERICOID:
+		case OIDOID:
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+		case NAMEOID:
+		case UUIDOID:
+		case DATEOID:
+		case TIMEOID:
+		case TIMETZOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			return true;
+		default:
+			return get_typtype(base) == TYPTYPE_ENUM;
+	}
+}
+
+void
+wf_row_key(Relation keyed, TupleDesc desc, WfRowKey *key, MemoryContext context)
+{
+	AttrNumber	attnos[INDEX_MAX_KEYS];
+
+	key->n = wf_row_key_attnos(keyed, attnos);
+	key->plain = true;
+	key->columns = MemoryContextAllocZero(context, sizeof(WfRowColumn) * Max(key->n, 1));
+	key->bases = MemoryContextAllocZero(context, sizeof(Oid) * Max(key->n, 1));
+	for (int i = 0; i < key->n; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(keyed), attnos[i] - 1);
+
+		if (!wf_row_column(desc, NameStr(att->attname), &key->columns[i], context))
+			elog(ERROR, "partition lacks column \"%s\"", NameStr(att->attname));
+		key->bases[i] = getBaseType(att->atttypid);
+		key->plain &= is_plain(key->bases[i]);
+	}
+}
+
+static int
+pin_settings(const WfRowKey *key)
+{
+	int			level;
+
+	if (key->plain)
+		return 0;
+	level = NewGUCNestLevel();
+	for (int i = 0; i < lengthof(pinned_settings); i++)
+		(void) set_config_option(pinned_settings[i][0], pinned_settings[i][1], PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
+static void
+unpin_settings(int level)
+{
+	if (level > 0)
+		AtEOXact_GUC(false, level);
+}
+
+static char *
+column_text(WfRowKey *key, int i, HeapTuple tuple, TupleDesc desc)
+{
+	WfRowColumn *column = &key->columns[i];
+	char		buffer[MAXDATELEN + 1];
+	const int	utc = 0;
+	bool		isnull;
+
+	switch (key->bases[i])
+	{
+		case DATEOID:
+		case TIMEOID:
+		case TIMETZOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			{
+				Datum		value = heap_getattr(tuple, column->attno, desc, &isnull);
+
+				if (isnull)
+					return NULL;
+				return pstrdup(JsonEncodeDateTime(buffer, value, key->bases[i],
+												  key->bases[i] == TIMESTAMPTZOID ? &utc : NULL));
+			}
+		default:
+			return wf_row_text(column, tuple, desc);
+	}
+}
+
+static void
+set_string(JsonbValue *value, char *text)
+{
+	value->type = jbvString;
+	value->val.string.val = text;
+	value->val.string.len = strlen(text);
+}
+
+/* Numbers and booleans as such, all else as strings. */
+static void
+set_json(JsonbValue *value, Oid base, char *text)
+{
+	Numeric		number;
+
+	switch (base)
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case NUMERICOID:
+			number = DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
+														 ObjectIdGetDatum(InvalidOid),
+														 Int32GetDatum(-1)));
+			if (numeric_is_nan(number) || numeric_is_inf(number))
+				set_string(value, text);
+			else
+			{
+				value->type = jbvNumeric;
+				value->val.numeric = number;
+			}
+			break;
+		case BOOLOID:
+			value->type = jbvBool;
+			value->val.boolean = text[0] == 't';
+			break;
+		default:
+			set_string(value, text);
+	}
+}
+
+static char *
+array_text(WfRowKey *key, HeapTuple tuple, TupleDesc desc)
+{
+	JsonbValue *elems = palloc0(sizeof(JsonbValue) * key->n);
+	JsonbValue	array;
+	Jsonb	   *jsonb;
+
+	for (int i = 0; i < key->n; i++)
+	{
+		char	   *text = column_text(key, i, tuple, desc);
+
+		if (text == NULL)
+			elems[i].type = jbvNull;
+		else
+			set_json(&elems[i], key->bases[i], text);
+	}
+	array.type = jbvArray;
+	array.val.array.nElems = key->n;
+	array.val.array.elems = elems;
+	array.val.array.rawScalar = false;
+	jsonb = JsonbValueToJsonb(&array);
+	return JsonbToCString(NULL, &jsonb->root, VARSIZE(jsonb));
+}
+
+char *
+wf_row_key_text(WfRowKey *key, HeapTuple tuple, TupleDesc desc)
+{
+	int			level = pin_settings(key);
+	char	   *text = key->n == 1 ? column_text(key, 0, tuple, desc) : array_text(key, tuple, desc);
+
+	unpin_settings(level);
+	return text;
+}
+
+static char *
+element_text(JsonbValue *element)
+{
+	switch (element->type)
+	{
+		case jbvString:
+			return pnstrdup(element->val.string.val, element->val.string.len);
+		case jbvNumeric:
+			return DatumGetCString(DirectFunctionCall1(numeric_out,
+													   NumericGetDatum(element->val.numeric)));
+		case jbvBool:
+			return pstrdup(element->val.boolean ? "true" : "false");
+		default:
+			return NULL;
+	}
+}
+
+static bool
+parse_array(WfRowKey *key, const char *text, Datum *values)
+{
+	Jsonb	   *jsonb = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+
+	if (!JB_ROOT_IS_ARRAY(jsonb) || JB_ROOT_IS_SCALAR(jsonb) || JB_ROOT_COUNT(jsonb) != key->n)
+		return false;
+	for (int i = 0; i < key->n; i++)
+	{
+		JsonbValue *element = getIthJsonbValueFromContainer(&jsonb->root, i);
+		char	   *element_as_text = element_text(element);
+
+		if (element_as_text == NULL)
+			return false;
+		values[i] = wf_row_input(&key->columns[i], element_as_text);
+	}
+	return true;
+}
+
+bool
+wf_row_key_parse(WfRowKey *key, const char *text, Datum *values)
+{
+	int			level;
+	bool		ok = true;
+
+	if (key->n == 0)
+		return false;
+	level = pin_settings(key);
+	if (key->n == 1)
+		values[0] = wf_row_input(&key->columns[0], pstrdup(text));
+	else
+		ok = parse_array(key, text, values);
+	unpin_settings(level);
+	return ok;
+}
+
+/* ---- as the owner ---- */
+
+Oid
+wf_row_owner(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+void
+wf_as_owner_begin(WfAsOwner *saved, Oid owner)
+{
+	GetUserIdAndSecContext(&saved->user, &saved->sec_context);
+	saved->guc_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	SetUserIdAndSecContext(owner, saved->sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+}
+
+void
+wf_as_owner_end(WfAsOwner *saved)
+{
+	SetUserIdAndSecContext(saved->user, saved->sec_context);
+	AtEOXact_GUC(false, saved->guc_level);
+}
