@@ -19,7 +19,7 @@ EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql build
 
 REGRESS     = $(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))
 ISOLATION   = $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation --outputdir=build/isolation
+ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation
 TAP_TESTS   = 1
 PROVE_TESTS = test/t/*.pl
 
