@@ -485,12 +485,20 @@ after_row(TriggerData *trigdata)
 	start_chunk(&chunk);
 }
 
-/* Others read the same table: whoever wants a row says first which pointer is his. */
+/*
+ * Others read the same table: whoever wants a row says first which pointer is his. The row outlives a chunk: one that
+ * was spilled to disk is read into current memory.
+ */
 static bool
 next_row(Tuplestorestate *rows, int pointer, TupleTableSlot *slot)
 {
+	MemoryContext old = MemoryContextSwitchTo(slot->tts_mcxt);
+	bool		more;
+
 	tuplestore_select_read_pointer(rows, pointer);
-	return tuplestore_gettupleslot(rows, true, false, slot);
+	more = tuplestore_gettupleslot(rows, true, false, slot);
+	MemoryContextSwitchTo(old);
+	return more;
 }
 
 static void
