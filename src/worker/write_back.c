@@ -1,0 +1,515 @@
+/*
+ * write_back.c
+ *		What an attached row shows of its instance, written by an executor.
+ *
+ * The row is locked first and the state read after that, with a fresh snapshot: whoever comes second writes what is
+ * true then, in whatever order deliveries are handled. No instance is locked. An UPDATE happens only if something differs.
+ *
+ * The table's triggers, constraints and policies are its owner's code: it runs in a subtransaction, as that owner, in a
+ * security-restricted operation. Deferred triggers are fired there too, since at commit they would run as somebody else.
+ *
+ * Plans and what they were made from are kept for each attachment until the table changes.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_operator.h"
+#include "commands/sequence.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
+
+#include "store/access.h"
+#include "store/attachment.h"
+#include "store/row.h"
+#include "worker/moves.h"
+#include "worker/write_back.h"
+
+/* After a deadlock or a timeout. */
+#define AGAIN_AFTER_MS 5000
+
+typedef enum Shows
+{
+	SHOWS_SERIAL_NUMBER,
+	SHOWS_STATUS,
+	SHOWS_INSTANCE,
+	NSHOWS
+} Shows;
+
+typedef struct Writer
+{
+	int			attachment;
+	Oid			relid;
+	bool		valid;
+	MemoryContext context;
+	WfRowKey	key;
+	WfRowColumn columns[NSHOWS]; /* attno 0: none */
+	int			ncolumns;
+	SPIPlanPtr	lock;
+	SPIPlanPtr	update;
+} Writer;
+
+static HTAB *writers = NULL;
+static bool writing = false;
+
+bool
+wf_write_back_active(void)
+{
+	return writing;
+}
+
+/* ---- statements ---- */
+
+static void
+on_relation_change(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	Writer	   *writer;
+
+	hash_seq_init(&status, writers);
+	while ((writer = hash_seq_search(&status)) != NULL)
+		if (!OidIsValid(relid) || writer->relid == relid)
+			writer->valid = false;
+}
+
+static Writer *
+find_writer(int attachment)
+{
+	Writer	   *writer;
+	bool		found;
+
+	if (writers == NULL)
+	{
+		HASHCTL		ctl = {.keysize = sizeof(int), .entrysize = sizeof(Writer)};
+
+		writers = hash_create("workflow write-backs", 16, &ctl, HASH_ELEM | HASH_BLOBS);
+		CacheRegisterRelcacheCallback(on_relation_change, (Datum) 0);
+	}
+	writer = hash_search(writers, &attachment, HASH_ENTER, &found);
+	if (!found)
+	{
+		memset(writer, 0, sizeof(*writer));
+		writer->attachment = attachment;
+	}
+	return writer;
+}
+
+static void
+reset_writer(Writer *writer)
+{
+	if (writer->lock != NULL)
+		SPI_freeplan(writer->lock);
+	if (writer->update != NULL)
+		SPI_freeplan(writer->update);
+	if (writer->context != NULL)
+		MemoryContextDelete(writer->context);
+	writer->lock = writer->update = NULL;
+	writer->context = NULL;
+	writer->ncolumns = 0;
+	writer->valid = false;
+}
+
+static void
+append_table(StringInfo sql, Relation rel)
+{
+	if (rel->rd_rel->relkind == RELKIND_RELATION)
+		appendStringInfoString(sql, "ONLY ");
+	appendStringInfoString(sql, quote_qualified_identifier(
+		get_namespace_name(RelationGetNamespace(rel)), RelationGetRelationName(rel)));
+}
+
+/* The operator by its full name: users' types keep theirs elsewhere. */
+static void
+append_operator(StringInfo sql, Oid type)
+{
+	Oid			operator = lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	Form_pg_operator form;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "type %u has no equality operator", type);
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	appendStringInfo(sql, " OPERATOR(%s.%s) ",
+					 quote_identifier(get_namespace_name(form->oprnamespace)),
+					 NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+}
+
+/* Parameters of the key come first. */
+static void
+append_key(StringInfo sql, const WfRowKey *key)
+{
+	for (int i = 0; i < key->n; i++)
+	{
+		appendStringInfo(sql, "%s%s", i == 0 ? " WHERE " : " AND ",
+						 quote_identifier(key->columns[i].name));
+		append_operator(sql, key->columns[i].type);
+		appendStringInfo(sql, "$%d", i + 1);
+	}
+}
+
+static SPIPlanPtr
+prepare(const char *sql, int nargs, Oid *types)
+{
+	SPIPlanPtr	plan = SPI_prepare(sql, nargs, types);
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s: %s", SPI_result_code_string(SPI_result), sql);
+	if (SPI_keepplan(plan) != 0)
+		elog(ERROR, "SPI_keepplan failed");
+	return plan;
+}
+
+static void
+prepare_plans(Writer *writer, Relation rel)
+{
+	Oid			types[INDEX_MAX_KEYS + NSHOWS];
+	int			nargs = writer->key.n;
+	StringInfoData select;
+	StringInfoData update;
+	const char *separator = "";
+
+	initStringInfo(&select);
+	initStringInfo(&update);
+	appendStringInfoString(&select, "SELECT ");
+	appendStringInfoString(&update, "UPDATE ");
+	append_table(&update, rel);
+	appendStringInfoString(&update, " SET ");
+	for (int i = 0; i < writer->key.n; i++)
+		types[i] = writer->key.columns[i].type;
+	for (int i = 0; i < NSHOWS; i++)
+	{
+		WfRowColumn *column = &writer->columns[i];
+
+		if (column->attno == 0)
+			continue;
+		types[nargs++] = column->type;
+		appendStringInfo(&select, "%s%s", separator, quote_identifier(column->name));
+		appendStringInfo(&update, "%s%s = $%d", separator, quote_identifier(column->name), nargs);
+		separator = ", ";
+	}
+	appendStringInfoString(&select, " FROM ");
+	append_table(&select, rel);
+	append_key(&select, &writer->key);
+	append_key(&update, &writer->key);
+	appendStringInfoString(&select, " FOR NO KEY UPDATE");
+	writer->lock = prepare(select.data, writer->key.n, types);
+	writer->update = prepare(update.data, nargs, types);
+}
+
+/* False if there is nothing to write any more. Inside SPI, as the owner. */
+static bool
+set_up_writer(Writer *writer, Relation rel, const WfAttachment *attachment)
+{
+	const char *names[NSHOWS] = {attachment->serial_column, attachment->status_column,
+		attachment->instance_column};
+
+	if (!writer->valid)
+	{
+		reset_writer(writer);
+		writer->relid = RelationGetRelid(rel);
+		writer->context = AllocSetContextCreate(TopMemoryContext, "workflow write-back",
+												ALLOCSET_SMALL_SIZES);
+		wf_row_key(rel, RelationGetDescr(rel), &writer->key, writer->context);
+		for (int i = 0; i < NSHOWS; i++)
+			if (names[i] != NULL && wf_row_column(RelationGetDescr(rel), names[i],
+												  &writer->columns[i], writer->context))
+				writer->ncolumns++;
+			else
+				writer->columns[i].attno = 0;
+		writer->valid = true;
+	}
+	if (writer->ncolumns == 0 || writer->key.n == 0)
+		return false;
+	if (writer->update == NULL)
+		prepare_plans(writer, rel);
+	return true;
+}
+
+/* ---- one row ---- */
+
+/* Its columns as they are, with the row locked. False if there is no such row. */
+static bool
+lock_row(Writer *writer, Datum *key, char **current)
+{
+	int			rc = SPI_execute_plan(writer->lock, key, NULL, false, 1);
+	int			n = 0;
+
+	if (rc != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(rc));
+	if (SPI_processed == 0)
+		return false;
+	for (int i = 0; i < NSHOWS; i++)
+		if (writer->columns[i].attno != 0)
+		{
+			WfRowColumn column = writer->columns[i];
+
+			column.attno = ++n;
+			current[i] = wf_row_text(&column, SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
+		}
+	return true;
+}
+
+static void
+what_to_show(const WfShown *shown, char **wanted)
+{
+	wanted[SHOWS_STATUS] = shown->status;
+	wanted[SHOWS_INSTANCE] = psprintf(INT64_FORMAT, shown->instance);
+	wanted[SHOWS_SERIAL_NUMBER] =
+		shown->visit != 0 ? psprintf(INT64_FORMAT "_" INT64_FORMAT, shown->instance, shown->visit)
+						  : NULL;
+}
+
+static bool
+differs(const Writer *writer, char **current, char **wanted)
+{
+	for (int i = 0; i < NSHOWS; i++)
+	{
+		if (writer->columns[i].attno == 0)
+			continue;
+		if ((current[i] == NULL) != (wanted[i] == NULL) ||
+			(current[i] != NULL && strcmp(current[i], wanted[i]) != 0))
+			return true;
+	}
+	return false;
+}
+
+static void
+update_row(Writer *writer, Datum *key, char **wanted)
+{
+	Datum		values[INDEX_MAX_KEYS + NSHOWS];
+	char		nulls[INDEX_MAX_KEYS + NSHOWS];
+	int			n = writer->key.n;
+	volatile int rc = 0;
+
+	memcpy(values, key, sizeof(Datum) * n);
+	memset(nulls, ' ', n);
+	for (int i = 0; i < NSHOWS; i++)
+		if (writer->columns[i].attno != 0)
+		{
+			values[n] = wf_row_input(&writer->columns[i], wanted[i]);
+			nulls[n++] = wanted[i] != NULL ? ' ' : 'n';
+		}
+	writing = true;
+	PG_TRY();
+	{
+		rc = SPI_execute_plan(writer->update, values, nulls, false, 0);
+	}
+	PG_FINALLY();
+	{
+		writing = false;
+	}
+	PG_END_TRY();
+	if (rc != SPI_OK_UPDATE)
+		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(rc));
+}
+
+/* The row belongs to an instance that was started later. */
+static bool
+belongs_to_a_later_one(const WfShown *shown, const char *current)
+{
+	return !shown->living && current != NULL && strtoll(current, NULL, 10) > shown->instance;
+}
+
+static void
+look(int64 instance, WfShown *shown)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WfAccess	access;
+
+	wf_store_enter(&access);
+	MemoryContextSwitchTo(context);
+	wf_attachment_look(instance, shown);
+	wf_store_leave(&access);
+	MemoryContextSwitchTo(context);
+}
+
+static void
+write_row(Relation rel, int64 instance, WfShown *shown)
+{
+	Writer	   *writer = find_writer(shown->attachment.id);
+	Datum		key[INDEX_MAX_KEYS];
+	char	   *current[NSHOWS] = {NULL};
+	char	   *wanted[NSHOWS] = {NULL};
+
+	if (!set_up_writer(writer, rel, &shown->attachment) ||
+		!wf_row_key_parse(&writer->key, shown->business_key, key) ||
+		!lock_row(writer, key, current))
+		return;
+	look(instance, shown);
+	if (shown->status == NULL || belongs_to_a_later_one(shown, current[SHOWS_INSTANCE]))
+		return;
+	what_to_show(shown, wanted);
+	if (differs(writer, current, wanted))
+		update_row(writer, key, wanted);
+}
+
+/* ---- as the owner ---- */
+
+static void
+set_constraints_immediate(void)
+{
+	ConstraintsSetStmt *stmt = makeNode(ConstraintsSetStmt);
+
+	stmt->constraints = NIL;
+	stmt->deferred = false;
+	AfterTriggerSetState(stmt);
+}
+
+/* What a trigger deferred again fires here too, and not at commit. */
+static void
+write_as_owner(Relation rel, int64 instance, WfShown *shown)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WfAsOwner	owner;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	wf_as_owner_begin(&owner, rel->rd_rel->relowner);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	MemoryContextSwitchTo(context);
+	set_constraints_immediate();
+	write_row(rel, instance, shown);
+	SPI_finish();
+	AfterTriggerFireDeferred();
+	wf_as_owner_end(&owner);
+	PopActiveSnapshot();
+	MemoryContextSwitchTo(context);
+}
+
+/* Is this still the table that was attached? An OID can come to stand for another one. */
+static bool
+is_attached(Relation rel)
+{
+	WfAccess	access;
+	bool		answer;
+
+	wf_store_enter(&access);
+	answer = wf_attachment_has_trigger(rel, "after_insert");
+	wf_store_leave(&access);
+	return answer;
+}
+
+static void
+write_table(int64 instance, WfShown *shown)
+{
+	Relation	rel = try_relation_open(shown->attachment.relation, RowExclusiveLock);
+
+	if (rel == NULL)
+		return;
+	if (is_attached(rel))
+		write_as_owner(rel, instance, shown);
+	relation_close(rel, NoLock);
+}
+
+/* ---- what goes wrong ---- */
+
+static bool
+may_work_later(const ErrorData *error)
+{
+	switch (error->sqlerrcode)
+	{
+		case ERRCODE_QUERY_CANCELED: /* by our time limit */
+		case ERRCODE_LOCK_NOT_AVAILABLE:
+		case ERRCODE_T_R_DEADLOCK_DETECTED:
+		case ERRCODE_T_R_SERIALIZATION_FAILURE:
+			return true;
+		default:
+			return false;
+	}
+}
+
+static void
+try_again_later(int64 instance)
+{
+	WfAccess	access;
+
+	wf_store_enter(&access);
+	wf_attachment_write_back(instance,
+							 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), AGAIN_AFTER_MS));
+	wf_store_leave(&access);
+}
+
+static void
+handle_error(int64 instance, const WfShown *shown, const ErrorData *error)
+{
+	char	   *table = get_rel_name(shown->attachment.relation);
+	bool		again = may_work_later(error);
+
+	if (again)
+		try_again_later(instance);
+	ereport(again ? LOG : WARNING, errcode(error->sqlerrcode),
+			errmsg("workflow could not write to the row with key %s of table \"%s\"%s: %s",
+				   shown->business_key, table != NULL ? table : "?",
+				   again ? ", it will be tried again" : "", error->message),
+			error->detail != NULL ? errdetail_internal("%s", error->detail) : 0,
+			errcontext("instance " INT64_FORMAT " of process \"%s\"", instance,
+					   shown->attachment.process));
+}
+
+/* Cancel and termination go on, unless it was our own time limit. */
+static void
+write_guarded(int64 instance, WfShown *shown)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner resources = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		write_table(instance, shown);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if ((error->sqlerrcode == ERRCODE_QUERY_CANCELED && !wf_limit_was_hit()) ||
+			error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		QueryCancelPending = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = resources;
+	LockReleaseAll(USER_LOCKMETHOD, true);
+	ResetSequenceCaches();
+	if (error != NULL)
+		handle_error(instance, shown, error);
+}
+
+void
+wf_write_back(int64 instance)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WfAccess	access;
+	WfShown		shown;
+	bool		found;
+
+	wf_store_enter(&access);
+	MemoryContextSwitchTo(context);
+	found = wf_attachment_shown(instance, &shown);
+	wf_store_leave(&access);
+	MemoryContextSwitchTo(context);
+	if (!found || !wf_attachment_shows(&shown.attachment))
+		return;
+	write_guarded(instance, &shown);
+}
