@@ -98,7 +98,19 @@ typedef struct WfRetry
 	Interval   *delays; /* at least one where max > 0; the last one repeats */
 	int			ndelays;
 	double		backoff; /* factor; 1: constant */
+	bool		linear;	 /* "linear": the delay times the number of the attempt */
+	bool		has_max_delay;
+	Interval	max_delay;
+	Interval	jitter; /* up to that is added, at random */
+	const char **on;	/* what is retried, instead of the usual: "503", "5xx", a SQLSTATE, "connect", "timeout" */
+	int			non;	/* 0: the usual */
 } WfRetry;
+
+typedef struct WfCancelAction /* how to ask the outside system to stop */
+{
+	WfHttpAction *http;	   /* server: the step's; path or url, method, headers, body */
+	WfDuration	timeout;   /* how long its callback is waited for; 30 s unless given */
+} WfCancelAction;
 
 typedef struct WfBranch /* of `choose` */
 {
@@ -151,7 +163,10 @@ typedef struct WfStep
 	WfTemplate *save;		/* an object template, or NULL */
 	bool		save_all;	/* "save": true */
 	WfDuration	timeout;
+	WfDuration	heartbeat;
 	WfRetry		retry;
+	WfCancelAction *cancel; /* or NULL */
+	bool		ignore_cancel;
 	bool		async;
 	WfCatch    *catches;
 	int			ncatches;
@@ -165,6 +180,8 @@ typedef struct WfDefinition
 	WfStep	   *steps;
 	int			nsteps;
 	int			start;
+	bool		has_retention;
+	Interval	retention; /* of its ended instances; zero: for ever */
 } WfDefinition;
 
 /* One fault of a definition. */
