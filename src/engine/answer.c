@@ -6,6 +6,7 @@
 
 #include <math.h>
 
+#include "common/pg_prng.h"
 #include "utils/memutils.h"
 
 #include "engine/internal.h"
@@ -33,24 +34,61 @@ wf_data_merge(WfInstance *instance, Jsonb *changes)
 	instance->data_changed = true;
 }
 
+/* An interval from now, in microseconds; a limit for what cannot be worked out. */
+static double
+in_us(WfBatch *batch, WfVisit *visit, const Interval *interval)
+{
+	WfDuration	duration = {.interval = *interval};
+	TimestampTz at;
+	WfFault		ignored = {0};
+
+	if (!wf_clock_after(visit, &duration, NULL, batch->now, &at, &ignored))
+		return MAX_PAUSE_US;
+	return (double) (at - batch->now);
+}
+
 /* The pause after the attempt that has just failed. */
 static TimestampTz
 next_attempt_at(WfBatch *batch, WfVisit *visit, int retry_after_ms)
 {
 	const WfRetry *retry = &visit->def->retry;
-	WfDuration	delay = {.interval = retry->delays[Min(visit->attempt - 1, retry->ndelays - 1)]};
-	TimestampTz at = batch->now;
-	WfFault		ignored = {0};
-	double		pause = MAX_PAUSE_US;
-	int			grown = visit->attempt - 1 - (retry->ndelays - 1);
+	int			last = retry->ndelays - 1;
+	double		pause = in_us(batch, visit, &retry->delays[Min(visit->attempt - 1, last)]);
+	int			grown = visit->attempt - 1 - last;
 
-	if (wf_clock_after(visit, &delay, NULL, batch->now, &at, &ignored))
-		pause = (double) (at - batch->now);
-	if (grown > 0 && retry->backoff != 1)
+	if (grown > 0 && retry->linear)
+		pause *= grown + 1;
+	else if (grown > 0 && retry->backoff != 1)
 		pause *= pow(retry->backoff, grown);
+	if (retry->has_max_delay)
+		pause = Min(pause, in_us(batch, visit, &retry->max_delay));
+	pause += in_us(batch, visit, &retry->jitter) * pg_prng_double(&pg_global_prng_state);
 	if (!(pause < MAX_PAUSE_US))
 		pause = MAX_PAUSE_US;
 	return batch->now + Max((int64) pause, (int64) retry_after_ms * 1000);
+}
+
+/* Is the fault one of those that `retry.on` names: "503", "5xx", a SQLSTATE, "connect", "timeout"? */
+static bool
+is_named(const WfRetry *retry, const WfFault *fault)
+{
+	char		class[] = {'0' + fault->http_status / 100, 'x', 'x', '\0'};
+
+	for (int i = 0; i < retry->non; i++)
+		if (strcmp(retry->on[i], fault->code) == 0 || strcmp(retry->on[i], fault->sqlstate) == 0 ||
+			(fault->http_status != 0 && pg_strcasecmp(retry->on[i], class) == 0))
+			return true;
+	return false;
+}
+
+static bool
+is_retried(WfVisit *visit, const WfAnswer *answer)
+{
+	const WfRetry *retry = &visit->def->retry;
+
+	if (visit->attempt > retry->max)
+		return false;
+	return retry->non > 0 ? is_named(retry, &answer->fault) : answer->retryable;
 }
 
 static WfVisit *
@@ -62,7 +100,7 @@ failed_attempt(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 	MemoryContextSwitchTo(old);
 	if (visit->has_callback)
 		return wf_outcome_callback(batch, visit);
-	if (!answer->retryable || visit->attempt > visit->def->retry.max)
+	if (!is_retried(visit, answer))
 		return wf_outcome_bad(batch, visit, WF_OUTCOME_SYSTEM_ERROR, error);
 	visit->error = error;
 	wf_state_pause(batch, visit, next_attempt_at(batch, visit, answer->retry_after_ms));
