@@ -34,8 +34,8 @@ typedef struct WfHttpRequest
 	size_t		body_len;
 	int			timeout_ms;			/* whole attempt; 0: none */
 	int			connect_timeout_ms; /* 0: libcurl's default */
-	int			idle_timeout_ms;	/* how long a kept connection may have been idle to be used again; 0: default */
-	int64		max_response;		/* bytes of body accepted */
+	int			idle_timeout_ms;	/* how long a kept connection may have been idle to be used again; 0: 60 s */
+	int64		max_response;		/* bytes of body accepted; 0: 16 MB */
 	bool		allow_private;		/* loopback, link-local, private addresses may be reached */
 	bool		verify;				/* TLS peer and host */
 	const char *ca;					/* file, or NULL for the system's */
@@ -64,14 +64,18 @@ typedef struct WfHttpReply
 	int64		elapsed_us;
 } WfHttpReply;
 
-/* Memory comes from libcurl's own allocator and `context` (long-lived). Throws only here. */
+/* Memory comes from libcurl's own allocator and `context` (long-lived). Throws only here, and in wf_http_send for lack of memory. */
 extern WfHttp *wf_http_create(MemoryContext context, int max_connections);
 extern int	wf_http_fd(WfHttp *http); /* readable when wf_http_run has something to do */
 
-/* Hand a request over; it starts at once or at the next wf_http_run. Never fails: what cannot be sent is replied to. */
+/*
+ * Hand a request over; it starts at the next wf_http_run, so hand over all and then run. What cannot be sent is replied
+ * to. The headers that frame a body (Content-Length, Transfer-Encoding, Connection, …) are refused: they are made here.
+ * A request on a kept connection that turns out dead is sent once more on a new one, before any of its answer was seen.
+ */
 extern void wf_http_send(WfHttp *http, const WfHttpRequest *request);
 
-/* Give up a request that is under way: no reply will come. True if it was there. */
+/* Give up a request that is under way, or its reply that nobody took yet: none will come. True if it was there. */
 extern bool wf_http_abort(WfHttp *http, uint64 tag);
 
 /* Handle what is readable or due, without blocking. */
