@@ -1,1 +1,1 @@
-SELECT id, customer, amount, state, sn FROM shop.orders ORDER BY id;
+SELECT * FROM shop.orders ORDER BY id;

@@ -1,0 +1,226 @@
+#
+# WorkflowTest.pm
+#		What TAP tests of durability share: servers with the extension, waiting for what must come about, looking at processes.
+#
+# Nothing here sleeps for a fixed time; what does not come about fails after a minute.
+#
+package WorkflowTest;
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use POSIX ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+our @EXPORT = qw(new_server add_extension add_http_server start_again crash wait_until is_soon stays
+  worker_pid wait_for_workers log_has count_in_log switches cpu_seconds resident_kb keys_by_serial);
+
+my $PATIENCE = 60;
+
+# A cluster that preloads the library. Options: conf => text, streaming => 1, extension => 0, start => 0.
+sub new_server
+{
+	my ($name, %option) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	$node->init(allows_streaming => $option{streaming} // 0);
+	$node->append_conf('postgresql.conf', <<"EOC");
+shared_preload_libraries = 'workflow'
+restart_after_crash = on
+max_worker_processes = 16
+log_line_prefix = '%m [%p] %b %d '
+EOC
+	$node->append_conf('postgresql.conf', $option{conf}) if defined $option{conf};
+	return $node unless $option{start} // 1;
+	$node->start;
+	add_extension($node, 'postgres') if $option{extension} // 1;
+	return $node;
+}
+
+sub add_extension
+{
+	my ($node, $database) = @_;
+	$node->safe_psql($database, 'CREATE EXTENSION workflow');
+}
+
+# A server "partner" at one of its paths.
+sub add_http_server
+{
+	my ($node, $partner, %option) = @_;
+	my $url = $partner->url($option{path} // '');
+	my $in_flight = $option{max_in_flight} // 64;
+	$node->safe_psql($option{database} // 'postgres',
+		"CREATE SERVER partner FOREIGN DATA WRAPPER workflow_http "
+		  . "OPTIONS (url '$url', allow_private 'true', max_in_flight '$in_flight', timeout '1 h')");
+}
+
+# Processes whose parent is this one.
+sub children
+{
+	my ($parent) = @_;
+	my @children;
+	for my $file (glob '/proc/[0-9]*/stat')
+	{
+		open(my $stat, '<', $file) or next;
+		my ($pid, $ppid) = (<$stat> // '') =~ /^(\d+) \(.*\) \S (\d+)/ or next;
+		push @children, $pid if $ppid == $parent;
+	}
+	return @children;
+}
+
+# Nothing is written any more, not even what was only in shared memory. Returns when all processes have gone.
+sub crash
+{
+	my ($node) = @_;
+	my @pids = children($node->{_pid});
+	my $end = time() + $PATIENCE;
+	$node->kill9;
+	while (grep { -d "/proc/$_" } @pids)
+	{
+		die "processes do not see that their postmaster has gone\n" if time() > $end;
+		sleep 0.02;
+	}
+}
+
+sub start_again
+{
+	my ($node) = @_;
+	my $end = time() + $PATIENCE;
+	until ($node->start(fail_ok => 1))
+	{
+		die "the server does not start again\n" if time() > $end;
+		sleep 0.1;
+	}
+}
+
+# Poll until the code gives something true.
+sub wait_until
+{
+	my ($code, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $end = time() + $PATIENCE;
+	my $got;
+	until ($got = $code->())
+	{
+		last if time() > $end;
+		sleep 0.02;
+	}
+	ok($got, $name);
+	return $got;
+}
+
+# One connection at a time may fail: the server may be recovering.
+sub ask
+{
+	my ($node, $database, $sql) = @_;
+	my ($status, $stdout) = $node->psql($database, $sql);
+	return defined $status && $status == 0 ? $stdout : undef;
+}
+
+# Poll until a query answers that.
+sub is_soon
+{
+	my ($node, $database, $sql, $expected, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $end = time() + $PATIENCE;
+	my $got;
+	until (defined($got = ask($node, $database, $sql)) && $got eq $expected)
+	{
+		last if time() > $end;
+		sleep 0.05;
+	}
+	is($got, $expected, $name);
+}
+
+# For that many seconds the code gives the same.
+sub stays
+{
+	my ($seconds, $code, $expected, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $end = time() + $seconds;
+	my $got;
+	do
+	{
+		$got = $code->();
+		sleep 0.05 if $got eq $expected;
+	} while ($got eq $expected && time() < $end);
+	is($got, $expected, $name);
+}
+
+# ---- processes ----
+
+# Of one of them; undef if there is none.
+sub worker_pid
+{
+	my ($node, $kind, $database) = @_;
+	my $where = defined $database ? "datname = '$database'" : 'datname IS NULL';
+	my $pid = ask($node, 'postgres',
+		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'workflow $kind' AND $where ORDER BY pid LIMIT 1");
+	return defined $pid && $pid ne '' ? $pid : undef;
+}
+
+# The dispatcher of a database, once it is there.
+sub wait_for_workers
+{
+	my ($node, $database) = @_;
+	my $end = time() + $PATIENCE;
+	my $pid;
+	until ($pid = worker_pid($node, 'dispatcher', $database))
+	{
+		die "no dispatcher for $database\n" if time() > $end;
+		sleep 0.05;
+	}
+	return $pid;
+}
+
+sub proc_status
+{
+	my ($pid, $field) = @_;
+	return slurp_file("/proc/$pid/status") =~ /^\Q$field\E:\s*(\d+)/m ? $1 : die "no $field of $pid\n";
+}
+
+# How often it gave the processor away of its own accord: how often it slept.
+sub switches { return proc_status($_[0], 'voluntary_ctxt_switches') }
+
+sub resident_kb { return proc_status($_[0], 'VmRSS') }
+
+sub cpu_seconds
+{
+	my ($pid) = @_;
+	my ($fields) = slurp_file("/proc/$pid/stat") =~ /\) (.*)/ or die "no times of $pid\n";
+	my @field = split / /, $fields;
+	return ($field[11] + $field[12]) / POSIX::sysconf(&POSIX::_SC_CLK_TCK);
+}
+
+# ---- the log ----
+
+sub log_has
+{
+	my ($node, $pattern, $offset) = @_;
+	return slurp_file($node->logfile, $offset // 0) =~ $pattern;
+}
+
+sub count_in_log
+{
+	my ($node, $pattern, $offset) = @_;
+	return scalar(() = slurp_file($node->logfile, $offset // 0) =~ /$pattern/g);
+}
+
+# ---- requests ----
+
+# Of requests with a serial number in "sn": {serial number => {idempotency key => how often}}.
+sub keys_by_serial
+{
+	my %keys;
+	for (@_)
+	{
+		my ($sn) = $_->{body} =~ /"sn":\s*"(\d+_\d+)"/ or die "no serial number in $_->{body}\n";
+		$keys{$sn}{ $_->{headers}{'idempotency-key'} }++;
+	}
+	return \%keys;
+}
+
+1;
