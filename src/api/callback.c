@@ -9,6 +9,7 @@
 
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "api/target.h"
@@ -57,12 +58,13 @@ record_of(const Word *word)
 }
 
 static bool
-call_back(const WfSerial *serial, const Word *word)
+call_back(const char *function, const WfSerial *serial, const Word *word)
 {
 	WfAccess	access;
 	WfTarget	target;
 	bool		accepted = false;
 
+	PreventCommandIfReadOnly(function);
 	wf_store_enter(&access);
 	wf_target_visit(&target, serial);
 	wf_privilege_require(target.process_id, access.caller, WF_PRIVILEGE_COMPLETE,
@@ -95,7 +97,7 @@ workflow_complete(PG_FUNCTION_ARGS)
 	WfSerial	serial = wf_argument_serial(fcinfo, 0);
 	Word		word = {.data = wf_argument_jsonb(fcinfo, 1)};
 
-	PG_RETURN_BOOL(call_back(&serial, &word));
+	PG_RETURN_BOOL(call_back("workflow.complete()", &serial, &word));
 }
 
 /*
@@ -115,5 +117,5 @@ workflow_fail(PG_FUNCTION_ARGS)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("an error code has 1 to %d characters", MAX_CODE_LENGTH),
 				errhint("It is what \"catch\" compares: a short word such as REJECTED."));
-	PG_RETURN_BOOL(call_back(&serial, &word));
+	PG_RETURN_BOOL(call_back("workflow.fail()", &serial, &word));
 }

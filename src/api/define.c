@@ -228,6 +228,7 @@ workflow_define(PG_FUNCTION_ARGS)
 	TimestampTz now = GetCurrentTimestamp();
 	int			version;
 
+	PreventCommandIfReadOnly("workflow.define()");
 	draft.json = wf_argument_text_required(fcinfo, 1, "definition");
 	draft.search_path = pstrdup(namespace_search_path);
 	draft.timezone = pstrdup(GetConfigOption("TimeZone", false, false));
@@ -273,6 +274,7 @@ workflow_undefine(PG_FUNCTION_ARGS)
 	int			process_id;
 	int			latest;
 
+	PreventCommandIfReadOnly("workflow.undefine()");
 	wf_store_enter(&access);
 	process_id = wf_process_id(name);
 	if (process_id == 0)

@@ -151,6 +151,7 @@ workflow_grant_process(PG_FUNCTION_ARGS)
 	Grant		grant;
 	bool		granted;
 
+	PreventCommandIfReadOnly("workflow.grant_process()");
 	read_arguments(fcinfo, &grant);
 	wf_store_enter(&access);
 	require_admin(&grant, access.caller);
@@ -176,6 +177,7 @@ workflow_revoke_process(PG_FUNCTION_ARGS)
 	ListCell   *lc;
 	bool		revoked;
 
+	PreventCommandIfReadOnly("workflow.revoke_process()");
 	read_arguments(fcinfo, &grant);
 	wf_store_enter(&access);
 	require_admin(&grant, access.caller);

@@ -9,6 +9,7 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -89,6 +90,7 @@ start_one(const char *process, int version, WfStart *start)
 	WfBatch    *batch;
 	int64		instance;
 
+	PreventCommandIfReadOnly("workflow.start()");
 	wf_store_enter(&access);
 	start->process = wf_process_by_name(process, version);
 	wf_privilege_require(start->process->process_id, access.caller, WF_PRIVILEGE_START,
@@ -147,6 +149,7 @@ workflow_set_data(PG_FUNCTION_ARGS)
 	wf_argument_require(fcinfo, 0, "instance");
 	wf_argument_require(fcinfo, 1, "data");
 	changes = wf_argument_object(fcinfo, 1, "data");
+	PreventCommandIfReadOnly("workflow.set_data()");
 	wf_store_enter(&access);
 	wf_target_instance(&target, PG_GETARG_INT64(0));
 	wf_privilege_require(target.process_id, access.caller, WF_PRIVILEGE_START, WF_PRIVILEGE_ADMIN);
@@ -175,6 +178,7 @@ workflow_cancel(PG_FUNCTION_ARGS)
 	bool		lives;
 
 	wf_argument_require(fcinfo, 0, "instance");
+	PreventCommandIfReadOnly("workflow.cancel()");
 	wf_store_enter(&access);
 	wf_target_instance(&target, PG_GETARG_INT64(0));
 	wf_privilege_require(target.process_id, access.caller, WF_PRIVILEGE_START, WF_PRIVILEGE_ADMIN);

@@ -6,6 +6,7 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "api/target.h"
@@ -26,12 +27,13 @@ PG_FUNCTION_INFO_V1(workflow_adopt);
 
 /* Take up an incident again, or go on as if it had succeeded. */
 static bool
-mend(const WfSerial *serial, bool skip, Jsonb *data)
+mend(const char *function, const WfSerial *serial, bool skip, Jsonb *data)
 {
 	WfAccess	access;
 	WfTarget	target;
 	bool		lives;
 
+	PreventCommandIfReadOnly(function);
 	wf_store_enter(&access);
 	wf_target_visit(&target, serial);
 	wf_privilege_require(target.process_id, access.caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
@@ -59,7 +61,7 @@ workflow_retry(PG_FUNCTION_ARGS)
 {
 	WfSerial	serial = wf_argument_serial(fcinfo, 0);
 
-	PG_RETURN_BOOL(mend(&serial, false, NULL));
+	PG_RETURN_BOOL(mend("workflow.retry()", &serial, false, NULL));
 }
 
 /* workflow.skip(serial_number text, data jsonb) → boolean; errors as for retry */
@@ -68,7 +70,7 @@ workflow_skip(PG_FUNCTION_ARGS)
 {
 	WfSerial	serial = wf_argument_serial(fcinfo, 0);
 
-	PG_RETURN_BOOL(mend(&serial, true, wf_argument_jsonb(fcinfo, 1)));
+	PG_RETURN_BOOL(mend("workflow.skip()", &serial, true, wf_argument_jsonb(fcinfo, 1)));
 }
 
 /* ---- copies ---- */
@@ -80,6 +82,7 @@ workflow_adopt(PG_FUNCTION_ARGS)
 	WfAccess	access;
 	int64		living;
 
+	PreventCommandIfReadOnly("workflow.adopt()");
 	wf_store_enter(&access);
 	wf_identity_adopt();
 	wf_query_run(&q_count_living, NULL, NULL);

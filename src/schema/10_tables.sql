@@ -12,6 +12,7 @@ CREATE TABLE workflow.process (
     latest      integer NOT NULL
 );
 COMMENT ON TABLE workflow.process IS 'Processes by name: owner and latest version. Look at the view workflow.processes';
+COMMENT ON SEQUENCE workflow.process_process_id_seq IS 'Numbers of processes';
 COMMENT ON COLUMN workflow.process.process_id IS 'Number of the process, the same for all its versions';
 COMMENT ON COLUMN workflow.process.process IS 'Name of the process';
 COMMENT ON COLUMN workflow.process.owner IS 'Role whose rights its steps have';
@@ -169,6 +170,7 @@ CREATE TABLE workflow.attachment (
     UNIQUE (relation, process_id)
 );
 COMMENT ON TABLE workflow.attachment IS 'Tables whose rows start instances: see workflow.attach';
+COMMENT ON SEQUENCE workflow.attachment_attachment_seq IS 'Numbers of attachments';
 COMMENT ON COLUMN workflow.attachment.attachment IS 'Number';
 COMMENT ON COLUMN workflow.attachment.relation IS 'The attached table';
 COMMENT ON COLUMN workflow.attachment.process_id IS 'Process that a new row starts';

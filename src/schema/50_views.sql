@@ -20,18 +20,24 @@ COMMENT ON COLUMN workflow.processes.definition IS 'Definition, as it was writte
 COMMENT ON COLUMN workflow.processes.defined_at IS 'When the version was defined';
 COMMENT ON COLUMN workflow.processes.latest IS 'Whether it is the version that new instances follow; of an undefined process none is';
 
-CREATE VIEW workflow.instances WITH (security_barrier) AS
+-- The planner flattens a UNION ALL whether there is a barrier around it or not, so each half has one of its own.
+CREATE VIEW workflow.living_instances WITH (security_barrier) AS
     SELECT i.instance, p.process, i.version, i.business_key, i.status, i.data, i.started_at,
            NULL::timestamptz AS ended_at, i.error
     FROM workflow.instance i
          JOIN workflow.process p USING (process_id)
-    WHERE i.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[])
-    UNION ALL
-    SELECT h.instance, p.process, h.version, h.business_key, h.status, h.data, h.started_at,
-           h.ended_at, h.error
+    WHERE i.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+CREATE VIEW workflow.ended_instances WITH (security_barrier) AS
+    SELECT h.instance, p.process, h.version, h.business_key, h.status, h.data, h.started_at, h.ended_at, h.error
     FROM workflow.instance_history h
          JOIN workflow.process p USING (process_id)
     WHERE h.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+CREATE VIEW workflow.instances WITH (security_barrier) AS
+    SELECT instance, process, version, business_key, status, data, started_at, ended_at, error
+    FROM workflow.living_instances
+    UNION ALL
+    SELECT instance, process, version, business_key, status, data, started_at, ended_at, error
+    FROM workflow.ended_instances;
 COMMENT ON VIEW workflow.instances IS 'Instances: the living, and the ended ones that are still in the history';
 COMMENT ON COLUMN workflow.instances.instance IS 'Number of the instance: the first half of its serial numbers';
 COMMENT ON COLUMN workflow.instances.process IS 'Process';
@@ -42,6 +48,26 @@ COMMENT ON COLUMN workflow.instances.data IS 'Its data, now or at its end';
 COMMENT ON COLUMN workflow.instances.started_at IS 'When it was started';
 COMMENT ON COLUMN workflow.instances.ended_at IS 'When it ended; NULL: it lives';
 COMMENT ON COLUMN workflow.instances.error IS 'Error or reason that ended it: {code, message, http_status, sqlstate, attempt}';
+COMMENT ON VIEW workflow.living_instances IS 'Instances that live: the first half of the view workflow.instances';
+COMMENT ON COLUMN workflow.living_instances.instance IS 'Number of the instance: the first half of its serial numbers';
+COMMENT ON COLUMN workflow.living_instances.process IS 'Process';
+COMMENT ON COLUMN workflow.living_instances.version IS 'Version of the process that it follows';
+COMMENT ON COLUMN workflow.living_instances.business_key IS 'Key given at start; of an attached row its primary key';
+COMMENT ON COLUMN workflow.living_instances.status IS 'active, suspended, or failed: it has an incident';
+COMMENT ON COLUMN workflow.living_instances.data IS 'Its data';
+COMMENT ON COLUMN workflow.living_instances.started_at IS 'When it was started';
+COMMENT ON COLUMN workflow.living_instances.ended_at IS 'NULL';
+COMMENT ON COLUMN workflow.living_instances.error IS 'Error or reason that ended it: {code, message, http_status, sqlstate, attempt}';
+COMMENT ON VIEW workflow.ended_instances IS 'Instances that have ended: the second half of the view workflow.instances';
+COMMENT ON COLUMN workflow.ended_instances.instance IS 'Number of the instance: the first half of its serial numbers';
+COMMENT ON COLUMN workflow.ended_instances.process IS 'Process';
+COMMENT ON COLUMN workflow.ended_instances.version IS 'Version of the process that it follows';
+COMMENT ON COLUMN workflow.ended_instances.business_key IS 'Key given at start; of an attached row its primary key';
+COMMENT ON COLUMN workflow.ended_instances.status IS 'completed or aborted';
+COMMENT ON COLUMN workflow.ended_instances.data IS 'Its data at its end';
+COMMENT ON COLUMN workflow.ended_instances.started_at IS 'When it was started';
+COMMENT ON COLUMN workflow.ended_instances.ended_at IS 'When it ended';
+COMMENT ON COLUMN workflow.ended_instances.error IS 'Error or reason that ended it: {code, message, http_status, sqlstate, attempt}';
 
 CREATE VIEW workflow.visits WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,

@@ -1,0 +1,36 @@
+-- set_data and cancel.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS workflow;
+RESET client_min_messages;
+
+SELECT workflow.define('cancel: order', '{"steps": [{"step": "pay", "wait": true}, {"step": "ship", "wait": true}]}');
+SELECT workflow.start('cancel: order', '{"a": 1, "b": {"c": 2}}', 'K') AS i \gset
+
+-- top-level keys are replaced
+SELECT workflow.set_data(:i, '{"b": {"d": 3}, "e": null}');
+SELECT workflow.set_data(instance => :i, data => '{}');
+SELECT data FROM workflow.instances WHERE instance = :i;
+SELECT workflow.set_data(:i, '[]');
+SELECT workflow.set_data(:i, NULL);
+SELECT workflow.set_data(NULL, '{}');
+SELECT workflow.set_data(9223372036854775807, '{}');
+
+SELECT serial_number AS sn FROM workflow.waiting WHERE instance = :i \gset
+SELECT workflow.complete(:'sn');
+BEGIN;
+SELECT workflow.cancel(:i);
+SELECT status FROM workflow.instances WHERE instance = :i;
+ROLLBACK;
+SELECT workflow.cancel(instance => :i, reason => 'changed their mind');
+SELECT status, data, error, ended_at IS NOT NULL AS ended FROM workflow.instances WHERE instance = :i;
+SELECT step, outcome FROM workflow.history WHERE instance = :i ORDER BY ended_at, step;
+SELECT count(*) FROM workflow.visits WHERE instance = :i;
+-- ended is ended
+SELECT workflow.cancel(:i);
+SELECT workflow.set_data(:i, '{"a": 2}');
+SELECT workflow.complete(:'sn');
+SELECT data->'a' AS a FROM workflow.instances WHERE instance = :i;
+-- and the key is free
+SELECT workflow.start('cancel: order', business_key => 'K') IS NOT NULL AS started;
+SELECT workflow.cancel(NULL);
+SELECT workflow.cancel(9223372036854775807);

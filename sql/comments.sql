@@ -1,0 +1,21 @@
+-- Everything that the extension brings has a comment.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS workflow;
+RESET client_min_messages;
+
+SELECT pg_describe_object(d.classid, d.objid, 0) AS without_comment
+FROM pg_depend d JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+WHERE e.extname = 'workflow' AND d.deptype = 'e'
+    AND NOT EXISTS (SELECT FROM pg_description s WHERE s.classoid = d.classid AND s.objoid = d.objid AND s.objsubid = 0)
+ORDER BY 1;
+SELECT a.attrelid::regclass AS relation, a.attname AS column_without_comment
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+WHERE c.relnamespace = 'workflow'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND a.attnum > 0 AND NOT a.attisdropped
+    AND NOT EXISTS (SELECT FROM pg_description s
+                    WHERE s.classoid = 'pg_class'::regclass AND s.objoid = a.attrelid AND s.objsubid = a.attnum)
+ORDER BY 1, 2;
+-- and every argument a name
+SELECT p.oid::regprocedure AS with_nameless_arguments FROM pg_proc p
+WHERE p.pronamespace = 'workflow'::regnamespace AND p.pronargs > 0 AND p.prorettype <> 'trigger'::regtype
+    AND (p.proargnames IS NULL OR '' = ANY (p.proargnames))
+ORDER BY 1;

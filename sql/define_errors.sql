@@ -1,0 +1,67 @@
+-- What define refuses, all in one go: faults of the definition, of its servers and of its SQL.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS workflow;
+RESET client_min_messages;
+
+CREATE ROLE define_author;
+CREATE SCHEMA define_errors;
+CREATE TABLE define_errors.note (id int, text text);
+GRANT USAGE ON SCHEMA workflow, define_errors TO define_author;
+GRANT EXECUTE ON FUNCTION workflow.define(text, json) TO define_author;
+CREATE SERVER define_open FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'http://open.example.com/v1');
+CREATE SERVER define_closed FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'https://closed.example.com');
+GRANT USAGE ON FOREIGN SERVER define_open TO define_author;
+SET ROLE define_author;
+
+SELECT workflow.define('bad', '{
+  "steps": [
+    { "step": "one", "http": { "server": "define_closed", "path": "/x" }, "waits": true },
+    { "step": "two", "http": { "server": "define_opne" }, "next": "nine" },
+    { "step": "three", "http": { "server": "elsewhere" }, "next": "two" },
+    { "step": "four", "sql": "SELECT * FROM define_errors.note", "retry": { "max": -1 } },
+    { "step": "five", "sql": "SELEC 1" },
+    { "step": "six", "sql": "SELECT 1; SELECT 2" },
+    { "step": "seven", "sql": "DROP TABLE define_errors.note" }
+  ]}');
+
+-- URLs: known as a whole, known up to the host, or only when they are made
+SELECT workflow.define('bad', '{
+  "steps": [
+    { "step": "a", "http": { "url": "http://open.example.com/v1/charges" } },
+    { "step": "b", "http": { "url": "http://open.example.com/v2" } },
+    { "step": "c", "http": { "url": "https://closed.example.com/x" } },
+    { "step": "d", "http": { "url": "http://open.example.com/${$.path}" } },
+    { "step": "e", "http": { "url": "http://other.example.com/${$.path}" } },
+    { "step": "f", "http": { "url": "http://open.example.com:8080/${$.path}" } },
+    { "step": "g", "http": { "url": "http://${$.host}/x" } },
+    { "step": "h", "http": { "url": "${$.url}" } }
+  ]}');
+
+-- what jsonb would drop is seen
+SELECT workflow.define('bad', '{"steps": [{"step": "one", "wait": true, "wait": true}]}');
+-- not there yet, and nothing else is wrong
+SELECT workflow.define('bad', '{"steps": [{"step": "one", "wait": {"signal": "go"}}]}');
+\echo :SQLSTATE
+SELECT workflow.define('bad', '[]');
+SELECT workflow.define('bad', '{}');
+SELECT workflow.define('bad', '{"steps": {}}');
+SELECT workflow.define('bad', '{"steps": [1, "two"]}');
+
+-- nothing was stored
+SELECT count(*) FROM workflow.processes WHERE process = 'bad';
+
+-- parameters of a step's SQL; rights are asked for when it runs
+SELECT workflow.define('define_errors: good', '{
+  "steps": [
+    { "step": "one", "sql": "INSERT INTO define_errors.note VALUES ((visit.data->>''id'')::int, visit.serial_number)" },
+    { "step": "two", "sql": "UPDATE define_errors.note n SET text = serial_number WHERE n.id = instance" },
+    { "step": "three", "http": { "server": "define_open", "path": "/${$.id}" } },
+    { "step": "four", "http": { "url": "http://open.example.com/${$.path}" } }
+  ]}');
+
+RESET ROLE;
+DROP SERVER define_open;
+DROP SERVER define_closed;
+DROP SCHEMA define_errors CASCADE;
+DROP OWNED BY define_author;
+DROP ROLE define_author;

@@ -1,0 +1,163 @@
+-- Rights: of the schema, of functions, of processes.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS workflow;
+RESET client_min_messages;
+
+CREATE ROLE rights_author;
+CREATE ROLE rights_member IN ROLE rights_author;
+CREATE ROLE rights_starter;
+CREATE ROLE rights_completer;
+CREATE ROLE rights_viewer;
+CREATE ROLE rights_admin;
+CREATE ROLE rights_nobody;
+CREATE ROLE rights_outsider;
+
+-- without USAGE on the schema there is nothing
+SET ROLE rights_outsider;
+SELECT workflow.start('rights: order');
+SELECT * FROM workflow.instances;
+RESET ROLE;
+GRANT USAGE ON SCHEMA workflow TO rights_author, rights_starter, rights_completer, rights_viewer, rights_admin, rights_nobody;
+
+-- EXECUTE makes an author
+SET ROLE rights_nobody;
+SELECT workflow.define('rights: order', '{"steps": [{"step": "pay", "wait": true}]}');
+SELECT workflow.undefine('rights: order');
+SELECT workflow.grant_process('rights: order', 'rights_nobody', 'start');
+SELECT workflow.revoke_process('rights: order', 'rights_nobody', 'start');
+SELECT workflow.adopt();
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION workflow.define(text, json), workflow.undefine(text), workflow.grant_process(text, name, text),
+    workflow.revoke_process(text, name, text) TO rights_author, rights_admin, rights_nobody;
+
+SET ROLE rights_author;
+SELECT workflow.define('rights: order', '{"steps": [{"step": "nap", "wait": {"until": "${$.until}"}}, {"step": "pay", "wait": true}]}');
+SELECT workflow.grant_process('rights: order', 'rights_starter', 'start');
+SELECT workflow.grant_process('rights: order', 'rights_completer', 'complete');
+SELECT workflow.grant_process(process => 'rights: order', role => 'rights_viewer', privilege => 'view');
+SELECT workflow.grant_process('rights: order', 'rights_admin', 'admin');
+SELECT workflow.grant_process('rights: order', 'rights_admin', 'admin');
+SELECT workflow.grant_process('rights: order', 'rights_norole', 'view');
+SELECT workflow.grant_process('rights: norole', 'rights_viewer', 'view');
+SELECT workflow.grant_process('rights: order', 'rights_viewer', 'look');
+SELECT workflow.grant_process('rights: order', 'rights_viewer', NULL);
+RESET ROLE;
+
+-- what each may do: one attempt at everything, the SQLSTATE or the answer
+CREATE FUNCTION pg_temp.try(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    answer text;
+BEGIN
+    EXECUTE statement INTO answer;
+    RETURN answer;
+EXCEPTION WHEN OTHERS THEN
+    RETURN sqlstate;
+END $$;
+CREATE TABLE pg_temp.attempt (n serial, what text, statement text);
+GRANT SELECT ON pg_temp.attempt TO PUBLIC;
+INSERT INTO pg_temp.attempt (what, statement) VALUES
+    ('start', $$SELECT workflow.start('rights: order', '{"until": "never"}') > 0$$),
+    ('set_data', $$SELECT workflow.set_data(%1$s, '{"until": "nevermore"}')$$),
+    ('retry', $$SELECT workflow.retry('%2$s')$$),
+    ('complete', $$SELECT workflow.complete('%2$s')$$),
+    ('fail', $$SELECT workflow.fail('%3$s')$$),
+    ('skip', $$SELECT workflow.skip('%3$s')$$),
+    ('cancel', $$SELECT workflow.cancel(%1$s)$$),
+    ('look', $$SELECT (SELECT count(*) > 0 FROM workflow.instances) || ',' || (SELECT count(*) > 0 FROM workflow.visits) || ',' ||
+                      (SELECT count(*) > 0 FROM workflow.history) || ',' || (SELECT count(*) > 0 FROM workflow.processes) || ',' ||
+                      (SELECT count(*) > 0 FROM workflow.late_callbacks) || ',' || (SELECT count(*) > 0 FROM workflow.incidents)$$),
+    ('define', $$SELECT workflow.define('rights: order', '{"steps": [{"step": "nap", "wait": {"until": "${$.until}"}}, {"step": "pay", "wait": true}]}')$$),
+    ('grant', $$SELECT workflow.grant_process('rights: order', 'public', 'view')$$),
+    ('revoke', $$SELECT workflow.revoke_process('rights: order', 'public', 'view')$$);
+-- one to see for those who may: an incident, and something late
+SELECT workflow.start('rights: order', '{"until": "never"}') IS NOT NULL AS started;
+SELECT workflow.start('rights: order', '{"until": "never"}') AS i \gset
+SELECT serial_number AS sn FROM workflow.incidents WHERE instance = :i \gset
+SELECT workflow.skip(:'sn'), workflow.complete(:'sn');
+CREATE FUNCTION pg_temp.attempts(role text) RETURNS TABLE (what text, answer text) LANGUAGE plpgsql AS $$
+DECLARE
+    attempt record;
+    i bigint;
+    sn text;
+    sn2 text;
+BEGIN
+    i := workflow.start('rights: order', '{"until": "never"}');
+    SELECT serial_number INTO sn FROM workflow.incidents WHERE instance = i;
+    SELECT serial_number INTO sn2 FROM workflow.incidents WHERE instance = workflow.start('rights: order', '{"until": "never"}');
+    sn2 := (SELECT serial_number FROM workflow.incidents WHERE process = 'rights: order' ORDER BY instance DESC LIMIT 1);
+    PERFORM set_config('role', role, true);
+    FOR attempt IN SELECT * FROM pg_temp.attempt ORDER BY n LOOP
+        what := attempt.what;
+        answer := pg_temp.try(format(attempt.statement, i, sn, sn2));
+        RETURN NEXT;
+    END LOOP;
+    PERFORM set_config('role', 'none', true);
+END $$;
+SELECT * FROM pg_temp.attempts('rights_nobody');
+SELECT * FROM pg_temp.attempts('rights_starter');
+SELECT * FROM pg_temp.attempts('rights_completer');
+SELECT * FROM pg_temp.attempts('rights_viewer');
+SELECT * FROM pg_temp.attempts('rights_admin');
+SELECT * FROM pg_temp.attempts('rights_author');
+-- who is a member of the owner is as good as the owner, given USAGE by it
+SELECT * FROM pg_temp.attempts('rights_member');
+
+-- everyone
+SELECT workflow.grant_process('rights: order', 'public', 'view');
+SET ROLE rights_nobody;
+SELECT process FROM workflow.processes;
+SELECT workflow.start('rights: order');
+RESET ROLE;
+SELECT workflow.revoke_process('rights: order', 'public', 'view');
+SELECT workflow.revoke_process('rights: order', 'public', 'view');
+SET ROLE rights_nobody;
+SELECT process FROM workflow.processes;
+RESET ROLE;
+
+-- the owner stays, whoever defines the next version; a renamed role keeps what it has
+SET ROLE rights_admin;
+SELECT workflow.define('rights: order', '{"steps": [{"step": "other", "wait": true}]}');
+RESET ROLE;
+ALTER ROLE rights_author RENAME TO rights_renamed;
+SELECT version, owner, latest FROM workflow.processes WHERE process = 'rights: order' ORDER BY version;
+SET ROLE rights_renamed;
+SELECT workflow.start('rights: order') IS NOT NULL AS started;
+RESET ROLE;
+ALTER ROLE rights_viewer RENAME TO rights_watcher;
+SET ROLE rights_watcher;
+SELECT count(*) > 0 AS sees FROM workflow.instances;
+RESET ROLE;
+SELECT workflow.revoke_process('rights: order', 'rights_watcher', 'view');
+SET ROLE rights_watcher;
+SELECT count(*) > 0 AS sees FROM workflow.instances;
+RESET ROLE;
+
+-- conditions that tell what they are given see only what the caller may see
+CREATE FUNCTION pg_temp.leak(text) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$ BEGIN RAISE NOTICE 'leaked %', $1; RETURN true; END $$;
+SET ROLE rights_nobody;
+SELECT count(*) FROM workflow.instances WHERE pg_temp.leak(process);
+SELECT count(*) FROM workflow.visits WHERE pg_temp.leak(step);
+SELECT count(*) FROM workflow.waiting WHERE pg_temp.leak(step);
+SELECT count(*) FROM workflow.incidents WHERE pg_temp.leak(step);
+SELECT count(*) FROM workflow.history WHERE pg_temp.leak(step);
+SELECT count(*) FROM workflow.late_callbacks WHERE pg_temp.leak(serial_number);
+SELECT count(*) FROM workflow.processes WHERE pg_temp.leak(process);
+-- tables give nobody anything
+SELECT count(*) FROM workflow.instance;
+SELECT count(*) FROM workflow.visit_history;
+SELECT nextval('workflow.visit_seq');
+RESET ROLE;
+
+-- what of the schema PUBLIC could use, given USAGE; and what not
+SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'workflow'::regnamespace
+    AND NOT EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0)
+ORDER BY p.oid::regprocedure::text COLLATE "C";
+SELECT c.relname FROM pg_class c, aclexplode(c.relacl) a
+WHERE c.relnamespace = 'workflow'::regnamespace AND a.grantee = 0 ORDER BY c.relname;
+SELECT count(*) FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname = 'workflow' AND a.grantee = 0;
+
+-- an owner that is gone
+DROP OWNED BY rights_renamed, rights_member, rights_starter, rights_completer, rights_watcher, rights_admin, rights_nobody;
+DROP ROLE rights_renamed, rights_member, rights_starter, rights_completer, rights_watcher, rights_admin, rights_nobody, rights_outsider;
+SELECT DISTINCT owner FROM workflow.processes WHERE process = 'rights: order';
+SELECT workflow.define('rights: order', '{"steps": [{"step": "third", "wait": true}]}');
