@@ -353,8 +353,13 @@ sub idle_case
 	Bench::sql('postgres', 'CHECKPOINT');
 	sleep(3);
 
+	# an executor that has done its work stays for a while
 	my %workers = Bench::workers();
-	die "no workers found\n" if !grep { /dispatcher/ } values %workers;
+	for (my $limit = time + 30; time < $limit && grep { /executor/ } values %workers; %workers = Bench::workers())
+	{
+		sleep(1);
+	}
+	die "no dispatcher found\n" if !grep { /dispatcher/ } values %workers;
 	$before{$_} = [ Bench::cpu($_) ] for keys %workers;
 	sleep($size{idle});
 	for my $pid (sort { $workers{$a} cmp $workers{$b} } keys %workers)
