@@ -59,7 +59,7 @@ require_seen(void)
 	if (!TransactionIdIsCurrentTransactionId(xmin) &&
 		XidInMVCCSnapshot(xmin, GetTransactionSnapshot()))
 		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				errmsg("could not serialize access to a visit due to concurrent update"),
+				errmsg("could not serialize access due to concurrent update"),
 				errhint("The transaction might succeed if retried."));
 }
 
