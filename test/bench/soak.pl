@@ -50,7 +50,7 @@ my $rows = $session->run('SELECT count(*) FROM written');
 my $wanted = $rounds * $per_round;
 my $bad = 0;
 
-print "HTTP steps ended SUCCESS: $ended of $wanted; retried: $requests; SQL steps: $written, rows written by them: $rows\n";
+print "HTTP steps ended SUCCESS: $ended of $wanted, in $requests attempts; SQL steps: $written, rows written by them: $rows\n";
 $bad = 1 if $ended != $wanted || $written != $rows;
 for my $pid (sort { $kind{$a} cmp $kind{$b} || $a <=> $b } keys %kind)
 {
