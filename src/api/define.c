@@ -31,7 +31,6 @@
 #include "store/query.h"
 
 #define MAX_NAME_LENGTH 200
-#define DELIVERY_MAINTAIN "maintain"
 
 static WfQuery q_new = {
 	.sql = "INSERT INTO workflow.process (process, owner, owner_name, latest) "
@@ -61,7 +60,7 @@ static WfQuery q_attached = {
 		   "WHERE a.process_id = $1 LIMIT 1",
 	.nargs = 1, .argtypes = {INT4OID}};
 static WfQuery q_maintained = {
-	.sql = "SELECT 1 FROM workflow.delivery WHERE kind = '" DELIVERY_MAINTAIN "' LIMIT 1"};
+	.sql = "SELECT 1 FROM workflow.delivery WHERE kind = '" WF_DELIVERY_MAINTAIN "' LIMIT 1"};
 
 PG_FUNCTION_INFO_V1(workflow_define);
 PG_FUNCTION_INFO_V1(workflow_undefine);
@@ -198,7 +197,7 @@ ensure_maintenance(TimestampTz now)
 	LockRelationOid(wf_store_relation("process_version"), ShareUpdateExclusiveLock);
 	if (wf_query_run(&q_maintained, NULL, NULL) > 0)
 		return;
-	wf_delivery_add(0, 0, DELIVERY_MAINTAIN, WF_QUEUE_EXECUTOR, now, NULL);
+	wf_delivery_add(0, 0, WF_DELIVERY_MAINTAIN, WF_QUEUE_EXECUTOR, now, NULL);
 	wf_note_due(WF_QUEUE_EXECUTOR, now);
 }
 
