@@ -45,7 +45,7 @@ http_queue(WfBatch *batch, WfVisit *visit, WfFault *fault)
 		return MemoryContextStrdup(batch->context, psprintf(WF_QUEUE_HTTP "%s", http->server));
 	wf_engine_scope(visit, &scope);
 	initStringInfo(&url);
-	if (!wf_template_text(http->url, &scope, WF_TEXT_KEY, &url, fault))
+	if (!wf_template_text(http->url, &scope, WF_TEXT_URL, &url, fault))
 		return NULL;
 	server = wf_server_covering(url.data,
 								wf_process_owner(visit->instance->process->process_id));

@@ -565,9 +565,8 @@ wf_template_jsonb(const WfTemplate *tmpl, const WfScope *scope, WfFault *fault)
 	return NULL;
 }
 
-/* Percent-encode as UTF-8; RFC 3986 unreserved characters stay. */
-static void
-append_percent_encoded(StringInfo out, const char *text, int len)
+void
+wf_percent_encode(StringInfo out, const char *text, int len)
 {
 	static const char hex[] = "0123456789ABCDEF";
 	const char *utf8 = pg_server_to_any(text, len, PG_UTF8);
@@ -596,18 +595,19 @@ append_used(Rendering *rendering, const char *text, int len, bool is_literal)
 {
 	switch (rendering->use)
 	{
+		case WF_TEXT_URL:
 		case WF_TEXT_PATH:
-			if (!is_literal)
+			if (!is_literal && !(rendering->use == WF_TEXT_URL && wf_template_is_value(rendering->tmpl)))
 			{
 				/* as a segment they would climb to another path */
 				if ((len == 1 && text[0] == '.') || (len == 2 && memcmp(text, "..", 2) == 0))
 					return wf_fault(rendering->fault, WF_CODE_TEMPLATE, "\"%.*s\" cannot be part of a path", len, text);
-				append_percent_encoded(rendering->out, text, len);
+				wf_percent_encode(rendering->out, text, len);
 				return true;
 			}
 			break;
 		case WF_TEXT_QUERY:
-			append_percent_encoded(rendering->out, text, len);
+			wf_percent_encode(rendering->out, text, len);
 			return true;
 		case WF_TEXT_HEADER:
 			if (memchr(text, '\r', len) || memchr(text, '\n', len) || memchr(text, '\0', len))

@@ -47,7 +47,8 @@ typedef enum WfTextUse
 	WF_TEXT_PATH,	/* percent-encoded as one path segment (RFC 3986 unreserved stay); the literal parts stay as written */
 	WF_TEXT_QUERY,	/* percent-encoded as a query or form value; literal parts too are encoded by the caller's choice of use */
 	WF_TEXT_HEADER, /* CR, LF, NUL are an error */
-	WF_TEXT_KEY,	/* as it is, but a missing value is an error: keys, channels, URLs taken whole */
+	WF_TEXT_KEY,	/* as it is, but a missing value is an error: keys, channels */
+	WF_TEXT_URL,	/* one value alone as it is; values beside anything else as in a path */
 } WfTextUse;
 
 /*
@@ -67,6 +68,9 @@ extern Jsonb *wf_template_jsonb(const WfTemplate *tmpl, const WfScope *scope, Wf
 
 /* Render a string template as text, appended to `out`: a value that is no string is given as its JSON text. */
 extern bool wf_template_text(const WfTemplate *tmpl, const WfScope *scope, WfTextUse use, StringInfo out, WfFault *fault);
+
+/* Append `text` percent-encoded, as UTF-8; RFC 3986 unreserved characters stay. */
+extern void wf_percent_encode(StringInfo out, const char *text, int len);
 
 /* Compile a jsonpath predicate. NULL with *message and *hint set if it does not parse or uses an unknown variable. */
 extern WfPredicate *wf_predicate_compile(const char *text, const char **message, const char **hint);

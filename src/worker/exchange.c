@@ -78,7 +78,8 @@ append_pairs(Builder *b, WfPair *pairs, int n, StringInfo out, bool started)
 		if (started)
 			appendStringInfoChar(out, '&');
 		started = true;
-		appendStringInfo(out, "%s=", pairs[i].name);
+		wf_percent_encode(out, pairs[i].name, (int) strlen(pairs[i].name));
+		appendStringInfoChar(out, '=');
 		if (!wf_template_text(pairs[i].value, &b->scope, WF_TEXT_QUERY, out, b->fault))
 			return false;
 	}
@@ -92,8 +93,7 @@ build_url(Builder *b, const WfServer *server, StringInfo url)
 
 	if (b->http->url != NULL)
 	{
-		if (!wf_template_text(b->http->url, &b->scope,
-							  WF_TEXT_KEY, url, b->fault))
+		if (!wf_template_text(b->http->url, &b->scope, WF_TEXT_URL, url, b->fault))
 			return false;
 	}
 	else
