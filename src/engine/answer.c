@@ -132,8 +132,14 @@ wf_engine_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
 	WfVisit    *next;
 
-	if (visit->ended ||
-		(visit->state != WF_STATE_CALLING && visit->state != WF_STATE_RETRYING))
+	if (visit->ended)
+		return;
+	if (visit->state == WF_STATE_CANCELLING)
+	{
+		wf_move_on(batch, visit->instance, wf_cancel_answer(batch, visit, answer));
+		return;
+	}
+	if (visit->state != WF_STATE_CALLING && visit->state != WF_STATE_RETRYING)
 		return;
 	visit->attempt++;
 	visit->changed = true;

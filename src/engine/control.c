@@ -60,7 +60,12 @@ wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
 	visit->callback = data;
 	visit->callback_error = error;
 	batch->makes_due = true; /* a `true` must not be lost */
-	if (may_be_in_flight(visit))
+	if (visit->state == WF_STATE_CANCELLING)
+	{
+		wf_move_on(batch, visit->instance, wf_cancel_callback(batch, visit));
+		return true;
+	}
+	if (visit->held || may_be_in_flight(visit))
 	{
 		wf_state_keep_callback(batch, visit);
 		return true;
@@ -94,33 +99,113 @@ wf_engine_set_data(WfBatch *batch, WfInstance *instance, Jsonb *changes)
 	MemoryContextSwitchTo(old);
 }
 
-/* What was accepted as the end of a visit stays its end. */
-static void
-end_called_back(WfBatch *batch, WfInstance *instance)
+static Jsonb *
+cancel_error(WfBatch *batch, const char *reason)
 {
-	List	   *visits = list_copy(instance->visits);
-	ListCell   *lc;
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	WfFault		why = {.code = "CANCELLED", .message = reason};
+	Jsonb	   *error = wf_engine_error(&why, 0);
 
-	foreach (lc, visits)
-	{
-		WfVisit    *visit = lfirst(lc);
-
-		if (!visit->ended && visit->has_callback)
-			wf_move_on(batch, instance, wf_outcome_callback(batch, visit));
-	}
+	MemoryContextSwitchTo(old);
+	return error;
 }
 
 void
 wf_engine_cancel(WfBatch *batch, WfInstance *instance, const char *reason)
 {
-	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	WfFault		why = {.code = "CANCELLED", .message = reason};
+	List	   *visits;
+	ListCell   *lc;
 
-	instance->cancel_reason = MemoryContextStrdup(batch->context, reason != NULL ? reason : "");
+	if (instance->cancel_reason != NULL)
+		return;
 	wf_batch_load_all_visits(batch, instance);
-	end_called_back(batch, instance);
-	wf_move_end_instance(batch, instance, WF_STATUS_ABORTED, wf_engine_error(&why, 0));
-	MemoryContextSwitchTo(old);
+	if (instance->status == WF_STATUS_SUSPENDED)
+		wf_engine_resume(batch, instance);
+	instance->cancel_reason = MemoryContextStrdup(batch->context, reason != NULL ? reason : "");
+	instance->changed = true;
+	visits = list_copy(instance->visits);
+	foreach (lc, visits)
+	{
+		WfVisit    *visit = lfirst(lc);
+
+		if (visit->ended || (visit->def != NULL && visit->def->ignore_cancel))
+			continue;
+		wf_engine_cancel_visit(batch, visit, reason);
+	}
+}
+
+/* What was accepted as the end of a visit stays its end. */
+void
+wf_engine_cancel_visit(WfBatch *batch, WfVisit *visit, const char *reason)
+{
+	WfVisit    *next;
+
+	if (visit->state == WF_STATE_CANCELLING)
+		return;
+	if (visit->has_callback)
+		next = wf_outcome_callback(batch, visit);
+	else
+		next = wf_cancel_visit(batch, visit, WF_OUTCOME_CANCELLED, cancel_error(batch, reason));
+	wf_move_on(batch, visit->instance, next);
+}
+
+void
+wf_engine_suspend(WfBatch *batch, WfInstance *instance)
+{
+	ListCell   *lc;
+
+	if (instance->status == WF_STATUS_SUSPENDED)
+		return;
+	wf_batch_load_all_visits(batch, instance);
+	foreach (lc, instance->visits)
+		wf_state_hold(batch, lfirst(lc), true);
+	instance->status = WF_STATUS_SUSPENDED;
+	instance->changed = true;
+	instance->show_changed = true;
+}
+
+/* Clocks that fell due meanwhile are due; silence begins to count anew. */
+void
+wf_engine_resume(WfBatch *batch, WfInstance *instance)
+{
+	ListCell   *lc;
+
+	if (instance->status != WF_STATUS_SUSPENDED)
+		return;
+	wf_batch_load_all_visits(batch, instance);
+	foreach (lc, instance->visits)
+	{
+		WfVisit    *visit = lfirst(lc);
+
+		wf_state_hold(batch, visit, false);
+		if (visit->state == WF_STATE_WAITING && visit->def != NULL && !visit->has_callback)
+			wf_wait_listen(batch, visit);
+	}
+	instance->status = instance->incidents > 0 ? WF_STATUS_FAILED : WF_STATUS_ACTIVE;
+	instance->changed = true;
+	instance->show_changed = true;
+	batch->makes_due = true;
+}
+
+bool
+wf_engine_heartbeat(WfBatch *batch, WfVisit *visit)
+{
+	if (visit->has_callback || visit->state == WF_STATE_CANCELLING ||
+		visit->instance->cancel_reason != NULL)
+		return false;
+	if (visit->state == WF_STATE_WAITING && visit->silence_at != 0)
+	{
+		wf_wait_listen(batch, visit);
+		visit->changed = true;
+	}
+	return true;
+}
+
+void
+wf_engine_extend(WfBatch *batch, WfVisit *visit, TimestampTz deadline)
+{
+	visit->deadline = deadline;
+	visit->changed = true;
 }
 
 void

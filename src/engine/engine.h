@@ -45,7 +45,7 @@ extern bool wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Json
 extern void wf_engine_due(WfBatch *batch, WfVisit *visit);
 
 /* Its deadline has come. Does nothing if that is no longer so. */
-extern void wf_engine_deadline(WfBatch *batch, WfVisit *visit);
+extern void wf_engine_alarm(WfBatch *batch, WfVisit *visit);
 
 /* Enter a step that stands `ready` because it is async (executors only). */
 extern void wf_engine_enter(WfBatch *batch, WfVisit *visit);
@@ -59,8 +59,21 @@ extern void wf_engine_hand_over(WfBatch *batch, WfVisit *visit, bool due);
 /* Merge into the data. */
 extern void wf_engine_set_data(WfBatch *batch, WfInstance *instance, Jsonb *changes);
 
-/* End all its visits CANCELLED and the instance aborted. */
+/*
+ * Cancel all its visits, but those of steps with ignore_cancel; once none is left the instance is aborted. Visits that
+ * have called out ask the outside to stop first, if their step says how.
+ */
 extern void wf_engine_cancel(WfBatch *batch, WfInstance *instance, const char *reason);
+extern void wf_engine_cancel_visit(WfBatch *batch, WfVisit *visit, const char *reason);
+
+/* No worker looks at its visits, callbacks are kept; and the way back. */
+extern void wf_engine_suspend(WfBatch *batch, WfInstance *instance);
+extern void wf_engine_resume(WfBatch *batch, WfInstance *instance);
+
+/* The outside lives. False: it should stop. */
+extern bool wf_engine_heartbeat(WfBatch *batch, WfVisit *visit);
+
+extern void wf_engine_extend(WfBatch *batch, WfVisit *visit, TimestampTz deadline);
 
 /* Mend an incident: again from its action; or as if it had succeeded with `data` as response. ERROR 55000 if it is none. */
 extern void wf_engine_retry(WfBatch *batch, WfVisit *visit);

@@ -16,6 +16,9 @@
 extern WfVisit *wf_move_enter(WfBatch *batch, WfInstance *instance, int step, Jsonb *caught,
 							  int64 id);
 extern void wf_move_on(WfBatch *batch, WfInstance *instance, WfVisit *visit);
+/* The queue of the server that a request of the visit goes to; NULL with *fault if there is none. */
+extern char *wf_move_http_queue(WfBatch *batch, WfVisit *visit, const WfHttpAction *http,
+								WfFault *fault);
 extern WfVisit *wf_move_begin(WfBatch *batch, WfVisit *visit);
 extern void wf_move_end_instance(WfBatch *batch, WfInstance *instance, WfStatus status,
 								 Jsonb *error);
@@ -27,6 +30,9 @@ extern void wf_state_pause(WfBatch *batch, WfVisit *visit, TimestampTz until);
 extern void wf_state_wait(WfBatch *batch, WfVisit *visit, const char *waits_for, TimestampTz due_at);
 extern void wf_state_keep_callback(WfBatch *batch, WfVisit *visit);
 extern void wf_state_hand_over(WfBatch *batch, WfVisit *visit, bool due);
+extern void wf_state_cancel(WfBatch *batch, WfVisit *visit, const char *phase, char *queue,
+							TimestampTz due_at);
+extern void wf_state_hold(WfBatch *batch, WfVisit *visit, bool held);
 extern void wf_state_incident(WfBatch *batch, WfVisit *visit);
 extern void wf_state_mend(WfBatch *batch, WfVisit *visit);
 extern void wf_state_end(WfBatch *batch, WfVisit *visit);
@@ -36,9 +42,16 @@ extern WfVisit *wf_outcome_success(WfBatch *batch, WfVisit *visit);
 extern WfVisit *wf_outcome_bad(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
 extern WfVisit *wf_outcome_fault(WfBatch *batch, WfVisit *visit, const WfFault *fault);
 extern WfVisit *wf_outcome_callback(WfBatch *batch, WfVisit *visit);
-extern void wf_outcome_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error);
+extern WfVisit *wf_outcome_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error);
+
+/* cancel.c: interrupting a visit */
+extern WfVisit *wf_cancel_visit(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
+extern WfVisit *wf_cancel_due(WfBatch *batch, WfVisit *visit);
+extern WfVisit *wf_cancel_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer);
+extern WfVisit *wf_cancel_callback(WfBatch *batch, WfVisit *visit);
 
 /* wait.c: events and clocks */
+extern void wf_wait_listen(WfBatch *batch, WfVisit *visit);
 extern WfVisit *wf_wait_open(WfBatch *batch, WfVisit *visit);
 
 /* data */

@@ -32,11 +32,10 @@ wf_move_enter(WfBatch *batch, WfInstance *instance, int step, Jsonb *caught, int
 	return visit;
 }
 
-/* Which server a step calls: named, or the one that covers a URL made of data. */
-static char *
-http_queue(WfBatch *batch, WfVisit *visit, WfFault *fault)
+/* Named, or the one that covers a URL made of data. */
+char *
+wf_move_http_queue(WfBatch *batch, WfVisit *visit, const WfHttpAction *http, WfFault *fault)
 {
-	WfHttpAction *http = visit->def->http;
 	WfScope		scope;
 	StringInfoData url;
 	const WfServer *server;
@@ -74,7 +73,7 @@ begin_action(WfBatch *batch, WfVisit *visit)
 				return wf_outcome_fault(batch, visit, &fault);
 			break;
 		case WF_ACTION_HTTP:
-			queue = http_queue(batch, visit, &fault);
+			queue = wf_move_http_queue(batch, visit, visit->def->http, &fault);
 			if (queue == NULL)
 				return wf_outcome_fault(batch, visit, &fault);
 			wf_state_call(batch, visit, queue);
@@ -115,11 +114,8 @@ begin_or_leave(WfBatch *batch, WfVisit *visit)
 {
 	WfInstance *instance = visit->instance;
 
-	if (instance->cancel_reason != NULL)
-	{
-		wf_outcome_cancelled(batch, visit, NULL);
-		return NULL;
-	}
+	if (instance->cancel_reason != NULL && !visit->def->ignore_cancel)
+		return wf_outcome_cancelled(batch, visit, NULL);
 	if (visit->def->async)
 		wf_state_ready(batch, visit, queue_name(batch, WF_QUEUE_EXECUTOR));
 	else if (instance->entered > STEPS_PER_TRANSACTION)
@@ -127,6 +123,20 @@ begin_or_leave(WfBatch *batch, WfVisit *visit)
 	else
 		return wf_move_begin(batch, visit);
 	return NULL;
+}
+
+/* No token is left: it is complete, or it was cancelled. */
+static void
+end_by_itself(WfBatch *batch, WfInstance *instance)
+{
+	WfFault		why = {.code = "CANCELLED", .message = instance->cancel_reason};
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+	if (instance->cancel_reason != NULL)
+		wf_move_end_instance(batch, instance, WF_STATUS_ABORTED, wf_engine_error(&why, 0));
+	else
+		wf_move_end_instance(batch, instance, WF_STATUS_COMPLETED, NULL);
+	MemoryContextSwitchTo(old);
 }
 
 /* Begin `visit`, and what comes of it, until the token rests; then see whether the instance has ended. */
@@ -138,7 +148,7 @@ wf_move_on(WfBatch *batch, WfInstance *instance, WfVisit *visit)
 	if (instance->ended)
 		return;
 	if (instance->tokens == 0)
-		wf_move_end_instance(batch, instance, WF_STATUS_COMPLETED, NULL);
+		end_by_itself(batch, instance);
 	else if (instance->tokens != instance->stored_tokens)
 		instance->changed = true;
 }
@@ -160,7 +170,7 @@ wf_move_end_instance(WfBatch *batch, WfInstance *instance, WfStatus status, Json
 			WfVisit    *visit = lfirst(lc);
 
 			if (!visit->ended)
-				wf_outcome_cancelled(batch, visit, NULL);
+				(void) wf_outcome_cancelled(batch, visit, NULL);
 		}
 	}
 	instance->status = status;

@@ -26,7 +26,7 @@ make_result(WfVisit *visit, WfOutcome outcome, Jsonb *error)
 	fields[1] = (WfField){.key = "initial_response", .jsonb = initial};
 	fields[2] = (WfField){.key = "callback_response", .jsonb = called_back ? visit->callback : NULL};
 	fields[3] = (WfField){.key = "response", .jsonb = called_back ? visit->callback : initial};
-	fields[4] = (WfField){.key = "cancel_response"};
+	fields[4] = (WfField){.key = "cancel_response", .jsonb = visit->cancel_response};
 	fields[5] = (WfField){.key = "error", .jsonb = error};
 	return wf_jsonb_object(fields, lengthof(fields));
 }
@@ -122,15 +122,28 @@ wf_outcome_fault(WfBatch *batch, WfVisit *visit, const WfFault *fault)
 	return wf_outcome_bad(batch, visit, WF_OUTCOME_SYSTEM_ERROR, error);
 }
 
-/* Nobody goes on from here. */
-void
+/*
+ * It is cancelled: its handler goes on, unless the instance has ended; else nobody does. An instance whose last token
+ * goes that way is itself cancelled.
+ */
+WfVisit *
 wf_outcome_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	WfInstance *instance = visit->instance;
+	const WfCatch *handler =
+		instance->ended ? NULL : find_catch(visit, WF_OUTCOME_CANCELLED, error);
+	WfVisit    *next = NULL;
 
 	visit->result = NULL;
 	finish(batch, visit, WF_OUTCOME_CANCELLED, error);
+	if (handler != NULL)
+		next = wf_move_enter(batch, instance, handler->next, make_caught(visit), 0);
+	else if (instance->tokens == 0 && instance->cancel_reason == NULL)
+		instance->cancel_reason = psprintf("visit " INT64_FORMAT "_" INT64_FORMAT " was cancelled",
+										   instance->id, visit->id);
 	MemoryContextSwitchTo(old);
+	return next;
 }
 
 /* Where a success leads. False with a fault if nowhere. */

@@ -16,6 +16,7 @@ set_state(WfVisit *visit, WfState state, char *queue, TimestampTz due_at)
 	visit->due_at = due_at;
 	visit->waits_for = NULL;
 	visit->waiting_since = 0;
+	visit->silence_at = 0;
 	visit->changed = true;
 }
 
@@ -67,10 +68,30 @@ wf_state_keep_callback(WfBatch *batch, WfVisit *visit)
 	visit->has_callback = true;
 	visit->docs_changed = true;
 	visit->deadline = 0;
+	visit->silence_at = 0;
 	visit->queue = queue_name(batch, WF_QUEUE_MOVE);
 	visit->due_at = batch->now;
 	visit->changed = true;
 	batch->makes_due = true;
+}
+
+/* It is being cancelled. */
+void
+wf_state_cancel(WfBatch *batch, WfVisit *visit, const char *phase, char *queue, TimestampTz due_at)
+{
+	set_state(visit, WF_STATE_CANCELLING, queue, due_at);
+	visit->cancel_phase = phase;
+	visit->deadline = 0;
+	visit->instance->show_changed = true;
+	batch->makes_due = true;
+}
+
+/* Suspended, or not any more. */
+void
+wf_state_hold(WfBatch *batch, WfVisit *visit, bool held)
+{
+	visit->held = held;
+	visit->changed = true;
 }
 
 /* An executor takes it from here, in the state it is in. */
@@ -113,6 +134,8 @@ wf_state_mend(WfBatch *batch, WfVisit *visit)
 				errhint("See the view workflow.incidents."));
 	set_state(visit, WF_STATE_READY, NULL, 0);
 	visit->outcome = WF_OUTCOME_NONE;
+	visit->cancel_outcome = WF_OUTCOME_NONE;
+	visit->cancel_response = NULL;
 	visit->docs_changed = true;
 	visit->error = NULL;
 	visit->result = NULL;

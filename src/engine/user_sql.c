@@ -33,6 +33,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/varlena.h"
 
 #include "engine/user_sql.h"
 
@@ -156,12 +157,29 @@ set_constraints_immediate(void)
 	AfterTriggerSetState(stmt);
 }
 
+/* Wherever else the path has it, and it always does, temporary tables would capture names. */
+static char *
+with_temp_last(const char *search_path)
+{
+	StringInfoData path;
+	List	   *names;
+	ListCell   *lc;
+
+	if (!SplitIdentifierString(pstrdup(search_path), ',', &names))
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("invalid search_path: \"%s\"", search_path));
+	initStringInfo(&path);
+	foreach (lc, names)
+		if (strcmp(lfirst(lc), "pg_temp") != 0)
+			appendStringInfo(&path, "%s, ", quote_identifier(lfirst(lc)));
+	appendStringInfoString(&path, "pg_temp");
+	return path.data;
+}
+
 static void
 enter(Surroundings *s, Oid user, const char *search_path)
 {
-	bool		has_temp = strstr(search_path, "pg_temp") != NULL;
-	const char *path = has_temp ? search_path
-								: psprintf("%s%spg_temp", search_path, *search_path ? ", " : "");
+	char	   *path = with_temp_last(search_path);
 
 	s->context = CurrentMemoryContext;
 	s->owner = CurrentResourceOwner;
@@ -181,7 +199,7 @@ enter(Surroundings *s, Oid user, const char *search_path)
 static void
 clean_session(void)
 {
-	LockReleaseAll(USER_LOCKMETHOD, true);
+	LockReleaseSession(USER_LOCKMETHOD); /* those of the transaction are held until its end */
 	ResetSequenceCaches();
 }
 
@@ -376,7 +394,7 @@ make_reply(uint64 count, SPITupleTable *table, MemoryContext context)
 static Jsonb *
 run_sql(WfVisit *visit, MemoryContext context)
 {
-	SPIExecuteOptions options = {.params = values_of(visit)};
+	SPIExecuteOptions options = {.params = values_of(visit), .tcount = MAX_ROWS + 1};
 	int			rc;
 
 	set_constraints_immediate();
@@ -412,14 +430,17 @@ is_retryable(int sqlerrcode)
 		   sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
 }
 
+/* A cancel, wherever it came from, ends the statement as any other error does; a shutdown is no error and comes through. */
 static void
-judge_error(const ErrorData *error, WfAnswer *answer)
+judge_error(const ErrorData *error, bool timed_out, WfAnswer *answer)
 {
 	memset(answer, 0, sizeof(*answer));
 	strlcpy(answer->fault.sqlstate, unpack_sql_state(error->sqlerrcode),
 			sizeof(answer->fault.sqlstate));
 	answer->fault.code = pstrdup(answer->fault.sqlstate);
 	answer->fault.message = error->message;
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && timed_out)
+		answer->fault.message = "the statement took longer than workflow.sql_timeout allows";
 	answer->retryable = is_retryable(error->sqlerrcode);
 }
 
@@ -447,11 +468,9 @@ wf_user_sql_run(WfVisit *visit, Oid owner, bool (*timed_out) (void), WfAnswer *a
 	{
 		ErrorData  *error = undo(&s);
 
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && !timed_out())
-			ReThrowError(error);
-		QueryCancelPending = false;
-		judge_error(error, answer);
+		judge_error(error, timed_out(), answer);
 	}
 	PG_END_TRY();
+	QueryCancelPending = false; /* it was meant for the statement */
 	clean_session();
 }

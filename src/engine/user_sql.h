@@ -18,8 +18,8 @@ extern bool wf_user_sql_check(const char *sql, const char *search_path, Oid owne
 
 /*
  * Run the statement, or the NOTIFY, of a visit's step as `owner`, outside wf_store_enter, within a transaction. What fails is undone
- * and becomes a fault of the answer; everything else of the transaction stays. `timed_out` says whether a cancel
- * that is caught was the time limit's; others go on.
+ * and becomes a fault of the answer, a cancel too; everything else of the transaction stays. `timed_out` says whether
+ * a cancel was the time limit's.
  */
 extern void wf_user_sql_run(WfVisit *visit, Oid owner, bool (*timed_out) (void), WfAnswer *answer);
 

@@ -113,6 +113,21 @@ clock_until(WfVisit *visit, const WfTemplate *tmpl, const WfScope *scope, Timest
 	return work_out_as_defined(visit->instance->process, &clock, at, fault);
 }
 
+/* From now on silence counts. A heartbeat that cannot be worked out is none: the deadline remains. */
+void
+wf_wait_listen(WfBatch *batch, WfVisit *visit)
+{
+	WfFault		ignored = {0};
+	WfScope		scope;
+
+	visit->silence_at = 0;
+	if (!visit->def->heartbeat.present)
+		return;
+	wf_engine_scope(visit, &scope);
+	(void) wf_clock_after(visit, &visit->def->heartbeat, &scope, batch->now, &visit->silence_at,
+						  &ignored);
+}
+
 /* The action, if any, is done: wait for the step's event, or go on. */
 WfVisit *
 wf_wait_open(WfBatch *batch, WfVisit *visit)
@@ -144,6 +159,7 @@ wf_wait_open(WfBatch *batch, WfVisit *visit)
 			break;
 		default:
 			wf_state_wait(batch, visit, WF_WAITS_CALLBACK, 0);
+			wf_wait_listen(batch, visit);
 			break;
 	}
 	return NULL;
@@ -161,9 +177,11 @@ wf_engine_due(WfBatch *batch, WfVisit *visit)
 {
 	WfVisit    *next = NULL;
 
-	if (!is_due(batch, visit))
+	if (!is_due(batch, visit) || visit->held)
 		return;
-	if (visit->has_callback)
+	if (visit->state == WF_STATE_CANCELLING)
+		next = wf_cancel_due(batch, visit);
+	else if (visit->has_callback)
 		next = wf_outcome_callback(batch, visit);
 	else if (visit->state == WF_STATE_READY)
 		next = wf_move_begin(batch, visit);
@@ -181,18 +199,27 @@ wf_engine_enter(WfBatch *batch, WfVisit *visit)
 	wf_engine_due(batch, visit);
 }
 
+/* Its timeout, or the silence of the outside. */
 void
-wf_engine_deadline(WfBatch *batch, WfVisit *visit)
+wf_engine_alarm(WfBatch *batch, WfVisit *visit)
 {
 	WfFault		fault = {.code = "TIMED_OUT", .message = "the step's timeout has passed"};
+	WfOutcome	outcome = WF_OUTCOME_TIMED_OUT;
 	Jsonb	   *error;
 	MemoryContext old;
 
-	if (visit->ended || visit->has_callback || visit->deadline == 0 ||
-		visit->deadline > batch->now || visit->state == WF_STATE_INCIDENT)
+	if (visit->ended || visit->held || visit->has_callback || visit->state == WF_STATE_INCIDENT)
 		return;
+	if (visit->deadline == 0 || visit->deadline > batch->now)
+	{
+		if (visit->silence_at == 0 || visit->silence_at > batch->now)
+			return;
+		outcome = WF_OUTCOME_DIED;
+		fault.code = "DIED";
+		fault.message = "nothing was heard of the outside for longer than the step's heartbeat";
+	}
 	old = MemoryContextSwitchTo(batch->context);
 	error = wf_engine_error(&fault, visit->attempt);
 	MemoryContextSwitchTo(old);
-	wf_move_on(batch, visit->instance, wf_outcome_bad(batch, visit, WF_OUTCOME_TIMED_OUT, error));
+	wf_move_on(batch, visit->instance, wf_cancel_visit(batch, visit, outcome, error));
 }

@@ -91,25 +91,31 @@ CREATE TABLE workflow.visit (
     deadline       timestamptz,
     entered_at     timestamptz NOT NULL,
     waiting_since  timestamptz,
+    silence_at     timestamptz,
+    alarm_at       timestamptz,
     attempt        integer NOT NULL,
     has_callback   boolean NOT NULL,
+    held           boolean NOT NULL,
     key            uuid NOT NULL,
     state          text NOT NULL,
     step           text NOT NULL,
     queue          text COLLATE "C",
     waits_for      text,
     outcome        text,
+    cancel_outcome text,
+    cancel_phase   text,
     reply          jsonb,
     callback       jsonb,
     callback_error jsonb,
+    cancel_response jsonb,
     caught         jsonb,
     error          jsonb,
     result         jsonb,
     progress       jsonb,
     PRIMARY KEY (instance, visit)
 ) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
-CREATE INDEX visit_due ON workflow.visit (queue, due_at, instance, visit) WHERE due_at IS NOT NULL;
-CREATE INDEX visit_deadline ON workflow.visit (deadline, instance, visit) WHERE deadline IS NOT NULL;
+CREATE INDEX visit_due ON workflow.visit (queue, due_at, instance, visit) WHERE due_at IS NOT NULL AND NOT held;
+CREATE INDEX visit_alarm ON workflow.visit (alarm_at, instance, visit) WHERE alarm_at IS NOT NULL AND NOT held;
 CREATE INDEX visit_serial_number ON workflow.visit ((workflow.serial_number(instance, visit) COLLATE "C"));
 CREATE INDEX visit_incident ON workflow.visit (instance) WHERE outcome IS NOT NULL;
 COMMENT ON TABLE workflow.visit IS 'Living visits: one token at one step. Look at the views workflow.visits, waiting and incidents';
@@ -119,6 +125,9 @@ COMMENT ON COLUMN workflow.visit.due_at IS 'When a worker has to look at it; NUL
 COMMENT ON COLUMN workflow.visit.deadline IS 'When the timeout of the step ends it';
 COMMENT ON COLUMN workflow.visit.entered_at IS 'When the token came';
 COMMENT ON COLUMN workflow.visit.waiting_since IS 'Since when it waits for its event, or stands as an incident';
+COMMENT ON COLUMN workflow.visit.silence_at IS 'When the heartbeat of the step ends it, unless the outside is heard of';
+COMMENT ON COLUMN workflow.visit.alarm_at IS 'The earlier of deadline and silence_at';
+COMMENT ON COLUMN workflow.visit.held IS 'Suspended: no worker looks at it';
 COMMENT ON COLUMN workflow.visit.attempt IS 'Attempts that were answered or have failed';
 COMMENT ON COLUMN workflow.visit.has_callback IS 'A callback was accepted as its end and is kept until the reply is handled';
 COMMENT ON COLUMN workflow.visit.key IS 'Idempotency key, the same for all its attempts';
@@ -127,9 +136,12 @@ COMMENT ON COLUMN workflow.visit.step IS 'Step of the process';
 COMMENT ON COLUMN workflow.visit.queue IS 'Who has to look at it: timer, move, executor or http <server>';
 COMMENT ON COLUMN workflow.visit.waits_for IS 'callback, after or until';
 COMMENT ON COLUMN workflow.visit.outcome IS 'Of an incident';
+COMMENT ON COLUMN workflow.visit.cancel_outcome IS 'Outcome that it will have, while it is being cancelled';
+COMMENT ON COLUMN workflow.visit.cancel_phase IS 'await (an answer under way), send (the cancel request) or confirm (wait for its callback)';
 COMMENT ON COLUMN workflow.visit.reply IS 'What the action answered: $reply';
 COMMENT ON COLUMN workflow.visit.callback IS 'Data of a callback that is kept';
 COMMENT ON COLUMN workflow.visit.callback_error IS 'Error of such a callback given by workflow.fail';
+COMMENT ON COLUMN workflow.visit.cancel_response IS 'What the cancel request was answered';
 COMMENT ON COLUMN workflow.visit.caught IS 'What the handler that led here caught: $caught';
 COMMENT ON COLUMN workflow.visit.error IS 'The last error: $error';
 COMMENT ON COLUMN workflow.visit.result IS '$result of an incident';

@@ -22,9 +22,10 @@
 
 #define WF_QUEUE_TIMER "timer"		 /* waits for a clock */
 #define WF_QUEUE_MOVE "move"		 /* ready to be moved on by the dispatcher */
+#define WF_QUEUE_HELD "held"		 /* deliveries for suspended instances: nobody looks */
 #define WF_QUEUE_EXECUTOR "executor" /* SQL, NOTIFY, async, write-backs: whatever may block */
 #define WF_QUEUE_HTTP "http "		 /* prefix; a server's name follows */
-#define WF_QUEUE_DEADLINE "deadline" /* only in notes: visit.deadline */
+#define WF_QUEUE_ALARM "alarm" /* only in notes: visit.alarm_at */
 
 /* Errors 55000 with a hint unless loaded by shared_preload_libraries. First call of every SQL function. */
 extern void wf_shmem_require(void);

@@ -28,7 +28,8 @@ static const char *const state_names[] = {"ready", "calling", "retrying", "waiti
 #define VISIT_COLUMNS                                                                              \
 	"v.instance, v.visit, v.due_at, v.deadline, v.entered_at, v.waiting_since, v.attempt, "        \
 	"v.has_callback, v.key, v.state, v.step, v.queue, v.waits_for, v.outcome, v.reply, "           \
-	"v.callback, v.callback_error, v.caught, v.error, v.result"
+	"v.callback, v.callback_error, v.caught, v.error, v.result, v.silence_at, v.held, "             \
+	"v.cancel_outcome, v.cancel_phase, v.cancel_response"
 
 static WfQuery q_lock_wait = {
 	.sql = "SELECT " INSTANCE_COLUMNS " FROM workflow.instance i WHERE i.instance = ANY ($1) "
@@ -287,6 +288,12 @@ read_visit(WfBatch *batch, uint64 row)
 	visit->caught = result_jsonb(row, 18);
 	visit->error = result_jsonb(row, 19);
 	visit->result = result_jsonb(row, 20);
+	visit->silence_at = result_time(row, 21);
+	visit->held = DatumGetBool(wf_result(row, 22, &isnull));
+	outcome = wf_result_text(row, 23);
+	visit->cancel_outcome = outcome != NULL ? wf_outcome_from_name(outcome) : WF_OUTCOME_NONE;
+	visit->cancel_phase = wf_result_text(row, 24);
+	visit->cancel_response = result_jsonb(row, 25);
 	visit->has_reply = visit->reply != NULL;
 	step = wf_definition_step(instance->process->def, visit->step);
 	visit->def = step >= 0 ? &instance->process->def->steps[step] : NULL;

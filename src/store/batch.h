@@ -42,6 +42,11 @@ extern const char *wf_state_name(WfState state);
 
 typedef struct WfVisit WfVisit;
 
+/* Phases of cancelling: see engine/cancel.c */
+#define WF_CANCEL_AWAIT "await"
+#define WF_CANCEL_SEND "send"
+#define WF_CANCEL_CONFIRM "confirm"
+
 typedef struct WfInstance
 {
 	int64		id;
@@ -80,9 +85,14 @@ struct WfVisit
 	TimestampTz deadline;	   /* 0: none */
 	TimestampTz entered_at;
 	TimestampTz waiting_since; /* 0: not waiting */
+	TimestampTz silence_at;	   /* when the heartbeat ends it; 0: never */
 	const char *waits_for;	   /* or NULL */
 	int			attempt;	   /* attempts that were answered or have failed */
 	bool		has_callback;  /* a callback was accepted as the end and is kept */
+	bool		held;		   /* suspended: no worker looks at it */
+	WfOutcome	cancel_outcome; /* NONE: it is not being cancelled */
+	const char *cancel_phase;	/* one of WF_CANCEL_…; NULL: none */
+	Jsonb	   *cancel_response;
 	pg_uuid_t	key;
 	WfOutcome	outcome; /* of an incident, or once ended */
 	Jsonb	   *reply;
@@ -96,7 +106,7 @@ struct WfVisit
 	bool		has_reply; /* the action has answered (its reply may be null) */
 	bool		is_new;
 	bool		changed;
-	bool		docs_changed; /* reply, callback, callback_error, result */
+	bool		docs_changed; /* reply, callback, callback_error, cancel_response, result */
 	bool		skipped;	  /* a person says that it has succeeded */
 	bool		ended;
 	TimestampTz ended_at;

@@ -10,44 +10,45 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "shmem/shmem.h"
 #include "store/due.h"
 #include "store/query.h"
 
 static WfQuery q_scan = {
 	.sql = "SELECT due_at, instance, visit FROM workflow.visit "
 		   "WHERE queue = $1 AND (due_at, instance, visit) > ($2, $3, $4) AND due_at <= $5 "
-		   "AND due_at IS NOT NULL ORDER BY queue, due_at, instance, visit LIMIT $6",
+		   "AND due_at IS NOT NULL AND NOT held ORDER BY queue, due_at, instance, visit LIMIT $6",
 	.nargs = 6, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID}};
-static WfQuery q_scan_deadlines = {
-	.sql = "SELECT deadline, instance, visit FROM workflow.visit "
-		   "WHERE (deadline, instance, visit) > ($1, $2, $3) AND deadline <= $4 "
-		   "AND deadline IS NOT NULL ORDER BY deadline, instance, visit LIMIT $5",
+static WfQuery q_scan_alarms = {
+	.sql = "SELECT alarm_at, instance, visit FROM workflow.visit "
+		   "WHERE (alarm_at, instance, visit) > ($1, $2, $3) AND alarm_at <= $4 "
+		   "AND alarm_at IS NOT NULL AND NOT held ORDER BY alarm_at, instance, visit LIMIT $5",
 	.nargs = 5, .argtypes = {TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID}};
 static WfQuery q_claim = {
 	.sql = "SELECT v.due_at, v.instance, v.visit FROM workflow.visit v "
 		   "JOIN workflow.instance i ON i.instance = v.instance "
-		   "WHERE v.queue = $1 AND v.due_at <= $2 AND v.due_at IS NOT NULL "
+		   "WHERE v.queue = $1 AND v.due_at <= $2 AND v.due_at IS NOT NULL AND NOT v.held "
 		   "ORDER BY v.queue, v.due_at, v.instance, v.visit LIMIT 1 "
 		   "FOR NO KEY UPDATE OF i SKIP LOCKED",
 	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
 static WfQuery q_any = {
-	.sql = "SELECT 1 FROM workflow.visit WHERE queue = $1 AND due_at <= $2 AND due_at IS NOT NULL "
+	.sql = "SELECT 1 FROM workflow.visit WHERE queue = $1 AND due_at <= $2 AND due_at IS NOT NULL AND NOT held "
 		   "LIMIT 1",
 	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
 static WfQuery q_next = {
 	.sql = "SELECT due_at FROM workflow.visit WHERE queue = $1 AND due_at > $2 "
-		   "AND due_at IS NOT NULL ORDER BY queue, due_at LIMIT 1",
+		   "AND due_at IS NOT NULL AND NOT held ORDER BY queue, due_at LIMIT 1",
 	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
-static WfQuery q_next_deadline = {
-	.sql = "SELECT deadline FROM workflow.visit WHERE deadline > $1 AND deadline IS NOT NULL "
-		   "ORDER BY deadline LIMIT 1",
+static WfQuery q_next_alarm = {
+	.sql = "SELECT alarm_at FROM workflow.visit WHERE alarm_at > $1 AND alarm_at IS NOT NULL AND NOT held "
+		   "ORDER BY alarm_at LIMIT 1",
 	.nargs = 1, .argtypes = {TIMESTAMPTZOID}};
 /* one index probe per queue, however many rows each has */
 static WfQuery q_queues = {
 	.sql = "WITH RECURSIVE q (queue) AS ("
-		   "(SELECT queue FROM workflow.visit WHERE due_at IS NOT NULL ORDER BY queue LIMIT 1) "
+		   "(SELECT queue FROM workflow.visit WHERE due_at IS NOT NULL AND NOT held ORDER BY queue LIMIT 1) "
 		   "UNION ALL "
-		   "SELECT (SELECT v.queue FROM workflow.visit v WHERE v.due_at IS NOT NULL "
+		   "SELECT (SELECT v.queue FROM workflow.visit v WHERE v.due_at IS NOT NULL AND NOT v.held "
 		   "AND v.queue > q.queue ORDER BY v.queue LIMIT 1) FROM q WHERE q.queue IS NOT NULL) "
 		   "SELECT queue FROM q WHERE queue IS NOT NULL"};
 static WfQuery q_add = {
@@ -67,6 +68,13 @@ static WfQuery q_delete = {
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_postpone = {
 	.sql = "UPDATE workflow.delivery SET due_at = $2, attempt = attempt + 1 WHERE delivery = $1",
+	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}};
+static WfQuery q_hold = {
+	.sql = "UPDATE workflow.delivery SET queue = 'held' WHERE delivery = $1",
+	.nargs = 1, .argtypes = {INT8OID}};
+static WfQuery q_release = {
+	.sql = "UPDATE workflow.delivery SET queue = 'move', due_at = $2 "
+		   "WHERE queue = 'held' AND instance = $1",
 	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}};
 static WfQuery q_replies = {
 	.sql = "SELECT due_at, instance, visit FROM workflow.delivery WHERE kind = 'reply'"};
@@ -96,12 +104,12 @@ wf_due_scan(const char *queue, const WfDueKey *after, TimestampTz now, int limit
 }
 
 int
-wf_deadline_scan(const WfDueKey *after, TimestampTz now, int limit, WfDueKey *keys)
+wf_alarm_scan(const WfDueKey *after, TimestampTz now, int limit, WfDueKey *keys)
 {
 	Datum		values[5] = {TimestampTzGetDatum(after->due_at), Int64GetDatum(after->instance),
 		Int64GetDatum(after->visit), TimestampTzGetDatum(now), Int32GetDatum(limit)};
 
-	return read_keys(&q_scan_deadlines, values, keys);
+	return read_keys(&q_scan_alarms, values, keys);
 }
 
 bool
@@ -131,11 +139,11 @@ wf_due_next(const char *queue, TimestampTz now)
 }
 
 TimestampTz
-wf_deadline_next(TimestampTz now)
+wf_alarm_next(TimestampTz now)
 {
 	Datum		values[1] = {TimestampTzGetDatum(now)};
 
-	return read_time(&q_next_deadline, values);
+	return read_time(&q_next_alarm, values);
 }
 
 List *
@@ -206,6 +214,23 @@ wf_delivery_postpone(int64 id, TimestampTz due_at)
 	Datum		values[2] = {Int64GetDatum(id), TimestampTzGetDatum(due_at)};
 
 	wf_query_run(&q_postpone, values, NULL);
+}
+
+void
+wf_delivery_hold(int64 id)
+{
+	Datum		values[1] = {Int64GetDatum(id)};
+
+	wf_query_run(&q_hold, values, NULL);
+}
+
+void
+wf_delivery_release(int64 instance, TimestampTz now)
+{
+	Datum		values[2] = {Int64GetDatum(instance), TimestampTzGetDatum(now)};
+
+	if (wf_query_run(&q_release, values, NULL) > 0)
+		wf_note_due(WF_QUEUE_MOVE, now);
 }
 
 int

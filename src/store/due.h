@@ -22,7 +22,7 @@ typedef struct WfDueKey
 /* Inside wf_store_enter. Keys after `after`, due at `now` or before, in order, at most `limit` into `keys`. Returns how many. */
 extern int	wf_due_scan(const char *queue, const WfDueKey *after, TimestampTz now, int limit,
 						WfDueKey *keys);
-extern int	wf_deadline_scan(const WfDueKey *after, TimestampTz now, int limit, WfDueKey *keys);
+extern int	wf_alarm_scan(const WfDueKey *after, TimestampTz now, int limit, WfDueKey *keys);
 
 /*
  * The next visit that is due in a queue and whose instance nobody has locked; its instance is locked then. False if there is none;
@@ -32,7 +32,7 @@ extern bool wf_due_claim(const char *queue, TimestampTz now, WfDueKey *key, bool
 
 /* The first due time after `now`; 0: none. */
 extern TimestampTz wf_due_next(const char *queue, TimestampTz now);
-extern TimestampTz wf_deadline_next(TimestampTz now);
+extern TimestampTz wf_alarm_next(TimestampTz now);
 
 /* All queues that have rows, deliveries included: a List of palloc'd strings. */
 extern List *wf_due_queues(void);
@@ -60,6 +60,9 @@ extern WfDelivery *wf_delivery_take(const char *queue, TimestampTz now);
 extern TimestampTz wf_delivery_next(const char *queue); /* 0: none */
 extern void wf_delivery_delete(int64 id);
 extern void wf_delivery_postpone(int64 id, TimestampTz due_at);
+/* The instance is suspended: nobody looks at it until it is resumed. */
+extern void wf_delivery_hold(int64 id);
+extern void wf_delivery_release(int64 instance, TimestampTz now);
 /* (instance, visit) of all replies that are waiting to be delivered. Returns how many. */
 extern int	wf_delivery_replies(WfDueKey **keys);
 

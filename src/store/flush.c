@@ -27,7 +27,9 @@ static const WfColumn visit_columns[] = {
 	{"key", UUIDOID}, {"state", TEXTOID}, {"step", TEXTOID}, {"queue", TEXTOID},
 	{"waits_for", TEXTOID}, {"outcome", TEXTOID}, {"reply", JSONBOID}, {"callback", JSONBOID},
 	{"callback_error", JSONBOID}, {"caught", JSONBOID}, {"error", JSONBOID}, {"result", JSONBOID},
-	{"process_id", INT4OID}, {"ended_at", TIMESTAMPTZOID}, {"docs_changed", BOOLOID}};
+	{"process_id", INT4OID}, {"ended_at", TIMESTAMPTZOID}, {"docs_changed", BOOLOID},
+	{"silence_at", TIMESTAMPTZOID}, {"alarm_at", TIMESTAMPTZOID}, {"held", BOOLOID},
+	{"cancel_outcome", TEXTOID}, {"cancel_phase", TEXTOID}, {"cancel_response", JSONBOID}};
 static const WfColumn key_columns[] = {{"instance", INT8OID}, {"visit", INT8OID}};
 
 static WfShape instance_shape = {instance_columns, lengthof(instance_columns)};
@@ -59,16 +61,21 @@ static WfQuery q_keep_instances = {
 static WfQuery q_insert_visits = {
 	.sql = "INSERT INTO workflow.visit (instance, visit, due_at, deadline, entered_at, "
 		   "waiting_since, attempt, has_callback, key, state, step, queue, waits_for, outcome, "
-		   "reply, callback, callback_error, caught, error, result) "
+		   "reply, callback, callback_error, caught, error, result, silence_at, alarm_at, held, "
+		   "cancel_outcome, cancel_phase, cancel_response) "
 		   "SELECT m.instance, m.visit, m.due_at, m.deadline, m.entered_at, m.waiting_since, "
 		   "m.attempt, m.has_callback, m.key, m.state, m.step, m.queue, m.waits_for, m.outcome, "
-		   "m.reply, m.callback, m.callback_error, m.caught, m.error, m.result FROM moved m",
+		   "m.reply, m.callback, m.callback_error, m.caught, m.error, m.result, m.silence_at, "
+		   "m.alarm_at, m.held, m.cancel_outcome, m.cancel_phase, m.cancel_response FROM moved m",
 	.shape = &visit_shape};
 static WfQuery q_update_visits = {
 	.sql = "UPDATE workflow.visit v SET due_at = m.due_at, deadline = m.deadline, "
 		   "waiting_since = m.waiting_since, attempt = m.attempt, has_callback = m.has_callback, "
 		   "state = m.state, queue = m.queue, waits_for = m.waits_for, outcome = m.outcome, "
-		   "error = m.error, "
+		   "error = m.error, silence_at = m.silence_at, alarm_at = m.alarm_at, held = m.held, "
+		   "cancel_outcome = m.cancel_outcome, cancel_phase = m.cancel_phase, "
+		   "cancel_response = CASE WHEN m.docs_changed THEN m.cancel_response "
+		   "ELSE v.cancel_response END, "
 		   "reply = CASE WHEN m.docs_changed THEN m.reply ELSE v.reply END, "
 		   "callback = CASE WHEN m.docs_changed THEN m.callback ELSE v.callback END, "
 		   "callback_error = CASE WHEN m.docs_changed THEN m.callback_error ELSE v.callback_error END, "
@@ -182,6 +189,15 @@ put_key(Flush *flush, Kind kind, int64 instance, int64 visit)
 	put(flush, kind, &row);
 }
 
+/* The earlier of its clocks. */
+static TimestampTz
+alarm_of(const WfVisit *visit)
+{
+	if (visit->deadline == 0 || visit->silence_at == 0)
+		return Max(visit->deadline, visit->silence_at);
+	return Min(visit->deadline, visit->silence_at);
+}
+
 static void
 put_visit(Flush *flush, Kind kind, WfVisit *visit)
 {
@@ -213,6 +229,12 @@ put_visit(Flush *flush, Kind kind, WfVisit *visit)
 	add(&row, Int32GetDatum(visit->instance->process->process_id));
 	add_time(&row, visit->ended_at);
 	add(&row, BoolGetDatum(visit->docs_changed));
+	add_time(&row, visit->silence_at);
+	add_time(&row, alarm_of(visit));
+	add(&row, BoolGetDatum(visit->held));
+	add_text(&row, wf_outcome_name(visit->cancel_outcome));
+	add_text(&row, visit->cancel_phase);
+	add_jsonb(&row, docs ? visit->cancel_response : NULL);
 	put(flush, kind, &row);
 }
 
@@ -265,10 +287,12 @@ sort_visit(Flush *flush, WfVisit *visit)
 	if (!visit->is_new && !visit->changed)
 		return;
 	put_visit(flush, visit->is_new ? INSERT_VISITS : UPDATE_VISITS, visit);
+	if (visit->held)
+		return;
 	if (visit->due_at != 0)
 		wf_note_due(visit->queue, visit->due_at);
-	if (visit->deadline != 0)
-		wf_note_due(WF_QUEUE_DEADLINE, visit->deadline);
+	if (alarm_of(visit) != 0)
+		wf_note_due(WF_QUEUE_ALARM, alarm_of(visit));
 }
 
 static void

@@ -262,16 +262,17 @@ after_job(WfJob *job)
 				see_again(job->visit);
 			break;
 		case WF_JOB_UNMOVED:
-			if (job->kind != WF_JOB_DUE && job->kind != WF_JOB_DEADLINE)
+			if (job->kind != WF_JOB_DUE && job->kind != WF_JOB_ALARM)
 				land(job->visit);
 			break;
+		case WF_JOB_HELD:
 		case WF_JOB_STUCK:
 			hold(job->visit);
 			break;
 		case WF_JOB_DONE:
 		case WF_JOB_GONE:
 		case WF_JOB_HANDED_OVER:
-			if (job->kind == WF_JOB_DEADLINE || job->kind == WF_JOB_DUE)
+			if (job->kind == WF_JOB_ALARM || job->kind == WF_JOB_DUE)
 				(void) wf_http_abort(http, (uint64) job->visit);
 			land(job->visit);
 			break;
@@ -498,9 +499,12 @@ typedef struct Outgoing
 static bool
 calls_out(WfVisit *visit, TimestampTz now)
 {
-	if (visit == NULL || visit->has_callback || visit->def == NULL ||
-		visit->def->action != WF_ACTION_HTTP || visit->due_at == 0 || visit->due_at > now ||
-		(visit->deadline != 0 && visit->deadline <= now))
+	if (visit == NULL || visit->held || visit->def == NULL ||
+		visit->def->action != WF_ACTION_HTTP || visit->due_at == 0 || visit->due_at > now)
+		return false;
+	if (visit->state == WF_STATE_CANCELLING)
+		return visit->cancel_phase != NULL && strcmp(visit->cancel_phase, WF_CANCEL_SEND) == 0;
+	if (visit->has_callback || (visit->deadline != 0 && visit->deadline <= now))
 		return false;
 	return visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING;
 }
@@ -722,7 +726,7 @@ turn(void)
 	if (paused)
 		return;
 	apply_notes(); /* our own */
-	fire_lane(wf_lane(WF_QUEUE_DEADLINE), WF_JOB_DEADLINE);
+	fire_lane(wf_lane(WF_QUEUE_ALARM), WF_JOB_ALARM);
 	fire_lane(wf_lane(WF_QUEUE_TIMER), WF_JOB_DUE);
 	fire_lane(wf_lane(WF_QUEUE_MOVE), WF_JOB_DUE);
 	handle_deliveries();

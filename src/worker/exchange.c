@@ -167,7 +167,10 @@ bool
 wf_exchange_request(WfVisit *visit, const WfServer *server, Oid owner, WfHttpRequest *request,
 					WfFault *fault)
 {
-	Builder		b = {.visit = visit, .http = visit->def->http, .fault = fault};
+	bool		cancels = visit->state == WF_STATE_CANCELLING;
+	Builder		b = {.visit = visit, .fault = fault,
+		.http = cancels ? visit->def->cancel->http : visit->def->http};
+	char	   *key = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&visit->key)));
 	StringInfoData url;
 	ListCell   *lc;
 	WfHttpHeader *headers;
@@ -184,8 +187,7 @@ wf_exchange_request(WfVisit *visit, const WfServer *server, Oid owner, WfHttpReq
 	request->url = url.data;
 	add_default_header(&b, "Accept", "application/json, */*;q=0.5");
 	add_default_header(&b, "User-Agent", "workflow/" WORKFLOW_VERSION);
-	add_default_header(&b, "Idempotency-Key",
-					   DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&visit->key))));
+	add_default_header(&b, "Idempotency-Key", cancels ? psprintf("%s-cancel", key) : key);
 	if (!wf_server_prepare(server, owner, request, &b.headers, fault))
 		return false;
 

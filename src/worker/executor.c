@@ -89,7 +89,7 @@ move_visit(WfBatch *batch, WfVisit *visit)
 	if (visit == NULL)
 		return;
 	if (visit->deadline != 0 && visit->deadline <= batch->now && !visit->has_callback)
-		wf_engine_deadline(batch, visit);
+		wf_engine_alarm(batch, visit);
 	else
 		wf_engine_due(batch, visit);
 	wf_batch_flush(batch);

@@ -29,7 +29,7 @@ wf_lanes_init(void)
 	wf_lane(WF_QUEUE_TIMER);
 	wf_lane(WF_QUEUE_MOVE);
 	wf_lane(WF_QUEUE_EXECUTOR);
-	wf_lane(WF_QUEUE_DEADLINE);
+	wf_lane(WF_QUEUE_ALARM);
 }
 
 static WfLane *
@@ -96,11 +96,11 @@ wf_lane_pause(WfLane *lane, TimestampTz due_at, int longest_ms)
 int
 wf_lane_take(WfLane *lane, TimestampTz now, int limit, WfDueKey *keys)
 {
-	bool		deadlines = strcmp(lane->queue, WF_QUEUE_DEADLINE) == 0;
+	bool		deadlines = strcmp(lane->queue, WF_QUEUE_ALARM) == 0;
 	TimestampTz next;
 	int			n;
 
-	n = deadlines ? wf_deadline_scan(&lane->cursor, now, limit, keys)
+	n = deadlines ? wf_alarm_scan(&lane->cursor, now, limit, keys)
 				  : wf_due_scan(lane->queue, &lane->cursor, now, limit, keys);
 	if (n > 0)
 		lane->cursor = keys[n - 1];
@@ -109,7 +109,7 @@ wf_lane_take(WfLane *lane, TimestampTz now, int limit, WfDueKey *keys)
 		lane->next = now;
 		return n;
 	}
-	next = deadlines ? wf_deadline_next(now) : wf_due_next(lane->queue, now);
+	next = deadlines ? wf_alarm_next(now) : wf_due_next(lane->queue, now);
 	lane->next = next != 0 ? next : WF_NEVER;
 	return n;
 }

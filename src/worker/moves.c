@@ -122,17 +122,28 @@ judge_missing(WfBatch *batch, WfJob *jobs, int n)
 				jobs[i].verdict = WF_JOB_LOCKED;
 }
 
-/* It arrived for an instance that somebody else is moving: keep it where a crash cannot take it. */
+/* It cannot be handled now, since its instance is locked or suspended: keep it where a crash cannot take it. */
 static void
-store_reply(WfBatch *batch, WfJob *job)
+store_reply(WfBatch *batch, WfJob *job, const char *queue)
 {
 	TimestampTz again = TimestampTzPlusMilliseconds(batch->now, LOCKED_PAUSE_MS);
 	WfAnswer	answer;
 
 	wf_exchange_answer(job->reply, &answer);
-	wf_delivery_add(job->instance, job->visit, WF_DELIVERY_REPLY, WF_QUEUE_MOVE, again,
+	wf_delivery_add(job->instance, job->visit, WF_DELIVERY_REPLY, queue, again,
 					wf_exchange_pack(&answer));
-	wf_note_due(WF_QUEUE_MOVE, again);
+	wf_note_due(queue, again);
+}
+
+/* Suspended: nothing moves, nothing is lost. */
+static void
+keep_for_later(WfBatch *batch, WfJob *job)
+{
+	job->verdict = WF_JOB_HELD;
+	if (job->kind == WF_JOB_REPLY)
+		store_reply(batch, job, WF_QUEUE_HELD);
+	else if (job->kind == WF_JOB_DELIVERY)
+		wf_delivery_hold(job->delivery);
 }
 
 static void
@@ -153,8 +164,8 @@ apply(WfBatch *batch, WfJob *job, WfVisit *visit)
 		case WF_JOB_DUE:
 			wf_engine_due(batch, visit);
 			break;
-		case WF_JOB_DEADLINE:
-			wf_engine_deadline(batch, visit);
+		case WF_JOB_ALARM:
+			wf_engine_alarm(batch, visit);
 			break;
 		case WF_JOB_BREAK:
 			wf_engine_break(batch, visit, &job->fault);
@@ -187,13 +198,16 @@ apply_all(WfBatch *batch, WfJob *jobs, int n)
 		WfVisit    *visit = wf_batch_visit(batch, jobs[i].instance, jobs[i].visit);
 
 		current = &jobs[i];
-		if (visit != NULL)
+		if (visit != NULL && visit->held)
+			keep_for_later(batch, &jobs[i]);
+		else if (visit != NULL)
 			apply(batch, &jobs[i], visit);
 		else if (jobs[i].verdict == WF_JOB_LOCKED && jobs[i].kind == WF_JOB_REPLY)
-			store_reply(batch, &jobs[i]);
+			store_reply(batch, &jobs[i], WF_QUEUE_MOVE);
 		else if (jobs[i].verdict != WF_JOB_LOCKED)
 			jobs[i].verdict = WF_JOB_GONE;
-		if (jobs[i].delivery != 0 && jobs[i].verdict != WF_JOB_LOCKED)
+		if (jobs[i].delivery != 0 && jobs[i].verdict != WF_JOB_LOCKED &&
+			jobs[i].verdict != WF_JOB_HELD)
 			wf_delivery_delete(jobs[i].delivery);
 	}
 	error_context_stack = context.previous;

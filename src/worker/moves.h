@@ -15,7 +15,7 @@ typedef enum WfJobKind
 	WF_JOB_REPLY,	 /* an HTTP reply, as it came */
 	WF_JOB_DELIVERY, /* one that had to wait for a lock: `packed` */
 	WF_JOB_DUE,
-	WF_JOB_DEADLINE,
+	WF_JOB_ALARM,
 	WF_JOB_BREAK, /* it cannot be done: `fault` */
 } WfJobKind;
 
@@ -24,6 +24,7 @@ typedef enum WfVerdictOfJob
 	WF_JOB_DONE,
 	WF_JOB_GONE,		/* the visit had ended, or is not there */
 	WF_JOB_LOCKED,		/* somebody else holds the instance; a reply was stored as a delivery */
+	WF_JOB_HELD,		/* the instance is suspended; what arrived waits as a delivery */
 	WF_JOB_UNMOVED,		/* it was not its time */
 	WF_JOB_HANDED_OVER, /* it took too long: an executor does it */
 	WF_JOB_STUCK,		/* not even an incident could be made of it; logged */

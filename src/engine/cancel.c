@@ -1,0 +1,136 @@
+/*
+ * cancel.c
+ *		Interrupting a visit: by its instance's end, a timeout, silence, an operator.
+ *
+ * A visit that has called out asks the outside system to stop, if its step says how. In three phases, each of which can
+ * be the last: `await` the answer that may still be under way, so that $reply is known; `send` the cancel request;
+ * then `confirm`, up to the step's cancel timeout, for the callback that it provokes. Whatever the outside does, the outcome
+ * is the one that the interruption began with.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "engine/internal.h"
+#include "shmem/shmem.h"
+
+#define CONFIRM_DEFAULT_MS 30000
+
+static bool
+is_phase(const WfVisit *visit, const char *phase)
+{
+	return visit->cancel_phase != NULL && strcmp(visit->cancel_phase, phase) == 0;
+}
+
+/* The end: with what the callback brought, if one came. */
+static WfVisit *
+conclude(WfBatch *batch, WfVisit *visit)
+{
+	visit->cancel_phase = NULL;
+	if (visit->cancel_outcome == WF_OUTCOME_CANCELLED)
+		return wf_outcome_cancelled(batch, visit, visit->error);
+	return wf_outcome_bad(batch, visit, visit->cancel_outcome, visit->error);
+}
+
+static WfVisit *
+await_confirmation(WfBatch *batch, WfVisit *visit)
+{
+	const WfDuration *timeout = &visit->def->cancel->timeout;
+	TimestampTz until = TimestampTzPlusMilliseconds(batch->now, CONFIRM_DEFAULT_MS);
+	WfFault		ignored = {0};
+	WfScope		scope;
+
+	if (visit->has_callback || visit->cancel_outcome == WF_OUTCOME_DIED ||
+		visit->def->wait.kind != WF_EVENT_CALLBACK)
+		return conclude(batch, visit);
+	wf_engine_scope(visit, &scope);
+	if (timeout->present)
+		(void) wf_clock_after(visit, timeout, &scope, batch->now, &until, &ignored);
+	wf_state_cancel(batch, visit, WF_CANCEL_CONFIRM,
+					MemoryContextStrdup(batch->context, WF_QUEUE_TIMER), until);
+	return NULL;
+}
+
+/* The cancel request is due. If it has no address it has failed, like one that is answered with an error. */
+static WfVisit *
+ask(WfBatch *batch, WfVisit *visit)
+{
+	const WfHttpAction *http = visit->def->cancel->http;
+	WfFault		ignored = {0};
+	char	   *queue = wf_move_http_queue(
+		batch, visit, http->url != NULL ? http : visit->def->http, &ignored);
+
+	if (queue == NULL)
+		return await_confirmation(batch, visit);
+	wf_state_cancel(batch, visit, WF_CANCEL_SEND, queue, batch->now);
+	return NULL;
+}
+
+/* Is there somebody to be asked to stop? */
+static bool
+asks(const WfVisit *visit)
+{
+	if (visit->def == NULL || visit->def->cancel == NULL || visit->def->action != WF_ACTION_HTTP)
+		return false;
+	return visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING ||
+		   visit->state == WF_STATE_WAITING;
+}
+
+/* Interrupt a living visit with CANCELLED, TIMED_OUT or DIED. One that is being cancelled already stays what it is. */
+WfVisit *
+wf_cancel_visit(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
+{
+	bool		in_flight = visit->state != WF_STATE_WAITING;
+
+	if (visit->state == WF_STATE_CANCELLING)
+		return NULL;
+	visit->cancel_outcome = outcome;
+	visit->error = error;
+	visit->changed = true;
+	if (!asks(visit))
+		return conclude(batch, visit);
+	if (!in_flight)
+		return ask(batch, visit);
+	wf_state_cancel(batch, visit, WF_CANCEL_AWAIT,
+					MemoryContextStrdup(batch->context, WF_QUEUE_MOVE), batch->now);
+	return NULL;
+}
+
+/* A worker looks at a visit that is being cancelled: nothing is in flight, or nothing has come. */
+WfVisit *
+wf_cancel_due(WfBatch *batch, WfVisit *visit)
+{
+	if (is_phase(visit, WF_CANCEL_AWAIT))
+		return ask(batch, visit);
+	return is_phase(visit, WF_CANCEL_CONFIRM) ? conclude(batch, visit) : NULL;
+}
+
+/* An answer came: to the action, or to the cancel request. A failed cancel request changes no outcome. */
+WfVisit *
+wf_cancel_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
+{
+	visit->changed = true;
+	visit->docs_changed = true;
+	if (is_phase(visit, WF_CANCEL_AWAIT))
+	{
+		visit->attempt++;
+		visit->reply = answer->reply;
+		visit->has_reply = answer->reply != NULL;
+		return ask(batch, visit);
+	}
+	if (answer->reply != NULL)
+		visit->cancel_response = wf_jsonb_get(answer->reply, "body");
+	return await_confirmation(batch, visit);
+}
+
+/* The callback that confirms it, or one that was on its way. */
+WfVisit *
+wf_cancel_callback(WfBatch *batch, WfVisit *visit)
+{
+	visit->has_callback = true;
+	visit->docs_changed = true;
+	visit->changed = true;
+	batch->makes_due = true;
+	return is_phase(visit, WF_CANCEL_CONFIRM) ? conclude(batch, visit) : NULL;
+}
