@@ -303,7 +303,8 @@ check_condition(const WfAttachment *wanted)
 	if (wanted->condition != NULL &&
 		wf_predicate_compile(wanted->condition, &message, &hint) == NULL)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("the condition is no predicate: %s", message),
+				errmsg("the condition cannot be used"),
+				errdetail("\"%s\": %s.", wanted->condition, message),
 				hint != NULL ? errhint("%s", hint)
 							 : errhint("It is a jsonpath over the row as JSON, such as '$.amount > 100'."));
 }

@@ -70,18 +70,6 @@ format_serial_number(const WfIssued *issued, char *buffer)
 			 issued->visit);
 }
 
-static char *
-key_as_owner(WfAttachedTable *table, Relation rel, HeapTuple tuple)
-{
-	WfAsOwner	owner;
-	char	   *key;
-
-	wf_as_owner_begin(&owner, wf_row_owner(table->root));
-	key = wf_row_key_text(&table->key, tuple, RelationGetDescr(rel));
-	wf_as_owner_end(&owner);
-	return key;
-}
-
 /* ---- before: what the row shows ---- */
 
 typedef struct Changes
@@ -144,26 +132,6 @@ judge(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 	return wanted;
 }
 
-/* A row that moves to another partition arrives there as an INSERT: what it shows stays. */
-static bool
-is_moving(WfAttachedTable *table, WfAttached *item, Relation rel, HeapTuple tuple)
-{
-	WfAccess	access;
-	WfLivingKey *living;
-	char	   *key;
-	bool		found;
-
-	if (!rel->rd_rel->relispartition)
-		return false;
-	key = key_as_owner(table, rel, tuple);
-	if (key == NULL)
-		return false;
-	wf_store_enter(&access);
-	found = wf_attachment_living(item->row.process_id, item->row.id, &key, 1, &living) > 0;
-	wf_store_leave(&access);
-	return found;
-}
-
 static HeapTuple
 set_columns(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 {
@@ -177,7 +145,7 @@ set_columns(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 	{
 		WfAttached *item = &table->items[i];
 
-		if (sets_columns(item) && !is_moving(table, item, rel, tuple))
+		if (sets_columns(item))
 			show_start(item, wanted[i], &changes);
 	}
 	if (changes.n == 0)

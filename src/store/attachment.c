@@ -33,11 +33,6 @@ static WfQuery q_of = {
 		   "JOIN workflow.process p ON p.process_id = a.process_id "
 		   "WHERE a.relation = $1 ORDER BY a.attachment",
 	.nargs = 1, .argtypes = {REGCLASSOID}};
-static WfQuery q_any = {
-	.sql = "SELECT 1 FROM workflow.attachment a WHERE a.process_id = $1 AND EXISTS ("
-		   "SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = a.relation "
-		   "AND t.tgfoid = 'workflow.after_insert()'::regprocedure) LIMIT 1",
-	.nargs = 1, .argtypes = {INT4OID}};
 static WfQuery q_add = {
 	.sql = "INSERT INTO workflow.attachment (relation, process_id, serial_column, serial_step, "
 		   "status_column, instance_column, condition) VALUES ($1, $2, $3, $4, $5, $6, $7) "
@@ -140,14 +135,6 @@ wf_attachments_of(Oid relation, WfAttachment **attachments)
 		read_attachment(i, &(*attachments)[i]);
 	SPI_freetuptable(SPI_tuptable);
 	return n;
-}
-
-bool
-wf_attachment_any(int process_id)
-{
-	Datum		values[1] = {Int32GetDatum(process_id)};
-
-	return wf_query_run(&q_any, values, NULL) > 0;
 }
 
 static void

@@ -42,8 +42,6 @@ extern bool wf_attachment_shows_start(const WfAttachment *attachment, const WfDe
 extern bool wf_attachment_has_trigger(Relation rel, const char *function);
 /* Those of a table, oldest first, in CurrentMemoryContext. */
 extern int	wf_attachments_of(Oid relation, WfAttachment **attachments);
-/* Has a process tables that start it? Attachments of dropped tables do not count. */
-extern bool wf_attachment_any(int process_id);
 /* A new row; returns its number. */
 extern int	wf_attachment_add(const WfAttachment *attachment);
 extern void wf_attachment_delete(int id);

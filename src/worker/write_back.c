@@ -6,7 +6,7 @@
  * true then, in whatever order deliveries are handled. No instance is locked. An UPDATE happens only if something differs.
  *
  * The table's triggers, constraints and policies are its owner's code: it runs in a subtransaction, as that owner, in a
- * security-restricted operation. Deferred triggers are fired there too, since at commit they would run as somebody else.
+ * security-restricted operation, with constraints immediate: at commit deferred triggers would run as somebody else.
  *
  * Plans and what they were made from are kept for each attachment until the table changes.
  */
@@ -370,7 +370,7 @@ set_constraints_immediate(void)
 	AfterTriggerSetState(stmt);
 }
 
-/* What a trigger deferred again fires here too, and not at commit. */
+/* Should a trigger defer constraints again, PostgreSQL refuses to queue anything in a security-restricted operation. */
 static void
 write_as_owner(Relation rel, int64 instance, WfShown *shown)
 {
@@ -385,7 +385,6 @@ write_as_owner(Relation rel, int64 instance, WfShown *shown)
 	set_constraints_immediate();
 	write_row(rel, instance, shown);
 	SPI_finish();
-	AfterTriggerFireDeferred();
 	wf_as_owner_end(&owner);
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(context);

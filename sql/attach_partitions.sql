@@ -1,0 +1,93 @@
+-- Partitioned tables: rows reach their process whichever way they come.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS workflow;
+RESET client_min_messages;
+
+CREATE SCHEMA attach_partitions;
+SET search_path = attach_partitions;
+CREATE FUNCTION shows(sn text) RETURNS text LANGUAGE sql AS
+    $$SELECT w.step FROM workflow.waiting w WHERE w.serial_number = sn$$;
+CREATE PROCEDURE until(condition text) LANGUAGE plpgsql AS $$
+DECLARE
+    reached boolean;
+BEGIN
+    FOR i IN 1 .. 1000 LOOP
+        EXECUTE condition INTO reached;
+        EXIT WHEN reached;
+        COMMIT;
+        PERFORM pg_sleep(0.02);
+    END LOOP;
+    RAISE NOTICE '%', CASE WHEN reached THEN 'reached' ELSE 'never came' END;
+END $$;
+CREATE VIEW started AS SELECT instance, business_key, data FROM workflow.instances WHERE process = 'attach_partitions';
+SELECT workflow.define('attach_partitions', '{"steps": [{"step": "wait", "wait": true}]}');
+
+CREATE TABLE p (region text, id int, sn text, state text, PRIMARY KEY (region, id)) PARTITION BY LIST (region);
+CREATE TABLE p_eu PARTITION OF p FOR VALUES IN ('eu') PARTITION BY RANGE (id);
+CREATE TABLE p_eu_1 PARTITION OF p_eu FOR VALUES FROM (0) TO (100);
+-- columns in another order, and one that is gone
+CREATE TABLE p_us (state text, gone int, sn text, id int NOT NULL, region text NOT NULL);
+ALTER TABLE p_us DROP COLUMN gone;
+ALTER TABLE p ATTACH PARTITION p_us FOR VALUES IN ('us');
+SELECT workflow.attach('p', 'attach_partitions', 'sn', status_column => 'state') > 0 AS attached;
+SELECT tgrelid::regclass AS relation, tgname FROM pg_trigger WHERE tgrelid IN ('p'::regclass, 'p_eu_1'::regclass, 'p_us'::regclass) ORDER BY 1, 2;
+
+INSERT INTO p VALUES ('eu', 1), ('us', 1), ('eu', 2) RETURNING region, id, sn IS NOT NULL AS numbered, state;
+INSERT INTO p_us (region, id) VALUES ('us', 2);
+INSERT INTO p_eu_1 VALUES ('eu', 3);
+INSERT INTO p_eu VALUES ('eu', 4);
+COPY p (region, id) FROM stdin (DELIMITER ',');
+eu,5
+us,5
+\.
+INSERT INTO p VALUES ('eu', 5), ('eu', 6) ON CONFLICT DO NOTHING;
+-- a partition that comes later
+CREATE TABLE p_as PARTITION OF p FOR VALUES IN ('as');
+INSERT INTO p_as VALUES ('as', 1);
+SELECT region, id, shows(sn), state FROM p ORDER BY 1, 2;
+SELECT business_key, data->>'region' AS region, data->>'id' AS id FROM started ORDER BY business_key COLLATE "C";
+
+-- a row that moves to another partition gets another key, and so another instance
+CREATE TABLE p_eu_2 PARTITION OF p_eu FOR VALUES FROM (100) TO (200);
+UPDATE p SET id = 101 WHERE region = 'eu' AND id = 1;
+SELECT business_key FROM started WHERE business_key LIKE '%101%';
+SELECT shows(sn) FROM p WHERE id = 101;
+-- a partition with a key of its own can be attached by itself; a key that lives starts nothing
+CREATE TABLE q (id int, region text, sn text, state text) PARTITION BY LIST (region);
+CREATE TABLE q_1 PARTITION OF q (PRIMARY KEY (id)) FOR VALUES IN ('a');
+CREATE TABLE q_2 PARTITION OF q FOR VALUES IN ('b');
+SELECT workflow.attach('q', 'attach_partitions');
+SELECT workflow.attach('q_1', 'attach_partitions', 'sn') > 0 AS attached;
+INSERT INTO q VALUES (1, 'a') RETURNING sn IS NOT NULL AS numbered;
+INSERT INTO q_1 VALUES (2, 'a');
+SELECT id, shows(sn) FROM q ORDER BY id;
+SELECT sn AS living FROM q WHERE id = 1 \gset
+UPDATE q SET region = 'b' WHERE id = 1;
+UPDATE q SET region = 'a' WHERE id = 1;
+SELECT count(*) FROM started WHERE business_key = '1';
+CALL until($$SELECT sn = '$$ || :'living' || $$' FROM q_1 WHERE id = 1$$);
+
+-- one row reaches a process once
+SELECT workflow.attach('p_us', 'attach_partitions');
+CREATE TABLE parent (id int, region text, PRIMARY KEY (id, region)) PARTITION BY LIST (region);
+CREATE TABLE child PARTITION OF parent FOR VALUES IN ('a');
+SELECT workflow.attach('child', 'attach_partitions') > 0 AS attached;
+SELECT workflow.attach('parent', 'attach_partitions');
+-- a table that becomes a partition says so
+CREATE TABLE single (id int, region text, sn text, PRIMARY KEY (id, region));
+SELECT workflow.attach('single', 'attach_partitions', 'sn') > 0 AS attached;
+CREATE TABLE top (LIKE single, PRIMARY KEY (id, region)) PARTITION BY LIST (region);
+ALTER TABLE top ATTACH PARTITION single FOR VALUES IN ('a');
+INSERT INTO top VALUES (1, 'a');
+SELECT workflow.detach('single');
+SELECT workflow.attach('top', 'attach_partitions', 'sn') > 0 AS attached;
+INSERT INTO top VALUES (1, 'a') RETURNING sn IS NOT NULL AS numbered;
+-- and one that is none any more goes its own way
+ALTER TABLE top DETACH PARTITION single;
+INSERT INTO single VALUES (2, 'a', 'mine') RETURNING sn;
+SELECT count(*) FROM started WHERE data->>'region' = 'a' AND data->>'id' = '2' AND data->>'sn' = 'mine';
+
+SELECT workflow.detach('p');
+INSERT INTO p VALUES ('eu', 50, 'mine') RETURNING sn, state;
+SET client_min_messages = warning;
+DROP SCHEMA attach_partitions CASCADE;

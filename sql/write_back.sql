@@ -1,0 +1,186 @@
+-- What rows show of their instances, later on.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS workflow;
+RESET client_min_messages;
+
+CREATE ROLE write_back_shop;
+CREATE SCHEMA write_back AUTHORIZATION write_back_shop;
+SET search_path = write_back;
+CREATE PROCEDURE until(condition text) LANGUAGE plpgsql AS $$
+DECLARE
+    reached boolean;
+BEGIN
+    FOR i IN 1 .. 1000 LOOP
+        EXECUTE condition INTO reached;
+        EXIT WHEN reached;
+        COMMIT;
+        PERFORM pg_sleep(0.02);
+    END LOOP;
+    RAISE NOTICE '%', CASE WHEN reached THEN 'reached' ELSE 'never came' END;
+END $$;
+CREATE FUNCTION shows(sn text) RETURNS text LANGUAGE sql AS
+    $$SELECT w.step FROM workflow.waiting w WHERE w.serial_number = sn$$;
+-- all that was to be written is written
+CREATE FUNCTION idle() RETURNS boolean LANGUAGE sql AS
+    $$SELECT NOT EXISTS (SELECT FROM workflow.delivery WHERE kind = 'write_back')$$;
+
+SELECT workflow.define('write_back', '{"steps": [{"step": "mark", "set": {"marked": true}}, {"step": "first", "wait": true},
+    {"step": "second", "wait": true, "catch": [{"on": "again", "next": "first"}]},
+    {"step": "sleep", "wait": {"after": "10 ms"}}, {"step": "third", "wait": true}]}');
+CREATE TABLE orders (a text, b timestamptz, sn varchar(40), state char(20), inst numeric, touched int DEFAULT 0, note text, PRIMARY KEY (a, b));
+ALTER TABLE orders OWNER TO write_back_shop;
+SELECT workflow.grant_process('write_back', 'write_back_shop', 'start');
+SELECT workflow.attach('orders', 'write_back', 'sn', status_column => 'state', instance_column => 'inst') > 0 AS attached;
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    new.touched := old.touched + 1;
+    new.note := current_user || ' ' || current_setting('search_path');
+    RETURN new;
+END $$;
+CREATE TRIGGER touch BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION touch();
+
+-- the first step is not the wait itself: its number comes a moment later
+SET TimeZone = 'Asia/Tokyo';
+INSERT INTO orders (a, b) VALUES ('x "1"', '2024-01-01') RETURNING sn, state, inst IS NOT NULL AS has_instance;
+RESET TimeZone;
+CALL until($$SELECT shows(sn) = 'first' FROM orders$$);
+SELECT workflow.complete(sn) FROM orders;
+CALL until($$SELECT shows(sn) = 'second' FROM orders$$);
+SELECT workflow.fail(sn, 'again') FROM orders;
+CALL until($$SELECT shows(sn) = 'first' FROM orders$$);
+SELECT workflow.complete(sn) FROM orders;
+CALL until($$SELECT shows(sn) = 'second' FROM orders$$);
+SELECT sn AS second FROM orders \gset
+SELECT workflow.fail(sn) FROM orders;
+CALL until($$SELECT state = 'failed' FROM orders$$);
+SELECT sn FROM orders;
+SELECT workflow.skip(:'second') IS NOT NULL AS skipped;
+CALL until($$SELECT shows(sn) = 'third' AND state = 'active' FROM orders$$);
+SELECT workflow.complete(sn) FROM orders;
+CALL until($$SELECT state = 'completed' FROM orders$$);
+SELECT sn, state, inst IS NOT NULL AS has_instance, note FROM orders;
+
+-- nothing is written that is there already
+CREATE TABLE quiet (id int PRIMARY KEY, sn text, state text, n int DEFAULT 0);
+CREATE FUNCTION count_update() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.n := old.n + 1; RETURN new; END $$;
+CREATE TRIGGER n BEFORE UPDATE ON quiet FOR EACH ROW EXECUTE FUNCTION count_update();
+SELECT workflow.define('write_back: two', '{"steps": [{"step": "one", "wait": true}, {"step": "two", "wait": true}]}');
+SELECT workflow.attach('quiet', 'write_back: two', 'sn', status_column => 'state') > 0 AS attached;
+INSERT INTO quiet SELECT g FROM generate_series(1, 3) g;
+BEGIN;
+INSERT INTO quiet VALUES (4);
+SELECT count(*) FROM workflow.delivery WHERE kind = 'write_back';
+COMMIT;
+SELECT workflow.complete(sn) FROM quiet WHERE id = 1;
+CALL until($$SELECT shows(sn) = 'two' FROM quiet WHERE id = 1$$);
+SELECT id, n FROM quiet ORDER BY id;
+-- both steps in one transaction
+BEGIN;
+SELECT workflow.complete(sn) FROM quiet WHERE id = 2;
+SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE process = 'write_back: two' AND instance = (SELECT split_part(sn, '_', 1)::bigint FROM quiet WHERE id = 2);
+COMMIT;
+CALL until($$SELECT state = 'completed' AND sn IS NULL FROM quiet WHERE id = 2$$);
+SELECT workflow.cancel(split_part(sn, '_', 1)::bigint) FROM quiet WHERE id = 3;
+CALL until($$SELECT state = 'aborted' AND sn IS NULL FROM quiet WHERE id = 3$$);
+
+-- a row that comes back shows the instance that its key has
+SELECT sn AS kept FROM quiet WHERE id = 4 \gset
+DELETE FROM quiet WHERE id = 4;
+INSERT INTO quiet VALUES (4);
+CALL until($$SELECT idle()$$);
+SELECT sn = :'kept' AS kept, state FROM quiet WHERE id = 4;
+-- one whose key belongs to another instance by now is left alone
+DELETE FROM quiet WHERE id = 2;
+INSERT INTO quiet VALUES (2);
+SELECT instance AS old FROM workflow.instances WHERE process = 'write_back: two' AND status = 'completed' AND business_key = '2' \gset
+INSERT INTO workflow.delivery (instance, visit, due_at, kind, queue) VALUES (:old, 0, now(), 'write_back', 'executor');
+SELECT workflow.complete(sn) FROM quiet WHERE id = 4;
+CALL until($$SELECT idle()$$);
+SELECT shows(sn), state FROM quiet WHERE id = 2;
+
+-- what stands in the way of one row does not hold up another
+CREATE TABLE strict (id int PRIMARY KEY, sn text, state text CHECK (state IS DISTINCT FROM 'completed' OR id <> 1));
+SELECT workflow.define('write_back: one', '{"steps": [{"step": "one", "wait": true}]}');
+SELECT workflow.attach('strict', 'write_back: one', 'sn', status_column => 'state') > 0 AS attached;
+INSERT INTO strict VALUES (1), (2), (3);
+SELECT count(workflow.complete(sn)) FROM strict;
+CALL until($$SELECT count(*) = 2 FROM strict WHERE state = 'completed'$$);
+CALL until($$SELECT idle()$$);
+SELECT id, sn IS NOT NULL AS still_numbered, state FROM strict ORDER BY id;
+-- deferred triggers run at once, as the owner; what defers again is refused
+CREATE TABLE deferring (id int PRIMARY KEY, state text);
+ALTER TABLE deferring OWNER TO write_back_shop;
+CREATE TABLE who (who text);
+ALTER TABLE who OWNER TO write_back_shop;
+SELECT workflow.grant_process('write_back: one', 'write_back_shop', 'start');
+CREATE FUNCTION later() RETURNS trigger LANGUAGE plpgsql SET search_path = write_back AS $$
+BEGIN
+    IF new.id = 2 THEN
+        SET CONSTRAINTS ALL DEFERRED;
+    END IF;
+    INSERT INTO who VALUES (new.id || ' ' || TG_NAME || ' ' || current_user);
+    IF TG_NAME = 'a' THEN
+        UPDATE deferring SET state = state WHERE id = new.id;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER a AFTER UPDATE ON deferring DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    WHEN (old.state IS DISTINCT FROM new.state) EXECUTE FUNCTION later();
+CREATE CONSTRAINT TRIGGER b AFTER UPDATE ON deferring DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    WHEN (old.state IS NOT DISTINCT FROM new.state) EXECUTE FUNCTION later();
+SELECT workflow.attach('deferring', 'write_back: one', status_column => 'state') > 0 AS attached;
+INSERT INTO deferring VALUES (1), (2);
+SELECT count(workflow.complete(w.serial_number)) FROM workflow.waiting w JOIN workflow.instances i USING (instance) WHERE i.process = 'write_back: one' AND NOT i.data ? 'sn';
+CALL until($$SELECT state = 'completed' FROM deferring WHERE id = 1$$);
+CALL until($$SELECT idle()$$);
+SELECT id, state FROM deferring ORDER BY id;
+SELECT who FROM who ORDER BY 1;
+
+-- rows, columns and tables that are gone
+INSERT INTO quiet SELECT g FROM generate_series(11, 13) g;
+CREATE TABLE numbers AS SELECT id, sn FROM quiet WHERE id > 10;
+DELETE FROM quiet WHERE id = 11;
+SELECT workflow.complete(sn) FROM numbers WHERE id = 11;
+CALL until($$SELECT idle()$$);
+ALTER TABLE quiet DROP COLUMN sn;
+SELECT workflow.cancel(split_part(sn, '_', 1)::bigint) FROM numbers WHERE id = 12;
+CALL until($$SELECT state = 'aborted' FROM quiet WHERE id = 12$$);
+INSERT INTO quiet VALUES (14) RETURNING state;
+DROP TABLE quiet;
+SELECT workflow.complete(sn) FROM numbers WHERE id = 13;
+CALL until($$SELECT idle()$$);
+-- another table under the same OID is no attached one
+CREATE TABLE stranger (id int PRIMARY KEY, state text DEFAULT 'mine');
+INSERT INTO stranger VALUES (13);
+UPDATE workflow.attachment SET relation = 'stranger'::regclass FROM workflow.process p
+WHERE p.process_id = attachment.process_id AND p.process = 'write_back: two';
+SELECT workflow.cancel(split_part(sn, '_', 1)::bigint) FROM numbers WHERE id = 13;
+CALL until($$SELECT idle()$$);
+SELECT * FROM stranger;
+INSERT INTO stranger VALUES (14);
+SELECT workflow.attach('stranger', 'write_back: two', status_column => 'state') > 0 AS attached;
+
+-- partitions
+CREATE TABLE p (id int, region text, state text, sn text, PRIMARY KEY (id, region)) PARTITION BY LIST (region);
+CREATE TABLE p_1 (sn text, region text NOT NULL, id int NOT NULL, state text);
+ALTER TABLE p ATTACH PARTITION p_1 FOR VALUES IN ('a');
+SELECT workflow.attach('p', 'write_back: one', 'sn', status_column => 'state') > 0 AS attached;
+INSERT INTO p_1 (id, region) VALUES (1, 'a');
+SELECT workflow.complete(sn) FROM p;
+CALL until($$SELECT state = 'completed' AND sn IS NULL FROM p$$);
+
+-- a step of several that is asked for: shown from its begin to its end
+CREATE TABLE asked (id int PRIMARY KEY, sn text);
+SELECT workflow.attach('asked', 'write_back: two', 'sn', serial_step => 'two') > 0 AS attached;
+INSERT INTO asked VALUES (1) RETURNING sn;
+SELECT workflow.complete(w.serial_number) FROM workflow.waiting w JOIN workflow.instances i USING (instance) WHERE i.process = 'write_back: two' AND i.data ? 'sn' AND i.business_key = '1';
+CALL until($$SELECT shows(sn) = 'two' FROM asked$$);
+SELECT workflow.complete(sn) FROM asked;
+CALL until($$SELECT sn IS NULL FROM asked$$);
+
+CALL until($$SELECT idle()$$);
+SET client_min_messages = warning;
+DROP SCHEMA write_back CASCADE;
+SELECT workflow.revoke_process('write_back', 'write_back_shop', 'start'), workflow.revoke_process('write_back: one', 'write_back_shop', 'start');
+DROP OWNED BY write_back_shop;
+DROP ROLE write_back_shop;
