@@ -9,12 +9,20 @@ DECLARE
 	name text;
 	model regclass;
 	options text;
+	col record;
 BEGIN
 	FOREACH name IN ARRAY ARRAY['instance', 'visit', 'instance_history', 'visit_history'] LOOP
 		model := ('workflow.' || name)::regclass;
 		-- the keys and indexes of history are those of its partitions
 		SELECT coalesce(min(inhrelid), model::oid) INTO model FROM pg_inherits WHERE inhparent = model;
 		EXECUTE format('CREATE TABLE plain.%I (LIKE %s INCLUDING DEFAULTS INCLUDING INDEXES INCLUDING STORAGE)', name, model);
+		-- what the transactions by hand do not care about is there all the same
+		FOR col IN SELECT attname, format_type(atttypid, NULL) AS type FROM pg_attribute
+			WHERE attrelid = format('plain.%I', name)::regclass AND attnum > 0 AND attnotnull AND NOT atthasdef LOOP
+			IF col.type IN ('boolean', 'integer') THEN
+				EXECUTE format('ALTER TABLE plain.%I ALTER %I SET DEFAULT 0::integer::%s', name, col.attname, col.type);
+			END IF;
+		END LOOP;
 		SELECT array_to_string(reloptions, ', ') INTO options FROM pg_class WHERE oid = model;
 		IF options <> '' THEN
 			EXECUTE format('ALTER TABLE plain.%I SET (%s)', name, options);
