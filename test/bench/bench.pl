@@ -49,7 +49,7 @@ for my $name (@ARGV ? @ARGV : @all)
 		die $@ if $@ eq "interrupted\n";
 		$broken = 1;
 		push(@table, [ $name, '-', '-', '-', '-', '-', 'could not run' ]);
-		push(@remarks, "$name could not run: " . join("\n", (split(/\n/, $@))[ 0 .. 2 ]));
+		push(@remarks, "$name could not run: " . join("\n", grep { defined } (split(/\n/, $@))[ 0 .. 2 ]));
 	}
 	printf " %.0f s\n", time - $began;
 }
