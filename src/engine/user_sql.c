@@ -26,6 +26,7 @@
 #include "parser/parse_node.h"
 #include "parser/parser.h"
 #include "storage/lock.h"
+#include "tcop/dest.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -330,6 +331,58 @@ plan_of(WfStep *step)
 	return plan;
 }
 
+/* SPI's receiver of rows, which stops at too many before they fill the memory. */
+typedef struct CountingReceiver
+{
+	DestReceiver pub;
+	DestReceiver *spi;
+	int			n;
+} CountingReceiver;
+
+static bool
+count_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	CountingReceiver *counting = (CountingReceiver *) self;
+
+	if (++counting->n > MAX_ROWS)
+		ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				errmsg("the statement returns more than %d rows", MAX_ROWS),
+				errhint("Let it return what the process needs, or an aggregate."));
+	return counting->spi->receiveSlot(slot, counting->spi);
+}
+
+static void
+start_up(DestReceiver *self, int operation, TupleDesc desc)
+{
+	DestReceiver *spi = ((CountingReceiver *) self)->spi;
+
+	spi->rStartup(spi, operation, desc);
+}
+
+static void
+shut_down(DestReceiver *self)
+{
+	DestReceiver *spi = ((CountingReceiver *) self)->spi;
+
+	spi->rShutdown(spi);
+}
+
+static void
+destroy(DestReceiver *self)
+{
+}
+
+static DestReceiver *
+counting_receiver(void)
+{
+	CountingReceiver *counting = palloc0(sizeof(CountingReceiver));
+
+	counting->pub = (DestReceiver){.receiveSlot = count_row, .rStartup = start_up,
+		.rShutdown = shut_down, .rDestroy = destroy, .mydest = DestSPI};
+	counting->spi = CreateDestReceiver(DestSPI);
+	return &counting->pub;
+}
+
 /* One row as a JSON object in `context`, through to_jsonb(record). Leaves `context` current, where SPI would leave its own. */
 static Jsonb *
 row_jsonb(HeapTuple tuple, TupleDesc desc, MemoryContext context)
@@ -365,10 +418,6 @@ make_reply(uint64 count, SPITupleTable *table, MemoryContext context)
 	WfField		fields[3];
 	MemoryContext old;
 
-	if (n > MAX_ROWS)
-		ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				errmsg("the statement returns more than %d rows", MAX_ROWS),
-				errhint("Let it return what the process needs, or an aggregate."));
 	old = MemoryContextSwitchTo(context);
 	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
 	for (uint64 i = 0; i < n; i++)
@@ -394,7 +443,7 @@ make_reply(uint64 count, SPITupleTable *table, MemoryContext context)
 static Jsonb *
 run_sql(WfVisit *visit, MemoryContext context)
 {
-	SPIExecuteOptions options = {.params = values_of(visit), .tcount = MAX_ROWS + 1};
+	SPIExecuteOptions options = {.params = values_of(visit), .dest = counting_receiver()};
 	int			rc;
 
 	set_constraints_immediate();
