@@ -60,6 +60,32 @@ runs_sql(WfBatch *batch, WfVisit *visit)
 		   (visit->deadline == 0 || visit->deadline > batch->now);
 }
 
+/* Longest time in milliseconds for the statement of a visit: until the visit has to end. 0: none */
+static int
+limit_of(const WfVisit *visit)
+{
+	int64		left;
+
+	if (visit->deadline == 0)
+		return wf_setting_sql_timeout;
+	left = (visit->deadline - GetCurrentTimestamp()) / 1000 + 1;
+	if (wf_setting_sql_timeout > 0)
+		left = Min(left, wf_setting_sql_timeout);
+	return (int) Min(Max(left, 1), PG_INT32_MAX);
+}
+
+/* What failed because the visit's time was over, or after that, is no failure of the statement. */
+static void
+take_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
+{
+	bool		over = visit->deadline != 0 && visit->deadline <= batch->now;
+
+	if (answer->fault.code != NULL && over && !visit->has_callback)
+		wf_engine_alarm(batch, visit);
+	else
+		wf_engine_answer(batch, visit, answer);
+}
+
 /*
  * The statement runs with the instance locked but outside the batch: it may itself complete or cancel this instance. So
  * what it left is loaded afresh, and its answer counts only if the visit still asks for one.
@@ -73,13 +99,17 @@ run_sql(WfAccess *access, WfBatch *batch, const WfDueKey *key)
 
 	wf_store_leave(access);
 	MemoryContextSwitchTo(batch->context);
+	wf_limit_end();
+	wf_limit_begin(limit_of(visit));
 	wf_user_sql_run(visit, owner, wf_limit_was_hit, &answer);
+	wf_limit_end();
+	wf_limit_begin(wf_setting_sql_timeout);
 	wf_store_enter(access);
 
 	batch = wf_batch_begin();
 	visit = load(batch, key);
 	if (visit != NULL)
-		wf_engine_answer(batch, visit, &answer);
+		take_answer(batch, visit, &answer);
 	wf_batch_flush(batch);
 }
 
