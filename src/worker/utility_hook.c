@@ -7,6 +7,7 @@
  *   ALTER EXTENSION UPDATE want every table for themselves. Once it is certain that the caller has the right to do it,
  *   the workers of that database are stopped, and stay away until the transaction has ended.
  * - CREATE EXTENSION, and databases that come and go, are news for the launcher.
+ * - SET CONSTRAINTS … DEFERRED in an executor would let users' triggers fire at commit, with other rights than theirs.
  *
  * An extension can also be dropped by a cascade; an object access hook sees that.
  */
@@ -22,6 +23,7 @@
 #include "commands/defrem.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "postmaster/bgworker.h"
 #include "tcop/utility.h"
 #include "utils/syscache.h"
 
@@ -275,12 +277,23 @@ concerns_us(Node *statement)
 }
 
 static void
+refuse_deferring(Node *statement)
+{
+	if (IsA(statement, ConstraintsSetStmt) && ((ConstraintsSetStmt *) statement)->deferred && MyBgworkerEntry != NULL &&
+		strcmp(MyBgworkerEntry->bgw_function_name, "workflow_executor_main") == 0)
+		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("cannot defer constraints within a step"),
+				errdetail("Steps check all constraints at once."));
+}
+
+static void
 on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
 		   ParamListInfo params, QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
 	bool		ours = concerns_us(pstmt->utilityStmt);
 	NodeTag		tag = nodeTag(pstmt->utilityStmt); /* what comes next may change the tree */
 
+	refuse_deferring(pstmt->utilityStmt);
 	if (ours)
 		before(pstmt->utilityStmt, context == PROCESS_UTILITY_TOPLEVEL && !IsTransactionBlock());
 	if (previous_utility_hook)
