@@ -7,7 +7,9 @@
 #include <math.h>
 
 #include "common/pg_prng.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
+#include "utils/numeric.h"
 
 #include "engine/internal.h"
 
@@ -127,6 +129,28 @@ replied(WfBatch *batch, WfVisit *visit, Jsonb *reply)
 	return visit->has_callback ? wf_outcome_callback(batch, visit) : wf_wait_open(batch, visit);
 }
 
+/* Failed attempts, and those that came after them, are worth a row; the many that succeed at once are not. */
+static void
+look_back(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	WfAttempt  *attempt = palloc0(sizeof(WfAttempt));
+	Jsonb	   *status = answer->reply != NULL ? wf_jsonb_get(answer->reply, "status") : NULL;
+	JsonbValue	value;
+
+	attempt->visit = visit;
+	attempt->attempt = visit->attempt;
+	attempt->started_at = answer->started_at != 0 ? answer->started_at : batch->now;
+	attempt->http_status = answer->fault.http_status;
+	if (answer->fault.code != NULL)
+		attempt->error = wf_engine_error(&answer->fault, visit->attempt);
+	else if (status != NULL && JsonbExtractScalar(&status->root, &value) && value.type == jbvNumeric)
+		attempt->http_status = DatumGetInt32(
+			DirectFunctionCall1(numeric_int4, NumericGetDatum(value.val.numeric)));
+	batch->attempts = lappend(batch->attempts, attempt);
+	MemoryContextSwitchTo(old);
+}
+
 void
 wf_engine_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
@@ -143,6 +167,8 @@ wf_engine_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 		return;
 	visit->attempt++;
 	visit->changed = true;
+	if (answer->fault.code != NULL || visit->attempt > 1)
+		look_back(batch, visit, answer);
 	if (answer->fault.code != NULL)
 		next = failed_attempt(batch, visit, answer);
 	else

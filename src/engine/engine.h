@@ -32,6 +32,7 @@ typedef struct WfAnswer
 	WfFault		fault;		/* code NULL: none */
 	bool		retryable;
 	int			retry_after_ms; /* at least that long a pause; 0: no wish */
+	TimestampTz started_at;		/* 0: not known */
 } WfAnswer;
 extern void wf_engine_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer);
 

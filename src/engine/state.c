@@ -158,7 +158,9 @@ wf_state_end(WfBatch *batch, WfVisit *visit)
 		instance->incidents--;
 		instance->changed = true;
 	}
-	if (visit->state == WF_STATE_WAITING)
+	/* a row may show the number of a step that takes callbacks before it waits */
+	if (visit->state == WF_STATE_WAITING ||
+		(visit->def != NULL && visit->def->wait.kind == WF_EVENT_CALLBACK))
 		instance->show_changed = true;
 	visit->ended = true;
 	visit->ended_at = batch->now;

@@ -260,6 +260,28 @@ COMMENT ON COLUMN workflow.visit_history.step IS 'Step of the process';
 COMMENT ON COLUMN workflow.visit_history.outcome IS 'SUCCESS, FAILED, CANCELLED, TIMED_OUT, DIED or SYSTEM_ERROR';
 COMMENT ON COLUMN workflow.visit_history.result IS '$result of the visit';
 
+CREATE TABLE workflow.attempt_history (
+    instance    bigint NOT NULL,
+    visit       bigint NOT NULL,
+    process_id  integer NOT NULL,
+    attempt     integer NOT NULL,
+    http_status integer,
+    started_at  timestamptz NOT NULL,
+    ended_at    timestamptz NOT NULL,
+    stored_at   timestamptz NOT NULL,
+    error       jsonb
+) PARTITION BY RANGE (stored_at);
+COMMENT ON TABLE workflow.attempt_history IS 'Attempts that have failed, and those that came after them, a partition a week. Look at the view workflow.attempts';
+COMMENT ON COLUMN workflow.attempt_history.instance IS 'Instance';
+COMMENT ON COLUMN workflow.attempt_history.visit IS 'Visit whose action was tried';
+COMMENT ON COLUMN workflow.attempt_history.process_id IS 'Process';
+COMMENT ON COLUMN workflow.attempt_history.attempt IS 'Number of the attempt, from 1; begins again when an incident is retried';
+COMMENT ON COLUMN workflow.attempt_history.http_status IS 'What the service answered';
+COMMENT ON COLUMN workflow.attempt_history.started_at IS 'When it was sent';
+COMMENT ON COLUMN workflow.attempt_history.ended_at IS 'When it was answered or given up';
+COMMENT ON COLUMN workflow.attempt_history.stored_at IS 'What the partitions go by: the time of its end, or of a later copy that keeps it with its instance';
+COMMENT ON COLUMN workflow.attempt_history.error IS 'Why it failed; NULL: it did not';
+
 CREATE TABLE workflow.identity (
     system_identifier numeric NOT NULL,
     database          oid NOT NULL,

@@ -138,6 +138,19 @@ COMMENT ON COLUMN workflow.history.ended_at IS 'When it went on';
 COMMENT ON COLUMN workflow.history.attempts IS 'How often its action was tried';
 COMMENT ON COLUMN workflow.history.result IS '$result: {status, initial_response, callback_response, response, cancel_response, error}';
 
+CREATE VIEW workflow.attempts WITH (security_barrier) AS
+    SELECT workflow.serial_number(a.instance, a.visit) COLLATE "C" AS serial_number,
+           a.attempt, a.started_at, a.ended_at, a.http_status, a.error
+    FROM workflow.attempt_history a
+    WHERE a.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+COMMENT ON VIEW workflow.attempts IS 'Attempts of HTTP and SQL steps that have failed, and those that came after them; an action that succeeds at once is only in the history';
+COMMENT ON COLUMN workflow.attempts.serial_number IS 'Serial number of the visit';
+COMMENT ON COLUMN workflow.attempts.attempt IS 'Number of the attempt, from 1; begins again when an incident is retried';
+COMMENT ON COLUMN workflow.attempts.started_at IS 'When it was sent';
+COMMENT ON COLUMN workflow.attempts.ended_at IS 'When it was answered or given up';
+COMMENT ON COLUMN workflow.attempts.http_status IS 'What the service answered; NULL: nothing, or no HTTP step';
+COMMENT ON COLUMN workflow.attempts.error IS 'Error: {code, message, http_status, sqlstate, attempt}; NULL: it succeeded';
+
 CREATE VIEW workflow.late_callbacks WITH (security_barrier) AS
     SELECT workflow.serial_number(l.instance, l.visit) COLLATE "C" AS serial_number,
            l.received_at, l.role, l.data

@@ -15,5 +15,5 @@ REVOKE EXECUTE ON FUNCTION workflow.adopt() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION workflow.http_validator(text[], oid) FROM PUBLIC;
 
 GRANT SELECT ON workflow.processes, workflow.instances, workflow.visits, workflow.waiting, workflow.incidents,
-                workflow.history, workflow.late_callbacks, workflow.servers, workflow.workers
+                workflow.history, workflow.attempts, workflow.late_callbacks, workflow.servers, workflow.workers
     TO PUBLIC;

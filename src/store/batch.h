@@ -112,6 +112,16 @@ struct WfVisit
 	TimestampTz ended_at;
 };
 
+/* An attempt that is worth to be looked back at. */
+typedef struct WfAttempt
+{
+	WfVisit    *visit;
+	int			attempt;
+	int			http_status; /* 0: none */
+	TimestampTz started_at;
+	Jsonb	   *error; /* NULL: it succeeded */
+} WfAttempt;
+
 struct wf_by_id_hash;
 
 typedef struct WfBatch
@@ -119,6 +129,7 @@ typedef struct WfBatch
 	MemoryContext context;
 	TimestampTz now;	   /* of every move in it */
 	List	   *instances; /* WfInstance */
+	List	   *attempts;  /* WfAttempt */
 	struct wf_by_id_hash *by_id;
 	bool		makes_due; /* something must be durable before it can be seen from outside */
 } WfBatch;

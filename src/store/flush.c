@@ -30,10 +30,15 @@ static const WfColumn visit_columns[] = {
 	{"process_id", INT4OID}, {"ended_at", TIMESTAMPTZOID}, {"docs_changed", BOOLOID},
 	{"silence_at", TIMESTAMPTZOID}, {"alarm_at", TIMESTAMPTZOID}, {"held", BOOLOID},
 	{"cancel_outcome", TEXTOID}, {"cancel_phase", TEXTOID}, {"cancel_response", JSONBOID}};
+static const WfColumn attempt_columns[] = {
+	{"instance", INT8OID}, {"visit", INT8OID}, {"process_id", INT4OID}, {"attempt", INT4OID},
+	{"http_status", INT4OID}, {"started_at", TIMESTAMPTZOID}, {"ended_at", TIMESTAMPTZOID},
+	{"error", JSONBOID}};
 static const WfColumn key_columns[] = {{"instance", INT8OID}, {"visit", INT8OID}};
 
 static WfShape instance_shape = {instance_columns, lengthof(instance_columns)};
 static WfShape visit_shape = {visit_columns, lengthof(visit_columns)};
+static WfShape attempt_shape = {attempt_columns, lengthof(attempt_columns)};
 static WfShape key_shape = {key_columns, lengthof(key_columns)};
 
 static WfQuery q_insert_instances = {
@@ -92,6 +97,12 @@ static WfQuery q_keep_visits = {
 		   "SELECT m.instance, m.visit, m.process_id, m.attempt, m.entered_at, m.ended_at, "
 		   "m.ended_at, m.step, m.outcome, m.result FROM moved m",
 	.shape = &visit_shape};
+static WfQuery q_keep_attempts = {
+	.sql = "INSERT INTO workflow.attempt_history (instance, visit, process_id, attempt, "
+		   "http_status, started_at, ended_at, stored_at, error) "
+		   "SELECT m.instance, m.visit, m.process_id, m.attempt, m.http_status, m.started_at, "
+		   "m.ended_at, m.ended_at, m.error FROM moved m",
+	.shape = &attempt_shape};
 static WfQuery q_shows = {
 	.sql = "SELECT 1 FROM workflow.attachment WHERE attachment = $1 AND "
 		   "(serial_column IS NOT NULL OR status_column IS NOT NULL OR instance_column IS NOT NULL)",
@@ -110,6 +121,7 @@ typedef enum Kind
 	UPDATE_VISITS,
 	DELETE_VISITS,
 	KEEP_VISITS,
+	KEEP_ATTEMPTS,
 	DELETE_INSTANCES,
 	KEEP_INSTANCES,
 	WRITE_BACK,
@@ -117,7 +129,7 @@ typedef enum Kind
 } Kind;
 
 static WfQuery *const queries[NKINDS] = {&q_insert_instances, &q_update_instances,
-	&q_insert_visits, &q_update_visits, &q_delete_visits, &q_keep_visits, &q_delete_instances,
+	&q_insert_visits, &q_update_visits, &q_delete_visits, &q_keep_visits, &q_keep_attempts, &q_delete_instances,
 	&q_keep_instances, &q_write_back};
 
 typedef struct Flush
@@ -239,6 +251,22 @@ put_visit(Flush *flush, Kind kind, WfVisit *visit)
 }
 
 static void
+put_attempt(Flush *flush, const WfAttempt *attempt)
+{
+	Row			row = {.n = 0};
+
+	add(&row, Int64GetDatum(attempt->visit->instance->id));
+	add(&row, Int64GetDatum(attempt->visit->id));
+	add(&row, Int32GetDatum(attempt->visit->instance->process->process_id));
+	add(&row, Int32GetDatum(attempt->attempt));
+	add_or_null(&row, Int32GetDatum(attempt->http_status), attempt->http_status == 0);
+	add_time(&row, attempt->started_at);
+	add_time(&row, flush->batch->now);
+	add_jsonb(&row, attempt->error);
+	put(flush, KEEP_ATTEMPTS, &row);
+}
+
+static void
 put_instance(Flush *flush, Kind kind, WfInstance *instance)
 {
 	Row			row = {.n = 0};
@@ -329,7 +357,9 @@ wf_batch_flush(WfBatch *batch)
 
 	foreach (lc, batch->instances)
 		sort_instance(&flush, lfirst(lc));
-	if (flush.rows[KEEP_VISITS].n > 0 || flush.rows[KEEP_INSTANCES].n > 0)
+	foreach (lc, batch->attempts)
+		put_attempt(&flush, lfirst(lc));
+	if (flush.rows[KEEP_VISITS].n > 0 || flush.rows[KEEP_ATTEMPTS].n > 0 || flush.rows[KEEP_INSTANCES].n > 0)
 		wf_history_ensure(batch->now);
 	for (int kind = 0; kind < NKINDS; kind++)
 	{

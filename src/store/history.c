@@ -30,14 +30,18 @@
 typedef struct Parent
 {
 	const char *name;
-	const char *keys; /* of each partition */
+	const char *keys; /* of each partition; "": none */
 	const char *index;
+	const char *columns; /* all but stored_at, if rows go on living with their instance; NULL: they do not */
 } Parent;
 
 static const Parent parents[] = {
-	{"visit_history", "PRIMARY KEY (instance, visit)",
-		"(workflow.serial_number(instance, visit) COLLATE \"C\")"},
-	{"instance_history", "PRIMARY KEY (instance)", NULL},
+	{"visit_history", ", PRIMARY KEY (instance, visit)",
+		"(workflow.serial_number(instance, visit) COLLATE \"C\")",
+		"instance, visit, process_id, attempts, entered_at, ended_at, step, outcome, result"},
+	{"attempt_history", "", "(workflow.serial_number(instance, visit) COLLATE \"C\")",
+		"instance, visit, process_id, attempt, http_status, started_at, ended_at, error"},
+	{"instance_history", ", PRIMARY KEY (instance)", NULL, NULL},
 };
 
 static TimestampTz
@@ -84,7 +88,7 @@ create_partition(const Parent *parent, TimestampTz week)
 		return;
 	j2date((int) (week / USECS_PER_DAY) + POSTGRES_EPOCH_JDATE, &year, &month, &day);
 	j2date((int) ((week + ONE_WEEK) / USECS_PER_DAY) + POSTGRES_EPOCH_JDATE, &year2, &month2, &day2);
-	run(psprintf("CREATE TABLE workflow.%s (LIKE workflow.%s INCLUDING COMMENTS, %s)", name,
+	run(psprintf("CREATE TABLE workflow.%s (LIKE workflow.%s INCLUDING COMMENTS%s)", name,
 				 parent->name, parent->keys));
 	if (parent->index != NULL)
 		run(psprintf("CREATE INDEX ON workflow.%s (%s)", name, parent->index));
@@ -154,26 +158,31 @@ wf_history_forward(TimestampTz now, const char *retention)
 
 	wf_history_ahead(now);
 	wf_query_run(&q_purge_late, values, NULL);
-	foreach (lc, expired("visit_history", retention))
-		run(psprintf("WITH moved AS (DELETE FROM workflow.%s h WHERE " OF_THE_LIVING " RETURNING h.*) "
-					 "INSERT INTO workflow.visit_history (instance, visit, process_id, attempts, "
-					 "entered_at, ended_at, stored_at, step, outcome, result) "
-					 "SELECT instance, visit, process_id, attempts, entered_at, ended_at, "
-					 "clock_timestamp(), step, outcome, result FROM moved",
-					 (char *) lfirst(lc)));
+	for (int i = 0; i < lengthof(parents); i++)
+	{
+		const Parent *parent = &parents[i];
+
+		if (parent->columns == NULL)
+			continue;
+		foreach (lc, expired(parent->name, retention))
+			run(psprintf("WITH moved AS (DELETE FROM workflow.%s h WHERE " OF_THE_LIVING
+						 " RETURNING h.*) INSERT INTO workflow.%s (%s, stored_at) "
+						 "SELECT %s, clock_timestamp() FROM moved",
+						 (char *) lfirst(lc), parent->name, parent->columns, parent->columns));
+	}
 }
 
 static bool
-drop_partition(const char *parent, const char *name)
+drop_partition(const Parent *parent, const char *name)
 {
 	Oid			relid = get_relname_relid(name, wf_store_schema());
 
 	if (!OidIsValid(relid) ||
-		!ConditionalLockRelationOid(wf_store_relation(parent), AccessExclusiveLock) ||
+		!ConditionalLockRelationOid(wf_store_relation(parent->name), AccessExclusiveLock) ||
 		!ConditionalLockRelationOid(relid, AccessExclusiveLock))
 		return false;
 	/* an instance cannot come back to life, but a restore may have brought steps of living ones */
-	if (strcmp(parent, "visit_history") == 0)
+	if (parent->columns != NULL)
 	{
 		run(psprintf("SELECT FROM workflow.%s h WHERE " OF_THE_LIVING " LIMIT 1", name));
 		if (SPI_processed > 0)
@@ -191,7 +200,7 @@ wf_history_drop(const char *retention)
 		List	   *names = expired(parents[i].name, retention);
 
 		if (names != NIL)
-			return drop_partition(parents[i].name, linitial(names));
+			return drop_partition(&parents[i], linitial(names));
 	}
 	return false;
 }

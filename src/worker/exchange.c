@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
+#include "utils/timestamp.h"
 #include "utils/uuid.h"
 
 #include "model/guard.h"
@@ -418,6 +419,7 @@ void
 wf_exchange_answer(const WfHttpReply *reply, WfAnswer *answer)
 {
 	memset(answer, 0, sizeof(*answer));
+	answer->started_at = GetCurrentTimestamp() - reply->elapsed_us;
 	switch (reply->verdict)
 	{
 		case WF_HTTP_ANSWERED:
