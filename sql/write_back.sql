@@ -108,7 +108,7 @@ CALL until($$SELECT count(*) = 2 FROM strict WHERE state = 'completed'$$);
 CALL until($$SELECT idle()$$);
 SELECT id, sn IS NOT NULL AS still_numbered, state FROM strict ORDER BY id;
 -- deferred triggers run at once, as the owner; what defers again is refused
-CREATE TABLE deferring (id int PRIMARY KEY, state text);
+CREATE TABLE deferring (id int PRIMARY KEY, state text, sn text);
 ALTER TABLE deferring OWNER TO write_back_shop;
 CREATE TABLE who (who text);
 ALTER TABLE who OWNER TO write_back_shop;
@@ -128,9 +128,9 @@ CREATE CONSTRAINT TRIGGER a AFTER UPDATE ON deferring DEFERRABLE INITIALLY DEFER
     WHEN (old.state IS DISTINCT FROM new.state) EXECUTE FUNCTION later();
 CREATE CONSTRAINT TRIGGER b AFTER UPDATE ON deferring DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
     WHEN (old.state IS NOT DISTINCT FROM new.state) EXECUTE FUNCTION later();
-SELECT workflow.attach('deferring', 'write_back: one', status_column => 'state') > 0 AS attached;
+SELECT workflow.attach('deferring', 'write_back: one', 'sn', status_column => 'state') > 0 AS attached;
 INSERT INTO deferring VALUES (1), (2);
-SELECT count(workflow.complete(w.serial_number)) FROM workflow.waiting w JOIN workflow.instances i USING (instance) WHERE i.process = 'write_back: one' AND NOT i.data ? 'sn';
+SELECT count(workflow.complete(sn)) FROM deferring;
 CALL until($$SELECT state = 'completed' FROM deferring WHERE id = 1$$);
 CALL until($$SELECT idle()$$);
 SELECT id, state FROM deferring ORDER BY id;
@@ -169,14 +169,24 @@ INSERT INTO p_1 (id, region) VALUES (1, 'a');
 SELECT workflow.complete(sn) FROM p;
 CALL until($$SELECT state = 'completed' AND sn IS NULL FROM p$$);
 
--- a step of several that is asked for: shown from its begin to its end
-CREATE TABLE asked (id int PRIMARY KEY, sn text);
+-- a step that is asked for: shown as long as it lives
+CREATE TABLE asked (id int PRIMARY KEY, sn text, other text);
 SELECT workflow.attach('asked', 'write_back: two', 'sn', serial_step => 'two') > 0 AS attached;
-INSERT INTO asked VALUES (1) RETURNING sn;
-SELECT workflow.complete(w.serial_number) FROM workflow.waiting w JOIN workflow.instances i USING (instance) WHERE i.process = 'write_back: two' AND i.data ? 'sn' AND i.business_key = '1';
-CALL until($$SELECT shows(sn) = 'two' FROM asked$$);
+SELECT workflow.define('write_back: asked', '{"steps": [{"step": "work", "sql": "SELECT 1", "wait": {"callback": true, "when": "$.id == 2"}, "next": "rest"},
+    {"step": "rest", "wait": true}]}');
+SELECT workflow.attach('asked', 'write_back: asked', 'other', serial_step => 'work') > 0 AS attached;
+BEGIN;
+INSERT INTO asked VALUES (1), (2) RETURNING sn, other IS NOT NULL AS numbered;
+SELECT v.step, v.state FROM workflow.visits v JOIN asked a ON a.other = v.serial_number;
+COMMIT;
+CALL until($$SELECT other IS NULL FROM asked WHERE id = 1$$);
+CALL until($$SELECT v.state = 'waiting' FROM workflow.visits v JOIN asked a ON a.other = v.serial_number WHERE a.id = 2$$);
+SELECT workflow.complete(other) FROM asked WHERE id = 2;
+CALL until($$SELECT count(*) = 2 FROM asked WHERE other IS NULL$$);
+SELECT count(workflow.complete(w.serial_number)) FROM workflow.waiting w WHERE w.process = 'write_back: two' AND w.step = 'one';
+CALL until($$SELECT bool_and(shows(sn) = 'two') FROM asked$$);
 SELECT workflow.complete(sn) FROM asked;
-CALL until($$SELECT sn IS NULL FROM asked$$);
+CALL until($$SELECT bool_and(sn IS NULL) FROM asked$$);
 
 CALL until($$SELECT idle()$$);
 SET client_min_messages = warning;

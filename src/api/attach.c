@@ -386,6 +386,7 @@ attach(Relation rel, WfAttachment *wanted)
 	int			n;
 
 	check_table(rel);
+	wf_attachment_prune();
 	process = wf_process_by_name(wanted->process, 0);
 	wanted->process_id = process->process_id;
 	wf_attachment_lock_process(wanted->process_id);

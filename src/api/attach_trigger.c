@@ -10,7 +10,7 @@
  * Rows are turned into JSON as the owner of the attached table, since types bring functions of users with them; all
  * else happens as the owner of the extension. Whoever inserts needs no right on anything of ours.
  */
-#include "postgres.h"
+#include "compat.h"
 
 #include "access/htup_details.h"
 #include "commands/trigger.h"
@@ -274,7 +274,7 @@ require_owner_may_start(Chunk *chunk)
 	chunk->allowed = true;
 }
 
-pg_attribute_noreturn() static void
+pg_noreturn static void
 report_forged(const Chunk *chunk, const Start *start)
 {
 	ereport(ERROR, errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),

@@ -42,6 +42,9 @@ static WfQuery q_add = {
 static WfQuery q_delete = {
 	.sql = "DELETE FROM workflow.attachment WHERE attachment = $1",
 	.nargs = 1, .argtypes = {INT4OID}};
+static WfQuery q_prune = {
+	.sql = "DELETE FROM workflow.attachment a "
+		   "WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = a.relation)"};
 static WfQuery q_lock_process = {
 	.sql = "SELECT 1 FROM workflow.process WHERE process_id = $1 AND latest > 0 FOR SHARE",
 	.nargs = 1, .argtypes = {INT4OID}};
@@ -167,6 +170,12 @@ wf_attachment_delete(int id)
 	Datum		values[1] = {Int32GetDatum(id)};
 
 	wf_query_run(&q_delete, values, NULL);
+}
+
+void
+wf_attachment_prune(void)
+{
+	wf_query_run(&q_prune, NULL, NULL);
 }
 
 void

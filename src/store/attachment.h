@@ -45,6 +45,8 @@ extern int	wf_attachments_of(Oid relation, WfAttachment **attachments);
 /* A new row; returns its number. */
 extern int	wf_attachment_add(const WfAttachment *attachment);
 extern void wf_attachment_delete(int id);
+/* Those of dropped tables go. */
+extern void wf_attachment_prune(void);
 /* ERROR 42501 unless the table's owner may start the process. */
 extern void wf_attachment_require_start(int process_id, const char *process, Oid owner);
 /* No other transaction undefines the process before this one has ended. */
