@@ -23,6 +23,7 @@
 #include "nodes/makefuncs.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -39,7 +40,9 @@
 #include "worker/moves.h"
 #include "worker/write_back.h"
 
-/* After a deadlock or a timeout. */
+/* A row that others hold for longer is left for later, since executors are few. */
+#define LONGEST_LOCK_WAIT "1s"
+/* After that, or a deadlock, or a timeout. */
 #define AGAIN_AFTER_MS 5000
 
 typedef enum Shows
@@ -379,6 +382,8 @@ write_as_owner(Relation rel, int64 instance, WfShown *shown)
 
 	PushActiveSnapshot(GetTransactionSnapshot());
 	wf_as_owner_begin(&owner, rel->rd_rel->relowner);
+	(void) set_config_option("lock_timeout", LONGEST_LOCK_WAIT, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	MemoryContextSwitchTo(context);
