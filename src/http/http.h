@@ -39,6 +39,14 @@ typedef struct WfHttpRequest
 	bool		allow_private;		/* loopback, link-local, private addresses may be reached */
 	bool		verify;				/* TLS peer and host */
 	const char *ca;					/* file, or NULL for the system's */
+
+	/*
+	 * Keep a jar: `cookies` are sent as domain, path, expiry and secure allow, and the reply brings the jar back. A
+	 * Cookie header among `headers` is sent instead of it. Without want_cookies there is no jar, whatever is in `cookies`.
+	 */
+	bool		want_cookies;
+	const char *const *cookies; /* lines in the format of Netscape's cookie file; others are passed over */
+	int			ncookies;
 } WfHttpRequest;
 
 typedef enum WfHttpVerdict
@@ -57,10 +65,12 @@ typedef struct WfHttpReply
 	WfHttpVerdict verdict;
 	const char *message; /* for all but ANSWERED: one sentence without secrets */
 	int			status;
-	WfHttpHeader *headers; /* of the last answer, names lower case, repeated ones joined with ", " */
+	WfHttpHeader *headers; /* of the last answer, names lower case, repeated ones joined with ", "; set-cookie with LF */
 	int			nheaders;
 	const char *body; /* bytes as received, not terminated by intent but always followed by a 0 byte */
 	size_t		body_len;
+	char	  **cookies; /* the jar after an answer, whatever its status, without what has expired: lines, in any encoding */
+	int			ncookies; /* at most 300 */
 	int64		elapsed_us;
 } WfHttpReply;
 

@@ -1,6 +1,6 @@
 /*
  * http_internal.h
- *		What client.c, transfer.c and socket.c share. Nobody else includes it.
+ *		What client.c, transfer.c, cookies.c and socket.c share. Nobody else includes it.
  */
 #ifndef WF_HTTP_INTERNAL_H
 #define WF_HTTP_INTERNAL_H
@@ -71,6 +71,11 @@ typedef struct WfTransfer
 	bool		tls;
 	bool		settings_valid;
 
+	/* cookies.c's; lines that are withheld until the answer begins stand one behind the other */
+	bool		has_jar;
+	char	   *withheld; /* malloc */
+	int			nwithheld;
+
 	/* what the callbacks saw */
 	WfBuffer	head; /* header lines of the last answer */
 	WfBuffer	body;
@@ -85,6 +90,8 @@ typedef struct WfTransfer
 	/* the reply */
 	WfHttpHeader *headers; /* malloc, MAX_REPLY_HEADERS */
 	char	   *joined;	   /* values of repeated headers; malloc, or NULL */
+	struct curl_slist *jar; /* libcurl's list, that reply.cookies points into */
+	char	  **cookies;	/* malloc, or NULL */
 	char		message[CURL_ERROR_SIZE + 64];
 } WfTransfer;
 
@@ -99,6 +106,12 @@ extern void wf_transfer_fail(WfTransfer *transfer, WfHttpVerdict verdict, const 
 	pg_attribute_printf(3, 4);
 extern void wf_transfer_recycle(WfTransfer *transfer);
 extern void wf_transfer_destroy(WfTransfer *transfer);
+
+/* cookies.c; false: no memory */
+extern bool wf_cookies_prepare(WfTransfer *transfer, const WfHttpRequest *request);
+extern bool wf_cookies_release_withheld(WfTransfer *transfer);
+extern bool wf_cookies_collect(WfTransfer *transfer);
+extern void wf_cookies_forget(WfTransfer *transfer);
 
 /* socket.c: callbacks of libcurl, and the events of the epoll descriptor */
 extern int	wf_socket_watch(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused);

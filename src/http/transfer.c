@@ -91,7 +91,8 @@ receive_head(char *data, size_t size, size_t nmemb, void *arg)
 		transfer->too_large = true;
 		return 0;
 	}
-	if (!buffer_append(&transfer->head, data, len))
+	if (!buffer_append(&transfer->head, data, len) ||
+		(transfer->nwithheld > 0 && !wf_cookies_release_withheld(transfer)))
 	{
 		transfer->out_of_memory = true;
 		return 0;
@@ -455,6 +456,7 @@ wf_transfer_prepare(WfTransfer *transfer, const WfHttpRequest *request)
 		!set_transport(transfer, tls, request->verify) ||
 		!set_limits(transfer, request) ||
 		!set_method(transfer, request->method, body, request->body_len) ||
+		!wf_cookies_prepare(transfer, request) ||
 		curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, headers) != CURLE_OK)
 		goto out_of_memory;
 	/* checked by libcurl when the request begins, but for its length */
@@ -493,6 +495,8 @@ wf_transfer_fail(WfTransfer *transfer, WfHttpVerdict verdict, const char *fmt, .
 	transfer->reply.nheaders = 0;
 	transfer->reply.body = "";
 	transfer->reply.body_len = 0;
+	transfer->reply.cookies = NULL;
+	transfer->reply.ncookies = 0;
 }
 
 /* Cut "Name: value\r\n" into a lower case name and a trimmed value, in place. False if it is no such line. */
@@ -549,6 +553,8 @@ split_head(WfTransfer *transfer)
 static char *
 join_values(WfHttpHeader *first, WfHttpHeader *end, char *at)
 {
+	/* a date in a cookie has a comma */
+	const char *separator = strcmp(first->name, "set-cookie") == 0 ? "\n" : ", ";
 	char	   *joined = at;
 
 	at = stpcpy(at, first->value);
@@ -556,7 +562,7 @@ join_values(WfHttpHeader *first, WfHttpHeader *end, char *at)
 	{
 		if (other->name == NULL || strcmp(other->name, first->name) != 0)
 			continue;
-		at = stpcpy(at, ", ");
+		at = stpcpy(at, separator);
 		at = stpcpy(at, other->value);
 		other->name = NULL;
 	}
@@ -616,7 +622,7 @@ answered(WfTransfer *transfer)
 	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (!split_head(transfer))
 		wf_transfer_fail(transfer, WF_HTTP_TOO_LARGE, "the answer has more than %d headers", MAX_REPLY_HEADERS);
-	else if (!join_repeated_headers(transfer))
+	else if (!join_repeated_headers(transfer) || !wf_cookies_collect(transfer))
 		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "out of memory");
 	else
 	{
@@ -714,11 +720,13 @@ wf_transfer_recycle(WfTransfer *transfer)
 	buffer_reset(&transfer->body);
 	free(transfer->joined);
 	transfer->joined = NULL;
+	wf_cookies_forget(transfer);
 }
 
 void
 wf_transfer_destroy(WfTransfer *transfer)
 {
+	wf_cookies_forget(transfer);
 	if (transfer->easy != NULL)
 		curl_easy_cleanup(transfer->easy);
 	free(transfer->block.data);
