@@ -4,6 +4,10 @@
  */
 #include "postgres.h"
 
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "shmem/settings.h"
 #include "shmem/shmem.h"
 #include "engine/internal.h"
 
@@ -17,6 +21,7 @@ set_state(WfVisit *visit, WfState state, char *queue, TimestampTz due_at)
 	visit->waits_for = NULL;
 	visit->waiting_since = 0;
 	visit->silence_at = 0;
+	visit->warn_at = 0;
 	visit->changed = true;
 }
 
@@ -57,8 +62,23 @@ wf_state_wait(WfBatch *batch, WfVisit *visit, const char *waits_for, TimestampTz
 			  due_at);
 	visit->waits_for = waits_for;
 	visit->waiting_since = batch->now;
+	if (wf_setting_warn_waiting > 0)
+		visit->warn_at =
+			TimestampTzPlusMilliseconds(batch->now, wf_setting_warn_waiting * INT64CONST(1000));
 	visit->instance->show_changed = true;
 	batch->makes_due = true;
+}
+
+/* It waits longer than it should: once is enough. */
+void
+wf_state_warned(WfBatch *batch, WfVisit *visit)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+	visit->warn_at = 0;
+	visit->changed = true;
+	batch->warnings = lappend(batch->warnings, visit);
+	MemoryContextSwitchTo(old);
 }
 
 /* The dispatcher has to look: the end is known, an answer may still be on its way. */
@@ -69,6 +89,7 @@ wf_state_keep_callback(WfBatch *batch, WfVisit *visit)
 	visit->docs_changed = true;
 	visit->deadline = 0;
 	visit->silence_at = 0;
+	visit->warn_at = 0;
 	visit->queue = queue_name(batch, WF_QUEUE_MOVE);
 	visit->due_at = batch->now;
 	visit->changed = true;

@@ -213,7 +213,11 @@ wf_engine_alarm(WfBatch *batch, WfVisit *visit)
 	if (visit->deadline == 0 || visit->deadline > batch->now)
 	{
 		if (visit->silence_at == 0 || visit->silence_at > batch->now)
+		{
+			if (visit->warn_at != 0 && visit->warn_at <= batch->now)
+				wf_state_warned(batch, visit);
 			return;
+		}
 		outcome = WF_OUTCOME_DIED;
 		fault.code = "DIED";
 		fault.message = "nothing was heard of the outside for longer than the step's heartbeat";

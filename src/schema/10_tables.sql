@@ -92,6 +92,7 @@ CREATE TABLE workflow.visit (
     entered_at     timestamptz NOT NULL,
     waiting_since  timestamptz,
     silence_at     timestamptz,
+    warn_at        timestamptz,
     alarm_at       timestamptz,
     attempt        integer NOT NULL,
     has_callback   boolean NOT NULL,
@@ -126,7 +127,8 @@ COMMENT ON COLUMN workflow.visit.deadline IS 'When the timeout of the step ends 
 COMMENT ON COLUMN workflow.visit.entered_at IS 'When the token came';
 COMMENT ON COLUMN workflow.visit.waiting_since IS 'Since when it waits for its event, or stands as an incident';
 COMMENT ON COLUMN workflow.visit.silence_at IS 'When the heartbeat of the step ends it, unless the outside is heard of';
-COMMENT ON COLUMN workflow.visit.alarm_at IS 'The earlier of deadline and silence_at';
+COMMENT ON COLUMN workflow.visit.warn_at IS 'When workflow.warn_waiting warns of it';
+COMMENT ON COLUMN workflow.visit.alarm_at IS 'The earliest of deadline, silence_at and warn_at';
 COMMENT ON COLUMN workflow.visit.held IS 'Suspended: no worker looks at it';
 COMMENT ON COLUMN workflow.visit.attempt IS 'Attempts that were answered or have failed';
 COMMENT ON COLUMN workflow.visit.has_callback IS 'A callback was accepted as its end and is kept until the reply is handled';

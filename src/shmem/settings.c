@@ -20,6 +20,7 @@ bool		wf_setting_start_paused = false;
 int			wf_setting_move_timeout = 1000;
 int			wf_setting_sql_timeout = 5 * 60 * 1000;
 int			wf_setting_max_connections_http = 1000;
+int			wf_setting_warn_waiting = 0;
 
 /* interval_in would throw, and a postmaster reads this where nothing may. */
 static bool
@@ -92,6 +93,11 @@ define_limits(void)
 	DefineCustomIntVariable("workflow.sql_timeout", "Statement timeout of SQL steps.",
 							"0 means none.", &wf_setting_sql_timeout, 5 * 60 * 1000, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("workflow.warn_waiting",
+							"Warns of visits that wait longer than that, in the log and by NOTIFY workflow.",
+							"Counts for waits that begin after it was set. 0 means never.",
+							&wf_setting_warn_waiting, 0, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL,
+							NULL);
 }
 
 void

@@ -86,6 +86,7 @@ struct WfVisit
 	TimestampTz entered_at;
 	TimestampTz waiting_since; /* 0: not waiting */
 	TimestampTz silence_at;	   /* when the heartbeat ends it; 0: never */
+	TimestampTz warn_at;	   /* when it will have waited too long; 0: never */
 	const char *waits_for;	   /* or NULL */
 	int			attempt;	   /* attempts that were answered or have failed */
 	bool		has_callback;  /* a callback was accepted as the end and is kept */
@@ -130,6 +131,7 @@ typedef struct WfBatch
 	TimestampTz now;	   /* of every move in it */
 	List	   *instances; /* WfInstance */
 	List	   *attempts;  /* WfAttempt */
+	List	   *warnings;  /* WfVisit: wait too long */
 	struct wf_by_id_hash *by_id;
 	bool		makes_due; /* something must be durable before it can be seen from outside */
 } WfBatch;

@@ -52,6 +52,7 @@ typedef struct WfDelivery
 #define WF_DELIVERY_REPLY "reply"
 #define WF_DELIVERY_WRITE_BACK "write_back"
 #define WF_DELIVERY_MAINTAIN "maintain"
+#define WF_DELIVERY_WARN "warn"
 
 extern void wf_delivery_add(int64 instance, int64 visit, const char *kind, const char *queue,
 							TimestampTz due_at, Jsonb *payload);

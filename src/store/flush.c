@@ -29,7 +29,8 @@ static const WfColumn visit_columns[] = {
 	{"callback_error", JSONBOID}, {"caught", JSONBOID}, {"error", JSONBOID}, {"result", JSONBOID},
 	{"process_id", INT4OID}, {"ended_at", TIMESTAMPTZOID}, {"docs_changed", BOOLOID},
 	{"silence_at", TIMESTAMPTZOID}, {"alarm_at", TIMESTAMPTZOID}, {"held", BOOLOID},
-	{"cancel_outcome", TEXTOID}, {"cancel_phase", TEXTOID}, {"cancel_response", JSONBOID}};
+	{"cancel_outcome", TEXTOID}, {"cancel_phase", TEXTOID}, {"cancel_response", JSONBOID},
+	{"warn_at", TIMESTAMPTZOID}};
 static const WfColumn attempt_columns[] = {
 	{"instance", INT8OID}, {"visit", INT8OID}, {"process_id", INT4OID}, {"attempt", INT4OID},
 	{"http_status", INT4OID}, {"started_at", TIMESTAMPTZOID}, {"ended_at", TIMESTAMPTZOID},
@@ -67,17 +68,17 @@ static WfQuery q_insert_visits = {
 	.sql = "INSERT INTO workflow.visit (instance, visit, due_at, deadline, entered_at, "
 		   "waiting_since, attempt, has_callback, key, state, step, queue, waits_for, outcome, "
 		   "reply, callback, callback_error, caught, error, result, silence_at, alarm_at, held, "
-		   "cancel_outcome, cancel_phase, cancel_response) "
+		   "cancel_outcome, cancel_phase, cancel_response, warn_at) "
 		   "SELECT m.instance, m.visit, m.due_at, m.deadline, m.entered_at, m.waiting_since, "
 		   "m.attempt, m.has_callback, m.key, m.state, m.step, m.queue, m.waits_for, m.outcome, "
 		   "m.reply, m.callback, m.callback_error, m.caught, m.error, m.result, m.silence_at, "
-		   "m.alarm_at, m.held, m.cancel_outcome, m.cancel_phase, m.cancel_response FROM moved m",
+		   "m.alarm_at, m.held, m.cancel_outcome, m.cancel_phase, m.cancel_response, m.warn_at FROM moved m",
 	.shape = &visit_shape};
 static WfQuery q_update_visits = {
 	.sql = "UPDATE workflow.visit v SET due_at = m.due_at, deadline = m.deadline, "
 		   "waiting_since = m.waiting_since, attempt = m.attempt, has_callback = m.has_callback, "
 		   "state = m.state, queue = m.queue, waits_for = m.waits_for, outcome = m.outcome, "
-		   "error = m.error, silence_at = m.silence_at, alarm_at = m.alarm_at, held = m.held, "
+		   "error = m.error, silence_at = m.silence_at, alarm_at = m.alarm_at, held = m.held, warn_at = m.warn_at, "
 		   "cancel_outcome = m.cancel_outcome, cancel_phase = m.cancel_phase, "
 		   "cancel_response = CASE WHEN m.docs_changed THEN m.cancel_response "
 		   "ELSE v.cancel_response END, "
@@ -112,6 +113,11 @@ static WfQuery q_write_back = {
 		   "SELECT m.instance, 0, clock_timestamp(), 'write_back', 'executor' FROM moved m",
 	.shape = &key_shape};
 
+static WfQuery q_warn = {
+	.sql = "INSERT INTO workflow.delivery (instance, visit, due_at, kind, queue) "
+		   "SELECT m.instance, m.visit, clock_timestamp(), 'warn', 'executor' FROM moved m",
+	.shape = &key_shape};
+
 /* The statements of one flush, in the order in which they run. */
 typedef enum Kind
 {
@@ -125,12 +131,13 @@ typedef enum Kind
 	DELETE_INSTANCES,
 	KEEP_INSTANCES,
 	WRITE_BACK,
+	WARN,
 	NKINDS
 } Kind;
 
 static WfQuery *const queries[NKINDS] = {&q_insert_instances, &q_update_instances,
 	&q_insert_visits, &q_update_visits, &q_delete_visits, &q_keep_visits, &q_keep_attempts, &q_delete_instances,
-	&q_keep_instances, &q_write_back};
+	&q_keep_instances, &q_write_back, &q_warn};
 
 typedef struct Flush
 {
@@ -201,13 +208,17 @@ put_key(Flush *flush, Kind kind, int64 instance, int64 visit)
 	put(flush, kind, &row);
 }
 
-/* The earlier of its clocks. */
+static TimestampTz
+earlier(TimestampTz a, TimestampTz b)
+{
+	return a == 0 || b == 0 ? Max(a, b) : Min(a, b);
+}
+
+/* The earliest of its clocks. */
 static TimestampTz
 alarm_of(const WfVisit *visit)
 {
-	if (visit->deadline == 0 || visit->silence_at == 0)
-		return Max(visit->deadline, visit->silence_at);
-	return Min(visit->deadline, visit->silence_at);
+	return earlier(earlier(visit->deadline, visit->silence_at), visit->warn_at);
 }
 
 static void
@@ -247,6 +258,7 @@ put_visit(Flush *flush, Kind kind, WfVisit *visit)
 	add_text(&row, wf_outcome_name(visit->cancel_outcome));
 	add_text(&row, visit->cancel_phase);
 	add_jsonb(&row, docs ? visit->cancel_response : NULL);
+	add_time(&row, visit->warn_at);
 	put(flush, kind, &row);
 }
 
@@ -359,6 +371,12 @@ wf_batch_flush(WfBatch *batch)
 		sort_instance(&flush, lfirst(lc));
 	foreach (lc, batch->attempts)
 		put_attempt(&flush, lfirst(lc));
+	foreach (lc, batch->warnings)
+	{
+		WfVisit    *visit = lfirst(lc);
+
+		put_key(&flush, WARN, visit->instance->id, visit->id);
+	}
 	if (flush.rows[KEEP_VISITS].n > 0 || flush.rows[KEEP_ATTEMPTS].n > 0 || flush.rows[KEEP_INSTANCES].n > 0)
 		wf_history_ensure(batch->now);
 	for (int kind = 0; kind < NKINDS; kind++)
@@ -370,7 +388,7 @@ wf_batch_flush(WfBatch *batch)
 					errmsg("could not serialize access to an instance due to concurrent update"));
 		wf_rows_end(&flush.rows[kind]);
 	}
-	if (flush.rows[WRITE_BACK].n > 0)
+	if (flush.rows[WRITE_BACK].n > 0 || flush.rows[WARN].n > 0)
 		wf_note_due(WF_QUEUE_EXECUTOR, batch->now);
 	if (batch->makes_due)
 		ForceSyncCommit();

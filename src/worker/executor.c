@@ -19,16 +19,13 @@
 #include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/due.h"
-#include "store/history.h"
 #include "store/privilege.h"
-#include "worker/exchange.h"
+#include "worker/chores.h"
 #include "worker/moves.h"
 #include "worker/worker.h"
-#include "worker/write_back.h"
 
 #define IDLE_MS 10000
 #define LONGEST_LOCK_PAUSE_MS 1000
-#define UPKEEP_EVERY_MS (60 * 60 * 1000)
 
 static MemoryContext work_context;
 
@@ -149,95 +146,10 @@ work_on_visit(WfDueKey *key)
 	return DONE;
 }
 
-/* ---- deliveries ---- */
-
-static void
-upkeep(void)
-{
-	WfAccess	access;
-	TimestampTz now = GetCurrentTimestamp();
-	const char *retention = wf_setting_retention;
-	bool		keeps = retention == NULL || *retention == '\0'; /* for ever, as zero does */
-	bool		dropped;
-
-	wf_store_enter(&access);
-	if (keeps)
-		wf_history_ahead(now);
-	else
-		wf_history_forward(now, retention);
-	wf_store_leave(&access);
-	if (keeps)
-		return;
-	do
-	{
-		CommitTransactionCommand();
-		StartTransactionCommand();
-		wf_store_enter(&access);
-		dropped = wf_history_drop(retention);
-		wf_store_leave(&access);
-	} while (dropped);
-}
-
-static void
-deliver_reply(WfBatch *batch, const WfDelivery *delivery)
-{
-	WfDueKey	key = {0, delivery->instance, delivery->visit};
-	WfVisit    *visit = load(batch, &key);
-	WfAnswer	answer;
-
-	if (visit == NULL)
-		return;
-	wf_exchange_unpack(delivery->payload, &answer);
-	wf_engine_answer(batch, visit, &answer);
-	wf_batch_flush(batch);
-}
-
-/* Each kind of delivery is done in the transaction that deletes it, but upkeep, which is due again. */
 static Found
 work_on_delivery(WfDueKey *key)
 {
-	WfAccess	access;
-	WfDelivery *delivery;
-	WfBatch    *batch;
-	bool		is_upkeep = false;
-	bool		is_write_back = false;
-	int64		instance = 0;
-
-	wf_store_enter(&access);
-	delivery = wf_delivery_take(WF_QUEUE_EXECUTOR, GetCurrentTimestamp());
-	if (delivery == NULL)
-	{
-		wf_store_leave(&access);
-		return NOTHING;
-	}
-	*key = (WfDueKey){delivery->id, delivery->instance, delivery->visit};
-	if (strcmp(delivery->kind, WF_DELIVERY_MAINTAIN) == 0)
-	{
-		is_upkeep = true;
-		wf_delivery_postpone(delivery->id, TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-																	   UPKEEP_EVERY_MS));
-	}
-	else
-	{
-		wf_delivery_delete(delivery->id);
-		is_write_back = strcmp(delivery->kind, WF_DELIVERY_WRITE_BACK) == 0;
-		instance = delivery->instance;
-		if (!is_write_back)
-		{
-			batch = wf_batch_begin();
-			deliver_reply(batch, delivery);
-		}
-	}
-	wf_store_leave(&access);
-	if (is_write_back)
-		wf_write_back(instance);
-	if (is_upkeep)
-	{
-		CommitTransactionCommand();
-		StartTransactionCommand();
-		upkeep();
-	}
-	return DONE;
+	return wf_chores_work(key) ? DONE : NOTHING;
 }
 
 /* ---- failures ---- */

@@ -1,0 +1,188 @@
+/*
+ * chores.c
+ *		Deliveries that executors carry out.
+ *
+ * Each is done in the transaction that deletes it, so that it is done once; but upkeep, which is due again in an hour and
+ * works in small transactions of its own.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/async.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/timestamp.h"
+
+#include "engine/engine.h"
+#include "shmem/settings.h"
+#include "shmem/shmem.h"
+#include "store/access.h"
+#include "store/history.h"
+#include "store/query.h"
+#include "worker/chores.h"
+#include "worker/exchange.h"
+#include "worker/write_back.h"
+
+#define UPKEEP_EVERY_MS (60 * 60 * 1000)
+#define WARN_CHANNEL "workflow"
+
+static WfQuery q_waits = {
+	.sql = "SELECT p.process, v.step, v.waits_for, v.waiting_since::text FROM workflow.visit v "
+		   "JOIN workflow.instance i ON i.instance = v.instance "
+		   "JOIN workflow.process p ON p.process_id = i.process_id "
+		   "WHERE v.instance = $1 AND v.visit = $2 AND v.state = 'waiting'",
+	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
+
+/* ---- upkeep of the history ---- */
+
+static void
+upkeep(void)
+{
+	WfAccess	access;
+	TimestampTz now = GetCurrentTimestamp();
+	const char *retention = wf_setting_retention;
+	bool		keeps = retention == NULL || *retention == '\0'; /* for ever, as zero does */
+	bool		dropped = !keeps;
+
+	wf_store_enter(&access);
+	if (keeps)
+		wf_history_ahead(now);
+	else
+		wf_history_forward(now, retention);
+	wf_store_leave(&access);
+	while (dropped)
+	{
+		CommitTransactionCommand();
+		StartTransactionCommand();
+		wf_store_enter(&access);
+		dropped = wf_history_drop(retention);
+		wf_store_leave(&access);
+	}
+}
+
+static void
+postpone_and_keep_up(const WfDelivery *delivery)
+{
+	WfAccess	access;
+
+	wf_store_enter(&access);
+	wf_delivery_postpone(delivery->id,
+						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), UPKEEP_EVERY_MS));
+	wf_store_leave(&access);
+	CommitTransactionCommand();
+	StartTransactionCommand();
+	upkeep();
+}
+
+/* ---- a reply that took too long in the dispatcher ---- */
+
+static void
+deliver_reply(const WfDelivery *delivery)
+{
+	WfBatch    *batch = wf_batch_begin();
+	WfVisit    *visit;
+	WfAnswer	answer;
+
+	wf_batch_lock(batch, &delivery->instance, 1, WF_LOCK_WAIT);
+	wf_batch_load_visits(batch, &delivery->instance, &delivery->visit, 1);
+	visit = wf_batch_visit(batch, delivery->instance, delivery->visit);
+	if (visit == NULL)
+		return;
+	if (visit->held)
+	{
+		wf_delivery_add(delivery->instance, delivery->visit, WF_DELIVERY_REPLY, WF_QUEUE_HELD,
+						batch->now, delivery->payload);
+		return;
+	}
+	wf_exchange_unpack(delivery->payload, &answer);
+	wf_engine_answer(batch, visit, &answer);
+	wf_batch_flush(batch);
+}
+
+/* ---- a visit that waits longer than it should ---- */
+
+static void
+add_member(StringInfo json, const char *key, const char *value)
+{
+	appendStringInfo(json, "%s\"%s\": ", json->len > 1 ? ", " : "", key);
+	escape_json(json, value != NULL ? value : "");
+}
+
+static void
+warn(const WfDelivery *delivery)
+{
+	Datum		values[2] = {Int64GetDatum(delivery->instance), Int64GetDatum(delivery->visit)};
+	char	   *serial_number =
+		psprintf(INT64_FORMAT "_" INT64_FORMAT, delivery->instance, delivery->visit);
+	StringInfoData json;
+
+	if (wf_query_run(&q_waits, values, NULL) == 0)
+		return;
+	ereport(LOG, errmsg("workflow: visit %s of process \"%s\" has been waiting for %s at step \"%s\" since %s",
+						serial_number, wf_result_text(0, 1), wf_result_text(0, 3),
+						wf_result_text(0, 2), wf_result_text(0, 4)));
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	add_member(&json, "serial_number", serial_number);
+	add_member(&json, "process", wf_result_text(0, 1));
+	add_member(&json, "step", wf_result_text(0, 2));
+	add_member(&json, "waits_for", wf_result_text(0, 3));
+	add_member(&json, "since", wf_result_text(0, 4));
+	appendStringInfoChar(&json, '}');
+	Async_Notify(WARN_CHANNEL, json.data);
+}
+
+/* ---- taking one ---- */
+
+typedef struct Chore
+{
+	const char *kind;
+	void		(*work) (const WfDelivery *delivery); /* inside the store */
+} Chore;
+
+static const Chore chores[] = {{WF_DELIVERY_REPLY, deliver_reply}, {WF_DELIVERY_WARN, warn}};
+
+static void
+carry_out(const WfDelivery *delivery)
+{
+	for (int i = 0; i < lengthof(chores); i++)
+		if (strcmp(chores[i].kind, delivery->kind) == 0)
+			chores[i].work(delivery);
+}
+
+bool
+wf_chores_work(WfDueKey *key)
+{
+	WfAccess	access;
+	WfDelivery *delivery;
+	MemoryContext context = CurrentMemoryContext;
+	int64		write_back = 0;
+	WfDelivery	upkeep_due = {0};
+
+	wf_store_enter(&access);
+	delivery = wf_delivery_take(WF_QUEUE_EXECUTOR, GetCurrentTimestamp());
+	if (delivery == NULL)
+	{
+		wf_store_leave(&access);
+		return false;
+	}
+	*key = (WfDueKey){delivery->id, delivery->instance, delivery->visit};
+	if (strcmp(delivery->kind, WF_DELIVERY_MAINTAIN) == 0)
+		upkeep_due = *delivery;
+	else
+	{
+		wf_delivery_delete(delivery->id);
+		if (strcmp(delivery->kind, WF_DELIVERY_WRITE_BACK) == 0)
+			write_back = delivery->instance;
+		else
+			carry_out(delivery);
+	}
+	wf_store_leave(&access);
+	MemoryContextSwitchTo(context);
+	if (write_back != 0)
+		wf_write_back(write_back);
+	if (upkeep_due.id != 0)
+		postpone_and_keep_up(&upkeep_due);
+	return true;
+}

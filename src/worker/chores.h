@@ -1,0 +1,18 @@
+/*
+ * chores.h
+ *		Deliveries that executors carry out: write-backs, handed-over replies, warnings, upkeep.
+ */
+#ifndef WF_CHORES_H
+#define WF_CHORES_H
+
+#include "postgres.h"
+
+#include "store/due.h"
+
+/*
+ * Carry out one, within a transaction. False: there is none. Leaves in key->due_at the number of the delivery, so that
+ * one that fails can be postponed.
+ */
+extern bool wf_chores_work(WfDueKey *key);
+
+#endif
