@@ -12,6 +12,7 @@
 #include "utils/numeric.h"
 
 #include "engine/internal.h"
+#include "shmem/shmem.h"
 
 /* No pause is longer than that, whatever factor it grew by. */
 #define MAX_PAUSE_US (INT64CONST(365) * USECS_PER_DAY)
@@ -151,6 +152,35 @@ look_back(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 	MemoryContextSwitchTo(old);
 }
 
+/* The service's cookies go with the instance: its later calls must find the same node. */
+static void
+keep_cookies(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
+{
+	WfInstance *instance = visit->instance;
+	bool		is_http = visit->queue != NULL &&
+				   strncmp(visit->queue, WF_QUEUE_HTTP, strlen(WF_QUEUE_HTTP)) == 0;
+	const char *server;
+	Jsonb	   *known;
+	WfField		field = {.jsonb = answer->cookies};
+	MemoryContext old;
+
+	if (answer->fault.code != NULL || !is_http)
+		return;
+	server = visit->queue + strlen(WF_QUEUE_HTTP);
+	known = instance->cookies != NULL ? wf_jsonb_get(instance->cookies, server) : NULL;
+	if (answer->cookies == known ||
+		(answer->cookies != NULL && known != NULL &&
+		 compareJsonbContainers(&answer->cookies->root, &known->root) == 0))
+		return;
+	old = MemoryContextSwitchTo(batch->context);
+	field.key = server;
+	instance->cookies =
+		wf_jsonb_merge(instance->cookies != NULL ? instance->cookies : wf_jsonb_empty_object(),
+					   wf_jsonb_object(&field, 1));
+	instance->cookies_changed = true;
+	MemoryContextSwitchTo(old);
+}
+
 void
 wf_engine_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
@@ -158,6 +188,7 @@ wf_engine_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 
 	if (visit->ended)
 		return;
+	keep_cookies(batch, visit, answer);
 	if (visit->state == WF_STATE_CANCELLING)
 	{
 		wf_move_on(batch, visit->instance, wf_cancel_answer(batch, visit, answer));

@@ -33,6 +33,7 @@ typedef struct WfAnswer
 	bool		retryable;
 	int			retry_after_ms; /* at least that long a pause; 0: no wish */
 	TimestampTz started_at;		/* 0: not known */
+	Jsonb	   *cookies;		/* the jar after a 2xx answer, an array of lines; NULL: empty */
 } WfAnswer;
 extern void wf_engine_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer);
 

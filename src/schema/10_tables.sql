@@ -66,6 +66,7 @@ CREATE TABLE workflow.instance (
     business_key  text,
     cancel_reason text,
     error         jsonb,
+    cookies       jsonb,
     data          jsonb NOT NULL
 ) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 CREATE UNIQUE INDEX instance_business_key ON workflow.instance (process_id, attachment, business_key)
@@ -82,6 +83,7 @@ COMMENT ON COLUMN workflow.instance.status IS 'active, suspended or failed (has 
 COMMENT ON COLUMN workflow.instance.business_key IS 'Key given at start, unique among the living of a process; of an attached row its primary key';
 COMMENT ON COLUMN workflow.instance.cancel_reason IS 'Reason given to workflow.cancel, while it is being cancelled';
 COMMENT ON COLUMN workflow.instance.error IS 'Error or reason that ended it';
+COMMENT ON COLUMN workflow.instance.cookies IS 'Cookies of the services it has called, by server: lines in the format of Netscape''s cookie file';
 COMMENT ON COLUMN workflow.instance.data IS 'Data of the process: $ in its templates';
 
 CREATE TABLE workflow.visit (

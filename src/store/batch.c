@@ -24,7 +24,7 @@ static const char *const state_names[] = {"ready", "calling", "retrying", "waiti
 
 #define INSTANCE_COLUMNS                                                                           \
 	"i.instance, i.process_id, i.version, i.attachment, i.tokens, i.incidents, i.started_at, "     \
-	"i.status, i.business_key, i.cancel_reason, i.error, i.data"
+	"i.status, i.business_key, i.cancel_reason, i.error, i.data, i.cookies"
 #define VISIT_COLUMNS                                                                              \
 	"v.instance, v.visit, v.due_at, v.deadline, v.entered_at, v.waiting_since, v.attempt, "        \
 	"v.has_callback, v.key, v.state, v.step, v.queue, v.waits_for, v.outcome, v.reply, "           \
@@ -212,6 +212,7 @@ read_instance(WfBatch *batch, uint64 row, ProcessRef *ref)
 	instance->cancel_reason = wf_result_text(row, 10);
 	instance->error = result_jsonb(row, 11);
 	instance->data = result_jsonb(row, 12);
+	instance->cookies = result_jsonb(row, 13);
 	remember(batch, instance);
 }
 

@@ -59,6 +59,7 @@ typedef struct WfInstance
 	int			attachment;	   /* 0: none */
 	char	   *cancel_reason; /* being cancelled, or NULL */
 	Jsonb	   *error;		   /* why it ended so, or NULL */
+	Jsonb	   *cookies;	   /* {server: [line, …]}, or NULL */
 	TimestampTz started_at;
 
 	/* in memory */
@@ -66,6 +67,7 @@ typedef struct WfInstance
 	bool		is_new;
 	bool		changed;
 	bool		data_changed;
+	bool		cookies_changed;
 	bool		ended;
 	bool		show_changed; /* what an attached row shows may have changed */
 	int			stored_tokens; /* as in the row */

@@ -19,7 +19,7 @@ static const WfColumn instance_columns[] = {
 	{"tokens", INT4OID}, {"incidents", INT4OID}, {"started_at", TIMESTAMPTZOID},
 	{"status", TEXTOID}, {"business_key", TEXTOID}, {"cancel_reason", TEXTOID},
 	{"error", JSONBOID}, {"data", JSONBOID}, {"ended_at", TIMESTAMPTZOID},
-	{"data_changed", BOOLOID}};
+	{"data_changed", BOOLOID}, {"cookies", JSONBOID}, {"cookies_changed", BOOLOID}};
 static const WfColumn visit_columns[] = {
 	{"instance", INT8OID}, {"visit", INT8OID}, {"due_at", TIMESTAMPTZOID},
 	{"deadline", TIMESTAMPTZOID}, {"entered_at", TIMESTAMPTZOID},
@@ -44,15 +44,17 @@ static WfShape key_shape = {key_columns, lengthof(key_columns)};
 
 static WfQuery q_insert_instances = {
 	.sql = "INSERT INTO workflow.instance (instance, process_id, version, attachment, tokens, "
-		   "incidents, started_at, status, business_key, cancel_reason, error, data) "
+		   "incidents, started_at, status, business_key, cancel_reason, error, data, cookies) "
 		   "SELECT m.instance, m.process_id, m.version, m.attachment, m.tokens, m.incidents, "
-		   "m.started_at, m.status, m.business_key, m.cancel_reason, m.error, m.data FROM moved m",
+		   "m.started_at, m.status, m.business_key, m.cancel_reason, m.error, m.data, m.cookies "
+		   "FROM moved m",
 	.shape = &instance_shape};
 static WfQuery q_update_instances = {
 	.sql = "UPDATE workflow.instance i SET tokens = m.tokens, incidents = m.incidents, "
 		   "status = m.status, cancel_reason = m.cancel_reason, error = m.error, "
 		   "version = m.version, "
-		   "data = CASE WHEN m.data_changed THEN m.data ELSE i.data END "
+		   "data = CASE WHEN m.data_changed THEN m.data ELSE i.data END, "
+		   "cookies = CASE WHEN m.cookies_changed THEN m.cookies ELSE i.cookies END "
 		   "FROM moved m WHERE i.instance = m.instance",
 	.shape = &instance_shape};
 static WfQuery q_delete_instances = {
@@ -297,6 +299,8 @@ put_instance(Flush *flush, Kind kind, WfInstance *instance)
 	add_jsonb(&row, kind != UPDATE_INSTANCES || instance->data_changed ? instance->data : NULL);
 	add_time(&row, instance->ended_at);
 	add(&row, BoolGetDatum(instance->data_changed));
+	add_jsonb(&row, kind == KEEP_INSTANCES ? NULL : instance->cookies);
+	add(&row, BoolGetDatum(instance->cookies_changed));
 	put(flush, kind, &row);
 }
 
@@ -350,7 +354,7 @@ sort_instance(Flush *flush, WfInstance *instance)
 	}
 	else if (instance->is_new)
 		put_instance(flush, INSERT_INSTANCES, instance);
-	else if (instance->changed || instance->data_changed)
+	else if (instance->changed || instance->data_changed || instance->cookies_changed)
 		put_instance(flush, UPDATE_INSTANCES, instance);
 	if (instance->show_changed)
 	{

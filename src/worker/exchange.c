@@ -164,6 +164,28 @@ duration_ms(WfVisit *visit, const WfDuration *duration, const WfScope *scope, in
 	return true;
 }
 
+/* What this instance has got from this server so far. */
+static void
+add_cookies(Builder *b, const WfServer *server, WfHttpRequest *request)
+{
+	Jsonb	   *all = b->visit->instance->cookies;
+	Jsonb	   *jar = all != NULL ? wf_jsonb_get(all, server->name) : NULL;
+	const char **lines;
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+
+	request->want_cookies = true;
+	if (jar == NULL || !JB_ROOT_IS_ARRAY(jar))
+		return;
+	lines = palloc(sizeof(char *) * Max(JB_ROOT_COUNT(jar), 1));
+	it = JsonbIteratorInit(&jar->root);
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+		if (token == WJB_ELEM && value.type == jbvString)
+			lines[request->ncookies++] = pnstrdup(value.val.string.val, value.val.string.len);
+	request->cookies = lines;
+}
+
 bool
 wf_exchange_request(WfVisit *visit, const WfServer *server, Oid owner, WfHttpRequest *request,
 					WfFault *fault)
@@ -189,6 +211,7 @@ wf_exchange_request(WfVisit *visit, const WfServer *server, Oid owner, WfHttpReq
 	add_default_header(&b, "Accept", "application/json, */*;q=0.5");
 	add_default_header(&b, "User-Agent", "workflow/" WORKFLOW_VERSION);
 	add_default_header(&b, "Idempotency-Key", cancels ? psprintf("%s-cancel", key) : key);
+	add_cookies(&b, server, request);
 	if (!wf_server_prepare(server, owner, request, &b.headers, fault))
 		return false;
 
@@ -388,6 +411,29 @@ is_retryable_status(int status)
 	return status == 408 || status == 425 || status == 429 || status >= 500;
 }
 
+static Jsonb *
+cookies_jsonb(const WfHttpReply *reply)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue *array;
+
+	if (reply->ncookies == 0)
+		return NULL;
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	for (int i = 0; i < reply->ncookies; i++)
+	{
+		JsonbValue	value = {.type = jbvString};
+
+		if (header_text(reply->cookies[i]) == NULL)
+			continue;
+		value.val.string.val = reply->cookies[i];
+		value.val.string.len = (int) strlen(reply->cookies[i]);
+		pushJsonbValue(&state, WJB_ELEM, &value);
+	}
+	array = pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+	return JsonbValueToJsonb(array);
+}
+
 static void
 read_answered(const WfHttpReply *reply, WfAnswer *answer)
 {
@@ -413,6 +459,7 @@ read_answered(const WfHttpReply *reply, WfAnswer *answer)
 		return;
 	}
 	answer->reply = make_reply(reply, body, encoded);
+	answer->cookies = cookies_jsonb(reply);
 }
 
 void
@@ -448,7 +495,7 @@ Jsonb *
 wf_exchange_pack(const WfAnswer *answer)
 {
 	const WfFault *fault = &answer->fault;
-	WfField		fields[7];
+	WfField		fields[8];
 
 	memset(fields, 0, sizeof(fields));
 	fields[0] = (WfField){.key = "reply", .jsonb = answer->reply};
@@ -459,6 +506,7 @@ wf_exchange_pack(const WfAnswer *answer)
 	fields[5] = (WfField){.key = "retryable", .kind = WF_FIELD_INT, .number = answer->retryable};
 	fields[6] = (WfField){.key = "retry_after_ms", .kind = WF_FIELD_INT,
 		.number = answer->retry_after_ms};
+	fields[7] = (WfField){.key = "cookies", .jsonb = answer->cookies};
 	return wf_jsonb_object(fields, lengthof(fields));
 }
 
@@ -498,6 +546,7 @@ wf_exchange_unpack(Jsonb *packed, WfAnswer *answer)
 
 	memset(answer, 0, sizeof(*answer));
 	answer->reply = wf_jsonb_get(packed, "reply");
+	answer->cookies = wf_jsonb_get(packed, "cookies");
 	answer->fault.code = get_text(packed, "code");
 	answer->fault.message = get_text(packed, "message");
 	answer->fault.http_status = get_int(packed, "http_status");
