@@ -37,6 +37,18 @@ SELECT workflow.define('bad', '{
     { "step": "h", "http": { "url": "${$.url}" } }
   ]}');
 
+-- how the outside is tried again, watched and stopped
+SELECT workflow.define('bad', '{
+  "retention": "soon",
+  "steps": [
+    { "step": "a", "http": { "server": "define_open" }, "heartbeat": "1 minute", "ignore_cancel": 1,
+      "retry": { "max": 3, "delay": [], "backoff": "quadratic", "max_delay": "${$.x}", "jitter": 5, "on": [404, "5xx", 600, "conect", 40001, "40001"] },
+      "cancel": { "server": "define_open", "path": "/x", "url": "http://open.example.com/v1/x", "body": 1, "text": "x", "timeout": "-1 s" } },
+    { "step": "b", "sql": "SELECT 1", "wait": { "after": "1 day" }, "heartbeat": "1 minute",
+      "retry": { "max": 3, "delay": ["1 s", "1 minute"], "max_delay": "30 s", "on": "503" }, "cancel": { "path": "/x" } },
+    { "step": "c", "http": { "server": "define_open" }, "wait": true, "heartbeat": "0", "retry": { "max": 3, "on": [] }, "cancel": { "method": "DELETE" } }
+  ]}');
+
 -- what jsonb would drop is seen
 SELECT workflow.define('bad', '{"steps": [{"step": "one", "wait": true, "wait": true}]}');
 -- not there yet, and nothing else is wrong
@@ -57,6 +69,17 @@ SELECT workflow.define('define_errors: good', '{
     { "step": "two", "sql": "UPDATE define_errors.note n SET text = serial_number WHERE n.id = instance" },
     { "step": "three", "http": { "server": "define_open", "path": "/${$.id}" } },
     { "step": "four", "http": { "url": "http://open.example.com/${$.path}" } }
+  ]}');
+
+SELECT workflow.define('define_errors: outside', '{
+  "retention": "0",
+  "steps": [
+    { "step": "a", "http": { "server": "define_open" }, "wait": true, "timeout": "${$.patience}", "heartbeat": "${$.silence}",
+      "retry": { "max": 9, "delay": ["10 ms", "1 s"], "backoff": "linear", "max_delay": "1 minute", "jitter": "5 ms", "on": [503, "404", "5xx", "connect"] },
+      "cancel": { "path": "/x/${$reply.body.id}", "method": "DELETE", "headers": { "X-Why": "${$error.message}" }, "timeout": "10 s" } },
+    { "step": "b", "http": { "server": "define_open" }, "retry": { "max": 1, "delay": "1 s", "backoff": 2, "on": "timeout" },
+      "cancel": { "url": "${$reply.body.stop}", "body": { "sn": "${$serial_number}" } }, "ignore_cancel": true },
+    { "step": "c", "sql": "SELECT 1", "retry": { "max": 1, "on": ["40001", "57014"] } }
   ]}');
 
 RESET ROLE;

@@ -16,7 +16,6 @@
 #define MAX_NAME_BYTES 200
 #define MAX_CATCHES 100
 #define MAX_CATCH_WORDS 100
-#define MAX_RETRIES 1000000
 
 /* NOTIFY takes no more */
 #define MAX_PAYLOAD_BYTES (BLCKSZ - NAMEDATALEN - 128 - 1)
@@ -236,82 +235,6 @@ read_wait(WfReader *reader, const WfJson *node, void *target)
 					  "names no event to wait for");
 	else if (n > 1)
 		wf_json_issue(reader->issues, node, "A step waits for one event.", "names more than one event");
-}
-
-/* ---- retries ---- */
-
-typedef struct RetryReading
-{
-	int			max;
-	Interval	delay;
-	double		backoff;
-} RetryReading;
-
-static void
-read_max(WfReader *reader, const WfJson *node, void *target)
-{
-	size_t		len;
-
-	if (!wf_reader_expect(reader, node, WF_JSON_NUMBER, NULL))
-		return;
-	len = strlen(node->text);
-	if (strspn(node->text, "0123456789") != len || len > 7 || atoi(node->text) > MAX_RETRIES)
-		wf_json_issue(reader->issues, node, NULL, "must be a whole number from 0 to %d", MAX_RETRIES);
-	else
-		*(int *) target = atoi(node->text);
-}
-
-static void
-read_delay(WfReader *reader, const WfJson *node, void *target)
-{
-	if (node->type == WF_JSON_ARRAY)
-		wf_reader_not_yet(reader, node, "a list of delays");
-	else
-		wf_read_interval(reader, node, target);
-}
-
-static void
-read_backoff(WfReader *reader, const WfJson *node, void *target)
-{
-	double		factor;
-
-	if (node->type == WF_JSON_STRING && strcmp(node->text, "linear") == 0)
-	{
-		wf_reader_not_yet(reader, node, "\"linear\"");
-		return;
-	}
-	if (!wf_reader_expect(reader, node, WF_JSON_NUMBER, "The factor by which each delay is longer than the one before."))
-		return;
-	factor = strtod(node->text, NULL);
-	if (!(factor >= 1 && factor <= 1000))
-		wf_json_issue(reader->issues, node, "1 keeps the delay, 2 doubles it each time.",
-					  "must be from 1 to 1000");
-	else
-		*(double *) target = factor;
-}
-
-static const WfReaderField retry_fields[] = {
-	{"max", read_max, offsetof(RetryReading, max), true},
-	{"delay", read_delay, offsetof(RetryReading, delay)},
-	{"backoff", read_backoff, offsetof(RetryReading, backoff)},
-	{"max_delay"},
-	{"jitter"},
-	{"on"},
-};
-
-static void
-read_retry(WfReader *reader, const WfJson *node, void *target)
-{
-	WfRetry    *retry = target;
-	RetryReading reading = {.backoff = 1};
-
-	if (!wf_read_object(reader, node, "\"retry\"", FIELDS(retry_fields), &reading))
-		return;
-	retry->max = reading.max;
-	retry->backoff = reading.backoff;
-	retry->ndelays = 1;
-	retry->delays = palloc(sizeof(Interval));
-	retry->delays[0] = reading.delay;
 }
 
 /* ---- handlers ---- */
@@ -610,10 +533,10 @@ static const WfReaderField step_fields[] = {
 	{"save_reply", wf_read_changes, offsetof(WfStep, save_reply)},
 	{"save", read_save, 0},
 	{"timeout", wf_read_timeout, offsetof(WfStep, timeout)},
-	{"heartbeat"},
-	{"retry", read_retry, offsetof(WfStep, retry)},
-	{"cancel"},
-	{"ignore_cancel"},
+	{"heartbeat", wf_read_timeout, offsetof(WfStep, heartbeat)},
+	{"retry", wf_read_retry, offsetof(WfStep, retry)},
+	{"cancel", wf_read_cancel, offsetof(WfStep, cancel)},
+	{"ignore_cancel", wf_read_bool, offsetof(WfStep, ignore_cancel)},
 	{"catch", read_catch, 0},
 	{"each"},
 	{"async", wf_read_bool, offsetof(WfStep, async)},
@@ -647,9 +570,31 @@ check_at_most_one(WfReader *reader, const WfJson *node, const char *const *keys,
 	}
 }
 
+/* Only the outside can be silent, and only a request can be asked to stop. */
+static void
+check_outside(WfReader *reader, const WfJson *node)
+{
+	WfStep	   *step = reader->step;
+	const WfJson *heartbeat = wf_json_member(node, "heartbeat");
+	const WfJson *cancel = wf_json_member(node, "cancel");
+	bool		event = wf_json_member(node, "wait") || wf_json_member(node, "first_of");
+
+	/* an event that could not be read has its issue */
+	if (heartbeat && (!event || step->wait.kind == WF_EVENT_AFTER || step->wait.kind == WF_EVENT_UNTIL))
+		wf_json_issue(reader->issues, heartbeat, "It is missed while a callback is waited for: give the step \"wait\": true.",
+					  "there is no callback to wait for");
+	if (cancel && wf_json_member(node, "http") == NULL)
+		wf_json_issue(reader->issues, cancel, "Only \"http\" can be asked to stop by a request.",
+					  "there is no request that could be cancelled");
+	/* a path is below the step's server; a url finds its own */
+	if (step->cancel && step->http && step->cancel->http->url == NULL)
+		step->cancel->http->server = step->http->server;
+}
+
 static void
 check_step(WfReader *reader, const WfJson *node)
 {
+	const WfJson *retry = wf_json_member(node, "retry");
 	bool		has_reply = wf_json_member(node, "http") || wf_json_member(node, "sql") ||
 		wf_json_member(node, "call") || wf_json_member(node, "steps");
 
@@ -661,9 +606,12 @@ check_step(WfReader *reader, const WfJson *node)
 		wf_json_issue(reader->issues, wf_json_member(node, "save_reply"),
 					  "Only \"http\" and \"sql\" have a reply; \"save\" keeps what a callback brings.",
 					  "there is no action whose reply could be saved");
-	if (!has_reply && wf_json_member(node, "retry"))
-		wf_json_issue(reader->issues, wf_json_member(node, "retry"),
+	if (!has_reply && retry)
+		wf_json_issue(reader->issues, retry,
 					  "Only \"http\" and \"sql\" are tried again.", "there is no action that could be tried again");
+	if (retry && retry->type == WF_JSON_OBJECT)
+		wf_retry_check(reader, retry);
+	check_outside(reader, node);
 	if (wf_json_member(node, "wait") && wf_json_member(node, "first_of"))
 		wf_json_issue(reader->issues, node, "The events of \"first_of\" stand instead of \"wait\".",
 					  "\"wait\" and \"first_of\" cannot be given together");
@@ -732,6 +680,14 @@ read_description(WfReader *reader, const WfJson *node, void *target)
 		*(const char **) target = node->text;
 }
 
+static void
+read_retention(WfReader *reader, const WfJson *node, void *target)
+{
+	WfDefinition *def = target;
+
+	def->has_retention = wf_read_interval_checked(reader, node, &def->retention);
+}
+
 static const WfReaderField definition_fields[] = {
 	{"description", read_description, offsetof(WfDefinition, description)},
 	{"data", read_data, offsetof(WfDefinition, data)},
@@ -739,7 +695,7 @@ static const WfReaderField definition_fields[] = {
 	{"steps", read_steps, 0, true},
 	{"timeout"},
 	{"catch"},
-	{"retention"},
+	{"retention", read_retention, 0},
 	{"priority"},
 };
 

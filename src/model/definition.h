@@ -108,8 +108,8 @@ typedef struct WfRetry
 
 typedef struct WfCancelAction /* how to ask the outside system to stop */
 {
-	WfHttpAction *http;	   /* server: the step's; path or url, method, headers, body */
-	WfDuration	timeout;   /* how long its callback is waited for; 30 s unless given */
+	WfHttpAction *http;	   /* path, of the step's server (NULL as there), or url (server NULL); method POST unless given */
+	WfDuration	timeout;   /* how long its callback is waited for; absent: 30 s */
 } WfCancelAction;
 
 typedef struct WfBranch /* of `choose` */

@@ -1,6 +1,7 @@
 /*
  * http_action.c
- *		The `http` of a step: one request, whose parts must be sendable as far as that can be seen without data.
+ *		The `http` of a step and the `cancel` that asks it to stop: requests, whose parts must be sendable as far as that
+ *		can be seen without data.
  *
  * Whether the server exists and may be used is asked elsewhere, with the rights of the process owner.
  */
@@ -212,4 +213,47 @@ wf_read_http(WfReader *reader, const WfJson *node, void *target)
 					  "\"server\" is missing");
 	if (http->method == NULL)
 		http->method = http->body || http->text || http->has_form ? "POST" : "GET";
+}
+
+/* ---- cancel ---- */
+
+typedef struct CancelReading
+{
+	WfHttpAction http;
+	WfDuration	timeout;
+} CancelReading;
+
+static const WfReaderField cancel_fields[] = {
+	{"path", read_path, offsetof(CancelReading, http.path)},
+	{"url", read_url, offsetof(CancelReading, http.url)},
+	{"method", read_method, offsetof(CancelReading, http.method)},
+	{"headers", read_headers, offsetof(CancelReading, http)},
+	{"body", wf_read_any, offsetof(CancelReading, http.body)},
+	{"text", wf_read_text, offsetof(CancelReading, http.text)},
+	/* zero: the callback is not waited for */
+	{"timeout", wf_read_pause, offsetof(CancelReading, timeout)},
+};
+
+void
+wf_read_cancel(WfReader *reader, const WfJson *node, void *target)
+{
+	static const char *const places[] = {"path", "url"};
+	static const char *const bodies[] = {"body", "text"};
+	CancelReading *reading = palloc0(sizeof(CancelReading));
+	WfCancelAction *cancel;
+
+	if (!wf_read_object(reader, node, "\"cancel\"", cancel_fields, lengthof(cancel_fields), reading))
+		return;
+	check_one_of(reader, node, places, lengthof(places));
+	check_one_of(reader, node, bodies, lengthof(bodies));
+	if (!wf_json_member(node, "path") && !wf_json_member(node, "url"))
+		wf_json_issue(reader->issues, node,
+					  "Say where: \"path\" is appended to the url of the step's server, \"url\" is absolute.",
+					  "\"path\" or \"url\" is missing");
+	if (reading->http.method == NULL)
+		reading->http.method = "POST";
+	cancel = palloc0(sizeof(WfCancelAction));
+	cancel->http = &reading->http;
+	cancel->timeout = reading->timeout;
+	*(WfCancelAction **) target = cancel;
 }

@@ -235,8 +235,8 @@ parse_timestamp(void *arg)
 															  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 }
 
-static int
-compare_intervals(const Interval *a, const Interval *b)
+int
+wf_interval_compare(const Interval *a, const Interval *b)
 {
 	return DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(a), IntervalPGetDatum(b)));
 }
@@ -254,8 +254,8 @@ read_constant_interval(WfReader *reader, const WfJson *node, bool positive, cons
 					  "\"%s\" is not an interval", wf_issue_clip(node->text));
 		return false;
 	}
-	sign = compare_intervals(&time.interval, &no_time);
-	if (INTERVAL_NOT_FINITE(&time.interval) || compare_intervals(&time.interval, longest) > 0)
+	sign = wf_interval_compare(&time.interval, &no_time);
+	if (INTERVAL_NOT_FINITE(&time.interval) || wf_interval_compare(&time.interval, longest) > 0)
 		wf_json_issue(reader->issues, node, longest == &longest_attempt ? "An attempt may take up to 24 days." : NULL,
 					  "\"%s\" is too long", wf_issue_clip(node->text));
 	else if (sign < 0)
@@ -297,15 +297,21 @@ read_duration(WfReader *reader, const WfJson *node, bool positive, const Interva
 		duration->present = read_constant_interval(reader, node, positive, longest, &duration->interval);
 }
 
+bool
+wf_read_interval_checked(WfReader *reader, const WfJson *node, Interval *interval)
+{
+	if (!expect_interval(reader, node))
+		return false;
+	if (strstr(node->text, "${") == NULL)
+		return read_constant_interval(reader, node, false, &longest_time, interval);
+	wf_json_issue(reader->issues, node, NULL, "must be an interval, not a template");
+	return false;
+}
+
 void
 wf_read_interval(WfReader *reader, const WfJson *node, void *target)
 {
-	if (!expect_interval(reader, node))
-		return;
-	if (strstr(node->text, "${"))
-		wf_json_issue(reader->issues, node, NULL, "must be an interval, not a template");
-	else
-		read_constant_interval(reader, node, false, &longest_time, target);
+	(void) wf_read_interval_checked(reader, node, target);
 }
 
 void

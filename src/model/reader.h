@@ -55,7 +55,18 @@ extern void wf_read_step_name(WfReader *reader, const WfJson *node, void *target
 /* Of an object of templates or scalars, in the order as written. */
 extern void wf_read_pairs(WfReader *reader, const WfJson *node, WfPair **pairs, int *npairs);
 
+/* As wf_read_interval; was it one? */
+extern bool wf_read_interval_checked(WfReader *reader, const WfJson *node, Interval *interval);
+extern int	wf_interval_compare(const Interval *a, const Interval *b);
+
 /* What an HTTP action is made of; target WfHttpAction *. */
 extern void wf_read_http(WfReader *reader, const WfJson *node, void *target);
+/* The request that asks to stop; target WfCancelAction *, without a server. */
+extern void wf_read_cancel(WfReader *reader, const WfJson *node, void *target);
+
+/* Target WfRetry. */
+extern void wf_read_retry(WfReader *reader, const WfJson *node, void *target);
+/* When the whole step is read: does what is retried go with its action? */
+extern void wf_retry_check(WfReader *reader, const WfJson *node);
 
 #endif

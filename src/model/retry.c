@@ -1,0 +1,248 @@
+/*
+ * retry.c
+ *		The `retry` of a step: how often, after which pauses, and after what.
+ *
+ * What is retried is kept as words that are compared with a fault: a status ("503"), a class of them ("5xx"), a
+ * SQLSTATE, "connect", "timeout". A word that the step's own action can never meet is an issue. All is allocated in
+ * CurrentMemoryContext, the definition's.
+ */
+#include "postgres.h"
+
+#include "model/reader.h"
+
+#define MAX_RETRIES 1000000
+#define MAX_DELAYS 1000
+#define MAX_WORDS 100
+
+static const char on_hint[] =
+"Name status codes (503), classes of them (\"5xx\"), SQLSTATEs (\"40001\"), \"connect\" or \"timeout\".";
+
+static const char *const fault_words[] = {WF_CODE_CONNECT, WF_CODE_TIMEOUT};
+
+/* ---- how often, and after which pauses ---- */
+
+static void
+read_max(WfReader *reader, const WfJson *node, void *target)
+{
+	size_t		len;
+
+	if (!wf_reader_expect(reader, node, WF_JSON_NUMBER, NULL))
+		return;
+	len = strlen(node->text);
+	if (strspn(node->text, "0123456789") != len || len > 7 || atoi(node->text) > MAX_RETRIES)
+		wf_json_issue(reader->issues, node, NULL, "must be a whole number from 0 to %d", MAX_RETRIES);
+	else
+		*(int *) target = atoi(node->text);
+}
+
+static void
+read_delay(WfReader *reader, const WfJson *node, void *target)
+{
+	WfRetry    *retry = target;
+	int			n = node->type == WF_JSON_ARRAY ? node->n : 1;
+
+	if (n == 0)
+		wf_json_issue(reader->issues, node, "Without a pause, leave it out.", "names no delay");
+	if (n > MAX_DELAYS)
+	{
+		wf_json_issue(reader->issues, node, "The last one repeats.", "has more than %d delays", MAX_DELAYS);
+		return;
+	}
+	retry->delays = palloc0(Max(n, 1) * sizeof(Interval));
+	retry->ndelays = Max(n, 1);
+	for (int i = 0; i < n; i++)
+		wf_read_interval(reader, node->type == WF_JSON_ARRAY ? node->items[i] : node, &retry->delays[i]);
+}
+
+static void
+read_backoff(WfReader *reader, const WfJson *node, void *target)
+{
+	static const char hint[] = "Write the factor by which each delay is longer than the one before, or \"linear\".";
+	WfRetry    *retry = target;
+	double		factor;
+
+	if (node->type == WF_JSON_STRING && strcmp(node->text, "linear") == 0)
+	{
+		retry->linear = true;
+		return;
+	}
+	if (node->type == WF_JSON_STRING)
+	{
+		wf_json_issue(reader->issues, node, hint, "\"%s\" is no way for delays to grow", wf_issue_clip(node->text));
+		return;
+	}
+	if (!wf_reader_expect(reader, node, WF_JSON_NUMBER, hint))
+		return;
+	factor = strtod(node->text, NULL);
+	if (!(factor >= 1 && factor <= 1000))
+		wf_json_issue(reader->issues, node, "1 keeps the delay, 2 doubles it each time.",
+					  "must be from 1 to 1000");
+	else
+		retry->backoff = factor;
+}
+
+static void
+read_max_delay(WfReader *reader, const WfJson *node, void *target)
+{
+	WfRetry    *retry = target;
+
+	retry->has_max_delay = wf_read_interval_checked(reader, node, &retry->max_delay);
+}
+
+/* ---- after what ---- */
+
+static bool
+is_status(const char *text)
+{
+	return text[0] >= '1' && text[0] <= '5' && strlen(text) == 3 && strspn(text, "0123456789") == 3;
+}
+
+/* "5xx", in either case */
+static bool
+is_class(const char *text)
+{
+	return text[0] >= '1' && text[0] <= '5' && pg_strcasecmp(text + 1, "xx") == 0;
+}
+
+static bool
+is_sqlstate(const char *text)
+{
+	return strlen(text) == 5 && strspn(text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5;
+}
+
+static bool
+is_fault_word(const char *text)
+{
+	for (int i = 0; i < lengthof(fault_words); i++)
+	{
+		if (strcmp(text, fault_words[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Letters as they are compared: "5XX" is "5xx", "40p01" is "40P01". */
+static const char *
+usual_spelling(const char *text)
+{
+	char	   *word = pstrdup(text);
+
+	if (is_class(text))
+		word[1] = word[2] = 'x';
+	else if (strlen(text) == 5 && strpbrk(text, "0123456789"))
+	{
+		for (char *p = word; *p; p++)
+			*p = pg_ascii_toupper((unsigned char) *p);
+	}
+	return word;
+}
+
+static void
+add_unknown_word(WfReader *reader, const WfJson *node)
+{
+	int			near = -1;
+
+	if (!wf_issues_full(reader->issues))
+		near = wf_issue_nearest(node->text, fault_words, lengthof(fault_words), wf_issue_name_at);
+	wf_json_issue(reader->issues, node, near >= 0 ? wf_issue_perhaps(fault_words[near], node->text) : on_hint,
+				  "\"%s\" is nothing that could be retried", wf_issue_clip(node->text));
+}
+
+static void
+read_on_word(WfReader *reader, const WfJson *node, WfRetry *retry)
+{
+	const char *word;
+
+	if (node->type == WF_JSON_NUMBER)
+	{
+		if (is_status(node->text))
+			retry->on[retry->non++] = node->text;
+		else if (is_sqlstate(node->text))
+			wf_json_issue(reader->issues, node, psprintf("Write \"%s\".", node->text), "a SQLSTATE is a string");
+		else
+			wf_json_issue(reader->issues, node, on_hint, "must be a status code from 100 to 599");
+		return;
+	}
+	if (!wf_reader_expect(reader, node, WF_JSON_STRING, on_hint))
+		return;
+	word = usual_spelling(node->text);
+	if (is_status(word) || is_class(word) || is_sqlstate(word) || is_fault_word(word))
+		retry->on[retry->non++] = word;
+	else
+		add_unknown_word(reader, node);
+}
+
+static void
+read_on(WfReader *reader, const WfJson *node, void *target)
+{
+	WfRetry    *retry = target;
+	int			n = node->type == WF_JSON_ARRAY ? node->n : 1;
+
+	if (n == 0)
+		wf_json_issue(reader->issues, node, "For the usual errors, leave it out; for no retry, leave out \"retry\".",
+					  "retries nothing");
+	if (n > MAX_WORDS)
+	{
+		wf_json_issue(reader->issues, node, NULL, "has more than %d entries", MAX_WORDS);
+		return;
+	}
+	retry->on = palloc0(Max(n, 1) * sizeof(char *));
+	retry->non = 0;
+	for (int i = 0; i < n; i++)
+		read_on_word(reader, node->type == WF_JSON_ARRAY ? node->items[i] : node, retry);
+}
+
+/* ---- the whole ---- */
+
+static const WfReaderField retry_fields[] = {
+	{"max", read_max, offsetof(WfRetry, max), true},
+	{"delay", read_delay, 0},
+	{"backoff", read_backoff, 0},
+	{"max_delay", read_max_delay, 0},
+	{"jitter", wf_read_interval, offsetof(WfRetry, jitter)},
+	{"on", read_on, 0},
+};
+
+void
+wf_read_retry(WfReader *reader, const WfJson *node, void *target)
+{
+	WfRetry    *retry = target;
+
+	*retry = (WfRetry) {.backoff = 1};
+	if (!wf_read_object(reader, node, "\"retry\"", retry_fields, lengthof(retry_fields), retry))
+		return;
+	if (retry->delays == NULL)
+	{
+		retry->delays = palloc0(sizeof(Interval));
+		retry->ndelays = 1;
+	}
+	for (int i = 0; retry->has_max_delay && i < retry->ndelays; i++)
+	{
+		if (wf_interval_compare(&retry->max_delay, &retry->delays[i]) >= 0)
+			continue;
+		wf_json_issue(reader->issues, wf_json_member(node, "max_delay"), "It limits what \"backoff\" makes of the delay.",
+					  "is shorter than the delay itself");
+		break;
+	}
+}
+
+void
+wf_retry_check(WfReader *reader, const WfJson *node)
+{
+	const WfStep *step = reader->step;
+	bool		http = step->action == WF_ACTION_HTTP;
+
+	if (!http && step->action != WF_ACTION_SQL)
+		return;
+	for (int i = 0; i < step->retry.non; i++)
+	{
+		const char *word = step->retry.on[i];
+
+		if (is_sqlstate(word) != http)
+			continue;
+		wf_json_issue(reader->issues, wf_json_member(node, "on"),
+					  http ? "A request fails with a status code, \"connect\" or \"timeout\"." :
+					  "SQL fails with a SQLSTATE: \"40001\", \"57014\" and the like.",
+					  "\"%s\" is never what is wrong with \"%s\"", word, http ? "http" : "sql");
+	}
+}
