@@ -22,6 +22,7 @@ static WfQuery q_count_living = {.sql = "SELECT count(*) FROM workflow.instance"
 PG_FUNCTION_INFO_V1(workflow_retry);
 PG_FUNCTION_INFO_V1(workflow_skip);
 PG_FUNCTION_INFO_V1(workflow_adopt);
+PG_FUNCTION_INFO_V1(workflow_identity_changed);
 
 /* ---- incidents ---- */
 
@@ -90,4 +91,12 @@ workflow_adopt(PG_FUNCTION_ARGS)
 	wf_note_everything();
 	wf_store_leave(&access);
 	PG_RETURN_INT64(living);
+}
+
+/* Trigger of the table identity: a restore has brought rows, and whose they are has to be found out. */
+Datum
+workflow_identity_changed(PG_FUNCTION_ARGS)
+{
+	wf_note_everything();
+	PG_RETURN_NULL();
 }

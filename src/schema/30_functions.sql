@@ -70,6 +70,12 @@ CREATE FUNCTION workflow.adopt() RETURNS bigint
 COMMENT ON FUNCTION workflow.adopt() IS
 'Says that a restored or copied database goes on in place of its original, which must be no more: until then it sends nothing. Also lets begin what workflow.start_paused holds back. Returns the number of living instances';
 
+CREATE FUNCTION workflow.identity_changed() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_identity_changed';
+COMMENT ON FUNCTION workflow.identity_changed() IS
+'Trigger of workflow.identity: tells the workers that a restore has brought processes of another database';
+CREATE TRIGGER changed AFTER INSERT ON workflow.identity FOR EACH STATEMENT EXECUTE FUNCTION workflow.identity_changed();
+
 -- ---- serial numbers without quotes ----
 
 CREATE FUNCTION workflow.complete(serial_number bigint, data jsonb DEFAULT NULL) RETURNS boolean

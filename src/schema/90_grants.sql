@@ -12,7 +12,7 @@ REVOKE EXECUTE ON FUNCTION workflow.define(text, json),
 REVOKE EXECUTE ON FUNCTION workflow.adopt() FROM PUBLIC;
 
 -- Called by PostgreSQL itself.
-REVOKE EXECUTE ON FUNCTION workflow.http_validator(text[], oid) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION workflow.http_validator(text[], oid), workflow.identity_changed() FROM PUBLIC;
 
 GRANT SELECT ON workflow.processes, workflow.instances, workflow.visits, workflow.waiting, workflow.incidents,
                 workflow.history, workflow.attempts, workflow.late_callbacks, workflow.servers, workflow.workers

@@ -69,9 +69,12 @@ wf_note_ended(int64 instance)
 	pending.any_ended = true;
 }
 
+/* Also from a trigger that a restore fires, be the library preloaded or not. */
 void
 wf_note_everything(void)
 {
+	if (wf_shared == NULL)
+		return;
 	register_once();
 	pending.notes.everything = true;
 	pending.any_due = true;

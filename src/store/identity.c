@@ -7,7 +7,9 @@
  *
  * Sequences: a recovery to an earlier point, or a failover to a standby that lagged behind, forgets numbers that the
  * outside has already seen, and start a new timeline; the original of a restored copy goes on issuing numbers. On the first
- * number after any of these, the sequences jump.
+ * number after any of these, the sequences jump: over a gap, and at least to the microseconds that have passed since 2000.
+ * Nobody issues numbers faster than those pass, so that what an earlier copy, or an earlier recovery from the same
+ * backup, has issued after its own jump is left behind as well.
  */
 #include "compat.h"
 
@@ -108,7 +110,7 @@ static void
 jump(const char *sequence, int64 last)
 {
 	(void) DirectFunctionCall2(setval_oid, ObjectIdGetDatum(wf_store_relation(sequence)),
-							   Int64GetDatum(last + GAP));
+							   Int64GetDatum(Max(last + GAP, GetCurrentTimestamp())));
 }
 
 static void
@@ -139,13 +141,10 @@ wf_identity_adopt(void)
 static void
 check_timeline(void)
 {
-	static bool checked = false;
 	Oid			relid;
 	Datum		values[2];
 	bool		isnull;
 
-	if (likely(checked))
-		return;
 	relid = wf_store_relation("identity");
 	LockRelationOid(relid, ShareUpdateExclusiveLock);
 	if (!wf_timeline_checked())
@@ -159,7 +158,6 @@ check_timeline(void)
 		wf_timeline_set_checked(true);
 	}
 	UnlockRelationOid(relid, ShareUpdateExclusiveLock);
-	checked = true;
 }
 
 void
@@ -171,16 +169,30 @@ wf_identity_note_timeline(void)
 	wf_query_run(&q_note_timeline, values, NULL);
 }
 
+/* Of a sequence that was not there before, since a session may live through a restore, the first number is one after a check. */
+static int64
+next_number(const char *sequence, Oid *checked)
+{
+	Oid			relid = wf_store_relation(sequence);
+
+	if (unlikely(*checked != relid))
+		check_timeline();
+	*checked = relid;
+	return nextval_internal(relid, false);
+}
+
 int64
 wf_next_instance(void)
 {
-	check_timeline();
-	return nextval_internal(wf_store_relation("instance_seq"), false);
+	static Oid	checked = InvalidOid;
+
+	return next_number("instance_seq", &checked);
 }
 
 int64
 wf_next_visit(void)
 {
-	check_timeline();
-	return nextval_internal(wf_store_relation("visit_seq"), false);
+	static Oid	checked = InvalidOid;
+
+	return next_number("visit_seq", &checked);
 }

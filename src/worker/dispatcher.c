@@ -69,6 +69,7 @@ static MemoryContext turn_context;
 static WaitEventSet *wait_set;
 static TimestampTz deliveries_at; /* when to look at deliveries; WF_NEVER: when told */
 static bool paused;
+static bool unsettled; /* nothing was ever defined here, or a restore is under way: paused, and nobody's fault */
 static bool skipped_locked; /* in this turn */
 
 /* ---- in flight ---- */
@@ -197,21 +198,19 @@ look_at_everything(void)
 		pause = WF_PAUSED_COPY;
 	else if (wf_setting_start_paused && before != WF_RUNNING && !wf_identity_adopted_since_start())
 		pause = WF_PAUSED_SETTING;
-	paused = pause != WF_RUNNING;
+	unsettled = identity == WF_IDENTITY_NONE;
+	paused = pause != WF_RUNNING || unsettled;
 	if (!paused)
 	{
-		if (identity == WF_IDENTITY_OWN)
-		{
-			wf_identity_note_timeline();
-			wf_history_ahead(GetCurrentTimestamp());
-		}
+		wf_identity_note_timeline();
+		wf_history_ahead(GetCurrentTimestamp());
 		load_waiting_replies();
 		load_queues();
 	}
 	wf_store_leave(&access);
 	CommitTransactionCommand();
 	wf_pause_set(pause);
-	if (paused && pause != before)
+	if (pause != WF_RUNNING && pause != before)
 		log_pause(pause);
 }
 
@@ -225,7 +224,8 @@ apply_notes(void)
 	int			n;
 
 	wf_notes_take(&notes);
-	if (notes.everything)
+	/* what a restore has brought is not acted on before it is clear whose it is */
+	if (notes.everything || (unsettled && notes.n > 0))
 		look_at_everything();
 	if (paused)
 		return;
