@@ -98,5 +98,5 @@ Datum
 workflow_identity_changed(PG_FUNCTION_ARGS)
 {
 	wf_note_everything();
-	PG_RETURN_NULL();
+	PG_RETURN_POINTER(NULL);
 }
