@@ -12,30 +12,20 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "api/target.h"
+#include "api/outside.h"
 #include "engine/engine.h"
 #include "model/template.h"
 #include "store/access.h"
 #include "store/late.h"
 #include "store/privilege.h"
 
-#define DEFAULT_CODE "FAILED"
 #define MAX_CODE_LENGTH 200
 
 PG_FUNCTION_INFO_V1(workflow_complete);
 PG_FUNCTION_INFO_V1(workflow_fail);
 
-/* What the outside said. */
-typedef struct Word
-{
-	Jsonb	   *data;
-	bool		failed;
-	const char *code;
-	const char *message;
-} Word;
-
 static Jsonb *
-error_of(const Word *word, int attempt)
+error_of(const WfWord *word, int attempt)
 {
 	WfFault		fault = {.code = word->code, .message = word->message};
 
@@ -44,7 +34,7 @@ error_of(const Word *word, int attempt)
 
 /* A late failure is recorded with its code and message, or it would look like a late success. */
 static Jsonb *
-record_of(const Word *word)
+record_of(const WfWord *word)
 {
 	WfField		fields[3];
 
@@ -57,29 +47,49 @@ record_of(const Word *word)
 	return wf_jsonb_object(fields, lengthof(fields));
 }
 
+bool
+wf_word_apply(WfTarget *target, const WfSerial *serial, const WfWord *word, Oid role)
+{
+	WfVisit    *visit = target->visit;
+
+	if (visit != NULL && !visit->ended &&
+		wf_engine_callback(target->batch, visit, word->data, error_of(word, visit->attempt)))
+		return true;
+	wf_late_require_seen(serial->instance, serial->visit);
+	wf_late_record(serial->instance, serial->visit, target->process_id, role, record_of(word));
+	return false;
+}
+
+bool
+wf_word_code_fits(const char *code)
+{
+	return code[0] != '\0' && pg_mbstrlen(code) <= MAX_CODE_LENGTH;
+}
+
+void
+wf_word_require_code(const char *code)
+{
+	if (!wf_word_code_fits(code))
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("an error code has 1 to %d characters", MAX_CODE_LENGTH),
+				errhint("It is what \"catch\" compares: a short word such as REJECTED."));
+}
+
 static bool
-call_back(const char *function, const WfSerial *serial, const Word *word)
+call_back(const char *function, const WfSerial *serial, const WfWord *word)
 {
 	WfAccess	access;
 	WfTarget	target;
-	bool		accepted = false;
+	bool		accepted;
 
 	PreventCommandIfReadOnly(function);
 	wf_store_enter(&access);
 	wf_target_visit(&target, serial);
 	wf_privilege_require(target.process_id, access.caller, WF_PRIVILEGE_COMPLETE,
 						 WF_PRIVILEGE_COMPLETE);
-	if (target.visit != NULL)
-		accepted = wf_engine_callback(target.batch, target.visit, word->data,
-									  error_of(word, target.visit->attempt));
+	accepted = wf_word_apply(&target, serial, word, access.caller);
 	if (accepted)
 		wf_batch_flush(target.batch);
-	else
-	{
-		wf_late_require_seen(serial->instance, serial->visit);
-		wf_late_record(serial->instance, serial->visit, target.process_id, access.caller,
-					   record_of(word));
-	}
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
 	return accepted;
@@ -95,7 +105,7 @@ Datum
 workflow_complete(PG_FUNCTION_ARGS)
 {
 	WfSerial	serial = wf_argument_serial(fcinfo, 0);
-	Word		word = {.data = wf_argument_jsonb(fcinfo, 1)};
+	WfWord		word = {.data = wf_argument_jsonb(fcinfo, 1)};
 
 	PG_RETURN_BOOL(call_back("workflow.complete()", &serial, &word));
 }
@@ -110,12 +120,9 @@ workflow_fail(PG_FUNCTION_ARGS)
 {
 	WfSerial	serial = wf_argument_serial(fcinfo, 0);
 	char	   *code = wf_argument_text(fcinfo, 1);
-	Word		word = {.data = wf_argument_jsonb(fcinfo, 3), .failed = true,
-		.code = code != NULL ? code : DEFAULT_CODE, .message = wf_argument_text(fcinfo, 2)};
+	WfWord		word = {.data = wf_argument_jsonb(fcinfo, 3), .failed = true,
+		.code = code != NULL ? code : WF_WORD_DEFAULT_CODE, .message = wf_argument_text(fcinfo, 2)};
 
-	if (word.code[0] == '\0' || pg_mbstrlen(word.code) > MAX_CODE_LENGTH)
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("an error code has 1 to %d characters", MAX_CODE_LENGTH),
-				errhint("It is what \"catch\" compares: a short word such as REJECTED."));
+	wf_word_require_code(word.code);
 	PG_RETURN_BOOL(call_back("workflow.fail()", &serial, &word));
 }

@@ -188,14 +188,25 @@ wf_engine_resume(WfBatch *batch, WfInstance *instance)
 }
 
 bool
-wf_engine_heartbeat(WfBatch *batch, WfVisit *visit)
+wf_engine_wanted(const WfVisit *visit)
 {
-	if (visit->has_callback || visit->state == WF_STATE_CANCELLING ||
-		visit->instance->cancel_reason != NULL)
+	return !visit->ended && !visit->has_callback && visit->state != WF_STATE_CANCELLING &&
+		   visit->instance->cancel_reason == NULL;
+}
+
+bool
+wf_engine_heartbeat(WfBatch *batch, WfVisit *visit, Jsonb *progress)
+{
+	if (!wf_engine_wanted(visit))
 		return false;
 	if (visit->state == WF_STATE_WAITING && visit->silence_at != 0)
 	{
 		wf_wait_listen(batch, visit);
+		visit->changed = true;
+	}
+	if (progress != NULL)
+	{
+		visit->progress = progress;
 		visit->changed = true;
 	}
 	return true;

@@ -72,8 +72,11 @@ extern void wf_engine_cancel_visit(WfBatch *batch, WfVisit *visit, const char *r
 extern void wf_engine_suspend(WfBatch *batch, WfInstance *instance);
 extern void wf_engine_resume(WfBatch *batch, WfInstance *instance);
 
-/* The outside lives. False: it should stop. */
-extern bool wf_engine_heartbeat(WfBatch *batch, WfVisit *visit);
+/* Is what was asked of the outside still wanted? */
+extern bool wf_engine_wanted(const WfVisit *visit);
+
+/* The outside lives, and says how far it is (NULL: nothing). False: it should stop. */
+extern bool wf_engine_heartbeat(WfBatch *batch, WfVisit *visit, Jsonb *progress);
 
 extern void wf_engine_extend(WfBatch *batch, WfVisit *visit, TimestampTz deadline);
 

@@ -53,6 +53,16 @@ CREATE FUNCTION workflow.fail(serial_number text, code text DEFAULT 'FAILED', me
 COMMENT ON FUNCTION workflow.fail(text, text, text, jsonb) IS
 'The work that a visit waits for has failed, with a code that its "catch" may name and data as its response. Answers and errors as of workflow.complete; 22023 for an empty code';
 
+CREATE FUNCTION workflow.heartbeat(serial_number text, progress jsonb DEFAULT NULL) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_heartbeat';
+COMMENT ON FUNCTION workflow.heartbeat(text, jsonb) IS
+'The outside is still at work on a visit: the silence that its step allows begins anew, and progress, if given, is shown in workflow.waiting. False: the work is no longer wanted, stop. Malformed: 22P02; unknown: 42704; progress of more than 64 kB: 22023; needs complete: 42501';
+
+CREATE FUNCTION workflow.extend(serial_number text, by interval) RETURNS timestamptz
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_extend';
+COMMENT ON FUNCTION workflow.extend(text, interval) IS
+'Moves the deadline of a visit, which its "timeout" set, and returns the new one; NULL: it is too late, the visit has ended or is about to. Malformed: 22P02; unknown: 42704; there is no deadline: 55000; out of range: 22008; needs complete: 42501';
+
 -- ---- operators ----
 
 CREATE FUNCTION workflow.retry(serial_number text) RETURNS boolean
@@ -87,6 +97,16 @@ CREATE FUNCTION workflow.fail(serial_number bigint, code text DEFAULT 'FAILED', 
                               data jsonb DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_serial_is_text';
 COMMENT ON FUNCTION workflow.fail(bigint, text, text, jsonb) IS
+'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
+
+CREATE FUNCTION workflow.heartbeat(serial_number bigint, progress jsonb DEFAULT NULL) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_serial_is_text';
+COMMENT ON FUNCTION workflow.heartbeat(bigint, jsonb) IS
+'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
+
+CREATE FUNCTION workflow.extend(serial_number bigint, by interval) RETURNS timestamptz
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_serial_is_text';
+COMMENT ON FUNCTION workflow.extend(bigint, interval) IS
 'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
 
 CREATE FUNCTION workflow.retry(serial_number bigint) RETURNS boolean

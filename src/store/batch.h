@@ -104,6 +104,7 @@ struct WfVisit
 	Jsonb	   *caught;
 	Jsonb	   *error;
 	Jsonb	   *result;
+	Jsonb	   *progress; /* what the outside says now; NULL: nothing new (not loaded) */
 
 	/* in memory */
 	bool		has_reply; /* the action has answered (its reply may be null) */

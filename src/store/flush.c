@@ -30,7 +30,7 @@ static const WfColumn visit_columns[] = {
 	{"process_id", INT4OID}, {"ended_at", TIMESTAMPTZOID}, {"docs_changed", BOOLOID},
 	{"silence_at", TIMESTAMPTZOID}, {"alarm_at", TIMESTAMPTZOID}, {"held", BOOLOID},
 	{"cancel_outcome", TEXTOID}, {"cancel_phase", TEXTOID}, {"cancel_response", JSONBOID},
-	{"warn_at", TIMESTAMPTZOID}};
+	{"warn_at", TIMESTAMPTZOID}, {"progress", JSONBOID}};
 static const WfColumn attempt_columns[] = {
 	{"instance", INT8OID}, {"visit", INT8OID}, {"process_id", INT4OID}, {"attempt", INT4OID},
 	{"http_status", INT4OID}, {"started_at", TIMESTAMPTZOID}, {"ended_at", TIMESTAMPTZOID},
@@ -87,7 +87,8 @@ static WfQuery q_update_visits = {
 		   "reply = CASE WHEN m.docs_changed THEN m.reply ELSE v.reply END, "
 		   "callback = CASE WHEN m.docs_changed THEN m.callback ELSE v.callback END, "
 		   "callback_error = CASE WHEN m.docs_changed THEN m.callback_error ELSE v.callback_error END, "
-		   "result = CASE WHEN m.docs_changed THEN m.result ELSE v.result END "
+		   "result = CASE WHEN m.docs_changed THEN m.result ELSE v.result END, "
+		   "progress = coalesce(m.progress, v.progress) "
 		   "FROM moved m WHERE v.instance = m.instance AND v.visit = m.visit",
 	.shape = &visit_shape};
 static WfQuery q_delete_visits = {
@@ -261,6 +262,7 @@ put_visit(Flush *flush, Kind kind, WfVisit *visit)
 	add_text(&row, visit->cancel_phase);
 	add_jsonb(&row, docs ? visit->cancel_response : NULL);
 	add_time(&row, visit->warn_at);
+	add_jsonb(&row, kind == UPDATE_VISITS ? visit->progress : NULL);
 	put(flush, kind, &row);
 }
 

@@ -1,0 +1,89 @@
+-- The outside is at work: heartbeat with progress, and more time for it.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS workflow;
+RESET client_min_messages;
+
+SELECT workflow.define('heartbeat: bake', '{
+  "steps": [
+    { "step": "bake", "wait": true, "timeout": "2 hours", "heartbeat": "10 minutes" },
+    { "step": "eat", "wait": true } ]}');
+CREATE FUNCTION pg_temp.waits(instance bigint) RETURNS text LANGUAGE sql AS
+    'SELECT serial_number FROM workflow.waiting w WHERE w.instance = $1';
+
+-- progress is what was last said of it
+SELECT workflow.start('heartbeat: bake') AS i \gset
+SELECT pg_temp.waits(:i) AS sn \gset
+SELECT progress FROM workflow.waiting WHERE instance = :i;
+SELECT workflow.heartbeat(:'sn');
+SELECT workflow.heartbeat(:'sn', '{"percent": 10}');
+SELECT workflow.heartbeat(:'sn');
+SELECT progress FROM workflow.waiting WHERE instance = :i;
+SELECT workflow.heartbeat(serial_number => :'sn', progress => '"nearly"');
+SELECT progress FROM workflow.waiting WHERE instance = :i;
+SELECT workflow.heartbeat(:'sn', jsonb_build_object('text', repeat('x', 65000)));
+SELECT workflow.heartbeat(:'sn', jsonb_build_object('text', repeat('x', 66000)));
+SELECT length(progress::text) FROM workflow.waiting WHERE instance = :i;
+-- silence begins anew, and nothing else changes
+BEGIN;
+SELECT silence_at AS before FROM workflow.visit WHERE instance = :i \gset
+SELECT pg_sleep(0.01), workflow.heartbeat(:'sn');
+SELECT silence_at > :'before', silence_at - clock_timestamp() BETWEEN '9 minutes' AND '10 minutes' AS anew, alarm_at = silence_at AS alarm
+FROM workflow.visit WHERE instance = :i;
+ROLLBACK;
+SELECT silence_at = :'before' AS as_before FROM workflow.visit WHERE instance = :i;
+SELECT w.deadline = i.started_at + '2 hours' AS deadline, state FROM workflow.visits JOIN workflow.waiting w USING (serial_number), workflow.instances i
+WHERE i.instance = :i AND w.instance = :i;
+
+-- more time
+SELECT deadline AS before FROM workflow.waiting WHERE instance = :i \gset
+SELECT workflow.extend(:'sn', '1 hour') - :'before' AS longer;
+SELECT workflow.extend(serial_number => :'sn', by => '-30 minutes') - :'before' AS longer;
+SELECT deadline - :'before' AS longer FROM workflow.waiting WHERE instance = :i;
+SELECT workflow.extend(:'sn', '300000 years');
+SELECT workflow.extend(:'sn', NULL);
+SELECT deadline - :'before' AS longer FROM workflow.waiting WHERE instance = :i;
+
+-- it is over
+SELECT workflow.complete(:'sn');
+SELECT workflow.heartbeat(:'sn', '{"percent": 99}');
+SELECT workflow.extend(:'sn', '1 hour') IS NULL AS too_late;
+SELECT count(*) FROM workflow.late_callbacks WHERE serial_number = :'sn';
+-- a step without clocks has none to move, but shows how far it is
+SELECT pg_temp.waits(:i) AS sn \gset
+SELECT workflow.heartbeat(:'sn', '[1]');
+SELECT progress FROM workflow.waiting WHERE instance = :i;
+\set VERBOSITY sqlstate
+SELECT workflow.extend(:'sn', '1 hour');
+\set VERBOSITY default
+-- somebody stops it
+SELECT workflow.cancel(:i);
+SELECT workflow.heartbeat(:'sn');
+
+-- numbers that are none
+SELECT workflow.heartbeat('5_');
+SELECT workflow.heartbeat(NULL::text);
+SELECT workflow.heartbeat('9223372036854775807_1');
+SELECT workflow.heartbeat(531);
+SELECT workflow.extend('x', '1 hour');
+SELECT workflow.extend('9223372036854775807_1', '1 hour');
+SELECT workflow.extend(531, '1 hour');
+
+-- rights
+CREATE ROLE heartbeat_nobody;
+GRANT USAGE ON SCHEMA workflow TO heartbeat_nobody;
+SELECT workflow.start('heartbeat: bake') AS i \gset
+SELECT pg_temp.waits(:i) AS sn \gset
+SET ROLE heartbeat_nobody;
+SELECT workflow.heartbeat(:'sn');
+SELECT workflow.extend(:'sn', '1 hour');
+RESET ROLE;
+SELECT workflow.grant_process('heartbeat: bake', 'heartbeat_nobody', 'complete');
+SET ROLE heartbeat_nobody;
+SELECT workflow.heartbeat(:'sn', '{"percent": 50}');
+SELECT workflow.extend(:'sn', '1 hour') IS NOT NULL AS extended;
+RESET ROLE;
+SELECT progress FROM workflow.waiting WHERE instance = :i;
+SELECT workflow.cancel(:i);
+SELECT workflow.revoke_process('heartbeat: bake', 'heartbeat_nobody', 'complete');
+DROP OWNED BY heartbeat_nobody;
+DROP ROLE heartbeat_nobody;

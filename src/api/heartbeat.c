@@ -1,0 +1,140 @@
+/*
+ * heartbeat.c
+ *		workflow.heartbeat and workflow.extend: the outside is still at work, and needs longer.
+ *
+ * Both hold the lock of the instance until the end of the transaction, as workflow.complete does.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "api/outside.h"
+#include "engine/engine.h"
+#include "store/access.h"
+#include "store/late.h"
+#include "store/privilege.h"
+
+#define MAX_PROGRESS_BYTES (64 * 1024)
+
+PG_FUNCTION_INFO_V1(workflow_heartbeat);
+PG_FUNCTION_INFO_V1(workflow_extend);
+
+/* Lock what the caller names and may complete. */
+static void
+find_visit(WfTarget *target, const WfSerial *serial, const WfAccess *access)
+{
+	wf_target_visit(target, serial);
+	wf_privilege_require(target->process_id, access->caller, WF_PRIVILEGE_COMPLETE,
+						 WF_PRIVILEGE_COMPLETE);
+}
+
+Jsonb *
+wf_argument_progress(FunctionCallInfo fcinfo, int n)
+{
+	Jsonb	   *progress = wf_argument_jsonb(fcinfo, n);
+
+	if (progress != NULL && VARSIZE(progress) > MAX_PROGRESS_BYTES)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("progress has at most %d bytes", MAX_PROGRESS_BYTES),
+				errdetail("It has %u.", VARSIZE(progress)),
+				errhint("It is what the view workflow.waiting shows; results belong into workflow.complete."));
+	return progress;
+}
+
+bool
+wf_heartbeat_apply(WfTarget *target, const WfSerial *serial, Jsonb *progress)
+{
+	bool		wanted = target->visit != NULL &&
+						 wf_engine_heartbeat(target->batch, target->visit, progress);
+
+	if (wanted)
+		wf_batch_flush(target->batch);
+	else
+		wf_late_require_seen(serial->instance, serial->visit);
+	return wanted;
+}
+
+/*
+ * workflow.heartbeat(serial_number text, progress jsonb) → boolean
+ *
+ * False: what is being done is no longer wanted, so stop. Errors: 22P02 malformed, 42704 unknown, 42501 without the
+ * privilege complete, 22023 for a progress of more than 64 kB.
+ */
+Datum
+workflow_heartbeat(PG_FUNCTION_ARGS)
+{
+	WfSerial	serial = wf_argument_serial(fcinfo, 0);
+	Jsonb	   *progress = wf_argument_progress(fcinfo, 1);
+	WfAccess	access;
+	WfTarget	target;
+	bool		wanted;
+
+	PreventCommandIfReadOnly("workflow.heartbeat()");
+	wf_store_enter(&access);
+	find_visit(&target, &serial, &access);
+	wanted = wf_heartbeat_apply(&target, &serial, progress);
+	wf_batch_end(target.batch);
+	wf_store_leave(&access);
+	PG_RETURN_BOOL(wanted);
+}
+
+/* ---- extend ---- */
+
+/* The deadline moved by an interval, which is read as the process reads its clocks. */
+static TimestampTz
+moved_deadline(WfVisit *visit, const Interval *by)
+{
+	WfDuration	duration = {.present = true, .interval = *by};
+	WfFault		fault = {0};
+	WfScope		scope;
+	TimestampTz at;
+
+	if (visit->deadline == 0)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " has no deadline", visit->instance->id,
+					   visit->id),
+				errdetail("It is in state \"%s\" at step \"%s\".", wf_state_name(visit->state),
+						  visit->step),
+				errhint("A visit has one if its step has a \"timeout\"."));
+	wf_engine_scope(visit, &scope);
+	if (!wf_clock_after(visit, &duration, &scope, visit->deadline, &at, &fault))
+		ereport(ERROR, errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				errmsg("the deadline cannot be moved by that"), errdetail("%s.", fault.message));
+	if (TIMESTAMP_NOT_FINITE(at))
+		ereport(ERROR, errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				errmsg("a deadline cannot be infinite"));
+	return at;
+}
+
+/*
+ * workflow.extend(serial_number text, by interval) → timestamptz, the new deadline; NULL: it is too late
+ *
+ * Errors: 22P02 malformed, 42704 unknown, 42501 without the privilege complete, 55000 if there is no deadline, 22008 for one out
+ * of range.
+ */
+Datum
+workflow_extend(PG_FUNCTION_ARGS)
+{
+	WfSerial	serial = wf_argument_serial(fcinfo, 0);
+	WfAccess	access;
+	WfTarget	target;
+	TimestampTz deadline = 0;
+
+	wf_argument_require(fcinfo, 1, "by");
+	PreventCommandIfReadOnly("workflow.extend()");
+	wf_store_enter(&access);
+	find_visit(&target, &serial, &access);
+	if (target.visit != NULL && wf_engine_wanted(target.visit))
+	{
+		deadline = moved_deadline(target.visit, PG_GETARG_INTERVAL_P(1));
+		wf_engine_extend(target.batch, target.visit, deadline);
+		wf_batch_flush(target.batch);
+	}
+	wf_batch_end(target.batch);
+	wf_store_leave(&access);
+	if (deadline == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(deadline);
+}
