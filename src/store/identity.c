@@ -7,9 +7,9 @@
  *
  * Sequences: a recovery to an earlier point, or a failover to a standby that lagged behind, forgets numbers that the
  * outside has already seen, and start a new timeline; the original of a restored copy goes on issuing numbers. On the first
- * number after any of these, the sequences jump: over a gap, and at least to the microseconds that have passed since 2000.
- * Nobody issues numbers faster than those pass, so that what an earlier copy, or an earlier recovery from the same
- * backup, has issued after its own jump is left behind as well.
+ * number after any of these, the sequences jump to the microseconds that have passed since 2000. Nobody issues numbers
+ * faster than those pass, so that what an earlier copy, or an earlier recovery from the same backup, has issued after its
+ * own jump is left behind as well.
  */
 #include "compat.h"
 
@@ -28,7 +28,7 @@
 #include "store/identity.h"
 #include "store/query.h"
 
-/* more numbers than can have been issued since the backup or the standby's last word */
+/* should the clock be wrong: more numbers than can have been issued since the backup or the standby's last word */
 #define GAP INT64CONST(10000000000)
 
 static WfQuery q_read = {
@@ -109,8 +109,10 @@ wf_identity_ensure(void)
 static void
 jump(const char *sequence, int64 last)
 {
+	TimestampTz now = GetCurrentTimestamp();
+
 	(void) DirectFunctionCall2(setval_oid, ObjectIdGetDatum(wf_store_relation(sequence)),
-							   Int64GetDatum(Max(last + GAP, GetCurrentTimestamp())));
+							   Int64GetDatum(last < now ? now : last + GAP));
 }
 
 static void
