@@ -504,6 +504,7 @@ wf_user_sql_run(WfVisit *visit, Oid owner, bool (*timed_out) (void), WfAnswer *a
 		wf_fault(&answer->fault, WF_CODE_REQUEST, "the owner of the process does not exist any more");
 		return;
 	}
+	clean_session(); /* of our own sequences too: lastval() must not speak of them */
 	enter(&s, owner, visit->instance->process->search_path);
 	PG_TRY();
 	{
