@@ -53,7 +53,10 @@ static WfQuery q_add = {
 		   "VALUES ($1, $2, $3, $4, $5, $6)",
 	.nargs = 6, .argtypes = {INT4OID, INT4OID, JSONOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
 static WfQuery q_set_latest = {
-	.sql = "UPDATE workflow.process SET latest = $2 WHERE process_id = $1 AND latest <> $2",
+	.sql = "UPDATE workflow.process p SET latest = $2, retention = CASE WHEN $2 = 0 THEN p.retention "
+		   "ELSE (SELECT (v.definition ->> 'retention')::interval FROM workflow.process_version v "
+		   "WHERE v.process_id = $1 AND v.version = $2) END "
+		   "WHERE p.process_id = $1 AND p.latest <> $2",
 	.nargs = 2, .argtypes = {INT4OID, INT4OID}};
 static WfQuery q_attached = {
 	.sql = "SELECT c.oid::regclass::text FROM workflow.attachment a JOIN pg_class c ON c.oid = a.relation "

@@ -152,6 +152,7 @@ check_step(Checking *checking, const WfJson *step)
 {
 	const WfJson *http = wf_json_member(step, "http");
 	const WfJson *sql = string_member(step, "sql");
+	const WfJson *cancel = wf_json_member(step, "cancel");
 	const WfJson *part;
 
 	if (http != NULL && http->type == WF_JSON_OBJECT)
@@ -160,6 +161,12 @@ check_step(Checking *checking, const WfJson *step)
 		if (part != NULL)
 			check_server(checking, part);
 		part = string_member(http, "url");
+		if (part != NULL)
+			check_url(checking, part);
+	}
+	if (cancel != NULL && cancel->type == WF_JSON_OBJECT)
+	{
+		part = string_member(cancel, "url");
 		if (part != NULL)
 			check_url(checking, part);
 	}

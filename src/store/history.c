@@ -23,6 +23,8 @@
 #include "store/query.h"
 
 #define WEEKS_AHEAD 2
+/* instances whose own retention is over, in one transaction */
+#define TRIM_CHUNK 5000
 /* 2000-01-01, where timestamps begin, was a Saturday */
 #define MONDAY_OFFSET (2 * USECS_PER_DAY)
 #define ONE_WEEK (7 * USECS_PER_DAY)
@@ -32,16 +34,19 @@ typedef struct Parent
 	const char *name;
 	const char *keys; /* of each partition; "": none */
 	const char *index;
-	const char *columns; /* all but stored_at, if rows go on living with their instance; NULL: they do not */
+	const char *columns; /* all but stored_at */
+	bool		of_steps; /* they are kept as long as their instance */
 } Parent;
 
 static const Parent parents[] = {
 	{"visit_history", ", PRIMARY KEY (instance, visit)",
 		"(workflow.serial_number(instance, visit) COLLATE \"C\")",
-		"instance, visit, process_id, attempts, entered_at, ended_at, step, outcome, result"},
+		"instance, visit, process_id, attempts, entered_at, ended_at, step, outcome, result", true},
 	{"attempt_history", "", "(workflow.serial_number(instance, visit) COLLATE \"C\")",
-		"instance, visit, process_id, attempt, http_status, started_at, ended_at, error"},
-	{"instance_history", ", PRIMARY KEY (instance)", NULL, NULL},
+		"instance, visit, process_id, attempt, http_status, started_at, ended_at, error", true},
+	{"instance_history", ", PRIMARY KEY (instance)", NULL,
+		"instance, process_id, version, attachment, started_at, ended_at, status, business_key, error, data",
+		false},
 };
 
 static TimestampTz
@@ -148,7 +153,58 @@ expired(const char *parent, const char *retention)
 	return names;
 }
 
-#define OF_THE_LIVING "EXISTS (SELECT FROM workflow.instance i WHERE i.instance = h.instance)"
+/*
+ * What a partition holds that must not go with it: what belongs to instances that live, or that are themselves kept longer.
+ * $1 is the general retention.
+ */
+#define CUTOFF                                                                                     \
+	"(date_trunc('week', (clock_timestamp() - %1$s::interval) AT TIME ZONE 'UTC') AT TIME ZONE 'UTC')"
+#define KEPT_BY_PROCESS(h)                                                                         \
+	"EXISTS (SELECT FROM workflow.process p WHERE p.process_id = " h ".process_id "                \
+	"AND p.retention IS NOT NULL "                                                                 \
+	"AND (p.retention = interval '0' OR " h ".ended_at > clock_timestamp() - p.retention))"
+#define KEPT_STEP                                                                                  \
+	"(EXISTS (SELECT FROM workflow.instance i WHERE i.instance = h.instance) "                     \
+	"OR EXISTS (SELECT FROM workflow.instance_history k WHERE k.instance = h.instance "            \
+	"AND (k.stored_at >= " CUTOFF " OR " KEPT_BY_PROCESS("k") ")))"
+#define KEPT_INSTANCE "(" KEPT_BY_PROCESS("h") " AND %1$s IS NOT NULL)"
+
+/* The condition for rows `h` of a partition of that parent, with the retention put in. */
+static char *
+kept(const Parent *parent, const char *retention)
+{
+	char	   *literal = quote_literal_cstr(retention);
+
+	return parent->of_steps ? psprintf(KEPT_STEP, literal) : psprintf(KEPT_INSTANCE, literal);
+}
+
+static WfQuery q_trim = {
+	.sql = "WITH over AS (SELECT h.instance FROM workflow.instance_history h "
+		   "JOIN workflow.process p ON p.process_id = h.process_id "
+		   "WHERE p.retention > interval '0' AND h.ended_at < clock_timestamp() - p.retention "
+		   "LIMIT $1), "
+		   "i AS (DELETE FROM workflow.instance_history h USING over o "
+		   "WHERE h.instance = o.instance RETURNING 1), "
+		   "v AS (DELETE FROM workflow.visit_history h USING over o WHERE h.instance = o.instance), "
+		   "a AS (DELETE FROM workflow.attempt_history h USING over o "
+		   "WHERE workflow.serial_number(h.instance, h.visit) COLLATE \"C\" >= o.instance || '_' "
+		   "AND workflow.serial_number(h.instance, h.visit) COLLATE \"C\" < o.instance || '`') "
+		   "SELECT count(*) FROM i",
+	.nargs = 1, .argtypes = {INT4OID}};
+
+static WfQuery q_any_own = {
+	.sql = "SELECT 1 FROM workflow.process WHERE retention > interval '0' LIMIT 1"};
+
+bool
+wf_history_trim(void)
+{
+	Datum		values[1] = {Int32GetDatum(TRIM_CHUNK)};
+
+	if (wf_query_run(&q_any_own, NULL, NULL) == 0)
+		return false;
+	wf_query_run(&q_trim, values, NULL);
+	return wf_result_int64(0, 1) == TRIM_CHUNK;
+}
 
 void
 wf_history_forward(TimestampTz now, const char *retention)
@@ -162,18 +218,17 @@ wf_history_forward(TimestampTz now, const char *retention)
 	{
 		const Parent *parent = &parents[i];
 
-		if (parent->columns == NULL)
-			continue;
 		foreach (lc, expired(parent->name, retention))
-			run(psprintf("WITH moved AS (DELETE FROM workflow.%s h WHERE " OF_THE_LIVING
-						 " RETURNING h.*) INSERT INTO workflow.%s (%s, stored_at) "
+			run(psprintf("WITH moved AS (DELETE FROM workflow.%s h WHERE %s RETURNING h.*) "
+						 "INSERT INTO workflow.%s (%s, stored_at) "
 						 "SELECT %s, clock_timestamp() FROM moved",
-						 (char *) lfirst(lc), parent->name, parent->columns, parent->columns));
+						 (char *) lfirst(lc), kept(parent, retention), parent->name,
+						 parent->columns, parent->columns));
 	}
 }
 
 static bool
-drop_partition(const Parent *parent, const char *name)
+drop_partition(const Parent *parent, const char *name, const char *retention)
 {
 	Oid			relid = get_relname_relid(name, wf_store_schema());
 
@@ -181,13 +236,10 @@ drop_partition(const Parent *parent, const char *name)
 		!ConditionalLockRelationOid(wf_store_relation(parent->name), AccessExclusiveLock) ||
 		!ConditionalLockRelationOid(relid, AccessExclusiveLock))
 		return false;
-	/* an instance cannot come back to life, but a restore may have brought steps of living ones */
-	if (parent->columns != NULL)
-	{
-		run(psprintf("SELECT FROM workflow.%s h WHERE " OF_THE_LIVING " LIMIT 1", name));
-		if (SPI_processed > 0)
-			return false;
-	}
+	/* what came since it was moved forward: the next time */
+	run(psprintf("SELECT FROM workflow.%s h WHERE %s LIMIT 1", name, kept(parent, retention)));
+	if (SPI_processed > 0)
+		return false;
 	run(psprintf("DROP TABLE workflow.%s", name));
 	return true;
 }
@@ -200,7 +252,7 @@ wf_history_drop(const char *retention)
 		List	   *names = expired(parents[i].name, retention);
 
 		if (names != NIL)
-			return drop_partition(&parents[i], linitial(names));
+			return drop_partition(&parents[i], linitial(names), retention);
 	}
 	return false;
 }

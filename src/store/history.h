@@ -23,4 +23,7 @@ extern void wf_history_ahead(TimestampTz now);
 extern void wf_history_forward(TimestampTz now, const char *retention);
 extern bool wf_history_drop(const char *retention);
 
+/* Delete some instances whose process keeps them for a shorter time. True if there may be more. */
+extern bool wf_history_trim(void);
+
 #endif

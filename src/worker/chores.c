@@ -44,6 +44,7 @@ upkeep(void)
 	const char *retention = wf_setting_retention;
 	bool		keeps = retention == NULL || *retention == '\0'; /* for ever, as zero does */
 	bool		dropped = !keeps;
+	bool		more = true;
 
 	wf_store_enter(&access);
 	if (keeps)
@@ -51,12 +52,15 @@ upkeep(void)
 	else
 		wf_history_forward(now, retention);
 	wf_store_leave(&access);
-	while (dropped)
+	while (more || dropped)
 	{
 		CommitTransactionCommand();
 		StartTransactionCommand();
 		wf_store_enter(&access);
-		dropped = wf_history_drop(retention);
+		if (more)
+			more = wf_history_trim();
+		else
+			dropped = wf_history_drop(retention);
 		wf_store_leave(&access);
 	}
 }
