@@ -114,10 +114,12 @@ SET ROLE rights_nobody;
 SELECT process FROM workflow.processes;
 RESET ROLE;
 
--- the owner stays, whoever defines the next version; a renamed role keeps what it has
+-- steps run as the owner, so that only the owner says what they are; the owner stays, whoever defines the next version; a renamed role
+-- keeps what it has
 SET ROLE rights_admin;
 SELECT workflow.define('rights: order', '{"steps": [{"step": "other", "wait": true}]}');
 RESET ROLE;
+SELECT workflow.define('rights: order', '{"steps": [{"step": "other", "wait": true}]}');
 ALTER ROLE rights_author RENAME TO rights_renamed;
 SELECT version, owner, latest FROM workflow.processes WHERE process = 'rights: order' ORDER BY version;
 SET ROLE rights_renamed;

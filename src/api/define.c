@@ -14,6 +14,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
@@ -137,6 +138,11 @@ lock_process(Draft *draft, Oid caller)
 				errmsg("role \"%s\", the owner of process \"%s\", does not exist any more",
 					   owner_name, draft->name),
 				errhint("Create the role again and run SELECT workflow.adopt(), or define the process under another name."));
+	if (!has_privs_of_role(caller, draft->owner))
+		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("must be owner of process \"%s\"", draft->name),
+				errdetail("Its steps run with the rights of its owner, role \"%s\".",
+						  GetUserNameFromId(draft->owner, false)));
 }
 
 /* ---- the version ---- */
@@ -220,7 +226,7 @@ ensure_ready(TimestampTz now)
  * workflow.define(name text, definition json) → integer, the version
  *
  * Errors: 22023 (0A000 if nothing else is wrong than that it is not supported yet) with all faults of the definition, 42501
- * without admin on a process that exists.
+ * for a process that is somebody else's.
  */
 Datum
 workflow_define(PG_FUNCTION_ARGS)
