@@ -138,6 +138,24 @@ wf_batch_new_instance(WfBatch *batch, WfProcess *process, int64 id)
 	return instance;
 }
 
+/* Random bytes for keys, fetched for many at a time. */
+static void
+make_key(pg_uuid_t *key)
+{
+	static char pool[256 * UUID_LEN];
+	static int	left = 0;
+
+	if (left == 0 && !pg_strong_random(pool, sizeof(pool)))
+		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values"));
+	if (left == 0)
+		left = sizeof(pool) / UUID_LEN;
+	left--;
+	memcpy(key->data, pool + left * UUID_LEN, UUID_LEN);
+	/* version 4, variant 1 (RFC 4122) */
+	key->data[6] = (key->data[6] & 0x0f) | 0x40;
+	key->data[8] = (key->data[8] & 0x3f) | 0x80;
+}
+
 WfVisit *
 wf_batch_new_visit(WfBatch *batch, WfInstance *instance, WfStep *step, int64 id)
 {
@@ -150,11 +168,7 @@ wf_batch_new_visit(WfBatch *batch, WfInstance *instance, WfStep *step, int64 id)
 	visit->step = step->name;
 	visit->entered_at = batch->now;
 	visit->is_new = true;
-	if (!pg_strong_random(visit->key.data, UUID_LEN))
-		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values"));
-	/* version 4, variant 1 (RFC 4122) */
-	visit->key.data[6] = (visit->key.data[6] & 0x0f) | 0x40;
-	visit->key.data[8] = (visit->key.data[8] & 0x3f) | 0x80;
+	make_key(&visit->key);
 	instance->visits = lappend(instance->visits, visit);
 	MemoryContextSwitchTo(old);
 	return visit;

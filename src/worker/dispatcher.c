@@ -6,13 +6,13 @@
  * transaction; fire clocks; collect requests that are due in a short transaction, and send them after its end. Then
  * sleep until a latch, a socket or the next due time. It runs no user code and waits for no lock.
  *
- * In flight: a hash of visits, filled when a row is picked up and emptied when what came of it has been committed. A
- * visit in it is never sent again, whatever the queue's cursor does.
+ * A visit is in flight (flights.c) from the moment its row is picked up until what came of it has been committed.
  */
 #include "compat.h"
 
+#include <malloc.h>
+
 #include "access/xact.h"
-#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
@@ -31,6 +31,7 @@
 #include "store/identity.h"
 #include "store/privilege.h"
 #include "worker/exchange.h"
+#include "worker/flights.h"
 #include "worker/lanes.h"
 #include "worker/moves.h"
 #include "worker/worker.h"
@@ -44,103 +45,13 @@
 /* while executors have work, see after that whether it was done */
 #define EXECUTOR_CHECK_MS 5000
 
-typedef struct InFlight
-{
-	int64		visit;
-	int64		instance;
-	WfLane	   *lane; /* NULL: its reply waits as a delivery */
-	char		status;
-} InFlight;
-
-#define SH_PREFIX flight
-#define SH_ELEMENT_TYPE InFlight
-#define SH_KEY_TYPE int64
-#define SH_KEY visit
-#define SH_HASH_KEY(tb, key) murmurhash32((uint32) (key))
-#define SH_EQUAL(tb, a, b) ((a) == (b))
-#define SH_SCOPE static inline
-#define SH_DECLARE
-#define SH_DEFINE
-#include "lib/simplehash.h"
-
 static WfHttp *http;
-static flight_hash *flights;
 static MemoryContext turn_context;
 static WaitEventSet *wait_set;
 static TimestampTz deliveries_at; /* when to look at deliveries; WF_NEVER: when told */
 static bool paused;
 static bool unsettled; /* nothing was ever defined here, or a restore is under way: paused, and nobody's fault */
 static bool skipped_locked; /* in this turn */
-
-/* ---- in flight ---- */
-
-static void
-count_in_flight(WfLane *lane, int change)
-{
-	lane->in_flight += change;
-	if (lane->counts != NULL)
-		lane->counts->in_flight = lane->in_flight;
-}
-
-static bool
-take_off(int64 instance, int64 visit, WfLane *lane)
-{
-	bool		found;
-	InFlight   *flight = flight_insert(flights, visit, &found);
-
-	if (found)
-		return false;
-	flight->instance = instance;
-	flight->lane = lane;
-	if (lane != NULL)
-		count_in_flight(lane, 1);
-	return true;
-}
-
-static void
-left_lane(WfLane *lane)
-{
-	count_in_flight(lane, -1);
-	if (lane->slots <= 0)
-		lane->slots = 1; /* look again */
-}
-
-static void
-land(int64 visit)
-{
-	InFlight   *flight = flight_lookup(flights, visit);
-
-	if (flight == NULL)
-		return;
-	if (flight->lane != NULL)
-		left_lane(flight->lane);
-	flight_delete(flights, visit);
-}
-
-/* Its request is over, but what came back waits for a lock. */
-static void
-hold(int64 visit)
-{
-	InFlight   *flight = flight_lookup(flights, visit);
-
-	if (flight != NULL && flight->lane != NULL)
-	{
-		left_lane(flight->lane);
-		flight->lane = NULL;
-	}
-}
-
-/* It could not be dealt with: later. */
-static void
-see_again(int64 visit)
-{
-	InFlight   *flight = flight_lookup(flights, visit);
-	WfLane	   *lane = flight != NULL ? flight->lane : NULL;
-
-	land(visit);
-	if (lane != NULL)
-		wf_lane_pause(lane, DT_NOBEGIN, LONGEST_LOCK_PAUSE_MS);
-}
 
 /* ---- starting ---- */
 
@@ -151,7 +62,7 @@ load_waiting_replies(void)
 	int			n = wf_delivery_replies(&keys);
 
 	for (int i = 0; i < n; i++)
-		(void) take_off(keys[i].instance, keys[i].visit, NULL);
+		(void) wf_flight_take_off(keys[i].instance, keys[i].visit, NULL);
 }
 
 static void
@@ -257,24 +168,24 @@ after_job(WfJob *job)
 		case WF_JOB_LOCKED:
 			skipped_locked = true;
 			if (job->kind == WF_JOB_REPLY)
-				hold(job->visit);
+				wf_flight_hold(job->visit);
 			else if (job->kind == WF_JOB_BREAK)
-				see_again(job->visit);
+				wf_flight_see_again(job->visit, LONGEST_LOCK_PAUSE_MS);
 			break;
 		case WF_JOB_UNMOVED:
 			if (job->kind != WF_JOB_DUE && job->kind != WF_JOB_ALARM)
-				land(job->visit);
+				wf_flight_land(job->visit);
 			break;
 		case WF_JOB_HELD:
 		case WF_JOB_STUCK:
-			hold(job->visit);
+			wf_flight_hold(job->visit);
 			break;
 		case WF_JOB_DONE:
 		case WF_JOB_GONE:
 		case WF_JOB_HANDED_OVER:
 			if (job->kind == WF_JOB_ALARM || job->kind == WF_JOB_DUE)
 				(void) wf_http_abort(http, (uint64) job->visit);
-			land(job->visit);
+			wf_flight_land(job->visit);
 			break;
 	}
 }
@@ -291,7 +202,7 @@ run_jobs(WfJob *jobs, int n)
 static void
 count_reply(const WfHttpReply *reply, const WfJob *job)
 {
-	InFlight   *flight = flight_lookup(flights, job->visit);
+	WfFlight   *flight = wf_flight_find(job->visit);
 	WfServerCounts *counts;
 
 	if (flight == NULL || flight->lane == NULL || flight->lane->counts == NULL)
@@ -314,7 +225,7 @@ handle_replies(void)
 
 	while (n < REPLIES_PER_TRANSACTION && (reply = wf_http_next(http)) != NULL)
 	{
-		InFlight   *flight = flight_lookup(flights, (int64) reply->tag);
+		WfFlight   *flight = wf_flight_find((int64) reply->tag);
 
 		if (flight == NULL)
 		{
@@ -379,7 +290,7 @@ fire_lane(WfLane *lane, WfJobKind kind)
 	for (int i = 0; i < n; i++)
 	{
 		/* an accepted callback waits for the reply that is under way */
-		if (kind == WF_JOB_DUE && flight_lookup(flights, keys[i].visit) != NULL)
+		if (kind == WF_JOB_DUE && wf_flight_find(keys[i].visit) != NULL)
 			continue;
 		jobs[njobs].kind = kind;
 		jobs[njobs].instance = keys[i].instance;
@@ -493,6 +404,8 @@ typedef struct Outgoing
 	List	   *requests; /* WfHttpRequest * */
 	WfJob	   *broken;	  /* what cannot be sent */
 	int			nbroken;
+	int			process_id; /* the last one whose owner was looked up */
+	Oid			owner;
 } Outgoing;
 
 /* Is there a request to be made of this visit now? */
@@ -514,11 +427,15 @@ prepare_request(Outgoing *out, WfVisit *visit, const WfServer *server)
 {
 	MemoryContext old = MemoryContextSwitchTo(turn_context);
 	WfHttpRequest *request = palloc(sizeof(WfHttpRequest));
-	Oid			owner = wf_process_owner(visit->instance->process->process_id);
 	WfFault		fault = {0};
 	WfJob	   *job;
 
-	if (wf_exchange_request(visit, server, owner, request, &fault))
+	if (out->process_id != visit->instance->process->process_id)
+	{
+		out->process_id = visit->instance->process->process_id;
+		out->owner = wf_process_owner(out->process_id);
+	}
+	if (wf_exchange_request(visit, server, out->owner, request, &fault))
 		out->requests = lappend(out->requests, request);
 	else
 	{
@@ -539,7 +456,7 @@ collect(Outgoing *out, const WfServer *server)
 	int64	   *instances = palloc(sizeof(int64) * out->nkeys);
 
 	for (int i = 0; i < out->nkeys; i++)
-		if (take_off(out->keys[i].instance, out->keys[i].visit, out->lane))
+		if (wf_flight_take_off(out->keys[i].instance, out->keys[i].visit, out->lane))
 		{
 			instances[out->ntaken] = out->keys[i].instance;
 			out->taken[out->ntaken++] = out->keys[i].visit;
@@ -556,7 +473,7 @@ collect(Outgoing *out, const WfServer *server)
 		if (calls_out(visit, batch->now))
 			prepare_request(out, visit, server);
 		else
-			land(out->taken[i]);
+			wf_flight_land(out->taken[i]);
 	}
 	wf_batch_end(batch);
 }
@@ -597,7 +514,7 @@ look_failed(Outgoing *out, const ErrorData *error)
 	WfJob	   *job;
 
 	for (int i = 0; i < out->ntaken; i++)
-		land(out->taken[i]);
+		wf_flight_land(out->taken[i]);
 	out->requests = NIL;
 	out->nbroken = 0;
 	if (out->nkeys == 0)
@@ -748,9 +665,14 @@ close_connections(int code, Datum arg)
 static void
 start(void)
 {
+#ifdef M_TRIM_THRESHOLD
+	/* batches come and go many times a second: do not hand their memory back each time */
+	(void) mallopt(M_MMAP_THRESHOLD, 16 * 1024 * 1024);
+	(void) mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
+#endif
 	http = wf_http_create(TopMemoryContext, wf_setting_max_connections_http);
 	before_shmem_exit(close_connections, (Datum) 0);
-	flights = flight_create(TopMemoryContext, 1024, NULL);
+	wf_flights_init();
 	turn_context = AllocSetContextCreate(TopMemoryContext, "workflow turn", ALLOCSET_DEFAULT_SIZES);
 	wf_lanes_init();
 	deliveries_at = WF_NEVER;

@@ -1,0 +1,105 @@
+/*
+ * flights.c
+ *		Which visits the dispatcher has in its hands.
+ *
+ * A hash in this process's memory: claiming a row writes nothing. A visit in it is never sent again, whatever the cursor of
+ * its queue does. A new dispatcher begins with the replies that wait as deliveries.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "utils/memutils.h"
+
+#include "worker/flights.h"
+
+#define SH_PREFIX flight
+#define SH_ELEMENT_TYPE WfFlight
+#define SH_KEY_TYPE int64
+#define SH_KEY visit
+#define SH_HASH_KEY(tb, key) murmurhash32((uint32) (key))
+#define SH_EQUAL(tb, a, b) ((a) == (b))
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+static flight_hash *flights;
+
+void
+wf_flights_init(void)
+{
+	flights = flight_create(TopMemoryContext, 1024, NULL);
+}
+
+WfFlight *
+wf_flight_find(int64 visit)
+{
+	return flight_lookup(flights, visit);
+}
+
+static void
+count_in_flight(WfLane *lane, int change)
+{
+	lane->in_flight += change;
+	if (lane->counts != NULL)
+		lane->counts->in_flight = lane->in_flight;
+}
+
+static void
+leave_lane(WfFlight *flight)
+{
+	WfLane	   *lane = flight->lane;
+
+	flight->lane = NULL;
+	if (lane == NULL)
+		return;
+	count_in_flight(lane, -1);
+	if (lane->slots <= 0)
+		lane->slots = 1; /* look again */
+}
+
+bool
+wf_flight_take_off(int64 instance, int64 visit, WfLane *lane)
+{
+	bool		found;
+	WfFlight   *flight = flight_insert(flights, visit, &found);
+
+	if (found)
+		return false;
+	flight->instance = instance;
+	flight->lane = lane;
+	if (lane != NULL)
+		count_in_flight(lane, 1);
+	return true;
+}
+
+void
+wf_flight_land(int64 visit)
+{
+	WfFlight   *flight = flight_lookup(flights, visit);
+
+	if (flight == NULL)
+		return;
+	leave_lane(flight);
+	flight_delete(flights, visit);
+}
+
+void
+wf_flight_hold(int64 visit)
+{
+	WfFlight   *flight = flight_lookup(flights, visit);
+
+	if (flight != NULL)
+		leave_lane(flight);
+}
+
+void
+wf_flight_see_again(int64 visit, int longest_pause_ms)
+{
+	WfFlight   *flight = flight_lookup(flights, visit);
+	WfLane	   *lane = flight != NULL ? flight->lane : NULL;
+
+	wf_flight_land(visit);
+	if (lane != NULL)
+		wf_lane_pause(lane, DT_NOBEGIN, longest_pause_ms);
+}

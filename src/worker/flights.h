@@ -1,0 +1,37 @@
+/*
+ * flights.h
+ *		Which visits the dispatcher has in its hands.
+ */
+#ifndef WF_FLIGHTS_H
+#define WF_FLIGHTS_H
+
+#include "postgres.h"
+
+#include "worker/lanes.h"
+
+typedef struct WfFlight
+{
+	int64		visit;
+	int64		instance;
+	WfLane	   *lane; /* where its request is under way; NULL: its reply waits as a delivery */
+	char		status; /* simplehash's */
+} WfFlight;
+
+extern void wf_flights_init(void);
+
+/* NULL: it is not in flight. Valid until the next call of another function here. */
+extern WfFlight *wf_flight_find(int64 visit);
+
+/* False: it was in flight already. `lane` NULL: no request, but a reply that waits as a delivery. */
+extern bool wf_flight_take_off(int64 instance, int64 visit, WfLane *lane);
+
+/* What came of it has been committed. */
+extern void wf_flight_land(int64 visit);
+
+/* Its request is over, but what came back waits, or cannot be dealt with: it is not to be sent again. */
+extern void wf_flight_hold(int64 visit);
+
+/* It could not be dealt with: its row is looked at again after a pause. */
+extern void wf_flight_see_again(int64 visit, int longest_pause_ms);
+
+#endif
