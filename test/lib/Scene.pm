@@ -184,9 +184,14 @@ sub wait_for_requests
 sub wait_for_state
 {
 	my ($self, $instance, $state) = @_;
-	$self->{node}->poll_query_until('postgres',
-		"SELECT EXISTS (SELECT FROM workflow.visits WHERE instance = $instance AND state = '$state')")
-	  or die "instance $instance has no visit that is $state\n";
+	my $end = time() + $PATIENCE;
+	my $visit;
+	until (($visit = $self->visit($instance) // {}) && ($visit->{state} // '') eq $state)
+	{
+		die "instance $instance has no visit that is $state, but " . $json->encode($visit) . "\n" if time() > $end;
+		sleep 0.02;
+	}
+	return $visit;
 }
 
 # The serial number of its visit.
