@@ -387,7 +387,7 @@ attach(Relation rel, WfAttachment *wanted)
 
 	check_table(rel);
 	wf_attachment_prune();
-	process = wf_process_by_name(wanted->process, 0);
+	process = wf_process_by_name(wanted->process, 0, NULL);
 	wanted->process_id = process->process_id;
 	wf_attachment_lock_process(wanted->process_id);
 	wf_attachment_require_start(wanted->process_id, wanted->process, rel->rd_rel->relowner);

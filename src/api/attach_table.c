@@ -237,6 +237,7 @@ set_versions(WfAttachedTable *table, const WfAttachment *rows)
 					errmsg("process \"%s\" was undefined: it takes no new instances",
 						   rows[i].process),
 					errhint("Define it again with workflow.define, or detach the table with workflow.detach."));
+		item->row.suspended = rows[i].suspended;
 		if (item->version == rows[i].latest)
 			continue;
 		item->version = rows[i].latest;

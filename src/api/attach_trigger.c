@@ -360,7 +360,7 @@ start_one(Chunk *chunk, WfBatch *batch, const Start *start)
 	redeem(chunk, start, &issued);
 	wanted = (WfStart){.process = wf_process_get(item->row.process_id, issued.version),
 		.data = start->data, .business_key = start->key, .attachment = item->row.id,
-		.instance = issued.instance, .visit = issued.visit};
+		.instance = issued.instance, .visit = issued.visit, .suspended = item->row.suspended};
 	instance = wf_engine_start(batch, &wanted);
 	instance->show_changed = sets_columns(item) && !is_shown(item, instance, &issued);
 }

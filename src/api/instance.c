@@ -16,6 +16,7 @@
 #include "api/target.h"
 #include "engine/engine.h"
 #include "store/access.h"
+#include "store/due.h"
 #include "store/privilege.h"
 #include "store/query.h"
 
@@ -92,7 +93,7 @@ start_one(const char *process, int version, WfStart *start)
 
 	PreventCommandIfReadOnly("workflow.start()");
 	wf_store_enter(&access);
-	start->process = wf_process_by_name(process, version);
+	start->process = wf_process_by_name(process, version, &start->suspended);
 	wf_privilege_require(start->process->process_id, access.caller, WF_PRIVILEGE_START,
 						 WF_PRIVILEGE_START);
 	if (start->business_key != NULL)
@@ -175,6 +176,7 @@ workflow_cancel(PG_FUNCTION_ARGS)
 	WfAccess	access;
 	WfTarget	target;
 	char	   *reason = wf_argument_text(fcinfo, 1);
+	bool		was_suspended;
 	bool		lives;
 
 	wf_argument_require(fcinfo, 0, "instance");
@@ -185,8 +187,11 @@ workflow_cancel(PG_FUNCTION_ARGS)
 	lives = target.instance != NULL;
 	if (lives)
 	{
+		was_suspended = target.instance->status == WF_STATUS_SUSPENDED;
 		wf_engine_cancel(target.batch, target.instance, reason);
 		wf_batch_flush(target.batch);
+		if (was_suspended)
+			wf_delivery_release(&target.instance->id, 1, target.batch->now);
 	}
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);

@@ -1,6 +1,6 @@
 /*
  * operator.c
- *		What operators do: mending incidents, adopting a copy.
+ *		What operators do: mending incidents, cancelling visits, adopting a copy.
  */
 #include "postgres.h"
 
@@ -21,10 +21,31 @@ static WfQuery q_count_living = {.sql = "SELECT count(*) FROM workflow.instance"
 
 PG_FUNCTION_INFO_V1(workflow_retry);
 PG_FUNCTION_INFO_V1(workflow_skip);
+PG_FUNCTION_INFO_V1(workflow_cancel_visit);
 PG_FUNCTION_INFO_V1(workflow_adopt);
 PG_FUNCTION_INFO_V1(workflow_identity_changed);
 
 /* ---- incidents ---- */
+
+/* Lock the visit that an administrator of its process names. Returns whether it lives. */
+static bool
+find_visit(WfTarget *target, const WfSerial *serial, const WfAccess *access)
+{
+	wf_target_visit(target, serial);
+	wf_privilege_require(target->process_id, access->caller, WF_PRIVILEGE_ADMIN,
+						 WF_PRIVILEGE_ADMIN);
+	return target->visit != NULL;
+}
+
+static void
+refuse_suspended(const WfInstance *instance)
+{
+	if (instance->status == WF_STATUS_SUSPENDED)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("instance " INT64_FORMAT " is suspended", instance->id),
+				errhint("Let it go on first: SELECT workflow.resume(" INT64_FORMAT ").",
+						instance->id));
+}
 
 /* Take up an incident again, or go on as if it had succeeded. */
 static bool
@@ -36,11 +57,10 @@ mend(const char *function, const WfSerial *serial, bool skip, Jsonb *data)
 
 	PreventCommandIfReadOnly(function);
 	wf_store_enter(&access);
-	wf_target_visit(&target, serial);
-	wf_privilege_require(target.process_id, access.caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
-	lives = target.visit != NULL;
+	lives = find_visit(&target, serial, &access);
 	if (lives)
 	{
+		refuse_suspended(target.instance);
 		if (skip)
 			wf_engine_skip(target.batch, target.visit, data);
 		else
@@ -55,7 +75,7 @@ mend(const char *function, const WfSerial *serial, bool skip, Jsonb *data)
 /*
  * workflow.retry(serial_number text) → boolean: false if the visit has ended
  *
- * Errors: 22P02 malformed, 42704 unknown, 42501 without admin, 55000 if it is no incident.
+ * Errors: 22P02 malformed, 42704 unknown, 42501 without admin, 55000 if it is no incident, or suspended.
  */
 Datum
 workflow_retry(PG_FUNCTION_ARGS)
@@ -72,6 +92,36 @@ workflow_skip(PG_FUNCTION_ARGS)
 	WfSerial	serial = wf_argument_serial(fcinfo, 0);
 
 	PG_RETURN_BOOL(mend("workflow.skip()", &serial, true, wf_argument_jsonb(fcinfo, 1)));
+}
+
+/* ---- interrupting ---- */
+
+/*
+ * workflow.cancel_visit(serial_number text, reason text) → boolean: false if it has ended, or its end is already known
+ *
+ * Errors: 22P02 malformed, 42704 unknown, 42501 without admin.
+ */
+Datum
+workflow_cancel_visit(PG_FUNCTION_ARGS)
+{
+	WfSerial	serial = wf_argument_serial(fcinfo, 0);
+	char	   *reason = wf_argument_text(fcinfo, 1);
+	WfAccess	access;
+	WfTarget	target;
+	bool		cancelled;
+
+	PreventCommandIfReadOnly("workflow.cancel_visit()");
+	wf_store_enter(&access);
+	cancelled = find_visit(&target, &serial, &access) && !target.visit->has_callback &&
+				target.visit->state != WF_STATE_CANCELLING;
+	if (cancelled)
+	{
+		wf_engine_cancel_visit(target.batch, target.visit, reason);
+		wf_batch_flush(target.batch);
+	}
+	wf_batch_end(target.batch);
+	wf_store_leave(&access);
+	PG_RETURN_BOOL(cancelled);
 }
 
 /* ---- copies ---- */

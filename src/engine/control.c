@@ -17,6 +17,8 @@ wf_engine_start(WfBatch *batch, const WfStart *start)
 
 	instance->business_key = start->business_key;
 	instance->attachment = start->attachment;
+	if (start->suspended)
+		instance->status = WF_STATUS_SUSPENDED;
 	if (start->data != NULL)
 		instance->data = JB_ROOT_COUNT(def->data) == 0 ? start->data
 													   : wf_jsonb_merge(def->data, start->data);

@@ -22,6 +22,7 @@ typedef struct WfStart
 	int			attachment;
 	int64		instance;
 	int64		visit; /* of the first step */
+	bool		suspended; /* it rests before its first step */
 } WfStart;
 extern WfInstance *wf_engine_start(WfBatch *batch, const WfStart *start);
 

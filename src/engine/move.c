@@ -116,7 +116,13 @@ begin_or_leave(WfBatch *batch, WfVisit *visit)
 
 	if (instance->cancel_reason != NULL && !visit->def->ignore_cancel)
 		return wf_outcome_cancelled(batch, visit, NULL);
-	if (visit->def->async)
+	if (instance->status == WF_STATUS_SUSPENDED)
+	{
+		wf_state_ready(batch, visit, queue_name(batch, visit->def->async ? WF_QUEUE_EXECUTOR
+																		  : WF_QUEUE_MOVE));
+		wf_state_hold(batch, visit, true);
+	}
+	else if (visit->def->async)
 		wf_state_ready(batch, visit, queue_name(batch, WF_QUEUE_EXECUTOR));
 	else if (instance->entered > STEPS_PER_TRANSACTION)
 		wf_state_ready(batch, visit, queue_name(batch, WF_QUEUE_MOVE));

@@ -10,6 +10,7 @@ CREATE TABLE workflow.process (
     owner       oid  NOT NULL,
     owner_name  name NOT NULL,
     latest      integer NOT NULL,
+    suspended   boolean NOT NULL DEFAULT false,
     retention   interval
 );
 COMMENT ON TABLE workflow.process IS 'Processes by name: owner and latest version. Look at the view workflow.processes';
@@ -19,6 +20,7 @@ COMMENT ON COLUMN workflow.process.process IS 'Name of the process';
 COMMENT ON COLUMN workflow.process.owner IS 'Role whose rights its steps have';
 COMMENT ON COLUMN workflow.process.owner_name IS 'Name of that role: what counts after a restore, until workflow.adopt()';
 COMMENT ON COLUMN workflow.process.latest IS 'Version that workflow.start takes; 0: undefined, no new instance starts';
+COMMENT ON COLUMN workflow.process.suspended IS 'New instances start suspended';
 COMMENT ON COLUMN workflow.process.retention IS 'How long its ended instances are kept; zero: for ever; NULL: as workflow.retention says';
 
 CREATE TABLE workflow.process_version (

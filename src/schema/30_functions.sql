@@ -68,12 +68,37 @@ COMMENT ON FUNCTION workflow.extend(text, interval) IS
 CREATE FUNCTION workflow.retry(serial_number text) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_retry';
 COMMENT ON FUNCTION workflow.retry(text) IS
-'Takes up an incident again, from its action, with all its attempts. False if the visit has ended. Malformed: 22P02; unknown: 42704; no incident: 55000; needs admin: 42501';
+'Takes up an incident again, from its action, with all its attempts. False if the visit has ended. Malformed: 22P02; unknown: 42704; no incident, or its instance is suspended: 55000; needs admin: 42501';
 
 CREATE FUNCTION workflow.skip(serial_number text, data jsonb DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_skip';
 COMMENT ON FUNCTION workflow.skip(text, jsonb) IS
-'Goes on from an incident as if it had succeeded with data as its response. False if the visit has ended. Malformed: 22P02; unknown: 42704; no incident: 55000; needs admin: 42501';
+'Goes on from an incident as if it had succeeded with data as its response. False if the visit has ended. Malformed: 22P02; unknown: 42704; no incident, or its instance is suspended: 55000; needs admin: 42501';
+
+CREATE FUNCTION workflow.cancel_visit(serial_number text, reason text DEFAULT NULL) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_cancel_visit';
+COMMENT ON FUNCTION workflow.cancel_visit(text, text) IS
+'Interrupts one visit, an incident too: the outside system is asked to stop, if its step says how; the outcome is CANCELLED, and a "catch" of that goes on. An instance that has no other token is then aborted. False if the visit has ended, or its end is known already. Malformed: 22P02; unknown: 42704; needs admin: 42501';
+
+CREATE FUNCTION workflow.suspend(instance bigint) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_suspend';
+COMMENT ON FUNCTION workflow.suspend(bigint) IS
+'Holds an instance still: nothing is sent or moved on, clocks do not fire; replies and callbacks are kept. False if it is suspended already or has ended. Unknown: 42704; needs admin: 42501';
+
+CREATE FUNCTION workflow.resume(instance bigint) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_resume';
+COMMENT ON FUNCTION workflow.resume(bigint) IS
+'Lets a suspended instance go on: what arrived meanwhile is handled, clocks that fell due fire at once, a silence is counted from now. False if it is not suspended. Unknown: 42704; needs admin: 42501';
+
+CREATE FUNCTION workflow.suspend_process(process text) RETURNS bigint
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_suspend_process';
+COMMENT ON FUNCTION workflow.suspend_process(text) IS
+'Suspends all living instances of a process, and each that is started from now on, before its first step. Returns how many were not suspended before. Instances started by transactions that are still open are not seen: call it again after their end. Unknown: 42704; needs admin: 42501';
+
+CREATE FUNCTION workflow.resume_process(process text) RETURNS bigint
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_resume_process';
+COMMENT ON FUNCTION workflow.resume_process(text) IS
+'Lets all suspended instances of a process go on, also those that were suspended one by one, and new ones start as usual. Returns how many there were. Unknown: 42704; needs admin: 42501';
 
 CREATE FUNCTION workflow.adopt() RETURNS bigint
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_adopt';
@@ -112,6 +137,11 @@ COMMENT ON FUNCTION workflow.extend(bigint, interval) IS
 CREATE FUNCTION workflow.retry(serial_number bigint) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_serial_is_text';
 COMMENT ON FUNCTION workflow.retry(bigint) IS
+'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
+
+CREATE FUNCTION workflow.cancel_visit(serial_number bigint, reason text DEFAULT NULL) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_serial_is_text';
+COMMENT ON FUNCTION workflow.cancel_visit(bigint, text) IS
 'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
 
 CREATE FUNCTION workflow.skip(serial_number bigint, data jsonb DEFAULT NULL) RETURNS boolean

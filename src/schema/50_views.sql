@@ -8,7 +8,8 @@ CREATE VIEW workflow.processes WITH (security_barrier) AS
            workflow.role_name(p.owner, p.owner_name) AS owner,
            v.definition,
            v.defined_at,
-           v.version = p.latest AS latest
+           v.version = p.latest AS latest,
+           p.suspended
     FROM workflow.process p
          JOIN workflow.process_version v USING (process_id)
     WHERE p.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
@@ -19,6 +20,7 @@ COMMENT ON COLUMN workflow.processes.owner IS 'Role with whose rights its steps 
 COMMENT ON COLUMN workflow.processes.definition IS 'Definition, as it was written';
 COMMENT ON COLUMN workflow.processes.defined_at IS 'When the version was defined';
 COMMENT ON COLUMN workflow.processes.latest IS 'Whether it is the version that new instances follow; of an undefined process none is';
+COMMENT ON COLUMN workflow.processes.suspended IS 'Whether workflow.suspend_process holds it: new instances start suspended';
 
 -- The planner flattens a UNION ALL whether there is a barrier around it or not, so each half has one of its own.
 CREATE VIEW workflow.living_instances WITH (security_barrier) AS

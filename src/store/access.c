@@ -18,6 +18,7 @@
 
 #include "shmem/shmem.h"
 #include "store/access.h"
+#include "store/query.h"
 
 #define PINNED_SEARCH_PATH "pg_catalog, pg_temp"
 
@@ -74,8 +75,7 @@ wf_store_enter(WfAccess *access)
 	access->has_snapshot = !ActiveSnapshotSet();
 	if (access->has_snapshot)
 		PushActiveSnapshot(GetTransactionSnapshot());
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	wf_query_connect();
 }
 
 void

@@ -25,8 +25,8 @@
 
 #define ATTACHMENT_COLUMNS                                                                         \
 	"a.attachment, a.relation, a.process_id, p.process, p.latest, a.serial_column::text, "         \
-	"a.serial_step, a.status_column::text, a.instance_column::text, a.condition"
-#define ATTACHMENT_NCOLUMNS 10
+	"a.serial_step, a.status_column::text, a.instance_column::text, a.condition, p.suspended"
+#define ATTACHMENT_NCOLUMNS 11
 
 static WfQuery q_of = {
 	.sql = "SELECT " ATTACHMENT_COLUMNS " FROM workflow.attachment a "
@@ -125,6 +125,7 @@ read_attachment(uint64 row, WfAttachment *attachment)
 	attachment->status_column = wf_result_text(row, 8);
 	attachment->instance_column = wf_result_text(row, 9);
 	attachment->condition = wf_result_text(row, 10);
+	attachment->suspended = DatumGetBool(wf_result(row, 11, &isnull));
 }
 
 int

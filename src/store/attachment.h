@@ -22,6 +22,7 @@ typedef struct WfAttachment
 	int			process_id;
 	const char *process; /* its name */
 	int			latest;	 /* its latest version; 0: undefined */
+	bool		suspended; /* its instances start suspended */
 	const char *serial_column; /* each NULL: none */
 	const char *serial_step;
 	const char *status_column;

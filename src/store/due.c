@@ -74,8 +74,8 @@ static WfQuery q_hold = {
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_release = {
 	.sql = "UPDATE workflow.delivery SET queue = 'move', due_at = $2 "
-		   "WHERE queue = 'held' AND instance = $1",
-	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}};
+		   "WHERE queue = 'held' AND instance = ANY ($1)",
+	.nargs = 2, .argtypes = {INT8ARRAYOID, TIMESTAMPTZOID}};
 static WfQuery q_replies = {
 	.sql = "SELECT due_at, instance, visit FROM workflow.delivery WHERE kind = 'reply'"};
 static WfQuery q_living = {
@@ -224,10 +224,21 @@ wf_delivery_hold(int64 id)
 	wf_query_run(&q_hold, values, NULL);
 }
 
-void
-wf_delivery_release(int64 instance, TimestampTz now)
+static Datum
+int64_array(const int64 *values, int n)
 {
-	Datum		values[2] = {Int64GetDatum(instance), TimestampTzGetDatum(now)};
+	Datum	   *datums = palloc(sizeof(Datum) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		datums[i] = Int64GetDatum(values[i]);
+	return PointerGetDatum(
+		construct_array(datums, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+void
+wf_delivery_release(const int64 *instances, int n, TimestampTz now)
+{
+	Datum		values[2] = {int64_array(instances, n), TimestampTzGetDatum(now)};
 
 	if (wf_query_run(&q_release, values, NULL) > 0)
 		wf_note_due(WF_QUEUE_MOVE, now);
@@ -248,14 +259,9 @@ wf_delivery_replies(WfDueKey **keys)
 int
 wf_instances_living(const int64 *ids, int n, int64 *living)
 {
-	Datum	   *datums = palloc(sizeof(Datum) * Max(n, 1));
-	Datum		values[1];
+	Datum		values[1] = {int64_array(ids, n)};
 	uint64		rows;
 
-	for (int i = 0; i < n; i++)
-		datums[i] = Int64GetDatum(ids[i]);
-	values[0] = PointerGetDatum(
-		construct_array(datums, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	rows = wf_query_run(&q_living, values, NULL);
 	for (uint64 i = 0; i < rows; i++)
 		living[i] = wf_result_int64(i, 1);

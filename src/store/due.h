@@ -63,7 +63,7 @@ extern void wf_delivery_delete(int64 id);
 extern void wf_delivery_postpone(int64 id, TimestampTz due_at);
 /* The instance is suspended: nobody looks at it until it is resumed. */
 extern void wf_delivery_hold(int64 id);
-extern void wf_delivery_release(int64 instance, TimestampTz now);
+extern void wf_delivery_release(const int64 *instances, int n, TimestampTz now);
 /* (instance, visit) of all replies that are waiting to be delivered. Returns how many. */
 extern int	wf_delivery_replies(WfDueKey **keys);
 

@@ -41,8 +41,11 @@ static WfQuery q_version = {
 		   "WHERE v.process_id = $1 AND v.version = $2",
 	.nargs = 2, .argtypes = {INT4OID, INT4OID}};
 static WfQuery q_by_name = {
-	.sql = "SELECT process_id, latest FROM workflow.process WHERE process = $1",
+	.sql = "SELECT process_id, latest, suspended FROM workflow.process WHERE process = $1",
 	.nargs = 1, .argtypes = {TEXTOID}};
+static WfQuery q_set_suspended = {
+	.sql = "UPDATE workflow.process SET suspended = $2 WHERE process_id = $1",
+	.nargs = 2, .argtypes = {INT4OID, BOOLOID}};
 
 static WfProcess *
 compile(int process_id, int version, MemoryContext context)
@@ -112,7 +115,7 @@ wf_process_id(const char *name)
 }
 
 WfProcess *
-wf_process_by_name(const char *name, int version)
+wf_process_by_name(const char *name, int version, bool *suspended)
 {
 	Datum		values[1] = {CStringGetTextDatum(name)};
 	bool		isnull;
@@ -125,6 +128,8 @@ wf_process_by_name(const char *name, int version)
 				errhint("Define it with workflow.define."));
 	process_id = DatumGetInt32(wf_result(0, 1, &isnull));
 	latest = DatumGetInt32(wf_result(0, 2, &isnull));
+	if (suspended != NULL)
+		*suspended = DatumGetBool(wf_result(0, 3, &isnull));
 	if (latest == 0)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("process \"%s\" was undefined: it takes no new instances", name),
@@ -133,4 +138,12 @@ wf_process_by_name(const char *name, int version)
 		version = latest;
 	values[0] = Int32GetDatum(process_id);
 	return wf_process_get(process_id, version);
+}
+
+void
+wf_process_set_suspended(int process_id, bool suspended)
+{
+	Datum		values[2] = {Int32GetDatum(process_id), BoolGetDatum(suspended)};
+
+	wf_query_run(&q_set_suspended, values, NULL);
 }

@@ -197,20 +197,37 @@ wf_query_run(WfQuery *query, Datum *values, const char *nulls)
 	return run(query, values, nulls, false);
 }
 
+static void
+register_rows(EphemeralNamedRelation enr)
+{
+	enr->md.name = ROWS_NAME;
+	enr->md.reliddesc = InvalidOid;
+	enr->md.enrtype = ENR_NAMED_TUPLESTORE;
+	enr->md.enrtuples = 1; /* one plan for all sizes */
+	if (SPI_register_relation(enr) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register rows");
+}
+
+void
+wf_query_connect(void)
+{
+	EphemeralNamedRelationData none = {0};
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	register_rows(&none);
+	SPI_unregister_relation(ROWS_NAME);
+}
+
 uint64
 wf_query_run_rows(WfQuery *query, WfRows *rows)
 {
 	EphemeralNamedRelation enr = palloc0(sizeof(EphemeralNamedRelationData));
 	uint64		processed;
 
-	enr->md.name = ROWS_NAME;
-	enr->md.reliddesc = InvalidOid;
 	enr->md.tupdesc = shape_desc(rows->shape);
-	enr->md.enrtype = ENR_NAMED_TUPLESTORE;
-	enr->md.enrtuples = 1; /* one plan for all sizes */
 	enr->reldata = rows->store;
-	if (SPI_register_relation(enr) != SPI_OK_REL_REGISTER)
-		elog(ERROR, "could not register rows");
+	register_rows(enr);
 	processed = run(query, NULL, NULL, true);
 	SPI_unregister_relation(ROWS_NAME);
 	pfree(enr);

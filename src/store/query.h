@@ -47,6 +47,12 @@ typedef struct WfRows
 /* From _PG_init: the planner hook that all of this needs. */
 extern void wf_query_init(void);
 
+/*
+ * Connect to SPI. What it keeps of named relations is made on first use, in the memory of that moment, and must live
+ * as long as the connection: so that is now.
+ */
+extern void wf_query_connect(void);
+
 extern void wf_rows_begin(WfRows *rows, WfShape *shape);
 extern void wf_rows_put(WfRows *rows, Datum *values, bool *nulls);
 extern void wf_rows_end(WfRows *rows);

@@ -49,7 +49,7 @@ load(WfBatch *batch, const WfDueKey *key)
 static bool
 runs_sql(WfBatch *batch, WfVisit *visit)
 {
-	return visit != NULL && !visit->has_callback && visit->def != NULL && visit->queue != NULL &&
+	return visit != NULL && !visit->held && !visit->has_callback && visit->def != NULL && visit->queue != NULL &&
 		   strcmp(visit->queue, WF_QUEUE_EXECUTOR) == 0 && visit->due_at != 0 &&
 		   visit->due_at <= batch->now &&
 		   (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING) &&

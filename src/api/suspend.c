@@ -1,0 +1,172 @@
+/*
+ * suspend.c
+ *		workflow.suspend, resume, suspend_process, resume_process: holding still and going on.
+ *
+ * All hold the locks of their instances until the end of the transaction. Those of a process are taken in ascending
+ * order, a chunk at a time, so that two such calls wait for each other instead of deadlocking; the row of the process
+ * is locked before them.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+
+#include "api/target.h"
+#include "engine/engine.h"
+#include "store/access.h"
+#include "store/due.h"
+#include "store/privilege.h"
+#include "store/query.h"
+
+#define CHUNK 1000
+#define LITERAL(n) #n
+#define LIMIT(n) " LIMIT " LITERAL(n)
+
+static WfQuery q_next = {
+	.sql = "SELECT instance FROM workflow.instance WHERE process_id = $1 AND instance > $2 "
+		   "AND (status = 'suspended') <> $3 ORDER BY instance" LIMIT(CHUNK),
+	.nargs = 3, .argtypes = {INT4OID, INT8OID, BOOLOID}};
+
+PG_FUNCTION_INFO_V1(workflow_suspend);
+PG_FUNCTION_INFO_V1(workflow_resume);
+PG_FUNCTION_INFO_V1(workflow_suspend_process);
+PG_FUNCTION_INFO_V1(workflow_resume_process);
+
+/* Instances that are loaded and locked. Returns how many were not so before. */
+static int
+change(WfBatch *batch, bool suspend)
+{
+	int64	   *changed = palloc(sizeof(int64) * Max(list_length(batch->instances), 1));
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach (lc, batch->instances)
+	{
+		WfInstance *instance = lfirst(lc);
+
+		if ((instance->status == WF_STATUS_SUSPENDED) == suspend)
+			continue;
+		if (suspend)
+			wf_engine_suspend(batch, instance);
+		else
+			wf_engine_resume(batch, instance);
+		changed[n++] = instance->id;
+	}
+	wf_batch_flush(batch);
+	if (!suspend && n > 0)
+		wf_delivery_release(changed, n, batch->now);
+	return n;
+}
+
+/* ---- one instance ---- */
+
+static bool
+change_one(FunctionCallInfo fcinfo, const char *function, bool suspend)
+{
+	WfAccess	access;
+	WfTarget	target;
+	bool		changed = false;
+
+	wf_argument_require(fcinfo, 0, "instance");
+	PreventCommandIfReadOnly(function);
+	wf_store_enter(&access);
+	wf_target_instance(&target, PG_GETARG_INT64(0));
+	wf_privilege_require(target.process_id, access.caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
+	if (target.instance != NULL)
+		changed = change(target.batch, suspend) > 0;
+	wf_batch_end(target.batch);
+	wf_store_leave(&access);
+	return changed;
+}
+
+/*
+ * workflow.suspend(instance bigint) → boolean: false if it is suspended already or has ended
+ *
+ * Errors: 42704 unknown, 42501 without admin.
+ */
+Datum
+workflow_suspend(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(change_one(fcinfo, "workflow.suspend()", true));
+}
+
+/* workflow.resume(instance bigint) → boolean: false if it is not suspended; errors as for suspend */
+Datum
+workflow_resume(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(change_one(fcinfo, "workflow.resume()", false));
+}
+
+/* ---- all of a process ---- */
+
+/* The next chunk behind *after. Returns how many were changed; *more says whether to go on. */
+static int
+change_chunk(int process_id, bool suspend, int64 *after, bool *more)
+{
+	Datum		values[3] = {Int32GetDatum(process_id), Int64GetDatum(*after),
+		BoolGetDatum(suspend)};
+	int			n = (int) wf_query_run(&q_next, values, NULL);
+	WfBatch    *batch;
+	int64	   *ids;
+	int			changed;
+
+	*more = n == CHUNK;
+	if (n == 0)
+		return 0;
+	batch = wf_batch_begin();
+	ids = MemoryContextAlloc(batch->context, sizeof(int64) * n);
+	for (int i = 0; i < n; i++)
+		ids[i] = wf_result_int64(i, 1);
+	SPI_freetuptable(SPI_tuptable);
+	*after = ids[n - 1];
+	wf_batch_lock(batch, ids, n, WF_LOCK_WAIT);
+	changed = change(batch, suspend);
+	wf_batch_end(batch);
+	return changed;
+}
+
+static int64
+change_all(FunctionCallInfo fcinfo, const char *function, bool suspend)
+{
+	char	   *process = wf_argument_text_required(fcinfo, 0, "process");
+	WfAccess	access;
+	int			process_id;
+	int64		changed = 0;
+	int64		after = 0;
+	bool		more = true;
+
+	PreventCommandIfReadOnly(function);
+	wf_store_enter(&access);
+	process_id = wf_process_id(process);
+	if (process_id == 0)
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("process \"%s\" does not exist", process));
+	wf_privilege_require(process_id, access.caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
+	wf_process_set_suspended(process_id, suspend);
+	while (more)
+	{
+		CHECK_FOR_INTERRUPTS();
+		changed += change_chunk(process_id, suspend, &after, &more);
+	}
+	wf_store_leave(&access);
+	return changed;
+}
+
+/*
+ * workflow.suspend_process(process text) → bigint, how many instances were not suspended before
+ *
+ * Instances started from then on start suspended. Errors: 42704 unknown, 42501 without admin.
+ */
+Datum
+workflow_suspend_process(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(change_all(fcinfo, "workflow.suspend_process()", true));
+}
+
+/* workflow.resume_process(process text) → bigint, how many were suspended, one by one or all at once; errors likewise */
+Datum
+workflow_resume_process(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(change_all(fcinfo, "workflow.resume_process()", false));
+}
