@@ -99,6 +99,9 @@ extern WfHttpReply *wf_http_next(WfHttp *http);
 extern void wf_http_release(WfHttp *http, WfHttpReply *reply);
 extern int	wf_http_in_flight(WfHttp *http);
 
+/* Seconds from now to a date as HTTP writes it; 0 if it is none. */
+extern double wf_http_seconds_until(const char *date);
+
 /* Close all at once (process exit). */
 extern void wf_http_destroy(WfHttp *http);
 

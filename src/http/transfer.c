@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include <ctype.h>
+#include <time.h>
 
 #include "http/http_internal.h"
 
@@ -678,6 +679,18 @@ not_answered(WfTransfer *transfer, CURLcode code)
 		wf_transfer_fail(transfer, WF_HTTP_REFUSED, "the URL cannot be used: %s", text);
 	else
 		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "%s", text);
+}
+
+double
+wf_http_seconds_until(const char *date)
+{
+	time_t		at = curl_getdate(date, NULL);
+	struct timespec now;
+
+	if (at == (time_t) -1)
+		return 0;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (double) (at - now.tv_sec) - now.tv_nsec / 1e9;
 }
 
 /* libcurl is done with it: make the reply. */

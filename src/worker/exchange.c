@@ -17,6 +17,9 @@
 #include "model/guard.h"
 #include "worker/exchange.h"
 
+/* A service that wants to be left alone for longer is asked again after that. */
+#define LONGEST_RETRY_AFTER_S 86400
+
 typedef struct Builder
 {
 	WfVisit    *visit;
@@ -390,19 +393,20 @@ make_reply(const WfHttpReply *reply, Jsonb *body, bool encoded)
 	return wf_jsonb_object(fields, lengthof(fields));
 }
 
+/* Seconds or a date; anything else is no wish. */
 static int
 retry_after_ms(const WfHttpReply *reply)
 {
 	const char *value = header_value(reply, "retry-after");
 	char	   *end;
-	long		seconds;
+	double		seconds;
 
 	if (value == NULL)
 		return 0;
 	seconds = strtol(value, &end, 10);
-	if (end == value || *end != '\0' || seconds < 0)
-		return 0;
-	return (int) Min(seconds, 86400L) * 1000;
+	if (end == value || *end != '\0')
+		seconds = wf_http_seconds_until(value);
+	return (int) (Max(0, Min(seconds, LONGEST_RETRY_AFTER_S)) * 1000);
 }
 
 static bool
