@@ -78,26 +78,26 @@ read_number(const char *p, const char *end, int64 *number)
 	return p;
 }
 
+bool
+wf_serial_parse(const char *text, int len, WfSerial *serial)
+{
+	const char *end = text + len;
+	const char *p = read_number(text, end, &serial->instance);
+
+	return p != NULL && p < end && *p == '_' && read_number(p + 1, end, &serial->visit) == end;
+}
+
 WfSerial
 wf_argument_serial(FunctionCallInfo fcinfo, int n)
 {
-	WfSerial	serial = {0, 0};
+	WfSerial	serial;
 	text	   *value;
-	const char *p;
-	const char *end;
 
 	wf_argument_require(fcinfo, n, "serial_number");
 	value = PG_GETARG_TEXT_PP(n);
-	p = VARDATA_ANY(value);
-	end = p + VARSIZE_ANY_EXHDR(value);
-	p = read_number(p, end, &serial.instance);
-	if (p != NULL && p < end && *p == '_')
-		p = read_number(p + 1, end, &serial.visit);
-	else
-		p = NULL;
-	if (p != end)
+	if (!wf_serial_parse(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), &serial))
 		ereport(ERROR, errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				errmsg("malformed serial number: \"%s\"", wf_issue_clip(text_to_cstring(value))),
+				errmsg(WF_SERIAL_MALFORMED, wf_issue_clip(text_to_cstring(value))),
 				errdetail("A serial number is written <instance>_<visit>, such as 5_31."));
 	return serial;
 }

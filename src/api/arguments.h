@@ -33,6 +33,10 @@ extern Jsonb *wf_argument_jsonb(FunctionCallInfo fcinfo, int n);
 /* The same; ERROR 22023 if it is no object. */
 extern Jsonb *wf_argument_object(FunctionCallInfo fcinfo, int n, const char *name);
 
+/* False unless it is written the way it was issued. */
+#define WF_SERIAL_MALFORMED "malformed serial number: \"%s\""
+extern bool wf_serial_parse(const char *text, int len, WfSerial *serial);
+
 /* A serial number. ERROR 22P02 unless it is written the way it was issued. */
 extern WfSerial wf_argument_serial(FunctionCallInfo fcinfo, int n);
 

@@ -47,17 +47,23 @@ may_be_in_flight(WfVisit *visit)
 			visit->state == WF_STATE_RETRYING);
 }
 
+/* An incident can be completed by hand, whatever its step waits for. */
+bool
+wf_engine_takes_callback(const WfVisit *visit)
+{
+	return visit->state == WF_STATE_INCIDENT ||
+		   (visit->def != NULL && visit->def->wait.kind == WF_EVENT_CALLBACK);
+}
+
 bool
 wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
 {
-	bool		takes = visit->def != NULL && visit->def->wait.kind == WF_EVENT_CALLBACK;
-
 	if (visit->has_callback)
 		return false;
+	if (!wf_engine_takes_callback(visit))
+		refuse_callback(visit);
 	if (visit->state == WF_STATE_INCIDENT)
 		wf_state_mend(batch, visit);
-	else if (!takes)
-		refuse_callback(visit);
 
 	visit->callback = data;
 	visit->callback_error = error;

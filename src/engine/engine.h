@@ -42,6 +42,7 @@ extern void wf_engine_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *ans
  * The outside says it is done: `error` NULL for success, else what fail() gave. Returns false if a callback had been accepted before. ERROR 55000 if
  * the visit takes none.
  */
+extern bool wf_engine_takes_callback(const WfVisit *visit);
 extern bool wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error);
 
 /* Its due time has come (a clock, a pause to end a loop, a kept callback). Does nothing if that is no longer so. */

@@ -33,7 +33,7 @@ static const char *const state_names[] = {"ready", "calling", "retrying", "waiti
 
 static WfQuery q_lock_wait = {
 	.sql = "SELECT " INSTANCE_COLUMNS " FROM workflow.instance i WHERE i.instance = ANY ($1) "
-		   "FOR NO KEY UPDATE OF i",
+		   "ORDER BY i.instance FOR NO KEY UPDATE OF i",
 	.nargs = 1, .argtypes = {INT8ARRAYOID}};
 static WfQuery q_lock_skip = {
 	.sql = "SELECT " INSTANCE_COLUMNS " FROM workflow.instance i WHERE i.instance = ANY ($1) "

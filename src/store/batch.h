@@ -156,7 +156,7 @@ typedef enum WfLock
 } WfLock;
 
 /*
- * Lock and load living instances. Returns how many were added; with WF_LOCK_SKIP those locked by others are left out.
+ * Lock and load living instances, in ascending order. Returns how many were added; with WF_LOCK_SKIP those locked by others are left out.
  * Look them up with wf_batch_instance: NULL for one that is not there (ended, skipped, or never was).
  */
 extern int	wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock);

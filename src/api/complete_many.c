@@ -1,0 +1,416 @@
+/*
+ * complete_many.c
+ *		workflow.complete_many: callbacks by the thousand in one call, each with a verdict of its own.
+ *
+ * All instances are locked before anything is moved, in ascending order, so that two such calls wait for each other
+ * instead of deadlocking. Then everything is moved in one batch, within a subtransaction. Should that fail, for a reason that
+ * could not be foreseen, each entry is tried again in a subtransaction of its own: the locks are held all the while.
+ *
+ * Entries are read as they were written, not as jsonb, which would drop duplicate keys unseen.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "api/outside.h"
+#include "engine/engine.h"
+#include "model/guard.h"
+#include "model/issue.h"
+#include "model/json.h"
+#include "store/access.h"
+#include "store/late.h"
+#include "store/privilege.h"
+#include "store/query.h"
+
+static WfQuery q_elements = {
+	.sql = "SELECT e.value::text FROM pg_catalog.json_array_elements($1) e",
+	.nargs = 1, .argtypes = {JSONOID}};
+
+PG_FUNCTION_INFO_V1(workflow_complete_many);
+
+typedef struct Entry
+{
+	const char *text; /* the serial number as it was given; NULL: there is none */
+	WfSerial	serial;
+	WfWord		word;
+
+	/* the verdict */
+	int			code; /* 0: no error */
+	const char *error;
+	bool		accepted;
+} Entry;
+
+typedef struct Work
+{
+	Entry	   *entries;
+	int			n;
+	Oid			caller;
+	List	   *allowed; /* numbers of processes on which the caller may complete */
+} Work;
+
+/* ---- reading ---- */
+
+static void
+refuse(Entry *entry, int code, const char *fmt, const char *what)
+{
+	entry->code = code;
+	entry->error = psprintf(fmt, what);
+}
+
+/* A member that is a string, or null. False: refused. */
+static bool
+read_text(Entry *entry, const WfJson *node, const char **text)
+{
+	if (node->type != WF_JSON_STRING && node->type != WF_JSON_NULL)
+	{
+		refuse(entry, ERRCODE_INVALID_PARAMETER_VALUE, "%s must be a string", wf_json_path(node));
+		return false;
+	}
+	*text = node->type == WF_JSON_STRING ? pstrdup(node->text) : NULL;
+	return true;
+}
+
+static bool
+read_failure(Entry *entry, const WfJson *node)
+{
+	WfWord	   *word = &entry->word;
+
+	if (node->type == WF_JSON_NULL)
+		return true;
+	if (node->type != WF_JSON_OBJECT)
+	{
+		refuse(entry, ERRCODE_INVALID_PARAMETER_VALUE, "%s must be an object",
+			   wf_json_path(node));
+		return false;
+	}
+	word->failed = true;
+	for (int i = 0; i < node->n; i++)
+	{
+		const WfJson *member = node->items[i];
+		bool		is_code = strcmp(member->key, "code") == 0;
+
+		if (!is_code && strcmp(member->key, "message") != 0)
+		{
+			refuse(entry, ERRCODE_INVALID_PARAMETER_VALUE, "%s is not known: \"fail\" has \"code\" and \"message\"",
+				   wf_json_path(member));
+			return false;
+		}
+		if (!read_text(entry, member, is_code ? &word->code : &word->message))
+			return false;
+	}
+	if (word->code == NULL)
+		word->code = WF_WORD_DEFAULT_CODE;
+	if (!wf_word_code_fits(word->code))
+		refuse(entry, ERRCODE_INVALID_PARAMETER_VALUE, "%s is empty or too long", "$.fail.code");
+	return entry->code == 0;
+}
+
+static bool
+read_member(Entry *entry, const WfJson *node)
+{
+	if (strcmp(node->key, "serial_number") == 0)
+		return read_text(entry, node, &entry->text);
+	if (strcmp(node->key, "fail") == 0)
+		return read_failure(entry, node);
+	if (strcmp(node->key, "data") != 0)
+	{
+		refuse(entry, ERRCODE_INVALID_PARAMETER_VALUE,
+			   "%s is not known: an entry has \"serial_number\", \"data\" and \"fail\"",
+			   wf_json_path(node));
+		return false;
+	}
+	if (node->type != WF_JSON_NULL)
+		entry->word.data = wf_json_to_jsonb(node);
+	return true;
+}
+
+static void
+read_members(Entry *entry, const WfJson *root)
+{
+	for (int i = 0; i < root->n; i++)
+		if (!read_member(entry, root->items[i]))
+			return;
+	if (entry->text == NULL)
+		refuse(entry, ERRCODE_INVALID_PARAMETER_VALUE, "%s is missing", "$.serial_number");
+	else if (!wf_serial_parse(entry->text, strlen(entry->text), &entry->serial))
+		refuse(entry, ERRCODE_INVALID_TEXT_REPRESENTATION, WF_SERIAL_MALFORMED,
+			   wf_issue_clip(entry->text));
+}
+
+typedef struct Reading
+{
+	Entry	   *entry;
+	const char *json;
+	MemoryContext scratch; /* for the tree */
+} Reading;
+
+static void
+read_entry(void *arg)
+{
+	Reading    *reading = arg;
+	MemoryContext old = MemoryContextSwitchTo(reading->scratch);
+	WfIssues	issues = {0};
+	const WfJson *root = wf_json_parse(reading->json, &issues);
+
+	MemoryContextSwitchTo(old);
+	if (root != NULL && root->type != WF_JSON_OBJECT)
+		refuse(reading->entry, ERRCODE_INVALID_PARAMETER_VALUE, "an entry must be an object, not %s",
+			   wf_json_type_name(root->type));
+	else if (root != NULL)
+		read_members(reading->entry, root);
+	if (issues.n > 0)
+	{
+		reading->entry->code = ERRCODE_INVALID_PARAMETER_VALUE;
+		reading->entry->error = psprintf("%s: %s", issues.items[0].path, issues.items[0].message);
+	}
+}
+
+static void
+read_entries(Work *work, Datum json)
+{
+	SPITupleTable *table;
+	Reading		reading;
+	const char *message;
+
+	work->n = (int) wf_query_run(&q_elements, &json, NULL);
+	work->entries = palloc0(sizeof(Entry) * Max(work->n, 1));
+	table = SPI_tuptable;
+	reading.scratch = AllocSetContextCreate(CurrentMemoryContext, "workflow entry",
+											ALLOCSET_DEFAULT_SIZES);
+	for (int i = 0; i < work->n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		reading.entry = &work->entries[i];
+		reading.json = wf_result_text(i, 1);
+		if (!wf_guard_run(read_entry, &reading, &message))
+			refuse(reading.entry, ERRCODE_INVALID_PARAMETER_VALUE, "%s", message);
+		MemoryContextReset(reading.scratch);
+	}
+	SPI_freetuptable(table);
+}
+
+/* ---- applying ---- */
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		left = *(const int64 *) a;
+	int64		right = *(const int64 *) b;
+
+	return (left > right) - (left < right);
+}
+
+/* Lock the instances of these entries, and load their visits. */
+static WfBatch *
+load(const Entry *entries, int n)
+{
+	WfBatch    *batch = wf_batch_begin();
+	int64	   *instances = MemoryContextAllocHuge(batch->context, sizeof(int64) * Max(n, 1));
+	int64	   *sorted = MemoryContextAllocHuge(batch->context, sizeof(int64) * Max(n, 1));
+	int64	   *visits = MemoryContextAllocHuge(batch->context, sizeof(int64) * Max(n, 1));
+	int			readable = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (entries[i].code != 0)
+			continue;
+		instances[readable] = sorted[readable] = entries[i].serial.instance;
+		visits[readable++] = entries[i].serial.visit;
+	}
+	if (readable == 0)
+		return batch;
+	qsort(sorted, readable, sizeof(int64), compare_ids);
+	wf_batch_lock(batch, sorted, readable, WF_LOCK_WAIT);
+	wf_batch_load_visits(batch, instances, visits, readable);
+	return batch;
+}
+
+static bool
+may_complete(Work *work, int process_id)
+{
+	if (list_member_int(work->allowed, process_id))
+		return true;
+	if (!wf_privilege_has(process_id, work->caller, WF_PRIVILEGE_COMPLETE))
+		return false;
+	work->allowed = lappend_int(work->allowed, process_id);
+	return true;
+}
+
+static void
+apply(Work *work, WfBatch *batch, Entry *entry)
+{
+	const WfSerial *serial = &entry->serial;
+	WfTarget	target = {.batch = batch};
+	WfVisit    *visit;
+
+	if (entry->code != 0)
+		return;
+	target.instance = wf_batch_instance(batch, serial->instance);
+	visit = target.visit = wf_batch_visit(batch, serial->instance, serial->visit);
+	if (visit != NULL)
+		target.process_id = target.instance->process->process_id;
+	else if (!wf_late_visit(serial->instance, serial->visit, &target.process_id))
+	{
+		refuse(entry, ERRCODE_UNDEFINED_OBJECT, "serial number %s does not exist", entry->text);
+		return;
+	}
+	if (!may_complete(work, target.process_id))
+		refuse(entry, ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied for the process of %s",
+			   entry->text);
+	else if (visit != NULL && !visit->ended && !wf_engine_takes_callback(visit))
+		refuse(entry, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+			   "visit %s does not wait for a callback", entry->text);
+	else
+		entry->accepted = wf_word_apply(&target, serial, &entry->word, work->caller);
+}
+
+static void
+apply_all(Work *work, WfBatch *batch, Entry *entries, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		apply(work, batch, &entries[i]);
+	}
+	wf_batch_flush(batch);
+}
+
+/* Can it be a matter of one entry? What is wrong with the transaction or the server is not. */
+static bool
+is_of_an_entry(int sqlerrcode)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
+	{
+		case MAKE_SQLSTATE('4', '0', '0', '0', '0'): /* transaction rollback */
+		case MAKE_SQLSTATE('5', '3', '0', '0', '0'): /* insufficient resources */
+		case MAKE_SQLSTATE('5', '7', '0', '0', '0'): /* operator intervention */
+		case MAKE_SQLSTATE('5', '8', '0', '0', '0'): /* system error */
+			return false;
+		default:
+			return true;
+	}
+}
+
+/* In a subtransaction. NULL: it went well; otherwise the error, and it was undone. */
+static ErrorData *
+try_all(Work *work, WfBatch *batch, Entry *entries, int n)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+	WfAccess	access; /* of its own, so that an abort leaves nothing behind */
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		wf_store_enter(&access);
+		MemoryContextSwitchTo(context);
+		apply_all(work, batch, entries, n);
+		wf_store_leave(&access);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		if (!is_of_an_entry(geterrcode()))
+			PG_RE_THROW();
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return error;
+}
+
+static void
+work_on(Work *work)
+{
+	WfBatch    *batch = load(work->entries, work->n);
+	ErrorData  *error = try_all(work, batch, work->entries, work->n);
+
+	wf_batch_end(batch);
+	for (int i = 0; error != NULL && i < work->n; i++)
+	{
+		Entry	   *entry = &work->entries[i];
+		ErrorData  *own;
+
+		entry->accepted = false;
+		batch = load(entry, 1);
+		own = try_all(work, batch, entry, 1);
+		wf_batch_end(batch);
+		if (own != NULL)
+			refuse(entry, own->sqlerrcode, "%s", own->message);
+	}
+}
+
+/* ---- the function ---- */
+
+static void
+put(ReturnSetInfo *rsinfo, const Entry *entry)
+{
+	Datum		values[4] = {0};
+	bool		nulls[4] = {false};
+
+	nulls[0] = entry->text == NULL;
+	if (entry->text != NULL)
+		values[0] = CStringGetTextDatum(entry->text);
+	nulls[1] = entry->code != 0;
+	values[1] = BoolGetDatum(entry->accepted);
+	nulls[2] = nulls[3] = entry->code == 0;
+	if (entry->code != 0)
+	{
+		values[2] = CStringGetTextDatum(unpack_sql_state(entry->code));
+		values[3] = CStringGetTextDatum(entry->error);
+	}
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+static void
+require_array(text *json)
+{
+	const char *p = VARDATA_ANY(json);
+	const char *end = p + VARSIZE_ANY_EXHDR(json);
+
+	while (p < end && strchr(" \t\r\n", *p) != NULL)
+		p++;
+	if (p == end || *p != '[')
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("argument \"callbacks\" must be a JSON array"),
+				errhint("An entry is written {\"serial_number\": \"5_31\", \"data\": {}}."));
+}
+
+/*
+ * workflow.complete_many(callbacks json) → setof (serial_number, accepted, error_code, error), in the order of the entries
+ *
+ * Errors of single entries are rows. Errors of the call: 22023 if it is no array, 40001 for a conflict in a
+ * serializable transaction.
+ */
+Datum
+workflow_complete_many(PG_FUNCTION_ARGS)
+{
+	Work		work = {0};
+	WfAccess	access;
+
+	wf_argument_require(fcinfo, 0, "callbacks");
+	require_array(PG_GETARG_TEXT_PP(0));
+	PreventCommandIfReadOnly("workflow.complete_many()");
+	InitMaterializedSRF(fcinfo, 0);
+	wf_store_enter(&access);
+	work.caller = access.caller;
+	read_entries(&work, PG_GETARG_DATUM(0));
+	work_on(&work);
+	for (int i = 0; i < work.n; i++)
+		put((ReturnSetInfo *) fcinfo->resultinfo, &work.entries[i]);
+	wf_store_leave(&access);
+	return (Datum) 0;
+}
