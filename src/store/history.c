@@ -117,9 +117,29 @@ wf_history_ensure(TimestampTz now)
 	wf_history_ahead(now);
 }
 
+static bool
+is_ahead(TimestampTz now)
+{
+	char		name[NAMEDATALEN];
+
+	for (int w = 0; w <= WEEKS_AHEAD; w++)
+	{
+		for (int i = 0; i < lengthof(parents); i++)
+		{
+			partition_name(name, sizeof(name), &parents[i], week_of(now) + w * ONE_WEEK);
+			if (!OidIsValid(get_relname_relid(name, wf_store_schema())))
+				return false;
+		}
+	}
+	return true;
+}
+
 void
 wf_history_ahead(TimestampTz now)
 {
+	/* the lock may have to be waited for, so take it only if there is something to do */
+	if (is_ahead(now))
+		return;
 	/* one maker at a time; whoever waited finds them made */
 	LockRelationOid(wf_store_relation("visit_history"), ShareUpdateExclusiveLock);
 	for (int w = 0; w <= WEEKS_AHEAD; w++)
