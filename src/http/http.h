@@ -81,7 +81,7 @@ extern int	wf_http_fd(WfHttp *http); /* readable when wf_http_run has something 
 /*
  * Hand a request over; it starts at the next wf_http_run, so hand over all and then run. What cannot be sent is replied
  * to. The headers that frame a body (Content-Length, Transfer-Encoding, Connection, …) are refused: they are made here.
- * A request on a kept connection that turns out dead before any of its answer was seen is sent again on a new one.
+ * A request on a kept connection that turns out dead before any of its answer was seen is sent again once, on a new one.
  */
 extern void wf_http_send(WfHttp *http, const WfHttpRequest *request);
 

@@ -179,13 +179,18 @@ wf_socket_close(void *arg, curl_socket_t fd)
 	return close(fd);
 }
 
-/* CURLOPT_PREREQFUNCTION: the connection may be a kept one, opened by a request that was allowed more. */
+/*
+ * CURLOPT_PREREQFUNCTION: the connection may be a kept one, opened by a request that was allowed more; and it may be
+ * dead. Then libcurl sends the request again, up to five times as long as it finds further kept connections: a new one
+ * makes that once.
+ */
 int
 wf_socket_check_peer(void *arg, char *peer, char *local, int peer_port, int local_port)
 {
 	WfTransfer *transfer = arg;
 	const char *class;
 
+	(void) curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
 	if (transfer->allow_private)
 		return CURL_PREREQFUNC_OK;
 	class = wf_address_class_of_text(peer);

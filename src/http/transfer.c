@@ -274,6 +274,7 @@ set_limits(WfTransfer *transfer, const WfHttpRequest *request)
 
 	failed |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) request->timeout_ms);
 	failed |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) request->connect_timeout_ms);
+	failed |= curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 0L);
 	failed |= curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, idle);
 	failed |= curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) transfer->max_response);
 	return failed == 0;
