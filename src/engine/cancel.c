@@ -28,6 +28,8 @@ static WfVisit *
 conclude(WfBatch *batch, WfVisit *visit)
 {
 	visit->cancel_phase = NULL;
+	if (visit->cancel_handler > 0)
+		return wf_handler_take_over(batch, visit);
 	if (visit->cancel_outcome == WF_OUTCOME_CANCELLED)
 		return wf_outcome_cancelled(batch, visit, visit->error);
 	return wf_outcome_bad(batch, visit, visit->cancel_outcome, visit->error);

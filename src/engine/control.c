@@ -236,6 +236,7 @@ wf_engine_retry(WfBatch *batch, WfVisit *visit)
 	visit->callback = NULL;
 	visit->callback_error = NULL;
 	visit->has_callback = false;
+	visit->again = true;
 	wf_move_on(batch, visit->instance, wf_move_begin(batch, visit));
 }
 

@@ -43,6 +43,10 @@ extern WfVisit *wf_outcome_success(WfBatch *batch, WfVisit *visit);
 extern WfVisit *wf_outcome_bad(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
 extern WfVisit *wf_outcome_fault(WfBatch *batch, WfVisit *visit, const WfFault *fault);
 extern WfVisit *wf_outcome_callback(WfBatch *batch, WfVisit *visit);
+extern WfVisit *wf_outcome_interrupted(WfBatch *batch, WfVisit *visit, int next);
+extern Jsonb *wf_outcome_caught(WfVisit *visit);
+extern bool wf_clock_event(WfVisit *visit, const WfEvent *event, const WfScope *scope,
+						   TimestampTz from, TimestampTz *at, WfFault *fault);
 extern WfVisit *wf_outcome_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error);
 
 /* cancel.c: interrupting a visit */
@@ -52,6 +56,11 @@ extern WfVisit *wf_cancel_answer(WfBatch *batch, WfVisit *visit, const WfAnswer 
 extern WfVisit *wf_cancel_callback(WfBatch *batch, WfVisit *visit);
 
 /* wait.c: events and clocks */
+/* handler.c: handlers of clocks */
+extern bool wf_handler_plan(WfBatch *batch, WfVisit *visit, TimestampTz after, WfFault *fault);
+extern void wf_handler_fire(WfBatch *batch, WfVisit *visit);
+extern WfVisit *wf_handler_take_over(WfBatch *batch, WfVisit *visit);
+
 extern void wf_wait_listen(WfBatch *batch, WfVisit *visit);
 extern WfVisit *wf_wait_open(WfBatch *batch, WfVisit *visit);
 

@@ -42,8 +42,8 @@ finish(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 }
 
 /* $caught: {serial_number, step, result, error} */
-static Jsonb *
-make_caught(WfVisit *visit)
+Jsonb *
+wf_outcome_caught(WfVisit *visit)
 {
 	char		serial_number[64];
 	WfField		fields[4];
@@ -99,7 +99,7 @@ wf_outcome_bad(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 	{
 		visit->result = NULL;
 		finish(batch, visit, outcome, error);
-		next = wf_move_enter(batch, visit->instance, handler->next, make_caught(visit), 0);
+		next = wf_move_enter(batch, visit->instance, handler->next, wf_outcome_caught(visit), 0);
 	}
 	else if (visit->state != WF_STATE_INCIDENT)
 	{
@@ -138,12 +138,26 @@ wf_outcome_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error)
 	visit->result = NULL;
 	finish(batch, visit, WF_OUTCOME_CANCELLED, error);
 	if (handler != NULL)
-		next = wf_move_enter(batch, instance, handler->next, make_caught(visit), 0);
+		next = wf_move_enter(batch, instance, handler->next, wf_outcome_caught(visit), 0);
 	else if (instance->tokens == 0 && instance->cancel_reason == NULL)
 		instance->cancel_reason = psprintf("visit " INT64_FORMAT "_" INT64_FORMAT " was cancelled",
 										   instance->id, visit->id);
 	MemoryContextSwitchTo(old);
 	return next;
+}
+
+/* An interrupting handler ended it, and goes on. */
+WfVisit *
+wf_outcome_interrupted(WfBatch *batch, WfVisit *visit, int next)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	WfVisit    *entered;
+
+	visit->result = NULL;
+	finish(batch, visit, WF_OUTCOME_CANCELLED, visit->error);
+	entered = wf_move_enter(batch, visit->instance, next, wf_outcome_caught(visit), 0);
+	MemoryContextSwitchTo(old);
+	return entered;
 }
 
 /* Where a success leads. False with a fault if nowhere. */

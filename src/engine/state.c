@@ -90,6 +90,7 @@ wf_state_keep_callback(WfBatch *batch, WfVisit *visit)
 	visit->deadline = 0;
 	visit->silence_at = 0;
 	visit->warn_at = 0;
+	visit->handler_at = 0;
 	visit->queue = queue_name(batch, WF_QUEUE_MOVE);
 	visit->due_at = batch->now;
 	visit->changed = true;
@@ -103,6 +104,7 @@ wf_state_cancel(WfBatch *batch, WfVisit *visit, const char *phase, char *queue, 
 	set_state(visit, WF_STATE_CANCELLING, queue, due_at);
 	visit->cancel_phase = phase;
 	visit->deadline = 0;
+	visit->handler_at = 0;
 	visit->instance->show_changed = true;
 	batch->makes_due = true;
 }
@@ -133,6 +135,7 @@ wf_state_incident(WfBatch *batch, WfVisit *visit)
 	visit->waiting_since = batch->now;
 	visit->docs_changed = true;
 	visit->deadline = 0;
+	visit->handler_at = 0;
 	visit->has_callback = false;
 	instance->incidents++;
 	if (instance->status == WF_STATUS_ACTIVE)
@@ -156,6 +159,7 @@ wf_state_mend(WfBatch *batch, WfVisit *visit)
 	set_state(visit, WF_STATE_READY, NULL, 0);
 	visit->outcome = WF_OUTCOME_NONE;
 	visit->cancel_outcome = WF_OUTCOME_NONE;
+	visit->cancel_handler = 0;
 	visit->cancel_response = NULL;
 	visit->docs_changed = true;
 	visit->error = NULL;

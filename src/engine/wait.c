@@ -113,6 +113,16 @@ clock_until(WfVisit *visit, const WfTemplate *tmpl, const WfScope *scope, Timest
 	return work_out_as_defined(visit->instance->process, &clock, at, fault);
 }
 
+/* When the clock of an event strikes, counted `from` there. */
+bool
+wf_clock_event(WfVisit *visit, const WfEvent *event, const WfScope *scope, TimestampTz from,
+			   TimestampTz *at, WfFault *fault)
+{
+	if (event->kind == WF_EVENT_AFTER)
+		return wf_clock_after(visit, &event->after, scope, from, at, fault);
+	return clock_until(visit, event->until, scope, at, fault);
+}
+
 /* From now on silence counts. A heartbeat that cannot be worked out is none: the deadline remains. */
 void
 wf_wait_listen(WfBatch *batch, WfVisit *visit)
@@ -148,14 +158,10 @@ wf_wait_open(WfBatch *batch, WfVisit *visit)
 	switch (event->kind)
 	{
 		case WF_EVENT_AFTER:
-			if (!wf_clock_after(visit, &event->after, &scope, batch->now, &at, &fault))
-				return wf_outcome_fault(batch, visit, &fault);
-			wf_state_wait(batch, visit, "after", at);
-			break;
 		case WF_EVENT_UNTIL:
-			if (!clock_until(visit, event->until, &scope, &at, &fault))
+			if (!wf_clock_event(visit, event, &scope, batch->now, &at, &fault))
 				return wf_outcome_fault(batch, visit, &fault);
-			wf_state_wait(batch, visit, "until", at);
+			wf_state_wait(batch, visit, event->kind == WF_EVENT_AFTER ? "after" : "until", at);
 			break;
 		default:
 			wf_state_wait(batch, visit, WF_WAITS_CALLBACK, 0);
@@ -212,6 +218,11 @@ wf_engine_alarm(WfBatch *batch, WfVisit *visit)
 		return;
 	if (visit->deadline == 0 || visit->deadline > batch->now)
 	{
+		if (visit->handler_at != 0 && visit->handler_at <= batch->now)
+		{
+			wf_handler_fire(batch, visit);
+			return;
+		}
 		if (visit->silence_at == 0 || visit->silence_at > batch->now)
 		{
 			if (visit->warn_at != 0 && visit->warn_at <= batch->now)

@@ -319,11 +319,11 @@ read_on(WfReader *reader, const WfJson *node, void *target)
 static const WfReaderField catch_fields[] = {
 	{"on", read_on, 0},
 	{"next", wf_read_step_name, offsetof(WfCatch, next), true},
-	{"save"},
-	{"interrupt"},
+	{"save", wf_read_changes, offsetof(WfCatch, save)},
+	{"interrupt", wf_read_bool, offsetof(WfCatch, interrupt)},
 	{"callback"},
-	{"after"},
-	{"until"},
+	{"after", read_after, offsetof(WfCatch, event)},
+	{"until", read_until, offsetof(WfCatch, event)},
 	{"message"},
 	{"key"},
 	{"signal"},
@@ -351,6 +351,8 @@ check_shadow(WfReader *reader, const WfJson *node, const WfCatch *earlier, const
 	static const char hint[] = "The first entry that fits is taken: put the special ones first.";
 	uint32		both = earlier->outcomes & entry->outcomes;
 
+	if (entry->event.kind != WF_EVENT_NONE)
+		return;
 	if (earlier->any)
 	{
 		wf_json_issue(reader->issues, node, hint, "is never reached: an entry before it catches everything");
@@ -369,14 +371,36 @@ check_shadow(WfReader *reader, const WfJson *node, const WfCatch *earlier, const
 	}
 }
 
+/* It catches outcomes and errors, or one event. */
+static void
+check_catch_kind(WfReader *reader, const WfJson *node)
+{
+	static const char *const of_events[] = {"interrupt", "save"};
+	bool		on = wf_json_member(node, "on") != NULL;
+	int			events = count_members(node, FIELDS(event_keys));
+
+	if (!on && events == 0)
+		wf_json_issue(reader->issues, node, "Name an outcome, an error code, a list of them, or \"*\".",
+					  "\"on\" is missing");
+	if (on && events > 0)
+		wf_json_issue(reader->issues, node, "Make two handlers of it.", "catches outcomes and an event");
+	if (events > 1)
+		wf_json_issue(reader->issues, node, "Make a handler of each.", "catches more than one event");
+	for (int i = 0; on && i < lengthof(of_events); i++)
+	{
+		const WfJson *member = wf_json_member(node, of_events[i]);
+
+		if (member != NULL)
+			wf_json_issue(reader->issues, member, NULL, "goes with an event only, such as \"after\"");
+	}
+}
+
 static void
 read_catch_entry(WfReader *reader, const WfJson *node, WfCatch *entry)
 {
 	if (!wf_read_object(reader, node, "a \"catch\" entry", FIELDS(catch_fields), entry))
 		return;
-	if (!wf_json_member(node, "on") && count_members(node, FIELDS(event_keys)) == 0)
-		wf_json_issue(reader->issues, node, "Name an outcome, an error code, a list of them, or \"*\".",
-					  "\"on\" is missing");
+	check_catch_kind(reader, node);
 }
 
 static void
@@ -396,6 +420,7 @@ read_catch(WfReader *reader, const WfJson *node, void *target)
 	for (int i = 0; i < node->n; i++)
 	{
 		step->catches[i].next = -1;
+		step->catches[i].interrupt = true;
 		read_catch_entry(reader, node->items[i], &step->catches[i]);
 		for (int j = 0; j < i; j++)
 		{

@@ -124,6 +124,9 @@ typedef struct WfCatch
 	uint32		outcomes; /* bit (1 << WfOutcome) */
 	const char **codes;	  /* error codes; matched exactly */
 	int			ncodes;
+	WfEvent		event; /* instead of outcomes and codes: a clock, counted from entry; NONE: none */
+	bool		interrupt;	/* the event ends the visit; else the handler's token is one more */
+	WfTemplate *save;		/* of an event; or NULL */
 	int			next;
 } WfCatch;
 

@@ -98,6 +98,7 @@ CREATE TABLE workflow.visit (
     entered_at     timestamptz NOT NULL,
     waiting_since  timestamptz,
     silence_at     timestamptz,
+    handler_at     timestamptz,
     warn_at        timestamptz,
     alarm_at       timestamptz,
     attempt        integer NOT NULL,
@@ -111,6 +112,7 @@ CREATE TABLE workflow.visit (
     outcome        text,
     cancel_outcome text,
     cancel_phase   text,
+    cancel_handler integer,
     reply          jsonb,
     callback       jsonb,
     callback_error jsonb,
@@ -133,8 +135,9 @@ COMMENT ON COLUMN workflow.visit.deadline IS 'When the timeout of the step ends 
 COMMENT ON COLUMN workflow.visit.entered_at IS 'When the token came';
 COMMENT ON COLUMN workflow.visit.waiting_since IS 'Since when it waits for its event, or stands as an incident';
 COMMENT ON COLUMN workflow.visit.silence_at IS 'When the heartbeat of the step ends it, unless the outside is heard of';
+COMMENT ON COLUMN workflow.visit.handler_at IS 'When the next of its handlers of clocks begins';
 COMMENT ON COLUMN workflow.visit.warn_at IS 'When workflow.warn_waiting warns of it';
-COMMENT ON COLUMN workflow.visit.alarm_at IS 'The earliest of deadline, silence_at and warn_at';
+COMMENT ON COLUMN workflow.visit.alarm_at IS 'The earliest of deadline, silence_at, handler_at and warn_at';
 COMMENT ON COLUMN workflow.visit.held IS 'Suspended: no worker looks at it';
 COMMENT ON COLUMN workflow.visit.attempt IS 'Attempts that were answered or have failed';
 COMMENT ON COLUMN workflow.visit.has_callback IS 'A callback was accepted as its end and is kept until the reply is handled';
@@ -146,6 +149,7 @@ COMMENT ON COLUMN workflow.visit.waits_for IS 'callback, after or until';
 COMMENT ON COLUMN workflow.visit.outcome IS 'Of an incident';
 COMMENT ON COLUMN workflow.visit.cancel_outcome IS 'Outcome that it will have, while it is being cancelled';
 COMMENT ON COLUMN workflow.visit.cancel_phase IS 'await (an answer under way), send (the cancel request) or confirm (wait for its callback)';
+COMMENT ON COLUMN workflow.visit.cancel_handler IS 'Handler that interrupted it and goes on after it, counted from 1';
 COMMENT ON COLUMN workflow.visit.reply IS 'What the action answered: $reply';
 COMMENT ON COLUMN workflow.visit.callback IS 'Data of a callback that is kept';
 COMMENT ON COLUMN workflow.visit.callback_error IS 'Error of such a callback given by workflow.fail';

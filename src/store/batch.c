@@ -29,7 +29,8 @@ static const char *const state_names[] = {"ready", "calling", "retrying", "waiti
 	"v.instance, v.visit, v.due_at, v.deadline, v.entered_at, v.waiting_since, v.attempt, "        \
 	"v.has_callback, v.key, v.state, v.step, v.queue, v.waits_for, v.outcome, v.reply, "           \
 	"v.callback, v.callback_error, v.caught, v.error, v.result, v.silence_at, v.held, "             \
-	"v.cancel_outcome, v.cancel_phase, v.cancel_response, v.warn_at"
+	"v.cancel_outcome, v.cancel_phase, v.cancel_response, v.warn_at, "     \
+	"v.handler_at, v.cancel_handler"
 
 static WfQuery q_lock_wait = {
 	.sql = "SELECT " INSTANCE_COLUMNS " FROM workflow.instance i WHERE i.instance = ANY ($1) "
@@ -310,6 +311,8 @@ read_visit(WfBatch *batch, uint64 row)
 	visit->cancel_phase = wf_result_text(row, 24);
 	visit->cancel_response = result_jsonb(row, 25);
 	visit->warn_at = result_time(row, 26);
+	visit->handler_at = result_time(row, 27);
+	visit->cancel_handler = DatumGetInt32(wf_result(row, 28, &isnull));
 	visit->has_reply = visit->reply != NULL;
 	step = wf_definition_step(instance->process->def, visit->step);
 	visit->def = step >= 0 ? &instance->process->def->steps[step] : NULL;

@@ -88,12 +88,14 @@ struct WfVisit
 	TimestampTz entered_at;
 	TimestampTz waiting_since; /* 0: not waiting */
 	TimestampTz silence_at;	   /* when the heartbeat ends it; 0: never */
+	TimestampTz handler_at;	   /* when the next of its handlers of clocks begins; 0: never */
 	TimestampTz warn_at;	   /* when it will have waited too long; 0: never */
 	const char *waits_for;	   /* or NULL */
 	int			attempt;	   /* attempts that were answered or have failed */
 	bool		has_callback;  /* a callback was accepted as the end and is kept */
 	bool		held;		   /* suspended: no worker looks at it */
 	WfOutcome	cancel_outcome; /* NONE: it is not being cancelled */
+	int			cancel_handler; /* that interrupted it, from 1; 0: none */
 	const char *cancel_phase;	/* one of WF_CANCEL_…; NULL: none */
 	Jsonb	   *cancel_response;
 	pg_uuid_t	key;
@@ -112,6 +114,7 @@ struct WfVisit
 	bool		changed;
 	bool		docs_changed; /* reply, callback, callback_error, cancel_response, result */
 	bool		skipped;	  /* a person says that it has succeeded */
+	bool		again;		  /* an incident that is begun once more */
 	bool		ended;
 	TimestampTz ended_at;
 };

@@ -63,6 +63,10 @@ static WfQuery q_take = {
 static WfQuery q_delivery_next = {
 	.sql = "SELECT due_at FROM workflow.delivery WHERE queue = $1 ORDER BY queue, due_at LIMIT 1",
 	.nargs = 1, .argtypes = {TEXTOID}};
+static WfQuery q_delivery_count = {
+	.sql = "SELECT count(*) FROM (SELECT FROM workflow.delivery WHERE queue = $1 AND due_at <= $2 "
+		   "ORDER BY queue, due_at LIMIT $3) d",
+	.nargs = 3, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT4OID}};
 static WfQuery q_delete = {
 	.sql = "DELETE FROM workflow.delivery WHERE delivery = $1",
 	.nargs = 1, .argtypes = {INT8OID}};
@@ -198,6 +202,16 @@ wf_delivery_next(const char *queue)
 	Datum		values[1] = {CStringGetTextDatum(queue)};
 
 	return read_time(&q_delivery_next, values);
+}
+
+int
+wf_delivery_count(const char *queue, TimestampTz now, int limit)
+{
+	Datum		values[3] = {CStringGetTextDatum(queue), TimestampTzGetDatum(now),
+		Int32GetDatum(limit)};
+
+	wf_query_run(&q_delivery_count, values, NULL);
+	return (int) wf_result_int64(0, 1);
 }
 
 void

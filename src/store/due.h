@@ -59,6 +59,7 @@ extern void wf_delivery_add(int64 instance, int64 visit, const char *kind, const
 /* Those of a queue that are due, oldest first, locked (others' are skipped); NULL if there is none. In CurrentMemoryContext. */
 extern WfDelivery *wf_delivery_take(const char *queue, TimestampTz now);
 extern TimestampTz wf_delivery_next(const char *queue); /* 0: none */
+extern int	wf_delivery_count(const char *queue, TimestampTz now, int limit); /* that are due, up to a limit */
 extern void wf_delivery_delete(int64 id);
 extern void wf_delivery_postpone(int64 id, TimestampTz due_at);
 /* The instance is suspended: nobody looks at it until it is resumed. */

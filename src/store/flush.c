@@ -30,7 +30,8 @@ static const WfColumn visit_columns[] = {
 	{"process_id", INT4OID}, {"ended_at", TIMESTAMPTZOID}, {"docs_changed", BOOLOID},
 	{"silence_at", TIMESTAMPTZOID}, {"alarm_at", TIMESTAMPTZOID}, {"held", BOOLOID},
 	{"cancel_outcome", TEXTOID}, {"cancel_phase", TEXTOID}, {"cancel_response", JSONBOID},
-	{"warn_at", TIMESTAMPTZOID}, {"progress", JSONBOID}};
+	{"warn_at", TIMESTAMPTZOID}, {"handler_at", TIMESTAMPTZOID}, {"cancel_handler", INT4OID},
+	{"progress", JSONBOID}};
 static const WfColumn attempt_columns[] = {
 	{"instance", INT8OID}, {"visit", INT8OID}, {"process_id", INT4OID}, {"attempt", INT4OID},
 	{"http_status", INT4OID}, {"started_at", TIMESTAMPTZOID}, {"ended_at", TIMESTAMPTZOID},
@@ -70,17 +71,19 @@ static WfQuery q_insert_visits = {
 	.sql = "INSERT INTO workflow.visit (instance, visit, due_at, deadline, entered_at, "
 		   "waiting_since, attempt, has_callback, key, state, step, queue, waits_for, outcome, "
 		   "reply, callback, callback_error, caught, error, result, silence_at, alarm_at, held, "
-		   "cancel_outcome, cancel_phase, cancel_response, warn_at) "
+		   "cancel_outcome, cancel_phase, cancel_response, warn_at, handler_at, cancel_handler) "
 		   "SELECT m.instance, m.visit, m.due_at, m.deadline, m.entered_at, m.waiting_since, "
 		   "m.attempt, m.has_callback, m.key, m.state, m.step, m.queue, m.waits_for, m.outcome, "
 		   "m.reply, m.callback, m.callback_error, m.caught, m.error, m.result, m.silence_at, "
-		   "m.alarm_at, m.held, m.cancel_outcome, m.cancel_phase, m.cancel_response, m.warn_at FROM moved m",
+		   "m.alarm_at, m.held, m.cancel_outcome, m.cancel_phase, m.cancel_response, m.warn_at, "
+		   "m.handler_at, m.cancel_handler FROM moved m",
 	.shape = &visit_shape};
 static WfQuery q_update_visits = {
 	.sql = "UPDATE workflow.visit v SET due_at = m.due_at, deadline = m.deadline, "
 		   "waiting_since = m.waiting_since, attempt = m.attempt, has_callback = m.has_callback, "
 		   "state = m.state, queue = m.queue, waits_for = m.waits_for, outcome = m.outcome, "
 		   "error = m.error, silence_at = m.silence_at, alarm_at = m.alarm_at, held = m.held, warn_at = m.warn_at, "
+		   "handler_at = m.handler_at, cancel_handler = m.cancel_handler, "
 		   "cancel_outcome = m.cancel_outcome, cancel_phase = m.cancel_phase, "
 		   "cancel_response = CASE WHEN m.docs_changed THEN m.cancel_response "
 		   "ELSE v.cancel_response END, "
@@ -221,7 +224,8 @@ earlier(TimestampTz a, TimestampTz b)
 static TimestampTz
 alarm_of(const WfVisit *visit)
 {
-	return earlier(earlier(visit->deadline, visit->silence_at), visit->warn_at);
+	return earlier(earlier(visit->deadline, visit->silence_at),
+				   earlier(visit->handler_at, visit->warn_at));
 }
 
 static void
@@ -262,6 +266,8 @@ put_visit(Flush *flush, Kind kind, WfVisit *visit)
 	add_text(&row, visit->cancel_phase);
 	add_jsonb(&row, docs ? visit->cancel_response : NULL);
 	add_time(&row, visit->warn_at);
+	add_time(&row, visit->handler_at);
+	add_or_null(&row, Int32GetDatum(visit->cancel_handler), visit->cancel_handler == 0);
 	add_jsonb(&row, kind == UPDATE_VISITS ? visit->progress : NULL);
 	put(flush, kind, &row);
 }

@@ -586,14 +586,14 @@ wake_executors(void)
 	wf_lane_restart(lane); /* what is still there was not done */
 	n = wf_lane_take(lane, now, wf_setting_executors, keys);
 	delivery = wf_delivery_next(WF_QUEUE_EXECUTOR);
+	if (delivery != 0 && delivery <= now)
+		n += wf_delivery_count(WF_QUEUE_EXECUTOR, now, wf_setting_executors);
+	else if (delivery != 0)
+		lane->next = Min(lane->next, delivery);
 	wf_store_leave(&access);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 
-	if (delivery != 0 && delivery <= now)
-		n++;
-	else if (delivery != 0)
-		lane->next = Min(lane->next, delivery);
 	if (n == 0)
 		return;
 	again_ms = wf_executors_wake(Min(n, wf_setting_executors));
