@@ -1,6 +1,6 @@
 /*
  * operator.c
- *		What operators do: mending incidents, cancelling visits, adopting a copy.
+ *		What operators do: mending incidents, cancelling visits, moving tokens, adopting a copy.
  */
 #include "postgres.h"
 
@@ -11,6 +11,7 @@
 
 #include "api/target.h"
 #include "engine/engine.h"
+#include "model/issue.h"
 #include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/identity.h"
@@ -22,6 +23,7 @@ static WfQuery q_count_living = {.sql = "SELECT count(*) FROM workflow.instance"
 PG_FUNCTION_INFO_V1(workflow_retry);
 PG_FUNCTION_INFO_V1(workflow_skip);
 PG_FUNCTION_INFO_V1(workflow_cancel_visit);
+PG_FUNCTION_INFO_V1(workflow_move);
 PG_FUNCTION_INFO_V1(workflow_adopt);
 PG_FUNCTION_INFO_V1(workflow_identity_changed);
 
@@ -122,6 +124,106 @@ workflow_cancel_visit(PG_FUNCTION_ARGS)
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
 	PG_RETURN_BOOL(cancelled);
+}
+
+/* ---- moving ---- */
+
+static const char *
+step_name_at(const void *names, int i)
+{
+	return ((const WfDefinition *) names)->steps[i].name;
+}
+
+static int
+find_step(const WfInstance *instance, const char *name)
+{
+	const WfDefinition *def = instance->process->def;
+	int			step = wf_definition_step(def, name);
+	int			near;
+
+	if (step >= 0)
+		return step;
+	near = wf_issue_nearest(name, def, def->nsteps, step_name_at);
+	ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+			errmsg("version %d of process \"%s\" has no step \"%s\"", instance->process->version,
+				   instance->process->name, wf_issue_clip(name)),
+			near >= 0 ? errhint("%s", wf_issue_perhaps(def->steps[near].name, name)) : 0);
+}
+
+/* Where the tokens of an instance stand, for a message. */
+static char *
+standing_at(const WfInstance *instance)
+{
+	StringInfoData text;
+	ListCell   *lc;
+
+	initStringInfo(&text);
+	foreach (lc, instance->visits)
+	{
+		const WfVisit *visit = lfirst(lc);
+
+		appendStringInfo(&text, "%s\"%s\" (%s)", text.len > 0 ? ", " : "", visit->step,
+						 visit->has_callback ? "called back" : wf_state_name(visit->state));
+	}
+	return text.data;
+}
+
+static WfVisit *
+move(WfTarget *target, const char *from, const char *to)
+{
+	WfInstance *instance = target->instance;
+	int			step;
+	WfVisit    *visit;
+
+	refuse_suspended(instance);
+	if (instance->cancel_reason != NULL)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("instance " INT64_FORMAT " is being cancelled", instance->id));
+	step = find_step(instance, to);
+	(void) find_step(instance, from);
+	visit = wf_engine_move(target->batch, instance, from, step);
+	if (visit == NULL)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("instance " INT64_FORMAT " has nothing at step \"%s\" to be moved",
+					   instance->id, from),
+				errdetail("It is at %s.", standing_at(instance)));
+	wf_batch_flush(target->batch);
+	return visit;
+}
+
+/*
+ * workflow.move(instance bigint, from_step text, to_step text) → text, the serial number of the new visit; NULL: the
+ * instance has ended
+ *
+ * Errors: 42704 unknown instance or step, 42501 without admin, 55000 if nothing is there to be moved, or it is suspended.
+ */
+Datum
+workflow_move(PG_FUNCTION_ARGS)
+{
+	char	   *from = wf_argument_text_required(fcinfo, 1, "from_step");
+	char	   *to = wf_argument_text_required(fcinfo, 2, "to_step");
+	char	   *serial_number = NULL;
+	WfAccess	access;
+	WfTarget	target;
+	MemoryContext context = CurrentMemoryContext;
+
+	wf_argument_require(fcinfo, 0, "instance");
+	PreventCommandIfReadOnly("workflow.move()");
+	wf_store_enter(&access);
+	wf_target_instance(&target, PG_GETARG_INT64(0));
+	wf_privilege_require(target.process_id, access.caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
+	if (target.instance != NULL)
+	{
+		WfVisit    *visit = move(&target, from, to);
+
+		MemoryContextSwitchTo(context);
+		serial_number = psprintf(INT64_FORMAT "_" INT64_FORMAT, target.instance->id, visit->id);
+	}
+	wf_batch_end(target.batch);
+	wf_store_leave(&access);
+	if (serial_number == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(serial_number));
 }
 
 /* ---- copies ---- */

@@ -231,6 +231,7 @@ void
 wf_engine_retry(WfBatch *batch, WfVisit *visit)
 {
 	wf_state_mend(batch, visit);
+	visit->attempt = 0;
 	visit->reply = NULL;
 	visit->has_reply = false;
 	visit->callback = NULL;
@@ -249,4 +250,47 @@ wf_engine_skip(WfBatch *batch, WfVisit *visit, Jsonb *data)
 	visit->has_callback = true;
 	visit->skipped = true;
 	wf_move_on(batch, visit->instance, wf_outcome_callback(batch, visit));
+}
+
+static Jsonb *
+moved_error(WfBatch *batch, const char *to)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	WfFault		why = {.code = WF_CODE_MOVED, .message = psprintf("moved to step \"%s\"", to)};
+	Jsonb	   *error = wf_engine_error(&why, 0);
+
+	MemoryContextSwitchTo(old);
+	return error;
+}
+
+/* Its end is not known yet. */
+static bool
+can_leave(const WfVisit *visit)
+{
+	return !visit->ended && !visit->has_callback && visit->state != WF_STATE_CANCELLING;
+}
+
+/* The new token comes first, so that the instance does not end for want of one. */
+WfVisit *
+wf_engine_move(WfBatch *batch, WfInstance *instance, const char *from, int to)
+{
+	WfVisit    *next = NULL;
+	List	   *visits;
+	ListCell   *lc;
+
+	wf_batch_load_all_visits(batch, instance);
+	visits = list_copy(instance->visits);
+	foreach (lc, visits)
+	{
+		WfVisit    *visit = lfirst(lc);
+
+		if (strcmp(visit->step, from) != 0 || !can_leave(visit))
+			continue;
+		if (next == NULL)
+			next = wf_move_enter(batch, instance, to, visit->caught, 0);
+		(void) wf_cancel_visit(batch, visit, WF_OUTCOME_CANCELLED, moved_error(batch, next->step));
+	}
+	if (next != NULL)
+		wf_move_on(batch, instance, next);
+	return next;
 }

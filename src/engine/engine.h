@@ -86,6 +86,12 @@ extern void wf_engine_extend(WfBatch *batch, WfVisit *visit, TimestampTz deadlin
 extern void wf_engine_retry(WfBatch *batch, WfVisit *visit);
 extern void wf_engine_skip(WfBatch *batch, WfVisit *visit, Jsonb *data);
 
+/*
+ * The visits at one step, incidents too, end CANCELLED without handlers, and a token enters another step. Returns its
+ * visit, begun; NULL: there are none, or their end is known already.
+ */
+extern WfVisit *wf_engine_move(WfBatch *batch, WfInstance *instance, const char *from, int to);
+
 /* What templates of this visit see. */
 extern void wf_engine_scope(WfVisit *visit, WfScope *scope);
 

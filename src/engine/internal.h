@@ -12,6 +12,9 @@
 
 #define WF_WAITS_CALLBACK "callback"
 
+/* Error code of a visit whose token an operator has taken to another step. */
+#define WF_CODE_MOVED "MOVED"
+
 /* move.c: the path of a token */
 extern WfVisit *wf_move_enter(WfBatch *batch, WfInstance *instance, int step, Jsonb *caught,
 							  int64 id);

@@ -122,24 +122,33 @@ wf_outcome_fault(WfBatch *batch, WfVisit *visit, const WfFault *fault)
 	return wf_outcome_bad(batch, visit, WF_OUTCOME_SYSTEM_ERROR, error);
 }
 
+static bool
+was_moved(Jsonb *error)
+{
+	char	   *code = error_code(error);
+
+	return code != NULL && strcmp(code, WF_CODE_MOVED) == 0;
+}
+
 /*
- * It is cancelled: its handler goes on, unless the instance has ended; else nobody does. An instance whose last token
- * goes that way is itself cancelled.
+ * It is cancelled: its handler goes on, unless the instance has ended or its token is elsewhere; else nobody does. An
+ * instance whose last token goes that way is itself cancelled.
  */
 WfVisit *
 wf_outcome_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	WfInstance *instance = visit->instance;
+	bool		moved = was_moved(error);
 	const WfCatch *handler =
-		instance->ended ? NULL : find_catch(visit, WF_OUTCOME_CANCELLED, error);
+		instance->ended || moved ? NULL : find_catch(visit, WF_OUTCOME_CANCELLED, error);
 	WfVisit    *next = NULL;
 
 	visit->result = NULL;
 	finish(batch, visit, WF_OUTCOME_CANCELLED, error);
 	if (handler != NULL)
 		next = wf_move_enter(batch, instance, handler->next, wf_outcome_caught(visit), 0);
-	else if (instance->tokens == 0 && instance->cancel_reason == NULL)
+	else if (instance->tokens == 0 && instance->cancel_reason == NULL && !moved)
 		instance->cancel_reason = psprintf("visit " INT64_FORMAT "_" INT64_FORMAT " was cancelled",
 										   instance->id, visit->id);
 	MemoryContextSwitchTo(old);

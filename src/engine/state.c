@@ -144,6 +144,16 @@ wf_state_incident(WfBatch *batch, WfVisit *visit)
 	instance->show_changed = true;
 }
 
+static void
+one_incident_less(WfInstance *instance)
+{
+	instance->incidents--;
+	if (instance->incidents == 0 && instance->status == WF_STATUS_FAILED)
+		instance->status = WF_STATUS_ACTIVE;
+	instance->changed = true;
+	instance->show_changed = true;
+}
+
 /* An incident is taken up again. */
 void
 wf_state_mend(WfBatch *batch, WfVisit *visit)
@@ -164,12 +174,7 @@ wf_state_mend(WfBatch *batch, WfVisit *visit)
 	visit->docs_changed = true;
 	visit->error = NULL;
 	visit->result = NULL;
-	visit->attempt = 0;
-	instance->incidents--;
-	if (instance->incidents == 0 && instance->status == WF_STATUS_FAILED)
-		instance->status = WF_STATUS_ACTIVE;
-	instance->changed = true;
-	instance->show_changed = true;
+	one_incident_less(instance);
 }
 
 void
@@ -179,10 +184,7 @@ wf_state_end(WfBatch *batch, WfVisit *visit)
 
 	Assert(!visit->ended);
 	if (visit->state == WF_STATE_INCIDENT)
-	{
-		instance->incidents--;
-		instance->changed = true;
-	}
+		one_incident_less(instance);
 	/* a row may show the number of a step that takes callbacks before it waits */
 	if (visit->state == WF_STATE_WAITING ||
 		(visit->def != NULL && visit->def->wait.kind == WF_EVENT_CALLBACK))

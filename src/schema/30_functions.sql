@@ -85,6 +85,11 @@ CREATE FUNCTION workflow.cancel_visit(serial_number text, reason text DEFAULT NU
 COMMENT ON FUNCTION workflow.cancel_visit(text, text) IS
 'Interrupts one visit, an incident too: the outside system is asked to stop, if its step says how; the outcome is CANCELLED, and a "catch" of that goes on. An instance that has no other token is then aborted. False if the visit has ended, or its end is known already. Malformed: 22P02; unknown: 42704; needs admin: 42501';
 
+CREATE FUNCTION workflow.move(instance bigint, from_step text, to_step text) RETURNS text
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_move';
+COMMENT ON FUNCTION workflow.move(bigint, text, text) IS
+'Takes the token that stands at one step, as an incident perhaps, to another: the visit ends CANCELLED without its "catch", the outside system being asked to stop, if the step says how. Returns the serial number of the new visit; NULL if the instance has ended. Unknown instance or step: 42704; nothing there to be moved, or suspended: 55000; needs admin: 42501';
+
 CREATE FUNCTION workflow.suspend(instance bigint) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_suspend';
 COMMENT ON FUNCTION workflow.suspend(bigint) IS

@@ -1,0 +1,111 @@
+-- Operators take tokens elsewhere, and mend by hand: one by one and in bulk.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS workflow;
+RESET client_min_messages;
+
+SELECT workflow.define('move: order', '{
+  "steps": [
+    { "step": "pay", "wait": true, "catch": [ { "on": "*", "next": "ask" } ] },
+    { "step": "pack", "wait": { "until": "${$.until}" }, "save": true, "success": "$result.response.ok != false",
+      "catch": [ { "on": ["LOST", "CANCELLED"], "next": "ask" } ] },
+    { "step": "ship", "wait": true, "end": true },
+    { "step": "ask", "set": { "caught": "${$caught.error.code}" } },
+    { "step": "answer", "wait": true, "end": true } ]}');
+CREATE FUNCTION pg_temp.waits(instance bigint) RETURNS text LANGUAGE sql AS
+    'SELECT serial_number FROM workflow.waiting w WHERE w.instance = $1';
+CREATE FUNCTION pg_temp.stands(instance bigint) RETURNS text LANGUAGE sql AS
+    'SELECT serial_number FROM workflow.incidents n WHERE n.instance = $1';
+
+-- a waiting token: the handler of CANCELLED is not asked
+SELECT workflow.start('move: order') AS i \gset
+SELECT pg_temp.waits(:i) AS before \gset
+SELECT workflow.move(:i, 'pay', 'ship') AS sn \gset
+SELECT step, serial_number = :'sn' AS returned FROM workflow.waiting WHERE instance = :i;
+SELECT step, outcome, result->'error' AS error FROM workflow.history WHERE instance = :i;
+SELECT workflow.complete(:'before', '{"late": true}');
+SELECT workflow.complete(:'sn');
+SELECT status FROM workflow.instances WHERE instance = :i;
+SELECT workflow.move(:i, 'pay', 'ship') IS NULL AS ended;
+
+-- an incident; through steps that need nobody; to the same step again
+SELECT workflow.start('move: order', '{"until": "never"}') AS i \gset
+SELECT workflow.complete(pg_temp.waits(:i));
+SELECT status FROM workflow.instances WHERE instance = :i;
+SELECT workflow.move(instance => :i, from_step => 'pack', to_step => 'ask') IS NOT NULL AS moved;
+SELECT i.status, i.data, w.step FROM workflow.waiting w JOIN workflow.instances i USING (instance) WHERE instance = :i;
+SELECT workflow.move(:i, 'answer', 'answer') = pg_temp.waits(:i) AS moved;
+SELECT step, outcome FROM workflow.history WHERE instance = :i ORDER BY split_part(serial_number, '_', 2)::bigint;
+-- nothing there, nowhere to go
+\set VERBOSITY sqlstate
+SELECT workflow.move(:i, 'pay', 'ship');
+\set VERBOSITY terse
+SELECT workflow.move(:i, 'answer', 'shipp');
+SELECT workflow.move(:i, 'anwser', 'ship');
+SELECT workflow.move(NULL, 'answer', 'ship');
+SELECT workflow.move(9223372036854775807, 'answer', 'ship');
+\set VERBOSITY default
+SELECT workflow.suspend(:i);
+\set VERBOSITY sqlstate
+SELECT workflow.move(:i, 'answer', 'ship');
+\set VERBOSITY default
+SELECT workflow.resume(:i);
+BEGIN;
+SELECT workflow.move(:i, 'answer', 'ship') IS NOT NULL AS moved;
+ROLLBACK;
+SELECT step FROM workflow.waiting WHERE instance = :i;
+SELECT workflow.cancel(:i);
+
+-- an incident completed by hand goes on as if it had been done, its predicate judging; its attempts stay on record
+SELECT workflow.start('move: order', '{"until": "never"}') AS i \gset
+SELECT workflow.move(:i, 'pay', 'pack') = pg_temp.stands(:i) AS stands;
+SELECT pg_temp.stands(:i) AS sn \gset
+SELECT workflow.complete(:'sn', '{"ok": false}');
+SELECT serial_number = :'sn' AS same, outcome, error->>'code' AS code FROM workflow.incidents WHERE instance = :i;
+SELECT workflow.complete(:'sn', '{"ok": true}');
+SELECT i.status, i.data, w.step FROM workflow.waiting w JOIN workflow.instances i USING (instance) WHERE instance = :i;
+SELECT workflow.complete(:'sn');
+SELECT workflow.cancel(:i);
+
+-- failed by hand: into the handlers of the process, or standing as the same incident with another error
+SELECT workflow.start('move: order', '{"until": "never"}') AS i \gset
+SELECT workflow.move(:i, 'pay', 'pack') AS sn \gset
+SELECT workflow.fail(:'sn', 'BROKEN', 'fell down');
+SELECT serial_number = :'sn' AS same, outcome, error->>'code' AS code FROM workflow.incidents WHERE instance = :i;
+SELECT count(*) FROM workflow.history WHERE serial_number = :'sn';
+SELECT workflow.fail(:'sn', 'LOST');
+SELECT i.status, i.data->>'caught' AS caught, w.step FROM workflow.waiting w JOIN workflow.instances i USING (instance) WHERE instance = :i;
+SELECT workflow.cancel(:i);
+-- cancelled: likewise
+SELECT workflow.start('move: order', '{"until": "never"}') AS i \gset
+SELECT workflow.cancel_visit(workflow.move(:i, 'pay', 'pack'), 'of no use');
+SELECT i.status, i.data->>'caught' AS caught, w.step FROM workflow.waiting w JOIN workflow.instances i USING (instance) WHERE instance = :i;
+SELECT workflow.cancel(:i);
+
+-- in bulk
+SELECT count(workflow.move(workflow.start('move: order', jsonb_build_object('until', CASE n % 3 WHEN 0 THEN 'never' ELSE 'nowhere' END, 'n', n)), 'pay', 'pack'))
+FROM generate_series(1, 99) n;
+SELECT count(*) FILTER (WHERE workflow.set_data(instance, '{"until": "2999-01-01 00:00+00"}')) FROM workflow.incidents
+WHERE process = 'move: order' AND error->>'message' LIKE '%"never"%';
+SELECT count(*) FILTER (WHERE workflow.retry(serial_number)) FROM workflow.incidents WHERE process = 'move: order' AND error->>'message' LIKE '%"never"%';
+SELECT step, count(*) FROM workflow.waiting WHERE process = 'move: order' GROUP BY step;
+SELECT count(*) FILTER (WHERE workflow.fail(serial_number, 'LOST')) FROM (SELECT * FROM workflow.incidents WHERE process = 'move: order' ORDER BY instance LIMIT 20) n;
+SELECT count(*) FILTER (WHERE workflow.skip(serial_number, '{"by": "hand"}')) FROM (SELECT * FROM workflow.incidents WHERE process = 'move: order' ORDER BY instance LIMIT 20) n;
+SELECT count(workflow.move(instance, step, 'answer')) FROM workflow.incidents WHERE process = 'move: order';
+SELECT step, count(*) FROM workflow.waiting WHERE process = 'move: order' GROUP BY step ORDER BY step;
+SELECT status, count(*) FROM workflow.instances WHERE process = 'move: order' AND ended_at IS NULL GROUP BY status;
+-- who has been waiting longest, for what, until when
+SELECT count(*) FROM (SELECT process, step, waits_for, since, deadline FROM workflow.waiting ORDER BY since LIMIT 10) w;
+SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE process = 'move: order' AND ended_at IS NULL;
+
+CREATE ROLE move_nobody;
+GRANT USAGE ON SCHEMA workflow TO move_nobody;
+SELECT workflow.start('move: order') AS i \gset
+SELECT workflow.grant_process('move: order', 'move_nobody', p) FROM unnest('{start, complete, view}'::text[]) p;
+SET ROLE move_nobody;
+\set VERBOSITY sqlstate
+SELECT workflow.move(:i, 'pay', 'ship');
+RESET ROLE;
+SELECT workflow.cancel(:i);
+SELECT count(workflow.revoke_process('move: order', 'move_nobody', p)) FROM unnest('{start, complete, view}'::text[]) p;
+DROP OWNED BY move_nobody;
+DROP ROLE move_nobody;
