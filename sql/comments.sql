@@ -5,7 +5,7 @@ RESET client_min_messages;
 
 SELECT pg_describe_object(d.classid, d.objid, 0) AS without_comment
 FROM pg_depend d JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
-WHERE e.extname = 'workflow' AND d.deptype = 'e'
+WHERE e.extname = 'workflow' AND d.deptype = 'e' AND d.classid <> 'pg_type'::regclass -- row types
     AND NOT EXISTS (SELECT FROM pg_description s WHERE s.classoid = d.classid AND s.objoid = d.objid AND s.objsubid = 0)
 ORDER BY 1;
 SELECT a.attrelid::regclass AS relation, a.attname AS column_without_comment

@@ -149,7 +149,7 @@ SELECT what FROM done ORDER BY what;
 CREATE TABLE orders (id int PRIMARY KEY, note text, sn text, state text);
 SELECT workflow.define('sql_reentry_orders', '{"steps": [{"step": "wait", "wait": true},
   {"step": "note", "sql": "UPDATE orders SET note = ''seen by '' || state || '' '' || (sn IS NULL) WHERE id = (visit.data->>''id'')::int RETURNING orders.id"}]}');
-SELECT workflow.attach('orders', 'sql_reentry_orders', serial_column => 'sn', status_column => 'state');
+SELECT workflow.attach('orders', 'sql_reentry_orders', serial_column => 'sn', status_column => 'state') > 0 AS attached;
 CALL run('[{"step": "a", "sql": "INSERT INTO orders (id) VALUES (1), (2) RETURNING sn ~ ''^[0-9]+_[0-9]+$'' AS numbered"},
            {"step": "b", "sql": "UPDATE orders SET note = ''b'' RETURNING state"},
            {"step": "c", "sql": "SELECT count(*) FILTER (WHERE workflow.complete(sn)) FROM orders"}]');
