@@ -42,7 +42,7 @@ FROM workflow.complete_many(format('[
     {"serial_number": "%s", "dat": {}},
     {"serial_number": "%s", "data": {}, "data": {"other": 1}},
     {"serial_number": "%s", "data": {"a": {"b": 1, "b": 2}}},
-    {"serial_number": "%s", "data": "\u0000"},
+    {"data": "\u0000", "serial_number": "%s"},
     {"serial_number": "%s", "data": 1e1000000},
     {"serial_number": "%s", "data": %s},
     [], null, 7,
