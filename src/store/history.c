@@ -8,13 +8,16 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -23,6 +26,8 @@
 #include "store/query.h"
 
 #define WEEKS_AHEAD 2
+/* of a lock that others wait behind */
+#define LOCK_TIMEOUT_MS "200"
 /* instances whose own retention is over, in one transaction */
 #define TRIM_CHUNK 5000
 /* 2000-01-01, where timestamps begin, was a Saturday */
@@ -247,14 +252,48 @@ wf_history_forward(TimestampTz now, const char *retention)
 	}
 }
 
+/*
+ * On a busy system somebody always has a lock on the history, so it takes queueing for it; but whoever comes then waits
+ * behind us, so not for long.
+ */
+static bool
+lock_soon(Oid relid)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	int			level = NewGUCNestLevel();
+	volatile bool locked = true;
+
+	(void) set_config_option("lock_timeout", LOCK_TIMEOUT_MS, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		LockRelationOid(relid, AccessExclusiveLock);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		locked = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	AtEOXact_GUC(false, level);
+	return locked;
+}
+
 static bool
 drop_partition(const Parent *parent, const char *name, const char *retention)
 {
 	Oid			relid = get_relname_relid(name, wf_store_schema());
 
-	if (!OidIsValid(relid) ||
-		!ConditionalLockRelationOid(wf_store_relation(parent->name), AccessExclusiveLock) ||
-		!ConditionalLockRelationOid(relid, AccessExclusiveLock))
+	if (!OidIsValid(relid) || !lock_soon(wf_store_relation(parent->name)) || !lock_soon(relid))
 		return false;
 	/* what came since it was moved forward: the next time */
 	run(psprintf("SELECT FROM workflow.%s h WHERE %s LIMIT 1", name, kept(parent, retention)));
@@ -271,8 +310,8 @@ wf_history_drop(const char *retention)
 	{
 		List	   *names = expired(parents[i].name, retention);
 
-		if (names != NIL)
-			return drop_partition(&parents[i], linitial(names), retention);
+		if (names != NIL && drop_partition(&parents[i], linitial(names), retention))
+			return true;
 	}
 	return false;
 }

@@ -17,8 +17,8 @@ extern void wf_history_ahead(TimestampTz now);
 
 /*
  * Purging, in two kinds of transactions: what belongs to instances that still live is first moved into the current partition, holding up
- * nobody; then one partition at a time that is past `retention` (an interval as text) is dropped, under locks that are had
- * at once or not at all. wf_history_drop returns whether one was dropped.
+ * nobody; then one partition at a time that is past `retention` (an interval as text) is dropped, under locks that are
+ * waited for shortly or not had at all. wf_history_drop returns whether one was dropped.
  */
 extern void wf_history_forward(TimestampTz now, const char *retention);
 extern bool wf_history_drop(const char *retention);
