@@ -115,20 +115,19 @@ put_server(ReturnSetInfo *rsinfo, const WfServerRow *row)
 	const WfServerCounts *counts = &row->counts;
 	double		p50 = percentile(counts, 0.50);
 	double		p99 = percentile(counts, 0.99);
-	Datum		values[9];
-	bool		nulls[9] = {false};
+	Datum		values[8];
+	bool		nulls[8] = {false};
 
 	values[0] = CStringGetTextDatum(row->name);
 	values[1] = CStringGetTextDatum("closed");
 	values[2] = Int32GetDatum(counts->in_flight);
-	values[3] = Int32GetDatum(counts->parked);
-	values[4] = Int64GetDatum((int64) counts->requests);
-	values[5] = Int64GetDatum((int64) counts->failures);
-	values[6] = Int64GetDatum((int64) counts->retries);
-	values[7] = Float8GetDatum(p50);
-	nulls[7] = p50 < 0;
-	values[8] = Float8GetDatum(p99);
-	nulls[8] = p99 < 0;
+	values[3] = Int64GetDatum((int64) counts->requests);
+	values[4] = Int64GetDatum((int64) counts->failures);
+	values[5] = Int64GetDatum((int64) counts->retries);
+	values[6] = Float8GetDatum(p50);
+	nulls[6] = p50 < 0;
+	values[7] = Float8GetDatum(p99);
+	nulls[7] = p99 < 0;
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 

@@ -22,19 +22,24 @@ COMMENT ON COLUMN workflow.workers.started_at IS 'When it was started';
 COMMENT ON COLUMN workflow.workers.in_flight IS 'What it has under way: requests of a dispatcher, steps of an executor';
 COMMENT ON COLUMN workflow.workers.handled IS 'What it has handled since it was started';
 
-CREATE FUNCTION workflow.servers(OUT server text, OUT state text, OUT in_flight integer, OUT parked integer,
+CREATE FUNCTION workflow.servers(OUT server text, OUT state text, OUT in_flight integer,
                                  OUT requests bigint, OUT failures bigint, OUT retries bigint,
                                  OUT p50 double precision, OUT p99 double precision)
     RETURNS SETOF record LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'workflow_servers';
 COMMENT ON FUNCTION workflow.servers() IS
 'Counters of the servers called from this database since the start of the database server: those that the caller may use';
 
+-- A dropped server has no row of its own any more, but its visits know its name. OFFSET 0 keeps the query's own conditions out
+-- of where rows are still to be hidden.
 CREATE VIEW workflow.servers AS
     SELECT s.srvname::text AS server,
            (SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) o WHERE o.option_name = 'url') AS url,
            coalesce(c.state, 'closed') AS state,
            coalesce(c.in_flight, 0) AS in_flight,
-           coalesce(c.parked, 0) AS parked,
+           greatest((SELECT count(*) FROM workflow.visit v
+                     WHERE v.queue = 'http ' || s.srvname::text AND v.due_at <= pg_catalog.statement_timestamp()
+                           AND v.due_at IS NOT NULL AND NOT v.held)
+                    - coalesce(c.in_flight, 0), 0)::integer AS parked,
            coalesce(c.requests, 0) AS requests,
            coalesce(c.failures, 0) AS failures,
            coalesce(c.retries, 0) AS retries,
@@ -43,14 +48,26 @@ CREATE VIEW workflow.servers AS
     FROM pg_catalog.pg_foreign_server s
          JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw
          LEFT JOIN workflow.servers() c ON c.server = s.srvname::text
-    WHERE w.fdwname = 'workflow_http' AND pg_catalog.has_server_privilege(s.oid, 'USAGE');
+    WHERE w.fdwname = 'workflow_http' AND pg_catalog.has_server_privilege(s.oid, 'USAGE')
+    UNION ALL
+    SELECT d.server, NULL, 'dropped', 0, d.due::integer, 0, 0, 0, NULL, NULL
+    FROM (SELECT substr(v.queue, length('http ') + 1) AS server, count(*) AS due
+          FROM workflow.visit v
+               JOIN workflow.instance i USING (instance)
+          WHERE v.queue >= 'http ' AND v.queue < 'http!' AND v.due_at <= pg_catalog.statement_timestamp()
+                AND v.due_at IS NOT NULL AND NOT v.held
+                AND i.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[])
+                AND NOT EXISTS (SELECT FROM pg_catalog.pg_foreign_server s
+                                WHERE s.srvname::text = substr(v.queue, length('http ') + 1))
+          GROUP BY 1
+          OFFSET 0) d;
 COMMENT ON VIEW workflow.servers IS
-'Servers of the wrapper workflow_http that the caller may use, with counters since the start of the database server';
+'Servers of the wrapper workflow_http that the caller may use, with counters since the start of the database server; and dropped ones that visits of the caller''s processes want to call';
 COMMENT ON COLUMN workflow.servers.server IS 'Name of the server';
 COMMENT ON COLUMN workflow.servers.url IS 'Its address';
-COMMENT ON COLUMN workflow.servers.state IS 'State of its breaker: closed, that is, requests are sent';
+COMMENT ON COLUMN workflow.servers.state IS 'closed: its breaker lets requests pass; dropped: there is no server of that name, its visits are parked until there is one';
 COMMENT ON COLUMN workflow.servers.in_flight IS 'Requests under way';
-COMMENT ON COLUMN workflow.servers.parked IS 'Requests that are due and held back';
+COMMENT ON COLUMN workflow.servers.parked IS 'Requests that are due and held back: no more are sent at once, or there is no such server';
 COMMENT ON COLUMN workflow.servers.requests IS 'Requests sent';
 COMMENT ON COLUMN workflow.servers.failures IS 'Requests that failed: no answer, or one that is not 2xx';
 COMMENT ON COLUMN workflow.servers.retries IS 'Requests that were sent again';

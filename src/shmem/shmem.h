@@ -127,7 +127,6 @@ typedef struct WfServerCounts
 	uint64		failures;
 	uint64		retries;
 	int			in_flight;
-	int			parked;					/* due, but held back */
 	uint64		elapsed_us_buckets[32]; /* the i-th counts from 2^i up to 2^(i+1) microseconds */
 } WfServerCounts;
 /* This database's counters of a server, by name; made on first use; NULL if the fixed table is full. Written only by the dispatcher. */

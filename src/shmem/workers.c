@@ -242,7 +242,7 @@ dispatcher_has_gone(WfSlot *slot)
 	slot->confirmed = false;
 	wf_worker_orphan(slot->workers, WF_MAX_WORKERS);
 	for (int i = 0; i < slot->nservers; i++)
-		slot->servers[i].counts.in_flight = slot->servers[i].counts.parked = 0;
+		slot->servers[i].counts.in_flight = 0;
 }
 
 static void
