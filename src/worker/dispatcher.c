@@ -209,7 +209,7 @@ count_reply(const WfHttpReply *reply, const WfJob *job)
 		return;
 	counts = flight->lane->counts;
 	wf_server_count_elapsed(counts, reply->elapsed_us);
-	if (reply->verdict != WF_HTTP_ANSWERED || reply->status >= 500)
+	if (reply->verdict != WF_HTTP_ANSWERED || reply->status / 100 != 2)
 		counts->failures++;
 	if (job->retried)
 		counts->retries++;
