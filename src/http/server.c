@@ -212,6 +212,12 @@ require_cache(void)
 	PG_END_TRY();
 }
 
+void
+wf_server_forget(void)
+{
+	cache_valid = false;
+}
+
 /* ---- finding servers ---- */
 
 const WfServer *

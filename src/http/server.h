@@ -51,6 +51,12 @@ extern const WfServer *wf_server_covering(const char *url, Oid role);
  */
 extern bool wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *request, List **headers, WfFault *fault);
 
+/*
+ * Look-ups from now on see what is committed now. Whoever is told of a change by its commit needs this: the
+ * invalidations of that commit follow a moment later.
+ */
+extern void wf_server_forget(void);
+
 /* Register the syscache callbacks; once per process, from _PG_init. */
 extern void wf_server_init(void);
 

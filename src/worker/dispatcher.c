@@ -135,6 +135,8 @@ apply_notes(void)
 	int			n;
 
 	wf_notes_take(&notes);
+	if (notes.everything)
+		wf_server_forget();
 	/* what a restore has brought is not acted on before it is clear whose it is */
 	if (notes.everything || (unsettled && notes.n > 0))
 		look_at_everything();

@@ -43,7 +43,6 @@ make_lane(const char *queue)
 		lane->server = lane->queue + strlen(WF_QUEUE_HTTP);
 		lane->counts = wf_server_counts(lane->server);
 	}
-	lane->slots = 1;
 	wf_lane_restart(lane);
 	return lane;
 }
@@ -75,6 +74,8 @@ wf_lane_restart(WfLane *lane)
 {
 	lane->cursor = (WfDueKey){DT_NOBEGIN, PG_INT64_MIN, PG_INT64_MIN};
 	lane->next = DT_NOBEGIN;
+	lane->pause_ms = 0;
+	lane->slots = Max(lane->slots, 1); /* the server may let through more than it did */
 }
 
 void

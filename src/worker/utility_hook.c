@@ -7,6 +7,7 @@
  *   ALTER EXTENSION UPDATE want every table for themselves. Once it is certain that the caller has the right to do it,
  *   the workers of that database are stopped, and stay away until the transaction has ended.
  * - CREATE EXTENSION, and databases that come and go, are news for the launcher.
+ * - What CREATE and ALTER SERVER change lets visits go on that had to stand, or more of them at once.
  * - SET CONSTRAINTS … DEFERRED in an executor would let users' triggers fire at commit, with other rights than theirs.
  *
  * An extension can also be dropped by a cascade; an object access hook sees that.
@@ -219,6 +220,12 @@ before(Node *statement, bool alone)
 		case T_RenameStmt:
 			if (((RenameStmt *) statement)->renameType == OBJECT_DATABASE)
 				before_rename_database((RenameStmt *) statement);
+			else if (((RenameStmt *) statement)->renameType == OBJECT_FOREIGN_SERVER)
+				wf_note_everything();
+			break;
+		case T_CreateForeignServerStmt:
+		case T_AlterForeignServerStmt:
+			wf_note_everything(); /* at commit */
 			break;
 		case T_DropStmt:
 			before_drop((DropStmt *) statement);
@@ -270,6 +277,8 @@ concerns_us(Node *statement)
 		case T_DropStmt:
 		case T_AlterExtensionStmt:
 		case T_CreateExtensionStmt:
+		case T_CreateForeignServerStmt:
+		case T_AlterForeignServerStmt:
 			return !RecoveryInProgress();
 		default:
 			return false;
