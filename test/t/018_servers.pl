@@ -1,0 +1,175 @@
+#
+# Servers: how many requests at once, changes that take effect with the next request, rights, servers that are dropped and
+# come back; and what the views servers and workers say.
+#
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use Scene;
+use Test::More;
+use Time::HiRes qw(time);
+use WorkflowTest;
+
+my $scene = Scene->new('servers');
+my $other = Partner->start;
+my $H = '"headers": {' . Scene::HEADERS . '}';
+
+sub define_call
+{
+	my ($name, $server, $path, $more) = @_;
+	$scene->define($name, qq({"steps": [{"step": "call", "http": {"server": "$server", "path": "$path", $H}, "save": {"reply": "\${\$reply}"}) . ($more ? ", $more" : '') . '}]}');
+}
+
+sub server_row
+{
+	my ($server, $columns) = @_;
+	return $scene->sql("SELECT $columns FROM workflow.servers WHERE server = '$server'");
+}
+
+# ---- max_in_flight ----
+
+$scene->server('narrow', $scene->url, "max_in_flight '5'");
+define_call('narrow', 'narrow', '/delay?s=0.2');
+define_call('wide', 'partner', '/delay?s=0.2');
+my @narrow = split /\n/, $scene->sql("SELECT workflow.start('narrow') FROM generate_series(1, 30)");
+my @wide = split /\n/, $scene->sql("SELECT workflow.start('wide') FROM generate_series(1, 30)");
+my $most = 0;
+wait_until(
+	sub {
+		my ($in_flight, $left) = split /\|/, $scene->sql(
+			"SELECT in_flight, (SELECT count(*) FROM workflow.instances WHERE process = 'narrow' AND status = 'active') FROM workflow.servers WHERE server = 'narrow'");
+		$most = $in_flight if $in_flight > $most;
+		return $left == 0;
+	},
+	'thirty requests through a narrow server');
+ok($most > 0 && $most <= 5, "with at most five under way, at most $most seen");
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'wide' AND status = 'completed'", 30, 'beside a wide one');
+
+# At most how many requests of these instances are at the partner at once, each of which takes as long as said.
+sub overlap
+{
+	my ($seconds, @instances) = @_;
+	my %mine = map { $_ => 1 } @instances;
+	my @begins = sort { $a <=> $b } map { $_->{time} } grep { $mine{ $_->{headers}{'x-instance'} // '' } } $scene->partner->requests;
+	my $most = 0;
+	for my $i (0 .. $#begins)
+	{
+		my $n = grep { $_ > $begins[$i] - $seconds && $_ <= $begins[$i] } @begins;
+		$most = $n if $n > $most;
+	}
+	return $most;
+}
+is(overlap(0.19, @narrow), 5, 'the partner sees five at once');
+ok(overlap(0.19, @wide) > 20, 'and the others together');
+
+# a hung server takes its slots, and no more
+$scene->server('hung', $scene->url, "max_in_flight '2', timeout '1 hour'");
+define_call('hung', 'hung', '/hang');
+my @hung = split /\n/, $scene->sql("SELECT workflow.start('hung') FROM generate_series(1, 20)");
+is_soon($scene->node, 'postgres', "SELECT in_flight FROM workflow.servers WHERE server = 'hung'", 2, 'a server that hangs');
+define_call('ok', 'partner', '/ok');
+my ($instance, $status) = $scene->run('ok');
+is($status, 'completed', 'holds up no other');
+is(server_row('hung', 'parked'), 18, 'the view counts what waits for a turn');
+is($scene->sql("SELECT count(*) FROM workflow.visits WHERE process = 'hung' AND state = 'calling'"), 20, 'as calling');
+is($scene->sql("SELECT in_flight FROM workflow.workers WHERE kind = 'dispatcher'"), 2, 'the dispatcher shows what is under way');
+
+# raised, it takes effect at once
+$scene->sql("ALTER SERVER hung OPTIONS (SET max_in_flight '10')");
+is_soon($scene->node, 'postgres', "SELECT in_flight, parked FROM workflow.servers WHERE server = 'hung'", '10|10', 'more at once, from the next request on');
+$scene->sql("SELECT workflow.cancel(instance) FROM workflow.instances WHERE process = 'hung'");
+is(server_row('hung', 'parked'), 0, 'after a cancel nothing waits any more');
+
+# ---- ALTER SERVER ----
+
+like($scene->error(q[SELECT workflow.define('x', '{"steps": [{"step": "a", "http": {"server": "nowhere"}}]}')]), qr/^22023: /, 'an unknown server is refused');
+$scene->server('moving', $scene->url('/here'));
+define_call('moving', 'moving', '/ok', '"retry": {"max": 100, "delay": "100 ms"}');
+($instance, $status) = $scene->run('moving');
+is(($scene->requests($instance))[0]{path}, '/here/ok', 'a server');
+$scene->sql("ALTER SERVER moving OPTIONS (SET url '" . $other->url('/there') . "')");
+($instance, $status) = $scene->run('moving');
+is($status, 'completed', 'that has moved');
+is(scalar($scene->requests($instance)), 0, 'is not called at its old place');
+is(($other->requests)[0]{path}, '/there/ok', 'but at its new one');
+is(server_row('moving', 'url'), $other->url('/there'), 'which the view shows');
+$scene->sql("ALTER SERVER moving OPTIONS (SET url 'http://127.0.0.1:1', ADD timeout '5 s')");
+$instance = $scene->start('moving');
+$scene->wait_for_state($instance, 'retrying');
+$scene->sql("ALTER SERVER moving OPTIONS (SET url '" . $other->url('/again') . "')");
+is($scene->finish($instance), 'completed', 'an attempt later the new address counts');
+define_call('slow', 'moving', '/hang', '"timeout": "20 s"');
+$scene->sql("ALTER SERVER moving OPTIONS (SET timeout '200 ms')");
+($instance, $status) = $scene->run('slow');
+is($scene->incident($instance)->{error}{code}, 'timeout', 'a shorter timeout');
+$scene->sql("ALTER SERVER moving OPTIONS (ADD max_response '10')");
+($instance, $status) = $scene->run('moving');
+is($scene->incident($instance)->{error}{code}, 'reply', 'a smaller answer');
+$scene->sql("ALTER SERVER moving OPTIONS (DROP max_response, DROP timeout)");
+
+# ---- USAGE ----
+
+$scene->sql(q[CREATE ROLE author LOGIN; GRANT USAGE ON SCHEMA workflow TO author; GRANT EXECUTE ON FUNCTION workflow.define TO author]);
+my $definition = qq({"steps": [{"step": "call", "http": {"server": "partner", "path": "/ok", $H}}]});
+like($scene->error("SET ROLE author; SELECT workflow.define('author''s', '$definition')"), qr/^22023: /, 'define asks for USAGE on the server');
+$scene->sql("GRANT USAGE ON FOREIGN SERVER partner TO author; SET ROLE author; SELECT workflow.define('author''s', '$definition')");
+($instance, $status) = $scene->run("author's");
+is($status, 'completed', 'with it the process runs');
+$scene->sql('REVOKE USAGE ON FOREIGN SERVER partner FROM author');
+($instance, $status) = $scene->run("author's");
+is($status, 'failed', 'without it the call is refused');
+my $incident = $scene->incident($instance);
+is_deeply([ @{ $incident->{error} }{qw(code attempt)} ], [ 'request', 0 ], 'before it is made') or note(explain($incident));
+like($incident->{error}{message}, qr/author.*USAGE.*partner/, 'and says why');
+is(scalar($scene->requests($instance)), 0, 'nothing was sent');
+$scene->sql("GRANT USAGE ON FOREIGN SERVER partner TO author; SELECT workflow.retry('$incident->{serial_number}')");
+is($scene->finish($instance), 'completed', 'granted again, it can be retried');
+is($scene->sql("SET ROLE author; SELECT count(*) FROM workflow.servers"), 1, 'the view shows a role the servers it may use');
+
+# ---- dropped, and created again ----
+
+define_call('parking', 'moving', '/ok', '"retry": {"max": 3}');
+$scene->sql("DROP SERVER moving; SELECT workflow.start('parking') FROM generate_series(1, 3)");
+is_soon($scene->node, 'postgres', "SELECT state, parked, in_flight FROM workflow.servers WHERE server = 'moving'", 'dropped|3|0', 'the visits of a dropped server are parked, visibly');
+is($scene->sql("SELECT string_agg(DISTINCT state, ' ') FROM workflow.visits WHERE process = 'parking'"), 'calling', 'as visits they are due');
+($instance, $status) = $scene->run('ok');
+is($status, 'completed', 'others go on');
+stays(1, sub { $scene->sql("SELECT count(*), max(attempt) FROM workflow.visits WHERE process = 'parking'") }, '3|0', 'it takes no attempt from them');
+my $begin = time();
+$scene->server('moving', $other->url('/back'));
+$other->wait_for(3, '/back');
+my $took = time() - $begin;
+note(sprintf 'on their way %.0f ms after CREATE SERVER', 1000 * $took);
+ok($took < 2, 'created again, they go on at once');
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'parking' AND status = 'completed'", 3, 'to their end');
+is(server_row('moving', 'state, parked'), 'closed|0', 'and nothing is parked');
+
+# under another name, and back
+$scene->sql("ALTER SERVER moving RENAME TO gone; SELECT workflow.start('parking')");
+is_soon($scene->node, 'postgres', "SELECT parked FROM workflow.servers WHERE server = 'moving'", 1, 'a server that was renamed is gone');
+$begin = time();
+$scene->sql('ALTER SERVER gone RENAME TO moving');
+$other->wait_for(4, '/back');
+ok(time() - $begin < 2, 'until it is back');
+
+# ---- figures ----
+
+$scene->server('counted', $scene->url);
+define_call('counted', 'counted', '/delay?s=0.05');
+define_call('failing', 'counted', '/status/404');
+define_call('flaky', 'counted', '/flaky?fail=2', '"retry": {"max": 2}');
+$scene->finish($_) for split /\n/, $scene->sql("SELECT workflow.start('counted') FROM generate_series(1, 6) UNION ALL SELECT workflow.start('failing') UNION ALL SELECT workflow.start('flaky')");
+is(server_row('counted', 'state, in_flight, parked, requests, failures, retries'), 'closed|0|0|10|3|2', 'requests, failures and retries are counted');
+my ($p50, $p99) = split /\|/, server_row('counted', 'p50, p99');
+is_between($p50, 25, 200, 'half of them took about that long');
+ok($p99 >= $p50, 'and nearly all not much longer');
+is($scene->sql("SELECT string_agg(kind, ' ' ORDER BY kind) FROM workflow.workers WHERE kind <> 'executor'"), 'dispatcher launcher', 'the workers');
+is($scene->sql("SELECT count(*) FROM workflow.workers w LEFT JOIN pg_stat_activity a ON a.pid = w.pid AND a.backend_type = 'workflow ' || w.kind WHERE a.pid IS NULL"),
+	0, 'as pg_stat_activity has them');
+ok($scene->sql("SELECT handled FROM workflow.workers WHERE kind = 'dispatcher'") > 80, 'what the dispatcher has handled');
+
+$scene->node->stop;
+done_testing();
