@@ -110,6 +110,11 @@ CREATE FUNCTION workflow.resume_process(process text) RETURNS bigint
 COMMENT ON FUNCTION workflow.resume_process(text) IS
 'Lets all suspended instances of a process go on, also those that were suspended one by one, and new ones start as usual. Returns how many there were. Unknown: 42704; needs admin: 42501';
 
+CREATE FUNCTION workflow.timeline(instance bigint) RETURNS SETOF text
+    LANGUAGE c ROWS 20 AS 'MODULE_PATHNAME', 'workflow_timeline';
+COMMENT ON FUNCTION workflow.timeline(bigint) IS
+'The story of an instance, told in lines: when it entered which step, what failed, how each visit ended, what came too late, and where it stands now. Unknown: 42704; needs view: 42501';
+
 CREATE FUNCTION workflow.adopt() RETURNS bigint
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_adopt';
 COMMENT ON FUNCTION workflow.adopt() IS

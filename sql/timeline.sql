@@ -1,0 +1,61 @@
+-- The story of an instance.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS workflow;
+RESET client_min_messages;
+
+SELECT workflow.define('timeline: order', '{
+  "steps": [
+    { "step": "pay", "wait": true, "timeout": "2 days", "catch": [ { "on": "NO_MONEY", "next": "ask" } ] },
+    { "step": "pack", "wait": { "until": "${$.until}" } },
+    { "step": "ship", "wait": true, "end": true },
+    { "step": "ask", "wait": true, "next": "pay" } ]}');
+CREATE FUNCTION pg_temp.waits(instance bigint) RETURNS text LANGUAGE sql AS
+    'SELECT serial_number FROM workflow.waiting w WHERE w.instance = $1';
+-- without what differs from run to run
+CREATE FUNCTION pg_temp.story(instance bigint) RETURNS SETOF text LANGUAGE sql AS $$
+    SELECT regexp_replace(regexp_replace(regexp_replace(regexp_replace(line,
+               '\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?([+-][0-9:]+| [A-Z]+)', 'TIME', 'g'),
+               '\d+_\d+', 'N', 'g'), '( *\+ )?\d+ ms|( *\+ )?\d\.\d s', 'SPAN', 'g'), 'instance \d+', 'instance I')
+    FROM (SELECT replace(line, 'of ' || current_user, 'of ME') AS line FROM workflow.timeline(instance) line) line $$;
+
+SELECT workflow.start('timeline: order', '{"until": "never"}', 'A-1') AS i \gset
+SELECT pg_temp.story(:i);
+SELECT pg_temp.waits(:i) AS first \gset
+SELECT workflow.fail(:'first', 'NO_MONEY', 'poor');
+SELECT workflow.complete(pg_temp.waits(:i));
+SELECT workflow.heartbeat(pg_temp.waits(:i), '{"percent": 50}');
+SELECT pg_temp.story(:i);
+SELECT workflow.complete(pg_temp.waits(:i));
+SELECT workflow.complete(:'first');
+SELECT pg_temp.story(:i);
+SELECT workflow.move(:i, 'pack', 'ship') IS NOT NULL AS moved;
+SELECT workflow.suspend(:i);
+SELECT workflow.complete(pg_temp.waits(:i));
+SELECT pg_temp.story(:i);
+SELECT workflow.cancel(:i);
+SELECT pg_temp.story(:i);
+SELECT workflow.start('timeline: order', '{"until": "2999-01-01"}') AS i \gset
+SELECT workflow.complete(pg_temp.waits(:i));
+SELECT pg_temp.story(:i);
+SELECT workflow.cancel(:i, 'of no use');
+SELECT pg_temp.story(:i);
+
+-- time passes
+BEGIN;
+SELECT workflow.start('timeline: order') AS i \gset
+UPDATE workflow.instance SET started_at = started_at - '3 days 4 hours'::interval WHERE instance = :i;
+UPDATE workflow.visit SET entered_at = entered_at - '2 hours 5 minutes 10 seconds'::interval, waiting_since = waiting_since - '65 minutes 30 seconds'::interval WHERE instance = :i;
+SELECT left(line, 14), substring(line, ', for .* so far') FROM workflow.timeline(:i) line OFFSET 1;
+ROLLBACK;
+
+SELECT workflow.timeline(NULL);
+SELECT workflow.timeline(9223372036854775807);
+CREATE ROLE timeline_nobody;
+GRANT USAGE ON SCHEMA workflow TO timeline_nobody;
+SELECT workflow.start('timeline: order') AS i \gset
+SET ROLE timeline_nobody;
+SELECT workflow.timeline(:i);
+RESET ROLE;
+SELECT workflow.cancel(:i);
+DROP OWNED BY timeline_nobody;
+DROP ROLE timeline_nobody;

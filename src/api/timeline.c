@@ -1,0 +1,415 @@
+/*
+ * timeline.c
+ *		workflow.timeline: the story of an instance, a line for each thing that happened, for people at psql.
+ *
+ * Read from the tables as they are, without a lock: what is going on meanwhile may be missing or show up twice. Times
+ * are told since the start; what still stands comes last.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "api/arguments.h"
+#include "store/access.h"
+#include "store/privilege.h"
+#include "store/query.h"
+
+#define MAX_DETAIL 200 /* bytes of a message or progress that a line has room for */
+
+/* of the instance: process_id, process, version, business_key, status, started_at, ended_at, why it ended */
+static WfQuery q_instance = {
+	.sql = "SELECT i.process_id, p.process, i.version, i.business_key, i.status, i.started_at, "
+		   "NULL::timestamptz, i.cancel_reason FROM workflow.instance i "
+		   "JOIN workflow.process p ON p.process_id = i.process_id WHERE i.instance = $1 "
+		   "UNION ALL "
+		   "SELECT h.process_id, p.process, h.version, h.business_key, h.status, h.started_at, "
+		   "h.ended_at, h.error->>'message' FROM workflow.instance_history h "
+		   "JOIN workflow.process p ON p.process_id = h.process_id WHERE h.instance = $1 LIMIT 1",
+	.nargs = 1, .argtypes = {INT8OID}};
+
+/* All of these begin with: time, visit, step. */
+static WfQuery q_entered = {
+	.sql = "SELECT h.entered_at, h.visit, h.step FROM workflow.visit_history h WHERE h.instance = $1 "
+		   "UNION ALL "
+		   "SELECT v.entered_at, v.visit, v.step FROM workflow.visit v WHERE v.instance = $1",
+	.nargs = 1, .argtypes = {INT8OID}};
+static WfQuery q_attempts = {
+	.sql = "SELECT a.ended_at, a.visit, NULL::text, a.attempt, a.http_status, a.error->>'code', "
+		   "a.error->>'message' FROM workflow.attempt_history a "
+		   "WHERE a.instance = $1 AND a.error IS NOT NULL",
+	.nargs = 1, .argtypes = {INT8OID}};
+static WfQuery q_ended = {
+	.sql = "SELECT h.ended_at, h.visit, h.step, h.outcome, h.entered_at, h.attempts, "
+		   "h.result->'error'->>'code', h.result->'error'->>'message' "
+		   "FROM workflow.visit_history h WHERE h.instance = $1",
+	.nargs = 1, .argtypes = {INT8OID}};
+static WfQuery q_late = {
+	.sql = "SELECT l.received_at, l.visit, NULL::text, l.role::text FROM ("
+		   "SELECT h.visit FROM workflow.visit_history h WHERE h.instance = $1) k "
+		   "JOIN workflow.late_callback l ON workflow.serial_number(l.instance, l.visit) COLLATE \"C\" = "
+		   "workflow.serial_number($1, k.visit)",
+	.nargs = 1, .argtypes = {INT8OID}};
+static WfQuery q_standing = {
+	.sql = "SELECT clock_timestamp(), v.visit, v.step, v.state, v.waits_for, v.waiting_since, "
+		   "v.due_at, v.deadline, v.attempt, v.has_callback, v.outcome, v.error->>'code', "
+		   "v.error->>'message', v.progress::text, v.held "
+		   "FROM workflow.visit v WHERE v.instance = $1",
+	.nargs = 1, .argtypes = {INT8OID}};
+
+PG_FUNCTION_INFO_V1(workflow_timeline);
+
+/* What happens at the same time and visit is told in this order. */
+typedef enum Rank
+{
+	ENTERED,
+	ATTEMPT,
+	ENDED,
+	LATE,
+	INSTANCE,
+	STANDING
+} Rank;
+
+typedef struct Event
+{
+	TimestampTz at;
+	int64		visit; /* 0: the instance */
+	Rank		rank;
+	const char *step; /* NULL: as at its entry */
+	const char *text;
+} Event;
+
+typedef struct Story
+{
+	int64		instance;
+	int			process_id;
+	const char *heading;
+	TimestampTz started_at;
+	TimestampTz ended_at;
+	const char *status;
+	const char *why;
+	Event	   *events;
+	int			n;
+	int			allocated;
+} Story;
+
+/* ---- words ---- */
+
+/* Two units are enough for a person. */
+static char *
+span(TimestampTz from, TimestampTz to)
+{
+	int64		us = Max(to - from, 0);
+	int64		s = us / USECS_PER_SEC;
+
+	if (us < USECS_PER_SEC)
+		return psprintf(INT64_FORMAT " ms", us / 1000);
+	if (s < SECS_PER_MINUTE)
+		return psprintf("%d.%d s", (int) s, (int) (us % USECS_PER_SEC / (USECS_PER_SEC / 10)));
+	if (s < SECS_PER_HOUR)
+		return psprintf(INT64_FORMAT " min %02d s", s / SECS_PER_MINUTE, (int) (s % SECS_PER_MINUTE));
+	if (s < SECS_PER_DAY)
+		return psprintf(INT64_FORMAT " h %02d min", s / SECS_PER_HOUR,
+						(int) (s % SECS_PER_HOUR / SECS_PER_MINUTE));
+	return psprintf(INT64_FORMAT " d %02d h", s / SECS_PER_DAY, (int) (s % SECS_PER_DAY / SECS_PER_HOUR));
+}
+
+static const char *
+clip(char *text)
+{
+	int			len = text != NULL ? strlen(text) : 0;
+	int			kept;
+
+	if (len <= MAX_DETAIL)
+		return text;
+	kept = pg_mbcliplen(text, len, MAX_DETAIL);
+	text[kept] = '\0';
+	return psprintf("%s...", text);
+}
+
+/* ": CODE, message" as far as there is any of it, and the code says more than the outcome */
+static const char *
+because(const char *outcome, const char *code, char *message)
+{
+	if (code != NULL && strcmp(code, outcome) == 0)
+		code = NULL;
+	if (code == NULL && message == NULL)
+		return "";
+	if (code == NULL || message == NULL)
+		return psprintf(": %s", code != NULL ? code : clip(message));
+	return psprintf(": %s, %s", code, clip(message));
+}
+
+static TimestampTz
+result_time(uint64 row, int column)
+{
+	return wf_result_int64(row, column);
+}
+
+static int
+result_int(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = wf_result(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt32(value);
+}
+
+static char *
+time_text(TimestampTz at)
+{
+	return pstrdup(timestamptz_to_str(at));
+}
+
+/* ---- events ---- */
+
+static const char *
+describe_entered(uint64 row)
+{
+	return "entered";
+}
+
+static const char *
+describe_attempt(uint64 row)
+{
+	int			status = result_int(row, 5);
+
+	return psprintf("attempt %d failed%s%s", result_int(row, 4),
+					status != 0 ? psprintf(" with HTTP status %d", status) : "",
+					because("", status != 0 ? NULL : wf_result_text(row, 6), wf_result_text(row, 7)));
+}
+
+static const char *
+describe_ended(uint64 row)
+{
+	int			attempts = result_int(row, 6);
+	char	   *outcome = wf_result_text(row, 4);
+
+	return psprintf("%s after %s%s%s", outcome,
+					span(result_time(row, 5), result_time(row, 1)),
+					attempts > 1 ? psprintf(" and %d attempts", attempts) : "",
+					because(outcome, wf_result_text(row, 7), wf_result_text(row, 8)));
+}
+
+static const char *
+describe_late(uint64 row)
+{
+	return psprintf("a callback of %s came too late and did nothing", wf_result_text(row, 4));
+}
+
+static const char *
+describe_waiting(uint64 row)
+{
+	char	   *event = wf_result_text(row, 5);
+	TimestampTz deadline = result_time(row, 8);
+	char	   *progress = wf_result_text(row, 14);
+	const char *lasts = span(result_time(row, 6), result_time(row, 1));
+
+	if (wf_result_int64(row, 7) != 0)
+		return psprintf("waits until %s, for %s so far", time_text(result_time(row, 7)), lasts);
+	return psprintf("waits for a %s, for %s so far%s%s", event != NULL ? event : "?", lasts,
+					deadline != 0 ? psprintf(", until %s at most", time_text(deadline)) : "",
+					progress != NULL ? psprintf("; progress %s", clip(progress)) : "");
+}
+
+static const char *
+describe_standing(uint64 row)
+{
+	char	   *state = wf_result_text(row, 4);
+	char	   *outcome = wf_result_text(row, 11);
+	bool		isnull;
+
+	if (DatumGetBool(wf_result(row, 10, &isnull)))
+		return DatumGetBool(wf_result(row, 15, &isnull)) ? "a callback has come, and is kept until the instance is resumed"
+														 : "a callback has come, and is about to be handled";
+	if (strcmp(state, "waiting") == 0)
+		return describe_waiting(row);
+	if (strcmp(state, "incident") == 0)
+		return psprintf("stands as an incident for %s: %s%s",
+						span(result_time(row, 6), result_time(row, 1)), outcome,
+						because(outcome, wf_result_text(row, 12), wf_result_text(row, 13)));
+	if (strcmp(state, "calling") == 0)
+		return psprintf("its action is due or under way, attempt %d", result_int(row, 9) + 1);
+	if (strcmp(state, "retrying") == 0)
+		return psprintf("pauses until %s, then attempt %d", time_text(result_time(row, 7)),
+						result_int(row, 9) + 1);
+	if (strcmp(state, "cancelling") == 0)
+		return "is being cancelled";
+	return "is about to be begun";
+}
+
+typedef struct Source
+{
+	WfQuery    *query;
+	Rank		rank;
+	const char *(*describe) (uint64 row);
+} Source;
+
+static const Source sources[] = {
+	{&q_entered, ENTERED, describe_entered}, {&q_attempts, ATTEMPT, describe_attempt},
+	{&q_ended, ENDED, describe_ended}, {&q_late, LATE, describe_late},
+	{&q_standing, STANDING, describe_standing}};
+
+static void
+add(Story *story, const Event *event)
+{
+	if (story->n == story->allocated)
+	{
+		story->allocated = Max(64, story->allocated * 2);
+		if (story->events == NULL)
+			story->events = palloc(sizeof(Event) * story->allocated);
+		else
+			story->events = repalloc_huge(story->events, sizeof(Event) * story->allocated);
+	}
+	story->events[story->n++] = *event;
+}
+
+static void
+read_source(Story *story, const Source *source)
+{
+	Datum		values[1] = {Int64GetDatum(story->instance)};
+	uint64		n = wf_query_run(source->query, values, NULL);
+	SPITupleTable *table = SPI_tuptable;
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		Event		event = {.at = result_time(i, 1), .visit = wf_result_int64(i, 2),
+			.rank = source->rank, .step = wf_result_text(i, 3), .text = source->describe(i)};
+
+		CHECK_FOR_INTERRUPTS();
+		add(story, &event);
+	}
+	SPI_freetuptable(table);
+}
+
+static int
+compare_events(const void *a, const void *b)
+{
+	const Event *left = a;
+	const Event *right = b;
+
+	if ((left->rank == STANDING) != (right->rank == STANDING))
+		return left->rank == STANDING ? 1 : -1;
+	if (left->at != right->at)
+		return left->at < right->at ? -1 : 1;
+	if ((left->rank == INSTANCE) != (right->rank == INSTANCE))
+		return left->rank == INSTANCE ? 1 : -1;
+	if (left->visit != right->visit)
+		return left->visit < right->visit ? -1 : 1;
+	return (int) left->rank - (int) right->rank;
+}
+
+/* What came before says at which step a visit is: its entry is told first, unless it is no longer kept. */
+static const char *
+step_of(const Story *story, int n)
+{
+	const Event *event = &story->events[n];
+
+	for (int i = n - 1; event->step == NULL && i >= 0; i--)
+		if (story->events[i].visit == event->visit && story->events[i].step != NULL)
+			return story->events[i].step;
+	return event->step != NULL ? event->step : "?";
+}
+
+/* ---- the function ---- */
+
+static void
+read_instance(Story *story)
+{
+	Datum		values[1] = {Int64GetDatum(story->instance)};
+	char	   *key;
+
+	if (wf_query_run(&q_instance, values, NULL) == 0)
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("instance " INT64_FORMAT " does not exist", story->instance),
+				errdetail("It was never started, or is no longer kept in the history."));
+	story->process_id = result_int(0, 1);
+	story->status = wf_result_text(0, 5);
+	story->started_at = result_time(0, 6);
+	story->ended_at = result_time(0, 7);
+	story->why = clip(wf_result_text(0, 8));
+	key = wf_result_text(0, 4);
+	story->heading = psprintf("instance " INT64_FORMAT " of process \"%s\", version %d%s%s%s: %s",
+							  story->instance, wf_result_text(0, 2), result_int(0, 3),
+							  key != NULL ? ", business key \"" : "", key != NULL ? key : "",
+							  key != NULL ? "\"" : "", story->status);
+}
+
+static void
+add_end(Story *story)
+{
+	Event		end = {.at = story->ended_at, .rank = INSTANCE};
+
+	if (story->ended_at == 0)
+	{
+		if (story->why == NULL)
+			return;
+		end.rank = STANDING;
+		end.at = DT_NOEND;
+		end.text = psprintf("the instance is being cancelled%s%s", *story->why ? ": " : "", story->why);
+	}
+	else
+		end.text = psprintf("%s%s%s", story->status, story->why != NULL && *story->why ? ": " : "",
+							story->why != NULL ? story->why : "");
+	add(story, &end);
+}
+
+static void
+put_line(ReturnSetInfo *rsinfo, const char *line)
+{
+	Datum		values[1] = {CStringGetTextDatum(line)};
+	bool		nulls[1] = {false};
+
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+static void
+tell(ReturnSetInfo *rsinfo, const Story *story)
+{
+	put_line(rsinfo, story->heading);
+	put_line(rsinfo, psprintf("%12s  started %s", "", time_text(story->started_at)));
+	for (int i = 0; i < story->n; i++)
+	{
+		const Event *event = &story->events[i];
+		const char *when = event->rank == STANDING ? "now"
+												   : psprintf("+ %s", span(story->started_at, event->at));
+
+		CHECK_FOR_INTERRUPTS();
+		if (event->visit == 0)
+			put_line(rsinfo, psprintf("%12s  %s", when, event->text));
+		else
+			put_line(rsinfo, psprintf("%12s  %s (" INT64_FORMAT "_" INT64_FORMAT "): %s", when,
+									  step_of(story, i), story->instance, event->visit, event->text));
+	}
+}
+
+/*
+ * workflow.timeline(instance bigint) → setof text
+ *
+ * Errors: 42704 unknown, 42501 without view.
+ */
+Datum
+workflow_timeline(PG_FUNCTION_ARGS)
+{
+	Story		story = {0};
+	WfAccess	access;
+
+	wf_argument_require(fcinfo, 0, "instance");
+	story.instance = PG_GETARG_INT64(0);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	wf_store_enter(&access);
+	read_instance(&story);
+	wf_privilege_require(story.process_id, access.caller, WF_PRIVILEGE_VIEW, WF_PRIVILEGE_ADMIN);
+	for (int i = 0; i < lengthof(sources); i++)
+		read_source(&story, &sources[i]);
+	add_end(&story);
+	qsort(story.events, story.n, sizeof(Event), compare_events);
+	tell((ReturnSetInfo *) fcinfo->resultinfo, &story);
+	wf_store_leave(&access);
+	return (Datum) 0;
+}
