@@ -64,4 +64,15 @@ SELECT workflow.define('handlers_bad', $$
                  { "next": "x" } ] },
     { "step": "x", "end": true } ] }
 $$);
+
+-- a handler that aborts the instance cancels what else lives in it
+SELECT workflow.define('handlers_abort', $$
+{ "steps": [
+    { "step": "w", "wait": true, "catch": [ { "after": "20 ms", "interrupt": false, "next": "stop" } ], "end": true },
+    { "step": "stop", "end": { "abort": "enough" } } ] }
+$$);
+SELECT workflow.start('handlers_abort') AS stopped \gset
+CALL wait_until_there_is(format('SELECT FROM workflow.instances WHERE instance = %s AND status = ''aborted''', :stopped));
+SELECT status, error->>'code' AS code, error->>'message' AS message FROM workflow.instances WHERE instance = :stopped;
+SELECT step, outcome FROM workflow.history WHERE instance = :stopped ORDER BY entered_at;
 DROP PROCEDURE wait_until_there_is(text);

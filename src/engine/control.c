@@ -121,6 +121,13 @@ cancel_error(WfBatch *batch, const char *reason)
 void
 wf_engine_cancel(WfBatch *batch, WfInstance *instance, const char *reason)
 {
+	wf_control_stop(batch, instance, reason, NULL);
+}
+
+/* Cancel what lives in it; when nothing does any more it is aborted, with that error, or with one that says the reason. */
+void
+wf_control_stop(WfBatch *batch, WfInstance *instance, const char *reason, Jsonb *error)
+{
 	List	   *visits;
 	ListCell   *lc;
 
@@ -130,6 +137,7 @@ wf_engine_cancel(WfBatch *batch, WfInstance *instance, const char *reason)
 	if (instance->status == WF_STATUS_SUSPENDED)
 		wf_engine_resume(batch, instance);
 	instance->cancel_reason = MemoryContextStrdup(batch->context, reason != NULL ? reason : "");
+	instance->error = error;
 	instance->changed = true;
 	visits = list_copy(instance->visits);
 	foreach (lc, visits)

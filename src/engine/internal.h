@@ -52,6 +52,9 @@ extern bool wf_clock_event(WfVisit *visit, const WfEvent *event, const WfScope *
 						   TimestampTz from, TimestampTz *at, WfFault *fault);
 extern WfVisit *wf_outcome_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error);
 
+/* control.c */
+extern void wf_control_stop(WfBatch *batch, WfInstance *instance, const char *reason, Jsonb *error);
+
 /* cancel.c: interrupting a visit */
 extern WfVisit *wf_cancel_visit(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
 extern WfVisit *wf_cancel_due(WfBatch *batch, WfVisit *visit);

@@ -141,7 +141,8 @@ end_by_itself(WfBatch *batch, WfInstance *instance)
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
 	if (instance->cancel_reason != NULL)
-		wf_move_end_instance(batch, instance, WF_STATUS_ABORTED, wf_engine_error(&why, 0));
+		wf_move_end_instance(batch, instance, WF_STATUS_ABORTED,
+							 instance->error != NULL ? instance->error : wf_engine_error(&why, 0));
 	else
 		wf_move_end_instance(batch, instance, WF_STATUS_COMPLETED, NULL);
 	MemoryContextSwitchTo(old);

@@ -203,7 +203,7 @@ choose_route(WfVisit *visit, const WfScope *scope, int *next, char **message, Wf
 	return true;
 }
 
-/* The route says that the instance ends here, one way or the other. */
+/* The route says that the instance ends here, one way or the other: what else lives in it is cancelled. */
 static void
 end_by_route(WfBatch *batch, WfVisit *visit, char *message)
 {
@@ -211,7 +211,8 @@ end_by_route(WfBatch *batch, WfVisit *visit, char *message)
 	WfFault		why = {.code = route->kind == WF_ROUTE_ERROR ? route->error_code : "aborted",
 		.message = message};
 
-	wf_move_end_instance(batch, visit->instance, WF_STATUS_ABORTED, wf_engine_error(&why, 0));
+	wf_control_stop(batch, visit->instance, message != NULL ? message : why.code,
+					wf_engine_error(&why, 0));
 }
 
 /* `save` against the data as the visit leaves it; NULL in *changes: nothing to save. */
