@@ -121,6 +121,7 @@ WITH s AS (SELECT k, workflow.start('sql_reentry_ring', jsonb_build_object('k', 
 INSERT INTO ring SELECT k, s.instance FROM s;
 UPDATE ring SET serial_number = w.serial_number FROM workflow.waiting w WHERE w.instance = ring.instance;
 SELECT count(*) FILTER (WHERE workflow.complete(serial_number)) FROM ring;
+SELECT count(*) FROM ring, outcome(instance); -- all stand still
 SELECT count(*) FILTER (WHERE o.history LIKE 'wait SUCCESS%, link SUCCESS%, count SUCCESS%, stand waiting') AS through,
        count(*) FILTER (WHERE (o.data->>'by')::int = (k + 7) % 8) AS set
 FROM ring, outcome(instance) o;
