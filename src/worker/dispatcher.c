@@ -186,7 +186,12 @@ after_job(WfJob *job)
 		case WF_JOB_GONE:
 		case WF_JOB_HANDED_OVER:
 			if (job->kind == WF_JOB_ALARM || job->kind == WF_JOB_DUE)
+			{
+				/* a handler beside it, or a cancel request that waits for the reply: let it come */
+				if (job->awaits)
+					break;
 				(void) wf_http_abort(http, (uint64) job->visit);
+			}
 			wf_flight_land(job->visit);
 			break;
 	}

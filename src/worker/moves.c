@@ -171,7 +171,9 @@ apply(WfBatch *batch, WfJob *job, WfVisit *visit)
 			wf_engine_break(batch, visit, &job->fault);
 			break;
 	}
-	job->ended = visit->ended;
+	job->awaits = !visit->ended &&
+				  (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING ||
+				   visit->state == WF_STATE_CANCELLING);
 	job->retried = !visit->ended && visit->state == WF_STATE_RETRYING;
 	job->verdict = visit->ended || visit->changed ? WF_JOB_DONE : WF_JOB_UNMOVED;
 }

@@ -41,7 +41,7 @@ typedef struct WfJob
 	WfFault		fault;
 
 	WfVerdictOfJob verdict;
-	bool		ended; /* the visit has ended */
+	bool		awaits; /* the visit still wants what its request will bring */
 	bool		retried; /* a pause before the next attempt has begun */
 } WfJob;
 
