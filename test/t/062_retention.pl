@@ -1,0 +1,160 @@
+#
+# History that is past its retention goes, a partition at a time; what belongs to living instances stays. Nobody is held up
+# by that, nor can an idle transaction stop the work of others through it. A partition that is missing is made on demand.
+#
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+use WorkflowTest;
+
+my $node = new_server('retention', conf => "workflow.retention = '90 days'\n");
+sub sql { return $node->safe_psql('postgres', shift) }
+sql(
+	q[
+	CREATE TABLE effect (sn text);
+	SELECT workflow.define('long', '{"steps": [
+		{"step": "early", "set": {"early": true}}, {"step": "stand", "wait": true}, {"step": "late", "wait": {"after": "10 ms"}}]}');
+	SELECT workflow.define('work', '{"steps": [{"step": "work", "sql": "INSERT INTO effect VALUES (visit.serial_number)"}]}');
+	SELECT workflow.start('long') FROM generate_series(1, 4)]);
+
+# Partitions of former weeks, made as ours are
+my $week = q[to_char(date_trunc('week', (now() - interval '%s') AT TIME ZONE 'UTC'), 'YYYYMMDD')];
+my @parents = split /\n/, sql("SELECT relname FROM pg_class WHERE relkind = 'p' AND relnamespace = 'workflow'::regnamespace ORDER BY 1");
+sub make_partitions
+{
+	for my $ago (@_)
+	{
+		my $day = sql('SELECT ' . sprintf($week, $ago));
+		my ($from, $to) = split /\|/, sql("SELECT '$day'::date || ' 00:00+00', '$day'::date + 7 || ' 00:00+00'");
+		for my $parent (@parents)
+		{
+			my ($like) = split /\n/, sql("SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'workflow.$parent'::regclass");
+			sql("CREATE TABLE workflow.${parent}_$day (LIKE $like INCLUDING ALL); "
+				  . "ALTER TABLE workflow.$parent ATTACH PARTITION workflow.${parent}_$day FOR VALUES FROM ('$from') TO ('$to')");
+		}
+	}
+}
+
+# What happened to these instances happened that long ago.
+sub age
+{
+	my ($ago, @instances) = @_;
+	my $list = join(',', @instances);
+	sql("UPDATE workflow.$_ SET stored_at = stored_at - interval '$ago' WHERE instance IN ($list)") for @parents;
+	sql("UPDATE workflow.late_callback SET received_at = received_at - interval '$ago' WHERE instance IN ($list)");
+}
+
+sub partitions
+{
+	return sql("SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname ~ '_history_20' AND right(relname, 8) < "
+		. sprintf($week, '90 days'));
+}
+
+# Whoever has run a SQL step looks for deliveries before it rests.
+sub upkeep
+{
+	sql("UPDATE workflow.delivery SET due_at = clock_timestamp() WHERE kind = 'maintain'; SELECT workflow.start('work')");
+}
+
+# What is past retention goes.
+sub partitions_go
+{
+	my ($name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	wait_until(sub { partitions() == 0 }, $name);
+}
+
+# ---- what goes, what stays ----
+
+make_partitions('100 days', '1 year', '30 days');
+my ($ended, $kept, $alive, $alive_too) = split /\n/, sql('SELECT instance FROM workflow.instances ORDER BY instance');
+my %sn = split /[|\n]/, sql('SELECT instance, serial_number FROM workflow.waiting');
+sql("SELECT workflow.complete('$sn{$_}')") for $ended, $kept;
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE status = 'completed' AND process = 'long'", 2, 'two have ended');
+is(sql("SELECT workflow.complete('$sn{$ended}'), workflow.complete('$sn{$kept}')"), 'f|f', 'two completions come late');
+age('100 days', $ended, $alive);
+age('1 year', $alive_too);
+age('30 days', $kept);
+is(partitions(), 2 * @parents, 'there are partitions past retention');
+is(sql("SELECT count(*) FROM workflow.history WHERE step = 'early'"), 4, 'with history in it');
+
+my $snapshot = $node->background_psql('postgres');
+$snapshot->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
+upkeep();
+partitions_go('they are gone, whoever holds a snapshot');
+is(sql("SELECT string_agg(instance::text, ' ' ORDER BY instance) FROM workflow.history WHERE step = 'early'"), "$kept $alive $alive_too",
+	'the steps of the living are kept, and what is not old enough');
+is(sql('SELECT count(*) FROM workflow.instances WHERE instance IN (' . join(',', $ended, $kept) . ')'), 1, 'what has ended long ago is gone');
+is(sql('SELECT string_agg(serial_number, $$ $$) FROM workflow.late_callbacks'), $sn{$kept}, 'with what came late');
+my (undef, undef, $stderr) = $node->psql('postgres', "SELECT workflow.complete('$sn{$ended}')");
+like($stderr, qr/is no longer kept in the history/, 'nobody knows it any more');
+is(sql("SELECT workflow.complete('$sn{$kept}')"), 'f', 'the other one has ended');
+is(sql("SELECT workflow.complete('$sn{$alive}')"), 't', 'the living live');
+is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE instance = $alive", 'completed', '... and go on');
+$snapshot->query_safe('COMMIT');
+
+# ---- somebody has a lock on it ----
+
+make_partitions('200 days');
+my $old = partitions();
+my $reader = $node->background_psql('postgres');
+$reader->query_safe('BEGIN; SELECT count(*) FROM workflow.history; SELECT count(*) FROM workflow.instances; SELECT count(*) FROM workflow.attempts');
+upkeep();
+my $begin = time();
+my $instance = sql("SELECT workflow.start('long')");
+is(sql("SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE instance = $instance"), 't', 'clients go on');
+is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE instance = $instance", 'completed', 'so do workers');
+cmp_ok(time() - $begin, '<', 10, 'nobody waits for long');
+is_soon($node, 'postgres', "SELECT due_at > clock_timestamp() FROM workflow.delivery WHERE kind = 'maintain'", 't', 'upkeep has begun');
+stays(1.5, \&partitions, $old, 'what is being read is not dropped');
+$reader->query_safe('COMMIT');
+upkeep();
+partitions_go('but the next time');
+
+# ---- with clients at work all the time ----
+
+make_partitions('200 days');
+my $script = $node->basedir . '/complete.sql';
+append_to_file($script, "SELECT workflow.start('long') AS i \\gset\nSELECT workflow.complete(workflow.serial_number(instance, visit)) FROM workflow.visit WHERE instance = :i AND step = 'stand';\n");
+my $run = IPC::Run::start([ 'pgbench', '-n', '-c', 4, '-T', 4, '-f', $script, $node->connstr('postgres') . ' application_name=busy' ], '>', \my $output, '2>&1');
+is_soon($node, 'postgres', "SELECT count(*) >= 4 FROM pg_stat_activity WHERE application_name = 'busy'", 't', 'clients are at work');
+upkeep();
+partitions_go('dropped in between');
+ok($run->finish && $output =~ /number of failed transactions: 0 /, 'no client has noticed') or diag($output);
+
+# ---- partitions that are missing ----
+
+my $drop = "SELECT 'DROP TABLE ' || inhrelid::regclass FROM pg_inherits WHERE inhparent::regclass::text ~ 'history' \\gexec\n";
+sql($drop);
+is(sql("SELECT count(*) FROM pg_class WHERE relname ~ '_history_20' AND relkind = 'r'"), 0, 'there are none');
+my $sn = sql('SELECT max(serial_number) FROM workflow.waiting');
+is(sql("SELECT workflow.complete('$sn')"), 't', 'a client makes them');
+is_soon($node, 'postgres', 'SELECT count(*) FROM workflow.instances WHERE instance = ' . ($sn =~ s/_.*//r) . " AND status = 'completed'", 1, 'and all goes on');
+is(sql("SELECT count(*) > 2 FROM pg_class WHERE relname ~ '_history_20' AND relkind = 'r'"), 't', 'those of the weeks to come as well');
+sql("SELECT workflow.define('clock', '{\"steps\": [{\"step\": \"clock\", \"wait\": {\"after\": \"0.5 s\"}}]}'); SELECT workflow.start('clock')");
+sql($drop);
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'clock' AND status = 'completed'", 1, 'so does the dispatcher');
+sql($drop);
+sql("SELECT workflow.start('work')");
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'work' AND status = 'completed'", 1, 'and an executor');
+is(sql('SELECT count(*) FROM workflow.incidents'), 0, 'no incident');
+
+# two at once
+sql($drop);
+my @sessions = map { $node->background_psql('postgres') } 1, 2;
+my @open = split /\n/, sql("SELECT workflow.start('long'), workflow.start('long'); SELECT serial_number FROM workflow.waiting ORDER BY since DESC LIMIT 2");
+$sessions[0]->query_safe("BEGIN; SELECT workflow.complete('$open[1]')");
+$sessions[1]->query_until(qr/sent/, "\\echo sent\nSELECT 'second ' || workflow.complete('$open[2]');\n");
+$sessions[0]->query_safe('COMMIT');
+like($sessions[1]->query_until(qr/second \w+/, "\n"), qr/second true/, 'two make them at the same time');
+$_->quit for @sessions, $reader, $snapshot;
+
+$node->stop;
+done_testing();
