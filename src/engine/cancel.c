@@ -108,6 +108,13 @@ wf_cancel_due(WfBatch *batch, WfVisit *visit)
 	return is_phase(visit, WF_CANCEL_CONFIRM) ? conclude(batch, visit) : NULL;
 }
 
+/* Is the cancel request due, or under way? */
+bool
+wf_cancel_is_asking(const WfVisit *visit)
+{
+	return visit->state == WF_STATE_CANCELLING && is_phase(visit, WF_CANCEL_SEND);
+}
+
 /* An answer came: to the action, or to the cancel request. A failed cancel request changes no outcome. */
 WfVisit *
 wf_cancel_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)

@@ -87,8 +87,15 @@ wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
 void
 wf_engine_break(WfBatch *batch, WfVisit *visit, const WfFault *fault)
 {
-	if (!visit->ended && visit->state != WF_STATE_INCIDENT)
-		wf_move_on(batch, visit->instance, wf_outcome_fault(batch, visit, fault));
+	WfVisit    *next;
+
+	if (visit->ended || visit->state == WF_STATE_INCIDENT)
+		return;
+	if (wf_cancel_is_asking(visit))
+		next = wf_cancel_answer(batch, visit, &(WfAnswer){.fault = *fault});
+	else
+		next = wf_outcome_fault(batch, visit, fault);
+	wf_move_on(batch, visit->instance, next);
 }
 
 void

@@ -59,6 +59,7 @@ extern void wf_control_stop(WfBatch *batch, WfInstance *instance, const char *re
 extern WfVisit *wf_cancel_visit(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
 extern WfVisit *wf_cancel_due(WfBatch *batch, WfVisit *visit);
 extern WfVisit *wf_cancel_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer);
+extern bool wf_cancel_is_asking(const WfVisit *visit);
 extern WfVisit *wf_cancel_callback(WfBatch *batch, WfVisit *visit);
 
 /* wait.c: events and clocks */
