@@ -87,7 +87,15 @@ find_catch(WfVisit *visit, WfOutcome outcome, Jsonb *error)
 	return NULL;
 }
 
-/* A bad outcome goes to the step's handler, else it becomes an incident. */
+/* Nobody has to mend it: a person, or the process itself, has given the instance up. */
+static bool
+is_cancelled_with_its_instance(const WfVisit *visit)
+{
+	return visit->instance->cancel_reason != NULL &&
+		   (visit->def == NULL || !visit->def->ignore_cancel);
+}
+
+/* A bad outcome goes to the step's handler, else it becomes an incident, unless all of the instance is being cancelled. */
 WfVisit *
 wf_outcome_bad(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
@@ -100,6 +108,11 @@ wf_outcome_bad(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 		visit->result = NULL;
 		finish(batch, visit, outcome, error);
 		next = wf_move_enter(batch, visit->instance, handler->next, wf_outcome_caught(visit), 0);
+	}
+	else if (is_cancelled_with_its_instance(visit))
+	{
+		visit->result = NULL;
+		finish(batch, visit, outcome, error);
 	}
 	else if (visit->state != WF_STATE_INCIDENT)
 	{
