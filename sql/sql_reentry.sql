@@ -134,7 +134,7 @@ TRUNCATE done;
 --
 CALL run('[{"step": "a", "sql": "SELECT workflow.start(''sql_reentry_other'', ''{}'', ''child '' || g) > 0 AS child FROM generate_series(1, 3) g", "save": {"n": "${$reply.count}"}}]');
 SELECT business_key, status FROM workflow.instances WHERE process = 'sql_reentry_other' AND business_key LIKE 'child%' ORDER BY 1;
-SELECT bool_and(workflow.complete(w.serial_number)) FROM workflow.waiting w JOIN workflow.instances i USING (instance) WHERE business_key LIKE 'child%';
+SELECT bool_and((SELECT workflow.complete(serial_number) FROM workflow.waiting w WHERE w.instance = i.instance)) FROM workflow.instances i WHERE business_key LIKE 'child%';
 SELECT i.business_key, o.status FROM workflow.instances i, outcome(i.instance) o WHERE i.process = 'sql_reentry_other' AND business_key LIKE 'child%' ORDER BY 1;
 TRUNCATE done;
 -- none, if it fails
