@@ -117,11 +117,15 @@ wf_state_hold(WfBatch *batch, WfVisit *visit, bool held)
 	visit->changed = true;
 }
 
-/* An executor takes it from here, in the state it is in. */
+/*
+ * An executor takes it from here, in the state it is in. One whose answer is delivered keeps its queue: another attempt
+ * may have to be made from there.
+ */
 void
 wf_state_hand_over(WfBatch *batch, WfVisit *visit, bool due)
 {
-	visit->queue = queue_name(batch, WF_QUEUE_EXECUTOR);
+	if (due)
+		visit->queue = queue_name(batch, WF_QUEUE_EXECUTOR);
 	visit->due_at = due ? batch->now : 0;
 	visit->changed = true;
 }

@@ -81,7 +81,8 @@ static WfQuery q_release = {
 		   "WHERE queue = 'held' AND instance = ANY ($1)",
 	.nargs = 2, .argtypes = {INT8ARRAYOID, TIMESTAMPTZOID}};
 static WfQuery q_replies = {
-	.sql = "SELECT due_at, instance, visit FROM workflow.delivery WHERE kind = 'reply'"};
+	.sql = "SELECT due_at, instance, visit FROM workflow.delivery "
+		   "WHERE kind = 'reply' AND queue <> 'executor'"};
 static WfQuery q_living = {
 	.sql = "SELECT instance FROM workflow.instance WHERE instance = ANY ($1)",
 	.nargs = 1, .argtypes = {INT8ARRAYOID}};

@@ -50,6 +50,7 @@ typedef struct WfDelivery
 } WfDelivery;
 
 #define WF_DELIVERY_REPLY "reply"
+#define WF_DELIVERY_ALARM "alarm"
 #define WF_DELIVERY_WRITE_BACK "write_back"
 #define WF_DELIVERY_MAINTAIN "maintain"
 #define WF_DELIVERY_WARN "warn"
@@ -65,7 +66,7 @@ extern void wf_delivery_postpone(int64 id, TimestampTz due_at);
 /* The instance is suspended: nobody looks at it until it is resumed. */
 extern void wf_delivery_hold(int64 id);
 extern void wf_delivery_release(const int64 *instances, int n, TimestampTz now);
-/* (instance, visit) of all replies that are waiting to be delivered. Returns how many. */
+/* (instance, visit) of all replies that wait for the dispatcher to deliver them. Returns how many. */
 extern int	wf_delivery_replies(WfDueKey **keys);
 
 /* Of these instances, those that still live: whoever is not among the locked ones is locked by somebody. */

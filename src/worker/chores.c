@@ -79,18 +79,23 @@ postpone_and_keep_up(const WfDelivery *delivery)
 	upkeep();
 }
 
-/* ---- a reply that took too long in the dispatcher ---- */
+/* ---- what took too long in the dispatcher ---- */
+
+static WfVisit *
+load(WfBatch *batch, const WfDelivery *delivery)
+{
+	wf_batch_lock(batch, &delivery->instance, 1, WF_LOCK_WAIT);
+	wf_batch_load_visits(batch, &delivery->instance, &delivery->visit, 1);
+	return wf_batch_visit(batch, delivery->instance, delivery->visit);
+}
 
 static void
 deliver_reply(const WfDelivery *delivery)
 {
 	WfBatch    *batch = wf_batch_begin();
-	WfVisit    *visit;
+	WfVisit    *visit = load(batch, delivery);
 	WfAnswer	answer;
 
-	wf_batch_lock(batch, &delivery->instance, 1, WF_LOCK_WAIT);
-	wf_batch_load_visits(batch, &delivery->instance, &delivery->visit, 1);
-	visit = wf_batch_visit(batch, delivery->instance, delivery->visit);
 	if (visit == NULL)
 		return;
 	if (visit->held)
@@ -101,6 +106,18 @@ deliver_reply(const WfDelivery *delivery)
 	}
 	wf_exchange_unpack(delivery->payload, &answer);
 	wf_engine_answer(batch, visit, &answer);
+	wf_batch_flush(batch);
+}
+
+static void
+deliver_alarm(const WfDelivery *delivery)
+{
+	WfBatch    *batch = wf_batch_begin();
+	WfVisit    *visit = load(batch, delivery);
+
+	if (visit == NULL)
+		return;
+	wf_engine_alarm(batch, visit);
 	wf_batch_flush(batch);
 }
 
@@ -145,7 +162,8 @@ typedef struct Chore
 	void		(*work) (const WfDelivery *delivery); /* inside the store */
 } Chore;
 
-static const Chore chores[] = {{WF_DELIVERY_REPLY, deliver_reply}, {WF_DELIVERY_WARN, warn}};
+static const Chore chores[] = {{WF_DELIVERY_REPLY, deliver_reply}, {WF_DELIVERY_ALARM, deliver_alarm},
+	{WF_DELIVERY_WARN, warn}};
 
 static void
 carry_out(const WfDelivery *delivery)

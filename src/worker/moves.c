@@ -271,14 +271,45 @@ try_transaction(WfJob *jobs, int n, int limit_ms)
 
 /* ---- what does not work ---- */
 
-/* An executor has more time: it finds the reply as a delivery, or the visit in its own queue. */
+static void
+deliver_to_executor(WfBatch *batch, const WfJob *job, const char *kind, Jsonb *payload)
+{
+	wf_delivery_add(job->instance, job->visit, kind, WF_QUEUE_EXECUTOR, batch->now, payload);
+	wf_note_due(WF_QUEUE_EXECUTOR, batch->now);
+}
+
+/* What has arrived becomes a delivery; whose time has come is found in the executors' queue, or by an alarm there. */
+static void
+hand_over_visit(WfBatch *batch, WfJob *job, WfVisit *visit)
+{
+	WfAnswer	answer = {.fault = job->fault};
+
+	switch (job->kind)
+	{
+		case WF_JOB_REPLY:
+			wf_exchange_answer(job->reply, &answer);
+			/* FALLTHROUGH */
+		case WF_JOB_BREAK: /* a request that could not be made has failed for good */
+			deliver_to_executor(batch, job, WF_DELIVERY_REPLY, wf_exchange_pack(&answer));
+			wf_engine_hand_over(batch, visit, false);
+			break;
+		case WF_JOB_ALARM: /* the visit itself stays where it is: it may be in flight */
+			deliver_to_executor(batch, job, WF_DELIVERY_ALARM, NULL);
+			job->awaits = true;
+			break;
+		case WF_JOB_DUE:
+		case WF_JOB_DELIVERY:
+			wf_engine_hand_over(batch, visit, true);
+			break;
+	}
+}
+
 static void
 hand_over(WfJob *job)
 {
 	WfAccess	access;
 	WfBatch    *batch;
 	WfVisit    *visit;
-	WfAnswer	answer;
 
 	StartTransactionCommand();
 	wf_store_enter(&access);
@@ -289,16 +320,8 @@ hand_over(WfJob *job)
 	job->verdict = WF_JOB_HANDED_OVER;
 	if (visit == NULL)
 		job->verdict = WF_JOB_LOCKED;
-	else if (job->kind == WF_JOB_REPLY)
-	{
-		wf_exchange_answer(job->reply, &answer);
-		wf_delivery_add(job->instance, job->visit, WF_DELIVERY_REPLY, WF_QUEUE_EXECUTOR,
-						batch->now, wf_exchange_pack(&answer));
-		wf_note_due(WF_QUEUE_EXECUTOR, batch->now);
-		wf_engine_hand_over(batch, visit, false);
-	}
 	else
-		wf_engine_hand_over(batch, visit, true);
+		hand_over_visit(batch, job, visit);
 	wf_batch_flush(batch);
 	wf_batch_end(batch);
 	wf_store_leave(&access);
