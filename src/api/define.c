@@ -30,6 +30,7 @@
 #include "store/privilege.h"
 #include "store/process.h"
 #include "store/query.h"
+#include "store/token.h"
 
 #define MAX_NAME_LENGTH 200
 
@@ -213,6 +214,7 @@ ensure_maintenance(TimestampTz now)
 static void
 ensure_ready(TimestampTz now)
 {
+	wf_token_ensure_key();
 	if (wf_identity_check() == WF_IDENTITY_NONE)
 	{
 		wf_identity_ensure();

@@ -25,8 +25,8 @@ wf_target_instance(WfTarget *target, int64 instance)
 				errdetail("It was never started, or is no longer kept in the history."));
 }
 
-void
-wf_target_visit(WfTarget *target, const WfSerial *serial)
+bool
+wf_target_find_visit(WfTarget *target, const WfSerial *serial)
 {
 	memset(target, 0, sizeof(*target));
 	target->batch = wf_batch_begin();
@@ -36,9 +36,16 @@ wf_target_visit(WfTarget *target, const WfSerial *serial)
 		wf_batch_load_visits(target->batch, &serial->instance, &serial->visit, 1);
 		target->visit = wf_batch_visit(target->batch, serial->instance, serial->visit);
 	}
-	if (target->visit != NULL)
-		target->process_id = target->instance->process->process_id;
-	else if (!wf_late_visit(serial->instance, serial->visit, &target->process_id))
+	if (target->visit == NULL)
+		return wf_late_visit(serial->instance, serial->visit, &target->process_id);
+	target->process_id = target->instance->process->process_id;
+	return true;
+}
+
+void
+wf_target_visit(WfTarget *target, const WfSerial *serial)
+{
+	if (!wf_target_find_visit(target, serial))
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 				errmsg("serial number " INT64_FORMAT "_" INT64_FORMAT " does not exist",
 					   serial->instance, serial->visit),

@@ -24,5 +24,7 @@ typedef struct WfTarget
  */
 extern void wf_target_instance(WfTarget *target, int64 instance);
 extern void wf_target_visit(WfTarget *target, const WfSerial *serial);
+/* False instead of the error. */
+extern bool wf_target_find_visit(WfTarget *target, const WfSerial *serial);
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "engine/internal.h"
 #include "shmem/shmem.h"
+#include "store/token.h"
 
 /* No pause is longer than that, whatever factor it grew by. */
 #define MAX_PAUSE_US (INT64CONST(365) * USECS_PER_DAY)
@@ -244,4 +245,5 @@ wf_engine_scope(WfVisit *visit, WfScope *scope)
 	scope->error = visit->error;
 	scope->caught = visit->caught;
 	scope->index = -1;
+	wf_token_offer_urls(scope);
 }

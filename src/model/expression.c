@@ -456,10 +456,10 @@ variable_value(const WfScope *scope, int variable, JsonbValue *value)
 			set_number(value, true, scope->attempt);
 			break;
 		case VAR_CALLBACK_URL:
-			set_text(value, scope->callback_url);
+			set_text(value, scope->url != NULL ? scope->url(scope, false) : NULL);
 			break;
 		case VAR_HEARTBEAT_URL:
-			set_text(value, scope->heartbeat_url);
+			set_text(value, scope->url != NULL ? scope->url(scope, true) : NULL);
 			break;
 		case VAR_REPLY:
 			set_jsonb(value, scope->reply);

@@ -17,7 +17,8 @@
 #include "model/fault.h"
 
 /* What `$` and the variables stand for. A NULL pointer is JSON null. Strings are in the database encoding. */
-typedef struct WfScope
+typedef struct WfScope WfScope;
+struct WfScope
 {
 	Jsonb	   *data; /* `$`; never NULL */
 	int64		instance;
@@ -33,9 +34,8 @@ typedef struct WfScope
 	Jsonb	   *caught;
 	Jsonb	   *item;
 	int			index; /* -1: null */
-	const char *callback_url;
-	const char *heartbeat_url;
-} WfScope;
+	const char *(*url) (const WfScope *scope, bool heartbeat); /* makes $callback_url, $heartbeat_url; NULL: null */
+};
 
 typedef struct WfTemplate WfTemplate;
 typedef struct WfPredicate WfPredicate;

@@ -309,6 +309,14 @@ COMMENT ON COLUMN workflow.identity.relation IS 'OID of workflow.instance: a res
 COMMENT ON COLUMN workflow.identity.timeline IS 'Timeline that the sequences were last checked against';
 COMMENT ON COLUMN workflow.identity.adopted_at IS 'When the first process was defined here, or workflow.adopt() was called';
 
+CREATE TABLE workflow.secret (
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
+    key    bytea NOT NULL
+);
+COMMENT ON TABLE workflow.secret IS 'Key of the tokens in $callback_url and $heartbeat_url. Whoever reads it can finish any visit';
+COMMENT ON COLUMN workflow.secret.single IS 'There is one row';
+COMMENT ON COLUMN workflow.secret.key IS '32 random bytes, made with the first definition';
+
 -- Everything is data, not part of the extension's own script: pg_dump carries it.
 SELECT pg_catalog.pg_extension_config_dump('workflow.process', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.process_version', '');
@@ -319,6 +327,7 @@ SELECT pg_catalog.pg_extension_config_dump('workflow.delivery', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.attachment', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.late_callback', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.identity', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.secret', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.instance_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.visit_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.delivery_seq', '');

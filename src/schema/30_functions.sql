@@ -68,6 +68,16 @@ CREATE FUNCTION workflow.extend(serial_number text, by interval) RETURNS timesta
 COMMENT ON FUNCTION workflow.extend(text, interval) IS
 'Moves the deadline of a visit, which its "timeout" set, and returns the new one; NULL: it is too late, the visit has ended or is about to. Malformed: 22P02; unknown: 42704; there is no deadline: 55000; out of range: 22008; needs complete: 42501';
 
+CREATE FUNCTION workflow.callback(token text, data jsonb DEFAULT NULL) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_callback';
+COMMENT ON FUNCTION workflow.callback(text, jsonb) IS
+'As workflow.complete, for public webhooks: the token, with which $callback_url ends, is all the right that is needed, and finishes just that visit. False: it had already ended. Malformed: 22P02; wrong: 28000; takes no callback: 55000';
+
+CREATE FUNCTION workflow.callback_heartbeat(token text, progress jsonb DEFAULT NULL) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_callback_heartbeat';
+COMMENT ON FUNCTION workflow.callback_heartbeat(text, jsonb) IS
+'As workflow.heartbeat, for public webhooks: the token, with which $heartbeat_url ends, is all the right that is needed. False: the work is no longer wanted. Malformed: 22P02; wrong: 28000; progress of more than 64 kB: 22023';
+
 -- ---- operators ----
 
 CREATE FUNCTION workflow.retry(serial_number text) RETURNS boolean

@@ -21,6 +21,7 @@ int			wf_setting_move_timeout = 1000;
 int			wf_setting_sql_timeout = 5 * 60 * 1000;
 int			wf_setting_max_connections_http = 1000;
 int			wf_setting_warn_waiting = 0;
+char	   *wf_setting_callback_base = NULL;
 
 /* interval_in would throw, and a postmaster reads this where nothing may. */
 static bool
@@ -65,6 +66,21 @@ check_retention(char **newval, void **extra, GucSource source)
 		return false;
 	}
 	return true;
+}
+
+static bool
+check_callback_base(char **newval, void **extra, GucSource source)
+{
+	const char *host;
+
+	if (*newval == NULL || **newval == '\0')
+		return true;
+	host = strstr(*newval, "://");
+	if ((strncmp(*newval, "https://", 8) == 0 || strncmp(*newval, "http://", 7) == 0) &&
+		host[3] != '\0' && host[3] != '/' && strpbrk(*newval, "?# \t\r\n\"\\") == NULL)
+		return true;
+	GUC_check_errdetail("It is no URL such as \"https://hooks.example.com/workflow\".");
+	return false;
 }
 
 static void
@@ -113,5 +129,10 @@ wf_settings_define(void)
 	DefineCustomBoolVariable("workflow.start_paused",
 							 "Workers start paused: nothing is sent and nothing is run.", NULL,
 							 &wf_setting_start_paused, false, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("workflow.callback_base",
+							   "The URL under which outside systems reach the webhooks of this database.",
+							   "What $callback_url and $heartbeat_url begin with; an empty string: they are null.",
+							   &wf_setting_callback_base, "", PGC_SUSET, 0, check_callback_base, NULL,
+							   NULL);
 	MarkGUCPrefixReserved("workflow");
 }

@@ -17,6 +17,7 @@ extern int	wf_setting_move_timeout;		 /* ms; longest time of one move in a dispa
 extern int	wf_setting_sql_timeout;			 /* ms; statement timeout of SQL steps; 0: none */
 extern int	wf_setting_warn_waiting;		 /* s; a visit that waits longer is warned of; 0: none */
 extern int	wf_setting_max_connections_http; /* kept open by one dispatcher; read when it starts */
+extern char *wf_setting_callback_base; /* an absolute URL; "" or NULL: $callback_url and $heartbeat_url are null */
 
 /* From _PG_init, once. Settings fixed at server start are defined only while preloading. */
 extern void wf_settings_define(void);

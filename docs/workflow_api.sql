@@ -1,0 +1,42 @@
+-- Webhooks for PostgREST: a schema of its own, which is all that it has to expose. See webhooks.md.
+--
+-- Run it in the database that has the extension, as its owner or a superuser. The functions have the rights of whoever
+-- runs it; those who call them need USAGE on this schema, and a token. Outcomes as HTTP: 204 done; 400 malformed;
+-- 403 wrong token; 409 too late.
+
+CREATE SCHEMA workflow_api;
+COMMENT ON SCHEMA workflow_api IS 'Public webhooks of the extension workflow';
+
+-- ---- token and data in one JSON body ----
+
+CREATE FUNCTION workflow_api.callback(token text, data jsonb DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT workflow.callback(token, data) THEN
+        PERFORM set_config('response.status', '409', true);
+    END IF;
+END $$;
+COMMENT ON FUNCTION workflow_api.callback(text, jsonb) IS 'Finishes the visit of the token, with data as its response';
+
+CREATE FUNCTION workflow_api.heartbeat(token text, progress jsonb DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT workflow.callback_heartbeat(token, progress) THEN
+        PERFORM set_config('response.status', '409', true);
+    END IF;
+END $$;
+COMMENT ON FUNCTION workflow_api.heartbeat(text, jsonb) IS 'Says that the work on the visit of the token goes on';
+
+-- ---- token in the header X-Workflow-Token, the whole body is the data: for URLs, with a proxy in front ----
+
+CREATE FUNCTION workflow_api.webhook_callback(jsonb) RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT workflow_api.callback(nullif(current_setting('request.headers', true), '')::json->>'x-workflow-token', $1)
+$$;
+COMMENT ON FUNCTION workflow_api.webhook_callback(jsonb) IS 'What $callback_url leads to';
+
+CREATE FUNCTION workflow_api.webhook_heartbeat(jsonb) RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT workflow_api.heartbeat(nullif(current_setting('request.headers', true), '')::json->>'x-workflow-token', $1)
+$$;
+COMMENT ON FUNCTION workflow_api.webhook_heartbeat(jsonb) IS 'What $heartbeat_url leads to';

@@ -1,0 +1,134 @@
+-- Public webhooks: tokens in URLs, and the schema that PostgREST can expose.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS workflow;
+RESET client_min_messages;
+
+SELECT workflow.define('webhooks: order', '{
+  "steps": [
+    { "step": "note", "set": { "none": "${$callback_url}" } },
+    { "step": "pay", "wait": true, "save": { "paid": "${$result.response}", "callback": "${$callback_url}", "heartbeat": "${$heartbeat_url}" } },
+    { "step": "ship", "wait": true, "save": { "callback": "${$callback_url}" }, "next": "pay" } ]}');
+CREATE FUNCTION pg_temp.waits(instance bigint) RETURNS text LANGUAGE sql AS
+    'SELECT serial_number FROM workflow.waiting w WHERE w.instance = $1';
+-- the tokens of a waiting visit: what templates would be given
+CREATE FUNCTION pg_temp.token(instance bigint, purpose text) RETURNS text LANGUAGE sql AS $$
+    SELECT sn || '.' || translate(rtrim(encode(t.mac, 'base64'), '='), '+/', '-_')
+    FROM workflow.secret s, pg_temp.waits($1) sn,
+         LATERAL (SELECT sha256(outer_pad || sha256(inner_pad || convert_to(purpose || ' ' || sn, 'UTF8'))) AS mac
+                  FROM (SELECT string_agg(set_byte('\x00', 0, b # 92), NULL ORDER BY i) AS outer_pad, string_agg(set_byte('\x00', 0, b # 54), NULL ORDER BY i) AS inner_pad
+                        FROM (SELECT i, CASE WHEN i < 32 THEN get_byte(s.key, i) ELSE 0 END AS b FROM generate_series(0, 63) i) bytes) pads) t
+$$;
+
+-- without a base there are no URLs
+SELECT workflow.start('webhooks: order') AS i \gset
+SELECT workflow.complete(pg_temp.waits(:i), '1');
+SELECT data FROM workflow.instances WHERE instance = :i;
+SELECT workflow.cancel(:i);
+SET workflow.callback_base = 'hooks.example.com';
+SET workflow.callback_base = 'ftp://hooks.example.com';
+SET workflow.callback_base = 'https://';
+SET workflow.callback_base = 'https://hooks.example.com/?a=b';
+SET workflow.callback_base = 'https://hooks.example.com/workflow/';
+
+-- what templates are given is what the functions take: one for each visit and purpose
+SELECT workflow.start('webhooks: order') AS i \gset
+SELECT pg_temp.waits(:i) AS sn, pg_temp.token(:i, 'callback') AS callback, pg_temp.token(:i, 'heartbeat') AS heartbeat \gset
+SELECT length(split_part(:'callback', '.', 2)), split_part(:'callback', '.', 2) <> split_part(:'heartbeat', '.', 2) AS differ;
+SELECT workflow.callback_heartbeat(:'heartbeat', '{"percent": 10}');
+SELECT progress FROM workflow.waiting WHERE instance = :i;
+SELECT workflow.callback(:'callback', '{"sum": 5}');
+SELECT data->'paid' AS paid, data->>'callback' = 'https://hooks.example.com/workflow/callback/' || :'callback' AS callback,
+    data->>'heartbeat' = 'https://hooks.example.com/workflow/heartbeat/' || :'heartbeat' AS heartbeat
+FROM workflow.instances WHERE instance = :i;
+-- too late
+SELECT workflow.callback(token => :'callback', data => '{"sum": 6}');
+SELECT workflow.callback_heartbeat(:'heartbeat');
+SELECT data, role = current_user AS by_me FROM workflow.late_callbacks WHERE serial_number = :'sn';
+
+-- of the other purpose, of another visit, altered, malformed, none
+SELECT pg_temp.token(:i, 'callback') AS callback, pg_temp.token(:i, 'heartbeat') AS heartbeat \gset
+SELECT workflow.callback(:'heartbeat');
+SELECT workflow.callback_heartbeat(:'callback');
+SELECT workflow.callback(:'sn' || '.' || split_part(:'callback', '.', 2));
+SELECT workflow.callback(overlay(:'callback' PLACING CASE right(:'callback', 1) WHEN 'A' THEN 'E' ELSE 'A' END FROM length(:'callback')));
+SELECT workflow.callback('9223372036854775807_1.' || repeat('A', 43));
+SELECT workflow.callback(:'callback' || 'A');
+SELECT workflow.callback(left(:'callback', -1));
+SELECT workflow.callback('5_31');
+SELECT workflow.callback('5_.' || repeat('A', 43));
+SELECT workflow.callback('');
+SELECT workflow.callback(NULL);
+SELECT workflow.callback_heartbeat('x');
+SELECT workflow.callback_heartbeat(NULL);
+SELECT step FROM workflow.waiting WHERE instance = :i;
+RESET workflow.callback_base;
+
+-- nobody reads the key
+CREATE ROLE webhooks_anon;
+GRANT USAGE ON SCHEMA workflow TO webhooks_anon;
+SET ROLE webhooks_anon;
+SELECT * FROM workflow.secret;
+SET workflow.callback_base = 'https://evil.example.com';
+-- but the token is all that is needed
+SELECT workflow.complete(split_part(:'callback', '.', 1));
+SELECT workflow.callback(:'callback', '{"sum": 7}');
+RESET ROLE;
+REVOKE USAGE ON SCHEMA workflow FROM webhooks_anon;
+
+-- as PostgREST would call it
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set script :abs_srcdir '/docs/workflow_api.sql'
+SET client_min_messages = warning;
+\set ECHO none
+\i :script
+\set ECHO all
+RESET client_min_messages;
+GRANT USAGE ON SCHEMA workflow_api TO webhooks_anon;
+SELECT pg_temp.token(:i, 'callback') AS callback, pg_temp.token(:i, 'heartbeat') AS heartbeat \gset
+SET ROLE webhooks_anon;
+\set VERBOSITY sqlstate
+SELECT workflow.callback(:'callback');
+\set VERBOSITY default
+BEGIN;
+SELECT workflow_api.heartbeat(:'heartbeat', '{"percent": 20}'), nullif(current_setting('response.status', true), '') AS status;
+COMMIT;
+BEGIN;
+SELECT workflow_api.callback(:'callback', '{"sum": 8}');
+SELECT nullif(current_setting('response.status', true), '') AS status;
+COMMIT;
+BEGIN;
+SELECT workflow_api.callback(:'callback', '{"sum": 9}');
+SELECT current_setting('response.status', true) AS status;
+COMMIT;
+BEGIN;
+SELECT workflow_api.heartbeat(token => :'heartbeat');
+SELECT current_setting('response.status', true) AS status;
+COMMIT;
+SELECT nullif(current_setting('response.status', true), '') AS status;
+\set VERBOSITY sqlstate
+SELECT workflow_api.callback('5_31.' || repeat('A', 43));
+SELECT workflow_api.callback('5_31');
+SELECT workflow_api.webhook_callback('{}');
+\set VERBOSITY default
+RESET ROLE;
+-- with the token in a header
+SELECT step FROM workflow.waiting WHERE instance = :i;
+SELECT json_build_object('x-workflow-token', pg_temp.token(:i, 'callback'))::text AS headers, json_build_object('x-workflow-token', pg_temp.token(:i, 'heartbeat'))::text AS beat_headers \gset
+SET ROLE webhooks_anon;
+BEGIN;
+SET LOCAL request.headers = :'beat_headers';
+SELECT workflow_api.webhook_heartbeat('{"percent": 30}');
+SET LOCAL request.headers = :'headers';
+SELECT workflow_api.webhook_callback('{"sum": 10}');
+SELECT nullif(current_setting('response.status', true), '') AS status;
+\set VERBOSITY sqlstate
+SELECT workflow_api.webhook_heartbeat('null');
+\set VERBOSITY default
+ROLLBACK;
+RESET ROLE;
+SELECT workflow.cancel(:i);
+SET client_min_messages = warning;
+DROP SCHEMA workflow_api CASCADE;
+RESET client_min_messages;
+DROP OWNED BY webhooks_anon;
+DROP ROLE webhooks_anon;

@@ -1,0 +1,181 @@
+/*
+ * token.c
+ *		Tokens for public webhooks.
+ *
+ * A token is the serial number, a dot, and an HMAC over what the token is good for and the serial number. Its key is made
+ * with the first definition, is carried by pg_dump, so that tokens given away before a restore are good after it, and is
+ * read once by a backend. It never leaves this file.
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "common/hmac.h"
+#include "common/sha2.h"
+#include "utils/builtins.h"
+
+#include "shmem/settings.h"
+#include "store/access.h"
+#include "store/query.h"
+#include "store/token.h"
+
+#define KEY_BYTES 32
+
+static WfQuery q_key = {.sql = "SELECT key, xmin FROM workflow.secret"};
+static WfQuery q_add_key = {
+	.sql = "INSERT INTO workflow.secret (key) VALUES ($1) ON CONFLICT DO NOTHING",
+	.nargs = 1, .argtypes = {BYTEAOID}};
+
+static const char *const purposes[] = {"callback", "heartbeat"};
+
+static uint8 key[KEY_BYTES];
+static Oid	key_of = InvalidOid; /* the table that it was read from, once its row has committed */
+
+/* ---- the key ---- */
+
+void
+wf_token_ensure_key(void)
+{
+	bytea	   *made;
+	Datum		values[1];
+
+	if (wf_query_run(&q_key, NULL, NULL) > 0)
+		return;
+	made = palloc(VARHDRSZ + KEY_BYTES);
+	SET_VARSIZE(made, VARHDRSZ + KEY_BYTES);
+	if (!pg_strong_random(VARDATA(made), KEY_BYTES))
+		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values"));
+	values[0] = PointerGetDatum(made);
+	wf_query_run(&q_add_key, values, NULL);
+}
+
+static bool
+read_key(Oid table)
+{
+	bytea	   *stored;
+	TransactionId xmin;
+	bool		isnull;
+
+	if (wf_query_run(&q_key, NULL, NULL) == 0)
+		return false;
+	stored = DatumGetByteaPP(wf_result(0, 1, &isnull));
+	if (VARSIZE_ANY_EXHDR(stored) != KEY_BYTES)
+		ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
+				errmsg("the key of workflow's tokens has not %d bytes", KEY_BYTES));
+	memcpy(key, VARDATA_ANY(stored), KEY_BYTES);
+	/* what this transaction has made may yet be rolled back */
+	xmin = DatumGetTransactionId(wf_result(0, 2, &isnull));
+	if (!TransactionIdIsNormal(xmin) || !TransactionIdIsCurrentTransactionId(xmin))
+		key_of = table;
+	return true;
+}
+
+bool
+wf_token_load_key(void)
+{
+	Oid			table = wf_store_relation("secret");
+	WfAccess	access;
+	bool		found;
+
+	if (likely(table == key_of))
+		return true;
+	wf_store_enter(&access);
+	found = read_key(table);
+	wf_store_leave(&access);
+	return found;
+}
+
+/* ---- tokens ---- */
+
+static void
+digest(const char *text, uint8 *result)
+{
+	pg_hmac_ctx *ctx = pg_hmac_create(PG_SHA256);
+
+	if (ctx == NULL || pg_hmac_init(ctx, key, KEY_BYTES) < 0 ||
+		pg_hmac_update(ctx, (const uint8 *) text, strlen(text)) < 0 ||
+		pg_hmac_final(ctx, result, PG_SHA256_DIGEST_LENGTH) < 0)
+	{
+		pg_hmac_free(ctx);
+		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute a token"));
+	}
+	pg_hmac_free(ctx);
+}
+
+/* Without padding. `text` has room for WF_TOKEN_PROOF_LEN and the end. */
+static void
+encode(const uint8 *bytes, int len, char *text)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	uint32		bits = 0;
+	int			nbits = 0;
+
+	for (int i = 0; i < len; i++)
+	{
+		bits = bits << 8 | bytes[i];
+		for (nbits += 8; nbits >= 6; nbits -= 6)
+			*text++ = digits[bits >> (nbits - 6) & 0x3f];
+	}
+	if (nbits > 0)
+		*text++ = digits[bits << (6 - nbits) & 0x3f];
+	*text = '\0';
+}
+
+static void
+prove(WfTokenPurpose purpose, int64 instance, int64 visit, char *proof)
+{
+	uint8		result[PG_SHA256_DIGEST_LENGTH];
+	char		text[80];
+
+	snprintf(text, sizeof(text), "%s " INT64_FORMAT "_" INT64_FORMAT, purposes[purpose], instance,
+			 visit);
+	digest(text, result);
+	encode(result, sizeof(result), proof);
+}
+
+char *
+wf_token_make(WfTokenPurpose purpose, int64 instance, int64 visit)
+{
+	char		proof[WF_TOKEN_PROOF_LEN + 1];
+
+	prove(purpose, instance, visit, proof);
+	return psprintf(INT64_FORMAT "_" INT64_FORMAT ".%s", instance, visit, proof);
+}
+
+bool
+wf_token_is_genuine(WfTokenPurpose purpose, int64 instance, int64 visit, const char *proof)
+{
+	char		expected[WF_TOKEN_PROOF_LEN + 1];
+	unsigned char difference = 0;
+
+	prove(purpose, instance, visit, expected);
+	for (int i = 0; i < WF_TOKEN_PROOF_LEN; i++)
+		difference |= (unsigned char) expected[i] ^ (unsigned char) proof[i];
+	return difference == 0;
+}
+
+/* ---- URLs ---- */
+
+static const char *
+make_url(const WfScope *scope, bool heartbeat)
+{
+	WfTokenPurpose purpose = heartbeat ? WF_TOKEN_HEARTBEAT : WF_TOKEN_CALLBACK;
+	const char *base = wf_setting_callback_base;
+	int			len = strlen(base);
+
+	if (scope->visit == 0)
+		return NULL;
+	while (len > 0 && base[len - 1] == '/')
+		len--;
+	return psprintf("%.*s/%s/%s", len, base, purposes[purpose],
+					wf_token_make(purpose, scope->instance, scope->visit));
+}
+
+void
+wf_token_offer_urls(WfScope *scope)
+{
+	if (wf_setting_callback_base != NULL && *wf_setting_callback_base != '\0' &&
+		wf_token_load_key())
+		scope->url = make_url;
+}
