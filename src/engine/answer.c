@@ -153,21 +153,32 @@ look_back(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 	MemoryContextSwitchTo(old);
 }
 
+/* Whose answer it is. The visit's queue says so, unless somebody has to look at the visit before the answer comes. */
+static const char *
+called_server(WfBatch *batch, WfVisit *visit)
+{
+	const char *queue = visit->queue;
+	WfFault		ignored = {0};
+
+	if (visit->def == NULL || visit->def->action != WF_ACTION_HTTP)
+		return NULL;
+	if (queue == NULL || strncmp(queue, WF_QUEUE_HTTP, strlen(WF_QUEUE_HTTP)) != 0)
+		queue = wf_move_http_queue(batch, visit, visit->def->http, &ignored);
+	return queue != NULL ? queue + strlen(WF_QUEUE_HTTP) : NULL;
+}
+
 /* The service's cookies go with the instance: its later calls must find the same node. */
 static void
 keep_cookies(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
 	WfInstance *instance = visit->instance;
-	bool		is_http = visit->queue != NULL &&
-				   strncmp(visit->queue, WF_QUEUE_HTTP, strlen(WF_QUEUE_HTTP)) == 0;
-	const char *server;
+	const char *server = called_server(batch, visit);
 	Jsonb	   *known;
 	WfField		field = {.jsonb = answer->cookies};
 	MemoryContext old;
 
-	if (answer->fault.code != NULL || !is_http)
+	if (answer->fault.code != NULL || server == NULL)
 		return;
-	server = visit->queue + strlen(WF_QUEUE_HTTP);
 	known = instance->cookies != NULL ? wf_jsonb_get(instance->cookies, server) : NULL;
 	if (answer->cookies == known ||
 		(answer->cookies != NULL && known != NULL &&
