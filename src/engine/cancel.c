@@ -115,6 +115,19 @@ wf_cancel_is_asking(const WfVisit *visit)
 	return visit->state == WF_STATE_CANCELLING && is_phase(visit, WF_CANCEL_SEND);
 }
 
+/* What the handlers may need is kept; what cannot be is no reason to stop now. */
+static void
+save_reply(WfBatch *batch, WfVisit *visit)
+{
+	WfFault		ignored = {0};
+	WfScope		scope;
+
+	if (visit->def->save_reply == NULL)
+		return;
+	wf_engine_scope(visit, &scope);
+	(void) wf_data_apply(batch, visit, visit->def->save_reply, &scope, &ignored);
+}
+
 /* An answer came: to the action, or to the cancel request. A failed cancel request changes no outcome. */
 WfVisit *
 wf_cancel_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
@@ -126,8 +139,12 @@ wf_cancel_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 		visit->attempt++;
 		visit->reply = answer->reply;
 		visit->has_reply = answer->reply != NULL;
+		if (visit->has_reply)
+			save_reply(batch, visit);
 		return ask(batch, visit);
 	}
+	if (!is_phase(visit, WF_CANCEL_SEND))
+		return NULL;
 	if (answer->reply != NULL)
 		visit->cancel_response = wf_jsonb_get(answer->reply, "body");
 	return await_confirmation(batch, visit);
@@ -141,5 +158,12 @@ wf_cancel_callback(WfBatch *batch, WfVisit *visit)
 	visit->docs_changed = true;
 	visit->changed = true;
 	batch->makes_due = true;
-	return is_phase(visit, WF_CANCEL_CONFIRM) ? conclude(batch, visit) : NULL;
+	if (!is_phase(visit, WF_CANCEL_CONFIRM))
+		return NULL;
+	if (!visit->held)
+		return conclude(batch, visit);
+	/* once it is resumed */
+	wf_state_cancel(batch, visit, WF_CANCEL_CONFIRM,
+					MemoryContextStrdup(batch->context, WF_QUEUE_TIMER), batch->now);
+	return NULL;
 }
