@@ -125,6 +125,17 @@ cancel_error(WfBatch *batch, const char *reason)
 	return error;
 }
 
+/* Steps that ignore it go on; told again, what can only be mended by hand is given up. */
+static bool
+is_cancelled(const WfVisit *visit, bool again)
+{
+	if (visit->ended)
+		return false;
+	if (again)
+		return visit->state == WF_STATE_INCIDENT;
+	return visit->def == NULL || !visit->def->ignore_cancel;
+}
+
 void
 wf_engine_cancel(WfBatch *batch, WfInstance *instance, const char *reason)
 {
@@ -135,25 +146,28 @@ wf_engine_cancel(WfBatch *batch, WfInstance *instance, const char *reason)
 void
 wf_control_stop(WfBatch *batch, WfInstance *instance, const char *reason, Jsonb *error)
 {
+	bool		again = instance->cancel_reason != NULL;
 	List	   *visits;
 	ListCell   *lc;
 
-	if (instance->cancel_reason != NULL)
-		return;
 	wf_batch_load_all_visits(batch, instance);
 	if (instance->status == WF_STATUS_SUSPENDED)
 		wf_engine_resume(batch, instance);
-	instance->cancel_reason = MemoryContextStrdup(batch->context, reason != NULL ? reason : "");
-	instance->error = error;
+	if (again)
+		reason = instance->cancel_reason;
+	else
+	{
+		instance->cancel_reason = MemoryContextStrdup(batch->context, reason != NULL ? reason : "");
+		instance->error = error;
+	}
 	instance->changed = true;
 	visits = list_copy(instance->visits);
 	foreach (lc, visits)
 	{
 		WfVisit    *visit = lfirst(lc);
 
-		if (visit->ended || (visit->def != NULL && visit->def->ignore_cancel))
-			continue;
-		wf_engine_cancel_visit(batch, visit, reason);
+		if (is_cancelled(visit, again))
+			wf_engine_cancel_visit(batch, visit, reason);
 	}
 }
 
@@ -213,8 +227,10 @@ wf_engine_resume(WfBatch *batch, WfInstance *instance)
 bool
 wf_engine_wanted(const WfVisit *visit)
 {
-	return !visit->ended && !visit->has_callback && visit->state != WF_STATE_CANCELLING &&
-		   visit->instance->cancel_reason == NULL;
+	bool		cancelled = visit->instance->cancel_reason != NULL &&
+						 (visit->def == NULL || !visit->def->ignore_cancel);
+
+	return !visit->ended && !visit->has_callback && visit->state != WF_STATE_CANCELLING && !cancelled;
 }
 
 bool
