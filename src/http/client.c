@@ -66,6 +66,8 @@ set_multi_options(WfHttp *http, int max_connections)
 	failed |= curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer);
 	failed |= curl_multi_setopt(multi, CURLMOPT_TIMERDATA, http);
 	failed |= curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long) CURLPIPE_MULTIPLEX);
+	/* the server says how many it takes; libcurl's own 100 would make each further request open a connection */
+	failed |= curl_multi_setopt(multi, CURLMOPT_MAX_CONCURRENT_STREAMS, (long) max_connections);
 	failed |= curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long) max_connections);
 	failed |= curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long) max_connections);
 	return failed == 0;
