@@ -282,18 +282,12 @@ fire_lane(WfLane *lane, WfJobKind kind)
 	WfJob	   *jobs;
 	int			n;
 	int			njobs = 0;
-	bool		left = false;
 
 	if (lane->next > GetCurrentTimestamp())
 		return;
 	keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
 	n = take_keys(lane, DUE_PER_TRANSACTION, keys);
-	if (n == 0)
-	{
-		lane->pause_ms = 0;
-		return;
-	}
-	jobs = palloc0(sizeof(WfJob) * n);
+	jobs = palloc0(sizeof(WfJob) * DUE_PER_TRANSACTION);
 	for (int i = 0; i < n; i++)
 	{
 		/* an accepted callback waits for the reply that is under way */
@@ -307,15 +301,12 @@ fire_lane(WfLane *lane, WfJobKind kind)
 	for (int i = 0; i < njobs; i++)
 		if (jobs[i].verdict == WF_JOB_LOCKED || jobs[i].verdict == WF_JOB_STUCK ||
 			jobs[i].verdict == WF_JOB_UNMOVED)
-		{
-			if (!left)
-				wf_lane_pause(lane, keys[0].due_at,
-							  jobs[i].verdict == WF_JOB_LOCKED ? LONGEST_LOCK_PAUSE_MS
-															   : LONGEST_PAUSE_MS);
-			left = true;
-		}
-	if (!left)
-		lane->pause_ms = 0;
+			wf_lane_leave(lane, keys[0].due_at,
+						  jobs[i].verdict == WF_JOB_LOCKED ? LONGEST_LOCK_PAUSE_MS
+														   : LONGEST_PAUSE_MS);
+	/* those behind what is locked have their turn first */
+	if (n < DUE_PER_TRANSACTION)
+		wf_lane_at_end(lane);
 }
 
 /* ---- replies that had to wait for a lock ---- */

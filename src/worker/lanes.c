@@ -74,6 +74,7 @@ wf_lane_restart(WfLane *lane)
 {
 	lane->cursor = (WfDueKey){DT_NOBEGIN, PG_INT64_MIN, PG_INT64_MIN};
 	lane->next = DT_NOBEGIN;
+	lane->left_at = WF_NEVER;
 	lane->pause_ms = 0;
 	lane->slots = Max(lane->slots, 1); /* the server may let through more than it did */
 }
@@ -92,6 +93,23 @@ wf_lane_pause(WfLane *lane, TimestampTz due_at, int longest_ms)
 	lane->pause_ms = lane->pause_ms == 0 ? FIRST_PAUSE_MS : Min(lane->pause_ms * 2, longest_ms);
 	wf_lane_rewind(lane, due_at,
 				   TimestampTzPlusMilliseconds(GetCurrentTimestamp(), lane->pause_ms));
+}
+
+void
+wf_lane_leave(WfLane *lane, TimestampTz due_at, int longest_ms)
+{
+	lane->left_ms = lane->left_at == WF_NEVER ? longest_ms : Max(lane->left_ms, longest_ms);
+	lane->left_at = Min(lane->left_at, due_at);
+}
+
+void
+wf_lane_at_end(WfLane *lane)
+{
+	if (lane->left_at == WF_NEVER)
+		lane->pause_ms = 0;
+	else
+		wf_lane_pause(lane, lane->left_at, lane->left_ms);
+	lane->left_at = WF_NEVER;
 }
 
 int

@@ -23,6 +23,8 @@ typedef struct WfLane
 	int			in_flight;	/* http: requests under way */
 	int			slots;		/* http: how many more may be, as of the last look */
 	int			cautious;	/* http: look at that many rows one by one */
+	TimestampTz left_at;	/* the first row behind the cursor that could not be handled; WF_NEVER: none */
+	int			left_ms;	/* longest pause for those */
 	int			pause_ms;	/* growing while something cannot be handled; 0: nothing of the kind */
 	WfServerCounts *counts; /* http; may be NULL */
 } WfLane;
@@ -34,6 +36,9 @@ extern WfLane *wf_lane(const char *queue);
 extern void wf_lane_rewind(WfLane *lane, TimestampTz due_at, TimestampTz at);
 /* Look at everything again, now. */
 extern void wf_lane_restart(WfLane *lane);
+/* Rows from that time on could not be handled, and are seen again when the cursor has come to the end. */
+extern void wf_lane_leave(WfLane *lane, TimestampTz due_at, int longest_ms);
+extern void wf_lane_at_end(WfLane *lane);
 /* Something in it cannot be handled now: see it again after a pause that grows to `longest_ms`. */
 extern void wf_lane_pause(WfLane *lane, TimestampTz due_at, int longest_ms);
 
