@@ -38,9 +38,7 @@ SELECT workflow.start('start: nobody');
 SELECT workflow.start('start: order', '[1]');
 SELECT workflow.start('start: order', '"text"');
 SELECT workflow.start('start: order', version => 0);
-\set VERBOSITY sqlstate
 SELECT workflow.start('start: order', version => 99);
-\set VERBOSITY default
 
 -- one that needs nobody ends at once
 SELECT workflow.define('start: quick', '{

@@ -43,6 +43,9 @@ static WfQuery q_version = {
 static WfQuery q_by_name = {
 	.sql = "SELECT process_id, latest, suspended FROM workflow.process WHERE process = $1",
 	.nargs = 1, .argtypes = {TEXTOID}};
+static WfQuery q_name = {
+	.sql = "SELECT process FROM workflow.process WHERE process_id = $1",
+	.nargs = 1, .argtypes = {INT4OID}};
 static WfQuery q_set_suspended = {
 	.sql = "UPDATE workflow.process SET suspended = $2 WHERE process_id = $1",
 	.nargs = 2, .argtypes = {INT4OID, BOOLOID}};
@@ -64,6 +67,18 @@ compile(int process_id, int version, MemoryContext context)
 	if (process->def == NULL)
 		wf_issues_report(process->name, &issues);
 	return process;
+}
+
+static void
+report_missing(int process_id, int version)
+{
+	Datum		values[1] = {Int32GetDatum(process_id)};
+
+	if (wf_query_run(&q_name, values, NULL) == 0)
+		elog(ERROR, "process %d does not exist", process_id);
+	ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+			errmsg("version %d of process \"%s\" does not exist", version, wf_result_text(0, 1)),
+			errhint("See the view workflow.processes."));
 }
 
 WfProcess *
@@ -88,8 +103,7 @@ wf_process_get(int process_id, int version)
 		return entry->process;
 
 	if (wf_query_run(&q_version, values, NULL) == 0)
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-				errmsg("version %d of process %d does not exist", version, process_id));
+		report_missing(process_id, version);
 	xmin = DatumGetTransactionId(wf_result(0, 4, &isnull));
 	context = AllocSetContextCreate(CurTransactionContext, "workflow process",
 									ALLOCSET_SMALL_SIZES);
