@@ -118,6 +118,8 @@ RESET ROLE;
 -- keeps what it has
 SET ROLE rights_admin;
 SELECT workflow.define('rights: order', '{"steps": [{"step": "other", "wait": true}]}');
+SET ROLE rights_nobody;
+SELECT workflow.define('rights: order', '{"steps": [{"step": "other", "wait": true}]}');
 RESET ROLE;
 SELECT workflow.define('rights: order', '{"steps": [{"step": "other", "wait": true}]}');
 ALTER ROLE rights_author RENAME TO rights_renamed;

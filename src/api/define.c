@@ -125,7 +125,6 @@ lock_process(Draft *draft, Oid caller)
 		insert_process(draft->name, caller);
 		draft->process_id = wf_process_id(draft->name);
 	}
-	wf_privilege_require(draft->process_id, caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
 	values[0] = Int32GetDatum(draft->process_id);
 	if (wf_query_run(&q_lock, values, NULL) == 0)
 		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
