@@ -49,6 +49,7 @@ static WfHttp *http;
 static MemoryContext turn_context;
 static WaitEventSet *wait_set;
 static TimestampTz deliveries_at; /* when to look at deliveries; WF_NEVER: when told */
+static TimestampTz stuck_until = WF_NEVER; /* when to send again what came back and could not be dealt with */
 static bool paused;
 static bool unsettled; /* nothing was ever defined here, or a restore is under way: paused, and nobody's fault */
 static bool skipped_locked; /* in this turn */
@@ -162,6 +163,33 @@ apply_notes(void)
 
 /* ---- moves ---- */
 
+/* Not even an incident could be made of it: the disk may be full. Rows and deliveries are looked at again by themselves. */
+static void
+stuck(const WfJob *job)
+{
+	if (job->kind == WF_JOB_ALARM || job->kind == WF_JOB_DUE || job->delivery != 0)
+		return;
+	wf_flight_stick(job->visit);
+	stuck_until = Min(stuck_until,
+					  TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LONGEST_PAUSE_MS));
+}
+
+/* Under the same idempotency keys, as after a crash. */
+static void
+send_stuck_again(void)
+{
+	WfLane	  **lanes;
+	int			n;
+
+	if (stuck_until > GetCurrentTimestamp())
+		return;
+	stuck_until = WF_NEVER;
+	wf_flights_land_stuck();
+	lanes = wf_lanes_all(&n);
+	for (int i = 0; i < n; i++)
+		wf_lane_restart(lanes[i]);
+}
+
 static void
 after_job(WfJob *job)
 {
@@ -171,7 +199,7 @@ after_job(WfJob *job)
 			skipped_locked = true;
 			if (job->kind == WF_JOB_REPLY)
 				wf_flight_hold(job->visit);
-			else if (job->kind == WF_JOB_BREAK)
+			else if (job->kind == WF_JOB_BREAK && job->delivery == 0)
 				wf_flight_see_again(job->visit, LONGEST_LOCK_PAUSE_MS);
 			break;
 		case WF_JOB_UNMOVED:
@@ -179,8 +207,10 @@ after_job(WfJob *job)
 				wf_flight_land(job->visit);
 			break;
 		case WF_JOB_HELD:
-		case WF_JOB_STUCK:
 			wf_flight_hold(job->visit);
+			break;
+		case WF_JOB_STUCK:
+			stuck(job);
 			break;
 		case WF_JOB_DONE:
 		case WF_JOB_GONE:
@@ -342,10 +372,10 @@ take_delivery(TimestampTz horizon)
 }
 
 static void
-postpone_delivery(const WfDelivery *delivery)
+postpone_delivery(const WfDelivery *delivery, int longest_ms)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int			pause_ms = Min(10 << Min(delivery->attempt, 10), LONGEST_LOCK_PAUSE_MS);
+	int			pause_ms = Min(10 << Min(delivery->attempt, 13), longest_ms);
 	WfAccess	access;
 
 	StartTransactionCommand();
@@ -377,15 +407,13 @@ handle_deliveries(void)
 		job.packed = delivery->payload;
 		job.delivery = delivery->id;
 		wf_moves_run(&job, 1, 0, false);
-		if (job.verdict == WF_JOB_LOCKED)
-		{
-			skipped_locked = true;
-			postpone_delivery(delivery);
-			if (unlocked)
-				deliveries_at = TimestampTzPlusMilliseconds(now, 10);
-		}
-		else
-			after_job(&job);
+		after_job(&job);
+		if (job.verdict != WF_JOB_LOCKED && job.verdict != WF_JOB_STUCK)
+			continue;
+		postpone_delivery(delivery, job.verdict == WF_JOB_LOCKED ? LONGEST_LOCK_PAUSE_MS
+																 : LONGEST_PAUSE_MS);
+		if (unlocked)
+			deliveries_at = TimestampTzPlusMilliseconds(now, 10);
 	}
 }
 
@@ -606,7 +634,7 @@ wake_executors(void)
 static long
 sleep_ms(void)
 {
-	TimestampTz next = deliveries_at;
+	TimestampTz next = Min(deliveries_at, stuck_until);
 	long		ms = -1;
 	long		http_ms = wf_http_timeout(http);
 	WfLane	  **lanes;
@@ -641,6 +669,7 @@ turn(void)
 	if (paused)
 		return;
 	apply_notes(); /* our own */
+	send_stuck_again();
 	fire_lane(wf_lane(WF_QUEUE_ALARM), WF_JOB_ALARM);
 	fire_lane(wf_lane(WF_QUEUE_TIMER), WF_JOB_DUE);
 	fire_lane(wf_lane(WF_QUEUE_MOVE), WF_JOB_DUE);

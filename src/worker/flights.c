@@ -68,6 +68,7 @@ wf_flight_take_off(int64 instance, int64 visit, WfLane *lane)
 		return false;
 	flight->instance = instance;
 	flight->lane = lane;
+	flight->stuck = false;
 	if (lane != NULL)
 		count_in_flight(lane, 1);
 	return true;
@@ -91,6 +92,29 @@ wf_flight_hold(int64 visit)
 
 	if (flight != NULL)
 		leave_lane(flight);
+}
+
+void
+wf_flight_stick(int64 visit)
+{
+	WfFlight   *flight = flight_lookup(flights, visit);
+
+	if (flight == NULL)
+		return;
+	leave_lane(flight);
+	flight->stuck = true;
+}
+
+void
+wf_flights_land_stuck(void)
+{
+	flight_iterator iterator;
+	WfFlight   *flight;
+
+	flight_start_iterate(flights, &iterator);
+	while ((flight = flight_iterate(flights, &iterator)) != NULL)
+		if (flight->stuck)
+			flight_delete_item(flights, flight);
 }
 
 void

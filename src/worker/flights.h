@@ -14,6 +14,7 @@ typedef struct WfFlight
 	int64		visit;
 	int64		instance;
 	WfLane	   *lane; /* where its request is under way; NULL: its reply waits as a delivery */
+	bool		stuck; /* its answer could not be dealt with */
 	char		status; /* simplehash's */
 } WfFlight;
 
@@ -30,6 +31,10 @@ extern void wf_flight_land(int64 visit);
 
 /* Its request is over, but what came back waits, or cannot be dealt with: it is not to be sent again. */
 extern void wf_flight_hold(int64 visit);
+
+/* Its request is over, and what came back is lost; and, later, all such rows are to be looked at again. */
+extern void wf_flight_stick(int64 visit);
+extern void wf_flights_land_stuck(void);
 
 /* It could not be dealt with: its row is looked at again after a pause. */
 extern void wf_flight_see_again(int64 visit, int longest_pause_ms);

@@ -355,6 +355,7 @@ static void
 break_visit(WfJob *job, const ErrorData *error)
 {
 	ErrorData  *second;
+	WfJobKind	kind = job->kind;
 
 	ereport(LOG, errcode(error->sqlerrcode),
 			errmsg("workflow could not move visit " INT64_FORMAT "_" INT64_FORMAT ": %s",
@@ -362,6 +363,8 @@ break_visit(WfJob *job, const ErrorData *error)
 	job->kind = WF_JOB_BREAK;
 	wf_moves_fault(error, &job->fault);
 	second = try_transaction(job, 1, 0);
+	if (kind == WF_JOB_DUE || kind == WF_JOB_ALARM)
+		job->kind = kind; /* there may be a request in flight beside it */
 	if (second == NULL)
 		return;
 	job->verdict = WF_JOB_STUCK;
