@@ -635,17 +635,14 @@ answered(WfTransfer *transfer)
 	}
 }
 
-/* libcurl has one code for the timeout of the attempt and that of the connection. */
+/* libcurl has one code for the timeout of the attempt and that of the connection; the former cannot come too early. */
 static void
 timed_out(WfTransfer *transfer)
 {
-	curl_off_t	connected = 0;
+	int64		elapsed_ms = transfer->reply.elapsed_us / 1000;
 
-	curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &connected);
-	if (connected == 0 &&
-		(transfer->timeout_ms == 0 || transfer->reply.elapsed_us / 1000 < transfer->timeout_ms))
-		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "no connection within " INT64_FORMAT " ms",
-						 transfer->reply.elapsed_us / 1000);
+	if (transfer->timeout_ms == 0 || elapsed_ms < transfer->timeout_ms)
+		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "no connection within " INT64_FORMAT " ms", elapsed_ms);
 	else
 		wf_transfer_fail(transfer, WF_HTTP_TIMEOUT, "no whole answer within %d ms", transfer->timeout_ms);
 }
