@@ -150,7 +150,7 @@ sub is_untrusted
 	my ($status, undef, $incident) = ask(@ask);
 	is($status, 'failed', "$name: no answer");
 	is($incident->{error}{code}, 'connect', "$name: no connection");
-	like($incident->{error}{message}, qr/SSL|certificate/i, "$name: a reason") or note($incident->{error}{message});
+	like($incident->{error}{message}, qr/SSL|certificate|trust/i, "$name: a reason") or note($incident->{error}{message});
 }
 is_untrusted('without an authority', 'unknown', "https://127.0.0.1:$ports[0]");
 is_untrusted('another authority', 'other', "https://127.0.0.1:$ports[0]", "ca '$dir/other.crt'");
