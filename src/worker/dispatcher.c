@@ -656,6 +656,23 @@ sleep_ms(void)
 	return ms;
 }
 
+/* Ends of locks wake us only while something was skipped for one. */
+static void
+wait_for_unlocks(void)
+{
+	static bool waiting = false;
+	bool		wait = skipped_locked || deliveries_at != WF_NEVER;
+	WfLane	  **lanes;
+	int			n;
+
+	lanes = wf_lanes_all(&n);
+	for (int i = 0; i < n; i++)
+		wait |= lanes[i]->server == NULL && lanes[i]->pause_ms > 0;
+	if (skipped_locked || wait != waiting)
+		wf_notes_want_unlocks(wait);
+	waiting = wait;
+}
+
 static void
 turn(void)
 {
@@ -725,8 +742,7 @@ wf_dispatcher_run(void)
 			look_at_everything(); /* workflow.start_paused may be off */
 		skipped_locked = false;
 		turn();
-		if (skipped_locked)
-			wf_notes_want_unlocks(true);
+		wait_for_unlocks();
 		ms = wf_notes_pending() ? 0 : sleep_ms(); /* a wait within the turn may have eaten the latch */
 		if (ms != 0)
 			pgstat_report_stat(ms < 0 || ms > 1000);
