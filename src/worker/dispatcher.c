@@ -562,33 +562,36 @@ look_failed(Outgoing *out, const ErrorData *error)
 static void
 call_server(WfLane *lane)
 {
-	Outgoing	out = {.lane = lane};
+	Outgoing   *out;
 	WfAccess	access;
 	ListCell   *lc;
 
 	if (lane->slots <= 0 || lane->next > GetCurrentTimestamp())
 		return;
+	/* not on the stack: after an error a compiler may have what was in it before */
+	out = MemoryContextAllocZero(turn_context, sizeof(Outgoing));
+	out->lane = lane;
 	PG_TRY();
 	{
 		StartTransactionCommand();
 		wf_store_enter(&access);
 		wf_limit_begin(wf_setting_move_timeout);
-		look_at_server(&out);
+		look_at_server(out);
 		wf_limit_end();
 		wf_store_leave(&access);
 		CommitTransactionCommand();
 	}
 	PG_CATCH();
 	{
-		look_failed(&out, wf_moves_catch(turn_context));
+		look_failed(out, wf_moves_catch(turn_context));
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(turn_context);
-	foreach (lc, out.requests)
+	foreach (lc, out->requests)
 		wf_http_send(http, lfirst(lc));
 	if (lane->counts != NULL)
-		lane->counts->requests += list_length(out.requests);
-	run_jobs(out.broken, out.nbroken);
+		lane->counts->requests += list_length(out->requests);
+	run_jobs(out->broken, out->nbroken);
 }
 
 /* ---- executors ---- */
