@@ -527,7 +527,11 @@ look_at_server(Outgoing *out)
 	out->broken = MemoryContextAllocZero(turn_context, sizeof(WfJob) * limit);
 	out->nkeys = wf_lane_take(lane, GetCurrentTimestamp(), limit, out->keys);
 	if (out->nkeys > 0)
+	{
+		wf_limit_begin(wf_setting_move_timeout);
 		collect(out, server);
+		wf_limit_end();
+	}
 	lane->cautious -= Min(lane->cautious, out->nkeys);
 	lane->pause_ms = 0;
 	lane->slots = server->max_in_flight - lane->in_flight;
@@ -575,9 +579,7 @@ call_server(WfLane *lane)
 	{
 		StartTransactionCommand();
 		wf_store_enter(&access);
-		wf_limit_begin(wf_setting_move_timeout);
 		look_at_server(out);
-		wf_limit_end();
 		wf_store_leave(&access);
 		CommitTransactionCommand();
 	}
