@@ -7,7 +7,7 @@ CREATE SCHEMA attach_errors;
 SET search_path = attach_errors;
 SELECT workflow.define('attach_errors', '{"steps": [{"step": "wait", "wait": true}, {"step": "sleep", "wait": {"after": "1 day"}}]}');
 CREATE TABLE t (id int PRIMARY KEY, sn text, state text NOT NULL DEFAULT '', inst bigint, small int, at timestamptz, "The Sn" text,
-    gen text GENERATED ALWAYS AS ('x') STORED, serial bigint GENERATED ALWAYS AS IDENTITY);
+    short varchar(20), shorter char(8), gen text GENERATED ALWAYS AS ('x') STORED, serial bigint GENERATED ALWAYS AS IDENTITY);
 
 -- arguments
 SELECT workflow.attach(NULL, 'attach_errors');
@@ -30,6 +30,8 @@ SELECT workflow.attach('t', 'attach_errors', 'at');
 SELECT workflow.attach('t', 'attach_errors', 'state');
 SELECT workflow.attach('t', 'attach_errors', status_column => 'inst');
 SELECT workflow.attach('t', 'attach_errors', status_column => 'state', condition => '$.inst == 1');
+SELECT workflow.attach('t', 'attach_errors', 'short');
+SELECT workflow.attach('t', 'attach_errors', status_column => 'shorter');
 SELECT workflow.attach('t', 'attach_errors', instance_column => 'small');
 SELECT workflow.attach('t', 'attach_errors', instance_column => 'serial');
 SELECT workflow.attach('t', 'attach_errors', 'sn', status_column => 'sn');

@@ -177,6 +177,9 @@ check_relatives(Relation rel, List *partitions)
 
 /* ---- columns ---- */
 
+#define LONGEST_SERIAL_NUMBER 39 /* two bigints and what is between them */
+#define LONGEST_STATUS 9 /* "completed" */
+
 static void
 refuse_column(const char *argument, const char *name, const char *why, const char *hint)
 {
@@ -185,10 +188,23 @@ refuse_column(const char *argument, const char *name, const char *why, const cha
 			hint != NULL ? errhint("%s", hint) : 0);
 }
 
+/* Room for all that may come, and not only for the short numbers of the beginning: see store/identity.c on how they jump. */
 static void
-check_type(const char *argument, const char *name, Oid type, bool number)
+check_room(const char *argument, const char *name, Oid base, int32 typmod, int longest)
 {
-	Oid			base = getBaseType(type);
+	int			room = typmod - VARHDRSZ;
+
+	if ((base == VARCHAROID || base == BPCHAROID) && typmod >= VARHDRSZ && room < longest)
+		refuse_column(argument, name, psprintf("It holds %d characters.", room),
+					  psprintf("Up to %d may be needed: make it a column of type text.", longest));
+}
+
+/* longest: of the text that will be in it; 0: it gets a number */
+static void
+check_type(const char *argument, const char *name, Oid type, int32 typmod, int longest)
+{
+	Oid			base = getBaseTypeAndTypmod(type, &typmod);
+	bool		number = longest == 0;
 	char		category;
 	bool		preferred;
 
@@ -202,10 +218,11 @@ check_type(const char *argument, const char *name, Oid type, bool number)
 	if (category != TYPCATEGORY_STRING)
 		refuse_column(argument, name, psprintf("It is of type %s.", format_type_be(type)),
 					  "It needs a column of type text.");
+	check_room(argument, name, base, typmod, longest);
 }
 
 static void
-check_column(Relation rel, const char *argument, const char *name, bool number, bool needs_null)
+check_column(Relation rel, const char *argument, const char *name, int longest, bool needs_null)
 {
 	AttrNumber	keys[INDEX_MAX_KEYS];
 	int			nkeys = wf_row_key_attnos(rel, keys);
@@ -227,7 +244,7 @@ check_column(Relation rel, const char *argument, const char *name, bool number, 
 	if (needs_null && att->attnotnull)
 		refuse_column(argument, name, "It is NOT NULL, and there are times when it has no value.",
 					  "Use ALTER TABLE … ALTER COLUMN … DROP NOT NULL.");
-	check_type(argument, name, att->atttypid, number);
+	check_type(argument, name, att->atttypid, att->atttypmod, longest);
 }
 
 static void
@@ -263,11 +280,11 @@ check_columns(Relation rel, const WfAttachment *wanted, const WfAttachment *othe
 	bool		conditional = wanted->condition != NULL;
 
 	if (wanted->serial_column != NULL)
-		check_column(rel, "serial_column", wanted->serial_column, false, true);
+		check_column(rel, "serial_column", wanted->serial_column, LONGEST_SERIAL_NUMBER, true);
 	if (wanted->status_column != NULL)
-		check_column(rel, "status_column", wanted->status_column, false, conditional);
+		check_column(rel, "status_column", wanted->status_column, LONGEST_STATUS, conditional);
 	if (wanted->instance_column != NULL)
-		check_column(rel, "instance_column", wanted->instance_column, true, conditional);
+		check_column(rel, "instance_column", wanted->instance_column, 0, conditional);
 	check_distinct(wanted, others, n);
 }
 
