@@ -12,7 +12,7 @@ CREATE TABLE workflow.process (
     latest      integer NOT NULL,
     suspended   boolean NOT NULL DEFAULT false,
     retention   interval
-);
+) WITH (autovacuum_analyze_threshold = 0, autovacuum_analyze_scale_factor = 0); -- few rows that every view joins
 COMMENT ON TABLE workflow.process IS 'Processes by name: owner and latest version. Look at the view workflow.processes';
 COMMENT ON SEQUENCE workflow.process_process_id_seq IS 'Numbers of processes';
 COMMENT ON COLUMN workflow.process.process_id IS 'Number of the process, the same for all its versions';
