@@ -17,7 +17,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(new_server add_extension add_http_server start_again crash wait_until is_soon stays
-  worker_pid wait_for_workers log_has count_in_log switches cpu_seconds resident_kb keys_by_serial);
+  worker_pid wait_for_workers log_has count_in_log switches cpu_seconds private_kb keys_by_serial);
 
 my $PATIENCE = 60;
 
@@ -185,7 +185,8 @@ sub proc_status
 # How often it gave the processor away of its own accord: how often it slept.
 sub switches { return proc_status($_[0], 'voluntary_ctxt_switches') }
 
-sub resident_kb { return proc_status($_[0], 'VmRSS') }
+# Memory of its own, without what it shares with others.
+sub private_kb { return proc_status($_[0], 'RssAnon') }
 
 sub cpu_seconds
 {
