@@ -1,0 +1,150 @@
+#
+# Incidents: one for each visit that failed, however often it fails again; all ways to mend them, one by one and in bulk;
+# warnings of visits that wait too long; the story of an instance.
+#
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use Scene;
+use Test::More;
+use Time::HiRes qw(sleep time);
+use WorkflowTest;
+
+my $scene = Scene->new('incidents', conf => "workflow.warn_waiting = 1\n");
+my $H = '"headers": {' . Scene::HEADERS . '}';
+
+sub incidents { return $scene->sql('SELECT count(*) FROM workflow.incidents' . ($_[0] ? " WHERE $_[0]" : '')) }
+
+# ---- one for each visit ----
+
+$scene->define('call', qq[{"steps": [{"step": "call", "http": {"url": "\${\$.url}", $H, "body": {"amount": "\${\$.amount}"}}, "wait": {"callback": true, "when": "\$reply.status == 202"}, "retry": {"max": 1},
+	"save": {"said": "\${\$result.response}"}, "catch": [{"on": "KNOWN", "next": "handled"}], "end": true},
+	{"step": "handled", "set": {"handled": "\${\$caught.error.message}"}}]}]);
+my ($instance, $status) = $scene->run('call', { url => $scene->url('/status/404') });
+is($status, 'failed', 'an instance with an incident has failed');
+my $incident = $scene->incident($instance);
+my $sn = $incident->{serial_number};
+is_deeply([ @{$incident}{qw(process step outcome)}, $incident->{error}{http_status} ], [ 'call', 'call', 'SYSTEM_ERROR', 404 ], 'it says where and what');
+for my $n (2 .. 4)
+{
+	is($scene->sql("BEGIN; SELECT workflow.retry('$sn'); SELECT status FROM workflow.instances WHERE instance = $instance; COMMIT"), "t\nactive",
+		"taken up again: $n");
+	$scene->wait_for_requests($n, $instance);
+	is_soon($scene->node, 'postgres', "SELECT count(*), min(serial_number) FROM workflow.incidents WHERE instance = $instance", "1|$sn", 'it fails again: it is the same incident');
+}
+is(scalar(keys %{ { map { $_->{headers}{'idempotency-key'} => 1 } $scene->requests($instance) } }), 1, 'under the same key: it is the same visit');
+is($scene->sql("SELECT workflow.heartbeat('$sn')"), 't', 'an incident lives');
+like($scene->error("SELECT workflow.retry('$sn'), workflow.retry('$sn')"), qr/^55000/, 'it is no incident any more when it is taken up again');
+is(incidents(), 1, 'which was rolled back');
+
+# ---- ways out ----
+
+# mended data
+$scene->sql("SELECT workflow.set_data($instance, jsonb_build_object('url', '" . $scene->url('/say?body=7') . "', 'amount', 5)), workflow.retry('$sn')");
+is($scene->finish($instance), 'completed', 'with mended data it succeeds');
+is($scene->data($instance)->{said}, 7, 'and goes on');
+like(($scene->requests($instance))[-1]{body}, qr/"amount": 5/, 'with what was mended');
+is($scene->sql("SELECT workflow.retry('$sn')"), 'f', 'then it is too late');
+is(incidents(), 0, 'nothing is left');
+
+my %way = (
+	skip     => [ q[workflow.skip('%s', '"skipped"')],                   'completed', 'call:SUCCESS', 'skipped' ],
+	complete => [ q[workflow.complete('%s', '"by hand"')],               'completed', 'call:SUCCESS', 'by hand' ],
+	fail     => [ q[workflow.fail('%s', 'KNOWN', 'by a person')],        'completed', 'call:FAILED handled:SUCCESS', undef ],
+	'fail again' => [ q[workflow.fail('%s', 'UNKNOWN', 'by a person')],  'failed',    '', undef ],
+	move     => [ q[workflow.move(split_part('%s', '_', 1)::bigint, 'call', 'handled')], 'completed', 'call:CANCELLED handled:SUCCESS', undef ],
+	'cancel_visit' => [ q[workflow.cancel_visit('%s', 'no')],            'aborted',   'call:CANCELLED', undef ],
+	cancel   => [ q[workflow.cancel(split_part('%s', '_', 1)::bigint)],  'aborted',   'call:CANCELLED', undef ]);
+for my $way (sort keys %way)
+{
+	my ($call, $end, $path, $said) = @{ $way{$way} };
+	my ($instance) = $scene->run('call', { url => $scene->url('/status/404') });
+	my $sn = $scene->serial($instance);
+	my $answer = $scene->sql('SELECT ' . sprintf($call, $sn));
+	is($answer, $way eq 'move' ? $scene->sql("SELECT serial_number FROM workflow.history WHERE instance = $instance AND step = 'handled'") : 't', "$way: accepted");
+	is($scene->finish($instance), $end, "$way: $end");
+	is($scene->path($instance), $path, "$way: the path");
+	is($scene->data($instance)->{said}, $said, "$way: the response") if $end eq 'completed';
+	is($scene->data($instance)->{handled}, 'by a person', "$way: its handler knows why") if $way eq 'fail';
+	is(scalar($scene->requests($instance)), 1, "$way: nothing is sent");
+	is(incidents("instance = $instance"), $way eq 'fail again' ? 1 : 0, "$way: incidents");
+	is($scene->incident($instance)->{error}{code}, 'UNKNOWN', "$way: with the new error") if $way eq 'fail again';
+	$scene->sql("SELECT workflow.cancel($instance)");
+}
+
+# incidents of every kind
+$scene->define('kinds', qq[{"steps": [{"step": "call", "http": {"url": "\${\$.url}", $H, "body": {"sn": "\${\$serial_number}"}}, "wait": {"callback": true, "when": "\$reply.status == 202"},
+	"success": "!(\$result.response.status == \\"NO\\")", "timeout": "1 s", "heartbeat": "\${\$.heartbeat}"}]}]);
+my %kind = (
+	'FAILED' => [ '/say?body=%7B%22status%22%3A%22NO%22%7D', '1 h' ], 'TIMED_OUT' => [ '/accept?callback=none', '1 h' ],
+	'DIED' => [ '/accept?callback=none', '0.3 s' ], 'SYSTEM_ERROR' => [ '/status/410', '1 h' ]);
+my %kinds = map { $_ => $scene->start('kinds', { url => $scene->url($kind{$_}[0]), heartbeat => $kind{$_}[1] }) } keys %kind;
+for (sort keys %kinds)
+{
+	is($scene->finish($kinds{$_}), 'failed', "$_ without a handler");
+	is($scene->incident($kinds{$_})->{outcome}, $_, 'is an incident');
+}
+is($scene->sql("SELECT count(workflow.skip(serial_number)) FROM workflow.incidents WHERE process = 'kinds'"), 4, 'all of them are skipped in one statement');
+is($scene->sql("SELECT count(*) FROM workflow.instances WHERE process = 'kinds' AND status = 'completed'"), 4, 'and go on');
+
+# ---- in bulk ----
+
+my ($bad, $down) = map { $scene->url($_) } '/status/404', '/status/500';
+$scene->sql("SELECT workflow.start('call', jsonb_build_object('url', CASE WHEN i % 2 = 0 THEN '$bad' ELSE '$down' END)) FROM generate_series(1, 60) i");
+is_soon($scene->node, 'postgres', "SELECT count(*) FILTER (WHERE error->>'http_status' = '404'), count(*) FROM workflow.incidents", '30|60', 'sixty incidents');
+my $sent = $scene->partner->requests('/status');
+is($scene->sql("SELECT count(*) FILTER (WHERE workflow.retry(serial_number)) FROM workflow.incidents WHERE error->>'http_status' = '404'"), 30, 'those of one kind are taken up again');
+$scene->partner->wait_for($sent + 30, '/status');
+is_soon($scene->node, 'postgres', "SELECT count(*) FILTER (WHERE error->>'http_status' = '404'), count(*) FROM workflow.incidents", '30|60', 'they fail again, and are as many as before');
+is(scalar($scene->partner->requests('/status/500')), 60, 'the others have not been touched');
+my $ok = $scene->url('/ok');
+$scene->sql("SELECT workflow.set_data(instance, jsonb_build_object('url', '$ok')), workflow.retry(serial_number) FROM workflow.incidents");
+is_soon($scene->node, 'postgres', 'SELECT count(*) FROM workflow.incidents', 0, 'mended and taken up again in one statement');
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.visits WHERE process = 'call'", 0, 'all go on');
+
+# ---- who waits too long ----
+
+my $session = $scene->node->background_psql('postgres');
+$session->query_safe('LISTEN workflow');
+$scene->define('slow', '{"steps": [{"step": "work", "wait": true}, {"step": "more", "wait": true}]}');
+my $log = -s $scene->node->logfile;
+my ($slow, $fast) = map { $scene->start('slow') } 1, 2;
+my $slow_sn = $scene->serial($slow);
+$scene->sql("SELECT workflow.complete('" . $scene->serial($_) . "')") for $fast, $fast;
+wait_until(sub { log_has($scene->node, qr/LOG:\s+workflow: visit \Q$slow_sn\E of process "slow" has been waiting for callback at step "work" since /, $log) }, 'the log tells of a visit that waits too long');
+sleep 1.3;
+is(count_in_log($scene->node, qr/has been waiting for/, $log), 1, 'once, and of no other');
+my $told = $session->query('SELECT 1');
+my @told = $told =~ /Asynchronous notification "workflow" with payload "(\{.*?\})" received/g;
+is(scalar @told, 1, 'so does a notification');
+my $payload = JSON::PP::decode_json($told[0] // '{}');
+is_deeply([ @{$payload}{qw(serial_number process step waits_for)} ], [ $slow_sn, 'slow', 'work', 'callback' ], 'which says what is waited for');
+is($payload->{since}, $scene->sql("SELECT since FROM workflow.waiting WHERE instance = $slow"), 'and since when');
+$scene->sql("SELECT workflow.complete('$slow_sn')");
+wait_until(sub { count_in_log($scene->node, qr/has been waiting for/, $log) == 2 }, 'the next wait is warned of anew');
+$session->quit;
+$scene->node->append_conf('postgresql.conf', 'workflow.warn_waiting = 0');
+$scene->node->reload;
+
+# ---- the story ----
+
+$scene->define('story', qq[{"steps": [{"step": "charge", "http": {"server": "partner", "path": "/flaky/accept?fail=1&callback=none", $H, "body": {"sn": "\${\$serial_number}"}}, "wait": true,
+	"retry": {"max": 2, "delay": "10 ms"}}, {"step": "ship", "http": {"server": "partner", "path": "/status/404", $H}}]}]);
+$instance = $scene->start('story');
+$scene->wait_for_state($instance, 'waiting');
+my $charge = $scene->serial($instance);
+$scene->sql("SELECT workflow.complete('$charge', '{\"receipt\": \"r-1\"}')");
+is($scene->finish($instance), 'failed', 'a story');
+$scene->sql("SELECT workflow.complete('$charge', '{\"receipt\": \"r-2\"}')");
+my $story = $scene->sql("SELECT * FROM workflow.timeline($instance)");
+note($story);
+like($story, qr/charge.*503.*charge.*SUCCESS.*ship.*404/s, 'is told in its order: a failed attempt, a callback, an incident');
+like($story, qr/\Q$charge\E/, 'with serial numbers');
+like($story, qr/late|too late/i, 'and what came too late');
+
+ok(!log_has($scene->node, qr/PANIC|was terminated by signal|exited with exit code/), 'no worker has died of it');
+$scene->node->stop;
+done_testing();
