@@ -333,5 +333,3 @@ SELECT pg_catalog.pg_extension_config_dump('workflow.visit_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.delivery_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.process_process_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.attachment_attachment_seq', '');
-
-REVOKE ALL ON ALL TABLES IN SCHEMA workflow FROM PUBLIC;

@@ -19,9 +19,3 @@ CREATE FUNCTION workflow.detach(relation regclass, process text DEFAULT NULL)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_detach';
 COMMENT ON FUNCTION workflow.detach(regclass, text) IS
 'Ends what workflow.attach began, for one process or for all: new rows start nothing, living instances go on without writing to their rows. Needs ownership of the table. Returns how many attachments were removed';
-
-REVOKE EXECUTE ON FUNCTION
-    workflow.before_insert(), workflow.after_insert(),
-    workflow.attach(regclass, text, name, text, name, name, text, text, text),
-    workflow.detach(regclass, text)
-FROM PUBLIC;

@@ -82,6 +82,24 @@ run(const char *sql)
 		elog(ERROR, "SPI_execute failed: %s: %s", SPI_result_code_string(rc), sql);
 }
 
+/* It is made for all, in whoever's session: their settings and default privileges have no say. */
+static void
+create_table(const Parent *parent, const char *name)
+{
+	int			level = NewGUCNestLevel();
+
+	(void) set_config_option("default_tablespace", "", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	(void) set_config_option("default_table_access_method", "heap", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	run(psprintf("CREATE TABLE workflow.%s (LIKE workflow.%s INCLUDING COMMENTS%s)", name,
+				 parent->name, parent->keys));
+	if (parent->index != NULL)
+		run(psprintf("CREATE INDEX ON workflow.%s (%s)", name, parent->index));
+	run(psprintf("REVOKE ALL ON workflow.%s FROM PUBLIC", name));
+	AtEOXact_GUC(false, level);
+}
+
 static void
 create_partition(const Parent *parent, TimestampTz week)
 {
@@ -98,10 +116,7 @@ create_partition(const Parent *parent, TimestampTz week)
 		return;
 	j2date((int) (week / USECS_PER_DAY) + POSTGRES_EPOCH_JDATE, &year, &month, &day);
 	j2date((int) ((week + ONE_WEEK) / USECS_PER_DAY) + POSTGRES_EPOCH_JDATE, &year2, &month2, &day2);
-	run(psprintf("CREATE TABLE workflow.%s (LIKE workflow.%s INCLUDING COMMENTS%s)", name,
-				 parent->name, parent->keys));
-	if (parent->index != NULL)
-		run(psprintf("CREATE INDEX ON workflow.%s (%s)", name, parent->index));
+	create_table(parent, name);
 	run(psprintf("COMMENT ON TABLE workflow.%s IS 'History stored in the week of %04d-%02d-%02d'",
 				 name, year, month, day));
 	run(psprintf("ALTER TABLE workflow.%s ATTACH PARTITION workflow.%s "
