@@ -494,7 +494,7 @@ write_guarded(int64 instance, WfShown *shown)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = resources;
-	LockReleaseAll(USER_LOCKMETHOD, true);
+	LockReleaseSession(USER_LOCKMETHOD);
 	ResetSequenceCaches();
 	if (error != NULL)
 		handle_error(instance, shown, error);
