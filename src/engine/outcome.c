@@ -261,6 +261,12 @@ success(WfBatch *batch, WfVisit *visit)
 	bool		answer = true;
 	int			next;
 
+	if (visit->def == NULL)
+	{
+		wf_fault(&fault, WF_CODE_MOVE, "version %d of the process has no step \"%s\"",
+				 instance->process->version, visit->step);
+		return wf_outcome_fault(batch, visit, &fault);
+	}
 	visit->result = make_result(visit, WF_OUTCOME_SUCCESS, NULL);
 	wf_engine_scope(visit, &scope);
 	if (visit->def->success != NULL && !visit->skipped &&
