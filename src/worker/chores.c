@@ -173,6 +173,13 @@ carry_out(const WfDelivery *delivery)
 			chores[i].work(delivery);
 }
 
+static bool
+moves_visit(const WfDelivery *delivery)
+{
+	return strcmp(delivery->kind, WF_DELIVERY_REPLY) == 0 ||
+		   strcmp(delivery->kind, WF_DELIVERY_ALARM) == 0;
+}
+
 bool
 wf_chores_work(WfDueKey *key)
 {
@@ -189,7 +196,7 @@ wf_chores_work(WfDueKey *key)
 		wf_store_leave(&access);
 		return false;
 	}
-	*key = (WfDueKey){delivery->id, delivery->instance, delivery->visit};
+	*key = (WfDueKey){delivery->id, delivery->instance, moves_visit(delivery) ? delivery->visit : 0};
 	if (strcmp(delivery->kind, WF_DELIVERY_MAINTAIN) == 0)
 		upkeep_due = *delivery;
 	else

@@ -11,7 +11,7 @@
 
 /*
  * Carry out one, within a transaction. False: there is none. Leaves in key->due_at the number of the delivery, so that
- * one that fails can be postponed.
+ * one that fails can be postponed; and in key->visit the visit that it moves, 0: none.
  */
 extern bool wf_chores_work(WfDueKey *key);
 

@@ -192,20 +192,61 @@ postpone_failed_delivery(int64 id)
 	CommitTransactionCommand();
 }
 
+/* Would it fail the same way again? */
+static bool
+is_permanent(const ErrorData *error)
+{
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case MAKE_SQLSTATE('4', '0', '0', '0', '0'): /* transaction rollback */
+		case MAKE_SQLSTATE('5', '3', '0', '0', '0'): /* insufficient resources */
+		case MAKE_SQLSTATE('5', '7', '0', '0', '0'): /* operator intervention */
+		case MAKE_SQLSTATE('5', '8', '0', '0', '0'): /* system error */
+			return wf_limit_was_hit();
+		default:
+			return true;
+	}
+}
+
+/* What a delivery brings to a visit cannot be dealt with: an incident, instead of trying for ever. */
+static void
+break_delivery(const WfDueKey *key, const ErrorData *error)
+{
+	WfAccess	access;
+	WfBatch    *batch;
+	WfVisit    *visit;
+	WfFault		fault;
+
+	wf_moves_fault(error, &fault);
+	if (wf_limit_was_hit())
+		fault.message = "the move took longer than workflow.sql_timeout allows";
+	StartTransactionCommand();
+	wf_store_enter(&access);
+	batch = wf_batch_begin();
+	visit = load(batch, key);
+	if (visit != NULL)
+		wf_engine_break(batch, visit, &fault);
+	wf_batch_flush(batch);
+	wf_delivery_delete(key->due_at);
+	wf_store_leave(&access);
+	CommitTransactionCommand();
+}
+
 typedef Found (*Work) (WfDueKey *key);
 
 static Found
 try_work(Work work)
 {
 	volatile Found found = NOTHING;
-	WfDueKey	key = {0};
+	/* not on the stack: after an error a compiler may have what was in it before */
+	WfDueKey   *key = MemoryContextAllocZero(work_context, sizeof(WfDueKey));
 	ErrorData  *volatile error = NULL;
 
 	PG_TRY();
 	{
 		StartTransactionCommand();
 		wf_limit_begin(wf_setting_sql_timeout);
-		found = work(&key);
+		found = work(key);
 		wf_limit_end();
 		CommitTransactionCommand();
 	}
@@ -221,10 +262,14 @@ try_work(Work work)
 	ereport(LOG, errcode(error->sqlerrcode),
 			errmsg("workflow executor: %s", error->message),
 			error->detail != NULL ? errdetail_internal("%s", error->detail) : 0);
-	if (work == work_on_visit && key.visit != 0)
-		count_failure(&key, error);
-	else if (work == work_on_delivery && key.due_at != 0)
-		postpone_failed_delivery(key.due_at);
+	if (work == work_on_visit && key->visit != 0)
+		count_failure(key, error);
+	else if (work == work_on_delivery && key->due_at != 0)
+	{
+		postpone_failed_delivery(key->due_at);
+		if (key->visit != 0 && is_permanent(error))
+			break_delivery(key, error);
+	}
 	else
 		ReThrowError(error);
 	return DONE;

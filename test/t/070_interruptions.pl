@@ -80,6 +80,15 @@ $scene->define('slow fault', qq({"steps": [
 	{"step": "caught", "set": {$slow}, "end": true}]}));
 my ($fault) = $scene->run('slow fault', \%data);
 is($scene->path($fault), 'call:SYSTEM_ERROR caught:SUCCESS', 'and a slow path behind a request that could not be built');
+
+# what takes too long for an executor as well ends as an incident
+$scene->sql("ALTER SYSTEM SET workflow.sql_timeout = '20 ms'");
+$scene->sql('SELECT pg_reload_conf()');
+$scene->define('too slow', qq({"steps": [{"step": "call", "http": {"server": "partner", "path": "/echo"}, "save_reply": {$slow}}]}));
+my ($too_slow, $ended) = $scene->run('too slow', { a => [ 1 .. 3000 ] });
+is($ended, 'failed', 'a reply that takes for ever to be saved');
+is($scene->incident($too_slow)->{outcome}, 'SYSTEM_ERROR', 'is an incident');
+$scene->sql('ALTER SYSTEM RESET workflow.sql_timeout');
 $scene->sql('ALTER SYSTEM RESET workflow.move_timeout');
 $scene->sql('SELECT pg_reload_conf()');
 
