@@ -465,7 +465,7 @@ handle_error(int64 instance, const WfShown *shown, const ErrorData *error)
 					   shown->attachment.process));
 }
 
-/* Cancel and termination go on, unless it was our own time limit. */
+/* A cancel ends the statement as any other error does, a trigger may have raised it; a termination is no error. */
 static void
 write_guarded(int64 instance, WfShown *shown)
 {
@@ -484,14 +484,11 @@ write_guarded(int64 instance, WfShown *shown)
 	{
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
-		if ((error->sqlerrcode == ERRCODE_QUERY_CANCELED && !wf_limit_was_hit()) ||
-			error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
-			PG_RE_THROW();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
-		QueryCancelPending = false;
 	}
 	PG_END_TRY();
+	QueryCancelPending = false;
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = resources;
 	LockReleaseSession(USER_LOCKMETHOD);
