@@ -1,0 +1,101 @@
+#
+# Definitions and data that are legal and take for ever, and rows that cannot be worked on: they become incidents, alone, and
+# hold up nobody else.
+#
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib", "$FindBin::Bin/../partner";
+
+use Partner;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+use WorkflowTest;
+
+my $node = new_server('poison', conf => "workflow.move_timeout = 100ms\nworkflow.sql_timeout = 1s\n");
+my $partner = Partner->start;
+add_http_server($node, $partner);
+sub sql { return $node->safe_psql('postgres', shift) }
+
+# Each element is compared with each other one, within each other one: minutes for a thousand elements.
+my $endless = 'exists($.list[*] ? (@ > $.list[*] && exists($.list[*] ? (@ > $.list[*] && @ < 0))))';
+sub define
+{
+	my ($name, $steps) = @_;
+	$steps =~ s/ENDLESS/$endless/g;
+	sql("SELECT workflow.define('$name', \$wf\${\"steps\": [$steps]}\$wf\$)");
+}
+
+define('clock', '{"step": "clock", "wait": {"after": "10 ms"}}, {"step": "choose", "choose": [{"when": "ENDLESS", "next": "end"}, {"next": "end"}]}, {"step": "end", "end": true}');
+define('reply', '{"step": "reply", "http": {"server": "partner", "path": "/echo"}, "success": "ENDLESS"}');
+define('deadline', '{"step": "deadline", "wait": true, "timeout": "10 ms", "catch": [{"on": "TIMED_OUT", "next": "choose"}]}, {"step": "choose", "choose": [{"when": "ENDLESS", "next": "choose"}, {"next": "end"}]}, {"step": "end", "end": true}');
+define('request', '{"step": "request", "http": {"server": "partner", "path": "/echo", "body": {"x": "${$.list[*] ? (@ > $.list[*] && exists($.list[*] ? (@ > $.list[*] && @ < 0)))}"}}}');
+define('caught', '{"step": "reply", "http": {"server": "partner", "path": "/echo"}, "success": "ENDLESS", "catch": [{"on": "*", "next": "end"}]}, {"step": "end", "end": true}');
+define('loop', '{"step": "a", "set": {"n": 1}, "next": "b"}, {"step": "b", "choose": [{"when": "$.n == 2", "next": "end"}, {"next": "a"}]}, {"step": "end", "end": true}');
+define('good', '{"step": "good", "http": {"server": "partner", "path": "/echo"}}, {"step": "clock", "wait": {"after": "10 ms"}}, {"step": "sql", "sql": "SELECT 1"}');
+
+my $list = q[jsonb_build_object('list', (SELECT jsonb_agg(n) FROM generate_series(1, 1500) n))];
+my @poison = qw(clock reply deadline request);
+
+# ---- poison, two of each, amid what is good ----
+
+sql("SELECT workflow.start('$_', $list), workflow.start('$_', $list)") for @poison;
+my $begin = time();
+sql("SELECT workflow.start('good') FROM generate_series(1, 100)");
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'good' AND status = 'completed'", 100, 'the good go on');
+my $took = time() - $begin;
+cmp_ok($took, '<', 10, sprintf('... within %.1f s', $took));
+for (@poison)
+{
+	is_soon($node, 'postgres', "SELECT count(*), count(error->>'message') FROM workflow.incidents WHERE process = '$_'", '2|2', "$_: incidents, with their errors");
+}
+is(sql("SELECT string_agg(DISTINCT status, ' ') FROM workflow.instances WHERE process IN ('clock', 'reply', 'deadline', 'request')"), 'failed', 'their instances wait for a person');
+is(sql("SELECT count(*) FROM workflow.delivery WHERE kind = 'reply'"), 0, 'nothing is tried for ever');
+ok(!log_has($node, qr/PANIC|terminated by signal|exited with exit code/), 'no worker has died of it');
+
+# mending: with data that are less
+my $sn = sql("SELECT min(serial_number) FROM workflow.incidents WHERE process = 'reply'");
+sql("SELECT workflow.set_data(split_part('$sn', '_', 1)::bigint, '{\"list\": [1]}')");
+is(sql("SELECT workflow.skip('$sn')"), 't', 'one is skipped');
+my $again = sql("SELECT max(serial_number) FROM workflow.incidents WHERE process = 'request'");
+sql("SELECT workflow.set_data(split_part('$again', '_', 1)::bigint, '{\"list\": [1]}'); SELECT workflow.retry('$again')");
+is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE instance = split_part('$again', '_', 1)::bigint", 'completed', 'one is mended and tried again');
+
+# a handler may take it
+sql("SELECT workflow.start('caught', $list)");
+is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE process = 'caught'", 'completed', 'what a handler catches is no incident');
+
+# ---- a loop without end is the only one to be busy ----
+
+my $loop = sql("SELECT workflow.start('loop')");
+sql("SELECT workflow.start('good') FROM generate_series(1, 20)");
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'good' AND status = 'completed'", 120, 'others go on beside an endless loop');
+is(sql("SELECT workflow.cancel($loop)"), 't', 'which can be cancelled');
+is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE instance = $loop", 'aborted', '... and ends');
+
+# ---- rows that nobody can work on ----
+
+sql("SELECT workflow.start('clock', '{\"list\": []}') FROM generate_series(1, 3)");
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'clock' AND status = 'completed'", 3, 'with little data they end');
+define('broken', '{"step": "stand", "wait": true}, {"step": "next", "wait": {"after": "10 ms"}}');
+sql("SELECT workflow.start('broken') FROM generate_series(1, 3)");
+# as if by a version of the software that knows more
+sql("UPDATE workflow.visit SET step = 'no such step', state = 'waiting', waits_for = 'after', queue = 'timer', due_at = clock_timestamp() WHERE step = 'stand'");
+sql("UPDATE workflow.process_version SET definition = '{\"steps\": [{\"step\": \"a\", \"telepathy\": true}]}' WHERE process_id = (SELECT process_id FROM workflow.process WHERE process = 'loop')");
+my $dispatcher = wait_for_workers($node, 'postgres');
+sql("SELECT pg_terminate_backend($dispatcher)");
+wait_until(sub { my $pid = worker_pid($node, 'dispatcher', 'postgres'); $pid && $pid != $dispatcher }, 'with rows that make no sense a dispatcher starts');
+sql("SELECT workflow.start('good') FROM generate_series(1, 20)");
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'good' AND status = 'completed'", 140, 'and others go on');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.incidents WHERE process = 'broken' AND error->>'message' ~ 'no such step'", 3, 'the rows that make no sense are incidents');
+$dispatcher = wait_for_workers($node, 'postgres');
+my $cpu = cpu_seconds($dispatcher);
+sleep 2;
+cmp_ok(cpu_seconds($dispatcher) - $cpu, '<', 0.5, 'it does not run in circles');
+is(wait_for_workers($node, 'postgres'), $dispatcher, 'and lives');
+
+$node->stop;
+done_testing();
