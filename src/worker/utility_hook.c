@@ -291,8 +291,8 @@ refuse_deferring(Node *statement)
 	if (IsA(statement, ConstraintsSetStmt) && ((ConstraintsSetStmt *) statement)->deferred && MyBgworkerEntry != NULL &&
 		strcmp(MyBgworkerEntry->bgw_function_name, "workflow_executor_main") == 0)
 		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				errmsg("cannot defer constraints within a step"),
-				errdetail("Steps check all constraints at once."));
+				errmsg("cannot defer constraints in a workflow executor"),
+				errdetail("Steps and write-backs check all constraints at once."));
 }
 
 static void
