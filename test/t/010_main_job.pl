@@ -82,6 +82,7 @@ is_soon($scene->node, 'postgres', "SELECT count(*) FROM orders WHERE id > 100 AN
 is($scene->sql('SELECT count(*), count(DISTINCT doc), count(DISTINCT sn), count(DISTINCT receipt) FROM shipment'), '201|201|201|201',
 	'each is shipped once');
 is($scene->sql('SELECT count(*) FROM workflow.visits'), 0, 'no visit is left');
+ok($scene->partner->stats->{connections} <= 66, 'through no more connections than requests at once, which are kept');
 
 # ---- a rollback takes everything back ----
 
