@@ -23,6 +23,7 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
+#include "shmem/settings.h"
 #include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/identity.h"
@@ -129,7 +130,16 @@ jump_both(void)
 void
 wf_identity_adopt(void)
 {
-	jump_both();
+	WfIdentity	identity = wf_identity_check();
+
+	/* a snapshot of the whole cluster looks like the original: whoever started it paused says that it is none */
+	if (identity == WF_IDENTITY_OWN && !wf_setting_start_paused)
+	{
+		ereport(NOTICE, errmsg("this database is no copy: there is nothing to adopt"));
+		return;
+	}
+	if (identity != WF_IDENTITY_NONE)
+		jump_both();
 	wf_query_run(&q_delete, NULL, NULL);
 	insert_identity();
 	wf_query_run(&q_adopt_owners, NULL, NULL);
