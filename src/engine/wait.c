@@ -55,6 +55,8 @@ work_out_caught(Clock *clock, TimestampTz *at, WfFault *fault)
 
 	if (!wf_guard_run(work_out, clock, &message))
 		return wf_fault(fault, WF_CODE_TEMPLATE, "%s", message);
+	if (TIMESTAMP_NOT_FINITE(clock->at))
+		return wf_fault(fault, WF_CODE_TEMPLATE, "a clock cannot be infinite");
 	*at = clock->at;
 	return true;
 }

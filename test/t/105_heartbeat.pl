@@ -68,6 +68,10 @@ for my $limit (qw("soon" "-" "infinity" null), '{"a": 1}')
 	is($work->{result}{error}{code}, 'template', 'of its template');
 }
 
+$scene->define('until', '{"steps": [{"step": "work", "wait": {"until": "${$.until}"}, "catch": [{"on": "*", "next": "after"}], "end": true}, {"step": "after", "set": {"caught": "${$caught}"}}]}');
+my ($endless) = $scene->run('until', { until => 'infinity' });
+is($scene->data($endless)->{caught}{error}{code}, 'template', 'nobody waits until the end of all days');
+
 # ---- what counts ----
 
 # timeout: from the entry on, over attempts and pauses
