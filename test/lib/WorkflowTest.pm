@@ -116,7 +116,8 @@ sub wait_until
 sub ask
 {
 	my ($node, $database, $sql) = @_;
-	my ($status, $stdout) = $node->psql($database, $sql);
+	# psql may be gone before it was told anything
+	my ($status, $stdout) = eval { $node->psql($database, $sql) };
 	return defined $status && $status == 0 ? $stdout : undef;
 }
 
