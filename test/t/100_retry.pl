@@ -18,7 +18,7 @@ my $H = '"headers": {' . Scene::HEADERS . '}';
 
 # A loaded machine is late now and then: what counts is that nothing comes early, and that most is on time.
 my $EARLY = 0.0005;
-my $LATE = 0.25;
+my $LATE = 1;
 
 # An HTTP step of that path with that "retry"; more: further keys of the step.
 sub calls
@@ -69,7 +69,7 @@ for (@pauses)
 	my @gaps = gaps(@requests);
 	my @late = map { $gaps[$_] - $expected[$_] / 1000 } 0 .. $#gaps;
 	is_between($late[$_], -$EARLY, $LATE, "$name: pause $_ is $expected[$_] ms") for 0 .. $#late;
-	cmp_ok(median(@late), '<', 0.05, "$name: mostly on time");
+	cmp_ok(median(@late), '<', 0.1, "$name: mostly on time");
 }
 
 # single milliseconds, many times over
@@ -77,8 +77,8 @@ my $instance = start_calls('/status/503', '{"max": 100, "delay": "5 ms"}');
 $scene->finish($instance);
 my @gaps = sort { $a <=> $b } gaps($scene->requests($instance));
 is(scalar @gaps, 100, 'a hundred pauses of 5 ms');
-is_between($gaps[0], 0.005 - $EARLY, 0.01, 'the shortest is 5 ms');
-cmp_ok(median(@gaps), '<', 0.015, 'half of them within milliseconds of it');
+is_between($gaps[0], 0.005 - $EARLY, 0.012, 'the shortest is 5 ms');
+cmp_ok(median(@gaps), '<', 0.025, 'half of them within milliseconds of it');
 note(sprintf '5 ms: shortest %.2f, median %.2f, longest %.2f ms', 1000 * $gaps[0], 1000 * median(@gaps), 1000 * $gaps[-1]);
 
 $instance = start_calls('/status/503', '{"max": 40, "delay": "20 ms", "jitter": "60 ms"}');
@@ -94,7 +94,7 @@ my $before = time();
 $scene->sql(q[SELECT count(workflow.start('hundred')) FROM generate_series(1, 100)]);
 is_soon($scene->node, 'postgres', q[SELECT count(*) FROM workflow.instances WHERE process = 'hundred' AND status = 'completed'], 100,
 	'a hundred instances get through three failures each');
-is_between(time() - $before, 0.45, 4, 'in the time of one');
+is_between(time() - $before, 0.45, 10, 'in the time of one');
 
 # ---- how often ----
 
@@ -133,7 +133,7 @@ for (@choices)
 {
 	my ($path, $on, $calls) = @$_;
 	my $retry = '{"max": 1' . (defined $on ? qq[, "on": $on] : '') . '}';
-	$scene->define("choice $path " . ($on // ''), qq[{"steps": [{"step": "call", "http": {"server": "partner", "path": "$path", "timeout": "0.2 s", $H}, "retry": $retry}]}]);
+	$scene->define("choice $path " . ($on // ''), qq[{"steps": [{"step": "call", "http": {"server": "partner", "path": "$path", "timeout": "1 s", $H}, "retry": $retry}]}]);
 	push @$_, $scene->start("choice $path " . ($on // ''));
 }
 for (@choices)

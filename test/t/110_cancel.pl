@@ -16,7 +16,7 @@ use WorkflowTest;
 my $scene = Scene->new('cancel', options => "timeout '20 s'");
 my $H = '"headers": {' . Scene::HEADERS . '}';
 my $base = $scene->url;
-my $late = 0.4;
+my $late = 1;
 
 # A step "work" that calls the url of the data and waits for a callback, then "after", which keeps what was caught.
 my $defined = 0;
@@ -391,7 +391,7 @@ is($scene->finish($stubborn[1]), 'aborted', 'with the same end');
 
 # a timeout that is being carried out when the instance is cancelled leaves no incident
 $scene->define('overtaken', qq[{"steps": [{"step": "work", "http": {"server": "partner", "path": "/accept/job?callback=none", $H, "body": {"sn": "\${\$serial_number}"}}, "wait": true,
-	"timeout": "0.2 s", "cancel": {"path": "/stop", "timeout": "0.6 s"}}]}]);
+	"timeout": "0.2 s", "cancel": {"path": "/stop", "timeout": "2.5 s"}}]}]);
 $instance = $scene->start('overtaken');
 $scene->wait_for_state($instance, 'cancelling');
 cancel($instance);

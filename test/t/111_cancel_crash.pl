@@ -26,7 +26,7 @@ my %data = (
 	await     => { url => '/delay?s=3600',            stop => '/stop',              patience => '0.1 s' },
 	called    => { url => '/delay?s=3600',            stop => '/stop',              patience => '1 h' },
 	send      => { url => '/accept?callback=none',    stop => '/delay?s=3600',      patience => '0.1 s' },
-	confirm   => { url => '/accept?callback=none',    stop => '/stop',              patience => '4 s' },
+	confirm   => { url => '/accept?callback=none',    stop => '/stop',              patience => '8 s' },
 	confirmed => { url => '/accept?callback=none',    stop => '/stop',              patience => '1 h' });
 
 for my $crash (qw(dispatcher postmaster))
@@ -39,7 +39,7 @@ for my $crash (qw(dispatcher postmaster))
 	}
 	$scene->wait_for_requests(1, $_) for values %instance;
 	$scene->wait_for_state($instance{$_}, 'waiting') for qw(send confirm confirmed);
-	is($scene->sql("SELECT workflow.cancel($_)"), 't', "$crash: cancelled") for values %instance;
+	is($scene->sql("SELECT workflow.cancel($_)"), 't', "$crash: cancelled") for @instance{qw(await called send confirmed confirm)};
 	$scene->wait_for_requests(2, $instance{$_}) for qw(send confirm confirmed);
 	my %sn = map { $_ => $scene->serial($instance{$_}) } keys %instance;
 	is($scene->sql("SELECT workflow.complete('$sn{called}', '{\"status\": \"DONE\"}')"), 't', "$crash: a callback while the reply is awaited");
@@ -80,7 +80,7 @@ for my $crash (qw(dispatcher postmaster))
 	my $work = $scene->history($instance{confirm}, 'work');
 	my @asked = $scene->requests($instance{confirm});
 	is(scalar @asked, 2, "$crash: asked once");
-	is_between($work->{ended} - $asked[1]{time}, 4 - 0.002, 30, "$crash: it ends when it would have ended");
+	is_between($work->{ended} - $asked[1]{time}, 8 - 0.002, 60, "$crash: it ends when it would have ended");
 	is_deeply($work->{result}{cancel_response}, { ok => JSON::PP::true }, "$crash: the answer of the cancel request is there");
 	is($scene->history($instance{$_}, 'work')->{outcome}, 'CANCELLED', "$crash: $_ is CANCELLED") for qw(await called confirm confirmed);
 

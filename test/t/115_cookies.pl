@@ -84,7 +84,7 @@ like((came($scene->requests($instance)))[1], qr/^node=/, 'the next step finds th
 # a reply that finds its instance locked or suspended brings them, too
 for my $way (qw(locked suspended))
 {
-	sticky($way, 'delay?s=0.4');
+	sticky($way, 'delay?s=1.5');
 	$instance = $scene->start($way);
 	$scene->wait_for_requests(1, $instance);
 	my $session;

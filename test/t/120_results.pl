@@ -33,7 +33,7 @@ sub define_ask
 	my ($name, $more) = @_;
 	$more = $more ? ", $more" : '';
 	$scene->define($name, qq[{"steps": [
-		{"step": "ask", "http": {"url": "\${\$.url}", "timeout": "1 s", $H, "body": {"sn": "\${\$serial_number}"}}, "wait": {"callback": true, "when": "\$reply.status == 202"},
+		{"step": "ask", "http": {"url": "\${\$.url}", "timeout": "3 s", $H, "body": {"sn": "\${\$serial_number}"}}, "wait": {"callback": true, "when": "\$reply.status == 202"},
 			"success": "!(\$result.response.status == \\"NO\\")", "save_reply": {"reply": "\${\$reply}"}, "save": {"result": "\${\$result}"},
 			"catch": [{"on": "*", "next": "after"}], "end": true$more},
 		{"step": "after", "set": {"caught": "\${\$caught}", "error": "\${\$error}", "result": "\${\$caught.result}", "own": "\${\$result}"}}]}]);
@@ -182,7 +182,9 @@ is_deeply($scene->data($instance)->{result}{response}, { seven => 7, x => 'x' },
 for ([ 'CANCELLED', '' ], [ 'TIMED_OUT', '"timeout": "0.4 s"' ], [ 'DIED', '"heartbeat": "0.4 s"' ])
 {
 	my ($outcome, $clock) = @$_;
-	define_ask($outcome, '"cancel": {"path": "/accept?status=STOPPED", "body": {"sn": "${$serial_number}"}}' . ($clock ? ", $clock" : '') . ', "ignore_cancel": false');
+	# after DIED nobody waits for it
+	my $after = $outcome eq 'DIED' ? 2 : 0;
+	define_ask($outcome, qq["cancel": {"path": "/accept?status=STOPPED&after=$after", "body": {"sn": "\${\$serial_number}"}}] . ($clock ? ", $clock" : '') . ', "ignore_cancel": false');
 	my $instance = $scene->start($outcome, { url => $scene->url('/accept?callback=none') });
 	$scene->wait_for_state($instance, 'waiting') unless $clock;
 	$scene->sql("SELECT workflow.cancel_visit('" . $scene->serial($instance) . "', 'enough')") unless $clock;

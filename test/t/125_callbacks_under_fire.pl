@@ -47,8 +47,8 @@ $scene->define('work', qq[{"steps": [
 		"cancel": {"url": "\${\$.stop}", "headers": {"X-Instance": "\${\$instance}"}}, "catch": [{"on": "CANCELLED", "next": "after"}], "end": true},
 	{"step": "after", "set": {"caught": "\${\$caught}"}, "ignore_cancel": true}]}]);
 my %phase = (
-	await   => [ '/delay?s=1',            '/stop' ],
-	send    => [ '/accept?callback=none', '/delay?s=1' ],
+	await   => [ '/delay?s=2.5',           '/stop' ],
+	send    => [ '/accept?callback=none', '/delay?s=1.5' ],
 	confirm => [ '/accept?callback=none', '/stop' ]);
 for my $way ('complete', 'fail', 'twenty')
 {
@@ -94,7 +94,7 @@ $scene->define('suspended', qq[{"steps": [
 	{"step": "after", "set": {"after": true}}]}]);
 my %suspended = (
 	waiting  => [ '/accept?callback=none', 202 ],
-	calling  => [ '/delay?s=0.6',          200 ],
+	calling  => [ '/delay?s=2',            200 ],
 	retrying => [ '/status/503',           undef ]);
 for my $way ('complete', 'fail')
 {

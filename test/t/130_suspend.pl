@@ -14,7 +14,7 @@ use WorkflowTest;
 
 my $scene = Scene->new('suspend');
 my $H = '"headers": {' . Scene::HEADERS . '}';
-my $late = 0.5;
+my $late = 1;
 
 sub suspend { is($scene->sql("SELECT workflow.suspend($_[0])"), 't', "$_[1]: suspended") }
 
@@ -30,24 +30,24 @@ sub resume
 # ---- clocks ----
 
 my %clock = (
-	'after'     => '{"steps": [{"step": "work", "wait": {"after": "0.5 s"}}]}',
+	'after'     => '{"steps": [{"step": "work", "wait": {"after": "1.2 s"}}]}',
 	'until'     => '{"steps": [{"step": "work", "wait": {"until": "${$.at}"}}]}',
-	'timeout'   => '{"steps": [{"step": "work", "wait": true, "timeout": "0.5 s", "catch": [{"on": "TIMED_OUT", "next": "end"}]}, {"step": "end", "end": true}]}',
-	'pause'     => qq[{"steps": [{"step": "work", "http": {"server": "partner", "path": "/flaky?fail=1", $H}, "retry": {"max": 1, "delay": "0.5 s"}}]}],
-	'handler'   => '{"steps": [{"step": "work", "wait": true, "catch": [{"after": "0.5 s", "next": "end"}]}, {"step": "end", "end": true}]}',
-	'heartbeat' => '{"steps": [{"step": "work", "wait": true, "heartbeat": "0.5 s", "catch": [{"on": "DIED", "next": "end"}]}, {"step": "end", "end": true}]}');
+	'timeout'   => '{"steps": [{"step": "work", "wait": true, "timeout": "1.2 s", "catch": [{"on": "TIMED_OUT", "next": "end"}]}, {"step": "end", "end": true}]}',
+	'pause'     => qq[{"steps": [{"step": "work", "http": {"server": "partner", "path": "/flaky?fail=1", $H}, "retry": {"max": 1, "delay": "1.2 s"}}]}],
+	'handler'   => '{"steps": [{"step": "work", "wait": true, "catch": [{"after": "1.2 s", "next": "end"}]}, {"step": "end", "end": true}]}',
+	'heartbeat' => '{"steps": [{"step": "work", "wait": true, "heartbeat": "1.2 s", "catch": [{"on": "DIED", "next": "end"}]}, {"step": "end", "end": true}]}');
 my (%instance, %unmoved);
 $scene->define($_, $clock{$_}) for keys %clock;
 for my $name (sort keys %clock)
 {
-	my $data = { at => $scene->sql(q[SELECT now() + interval '0.5 s']) };
+	my $data = { at => $scene->sql(q[SELECT now() + interval '1.2 s']) };
 	($instance{$name}, $unmoved{$name}) = map { $scene->start($name, $data) } 1, 2;
 	$scene->wait_for_state($instance{$name}, $name eq 'pause' ? 'retrying' : 'waiting');
 	suspend($instance{$name}, $name);
 }
 is($scene->sql("SELECT workflow.suspend($instance{after})"), 'f', 'it is suspended already');
 is($scene->finish($_), 'completed', 'others go on') for values %unmoved;
-sleep 0.6;
+sleep 1.3;
 is($scene->sql("SELECT status FROM workflow.instances WHERE instance = $instance{$_}"), 'suspended', "$_: nothing moves") for sort keys %clock;
 is(scalar($scene->requests($instance{pause})), 1, 'pause: nothing is sent');
 for my $name (sort keys %clock)
@@ -57,13 +57,13 @@ for my $name (sort keys %clock)
 	my $work = $scene->history($instance{$name}, 'work');
 	if ($name eq 'heartbeat')
 	{
-		is_between($work->{ended} - $time, 0.5 - 0.02, 0.5 + $late, "$name: silence is counted from then on");
+		is_between($work->{ended} - $time, 1.2 - 0.02, 1.2 + $late, "$name: silence is counted from then on");
 	}
 	else
 	{
 		is_between($work->{ended} - $time, -0.02, $late, "$name: what fell due happens at once");
 	}
-	is_between($work->{ended} - $work->{began}, 0.6, 60, "$name: later than it was due");
+	is_between($work->{ended} - $work->{began}, 1.3, 60, "$name: later than it was due");
 }
 is(scalar($scene->requests($instance{pause})), 2, 'pause: the next attempt');
 is($scene->history($instance{timeout}, 'work')->{outcome}, 'TIMED_OUT', 'timeout: the outcome');
@@ -86,7 +86,7 @@ $instance = $scene->start('heartbeat');
 $scene->wait_for_state($instance, 'waiting');
 suspend($instance, 'alive');
 is($scene->sql("SELECT workflow.heartbeat(serial_number, '1') FROM workflow.visits WHERE instance = $instance"), 't', 'alive: a heartbeat is heard');
-sleep 0.7;
+sleep 1.4;
 is($scene->sql("SELECT state FROM workflow.visits WHERE instance = $instance"), 'waiting', 'alive: it does not die');
 is($scene->sql("SELECT progress FROM workflow.waiting WHERE instance = $instance"), 1, 'alive: its progress is shown');
 $scene->sql("SELECT workflow.cancel($instance)");
@@ -94,7 +94,7 @@ is($scene->finish($instance), 'aborted', 'a suspended instance can be cancelled'
 
 # ---- requests ----
 
-$scene->define('two calls', qq[{"steps": [{"step": "first", "http": {"server": "partner", "path": "/delay?s=0.5", $H}, "save_reply": {"first": "\${\$reply.status}"}},
+$scene->define('two calls', qq[{"steps": [{"step": "first", "http": {"server": "partner", "path": "/delay?s=1.5", $H}, "save_reply": {"first": "\${\$reply.status}"}},
 	{"step": "second", "http": {"server": "partner", "path": "/ok", $H}, "save_reply": {"second": "\${\$reply.status}"}}]}]);
 for my $restart (0, 1)
 {
@@ -115,7 +115,7 @@ for my $restart (0, 1)
 }
 
 # a reply that is an error begins its pause when it is handled
-$scene->define('error', qq[{"steps": [{"step": "work", "http": {"server": "partner", "path": "/delay?s=0.4&status=503", $H}, "retry": {"max": 1, "delay": "0.3 s"}}]}]);
+$scene->define('error', qq[{"steps": [{"step": "work", "http": {"server": "partner", "path": "/delay?s=1.5&status=503", $H}, "retry": {"max": 1, "delay": "0.3 s"}}]}]);
 $instance = $scene->start('error');
 $scene->wait_for_requests(1, $instance);
 suspend($instance, 'an error');
@@ -127,7 +127,7 @@ is($scene->finish($instance), 'failed', 'an error: fails in the end');
 
 # what was due and could not be sent yet
 $scene->server('narrow', $scene->url, "max_in_flight '1', timeout '20 s'");
-$scene->define('narrow', qq[{"steps": [{"step": "work", "http": {"server": "narrow", "path": "/\${\$.path}", $H}}]}]);
+$scene->define('narrow', qq[{"steps": [{"step": "work", "http": {"server": "narrow", "path": "/\${\$.path}", "query": {"s": "2"}, $H}}]}]);
 my $first = $scene->start('narrow', { path => 'delay' });
 $scene->wait_for_requests(1, $first);
 my $second = $scene->start('narrow', { path => 'ok' });
@@ -154,9 +154,9 @@ is($scene->sql('SELECT count(*) FROM effect'), 1, 'SQL: runs then, once');
 # ---- being cancelled ----
 
 $scene->define('work', qq[{"steps": [{"step": "work", "http": {"url": "\${\$.url}", $H, "body": {"sn": "\${\$serial_number}"}}, "wait": true, "timeout": "0.4 s",
-	"cancel": {"path": "/stop/\${\$reply.status}", "headers": {"X-Instance": "\${\$instance}"}, "timeout": "1 s"}, "catch": [{"on": "TIMED_OUT", "next": "after"}]},
+	"cancel": {"path": "/stop/\${\$reply.status}", "headers": {"X-Instance": "\${\$instance}"}, "timeout": "2 s"}, "catch": [{"on": "TIMED_OUT", "next": "after"}]},
 	{"step": "after", "set": {"response": "\${\$caught.result.response}"}}]}]);
-my %work = map { $_ => $scene->start('work', { url => $scene->url($_ eq 'await' ? '/delay?s=0.8' : '/accept?callback=none') }) } qw(await confirm called);
+my %work = map { $_ => $scene->start('work', { url => $scene->url($_ eq 'await' ? '/delay?s=2.5' : '/accept?callback=none') }) } qw(await confirm called);
 for (qw(await confirm called))
 {
 	is_soon($scene->node, 'postgres', "SELECT cancel_phase FROM workflow.visit WHERE instance = $work{$_}", $_ eq 'await' ? 'await' : 'confirm', "$_: its timeout is under way");
@@ -164,7 +164,7 @@ for (qw(await confirm called))
 }
 is($scene->sql("SELECT workflow.complete(serial_number, '{\"stopped\": 1}') FROM workflow.visits WHERE instance = $work{called}"), 't', 'called: a callback confirms it');
 is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.delivery WHERE instance = $work{await}", 1, 'await: the reply is kept');
-sleep 0.7;
+sleep 1.5;
 is($scene->sql('SELECT count(*) FROM workflow.visits WHERE state = \'cancelling\' AND instance IN (' . join(',', values %work) . ')'), 3, 'nothing moves');
 is(scalar($scene->requests($work{await})), 1, 'await: nothing is asked');
 for (qw(await confirm called))
@@ -173,14 +173,14 @@ for (qw(await confirm called))
 	is($scene->finish($work{$_}), 'completed', "$_: goes on");
 	my $visit = $scene->history($work{$_}, 'work');
 	is($visit->{outcome}, 'TIMED_OUT', "$_: the outcome is what it began with");
-	is_between($visit->{ended} - $time, $_ eq 'await' ? 1 - 0.02 : -0.02, ($_ eq 'await' ? 1 : 0) + $late, "$_: when it was to be");
+	is_between($visit->{ended} - $time, $_ eq 'await' ? 2 - 0.02 : -0.02, ($_ eq 'await' ? 2 : 0) + $late, "$_: when it was to be");
 }
 is(($scene->requests($work{await}))[1]{path}, '/stop/200', 'await: asked then, with the reply');
 is_deeply($scene->data($work{called})->{response}, { stopped => 1 }, 'called: what was said is the response');
 
 # ---- cancelled while suspended: it ends, the outside is asked ----
 
-$scene->define('cancelled', qq[{"steps": [{"step": "work", "http": {"server": "partner", "path": "/delay?s=0.5", $H}, "wait": true,
+$scene->define('cancelled', qq[{"steps": [{"step": "work", "http": {"server": "partner", "path": "/delay?s=1.5", $H}, "wait": true,
 	"cancel": {"path": "/stop/\${\$reply.status}", "headers": {"X-Instance": "\${\$instance}"}, "timeout": "0.1 s"}}]}]);
 $instance = $scene->start('cancelled');
 $scene->wait_for_requests(1, $instance);

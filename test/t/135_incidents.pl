@@ -13,7 +13,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use WorkflowTest;
 
-my $scene = Scene->new('incidents', conf => "workflow.warn_waiting = 1\n");
+my $scene = Scene->new('incidents', conf => "workflow.warn_waiting = 3\n");
 my $H = '"headers": {' . Scene::HEADERS . '}';
 
 sub incidents { return $scene->sql('SELECT count(*) FROM workflow.incidents' . ($_[0] ? " WHERE $_[0]" : '')) }
@@ -115,7 +115,7 @@ my ($slow, $fast) = map { $scene->start('slow') } 1, 2;
 my $slow_sn = $scene->serial($slow);
 $scene->sql("SELECT workflow.complete('" . $scene->serial($_) . "')") for $fast, $fast;
 wait_until(sub { log_has($scene->node, qr/LOG:\s+workflow: visit \Q$slow_sn\E of process "slow" has been waiting for callback at step "work" since /, $log) }, 'the log tells of a visit that waits too long');
-sleep 1.3;
+sleep 3.3;
 is(count_in_log($scene->node, qr/has been waiting for/, $log), 1, 'once, and of no other');
 my $told = $session->query('SELECT 1');
 my @told = $told =~ /Asynchronous notification "workflow" with payload "(\{.*?\})" received/g;

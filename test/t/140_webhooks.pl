@@ -111,7 +111,7 @@ is($scene->finish($instance), 'aborted', 'which is the end');
 is($scene->history($instance, 'work')->{result}{response}, 'stopped', 'with what was said');
 
 # before the reply
-define_work('slow', '/delay?s=0.5');
+define_work('slow', '/delay?s=1.5');
 $instance = $scene->start('slow');
 $scene->wait_for_requests(1, $instance);
 is(callback((tokens($instance))[0]{callback}, '"early"'), 't', 'a callback before the reply');
@@ -119,12 +119,12 @@ is($scene->finish($instance), 'completed', 'is the end');
 is($scene->data($instance)->{said}, 'early', 'after the reply was handled');
 
 # heartbeats keep it alive
-define_work('alive', '/say?status=202', '"heartbeat": "0.8 s"');
+define_work('alive', '/say?status=202', '"heartbeat": "2 s"');
 ($instance, $token) = waiting('alive');
 my $beats = 0;
 for (1 .. 5)
 {
-	sleep 0.3;
+	sleep 0.5;
 	$beats++ if heartbeat($token->{heartbeat}) eq 't';
 }
 is($beats, 5, 'heartbeats are heard');
