@@ -212,6 +212,8 @@ CREATE TABLE workflow.late_callback (
     role        name NOT NULL,
     data        jsonb
 );
+-- without a key its rows could not be deleted while all tables are published
+ALTER TABLE workflow.late_callback REPLICA IDENTITY FULL;
 CREATE INDEX late_callback_serial_number ON workflow.late_callback ((workflow.serial_number(instance, visit) COLLATE "C"));
 CREATE INDEX late_callback_received_at ON workflow.late_callback (received_at);
 COMMENT ON TABLE workflow.late_callback IS 'Completions that came after the end of their visit. Look at the view workflow.late_callbacks';

@@ -96,6 +96,9 @@ create_table(const Parent *parent, const char *name)
 				 parent->name, parent->keys));
 	if (parent->index != NULL)
 		run(psprintf("CREATE INDEX ON workflow.%s (%s)", name, parent->index));
+	/* rows that have no key can be deleted while all tables are published */
+	if (parent->keys[0] == '\0')
+		run(psprintf("ALTER TABLE workflow.%s REPLICA IDENTITY FULL", name));
 	run(psprintf("REVOKE ALL ON workflow.%s FROM PUBLIC", name));
 	AtEOXact_GUC(false, level);
 }
