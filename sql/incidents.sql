@@ -51,3 +51,9 @@ SELECT count(*) FROM workflow.incidents WHERE instance = :i;
 SELECT workflow.retry('x');
 SELECT workflow.retry(NULL::text);
 SELECT workflow.skip('9223372036854775807_1');
+
+-- what the outside said when it failed can be looked at while the incident stands
+SELECT workflow.start('incidents: nap', '{"until": "never"}') AS i \gset
+SELECT workflow.skip(pg_temp.stands(:i));
+SELECT workflow.fail(serial_number, 'E17', 'out of paper', '{"tray": 2}') FROM workflow.waiting WHERE instance = :i;
+SELECT step, outcome, error->>'code' AS code, result->'callback_response' AS said FROM workflow.incidents WHERE instance = :i;

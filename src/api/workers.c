@@ -46,13 +46,32 @@ kind_name(WfWorkerKind kind)
 	return NULL;
 }
 
+static const char *
+state_name(const WfWorkerRow *row)
+{
+	if (row->kind == WF_EXECUTOR)
+		return row->idle ? "idle" : "running";
+	switch (row->pause)
+	{
+		case WF_PAUSE_UNKNOWN:
+			return "starting";
+		case WF_RUNNING:
+			return "running";
+		case WF_PAUSED_COPY:
+			return "paused: a copy";
+		case WF_PAUSED_SETTING:
+			return "paused: workflow.start_paused";
+	}
+	return NULL;
+}
+
 static void
 put_worker(ReturnSetInfo *rsinfo, const WfWorkerRow *row)
 {
 	char	   *database = OidIsValid(row->database) ? get_database_name(row->database) : NULL;
 	NameData	name;
-	Datum		values[6];
-	bool		nulls[6] = {false};
+	Datum		values[7];
+	bool		nulls[7] = {false};
 
 	values[0] = CStringGetTextDatum(kind_name(row->kind));
 	values[1] = Int32GetDatum(row->pid);
@@ -62,6 +81,7 @@ put_worker(ReturnSetInfo *rsinfo, const WfWorkerRow *row)
 	values[3] = TimestampTzGetDatum(row->started_at);
 	values[4] = Int32GetDatum(row->in_flight);
 	values[5] = Int64GetDatum((int64) row->handled);
+	values[6] = CStringGetTextDatum(state_name(row));
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 

@@ -108,7 +108,7 @@ COMMENT ON COLUMN workflow.waiting.progress IS 'What the outside last said of it
 
 CREATE VIEW workflow.incidents WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
-           v.instance, p.process, v.step, v.outcome, v.error, v.waiting_since AS since
+           v.instance, p.process, v.step, v.outcome, v.error, v.waiting_since AS since, v.result
     FROM workflow.visit v
          JOIN workflow.instance i USING (instance)
          JOIN workflow.process p USING (process_id)
@@ -122,6 +122,7 @@ COMMENT ON COLUMN workflow.incidents.step IS 'Step of the process';
 COMMENT ON COLUMN workflow.incidents.outcome IS 'FAILED, TIMED_OUT, DIED or SYSTEM_ERROR';
 COMMENT ON COLUMN workflow.incidents.error IS 'Error: {code, message, http_status, sqlstate, attempt}';
 COMMENT ON COLUMN workflow.incidents.since IS 'Since when it stands';
+COMMENT ON COLUMN workflow.incidents.result IS '$result: {status, initial_response, callback_response, response, cancel_response, error}; the data of workflow.fail is its callback_response';
 
 CREATE VIEW workflow.history WITH (security_barrier) AS
     SELECT workflow.serial_number(h.instance, h.visit) COLLATE "C" AS serial_number,

@@ -80,13 +80,15 @@ wf_servers_list(WfServerRow **rows)
 }
 
 static bool
-list_worker(WfWorkerRow *row, WfWorkerKind kind, Oid database, const WfWorker *worker)
+list_worker(WfWorkerRow *row, WfWorkerKind kind, const WfSlot *slot, const WfWorker *worker)
 {
 	if (worker->state != WF_WORKER_RUNNING)
 		return false;
 	row->kind = kind;
 	row->pid = worker->pid;
-	row->database = database;
+	row->database = slot != NULL ? slot->database : InvalidOid;
+	row->pause = slot != NULL ? slot->pause : WF_RUNNING;
+	row->idle = worker->idle;
 	row->started_at = worker->started_at;
 	row->in_flight = worker->in_flight;
 	row->handled = worker->handled;
@@ -100,14 +102,14 @@ wf_workers_list(WfWorkerRow **rows)
 
 	*rows = palloc(sizeof(WfWorkerRow) * (1 + wf_shared->nslots * WF_MAX_WORKERS));
 	LWLockAcquire(wf_shared->lock, LW_SHARED);
-	n += list_worker(&(*rows)[n], WF_LAUNCHER, InvalidOid, &wf_shared->launcher);
+	n += list_worker(&(*rows)[n], WF_LAUNCHER, NULL, &wf_shared->launcher);
 	for (int i = 0; i < wf_shared->nslots; i++)
 	{
 		WfSlot	   *slot = &wf_shared->slots[i];
 
 		for (int j = 0; OidIsValid(slot->database) && j < WF_MAX_WORKERS; j++)
 			n += list_worker(&(*rows)[n], j == WF_DISPATCHER_INDEX ? WF_DISPATCHER : WF_EXECUTOR,
-							 slot->database, &slot->workers[j]);
+							 slot, &slot->workers[j]);
 	}
 	LWLockRelease(wf_shared->lock);
 	return n;

@@ -104,6 +104,8 @@ typedef struct WfWorkerRow
 	int			pid;
 	Oid			database; /* InvalidOid: none */
 	TimestampTz started_at;
+	bool		idle;		/* of an executor */
+	WfPause		pause;		/* of a dispatcher */
 	int			in_flight;
 	uint64		handled;
 } WfWorkerRow;

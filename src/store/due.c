@@ -31,6 +31,11 @@ static WfQuery q_claim = {
 		   "ORDER BY v.queue, v.due_at, v.instance, v.visit LIMIT 1 "
 		   "FOR NO KEY UPDATE OF i SKIP LOCKED",
 	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
+static WfQuery q_cancels = {
+	.sql = "SELECT due_at, instance, visit FROM workflow.visit "
+		   "WHERE queue = $1 AND due_at <= $2 AND due_at IS NOT NULL AND NOT held AND state = 'cancelling' "
+		   "ORDER BY queue, due_at, instance, visit LIMIT $3",
+	.nargs = 3, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT4OID}};
 static WfQuery q_any = {
 	.sql = "SELECT 1 FROM workflow.visit WHERE queue = $1 AND due_at <= $2 AND due_at IS NOT NULL AND NOT held "
 		   "LIMIT 1",
@@ -115,6 +120,15 @@ wf_alarm_scan(const WfDueKey *after, TimestampTz now, int limit, WfDueKey *keys)
 		Int64GetDatum(after->visit), TimestampTzGetDatum(now), Int32GetDatum(limit)};
 
 	return read_keys(&q_scan_alarms, values, keys);
+}
+
+int
+wf_due_cancels(const char *queue, TimestampTz before, int limit, WfDueKey *keys)
+{
+	Datum		values[3] = {CStringGetTextDatum(queue), TimestampTzGetDatum(before),
+		Int32GetDatum(limit)};
+
+	return read_keys(&q_cancels, values, keys);
 }
 
 bool

@@ -24,6 +24,9 @@ extern int	wf_due_scan(const char *queue, const WfDueKey *after, TimestampTz now
 						WfDueKey *keys);
 extern int	wf_alarm_scan(const WfDueKey *after, TimestampTz now, int limit, WfDueKey *keys);
 
+/* Cancel requests of a queue that have been due since before then, oldest first, at most `limit`. Returns how many. */
+extern int	wf_due_cancels(const char *queue, TimestampTz before, int limit, WfDueKey *keys);
+
 /*
  * The next visit that is due in a queue and whose instance nobody has locked; its instance is locked then. False if there is none;
  * *skipped says whether there are others, locked.

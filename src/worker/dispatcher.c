@@ -42,6 +42,8 @@
 #define LONGEST_PAUSE_MS 60000
 /* an instance that somebody has locked */
 #define LONGEST_LOCK_PAUSE_MS 1000
+/* after that a cancel request for a server that is gone has failed */
+#define GONE_SERVER_MS 30000
 /* while executors have work, see after that whether it was done */
 #define EXECUTOR_CHECK_MS 5000
 
@@ -504,6 +506,32 @@ collect(Outgoing *out, const WfServer *server)
 	wf_batch_end(batch);
 }
 
+/*
+ * What calls a server that is gone is parked until there is one of that name. But nobody is to wait for ever for the end
+ * of what was cancelled.
+ */
+static void
+park(Outgoing *out)
+{
+	WfLane	   *lane = out->lane;
+	TimestampTz now = GetCurrentTimestamp();
+	WfDueKey   *keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
+	int			n = wf_due_cancels(lane->queue, TimestampTzPlusMilliseconds(now, -GONE_SERVER_MS),
+								   DUE_PER_TRANSACTION, keys);
+
+	out->broken = MemoryContextAllocZero(turn_context, sizeof(WfJob) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		WfJob		job = {.kind = WF_JOB_BREAK, .instance = keys[i].instance, .visit = keys[i].visit,
+			.fault = {.code = WF_CODE_REQUEST, .message = "there is no such server"}};
+
+		if (wf_flight_find(job.visit) == NULL)
+			out->broken[out->nbroken++] = job;
+	}
+	wf_lane_pause(lane, DT_NOBEGIN, LONGEST_PAUSE_MS);
+	lane->next = TimestampTzPlusMilliseconds(now, lane->pause_ms);
+}
+
 static void
 look_at_server(Outgoing *out)
 {
@@ -513,9 +541,7 @@ look_at_server(Outgoing *out)
 
 	if (server == NULL)
 	{
-		/* its visits are parked until there is one of that name */
-		wf_lane_pause(lane, DT_NOBEGIN, LONGEST_PAUSE_MS);
-		lane->next = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), lane->pause_ms);
+		park(out);
 		return;
 	}
 	lane->slots = server->max_in_flight - lane->in_flight;

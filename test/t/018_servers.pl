@@ -155,6 +155,16 @@ $scene->sql('ALTER SERVER gone RENAME TO moving');
 $other->wait_for(4, '/back');
 ok(time() - $begin < 2, 'until it is back');
 
+# what was cancelled cannot ask a server that is gone: it does so for half a minute, should one of that name come back
+define_call('stopping', 'moving', '/ok', '"wait": true, "cancel": {"path": "/stop", "timeout": "100 ms"}');
+$instance = $scene->start('stopping');
+$scene->wait_for_state($instance, 'waiting');
+$scene->sql("DROP SERVER moving; SELECT workflow.cancel($instance)");
+stays(1, sub { $scene->sql("SELECT state FROM workflow.visits WHERE instance = $instance") }, 'cancelling', 'a cancel request to a dropped server is parked');
+$scene->sql("UPDATE workflow.visit SET due_at = due_at - interval '30 s' WHERE instance = $instance");
+is($scene->finish($instance), 'aborted', 'but not for ever');
+is($scene->history($instance, 'call')->{outcome}, 'CANCELLED', 'and changes no outcome');
+
 # ---- figures ----
 
 $scene->server('counted', $scene->url);
@@ -166,7 +176,7 @@ is(server_row('counted', 'state, in_flight, parked, requests, failures, retries'
 my ($p50, $p99) = split /\|/, server_row('counted', 'p50, p99');
 is_between($p50, 25, 200, 'half of them took about that long');
 ok($p99 >= $p50, 'and nearly all not much longer');
-is($scene->sql("SELECT string_agg(kind, ' ' ORDER BY kind) FROM workflow.workers WHERE kind <> 'executor'"), 'dispatcher launcher', 'the workers');
+is($scene->sql("SELECT string_agg(kind || ' ' || state, ', ' ORDER BY kind) FROM workflow.workers WHERE kind <> 'executor'"), 'dispatcher running, launcher running', 'the workers');
 is($scene->sql("SELECT count(*) FROM workflow.workers w LEFT JOIN pg_stat_activity a ON a.pid = w.pid AND a.backend_type = 'workflow ' || w.kind WHERE a.pid IS NULL"),
 	0, 'as pg_stat_activity has them');
 ok($scene->sql("SELECT handled FROM workflow.workers WHERE kind = 'dispatcher'") > 80, 'what the dispatcher has handled');

@@ -72,6 +72,7 @@ sub is_quiet_copy
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	wait_for_workers($server, $database);
 	wait_until(sub { log_has($server, qr/WARNING:  workflow sends nothing in this database: it is a copy/, $offset) }, "$database: a warning says that it is a copy");
+	is_soon($server, $database, "SELECT state FROM workflow.workers WHERE kind = 'dispatcher' AND database = current_database()", 'paused: a copy', '... and so does the view workers');
 	is($server->safe_psql($database, $picture), $original, '... it is whole');
 	my $requests = () = $partner->requests;
 	$server->safe_psql($database, "INSERT INTO orders (way) VALUES ('204');"

@@ -40,6 +40,7 @@ $node->append_conf('postgresql.conf', "workflow.start_paused = on\n");
 $node->restart;
 wait_for_workers($node, 'postgres');
 wait_until(sub { log_has($node, qr/LOG:  workflow sends nothing in this database: workflow.start_paused is on.*\n.*SELECT workflow.adopt/, $offset) }, 'the log says that it is paused, and what to do');
+is($node->safe_psql('postgres', "SELECT state FROM workflow.workers WHERE kind = 'dispatcher'"), 'paused: workflow.start_paused', '... and so does the view workers');
 complete_one('clients are served');
 sql("SELECT workflow.start('clock', '{\"after\": \"10 ms\"}')");
 stays(1, sub { scalar(() = $partner->requests) . ' ' . sql($done) }, '0 0|0', 'but nothing is sent, and no clock goes off');
