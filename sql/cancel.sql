@@ -34,3 +34,29 @@ SELECT data->'a' AS a FROM workflow.instances WHERE instance = :i;
 SELECT workflow.start('cancel: order', business_key => 'K') IS NOT NULL AS started;
 SELECT workflow.cancel(NULL);
 SELECT workflow.cancel(9223372036854775807);
+
+-- handlers that lead in a circle of steps that may not begin any more
+SELECT workflow.define('cancel: circle', '{
+  "steps": [
+    { "step": "a", "wait": true, "catch": [ { "on": "*", "next": "b" } ] },
+    { "step": "b", "wait": true, "catch": [ { "on": "*", "next": "a" } ] } ]}');
+SELECT workflow.start('cancel: circle') AS i \gset
+SELECT workflow.cancel(:i);
+SELECT status FROM workflow.instances WHERE instance = :i;
+SELECT string_agg(step || ' ' || outcome, ', ' ORDER BY length(serial_number), serial_number) FROM workflow.history WHERE instance = :i;
+SELECT workflow.define('cancel: abort', '{
+  "steps": [
+    { "step": "a", "wait": true, "catch": [ { "after": "100 ms", "interrupt": false, "next": "stop" }, { "on": "*", "next": "a" } ] },
+    { "step": "stop", "end": { "abort": "enough" } } ]}');
+SELECT workflow.start('cancel: abort') AS i \gset
+CALL workflow.wait_for(:i, '60 s');
+
+-- but a last step is reached through steps that may not
+SELECT workflow.define('cancel: last', '{
+  "steps": [
+    { "step": "a", "wait": true, "catch": [ { "on": "CANCELLED", "next": "b" } ] },
+    { "step": "b", "wait": true, "catch": [ { "on": "CANCELLED", "next": "last" } ] },
+    { "step": "last", "set": { "said": "goodbye" }, "ignore_cancel": true } ]}');
+SELECT workflow.start('cancel: last') AS i \gset
+SELECT workflow.cancel(:i);
+SELECT status, data FROM workflow.instances WHERE instance = :i;

@@ -76,3 +76,24 @@ CALL wait_until_there_is(format('SELECT FROM workflow.instances WHERE instance =
 SELECT status, error->>'code' AS code, error->>'message' AS message FROM workflow.instances WHERE instance = :stopped;
 SELECT step, outcome FROM workflow.history WHERE instance = :stopped ORDER BY entered_at;
 DROP PROCEDURE wait_until_there_is(text);
+
+-- times before 2000 are over, like any other
+SELECT workflow.define('handlers: long ago', '{
+  "steps": [
+    { "step": "until", "wait": { "until": "${$.until}" } },
+    { "step": "stand", "wait": true, "timeout": "1 hour", "catch": [ { "until": "1999-06-01 00:00+00", "next": "caught" }, { "on": "TIMED_OUT", "next": "late" } ] },
+    { "step": "caught", "wait": true, "timeout": "1 hour", "catch": [ { "on": "TIMED_OUT", "next": "late" } ] },
+    { "step": "late", "end": true } ]}');
+SELECT workflow.start('handlers: long ago', '{"until": "2000-01-01 00:00+00"}') AS i \gset
+SELECT workflow.start('handlers: long ago', '{"until": "1999-12-31"}') AS j \gset
+DO $$ BEGIN
+    FOR n IN 1 .. 6000 LOOP
+        PERFORM pg_sleep(0.01);
+        EXIT WHEN (SELECT count(*) FROM workflow.visits WHERE process = 'handlers: long ago' AND step = 'caught') = 2;
+        COMMIT;
+    END LOOP;
+END $$;
+SELECT step, state FROM workflow.visits WHERE instance IN (:i, :j);
+SELECT workflow.extend(serial_number, '-100 years') < now() AS over FROM workflow.visits WHERE instance = :i;
+CALL workflow.wait_for(:i, '60 s');
+SELECT workflow.cancel(:j);

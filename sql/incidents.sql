@@ -57,3 +57,39 @@ SELECT workflow.start('incidents: nap', '{"until": "never"}') AS i \gset
 SELECT workflow.skip(pg_temp.stands(:i));
 SELECT workflow.fail(serial_number, 'E17', 'out of paper', '{"tray": 2}') FROM workflow.waiting WHERE instance = :i;
 SELECT step, outcome, error->>'code' AS code, result->'callback_response' AS said FROM workflow.incidents WHERE instance = :i;
+
+-- why it stood there is on record when it is mended
+SELECT workflow.define('incidents: record', '{"steps": [{ "step": "a", "wait": true, "success": "$result.response.ok == true" }]}');
+SELECT workflow.start('incidents: record') AS i \gset
+SELECT serial_number AS sn FROM workflow.waiting WHERE instance = :i \gset
+SELECT workflow.complete(:'sn', '{"ok": false}');
+SELECT workflow.complete(:'sn', '{"ok": true}');
+SELECT attempt, error->>'code' AS code, error->>'message' AS message FROM workflow.attempts WHERE serial_number = :'sn';
+
+-- what the outside says again is late; a person who may administer the process mends it
+CREATE ROLE incidents_service;
+GRANT USAGE ON SCHEMA workflow TO incidents_service;
+SELECT workflow.grant_process('incidents: record', 'incidents_service', 'complete');
+SELECT workflow.start('incidents: record') AS i \gset
+SELECT serial_number AS sn FROM workflow.waiting WHERE instance = :i \gset
+SET ROLE incidents_service;
+SELECT workflow.complete(:'sn', '{"ok": false}');
+SELECT workflow.complete(:'sn', '{"ok": true}');
+SELECT accepted, error_code FROM workflow.complete_many(json_build_array(json_build_object('serial_number', :'sn', 'data', '{"ok": true}'::json)));
+RESET ROLE;
+SELECT step, outcome FROM workflow.incidents WHERE instance = :i;
+SELECT role, data FROM workflow.late_callbacks WHERE serial_number = :'sn';
+SELECT workflow.complete(:'sn', '{"ok": true}');
+SELECT outcome FROM workflow.history WHERE instance = :i;
+SELECT workflow.revoke_process('incidents: record', 'incidents_service', 'complete');
+REVOKE USAGE ON SCHEMA workflow FROM incidents_service;
+DROP ROLE incidents_service;
+
+-- handlers see the error of what they handle
+SELECT workflow.define('incidents: seen', '{"steps": [
+    { "step": "a", "wait": true, "catch": [ { "on": "E1", "next": "b" } ] },
+    { "step": "b", "set": { "seen": "${$error}", "caught": "${$caught.error.code}" }, "next": "c" },
+    { "step": "c", "set": { "still": "${$error.code}" } }]}');
+SELECT workflow.start('incidents: seen') AS i \gset
+SELECT workflow.fail(serial_number, 'E1', 'no') FROM workflow.waiting WHERE instance = :i;
+SELECT data FROM workflow.instances WHERE instance = :i;

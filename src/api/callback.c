@@ -47,13 +47,41 @@ record_of(const WfWord *word)
 	return wf_jsonb_object(fields, lengthof(fields));
 }
 
+/* A row holds it several times over: alone, in $result, in what is made of that. */
+bool
+wf_word_fits(const WfWord *word)
+{
+	size_t		bytes = word->data != NULL ? VARSIZE(word->data) : 0;
+
+	return bytes + (word->message != NULL ? strlen(word->message) : 0) <= WF_WORD_MAX_BYTES;
+}
+
+static void
+require_fit(const WfWord *word)
+{
+	if (!wf_word_fits(word))
+		ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				errmsg("what ends a visit has at most %d MB", WF_WORD_MAX_BYTES / (1024 * 1024)),
+				errhint("Store it elsewhere, and give its address."));
+}
+
+/* Incidents are mended by people; those who may do that otherwise may do it so. */
+static bool
+is_by_hand(const WfTarget *target, const WfWord *word, Oid role)
+{
+	return target->visit->state == WF_STATE_INCIDENT && !word->by_token &&
+		   wf_privilege_has(target->process_id, role, WF_PRIVILEGE_ADMIN);
+}
+
 bool
 wf_word_apply(WfTarget *target, const WfSerial *serial, const WfWord *word, Oid role)
 {
 	WfVisit    *visit = target->visit;
 
+	require_fit(word);
 	if (visit != NULL && !visit->ended &&
-		wf_engine_callback(target->batch, visit, word->data, error_of(word, visit->attempt)))
+		wf_engine_callback(target->batch, visit, word->data, error_of(word, visit->attempt),
+						   is_by_hand(target, word, role)))
 		return true;
 	wf_late_require_seen(serial->instance, serial->visit);
 	wf_late_record(serial->instance, serial->visit, target->process_id, role, record_of(word));

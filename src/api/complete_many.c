@@ -267,6 +267,8 @@ apply(Work *work, WfBatch *batch, Entry *entry)
 	else if (visit != NULL && !visit->ended && !wf_engine_takes_callback(visit))
 		refuse(entry, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 			   "visit %s does not wait for a callback", entry->text);
+	else if (!wf_word_fits(&entry->word))
+		refuse(entry, ERRCODE_PROGRAM_LIMIT_EXCEEDED, "what ends visit %s is too large", entry->text);
 	else
 		entry->accepted = wf_word_apply(&target, serial, &entry->word, work->caller);
 }

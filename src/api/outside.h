@@ -13,6 +13,7 @@
 typedef struct WfWord
 {
 	Jsonb	   *data;
+	bool		by_token; /* so not by a person */
 	bool		failed;
 	const char *code; /* if it failed */
 	const char *message;
@@ -20,6 +21,8 @@ typedef struct WfWord
 
 /* The code of a failure, if none is given; and ERROR 22023 for one that is empty or too long. */
 #define WF_WORD_DEFAULT_CODE "FAILED"
+#define WF_WORD_MAX_BYTES (32 * 1024 * 1024)
+extern bool wf_word_fits(const WfWord *word);
 extern bool wf_word_code_fits(const char *code);
 extern void wf_word_require_code(const char *code);
 

@@ -32,10 +32,17 @@ wf_data_apply(WfBatch *batch, WfVisit *visit, const WfTemplate *changes, const W
 }
 
 void
+wf_data_replace(WfInstance *instance, Jsonb *data)
+{
+	instance->data = data;
+	instance->data_changed = true;
+	instance->grown += VARSIZE(data);
+}
+
+void
 wf_data_merge(WfInstance *instance, Jsonb *changes)
 {
-	instance->data = wf_jsonb_merge(instance->data, changes);
-	instance->data_changed = true;
+	wf_data_replace(instance, wf_jsonb_merge(instance->data, changes));
 }
 
 /* An interval from now, in microseconds; a limit for what cannot be worked out. */
@@ -105,7 +112,10 @@ failed_attempt(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 	if (visit->has_callback)
 		return wf_outcome_callback(batch, visit);
 	if (!is_retried(visit, answer))
+	{
+		visit->reply = answer->reply;
 		return wf_outcome_bad(batch, visit, WF_OUTCOME_SYSTEM_ERROR, error);
+	}
 	visit->error = error;
 	wf_state_pause(batch, visit, next_attempt_at(batch, visit, answer->retry_after_ms));
 	return NULL;
@@ -126,7 +136,8 @@ replied(WfBatch *batch, WfVisit *visit, Jsonb *reply)
 	{
 		wf_engine_scope(visit, &scope);
 		if (!wf_data_apply(batch, visit, visit->def->save_reply, &scope, &fault))
-			return wf_outcome_fault(batch, visit, &fault);
+			return visit->has_callback ? wf_outcome_callback(batch, visit)
+									   : wf_outcome_fault(batch, visit, &fault);
 	}
 	return visit->has_callback ? wf_outcome_callback(batch, visit) : wf_wait_open(batch, visit);
 }
@@ -253,8 +264,10 @@ wf_engine_scope(WfVisit *visit, WfScope *scope)
 	scope->attempt = visit->attempt + (under_way && !visit->has_reply ? 1 : 0);
 	scope->reply = visit->reply;
 	scope->result = visit->result;
-	scope->error = visit->error;
 	scope->caught = visit->caught;
+	/* a handler has nothing else to look at */
+	scope->error = visit->error != NULL || visit->caught == NULL ? visit->error
+																 : wf_jsonb_get(visit->caught, "error");
 	scope->index = -1;
 	wf_token_offer_urls(scope);
 }

@@ -31,7 +31,7 @@ conclude(WfBatch *batch, WfVisit *visit)
 	if (visit->cancel_handler > 0)
 		return wf_handler_take_over(batch, visit);
 	if (visit->cancel_outcome == WF_OUTCOME_CANCELLED)
-		return wf_outcome_cancelled(batch, visit, visit->error);
+		return wf_outcome_cancelled(batch, visit, visit->error, !visit->instance->ended);
 	return wf_outcome_bad(batch, visit, visit->cancel_outcome, visit->error);
 }
 
@@ -54,26 +54,62 @@ await_confirmation(WfBatch *batch, WfVisit *visit)
 	return NULL;
 }
 
+/* What the cancel request was answered; {error} if it was not. */
+static Jsonb *
+cancel_response(WfBatch *batch, const WfAnswer *answer)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	Jsonb	   *response = NULL;
+	WfField		field = {.key = "error"};
+
+	if (answer->reply != NULL)
+		response = wf_jsonb_get(answer->reply, "body");
+	else if (answer->fault.code != NULL)
+	{
+		field.jsonb = wf_engine_error(&answer->fault, 1);
+		response = wf_jsonb_object(&field, 1);
+	}
+	MemoryContextSwitchTo(old);
+	return response;
+}
+
 /* The cancel request is due. If it has no address it has failed, like one that is answered with an error. */
 static WfVisit *
 ask(WfBatch *batch, WfVisit *visit)
 {
 	const WfHttpAction *http = visit->def->cancel->http;
-	WfFault		ignored = {0};
+	WfAnswer	answer = {0};
 	char	   *queue = wf_move_http_queue(
-		batch, visit, http->url != NULL ? http : visit->def->http, &ignored);
+		batch, visit, http->url != NULL ? http : visit->def->http, &answer.fault);
 
 	if (queue == NULL)
+	{
+		visit->cancel_response = cancel_response(batch, &answer);
+		visit->docs_changed = true;
 		return await_confirmation(batch, visit);
+	}
 	wf_state_cancel(batch, visit, WF_CANCEL_SEND, queue, batch->now);
 	return NULL;
+}
+
+static bool
+can_ask(const WfVisit *visit)
+{
+	return visit->def != NULL && visit->def->cancel != NULL && visit->def->action == WF_ACTION_HTTP;
+}
+
+/* Whatever the outside says after that, it was told to stop. */
+bool
+wf_cancel_has_asked(const WfVisit *visit)
+{
+	return visit->cancel_outcome != WF_OUTCOME_NONE && can_ask(visit);
 }
 
 /* Is there somebody to be asked to stop? */
 static bool
 asks(const WfVisit *visit)
 {
-	if (visit->def == NULL || visit->def->cancel == NULL || visit->def->action != WF_ACTION_HTTP)
+	if (!can_ask(visit))
 		return false;
 	return visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING ||
 		   visit->state == WF_STATE_WAITING;
@@ -87,6 +123,8 @@ wf_cancel_visit(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 
 	if (visit->state == WF_STATE_CANCELLING)
 		return NULL;
+	if (visit->state == WF_STATE_INCIDENT)
+		wf_state_put_on_record(batch, visit);
 	visit->cancel_outcome = outcome;
 	visit->error = error;
 	visit->changed = true;
@@ -139,14 +177,13 @@ wf_cancel_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 		visit->attempt++;
 		visit->reply = answer->reply;
 		visit->has_reply = answer->reply != NULL;
-		if (visit->has_reply)
+		if (answer->fault.code == NULL)
 			save_reply(batch, visit);
 		return ask(batch, visit);
 	}
 	if (!is_phase(visit, WF_CANCEL_SEND))
 		return NULL;
-	if (answer->reply != NULL)
-		visit->cancel_response = wf_jsonb_get(answer->reply, "body");
+	visit->cancel_response = cancel_response(batch, answer);
 	return await_confirmation(batch, visit);
 }
 

@@ -55,13 +55,27 @@ wf_engine_takes_callback(const WfVisit *visit)
 		   (visit->def != NULL && visit->def->wait.kind == WF_EVENT_CALLBACK);
 }
 
+/*
+ * The service of an incident has said its word already, or was asked to stop: then what it says is late. A person may still
+ * put the former right by completing it; for the latter there is skip.
+ */
+static bool
+is_late_for_incident(const WfVisit *visit, bool by_hand)
+{
+	bool		called_back = visit->callback != NULL || visit->callback_error != NULL;
+
+	return wf_cancel_has_asked(visit) || (called_back && !by_hand);
+}
+
 bool
-wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
+wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error, bool by_hand)
 {
 	if (visit->has_callback)
 		return false;
 	if (!wf_engine_takes_callback(visit))
 		refuse_callback(visit);
+	if (visit->state == WF_STATE_INCIDENT && is_late_for_incident(visit, by_hand))
+		return false;
 	if (visit->state == WF_STATE_INCIDENT)
 		wf_state_mend(batch, visit);
 
@@ -84,13 +98,32 @@ wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
 	return true;
 }
 
+/* What it has been given may be more than a row can hold. */
+static void
+drop_documents(WfVisit *visit)
+{
+	visit->reply = NULL;
+	visit->callback = NULL;
+	visit->callback_error = NULL;
+	visit->cancel_response = NULL;
+	visit->docs_changed = true;
+	visit->changed = true;
+}
+
 void
-wf_engine_break(WfBatch *batch, WfVisit *visit, const WfFault *fault)
+wf_engine_break(WfBatch *batch, WfVisit *visit, const WfFault *fault, WfBreak broken)
 {
 	WfVisit    *next;
 
 	if (visit->ended || visit->state == WF_STATE_INCIDENT)
 		return;
+	if (broken == WF_BREAK_ACTION && visit->has_callback && visit->state != WF_STATE_CANCELLING)
+	{
+		wf_state_keep_callback(batch, visit);
+		return;
+	}
+	if (broken == WF_BREAK_BARE)
+		drop_documents(visit);
 	if (wf_cancel_is_asking(visit))
 		next = wf_cancel_answer(batch, visit, &(WfAnswer){.fault = *fault});
 	else
@@ -99,10 +132,10 @@ wf_engine_break(WfBatch *batch, WfVisit *visit, const WfFault *fault)
 }
 
 void
-wf_engine_hand_over(WfBatch *batch, WfVisit *visit, bool due)
+wf_engine_hand_over(WfBatch *batch, WfVisit *visit)
 {
 	if (!visit->ended && visit->state != WF_STATE_INCIDENT)
-		wf_state_hand_over(batch, visit, due);
+		wf_state_hand_over(batch, visit);
 }
 
 void
@@ -179,6 +212,8 @@ wf_engine_cancel_visit(WfBatch *batch, WfVisit *visit, const char *reason)
 
 	if (visit->state == WF_STATE_CANCELLING)
 		return;
+	if (visit->has_callback && (visit->held || may_be_in_flight(visit)))
+		return; /* once the reply is there, or nothing is known to be under way */
 	if (visit->has_callback)
 		next = wf_outcome_callback(batch, visit);
 	else

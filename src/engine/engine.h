@@ -29,7 +29,7 @@ extern WfInstance *wf_engine_start(WfBatch *batch, const WfStart *start);
 /* What an action answered. */
 typedef struct WfAnswer
 {
-	Jsonb	   *reply;		/* $reply; NULL if it failed */
+	Jsonb	   *reply;		/* $reply; with a fault: what came all the same, or NULL */
 	WfFault		fault;		/* code NULL: none */
 	bool		retryable;
 	int			retry_after_ms; /* at least that long a pause; 0: no wish */
@@ -39,11 +39,11 @@ typedef struct WfAnswer
 extern void wf_engine_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer);
 
 /*
- * The outside says it is done: `error` NULL for success, else what fail() gave. Returns false if a callback had been accepted before. ERROR 55000 if
- * the visit takes none.
+ * The outside says it is done: `error` NULL for success, else what fail() gave; `by_hand`: or a person who mends an incident. Returns
+ * false if a callback had been accepted before, or none is awaited any more. ERROR 55000 if the visit takes none.
  */
 extern bool wf_engine_takes_callback(const WfVisit *visit);
-extern bool wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error);
+extern bool wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error, bool by_hand);
 
 /* Its due time has come (a clock, a pause to end a loop, a kept callback). Does nothing if that is no longer so. */
 extern void wf_engine_due(WfBatch *batch, WfVisit *visit);
@@ -55,10 +55,16 @@ extern void wf_engine_alarm(WfBatch *batch, WfVisit *visit);
 extern void wf_engine_enter(WfBatch *batch, WfVisit *visit);
 
 /* A move could not be made: the visit becomes an incident (or is caught) with this fault. */
-extern void wf_engine_break(WfBatch *batch, WfVisit *visit, const WfFault *fault);
+typedef enum WfBreak
+{
+	WF_BREAK_ACTION, /* its request, or what that has brought: a callback that was accepted still ends it */
+	WF_BREAK_VISIT,
+	WF_BREAK_BARE, /* what it carries may be the reason, so that is left out */
+} WfBreak;
+extern void wf_engine_break(WfBatch *batch, WfVisit *visit, const WfFault *fault, WfBreak broken);
 
-/* It takes too long here: an executor goes on with it; `due`: on its own, else when its answer is delivered. */
-extern void wf_engine_hand_over(WfBatch *batch, WfVisit *visit, bool due);
+/* What is due takes too long here: an executor goes on with it. */
+extern void wf_engine_hand_over(WfBatch *batch, WfVisit *visit);
 
 /* Merge into the data. */
 extern void wf_engine_set_data(WfBatch *batch, WfInstance *instance, Jsonb *changes);

@@ -33,11 +33,12 @@ extern void wf_state_pause(WfBatch *batch, WfVisit *visit, TimestampTz until);
 extern void wf_state_wait(WfBatch *batch, WfVisit *visit, const char *waits_for, TimestampTz due_at);
 extern void wf_state_warned(WfBatch *batch, WfVisit *visit);
 extern void wf_state_keep_callback(WfBatch *batch, WfVisit *visit);
-extern void wf_state_hand_over(WfBatch *batch, WfVisit *visit, bool due);
+extern void wf_state_hand_over(WfBatch *batch, WfVisit *visit);
 extern void wf_state_cancel(WfBatch *batch, WfVisit *visit, const char *phase, char *queue,
 							TimestampTz due_at);
 extern void wf_state_hold(WfBatch *batch, WfVisit *visit, bool held);
 extern void wf_state_incident(WfBatch *batch, WfVisit *visit);
+extern void wf_state_put_on_record(WfBatch *batch, WfVisit *visit);
 extern void wf_state_mend(WfBatch *batch, WfVisit *visit);
 extern void wf_state_end(WfBatch *batch, WfVisit *visit);
 
@@ -48,9 +49,10 @@ extern WfVisit *wf_outcome_fault(WfBatch *batch, WfVisit *visit, const WfFault *
 extern WfVisit *wf_outcome_callback(WfBatch *batch, WfVisit *visit);
 extern WfVisit *wf_outcome_interrupted(WfBatch *batch, WfVisit *visit, int next);
 extern Jsonb *wf_outcome_caught(WfVisit *visit);
+extern char *wf_outcome_error_code(Jsonb *error); /* or NULL */
 extern bool wf_clock_event(WfVisit *visit, const WfEvent *event, const WfScope *scope,
 						   TimestampTz from, TimestampTz *at, WfFault *fault);
-extern WfVisit *wf_outcome_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error);
+extern WfVisit *wf_outcome_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error, bool handled);
 
 /* control.c */
 extern void wf_control_stop(WfBatch *batch, WfInstance *instance, const char *reason, Jsonb *error);
@@ -60,6 +62,7 @@ extern WfVisit *wf_cancel_visit(WfBatch *batch, WfVisit *visit, WfOutcome outcom
 extern WfVisit *wf_cancel_due(WfBatch *batch, WfVisit *visit);
 extern WfVisit *wf_cancel_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer);
 extern bool wf_cancel_is_asking(const WfVisit *visit);
+extern bool wf_cancel_has_asked(const WfVisit *visit);
 extern WfVisit *wf_cancel_callback(WfBatch *batch, WfVisit *visit);
 
 /* wait.c: events and clocks */
@@ -75,5 +78,6 @@ extern WfVisit *wf_wait_open(WfBatch *batch, WfVisit *visit);
 extern bool wf_data_apply(WfBatch *batch, WfVisit *visit, const WfTemplate *changes,
 						  const WfScope *scope, WfFault *fault);
 extern void wf_data_merge(WfInstance *instance, Jsonb *changes);
+extern void wf_data_replace(WfInstance *instance, Jsonb *data);
 
 #endif

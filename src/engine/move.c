@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -14,6 +15,8 @@
 
 /* A loop of steps that need nobody is cut into transactions of that many steps. */
 #define STEPS_PER_TRANSACTION 1000
+/* … and each version of the data stays in memory until the end of the batch. */
+#define BYTES_PER_TRANSACTION (32 * 1024 * 1024)
 
 static char *
 queue_name(WfBatch *batch, const char *name)
@@ -111,13 +114,18 @@ wf_move_begin(WfBatch *batch, WfVisit *visit)
 	return begin_action(batch, visit);
 }
 
+/* The instance is being cancelled: only steps that ignore that are begun. */
+static bool
+may_begin(const WfVisit *visit)
+{
+	return visit->instance->cancel_reason == NULL || visit->def->ignore_cancel;
+}
+
 static WfVisit *
 begin_or_leave(WfBatch *batch, WfVisit *visit)
 {
 	WfInstance *instance = visit->instance;
 
-	if (instance->cancel_reason != NULL && !visit->def->ignore_cancel)
-		return wf_outcome_cancelled(batch, visit, NULL);
 	if (instance->status == WF_STATUS_SUSPENDED)
 	{
 		wf_state_ready(batch, visit, queue_name(batch, visit->def->async ? WF_QUEUE_EXECUTOR
@@ -126,7 +134,7 @@ begin_or_leave(WfBatch *batch, WfVisit *visit)
 	}
 	else if (visit->def->async)
 		wf_state_ready(batch, visit, queue_name(batch, WF_QUEUE_EXECUTOR));
-	else if (instance->entered > STEPS_PER_TRANSACTION)
+	else if (instance->entered > STEPS_PER_TRANSACTION || instance->grown > BYTES_PER_TRANSACTION)
 		wf_state_ready(batch, visit, queue_name(batch, WF_QUEUE_MOVE));
 	else
 		return wf_move_begin(batch, visit);
@@ -152,8 +160,24 @@ end_by_itself(WfBatch *batch, WfInstance *instance)
 void
 wf_move_on(WfBatch *batch, WfInstance *instance, WfVisit *visit)
 {
+	int			unbegun = 0; /* in a row */
+
 	while (visit != NULL && !instance->ended)
-		visit = begin_or_leave(batch, visit);
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (may_begin(visit))
+		{
+			unbegun = 0;
+			visit = begin_or_leave(batch, visit);
+		}
+		else
+		{
+			/* handlers that lead in a circle of steps none of which may begin lead nowhere */
+			bool		handled = unbegun++ < instance->process->def->nsteps;
+
+			visit = wf_outcome_cancelled(batch, visit, NULL, handled);
+		}
+	}
 	if (instance->ended)
 		return;
 	if (instance->tokens == 0)
@@ -179,7 +203,7 @@ wf_move_end_instance(WfBatch *batch, WfInstance *instance, WfStatus status, Json
 			WfVisit    *visit = lfirst(lc);
 
 			if (!visit->ended)
-				(void) wf_outcome_cancelled(batch, visit, NULL);
+				(void) wf_outcome_cancelled(batch, visit, NULL, false);
 		}
 	}
 	instance->status = status;

@@ -58,8 +58,8 @@ wf_outcome_caught(WfVisit *visit)
 	return wf_jsonb_object(fields, lengthof(fields));
 }
 
-static char *
-error_code(Jsonb *error)
+char *
+wf_outcome_error_code(Jsonb *error)
 {
 	Jsonb	   *code = error != NULL ? wf_jsonb_get(error, "code") : NULL;
 	JsonbValue	value;
@@ -72,7 +72,7 @@ error_code(Jsonb *error)
 static const WfCatch *
 find_catch(WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
-	char	   *code = error_code(error);
+	char	   *code = wf_outcome_error_code(error);
 
 	for (int i = 0; visit->def != NULL && i < visit->def->ncatches; i++)
 	{
@@ -138,23 +138,23 @@ wf_outcome_fault(WfBatch *batch, WfVisit *visit, const WfFault *fault)
 static bool
 was_moved(Jsonb *error)
 {
-	char	   *code = error_code(error);
+	char	   *code = wf_outcome_error_code(error);
 
 	return code != NULL && strcmp(code, WF_CODE_MOVED) == 0;
 }
 
 /*
- * It is cancelled: its handler goes on, unless the instance has ended or its token is elsewhere; else nobody does. An
- * instance whose last token goes that way is itself cancelled.
+ * It is cancelled: its handler goes on, if `handled`, unless its token is elsewhere; else nobody does. An instance whose
+ * last token goes that way is itself cancelled.
  */
 WfVisit *
-wf_outcome_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error)
+wf_outcome_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error, bool handled)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	WfInstance *instance = visit->instance;
 	bool		moved = was_moved(error);
 	const WfCatch *handler =
-		instance->ended || moved ? NULL : find_catch(visit, WF_OUTCOME_CANCELLED, error);
+		!handled || moved ? NULL : find_catch(visit, WF_OUTCOME_CANCELLED, error);
 	WfVisit    *next = NULL;
 
 	visit->result = NULL;
@@ -287,10 +287,7 @@ success(WfBatch *batch, WfVisit *visit)
 		return wf_outcome_fault(batch, visit, &fault);
 
 	if (changes != NULL)
-	{
-		instance->data = scope.data;
-		instance->data_changed = true;
-	}
+		wf_data_replace(instance, scope.data);
 	finish(batch, visit, WF_OUTCOME_SUCCESS, NULL);
 	switch (visit->def->route.kind)
 	{

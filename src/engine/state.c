@@ -117,16 +117,12 @@ wf_state_hold(WfBatch *batch, WfVisit *visit, bool held)
 	visit->changed = true;
 }
 
-/*
- * An executor takes it from here, in the state it is in. One whose answer is delivered keeps its queue: another attempt
- * may have to be made from there.
- */
+/* An executor takes it from here, in the state it is in. */
 void
-wf_state_hand_over(WfBatch *batch, WfVisit *visit, bool due)
+wf_state_hand_over(WfBatch *batch, WfVisit *visit)
 {
-	if (due)
-		visit->queue = queue_name(batch, WF_QUEUE_EXECUTOR);
-	visit->due_at = due ? batch->now : 0;
+	visit->queue = queue_name(batch, WF_QUEUE_EXECUTOR);
+	visit->due_at = batch->now;
 	visit->changed = true;
 }
 
@@ -158,6 +154,40 @@ one_incident_less(WfInstance *instance)
 	instance->show_changed = true;
 }
 
+/* Are these errors in the view attempts already, as those of a failed attempt? */
+static bool
+is_on_record(const WfVisit *visit)
+{
+	static const char *const own[] = {WF_CODE_TEMPLATE, WF_CODE_PREDICATE, WF_CODE_CHOOSE, WF_CODE_MOVE};
+	char	   *code = wf_outcome_error_code(visit->error);
+
+	if (visit->outcome != WF_OUTCOME_SYSTEM_ERROR || code == NULL)
+		return visit->outcome == WF_OUTCOME_SYSTEM_ERROR;
+	for (int i = 0; i < lengthof(own); i++)
+		if (strcmp(code, own[i]) == 0)
+			return false;
+	return true;
+}
+
+/* Why it stood as an incident is not to be forgotten when that is over. */
+void
+wf_state_put_on_record(WfBatch *batch, WfVisit *visit)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	WfAttempt  *attempt;
+
+	if (!is_on_record(visit))
+	{
+		attempt = palloc0(sizeof(WfAttempt));
+		attempt->visit = visit;
+		attempt->attempt = visit->attempt;
+		attempt->started_at = visit->waiting_since;
+		attempt->error = visit->error;
+		batch->attempts = lappend(batch->attempts, attempt);
+	}
+	MemoryContextSwitchTo(old);
+}
+
 /* An incident is taken up again. */
 void
 wf_state_mend(WfBatch *batch, WfVisit *visit)
@@ -170,6 +200,7 @@ wf_state_mend(WfBatch *batch, WfVisit *visit)
 					   visit->id),
 				errdetail("It is in state \"%s\".", wf_state_name(visit->state)),
 				errhint("See the view workflow.incidents."));
+	wf_state_put_on_record(batch, visit);
 	set_state(visit, WF_STATE_READY, NULL, 0);
 	visit->outcome = WF_OUTCOME_NONE;
 	visit->cancel_outcome = WF_OUTCOME_NONE;

@@ -57,7 +57,7 @@ work_out_caught(Clock *clock, TimestampTz *at, WfFault *fault)
 		return wf_fault(fault, WF_CODE_TEMPLATE, "%s", message);
 	if (TIMESTAMP_NOT_FINITE(clock->at))
 		return wf_fault(fault, WF_CODE_TEMPLATE, "a clock cannot be infinite");
-	*at = clock->at;
+	*at = Max(clock->at, 1); /* zero means none, and 2000 is long past */
 	return true;
 }
 

@@ -72,6 +72,7 @@ typedef struct WfInstance
 	bool		show_changed; /* what an attached row shows may have changed */
 	int			stored_tokens; /* as in the row */
 	int			entered;	  /* steps entered in this batch: loops are cut into transactions */
+	size_t		grown;		  /* bytes of data made in this batch */
 	TimestampTz ended_at;
 } WfInstance;
 

@@ -85,9 +85,14 @@ static WfQuery q_release = {
 	.sql = "UPDATE workflow.delivery SET queue = 'move', due_at = $2 "
 		   "WHERE queue = 'held' AND instance = ANY ($1)",
 	.nargs = 2, .argtypes = {INT8ARRAYOID, TIMESTAMPTZOID}};
+static WfQuery q_to_executor = {
+	.sql = "UPDATE workflow.delivery SET queue = 'executor', due_at = $2 WHERE delivery = $1",
+	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}};
+static WfQuery q_postpone_visit = {
+	.sql = "UPDATE workflow.visit SET due_at = $3 WHERE instance = $1 AND visit = $2 AND due_at IS NOT NULL",
+	.nargs = 3, .argtypes = {INT8OID, INT8OID, TIMESTAMPTZOID}};
 static WfQuery q_replies = {
-	.sql = "SELECT due_at, instance, visit FROM workflow.delivery "
-		   "WHERE kind = 'reply' AND queue <> 'executor'"};
+	.sql = "SELECT due_at, instance, visit FROM workflow.delivery WHERE kind = 'reply'"};
 static WfQuery q_living = {
 	.sql = "SELECT instance FROM workflow.instance WHERE instance = ANY ($1)",
 	.nargs = 1, .argtypes = {INT8ARRAYOID}};
@@ -251,6 +256,24 @@ wf_delivery_hold(int64 id)
 	Datum		values[1] = {Int64GetDatum(id)};
 
 	wf_query_run(&q_hold, values, NULL);
+}
+
+void
+wf_delivery_to_executor(int64 id, TimestampTz now)
+{
+	Datum		values[2] = {Int64GetDatum(id), TimestampTzGetDatum(now)};
+
+	wf_query_run(&q_to_executor, values, NULL);
+	wf_note_due(WF_QUEUE_EXECUTOR, now);
+}
+
+void
+wf_due_postpone(int64 instance, int64 visit, TimestampTz due_at)
+{
+	Datum		values[3] = {Int64GetDatum(instance), Int64GetDatum(visit),
+		TimestampTzGetDatum(due_at)};
+
+	wf_query_run(&q_postpone_visit, values, NULL);
 }
 
 static Datum

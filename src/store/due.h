@@ -33,6 +33,9 @@ extern int	wf_due_cancels(const char *queue, TimestampTz before, int limit, WfDu
  */
 extern bool wf_due_claim(const char *queue, TimestampTz now, WfDueKey *key, bool *skipped);
 
+/* Nothing can be done with it now, not even an incident be made: its row alone is touched. */
+extern void wf_due_postpone(int64 instance, int64 visit, TimestampTz due_at);
+
 /* The first due time after `now`; 0: none. */
 extern TimestampTz wf_due_next(const char *queue, TimestampTz now);
 extern TimestampTz wf_alarm_next(TimestampTz now);
@@ -69,7 +72,9 @@ extern void wf_delivery_postpone(int64 id, TimestampTz due_at);
 /* The instance is suspended: nobody looks at it until it is resumed. */
 extern void wf_delivery_hold(int64 id);
 extern void wf_delivery_release(const int64 *instances, int n, TimestampTz now);
-/* (instance, visit) of all replies that wait for the dispatcher to deliver them. Returns how many. */
+/* It takes too long in the dispatcher. */
+extern void wf_delivery_to_executor(int64 id, TimestampTz now);
+/* (instance, visit) of all replies that wait to be delivered, by whomever. Returns how many. */
 extern int	wf_delivery_replies(WfDueKey **keys);
 
 /* Of these instances, those that still live: whoever is not among the locked ones is locked by somebody. */

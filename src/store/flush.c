@@ -11,6 +11,7 @@
 
 #include "shmem/shmem.h"
 #include "store/batch_internal.h"
+#include "store/due.h"
 #include "store/history.h"
 #include "store/query.h"
 
@@ -331,6 +332,9 @@ sort_visit(Flush *flush, WfVisit *visit)
 {
 	if (visit->ended)
 	{
+		/* what was kept until it is resumed has nobody to go to: let that be found */
+		if (visit->held && !visit->is_new)
+			wf_delivery_release(&visit->instance->id, 1, flush->batch->now);
 		put_visit(flush, KEEP_VISITS, visit);
 		if (!visit->is_new)
 			put_key(flush, DELETE_VISITS, visit->instance->id, visit->id);

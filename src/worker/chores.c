@@ -109,6 +109,14 @@ deliver_reply(const WfDelivery *delivery)
 	wf_batch_flush(batch);
 }
 
+/* The dispatcher has the visit in flight until its reply is delivered. */
+static void
+reply(const WfDelivery *delivery)
+{
+	deliver_reply(delivery);
+	wf_note_due(WF_QUEUE_MOVE, GetCurrentTimestamp());
+}
+
 static void
 deliver_alarm(const WfDelivery *delivery)
 {
@@ -162,7 +170,7 @@ typedef struct Chore
 	void		(*work) (const WfDelivery *delivery); /* inside the store */
 } Chore;
 
-static const Chore chores[] = {{WF_DELIVERY_REPLY, deliver_reply}, {WF_DELIVERY_ALARM, deliver_alarm},
+static const Chore chores[] = {{WF_DELIVERY_REPLY, reply}, {WF_DELIVERY_ALARM, deliver_alarm},
 	{WF_DELIVERY_WARN, warn}};
 
 static void

@@ -55,6 +55,7 @@ static TimestampTz stuck_until = WF_NEVER; /* when to send again what came back 
 static bool paused;
 static bool unsettled; /* nothing was ever defined here, or a restore is under way: paused, and nobody's fault */
 static bool skipped_locked; /* in this turn */
+static bool delivered; /* an executor may have delivered a reply */
 
 /* ---- starting ---- */
 
@@ -65,7 +66,10 @@ load_waiting_replies(void)
 	int			n = wf_delivery_replies(&keys);
 
 	for (int i = 0; i < n; i++)
+	{
 		(void) wf_flight_take_off(keys[i].instance, keys[i].visit, NULL);
+		wf_flight_hand_over(keys[i].visit);
+	}
 }
 
 static void
@@ -139,7 +143,10 @@ apply_notes(void)
 
 	wf_notes_take(&notes);
 	if (notes.everything)
+	{
 		wf_server_forget();
+		delivered = true;
+	}
 	/* what a restore has brought is not acted on before it is clear whose it is */
 	if (notes.everything || (unsettled && notes.n > 0))
 		look_at_everything();
@@ -150,7 +157,10 @@ apply_notes(void)
 		wf_lane_rewind(wf_lane(notes.notes[i].queue), notes.notes[i].due_at,
 					   notes.notes[i].due_at);
 		if (strcmp(notes.notes[i].queue, WF_QUEUE_MOVE) == 0)
+		{
 			deliveries_at = Min(deliveries_at, notes.notes[i].due_at);
+			delivered = true;
+		}
 	}
 	if (!notes.unlocked)
 		return;
@@ -192,6 +202,32 @@ send_stuck_again(void)
 		wf_lane_restart(lanes[i]);
 }
 
+/* An executor has delivered replies: what they have made of their visits can be looked at again. */
+static void
+land_delivered(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WfAccess	access;
+	WfDueKey   *waiting;
+	WfLane	  **lanes;
+	int			n;
+
+	if (!wf_flights_handed_over())
+		return;
+	StartTransactionCommand();
+	wf_store_enter(&access);
+	n = wf_delivery_replies(&waiting);
+	n = wf_flights_land_delivered(waiting, n);
+	wf_store_leave(&access);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	if (n == 0)
+		return;
+	lanes = wf_lanes_all(&n);
+	for (int i = 0; i < n; i++)
+		wf_lane_restart(lanes[i]);
+}
+
 static void
 after_job(WfJob *job)
 {
@@ -199,9 +235,9 @@ after_job(WfJob *job)
 	{
 		case WF_JOB_LOCKED:
 			skipped_locked = true;
-			if (job->kind == WF_JOB_REPLY)
+			if (wf_job_brings(job))
 				wf_flight_hold(job->visit);
-			else if (job->kind == WF_JOB_BREAK && job->delivery == 0)
+			else if (job->kind == WF_JOB_BREAK)
 				wf_flight_see_again(job->visit, LONGEST_LOCK_PAUSE_MS);
 			break;
 		case WF_JOB_UNMOVED:
@@ -209,14 +245,23 @@ after_job(WfJob *job)
 				wf_flight_land(job->visit);
 			break;
 		case WF_JOB_HELD:
-			wf_flight_hold(job->visit);
+			if (wf_job_brings(job))
+				wf_flight_hold(job->visit);
+			else if (job->kind == WF_JOB_BREAK)
+				wf_flight_land(job->visit);
 			break;
 		case WF_JOB_STUCK:
 			stuck(job);
 			break;
+		case WF_JOB_HANDED_OVER:
+			if (job->kind != WF_JOB_ALARM && job->kind != WF_JOB_DUE)
+			{
+				wf_flight_hand_over(job->visit);
+				break;
+			}
+			/* FALLTHROUGH */
 		case WF_JOB_DONE:
 		case WF_JOB_GONE:
-		case WF_JOB_HANDED_OVER:
 			if (job->kind == WF_JOB_ALARM || job->kind == WF_JOB_DUE)
 			{
 				/* a handler beside it, or a cancel request that waits for the reply: let it come */
@@ -408,7 +453,7 @@ handle_deliveries(void)
 		job.visit = delivery->visit;
 		job.packed = delivery->payload;
 		job.delivery = delivery->id;
-		wf_moves_run(&job, 1, 0, false);
+		wf_moves_run(&job, 1, wf_setting_move_timeout, true);
 		after_job(&job);
 		if (job.verdict != WF_JOB_LOCKED && job.verdict != WF_JOB_STUCK)
 			continue;
@@ -569,18 +614,22 @@ look_failed(Outgoing *out, const ErrorData *error)
 {
 	WfJob	   *job;
 
-	for (int i = 0; i < out->ntaken; i++)
-		wf_flight_land(out->taken[i]);
 	out->requests = NIL;
 	out->nbroken = 0;
 	if (out->nkeys == 0)
 		ereport(ERROR, errcode(error->sqlerrcode), errmsg("%s", error->message));
 	if (out->nkeys > 1)
 	{
+		for (int i = 0; i < out->ntaken; i++)
+			wf_flight_land(out->taken[i]);
 		out->lane->cautious = out->nkeys;
 		wf_lane_rewind(out->lane, out->keys[0].due_at, DT_NOBEGIN);
 		return;
 	}
+	/* it stays in flight until something has become of it; what was so before is none of our business */
+	if (out->ntaken == 0 &&
+		!wf_flight_take_off(out->keys[0].instance, out->keys[0].visit, out->lane))
+		return;
 	job = &out->broken[out->nbroken++];
 	memset(job, 0, sizeof(*job));
 	job->kind = WF_JOB_BREAK;
@@ -718,6 +767,9 @@ turn(void)
 		return;
 	apply_notes(); /* our own */
 	send_stuck_again();
+	if (delivered)
+		land_delivered();
+	delivered = false;
 	fire_lane(wf_lane(WF_QUEUE_ALARM), WF_JOB_ALARM);
 	fire_lane(wf_lane(WF_QUEUE_TIMER), WF_JOB_DUE);
 	fire_lane(wf_lane(WF_QUEUE_MOVE), WF_JOB_DUE);

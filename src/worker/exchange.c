@@ -327,7 +327,7 @@ base64_jsonb(const char *body, size_t len)
 	return string_jsonb(encoded, n);
 }
 
-/* The body as JSON, text, or base64 with *encoded set. NULL for none; *message for JSON that is none. */
+/* The body as JSON, text, or base64 with *encoded set. NULL for none; *message for JSON that is none, which is read as text. */
 static Jsonb *
 read_body(const WfHttpReply *reply, bool *encoded, const char **message)
 {
@@ -346,7 +346,7 @@ read_body(const WfHttpReply *reply, bool *encoded, const char **message)
 		else
 			body = parse_body(reply->body, reply->body_len, encoding >= 0 ? encoding : PG_UTF8,
 							  true, message);
-		if (body != NULL || reply->status / 100 == 2)
+		if (body != NULL)
 			return body;
 	}
 	if (encoding >= 0 && memchr(reply->body, '\0', reply->body_len) == NULL &&
@@ -445,6 +445,8 @@ read_answered(const WfHttpReply *reply, WfAnswer *answer)
 	bool		encoded;
 	Jsonb	   *body;
 
+	body = read_body(reply, &encoded, &message);
+	answer->reply = make_reply(reply, body, encoded);
 	if (reply->status / 100 != 2)
 	{
 		wf_fault(&answer->fault, psprintf("%d", reply->status), "the service answered %d",
@@ -454,7 +456,6 @@ read_answered(const WfHttpReply *reply, WfAnswer *answer)
 		answer->retry_after_ms = retry_after_ms(reply);
 		return;
 	}
-	body = read_body(reply, &encoded, &message);
 	if (message != NULL)
 	{
 		wf_fault(&answer->fault, WF_CODE_REPLY,
@@ -462,7 +463,6 @@ read_answered(const WfHttpReply *reply, WfAnswer *answer)
 		answer->fault.http_status = reply->status;
 		return;
 	}
-	answer->reply = make_reply(reply, body, encoded);
 	answer->cookies = cookies_jsonb(reply);
 }
 

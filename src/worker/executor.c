@@ -26,8 +26,11 @@
 
 #define IDLE_MS 10000
 #define LONGEST_LOCK_PAUSE_MS 1000
+/* what failed and could not be dealt with */
+#define FAILED_PAUSE_MS 60000
 
 static MemoryContext work_context;
+static int	delivery_pause_ms; /* of one that failed */
 
 typedef enum Found
 {
@@ -47,10 +50,16 @@ load(WfBatch *batch, const WfDueKey *key)
 }
 
 static bool
+is_for_executors(const WfVisit *visit)
+{
+	return visit->queue != NULL && strcmp(visit->queue, WF_QUEUE_EXECUTOR) == 0;
+}
+
+static bool
 runs_sql(WfBatch *batch, WfVisit *visit)
 {
-	return visit != NULL && !visit->held && !visit->has_callback && visit->def != NULL && visit->queue != NULL &&
-		   strcmp(visit->queue, WF_QUEUE_EXECUTOR) == 0 && visit->due_at != 0 &&
+	return visit != NULL && !visit->held && !visit->has_callback && visit->def != NULL &&
+		   is_for_executors(visit) && visit->due_at != 0 &&
 		   visit->due_at <= batch->now &&
 		   (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING) &&
 		   (visit->def->action == WF_ACTION_SQL || visit->def->action == WF_ACTION_NOTIFY) &&
@@ -154,42 +163,103 @@ work_on_delivery(WfDueKey *key)
 
 /* ---- failures ---- */
 
-/* The transaction of a visit failed as a whole, at commit perhaps: count that as its attempt, in another one. */
-static void
-count_failure(const WfDueKey *key, const ErrorData *error)
-{
-	WfAccess	access;
-	WfBatch    *batch;
-	WfVisit    *visit;
-	WfAnswer	answer = {.reply = NULL};
+/*
+ * A failure is dealt with in a transaction of its own, which can fail as well: NULL if it has not. Another executor may have
+ * taken up the same piece of work meanwhile: that is waited for.
+ */
+typedef void (*Repair) (const WfDueKey *key, const WfFault *fault, WfBreak broken);
 
-	wf_moves_fault(error, &answer.fault);
-	answer.fault.code = pstrdup(answer.fault.sqlstate);
-	answer.retryable = error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
-					   error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
-	StartTransactionCommand();
-	wf_store_enter(&access);
-	batch = wf_batch_begin();
-	visit = load(batch, key);
-	if (runs_sql(batch, visit))
+static ErrorData *
+try_repair(Repair repair, const WfDueKey *key, const WfFault *fault, WfBreak broken)
+{
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		WfAccess	access;
+
+		StartTransactionCommand();
+		wf_store_enter(&access);
+		repair(key, fault, broken);
+		wf_store_leave(&access);
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		error = wf_moves_catch(work_context);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(work_context);
+	return error;
+}
+
+/* What a visit carries may be the reason why not even an incident can be made of it. */
+static bool
+try_to_break(Repair repair, const WfDueKey *key, const WfFault *fault, WfBreak broken)
+{
+	ErrorData  *error = try_repair(repair, key, fault, broken);
+
+	if (error != NULL)
+		error = try_repair(repair, key, fault, WF_BREAK_BARE);
+	if (error != NULL)
+		ereport(WARNING, errcode(error->sqlerrcode),
+				errmsg("workflow executor could not make an incident of a failure: %s", error->message));
+	return error == NULL;
+}
+
+static bool
+is_conflict(const WfFault *fault)
+{
+	return strcmp(fault->sqlstate, "40001") == 0 || strcmp(fault->sqlstate, "40P01") == 0;
+}
+
+/*
+ * The transaction of a visit failed as a whole, at commit perhaps: count that as its attempt. A callback may have been
+ * accepted once its lock was gone; the dispatcher has been told of that.
+ */
+static void
+count_failure(const WfDueKey *key, const WfFault *fault, WfBreak broken)
+{
+	WfBatch    *batch = wf_batch_begin();
+	WfVisit    *visit = load(batch, key);
+	WfAnswer	answer = {.fault = *fault, .retryable = is_conflict(fault)};
+
+	if (runs_sql(batch, visit) && broken != WF_BREAK_BARE)
 		wf_engine_answer(batch, visit, &answer);
-	else if (visit != NULL)
-		wf_engine_break(batch, visit, &answer.fault);
+	else if (visit != NULL && is_for_executors(visit))
+		wf_engine_break(batch, visit, fault, broken);
 	wf_batch_flush(batch);
-	wf_store_leave(&access);
-	CommitTransactionCommand();
 }
 
 static void
-postpone_failed_delivery(int64 id)
+postpone_visit(const WfDueKey *key, const WfFault *fault, WfBreak broken)
 {
-	WfAccess	access;
+	wf_due_postpone(key->instance, key->visit,
+					TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FAILED_PAUSE_MS));
+}
 
-	StartTransactionCommand();
-	wf_store_enter(&access);
-	wf_delivery_postpone(id, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), 60000));
-	wf_store_leave(&access);
-	CommitTransactionCommand();
+static void
+visit_failed(const WfDueKey *key, const ErrorData *error)
+{
+	WfFault		fault;
+
+	wf_moves_fault(error, &fault);
+	fault.code = pstrdup(fault.sqlstate);
+	if (try_to_break(count_failure, key, &fault, WF_BREAK_VISIT))
+		return;
+	/* others behind it must not wait for it */
+	error = try_repair(postpone_visit, key, &fault, WF_BREAK_VISIT);
+	if (error != NULL)
+		ReThrowError(unconstify(ErrorData *, error));
+}
+
+static void
+postpone_delivery(const WfDueKey *key, const WfFault *fault, WfBreak broken)
+{
+	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delivery_pause_ms);
+
+	wf_delivery_postpone(key->due_at, again);
+	wf_note_due(WF_QUEUE_EXECUTOR, again);
 }
 
 /* Would it fail the same way again? */
@@ -202,7 +272,7 @@ is_permanent(const ErrorData *error)
 		case MAKE_SQLSTATE('5', '3', '0', '0', '0'): /* insufficient resources */
 		case MAKE_SQLSTATE('5', '7', '0', '0', '0'): /* operator intervention */
 		case MAKE_SQLSTATE('5', '8', '0', '0', '0'): /* system error */
-			return wf_limit_was_hit();
+			return wf_limit_was_hit() && !wf_limit_hit_in_lock();
 		default:
 			return true;
 	}
@@ -210,26 +280,34 @@ is_permanent(const ErrorData *error)
 
 /* What a delivery brings to a visit cannot be dealt with: an incident, instead of trying for ever. */
 static void
-break_delivery(const WfDueKey *key, const ErrorData *error)
+break_delivery(const WfDueKey *key, const WfFault *fault, WfBreak broken)
 {
-	WfAccess	access;
-	WfBatch    *batch;
-	WfVisit    *visit;
+	WfBatch    *batch = wf_batch_begin();
+	WfVisit    *visit = load(batch, key);
+
+	if (visit != NULL)
+		wf_engine_break(batch, visit, fault, broken);
+	wf_batch_flush(batch);
+	wf_delivery_delete(key->due_at);
+	wf_note_due(WF_QUEUE_MOVE, batch->now); /* the dispatcher has it in flight until then */
+}
+
+static void
+delivery_failed(const WfDueKey *key, const ErrorData *error)
+{
+	bool		permanent = key->visit != 0 && is_permanent(error);
+	ErrorData  *second;
 	WfFault		fault;
 
 	wf_moves_fault(error, &fault);
 	if (wf_limit_was_hit())
 		fault.message = "the move took longer than workflow.sql_timeout allows";
-	StartTransactionCommand();
-	wf_store_enter(&access);
-	batch = wf_batch_begin();
-	visit = load(batch, key);
-	if (visit != NULL)
-		wf_engine_break(batch, visit, &fault);
-	wf_batch_flush(batch);
-	wf_delivery_delete(key->due_at);
-	wf_store_leave(&access);
-	CommitTransactionCommand();
+	delivery_pause_ms = wf_limit_hit_in_lock() ? LONGEST_LOCK_PAUSE_MS : FAILED_PAUSE_MS;
+	second = try_repair(postpone_delivery, key, &fault, WF_BREAK_ACTION);
+	if (second != NULL)
+		ReThrowError(second);
+	if (permanent)
+		(void) try_to_break(break_delivery, key, &fault, WF_BREAK_ACTION);
 }
 
 typedef Found (*Work) (WfDueKey *key);
@@ -263,13 +341,9 @@ try_work(Work work)
 			errmsg("workflow executor: %s", error->message),
 			error->detail != NULL ? errdetail_internal("%s", error->detail) : 0);
 	if (work == work_on_visit && key->visit != 0)
-		count_failure(key, error);
+		visit_failed(key, error);
 	else if (work == work_on_delivery && key->due_at != 0)
-	{
-		postpone_failed_delivery(key->due_at);
-		if (key->visit != 0 && is_permanent(error))
-			break_delivery(key, error);
-	}
+		delivery_failed(key, error);
 	else
 		ReThrowError(error);
 	return DONE;

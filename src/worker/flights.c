@@ -24,6 +24,7 @@
 #include "lib/simplehash.h"
 
 static flight_hash *flights;
+static int	nhanded_over = 0;
 
 void
 wf_flights_init(void)
@@ -69,6 +70,7 @@ wf_flight_take_off(int64 instance, int64 visit, WfLane *lane)
 	flight->instance = instance;
 	flight->lane = lane;
 	flight->stuck = false;
+	flight->handed_over = false;
 	if (lane != NULL)
 		count_in_flight(lane, 1);
 	return true;
@@ -82,6 +84,7 @@ wf_flight_land(int64 visit)
 	if (flight == NULL)
 		return;
 	leave_lane(flight);
+	nhanded_over -= flight->handed_over;
 	flight_delete(flights, visit);
 }
 
@@ -92,6 +95,56 @@ wf_flight_hold(int64 visit)
 
 	if (flight != NULL)
 		leave_lane(flight);
+}
+
+void
+wf_flight_hand_over(int64 visit)
+{
+	WfFlight   *flight = flight_lookup(flights, visit);
+
+	if (flight == NULL || flight->handed_over)
+		return;
+	leave_lane(flight);
+	flight->handed_over = true;
+	nhanded_over++;
+}
+
+bool
+wf_flights_handed_over(void)
+{
+	return nhanded_over > 0;
+}
+
+static int
+compare_visits(const void *a, const void *b)
+{
+	int64		x = ((const WfDueKey *) a)->visit;
+	int64		y = ((const WfDueKey *) b)->visit;
+
+	return x < y ? -1 : x > y;
+}
+
+int
+wf_flights_land_delivered(WfDueKey *waiting, int n)
+{
+	flight_iterator iterator;
+	WfFlight   *flight;
+	int			landed = 0;
+
+	qsort(waiting, n, sizeof(WfDueKey), compare_visits);
+	flight_start_iterate(flights, &iterator);
+	while ((flight = flight_iterate(flights, &iterator)) != NULL)
+	{
+		WfDueKey	key = {.visit = flight->visit};
+
+		if (!flight->handed_over ||
+			bsearch(&key, waiting, n, sizeof(WfDueKey), compare_visits) != NULL)
+			continue;
+		nhanded_over--;
+		landed++;
+		flight_delete_item(flights, flight);
+	}
+	return landed;
 }
 
 void

@@ -15,6 +15,7 @@ typedef struct WfFlight
 	int64		instance;
 	WfLane	   *lane; /* where its request is under way; NULL: its reply waits as a delivery */
 	bool		stuck; /* its answer could not be dealt with */
+	bool		handed_over; /* an executor deals with its reply */
 	char		status; /* simplehash's */
 } WfFlight;
 
@@ -31,6 +32,14 @@ extern void wf_flight_land(int64 visit);
 
 /* Its request is over, but what came back waits, or cannot be dealt with: it is not to be sent again. */
 extern void wf_flight_hold(int64 visit);
+
+/*
+ * Likewise, and an executor deals with it. Those whose replies are not among the n that still wait have been dealt with:
+ * they land. Returns how many.
+ */
+extern void wf_flight_hand_over(int64 visit);
+extern bool wf_flights_handed_over(void); /* are there any? */
+extern int	wf_flights_land_delivered(WfDueKey *waiting, int n);
 
 /* Its request is over, and what came back is lost; and, later, all such rows are to be looked at again. */
 extern void wf_flight_stick(int64 visit);

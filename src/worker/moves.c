@@ -10,6 +10,7 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
+#include "storage/proc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
@@ -24,11 +25,13 @@
 #define LOCKED_PAUSE_MS 10
 
 static volatile sig_atomic_t limit_hit = false;
+static volatile sig_atomic_t hit_in_lock = false;
 
 static void
 limit_handler(void)
 {
 	limit_hit = true;
+	hit_in_lock = MyProc->waitStatus == PROC_WAIT_STATUS_WAITING;
 	InterruptPending = true;
 	QueryCancelPending = true;
 	SetLatch(MyLatch);
@@ -49,7 +52,7 @@ limit_id(void)
 void
 wf_limit_begin(int limit_ms)
 {
-	limit_hit = false;
+	limit_hit = hit_in_lock = false;
 	if (limit_ms > 0)
 		enable_timeout_after(limit_id(), limit_ms);
 }
@@ -66,6 +69,12 @@ bool
 wf_limit_was_hit(void)
 {
 	return limit_hit;
+}
+
+bool
+wf_limit_hit_in_lock(void)
+{
+	return limit_hit && hit_in_lock;
 }
 
 ErrorData *
@@ -140,10 +149,18 @@ static void
 keep_for_later(WfBatch *batch, WfJob *job)
 {
 	job->verdict = WF_JOB_HELD;
-	if (job->kind == WF_JOB_REPLY)
-		store_reply(batch, job, WF_QUEUE_HELD);
-	else if (job->kind == WF_JOB_DELIVERY)
+	if (job->delivery != 0)
 		wf_delivery_hold(job->delivery);
+	else if (job->reply != NULL)
+		store_reply(batch, job, WF_QUEUE_HELD);
+}
+
+/* Likewise for what is locked. Deliveries stay where they are. */
+static void
+keep_for_unlock(WfBatch *batch, WfJob *job)
+{
+	if (job->reply != NULL && job->delivery == 0)
+		store_reply(batch, job, WF_QUEUE_MOVE);
 }
 
 static void
@@ -168,7 +185,7 @@ apply(WfBatch *batch, WfJob *job, WfVisit *visit)
 			wf_engine_alarm(batch, visit);
 			break;
 		case WF_JOB_BREAK:
-			wf_engine_break(batch, visit, &job->fault);
+			wf_engine_break(batch, visit, &job->fault, job->broken);
 			break;
 	}
 	job->awaits = !visit->ended &&
@@ -204,9 +221,9 @@ apply_all(WfBatch *batch, WfJob *jobs, int n)
 			keep_for_later(batch, &jobs[i]);
 		else if (visit != NULL)
 			apply(batch, &jobs[i], visit);
-		else if (jobs[i].verdict == WF_JOB_LOCKED && jobs[i].kind == WF_JOB_REPLY)
-			store_reply(batch, &jobs[i], WF_QUEUE_MOVE);
-		else if (jobs[i].verdict != WF_JOB_LOCKED)
+		else if (jobs[i].verdict == WF_JOB_LOCKED)
+			keep_for_unlock(batch, &jobs[i]);
+		else
 			jobs[i].verdict = WF_JOB_GONE;
 		if (jobs[i].delivery != 0 && jobs[i].verdict != WF_JOB_LOCKED &&
 			jobs[i].verdict != WF_JOB_HELD)
@@ -278,7 +295,10 @@ deliver_to_executor(WfBatch *batch, const WfJob *job, const char *kind, Jsonb *p
 	wf_note_due(WF_QUEUE_EXECUTOR, batch->now);
 }
 
-/* What has arrived becomes a delivery; whose time has come is found in the executors' queue, or by an alarm there. */
+/*
+ * What has arrived becomes a delivery, and the visit stays in flight until that is delivered; whose time has come is found
+ * in the executors' queue, or by an alarm there.
+ */
 static void
 hand_over_visit(WfBatch *batch, WfJob *job, WfVisit *visit)
 {
@@ -291,15 +311,16 @@ hand_over_visit(WfBatch *batch, WfJob *job, WfVisit *visit)
 			/* FALLTHROUGH */
 		case WF_JOB_BREAK: /* a request that could not be made has failed for good */
 			deliver_to_executor(batch, job, WF_DELIVERY_REPLY, wf_exchange_pack(&answer));
-			wf_engine_hand_over(batch, visit, false);
+			break;
+		case WF_JOB_DELIVERY:
+			wf_delivery_to_executor(job->delivery, batch->now);
 			break;
 		case WF_JOB_ALARM: /* the visit itself stays where it is: it may be in flight */
 			deliver_to_executor(batch, job, WF_DELIVERY_ALARM, NULL);
 			job->awaits = true;
 			break;
 		case WF_JOB_DUE:
-		case WF_JOB_DELIVERY:
-			wf_engine_hand_over(batch, visit, true);
+			wf_engine_hand_over(batch, visit);
 			break;
 	}
 }
@@ -314,14 +335,23 @@ hand_over(WfJob *job)
 	StartTransactionCommand();
 	wf_store_enter(&access);
 	batch = wf_batch_begin();
+	job->verdict = WF_JOB_HANDED_OVER;
 	wf_batch_lock(batch, &job->instance, 1, WF_LOCK_SKIP);
+	judge_missing(batch, job, 1);
 	wf_batch_load_visits(batch, &job->instance, &job->visit, 1);
 	visit = wf_batch_visit(batch, job->instance, job->visit);
-	job->verdict = WF_JOB_HANDED_OVER;
-	if (visit == NULL)
-		job->verdict = WF_JOB_LOCKED;
-	else
+	if (visit != NULL && visit->held)
+		keep_for_later(batch, job);
+	else if (visit != NULL)
 		hand_over_visit(batch, job, visit);
+	else if (job->verdict == WF_JOB_LOCKED)
+		keep_for_unlock(batch, job);
+	else
+	{
+		job->verdict = WF_JOB_GONE;
+		if (job->delivery != 0)
+			wf_delivery_delete(job->delivery);
+	}
 	wf_batch_flush(batch);
 	wf_batch_end(batch);
 	wf_store_leave(&access);
@@ -329,13 +359,15 @@ hand_over(WfJob *job)
 }
 
 static void
-try_hand_over(WfJob *job)
+try_hand_over(WfJob *job, int limit_ms)
 {
 	MemoryContext context = CurrentMemoryContext;
 
 	PG_TRY();
 	{
+		wf_limit_begin(limit_ms);
 		hand_over(job);
+		wf_limit_end();
 	}
 	PG_CATCH();
 	{
@@ -351,8 +383,12 @@ try_hand_over(WfJob *job)
 	MemoryContextSwitchTo(context);
 }
 
+/*
+ * What was accepted as the end of a visit may only fail by itself. And what cannot even be told of with all that the
+ * visit carries is told of without it.
+ */
 static void
-break_visit(WfJob *job, const ErrorData *error)
+break_visit(WfJob *job, const ErrorData *error, int limit_ms)
 {
 	ErrorData  *second;
 	WfJobKind	kind = job->kind;
@@ -361,8 +397,14 @@ break_visit(WfJob *job, const ErrorData *error)
 			errmsg("workflow could not move visit " INT64_FORMAT "_" INT64_FORMAT ": %s",
 				   job->instance, job->visit, error->message));
 	job->kind = WF_JOB_BREAK;
+	job->broken = kind == WF_JOB_DUE ? WF_BREAK_VISIT : WF_BREAK_ACTION;
 	wf_moves_fault(error, &job->fault);
-	second = try_transaction(job, 1, 0);
+	second = try_transaction(job, 1, limit_ms);
+	if (second != NULL)
+	{
+		job->broken = WF_BREAK_BARE;
+		second = try_transaction(job, 1, limit_ms);
+	}
 	if (kind == WF_JOB_DUE || kind == WF_JOB_ALARM)
 		job->kind = kind; /* there may be a request in flight beside it */
 	if (second == NULL)
@@ -386,10 +428,10 @@ run_one(WfJob *job, int limit_ms, bool may_hand_over)
 		error = try_transaction(job, 1, limit_ms);
 	if (error == NULL)
 		return;
-	if (wf_limit_was_hit() && may_hand_over && job->kind != WF_JOB_DELIVERY)
-		try_hand_over(job);
+	if (wf_limit_was_hit() && may_hand_over)
+		try_hand_over(job, limit_ms);
 	else
-		break_visit(job, error);
+		break_visit(job, error, limit_ms);
 }
 
 void

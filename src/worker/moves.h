@@ -23,7 +23,7 @@ typedef enum WfVerdictOfJob
 {
 	WF_JOB_DONE,
 	WF_JOB_GONE,		/* the visit had ended, or is not there */
-	WF_JOB_LOCKED,		/* somebody else holds the instance; a reply was stored as a delivery */
+	WF_JOB_LOCKED,		/* somebody else holds the instance; what arrived waits as a delivery */
 	WF_JOB_HELD,		/* the instance is suspended; what arrived waits as a delivery */
 	WF_JOB_UNMOVED,		/* it was not its time */
 	WF_JOB_HANDED_OVER, /* it took too long: an executor does it */
@@ -39,6 +39,7 @@ typedef struct WfJob
 	Jsonb	   *packed;
 	int64		delivery; /* row to delete when done; 0: none */
 	WfFault		fault;
+	WfBreak		broken; /* what of it */
 
 	WfVerdictOfJob verdict;
 	bool		awaits; /* the visit still wants what its request will bring */
@@ -55,6 +56,14 @@ extern void wf_moves_run(WfJob *jobs, int n, int limit_ms, bool hand_over);
 extern void wf_limit_begin(int limit_ms);
 extern void wf_limit_end(void);
 extern bool wf_limit_was_hit(void);
+extern bool wf_limit_hit_in_lock(void); /* … while it waited for somebody else */
+
+/* Is something to be kept that has arrived from outside? */
+static inline bool
+wf_job_brings(const WfJob *job)
+{
+	return job->reply != NULL || job->delivery != 0;
+}
 
 /* Call in PG_CATCH: copies the error into CurrentMemoryContext, aborts the transaction; cancel and shutdown go on. */
 extern ErrorData *wf_moves_catch(MemoryContext context);

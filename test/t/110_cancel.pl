@@ -166,29 +166,31 @@ ok($work->{result}{cancel_response}{accepted}, 'a callback before the answer: th
 
 $scene->server('nobody', 'http://127.0.0.1:1');
 $scene->server('slow', $scene->url('/slow'), "timeout '0.3 s'");
+my $json = JSON::PP->new->canonical->allow_nonref;
 my @failures = (
-	[ '500',              '"path": "/status/500"', 1 ],
-	[ '404',              '"path": "/status/404"', 1 ],
-	[ 'no answer',        '"path": "/drop"', undef ],
-	[ 'half an answer',   '"path": "/half"', 1 ],
-	[ 'broken JSON',      '"path": "/badjson"', 1 ],
-	[ 'a timeout',        qq["url": "$base/slow/hang"], 1 ],
-	[ 'nobody there',     '"url": "http://127.0.0.1:1/stop"', 0 ],
-	[ 'a missing value',  '"path": "/stop/${$reply.body.nothing}"', 0 ],
-	[ 'a missing url',    '"url": "${$.nothing}"', 0 ],
-	[ 'no such server',   '"url": "${$.elsewhere}"', 0 ],
-	[ 'a broken url',     '"url": "${$.no_url}"', 0 ],
-	[ 'a header that cannot be', '"path": "/stop", "headers": {"X-Job": "${$.two_lines}"}', 0 ]);
+	[ '500',              '"path": "/status/500"', 1, '{"status":500}' ],
+	[ '404',              '"path": "/status/404"', 1, '{"status":404}' ],
+	[ 'no answer',        '"path": "/drop"', undef, 'connect' ],
+	[ 'half an answer',   '"path": "/half"', 1, 'connect' ],
+	[ 'broken JSON',      '"path": "/badjson"', 1, '"{\\"a\\": "' ],
+	[ 'a timeout',        qq["url": "$base/slow/hang"], 1, 'timeout' ],
+	[ 'nobody there',     '"url": "http://127.0.0.1:1/stop"', 0, 'connect' ],
+	[ 'a missing value',  '"path": "/stop/${$reply.body.nothing}"', 0, 'template' ],
+	[ 'a missing url',    '"url": "${$.nothing}"', 0, 'template' ],
+	[ 'no such server',   '"url": "${$.elsewhere}"', 0, 'request' ],
+	[ 'a broken url',     '"url": "${$.no_url}"', 0, 'request' ],
+	[ 'a header that cannot be', '"path": "/stop", "headers": {"X-Job": "${$.two_lines}"}', 0, 'template' ]);
 push @$_, start_work(qq[$_->[1], "timeout": "0.3 s"], undef, { elsewhere => 'http://127.0.0.2:1/stop', no_url => 'http://', two_lines => "a\nb" })
   for @failures;
-$scene->wait_for_state($_->[3], 'waiting') for @failures;
-cancel($_->[3]) for @failures;
+$scene->wait_for_state($_->[4], 'waiting') for @failures;
+cancel($_->[4]) for @failures;
 for (@failures)
 {
-	my ($name, $cancel, $requests, $instance) = @$_;
+	my ($name, $cancel, $requests, $answer, $instance) = @$_;
 	my ($work, @asked) = cancelled($instance, 'CANCELLED', "cancel fails with $name");
 	is(scalar @asked, $requests, "cancel fails with $name: requests") if defined $requests;
-	is($work->{result}{cancel_response}, undef, "cancel fails with $name: no answer");
+	my $response = $work->{result}{cancel_response};
+	is(ref $response eq 'HASH' && ref $response->{error} ? $response->{error}{code} : substr($json->encode($response), 0, 20), $answer, "cancel fails with $name: its answer, or why there was none");
 	is($work->{result}{error}{code}, 'CANCELLED', "cancel fails with $name: the error is that it was cancelled");
 }
 is($scene->sql('SELECT count(*) FROM workflow.incidents'), 0, 'nothing of it is an incident');

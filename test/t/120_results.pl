@@ -63,7 +63,7 @@ sub result
 			"$name: \$caught is what the history has");
 		is_deeply([ sort keys %{ $result->{error} } ], [qw(attempt code http_status message sqlstate)], "$name: all parts of the error are there");
 		ok(length $result->{error}{message}, "$name: it says why") unless $result->{error}{code} eq 'QUIET';
-		is($data->{error}, undef, "$name: a handler has no error of its own");
+		is_deeply($data->{error}, $result->{error}, "$name: a handler sees it as \$error, too");
 		is($data->{own}, undef, "$name: and no result");
 	}
 	return ($result, $data);
@@ -108,7 +108,9 @@ for ([ 'broken JSON', '/badjson', 200 ], [ 'JSON with a NUL', '/nul?json=1', 200
 	my ($result) = result($scene->start('ask', { url => $scene->url($path) }), $name);
 	is($result->{status}, 'SYSTEM_ERROR', "$name: the outcome");
 	is_deeply([ @{ $result->{error} }{qw(code http_status attempt)} ], [ 'reply', $status, 1 ], "$name: the real status");
-	is_deeply([ @{$result}{qw(initial_response response callback_response cancel_response)} ], [ (undef) x 4 ], "$name: no response");
+	is_deeply([ @{$result}{qw(callback_response cancel_response)} ], [ (undef) x 2 ], "$name: no other response");
+	is(ref \$result->{initial_response}, 'SCALAR', "$name: what came is kept as it is");
+	ok(length $result->{initial_response}, "$name: ... all of it");
 }
 
 # ---- with a callback: data of every kind ----
