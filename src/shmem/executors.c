@@ -265,3 +265,30 @@ wf_executors_reap(void)
 		nstarts--;
 	}
 }
+
+/* ---- SQL that does not end ---- */
+
+void
+wf_stubborn_note(int64 visit)
+{
+	SpinLockAcquire(&wf_my_slot->mutex);
+	wf_my_slot->stubborn[wf_my_slot->nstubborn++ % WF_MAX_STUBBORN] = visit;
+	SpinLockRelease(&wf_my_slot->mutex);
+}
+
+bool
+wf_stubborn_take(int64 visit)
+{
+	bool		found = false;
+
+	SpinLockAcquire(&wf_my_slot->mutex);
+	for (int i = 0; i < WF_MAX_STUBBORN; i++)
+	{
+		if (wf_my_slot->stubborn[i] != visit)
+			continue;
+		wf_my_slot->stubborn[i] = 0;
+		found = true;
+	}
+	SpinLockRelease(&wf_my_slot->mutex);
+	return found;
+}

@@ -170,6 +170,8 @@ wf_slot_assign(WfSlot *slot, Oid database)
 	slot->pause = WF_PAUSE_UNKNOWN;
 	slot->notes.n = 0;
 	slot->notes.everything = slot->notes.unlocked = false;
+	slot->nstubborn = 0;
+	memset(slot->stubborn, 0, sizeof(slot->stubborn));
 	slot->nservers = 0;
 	SpinLockRelease(&slot->mutex);
 }

@@ -28,6 +28,7 @@
 #define WF_NO_PROC (-1)
 #define WF_MAX_SERVERS 64
 #define WF_MAX_BLOCKS 32
+#define WF_MAX_STUBBORN 16
 /* Beside those of workflow.databases: for looking whether a database has the extension. */
 #define WF_PROBE_SLOTS 2
 
@@ -86,6 +87,8 @@ typedef struct WfSlot
 	bool		timeline_checked;
 	WfPause		pause;
 	WfNotes		notes;
+	int64		stubborn[WF_MAX_STUBBORN]; /* visits; the oldest is overwritten */
+	int			nstubborn;
 
 	ConditionVariable gone; /* a process of this database has left */
 

@@ -10,6 +10,7 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -31,6 +32,7 @@
 
 static MemoryContext work_context;
 static int	delivery_pause_ms; /* of one that failed */
+static int64 running = 0;	   /* the visit whose SQL is being run */
 
 typedef enum Found
 {
@@ -92,6 +94,23 @@ take_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 		wf_engine_answer(batch, visit, answer);
 }
 
+/* At exit: what made this process end is not begun again by the next one. */
+static void
+leave_word(int code, Datum arg)
+{
+	if (running != 0 && wf_limit_ends_us())
+		wf_stubborn_note(running);
+}
+
+static void
+refuse_stubborn(WfAnswer *answer)
+{
+	memset(answer, 0, sizeof(*answer));
+	answer->fault.code = "57014";
+	answer->fault.message = "the statement took longer than it may, and could not be cancelled";
+	strlcpy(answer->fault.sqlstate, "57014", sizeof(answer->fault.sqlstate));
+}
+
 /*
  * The statement runs with the instance locked but outside the batch: it may itself complete or cancel this instance. So
  * what it left is loaded afresh, and its answer counts only if the visit still asks for one.
@@ -106,8 +125,15 @@ run_sql(WfAccess *access, WfBatch *batch, const WfDueKey *key)
 	wf_store_leave(access);
 	MemoryContextSwitchTo(batch->context);
 	wf_limit_end();
-	wf_limit_begin(limit_of(visit));
-	wf_user_sql_run(visit, owner, wf_limit_was_hit, &answer);
+	wf_limit_begin_sql(limit_of(visit));
+	if (wf_stubborn_take(key->visit))
+		refuse_stubborn(&answer);
+	else
+	{
+		running = key->visit;
+		wf_user_sql_run(visit, owner, wf_limit_was_hit, &answer);
+		running = 0;
+	}
 	wf_limit_end();
 	wf_limit_begin(wf_setting_sql_timeout);
 	wf_store_enter(access);
@@ -357,6 +383,7 @@ wf_executor_run(void)
 	int			pause_ms = 0;
 
 	work_context = AllocSetContextCreate(TopMemoryContext, "workflow work", ALLOCSET_DEFAULT_SIZES);
+	before_shmem_exit(leave_word, (Datum) 0);
 	for (;;)
 	{
 		Found		visits;

@@ -23,15 +23,23 @@
 
 /* A reply that found its instance locked is tried again after that, if the end of the lock is not heard of. */
 #define LOCKED_PAUSE_MS 10
+/* What has exceeded its limit is cancelled that often, at that distance. */
+#define MOST_HITS 5
+#define HIT_AGAIN_MS 1000
 
 static volatile sig_atomic_t limit_hit = false;
 static volatile sig_atomic_t hit_in_lock = false;
+static volatile sig_atomic_t hits = 0;
 
+/* A user's SQL can catch a cancel, and go on. It is told again, and then it ends with its process. */
 static void
 limit_handler(void)
 {
+	if (!limit_hit)
+		hit_in_lock = MyProc->waitStatus == PROC_WAIT_STATUS_WAITING;
 	limit_hit = true;
-	hit_in_lock = MyProc->waitStatus == PROC_WAIT_STATUS_WAITING;
+	if (++hits > MOST_HITS)
+		ProcDiePending = true;
 	InterruptPending = true;
 	QueryCancelPending = true;
 	SetLatch(MyLatch);
@@ -53,8 +61,19 @@ void
 wf_limit_begin(int limit_ms)
 {
 	limit_hit = hit_in_lock = false;
+	hits = 0;
 	if (limit_ms > 0)
 		enable_timeout_after(limit_id(), limit_ms);
+}
+
+void
+wf_limit_begin_sql(int limit_ms)
+{
+	limit_hit = hit_in_lock = false;
+	hits = 0;
+	if (limit_ms > 0)
+		enable_timeout_every(limit_id(), TimestampTzPlusMilliseconds(GetCurrentTimestamp(), limit_ms),
+							 HIT_AGAIN_MS);
 }
 
 void
@@ -69,6 +88,12 @@ bool
 wf_limit_was_hit(void)
 {
 	return limit_hit;
+}
+
+bool
+wf_limit_ends_us(void)
+{
+	return hits > MOST_HITS;
 }
 
 bool

@@ -52,10 +52,12 @@ typedef struct WfJob
  */
 extern void wf_moves_run(WfJob *jobs, int n, int limit_ms, bool hand_over);
 
-/* Arm the time limit that the above uses (executors use it for the user's SQL); 0: none. */
+/* Arm the time limit that the above uses; 0: none. */
 extern void wf_limit_begin(int limit_ms);
+extern void wf_limit_begin_sql(int limit_ms); /* for a user's SQL: what does not heed it ends with this process */
 extern void wf_limit_end(void);
 extern bool wf_limit_was_hit(void);
+extern bool wf_limit_ends_us(void); /* … and was not heeded for so long that this process has to end */
 extern bool wf_limit_hit_in_lock(void); /* … while it waited for somebody else */
 
 /* Is something to be kept that has arrived from outside? */

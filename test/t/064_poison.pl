@@ -56,6 +56,17 @@ is(sql("SELECT string_agg(DISTINCT status, ' ') FROM workflow.instances WHERE pr
 is(sql("SELECT count(*) FROM workflow.delivery WHERE kind = 'reply'"), 0, 'nothing is tried for ever');
 ok(!log_has($node, qr/PANIC|terminated by signal|exited with exit code/), 'no worker has died of it');
 
+# SQL that does not let itself be cancelled ends with its executor, once
+sql(q[CREATE FUNCTION stubborn() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+	LOOP BEGIN PERFORM pg_sleep(1000); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$]);
+define('stubborn', '{"step": "sql", "sql": "SELECT stubborn()"}');
+my $stubborn = sql("SELECT workflow.start('stubborn')");
+is_soon($node, 'postgres', "SELECT error->>'code' FROM workflow.incidents WHERE instance = $stubborn", '57014', 'SQL that cannot be cancelled is an incident');
+like(sql("SELECT error->>'message' FROM workflow.incidents WHERE instance = $stubborn"), qr/could not be cancelled/, 'which says so');
+my $killed = count_in_log($node, qr/exited with exit code/);
+is($killed, 1, 'it has cost one executor');
+sql("SELECT workflow.cancel($stubborn)");
+
 # mending: with data that are less
 my $sn = sql("SELECT min(serial_number) FROM workflow.incidents WHERE process = 'reply'");
 sql("SELECT workflow.set_data(split_part('$sn', '_', 1)::bigint, '{\"list\": [1]}')");
