@@ -47,6 +47,24 @@ END $$;
 -- Who
 --
 CALL run('SELECT current_user');
+-- a function that lends its owner's rights asks session_user; what fails in between changes nothing
+RESET ROLE;
+CREATE FUNCTION public.lent() RETURNS text LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+	IF session_user <> 'sql_rights_owner' THEN
+		RAISE 'not for you' USING ERRCODE = '42501';
+	END IF;
+	RETURN format('session_user %s, is_superuser %s, role %s', session_user, current_setting('is_superuser'), current_setting('role'));
+END $$;
+SELECT workflow.define('sql_rights_super', '{"steps": [{"step": "see", "sql": "SELECT session_user = current_user AS same, current_setting(''is_superuser'')", "save": {"row": "${$reply.row}"}}, {"step": "ask", "sql": "SELECT lent()"}]}');
+SET ROLE sql_rights_owner;
+CALL run('SELECT lent(), current_user');
+RESET ROLE;
+SELECT workflow.start('sql_rights_super') AS instance \gset
+SELECT sql_rights.outcome(:instance);
+SELECT data -> 'row' AS row FROM workflow.instances WHERE instance = :instance;
+SET ROLE sql_rights_owner;
+CALL run('SELECT lent(), current_user');
 CREATE TABLE mine (a int);
 CREATE FUNCTION who() RETURNS text LANGUAGE sql AS 'SELECT current_user::text';
 SELECT workflow.define('sql_rights_granted', '{"steps": [{"step": "do it", "sql": "WITH i AS (INSERT INTO mine VALUES (1) RETURNING a) SELECT a, who() FROM i", "save": {"row": "${$reply.row}"}}]}');
@@ -244,6 +262,7 @@ SELECT outcome(:instance);
 SELECT step, outcome, error FROM workflow.incidents WHERE instance = :instance;
 SELECT workflow.cancel(:instance);
 
+DROP FUNCTION public.lent();
 DROP SCHEMA sql_rights CASCADE;
 DROP OWNED BY sql_rights_owner, sql_rights_caller, sql_rights_other;
 DROP ROLE sql_rights_owner, sql_rights_caller, sql_rights_other;

@@ -34,7 +34,7 @@ SELECT workflow.attach('orders', 'write_back', 'sn', status_column => 'state', i
 CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     new.touched := old.touched + 1;
-    new.note := current_user || ' ' || current_setting('search_path');
+    new.note := concat_ws(' ', current_user, session_user, current_setting('is_superuser'), current_setting('search_path'));
     RETURN new;
 END $$;
 CREATE TRIGGER touch BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION touch();

@@ -2,8 +2,8 @@
  * user_sql.c
  *		The SQL of steps.
  *
- * A statement runs in a subtransaction, as the process owner in a security-restricted operation, under the search_path
- * that was recorded at define with pg_temp last. Constraints are immediate: a deferred trigger would fire at commit,
+ * A statement runs in a subtransaction, as the process owner in a security-restricted operation, for whom the session
+ * speaks too, under the search_path that was recorded at define with pg_temp last. Constraints are immediate: a deferred trigger would fire at commit,
  * with other rights. Afterwards settings, advisory locks and sequence caches are as before.
  *
  * `visit.data` and the like are parameters, found through the parser's hook for column references; a bare name too,
@@ -37,6 +37,7 @@
 #include "utils/varlena.h"
 
 #include "engine/user_sql.h"
+#include "store/session_user.h"
 
 #define MAX_ROWS 10000
 
@@ -177,8 +178,9 @@ with_temp_last(const char *search_path)
 	return path.data;
 }
 
+/* The session of a worker comes to speak for the user as well; that of a client is the client's own. */
 static void
-enter(Surroundings *s, Oid user, const char *search_path)
+enter(Surroundings *s, Oid user, const char *search_path, bool in_worker)
 {
 	char	   *path = with_temp_last(search_path);
 
@@ -189,6 +191,8 @@ enter(Surroundings *s, Oid user, const char *search_path)
 	MemoryContextSwitchTo(s->context);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	s->guc_level = NewGUCNestLevel();
+	if (in_worker)
+		wf_session_user_set(user);
 	SetUserIdAndSecContext(user, s->sec_context | SECURITY_LOCAL_USERID_CHANGE |
 								  SECURITY_RESTRICTED_OPERATION);
 	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
@@ -209,8 +213,8 @@ leave(Surroundings *s)
 {
 	SPI_finish();
 	PopActiveSnapshot();
+	SetUserIdAndSecContext(s->user, s->sec_context); /* first: restoring session_user must be allowed */
 	AtEOXact_GUC(false, s->guc_level);
-	SetUserIdAndSecContext(s->user, s->sec_context);
 	ReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(s->context);
 	CurrentResourceOwner = s->owner;
@@ -266,7 +270,7 @@ wf_user_sql_check(const char *sql, const char *search_path, Oid owner, char **me
 	volatile bool ok = true;
 
 	*message = *hint = NULL;
-	enter(&s, owner, search_path);
+	enter(&s, owner, search_path, false);
 	PG_TRY();
 	{
 		refused = refused_kind(sql);
@@ -505,7 +509,7 @@ wf_user_sql_run(WfVisit *visit, Oid owner, bool (*timed_out) (void), WfAnswer *a
 		return;
 	}
 	clean_session(); /* of our own sequences too: lastval() must not speak of them */
-	enter(&s, owner, visit->instance->process->search_path);
+	enter(&s, owner, visit->instance->process->search_path, true);
 	PG_TRY();
 	{
 		if (visit->def->action == WF_ACTION_NOTIFY)

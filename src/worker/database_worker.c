@@ -41,6 +41,7 @@ static const Setting forced[] = {
 	{"default_transaction_read_only", "off"},
 	{"default_transaction_deferrable", "off"},
 	{"session_replication_role", "origin"},
+	{"role", "none"},
 	{"search_path", "pg_catalog, pg_temp"},
 	{"statement_timeout", "0"},
 	{"lock_timeout", "0"},

@@ -5,8 +5,9 @@
  * The row is locked first and the state read after that, with a fresh snapshot: whoever comes second writes what is
  * true then, in whatever order deliveries are handled. No instance is locked. An UPDATE happens only if something differs.
  *
- * The table's triggers, constraints and policies are its owner's code: it runs in a subtransaction, as that owner, in a
- * security-restricted operation, with constraints immediate: at commit deferred triggers would run as somebody else.
+ * The table's triggers, constraints and policies are its owner's code: it runs in a subtransaction, as that owner, for whom
+ * the session speaks too, in a security-restricted operation, with constraints immediate: at commit deferred triggers
+ * would run as somebody else.
  *
  * Plans and what they were made from are kept for each attachment until the table changes.
  */
@@ -37,6 +38,7 @@
 #include "store/access.h"
 #include "store/attachment.h"
 #include "store/row.h"
+#include "store/session_user.h"
 #include "worker/moves.h"
 #include "worker/write_back.h"
 
@@ -379,8 +381,11 @@ write_as_owner(Relation rel, int64 instance, WfShown *shown)
 {
 	MemoryContext context = CurrentMemoryContext;
 	WfAsOwner	owner;
+	int			level;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
+	level = NewGUCNestLevel();
+	wf_session_user_set(rel->rd_rel->relowner);
 	wf_as_owner_begin(&owner, rel->rd_rel->relowner);
 	(void) set_config_option("lock_timeout", LONGEST_LOCK_WAIT, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
@@ -391,6 +396,7 @@ write_as_owner(Relation rel, int64 instance, WfShown *shown)
 	write_row(rel, instance, shown);
 	SPI_finish();
 	wf_as_owner_end(&owner);
+	AtEOXact_GUC(false, level);
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(context);
 }
