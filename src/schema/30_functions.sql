@@ -136,6 +136,31 @@ COMMENT ON FUNCTION workflow.identity_changed() IS
 'Trigger of workflow.identity: tells the workers that a restore has brought processes of another database';
 CREATE TRIGGER changed AFTER INSERT ON workflow.identity FOR EACH STATEMENT EXECUTE FUNCTION workflow.identity_changed();
 
+-- Members of pg_write_all_data may write to every table, but what is in these would be run with the rights of others.
+CREATE FUNCTION workflow.owner_only() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_owner_only';
+COMMENT ON FUNCTION workflow.owner_only() IS
+'Trigger of tables that say what is run with whose rights: only their owner, and superusers, may write to them. Others: 42501';
+CREATE TRIGGER owner_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow.process
+    FOR EACH STATEMENT EXECUTE FUNCTION workflow.owner_only();
+CREATE TRIGGER owner_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow.process_version
+    FOR EACH STATEMENT EXECUTE FUNCTION workflow.owner_only();
+CREATE TRIGGER owner_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow.process_privilege
+    FOR EACH STATEMENT EXECUTE FUNCTION workflow.owner_only();
+CREATE TRIGGER owner_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow.attachment
+    FOR EACH STATEMENT EXECUTE FUNCTION workflow.owner_only();
+CREATE TRIGGER owner_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow.identity
+    FOR EACH STATEMENT EXECUTE FUNCTION workflow.owner_only();
+CREATE TRIGGER owner_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow.secret
+    FOR EACH STATEMENT EXECUTE FUNCTION workflow.owner_only();
+-- session_replication_role is no way around it
+ALTER TABLE workflow.process ENABLE ALWAYS TRIGGER owner_only;
+ALTER TABLE workflow.process_version ENABLE ALWAYS TRIGGER owner_only;
+ALTER TABLE workflow.process_privilege ENABLE ALWAYS TRIGGER owner_only;
+ALTER TABLE workflow.attachment ENABLE ALWAYS TRIGGER owner_only;
+ALTER TABLE workflow.identity ENABLE ALWAYS TRIGGER owner_only;
+ALTER TABLE workflow.secret ENABLE ALWAYS TRIGGER owner_only;
+
 -- ---- serial numbers without quotes ----
 
 CREATE FUNCTION workflow.complete(serial_number bigint, data jsonb DEFAULT NULL) RETURNS boolean

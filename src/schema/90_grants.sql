@@ -1,10 +1,31 @@
 -- Who may do what. The schema gives PUBLIC nothing, so whatever PUBLIC may execute or read here needs USAGE on the schema,
 -- which is granted by hand; then process privileges decide.
 
--- Whatever the default privileges of whoever creates the extension are.
-REVOKE ALL ON SCHEMA workflow FROM PUBLIC;
-REVOKE ALL ON ALL TABLES IN SCHEMA workflow FROM PUBLIC;
-REVOKE ALL ON ALL SEQUENCES IN SCHEMA workflow FROM PUBLIC;
+-- Whatever the default privileges of whoever creates the extension are, to PUBLIC or to others.
+DO LANGUAGE plpgsql $$
+DECLARE
+    command text;
+BEGIN
+    FOR command IN
+        SELECT pg_catalog.format('REVOKE ALL ON %s FROM %s CASCADE', o.object,
+                                 CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END)
+        FROM (SELECT 'SCHEMA workflow' AS object, n.nspowner AS owner, n.nspacl AS acl FROM pg_catalog.pg_namespace n
+              WHERE n.nspname = 'workflow'
+              UNION ALL
+              SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || pg_catalog.format('workflow.%I', c.relname),
+                     c.relowner, c.relacl
+              FROM pg_catalog.pg_class c WHERE c.relnamespace = 'workflow'::pg_catalog.regnamespace
+              UNION ALL
+              SELECT 'ROUTINE ' || p.oid::pg_catalog.regprocedure::text, p.proowner, p.proacl
+              FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'workflow'::pg_catalog.regnamespace) o,
+             pg_catalog.aclexplode(o.acl) a
+        WHERE a.grantee <> o.owner
+        GROUP BY 1
+    LOOP
+        EXECUTE command;
+    END LOOP;
+END $$;
+
 GRANT EXECUTE ON ALL ROUTINES IN SCHEMA workflow TO PUBLIC;
 
 -- Authors: GRANT EXECUTE makes one.
@@ -21,7 +42,7 @@ REVOKE EXECUTE ON FUNCTION workflow.adopt() FROM PUBLIC;
 
 -- Called by PostgreSQL itself.
 REVOKE EXECUTE ON FUNCTION workflow.http_validator(text[], oid), workflow.identity_changed(), workflow.before_insert(),
-                           workflow.after_insert()
+                           workflow.after_insert(), workflow.owner_only()
     FROM PUBLIC;
 
 GRANT SELECT ON workflow.processes, workflow.instances, workflow.visits, workflow.waiting, workflow.incidents,

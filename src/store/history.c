@@ -12,6 +12,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
@@ -24,6 +25,7 @@
 #include "store/access.h"
 #include "store/history.h"
 #include "store/query.h"
+#include "store/row.h"
 
 #define WEEKS_AHEAD 2
 /* of a lock that others wait behind */
@@ -82,6 +84,25 @@ run(const char *sql)
 		elog(ERROR, "SPI_execute failed: %s: %s", SPI_result_code_string(rc), sql);
 }
 
+static WfQuery q_grantees = {
+	.sql = "SELECT string_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' "
+		   "ELSE quote_ident(pg_get_userbyid(a.grantee)) END, ', ') "
+		   "FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = $1 AND a.grantee <> c.relowner",
+	.nargs = 1, .argtypes = {OIDOID}};
+
+/* Default privileges may have given it to anyone. */
+static void
+revoke_all(const char *name)
+{
+	Datum		values[1] = {ObjectIdGetDatum(wf_store_relation(name))};
+	char	   *grantees;
+
+	wf_query_run(&q_grantees, values, NULL);
+	grantees = wf_result_text(0, 1);
+	if (grantees != NULL)
+		run(psprintf("REVOKE ALL ON workflow.%s FROM %s CASCADE", name, grantees));
+}
+
 /* It is made for all, in whoever's session: their settings and default privileges have no say. */
 static void
 create_table(const Parent *parent, const char *name)
@@ -99,14 +120,28 @@ create_table(const Parent *parent, const char *name)
 	/* rows that have no key can be deleted while all tables are published */
 	if (parent->keys[0] == '\0')
 		run(psprintf("ALTER TABLE workflow.%s REPLICA IDENTITY FULL", name));
-	run(psprintf("REVOKE ALL ON workflow.%s FROM PUBLIC", name));
+	revoke_all(name);
 	AtEOXact_GUC(false, level);
+}
+
+/* Only the owner of the history attaches partitions. Whoever owns another table of that name would come to see what ends. */
+static void
+check_owner(const char *name, Oid relid)
+{
+	Oid			owner = wf_row_owner(relid);
+
+	if (owner == wf_store_owner() || superuser_arg(owner) || get_rel_relispartition(relid))
+		return;
+	ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("the table workflow.%s, which is to be a partition of the history, belongs to somebody else", name),
+			errhint("Drop it, or move it to another schema."));
 }
 
 static void
 create_partition(const Parent *parent, TimestampTz week)
 {
 	char		name[NAMEDATALEN];
+	Oid			existing;
 	int			year,
 				month,
 				day,
@@ -115,8 +150,12 @@ create_partition(const Parent *parent, TimestampTz week)
 				day2;
 
 	partition_name(name, sizeof(name), parent, week);
-	if (OidIsValid(get_relname_relid(name, wf_store_schema())))
+	existing = get_relname_relid(name, wf_store_schema());
+	if (OidIsValid(existing))
+	{
+		check_owner(name, existing);
 		return;
+	}
 	j2date((int) (week / USECS_PER_DAY) + POSTGRES_EPOCH_JDATE, &year, &month, &day);
 	j2date((int) ((week + ONE_WEEK) / USECS_PER_DAY) + POSTGRES_EPOCH_JDATE, &year2, &month2, &day2);
 	create_table(parent, name);
