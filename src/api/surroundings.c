@@ -121,7 +121,7 @@ check_url(Checking *checking, const WfJson *node)
 	else if (made <= origin || may_be_covered(checking, node->text, (int) (origin - node->text)))
 		return;
 	wf_json_issue(checking->issues, node,
-				  "Create a server of the wrapper workflow_http whose url is the beginning of it, and grant USAGE on it.",
+				  "Create a server of the wrapper workflow_http whose url is the beginning of it, and grant USAGE on it to that role.",
 				  "no server that role \"%s\", the owner of the process, may use covers this URL",
 				  GetUserNameFromId(checking->owner, false));
 }

@@ -16,6 +16,7 @@
 #include "catalog/pg_foreign_server.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -237,6 +238,62 @@ wf_server_usable(const WfServer *server, Oid role)
 		wf_server_aclcheck(server->serverid, role, ACL_USAGE) == ACLCHECK_OK;
 }
 
+static bool
+is_mapped(const WfServer *server, Oid role)
+{
+	return SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(role), ObjectIdGetDatum(server->serverid));
+}
+
+/* Was USAGE given to `role`, or to one that it is a member of, by name? PUBLIC does not count. */
+static bool
+is_granted(Datum acl, Oid role)
+{
+	Acl		   *items = DatumGetAclP(acl);
+
+	for (int i = 0; i < ACL_NUM(items); i++)
+	{
+		AclItem    *item = &ACL_DAT(items)[i];
+
+		if (item->ai_grantee != ACL_ID_PUBLIC && (ACLITEM_GET_PRIVS(*item) & ACL_USAGE) != 0 &&
+			is_member_of_role_nosuper(role, item->ai_grantee))
+			return true;
+	}
+	return false;
+}
+
+/* Has anybody but a stranger said that `role` should use it? A stranger can make a server for the URLs of others and give it to PUBLIC. */
+static bool
+is_trusted(const WfServer *server, Oid role)
+{
+	HeapTuple	tuple = SearchSysCache1(FOREIGNSERVEROID, ObjectIdGetDatum(server->serverid));
+	Oid			owner;
+	Datum		acl;
+	bool		isnull;
+	bool		answer;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	owner = ((Form_pg_foreign_server) GETSTRUCT(tuple))->srvowner;
+	acl = SysCacheGetAttr(FOREIGNSERVEROID, tuple, Anum_pg_foreign_server_srvacl, &isnull);
+	answer = superuser_arg(owner) || is_member_of_role_nosuper(role, owner) || is_mapped(server, role) ||
+		(!isnull && is_granted(acl, role));
+	ReleaseSysCache(tuple);
+	return answer;
+}
+
+/* Credentials first, then the longest path. */
+static bool
+is_better(const ServerEntry *entry, const ServerEntry *best, Oid role)
+{
+	bool		mapped = is_mapped(&entry->server, role);
+
+	if (best == NULL)
+		return true;
+	if (mapped != is_mapped(&best->server, role))
+		return mapped;
+	return strlen(entry->url.path) > strlen(best->url.path);
+}
+
 const WfServer *
 wf_server_covering(const char *url, Oid role)
 {
@@ -250,11 +307,8 @@ wf_server_covering(const char *url, Oid role)
 	{
 		const ServerEntry *entry = &servers[i];
 
-		if (!wf_url_is_within(&wanted, &entry->url))
-			continue;
-		if (best != NULL && strlen(best->url.path) >= strlen(entry->url.path))
-			continue;
-		if (wf_server_usable(&entry->server, role))
+		if (wf_url_is_within(&wanted, &entry->url) && wf_server_usable(&entry->server, role) &&
+			is_trusted(&entry->server, role) && is_better(entry, best, role))
 			best = entry;
 	}
 	return best ? &best->server : NULL;

@@ -36,8 +36,9 @@ extern bool wf_server_usable(const WfServer *server, Oid role);
 
 /*
  * The server that `role` may use and whose url is a prefix of `url` at a boundary (same scheme, host, port; path prefix
- * ending at '/', '?', '#' or the end); the longest wins; NULL if none covers it. A path with a ".." segment, in any
- * spelling, is covered by none.
+ * ending at '/', '?', '#' or the end), and that it has reason to trust: its owner is a superuser or a role that `role` is a
+ * member of, there is a user mapping of the role itself, or USAGE was granted by other ways than to PUBLIC. One with such a
+ * mapping wins, then the longest; NULL if none covers it. A path with a ".." segment, in any spelling, is covered by none.
  */
 extern const WfServer *wf_server_covering(const char *url, Oid role);
 

@@ -108,6 +108,44 @@ $instance = $scene->start('leading away', { url => $scene->url('/redirect?to=' .
 is($scene->finish($instance), 'failed', 'a redirect is not followed');
 is(scalar($elsewhere->requests('/redirected')), 0, 'wherever it leads');
 
+# ---- which server a URL goes through ----
+
+# what there is besides is a stranger's: whom he is, and why he may be trusted after all
+$scene->sql(q[CREATE ROLE stranger; CREATE ROLE team; GRANT USAGE ON FOREIGN DATA WRAPPER workflow_http TO stranger]);
+$scene->sql("SET ROLE stranger; CREATE SERVER strange FOREIGN DATA WRAPPER workflow_http OPTIONS (url '" . $elsewhere->url('/leading-away') . "');"
+	. "GRANT USAGE ON FOREIGN SERVER strange TO PUBLIC; CREATE USER MAPPING FOR PUBLIC SERVER strange OPTIONS (auth 'bearer', token 'the-strangers')");
+$scene->sql("ALTER SERVER strange OPTIONS (ADD allow_private 'true')");
+
+sub goes_through
+{
+	my ($server, $why) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $instance = $scene->start('leading away', { url => $elsewhere->url('/leading-away/hang') });
+	is($scene->sql("SELECT queue FROM workflow.visit WHERE instance = $instance"), $server ? "http $server" : '', $why);
+	$scene->sql("SELECT workflow.cancel($instance)");
+}
+goes_through('elsewhere', 'a stranger\'s server that PUBLIC may use is passed over');
+$scene->sql('GRANT USAGE ON FOREIGN SERVER strange TO team');
+goes_through('elsewhere', 'and one that others may use');
+$scene->sql('GRANT team TO author');
+goes_through('strange', 'one granted to a role of his covers more of the URL');
+$scene->sql("CREATE USER MAPPING FOR author SERVER elsewhere OPTIONS (auth 'bearer', token 'secret-of-author')");
+goes_through('elsewhere', 'one with credentials of his own comes first');
+$scene->sql('DROP USER MAPPING FOR author SERVER elsewhere; REVOKE team FROM author; ALTER SERVER strange OWNER TO team');
+goes_through('elsewhere', 'without the role it is a stranger\'s again');
+$scene->sql('GRANT team TO author');
+goes_through('strange', 'unless the role owns it');
+$scene->sql('REVOKE team FROM author; ALTER SERVER strange OWNER TO CURRENT_USER');
+goes_through('strange', 'or a superuser does');
+$scene->sql("ALTER SERVER strange OWNER TO stranger; CREATE USER MAPPING FOR author SERVER strange OPTIONS (auth 'none')");
+goes_through('strange', 'or he has a mapping for it');
+$scene->sql('DROP USER MAPPING FOR author SERVER strange; REVOKE USAGE ON FOREIGN SERVER elsewhere FROM author');
+goes_through('', 'nobody else\'s is left: an incident');
+my $strange = $elsewhere->url('/leading-away/x');
+like($scene->error(qq(SET ROLE author; SELECT workflow.define('strange', '{"steps": [{"step": "call", "http": {"url": "$strange"}}]}'))),
+	qr/^22023/, 'which define refuses at once');
+$scene->sql('GRANT USAGE ON FOREIGN SERVER elsewhere TO author');
+
 # ---- nowhere else ----
 
 define_call('unauthorized', '/status/401');
