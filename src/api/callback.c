@@ -112,9 +112,8 @@ call_back(const char *function, const WfSerial *serial, const WfWord *word)
 
 	PreventCommandIfReadOnly(function);
 	wf_store_enter(&access);
-	wf_target_visit(&target, serial);
-	wf_privilege_require(target.process_id, access.caller, WF_PRIVILEGE_COMPLETE,
-						 WF_PRIVILEGE_COMPLETE);
+	wf_target_visit(&target, serial, access.caller, WF_PRIVILEGE_COMPLETE,
+					WF_PRIVILEGE_COMPLETE);
 	accepted = wf_word_apply(&target, serial, word, access.caller);
 	if (accepted)
 		wf_batch_flush(target.batch);

@@ -2,7 +2,7 @@
  * complete_many.c
  *		workflow.complete_many: callbacks by the thousand in one call, each with a verdict of its own.
  *
- * All instances are locked before anything is moved, in ascending order, so that two such calls wait for each other
+ * All instances that the caller has the right to are locked before anything is moved, in ascending order, so that two such calls wait for each other
  * instead of deadlocking. Then everything is moved in one batch, within a subtransaction. Should that fail, for a reason that
  * could not be foreseen, each entry is tried again in a subtransaction of its own: the locks are held all the while.
  *
@@ -40,6 +40,7 @@ typedef struct Entry
 	const char *text; /* the serial number as it was given; NULL: there is none */
 	WfSerial	serial;
 	WfWord		word;
+	bool		lives; /* and the caller may complete it */
 
 	/* the verdict */
 	int			code; /* 0: no error */
@@ -207,6 +208,56 @@ compare_ids(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
+static bool
+may_complete(Work *work, int process_id)
+{
+	if (list_member_int(work->allowed, process_id))
+		return true;
+	if (!wf_privilege_has(process_id, work->caller, WF_PRIVILEGE_COMPLETE))
+		return false;
+	work->allowed = lappend_int(work->allowed, process_id);
+	return true;
+}
+
+static void
+deny(Entry *entry)
+{
+	refuse(entry, ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied for the process of %s", entry->text);
+}
+
+static int
+compare_living(const void *a, const void *b)
+{
+	return compare_ids(&((const WfLiving *) a)->instance, &((const WfLiving *) b)->instance);
+}
+
+/* Which instances live, and may be locked. What does not live is left to `apply`. */
+static void
+check_rights(Work *work)
+{
+	int64	   *ids = palloc(sizeof(int64) * Max(work->n, 1));
+	WfLiving   *living;
+	int			n = 0;
+
+	for (int i = 0; i < work->n; i++)
+		if (work->entries[i].code == 0)
+			ids[n++] = work->entries[i].serial.instance;
+	n = wf_batch_living(ids, n, &living);
+	for (int i = 0; i < work->n; i++)
+	{
+		Entry	   *entry = &work->entries[i];
+		WfLiving	key = {.instance = entry->serial.instance};
+		const WfLiving *found = entry->code != 0 ? NULL
+			: bsearch(&key, living, n, sizeof(WfLiving), compare_living);
+
+		entry->lives = found != NULL && may_complete(work, found->process_id);
+		if (found != NULL && !entry->lives)
+			deny(entry);
+	}
+	pfree(living);
+	pfree(ids);
+}
+
 /* Lock the instances of these entries, and load their visits. */
 static WfBatch *
 load(const Entry *entries, int n)
@@ -219,7 +270,7 @@ load(const Entry *entries, int n)
 
 	for (int i = 0; i < n; i++)
 	{
-		if (entries[i].code != 0)
+		if (entries[i].code != 0 || !entries[i].lives)
 			continue;
 		instances[readable] = sorted[readable] = entries[i].serial.instance;
 		visits[readable++] = entries[i].serial.visit;
@@ -230,17 +281,6 @@ load(const Entry *entries, int n)
 	wf_batch_lock(batch, sorted, readable, WF_LOCK_WAIT);
 	wf_batch_load_visits(batch, instances, visits, readable);
 	return batch;
-}
-
-static bool
-may_complete(Work *work, int process_id)
-{
-	if (list_member_int(work->allowed, process_id))
-		return true;
-	if (!wf_privilege_has(process_id, work->caller, WF_PRIVILEGE_COMPLETE))
-		return false;
-	work->allowed = lappend_int(work->allowed, process_id);
-	return true;
 }
 
 static void
@@ -262,8 +302,7 @@ apply(Work *work, WfBatch *batch, Entry *entry)
 		return;
 	}
 	if (!may_complete(work, target.process_id))
-		refuse(entry, ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied for the process of %s",
-			   entry->text);
+		deny(entry);
 	else if (visit != NULL && !visit->ended && !wf_engine_takes_callback(visit))
 		refuse(entry, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 			   "visit %s does not wait for a callback", entry->text);
@@ -410,6 +449,7 @@ workflow_complete_many(PG_FUNCTION_ARGS)
 	wf_store_enter(&access);
 	work.caller = access.caller;
 	read_entries(&work, PG_GETARG_DATUM(0));
+	check_rights(&work);
 	work_on(&work);
 	for (int i = 0; i < work.n; i++)
 		put((ReturnSetInfo *) fcinfo->resultinfo, &work.entries[i]);

@@ -110,7 +110,17 @@ insert_process(const char *name, Oid owner)
 	return wf_query_run(&q_new, values, NULL) > 0;
 }
 
-/* Find the process or make it the caller's, check rights, and take the lock. */
+static void
+require_owner(const char *name, Oid owner, Oid caller)
+{
+	if (!has_privs_of_role(caller, owner))
+		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("must be owner of process \"%s\"", name),
+				errdetail("Its steps run with the rights of its owner, role \"%s\".",
+						  GetUserNameFromId(owner, false)));
+}
+
+/* Find the process or make it the caller's, check rights, and take the lock, for which nobody else may even wait. */
 static void
 lock_process(Draft *draft, Oid caller)
 {
@@ -125,6 +135,9 @@ lock_process(Draft *draft, Oid caller)
 		insert_process(draft->name, caller);
 		draft->process_id = wf_process_id(draft->name);
 	}
+	draft->owner = wf_process_owner(draft->process_id);
+	if (OidIsValid(draft->owner))
+		require_owner(draft->name, draft->owner, caller);
 	values[0] = Int32GetDatum(draft->process_id);
 	if (wf_query_run(&q_lock, values, NULL) == 0)
 		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
@@ -138,11 +151,7 @@ lock_process(Draft *draft, Oid caller)
 				errmsg("role \"%s\", the owner of process \"%s\", does not exist any more",
 					   owner_name, draft->name),
 				errhint("Create the role again and run SELECT workflow.adopt(), or define the process under another name."));
-	if (!has_privs_of_role(caller, draft->owner))
-		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				errmsg("must be owner of process \"%s\"", draft->name),
-				errdetail("Its steps run with the rights of its owner, role \"%s\".",
-						  GetUserNameFromId(draft->owner, false)));
+	require_owner(draft->name, draft->owner, caller);
 }
 
 /* ---- the version ---- */

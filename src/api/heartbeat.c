@@ -25,9 +25,8 @@ PG_FUNCTION_INFO_V1(workflow_extend);
 static void
 find_visit(WfTarget *target, const WfSerial *serial, const WfAccess *access)
 {
-	wf_target_visit(target, serial);
-	wf_privilege_require(target->process_id, access->caller, WF_PRIVILEGE_COMPLETE,
-						 WF_PRIVILEGE_COMPLETE);
+	wf_target_visit(target, serial, access->caller, WF_PRIVILEGE_COMPLETE,
+					WF_PRIVILEGE_COMPLETE);
 }
 
 Jsonb *

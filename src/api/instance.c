@@ -152,8 +152,8 @@ workflow_set_data(PG_FUNCTION_ARGS)
 	changes = wf_argument_object(fcinfo, 1, "data");
 	PreventCommandIfReadOnly("workflow.set_data()");
 	wf_store_enter(&access);
-	wf_target_instance(&target, PG_GETARG_INT64(0));
-	wf_privilege_require(target.process_id, access.caller, WF_PRIVILEGE_START, WF_PRIVILEGE_ADMIN);
+	wf_target_instance(&target, PG_GETARG_INT64(0), access.caller, WF_PRIVILEGE_START,
+					   WF_PRIVILEGE_ADMIN);
 	lives = target.instance != NULL;
 	if (lives)
 	{
@@ -182,8 +182,8 @@ workflow_cancel(PG_FUNCTION_ARGS)
 	wf_argument_require(fcinfo, 0, "instance");
 	PreventCommandIfReadOnly("workflow.cancel()");
 	wf_store_enter(&access);
-	wf_target_instance(&target, PG_GETARG_INT64(0));
-	wf_privilege_require(target.process_id, access.caller, WF_PRIVILEGE_START, WF_PRIVILEGE_ADMIN);
+	wf_target_instance(&target, PG_GETARG_INT64(0), access.caller, WF_PRIVILEGE_START,
+					   WF_PRIVILEGE_ADMIN);
 	lives = target.instance != NULL;
 	if (lives)
 	{

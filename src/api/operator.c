@@ -33,9 +33,8 @@ PG_FUNCTION_INFO_V1(workflow_identity_changed);
 static bool
 find_visit(WfTarget *target, const WfSerial *serial, const WfAccess *access)
 {
-	wf_target_visit(target, serial);
-	wf_privilege_require(target->process_id, access->caller, WF_PRIVILEGE_ADMIN,
-						 WF_PRIVILEGE_ADMIN);
+	wf_target_visit(target, serial, access->caller, WF_PRIVILEGE_ADMIN,
+					WF_PRIVILEGE_ADMIN);
 	return target->visit != NULL;
 }
 
@@ -210,8 +209,8 @@ workflow_move(PG_FUNCTION_ARGS)
 	wf_argument_require(fcinfo, 0, "instance");
 	PreventCommandIfReadOnly("workflow.move()");
 	wf_store_enter(&access);
-	wf_target_instance(&target, PG_GETARG_INT64(0));
-	wf_privilege_require(target.process_id, access.caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
+	wf_target_instance(&target, PG_GETARG_INT64(0), access.caller, WF_PRIVILEGE_ADMIN,
+					   WF_PRIVILEGE_ADMIN);
 	if (target.instance != NULL)
 	{
 		WfVisit    *visit = move(&target, from, to);

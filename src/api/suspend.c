@@ -71,8 +71,8 @@ change_one(FunctionCallInfo fcinfo, const char *function, bool suspend)
 	wf_argument_require(fcinfo, 0, "instance");
 	PreventCommandIfReadOnly(function);
 	wf_store_enter(&access);
-	wf_target_instance(&target, PG_GETARG_INT64(0));
-	wf_privilege_require(target.process_id, access.caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
+	wf_target_instance(&target, PG_GETARG_INT64(0), access.caller, WF_PRIVILEGE_ADMIN,
+					   WF_PRIVILEGE_ADMIN);
 	if (target.instance != NULL)
 		changed = change(target.batch, suspend) > 0;
 	wf_batch_end(target.batch);

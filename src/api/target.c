@@ -2,17 +2,40 @@
  * target.c
  *		Finding and locking what a caller names.
  *
- * The instance's row is locked first, so that what is then read stays true until the end of the transaction. A visit
- * that ended while the lock was waited for is looked up in the history like any other that has ended.
+ * Rights are checked first: nobody else may lock an instance, nor stand in the queue for it. Then its row is locked, so that
+ * what is read after that stays true until the end of the transaction. A visit that ended while the lock was waited for
+ * is looked up in the history like any other that has ended.
  */
 #include "postgres.h"
+
+#include "miscadmin.h"
 
 #include "api/target.h"
 #include "store/late.h"
 
-void
-wf_target_instance(WfTarget *target, int64 instance)
+/* Returns the process for which the rights were checked; 0: of one that does not live, and so is not locked. */
+static int
+require_for_living(int64 instance, Oid role, WfPrivilege privilege, WfPrivilege other)
 {
+	WfLiving   *living;
+	int			process_id = 0;
+
+	if (superuser_arg(role)) /* spares them the look-up */
+		return 0;
+	if (wf_batch_living(&instance, 1, &living) > 0)
+	{
+		process_id = living->process_id;
+		wf_privilege_require(process_id, role, privilege, other);
+	}
+	pfree(living);
+	return process_id;
+}
+
+void
+wf_target_instance(WfTarget *target, int64 instance, Oid role, WfPrivilege privilege, WfPrivilege other)
+{
+	int			checked = require_for_living(instance, role, privilege, other);
+
 	memset(target, 0, sizeof(*target));
 	target->batch = wf_batch_begin();
 	wf_batch_lock(target->batch, &instance, 1, WF_LOCK_WAIT);
@@ -23,6 +46,8 @@ wf_target_instance(WfTarget *target, int64 instance)
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 				errmsg("instance " INT64_FORMAT " does not exist", instance),
 				errdetail("It was never started, or is no longer kept in the history."));
+	if (target->process_id != checked)
+		wf_privilege_require(target->process_id, role, privilege, other);
 }
 
 bool
@@ -43,11 +68,15 @@ wf_target_find_visit(WfTarget *target, const WfSerial *serial)
 }
 
 void
-wf_target_visit(WfTarget *target, const WfSerial *serial)
+wf_target_visit(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege, WfPrivilege other)
 {
+	int			checked = require_for_living(serial->instance, role, privilege, other);
+
 	if (!wf_target_find_visit(target, serial))
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 				errmsg("serial number " INT64_FORMAT "_" INT64_FORMAT " does not exist",
 					   serial->instance, serial->visit),
 				errdetail("It was never issued, or is no longer kept in the history."));
+	if (target->process_id != checked)
+		wf_privilege_require(target->process_id, role, privilege, other);
 }

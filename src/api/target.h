@@ -9,6 +9,7 @@
 
 #include "api/arguments.h"
 #include "store/batch.h"
+#include "store/privilege.h"
 
 typedef struct WfTarget
 {
@@ -19,12 +20,14 @@ typedef struct WfTarget
 } WfTarget;
 
 /*
- * Inside wf_store_enter. Begin a batch, wait for the lock, load. ERROR 42704 for what was never there or is no longer in
- * history. Rights are the caller's to check, against process_id, before anything is changed.
+ * Inside wf_store_enter. Check that `role` has one of the two privileges (give the same twice for one), begin a batch, wait
+ * for the lock, load. ERROR 42704 for what was never there or is no longer in history, 42501 without the right.
  */
-extern void wf_target_instance(WfTarget *target, int64 instance);
-extern void wf_target_visit(WfTarget *target, const WfSerial *serial);
-/* False instead of the error. */
+extern void wf_target_instance(WfTarget *target, int64 instance, Oid role, WfPrivilege privilege,
+							   WfPrivilege other);
+extern void wf_target_visit(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege,
+							WfPrivilege other);
+/* For whoever has another right to it. False instead of 42704. */
 extern bool wf_target_find_visit(WfTarget *target, const WfSerial *serial);
 
 #endif

@@ -43,6 +43,10 @@ static WfQuery q_lock_skip = {
 static WfQuery q_look = {
 	.sql = "SELECT " INSTANCE_COLUMNS " FROM workflow.instance i WHERE i.instance = ANY ($1)",
 	.nargs = 1, .argtypes = {INT8ARRAYOID}};
+static WfQuery q_living = {
+	.sql = "SELECT i.instance, i.process_id FROM workflow.instance i WHERE i.instance = ANY ($1) "
+		   "ORDER BY i.instance",
+	.nargs = 1, .argtypes = {INT8ARRAYOID}};
 static WfQuery *const lock_queries[] = {&q_lock_wait, &q_lock_skip, &q_look};
 static WfQuery q_visit = {
 	.sql = "SELECT " VISIT_COLUMNS " FROM workflow.visit v WHERE v.instance = $1 AND v.visit = $2",
@@ -269,6 +273,23 @@ wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock)
 	batch->now = GetCurrentTimestamp(); /* the lock may have been waited for */
 	MemoryContextSwitchTo(old);
 	return list_length(batch->instances) - before;
+}
+
+int
+wf_batch_living(const int64 *ids, int n, WfLiving **living)
+{
+	Datum		values[1] = {int64_array(ids, n)};
+	uint64		rows = wf_query_run(&q_living, values, NULL);
+	bool		isnull;
+
+	*living = palloc(sizeof(WfLiving) * Max(rows, 1));
+	for (uint64 i = 0; i < rows; i++)
+	{
+		(*living)[i].instance = wf_result_int64(i, 1);
+		(*living)[i].process_id = DatumGetInt32(wf_result(i, 2, &isnull));
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return (int) rows;
 }
 
 static void

@@ -166,6 +166,15 @@ typedef enum WfLock
 extern int	wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock);
 extern WfInstance *wf_batch_instance(WfBatch *batch, int64 id);
 
+typedef struct WfLiving
+{
+	int64		instance;
+	int			process_id;
+} WfLiving;
+
+/* Without a lock, for rights to be checked before one is waited for: those that live, by number. Returns how many. */
+extern int	wf_batch_living(const int64 *ids, int n, WfLiving **living);
+
 /* Load visits of locked instances: single ones, or all of an instance. Absent ones are not added. */
 extern void wf_batch_load_visits(WfBatch *batch, const int64 *instances, const int64 *visits, int n);
 extern void wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance);
