@@ -49,6 +49,13 @@ SELECT workflow.define('bad', '{
     { "step": "c", "http": { "server": "define_open" }, "wait": true, "heartbeat": "0", "retry": { "max": 3, "on": [] }, "cancel": { "method": "DELETE" } }
   ]}');
 
+-- headers that are not for a definition to set
+SELECT workflow.define('bad', '{
+  "steps": [
+    { "step": "a", "http": { "server": "define_open", "headers": { "Host": "other.example.com", "content-length": "7", "Transfer-Encoding": "chunked", "CONNECTION": "close", "Expect": "100-continue", "X-${$.name}": "x" } } },
+    { "step": "b", "http": { "server": "define_open", "headers": { "X-Host": "${$.host}" } }, "wait": true, "cancel": { "path": "/x", "headers": { "host": "${$.host}" } } }
+  ]}');
+
 -- what jsonb would drop is seen
 SELECT workflow.define('bad', '{"steps": [{"step": "one", "wait": true, "wait": true}]}');
 -- not there yet, and nothing else is wrong

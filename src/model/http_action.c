@@ -10,9 +10,9 @@
 #include "model/reader.h"
 #include "model/template_build.h"
 
-/* Of this connection, or made from the body: the engine's own to set. */
+/* Of this connection, or made from the URL or the body: the engine's own to set. Another Host would lead past the server's url. */
 static const char *const own_headers[] = {
-	"Connection", "Content-Length", "Idempotency-Key", "Keep-Alive", "Proxy-Connection", "TE", "Trailer",
+	"Connection", "Content-Length", "Expect", "Host", "Idempotency-Key", "Keep-Alive", "Proxy-Connection", "TE", "Trailer",
 	"Transfer-Encoding", "Upgrade",
 };
 
