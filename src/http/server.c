@@ -317,13 +317,20 @@ wf_server_covering(const char *url, Oid role)
 /* ---- preparing a request ---- */
 
 static bool
-covers(const WfServer *server, const char *url)
+require_covered(const WfServer *server, const char *url, WfFault *fault)
 {
 	WfUrl		wanted;
+	const char *problem;
 
 	if (wf_url_continues(url, server->url))
 		return true;
-	return wf_url_parse(url, &wanted) == NULL && wf_url_is_within(&wanted, &((const ServerEntry *) server)->url);
+	problem = wf_url_parse(url, &wanted);
+	if (problem != NULL)
+		return wf_fault(fault, WF_CODE_REQUEST, "the URL of the request %s", problem);
+	if (!wf_url_is_within(&wanted, &((const ServerEntry *) server)->url))
+		return wf_fault(fault, WF_CODE_REQUEST, "the URL of the request is not within that of server \"%s\"",
+						server->name);
+	return true;
 }
 
 static const WfCredentials *
@@ -372,9 +379,8 @@ wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *request, List
 	if (role_name == NULL || !wf_server_usable(server, role))
 		return wf_fault(fault, WF_CODE_REQUEST, "role \"%s\" has no USAGE privilege on server \"%s\"",
 						role_name ? role_name : "(dropped)", server->name);
-	if (!covers(server, request->url))
-		return wf_fault(fault, WF_CODE_REQUEST, "the URL of the request is not within that of server \"%s\"",
-						server->name);
+	if (!require_covered(server, request->url, fault))
+		return false;
 	credentials = get_credentials(server, role);
 	if (credentials->problem != NULL)
 		return wf_fault(fault, WF_CODE_REQUEST, "the user mapping of role \"%s\" for server \"%s\" cannot be used: %s",

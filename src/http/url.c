@@ -14,47 +14,93 @@
 
 #include "http/url.h"
 
-/* One character of a path as a lenient server might read it: decodes %2e, %2f, %5c. */
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = pg_ascii_tolower((unsigned char) c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* What the two digits behind a '%' stand for; -1: they are none. */
+static int
+encoded(const char *digits)
+{
+	int			high = hex_digit(digits[0]);
+	int			low = high < 0 ? -1 : hex_digit(digits[1]);
+
+	return low < 0 ? -1 : high * 16 + low;
+}
+
+/* One character of a path as a lenient server might read it: decodes what matters to segments. */
 static char
 lenient_char(const char **at)
 {
 	const char *p = *at;
 	char		c = *p++;
+	int			decoded = c == '%' ? encoded(p) : -1;
 
-	if (c == '%' && p[0] == '2' && (p[1] == 'e' || p[1] == 'E'))
-		c = '.', p += 2;
-	else if (c == '%' && p[0] == '2' && (p[1] == 'f' || p[1] == 'F'))
-		c = '/', p += 2;
-	else if (c == '%' && p[0] == '5' && (p[1] == 'c' || p[1] == 'C'))
-		c = '/', p += 2;
-	else if (c == '\\')
-		c = '/';
+	if (decoded == '.' || decoded == '/' || decoded == '\\' || decoded == ';')
+	{
+		c = (char) decoded;
+		p += 2;
+	}
 	*at = p;
-	return c;
+	return c == '\\' ? '/' : c;
 }
 
-/* Does it have a ".." segment? Looks at the path only, up to '?' or '#'. */
+/*
+ * Behind a '%': a control character, which a server might drop or end the path at, or a dot or slash that is encoded more
+ * than once, for servers that decode as often.
+ */
 static bool
-climbs(const char *path)
+is_disguise(const char *digits)
+{
+	int			byte = encoded(digits);
+
+	if (byte != '%')
+		return (byte >= 0 && byte < 0x20) || byte == 0x7f;
+	while (encoded(digits) == '%')
+		digits += 2;
+	byte = encoded(digits);
+	return byte == '.' || byte == '/' || byte == '\\';
+}
+
+/*
+ * A ".." segment, or what may become one. Looks at the path only, up to '?' or '#'. What follows a ';' in a segment are its
+ * parameters to some servers, so that it does not count.
+ */
+static const char *
+find_problem(const char *path)
 {
 	int			dots = 0; /* of the segment so far; -1: it has other characters */
+	bool		parameters = false;
 
 	while (*path && *path != '?' && *path != '#')
 	{
-		char		c = lenient_char(&path);
+		char		c;
 
+		if (*path == '%' && is_disguise(path + 1))
+			return "has an encoded control character, or a dot or slash that is encoded twice";
+		c = lenient_char(&path);
 		if (c == '/')
 		{
 			if (dots == 2)
-				return true;
+				break;
 			dots = 0;
+			parameters = false;
 		}
+		else if (c == ';')
+			parameters = true;
+		else if (parameters)
+			continue;
 		else if (c != '.')
 			dots = -1;
 		else if (dots >= 0)
 			dots++;
 	}
-	return dots == 2;
+	return dots == 2 ? "has a path segment \"..\"" : NULL;
 }
 
 /* The end of "scheme://host…", where the path begins; NULL if it is no http or https URL with a host. */
@@ -116,7 +162,7 @@ const char *
 wf_url_parse(const char *text, WfUrl *url)
 {
 	const char *path = find_path(text);
-	const char *problem = "cannot be read";
+	const char *problem;
 	CURLU	   *handle;
 
 	if (path == NULL)
@@ -126,8 +172,10 @@ wf_url_parse(const char *text, WfUrl *url)
 		if ((unsigned char) *p <= 0x20 || (unsigned char) *p >= 0x7f)
 			return "has characters other than printable ASCII";
 	}
-	if (climbs(path))
-		return "has a path segment \"..\"";
+	problem = find_problem(path);
+	if (problem != NULL)
+		return problem;
+	problem = "cannot be read";
 
 	handle = curl_url();
 	if (handle == NULL)
@@ -154,5 +202,5 @@ wf_url_continues(const char *text, const char *base)
 {
 	size_t		len = strlen(base);
 
-	return strncmp(text, base, len) == 0 && strchr("/?#", text[len]) != NULL && !climbs(text + len);
+	return strncmp(text, base, len) == 0 && strchr("/?#", text[len]) != NULL && find_problem(text + len) == NULL;
 }

@@ -112,6 +112,16 @@ is_refused('request', '{"url": "${$.url}", HEADERS}', { url => 'file:///etc/pass
 is_refused('request', '{"server": "deep", "url": "${$.url}", HEADERS}', { url => "$base/v2/x" }, 'a url outside of the named server');
 is_refused('request', '{"server": "deep", "url": "${$.url}", HEADERS}', { url => "$base/v1/../v2" }, 'a url that climbs out of it');
 is_refused('request', '{"server": "deep", "url": "${$.url}", HEADERS}', { url => "$base/v1/%2e%2E/v2" }, 'the same in disguise');
+for my $up ('..;/', '..;x=1/', '%2e%2e;/', '.%2E%3bx/', '..%2f', '..%5c', '.%09./', '.%00./', '..%7F/', '%252e%252e/', '%25252E./', '..%252f', '..%255C', 'a;/../../')
+{
+	like(is_refused('request', '{"server": "deep", "url": "${$.url}", HEADERS}', { url => "$base/v1/${up}v2" }, "$up is one, too"), qr/the URL of the request has /, 'which is told');
+}
+for my $down ('...;/', '..a;x/', 'a;..=../', ';/', '.;/', '100%25/', 'a%20b/', '%252/', '%c3%a9/', 'a%3Bb/')
+{
+	($request) = sent('{"server": "deep", "url": "${$.url}", HEADERS}', { url => "$base/v1/${down}v2" });
+	is($request->{path}, "/v1/${down}v2", "$down is none");
+}
+is_refused('request', '{"server": "deep", "path": "/..;/v2", HEADERS}', {}, 'a path, as written, neither');
 is_refused('request', '{"server": "deep", "url": "${$.url}", HEADERS}', { url => "$base/v12" }, 'a url that only begins alike');
 is_refused('template', '{"url": "${$.url}", HEADERS}', {}, 'a url that is missing');
 like($scene->error(q[SELECT workflow.define('x', '{"steps": [{"step": "a", "http": {"url": "http://127.0.0.1:1/x"}}]}')]),
