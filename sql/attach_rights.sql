@@ -71,11 +71,31 @@ CREATE TABLE other (id int PRIMARY KEY);
 CREATE TRIGGER workflow_start AFTER INSERT ON other FOR EACH ROW EXECUTE FUNCTION workflow.after_insert();
 SELECT workflow.detach('orders');
 SELECT workflow.detach('orders');
+
+-- whoever administers a process gets rid of tables that he does not own; of what they start besides he does not
 RESET ROLE;
+SELECT workflow.define('attach_rights other', '{"steps": [{"step": "wait", "wait": true}]}');
+SELECT workflow.grant_process('attach_rights other', 'attach_shop', 'start');
+GRANT EXECUTE ON FUNCTION workflow.undefine TO attach_author;
+SET ROLE attach_shop;
+CREATE TABLE stays (id int PRIMARY KEY, sn text);
+SELECT workflow.attach('stays', 'attach_rights') > 0 AS attached;
+SELECT workflow.attach('stays', 'attach_rights other', 'sn') > 0 AS attached;
+SET ROLE attach_author;
+SELECT workflow.detach('moody');
+SELECT workflow.undefine('attach_rights');
+SELECT workflow.detach('stays', 'attach_rights other');
+SELECT workflow.detach('stays');
+SELECT workflow.detach('stays');
+SELECT workflow.undefine('attach_rights');
+SELECT tgname FROM pg_trigger WHERE tgrelid = 'stays'::regclass ORDER BY 1;
+RESET ROLE;
+INSERT INTO stays VALUES (1) RETURNING sn IS NOT NULL AS numbered;
+SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE process = 'attach_rights other' AND ended_at IS NULL;
 
 SET client_min_messages = warning;
 DROP SCHEMA attach_rights CASCADE;
 SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE process = 'attach_rights' AND ended_at IS NULL;
-DELETE FROM workflow.process WHERE process = 'attach_rights';
+DELETE FROM workflow.process WHERE process IN ('attach_rights', 'attach_rights other');
 DROP OWNED BY attach_author, attach_shop, attach_clerk;
 DROP ROLE attach_author, attach_shop, attach_clerk;

@@ -2,7 +2,7 @@
  * attach.c
  *		workflow.attach(relation, process, …) and workflow.detach(relation, process).
  *
- * Both belong to the owner of the table and hold ShareRowExclusiveLock on it and all its partitions until the end of the
+ * Both are for the owner of the table, detach for who administers the process as well, and hold ShareRowExclusiveLock on it and all its partitions until the end of the
  * transaction, so that nobody is inserting meanwhile. The triggers are made as the owner of the extension: nobody else
  * may use their functions. One pair serves all attachments of a table.
  */
@@ -92,15 +92,21 @@ read_arguments(FunctionCallInfo fcinfo, WfAttachment *wanted)
 
 /* ---- the table ---- */
 
+static void
+require_relation(Oid relid)
+{
+	if (!OidIsValid(wf_row_owner(relid)))
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_TABLE),
+				errmsg("relation with OID %u does not exist", relid));
+}
+
 /* Rights before the lock: who may not attach a table may not hold it up either. */
 static Relation
 open_owned(Oid relid)
 {
 	Relation	rel;
 
-	if (!OidIsValid(wf_row_owner(relid)))
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_TABLE),
-				errmsg("relation with OID %u does not exist", relid));
+	require_relation(relid);
 	if (!wf_class_ownercheck(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
 					   get_rel_name(relid));
@@ -447,8 +453,43 @@ workflow_attach(PG_FUNCTION_ARGS)
 
 /* ---- detach ---- */
 
+/* `process` NULL: any. Who does not own the table detaches it from processes of which he is an administrator. */
+static bool
+may_detach(const WfAttachment *attachment, const char *process, Oid caller)
+{
+	return (process == NULL || strcmp(attachment->process, process) == 0) &&
+		   (wf_class_ownercheck(attachment->relation, caller) ||
+			wf_privilege_has(attachment->process_id, caller, WF_PRIVILEGE_ADMIN));
+}
+
+static bool
+administers(Oid relid, const char *process)
+{
+	WfAccess	access;
+	WfAttachment *attachments;
+	bool		answer = false;
+	int			n;
+
+	wf_store_enter(&access);
+	n = wf_attachments_of(relid, &attachments);
+	for (int i = 0; i < n && !answer; i++)
+		answer = may_detach(&attachments[i], process, access.caller);
+	wf_store_leave(&access);
+	return answer;
+}
+
+/* Otherwise whoever was once allowed to attach a table could keep a process from being undefined for ever. */
+static Relation
+open_to_detach(Oid relid, const char *process)
+{
+	require_relation(relid);
+	if (!wf_class_ownercheck(relid, GetUserId()) && administers(relid, process))
+		return relation_open(relid, ShareRowExclusiveLock);
+	return open_owned(relid);
+}
+
 static int
-detach(Relation rel, const char *process)
+detach(Relation rel, const char *process, Oid caller)
 {
 	List	   *partitions = lock_partitions(rel);
 	WfAttachment *attachments;
@@ -458,7 +499,7 @@ detach(Relation rel, const char *process)
 
 	for (int i = 0; i < n; i++)
 	{
-		if (process == NULL || strcmp(attachments[i].process, process) == 0)
+		if (may_detach(&attachments[i], process, caller))
 		{
 			wf_attachment_delete(attachments[i].id);
 			removed++;
@@ -485,14 +526,15 @@ Datum
 workflow_detach(PG_FUNCTION_ARGS)
 {
 	WfAccess	access;
+	char	   *process = text_argument(fcinfo, 1);
 	Relation	rel;
 	int			removed;
 
 	require_argument(fcinfo, 0, "relation");
 	wf_shmem_require();
-	rel = open_owned(PG_GETARG_OID(0));
+	rel = open_to_detach(PG_GETARG_OID(0), process);
 	wf_store_enter(&access);
-	removed = detach(rel, text_argument(fcinfo, 1));
+	removed = detach(rel, process, access.caller);
 	wf_store_leave(&access);
 	relation_close(rel, NoLock);
 	PG_RETURN_INT32(removed);

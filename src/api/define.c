@@ -61,7 +61,7 @@ static WfQuery q_set_latest = {
 		   "WHERE p.process_id = $1 AND p.latest <> $2",
 	.nargs = 2, .argtypes = {INT4OID, INT4OID}};
 static WfQuery q_attached = {
-	.sql = "SELECT c.oid::regclass::text FROM workflow.attachment a JOIN pg_class c ON c.oid = a.relation "
+	.sql = "SELECT c.oid::regclass::text, quote_literal(c.oid::regclass) FROM workflow.attachment a JOIN pg_class c ON c.oid = a.relation "
 		   "WHERE a.process_id = $1 LIMIT 1",
 	.nargs = 1, .argtypes = {INT4OID}};
 static WfQuery q_maintained = {
@@ -275,7 +275,8 @@ lock_whole_process(const char *name, int process_id)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_IN_USE),
 				errmsg("process \"%s\" cannot be undefined while tables are attached to it", name),
 				errdetail("Table %s is.", wf_result_text(0, 1)),
-				errhint("Detach them first: see workflow.detach."));
+				errhint("Detach them first, as their owner or with the privilege \"admin\" on the process: SELECT workflow.detach(%s, %s).",
+						wf_result_text(0, 2), quote_literal_cstr(name)));
 	return latest;
 }
 

@@ -18,4 +18,4 @@ COMMENT ON FUNCTION workflow.attach(regclass, text, name, text, name, name, text
 CREATE FUNCTION workflow.detach(relation regclass, process text DEFAULT NULL)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_detach';
 COMMENT ON FUNCTION workflow.detach(regclass, text) IS
-'Ends what workflow.attach began, for one process or for all: new rows start nothing, living instances go on without writing to their rows. Needs ownership of the table. Returns how many attachments were removed';
+'Ends what workflow.attach began, for one process or for all: new rows start nothing, living instances go on without writing to their rows. Needs ownership of the table, or admin on the process. Returns how many attachments were removed';
