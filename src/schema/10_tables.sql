@@ -313,7 +313,7 @@ COMMENT ON COLUMN workflow.identity.adopted_at IS 'When the first process was de
 
 CREATE TABLE workflow.secret (
     single boolean PRIMARY KEY DEFAULT true CHECK (single),
-    key    bytea NOT NULL
+    key    bytea NOT NULL CHECK (octet_length(key) = 32)
 );
 COMMENT ON TABLE workflow.secret IS 'Key of the tokens in $callback_url and $heartbeat_url. Whoever reads it can finish any visit';
 COMMENT ON COLUMN workflow.secret.single IS 'There is one row';

@@ -161,6 +161,13 @@ ALTER TABLE workflow.attachment ENABLE ALWAYS TRIGGER owner_only;
 ALTER TABLE workflow.identity ENABLE ALWAYS TRIGGER owner_only;
 ALTER TABLE workflow.secret ENABLE ALWAYS TRIGGER owner_only;
 
+CREATE FUNCTION workflow.secret_changed() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_secret_changed';
+COMMENT ON FUNCTION workflow.secret_changed() IS
+'Trigger of workflow.secret: tells running sessions and workers that there is another key';
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON workflow.secret FOR EACH ROW EXECUTE FUNCTION workflow.secret_changed();
+ALTER TABLE workflow.secret ENABLE ALWAYS TRIGGER changed;
+
 -- ---- serial numbers without quotes ----
 
 CREATE FUNCTION workflow.complete(serial_number bigint, data jsonb DEFAULT NULL) RETURNS boolean

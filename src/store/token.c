@@ -4,7 +4,7 @@
  *
  * A token is the serial number, a dot, and an HMAC over what the token is good for and the serial number. Its key is made
  * with the first definition, is carried by pg_dump, so that tokens given away before a restore are good after it, and is
- * read once by a backend. It never leaves this file.
+ * kept by a backend until the table changes, which a trigger tells as an invalidation. It never leaves this file.
  */
 #include "postgres.h"
 
@@ -14,6 +14,7 @@
 #include "common/hmac.h"
 #include "common/sha2.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 
 #include "shmem/settings.h"
 #include "store/access.h"
@@ -31,6 +32,7 @@ static const char *const purposes[] = {"callback", "heartbeat"};
 
 static uint8 key[KEY_BYTES];
 static Oid	key_of = InvalidOid; /* the table that it was read from, once its row has committed */
+static bool key_changed = false; /* while it was being read */
 
 /* ---- the key ---- */
 
@@ -50,6 +52,26 @@ wf_token_ensure_key(void)
 	wf_query_run(&q_add_key, values, NULL);
 }
 
+static void
+on_relation_change(Datum arg, Oid relid)
+{
+	if (OidIsValid(relid) && OidIsValid(key_of) && relid != key_of)
+		return;
+	key_of = InvalidOid;
+	key_changed = true;
+}
+
+static void
+watch_key(void)
+{
+	static bool watching = false;
+
+	if (!watching)
+		CacheRegisterRelcacheCallback(on_relation_change, (Datum) 0);
+	watching = true;
+	key_changed = false;
+}
+
 static bool
 read_key(Oid table)
 {
@@ -57,6 +79,7 @@ read_key(Oid table)
 	TransactionId xmin;
 	bool		isnull;
 
+	watch_key();
 	if (wf_query_run(&q_key, NULL, NULL) == 0)
 		return false;
 	stored = DatumGetByteaPP(wf_result(0, 1, &isnull));
@@ -66,7 +89,7 @@ read_key(Oid table)
 	memcpy(key, VARDATA_ANY(stored), KEY_BYTES);
 	/* what this transaction has made may yet be rolled back */
 	xmin = DatumGetTransactionId(wf_result(0, 2, &isnull));
-	if (!TransactionIdIsNormal(xmin) || !TransactionIdIsCurrentTransactionId(xmin))
+	if (!key_changed && (!TransactionIdIsNormal(xmin) || !TransactionIdIsCurrentTransactionId(xmin)))
 		key_of = table;
 	return true;
 }

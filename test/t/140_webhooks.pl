@@ -135,6 +135,27 @@ is($scene->incident($instance)->{outcome}, 'DIED', 'then it has died');
 is(callback($token->{callback}, '"alive after all"'), 't', 'a callback for an incident');
 is($scene->finish($instance), 'completed', 'mends it');
 
+# ---- another key ----
+
+my $session = $scene->node->background_psql('postgres', on_error_stop => 0);
+my $heard = sub { $session->query("SELECT 'heard ' || workflow.callback_heartbeat('$_[0]', '1');") };
+($instance, $token) = waiting();
+like($heard->($token->{heartbeat}), qr/heard true/, 'a session that knows the key');
+my $key = $scene->sql('SELECT key FROM workflow.secret');
+$scene->sql('BEGIN; DELETE FROM workflow.secret; ROLLBACK');
+like($heard->($token->{heartbeat}), qr/heard true/, 'and is still right after a rollback');
+$scene->sql('UPDATE workflow.secret SET key = sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))');
+unlike($heard->($token->{heartbeat}), qr/heard/, 'takes no token of the old one, when there is another');
+my ($later, $later_token) = waiting();
+like($heard->($later_token->{heartbeat}), qr/heard true/, 'but those that workers make from then on');
+is($scene->serial($instance), (split /\./, $token->{callback})[0], 'what was waited for still is');
+$scene->sql("UPDATE workflow.secret SET key = '$key'");
+like($heard->($token->{heartbeat}), qr/heard true/, 'the old one can be put back');
+unlike($heard->($later_token->{heartbeat}), qr/heard/, 'instead of the new one');
+$session->quit;
+like($scene->error("UPDATE workflow.secret SET key = 'short'"), qr/^23514/, 'a key has its length');
+$scene->sql("SELECT workflow.cancel($_)") for $instance, $later;
+
 # ---- over a crash, in a copy, in another database ----
 
 crash($scene->node);
