@@ -43,7 +43,10 @@ FROM workflow.instances WHERE instance = :i;
 -- too late
 SELECT workflow.callback(token => :'callback', data => '{"sum": 6}');
 SELECT workflow.callback_heartbeat(:'heartbeat');
-SELECT data, role = current_user AS by_me FROM workflow.late_callbacks WHERE serial_number = :'sn';
+SELECT workflow.complete(:'sn', '{"sum": 7}');
+SELECT data, role = current_user AS by_me, webhook FROM workflow.late_callbacks WHERE serial_number = :'sn' ORDER BY received_at;
+SELECT regexp_replace(line, '.*: a', 'a') ~ ('^a callback (by webhook through|of) ' || current_user || ' came too late') AS told, line ~ 'by webhook' AS webhook
+FROM workflow.timeline(:i) line WHERE line ~ 'too late';
 
 -- of the other purpose, of another visit, altered, malformed, none
 SELECT pg_temp.token(:i, 'callback') AS callback, pg_temp.token(:i, 'heartbeat') AS heartbeat \gset

@@ -69,7 +69,7 @@ require_fit(const WfWord *word)
 static bool
 is_by_hand(const WfTarget *target, const WfWord *word, Oid role)
 {
-	return target->visit->state == WF_STATE_INCIDENT && !word->by_token &&
+	return target->visit->state == WF_STATE_INCIDENT && !word->webhook &&
 		   wf_privilege_has(target->process_id, role, WF_PRIVILEGE_ADMIN);
 }
 
@@ -84,7 +84,8 @@ wf_word_apply(WfTarget *target, const WfSerial *serial, const WfWord *word, Oid 
 						   is_by_hand(target, word, role)))
 		return true;
 	wf_late_require_seen(serial->instance, serial->visit);
-	wf_late_record(serial->instance, serial->visit, target->process_id, role, record_of(word));
+	wf_late_record(serial->instance, serial->visit, target->process_id, role, word->webhook,
+				   record_of(word));
 	return false;
 }
 

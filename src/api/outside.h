@@ -13,10 +13,10 @@
 typedef struct WfWord
 {
 	Jsonb	   *data;
-	bool		by_token; /* so not by a person */
 	bool		failed;
 	const char *code; /* if it failed */
 	const char *message;
+	bool		webhook; /* it came with a token */
 } WfWord;
 
 /* The code of a failure, if none is given; and ERROR 22023 for one that is empty or too long. */

@@ -50,7 +50,7 @@ static WfQuery q_ended = {
 		   "FROM workflow.visit_history h WHERE h.instance = $1",
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_late = {
-	.sql = "SELECT l.received_at, l.visit, NULL::text, l.role::text FROM ("
+	.sql = "SELECT l.received_at, l.visit, NULL::text, l.role::text, l.webhook FROM ("
 		   "SELECT h.visit FROM workflow.visit_history h WHERE h.instance = $1) k "
 		   "JOIN workflow.late_callback l ON workflow.serial_number(l.instance, l.visit) COLLATE \"C\" = "
 		   "workflow.serial_number($1, k.visit)",
@@ -199,7 +199,11 @@ describe_ended(uint64 row)
 static const char *
 describe_late(uint64 row)
 {
-	return psprintf("a callback of %s came too late and did nothing", wf_result_text(row, 4));
+	bool		isnull;
+	bool		webhook = DatumGetBool(wf_result(row, 5, &isnull));
+
+	return psprintf("a callback %s %s came too late and did nothing",
+					webhook ? "by webhook through" : "of", wf_result_text(row, 4));
 }
 
 static const char *

@@ -58,7 +58,7 @@ find_visit(WfTarget *target, const Token *token, WfTokenPurpose purpose)
 Datum
 workflow_callback(PG_FUNCTION_ARGS)
 {
-	WfWord		word = {.data = wf_argument_jsonb(fcinfo, 1), .by_token = true};
+	WfWord		word = {.data = wf_argument_jsonb(fcinfo, 1), .webhook = true};
 	WfAccess	access;
 	WfTarget	target;
 	Token		token;

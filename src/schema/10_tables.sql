@@ -210,6 +210,7 @@ CREATE TABLE workflow.late_callback (
     process_id  integer NOT NULL,
     received_at timestamptz NOT NULL,
     role        name NOT NULL,
+    webhook     boolean NOT NULL,
     data        jsonb
 );
 -- without a key its rows could not be deleted while all tables are published
@@ -222,6 +223,7 @@ COMMENT ON COLUMN workflow.late_callback.visit IS 'Visit that had already ended'
 COMMENT ON COLUMN workflow.late_callback.process_id IS 'Process';
 COMMENT ON COLUMN workflow.late_callback.received_at IS 'When it came';
 COMMENT ON COLUMN workflow.late_callback.role IS 'Role that sent it';
+COMMENT ON COLUMN workflow.late_callback.webhook IS 'That role passed on what came with a token of $callback_url';
 COMMENT ON COLUMN workflow.late_callback.data IS 'What it brought, up to 8 kB';
 
 CREATE TABLE workflow.instance_history (

@@ -156,11 +156,12 @@ COMMENT ON COLUMN workflow.attempts.error IS 'Error: {code, message, http_status
 
 CREATE VIEW workflow.late_callbacks WITH (security_barrier) AS
     SELECT workflow.serial_number(l.instance, l.visit) COLLATE "C" AS serial_number,
-           l.received_at, l.role, l.data
+           l.received_at, l.role, l.data, l.webhook
     FROM workflow.late_callback l
     WHERE l.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
-COMMENT ON VIEW workflow.late_callbacks IS 'Calls of workflow.complete and workflow.fail that came after the end of their visit, and so did nothing: the first 100 of each visit';
+COMMENT ON VIEW workflow.late_callbacks IS 'Calls of workflow.complete, workflow.fail and workflow.callback that came after the end of their visit, and so did nothing: the first 100 of each visit';
 COMMENT ON COLUMN workflow.late_callbacks.serial_number IS 'Serial number of the visit that had ended';
 COMMENT ON COLUMN workflow.late_callbacks.received_at IS 'When it came';
 COMMENT ON COLUMN workflow.late_callbacks.role IS 'Role that called';
 COMMENT ON COLUMN workflow.late_callbacks.data IS 'What it brought: data of workflow.complete; {code, message, data} of workflow.fail; {truncated, bytes, text} if it was larger than 8 kB';
+COMMENT ON COLUMN workflow.late_callbacks.webhook IS 'It came with a token, by workflow.callback: the role is whoever passed it on, not who sent it';

@@ -38,13 +38,13 @@ static WfQuery q_living = {
 	.sql = "SELECT v.xmin FROM workflow.visit v WHERE v.instance = $1 AND v.visit = $2",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
 static WfQuery q_record = {
-	.sql = "INSERT INTO workflow.late_callback (instance, visit, process_id, received_at, role, data) "
-		   "SELECT $1, $2, $3, clock_timestamp(), $4, $5 "
+	.sql = "INSERT INTO workflow.late_callback (instance, visit, process_id, received_at, role, webhook, data) "
+		   "SELECT $1, $2, $3, clock_timestamp(), $4, $5, $6 "
 		   "WHERE (SELECT count(*) FROM (SELECT FROM workflow.late_callback l "
 		   "WHERE workflow.serial_number(l.instance, l.visit) COLLATE \"C\" = "
 		   "workflow.serial_number($1, $2) LIMIT " LITERAL(MAX_PER_VISIT) ") k) < "
 		   LITERAL(MAX_PER_VISIT),
-	.nargs = 5, .argtypes = {INT8OID, INT8OID, INT4OID, NAMEOID, JSONBOID}};
+	.nargs = 6, .argtypes = {INT8OID, INT8OID, INT4OID, NAMEOID, BOOLOID, JSONBOID}};
 
 /* The row's xmin is in column 1 of the result. */
 static void
@@ -122,11 +122,11 @@ cut(Jsonb *data)
 }
 
 void
-wf_late_record(int64 instance, int64 visit, int process_id, Oid role, Jsonb *data)
+wf_late_record(int64 instance, int64 visit, int process_id, Oid role, bool webhook, Jsonb *data)
 {
 	NameData	name;
-	Datum		values[5];
-	char		nulls[5] = {' ', ' ', ' ', ' ', ' '};
+	Datum		values[6];
+	char		nulls[6] = {' ', ' ', ' ', ' ', ' ', ' '};
 
 	data = cut(data);
 	namestrcpy(&name, GetUserNameFromId(role, false));
@@ -134,7 +134,8 @@ wf_late_record(int64 instance, int64 visit, int process_id, Oid role, Jsonb *dat
 	values[1] = Int64GetDatum(visit);
 	values[2] = Int32GetDatum(process_id);
 	values[3] = NameGetDatum(&name);
-	values[4] = JsonbPGetDatum(data);
-	nulls[4] = data != NULL ? ' ' : 'n';
+	values[4] = BoolGetDatum(webhook);
+	values[5] = JsonbPGetDatum(data);
+	nulls[5] = data != NULL ? ' ' : 'n';
 	wf_query_run(&q_record, values, nulls);
 }

@@ -19,7 +19,7 @@ extern bool wf_late_instance(int64 instance, int *process_id);
 /* ERROR 40001 if a living visit was changed after the snapshot of a serializable transaction. */
 extern void wf_late_require_seen(int64 instance, int64 visit);
 
-/* Keep `data` (NULL: none), cut to a bounded size; a visit has a bounded number of them, further ones are dropped. */
-extern void wf_late_record(int64 instance, int64 visit, int process_id, Oid role, Jsonb *data);
+/* Keep `data` (NULL: none), cut to a bounded size, and whether `role` only passed on what came with a token; a visit has a bounded number of them, further ones are dropped. */
+extern void wf_late_record(int64 instance, int64 visit, int process_id, Oid role, bool webhook, Jsonb *data);
 
 #endif
