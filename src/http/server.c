@@ -370,6 +370,17 @@ has_header(List *headers, const char *name)
 	return false;
 }
 
+/* A copy: an invalidation may void the cache before the request is sent. */
+static WfHttpHeader *
+copy_header(const WfHttpHeader *header)
+{
+	WfHttpHeader *copy = palloc(sizeof(WfHttpHeader));
+
+	copy->name = pstrdup(header->name);
+	copy->value = pstrdup(header->value);
+	return copy;
+}
+
 bool
 wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *request, List **headers, WfFault *fault)
 {
@@ -394,8 +405,8 @@ wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *request, List
 	request->max_response = server->max_response;
 	request->allow_private = server->allow_private;
 	request->verify = server->verify;
-	request->ca = server->ca;
+	request->ca = server->ca != NULL ? pstrdup(server->ca) : NULL;
 	if (credentials->header.name != NULL && !has_header(*headers, credentials->header.name))
-		*headers = lappend(*headers, (void *) &credentials->header);
+		*headers = lappend(*headers, copy_header(&credentials->header));
 	return true;
 }

@@ -47,7 +47,7 @@ extern const WfServer *wf_server_covering(const char *url, Oid role);
  * none) and the credentials of the role's user mapping (its own, else PUBLIC's; none is fine). Headers are a List of WfHttpHeader *
  * that the caller turns into the request's array afterwards; an explicit Authorization header of the caller is kept and
  * then none is added by auth = basic or bearer; the same goes for the header of auth = header. What is added to the
- * list and the request lives until the end of the transaction. False with *fault for no USAGE, an unusable mapping, or
+ * list and the request is in CurrentMemoryContext. False with *fault for no USAGE, an unusable mapping, or
  * a url that the server's does not cover (so that no path leads credentials elsewhere).
  */
 extern bool wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *request, List **headers, WfFault *fault);

@@ -722,10 +722,19 @@ wf_transfer_create(WfHttp *http)
 	return transfer;
 }
 
+/* Credentials are not to outlive their request. */
+static void
+wipe_request(WfTransfer *transfer)
+{
+	if (transfer->block.len > 0)
+		explicit_bzero(transfer->block.data, transfer->block.len);
+}
+
 /* Forget request and reply; the handle and buffers of usual size stay. */
 void
 wf_transfer_recycle(WfTransfer *transfer)
 {
+	wipe_request(transfer);
 	buffer_reset(&transfer->block);
 	buffer_reset(&transfer->head);
 	buffer_reset(&transfer->body);
@@ -740,6 +749,7 @@ wf_transfer_destroy(WfTransfer *transfer)
 	wf_cookies_forget(transfer);
 	if (transfer->easy != NULL)
 		curl_easy_cleanup(transfer->easy);
+	wipe_request(transfer);
 	free(transfer->block.data);
 	free(transfer->head.data);
 	free(transfer->body.data);

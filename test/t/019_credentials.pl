@@ -13,6 +13,8 @@ use Scene;
 use Test::More;
 use WorkflowTest;
 
+# what is freed is not to look as if it were still there
+$ENV{MALLOC_PERTURB_} = 165;
 # statements would be logged with what they hold; what the workers log is to be seen as fully as can be
 my $scene = Scene->new('credentials', conf => "log_statement = none\nlog_min_messages = debug1\nlog_min_error_statement = panic\n");
 my $H = '"headers": {' . Scene::HEADERS . '}';
@@ -187,6 +189,32 @@ for my $bad ("auth 'bearer', tokenn 'secret-eight'", "auth 'secret-eight'", "aut
 	($status, $stdout, $stderr) = $scene->node->psql('postgres', "CREATE USER MAPPING FOR author SERVER elsewhere OPTIONS ($bad)");
 	unlike($stderr, qr/(ERROR|DETAIL|HINT).*secret-eight/, 'an error shows no value of a mapping');
 }
+
+# ---- while servers change ----
+
+$scene->sql("CREATE SERVER steady FOREIGN DATA WRAPPER workflow_http OPTIONS (url '" . $scene->url . "', allow_private 'true', max_in_flight '300');"
+	  . "CREATE USER MAPPING FOR CURRENT_USER SERVER steady OPTIONS (auth 'bearer', token 'secret-nine')");
+# each looks up its owner, so that invalidations come in between
+my $N = 400;
+for my $name ('left', 'right')
+{
+	$scene->define($name, '{"steps": [{"step": "call", "http": {"server": "steady", "path": "/ok/steady"}}]}');
+}
+$scene->sql("ALTER SERVER elsewhere OPTIONS (ADD max_in_flight '1'); CREATE TABLE enough (x int)");
+my $changes = $scene->node->background_psql('postgres', on_error_stop => 1);
+$changes->query_until(qr/changing/, q[\echo changing
+	DO $$ BEGIN FOR i IN 1..1000000 LOOP EXECUTE format('ALTER SERVER elsewhere OPTIONS (SET max_in_flight %L)', 1 + i % 2); COMMIT; EXIT WHEN EXISTS (SELECT FROM enough); END LOOP; END $$;
+]);
+for (1 .. 20)
+{
+	$scene->sql("SELECT count(workflow.start(CASE i % 2 WHEN 0 THEN 'left' ELSE 'right' END)) FROM generate_series(1, $N) i");
+	is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.visits WHERE process IN ('left', 'right') AND state IN ('calling', 'retrying')", 0, 'requests are made while servers change');
+}
+$scene->sql('INSERT INTO enough VALUES (1)');
+$changes->quit;
+my %sent;
+$sent{ $_->{headers}{authorization} // 'none' }++ for $scene->partner->requests('/ok/steady');
+is_deeply(\%sent, { 'Bearer secret-nine' => 20 * $N }, 'and each has its credentials');
 
 # a process's memory may hold them, its title not
 my $pid = wait_for_workers($scene->node, 'postgres');
