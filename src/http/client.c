@@ -22,6 +22,8 @@
 
 /* rounds of wf_http_run, after which its caller gets a chance to look at other things */
 #define MAX_ROUNDS 16
+/* after its timeout a transfer has so much longer before it is ended without libcurl */
+#define GRACE_US 1000000
 
 int64
 wf_http_clock(void)
@@ -101,7 +103,8 @@ wf_http_create(MemoryContext context, int max_connections)
 
 	http = MemoryContextAllocZero(context, sizeof(WfHttp));
 	http->timer_at = -1;
-	http->max_pool = max_connections;
+	http->overdue_at = PG_INT64_MAX;
+	http->max_transfers = max_connections;
 	dlist_init(&http->running);
 	dlist_init(&http->finished);
 	dlist_init(&http->taken);
@@ -137,6 +140,12 @@ wf_http_in_flight(WfHttp *http)
 	return http->nrunning;
 }
 
+int
+wf_http_room(WfHttp *http)
+{
+	return Max(0, http->max_transfers - http->nrunning);
+}
+
 /* ---- life of a transfer ---- */
 
 static WfTransfer *
@@ -161,7 +170,7 @@ get_transfer(WfHttp *http)
 static void
 put_transfer(WfHttp *http, WfTransfer *transfer)
 {
-	if (http->npool >= http->max_pool)
+	if (http->npool >= http->max_transfers)
 	{
 		wf_transfer_destroy(transfer);
 		return;
@@ -180,6 +189,14 @@ stop_transfer(WfHttp *http, WfTransfer *transfer)
 	http->nrunning--;
 }
 
+static int64
+overdue_at(const WfTransfer *transfer)
+{
+	if (transfer->timeout_ms == 0)
+		return PG_INT64_MAX;
+	return transfer->started_at + (int64) transfer->timeout_ms * 1000 + GRACE_US;
+}
+
 void
 wf_http_send(WfHttp *http, const WfHttpRequest *request)
 {
@@ -193,6 +210,7 @@ wf_http_send(WfHttp *http, const WfHttpRequest *request)
 		{
 			dlist_push_tail(&http->running, &transfer->node);
 			http->nrunning++;
+			http->overdue_at = Min(http->overdue_at, overdue_at(transfer));
 			return;
 		}
 		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "%s", curl_multi_strerror(code));
@@ -254,6 +272,35 @@ collect_finished(WfHttp *http)
 	}
 }
 
+/*
+ * libcurl's timeouts do not run while a transfer waits for a connection that another one is making. `overdue_at` is a
+ * lower bound: it costs nothing per request, and since nearly all end before their grace, all are looked at once in a
+ * grace at most.
+ */
+static void
+end_overdue(WfHttp *http)
+{
+	int64		now = wf_http_clock();
+	dlist_mutable_iter iter;
+
+	if (http->overdue_at > now)
+		return;
+	http->overdue_at = PG_INT64_MAX;
+	dlist_foreach_modify(iter, &http->running)
+	{
+		WfTransfer *transfer = dlist_container(WfTransfer, node, iter.cur);
+
+		if (overdue_at(transfer) > now)
+		{
+			http->overdue_at = Min(http->overdue_at, overdue_at(transfer));
+			continue;
+		}
+		stop_transfer(http, transfer);
+		wf_transfer_finish(transfer, CURLE_OPERATION_TIMEDOUT);
+		dlist_push_tail(&http->finished, &transfer->node);
+	}
+}
+
 static bool
 timer_is_due(WfHttp *http)
 {
@@ -282,19 +329,23 @@ wf_http_run(WfHttp *http)
 			break;
 	}
 	collect_finished(http);
+	end_overdue(http);
 	pthread_sigmask(SIG_SETMASK, &saved, NULL);
 }
 
 long
 wf_http_timeout(WfHttp *http)
 {
+	int64		at = http->timer_at >= 0 ? http->timer_at : PG_INT64_MAX;
 	int64		left;
 
 	if (!dlist_is_empty(&http->finished))
 		return 0;
-	if (http->timer_at < 0)
+	if (http->nrunning > 0)
+		at = Min(at, http->overdue_at);
+	if (at == PG_INT64_MAX)
 		return -1;
-	left = http->timer_at - wf_http_clock();
+	left = at - wf_http_clock();
 	return left <= 0 ? 0 : (left + 999) / 1000;
 }
 

@@ -79,6 +79,12 @@ extern WfHttp *wf_http_create(MemoryContext context, int max_connections);
 extern int	wf_http_fd(WfHttp *http); /* readable when wf_http_run has something to do */
 
 /*
+ * How many requests may be handed over now: max_connections, less those under way. More would wait inside libcurl, where
+ * no timeout runs.
+ */
+extern int	wf_http_room(WfHttp *http);
+
+/*
  * Hand a request over; it starts at the next wf_http_run, so hand over all and then run. What cannot be sent is replied
  * to. The headers that frame a body (Content-Length, Transfer-Encoding, Connection, …) are refused: they are made here.
  * A request on a kept connection that turns out dead before any of its answer was seen is sent again once, on a new one.

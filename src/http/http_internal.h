@@ -30,6 +30,7 @@ struct WfHttp
 	CURLM	   *multi;
 	int			epoll_fd;
 	int64		timer_at; /* monotonic microseconds at which libcurl wants a call; -1: none */
+	int64		overdue_at; /* none of the running is overdue before that */
 	WfWatch    *watches;  /* by file descriptor; malloc */
 	int			nwatches;
 	int			ncounted;
@@ -39,7 +40,7 @@ struct WfHttp
 	dlist_head	pool;	  /* to be used again */
 	int			nrunning;
 	int			npool;
-	int			max_pool;
+	int			max_transfers;
 };
 
 /* A buffer that callbacks can grow: it never throws. */

@@ -100,7 +100,7 @@ define_limits(void)
 							"They are started on demand.", &wf_setting_executors, 4, 1, WF_MAX_EXECUTORS,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("workflow.max_connections_http",
-							"Most connections to servers that one dispatcher keeps open.",
+							"Most connections to servers, and requests under way, of one dispatcher.",
 							"A new value counts when a dispatcher starts.", &wf_setting_max_connections_http,
 							1000, 1, 100000, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("workflow.move_timeout", "Longest time of one move in a dispatcher.",

@@ -42,6 +42,8 @@
 #define LONGEST_PAUSE_MS 60000
 /* an instance that somebody has locked */
 #define LONGEST_LOCK_PAUSE_MS 1000
+/* requests of one server for each that could still be added */
+#define SHARE_OF_SERVER 4
 /* after that a cancel request for a server that is gone has failed */
 #define GONE_SERVER_MS 30000
 /* while executors have work, see after that whether it was done */
@@ -481,6 +483,28 @@ typedef struct Outgoing
 	Oid			owner;
 } Outgoing;
 
+/*
+ * How many more requests a lane may send beside those of others. It may have four for each that could still be added, so
+ * that there is room for others whatever its server does: one that hangs takes four fifths at most, two take four ninths
+ * each. As long as there is room, no lane is kept from its first.
+ */
+static int
+share_of_lane(const WfLane *lane)
+{
+	int			room = wf_http_room(http);
+
+	if (lane->in_flight == 0 && room > 0)
+		return Max(1, SHARE_OF_SERVER * room / (SHARE_OF_SERVER + 1));
+	return (SHARE_OF_SERVER * room - lane->in_flight) / (SHARE_OF_SERVER + 1);
+}
+
+/* The first as of the last look, the second as of now: whatever ends makes room for all. */
+static bool
+may_call(const WfLane *lane)
+{
+	return lane->slots > 0 && share_of_lane(lane) > 0;
+}
+
 /* Is there a request to be made of this visit now? */
 static bool
 calls_out(WfVisit *visit, TimestampTz now)
@@ -592,7 +616,8 @@ look_at_server(Outgoing *out)
 	lane->slots = server->max_in_flight - lane->in_flight;
 	if (lane->slots <= 0)
 		return;
-	limit = lane->cautious > 0 ? 1 : Min(lane->slots, DUE_PER_TRANSACTION);
+	limit = Min(lane->slots, share_of_lane(lane));
+	limit = lane->cautious > 0 ? 1 : Min(limit, DUE_PER_TRANSACTION);
 	out->keys = MemoryContextAlloc(turn_context, sizeof(WfDueKey) * limit);
 	out->taken = MemoryContextAlloc(turn_context, sizeof(int64) * limit);
 	out->broken = MemoryContextAllocZero(turn_context, sizeof(WfJob) * limit);
@@ -645,7 +670,7 @@ call_server(WfLane *lane)
 	WfAccess	access;
 	ListCell   *lc;
 
-	if (lane->slots <= 0 || lane->next > GetCurrentTimestamp())
+	if (!may_call(lane) || lane->next > GetCurrentTimestamp())
 		return;
 	/* not on the stack: after an error a compiler may have what was in it before */
 	out = MemoryContextAllocZero(turn_context, sizeof(Outgoing));
@@ -722,7 +747,7 @@ sleep_ms(void)
 
 	lanes = wf_lanes_all(&n);
 	for (int i = 0; i < n; i++)
-		if (lanes[i]->server == NULL || lanes[i]->slots > 0)
+		if (lanes[i]->server == NULL || may_call(lanes[i]))
 			next = Min(next, lanes[i]->next);
 	if (!paused && next != WF_NEVER)
 	{

@@ -1,0 +1,83 @@
+#
+# Servers that hang take all that they may, and the others go on: room in the client, timeouts of what waits there, and
+# requests of visits that have ended meanwhile.
+#
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use IO::Socket::INET;
+use Scene;
+use Test::More;
+use Time::HiRes qw(time);
+use WorkflowTest;
+
+my $scene = Scene->new('crowded', conf => "workflow.max_connections_http = 20\n");
+my $H = '"headers": {' . Scene::HEADERS . '}';
+
+sub define_call
+{
+	my ($server, $path, $retries) = @_;
+	$scene->define($server, qq({"steps": [{"step": "call", "http": {"server": "$server", "path": "$path", $H}, ) . '"retry": {"max": ' . ($retries // 0) . ', "delay": "100 ms"}}]}');
+}
+
+sub start_many
+{
+	my ($name, $n) = @_;
+	$scene->sql("SELECT count(workflow.start('$name')) FROM generate_series(1, $n)");
+}
+
+sub server_row
+{
+	my ($server, $columns) = @_;
+	return $scene->sql("SELECT $columns FROM workflow.servers WHERE server = '$server'");
+}
+
+$scene->server('hog', $scene->url, "max_in_flight '1000', timeout '1 hour'");
+$scene->server('second', $scene->url, "max_in_flight '1000', timeout '1 hour'");
+define_call('hog', '/hang/hog', 50);
+define_call('second', '/hang/second', 50);
+define_call('partner', '/ok');
+
+# ---- shares ----
+
+start_many('hog', 40);
+$scene->partner->wait_for(16, '/hang/hog');
+stays(0.5, sub { server_row('hog', 'in_flight, parked') }, '16|24', 'a server that hangs leaves some room');
+my ($instance, $status) = $scene->run('partner');
+is($status, 'completed', 'which another one finds');
+start_many('second', 40);
+$scene->partner->wait_for(1, '/hang/second');
+($instance, $status) = $scene->run('partner');
+is($status, 'completed', 'also a third one');
+my $dispatcher = wait_for_workers($scene->node, 'postgres');
+
+# ---- and when they answer again ----
+
+$scene->sql("ALTER SERVER hog OPTIONS (SET url '" . $scene->url('/echo/again') . "'); ALTER SERVER second OPTIONS (SET url '" . $scene->url('/echo/again') . "')");
+$scene->partner->restart;
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.visits", 0, 'what waited is sent as soon as there is room');
+my @again = $scene->partner->requests('/echo/again');
+is(scalar @again, 80, 'all of it');
+is(wait_for_workers($scene->node, 'postgres'), $dispatcher, 'by the same dispatcher');
+
+# ---- many at once over few connections ----
+
+start_many('partner', 300);
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.visits WHERE process = 'partner'", 0, 'more requests than there is room for are all answered');
+
+# ---- a timeout that libcurl does not see to ----
+
+# takes connections and says nothing: whoever would share the first one waits for it
+my $mute = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 50) or die "listen: $!";
+$scene->server('mute', 'https://127.0.0.1:' . $mute->sockport, "timeout '1 s', connect_timeout '1 minute', verify 'false'");
+define_call('mute', '/');
+my $begin = time();
+start_many('mute', 8);
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.incidents WHERE process = 'mute' AND error ->> 'code' = 'timeout'", 8, 'requests that wait for a connection have a timeout');
+is_between(time() - $begin, 1, 4, 'of their own');
+
+$scene->node->stop;
+done_testing();
