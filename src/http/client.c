@@ -146,6 +146,24 @@ wf_http_room(WfHttp *http)
 	return Max(0, http->max_transfers - http->nrunning);
 }
 
+int
+wf_http_older(WfHttp *http, int milliseconds, uint64 *tags)
+{
+	int64		before = wf_http_clock() - (int64) milliseconds * 1000;
+	int			n = 0;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &http->running)
+	{
+		WfTransfer *transfer = dlist_container(WfTransfer, node, iter.cur);
+
+		if (transfer->started_at > before)
+			break;
+		tags[n++] = transfer->reply.tag;
+	}
+	return n;
+}
+
 /* ---- life of a transfer ---- */
 
 static WfTransfer *

@@ -105,6 +105,9 @@ extern WfHttpReply *wf_http_next(WfHttp *http);
 extern void wf_http_release(WfHttp *http, WfHttpReply *reply);
 extern int	wf_http_in_flight(WfHttp *http);
 
+/* Tags of requests that have been under way for that long, oldest first; room for wf_http_in_flight. Returns how many. */
+extern int	wf_http_older(WfHttp *http, int milliseconds, uint64 *tags);
+
 /* Seconds from now to a date as HTTP writes it; 0 if it is none. */
 extern double wf_http_seconds_until(const char *date);
 

@@ -97,6 +97,12 @@ static WfQuery q_living = {
 	.sql = "SELECT instance FROM workflow.instance WHERE instance = ANY ($1)",
 	.nargs = 1, .argtypes = {INT8ARRAYOID}};
 
+static WfQuery q_not_calling = {
+	.sql = "SELECT f.visit FROM unnest($1, $2) f (instance, visit) WHERE NOT EXISTS ("
+		   "SELECT FROM workflow.visit v WHERE v.instance = f.instance AND v.visit = f.visit "
+		   "AND v.state IN ('calling', 'retrying', 'cancelling'))",
+	.nargs = 2, .argtypes = {INT8ARRAYOID, INT8ARRAYOID}};
+
 static int
 read_keys(WfQuery *query, Datum *values, WfDueKey *keys)
 {
@@ -317,5 +323,17 @@ wf_instances_living(const int64 *ids, int n, int64 *living)
 	rows = wf_query_run(&q_living, values, NULL);
 	for (uint64 i = 0; i < rows; i++)
 		living[i] = wf_result_int64(i, 1);
+	return (int) rows;
+}
+
+int
+wf_visits_not_calling(const int64 *instances, const int64 *visits, int n, int64 *gone)
+{
+	Datum		values[2] = {int64_array(instances, n), int64_array(visits, n)};
+	uint64		rows;
+
+	rows = wf_query_run(&q_not_calling, values, NULL);
+	for (uint64 i = 0; i < rows; i++)
+		gone[i] = wf_result_int64(i, 1);
 	return (int) rows;
 }

@@ -43,6 +43,9 @@ extern TimestampTz wf_alarm_next(TimestampTz now);
 /* All queues that have rows, deliveries included: a List of palloc'd strings. */
 extern List *wf_due_queues(void);
 
+/* Of these visits, those that make no request any more: ended, or moved on by somebody else. Returns how many. */
+extern int	wf_visits_not_calling(const int64 *instances, const int64 *visits, int n, int64 *gone);
+
 /* ---- deliveries ---- */
 typedef struct WfDelivery
 {

@@ -44,6 +44,8 @@
 #define LONGEST_LOCK_PAUSE_MS 1000
 /* requests of one server for each that could still be added */
 #define SHARE_OF_SERVER 4
+/* while something waits behind other requests, see that often whether those are still wanted */
+#define ABANDONED_CHECK_MS 1000
 /* after that a cancel request for a server that is gone has failed */
 #define GONE_SERVER_MS 30000
 /* while executors have work, see after that whether it was done */
@@ -54,6 +56,7 @@ static MemoryContext turn_context;
 static WaitEventSet *wait_set;
 static TimestampTz deliveries_at; /* when to look at deliveries; WF_NEVER: when told */
 static TimestampTz stuck_until = WF_NEVER; /* when to send again what came back and could not be dealt with */
+static TimestampTz abandoned_at = DT_NOBEGIN; /* not to look for abandoned requests before that */
 static bool paused;
 static bool unsettled; /* nothing was ever defined here, or a restore is under way: paused, and nobody's fault */
 static bool skipped_locked; /* in this turn */
@@ -696,6 +699,92 @@ call_server(WfLane *lane)
 	run_jobs(out->broken, out->nbroken);
 }
 
+/* ---- requests that nobody wants any more ---- */
+
+static bool
+is_held_up(const WfLane *lane, TimestampTz now)
+{
+	return lane->server != NULL && lane->next <= now && !may_call(lane);
+}
+
+/* Does anything wait for its turn? *crowded: not only for that of its own server. Inside wf_store_enter. */
+static bool
+anything_waits(TimestampTz now, bool *crowded)
+{
+	bool		waits = false;
+	int			n;
+	WfLane	  **lanes = wf_lanes_all(&n);
+
+	*crowded = false;
+	for (int i = 0; i < n; i++)
+	{
+		if (!is_held_up(lanes[i], now) || !wf_lane_has_due(lanes[i], now))
+			continue;
+		waits = true;
+		*crowded |= lanes[i]->slots > 0;
+	}
+	return waits;
+}
+
+/* Visits that have ended while their request is under way, among those that may be in the way of others. */
+static int
+find_abandoned(bool crowded, int64 *gone)
+{
+	int			max = wf_http_in_flight(http);
+	uint64	   *tags = palloc(sizeof(uint64) * Max(max, 1));
+	int64	   *instances = palloc(sizeof(int64) * Max(max, 1));
+	int64	   *visits = palloc(sizeof(int64) * Max(max, 1));
+	int			older = wf_http_older(http, ABANDONED_CHECK_MS, tags);
+	int			n = 0;
+
+	for (int i = 0; i < older; i++)
+	{
+		WfFlight   *flight = wf_flight_find((int64) tags[i]);
+
+		if (flight == NULL || flight->lane == NULL || (!crowded && flight->lane->slots > 0))
+			continue;
+		instances[n] = flight->instance;
+		visits[n++] = flight->visit;
+	}
+	return n > 0 ? wf_visits_not_calling(instances, visits, n, gone) : 0;
+}
+
+/*
+ * Who ends a visit in a session of his own cannot reach its request, which may hang for hours. That matters only if
+ * something else waits for its place.
+ */
+static void
+abort_abandoned(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int64	   *gone;
+	bool		crowded;
+	bool		held_up = false;
+	WfAccess	access;
+	WfLane	  **lanes;
+	int			n;
+
+	lanes = wf_lanes_all(&n);
+	for (int i = 0; i < n && abandoned_at <= now; i++)
+		held_up |= is_held_up(lanes[i], now);
+	if (!held_up)
+		return;
+	abandoned_at = TimestampTzPlusMilliseconds(now, ABANDONED_CHECK_MS);
+	gone = palloc(sizeof(int64) * Max(wf_http_in_flight(http), 1));
+
+	StartTransactionCommand();
+	wf_store_enter(&access);
+	n = anything_waits(now, &crowded) ? find_abandoned(crowded, gone) : 0;
+	wf_store_leave(&access);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(turn_context);
+	for (int i = 0; i < n; i++)
+	{
+		(void) wf_http_abort(http, (uint64) gone[i]);
+		wf_flight_land(gone[i]);
+	}
+}
+
 /* ---- executors ---- */
 
 static void
@@ -749,6 +838,8 @@ sleep_ms(void)
 	for (int i = 0; i < n; i++)
 		if (lanes[i]->server == NULL || may_call(lanes[i]))
 			next = Min(next, lanes[i]->next);
+		else
+			next = Min(next, Max(lanes[i]->next, abandoned_at));
 	if (!paused && next != WF_NEVER)
 	{
 		TimestampTz now = GetCurrentTimestamp();
@@ -803,6 +894,7 @@ turn(void)
 	for (int i = 0; i < n; i++)
 		if (lanes[i]->server != NULL)
 			call_server(lanes[i]);
+	abort_abandoned();
 	wake_executors();
 	wf_http_run(http);
 	wf_show_in_flight(wf_http_in_flight(http));

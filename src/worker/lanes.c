@@ -132,3 +132,16 @@ wf_lane_take(WfLane *lane, TimestampTz now, int limit, WfDueKey *keys)
 	lane->next = next != 0 ? next : WF_NEVER;
 	return n;
 }
+
+bool
+wf_lane_has_due(WfLane *lane, TimestampTz now)
+{
+	WfDueKey	key;
+	TimestampTz next;
+
+	if (wf_due_scan(lane->queue, &lane->cursor, now, 1, &key) > 0)
+		return true;
+	next = wf_due_next(lane->queue, now);
+	lane->next = next != 0 ? next : WF_NEVER;
+	return false;
+}

@@ -47,6 +47,9 @@ extern void wf_lane_pause(WfLane *lane, TimestampTz due_at, int longest_ms);
  */
 extern int	wf_lane_take(WfLane *lane, TimestampTz now, int limit, WfDueKey *keys);
 
+/* Is there a key to be taken? If not, `next` is moved. Inside wf_store_enter. */
+extern bool wf_lane_has_due(WfLane *lane, TimestampTz now);
+
 /* All lanes: for (WfLane **l = wf_lanes_all(&n); n > 0; n--, l++) */
 extern WfLane **wf_lanes_all(int *n);
 

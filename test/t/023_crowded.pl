@@ -68,6 +68,45 @@ is(wait_for_workers($scene->node, 'postgres'), $dispatcher, 'by the same dispatc
 start_many('partner', 300);
 is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.visits WHERE process = 'partner'", 0, 'more requests than there is room for are all answered');
 
+# ---- requests that nobody wants any more ----
+
+# of other servers
+$scene->server('third', $scene->url, "max_in_flight '1000', timeout '1 hour'");
+define_call('third', '/hang/third');
+for my $name ('hog', 'second', 'third')
+{
+	$scene->sql("ALTER SERVER $name OPTIONS (SET url '" . $scene->url . "')");
+	start_many($name, 40);
+	wait_until(sub { (split /\|/, server_row($name, 'in_flight, parked'))[0] > 0 }, "$name hangs");
+}
+is_soon($scene->node, 'postgres', "SELECT sum(in_flight) FROM workflow.servers", 20, 'no room is left');
+$instance = $scene->start('partner');
+stays(1.5, sub { $scene->visit($instance)->{state} }, 'calling', 'a request has to wait');
+$scene->sql("SELECT workflow.cancel(instance) FROM workflow.instances WHERE process = 'hog' AND ended_at IS NULL");
+is($scene->finish($instance), 'completed', 'until there is some');
+$scene->sql("SELECT workflow.cancel(instance) FROM workflow.instances WHERE ended_at IS NULL");
+
+# of the same server
+$scene->server('narrow', $scene->url, "max_in_flight '2', timeout '1 hour'");
+define_call('narrow', '/hang/narrow');
+start_many('narrow', 2);
+$scene->partner->wait_for(2, '/hang/narrow');
+my $switches = switches($dispatcher);
+stays(2, sub { server_row('narrow', 'in_flight') }, '2', 'a server is full');
+ok(switches($dispatcher) - $switches < 3, 'which wakes nobody') or note(switches($dispatcher) - $switches);
+$scene->sql("SELECT workflow.cancel(instance) FROM workflow.instances WHERE process = 'narrow' AND ended_at IS NULL");
+stays(2, sub { server_row('narrow', 'in_flight') }, '2', 'requests of visits that were cancelled stay as long as they disturb nobody');
+start_many('narrow', 2);
+$scene->partner->wait_for(4, '/hang/narrow');
+pass('and give way to others');
+start_many('narrow', 1);
+stays(3, sub { server_row('narrow', 'in_flight, parked') }, '2|1', 'those whose visits live do not');
+$scene->sql("SELECT workflow.cancel(min(instance)) FROM workflow.instances WHERE process = 'narrow' AND ended_at IS NULL");
+$scene->partner->wait_for(5, '/hang/narrow');
+is($scene->partner->requests('/hang/narrow'), 5, 'and none is sent twice');
+$scene->sql("SELECT workflow.cancel(instance) FROM workflow.instances WHERE process = 'narrow' AND ended_at IS NULL");
+is(wait_for_workers($scene->node, 'postgres'), $dispatcher, 'the same dispatcher did all that');
+
 # ---- a timeout that libcurl does not see to ----
 
 # takes connections and says nothing: whoever would share the first one waits for it
