@@ -91,8 +91,9 @@ $scene->server('narrow', $scene->url, "max_in_flight '2', timeout '1 hour'");
 define_call('narrow', '/hang/narrow');
 start_many('narrow', 2);
 $scene->partner->wait_for(2, '/hang/narrow');
-my $switches = switches($dispatcher);
 stays(2, sub { server_row('narrow', 'in_flight') }, '2', 'a server is full');
+my $switches = switches($dispatcher);
+stays(4, sub { server_row('narrow', 'in_flight') }, '2', 'and stays so');
 ok(switches($dispatcher) - $switches < 3, 'which wakes nobody') or note(switches($dispatcher) - $switches);
 $scene->sql("SELECT workflow.cancel(instance) FROM workflow.instances WHERE process = 'narrow' AND ended_at IS NULL");
 stays(2, sub { server_row('narrow', 'in_flight') }, '2', 'requests of visits that were cancelled stay as long as they disturb nobody');
@@ -109,14 +110,18 @@ is(wait_for_workers($scene->node, 'postgres'), $dispatcher, 'the same dispatcher
 
 # ---- a timeout that libcurl does not see to ----
 
-# takes connections and says nothing: whoever would share the first one waits for it
+# takes connections and says nothing: who would share the first one waits for it, and it waits for ever
 my $mute = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 50) or die "listen: $!";
-$scene->server('mute', 'https://127.0.0.1:' . $mute->sockport, "timeout '1 s', connect_timeout '1 minute', verify 'false'");
+$scene->server('mute', 'https://127.0.0.1:' . $mute->sockport, "timeout '1 hour', connect_timeout '1 hour', verify 'false'");
 define_call('mute', '/');
+start_many('mute', 1);
+is_soon($scene->node, 'postgres', "SELECT in_flight FROM workflow.servers WHERE server = 'mute'", 1, 'a handshake is not answered');
+$scene->define('impatient', '{"steps": [{"step": "call", "http": {"server": "mute", "path": "/", "timeout": "1 s"}, "retry": {"max": 0}}]}');
 my $begin = time();
-start_many('mute', 8);
-is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.incidents WHERE process = 'mute' AND error ->> 'code' = 'timeout'", 8, 'requests that wait for a connection have a timeout');
-is_between(time() - $begin, 1, 4, 'of their own');
+start_many('impatient', 8);
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.incidents WHERE process = 'impatient' AND error ->> 'code' = 'timeout'", 8, 'requests that wait for it have a timeout');
+is_between(time() - $begin, 1, 5, 'of their own');
+is(server_row('mute', 'in_flight'), 1, 'which ends no other request');
 
 $scene->node->stop;
 done_testing();
