@@ -21,6 +21,8 @@
 /* A reply becomes jsonb, in which no string is longer. */
 #define MAX_MAX_RESPONSE (256 * 1024 * 1024 - 1)
 #define MAX_MAX_IN_FLIGHT 10000
+/* A request holds one of the server's places for so long at most. */
+#define MAX_TIMEOUT_MS (24 * 60 * 60 * 1000)
 
 const char *
 wf_option_get(List *options, const char *name)
@@ -73,6 +75,17 @@ wf_option_milliseconds(const char *text, int *result)
 	if (ms < 1 || ms > INT_MAX)
 		return "an interval between 1 ms and 24 days";
 	*result = (int) ms;
+	return NULL;
+}
+
+const char *
+wf_option_timeout(const char *text, int *result)
+{
+	int			ms;
+
+	if (wf_option_milliseconds(text, &ms) != NULL || ms > MAX_TIMEOUT_MS)
+		return "an interval between 1 ms and 24 hours, such as \"30 s\"";
+	*result = ms;
 	return NULL;
 }
 

@@ -20,6 +20,7 @@ extern const char *wf_option_get(List *options, const char *name);
 
 /* Each returns NULL and sets *result, or returns what is expected instead (a constant, to follow "expected"). */
 extern const char *wf_option_milliseconds(const char *text, int *result);
+extern const char *wf_option_timeout(const char *text, int *result); /* milliseconds */
 extern const char *wf_option_count(const char *text, int *result);
 extern const char *wf_option_bytes(const char *text, int64 *result);
 extern const char *wf_option_boolean(const char *text, bool *result);

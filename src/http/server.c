@@ -121,7 +121,7 @@ read_server(HeapTuple tuple, TupleDesc desc, ServerEntry *entry)
 		const char *value = wf_option_get(options, name);
 
 		if (strcmp(name, "timeout") == 0)
-			(void) wf_option_milliseconds(value, &server->timeout_ms);
+			(void) wf_option_timeout(value, &server->timeout_ms);
 		else if (strcmp(name, "connect_timeout") == 0)
 			(void) wf_option_milliseconds(value, &server->connect_timeout_ms);
 		else if (strcmp(name, "idle_timeout") == 0)

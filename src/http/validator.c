@@ -177,7 +177,9 @@ check_server_value(const char *name, const char *value)
 	int64		bytes;
 	bool		boolean;
 
-	if (strcmp(name, "timeout") == 0 || strcmp(name, "connect_timeout") == 0 || strcmp(name, "idle_timeout") == 0)
+	if (strcmp(name, "timeout") == 0)
+		return wf_option_timeout(value, &number);
+	if (strcmp(name, "connect_timeout") == 0 || strcmp(name, "idle_timeout") == 0)
 		return wf_option_milliseconds(value, &number);
 	if (strcmp(name, "max_in_flight") == 0)
 		return wf_option_count(value, &number);

@@ -105,6 +105,8 @@ define_call('slow', 'moving', '/hang', '"timeout": "20 s"');
 $scene->sql("ALTER SERVER moving OPTIONS (SET timeout '200 ms')");
 ($instance, $status) = $scene->run('slow');
 is($scene->incident($instance)->{error}{code}, 'timeout', 'a shorter timeout');
+like($scene->error("ALTER SERVER moving OPTIONS (SET timeout '25 hours')"), qr/^22023: invalid value for option "timeout"/, 'none is longer than a day');
+$scene->sql("ALTER SERVER moving OPTIONS (SET timeout '24 hours')");
 $scene->sql("ALTER SERVER moving OPTIONS (ADD max_response '10')");
 ($instance, $status) = $scene->run('moving');
 is($scene->incident($instance)->{error}{code}, 'reply', 'a smaller answer');
