@@ -37,6 +37,8 @@
 #include "worker/worker.h"
 
 #define REPLIES_PER_TRANSACTION 256
+/* of bodies, which the last one may exceed: read, they take many times that */
+#define REPLY_BYTES_PER_TRANSACTION (4 * 1024 * 1024)
 #define DUE_PER_TRANSACTION 256
 /* a lane whose server is gone, or a row that cannot be handled */
 #define LONGEST_PAUSE_MS 60000
@@ -304,15 +306,19 @@ count_reply(const WfHttpReply *reply, const WfJob *job)
 		counts->retries++;
 }
 
-/* Up to a batch of finished requests. Returns how many there were. */
+/*
+ * Up to a batch of finished requests. Returns how many there were; fewer than fit where the bodies are large, and then the
+ * rest comes in the next turn, with new memory.
+ */
 static int
 handle_replies(void)
 {
 	WfJob	   *jobs = NULL;
 	WfHttpReply *reply;
+	size_t		bytes = 0;
 	int			n = 0;
 
-	while (n < REPLIES_PER_TRANSACTION && (reply = wf_http_next(http)) != NULL)
+	while (n < REPLIES_PER_TRANSACTION && bytes < REPLY_BYTES_PER_TRANSACTION && (reply = wf_http_next(http)) != NULL)
 	{
 		WfFlight   *flight = wf_flight_find((int64) reply->tag);
 
@@ -327,6 +333,7 @@ handle_replies(void)
 		jobs[n].instance = flight->instance;
 		jobs[n].visit = flight->visit;
 		jobs[n++].reply = reply;
+		bytes += reply->body_len;
 	}
 	wf_moves_run(jobs, n, wf_setting_move_timeout, true);
 	wf_count_handled(n);

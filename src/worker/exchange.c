@@ -10,6 +10,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
@@ -438,15 +439,54 @@ cookies_jsonb(const WfHttpReply *reply)
 	return JsonbValueToJsonb(array);
 }
 
+/* Copy it out of a scratch context to that one's parent; all else there is garbage. */
+static Jsonb *
+keep(Jsonb *jsonb, MemoryContext scratch)
+{
+	Jsonb	   *kept = NULL;
+
+	if (jsonb != NULL)
+	{
+		kept = MemoryContextAlloc(MemoryContextGetParent(scratch), VARSIZE(jsonb));
+		memcpy(kept, jsonb, VARSIZE(jsonb));
+	}
+	MemoryContextReset(scratch);
+	return kept;
+}
+
+/*
+ * The reply as jsonb, with *message for a body that cannot be read as what it is said to be. Parsing a body, and again putting it into the
+ * reply, takes many times its size, so that each is done in a context of its own.
+ */
+static Jsonb *
+read_reply(const WfHttpReply *reply, const char **message)
+{
+	MemoryContext context = CurrentMemoryContext;
+	MemoryContext scratch =
+		AllocSetContextCreate(context, "workflow reply", ALLOCSET_DEFAULT_SIZES);
+	bool		encoded;
+	Jsonb	   *body;
+	Jsonb	   *result;
+
+	MemoryContextSwitchTo(scratch);
+	body = read_body(reply, &encoded, message);
+	if (*message != NULL)
+		*message = MemoryContextStrdup(context, *message);
+	body = keep(body, scratch);
+	result = keep(make_reply(reply, body, encoded), scratch);
+	MemoryContextSwitchTo(context);
+	MemoryContextDelete(scratch);
+	if (body != NULL)
+		pfree(body);
+	return result;
+}
+
 static void
 read_answered(const WfHttpReply *reply, WfAnswer *answer)
 {
 	const char *message = NULL;
-	bool		encoded;
-	Jsonb	   *body;
 
-	body = read_body(reply, &encoded, &message);
-	answer->reply = make_reply(reply, body, encoded);
+	answer->reply = read_reply(reply, &message);
 	if (reply->status / 100 != 2)
 	{
 		wf_fault(&answer->fault, psprintf("%d", reply->status), "the service answered %d",
