@@ -33,6 +33,24 @@ ROLLBACK;
 SELECT silence_at = :'before' AS as_before FROM workflow.visit WHERE instance = :i;
 SELECT w.deadline = i.started_at + '2 hours' AS deadline, state FROM workflow.visits JOIN workflow.waiting w USING (serial_number), workflow.instances i
 WHERE i.instance = :i AND w.instance = :i;
+-- until when: the earliest of its clocks; silence does not count while it is suspended
+SELECT silence_at = until AS by_silence, until < deadline AS before_deadline FROM workflow.waiting WHERE instance = :i;
+BEGIN;
+SELECT workflow.suspend(:i);
+SELECT silence_at, until = deadline AS by_timeout FROM workflow.waiting WHERE instance = :i;
+ROLLBACK;
+SELECT workflow.define('heartbeat: rest', '{
+  "steps": [
+    { "step": "rest", "wait": { "after": "1 hour" }, "timeout": "2 hours" },
+    { "step": "rest less", "wait": { "after": "2 hours" }, "timeout": "1 hour" },
+    { "step": "for ever", "wait": true } ]}');
+SELECT workflow.start('heartbeat: rest') AS r \gset
+SELECT workflow.move(:r, 'rest', 'rest less') IS NOT NULL AS moved;
+SELECT workflow.start('heartbeat: rest') AS s \gset
+SELECT workflow.start('heartbeat: rest') AS t \gset
+SELECT workflow.move(:t, 'rest', 'for ever') IS NOT NULL AS moved;
+SELECT step, waits_for, until - since AS lasts, deadline - since AS deadline, silence_at FROM workflow.waiting WHERE process = 'heartbeat: rest' ORDER BY 1;
+SELECT workflow.cancel(i) FROM unnest(ARRAY[:r, :s, :t]) i;
 
 -- more time
 SELECT deadline AS before FROM workflow.waiting WHERE instance = :i \gset

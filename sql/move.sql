@@ -94,7 +94,7 @@ SELECT count(workflow.move(instance, step, 'answer')) FROM workflow.incidents WH
 SELECT step, count(*) FROM workflow.waiting WHERE process = 'move: order' GROUP BY step ORDER BY step;
 SELECT status, count(*) FROM workflow.instances WHERE process = 'move: order' AND ended_at IS NULL GROUP BY status;
 -- who has been waiting longest, for what, until when
-SELECT count(*) FROM (SELECT process, step, waits_for, since, deadline FROM workflow.waiting ORDER BY since LIMIT 10) w;
+SELECT count(*) FROM (SELECT process, step, waits_for, since, until FROM workflow.waiting ORDER BY since LIMIT 10) w;
 SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE process = 'move: order' AND ended_at IS NULL;
 
 CREATE ROLE move_nobody;

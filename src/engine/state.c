@@ -103,6 +103,7 @@ wf_state_cancel(WfBatch *batch, WfVisit *visit, const char *phase, char *queue, 
 {
 	set_state(visit, WF_STATE_CANCELLING, queue, due_at);
 	visit->cancel_phase = phase;
+	visit->waiting_since = batch->now;
 	visit->deadline = 0;
 	visit->handler_at = 0;
 	visit->instance->show_changed = true;

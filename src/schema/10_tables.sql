@@ -133,7 +133,7 @@ COMMENT ON COLUMN workflow.visit.visit IS 'Number of the visit, never issued twi
 COMMENT ON COLUMN workflow.visit.due_at IS 'When a worker has to look at it; NULL: nobody has to';
 COMMENT ON COLUMN workflow.visit.deadline IS 'When the timeout of the step ends it';
 COMMENT ON COLUMN workflow.visit.entered_at IS 'When the token came';
-COMMENT ON COLUMN workflow.visit.waiting_since IS 'Since when it waits for its event, or stands as an incident';
+COMMENT ON COLUMN workflow.visit.waiting_since IS 'Since when it waits for its event, is in this phase of being cancelled, or stands as an incident';
 COMMENT ON COLUMN workflow.visit.silence_at IS 'When the heartbeat of the step ends it, unless the outside is heard of';
 COMMENT ON COLUMN workflow.visit.handler_at IS 'When the next of its handlers of clocks begins';
 COMMENT ON COLUMN workflow.visit.warn_at IS 'When workflow.warn_waiting warns of it';

@@ -90,21 +90,29 @@ COMMENT ON COLUMN workflow.visits.deadline IS 'When the timeout of the step ends
 
 CREATE VIEW workflow.waiting WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
-           v.instance, p.process, v.step, v.waits_for, v.waiting_since AS since, v.deadline, v.progress
+           v.instance, p.process, v.step,
+           CASE v.state WHEN 'waiting' THEN v.waits_for ELSE 'cancel' END AS waits_for,
+           v.waiting_since AS since, v.deadline, v.progress,
+           least(v.deadline,
+                 CASE WHEN NOT v.held THEN v.silence_at END,
+                 CASE WHEN v.waits_for IS DISTINCT FROM 'callback' THEN v.due_at END) AS until,
+           CASE WHEN NOT v.held THEN v.silence_at END AS silence_at
     FROM workflow.visit v
          JOIN workflow.instance i USING (instance)
          JOIN workflow.process p USING (process_id)
-    WHERE v.state = 'waiting'
+    WHERE (v.state = 'waiting' OR v.state = 'cancelling' AND v.cancel_phase = 'confirm')
           AND i.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.waiting IS 'Visits that wait for their event';
 COMMENT ON COLUMN workflow.waiting.serial_number IS 'Serial number: what workflow.complete takes';
 COMMENT ON COLUMN workflow.waiting.instance IS 'Instance';
 COMMENT ON COLUMN workflow.waiting.process IS 'Process';
 COMMENT ON COLUMN workflow.waiting.step IS 'Step of the process';
-COMMENT ON COLUMN workflow.waiting.waits_for IS 'Event that it waits for: callback, after or until';
+COMMENT ON COLUMN workflow.waiting.waits_for IS 'Event that it waits for: callback, after or until (clocks), or cancel: the callback that confirms its cancel request';
 COMMENT ON COLUMN workflow.waiting.since IS 'Since when it waits';
-COMMENT ON COLUMN workflow.waiting.deadline IS 'When the timeout of the step ends it';
+COMMENT ON COLUMN workflow.waiting.deadline IS 'When the timeout of the step ends it: what workflow.extend moves';
 COMMENT ON COLUMN workflow.waiting.progress IS 'What the outside last said of its progress';
+COMMENT ON COLUMN workflow.waiting.until IS 'When it ends at the latest if nothing comes from outside: the earliest of its clock, deadline and silence_at; NULL: it waits for ever';
+COMMENT ON COLUMN workflow.waiting.silence_at IS 'When the heartbeat of the step ends it, unless the outside is heard of; NULL: it has none, or its instance is suspended';
 
 CREATE VIEW workflow.incidents WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,

@@ -87,7 +87,7 @@ struct WfVisit
 	TimestampTz due_at;		   /* 0: nobody has to */
 	TimestampTz deadline;	   /* 0: none */
 	TimestampTz entered_at;
-	TimestampTz waiting_since; /* 0: not waiting */
+	TimestampTz waiting_since; /* also: being cancelled, or an incident; 0: none of these */
 	TimestampTz silence_at;	   /* when the heartbeat ends it; 0: never */
 	TimestampTz handler_at;	   /* when the next of its handlers of clocks begins; 0: never */
 	TimestampTz warn_at;	   /* when it will have waited too long; 0: never */
