@@ -60,3 +60,12 @@ SELECT workflow.define('cancel: last', '{
 SELECT workflow.start('cancel: last') AS i \gset
 SELECT workflow.cancel(:i);
 SELECT status, data FROM workflow.instances WHERE instance = :i;
+
+-- while steps that ignore it go on, the instance says why it is being cancelled
+SELECT workflow.define('cancel: stubborn', '{"steps": [{"step": "work", "wait": true, "ignore_cancel": true}]}');
+SELECT workflow.start('cancel: stubborn') AS i \gset
+SELECT cancel_reason FROM workflow.instances WHERE instance = :i;
+SELECT workflow.cancel(:i, 'changed their mind');
+SELECT status, error, cancel_reason FROM workflow.instances WHERE instance = :i;
+SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE instance = :i;
+SELECT status, error->>'message' AS error, cancel_reason FROM workflow.instances WHERE instance = :i;

@@ -25,20 +25,21 @@ COMMENT ON COLUMN workflow.processes.suspended IS 'Whether workflow.suspend_proc
 -- The planner flattens a UNION ALL whether there is a barrier around it or not, so each half has one of its own.
 CREATE VIEW workflow.living_instances WITH (security_barrier) AS
     SELECT i.instance, p.process, i.version, i.business_key, i.status, i.data, i.started_at,
-           NULL::timestamptz AS ended_at, i.error
+           NULL::timestamptz AS ended_at, i.error, i.cancel_reason
     FROM workflow.instance i
          JOIN workflow.process p USING (process_id)
     WHERE i.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
 CREATE VIEW workflow.ended_instances WITH (security_barrier) AS
-    SELECT h.instance, p.process, h.version, h.business_key, h.status, h.data, h.started_at, h.ended_at, h.error
+    SELECT h.instance, p.process, h.version, h.business_key, h.status, h.data, h.started_at, h.ended_at, h.error,
+           NULL::text AS cancel_reason
     FROM workflow.instance_history h
          JOIN workflow.process p USING (process_id)
     WHERE h.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
 CREATE VIEW workflow.instances WITH (security_barrier) AS
-    SELECT instance, process, version, business_key, status, data, started_at, ended_at, error
+    SELECT instance, process, version, business_key, status, data, started_at, ended_at, error, cancel_reason
     FROM workflow.living_instances
     UNION ALL
-    SELECT instance, process, version, business_key, status, data, started_at, ended_at, error
+    SELECT instance, process, version, business_key, status, data, started_at, ended_at, error, cancel_reason
     FROM workflow.ended_instances;
 COMMENT ON VIEW workflow.instances IS 'Instances: the living, and the ended ones that are still in the history';
 COMMENT ON COLUMN workflow.instances.instance IS 'Number of the instance: the first half of its serial numbers';
@@ -50,6 +51,7 @@ COMMENT ON COLUMN workflow.instances.data IS 'Its data, now or at its end';
 COMMENT ON COLUMN workflow.instances.started_at IS 'When it was started';
 COMMENT ON COLUMN workflow.instances.ended_at IS 'When it ended; NULL: it lives';
 COMMENT ON COLUMN workflow.instances.error IS 'Error or reason that ended it: {code, message, http_status, sqlstate, attempt}';
+COMMENT ON COLUMN workflow.instances.cancel_reason IS 'Why it is being cancelled, while steps are asked to stop or ignore that; empty: no reason was given; NULL: it is not, or it has ended';
 COMMENT ON VIEW workflow.living_instances IS 'Instances that live: the first half of the view workflow.instances';
 COMMENT ON COLUMN workflow.living_instances.instance IS 'Number of the instance: the first half of its serial numbers';
 COMMENT ON COLUMN workflow.living_instances.process IS 'Process';
@@ -60,6 +62,7 @@ COMMENT ON COLUMN workflow.living_instances.data IS 'Its data';
 COMMENT ON COLUMN workflow.living_instances.started_at IS 'When it was started';
 COMMENT ON COLUMN workflow.living_instances.ended_at IS 'NULL';
 COMMENT ON COLUMN workflow.living_instances.error IS 'Error or reason that ended it: {code, message, http_status, sqlstate, attempt}';
+COMMENT ON COLUMN workflow.living_instances.cancel_reason IS 'Why it is being cancelled; empty: no reason was given; NULL: it is not';
 COMMENT ON VIEW workflow.ended_instances IS 'Instances that have ended: the second half of the view workflow.instances';
 COMMENT ON COLUMN workflow.ended_instances.instance IS 'Number of the instance: the first half of its serial numbers';
 COMMENT ON COLUMN workflow.ended_instances.process IS 'Process';
@@ -70,6 +73,7 @@ COMMENT ON COLUMN workflow.ended_instances.data IS 'Its data at its end';
 COMMENT ON COLUMN workflow.ended_instances.started_at IS 'When it was started';
 COMMENT ON COLUMN workflow.ended_instances.ended_at IS 'When it ended';
 COMMENT ON COLUMN workflow.ended_instances.error IS 'Error or reason that ended it: {code, message, http_status, sqlstate, attempt}';
+COMMENT ON COLUMN workflow.ended_instances.cancel_reason IS 'NULL';
 
 CREATE VIEW workflow.visits WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
