@@ -62,7 +62,8 @@ wf_state_wait(WfBatch *batch, WfVisit *visit, const char *waits_for, TimestampTz
 			  due_at);
 	visit->waits_for = waits_for;
 	visit->waiting_since = batch->now;
-	if (wf_setting_warn_waiting > 0)
+	/* a clock is never late */
+	if (wf_setting_warn_waiting > 0 && due_at == 0)
 		visit->warn_at =
 			TimestampTzPlusMilliseconds(batch->now, wf_setting_warn_waiting * INT64CONST(1000));
 	visit->instance->show_changed = true;

@@ -110,8 +110,8 @@ define_limits(void)
 							"0 means none.", &wf_setting_sql_timeout, 5 * 60 * 1000, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("workflow.warn_waiting",
-							"Warns of visits that wait longer than that, in the log and by NOTIFY workflow.",
-							"Counts for waits that begin after it was set. 0 means never.",
+							"Warns of visits that wait for the outside longer than that, in the log and by NOTIFY workflow.",
+							"Counts for waits for a callback, not for a clock. 0 means never.",
 							&wf_setting_warn_waiting, 0, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL,
 							NULL);
 }

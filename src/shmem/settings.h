@@ -15,8 +15,8 @@ extern char *wf_setting_retention;			 /* an interval that is not negative; "" or
 extern bool wf_setting_start_paused;		 /* dispatchers start nothing until workflow.adopt() */
 extern int	wf_setting_move_timeout;		 /* ms; longest time of one move in a dispatcher */
 extern int	wf_setting_sql_timeout;			 /* ms; statement timeout of SQL steps; 0: none */
-extern int	wf_setting_warn_waiting;		 /* s; a visit that waits longer is warned of; 0: none */
 extern int	wf_setting_max_connections_http; /* and requests under way, of one dispatcher; read when it starts */
+extern int	wf_setting_warn_waiting;		 /* s; a visit that waits for a callback longer is warned of; 0: none */
 extern char *wf_setting_callback_base; /* an absolute URL; "" or NULL: $callback_url and $heartbeat_url are null */
 
 /* From _PG_init, once. Settings fixed at server start are defined only while preloading. */

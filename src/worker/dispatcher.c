@@ -40,6 +40,7 @@
 /* of bodies, which the last one may exceed: read, they take many times that */
 #define REPLY_BYTES_PER_TRANSACTION (4 * 1024 * 1024)
 #define DUE_PER_TRANSACTION 256
+#define REWARN_PER_TRANSACTION 1000
 /* a lane whose server is gone, or a row that cannot be handled */
 #define LONGEST_PAUSE_MS 60000
 /* an instance that somebody has locked */
@@ -63,6 +64,9 @@ static bool paused;
 static bool unsettled; /* nothing was ever defined here, or a restore is under way: paused, and nobody's fault */
 static bool skipped_locked; /* in this turn */
 static bool delivered; /* an executor may have delivered a reply */
+static int	warned_after;	/* what workflow.warn_waiting was when the rows were last gone through for it */
+static bool rewarning;		/* they are being gone through, up to */
+static WfDueKey rewarned_to;
 
 /* ---- starting ---- */
 
@@ -396,6 +400,29 @@ fire_lane(WfLane *lane, WfJobKind kind)
 	/* those behind what is locked have their turn first */
 	if (n < DUE_PER_TRANSACTION)
 		wf_lane_at_end(lane);
+}
+
+/* ---- a new workflow.warn_waiting counts for those that wait already ---- */
+
+static void
+rewarn(void)
+{
+	WfAccess	access;
+
+	if (warned_after != wf_setting_warn_waiting)
+	{
+		warned_after = wf_setting_warn_waiting;
+		rewarned_to = (WfDueKey){0};
+		rewarning = true;
+	}
+	if (!rewarning)
+		return;
+	StartTransactionCommand();
+	wf_store_enter(&access);
+	rewarning = wf_due_rewarn(&rewarned_to, warned_after, REWARN_PER_TRANSACTION);
+	wf_store_leave(&access);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(turn_context);
 }
 
 /* ---- replies that had to wait for a lock ---- */
@@ -847,6 +874,8 @@ sleep_ms(void)
 			next = Min(next, lanes[i]->next);
 		else
 			next = Min(next, Max(lanes[i]->next, abandoned_at));
+	if (!paused && rewarning)
+		return 0;
 	if (!paused && next != WF_NEVER)
 	{
 		TimestampTz now = GetCurrentTimestamp();
@@ -893,6 +922,7 @@ turn(void)
 	if (delivered)
 		land_delivered();
 	delivered = false;
+	rewarn();
 	fire_lane(wf_lane(WF_QUEUE_ALARM), WF_JOB_ALARM);
 	fire_lane(wf_lane(WF_QUEUE_TIMER), WF_JOB_DUE);
 	fire_lane(wf_lane(WF_QUEUE_MOVE), WF_JOB_DUE);
@@ -927,6 +957,7 @@ start(void)
 	turn_context = AllocSetContextCreate(TopMemoryContext, "workflow turn", ALLOCSET_DEFAULT_SIZES);
 	wf_lanes_init();
 	deliveries_at = WF_NEVER;
+	warned_after = wf_setting_warn_waiting;
 	wait_set = wf_create_wait_set(3);
 	AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);

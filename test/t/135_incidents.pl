@@ -110,6 +110,8 @@ is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.visits WHERE pr
 my $session = $scene->node->background_psql('postgres');
 $session->query_safe('LISTEN workflow');
 $scene->define('slow', '{"steps": [{"step": "work", "wait": true}, {"step": "more", "wait": true}]}');
+$scene->define('planned', '{"steps": [{"step": "rest", "wait": {"after": "1 hour"}}]}');
+$scene->start('planned');
 my $log = -s $scene->node->logfile;
 my ($slow, $fast) = map { $scene->start('slow') } 1, 2;
 my $slow_sn = $scene->serial($slow);
@@ -126,8 +128,34 @@ is($payload->{since}, $scene->sql("SELECT since FROM workflow.waiting WHERE inst
 $scene->sql("SELECT workflow.complete('$slow_sn')");
 wait_until(sub { count_in_log($scene->node, qr/has been waiting for/, $log) == 2 }, 'the next wait is warned of anew');
 $session->quit;
-$scene->node->append_conf('postgresql.conf', 'workflow.warn_waiting = 0');
-$scene->node->reload;
+
+# another value counts for those that wait already
+sub set_warn_waiting
+{
+	$scene->node->append_conf('postgresql.conf', "workflow.warn_waiting = $_[0]");
+	$scene->node->reload;
+	is_soon($scene->node, 'postgres', 'SHOW workflow.warn_waiting', $_[1], "set to $_[0]");
+}
+my $warnings = q[SELECT count(*) FILTER (WHERE warn_at IS NOT NULL), count(*) FILTER (WHERE alarm_at IS DISTINCT FROM least(deadline, silence_at, handler_at, warn_at)) FROM workflow.visit];
+set_warn_waiting(0, '0');
+is_soon($scene->node, 'postgres', $warnings, '0|0', 'of those that wait nobody is warned any more');
+$scene->define('many', '{"steps": [{"step": "wait", "wait": true, "timeout": "1 day", "heartbeat": "1 hour"}]}');
+$scene->sql("SELECT count(workflow.start('many')) FROM generate_series(1, 2500)");
+is($scene->sql($warnings), '0|0', 'nor of those that begin to');
+set_warn_waiting(3600, '1h');
+my $waits = $scene->sql("SELECT count(*) FROM workflow.waiting WHERE waits_for = 'callback'");
+is_soon($scene->node, 'postgres', $warnings, "$waits|0", 'set anew, it counts for all that wait for the outside');
+is($scene->sql("SELECT count(*) FROM workflow.visit WHERE warn_at <> waiting_since + interval '1 hour'"), 0, 'from the beginning of their wait');
+$log = -s $scene->node->logfile;
+my $old = $scene->start('slow');
+my $old_sn = $scene->serial($old);
+sleep 1.1;
+set_warn_waiting(1, '1s');
+wait_until(sub { log_has($scene->node, qr/visit \Q$old_sn\E of process "slow" has been waiting/, $log) }, 'one that has waited longer already is told of');
+wait_until(sub { count_in_log($scene->node, qr/has been waiting for/, $log) == $waits + 1 }, 'so are all the others');
+ok(!log_has($scene->node, qr/has been waiting for (?!callback)/), 'those that wait for a clock are not');
+set_warn_waiting(0, '0');
+$scene->sql("SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE process IN ('many', 'slow', 'planned') AND ended_at IS NULL");
 
 # ---- the story ----
 
