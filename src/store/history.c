@@ -216,10 +216,12 @@ static WfQuery q_expired = {
 		   "AND right(c.relname, 8) < to_char(date_trunc('week', (clock_timestamp() - $1::interval) "
 		   "AT TIME ZONE 'UTC'), 'YYYYMMDD') ORDER BY 1",
 	.nargs = 2, .argtypes = {TEXTOID, TEXTOID}};
+/* One by one by key, of all partitions: only after one was dropped. */
 static WfQuery q_purge_late = {
-	.sql = "DELETE FROM workflow.late_callback WHERE $1::interval > interval '0' "
-		   "AND received_at < clock_timestamp() - $1::interval",
-	.nargs = 1, .argtypes = {TEXTOID}};
+	.sql = "DELETE FROM workflow.late_callback l WHERE NOT EXISTS (SELECT FROM workflow.visit_history h "
+		   "WHERE h.instance = l.instance AND h.visit = l.visit) "
+		   "AND NOT EXISTS (SELECT FROM workflow.visit v "
+		   "WHERE v.instance = l.instance AND v.visit = l.visit)"};
 
 /* The partitions of a parent that hold nothing younger than `retention`: a List of names, oldest first. */
 static List *
@@ -260,6 +262,10 @@ kept(const Parent *parent, const char *retention)
 	return parent->of_steps ? psprintf(KEPT_STEP, literal) : psprintf(KEPT_INSTANCE, literal);
 }
 
+#define OF_INSTANCE(h)                                                                             \
+	"workflow.serial_number(" h ".instance, " h ".visit) COLLATE \"C\" >= o.instance || '_' "        \
+	"AND workflow.serial_number(" h ".instance, " h ".visit) COLLATE \"C\" < o.instance || '`'"
+
 static WfQuery q_trim = {
 	.sql = "WITH over AS (SELECT h.instance FROM workflow.instance_history h "
 		   "JOIN workflow.process p ON p.process_id = h.process_id "
@@ -269,8 +275,8 @@ static WfQuery q_trim = {
 		   "WHERE h.instance = o.instance RETURNING 1), "
 		   "v AS (DELETE FROM workflow.visit_history h USING over o WHERE h.instance = o.instance), "
 		   "a AS (DELETE FROM workflow.attempt_history h USING over o "
-		   "WHERE workflow.serial_number(h.instance, h.visit) COLLATE \"C\" >= o.instance || '_' "
-		   "AND workflow.serial_number(h.instance, h.visit) COLLATE \"C\" < o.instance || '`') "
+		   "WHERE " OF_INSTANCE("h") "), "
+		   "l AS (DELETE FROM workflow.late_callback l USING over o WHERE " OF_INSTANCE("l") ") "
 		   "SELECT count(*) FROM i",
 	.nargs = 1, .argtypes = {INT4OID}};
 
@@ -291,11 +297,9 @@ wf_history_trim(void)
 void
 wf_history_forward(TimestampTz now, const char *retention)
 {
-	Datum		values[1] = {CStringGetTextDatum(retention)};
 	ListCell   *lc;
 
 	wf_history_ahead(now);
-	wf_query_run(&q_purge_late, values, NULL);
 	for (int i = 0; i < lengthof(parents); i++)
 	{
 		const Parent *parent = &parents[i];
@@ -371,4 +375,10 @@ wf_history_drop(const char *retention)
 			return true;
 	}
 	return false;
+}
+
+void
+wf_history_purge_late(void)
+{
+	wf_query_run(&q_purge_late, NULL, NULL);
 }

@@ -23,6 +23,9 @@ extern void wf_history_ahead(TimestampTz now);
 extern void wf_history_forward(TimestampTz now, const char *retention);
 extern bool wf_history_drop(const char *retention);
 
+/* After partitions were dropped: late callbacks are kept as long as the history of their visit. */
+extern void wf_history_purge_late(void);
+
 /* Delete some instances whose process keeps them for a shorter time. True if there may be more. */
 extern bool wf_history_trim(void);
 

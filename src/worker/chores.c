@@ -44,6 +44,7 @@ upkeep(void)
 	const char *retention = wf_setting_retention;
 	bool		keeps = retention == NULL || *retention == '\0'; /* for ever, as zero does */
 	bool		dropped = !keeps;
+	bool		orphans = false;
 	bool		more = true;
 
 	wf_store_enter(&access);
@@ -52,15 +53,20 @@ upkeep(void)
 	else
 		wf_history_forward(now, retention);
 	wf_store_leave(&access);
-	while (more || dropped)
+	while (more || dropped || orphans)
 	{
 		CommitTransactionCommand();
 		StartTransactionCommand();
 		wf_store_enter(&access);
 		if (more)
 			more = wf_history_trim();
+		else if (dropped)
+			orphans |= dropped = wf_history_drop(retention);
 		else
-			dropped = wf_history_drop(retention);
+		{
+			wf_history_purge_late();
+			orphans = false;
+		}
 		wf_store_leave(&access);
 	}
 }

@@ -92,13 +92,36 @@ partitions_go('they are gone, whoever holds a snapshot');
 is(sql("SELECT string_agg(instance::text, ' ' ORDER BY instance) FROM workflow.history WHERE step = 'early'"), "$kept $alive $alive_too",
 	'the steps of the living are kept, and what is not old enough');
 is(sql('SELECT count(*) FROM workflow.instances WHERE instance IN (' . join(',', $ended, $kept) . ')'), 1, 'what has ended long ago is gone');
-is(sql('SELECT string_agg(serial_number, $$ $$) FROM workflow.late_callbacks'), $sn{$kept}, 'with what came late');
+is_soon($node, 'postgres', 'SELECT string_agg(serial_number, $$ $$) FROM workflow.late_callbacks', $sn{$kept}, 'with what came late');
 my (undef, undef, $stderr) = $node->psql('postgres', "SELECT workflow.complete('$sn{$ended}')");
 like($stderr, qr/is no longer kept in the history/, 'nobody knows it any more');
 is(sql("SELECT workflow.complete('$sn{$kept}')"), 'f', 'the other one has ended');
 is(sql("SELECT workflow.complete('$sn{$alive}')"), 't', 'the living live');
 is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE instance = $alive", 'completed', '... and go on');
 $snapshot->query_safe('COMMIT');
+
+# ---- processes that say themselves how long: what came late goes with the history of its visit ----
+
+my %own = (ever => '0', longer => '1 year', shorter => '1 day', default => undef);
+for my $name (keys %own)
+{
+	my $says = defined $own{$name} ? qq["retention": "$own{$name}", ] : '';
+	sql("SELECT workflow.define('$name', '{$says\"steps\": [{\"step\": \"stand\", \"wait\": true}]}'); SELECT workflow.start('$name') FROM generate_series(1, 2)");
+}
+make_partitions('300 days');
+my $late = "SELECT string_agg(DISTINCT process, ' ' ORDER BY process) FROM workflow.late_callbacks JOIN workflow.history USING (serial_number) WHERE process <> 'long'";
+sql("SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE process IN ('ever', 'longer', 'shorter', 'default')");
+sql("SELECT workflow.complete(serial_number) FROM workflow.history WHERE process IN ('ever', 'longer', 'shorter', 'default')");
+is(sql($late), 'default ever longer shorter', 'callbacks came late in processes of every kind');
+my @old = split /\n/, sql("SELECT min(instance) FROM workflow.instances WHERE process IN ('ever', 'longer', 'default') GROUP BY process");
+age('300 days', @old);
+my ($short) = sql("SELECT min(instance) FROM workflow.instances WHERE process = 'shorter'");
+sql("UPDATE workflow.instance_history SET ended_at = ended_at - interval '300 days' WHERE instance IN (" . join(',', @old, $short) . ')');
+upkeep();
+partitions_go('the old partition is gone');
+is_soon($node, 'postgres', 'SELECT process, count(*) FROM workflow.instances JOIN workflow.history USING (instance, process) JOIN workflow.late_callbacks USING (serial_number) '
+	  . "WHERE process IN ('ever', 'longer', 'shorter', 'default') GROUP BY 1 ORDER BY 1", "default|1\never|2\nlonger|2\nshorter|1", 'each is kept as long as its process says, with what came late');
+is_soon($node, 'postgres', 'SELECT count(*) FROM workflow.late_callback l WHERE NOT EXISTS (SELECT FROM workflow.visit_history h WHERE h.instance = l.instance AND h.visit = l.visit)', 0, 'nothing is orphaned');
 
 # ---- somebody has a lock on it ----
 

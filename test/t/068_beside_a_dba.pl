@@ -113,11 +113,14 @@ sql('CREATE TABLE workflow.attempt_history_20200106 (LIKE workflow.attempt_histo
 my $sn = sql("SELECT workflow.start('stand'); SELECT serial_number FROM workflow.waiting ORDER BY since DESC LIMIT 1");
 ($sn) = $sn =~ /(\d+_\d+)/;
 sql("SELECT workflow.complete('$sn'), workflow.complete('$sn')");
-sql("UPDATE workflow.late_callback SET received_at = '2020-01-07'");
+my ($old) = $sn =~ /^(\d+)/;
+is_soon($node, 'shop', "SELECT status FROM workflow.instances WHERE instance = $old", 'completed', 'an instance has ended');
+sql("UPDATE workflow.process SET retention = '1 day' WHERE process = 'stand'; UPDATE workflow.instance_history SET ended_at = '2020-01-07' WHERE instance = $old");
 is(sql('SELECT count(*) FROM workflow.late_callbacks'), 1, 'something old is there');
 sql("UPDATE workflow.delivery SET due_at = clock_timestamp() WHERE kind = 'maintain'");
 works('while upkeep is due');
 is_soon($node, 'shop', "SELECT count(*) FROM workflow.late_callbacks", 0, 'upkeep can delete, too');
+sql("UPDATE workflow.process SET retention = NULL WHERE process = 'stand'");
 is_soon($node, 'shop', "SELECT to_regclass('workflow.attempt_history_20200106') IS NULL", 't', 'and drop');
 sql('DROP PUBLICATION everything');
 
