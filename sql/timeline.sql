@@ -40,6 +40,28 @@ SELECT pg_temp.story(:i);
 SELECT workflow.cancel(:i, 'of no use');
 SELECT pg_temp.story(:i);
 
+-- a heartbeat, a cancel that is waited for, an incident that somebody mends
+SELECT workflow.define('timeline: watched', '{
+  "steps": [
+    { "step": "watch", "wait": true, "heartbeat": "10 minutes", "ignore_cancel": true },
+    { "step": "file", "wait": true, "success": "$result.response.ok == true" } ]}');
+SELECT workflow.start('timeline: watched') AS i \gset
+SELECT pg_temp.story(:i);
+SELECT workflow.cancel(:i, 'enough');
+SELECT pg_temp.story(:i);
+SELECT workflow.start('timeline: watched') AS i \gset
+SELECT workflow.complete(pg_temp.waits(:i));
+SELECT workflow.complete(pg_temp.waits(:i), '{"ok": false}');
+SELECT pg_temp.story(:i);
+-- its record, as it is made when an incident is mended
+INSERT INTO workflow.attempt_history (instance, visit, process_id, attempt, started_at, ended_at, stored_at, error)
+    SELECT v.instance, v.visit, i.process_id, v.attempt, v.waiting_since, clock_timestamp(), clock_timestamp(), v.error
+    FROM workflow.visit v JOIN workflow.instance i USING (instance) WHERE v.instance = :i;
+SELECT workflow.skip(serial_number, '"by hand"') FROM workflow.incidents WHERE instance = :i;
+SELECT line FROM pg_temp.story(:i) line WHERE line ~ 'file.*(SUCCESS|incident)' GROUP BY line ORDER BY min(line COLLATE "C");
+SELECT workflow.fail(serial_number, 'LATE', 'too late', '{"n": 1}') FROM workflow.history WHERE instance = :i AND step = 'file';
+SELECT line FROM pg_temp.story(:i) line WHERE line ~ 'too late';
+
 -- time passes
 BEGIN;
 SELECT workflow.start('timeline: order') AS i \gset

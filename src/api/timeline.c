@@ -3,7 +3,8 @@
  *		workflow.timeline: the story of an instance, a line for each thing that happened, for people at psql.
  *
  * Read from the tables as they are, without a lock: what is going on meanwhile may be missing or show up twice. Times
- * are told since the start; what still stands comes last.
+ * are told since the start; what still stands comes last. What nothing keeps is not told: when somebody suspended it, or
+ * moved a deadline.
  */
 #include "postgres.h"
 
@@ -39,18 +40,39 @@ static WfQuery q_entered = {
 		   "UNION ALL "
 		   "SELECT v.entered_at, v.visit, v.step FROM workflow.visit v WHERE v.instance = $1",
 	.nargs = 1, .argtypes = {INT8OID}};
+/* The index of attempts goes by serial numbers. */
+#define OF_INSTANCE                                                                                \
+	"(workflow.serial_number(a.instance, a.visit) COLLATE \"C\" >= $1 || '_' "                      \
+	"AND workflow.serial_number(a.instance, a.visit) COLLATE \"C\" < $1 || '`')"
+/* The record of attempts has rows of incidents that are over, too: why an action was not even tried, or did no good. */
+#define OF_INCIDENT                                                                                \
+	"(a.http_status IS NULL AND (a.error->>'code' IN ('template', 'predicate', 'choose', 'move') " \
+	"OR a.error->>'sqlstate' IS NULL AND a.error->>'code' NOT IN ('connect', 'timeout', 'reply', 'request')))"
 static WfQuery q_attempts = {
-	.sql = "SELECT a.ended_at, a.visit, NULL::text, a.attempt, a.http_status, a.error->>'code', "
-		   "a.error->>'message' FROM workflow.attempt_history a "
-		   "WHERE a.instance = $1 AND a.error IS NOT NULL",
+	.sql = "SELECT b.* FROM (SELECT a.ended_at, a.visit, NULL::text, a.attempt, a.http_status, "
+		   "a.error->>'code', a.error->>'message', "
+		   "a.attempt <= lag(a.attempt) OVER (PARTITION BY a.visit ORDER BY a.ended_at) AS again, "
+"coalesce(NOT " OF_INCIDENT ", true) AS tried FROM workflow.attempt_history a WHERE " OF_INSTANCE ") b WHERE b.tried",
+	.nargs = 1, .argtypes = {INT8OID}};
+static WfQuery q_incidents = {
+	.sql = "SELECT a.started_at, a.visit, NULL::text, NULL::text, a.error->>'code', a.error->>'message' "
+		   "FROM workflow.attempt_history a WHERE " OF_INSTANCE " AND " OF_INCIDENT " "
+		   "UNION ALL "
+		   "SELECT v.waiting_since, v.visit, v.step, v.outcome, v.error->>'code', v.error->>'message' "
+		   "FROM workflow.visit v WHERE v.instance = $1 AND v.state = 'incident'",
+	.nargs = 1, .argtypes = {INT8OID}};
+static WfQuery q_mended = {
+	.sql = "SELECT a.ended_at, a.visit, NULL::text, a.started_at "
+		   "FROM workflow.attempt_history a WHERE " OF_INSTANCE " AND " OF_INCIDENT,
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_ended = {
 	.sql = "SELECT h.ended_at, h.visit, h.step, h.outcome, h.entered_at, h.attempts, "
-		   "h.result->'error'->>'code', h.result->'error'->>'message' "
+		   "h.result->'error'->>'code', h.result->'error'->>'message', "
+		   "h.result->>'callback_response', h.result->>'cancel_response' "
 		   "FROM workflow.visit_history h WHERE h.instance = $1",
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_late = {
-	.sql = "SELECT l.received_at, l.visit, NULL::text, l.role::text, l.webhook FROM ("
+	.sql = "SELECT l.received_at, l.visit, NULL::text, l.role::text, l.data::text, l.webhook FROM ("
 		   "SELECT h.visit FROM workflow.visit_history h WHERE h.instance = $1) k "
 		   "JOIN workflow.late_callback l ON workflow.serial_number(l.instance, l.visit) COLLATE \"C\" = "
 		   "workflow.serial_number($1, k.visit)",
@@ -58,7 +80,8 @@ static WfQuery q_late = {
 static WfQuery q_standing = {
 	.sql = "SELECT clock_timestamp(), v.visit, v.step, v.state, v.waits_for, v.waiting_since, "
 		   "v.due_at, v.deadline, v.attempt, v.has_callback, v.outcome, v.error->>'code', "
-		   "v.error->>'message', v.progress::text, v.held "
+		   "v.error->>'message', v.progress::text, v.held, v.cancel_phase, v.cancel_outcome, "
+		   "CASE WHEN NOT v.held THEN v.silence_at END "
 		   "FROM workflow.visit v WHERE v.instance = $1",
 	.nargs = 1, .argtypes = {INT8OID}};
 
@@ -69,6 +92,8 @@ typedef enum Rank
 {
 	ENTERED,
 	ATTEMPT,
+	INCIDENT,
+	MENDED,
 	ENDED,
 	LATE,
 	INSTANCE,
@@ -178,10 +203,41 @@ static const char *
 describe_attempt(uint64 row)
 {
 	int			status = result_int(row, 5);
+	char	   *code = wf_result_text(row, 6);
+	bool		isnull;
+	bool		again = DatumGetBool(wf_result(row, 8, &isnull)) && !isnull;
+	char	   *which = psprintf("attempt %d%s", result_int(row, 4), again ? ", begun again by hand," : "");
 
-	return psprintf("attempt %d failed%s%s", result_int(row, 4),
+	if (code == NULL)
+		return psprintf("%s succeeded%s", which,
+						status != 0 ? psprintf(" with HTTP status %d", status) : "");
+	return psprintf("%s failed%s%s", which,
 					status != 0 ? psprintf(" with HTTP status %d", status) : "",
-					because("", status != 0 ? NULL : wf_result_text(row, 6), wf_result_text(row, 7)));
+					because("", status != 0 ? NULL : code, wf_result_text(row, 7)));
+}
+
+static const char *
+describe_incident(uint64 row)
+{
+	char	   *outcome = wf_result_text(row, 4);
+
+	return psprintf("became an incident%s%s%s", outcome != NULL ? ": " : "",
+					outcome != NULL ? outcome : "",
+					because(outcome != NULL ? outcome : "", wf_result_text(row, 5), wf_result_text(row, 6)));
+}
+
+static const char *
+describe_mended(uint64 row)
+{
+	return psprintf("is no incident any more, after %s",
+					span(result_time(row, 4), result_time(row, 1)));
+}
+
+/* ", words: {...}" if there is something to be told */
+static const char *
+told(const char *words, char *data)
+{
+	return data != NULL ? psprintf("%s: %s", words, clip(data)) : "";
 }
 
 static const char *
@@ -190,20 +246,23 @@ describe_ended(uint64 row)
 	int			attempts = result_int(row, 6);
 	char	   *outcome = wf_result_text(row, 4);
 
-	return psprintf("%s after %s%s%s", outcome,
+	return psprintf("%s after %s%s%s%s%s", outcome,
 					span(result_time(row, 5), result_time(row, 1)),
 					attempts > 1 ? psprintf(" and %d attempts", attempts) : "",
-					because(outcome, wf_result_text(row, 7), wf_result_text(row, 8)));
+					because(outcome, wf_result_text(row, 7), wf_result_text(row, 8)),
+					told("; was told", wf_result_text(row, 9)),
+					told("; asked to stop, its service answered", wf_result_text(row, 10)));
 }
 
 static const char *
 describe_late(uint64 row)
 {
 	bool		isnull;
-	bool		webhook = DatumGetBool(wf_result(row, 5, &isnull));
+	bool		webhook = DatumGetBool(wf_result(row, 6, &isnull));
 
-	return psprintf("a callback %s %s came too late and did nothing",
-					webhook ? "by webhook through" : "of", wf_result_text(row, 4));
+	return psprintf("a callback %s %s came too late and did nothing%s",
+					webhook ? "by webhook through" : "of", wf_result_text(row, 4),
+					told("", wf_result_text(row, 5)));
 }
 
 static const char *
@@ -212,13 +271,31 @@ describe_waiting(uint64 row)
 	char	   *event = wf_result_text(row, 5);
 	TimestampTz deadline = result_time(row, 8);
 	char	   *progress = wf_result_text(row, 14);
+	TimestampTz silence = result_time(row, 18);
 	const char *lasts = span(result_time(row, 6), result_time(row, 1));
 
 	if (wf_result_int64(row, 7) != 0)
 		return psprintf("waits until %s, for %s so far", time_text(result_time(row, 7)), lasts);
-	return psprintf("waits for a %s, for %s so far%s%s", event != NULL ? event : "?", lasts,
+	return psprintf("waits for a %s, for %s so far%s%s%s", event != NULL ? event : "?", lasts,
 					deadline != 0 ? psprintf(", until %s at most", time_text(deadline)) : "",
+					silence != 0 ? psprintf(", until %s if nothing is heard", time_text(silence)) : "",
 					progress != NULL ? psprintf("; progress %s", clip(progress)) : "");
+}
+
+static const char *
+describe_cancelling(uint64 row)
+{
+	char	   *phase = wf_result_text(row, 16);
+	char	   *outcome = wf_result_text(row, 17);
+	const char *stands = "its cancel request is due or under way";
+
+	if (phase != NULL && strcmp(phase, "await") == 0)
+		stands = "the answer to its request is awaited first";
+	else if (phase != NULL && strcmp(phase, "confirm") == 0)
+		stands = psprintf("the callback that confirms it is waited for until %s",
+						  time_text(result_time(row, 7)));
+	return psprintf("is being cancelled, %s%s; %s", outcome,
+					because(outcome, wf_result_text(row, 12), wf_result_text(row, 13)), stands);
 }
 
 static const char *
@@ -243,7 +320,7 @@ describe_standing(uint64 row)
 		return psprintf("pauses until %s, then attempt %d", time_text(result_time(row, 7)),
 						result_int(row, 9) + 1);
 	if (strcmp(state, "cancelling") == 0)
-		return "is being cancelled";
+		return describe_cancelling(row);
 	return "is about to be begun";
 }
 
@@ -256,6 +333,7 @@ typedef struct Source
 
 static const Source sources[] = {
 	{&q_entered, ENTERED, describe_entered}, {&q_attempts, ATTEMPT, describe_attempt},
+	{&q_incidents, INCIDENT, describe_incident}, {&q_mended, MENDED, describe_mended},
 	{&q_ended, ENDED, describe_ended}, {&q_late, LATE, describe_late},
 	{&q_standing, STANDING, describe_standing}};
 
@@ -345,22 +423,29 @@ read_instance(Story *story)
 }
 
 static void
+add_standing(Story *story, const char *text)
+{
+	Event		event = {.at = DT_NOEND, .rank = STANDING, .text = text};
+
+	add(story, &event);
+}
+
+static void
 add_end(Story *story)
 {
+	const char *why = story->why != NULL && *story->why ? psprintf(": %s", story->why) : "";
 	Event		end = {.at = story->ended_at, .rank = INSTANCE};
 
-	if (story->ended_at == 0)
+	if (story->ended_at != 0)
 	{
-		if (story->why == NULL)
-			return;
-		end.rank = STANDING;
-		end.at = DT_NOEND;
-		end.text = psprintf("the instance is being cancelled%s%s", *story->why ? ": " : "", story->why);
+		end.text = psprintf("%s%s", story->status, why);
+		add(story, &end);
+		return;
 	}
-	else
-		end.text = psprintf("%s%s%s", story->status, story->why != NULL && *story->why ? ": " : "",
-							story->why != NULL ? story->why : "");
-	add(story, &end);
+	if (strcmp(story->status, "suspended") == 0)
+		add_standing(story, "the instance is suspended: no worker touches it until workflow.resume is called");
+	if (story->why != NULL)
+		add_standing(story, psprintf("the instance is being cancelled%s", why));
 }
 
 static void

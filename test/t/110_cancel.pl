@@ -119,6 +119,8 @@ for ([ 'short', 0.5 ], [ 'made', 0.7 ], [ 'slow', 0.6 ])
 my $visit = $scene->wait_for_state($instance{default}, 'cancelling');
 $scene->wait_for_requests(2, $instance{default});
 is_soon($scene->node, 'postgres', "SELECT waits_for, until - since, deadline IS NULL FROM workflow.waiting WHERE instance = $instance{default}", 'cancel|00:00:30|t', 'the view waiting shows what confirmation is waited for, and until when');
+like($scene->sql("SELECT * FROM workflow.timeline($instance{default})"), qr/now  work .*is being cancelled, CANCELLED: enough; the callback that confirms it is waited for until .*now  the instance is being cancelled: enough/s, '... so does its story');
+like($scene->sql("SELECT * FROM workflow.timeline($instance{short})"), qr/work .*CANCELLED after .*: enough; asked to stop, its service answered: \{"ok": true\}/, 'which keeps what the cancel request was answered');
 is_soon($scene->node, 'postgres', "SELECT due_at - clock_timestamp() BETWEEN '25 s' AND '30 s' FROM workflow.visits WHERE instance = $instance{default}", 't',
 	'30 seconds, unless it says otherwise');
 is($scene->sql("SELECT status FROM workflow.instances WHERE instance = $instance{default}"), 'active', 'meanwhile the instance lives');

@@ -172,6 +172,12 @@ note($story);
 like($story, qr/charge.*503.*charge.*SUCCESS.*ship.*404/s, 'is told in its order: a failed attempt, a callback, an incident');
 like($story, qr/\Q$charge\E/, 'with serial numbers');
 like($story, qr/late|too late/i, 'and what came too late');
+like($story, qr/charge.*attempt 1 failed with HTTP status 503.*attempt 2 succeeded with HTTP status 200.*SUCCESS .*was told: \{"receipt": "r-1"\}/s, 'all attempts, and what it was told');
+like($story, qr/ship .*attempt 1 failed with HTTP status 404.*became an incident: SYSTEM_ERROR.*now +ship .*stands as an incident/s, 'when it became an incident');
+my $ship = $scene->incident($instance)->{serial_number};
+$scene->sql("SELECT workflow.retry('$ship')");
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.attempts WHERE serial_number = '$ship'", 2, 'taken up again, it fails again');
+like($scene->sql("SELECT * FROM workflow.timeline($instance)"), qr/ship .*attempt 1 failed.*attempt 1, begun again by hand, failed/s, 'that it was begun again by hand');
 
 ok(!log_has($scene->node, qr/PANIC|was terminated by signal|exited with exit code/), 'no worker has died of it');
 $scene->node->stop;
