@@ -56,6 +56,20 @@ SELECT workflow.define('bad', '{
     { "step": "b", "http": { "server": "define_open", "headers": { "X-Host": "${$.host}" } }, "wait": true, "cancel": { "path": "/x", "headers": { "host": "${$.host}" } } }
   ]}');
 
+-- what is caught
+SELECT workflow.define('bad', '{
+  "steps": [
+    { "step": "a", "http": { "server": "define_open" }, "retry": { "max": 1, "on": [200, "2xx", "201", 503] },
+      "catch": [ { "on": [200, "2XX", 40001, 7], "next": "b" }, { "on": ["5xx", 404], "next": "b" }, { "on": [404, "503"], "next": "b" } ] },
+    { "step": "b", "wait": true, "catch": [ { "on": "4xx", "next": "a" } ] } ]}');
+
+-- one fault alone, and its hint
+SELECT workflow.define('bad', '{"retention": -1, "steps": [{"step": "one", "wait": true}]}');
+SELECT workflow.define('bad', '{"steps": [{"step": "one", "wait": true, "timeout": 100}]}');
+SELECT workflow.define('bad', '{"steps": [{"step": "one", "wait": true, "timeout": -100}]}');
+SELECT workflow.define('bad', '{"steps": [{"step": "one", "set": {"a": "${$items}"}}]}');
+SELECT workflow.define('bad', '{"steps": [{"step": "one", "set": {"a": "${$repli}"}}]}');
+
 -- what jsonb would drop is seen
 SELECT workflow.define('bad', '{"steps": [{"step": "one", "wait": true, "wait": true}]}');
 -- not there yet, and nothing else is wrong
@@ -78,6 +92,11 @@ SELECT workflow.define('define_errors: good', '{
     { "step": "four", "http": { "url": "http://open.example.com/${$.path}" } }
   ]}');
 
+SELECT workflow.define('define_errors: caught', '{
+  "steps": [
+    { "step": "a", "http": { "server": "define_open" }, "retry": { "max": 1, "on": ["3xx", 100] },
+      "catch": [ { "on": [404, "5XX"], "next": "b" }, { "on": "4xx", "next": "b" } ] },
+    { "step": "b", "wait": true, "catch": [ { "on": [404, "200"], "next": "a" } ] } ]}');
 SELECT workflow.define('define_errors: outside', '{
   "retention": "0",
   "steps": [

@@ -8,6 +8,8 @@
 #include "postgres.h"
 
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
 
 #include "engine/internal.h"
 
@@ -69,10 +71,22 @@ wf_outcome_error_code(Jsonb *error)
 	return pnstrdup(value.val.string.val, value.val.string.len);
 }
 
+static int
+error_status(Jsonb *error)
+{
+	Jsonb	   *status = error != NULL ? wf_jsonb_get(error, "http_status") : NULL;
+	JsonbValue	value;
+
+	if (status == NULL || !JsonbExtractScalar(&status->root, &value) || value.type != jbvNumeric)
+		return 0;
+	return DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(value.val.numeric)));
+}
+
 static const WfCatch *
 find_catch(WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
 	char	   *code = wf_outcome_error_code(error);
+	int			status = error_status(error);
 
 	for (int i = 0; visit->def != NULL && i < visit->def->ncatches; i++)
 	{
@@ -81,7 +95,7 @@ find_catch(WfVisit *visit, WfOutcome outcome, Jsonb *error)
 		if (handler->any || (handler->outcomes & (1U << outcome)) != 0)
 			return handler;
 		for (int c = 0; code != NULL && c < handler->ncodes; c++)
-			if (strcmp(handler->codes[c], code) == 0)
+			if (wf_code_names(handler->codes[c], code, status))
 				return handler;
 	}
 	return NULL;

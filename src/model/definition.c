@@ -48,6 +48,14 @@ wf_outcome_from_name(const char *name)
 	return WF_OUTCOME_NONE;
 }
 
+bool
+wf_code_names(const char *word, const char *code, int http_status)
+{
+	if (code != NULL && strcmp(word, code) == 0)
+		return true;
+	return http_status != 0 && word[0] == '0' + http_status / 100 && strcmp(word + 1, "xx") == 0;
+}
+
 /* ---- what a step does ---- */
 
 static void
@@ -269,14 +277,41 @@ outcome_meant(const char *word)
 }
 
 static void
+read_catch_number(WfReader *reader, const WfJson *node, WfCatch *entry)
+{
+	if (!wf_is_status(node->text))
+		wf_json_issue(reader->issues, node, psprintf("Other codes are strings: \"%s\".", wf_issue_clip(node->text)),
+					  "must be a status code from 100 to 599");
+	else if (wf_reader_is_failure(reader, node))
+		entry->codes[entry->ncodes++] = node->text;
+}
+
+static void
+read_catch_class(WfReader *reader, const WfJson *node, WfCatch *entry)
+{
+	if (wf_reader_is_failure(reader, node))
+		entry->codes[entry->ncodes++] = psprintf("%cxx", node->text[0]);
+}
+
+static void
 read_catch_word(WfReader *reader, const WfJson *node, WfCatch *entry)
 {
 	const char *word = NULL;
 	WfOutcome	outcome;
 
+	if (node->type == WF_JSON_NUMBER)
+	{
+		read_catch_number(reader, node, entry);
+		return;
+	}
 	wf_read_string(reader, node, &word);
 	if (word == NULL)
 		return;
+	if (wf_is_status_class(word))
+	{
+		read_catch_class(reader, node, entry);
+		return;
+	}
 	outcome = wf_outcome_from_name(word);
 	if (strcmp(word, "*") == 0)
 		entry->any = true;
@@ -299,7 +334,7 @@ read_on(WfReader *reader, const WfJson *node, void *target)
 
 	entry->codes = palloc0(Max(node->n, 1) * sizeof(char *));
 	entry->ncodes = 0;
-	if (node->type == WF_JSON_STRING)
+	if (node->type == WF_JSON_STRING || node->type == WF_JSON_NUMBER)
 		read_catch_word(reader, node, entry);
 	else if (wf_reader_expect(reader, node, WF_JSON_ARRAY,
 							  "Name an outcome, an error code, a list of them, or \"*\"."))
@@ -338,7 +373,7 @@ catches_code(const WfCatch *entry, const char *code)
 {
 	for (int i = 0; i < entry->ncodes; i++)
 	{
-		if (strcmp(entry->codes[i], code) == 0)
+		if (wf_code_names(entry->codes[i], code, wf_is_status(code) ? atoi(code) : 0))
 			return true;
 	}
 	return false;
@@ -616,6 +651,25 @@ check_outside(WfReader *reader, const WfJson *node)
 		step->cancel->http->server = step->http->server;
 }
 
+/* Only an answer over HTTP has a status. */
+static void
+check_classes(WfReader *reader, const WfJson *node)
+{
+	const WfStep *step = reader->step;
+
+	if (wf_json_member(node, "http") != NULL)
+		return;
+	for (int i = 0; i < step->ncatches; i++)
+	{
+		for (int c = 0; c < step->catches[i].ncodes; c++)
+		{
+			if (wf_is_status_class(step->catches[i].codes[c]))
+				wf_json_issue(reader->issues, wf_json_member(wf_json_member(node, "catch")->items[i], "on"), NULL,
+							  "\"%s\" is never what is wrong with a step without \"http\"", step->catches[i].codes[c]);
+		}
+	}
+}
+
 static void
 check_step(WfReader *reader, const WfJson *node)
 {
@@ -637,6 +691,7 @@ check_step(WfReader *reader, const WfJson *node)
 	if (retry && retry->type == WF_JSON_OBJECT)
 		wf_retry_check(reader, retry);
 	check_outside(reader, node);
+	check_classes(reader, node);
 	if (wf_json_member(node, "wait") && wf_json_member(node, "first_of"))
 		wf_json_issue(reader->issues, node, "The events of \"first_of\" stand instead of \"wait\".",
 					  "\"wait\" and \"first_of\" cannot be given together");
@@ -710,6 +765,12 @@ read_retention(WfReader *reader, const WfJson *node, void *target)
 {
 	WfDefinition *def = target;
 
+	if (node->type == WF_JSON_NUMBER)
+	{
+		(void) wf_reader_expect(reader, node, WF_JSON_STRING,
+								"Write an interval with its unit: \"90 days\"; \"0\" keeps them for ever.");
+		return;
+	}
 	def->has_retention = wf_read_interval_checked(reader, node, &def->retention);
 }
 

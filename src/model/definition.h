@@ -31,6 +31,9 @@ typedef enum WfOutcome
 	WF_OUTCOME_SYSTEM_ERROR,
 } WfOutcome;
 
+/* Is it the code, or the class ("5xx") of the status, of an error? 0: it has none. */
+extern bool wf_code_names(const char *word, const char *code, int http_status);
+
 extern const char *wf_outcome_name(WfOutcome outcome);	 /* "SUCCESS", … ; NULL for none */
 extern WfOutcome wf_outcome_from_name(const char *name); /* WF_OUTCOME_NONE if it is none */
 
@@ -122,7 +125,7 @@ typedef struct WfCatch
 {
 	bool		any;	  /* "*" */
 	uint32		outcomes; /* bit (1 << WfOutcome) */
-	const char **codes;	  /* error codes; matched exactly */
+	const char **codes;	  /* error codes, or classes of status codes: see wf_code_names */
 	int			ncodes;
 	WfEvent		event; /* instead of outcomes and codes: a clock, counted from entry; NONE: none */
 	bool		interrupt;	/* the event ends the visit; else the handler's token is one more */
@@ -208,7 +211,7 @@ extern void wf_issue_add(WfIssues *issues, const char *path, const char *hint, c
 
 /*
  * Report all issues in one ERROR (22023 invalid_parameter_value, or 0A000 if all are "not supported yet"): the message
- * counts them, the detail has a line each "path: message", the hint a line for each different hint.
+ * counts them, the detail has a line each "path: message", the hint a line "path, path: hint" for each different hint.
  */
 pg_noreturn extern void wf_issues_report(const char *process, const WfIssues *issues);
 

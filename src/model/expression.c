@@ -248,10 +248,17 @@ variable_by_name(const char *name, int len)
 	return -1;
 }
 
+/* Those that are always null in this version are not offered. */
+static const char *
+offered_name_at(const void *names, int i)
+{
+	return i == VAR_EVENT || i == VAR_ITEM || i == VAR_INDEX ? NULL : wf_issue_name_at(names, i);
+}
+
 static const char *
 unknown_variable_hint(const char *name)
 {
-	int			near = wf_issue_nearest(name, variable_names, NVARIABLES, wf_issue_name_at);
+	int			near = wf_issue_nearest(name, variable_names, NVARIABLES, offered_name_at);
 
 	if (near >= 0)
 		return psprintf("Perhaps you meant $%s instead of $%s.", variable_names[near], wf_issue_clip(name));

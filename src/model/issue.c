@@ -15,6 +15,7 @@
 #include "model/issue.h"
 
 #define MAX_ISSUES 100
+#define MAX_PLACES 3				/* that one hint names */
 #define CLIP_BYTES 64
 #define CLIP_REASON_BYTES 240
 
@@ -82,18 +83,45 @@ is_not_yet(const WfIssue *issue)
 	return len >= tail && strcmp(issue->message + len - tail, not_yet) == 0;
 }
 
-/* Has one before the i-th the same hint? */
 static bool
-hint_repeats(const WfIssues *issues, int i)
+same_hint(const WfIssues *issues, int i, int j)
 {
+	const char *a = issues->items[i].hint;
+	const char *b = issues->items[j].hint;
+
+	return a && b && strcmp(a, b) == 0;
+}
+
+/*
+ * The hint of the i-th, behind the places of all faults that have the same one; nothing if one before it has it. Of a
+ * single fault everybody knows where it is.
+ */
+static void
+append_hint(StringInfo out, const WfIssues *issues, int kept, int i)
+{
+	const char *last = NULL;
+	int			places = 0;
+
 	for (int j = 0; j < i; j++)
 	{
-		const char *other = issues->items[j].hint;
-
-		if (other && strcmp(other, issues->items[i].hint) == 0)
-			return true;
+		if (same_hint(issues, i, j))
+			return;
 	}
-	return false;
+	if (out->len > 0)
+		appendStringInfoChar(out, '\n');
+	for (int j = i; issues->n > 1 && j < kept; j++)
+	{
+		const char *path = issues->items[j].path;
+
+		if (!same_hint(issues, i, j) || (last && strcmp(path, last) == 0))
+			continue;
+		last = path;
+		if (places++ < MAX_PLACES)
+			appendStringInfo(out, "%s%s", places > 1 ? ", " : "", path);
+	}
+	if (places > MAX_PLACES)
+		appendStringInfo(out, " and %d more", places - MAX_PLACES);
+	appendStringInfo(out, "%s%s", places > 0 ? ": " : "", issues->items[i].hint);
 }
 
 void
@@ -111,8 +139,8 @@ wf_issues_report(const char *process, const WfIssues *issues)
 		const WfIssue *issue = &issues->items[i];
 
 		appendStringInfo(&detail, "%s%s: %s", i > 0 ? "\n" : "", issue->path, issue->message);
-		if (issue->hint && !hint_repeats(issues, i))
-			appendStringInfo(&hint, "%s%s", hint.len > 0 ? "\n" : "", issue->hint);
+		if (issue->hint)
+			append_hint(&hint, issues, kept, i);
 		all_not_yet = all_not_yet && is_not_yet(issue);
 	}
 	if (issues->n > kept)

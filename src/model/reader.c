@@ -17,6 +17,8 @@
 #include "model/reader.h"
 #include "model/template_build.h"
 
+static const char interval_hint[] = "An interval is written like \"30 s\", \"10 minutes\" or \"2 days\".";
+
 static const Interval no_time = {0, 0, 0};
 static const Interval longest_time = {0, 0, 1000 * MONTHS_PER_YEAR};
 static const Interval longest_attempt = {0, 24, 0};
@@ -250,7 +252,7 @@ read_constant_interval(WfReader *reader, const WfJson *node, bool positive, cons
 
 	if (!wf_guard_run(parse_interval, &time, &message))
 	{
-		wf_json_issue(reader->issues, node, "An interval is written like \"30 s\", \"10 minutes\" or \"2 days\".",
+		wf_json_issue(reader->issues, node, interval_hint,
 					  "\"%s\" is not an interval", wf_issue_clip(node->text));
 		return false;
 	}
@@ -275,8 +277,11 @@ expect_interval(WfReader *reader, const WfJson *node)
 {
 	const char *hint = NULL;
 
-	if (node->type == WF_JSON_NUMBER)
-		hint = psprintf("Write an interval with its unit: \"%s s\".", wf_issue_clip(node->text));
+	if (node->type == WF_JSON_NUMBER && strspn(node->text, "0123456789.") == strlen(node->text))
+		hint = psprintf("Write an interval with its unit: \"%s ms\" or \"%s s\".",
+						wf_issue_clip(node->text), wf_issue_clip(node->text));
+	else if (node->type == WF_JSON_NUMBER)
+		hint = interval_hint;
 	return wf_reader_expect(reader, node, WF_JSON_STRING, hint);
 }
 

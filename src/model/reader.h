@@ -64,6 +64,11 @@ extern void wf_read_http(WfReader *reader, const WfJson *node, void *target);
 /* The request that asks to stop; target WfCancelAction *, without a server. */
 extern void wf_read_cancel(WfReader *reader, const WfJson *node, void *target);
 
+/* "404" and "5xx", as they are written in lists of errors; and an issue for those of success. */
+extern bool wf_is_status(const char *text);
+extern bool wf_is_status_class(const char *text);	/* in either case */
+extern bool wf_reader_is_failure(WfReader *reader, const WfJson *node);
+
 /* Target WfRetry. */
 extern void wf_read_retry(WfReader *reader, const WfJson *node, void *target);
 /* When the whole step is read: does what is retried go with its action? */

@@ -91,17 +91,28 @@ read_max_delay(WfReader *reader, const WfJson *node, void *target)
 
 /* ---- after what ---- */
 
-static bool
-is_status(const char *text)
+bool
+wf_is_status(const char *text)
 {
 	return text[0] >= '1' && text[0] <= '5' && strlen(text) == 3 && strspn(text, "0123456789") == 3;
 }
 
-/* "5xx", in either case */
-static bool
-is_class(const char *text)
+bool
+wf_is_status_class(const char *text)
 {
 	return text[0] >= '1' && text[0] <= '5' && pg_strcasecmp(text + 1, "xx") == 0;
+}
+
+/* What can never be wrong with an answer would wait in vain to be met. */
+bool
+wf_reader_is_failure(WfReader *reader, const WfJson *node)
+{
+	bool		success = node->text[0] == '2' && (wf_is_status(node->text) || wf_is_status_class(node->text));
+
+	if (success)
+		wf_json_issue(reader->issues, node, "Whether such an answer is good enough is for \"success\" to judge.",
+					  "%s is no failure", node->text);
+	return !success;
 }
 
 static bool
@@ -127,7 +138,7 @@ usual_spelling(const char *text)
 {
 	char	   *word = pstrdup(text);
 
-	if (is_class(text))
+	if (wf_is_status_class(text))
 		word[1] = word[2] = 'x';
 	else if (strlen(text) == 5 && strpbrk(text, "0123456789"))
 	{
@@ -155,8 +166,10 @@ read_on_word(WfReader *reader, const WfJson *node, WfRetry *retry)
 
 	if (node->type == WF_JSON_NUMBER)
 	{
-		if (is_status(node->text))
+		if (wf_is_status(node->text) && wf_reader_is_failure(reader, node))
 			retry->on[retry->non++] = node->text;
+		else if (wf_is_status(node->text))
+			return;
 		else if (is_sqlstate(node->text))
 			wf_json_issue(reader->issues, node, psprintf("Write \"%s\".", node->text), "a SQLSTATE is a string");
 		else
@@ -166,7 +179,9 @@ read_on_word(WfReader *reader, const WfJson *node, WfRetry *retry)
 	if (!wf_reader_expect(reader, node, WF_JSON_STRING, on_hint))
 		return;
 	word = usual_spelling(node->text);
-	if (is_status(word) || is_class(word) || is_sqlstate(word) || is_fault_word(word))
+	if (!wf_reader_is_failure(reader, node))
+		return;
+	if (wf_is_status(word) || wf_is_status_class(word) || is_sqlstate(word) || is_fault_word(word))
 		retry->on[retry->non++] = word;
 	else
 		add_unknown_word(reader, node);

@@ -103,6 +103,9 @@ sub caught
 my %bad = (status => 404);
 is(caught('{"on": "SYSTEM_ERROR", "next": "h"}, {"on": "FAILED", "next": "i"}', \%bad), 'a:SYSTEM_ERROR h:SUCCESS completed', 'caught by outcome');
 is(caught('{"on": "404", "next": "h"}, {"on": "*", "next": "i"}', \%bad), 'a:SYSTEM_ERROR h:SUCCESS completed', 'caught by code');
+is(caught('{"on": 404, "next": "h"}, {"on": "*", "next": "i"}', \%bad), 'a:SYSTEM_ERROR h:SUCCESS completed', 'caught by a number');
+is(caught('{"on": ["5xx", "3xx"], "next": "h"}, {"on": "4XX", "next": "i"}', \%bad), 'a:SYSTEM_ERROR i:SUCCESS completed', 'caught by the class of its status');
+is(caught('{"on": ["connect", "4xx"], "next": "h"}, {"on": "FAILED", "next": "i"}', { status => 503 }), ' failed', 'not caught by another class');
 is(caught('{"on": "409", "next": "h"}, {"on": "*", "next": "i"}', \%bad), 'a:SYSTEM_ERROR i:SUCCESS completed', 'caught by anything');
 is(caught('{"on": ["409", "SYSTEM_ERROR"], "next": "h"}, {"on": "*", "next": "i"}', \%bad), 'a:SYSTEM_ERROR h:SUCCESS completed', 'caught by one of a list');
 is(caught('{"on": ["FAILED", "TIMED_OUT"], "next": "h"}, {"on": "CANCELLED", "next": "i"}', \%bad), ' failed', 'not caught');
