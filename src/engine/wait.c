@@ -125,19 +125,31 @@ wf_clock_event(WfVisit *visit, const WfEvent *event, const WfScope *scope, Times
 	return clock_until(visit, event->until, scope, at, fault);
 }
 
-/* From now on silence counts. A heartbeat that cannot be worked out is none: the deadline remains. */
+/* When silence from now on is too long; 0: there is no heartbeat. */
+static bool
+silence_from_now(WfBatch *batch, WfVisit *visit, const WfScope *scope, TimestampTz *at, WfFault *fault)
+{
+	*at = 0;
+	if (!visit->def->heartbeat.present)
+		return true;
+	if (!wf_clock_after(visit, &visit->def->heartbeat, scope, batch->now, at, fault))
+		return false;
+	if (*at < batch->now)
+		return wf_fault(fault, WF_CODE_TEMPLATE, "a heartbeat cannot be negative");
+	return true;
+}
+
+/* Silence counts anew. What cannot be worked out any more, since the data was changed, leaves the clock as it was. */
 void
 wf_wait_listen(WfBatch *batch, WfVisit *visit)
 {
 	WfFault		ignored = {0};
 	WfScope		scope;
+	TimestampTz at;
 
-	visit->silence_at = 0;
-	if (!visit->def->heartbeat.present)
-		return;
 	wf_engine_scope(visit, &scope);
-	(void) wf_clock_after(visit, &visit->def->heartbeat, &scope, batch->now, &visit->silence_at,
-						  &ignored);
+	if (silence_from_now(batch, visit, &scope, &at, &ignored))
+		visit->silence_at = at;
 }
 
 /* The action, if any, is done: wait for the step's event, or go on. */
@@ -166,8 +178,10 @@ wf_wait_open(WfBatch *batch, WfVisit *visit)
 			wf_state_wait(batch, visit, event->kind == WF_EVENT_AFTER ? "after" : "until", at);
 			break;
 		default:
+			if (!silence_from_now(batch, visit, &scope, &at, &fault))
+				return wf_outcome_fault(batch, visit, &fault);
 			wf_state_wait(batch, visit, WF_WAITS_CALLBACK, 0);
-			wf_wait_listen(batch, visit);
+			visit->silence_at = at;
 			break;
 	}
 	return NULL;

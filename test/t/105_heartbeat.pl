@@ -52,6 +52,9 @@ my @clocks = (
 	[ 'one that is put together',  '"timeout": "${$.n} milliseconds"', { n => 350 }, 'TIMED_OUT', 0.35 ],
 	[ 'one in ISO 8601',           '"timeout": "${$.limit}"', { limit => 'PT0.3S' }, 'TIMED_OUT', 0.3 ],
 	[ 'a heartbeat',               '"heartbeat": "0.3 s"', undef, 'DIED', 0.3 ],
+	[ 'a number is of seconds',    '"timeout": "${$.limit}"', { limit => 0.3 }, 'TIMED_OUT', 0.3 ],
+	[ 'so is one in a string',     '"heartbeat": "${$.limit}"', { limit => '0.3' }, 'DIED', 0.3 ],
+	[ 'a negative timeout',        '"timeout": "${$.limit}"', { limit => '-1 s' }, 'TIMED_OUT', 0 ],
 	[ 'a heartbeat made of data',  '"heartbeat": "${$.limit}"', { limit => '0.4 s' }, 'DIED', 0.4 ],
 	[ 'the timeout is shorter',    '"timeout": "0.3 s", "heartbeat": "1 hour"', undef, 'TIMED_OUT', 0.3 ],
 	[ 'the heartbeat is shorter',  '"timeout": "1 hour", "heartbeat": "0.3 s"', undef, 'DIED', 0.3 ],
@@ -60,13 +63,22 @@ my @clocks = (
 push @$_, start_wait(@$_[ 1, 2 ]) for @clocks;
 ends(@$_[ 5, 3, 4, 0 ]) for @clocks;
 
-for my $limit (qw("soon" "-" "infinity" null), '{"a": 1}')
+for my $clock ('timeout', 'heartbeat')
 {
-	my $instance = start_wait('"timeout": "${$.limit}"', { limit => JSON::PP->new->allow_nonref->decode($limit) });
-	my $work = $scene->finish($instance) && $scene->history($instance, 'work');
-	is($work->{outcome} // '', 'SYSTEM_ERROR', "a timeout of $limit is an error");
-	is($work->{result}{error}{code}, 'template', 'of its template');
+	for my $limit (qw("soon" "-" "infinity" null), '{"a": 1}', $clock eq 'heartbeat' ? '"-1 s"' : ())
+	{
+		my $instance = start_wait(qq["$clock": "\${\$.limit}"], { limit => JSON::PP->new->allow_nonref->decode($limit) });
+		my $work = $scene->finish($instance) && $scene->history($instance, 'work');
+		is($work->{outcome} // '', 'SYSTEM_ERROR', "a $clock of $limit is an error");
+		is($work->{result}{error}{code}, 'template', 'of its template');
+	}
 }
+
+# data that is changed for the worse meanwhile does not make it wait for ever
+my $changed = start_wait('"heartbeat": "${$.limit}"', { limit => '0.8 s' });
+$scene->wait_for_state($changed, 'waiting');
+is($scene->sql("SELECT workflow.set_data($changed, '{\"limit\": \"soon\"}'), workflow.heartbeat(serial_number) FROM workflow.waiting WHERE instance = $changed"), 't|t', 'a heartbeat that cannot be worked out any more');
+ends($changed, 'DIED', 0.8, 'the clock stays as it was');
 
 $scene->define('until', '{"steps": [{"step": "work", "wait": {"until": "${$.until}"}, "catch": [{"on": "*", "next": "after"}], "end": true}, {"step": "after", "set": {"caught": "${$caught}"}}]}');
 my ($endless) = $scene->run('until', { until => 'infinity' });
