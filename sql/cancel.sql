@@ -69,3 +69,11 @@ SELECT workflow.cancel(:i, 'changed their mind');
 SELECT status, error, cancel_reason FROM workflow.instances WHERE instance = :i;
 SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE instance = :i;
 SELECT status, error->>'message' AS error, cancel_reason FROM workflow.instances WHERE instance = :i;
+
+-- an instance whose only visit is cancelled ends with the reason
+SELECT workflow.start('cancel: order') AS i \gset
+SELECT workflow.cancel_visit(serial_number, 'no longer needed') FROM workflow.waiting WHERE instance = :i;
+SELECT status, error->>'code' AS code, regexp_replace(error->>'message', '\d+_\d+', 'N') AS message FROM workflow.instances WHERE instance = :i;
+SELECT workflow.start('cancel: order') AS i \gset
+SELECT workflow.cancel_visit(serial_number) FROM workflow.waiting WHERE instance = :i;
+SELECT status, error->>'code' AS code, regexp_replace(error->>'message', '\d+_\d+', 'N') AS message FROM workflow.instances WHERE instance = :i;

@@ -149,6 +149,21 @@ wf_outcome_fault(WfBatch *batch, WfVisit *visit, const WfFault *fault)
 	return wf_outcome_bad(batch, visit, WF_OUTCOME_SYSTEM_ERROR, error);
 }
 
+/* Why the instance has ended with it: with the reason that was given, if any. */
+static char *
+cancelled_alone(WfVisit *visit, Jsonb *error)
+{
+	Jsonb	   *message = error != NULL ? wf_jsonb_get(error, "message") : NULL;
+	char	   *what = psprintf("visit " INT64_FORMAT "_" INT64_FORMAT " was cancelled",
+								visit->instance->id, visit->id);
+	JsonbValue	value;
+
+	if (message == NULL || !JsonbExtractScalar(&message->root, &value) || value.type != jbvString ||
+		value.val.string.len == 0)
+		return what;
+	return psprintf("%s: %.*s", what, value.val.string.len, value.val.string.val);
+}
+
 static bool
 was_moved(Jsonb *error)
 {
@@ -176,8 +191,7 @@ wf_outcome_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error, bool handled)
 	if (handler != NULL)
 		next = wf_move_enter(batch, instance, handler->next, wf_outcome_caught(visit), 0);
 	else if (instance->tokens == 0 && instance->cancel_reason == NULL && !moved)
-		instance->cancel_reason = psprintf("visit " INT64_FORMAT "_" INT64_FORMAT " was cancelled",
-										   instance->id, visit->id);
+		instance->cancel_reason = cancelled_alone(visit, error);
 	MemoryContextSwitchTo(old);
 	return next;
 }

@@ -268,7 +268,7 @@ COMMENT ON TABLE workflow.visit_history IS 'Ended visits, a partition a week. Lo
 COMMENT ON COLUMN workflow.visit_history.instance IS 'Instance';
 COMMENT ON COLUMN workflow.visit_history.visit IS 'Number of the visit';
 COMMENT ON COLUMN workflow.visit_history.process_id IS 'Process';
-COMMENT ON COLUMN workflow.visit_history.attempts IS 'How often its action was tried';
+COMMENT ON COLUMN workflow.visit_history.attempts IS 'How often its action was tried, counted anew when an incident was retried';
 COMMENT ON COLUMN workflow.visit_history.entered_at IS 'When the token came';
 COMMENT ON COLUMN workflow.visit_history.ended_at IS 'When it went on';
 COMMENT ON COLUMN workflow.visit_history.stored_at IS 'What the partitions go by: the time of its end, or of a later copy that keeps it with its instance';

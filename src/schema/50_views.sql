@@ -150,7 +150,7 @@ COMMENT ON COLUMN workflow.history.step IS 'Step of the process';
 COMMENT ON COLUMN workflow.history.outcome IS 'SUCCESS, FAILED, CANCELLED, TIMED_OUT, DIED or SYSTEM_ERROR';
 COMMENT ON COLUMN workflow.history.entered_at IS 'When the token came';
 COMMENT ON COLUMN workflow.history.ended_at IS 'When it went on';
-COMMENT ON COLUMN workflow.history.attempts IS 'How often its action was tried';
+COMMENT ON COLUMN workflow.history.attempts IS 'How often its action was tried, counted anew when an incident was retried: see the view workflow.attempts for those before';
 COMMENT ON COLUMN workflow.history.result IS '$result: {status, initial_response, callback_response, response, cancel_response, error}';
 
 CREATE VIEW workflow.attempts WITH (security_barrier) AS
