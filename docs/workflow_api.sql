@@ -2,7 +2,7 @@
 --
 -- Run it in the database that has the extension, as its owner or a superuser. The functions have the rights of whoever
 -- runs it; those who call them need USAGE on this schema, and a token. Outcomes as HTTP: 204 done; 400 malformed;
--- 403 wrong token; 409 too late.
+-- 403 wrong token; 409 too late, or no callback is waited for.
 
 CREATE SCHEMA workflow_api;
 COMMENT ON SCHEMA workflow_api IS 'Public webhooks of the extension workflow';
@@ -15,6 +15,12 @@ BEGIN
     IF NOT workflow.callback(token, data) THEN
         PERFORM set_config('response.status', '409', true);
     END IF;
+EXCEPTION WHEN object_not_in_prerequisite_state THEN
+    -- its step takes no callback, nor will it the next time; PostgREST would say 500, which is repeated
+    IF SQLERRM NOT LIKE '%does not wait for a callback' THEN
+        RAISE;
+    END IF;
+    PERFORM set_config('response.status', '409', true);
 END $$;
 COMMENT ON FUNCTION workflow_api.callback(text, jsonb) IS 'Finishes the visit of the token, with data as its response';
 

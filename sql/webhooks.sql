@@ -108,6 +108,19 @@ SELECT workflow_api.heartbeat(token => :'heartbeat');
 SELECT current_setting('response.status', true) AS status;
 COMMIT;
 SELECT nullif(current_setting('response.status', true), '') AS status;
+-- a step that takes no callback has a token, too, if it sends one
+RESET ROLE;
+SELECT workflow.define('webhooks: rest', '{"steps": [{"step": "rest", "wait": {"after": "1 hour"}}]}');
+SELECT workflow.start('webhooks: rest') AS r \gset
+SELECT pg_temp.token(:r, 'callback') AS rests \gset
+SET ROLE webhooks_anon;
+BEGIN;
+SELECT workflow_api.callback(:'rests', '{"sum": 1}');
+SELECT current_setting('response.status', true) AS status;
+COMMIT;
+RESET ROLE;
+SELECT workflow.cancel(:r);
+SET ROLE webhooks_anon;
 \set VERBOSITY sqlstate
 SELECT workflow_api.callback('5_31.' || repeat('A', 43));
 SELECT workflow_api.callback('5_31');

@@ -22,6 +22,7 @@
 #include "api/arguments.h"
 #include "api/surroundings.h"
 #include "model/definition.h"
+#include "shmem/settings.h"
 #include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/due.h"
@@ -167,6 +168,18 @@ check(const Draft *draft)
 		wf_issues_report(draft->name, &issues);
 }
 
+/* No fault, since the setting may come later; but what waits for a callback under such a URL would wait in vain. */
+static void
+notice_urls(const Draft *draft)
+{
+	if (wf_setting_callback_base != NULL && *wf_setting_callback_base != '\0')
+		return;
+	if (strstr(draft->json, "$callback_url") != NULL || strstr(draft->json, "$heartbeat_url") != NULL)
+		ereport(NOTICE,
+				errmsg("$callback_url and $heartbeat_url are null while workflow.callback_base is not set"),
+				errhint("Set it to the URL under which webhooks reach this database."));
+}
+
 static void
 set_latest(int process_id, int version)
 {
@@ -254,6 +267,7 @@ workflow_define(PG_FUNCTION_ARGS)
 	lock_process(&draft, access.caller);
 	check(&draft);
 	version = store_version(&draft, now);
+	notice_urls(&draft);
 	ensure_ready(now);
 	wf_store_leave(&access);
 	PG_RETURN_INT32(version);
