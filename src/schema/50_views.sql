@@ -126,7 +126,7 @@ CREATE VIEW workflow.incidents WITH (security_barrier) AS
          JOIN workflow.process p USING (process_id)
     WHERE v.outcome IS NOT NULL
           AND i.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
-COMMENT ON VIEW workflow.incidents IS 'Visits that ended badly with no handler in the process: they stand until somebody calls workflow.retry, skip, complete or cancel';
+COMMENT ON VIEW workflow.incidents IS 'Visits that ended badly with no handler in the process: they stand until somebody calls workflow.retry, skip, complete, fail, move, cancel_visit or cancel';
 COMMENT ON COLUMN workflow.incidents.serial_number IS 'Serial number: what workflow.retry and workflow.skip take';
 COMMENT ON COLUMN workflow.incidents.instance IS 'Instance';
 COMMENT ON COLUMN workflow.incidents.process IS 'Process';
