@@ -647,6 +647,22 @@ timed_out(WfTransfer *transfer)
 		wf_transfer_fail(transfer, WF_HTTP_TIMEOUT, "no whole answer within %d ms", transfer->timeout_ms);
 }
 
+/*
+ * Did libcurl itself refuse what the server sends as its head? It takes 100 kB for a line. Older ones say that they are
+ * out of memory, which before the status line may be true.
+ */
+static bool
+head_refused(const WfTransfer *transfer, CURLcode code)
+{
+	if (transfer->head_done || transfer->out_of_memory)
+		return false;
+#if LIBCURL_VERSION_NUM >= 0x080600
+	if (code == CURLE_TOO_LARGE)
+		return true;
+#endif
+	return code == CURLE_OUT_OF_MEMORY && transfer->head.len > 0;
+}
+
 /* Why there is no answer, in one sentence. libcurl's own texts name hosts and addresses, never headers or bodies. */
 static void
 not_answered(WfTransfer *transfer, CURLcode code)
@@ -659,6 +675,8 @@ not_answered(WfTransfer *transfer, CURLcode code)
 	else if (transfer->too_large)
 		wf_transfer_fail(transfer, WF_HTTP_TOO_LARGE, "the headers of the answer are larger than %d bytes",
 						 MAX_HEAD_SIZE);
+	else if (head_refused(transfer, code))
+		wf_transfer_fail(transfer, WF_HTTP_TOO_LARGE, "a header of the answer is too large");
 	else if (transfer->out_of_memory || code == CURLE_OUT_OF_MEMORY)
 		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "out of memory");
 	else if (transfer->refused_class != NULL && transfer->addresses_tried == 0)

@@ -87,6 +87,8 @@ when_answered('JSON with a NUL in a string', '/nul?json=1', error => 'reply', st
 when_answered('JSON with a NUL', '/say?body=%7B%7D%00', error => 'reply', status => 200);
 when_answered('JSON with a number beyond all numbers', '/say?body=1e9999999', error => 'reply', status => 200);
 when_answered('JSON deeper than any stack', '/say?body=%5B&repeat=90000', outcome => 'SYSTEM_ERROR');
+when_answered('a long header', '/headers?long=100000', body => { ok => $true });
+when_answered('a header of 200 kB', '/headers?long=200000', error => 'reply');
 when_answered('more than is allowed', '/huge?bytes=102401', error => 'reply');
 when_answered('more than is allowed, said only at the end', '/huge?bytes=102401&chunked=1', error => 'reply');
 when_answered('much more than is allowed', '/huge?bytes=1000000000&chunked=1', error => 'reply');
