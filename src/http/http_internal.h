@@ -81,6 +81,7 @@ typedef struct WfTransfer
 	WfBuffer	head; /* header lines of the last answer */
 	WfBuffer	body;
 	bool		head_done; /* its blank line was seen: what follows are trailers */
+	bool		interim; /* it was one of 1xx: another head follows */
 	bool		too_large;
 	bool		out_of_memory;
 	int			addresses_tried;

@@ -73,7 +73,17 @@ buffer_reset(WfBuffer *buffer)
 
 /* ---- what libcurl calls ---- */
 
-/* CURLOPT_HEADERFUNCTION: a line at a time; a status line begins a new answer (after 100 Continue). */
+/* Is the head that has just ended that of an answer to come later, as 100 Continue? */
+static bool
+is_interim(const WfTransfer *transfer)
+{
+	long		status = 0;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+	return status / 100 == 1;
+}
+
+/* CURLOPT_HEADERFUNCTION: a line at a time. What follows an interim head is the next one, what follows a body trailers. */
 static size_t
 receive_head(char *data, size_t size, size_t nmemb, void *arg)
 {
@@ -82,8 +92,8 @@ receive_head(char *data, size_t size, size_t nmemb, void *arg)
 
 	if (transfer->head_done)
 	{
-		if (len < 5 || memcmp(data, "HTTP/", 5) != 0 || transfer->body.len > 0)
-			return len;			/* a trailer */
+		if (!transfer->interim)
+			return len;			/* a trailer, whatever it looks like */
 		transfer->head_done = false;
 		transfer->head.len = 0;
 	}
@@ -99,7 +109,10 @@ receive_head(char *data, size_t size, size_t nmemb, void *arg)
 		return 0;
 	}
 	if (data[0] == '\r' || data[0] == '\n')
+	{
 		transfer->head_done = true;
+		transfer->interim = is_interim(transfer);
+	}
 	return len;
 }
 

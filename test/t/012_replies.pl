@@ -138,6 +138,15 @@ is($headers->{'content-type'}, 'application/json', 'its type');
 is($headers->{'x-n-5'}, 5, 'and all the others');
 like($headers->{'set-cookie'}, qr/a=1; Path=\/.*b=2/s, 'cookies');
 
+($instance, $status) = $scene->run('ask', { url => $scene->url('/chunked?hints=2') });
+$headers = $scene->data($instance)->{reply}{headers};
+is($headers->{'content-type'}, 'application/json', 'the headers are those of the answer');
+is($headers->{'x-hint'}, undef, 'without those of hints before it');
+is($headers->{'x-trailer'}, undef, 'or of a trailer');
+($instance, $status) = $scene->run('ask', { url => $scene->url('/chunked?empty=1&trailer=' . encoded('HTTP/1.1 500 x: y')) });
+is($status, 'completed', 'a trailer that looks like a status line');
+is($scene->data($instance)->{reply}{headers}{'content-type'}, 'application/json', 'begins no other answer');
+
 # ---- nobody was held up ----
 
 is($scene->sql("SELECT count(*) FROM workflow.visits WHERE state <> 'incident'"), 0, 'nothing is left standing');
