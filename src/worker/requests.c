@@ -1,0 +1,340 @@
+/*
+ * requests.c
+ *		What the dispatcher sends: rows that are due become requests, as many as their servers and the client have room for.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "http/server.h"
+#include "shmem/settings.h"
+#include "shmem/shmem.h"
+#include "store/access.h"
+#include "store/due.h"
+#include "store/privilege.h"
+#include "worker/dispatcher_internal.h"
+#include "worker/exchange.h"
+#include "worker/flights.h"
+
+/* requests of one server for each that could still be added */
+#define SHARE_OF_SERVER 4
+/* while something waits behind other requests, see that often whether those are still wanted */
+#define ABANDONED_CHECK_MS 1000
+/* after that a cancel request for a server that is gone has failed */
+#define GONE_SERVER_MS 30000
+
+/* What one look at a queue gives, in the turn's memory. */
+typedef struct Outgoing
+{
+	WfLane	   *lane;
+	WfDueKey   *keys; /* seen */
+	int			nkeys;
+	int64	   *taken; /* visits that are now in flight */
+	int			ntaken;
+	List	   *requests; /* WfHttpRequest * */
+	WfJob	   *broken;	  /* what cannot be sent */
+	int			nbroken;
+	int			process_id; /* the last one whose owner was looked up */
+	Oid			owner;
+} Outgoing;
+
+/*
+ * How many more requests a lane may send beside those of others. It may have four for each that could still be added, so
+ * that there is room for others whatever its server does: one that hangs takes four fifths at most, two take four ninths
+ * each. As long as there is room, no lane is kept from its first.
+ */
+static int
+share_of_lane(const WfLane *lane)
+{
+	int			room = wf_http_room(wf_dispatcher.http);
+
+	if (lane->in_flight == 0 && room > 0)
+		return Max(1, SHARE_OF_SERVER * room / (SHARE_OF_SERVER + 1));
+	return (SHARE_OF_SERVER * room - lane->in_flight) / (SHARE_OF_SERVER + 1);
+}
+
+/* The first as of the last look, the second as of now: whatever ends makes room for all. */
+bool
+wf_requests_may_call(const WfLane *lane)
+{
+	return lane->slots > 0 && share_of_lane(lane) > 0;
+}
+
+/* Is there a request to be made of this visit now? */
+static bool
+calls_out(WfVisit *visit, TimestampTz now)
+{
+	if (visit == NULL || visit->held || visit->def == NULL ||
+		visit->def->action != WF_ACTION_HTTP || visit->due_at == 0 || visit->due_at > now)
+		return false;
+	if (visit->state == WF_STATE_CANCELLING)
+		return visit->cancel_phase != NULL && strcmp(visit->cancel_phase, WF_CANCEL_SEND) == 0;
+	if (visit->has_callback || (visit->deadline != 0 && visit->deadline <= now))
+		return false;
+	return visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING;
+}
+
+static void
+prepare_request(Outgoing *out, WfVisit *visit, const WfServer *server)
+{
+	MemoryContext old = MemoryContextSwitchTo(wf_dispatcher.turn_context);
+	WfHttpRequest *request = palloc(sizeof(WfHttpRequest));
+	WfFault		fault = {0};
+	WfJob	   *job;
+
+	if (out->process_id != visit->instance->process->process_id)
+	{
+		out->process_id = visit->instance->process->process_id;
+		out->owner = wf_process_owner(out->process_id);
+	}
+	if (wf_exchange_request(visit, server, out->owner, request, &fault))
+		out->requests = lappend(out->requests, request);
+	else
+	{
+		job = &out->broken[out->nbroken++];
+		job->kind = WF_JOB_BREAK;
+		job->instance = visit->instance->id;
+		job->visit = visit->id;
+		job->fault = fault;
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* Rows that are due become requests in memory. */
+static void
+collect(Outgoing *out, const WfServer *server)
+{
+	WfBatch    *batch = wf_batch_begin();
+	int64	   *instances = palloc(sizeof(int64) * out->nkeys);
+
+	for (int i = 0; i < out->nkeys; i++)
+		if (wf_flight_take_off(out->keys[i].instance, out->keys[i].visit, out->lane))
+		{
+			instances[out->ntaken] = out->keys[i].instance;
+			out->taken[out->ntaken++] = out->keys[i].visit;
+		}
+	if (out->ntaken > 0)
+	{
+		wf_batch_lock(batch, instances, out->ntaken, WF_LOCK_NONE);
+		wf_batch_load_visits(batch, instances, out->taken, out->ntaken);
+	}
+	for (int i = 0; i < out->ntaken; i++)
+	{
+		WfVisit    *visit = wf_batch_visit(batch, instances[i], out->taken[i]);
+
+		if (calls_out(visit, batch->now))
+			prepare_request(out, visit, server);
+		else
+			wf_flight_land(out->taken[i]);
+	}
+	wf_batch_end(batch);
+}
+
+/*
+ * What calls a server that is gone is parked until there is one of that name. But nobody is to wait for ever for the end
+ * of what was cancelled.
+ */
+static void
+park(Outgoing *out)
+{
+	WfLane	   *lane = out->lane;
+	TimestampTz now = GetCurrentTimestamp();
+	WfDueKey   *keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
+	int			n = wf_due_cancels(lane->queue, TimestampTzPlusMilliseconds(now, -GONE_SERVER_MS),
+								   DUE_PER_TRANSACTION, keys);
+
+	out->broken = MemoryContextAllocZero(wf_dispatcher.turn_context, sizeof(WfJob) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		WfJob		job = {.kind = WF_JOB_BREAK, .instance = keys[i].instance, .visit = keys[i].visit,
+			.fault = {.code = WF_CODE_REQUEST, .message = "there is no such server"}};
+
+		if (wf_flight_find(job.visit) == NULL)
+			out->broken[out->nbroken++] = job;
+	}
+	wf_lane_pause(lane, DT_NOBEGIN, LONGEST_PAUSE_MS);
+	lane->next = TimestampTzPlusMilliseconds(now, lane->pause_ms);
+}
+
+static void
+look_at_server(Outgoing *out)
+{
+	WfLane	   *lane = out->lane;
+	const WfServer *server = wf_server_by_name(lane->server);
+	int			limit;
+
+	if (server == NULL)
+	{
+		park(out);
+		return;
+	}
+	lane->slots = server->max_in_flight - lane->in_flight;
+	if (lane->slots <= 0)
+		return;
+	limit = Min(lane->slots, share_of_lane(lane));
+	limit = lane->cautious > 0 ? 1 : Min(limit, DUE_PER_TRANSACTION);
+	out->keys = MemoryContextAlloc(wf_dispatcher.turn_context, sizeof(WfDueKey) * limit);
+	out->taken = MemoryContextAlloc(wf_dispatcher.turn_context, sizeof(int64) * limit);
+	out->broken = MemoryContextAllocZero(wf_dispatcher.turn_context, sizeof(WfJob) * limit);
+	out->nkeys = wf_lane_take(lane, GetCurrentTimestamp(), limit, out->keys);
+	if (out->nkeys > 0)
+	{
+		wf_limit_begin(wf_setting_move_timeout);
+		collect(out, server);
+		wf_limit_end();
+	}
+	lane->cautious -= Min(lane->cautious, out->nkeys);
+	lane->pause_ms = 0;
+	lane->slots = server->max_in_flight - lane->in_flight;
+}
+
+/* One row made the whole look fail: look at single ones for a while, until it stands alone. */
+static void
+look_failed(Outgoing *out, const ErrorData *error)
+{
+	WfJob	   *job;
+
+	out->requests = NIL;
+	out->nbroken = 0;
+	if (out->nkeys == 0)
+		ereport(ERROR, errcode(error->sqlerrcode), errmsg("%s", error->message));
+	if (out->nkeys > 1)
+	{
+		for (int i = 0; i < out->ntaken; i++)
+			wf_flight_land(out->taken[i]);
+		out->lane->cautious = out->nkeys;
+		wf_lane_rewind(out->lane, out->keys[0].due_at, DT_NOBEGIN);
+		return;
+	}
+	/* it stays in flight until something has become of it; what was so before is none of our business */
+	if (out->ntaken == 0 &&
+		!wf_flight_take_off(out->keys[0].instance, out->keys[0].visit, out->lane))
+		return;
+	job = &out->broken[out->nbroken++];
+	memset(job, 0, sizeof(*job));
+	job->kind = WF_JOB_BREAK;
+	job->instance = out->keys[0].instance;
+	job->visit = out->keys[0].visit;
+	wf_moves_fault(error, &job->fault);
+}
+
+void
+wf_requests_call(WfLane *lane)
+{
+	Outgoing   *out;
+	WfAccess	access;
+	ListCell   *lc;
+
+	if (!wf_requests_may_call(lane) || lane->next > GetCurrentTimestamp())
+		return;
+	/* not on the stack: after an error a compiler may have what was in it before */
+	out = MemoryContextAllocZero(wf_dispatcher.turn_context, sizeof(Outgoing));
+	out->lane = lane;
+	PG_TRY();
+	{
+		StartTransactionCommand();
+		wf_store_enter(&access);
+		look_at_server(out);
+		wf_store_leave(&access);
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		look_failed(out, wf_moves_catch(wf_dispatcher.turn_context));
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(wf_dispatcher.turn_context);
+	foreach (lc, out->requests)
+		wf_http_send(wf_dispatcher.http, lfirst(lc));
+	if (lane->counts != NULL)
+		lane->counts->requests += list_length(out->requests);
+	wf_arrivals_run(out->broken, out->nbroken);
+}
+
+/* ---- requests that nobody wants any more ---- */
+
+static bool
+is_held_up(const WfLane *lane, TimestampTz now)
+{
+	return lane->server != NULL && lane->next <= now && !wf_requests_may_call(lane);
+}
+
+/* Does anything wait for its turn? *crowded: not only for that of its own server. Inside wf_store_enter. */
+static bool
+anything_waits(TimestampTz now, bool *crowded)
+{
+	bool		waits = false;
+	int			n;
+	WfLane	  **lanes = wf_lanes_all(&n);
+
+	*crowded = false;
+	for (int i = 0; i < n; i++)
+	{
+		if (!is_held_up(lanes[i], now) || !wf_lane_has_due(lanes[i], now))
+			continue;
+		waits = true;
+		*crowded |= lanes[i]->slots > 0;
+	}
+	return waits;
+}
+
+/* Visits that have ended while their request is under way, among those that may be in the way of others. */
+static int
+find_abandoned(bool crowded, int64 *gone)
+{
+	int			max = wf_http_in_flight(wf_dispatcher.http);
+	uint64	   *tags = palloc(sizeof(uint64) * Max(max, 1));
+	int64	   *instances = palloc(sizeof(int64) * Max(max, 1));
+	int64	   *visits = palloc(sizeof(int64) * Max(max, 1));
+	int			older = wf_http_older(wf_dispatcher.http, ABANDONED_CHECK_MS, tags);
+	int			n = 0;
+
+	for (int i = 0; i < older; i++)
+	{
+		WfFlight   *flight = wf_flight_find((int64) tags[i]);
+
+		if (flight == NULL || flight->lane == NULL || (!crowded && flight->lane->slots > 0))
+			continue;
+		instances[n] = flight->instance;
+		visits[n++] = flight->visit;
+	}
+	return n > 0 ? wf_visits_not_calling(instances, visits, n, gone) : 0;
+}
+
+/*
+ * Who ends a visit in a session of his own cannot reach its request, which may hang for hours. That matters only if
+ * something else waits for its place.
+ */
+void
+wf_requests_abort_abandoned(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int64	   *gone;
+	bool		crowded;
+	bool		held_up = false;
+	WfAccess	access;
+	WfLane	  **lanes;
+	int			n;
+
+	lanes = wf_lanes_all(&n);
+	for (int i = 0; i < n && wf_dispatcher.abandoned_at <= now; i++)
+		held_up |= is_held_up(lanes[i], now);
+	if (!held_up)
+		return;
+	wf_dispatcher.abandoned_at = TimestampTzPlusMilliseconds(now, ABANDONED_CHECK_MS);
+	gone = palloc(sizeof(int64) * Max(wf_http_in_flight(wf_dispatcher.http), 1));
+
+	StartTransactionCommand();
+	wf_store_enter(&access);
+	n = anything_waits(now, &crowded) ? find_abandoned(crowded, gone) : 0;
+	wf_store_leave(&access);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(wf_dispatcher.turn_context);
+	for (int i = 0; i < n; i++)
+	{
+		(void) wf_http_abort(wf_dispatcher.http, (uint64) gone[i]);
+		wf_flight_land(gone[i]);
+	}
+}
