@@ -383,16 +383,15 @@ hand_over(WfJob *job)
 	CommitTransactionCommand();
 }
 
+/* Without a limit: that a large reply takes long to be read may be the reason, and it has to be read once more. */
 static void
-try_hand_over(WfJob *job, int limit_ms)
+try_hand_over(WfJob *job)
 {
 	MemoryContext context = CurrentMemoryContext;
 
 	PG_TRY();
 	{
-		wf_limit_begin(limit_ms);
 		hand_over(job);
-		wf_limit_end();
 	}
 	PG_CATCH();
 	{
@@ -454,7 +453,7 @@ run_one(WfJob *job, int limit_ms, bool may_hand_over)
 	if (error == NULL)
 		return;
 	if (wf_limit_was_hit() && may_hand_over)
-		try_hand_over(job, limit_ms);
+		try_hand_over(job);
 	else
 		break_visit(job, error, limit_ms);
 }
