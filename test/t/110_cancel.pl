@@ -210,12 +210,13 @@ is($work->{result}{response}{status}, 'DONE', 'brings the response');
 
 # ---- a request that is in flight is awaited first ----
 
+$scene->server('slower', $scene->url('/slower'), "timeout '2 s'");
 my $stop = '"path": "/stop/${$reply.status}", "timeout": "0.1 s"';
 my $slow = { url => "$base/delay?s=1" };
 %instance = (
 	cancelled => start_work($stop, undef, $slow),
 	'timed out' => start_work($stop, '"timeout": "0.3 s"', $slow),
-	hangs     => start_work('"path": "/stop/never", "timeout": "0.1 s"', undef, { url => "$base/slow/hang" }));
+	hangs     => start_work('"path": "/stop/never", "timeout": "0.1 s"', undef, { url => "$base/slower/hang" }));
 $scene->wait_for_requests(1, $_) for values %instance;
 cancel($instance{cancelled});
 cancel($instance{hangs});
@@ -233,7 +234,7 @@ for (qw(cancelled), 'timed out')
 }
 ($work, @asked) = cancelled($instance{hangs}, 'CANCELLED', 'no reply');
 is(scalar @asked, 1, 'no reply: asked all the same');
-is_between($asked[0]{time} - ($scene->requests($instance{hangs}))[0]{time}, 0.3 - 0.03, 0.3 + $late, 'no reply: after the timeout of the attempt');
+is_between($asked[0]{time} - ($scene->requests($instance{hangs}))[0]{time}, 2 - 0.03, 2 + $late, 'no reply: after the timeout of the attempt');
 
 # nothing is sent again although it would be retried
 $instance = start_work('"path": "/stop/now", "timeout": "0.1 s"', '"retry": {"max": 5, "delay": "10 ms"}', { url => "$base/delay?s=0.5&status=503" });
