@@ -20,8 +20,6 @@ require_for_living(int64 instance, Oid role, WfPrivilege privilege, WfPrivilege 
 	WfLiving   *living;
 	int			process_id = 0;
 
-	if (superuser_arg(role)) /* spares them the look-up */
-		return 0;
 	if (wf_batch_living(&instance, 1, &living) > 0)
 	{
 		process_id = living->process_id;
@@ -31,33 +29,49 @@ require_for_living(int64 instance, Oid role, WfPrivilege privilege, WfPrivilege 
 	return process_id;
 }
 
+/*
+ * Lock it and check the rights. A lock that is free is taken first, which makes nobody wait, and is gone again with the
+ * error; one that is not is waited for by those only who may. Superusers may always. Returns the process of an instance that
+ * lives, for which the rights are checked; 0: none does.
+ */
+static int
+lock_with_rights(WfTarget *target, int64 instance, Oid role, WfPrivilege privilege, WfPrivilege other)
+{
+	int			checked = 0;
+
+	memset(target, 0, sizeof(*target));
+	target->batch = wf_batch_begin();
+	if (!superuser_arg(role) && wf_batch_lock(target->batch, &instance, 1, WF_LOCK_SKIP) == 0)
+		checked = require_for_living(instance, role, privilege, other);
+	if (wf_batch_instance(target->batch, instance) == NULL)
+		wf_batch_lock(target->batch, &instance, 1, WF_LOCK_WAIT);
+	target->instance = wf_batch_instance(target->batch, instance);
+	if (target->instance == NULL)
+		return 0;
+	target->process_id = target->instance->process->process_id;
+	if (target->process_id != checked)
+		wf_privilege_require(target->process_id, role, privilege, other);
+	return target->process_id;
+}
+
 void
 wf_target_instance(WfTarget *target, int64 instance, Oid role, WfPrivilege privilege, WfPrivilege other)
 {
-	int			checked = require_for_living(instance, role, privilege, other);
-
-	memset(target, 0, sizeof(*target));
-	target->batch = wf_batch_begin();
-	wf_batch_lock(target->batch, &instance, 1, WF_LOCK_WAIT);
-	target->instance = wf_batch_instance(target->batch, instance);
-	if (target->instance != NULL)
-		target->process_id = target->instance->process->process_id;
-	else if (!wf_late_instance(instance, &target->process_id))
+	if (lock_with_rights(target, instance, role, privilege, other) != 0)
+		return;
+	if (!wf_late_instance(instance, &target->process_id))
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 				errmsg("instance " INT64_FORMAT " does not exist", instance),
 				errdetail("It was never started, or is no longer kept in the history."));
-	if (target->process_id != checked)
-		wf_privilege_require(target->process_id, role, privilege, other);
+	wf_privilege_require(target->process_id, role, privilege, other);
 }
 
-bool
-wf_target_find_visit(WfTarget *target, const WfSerial *serial)
+/* Of the instance, if that is locked. False: it is nowhere. */
+static bool
+load_visit(WfTarget *target, const WfSerial *serial)
 {
-	memset(target, 0, sizeof(*target));
-	target->batch = wf_batch_begin();
-	if (wf_batch_lock(target->batch, &serial->instance, 1, WF_LOCK_WAIT) > 0)
+	if (target->instance != NULL)
 	{
-		target->instance = wf_batch_instance(target->batch, serial->instance);
 		wf_batch_load_visits(target->batch, &serial->instance, &serial->visit, 1);
 		target->visit = wf_batch_visit(target->batch, serial->instance, serial->visit);
 	}
@@ -67,12 +81,22 @@ wf_target_find_visit(WfTarget *target, const WfSerial *serial)
 	return true;
 }
 
+bool
+wf_target_find_visit(WfTarget *target, const WfSerial *serial)
+{
+	memset(target, 0, sizeof(*target));
+	target->batch = wf_batch_begin();
+	if (wf_batch_lock(target->batch, &serial->instance, 1, WF_LOCK_WAIT) > 0)
+		target->instance = wf_batch_instance(target->batch, serial->instance);
+	return load_visit(target, serial);
+}
+
 void
 wf_target_visit(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege, WfPrivilege other)
 {
-	int			checked = require_for_living(serial->instance, role, privilege, other);
+	int			checked = lock_with_rights(target, serial->instance, role, privilege, other);
 
-	if (!wf_target_find_visit(target, serial))
+	if (!load_visit(target, serial))
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 				errmsg("serial number " INT64_FORMAT "_" INT64_FORMAT " does not exist",
 					   serial->instance, serial->visit),

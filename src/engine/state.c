@@ -78,7 +78,8 @@ wf_state_warned(WfBatch *batch, WfVisit *visit)
 
 	visit->warn_at = 0;
 	visit->changed = true;
-	batch->warnings = lappend(batch->warnings, visit);
+	if (wf_setting_warn_waiting > 0)
+		batch->warnings = lappend(batch->warnings, visit);
 	MemoryContextSwitchTo(old);
 }
 

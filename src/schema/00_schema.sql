@@ -11,7 +11,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = '42501',
             MESSAGE = pg_catalog.format('the schema "workflow" belongs to the role "%s"', schema_owner.rolname),
             DETAIL = 'Its owner could replace what the extension puts there, and so act with the rights of others.',
-            HINT = 'Drop it, or run ALTER SCHEMA workflow OWNER TO CURRENT_USER.';
+            HINT = 'Drop it. If a dump has made it, restore that with --no-owner.';
     END IF;
     SELECT pg_catalog.pg_describe_object(d.classid, d.objid, 0) INTO object FROM pg_catalog.pg_depend d
     WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = schema_oid AND d.deptype = 'n'

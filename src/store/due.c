@@ -97,7 +97,7 @@ static WfQuery q_hold = {
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_release = {
 	.sql = "UPDATE workflow.delivery SET queue = 'move', due_at = $2 "
-		   "WHERE queue = 'held' AND instance = ANY ($1)",
+		   "WHERE kind = 'reply' AND queue = 'held' AND instance = ANY ($1)",
 	.nargs = 2, .argtypes = {INT8ARRAYOID, TIMESTAMPTZOID}};
 static WfQuery q_to_executor = {
 	.sql = "UPDATE workflow.delivery SET queue = 'executor', due_at = $2 WHERE delivery = $1",
@@ -106,7 +106,11 @@ static WfQuery q_postpone_visit = {
 	.sql = "UPDATE workflow.visit SET due_at = $3 WHERE instance = $1 AND visit = $2 AND due_at IS NOT NULL",
 	.nargs = 3, .argtypes = {INT8OID, INT8OID, TIMESTAMPTZOID}};
 static WfQuery q_replies = {
-	.sql = "SELECT due_at, instance, visit FROM workflow.delivery WHERE kind = 'reply'"};
+	.sql = "SELECT instance, visit, queue = 'executor' FROM workflow.delivery WHERE kind = 'reply'"};
+static WfQuery q_replies_of = {
+	.sql = "SELECT instance, visit, queue = 'executor' FROM workflow.delivery "
+		   "WHERE kind = 'reply' AND instance = ANY ($1)",
+	.nargs = 1, .argtypes = {INT8ARRAYOID}};
 static WfQuery q_living = {
 	.sql = "SELECT instance FROM workflow.instance WHERE instance = ANY ($1)",
 	.nargs = 1, .argtypes = {INT8ARRAYOID}};
@@ -334,14 +338,19 @@ wf_delivery_release(const int64 *instances, int n, TimestampTz now)
 }
 
 int
-wf_delivery_replies(WfDueKey **keys)
+wf_delivery_replies(const int64 *instances, int ninstances, WfReplyKey **keys)
 {
-	uint64		n = wf_query_run(&q_replies, NULL, NULL);
+	Datum		values[1];
+	uint64		n;
+	bool		isnull;
 
-	*keys = palloc(sizeof(WfDueKey) * Max(n, 1));
+	if (instances != NULL)
+		values[0] = int64_array(instances, ninstances);
+	n = wf_query_run(instances != NULL ? &q_replies_of : &q_replies, values, NULL);
+	*keys = palloc(sizeof(WfReplyKey) * Max(n, 1));
 	for (uint64 i = 0; i < n; i++)
-		(*keys)[i] =
-			(WfDueKey){wf_result_int64(i, 1), wf_result_int64(i, 2), wf_result_int64(i, 3)};
+		(*keys)[i] = (WfReplyKey){wf_result_int64(i, 1), wf_result_int64(i, 2),
+			DatumGetBool(wf_result(i, 3, &isnull))};
 	return (int) n;
 }
 

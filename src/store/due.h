@@ -83,8 +83,14 @@ extern void wf_delivery_hold(int64 id);
 extern void wf_delivery_release(const int64 *instances, int n, TimestampTz now);
 /* It takes too long in the dispatcher. */
 extern void wf_delivery_to_executor(int64 id, TimestampTz now);
-/* (instance, visit) of all replies that wait to be delivered, by whomever. Returns how many. */
-extern int	wf_delivery_replies(WfDueKey **keys);
+/* Replies that wait to be delivered, those of some instances or (NULL) all. Returns how many. */
+typedef struct WfReplyKey
+{
+	int64		instance;
+	int64		visit;
+	bool		with_executor;
+} WfReplyKey;
+extern int	wf_delivery_replies(const int64 *instances, int ninstances, WfReplyKey **keys);
 
 /* Of these instances, those that still live: whoever is not among the locked ones is locked by somebody. */
 extern int	wf_instances_living(const int64 *ids, int n, int64 *living);

@@ -150,6 +150,7 @@ typedef struct Flush
 {
 	WfBatch    *batch;
 	WfRows		rows[NKINDS];
+	bool		released;	/* visits of suspended instances have ended */
 	int			attachment; /* the last one looked up */
 	bool		attachment_shows;
 } Flush;
@@ -332,9 +333,8 @@ sort_visit(Flush *flush, WfVisit *visit)
 {
 	if (visit->ended)
 	{
-		/* what was kept until it is resumed has nobody to go to: let that be found */
 		if (visit->held && !visit->is_new)
-			wf_delivery_release(&visit->instance->id, 1, flush->batch->now);
+			flush->released = true;
 		put_visit(flush, KEEP_VISITS, visit);
 		if (!visit->is_new)
 			put_key(flush, DELETE_VISITS, visit->instance->id, visit->id);
@@ -376,6 +376,19 @@ sort_instance(Flush *flush, WfInstance *instance)
 	}
 }
 
+/* What was kept until they are resumed has nobody to go to: let that be found. */
+static void
+release_kept(WfBatch *batch)
+{
+	int64	   *instances = palloc(sizeof(int64) * list_length(batch->instances));
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach (lc, batch->instances)
+		instances[n++] = ((WfInstance *) lfirst(lc))->id;
+	wf_delivery_release(instances, n, batch->now);
+}
+
 void
 wf_batch_flush(WfBatch *batch)
 {
@@ -404,6 +417,8 @@ wf_batch_flush(WfBatch *batch)
 					errmsg("could not serialize access to an instance due to concurrent update"));
 		wf_rows_end(&flush.rows[kind]);
 	}
+	if (flush.released)
+		release_kept(batch);
 	if (flush.rows[WRITE_BACK].n > 0 || flush.rows[WARN].n > 0)
 		wf_note_due(WF_QUEUE_EXECUTOR, batch->now);
 	if (batch->makes_due)

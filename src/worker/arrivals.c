@@ -54,16 +54,17 @@ wf_arrivals_land(void)
 {
 	MemoryContext context = CurrentMemoryContext;
 	WfAccess	access;
-	WfDueKey   *waiting;
+	int64	   *instances;
+	WfReplyKey *waiting;
 	WfLane	  **lanes;
-	int			n;
+	int			n = wf_flights_handed_over(&instances);
 
-	if (!wf_flights_handed_over())
+	if (n == 0)
 		return;
 	StartTransactionCommand();
 	wf_store_enter(&access);
-	n = wf_delivery_replies(&waiting);
-	n = wf_flights_land_delivered(waiting, n);
+	n = wf_delivery_replies(instances, n, &waiting);
+	n = wf_flights_settle(waiting, n);
 	wf_store_leave(&access);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
@@ -110,8 +111,8 @@ after_job(WfJob *job)
 		case WF_JOB_GONE:
 			if (job->kind == WF_JOB_ALARM || job->kind == WF_JOB_DUE)
 			{
-				/* a handler beside it, or a cancel request that waits for the reply: let it come */
-				if (job->awaits)
+				/* a handler beside it, or a cancel request that waits for the reply: let it come; or it has come */
+				if (job->awaits || wf_flight_awaits_delivery(job->visit))
 					break;
 				(void) wf_http_abort(wf_dispatcher.http, (uint64) job->visit);
 			}

@@ -51,13 +51,14 @@ static WfDueKey rewarned_to;
 static void
 load_waiting_replies(void)
 {
-	WfDueKey   *keys;
-	int			n = wf_delivery_replies(&keys);
+	WfReplyKey *keys;
+	int			n = wf_delivery_replies(NULL, 0, &keys);
 
 	for (int i = 0; i < n; i++)
 	{
 		(void) wf_flight_take_off(keys[i].instance, keys[i].visit, NULL);
-		wf_flight_hand_over(keys[i].visit);
+		if (keys[i].with_executor)
+			wf_flight_hand_over(keys[i].visit);
 	}
 }
 
@@ -271,12 +272,27 @@ wait_for_unlocks(void)
 	waiting = wait;
 }
 
+/* Each turn begins with another one, since there may be less room than servers. */
+static void
+call_servers(void)
+{
+	static unsigned int first = 0;
+	int			n;
+	WfLane	  **lanes = wf_lanes_all(&n);
+
+	first++;
+	for (int i = 0; i < n; i++)
+	{
+		WfLane	   *lane = lanes[(first + i) % n];
+
+		if (lane->server != NULL)
+			wf_requests_call(lane);
+	}
+}
+
 static void
 turn(void)
 {
-	WfLane	  **lanes;
-	int			n;
-
 	apply_notes();
 	wf_http_run(wf_dispatcher.http);
 	while (wf_arrivals_replies())
@@ -293,10 +309,7 @@ turn(void)
 	wf_arrivals_fire(wf_lane(WF_QUEUE_TIMER), WF_JOB_DUE);
 	wf_arrivals_fire(wf_lane(WF_QUEUE_MOVE), WF_JOB_DUE);
 	wf_arrivals_deliveries();
-	lanes = wf_lanes_all(&n);
-	for (int i = 0; i < n; i++)
-		if (lanes[i]->server != NULL)
-			wf_requests_call(lanes[i]);
+	call_servers();
 	wf_requests_abort_abandoned();
 	wake_executors();
 	wf_http_run(wf_dispatcher.http);
@@ -325,7 +338,7 @@ start(void)
 	wf_dispatcher.deliveries_at = WF_NEVER;
 	wf_dispatcher.stuck_until = WF_NEVER;
 	wf_dispatcher.abandoned_at = DT_NOBEGIN;
-	warned_after = wf_setting_warn_waiting;
+	warned_after = 0; /* it may have changed since the rows were written */
 	wait_set = wf_create_wait_set(3);
 	AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);

@@ -109,42 +109,67 @@ wf_flight_hand_over(int64 visit)
 	nhanded_over++;
 }
 
-bool
-wf_flights_handed_over(void)
+int
+wf_flights_handed_over(int64 **instances)
 {
-	return nhanded_over > 0;
+	flight_iterator iterator;
+	WfFlight   *flight;
+	int			n = 0;
+
+	if (nhanded_over == 0)
+		return 0;
+	*instances = palloc(sizeof(int64) * nhanded_over);
+	flight_start_iterate(flights, &iterator);
+	while ((flight = flight_iterate(flights, &iterator)) != NULL)
+		if (flight->handed_over)
+			(*instances)[n++] = flight->instance;
+	return n;
 }
 
 static int
 compare_visits(const void *a, const void *b)
 {
-	int64		x = ((const WfDueKey *) a)->visit;
-	int64		y = ((const WfDueKey *) b)->visit;
+	int64		x = ((const WfReplyKey *) a)->visit;
+	int64		y = ((const WfReplyKey *) b)->visit;
 
 	return x < y ? -1 : x > y;
 }
 
 int
-wf_flights_land_delivered(WfDueKey *waiting, int n)
+wf_flights_settle(WfReplyKey *waiting, int n)
 {
 	flight_iterator iterator;
 	WfFlight   *flight;
 	int			landed = 0;
 
-	qsort(waiting, n, sizeof(WfDueKey), compare_visits);
+	qsort(waiting, n, sizeof(WfReplyKey), compare_visits);
 	flight_start_iterate(flights, &iterator);
 	while ((flight = flight_iterate(flights, &iterator)) != NULL)
 	{
-		WfDueKey	key = {.visit = flight->visit};
+		WfReplyKey	key = {.visit = flight->visit};
+		WfReplyKey *reply;
 
-		if (!flight->handed_over ||
-			bsearch(&key, waiting, n, sizeof(WfDueKey), compare_visits) != NULL)
+		if (!flight->handed_over)
+			continue;
+		reply = bsearch(&key, waiting, n, sizeof(WfReplyKey), compare_visits);
+		if (reply != NULL && reply->with_executor)
 			continue;
 		nhanded_over--;
+		flight->handed_over = false;
+		if (reply != NULL)
+			continue;
 		landed++;
 		flight_delete_item(flights, flight);
 	}
 	return landed;
+}
+
+bool
+wf_flight_awaits_delivery(int64 visit)
+{
+	WfFlight   *flight = flight_lookup(flights, visit);
+
+	return flight != NULL && flight->lane == NULL && !flight->stuck;
 }
 
 void

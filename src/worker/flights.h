@@ -33,13 +33,18 @@ extern void wf_flight_land(int64 visit);
 /* Its request is over, but what came back waits, or cannot be dealt with: it is not to be sent again. */
 extern void wf_flight_hold(int64 visit);
 
-/*
- * Likewise, and an executor deals with it. Those whose replies are not among the n that still wait have been dealt with:
- * they land. Returns how many.
- */
+/* Likewise, and an executor deals with it. */
 extern void wf_flight_hand_over(int64 visit);
-extern bool wf_flights_handed_over(void); /* are there any? */
-extern int	wf_flights_land_delivered(WfDueKey *waiting, int n);
+/* Instances of those with which executors deal, palloc'd. Returns how many. */
+extern int	wf_flights_handed_over(int64 **instances);
+/*
+ * Given the replies of these instances that still wait, n of them: flights whose reply has been delivered land, others wait as
+ * deliveries for somebody else again. Returns how many have landed.
+ */
+extern int	wf_flights_settle(WfReplyKey *waiting, int n);
+
+/* Its reply is there, and waits as a delivery. */
+extern bool wf_flight_awaits_delivery(int64 visit);
 
 /* Its request is over, and what came back is lost; and, later, all such rows are to be looked at again. */
 extern void wf_flight_stick(int64 visit);

@@ -24,6 +24,8 @@
 #define ABANDONED_CHECK_MS 1000
 /* after that a cancel request for a server that is gone has failed */
 #define GONE_SERVER_MS 30000
+/* all that is parked for it is looked through for those, so not with each row that comes */
+#define GONE_SERVER_CHECK_MS 5000
 
 /* What one look at a queue gives, in the turn's memory. */
 typedef struct Outgoing
@@ -42,8 +44,8 @@ typedef struct Outgoing
 
 /*
  * How many more requests a lane may send beside those of others. It may have four for each that could still be added, so
- * that there is room for others whatever its server does: one that hangs takes four fifths at most, two take four ninths
- * each. As long as there is room, no lane is kept from its first.
+ * that there is room for others whatever its server does: one that hangs takes four fifths at most, the next one four fifths
+ * of the rest. As long as there is room, a lane whose turn it is may have its first.
  */
 static int
 share_of_lane(const WfLane *lane)
@@ -102,19 +104,35 @@ prepare_request(Outgoing *out, WfVisit *visit, const WfServer *server)
 	MemoryContextSwitchTo(old);
 }
 
+/* Take off at most `limit` of the rows that are due; those behind the last one are looked at again. */
+static void
+take_off(Outgoing *out, int limit, int64 *instances)
+{
+	WfLane	   *lane = out->lane;
+	int			looked;
+
+	for (looked = 0; looked < out->nkeys && out->ntaken < limit; looked++)
+		if (wf_flight_take_off(out->keys[looked].instance, out->keys[looked].visit, lane))
+		{
+			instances[out->ntaken] = out->keys[looked].instance;
+			out->taken[out->ntaken++] = out->keys[looked].visit;
+		}
+	lane->skipped = out->ntaken == 0 ? lane->skipped + looked : 0;
+	if (looked == out->nkeys)
+		return;
+	lane->cursor = out->keys[looked - 1];
+	lane->next = DT_NOBEGIN;
+	out->nkeys = looked;
+}
+
 /* Rows that are due become requests in memory. */
 static void
-collect(Outgoing *out, const WfServer *server)
+collect(Outgoing *out, const WfServer *server, int limit)
 {
 	WfBatch    *batch = wf_batch_begin();
-	int64	   *instances = palloc(sizeof(int64) * out->nkeys);
+	int64	   *instances = palloc(sizeof(int64) * limit);
 
-	for (int i = 0; i < out->nkeys; i++)
-		if (wf_flight_take_off(out->keys[i].instance, out->keys[i].visit, out->lane))
-		{
-			instances[out->ntaken] = out->keys[i].instance;
-			out->taken[out->ntaken++] = out->keys[i].visit;
-		}
+	take_off(out, limit, instances);
 	if (out->ntaken > 0)
 	{
 		wf_batch_lock(batch, instances, out->ntaken, WF_LOCK_NONE);
@@ -141,10 +159,17 @@ park(Outgoing *out)
 {
 	WfLane	   *lane = out->lane;
 	TimestampTz now = GetCurrentTimestamp();
-	WfDueKey   *keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
-	int			n = wf_due_cancels(lane->queue, TimestampTzPlusMilliseconds(now, -GONE_SERVER_MS),
-								   DUE_PER_TRANSACTION, keys);
+	WfDueKey   *keys;
+	int			n;
 
+	wf_lane_pause(lane, DT_NOBEGIN, LONGEST_PAUSE_MS);
+	lane->next = TimestampTzPlusMilliseconds(now, lane->pause_ms);
+	if (lane->cancels_at > now)
+		return;
+	lane->cancels_at = TimestampTzPlusMilliseconds(now, GONE_SERVER_CHECK_MS);
+	keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
+	n = wf_due_cancels(lane->queue, TimestampTzPlusMilliseconds(now, -GONE_SERVER_MS),
+					   DUE_PER_TRANSACTION, keys);
 	out->broken = MemoryContextAllocZero(wf_dispatcher.turn_context, sizeof(WfJob) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
@@ -154,8 +179,6 @@ park(Outgoing *out)
 		if (wf_flight_find(job.visit) == NULL)
 			out->broken[out->nbroken++] = job;
 	}
-	wf_lane_pause(lane, DT_NOBEGIN, LONGEST_PAUSE_MS);
-	lane->next = TimestampTzPlusMilliseconds(now, lane->pause_ms);
 }
 
 static void
@@ -164,6 +187,7 @@ look_at_server(Outgoing *out)
 	WfLane	   *lane = out->lane;
 	const WfServer *server = wf_server_by_name(lane->server);
 	int			limit;
+	int			look;
 
 	if (server == NULL)
 	{
@@ -175,14 +199,16 @@ look_at_server(Outgoing *out)
 		return;
 	limit = Min(lane->slots, share_of_lane(lane));
 	limit = lane->cautious > 0 ? 1 : Min(limit, DUE_PER_TRANSACTION);
-	out->keys = MemoryContextAlloc(wf_dispatcher.turn_context, sizeof(WfDueKey) * limit);
+	/* behind a few that are in flight there are more: after a restart of the lane, all of them */
+	look = lane->cautious > 0 ? 1 : Min(Max(limit, lane->skipped), DUE_PER_TRANSACTION);
+	out->keys = MemoryContextAlloc(wf_dispatcher.turn_context, sizeof(WfDueKey) * look);
 	out->taken = MemoryContextAlloc(wf_dispatcher.turn_context, sizeof(int64) * limit);
 	out->broken = MemoryContextAllocZero(wf_dispatcher.turn_context, sizeof(WfJob) * limit);
-	out->nkeys = wf_lane_take(lane, GetCurrentTimestamp(), limit, out->keys);
+	out->nkeys = wf_lane_take(lane, GetCurrentTimestamp(), look, out->keys);
 	if (out->nkeys > 0)
 	{
 		wf_limit_begin(wf_setting_move_timeout);
-		collect(out, server);
+		collect(out, server, limit);
 		wf_limit_end();
 	}
 	lane->cautious -= Min(lane->cautious, out->nkeys);

@@ -123,5 +123,18 @@ is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.incidents WHERE
 is_between(time() - $begin, 1, 5, 'of their own');
 is(server_row('mute', 'in_flight'), 1, 'which ends no other request');
 
+# ---- one place for all ----
+
+$scene->sql('SELECT workflow.cancel(instance) FROM workflow.instances WHERE ended_at IS NULL');
+$scene->sql('ALTER SYSTEM SET workflow.max_connections_http = 1');
+$scene->node->restart;
+define_call('hog', '/delay?s=0.02');
+define_call('second', '/ok');
+$scene->sql("ALTER SERVER hog OPTIONS (SET url '" . $scene->url . "'); ALTER SERVER second OPTIONS (SET url '" . $scene->url . "')");
+start_many('hog', 400);
+($instance, $status) = $scene->run('second');
+is($status, 'completed', 'servers take turns');
+cmp_ok($scene->sql("SELECT count(*) FROM workflow.visits WHERE process = 'hog'"), '>', 100, '... while one of them has much to do');
+
 $scene->node->stop;
 done_testing();
