@@ -165,3 +165,19 @@ DROP OWNED BY rights_renamed, rights_member, rights_starter, rights_completer, r
 DROP ROLE rights_renamed, rights_member, rights_starter, rights_completer, rights_watcher, rights_admin, rights_nobody, rights_outsider;
 SELECT DISTINCT owner FROM workflow.processes WHERE process = 'rights: order';
 SELECT workflow.define('rights: order', '{"steps": [{"step": "third", "wait": true}]}');
+
+-- a role that was dropped and created again has its processes back
+CREATE ROLE rights_gone;
+GRANT USAGE ON SCHEMA workflow TO rights_gone;
+GRANT EXECUTE ON FUNCTION workflow.define TO rights_gone;
+SET ROLE rights_gone;
+SELECT workflow.define('rights: gone', '{"steps": [{"step": "a", "wait": true}]}');
+RESET ROLE;
+DROP OWNED BY rights_gone;
+DROP ROLE rights_gone;
+SELECT workflow.define('rights: gone', '{"steps": [{"step": "b", "wait": true}]}');
+CREATE ROLE rights_gone;
+SELECT workflow.adopt() >= 0 AS adopted;
+SELECT owner FROM workflow.processes WHERE process = 'rights: gone';
+SELECT workflow.define('rights: gone', '{"steps": [{"step": "b", "wait": true}]}');
+DROP ROLE rights_gone;

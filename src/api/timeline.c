@@ -44,26 +44,22 @@ static WfQuery q_entered = {
 #define OF_INSTANCE                                                                                \
 	"(workflow.serial_number(a.instance, a.visit) COLLATE \"C\" >= $1 || '_' "                      \
 	"AND workflow.serial_number(a.instance, a.visit) COLLATE \"C\" < $1 || '`')"
-/* The record of attempts has rows of incidents that are over, too: why an action was not even tried, or did no good. */
-#define OF_INCIDENT                                                                                \
-	"(a.http_status IS NULL AND (a.error->>'code' IN ('template', 'predicate', 'choose', 'move') " \
-	"OR a.error->>'sqlstate' IS NULL AND a.error->>'code' NOT IN ('connect', 'timeout', 'reply', 'request')))"
 static WfQuery q_attempts = {
 	.sql = "SELECT b.* FROM (SELECT a.ended_at, a.visit, NULL::text, a.attempt, a.http_status, "
 		   "a.error->>'code', a.error->>'message', "
-		   "a.attempt <= lag(a.attempt) OVER (PARTITION BY a.visit ORDER BY a.ended_at) AS again, "
-"coalesce(NOT " OF_INCIDENT ", true) AS tried FROM workflow.attempt_history a WHERE " OF_INSTANCE ") b WHERE b.tried",
+		   "a.attempt <= lag(a.attempt) OVER (PARTITION BY a.visit ORDER BY a.ended_at) AS again "
+		   "FROM workflow.attempt_history a WHERE NOT a.incident AND " OF_INSTANCE ") b",
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_incidents = {
 	.sql = "SELECT a.started_at, a.visit, NULL::text, NULL::text, a.error->>'code', a.error->>'message' "
-		   "FROM workflow.attempt_history a WHERE " OF_INSTANCE " AND " OF_INCIDENT " "
+		   "FROM workflow.attempt_history a WHERE " OF_INSTANCE " AND a.incident "
 		   "UNION ALL "
 		   "SELECT v.waiting_since, v.visit, v.step, v.outcome, v.error->>'code', v.error->>'message' "
 		   "FROM workflow.visit v WHERE v.instance = $1 AND v.state = 'incident'",
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_mended = {
 	.sql = "SELECT a.ended_at, a.visit, NULL::text, a.started_at "
-		   "FROM workflow.attempt_history a WHERE " OF_INSTANCE " AND " OF_INCIDENT,
+		   "FROM workflow.attempt_history a WHERE " OF_INSTANCE " AND a.incident",
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_ended = {
 	.sql = "SELECT h.ended_at, h.visit, h.step, h.outcome, h.entered_at, h.attempts, "
@@ -307,7 +303,7 @@ describe_standing(uint64 row)
 
 	if (DatumGetBool(wf_result(row, 10, &isnull)))
 		return DatumGetBool(wf_result(row, 15, &isnull)) ? "a callback has come, and is kept until the instance is resumed"
-														 : "a callback has come, and is about to be handled";
+														 : "a callback has come: it ends the visit once its request is answered, or given up";
 	if (strcmp(state, "waiting") == 0)
 		return describe_waiting(row);
 	if (strcmp(state, "incident") == 0)

@@ -157,21 +157,6 @@ one_incident_less(WfInstance *instance)
 	instance->show_changed = true;
 }
 
-/* Are these errors in the view attempts already, as those of a failed attempt? */
-static bool
-is_on_record(const WfVisit *visit)
-{
-	static const char *const own[] = {WF_CODE_TEMPLATE, WF_CODE_PREDICATE, WF_CODE_CHOOSE, WF_CODE_MOVE};
-	char	   *code = wf_outcome_error_code(visit->error);
-
-	if (visit->outcome != WF_OUTCOME_SYSTEM_ERROR || code == NULL)
-		return visit->outcome == WF_OUTCOME_SYSTEM_ERROR;
-	for (int i = 0; i < lengthof(own); i++)
-		if (strcmp(code, own[i]) == 0)
-			return false;
-	return true;
-}
-
 /* Why it stood as an incident is not to be forgotten when that is over. */
 void
 wf_state_put_on_record(WfBatch *batch, WfVisit *visit)
@@ -179,15 +164,13 @@ wf_state_put_on_record(WfBatch *batch, WfVisit *visit)
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	WfAttempt  *attempt;
 
-	if (!is_on_record(visit))
-	{
-		attempt = palloc0(sizeof(WfAttempt));
-		attempt->visit = visit;
-		attempt->attempt = visit->attempt;
-		attempt->started_at = visit->waiting_since;
-		attempt->error = visit->error;
-		batch->attempts = lappend(batch->attempts, attempt);
-	}
+	attempt = palloc0(sizeof(WfAttempt));
+	attempt->visit = visit;
+	attempt->attempt = visit->attempt;
+	attempt->started_at = visit->waiting_since;
+	attempt->error = visit->error;
+	attempt->incident = true;
+	batch->attempts = lappend(batch->attempts, attempt);
 	MemoryContextSwitchTo(old);
 }
 

@@ -27,6 +27,54 @@ wf_issues_full(const WfIssues *issues)
 	return issues->n >= MAX_ISSUES;
 }
 
+/* What the keys of a definition take, for faults that say no more themselves. */
+static const struct
+{
+	const char *key;
+	const char *hint;
+} takes[] = {
+	{"step", "A step has a name of its own, a string of 1 to 200 bytes."},
+	{"next", "It is the name of a step; without it the following step is next."},
+	{"start", "It is the name of a step; without it the first one listed is entered first."},
+	{"sql", "One statement; its parameters are visit.data, visit.serial_number, visit.instance, visit.business_key, visit.step and visit.attempt."},
+	{"when", "A jsonpath predicate, such as \"$.amount > 100\"."},
+	{"success", "A jsonpath predicate, such as \"$result.response.status == \\\"OK\\\"\"."},
+	{"choose", "Branches {\"when\": predicate, \"next\": step}; the last one may be without \"when\"."},
+	{"max", "How often it is tried again: 3 makes four attempts at most."},
+	{"timeout", "An interval of zero or more, such as \"30 s\" or \"2 days\"."},
+	{"heartbeat", "An interval of more than zero, such as \"10 minutes\"."},
+	{"channel", "A channel for LISTEN, of 1 to 63 bytes."},
+	{"payload", "A text of less than 8000 bytes."},
+	{"body", "One of body, text and form, or none."},
+	{"text", "One of body, text and form, or none."},
+	{"form", "One of body, text and form, or none: {field: text}."},
+	{"headers", "{name: text}, each on one line."},
+	{"data", "An object: defaults, under the data given at start."},
+	{"set", "{field: template}"},
+	{"save", "{field: template}, or true for all of $result.response."},
+	{"save_reply", "{field: template}"},
+	{"catch", "Entries {\"on\": outcomes or codes, \"next\": step}, or with \"after\" or \"until\" in place of \"on\"."},
+	{"on", "An outcome, an error code, a list of them, or \"*\"."},
+	{"end", "true, {\"error\": code, \"message\": text} or {\"abort\": reason}."},
+	{"error", "A code, 1 to 200 characters, which callers see."},
+	{"wait", "true, {\"callback\": true}, {\"after\": interval} or {\"until\": timestamp}."},
+	{"steps", "An array of steps, each an object: {\"step\": name, ...}."}};
+
+/* The last key of a path such as $.steps[0].retry.on[2] */
+static const char *
+default_hint(const char *path, const char *message)
+{
+	const char *dot = strrchr(path, '.');
+	size_t		len = dot != NULL ? strcspn(dot + 1, "[") : 0;
+
+	if (strstr(message, not_yet) != NULL)
+		return "The README lists the limits of this version.";
+	for (int i = 0; dot != NULL && i < lengthof(takes); i++)
+		if (strlen(takes[i].key) == len && strncmp(takes[i].key, dot + 1, len) == 0)
+			return takes[i].hint;
+	return "The README says under \"Processes\" what goes where.";
+}
+
 void
 wf_issue_addv(WfIssues *issues, const char *path, const char *hint, const char *fmt, va_list args)
 {
@@ -61,7 +109,7 @@ wf_issue_addv(WfIssues *issues, const char *path, const char *hint, const char *
 	issue = &issues->items[issues->n - 1];
 	issue->path = pstrdup(path);
 	issue->message = message.data;
-	issue->hint = hint ? pstrdup(hint) : NULL;
+	issue->hint = pstrdup(hint ? hint : default_hint(path, issue->message));
 }
 
 void

@@ -286,7 +286,8 @@ CREATE TABLE workflow.attempt_history (
     started_at  timestamptz NOT NULL,
     ended_at    timestamptz NOT NULL,
     stored_at   timestamptz NOT NULL,
-    error       jsonb
+    error       jsonb,
+    incident    boolean NOT NULL DEFAULT false
 ) PARTITION BY RANGE (stored_at);
 COMMENT ON TABLE workflow.attempt_history IS 'Attempts that have failed, and those that came after them, a partition a week. Look at the view workflow.attempts';
 COMMENT ON COLUMN workflow.attempt_history.instance IS 'Instance';
@@ -298,6 +299,7 @@ COMMENT ON COLUMN workflow.attempt_history.started_at IS 'When it was sent';
 COMMENT ON COLUMN workflow.attempt_history.ended_at IS 'When it was answered or given up';
 COMMENT ON COLUMN workflow.attempt_history.stored_at IS 'What the partitions go by: the time of its end, or of a later copy that keeps it with its instance';
 COMMENT ON COLUMN workflow.attempt_history.error IS 'Why it failed; NULL: it did not';
+COMMENT ON COLUMN workflow.attempt_history.incident IS 'It is no attempt, but an incident that stood from started_at to ended_at';
 
 CREATE TABLE workflow.identity (
     system_identifier numeric NOT NULL,

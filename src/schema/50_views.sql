@@ -77,7 +77,7 @@ COMMENT ON COLUMN workflow.ended_instances.cancel_reason IS 'NULL';
 
 CREATE VIEW workflow.visits WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
-           v.instance, p.process, v.step, v.state, v.attempt, v.due_at, v.deadline
+           v.instance, p.process, v.step, v.state, v.attempt, v.due_at, v.deadline, v.has_callback AS called_back
     FROM workflow.visit v
          JOIN workflow.instance i USING (instance)
          JOIN workflow.process p USING (process_id)
@@ -88,8 +88,9 @@ COMMENT ON COLUMN workflow.visits.instance IS 'Instance';
 COMMENT ON COLUMN workflow.visits.process IS 'Process';
 COMMENT ON COLUMN workflow.visits.step IS 'Step of the process';
 COMMENT ON COLUMN workflow.visits.state IS 'ready (to be moved on by a worker), calling (its request or SQL is due or under way), retrying (pause before the next attempt), waiting, cancelling, or incident';
-COMMENT ON COLUMN workflow.visits.attempt IS 'Attempts that were answered or have failed';
+COMMENT ON COLUMN workflow.visits.attempt IS 'Attempts that were answered or have failed; 0 during the first';
 COMMENT ON COLUMN workflow.visits.due_at IS 'When a worker takes it up (again); NULL: it waits for the outside';
+COMMENT ON COLUMN workflow.visits.called_back IS 'A callback was accepted as its end, and waits for the answer of the request that is under way, or for the instance to be resumed';
 COMMENT ON COLUMN workflow.visits.deadline IS 'When the timeout of the step ends it';
 
 CREATE VIEW workflow.waiting WITH (security_barrier) AS
@@ -155,15 +156,16 @@ COMMENT ON COLUMN workflow.history.result IS '$result: {status, initial_response
 
 CREATE VIEW workflow.attempts WITH (security_barrier) AS
     SELECT workflow.serial_number(a.instance, a.visit) COLLATE "C" AS serial_number,
-           a.attempt, a.started_at, a.ended_at, a.http_status, a.error
+           a.attempt, a.started_at, a.ended_at, a.http_status, a.error, a.incident
     FROM workflow.attempt_history a
     WHERE a.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
-COMMENT ON VIEW workflow.attempts IS 'Attempts of HTTP and SQL steps that have failed, and those that came after them; an action that succeeds at once is only in the history';
+COMMENT ON VIEW workflow.attempts IS 'Attempts of HTTP and SQL steps that have failed, those that came after them, and incidents that are over; an action that succeeds at once, or at once when an incident is retried, is only in the history';
 COMMENT ON COLUMN workflow.attempts.serial_number IS 'Serial number of the visit';
 COMMENT ON COLUMN workflow.attempts.attempt IS 'Number of the attempt, from 1; begins again when an incident is retried';
 COMMENT ON COLUMN workflow.attempts.started_at IS 'When it was sent';
 COMMENT ON COLUMN workflow.attempts.ended_at IS 'When it was answered or given up';
 COMMENT ON COLUMN workflow.attempts.http_status IS 'What the service answered; NULL: nothing, or no HTTP step';
+COMMENT ON COLUMN workflow.attempts.incident IS 'It is no attempt, but an incident that stood from started_at until it was mended or given up at ended_at';
 COMMENT ON COLUMN workflow.attempts.error IS 'Error: {code, message, http_status, sqlstate, attempt}; NULL: it succeeded';
 
 CREATE VIEW workflow.late_callbacks WITH (security_barrier) AS

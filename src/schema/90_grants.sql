@@ -48,3 +48,13 @@ REVOKE EXECUTE ON FUNCTION workflow.http_validator(text[], oid), workflow.identi
 GRANT SELECT ON workflow.processes, workflow.instances, workflow.visits, workflow.waiting, workflow.incidents,
                 workflow.history, workflow.attempts, workflow.late_callbacks, workflow.servers, workflow.workers
     TO PUBLIC;
+
+-- Without the library preloaded all functions raise errors; say so at once.
+DO LANGUAGE plpgsql $$
+BEGIN
+    IF pg_catalog.current_setting('workflow.databases', true) IS NULL THEN
+        RAISE WARNING USING
+            MESSAGE = 'the library of the extension workflow is not loaded: nothing can be started, and nothing is done',
+            HINT = 'Add workflow to shared_preload_libraries in postgresql.conf, and restart the server.';
+    END IF;
+END $$;

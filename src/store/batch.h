@@ -120,7 +120,7 @@ struct WfVisit
 	TimestampTz ended_at;
 };
 
-/* An attempt that is worth to be looked back at. */
+/* An attempt that is worth to be looked back at; or an incident that is over. */
 typedef struct WfAttempt
 {
 	WfVisit    *visit;
@@ -128,6 +128,7 @@ typedef struct WfAttempt
 	int			http_status; /* 0: none */
 	TimestampTz started_at;
 	Jsonb	   *error; /* NULL: it succeeded */
+	bool		incident;
 } WfAttempt;
 
 struct wf_by_id_hash;

@@ -36,7 +36,7 @@ static const WfColumn visit_columns[] = {
 static const WfColumn attempt_columns[] = {
 	{"instance", INT8OID}, {"visit", INT8OID}, {"process_id", INT4OID}, {"attempt", INT4OID},
 	{"http_status", INT4OID}, {"started_at", TIMESTAMPTZOID}, {"ended_at", TIMESTAMPTZOID},
-	{"error", JSONBOID}};
+	{"error", JSONBOID}, {"incident", BOOLOID}};
 static const WfColumn key_columns[] = {{"instance", INT8OID}, {"visit", INT8OID}};
 
 static WfShape instance_shape = {instance_columns, lengthof(instance_columns)};
@@ -107,9 +107,9 @@ static WfQuery q_keep_visits = {
 	.shape = &visit_shape};
 static WfQuery q_keep_attempts = {
 	.sql = "INSERT INTO workflow.attempt_history (instance, visit, process_id, attempt, "
-		   "http_status, started_at, ended_at, stored_at, error) "
+		   "http_status, started_at, ended_at, stored_at, error, incident) "
 		   "SELECT m.instance, m.visit, m.process_id, m.attempt, m.http_status, m.started_at, "
-		   "m.ended_at, m.ended_at, m.error FROM moved m",
+		   "m.ended_at, m.ended_at, m.error, m.incident FROM moved m",
 	.shape = &attempt_shape};
 static WfQuery q_shows = {
 	.sql = "SELECT 1 FROM workflow.attachment WHERE attachment = $1 AND "
@@ -287,6 +287,7 @@ put_attempt(Flush *flush, const WfAttempt *attempt)
 	add_time(&row, attempt->started_at);
 	add_time(&row, flush->batch->now);
 	add_jsonb(&row, attempt->error);
+	add(&row, BoolGetDatum(attempt->incident));
 	put(flush, KEEP_ATTEMPTS, &row);
 }
 

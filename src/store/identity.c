@@ -55,6 +55,14 @@ static WfQuery q_adopt_owners = {
 static WfQuery q_adopt_grantees = {
 	.sql = "UPDATE workflow.process_privilege p SET grantee = r.oid FROM pg_roles r "
 		   "WHERE p.grantee <> 0 AND r.rolname = p.grantee_name AND p.grantee <> r.oid"};
+/* Roles that were dropped, and created again under the same name */
+static WfQuery q_adopt_lost_owners = {
+	.sql = "UPDATE workflow.process p SET owner = r.oid FROM pg_roles r "
+		   "WHERE r.rolname = p.owner_name AND NOT EXISTS (SELECT FROM pg_roles x WHERE x.oid = p.owner)"};
+static WfQuery q_adopt_lost_grantees = {
+	.sql = "UPDATE workflow.process_privilege p SET grantee = r.oid FROM pg_roles r "
+		   "WHERE p.grantee <> 0 AND r.rolname = p.grantee_name "
+		   "AND NOT EXISTS (SELECT FROM pg_roles x WHERE x.oid = p.grantee)"};
 static WfQuery q_last = {
 	.sql = "SELECT greatest((SELECT last_value FROM workflow.instance_seq), "
 		   "(SELECT max(instance) FROM workflow.instance)), "
@@ -135,6 +143,8 @@ wf_identity_adopt(void)
 	/* a snapshot of the whole cluster looks like the original: whoever started it paused says that it is none */
 	if (identity == WF_IDENTITY_OWN && !wf_setting_start_paused)
 	{
+		if (wf_query_run(&q_adopt_lost_owners, NULL, NULL) + wf_query_run(&q_adopt_lost_grantees, NULL, NULL) > 0)
+			return;
 		ereport(NOTICE, errmsg("this database is no copy: there is nothing to adopt"));
 		return;
 	}

@@ -96,7 +96,11 @@ $node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, $node->connstr('postgres') ],
 sql('CREATE DATABASE other');
 $node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('other'), $dump ], 'and restored');
 $node->safe_psql('other', 'DROP EXTENSION workflow CASCADE');
-is($node->safe_psql('other', 'CREATE EXTENSION workflow; SELECT count(*) FROM pg_extension'), 2, 'CREATE EXTENSION works');
+{
+	my (undef, $stdout, $stderr) = $node->psql('other', 'CREATE EXTENSION workflow; SELECT count(*) FROM pg_extension');
+	is($stdout, 2, 'CREATE EXTENSION works');
+	like($stderr, qr/WARNING:  the library of the extension workflow is not loaded/, 'and says that it is of no use so');
+}
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'workflow%'"), 0, 'no worker runs');
 
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'workflow'\nworkflow.start_paused = off\n");

@@ -15,7 +15,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use WorkflowTest;
 
-my $scene = Scene->new('slow_moves', conf => "workflow.move_timeout = 200ms\nworkflow.executors = 1\n");
+my $scene = Scene->new('slow_moves', conf => "workflow.move_timeout = 3s\nworkflow.executors = 1\n");
 my $node = $scene->node;
 my $H = '"headers": {' . Scene::HEADERS . '}';
 my $holder = $node->background_psql('postgres');
@@ -44,10 +44,10 @@ $scene->define('call', qq({"steps": [{"step": "call", "http": {"server": "partne
 $scene->define('busy', '{"steps": [{"step": "sleep", "sql": "SELECT pg_sleep((visit.data->>\'seconds\')::float)"}]}');
 # its second attempt is answered well, which goes into the history of attempts
 $scene->define('second', qq({"steps": [{"step": "call", "http": {"server": "partner", "path": "/flaky", "query": {"fail": "1", "key": "\${\$instance}"}, $H},
-	"retry": {"max": 1, "delay": "500 ms"}, "save_reply": {"replied": "\${\$reply.status}"}, "wait": true,
+	"retry": {"max": 1, "delay": "1500 ms"}, "save_reply": {"replied": "\${\$reply.status}"}, "wait": true,
 	"cancel": {"path": "/echo/\${\$reply.status}", "headers": {"X-Instance": "\${\$instance}"}, "timeout": "100 ms"}}]}));
 
-# ---- a client takes the lock when a reply has to be given up ----
+# ---- a client takes the lock when a reply has to be given up: it has three seconds to queue for it ----
 
 hold('visit_history');
 my $instance = $scene->start('call');
@@ -63,6 +63,7 @@ is(scalar($scene->requests($instance)), 1, 'which is not asked for again');
 
 # ---- a callback, and a cancel, while an executor is awaited for the reply ----
 
+set_conf('move_timeout', 200);
 sub hand_over
 {
 	my ($instance) = @_;
@@ -72,16 +73,16 @@ sub hand_over
 	let_go();
 }
 
+keep_executor_busy(6);
 $instance = $scene->start('second');
-keep_executor_busy(2);
 hand_over($instance);
 is($scene->sql("SELECT workflow.complete(serial_number, '{\"done\": true}') FROM workflow.visits WHERE instance = $instance"), 't', 'a callback is accepted meanwhile');
 is($scene->finish($instance), 'completed', 'it ends the visit');
 is($scene->data($instance)->{replied}, 200, 'after the reply');
 is_deeply($scene->history($instance, 'call')->{result}{callback_response}, { done => JSON::PP::true }, 'with what it has brought');
 
+keep_executor_busy(6);
 $instance = $scene->start('second');
-keep_executor_busy(2);
 hand_over($instance);
 $scene->sql("SELECT workflow.cancel($instance)");
 is($scene->finish($instance), 'aborted', 'a cancel meanwhile');

@@ -49,6 +49,9 @@ is($scene->data($instance)->{said}, 7, 'and goes on');
 like(($scene->requests($instance))[-1]{body}, qr/"amount": 5/, 'with what was mended');
 is($scene->sql("SELECT workflow.retry('$sn')"), 'f', 'then it is too late');
 is(incidents(), 0, 'nothing is left');
+is($scene->sql("SELECT count(*), count(*) FILTER (WHERE incident), string_agg(DISTINCT error->>'code', ' ') FROM workflow.attempts WHERE serial_number = '$sn'"), '8|4|404',
+	'each of them is on record, beside the attempt that led to it');
+is(scalar(() = $scene->sql("SELECT workflow.timeline($instance)") =~ /became an incident/g), 4, 'and in the story of the instance');
 
 my %way = (
 	skip     => [ q[workflow.skip('%s', '"skipped"')],                   'completed', 'call:SUCCESS', 'skipped' ],
@@ -176,7 +179,7 @@ like($story, qr/charge.*attempt 1 failed with HTTP status 503.*attempt 2 succeed
 like($story, qr/ship .*attempt 1 failed with HTTP status 404.*became an incident: SYSTEM_ERROR.*now +ship .*stands as an incident/s, 'when it became an incident');
 my $ship = $scene->incident($instance)->{serial_number};
 $scene->sql("SELECT workflow.retry('$ship')");
-is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.attempts WHERE serial_number = '$ship'", 2, 'taken up again, it fails again');
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.attempts WHERE serial_number = '$ship' AND NOT incident", 2, 'taken up again, it fails again');
 like($scene->sql("SELECT * FROM workflow.timeline($instance)"), qr/ship .*attempt 1 failed.*attempt 1, begun again by hand, failed/s, 'that it was begun again by hand');
 
 ok(!log_has($scene->node, qr/PANIC|was terminated by signal|exited with exit code/), 'no worker has died of it');
