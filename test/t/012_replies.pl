@@ -94,7 +94,8 @@ when_answered('more than is allowed, said only at the end', '/huge?bytes=102401&
 when_answered('much more than is allowed', '/huge?bytes=1000000000&chunked=1', error => 'reply');
 when_answered('six hundred headers', '/headers?n=600', error => 'reply');
 when_answered('half an answer', '/half', error => 'connect', requests => 2);
-when_answered('no answer', '/drop', error => 'connect', requests => 2);
+# one that is cut off on a connection that was kept may be sent once more by the library
+when_answered('no answer', '/drop', error => 'connect', requests => 2, repeated => 2);
 when_answered('404', '/status/404', error => '404', status => 404);
 when_answered('a redirect', '/redirect', error => '302', status => 302);
 when_answered('500', '/status/500', error => '500', status => 500, requests => 2);
@@ -114,7 +115,8 @@ for (@cases)
 		is($incident->{error}{code}, $expected{error}, "$name: the code");
 		is($incident->{error}{http_status}, $expected{status}, "$name: the status");
 		is($incident->{error}{attempt}, $expected{requests} // 1, "$name: the attempt");
-		is($requests, $expected{requests} // 1, "$name: how often it was tried");
+		my $least = $expected{requests} // 1;
+		is_between($requests, $least, $least + ($expected{repeated} // 0), "$name: how often it was tried");
 		next;
 	}
 	is($status, 'completed', "$name: ends well");
