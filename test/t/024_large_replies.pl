@@ -71,8 +71,9 @@ sub peak_for
 
 my $one = peak_for(1);
 my $four = peak_for(4);
-# each has been received into a buffer that grows by doubling
-cmp_ok($four - $one, '<', 4 * 16 + 60, "four take hardly more than one: $four and $one MB");
+# each has been received into a buffer that grows by doubling, and one that took too long is read twice; but together they
+# would take that much for each
+cmp_ok($four - $one, '<', $one, "four take hardly more than one: $four and $one MB");
 
 $scene->node->stop;
 done_testing();
