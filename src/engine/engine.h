@@ -51,9 +51,6 @@ extern void wf_engine_due(WfBatch *batch, WfVisit *visit);
 /* Its deadline has come. Does nothing if that is no longer so. */
 extern void wf_engine_alarm(WfBatch *batch, WfVisit *visit);
 
-/* Enter a step that stands `ready` because it is async (executors only). */
-extern void wf_engine_enter(WfBatch *batch, WfVisit *visit);
-
 /* A move could not be made: the visit becomes an incident (or is caught) with this fault. */
 typedef enum WfBreak
 {

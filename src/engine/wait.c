@@ -215,12 +215,6 @@ wf_engine_due(WfBatch *batch, WfVisit *visit)
 	wf_move_on(batch, visit->instance, next);
 }
 
-void
-wf_engine_enter(WfBatch *batch, WfVisit *visit)
-{
-	wf_engine_due(batch, visit);
-}
-
 /* Its timeout, or the silence of the outside. */
 void
 wf_engine_alarm(WfBatch *batch, WfVisit *visit)
