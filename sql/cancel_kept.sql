@@ -2,101 +2,35 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS workflow;
 RESET client_min_messages;
-CREATE SERVER review_nowhere FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'http://127.0.0.1:1', allow_private 'true');
-SELECT workflow.define('review_cancel', $$
-{ "steps": [ { "step": "call", "http": { "server": "review_nowhere" }, "wait": true } ] }
+CREATE SERVER cancel_kept_nowhere FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'http://127.0.0.1:1', allow_private 'true');
+SELECT workflow.define('cancel_kept', $$
+{ "steps": [ { "step": "call", "http": { "server": "cancel_kept_nowhere" }, "wait": true } ] }
 $$);
- define 
---------
-      1
-(1 row)
 
 -- a failure that was accepted before, but is only kept: its end is that failure, and the instance is aborted
 BEGIN;
-SELECT workflow.start('review_cancel') AS i \gset
+SELECT workflow.start('cancel_kept') AS i \gset
 SELECT serial_number AS sn FROM workflow.visits WHERE instance = :i \gset
 SELECT workflow.fail(:'sn', 'REJECTED', 'no');
- fail 
-------
- t
-(1 row)
-
 SELECT workflow.cancel(:i, 'enough');
- cancel 
---------
- t
-(1 row)
-
 COMMIT;
+CALL workflow.wait_for(:i, '1 minute', 'aborted');
 SELECT status, error->>'message' AS reason FROM workflow.instances WHERE instance = :i;
- status  | reason 
----------+--------
- aborted | enough
-(1 row)
-
 SELECT step, outcome, result->'error'->>'code' AS code FROM workflow.history WHERE instance = :i;
- step | outcome |   code   
-------+---------+----------
- call | FAILED  | REJECTED
-(1 row)
-
 SELECT count(*) FROM workflow.incidents WHERE instance = :i;
- count 
--------
-     0
-(1 row)
-
 SELECT workflow.complete(:'sn') AS too_late;
- too_late 
-----------
- f
-(1 row)
 
 -- in one that goes on, it is an incident
 BEGIN;
-SELECT workflow.start('review_cancel') AS i \gset
+SELECT workflow.start('cancel_kept') AS i \gset
 SELECT serial_number AS sn FROM workflow.visits WHERE instance = :i \gset
 SELECT workflow.fail(:'sn', 'REJECTED', 'no');
- fail 
-------
- t
-(1 row)
-
 SELECT workflow.cancel_visit(:'sn', 'its end is known') AS refused;
- refused 
----------
- f
-(1 row)
-
 COMMIT;
 CALL workflow.wait_for(:i, '1 minute');
- status 
---------
- failed
-(1 row)
-
 SELECT step, outcome, error->>'code' AS code FROM workflow.incidents WHERE instance = :i;
- step | outcome |   code   
-------+---------+----------
- call | FAILED  | REJECTED
-(1 row)
-
 SELECT workflow.cancel(:i);
- cancel 
---------
- t
-(1 row)
-
 SELECT status FROM workflow.instances WHERE instance = :i;
- status  
----------
- aborted
-(1 row)
 
-SELECT workflow.undefine('review_cancel');
- undefine 
-----------
- t
-(1 row)
-
-DROP SERVER review_nowhere;
+SELECT workflow.undefine('cancel_kept');
+DROP SERVER cancel_kept_nowhere;
