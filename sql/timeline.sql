@@ -16,7 +16,7 @@ CREATE FUNCTION pg_temp.story(instance bigint) RETURNS SETOF text LANGUAGE sql A
     SELECT regexp_replace(regexp_replace(regexp_replace(regexp_replace(line,
                '\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?([+-][0-9:]+| [A-Z]+)', 'TIME', 'g'),
                '\d+_\d+', 'N', 'g'), '( *\+ )?\d+ ms|( *\+ )?\d\.\d s', 'SPAN', 'g'), 'instance \d+', 'instance I')
-    FROM (SELECT replace(line, 'of ' || current_user, 'of ME') AS line FROM workflow.timeline(instance) line) line $$;
+    FROM (SELECT regexp_replace(line, '(of|by) ' || current_user, '\1 ME') AS line FROM workflow.timeline(instance) line) line $$;
 
 SELECT workflow.start('timeline: order', '{"until": "never"}', 'A-1') AS i \gset
 SELECT pg_temp.story(:i);

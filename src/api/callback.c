@@ -79,6 +79,8 @@ wf_word_apply(WfTarget *target, const WfSerial *serial, const WfWord *word, Oid 
 	WfVisit    *visit = target->visit;
 
 	require_fit(word);
+	target->batch->caller = role;
+	target->batch->call = word->failed ? "fail" : "complete";
 	if (visit != NULL && !visit->ended &&
 		wf_engine_callback(target->batch, visit, word->data, error_of(word, visit->attempt),
 						   is_by_hand(target, word, role)))

@@ -188,6 +188,7 @@ workflow_cancel(PG_FUNCTION_ARGS)
 	if (lives)
 	{
 		was_suspended = target.instance->status == WF_STATUS_SUSPENDED;
+		target.batch->call = "cancel";
 		wf_engine_cancel(target.batch, target.instance, reason);
 		wf_batch_flush(target.batch);
 		if (was_suspended)

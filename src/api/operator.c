@@ -48,9 +48,16 @@ refuse_suspended(const WfInstance *instance)
 						instance->id));
 }
 
+typedef enum Mending
+{
+	RETRY,
+	RETRY_WITH_NEW_KEY,
+	SKIP
+} Mending;
+
 /* Take up an incident again, or go on as if it had succeeded. */
 static bool
-mend(const char *function, const WfSerial *serial, bool skip, Jsonb *data)
+mend(const char *function, const WfSerial *serial, Mending mending, Jsonb *data)
 {
 	WfAccess	access;
 	WfTarget	target;
@@ -62,10 +69,11 @@ mend(const char *function, const WfSerial *serial, bool skip, Jsonb *data)
 	if (lives)
 	{
 		refuse_suspended(target.instance);
-		if (skip)
+		target.batch->call = mending == SKIP ? "skip" : "retry";
+		if (mending == SKIP)
 			wf_engine_skip(target.batch, target.visit, data);
 		else
-			wf_engine_retry(target.batch, target.visit);
+			wf_engine_retry(target.batch, target.visit, mending == RETRY_WITH_NEW_KEY);
 		wf_batch_flush(target.batch);
 	}
 	wf_batch_end(target.batch);
@@ -74,7 +82,7 @@ mend(const char *function, const WfSerial *serial, bool skip, Jsonb *data)
 }
 
 /*
- * workflow.retry(serial_number text) → boolean: false if the visit has ended
+ * workflow.retry(serial_number text, new_key boolean) → boolean: false if the visit has ended
  *
  * Errors: 22P02 malformed, 42704 unknown, 42501 without admin, 55000 if it is no incident, or suspended.
  */
@@ -83,7 +91,9 @@ workflow_retry(PG_FUNCTION_ARGS)
 {
 	WfSerial	serial = wf_argument_serial(fcinfo, 0);
 
-	PG_RETURN_BOOL(mend("workflow.retry()", &serial, false, NULL));
+	bool		new_key = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
+
+	PG_RETURN_BOOL(mend("workflow.retry()", &serial, new_key ? RETRY_WITH_NEW_KEY : RETRY, NULL));
 }
 
 /* workflow.skip(serial_number text, data jsonb) → boolean; errors as for retry */
@@ -92,7 +102,7 @@ workflow_skip(PG_FUNCTION_ARGS)
 {
 	WfSerial	serial = wf_argument_serial(fcinfo, 0);
 
-	PG_RETURN_BOOL(mend("workflow.skip()", &serial, true, wf_argument_jsonb(fcinfo, 1)));
+	PG_RETURN_BOOL(mend("workflow.skip()", &serial, SKIP, wf_argument_jsonb(fcinfo, 1)));
 }
 
 /* ---- interrupting ---- */
@@ -117,6 +127,7 @@ workflow_cancel_visit(PG_FUNCTION_ARGS)
 				target.visit->state != WF_STATE_CANCELLING;
 	if (cancelled)
 	{
+		target.batch->call = "cancel_visit";
 		wf_engine_cancel_visit(target.batch, target.visit, reason);
 		wf_batch_flush(target.batch);
 	}
@@ -180,6 +191,7 @@ move(WfTarget *target, const char *from, const char *to)
 				errmsg("instance " INT64_FORMAT " is being cancelled", instance->id));
 	step = find_step(instance, to);
 	(void) find_step(instance, from);
+	target->batch->call = "move";
 	visit = wf_engine_move(target->batch, instance, from, step);
 	if (visit == NULL)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

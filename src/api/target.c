@@ -41,6 +41,7 @@ lock_with_rights(WfTarget *target, int64 instance, Oid role, WfPrivilege privile
 
 	memset(target, 0, sizeof(*target));
 	target->batch = wf_batch_begin();
+	target->batch->caller = role;
 	if (!superuser_arg(role) && wf_batch_lock(target->batch, &instance, 1, WF_LOCK_SKIP) == 0)
 		checked = require_for_living(instance, role, privilege, other);
 	if (wf_batch_instance(target->batch, instance) == NULL)

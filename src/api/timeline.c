@@ -58,7 +58,7 @@ static WfQuery q_incidents = {
 		   "FROM workflow.visit v WHERE v.instance = $1 AND v.state = 'incident'",
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_mended = {
-	.sql = "SELECT a.ended_at, a.visit, NULL::text, a.started_at "
+	.sql = "SELECT a.ended_at, a.visit, NULL::text, a.started_at, a.ended_with, a.ended_by::text "
 		   "FROM workflow.attempt_history a WHERE " OF_INSTANCE " AND a.incident",
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_ended = {
@@ -225,8 +225,12 @@ describe_incident(uint64 row)
 static const char *
 describe_mended(uint64 row)
 {
-	return psprintf("is no incident any more, after %s",
-					span(result_time(row, 4), result_time(row, 1)));
+	char	   *call = wf_result_text(row, 5);
+	char	   *stood = span(result_time(row, 4), result_time(row, 1));
+
+	if (call == NULL)
+		return psprintf("is no incident any more, after %s", stood);
+	return psprintf("is no incident any more, after %s: %s by %s", stood, call, wf_result_text(row, 6));
 }
 
 /* ", words: {...}" if there is something to be told */

@@ -294,7 +294,7 @@ wf_engine_extend(WfBatch *batch, WfVisit *visit, TimestampTz deadline)
 }
 
 void
-wf_engine_retry(WfBatch *batch, WfVisit *visit)
+wf_engine_retry(WfBatch *batch, WfVisit *visit, bool new_key)
 {
 	wf_state_mend(batch, visit);
 	visit->attempt = 0;
@@ -304,6 +304,8 @@ wf_engine_retry(WfBatch *batch, WfVisit *visit)
 	visit->callback_error = NULL;
 	visit->has_callback = false;
 	visit->again = true;
+	if (new_key)
+		wf_batch_make_key(&visit->key);
 	wf_move_on(batch, visit->instance, wf_move_begin(batch, visit));
 }
 

@@ -85,8 +85,11 @@ extern bool wf_engine_heartbeat(WfBatch *batch, WfVisit *visit, Jsonb *progress)
 
 extern void wf_engine_extend(WfBatch *batch, WfVisit *visit, TimestampTz deadline);
 
-/* Mend an incident: again from its action; or as if it had succeeded with `data` as response. ERROR 55000 if it is none. */
-extern void wf_engine_retry(WfBatch *batch, WfVisit *visit);
+/*
+ * Mend an incident: again from its action, under a new idempotency key perhaps; or as if it had succeeded with `data` as
+ * response. ERROR 55000 if it is none.
+ */
+extern void wf_engine_retry(WfBatch *batch, WfVisit *visit, bool new_key);
 extern void wf_engine_skip(WfBatch *batch, WfVisit *visit, Jsonb *data);
 
 /*

@@ -170,6 +170,8 @@ wf_state_put_on_record(WfBatch *batch, WfVisit *visit)
 	attempt->started_at = visit->waiting_since;
 	attempt->error = visit->error;
 	attempt->incident = true;
+	attempt->ended_with = batch->call;
+	attempt->ended_by = batch->caller;
 	batch->attempts = lappend(batch->attempts, attempt);
 	MemoryContextSwitchTo(old);
 }

@@ -287,7 +287,9 @@ CREATE TABLE workflow.attempt_history (
     ended_at    timestamptz NOT NULL,
     stored_at   timestamptz NOT NULL,
     error       jsonb,
-    incident    boolean NOT NULL DEFAULT false
+    incident    boolean NOT NULL DEFAULT false,
+    ended_with  text,
+    ended_by    name
 ) PARTITION BY RANGE (stored_at);
 COMMENT ON TABLE workflow.attempt_history IS 'Attempts that have failed, and those that came after them, a partition a week. Look at the view workflow.attempts';
 COMMENT ON COLUMN workflow.attempt_history.instance IS 'Instance';
@@ -300,6 +302,8 @@ COMMENT ON COLUMN workflow.attempt_history.ended_at IS 'When it was answered or 
 COMMENT ON COLUMN workflow.attempt_history.stored_at IS 'What the partitions go by: the time of its end, or of a later copy that keeps it with its instance';
 COMMENT ON COLUMN workflow.attempt_history.error IS 'Why it failed; NULL: it did not';
 COMMENT ON COLUMN workflow.attempt_history.incident IS 'It is no attempt, but an incident that stood from started_at to ended_at';
+COMMENT ON COLUMN workflow.attempt_history.ended_with IS 'What ended the incident: retry, skip, complete, fail, move, cancel_visit or cancel';
+COMMENT ON COLUMN workflow.attempt_history.ended_by IS 'Role that called that';
 
 CREATE TABLE workflow.identity (
     system_identifier numeric NOT NULL,

@@ -80,10 +80,10 @@ COMMENT ON FUNCTION workflow.callback_heartbeat(text, jsonb) IS
 
 -- ---- operators ----
 
-CREATE FUNCTION workflow.retry(serial_number text) RETURNS boolean
+CREATE FUNCTION workflow.retry(serial_number text, new_key boolean DEFAULT false) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_retry';
-COMMENT ON FUNCTION workflow.retry(text) IS
-'Takes up an incident again, from its action, with all its attempts. False if the visit has ended. Malformed: 22P02; unknown: 42704; no incident, or its instance is suspended: 55000; needs admin: 42501';
+COMMENT ON FUNCTION workflow.retry(text, boolean) IS
+'Takes up an incident again, from its action, with all its attempts, under the same Idempotency-Key or a new one. False if the visit has ended. Malformed: 22P02; unknown: 42704; no incident, or its instance is suspended: 55000; needs admin: 42501';
 
 CREATE FUNCTION workflow.skip(serial_number text, data jsonb DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_skip';
@@ -191,9 +191,9 @@ CREATE FUNCTION workflow.extend(serial_number bigint, by interval) RETURNS times
 COMMENT ON FUNCTION workflow.extend(bigint, interval) IS
 'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
 
-CREATE FUNCTION workflow.retry(serial_number bigint) RETURNS boolean
+CREATE FUNCTION workflow.retry(serial_number bigint, new_key boolean DEFAULT false) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_serial_is_text';
-COMMENT ON FUNCTION workflow.retry(bigint) IS
+COMMENT ON FUNCTION workflow.retry(bigint, boolean) IS
 'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
 
 CREATE FUNCTION workflow.cancel_visit(serial_number bigint, reason text DEFAULT NULL) RETURNS boolean

@@ -156,7 +156,8 @@ COMMENT ON COLUMN workflow.history.result IS '$result: {status, initial_response
 
 CREATE VIEW workflow.attempts WITH (security_barrier) AS
     SELECT workflow.serial_number(a.instance, a.visit) COLLATE "C" AS serial_number,
-           a.attempt, a.started_at, a.ended_at, a.http_status, a.error, a.incident
+           a.attempt, a.started_at, a.ended_at, a.http_status, a.error, a.incident,
+           a.ended_with, a.ended_by
     FROM workflow.attempt_history a
     WHERE a.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.attempts IS 'Attempts of HTTP and SQL steps that have failed, those that came after them, and incidents that are over; an action that succeeds at once, or at once when an incident is retried, is only in the history';
@@ -166,6 +167,8 @@ COMMENT ON COLUMN workflow.attempts.started_at IS 'When it was sent';
 COMMENT ON COLUMN workflow.attempts.ended_at IS 'When it was answered or given up';
 COMMENT ON COLUMN workflow.attempts.http_status IS 'What the service answered; NULL: nothing, or no HTTP step';
 COMMENT ON COLUMN workflow.attempts.incident IS 'It is no attempt, but an incident that stood from started_at until it was mended or given up at ended_at';
+COMMENT ON COLUMN workflow.attempts.ended_with IS 'What ended the incident: retry, skip, complete, fail, move, cancel_visit or cancel; NULL: no call of that kind, or no incident';
+COMMENT ON COLUMN workflow.attempts.ended_by IS 'Role that called that';
 COMMENT ON COLUMN workflow.attempts.error IS 'Error: {code, message, http_status, sqlstate, attempt}; NULL: it succeeded';
 
 CREATE VIEW workflow.late_callbacks WITH (security_barrier) AS

@@ -143,9 +143,9 @@ wf_batch_new_instance(WfBatch *batch, WfProcess *process, int64 id)
 	return instance;
 }
 
-/* Random bytes for keys, fetched for many at a time. */
-static void
-make_key(pg_uuid_t *key)
+/* Random bytes are fetched for many at a time. */
+void
+wf_batch_make_key(pg_uuid_t *key)
 {
 	static char pool[256 * UUID_LEN];
 	static int	left = 0;
@@ -173,7 +173,7 @@ wf_batch_new_visit(WfBatch *batch, WfInstance *instance, WfStep *step, int64 id)
 	visit->step = step->name;
 	visit->entered_at = batch->now;
 	visit->is_new = true;
-	make_key(&visit->key);
+	wf_batch_make_key(&visit->key);
 	instance->visits = lappend(instance->visits, visit);
 	MemoryContextSwitchTo(old);
 	return visit;

@@ -129,6 +129,8 @@ typedef struct WfAttempt
 	TimestampTz started_at;
 	Jsonb	   *error; /* NULL: it succeeded */
 	bool		incident;
+	const char *ended_with; /* of an incident: what ended it, or NULL */
+	Oid			ended_by;	/* and whose call that was */
 } WfAttempt;
 
 struct wf_by_id_hash;
@@ -142,6 +144,8 @@ typedef struct WfBatch
 	List	   *warnings;  /* WfVisit: wait too long */
 	struct wf_by_id_hash *by_id;
 	bool		makes_due; /* something must be durable before it can be seen from outside */
+	const char *call;	   /* the function that a person has called, or NULL */
+	Oid			caller;
 } WfBatch;
 
 /* ---- life of a batch; inside wf_store_enter ---- */
@@ -152,6 +156,8 @@ extern void wf_batch_end(WfBatch *batch); /* frees its memory */
 extern WfInstance *wf_batch_new_instance(WfBatch *batch, WfProcess *process, int64 id);
 /* A new visit at a step of an instance; id 0: the next number. */
 extern WfVisit *wf_batch_new_visit(WfBatch *batch, WfInstance *instance, WfStep *step, int64 id);
+/* A new idempotency key, random. */
+extern void wf_batch_make_key(pg_uuid_t *key);
 
 typedef enum WfLock
 {

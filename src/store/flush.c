@@ -6,6 +6,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -36,7 +37,7 @@ static const WfColumn visit_columns[] = {
 static const WfColumn attempt_columns[] = {
 	{"instance", INT8OID}, {"visit", INT8OID}, {"process_id", INT4OID}, {"attempt", INT4OID},
 	{"http_status", INT4OID}, {"started_at", TIMESTAMPTZOID}, {"ended_at", TIMESTAMPTZOID},
-	{"error", JSONBOID}, {"incident", BOOLOID}};
+	{"error", JSONBOID}, {"incident", BOOLOID}, {"ended_with", TEXTOID}, {"ended_by", TEXTOID}};
 static const WfColumn key_columns[] = {{"instance", INT8OID}, {"visit", INT8OID}};
 
 static WfShape instance_shape = {instance_columns, lengthof(instance_columns)};
@@ -81,7 +82,7 @@ static WfQuery q_insert_visits = {
 	.shape = &visit_shape};
 static WfQuery q_update_visits = {
 	.sql = "UPDATE workflow.visit v SET due_at = m.due_at, deadline = m.deadline, "
-		   "waiting_since = m.waiting_since, attempt = m.attempt, has_callback = m.has_callback, "
+		   "waiting_since = m.waiting_since, key = m.key, attempt = m.attempt, has_callback = m.has_callback, "
 		   "state = m.state, queue = m.queue, waits_for = m.waits_for, outcome = m.outcome, "
 		   "error = m.error, silence_at = m.silence_at, alarm_at = m.alarm_at, held = m.held, warn_at = m.warn_at, "
 		   "handler_at = m.handler_at, cancel_handler = m.cancel_handler, "
@@ -107,9 +108,9 @@ static WfQuery q_keep_visits = {
 	.shape = &visit_shape};
 static WfQuery q_keep_attempts = {
 	.sql = "INSERT INTO workflow.attempt_history (instance, visit, process_id, attempt, "
-		   "http_status, started_at, ended_at, stored_at, error, incident) "
+		   "http_status, started_at, ended_at, stored_at, error, incident, ended_with, ended_by) "
 		   "SELECT m.instance, m.visit, m.process_id, m.attempt, m.http_status, m.started_at, "
-		   "m.ended_at, m.ended_at, m.error, m.incident FROM moved m",
+		   "m.ended_at, m.ended_at, m.error, m.incident, m.ended_with, m.ended_by FROM moved m",
 	.shape = &attempt_shape};
 static WfQuery q_shows = {
 	.sql = "SELECT 1 FROM workflow.attachment WHERE attachment = $1 AND "
@@ -288,6 +289,8 @@ put_attempt(Flush *flush, const WfAttempt *attempt)
 	add_time(&row, flush->batch->now);
 	add_jsonb(&row, attempt->error);
 	add(&row, BoolGetDatum(attempt->incident));
+	add_text(&row, attempt->ended_with);
+	add_text(&row, attempt->ended_with != NULL ? GetUserNameFromId(attempt->ended_by, false) : NULL);
 	put(flush, KEEP_ATTEMPTS, &row);
 }
 

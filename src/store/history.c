@@ -50,7 +50,7 @@ static const Parent parents[] = {
 		"(workflow.serial_number(instance, visit) COLLATE \"C\")",
 		"instance, visit, process_id, attempts, entered_at, ended_at, step, outcome, result", true},
 	{"attempt_history", "", "(workflow.serial_number(instance, visit) COLLATE \"C\")",
-		"instance, visit, process_id, attempt, http_status, started_at, ended_at, error, incident", true},
+		"instance, visit, process_id, attempt, http_status, started_at, ended_at, error, incident, ended_with, ended_by", true},
 	{"instance_history", ", PRIMARY KEY (instance)", NULL,
 		"instance, process_id, version, attachment, started_at, ended_at, status, business_key, error, data",
 		false},

@@ -48,6 +48,7 @@ is($scene->finish($instance), 'completed', 'with mended data it succeeds');
 is($scene->data($instance)->{said}, 7, 'and goes on');
 like(($scene->requests($instance))[-1]{body}, qr/"amount": 5/, 'with what was mended');
 is($scene->sql("SELECT workflow.retry('$sn')"), 'f', 'then it is too late');
+is($scene->sql("SELECT DISTINCT ended_with, ended_by = current_user FROM workflow.attempts WHERE serial_number = '$sn' AND incident"), 'retry|t', 'who took it up is on record');
 is(incidents(), 0, 'nothing is left');
 is($scene->sql("SELECT count(*), count(*) FILTER (WHERE incident), string_agg(DISTINCT error->>'code', ' ') FROM workflow.attempts WHERE serial_number = '$sn'"), '8|4|404',
 	'each of them is on record, beside the attempt that led to it');
@@ -73,10 +74,27 @@ for my $way (sort keys %way)
 	is($scene->data($instance)->{said}, $said, "$way: the response") if $end eq 'completed';
 	is($scene->data($instance)->{handled}, 'by a person', "$way: its handler knows why") if $way eq 'fail';
 	is(scalar($scene->requests($instance)), 1, "$way: nothing is sent");
+	is($scene->sql("SELECT ended_with, ended_by = current_user FROM workflow.attempts WHERE serial_number = '$sn' AND incident"),
+		($way =~ s/ .*//r) . '|t', "$way: is on record");
+	like($scene->sql("SELECT workflow.timeline($instance)"), qr/is no incident any more, after .*: \Q@{[ $way =~ s{ .*}{}r ]}\E by \w+/, "$way: is told");
 	is(incidents("instance = $instance"), $way eq 'fail again' ? 1 : 0, "$way: incidents");
 	is($scene->incident($instance)->{error}{code}, 'UNKNOWN', "$way: with the new error") if $way eq 'fail again';
 	$scene->sql("SELECT workflow.cancel($instance)");
 }
+
+# a service may answer the same again under the same key
+($instance) = $scene->run('call', { url => $scene->url('/status/404') });
+$sn = $scene->serial($instance);
+for (['', 1], [', new_key => true', 2], ['', 2], [', NULL', 2])
+{
+	my ($more, $keys) = @$_;
+	my $sent = $scene->requests($instance);
+	$scene->sql("SELECT workflow.retry('$sn'$more)");
+	$scene->wait_for_requests($sent + 1, $instance);
+	is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.incidents WHERE instance = $instance", 1, 'it fails again');
+	is(scalar(keys %{ { map { $_->{headers}{'idempotency-key'} => 1 } $scene->requests($instance) } }), $keys, "retry$more: keys so far");
+}
+$scene->sql("SELECT workflow.cancel($instance)");
 
 # incidents of every kind
 $scene->define('kinds', qq[{"steps": [{"step": "call", "http": {"url": "\${\$.url}", $H, "body": {"sn": "\${\$serial_number}"}}, "wait": {"callback": true, "when": "\$reply.status == 202"},
