@@ -6,6 +6,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
@@ -31,6 +32,9 @@ static const char *const state_names[] = {"ready", "calling", "retrying", "waiti
 	"v.callback, v.callback_error, v.caught, v.error, v.result, v.silence_at, v.held, "             \
 	"v.cancel_outcome, v.cancel_phase, v.cancel_response, v.warn_at, "     \
 	"v.handler_at, v.cancel_handler"
+
+static const int instance_documents[] = {11, 12, 13, 0};
+static const int visit_documents[] = {15, 16, 17, 18, 19, 20, 25, 0};
 
 static WfQuery q_lock_wait = {
 	.sql = "SELECT " INSTANCE_COLUMNS " FROM workflow.instance i WHERE i.instance = ANY ($1) "
@@ -205,6 +209,52 @@ result_int(uint64 row, int column)
 	return DatumGetInt32(wf_result(row, column, &isnull));
 }
 
+/* Returns whether what is in these columns of a row, ended by 0, can be loaded too; the first always can. Nothing is read for that. */
+static bool
+fits(WfBatch *batch, uint64 row, const int *columns)
+{
+	size_t		bytes = 0;
+	bool		isnull;
+
+	if (batch->room == 0)
+		return true;
+	for (; *columns != 0; columns++)
+	{
+		Datum		value = wf_result(row, *columns, &isnull);
+
+		if (!isnull)
+			bytes += toast_raw_datum_size(value);
+	}
+	if (batch->loaded > 0 && batch->loaded + bytes > batch->room)
+		return false;
+	batch->loaded += bytes;
+	return true;
+}
+
+static void
+leave_out(WfBatch *batch, int64 instance, int64 visit)
+{
+	WfKey	   *key = palloc(sizeof(WfKey));
+
+	*key = (WfKey){instance, visit};
+	batch->left_out = lappend(batch->left_out, key);
+}
+
+bool
+wf_batch_left_out(const WfBatch *batch, int64 instance, int64 visit)
+{
+	ListCell   *lc;
+
+	foreach (lc, batch->left_out)
+	{
+		const WfKey *key = lfirst(lc);
+
+		if (key->instance == instance && (key->visit == 0 || key->visit == visit))
+			return true;
+	}
+	return false;
+}
+
 /* Each row holds where its process is, since looking that up runs another query. */
 typedef struct ProcessRef
 {
@@ -260,8 +310,14 @@ wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock)
 		wf_note_locked();
 	refs = palloc(sizeof(ProcessRef) * Max(rows, 1));
 	for (uint64 i = 0; i < rows; i++)
-		if (wf_batch_instance(batch, wf_result_int64(i, 1)) == NULL)
+	{
+		if (wf_batch_instance(batch, wf_result_int64(i, 1)) != NULL)
+			continue;
+		if (fits(batch, i, instance_documents))
 			read_instance(batch, i, &refs[list_length(batch->instances) - before]);
+		else
+			leave_out(batch, wf_result_int64(i, 1), 0);
+	}
 	SPI_freetuptable(SPI_tuptable);
 	for (int i = before; i < list_length(batch->instances); i++)
 	{
@@ -303,6 +359,11 @@ read_visit(WfBatch *batch, uint64 row)
 
 	if (instance == NULL || wf_batch_visit(batch, instance->id, wf_result_int64(row, 2)) != NULL)
 		return;
+	if (!fits(batch, row, visit_documents))
+	{
+		leave_out(batch, instance->id, wf_result_int64(row, 2));
+		return;
+	}
 	visit = palloc0(sizeof(WfVisit));
 	visit->instance = instance;
 	visit->id = wf_result_int64(row, 2);
@@ -376,9 +437,12 @@ wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	Datum		values[1] = {Int64GetDatum(instance->id)};
+	size_t		room = batch->room;
 
+	batch->room = 0; /* all of them are needed */
 	if (!instance->is_new)
 		read_visits(batch, &q_all_visits, values);
+	batch->room = room;
 	MemoryContextSwitchTo(old);
 }
 

@@ -135,6 +135,15 @@ typedef struct WfAttempt
 
 struct wf_by_id_hash;
 
+typedef struct WfKey
+{
+	int64		instance;
+	int64		visit; /* 0: all of them */
+} WfKey;
+
+/* What a worker loads at once: much more is made of it. A single instance or visit may be larger. */
+#define WF_BATCH_ROOM ((size_t) 32 * 1024 * 1024)
+
 typedef struct WfBatch
 {
 	MemoryContext context;
@@ -143,6 +152,9 @@ typedef struct WfBatch
 	List	   *attempts;  /* WfAttempt */
 	List	   *warnings;  /* WfVisit: wait too long */
 	struct wf_by_id_hash *by_id;
+	size_t		room;	   /* bytes that may be loaded; 0: any number */
+	size_t		loaded;	   /* bytes, once read */
+	List	   *left_out;  /* WfKey: for want of room */
 	bool		makes_due; /* something must be durable before it can be seen from outside */
 	const char *call;	   /* the function that a person has called, or NULL */
 	Oid			caller;
@@ -186,6 +198,8 @@ extern int	wf_batch_living(const int64 *ids, int n, WfLiving **living);
 extern void wf_batch_load_visits(WfBatch *batch, const int64 *instances, const int64 *visits, int n);
 extern void wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance);
 extern WfVisit *wf_batch_visit(WfBatch *batch, int64 instance, int64 visit);
+/* Is it, or its instance, not here for want of room? It has to be loaded in another batch then. */
+extern bool wf_batch_left_out(const WfBatch *batch, int64 instance, int64 visit);
 
 /* Write everything: new, changed and ended rows, write-backs, notes for workers. Forces a synchronous commit if need be. */
 extern void wf_batch_flush(WfBatch *batch);

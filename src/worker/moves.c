@@ -242,6 +242,9 @@ apply_all(WfBatch *batch, WfJob *jobs, int n)
 		WfVisit    *visit = wf_batch_visit(batch, jobs[i].instance, jobs[i].visit);
 
 		current = &jobs[i];
+		jobs[i].left_out = wf_batch_left_out(batch, jobs[i].instance, jobs[i].visit);
+		if (jobs[i].left_out)
+			continue;
 		if (visit != NULL && visit->held)
 			keep_for_later(batch, &jobs[i]);
 		else if (visit != NULL)
@@ -269,6 +272,7 @@ transaction(WfJob *jobs, int n)
 	StartTransactionCommand();
 	wf_store_enter(&access);
 	batch = wf_batch_begin();
+	batch->room = n > 1 ? WF_BATCH_ROOM : 0;
 	old = MemoryContextSwitchTo(batch->context);
 	instances = palloc(sizeof(int64) * n);
 	visits = palloc(sizeof(int64) * n);
@@ -461,10 +465,12 @@ run_one(WfJob *job, int limit_ms, bool may_hand_over)
 void
 wf_moves_run(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
 {
+	bool		together;
+
 	if (n == 0)
 		return;
-	if (n > 1 && try_transaction(jobs, n, limit_ms) == NULL)
-		return;
+	together = n > 1 && try_transaction(jobs, n, limit_ms) == NULL;
 	for (int i = 0; i < n; i++)
-		run_one(&jobs[i], limit_ms, may_hand_over);
+		if (!together || jobs[i].left_out)
+			run_one(&jobs[i], limit_ms, may_hand_over);
 }

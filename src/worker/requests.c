@@ -125,29 +125,42 @@ take_off(Outgoing *out, int limit, int64 *instances)
 	out->nkeys = looked;
 }
 
+/* What was taken off becomes requests in memory. What is too large to be loaded with the rest comes after it, alone. */
+static void
+prepare(Outgoing *out, const WfServer *server, const int64 *instances, const int64 *visits, int n)
+{
+	WfBatch    *batch = wf_batch_begin();
+	int		   *left = palloc(sizeof(int) * n);
+	int			nleft = 0;
+
+	batch->room = n > 1 ? WF_BATCH_ROOM : 0;
+	wf_batch_lock(batch, instances, n, WF_LOCK_NONE);
+	wf_batch_load_visits(batch, instances, visits, n);
+	for (int i = 0; i < n; i++)
+	{
+		WfVisit    *visit = wf_batch_visit(batch, instances[i], visits[i]);
+
+		if (wf_batch_left_out(batch, instances[i], visits[i]))
+			left[nleft++] = i;
+		else if (calls_out(visit, batch->now))
+			prepare_request(out, visit, server);
+		else
+			wf_flight_land(visits[i]);
+	}
+	wf_batch_end(batch);
+	for (int i = 0; i < nleft; i++)
+		prepare(out, server, &instances[left[i]], &visits[left[i]], 1);
+}
+
 /* Rows that are due become requests in memory. */
 static void
 collect(Outgoing *out, const WfServer *server, int limit)
 {
-	WfBatch    *batch = wf_batch_begin();
 	int64	   *instances = palloc(sizeof(int64) * limit);
 
 	take_off(out, limit, instances);
 	if (out->ntaken > 0)
-	{
-		wf_batch_lock(batch, instances, out->ntaken, WF_LOCK_NONE);
-		wf_batch_load_visits(batch, instances, out->taken, out->ntaken);
-	}
-	for (int i = 0; i < out->ntaken; i++)
-	{
-		WfVisit    *visit = wf_batch_visit(batch, instances[i], out->taken[i]);
-
-		if (calls_out(visit, batch->now))
-			prepare_request(out, visit, server);
-		else
-			wf_flight_land(out->taken[i]);
-	}
-	wf_batch_end(batch);
+		prepare(out, server, instances, out->taken, out->ntaken);
 }
 
 /*

@@ -1,5 +1,6 @@
 #
-# Large replies that come at the same time: they are read one after another, and none leaves its garbage to the next.
+# Large replies that come at the same time, and large data that fall due so: they are read one after another, and none leaves its
+# garbage to the next.
 #
 use strict;
 use warnings;
@@ -48,6 +49,14 @@ sub peak_mb
 	return slurp_file("/proc/$pid/status") =~ /^VmHWM:\s*(\d+)/m ? int($1 / 1024) : die;
 }
 
+sub new_dispatcher
+{
+	my $before = wait_for_workers($scene->node, 'postgres');
+	$scene->sql("SELECT pg_terminate_backend($before)");
+	wait_until(sub { (worker_pid($scene->node, 'dispatcher', 'postgres') // $before) != $before }, 'a new dispatcher');
+	return wait_for_workers($scene->node, 'postgres');
+}
+
 # The dispatcher's peak for so many replies of 8 MB
 sub peak_for
 {
@@ -56,10 +65,7 @@ sub peak_for
 	my $server = "large$n";
 	$scene->server($server, "http://127.0.0.1:$port", "timeout '1 minute'");
 	$scene->define($server, qq({"steps": [{"step": "call", "http": {"server": "$server"}}, {"step": "stand", "wait": true}]}));
-	my $before = wait_for_workers($scene->node, 'postgres');
-	$scene->sql("SELECT pg_terminate_backend($before)");
-	wait_until(sub { (worker_pid($scene->node, 'dispatcher', 'postgres') // $before) != $before }, 'a new dispatcher');
-	my $dispatcher = wait_for_workers($scene->node, 'postgres');
+	my $dispatcher = new_dispatcher();
 	$scene->sql("SELECT count(workflow.start('$server')) FROM generate_series(1, $n)");
 	is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.visits WHERE process = '$server' AND step = 'stand' AND state = 'waiting'", $n, "$n large replies are read");
 	is(worker_pid($scene->node, 'dispatcher', 'postgres'), $dispatcher, 'by one dispatcher');
@@ -74,6 +80,30 @@ my $four = peak_for(4);
 # each has been received into a buffer that grows by doubling, and one that took too long is read twice; but together they
 # would take that much for each
 cmp_ok($four - $one, '<', $one, "four take hardly more than one: $four and $one MB");
+
+# ---- data ----
+
+# A call, then a clock, for so many instances of 8 MB at once
+sub peak_of_data
+{
+	my ($n) = @_;
+	my $dispatcher = new_dispatcher();
+	$scene->sql('SELECT workflow.suspend_process(\'heavy\')');
+	$scene->sql("SELECT count(workflow.start('heavy', jsonb_build_object('n', n, 'load', repeat('x', 8000000)))) FROM generate_series(1, $n) n");
+	$scene->sql('SELECT workflow.resume_process(\'heavy\')');
+	is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.visits WHERE process = 'heavy' AND step = 'stand' AND state = 'waiting'", $n, "$n with large data go on");
+	$scene->sql("SELECT count(workflow.cancel(instance)) FROM workflow.living_instances WHERE process = 'heavy'");
+	is(worker_pid($scene->node, 'dispatcher', 'postgres'), $dispatcher, 'by one dispatcher');
+	my $peak = peak_mb($dispatcher);
+	note("peak for $n: $peak MB");
+	return $peak;
+}
+
+$scene->define('heavy', '{"steps": [{"step": "call", "http": {"server": "partner", "path": "/ok", "body": {"n": "${$.n}"}}},
+	{"step": "clock", "wait": {"after": "100 ms"}}, {"step": "stand", "wait": true}]}');
+my $few = peak_of_data(4);
+my $many = peak_of_data(40);
+cmp_ok($many - $few, '<', 100, "40 take hardly more than four: $many and $few MB");
 
 $scene->node->stop;
 done_testing();
