@@ -64,6 +64,10 @@ extern void wf_read_http(WfReader *reader, const WfJson *node, void *target);
 /* The request that asks to stop; target WfCancelAction *, without a server. */
 extern void wf_read_cancel(WfReader *reader, const WfJson *node, void *target);
 
+/* What a step waits for; target WfEvent. And its handlers; target WfStep. */
+extern void wf_read_wait(WfReader *reader, const WfJson *node, void *target);
+extern void wf_read_catch(WfReader *reader, const WfJson *node, void *target);
+
 /* "404" and "5xx", as they are written in lists of errors; and an issue for those of success. */
 extern bool wf_is_status(const char *text);
 extern bool wf_is_status_class(const char *text);	/* in either case */

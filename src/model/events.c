@@ -1,0 +1,353 @@
+/*
+ * events.c
+ *		What a step waits for, and what it catches: events, outcomes, error codes.
+ */
+#include "postgres.h"
+
+#include "model/reader.h"
+
+#define MAX_CATCHES 100
+#define MAX_CATCH_WORDS 100
+
+#define FIELDS(table) table, lengthof(table)
+
+static const char *const outcome_names[] = {
+	[WF_OUTCOME_SUCCESS] = "SUCCESS",
+	[WF_OUTCOME_FAILED] = "FAILED",
+	[WF_OUTCOME_CANCELLED] = "CANCELLED",
+	[WF_OUTCOME_TIMED_OUT] = "TIMED_OUT",
+	[WF_OUTCOME_DIED] = "DIED",
+	[WF_OUTCOME_SYSTEM_ERROR] = "SYSTEM_ERROR",
+};
+
+const char *
+wf_outcome_name(WfOutcome outcome)
+{
+	return outcome_names[outcome];
+}
+
+WfOutcome
+wf_outcome_from_name(const char *name)
+{
+	for (int i = 0; i < lengthof(outcome_names); i++)
+	{
+		if (outcome_names[i] && strcmp(outcome_names[i], name) == 0)
+			return (WfOutcome) i;
+	}
+	return WF_OUTCOME_NONE;
+}
+
+bool
+wf_code_names(const char *word, const char *code, int http_status)
+{
+	if (code != NULL && strcmp(word, code) == 0)
+		return true;
+	return http_status != 0 && word[0] == '0' + http_status / 100 && strcmp(word + 1, "xx") == 0;
+}
+
+/* ---- what it waits for ---- */
+
+static void
+read_callback(WfReader *reader, const WfJson *node, void *target)
+{
+	WfEvent    *event = target;
+	bool		truth = true;
+
+	event->kind = WF_EVENT_CALLBACK;
+	wf_read_bool(reader, node, &truth);
+	if (!truth)
+		wf_json_issue(reader->issues, node, "Not to wait for a callback, leave it out.",
+					  "must be true");
+}
+
+static void
+read_after(WfReader *reader, const WfJson *node, void *target)
+{
+	WfEvent    *event = target;
+
+	event->kind = WF_EVENT_AFTER;
+	wf_read_pause(reader, node, &event->after);
+}
+
+static void
+read_until(WfReader *reader, const WfJson *node, void *target)
+{
+	WfEvent    *event = target;
+
+	event->kind = WF_EVENT_UNTIL;
+	wf_read_until(reader, node, &event->until);
+}
+
+static const WfReaderField event_fields[] = {
+	{"callback", read_callback},
+	{"after", read_after},
+	{"until", read_until},
+	{"when", wf_read_predicate, offsetof(WfEvent, when)},
+	{"message"},
+	{"key"},
+	{"signal"},
+	{"condition"},
+	{"task"},
+	{"topic"},
+};
+
+/* The keys that make an object an event. */
+static const char *const event_keys[] = {
+	"callback", "after", "until", "message", "signal", "condition", "task", "topic",
+};
+
+static int
+count_members(const WfJson *node, const char *const *keys, int nkeys)
+{
+	int			n = 0;
+
+	for (int i = 0; i < nkeys; i++)
+		n += wf_json_member(node, keys[i]) != NULL;
+	return n;
+}
+
+void
+wf_read_wait(WfReader *reader, const WfJson *node, void *target)
+{
+	WfEvent    *event = target;
+	int			n;
+
+	if (node->type == WF_JSON_BOOL)
+	{
+		event->kind = WF_EVENT_CALLBACK;
+		if (!node->truth)
+			wf_json_issue(reader->issues, node, "Not to wait, leave it out.", "must be true or an event, not false");
+		return;
+	}
+	if (!wf_reader_expect(reader, node, WF_JSON_OBJECT,
+						  "Events are written {\"callback\": true}, {\"after\": \"2 days\"} or {\"until\": \"2030-01-31 12:00\"}."))
+		return;
+	wf_read_object(reader, node, "\"wait\"", FIELDS(event_fields), event);
+	n = count_members(node, FIELDS(event_keys));
+	if (n == 0)
+		wf_json_issue(reader->issues, node, "Say \"callback\": true, \"after\": interval or \"until\": timestamp.",
+					  "names no event to wait for");
+	else if (n > 1)
+		wf_json_issue(reader->issues, node, "A step waits for one event.", "names more than one event");
+}
+
+/* ---- handlers ---- */
+
+/* Letters only, in upper case: "timed out", "TimedOut" and TIMED_OUT are one word. */
+static bool
+means_outcome(const char *word, const char *outcome)
+{
+	for (;;)
+	{
+		while (*word == '_' || *word == '-' || *word == ' ')
+			word++;
+		while (*outcome == '_')
+			outcome++;
+		if (*word == '\0' || pg_ascii_toupper((unsigned char) *word) != *outcome)
+			return *word == *outcome;
+		word++;
+		outcome++;
+	}
+}
+
+/* Something that is written almost like an outcome, or NULL. */
+static const char *
+outcome_meant(const char *word)
+{
+	for (int i = 0; i < lengthof(outcome_names); i++)
+	{
+		if (outcome_names[i] && means_outcome(word, outcome_names[i]))
+			return outcome_names[i];
+	}
+	return NULL;
+}
+
+static void
+read_catch_number(WfReader *reader, const WfJson *node, WfCatch *entry)
+{
+	if (!wf_is_status(node->text))
+		wf_json_issue(reader->issues, node, psprintf("Other codes are strings: \"%s\".", wf_issue_clip(node->text)),
+					  "must be a status code from 100 to 599");
+	else if (wf_reader_is_failure(reader, node))
+		entry->codes[entry->ncodes++] = node->text;
+}
+
+static void
+read_catch_class(WfReader *reader, const WfJson *node, WfCatch *entry)
+{
+	if (wf_reader_is_failure(reader, node))
+		entry->codes[entry->ncodes++] = psprintf("%cxx", node->text[0]);
+}
+
+static void
+read_catch_word(WfReader *reader, const WfJson *node, WfCatch *entry)
+{
+	const char *word = NULL;
+	WfOutcome	outcome;
+
+	if (node->type == WF_JSON_NUMBER)
+	{
+		read_catch_number(reader, node, entry);
+		return;
+	}
+	wf_read_string(reader, node, &word);
+	if (word == NULL)
+		return;
+	if (wf_is_status_class(word))
+	{
+		read_catch_class(reader, node, entry);
+		return;
+	}
+	outcome = wf_outcome_from_name(word);
+	if (strcmp(word, "*") == 0)
+		entry->any = true;
+	else if (outcome == WF_OUTCOME_SUCCESS)
+		wf_json_issue(reader->issues, node, "After success a token goes on by \"next\", \"choose\" or \"end\".",
+					  "SUCCESS cannot be caught");
+	else if (outcome != WF_OUTCOME_NONE)
+		entry->outcomes |= 1u << outcome;
+	else if (outcome_meant(word))
+		wf_json_issue(reader->issues, node, wf_issue_perhaps(outcome_meant(word), word),
+					  "the outcome is written %s", outcome_meant(word));
+	else
+		entry->codes[entry->ncodes++] = word;
+}
+
+static void
+read_on(WfReader *reader, const WfJson *node, void *target)
+{
+	WfCatch    *entry = target;
+
+	entry->codes = palloc0(Max(node->n, 1) * sizeof(char *));
+	entry->ncodes = 0;
+	if (node->type == WF_JSON_STRING || node->type == WF_JSON_NUMBER)
+		read_catch_word(reader, node, entry);
+	else if (wf_reader_expect(reader, node, WF_JSON_ARRAY,
+							  "Name an outcome, an error code, a list of them, or \"*\"."))
+	{
+		if (node->n == 0)
+			wf_json_issue(reader->issues, node, NULL, "catches nothing");
+		if (node->n > MAX_CATCH_WORDS)
+		{
+			wf_json_issue(reader->issues, node, NULL, "has more than %d entries", MAX_CATCH_WORDS);
+			return;
+		}
+		for (int i = 0; i < node->n; i++)
+			read_catch_word(reader, node->items[i], entry);
+	}
+}
+
+static const WfReaderField catch_fields[] = {
+	{"on", read_on, 0},
+	{"next", wf_read_step_name, offsetof(WfCatch, next), true},
+	{"save", wf_read_changes, offsetof(WfCatch, save)},
+	{"interrupt", wf_read_bool, offsetof(WfCatch, interrupt)},
+	{"callback"},
+	{"after", read_after, offsetof(WfCatch, event)},
+	{"until", read_until, offsetof(WfCatch, event)},
+	{"message"},
+	{"key"},
+	{"signal"},
+	{"condition"},
+	{"task"},
+	{"topic"},
+	{"when"},
+};
+
+static bool
+catches_code(const WfCatch *entry, const char *code)
+{
+	for (int i = 0; i < entry->ncodes; i++)
+	{
+		if (wf_code_names(entry->codes[i], code, wf_is_status(code) ? atoi(code) : 0))
+			return true;
+	}
+	return false;
+}
+
+/* Is there nothing left for `entry` after `earlier`, or something that both name? */
+static void
+check_shadow(WfReader *reader, const WfJson *node, const WfCatch *earlier, const WfCatch *entry)
+{
+	static const char hint[] = "The first entry that fits is taken: put the special ones first.";
+	uint32		both = earlier->outcomes & entry->outcomes;
+
+	if (entry->event.kind != WF_EVENT_NONE)
+		return;
+	if (earlier->any)
+	{
+		wf_json_issue(reader->issues, node, hint, "is never reached: an entry before it catches everything");
+		return;
+	}
+	for (int i = 0; i < lengthof(outcome_names); i++)
+	{
+		if (both & (1u << i))
+			wf_json_issue(reader->issues, node, hint, "%s is caught by an entry before it", outcome_names[i]);
+	}
+	for (int i = 0; i < entry->ncodes; i++)
+	{
+		if (catches_code(earlier, entry->codes[i]))
+			wf_json_issue(reader->issues, node, hint, "\"%s\" is caught by an entry before it",
+						  wf_issue_clip(entry->codes[i]));
+	}
+}
+
+/* It catches outcomes and errors, or one event. */
+static void
+check_catch_kind(WfReader *reader, const WfJson *node)
+{
+	static const char *const of_events[] = {"interrupt", "save"};
+	bool		on = wf_json_member(node, "on") != NULL;
+	int			events = count_members(node, FIELDS(event_keys));
+
+	if (!on && events == 0)
+		wf_json_issue(reader->issues, node, "Name an outcome, an error code, a list of them, or \"*\".",
+					  "\"on\" is missing");
+	if (on && events > 0)
+		wf_json_issue(reader->issues, node, "Make two handlers of it.", "catches outcomes and an event");
+	if (events > 1)
+		wf_json_issue(reader->issues, node, "Make a handler of each.", "catches more than one event");
+	for (int i = 0; on && i < lengthof(of_events); i++)
+	{
+		const WfJson *member = wf_json_member(node, of_events[i]);
+
+		if (member != NULL)
+			wf_json_issue(reader->issues, member, NULL, "goes with an event only, such as \"after\"");
+	}
+}
+
+static void
+read_catch_entry(WfReader *reader, const WfJson *node, WfCatch *entry)
+{
+	if (!wf_read_object(reader, node, "a \"catch\" entry", FIELDS(catch_fields), entry))
+		return;
+	check_catch_kind(reader, node);
+}
+
+void
+wf_read_catch(WfReader *reader, const WfJson *node, void *target)
+{
+	WfStep	   *step = target;
+
+	if (!wf_reader_expect(reader, node, WF_JSON_ARRAY, "Handlers are a list: [{\"on\": ..., \"next\": ...}]."))
+		return;
+	if (node->n > MAX_CATCHES)
+	{
+		wf_json_issue(reader->issues, node, NULL, "has more than %d entries", MAX_CATCHES);
+		return;
+	}
+	step->ncatches = node->n;
+	step->catches = palloc0(Max(node->n, 1) * sizeof(WfCatch));
+	for (int i = 0; i < node->n; i++)
+	{
+		step->catches[i].next = -1;
+		step->catches[i].interrupt = true;
+		read_catch_entry(reader, node->items[i], &step->catches[i]);
+		for (int j = 0; j < i; j++)
+		{
+			check_shadow(reader, node->items[i], &step->catches[j], &step->catches[i]);
+			if (step->catches[j].any)
+				break;
+		}
+	}
+}
