@@ -16,6 +16,7 @@
 #include "store/due.h"
 #include "worker/dispatcher_internal.h"
 #include "worker/flights.h"
+#include "worker/worker.h"
 
 #define REPLIES_PER_TRANSACTION 256
 /* of bodies, which the last one may exceed: read, they take many times that */
@@ -61,7 +62,7 @@ wf_arrivals_land(void)
 
 	if (n == 0)
 		return;
-	StartTransactionCommand();
+	wf_begin_transaction();
 	wf_store_enter(&access);
 	n = wf_delivery_replies(instances, n, &waiting);
 	n = wf_flights_settle(waiting, n);
@@ -194,7 +195,7 @@ take_keys(WfLane *lane, int limit, WfDueKey *keys)
 	WfAccess	access;
 	int			n;
 
-	StartTransactionCommand();
+	wf_begin_transaction();
 	wf_store_enter(&access);
 	n = wf_lane_take(lane, GetCurrentTimestamp(), limit, keys);
 	wf_store_leave(&access);
@@ -248,7 +249,7 @@ take_delivery(TimestampTz horizon)
 	WfDelivery *taken;
 	WfDelivery *delivery = NULL;
 
-	StartTransactionCommand();
+	wf_begin_transaction();
 	wf_store_enter(&access);
 	taken = wf_delivery_take(WF_QUEUE_MOVE, horizon);
 	if (taken == NULL)
@@ -277,7 +278,7 @@ postpone_delivery(const WfDelivery *delivery, int longest_ms)
 	int			pause_ms = Min(10 << Min(delivery->attempt, 13), longest_ms);
 	WfAccess	access;
 
-	StartTransactionCommand();
+	wf_begin_transaction();
 	wf_store_enter(&access);
 	wf_delivery_postpone(delivery->id,
 						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms));

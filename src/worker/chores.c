@@ -22,6 +22,7 @@
 #include "store/query.h"
 #include "worker/chores.h"
 #include "worker/exchange.h"
+#include "worker/worker.h"
 #include "worker/write_back.h"
 
 #define UPKEEP_EVERY_MS (60 * 60 * 1000)
@@ -56,7 +57,7 @@ upkeep(void)
 	while (more || dropped || orphans)
 	{
 		CommitTransactionCommand();
-		StartTransactionCommand();
+		wf_begin_transaction();
 		wf_store_enter(&access);
 		if (more)
 			more = wf_history_trim();
@@ -81,7 +82,7 @@ postpone_and_keep_up(const WfDelivery *delivery)
 						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), UPKEEP_EVERY_MS));
 	wf_store_leave(&access);
 	CommitTransactionCommand();
-	StartTransactionCommand();
+	wf_begin_transaction();
 	upkeep();
 }
 

@@ -77,6 +77,13 @@ force(const Setting *settings, int n)
 	}
 }
 
+void
+wf_begin_transaction(void)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+}
+
 /* The version of the extension in this database, palloc'd; NULL if it is not there. */
 static char *
 installed_version(void)
@@ -131,7 +138,7 @@ extension_is_ready(WfWorkerKind kind)
 	char	   *version;
 	WfVerdict	verdict = WF_VERDICT_NONE;
 
-	StartTransactionCommand();
+	wf_begin_transaction();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	version = installed_version();
 	if (version == NULL)

@@ -99,7 +99,7 @@ look_at_everything(void)
 	WfPause		before = wf_pause_get();
 	WfPause		pause = WF_RUNNING;
 
-	StartTransactionCommand();
+	wf_begin_transaction();
 	wf_store_enter(&access);
 	identity = wf_identity_check();
 	if (identity == WF_IDENTITY_COPY)
@@ -178,7 +178,7 @@ rewarn(void)
 	}
 	if (!rewarning)
 		return;
-	StartTransactionCommand();
+	wf_begin_transaction();
 	wf_store_enter(&access);
 	rewarning = wf_due_rewarn(&rewarned_to, warned_after, REWARN_PER_TRANSACTION);
 	wf_store_leave(&access);
@@ -202,7 +202,7 @@ wake_executors(void)
 
 	if (lane->next > now)
 		return;
-	StartTransactionCommand();
+	wf_begin_transaction();
 	wf_store_enter(&access);
 	wf_lane_restart(lane); /* what is still there was not done */
 	n = wf_lane_take(lane, now, wf_setting_executors, keys);

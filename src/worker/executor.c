@@ -204,7 +204,7 @@ try_repair(Repair repair, const WfDueKey *key, const WfFault *fault, WfBreak bro
 	{
 		WfAccess	access;
 
-		StartTransactionCommand();
+		wf_begin_transaction();
 		wf_store_enter(&access);
 		repair(key, fault, broken);
 		wf_store_leave(&access);
@@ -348,7 +348,7 @@ try_work(Work work)
 
 	PG_TRY();
 	{
-		StartTransactionCommand();
+		wf_begin_transaction();
 		wf_limit_begin(wf_setting_sql_timeout);
 		found = work(key);
 		wf_limit_end();

@@ -138,7 +138,7 @@ scan_databases(void)
 	foreach(cell, databases)
 		((Database *) lfirst(cell))->exists = false;
 
-	StartTransactionCommand();
+	wf_begin_transaction();
 	rel = table_open(DatabaseRelationId, AccessShareLock);
 	scan = table_beginscan_catalog(rel, 0, NULL);
 	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)

@@ -20,6 +20,7 @@
 #include "store/due.h"
 #include "worker/exchange.h"
 #include "worker/moves.h"
+#include "worker/worker.h"
 
 /* A reply that found its instance locked is tried again after that, if the end of the lock is not heard of. */
 #define LOCKED_PAUSE_MS 10
@@ -269,7 +270,7 @@ transaction(WfJob *jobs, int n)
 	int64	   *instances;
 	int64	   *visits;
 
-	StartTransactionCommand();
+	wf_begin_transaction();
 	wf_store_enter(&access);
 	batch = wf_batch_begin();
 	batch->room = n > 1 ? WF_BATCH_ROOM : 0;
@@ -361,7 +362,7 @@ hand_over(WfJob *job)
 	WfBatch    *batch;
 	WfVisit    *visit;
 
-	StartTransactionCommand();
+	wf_begin_transaction();
 	wf_store_enter(&access);
 	batch = wf_batch_begin();
 	job->verdict = WF_JOB_HANDED_OVER;

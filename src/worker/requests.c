@@ -17,6 +17,7 @@
 #include "worker/dispatcher_internal.h"
 #include "worker/exchange.h"
 #include "worker/flights.h"
+#include "worker/worker.h"
 
 /* requests of one server for each that could still be added */
 #define SHARE_OF_SERVER 4
@@ -273,7 +274,7 @@ wf_requests_call(WfLane *lane)
 	out->lane = lane;
 	PG_TRY();
 	{
-		StartTransactionCommand();
+		wf_begin_transaction();
 		wf_store_enter(&access);
 		look_at_server(out);
 		wf_store_leave(&access);
@@ -365,7 +366,7 @@ wf_requests_abort_abandoned(void)
 	wf_dispatcher.abandoned_at = TimestampTzPlusMilliseconds(now, ABANDONED_CHECK_MS);
 	gone = palloc(sizeof(int64) * Max(wf_http_in_flight(wf_dispatcher.http), 1));
 
-	StartTransactionCommand();
+	wf_begin_transaction();
 	wf_store_enter(&access);
 	n = anything_waits(now, &crowded) ? find_abandoned(crowded, gone) : 0;
 	wf_store_leave(&access);

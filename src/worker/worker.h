@@ -26,6 +26,9 @@ extern PGDLLEXPORT void workflow_executor_main(Datum database);
 extern void wf_dispatcher_run(void);
 extern void wf_executor_run(void);
 
+/* Begin a transaction of this moment: now() in it does not stand still at the start of the process. */
+extern void wf_begin_transaction(void);
+
 /* Serve interrupts and a changed configuration: once a turn of a loop, outside a transaction. True if settings were read. */
 extern bool wf_worker_interrupts(void);
 

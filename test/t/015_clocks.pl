@@ -120,5 +120,12 @@ $scene->define('each time', '{"steps": [{"step": "a", "wait": {"after": "200 ms"
 ($instance, $status) = $scene->run('each time');
 is($scene->path($instance), 'a:SUCCESS a:SUCCESS a:SUCCESS b:SUCCESS', 'and begins anew with each visit');
 
+# ---- now(), in an executor that has been there for a while ----
+
+$scene->define('now', '{"steps": [{"step": "a", "sql": "SELECT extract(epoch FROM clock_timestamp() - now()) AS age", "save": {"age": "${$reply.row.age}"}},
+	{"step": "b", "wait": {"after": "2 seconds"}}, {"step": "c", "sql": "SELECT extract(epoch FROM clock_timestamp() - now()) AS age", "save": {"then": "${$reply.row.age}"}}]}');
+($instance, $status) = $scene->run('now');
+cmp_ok($scene->data($instance)->{$_}, '<', 1, 'now() is that of the transaction of a step') for qw(age then);
+
 $scene->node->stop;
 done_testing();
