@@ -129,7 +129,7 @@ $new{cloned} = goes_on($node, 'cloned');
 
 my $other = new_server('other', extension => 0);
 $other->safe_psql('postgres', 'CREATE DATABASE moved; CREATE ROLE carol; CREATE ROLE alice; CREATE ROLE bob');
-$other->command_ok([ 'pg_restore', '--exit-on-error', '-d', $other->connstr('moved'), $dump ], 'pg_restore in another cluster');
+$other->command_ok([ 'pg_restore', '--exit-on-error', '--jobs=4', '-d', $other->connstr('moved'), $dump ], 'pg_restore in another cluster, in parallel');
 is_quiet_copy($other, 'moved', 0);
 $new{moved} = goes_on($other, 'moved');
 is($other->safe_psql('moved', "SELECT bool_and(owner = 'alice') FROM workflow.processes"), 't', 'owners go by name');
