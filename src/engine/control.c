@@ -298,6 +298,7 @@ wf_engine_retry(WfBatch *batch, WfVisit *visit, bool new_key)
 {
 	wf_state_mend(batch, visit);
 	visit->attempt = 0;
+	visit->restless = 0;
 	visit->reply = NULL;
 	visit->has_reply = false;
 	visit->callback = NULL;

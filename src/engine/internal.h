@@ -23,6 +23,7 @@ extern void wf_move_on(WfBatch *batch, WfInstance *instance, WfVisit *visit);
 extern char *wf_move_http_queue(WfBatch *batch, WfVisit *visit, const WfHttpAction *http,
 								WfFault *fault);
 extern WfVisit *wf_move_begin(WfBatch *batch, WfVisit *visit);
+extern WfVisit *wf_move_take_up(WfBatch *batch, WfVisit *visit);
 extern void wf_move_end_instance(WfBatch *batch, WfInstance *instance, WfStatus status,
 								 Jsonb *error);
 
@@ -46,6 +47,7 @@ extern void wf_state_end(WfBatch *batch, WfVisit *visit);
 extern WfVisit *wf_outcome_success(WfBatch *batch, WfVisit *visit);
 extern WfVisit *wf_outcome_bad(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
 extern WfVisit *wf_outcome_fault(WfBatch *batch, WfVisit *visit, const WfFault *fault);
+extern void wf_outcome_stuck(WfBatch *batch, WfVisit *visit, const WfFault *fault);
 extern WfVisit *wf_outcome_callback(WfBatch *batch, WfVisit *visit);
 extern WfVisit *wf_outcome_interrupted(WfBatch *batch, WfVisit *visit, int next);
 extern Jsonb *wf_outcome_caught(WfVisit *visit);

@@ -17,6 +17,8 @@
 #define STEPS_PER_TRANSACTION 1000
 /* … and each version of the data stays in memory until the end of the batch. */
 #define BYTES_PER_TRANSACTION (32 * 1024 * 1024)
+/* What goes on for so long without a wait, a call or a statement goes on for ever, and fills the disk. */
+#define MOST_STEPS 100000
 
 static char *
 queue_name(WfBatch *batch, const char *name)
@@ -30,6 +32,7 @@ wf_move_enter(WfBatch *batch, WfInstance *instance, int step, Jsonb *caught, int
 	WfVisit    *visit = wf_batch_new_visit(batch, instance, &instance->process->def->steps[step], id);
 
 	visit->caught = caught;
+	visit->restless = instance->restless + instance->entered;
 	instance->tokens++;
 	instance->entered++;
 	return visit;
@@ -121,12 +124,31 @@ may_begin(const WfVisit *visit)
 	return visit->instance->cancel_reason == NULL || visit->def->ignore_cancel;
 }
 
+static void
+go_in_circles(WfBatch *batch, WfVisit *visit)
+{
+	WfFault		fault = {0};
+
+	wf_fault(&fault, WF_CODE_MOVE, "the token went through %d steps without a wait, a request or a statement", MOST_STEPS);
+	wf_outcome_stuck(batch, visit, &fault);
+}
+
+/* Where it was left, a loop goes on. */
+WfVisit *
+wf_move_take_up(WfBatch *batch, WfVisit *visit)
+{
+	visit->instance->restless = visit->restless + 1;
+	return wf_move_begin(batch, visit);
+}
+
 static WfVisit *
 begin_or_leave(WfBatch *batch, WfVisit *visit)
 {
 	WfInstance *instance = visit->instance;
 
-	if (instance->status == WF_STATUS_SUSPENDED)
+	if (visit->restless >= MOST_STEPS)
+		go_in_circles(batch, visit);
+	else if (instance->status == WF_STATUS_SUSPENDED)
 	{
 		wf_state_ready(batch, visit, queue_name(batch, visit->def->async ? WF_QUEUE_EXECUTOR
 																		  : WF_QUEUE_MOVE));

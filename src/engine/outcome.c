@@ -109,6 +109,16 @@ is_cancelled_with_its_instance(const WfVisit *visit)
 		   (visit->def == NULL || !visit->def->ignore_cancel);
 }
 
+/* … until somebody mends it. */
+static void
+stand(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
+{
+	visit->outcome = outcome;
+	visit->error = error;
+	visit->result = make_result(visit, outcome, error);
+	wf_state_incident(batch, visit);
+}
+
 /* A bad outcome goes to the step's handler, else it becomes an incident, unless all of the instance is being cancelled. */
 WfVisit *
 wf_outcome_bad(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
@@ -129,12 +139,7 @@ wf_outcome_bad(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 		finish(batch, visit, outcome, error);
 	}
 	else if (visit->state != WF_STATE_INCIDENT)
-	{
-		visit->outcome = outcome;
-		visit->error = error;
-		visit->result = make_result(visit, outcome, error);
-		wf_state_incident(batch, visit);
-	}
+		stand(batch, visit, outcome, error);
 	MemoryContextSwitchTo(old);
 	return next;
 }
@@ -147,6 +152,16 @@ wf_outcome_fault(WfBatch *batch, WfVisit *visit, const WfFault *fault)
 
 	MemoryContextSwitchTo(old);
 	return wf_outcome_bad(batch, visit, WF_OUTCOME_SYSTEM_ERROR, error);
+}
+
+/* Not even its handlers are to go on: they may be the reason. */
+void
+wf_outcome_stuck(WfBatch *batch, WfVisit *visit, const WfFault *fault)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+	stand(batch, visit, WF_OUTCOME_SYSTEM_ERROR, wf_engine_error(fault, visit->attempt));
+	MemoryContextSwitchTo(old);
 }
 
 /* Why the instance has ended with it: with the reason that was given, if any. */

@@ -206,7 +206,7 @@ wf_engine_due(WfBatch *batch, WfVisit *visit)
 	else if (visit->has_callback)
 		next = wf_outcome_callback(batch, visit);
 	else if (visit->state == WF_STATE_READY)
-		next = wf_move_begin(batch, visit);
+		next = wf_move_take_up(batch, visit);
 	else if (visit->state == WF_STATE_WAITING && visit->waits_for != NULL &&
 			 strcmp(visit->waits_for, WF_WAITS_CALLBACK) != 0)
 		next = wf_outcome_success(batch, visit);

@@ -103,6 +103,7 @@ CREATE TABLE workflow.visit (
     warn_at        timestamptz,
     alarm_at       timestamptz,
     attempt        integer NOT NULL,
+    restless       integer NOT NULL,
     has_callback   boolean NOT NULL,
     held           boolean NOT NULL,
     key            uuid NOT NULL,
@@ -141,6 +142,7 @@ COMMENT ON COLUMN workflow.visit.warn_at IS 'When workflow.warn_waiting warns of
 COMMENT ON COLUMN workflow.visit.alarm_at IS 'The earliest of deadline, silence_at, handler_at and warn_at';
 COMMENT ON COLUMN workflow.visit.held IS 'Suspended: no worker looks at it';
 COMMENT ON COLUMN workflow.visit.attempt IS 'Attempts that were answered or have failed';
+COMMENT ON COLUMN workflow.visit.restless IS 'Steps that led to it without a wait, a request or a statement';
 COMMENT ON COLUMN workflow.visit.has_callback IS 'A callback was accepted as its end and is kept until the reply is handled';
 COMMENT ON COLUMN workflow.visit.key IS 'Idempotency key, the same for all its attempts';
 COMMENT ON COLUMN workflow.visit.state IS 'ready, calling, retrying, waiting, cancelling or incident';

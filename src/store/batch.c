@@ -31,7 +31,7 @@ static const char *const state_names[] = {"ready", "calling", "retrying", "waiti
 	"v.has_callback, v.key, v.state, v.step, v.queue, v.waits_for, v.outcome, v.reply, "           \
 	"v.callback, v.callback_error, v.caught, v.error, v.result, v.silence_at, v.held, "             \
 	"v.cancel_outcome, v.cancel_phase, v.cancel_response, v.warn_at, "     \
-	"v.handler_at, v.cancel_handler"
+	"v.handler_at, v.cancel_handler, v.restless"
 
 static const int instance_documents[] = {11, 12, 13, 0};
 static const int visit_documents[] = {15, 16, 17, 18, 19, 20, 25, 0};
@@ -395,6 +395,7 @@ read_visit(WfBatch *batch, uint64 row)
 	visit->warn_at = result_time(row, 26);
 	visit->handler_at = result_time(row, 27);
 	visit->cancel_handler = DatumGetInt32(wf_result(row, 28, &isnull));
+	visit->restless = result_int(row, 29);
 	visit->has_reply = visit->reply != NULL;
 	step = wf_definition_step(instance->process->def, visit->step);
 	visit->def = step >= 0 ? &instance->process->def->steps[step] : NULL;

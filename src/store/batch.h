@@ -71,6 +71,7 @@ typedef struct WfInstance
 	bool		ended;
 	bool		show_changed; /* what an attached row shows may have changed */
 	int			stored_tokens; /* as in the row */
+	int			restless;	  /* steps its token had gone without a rest before this batch */
 	int			entered;	  /* steps entered in this batch: loops are cut into transactions */
 	size_t		grown;		  /* bytes of data made in this batch */
 	TimestampTz ended_at;
@@ -93,6 +94,7 @@ struct WfVisit
 	TimestampTz warn_at;	   /* when it will have waited too long; 0: never */
 	const char *waits_for;	   /* or NULL */
 	int			attempt;	   /* attempts that were answered or have failed */
+	int			restless;	   /* steps that led to it without a rest */
 	bool		has_callback;  /* a callback was accepted as the end and is kept */
 	bool		held;		   /* suspended: no worker looks at it */
 	WfOutcome	cancel_outcome; /* NONE: it is not being cancelled */

@@ -33,7 +33,7 @@ static const WfColumn visit_columns[] = {
 	{"silence_at", TIMESTAMPTZOID}, {"alarm_at", TIMESTAMPTZOID}, {"held", BOOLOID},
 	{"cancel_outcome", TEXTOID}, {"cancel_phase", TEXTOID}, {"cancel_response", JSONBOID},
 	{"warn_at", TIMESTAMPTZOID}, {"handler_at", TIMESTAMPTZOID}, {"cancel_handler", INT4OID},
-	{"progress", JSONBOID}};
+	{"progress", JSONBOID}, {"restless", INT4OID}};
 static const WfColumn attempt_columns[] = {
 	{"instance", INT8OID}, {"visit", INT8OID}, {"process_id", INT4OID}, {"attempt", INT4OID},
 	{"http_status", INT4OID}, {"started_at", TIMESTAMPTZOID}, {"ended_at", TIMESTAMPTZOID},
@@ -73,12 +73,12 @@ static WfQuery q_insert_visits = {
 	.sql = "INSERT INTO workflow.visit (instance, visit, due_at, deadline, entered_at, "
 		   "waiting_since, attempt, has_callback, key, state, step, queue, waits_for, outcome, "
 		   "reply, callback, callback_error, caught, error, result, silence_at, alarm_at, held, "
-		   "cancel_outcome, cancel_phase, cancel_response, warn_at, handler_at, cancel_handler) "
+		   "cancel_outcome, cancel_phase, cancel_response, warn_at, handler_at, cancel_handler, restless) "
 		   "SELECT m.instance, m.visit, m.due_at, m.deadline, m.entered_at, m.waiting_since, "
 		   "m.attempt, m.has_callback, m.key, m.state, m.step, m.queue, m.waits_for, m.outcome, "
 		   "m.reply, m.callback, m.callback_error, m.caught, m.error, m.result, m.silence_at, "
 		   "m.alarm_at, m.held, m.cancel_outcome, m.cancel_phase, m.cancel_response, m.warn_at, "
-		   "m.handler_at, m.cancel_handler FROM moved m",
+		   "m.handler_at, m.cancel_handler, m.restless FROM moved m",
 	.shape = &visit_shape};
 static WfQuery q_update_visits = {
 	.sql = "UPDATE workflow.visit v SET due_at = m.due_at, deadline = m.deadline, "
@@ -272,6 +272,7 @@ put_visit(Flush *flush, Kind kind, WfVisit *visit)
 	add_time(&row, visit->handler_at);
 	add_or_null(&row, Int32GetDatum(visit->cancel_handler), visit->cancel_handler == 0);
 	add_jsonb(&row, kind == UPDATE_VISITS ? visit->progress : NULL);
+	add(&row, Int32GetDatum(visit->restless));
 	put(flush, kind, &row);
 }
 

@@ -84,8 +84,19 @@ is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE process 
 my $loop = sql("SELECT workflow.start('loop')");
 sql("SELECT workflow.start('good') FROM generate_series(1, 20)");
 is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'good' AND status = 'completed'", 120, 'others go on beside an endless loop');
-is(sql("SELECT workflow.cancel($loop)"), 't', 'which can be cancelled');
+is_soon($node, 'postgres', "SELECT error->>'code', error->>'message' FROM workflow.incidents WHERE instance = $loop",
+	'move|the token went through 100000 steps without a wait, a request or a statement', 'which is stopped');
+my $steps = "SELECT count(*) FROM workflow.history WHERE instance = $loop";
+is(sql($steps), 100000, 'after that many');
+is(sql("SELECT workflow.retry(serial_number) FROM workflow.incidents WHERE instance = $loop"), 't', 'it can be made to go on');
+is_soon($node, 'postgres', "SELECT ($steps) > 100000", 't', 'and does');
+is(sql("SELECT workflow.cancel($loop)"), 't', 'it can be cancelled');
 is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE instance = $loop", 'aborted', '... and ends');
+# a handler that leads back into it does not keep it up, and steps that rest do not count
+define('circle', '{"step": "a", "set": {"n": 1}, "catch": [{"on": "*", "next": "a"}], "choose": [{"when": "$.m == 2", "next": "end"}, {"next": "a"}]}, {"step": "end", "end": true}');
+my $circle = sql("SELECT workflow.start('circle')");
+is_soon($node, 'postgres', "SELECT error->>'code' FROM workflow.incidents WHERE instance = $circle", 'move', 'a circle of handlers');
+is(sql("SELECT workflow.cancel($circle)"), 't', 'is cancelled');
 
 # ---- rows that nobody can work on ----
 
