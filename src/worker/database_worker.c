@@ -49,8 +49,6 @@ static const Setting forced[] = {
 	{"idle_in_transaction_session_timeout", "0"},
 	{"idle_session_timeout", "0"},
 	{"exit_on_error", "off"},
-	/* what others act on is forced to disk by itself; the rest would only be done again */
-	{"synchronous_commit", "off"},
 	{"row_security", "on"},
 	{"default_table_access_method", "heap"},
 	{"default_tablespace", ""},

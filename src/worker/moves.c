@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
@@ -261,6 +262,13 @@ apply_all(WfBatch *batch, WfJob *jobs, int n)
 	error_context_stack = context.previous;
 }
 
+/* What makes nothing due would only be done again after a crash: nobody waits for the disk, nor for a standby. */
+static void
+commit_lazily(void)
+{
+	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
 static void
 transaction(WfJob *jobs, int n)
 {
@@ -288,6 +296,8 @@ transaction(WfJob *jobs, int n)
 	wf_batch_load_visits(batch, instances, visits, n);
 	apply_all(batch, jobs, n);
 	wf_batch_flush(batch);
+	if (!batch->makes_due)
+		commit_lazily();
 	MemoryContextSwitchTo(old);
 	wf_batch_end(batch);
 	wf_store_leave(&access);

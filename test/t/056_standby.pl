@@ -58,6 +58,23 @@ is_soon($primary, 'postgres', 'SELECT count(*) FROM effect', 1, 'the primary goe
 is_soon($primary, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'clock' AND status = 'completed'", 1, 'clocks, too');
 is(scalar(() = $partner->requests('/hang')), 5, 'and nobody has sent anything twice');
 
+# ---- what has to be there after a failover is there before anything leaves ----
+
+$primary->safe_psql('postgres', q[SELECT workflow.define('later', '{"steps": [{"step": "clock", "wait": {"after": "1 s"}},
+	{"step": "call", "http": {"server": "partner", "path": "/echo"}}, {"step": "note", "sql": "INSERT INTO effect VALUES (visit.serial_number, 1)"}]}')]);
+$primary->safe_psql('postgres', "SELECT workflow.start('later')");
+$primary->append_conf('postgresql.conf', "synchronous_standby_names = 'nobody'");
+$primary->reload;
+is_soon($primary, 'postgres', "SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'workflow dispatcher'", 'SyncRep', 'the dispatcher waits for a synchronous standby');
+is(scalar(() = $partner->requests('/echo')), 0, 'before it sends');
+$primary->adjust_conf('postgresql.conf', 'synchronous_standby_names', "'*'");
+$primary->reload;
+$partner->wait_for(1, '/echo');
+is_soon($primary, 'postgres', 'SELECT count(*) FROM effect WHERE n = 1', 1, 'with a standby all goes on');
+$primary->safe_psql('postgres', 'DELETE FROM effect WHERE n = 1');
+$primary->adjust_conf('postgresql.conf', 'synchronous_standby_names', "''");
+$primary->reload;
+
 # ---- the primary issues numbers that the standby never hears of, and is no more ----
 
 $primary->wait_for_catchup($standby);
@@ -93,7 +110,7 @@ $standby->stop;
 my @numbers;
 for my $n (1, 2)
 {
-	my $requests = () = $partner->requests;
+	my $requests = () = $partner->requests('/hang');
 	my $restored = PostgreSQL::Test::Cluster->new("restored_$n");
 	$restored->init_from_backup($primary, 'backup', has_restoring => 1, standby => 0);
 	$restored->append_conf('postgresql.conf', "recovery_target_name = 'here'\nrecovery_target_action = 'promote'\narchive_mode = off\nworkflow.start_paused = on\n");
@@ -102,7 +119,7 @@ for my $n (1, 2)
 	wait_for_workers($restored, 'postgres');
 	wait_until(sub { log_has($restored, qr/LOG:  workflow sends nothing in this database: workflow.start_paused is on/) }, 'held back, as the log says');
 	is($restored->safe_psql('postgres', "SELECT workflow.complete('$open')"), 't', 'clients are served');
-	stays(1, sub { scalar(() = $partner->requests) . $restored->safe_psql('postgres', 'SELECT count(*) FROM effect') }, "${requests}0", 'nothing is sent, nothing is run');
+	stays(1, sub { scalar(() = $partner->requests('/hang')) . $restored->safe_psql('postgres', 'SELECT count(*) FROM effect') }, "${requests}0", 'nothing is sent, nothing is run');
 	if ($n == 1)
 	{
 		$restored->safe_psql('postgres', 'SELECT workflow.adopt()');
