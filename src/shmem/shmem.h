@@ -95,6 +95,8 @@ extern void wf_executor_idle(bool idle);
 /* An executor had to end, since the SQL of this visit would not: the next one need not try. True: it is one, no more. */
 extern void wf_stubborn_note(int64 visit);
 extern bool wf_stubborn_take(int64 visit);
+/* The same for deliveries: visits have positive numbers. */
+#define WF_STUBBORN_DELIVERY(delivery) (-(delivery))
 
 /* ---- waiters of wait_for: one instance for each backend ---- */
 /* From now on this backend's latch is set when that instance's status changes (now and then also when it does not). */

@@ -27,6 +27,8 @@
 
 #define UPKEEP_EVERY_MS (60 * 60 * 1000)
 #define WARN_CHANNEL "workflow"
+/* between two looks at an instance that somebody has locked */
+#define LONGEST_LOCK_PAUSE_MS 1000
 
 static WfQuery q_waits = {
 	.sql = "SELECT p.process, v.step, v.waits_for, v.waiting_since::text FROM workflow.visit v "
@@ -88,52 +90,55 @@ postpone_and_keep_up(const WfDelivery *delivery)
 
 /* ---- what took too long in the dispatcher ---- */
 
-static WfVisit *
-load(WfBatch *batch, const WfDelivery *delivery)
+/* False: somebody else has its lock, perhaps for long. *visit is NULL if it has ended. */
+static bool
+load(WfBatch *batch, const WfDelivery *delivery, WfVisit **visit)
 {
-	wf_batch_lock(batch, &delivery->instance, 1, WF_LOCK_WAIT);
+	int64		living;
+
+	*visit = NULL;
+	if (wf_batch_lock(batch, &delivery->instance, 1, WF_LOCK_SKIP) == 0)
+		return wf_instances_living(&delivery->instance, 1, &living) == 0;
 	wf_batch_load_visits(batch, &delivery->instance, &delivery->visit, 1);
-	return wf_batch_visit(batch, delivery->instance, delivery->visit);
+	*visit = wf_batch_visit(batch, delivery->instance, delivery->visit);
+	return true;
 }
 
-static void
-deliver_reply(const WfDelivery *delivery)
-{
-	WfBatch    *batch = wf_batch_begin();
-	WfVisit    *visit = load(batch, delivery);
-	WfAnswer	answer;
-
-	if (visit == NULL)
-		return;
-	if (visit->held)
-	{
-		wf_delivery_add(delivery->instance, delivery->visit, WF_DELIVERY_REPLY, WF_QUEUE_HELD,
-						batch->now, delivery->payload);
-		return;
-	}
-	wf_exchange_unpack(delivery->payload, &answer);
-	wf_engine_answer(batch, visit, &answer);
-	wf_batch_flush(batch);
-}
-
-/* The dispatcher has the visit in flight until its reply is delivered. */
-static void
+static bool
 reply(const WfDelivery *delivery)
 {
-	deliver_reply(delivery);
+	WfBatch    *batch = wf_batch_begin();
+	WfVisit    *visit;
+	WfAnswer	answer;
+
+	if (!load(batch, delivery, &visit))
+		return false;
+	if (visit != NULL && visit->held)
+		wf_delivery_add(delivery->instance, delivery->visit, WF_DELIVERY_REPLY, WF_QUEUE_HELD,
+						batch->now, delivery->payload);
+	else if (visit != NULL)
+	{
+		wf_exchange_unpack(delivery->payload, &answer);
+		wf_engine_answer(batch, visit, &answer);
+		wf_batch_flush(batch);
+	}
+	/* the dispatcher has the visit in flight until its reply is delivered */
 	wf_note_due(WF_QUEUE_MOVE, GetCurrentTimestamp());
+	return true;
 }
 
-static void
+static bool
 deliver_alarm(const WfDelivery *delivery)
 {
 	WfBatch    *batch = wf_batch_begin();
-	WfVisit    *visit = load(batch, delivery);
+	WfVisit    *visit;
 
-	if (visit == NULL)
-		return;
-	wf_engine_alarm(batch, visit);
+	if (!load(batch, delivery, &visit))
+		return false;
+	if (visit != NULL)
+		wf_engine_alarm(batch, visit);
 	wf_batch_flush(batch);
+	return true;
 }
 
 /* ---- a visit that waits longer than it should ---- */
@@ -145,7 +150,7 @@ add_member(StringInfo json, const char *key, const char *value)
 	escape_json(json, value != NULL ? value : "");
 }
 
-static void
+static bool
 warn(const WfDelivery *delivery)
 {
 	Datum		values[2] = {Int64GetDatum(delivery->instance), Int64GetDatum(delivery->visit)};
@@ -154,7 +159,7 @@ warn(const WfDelivery *delivery)
 	StringInfoData json;
 
 	if (wf_query_run(&q_waits, values, NULL) == 0)
-		return;
+		return true;
 	ereport(LOG, errmsg("workflow: visit %s of process \"%s\" has been waiting for %s at step \"%s\" since %s",
 						serial_number, wf_result_text(0, 1), wf_result_text(0, 3),
 						wf_result_text(0, 2), wf_result_text(0, 4)));
@@ -167,6 +172,7 @@ warn(const WfDelivery *delivery)
 	add_member(&json, "since", wf_result_text(0, 4));
 	appendStringInfoChar(&json, '}');
 	Async_Notify(WARN_CHANNEL, json.data);
+	return true;
 }
 
 /* ---- taking one ---- */
@@ -174,18 +180,45 @@ warn(const WfDelivery *delivery)
 typedef struct Chore
 {
 	const char *kind;
-	void		(*work) (const WfDelivery *delivery); /* inside the store */
+	/* inside the store; false: somebody has the lock of the instance */
+	bool		(*work) (const WfDelivery *delivery);
 } Chore;
 
 static const Chore chores[] = {{WF_DELIVERY_REPLY, reply}, {WF_DELIVERY_ALARM, deliver_alarm},
 	{WF_DELIVERY_WARN, warn}};
 
+/* Nobody else is to wait for a lock with us. */
 static void
 carry_out(const WfDelivery *delivery)
 {
+	int			pause_ms = Min(10 << Min(delivery->attempt, 10), LONGEST_LOCK_PAUSE_MS);
+	TimestampTz again;
+
 	for (int i = 0; i < lengthof(chores); i++)
-		if (strcmp(chores[i].kind, delivery->kind) == 0)
-			chores[i].work(delivery);
+	{
+		if (strcmp(chores[i].kind, delivery->kind) != 0 || chores[i].work(delivery))
+			continue;
+		again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
+		wf_delivery_postpone(delivery->id, again);
+		wf_note_due(WF_QUEUE_EXECUTOR, again);
+		return;
+	}
+	wf_delivery_delete(delivery->id);
+}
+
+/* The instance whose row is to be written; 0: none, since that made an executor end already. */
+static int64
+take_write_back(const WfDelivery *delivery)
+{
+	wf_delivery_delete(delivery->id);
+	if (!wf_stubborn_take(WF_STUBBORN_DELIVERY(delivery->id)))
+		return delivery->instance;
+	ereport(WARNING, errcode(ERRCODE_QUERY_CANCELED),
+			errmsg("workflow could not write to the row of instance " INT64_FORMAT
+				   ": it took longer than workflow.sql_timeout allows, and could not be cancelled",
+				   delivery->instance),
+			errhint("Look at the triggers of the table: one catches query_canceled."));
+	return 0;
 }
 
 static bool
@@ -196,7 +229,7 @@ moves_visit(const WfDelivery *delivery)
 }
 
 bool
-wf_chores_work(WfDueKey *key)
+wf_chores_work(WfDueKey *key, int64 *delivering)
 {
 	WfAccess	access;
 	WfDelivery *delivery;
@@ -214,14 +247,13 @@ wf_chores_work(WfDueKey *key)
 	*key = (WfDueKey){delivery->id, delivery->instance, moves_visit(delivery) ? delivery->visit : 0};
 	if (strcmp(delivery->kind, WF_DELIVERY_MAINTAIN) == 0)
 		upkeep_due = *delivery;
-	else
+	else if (strcmp(delivery->kind, WF_DELIVERY_WRITE_BACK) == 0)
 	{
-		wf_delivery_delete(delivery->id);
-		if (strcmp(delivery->kind, WF_DELIVERY_WRITE_BACK) == 0)
-			write_back = delivery->instance;
-		else
-			carry_out(delivery);
+		*delivering = delivery->id;
+		write_back = take_write_back(delivery);
 	}
+	else
+		carry_out(delivery);
 	wf_store_leave(&access);
 	MemoryContextSwitchTo(context);
 	if (write_back != 0)

@@ -33,6 +33,7 @@
 static MemoryContext work_context;
 static int	delivery_pause_ms; /* of one that failed */
 static int64 running = 0;	   /* the visit whose SQL is being run */
+static int64 delivering = 0;   /* the delivery that is being carried out */
 
 typedef enum Found
 {
@@ -98,8 +99,12 @@ take_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 static void
 leave_word(int code, Datum arg)
 {
-	if (running != 0 && wf_limit_ends_us())
+	if (!wf_limit_ends_us())
+		return;
+	if (running != 0)
 		wf_stubborn_note(running);
+	else if (delivering != 0)
+		wf_stubborn_note(WF_STUBBORN_DELIVERY(delivering));
 }
 
 static void
@@ -184,7 +189,14 @@ work_on_visit(WfDueKey *key)
 static Found
 work_on_delivery(WfDueKey *key)
 {
-	return wf_chores_work(key) ? DONE : NOTHING;
+	Found		found;
+
+	/* a write-back runs triggers of the table */
+	wf_limit_end();
+	wf_limit_begin_sql(wf_setting_sql_timeout);
+	found = wf_chores_work(key, &delivering) ? DONE : NOTHING;
+	delivering = 0;
+	return found;
 }
 
 /* ---- failures ---- */

@@ -132,6 +132,54 @@ wf_moves_fault(const ErrorData *error, WfFault *fault)
 	strlcpy(fault->sqlstate, unpack_sql_state(error->sqlerrcode), sizeof(fault->sqlstate));
 }
 
+/* ---- processes whose moves take too long ---- */
+
+/*
+ * One that has exceeded the limit has held up everything. So for a while its process is left to executors: else each
+ * of its instances would hold up everything again.
+ */
+#define MOST_SLOW 32
+#define SLOW_MS 60000
+/* so many such processes are looked for in one batch */
+#define MOST_ROUNDS 8
+
+typedef struct Slow
+{
+	int			process_id;
+	TimestampTz until;
+} Slow;
+
+static Slow slow[MOST_SLOW];
+static int	nslow = 0; /* ever noted: the oldest is overwritten */
+
+/* What is being moved now, and since when; 0: nothing */
+static int	moving = 0;
+static TimestampTz moving_since;
+
+static bool
+is_slow(int process_id, TimestampTz now)
+{
+	for (int i = 0; i < Min(nslow, MOST_SLOW); i++)
+		if (slow[i].process_id == process_id && slow[i].until > now)
+			return true;
+	return false;
+}
+
+/* The limit was hit: was it one move that took most of the time? Then nothing of its process is tried again here. */
+static bool
+note_slow(int limit_ms)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int			process_id = moving;
+
+	moving = 0;
+	if (!limit_hit || process_id == 0 ||
+		!TimestampDifferenceExceeds(moving_since, now, limit_ms / 2))
+		return false;
+	slow[nslow++ % MOST_SLOW] = (Slow){process_id, TimestampTzPlusMilliseconds(now, SLOW_MS)};
+	return true;
+}
+
 /* ---- one transaction ---- */
 
 /* Which of the instances that were not to be had are there, but locked? */
@@ -232,7 +280,7 @@ describe_job(void *arg)
 }
 
 static void
-apply_all(WfBatch *batch, WfJob *jobs, int n)
+apply_all(WfBatch *batch, WfJob *jobs, int n, bool avoid_slow)
 {
 	WfJob	   *volatile current = NULL;
 	ErrorContextCallback context = {.callback = describe_job, .arg = (void *) &current,
@@ -245,8 +293,12 @@ apply_all(WfBatch *batch, WfJob *jobs, int n)
 
 		current = &jobs[i];
 		jobs[i].left_out = wf_batch_left_out(batch, jobs[i].instance, jobs[i].visit);
-		if (jobs[i].left_out)
+		jobs[i].slow = avoid_slow && visit != NULL &&
+					   is_slow(visit->instance->process->process_id, batch->now);
+		if (jobs[i].left_out || jobs[i].slow)
 			continue;
+		moving = visit != NULL ? visit->instance->process->process_id : 0;
+		moving_since = GetCurrentTimestamp();
 		if (visit != NULL && visit->held)
 			keep_for_later(batch, &jobs[i]);
 		else if (visit != NULL)
@@ -259,6 +311,7 @@ apply_all(WfBatch *batch, WfJob *jobs, int n)
 			jobs[i].verdict != WF_JOB_HELD)
 			wf_delivery_delete(jobs[i].delivery);
 	}
+	moving = 0;
 	error_context_stack = context.previous;
 }
 
@@ -270,7 +323,7 @@ commit_lazily(void)
 }
 
 static void
-transaction(WfJob *jobs, int n)
+transaction(WfJob *jobs, int n, bool avoid_slow)
 {
 	WfAccess	access;
 	WfBatch    *batch;
@@ -294,7 +347,7 @@ transaction(WfJob *jobs, int n)
 	wf_batch_lock(batch, instances, n, WF_LOCK_SKIP);
 	judge_missing(batch, jobs, n);
 	wf_batch_load_visits(batch, instances, visits, n);
-	apply_all(batch, jobs, n);
+	apply_all(batch, jobs, n, avoid_slow);
 	wf_batch_flush(batch);
 	if (!batch->makes_due)
 		commit_lazily();
@@ -306,7 +359,7 @@ transaction(WfJob *jobs, int n)
 
 /* NULL if it went well. */
 static ErrorData *
-try_transaction(WfJob *jobs, int n, int limit_ms)
+try_transaction(WfJob *jobs, int n, int limit_ms, bool avoid_slow)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ErrorData  *volatile error = NULL;
@@ -314,7 +367,7 @@ try_transaction(WfJob *jobs, int n, int limit_ms)
 	PG_TRY();
 	{
 		wf_limit_begin(limit_ms);
-		transaction(jobs, n);
+		transaction(jobs, n, avoid_slow);
 		wf_limit_end();
 	}
 	PG_CATCH();
@@ -438,11 +491,11 @@ break_visit(WfJob *job, const ErrorData *error, int limit_ms)
 	job->kind = WF_JOB_BREAK;
 	job->broken = kind == WF_JOB_DUE ? WF_BREAK_VISIT : WF_BREAK_ACTION;
 	wf_moves_fault(error, &job->fault);
-	second = try_transaction(job, 1, limit_ms);
+	second = try_transaction(job, 1, limit_ms, false);
 	if (second != NULL)
 	{
 		job->broken = WF_BREAK_BARE;
-		second = try_transaction(job, 1, limit_ms);
+		second = try_transaction(job, 1, limit_ms, false);
 	}
 	if (kind == WF_JOB_DUE || kind == WF_JOB_ALARM)
 		job->kind = kind; /* there may be a request in flight beside it */
@@ -458,13 +511,17 @@ break_visit(WfJob *job, const ErrorData *error, int limit_ms)
 static void
 run_one(WfJob *job, int limit_ms, bool may_hand_over)
 {
-	ErrorData  *error = try_transaction(job, 1, limit_ms);
+	ErrorData  *error = try_transaction(job, 1, limit_ms, may_hand_over);
 
+	if (error != NULL && may_hand_over)
+		(void) note_slow(limit_ms);
+	if (error == NULL && job->slow)
+		try_hand_over(job);
 	if (error == NULL)
 		return;
 	if (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
 		error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED)
-		error = try_transaction(job, 1, limit_ms);
+		error = try_transaction(job, 1, limit_ms, false);
 	if (error == NULL)
 		return;
 	if (wf_limit_was_hit() && may_hand_over)
@@ -476,12 +533,23 @@ run_one(WfJob *job, int limit_ms, bool may_hand_over)
 void
 wf_moves_run(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
 {
-	bool		together;
+	bool		together = false;
+	int			rounds = n > 1 ? MOST_ROUNDS : 0;
 
 	if (n == 0)
 		return;
-	together = n > 1 && try_transaction(jobs, n, limit_ms) == NULL;
+	while (rounds-- > 0)
+	{
+		together = try_transaction(jobs, n, limit_ms, may_hand_over) == NULL;
+		/* without the process that was the reason */
+		if (together || !may_hand_over || !note_slow(limit_ms))
+			break;
+	}
 	for (int i = 0; i < n; i++)
+	{
 		if (!together || jobs[i].left_out)
 			run_one(&jobs[i], limit_ms, may_hand_over);
+		else if (jobs[i].slow)
+			try_hand_over(&jobs[i]);
+	}
 }

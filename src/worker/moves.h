@@ -43,6 +43,7 @@ typedef struct WfJob
 
 	WfVerdictOfJob verdict;
 	bool		awaits; /* the visit still wants what its request will bring */
+	bool		slow;	  /* of a process that was too slow: for an executor, untried */
 	bool		left_out; /* it was too much beside others, and is carried out alone */
 	bool		retried; /* a pause before the next attempt has begun */
 } WfJob;

@@ -67,6 +67,19 @@ my $killed = count_in_log($node, qr/exited with exit code/);
 is($killed, 1, 'it has cost one executor');
 sql("SELECT workflow.cancel($stubborn)");
 
+# nor does a trigger of an attached table that does not let itself be cancelled take an executor more than once
+sql(q[CREATE TABLE attached (id int PRIMARY KEY, state text);
+	SELECT workflow.define('attached', '{"steps": [{"step": "stand", "wait": true}]}');
+	SELECT workflow.attach('attached', 'attached', status_column => 'state');
+	CREATE FUNCTION stubborn_trigger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM public.stubborn(); RETURN new; END $$;
+	CREATE TRIGGER stubborn BEFORE UPDATE ON attached FOR EACH ROW EXECUTE FUNCTION stubborn_trigger();
+	INSERT INTO attached VALUES (1);
+	SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE process = 'attached']);
+wait_until(sub { log_has($node, qr/could not write to the row of instance \d+: it took longer than workflow.sql_timeout allows/) }, 'a write-back that cannot be cancelled is given up');
+wait_until(sub { count_in_log($node, qr/exited with exit code/) == $killed + 1 }, 'it has cost one executor');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.delivery WHERE kind = 'write_back'", 0, 'and is not tried again');
+sql('DROP TABLE attached');
+
 # mending: with data that are less
 my $sn = sql("SELECT min(serial_number) FROM workflow.incidents WHERE process = 'reply'");
 sql("SELECT workflow.set_data(split_part('$sn', '_', 1)::bigint, '{\"list\": [1]}')");
@@ -78,6 +91,23 @@ is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE instance
 # a handler may take it
 sql("SELECT workflow.start('caught', $list)");
 is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE process = 'caught'", 'completed', 'what a handler catches is no incident');
+
+# ---- one move that is too slow stands for all of its process ----
+
+define('late', '{"step": "clock", "wait": {"until": "${$.at}"}}, {"step": "choose", "choose": [{"when": "ENDLESS", "next": "end"}, {"next": "end"}]}, {"step": "end", "end": true}');
+define('exact', '{"step": "clock", "wait": {"until": "${$.at}"}}');
+$node->safe_psql('postgres', "ALTER SYSTEM SET workflow.move_timeout = '1s'");
+$node->reload;
+is_soon($node, 'postgres', "SELECT setting FROM pg_settings WHERE name = 'workflow.move_timeout'", 1000, 'a second for each move');
+my $at = sql("SELECT clock_timestamp() + interval '2 s'");
+sql("SELECT workflow.start('late', $list || jsonb_build_object('at', '$at')) FROM generate_series(1, 20)");
+sql("SELECT workflow.start('exact', jsonb_build_object('at', timestamptz '$at' + interval '1 ms')) FROM generate_series(1, 3)");
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.history WHERE process = 'exact'", 3, 'others have their turn');
+cmp_ok(sql("SELECT extract(epoch FROM max(ended_at) - '$at') FROM workflow.history WHERE process = 'exact'"), '<', 10, 'before each of those has had a second');
+sql("SELECT workflow.cancel(instance) FROM workflow.living_instances WHERE process = 'late'");
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET workflow.move_timeout');
+$node->reload;
+is_soon($node, 'postgres', "SELECT setting FROM pg_settings WHERE name = 'workflow.move_timeout'", 100, 'as before');
 
 # ---- a loop without end is the only one to be busy ----
 

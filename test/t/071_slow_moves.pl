@@ -88,6 +88,20 @@ $scene->sql("SELECT workflow.cancel($instance)");
 is($scene->finish($instance), 'aborted', 'a cancel meanwhile');
 is(join(' ', map { $_->{path} } $scene->requests($instance)), '/flaky /flaky /echo/200', 'asks the outside to stop once the reply is known');
 
+# ---- an executor does not wait for who has the lock ----
+
+keep_executor_busy(4);
+$instance = $scene->start('second');
+hand_over($instance);
+$client->query_safe("BEGIN; SELECT workflow.set_data($instance, '{}')");
+is_soon($node, 'postgres', "SELECT attempt > 2 FROM workflow.delivery WHERE instance = $instance AND queue = 'executor'", 't', 'the reply of a locked instance is put off');
+($instance, my $status) = $scene->run('busy', { seconds => 0 });
+is($status, 'completed', 'and others are served');
+$client->query_safe('COMMIT');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.delivery WHERE kind = 'reply'", 0, 'then it is delivered');
+$scene->sql("SELECT workflow.cancel(instance) FROM workflow.living_instances WHERE process = 'second'");
+is_soon($node, 'postgres', 'SELECT count(*) FROM workflow.instances WHERE status <> all (array[\'completed\', \'aborted\'])', 0, 'all have ended');
+
 # ---- deliveries have the same limit ----
 
 $instance = $scene->start('call');
