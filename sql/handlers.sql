@@ -75,6 +75,71 @@ SELECT workflow.start('handlers_abort') AS stopped \gset
 CALL wait_until_there_is(format('SELECT FROM workflow.instances WHERE instance = %s AND status = ''aborted''', :stopped));
 SELECT status, error->>'code' AS code, error->>'message' AS message FROM workflow.instances WHERE instance = :stopped;
 SELECT step, outcome FROM workflow.history WHERE instance = :stopped ORDER BY entered_at;
+-- when they begin is settled at entry: data that change later do not lose them, nor make an incident of the wait
+SELECT workflow.define('handlers_settled', $$
+{ "steps": [
+    { "step": "w", "wait": true,
+      "catch": [ { "on": "FAILED", "next": "later" },
+                 { "after": "${$.first}", "interrupt": false, "save": { "then": null }, "next": "later" },
+                 { "after": "${$.then}", "next": "later" } ] , "end": true },
+    { "step": "later", "set": { "caught": "${$caught.step}" }, "end": true } ] }
+$$);
+BEGIN;
+SELECT workflow.start('handlers_settled', '{"first": "50 ms", "then": "60 ms"}') AS settled \gset
+SELECT array_length(handler_times, 1) AS entries, handler_times[1] IS NULL AS none, handler_times[2] = handler_at AS first, handler_times[3] = interrupt_at AS then
+FROM workflow.visit WHERE instance = :settled;
+SELECT workflow.set_data(:settled, '{"first": "1 ms"}');
+COMMIT;
+CALL wait_until_there_is(format('SELECT FROM workflow.instances WHERE instance = %s AND status <> ''active''', :settled));
+SELECT status, data FROM workflow.instances WHERE instance = :settled;
+SELECT step, outcome FROM workflow.history WHERE instance = :settled ORDER BY entered_at;
+SELECT workflow.start('handlers_settled', '{"first": "50 ms", "then": "1 day"}') AS settled \gset
+CALL wait_until_there_is(format('SELECT FROM workflow.history WHERE instance = %s AND step = ''later''', :settled));
+SELECT handler_times[2] IS NULL AS begun, handler_times[3] = handler_at AS next FROM workflow.visit WHERE instance = :settled;
+SELECT workflow.cancel(:settled);
+
+-- "now" is the time of the entry, not of each look
+SELECT workflow.start('handlers_until', '{"at": "now"}') AS now \gset
+CALL wait_until_there_is(format('SELECT FROM workflow.instances WHERE instance = %s AND status = ''completed''', :now));
+
+-- they count anew when an incident is taken up again, as the timeout does
+SELECT workflow.define('handlers_again', $$
+{ "steps": [
+    { "step": "w", "wait": { "callback": true, "when": "$.ready" }, "catch": [ { "after": "20 ms", "next": "late" } ] , "end": true },
+    { "step": "late", "end": true } ] }
+$$);
+SELECT workflow.start('handlers_again', '{"ready": "?"}') AS again \gset
+SELECT state, handler_times, handler_at, interrupt_at, alarm_at FROM workflow.visit WHERE instance = :again;
+SELECT pg_sleep(0.03);
+SELECT workflow.set_data(:again, '{"ready": true}');
+SELECT workflow.retry(serial_number) FROM workflow.incidents WHERE instance = :again;
+CALL wait_until_there_is(format('SELECT FROM workflow.instances WHERE instance = %s AND status = ''completed''', :again));
+SELECT step, outcome FROM workflow.history WHERE instance = :again ORDER BY entered_at;
+
+-- several that are due at one look begin in the order of their times, as far as the visit lived that long
+SELECT workflow.define('handlers_order', $$
+{ "data": { "patience": "1 day" },
+  "steps": [
+    { "step": "w", "wait": true, "timeout": "${$.patience}",
+      "catch": [ { "after": "4 ms", "interrupt": false, "next": "too late" },
+                 { "after": "3 ms", "next": "ended" },
+                 { "after": "3 ms", "interrupt": false, "next": "second" },
+                 { "after": "1 ms", "interrupt": false, "next": "first" },
+                 { "on": "TIMED_OUT", "next": "timed out" } ] , "end": true },
+    { "step": "first", "end": true }, { "step": "second", "end": true }, { "step": "ended", "end": true },
+    { "step": "timed out", "end": true }, { "step": "too late", "end": true } ] }
+$$);
+BEGIN;
+SELECT workflow.start('handlers_order') AS o \gset
+SELECT workflow.start('handlers_order', '{"patience": "2 ms"}') AS p \gset
+SELECT workflow.suspend(i) FROM unnest(ARRAY[:o, :p]) i;
+COMMIT;
+SELECT pg_sleep(0.02);
+SELECT workflow.resume(i) FROM unnest(ARRAY[:o, :p]) i;
+CALL workflow.wait_for(:o, '60 s');
+CALL workflow.wait_for(:p, '60 s');
+SELECT step, outcome FROM workflow.history WHERE instance = :o ORDER BY split_part(serial_number, '_', 2)::bigint;
+SELECT step, outcome FROM workflow.history WHERE instance = :p ORDER BY split_part(serial_number, '_', 2)::bigint;
 DROP PROCEDURE wait_until_there_is(text);
 
 -- times before 2000 are over, like any other

@@ -2,8 +2,8 @@
  * handler.c
  *		Handlers of clocks: `catch` entries that begin after a while, or at a time, while the visit lives.
  *
- * Their times are worked out from the visit's entry whenever they are needed; the row holds only the next one. Those
- * before it have begun.
+ * Their times are worked out once, when the visit is begun, and stand in its row until each has begun: the data, and
+ * what "tomorrow" means, may be others when one is looked at.
  */
 #include "postgres.h"
 
@@ -11,41 +11,61 @@
 
 #include "engine/internal.h"
 
-static bool
-strikes_at(WfVisit *visit, const WfCatch *handler, TimestampTz *at, WfFault *fault)
+static TimestampTz
+earlier(TimestampTz a, TimestampTz b)
 {
-	WfScope		scope;
-
-	wf_engine_scope(visit, &scope);
-	return wf_clock_event(visit, &handler->event, &scope, visit->entered_at, at, fault);
+	return a == 0 || b == 0 ? Max(a, b) : Min(a, b);
 }
 
-/* Find the next one that strikes at that time or after it. */
-bool
-wf_handler_plan(WfBatch *batch, WfVisit *visit, TimestampTz after, WfFault *fault)
+/* What is next, of those that have not begun. */
+static void
+look_ahead(WfVisit *visit)
 {
 	visit->handler_at = 0;
-	for (int i = 0; i < visit->def->ncatches; i++)
+	visit->interrupt_at = 0;
+	for (int i = 0; visit->handler_times != NULL && i < visit->def->ncatches; i++)
 	{
-		const WfCatch *handler = &visit->def->catches[i];
-		TimestampTz at;
+		TimestampTz at = visit->handler_times[i];
 
-		if (handler->event.kind == WF_EVENT_NONE)
-			continue;
-		if (!strikes_at(visit, handler, &at, fault))
-			return false;
-		if (at < after)
-			continue;
-		if (visit->handler_at == 0 || at < visit->handler_at)
-			visit->handler_at = at;
+		visit->handler_at = earlier(visit->handler_at, at);
+		if (visit->def->catches[i].interrupt)
+			visit->interrupt_at = earlier(visit->interrupt_at, at);
 	}
-	if (visit->handler_at != 0)
-		visit->changed = true;
+	visit->changed = true;
+}
+
+/* Work out when they begin: from its entry, or, of an incident that is taken up again, from now. */
+bool
+wf_handler_plan(WfBatch *batch, WfVisit *visit, WfFault *fault)
+{
+	const WfStep *def = visit->def;
+	TimestampTz from = visit->again ? batch->now : visit->entered_at;
+	TimestampTz *times = NULL;
+	WfScope		scope;
+
+	for (int i = 0; i < def->ncatches; i++)
+	{
+		const WfEvent *event = &def->catches[i].event;
+
+		if (event->kind == WF_EVENT_NONE)
+			continue;
+		if (times == NULL)
+		{
+			times = MemoryContextAllocZero(batch->context, sizeof(TimestampTz) * def->ncatches);
+			wf_engine_scope(visit, &scope);
+		}
+		if (!wf_clock_event(visit, event, &scope, from, &times[i], fault))
+			return false;
+	}
+	if (times == NULL)
+		return true;
+	visit->handler_times = times;
+	look_ahead(visit);
 	return true;
 }
 
-/* Its token is one more, or takes the place of the visit's. True if the visit was interrupted. */
-static bool
+/* Its token is one more, or takes the place of the visit's. */
+static void
 begin(WfBatch *batch, WfVisit *visit, int index)
 {
 	const WfCatch *handler = &visit->def->catches[index];
@@ -68,34 +88,48 @@ begin(WfBatch *batch, WfVisit *visit, int index)
 		next = wf_move_enter(batch, instance, handler->next, wf_outcome_caught(visit), 0);
 	MemoryContextSwitchTo(old);
 	wf_move_on(batch, instance, next);
-	return visit->ended || visit->state == WF_STATE_CANCELLING ||
-		   visit->state == WF_STATE_INCIDENT;
 }
 
-/* Those that have struck since the last look, in the order of the definition. */
-void
-wf_handler_fire(WfBatch *batch, WfVisit *visit)
+/* The first of them, if that is not after `until`, or -1; at the same time one that ends the visit comes last. */
+static int
+first(const WfVisit *visit, TimestampTz until)
 {
-	TimestampTz from = visit->handler_at;
-	WfFault		fault = {0};
+	const TimestampTz *times = visit->handler_times;
+	const WfCatch *catches = visit->def->catches;
+	int			found = -1;
 
-	for (int i = 0; i < visit->def->ncatches; i++)
+	for (int i = 0; times != NULL && i < visit->def->ncatches; i++)
 	{
-		TimestampTz at;
-
-		if (visit->def->catches[i].event.kind == WF_EVENT_NONE)
+		if (times[i] == 0 || times[i] > until)
 			continue;
-		if (!strikes_at(visit, &visit->def->catches[i], &at, &fault))
-		{
-			wf_move_on(batch, visit->instance, wf_outcome_fault(batch, visit, &fault));
-			return;
-		}
-		if (at >= from && at <= batch->now && begin(batch, visit, i))
-			return;
+		if (found < 0 || times[i] < times[found] ||
+			(times[i] == times[found] && catches[found].interrupt && !catches[i].interrupt))
+			found = i;
 	}
-	if (!wf_handler_plan(batch, visit, batch->now + 1, &fault))
-		wf_move_on(batch, visit->instance, wf_outcome_fault(batch, visit, &fault));
-	visit->changed = true;
+	return found;
+}
+
+static bool
+is_interrupted(const WfVisit *visit)
+{
+	return visit->ended || visit->state == WF_STATE_CANCELLING || visit->state == WF_STATE_INCIDENT;
+}
+
+/* Begin those whose time has come by then, in the order of their times. False if one has interrupted the visit. */
+bool
+wf_handler_fire(WfBatch *batch, WfVisit *visit, TimestampTz until)
+{
+	int			index;
+
+	while (visit->def != NULL && (index = first(visit, until)) >= 0)
+	{
+		visit->handler_times[index] = 0;
+		begin(batch, visit, index);
+		if (is_interrupted(visit))
+			return false;
+	}
+	look_ahead(visit);
+	return true;
 }
 
 /* The visit that it interrupted has come to its end. */

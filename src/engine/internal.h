@@ -69,8 +69,8 @@ extern WfVisit *wf_cancel_callback(WfBatch *batch, WfVisit *visit);
 
 /* wait.c: events and clocks */
 /* handler.c: handlers of clocks */
-extern bool wf_handler_plan(WfBatch *batch, WfVisit *visit, TimestampTz after, WfFault *fault);
-extern void wf_handler_fire(WfBatch *batch, WfVisit *visit);
+extern bool wf_handler_plan(WfBatch *batch, WfVisit *visit, WfFault *fault);
+extern bool wf_handler_fire(WfBatch *batch, WfVisit *visit, TimestampTz until);
 extern WfVisit *wf_handler_take_over(WfBatch *batch, WfVisit *visit);
 
 extern void wf_wait_listen(WfBatch *batch, WfVisit *visit);

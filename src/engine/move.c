@@ -112,7 +112,7 @@ wf_move_begin(WfBatch *batch, WfVisit *visit)
 			return wf_outcome_fault(batch, visit, &fault);
 		visit->changed = true;
 	}
-	if (!wf_handler_plan(batch, visit, visit->again ? batch->now : DT_NOBEGIN, &fault))
+	if (!wf_handler_plan(batch, visit, &fault))
 		return wf_outcome_fault(batch, visit, &fault);
 	return begin_action(batch, visit);
 }

@@ -25,6 +25,15 @@ set_state(WfVisit *visit, WfState state, char *queue, TimestampTz due_at)
 	visit->changed = true;
 }
 
+/* None of its handlers of clocks begins any more. */
+static void
+stop_handlers(WfVisit *visit)
+{
+	visit->handler_times = NULL;
+	visit->handler_at = 0;
+	visit->interrupt_at = 0;
+}
+
 static char *
 queue_name(WfBatch *batch, const char *name)
 {
@@ -92,7 +101,7 @@ wf_state_keep_callback(WfBatch *batch, WfVisit *visit)
 	visit->deadline = 0;
 	visit->silence_at = 0;
 	visit->warn_at = 0;
-	visit->handler_at = 0;
+	stop_handlers(visit);
 	visit->queue = queue_name(batch, WF_QUEUE_MOVE);
 	visit->due_at = batch->now;
 	visit->changed = true;
@@ -107,7 +116,7 @@ wf_state_cancel(WfBatch *batch, WfVisit *visit, const char *phase, char *queue, 
 	visit->cancel_phase = phase;
 	visit->waiting_since = batch->now;
 	visit->deadline = 0;
-	visit->handler_at = 0;
+	stop_handlers(visit);
 	visit->instance->show_changed = true;
 	batch->makes_due = true;
 }
@@ -138,7 +147,7 @@ wf_state_incident(WfBatch *batch, WfVisit *visit)
 	visit->waiting_since = batch->now;
 	visit->docs_changed = true;
 	visit->deadline = 0;
-	visit->handler_at = 0;
+	stop_handlers(visit);
 	visit->has_callback = false;
 	instance->incidents++;
 	if (instance->status == WF_STATUS_ACTIVE)

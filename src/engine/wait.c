@@ -215,7 +215,25 @@ wf_engine_due(WfBatch *batch, WfVisit *visit)
 	wf_move_on(batch, visit->instance, next);
 }
 
-/* Its timeout, or the silence of the outside. */
+/*
+ * Handlers begin in the order of their times, as far as the visit has lived that long: nobody may have looked for a
+ * while. False if one of them has interrupted it.
+ */
+static bool
+outlives_handlers(WfBatch *batch, WfVisit *visit)
+{
+	TimestampTz until = batch->now;
+
+	if (visit->handler_at == 0 || visit->handler_at > batch->now)
+		return true;
+	if (visit->deadline != 0)
+		until = Min(until, visit->deadline - 1);
+	if (visit->silence_at != 0)
+		until = Min(until, visit->silence_at - 1);
+	return wf_handler_fire(batch, visit, until);
+}
+
+/* A handler, its timeout, or the silence of the outside. */
 void
 wf_engine_alarm(WfBatch *batch, WfVisit *visit)
 {
@@ -226,13 +244,10 @@ wf_engine_alarm(WfBatch *batch, WfVisit *visit)
 
 	if (visit->ended || visit->held || visit->has_callback || visit->state == WF_STATE_INCIDENT)
 		return;
+	if (!outlives_handlers(batch, visit))
+		return;
 	if (visit->deadline == 0 || visit->deadline > batch->now)
 	{
-		if (visit->handler_at != 0 && visit->handler_at <= batch->now)
-		{
-			wf_handler_fire(batch, visit);
-			return;
-		}
 		if (visit->silence_at == 0 || visit->silence_at > batch->now)
 		{
 			if (visit->warn_at != 0 && visit->warn_at <= batch->now)

@@ -100,6 +100,7 @@ CREATE TABLE workflow.visit (
     waiting_since  timestamptz,
     silence_at     timestamptz,
     handler_at     timestamptz,
+    interrupt_at   timestamptz,
     warn_at        timestamptz,
     alarm_at       timestamptz,
     attempt        integer NOT NULL,
@@ -115,6 +116,7 @@ CREATE TABLE workflow.visit (
     cancel_outcome text,
     cancel_phase   text,
     cancel_handler integer,
+    handler_times  timestamptz[],
     reply          jsonb,
     callback       jsonb,
     callback_error jsonb,
@@ -138,6 +140,7 @@ COMMENT ON COLUMN workflow.visit.entered_at IS 'When the token came';
 COMMENT ON COLUMN workflow.visit.waiting_since IS 'Since when it waits for its event, is in this phase of being cancelled, or stands as an incident';
 COMMENT ON COLUMN workflow.visit.silence_at IS 'When the heartbeat of the step ends it, unless the outside is heard of';
 COMMENT ON COLUMN workflow.visit.handler_at IS 'When the next of its handlers of clocks begins';
+COMMENT ON COLUMN workflow.visit.interrupt_at IS 'When the next of those that end it begins';
 COMMENT ON COLUMN workflow.visit.warn_at IS 'When workflow.warn_waiting warns of it';
 COMMENT ON COLUMN workflow.visit.alarm_at IS 'The earliest of deadline, silence_at, handler_at and warn_at';
 COMMENT ON COLUMN workflow.visit.held IS 'Suspended: no worker looks at it';
@@ -153,6 +156,7 @@ COMMENT ON COLUMN workflow.visit.outcome IS 'Of an incident';
 COMMENT ON COLUMN workflow.visit.cancel_outcome IS 'Outcome that it will have, while it is being cancelled';
 COMMENT ON COLUMN workflow.visit.cancel_phase IS 'await (an answer under way), send (the cancel request) or confirm (wait for its callback)';
 COMMENT ON COLUMN workflow.visit.cancel_handler IS 'Handler that interrupted it and goes on after it, counted from 1';
+COMMENT ON COLUMN workflow.visit.handler_times IS 'When each entry of catch begins, as worked out at entry; NULL: it has begun, or is none of a clock';
 COMMENT ON COLUMN workflow.visit.reply IS 'What the action answered: $reply';
 COMMENT ON COLUMN workflow.visit.callback IS 'Data of a callback that is kept';
 COMMENT ON COLUMN workflow.visit.callback_error IS 'Error of such a callback given by workflow.fail';

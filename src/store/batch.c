@@ -31,7 +31,7 @@ static const char *const state_names[] = {"ready", "calling", "retrying", "waiti
 	"v.has_callback, v.key, v.state, v.step, v.queue, v.waits_for, v.outcome, v.reply, "           \
 	"v.callback, v.callback_error, v.caught, v.error, v.result, v.silence_at, v.held, "             \
 	"v.cancel_outcome, v.cancel_phase, v.cancel_response, v.warn_at, "     \
-	"v.handler_at, v.cancel_handler, v.restless"
+	"v.handler_at, v.cancel_handler, v.interrupt_at, v.handler_times, v.restless"
 
 static const int instance_documents[] = {11, 12, 13, 0};
 static const int visit_documents[] = {15, 16, 17, 18, 19, 20, 25, 0};
@@ -348,6 +348,27 @@ wf_batch_living(const int64 *ids, int n, WfLiving **living)
 	return (int) rows;
 }
 
+/* When its handlers of clocks begin; NULL: it has none. */
+static TimestampTz *
+read_handler_times(const WfStep *def, uint64 row, int column)
+{
+	TimestampTz *times;
+	Datum	   *elems;
+	bool	   *nulls;
+	bool		isnull;
+	int			n;
+	Datum		value = wf_result(row, column, &isnull);
+
+	if (isnull || def == NULL)
+		return NULL;
+	deconstruct_array(DatumGetArrayTypeP(value), TIMESTAMPTZOID, sizeof(TimestampTz), FLOAT8PASSBYVAL,
+					  TYPALIGN_DOUBLE, &elems, &nulls, &n);
+	times = palloc0(sizeof(TimestampTz) * Max(def->ncatches, 1));
+	for (int i = 0; i < Min(n, def->ncatches); i++)
+		times[i] = nulls[i] ? 0 : DatumGetTimestampTz(elems[i]);
+	return times;
+}
+
 static void
 read_visit(WfBatch *batch, uint64 row)
 {
@@ -395,10 +416,12 @@ read_visit(WfBatch *batch, uint64 row)
 	visit->warn_at = result_time(row, 26);
 	visit->handler_at = result_time(row, 27);
 	visit->cancel_handler = DatumGetInt32(wf_result(row, 28, &isnull));
-	visit->restless = result_int(row, 29);
+	visit->interrupt_at = result_time(row, 29);
+	visit->restless = result_int(row, 31);
 	visit->has_reply = visit->reply != NULL;
 	step = wf_definition_step(instance->process->def, visit->step);
 	visit->def = step >= 0 ? &instance->process->def->steps[step] : NULL;
+	visit->handler_times = read_handler_times(visit->def, row, 30);
 	instance->visits = lappend(instance->visits, visit);
 }
 

@@ -91,6 +91,8 @@ struct WfVisit
 	TimestampTz waiting_since; /* also: being cancelled, or an incident; 0: none of these */
 	TimestampTz silence_at;	   /* when the heartbeat ends it; 0: never */
 	TimestampTz handler_at;	   /* when the next of its handlers of clocks begins; 0: never */
+	TimestampTz interrupt_at;  /* when the next of those that end it begins; 0: never */
+	TimestampTz *handler_times; /* of each entry of catch, 0: begun, or none of a clock; NULL: none has one */
 	TimestampTz warn_at;	   /* when it will have waited too long; 0: never */
 	const char *waits_for;	   /* or NULL */
 	int			attempt;	   /* attempts that were answered or have failed */

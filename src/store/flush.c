@@ -7,6 +7,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -33,7 +34,8 @@ static const WfColumn visit_columns[] = {
 	{"silence_at", TIMESTAMPTZOID}, {"alarm_at", TIMESTAMPTZOID}, {"held", BOOLOID},
 	{"cancel_outcome", TEXTOID}, {"cancel_phase", TEXTOID}, {"cancel_response", JSONBOID},
 	{"warn_at", TIMESTAMPTZOID}, {"handler_at", TIMESTAMPTZOID}, {"cancel_handler", INT4OID},
-	{"progress", JSONBOID}, {"restless", INT4OID}};
+	{"progress", JSONBOID}, {"interrupt_at", TIMESTAMPTZOID}, {"handler_times", TIMESTAMPTZARRAYOID},
+	{"restless", INT4OID}};
 static const WfColumn attempt_columns[] = {
 	{"instance", INT8OID}, {"visit", INT8OID}, {"process_id", INT4OID}, {"attempt", INT4OID},
 	{"http_status", INT4OID}, {"started_at", TIMESTAMPTZOID}, {"ended_at", TIMESTAMPTZOID},
@@ -73,19 +75,21 @@ static WfQuery q_insert_visits = {
 	.sql = "INSERT INTO workflow.visit (instance, visit, due_at, deadline, entered_at, "
 		   "waiting_since, attempt, has_callback, key, state, step, queue, waits_for, outcome, "
 		   "reply, callback, callback_error, caught, error, result, silence_at, alarm_at, held, "
-		   "cancel_outcome, cancel_phase, cancel_response, warn_at, handler_at, cancel_handler, restless) "
+		   "cancel_outcome, cancel_phase, cancel_response, warn_at, handler_at, cancel_handler, "
+		   "interrupt_at, handler_times, restless) "
 		   "SELECT m.instance, m.visit, m.due_at, m.deadline, m.entered_at, m.waiting_since, "
 		   "m.attempt, m.has_callback, m.key, m.state, m.step, m.queue, m.waits_for, m.outcome, "
 		   "m.reply, m.callback, m.callback_error, m.caught, m.error, m.result, m.silence_at, "
 		   "m.alarm_at, m.held, m.cancel_outcome, m.cancel_phase, m.cancel_response, m.warn_at, "
-		   "m.handler_at, m.cancel_handler, m.restless FROM moved m",
+		   "m.handler_at, m.cancel_handler, m.interrupt_at, m.handler_times, m.restless FROM moved m",
 	.shape = &visit_shape};
 static WfQuery q_update_visits = {
 	.sql = "UPDATE workflow.visit v SET due_at = m.due_at, deadline = m.deadline, "
 		   "waiting_since = m.waiting_since, key = m.key, attempt = m.attempt, has_callback = m.has_callback, "
 		   "state = m.state, queue = m.queue, waits_for = m.waits_for, outcome = m.outcome, "
 		   "error = m.error, silence_at = m.silence_at, alarm_at = m.alarm_at, held = m.held, warn_at = m.warn_at, "
-		   "handler_at = m.handler_at, cancel_handler = m.cancel_handler, "
+		   "handler_at = m.handler_at, interrupt_at = m.interrupt_at, handler_times = m.handler_times, "
+		   "cancel_handler = m.cancel_handler, "
 		   "cancel_outcome = m.cancel_outcome, cancel_phase = m.cancel_phase, "
 		   "cancel_response = CASE WHEN m.docs_changed THEN m.cancel_response "
 		   "ELSE v.cancel_response END, "
@@ -197,6 +201,29 @@ add_time(Row *row, TimestampTz time)
 }
 
 static void
+add_times(Row *row, const TimestampTz *times, int n)
+{
+	Datum	   *elems;
+	bool	   *nulls;
+	int			lower = 1;
+
+	if (times == NULL)
+	{
+		add_or_null(row, (Datum) 0, true);
+		return;
+	}
+	elems = palloc(sizeof(Datum) * n);
+	nulls = palloc(sizeof(bool) * n);
+	for (int i = 0; i < n; i++)
+	{
+		elems[i] = TimestampTzGetDatum(times[i]);
+		nulls[i] = times[i] == 0;
+	}
+	add(row, PointerGetDatum(construct_md_array(elems, nulls, 1, &n, &lower, TIMESTAMPTZOID, sizeof(TimestampTz),
+												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)));
+}
+
+static void
 put(Flush *flush, Kind kind, Row *row)
 {
 	WfRows	   *rows = &flush->rows[kind];
@@ -272,6 +299,11 @@ put_visit(Flush *flush, Kind kind, WfVisit *visit)
 	add_time(&row, visit->handler_at);
 	add_or_null(&row, Int32GetDatum(visit->cancel_handler), visit->cancel_handler == 0);
 	add_jsonb(&row, kind == UPDATE_VISITS ? visit->progress : NULL);
+	add_time(&row, visit->interrupt_at);
+	if (visit->handler_times == NULL || kind == KEEP_VISITS)
+		add_times(&row, NULL, 0);
+	else
+		add_times(&row, visit->handler_times, visit->def->ncatches);
 	add(&row, Int32GetDatum(visit->restless));
 	put(flush, kind, &row);
 }
