@@ -34,6 +34,8 @@ SELECT step, outcome, result->'error'->>'code' AS code FROM workflow.history WHE
 SELECT data->>'reminded' LIKE :'impatient' || '\_%' AS reminded, data - 'reminded' AS data FROM workflow.instances WHERE instance = :impatient;
 -- the reminder's token has gone its way, the wait is as it was
 SELECT step, state, deadline IS NULL AS no_deadline FROM workflow.visits WHERE instance = :patient;
+SELECT until - since AS lasts_at_most, deadline FROM workflow.waiting WHERE instance = :patient;
+SELECT timeline ~ 'waits for a callback, for [^,]+ so far, until [^,]+, when a handler ends it$' AS told FROM workflow.timeline(:patient) WHERE timeline ~ 'waits';
 SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE instance = :patient;
 SELECT step, outcome FROM workflow.history WHERE instance = :patient ORDER BY entered_at, ended_at, step;
 SELECT status FROM workflow.instances WHERE instance = :patient;

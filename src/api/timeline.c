@@ -77,7 +77,7 @@ static WfQuery q_standing = {
 	.sql = "SELECT clock_timestamp(), v.visit, v.step, v.state, v.waits_for, v.waiting_since, "
 		   "v.due_at, v.deadline, v.attempt, v.has_callback, v.outcome, v.error->>'code', "
 		   "v.error->>'message', v.progress::text, v.held, v.cancel_phase, v.cancel_outcome, "
-		   "CASE WHEN NOT v.held THEN v.silence_at END "
+		   "CASE WHEN NOT v.held THEN v.silence_at END, v.interrupt_at "
 		   "FROM workflow.visit v WHERE v.instance = $1",
 	.nargs = 1, .argtypes = {INT8OID}};
 
@@ -272,12 +272,15 @@ describe_waiting(uint64 row)
 	TimestampTz deadline = result_time(row, 8);
 	char	   *progress = wf_result_text(row, 14);
 	TimestampTz silence = result_time(row, 18);
+	TimestampTz interrupt = result_time(row, 19);
 	const char *lasts = span(result_time(row, 6), result_time(row, 1));
 
+	const char *handler = interrupt != 0 ? psprintf(", until %s, when a handler ends it", time_text(interrupt)) : "";
+
 	if (wf_result_int64(row, 7) != 0)
-		return psprintf("waits until %s, for %s so far", time_text(result_time(row, 7)), lasts);
-	return psprintf("waits for a %s, for %s so far%s%s%s", event != NULL ? event : "?", lasts,
-					deadline != 0 ? psprintf(", until %s at most", time_text(deadline)) : "",
+		return psprintf("waits until %s, for %s so far%s", time_text(result_time(row, 7)), lasts, handler);
+	return psprintf("waits for a %s, for %s so far%s%s%s%s", event != NULL ? event : "?", lasts,
+					deadline != 0 ? psprintf(", until %s at most", time_text(deadline)) : "", handler,
 					silence != 0 ? psprintf(", until %s if nothing is heard", time_text(silence)) : "",
 					progress != NULL ? psprintf("; progress %s", clip(progress)) : "");
 }

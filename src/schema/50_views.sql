@@ -98,7 +98,7 @@ CREATE VIEW workflow.waiting WITH (security_barrier) AS
            v.instance, p.process, v.step,
            CASE v.state WHEN 'waiting' THEN v.waits_for ELSE 'cancel' END AS waits_for,
            v.waiting_since AS since, v.deadline, v.progress,
-           least(v.deadline,
+           least(v.deadline, v.interrupt_at,
                  CASE WHEN NOT v.held THEN v.silence_at END,
                  CASE WHEN v.waits_for IS DISTINCT FROM 'callback' THEN v.due_at END) AS until,
            CASE WHEN NOT v.held THEN v.silence_at END AS silence_at
@@ -116,7 +116,7 @@ COMMENT ON COLUMN workflow.waiting.waits_for IS 'Event that it waits for: callba
 COMMENT ON COLUMN workflow.waiting.since IS 'Since when it waits';
 COMMENT ON COLUMN workflow.waiting.deadline IS 'When the timeout of the step ends it: what workflow.extend moves';
 COMMENT ON COLUMN workflow.waiting.progress IS 'What the outside last said of its progress';
-COMMENT ON COLUMN workflow.waiting.until IS 'When it ends at the latest if nothing comes from outside: the earliest of its clock, deadline and silence_at; NULL: it waits for ever';
+COMMENT ON COLUMN workflow.waiting.until IS 'When it ends at the latest if nothing comes from outside: the earliest of its clock, deadline, silence_at and the handlers of clocks that end it; NULL: it waits for ever';
 COMMENT ON COLUMN workflow.waiting.silence_at IS 'When the heartbeat of the step ends it, unless the outside is heard of; NULL: it has none, or its instance is suspended';
 
 CREATE VIEW workflow.incidents WITH (security_barrier) AS
