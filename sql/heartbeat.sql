@@ -76,6 +76,16 @@ SELECT workflow.extend(:'sn', '1 hour');
 -- somebody stops it
 SELECT workflow.cancel(:i);
 SELECT workflow.heartbeat(:'sn');
+-- an incident is no longer at work if it has called back already
+SELECT workflow.define('heartbeat: doubt', '{
+  "steps": [{ "step": "work", "wait": true, "timeout": "1 hour", "success": "$result.response.ok" }]}');
+SELECT workflow.start('heartbeat: doubt') AS i \gset
+SELECT pg_temp.waits(:i) AS sn \gset
+SELECT workflow.complete(:'sn', '{"ok": false}');
+SELECT workflow.heartbeat(:'sn', '{"percent": 99}'), workflow.extend(:'sn', '1 hour') IS NULL AS too_late, state FROM workflow.visits WHERE instance = :i;
+SELECT workflow.retry(:'sn');
+SELECT workflow.heartbeat(:'sn'), workflow.extend(:'sn', '1 hour') IS NULL AS too_late, state FROM workflow.visits WHERE instance = :i;
+SELECT workflow.cancel(:i);
 
 -- numbers that are none
 SELECT workflow.heartbeat('5_');

@@ -265,6 +265,8 @@ wf_engine_wanted(const WfVisit *visit)
 	bool		cancelled = visit->instance->cancel_reason != NULL &&
 						 (visit->def == NULL || !visit->def->ignore_cancel);
 
+	if (visit->state == WF_STATE_INCIDENT && is_late_for_incident(visit, false))
+		return false;
 	return !visit->ended && !visit->has_callback && visit->state != WF_STATE_CANCELLING && !cancelled;
 }
 

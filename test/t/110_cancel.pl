@@ -404,6 +404,18 @@ cancel($instance);
 is($scene->finish($instance), 'aborted', 'cancelled while it is being timed out');
 is($scene->path($instance), 'work:TIMED_OUT', 'the outcome is that it began with');
 
+# an incident whose service was told to stop does not say that it may go on
+$scene->define('told to stop', qq[{"steps": [{"step": "work", "http": {"server": "partner", "path": "/accept/job?callback=none", $H, "body": {"sn": "\${\$serial_number}"}}, "wait": true,
+	"timeout": "0.2 s", "cancel": {"path": "/stop", "timeout": "0"}}]}]);
+$instance = $scene->start('told to stop');
+is($scene->finish($instance), 'failed', 'a timeout that nobody catches is an incident');
+$sn = $scene->serial($instance);
+is($scene->sql("SELECT workflow.heartbeat('$sn')"), 'f', '... of which nothing is wanted any more');
+is($scene->sql("SELECT workflow.extend('$sn', '1 hour') IS NULL"), 't', '... and which gets no more time');
+is($scene->sql("SELECT workflow.retry('$sn'), workflow.heartbeat('$sn')"), 't|t', 'taken up again it is wanted');
+cancel($instance);
+is($scene->finish($instance), 'aborted', 'and is cancelled');
+
 # ---- an attached row shows it ----
 
 $scene->sql('CREATE TABLE orders (id int PRIMARY KEY, sn text, state text)');
