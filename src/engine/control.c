@@ -359,7 +359,7 @@ wf_engine_move(WfBatch *batch, WfInstance *instance, const char *from, int to)
 			continue;
 		if (next == NULL)
 			next = wf_move_enter(batch, instance, to, visit->caught, 0);
-		(void) wf_cancel_visit(batch, visit, WF_OUTCOME_CANCELLED, moved_error(batch, next->step));
+		wf_move_on(batch, instance, wf_cancel_visit(batch, visit, WF_OUTCOME_CANCELLED, moved_error(batch, next->step)));
 	}
 	if (next != NULL)
 		wf_move_on(batch, instance, next);

@@ -148,6 +148,9 @@ wf_state_incident(WfBatch *batch, WfVisit *visit)
 	visit->docs_changed = true;
 	visit->deadline = 0;
 	stop_handlers(visit);
+	/* whatever was to come after it does not; cancel_outcome stays: the outside may have been asked to stop */
+	visit->cancel_phase = NULL;
+	visit->cancel_handler = 0;
 	visit->has_callback = false;
 	instance->incidents++;
 	if (instance->status == WF_STATUS_ACTIVE)

@@ -92,6 +92,18 @@ is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE instance
 sql("SELECT workflow.start('caught', $list)");
 is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE process = 'caught'", 'completed', 'what a handler catches is no incident');
 
+# a handler that has interrupted a visit, and cannot be gone to, is forgotten with that
+define('interrupted', '{"step": "call", "http": {"server": "partner", "path": "/accept/job?callback=none"}, "wait": true, "cancel": {"path": "/stop", "timeout": "0"},
+	"catch": [{"after": "10 ms", "next": "choose"}, {"on": "FAILED", "next": "aside"}]}, {"step": "choose", "choose": [{"when": "ENDLESS", "next": "end"}, {"next": "end"}]}, {"step": "end", "end": true}, {"step": "aside", "end": true}');
+my @interrupted = map { sql("SELECT workflow.start('interrupted', $list)") } 1 .. 2;
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.incidents WHERE process = 'interrupted'", 2, 'a handler of a clock that is poison makes an incident');
+sql("SELECT workflow.move($interrupted[0], 'call', 'aside')");
+is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE instance = $interrupted[0]", 'completed', '... which can be moved elsewhere');
+is(sql("SELECT string_agg(step, ' ' ORDER BY entered_at) FROM workflow.history WHERE instance = $interrupted[0]"), 'call aside', '... and goes only there');
+sql("SELECT workflow.cancel_visit(serial_number) FROM workflow.incidents WHERE instance = $interrupted[1]");
+is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE instance = $interrupted[1]", 'aborted', '... or cancelled');
+is(sql("SELECT string_agg(step, ' ' ORDER BY entered_at) FROM workflow.history WHERE instance = $interrupted[1]"), 'call', '... without its handler');
+
 # ---- one move that is too slow stands for all of its process ----
 
 define('late', '{"step": "clock", "wait": {"until": "${$.at}"}}, {"step": "choose", "choose": [{"when": "ENDLESS", "next": "end"}, {"next": "end"}]}, {"step": "end", "end": true}');
