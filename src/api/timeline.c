@@ -64,8 +64,11 @@ static WfQuery q_mended = {
 static WfQuery q_ended = {
 	.sql = "SELECT h.ended_at, h.visit, h.step, h.outcome, h.entered_at, h.attempts, "
 		   "h.result->'error'->>'code', h.result->'error'->>'message', "
-		   "h.result->>'callback_response', h.result->>'cancel_response' "
-		   "FROM workflow.visit_history h WHERE h.instance = $1",
+		   "h.result->>'callback_response', h.result->>'cancel_response', c.error->>'message', "
+		   "CASE WHEN c.error->'http_status' = 'null' THEN c.error->>'code' END, "
+		   "h.result #>> '{cancel_response,body}' FROM workflow.visit_history h "
+		   "LEFT JOIN LATERAL (SELECT h.result #> '{cancel_response,error}') c (error) "
+		   "ON c.error ? 'sqlstate' WHERE h.instance = $1", /* else it is what the service itself calls an error */
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_late = {
 	.sql = "SELECT l.received_at, l.visit, NULL::text, l.role::text, l.data::text, l.webhook FROM ("
@@ -240,6 +243,18 @@ told(const char *words, char *data)
 	return data != NULL ? psprintf("%s: %s", words, clip(data)) : "";
 }
 
+/* What came of its cancel request. */
+static const char *
+told_to_stop(uint64 row)
+{
+	char	   *message = wf_result_text(row, 11);
+
+	if (message == NULL)
+		return told("; asked to stop, its service answered", wf_result_text(row, 10));
+	return psprintf("; asked to stop, which failed%s%s", because("", wf_result_text(row, 12), message),
+					told("", wf_result_text(row, 13)));
+}
+
 static const char *
 describe_ended(uint64 row)
 {
@@ -251,7 +266,7 @@ describe_ended(uint64 row)
 					attempts > 1 ? psprintf(" and %d attempts", attempts) : "",
 					because(outcome, wf_result_text(row, 7), wf_result_text(row, 8)),
 					told("; was told", wf_result_text(row, 9)),
-					told("; asked to stop, its service answered", wf_result_text(row, 10)));
+					told_to_stop(row));
 }
 
 static const char *

@@ -54,20 +54,28 @@ await_confirmation(WfBatch *batch, WfVisit *visit)
 	return NULL;
 }
 
-/* What the cancel request was answered; {error} if it was not. */
+/* Said yes, though its body may not be readable as what it is said to be. */
+static bool
+is_2xx(const WfAnswer *answer)
+{
+	return answer->reply != NULL && (answer->fault.code == NULL || answer->fault.http_status / 100 == 2);
+}
+
+/* What the cancel request was answered; {error, body} if that is no success, {error} if there is no answer. */
 static Jsonb *
 cancel_response(WfBatch *batch, const WfAnswer *answer)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Jsonb	   *response = NULL;
-	WfField		field = {.key = "error"};
+	Jsonb	   *body = answer->reply != NULL ? wf_jsonb_get(answer->reply, "body") : NULL;
+	Jsonb	   *response = body;
+	WfField		fields[2];
 
-	if (answer->reply != NULL)
-		response = wf_jsonb_get(answer->reply, "body");
-	else if (answer->fault.code != NULL)
+	if (answer->fault.code != NULL && !is_2xx(answer))
 	{
-		field.jsonb = wf_engine_error(&answer->fault, 1);
-		response = wf_jsonb_object(&field, 1);
+		memset(fields, 0, sizeof(fields));
+		fields[0] = (WfField){.key = "error", .jsonb = wf_engine_error(&answer->fault, 1)};
+		fields[1] = (WfField){.key = "body", .jsonb = body};
+		response = wf_jsonb_object(fields, answer->reply != NULL ? 2 : 1);
 	}
 	MemoryContextSwitchTo(old);
 	return response;

@@ -171,8 +171,8 @@ $scene->server('nobody', 'http://127.0.0.1:1');
 $scene->server('slow', $scene->url('/slow'), "timeout '0.3 s'");
 my $json = JSON::PP->new->canonical->allow_nonref;
 my @failures = (
-	[ '500',              '"path": "/status/500"', 1, '{"status":500}' ],
-	[ '404',              '"path": "/status/404"', 1, '{"status":404}' ],
+	[ '500',              '"path": "/status/500"', 1, '500' ],
+	[ '404',              '"path": "/status/404"', 1, '404' ],
 	[ 'no answer',        '"path": "/drop"', undef, 'connect' ],
 	[ 'half an answer',   '"path": "/half"', 1, 'connect' ],
 	[ 'broken JSON',      '"path": "/badjson"', 1, '"{\\"a\\": "' ],
@@ -197,6 +197,10 @@ for (@failures)
 	is($work->{result}{error}{code}, 'CANCELLED', "cancel fails with $name: the error is that it was cancelled");
 }
 is($scene->sql('SELECT count(*) FROM workflow.incidents'), 0, 'nothing of it is an incident');
+my $response = $scene->history($failures[0][4], 'work')->{result}{cancel_response};
+is_deeply([ $response->{error}{http_status}, $response->{body} ], [ 500, { status => 500 } ], 'an answer that is not 2xx is kept with its status');
+like($scene->sql("SELECT * FROM workflow.timeline($failures[0][4])"), qr/asked to stop, which failed: the service answered 500: \{"status": 500\}/, 'the story tells of it');
+like($scene->sql("SELECT * FROM workflow.timeline($failures[2][4])"), qr/asked to stop, which failed: connect, /, '... and of one that was not answered');
 
 # a callback can still come
 $instance = waiting_work('"path": "/status/500"');
