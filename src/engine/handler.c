@@ -64,6 +64,20 @@ wf_handler_plan(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	return true;
 }
 
+/* Its `save`, which sees what the handler's steps will see as $caught. */
+static bool
+save(WfBatch *batch, WfVisit *visit, const WfCatch *handler, WfFault *fault)
+{
+	WfScope		scope;
+
+	if (handler->save == NULL)
+		return true;
+	wf_engine_scope(visit, &scope);
+	scope.caught = wf_outcome_caught(visit);
+	scope.error = visit->error;
+	return wf_data_apply(batch, visit, handler->save, &scope, fault);
+}
+
 /* Its token is one more, or takes the place of the visit's. */
 static void
 begin(WfBatch *batch, WfVisit *visit, int index)
@@ -74,16 +88,14 @@ begin(WfBatch *batch, WfVisit *visit, int index)
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	Jsonb	   *error = wf_engine_error(&fault, visit->attempt);
 	WfVisit    *next;
-	WfScope		scope;
 
-	wf_engine_scope(visit, &scope);
-	if (handler->save != NULL && !wf_data_apply(batch, visit, handler->save, &scope, &fault))
-		next = wf_outcome_fault(batch, visit, &fault);
-	else if (handler->interrupt)
+	if (handler->interrupt)
 	{
 		visit->cancel_handler = index + 1;
 		next = wf_cancel_visit(batch, visit, WF_OUTCOME_CANCELLED, error);
 	}
+	else if (!save(batch, visit, handler, &fault))
+		next = wf_outcome_fault(batch, visit, &fault);
 	else
 		next = wf_move_enter(batch, instance, handler->next, wf_outcome_caught(visit), 0);
 	MemoryContextSwitchTo(old);
@@ -136,6 +148,13 @@ wf_handler_fire(WfBatch *batch, WfVisit *visit, TimestampTz until)
 WfVisit *
 wf_handler_take_over(WfBatch *batch, WfVisit *visit)
 {
-	return wf_outcome_interrupted(batch, visit,
-								  visit->def->catches[visit->cancel_handler - 1].next);
+	const WfCatch *handler = &visit->def->catches[visit->cancel_handler - 1];
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	WfFault		fault = {0};
+	bool		saved;
+
+	wf_outcome_interrupt(visit);
+	saved = save(batch, visit, handler, &fault);
+	MemoryContextSwitchTo(old);
+	return saved ? wf_outcome_interrupted(batch, visit, handler->next) : wf_outcome_fault(batch, visit, &fault);
 }

@@ -49,6 +49,7 @@ extern WfVisit *wf_outcome_bad(WfBatch *batch, WfVisit *visit, WfOutcome outcome
 extern WfVisit *wf_outcome_fault(WfBatch *batch, WfVisit *visit, const WfFault *fault);
 extern void wf_outcome_stuck(WfBatch *batch, WfVisit *visit, const WfFault *fault);
 extern WfVisit *wf_outcome_callback(WfBatch *batch, WfVisit *visit);
+extern void wf_outcome_interrupt(WfVisit *visit);
 extern WfVisit *wf_outcome_interrupted(WfBatch *batch, WfVisit *visit, int next);
 extern Jsonb *wf_outcome_caught(WfVisit *visit);
 extern char *wf_outcome_error_code(Jsonb *error); /* or NULL */

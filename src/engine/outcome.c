@@ -211,14 +211,20 @@ wf_outcome_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error, bool handled)
 	return next;
 }
 
-/* An interrupting handler ended it, and goes on. */
+/* An interrupting handler ends it: its result is known, in CurrentMemoryContext, before anything can still fail. */
+void
+wf_outcome_interrupt(WfVisit *visit)
+{
+	visit->result = make_result(visit, WF_OUTCOME_CANCELLED, visit->error);
+}
+
+/* … and goes on. */
 WfVisit *
 wf_outcome_interrupted(WfBatch *batch, WfVisit *visit, int next)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	WfVisit    *entered;
 
-	visit->result = NULL;
 	finish(batch, visit, WF_OUTCOME_CANCELLED, visit->error);
 	entered = wf_move_enter(batch, visit->instance, next, wf_outcome_caught(visit), 0);
 	MemoryContextSwitchTo(old);

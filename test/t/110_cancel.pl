@@ -318,7 +318,7 @@ is($scene->sql("SELECT workflow.cancel_visit('$sn')"), 'f', 'once it has ended i
 
 $scene->define('interrupted', qq[{"steps": [{"step": "work", "http": {"server": "partner", "path": "/accept/job?callback=none", $H, "body": {"sn": "\${\$serial_number}"}}, "wait": true,
 	"cancel": {"path": "/accept/stop?status=STOPPED&after=0.3", "body": {"sn": "\${\$serial_number}"}, "headers": {"X-Instance": "\${\$instance}"}},
-	"catch": [{"after": "0.4 s", "next": "after"}], "end": true},
+	"catch": [{"after": "0.4 s", "save": {"saved": "\${\$caught}", "error": "\${\$error}", "reply": "\${\$reply.status}", "status": "\${\$result.status}"}, "next": "after"}], "end": true},
 	{"step": "after", "set": {"caught": "\${\$caught}"}}]}]);
 $instance = $scene->start('interrupted');
 is($scene->finish($instance), 'completed', 'an interrupting handler goes on');
@@ -329,6 +329,9 @@ is($work->{result}{response}{status}, 'STOPPED', 'after the callback that confir
 is_between($asked->{time} - $work->{began}, 0.4 - 0.002, 0.4 + $late, 'asked when the clock struck');
 is_between($work->{ended} - $asked->{time}, 0.3 - 0.002, 0.3 + $late, 'ended with the callback');
 is($scene->data($instance)->{caught}{result}{response}{status}, 'STOPPED', 'as the handler sees');
+my $data = $scene->data($instance);
+is_deeply($data->{saved}, $data->{caught}, 'and as its "save" has seen');
+is_deeply([ $data->{error}{code}, @{$data}{qw(reply status)} ], [ 'INTERRUPTED', 202, 'CANCELLED' ], 'which sees the reply and the result too');
 
 # one that does not interrupt leaves a request alone
 $scene->define('reminded', qq[{"steps": [{"step": "work", "http": {"server": "partner", "path": "/delay?s=1", $H}, "save_reply": {"status": "\${\$reply.status}"},
