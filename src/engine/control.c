@@ -147,11 +147,12 @@ wf_engine_set_data(WfBatch *batch, WfInstance *instance, Jsonb *changes)
 	MemoryContextSwitchTo(old);
 }
 
-static Jsonb *
-cancel_error(WfBatch *batch, const char *reason)
+/* Why a visit is CANCELLED; NULL or "": no reason was given. */
+Jsonb *
+wf_control_cancel_error(WfBatch *batch, const char *reason)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	WfFault		why = {.code = "CANCELLED", .message = reason};
+	WfFault		why = {.code = "CANCELLED", .message = reason != NULL && *reason != '\0' ? reason : NULL};
 	Jsonb	   *error = wf_engine_error(&why, 0);
 
 	MemoryContextSwitchTo(old);
@@ -217,7 +218,7 @@ wf_engine_cancel_visit(WfBatch *batch, WfVisit *visit, const char *reason)
 	if (visit->has_callback)
 		next = wf_outcome_callback(batch, visit);
 	else
-		next = wf_cancel_visit(batch, visit, WF_OUTCOME_CANCELLED, cancel_error(batch, reason));
+		next = wf_cancel_visit(batch, visit, WF_OUTCOME_CANCELLED, wf_control_cancel_error(batch, reason));
 	wf_move_on(batch, visit->instance, next);
 }
 

@@ -58,6 +58,7 @@ extern bool wf_clock_event(WfVisit *visit, const WfEvent *event, const WfScope *
 extern WfVisit *wf_outcome_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error, bool handled);
 
 /* control.c */
+extern Jsonb *wf_control_cancel_error(WfBatch *batch, const char *reason);
 extern void wf_control_stop(WfBatch *batch, WfInstance *instance, const char *reason, Jsonb *error);
 
 /* cancel.c: interrupting a visit */

@@ -197,7 +197,8 @@ wf_move_on(WfBatch *batch, WfInstance *instance, WfVisit *visit)
 			/* handlers that lead in a circle of steps none of which may begin lead nowhere */
 			bool		handled = unbegun++ < instance->process->def->nsteps;
 
-			visit = wf_outcome_cancelled(batch, visit, NULL, handled);
+			visit = wf_outcome_cancelled(batch, visit, wf_control_cancel_error(batch, instance->cancel_reason),
+										 handled);
 		}
 	}
 	if (instance->ended)

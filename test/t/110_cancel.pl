@@ -370,6 +370,8 @@ $scene->wait_for_state($instance, 'waiting');
 cancel($instance);
 is($scene->finish($instance), 'aborted', 'a final result is sent');
 is($scene->path($instance), 'work:CANCELLED not sent:CANCELLED tell:SUCCESS not this either:CANCELLED', 'by the step that ignores it, and by no other');
+my $unsent = $scene->history($instance, 'not sent')->{result};
+is_deeply([ @{ $unsent->{error} }{qw(code message)} ], [ 'CANCELLED', 'enough' ], 'whose error says why');
 is(join(' ', map { $_->{path} } $scene->requests($instance)), '/accept/job /accept/stop ' . join(' ', ('/flaky/tell') x 3), 'with its retries');
 is($scene->data($instance)->{told}, 200, 'and what it saves');
 is($scene->reason($instance)->{message}, 'enough', 'the reason is on record');
