@@ -8,16 +8,19 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -30,8 +33,12 @@
 #define WEEKS_AHEAD 2
 /* of a lock that others wait behind */
 #define LOCK_TIMEOUT_MS "200"
+/* of one that nobody waits behind: a vacuum gives way to it after deadlock_timeout */
+#define SHARE_TIMEOUT_MS "5000"
 /* instances whose own retention is over, in one transaction */
 #define TRIM_CHUNK 5000
+/* of a partition that is looked through for what is kept, in one transaction */
+#define FORWARD_BLOCKS 128
 /* 2000-01-01, where timestamps begin, was a Saturday */
 #define MONDAY_OFFSET (2 * USECS_PER_DAY)
 #define ONE_WEEK (7 * USECS_PER_DAY)
@@ -55,6 +62,8 @@ static const Parent parents[] = {
 		"instance, process_id, version, attachment, started_at, ended_at, status, business_key, error, data",
 		false},
 };
+
+StaticAssertDecl(lengthof(parents) == WF_HISTORY_PARENTS, "all parents are counted");
 
 static TimestampTz
 week_of(TimestampTz t)
@@ -294,43 +303,83 @@ wf_history_trim(void)
 	return wf_result_int64(0, 1) == TRIM_CHUNK;
 }
 
-void
-wf_history_forward(TimestampTz now, const char *retention)
+/* Move on to the first partition past retention that comes after `at`. False: there is none, of no parent. */
+static bool
+find_expired(WfForward *at, const char *retention)
 {
 	ListCell   *lc;
 
-	wf_history_ahead(now);
-	for (int i = 0; i < lengthof(parents); i++)
+	for (; at->parent < lengthof(parents); at->parent++, at->name[0] = '\0')
 	{
-		const Parent *parent = &parents[i];
-
-		foreach (lc, expired(parent->name, retention))
-			run(psprintf("WITH moved AS (DELETE FROM workflow.%s h WHERE %s RETURNING h.*) "
-						 "INSERT INTO workflow.%s (%s, stored_at) "
-						 "SELECT %s, clock_timestamp() FROM moved",
-						 (char *) lfirst(lc), kept(parent, retention), parent->name,
-						 parent->columns, parent->columns));
+		foreach (lc, expired(parents[at->parent].name, retention))
+		{
+			if (strcmp(lfirst(lc), at->name) <= 0)
+				continue;
+			strlcpy(at->name, lfirst(lc), sizeof(at->name));
+			at->block = 0;
+			return true;
+		}
 	}
+	return false;
 }
 
-/*
- * On a busy system somebody always has a lock on the history, so it takes queueing for it; but whoever comes then waits
- * behind us, so not for long.
- */
+/* NULL: it is not there any more. */
+static Relation
+open_partition(const char *name)
+{
+	Oid			relid = get_relname_relid(name, wf_store_schema());
+
+	return OidIsValid(relid) ? try_relation_open(relid, RowExclusiveLock) : NULL;
+}
+
+/* By blocks, so that no row is looked at twice. */
+static void
+forward_blocks(const WfForward *at, const char *retention)
+{
+	const Parent *parent = &parents[at->parent];
+
+	wf_query_run_text(psprintf("WITH moved AS (DELETE FROM workflow.%s h "
+							   "WHERE h.ctid >= '(%u,0)' AND h.ctid < '(%u,0)' AND %s RETURNING h.*) "
+							   "INSERT INTO workflow.%s (%s, stored_at) SELECT %s, clock_timestamp() FROM moved",
+							   at->name, at->block, at->block + FORWARD_BLOCKS, kept(parent, retention),
+							   parent->name, parent->columns, parent->columns));
+}
+
+bool
+wf_history_forward(WfForward *at, const char *retention)
+{
+	Relation	partition;
+
+	if (at->block == 0 && !find_expired(at, retention))
+		return false;
+	partition = open_partition(at->name);
+	if (partition != NULL && at->block < RelationGetNumberOfBlocks(partition))
+	{
+		forward_blocks(at, retention);
+		at->block += FORWARD_BLOCKS;
+	}
+	else
+		at->block = 0; /* the next one */
+	if (partition != NULL)
+		relation_close(partition, NoLock);
+	return true;
+}
+
+/* Not for longer than that; false: somebody else has one. */
 static bool
-lock_soon(Oid relid)
+lock_within(Oid relid, LOCKMODE mode, const char *timeout_ms)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	int			level = NewGUCNestLevel();
 	volatile bool locked = true;
 
-	(void) set_config_option("lock_timeout", LOCK_TIMEOUT_MS, PGC_USERSET, PGC_S_SESSION,
+	(void) set_config_option("lock_timeout", timeout_ms, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	BeginInternalSubTransaction(NULL);
 	PG_TRY();
 	{
-		LockRelationOid(relid, AccessExclusiveLock);
+		LockRelationOid(relid, mode);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -349,32 +398,65 @@ lock_soon(Oid relid)
 	return locked;
 }
 
+static WfQuery q_own = {
+	.sql = "SELECT string_agg(process_id || ' ' || retention, ', ' ORDER BY process_id) FROM workflow.process "
+		   "WHERE retention IS NOT NULL"};
+
+/* What all processes say of it. */
+static char *
+own_retentions(void)
+{
+	char	   *text;
+
+	wf_query_run(&q_own, NULL, NULL);
+	text = wf_result_text(0, 1);
+	return text != NULL ? text : "";
+}
+
+/* By plain SPI: for so many rows at once the planner may well prefer hashing what they are looked up in. */
+static bool
+holds_kept(const Parent *parent, const char *name, const char *retention)
+{
+	int			rc = SPI_execute(psprintf("SELECT FROM workflow.%s h WHERE %s", name, kept(parent, retention)), false, 1);
+
+	if (rc != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(rc));
+	return SPI_processed > 0;
+}
+
+/*
+ * Looking through it may take minutes, under a lock that only keeps out who would write there: nobody does any more.
+ * What it does not hold then, it does not come to hold, unless a process is kept longer than before. On a busy system
+ * somebody always has a lock on the history, so it takes queueing for dropping it; but whoever comes then waits behind us,
+ * so not for long.
+ */
 static bool
 drop_partition(const Parent *parent, const char *name, const char *retention)
 {
 	Oid			relid = get_relname_relid(name, wf_store_schema());
+	char	   *own;
 
-	if (!OidIsValid(relid) || !lock_soon(wf_store_relation(parent->name)) || !lock_soon(relid))
+	if (!OidIsValid(relid) || !lock_within(relid, ShareLock, SHARE_TIMEOUT_MS))
 		return false;
+	own = own_retentions();
 	/* what came since it was moved forward: the next time */
-	run(psprintf("SELECT FROM workflow.%s h WHERE %s LIMIT 1", name, kept(parent, retention)));
-	if (SPI_processed > 0)
+	if (holds_kept(parent, name, retention))
+		return false;
+	if (!lock_within(wf_store_relation(parent->name), AccessExclusiveLock, LOCK_TIMEOUT_MS) ||
+		!lock_within(relid, AccessExclusiveLock, LOCK_TIMEOUT_MS))
+		return false;
+	if (strcmp(own, own_retentions()) != 0)
 		return false;
 	run(psprintf("DROP TABLE workflow.%s", name));
 	return true;
 }
 
 bool
-wf_history_drop(const char *retention)
+wf_history_drop(int parent, const char *retention)
 {
-	for (int i = 0; i < lengthof(parents); i++)
-	{
-		List	   *names = expired(parents[i].name, retention);
+	List	   *names = expired(parents[parent].name, retention);
 
-		if (names != NIL && drop_partition(&parents[i], linitial(names), retention))
-			return true;
-	}
-	return false;
+	return names != NIL && drop_partition(&parents[parent], linitial(names), retention);
 }
 
 void

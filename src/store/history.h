@@ -16,12 +16,22 @@ extern void wf_history_ensure(TimestampTz now);
 extern void wf_history_ahead(TimestampTz now);
 
 /*
- * Purging, in two kinds of transactions: what belongs to instances that still live is first moved into the current partition, holding up
- * nobody; then one partition at a time that is past `retention` (an interval as text) is dropped, under locks that are
- * waited for shortly or not had at all. wf_history_drop returns whether one was dropped.
+ * Purging, each call in a transaction of its own. What must not go with its partition is first moved into the current one:
+ * wf_history_forward looks at some blocks and returns whether there may be more; `at` is zero at first. Then the partitions
+ * of each parent that are past `retention` (an interval as text) are dropped: wf_history_drop looks through one, under a lock
+ * that is in nobody's way, and drops it under locks that are waited for shortly or not had at all; true if it did.
  */
-extern void wf_history_forward(TimestampTz now, const char *retention);
-extern bool wf_history_drop(const char *retention);
+#define WF_HISTORY_PARENTS 3
+
+typedef struct WfForward
+{
+	int			parent;
+	char		name[NAMEDATALEN];
+	uint32		block; /* 0: the next partition */
+} WfForward;
+
+extern bool wf_history_forward(WfForward *at, const char *retention);
+extern bool wf_history_drop(int parent, const char *retention);
 
 /* After partitions were dropped: late callbacks are kept as long as the history of their visit. */
 extern void wf_history_purge_late(void);

@@ -141,6 +141,7 @@ switch_back(const Switches *saved)
 	running = saved->running;
 }
 
+/* It goes with the connection to SPI. */
 static void
 prepare(WfQuery *query)
 {
@@ -148,6 +149,12 @@ prepare(WfQuery *query)
 									 CURSOR_OPT_GENERIC_PLAN);
 	if (query->plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s: %s", SPI_result_code_string(SPI_result), query->sql);
+}
+
+static void
+prepare_to_keep(WfQuery *query)
+{
+	prepare(query);
 	if (SPI_keepplan(query->plan) != 0)
 		elog(ERROR, "SPI_keepplan failed");
 }
@@ -165,7 +172,7 @@ execute(WfQuery *query, Datum *values, const char *nulls, bool changes)
 	int			rc;
 
 	if (query->plan == NULL)
-		prepare(query);
+		prepare_to_keep(query);
 	rc = SPI_execute_snapshot(query->plan, values, nulls, snapshot, crosscheck, false, true, 0);
 	if (rc < 0)
 		elog(ERROR, "SPI_execute_snapshot failed: %s: %s", SPI_result_code_string(rc), query->sql);
@@ -195,6 +202,18 @@ uint64
 wf_query_run(WfQuery *query, Datum *values, const char *nulls)
 {
 	return run(query, values, nulls, false);
+}
+
+uint64
+wf_query_run_text(const char *sql)
+{
+	WfQuery		query = {.sql = sql};
+	uint64		processed;
+
+	prepare(&query);
+	processed = run(&query, NULL, NULL, true);
+	SPI_freeplan(query.plan);
+	return processed;
 }
 
 static void

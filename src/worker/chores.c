@@ -22,6 +22,7 @@
 #include "store/query.h"
 #include "worker/chores.h"
 #include "worker/exchange.h"
+#include "worker/moves.h"
 #include "worker/worker.h"
 #include "worker/write_back.h"
 
@@ -39,53 +40,102 @@ static WfQuery q_waits = {
 
 /* ---- upkeep of the history ---- */
 
+/* Each part is a transaction of its own, with a time of its own: it is not undone with another. */
 static void
-upkeep(void)
+begin_part(WfAccess *access, int limit_ms)
+{
+	wf_limit_end();
+	CommitTransactionCommand();
+	wf_begin_transaction();
+	wf_limit_begin(limit_ms);
+	wf_store_enter(access);
+}
+
+static void
+make_ahead(void)
 {
 	WfAccess	access;
-	TimestampTz now = GetCurrentTimestamp();
-	const char *retention = wf_setting_retention;
-	bool		keeps = retention == NULL || *retention == '\0'; /* for ever, as zero does */
-	bool		dropped = !keeps;
-	bool		orphans = false;
+
+	begin_part(&access, wf_setting_sql_timeout);
+	wf_history_ahead(GetCurrentTimestamp());
+	wf_store_leave(&access);
+}
+
+static void
+forward(const char *retention)
+{
+	WfAccess	access;
+	WfForward	at = {0};
 	bool		more = true;
 
-	wf_store_enter(&access);
-	if (keeps)
-		wf_history_ahead(now);
-	else
-		wf_history_forward(now, retention);
-	wf_store_leave(&access);
-	while (more || dropped || orphans)
+	while (more)
 	{
-		CommitTransactionCommand();
-		wf_begin_transaction();
-		wf_store_enter(&access);
-		if (more)
-			more = wf_history_trim();
-		else if (dropped)
-			orphans |= dropped = wf_history_drop(retention);
-		else
-		{
-			wf_history_purge_late();
-			orphans = false;
-		}
+		begin_part(&access, wf_setting_sql_timeout);
+		more = wf_history_forward(&at, retention);
 		wf_store_leave(&access);
 	}
 }
 
 static void
-postpone_and_keep_up(const WfDelivery *delivery)
+trim(void)
 {
 	WfAccess	access;
+	bool		more = true;
+
+	while (more)
+	{
+		begin_part(&access, wf_setting_sql_timeout);
+		more = wf_history_trim();
+		wf_store_leave(&access);
+	}
+}
+
+/* Looking through a partition takes as long as it takes, and is in nobody's way. True if one was dropped. */
+static bool
+drop_one(int parent, const char *retention)
+{
+	WfAccess	access;
+	bool		dropped;
+
+	begin_part(&access, 0);
+	dropped = wf_history_drop(parent, retention);
+	wf_store_leave(&access);
+	return dropped;
+}
+
+static void
+purge(const char *retention)
+{
+	WfAccess	access;
+	bool		orphans = false;
+
+	for (int parent = 0; parent < WF_HISTORY_PARENTS; parent++)
+		while (drop_one(parent, retention))
+			orphans = true;
+	if (!orphans)
+		return;
+	begin_part(&access, wf_setting_sql_timeout);
+	wf_history_purge_late();
+	wf_store_leave(&access);
+}
+
+static void
+upkeep(const WfDelivery *delivery)
+{
+	WfAccess	access;
+	const char *retention = wf_setting_retention;
+	bool		keeps = retention == NULL || *retention == '\0'; /* for ever, as zero does */
 
 	wf_store_enter(&access);
 	wf_delivery_postpone(delivery->id,
 						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), UPKEEP_EVERY_MS));
 	wf_store_leave(&access);
-	CommitTransactionCommand();
-	wf_begin_transaction();
-	upkeep();
+	make_ahead();
+	if (!keeps)
+		forward(retention);
+	trim();
+	if (!keeps)
+		purge(retention);
 }
 
 /* ---- what took too long in the dispatcher ---- */
@@ -259,6 +309,6 @@ wf_chores_work(WfDueKey *key, int64 *delivering)
 	if (write_back != 0)
 		wf_write_back(write_back);
 	if (upkeep_due.id != 0)
-		postpone_and_keep_up(&upkeep_due);
+		upkeep(&upkeep_due);
 	return true;
 }

@@ -100,6 +100,50 @@ is(sql("SELECT workflow.complete('$sn{$alive}')"), 't', 'the living live');
 is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE instance = $alive", 'completed', '... and go on');
 $snapshot->query_safe('COMMIT');
 
+# ---- it takes long to look through what is to go ----
+
+make_partitions('200 days');
+my $stays = sql("SELECT workflow.start('long')");
+age('200 days', $stays);
+# a row that is to be moved forward holds that up; who then wants a partition that is looked into gets it before what comes next
+my $row = $node->background_psql('postgres');
+$row->query_safe("BEGIN; SELECT FROM workflow.visit_history WHERE instance = $stays FOR UPDATE");
+upkeep();
+my $next = sql("SELECT max(relname) FROM pg_class WHERE relname ~ '^instance_history_20' AND relkind = 'r'");
+my $locks = "SELECT string_agg(mode || ' ' || granted, ', ' ORDER BY granted, mode) FROM pg_locks WHERE relation = 'workflow.$next'::regclass";
+is_soon($node, 'postgres', $locks, 'AccessShareLock true', 'what is kept is being moved');
+my $holder = $node->background_psql('postgres');
+$holder->query_until(qr/sent/, "\\echo sent\nBEGIN; LOCK TABLE workflow.$next IN ACCESS EXCLUSIVE MODE;\n");
+is_soon($node, 'postgres', $locks, 'AccessExclusiveLock false, AccessShareLock true', 'somebody waits behind that');
+$row->query_safe('ROLLBACK');
+is_soon($node, 'postgres', $locks, 'AccessShareLock false, AccessExclusiveLock true', 'the partition that is to go is being looked through');
+my $meanwhile = sql("SET lock_timeout = '30 s'; SELECT workflow.start('long')");
+is(sql("SET lock_timeout = '30 s'; SELECT workflow.complete(workflow.serial_number(instance, visit)) FROM workflow.visit WHERE instance = $meanwhile"), 't', 'meanwhile clients go on');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instance WHERE instance = $meanwhile", 0, 'and so do workers');
+is(sql($locks), 'AccessShareLock false, AccessExclusiveLock true', '... while it is still being looked through');
+$holder->query_safe('COMMIT');
+partitions_go('after that it is dropped');
+
+# ---- far more is kept than one transaction has time for ----
+
+make_partitions('200 days');
+my $stands = sql("SELECT workflow.start('long')");
+my $wide = sql('SELECT ' . sprintf($week, '200 days'));
+sql("INSERT INTO workflow.visit_history SELECT $stands, -n, process_id, 1, ended_at - interval '200 days', ended_at - interval '200 days', stored_at - interval '200 days', "
+	  . "step, outcome, jsonb_build_object('filler', repeat('x', 1800)) FROM workflow.visit_history, generate_series(1, 2000) n WHERE instance = $stands");
+sql(
+	qq[
+	CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.003); RETURN OLD; END';
+	CREATE TRIGGER slow BEFORE DELETE ON workflow.visit_history_$wide FOR EACH ROW EXECUTE FUNCTION slow();
+	ALTER SYSTEM SET workflow.sql_timeout = '5 s']);
+$node->reload;
+is_soon($node, 'postgres', 'SHOW workflow.sql_timeout', '5s', 'a transaction of a worker has 5 s');
+upkeep();
+partitions_go('it is moved on all the same, and the partition dropped');
+is(sql("SELECT count(*) FROM workflow.visit_history WHERE instance = $stands AND visit < 0"), 2000, 'nothing is missing');
+sql('ALTER SYSTEM RESET workflow.sql_timeout');
+$node->reload;
+
 # ---- processes that say themselves how long: what came late goes with the history of its visit ----
 
 my %own = (ever => '0', longer => '1 year', shorter => '1 day', default => undef);
@@ -179,7 +223,7 @@ $sessions[0]->query_safe('COMMIT');
 # a worker may have made them before both, and then the second has not waited
 $said .= $sessions[1]->query_until(qr/second \w+/, "\n") unless $said =~ /second \w+/;
 like($said, qr/second true/, 'two make them at the same time');
-$_->quit for @sessions, $reader, $snapshot;
+$_->quit for @sessions, $reader, $snapshot, $row, $holder;
 
 $node->stop;
 done_testing();
