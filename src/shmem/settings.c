@@ -13,6 +13,8 @@
 
 #include "shmem/settings.h"
 
+#define LONGEST_YEARS 1000 /* as a process may say of its own */
+
 int			wf_setting_executors = 4;
 int			wf_setting_databases = 16;
 char	   *wf_setting_retention = NULL;
@@ -48,6 +50,13 @@ read_interval(const char *text, Interval *interval)
 	return error == 0 && type == DTK_DELTA && itmin2interval(&parts, interval) == 0;
 }
 
+/* Roughly, rounded down. */
+static int64
+interval_months(const Interval *interval)
+{
+	return interval->month + ((int64) interval->day + interval->time / USECS_PER_DAY) / DAYS_PER_MONTH;
+}
+
 static bool
 check_retention(char **newval, void **extra, GucSource source)
 {
@@ -63,6 +72,11 @@ check_retention(char **newval, void **extra, GucSource source)
 	if (interval.month < 0 || interval.day < 0 || interval.time < 0)
 	{
 		GUC_check_errdetail("It must not be negative.");
+		return false;
+	}
+	if (interval_months(&interval) > LONGEST_YEARS * MONTHS_PER_YEAR)
+	{
+		GUC_check_errdetail("It must not be longer than %d years.", LONGEST_YEARS);
 		return false;
 	}
 	return true;

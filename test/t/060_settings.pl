@@ -71,6 +71,9 @@ is_soon($node, 'postgres', $done, '3|5', 'what runs is not stopped by it');
 
 for (
 	[ "workflow.retention = 'for ever'", qr/no interval/ ],
+	[ "workflow.retention = '300000 years'", qr/must not be longer than 1000 years/ ],
+	[ "workflow.retention = '1001 years -1 day'", qr/must not be/ ],
+	[ "workflow.retention = '1000000000 days'", qr/must not be longer than 1000 years/ ],
 	[ "workflow.executors = 0", qr/outside the valid range/ ],
 	[ "workflow.no_such_thing = 1", qr/unrecognized configuration parameter|invalid configuration parameter/ ])
 {
@@ -79,6 +82,7 @@ for (
 	my (undef, undef, $stderr) = $node->psql('postgres', "ALTER SYSTEM SET $name = $value");
 	like($stderr, $expected, $line);
 }
+sql("ALTER SYSTEM SET workflow.retention = '1000 years'; ALTER SYSTEM RESET workflow.retention");
 is(sql("SELECT count(*) FROM pg_settings WHERE name LIKE 'workflow.%' AND (short_desc IS NULL OR short_desc = '')"), 0, 'each setting is described');
 
 # ---- not preloaded ----
