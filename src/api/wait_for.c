@@ -104,6 +104,13 @@ require_waiting_makes_sense(FunctionCallInfo fcinfo)
 /* ---- looking and waiting ---- */
 
 static void
+report_unknown(const Wait *wait)
+{
+	ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+			errmsg("instance " INT64_FORMAT " does not exist", wait->instance));
+}
+
+static void
 look(Wait *wait)
 {
 	WfAccess	access;
@@ -112,8 +119,7 @@ look(Wait *wait)
 
 	wf_store_enter(&access);
 	if (wf_query_run(&q_status, values, NULL) == 0)
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-				errmsg("instance " INT64_FORMAT " does not exist", wait->instance));
+		report_unknown(wait);
 	strlcpy(wait->now, wf_result_text(0, 2), STATUS_LEN);
 	wf_privilege_require(DatumGetInt32(wf_result(0, 1, &isnull)), access.caller, WF_PRIVILEGE_VIEW,
 						 WF_PRIVILEGE_START);
@@ -192,6 +198,8 @@ workflow_wait_for(PG_FUNCTION_ARGS)
 	wf_shmem_require();
 	read_arguments(fcinfo, &wait);
 	require_waiting_makes_sense(fcinfo);
+	if (wait.instance <= 0)
+		report_unknown(&wait); /* a waiter with 0 is none */
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 

@@ -80,6 +80,7 @@ is($status, 3, 'a job that waited in vain does not go on');
 # ---- errors ----
 
 fails('CALL workflow.wait_for(4711)', '42704', 'does not exist', 'unknown');
+fails("CALL workflow.wait_for($_)", '42704', "instance $_ does not exist", "never given to any: $_") for 0, -1;
 fails("BEGIN; CALL workflow.wait_for($standing)", '25001', 'cannot run inside a transaction block', 'in a transaction');
 fails("CALL workflow.wait_for($standing, '-1 s')", '22023', 'must not be negative', 'a negative timeout');
 fails("CALL workflow.wait_for($standing, status => 'happy')", '22023', 'no status "happy"', 'no such status');
