@@ -152,6 +152,47 @@ typedef struct Reading
 	MemoryContext scratch; /* for the tree */
 } Reading;
 
+/* Behind the string that begins at `p`. */
+static const char *
+skip_string(const char *p)
+{
+	for (p++; *p != '"'; p++)
+		if (*p == '\\')
+			p++;
+	return p + 1;
+}
+
+/*
+ * Which entry it is, though something in it cannot be read: the text is JSON by its grammar, if nothing else. A member of
+ * the entry itself is looked for whose name and value are written without escapes. NULL: there is none.
+ */
+static const char *
+find_serial_number(const char *p)
+{
+	static const char name[] = "\"serial_number\"";
+	int			depth = 0;
+	WfSerial	serial;
+
+	while (*p != '\0')
+	{
+		const char *begin = p;
+
+		if (*p == '"')
+			p = skip_string(p);
+		else
+		{
+			depth += (*p == '{' || *p == '[') - (*p == '}' || *p == ']');
+			p++;
+		}
+		if (depth != 1 || p - begin != sizeof(name) - 1 || strncmp(begin, name, sizeof(name) - 1) != 0)
+			continue;
+		p += strspn(p, " \t\r\n:");
+		if (*p == '"' && wf_serial_parse(p + 1, skip_string(p) - p - 2, &serial))
+			return pnstrdup(p + 1, skip_string(p) - p - 2);
+	}
+	return NULL;
+}
+
 static void
 read_entry(void *arg)
 {
@@ -161,6 +202,8 @@ read_entry(void *arg)
 	const WfJson *root = wf_json_parse(reading->json, &issues);
 
 	MemoryContextSwitchTo(old);
+	if (root == NULL)
+		reading->entry->text = find_serial_number(reading->json);
 	if (root != NULL && root->type != WF_JSON_OBJECT)
 		refuse(reading->entry, ERRCODE_INVALID_PARAMETER_VALUE, "an entry must be an object, not %s",
 			   wf_json_type_name(root->type));
