@@ -40,6 +40,11 @@ SELECT pg_temp.story(:i);
 SELECT workflow.cancel(:i, 'of no use');
 SELECT pg_temp.story(:i);
 
+-- a line for each event, whatever others write
+SELECT workflow.start('timeline: order', '{}', E'A-2\n   + 1 s  paid') AS i \gset
+SELECT workflow.fail(pg_temp.waits(:i), E'X\r\nY', E'no\n\tway\x1b[2J\x7f é');
+SELECT pg_temp.story(:i);
+
 -- a heartbeat, a cancel that is waited for, an incident that somebody mends
 SELECT workflow.define('timeline: watched', '{
   "steps": [

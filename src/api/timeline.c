@@ -466,10 +466,35 @@ add_end(Story *story)
 		add_standing(story, psprintf("the instance is being cancelled%s", why));
 }
 
+/* What came from outside must not be able to begin a line, or to steer a terminal. All encodings of servers leave ASCII alone. */
+static char *
+escape_controls(const char *line)
+{
+	StringInfoData escaped;
+
+	initStringInfo(&escaped);
+	for (; *line != '\0'; line++)
+	{
+		unsigned char c = *line;
+
+		if (c == '\n')
+			appendStringInfoString(&escaped, "\\n");
+		else if (c == '\r')
+			appendStringInfoString(&escaped, "\\r");
+		else if (c == '\t')
+			appendStringInfoString(&escaped, "\\t");
+		else if (c < ' ' || c == 0x7f)
+			appendStringInfo(&escaped, "\\x%02x", c);
+		else
+			appendStringInfoChar(&escaped, c);
+	}
+	return escaped.data;
+}
+
 static void
 put_line(ReturnSetInfo *rsinfo, const char *line)
 {
-	Datum		values[1] = {CStringGetTextDatum(line)};
+	Datum		values[1] = {CStringGetTextDatum(escape_controls(line))};
 	bool		nulls[1] = {false};
 
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
