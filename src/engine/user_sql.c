@@ -17,7 +17,6 @@
 #include "catalog/namespace.h"
 #include "commands/async.h"
 #include "commands/sequence.h"
-#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -37,6 +36,7 @@
 #include "utils/varlena.h"
 
 #include "engine/user_sql.h"
+#include "store/row.h"
 #include "store/session_user.h"
 
 #define MAX_ROWS 10000
@@ -148,16 +148,6 @@ typedef struct Surroundings
 	int			sec_context;
 	int			guc_level;
 } Surroundings;
-
-static void
-set_constraints_immediate(void)
-{
-	ConstraintsSetStmt *stmt = makeNode(ConstraintsSetStmt);
-
-	stmt->constraints = NIL;
-	stmt->deferred = false;
-	AfterTriggerSetState(stmt);
-}
 
 /* Wherever else the path has it, and it always does, temporary tables would capture names. */
 static char *
@@ -450,7 +440,7 @@ run_sql(WfVisit *visit, MemoryContext context)
 	SPIExecuteOptions options = {.params = values_of(visit), .dest = counting_receiver()};
 	int			rc;
 
-	set_constraints_immediate();
+	wf_constraints_immediate();
 	rc = SPI_execute_plan_extended(plan_of(visit->def), &options);
 	if (rc < 0)
 		elog(ERROR, "SPI_execute_plan_extended failed: %s", SPI_result_code_string(rc));

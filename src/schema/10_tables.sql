@@ -180,13 +180,13 @@ CREATE TABLE workflow.delivery (
 );
 CREATE INDEX delivery_due ON workflow.delivery (queue, due_at, delivery);
 CREATE INDEX delivery_reply ON workflow.delivery (instance) WHERE kind = 'reply';
-COMMENT ON TABLE workflow.delivery IS 'What arrived for an instance that was locked, and write-backs to attached rows';
+COMMENT ON TABLE workflow.delivery IS 'What arrived for an instance that was locked, and what executors owe: write-backs to attached rows, warnings, upkeep';
 COMMENT ON COLUMN workflow.delivery.delivery IS 'Number';
 COMMENT ON COLUMN workflow.delivery.instance IS 'Instance it is for';
 COMMENT ON COLUMN workflow.delivery.visit IS 'Visit it is for; 0: the instance as a whole';
 COMMENT ON COLUMN workflow.delivery.due_at IS 'When it is tried (again)';
 COMMENT ON COLUMN workflow.delivery.attempt IS 'How often it was tried';
-COMMENT ON COLUMN workflow.delivery.kind IS 'reply or write_back';
+COMMENT ON COLUMN workflow.delivery.kind IS 'reply, alarm, write_back, warn, or maintain: the hourly upkeep';
 COMMENT ON COLUMN workflow.delivery.queue IS 'Who handles it: move or executor; held: nobody, until the instance is resumed';
 COMMENT ON COLUMN workflow.delivery.payload IS 'What arrived';
 

@@ -10,7 +10,6 @@
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -285,23 +284,12 @@ read_instance(WfBatch *batch, uint64 row, ProcessRef *ref)
 	remember(batch, instance);
 }
 
-static Datum
-int64_array(const int64 *values, int n)
-{
-	Datum	   *datums = palloc(sizeof(Datum) * Max(n, 1));
-
-	for (int i = 0; i < n; i++)
-		datums[i] = Int64GetDatum(values[i]);
-	return PointerGetDatum(construct_array(datums, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
-										   TYPALIGN_DOUBLE));
-}
-
 int
 wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	int			before = list_length(batch->instances);
-	Datum		values[1] = {int64_array(ids, n)};
+	Datum		values[1] = {wf_int64_array(ids, n)};
 	uint64		rows;
 	ProcessRef *refs;
 
@@ -334,7 +322,7 @@ wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock)
 int
 wf_batch_living(const int64 *ids, int n, WfLiving **living)
 {
-	Datum		values[1] = {int64_array(ids, n)};
+	Datum		values[1] = {wf_int64_array(ids, n)};
 	uint64		rows = wf_query_run(&q_living, values, NULL);
 	bool		isnull;
 
@@ -449,8 +437,8 @@ wf_batch_load_visits(WfBatch *batch, const int64 *instances, const int64 *visits
 	}
 	else if (n > 1)
 	{
-		values[0] = int64_array(instances, n);
-		values[1] = int64_array(visits, n);
+		values[0] = wf_int64_array(instances, n);
+		values[1] = wf_int64_array(visits, n);
 		read_visits(batch, &q_visits, values);
 	}
 	MemoryContextSwitchTo(old);

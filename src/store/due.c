@@ -6,7 +6,6 @@
 
 #include "catalog/pg_type.h"
 #include "nodes/pg_list.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -317,21 +316,10 @@ wf_due_postpone(int64 instance, int64 visit, TimestampTz due_at)
 	wf_query_run(&q_postpone_visit, values, NULL);
 }
 
-static Datum
-int64_array(const int64 *values, int n)
-{
-	Datum	   *datums = palloc(sizeof(Datum) * Max(n, 1));
-
-	for (int i = 0; i < n; i++)
-		datums[i] = Int64GetDatum(values[i]);
-	return PointerGetDatum(
-		construct_array(datums, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-}
-
 void
 wf_delivery_release(const int64 *instances, int n, TimestampTz now)
 {
-	Datum		values[2] = {int64_array(instances, n), TimestampTzGetDatum(now)};
+	Datum		values[2] = {wf_int64_array(instances, n), TimestampTzGetDatum(now)};
 
 	if (wf_query_run(&q_release, values, NULL) > 0)
 		wf_note_due(WF_QUEUE_MOVE, now);
@@ -345,7 +333,7 @@ wf_delivery_replies(const int64 *instances, int ninstances, WfReplyKey **keys)
 	bool		isnull;
 
 	if (instances != NULL)
-		values[0] = int64_array(instances, ninstances);
+		values[0] = wf_int64_array(instances, ninstances);
 	n = wf_query_run(instances != NULL ? &q_replies_of : &q_replies, values, NULL);
 	*keys = palloc(sizeof(WfReplyKey) * Max(n, 1));
 	for (uint64 i = 0; i < n; i++)
@@ -357,7 +345,7 @@ wf_delivery_replies(const int64 *instances, int ninstances, WfReplyKey **keys)
 int
 wf_instances_living(const int64 *ids, int n, int64 *living)
 {
-	Datum		values[1] = {int64_array(ids, n)};
+	Datum		values[1] = {wf_int64_array(ids, n)};
 	uint64		rows;
 
 	rows = wf_query_run(&q_living, values, NULL);
@@ -369,7 +357,7 @@ wf_instances_living(const int64 *ids, int n, int64 *living)
 int
 wf_visits_not_calling(const int64 *instances, const int64 *visits, int n, int64 *gone)
 {
-	Datum		values[2] = {int64_array(instances, n), int64_array(visits, n)};
+	Datum		values[2] = {wf_int64_array(instances, n), wf_int64_array(visits, n)};
 	uint64		rows;
 
 	rows = wf_query_run(&q_not_calling, values, NULL);

@@ -66,6 +66,9 @@ extern uint64 wf_query_run(WfQuery *query, Datum *values, const char *nulls);
 extern uint64 wf_query_run_text(const char *sql);
 extern uint64 wf_query_run_rows(WfQuery *query, WfRows *rows);
 
+/* As an argument, palloc'd. */
+extern Datum wf_int64_array(const int64 *values, int n);
+
 /* Of the current result. */
 extern Datum wf_result(uint64 row, int column, bool *isnull);
 extern int64 wf_result_int64(uint64 row, int column);

@@ -12,6 +12,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
@@ -371,4 +372,14 @@ wf_as_owner_end(WfAsOwner *saved)
 {
 	SetUserIdAndSecContext(saved->user, saved->sec_context);
 	AtEOXact_GUC(false, saved->guc_level);
+}
+
+void
+wf_constraints_immediate(void)
+{
+	ConstraintsSetStmt *stmt = makeNode(ConstraintsSetStmt);
+
+	stmt->constraints = NIL;
+	stmt->deferred = false;
+	AfterTriggerSetState(stmt);
 }

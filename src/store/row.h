@@ -60,6 +60,8 @@ typedef struct WfAsOwner
 } WfAsOwner;
 extern void wf_as_owner_begin(WfAsOwner *saved, Oid owner);
 extern void wf_as_owner_end(WfAsOwner *saved);
+/* For the rest of the (sub)transaction. What is deferred would run at commit, with other rights. */
+extern void wf_constraints_immediate(void);
 
 /* Owner of a relation, InvalidOid if it is gone. */
 extern Oid	wf_row_owner(Oid relid);

@@ -18,10 +18,8 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_operator.h"
 #include "commands/sequence.h"
-#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -365,16 +363,6 @@ write_row(Relation rel, int64 instance, WfShown *shown)
 
 /* ---- as the owner ---- */
 
-static void
-set_constraints_immediate(void)
-{
-	ConstraintsSetStmt *stmt = makeNode(ConstraintsSetStmt);
-
-	stmt->constraints = NIL;
-	stmt->deferred = false;
-	AfterTriggerSetState(stmt);
-}
-
 /* Should a trigger defer constraints again, PostgreSQL refuses to queue anything in a security-restricted operation. */
 static void
 write_as_owner(Relation rel, int64 instance, WfShown *shown)
@@ -392,7 +380,7 @@ write_as_owner(Relation rel, int64 instance, WfShown *shown)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	MemoryContextSwitchTo(context);
-	set_constraints_immediate();
+	wf_constraints_immediate();
 	write_row(rel, instance, shown);
 	SPI_finish();
 	wf_as_owner_end(&owner);
