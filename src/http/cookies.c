@@ -69,7 +69,7 @@ names_cookies(const WfHttpRequest *request)
 static bool
 put_line(WfTransfer *transfer, const char *line)
 {
-	return !is_line(line) || curl_easy_setopt(transfer->easy, CURLOPT_COOKIELIST, line) != CURLE_OUT_OF_MEMORY;
+	return !is_kept(line, (int64) time(NULL)) || curl_easy_setopt(transfer->easy, CURLOPT_COOKIELIST, line) != CURLE_OUT_OF_MEMORY;
 }
 
 /* Keep the lines aside, one behind the other. */
@@ -111,6 +111,30 @@ wf_cookies_prepare(WfTransfer *transfer, const WfHttpRequest *request)
 			return false;
 	}
 	return true;
+}
+
+/*
+ * Has libcurl taken all that it was given for the jar? What it counts as set by an answer, 50 at most, it forgets only when the
+ * next request begins: until then a handle that has reached that takes nothing, and says nothing.
+ */
+bool
+wf_cookies_are_complete(WfTransfer *transfer, const WfHttpRequest *request)
+{
+	int64		now = (int64) time(NULL);
+	struct curl_slist *jar = NULL;
+	int			missing = 0;
+
+	if (!transfer->has_jar || transfer->nwithheld > 0)
+		return true;
+	for (int i = 0; i < request->ncookies; i++)
+		missing += is_kept(request->cookies[i], now);
+	if (missing == 0)
+		return true;
+	(void) curl_easy_getinfo(transfer->easy, CURLINFO_COOKIELIST, &jar);
+	for (struct curl_slist *node = jar; node != NULL; node = node->next)
+		missing--;
+	curl_slist_free_all(jar);
+	return missing <= 0;
 }
 
 /* The answer begins, nothing more is sent: what it sets and deletes is to meet the whole jar. */

@@ -111,6 +111,7 @@ extern void wf_transfer_destroy(WfTransfer *transfer);
 
 /* cookies.c; false: no memory */
 extern bool wf_cookies_prepare(WfTransfer *transfer, const WfHttpRequest *request);
+extern bool wf_cookies_are_complete(WfTransfer *transfer, const WfHttpRequest *request);
 extern bool wf_cookies_release_withheld(WfTransfer *transfer);
 extern bool wf_cookies_collect(WfTransfer *transfer);
 extern void wf_cookies_forget(WfTransfer *transfer);

@@ -434,6 +434,26 @@ block_size(const WfHttpRequest *request)
 	return size;
 }
 
+static bool
+set_up_easy(WfTransfer *transfer, const WfHttpRequest *request, bool tls)
+{
+	return open_easy(transfer) && set_ca(transfer, tls ? request->ca : NULL) && wf_cookies_prepare(transfer, request);
+}
+
+/* The handle, with the jar that the request brings. What a new one does not take either is no cookie any more. */
+static bool
+take_easy(WfTransfer *transfer, const WfHttpRequest *request, bool tls)
+{
+	if (!set_up_easy(transfer, request, tls))
+		return false;
+	if (wf_cookies_are_complete(transfer, request))
+		return true;
+	wf_cookies_forget(transfer);
+	curl_easy_cleanup(transfer->easy);
+	transfer->easy = NULL;
+	return set_up_easy(transfer, request, tls);
+}
+
 /*
  * Copy the request and set the handle up. False if it cannot be sent: then the transfer has its reply.
  */
@@ -461,17 +481,15 @@ wf_transfer_prepare(WfTransfer *transfer, const WfHttpRequest *request)
 	if (!check_request(transfer, request))
 		return false;
 
-	if (!buffer_reserve(&transfer->block, block_size(request)) || !open_easy(transfer))
+	if (!buffer_reserve(&transfer->block, block_size(request)) || !take_easy(transfer, request, tls))
 		goto out_of_memory;
 	headers = put_headers(transfer, request);
 	if (request->body != NULL)
 		body = block_put(transfer, request->body, request->body_len);
 
-	if (!set_ca(transfer, tls ? request->ca : NULL) ||
-		!set_transport(transfer, tls, request->verify) ||
+	if (!set_transport(transfer, tls, request->verify) ||
 		!set_limits(transfer, request) ||
 		!set_method(transfer, request->method, body, request->body_len) ||
-		!wf_cookies_prepare(transfer, request) ||
 		curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, headers) != CURLE_OK)
 		goto out_of_memory;
 	/* checked by libcurl when the request begins, but for its length */

@@ -158,6 +158,21 @@ is(cookies(calls([ @partner, 'a=1' ], [ 'partner', '/status/204' ], [@partner]))
 is(cookies(calls([ @partner, join('|', map { "c$_=$_" } 1 .. 40) ], [@partner])), '- / ' . join('; ', sort map { "c$_=$_" } 1 .. 40), 'forty');
 is(cookies(calls([@partner])), '-', 'another instance has none');
 
+# An answer with more than libcurl counts for one, and then its handle is somebody else's: what that one has got is sent and kept.
+my $fifty = join('|', map { "c$_=$_" } 1 .. 50);
+is(cookies(calls([ @partner, $fifty ], [@partner], [@partner])), join(' / ', '-', (join('; ', sort map { "c$_=$_" } 1 .. 50)) x 2), 'fifty');
+sticky('crowded out', 'accept/job?callback=none', '"catch": [{"after": "1 day", "next": "second"}]');
+my $crowd = calls([ @partner, "$fifty|more=1" ]);
+$instance = $scene->start('crowded out');
+$scene->wait_for_state($instance, 'waiting');
+is(cookies($crowd), '-', 'somebody else gets many');
+$scene->sql("SELECT workflow.cancel($instance)");
+is($scene->finish($instance), 'aborted', 'and then another is cancelled');
+is_deeply($scene->history($instance, 'first')->{result}{cancel_response}, { ok => JSON::PP::true }, 'whose node is found');
+is(cookies($crowd), '-', 'many again');
+is(cookies(calls([ @partner, 'a=1' ], [ @partner, $fifty, 'mine=2' ], [ @partner, undef, 'mine=2' ], [@partner])),
+	'- / mine=2 / mine=2 / ' . join('; ', sort 'a=1', map { "c$_=$_" } 1 .. 50), 'nor are those lost that were not sent');
+
 # those of attempts and of repeated visits
 $scene->define('loop', qq[{"data": {"n": 0}, "steps": [
 	{"step": "call", "http": {"server": "partner", "path": "/cookies?set=${\encoded('n=x; Path=/')}", $H}},
