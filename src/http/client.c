@@ -24,6 +24,10 @@
 #define MAX_ROUNDS 16
 /* after its timeout a transfer has so much longer before it is ended without libcurl */
 #define GRACE_US 1000000
+/* bodies here, of answers that are under way or wait to be dealt with, beyond which hardly anything new is sent */
+#define CROWDED_BYTES (INT64CONST(256) * 1024 * 1024)
+/* and beyond which the largest is given up. Twice the largest that a server may be allowed, so that one has its chance */
+#define MAX_BODY_BYTES (INT64CONST(512) * 1024 * 1024)
 
 int64
 wf_http_clock(void)
@@ -143,7 +147,9 @@ wf_http_in_flight(WfHttp *http)
 int
 wf_http_room(WfHttp *http)
 {
-	return Max(0, http->max_transfers - http->nrunning);
+	int			room = Max(0, http->max_transfers - http->nrunning);
+
+	return http->body_bytes > CROWDED_BYTES ? Min(room, 1) : room;
 }
 
 int
@@ -319,6 +325,39 @@ end_overdue(WfHttp *http)
 	}
 }
 
+static WfTransfer *
+largest_running(WfHttp *http)
+{
+	WfTransfer *largest = NULL;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &http->running)
+	{
+		WfTransfer *transfer = dlist_container(WfTransfer, node, iter.cur);
+
+		if (transfer->body.len > (largest != NULL ? largest->body.len : 0))
+			largest = transfer;
+	}
+	return largest;
+}
+
+/* Without that, all that is under way could grow to its max_response while the owner is held up, until the kernel kills us. */
+static void
+end_largest(WfHttp *http)
+{
+	WfTransfer *transfer;
+
+	if (http->body_bytes <= MAX_BODY_BYTES)
+		return;
+	collect_finished(http);		/* what is whole is not given up */
+	while (http->body_bytes > MAX_BODY_BYTES && (transfer = largest_running(http)) != NULL)
+	{
+		stop_transfer(http, transfer);
+		wf_transfer_give_up(transfer, MAX_BODY_BYTES);
+		dlist_push_tail(&http->finished, &transfer->node);
+	}
+}
+
 static bool
 timer_is_due(WfHttp *http)
 {
@@ -343,6 +382,7 @@ wf_http_run(WfHttp *http)
 			(void) curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 		}
 		more = wf_socket_events(http);
+		end_largest(http);
 		if (!more && !timer_is_due(http))
 			break;
 	}

@@ -55,6 +55,7 @@ typedef enum WfHttpVerdict
 	WF_HTTP_CONNECT,  /* resolve, connect, TLS, or the connection broke before the answer was whole */
 	WF_HTTP_TIMEOUT,
 	WF_HTTP_TOO_LARGE,
+	WF_HTTP_CROWDED_OUT, /* given up: it was the largest of answers that together took too much memory */
 	WF_HTTP_REFUSED, /* the address is not allowed, or the URL cannot be used: not worth a retry */
 } WfHttpVerdict;
 
@@ -80,7 +81,7 @@ extern int	wf_http_fd(WfHttp *http); /* readable when wf_http_run has something 
 
 /*
  * How many requests may be handed over now: max_connections, less those under way. More would wait inside libcurl, where
- * no timeout runs.
+ * no timeout runs. While the bodies that are here, whole or in part, take much memory, it is one at most.
  */
 extern int	wf_http_room(WfHttp *http);
 

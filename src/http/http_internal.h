@@ -38,6 +38,7 @@ struct WfHttp
 	dlist_head	finished; /* have a reply that nobody took yet */
 	dlist_head	taken;	  /* their reply is in the owner's hands */
 	dlist_head	pool;	  /* to be used again */
+	int64		body_bytes; /* of all three */
 	int			nrunning;
 	int			npool;
 	int			max_transfers;
@@ -106,6 +107,7 @@ extern bool wf_transfer_prepare(WfTransfer *transfer, const WfHttpRequest *reque
 extern void wf_transfer_finish(WfTransfer *transfer, CURLcode code);
 extern void wf_transfer_fail(WfTransfer *transfer, WfHttpVerdict verdict, const char *fmt, ...)
 	pg_attribute_printf(3, 4);
+extern void wf_transfer_give_up(WfTransfer *transfer, int64 most);
 extern void wf_transfer_recycle(WfTransfer *transfer);
 extern void wf_transfer_destroy(WfTransfer *transfer);
 

@@ -133,7 +133,15 @@ receive_body(char *data, size_t size, size_t nmemb, void *arg)
 		transfer->out_of_memory = true;
 		return 0;
 	}
+	transfer->http->body_bytes += len;
 	return len;
+}
+
+static void
+forget_body(WfTransfer *transfer)
+{
+	transfer->http->body_bytes -= transfer->body.len;
+	buffer_reset(&transfer->body);
 }
 
 /* ---- the easy handle ---- */
@@ -751,6 +759,17 @@ wf_transfer_finish(WfTransfer *transfer, CURLcode code)
 		not_answered(transfer, code);
 }
 
+/* Its answer is not waited for any longer, and what has come of it is dropped: all of them together may take `most` bytes. */
+void
+wf_transfer_give_up(WfTransfer *transfer, int64 most)
+{
+	transfer->reply.elapsed_us = wf_http_clock() - transfer->started_at;
+	wf_transfer_fail(transfer, WF_HTTP_CROWDED_OUT,
+					 "the answer was given up after %zu bytes, as the largest of all that are being received: together they took more "
+					 "than " INT64_FORMAT " MB of memory", transfer->body.len, most / (1024 * 1024));
+	forget_body(transfer);
+}
+
 /* ---- life ---- */
 
 /* NULL if there is no memory. */
@@ -786,7 +805,7 @@ wf_transfer_recycle(WfTransfer *transfer)
 	wipe_request(transfer);
 	buffer_reset(&transfer->block);
 	buffer_reset(&transfer->head);
-	buffer_reset(&transfer->body);
+	forget_body(transfer);
 	free(transfer->joined);
 	transfer->joined = NULL;
 	wf_cookies_forget(transfer);
@@ -799,6 +818,7 @@ wf_transfer_destroy(WfTransfer *transfer)
 	if (transfer->easy != NULL)
 		curl_easy_cleanup(transfer->easy);
 	wipe_request(transfer);
+	forget_body(transfer);
 	free(transfer->block.data);
 	free(transfer->head.data);
 	free(transfer->body.data);

@@ -527,6 +527,10 @@ wf_exchange_answer(const WfHttpReply *reply, WfAnswer *answer)
 		case WF_HTTP_TOO_LARGE:
 			wf_fault(&answer->fault, WF_CODE_REPLY, "%s", reply->message);
 			break;
+		case WF_HTTP_CROWDED_OUT:
+			wf_fault(&answer->fault, WF_CODE_REPLY, "%s", reply->message);
+			answer->retryable = true;
+			break;
 		case WF_HTTP_REFUSED:
 			wf_fault(&answer->fault, WF_CODE_REQUEST, "%s", reply->message);
 			break;

@@ -105,5 +105,84 @@ my $few = peak_of_data(4);
 my $many = peak_of_data(40);
 cmp_ok($many - $few, '<', 100, "40 take hardly more than four: $many and $few MB");
 
+# ---- more than there is memory for ----
+
+# Answers all requests that have come until it is told to go on with all but the last byte of so many MB, and then waits.
+sub start_staller
+{
+	my ($name, $max_in_flight, $mb) = @_;
+	pipe(my $from, my $go) or die "pipe: $!";
+	my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 50) or die "listen: $!";
+	my $pid = fork() // die "fork: $!";
+	if ($pid == 0)
+	{
+		my @clients;
+		close $go;
+		while (1)
+		{
+			my $rest = '';
+			vec($rest, fileno $_, 1) = 1 for $listener, $from;
+			select($rest, undef, undef, undef);
+			last if vec($rest, fileno $from, 1);
+			my $client = $listener->accept or next;
+			sysread($client, my $request, 65536);
+			push @clients, $client;
+		}
+		my $bytes = $mb * 1024 * 1024;
+		local $SIG{PIPE} = 'IGNORE';
+		for my $client (@clients)
+		{
+			my $part = 'x' x (1024 * 1024);
+			print $client "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: $bytes\r\n\r\n";
+			print $client $part for 2 .. $mb;
+			print $client substr($part, 1);
+			$client->flush;
+		}
+		sleep 300;
+		POSIX::_exit(0);
+	}
+	close $from;
+	$scene->server($name, 'http://127.0.0.1:' . $listener->sockport, "timeout '10 minutes', max_response '200MB', max_in_flight '$max_in_flight'");
+	$scene->define($name, qq({"steps": [{"step": "call", "http": {"server": "$name"}, "retry": {"max": 1, "delay": "1 hour"}}]}));
+	return { pid => $pid, go => $go };
+}
+
+sub in_flight { return $scene->sql("SELECT in_flight FROM workflow.servers WHERE server = '$_[0]'") }
+
+sub end_staller
+{
+	my ($service, $name) = @_;
+	$scene->sql("SELECT count(workflow.cancel(instance)) FROM workflow.living_instances WHERE process = '$name'");
+	kill 'KILL', $service->{pid};
+	waitpid($service->{pid}, 0);
+}
+
+$scene->define('small', '{"steps": [{"step": "call", "http": {"server": "partner", "path": "/ok"}}]}');
+my $dispatcher = new_dispatcher();
+my $idle = private_kb($dispatcher);
+my $service = start_staller('greedy', 10, 150);
+$scene->sql("SELECT count(workflow.start('greedy')) FROM generate_series(1, 2)");
+is_soon($scene->node, 'postgres', "SELECT in_flight FROM workflow.servers WHERE server = 'greedy'", 2, 'two are asked for');
+close $service->{go};
+wait_until(sub { private_kb($dispatcher) - $idle > 290 * 1024 }, 'and have nearly come');
+$scene->start('greedy');
+stays(1, sub { in_flight('greedy') }, 2, 'a third has to wait');
+my ($instance, $status) = $scene->run('small');
+is($status, 'completed', 'another server is called all the same');
+is(in_flight('greedy'), 2, '... before that');
+end_staller($service, 'greedy');
+
+$service = start_staller('excessive', 10, 150);
+$dispatcher = new_dispatcher();
+$scene->sql("SELECT count(workflow.start('excessive')) FROM generate_series(1, 6)");
+is_soon($scene->node, 'postgres', "SELECT in_flight FROM workflow.servers WHERE server = 'excessive'", 6, 'six are asked for');
+close $service->{go};
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.visits WHERE process = 'excessive' AND state = 'retrying'", 3, 'three are too many, and are to be tried again');
+is($scene->sql("SELECT count(*) FROM workflow.attempts WHERE error ->> 'code' = 'reply' AND error ->> 'message' LIKE '%more than 512 MB of memory'"), 3, 'with a reason');
+is(worker_pid($scene->node, 'dispatcher', 'postgres'), $dispatcher, 'the dispatcher lives');
+my $peak = peak_mb($dispatcher);
+cmp_ok($peak, '<', 750, "and has taken no more than it may: $peak MB");
+end_staller($service, 'excessive');
+
 $scene->node->stop;
 done_testing();
