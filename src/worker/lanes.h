@@ -24,7 +24,8 @@ typedef struct WfLane
 	int			slots;		/* http: how many more may be, as of the last look */
 	int			cautious;	/* http: look at that many rows one by one */
 	int			skipped;	/* http: so many rows in a row were in flight already */
-	TimestampTz cancels_at; /* http: while its server is gone, when to look for cancel requests */
+	TimestampTz cancels_at; /* http: while its server is gone or has no place, when to look for cancel requests */
+	TimestampTz cancels_wait_since; /* http: since then there were some for which there was no place; 0: there are none */
 	TimestampTz left_at;	/* the first row behind the cursor that could not be handled; WF_NEVER: none */
 	int			left_ms;	/* longest pause for those */
 	int			pause_ms;	/* growing while something cannot be handled; 0: nothing of the kind */

@@ -23,8 +23,13 @@
 #define SHARE_OF_SERVER 4
 /* while something waits behind other requests, see that often whether those are still wanted */
 #define ABANDONED_CHECK_MS 1000
-/* after that a cancel request for a server that is gone has failed */
-#define GONE_SERVER_MS 30000
+/* after that a cancel request for a server that is gone, or has no place for it, has failed */
+#define CANCEL_PATIENCE_MS 30000
+/* places beyond max_in_flight for cancel requests alone: one, and one for each so many that the server has */
+#define PLACES_PER_CANCEL 8
+/* while more is due than may be sent, look for cancel requests among it that often, and in so small a part of the time */
+#define CANCELS_CHECK_MS 1000
+#define CANCELS_CHECK_PART 20
 /* all that is parked for it is looked through for those, so not with each row that comes */
 #define GONE_SERVER_CHECK_MS 5000
 
@@ -182,7 +187,7 @@ park(Outgoing *out)
 		return;
 	lane->cancels_at = TimestampTzPlusMilliseconds(now, GONE_SERVER_CHECK_MS);
 	keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
-	n = wf_due_cancels(lane->queue, TimestampTzPlusMilliseconds(now, -GONE_SERVER_MS),
+	n = wf_due_cancels(lane->queue, TimestampTzPlusMilliseconds(now, -CANCEL_PATIENCE_MS),
 					   DUE_PER_TRANSACTION, keys);
 	out->broken = MemoryContextAllocZero(wf_dispatcher.turn_context, sizeof(WfJob) * Max(n, 1));
 	for (int i = 0; i < n; i++)
@@ -230,6 +235,78 @@ look_at_server(Outgoing *out)
 	lane->slots = server->max_in_flight - lane->in_flight;
 }
 
+static WfJob
+break_crowded_out(const WfDueKey *key)
+{
+	return (WfJob){.kind = WF_JOB_BREAK, .instance = key->instance, .visit = key->visit,
+		.fault = {.code = WF_CODE_TIMEOUT,
+			.message = "the server was busy with other requests for " CppAsString2(CANCEL_PATIENCE_MS) " ms"}};
+}
+
+/* The oldest ones take off; those that have waited for long enough, and that not only because we were not there, have failed. */
+static void
+take_off_cancels(Outgoing *out, const WfDueKey *keys, int n, int places, int64 *instances)
+{
+	WfLane	   *lane = out->lane;
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz long_ago = TimestampTzPlusMilliseconds(now, -CANCEL_PATIENCE_MS);
+	bool		waits = false;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (wf_flight_find(keys[i].visit) != NULL)
+			continue;
+		if (out->ntaken < places)
+		{
+			(void) wf_flight_take_off(keys[i].instance, keys[i].visit, lane);
+			out->keys[out->nkeys++] = keys[i];
+			instances[out->ntaken] = keys[i].instance;
+			out->taken[out->ntaken++] = keys[i].visit;
+			continue;
+		}
+		waits = true;
+		if (keys[i].due_at <= long_ago && lane->cancels_wait_since != 0 && lane->cancels_wait_since <= long_ago)
+			out->broken[out->nbroken++] = break_crowded_out(&keys[i]);
+	}
+	if (!waits)
+		lane->cancels_wait_since = 0;
+	else if (lane->cancels_wait_since == 0)
+		lane->cancels_wait_since = now;
+}
+
+/*
+ * More is due than there are places for. Whoever is asked to stop must not be told so only when all others are done, which may
+ * be never: cancel requests go past what waits, and have some places of their own.
+ */
+static void
+look_at_cancels(Outgoing *out)
+{
+	WfLane	   *lane = out->lane;
+	const WfServer *server = wf_server_by_name(lane->server);
+	TimestampTz now = GetCurrentTimestamp();
+	int			limit = DUE_PER_TRANSACTION + lane->in_flight;	/* some are among those in flight */
+	int			places;
+	WfDueKey   *keys = palloc(sizeof(WfDueKey) * limit);
+	int64	   *instances = palloc(sizeof(int64) * limit);
+	int			n;
+
+	if (server == NULL)
+		return;
+	places = server->max_in_flight + 1 + server->max_in_flight / PLACES_PER_CANCEL - lane->in_flight;
+	places = Min(places, Min(wf_http_room(wf_dispatcher.http), lane->cautious > 0 ? 1 : DUE_PER_TRANSACTION));
+	n = wf_due_cancels(lane->queue, now, limit, keys);
+	lane->cancels_at = TimestampTzPlusMilliseconds(now, CANCELS_CHECK_MS) + (GetCurrentTimestamp() - now) * CANCELS_CHECK_PART;
+	out->keys = MemoryContextAlloc(wf_dispatcher.turn_context, sizeof(WfDueKey) * limit);
+	out->taken = MemoryContextAlloc(wf_dispatcher.turn_context, sizeof(int64) * limit);
+	out->broken = MemoryContextAllocZero(wf_dispatcher.turn_context, sizeof(WfJob) * limit);
+	take_off_cancels(out, keys, n, places, instances);
+	if (out->ntaken == 0)
+		return;
+	wf_limit_begin(wf_setting_move_timeout);
+	prepare(out, server, instances, out->taken, out->ntaken);
+	wf_limit_end();
+}
+
 /* One row made the whole look fail: look at single ones for a while, until it stands alone. */
 static void
 look_failed(Outgoing *out, const ErrorData *error)
@@ -260,15 +337,13 @@ look_failed(Outgoing *out, const ErrorData *error)
 	wf_moves_fault(error, &job->fault);
 }
 
-void
-wf_requests_call(WfLane *lane)
+static void
+look(WfLane *lane, void (*look_at) (Outgoing *out))
 {
 	Outgoing   *out;
 	WfAccess	access;
 	ListCell   *lc;
 
-	if (!wf_requests_may_call(lane) || lane->next > GetCurrentTimestamp())
-		return;
 	/* not on the stack: after an error a compiler may have what was in it before */
 	out = MemoryContextAllocZero(wf_dispatcher.turn_context, sizeof(Outgoing));
 	out->lane = lane;
@@ -276,7 +351,7 @@ wf_requests_call(WfLane *lane)
 	{
 		wf_begin_transaction();
 		wf_store_enter(&access);
-		look_at_server(out);
+		look_at(out);
 		wf_store_leave(&access);
 		CommitTransactionCommand();
 	}
@@ -291,6 +366,19 @@ wf_requests_call(WfLane *lane)
 	if (lane->counts != NULL)
 		lane->counts->requests += list_length(out->requests);
 	wf_arrivals_run(out->broken, out->nbroken);
+}
+
+void
+wf_requests_call(WfLane *lane)
+{
+	if (lane->next > GetCurrentTimestamp())
+		return;
+	if (wf_requests_may_call(lane))
+		look(lane, look_at_server);
+	if (lane->next > GetCurrentTimestamp())
+		lane->cancels_wait_since = 0;
+	else if (lane->cancels_at <= GetCurrentTimestamp())
+		look(lane, look_at_cancels);
 }
 
 /* ---- requests that nobody wants any more ---- */

@@ -158,7 +158,7 @@ sub end_staller
 }
 
 $scene->define('small', '{"steps": [{"step": "call", "http": {"server": "partner", "path": "/ok"}}]}');
-my $dispatcher = new_dispatcher();
+my $dispatcher = wait_for_workers($scene->node, 'postgres');
 my $idle = private_kb($dispatcher);
 my $service = start_staller('greedy', 10, 150);
 $scene->sql("SELECT count(workflow.start('greedy')) FROM generate_series(1, 2)");
@@ -173,7 +173,6 @@ is(in_flight('greedy'), 2, '... before that');
 end_staller($service, 'greedy');
 
 $service = start_staller('excessive', 10, 150);
-$dispatcher = new_dispatcher();
 $scene->sql("SELECT count(workflow.start('excessive')) FROM generate_series(1, 6)");
 is_soon($scene->node, 'postgres', "SELECT in_flight FROM workflow.servers WHERE server = 'excessive'", 6, 'six are asked for');
 close $service->{go};

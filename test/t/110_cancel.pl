@@ -425,6 +425,45 @@ is($scene->sql("SELECT workflow.retry('$sn'), workflow.heartbeat('$sn')"), 't|t'
 cancel($instance);
 is($scene->finish($instance), 'aborted', 'and is cancelled');
 
+# ---- a server that is full ----
+
+# One place, which somebody has taken for as long as he likes, and others wait for: a cancel request has one of its own.
+$scene->server('narrow', $scene->url, "max_in_flight '1', timeout '1 hour'");
+$scene->define('full', qq[{"steps": [{"step": "work", "http": {"server": "narrow", "path": "/hang/full", $H}}]}]);
+my @full = map { waiting_at_full($_) } '/stop', '/hang/stop', '/hang/stop';
+my @hanging = map { $scene->start('full') } 1 .. 3;
+is_soon($scene->node, 'postgres', q[SELECT in_flight, parked FROM workflow.servers WHERE server = 'narrow'], '1|2', 'a server is full');
+cancel($full[0]);
+my (undef, @stops) = cancelled($full[0], 'CANCELLED', 'at a server that is full');
+is_deeply([ map { $_->{path} } @stops ], ['/stop'], 'the cancel request is sent');
+stays(1.5, sub { $scene->sql(q[SELECT in_flight, parked FROM workflow.servers WHERE server = 'narrow']) }, '1|2', 'its place is for nothing else');
+
+# and when that is taken, too, nobody waits for ever
+cancel($full[1]);
+is_soon($scene->node, 'postgres', q[SELECT in_flight, parked FROM workflow.servers WHERE server = 'narrow'], '2|2', 'the place is taken');
+my $begin = time();
+cancel($full[2]);
+(my $unasked, @stops) = cancelled($full[2], 'CANCELLED', 'without any place');
+cmp_ok(time() - $begin, '>=', 29, 'after 30 s');
+is(scalar @stops, 0, 'nothing was sent');
+is($unasked->{result}{cancel_response}{error}{code}, 'timeout', 'and it is known why');
+cancel($_) for @hanging;
+$scene->partner->restart;
+is($scene->finish($full[1]), 'aborted', 'a cancel request that breaks off ends its visit, too');
+
+sub waiting_at_full
+{
+	my ($path) = @_;
+	$scene->define("full $path", qq[{"steps": [
+		{"step": "work", "http": {"server": "narrow", "path": "/accept/job?callback=none", $H, "body": {"sn": "\${\$serial_number}"}}, "wait": true,
+			"cancel": {"path": "$path", "headers": {"X-Instance": "\${\$instance}"}, "timeout": "0.1 s"},
+			"catch": [{"on": "CANCELLED", "next": "after"}], "end": true},
+		{"step": "after", "set": {"caught": "\${\$caught}"}, "ignore_cancel": true}]}]);
+	my $instance = $scene->start("full $path");
+	$scene->wait_for_state($instance, 'waiting');
+	return $instance;
+}
+
 # ---- an attached row shows it ----
 
 $scene->sql('CREATE TABLE orders (id int PRIMARY KEY, sn text, state text)');
