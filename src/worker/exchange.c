@@ -16,6 +16,7 @@
 #include "utils/uuid.h"
 
 #include "model/guard.h"
+#include "worker/charset.h"
 #include "worker/exchange.h"
 
 /* A service that wants to be left alone for longer is asked again after that. */
@@ -257,28 +258,6 @@ says_json(const char *type)
 		   (len > 5 && pg_strncasecmp(type + len - 5, "+json", 5) == 0);
 }
 
-/* The encoding that `charset` names; PG_UTF8 without one; -1 if unknown. */
-static int
-charset_of(const char *type)
-{
-	const char *charset = type != NULL ? strcasestr(type, "charset=") : NULL;
-	char		name[64];
-	size_t		len;
-	int			encoding;
-
-	if (charset == NULL)
-		return PG_UTF8;
-	charset += strlen("charset=");
-	if (*charset == '"')
-		charset++;
-	len = strcspn(charset, "\"; \t");
-	strlcpy(name, charset, Min(len + 1, sizeof(name)));
-	if (pg_strcasecmp(name, "us-ascii") == 0)
-		return PG_UTF8;
-	encoding = pg_char_to_encoding(name);
-	return encoding;
-}
-
 typedef struct Parse
 {
 	const char *body;
@@ -328,37 +307,6 @@ base64_jsonb(const char *body, size_t len)
 	return string_jsonb(encoded, n);
 }
 
-/* The body as JSON, text, or base64 with *encoded set. NULL for none; *message for JSON that is none, which is read as text. */
-static Jsonb *
-read_body(const WfHttpReply *reply, bool *encoded, const char **message)
-{
-	const char *type = header_value(reply, "content-type");
-	int			encoding = charset_of(type);
-	const char *ignored = NULL;
-	Jsonb	   *body = NULL;
-
-	*encoded = false;
-	if (reply->body_len == 0)
-		return NULL;
-	if (says_json(type))
-	{
-		if (memchr(reply->body, '\0', reply->body_len) != NULL)
-			*message = "it contains a NUL byte";
-		else
-			body = parse_body(reply->body, reply->body_len, encoding >= 0 ? encoding : PG_UTF8,
-							  true, message);
-		if (body != NULL)
-			return body;
-	}
-	if (encoding >= 0 && memchr(reply->body, '\0', reply->body_len) == NULL &&
-		pg_verify_mbstr(encoding, reply->body, (int) reply->body_len, true))
-		body = parse_body(reply->body, reply->body_len, encoding, false, &ignored);
-	if (body != NULL)
-		return body;
-	*encoded = true;
-	return base64_jsonb(reply->body, reply->body_len);
-}
-
 /* A header as text of this database, whatever bytes it has. */
 static const char *
 header_text(const char *value)
@@ -372,6 +320,61 @@ header_text(const char *value)
 				return NULL;
 	}
 	return value;
+}
+
+/* A way to pack it that was not asked for, so that it is bytes, whatever its type says. NULL: none. */
+static const char *
+packed_as(const WfHttpReply *reply)
+{
+	const char *packed = header_value(reply, "content-encoding");
+
+	return packed == NULL || *packed == '\0' || pg_strcasecmp(packed, "identity") == 0 ? NULL : packed;
+}
+
+/* Why these bytes cannot be JSON or text; NULL: they can. */
+static const char *
+unreadable(const WfHttpReply *reply, WfBytes *bytes)
+{
+	const char *packed = packed_as(reply);
+
+	if (packed != NULL)
+	{
+		packed = header_text(packed) != NULL ? packed : "?";
+		return psprintf("it has Content-Encoding \"%.*s\", which was not asked for",
+						pg_mbcliplen(packed, (int) strlen(packed), 64), packed);
+	}
+	if (!wf_charset_read(header_value(reply, "content-type"), bytes))
+		return "it is not valid in its encoding";
+	if (memchr(bytes->data, '\0', bytes->len) != NULL)
+		return "it contains a NUL byte";
+	return NULL;
+}
+
+/* The body as JSON, text, or base64 with *encoded set. NULL for none; *message for JSON that is none, which is read as text. */
+static Jsonb *
+read_body(const WfHttpReply *reply, bool *encoded, const char **message)
+{
+	bool		json = says_json(header_value(reply, "content-type"));
+	WfBytes		bytes = {.data = reply->body, .len = reply->body_len, .encoding = -1};
+	const char *problem;
+	const char *ignored = NULL;
+	Jsonb	   *body = NULL;
+
+	*encoded = false;
+	if (reply->body_len == 0)
+		return NULL;
+	problem = unreadable(reply, &bytes);
+	if (json && problem != NULL)
+		*message = problem;
+	else if (json)
+		body = parse_body(bytes.data, bytes.len, bytes.encoding >= 0 ? bytes.encoding : PG_UTF8, true, message);
+	if (body == NULL && problem == NULL && bytes.encoding >= 0 &&
+		pg_verify_mbstr(bytes.encoding, bytes.data, (int) bytes.len, true))
+		body = parse_body(bytes.data, bytes.len, bytes.encoding, false, &ignored);
+	if (body != NULL)
+		return body;
+	*encoded = true;
+	return base64_jsonb(reply->body, reply->body_len);
 }
 
 /* {status, headers, body, encoding} */

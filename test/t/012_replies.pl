@@ -8,6 +8,7 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use Encode qw(encode);
 use JSON::PP ();
 use MIME::Base64 qw(encode_base64);
 use Scene;
@@ -68,6 +69,44 @@ says('text in latin1', 'text/plain; charset=ISO-8859-1', $latin1, 'café');
 says('text without a charset that is no UTF-8', 'text/plain', $latin1, encode_base64($latin1, ''), 'base64');
 says('text that is not what it says', 'text/plain; charset=utf-8', $latin1, encode_base64($latin1, ''), 'base64');
 says('text in a charset nobody knows', 'text/plain; charset=x-klingon', $latin1, encode_base64($latin1, ''), 'base64');
+my $bom = "\xEF\xBB\xBF";
+utf8::downgrade($bom);
+says('JSON with a byte order mark', 'application/json', "$bom\{\"a\": 1}", { a => 1 });
+says('text with a byte order mark', 'text/plain', "${bom}hello", 'hello');
+for (qw(utf-16 utf-32))
+{
+	my ($text, $object) = ('ü€😀', '{"a": "ü€😀"}');
+	says("JSON in $_", "application/json; charset=$_", encode($_, $object), { a => 'ü€😀' });
+	says("JSON in $_, little endian", "application/json; charset=${_}le", encode("${_}le", $object), { a => 'ü€😀' });
+	says("JSON in $_, big endian without a mark", "application/json; charset=$_", encode("${_}be", $object), { a => 'ü€😀' });
+	says("JSON in $_, little endian without a mark", "application/json; charset=$_", encode("${_}le", $object), { a => 'ü€😀' });
+	says("JSON in $_, little endian with a mark", "application/json; charset=$_", encode("${_}le", "\x{FEFF}$object"), { a => 'ü€😀' });
+	says("text in $_", "text/plain; charset=\"$_\"", encode($_, $text), $text);
+	says("text in $_, big endian", "text/plain; charset=${_}BE", encode("${_}be", $text), $text);
+	says("a piece of $_", "text/plain; charset=$_", 'xyz', encode_base64('xyz', ''), 'base64');
+	my $nul = encode("${_}be", "a\0b");
+	says("$_ with a NUL", "text/plain; charset=$_", $nul, encode_base64($nul, ''), 'base64');
+}
+for my $units ([ 'half a pair', 0xD83D ], [ 'half a pair and more', 0xD83D, 0x61 ], [ 'the other half', 0xDE00, 0xD83D ])
+{
+	my ($name, @units) = @$units;
+	my $text = pack('n*', 0x61, @units);
+	says("UTF-16 with $name", 'text/plain; charset=utf-16be', $text, encode_base64($text, ''), 'base64');
+}
+for my $c (0xD83D, 0x110000, 0xFFFFFFFF)
+{
+	my $text = pack('N*', 0x61, $c);
+	says(sprintf('UTF-32 with %x', $c), 'text/plain; charset=utf-32be', $text, encode_base64($text, ''), 'base64');
+}
+when_answered('JSON in broken UTF-16', '/say?type=' . encoded('application/json; charset=utf-16') . '&body=abc', error => 'reply', status => 200);
+says("text in $_->[0]", "text/plain; charset=$_->[0]", encode($_->[1], $_->[2]), $_->[2])
+  for [ 'gb2312', 'gbk', '中文' ], [ 'ks_c_5601-1987', 'cp949', '한국어' ], [ 'windows-31j', 'cp932', '日本語' ], [ 'x-sjis', 'cp932', '日本語' ],
+	[ 'cp1252', 'cp1252', '“€”' ], [ 'x-cp1251', 'cp1251', 'привет' ], [ 'ANSI_X3.4-1968', 'ascii', 'plain' ], [ 'windows-1252', 'cp1252', '“€”' ];
+my $gzip = "\x1f\x8b\x08\x01\x02";
+utf8::downgrade($gzip);
+when_answered('text that is packed', '/say?type=text/plain&header=' . encoded('Content-Encoding:gzip') . '&body=' . encoded($gzip), body => encode_base64($gzip, ''), encoding => 'base64');
+when_answered('JSON that is packed', '/say?header=' . encoded('Content-Encoding:gzip') . '&body=' . encoded($gzip), error => 'reply', status => 200, message => qr/Content-Encoding "gzip"/);
+when_answered('JSON that is not', '/say?header=' . encoded('Content-Encoding:identity') . '&body=1', body => 1);
 when_answered('bytes', '/bytes', body => encode_base64($bytes, ''), encoding => 'base64');
 when_answered('text with a NUL', '/nul', body => encode_base64("before\0after", ''), encoding => 'base64');
 when_answered('latin1 of the partner', '/latin1', body => 'café');
@@ -115,6 +154,7 @@ for (@cases)
 		is($incident->{error}{code}, $expected{error}, "$name: the code");
 		is($incident->{error}{http_status}, $expected{status}, "$name: the status");
 		is($incident->{error}{attempt}, $expected{requests} // 1, "$name: the attempt");
+		like($incident->{error}{message}, $expected{message}, "$name: the message") if $expected{message};
 		my $least = $expected{requests} // 1;
 		is_between($requests, $least, $least + ($expected{repeated} // 0), "$name: how often it was tried");
 		next;

@@ -1,0 +1,190 @@
+/*
+ * charset.c
+ *		In which encoding the bytes of an answer are, by its Content-Type.
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "mb/pg_wchar.h"
+
+#include "worker/charset.h"
+
+typedef enum Order
+{
+	NONE,	/* an encoding of PostgreSQL's */
+	BIG,
+	LITTLE,
+	UNSAID, /* a byte order mark tells, or the first character */
+} Order;
+
+typedef struct Charset
+{
+	const char *name; /* lower case, letters and digits alone */
+	int			encoding;
+	int			width; /* bytes of a unit of UTF-16 and UTF-32 */
+	Order		order;
+} Charset;
+
+/*
+ * Names of MIME and of Windows that PostgreSQL has no such name for. Where a name stands for a part of what is sent
+ * under it in practice, it is the whole.
+ */
+static const Charset aliases[] = {
+	{"usascii", PG_UTF8}, {"ascii", PG_UTF8}, {"ansix341968", PG_UTF8}, {"iso646us", PG_UTF8}, {"iso646irv1991", PG_UTF8},
+	{"iso885911987", PG_LATIN1}, {"l1", PG_LATIN1}, {"cp819", PG_LATIN1}, {"ibm819", PG_LATIN1},
+	{"gb2312", PG_GBK}, {"gb231280", PG_GBK}, {"xgbk", PG_GBK}, {"ms936", PG_GBK},
+	{"ksc5601", PG_UHC}, {"ksc56011987", PG_UHC}, {"ksc56011989", PG_UHC}, {"korean", PG_UHC}, {"ms949", PG_UHC},
+	{"windows31j", PG_SJIS}, {"cswindows31j", PG_SJIS}, {"xsjis", PG_SJIS}, {"csshiftjis", PG_SJIS}, {"ms932", PG_SJIS},
+	{"xeucjp", PG_EUC_JP}, {"cnbig5", PG_BIG5}, {"xxbig5", PG_BIG5}, {"csbig5", PG_BIG5},
+	{"tis620", PG_WIN874}, {"iso885911", PG_WIN874}, {"ibm866", PG_WIN866},
+	{"utf16", PG_UTF8, 2, UNSAID}, {"utf16le", PG_UTF8, 2, LITTLE}, {"utf16be", PG_UTF8, 2, BIG},
+	{"ucs2", PG_UTF8, 2, UNSAID}, {"iso10646ucs2", PG_UTF8, 2, UNSAID},
+	{"utf32", PG_UTF8, 4, UNSAID}, {"utf32le", PG_UTF8, 4, LITTLE}, {"utf32be", PG_UTF8, 4, BIG},
+	{"ucs4", PG_UTF8, 4, UNSAID}, {"iso10646ucs4", PG_UTF8, 4, UNSAID},
+};
+
+/* ---- names ---- */
+
+/* What `charset` names, as PostgreSQL compares names; false without one. */
+static bool
+charset_name(const char *content_type, char *name, size_t size)
+{
+	const char *from = content_type != NULL ? strcasestr(content_type, "charset=") : NULL;
+	size_t		n = 0;
+
+	if (from == NULL)
+		return false;
+	from += strlen("charset=");
+	if (*from == '"')
+		from++;
+	for (; *from != '\0' && strchr("\"; \t", *from) == NULL && n < size - 1; from++)
+		if (isalnum((unsigned char) *from))
+			name[n++] = pg_ascii_tolower((unsigned char) *from);
+	name[n] = '\0';
+	return true;
+}
+
+/* A code page of Windows: cp1252, x-cp1252. */
+static int
+code_page(const char *name)
+{
+	char		windows[64];
+
+	if (*name == 'x')
+		name++;
+	if (strncmp(name, "cp", 2) != 0)
+		return -1;
+	snprintf(windows, sizeof(windows), "win%s", name + 2);
+	return pg_char_to_encoding(windows);
+}
+
+static Charset
+find_charset(const char *content_type)
+{
+	char		name[64];
+	Charset		charset = {.encoding = PG_UTF8};
+
+	if (!charset_name(content_type, name, sizeof(name)))
+		return charset;
+	for (int i = 0; i < lengthof(aliases); i++)
+		if (strcmp(name, aliases[i].name) == 0)
+			return aliases[i];
+	charset.encoding = pg_char_to_encoding(name);
+	if (charset.encoding < 0)
+		charset.encoding = code_page(name);
+	return charset;
+}
+
+/* ---- UTF-16 and UTF-32 ---- */
+
+static uint32
+get_unit(const char *at, int width, Order order)
+{
+	uint32		unit = 0;
+
+	for (int i = 0; i < width; i++)
+		unit = unit << 8 | (unsigned char) at[order == LITTLE ? width - 1 - i : i];
+	return unit;
+}
+
+/*
+ * Without a mark it is big endian, says RFC 2781; but some send what is native to them, and begin with a character that in
+ * the other order would hardly be one.
+ */
+static Order
+find_order(const WfBytes *bytes, const Charset *charset)
+{
+	if (charset->order != UNSAID || bytes->len == 0)
+		return charset->order;
+	if (get_unit(bytes->data, charset->width, LITTLE) == 0xFEFF)
+		return LITTLE;
+	return bytes->data[0] != '\0' && bytes->data[charset->width - 1] == '\0' ? LITTLE : BIG;
+}
+
+/* The next character, or -1 if there is none that may be. Moves *at. */
+static int64
+get_character(const char **at, const char *end, int width, Order order)
+{
+	uint32		c = get_unit(*at, width, order);
+	uint32		low;
+
+	*at += width;
+	if (width == 4)
+		return c > 0x10FFFF || (c >= 0xD800 && c <= 0xDFFF) ? -1 : c;
+	if (c < 0xD800 || c > 0xDFFF)
+		return c;
+	if (c > 0xDBFF || *at == end)
+		return -1;
+	low = get_unit(*at, width, order);
+	*at += width;
+	return low >= 0xDC00 && low <= 0xDFFF ? 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00) : -1;
+}
+
+static bool
+to_utf8(WfBytes *bytes, const Charset *charset)
+{
+	int			width = charset->width;
+	const char *at = bytes->data;
+	const char *end = at + bytes->len;
+	unsigned char *utf8;
+	size_t		len = 0;
+	Order		order;
+
+	if (bytes->len % width != 0)
+		return false;
+	order = find_order(bytes, charset);
+	/* at most three bytes for two, and four for four */
+	utf8 = palloc(bytes->len / width * (width == 2 ? 3 : 4) + 1);
+	if (at < end && get_unit(at, width, order) == 0xFEFF)
+		at += width;
+	while (at < end)
+	{
+		int64		c = get_character(&at, end, width, order);
+
+		if (c < 0)
+			return false;
+		unicode_to_utf8((pg_wchar) c, utf8 + len);
+		len += pg_utf_mblen(utf8 + len);
+	}
+	utf8[len] = '\0';
+	bytes->data = (char *) utf8;
+	bytes->len = len;
+	return true;
+}
+
+bool
+wf_charset_read(const char *content_type, WfBytes *bytes)
+{
+	Charset		charset = find_charset(content_type);
+
+	bytes->encoding = charset.encoding;
+	if (charset.width > 0)
+		return to_utf8(bytes, &charset);
+	if (charset.encoding == PG_UTF8 && bytes->len >= 3 && memcmp(bytes->data, "\xEF\xBB\xBF", 3) == 0)
+	{
+		bytes->data += 3;
+		bytes->len -= 3;
+	}
+	return true;
+}
