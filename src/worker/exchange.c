@@ -397,20 +397,34 @@ make_reply(const WfHttpReply *reply, Jsonb *body, bool encoded)
 	return wf_jsonb_object(fields, lengthof(fields));
 }
 
-/* Seconds or a date; anything else is no wish. */
+/*
+ * Seconds or a date; anything else is no wish. If a proxy has added its own to the service's, they are joined by a comma, and
+ * the longest is that of all.
+ */
 static int
 retry_after_ms(const WfHttpReply *reply)
 {
 	const char *value = header_value(reply, "retry-after");
-	char	   *end;
-	double		seconds;
+	char	   *at = value != NULL ? pstrdup(value) : NULL;
+	double		longest = 0;
 
-	if (value == NULL)
-		return 0;
-	seconds = strtol(value, &end, 10);
-	if (end == value || *end != '\0')
-		seconds = wf_http_seconds_until(value);
-	return (int) (Max(0, Min(seconds, LONGEST_RETRY_AFTER_S)) * 1000);
+	while (at != NULL)
+	{
+		char	   *next;
+		double		seconds = strtol(at, &next, 10);
+		bool		is_number = next != at && (*next == ',' || *next == '\0');
+
+		next = strchr(at, ',');
+		if (!is_number && next != NULL)
+			next = strchr(next + 1, ',');	/* a date has one behind its weekday */
+		if (next != NULL)
+			*next++ = '\0';
+		if (!is_number)
+			seconds = wf_http_seconds_until(at);
+		longest = Max(longest, seconds);
+		at = next;
+	}
+	return (int) (Min(longest, LONGEST_RETRY_AFTER_S) * 1000);
 }
 
 static bool

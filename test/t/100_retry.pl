@@ -156,6 +156,8 @@ is_deeply([ @{ $scene->incident($instance)->{error} }{qw(code http_status attemp
 # longer than the delay is waited for; more than a day, or than the step's timeout, is not
 my $day = start_calls('/status/503?retry_after=99999999999', '{"max": 1}');
 my $year = start_calls('/status/503?retry_after=Fri%2C%2031%20Dec%202100%2023%3A59%3A59%20GMT', '{"max": 1}');
+my $distant = start_calls('/say?status=503&header=Retry-After:Fri%2C%2031%20Dec%202100%2023%3A59%3A59%20GMT%7CRetry-After:1%7CRetry-After:soon', '{"max": 1}');
+my $several = start_calls('/say?status=503&header=Retry-After:1%7CRetry-After:3600%7CRetry-After:5', '{"max": 1}');
 my $bounded = start_calls('/status/503?retry_after=3600', '{"max": 1}', '"timeout": "0.5 s"');
 my @wishes = map { [ @$_, start_calls("/status/503?retry_after=$_->[0]", qq[{"max": 1, "delay": "$_->[1] ms"}]) ] } (
 	[ '1', 10, 1 ], [ '1', 1200, 1.2 ], [ '0', 20, 0.02 ], [ '-1', 20, 0.02 ], [ 'soon', 20, 0.02 ],
@@ -166,12 +168,15 @@ for (@wishes)
 	$scene->finish($instance);
 	is_between((gaps($scene->requests($instance)))[0], $pause - $EARLY, $pause + $LATE, "Retry-After: $header with a delay of $delay ms");
 }
-for ($day, $year)
+for ($day, $year, $distant)
 {
 	$scene->wait_for_state($_, 'retrying');
 	is($scene->sql("SELECT due_at - clock_timestamp() BETWEEN '23 hours 59 min' AND '24 hours' FROM workflow.visits WHERE instance = $_"), 't',
 		'nobody is believed beyond a day');
 }
+$scene->wait_for_state($several, 'retrying');
+is($scene->sql("SELECT due_at - clock_timestamp() BETWEEN '59 min' AND '1 hour' FROM workflow.visits WHERE instance = $several"), 't',
+	'of several wishes the longest counts');
 $scene->finish($bounded);
 is($scene->incident($bounded)->{outcome}, 'TIMED_OUT', 'the timeout of the step does not wait for it');
 is(scalar($scene->requests($bounded)), 1, 'nor is it called again');
