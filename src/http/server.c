@@ -355,8 +355,8 @@ get_credentials(const WfServer *server, Oid role)
 	return &entry->credentials;
 }
 
-static bool
-has_header(List *headers, const char *name)
+bool
+wf_server_has_header(List *headers, const char *name)
 {
 	ListCell   *cell;
 
@@ -406,7 +406,7 @@ wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *request, List
 	request->allow_private = server->allow_private;
 	request->verify = server->verify;
 	request->ca = server->ca != NULL ? pstrdup(server->ca) : NULL;
-	if (credentials->header.name != NULL && !has_header(*headers, credentials->header.name))
+	if (credentials->header.name != NULL && !wf_server_has_header(*headers, credentials->header.name))
 		*headers = lappend(*headers, copy_header(&credentials->header));
 	return true;
 }

@@ -52,6 +52,9 @@ extern const WfServer *wf_server_covering(const char *url, Oid role);
  */
 extern bool wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *request, List **headers, WfFault *fault);
 
+/* Is there one of that name in such a list? */
+extern bool wf_server_has_header(List *headers, const char *name);
+
 /*
  * Look-ups from now on see what is committed now. Whoever is told of a change by its commit needs this: the
  * invalidations of that commit follow a moment later.

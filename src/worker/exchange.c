@@ -41,21 +41,10 @@ add_header(Builder *b, const char *name, const char *value)
 	b->headers = lappend(b->headers, header);
 }
 
-static bool
-has_header(Builder *b, const char *name)
-{
-	ListCell   *lc;
-
-	foreach (lc, b->headers)
-		if (pg_strcasecmp(((WfHttpHeader *) lfirst(lc))->name, name) == 0)
-			return true;
-	return false;
-}
-
 static void
 add_default_header(Builder *b, const char *name, const char *value)
 {
-	if (!has_header(b, name))
+	if (!wf_server_has_header(b->headers, name))
 		add_header(b, name, value);
 }
 
