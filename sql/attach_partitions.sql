@@ -87,6 +87,14 @@ ALTER TABLE top DETACH PARTITION single;
 INSERT INTO single VALUES (2, 'a', 'mine') RETURNING sn;
 SELECT count(*) FROM started WHERE data->>'region' = 'a' AND data->>'id' = '2' AND data->>'sn' = 'mine';
 
+-- conditions over generated columns, of partitions with their columns in another order too
+CREATE TABLE g (id int PRIMARY KEY, v int, g int GENERATED ALWAYS AS (v * 2) STORED, sn text) PARTITION BY RANGE (id);
+CREATE TABLE g_1 (sn text, g int GENERATED ALWAYS AS (v * 2) STORED, v int, id int NOT NULL);
+ALTER TABLE g ATTACH PARTITION g_1 FOR VALUES FROM (0) TO (100);
+SELECT workflow.attach('g', 'attach_partitions', 'sn', condition => '$.g > 2') > 0 AS attached;
+INSERT INTO g VALUES (1, 5), (2, 1) RETURNING id, g, shows(sn);
+SELECT data - 'sn' AS data FROM started WHERE data ? 'g';
+
 SELECT workflow.detach('p');
 INSERT INTO p VALUES ('eu', 50, 'mine') RETURNING sn, state;
 SET client_min_messages = warning;

@@ -24,7 +24,10 @@ typedef struct WfAttached
 	WfPredicate *condition; /* NULL: every row */
 	int			version;	/* that the next row starts */
 	bool		shows_start; /* a row's serial number is known while it is being inserted */
+	bool		judged_again; /* its condition, on the row as it was inserted */
 } WfAttached;
+
+typedef struct WfGenerated WfGenerated;
 
 /* A table that a trigger of ours fires for: the attached one, or a partition of it. */
 typedef struct WfAttachedTable
@@ -35,6 +38,9 @@ typedef struct WfAttachedTable
 	bool		valid;
 	bool		lost;	/* its rows may not reach us: it has become a partition since it was attached */
 	bool		has_columns; /* some attachment sets columns */
+	bool		has_stored;	 /* generated columns */
+	bool		has_virtual;
+	WfGenerated *generated; /* what computes them; NULL: not made yet, or in use */
 	WfRowKey	key;
 	FmgrInfo	to_jsonb;
 	int			n;
@@ -47,9 +53,16 @@ typedef struct WfAttachedTable
  */
 extern WfAttachedTable *wf_attached_table(Relation rel, bool same);
 
-/* The row as JSON, its condition judged. Between wf_as_owner_begin and _end. */
-extern Jsonb *wf_attached_row(WfAttachedTable *table, Relation rel, HeapTuple tuple);
+/*
+ * The row as JSON, its condition judged. `before`: as a BEFORE trigger sees it. Between wf_as_owner_begin and _end.
+ */
+extern Jsonb *wf_attached_row(WfAttachedTable *table, Relation rel, HeapTuple tuple, bool before);
 extern bool wf_attached_wants(const WfAttached *attached, Jsonb *row);
+
+/* A copy of the row with its virtual generated columns, and the stored ones if wanted. As the table's owner. */
+extern HeapTuple wf_generated_fill(WfAttachedTable *table, Relation rel, HeapTuple tuple, bool stored_too);
+/* Functions may have changed. */
+extern void wf_generated_forget(WfAttachedTable *table);
 
 /* Numbers given to a row while it is being inserted. */
 typedef struct WfIssued

@@ -15,6 +15,7 @@
 #include "catalog/partition.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "nodes/makefuncs.h"
 #include "nodes/pg_list.h"
 #include "utils/fmgroids.h"
@@ -186,6 +187,79 @@ has_become_partition(Relation rel)
 	return by_statement && !by_row && rel->rd_rel->relispartition;
 }
 
+static void
+find_generated(WfAttachedTable *table, TupleDesc desc)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (att->attisdropped || att->attgenerated == '\0')
+			continue;
+		if (att->attgenerated == ATTRIBUTE_GENERATED_STORED)
+			table->has_stored = true;
+		else
+			table->has_virtual = true;
+	}
+}
+
+/* Triggers fire in order of their names. */
+static bool
+is_changed_after_us(Relation rel)
+{
+	bool		ours = false;
+
+	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+	{
+		Trigger    *trigger = &rel->trigdesc->triggers[i];
+
+		if (!TRIGGER_TYPE_MATCHES(trigger->tgtype, TRIGGER_TYPE_ROW, TRIGGER_TYPE_BEFORE, TRIGGER_TYPE_INSERT) ||
+			trigger->tgenabled == TRIGGER_DISABLED)
+			continue;
+		if (strcmp(trigger->tgname, WF_TRIGGER_BEFORE) == 0)
+			ours = true;
+		else if (ours)
+			return true;
+	}
+	return false;
+}
+
+/* Does the condition look at the column? Where it is not certain: yes. */
+static bool
+reads(const char *condition, const char *column)
+{
+	return column != NULL && (strstr(condition, column) != NULL || strpbrk(condition, "*\\") != NULL ||
+							  strstr(condition, "keyvalue") != NULL);
+}
+
+/* Of what was inserted into the columns that are set, the row says nothing any more. */
+static bool
+reads_what_is_set(const WfAttachedTable *table, const char *condition)
+{
+	for (int i = 0; i < table->n; i++)
+	{
+		const WfAttachment *row = &table->items[i].row;
+
+		if (reads(condition, row->serial_column) || reads(condition, row->status_column) ||
+			reads(condition, row->instance_column))
+			return true;
+	}
+	return false;
+}
+
+static void
+find_judged_again(WfAttachedTable *table, Relation rel)
+{
+	if (!table->has_columns || !is_changed_after_us(rel))
+		return;
+	for (int i = 0; i < table->n; i++)
+	{
+		const char *condition = table->items[i].row.condition;
+
+		table->items[i].judged_again = condition != NULL && !reads_what_is_set(table, condition);
+	}
+}
+
 static WfAttachedTable *
 make_table(Relation rel, const WfAttachment *rows, int n)
 {
@@ -206,6 +280,8 @@ make_table(Relation rel, const WfAttachment *rows, int n)
 			set_up_item(table, rel, &table->items[i], &rows[i]);
 		set_up_key(table, rel);
 		set_up_to_jsonb(table, rel);
+		find_generated(table, RelationGetDescr(rel));
+		find_judged_again(table, rel);
 		table->lost = has_become_partition(rel);
 	}
 	MemoryContextSwitchTo(old);
@@ -287,6 +363,7 @@ load(Relation rel, Entry *entry)
 		MemoryContextSetParent(table->context, TopMemoryContext);
 		entry->table = table;
 	}
+	wf_generated_forget(entry->table);
 	forget_versions(entry);
 	set_versions(entry->table, rows);
 	entry->transaction = wf_attach_transaction();
@@ -320,10 +397,13 @@ wf_attached_table(Relation rel, bool same)
 /* ---- rows ---- */
 
 Jsonb *
-wf_attached_row(WfAttachedTable *table, Relation rel, HeapTuple tuple)
+wf_attached_row(WfAttachedTable *table, Relation rel, HeapTuple tuple, bool before)
 {
-	Datum		row = heap_copy_tuple_as_datum(tuple, RelationGetDescr(rel));
+	Datum		row;
 
+	if (table->has_virtual || (before && table->has_stored))
+		tuple = wf_generated_fill(table, rel, tuple, before);
+	row = heap_copy_tuple_as_datum(tuple, RelationGetDescr(rel));
 	return DatumGetJsonbP(FunctionCall1(&table->to_jsonb, row));
 }
 

@@ -5,7 +5,8 @@
  * The BEFORE trigger judges the condition and sets the columns that show something, so that RETURNING gives them. The
  * AFTER trigger starts the instances: set-wise from the transition table of a statement, in chunks, so that memory stays
  * bounded; row by row for partitions, where there is no such table. It believes a number in a row only if it was issued
- * for it (attach_numbers.c).
+ * for it (attach_numbers.c). Where other triggers may have changed the row after ours it judges again: a row that shows an
+ * instance it should not have is refused, since it is too late to take the number back.
  *
  * Rows are turned into JSON as the owner of the attached table, since types bring functions of users with them; all
  * else happens as the owner of the extension. Whoever inserts needs no right on anything of ours.
@@ -125,7 +126,7 @@ judge(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 			continue;
 		wf_as_owner_begin(&owner, wf_row_owner(table->root));
 		if (row == NULL)
-			row = wf_attached_row(table, rel, tuple);
+			row = wf_attached_row(table, rel, tuple, true);
 		wanted[i] = wf_attached_wants(item, row);
 		wf_as_owner_end(&owner);
 	}
@@ -181,6 +182,9 @@ typedef struct Start
 	char	   *key;
 	char	   *instance; /* as the row shows it; NULL: not */
 	char	   *serial_number;
+	/* judged again: */
+	bool		refused;  /* the row shows an instance that it should not have */
+	bool		unmarked; /* and one that shows none should have one */
 } Start;
 
 typedef struct Chunk
@@ -200,6 +204,14 @@ static char *
 shown_text(WfRowColumn *column, HeapTuple tuple, TupleDesc desc)
 {
 	return column->attno != 0 ? wf_row_text(column, tuple, desc) : NULL;
+}
+
+static bool
+shows_active(WfAttached *item, HeapTuple tuple, TupleDesc desc)
+{
+	char	   *status = shown_text(&item->status, tuple, desc);
+
+	return status != NULL && strcmp(status, wf_status_name(WF_STATUS_ACTIVE)) == 0;
 }
 
 /* Without a number: was the condition true? The status that was set before tells, unless another trigger changed it. */
@@ -223,6 +235,29 @@ is_wanted_without_number(WfAttached *item, HeapTuple tuple, TupleDesc desc, Json
 	return wf_attached_wants(item, data);
 }
 
+/* What the row shows was set by a judgement of ours that other triggers may have overtaken. */
+static bool
+is_wanted_again(Start *start, HeapTuple tuple, TupleDesc desc)
+{
+	bool		wanted = wf_attached_wants(start->item, start->data);
+	bool		marked = start->instance != NULL || start->serial_number != NULL ||
+		shows_active(start->item, tuple, desc);
+
+	start->refused = marked && !wanted;
+	start->unmarked = wanted && !marked;
+	return marked || wanted;
+}
+
+static bool
+is_wanted(Start *start, HeapTuple tuple, TupleDesc desc)
+{
+	start->refused = start->unmarked = false;
+	if (start->item->judged_again)
+		return is_wanted_again(start, tuple, desc);
+	return start->instance != NULL || start->serial_number != NULL ||
+		is_wanted_without_number(start->item, tuple, desc, start->data);
+}
+
 static void
 add_start(Chunk *chunk, const Start *start)
 {
@@ -243,7 +278,7 @@ read_row(Chunk *chunk, HeapTuple tuple)
 	TupleDesc	desc = RelationGetDescr(chunk->rel);
 	Start		start = {0};
 
-	start.data = wf_attached_row(chunk->table, chunk->rel, tuple);
+	start.data = wf_attached_row(chunk->table, chunk->rel, tuple, false);
 	start.key = wf_row_key_text(&chunk->table->key, tuple, desc);
 	for (int i = 0; i < chunk->table->n; i++)
 	{
@@ -252,8 +287,7 @@ read_row(Chunk *chunk, HeapTuple tuple)
 		start.item = item;
 		start.instance = shown_text(&item->instance, tuple, desc);
 		start.serial_number = shown_text(&item->serial, tuple, desc);
-		if (start.instance != NULL || start.serial_number != NULL ||
-			is_wanted_without_number(item, tuple, desc, start.data))
+		if (is_wanted(&start, tuple, desc))
 			add_start(chunk, &start);
 	}
 	chunk->rows++;
@@ -283,6 +317,17 @@ report_forged(const Chunk *chunk, const Start *start)
 			errdetail("The row with key %s holds \"%s\".", start->key,
 					  start->serial_number != NULL ? start->serial_number : start->instance),
 			errhint("Columns that workflow.attach was told to set must not be set by other triggers."));
+}
+
+pg_noreturn static void
+report_refused(const Chunk *chunk, const Start *start)
+{
+	ereport(ERROR, errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+			errmsg("row of table \"%s\" was changed after it was given an instance of process \"%s\"",
+				   RelationGetRelationName(chunk->rel), start->item->row.process),
+			errdetail("The row with key %s does not meet the condition %s any more.", start->key,
+					  start->item->row.condition),
+			errhint("Rename the trigger that changes it: its name should come before \"%s\".", WF_TRIGGER_BEFORE));
 }
 
 static bool
@@ -358,11 +403,13 @@ start_one(Chunk *chunk, WfBatch *batch, const Start *start)
 	WfInstance *instance;
 
 	redeem(chunk, start, &issued);
+	if (start->refused)
+		report_refused(chunk, start);
 	wanted = (WfStart){.process = wf_process_get(item->row.process_id, issued.version),
 		.data = start->data, .business_key = start->key, .attachment = item->row.id,
 		.instance = issued.instance, .visit = issued.visit, .suspended = item->row.suspended};
 	instance = wf_engine_start(batch, &wanted);
-	instance->show_changed = sets_columns(item) && !is_shown(item, instance, &issued);
+	instance->show_changed = sets_columns(item) && (start->unmarked || !is_shown(item, instance, &issued));
 }
 
 static int

@@ -12,8 +12,9 @@
 
 #include "model/definition.h"
 
-#define WF_TRIGGER_BEFORE "workflow_number" /* sets columns of the row being inserted */
-#define WF_TRIGGER_AFTER "workflow_start"	/* starts instances */
+/* Sets columns of the row being inserted: the last one to see it, since triggers fire in order of their names. */
+#define WF_TRIGGER_BEFORE "zzz_workflow_number"
+#define WF_TRIGGER_AFTER "workflow_start" /* starts instances */
 
 typedef struct WfAttachment
 {
