@@ -163,30 +163,6 @@ set_up_key(WfAttachedTable *table, Relation rel)
 				errhint("Add one, or detach the table with workflow.detach."));
 }
 
-/*
- * A plain table has a trigger for each statement. One that has become a partition since then would start nothing for rows
- * that come through its parent.
- */
-static bool
-has_become_partition(Relation rel)
-{
-	bool		by_statement = false;
-	bool		by_row = false;
-
-	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
-	{
-		Trigger    *trigger = &rel->trigdesc->triggers[i];
-
-		if (strcmp(trigger->tgname, WF_TRIGGER_AFTER) != 0)
-			continue;
-		if (TRIGGER_FOR_ROW(trigger->tgtype))
-			by_row = true;
-		else
-			by_statement = true;
-	}
-	return by_statement && !by_row && rel->rd_rel->relispartition;
-}
-
 static void
 find_generated(WfAttachedTable *table, TupleDesc desc)
 {
@@ -282,7 +258,7 @@ make_table(Relation rel, const WfAttachment *rows, int n)
 		set_up_to_jsonb(table, rel);
 		find_generated(table, RelationGetDescr(rel));
 		find_judged_again(table, rel);
-		table->lost = has_become_partition(rel);
+		table->lost = wf_attachment_is_cut_off(rel);
 	}
 	MemoryContextSwitchTo(old);
 	return table;

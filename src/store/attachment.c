@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
@@ -15,6 +17,7 @@
 #include "parser/parse_func.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "shmem/shmem.h"
@@ -106,6 +109,35 @@ wf_attachment_has_trigger(Relation rel, const char *function)
 		if (OidIsValid(wanted) && triggers->triggers[i].tgfoid == wanted)
 			return true;
 	return false;
+}
+
+/* By the name of the function, as callers need no right on the schema. */
+static bool
+starts_instances(const Trigger *trigger)
+{
+	Oid			schema = get_func_namespace(trigger->tgfoid);
+	char	   *function = get_func_name(trigger->tgfoid);
+
+	return function != NULL && strcmp(function, "after_insert") == 0 && schema == get_namespace_oid("workflow", true);
+}
+
+bool
+wf_attachment_is_cut_off(Relation rel)
+{
+	TriggerDesc *triggers = rel->trigdesc;
+	bool		by_statement = false;
+	bool		by_row = false;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		if (!starts_instances(&triggers->triggers[i]))
+			continue;
+		if (TRIGGER_FOR_ROW(triggers->triggers[i].tgtype))
+			by_row = true;
+		else
+			by_statement = true;
+	}
+	return by_statement && !by_row && rel->rd_rel->relispartition;
 }
 
 /* ---- rows ---- */

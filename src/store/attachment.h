@@ -38,6 +38,11 @@ extern bool wf_attachment_shows(const WfAttachment *attachment);
  * wait for a callback, or if it is the very step whose number was asked for.
  */
 extern bool wf_attachment_shows_start(const WfAttachment *attachment, const WfDefinition *def);
+/*
+ * Was this partition attached while it was none? Its trigger, one for each statement, does not fire for rows that come
+ * through its parent.
+ */
+extern bool wf_attachment_is_cut_off(Relation rel);
 
 /* ---- inside wf_store_enter ---- */
 /* Has this relation a trigger that calls workflow.<function>()? */

@@ -8,6 +8,7 @@
  *   the workers of that database are stopped, and stay away until the transaction has ended.
  * - CREATE EXTENSION, and databases that come and go, are news for the launcher.
  * - What CREATE and ALTER SERVER change lets visits go on that had to stand, or more of them at once.
+ * - ALTER TABLE … ATTACH PARTITION may not cut an attached table off from its process.
  * - SET CONSTRAINTS … DEFERRED in an executor would let users' triggers fire at commit, with other rights than theirs.
  *
  * An extension can also be dropped by a cascade; an object access hook sees that.
@@ -15,6 +16,7 @@
 #include "compat.h"
 
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/objectaccess.h"
@@ -26,10 +28,12 @@
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "tcop/utility.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 
 #include "shmem/shmem.h"
 #include "shmem/workers.h"
+#include "store/attachment.h"
 #include "worker/worker.h"
 
 #define EXTENSION "workflow"
@@ -285,6 +289,40 @@ concerns_us(Node *statement)
 	}
 }
 
+/* The table of ALTER TABLE … ATTACH PARTITION; NULL: the statement is another one. */
+static RangeVar *
+new_partition(Node *statement)
+{
+	ListCell   *cell;
+
+	if (!IsA(statement, AlterTableStmt))
+		return NULL;
+	foreach(cell, ((AlterTableStmt *) statement)->cmds)
+	{
+		AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
+
+		if (command->subtype == AT_AttachPartition && IsA(command->def, PartitionCmd))
+			return copyObject(((PartitionCmd *) command->def)->name);
+	}
+	return NULL;
+}
+
+/* After the statement, which has locked it. */
+static void
+refuse_cut_off(RangeVar *name)
+{
+	Relation	rel = table_openrv_extended(name, NoLock, true);
+
+	if (rel == NULL)
+		return;
+	if (wf_attachment_is_cut_off(rel))
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("cannot make \"%s\" a partition while it is attached to a process", RelationGetRelationName(rel)),
+				errdetail("Rows that come through its parent would start nothing."),
+				errhint("Detach it first with workflow.detach; then it, or its parent, can be attached again."));
+	table_close(rel, NoLock);
+}
+
 static void
 refuse_deferring(Node *statement)
 {
@@ -301,6 +339,7 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUt
 {
 	bool		ours = concerns_us(pstmt->utilityStmt);
 	NodeTag		tag = nodeTag(pstmt->utilityStmt); /* what comes next may change the tree */
+	RangeVar   *partition = new_partition(pstmt->utilityStmt);
 
 	refuse_deferring(pstmt->utilityStmt);
 	if (ours)
@@ -311,6 +350,8 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUt
 		standard_ProcessUtility(pstmt, query, read_only_tree, context, params, env, dest, qc);
 	if (ours)
 		after(tag);
+	if (partition != NULL)
+		refuse_cut_off(partition);
 }
 
 void
