@@ -68,6 +68,10 @@ INSERT INTO t (id) VALUES (3);
 ALTER TABLE t ADD PRIMARY KEY (id);
 ALTER TABLE t RENAME COLUMN "The Sn" TO another;
 INSERT INTO t (id, another) VALUES (3, 'mine') RETURNING another, state;
+ALTER TABLE t RENAME COLUMN another TO "The Sn";
+DROP VIEW v;
+ALTER TABLE t ALTER COLUMN state DROP DEFAULT, ALTER COLUMN state TYPE int USING 0;
+INSERT INTO t (id) VALUES (3);
 -- triggers call our functions, nobody else does
 SELECT workflow.before_insert();
 CREATE TRIGGER mine AFTER UPDATE ON keyless FOR EACH ROW EXECUTE FUNCTION workflow.after_insert();

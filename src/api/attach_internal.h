@@ -18,7 +18,7 @@
 typedef struct WfAttached
 {
 	WfAttachment row;
-	WfRowColumn serial; /* attno 0: none is wanted, or it is gone */
+	WfRowColumn serial; /* attno 0: none is wanted */
 	WfRowColumn status;
 	WfRowColumn instance;
 	WfPredicate *condition; /* NULL: every row */

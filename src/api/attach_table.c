@@ -109,10 +109,16 @@ copy_attachment(WfAttachment *to, const WfAttachment *from)
 }
 
 static void
-find_column(WfAttachedTable *table, Relation rel, const char *name, WfRowColumn *column)
+find_column(WfAttachedTable *table, Relation rel, const char *process, const char *name, WfRowColumn *column)
 {
-	if (name != NULL && wf_row_column(RelationGetDescr(rel), name, column, table->context))
-		table->has_columns = true;
+	if (name == NULL)
+		return;
+	if (!wf_row_column(RelationGetDescr(rel), name, column, table->context))
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("attached table \"%s\" has no column \"%s\" any more", RelationGetRelationName(rel), name),
+				errdetail("That column was to show instances of process \"%s\".", process),
+				errhint("Detach the table with workflow.detach, and attach it again with the columns that it has now."));
+	table->has_columns = true;
 }
 
 static void
@@ -122,9 +128,9 @@ set_up_item(WfAttachedTable *table, Relation rel, WfAttached *item, const WfAtta
 	const char *hint;
 
 	copy_attachment(&item->row, row);
-	find_column(table, rel, row->serial_column, &item->serial);
-	find_column(table, rel, row->status_column, &item->status);
-	find_column(table, rel, row->instance_column, &item->instance);
+	find_column(table, rel, row->process, row->serial_column, &item->serial);
+	find_column(table, rel, row->process, row->status_column, &item->status);
+	find_column(table, rel, row->process, row->instance_column, &item->instance);
 	if (row->condition == NULL)
 		return;
 	item->condition = wf_predicate_compile(item->row.condition, &message, &hint);

@@ -93,13 +93,33 @@ change(Changes *changes, WfRowColumn *column, char *text)
 	changes->n++;
 }
 
-static void
-show_start(WfAttached *item, bool wanted, Changes *changes)
+typedef struct Showing
 {
+	Relation	rel;
+	const WfAttached *item;
+} Showing;
+
+/* A column may have become one of another type. */
+static void
+describe_showing(void *arg)
+{
+	const Showing *showing = arg;
+
+	errcontext("attachment of table \"%s\" to process \"%s\"", RelationGetRelationName(showing->rel),
+			   showing->item->row.process);
+}
+
+static void
+show_start(Relation rel, WfAttached *item, bool wanted, Changes *changes)
+{
+	Showing		showing = {rel, item};
+	ErrorContextCallback context = {.callback = describe_showing, .arg = &showing,
+		.previous = error_context_stack};
 	WfIssued	issued = {0};
 	char		serial_number[SERIAL_NUMBER_LEN];
 	char		instance[SERIAL_NUMBER_LEN];
 
+	error_context_stack = &context;
 	if (wanted && is_numbered(item))
 		wf_numbers_issue(item, &issued);
 	format_serial_number(&issued, serial_number);
@@ -107,6 +127,7 @@ show_start(WfAttached *item, bool wanted, Changes *changes)
 	change(changes, &item->serial, issued.visit != 0 ? serial_number : NULL);
 	change(changes, &item->instance, issued.instance != 0 ? instance : NULL);
 	change(changes, &item->status, wanted ? pstrdup(wf_status_name(WF_STATUS_ACTIVE)) : NULL);
+	error_context_stack = context.previous;
 }
 
 /* The conditions, judged once, as far as the row itself will carry the answer. */
@@ -147,7 +168,7 @@ set_columns(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 		WfAttached *item = &table->items[i];
 
 		if (sets_columns(item))
-			show_start(item, wanted[i], &changes);
+			show_start(rel, item, wanted[i], &changes);
 	}
 	if (changes.n == 0)
 		return tuple;

@@ -63,6 +63,7 @@ typedef struct Writer
 	WfRowColumn columns[NSHOWS]; /* attno 0: none */
 	int			ncolumns;
 	SPIPlanPtr	lock;
+	SPIPlanPtr	see; /* the same without a lock */
 	SPIPlanPtr	update;
 } Writer;
 
@@ -73,6 +74,42 @@ bool
 wf_write_back_active(void)
 {
 	return writing;
+}
+
+/* ---- what goes wrong ---- */
+
+static void
+report(int64 instance, const WfShown *shown, const ErrorData *error, bool again)
+{
+	char	   *table = get_rel_name(shown->attachment.relation);
+
+	ereport(again ? LOG : WARNING, errcode(error->sqlerrcode),
+			errmsg("workflow could not write to the row with key %s of table \"%s\"%s: %s",
+				   shown->business_key, table != NULL ? table : "?",
+				   again ? ", it will be tried again" : "", error->message),
+			error->detail != NULL ? errdetail_internal("%s", error->detail) : 0,
+			errcontext("instance " INT64_FORMAT " of process \"%s\"", instance,
+					   shown->attachment.process));
+}
+
+/* PostgreSQL says nothing when policies and triggers keep a row as it is. */
+static void
+report_untouched(int64 instance, const WfShown *shown)
+{
+	ErrorData	error = {.sqlerrcode = ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION,
+		.message = "it was not updated",
+		.detail = "The table's policies for row-level security do not let its owner, or a trigger has returned NULL."};
+
+	report(instance, shown, &error, false);
+}
+
+static void
+report_lost_column(Relation rel, const WfAttachment *attachment, const char *name)
+{
+	ereport(WARNING, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("attached table \"%s\" has no column \"%s\" any more", RelationGetRelationName(rel), name),
+			errdetail("What it should show of instances of process \"%s\" is written nowhere.", attachment->process),
+			errhint("Detach the table with workflow.detach, and attach it again with the columns that it has now."));
 }
 
 /* ---- statements ---- */
@@ -116,11 +153,13 @@ reset_writer(Writer *writer)
 {
 	if (writer->lock != NULL)
 		SPI_freeplan(writer->lock);
+	if (writer->see != NULL)
+		SPI_freeplan(writer->see);
 	if (writer->update != NULL)
 		SPI_freeplan(writer->update);
 	if (writer->context != NULL)
 		MemoryContextDelete(writer->context);
-	writer->lock = writer->update = NULL;
+	writer->lock = writer->see = writer->update = NULL;
 	writer->context = NULL;
 	writer->ncolumns = 0;
 	writer->valid = false;
@@ -209,6 +248,7 @@ prepare_plans(Writer *writer, Relation rel)
 	append_table(&select, rel);
 	append_key(&select, &writer->key);
 	append_key(&update, &writer->key);
+	writer->see = prepare(select.data, writer->key.n, types);
 	appendStringInfoString(&select, " FOR NO KEY UPDATE");
 	writer->lock = prepare(select.data, writer->key.n, types);
 	writer->update = prepare(update.data, nargs, types);
@@ -229,11 +269,15 @@ set_up_writer(Writer *writer, Relation rel, const WfAttachment *attachment)
 												ALLOCSET_SMALL_SIZES);
 		wf_row_key(rel, RelationGetDescr(rel), &writer->key, writer->context);
 		for (int i = 0; i < NSHOWS; i++)
-			if (names[i] != NULL && wf_row_column(RelationGetDescr(rel), names[i],
-												  &writer->columns[i], writer->context))
+		{
+			writer->columns[i].attno = 0;
+			if (names[i] == NULL)
+				continue;
+			if (wf_row_column(RelationGetDescr(rel), names[i], &writer->columns[i], writer->context))
 				writer->ncolumns++;
 			else
-				writer->columns[i].attno = 0;
+				report_lost_column(rel, attachment, names[i]);
+		}
 		writer->valid = true;
 	}
 	if (writer->ncolumns == 0 || writer->key.n == 0)
@@ -267,6 +311,20 @@ lock_row(Writer *writer, Datum *key, char **current)
 	return true;
 }
 
+/* It can be seen, though not locked: policies that are for UPDATE count for locking as well. */
+static bool
+is_out_of_reach(Writer *writer, Relation rel, Datum *key)
+{
+	int			rc;
+
+	if (!rel->rd_rel->relrowsecurity)
+		return false;
+	rc = SPI_execute_plan(writer->see, key, NULL, false, 1);
+	if (rc != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(rc));
+	return SPI_processed > 0;
+}
+
 static void
 what_to_show(const WfShown *shown, char **wanted)
 {
@@ -291,13 +349,15 @@ differs(const Writer *writer, char **current, char **wanted)
 	return false;
 }
 
-static void
+/* False if the row was left as it is. */
+static bool
 update_row(Writer *writer, Datum *key, char **wanted)
 {
 	Datum		values[INDEX_MAX_KEYS + NSHOWS];
 	char		nulls[INDEX_MAX_KEYS + NSHOWS];
 	int			n = writer->key.n;
 	volatile int rc = 0;
+	volatile uint64 updated = 0;
 
 	memcpy(values, key, sizeof(Datum) * n);
 	memset(nulls, ' ', n);
@@ -311,6 +371,7 @@ update_row(Writer *writer, Datum *key, char **wanted)
 	PG_TRY();
 	{
 		rc = SPI_execute_plan(writer->update, values, nulls, false, 0);
+		updated = SPI_processed;
 	}
 	PG_FINALLY();
 	{
@@ -319,6 +380,7 @@ update_row(Writer *writer, Datum *key, char **wanted)
 	PG_END_TRY();
 	if (rc != SPI_OK_UPDATE)
 		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(rc));
+	return updated > 0;
 }
 
 /* The row belongs to an instance that was started later. */
@@ -350,15 +412,20 @@ write_row(Relation rel, int64 instance, WfShown *shown)
 	char	   *wanted[NSHOWS] = {NULL};
 
 	if (!set_up_writer(writer, rel, &shown->attachment) ||
-		!wf_row_key_parse(&writer->key, shown->business_key, key) ||
-		!lock_row(writer, key, current))
+		!wf_row_key_parse(&writer->key, shown->business_key, key))
 		return;
+	if (!lock_row(writer, key, current))
+	{
+		if (is_out_of_reach(writer, rel, key))
+			report_untouched(instance, shown);
+		return;
+	}
 	look(instance, shown);
 	if (shown->status == NULL || belongs_to_a_later_one(shown, current[SHOWS_INSTANCE]))
 		return;
 	what_to_show(shown, wanted);
-	if (differs(writer, current, wanted))
-		update_row(writer, key, wanted);
+	if (differs(writer, current, wanted) && !update_row(writer, key, wanted))
+		report_untouched(instance, shown);
 }
 
 /* ---- as the owner ---- */
@@ -414,7 +481,7 @@ write_table(int64 instance, WfShown *shown)
 	relation_close(rel, NoLock);
 }
 
-/* ---- what goes wrong ---- */
+/* ---- errors ---- */
 
 static bool
 may_work_later(const ErrorData *error)
@@ -445,18 +512,11 @@ try_again_later(int64 instance)
 static void
 handle_error(int64 instance, const WfShown *shown, const ErrorData *error)
 {
-	char	   *table = get_rel_name(shown->attachment.relation);
 	bool		again = may_work_later(error);
 
 	if (again)
 		try_again_later(instance);
-	ereport(again ? LOG : WARNING, errcode(error->sqlerrcode),
-			errmsg("workflow could not write to the row with key %s of table \"%s\"%s: %s",
-				   shown->business_key, table != NULL ? table : "?",
-				   again ? ", it will be tried again" : "", error->message),
-			error->detail != NULL ? errdetail_internal("%s", error->detail) : 0,
-			errcontext("instance " INT64_FORMAT " of process \"%s\"", instance,
-					   shown->attachment.process));
+	report(instance, shown, error, again);
 }
 
 /* A cancel ends the statement as any other error does, a trigger may have raised it; a termination is no error. */
