@@ -19,7 +19,7 @@ SELECT serial_number AS sn FROM workflow.waiting WHERE instance = :i \gset
 SELECT workflow.complete(:'sn');
 BEGIN;
 SELECT workflow.cancel(:i);
-SELECT status FROM workflow.instances WHERE instance = :i;
+SELECT status, error->'message' AS message FROM workflow.instances WHERE instance = :i;
 ROLLBACK;
 SELECT workflow.cancel(instance => :i, reason => 'changed their mind');
 SELECT status, data, error, ended_at IS NOT NULL AS ended FROM workflow.instances WHERE instance = :i;

@@ -167,10 +167,11 @@ begin_or_leave(WfBatch *batch, WfVisit *visit)
 static void
 end_by_itself(WfBatch *batch, WfInstance *instance)
 {
-	WfFault		why = {.code = "CANCELLED", .message = instance->cancel_reason};
+	const char *reason = instance->cancel_reason;
+	WfFault		why = {.code = "CANCELLED", .message = reason != NULL && reason[0] != '\0' ? reason : NULL};
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
-	if (instance->cancel_reason != NULL)
+	if (reason != NULL)
 		wf_move_end_instance(batch, instance, WF_STATUS_ABORTED,
 							 instance->error != NULL ? instance->error : wf_engine_error(&why, 0));
 	else
