@@ -19,3 +19,9 @@ SELECT p.oid::regprocedure AS with_nameless_arguments FROM pg_proc p
 WHERE p.pronamespace = 'workflow'::regnamespace AND p.pronargs > 0 AND p.prorettype <> 'trigger'::regtype
     AND (p.proargnames IS NULL OR '' = ANY (p.proargnames))
 ORDER BY 1;
+SELECT obj_description('workflow'::regnamespace, 'pg_namespace') IS NOT NULL AS schema_too;
+-- under another name it finds nothing of itself
+BEGIN;
+ALTER SCHEMA workflow RENAME TO other;
+SELECT other.start('nothing');
+ROLLBACK;

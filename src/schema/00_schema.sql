@@ -24,3 +24,5 @@ BEGIN
             HINT = 'Drop what is in it, or move it to another schema.';
     END IF;
 END $$;
+
+COMMENT ON SCHEMA workflow IS 'Processes that call services and wait for the answer: the extension workflow';

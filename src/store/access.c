@@ -9,6 +9,7 @@
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
@@ -29,8 +30,12 @@ wf_store_schema(void)
 
 	if (!OidIsValid(schema))
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("extension \"workflow\" is not installed in this database"),
-				errhint("Run CREATE EXTENSION workflow."));
+				OidIsValid(get_extension_oid("workflow", true))
+					? errmsg("the schema of the extension \"workflow\" has another name")
+					: errmsg("extension \"workflow\" is not installed in this database"),
+				OidIsValid(get_extension_oid("workflow", true))
+					? errhint("Its schema must be called \"workflow\": use ALTER SCHEMA … RENAME TO workflow.")
+					: errhint("Run CREATE EXTENSION workflow."));
 	return schema;
 }
 
