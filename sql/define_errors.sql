@@ -49,6 +49,17 @@ SELECT workflow.define('bad', '{
     { "step": "c", "http": { "server": "define_open" }, "wait": true, "heartbeat": "0", "retry": { "max": 3, "on": [] }, "cancel": { "method": "DELETE" } }
   ]}');
 
+-- hints that say what to write
+SELECT workflow.define('bad', '{
+  "steps": [
+    { "step": "a", "wait": { "after": "-1 s" }, "next": "b" },
+    { "step": "b", "wait": { "until": "infinity" } },
+    { "step": "c", "http": { "server": "define_open", "path": "x y", "query": { "a": [1] }, "headers": { "X-A": "1\n2" }, "connect_timeout": "100 years" }, "retry": { "max": 1, "delay": "-1 s" } },
+    { "step": "d", "sql": "SELECT visit.nothing" },
+    { "step": "e", "http": { "server": "define_open", "path": "xy" } }
+  ]}');
+SELECT workflow.define('bad', ('{"steps": [{"step": "a", "set": {"x": ' || repeat('[', 70) || repeat(']', 70) || '}}]}')::json);
+
 -- headers that are not for a definition to set
 SELECT workflow.define('bad', '{
   "steps": [

@@ -42,7 +42,7 @@ read_method(WfReader *reader, const WfJson *node, void *target)
 }
 
 /* What stands as written in a URL must be able to stand there. */
-static void
+static bool
 check_url_characters(WfReader *reader, const WfJson *node, const WfTemplate *tmpl)
 {
 	const char *piece;
@@ -57,9 +57,10 @@ check_url_characters(WfReader *reader, const WfJson *node, const WfTemplate *tmp
 				continue;
 			wf_json_issue(reader->issues, node, "Percent-encode it, or put it in by ${...}, which is encoded.",
 						  "holds a character that cannot stand in a URL");
-			return;
+			return false;
 		}
 	}
+	return true;
 }
 
 static void
@@ -71,10 +72,11 @@ read_path(WfReader *reader, const WfJson *node, void *target)
 	if (tmpl == NULL)
 		return;
 	*(WfTemplate **) target = tmpl;
+	if (!check_url_characters(reader, node, tmpl))
+		return;
 	if (node->text[0] != '\0' && node->text[0] != '/' && node->text[0] != '?')
 		wf_json_issue(reader->issues, node, psprintf("Write \"/%s\".", wf_issue_clip(node->text)),
 					  "a path begins with \"/\"");
-	check_url_characters(reader, node, tmpl);
 }
 
 static void
@@ -94,7 +96,7 @@ read_url(WfReader *reader, const WfJson *node, void *target)
 		(pg_strncasecmp(prefix, "http://", 7) != 0 && pg_strncasecmp(prefix, "https://", 8) != 0))
 		wf_json_issue(reader->issues, node, "Use \"path\" for what is appended to the server's url.",
 					  "must be absolute: begin with http:// or https://, or be a single ${...}");
-	check_url_characters(reader, node, tmpl);
+	(void) check_url_characters(reader, node, tmpl);
 }
 
 static void
@@ -156,7 +158,7 @@ read_headers(WfReader *reader, const WfJson *node, void *target)
 
 		check_header_name(reader, node, i);
 		if (value->type == WF_JSON_STRING && strpbrk(value->text, "\r\n"))
-			wf_json_issue(reader->issues, value, NULL, "a header's value may not hold CR or LF");
+			wf_json_issue(reader->issues, value, "Write it on one line.", "a header's value may not hold CR or LF");
 	}
 }
 

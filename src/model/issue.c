@@ -36,7 +36,7 @@ static const struct
 	{"step", "A step has a name of its own, a string of 1 to 200 bytes."},
 	{"next", "It is the name of a step; without it the following step is next."},
 	{"start", "It is the name of a step; without it the first one listed is entered first."},
-	{"sql", "One statement; its parameters are visit.data, visit.serial_number, visit.instance, visit.business_key, visit.step and visit.attempt."},
+	{"sql", "One statement; its parameters are visit.data, visit.serial_number, visit.instance, visit.business_key, visit.step, visit.attempt, and visit.item and visit.index, which are null as there are no loops yet."},
 	{"when", "A jsonpath predicate, such as \"$.amount > 100\"."},
 	{"success", "A jsonpath predicate, such as \"$result.response.status == \\\"OK\\\"\"."},
 	{"choose", "Branches {\"when\": predicate, \"next\": step}; the last one may be without \"when\"."},

@@ -266,7 +266,7 @@ wf_json_parse(const char *text, WfIssues *issues)
 	}
 	if (nesting(text) > MAX_DEPTH)
 	{
-		wf_issue_add(issues, "$", NULL, "is nested deeper than %d levels", MAX_DEPTH);
+		wf_issue_add(issues, "$", "Give what is nested so deep as data when an instance is started, or as a text.", "is nested deeper than %d levels", MAX_DEPTH);
 		return NULL;
 	}
 

@@ -172,7 +172,8 @@ wf_read_pairs(WfReader *reader, const WfJson *node, WfPair **pairs, int *npairs)
 
 		if (member->type == WF_JSON_NULL || member->type == WF_JSON_ARRAY || member->type == WF_JSON_OBJECT)
 		{
-			wf_json_issue(reader->issues, member, NULL, "must be a string, a number or a boolean, not %s",
+			wf_json_issue(reader->issues, member, "One name, one value; a string may hold ${...}.",
+						  "must be a string, a number or a boolean, not %s",
 						  wf_json_type_name(member->type));
 			continue;
 		}
@@ -258,10 +259,12 @@ read_constant_interval(WfReader *reader, const WfJson *node, bool positive, cons
 	}
 	sign = wf_interval_compare(&time.interval, &no_time);
 	if (INTERVAL_NOT_FINITE(&time.interval) || wf_interval_compare(&time.interval, longest) > 0)
-		wf_json_issue(reader->issues, node, longest == &longest_attempt ? "An attempt may take up to 24 days." : NULL,
+		wf_json_issue(reader->issues, node,
+					  longest == &longest_attempt ? "An attempt may take up to 24 days." : "It is up to 1000 years.",
 					  "\"%s\" is too long", wf_issue_clip(node->text));
 	else if (sign < 0)
-		wf_json_issue(reader->issues, node, NULL, "the interval \"%s\" is negative", wf_issue_clip(node->text));
+		wf_json_issue(reader->issues, node, "An interval of zero or more, such as \"30 s\" or \"2 days\".",
+					  "the interval \"%s\" is negative", wf_issue_clip(node->text));
 	else if (sign == 0 && positive)
 		wf_json_issue(reader->issues, node, "Without a limit, leave it out.", "the interval must be more than zero");
 	else
@@ -356,5 +359,6 @@ wf_read_until(WfReader *reader, const WfJson *node, void *target)
 		wf_json_issue(reader->issues, node, "A time is written like \"2030-01-31 12:00:00+01\".",
 					  "\"%s\" is not a timestamp", wf_issue_clip(node->text));
 	else if (TIMESTAMP_NOT_FINITE(time.timestamp))
-		wf_json_issue(reader->issues, node, NULL, "the timestamp must be finite");
+		wf_json_issue(reader->issues, node, "To wait for ever, wait for a callback without a timeout.",
+					  "the timestamp must be finite");
 }
