@@ -93,3 +93,35 @@ SELECT workflow.define('incidents: seen', '{"steps": [
 SELECT workflow.start('incidents: seen') AS i \gset
 SELECT workflow.fail(serial_number, 'E1', 'no') FROM workflow.waiting WHERE instance = :i;
 SELECT data FROM workflow.instances WHERE instance = :i;
+
+-- what can be done during a retry pause, when it is no incident yet
+CREATE FUNCTION incidents_try(data jsonb) RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT data ? 'mended' THEN RAISE serialization_failure; END IF;
+    RETURN data->'mended';
+END $$;
+SELECT workflow.define('incidents: pause ' || n, format('{"steps": [
+    {"step": "try", "sql": "SELECT incidents_try(visit.data) AS mended", %s "retry": {"max": 1000, "delay": "%s"}, "catch": [{"on": "CANCELLED", "next": "stand"}]},
+    {"step": "stand", "wait": true}]}', CASE WHEN n = 1 THEN '"wait": true,' END, CASE WHEN n = 2 THEN '100 ms' ELSE '1 hour' END)::json)
+FROM generate_series(1, 3) n;
+SELECT workflow.start('incidents: pause 1') AS i1, workflow.start('incidents: pause 2') AS i2,
+    workflow.start('incidents: pause 3') AS i3, workflow.start('incidents: pause 3') AS i4 \gset
+DO $$ BEGIN
+    FOR n IN 1 .. 3000 LOOP
+        EXIT WHEN (SELECT count(*) = 4 FROM workflow.visits WHERE process LIKE 'incidents: pause%' AND attempt > 0);
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END $$;
+SELECT workflow.complete(serial_number, '{"by": "hand"}') FROM workflow.visits WHERE instance = :i1;
+SELECT workflow.set_data(:i2, '{"mended": 1}');
+SELECT workflow.cancel_visit(serial_number) FROM workflow.visits WHERE instance = :i3;
+SELECT workflow.move(:i4, 'try', 'stand') IS NOT NULL AS moved;
+DO $$ BEGIN
+    FOR n IN 1 .. 3000 LOOP
+        EXIT WHEN (SELECT count(*) = 4 FROM workflow.visits WHERE process LIKE 'incidents: pause%' AND state = 'waiting');
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END $$;
+SELECT h.process, h.outcome, h.result->'response' AS response, v.step, v.state
+FROM workflow.history h JOIN workflow.visits v USING (instance) WHERE h.process LIKE 'incidents: pause%' ORDER BY instance;
+SELECT count(workflow.cancel(instance)) FROM workflow.visits WHERE process LIKE 'incidents: pause%';
