@@ -175,6 +175,15 @@ create_partition(const Parent *parent, TimestampTz week)
 				 parent->name, name, year, month, day, year2, month2, day2));
 }
 
+/* Those that are there are passed over. */
+static void
+make_all(TimestampTz now)
+{
+	for (int w = 0; w <= WEEKS_AHEAD; w++)
+		for (int i = 0; i < lengthof(parents); i++)
+			create_partition(&parents[i], week_of(now) + w * ONE_WEEK);
+}
+
 void
 wf_history_ensure(TimestampTz now)
 {
@@ -185,7 +194,9 @@ wf_history_ensure(TimestampTz now)
 	partition_name(name, sizeof(name), &parents[lengthof(parents) - 1], week);
 	if (likely(OidIsValid(get_relname_relid(name, wf_store_schema()))))
 		return;
-	wf_history_ahead(now);
+	/* one maker at a time; whoever waited finds them made */
+	LockRelationOid(wf_store_relation("visit_history"), ShareUpdateExclusiveLock);
+	make_all(now);
 }
 
 static bool
@@ -208,14 +219,9 @@ is_ahead(TimestampTz now)
 void
 wf_history_ahead(TimestampTz now)
 {
-	/* the lock may have to be waited for, so take it only if there is something to do */
-	if (is_ahead(now))
+	if (is_ahead(now) || !ConditionalLockRelationOid(wf_store_relation("visit_history"), ShareUpdateExclusiveLock))
 		return;
-	/* one maker at a time; whoever waited finds them made */
-	LockRelationOid(wf_store_relation("visit_history"), ShareUpdateExclusiveLock);
-	for (int w = 0; w <= WEEKS_AHEAD; w++)
-		for (int i = 0; i < lengthof(parents); i++)
-			create_partition(&parents[i], week_of(now) + w * ONE_WEEK);
+	make_all(now);
 }
 
 static WfQuery q_expired = {

@@ -12,7 +12,10 @@
 /* Inside wf_store_enter: there is a partition for rows stored now, and for the weeks to come. Nearly free when there is. */
 extern void wf_history_ensure(TimestampTz now);
 
-/* Make the partitions of this week and the next ones. Takes a lock that makes other makers wait. */
+/*
+ * Make the partitions of this week and the next ones, under a lock that makes other makers wait. Not if somebody else has
+ * it: a client may be making them, in a transaction that takes its time.
+ */
 extern void wf_history_ahead(TimestampTz now);
 
 /*

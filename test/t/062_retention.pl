@@ -223,6 +223,15 @@ $sessions[0]->query_safe('COMMIT');
 # a worker may have made them before both, and then the second has not waited
 $said .= $sessions[1]->query_until(qr/second \w+/, "\n") unless $said =~ /second \w+/;
 like($said, qr/second true/, 'two make them at the same time');
+# a client that takes its time after it has made them
+sql($drop);
+$open[3] = sql("SELECT serial_number FROM workflow.waiting ORDER BY since LIMIT 1");
+$sessions[0]->query_safe("BEGIN; SELECT workflow.complete('$open[3]')");
+my $old_dispatcher = wait_for_workers($node, 'postgres');
+sql("SELECT pg_terminate_backend($old_dispatcher)");
+is_soon($node, 'postgres', "SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'workflow dispatcher' AND pid <> $old_dispatcher", 'Extension', 'does not hold up a dispatcher that begins');
+$sessions[0]->query_safe('COMMIT');
+
 $_->quit for @sessions, $reader, $snapshot, $row, $holder;
 
 $node->stop;
