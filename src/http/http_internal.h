@@ -1,6 +1,6 @@
 /*
  * http_internal.h
- *		What client.c, transfer.c, cookies.c and socket.c share. Nobody else includes it.
+ *		What client.c, transfer.c, reply.c, cookies.c and socket.c share. Nobody else includes it.
  */
 #ifndef WF_HTTP_INTERNAL_H
 #define WF_HTTP_INTERNAL_H
@@ -15,6 +15,10 @@
 #if LIBCURL_VERSION_NUM < 0x075000
 #error "workflow needs libcurl 7.80 or newer"
 #endif
+
+/* of a reply; more are refused, since repeated ones are joined by comparing each with each */
+#define WF_MAX_REPLY_HEADERS 512
+#define WF_MAX_HEAD_SIZE (256 * 1024)
 
 /* What the epoll descriptor watches at one file descriptor, and what libcurl wants it to. */
 typedef struct WfWatch
@@ -91,7 +95,7 @@ typedef struct WfTransfer
 	char		error[CURL_ERROR_SIZE];
 
 	/* the reply */
-	WfHttpHeader *headers; /* malloc, MAX_REPLY_HEADERS */
+	WfHttpHeader *headers; /* malloc, WF_MAX_REPLY_HEADERS */
 	char	   *joined;	   /* values of repeated headers; malloc, or NULL */
 	struct curl_slist *jar; /* libcurl's list, that reply.cookies points into */
 	char	  **cookies;	/* malloc, or NULL */
@@ -104,12 +108,14 @@ extern int64 wf_http_clock(void);
 /* transfer.c */
 extern WfTransfer *wf_transfer_create(WfHttp *http);
 extern bool wf_transfer_prepare(WfTransfer *transfer, const WfHttpRequest *request);
-extern void wf_transfer_finish(WfTransfer *transfer, CURLcode code);
-extern void wf_transfer_fail(WfTransfer *transfer, WfHttpVerdict verdict, const char *fmt, ...)
-	pg_attribute_printf(3, 4);
 extern void wf_transfer_give_up(WfTransfer *transfer, int64 most);
 extern void wf_transfer_recycle(WfTransfer *transfer);
 extern void wf_transfer_destroy(WfTransfer *transfer);
+
+/* reply.c */
+extern void wf_transfer_finish(WfTransfer *transfer, CURLcode code);
+extern void wf_transfer_fail(WfTransfer *transfer, WfHttpVerdict verdict, const char *fmt, ...)
+	pg_attribute_printf(3, 4);
 
 /* cookies.c; false: no memory */
 extern bool wf_cookies_prepare(WfTransfer *transfer, const WfHttpRequest *request);

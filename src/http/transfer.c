@@ -1,6 +1,6 @@
 /*
  * transfer.c
- *		One HTTP request: its easy handle, the callbacks that receive the answer, the verdict.
+ *		One HTTP request: its easy handle, and the callbacks that receive the answer.
  *
  * A transfer owns copies of everything in the request, in one block that libcurl points into until the transfer is
  * finished, and the buffers of the answer until it is recycled. Both are kept for the next request unless they have
@@ -10,14 +10,8 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-#include <time.h>
-
 #include "http/http_internal.h"
 
-/* of a reply; more are refused, since repeated ones are joined by comparing each with each */
-#define MAX_REPLY_HEADERS 512
-#define MAX_HEAD_SIZE (256 * 1024)
 #define DEFAULT_MAX_RESPONSE (16 * 1024 * 1024)
 /* a buffer larger than this is not kept for the next request */
 #define KEEP_SIZE (64 * 1024)
@@ -97,7 +91,7 @@ receive_head(char *data, size_t size, size_t nmemb, void *arg)
 		transfer->head_done = false;
 		transfer->head.len = 0;
 	}
-	if (transfer->head.len + len > MAX_HEAD_SIZE)
+	if (transfer->head.len + len > WF_MAX_HEAD_SIZE)
 	{
 		transfer->too_large = true;
 		return 0;
@@ -513,251 +507,7 @@ out_of_memory:
 	return false;
 }
 
-/* ---- the reply ---- */
-
-void
-wf_transfer_fail(WfTransfer *transfer, WfHttpVerdict verdict, const char *fmt, ...)
-{
-	va_list		args;
-
-	va_start(args, fmt);
-	vsnprintf(transfer->message, sizeof(transfer->message), fmt, args);
-	va_end(args);
-	/* a peer's certificate may have had its say in it, in any encoding */
-	for (char *p = transfer->message; *p; p++)
-	{
-		if ((unsigned char) *p < 0x20 || (unsigned char) *p >= 0x7f)
-			*p = '?';
-	}
-	transfer->reply.verdict = verdict;
-	transfer->reply.message = transfer->message;
-	transfer->reply.status = 0;
-	transfer->reply.headers = NULL;
-	transfer->reply.nheaders = 0;
-	transfer->reply.body = "";
-	transfer->reply.body_len = 0;
-	transfer->reply.cookies = NULL;
-	transfer->reply.ncookies = 0;
-}
-
-/* Cut "Name: value\r\n" into a lower case name and a trimmed value, in place. False if it is no such line. */
-static bool
-split_header(char *line, char *end, WfHttpHeader *header)
-{
-	char	   *colon = memchr(line, ':', end - line);
-	char	   *value;
-
-	if (colon == NULL || colon == line)
-		return false;
-	for (char *p = line; p < colon; p++)
-		*p = pg_ascii_tolower((unsigned char) *p);
-	value = colon + 1;
-	while (value < end && (*value == ' ' || *value == '\t'))
-		value++;
-	while (end > value && isspace((unsigned char) end[-1]))
-		end--;
-	while (colon > line && (colon[-1] == ' ' || colon[-1] == '\t'))
-		colon--;
-	*colon = '\0';
-	*end = '\0';
-	header->name = line;
-	header->value = value;
-	return true;
-}
-
-/* Cut the received head into headers; the status line has none. False if there are too many. */
-static bool
-split_head(WfTransfer *transfer)
-{
-	char	   *line = transfer->head.data;
-	char	   *end = line + transfer->head.len;
-	int			n = 0;
-
-	while (line < end)
-	{
-		char	   *eol = memchr(line, '\n', end - line);
-		char	   *next = eol ? eol + 1 : end;
-
-		if (n == MAX_REPLY_HEADERS)
-			return false;
-		if (line != transfer->head.data &&
-			split_header(line, eol ? eol : end, &transfer->headers[n]))
-			n++;
-		line = next;
-	}
-	transfer->reply.headers = transfer->headers;
-	transfer->reply.nheaders = n;
-	return true;
-}
-
-/* Append the values of all later headers of the same name to the first one's, at `at`; mark them as merged. */
-static char *
-join_values(WfHttpHeader *first, WfHttpHeader *end, char *at)
-{
-	/* a date in a cookie has a comma */
-	const char *separator = strcmp(first->name, "set-cookie") == 0 ? "\n" : ", ";
-	char	   *joined = at;
-
-	at = stpcpy(at, first->value);
-	for (WfHttpHeader *other = first + 1; other < end; other++)
-	{
-		if (other->name == NULL || strcmp(other->name, first->name) != 0)
-			continue;
-		at = stpcpy(at, separator);
-		at = stpcpy(at, other->value);
-		other->name = NULL;
-	}
-	first->value = joined;
-	return at + 1;
-}
-
-static bool
-is_repeated(const WfHttpHeader *first, const WfHttpHeader *end)
-{
-	for (const WfHttpHeader *other = first + 1; other < end; other++)
-	{
-		if (other->name != NULL && strcmp(other->name, first->name) == 0)
-			return true;
-	}
-	return false;
-}
-
-static bool
-join_repeated_headers(WfTransfer *transfer)
-{
-	WfHttpHeader *headers = transfer->headers;
-	WfHttpHeader *end = headers + transfer->reply.nheaders;
-	char	   *at = NULL;
-	int			n = 0;
-
-	for (WfHttpHeader *header = headers; header < end; header++)
-	{
-		if (header->name == NULL || !is_repeated(header, end))
-			continue;
-		if (at == NULL)
-		{
-			/* each header's value goes there at most once, with a separator or terminator that its line had room for */
-			at = transfer->joined = malloc(transfer->head.len + 2 * transfer->reply.nheaders);
-			if (at == NULL)
-				return false;
-		}
-		at = join_values(header, end, at);
-	}
-	if (at == NULL)
-		return true;
-	for (WfHttpHeader *header = headers; header < end; header++)
-	{
-		if (header->name != NULL)
-			headers[n++] = *header;
-	}
-	transfer->reply.nheaders = n;
-	return true;
-}
-
-static void
-answered(WfTransfer *transfer)
-{
-	WfHttpReply *reply = &transfer->reply;
-	long		status = 0;
-
-	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-	if (!split_head(transfer))
-		wf_transfer_fail(transfer, WF_HTTP_TOO_LARGE, "the answer has more than %d headers", MAX_REPLY_HEADERS);
-	else if (!join_repeated_headers(transfer) || !wf_cookies_collect(transfer))
-		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "out of memory");
-	else
-	{
-		reply->verdict = WF_HTTP_ANSWERED;
-		reply->status = status;
-		reply->body = transfer->body.len > 0 ? transfer->body.data : "";
-		reply->body_len = transfer->body.len;
-	}
-}
-
-/* libcurl has one code for the timeout of the attempt and that of the connection; the former cannot come too early. */
-static void
-timed_out(WfTransfer *transfer)
-{
-	int64		elapsed_ms = transfer->reply.elapsed_us / 1000;
-
-	if (transfer->timeout_ms == 0 || elapsed_ms < transfer->timeout_ms)
-		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "no connection within " INT64_FORMAT " ms", elapsed_ms);
-	else
-		wf_transfer_fail(transfer, WF_HTTP_TIMEOUT, "no whole answer within %d ms", transfer->timeout_ms);
-}
-
-/*
- * Did libcurl itself refuse what the server sends as its head? It takes 100 kB for a line. Older ones say that they are
- * out of memory, which before the status line may be true.
- */
-static bool
-head_refused(const WfTransfer *transfer, CURLcode code)
-{
-	if (transfer->head_done || transfer->out_of_memory)
-		return false;
-#if LIBCURL_VERSION_NUM >= 0x080600
-	if (code == CURLE_TOO_LARGE)
-		return true;
-#endif
-	return code == CURLE_OUT_OF_MEMORY && transfer->head.len > 0;
-}
-
-/* Why there is no answer, in one sentence. libcurl's own texts name hosts and addresses, never headers or bodies. */
-static void
-not_answered(WfTransfer *transfer, CURLcode code)
-{
-	const char *text = transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(code);
-
-	if (transfer->too_large && transfer->head_done)
-		wf_transfer_fail(transfer, WF_HTTP_TOO_LARGE, "the answer is larger than " INT64_FORMAT " bytes",
-						 transfer->max_response);
-	else if (transfer->too_large)
-		wf_transfer_fail(transfer, WF_HTTP_TOO_LARGE, "the headers of the answer are larger than %d bytes",
-						 MAX_HEAD_SIZE);
-	else if (head_refused(transfer, code))
-		wf_transfer_fail(transfer, WF_HTTP_TOO_LARGE, "a header of the answer is too large");
-	else if (transfer->out_of_memory || code == CURLE_OUT_OF_MEMORY)
-		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "out of memory");
-	else if (transfer->refused_class != NULL && transfer->addresses_tried == 0)
-		wf_transfer_fail(transfer, WF_HTTP_REFUSED,
-						 "the address of the host is not public (%s): only a server with allow_private may reach it",
-						 transfer->refused_class);
-	else if (code == CURLE_COULDNT_CONNECT && transfer->socket_errno != 0)
-		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "could not create a socket: %s", strerror(transfer->socket_errno));
-	else if (code == CURLE_OPERATION_TIMEDOUT)
-		timed_out(transfer);
-	else if (code == CURLE_FILESIZE_EXCEEDED)
-		wf_transfer_fail(transfer, WF_HTTP_TOO_LARGE, "the answer is larger than " INT64_FORMAT " bytes",
-						 transfer->max_response);
-	else if (code == CURLE_URL_MALFORMAT ||
-			 (code == CURLE_UNSUPPORTED_PROTOCOL && transfer->addresses_tried == 0))
-		wf_transfer_fail(transfer, WF_HTTP_REFUSED, "the URL cannot be used: %s", text);
-	else
-		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "%s", text);
-}
-
-double
-wf_http_seconds_until(const char *date)
-{
-	time_t		at = curl_getdate(date, NULL);
-	struct timespec now;
-
-	if (at == (time_t) -1)
-		return 0;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (double) (at - now.tv_sec) - now.tv_nsec / 1e9;
-}
-
-/* libcurl is done with it: make the reply. */
-void
-wf_transfer_finish(WfTransfer *transfer, CURLcode code)
-{
-	transfer->reply.elapsed_us = wf_http_clock() - transfer->started_at;
-	if (code == CURLE_OK)
-		answered(transfer);
-	else
-		not_answered(transfer, code);
-}
+/* ---- giving up ---- */
 
 /* Its answer is not waited for any longer, and what has come of it is dropped: all of them together may take `most` bytes. */
 void
@@ -780,7 +530,7 @@ wf_transfer_create(WfHttp *http)
 
 	if (transfer == NULL)
 		return NULL;
-	transfer->headers = malloc(MAX_REPLY_HEADERS * sizeof(WfHttpHeader));
+	transfer->headers = malloc(WF_MAX_REPLY_HEADERS * sizeof(WfHttpHeader));
 	if (transfer->headers == NULL)
 	{
 		free(transfer);
