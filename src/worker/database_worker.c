@@ -162,6 +162,7 @@ static void
 run(WfWorkerKind kind, Oid database)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	ConfigReloadPending = true; /* one that came earlier was ignored */
 	pqsignal(SIGTERM, die);
 	if (!wf_worker_attach(kind, database))
 		proc_exit(0);
