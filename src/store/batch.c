@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "access/detoast.h"
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
@@ -212,12 +213,14 @@ result_int(uint64 row, int column)
 static bool
 fits(WfBatch *batch, uint64 row, const int *columns)
 {
-	size_t		bytes = 0;
+	HeapTuple	tuple = SPI_tuptable->vals[row];
+	size_t		bytes = tuple->t_len;
 	bool		isnull;
 
 	if (batch->room == 0)
 		return true;
-	for (; *columns != 0; columns++)
+	/* what is not stored outside of the row is small, even if it is compressed */
+	for (; HeapTupleHasExternal(tuple) && *columns != 0; columns++)
 	{
 		Datum		value = wf_result(row, *columns, &isnull);
 
