@@ -330,6 +330,7 @@ transaction(WfJob *jobs, int n, bool avoid_slow)
 	MemoryContext old;
 	int64	   *instances;
 	int64	   *visits;
+	bool		makes_due;
 
 	wf_begin_transaction();
 	wf_store_enter(&access);
@@ -349,11 +350,12 @@ transaction(WfJob *jobs, int n, bool avoid_slow)
 	wf_batch_load_visits(batch, instances, visits, n);
 	apply_all(batch, jobs, n, avoid_slow);
 	wf_batch_flush(batch);
-	if (!batch->makes_due)
-		commit_lazily();
+	makes_due = batch->makes_due;
 	MemoryContextSwitchTo(old);
 	wf_batch_end(batch);
 	wf_store_leave(&access);
+	if (!makes_due)
+		commit_lazily(); /* not before: leaving restores settings */
 	CommitTransactionCommand();
 }
 
