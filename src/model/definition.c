@@ -18,8 +18,6 @@
 /* NOTIFY takes no more */
 #define MAX_PAYLOAD_BYTES (BLCKSZ - NAMEDATALEN - 128 - 1)
 
-#define FIELDS(table) table, lengthof(table)
-
 /* ---- what a step does ---- */
 
 static void

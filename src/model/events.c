@@ -9,8 +9,6 @@
 #define MAX_CATCHES 100
 #define MAX_CATCH_WORDS 100
 
-#define FIELDS(table) table, lengthof(table)
-
 static const char *const outcome_names[] = {
 	[WF_OUTCOME_SUCCESS] = "SUCCESS",
 	[WF_OUTCOME_FAILED] = "FAILED",

@@ -30,6 +30,9 @@ typedef struct WfReaderField
 	bool		required;
 } WfReaderField;
 
+/* Table and length, as two arguments. */
+#define FIELDS(table) table, lengthof(table)
+
 /* Read the members of an object into `target` by a table. False if it is no object. */
 extern bool wf_read_object(WfReader *reader, const WfJson *node, const char *what,
 						   const WfReaderField *fields, int nfields, void *target);

@@ -332,6 +332,7 @@ transaction(WfJob *jobs, int n, bool avoid_slow)
 	int64	   *visits;
 	bool		makes_due;
 
+	moving = 0; /* the last one may have failed elsewhere than in a move */
 	wf_begin_transaction();
 	wf_store_enter(&access);
 	batch = wf_batch_begin();

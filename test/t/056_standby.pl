@@ -60,11 +60,13 @@ is(scalar(() = $partner->requests('/hang')), 5, 'and nobody has sent anything tw
 
 # ---- what has to be there after a failover is there before anything leaves ----
 
-$primary->safe_psql('postgres', q[SELECT workflow.define('later', '{"steps": [{"step": "clock", "wait": {"after": "1 s"}},
+$primary->safe_psql('postgres', q[SELECT workflow.define('later', '{"steps": [{"step": "clock", "wait": {"after": "4 s"}},
 	{"step": "call", "http": {"server": "partner", "path": "/echo"}}, {"step": "note", "sql": "INSERT INTO effect VALUES (visit.serial_number, 1)"}]}')]);
 $primary->safe_psql('postgres', "SELECT workflow.start('later')");
+my $ends = $primary->safe_psql('postgres', q[SELECT workflow.start('clock', '{"after": "2 s"}')]);
 $primary->append_conf('postgresql.conf', "synchronous_standby_names = 'nobody'");
 $primary->reload;
+is_soon($primary, 'postgres', "SELECT status FROM workflow.instances WHERE instance = $ends", 'completed', 'what makes nothing due waits for no standby');
 is_soon($primary, 'postgres', "SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'workflow dispatcher'", 'SyncRep', 'the dispatcher waits for a synchronous standby');
 is(scalar(() = $partner->requests('/echo')), 0, 'before it sends');
 $primary->adjust_conf('postgresql.conf', 'synchronous_standby_names', "'*'");
