@@ -83,8 +83,8 @@ SET intervalstyle = 'sql_standard';
 SET bytea_output = 'escape';
 SET extra_float_digits = -15;
 SET enable_indexscan = off;
-SET standard_conforming_strings = off;
-SET escape_string_warning = off;
+SELECT set_config(name, 'off', false) FROM pg_settings -- from 19 on strings are always standard
+    WHERE name IN ('standard_conforming_strings', 'escape_string_warning') AND current_setting('server_version_num')::int < 190000 \g /dev/null
 SET transform_null_equals = on;
 SET check_function_bodies = off;
 SET plan_cache_mode = force_custom_plan;

@@ -1,6 +1,6 @@
 /*
  * compat.h
- *		Every difference between PostgreSQL 15, 16, 17 and 18 that this extension meets.
+ *		Every difference between PostgreSQL 15, 16, 17, 18 and 19 that this extension meets.
  *
  * Nothing else in src/ looks at PG_VERSION_NUM.
  */
@@ -16,6 +16,16 @@
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
 #include "utils/acl.h"
+#include "utils/jsonb.h"
+#include "utils/tuplestore.h"
+
+#if PG_VERSION_NUM < 190000
+#include "commands/dbcommands.h" /* get_database_name */
+#include "optimizer/plancat.h"
+#else
+#include "optimizer/pathnode.h"
+#include "utils/lsyscache.h" /* get_database_name */
+#endif
 
 #if PG_VERSION_NUM < 150000
 #error "workflow needs PostgreSQL 15 or newer"
@@ -39,6 +49,15 @@
 #define pg_noreturn _Noreturn
 #endif
 
+/* A label above is reached from the case before it: an attribute from 19 on, since newer compilers read no comments. */
+#ifndef pg_fallthrough
+#if defined(__GNUC__) || defined(__clang__)
+#define pg_fallthrough __attribute__((fallthrough))
+#else
+#define pg_fallthrough ((void) 0)
+#endif
+#endif
+
 /* Actions of the JSON parser answer with an error code from 16 on. */
 #if PG_VERSION_NUM < 160000
 typedef void WfJsonAction;
@@ -59,6 +78,49 @@ typedef void WfJsonAction;
 /* Infinite intervals came with 17. */
 #if PG_VERSION_NUM < 170000
 #define INTERVAL_NOT_FINITE(interval) false
+#endif
+
+/* A jsonb value under construction, beginning as {0}. What wf_jsonb_push returns counts once the outermost END was pushed. */
+#if PG_VERSION_NUM < 190000
+typedef struct WfJsonbState
+{
+	JsonbParseState *parse;
+} WfJsonbState;
+
+static inline JsonbValue *
+wf_jsonb_push(WfJsonbState *state, JsonbIteratorToken token, JsonbValue *value)
+{
+	return pushJsonbValue(&state->parse, token, value);
+}
+#else
+typedef JsonbInState WfJsonbState;
+
+static inline JsonbValue *
+wf_jsonb_push(WfJsonbState *state, JsonbIteratorToken token, JsonbValue *value)
+{
+	pushJsonbValue(state, token, value);
+	return state->result;
+}
+#endif
+
+/* A row description has to be declared complete from 19 on. */
+#if PG_VERSION_NUM < 190000
+#define TupleDescFinalize(desc) ((void) (desc))
+#endif
+
+/* The hook by which the planner lets others say how large a table is. */
+#if PG_VERSION_NUM < 190000
+#define WF_RELATION_HOOK get_relation_info_hook
+#define WfRelationHook get_relation_info_hook_type
+#define WF_RELATION_HOOK_PARAMETERS PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel
+#define WF_RELATION_HOOK_ARGUMENTS root, relid, inhparent, rel
+#define WF_RELATION_HOOK_IS_TABLE true
+#else
+#define WF_RELATION_HOOK build_simple_rel_hook
+#define WfRelationHook build_simple_rel_hook_type
+#define WF_RELATION_HOOK_PARAMETERS PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte
+#define WF_RELATION_HOOK_ARGUMENTS root, rel, rte
+#define WF_RELATION_HOOK_IS_TABLE (rte->rtekind == RTE_RELATION)
 #endif
 
 /* A wait set that lives as long as the process. */

@@ -37,7 +37,7 @@ wf_argument_progress(FunctionCallInfo fcinfo, int n)
 	if (progress != NULL && VARSIZE(progress) > MAX_PROGRESS_BYTES)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("progress has at most %d bytes", MAX_PROGRESS_BYTES),
-				errdetail("It has %u.", VARSIZE(progress)),
+				errdetail("It has %zu.", (size_t) VARSIZE(progress)),
 				errhint("It is what the view workflow.waiting shows; results belong into workflow.complete."));
 	return progress;
 }

@@ -9,7 +9,7 @@
  * `visit.data` and the like are parameters, found through the parser's hook for column references; a bare name too,
  * unless a column has it.
  */
-#include "postgres.h"
+#include "compat.h"
 
 #include "access/htup_details.h"
 #include "access/xact.h"
@@ -406,14 +406,14 @@ static Jsonb *
 make_reply(uint64 count, SPITupleTable *table, MemoryContext context)
 {
 	uint64		n = table != NULL ? table->numvals : 0;
-	JsonbParseState *state = NULL;
+	WfJsonbState state = {0};
 	JsonbValue *array;
 	Jsonb	   *first = NULL;
 	WfField		fields[3];
 	MemoryContext old;
 
 	old = MemoryContextSwitchTo(context);
-	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	wf_jsonb_push(&state, WJB_BEGIN_ARRAY, NULL);
 	for (uint64 i = 0; i < n; i++)
 	{
 		Jsonb	   *row = row_jsonb(table->vals[i], table->tupdesc, context);
@@ -422,9 +422,9 @@ make_reply(uint64 count, SPITupleTable *table, MemoryContext context)
 
 		if (i == 0)
 			first = row;
-		pushJsonbValue(&state, WJB_ELEM, &value);
+		wf_jsonb_push(&state, WJB_ELEM, &value);
 	}
-	array = pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+	array = wf_jsonb_push(&state, WJB_END_ARRAY, NULL);
 	memset(fields, 0, sizeof(fields));
 	fields[0] = (WfField){.key = "row", .jsonb = first};
 	fields[1] = (WfField){.key = "rows", .jsonb = JsonbValueToJsonb(array)};

@@ -7,7 +7,7 @@
  * without the executor; anything else is run by PostgreSQL's jsonpath executor, with an object of just those variables
  * that it mentions. The two short cuts stop at an array, which lax mode would unwrap, and leave it to the executor.
  */
-#include "postgres.h"
+#include "compat.h"
 
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -520,20 +520,20 @@ follow_chain(const Chain *chain, const WfScope *scope, JsonbValue *value)
 static Jsonb *
 build_variables(uint32 variables, const WfScope *scope)
 {
-	JsonbParseState *state = NULL;
+	WfJsonbState state = {0};
 	JsonbValue	value;
 
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	wf_jsonb_push(&state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < NVARIABLES; i++)
 	{
 		if ((variables & (1u << i)) == 0)
 			continue;
 		set_text(&value, variable_names[i]);
-		pushJsonbValue(&state, WJB_KEY, &value);
+		wf_jsonb_push(&state, WJB_KEY, &value);
 		variable_value(scope, i, &value);
-		pushJsonbValue(&state, WJB_VALUE, &value);
+		wf_jsonb_push(&state, WJB_VALUE, &value);
 	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return JsonbValueToJsonb(wf_jsonb_push(&state, WJB_END_OBJECT, NULL));
 }
 
 /* One of the jsonb_path_query functions, silent; NULL if it gives none. */

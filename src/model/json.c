@@ -7,7 +7,7 @@
  *
  * The parser recurses and throws when its stack runs out, so nesting is measured before it is called.
  */
-#include "postgres.h"
+#include "compat.h"
 
 #include "common/jsonapi.h"
 #include "mb/pg_wchar.h"
@@ -415,36 +415,36 @@ wf_json_scalar(const WfJson *node, JsonbValue *value)
 }
 
 static JsonbValue *
-push_node(JsonbParseState **state, JsonbIteratorToken token, const WfJson *node)
+push_node(WfJsonbState *state, JsonbIteratorToken token, const WfJson *node)
 {
 	JsonbValue	value;
 
 	if (node->type == WF_JSON_OBJECT)
 	{
-		pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+		wf_jsonb_push(state, WJB_BEGIN_OBJECT, NULL);
 		for (int i = 0; i < node->n; i++)
 		{
 			string_value(node->items[i]->key, &value);
-			pushJsonbValue(state, WJB_KEY, &value);
+			wf_jsonb_push(state, WJB_KEY, &value);
 			push_node(state, WJB_VALUE, node->items[i]);
 		}
-		return pushJsonbValue(state, WJB_END_OBJECT, NULL);
+		return wf_jsonb_push(state, WJB_END_OBJECT, NULL);
 	}
 	if (node->type == WF_JSON_ARRAY)
 	{
-		pushJsonbValue(state, WJB_BEGIN_ARRAY, NULL);
+		wf_jsonb_push(state, WJB_BEGIN_ARRAY, NULL);
 		for (int i = 0; i < node->n; i++)
 			push_node(state, WJB_ELEM, node->items[i]);
-		return pushJsonbValue(state, WJB_END_ARRAY, NULL);
+		return wf_jsonb_push(state, WJB_END_ARRAY, NULL);
 	}
 	wf_json_scalar(node, &value);
-	return pushJsonbValue(state, token, &value);
+	return wf_jsonb_push(state, token, &value);
 }
 
 Jsonb *
 wf_json_to_jsonb(const WfJson *node)
 {
-	JsonbParseState *state = NULL;
+	WfJsonbState state = {0};
 	JsonbValue	value;
 
 	if (node->type == WF_JSON_OBJECT || node->type == WF_JSON_ARRAY)

@@ -4,7 +4,7 @@
  *
  * Results are in CurrentMemoryContext, or are one of the arguments where nothing had to be changed.
  */
-#include "postgres.h"
+#include "compat.h"
 
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -51,10 +51,10 @@ field_value(const WfField *field, JsonbValue *value)
 Jsonb *
 wf_jsonb_object(const WfField *fields, int nfields)
 {
-	JsonbParseState *state = NULL;
+	WfJsonbState state = {0};
 	JsonbValue	value;
 
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	wf_jsonb_push(&state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < nfields; i++)
 	{
 		if (fields[i].omit)
@@ -62,11 +62,11 @@ wf_jsonb_object(const WfField *fields, int nfields)
 		value.type = jbvString;
 		value.val.string.val = unconstify(char *, fields[i].key);
 		value.val.string.len = strlen(fields[i].key);
-		pushJsonbValue(&state, WJB_KEY, &value);
+		wf_jsonb_push(&state, WJB_KEY, &value);
 		field_value(&fields[i], &value);
-		pushJsonbValue(&state, WJB_VALUE, &value);
+		wf_jsonb_push(&state, WJB_VALUE, &value);
 	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return JsonbValueToJsonb(wf_jsonb_push(&state, WJB_END_OBJECT, NULL));
 }
 
 Jsonb *

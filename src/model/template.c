@@ -7,7 +7,7 @@
  *
  * Templates live in the context of their definition and never change; rendering allocates in CurrentMemoryContext.
  */
-#include "postgres.h"
+#include "compat.h"
 
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -505,7 +505,7 @@ leaf_value(const WfTemplate *tmpl, const WfScope *scope, JsonbValue *value)
 }
 
 static JsonbValue *
-push_template(JsonbParseState **state, JsonbIteratorToken token, const WfTemplate *tmpl, const WfScope *scope)
+push_template(WfJsonbState *state, JsonbIteratorToken token, const WfTemplate *tmpl, const WfScope *scope)
 {
 	bool		is_object = tmpl->type == WF_JSON_OBJECT;
 	JsonbValue	value;
@@ -513,10 +513,10 @@ push_template(JsonbParseState **state, JsonbIteratorToken token, const WfTemplat
 	if (!is_container(tmpl))
 	{
 		leaf_value(tmpl, scope, &value);
-		return pushJsonbValue(state, token, &value);
+		return wf_jsonb_push(state, token, &value);
 	}
 
-	pushJsonbValue(state, is_object ? WJB_BEGIN_OBJECT : WJB_BEGIN_ARRAY, NULL);
+	wf_jsonb_push(state, is_object ? WJB_BEGIN_OBJECT : WJB_BEGIN_ARRAY, NULL);
 	for (int i = 0; i < tmpl->n; i++)
 	{
 		if (is_object)
@@ -524,17 +524,17 @@ push_template(JsonbParseState **state, JsonbIteratorToken token, const WfTemplat
 			value.type = jbvString;
 			value.val.string.val = unconstify(char *, tmpl->items[i]->key);
 			value.val.string.len = strlen(tmpl->items[i]->key);
-			pushJsonbValue(state, WJB_KEY, &value);
+			wf_jsonb_push(state, WJB_KEY, &value);
 		}
 		push_template(state, is_object ? WJB_VALUE : WJB_ELEM, tmpl->items[i], scope);
 	}
-	return pushJsonbValue(state, is_object ? WJB_END_OBJECT : WJB_END_ARRAY, NULL);
+	return wf_jsonb_push(state, is_object ? WJB_END_OBJECT : WJB_END_ARRAY, NULL);
 }
 
 static Jsonb *
 template_to_jsonb(const WfTemplate *tmpl, const WfScope *scope)
 {
-	JsonbParseState *state = NULL;
+	WfJsonbState state = {0};
 	JsonbValue	value;
 
 	if (is_container(tmpl))

@@ -11,7 +11,7 @@
  * Deciding reads see the latest snapshot, as foreign key checks do: under REPEATABLE READ a visit that was committed
  * after the caller's snapshot would otherwise be missed.
  */
-#include "postgres.h"
+#include "compat.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -19,7 +19,6 @@
 #include "miscadmin.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/cost.h"
-#include "optimizer/plancat.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -41,6 +40,7 @@ shape_desc(WfShape *shape)
 
 		for (int i = 0; i < shape->ncolumns; i++)
 			TupleDescInitEntry(desc, i + 1, shape->columns[i].name, shape->columns[i].type, -1, 0);
+		TupleDescFinalize(desc);
 		shape->desc = desc;
 		MemoryContextSwitchTo(old);
 	}
@@ -70,16 +70,16 @@ wf_rows_end(WfRows *rows)
 }
 
 static bool running = false; /* a query of ours is being planned or run */
-static get_relation_info_hook_type previous_relation_info = NULL;
+static WfRelationHook previous_relation_hook = NULL;
 
 static void
-tables_are_large(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
+tables_are_large(WF_RELATION_HOOK_PARAMETERS)
 {
 	ListCell   *lc;
 
-	if (previous_relation_info != NULL)
-		previous_relation_info(root, relid, inhparent, rel);
-	if (!running)
+	if (previous_relation_hook != NULL)
+		previous_relation_hook(WF_RELATION_HOOK_ARGUMENTS);
+	if (!running || !WF_RELATION_HOOK_IS_TABLE)
 		return;
 	rel->pages = 100000;
 	rel->tuples = 1000000;
@@ -95,8 +95,8 @@ tables_are_large(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
 void
 wf_query_init(void)
 {
-	previous_relation_info = get_relation_info_hook;
-	get_relation_info_hook = tables_are_large;
+	previous_relation_hook = WF_RELATION_HOOK;
+	WF_RELATION_HOOK = tables_are_large;
 }
 
 /* The planner's switches, as plain variables: cheap enough to set around every execution. */

@@ -4,7 +4,7 @@
  *
  * Moves are made by moves.c; here is what becomes of the flights and the lanes after them.
  */
-#include "postgres.h"
+#include "compat.h"
 
 #include "access/xact.h"
 #include "utils/memutils.h"
@@ -107,7 +107,7 @@ after_job(WfJob *job)
 				wf_flight_hand_over(job->visit);
 				break;
 			}
-			/* FALLTHROUGH */
+			pg_fallthrough;
 		case WF_JOB_DONE:
 		case WF_JOB_GONE:
 			if (job->kind == WF_JOB_ALARM || job->kind == WF_JOB_DUE)

@@ -2,7 +2,7 @@
  * exchange.c
  *		Between a visit and a request.
  */
-#include "postgres.h"
+#include "compat.h"
 
 #include <limits.h>
 
@@ -425,12 +425,12 @@ is_retryable_status(int status)
 static Jsonb *
 cookies_jsonb(const WfHttpReply *reply)
 {
-	JsonbParseState *state = NULL;
+	WfJsonbState state = {0};
 	JsonbValue *array;
 
 	if (reply->ncookies == 0)
 		return NULL;
-	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	wf_jsonb_push(&state, WJB_BEGIN_ARRAY, NULL);
 	for (int i = 0; i < reply->ncookies; i++)
 	{
 		JsonbValue	value = {.type = jbvString};
@@ -439,9 +439,9 @@ cookies_jsonb(const WfHttpReply *reply)
 			continue;
 		value.val.string.val = reply->cookies[i];
 		value.val.string.len = (int) strlen(reply->cookies[i]);
-		pushJsonbValue(&state, WJB_ELEM, &value);
+		wf_jsonb_push(&state, WJB_ELEM, &value);
 	}
-	array = pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+	array = wf_jsonb_push(&state, WJB_END_ARRAY, NULL);
 	return JsonbValueToJsonb(array);
 }
 

@@ -5,7 +5,7 @@
  * A batch that fails is made again one by one, so that a poison row holds up nobody: it alone becomes an incident. Only
  * a cancel that our own time limit sent is caught; one from outside ends the worker, as a termination does.
  */
-#include "postgres.h"
+#include "compat.h"
 
 #include "access/xact.h"
 #include "miscadmin.h"
@@ -404,7 +404,7 @@ hand_over_visit(WfBatch *batch, WfJob *job, WfVisit *visit)
 	{
 		case WF_JOB_REPLY:
 			wf_exchange_answer(job->reply, &answer);
-			/* FALLTHROUGH */
+			pg_fallthrough;
 		case WF_JOB_BREAK: /* a request that could not be made has failed for good */
 			deliver_to_executor(batch, job, WF_DELIVERY_REPLY, wf_exchange_pack(&answer));
 			break;
