@@ -13,7 +13,7 @@ SCHEMA      = $(sort $(wildcard src/schema/*.sql))
 DATA_built  = $(EXTENSION)--$(EXTVERSION).sql
 
 PG_CPPFLAGS = -I$(srcdir)/src $(shell curl-config --cflags) -DWORKFLOW_VERSION='"$(EXTVERSION)"'
-PG_CFLAGS   = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-cast-function-type -Wno-clobbered
+PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-cast-function-type -Wno-clobbered
 SHLIB_LINK  = $(shell curl-config --libs)
 EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql build
 
