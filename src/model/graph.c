@@ -135,7 +135,108 @@ wf_graph_route(WfGraph *graph, int from, const WfJson *node, WfIssues *issues)
 	return -1;
 }
 
-/* ---- what is reached ---- */
+/* ---- ways ---- */
+
+/* Sorted by the step that they lead from: those of step i begin at edges[first[i]]. */
+typedef struct Ways
+{
+	WfEdge	   *edges;
+	int			n;
+	int			allocated;
+	int		   *first;
+} Ways;
+
+static void
+add_way(Ways *ways, int from, int to)
+{
+	if (from < 0 || to < 0)
+		return;
+	if (ways->n == ways->allocated)
+	{
+		ways->allocated = Max(64, ways->allocated * 2);
+		if (ways->edges)
+			ways->edges = repalloc(ways->edges, ways->allocated * sizeof(WfEdge));
+		else
+			ways->edges = palloc(ways->allocated * sizeof(WfEdge));
+	}
+	ways->edges[ways->n].from = from;
+	ways->edges[ways->n].to = to;
+	ways->n++;
+}
+
+static int
+compare_ways(const void *a, const void *b)
+{
+	return ((const WfEdge *) a)->from - ((const WfEdge *) b)->from;
+}
+
+static void
+sort_ways(Ways *ways, int nsteps)
+{
+	int			at = 0;
+
+	if (ways->n > 1)
+		qsort(ways->edges, ways->n, sizeof(WfEdge), compare_ways);
+	ways->first = palloc((nsteps + 1) * sizeof(int));
+	for (int i = 0; i <= nsteps; i++)
+	{
+		while (at < ways->n && ways->edges[at].from < i)
+			at++;
+		ways->first[i] = at;
+	}
+}
+
+/* All of them: routes, handlers, and what the structs do not hold. */
+static Ways
+find_ways(const WfGraph *graph)
+{
+	Ways		ways = {0};
+
+	for (int i = 0; i < graph->def.nsteps; i++)
+	{
+		const WfStep *step = &graph->def.steps[i];
+
+		if (step->route.kind == WF_ROUTE_NEXT)
+			add_way(&ways, i, step->route.next);
+		for (int b = 0; b < step->route.nbranches; b++)
+			add_way(&ways, i, step->route.branches[b].next);
+		for (int c = 0; c < step->ncatches; c++)
+			add_way(&ways, i, step->catches[c].next);
+	}
+	for (int i = 0; i < graph->nedges; i++)
+		add_way(&ways, graph->edges[i].from, graph->edges[i].to);
+	sort_ways(&ways, graph->def.nsteps);
+	return ways;
+}
+
+/* Does a token pass through it within one transaction, whatever happens? */
+static bool
+is_pure(const WfStep *step)
+{
+	return (step->action == WF_ACTION_NONE || step->action == WF_ACTION_SET) &&
+		step->wait.kind == WF_EVENT_NONE && !step->async && step->success == NULL;
+}
+
+/* Against their direction, the routes of pure steps. */
+static Ways
+find_ways_back(const WfGraph *graph)
+{
+	Ways		ways = {0};
+
+	for (int i = 0; i < graph->def.nsteps; i++)
+	{
+		const WfRoute *route = &graph->def.steps[i].route;
+
+		if (!is_pure(&graph->def.steps[i]))
+			continue;
+		if (route->kind == WF_ROUTE_NEXT)
+			add_way(&ways, route->next, i);
+		for (int b = 0; b < route->nbranches; b++)
+			add_way(&ways, route->branches[b].next, i);
+	}
+	sort_ways(&ways, graph->def.nsteps);
+	return ways;
+}
 
 typedef struct Walk
 {
@@ -143,6 +244,15 @@ typedef struct Walk
 	int		   *pending;
 	int			npending;
 } Walk;
+
+static Walk
+begin_walk(const WfGraph *graph)
+{
+	Walk		walk = {.reached = palloc0(graph->def.nsteps * sizeof(bool)),
+		.pending = palloc(graph->def.nsteps * sizeof(int))};
+
+	return walk;
+}
 
 static void
 reach(Walk *walk, int step)
@@ -153,52 +263,36 @@ reach(Walk *walk, int step)
 	walk->pending[walk->npending++] = step;
 }
 
-static void
-reach_from(const WfGraph *graph, Walk *walk, int index)
+/* From where it has begun on. */
+static bool *
+walk_on(Walk *walk, const Ways *ways)
 {
-	const WfStep *step = &graph->def.steps[index];
-
-	if (step->route.kind == WF_ROUTE_NEXT)
-		reach(walk, step->route.next);
-	for (int i = 0; i < step->route.nbranches; i++)
-		reach(walk, step->route.branches[i].next);
-	for (int i = 0; i < step->ncatches; i++)
-		reach(walk, step->catches[i].next);
-	for (int i = 0; i < graph->nedges; i++)
+	while (walk->npending > 0)
 	{
-		if (graph->edges[i].from == index)
-			reach(walk, graph->edges[i].to);
+		int			step = walk->pending[--walk->npending];
+
+		for (int i = ways->first[step]; i < ways->first[step + 1]; i++)
+			reach(walk, ways->edges[i].to);
 	}
+	pfree(walk->pending);
+	return walk->reached;
 }
+
+/* ---- what is reached, and left again ---- */
 
 static bool *
 find_reached(const WfGraph *graph)
 {
-	int			n = graph->def.nsteps;
-	Walk		walk;
+	Ways		ways = find_ways(graph);
+	Walk		walk = begin_walk(graph);
 
-	walk.reached = palloc0(n * sizeof(bool));
-	walk.pending = palloc(n * sizeof(int));
-	walk.npending = 0;
 	reach(&walk, graph->def.start);
-	while (walk.npending > 0)
-		reach_from(graph, &walk, walk.pending[--walk.npending]);
-	pfree(walk.pending);
-	return walk.reached;
+	return walk_on(&walk, &ways);
 }
 
-/* ---- what is left again ---- */
-
-/* Does a token pass through it within one transaction, whatever happens? */
+/* Does a token stop there, or end, or, where no branch is true, fail? */
 static bool
-is_pure(const WfStep *step)
-{
-	return (step->action == WF_ACTION_NONE || step->action == WF_ACTION_SET) &&
-		step->wait.kind == WF_EVENT_NONE && !step->async && step->success == NULL;
-}
-
-static bool
-leaves(const WfStep *step, const bool *left)
+leaves(const WfStep *step)
 {
 	const WfRoute *route = &step->route;
 
@@ -207,14 +301,13 @@ leaves(const WfStep *step, const bool *left)
 	switch (route->kind)
 	{
 		case WF_ROUTE_NEXT:
-			return route->next < 0 || left[route->next];
+			return route->next < 0;
 		case WF_ROUTE_CHOOSE:
-			/* where no branch is true the visit fails */
 			if (route->nbranches == 0 || route->branches[route->nbranches - 1].when != NULL)
 				return true;
 			for (int i = 0; i < route->nbranches; i++)
 			{
-				if (route->branches[i].next < 0 || left[route->branches[i].next])
+				if (route->branches[i].next < 0)
 					return true;
 			}
 			return false;
@@ -223,26 +316,21 @@ leaves(const WfStep *step, const bool *left)
 	}
 }
 
-/* From which steps can a token come to something that is not pure, or to an end? */
+/* From which steps can a token come to one of those? */
 static bool *
 find_left(const WfGraph *graph)
 {
-	int			n = graph->def.nsteps;
-	bool	   *left = palloc0(n * sizeof(bool));
-	bool		changed = true;
+	Ways		ways = find_ways_back(graph);
+	Walk		walk = begin_walk(graph);
 
 	for (int i = 0; i < graph->nedges; i++)
-		left[graph->edges[i].from] = true;
-	while (changed)
+		reach(&walk, graph->edges[i].from);
+	for (int i = 0; i < graph->def.nsteps; i++)
 	{
-		changed = false;
-		for (int i = n - 1; i >= 0; i--)
-		{
-			if (!left[i] && leaves(&graph->def.steps[i], left))
-				left[i] = changed = true;
-		}
+		if (leaves(&graph->def.steps[i]))
+			reach(&walk, i);
 	}
-	return left;
+	return walk_on(&walk, &ways);
 }
 
 static int

@@ -156,7 +156,10 @@ nesting(const char *text)
 		else if (*p == '"')
 			in_string = true;
 		else if (*p == '{' || *p == '[')
-			deepest = Max(deepest, ++depth);
+		{
+			depth++;
+			deepest = Max(deepest, depth);
+		}
 		else if (*p == '}' || *p == ']')
 			depth--;
 	}

@@ -403,6 +403,7 @@ look_after_all(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz next = DT_NOEND;
+	TimestampTz at;
 	ListCell   *cell;
 
 	/* those under way count before others are started */
@@ -420,14 +421,20 @@ look_after_all(void)
 			}
 		}
 		else if (database->awaited)
-			next = Min(next, look_after(database, now));
+		{
+			at = look_after(database, now); /* not within a macro, which would do it twice */
+			next = Min(next, at);
+		}
 	}
 	foreach(cell, databases)
 	{
 		Database   *database = lfirst(cell);
 
 		if (database->exists && !database->awaited)
-			next = Min(next, look_after(database, now));
+		{
+			at = look_after(database, now);
+			next = Min(next, at);
+		}
 	}
 	return next;
 }
