@@ -58,6 +58,14 @@
 #endif
 #endif
 
+/* Are there synchronous standbys at all? Inside SyncRepLock. A bool of its own before 15.13, 16.9 and 17.5. */
+#include "replication/walsender_private.h"
+#ifdef SYNC_STANDBY_DEFINED
+#define wf_standbys_defined() ((WalSndCtl->sync_standbys_status & SYNC_STANDBY_DEFINED) != 0)
+#else
+#define wf_standbys_defined() (WalSndCtl->sync_standbys_defined)
+#endif
+
 /* Actions of the JSON parser answer with an error code from 16 on. */
 #if PG_VERSION_NUM < 160000
 typedef void WfJsonAction;

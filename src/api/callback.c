@@ -16,6 +16,7 @@
 #include "engine/engine.h"
 #include "model/template.h"
 #include "store/access.h"
+#include "store/durable.h"
 #include "store/late.h"
 #include "store/privilege.h"
 
@@ -122,6 +123,8 @@ call_back(const char *function, const WfSerial *serial, const WfWord *word)
 		wf_batch_flush(target.batch);
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
+	if (!accepted)
+		wf_durable_require();
 	return accepted;
 }
 

@@ -25,6 +25,7 @@
 #include "model/issue.h"
 #include "model/json.h"
 #include "store/access.h"
+#include "store/durable.h"
 #include "store/late.h"
 #include "store/privilege.h"
 #include "store/query.h"
@@ -45,7 +46,7 @@ typedef struct Entry
 	/* the verdict */
 	int			code; /* 0: no error */
 	const char *error;
-	bool		accepted;
+	bool		accepted; /* else, without an error: it came too late */
 } Entry;
 
 typedef struct Work
@@ -484,6 +485,7 @@ workflow_complete_many(PG_FUNCTION_ARGS)
 {
 	Work		work = {0};
 	WfAccess	access;
+	bool		late = false;
 
 	wf_argument_require(fcinfo, 0, "callbacks");
 	require_array(PG_GETARG_TEXT_PP(0));
@@ -495,7 +497,12 @@ workflow_complete_many(PG_FUNCTION_ARGS)
 	check_rights(&work);
 	work_on(&work);
 	for (int i = 0; i < work.n; i++)
+	{
+		late |= work.entries[i].code == 0 && !work.entries[i].accepted;
 		put((ReturnSetInfo *) fcinfo->resultinfo, &work.entries[i]);
+	}
 	wf_store_leave(&access);
+	if (late)
+		wf_durable_require();
 	return (Datum) 0;
 }

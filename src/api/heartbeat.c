@@ -13,6 +13,7 @@
 #include "api/outside.h"
 #include "engine/engine.h"
 #include "store/access.h"
+#include "store/durable.h"
 #include "store/late.h"
 #include "store/privilege.h"
 
@@ -76,6 +77,8 @@ workflow_heartbeat(PG_FUNCTION_ARGS)
 	wanted = wf_heartbeat_apply(&target, &serial, progress);
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
+	if (!wanted)
+		wf_durable_require();
 	PG_RETURN_BOOL(wanted);
 }
 
@@ -133,7 +136,8 @@ workflow_extend(PG_FUNCTION_ARGS)
 	}
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
-	if (deadline == 0)
-		PG_RETURN_NULL();
-	PG_RETURN_TIMESTAMPTZ(deadline);
+	if (deadline != 0)
+		PG_RETURN_TIMESTAMPTZ(deadline);
+	wf_durable_require();
+	PG_RETURN_NULL();
 }

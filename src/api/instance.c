@@ -16,6 +16,7 @@
 #include "api/target.h"
 #include "engine/engine.h"
 #include "store/access.h"
+#include "store/durable.h"
 #include "store/due.h"
 #include "store/privilege.h"
 #include "store/query.h"
@@ -162,6 +163,8 @@ workflow_set_data(PG_FUNCTION_ARGS)
 	}
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
+	if (!lives)
+		wf_durable_require();
 	PG_RETURN_BOOL(lives);
 }
 
@@ -196,5 +199,7 @@ workflow_cancel(PG_FUNCTION_ARGS)
 	}
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
+	if (!lives)
+		wf_durable_require();
 	PG_RETURN_BOOL(lives);
 }

@@ -14,6 +14,7 @@
 #include "model/issue.h"
 #include "shmem/shmem.h"
 #include "store/access.h"
+#include "store/durable.h"
 #include "store/identity.h"
 #include "store/privilege.h"
 #include "store/query.h"
@@ -78,6 +79,8 @@ mend(const char *function, const WfSerial *serial, Mending mending, Jsonb *data)
 	}
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
+	if (!lives)
+		wf_durable_require();
 	return lives;
 }
 
@@ -133,6 +136,8 @@ workflow_cancel_visit(PG_FUNCTION_ARGS)
 	}
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
+	if (!cancelled)
+		wf_durable_require();
 	PG_RETURN_BOOL(cancelled);
 }
 
@@ -232,9 +237,10 @@ workflow_move(PG_FUNCTION_ARGS)
 	}
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
-	if (serial_number == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text(serial_number));
+	if (serial_number != NULL)
+		PG_RETURN_TEXT_P(cstring_to_text(serial_number));
+	wf_durable_require();
+	PG_RETURN_NULL();
 }
 
 /* ---- copies ---- */

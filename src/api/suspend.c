@@ -15,6 +15,7 @@
 #include "api/target.h"
 #include "engine/engine.h"
 #include "store/access.h"
+#include "store/durable.h"
 #include "store/due.h"
 #include "store/privilege.h"
 #include "store/query.h"
@@ -77,6 +78,8 @@ change_one(FunctionCallInfo fcinfo, const char *function, bool suspend)
 		changed = change(target.batch, suspend) > 0;
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
+	if (!changed)
+		wf_durable_require();
 	return changed;
 }
 

@@ -18,6 +18,7 @@
 
 #include "api/arguments.h"
 #include "store/access.h"
+#include "store/durable.h"
 #include "store/privilege.h"
 #include "store/query.h"
 
@@ -543,5 +544,6 @@ workflow_timeline(PG_FUNCTION_ARGS)
 	qsort(story.events, story.n, sizeof(Event), compare_events);
 	tell((ReturnSetInfo *) fcinfo->resultinfo, &story);
 	wf_store_leave(&access);
+	wf_durable_require();
 	return (Datum) 0;
 }

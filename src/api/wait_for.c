@@ -23,6 +23,7 @@
 #include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/batch.h"
+#include "store/durable.h"
 #include "store/privilege.h"
 #include "store/query.h"
 
@@ -210,6 +211,8 @@ workflow_wait_for(PG_FUNCTION_ARGS)
 		sleep_until_woken(&wait);
 	}
 	wf_waiter_remove();
+	SPI_commit(); /* a standby may let us wait as well */
+	wf_durable_require();
 
 	SPI_finish();
 	PG_RETURN_DATUM(result_row(fcinfo, &wait));

@@ -13,6 +13,7 @@
 
 #include "api/outside.h"
 #include "store/access.h"
+#include "store/durable.h"
 #include "store/token.h"
 
 PG_FUNCTION_INFO_V1(workflow_callback);
@@ -73,6 +74,8 @@ workflow_callback(PG_FUNCTION_ARGS)
 		wf_batch_flush(target.batch);
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
+	if (!accepted)
+		wf_durable_require();
 	PG_RETURN_BOOL(accepted);
 }
 
@@ -98,5 +101,7 @@ workflow_callback_heartbeat(PG_FUNCTION_ARGS)
 		wanted = wf_heartbeat_apply(&target, &token.serial, progress);
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
+	if (!wanted)
+		wf_durable_require();
 	PG_RETURN_BOOL(wanted);
 }

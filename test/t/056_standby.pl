@@ -73,6 +73,7 @@ $primary->adjust_conf('postgresql.conf', 'synchronous_standby_names', "'*'");
 $primary->reload;
 $partner->wait_for(1, '/echo');
 is_soon($primary, 'postgres', 'SELECT count(*) FROM effect WHERE n = 1', 1, 'with a standby all goes on');
+is($primary->safe_psql('postgres', "SET statement_timeout = '20 s'; SET synchronous_commit = remote_apply; SELECT workflow.cancel($ends)"), 'f', 'what a caller is told of an end is on the standby, if he asks for that');
 $primary->safe_psql('postgres', 'DELETE FROM effect WHERE n = 1');
 $primary->adjust_conf('postgresql.conf', 'synchronous_standby_names', "''");
 $primary->reload;
