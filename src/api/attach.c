@@ -13,6 +13,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/catalog.h"
+#include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
@@ -86,6 +87,7 @@ read_arguments(FunctionCallInfo fcinfo, WfAttachment *wanted)
 	wanted->status_column = name_argument(fcinfo, 4);
 	wanted->instance_column = name_argument(fcinfo, 5);
 	wanted->condition = text_argument(fcinfo, 6);
+	wanted->search_path = pstrdup(namespace_search_path);
 	check_reaction("on_update", text_argument(fcinfo, 7), "set_data");
 	check_reaction("on_delete", text_argument(fcinfo, 8), "cancel");
 }

@@ -106,6 +106,7 @@ copy_attachment(WfAttachment *to, const WfAttachment *from)
 	to->status_column = copy(from->status_column);
 	to->instance_column = copy(from->instance_column);
 	to->condition = copy(from->condition);
+	to->search_path = copy(from->search_path);
 }
 
 static void

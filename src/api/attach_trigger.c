@@ -145,7 +145,7 @@ judge(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 		wanted[i] = true;
 		if (item->condition == NULL || (item->status.attno == 0 && !is_numbered(item)))
 			continue;
-		wf_as_owner_begin(&owner, wf_row_owner(table->root));
+		wf_as_owner_begin(&owner, wf_row_owner(table->root), table->items[0].row.search_path);
 		if (row == NULL)
 			row = wf_attached_row(table, rel, tuple, true);
 		wanted[i] = wf_attached_wants(item, row);
@@ -515,7 +515,7 @@ after_row(TriggerData *trigdata)
 	if (chunk.table->n == 0)
 		return;
 	chunk.owner = wf_row_owner(chunk.table->root);
-	wf_as_owner_begin(&owner, chunk.owner);
+	wf_as_owner_begin(&owner, chunk.owner, chunk.table->items[0].row.search_path);
 	read_row(&chunk, trigdata->tg_trigtuple);
 	wf_as_owner_end(&owner);
 	start_chunk(&chunk);
@@ -573,7 +573,7 @@ after_statement(TriggerData *trigdata)
 
 		begin_chunk(&chunk);
 		old = MemoryContextSwitchTo(context);
-		wf_as_owner_begin(&owner, chunk.owner);
+		wf_as_owner_begin(&owner, chunk.owner, chunk.table->items[0].row.search_path);
 		while (more && chunk.rows < CHUNK_ROWS && chunk.bytes < CHUNK_BYTES)
 		{
 			read_row(&chunk, ExecFetchSlotHeapTuple(slot, false, NULL));

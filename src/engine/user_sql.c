@@ -33,7 +33,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/varlena.h"
 
 #include "engine/user_sql.h"
 #include "store/row.h"
@@ -149,30 +148,11 @@ typedef struct Surroundings
 	int			guc_level;
 } Surroundings;
 
-/* Wherever else the path has it, and it always does, temporary tables would capture names. */
-static char *
-with_temp_last(const char *search_path)
-{
-	StringInfoData path;
-	List	   *names;
-	ListCell   *lc;
-
-	if (!SplitIdentifierString(pstrdup(search_path), ',', &names))
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("invalid search_path: \"%s\"", search_path));
-	initStringInfo(&path);
-	foreach (lc, names)
-		if (strcmp(lfirst(lc), "pg_temp") != 0)
-			appendStringInfo(&path, "%s, ", quote_identifier(lfirst(lc)));
-	appendStringInfoString(&path, "pg_temp");
-	return path.data;
-}
-
 /* The session of a worker comes to speak for the user as well; that of a client is the client's own. */
 static void
 enter(Surroundings *s, Oid user, const char *search_path, bool in_worker)
 {
-	char	   *path = with_temp_last(search_path);
+	char	   *path = wf_path_with_temp_last(search_path);
 
 	s->context = CurrentMemoryContext;
 	s->owner = CurrentResourceOwner;

@@ -199,6 +199,7 @@ CREATE TABLE workflow.attachment (
     status_column   name,
     instance_column name,
     condition       text,
+    search_path     text NOT NULL,
     UNIQUE (relation, process_id)
 );
 COMMENT ON TABLE workflow.attachment IS 'Tables whose rows start instances: see workflow.attach';
@@ -211,6 +212,7 @@ COMMENT ON COLUMN workflow.attachment.serial_step IS 'Step whose wait that is; N
 COMMENT ON COLUMN workflow.attachment.status_column IS 'Column that shows the status of the instance';
 COMMENT ON COLUMN workflow.attachment.instance_column IS 'Column that shows the number of the instance';
 COMMENT ON COLUMN workflow.attachment.condition IS 'jsonpath predicate over the row: only such rows start an instance';
+COMMENT ON COLUMN workflow.attachment.search_path IS 'search_path at workflow.attach, under which its triggers and constraints run in a write-back';
 
 CREATE TABLE workflow.late_callback (
     instance    bigint NOT NULL,

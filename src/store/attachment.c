@@ -28,8 +28,9 @@
 
 #define ATTACHMENT_COLUMNS                                                                         \
 	"a.attachment, a.relation, a.process_id, p.process, p.latest, a.serial_column::text, "         \
-	"a.serial_step, a.status_column::text, a.instance_column::text, a.condition, p.suspended"
-#define ATTACHMENT_NCOLUMNS 11
+	"a.serial_step, a.status_column::text, a.instance_column::text, a.condition, p.suspended, "  \
+	"a.search_path"
+#define ATTACHMENT_NCOLUMNS 12
 
 static WfQuery q_of = {
 	.sql = "SELECT " ATTACHMENT_COLUMNS " FROM workflow.attachment a "
@@ -38,10 +39,10 @@ static WfQuery q_of = {
 	.nargs = 1, .argtypes = {REGCLASSOID}};
 static WfQuery q_add = {
 	.sql = "INSERT INTO workflow.attachment (relation, process_id, serial_column, serial_step, "
-		   "status_column, instance_column, condition) VALUES ($1, $2, $3, $4, $5, $6, $7) "
+		   "status_column, instance_column, condition, search_path) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
 		   "RETURNING attachment",
-	.nargs = 7,
-	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
+	.nargs = 8,
+	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
 static WfQuery q_delete = {
 	.sql = "DELETE FROM workflow.attachment WHERE attachment = $1",
 	.nargs = 1, .argtypes = {INT4OID}};
@@ -49,7 +50,7 @@ static WfQuery q_prune = {
 	.sql = "DELETE FROM workflow.attachment a "
 		   "WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = a.relation)"};
 static WfQuery q_lock_process = {
-	.sql = "SELECT 1 FROM workflow.process WHERE process_id = $1 AND latest > 0 FOR SHARE",
+	.sql = "SELECT 1 FROM workflow.process WHERE process_id = $1 AND latest > 0 FOR KEY SHARE",
 	.nargs = 1, .argtypes = {INT4OID}};
 static WfQuery q_living = {
 	.sql = "SELECT business_key, instance FROM workflow.instance "
@@ -158,6 +159,7 @@ read_attachment(uint64 row, WfAttachment *attachment)
 	attachment->instance_column = wf_result_text(row, 9);
 	attachment->condition = wf_result_text(row, 10);
 	attachment->suspended = DatumGetBool(wf_result(row, 11, &isnull));
+	attachment->search_path = wf_result_text(row, 12);
 }
 
 int
@@ -183,9 +185,9 @@ set_text(Datum *value, char *null, const char *text)
 int
 wf_attachment_add(const WfAttachment *attachment)
 {
-	Datum		values[7] = {ObjectIdGetDatum(attachment->relation),
+	Datum		values[8] = {ObjectIdGetDatum(attachment->relation),
 		Int32GetDatum(attachment->process_id)};
-	char		nulls[7] = {' ', ' '};
+	char		nulls[8] = {' ', ' '};
 	bool		isnull;
 
 	set_text(&values[2], &nulls[2], attachment->serial_column);
@@ -193,6 +195,7 @@ wf_attachment_add(const WfAttachment *attachment)
 	set_text(&values[4], &nulls[4], attachment->status_column);
 	set_text(&values[5], &nulls[5], attachment->instance_column);
 	set_text(&values[6], &nulls[6], attachment->condition);
+	set_text(&values[7], &nulls[7], attachment->search_path);
 	wf_query_run(&q_add, values, nulls);
 	return DatumGetInt32(wf_result(0, 1, &isnull));
 }

@@ -29,6 +29,7 @@ typedef struct WfAttachment
 	const char *status_column;
 	const char *instance_column;
 	const char *condition;
+	const char *search_path; /* of the session that attached the table */
 } WfAttachment;
 
 /* Does a row show anything of its instance? */
@@ -56,7 +57,7 @@ extern void wf_attachment_delete(int id);
 extern void wf_attachment_prune(void);
 /* ERROR 42501 unless the table's owner may start the process. */
 extern void wf_attachment_require_start(int process_id, const char *process, Oid owner);
-/* No other transaction undefines the process before this one has ended. */
+/* No other transaction undefines the process before this one has ended; it may be defined anew, or suspended. */
 extern void wf_attachment_lock_process(int process_id);
 
 /* Of these keys, those that have a living instance of the attachment: sorted by strcmp, in CurrentMemoryContext. */

@@ -24,12 +24,14 @@
 #include "utils/numeric.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/varlena.h"
 
 #include "store/row.h"
 
 static const char *const pinned_settings[][2] = {
 	{"datestyle", "ISO, MDY"}, {"intervalstyle", "postgres"}, {"timezone", "UTC"},
-	{"extra_float_digits", "1"}, {"bytea_output", "hex"}, {"lc_monetary", "C"}};
+	{"extra_float_digits", "1"}, {"bytea_output", "hex"}, {"lc_monetary", "C"},
+	{"search_path", "pg_catalog, pg_temp"}};
 
 /* ---- columns ---- */
 
@@ -356,13 +358,34 @@ wf_row_owner(Oid relid)
 	return owner;
 }
 
-void
-wf_as_owner_begin(WfAsOwner *saved, Oid owner)
+/* Wherever else the path has it, and it always does, temporary tables would capture names. */
+char *
+wf_path_with_temp_last(const char *search_path)
 {
+	StringInfoData path;
+	List	   *names;
+	ListCell   *lc;
+
+	if (!SplitIdentifierString(pstrdup(search_path), ',', &names))
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("invalid search_path: \"%s\"", search_path));
+	initStringInfo(&path);
+	foreach (lc, names)
+		if (strcmp(lfirst(lc), "pg_temp") != 0)
+			appendStringInfo(&path, "%s, ", quote_identifier(lfirst(lc)));
+	appendStringInfoString(&path, "pg_temp");
+	return path.data;
+}
+
+void
+wf_as_owner_begin(WfAsOwner *saved, Oid owner, const char *search_path)
+{
+	char	   *path = wf_path_with_temp_last(search_path);
+
 	GetUserIdAndSecContext(&saved->user, &saved->sec_context);
 	saved->guc_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+							 0, false);
 	SetUserIdAndSecContext(owner, saved->sec_context | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
 }

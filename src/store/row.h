@@ -50,7 +50,7 @@ extern bool wf_row_key_parse(WfRowKey *key, const char *text, Datum *values);
 
 /*
  * From begin to end nothing runs with other rights than the owner's: output functions, casts and triggers are users' code.
- * search_path is pg_catalog, pg_temp; settings changed in between are restored. An abort restores all of it.
+ * search_path is the given one with pg_temp last; settings changed in between are restored. An abort restores all of it.
  */
 typedef struct WfAsOwner
 {
@@ -58,10 +58,13 @@ typedef struct WfAsOwner
 	int			sec_context;
 	int			guc_level;
 } WfAsOwner;
-extern void wf_as_owner_begin(WfAsOwner *saved, Oid owner);
+extern void wf_as_owner_begin(WfAsOwner *saved, Oid owner, const char *search_path);
 extern void wf_as_owner_end(WfAsOwner *saved);
 /* For the rest of the (sub)transaction. What is deferred would run at commit, with other rights. */
 extern void wf_constraints_immediate(void);
+
+/* That path with pg_temp at its end and nowhere else, palloc'd. ERROR 22023 if it is malformed. */
+extern char *wf_path_with_temp_last(const char *search_path);
 
 /* Owner of a relation, InvalidOid if it is gone. */
 extern Oid	wf_row_owner(Oid relid);

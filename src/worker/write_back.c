@@ -7,7 +7,7 @@
  *
  * The table's triggers, constraints and policies are its owner's code: it runs in a subtransaction, as that owner, for whom
  * the session speaks too, in a security-restricted operation, with constraints immediate: at commit deferred triggers
- * would run as somebody else.
+ * would run as somebody else. Names in it are found as where the table was attached, with pg_temp last.
  *
  * Plans and what they were made from are kept for each attachment until the table changes.
  */
@@ -441,7 +441,7 @@ write_as_owner(Relation rel, int64 instance, WfShown *shown)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	level = NewGUCNestLevel();
 	wf_session_user_set(rel->rd_rel->relowner);
-	wf_as_owner_begin(&owner, rel->rd_rel->relowner);
+	wf_as_owner_begin(&owner, rel->rd_rel->relowner, shown->attachment.search_path);
 	(void) set_config_option("lock_timeout", LONGEST_LOCK_WAIT, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	if (SPI_connect() != SPI_OK_CONNECT)
