@@ -14,7 +14,7 @@ DATA_built  = $(EXTENSION)--$(EXTVERSION).sql
 
 PG_CPPFLAGS = -I$(srcdir)/src $(shell curl-config --cflags) -DWORKFLOW_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-cast-function-type -Wno-clobbered
-SHLIB_LINK  = $(shell curl-config --libs)
+SHLIB_LINK  = $(shell curl-config --libs) -lz
 EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql build
 
 REGRESS     = $(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))

@@ -416,6 +416,7 @@ wf_http_next(WfHttp *http)
 		return NULL;
 	transfer = dlist_container(WfTransfer, node, dlist_pop_head_node(&http->finished));
 	dlist_push_tail(&http->taken, &transfer->node);
+	wf_transfer_unpack(transfer);
 	return &transfer->reply;
 }
 

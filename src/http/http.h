@@ -59,6 +59,15 @@ typedef enum WfHttpVerdict
 	WF_HTTP_REFUSED, /* the address is not allowed, or the URL cannot be used: not worth a retry */
 } WfHttpVerdict;
 
+/* Whether the body is packed as its Content-Encoding says. */
+typedef enum WfHttpPacking
+{
+	WF_HTTP_UNPACKED, /* not, or not any more */
+	WF_HTTP_PACKED,	  /* perhaps: in a way that is not known here, or it does not look so */
+	WF_HTTP_CUT_OFF,  /* in one that is known, and its end is missing */
+	WF_HTTP_BROKEN,
+} WfHttpPacking;
+
 /* Valid until wf_http_release. */
 typedef struct WfHttpReply
 {
@@ -66,10 +75,11 @@ typedef struct WfHttpReply
 	WfHttpVerdict verdict;
 	const char *message; /* for all but ANSWERED: one sentence without secrets */
 	int			status;
-	WfHttpHeader *headers; /* of the last answer, names lower case, repeated ones joined with ", "; set-cookie with LF */
+	WfHttpHeader *headers; /* of the last answer, names lower case, lines unfolded, repeated ones joined with ", "; set-cookie with LF */
 	int			nheaders;
-	const char *body; /* bytes as received, not terminated by intent but always followed by a 0 byte */
+	const char *body; /* unpacked bytes, not terminated by intent but always followed by a 0 byte */
 	size_t		body_len;
+	WfHttpPacking packing;
 	char	  **cookies; /* the jar after an answer, whatever its status, without what has expired: lines, in any encoding */
 	int			ncookies; /* at most 300 */
 	int64		elapsed_us;

@@ -1,6 +1,6 @@
 /*
  * http_internal.h
- *		What client.c, transfer.c, reply.c, cookies.c and socket.c share. Nobody else includes it.
+ *		What client.c, transfer.c, reply.c, coding.c, cookies.c, buffer.c and socket.c share. Nobody else includes it.
  */
 #ifndef WF_HTTP_INTERNAL_H
 #define WF_HTTP_INTERNAL_H
@@ -112,7 +112,17 @@ extern void wf_transfer_give_up(WfTransfer *transfer, int64 most);
 extern void wf_transfer_recycle(WfTransfer *transfer);
 extern void wf_transfer_destroy(WfTransfer *transfer);
 
+/* buffer.c; false: no memory */
+extern bool wf_buffer_reserve(WfBuffer *buffer, size_t more);
+extern bool wf_buffer_append(WfBuffer *buffer, const char *data, size_t len);
+extern void wf_buffer_reset(WfBuffer *buffer);
+extern void wf_buffer_free(WfBuffer *buffer);
+
+/* coding.c */
+extern void wf_coding_undo(WfTransfer *transfer, const char *content_encoding);
+
 /* reply.c */
+extern void wf_transfer_unpack(WfTransfer *transfer);
 extern void wf_transfer_finish(WfTransfer *transfer, CURLcode code);
 extern void wf_transfer_fail(WfTransfer *transfer, WfHttpVerdict verdict, const char *fmt, ...)
 	pg_attribute_printf(3, 4);

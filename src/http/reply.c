@@ -36,6 +36,36 @@ wf_transfer_fail(WfTransfer *transfer, WfHttpVerdict verdict, const char *fmt, .
 	transfer->reply.ncookies = 0;
 }
 
+/*
+ * A line that begins with space goes on with the one before it: one space stands for all that is between them. The status
+ * line has none such.
+ */
+static void
+unfold(WfBuffer *head)
+{
+	char	   *from = head->len > 0 ? memchr(head->data, '\n', head->len) : NULL;
+	char	   *end = head->data + head->len;
+	char	   *to;
+
+	if (from == NULL)
+		return;
+	for (to = ++from; from < end; from++)
+	{
+		if (*from != '\n' || from + 1 == end || (from[1] != ' ' && from[1] != '\t'))
+		{
+			*to++ = *from;
+			continue;
+		}
+		while (to[-1] == ' ' || to[-1] == '\t' || to[-1] == '\r')
+			to--;
+		while (from + 1 < end && (from[1] == ' ' || from[1] == '\t'))
+			from++;
+		*to++ = ' ';
+	}
+	*to = '\0';
+	head->len = to - head->data;
+}
+
 /* Cut "Name: value\r\n" into a lower case name and a trimmed value, in place. False if it is no such line. */
 static bool
 split_header(char *line, char *end, WfHttpHeader *header)
@@ -66,9 +96,11 @@ static bool
 split_head(WfTransfer *transfer)
 {
 	char	   *line = transfer->head.data;
-	char	   *end = line + transfer->head.len;
+	char	   *end;
 	int			n = 0;
 
+	unfold(&transfer->head);
+	end = line + transfer->head.len;
 	while (line < end)
 	{
 		char	   *eol = memchr(line, '\n', end - line);
@@ -253,4 +285,16 @@ wf_transfer_finish(WfTransfer *transfer, CURLcode code)
 		answered(transfer);
 	else
 		not_answered(transfer, code);
+}
+
+/* Whoever takes the reply of an answer gets its body unpacked. */
+void
+wf_transfer_unpack(WfTransfer *transfer)
+{
+	for (int i = 0; i < transfer->reply.nheaders; i++)
+		if (strcmp(transfer->headers[i].name, "content-encoding") == 0)
+		{
+			wf_coding_undo(transfer, transfer->headers[i].value);
+			break;
+		}
 }

@@ -13,57 +13,10 @@
 #include "http/http_internal.h"
 
 #define DEFAULT_MAX_RESPONSE (16 * 1024 * 1024)
-/* a buffer larger than this is not kept for the next request */
-#define KEEP_SIZE (64 * 1024)
 
 #ifndef WORKFLOW_VERSION
 #define WORKFLOW_VERSION "unknown"
 #endif
-
-/* ---- buffers ---- */
-
-/* Make room for `more` bytes and a terminating 0. */
-static bool
-buffer_reserve(WfBuffer *buffer, size_t more)
-{
-	size_t		need = buffer->len + more + 1;
-	size_t		size = Max(buffer->size, 1024);
-	char	   *data;
-
-	if (need <= buffer->size)
-		return true;
-	while (size < need)
-		size *= 2;
-	data = realloc(buffer->data, size);
-	if (data == NULL)
-		return false;
-	buffer->data = data;
-	buffer->size = size;
-	return true;
-}
-
-static bool
-buffer_append(WfBuffer *buffer, const char *data, size_t len)
-{
-	if (!buffer_reserve(buffer, len))
-		return false;
-	memcpy(buffer->data + buffer->len, data, len);
-	buffer->len += len;
-	buffer->data[buffer->len] = '\0';
-	return true;
-}
-
-static void
-buffer_reset(WfBuffer *buffer)
-{
-	if (buffer->size > KEEP_SIZE)
-	{
-		free(buffer->data);
-		buffer->data = NULL;
-		buffer->size = 0;
-	}
-	buffer->len = 0;
-}
 
 /* ---- what libcurl calls ---- */
 
@@ -96,7 +49,7 @@ receive_head(char *data, size_t size, size_t nmemb, void *arg)
 		transfer->too_large = true;
 		return 0;
 	}
-	if (!buffer_append(&transfer->head, data, len) ||
+	if (!wf_buffer_append(&transfer->head, data, len) ||
 		(transfer->nwithheld > 0 && !wf_cookies_release_withheld(transfer)))
 	{
 		transfer->out_of_memory = true;
@@ -122,7 +75,7 @@ receive_body(char *data, size_t size, size_t nmemb, void *arg)
 		transfer->too_large = true;
 		return 0;
 	}
-	if (!buffer_append(&transfer->body, data, len))
+	if (!wf_buffer_append(&transfer->body, data, len))
 	{
 		transfer->out_of_memory = true;
 		return 0;
@@ -135,7 +88,7 @@ static void
 forget_body(WfTransfer *transfer)
 {
 	transfer->http->body_bytes -= transfer->body.len;
-	buffer_reset(&transfer->body);
+	wf_buffer_reset(&transfer->body);
 }
 
 /* ---- the easy handle ---- */
@@ -483,7 +436,7 @@ wf_transfer_prepare(WfTransfer *transfer, const WfHttpRequest *request)
 	if (!check_request(transfer, request))
 		return false;
 
-	if (!buffer_reserve(&transfer->block, block_size(request)) || !take_easy(transfer, request, tls))
+	if (!wf_buffer_reserve(&transfer->block, block_size(request)) || !take_easy(transfer, request, tls))
 		goto out_of_memory;
 	headers = put_headers(transfer, request);
 	if (request->body != NULL)
@@ -553,8 +506,8 @@ void
 wf_transfer_recycle(WfTransfer *transfer)
 {
 	wipe_request(transfer);
-	buffer_reset(&transfer->block);
-	buffer_reset(&transfer->head);
+	wf_buffer_reset(&transfer->block);
+	wf_buffer_reset(&transfer->head);
 	forget_body(transfer);
 	free(transfer->joined);
 	transfer->joined = NULL;

@@ -1,6 +1,6 @@
 /*
  * charset.c
- *		In which encoding the bytes of an answer are, by its Content-Type.
+ *		In which encoding the bytes of an answer are, by the charset of its Content-Type.
  */
 #include "postgres.h"
 
@@ -46,23 +46,16 @@ static const Charset aliases[] = {
 
 /* ---- names ---- */
 
-/* What `charset` names, as PostgreSQL compares names; false without one. */
-static bool
-charset_name(const char *content_type, char *name, size_t size)
+/* As PostgreSQL compares names: letters and digits, lower case. */
+static void
+plain_name(const char *charset, char *name, size_t size)
 {
-	const char *from = content_type != NULL ? strcasestr(content_type, "charset=") : NULL;
 	size_t		n = 0;
 
-	if (from == NULL)
-		return false;
-	from += strlen("charset=");
-	if (*from == '"')
-		from++;
-	for (; *from != '\0' && strchr("\"; \t", *from) == NULL && n < size - 1; from++)
-		if (isalnum((unsigned char) *from))
-			name[n++] = pg_ascii_tolower((unsigned char) *from);
+	for (; *charset != '\0' && n < size - 1; charset++)
+		if (isalnum((unsigned char) *charset))
+			name[n++] = pg_ascii_tolower((unsigned char) *charset);
 	name[n] = '\0';
-	return true;
 }
 
 /* A code page of Windows: cp1252, x-cp1252. */
@@ -80,12 +73,13 @@ code_page(const char *name)
 }
 
 static Charset
-find_charset(const char *content_type)
+find_charset(const char *text)
 {
 	char		name[64];
 	Charset		charset = {.encoding = PG_UTF8};
 
-	if (!charset_name(content_type, name, sizeof(name)))
+	plain_name(text, name, sizeof(name));
+	if (name[0] == '\0')
 		return charset;
 	for (int i = 0; i < lengthof(aliases); i++)
 		if (strcmp(name, aliases[i].name) == 0)
@@ -174,14 +168,14 @@ to_utf8(WfBytes *bytes, const Charset *charset)
 }
 
 bool
-wf_charset_read(const char *content_type, WfBytes *bytes)
+wf_charset_read(const char *charset, WfBytes *bytes)
 {
-	Charset		charset = find_charset(content_type);
+	Charset		found = find_charset(charset);
 
-	bytes->encoding = charset.encoding;
-	if (charset.width > 0)
-		return to_utf8(bytes, &charset);
-	if (charset.encoding == PG_UTF8 && bytes->len >= 3 && memcmp(bytes->data, "\xEF\xBB\xBF", 3) == 0)
+	bytes->encoding = found.encoding;
+	if (found.width > 0)
+		return to_utf8(bytes, &found);
+	if (found.encoding == PG_UTF8 && bytes->len >= 3 && memcmp(bytes->data, "\xEF\xBB\xBF", 3) == 0)
 	{
 		bytes->data += 3;
 		bytes->len -= 3;

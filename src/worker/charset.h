@@ -1,6 +1,6 @@
 /*
  * charset.h
- *		In which encoding the bytes of an answer are, by its Content-Type.
+ *		In which encoding the bytes of an answer are, by the charset of its Content-Type.
  */
 #ifndef WF_CHARSET_H
 #define WF_CHARSET_H
@@ -16,9 +16,9 @@ typedef struct WfBytes
 } WfBytes;
 
 /*
- * Without a byte order mark, and in an encoding of PostgreSQL's if there is one: UTF-16 and UTF-32 become UTF-8. Without
- * a charset it is taken for UTF-8. False if they are not what they are said to be.
+ * Without a byte order mark, and in an encoding of PostgreSQL's if there is one: UTF-16 and UTF-32 become UTF-8. With
+ * charset "" it is taken for UTF-8. False if they are not what they are said to be.
  */
-extern bool wf_charset_read(const char *content_type, WfBytes *bytes);
+extern bool wf_charset_read(const char *charset, WfBytes *bytes);
 
 #endif

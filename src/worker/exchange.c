@@ -18,6 +18,7 @@
 #include "model/guard.h"
 #include "worker/charset.h"
 #include "worker/exchange.h"
+#include "worker/media_type.h"
 
 /* A service that wants to be left alone for longer is asked again after that. */
 #define LONGEST_RETRY_AFTER_S 86400
@@ -236,17 +237,6 @@ string_jsonb(const char *text, int len)
 	return JsonbValueToJsonb(&value);
 }
 
-/* Is the media type application/json or something +json? */
-static bool
-says_json(const char *type)
-{
-	size_t		len = type != NULL ? strcspn(type, "; \t") : 0;
-
-	return (len == 16 && pg_strncasecmp(type, "application/json", 16) == 0) ||
-		   (len == 9 && pg_strncasecmp(type, "text/json", 9) == 0) ||
-		   (len > 5 && pg_strncasecmp(type + len - 5, "+json", 5) == 0);
-}
-
 typedef struct Parse
 {
 	const char *body;
@@ -311,40 +301,65 @@ header_text(const char *value)
 	return value;
 }
 
-/* A way to pack it that was not asked for, so that it is bytes, whatever its type says. NULL: none. */
+/* What keeps a body packed that says how it is; NULL: nothing. */
 static const char *
-packed_as(const WfHttpReply *reply)
+packing_problem(const WfHttpReply *reply)
 {
-	const char *packed = header_value(reply, "content-encoding");
+	static const char *const problems[] = {[WF_HTTP_UNPACKED] = NULL, [WF_HTTP_PACKED] = "is not known here, or is not so",
+		[WF_HTTP_CUT_OFF] = "is cut off", [WF_HTTP_BROKEN] = "is broken"};
+	const char *coding = header_value(reply, "content-encoding");
 
-	return packed == NULL || *packed == '\0' || pg_strcasecmp(packed, "identity") == 0 ? NULL : packed;
+	if (reply->packing == WF_HTTP_UNPACKED)
+		return NULL;
+	coding = header_text(coding) != NULL ? coding : "?";
+	return psprintf("its Content-Encoding \"%.*s\" %s", pg_mbcliplen(coding, (int) strlen(coding), 64), coding,
+					problems[reply->packing]);
 }
 
 /* Why these bytes cannot be JSON or text; NULL: they can. */
 static const char *
-unreadable(const WfHttpReply *reply, WfBytes *bytes)
+unreadable(const WfMediaType *type, WfBytes *bytes)
 {
-	const char *packed = packed_as(reply);
-
-	if (packed != NULL)
-	{
-		packed = header_text(packed) != NULL ? packed : "?";
-		return psprintf("it has Content-Encoding \"%.*s\", which was not asked for",
-						pg_mbcliplen(packed, (int) strlen(packed), 64), packed);
-	}
-	if (!wf_charset_read(header_value(reply, "content-type"), bytes))
+	if (!wf_charset_read(type->charset, bytes))
 		return "it is not valid in its encoding";
 	if (memchr(bytes->data, '\0', bytes->len) != NULL)
 		return "it contains a NUL byte";
 	return NULL;
 }
 
-/* The body as JSON, text, or base64 with *encoded set. NULL for none; *message for JSON that is none, which is read as text. */
+/* Control characters that no text has: it may be packed in a way that is not known here. */
+static bool
+has_controls(const WfBytes *bytes)
+{
+	for (size_t i = 0; i < bytes->len; i++)
+		if ((unsigned char) bytes->data[i] < 0x20 && strchr("\t\n\r\f", bytes->data[i]) == NULL)
+			return true;
+	return false;
+}
+
+static Jsonb *
+read_json(const WfHttpReply *reply, const WfBytes *bytes, const char *problem, const char **message)
+{
+	const char *packing = packing_problem(reply);
+	const char *why = problem;
+	Jsonb	   *body = NULL;
+
+	if (problem == NULL)
+		body = parse_body(bytes->data, bytes->len, bytes->encoding >= 0 ? bytes->encoding : PG_UTF8, true, &why);
+	if (body == NULL)
+		*message = psprintf("the answer says that it is JSON, but it cannot be read: %s", packing != NULL ? packing : why);
+	return body;
+}
+
+/*
+ * The body as JSON, text, or base64 with *encoded set. NULL for none; *message for one that was damaged on its way, and for JSON
+ * that is none, which is read as text.
+ */
 static Jsonb *
 read_body(const WfHttpReply *reply, bool *encoded, const char **message)
 {
-	bool		json = says_json(header_value(reply, "content-type"));
 	WfBytes		bytes = {.data = reply->body, .len = reply->body_len, .encoding = -1};
+	WfMediaType type;
 	const char *problem;
 	const char *ignored = NULL;
 	Jsonb	   *body = NULL;
@@ -352,12 +367,14 @@ read_body(const WfHttpReply *reply, bool *encoded, const char **message)
 	*encoded = false;
 	if (reply->body_len == 0)
 		return NULL;
-	problem = unreadable(reply, &bytes);
-	if (json && problem != NULL)
-		*message = problem;
-	else if (json)
-		body = parse_body(bytes.data, bytes.len, bytes.encoding >= 0 ? bytes.encoding : PG_UTF8, true, message);
+	wf_media_type_read(header_value(reply, "content-type"), &type);
+	problem = unreadable(&type, &bytes);
+	if (reply->packing == WF_HTTP_CUT_OFF || reply->packing == WF_HTTP_BROKEN)
+		*message = psprintf("the answer cannot be read: %s", packing_problem(reply));
+	else if (type.json)
+		body = read_json(reply, &bytes, problem, message);
 	if (body == NULL && problem == NULL && bytes.encoding >= 0 &&
+		!(reply->packing != WF_HTTP_UNPACKED && has_controls(&bytes)) &&
 		pg_verify_mbstr(bytes.encoding, bytes.data, (int) bytes.len, true))
 		body = parse_body(bytes.data, bytes.len, bytes.encoding, false, &ignored);
 	if (body != NULL)
@@ -504,8 +521,7 @@ read_answered(const WfHttpReply *reply, WfAnswer *answer)
 	}
 	if (message != NULL)
 	{
-		wf_fault(&answer->fault, WF_CODE_REPLY,
-				 "the answer says that it is JSON, but it cannot be read: %s", message);
+		wf_fault(&answer->fault, WF_CODE_REPLY, "%s", message);
 		answer->fault.http_status = reply->status;
 		return;
 	}

@@ -1,0 +1,56 @@
+/*
+ * buffer.c
+ *		Buffers that callbacks of libcurl can grow: malloc'ed, so that nothing throws.
+ */
+#include "postgres.h"
+
+#include "http/http_internal.h"
+
+/* a buffer larger than this is not kept for the next request */
+#define KEEP_SIZE (64 * 1024)
+
+/* Make room for `more` bytes and a terminating 0. */
+bool
+wf_buffer_reserve(WfBuffer *buffer, size_t more)
+{
+	size_t		need = buffer->len + more + 1;
+	size_t		size = Max(buffer->size, 1024);
+	char	   *data;
+
+	if (need <= buffer->size)
+		return true;
+	while (size < need)
+		size *= 2;
+	data = realloc(buffer->data, size);
+	if (data == NULL)
+		return false;
+	buffer->data = data;
+	buffer->size = size;
+	return true;
+}
+
+bool
+wf_buffer_append(WfBuffer *buffer, const char *data, size_t len)
+{
+	if (!wf_buffer_reserve(buffer, len))
+		return false;
+	memcpy(buffer->data + buffer->len, data, len);
+	buffer->len += len;
+	buffer->data[buffer->len] = '\0';
+	return true;
+}
+
+void
+wf_buffer_reset(WfBuffer *buffer)
+{
+	if (buffer->size > KEEP_SIZE)
+		wf_buffer_free(buffer);
+	buffer->len = 0;
+}
+
+void
+wf_buffer_free(WfBuffer *buffer)
+{
+	free(buffer->data);
+	memset(buffer, 0, sizeof(*buffer));
+}
