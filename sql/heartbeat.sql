@@ -101,9 +101,11 @@ CREATE ROLE heartbeat_nobody;
 GRANT USAGE ON SCHEMA workflow TO heartbeat_nobody;
 SELECT workflow.start('heartbeat: bake') AS i \gset
 SELECT pg_temp.waits(:i) AS sn \gset
+\set VERBOSITY sqlstate
 SET ROLE heartbeat_nobody;
 SELECT workflow.heartbeat(:'sn');
 SELECT workflow.extend(:'sn', '1 hour');
+\set VERBOSITY default
 RESET ROLE;
 SELECT workflow.grant_process('heartbeat: bake', 'heartbeat_nobody', 'complete');
 SET ROLE heartbeat_nobody;

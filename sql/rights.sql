@@ -102,6 +102,42 @@ SELECT * FROM pg_temp.attempts('rights_author');
 -- who is a member of the owner is as good as the owner, given USAGE by it
 SELECT * FROM pg_temp.attempts('rights_member');
 
+-- to a stranger, what is there and what was never issued are the same, to the letter; whoever has another privilege hears of what is missing
+CREATE FUNCTION pg_temp.said(statement text, role name) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    detail text;
+    hint text;
+    answer text;
+BEGIN
+    PERFORM set_config('role', role, true);
+    EXECUTE statement INTO answer;
+    PERFORM set_config('role', 'none', true);
+    RETURN regexp_replace(answer, '[0-9]+_[0-9]+', 'N');
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS detail = pg_exception_detail, hint = pg_exception_hint;
+    RETURN regexp_replace(concat_ws(' / ', sqlstate, sqlerrm, detail, nullif(hint, '')), '[0-9]+_[0-9]+|(?<=instance )[0-9]+', 'N', 'g');
+END $$;
+CREATE TABLE pg_temp.named (statement text);
+INSERT INTO pg_temp.named VALUES
+    ('workflow.complete(%2$L)'), ('workflow.fail(%2$L)'), ('workflow.heartbeat(%2$L)'), ('workflow.extend(%2$L, ''1 h'')'),
+    ('workflow.retry(%2$L)'), ('workflow.skip(%2$L)'), ('workflow.cancel_visit(%2$L)'),
+    ('(workflow.complete_many(format(''[{"serial_number": "%%s"}]'', %2$L)::json)).error'),
+    ('workflow.cancel(%1$L)'), ('workflow.set_data(%1$L, ''{}'')'), ('workflow.suspend(%1$L)'), ('workflow.resume(%1$L)'),
+    ('workflow.move(%1$L, ''nap'', ''pay'')'), ('workflow.timeline(%1$L)');
+SELECT workflow.start('rights: order', '{"until": "never"}') AS lives \gset
+SELECT workflow.start('rights: order', '{"until": "never"}') AS ends \gset
+SELECT serial_number AS living FROM workflow.visits WHERE instance = :lives \gset
+SELECT serial_number AS ended FROM workflow.visits WHERE instance = :ends \gset
+SELECT workflow.cancel(:ends);
+CREATE FUNCTION pg_temp.told(role name, VARIADIC numbers text[]) RETURNS TABLE (call text, said text, same boolean) LANGUAGE sql AS $$
+    SELECT statement, min(answer) FILTER (WHERE n = 1), count(DISTINCT answer) = 1
+    FROM pg_temp.named, unnest(numbers) WITH ORDINALITY AS k (number, n),
+         pg_temp.said(format('SELECT ' || statement, split_part(number, '_', 1), number), role) AS answer
+    GROUP BY statement ORDER BY statement COLLATE "C" $$;
+SELECT * FROM pg_temp.told('rights_nobody', :'living', :'ended', '9223372036854775806_1', :'lives' || '_9223372036854775806');
+SELECT * FROM pg_temp.told('rights_viewer', :'living') WHERE call !~ 'timeline';
+SELECT workflow.cancel(:lives);
+
 -- everyone
 SELECT workflow.grant_process('rights: order', 'public', 'view');
 SET ROLE rights_nobody;

@@ -81,7 +81,9 @@ CREATE ROLE timeline_nobody;
 GRANT USAGE ON SCHEMA workflow TO timeline_nobody;
 SELECT workflow.start('timeline: order') AS i \gset
 SET ROLE timeline_nobody;
+\set VERBOSITY sqlstate
 SELECT workflow.timeline(:i);
+\set VERBOSITY default
 RESET ROLE;
 SELECT workflow.cancel(:i);
 DROP OWNED BY timeline_nobody;

@@ -264,9 +264,19 @@ may_complete(Work *work, int process_id)
 }
 
 static void
-deny(Entry *entry)
+refuse_unknown(Entry *entry)
 {
-	refuse(entry, ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied for the process of %s", entry->text);
+	refuse(entry, ERRCODE_UNDEFINED_OBJECT, "serial number %s does not exist", entry->text);
+}
+
+/* Strangers to the process are not told that there is such a number. */
+static void
+deny(Work *work, Entry *entry, int process_id)
+{
+	if (!wf_privilege_has_any(process_id, work->caller))
+		refuse_unknown(entry);
+	else
+		refuse(entry, ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied for the process of %s", entry->text);
 }
 
 static int
@@ -296,7 +306,7 @@ check_rights(Work *work)
 
 		entry->lives = found != NULL && may_complete(work, found->process_id);
 		if (found != NULL && !entry->lives)
-			deny(entry);
+			deny(work, entry, found->process_id);
 	}
 	pfree(living);
 	pfree(ids);
@@ -342,11 +352,11 @@ apply(Work *work, WfBatch *batch, Entry *entry)
 		target.process_id = target.instance->process->process_id;
 	else if (!wf_late_visit(serial->instance, serial->visit, &target.process_id))
 	{
-		refuse(entry, ERRCODE_UNDEFINED_OBJECT, "serial number %s does not exist", entry->text);
+		refuse_unknown(entry);
 		return;
 	}
 	if (!may_complete(work, target.process_id))
-		deny(entry);
+		deny(work, entry, target.process_id);
 	else if (visit != NULL && !visit->ended && !wf_engine_takes_callback(visit))
 		refuse(entry, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 			   "visit %s does not wait for a callback", entry->text);

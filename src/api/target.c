@@ -13,17 +13,48 @@
 #include "api/target.h"
 #include "store/late.h"
 
+/* What is asked for, and by whom. */
+typedef struct Request
+{
+	int64		instance;
+	int64		visit; /* 0: the instance */
+	Oid			role;
+	WfPrivilege privilege;
+	WfPrivilege other;
+} Request;
+
+static void
+report_unknown(const Request *request)
+{
+	ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+			request->visit == 0
+				? errmsg("instance " INT64_FORMAT " does not exist", request->instance)
+				: errmsg("serial number " INT64_FORMAT "_" INT64_FORMAT " does not exist", request->instance,
+						 request->visit),
+			request->visit == 0
+				? errdetail("It was never started, or is no longer kept in the history.")
+				: errdetail("It was never issued, or is no longer kept in the history."));
+}
+
+/* To a stranger it is unknown, whether it is there or not. */
+static void
+require_rights(const Request *request, int process_id)
+{
+	if (!wf_privilege_admits(process_id, request->role, request->privilege, request->other))
+		report_unknown(request);
+}
+
 /* Returns the process for which the rights were checked; 0: of one that does not live, and so is not locked. */
 static int
-require_for_living(int64 instance, Oid role, WfPrivilege privilege, WfPrivilege other)
+require_for_living(const Request *request)
 {
 	WfLiving   *living;
 	int			process_id = 0;
 
-	if (wf_batch_living(&instance, 1, &living) > 0)
+	if (wf_batch_living(&request->instance, 1, &living) > 0)
 	{
 		process_id = living->process_id;
-		wf_privilege_require(process_id, role, privilege, other);
+		require_rights(request, process_id);
 	}
 	pfree(living);
 	return process_id;
@@ -35,15 +66,16 @@ require_for_living(int64 instance, Oid role, WfPrivilege privilege, WfPrivilege 
  * lives, for which the rights are checked; 0: none does.
  */
 static int
-lock_with_rights(WfTarget *target, int64 instance, Oid role, WfPrivilege privilege, WfPrivilege other)
+lock_with_rights(WfTarget *target, const Request *request)
 {
+	int64		instance = request->instance;
 	int			checked = 0;
 
 	memset(target, 0, sizeof(*target));
 	target->batch = wf_batch_begin();
-	target->batch->caller = role;
-	if (!superuser_arg(role) && wf_batch_lock(target->batch, &instance, 1, WF_LOCK_SKIP) == 0)
-		checked = require_for_living(instance, role, privilege, other);
+	target->batch->caller = request->role;
+	if (!superuser_arg(request->role) && wf_batch_lock(target->batch, &instance, 1, WF_LOCK_SKIP) == 0)
+		checked = require_for_living(request);
 	if (wf_batch_instance(target->batch, instance) == NULL)
 		wf_batch_lock(target->batch, &instance, 1, WF_LOCK_WAIT);
 	target->instance = wf_batch_instance(target->batch, instance);
@@ -51,20 +83,21 @@ lock_with_rights(WfTarget *target, int64 instance, Oid role, WfPrivilege privile
 		return 0;
 	target->process_id = target->instance->process->process_id;
 	if (target->process_id != checked)
-		wf_privilege_require(target->process_id, role, privilege, other);
+		require_rights(request, target->process_id);
 	return target->process_id;
 }
 
 void
 wf_target_instance(WfTarget *target, int64 instance, Oid role, WfPrivilege privilege, WfPrivilege other)
 {
-	if (lock_with_rights(target, instance, role, privilege, other) != 0)
+	Request		request = {instance, 0, role, privilege, other};
+
+	if (lock_with_rights(target, &request) != 0)
 		return;
 	if (!wf_late_instance(instance, &target->process_id))
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-				errmsg("instance " INT64_FORMAT " does not exist", instance),
-				errdetail("It was never started, or is no longer kept in the history."));
-	wf_privilege_require(target->process_id, role, privilege, other);
+		report_unknown(&request);
+	require_rights(&request, target->process_id);
+	wf_late_require_seen(instance, 0);
 }
 
 /* Of the instance, if that is locked. False: it is nowhere. */
@@ -95,13 +128,13 @@ wf_target_find_visit(WfTarget *target, const WfSerial *serial)
 void
 wf_target_visit(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege, WfPrivilege other)
 {
-	int			checked = lock_with_rights(target, serial->instance, role, privilege, other);
+	Request		request = {serial->instance, serial->visit, role, privilege, other};
+	int			checked = lock_with_rights(target, &request);
 
 	if (!load_visit(target, serial))
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-				errmsg("serial number " INT64_FORMAT "_" INT64_FORMAT " does not exist",
-					   serial->instance, serial->visit),
-				errdetail("It was never issued, or is no longer kept in the history."));
+		report_unknown(&request);
 	if (target->process_id != checked)
-		wf_privilege_require(target->process_id, role, privilege, other);
+		require_rights(&request, target->process_id);
+	if (target->visit == NULL)
+		wf_late_require_seen(serial->instance, serial->visit);
 }

@@ -21,7 +21,8 @@ typedef struct WfTarget
 
 /*
  * Inside wf_store_enter. Check that `role` has one of the two privileges (give the same twice for one), begin a batch, wait
- * for the lock, load. ERROR 42704 for what was never there or is no longer in history, 42501 without the right.
+ * for the lock, load. ERROR 42704 for what was never there or is no longer in history, and for whoever has no privilege at all on
+ * its process; 42501 with another one.
  */
 extern void wf_target_instance(WfTarget *target, int64 instance, Oid role, WfPrivilege privilege,
 							   WfPrivilege other);

@@ -420,15 +420,21 @@ step_of(const Story *story, int n)
 /* ---- the function ---- */
 
 static void
+report_unknown(const Story *story)
+{
+	ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+			errmsg("instance " INT64_FORMAT " does not exist", story->instance),
+			errdetail("It was never started, or is no longer kept in the history."));
+}
+
+static void
 read_instance(Story *story)
 {
 	Datum		values[1] = {Int64GetDatum(story->instance)};
 	char	   *key;
 
 	if (wf_query_run(&q_instance, values, NULL) == 0)
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-				errmsg("instance " INT64_FORMAT " does not exist", story->instance),
-				errdetail("It was never started, or is no longer kept in the history."));
+		report_unknown(story);
 	story->process_id = result_int(0, 1);
 	story->status = wf_result_text(0, 5);
 	story->started_at = result_time(0, 6);
@@ -537,7 +543,8 @@ workflow_timeline(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	wf_store_enter(&access);
 	read_instance(&story);
-	wf_privilege_require(story.process_id, access.caller, WF_PRIVILEGE_VIEW, WF_PRIVILEGE_ADMIN);
+	if (!wf_privilege_admits(story.process_id, access.caller, WF_PRIVILEGE_VIEW, WF_PRIVILEGE_ADMIN))
+		report_unknown(&story);
 	for (int i = 0; i < lengthof(sources); i++)
 		read_source(&story, &sources[i]);
 	add_end(&story);

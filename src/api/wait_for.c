@@ -122,8 +122,9 @@ look(Wait *wait)
 	if (wf_query_run(&q_status, values, NULL) == 0)
 		report_unknown(wait);
 	strlcpy(wait->now, wf_result_text(0, 2), STATUS_LEN);
-	wf_privilege_require(DatumGetInt32(wf_result(0, 1, &isnull)), access.caller, WF_PRIVILEGE_VIEW,
-						 WF_PRIVILEGE_START);
+	if (!wf_privilege_admits(DatumGetInt32(wf_result(0, 1, &isnull)), access.caller, WF_PRIVILEGE_VIEW,
+							 WF_PRIVILEGE_START))
+		report_unknown(wait);
 	wf_store_leave(&access);
 }
 

@@ -53,8 +53,6 @@ require_seen(void)
 	TransactionId xmin;
 	bool		isnull;
 
-	if (!IsolationIsSerializable())
-		return;
 	xmin = DatumGetTransactionId(wf_result(0, 1, &isnull));
 	if (!TransactionIdIsCurrentTransactionId(xmin) &&
 		XidInMVCCSnapshot(xmin, GetTransactionSnapshot()))
@@ -70,7 +68,6 @@ find(WfQuery *query, Datum *values, int *process_id)
 
 	if (wf_query_run(query, values, NULL) == 0)
 		return false;
-	require_seen();
 	*process_id = DatumGetInt32(wf_result(0, 2, &isnull));
 	return true;
 }
@@ -96,7 +93,10 @@ wf_late_require_seen(int64 instance, int64 visit)
 {
 	Datum		values[2] = {Int64GetDatum(instance), Int64GetDatum(visit)};
 
-	if (IsolationIsSerializable() && wf_query_run(&q_living, values, NULL) > 0)
+	if (!IsolationIsSerializable())
+		return;
+	if (visit == 0 ? wf_query_run(&q_instance, values, NULL) > 0
+		: wf_query_run(&q_living, values, NULL) > 0 || wf_query_run(&q_visit, values, NULL) > 0)
 		require_seen();
 }
 

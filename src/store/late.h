@@ -9,14 +9,14 @@
 
 #include "utils/jsonb.h"
 
-/*
- * Inside wf_store_enter. Has it ended, and of which process was it? False if the history does not know it. ERROR 40001 if it
- * ended after the snapshot of a serializable transaction.
- */
+/* Inside wf_store_enter. Has it ended, and of which process was it? False if the history does not know it. */
 extern bool wf_late_visit(int64 instance, int64 visit, int *process_id);
 extern bool wf_late_instance(int64 instance, int *process_id);
 
-/* ERROR 40001 if a living visit was changed after the snapshot of a serializable transaction. */
+/*
+ * ERROR 40001 if it has ended, or as a living visit was changed, after the snapshot of a serializable transaction. To be asked
+ * once rights are checked: the error says that there is such a number. Visit 0: the instance.
+ */
 extern void wf_late_require_seen(int64 instance, int64 visit);
 
 /* Keep `data` (NULL: none), cut to a bounded size, and whether `role` only passed on what came with a token; a visit has a bounded number of them, further ones are dropped. */

@@ -22,6 +22,11 @@ static WfQuery q_holders = {
 		   "SELECT grantee, grantee_name FROM workflow.process_privilege "
 		   "WHERE process_id = $1 AND (privilege = $2 OR privilege = 'admin')",
 	.nargs = 2, .argtypes = {INT4OID, TEXTOID}};
+static WfQuery q_all_holders = {
+	.sql = "SELECT owner, owner_name FROM workflow.process WHERE process_id = $1 "
+		   "UNION ALL "
+		   "SELECT grantee, grantee_name FROM workflow.process_privilege WHERE process_id = $1",
+	.nargs = 1, .argtypes = {INT4OID}};
 static WfQuery q_owner = {
 	.sql = "SELECT owner, owner_name, process FROM workflow.process WHERE process_id = $1",
 	.nargs = 1, .argtypes = {INT4OID}};
@@ -59,21 +64,15 @@ wf_role_resolve(Oid oid, const char *name)
 	return get_role_oid(name, true);
 }
 
-bool
-wf_privilege_has(int process_id, Oid role, WfPrivilege privilege)
+/* Is the role one of those that the query gives, or a member of one? */
+static bool
+is_among(WfQuery *holders, Datum *values, Oid role)
 {
-	Datum		values[2];
-	SPITupleTable *table;
-	uint64		n;
+	uint64		n = wf_query_run(holders, values, NULL);
+	SPITupleTable *table = SPI_tuptable;
 	bool		found = false;
 	bool		isnull;
 
-	if (superuser_arg(role))
-		return true;
-	values[0] = Int32GetDatum(process_id);
-	values[1] = CStringGetTextDatum(names[privilege]);
-	n = wf_query_run(&q_holders, values, NULL);
-	table = SPI_tuptable;
 	for (uint64 i = 0; i < n && !found; i++)
 	{
 		Oid			oid = DatumGetObjectId(SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull));
@@ -91,6 +90,37 @@ wf_privilege_has(int process_id, Oid role, WfPrivilege privilege)
 	}
 	SPI_freetuptable(table);
 	return found;
+}
+
+bool
+wf_privilege_has(int process_id, Oid role, WfPrivilege privilege)
+{
+	Datum		values[2];
+
+	if (superuser_arg(role))
+		return true;
+	values[0] = Int32GetDatum(process_id);
+	values[1] = CStringGetTextDatum(names[privilege]);
+	return is_among(&q_holders, values, role);
+}
+
+bool
+wf_privilege_has_any(int process_id, Oid role)
+{
+	Datum		values[1] = {Int32GetDatum(process_id)};
+
+	return superuser_arg(role) || is_among(&q_all_holders, values, role);
+}
+
+bool
+wf_privilege_admits(int process_id, Oid role, WfPrivilege privilege, WfPrivilege other)
+{
+	if (wf_privilege_has(process_id, role, privilege))
+		return true;
+	if (!wf_privilege_has_any(process_id, role))
+		return false;
+	wf_privilege_require(process_id, role, privilege, other);
+	return true;
 }
 
 void

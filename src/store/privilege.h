@@ -30,6 +30,14 @@ extern bool wf_privilege_has(int process_id, Oid role, WfPrivilege privilege);
 /* ERROR 42501 unless `role` has one of the two (give the same twice for one). */
 extern void wf_privilege_require(int process_id, Oid role, WfPrivilege privilege, WfPrivilege other);
 
+/*
+ * The same for what is named by a number: false if `role` has no privilege at all on the process. Whoever is a stranger to it is
+ * told what he is told of numbers that were never issued.
+ */
+extern bool wf_privilege_admits(int process_id, Oid role, WfPrivilege privilege, WfPrivilege other);
+/* Has he any? */
+extern bool wf_privilege_has_any(int process_id, Oid role);
+
 /* The owner of a process, or InvalidOid if the role is gone. */
 extern Oid	wf_process_owner(int process_id);
 

@@ -85,7 +85,9 @@ fails("BEGIN; CALL workflow.wait_for($standing)", '25001', 'cannot run inside a 
 fails("CALL workflow.wait_for($standing, '-1 s')", '22023', 'must not be negative', 'a negative timeout');
 fails("CALL workflow.wait_for($standing, status => 'happy')", '22023', 'no status "happy"', 'no such status');
 fails("SET statement_timeout = '300 ms'; CALL workflow.wait_for($standing)", '57014', 'statement timeout', 'statement_timeout');
-fails("CALL workflow.wait_for($standing)", '42501', 'permission denied', 'a stranger', '-U', 'stranger');
+fails("CALL workflow.wait_for($standing)", '42704', "instance $standing does not exist", 'a stranger hears of nothing', '-U', 'stranger');
+sql("SELECT workflow.grant_process('stand', 'stranger', 'complete')");
+fails("CALL workflow.wait_for($standing)", '42501', 'permission denied', 'who has another privilege hears what is missing', '-U', 'stranger');
 fails("CALL workflow.wait_for($standing, '100 ms')", '57014', 'did not end', 'who may look may wait', '-U', 'viewer');
 
 # ---- many at once ----
