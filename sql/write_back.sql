@@ -20,9 +20,9 @@ BEGIN
 END $$;
 CREATE FUNCTION shows(sn text) RETURNS text LANGUAGE sql AS
     $$SELECT w.step FROM workflow.waiting w WHERE w.serial_number = sn$$;
--- all that was to be written is written
+-- all that was to be written is written, or owed
 CREATE FUNCTION idle() RETURNS boolean LANGUAGE sql AS
-    $$SELECT NOT EXISTS (SELECT FROM workflow.delivery WHERE kind = 'write_back')$$;
+    $$SELECT NOT EXISTS (SELECT FROM workflow.write_backs WHERE error IS NULL)$$;
 
 SELECT workflow.define('write_back', '{"steps": [{"step": "mark", "set": {"marked": true}}, {"step": "first", "wait": true},
     {"step": "second", "wait": true, "catch": [{"on": "again", "next": "first"}]},
@@ -107,6 +107,11 @@ SELECT count(workflow.complete(sn)) FROM strict;
 CALL until($$SELECT count(*) = 2 FROM strict WHERE state = 'completed'$$);
 CALL until($$SELECT idle()$$);
 SELECT id, sn IS NOT NULL AS still_numbered, state FROM strict ORDER BY id;
+SELECT relation, process, business_key, since <= now() AS since, error FROM workflow.write_backs;
+-- it is owed until it can be done
+ALTER TABLE strict DROP CONSTRAINT strict_check;
+SELECT workflow.write_back('strict') <= 1 AS tried;
+CALL until($$SELECT state = 'completed' AND sn IS NULL FROM strict WHERE id = 1$$);
 -- deferred triggers run at once, as the owner; what defers again is refused
 CREATE TABLE deferring (id int PRIMARY KEY, state text, sn text);
 ALTER TABLE deferring OWNER TO write_back_shop;

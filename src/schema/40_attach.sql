@@ -19,3 +19,8 @@ CREATE FUNCTION workflow.detach(relation regclass, process text DEFAULT NULL)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_detach';
 COMMENT ON FUNCTION workflow.detach(regclass, text) IS
 'Ends what workflow.attach began, for one process or for all: new rows start nothing, living instances go on without writing to their rows. Needs ownership of the table, or admin on the process. Returns how many attachments were removed';
+
+CREATE FUNCTION workflow.write_back(relation regclass)
+    RETURNS bigint LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'workflow_write_back';
+COMMENT ON FUNCTION workflow.write_back(regclass) IS
+'Has what is owed to rows of an attached table (see the view workflow.write_backs) tried now, by a worker. Needs ownership of the table, or admin on the process. Returns how many write-backs are due now that were to be tried later; not those that are being tried at this moment';

@@ -182,3 +182,23 @@ COMMENT ON COLUMN workflow.late_callbacks.received_at IS 'When it came';
 COMMENT ON COLUMN workflow.late_callbacks.role IS 'Role that called';
 COMMENT ON COLUMN workflow.late_callbacks.data IS 'What it brought: data of workflow.complete; {code, message, data} of workflow.fail; {truncated, bytes, text} if it was larger than 8 kB';
 COMMENT ON COLUMN workflow.late_callbacks.webhook IS 'It came with a token, by workflow.callback: the role is whoever passed it on, not who sent it';
+
+-- A first try is of an instance that lives or is in the history; one that has failed remembers what it needs.
+CREATE VIEW workflow.write_backs WITH (security_barrier) AS
+    SELECT a.relation, p.process,
+           coalesce(d.payload ->> 'business_key', i.business_key, h.business_key) AS business_key, d.instance,
+           coalesce((d.payload ->> 'since')::timestamptz, d.due_at) AS since, d.payload ->> 'error' AS error
+    FROM workflow.delivery d
+         LEFT JOIN workflow.instance i ON i.instance = d.instance
+         LEFT JOIN workflow.instance_history h ON h.instance = d.instance
+         JOIN workflow.attachment a
+              ON a.attachment = coalesce((d.payload ->> 'attachment')::integer, i.attachment, h.attachment)
+         JOIN workflow.process p ON p.process_id = a.process_id
+    WHERE d.kind = 'write_back' AND p.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+COMMENT ON VIEW workflow.write_backs IS 'What is owed to rows of attached tables: what they show of their instances is not yet written';
+COMMENT ON COLUMN workflow.write_backs.relation IS 'The attached table';
+COMMENT ON COLUMN workflow.write_backs.process IS 'Process';
+COMMENT ON COLUMN workflow.write_backs.business_key IS 'Primary key of the row';
+COMMENT ON COLUMN workflow.write_backs.instance IS 'Number of the instance, which may have ended';
+COMMENT ON COLUMN workflow.write_backs.since IS 'Since when the row does not show what it should';
+COMMENT ON COLUMN workflow.write_backs.error IS 'Why it could not be written the last time; NULL: it was not tried yet';

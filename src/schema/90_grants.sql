@@ -46,7 +46,7 @@ REVOKE EXECUTE ON FUNCTION workflow.http_validator(text[], oid), workflow.identi
     FROM PUBLIC;
 
 GRANT SELECT ON workflow.processes, workflow.instances, workflow.visits, workflow.waiting, workflow.incidents,
-                workflow.history, workflow.attempts, workflow.late_callbacks, workflow.servers, workflow.workers
+                workflow.history, workflow.attempts, workflow.late_callbacks, workflow.write_backs, workflow.servers, workflow.workers
     TO PUBLIC;
 
 -- Without the library preloaded all functions raise errors; say so at once.

@@ -23,6 +23,7 @@
 #include "shmem/shmem.h"
 #include "store/attachment.h"
 #include "store/due.h"
+#include "store/owed.h"
 #include "store/privilege.h"
 #include "store/query.h"
 
@@ -60,11 +61,13 @@ static WfQuery q_living = {
 static WfQuery q_shown = {
 	.sql = "SELECT " ATTACHMENT_COLUMNS ", i.business_key FROM ("
 		   "SELECT attachment, business_key FROM workflow.instance WHERE instance = $1 UNION ALL "
-		   "SELECT attachment, business_key FROM workflow.instance_history WHERE instance = $1) i "
+		   "SELECT attachment, business_key FROM workflow.instance_history WHERE instance = $1 UNION ALL "
+		   "SELECT (payload ->> 'attachment')::integer, payload ->> 'business_key' FROM workflow.delivery "
+		   "WHERE delivery = $2 AND payload IS NOT NULL) i "
 		   "JOIN workflow.attachment a ON a.attachment = i.attachment "
 		   "JOIN workflow.process p ON p.process_id = a.process_id "
 		   "WHERE i.business_key IS NOT NULL LIMIT 1",
-	.nargs = 1, .argtypes = {INT8OID}};
+	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
 /* the open callback wait, or what lives at the step that was asked for */
 static WfQuery q_look_living = {
 	.sql = "SELECT i.instance, i.status, (SELECT v.visit FROM workflow.visit v "
@@ -74,8 +77,9 @@ static WfQuery q_look_living = {
 		   "AND i.business_key = $3 AND i.business_key IS NOT NULL",
 	.nargs = 4, .argtypes = {INT4OID, INT4OID, TEXTOID, TEXTOID}};
 static WfQuery q_look_ended = {
-	.sql = "SELECT instance, status FROM workflow.instance_history WHERE instance = $1 LIMIT 1",
-	.nargs = 1, .argtypes = {INT8OID}};
+	.sql = "SELECT instance, status FROM workflow.instance_history WHERE instance = $1 UNION ALL "
+		   "SELECT instance, payload ->> 'status' FROM workflow.delivery WHERE delivery = $2 AND payload ? 'status' LIMIT 1",
+	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
 
 /* ---- what needs no row ---- */
 
@@ -206,6 +210,7 @@ wf_attachment_delete(int id)
 	Datum		values[1] = {Int32GetDatum(id)};
 
 	wf_query_run(&q_delete, values, NULL);
+	wf_owed_delete(id);
 }
 
 void
@@ -260,11 +265,12 @@ wf_attachment_living(int process_id, int attachment, char **keys, int n, WfLivin
 /* ---- what rows show ---- */
 
 bool
-wf_attachment_shown(int64 instance, WfShown *shown)
+wf_attachment_shown(int64 instance, int64 delivery, WfShown *shown)
 {
-	Datum		values[1] = {Int64GetDatum(instance)};
+	Datum		values[2] = {Int64GetDatum(instance), Int64GetDatum(delivery)};
 
 	memset(shown, 0, sizeof(*shown));
+	shown->delivery = delivery;
 	if (wf_query_run(&q_shown, values, NULL) == 0)
 		return false;
 	read_attachment(0, &shown->attachment);
@@ -288,6 +294,7 @@ wf_attachment_look(int64 instance, WfShown *shown)
 	else
 	{
 		values[0] = Int64GetDatum(instance);
+		values[1] = Int64GetDatum(shown->delivery);
 		if (wf_query_run(&q_look_ended, values, NULL) == 0)
 			return;
 	}

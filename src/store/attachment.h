@@ -73,6 +73,7 @@ typedef struct WfShown
 {
 	WfAttachment attachment;
 	char	   *business_key;
+	int64		delivery; /* that asks for it */
 	/* as of the last wf_attachment_look */
 	int64		instance; /* that the row shows now: a younger one with the same key, or the one given */
 	int64		visit;	  /* of the serial number; 0: none */
@@ -80,8 +81,8 @@ typedef struct WfShown
 	bool		living;
 } WfShown;
 
-/* The attachment and key of an instance that lives or has ended. False if it has none (any more). */
-extern bool wf_attachment_shown(int64 instance, WfShown *shown);
+/* The attachment and key of an instance that lives or has ended, or that a delivery remembers. False if it has none (any more). */
+extern bool wf_attachment_shown(int64 instance, int64 delivery, WfShown *shown);
 /* What its row should show, as committed by now. */
 extern void wf_attachment_look(int64 instance, WfShown *shown);
 /* Have what an instance shows written to its row (again). */

@@ -2,8 +2,8 @@
  * chores.c
  *		Deliveries that executors carry out.
  *
- * Each is done in the transaction that deletes it, so that it is done once; but upkeep, which is due again in an hour and
- * works in small transactions of its own.
+ * Each is done in the transaction that deletes it, so that it is done once; but a write-back that fails, which stays, and upkeep,
+ * which is due again in an hour and works in small transactions of its own.
  */
 #include "postgres.h"
 
@@ -256,21 +256,6 @@ carry_out(const WfDelivery *delivery)
 	wf_delivery_delete(delivery->id);
 }
 
-/* The instance whose row is to be written; 0: none, since that made an executor end already. */
-static int64
-take_write_back(const WfDelivery *delivery)
-{
-	wf_delivery_delete(delivery->id);
-	if (!wf_stubborn_take(WF_STUBBORN_DELIVERY(delivery->id)))
-		return delivery->instance;
-	ereport(WARNING, errcode(ERRCODE_QUERY_CANCELED),
-			errmsg("workflow could not write to the row of instance " INT64_FORMAT
-				   ": it took longer than workflow.sql_timeout allows, and could not be cancelled",
-				   delivery->instance),
-			errhint("Look at the triggers of the table: one catches query_canceled."));
-	return 0;
-}
-
 static bool
 moves_visit(const WfDelivery *delivery)
 {
@@ -284,7 +269,7 @@ wf_chores_work(WfDueKey *key, int64 *delivering)
 	WfAccess	access;
 	WfDelivery *delivery;
 	MemoryContext context = CurrentMemoryContext;
-	int64		write_back = 0;
+	WfDelivery	write_back = {0};
 	WfDelivery	upkeep_due = {0};
 
 	wf_store_enter(&access);
@@ -300,14 +285,14 @@ wf_chores_work(WfDueKey *key, int64 *delivering)
 	else if (strcmp(delivery->kind, WF_DELIVERY_WRITE_BACK) == 0)
 	{
 		*delivering = delivery->id;
-		write_back = take_write_back(delivery);
+		write_back = *delivery;
 	}
 	else
 		carry_out(delivery);
 	wf_store_leave(&access);
 	MemoryContextSwitchTo(context);
-	if (write_back != 0)
-		wf_write_back(write_back);
+	if (write_back.id != 0)
+		wf_write_back(&write_back, wf_stubborn_take(WF_STUBBORN_DELIVERY(write_back.id)));
 	if (upkeep_due.id != 0)
 		upkeep(&upkeep_due);
 	return true;

@@ -20,6 +20,7 @@
 #include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/due.h"
+#include "store/owed.h"
 #include "store/privilege.h"
 #include "worker/chores.h"
 #include "worker/moves.h"
@@ -296,6 +297,7 @@ postpone_delivery(const WfDueKey *key, const WfFault *fault, WfBreak broken)
 {
 	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delivery_pause_ms);
 
+	wf_owed_note(key->due_at, fault->message);
 	wf_delivery_postpone(key->due_at, again);
 	wf_note_due(WF_QUEUE_EXECUTOR, again);
 }

@@ -9,6 +9,10 @@
  * the session speaks too, in a security-restricted operation, with constraints immediate: at commit deferred triggers
  * would run as somebody else. Names in it are found as where the table was attached, with pg_temp last.
  *
+ * What fails, whatever the reason, stays owed (store/owed.c), and is tried again after a growing pause, and whenever the
+ * instance moves. It ends when it is done, and when there is no row of that key: that is looked for past row-level
+ * security, which may only hide it.
+ *
  * Plans and what they were made from are kept for each attachment until the table changes.
  */
 #include "postgres.h"
@@ -33,17 +37,20 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
+#include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/attachment.h"
+#include "store/due.h"
+#include "store/owed.h"
 #include "store/row.h"
 #include "store/session_user.h"
-#include "worker/moves.h"
 #include "worker/write_back.h"
 
 /* A row that others hold for longer is left for later, since executors are few. */
 #define LONGEST_LOCK_WAIT "1s"
-/* After that, or a deadlock, or a timeout. */
-#define AGAIN_AFTER_MS 5000
+/* The pause after a failure doubles from the one to the other. */
+#define SHORTEST_PAUSE_MS INT64CONST(1000)
+#define LONGEST_PAUSE_MS INT64CONST(3600000)
 
 typedef enum Shows
 {
@@ -63,7 +70,7 @@ typedef struct Writer
 	WfRowColumn columns[NSHOWS]; /* attno 0: none */
 	int			ncolumns;
 	SPIPlanPtr	lock;
-	SPIPlanPtr	see; /* the same without a lock */
+	SPIPlanPtr	see; /* the row, past row-level security; NULL: not made yet */
 	SPIPlanPtr	update;
 } Writer;
 
@@ -78,29 +85,29 @@ wf_write_back_active(void)
 
 /* ---- what goes wrong ---- */
 
+/* Reasons of our own; of an error that was caught elevel is set. PostgreSQL says nothing when policies and triggers keep a row as it is. */
+static const ErrorData untouched = {.sqlerrcode = ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION,
+	.message = "it was not updated",
+	.detail = "The table's policies for row-level security do not let its owner, or a trigger has returned NULL."};
+static const ErrorData keyless = {.sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	.message = "the table has no primary key any more"};
+static const ErrorData too_stubborn = {.sqlerrcode = ERRCODE_QUERY_CANCELED,
+	.message = "it took longer than workflow.sql_timeout allows, and could not be cancelled",
+	.detail = "One of the table's triggers catches query_canceled."};
+
+/* Once for each reason: every try is in the view. */
 static void
-report(int64 instance, const WfShown *shown, const ErrorData *error, bool again)
+report(int64 instance, const WfShown *shown, const ErrorData *error)
 {
 	char	   *table = get_rel_name(shown->attachment.relation);
 
-	ereport(again ? LOG : WARNING, errcode(error->sqlerrcode),
-			errmsg("workflow could not write to the row with key %s of table \"%s\"%s: %s",
-				   shown->business_key, table != NULL ? table : "?",
-				   again ? ", it will be tried again" : "", error->message),
+	ereport(WARNING, errcode(error->sqlerrcode),
+			errmsg("workflow could not write to the row with key %s of table \"%s\": %s",
+				   shown->business_key, table != NULL ? table : "?", error->message),
 			error->detail != NULL ? errdetail_internal("%s", error->detail) : 0,
+			errhint("It is tried again later: see the view workflow.write_backs."),
 			errcontext("instance " INT64_FORMAT " of process \"%s\"", instance,
 					   shown->attachment.process));
-}
-
-/* PostgreSQL says nothing when policies and triggers keep a row as it is. */
-static void
-report_untouched(int64 instance, const WfShown *shown)
-{
-	ErrorData	error = {.sqlerrcode = ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION,
-		.message = "it was not updated",
-		.detail = "The table's policies for row-level security do not let its owner, or a trigger has returned NULL."};
-
-	report(instance, shown, &error, false);
 }
 
 static void
@@ -248,10 +255,24 @@ prepare_plans(Writer *writer, Relation rel)
 	append_table(&select, rel);
 	append_key(&select, &writer->key);
 	append_key(&update, &writer->key);
-	writer->see = prepare(select.data, writer->key.n, types);
 	appendStringInfoString(&select, " FOR NO KEY UPDATE");
 	writer->lock = prepare(select.data, writer->key.n, types);
 	writer->update = prepare(update.data, nargs, types);
+}
+
+static void
+prepare_see(Writer *writer, Relation rel)
+{
+	Oid			types[INDEX_MAX_KEYS];
+	StringInfoData sql;
+
+	for (int i = 0; i < writer->key.n; i++)
+		types[i] = writer->key.columns[i].type;
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT FROM ");
+	append_table(&sql, rel);
+	append_key(&sql, &writer->key);
+	writer->see = prepare(sql.data, writer->key.n, types);
 }
 
 /* False if there is nothing to write any more. Inside SPI, as the owner. */
@@ -280,9 +301,9 @@ set_up_writer(Writer *writer, Relation rel, const WfAttachment *attachment)
 		}
 		writer->valid = true;
 	}
-	if (writer->ncolumns == 0 || writer->key.n == 0)
+	if (writer->ncolumns == 0)
 		return false;
-	if (writer->update == NULL)
+	if (writer->key.n > 0 && writer->update == NULL)
 		prepare_plans(writer, rel);
 	return true;
 }
@@ -311,15 +332,25 @@ lock_row(Writer *writer, Datum *key, char **current)
 	return true;
 }
 
-/* It can be seen, though not locked: policies that are for UPDATE count for locking as well. */
+/*
+ * A row that could not be locked may be hidden by policies, those for UPDATE as well. Its owner sees it without them in the
+ * way that foreign keys do, though they are forced on him.
+ */
 static bool
-is_out_of_reach(Writer *writer, Relation rel, Datum *key)
+is_hidden(Writer *writer, Relation rel, Datum *key)
 {
+	Oid			user;
+	int			sec_context;
 	int			rc;
 
 	if (!rel->rd_rel->relrowsecurity)
 		return false;
+	GetUserIdAndSecContext(&user, &sec_context);
+	SetUserIdAndSecContext(user, sec_context | SECURITY_NOFORCE_RLS);
+	if (writer->see == NULL)
+		prepare_see(writer, rel);
 	rc = SPI_execute_plan(writer->see, key, NULL, false, 1);
+	SetUserIdAndSecContext(user, sec_context);
 	if (rc != SPI_OK_SELECT)
 		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(rc));
 	return SPI_processed > 0;
@@ -403,7 +434,8 @@ look(int64 instance, WfShown *shown)
 	MemoryContextSwitchTo(context);
 }
 
-static void
+/* NULL: it shows what it should, or there is none. */
+static const ErrorData *
 write_row(Relation rel, int64 instance, WfShown *shown)
 {
 	Writer	   *writer = find_writer(shown->attachment.id);
@@ -411,30 +443,31 @@ write_row(Relation rel, int64 instance, WfShown *shown)
 	char	   *current[NSHOWS] = {NULL};
 	char	   *wanted[NSHOWS] = {NULL};
 
-	if (!set_up_writer(writer, rel, &shown->attachment) ||
-		!wf_row_key_parse(&writer->key, shown->business_key, key))
-		return;
+	if (!set_up_writer(writer, rel, &shown->attachment))
+		return NULL;
+	if (writer->key.n == 0)
+		return &keyless;
+	if (!wf_row_key_parse(&writer->key, shown->business_key, key))
+		return NULL;
 	if (!lock_row(writer, key, current))
-	{
-		if (is_out_of_reach(writer, rel, key))
-			report_untouched(instance, shown);
-		return;
-	}
+		return is_hidden(writer, rel, key) ? &untouched : NULL;
 	look(instance, shown);
 	if (shown->status == NULL || belongs_to_a_later_one(shown, current[SHOWS_INSTANCE]))
-		return;
+		return NULL;
 	what_to_show(shown, wanted);
-	if (differs(writer, current, wanted) && !update_row(writer, key, wanted))
-		report_untouched(instance, shown);
+	if (!differs(writer, current, wanted) || update_row(writer, key, wanted))
+		return NULL;
+	return &untouched;
 }
 
 /* ---- as the owner ---- */
 
 /* Should a trigger defer constraints again, PostgreSQL refuses to queue anything in a security-restricted operation. */
-static void
+static const ErrorData *
 write_as_owner(Relation rel, int64 instance, WfShown *shown)
 {
 	MemoryContext context = CurrentMemoryContext;
+	const ErrorData *error;
 	WfAsOwner	owner;
 	int			level;
 
@@ -448,12 +481,13 @@ write_as_owner(Relation rel, int64 instance, WfShown *shown)
 		elog(ERROR, "SPI_connect failed");
 	MemoryContextSwitchTo(context);
 	wf_constraints_immediate();
-	write_row(rel, instance, shown);
+	error = write_row(rel, instance, shown);
 	SPI_finish();
 	wf_as_owner_end(&owner);
 	AtEOXact_GUC(false, level);
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(context);
+	return error;
 }
 
 /* Is this still the table that was attached? An OID can come to stand for another one. */
@@ -469,69 +503,35 @@ is_attached(Relation rel)
 	return answer;
 }
 
-static void
+static const ErrorData *
 write_table(int64 instance, WfShown *shown)
 {
 	Relation	rel = try_relation_open(shown->attachment.relation, RowExclusiveLock);
+	const ErrorData *error = NULL;
 
 	if (rel == NULL)
-		return;
+		return NULL;
 	if (is_attached(rel))
-		write_as_owner(rel, instance, shown);
+		error = write_as_owner(rel, instance, shown);
 	relation_close(rel, NoLock);
+	return error;
 }
 
-/* ---- errors ---- */
-
-static bool
-may_work_later(const ErrorData *error)
-{
-	switch (error->sqlerrcode)
-	{
-		case ERRCODE_QUERY_CANCELED: /* by our time limit */
-		case ERRCODE_LOCK_NOT_AVAILABLE:
-		case ERRCODE_T_R_DEADLOCK_DETECTED:
-		case ERRCODE_T_R_SERIALIZATION_FAILURE:
-			return true;
-		default:
-			return false;
-	}
-}
-
-static void
-try_again_later(int64 instance)
-{
-	WfAccess	access;
-
-	wf_store_enter(&access);
-	wf_attachment_write_back(instance,
-							 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), AGAIN_AFTER_MS));
-	wf_store_leave(&access);
-}
-
-static void
-handle_error(int64 instance, const WfShown *shown, const ErrorData *error)
-{
-	bool		again = may_work_later(error);
-
-	if (again)
-		try_again_later(instance);
-	report(instance, shown, error, again);
-}
+/* ---- done or owed ---- */
 
 /* A cancel ends the statement as any other error does, a trigger may have raised it; a termination is no error. */
-static void
+static const ErrorData *
 write_guarded(int64 instance, WfShown *shown)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner resources = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	const ErrorData *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		write_table(instance, shown);
+		error = write_table(instance, shown);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -547,24 +547,82 @@ write_guarded(int64 instance, WfShown *shown)
 	CurrentResourceOwner = resources;
 	LockReleaseSession(USER_LOCKMETHOD);
 	ResetSequenceCaches();
-	if (error != NULL)
-		handle_error(instance, shown, error);
+	return error;
 }
 
-void
-wf_write_back(int64 instance)
+/* The details of PostgreSQL's own messages hold what is in the row: not for everybody who may view the process. */
+static const char *
+describe(const ErrorData *error)
+{
+	return error->elevel == 0 && error->detail != NULL ? psprintf("%s: %s", error->message, error->detail) : error->message;
+}
+
+/* The state is read again, since a failure may have come before that. */
+static void
+owe(const WfDelivery *delivery, WfShown *shown, const ErrorData *error, TimestampTz since)
+{
+	int64		pause_ms = error == &too_stubborn ? LONGEST_PAUSE_MS
+		: Min(SHORTEST_PAUSE_MS << Min(delivery->attempt, 20), LONGEST_PAUSE_MS);
+	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
+
+	wf_attachment_look(delivery->instance, shown);
+	if (wf_owed_keep(delivery->id, shown, describe(error), again, since))
+		report(delivery->instance, shown, error);
+}
+
+static bool
+begin(const WfDelivery *delivery, WfShown *shown, TimestampTz *since, bool *alone)
 {
 	MemoryContext context = CurrentMemoryContext;
 	WfAccess	access;
-	WfShown		shown;
 	bool		found;
 
 	wf_store_enter(&access);
 	MemoryContextSwitchTo(context);
-	found = wf_attachment_shown(instance, &shown);
+	found = wf_attachment_shown(delivery->instance, delivery->id, shown) && wf_attachment_shows(&shown->attachment);
+	if (found)
+		*alone = wf_owed_supersede(delivery->id, delivery->instance, shown, since);
 	wf_store_leave(&access);
 	MemoryContextSwitchTo(context);
-	if (!found || !wf_attachment_shows(&shown.attachment))
-		return;
-	write_guarded(instance, &shown);
+	return found;
+}
+
+/*
+ * Somebody who is trying an older one may yet write, after us, what was true before: then this one comes once more. Both would wait
+ * for the same row, but for the other's delivery nobody does.
+ */
+static void
+end(const WfDelivery *delivery, WfShown *shown, const ErrorData *error, TimestampTz since, bool alone)
+{
+	WfAccess	access;
+	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SHORTEST_PAUSE_MS);
+
+	wf_store_enter(&access);
+	if (error != NULL)
+		owe(delivery, shown, error, since);
+	else if (alone)
+		wf_delivery_delete(delivery->id);
+	else
+	{
+		wf_delivery_postpone(delivery->id, again);
+		wf_note_due(WF_QUEUE_EXECUTOR, again);
+	}
+	wf_store_leave(&access);
+}
+
+void
+wf_write_back(const WfDelivery *delivery, bool stubborn)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WfShown		shown;
+	const ErrorData *error = stubborn ? &too_stubborn : NULL;
+	TimestampTz since = 0;
+	bool		alone = true;
+
+	if (!begin(delivery, &shown, &since, &alone))
+		error = NULL;
+	else if (!stubborn)
+		error = write_guarded(delivery->instance, &shown);
+	end(delivery, &shown, error, since, alone);
+	MemoryContextSwitchTo(context);
 }

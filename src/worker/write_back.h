@@ -7,11 +7,14 @@
 
 #include "postgres.h"
 
+#include "store/due.h"
+
 /*
- * Bring the row that started this instance up to date, within a transaction, outside wf_store_enter. Throws nothing that the
- * table's triggers and constraints can cause: that is a WARNING; what may work later is delivered again.
+ * Bring the row that started this instance up to date, within a transaction that has locked the delivery, outside wf_store_enter. Throws
+ * nothing that the table's triggers and constraints can cause: the delivery then stays, to be tried again later; else it is deleted.
+ * `stubborn`: the last try made an executor end, so this one fails untried.
  */
-extern void wf_write_back(int64 instance);
+extern void wf_write_back(const WfDelivery *delivery, bool stubborn);
 
 /* Is the change that a trigger sees now one of ours? */
 extern bool wf_write_back_active(void);

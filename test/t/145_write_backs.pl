@@ -1,5 +1,5 @@
 #
-# Write-backs that cannot be made: the log says so, whatever it is that stands in the way.
+# Write-backs that cannot be made are owed, whatever it is that stands in the way: the log says so once, a view all the time.
 #
 use strict;
 use warnings;
@@ -37,7 +37,7 @@ sql(q[
 
 sub idle
 {
-	is_soon($node, 'postgres', "SELECT count(*) FROM workflow.delivery WHERE kind = 'write_back'", 0, $_[0]);
+	is_soon($node, 'postgres', "SELECT count(*) FROM workflow.write_backs WHERE error IS NULL", 0, $_[0]);
 }
 
 # Complete what a row shows; what the log says of it.
@@ -57,13 +57,107 @@ is(sql('SELECT state FROM guarded WHERE id = 2'), 'completed', 'and the row is w
 like(said('stubborn', 1, 'sn', 'NULL'), $could_not->('stubborn', 1), 'a trigger that returns NULL');
 is(sql('SELECT state FROM stubborn'), 'active', 'which leaves the row as it is');
 
+# What is owed, and who sees it.
+sub owed { return sql("SELECT string_agg(format('%s %s %s', relation, business_key, left(error, 18)), ', ' ORDER BY relation::text, business_key) FROM workflow.write_backs") }
+is(owed(), 'guarded 1 it was not updated, stubborn 1 it was not updated', 'both are owed');
+is(sql("SELECT count(*) FROM workflow.write_backs b JOIN workflow.instances i USING (instance) WHERE i.status = 'completed' AND b.process = 'w' AND b.since BETWEEN i.ended_at - interval '1 s' AND i.ended_at + interval '1 s'"),
+	2, 'since the end of their instances');
+sql(q[CREATE ROLE viewer; CREATE ROLE stranger; GRANT USAGE ON SCHEMA workflow TO viewer, stranger, keeper; SELECT workflow.grant_process('w', 'viewer', 'view');
+	CREATE ROLE boss; GRANT USAGE ON SCHEMA workflow TO boss; SELECT workflow.grant_process('w', 'boss', 'admin')]);
+sub as { return $node->psql('postgres', "SET ROLE $_[0]; $_[1]") }
+is((as('viewer', 'SELECT count(*) FROM workflow.write_backs'))[1], 2, 'whoever may view the process sees them');
+is((as('stranger', 'SELECT count(*) FROM workflow.write_backs'))[1], 0, 'others do not');
+like((as('viewer', q[\set VERBOSITY verbose
+	SELECT workflow.write_back('guarded')]))[2], qr/42501: must be owner of table guarded/, 'trying them now is not for viewers');
+like($node->psql('postgres', "SELECT workflow.write_back('hidden')") && (as('keeper', "SELECT workflow.write_back('hidden')"))[2], qr/table "hidden" is not attached to a process/, 'and for attached tables');
+
+# As soon as what stands in the way is gone.
+sql("UPDATE workflow.delivery SET due_at = now() + interval '1 hour' WHERE kind = 'write_back'");
+sql('ALTER TABLE guarded NO FORCE ROW LEVEL SECURITY; ALTER TABLE stubborn DISABLE TRIGGER keep');
+is((as('keeper', "SELECT workflow.write_back('guarded')"))[1], 1, 'the owner of the table can have it tried now');
+is_soon($node, 'postgres', 'SELECT state || coalesce(sn, \'\') FROM guarded WHERE id = 1', 'completed', 'and it is done');
+is((as('boss', "SELECT workflow.write_back('stubborn')"))[1], 1, 'and whoever administers the process');
+is_soon($node, 'postgres', 'SELECT state || coalesce(sn, \'\') FROM stubborn', 'completed', 'which is done as well');
+is_soon($node, 'postgres', 'SELECT count(*) FROM workflow.write_backs', 0, 'nothing is owed any more');
+
+# An error that passes is made up for in a second, an hour later if need be, and at once when the instance moves.
+sql(q[
+	SELECT workflow.define('two', '{"steps": [{"step": "a", "wait": true}, {"step": "b", "wait": true}], "retention": "1 ms"}');
+	CREATE TABLE trouble (code text);
+	CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$
+	DECLARE c text := (SELECT code FROM trouble);
+	BEGIN
+		IF c IS NOT NULL THEN
+			RAISE 'trouble' USING ERRCODE = c;
+		END IF;
+		RETURN new;
+	END $$;
+	CREATE TABLE troubled (LIKE hidden INCLUDING ALL);
+	CREATE TRIGGER t BEFORE UPDATE ON troubled FOR EACH ROW EXECUTE FUNCTION trouble();
+	SELECT workflow.attach('troubled', 'two', 'sn', status_column => 'state');
+	INSERT INTO troubled SELECT generate_series(1, 9)]);
+for my $code (qw(53100 53200 57014 55P03 40001 P0001))
+{
+	my $id = sql("INSERT INTO trouble VALUES ('$code'); SELECT min(id) FROM troubled WHERE state = 'active'");
+	sql("SELECT workflow.cancel(split_part(sn, '_', 1)::bigint) FROM troubled WHERE id = $id");
+	is_soon($node, 'postgres', "SELECT error FROM workflow.write_backs WHERE relation = 'troubled'::regclass AND business_key = '$id'", 'trouble', "$code: owed");
+	sql('DELETE FROM trouble');
+	is_soon($node, 'postgres', "SELECT state || coalesce(sn, '') FROM troubled WHERE id = $id", 'aborted', "$code: made up for");
+}
+sql("INSERT INTO trouble VALUES ('53100'); CREATE TABLE numbers AS SELECT id, sn FROM troubled");
+my $from = -s $node->logfile;
+sql('SELECT workflow.complete(sn) FROM numbers WHERE id IN (7, 8)');
+is_soon($node, 'postgres', "SELECT min(attempt) > 1 FROM workflow.delivery WHERE kind = 'write_back'", 't', 'tried several times');
+is(scalar(() = slurp_file($node->logfile, $from) =~ /could not write to the row with key 7 of table "troubled": trouble/g), 1, 'the log says it once');
+sql("UPDATE workflow.delivery SET due_at = now() + interval '1 hour' WHERE kind = 'write_back'");
+sql("DELETE FROM trouble; SELECT workflow.complete(serial_number) FROM workflow.visits WHERE instance = (SELECT split_part(sn, '_', 1)::bigint FROM numbers WHERE id = 7)");
+is_soon($node, 'postgres', "SELECT state || coalesce(sn, '') FROM troubled WHERE id = 7", 'completed', 'at once when the instance moves');
+is_soon($node, 'postgres', "SELECT string_agg(business_key, ' ') FROM workflow.write_backs", '8', 'and what was owed to that row has ended');
+
+# It outlives a crash, and the history of the instance; it ends with the row, with detach and with the table.
+sql("INSERT INTO trouble VALUES ('53100'); SELECT workflow.complete(serial_number) FROM workflow.visits WHERE instance = (SELECT split_part(sn, '_', 1)::bigint FROM numbers WHERE id = 8)");
+is_soon($node, 'postgres', "SELECT string_agg(payload ->> 'status', ' ') FROM workflow.delivery WHERE kind = 'write_back'", 'completed', 'owed by an instance that has ended');
+sql("UPDATE workflow.delivery SET due_at = now() + interval '1 hour' WHERE kind = 'write_back'");
+crash($node);
+start_again($node);
+sql("DELETE FROM workflow.instance_history WHERE business_key = '8'; DELETE FROM trouble");
+is(owed(), 'troubled 8 trouble', 'it is still owed');
+is(sql("SELECT workflow.write_back('troubled')"), 1, 'and tried');
+is_soon($node, 'postgres', "SELECT state || coalesce(sn, '') FROM troubled WHERE id = 8", 'completed', 'it is written');
+is_soon($node, 'postgres', 'SELECT count(*) FROM workflow.write_backs', 0, 'and done with');
+
+sub owe_again
+{
+	my ($id, $table) = @_;
+	sql("INSERT INTO trouble VALUES ('53100'); INSERT INTO $table VALUES ($id); SELECT workflow.complete(sn) FROM $table WHERE id = $id");
+	is_soon($node, 'postgres', 'SELECT count(*) FROM workflow.write_backs WHERE error IS NOT NULL', 1, 'one more is owed');
+	sql('DELETE FROM trouble');
+}
+sql("CREATE TABLE last (LIKE hidden INCLUDING ALL); CREATE TRIGGER t BEFORE UPDATE ON last FOR EACH ROW EXECUTE FUNCTION trouble(); SELECT workflow.attach('last', 'two', 'sn')");
+owe_again(21, 'troubled');
+sql("DELETE FROM troubled WHERE id = 21; SELECT workflow.write_back('troubled')");
+is_soon($node, 'postgres', 'SELECT count(*) FROM workflow.delivery WHERE kind = \'write_back\'', 0, 'a row that is gone');
+owe_again(22, 'troubled');
+sql("SELECT workflow.detach('troubled')");
+is_soon($node, 'postgres', 'SELECT count(*) FROM workflow.delivery WHERE kind = \'write_back\'', 0, 'a table that was detached');
+owe_again(23, 'last');
+sql('DROP TABLE last');
+is_soon($node, 'postgres', 'SELECT count(*) FROM workflow.delivery WHERE kind = \'write_back\'', 0, 'one that was dropped');
+
+# Of two instances of one key, what the younger shows counts, though the older is owed.
+sql("CREATE TABLE twice (LIKE hidden INCLUDING ALL); CREATE TRIGGER t BEFORE UPDATE ON twice FOR EACH ROW EXECUTE FUNCTION trouble(); SELECT workflow.attach('twice', 'w', 'sn', status_column => 'state')");
+owe_again(1, 'twice');
+sql("UPDATE workflow.delivery SET due_at = now() + interval '1 hour' WHERE kind = 'write_back'; DELETE FROM twice; INSERT INTO twice VALUES (1); SELECT workflow.cancel(split_part(sn, '_', 1)::bigint) FROM twice");
+is_soon($node, 'postgres', 'SELECT state FROM twice', 'aborted', 'what the younger shows');
+is(sql("SELECT workflow.write_back('twice')"), 0, 'the older is owed nothing');
+
 like(said('renamed', 1, 'number', 'a renamed column'), qr/WARNING:.*attached table "renamed" has no column "sn" any more/, 'a column that was renamed');
 is(sql('SELECT state FROM renamed'), 'completed', 'the others are written');
 
 # Rows that are gone are nobody's fault.
 my $sn = sql('SELECT sn FROM guarded WHERE id = 3');
 sql('DELETE FROM guarded WHERE id = 3');
-my $from = -s $node->logfile;
+$from = -s $node->logfile;
 sql("SELECT workflow.complete('$sn')");
 idle('a deleted row: done');
 unlike(slurp_file($node->logfile, $from), qr/WARNING/, 'a row that was deleted');

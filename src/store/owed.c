@@ -1,0 +1,123 @@
+/*
+ * owed.c
+ *		Write-backs to attached rows that have failed and are owed.
+ *
+ * A write-back is a delivery; its first try leaves nothing behind. One that fails stays, with a payload
+ * {attachment, business_key, status, since, error}: `status` only of an instance that has ended, whose history may be gone
+ * before the row can be written. Whoever tries one has its row locked, and nobody waits for that: he may be waiting for
+ * the attached row, or its table.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "shmem/shmem.h"
+#include "store/due.h"
+#include "store/owed.h"
+#include "store/query.h"
+
+/* of what a trigger may say in its message */
+#define LONGEST_ERROR 2000
+
+#define OWED "kind = 'write_back' AND payload IS NOT NULL AND payload ->> 'attachment' = $1 "
+
+static WfQuery q_supersede = {
+	.sql = "WITH o AS (SELECT delivery FROM workflow.delivery WHERE " OWED
+		   "AND payload ->> 'business_key' = $2 AND instance <= $3 AND delivery <> $4), "
+		   "d AS (DELETE FROM workflow.delivery WHERE delivery IN (SELECT w.delivery FROM workflow.delivery w "
+		   "WHERE w.delivery IN (SELECT o.delivery FROM o) FOR UPDATE SKIP LOCKED) "
+		   "RETURNING (payload ->> 'since')::timestamptz AS since) "
+		   "SELECT (SELECT min(since) FROM d), (SELECT count(*) FROM o) = (SELECT count(*) FROM d)",
+	.nargs = 4, .argtypes = {TEXTOID, TEXTOID, INT8OID, INT8OID}};
+static WfQuery q_keep = {
+	.sql = "WITH o AS (SELECT payload ->> 'error' AS error FROM workflow.delivery WHERE delivery = $1) "
+		   "UPDATE workflow.delivery d SET due_at = $2, attempt = d.attempt + 1, "
+		   "payload = jsonb_strip_nulls(jsonb_build_object('attachment', $3, 'business_key', $4, 'status', $5, 'error', $6, "
+		   "'since', least($7, coalesce((d.payload ->> 'since')::timestamptz, d.due_at)))) "
+		   "FROM o WHERE d.delivery = $1 RETURNING o.error IS DISTINCT FROM $6",
+	.nargs = 7,
+	.argtypes = {INT8OID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
+static WfQuery q_note = {
+	.sql = "UPDATE workflow.delivery SET payload = coalesce(payload, '{}') || jsonb_build_object('error', $2, "
+		   "'since', coalesce((payload ->> 'since')::timestamptz, due_at)) "
+		   "WHERE delivery = $1 AND kind = 'write_back'",
+	.nargs = 2, .argtypes = {INT8OID, TEXTOID}};
+static WfQuery q_due = {
+	.sql = "UPDATE workflow.delivery SET due_at = $2, attempt = 0 WHERE delivery IN ("
+		   "SELECT delivery FROM workflow.delivery WHERE " OWED "AND due_at > $2 FOR UPDATE SKIP LOCKED)",
+	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
+static WfQuery q_delete = {
+	.sql = "DELETE FROM workflow.delivery WHERE delivery IN ("
+		   "SELECT delivery FROM workflow.delivery WHERE " OWED "FOR UPDATE SKIP LOCKED)",
+	.nargs = 1, .argtypes = {TEXTOID}};
+
+static Datum
+attachment_text(int attachment)
+{
+	return CStringGetTextDatum(psprintf("%d", attachment));
+}
+
+bool
+wf_owed_supersede(int64 delivery, int64 instance, const WfShown *shown, TimestampTz *since)
+{
+	Datum		values[4] = {attachment_text(shown->attachment.id), CStringGetTextDatum(shown->business_key),
+		Int64GetDatum(instance), Int64GetDatum(delivery)};
+	bool		isnull;
+
+	wf_query_run(&q_supersede, values, NULL);
+	*since = wf_result_int64(0, 1);
+	return DatumGetBool(wf_result(0, 2, &isnull));
+}
+
+static Datum
+error_text(const char *error)
+{
+	return PointerGetDatum(cstring_to_text_with_len(error, pg_mbcliplen(error, strlen(error), LONGEST_ERROR)));
+}
+
+bool
+wf_owed_keep(int64 delivery, const WfShown *shown, const char *error, TimestampTz again, TimestampTz since)
+{
+	Datum		values[7] = {Int64GetDatum(delivery), TimestampTzGetDatum(again), Int32GetDatum(shown->attachment.id),
+		CStringGetTextDatum(shown->business_key), (Datum) 0, error_text(error), TimestampTzGetDatum(since)};
+	char		nulls[7] = {' ', ' ', ' ', ' ', 'n', ' ', since == 0 ? 'n' : ' '};
+	bool		isnull;
+
+	if (!shown->living && shown->status != NULL)
+	{
+		values[4] = CStringGetTextDatum(shown->status);
+		nulls[4] = ' ';
+	}
+	wf_note_due(WF_QUEUE_EXECUTOR, again);
+	return wf_query_run(&q_keep, values, nulls) > 0 && DatumGetBool(wf_result(0, 1, &isnull));
+}
+
+void
+wf_owed_note(int64 delivery, const char *error)
+{
+	Datum		values[2] = {Int64GetDatum(delivery), error_text(error)};
+
+	wf_query_run(&q_note, values, NULL);
+}
+
+int64
+wf_owed_due(int attachment, TimestampTz now)
+{
+	Datum		values[2] = {attachment_text(attachment), TimestampTzGetDatum(now)};
+	int64		n = (int64) wf_query_run(&q_due, values, NULL);
+
+	if (n > 0)
+		wf_note_due(WF_QUEUE_EXECUTOR, now);
+	return n;
+}
+
+void
+wf_owed_delete(int attachment)
+{
+	Datum		values[1] = {attachment_text(attachment)};
+
+	wf_query_run(&q_delete, values, NULL);
+}
