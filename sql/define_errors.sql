@@ -67,6 +67,20 @@ SELECT workflow.define('bad', '{
     { "step": "b", "http": { "server": "define_open", "headers": { "X-Host": "${$.host}" } }, "wait": true, "cancel": { "path": "/x", "headers": { "host": "${$.host}" } } }
   ]}');
 
+-- paths that may lead elsewhere
+SELECT workflow.define('bad', '{
+  "steps": [
+    { "step": "a", "http": { "server": "define_open", "path": "/../x" } },
+    { "step": "b", "http": { "server": "define_open", "path": "/a/%2E./${$.x}" } },
+    { "step": "c", "http": { "server": "define_open", "path": "/${$.x}/%c0%AE%c0%ae/x" } },
+    { "step": "d", "http": { "server": "define_open", "path": "/%u002F" } },
+    { "step": "e", "http": { "server": "define_open", "path": "/a%252Fb", "method": "GET" } },
+    { "step": "f", "http": { "server": "define_open", "path": "/a?x=../%255c" } },
+    { "step": "g", "http": { "url": "http://open.example.com/%255Cx${$.x}" } },
+    { "step": "h", "http": { "server": "define_open", "path": "/a" }, "wait": true, "cancel": { "path": "/..;/${$.x}" } },
+    { "step": "i", "http": { "server": "define_open", "path": "/..${$.x}/.${$.y}/${$.z}${$.z}" } }
+  ]}');
+
 -- what is caught
 SELECT workflow.define('bad', '{
   "steps": [

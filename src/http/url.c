@@ -4,104 +4,13 @@
  *
  * What decides where a request may go must read a URL as the one who sends it does, so libcurl's own parser is used.
  * Pure: no state, and libcurl need not be initialized for it.
- *
- * A path with a ".." segment in any spelling is refused rather than resolved: a server behind a proxy may resolve it
- * otherwise than libcurl does.
  */
 #include "postgres.h"
 
 #include <curl/curl.h>
 
 #include "http/url.h"
-
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = pg_ascii_tolower((unsigned char) c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* What the two digits behind a '%' stand for; -1: they are none. */
-static int
-encoded(const char *digits)
-{
-	int			high = hex_digit(digits[0]);
-	int			low = high < 0 ? -1 : hex_digit(digits[1]);
-
-	return low < 0 ? -1 : high * 16 + low;
-}
-
-/* One character of a path as a lenient server might read it: decodes what matters to segments. */
-static char
-lenient_char(const char **at)
-{
-	const char *p = *at;
-	char		c = *p++;
-	int			decoded = c == '%' ? encoded(p) : -1;
-
-	if (decoded == '.' || decoded == '/' || decoded == '\\' || decoded == ';')
-	{
-		c = (char) decoded;
-		p += 2;
-	}
-	*at = p;
-	return c == '\\' ? '/' : c;
-}
-
-/*
- * Behind a '%': a control character, which a server might drop or end the path at, or a dot or slash that is encoded more
- * than once, for servers that decode as often.
- */
-static bool
-is_disguise(const char *digits)
-{
-	int			byte = encoded(digits);
-
-	if (byte != '%')
-		return (byte >= 0 && byte < 0x20) || byte == 0x7f;
-	while (encoded(digits) == '%')
-		digits += 2;
-	byte = encoded(digits);
-	return byte == '.' || byte == '/' || byte == '\\';
-}
-
-/*
- * A ".." segment, or what may become one. Looks at the path only, up to '?' or '#'. What follows a ';' in a segment are its
- * parameters to some servers, so that it does not count.
- */
-static const char *
-find_problem(const char *path)
-{
-	int			dots = 0; /* of the segment so far; -1: it has other characters */
-	bool		parameters = false;
-
-	while (*path && *path != '?' && *path != '#')
-	{
-		char		c;
-
-		if (*path == '%' && is_disguise(path + 1))
-			return "has an encoded control character, or a dot or slash that is encoded twice";
-		c = lenient_char(&path);
-		if (c == '/')
-		{
-			if (dots == 2)
-				break;
-			dots = 0;
-			parameters = false;
-		}
-		else if (c == ';')
-			parameters = true;
-		else if (parameters)
-			continue;
-		else if (c != '.')
-			dots = -1;
-		else if (dots >= 0)
-			dots++;
-	}
-	return dots == 2 ? "has a path segment \"..\"" : NULL;
-}
+#include "model/url_path.h"
 
 /* The end of "scheme://host…", where the path begins; NULL if it is no http or https URL with a host. */
 static const char *
@@ -172,7 +81,7 @@ wf_url_parse(const char *text, WfUrl *url)
 		if ((unsigned char) *p <= 0x20 || (unsigned char) *p >= 0x7f)
 			return "has characters other than printable ASCII";
 	}
-	problem = find_problem(path);
+	problem = wf_url_path_problem(path);
 	if (problem != NULL)
 		return problem;
 	problem = "cannot be read";
@@ -202,5 +111,5 @@ wf_url_continues(const char *text, const char *base)
 {
 	size_t		len = strlen(base);
 
-	return strncmp(text, base, len) == 0 && strchr("/?#", text[len]) != NULL && find_problem(text + len) == NULL;
+	return strncmp(text, base, len) == 0 && strchr("/?#", text[len]) != NULL && wf_url_path_problem(text + len) == NULL;
 }

@@ -9,6 +9,7 @@
 
 #include "model/reader.h"
 #include "model/template_build.h"
+#include "model/url_path.h"
 
 /* Of this connection, or made from the URL or the body: the engine's own to set. Another Host would lead past the server's url. */
 static const char *const own_headers[] = {
@@ -63,6 +64,27 @@ check_url_characters(WfReader *reader, const WfJson *node, const WfTemplate *tmp
 	return true;
 }
 
+/* A path that leads elsewhere is never sent. What ${...} puts in is looked at when it is known: here it is some character. */
+static void
+check_url_path(WfReader *reader, const WfJson *node, const WfTemplate *tmpl, bool absolute)
+{
+	StringInfoData text;
+	const char *path;
+	const char *piece;
+	const char *problem;
+
+	initStringInfo(&text);
+	for (int i = 0; (piece = wf_template_piece(tmpl, i)) != NULL; i++)
+		appendStringInfoString(&text, *piece != '\0' ? piece : "x");
+	path = text.data;
+	if (absolute && (path = strstr(path, "://")) != NULL)
+		path += strlen("://") + strcspn(path + strlen("://"), "/?#");
+	problem = path != NULL ? wf_url_path_problem(path) : NULL;
+	if (problem != NULL)
+		wf_json_issue(reader->issues, node, "Write the path that is meant: services and proxies do not agree about such ones.", "%s", problem);
+	pfree(text.data);
+}
+
 static void
 read_path(WfReader *reader, const WfJson *node, void *target)
 {
@@ -77,6 +99,7 @@ read_path(WfReader *reader, const WfJson *node, void *target)
 	if (node->text[0] != '\0' && node->text[0] != '/' && node->text[0] != '?')
 		wf_json_issue(reader->issues, node, psprintf("Write \"/%s\".", wf_issue_clip(node->text)),
 					  "a path begins with \"/\"");
+	check_url_path(reader, node, tmpl, false);
 }
 
 static void
@@ -96,7 +119,8 @@ read_url(WfReader *reader, const WfJson *node, void *target)
 		(pg_strncasecmp(prefix, "http://", 7) != 0 && pg_strncasecmp(prefix, "https://", 8) != 0))
 		wf_json_issue(reader->issues, node, "Use \"path\" for what is appended to the server's url.",
 					  "must be absolute: begin with http:// or https://, or be a single ${...}");
-	(void) check_url_characters(reader, node, tmpl);
+	if (check_url_characters(reader, node, tmpl))
+		check_url_path(reader, node, tmpl, true);
 }
 
 static void

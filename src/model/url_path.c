@@ -1,0 +1,168 @@
+/*
+ * url_path.c
+ *		Paths that may lead elsewhere than they say.
+ *
+ * A path with a ".." segment in any spelling is refused rather than resolved: a server behind a proxy may resolve it
+ * otherwise than libcurl does. Pure: no state.
+ */
+#include "postgres.h"
+
+#include "model/url_path.h"
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = pg_ascii_tolower((unsigned char) c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* What the two digits behind a '%' stand for; -1: they are none. */
+static int
+encoded(const char *digits)
+{
+	int			high = hex_digit(digits[0]);
+	int			low = high < 0 ? -1 : hex_digit(digits[1]);
+
+	return low < 0 ? -1 : high * 16 + low;
+}
+
+/* One character of a path as a lenient server might read it: decodes what matters to segments. */
+static char
+lenient_char(const char **at)
+{
+	const char *p = *at;
+	char		c = *p++;
+	int			decoded = c == '%' ? encoded(p) : -1;
+
+	if (decoded == '.' || decoded == '/' || decoded == '\\' || decoded == ';')
+	{
+		c = (char) decoded;
+		p += 2;
+	}
+	*at = p;
+	return c == '\\' ? '/' : c;
+}
+
+/* ---- what some servers decode once more, or decode although it is no encoding ---- */
+
+/* Behind a '%': past the "25" that each further encoding of it has put there. */
+static const char *
+past_encodings(const char *digits)
+{
+	while (encoded(digits) == '%')
+		digits += 2;
+	return digits;
+}
+
+static bool
+is_control(int code)
+{
+	return (code >= 0 && code < 0x20) || code == 0x7f;
+}
+
+static bool
+moves(int code)
+{
+	return code == '.' || code == '/' || code == '\\';
+}
+
+/* %uXXXX: those characters, and what Windows takes for them. */
+static bool
+is_wide_disguise(const char *digits)
+{
+	static const int alike[] = {0xff0e, 0xff0f, 0xff3c, 0x2024, 0x2044, 0x2215, 0x2216, 0x29f8};
+	int			high;
+	int			low;
+	int			code;
+
+	if (digits[0] != 'u' && digits[0] != 'U')
+		return false;
+	high = encoded(digits + 1);
+	low = high < 0 ? -1 : encoded(digits + 3);
+	if (low < 0)
+		return false;
+	code = high << 8 | low;
+	for (int i = 0; i < lengthof(alike); i++)
+		if (code == alike[i])
+			return true;
+	return moves(code) || is_control(code);
+}
+
+/* UTF-8 in more bytes than it takes, also where those that follow are none that may: decoders do not look at all their bits. */
+static bool
+is_overlong_disguise(const char *digits)
+{
+	static const struct
+	{
+		int			byte;
+		int			follow;
+		int			code;
+	}			first[] = {{0xc0, 1, 0}, {0xc1, 1, 1}, {0xe0, 2, 0}, {0xf0, 3, 0}, {0xf8, 4, 0}, {0xfc, 5, 0}};
+	int			byte = encoded(digits);
+
+	for (int i = 0; i < lengthof(first); i++)
+	{
+		int			code = first[i].code;
+
+		if (byte != first[i].byte)
+			continue;
+		for (int n = first[i].follow; n > 0; n--)
+		{
+			digits += 2;
+			if (*digits++ != '%')
+				return false;
+			digits = past_encodings(digits);
+			byte = encoded(digits);
+			if (byte < 0)
+				return false;
+			code = code << 6 | (byte & 0x3f);
+		}
+		return moves(code) || is_control(code);
+	}
+	return false;
+}
+
+/* Behind a '%': a control character, which a server might drop or end the path at, or a dot or slash in disguise. */
+static bool
+is_disguise(const char *at)
+{
+	const char *digits = past_encodings(at);
+	int			code = encoded(digits);
+
+	return is_control(code) || (digits > at && moves(code)) || is_wide_disguise(digits) || is_overlong_disguise(digits);
+}
+
+/* What follows a ';' in a segment are its parameters to some servers, so that it does not count. */
+const char *
+wf_url_path_problem(const char *text)
+{
+	int			dots = 0; /* of the segment so far; -1: it has other characters */
+	bool		parameters = false;
+
+	while (*text && *text != '?' && *text != '#')
+	{
+		char		c;
+
+		if (*text == '%' && is_disguise(text + 1))
+			return "has an encoded control character, or a dot or slash that is encoded twice or in disguise";
+		c = lenient_char(&text);
+		if (c == '/')
+		{
+			if (dots == 2)
+				break;
+			dots = 0;
+			parameters = false;
+		}
+		else if (c == ';')
+			parameters = true;
+		else if (parameters)
+			continue;
+		else if (c != '.')
+			dots = -1;
+		else if (dots >= 0)
+			dots++;
+	}
+	return dots == 2 ? "has a path segment \"..\"" : NULL;
+}
