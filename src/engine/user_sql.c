@@ -3,7 +3,8 @@
  *		The SQL of steps.
  *
  * A statement runs in a subtransaction, as the process owner in a security-restricted operation, for whom the session
- * speaks too, under the search_path that was recorded at define with pg_temp last. Constraints are immediate: a deferred trigger would fire at commit,
+ * speaks too, under the search_path that was recorded at define with pg_temp last, in the time zone of define, with the settings
+ * that the owner was given otherwise. Constraints are immediate: a deferred trigger would fire at commit,
  * with other rights. Afterwards settings, advisory locks and sequence caches are as before.
  *
  * `visit.data` and the like are parameters, found through the parser's hook for column references; a bare name too,
@@ -35,6 +36,7 @@
 #include "utils/snapmgr.h"
 
 #include "engine/user_sql.h"
+#include "store/role_settings.h"
 #include "store/row.h"
 #include "store/session_user.h"
 
@@ -148,9 +150,18 @@ typedef struct Surroundings
 	int			guc_level;
 } Surroundings;
 
-/* The session of a worker comes to speak for the user as well; that of a client is the client's own. */
 static void
-enter(Surroundings *s, Oid user, const char *search_path, bool in_worker)
+set_locally(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * The session of a worker comes to speak for the user as well, in the time zone of `define`; that of a client, who defines, is
+ * the client's own: `timezone` is NULL.
+ */
+static void
+enter(Surroundings *s, Oid user, const char *search_path, const char *timezone)
 {
 	char	   *path = wf_path_with_temp_last(search_path);
 
@@ -161,12 +172,15 @@ enter(Surroundings *s, Oid user, const char *search_path, bool in_worker)
 	MemoryContextSwitchTo(s->context);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	s->guc_level = NewGUCNestLevel();
-	if (in_worker)
+	if (timezone != NULL)
+	{
+		wf_role_settings_apply(user);
+		set_locally("timezone", timezone);
 		wf_session_user_set(user);
+	}
 	SetUserIdAndSecContext(user, s->sec_context | SECURITY_LOCAL_USERID_CHANGE |
 								  SECURITY_RESTRICTED_OPERATION);
-	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
-							 0, false);
+	set_locally("search_path", path);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 }
@@ -240,7 +254,7 @@ wf_user_sql_check(const char *sql, const char *search_path, Oid owner, char **me
 	volatile bool ok = true;
 
 	*message = *hint = NULL;
-	enter(&s, owner, search_path, false);
+	enter(&s, owner, search_path, NULL);
 	PG_TRY();
 	{
 		refused = refused_kind(sql);
@@ -479,7 +493,7 @@ wf_user_sql_run(WfVisit *visit, Oid owner, bool (*timed_out) (void), WfAnswer *a
 		return;
 	}
 	clean_session(); /* of our own sequences too: lastval() must not speak of them */
-	enter(&s, owner, visit->instance->process->search_path, true);
+	enter(&s, owner, visit->instance->process->search_path, visit->instance->process->timezone);
 	PG_TRY();
 	{
 		if (visit->def->action == WF_ACTION_NOTIFY)

@@ -38,7 +38,7 @@ COMMENT ON COLUMN workflow.process_version.process_id IS 'Process';
 COMMENT ON COLUMN workflow.process_version.version IS 'Version, counted from 1 for each process';
 COMMENT ON COLUMN workflow.process_version.definition IS 'The definition as its author wrote it';
 COMMENT ON COLUMN workflow.process_version.search_path IS 'search_path at workflow.define, used by its SQL steps';
-COMMENT ON COLUMN workflow.process_version.timezone IS 'TimeZone at workflow.define, in which its clocks are read';
+COMMENT ON COLUMN workflow.process_version.timezone IS 'TimeZone at workflow.define, in which its clocks are read and its SQL is run';
 COMMENT ON COLUMN workflow.process_version.defined_at IS 'When this version was defined';
 
 CREATE TABLE workflow.process_privilege (

@@ -42,6 +42,7 @@
 #include "store/attachment.h"
 #include "store/due.h"
 #include "store/owed.h"
+#include "store/role_settings.h"
 #include "store/row.h"
 #include "store/session_user.h"
 #include "worker/write_back.h"
@@ -473,6 +474,7 @@ write_as_owner(Relation rel, int64 instance, WfShown *shown)
 
 	PushActiveSnapshot(GetTransactionSnapshot());
 	level = NewGUCNestLevel();
+	wf_role_settings_apply(rel->rd_rel->relowner);
 	wf_session_user_set(rel->rd_rel->relowner);
 	wf_as_owner_begin(&owner, rel->rd_rel->relowner, shown->attachment.search_path);
 	(void) set_config_option("lock_timeout", LONGEST_LOCK_WAIT, PGC_USERSET, PGC_S_SESSION,
