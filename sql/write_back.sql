@@ -93,7 +93,8 @@ SELECT sn = :'kept' AS kept, state FROM quiet WHERE id = 4;
 DELETE FROM quiet WHERE id = 2;
 INSERT INTO quiet VALUES (2);
 SELECT instance AS old FROM workflow.instances WHERE process = 'write_back: two' AND status = 'completed' AND business_key = '2' \gset
-INSERT INTO workflow.delivery (instance, visit, due_at, kind, queue) VALUES (:old, 0, now(), 'write_back', 'executor');
+INSERT INTO workflow.delivery (instance, visit, due_at, kind, queue)
+	SELECT :old, 0, now(), 'write_back', 'executor table ' || attachment FROM workflow.attachment WHERE relation = 'quiet'::regclass;
 SELECT workflow.complete(sn) FROM quiet WHERE id = 4;
 CALL until($$SELECT idle()$$);
 SELECT shows(sn), state FROM quiet WHERE id = 2;

@@ -466,7 +466,7 @@ start_item(Chunk *chunk, WfBatch *batch, WfAttached *item)
 		if (found == NULL)
 			start_one(chunk, batch, start);
 		else if (sets_columns(item))
-			wf_attachment_write_back(found->instance, batch->now);
+			wf_attachment_write_back(found->instance, item->row.id, batch->now);
 	}
 }
 

@@ -69,9 +69,11 @@ static void
 put_worker(ReturnSetInfo *rsinfo, const WfWorkerRow *row)
 {
 	char	   *database = OidIsValid(row->database) ? get_database_name(row->database) : NULL;
+	char	   *role = OidIsValid(row->role) ? GetUserNameFromId(row->role, true) : NULL;
 	NameData	name;
-	Datum		values[7];
-	bool		nulls[7] = {false};
+	NameData	role_name;
+	Datum		values[8];
+	bool		nulls[8] = {false};
 
 	values[0] = CStringGetTextDatum(kind_name(row->kind));
 	values[1] = Int32GetDatum(row->pid);
@@ -82,6 +84,9 @@ put_worker(ReturnSetInfo *rsinfo, const WfWorkerRow *row)
 	values[4] = Int32GetDatum(row->in_flight);
 	values[5] = Int64GetDatum((int64) row->handled);
 	values[6] = CStringGetTextDatum(state_name(row));
+	nulls[7] = row->kind != WF_EXECUTOR || role == NULL;
+	namestrcpy(&role_name, role != NULL ? role : "");
+	values[7] = NameGetDatum(&role_name);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 

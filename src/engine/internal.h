@@ -35,6 +35,7 @@ extern void wf_state_wait(WfBatch *batch, WfVisit *visit, const char *waits_for,
 extern void wf_state_warned(WfBatch *batch, WfVisit *visit);
 extern void wf_state_keep_callback(WfBatch *batch, WfVisit *visit);
 extern void wf_state_hand_over(WfBatch *batch, WfVisit *visit);
+extern char *wf_state_executor_queue(WfBatch *batch, const WfVisit *visit);
 extern void wf_state_cancel(WfBatch *batch, WfVisit *visit, const char *phase, char *queue,
 							TimestampTz due_at);
 extern void wf_state_hold(WfBatch *batch, WfVisit *visit, bool held);

@@ -86,7 +86,7 @@ begin_action(WfBatch *batch, WfVisit *visit)
 			return NULL;
 		case WF_ACTION_SQL:
 		case WF_ACTION_NOTIFY:
-			wf_state_call(batch, visit, queue_name(batch, WF_QUEUE_EXECUTOR));
+			wf_state_call(batch, visit, wf_state_executor_queue(batch, visit));
 			return NULL;
 	}
 	return wf_wait_open(batch, visit);
@@ -150,12 +150,12 @@ begin_or_leave(WfBatch *batch, WfVisit *visit)
 		go_in_circles(batch, visit);
 	else if (instance->status == WF_STATUS_SUSPENDED)
 	{
-		wf_state_ready(batch, visit, queue_name(batch, visit->def->async ? WF_QUEUE_EXECUTOR
-																		  : WF_QUEUE_MOVE));
+		wf_state_ready(batch, visit, visit->def->async ? wf_state_executor_queue(batch, visit)
+													   : queue_name(batch, WF_QUEUE_MOVE));
 		wf_state_hold(batch, visit, true);
 	}
 	else if (visit->def->async)
-		wf_state_ready(batch, visit, queue_name(batch, WF_QUEUE_EXECUTOR));
+		wf_state_ready(batch, visit, wf_state_executor_queue(batch, visit));
 	else if (instance->entered > STEPS_PER_TRANSACTION || instance->grown > BYTES_PER_TRANSACTION)
 		wf_state_ready(batch, visit, queue_name(batch, WF_QUEUE_MOVE));
 	else

@@ -10,6 +10,7 @@
 #include "shmem/settings.h"
 #include "shmem/shmem.h"
 #include "engine/internal.h"
+#include "store/executor_work.h"
 
 static void
 set_state(WfVisit *visit, WfState state, char *queue, TimestampTz due_at)
@@ -38,6 +39,13 @@ static char *
 queue_name(WfBatch *batch, const char *name)
 {
 	return MemoryContextStrdup(batch->context, name);
+}
+
+/* Executors share themselves out among the owners of processes, so each process has a queue of its own. */
+char *
+wf_state_executor_queue(WfBatch *batch, const WfVisit *visit)
+{
+	return queue_name(batch, wf_executor_queue(visit->instance->process->process_id));
 }
 
 /* The action is due: it goes out once this is durable. */
@@ -133,7 +141,7 @@ wf_state_hold(WfBatch *batch, WfVisit *visit, bool held)
 void
 wf_state_hand_over(WfBatch *batch, WfVisit *visit)
 {
-	visit->queue = queue_name(batch, WF_QUEUE_EXECUTOR);
+	visit->queue = wf_state_executor_queue(batch, visit);
 	visit->due_at = batch->now;
 	visit->changed = true;
 }

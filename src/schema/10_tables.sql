@@ -150,7 +150,7 @@ COMMENT ON COLUMN workflow.visit.has_callback IS 'A callback was accepted as its
 COMMENT ON COLUMN workflow.visit.key IS 'Idempotency key, the same for all its attempts';
 COMMENT ON COLUMN workflow.visit.state IS 'ready, calling, retrying, waiting, cancelling or incident';
 COMMENT ON COLUMN workflow.visit.step IS 'Step of the process';
-COMMENT ON COLUMN workflow.visit.queue IS 'Who has to look at it: timer, move, executor or http <server>';
+COMMENT ON COLUMN workflow.visit.queue IS 'Who has to look at it: timer, move, executor <process_id> or http <server>';
 COMMENT ON COLUMN workflow.visit.waits_for IS 'callback, after or until';
 COMMENT ON COLUMN workflow.visit.outcome IS 'Of an incident';
 COMMENT ON COLUMN workflow.visit.cancel_outcome IS 'Outcome that it will have, while it is being cancelled';
@@ -189,7 +189,7 @@ COMMENT ON COLUMN workflow.delivery.visit IS 'Visit it is for; 0: the instance a
 COMMENT ON COLUMN workflow.delivery.due_at IS 'When it is tried (again)';
 COMMENT ON COLUMN workflow.delivery.attempt IS 'How often it was tried';
 COMMENT ON COLUMN workflow.delivery.kind IS 'reply, alarm, write_back, warn, or maintain: the hourly upkeep';
-COMMENT ON COLUMN workflow.delivery.queue IS 'Who handles it: move or executor; held: nobody, until the instance is resumed';
+COMMENT ON COLUMN workflow.delivery.queue IS 'Who handles it: move; executor, executor <process_id> or executor table <attachment>; held: nobody, until the instance is resumed';
 COMMENT ON COLUMN workflow.delivery.payload IS 'What arrived; of a write-back that has failed, why, since when it is owed, and what it takes to make it';
 
 CREATE TABLE workflow.attachment (

@@ -89,6 +89,7 @@ list_worker(WfWorkerRow *row, WfWorkerKind kind, const WfSlot *slot, const WfWor
 	row->database = slot != NULL ? slot->database : InvalidOid;
 	row->pause = slot != NULL ? slot->pause : WF_RUNNING;
 	row->idle = worker->idle;
+	row->role = worker->role;
 	row->started_at = worker->started_at;
 	row->in_flight = worker->in_flight;
 	row->handled = worker->handled;

@@ -1,6 +1,7 @@
 /*
  * executors.c
- *		The pool of executors of one database: woken and started by its dispatcher, leaving by themselves.
+ *		The executors of one database: started by its dispatcher, each for one role, leaving by themselves. Whom they are
+ *		started for is decided in shares.c.
  *
  * Who is there is in shared memory, so that it outlives a dispatcher; the handles of those that are only starting
  * live in the dispatcher that registered them, and a new dispatcher finds their reservations gone.
@@ -43,18 +44,82 @@ wf_executor_attach(void)
 void
 wf_executor_idle(bool idle)
 {
+	TimestampTz now = idle ? GetCurrentTimestamp() : 0;
 	bool		called;
+	bool		wanted;
 
 	SpinLockAcquire(&wf_my_slot->mutex);
 	called = wf_my_worker->called;
 	wf_my_worker->idle = idle;
+	wf_my_worker->idle_since = now;
 	wf_my_worker->called = false;
+	wanted = wf_my_slot->want_executors;
 	SpinLockRelease(&wf_my_slot->mutex);
 	if (idle && called)
 		SetLatch(MyLatch);
+	else if (idle && wanted)
+		wf_executors_look_again(wf_my_slot);
+}
+
+Oid
+wf_executor_role(void)
+{
+	return wf_my_worker->role;
+}
+
+bool
+wf_executor_must_leave(void)
+{
+	bool		leave;
+
+	SpinLockAcquire(&wf_my_slot->mutex);
+	leave = wf_my_worker->leave;
+	SpinLockRelease(&wf_my_slot->mutex);
+	return leave;
 }
 
 /* ---- pauses ---- */
+
+static WfRoleFailures *
+failures_of(WfSlot *slot, Oid role)
+{
+	for (int i = 0; i < WF_MAX_FAILING_ROLES; i++)
+		if (slot->failing[i].failures > 0 && slot->failing[i].role == role)
+			return &slot->failing[i];
+	return NULL;
+}
+
+/* A free place, or that of the one that has been quiet for longest. */
+static WfRoleFailures *
+new_failures(WfSlot *slot, Oid role)
+{
+	WfRoleFailures *place = &slot->failing[0];
+
+	for (int i = 0; i < WF_MAX_FAILING_ROLES; i++)
+		if (slot->failing[i].failures == 0 ||
+			(place->failures > 0 && slot->failing[i].failed_at < place->failed_at))
+			place = &slot->failing[i];
+	*place = (WfRoleFailures){.role = role};
+	return place;
+}
+
+/* Whoever lets its executors die makes only its own wait. */
+void
+wf_executor_note_end(WfSlot *slot, Oid role, bool failed)
+{
+	WfRoleFailures *failures = failures_of(slot, role);
+
+	if (!failed)
+	{
+		if (failures != NULL)
+			failures->failures = 0;
+		return;
+	}
+	if (failures == NULL)
+		failures = new_failures(slot, role);
+	failures->failures++;
+	failures->failed_at = GetCurrentTimestamp();
+}
 
 static long
 pause_left(int failures, TimestampTz since, TimestampTz now)
@@ -67,66 +132,39 @@ pause_left(int failures, TimestampTz since, TimestampTz now)
 	return TimestampDifferenceMilliseconds(now, TimestampTzPlusMilliseconds(since, pause));
 }
 
-/* Milliseconds until another executor may be started; 0: now. Under lock. */
-static long
-start_pause(WfSlot *slot)
+long
+wf_executor_start_pause(WfSlot *slot, Oid role, TimestampTz now)
 {
-	TimestampTz now;
+	WfRoleFailures *failures = failures_of(slot, role);
 
-	if (refusals == 0 && slot->executor_failures == 0)
-		return 0;
-	now = GetCurrentTimestamp();
-	return Max(pause_left(refusals, refused_at, now),
-			   pause_left(slot->executor_failures, slot->executor_failed_at, now));
+	return failures == NULL ? 0 : pause_left(failures->failures, failures->failed_at, now);
 }
 
-/* ---- waking ---- */
-
-/* Take executors that are there until there are `wanted`. Collects whose latches to set. Under lock. */
-static int
-engage(WfSlot *slot, int wanted, int *procnos, int *nprocnos)
+long
+wf_executors_refused(TimestampTz now)
 {
-	int			engaged = 0;
-
-	for (int idle = 0; idle <= 1; idle++)
-	{
-		for (int i = 1; i < WF_MAX_WORKERS; i++)
-		{
-			WfWorker   *worker = &slot->workers[i];
-
-			if (worker->state == WF_WORKER_STARTING && !idle)
-				engaged++;
-			if (worker->state != WF_WORKER_RUNNING || worker->idle != (bool) idle)
-				continue;
-			if (idle && engaged >= wanted)
-				break;
-			worker->idle = false;
-			worker->called = true;
-			procnos[(*nprocnos)++] = worker->procno;
-			engaged++;
-		}
-	}
-	return engaged;
+	return pause_left(refusals, refused_at, now);
 }
 
-/* Under lock. */
-static int
-reserve(WfSlot *slot, int n, WfTicket *tickets)
-{
-	int			reserved = 0;
+/* ---- starting ---- */
 
-	for (int i = 1; i < WF_MAX_WORKERS && reserved < n; i++)
+bool
+wf_executor_reserve(WfSlot *slot, Oid role, TimestampTz now, WfTicket *ticket)
+{
+	for (int i = 1; i < WF_MAX_WORKERS; i++)
 	{
 		WfWorker   *worker = &slot->workers[i];
 
 		if (worker->state != WF_WORKER_NONE)
 			continue;
 		worker->state = WF_WORKER_STARTING;
-		tickets[reserved].index = i;
-		tickets[reserved].generation = ++worker->generation;
-		reserved++;
+		worker->role = role;
+		worker->started_at = now;
+		ticket->index = i;
+		ticket->generation = ++worker->generation;
+		return true;
 	}
-	return reserved;
+	return false;
 }
 
 /* Under no lock. */
@@ -138,10 +176,7 @@ unreserve(const WfTicket *ticket, bool failed)
 
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	if (worker->generation == ticket->generation && wf_worker_orphan(worker, 1) > 0 && failed)
-	{
-		slot->executor_failures++;
-		slot->executor_failed_at = GetCurrentTimestamp();
-	}
+		wf_executor_note_end(slot, worker->role, true);
 	LWLockRelease(wf_shared->lock);
 }
 
@@ -180,8 +215,8 @@ note_refusal(void)
 				errhint("Increase max_worker_processes and restart the server."));
 }
 
-static void
-start_all(const WfTicket *tickets, int n)
+void
+wf_executors_start(const WfTicket *tickets, int n)
 {
 	for (int i = 0; i < n; i++)
 	{
@@ -194,39 +229,6 @@ start_all(const WfTicket *tickets, int n)
 		for (; i < n; i++)
 			unreserve(&tickets[i], false);
 	}
-}
-
-int
-wf_executors_wake(int wanted)
-{
-	WfSlot	   *slot = wf_my_slot;
-	int			procnos[WF_MAX_WORKERS];
-	int			nprocnos = 0;
-	WfTicket	tickets[WF_MAX_WORKERS];
-	int			ntickets = 0;
-	int			missing;
-	long		pause = 0;
-
-	wf_executors_reap();
-	wanted = Min(wanted, wf_setting_executors);
-	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
-	SpinLockAcquire(&slot->mutex);
-	missing = wanted - engage(slot, wanted, procnos, &nprocnos);
-	SpinLockRelease(&slot->mutex);
-	if (missing > 0 && !wf_database_blocked(slot->database))
-	{
-		pause = start_pause(slot);
-		if (pause == 0)
-			ntickets = reserve(slot, missing, tickets);
-	}
-	LWLockRelease(wf_shared->lock);
-
-	for (int i = 0; i < nprocnos; i++)
-		wf_set_latch(procnos[i]);
-	start_all(tickets, ntickets);
-	if (ntickets > 0 && refusals > 0)
-		pause = pause_left(refusals, refused_at, GetCurrentTimestamp());
-	return pause > 0 ? (int) pause : -1;
 }
 
 /* ---- those that never came ---- */

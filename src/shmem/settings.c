@@ -16,6 +16,7 @@
 #define LONGEST_YEARS 1000 /* as a process may say of its own */
 
 int			wf_setting_executors = 4;
+int			wf_setting_spare_executors = 2;
 int			wf_setting_databases = 16;
 char	   *wf_setting_retention = NULL;
 bool		wf_setting_start_paused = false;
@@ -113,6 +114,11 @@ define_limits(void)
 							"Most executors of one database: processes that run SQL steps, notifications and write-backs.",
 							"They are started on demand.", &wf_setting_executors, 4, 1, WF_MAX_EXECUTORS,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("workflow.spare_executors",
+							"Most executors of one database beyond workflow.executors.",
+							"They are started only for a role that has none while all others are busy.",
+							&wf_setting_spare_executors, 2, 0, WF_MAX_SPARE_EXECUTORS, PGC_SIGHUP, 0, NULL,
+							NULL, NULL);
 	DefineCustomIntVariable("workflow.max_connections_http",
 							"Most connections to servers, and requests under way, of one dispatcher.",
 							"A new value counts when a dispatcher starts.", &wf_setting_max_connections_http,

@@ -8,8 +8,10 @@
 #include "postgres.h"
 
 #define WF_MAX_EXECUTORS 64
+#define WF_MAX_SPARE_EXECUTORS 64
 
 extern int	wf_setting_executors;			 /* per database; at most WF_MAX_EXECUTORS */
+extern int	wf_setting_spare_executors;	 /* beyond those, for owners that have none; at most WF_MAX_SPARE_EXECUTORS */
 extern int	wf_setting_databases;			 /* most databases with workers; fixed at server start */
 extern char *wf_setting_retention;			 /* an interval that is not negative; "" or zero: for ever */
 extern bool wf_setting_start_paused;		 /* dispatchers start nothing until workflow.adopt() */

@@ -161,11 +161,11 @@ wf_slot_assign(WfSlot *slot, Oid database)
 	Assert(LWLockHeldByMeInMode(wf_shared->lock, LW_EXCLUSIVE));
 	slot->confirmed = false;
 	slot->verdict = WF_VERDICT_NONE;
-	slot->executor_failures = 0;
+	memset(slot->failing, 0, sizeof(slot->failing));
 
 	SpinLockAcquire(&slot->mutex);
 	slot->database = database;
-	slot->want_unlocks = false;
+	slot->want_unlocks = slot->want_executors = false;
 	slot->timeline_checked = false;
 	slot->pause = WF_PAUSE_UNKNOWN;
 	slot->notes.n = 0;

@@ -78,12 +78,23 @@ extern void wf_notes_want_unlocks(bool want);
 extern void wf_dispatcher_attach(void);
 
 /* ---- executors ---- */
+/* What is due for one role. InvalidOid: nobody's. */
+typedef struct WfDemand
+{
+	Oid			role;
+	int			wanted; /* pieces of work, those included that are being done */
+	TimestampTz since;	/* the first of them was due then */
+} WfDemand;
+
 /*
- * From the dispatcher: wake idle executors or start new ones, so that `wanted` are at work, those included that already
- * are (bounded by workflow.executors). All that count are called to look again, the busy ones too. Returns after how many milliseconds to call again, since some could not
- * be started now (no worker slot free; a pause after failures); -1: no need.
+ * From the dispatcher, with all demands there are: share out the executors among the roles. Wakes idle ones, starts new ones,
+ * tells some to leave; all that have work are called to look again, the busy ones too. Returns after how many milliseconds to call
+ * again; -1: no need, unless something changes.
  */
-extern int	wf_executors_wake(int wanted);
+extern int	wf_executors_share(const WfDemand *demands, int n);
+extern Oid	wf_executor_role(void); /* of this executor */
+/* Others wait for its place: to be asked between two pieces of work. It should not be idle when it goes. */
+extern bool wf_executor_must_leave(void);
 extern void wf_executor_attach(void);
 /*
  * An executor says whether it is idle: false, then look for work until there is none, then true, then wait for the latch,

@@ -29,12 +29,13 @@
 #define WF_MAX_SERVERS 64
 #define WF_MAX_BLOCKS 32
 #define WF_MAX_STUBBORN 16
+#define WF_MAX_FAILING_ROLES 16
 /* Beside those of workflow.databases: for looking whether a database has the extension. */
 #define WF_PROBE_SLOTS 2
 
 /* workers[0] of a slot is its dispatcher, the others are executors. */
 #define WF_DISPATCHER_INDEX 0
-#define WF_MAX_WORKERS (1 + WF_MAX_EXECUTORS)
+#define WF_MAX_WORKERS (1 + WF_MAX_EXECUTORS + WF_MAX_SPARE_EXECUTORS)
 
 typedef enum WfWorkerState
 {
@@ -51,9 +52,12 @@ typedef struct WfWorker
 	int			pid;
 	int			procno;
 	TimestampTz started_at;
+	Oid			role; /* of an executor: whom it serves, all its life; InvalidOid: nobody, for upkeep */
 
 	/* under the slot's mutex */
 	bool		idle;
+	TimestampTz idle_since;
+	bool		leave;	/* others wait for its place: it takes up nothing more */
 	bool		called; /* there may be work; cleared before it looks */
 
 	/* written by the process itself, read by anyone */
@@ -67,6 +71,14 @@ typedef struct WfServerSlot
 	WfServerCounts counts; /* written by the dispatcher only */
 } WfServerSlot;
 
+/* Executors of this role that have ended without having done anything. */
+typedef struct WfRoleFailures
+{
+	Oid			role;
+	int			failures; /* in a row; 0: a free place */
+	TimestampTz failed_at;
+} WfRoleFailures;
+
 typedef struct WfSlot
 {
 	slock_t		mutex;
@@ -77,13 +89,13 @@ typedef struct WfSlot
 	/* under lock */
 	bool		confirmed; /* has the extension, and counts for workflow.databases */
 	WfVerdict	verdict;
-	int			executor_failures; /* in a row */
-	TimestampTz executor_failed_at;
+	WfRoleFailures failing[WF_MAX_FAILING_ROLES];
 	WfWorker	workers[WF_MAX_WORKERS];
 
 	/* under mutex */
 	int			dispatcher_procno;
 	bool		want_unlocks;
+	bool		want_executors; /* somebody's work waits for a place: an executor that becomes idle says so */
 	bool		timeline_checked;
 	WfPause		pause;
 	WfNotes		notes;
@@ -162,8 +174,18 @@ extern int	wf_worker_orphan(WfWorker *worker, int n);
 extern void wf_slot_stop(WfSlot *slot);
 extern void wf_launcher_wake(void);
 
-/* Notes what is left to do when an executor has gone while it was not idle. */
+/* Notes what is left to do when an executor has gone while it was not idle, or its place is wanted. */
 extern void wf_executors_look_again(WfSlot *slot);
+/* An executor of this role has ended, having failed or not. Under lock. */
+extern void wf_executor_note_end(WfSlot *slot, Oid role, bool failed);
+
+/* Milliseconds until another executor may be started for this role, after failures; 0: now. Under lock. */
+extern long wf_executor_start_pause(WfSlot *slot, Oid role, TimestampTz now);
+/* Milliseconds until a worker slot may be free again, after none was; 0: now. */
+extern long wf_executors_refused(TimestampTz now);
+/* Reserve a place (under lock), then start what was reserved (under none). */
+extern bool wf_executor_reserve(WfSlot *slot, Oid role, TimestampTz now, WfTicket *ticket);
+extern void wf_executors_start(const WfTicket *tickets, int n);
 
 /* Dispatcher: executors that were started and never came. */
 extern void wf_executors_reap(void);

@@ -225,7 +225,7 @@ fill_in(WfWorker *worker)
 	worker->pid = MyProcPid;
 	worker->procno = wf_my_procno();
 	worker->started_at = GetCurrentTimestamp();
-	worker->idle = worker->called = false;
+	worker->idle = worker->called = worker->leave = false;
 	worker->in_flight = 0;
 	worker->handled = 0;
 }
@@ -248,13 +248,7 @@ dispatcher_has_gone(WfSlot *slot)
 static void
 executor_has_gone(WfSlot *slot, WfWorker *worker, bool failed)
 {
-	if (!failed || worker->handled > 0)
-		slot->executor_failures = 0;
-	else
-	{
-		slot->executor_failures++;
-		slot->executor_failed_at = GetCurrentTimestamp();
-	}
+	wf_executor_note_end(slot, worker->role, failed && worker->handled == 0);
 }
 
 /*

@@ -105,6 +105,7 @@ typedef struct WfWorkerRow
 	Oid			database; /* InvalidOid: none */
 	TimestampTz started_at;
 	bool		idle;		/* of an executor */
+	Oid			role;		/* likewise; InvalidOid: none */
 	WfPause		pause;		/* of a dispatcher */
 	int			in_flight;
 	uint64		handled;

@@ -23,6 +23,7 @@
 #include "shmem/shmem.h"
 #include "store/attachment.h"
 #include "store/due.h"
+#include "store/executor_work.h"
 #include "store/owed.h"
 #include "store/privilege.h"
 #include "store/query.h"
@@ -303,8 +304,8 @@ wf_attachment_look(int64 instance, WfShown *shown)
 }
 
 void
-wf_attachment_write_back(int64 instance, TimestampTz at)
+wf_attachment_write_back(int64 instance, int attachment, TimestampTz at)
 {
-	wf_delivery_add(instance, 0, WF_DELIVERY_WRITE_BACK, WF_QUEUE_EXECUTOR, at, NULL);
+	wf_delivery_add(instance, 0, WF_DELIVERY_WRITE_BACK, wf_executor_queue_of_table(attachment), at, NULL);
 	wf_note_due(WF_QUEUE_EXECUTOR, at);
 }

@@ -86,6 +86,6 @@ extern bool wf_attachment_shown(int64 instance, int64 delivery, WfShown *shown);
 /* What its row should show, as committed by now. */
 extern void wf_attachment_look(int64 instance, WfShown *shown);
 /* Have what an instance shows written to its row (again). */
-extern void wf_attachment_write_back(int64 instance, TimestampTz at);
+extern void wf_attachment_write_back(int64 instance, int attachment, TimestampTz at);
 
 #endif

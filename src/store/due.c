@@ -99,15 +99,15 @@ static WfQuery q_release = {
 		   "WHERE kind = 'reply' AND queue = 'held' AND instance = ANY ($1)",
 	.nargs = 2, .argtypes = {INT8ARRAYOID, TIMESTAMPTZOID}};
 static WfQuery q_to_executor = {
-	.sql = "UPDATE workflow.delivery SET queue = 'executor', due_at = $2 WHERE delivery = $1",
-	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}};
+	.sql = "UPDATE workflow.delivery SET queue = $3, due_at = $2 WHERE delivery = $1",
+	.nargs = 3, .argtypes = {INT8OID, TIMESTAMPTZOID, TEXTOID}};
 static WfQuery q_postpone_visit = {
 	.sql = "UPDATE workflow.visit SET due_at = $3 WHERE instance = $1 AND visit = $2 AND due_at IS NOT NULL",
 	.nargs = 3, .argtypes = {INT8OID, INT8OID, TIMESTAMPTZOID}};
 static WfQuery q_replies = {
-	.sql = "SELECT instance, visit, queue = 'executor' FROM workflow.delivery WHERE kind = 'reply'"};
+	.sql = "SELECT instance, visit, queue LIKE 'executor%' FROM workflow.delivery WHERE kind = 'reply'"};
 static WfQuery q_replies_of = {
-	.sql = "SELECT instance, visit, queue = 'executor' FROM workflow.delivery "
+	.sql = "SELECT instance, visit, queue LIKE 'executor%' FROM workflow.delivery "
 		   "WHERE kind = 'reply' AND instance = ANY ($1)",
 	.nargs = 1, .argtypes = {INT8ARRAYOID}};
 static WfQuery q_living = {
@@ -299,9 +299,9 @@ wf_delivery_hold(int64 id)
 }
 
 void
-wf_delivery_to_executor(int64 id, TimestampTz now)
+wf_delivery_to_executor(int64 id, const char *queue, TimestampTz now)
 {
-	Datum		values[2] = {Int64GetDatum(id), TimestampTzGetDatum(now)};
+	Datum		values[3] = {Int64GetDatum(id), TimestampTzGetDatum(now), CStringGetTextDatum(queue)};
 
 	wf_query_run(&q_to_executor, values, NULL);
 	wf_note_due(WF_QUEUE_EXECUTOR, now);

@@ -82,7 +82,7 @@ extern void wf_delivery_postpone(int64 id, TimestampTz due_at);
 extern void wf_delivery_hold(int64 id);
 extern void wf_delivery_release(const int64 *instances, int n, TimestampTz now);
 /* It takes too long in the dispatcher. */
-extern void wf_delivery_to_executor(int64 id, TimestampTz now);
+extern void wf_delivery_to_executor(int64 id, const char *queue, TimestampTz now);
 /* Replies that wait to be delivered, those of some instances or (NULL) all. Returns how many. */
 typedef struct WfReplyKey
 {

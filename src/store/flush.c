@@ -14,6 +14,7 @@
 #include "shmem/shmem.h"
 #include "store/batch_internal.h"
 #include "store/due.h"
+#include "store/executor_work.h"
 #include "store/history.h"
 #include "store/query.h"
 
@@ -41,11 +42,13 @@ static const WfColumn attempt_columns[] = {
 	{"http_status", INT4OID}, {"started_at", TIMESTAMPTZOID}, {"ended_at", TIMESTAMPTZOID},
 	{"error", JSONBOID}, {"incident", BOOLOID}, {"ended_with", TEXTOID}, {"ended_by", TEXTOID}};
 static const WfColumn key_columns[] = {{"instance", INT8OID}, {"visit", INT8OID}};
+static const WfColumn delivery_columns[] = {{"instance", INT8OID}, {"visit", INT8OID}, {"queue", TEXTOID}};
 
 static WfShape instance_shape = {instance_columns, lengthof(instance_columns)};
 static WfShape visit_shape = {visit_columns, lengthof(visit_columns)};
 static WfShape attempt_shape = {attempt_columns, lengthof(attempt_columns)};
 static WfShape key_shape = {key_columns, lengthof(key_columns)};
+static WfShape delivery_shape = {delivery_columns, lengthof(delivery_columns)};
 
 static WfQuery q_insert_instances = {
 	.sql = "INSERT INTO workflow.instance (instance, process_id, version, attachment, tokens, "
@@ -122,13 +125,13 @@ static WfQuery q_shows = {
 	.nargs = 1, .argtypes = {INT4OID}};
 static WfQuery q_write_back = {
 	.sql = "INSERT INTO workflow.delivery (instance, visit, due_at, kind, queue) "
-		   "SELECT m.instance, 0, clock_timestamp(), 'write_back', 'executor' FROM moved m",
-	.shape = &key_shape};
+		   "SELECT m.instance, m.visit, clock_timestamp(), 'write_back', m.queue FROM moved m",
+	.shape = &delivery_shape};
 
 static WfQuery q_warn = {
 	.sql = "INSERT INTO workflow.delivery (instance, visit, due_at, kind, queue) "
-		   "SELECT m.instance, m.visit, clock_timestamp(), 'warn', 'executor' FROM moved m",
-	.shape = &key_shape};
+		   "SELECT m.instance, m.visit, clock_timestamp(), 'warn', m.queue FROM moved m",
+	.shape = &delivery_shape};
 
 /* The statements of one flush, in the order in which they run. */
 typedef enum Kind
@@ -241,6 +244,17 @@ put_key(Flush *flush, Kind kind, int64 instance, int64 visit)
 
 	add(&row, Int64GetDatum(instance));
 	add(&row, Int64GetDatum(visit));
+	put(flush, kind, &row);
+}
+
+static void
+put_delivery(Flush *flush, Kind kind, int64 instance, int64 visit, const char *queue)
+{
+	Row			row = {.n = 0};
+
+	add(&row, Int64GetDatum(instance));
+	add(&row, Int64GetDatum(visit));
+	add_text(&row, queue);
 	put(flush, kind, &row);
 }
 
@@ -383,7 +397,7 @@ sort_visit(Flush *flush, WfVisit *visit)
 	if (visit->held)
 		return;
 	if (visit->due_at != 0)
-		wf_note_due(visit->queue, visit->due_at);
+		wf_note_due(wf_is_executor_queue(visit->queue) ? WF_QUEUE_EXECUTOR : visit->queue, visit->due_at);
 	if (alarm_of(visit) != 0)
 		wf_note_due(WF_QUEUE_ALARM, alarm_of(visit));
 }
@@ -409,7 +423,7 @@ sort_instance(Flush *flush, WfInstance *instance)
 	{
 		wf_note_ended(instance->id);
 		if (instance->attachment != 0 && shows(flush, instance->attachment))
-			put_key(flush, WRITE_BACK, instance->id, 0);
+			put_delivery(flush, WRITE_BACK, instance->id, 0, wf_executor_queue_of_table(instance->attachment));
 	}
 }
 
@@ -441,7 +455,8 @@ wf_batch_flush(WfBatch *batch)
 	{
 		WfVisit    *visit = lfirst(lc);
 
-		put_key(&flush, WARN, visit->instance->id, visit->id);
+		put_delivery(&flush, WARN, visit->instance->id, visit->id,
+					 wf_executor_queue(visit->instance->process->process_id));
 	}
 	if (flush.rows[KEEP_VISITS].n > 0 || flush.rows[KEEP_ATTEMPTS].n > 0 || flush.rows[KEEP_INSTANCES].n > 0)
 		wf_history_ensure(batch->now);

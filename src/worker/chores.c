@@ -264,7 +264,7 @@ moves_visit(const WfDelivery *delivery)
 }
 
 bool
-wf_chores_work(WfDueKey *key, int64 *delivering)
+wf_chores_work(const char *queue, WfDueKey *key, int64 *delivering)
 {
 	WfAccess	access;
 	WfDelivery *delivery;
@@ -273,7 +273,7 @@ wf_chores_work(WfDueKey *key, int64 *delivering)
 	WfDelivery	upkeep_due = {0};
 
 	wf_store_enter(&access);
-	delivery = wf_delivery_take(WF_QUEUE_EXECUTOR, GetCurrentTimestamp());
+	delivery = wf_delivery_take(queue, GetCurrentTimestamp());
 	if (delivery == NULL)
 	{
 		wf_store_leave(&access);

@@ -26,6 +26,7 @@
 #include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/due.h"
+#include "store/executor_work.h"
 #include "store/history.h"
 #include "store/identity.h"
 #include "worker/dispatcher_internal.h"
@@ -33,8 +34,6 @@
 #include "worker/worker.h"
 
 #define REWARN_PER_TRANSACTION 1000
-/* while executors have work, see after that whether it was done */
-#define EXECUTOR_CHECK_MS 5000
 
 WfDispatcher wf_dispatcher;
 
@@ -71,7 +70,8 @@ load_queues(void)
 	int			n;
 
 	foreach (lc, queues)
-		(void) wf_lane(lfirst(lc));
+		if (!wf_is_executor_queue(lfirst(lc)))
+			(void) wf_lane(lfirst(lc));
 	lanes = wf_lanes_all(&n);
 	for (int i = 0; i < n; i++)
 		wf_lane_restart(lanes[i]);
@@ -186,44 +186,6 @@ rewarn(void)
 	MemoryContextSwitchTo(wf_dispatcher.turn_context);
 }
 
-/* ---- executors ---- */
-
-static void
-wake_executors(void)
-{
-	WfLane	   *lane = wf_lane(WF_QUEUE_EXECUTOR);
-	WfDueKey	keys[WF_MAX_EXECUTORS];
-	MemoryContext context = CurrentMemoryContext;
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz delivery;
-	WfAccess	access;
-	int			n;
-	int			again_ms;
-
-	if (lane->next > now)
-		return;
-	wf_begin_transaction();
-	wf_store_enter(&access);
-	wf_lane_restart(lane); /* what is still there was not done */
-	n = wf_lane_take(lane, now, wf_setting_executors, keys);
-	delivery = wf_delivery_next(WF_QUEUE_EXECUTOR);
-	if (delivery != 0 && delivery <= now)
-		n += wf_delivery_count(WF_QUEUE_EXECUTOR, now, wf_setting_executors);
-	else if (delivery != 0)
-		lane->next = Min(lane->next, delivery);
-	wf_store_leave(&access);
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(context);
-
-	if (n == 0)
-		return;
-	again_ms = wf_executors_wake(Min(n, wf_setting_executors));
-	if (lane->next <= now)
-		lane->next = WF_NEVER;
-	lane->next = Min(lane->next, TimestampTzPlusMilliseconds(
-									 now, again_ms >= 0 ? again_ms : EXECUTOR_CHECK_MS));
-}
-
 /* ---- the loop ---- */
 
 static long
@@ -311,7 +273,7 @@ turn(void)
 	wf_arrivals_deliveries();
 	call_servers();
 	wf_requests_abort_abandoned();
-	wake_executors();
+	wf_share_executors();
 	wf_http_run(wf_dispatcher.http);
 	wf_show_in_flight(wf_http_in_flight(wf_dispatcher.http));
 }

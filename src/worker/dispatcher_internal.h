@@ -1,6 +1,6 @@
 /*
  * dispatcher_internal.h
- *		Between the files of the dispatcher: dispatcher.c (the loop), arrivals.c, requests.c. All of it is this process's memory.
+ *		Between the files of the dispatcher: dispatcher.c (the loop), arrivals.c, requests.c, share.c. All of it is this process's memory.
  */
 #ifndef WF_DISPATCHER_INTERNAL_H
 #define WF_DISPATCHER_INTERNAL_H
@@ -43,5 +43,8 @@ extern void wf_arrivals_send_again(void);
 extern bool wf_requests_may_call(const WfLane *lane);
 extern void wf_requests_call(WfLane *lane);
 extern void wf_requests_abort_abandoned(void);
+
+/* ---- share.c; likewise ---- */
+extern void wf_share_executors(void);
 
 #endif

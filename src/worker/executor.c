@@ -2,8 +2,9 @@
  * executor.c
  *		Whatever may be slow, wait for a lock or fail at commit: SQL steps, NOTIFY, async entries, write-backs, upkeep.
  *
- * One piece of work to a transaction. Work is claimed by locking its instance, others' is skipped. An executor that
- * finds nothing sleeps on its latch for a while and then leaves: worker slots are few.
+ * One piece of work to a transaction. Work is claimed by locking its instance, others' is skipped. An executor serves one role
+ * and ends before another could be served: what a session keeps, connections of extensions, random seeds, session variables,
+ * passes from nobody to anybody else. One that finds nothing sleeps on its latch for a while and then leaves: worker slots are few.
  */
 #include "postgres.h"
 
@@ -20,10 +21,12 @@
 #include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/due.h"
+#include "store/executor_work.h"
 #include "store/owed.h"
 #include "store/privilege.h"
 #include "worker/chores.h"
 #include "worker/moves.h"
+#include "worker/turns.h"
 #include "worker/worker.h"
 
 #define IDLE_MS 10000
@@ -54,16 +57,10 @@ load(WfBatch *batch, const WfDueKey *key)
 }
 
 static bool
-is_for_executors(const WfVisit *visit)
-{
-	return visit->queue != NULL && strcmp(visit->queue, WF_QUEUE_EXECUTOR) == 0;
-}
-
-static bool
 runs_sql(WfBatch *batch, WfVisit *visit)
 {
 	return visit != NULL && !visit->held && !visit->has_callback && visit->def != NULL &&
-		   is_for_executors(visit) && visit->due_at != 0 &&
+		   wf_is_executor_queue(visit->queue) && visit->due_at != 0 &&
 		   visit->due_at <= batch->now &&
 		   (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING) &&
 		   (visit->def->action == WF_ACTION_SQL || visit->def->action == WF_ACTION_NOTIFY) &&
@@ -125,7 +122,7 @@ static void
 run_sql(WfAccess *access, WfBatch *batch, const WfDueKey *key)
 {
 	WfVisit    *visit = wf_batch_visit(batch, key->instance, key->visit);
-	Oid			owner = wf_process_owner(visit->instance->process->process_id);
+	Oid			owner = wf_executor_role();
 	WfAnswer	answer;
 
 	wf_store_leave(access);
@@ -163,39 +160,52 @@ move_visit(WfBatch *batch, WfVisit *visit)
 	wf_batch_flush(batch);
 }
 
+/* It may have got another owner since the queue was looked up. */
+static bool
+is_ours(const WfVisit *visit)
+{
+	return wf_process_owner(visit->instance->process->process_id) == wf_executor_role();
+}
+
 static Found
-work_on_visit(WfDueKey *key)
+work_on_visit(const char *queue, WfDueKey *key)
 {
 	WfAccess	access;
 	WfBatch    *batch;
 	WfVisit    *visit;
 	bool		skipped;
+	Found		found = DONE;
 
 	wf_store_enter(&access);
-	if (!wf_due_claim(WF_QUEUE_EXECUTOR, GetCurrentTimestamp(), key, &skipped))
+	if (!wf_due_claim(queue, GetCurrentTimestamp(), key, &skipped))
 	{
 		wf_store_leave(&access);
 		return skipped ? ONLY_LOCKED : NOTHING;
 	}
 	batch = wf_batch_begin();
 	visit = load(batch, key);
-	if (runs_sql(batch, visit))
+	if (!runs_sql(batch, visit))
+		move_visit(batch, visit);
+	else if (is_ours(visit))
 		run_sql(&access, batch, key);
 	else
-		move_visit(batch, visit);
+	{
+		wf_note_due(WF_QUEUE_EXECUTOR, visit->due_at);
+		found = NOTHING;
+	}
 	wf_store_leave(&access);
-	return DONE;
+	return found;
 }
 
 static Found
-work_on_delivery(WfDueKey *key)
+work_on_delivery(const char *queue, WfDueKey *key)
 {
 	Found		found;
 
 	/* a write-back runs triggers of the table */
 	wf_limit_end();
 	wf_limit_begin_sql(wf_setting_sql_timeout);
-	found = wf_chores_work(key, &delivering) ? DONE : NOTHING;
+	found = wf_chores_work(queue, key, &delivering) ? DONE : NOTHING;
 	delivering = 0;
 	return found;
 }
@@ -265,7 +275,7 @@ count_failure(const WfDueKey *key, const WfFault *fault, WfBreak broken)
 
 	if (runs_sql(batch, visit) && broken != WF_BREAK_BARE)
 		wf_engine_answer(batch, visit, &answer);
-	else if (visit != NULL && is_for_executors(visit))
+	else if (visit != NULL && wf_is_executor_queue(visit->queue))
 		wf_engine_break(batch, visit, fault, broken);
 	wf_batch_flush(batch);
 }
@@ -350,10 +360,8 @@ delivery_failed(const WfDueKey *key, const ErrorData *error)
 		(void) try_to_break(break_delivery, key, &fault, WF_BREAK_ACTION);
 }
 
-typedef Found (*Work) (WfDueKey *key);
-
 static Found
-try_work(Work work)
+try_work(const WfTurn *turn)
 {
 	volatile Found found = NOTHING;
 	/* not on the stack: after an error a compiler may have what was in it before */
@@ -364,7 +372,7 @@ try_work(Work work)
 	{
 		wf_begin_transaction();
 		wf_limit_begin(wf_setting_sql_timeout);
-		found = work(key);
+		found = turn->deliveries ? work_on_delivery(turn->queue, key) : work_on_visit(turn->queue, key);
 		wf_limit_end();
 		CommitTransactionCommand();
 	}
@@ -380,9 +388,9 @@ try_work(Work work)
 	ereport(LOG, errcode(error->sqlerrcode),
 			errmsg("workflow executor: %s", error->message),
 			error->detail != NULL ? errdetail_internal("%s", error->detail) : 0);
-	if (work == work_on_visit && key->visit != 0)
+	if (!turn->deliveries && key->visit != 0)
 		visit_failed(key, error);
-	else if (work == work_on_delivery && key->due_at != 0)
+	else if (turn->deliveries && key->due_at != 0)
 		delivery_failed(key, error);
 	else
 		ReThrowError(error);
@@ -390,6 +398,40 @@ try_work(Work work)
 }
 
 /* ---- the loop ---- */
+
+/* The next piece of work, whichever queue's turn it is. */
+static Found
+work(void)
+{
+	bool		fresh = wf_turns_are_old();
+	bool		locked = false;
+	WfTurn		turn;
+	Found		found;
+
+	if (fresh)
+		wf_turns_list();
+	for (;;)
+	{
+		if (!wf_turn_next(&turn))
+		{
+			/* only a look that began after we were called can say that there is nothing */
+			if (fresh)
+				return locked ? ONLY_LOCKED : NOTHING;
+			wf_turns_list();
+			fresh = true;
+			locked = false;
+			continue;
+		}
+		found = try_work(&turn);
+		if (found == DONE)
+		{
+			wf_turn_done();
+			return DONE;
+		}
+		locked |= found == ONLY_LOCKED;
+		wf_turn_drop();
+	}
+}
 
 void
 wf_executor_run(void)
@@ -400,31 +442,31 @@ wf_executor_run(void)
 	before_shmem_exit(leave_word, (Datum) 0);
 	for (;;)
 	{
-		Found		visits;
-		Found		deliveries;
+		Found		found;
 		int			rc;
 
 		MemoryContextSwitchTo(work_context);
 		MemoryContextReset(work_context);
 		wf_worker_interrupts();
 		ResetLatch(MyLatch);
+		if (wf_executor_must_leave())
+			return;
 		wf_executor_idle(false);
-		visits = try_work(work_on_visit);
-		deliveries = try_work(work_on_delivery);
-		if (visits == DONE || deliveries == DONE)
+		found = work();
+		if (found == DONE)
 		{
-			wf_count_handled((visits == DONE) + (deliveries == DONE));
+			wf_count_handled(1);
 			pause_ms = 0;
 			continue;
 		}
 		pgstat_report_stat(true);
-		if (visits == ONLY_LOCKED)
+		if (found == ONLY_LOCKED)
 			pause_ms = pause_ms == 0 ? 2 : Min(pause_ms * 2, LONGEST_LOCK_PAUSE_MS);
 		else
 			wf_executor_idle(true);
 		rc = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					   visits == ONLY_LOCKED ? pause_ms : IDLE_MS, PG_WAIT_EXTENSION);
-		if ((rc & WL_TIMEOUT) != 0 && visits != ONLY_LOCKED)
+					   found == ONLY_LOCKED ? pause_ms : IDLE_MS, PG_WAIT_EXTENSION);
+		if ((rc & WL_TIMEOUT) != 0 && found != ONLY_LOCKED)
 			return;
 	}
 }

@@ -19,6 +19,7 @@
 #include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/due.h"
+#include "store/executor_work.h"
 #include "worker/exchange.h"
 #include "worker/moves.h"
 #include "worker/worker.h"
@@ -385,9 +386,9 @@ try_transaction(WfJob *jobs, int n, int limit_ms, bool avoid_slow)
 /* ---- what does not work ---- */
 
 static void
-deliver_to_executor(WfBatch *batch, const WfJob *job, const char *kind, Jsonb *payload)
+deliver_to_executor(WfBatch *batch, const WfJob *job, const char *queue, const char *kind, Jsonb *payload)
 {
-	wf_delivery_add(job->instance, job->visit, kind, WF_QUEUE_EXECUTOR, batch->now, payload);
+	wf_delivery_add(job->instance, job->visit, kind, queue, batch->now, payload);
 	wf_note_due(WF_QUEUE_EXECUTOR, batch->now);
 }
 
@@ -399,6 +400,7 @@ static void
 hand_over_visit(WfBatch *batch, WfJob *job, WfVisit *visit)
 {
 	WfAnswer	answer = {.fault = job->fault};
+	char	   *queue = wf_executor_queue(visit->instance->process->process_id);
 
 	switch (job->kind)
 	{
@@ -406,13 +408,13 @@ hand_over_visit(WfBatch *batch, WfJob *job, WfVisit *visit)
 			wf_exchange_answer(job->reply, &answer);
 			pg_fallthrough;
 		case WF_JOB_BREAK: /* a request that could not be made has failed for good */
-			deliver_to_executor(batch, job, WF_DELIVERY_REPLY, wf_exchange_pack(&answer));
+			deliver_to_executor(batch, job, queue, WF_DELIVERY_REPLY, wf_exchange_pack(&answer));
 			break;
 		case WF_JOB_DELIVERY:
-			wf_delivery_to_executor(job->delivery, batch->now);
+			wf_delivery_to_executor(job->delivery, queue, batch->now);
 			break;
 		case WF_JOB_ALARM: /* the visit itself stays where it is: it may be in flight */
-			deliver_to_executor(batch, job, WF_DELIVERY_ALARM, NULL);
+			deliver_to_executor(batch, job, queue, WF_DELIVERY_ALARM, NULL);
 			job->awaits = true;
 			break;
 		case WF_JOB_DUE:

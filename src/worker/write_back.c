@@ -24,6 +24,7 @@
 #include "commands/sequence.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -47,11 +48,13 @@
 #include "store/session_user.h"
 #include "worker/write_back.h"
 
-/* A row that others hold for longer is left for later, since executors are few. */
+/* A row, or a table, that others hold for longer is left for later, since executors are few. */
 #define LONGEST_LOCK_WAIT "1s"
 /* The pause after a failure doubles from the one to the other. */
 #define SHORTEST_PAUSE_MS INT64CONST(1000)
 #define LONGEST_PAUSE_MS INT64CONST(3600000)
+/* A table that somebody has locked is waited for that seldom. */
+#define BUSY_TABLE_MS 5000
 
 typedef enum Shows
 {
@@ -92,6 +95,8 @@ static const ErrorData untouched = {.sqlerrcode = ERRCODE_TRIGGERED_DATA_CHANGE_
 	.detail = "The table's policies for row-level security do not let its owner, or a trigger has returned NULL."};
 static const ErrorData keyless = {.sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	.message = "the table has no primary key any more"};
+/* Nothing to be told of: it has got another owner meanwhile. */
+static const ErrorData not_ours = {.sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE};
 static const ErrorData too_stubborn = {.sqlerrcode = ERRCODE_QUERY_CANCELED,
 	.message = "it took longer than workflow.sql_timeout allows, and could not be cancelled",
 	.detail = "One of the table's triggers catches query_canceled."};
@@ -477,8 +482,6 @@ write_as_owner(Relation rel, int64 instance, WfShown *shown)
 	wf_role_settings_apply(rel->rd_rel->relowner);
 	wf_session_user_set(rel->rd_rel->relowner);
 	wf_as_owner_begin(&owner, rel->rd_rel->relowner, shown->attachment.search_path);
-	(void) set_config_option("lock_timeout", LONGEST_LOCK_WAIT, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	MemoryContextSwitchTo(context);
@@ -505,17 +508,47 @@ is_attached(Relation rel)
 	return answer;
 }
 
+/*
+ * Whoever has locked the whole table is waited for as shortly as for a row, and by one write-back for all that come after
+ * it: there may be thousands. NULL if there is no such table any more.
+ */
+static Relation
+open_table(Oid relid)
+{
+	static Oid	busy = InvalidOid;
+	static TimestampTz busy_until = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!ConditionalLockRelationOid(relid, RowExclusiveLock))
+	{
+		if (busy == relid && busy_until > now)
+			ereport(ERROR, errcode(ERRCODE_LOCK_NOT_AVAILABLE), errmsg("the table is locked by somebody else"));
+		busy = relid;
+		busy_until = TimestampTzPlusMilliseconds(now, BUSY_TABLE_MS);
+		LockRelationOid(relid, RowExclusiveLock);
+	}
+	if (busy == relid)
+		busy = InvalidOid;
+	return try_relation_open(relid, NoLock);
+}
+
 static const ErrorData *
 write_table(int64 instance, WfShown *shown)
 {
-	Relation	rel = try_relation_open(shown->attachment.relation, RowExclusiveLock);
+	int			level = NewGUCNestLevel();
 	const ErrorData *error = NULL;
+	Relation	rel;
 
-	if (rel == NULL)
-		return NULL;
-	if (is_attached(rel))
-		error = write_as_owner(rel, instance, shown);
-	relation_close(rel, NoLock);
+	(void) set_config_option("lock_timeout", LONGEST_LOCK_WAIT, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	rel = open_table(shown->attachment.relation);
+	if (rel != NULL)
+	{
+		if (is_attached(rel))
+			error = rel->rd_rel->relowner == wf_executor_role() ? write_as_owner(rel, instance, shown) : &not_ours;
+		relation_close(rel, NoLock);
+	}
+	AtEOXact_GUC(false, level);
 	return error;
 }
 
@@ -600,7 +633,9 @@ end(const WfDelivery *delivery, WfShown *shown, const ErrorData *error, Timestam
 	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SHORTEST_PAUSE_MS);
 
 	wf_store_enter(&access);
-	if (error != NULL)
+	if (error == &not_ours)
+		wf_note_due(WF_QUEUE_EXECUTOR, delivery->due_at); /* it stays as it is, and is another executor's */
+	else if (error != NULL)
 		owe(delivery, shown, error, since);
 	else if (alone)
 		wf_delivery_delete(delivery->id);

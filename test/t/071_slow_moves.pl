@@ -69,7 +69,7 @@ sub hand_over
 	my ($instance) = @_;
 	$scene->wait_for_state($instance, 'retrying');
 	hold('attempt_history');
-	is_soon($node, 'postgres', "SELECT queue FROM workflow.delivery WHERE instance = $instance", 'executor', 'the reply waits for an executor');
+	is_soon($node, 'postgres', "SELECT queue LIKE 'executor %' FROM workflow.delivery WHERE instance = $instance", 't', 'the reply waits for an executor');
 	let_go();
 }
 
@@ -94,7 +94,7 @@ keep_executor_busy(4);
 $instance = $scene->start('second');
 hand_over($instance);
 $client->query_safe("BEGIN; SELECT workflow.set_data($instance, '{}')");
-is_soon($node, 'postgres', "SELECT attempt > 2 FROM workflow.delivery WHERE instance = $instance AND queue = 'executor'", 't', 'the reply of a locked instance is put off');
+is_soon($node, 'postgres', "SELECT attempt > 2 FROM workflow.delivery WHERE instance = $instance AND queue LIKE 'executor %'", 't', 'the reply of a locked instance is put off');
 ($instance, my $status) = $scene->run('busy', { seconds => 0 });
 is($status, 'completed', 'and others are served');
 $client->query_safe('COMMIT');
@@ -123,7 +123,7 @@ set_conf('sql_timeout', 500);
 $instance = $scene->start('second');
 $scene->wait_for_state($instance, 'retrying');
 hold('attempt_history');
-is_soon($node, 'postgres', "SELECT attempt > 0 FROM workflow.delivery WHERE instance = $instance AND queue = 'executor'", 't', 'an executor waits, too');
+is_soon($node, 'postgres', "SELECT attempt > 0 FROM workflow.delivery WHERE instance = $instance AND queue LIKE 'executor %'", 't', 'an executor waits, too');
 let_go();
 $scene->wait_for_state($instance, 'waiting');
 is($scene->data($instance)->{replied}, 200, 'nothing is lost by that');

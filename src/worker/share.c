@@ -1,0 +1,105 @@
+/*
+ * share.c
+ *		The dispatcher's look at what is due for executors, and whose it is.
+ *
+ * All queues for executors have one lane, which says when to look again: a commit notes that there is work, not in which of
+ * them, since there may be as many as processes.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "shmem/settings.h"
+#include "shmem/shmem.h"
+#include "store/access.h"
+#include "store/executor_work.h"
+#include "worker/dispatcher_internal.h"
+#include "worker/worker.h"
+
+/* while executors have work, see after that whether it was done */
+#define EXECUTOR_CHECK_MS 5000
+/* a look that takes long, since there are many queues, is taken only in so small a part of the time */
+#define LONG_LOOK_US 1000
+#define LONG_LOOK_PART 4
+
+typedef struct Demands
+{
+	WfDemand   *list;
+	int			n;
+} Demands;
+
+static void
+add_demand(Demands *demands, const WfExecutorWork *work)
+{
+	Oid			role = wf_executor_queue_role(work->queue);
+	WfDemand   *demand = NULL;
+
+	for (int i = 0; i < demands->n && demand == NULL; i++)
+		if (demands->list[i].role == role)
+			demand = &demands->list[i];
+	if (demand == NULL)
+	{
+		demand = &demands->list[demands->n++];
+		*demand = (WfDemand){.role = role, .since = work->since};
+	}
+	demand->wanted = Min(demand->wanted + work->n, WF_MAX_EXECUTORS);
+	demand->since = Min(demand->since, work->since);
+}
+
+/* Also when to look at what is not due yet: WF_NEVER if there is nothing of the kind. */
+static TimestampTz
+look_at_work(TimestampTz now, Demands *demands)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TimestampTz next = WF_NEVER;
+	WfExecutorWork *work;
+	WfAccess	access;
+	int			n;
+
+	wf_begin_transaction();
+	wf_store_enter(&access);
+	n = wf_executor_work(now, wf_setting_executors, &work);
+	demands->list = MemoryContextAlloc(context, sizeof(WfDemand) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		if (work[i].n > 0)
+			add_demand(demands, &work[i]);
+		if (work[i].next != 0)
+			next = Min(next, work[i].next);
+	}
+	wf_store_leave(&access);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	return next;
+}
+
+void
+wf_share_executors(void)
+{
+	static TimestampTz not_before = DT_NOBEGIN;
+	static bool had_demands = false; /* once more after that, to say that nobody waits any more */
+	WfLane	   *lane = wf_lane(WF_QUEUE_EXECUTOR);
+	TimestampTz now = GetCurrentTimestamp();
+	Demands		demands = {0};
+	TimestampTz took;
+	int			again_ms;
+
+	lane->next = Max(lane->next, not_before);
+	if (lane->next > now)
+		return;
+	lane->next = look_at_work(now, &demands);
+	lane->pause_ms = 0;
+	took = GetCurrentTimestamp() - now;
+	if (took > LONG_LOOK_US)
+		not_before = now + took * LONG_LOOK_PART;
+	if (demands.n == 0 && !had_demands)
+		return;
+	had_demands = demands.n > 0;
+	again_ms = wf_executors_share(demands.list, demands.n);
+	if (had_demands && (again_ms < 0 || again_ms > EXECUTOR_CHECK_MS))
+		again_ms = EXECUTOR_CHECK_MS;
+	if (again_ms >= 0)
+		lane->next = Min(lane->next, TimestampTzPlusMilliseconds(now, again_ms));
+}

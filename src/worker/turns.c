@@ -1,0 +1,134 @@
+/*
+ * turns.c
+ *		Which of its role's queues an executor takes work from next.
+ *
+ * A list of those that have work is made now and then, and gone through round and round, a piece of work from each, so that
+ * no process keeps those of the same owner waiting for all it has. It is made again when it is used up, or old.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "shmem/shmem.h"
+#include "store/access.h"
+#include "store/executor_work.h"
+#include "worker/turns.h"
+#include "worker/worker.h"
+
+/* What has become due meanwhile waits so long at most until it is in the list. */
+#define LIST_MS 100
+/* A queue is in it for so many pieces of work at most. */
+#define PIECES 32
+
+static MemoryContext list_context = NULL;
+static WfExecutorWork *list;
+static int	nlist = 0;
+static int	current = 0; /* whose turn it is */
+static TimestampTz listed_at = 0;
+
+/* The queue that had the last turn: others come first. Process or attachment, all of them have short names. */
+static char last[64] = "";
+static bool last_deliveries;
+
+static void
+read_work(void)
+{
+	WfAccess	access;
+	WfExecutorWork *all;
+	TimestampTz now;
+	int			n;
+
+	wf_begin_transaction();
+	wf_store_enter(&access);
+	now = GetCurrentTimestamp();
+	n = wf_executor_work(now, PIECES, &all);
+	nlist = 0;
+	list = MemoryContextAlloc(list_context, sizeof(WfExecutorWork) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		if (all[i].n == 0 || wf_executor_queue_role(all[i].queue) != wf_executor_role())
+			continue;
+		list[nlist] = all[i];
+		list[nlist++].queue = MemoryContextStrdup(list_context, all[i].queue);
+	}
+	wf_store_leave(&access);
+	CommitTransactionCommand();
+	listed_at = now;
+}
+
+static int
+compare_place(const WfExecutorWork *work, const char *queue, bool deliveries)
+{
+	int			order = strcmp(work->queue, queue);
+
+	return order != 0 ? order : (int) work->deliveries - (int) deliveries;
+}
+
+static int
+compare_work(const void *left, const void *right)
+{
+	const WfExecutorWork *other = right;
+
+	return compare_place(left, other->queue, other->deliveries);
+}
+
+void
+wf_turns_list(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	if (list_context == NULL)
+		list_context = AllocSetContextCreate(TopMemoryContext, "workflow turns", ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(list_context);
+	nlist = 0;
+	read_work();
+	MemoryContextSwitchTo(context);
+	qsort(list, nlist, sizeof(WfExecutorWork), compare_work);
+	for (current = 0; current < nlist; current++)
+		if (compare_place(&list[current], last, last_deliveries) > 0)
+			break;
+}
+
+bool
+wf_turns_are_old(void)
+{
+	return TimestampDifferenceExceeds(listed_at, GetCurrentTimestamp(), LIST_MS);
+}
+
+bool
+wf_turn_next(WfTurn *turn)
+{
+	if (nlist == 0)
+		return false;
+	if (current >= nlist)
+		current = 0;
+	turn->queue = list[current].queue;
+	turn->deliveries = list[current].deliveries;
+	strlcpy(last, turn->queue, sizeof(last));
+	last_deliveries = turn->deliveries;
+	return true;
+}
+
+static void
+take_out(void)
+{
+	memmove(&list[current], &list[current + 1], sizeof(WfExecutorWork) * (nlist - current - 1));
+	nlist--;
+}
+
+void
+wf_turn_done(void)
+{
+	if (--list[current].n == 0)
+		take_out();
+	else
+		current++;
+}
+
+void
+wf_turn_drop(void)
+{
+	take_out();
+}
