@@ -371,6 +371,32 @@ create_triggers(Relation rel, bool shows)
 }
 
 static void
+append_column(StringInfo list, const char *column)
+{
+	if (column != NULL)
+		appendStringInfo(list, "%s%s", list->len > 0 ? ", " : "", quote_literal_cstr(column));
+}
+
+/* The columns in which all attachments of the table show something are kept. */
+static void
+keep_columns(Relation rel, const WfAttachment *attachments, int n)
+{
+	StringInfoData columns;
+
+	initStringInfo(&columns);
+	for (int i = 0; i < n; i++)
+	{
+		append_column(&columns, attachments[i].serial_column);
+		append_column(&columns, attachments[i].status_column);
+		append_column(&columns, attachments[i].instance_column);
+	}
+	if (columns.len > 0)
+		execute(psprintf("CREATE OR REPLACE TRIGGER " WF_TRIGGER_KEEP " BEFORE UPDATE ON %s "
+						 "FOR EACH ROW EXECUTE FUNCTION workflow.keep_columns(%s)",
+						 qualified_name(rel), columns.data));
+}
+
+static void
 drop_trigger(Relation rel, const char *trigger, const char *function)
 {
 	if (wf_attachment_has_trigger(rel, function))
@@ -431,6 +457,8 @@ attach(Relation rel, WfAttachment *wanted)
 
 	wanted->id = wf_attachment_add(wanted);
 	create_triggers(rel, wf_attachment_shows(wanted));
+	n = wf_attachments_of(RelationGetRelid(rel), &others);
+	keep_columns(rel, others, n);
 	forget_cached(partitions);
 	return wanted->id;
 }
@@ -496,7 +524,7 @@ detach(Relation rel, const char *process, Oid caller)
 	List	   *partitions = lock_partitions(rel);
 	WfAttachment *attachments;
 	int			n = wf_attachments_of(RelationGetRelid(rel), &attachments);
-	int			removed = 0;
+	int			left = 0;
 	bool		shows = false;
 
 	for (int i = 0; i < n; i++)
@@ -504,24 +532,28 @@ detach(Relation rel, const char *process, Oid caller)
 		if (may_detach(&attachments[i], process, caller))
 		{
 			wf_attachment_delete(attachments[i].id);
-			removed++;
+			continue;
 		}
-		else
-			shows |= wf_attachment_shows(&attachments[i]);
+		shows |= wf_attachment_shows(&attachments[i]);
+		attachments[left++] = attachments[i];
 	}
-	if (removed == 0)
+	if (left == n)
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 				process != NULL
 					? errmsg("table \"%s\" is not attached to process \"%s\"",
 							 RelationGetRelationName(rel), process)
 					: errmsg("table \"%s\" is not attached to a process",
 							 RelationGetRelationName(rel)));
+	keep_columns(rel, attachments, left);
 	if (!shows)
+	{
+		drop_trigger(rel, WF_TRIGGER_KEEP, "keep_columns");
 		drop_trigger(rel, WF_TRIGGER_BEFORE, "before_insert");
-	if (removed == n)
+	}
+	if (left == 0)
 		drop_trigger(rel, WF_TRIGGER_AFTER, "after_insert");
 	forget_cached(partitions);
-	return removed;
+	return n - left;
 }
 
 Datum

@@ -6,6 +6,9 @@ COMMENT ON FUNCTION workflow.before_insert() IS
 CREATE FUNCTION workflow.after_insert() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_after_insert';
 COMMENT ON FUNCTION workflow.after_insert() IS
 'Trigger of attached tables: starts an instance for each new row';
+CREATE FUNCTION workflow.keep_columns() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_keep_columns';
+COMMENT ON FUNCTION workflow.keep_columns() IS
+'Trigger of attached tables: leaves the columns in which a row shows its instance as they are, unless a write-back or a superuser changes them';
 
 CREATE FUNCTION workflow.attach(relation regclass, process text, serial_column name DEFAULT NULL,
                                 serial_step text DEFAULT NULL, status_column name DEFAULT NULL,

@@ -42,7 +42,7 @@ REVOKE EXECUTE ON FUNCTION workflow.adopt() FROM PUBLIC;
 
 -- Called by PostgreSQL itself.
 REVOKE EXECUTE ON FUNCTION workflow.http_validator(text[], oid), workflow.identity_changed(), workflow.before_insert(),
-                           workflow.after_insert(), workflow.owner_only(), workflow.secret_changed()
+                           workflow.after_insert(), workflow.keep_columns(), workflow.owner_only(), workflow.secret_changed()
     FROM PUBLIC;
 
 GRANT SELECT ON workflow.processes, workflow.instances, workflow.visits, workflow.waiting, workflow.incidents,

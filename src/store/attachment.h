@@ -15,6 +15,10 @@
 /* Sets columns of the row being inserted: the last one to see it, since triggers fire in order of their names. */
 #define WF_TRIGGER_BEFORE "zzz_workflow_number"
 #define WF_TRIGGER_AFTER "workflow_start" /* starts instances */
+#define WF_TRIGGER_KEEP "zzz_workflow_keep" /* leaves those columns as they are in an UPDATE */
+
+/* A write-back updates a row at this moment. */
+extern bool wf_attachment_writing;
 
 typedef struct WfAttachment
 {

@@ -79,13 +79,6 @@ typedef struct Writer
 } Writer;
 
 static HTAB *writers = NULL;
-static bool writing = false;
-
-bool
-wf_write_back_active(void)
-{
-	return writing;
-}
 
 /* ---- what goes wrong ---- */
 
@@ -404,7 +397,7 @@ update_row(Writer *writer, Datum *key, char **wanted)
 			values[n] = wf_row_input(&writer->columns[i], wanted[i]);
 			nulls[n++] = wanted[i] != NULL ? ' ' : 'n';
 		}
-	writing = true;
+	wf_attachment_writing = true;
 	PG_TRY();
 	{
 		rc = SPI_execute_plan(writer->update, values, nulls, false, 0);
@@ -412,7 +405,7 @@ update_row(Writer *writer, Datum *key, char **wanted)
 	}
 	PG_FINALLY();
 	{
-		writing = false;
+		wf_attachment_writing = false;
 	}
 	PG_END_TRY();
 	if (rc != SPI_OK_UPDATE)

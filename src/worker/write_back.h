@@ -16,7 +16,4 @@
  */
 extern void wf_write_back(const WfDelivery *delivery, bool stubborn);
 
-/* Is the change that a trigger sees now one of ours? */
-extern bool wf_write_back_active(void);
-
 #endif

@@ -1,0 +1,123 @@
+/*
+ * attach_keep.c
+ *		The trigger that keeps the columns in which attached rows show their instances.
+ *
+ * An application that saves a stale object, or all columns of an upsert, would put NULL or numbers that were never issued
+ * there, and nothing would write them again before the instance moves. So an UPDATE leaves them as they are, whoever it
+ * is by: the owner of the table too, since applications connect as owners. Write-backs get through, and superusers, whose
+ * values the next write-back mends.
+ *
+ * The names of the columns are arguments of the trigger, so that an UPDATE looks nothing up. A condition in WHEN would
+ * do as well, but would keep the columns from being dropped or given another type.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/datum.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "store/attachment.h"
+
+PG_FUNCTION_INFO_V1(workflow_keep_columns);
+
+/* As they stand in this table or partition; for one statement. */
+typedef struct Kept
+{
+	int			n;
+	AttrNumber	attnos[FLEXIBLE_ARRAY_MEMBER];
+} Kept;
+
+static TriggerData *
+trigger_data(FunctionCallInfo fcinfo)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ||
+		!TRIGGER_FIRED_BEFORE(trigdata->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
+		ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				errmsg("function \"%s\" is called by the triggers of attached tables only", "workflow.keep_columns"),
+				errhint("Use workflow.attach."));
+	return trigdata;
+}
+
+/* A column that was renamed or dropped is none any more: then INSERT fails as well. */
+static Kept *
+find_columns(FunctionCallInfo fcinfo, const TriggerData *trigdata)
+{
+	const Trigger *trigger = trigdata->tg_trigger;
+	Kept	   *kept = fcinfo->flinfo->fn_extra;
+
+	if (kept != NULL)
+		return kept;
+	kept = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt,
+							  offsetof(Kept, attnos) + sizeof(AttrNumber) * trigger->tgnargs);
+	kept->n = 0;
+	for (int i = 0; i < trigger->tgnargs; i++)
+	{
+		int			attno = SPI_fnumber(RelationGetDescr(trigdata->tg_relation), trigger->tgargs[i]);
+
+		if (attno > 0)
+			kept->attnos[kept->n++] = attno;
+	}
+	fcinfo->flinfo->fn_extra = kept;
+	return kept;
+}
+
+/* Byte by byte: what is equal only in the sense of its type was written all the same. */
+static bool
+is_changed(const TriggerData *trigdata, AttrNumber attno)
+{
+	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
+	Form_pg_attribute att = TupleDescAttr(desc, attno - 1);
+	bool		old_isnull;
+	bool		new_isnull;
+	Datum		old = heap_getattr(trigdata->tg_trigtuple, attno, desc, &old_isnull);
+	Datum		new = heap_getattr(trigdata->tg_newtuple, attno, desc, &new_isnull);
+
+	if (old_isnull || new_isnull)
+		return old_isnull != new_isnull;
+	return !datum_image_eq(old, new, att->attbyval, att->attlen);
+}
+
+/* What the table's own triggers do to it during a write-back is as anybody else's. */
+static bool
+may_change(FunctionCallInfo fcinfo)
+{
+	if (wf_attachment_writing && DatumGetInt32(pg_trigger_depth(fcinfo)) == 1)
+		return true;
+	return superuser();
+}
+
+static HeapTuple
+restore(const TriggerData *trigdata, const Kept *kept)
+{
+	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
+	int		   *columns = palloc(sizeof(int) * kept->n);
+	Datum	   *values = palloc(sizeof(Datum) * kept->n);
+	bool	   *nulls = palloc(sizeof(bool) * kept->n);
+
+	for (int i = 0; i < kept->n; i++)
+	{
+		columns[i] = kept->attnos[i];
+		values[i] = heap_getattr(trigdata->tg_trigtuple, columns[i], desc, &nulls[i]);
+	}
+	return heap_modify_tuple_by_cols(trigdata->tg_newtuple, desc, kept->n, columns, values, nulls);
+}
+
+Datum
+workflow_keep_columns(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = trigger_data(fcinfo);
+	Kept	   *kept = find_columns(fcinfo, trigdata);
+
+	for (int i = 0; i < kept->n; i++)
+		if (is_changed(trigdata, kept->attnos[i]))
+			PG_RETURN_POINTER(may_change(fcinfo) ? trigdata->tg_newtuple : restore(trigdata, kept));
+	PG_RETURN_POINTER(trigdata->tg_newtuple);
+}
