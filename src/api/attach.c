@@ -33,6 +33,7 @@
 #include "store/access.h"
 #include "store/privilege.h"
 #include "store/process.h"
+#include "store/trust.h"
 
 PG_FUNCTION_INFO_V1(workflow_attach);
 PG_FUNCTION_INFO_V1(workflow_detach);
@@ -88,6 +89,7 @@ read_arguments(FunctionCallInfo fcinfo, WfAttachment *wanted)
 	wanted->instance_column = name_argument(fcinfo, 5);
 	wanted->condition = text_argument(fcinfo, 6);
 	wanted->search_path = pstrdup(namespace_search_path);
+	wanted->trust = !PG_ARGISNULL(9) && PG_GETARG_BOOL(9);
 	check_reaction("on_update", text_argument(fcinfo, 7), "set_data");
 	check_reaction("on_delete", text_argument(fcinfo, 8), "cancel");
 }
@@ -334,6 +336,46 @@ check_condition(const WfAttachment *wanted)
 							 : errhint("It is a jsonpath over the row as JSON, such as '$.amount > 100'."));
 }
 
+/* ---- whose code it runs ---- */
+
+/* What a write-back runs has the rights of the table's owner, and nobody is there to look. */
+static void
+check_trust(Relation rel, const WfAttachment *wanted)
+{
+	char	   *owner = GetUserNameFromId(rel->rd_rel->relowner, false);
+	char	   *code;
+
+	if (wanted->trust || !wf_attachment_shows(wanted))
+		return;
+	code = wf_trust_foreign_code(wanted);
+	if (code != NULL)
+		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("cannot attach \"%s\" to a process", RelationGetRelationName(rel)),
+				errdetail("Writing to its rows would run what somebody else can change, %s, with the rights of role \"%s\", the owner of the table.",
+						  code, owner),
+				errhint("Let it belong to that role, or make it SECURITY DEFINER. If its owner may do all that role \"%s\" may, use trust => true.",
+						owner));
+}
+
+/* So is what makes JSON of a row. */
+static void
+tell_what_is_text(Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		Oid			function = att->attisdropped ? InvalidOid : wf_trust_foreign_cast(att->atttypid, rel->rd_rel->relowner);
+
+		if (OidIsValid(function))
+			ereport(NOTICE, errmsg("column \"%s\" of table \"%s\" is read as text", NameStr(att->attname),
+								   RelationGetRelationName(rel)),
+					errdetail("The cast of its type to json is %s.", wf_trust_function_name(function)),
+					errhint("It counts if it belongs to the owner of the table, or to a superuser."));
+	}
+}
+
 /* ---- triggers ---- */
 
 static void
@@ -454,6 +496,8 @@ attach(Relation rel, WfAttachment *wanted)
 	check_columns(rel, wanted, others, n);
 	check_step(wanted, process->def);
 	check_condition(wanted);
+	check_trust(rel, wanted);
+	tell_what_is_text(rel);
 
 	wanted->id = wf_attachment_add(wanted);
 	create_triggers(rel, wf_attachment_shows(wanted));

@@ -43,6 +43,10 @@ typedef struct WfAttachedTable
 	WfGenerated *generated; /* what computes them; NULL: not made yet, or in use */
 	WfRowKey	key;
 	FmgrInfo	to_jsonb;
+	MemoryContext shape_context;
+	uint64		shaped; /* the generation that the following is of; 0: not made yet */
+	TupleDesc	shape; /* of a row to be made JSON, in which some columns are text; NULL: its own */
+	FmgrInfo   *outputs; /* of these columns, by number; fn_oid 0: as it is */
 	int			n;
 	WfAttached *items;
 } WfAttachedTable;
@@ -53,13 +57,13 @@ typedef struct WfAttachedTable
  */
 extern WfAttachedTable *wf_attached_table(Relation rel, bool same);
 
-/*
- * The row as JSON, its condition judged. `before`: as a BEFORE trigger sees it. Between wf_as_owner_begin and _end.
- */
-extern Jsonb *wf_attached_row(WfAttachedTable *table, Relation rel, HeapTuple tuple, bool before);
+/* The row with the generated columns that it has not yet. `before`: as a BEFORE trigger sees it. As whoever inserts it. */
+extern HeapTuple wf_attached_fill(WfAttachedTable *table, Relation rel, HeapTuple tuple, bool before);
+/* It as JSON, its condition judged. Between wf_as_owner_begin and _end. */
+extern Jsonb *wf_attached_row(WfAttachedTable *table, Relation rel, HeapTuple tuple);
 extern bool wf_attached_wants(const WfAttached *attached, Jsonb *row);
 
-/* A copy of the row with its virtual generated columns, and the stored ones if wanted. As the table's owner. */
+/* A copy of the row with its virtual generated columns, and the stored ones if wanted. */
 extern HeapTuple wf_generated_fill(WfAttachedTable *table, Relation rel, HeapTuple tuple, bool stored_too);
 /* Functions may have changed. */
 extern void wf_generated_forget(WfAttachedTable *table);

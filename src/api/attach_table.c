@@ -16,17 +16,21 @@
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "funcapi.h"
 #include "nodes/makefuncs.h"
 #include "nodes/pg_list.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "api/attach_internal.h"
 #include "store/access.h"
 #include "store/process.h"
+#include "store/trust.h"
 
 typedef struct Entry
 {
@@ -39,6 +43,7 @@ typedef struct Entry
 } Entry;
 
 static HTAB *entries = NULL;
+static uint64 relation_changes = 1; /* composite types are relations too */
 
 static void
 on_relation_change(Datum arg, Oid relid)
@@ -46,6 +51,7 @@ on_relation_change(Datum arg, Oid relid)
 	HASH_SEQ_STATUS status;
 	Entry	   *entry;
 
+	relation_changes++;
 	if (OidIsValid(relid))
 	{
 		entry = hash_search(entries, &relid, HASH_FIND, NULL);
@@ -252,6 +258,7 @@ make_table(Relation rel, const WfAttachment *rows, int n)
 	WfAttachedTable *table = palloc0(sizeof(WfAttachedTable));
 
 	table->context = context;
+	table->shape_context = AllocSetContextCreate(context, "workflow shape of rows", ALLOCSET_SMALL_SIZES);
 	table->relid = RelationGetRelid(rel);
 	table->n = n;
 	table->items = palloc0(sizeof(WfAttached) * Max(n, 1));
@@ -379,14 +386,86 @@ wf_attached_table(Relation rel, bool same)
 
 /* ---- rows ---- */
 
-Jsonb *
-wf_attached_row(WfAttachedTable *table, Relation rel, HeapTuple tuple, bool before)
+HeapTuple
+wf_attached_fill(WfAttachedTable *table, Relation rel, HeapTuple tuple, bool before)
 {
+	if (table->has_virtual || (before && table->has_stored))
+		return wf_generated_fill(table, rel, tuple, before);
+	return tuple;
+}
+
+static void
+read_as_text(WfAttachedTable *table, TupleDesc desc, AttrNumber attno)
+{
+	Form_pg_attribute att = TupleDescAttr(desc, attno - 1);
+	Oid			output;
+	bool		isvarlena;
+
+	if (table->shape == NULL)
+	{
+		table->shape = CreateTupleDescCopy(desc);
+		table->outputs = palloc0(sizeof(FmgrInfo) * desc->natts);
+	}
+	getTypeOutputInfo(att->atttypid, &output, &isvarlena);
+	fmgr_info_cxt(output, &table->outputs[attno - 1], table->shape_context);
+	TupleDescInitEntry(table->shape, attno, NameStr(att->attname), TEXTOID, -1, 0);
+}
+
+/*
+ * Casts to json run with the rights of the table's owner: those of other roles do not count. They, and whom they belong to,
+ * change without the table.
+ */
+static void
+find_shape(WfAttachedTable *table, Relation rel)
+{
+	uint64		now = wf_trust_generation() + relation_changes;
+	TupleDesc	desc = RelationGetDescr(rel);
+	Oid			owner = wf_row_owner(table->root);
+	MemoryContext old;
+
+	if (table->shaped == now)
+		return;
+	MemoryContextReset(table->shape_context);
+	old = MemoryContextSwitchTo(table->shape_context);
+	table->shape = NULL;
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (!att->attisdropped && OidIsValid(wf_trust_foreign_cast(att->atttypid, owner)))
+			read_as_text(table, desc, att->attnum);
+	}
+	if (table->shape != NULL)
+	{
+		table->shape->tdtypeid = RECORDOID;
+		table->shape->tdtypmod = -1;
+		BlessTupleDesc(table->shape);
+	}
+	table->shaped = now;
+	MemoryContextSwitchTo(old);
+}
+
+static Datum
+shaped_row(WfAttachedTable *table, TupleDesc desc, HeapTuple tuple)
+{
+	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
+	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
+
+	heap_deform_tuple(tuple, desc, values, nulls);
+	for (int i = 0; i < desc->natts; i++)
+		if (!nulls[i] && OidIsValid(table->outputs[i].fn_oid))
+			values[i] = CStringGetTextDatum(OutputFunctionCall(&table->outputs[i], values[i]));
+	return HeapTupleGetDatum(heap_form_tuple(table->shape, values, nulls));
+}
+
+Jsonb *
+wf_attached_row(WfAttachedTable *table, Relation rel, HeapTuple tuple)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
 	Datum		row;
 
-	if (table->has_virtual || (before && table->has_stored))
-		tuple = wf_generated_fill(table, rel, tuple, before);
-	row = heap_copy_tuple_as_datum(tuple, RelationGetDescr(rel));
+	find_shape(table, rel);
+	row = table->shape != NULL ? shaped_row(table, desc, tuple) : heap_copy_tuple_as_datum(tuple, desc);
 	return DatumGetJsonbP(FunctionCall1(&table->to_jsonb, row));
 }
 

@@ -8,8 +8,8 @@
  * for it (attach_numbers.c). Where other triggers may have changed the row after ours it judges again: a row that shows an
  * instance it should not have is refused, since it is too late to take the number back.
  *
- * Rows are turned into JSON as the owner of the attached table, since types bring functions of users with them; all
- * else happens as the owner of the extension. Whoever inserts needs no right on anything of ours.
+ * Rows are turned into JSON as the owner of the attached table, since types bring functions of users with them, and their
+ * generated columns worked out as whoever inserts, as PostgreSQL does; all else happens as the owner of the extension. Whoever inserts needs no right on anything of ours.
  */
 #include "compat.h"
 
@@ -136,6 +136,7 @@ judge(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 {
 	bool	   *wanted = palloc(sizeof(bool) * table->n);
 	Jsonb	   *row = NULL;
+	HeapTuple	filled = NULL;
 	WfAsOwner	owner;
 
 	for (int i = 0; i < table->n; i++)
@@ -145,9 +146,11 @@ judge(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 		wanted[i] = true;
 		if (item->condition == NULL || (item->status.attno == 0 && !is_numbered(item)))
 			continue;
+		if (filled == NULL)
+			filled = wf_attached_fill(table, rel, tuple, true);
 		wf_as_owner_begin(&owner, wf_row_owner(table->root), table->items[0].row.search_path);
 		if (row == NULL)
-			row = wf_attached_row(table, rel, tuple, true);
+			row = wf_attached_row(table, rel, filled);
 		wanted[i] = wf_attached_wants(item, row);
 		wf_as_owner_end(&owner);
 	}
@@ -299,7 +302,7 @@ read_row(Chunk *chunk, HeapTuple tuple)
 	TupleDesc	desc = RelationGetDescr(chunk->rel);
 	Start		start = {0};
 
-	start.data = wf_attached_row(chunk->table, chunk->rel, tuple, false);
+	start.data = wf_attached_row(chunk->table, chunk->rel, tuple);
 	start.key = wf_row_key_text(&chunk->table->key, tuple, desc);
 	for (int i = 0; i < chunk->table->n; i++)
 	{
@@ -510,13 +513,15 @@ after_row(TriggerData *trigdata)
 {
 	Chunk		chunk = {.rel = trigdata->tg_relation};
 	WfAsOwner	owner;
+	HeapTuple	tuple;
 
 	chunk.table = wf_attached_table(chunk.rel, true);
 	if (chunk.table->n == 0)
 		return;
 	chunk.owner = wf_row_owner(chunk.table->root);
+	tuple = wf_attached_fill(chunk.table, chunk.rel, trigdata->tg_trigtuple, false);
 	wf_as_owner_begin(&owner, chunk.owner, chunk.table->items[0].row.search_path);
-	read_row(&chunk, trigdata->tg_trigtuple);
+	read_row(&chunk, tuple);
 	wf_as_owner_end(&owner);
 	start_chunk(&chunk);
 }
@@ -545,6 +550,32 @@ begin_chunk(Chunk *chunk)
 	chunk->bytes = 0;
 }
 
+/* False: these were all. What virtual columns call is in between the business of whoever inserts. */
+static bool
+read_chunk(Chunk *chunk, Tuplestorestate *rows, int pointer, TupleTableSlot *slot)
+{
+	const char *search_path = chunk->table->items[0].row.search_path;
+	bool		more = true;
+	WfAsOwner	owner;
+
+	wf_as_owner_begin(&owner, chunk->owner, search_path);
+	while (more && chunk->rows < CHUNK_ROWS && chunk->bytes < CHUNK_BYTES)
+	{
+		HeapTuple	tuple = ExecFetchSlotHeapTuple(slot, false, NULL);
+
+		if (chunk->table->has_virtual)
+		{
+			wf_as_owner_end(&owner);
+			tuple = wf_attached_fill(chunk->table, chunk->rel, tuple, false);
+			wf_as_owner_begin(&owner, chunk->owner, search_path);
+		}
+		read_row(chunk, tuple);
+		more = next_row(rows, pointer, slot);
+	}
+	wf_as_owner_end(&owner);
+	return more;
+}
+
 static void
 after_statement(TriggerData *trigdata)
 {
@@ -569,17 +600,9 @@ after_statement(TriggerData *trigdata)
 	}
 	while (more)
 	{
-		WfAsOwner	owner;
-
 		begin_chunk(&chunk);
 		old = MemoryContextSwitchTo(context);
-		wf_as_owner_begin(&owner, chunk.owner, chunk.table->items[0].row.search_path);
-		while (more && chunk.rows < CHUNK_ROWS && chunk.bytes < CHUNK_BYTES)
-		{
-			read_row(&chunk, ExecFetchSlotHeapTuple(slot, false, NULL));
-			more = next_row(rows, pointer, slot);
-		}
-		wf_as_owner_end(&owner);
+		more = read_chunk(&chunk, rows, pointer, slot);
 		start_chunk(&chunk);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);

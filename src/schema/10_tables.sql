@@ -202,6 +202,7 @@ CREATE TABLE workflow.attachment (
     instance_column name,
     condition       text,
     search_path     text NOT NULL,
+    trust           boolean NOT NULL,
     UNIQUE (relation, process_id)
 );
 COMMENT ON TABLE workflow.attachment IS 'Tables whose rows start instances: see workflow.attach';
@@ -215,6 +216,7 @@ COMMENT ON COLUMN workflow.attachment.status_column IS 'Column that shows the st
 COMMENT ON COLUMN workflow.attachment.instance_column IS 'Column that shows the number of the instance';
 COMMENT ON COLUMN workflow.attachment.condition IS 'jsonpath predicate over the row: only such rows start an instance';
 COMMENT ON COLUMN workflow.attachment.search_path IS 'search_path at workflow.attach, under which its triggers and constraints run in a write-back';
+COMMENT ON COLUMN workflow.attachment.trust IS 'Write-backs run the code of whatever roles the table brings with it, with the rights of its owner';
 
 CREATE TABLE workflow.late_callback (
     instance    bigint NOT NULL,

@@ -31,7 +31,7 @@ GRANT EXECUTE ON ALL ROUTINES IN SCHEMA workflow TO PUBLIC;
 -- Authors: GRANT EXECUTE makes one.
 REVOKE EXECUTE ON FUNCTION workflow.define(text, json),
                            workflow.undefine(text),
-                           workflow.attach(regclass, text, name, text, name, name, text, text, text),
+                           workflow.attach(regclass, text, name, text, name, name, text, text, text, boolean),
                            workflow.detach(regclass, text),
                            workflow.grant_process(text, name, text),
                            workflow.revoke_process(text, name, text)

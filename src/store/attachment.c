@@ -31,8 +31,8 @@
 #define ATTACHMENT_COLUMNS                                                                         \
 	"a.attachment, a.relation, a.process_id, p.process, p.latest, a.serial_column::text, "         \
 	"a.serial_step, a.status_column::text, a.instance_column::text, a.condition, p.suspended, "  \
-	"a.search_path"
-#define ATTACHMENT_NCOLUMNS 12
+	"a.search_path, a.trust"
+#define ATTACHMENT_NCOLUMNS 13
 
 static WfQuery q_of = {
 	.sql = "SELECT " ATTACHMENT_COLUMNS " FROM workflow.attachment a "
@@ -41,10 +41,10 @@ static WfQuery q_of = {
 	.nargs = 1, .argtypes = {REGCLASSOID}};
 static WfQuery q_add = {
 	.sql = "INSERT INTO workflow.attachment (relation, process_id, serial_column, serial_step, "
-		   "status_column, instance_column, condition, search_path) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
+		   "status_column, instance_column, condition, search_path, trust) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "
 		   "RETURNING attachment",
-	.nargs = 8,
-	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
+	.nargs = 9,
+	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID}};
 static WfQuery q_delete = {
 	.sql = "DELETE FROM workflow.attachment WHERE attachment = $1",
 	.nargs = 1, .argtypes = {INT4OID}};
@@ -167,6 +167,7 @@ read_attachment(uint64 row, WfAttachment *attachment)
 	attachment->condition = wf_result_text(row, 10);
 	attachment->suspended = DatumGetBool(wf_result(row, 11, &isnull));
 	attachment->search_path = wf_result_text(row, 12);
+	attachment->trust = DatumGetBool(wf_result(row, 13, &isnull));
 }
 
 int
@@ -192,9 +193,9 @@ set_text(Datum *value, char *null, const char *text)
 int
 wf_attachment_add(const WfAttachment *attachment)
 {
-	Datum		values[8] = {ObjectIdGetDatum(attachment->relation),
+	Datum		values[9] = {ObjectIdGetDatum(attachment->relation),
 		Int32GetDatum(attachment->process_id)};
-	char		nulls[8] = {' ', ' '};
+	char		nulls[9] = {' ', ' '};
 	bool		isnull;
 
 	set_text(&values[2], &nulls[2], attachment->serial_column);
@@ -203,6 +204,8 @@ wf_attachment_add(const WfAttachment *attachment)
 	set_text(&values[5], &nulls[5], attachment->instance_column);
 	set_text(&values[6], &nulls[6], attachment->condition);
 	set_text(&values[7], &nulls[7], attachment->search_path);
+	values[8] = BoolGetDatum(attachment->trust);
+	nulls[8] = ' ';
 	wf_query_run(&q_add, values, nulls);
 	return DatumGetInt32(wf_result(0, 1, &isnull));
 }

@@ -34,6 +34,7 @@ typedef struct WfAttachment
 	const char *instance_column;
 	const char *condition;
 	const char *search_path; /* of the session that attached the table */
+	bool		trust; /* write-backs may run code of roles other than the table's owner */
 } WfAttachment;
 
 /* Does a row show anything of its instance? */

@@ -46,6 +46,7 @@
 #include "store/role_settings.h"
 #include "store/row.h"
 #include "store/session_user.h"
+#include "store/trust.h"
 #include "worker/write_back.h"
 
 /* A row, or a table, that others hold for longer is left for later, since executors are few. */
@@ -69,6 +70,9 @@ typedef struct Writer
 	int			attachment;
 	Oid			relid;
 	bool		valid;
+	bool		partitioned;
+	bool		trusted; /* as of this generation, it runs nobody's code but the owner's */
+	uint64		generation;
 	MemoryContext context;
 	WfRowKey	key;
 	WfRowColumn columns[NSHOWS]; /* attno 0: none */
@@ -128,8 +132,14 @@ on_relation_change(Datum arg, Oid relid)
 
 	hash_seq_init(&status, writers);
 	while ((writer = hash_seq_search(&status)) != NULL)
-		if (!OidIsValid(relid) || writer->relid == relid)
+	{
+		bool		own = !OidIsValid(relid) || writer->relid == relid;
+
+		if (own)
 			writer->valid = false;
+		if (own || writer->partitioned)
+			writer->trusted = false;
+	}
 }
 
 static Writer *
@@ -525,6 +535,54 @@ open_table(Oid relid)
 	return try_relation_open(relid, NoLock);
 }
 
+/*
+ * What attach refuses can come later: triggers of whoever has the privilege, constraints of domains. The table is locked, so
+ * that it changes no more. NULL: it is trusted.
+ */
+static const ErrorData *
+distrust(Relation rel, const WfShown *shown)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Writer	   *writer = find_writer(shown->attachment.id);
+	uint64		generation = wf_trust_generation();
+	WfAccess	access;
+	ErrorData  *error;
+	char	   *code;
+
+	if (shown->attachment.trust || (writer->trusted && writer->generation == generation))
+		return NULL;
+	writer->relid = RelationGetRelid(rel);
+	writer->partitioned = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+	writer->trusted = true;
+	writer->generation = generation;
+	wf_store_enter(&access);
+	code = wf_trust_foreign_code(&shown->attachment);
+	if (code != NULL)
+		code = MemoryContextStrdup(context, code);
+	wf_store_leave(&access);
+	MemoryContextSwitchTo(context);
+	if (code == NULL)
+		return NULL;
+	writer->trusted = false;
+	error = palloc0(sizeof(ErrorData));
+	error->sqlerrcode = ERRCODE_INSUFFICIENT_PRIVILEGE;
+	error->message = psprintf("it would run %s with the rights of the owner of the table", code);
+	return error;
+}
+
+static const ErrorData *
+write_attached(Relation rel, int64 instance, WfShown *shown)
+{
+	const ErrorData *error;
+
+	if (!is_attached(rel))
+		return NULL;
+	if (rel->rd_rel->relowner != wf_executor_role())
+		return &not_ours;
+	error = distrust(rel, shown);
+	return error != NULL ? error : write_as_owner(rel, instance, shown);
+}
+
 static const ErrorData *
 write_table(int64 instance, WfShown *shown)
 {
@@ -537,8 +595,7 @@ write_table(int64 instance, WfShown *shown)
 	rel = open_table(shown->attachment.relation);
 	if (rel != NULL)
 	{
-		if (is_attached(rel))
-			error = rel->rd_rel->relowner == wf_executor_role() ? write_as_owner(rel, instance, shown) : &not_ours;
+		error = write_attached(rel, instance, shown);
 		relation_close(rel, NoLock);
 	}
 	AtEOXact_GUC(false, level);

@@ -1,0 +1,185 @@
+/*
+ * trust.c
+ *		Whose code runs with the rights of the owner of an attached table.
+ *
+ * An UPDATE of a row runs its triggers, rules and policies, checks its constraints, and works out generated columns and
+ * expressions of indexes; PostgreSQL lets others than the owner of the table bring some of these, or change what they call,
+ * and whoever updates gives them his rights. For clients that is theirs to decide; a write-back is done by nobody who
+ * could. So code counts only of roles that may act as the owner anyhow: the owner, members of it, superusers; and functions that
+ * are SECURITY DEFINER, whose rights are those of their own owner.
+ *
+ * What is called is found in pg_depend. What a function or a view of a trusted role calls in its turn is that role's
+ * choice. Types, operator classes and languages are made by superusers.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "access/tupdesc.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "parser/parse_coerce.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#include "store/query.h"
+#include "store/row.h"
+#include "store/trust.h"
+
+#define CLASS(name) "'pg_catalog." name "'::pg_catalog.regclass::oid"
+
+/* $1 the table, $2 its columns that are written, $3 its owner */
+static WfQuery q_foreign_code = {
+	.sql =
+		"WITH RECURSIVE r (oid) AS (SELECT $1 UNION "
+		"SELECT i.inhrelid FROM pg_inherits i JOIN r ON i.inhparent = r.oid JOIN pg_class c ON c.oid = r.oid AND c.relkind = 'p'), "
+		"n (class, object) AS ("
+		/* what an UPDATE runs */
+		"(SELECT " CLASS("pg_trigger") ", t.oid FROM r JOIN pg_trigger t ON t.tgrelid = r.oid "
+		"WHERE NOT t.tgisinternal AND t.tgtype & 16 <> 0 AND t.tgenabled IN ('O', 'A') UNION ALL "
+		"SELECT " CLASS("pg_rewrite") ", w.oid FROM r JOIN pg_rewrite w ON w.ev_class = r.oid WHERE w.ev_type = '2' UNION ALL "
+		"SELECT " CLASS("pg_policy") ", p.oid FROM r JOIN pg_class c ON c.oid = r.oid JOIN pg_policy p ON p.polrelid = r.oid "
+		"WHERE c.relrowsecurity AND c.relforcerowsecurity UNION ALL "
+		"SELECT " CLASS("pg_constraint") ", k.oid FROM r JOIN pg_constraint k ON k.conrelid = r.oid WHERE k.contype = 'c' UNION ALL "
+		"SELECT " CLASS("pg_attrdef") ", d.oid FROM r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attgenerated <> '' "
+		"JOIN pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum UNION ALL "
+		"SELECT " CLASS("pg_index") ", x.indexrelid FROM r JOIN pg_index x ON x.indrelid = r.oid UNION ALL "
+		/* domains of what is written and looked up */
+		"SELECT " CLASS("pg_type") ", a.atttypid FROM pg_attribute a "
+		"LEFT JOIN pg_index x ON x.indrelid = a.attrelid AND x.indisprimary "
+		"WHERE a.attrelid = $1 AND a.attnum > 0 AND (a.attname::text = ANY ($2) OR a.attnum = ANY (x.indkey))) "
+		"UNION SELECT m.class, m.object FROM n, LATERAL ("
+		"SELECT d.refclassid, d.refobjid FROM pg_depend d "
+		"WHERE d.classid = CASE n.class WHEN " CLASS("pg_index") " THEN " CLASS("pg_class") " ELSE n.class END "
+		"AND d.objid = n.object AND n.class <> " CLASS("pg_class") " AND (d.refclassid IN (" CLASS("pg_proc") ", " CLASS("pg_type") ") "
+		"OR d.refclassid IN (" CLASS("pg_operator") ", " CLASS("pg_class") ") AND n.class <> " CLASS("pg_type") ") "
+		"AND (n.class <> " CLASS("pg_proc") " OR EXISTS (SELECT FROM pg_proc f WHERE f.oid = n.object AND f.prokind = 'a')) "
+		"UNION ALL SELECT " CLASS("pg_constraint") ", k.oid FROM pg_constraint k "
+		"WHERE n.class = " CLASS("pg_type") " AND k.contypid = n.object "
+		"UNION ALL SELECT " CLASS("pg_type") ", a.atttypid FROM pg_type t JOIN pg_attribute a ON a.attrelid = t.typrelid "
+		"WHERE n.class = " CLASS("pg_type") " AND t.oid = n.object AND t.typtype = 'c' AND a.attnum > 0 AND NOT a.attisdropped"
+		") m (class, object)) "
+		"(SELECT 'function ' || f.oid::regprocedure || ' of role ' || quote_ident(pg_get_userbyid(f.proowner)) "
+		"FROM n JOIN pg_proc f ON n.class = " CLASS("pg_proc") " AND f.oid = n.object "
+		"WHERE NOT f.prosecdef AND NOT pg_has_role(f.proowner, $3, 'USAGE') ORDER BY 1 LIMIT 1) "
+		"UNION ALL (SELECT 'relation ' || c.oid::regclass || ' of role ' || quote_ident(pg_get_userbyid(c.relowner)) "
+		"FROM n JOIN pg_class c ON n.class = " CLASS("pg_class") " AND c.oid = n.object "
+		"WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.oid NOT IN (SELECT r.oid FROM r) "
+		"AND NOT pg_has_role(c.relowner, $3, 'USAGE') ORDER BY 1 LIMIT 1)",
+	.nargs = 3, .argtypes = {OIDOID, TEXTARRAYOID, OIDOID}};
+
+/* ---- when it may have changed ---- */
+
+static uint64 generation = 0; /* 0: nobody has asked yet */
+
+static void
+on_change(Datum arg, int cacheid, uint32 hashvalue)
+{
+	generation++;
+}
+
+uint64
+wf_trust_generation(void)
+{
+	static const int caches[] = {PROCOID, CASTSOURCETARGET, CONSTROID, TYPEOID, OPEROID, AUTHOID, AUTHMEMROLEMEM};
+
+	if (generation == 0)
+	{
+		for (int i = 0; i < lengthof(caches); i++)
+			CacheRegisterSyscacheCallback(caches[i], on_change, (Datum) 0);
+		generation = 1;
+	}
+	return generation;
+}
+
+/* ---- casts ---- */
+
+static bool
+is_trusted(Oid function, Oid owner)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	bool		answer;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	answer = has_privs_of_role(((Form_pg_proc) GETSTRUCT(tuple))->proowner, owner);
+	ReleaseSysCache(tuple);
+	return answer;
+}
+
+static Oid
+foreign_cast_within(Oid type, Oid owner)
+{
+	TupleDesc	desc = lookup_rowtype_tupdesc(type, -1);
+	Oid			function = InvalidOid;
+
+	for (int i = 0; i < desc->natts && !OidIsValid(function); i++)
+		if (!TupleDescAttr(desc, i)->attisdropped)
+			function = wf_trust_foreign_cast(TupleDescAttr(desc, i)->atttypid, owner);
+	ReleaseTupleDesc(desc);
+	return function;
+}
+
+/* As to_jsonb goes about it. */
+Oid
+wf_trust_foreign_cast(Oid type, Oid owner)
+{
+	Oid			base = getBaseType(type);
+	Oid			element = get_element_type(base);
+	Oid			function;
+
+	check_stack_depth();
+	if (OidIsValid(element))
+		return wf_trust_foreign_cast(element, owner);
+	if (base < FirstNormalObjectId)
+		return InvalidOid;
+	if (type_is_rowtype(base))
+		return foreign_cast_within(base, owner);
+	if (find_coercion_pathway(JSONOID, base, COERCION_EXPLICIT, &function) != COERCION_PATH_FUNC ||
+		!OidIsValid(function) || is_trusted(function, owner))
+		return InvalidOid;
+	return function;
+}
+
+/* ---- what a write-back runs ---- */
+
+static Datum
+written_columns(const WfAttachment *attachment)
+{
+	const char *names[] = {attachment->serial_column, attachment->status_column, attachment->instance_column};
+	Datum		datums[lengthof(names)];
+	int			n = 0;
+
+	for (int i = 0; i < lengthof(names); i++)
+		if (names[i] != NULL)
+			datums[n++] = CStringGetTextDatum(names[i]);
+	return PointerGetDatum(construct_array(datums, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+char *
+wf_trust_foreign_code(const WfAttachment *attachment)
+{
+	Datum		values[3] = {ObjectIdGetDatum(attachment->relation), written_columns(attachment),
+		ObjectIdGetDatum(wf_row_owner(attachment->relation))};
+
+	return wf_query_run(&q_foreign_code, values, NULL) > 0 ? wf_result_text(0, 1) : NULL;
+}
+
+char *
+wf_trust_function_name(Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	char	   *owner;
+
+	if (!HeapTupleIsValid(tuple))
+		return pstrdup("a function");
+	owner = GetUserNameFromId(((Form_pg_proc) GETSTRUCT(tuple))->proowner, true);
+	ReleaseSysCache(tuple);
+	return psprintf("function %s of role %s", format_procedure(function), owner != NULL ? quote_identifier(owner) : "?");
+}
