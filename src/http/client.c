@@ -145,11 +145,15 @@ wf_http_in_flight(WfHttp *http)
 }
 
 int
-wf_http_room(WfHttp *http)
+wf_http_places(WfHttp *http)
 {
-	int			room = Max(0, http->max_transfers - http->nrunning);
+	return http->max_transfers;
+}
 
-	return http->body_bytes > CROWDED_BYTES ? Min(room, 1) : room;
+bool
+wf_http_is_crowded(WfHttp *http)
+{
+	return http->body_bytes > CROWDED_BYTES;
 }
 
 int

@@ -89,11 +89,10 @@ typedef struct WfHttpReply
 extern WfHttp *wf_http_create(MemoryContext context, int max_connections);
 extern int	wf_http_fd(WfHttp *http); /* readable when wf_http_run has something to do */
 
-/*
- * How many requests may be handed over now: max_connections, less those under way. More would wait inside libcurl, where
- * no timeout runs. While the bodies that are here, whole or in part, take much memory, it is one at most.
- */
-extern int	wf_http_room(WfHttp *http);
+/* How many requests may be under way: max_connections. More would wait inside libcurl, where no timeout runs. */
+extern int	wf_http_places(WfHttp *http);
+/* The bodies that are here, whole or in part, take so much memory that hardly anything new should be sent. */
+extern bool wf_http_is_crowded(WfHttp *http);
 
 /*
  * Hand a request over; it starts at the next wf_http_run, so hand over all and then run. What cannot be sent is replied

@@ -18,6 +18,12 @@ static WfQuery q_scan = {
 		   "WHERE queue = $1 AND (due_at, instance, visit) > ($2, $3, $4) AND due_at <= $5 "
 		   "AND due_at IS NOT NULL AND NOT held ORDER BY queue, due_at, instance, visit LIMIT $6",
 	.nargs = 6, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID}};
+static WfQuery q_scan_processes = {
+	.sql = "SELECT v.due_at, v.instance, v.visit, i.process_id FROM workflow.visit v "
+		   "JOIN workflow.instance i ON i.instance = v.instance "
+		   "WHERE v.queue = $1 AND (v.due_at, v.instance, v.visit) > ($2, $3, $4) AND v.due_at <= $5 "
+		   "AND v.due_at IS NOT NULL AND NOT v.held ORDER BY v.queue, v.due_at, v.instance, v.visit LIMIT $6",
+	.nargs = 6, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID}};
 static WfQuery q_scan_alarms = {
 	.sql = "SELECT alarm_at, instance, visit FROM workflow.visit "
 		   "WHERE (alarm_at, instance, visit) > ($1, $2, $3) AND alarm_at <= $4 "
@@ -31,9 +37,10 @@ static WfQuery q_claim = {
 		   "FOR NO KEY UPDATE OF i SKIP LOCKED",
 	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
 static WfQuery q_cancels = {
-	.sql = "SELECT due_at, instance, visit FROM workflow.visit "
-		   "WHERE queue = $1 AND due_at <= $2 AND due_at IS NOT NULL AND NOT held AND state = 'cancelling' "
-		   "ORDER BY queue, due_at, instance, visit LIMIT $3",
+	.sql = "SELECT v.due_at, v.instance, v.visit, i.process_id FROM workflow.visit v "
+		   "JOIN workflow.instance i ON i.instance = v.instance "
+		   "WHERE v.queue = $1 AND v.due_at <= $2 AND v.due_at IS NOT NULL AND NOT v.held AND v.state = 'cancelling' "
+		   "ORDER BY v.queue, v.due_at, v.instance, v.visit LIMIT $3",
 	.nargs = 3, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT4OID}};
 #define WARN_AT "CASE WHEN $4 > 0 THEN v.waiting_since + make_interval(secs => $4) END"
 static WfQuery q_rewarn = {
@@ -124,21 +131,38 @@ static int
 read_keys(WfQuery *query, Datum *values, WfDueKey *keys)
 {
 	uint64		n = wf_query_run(query, values, NULL);
+	bool		isnull;
 
 	for (uint64 i = 0; i < n; i++)
+	{
 		keys[i] = (WfDueKey){wf_result_int64(i, 1), wf_result_int64(i, 2), wf_result_int64(i, 3)};
+		if (SPI_tuptable->tupdesc->natts > 3)
+			keys[i].process_id = DatumGetInt32(wf_result(i, 4, &isnull));
+	}
 	SPI_freetuptable(SPI_tuptable);
 	return (int) n;
 }
 
-int
-wf_due_scan(const char *queue, const WfDueKey *after, TimestampTz now, int limit, WfDueKey *keys)
+static int
+scan(WfQuery *query, const char *queue, const WfDueKey *after, TimestampTz now, int limit, WfDueKey *keys)
 {
 	Datum		values[6] = {CStringGetTextDatum(queue), TimestampTzGetDatum(after->due_at),
 		Int64GetDatum(after->instance), Int64GetDatum(after->visit), TimestampTzGetDatum(now),
 		Int32GetDatum(limit)};
 
-	return read_keys(&q_scan, values, keys);
+	return read_keys(query, values, keys);
+}
+
+int
+wf_due_scan(const char *queue, const WfDueKey *after, TimestampTz now, int limit, WfDueKey *keys)
+{
+	return scan(&q_scan, queue, after, now, limit, keys);
+}
+
+int
+wf_due_scan_processes(const char *queue, const WfDueKey *after, TimestampTz now, int limit, WfDueKey *keys)
+{
+	return scan(&q_scan_processes, queue, after, now, limit, keys);
 }
 
 int

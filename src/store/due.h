@@ -17,14 +17,17 @@ typedef struct WfDueKey
 	TimestampTz due_at;
 	int64		instance;
 	int64		visit;
+	int			process_id; /* 0: not asked for */
 } WfDueKey;
 
 /* Inside wf_store_enter. Keys after `after`, due at `now` or before, in order, at most `limit` into `keys`. Returns how many. */
 extern int	wf_due_scan(const char *queue, const WfDueKey *after, TimestampTz now, int limit,
 						WfDueKey *keys);
+/* The same, each with its process. */
+extern int	wf_due_scan_processes(const char *queue, const WfDueKey *after, TimestampTz now, int limit, WfDueKey *keys);
 extern int	wf_alarm_scan(const WfDueKey *after, TimestampTz now, int limit, WfDueKey *keys);
 
-/* Cancel requests of a queue that have been due since before then, oldest first, at most `limit`. Returns how many. */
+/* Cancel requests of a queue that have been due since before then, oldest first, each with its process, at most `limit`. Returns how many. */
 extern int	wf_due_cancels(const char *queue, TimestampTz before, int limit, WfDueKey *keys);
 
 /*

@@ -31,6 +31,7 @@
 #include "store/identity.h"
 #include "worker/dispatcher_internal.h"
 #include "worker/flights.h"
+#include "worker/shares.h"
 #include "worker/worker.h"
 
 #define REWARN_PER_TRANSACTION 1000
@@ -199,10 +200,7 @@ sleep_ms(void)
 
 	lanes = wf_lanes_all(&n);
 	for (int i = 0; i < n; i++)
-		if (lanes[i]->server == NULL || wf_requests_may_call(lanes[i]))
-			next = Min(next, lanes[i]->next);
-		else
-			next = Min(next, Max(lanes[i]->next, wf_dispatcher.abandoned_at));
+		next = Min(next, lanes[i]->server != NULL ? wf_requests_next(lanes[i]) : lanes[i]->next);
 	if (!paused && rewarning)
 		return 0;
 	if (!paused && next != WF_NEVER)
@@ -295,6 +293,7 @@ start(void)
 	wf_dispatcher.http = wf_http_create(TopMemoryContext, wf_setting_max_connections_http);
 	before_shmem_exit(close_connections, (Datum) 0);
 	wf_flights_init();
+	wf_shares_init();
 	wf_dispatcher.turn_context = AllocSetContextCreate(TopMemoryContext, "workflow turn", ALLOCSET_DEFAULT_SIZES);
 	wf_lanes_init();
 	wf_dispatcher.deliveries_at = WF_NEVER;

@@ -40,7 +40,8 @@ extern void wf_arrivals_land(void);
 extern void wf_arrivals_send_again(void);
 
 /* ---- requests.c; likewise ---- */
-extern bool wf_requests_may_call(const WfLane *lane);
+/* When to wake for a lane of a server. */
+extern TimestampTz wf_requests_next(const WfLane *lane);
 extern void wf_requests_call(WfLane *lane);
 extern void wf_requests_abort_abandoned(void);
 

@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 
 #include "worker/flights.h"
+#include "worker/shares.h"
 
 #define SH_PREFIX flight
 #define SH_ELEMENT_TYPE WfFlight
@@ -54,6 +55,9 @@ leave_lane(WfFlight *flight)
 	flight->lane = NULL;
 	if (lane == NULL)
 		return;
+	if (OidIsValid(flight->owner))
+		wf_shares_count(flight->owner, -1);
+	flight->owner = InvalidOid;
 	count_in_flight(lane, -1);
 	if (lane->slots <= 0)
 		lane->slots = 1; /* look again */
@@ -69,11 +73,23 @@ wf_flight_take_off(int64 instance, int64 visit, WfLane *lane)
 		return false;
 	flight->instance = instance;
 	flight->lane = lane;
+	flight->owner = InvalidOid;
 	flight->stuck = false;
 	flight->handed_over = false;
 	if (lane != NULL)
 		count_in_flight(lane, 1);
 	return true;
+}
+
+void
+wf_flight_own(int64 visit, Oid owner)
+{
+	WfFlight   *flight = flight_lookup(flights, visit);
+
+	if (flight == NULL || flight->lane == NULL || OidIsValid(flight->owner) || !OidIsValid(owner))
+		return;
+	flight->owner = owner;
+	wf_shares_count(owner, 1);
 }
 
 void

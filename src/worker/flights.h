@@ -14,6 +14,7 @@ typedef struct WfFlight
 	int64		visit;
 	int64		instance;
 	WfLane	   *lane; /* where its request is under way; NULL: its reply waits as a delivery */
+	Oid			owner; /* of its process, while its request is under way */
 	bool		stuck; /* its answer could not be dealt with */
 	bool		handed_over; /* an executor deals with its reply */
 	char		status; /* simplehash's */
@@ -26,6 +27,9 @@ extern WfFlight *wf_flight_find(int64 visit);
 
 /* False: it was in flight already. `lane` NULL: no request, but a reply that waits as a delivery. */
 extern bool wf_flight_take_off(int64 instance, int64 visit, WfLane *lane);
+
+/* Whose request it is, before it is sent. */
+extern void wf_flight_own(int64 visit, Oid owner);
 
 /* What came of it has been committed. */
 extern void wf_flight_land(int64 visit);

@@ -76,14 +76,23 @@ wf_lane_restart(WfLane *lane)
 	lane->next = DT_NOBEGIN;
 	lane->left_at = WF_NEVER;
 	lane->pause_ms = 0;
+	lane->blocked_by = InvalidOid;
+	lane->beyond = lane->cursor;
 	lane->slots = Max(lane->slots, 1); /* the server may let through more than it did */
 }
 
 void
 wf_lane_rewind(WfLane *lane, TimestampTz due_at, TimestampTz at)
 {
+	WfDueKey	before = {due_at, PG_INT64_MIN, PG_INT64_MIN};
+
 	if (due_at <= lane->cursor.due_at)
-		lane->cursor = (WfDueKey){due_at, PG_INT64_MIN, PG_INT64_MIN};
+	{
+		lane->cursor = before;
+		lane->blocked_by = InvalidOid;
+	}
+	if (due_at <= lane->beyond.due_at)
+		lane->beyond = before;
 	lane->next = Min(lane->next, at);
 }
 
@@ -133,15 +142,22 @@ wf_lane_take(WfLane *lane, TimestampTz now, int limit, WfDueKey *keys)
 	return n;
 }
 
+void
+wf_lane_sleep(WfLane *lane, TimestampTz now)
+{
+	TimestampTz next = wf_due_next(lane->queue, now);
+
+	lane->next = next != 0 ? next : WF_NEVER;
+}
+
 bool
 wf_lane_has_due(WfLane *lane, TimestampTz now)
 {
 	WfDueKey	key;
-	TimestampTz next;
 
 	if (wf_due_scan(lane->queue, &lane->cursor, now, 1, &key) > 0)
 		return true;
-	next = wf_due_next(lane->queue, now);
-	lane->next = next != 0 ? next : WF_NEVER;
+	lane->blocked_by = InvalidOid;
+	wf_lane_sleep(lane, now);
 	return false;
 }

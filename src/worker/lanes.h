@@ -13,6 +13,8 @@
 #include "store/due.h"
 
 #define WF_NEVER DT_NOEND
+/* owners that a lane remembers to have gone past */
+#define WF_MAX_PASSED 8
 
 typedef struct WfLane
 {
@@ -24,6 +26,12 @@ typedef struct WfLane
 	int			slots;		/* http: how many more may be, as of the last look */
 	int			cautious;	/* http: look at that many rows one by one */
 	int			skipped;	/* http: so many rows in a row were in flight already */
+	Oid			blocked_by; /* http: the owner of the first row behind the cursor, who may send no more; else invalid */
+	WfDueKey	beyond;		/* http: what is of others was looked for up to here, past such rows */
+	Oid			passed[WF_MAX_PASSED]; /* http: owners whose rows stand in between, beside that one */
+	int			npassed;
+	TimestampTz passed_at;	/* http: not to look for those again before that */
+	int64		passing_us; /* http: so long it has taken so far to go past them */
 	TimestampTz cancels_at; /* http: while its server is gone or has no place, when to look for cancel requests */
 	TimestampTz cancels_wait_since; /* http: since then there were some for which there was no place; 0: there are none */
 	TimestampTz left_at;	/* the first row behind the cursor that could not be handled; WF_NEVER: none */
@@ -49,6 +57,9 @@ extern void wf_lane_pause(WfLane *lane, TimestampTz due_at, int longest_ms);
  * The next keys that are due, in order, at most `limit`; moves the cursor and `next`. Inside wf_store_enter.
  */
 extern int	wf_lane_take(WfLane *lane, TimestampTz now, int limit, WfDueKey *keys);
+
+/* All that is due now was looked at: look again at the next due time. Inside wf_store_enter. */
+extern void wf_lane_sleep(WfLane *lane, TimestampTz now);
 
 /* Is there a key to be taken? If not, `next` is moved. Inside wf_store_enter. */
 extern bool wf_lane_has_due(WfLane *lane, TimestampTz now);

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -17,10 +18,9 @@
 #include "worker/dispatcher_internal.h"
 #include "worker/exchange.h"
 #include "worker/flights.h"
+#include "worker/shares.h"
 #include "worker/worker.h"
 
-/* requests of one server for each that could still be added */
-#define SHARE_OF_SERVER 4
 /* while something waits behind other requests, see that often whether those are still wanted */
 #define ABANDONED_CHECK_MS 1000
 /* after that a cancel request for a server that is gone, or has no place for it, has failed */
@@ -30,8 +30,16 @@
 /* while more is due than may be sent, look for cancel requests among it that often, and in so small a part of the time */
 #define CANCELS_CHECK_MS 1000
 #define CANCELS_CHECK_PART 20
+/* what stands behind rows of owners that may send no more is looked through again in so small a part of the time */
+#define PASSED_CHECK_PART 20
 /* all that is parked for it is looked through for those, so not with each row that comes */
 #define GONE_SERVER_CHECK_MS 5000
+
+typedef struct ProcessOwner
+{
+	int			process_id;
+	Oid			owner;
+} ProcessOwner;
 
 /* What one look at a queue gives, in the turn's memory. */
 typedef struct Outgoing
@@ -39,35 +47,71 @@ typedef struct Outgoing
 	WfLane	   *lane;
 	WfDueKey   *keys; /* seen */
 	int			nkeys;
+	int64	   *instances; /* of those taken */
 	int64	   *taken; /* visits that are now in flight */
 	int			ntaken;
 	List	   *requests; /* WfHttpRequest * */
 	WfJob	   *broken;	  /* what cannot be sent */
 	int			nbroken;
-	int			process_id; /* the last one whose owner was looked up */
-	Oid			owner;
+	HTAB	   *owners; /* ProcessOwner; NULL: not asked for */
 } Outgoing;
 
-/*
- * How many more requests a lane may send beside those of others. It may have four for each that could still be added, so
- * that there is room for others whatever its server does: one that hangs takes four fifths at most, the next one four fifths
- * of the rest. As long as there is room, a lane whose turn it is may have its first.
- */
-static int
-share_of_lane(const WfLane *lane)
+/* Whose process it is; looked up once in a look. */
+static Oid
+owner_of(Outgoing *out, int process_id)
 {
-	int			room = wf_http_room(wf_dispatcher.http);
+	HASHCTL		ctl = {.keysize = sizeof(int), .entrysize = sizeof(ProcessOwner), .hcxt = wf_dispatcher.turn_context};
+	ProcessOwner *entry;
+	bool		found;
 
-	if (lane->in_flight == 0 && room > 0)
-		return Max(1, SHARE_OF_SERVER * room / (SHARE_OF_SERVER + 1));
-	return (SHARE_OF_SERVER * room - lane->in_flight) / (SHARE_OF_SERVER + 1);
+	if (out->owners == NULL)
+		out->owners = hash_create("workflow owners of processes", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	entry = hash_search(out->owners, &process_id, HASH_FIND, &found);
+	if (!found)
+	{
+		Oid			owner = wf_process_owner(process_id);
+
+		entry = hash_search(out->owners, &process_id, HASH_ENTER, &found);
+		entry->owner = owner;
+	}
+	return entry->owner;
 }
 
-/* The first as of the last look, the second as of now: whatever ends makes room for all. */
-bool
-wf_requests_may_call(const WfLane *lane)
+/* The first as of the last look, the others as of now: whatever ends makes room for all. */
+static bool
+may_call(const WfLane *lane)
 {
-	return lane->slots > 0 && share_of_lane(lane) > 0;
+	return lane->slots > 0 && wf_shares_room(0) > 0 && (lane->in_flight == 0 || !wf_http_is_crowded(wf_dispatcher.http));
+}
+
+/* May somebody whose rows were gone past send more, now? */
+static bool
+passed_may_go(const WfLane *lane)
+{
+	for (int i = 0; i < lane->npassed; i++)
+		if (wf_shares_allow(lane, lane->passed[i], false, 0))
+			return true;
+	return false;
+}
+
+/* When to look at a lane: now, if those that had to wait may go. */
+static TimestampTz
+next_look(const WfLane *lane)
+{
+	if (!OidIsValid(lane->blocked_by) || lane->slots <= 0)
+		return lane->next;
+	if (wf_shares_allow(lane, lane->blocked_by, false, 0))
+		return DT_NOBEGIN;
+	return passed_may_go(lane) ? Min(lane->next, lane->passed_at) : lane->next;
+}
+
+/* What is held up wakes the dispatcher to see whether what is in its way is still wanted. */
+TimestampTz
+wf_requests_next(const WfLane *lane)
+{
+	TimestampTz next = may_call(lane) ? next_look(lane) : Max(lane->next, wf_dispatcher.abandoned_at);
+
+	return OidIsValid(lane->blocked_by) ? Min(next, wf_dispatcher.abandoned_at) : next;
 }
 
 /* Is there a request to be made of this visit now? */
@@ -90,14 +134,11 @@ prepare_request(Outgoing *out, WfVisit *visit, const WfServer *server)
 	MemoryContext old = MemoryContextSwitchTo(wf_dispatcher.turn_context);
 	WfHttpRequest *request = palloc(sizeof(WfHttpRequest));
 	WfFault		fault = {0};
+	Oid			owner = owner_of(out, visit->instance->process->process_id);
 	WfJob	   *job;
 
-	if (out->process_id != visit->instance->process->process_id)
-	{
-		out->process_id = visit->instance->process->process_id;
-		out->owner = wf_process_owner(out->process_id);
-	}
-	if (wf_exchange_request(visit, server, out->owner, request, &fault))
+	wf_flight_own(visit->id, owner);
+	if (wf_exchange_request(visit, server, owner, request, &fault))
 		out->requests = lappend(out->requests, request);
 	else
 	{
@@ -112,7 +153,7 @@ prepare_request(Outgoing *out, WfVisit *visit, const WfServer *server)
 
 /* Take off at most `limit` of the rows that are due; those behind the last one are looked at again. */
 static void
-take_off(Outgoing *out, int limit, int64 *instances)
+take_off(Outgoing *out, int limit)
 {
 	WfLane	   *lane = out->lane;
 	int			looked;
@@ -120,7 +161,7 @@ take_off(Outgoing *out, int limit, int64 *instances)
 	for (looked = 0; looked < out->nkeys && out->ntaken < limit; looked++)
 		if (wf_flight_take_off(out->keys[looked].instance, out->keys[looked].visit, lane))
 		{
-			instances[out->ntaken] = out->keys[looked].instance;
+			out->instances[out->ntaken] = out->keys[looked].instance;
 			out->taken[out->ntaken++] = out->keys[looked].visit;
 		}
 	lane->skipped = out->ntaken == 0 ? lane->skipped + looked : 0;
@@ -158,15 +199,139 @@ prepare(Outgoing *out, const WfServer *server, const int64 *instances, const int
 		prepare(out, server, &instances[left[i]], &visits[left[i]], 1);
 }
 
-/* Rows that are due become requests in memory. */
-static void
-collect(Outgoing *out, const WfServer *server, int limit)
+/* How many rows to read. Behind a few that are in flight there are more: after a restart of the lane, all of them. */
+static int
+rows_to_look_at(const WfLane *lane, int limit)
 {
-	int64	   *instances = palloc(sizeof(int64) * limit);
+	return lane->cautious > 0 ? 1 : Min(Max(limit, lane->skipped), DUE_PER_TRANSACTION);
+}
 
-	take_off(out, limit, instances);
-	if (out->ntaken > 0)
-		prepare(out, server, instances, out->taken, out->ntaken);
+/* The next rows, whosever they are. */
+static void
+collect(Outgoing *out, int limit)
+{
+	int			look = rows_to_look_at(out->lane, limit);
+
+	out->nkeys = wf_lane_take(out->lane, GetCurrentTimestamp(), look, out->keys);
+	if (out->nkeys > 0)
+		take_off(out, limit);
+}
+
+/* ---- while places are few: whose rows are they? ---- */
+
+static bool
+is_before(const WfDueKey *a, const WfDueKey *b)
+{
+	if (a->due_at != b->due_at)
+		return a->due_at < b->due_at;
+	return a->instance != b->instance ? a->instance < b->instance : a->visit < b->visit;
+}
+
+/* One row that is due: it takes off, or did so before. Else its owner, who may send no more. */
+static Oid
+take_owned(Outgoing *out, const WfDueKey *key)
+{
+	Oid			owner;
+
+	if (wf_flight_find(key->visit) == NULL)
+	{
+		owner = owner_of(out, key->process_id);
+		if (!wf_shares_allow(out->lane, owner, false, out->ntaken))
+			return owner;
+		(void) wf_flight_take_off(key->instance, key->visit, out->lane);
+		wf_flight_own(key->visit, owner);
+		out->instances[out->ntaken] = key->instance;
+		out->taken[out->ntaken++] = key->visit;
+	}
+	out->keys[out->nkeys++] = *key;
+	return InvalidOid;
+}
+
+/* In order, up to the first row whose owner may send no more. True if there may be others behind the last one. */
+static bool
+take_in_order(Outgoing *out, int limit, WfDueKey *keys)
+{
+	WfLane	   *lane = out->lane;
+	int			look = rows_to_look_at(lane, limit);
+	int			n = wf_due_scan_processes(lane->queue, &lane->cursor, GetCurrentTimestamp(), look, keys);
+
+	lane->blocked_by = InvalidOid;
+	for (int i = 0; i < n; i++)
+	{
+		if (out->ntaken == limit)
+			return true;
+		lane->blocked_by = take_owned(out, &keys[i]);
+		if (OidIsValid(lane->blocked_by))
+			return false;
+		lane->cursor = keys[i];
+	}
+	lane->skipped = out->ntaken == 0 ? lane->skipped + n : 0;
+	return n == look;
+}
+
+static void
+remember_passed(WfLane *lane, Oid owner)
+{
+	for (int i = 0; i < lane->npassed; i++)
+		if (lane->passed[i] == owner)
+			return;
+	if (owner != lane->blocked_by && lane->npassed < WF_MAX_PASSED)
+		lane->passed[lane->npassed++] = owner;
+}
+
+/* From the first row again, if the cursor has come past the last one, or somebody whose rows were gone past may send again. */
+static void
+begin_passing(WfLane *lane, TimestampTz now)
+{
+	if (!is_before(&lane->beyond, &lane->cursor) && (now < lane->passed_at || !passed_may_go(lane)))
+		return;
+	lane->beyond = lane->cursor;
+	lane->npassed = 0;
+	lane->passed_at = TimestampTzPlusMilliseconds(now, lane->passing_us * PASSED_CHECK_PART / 1000);
+	lane->passing_us = 0;
+}
+
+/* Past what the owner of the first row has to do, and others like him. True if there may be more behind. */
+static bool
+take_beyond(Outgoing *out, int limit, WfDueKey *keys)
+{
+	WfLane	   *lane = out->lane;
+	TimestampTz now = GetCurrentTimestamp();
+	int			n;
+
+	begin_passing(lane, now);
+	n = wf_due_scan_processes(lane->queue, &lane->beyond, now, DUE_PER_TRANSACTION, keys);
+	for (int i = 0; i < n; i++)
+	{
+		Oid			owner;
+
+		if (out->ntaken == limit)
+			return true;
+		owner = take_owned(out, &keys[i]);
+		if (OidIsValid(owner))
+			remember_passed(lane, owner);
+		lane->beyond = keys[i];
+	}
+	lane->passing_us += GetCurrentTimestamp() - now;
+	return n == DUE_PER_TRANSACTION;
+}
+
+/* The next rows of those who may still send something. */
+static void
+collect_owned(Outgoing *out, int limit)
+{
+	WfLane	   *lane = out->lane;
+	TimestampTz now = GetCurrentTimestamp();
+	WfDueKey   *keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
+	bool		more;
+
+	more = take_in_order(out, limit, keys);
+	if (OidIsValid(lane->blocked_by))
+		more = take_beyond(out, limit, keys);
+	if (more)
+		lane->next = now;
+	else
+		wf_lane_sleep(lane, now);
 }
 
 /*
@@ -181,6 +346,7 @@ park(Outgoing *out)
 	WfDueKey   *keys;
 	int			n;
 
+	lane->blocked_by = InvalidOid;
 	wf_lane_pause(lane, DT_NOBEGIN, LONGEST_PAUSE_MS);
 	lane->next = TimestampTzPlusMilliseconds(now, lane->pause_ms);
 	if (lane->cancels_at > now)
@@ -205,8 +371,8 @@ look_at_server(Outgoing *out)
 {
 	WfLane	   *lane = out->lane;
 	const WfServer *server = wf_server_by_name(lane->server);
+	bool		by_owner;
 	int			limit;
-	int			look;
 
 	if (server == NULL)
 	{
@@ -216,18 +382,21 @@ look_at_server(Outgoing *out)
 	lane->slots = server->max_in_flight - lane->in_flight;
 	if (lane->slots <= 0)
 		return;
-	limit = Min(lane->slots, share_of_lane(lane));
+	by_owner = OidIsValid(lane->blocked_by) || wf_shares_free_for_all() == 0;
+	limit = Min(lane->slots, by_owner ? wf_shares_room(0) : wf_shares_free_for_all());
 	limit = lane->cautious > 0 ? 1 : Min(limit, DUE_PER_TRANSACTION);
-	/* behind a few that are in flight there are more: after a restart of the lane, all of them */
-	look = lane->cautious > 0 ? 1 : Min(Max(limit, lane->skipped), DUE_PER_TRANSACTION);
-	out->keys = MemoryContextAlloc(wf_dispatcher.turn_context, sizeof(WfDueKey) * look);
+	out->keys = MemoryContextAlloc(wf_dispatcher.turn_context, sizeof(WfDueKey) * 2 * DUE_PER_TRANSACTION);
+	out->instances = palloc(sizeof(int64) * limit);
 	out->taken = MemoryContextAlloc(wf_dispatcher.turn_context, sizeof(int64) * limit);
 	out->broken = MemoryContextAllocZero(wf_dispatcher.turn_context, sizeof(WfJob) * limit);
-	out->nkeys = wf_lane_take(lane, GetCurrentTimestamp(), look, out->keys);
-	if (out->nkeys > 0)
+	if (by_owner)
+		collect_owned(out, limit);
+	else
+		collect(out, limit);
+	if (out->ntaken > 0)
 	{
 		wf_limit_begin(wf_setting_move_timeout);
-		collect(out, server, limit);
+		prepare(out, server, out->instances, out->taken, out->ntaken);
 		wf_limit_end();
 	}
 	lane->cautious -= Min(lane->cautious, out->nkeys);
@@ -254,11 +423,15 @@ take_off_cancels(Outgoing *out, const WfDueKey *keys, int n, int places, int64 *
 
 	for (int i = 0; i < n; i++)
 	{
+		Oid			owner;
+
 		if (wf_flight_find(keys[i].visit) != NULL)
 			continue;
-		if (out->ntaken < places)
+		owner = owner_of(out, keys[i].process_id);
+		if (out->ntaken < places && wf_shares_allow(lane, owner, true, out->ntaken))
 		{
 			(void) wf_flight_take_off(keys[i].instance, keys[i].visit, lane);
+			wf_flight_own(keys[i].visit, owner);
 			out->keys[out->nkeys++] = keys[i];
 			instances[out->ntaken] = keys[i].instance;
 			out->taken[out->ntaken++] = keys[i].visit;
@@ -293,7 +466,7 @@ look_at_cancels(Outgoing *out)
 	if (server == NULL)
 		return;
 	places = server->max_in_flight + 1 + server->max_in_flight / PLACES_PER_CANCEL - lane->in_flight;
-	places = Min(places, Min(wf_http_room(wf_dispatcher.http), lane->cautious > 0 ? 1 : DUE_PER_TRANSACTION));
+	places = Min(places, lane->cautious > 0 ? 1 : DUE_PER_TRANSACTION);
 	n = wf_due_cancels(lane->queue, now, limit, keys);
 	lane->cancels_at = TimestampTzPlusMilliseconds(now, CANCELS_CHECK_MS) + (GetCurrentTimestamp() - now) * CANCELS_CHECK_PART;
 	out->keys = MemoryContextAlloc(wf_dispatcher.turn_context, sizeof(WfDueKey) * limit);
@@ -371,11 +544,9 @@ look(WfLane *lane, void (*look_at) (Outgoing *out))
 void
 wf_requests_call(WfLane *lane)
 {
-	if (lane->next > GetCurrentTimestamp())
-		return;
-	if (wf_requests_may_call(lane))
+	if (next_look(lane) <= GetCurrentTimestamp() && may_call(lane))
 		look(lane, look_at_server);
-	if (lane->next > GetCurrentTimestamp())
+	if (lane->next > GetCurrentTimestamp() && !OidIsValid(lane->blocked_by))
 		lane->cancels_wait_since = 0;
 	else if (lane->cancels_at <= GetCurrentTimestamp())
 		look(lane, look_at_cancels);
@@ -386,7 +557,7 @@ wf_requests_call(WfLane *lane)
 static bool
 is_held_up(const WfLane *lane, TimestampTz now)
 {
-	return lane->server != NULL && lane->next <= now && !wf_requests_may_call(lane);
+	return lane->server != NULL && (OidIsValid(lane->blocked_by) || (lane->next <= now && !may_call(lane)));
 }
 
 /* Does anything wait for its turn? *crowded: not only for that of its own server. Inside wf_store_enter. */

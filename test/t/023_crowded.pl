@@ -44,8 +44,8 @@ define_call('partner', '/ok');
 # ---- shares ----
 
 start_many('hog', 40);
-$scene->partner->wait_for(16, '/hang/hog');
-stays(0.5, sub { server_row('hog', 'in_flight, parked') }, '16|24', 'a server that hangs leaves some room');
+$scene->partner->wait_for(15, '/hang/hog');
+stays(0.5, sub { server_row('hog', 'in_flight, parked') }, '15|25', 'a server that hangs leaves some room');
 my ($instance, $status) = $scene->run('partner');
 is($status, 'completed', 'which another one finds');
 start_many('second', 40);
@@ -79,7 +79,7 @@ for my $name ('hog', 'second', 'third')
 	start_many($name, 40);
 	wait_until(sub { (split /\|/, server_row($name, 'in_flight, parked'))[0] > 0 }, "$name hangs");
 }
-is_soon($scene->node, 'postgres', "SELECT sum(in_flight) FROM workflow.servers", 20, 'no room is left');
+is_soon($scene->node, 'postgres', "SELECT sum(in_flight) FROM workflow.servers", 17, 'no room is left for this owner');
 $instance = $scene->start('partner');
 stays(1.5, sub { $scene->visit($instance)->{state} }, 'calling', 'a request has to wait');
 $scene->sql("SELECT workflow.cancel(instance) FROM workflow.instances WHERE process = 'hog' AND ended_at IS NULL");
