@@ -30,7 +30,6 @@
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -287,36 +286,21 @@ wf_user_sql_check(const char *sql, const char *search_path, Oid owner, char **me
 
 /* ---- running ---- */
 
-typedef struct PlanEntry
-{
-	WfStep	   *step; /* of a cached definition: it lives as long as the backend */
-	SPIPlanPtr	plan;
-} PlanEntry;
-
 static SPIPlanPtr
-plan_of(WfStep *step)
+plan_of(WfProcess *process, WfStep *step)
 {
-	static HTAB *plans = NULL;
-	PlanEntry  *entry;
-	SPIPlanPtr	plan;
-	bool		found;
+	SPIPlanPtr *kept = wf_process_plan(process, step);
 
-	if (plans == NULL)
+	if (*kept == NULL)
 	{
-		HASHCTL		ctl = {.keysize = sizeof(WfStep *), .entrysize = sizeof(PlanEntry)};
+		SPIPlanPtr	plan = SPI_prepare_params(step->sql, set_up_parser, NULL, CURSOR_OPT_PARALLEL_OK);
 
-		plans = hash_create("workflow step plans", 64, &ctl, HASH_ELEM | HASH_BLOBS);
+		if (plan == NULL)
+			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+		SPI_keepplan(plan);
+		*kept = plan;
 	}
-	entry = hash_search(plans, &step, HASH_FIND, &found);
-	if (found)
-		return entry->plan;
-	plan = SPI_prepare_params(step->sql, set_up_parser, NULL, CURSOR_OPT_PARALLEL_OK);
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-	SPI_keepplan(plan);
-	entry = hash_search(plans, &step, HASH_ENTER, NULL);
-	entry->plan = plan;
-	return plan;
+	return *kept;
 }
 
 /* SPI's receiver of rows, which stops at too many before they fill the memory. */
@@ -432,12 +416,14 @@ static Jsonb *
 run_sql(WfVisit *visit, MemoryContext context)
 {
 	SPIExecuteOptions options = {.params = values_of(visit), .dest = counting_receiver()};
+	WfProcess  *process = visit->instance->process;
 	int			rc;
 
 	wf_constraints_immediate();
-	rc = SPI_execute_plan_extended(plan_of(visit->def), &options);
+	rc = SPI_execute_plan_extended(plan_of(process, visit->def), &options);
 	if (rc < 0)
 		elog(ERROR, "SPI_execute_plan_extended failed: %s", SPI_result_code_string(rc));
+	wf_process_plan_used(process, visit->def);
 	return make_reply(SPI_processed, SPI_tuptable, context);
 }
 

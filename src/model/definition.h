@@ -3,7 +3,7 @@
  *		A process definition, read, checked and compiled.
  *
  * Pure: no SPI, no shared memory, no clock. A WfDefinition lives in one memory context and never changes; its cache
- * (store/process.c) keeps it for as long as the backend lives, since a stored version never changes either.
+ * (store/process_cache.c) throws it away between transactions only.
  *
  * Names are kept as written. Steps are referred to by index within a definition, by name in rows.
  */

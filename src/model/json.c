@@ -334,10 +334,13 @@ const char *
 wf_json_path(const WfJson *node)
 {
 	StringInfoData path;
+	char	   *copy;
 
 	initStringInfo(&path);
 	append_path(&path, node);
-	return path.data;
+	copy = pstrdup(path.data); /* many are kept */
+	pfree(path.data);
+	return copy;
 }
 
 void

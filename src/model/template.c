@@ -317,6 +317,7 @@ wf_template_build(const WfJson *node, WfIssues *issues)
 	initStringInfo(&literal);
 	add_to_program(&tmpl->program, &literal, tmpl);
 	add_literal(&tmpl->program, &literal);
+	pfree(literal.data);
 	return tmpl;
 }
 

@@ -24,6 +24,7 @@ int			wf_setting_move_timeout = 1000;
 int			wf_setting_sql_timeout = 5 * 60 * 1000;
 int			wf_setting_max_connections_http = 1000;
 int			wf_setting_warn_waiting = 0;
+int			wf_setting_definition_cache = 32 * 1024;
 char	   *wf_setting_callback_base = NULL;
 
 /* interval_in would throw, and a postmaster reads this where nothing may. */
@@ -129,6 +130,9 @@ define_limits(void)
 	DefineCustomIntVariable("workflow.sql_timeout", "Statement timeout of SQL steps.",
 							"0 means none.", &wf_setting_sql_timeout, 5 * 60 * 1000, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("workflow.definition_cache", "Memory of compiled definitions that a session or worker keeps between transactions.",
+							"Those used last are kept.", &wf_setting_definition_cache, 32 * 1024, 0, MAX_KILOBYTES,
+							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("workflow.warn_waiting",
 							"Warns of visits that wait for the outside longer than that, in the log and by NOTIFY workflow.",
 							"Counts for waits for a callback, not for a clock. 0 means never.",

@@ -1,10 +1,6 @@
 /*
  * process.c
- *		Processes and their versions: look-ups, and the cache of compiled definitions.
- *
- * A stored version never changes, so a cached one is never thrown away; the key includes everything that names it.
- * A transaction that defines a version and rolls back leaves a number that the next define uses again for other
- * content: so what was defined by a transaction still open is cached only once it has committed.
+ *		Processes and their versions: look-ups. Compiled versions are kept by process_cache.c.
  */
 #include "postgres.h"
 
@@ -13,27 +9,12 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
 
 #include "store/access.h"
 #include "store/process.h"
+#include "store/process_cache.h"
 #include "store/query.h"
-
-typedef struct CacheKey
-{
-	Oid			relid; /* DROP and CREATE EXTENSION start numbers afresh */
-	int			process_id;
-	int			version;
-} CacheKey;
-
-typedef struct CacheEntry
-{
-	CacheKey	key;
-	WfProcess  *process;
-} CacheEntry;
-
-static HTAB *cache = NULL;
 
 static WfQuery q_version = {
 	.sql = "SELECT p.process, v.search_path, v.definition::text, v.xmin, v.timezone "
@@ -84,36 +65,23 @@ report_missing(int process_id, int version)
 WfProcess *
 wf_process_get(int process_id, int version)
 {
-	CacheKey	key = {wf_store_relation("process_version"), process_id, version};
-	CacheEntry *entry;
+	Oid			relid = wf_store_relation("process_version");
+	WfProcess  *process = wf_process_cache_find(relid, process_id, version);
 	Datum		values[2] = {Int32GetDatum(process_id), Int32GetDatum(version)};
 	MemoryContext context;
-	WfProcess  *process;
 	TransactionId xmin;
 	bool		isnull;
 
-	if (cache == NULL)
-	{
-		HASHCTL		ctl = {.keysize = sizeof(CacheKey), .entrysize = sizeof(CacheEntry)};
-
-		cache = hash_create("workflow processes", 64, &ctl, HASH_ELEM | HASH_BLOBS);
-	}
-	entry = hash_search(cache, &key, HASH_FIND, NULL);
-	if (likely(entry != NULL))
-		return entry->process;
-
+	if (likely(process != NULL))
+		return process;
 	if (wf_query_run(&q_version, values, NULL) == 0)
 		report_missing(process_id, version);
 	xmin = DatumGetTransactionId(wf_result(0, 4, &isnull));
 	context = AllocSetContextCreate(CurTransactionContext, "workflow process",
 									ALLOCSET_SMALL_SIZES);
 	process = compile(process_id, version, context);
-	if (!TransactionIdIsNormal(xmin) || !TransactionIdIsCurrentTransactionId(xmin))
-	{
-		MemoryContextSetParent(context, TopMemoryContext);
-		entry = hash_search(cache, &key, HASH_ENTER, NULL);
-		entry->process = process;
-	}
+	wf_process_cache_keep(relid, process, context,
+						  TransactionIdIsNormal(xmin) && TransactionIdIsCurrentTransactionId(xmin));
 	return process;
 }
 

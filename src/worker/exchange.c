@@ -60,7 +60,7 @@ add_own_headers(Builder *b)
 		if (!wf_template_text(b->http->headers[i].value, &b->scope, WF_TEXT_HEADER, &value,
 							  b->fault))
 			return false;
-		add_header(b, b->http->headers[i].name, value.data);
+		add_header(b, pstrdup(b->http->headers[i].name), value.data);
 	}
 	return true;
 }
@@ -195,7 +195,7 @@ wf_exchange_request(WfVisit *visit, const WfServer *server, Oid owner, WfHttpReq
 
 	memset(request, 0, sizeof(*request));
 	request->tag = (uint64) visit->id;
-	request->method = b.http->method;
+	request->method = pstrdup(b.http->method); /* the definition may be gone when it is sent */
 	wf_engine_scope(visit, &b.scope);
 	initStringInfo(&url);
 	if (!build_url(&b, server, &url) || !add_own_headers(&b) || !build_body(&b, request) ||
