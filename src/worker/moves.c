@@ -20,6 +20,7 @@
 #include "store/access.h"
 #include "store/due.h"
 #include "store/executor_work.h"
+#include "worker/budget.h"
 #include "worker/exchange.h"
 #include "worker/moves.h"
 #include "worker/worker.h"
@@ -29,15 +30,26 @@
 /* What has exceeded its limit is cancelled that often, at that distance. */
 #define MOST_HITS 5
 #define HIT_AGAIN_MS 1000
+/* What moves have taken is looked at that often while one goes on. */
+#define LOOK_AT_TIME_MS 10
+/* Those whose owner has no time left are left out of a batch, and it is tried again, that often. */
+#define MOST_ROUNDS 8
+/* A larger one takes so long to be read that it is handed over alone. */
+#define SMALL_REPLY 65536
 
 static volatile sig_atomic_t limit_hit = false;
 static volatile sig_atomic_t hit_in_lock = false;
 static volatile sig_atomic_t hits = 0;
 
+/* Of moves: the timer looks again and again, since owners have less time left than that. 0: it does not */
+static volatile TimestampTz limit_at = 0;
+
 /* A user's SQL can catch a cancel, and go on. It is told again, and then it ends with its process. */
 static void
 limit_handler(void)
 {
+	if (limit_at != 0 && (limit_hit || (GetCurrentTimestamp() < limit_at && !wf_budget_is_exceeded())))
+		return;
 	if (!limit_hit)
 		hit_in_lock = MyProc->waitStatus == PROC_WAIT_STATUS_WAITING;
 	limit_hit = true;
@@ -65,8 +77,21 @@ wf_limit_begin(int limit_ms)
 {
 	limit_hit = hit_in_lock = false;
 	hits = 0;
+	limit_at = 0;
 	if (limit_ms > 0)
 		enable_timeout_after(limit_id(), limit_ms);
+}
+
+/* … and the time that owners have left for their moves. */
+static void
+begin_limit_of_moves(int limit_ms)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	limit_hit = hit_in_lock = false;
+	hits = 0;
+	limit_at = TimestampTzPlusMilliseconds(now, limit_ms);
+	enable_timeout_every(limit_id(), TimestampTzPlusMilliseconds(now, LOOK_AT_TIME_MS), LOOK_AT_TIME_MS);
 }
 
 void
@@ -74,6 +99,7 @@ wf_limit_begin_sql(int limit_ms)
 {
 	limit_hit = hit_in_lock = false;
 	hits = 0;
+	limit_at = 0;
 	if (limit_ms > 0)
 		enable_timeout_every(limit_id(), TimestampTzPlusMilliseconds(GetCurrentTimestamp(), limit_ms),
 							 HIT_AGAIN_MS);
@@ -131,54 +157,6 @@ wf_moves_fault(const ErrorData *error, WfFault *fault)
 	fault->message = error->detail != NULL ? psprintf("%s: %s", error->message, error->detail)
 										   : error->message;
 	strlcpy(fault->sqlstate, unpack_sql_state(error->sqlerrcode), sizeof(fault->sqlstate));
-}
-
-/* ---- processes whose moves take too long ---- */
-
-/*
- * One that has exceeded the limit has held up everything. So for a while its process is left to executors: else each
- * of its instances would hold up everything again.
- */
-#define MOST_SLOW 32
-#define SLOW_MS 60000
-/* so many such processes are looked for in one batch */
-#define MOST_ROUNDS 8
-
-typedef struct Slow
-{
-	int			process_id;
-	TimestampTz until;
-} Slow;
-
-static Slow slow[MOST_SLOW];
-static int	nslow = 0; /* ever noted: the oldest is overwritten */
-
-/* What is being moved now, and since when; 0: nothing */
-static int	moving = 0;
-static TimestampTz moving_since;
-
-static bool
-is_slow(int process_id, TimestampTz now)
-{
-	for (int i = 0; i < Min(nslow, MOST_SLOW); i++)
-		if (slow[i].process_id == process_id && slow[i].until > now)
-			return true;
-	return false;
-}
-
-/* The limit was hit: was it one move that took most of the time? Then nothing of its process is tried again here. */
-static bool
-note_slow(int limit_ms)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	int			process_id = moving;
-
-	moving = 0;
-	if (!limit_hit || process_id == 0 ||
-		!TimestampDifferenceExceeds(moving_since, now, limit_ms / 2))
-		return false;
-	slow[nslow++ % MOST_SLOW] = (Slow){process_id, TimestampTzPlusMilliseconds(now, SLOW_MS)};
-	return true;
 }
 
 /* ---- one transaction ---- */
@@ -295,11 +273,11 @@ apply_all(WfBatch *batch, WfJob *jobs, int n, bool avoid_slow)
 		current = &jobs[i];
 		jobs[i].left_out = wf_batch_left_out(batch, jobs[i].instance, jobs[i].visit);
 		jobs[i].slow = avoid_slow && visit != NULL &&
-					   is_slow(visit->instance->process->process_id, batch->now);
+					   wf_budget_is_spent(visit->instance->process->process_id, GetCurrentTimestamp());
 		if (jobs[i].left_out || jobs[i].slow)
 			continue;
-		moving = visit != NULL ? visit->instance->process->process_id : 0;
-		moving_since = GetCurrentTimestamp();
+		if (avoid_slow && visit != NULL)
+			wf_budget_begin(visit->instance->process->process_id);
 		if (visit != NULL && visit->held)
 			keep_for_later(batch, &jobs[i]);
 		else if (visit != NULL)
@@ -311,8 +289,8 @@ apply_all(WfBatch *batch, WfJob *jobs, int n, bool avoid_slow)
 		if (jobs[i].delivery != 0 && jobs[i].verdict != WF_JOB_LOCKED &&
 			jobs[i].verdict != WF_JOB_HELD)
 			wf_delivery_delete(jobs[i].delivery);
+		(void) wf_budget_end();
 	}
-	moving = 0;
 	error_context_stack = context.previous;
 }
 
@@ -333,7 +311,7 @@ transaction(WfJob *jobs, int n, bool avoid_slow)
 	int64	   *visits;
 	bool		makes_due;
 
-	moving = 0; /* the last one may have failed elsewhere than in a move */
+	wf_budget_forget(); /* the last one may have failed elsewhere than in a move */
 	wf_begin_transaction();
 	wf_store_enter(&access);
 	batch = wf_batch_begin();
@@ -370,7 +348,10 @@ try_transaction(WfJob *jobs, int n, int limit_ms, bool avoid_slow)
 
 	PG_TRY();
 	{
-		wf_limit_begin(limit_ms);
+		if (avoid_slow)
+			begin_limit_of_moves(limit_ms);
+		else
+			wf_limit_begin(limit_ms);
 		transaction(jobs, n, avoid_slow);
 		wf_limit_end();
 	}
@@ -424,20 +405,10 @@ hand_over_visit(WfBatch *batch, WfJob *job, WfVisit *visit)
 }
 
 static void
-hand_over(WfJob *job)
+hand_over_job(WfBatch *batch, WfJob *job)
 {
-	WfAccess	access;
-	WfBatch    *batch;
-	WfVisit    *visit;
+	WfVisit    *visit = wf_batch_visit(batch, job->instance, job->visit);
 
-	wf_begin_transaction();
-	wf_store_enter(&access);
-	batch = wf_batch_begin();
-	job->verdict = WF_JOB_HANDED_OVER;
-	wf_batch_lock(batch, &job->instance, 1, WF_LOCK_SKIP);
-	judge_missing(batch, job, 1);
-	wf_batch_load_visits(batch, &job->instance, &job->visit, 1);
-	visit = wf_batch_visit(batch, job->instance, job->visit);
 	if (visit != NULL && visit->held)
 		keep_for_later(batch, job);
 	else if (visit != NULL)
@@ -450,7 +421,41 @@ hand_over(WfJob *job)
 		if (job->delivery != 0)
 			wf_delivery_delete(job->delivery);
 	}
+}
+
+static void
+hand_over(WfJob *jobs, int n)
+{
+	WfAccess	access;
+	WfBatch    *batch;
+	MemoryContext old;
+	int64	   *instances;
+	int64	   *visits;
+
+	wf_begin_transaction();
+	wf_store_enter(&access);
+	batch = wf_batch_begin();
+	batch->room = n > 1 ? WF_BATCH_ROOM : 0;
+	old = MemoryContextSwitchTo(batch->context);
+	instances = palloc(sizeof(int64) * n);
+	visits = palloc(sizeof(int64) * n);
+	for (int i = 0; i < n; i++)
+	{
+		jobs[i].verdict = WF_JOB_HANDED_OVER;
+		instances[i] = jobs[i].instance;
+		visits[i] = jobs[i].visit;
+	}
+	wf_batch_lock(batch, instances, n, WF_LOCK_SKIP);
+	judge_missing(batch, jobs, n);
+	wf_batch_load_visits(batch, instances, visits, n);
+	for (int i = 0; i < n; i++)
+	{
+		jobs[i].left_out = wf_batch_left_out(batch, jobs[i].instance, jobs[i].visit);
+		if (!jobs[i].left_out)
+			hand_over_job(batch, &jobs[i]);
+	}
 	wf_batch_flush(batch);
+	MemoryContextSwitchTo(old);
 	wf_batch_end(batch);
 	wf_store_leave(&access);
 	CommitTransactionCommand();
@@ -464,7 +469,7 @@ try_hand_over(WfJob *job)
 
 	PG_TRY();
 	{
-		hand_over(job);
+		hand_over(job, 1);
 	}
 	PG_CATCH();
 	{
@@ -519,7 +524,7 @@ run_one(WfJob *job, int limit_ms, bool may_hand_over)
 	ErrorData  *error = try_transaction(job, 1, limit_ms, may_hand_over);
 
 	if (error != NULL && may_hand_over)
-		(void) note_slow(limit_ms);
+		(void) wf_budget_end();
 	if (error == NULL && job->slow)
 		try_hand_over(job);
 	if (error == NULL)
@@ -535,6 +540,47 @@ run_one(WfJob *job, int limit_ms, bool may_hand_over)
 		break_visit(job, error, limit_ms);
 }
 
+static bool
+is_handed_over_with_others(const WfJob *job)
+{
+	return job->slow && !job->left_out && (job->reply == NULL || job->reply->body_len <= SMALL_REPLY);
+}
+
+/*
+ * Those that were left out, in one transaction, since there may be many. What is too much for that, or fails, is handed over
+ * alone: it stays slow.
+ */
+static void
+hand_over_slow(WfJob *jobs, int n)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WfJob	   *slow = palloc(sizeof(WfJob) * n);
+	int			nslow = 0;
+
+	for (int i = 0; i < n; i++)
+		if (is_handed_over_with_others(&jobs[i]))
+			slow[nslow++] = jobs[i];
+	if (nslow == 0)
+		return;
+	PG_TRY();
+	{
+		hand_over(slow, nslow);
+		for (int i = n - 1; i >= 0; i--)
+		{
+			if (!is_handed_over_with_others(&jobs[i]))
+				continue;
+			jobs[i] = slow[--nslow];
+			jobs[i].slow = jobs[i].left_out;
+		}
+	}
+	PG_CATCH();
+	{
+		(void) wf_moves_catch(context);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+}
+
 void
 wf_moves_run(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
 {
@@ -546,10 +592,12 @@ wf_moves_run(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
 	while (rounds-- > 0)
 	{
 		together = try_transaction(jobs, n, limit_ms, may_hand_over) == NULL;
-		/* without the process that was the reason */
-		if (together || !may_hand_over || !note_slow(limit_ms))
+		/* without the owner or the process that was the reason */
+		if (together || !may_hand_over || !wf_budget_end())
 			break;
 	}
+	if (together && may_hand_over)
+		hand_over_slow(jobs, n);
 	for (int i = 0; i < n; i++)
 	{
 		if (!together || jobs[i].left_out)
