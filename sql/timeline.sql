@@ -59,7 +59,7 @@ SELECT workflow.complete(pg_temp.waits(:i));
 SELECT workflow.complete(pg_temp.waits(:i), '{"ok": false}');
 SELECT pg_temp.story(:i);
 -- its record, as it is made when an incident is mended
-INSERT INTO workflow.attempt_history (instance, visit, process_id, attempt, started_at, ended_at, stored_at, error)
+INSERT INTO workflow.attempt_stray (instance, visit, process_id, attempt, started_at, ended_at, stored_at, error)
     SELECT v.instance, v.visit, i.process_id, v.attempt, v.waiting_since, clock_timestamp(), clock_timestamp(), v.error
     FROM workflow.visit v JOIN workflow.instance i USING (instance) WHERE v.instance = :i;
 SELECT workflow.skip(serial_number, '"by hand"') FROM workflow.incidents WHERE instance = :i;

@@ -16,6 +16,16 @@ SELECT count(workflow.start('views: seen', '{}', 'V-' || n)) FROM generate_serie
 SELECT count(workflow.start('views: unseen', '{}', 'V-' || n)) FROM generate_series(1, 1000) n;
 SELECT count(workflow.complete(serial_number)) FROM workflow.waiting WHERE process LIKE 'views: %' AND instance % 2 = 0;
 SELECT count(workflow.complete(serial_number)) FROM workflow.history WHERE process LIKE 'views: %';
+-- partitions are made by a worker
+CREATE PROCEDURE pg_temp.partitions_are_there() LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1 .. 6000 LOOP
+        EXIT WHEN (SELECT count(DISTINCT inhparent) FROM pg_inherits WHERE inhparent::regclass::text ~ '_history$') = 3
+            AND NOT EXISTS (SELECT FROM workflow.visit_stray);
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END $$;
+CALL pg_temp.partitions_are_there();
 ANALYZE workflow.instance, workflow.visit, workflow.instance_history, workflow.visit_history, workflow.late_callback;
 
 SET ROLE views_viewer;
@@ -34,7 +44,7 @@ DECLARE
     scans text[] = '{}';
 BEGIN
     FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-        line := substring(line FROM '(\w+( Only)? Scan.* on (visit|instance|visit_history|instance_history|late_callback)[_0-9]* )');
+        line := substring(line FROM '(\w+( Only)? Scan.* on (visit|instance|visit_history|instance_history|visit_stray|instance_stray|late_callback)[_0-9]* )');
         CONTINUE WHEN line IS NULL;
         line := regexp_replace(line, '_[0-9]{8}', '', 'g');
         scans := scans || trim(line);

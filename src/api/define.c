@@ -26,7 +26,6 @@
 #include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/due.h"
-#include "store/history.h"
 #include "store/identity.h"
 #include "store/privilege.h"
 #include "store/process.h"
@@ -241,7 +240,6 @@ ensure_ready(TimestampTz now)
 		wf_identity_ensure();
 		wf_note_everything(); /* a dispatcher that was started paused may begin */
 	}
-	wf_history_ensure(now);
 	ensure_maintenance(now);
 }
 

@@ -19,6 +19,7 @@
 #include "api/arguments.h"
 #include "store/access.h"
 #include "store/durable.h"
+#include "store/history.h"
 #include "store/privilege.h"
 #include "store/query.h"
 
@@ -31,13 +32,13 @@ static WfQuery q_instance = {
 		   "JOIN workflow.process p ON p.process_id = i.process_id WHERE i.instance = $1 "
 		   "UNION ALL "
 		   "SELECT h.process_id, p.process, h.version, h.business_key, h.status, h.started_at, "
-		   "h.ended_at, h.error->>'message' FROM workflow.instance_history h "
+		   "h.ended_at, h.error->>'message' FROM " WF_ENDED("instance") " h "
 		   "JOIN workflow.process p ON p.process_id = h.process_id WHERE h.instance = $1 LIMIT 1",
 	.nargs = 1, .argtypes = {INT8OID}};
 
 /* All of these begin with: time, visit, step. */
 static WfQuery q_entered = {
-	.sql = "SELECT h.entered_at, h.visit, h.step FROM workflow.visit_history h WHERE h.instance = $1 "
+	.sql = "SELECT h.entered_at, h.visit, h.step FROM " WF_ENDED("visit") " h WHERE h.instance = $1 "
 		   "UNION ALL "
 		   "SELECT v.entered_at, v.visit, v.step FROM workflow.visit v WHERE v.instance = $1",
 	.nargs = 1, .argtypes = {INT8OID}};
@@ -49,31 +50,31 @@ static WfQuery q_attempts = {
 	.sql = "SELECT b.* FROM (SELECT a.ended_at, a.visit, NULL::text, a.attempt, a.http_status, "
 		   "a.error->>'code', a.error->>'message', "
 		   "a.attempt <= lag(a.attempt) OVER (PARTITION BY a.visit ORDER BY a.ended_at) AS again "
-		   "FROM workflow.attempt_history a WHERE NOT a.incident AND " OF_INSTANCE ") b",
+		   "FROM " WF_ENDED("attempt") " a WHERE NOT a.incident AND " OF_INSTANCE ") b",
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_incidents = {
 	.sql = "SELECT a.started_at, a.visit, NULL::text, NULL::text, a.error->>'code', a.error->>'message' "
-		   "FROM workflow.attempt_history a WHERE " OF_INSTANCE " AND a.incident "
+		   "FROM " WF_ENDED("attempt") " a WHERE " OF_INSTANCE " AND a.incident "
 		   "UNION ALL "
 		   "SELECT v.waiting_since, v.visit, v.step, v.outcome, v.error->>'code', v.error->>'message' "
 		   "FROM workflow.visit v WHERE v.instance = $1 AND v.state = 'incident'",
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_mended = {
 	.sql = "SELECT a.ended_at, a.visit, NULL::text, a.started_at, a.ended_with, a.ended_by::text "
-		   "FROM workflow.attempt_history a WHERE " OF_INSTANCE " AND a.incident",
+		   "FROM " WF_ENDED("attempt") " a WHERE " OF_INSTANCE " AND a.incident",
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_ended = {
 	.sql = "SELECT h.ended_at, h.visit, h.step, h.outcome, h.entered_at, h.attempts, "
 		   "h.result->'error'->>'code', h.result->'error'->>'message', "
 		   "h.result->>'callback_response', h.result->>'cancel_response', c.error->>'message', "
 		   "CASE WHEN c.error->'http_status' = 'null' THEN c.error->>'code' END, "
-		   "h.result #>> '{cancel_response,body}' FROM workflow.visit_history h "
+		   "h.result #>> '{cancel_response,body}' FROM " WF_ENDED("visit") " h "
 		   "LEFT JOIN LATERAL (SELECT h.result #> '{cancel_response,error}') c (error) "
 		   "ON c.error ? 'sqlstate' WHERE h.instance = $1", /* else it is what the service itself calls an error */
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_late = {
 	.sql = "SELECT l.received_at, l.visit, NULL::text, l.role::text, l.data::text, l.webhook FROM ("
-		   "SELECT h.visit FROM workflow.visit_history h WHERE h.instance = $1) k "
+		   "SELECT h.visit FROM " WF_ENDED("visit") " h WHERE h.instance = $1) k "
 		   "JOIN workflow.late_callback l ON workflow.serial_number(l.instance, l.visit) COLLATE \"C\" = "
 		   "workflow.serial_number($1, k.visit)",
 	.nargs = 1, .argtypes = {INT8OID}};

@@ -24,6 +24,7 @@
 #include "store/access.h"
 #include "store/batch.h"
 #include "store/durable.h"
+#include "store/history.h"
 #include "store/privilege.h"
 #include "store/query.h"
 
@@ -40,7 +41,7 @@ typedef struct Wait
 static WfQuery q_status = {
 	.sql = "SELECT process_id, status FROM workflow.instance WHERE instance = $1 "
 		   "UNION ALL "
-		   "SELECT process_id, status FROM workflow.instance_history WHERE instance = $1",
+		   "SELECT process_id, status FROM " WF_ENDED("instance") " h WHERE instance = $1",
 	.nargs = 1, .argtypes = {INT8OID}};
 
 PG_FUNCTION_INFO_V1(workflow_wait_for);

@@ -65,15 +65,38 @@ state_name(const WfWorkerRow *row)
 	return NULL;
 }
 
+/* Another database may have another encoding. */
 static void
-put_worker(ReturnSetInfo *rsinfo, const WfWorkerRow *row)
+keep_ascii(char *text)
+{
+	for (; *text != '\0'; text++)
+		if (IS_HIGHBIT_SET(*text))
+			*text = '?';
+}
+
+/* That something fails is for all to see; what an administrator's code says of it is not. NULL: nothing fails. */
+static char *
+error_of(WfWorkerRow *row, bool with_reason)
+{
+	if (row->failure[0] == '\0')
+		return NULL;
+	if (!with_reason)
+		return row->failure;
+	if (row->database != MyDatabaseId)
+		keep_ascii(row->error);
+	return psprintf("%s: %s", row->failure, row->error);
+}
+
+static void
+put_worker(ReturnSetInfo *rsinfo, WfWorkerRow *row, bool with_reason)
 {
 	char	   *database = OidIsValid(row->database) ? get_database_name(row->database) : NULL;
 	char	   *role = OidIsValid(row->role) ? GetUserNameFromId(row->role, true) : NULL;
 	NameData	name;
 	NameData	role_name;
-	Datum		values[8];
-	bool		nulls[8] = {false};
+	char	   *error = error_of(row, with_reason);
+	Datum		values[9];
+	bool		nulls[9] = {false};
 
 	values[0] = CStringGetTextDatum(kind_name(row->kind));
 	values[1] = Int32GetDatum(row->pid);
@@ -87,6 +110,8 @@ put_worker(ReturnSetInfo *rsinfo, const WfWorkerRow *row)
 	nulls[7] = row->kind != WF_EXECUTOR || role == NULL;
 	namestrcpy(&role_name, role != NULL ? role : "");
 	values[7] = NameGetDatum(&role_name);
+	nulls[8] = error == NULL;
+	values[8] = error != NULL ? CStringGetTextDatum(error) : (Datum) 0;
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
@@ -105,7 +130,7 @@ workflow_workers(PG_FUNCTION_ARGS)
 	for (int i = 0; i < n; i++)
 	{
 		if (all || rows[i].database == MyDatabaseId)
-			put_worker(rsinfo, &rows[i]);
+			put_worker(rsinfo, &rows[i], all);
 	}
 	return (Datum) 0;
 }

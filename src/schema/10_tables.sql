@@ -182,12 +182,13 @@ CREATE INDEX delivery_due ON workflow.delivery (queue, due_at, delivery);
 CREATE INDEX delivery_reply ON workflow.delivery (instance) WHERE kind = 'reply';
 CREATE INDEX delivery_owed ON workflow.delivery ((payload ->> 'attachment'), (payload ->> 'business_key'))
     WHERE kind = 'write_back' AND payload IS NOT NULL;
+CREATE INDEX delivery_maintain ON workflow.delivery (due_at) WHERE kind = 'maintain';
 COMMENT ON TABLE workflow.delivery IS 'What arrived for an instance that was locked, and what executors owe: write-backs to attached rows, warnings, upkeep';
 COMMENT ON COLUMN workflow.delivery.delivery IS 'Number';
 COMMENT ON COLUMN workflow.delivery.instance IS 'Instance it is for';
 COMMENT ON COLUMN workflow.delivery.visit IS 'Visit it is for; 0: the instance as a whole';
 COMMENT ON COLUMN workflow.delivery.due_at IS 'When it is tried (again)';
-COMMENT ON COLUMN workflow.delivery.attempt IS 'How often it was tried';
+COMMENT ON COLUMN workflow.delivery.attempt IS 'How often it was tried; of upkeep, how often in a row it has failed or was begun and not ended';
 COMMENT ON COLUMN workflow.delivery.kind IS 'reply, alarm, write_back, warn, or maintain: the hourly upkeep';
 COMMENT ON COLUMN workflow.delivery.queue IS 'Who handles it: move; executor, executor <process_id> or executor table <attachment>; held: nobody, until the instance is resumed';
 COMMENT ON COLUMN workflow.delivery.payload IS 'What arrived; of a write-back that has failed, why, since when it is owed, and what it takes to make it';
@@ -318,6 +319,17 @@ COMMENT ON COLUMN workflow.attempt_history.incident IS 'It is no attempt, but an
 COMMENT ON COLUMN workflow.attempt_history.ended_with IS 'What ended the incident: retry, skip, complete, fail, move, cancel_visit or cancel';
 COMMENT ON COLUMN workflow.attempt_history.ended_by IS 'Role that called that';
 
+-- No default partitions: they would have to hold nothing of a partition that a restore attaches.
+CREATE TABLE workflow.instance_stray (LIKE workflow.instance_history INCLUDING DEFAULTS INCLUDING COMMENTS, PRIMARY KEY (instance));
+COMMENT ON TABLE workflow.instance_stray IS 'Ended instances that were stored while their week had no partition';
+CREATE TABLE workflow.visit_stray (LIKE workflow.visit_history INCLUDING DEFAULTS INCLUDING COMMENTS, PRIMARY KEY (instance, visit));
+CREATE INDEX visit_stray_serial_number ON workflow.visit_stray ((workflow.serial_number(instance, visit) COLLATE "C"));
+COMMENT ON TABLE workflow.visit_stray IS 'Ended visits that were stored while their week had no partition';
+CREATE TABLE workflow.attempt_stray (LIKE workflow.attempt_history INCLUDING DEFAULTS INCLUDING COMMENTS);
+ALTER TABLE workflow.attempt_stray REPLICA IDENTITY FULL;
+CREATE INDEX attempt_stray_serial_number ON workflow.attempt_stray ((workflow.serial_number(instance, visit) COLLATE "C"));
+COMMENT ON TABLE workflow.attempt_stray IS 'Attempts and incidents that were stored while their week had no partition';
+
 CREATE TABLE workflow.identity (
     system_identifier numeric NOT NULL,
     database          oid NOT NULL,
@@ -350,6 +362,9 @@ SELECT pg_catalog.pg_extension_config_dump('workflow.visit', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.delivery', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.attachment', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.late_callback', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.instance_stray', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.visit_stray', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.attempt_stray', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.identity', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.secret', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.instance_seq', '');

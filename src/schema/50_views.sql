@@ -1,4 +1,5 @@
 -- What there is to see. Each view shows a role only the processes on which it has the privilege view (or admin).
+-- What has ended is in partitions of the history or among its strays; the barrier is around both.
 -- That set is worked out once for a query, and the conditions of the query still reach the indexes: security barriers let
 -- only leakproof ones through, and comparing numbers and serial numbers is leakproof.
 
@@ -32,7 +33,7 @@ CREATE VIEW workflow.living_instances WITH (security_barrier) AS
 CREATE VIEW workflow.ended_instances WITH (security_barrier) AS
     SELECT h.instance, p.process, h.version, h.business_key, h.status, h.data, h.started_at, h.ended_at, h.error,
            NULL::text AS cancel_reason
-    FROM workflow.instance_history h
+    FROM (SELECT * FROM workflow.instance_history UNION ALL SELECT * FROM workflow.instance_stray) h
          JOIN workflow.process p USING (process_id)
     WHERE h.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
 CREATE VIEW workflow.instances WITH (security_barrier) AS
@@ -140,7 +141,7 @@ COMMENT ON COLUMN workflow.incidents.result IS '$result: {status, initial_respon
 CREATE VIEW workflow.history WITH (security_barrier) AS
     SELECT workflow.serial_number(h.instance, h.visit) COLLATE "C" AS serial_number,
            h.instance, p.process, h.step, h.outcome, h.entered_at, h.ended_at, h.attempts, h.result
-    FROM workflow.visit_history h
+    FROM (SELECT * FROM workflow.visit_history UNION ALL SELECT * FROM workflow.visit_stray) h
          JOIN workflow.process p USING (process_id)
     WHERE h.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.history IS 'Visits that have ended, of living and of ended instances, as long as the history keeps them';
@@ -158,7 +159,7 @@ CREATE VIEW workflow.attempts WITH (security_barrier) AS
     SELECT workflow.serial_number(a.instance, a.visit) COLLATE "C" AS serial_number,
            a.attempt, a.started_at, a.ended_at, a.http_status, a.error, a.incident,
            a.ended_with, a.ended_by
-    FROM workflow.attempt_history a
+    FROM (SELECT * FROM workflow.attempt_history UNION ALL SELECT * FROM workflow.attempt_stray) a
     WHERE a.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.attempts IS 'Attempts of HTTP and SQL steps that have failed, those that came after them, and incidents that are over; an action that succeeds at once, or at once when an incident is retried, is only in the history';
 COMMENT ON COLUMN workflow.attempts.serial_number IS 'Serial number of the visit';
@@ -190,7 +191,7 @@ CREATE VIEW workflow.write_backs WITH (security_barrier) AS
            coalesce((d.payload ->> 'since')::timestamptz, d.due_at) AS since, d.payload ->> 'error' AS error
     FROM workflow.delivery d
          LEFT JOIN workflow.instance i ON i.instance = d.instance
-         LEFT JOIN workflow.instance_history h ON h.instance = d.instance
+         LEFT JOIN (SELECT * FROM workflow.instance_history UNION ALL SELECT * FROM workflow.instance_stray) h ON h.instance = d.instance
          JOIN workflow.attachment a
               ON a.attachment = coalesce((d.payload ->> 'attachment')::integer, i.attachment, h.attachment)
          JOIN workflow.process p ON p.process_id = a.process_id

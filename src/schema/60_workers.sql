@@ -6,13 +6,13 @@ COMMENT ON PROCEDURE workflow.wait_for(bigint, interval, text) IS
 'Blocks, without polling and without a snapshot, until the instance has ended (completed, aborted, or failed: it has an incident) or has the given status; gives the status it has then. Not inside a transaction block (25001). After the timeout: error 57014. Unknown instance: 42704; needs view or start on the process: 42501';
 
 CREATE FUNCTION workflow.workers(OUT kind text, OUT pid integer, OUT database name, OUT started_at timestamptz,
-                                 OUT in_flight integer, OUT handled bigint, OUT state text, OUT role name)
+                                 OUT in_flight integer, OUT handled bigint, OUT state text, OUT role name, OUT error text)
     RETURNS SETOF record LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'workflow_workers';
 COMMENT ON FUNCTION workflow.workers() IS
 'Worker processes that run now: those of this database, or of all for superusers and members of pg_monitor';
 
 CREATE VIEW workflow.workers AS
-    SELECT kind, pid, database, started_at, in_flight, handled, state, role FROM workflow.workers();
+    SELECT kind, pid, database, started_at, in_flight, handled, state, role, error FROM workflow.workers();
 COMMENT ON VIEW workflow.workers IS
 'Worker processes that run now: those of this database, or of all for superusers and members of pg_monitor';
 COMMENT ON COLUMN workflow.workers.kind IS 'launcher, dispatcher or executor';
@@ -23,6 +23,7 @@ COMMENT ON COLUMN workflow.workers.in_flight IS 'What it has under way: requests
 COMMENT ON COLUMN workflow.workers.handled IS 'What it has handled since it was started';
 COMMENT ON COLUMN workflow.workers.state IS 'running; idle: an executor that waits for work and leaves after a while; paused: a dispatcher that sends nothing, since its database is a copy or workflow.start_paused is on, until workflow.adopt()';
 COMMENT ON COLUMN workflow.workers.role IS 'Of an executor: the role that it serves, all its life; NULL: it has only upkeep to do, or work of a role that is not there any more';
+COMMENT ON COLUMN workflow.workers.error IS 'Of a dispatcher: what upkeep of its database cannot do, and why; the reason is shown to superusers and members of pg_monitor; NULL: all is well';
 
 CREATE FUNCTION workflow.servers(OUT server text, OUT state text, OUT in_flight integer,
                                  OUT requests bigint, OUT failures bigint, OUT retries bigint,

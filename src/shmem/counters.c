@@ -80,7 +80,7 @@ wf_servers_list(WfServerRow **rows)
 }
 
 static bool
-list_worker(WfWorkerRow *row, WfWorkerKind kind, const WfSlot *slot, const WfWorker *worker)
+list_worker(WfWorkerRow *row, WfWorkerKind kind, WfSlot *slot, const WfWorker *worker)
 {
 	if (worker->state != WF_WORKER_RUNNING)
 		return false;
@@ -93,6 +93,14 @@ list_worker(WfWorkerRow *row, WfWorkerKind kind, const WfSlot *slot, const WfWor
 	row->started_at = worker->started_at;
 	row->in_flight = worker->in_flight;
 	row->handled = worker->handled;
+	row->failure[0] = row->error[0] = '\0';
+	if (kind == WF_DISPATCHER)
+	{
+		SpinLockAcquire(&slot->mutex);
+		strlcpy(row->failure, slot->upkeep_failure, sizeof(row->failure));
+		strlcpy(row->error, slot->upkeep_error, sizeof(row->error));
+		SpinLockRelease(&slot->mutex);
+	}
 	return true;
 }
 

@@ -7,6 +7,7 @@
  */
 #include "compat.h"
 
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -168,6 +169,8 @@ wf_slot_assign(WfSlot *slot, Oid database)
 	slot->want_unlocks = slot->want_executors = false;
 	slot->timeline_checked = false;
 	slot->pause = WF_PAUSE_UNKNOWN;
+	slot->upkeep_failing_since = 0;
+	slot->upkeep_failure[0] = slot->upkeep_error[0] = '\0';
 	slot->notes.n = 0;
 	slot->notes.everything = slot->notes.unlocked = false;
 	slot->nstubborn = 0;
@@ -237,4 +240,28 @@ wf_pause_set(WfPause pause)
 		return;
 	slot->pause = pause;
 	SpinLockRelease(&slot->mutex);
+}
+
+TimestampTz
+wf_upkeep_say(const char *failure, const char *error)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz since;
+	char		cut[WF_UPKEEP_ERROR_LEN] = "";
+	WfSlot	   *slot;
+
+	if (failure != NULL)
+		strlcpy(cut, error, pg_mbcliplen(error, strlen(error), sizeof(cut) - 1) + 1);
+	slot = lock_own_slot();
+	if (slot == NULL)
+		return failure != NULL ? now : 0;
+	if (failure == NULL)
+		slot->upkeep_failing_since = 0;
+	else if (slot->upkeep_failing_since == 0)
+		slot->upkeep_failing_since = now;
+	since = slot->upkeep_failing_since;
+	strlcpy(slot->upkeep_failure, failure != NULL ? failure : "", sizeof(slot->upkeep_failure));
+	strlcpy(slot->upkeep_error, cut, sizeof(slot->upkeep_error));
+	SpinLockRelease(&slot->mutex);
+	return since;
 }

@@ -26,6 +26,7 @@
 #define WF_QUEUE_EXECUTOR "executor" /* SQL, NOTIFY, async, write-backs: whatever may block */
 #define WF_QUEUE_HTTP "http "		 /* prefix; a server's name follows */
 #define WF_QUEUE_ALARM "alarm" /* only in notes: visit.alarm_at */
+#define WF_QUEUE_UPKEEP "upkeep" /* only in notes: a partition of the history is missing */
 
 /* Errors 55000 with a hint unless loaded by shared_preload_libraries. First call of every SQL function. */
 extern void wf_shmem_require(void);
@@ -133,6 +134,12 @@ typedef enum WfPause
 } WfPause;
 extern void wf_pause_set(WfPause pause); /* the dispatcher says what it found; shown in log and views */
 extern WfPause wf_pause_get(void);
+
+/* ---- upkeep ---- */
+#define WF_UPKEEP_FAILURE_LEN 128
+#define WF_UPKEEP_ERROR_LEN 256
+/* An executor says what upkeep cannot do and why, for the view workers; NULL: all is well. Returns since when it fails; 0: it does not. */
+extern TimestampTz wf_upkeep_say(const char *failure, const char *error);
 
 /* ---- counters, for the views workers and servers ---- */
 extern void wf_count_handled(int n);	/* by this worker */

@@ -99,6 +99,9 @@ typedef struct WfSlot
 	bool		timeline_checked;
 	WfPause		pause;
 	WfNotes		notes;
+	TimestampTz upkeep_failing_since; /* 0: it does not fail */
+	char		upkeep_failure[WF_UPKEEP_FAILURE_LEN]; /* what it cannot do */
+	char		upkeep_error[WF_UPKEEP_ERROR_LEN]; /* and why */
 	int64		stubborn[WF_MAX_STUBBORN]; /* visits; the oldest is overwritten */
 	int			nstubborn;
 

@@ -109,6 +109,8 @@ typedef struct WfWorkerRow
 	WfPause		pause;		/* of a dispatcher */
 	int			in_flight;
 	uint64		handled;
+	char		failure[WF_UPKEEP_FAILURE_LEN]; /* of a dispatcher: what upkeep cannot do, "": all is well; and why */
+	char		error[WF_UPKEEP_ERROR_LEN];
 } WfWorkerRow;
 
 typedef struct WfServerRow

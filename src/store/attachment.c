@@ -24,6 +24,7 @@
 #include "store/attachment.h"
 #include "store/due.h"
 #include "store/executor_work.h"
+#include "store/history.h"
 #include "store/owed.h"
 #include "store/privilege.h"
 #include "store/query.h"
@@ -62,7 +63,7 @@ static WfQuery q_living = {
 static WfQuery q_shown = {
 	.sql = "SELECT " ATTACHMENT_COLUMNS ", i.business_key FROM ("
 		   "SELECT attachment, business_key FROM workflow.instance WHERE instance = $1 UNION ALL "
-		   "SELECT attachment, business_key FROM workflow.instance_history WHERE instance = $1 UNION ALL "
+		   "SELECT attachment, business_key FROM " WF_ENDED("instance") " h WHERE instance = $1 UNION ALL "
 		   "SELECT (payload ->> 'attachment')::integer, payload ->> 'business_key' FROM workflow.delivery "
 		   "WHERE delivery = $2 AND payload IS NOT NULL) i "
 		   "JOIN workflow.attachment a ON a.attachment = i.attachment "
@@ -78,7 +79,7 @@ static WfQuery q_look_living = {
 		   "AND i.business_key = $3 AND i.business_key IS NOT NULL",
 	.nargs = 4, .argtypes = {INT4OID, INT4OID, TEXTOID, TEXTOID}};
 static WfQuery q_look_ended = {
-	.sql = "SELECT instance, status FROM workflow.instance_history WHERE instance = $1 UNION ALL "
+	.sql = "SELECT instance, status FROM " WF_ENDED("instance") " h WHERE instance = $1 UNION ALL "
 		   "SELECT instance, payload ->> 'status' FROM workflow.delivery WHERE delivery = $2 AND payload ? 'status' LIMIT 1",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
 

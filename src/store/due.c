@@ -98,6 +98,14 @@ static WfQuery q_delete = {
 static WfQuery q_postpone = {
 	.sql = "UPDATE workflow.delivery SET due_at = $2, attempt = attempt + 1 WHERE delivery = $1",
 	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}};
+static WfQuery q_set = {
+	.sql = "UPDATE workflow.delivery SET due_at = $2, attempt = $3 WHERE delivery = $1",
+	.nargs = 3, .argtypes = {INT8OID, TIMESTAMPTZOID, INT4OID}};
+static WfQuery q_hasten_upkeep = {
+	.sql = "UPDATE workflow.delivery SET due_at = $1 WHERE delivery IN ("
+		   "SELECT delivery FROM workflow.delivery WHERE kind = '" WF_DELIVERY_MAINTAIN "' AND due_at > $1 "
+		   "AND ($2 OR attempt = 0) FOR UPDATE SKIP LOCKED)",
+	.nargs = 2, .argtypes = {TIMESTAMPTZOID, BOOLOID}};
 static WfQuery q_hold = {
 	.sql = "UPDATE workflow.delivery SET queue = 'held' WHERE delivery = $1",
 	.nargs = 1, .argtypes = {INT8OID}};
@@ -312,6 +320,24 @@ wf_delivery_postpone(int64 id, TimestampTz due_at)
 	Datum		values[2] = {Int64GetDatum(id), TimestampTzGetDatum(due_at)};
 
 	wf_query_run(&q_postpone, values, NULL);
+}
+
+void
+wf_delivery_set(int64 id, TimestampTz due_at, int attempt)
+{
+	Datum		values[3] = {Int64GetDatum(id), TimestampTzGetDatum(due_at), Int32GetDatum(attempt)};
+
+	wf_query_run(&q_set, values, NULL);
+}
+
+void
+wf_delivery_hasten_upkeep(bool anyway)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Datum		values[2] = {TimestampTzGetDatum(now), BoolGetDatum(anyway)};
+
+	if (wf_query_run(&q_hasten_upkeep, values, NULL) > 0)
+		wf_note_due(WF_QUEUE_EXECUTOR, now);
 }
 
 void

@@ -81,6 +81,10 @@ extern TimestampTz wf_delivery_next(const char *queue); /* 0: none */
 extern int	wf_delivery_count(const char *queue, TimestampTz now, int limit); /* that are due, up to a limit */
 extern void wf_delivery_delete(int64 id);
 extern void wf_delivery_postpone(int64 id, TimestampTz due_at);
+/* As that, after so many attempts. */
+extern void wf_delivery_set(int64 id, TimestampTz due_at, int attempt);
+/* Upkeep is due now; unless it is under way or waits after a failure, if not `anyway`. */
+extern void wf_delivery_hasten_upkeep(bool anyway);
 /* The instance is suspended: nobody looks at it until it is resumed. */
 extern void wf_delivery_hold(int64 id);
 extern void wf_delivery_release(const int64 *instances, int n, TimestampTz now);

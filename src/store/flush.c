@@ -68,12 +68,13 @@ static WfQuery q_update_instances = {
 static WfQuery q_delete_instances = {
 	.sql = "DELETE FROM workflow.instance i USING moved m WHERE i.instance = m.instance",
 	.shape = &key_shape};
-static WfQuery q_keep_instances = {
-	.sql = "INSERT INTO workflow.instance_history (instance, process_id, version, attachment, "
-		   "started_at, ended_at, stored_at, status, business_key, error, data) "
-		   "SELECT m.instance, m.process_id, m.version, m.attachment, m.started_at, m.ended_at, "
-		   "m.ended_at, m.status, m.business_key, m.error, m.data FROM moved m",
-	.shape = &instance_shape};
+#define KEEP_INSTANCES(table) \
+	"INSERT INTO workflow." table " (instance, process_id, version, attachment, " \
+	"started_at, ended_at, stored_at, status, business_key, error, data) " \
+	"SELECT m.instance, m.process_id, m.version, m.attachment, m.started_at, m.ended_at, " \
+	"m.ended_at, m.status, m.business_key, m.error, m.data FROM moved m"
+static WfQuery q_keep_instances = {.sql = KEEP_INSTANCES("instance_history"), .shape = &instance_shape};
+static WfQuery q_stray_instances = {.sql = KEEP_INSTANCES("instance_stray"), .shape = &instance_shape};
 static WfQuery q_insert_visits = {
 	.sql = "INSERT INTO workflow.visit (instance, visit, due_at, deadline, entered_at, "
 		   "waiting_since, attempt, has_callback, key, state, step, queue, waits_for, outcome, "
@@ -107,18 +108,20 @@ static WfQuery q_delete_visits = {
 	.sql = "DELETE FROM workflow.visit v USING moved m "
 		   "WHERE v.instance = m.instance AND v.visit = m.visit",
 	.shape = &key_shape};
-static WfQuery q_keep_visits = {
-	.sql = "INSERT INTO workflow.visit_history (instance, visit, process_id, attempts, entered_at, "
-		   "ended_at, stored_at, step, outcome, result) "
-		   "SELECT m.instance, m.visit, m.process_id, m.attempt, m.entered_at, m.ended_at, "
-		   "m.ended_at, m.step, m.outcome, m.result FROM moved m",
-	.shape = &visit_shape};
-static WfQuery q_keep_attempts = {
-	.sql = "INSERT INTO workflow.attempt_history (instance, visit, process_id, attempt, "
-		   "http_status, started_at, ended_at, stored_at, error, incident, ended_with, ended_by) "
-		   "SELECT m.instance, m.visit, m.process_id, m.attempt, m.http_status, m.started_at, "
-		   "m.ended_at, m.ended_at, m.error, m.incident, m.ended_with, m.ended_by FROM moved m",
-	.shape = &attempt_shape};
+#define KEEP_VISITS(table) \
+	"INSERT INTO workflow." table " (instance, visit, process_id, attempts, entered_at, " \
+	"ended_at, stored_at, step, outcome, result) " \
+	"SELECT m.instance, m.visit, m.process_id, m.attempt, m.entered_at, m.ended_at, " \
+	"m.ended_at, m.step, m.outcome, m.result FROM moved m"
+static WfQuery q_keep_visits = {.sql = KEEP_VISITS("visit_history"), .shape = &visit_shape};
+static WfQuery q_stray_visits = {.sql = KEEP_VISITS("visit_stray"), .shape = &visit_shape};
+#define KEEP_ATTEMPTS(table) \
+	"INSERT INTO workflow." table " (instance, visit, process_id, attempt, " \
+	"http_status, started_at, ended_at, stored_at, error, incident, ended_with, ended_by) " \
+	"SELECT m.instance, m.visit, m.process_id, m.attempt, m.http_status, m.started_at, " \
+	"m.ended_at, m.ended_at, m.error, m.incident, m.ended_with, m.ended_by FROM moved m"
+static WfQuery q_keep_attempts = {.sql = KEEP_ATTEMPTS("attempt_history"), .shape = &attempt_shape};
+static WfQuery q_stray_attempts = {.sql = KEEP_ATTEMPTS("attempt_stray"), .shape = &attempt_shape};
 static WfQuery q_shows = {
 	.sql = "SELECT 1 FROM workflow.attachment WHERE attachment = $1 AND "
 		   "(serial_column IS NOT NULL OR status_column IS NOT NULL OR instance_column IS NOT NULL)",
@@ -153,6 +156,15 @@ typedef enum Kind
 static WfQuery *const queries[NKINDS] = {&q_insert_instances, &q_update_instances,
 	&q_insert_visits, &q_update_visits, &q_delete_visits, &q_keep_visits, &q_keep_attempts, &q_delete_instances,
 	&q_keep_instances, &q_write_back, &q_warn};
+
+/* Where the rows of these go while their week has no partition. */
+static const struct
+{
+	Kind		kind;
+	WfHistory	history;
+	WfQuery    *stray;
+} histories[] = {{KEEP_VISITS, WF_VISIT_HISTORY, &q_stray_visits}, {KEEP_ATTEMPTS, WF_ATTEMPT_HISTORY, &q_stray_attempts},
+	{KEEP_INSTANCES, WF_INSTANCE_HISTORY, &q_stray_instances}};
 
 typedef struct Flush
 {
@@ -440,6 +452,20 @@ release_kept(WfBatch *batch)
 	wf_delivery_release(instances, n, batch->now);
 }
 
+/* Looked up as late as can be: what comes in between, a partition that is being detached, would make the statement fail. */
+static WfQuery *
+query_for(Kind kind, TimestampTz now)
+{
+	for (int i = 0; i < lengthof(histories); i++)
+	{
+		if (histories[i].kind != kind || wf_history_has(histories[i].history, now))
+			continue;
+		wf_note_due(WF_QUEUE_UPKEEP, now);
+		return histories[i].stray;
+	}
+	return queries[kind];
+}
+
 void
 wf_batch_flush(WfBatch *batch)
 {
@@ -458,19 +484,19 @@ wf_batch_flush(WfBatch *batch)
 		put_delivery(&flush, WARN, visit->instance->id, visit->id,
 					 wf_executor_queue(visit->instance->process->process_id));
 	}
-	if (flush.rows[KEEP_VISITS].n > 0 || flush.rows[KEEP_ATTEMPTS].n > 0 || flush.rows[KEEP_INSTANCES].n > 0)
-		wf_history_ensure(batch->now);
 	for (int kind = 0; kind < NKINDS; kind++)
 	{
 		if (flush.rows[kind].store == NULL)
 			continue;
-		if (wf_query_run_rows(queries[kind], &flush.rows[kind]) != flush.rows[kind].n)
+		if (wf_query_run_rows(query_for(kind, batch->now), &flush.rows[kind]) != flush.rows[kind].n)
 			ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 					errmsg("could not serialize access to an instance due to concurrent update"));
 		wf_rows_end(&flush.rows[kind]);
 	}
 	if (flush.released)
 		release_kept(batch);
+	if (flush.rows[INSERT_INSTANCES].n > 0 && !wf_history_begun())
+		wf_note_due(WF_QUEUE_UPKEEP, batch->now);
 	if (flush.rows[WRITE_BACK].n > 0 || flush.rows[WARN].n > 0)
 		wf_note_due(WF_QUEUE_EXECUTOR, batch->now);
 	if (batch->makes_due)

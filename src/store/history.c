@@ -1,228 +1,29 @@
 /*
  * history.c
- *		Partitions of the history.
- *
- * A partition is a plain table with keys and indexes of its own that is then attached: pg_dump carries it like any
- * table, since it is no member of the extension. Weeks begin on Monday, 00:00 UTC. The first ones are made by the first
- * move that ends something, later ones ahead of time by an executor; a move that finds none makes it itself.
+ *		The end of the history: what is past retention goes, by whole partitions or by the instance.
  */
 #include "postgres.h"
 
 #include "access/relation.h"
-#include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "miscadmin.h"
 #include "storage/bufmgr.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/datetime.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "store/access.h"
 #include "store/history.h"
+#include "store/history_internal.h"
 #include "store/query.h"
-#include "store/row.h"
 
-#define WEEKS_AHEAD 2
-/* of a lock that others wait behind */
-#define LOCK_TIMEOUT_MS "200"
 /* of one that nobody waits behind: a vacuum gives way to it after deadlock_timeout */
 #define SHARE_TIMEOUT_MS "5000"
 /* instances whose own retention is over, in one transaction */
 #define TRIM_CHUNK 5000
 /* of a partition that is looked through for what is kept, in one transaction */
 #define FORWARD_BLOCKS 128
-/* 2000-01-01, where timestamps begin, was a Saturday */
-#define MONDAY_OFFSET (2 * USECS_PER_DAY)
-#define ONE_WEEK (7 * USECS_PER_DAY)
-
-typedef struct Parent
-{
-	const char *name;
-	const char *keys; /* of each partition; "": none */
-	const char *index;
-	const char *columns; /* all but stored_at */
-	bool		of_steps; /* they are kept as long as their instance */
-} Parent;
-
-static const Parent parents[] = {
-	{"visit_history", ", PRIMARY KEY (instance, visit)",
-		"(workflow.serial_number(instance, visit) COLLATE \"C\")",
-		"instance, visit, process_id, attempts, entered_at, ended_at, step, outcome, result", true},
-	{"attempt_history", "", "(workflow.serial_number(instance, visit) COLLATE \"C\")",
-		"instance, visit, process_id, attempt, http_status, started_at, ended_at, error, incident, ended_with, ended_by", true},
-	{"instance_history", ", PRIMARY KEY (instance)", NULL,
-		"instance, process_id, version, attachment, started_at, ended_at, status, business_key, error, data",
-		false},
-};
-
-StaticAssertDecl(lengthof(parents) == WF_HISTORY_PARENTS, "all parents are counted");
-
-static TimestampTz
-week_of(TimestampTz t)
-{
-	TimestampTz since = t - MONDAY_OFFSET;
-
-	return since - (since % ONE_WEEK) + MONDAY_OFFSET;
-}
-
-static void
-partition_name(char *buffer, size_t size, const Parent *parent, TimestampTz week)
-{
-	int			year,
-				month,
-				day;
-
-	j2date((int) (week / USECS_PER_DAY) + POSTGRES_EPOCH_JDATE, &year, &month, &day);
-	snprintf(buffer, size, "%s_%04d%02d%02d", parent->name, year, month, day);
-}
-
-static void
-run(const char *sql)
-{
-	int			rc = SPI_execute(sql, false, 0);
-
-	if (rc < 0)
-		elog(ERROR, "SPI_execute failed: %s: %s", SPI_result_code_string(rc), sql);
-}
-
-static WfQuery q_grantees = {
-	.sql = "SELECT string_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' "
-		   "ELSE quote_ident(pg_get_userbyid(a.grantee)) END, ', ') "
-		   "FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = $1 AND a.grantee <> c.relowner",
-	.nargs = 1, .argtypes = {OIDOID}};
-
-/* Default privileges may have given it to anyone. */
-static void
-revoke_all(const char *name)
-{
-	Datum		values[1] = {ObjectIdGetDatum(wf_store_relation(name))};
-	char	   *grantees;
-
-	wf_query_run(&q_grantees, values, NULL);
-	grantees = wf_result_text(0, 1);
-	if (grantees != NULL)
-		run(psprintf("REVOKE ALL ON workflow.%s FROM %s CASCADE", name, grantees));
-}
-
-/* It is made for all, in whoever's session: their settings and default privileges have no say. */
-static void
-create_table(const Parent *parent, const char *name)
-{
-	int			level = NewGUCNestLevel();
-
-	(void) set_config_option("default_tablespace", "", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
-	(void) set_config_option("default_table_access_method", "heap", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	run(psprintf("CREATE TABLE workflow.%s (LIKE workflow.%s INCLUDING COMMENTS%s)", name,
-				 parent->name, parent->keys));
-	if (parent->index != NULL)
-		run(psprintf("CREATE INDEX ON workflow.%s (%s)", name, parent->index));
-	/* rows that have no key can be deleted while all tables are published */
-	if (parent->keys[0] == '\0')
-		run(psprintf("ALTER TABLE workflow.%s REPLICA IDENTITY FULL", name));
-	revoke_all(name);
-	AtEOXact_GUC(false, level);
-}
-
-/* Only the owner of the history attaches partitions. Whoever owns another table of that name would come to see what ends. */
-static void
-check_owner(const char *name, Oid relid)
-{
-	Oid			owner = wf_row_owner(relid);
-
-	if (owner == wf_store_owner() || superuser_arg(owner) || get_rel_relispartition(relid))
-		return;
-	ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			errmsg("the table workflow.%s, which is to be a partition of the history, belongs to somebody else", name),
-			errhint("Drop it, or move it to another schema."));
-}
-
-static void
-create_partition(const Parent *parent, TimestampTz week)
-{
-	char		name[NAMEDATALEN];
-	Oid			existing;
-	int			year,
-				month,
-				day,
-				year2,
-				month2,
-				day2;
-
-	partition_name(name, sizeof(name), parent, week);
-	existing = get_relname_relid(name, wf_store_schema());
-	if (OidIsValid(existing))
-	{
-		check_owner(name, existing);
-		return;
-	}
-	j2date((int) (week / USECS_PER_DAY) + POSTGRES_EPOCH_JDATE, &year, &month, &day);
-	j2date((int) ((week + ONE_WEEK) / USECS_PER_DAY) + POSTGRES_EPOCH_JDATE, &year2, &month2, &day2);
-	create_table(parent, name);
-	run(psprintf("COMMENT ON TABLE workflow.%s IS 'History stored in the week of %04d-%02d-%02d'",
-				 name, year, month, day));
-	run(psprintf("ALTER TABLE workflow.%s ATTACH PARTITION workflow.%s "
-				 "FOR VALUES FROM ('%04d-%02d-%02d 00:00:00+00') TO ('%04d-%02d-%02d 00:00:00+00')",
-				 parent->name, name, year, month, day, year2, month2, day2));
-}
-
-/* Those that are there are passed over. */
-static void
-make_all(TimestampTz now)
-{
-	for (int w = 0; w <= WEEKS_AHEAD; w++)
-		for (int i = 0; i < lengthof(parents); i++)
-			create_partition(&parents[i], week_of(now) + w * ONE_WEEK);
-}
-
-void
-wf_history_ensure(TimestampTz now)
-{
-	TimestampTz week = week_of(now);
-	char		name[NAMEDATALEN];
-
-	/* the last one that is made */
-	partition_name(name, sizeof(name), &parents[lengthof(parents) - 1], week);
-	if (likely(OidIsValid(get_relname_relid(name, wf_store_schema()))))
-		return;
-	/* one maker at a time; whoever waited finds them made */
-	LockRelationOid(wf_store_relation("visit_history"), ShareUpdateExclusiveLock);
-	make_all(now);
-}
-
-static bool
-is_ahead(TimestampTz now)
-{
-	char		name[NAMEDATALEN];
-
-	for (int w = 0; w <= WEEKS_AHEAD; w++)
-	{
-		for (int i = 0; i < lengthof(parents); i++)
-		{
-			partition_name(name, sizeof(name), &parents[i], week_of(now) + w * ONE_WEEK);
-			if (!OidIsValid(get_relname_relid(name, wf_store_schema())))
-				return false;
-		}
-	}
-	return true;
-}
-
-void
-wf_history_ahead(TimestampTz now)
-{
-	if (is_ahead(now) || !ConditionalLockRelationOid(wf_store_relation("visit_history"), ShareUpdateExclusiveLock))
-		return;
-	make_all(now);
-}
 
 static WfQuery q_expired = {
 	.sql = "SELECT c.relname::text FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid "
@@ -233,7 +34,7 @@ static WfQuery q_expired = {
 	.nargs = 2, .argtypes = {TEXTOID, TEXTOID}};
 /* One by one by key, of all partitions: only after one was dropped. */
 static WfQuery q_purge_late = {
-	.sql = "DELETE FROM workflow.late_callback l WHERE NOT EXISTS (SELECT FROM workflow.visit_history h "
+	.sql = "DELETE FROM workflow.late_callback l WHERE NOT EXISTS (SELECT FROM " WF_ENDED("visit") " h "
 		   "WHERE h.instance = l.instance AND h.visit = l.visit) "
 		   "AND NOT EXISTS (SELECT FROM workflow.visit v "
 		   "WHERE v.instance = l.instance AND v.visit = l.visit)"};
@@ -264,35 +65,44 @@ expired(const char *parent, const char *retention)
 	"AND (p.retention = interval '0' OR " h ".ended_at > clock_timestamp() - p.retention))"
 #define KEPT_STEP                                                                                  \
 	"(EXISTS (SELECT FROM workflow.instance i WHERE i.instance = h.instance) "                     \
-	"OR EXISTS (SELECT FROM workflow.instance_history k WHERE k.instance = h.instance "            \
+	"OR EXISTS (SELECT FROM " WF_ENDED("instance") " k WHERE k.instance = h.instance "            \
 	"AND (k.stored_at >= " CUTOFF " OR " KEPT_BY_PROCESS("k") ")))"
 #define KEPT_INSTANCE "(" KEPT_BY_PROCESS("h") " AND %1$s IS NOT NULL)"
 
-/* The condition for rows `h` of a partition of that parent, with the retention put in. */
-static char *
-kept(const Parent *parent, const char *retention)
+char *
+wf_history_kept(const WfHistoryTable *table, const char *retention)
 {
 	char	   *literal = quote_literal_cstr(retention);
 
-	return parent->of_steps ? psprintf(KEPT_STEP, literal) : psprintf(KEPT_INSTANCE, literal);
+	return table->of_steps ? psprintf(KEPT_STEP, literal) : psprintf(KEPT_INSTANCE, literal);
+}
+
+char *
+wf_history_cutoff(const char *retention)
+{
+	/* zero: for ever */
+	return psprintf("CASE WHEN %1$s::interval > interval '0' THEN " CUTOFF " END", quote_literal_cstr(retention));
 }
 
 #define OF_INSTANCE(h)                                                                             \
 	"workflow.serial_number(" h ".instance, " h ".visit) COLLATE \"C\" >= o.instance || '_' "        \
 	"AND workflow.serial_number(" h ".instance, " h ".visit) COLLATE \"C\" < o.instance || '`'"
 
+#define TRIM(name, table, condition) \
+	name " AS (DELETE FROM workflow." table " h USING over o WHERE " condition ")"
 static WfQuery q_trim = {
-	.sql = "WITH over AS (SELECT h.instance FROM workflow.instance_history h "
+	.sql = "WITH over AS MATERIALIZED (SELECT h.instance FROM " WF_ENDED("instance") " h "
 		   "JOIN workflow.process p ON p.process_id = h.process_id "
 		   "WHERE p.retention > interval '0' AND h.ended_at < clock_timestamp() - p.retention "
 		   "LIMIT $1), "
-		   "i AS (DELETE FROM workflow.instance_history h USING over o "
-		   "WHERE h.instance = o.instance RETURNING 1), "
-		   "v AS (DELETE FROM workflow.visit_history h USING over o WHERE h.instance = o.instance), "
-		   "a AS (DELETE FROM workflow.attempt_history h USING over o "
-		   "WHERE " OF_INSTANCE("h") "), "
-		   "l AS (DELETE FROM workflow.late_callback l USING over o WHERE " OF_INSTANCE("l") ") "
-		   "SELECT count(*) FROM i",
+		   "i AS (DELETE FROM workflow.instance_history h USING over o WHERE h.instance = o.instance RETURNING 1), "
+		   "s AS (DELETE FROM workflow.instance_stray h USING over o WHERE h.instance = o.instance RETURNING 1), "
+		   TRIM("v", "visit_history", "h.instance = o.instance") ", "
+		   TRIM("vs", "visit_stray", "h.instance = o.instance") ", "
+		   TRIM("a", "attempt_history", OF_INSTANCE("h")) ", "
+		   TRIM("sa", "attempt_stray", OF_INSTANCE("h")) ", "
+		   TRIM("l", "late_callback", OF_INSTANCE("h")) " "
+		   "SELECT (SELECT count(*) FROM i) + (SELECT count(*) FROM s)",
 	.nargs = 1, .argtypes = {INT4OID}};
 
 static WfQuery q_any_own = {
@@ -315,9 +125,9 @@ find_expired(WfForward *at, const char *retention)
 {
 	ListCell   *lc;
 
-	for (; at->parent < lengthof(parents); at->parent++, at->name[0] = '\0')
+	for (; at->history < WF_HISTORY_TABLES; at->history++, at->name[0] = '\0')
 	{
-		foreach (lc, expired(parents[at->parent].name, retention))
+		foreach (lc, expired(wf_history_tables[at->history].name, retention))
 		{
 			if (strcmp(lfirst(lc), at->name) <= 0)
 				continue;
@@ -342,13 +152,15 @@ open_partition(const char *name)
 static void
 forward_blocks(const WfForward *at, const char *retention)
 {
-	const Parent *parent = &parents[at->parent];
+	const WfHistoryTable *table = &wf_history_tables[at->history];
+	TimestampTz now = GetCurrentTimestamp();
 
 	wf_query_run_text(psprintf("WITH moved AS (DELETE FROM workflow.%s h "
 							   "WHERE h.ctid >= '(%u,0)' AND h.ctid < '(%u,0)' AND %s RETURNING h.*) "
-							   "INSERT INTO workflow.%s (%s, stored_at) SELECT %s, clock_timestamp() FROM moved",
-							   at->name, at->block, at->block + FORWARD_BLOCKS, kept(parent, retention),
-							   parent->name, parent->columns, parent->columns));
+							   "INSERT INTO workflow.%s (%s, stored_at) SELECT %s, '%s' FROM moved",
+							   at->name, at->block, at->block + FORWARD_BLOCKS, wf_history_kept(table, retention),
+							   wf_history_has(at->history, now) ? table->name : table->stray, table->columns,
+							   table->columns, timestamptz_to_str(now)));
 }
 
 bool
@@ -371,39 +183,6 @@ wf_history_forward(WfForward *at, const char *retention)
 	return true;
 }
 
-/* Not for longer than that; false: somebody else has one. */
-static bool
-lock_within(Oid relid, LOCKMODE mode, const char *timeout_ms)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	int			level = NewGUCNestLevel();
-	volatile bool locked = true;
-
-	(void) set_config_option("lock_timeout", timeout_ms, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
-	{
-		LockRelationOid(relid, mode);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		if (geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		locked = false;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	AtEOXact_GUC(false, level);
-	return locked;
-}
-
 static WfQuery q_own = {
 	.sql = "SELECT string_agg(process_id || ' ' || retention, ', ' ORDER BY process_id) FROM workflow.process "
 		   "WHERE retention IS NOT NULL"};
@@ -421,9 +200,10 @@ own_retentions(void)
 
 /* By plain SPI: for so many rows at once the planner may well prefer hashing what they are looked up in. */
 static bool
-holds_kept(const Parent *parent, const char *name, const char *retention)
+holds_kept(const WfHistoryTable *table, const char *name, const char *retention)
 {
-	int			rc = SPI_execute(psprintf("SELECT FROM workflow.%s h WHERE %s", name, kept(parent, retention)), false, 1);
+	int			rc = SPI_execute(psprintf("SELECT FROM workflow.%s h WHERE %s", name, wf_history_kept(table, retention)),
+								 false, 1);
 
 	if (rc != SPI_OK_SELECT)
 		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(rc));
@@ -434,35 +214,37 @@ holds_kept(const Parent *parent, const char *name, const char *retention)
  * Looking through it may take minutes, under a lock that only keeps out who would write there: nobody does any more.
  * What it does not hold then, it does not come to hold, unless a process is kept longer than before. On a busy system
  * somebody always has a lock on the history, so it takes queueing for dropping it; but whoever comes then waits behind us,
- * so not for long.
+ * so not for long: neither for the locks, nor with them for what an administrator has made to happen with DROP.
  */
 static bool
-drop_partition(const Parent *parent, const char *name, const char *retention)
+drop_partition(const WfHistoryTable *table, const char *name, const char *retention, void (*hurry) (void))
 {
 	Oid			relid = get_relname_relid(name, wf_store_schema());
 	char	   *own;
 
-	if (!OidIsValid(relid) || !lock_within(relid, ShareLock, SHARE_TIMEOUT_MS))
+	if (!OidIsValid(relid) || !wf_history_lock_within(relid, ShareLock, SHARE_TIMEOUT_MS))
 		return false;
 	own = own_retentions();
 	/* what came since it was moved forward: the next time */
-	if (holds_kept(parent, name, retention))
+	if (holds_kept(table, name, retention))
 		return false;
-	if (!lock_within(wf_store_relation(parent->name), AccessExclusiveLock, LOCK_TIMEOUT_MS) ||
-		!lock_within(relid, AccessExclusiveLock, LOCK_TIMEOUT_MS))
+	hurry();
+	if (!wf_history_lock_within(wf_store_relation(table->name), AccessExclusiveLock, WF_LOCK_TIMEOUT_MS) ||
+		!wf_history_lock_within(relid, AccessExclusiveLock, WF_LOCK_TIMEOUT_MS))
 		return false;
 	if (strcmp(own, own_retentions()) != 0)
 		return false;
-	run(psprintf("DROP TABLE workflow.%s", name));
+	wf_history_run(psprintf("DROP TABLE workflow.%s", name));
 	return true;
 }
 
 bool
-wf_history_drop(int parent, const char *retention)
+wf_history_drop(WfHistory history, const char *retention, void (*hurry) (void))
 {
-	List	   *names = expired(parents[parent].name, retention);
+	const WfHistoryTable *table = &wf_history_tables[history];
+	List	   *names = expired(table->name, retention);
 
-	return names != NIL && drop_partition(&parents[parent], linitial(names), retention);
+	return names != NIL && drop_partition(table, linitial(names), retention, hurry);
 }
 
 void

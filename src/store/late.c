@@ -27,12 +27,12 @@
 #define STRINGIFY(n) #n
 #define LITERAL(n) STRINGIFY(n)
 
+#define STORED(table) "SELECT h.xmin, h.process_id FROM workflow." table " h WHERE h.instance = $1"
 static WfQuery q_visit = {
-	.sql = "SELECT h.xmin, h.process_id FROM workflow.visit_history h "
-		   "WHERE h.instance = $1 AND h.visit = $2",
+	.sql = STORED("visit_history") " AND h.visit = $2 UNION ALL " STORED("visit_stray") " AND h.visit = $2",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
 static WfQuery q_instance = {
-	.sql = "SELECT h.xmin, h.process_id FROM workflow.instance_history h WHERE h.instance = $1",
+	.sql = STORED("instance_history") " UNION ALL " STORED("instance_stray"),
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_living = {
 	.sql = "SELECT v.xmin FROM workflow.visit v WHERE v.instance = $1 AND v.visit = $2",

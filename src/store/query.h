@@ -62,7 +62,7 @@ extern void wf_rows_end(WfRows *rows);
  * wf_store_leave; free large ones with SPI_freetuptable. Sees the latest committed rows whatever the isolation level.
  */
 extern uint64 wf_query_run(WfQuery *query, Datum *values, const char *nulls);
-/* The same for a change whose text is made for once; no plan is kept. */
+/* The same for a text that is made for once; no plan is kept. */
 extern uint64 wf_query_run_text(const char *sql);
 extern uint64 wf_query_run_rows(WfQuery *query, WfRows *rows);
 

@@ -3,140 +3,34 @@
  *		Deliveries that executors carry out.
  *
  * Each is done in the transaction that deletes it, so that it is done once; but a write-back that fails, which stays, and upkeep,
- * which is due again in an hour and works in small transactions of its own.
+ * which is never done.
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "commands/async.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 #include "utils/timestamp.h"
 
 #include "engine/engine.h"
-#include "shmem/settings.h"
 #include "shmem/shmem.h"
 #include "store/access.h"
-#include "store/history.h"
 #include "store/query.h"
+#include "worker/announce.h"
 #include "worker/chores.h"
 #include "worker/exchange.h"
 #include "worker/moves.h"
-#include "worker/worker.h"
+#include "worker/upkeep.h"
 #include "worker/write_back.h"
 
-#define UPKEEP_EVERY_MS (60 * 60 * 1000)
-#define WARN_CHANNEL "workflow"
 /* between two looks at an instance that somebody has locked */
 #define LONGEST_LOCK_PAUSE_MS 1000
 
 static WfQuery q_waits = {
-	.sql = "SELECT p.process, v.step, v.waits_for, v.waiting_since::text FROM workflow.visit v "
+	.sql = "SELECT p.process, v.step, v.waits_for, v.waiting_since::text, v.waiting_since FROM workflow.visit v "
 		   "JOIN workflow.instance i ON i.instance = v.instance "
 		   "JOIN workflow.process p ON p.process_id = i.process_id "
 		   "WHERE v.instance = $1 AND v.visit = $2 AND v.state = 'waiting'",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
-
-/* ---- upkeep of the history ---- */
-
-/* Each part is a transaction of its own, with a time of its own: it is not undone with another. */
-static void
-begin_part(WfAccess *access, int limit_ms)
-{
-	wf_limit_end();
-	CommitTransactionCommand();
-	wf_begin_transaction();
-	wf_limit_begin(limit_ms);
-	wf_store_enter(access);
-}
-
-static void
-make_ahead(void)
-{
-	WfAccess	access;
-
-	begin_part(&access, wf_setting_sql_timeout);
-	wf_history_ahead(GetCurrentTimestamp());
-	wf_store_leave(&access);
-}
-
-static void
-forward(const char *retention)
-{
-	WfAccess	access;
-	WfForward	at = {0};
-	bool		more = true;
-
-	while (more)
-	{
-		begin_part(&access, wf_setting_sql_timeout);
-		more = wf_history_forward(&at, retention);
-		wf_store_leave(&access);
-	}
-}
-
-static void
-trim(void)
-{
-	WfAccess	access;
-	bool		more = true;
-
-	while (more)
-	{
-		begin_part(&access, wf_setting_sql_timeout);
-		more = wf_history_trim();
-		wf_store_leave(&access);
-	}
-}
-
-/* Looking through a partition takes as long as it takes, and is in nobody's way. True if one was dropped. */
-static bool
-drop_one(int parent, const char *retention)
-{
-	WfAccess	access;
-	bool		dropped;
-
-	begin_part(&access, 0);
-	dropped = wf_history_drop(parent, retention);
-	wf_store_leave(&access);
-	return dropped;
-}
-
-static void
-purge(const char *retention)
-{
-	WfAccess	access;
-	bool		orphans = false;
-
-	for (int parent = 0; parent < WF_HISTORY_PARENTS; parent++)
-		while (drop_one(parent, retention))
-			orphans = true;
-	if (!orphans)
-		return;
-	begin_part(&access, wf_setting_sql_timeout);
-	wf_history_purge_late();
-	wf_store_leave(&access);
-}
-
-static void
-upkeep(const WfDelivery *delivery)
-{
-	WfAccess	access;
-	const char *retention = wf_setting_retention;
-	bool		keeps = retention == NULL || *retention == '\0'; /* for ever, as zero does */
-
-	wf_store_enter(&access);
-	wf_delivery_postpone(delivery->id,
-						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), UPKEEP_EVERY_MS));
-	wf_store_leave(&access);
-	make_ahead();
-	if (!keeps)
-		forward(retention);
-	trim();
-	if (!keeps)
-		purge(retention);
-}
 
 /* ---- what took too long in the dispatcher ---- */
 
@@ -193,35 +87,21 @@ deliver_alarm(const WfDelivery *delivery)
 
 /* ---- a visit that waits longer than it should ---- */
 
-static void
-add_member(StringInfo json, const char *key, const char *value)
-{
-	appendStringInfo(json, "%s\"%s\": ", json->len > 1 ? ", " : "", key);
-	escape_json(json, value != NULL ? value : "");
-}
-
 static bool
 warn(const WfDelivery *delivery)
 {
 	Datum		values[2] = {Int64GetDatum(delivery->instance), Int64GetDatum(delivery->visit)};
-	char	   *serial_number =
+	const char *serial_number =
 		psprintf(INT64_FORMAT "_" INT64_FORMAT, delivery->instance, delivery->visit);
-	StringInfoData json;
 
 	if (wf_query_run(&q_waits, values, NULL) == 0)
 		return true;
 	ereport(LOG, errmsg("workflow: visit %s of process \"%s\" has been waiting for %s at step \"%s\" since %s",
 						serial_number, wf_result_text(0, 1), wf_result_text(0, 3),
 						wf_result_text(0, 2), wf_result_text(0, 4)));
-	initStringInfo(&json);
-	appendStringInfoChar(&json, '{');
-	add_member(&json, "serial_number", serial_number);
-	add_member(&json, "process", wf_result_text(0, 1));
-	add_member(&json, "step", wf_result_text(0, 2));
-	add_member(&json, "waits_for", wf_result_text(0, 3));
-	add_member(&json, "since", wf_result_text(0, 4));
-	appendStringInfoChar(&json, '}');
-	Async_Notify(WARN_CHANNEL, json.data);
+	wf_announce(&(WfAnnouncement){.event = "waiting", .process = wf_result_text(0, 1),
+		.step = wf_result_text(0, 2), .count = 1, .serial_numbers = &serial_number,
+		.nserial_numbers = 1, .since = wf_result_int64(0, 5)});
 	return true;
 }
 
@@ -294,6 +174,6 @@ wf_chores_work(const char *queue, WfDueKey *key, int64 *delivering)
 	if (write_back.id != 0)
 		wf_write_back(&write_back, wf_stubborn_take(WF_STUBBORN_DELIVERY(write_back.id)));
 	if (upkeep_due.id != 0)
-		upkeep(&upkeep_due);
+		wf_upkeep(&upkeep_due);
 	return true;
 }

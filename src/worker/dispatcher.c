@@ -35,12 +35,17 @@
 #include "worker/worker.h"
 
 #define REWARN_PER_TRANSACTION 1000
+/* between two rounds of upkeep that somebody has asked for */
+#define UPKEEP_PAUSE_MS 1000
 
 WfDispatcher wf_dispatcher;
 
 static WaitEventSet *wait_set;
 static bool paused;
 static bool unsettled; /* nothing was ever defined here, or a restore is under way: paused, and nobody's fault */
+static TimestampTz upkeep_at; /* when to call for upkeep; WF_NEVER: nobody wants it */
+static TimestampTz upkeep_called_at;
+static bool upkeep_anyway; /* though it has failed lately */
 static bool delivered; /* an executor may have delivered a reply */
 static int	warned_after;	/* what workflow.warn_waiting was when the rows were last gone through for it */
 static bool rewarning;		/* they are being gone through, up to */
@@ -112,7 +117,8 @@ look_at_everything(void)
 	if (!paused)
 	{
 		wf_identity_note_timeline();
-		wf_history_ahead(GetCurrentTimestamp());
+		upkeep_at = DT_NOBEGIN;
+		upkeep_anyway = true;
 		load_waiting_replies();
 		load_queues();
 	}
@@ -145,6 +151,11 @@ apply_notes(void)
 		return;
 	for (int i = 0; i < notes.n; i++)
 	{
+		if (strcmp(notes.notes[i].queue, WF_QUEUE_UPKEEP) == 0)
+		{
+			upkeep_at = Min(upkeep_at, TimestampTzPlusMilliseconds(upkeep_called_at, UPKEEP_PAUSE_MS));
+			continue;
+		}
 		wf_lane_rewind(wf_lane(notes.notes[i].queue), notes.notes[i].due_at,
 					   notes.notes[i].due_at);
 		if (strcmp(notes.notes[i].queue, WF_QUEUE_MOVE) == 0)
@@ -162,6 +173,29 @@ apply_notes(void)
 			lanes[i]->next = DT_NOBEGIN;
 	if (wf_dispatcher.deliveries_at != WF_NEVER)
 		wf_dispatcher.deliveries_at = DT_NOBEGIN;
+}
+
+/* ---- partitions of the history are missing ---- */
+
+static void
+call_for_upkeep(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	WfAccess	access;
+
+	if (upkeep_at > now)
+		return;
+	wf_begin_transaction();
+	wf_store_enter(&access);
+	/* what was missing may have been made meanwhile */
+	if (upkeep_anyway || !wf_history_begun() || wf_strays_any())
+		wf_delivery_hasten_upkeep(upkeep_anyway);
+	wf_store_leave(&access);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(wf_dispatcher.turn_context);
+	upkeep_at = WF_NEVER;
+	upkeep_called_at = now;
+	upkeep_anyway = false;
 }
 
 /* ---- a new workflow.warn_waiting counts for those that wait already ---- */
@@ -203,6 +237,7 @@ sleep_ms(void)
 		next = Min(next, lanes[i]->server != NULL ? wf_requests_next(lanes[i]) : lanes[i]->next);
 	if (!paused && rewarning)
 		return 0;
+	next = Min(next, upkeep_at);
 	if (!paused && next != WF_NEVER)
 	{
 		TimestampTz now = GetCurrentTimestamp();
@@ -265,6 +300,7 @@ turn(void)
 		wf_arrivals_land();
 	delivered = false;
 	rewarn();
+	call_for_upkeep();
 	wf_arrivals_fire(wf_lane(WF_QUEUE_ALARM), WF_JOB_ALARM);
 	wf_arrivals_fire(wf_lane(WF_QUEUE_TIMER), WF_JOB_DUE);
 	wf_arrivals_fire(wf_lane(WF_QUEUE_MOVE), WF_JOB_DUE);
@@ -298,6 +334,7 @@ start(void)
 	wf_lanes_init();
 	wf_dispatcher.deliveries_at = WF_NEVER;
 	wf_dispatcher.stuck_until = WF_NEVER;
+	upkeep_at = WF_NEVER;
 	wf_dispatcher.abandoned_at = DT_NOBEGIN;
 	warned_after = 0; /* it may have changed since the rows were written */
 	wait_set = wf_create_wait_set(3);

@@ -27,6 +27,7 @@
 #include "worker/chores.h"
 #include "worker/moves.h"
 #include "worker/turns.h"
+#include "worker/upkeep.h"
 #include "worker/worker.h"
 
 #define IDLE_MS 10000
@@ -103,6 +104,8 @@ leave_word(int code, Datum arg)
 		wf_stubborn_note(running);
 	else if (delivering != 0)
 		wf_stubborn_note(WF_STUBBORN_DELIVERY(delivering));
+	else
+		wf_upkeep_leave_word();
 }
 
 static void

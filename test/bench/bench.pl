@@ -163,7 +163,7 @@ sub http_ours
 {
 	my ($session, $n, $insert) = @_;
 	my $requests = Bench::nginx_requests();
-	my $ended = $session->run("SELECT count(*) FROM workflow.visit_history WHERE outcome = 'SUCCESS'");
+	my $ended = $session->run("SELECT count(*) FROM workflow.history WHERE outcome = 'SUCCESS'");
 	my $begin = time;
 
 	$session->run("BEGIN; INSERT INTO orders (id, customer, amount)"
@@ -174,7 +174,7 @@ sub http_ours
 	my $end = time;
 
 	must_be('requests at nginx', Bench::nginx_requests() - $requests, $n);
-	must_be('visits ended SUCCESS', $session->run("SELECT count(*) FROM workflow.visit_history WHERE outcome = 'SUCCESS'"),
+	must_be('visits ended SUCCESS', $session->run("SELECT count(*) FROM workflow.history WHERE outcome = 'SUCCESS'"),
 		$ended + $n);
 	push(@$insert, [ $commit - $begin, $end - $begin ]);
 	return $n / ($end - $commit);

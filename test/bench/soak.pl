@@ -45,7 +45,7 @@ for my $round (1 .. $rounds)
 
 my ($ended, $requests, $written) = split(/\|/, $session->run("SELECT count(*) FILTER (WHERE step = 'charge'),"
 		  . " sum(attempts) FILTER (WHERE step = 'charge'), count(*) FILTER (WHERE step = 'write')"
-		  . " FROM workflow.visit_history WHERE outcome = 'SUCCESS'"));
+		  . " FROM workflow.history WHERE outcome = 'SUCCESS'"));
 my $rows = $session->run('SELECT count(*) FROM written');
 my $wanted = $rounds * $per_round;
 my $bad = 0;

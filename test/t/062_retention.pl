@@ -1,6 +1,6 @@
 #
 # History that is past its retention goes, a partition at a time; what belongs to living instances stays. Nobody is held up
-# by that, nor can an idle transaction stop the work of others through it. A partition that is missing is made on demand.
+# by that, nor can an idle transaction stop the work of others through it. A partition that is missing is missed by nobody.
 #
 use strict;
 use warnings;
@@ -23,6 +23,9 @@ sql(
 		{"step": "early", "set": {"early": true}}, {"step": "stand", "wait": true}, {"step": "late", "wait": {"after": "10 ms"}}]}');
 	SELECT workflow.define('work', '{"steps": [{"step": "work", "sql": "INSERT INTO effect VALUES (visit.serial_number)"}]}');
 	SELECT workflow.start('long') FROM generate_series(1, 4)]);
+
+my $made = "SELECT count(*) FROM pg_inherits WHERE inhparent::regclass::text ~ '_history'";
+is_soon($node, 'postgres', "$made AND NOT EXISTS (SELECT FROM workflow.visit_stray)", 15, 'after the first start there are partitions of this week and of four more');
 
 # Partitions of former weeks, made as ours are
 my $week = q[to_char(date_trunc('week', (now() - interval '%s') AT TIME ZONE 'UTC'), 'YYYYMMDD')];
@@ -199,40 +202,57 @@ ok($run->finish && $output =~ /number of failed transactions: 0 /, 'no client ha
 # ---- partitions that are missing ----
 
 my $drop = "SELECT 'DROP TABLE ' || inhrelid::regclass FROM pg_inherits WHERE inhparent::regclass::text ~ 'history' \\gexec\n";
+my $strays = "SELECT (SELECT count(*) FROM workflow.visit_stray) + (SELECT count(*) FROM workflow.attempt_stray) + (SELECT count(*) FROM workflow.instance_stray)";
+is_soon($node, 'postgres', $strays, 0, 'there are no strays');
 sql($drop);
-is(sql("SELECT count(*) FROM pg_class WHERE relname ~ '_history_20' AND relkind = 'r'"), 0, 'there are none');
+is(sql($made), 0, 'there are no partitions');
 my $sn = sql('SELECT max(serial_number) FROM workflow.waiting');
-is(sql("SELECT workflow.complete('$sn')"), 't', 'a client makes them');
+is(sql("BEGIN; SELECT workflow.complete('$sn'); $made; SELECT count(*) FROM workflow.visit_stray; COMMIT"), "t\n0\n1", 'a client makes none: what ends goes astray');
 is_soon($node, 'postgres', 'SELECT count(*) FROM workflow.instances WHERE instance = ' . ($sn =~ s/_.*//r) . " AND status = 'completed'", 1, 'and all goes on');
-is(sql("SELECT count(*) > 2 FROM pg_class WHERE relname ~ '_history_20' AND relkind = 'r'"), 't', 'those of the weeks to come as well');
+is_soon($node, 'postgres', $made, 15, 'a worker makes them, with those of the weeks to come');
+is_soon($node, 'postgres', $strays, 0, 'and takes the strays there');
+is(sql("SELECT count(*) FROM workflow.visit_history WHERE workflow.serial_number(instance, visit) = '$sn'"), 1, 'where they are found');
 sql("SELECT workflow.define('clock', '{\"steps\": [{\"step\": \"clock\", \"wait\": {\"after\": \"0.5 s\"}}]}'); SELECT workflow.start('clock')");
 sql($drop);
-is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'clock' AND status = 'completed'", 1, 'so does the dispatcher');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'clock' AND status = 'completed'", 1, 'the dispatcher makes none either');
 sql($drop);
 sql("SELECT workflow.start('work')");
-is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'work' AND status = 'completed'", 1, 'and an executor');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'work' AND status = 'completed'", 1, 'nor does an executor');
 is(sql('SELECT count(*) FROM workflow.incidents'), 0, 'no incident');
 
-# two at once
+# clients at work while they go, are made and are gone again
+my $before = sql("SELECT count(*) FROM workflow.history WHERE step = 'stand'");
+$run = IPC::Run::start([ 'pgbench', '-n', '-c', 4, '-T', 6, '-f', $script, $node->connstr('postgres') . ' application_name=busy' ], '>', \$output, '2>&1');
+is_soon($node, 'postgres', "SELECT count(*) >= 4 FROM pg_stat_activity WHERE application_name = 'busy'", 't', 'clients are at work');
+my $gone = 0;
+for (1 .. 3)
+{
+	is_soon($node, 'postgres', $made, 15, 'there are partitions');
+	# what is in them must not go with them
+	my @old = split /\n/, sql("SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent::regclass::text ~ '_history'");
+	sql("CREATE SCHEMA aside_$gone;" . join(';', map { 'ALTER TABLE ' . s/_\d+$//r . " DETACH PARTITION $_; ALTER TABLE $_ SET SCHEMA aside_$gone" } @old));
+	$gone++;
+}
+ok($run->finish && $output =~ /number of failed transactions: 0 /, 'no client has noticed') or diag($output);
+my ($transactions) = $output =~ /actually processed: (\d+)/;
+is_soon($node, 'postgres', $strays, 0, 'what came in between has found its place');
+my $aside = join(' + ', map { "(SELECT count(*) FROM $_ WHERE step = 'stand')" } split /\n/, sql("SELECT oid::regclass FROM pg_class WHERE relnamespace::regnamespace::text ~ '^aside_' AND relname ~ '^visit_history' AND relkind = 'r'"));
+is(sql("SELECT (SELECT count(*) FROM workflow.history WHERE step = 'stand') + $aside"), $before + $transactions, 'and nothing is lost');
+
+# a client that takes its time after it has found none
 sql($drop);
-my @sessions = map { $node->background_psql('postgres') } 1, 2;
-my @open = split /\n/, sql("SELECT workflow.start('long'), workflow.start('long'); SELECT serial_number FROM workflow.waiting ORDER BY since DESC LIMIT 2");
-$sessions[0]->query_safe("BEGIN; SELECT workflow.complete('$open[1]')");
-my $said = $sessions[1]->query_until(qr/sent/, "\\echo sent\nSELECT 'second ' || workflow.complete('$open[2]');\n");
-$sessions[0]->query_safe('COMMIT');
-# a worker may have made them before both, and then the second has not waited
-$said .= $sessions[1]->query_until(qr/second \w+/, "\n") unless $said =~ /second \w+/;
-like($said, qr/second true/, 'two make them at the same time');
-# a client that takes its time after it has made them
-sql($drop);
-$open[3] = sql("SELECT serial_number FROM workflow.waiting ORDER BY since LIMIT 1");
-$sessions[0]->query_safe("BEGIN; SELECT workflow.complete('$open[3]')");
+my $session = $node->background_psql('postgres');
+my $open = sql("SELECT serial_number FROM workflow.waiting ORDER BY since LIMIT 1");
+$session->query_safe("BEGIN; SELECT workflow.complete('$open')");
+upkeep();
+is_soon($node, 'postgres', $made, 15, 'does not keep them from being made');
+$session->query_safe('COMMIT');
 my $old_dispatcher = wait_for_workers($node, 'postgres');
 sql("SELECT pg_terminate_backend($old_dispatcher)");
-is_soon($node, 'postgres', "SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'workflow dispatcher' AND pid <> $old_dispatcher", 'Extension', 'does not hold up a dispatcher that begins');
-$sessions[0]->query_safe('COMMIT');
+is_soon($node, 'postgres', "SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'workflow dispatcher' AND pid <> $old_dispatcher", 'Extension', 'a dispatcher begins');
+is_soon($node, 'postgres', $strays, 0, 'and lets strays be brought home');
 
-$_->quit for @sessions, $reader, $snapshot, $row, $holder;
+$_->quit for $session, $reader, $snapshot, $row, $holder;
 
 $node->stop;
 done_testing();

@@ -67,8 +67,13 @@ works('at first');
 
 # ---- settings of the database, made for people ----
 
+my $space = $node->basedir . '/first_space';
+mkdir $space;
+$node->safe_psql('postgres', "CREATE TABLESPACE first_space LOCATION '$space'");
+sql(q[SELECT 'DROP TABLE ' || inhrelid::regclass FROM pg_inherits WHERE inhparent::regclass::text ~ '_history$' \gexec]);
 sql('CREATE SCHEMA trap; CREATE FUNCTION trap.now() RETURNS timestamptz LANGUAGE sql AS $$SELECT NULL::timestamptz$$');
 my %setting = (
+	default_tablespace => 'first_space',
 	default_transaction_read_only => 'on',
 	default_transaction_isolation => 'serializable',
 	default_transaction_deferrable => 'on',
@@ -101,6 +106,8 @@ $ENV{PGOPTIONS} = join(' ', map { "-c $_" } 'default_transaction_isolation=read\
 	map { "$_=0" } qw(default_transaction_read_only statement_timeout lock_timeout idle_in_transaction_session_timeout idle_session_timeout exit_on_error));
 works('with settings that would stop anybody');
 works('... again');
+is_soon($node, 'shop', q[SELECT count(*), count(*) FILTER (WHERE reltablespace <> 0) FROM pg_class WHERE relispartition AND relnamespace = 'workflow'::regnamespace], '15|0',
+	'partitions are made where the rest of the database is');
 delete $ENV{PGOPTIONS};
 $node->safe_psql('postgres', 'ALTER DATABASE shop RESET ALL');
 restart_worker('shop');

@@ -12,9 +12,8 @@ DECLARE
 	col record;
 BEGIN
 	FOREACH name IN ARRAY ARRAY['instance', 'visit', 'instance_history', 'visit_history'] LOOP
-		model := ('workflow.' || name)::regclass;
-		-- the keys and indexes of history are those of its partitions
-		SELECT coalesce(min(inhrelid), model::oid) INTO model FROM pg_inherits WHERE inhparent = model;
+		-- the keys and indexes of history are those of its partitions, and of strays
+		model := ('workflow.' || replace(name, '_history', '_stray'))::regclass;
 		EXECUTE format('CREATE TABLE plain.%I (LIKE %s INCLUDING DEFAULTS INCLUDING INDEXES INCLUDING STORAGE)', name, model);
 		-- what the transactions by hand do not care about is there all the same
 		FOR col IN SELECT attname, format_type(atttypid, NULL) AS type FROM pg_attribute

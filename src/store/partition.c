@@ -1,0 +1,329 @@
+/*
+ * partition.c
+ *		Making partitions of the history.
+ *
+ * A partition is a plain table with keys and indexes of its own that is then attached: pg_dump carries it like any
+ * table, since it is no member of the extension. Weeks begin on Monday, 00:00 UTC. Executors make them, weeks ahead and each
+ * in a transaction of its own, since whatever an administrator has made to happen with DDL happens then. Who stores
+ * something makes none: if there is none, it goes to a plain table for strays.
+ *
+ * Locks: visit_history (ShareUpdateExclusive) for one maker at a time, and the parent likewise while one is attached: clients
+ * neither wait for that nor hold it up. Who stores holds RowExclusive on the parent from before it looks until
+ * its transaction ends, so that no partition goes in between.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "partitioning/partbounds.h"
+#include "partitioning/partdesc.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/partcache.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+#include "store/access.h"
+#include "store/history.h"
+#include "store/history_internal.h"
+#include "store/query.h"
+#include "store/row.h"
+
+#define WEEKS_AHEAD 4
+/* clients do not wait behind it */
+#define LOCK_TIMEOUT_MS "5000"
+/* 2000-01-01, where timestamps begin, was a Saturday */
+#define MONDAY_OFFSET (2 * USECS_PER_DAY)
+
+const WfHistoryTable wf_history_tables[] = {
+	[WF_VISIT_HISTORY] = {"visit_history", "visit_stray", ", PRIMARY KEY (instance, visit)",
+		"(workflow.serial_number(instance, visit) COLLATE \"C\")",
+		"instance, visit, process_id, attempts, entered_at, ended_at, step, outcome, result", true},
+	[WF_ATTEMPT_HISTORY] = {"attempt_history", "attempt_stray", "",
+		"(workflow.serial_number(instance, visit) COLLATE \"C\")",
+		"instance, visit, process_id, attempt, http_status, started_at, ended_at, error, incident, ended_with, ended_by", true},
+	[WF_INSTANCE_HISTORY] = {"instance_history", "instance_stray", ", PRIMARY KEY (instance)", NULL,
+		"instance, process_id, version, attachment, started_at, ended_at, status, business_key, error, data",
+		false},
+};
+
+StaticAssertDecl(lengthof(wf_history_tables) == WF_HISTORY_TABLES, "all tables of the history are there");
+
+static TimestampTz
+week_of(TimestampTz t)
+{
+	TimestampTz since = t - MONDAY_OFFSET;
+	TimestampTz within = since % WF_ONE_WEEK;
+
+	return t - (within < 0 ? within + WF_ONE_WEEK : within);
+}
+
+/* Monday, as its name and its bounds have it. */
+static void
+date_of(char *buffer, size_t size, const char *format, TimestampTz week)
+{
+	int			year,
+				month,
+				day;
+
+	j2date((int) (week / USECS_PER_DAY) + POSTGRES_EPOCH_JDATE, &year, &month, &day);
+	snprintf(buffer, size, format, year, month, day);
+}
+
+static char *
+date(const char *format, TimestampTz week)
+{
+	char	   *buffer = palloc(MAXDATELEN);
+
+	date_of(buffer, MAXDATELEN, format, week);
+	return buffer;
+}
+
+static char *
+partition_name(const WfHistoryTable *table, TimestampTz week)
+{
+	return psprintf("%s_%s", table->name, date("%04d%02d%02d", week));
+}
+
+void
+wf_history_run(const char *sql)
+{
+	int			rc = SPI_execute(sql, false, 0);
+
+	if (rc < 0)
+		elog(ERROR, "SPI_execute failed: %s: %s", SPI_result_code_string(rc), sql);
+}
+
+bool
+wf_history_lock_within(Oid relid, LOCKMODE mode, const char *timeout_ms)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	int			level = NewGUCNestLevel();
+	volatile bool locked = true;
+
+	(void) set_config_option("lock_timeout", timeout_ms, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		LockRelationOid(relid, mode);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		locked = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	AtEOXact_GUC(false, level);
+	return locked;
+}
+
+/* ---- is there one? ---- */
+
+/* The relation cache knows, and is told of what comes and goes: no look into the catalogs. A default partition counts. */
+static bool
+has_partition(Relation parent, TimestampTz stored_at)
+{
+	PartitionKey key = RelationGetPartitionKey(parent);
+	/* as who inserts sees those that are being detached */
+	PartitionDesc desc = RelationGetPartitionDesc(parent, !IsolationUsesXactSnapshot());
+	Datum		value = TimestampTzGetDatum(stored_at);
+	bool		equal;
+	int			offset;
+
+	if (desc->nparts == 0)
+		return false;
+	if (partition_bound_has_default(desc->boundinfo))
+		return true;
+	offset = partition_range_datum_bsearch(key->partsupfunc, key->partcollation, desc->boundinfo, 1, &value, &equal);
+	return desc->boundinfo->indexes[offset + 1] >= 0;
+}
+
+bool
+wf_history_has(WfHistory history, TimestampTz stored_at)
+{
+	Relation	parent = table_open(wf_store_relation(wf_history_tables[history].name), RowExclusiveLock);
+	bool		has = has_partition(parent, stored_at);
+
+	table_close(parent, NoLock);
+	return has;
+}
+
+bool
+wf_history_begun(void)
+{
+	return has_subclass(wf_store_relation(wf_history_tables[WF_VISIT_HISTORY].name));
+}
+
+/* ---- which are missing ---- */
+
+static WfQuery q_living = {.sql = "SELECT 1 FROM workflow.instance LIMIT 1"};
+#define WEEKS(table) "SELECT date_trunc('week', stored_at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' FROM workflow." table
+static WfQuery q_weeks = {
+	.sql = WEEKS("visit_stray") " UNION " WEEKS("attempt_stray") " UNION " WEEKS("instance_stray") " ORDER BY 1"};
+
+static List *
+add_missing(List *missing, WfHistory history, Relation parent, TimestampTz week)
+{
+	WfPartition *partition;
+
+	if (has_partition(parent, week))
+		return missing;
+	partition = palloc(sizeof(WfPartition));
+	partition->history = history;
+	partition->week = week;
+	snprintf(partition->name, sizeof(partition->name), "%s", partition_name(&wf_history_tables[history], week));
+	return lappend(missing, partition);
+}
+
+/* The weeks of strays, then this one and the next ones: the start of each, in microseconds. */
+static int
+wanted_weeks(TimestampTz now, TimestampTz **weeks)
+{
+	int			n = (int) wf_query_run(&q_weeks, NULL, NULL);
+	int			strays = n;
+
+	*weeks = palloc(sizeof(TimestampTz) * (n + WEEKS_AHEAD + 1));
+	for (int i = 0; i < strays; i++)
+		(*weeks)[i] = wf_result_int64(i, 1);
+	for (int w = 0; w <= WEEKS_AHEAD; w++)
+	{
+		TimestampTz week = week_of(now) + w * WF_ONE_WEEK;
+		bool		known = false;
+
+		for (int i = 0; i < strays; i++)
+			known |= (*weeks)[i] == week;
+		if (!known)
+			(*weeks)[n++] = week;
+	}
+	return n;
+}
+
+List *
+wf_history_missing(TimestampTz now)
+{
+	List	   *missing = NIL;
+	TimestampTz *weeks;
+	Relation	parents[WF_HISTORY_TABLES];
+	int			n;
+
+	if (!wf_history_begun() && !wf_strays_any() && wf_query_run(&q_living, NULL, NULL) == 0)
+		return NIL;
+	n = wanted_weeks(now, &weeks);
+	for (int i = 0; i < WF_HISTORY_TABLES; i++)
+		parents[i] = table_open(wf_store_relation(wf_history_tables[i].name), AccessShareLock);
+	for (int w = 0; w < n; w++)
+		for (int i = 0; i < WF_HISTORY_TABLES; i++)
+			missing = add_missing(missing, i, parents[i], weeks[w]);
+	for (int i = 0; i < WF_HISTORY_TABLES; i++)
+		table_close(parents[i], AccessShareLock);
+	return missing;
+}
+
+/* ---- making one ---- */
+
+static WfQuery q_grantees = {
+	.sql = "SELECT string_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' "
+		   "ELSE quote_ident(pg_get_userbyid(a.grantee)) END, ', ') "
+		   "FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = $1 AND a.grantee <> c.relowner",
+	.nargs = 1, .argtypes = {OIDOID}};
+
+/* Default privileges may have given it to anyone. */
+static void
+revoke_all(const char *name)
+{
+	Datum		values[1] = {ObjectIdGetDatum(wf_store_relation(name))};
+	char	   *grantees;
+
+	wf_query_run(&q_grantees, values, NULL);
+	grantees = wf_result_text(0, 1);
+	if (grantees != NULL)
+		wf_history_run(psprintf("REVOKE ALL ON workflow.%s FROM %s CASCADE", name, grantees));
+}
+
+/* Whose settings and default privileges these are has no say. */
+static void
+create_table(const WfHistoryTable *table, const char *name)
+{
+	int			level = NewGUCNestLevel();
+
+	(void) set_config_option("default_tablespace", "", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	(void) set_config_option("default_table_access_method", "heap", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	wf_history_run(psprintf("CREATE TABLE workflow.%s (LIKE workflow.%s INCLUDING COMMENTS%s)", name,
+							table->name, table->keys));
+	if (table->index != NULL)
+		wf_history_run(psprintf("CREATE INDEX ON workflow.%s (%s)", name, table->index));
+	/* rows that have no key can be deleted while all tables are published */
+	if (table->keys[0] == '\0')
+		wf_history_run(psprintf("ALTER TABLE workflow.%s REPLICA IDENTITY FULL", name));
+	revoke_all(name);
+	AtEOXact_GUC(false, level);
+}
+
+/* Whoever owns another table of that name would come to see what ends; one of ours was detached by somebody. */
+static void
+refuse_existing(const char *name, Oid relid)
+{
+	Oid			owner = wf_row_owner(relid);
+
+	ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			owner == wf_store_owner() || superuser_arg(owner)
+				? errmsg("the table workflow.%s, which is to be a partition of the history, is not attached to it", name)
+				: errmsg("the table workflow.%s, which is to be a partition of the history, belongs to somebody else", name),
+			errhint("Drop it, or move it to another schema."));
+}
+
+static void
+create_partition(const WfPartition *partition)
+{
+	const WfHistoryTable *table = &wf_history_tables[partition->history];
+	const char *name = partition->name;
+	Oid			existing = get_relname_relid(name, wf_store_schema());
+
+	if (OidIsValid(existing))
+		refuse_existing(name, existing);
+	create_table(table, name);
+	wf_history_run(psprintf("COMMENT ON TABLE workflow.%s IS 'History stored in the week of %s'", name,
+							date("%04d-%02d-%02d", partition->week)));
+	wf_history_run(psprintf("ALTER TABLE workflow.%s ATTACH PARTITION workflow.%s "
+							"FOR VALUES FROM ('%s 00:00:00+00') TO ('%s 00:00:00+00')",
+							table->name, name, date("%04d-%02d-%02d", partition->week),
+							date("%04d-%02d-%02d", partition->week + WF_ONE_WEEK)));
+}
+
+void
+wf_history_make(const WfPartition *partition)
+{
+	int			level = NewGUCNestLevel();
+	Relation	parent;
+	bool		made;
+
+	(void) set_config_option("lock_timeout", LOCK_TIMEOUT_MS, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	LockRelationOid(wf_store_relation(wf_history_tables[WF_VISIT_HISTORY].name), ShareUpdateExclusiveLock);
+	parent = table_open(wf_store_relation(wf_history_tables[partition->history].name), AccessShareLock);
+	made = has_partition(parent, partition->week);
+	table_close(parent, NoLock);
+	if (!made)
+		create_partition(partition);
+	AtEOXact_GUC(false, level);
+}

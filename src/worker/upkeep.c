@@ -1,0 +1,323 @@
+/*
+ * upkeep.c
+ *		Upkeep of the history: partitions are made ahead and dropped when they are past retention, strays go to their
+ *		places.
+ *
+ * A delivery that is due once an hour, or as soon as somebody finds a partition missing. Each part is in small transactions of
+ * its own and fails alone: what an administrator has made to happen with DDL, an event trigger that raises
+ * for one, must stop neither the rest of upkeep nor anybody else's work. What fails is announced (log, NOTIFY, view workers)
+ * and tried again after a pause that grows up to an hour.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "shmem/settings.h"
+#include "shmem/shmem.h"
+#include "store/access.h"
+#include "store/history.h"
+#include "worker/announce.h"
+#include "worker/moves.h"
+#include "worker/upkeep.h"
+#include "worker/worker.h"
+
+#define EVERY_MS (60 * 60 * 1000)
+#define FIRST_PAUSE_MS (60 * 1000)
+/* with locks that all others wait for */
+#define HURRY_MS 1000
+/* a lock that was not to be had so many times in a row is worth telling: before, there are weeks */
+#define LOCKED_TOO_OFTEN 5
+
+typedef struct Round
+{
+	MemoryContext context; /* lives as long as the round */
+	const char *retention; /* NULL: the history is kept for ever */
+	int			attempt;   /* in a row, counted from 1 */
+	bool		again;	   /* something failed */
+	const char *failure;   /* what failed first of what is worth telling; NULL: nothing */
+	const char *error;	   /* and why */
+	bool		purged;	   /* something is gone from the history */
+} Round;
+
+/* A piece of work in one transaction, inside the store; true if there may be more. */
+typedef bool (*Piece) (Round *round, void *at);
+
+static bool under_way = false;
+
+/* ---- what fails ---- */
+
+static bool
+worth_telling(const Round *round, const ErrorData *error)
+{
+	return error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE || round->attempt >= LOCKED_TOO_OFTEN;
+}
+
+static void
+failed(Round *round, const char *failure, const ErrorData *error)
+{
+	const char *message = wf_limit_was_hit() ? "it took longer than it may" : error->message;
+
+	if (round->error == NULL || strcmp(round->error, message) != 0)
+		ereport(worth_telling(round, error) ? WARNING : LOG,
+				errcode(error->sqlerrcode),
+				errmsg("workflow: %s: %s", failure, message),
+				error->detail != NULL ? errdetail_internal("%s", error->detail) : 0,
+				error->hint != NULL ? errhint("%s", error->hint)
+									: errhint("Nothing is lost by that, and it is tried again. Look for event triggers: they are run by "
+											  "workers, too, with search_path = pg_catalog."),
+				error->context != NULL ? errcontext("%s", error->context) : 0);
+	round->again = true;
+	if (round->error != NULL || !worth_telling(round, error))
+		return;
+	round->failure = failure;
+	round->error = MemoryContextStrdup(round->context, message);
+}
+
+/* ---- one piece ---- */
+
+static void
+begin(WfAccess *access, int limit_ms)
+{
+	wf_limit_end();
+	if (IsTransactionState())
+		CommitTransactionCommand();
+	wf_begin_transaction();
+	wf_limit_begin_sql(limit_ms);
+	wf_store_enter(access);
+}
+
+/* False: it has failed, or there is no more. */
+static bool
+try_piece(Round *round, const char *failure, Piece piece, void *at, int limit_ms)
+{
+	volatile bool more = false;
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		WfAccess	access;
+
+		begin(&access, limit_ms);
+		more = piece(round, at);
+		wf_store_leave(&access);
+		wf_limit_end();
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		error = wf_moves_catch(round->context);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(round->context);
+	if (error == NULL)
+		return more;
+	failed(round, failure, error);
+	return false;
+}
+
+static void
+try_all(Round *round, const char *failure, Piece piece, void *at, int limit_ms)
+{
+	while (try_piece(round, failure, piece, at, limit_ms))
+		CHECK_FOR_INTERRUPTS();
+}
+
+/* ---- making ---- */
+
+/* They outlive the transaction. */
+static bool
+look_for_missing(Round *round, void *at)
+{
+	MemoryContext old = MemoryContextSwitchTo(round->context);
+
+	*(List **) at = wf_history_missing(GetCurrentTimestamp());
+	MemoryContextSwitchTo(old);
+	return false;
+}
+
+static bool
+make_one(Round *round, void *at)
+{
+	wf_history_make(at);
+	return false;
+}
+
+/* Each alone: what is in the way of one need not be in that of others. */
+static void
+make_missing(Round *round)
+{
+	List	   *missing = NIL;
+	ListCell   *lc;
+
+	(void) try_piece(round, "missing partitions of the history cannot be found", look_for_missing, &missing, wf_setting_sql_timeout);
+	foreach (lc, missing)
+	{
+		(void) try_piece(round, "partitions of the history cannot be made", make_one, lfirst(lc), wf_setting_sql_timeout);
+		if (wf_limit_was_hit())
+			break; /* it would take as long for each */
+	}
+}
+
+/* ---- strays ---- */
+
+typedef struct Strays
+{
+	WfHistory	history;
+	uint32		block;
+} Strays;
+
+static bool
+settle(Round *round, void *at)
+{
+	Strays	   *strays = at;
+
+	return wf_strays_settle(strays->history, &strays->block);
+}
+
+static bool
+purge_strays(Round *round, void *at)
+{
+	Strays	   *strays = at;
+
+	return wf_strays_purge(strays->history, round->retention, &strays->block, &round->purged);
+}
+
+static void
+with_strays(Round *round, const char *failure, Piece piece)
+{
+	for (WfHistory history = 0; history < WF_HISTORY_TABLES; history++)
+	{
+		Strays		strays = {.history = history};
+
+		try_all(round, failure, piece, &strays, wf_setting_sql_timeout);
+	}
+}
+
+/* ---- purging ---- */
+
+static bool
+forward(Round *round, void *at)
+{
+	return wf_history_forward(at, round->retention);
+}
+
+static bool
+trim(Round *round, void *at)
+{
+	return wf_history_trim();
+}
+
+static void
+hurry(void)
+{
+	wf_limit_end();
+	wf_limit_begin_sql(HURRY_MS);
+}
+
+static bool
+drop_one(Round *round, void *at)
+{
+	if (!wf_history_drop(*(WfHistory *) at, round->retention, hurry))
+		return false;
+	round->purged = true;
+	return true;
+}
+
+/* Looking through a partition takes as long as it takes, and is in nobody's way. */
+static void
+drop_all(Round *round)
+{
+	for (WfHistory history = 0; history < WF_HISTORY_TABLES; history++)
+		try_all(round, "partitions of the history that are past retention cannot be dropped", drop_one, &history, 0);
+}
+
+static bool
+purge_late(Round *round, void *at)
+{
+	wf_history_purge_late();
+	return false;
+}
+
+static void
+purge(Round *round)
+{
+	const char *failure = "history that is past retention cannot be deleted";
+	WfForward	at = {0};
+
+	if (round->retention != NULL)
+		try_all(round, "history that is kept cannot be moved on", forward, &at, wf_setting_sql_timeout);
+	try_all(round, failure, trim, NULL, wf_setting_sql_timeout);
+	if (round->retention != NULL)
+		drop_all(round);
+	if (round->purged)
+		(void) try_piece(round, failure, purge_late, NULL, wf_setting_sql_timeout);
+}
+
+/* ---- a round ---- */
+
+/* As it would be found if this process came to an end: it has failed, and is due in an hour. */
+static void
+begin_round(Round *round, const WfDelivery *delivery)
+{
+	WfAccess	access;
+
+	wf_store_enter(&access);
+	wf_delivery_set(delivery->id, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), EVERY_MS), round->attempt);
+	wf_store_leave(&access);
+}
+
+static void
+announce(const Round *round)
+{
+	TimestampTz since = wf_upkeep_say(round->failure, round->error);
+
+	if (round->failure != NULL)
+		wf_announce(&(WfAnnouncement){.event = "partition", .count = round->attempt, .since = since});
+	else if (round->attempt > 1)
+		ereport(LOG, errmsg("workflow: upkeep of the history works again"));
+}
+
+static void
+end_round(const Round *round, const WfDelivery *delivery)
+{
+	int			pause_ms = round->again ? Min(FIRST_PAUSE_MS << Min(round->attempt - 1, 10), EVERY_MS) : EVERY_MS;
+	TimestampTz due_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
+	WfAccess	access;
+
+	begin(&access, wf_setting_sql_timeout);
+	announce(round);
+	wf_delivery_set(delivery->id, due_at, round->again ? round->attempt : 0);
+	wf_note_due(WF_QUEUE_EXECUTOR, due_at);
+	wf_store_leave(&access);
+}
+
+void
+wf_upkeep(const WfDelivery *delivery)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "workflow upkeep", ALLOCSET_DEFAULT_SIZES);
+	Round		round = {.context = context, .attempt = delivery->attempt + 1};
+
+	if (wf_setting_retention != NULL && *wf_setting_retention != '\0')
+		round.retention = MemoryContextStrdup(context, wf_setting_retention);
+	begin_round(&round, delivery);
+	under_way = true;
+	if (round.retention != NULL)
+		with_strays(&round, "history that is past retention cannot be deleted", purge_strays);
+	make_missing(&round);
+	with_strays(&round, "strays of the history cannot be moved to its partitions", settle);
+	purge(&round);
+	end_round(&round, delivery);
+	under_way = false;
+	MemoryContextDelete(context);
+}
+
+void
+wf_upkeep_leave_word(void)
+{
+	if (under_way)
+		(void) wf_upkeep_say("upkeep of the history cannot be carried out",
+							 "it took longer than workflow.sql_timeout allows, and could not be cancelled");
+}

@@ -1,0 +1,16 @@
+/*
+ * upkeep.h
+ *		Upkeep of the history.
+ */
+#ifndef WF_UPKEEP_H
+#define WF_UPKEEP_H
+
+#include "store/due.h"
+
+/* Carry it out, in many transactions: within one, which it ends, and in another one when it returns. */
+extern void wf_upkeep(const WfDelivery *delivery);
+
+/* At exit: upkeep may be the reason, since it would not heed its time limit. */
+extern void wf_upkeep_leave_word(void);
+
+#endif
