@@ -80,6 +80,17 @@ is((as('boss', "SELECT workflow.write_back('stubborn')"))[1], 1, 'and whoever ad
 is_soon($node, 'postgres', 'SELECT state || coalesce(sn, \'\') FROM stubborn', 'completed', 'which is done as well');
 is_soon($node, 'postgres', 'SELECT count(*) FROM workflow.write_backs', 0, 'nothing is owed any more');
 
+# Policies that hide the row altogether, even from its owner, and rights that are missing. A row that is there is not taken to be gone.
+sql(q[INSERT INTO guarded VALUES (11), (12); ALTER POLICY see ON guarded USING (id <> 11); ALTER POLICY change ON guarded USING (id <> 11);
+	CREATE TABLE hidden_numbers AS SELECT id, sn FROM guarded WHERE id > 10; ALTER TABLE guarded FORCE ROW LEVEL SECURITY;
+	SELECT workflow.complete(sn) FROM hidden_numbers WHERE id = 11]);
+is_soon($node, 'postgres', "SELECT left(error, 18) FROM workflow.write_backs WHERE business_key = '11'", 'it was not updated', 'a row that its owner cannot see is owed');
+sql(q[ALTER TABLE guarded NO FORCE ROW LEVEL SECURITY; REVOKE UPDATE ON guarded FROM keeper; SELECT workflow.complete(sn) FROM hidden_numbers WHERE id = 12]);
+is_soon($node, 'postgres', "SELECT error FROM workflow.write_backs WHERE business_key = '12'", 'permission denied for table guarded', 'so is one that he may not write to');
+sql(q[GRANT UPDATE ON guarded TO keeper; SELECT workflow.write_back('guarded')]);
+is_soon($node, 'postgres', "SELECT string_agg(state, ' ') FROM guarded WHERE id > 10", 'completed completed', 'both are written');
+is_soon($node, 'postgres', 'SELECT count(*) FROM workflow.write_backs', 0, 'and owed no longer');
+
 # An error that passes is made up for in a second, an hour later if need be, and at once when the instance moves.
 sql(q[
 	SELECT workflow.define('two', '{"steps": [{"step": "a", "wait": true}, {"step": "b", "wait": true}], "retention": "1 ms"}');
@@ -120,6 +131,15 @@ is_soon($node, 'postgres', "SELECT string_agg(payload ->> 'status', ' ') FROM wo
 sql("UPDATE workflow.delivery SET due_at = now() + interval '1 hour' WHERE kind = 'write_back'");
 crash($node);
 start_again($node);
+
+# It goes along into a copy, too.
+my $dump = PostgreSQL::Test::Utils::tempdir() . '/owed.sql';
+$node->command_ok(['pg_dump', '--no-sync', '-f', $dump, $node->connstr('postgres')], 'a dump is made');
+$node->safe_psql('postgres', 'CREATE DATABASE copy');
+$node->command_ok(['psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $node->connstr('copy')], 'and restored');
+is($node->safe_psql('copy', 'SELECT relation, business_key, error FROM workflow.write_backs'), 'troubled|8|trouble', 'the copy owes the same');
+$node->safe_psql('copy', "DELETE FROM trouble; DELETE FROM workflow.instance_history WHERE business_key = '8'; SELECT workflow.adopt(); SELECT workflow.write_back('troubled')");
+is_soon($node, 'copy', "SELECT state || coalesce(sn, '') FROM troubled WHERE id = 8", 'completed', 'and writes it once it was adopted');
 sql("DELETE FROM workflow.instance_history WHERE business_key = '8'; DELETE FROM trouble");
 is(owed(), 'troubled 8 trouble', 'it is still owed');
 is(sql("SELECT workflow.write_back('troubled')"), 1, 'and tried');
