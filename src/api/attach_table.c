@@ -7,7 +7,7 @@
  * transaction, since a trigger further out may be using it. What can change without that, the latest version of a
  * process, is read again for each command.
  */
-#include "postgres.h"
+#include "compat.h"
 
 #include "access/htup_details.h"
 #include "access/relation.h"
@@ -439,6 +439,7 @@ find_shape(WfAttachedTable *table, Relation rel)
 	{
 		table->shape->tdtypeid = RECORDOID;
 		table->shape->tdtypmod = -1;
+		TupleDescFinalize(table->shape);
 		BlessTupleDesc(table->shape);
 	}
 	table->shaped = now;
