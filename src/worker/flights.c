@@ -56,7 +56,7 @@ leave_lane(WfFlight *flight)
 	if (lane == NULL)
 		return;
 	if (OidIsValid(flight->owner))
-		wf_shares_count(flight->owner, -1);
+		wf_shares_count(lane, flight->owner, -1);
 	flight->owner = InvalidOid;
 	count_in_flight(lane, -1);
 	if (lane->slots <= 0)
@@ -89,7 +89,7 @@ wf_flight_own(int64 visit, Oid owner)
 	if (flight == NULL || flight->lane == NULL || OidIsValid(flight->owner) || !OidIsValid(owner))
 		return;
 	flight->owner = owner;
-	wf_shares_count(owner, 1);
+	wf_shares_count(flight->lane, owner, 1);
 }
 
 void

@@ -3,11 +3,11 @@
  *		How the places of the HTTP client are shared: by the owners of processes, and by each among his servers.
  *
  * While half of the places are free, nobody is asked who he is. Then an owner may have nine for each that could still be
- * added, so that there is room for others whatever his servers do: one whose servers all hang takes nine tenths at most, the
- * next one nine tenths of the rest. The last places of all are for owners that have none. Of what an owner may take, the last
- * places are for servers that have none, and one server has four for each that is free.
+ * added, so that there is room for others whatever his servers do; the last places of all are for owners that have none. In
+ * what an owner may still add, each of his servers may have four for each place, and the last ones are for his servers that have
+ * none: one that hangs takes some three quarters of his, the next one as much of the rest.
  *
- * On one server, whose places are first come, first served, whoever may not send more is gone past.
+ * The places of a server, its max_in_flight, are first come, first served; but whoever may not send more is gone past there.
  */
 #include "postgres.h"
 
@@ -16,46 +16,63 @@
 #include "worker/dispatcher_internal.h"
 #include "worker/shares.h"
 
-/* requests for each that could still be added: of an owner, of a server */
+/* requests for each that could still be added: of an owner, of his to one server */
 #define SHARE_OF_OWNER 9
 #define SHARE_OF_SERVER 4
 /* parts of all places: the last ones, for owners that have none; and in an owner's share, for his servers that have none */
 #define KEPT_FOR_OWNERS 16
-#define KEPT_FOR_SERVERS 8
+#define KEPT_FOR_SERVERS 16
 
-typedef struct OwnerEntry
+typedef struct CountKey
 {
-	Oid			owner;
-	int			in_flight;
-} OwnerEntry;
+	WfLane	   *lane; /* NULL: all of them */
+	uint64		owner; /* as wide as the other: padding would be hashed, too */
+} CountKey;
 
-static HTAB *owners; /* that have requests under way */
+StaticAssertDecl(sizeof(CountKey) == sizeof(WfLane *) + sizeof(uint64), "no padding");
+
+typedef struct CountEntry
+{
+	CountKey	key;
+	int			in_flight;
+} CountEntry;
+
+static HTAB *counts; /* of owners that have requests under way */
 
 void
 wf_shares_init(void)
 {
-	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(OwnerEntry)};
+	HASHCTL		ctl = {.keysize = sizeof(CountKey), .entrysize = sizeof(CountEntry)};
 
-	owners = hash_create("workflow owners with requests", 64, &ctl, HASH_ELEM | HASH_BLOBS);
+	counts = hash_create("workflow requests by owner", 64, &ctl, HASH_ELEM | HASH_BLOBS);
 }
 
-void
-wf_shares_count(Oid owner, int change)
+static void
+count_one(WfLane *lane, Oid owner, int change)
 {
+	CountKey	key = {.lane = lane, .owner = owner};
 	bool		found;
-	OwnerEntry *entry = hash_search(owners, &owner, HASH_ENTER, &found);
+	CountEntry *entry = hash_search(counts, &key, HASH_ENTER, &found);
 
 	if (!found)
 		entry->in_flight = 0;
 	entry->in_flight += change;
 	if (entry->in_flight <= 0)
-		(void) hash_search(owners, &owner, HASH_REMOVE, NULL);
+		(void) hash_search(counts, &key, HASH_REMOVE, NULL);
+}
+
+void
+wf_shares_count(WfLane *lane, Oid owner, int change)
+{
+	count_one(lane, owner, change);
+	count_one(NULL, owner, change);
 }
 
 static int
-in_flight_of(Oid owner)
+in_flight_of(const WfLane *lane, Oid owner)
 {
-	OwnerEntry *entry = hash_search(owners, &owner, HASH_FIND, NULL);
+	CountKey	key = {.lane = unconstify(WfLane *, lane), .owner = owner};
+	CountEntry *entry = hash_search(counts, &key, HASH_FIND, NULL);
 
 	return entry != NULL ? entry->in_flight : 0;
 }
@@ -79,7 +96,8 @@ wf_shares_allow(const WfLane *lane, Oid owner, bool is_cancel, int taken)
 {
 	int			places = wf_http_places(wf_dispatcher.http);
 	int			room = wf_shares_room(taken);
-	int			of_owner = in_flight_of(owner);
+	int			of_owner = in_flight_of(NULL, owner);
+	int			to_server;
 	int			left;
 
 	if (room == 0 || (lane->in_flight > 0 && wf_http_is_crowded(wf_dispatcher.http)))
@@ -89,7 +107,6 @@ wf_shares_allow(const WfLane *lane, Oid owner, bool is_cancel, int taken)
 	left = (SHARE_OF_OWNER * (room - places / KEPT_FOR_OWNERS) - of_owner) / (SHARE_OF_OWNER + 1);
 	if (left <= 0)
 		return false;
-	if (lane->in_flight == 0 || is_cancel)
-		return true;
-	return left > places / KEPT_FOR_SERVERS && SHARE_OF_SERVER * (room - 1) > lane->in_flight;
+	to_server = in_flight_of(lane, owner);
+	return to_server == 0 || is_cancel || SHARE_OF_SERVER * (left - places / KEPT_FOR_SERVERS) > to_server;
 }

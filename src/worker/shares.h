@@ -11,8 +11,8 @@
 
 extern void wf_shares_init(void);
 
-/* Requests under way of an owner's processes. */
-extern void wf_shares_count(Oid owner, int change);
+/* A request of an owner's process is under way to a server, 1, or no more, -1. */
+extern void wf_shares_count(WfLane *lane, Oid owner, int change);
 
 /* Places that are free, `taken` of them not any more: by requests that are about to be sent. */
 extern int	wf_shares_room(int taken);

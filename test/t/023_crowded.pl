@@ -44,8 +44,8 @@ define_call('partner', '/ok');
 # ---- shares ----
 
 start_many('hog', 40);
-$scene->partner->wait_for(15, '/hang/hog');
-stays(0.5, sub { server_row('hog', 'in_flight, parked') }, '15|25', 'a server that hangs leaves some room');
+$scene->partner->wait_for(13, '/hang/hog');
+stays(0.5, sub { server_row('hog', 'in_flight, parked') }, '13|27', 'a server that hangs leaves some room');
 my ($instance, $status) = $scene->run('partner');
 is($status, 'completed', 'which another one finds');
 start_many('second', 40);
