@@ -190,7 +190,7 @@ CALL until($$SELECT v.state = 'waiting' FROM workflow.visits v JOIN asked a ON a
 SELECT workflow.complete(other) FROM asked WHERE id = 2;
 CALL until($$SELECT count(*) = 2 FROM asked WHERE other IS NULL$$);
 SELECT count(workflow.complete(w.serial_number)) FROM workflow.waiting w WHERE w.process = 'write_back: two' AND w.step = 'one';
-CALL until($$SELECT bool_and(shows(sn) = 'two') FROM asked$$);
+CALL until($$SELECT bool_and(coalesce(shows(sn) = 'two', false)) FROM asked$$);
 SELECT workflow.complete(sn) FROM asked;
 CALL until($$SELECT bool_and(sn IS NULL) FROM asked$$);
 
