@@ -56,14 +56,14 @@ RESET ROLE;
 -- casts that come before, and after: such columns are text, alone and within others
 CREATE TABLE t (id int PRIMARY KEY, m mood, ms mood[], p pair, d timestamptz, state text);
 ALTER TABLE t OWNER TO attach_trust_owner;
-SELECT workflow.attach('t', 'attach_trust', status_column => 'state', condition => '$.m == "good"') > 0 AS attached;
+SELECT workflow.attach('t', 'attach_trust', status_column => 'state', condition => '$.m.type() == "string" && $.m == "good"') > 0 AS attached;
 INSERT INTO t (id, m, ms, p) VALUES (1, 'good', '{good,bad}', '(1,bad)');
 SET ROLE attach_trust_dev;
 CREATE CAST (mood AS json) WITH FUNCTION mood_json(mood);
 RESET ROLE;
 INSERT INTO t (id, m, ms, p) VALUES (2, 'good', '{good,bad}', '(1,bad)'), (3, 'bad', NULL, NULL) RETURNING id, state;
 SELECT workflow.detach('t');
-SELECT workflow.attach('t', 'attach_trust', status_column => 'state', condition => '$.m == "good"') > 0 AS attached;
+SELECT workflow.attach('t', 'attach_trust', status_column => 'state', condition => '$.m.type() == "string" && $.m == "good"') > 0 AS attached;
 SELECT business_key, data FROM workflow.instances WHERE process = 'attach_trust' ORDER BY 1;
 SELECT * FROM ran;
 -- one that has come to belong to the owner counts, as it does once its owner may act for him

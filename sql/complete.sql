@@ -5,7 +5,7 @@ RESET client_min_messages;
 
 SELECT workflow.define('complete: order', '{
   "steps": [
-    { "step": "pay", "wait": true, "success": "$result.response.ok == true", "save": { "receipt": "${$result.response.receipt}" },
+    { "step": "pay", "wait": true, "success": "$result.response.ok == true", "save": { "receipt": "${$result.response.receipt ?? null}" },
       "catch": [ { "on": "NO_MONEY", "next": "remind" }, { "on": "FAILED", "next": "ask" } ] },
     { "step": "ship", "wait": true, "end": true },
     { "step": "remind", "set": { "caught": "${$caught.error.message}" }, "next": "pay" },

@@ -9,7 +9,7 @@ SELECT workflow.define('move: order', '{
     { "step": "pack", "wait": { "until": "${$.until}" }, "save": true, "success": "$result.response.ok != false",
       "catch": [ { "on": ["LOST", "CANCELLED"], "next": "ask" } ] },
     { "step": "ship", "wait": true, "end": true },
-    { "step": "ask", "set": { "caught": "${$caught.error.code}" } },
+    { "step": "ask", "set": { "caught": "${$caught.error.code ?? null}" } },
     { "step": "answer", "wait": true, "end": true } ]}');
 CREATE FUNCTION pg_temp.waits(instance bigint) RETURNS text LANGUAGE sql AS
     'SELECT serial_number FROM workflow.waiting w WHERE w.instance = $1';

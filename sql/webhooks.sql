@@ -5,9 +5,9 @@ RESET client_min_messages;
 
 SELECT workflow.define('webhooks: order', '{
   "steps": [
-    { "step": "note", "set": { "none": "${$callback_url}" } },
-    { "step": "pay", "wait": true, "save": { "paid": "${$result.response}", "callback": "${$callback_url}", "heartbeat": "${$heartbeat_url}" } },
-    { "step": "ship", "wait": true, "save": { "callback": "${$callback_url}" }, "next": "pay" } ]}');
+    { "step": "note", "set": { "none": "${$callback_url ?? null}" } },
+    { "step": "pay", "wait": true, "save": { "paid": "${$result.response}", "callback": "${$callback_url ?? null}", "heartbeat": "${$heartbeat_url ?? null}" } },
+    { "step": "ship", "wait": true, "save": { "callback": "${$callback_url ?? null}" }, "next": "pay" } ]}');
 CREATE FUNCTION pg_temp.waits(instance bigint) RETURNS text LANGUAGE sql AS
     'SELECT serial_number FROM workflow.waiting w WHERE w.instance = $1';
 -- the tokens of a waiting visit: what templates would be given
@@ -19,10 +19,14 @@ CREATE FUNCTION pg_temp.token(instance bigint, purpose text) RETURNS text LANGUA
                         FROM (SELECT i, CASE WHEN i < 32 THEN get_byte(s.key, i) ELSE 0 END AS b FROM generate_series(0, 63) i) bytes) pads) t
 $$;
 
--- without a base there are no URLs
+-- without a base there are no URLs, and to use one is an error
 SELECT workflow.start('webhooks: order') AS i \gset
 SELECT workflow.complete(pg_temp.waits(:i), '1');
 SELECT data FROM workflow.instances WHERE instance = :i;
+SELECT workflow.define('webhooks: sure', '{ "steps": [ { "step": "pay", "wait": true, "save": { "callback": "${$callback_url}", "heartbeat": "${$heartbeat_url}" } } ]}');
+SELECT workflow.start('webhooks: sure') AS sure \gset
+SELECT workflow.complete(pg_temp.waits(:sure));
+SELECT outcome, error->>'code' AS code, error->>'message' AS message FROM workflow.incidents WHERE instance = :sure;
 SELECT workflow.cancel(:i);
 SET workflow.callback_base = 'hooks.example.com';
 SET workflow.callback_base = 'ftp://hooks.example.com';

@@ -29,6 +29,7 @@
 #include "utils/rel.h"
 
 #include "api/attach_internal.h"
+#include "model/expression.h"
 #include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/privilege.h"
@@ -326,14 +327,21 @@ check_condition(const WfAttachment *wanted)
 {
 	const char *message;
 	const char *hint = NULL;
+	const WfPredicate *condition;
 
-	if (wanted->condition != NULL &&
-		wf_predicate_compile(wanted->condition, &message, &hint) == NULL)
+	if (wanted->condition == NULL)
+		return;
+	condition = wf_predicate_compile_row(wanted->condition, &message, &hint);
+	if (condition == NULL)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("the condition cannot be used"),
 				errdetail("\"%s\": %s.", wanted->condition, message),
 				hint != NULL ? errhint("%s", hint)
 							 : errhint("It is a jsonpath over the row as JSON, such as '$.amount > 100'."));
+	message = wf_predicate_warning(condition, &hint);
+	if (message != NULL)
+		ereport(NOTICE, errmsg("the condition is hardly what is meant"),
+				errdetail("\"%s\": %s.", wanted->condition, message), errhint("%s", hint));
 }
 
 /* ---- whose code it runs ---- */

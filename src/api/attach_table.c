@@ -470,6 +470,19 @@ wf_attached_row(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 	return DatumGetJsonbP(FunctionCall1(&table->to_jsonb, row));
 }
 
+/* That of the version that would be started, whoever inserts. */
+static const char *
+timezone_of(const WfAttached *attached)
+{
+	WfAccess	access;
+	const char *timezone;
+
+	wf_store_enter(&access);
+	timezone = pstrdup(wf_process_by_name(attached->row.process, 0, NULL)->timezone);
+	wf_store_leave(&access);
+	return timezone;
+}
+
 bool
 wf_attached_wants(const WfAttached *attached, Jsonb *row)
 {
@@ -481,6 +494,9 @@ wf_attached_wants(const WfAttached *attached, Jsonb *row)
 		return true;
 	memset(&scope, 0, sizeof(scope));
 	scope.data = row;
+	scope.is_row = true;
+	if (wf_predicate_has_times(attached->condition))
+		scope.timezone = timezone_of(attached);
 	scope.process = attached->row.process;
 	scope.index = -1;
 	if (!wf_predicate_eval(attached->condition, &scope, &answer, &fault))
@@ -488,6 +504,6 @@ wf_attached_wants(const WfAttached *attached, Jsonb *row)
 				errmsg("the condition for starting process \"%s\" gives no answer",
 					   attached->row.process),
 				errdetail("%s: %s", attached->row.condition, fault.message),
-				errhint("Attach the table again with a condition that is a predicate."));
+				errhint("Attach the table again with a condition that is true or false for every row."));
 	return answer;
 }

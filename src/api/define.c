@@ -20,9 +20,8 @@
 #include "utils/timestamp.h"
 
 #include "api/arguments.h"
-#include "api/surroundings.h"
+#include "api/check.h"
 #include "model/definition.h"
-#include "shmem/settings.h"
 #include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/due.h"
@@ -156,27 +155,17 @@ lock_process(Draft *draft, Oid caller)
 
 /* ---- the version ---- */
 
-static void
+/* Gives the warnings, to be told when the version is stored. */
+static WfIssues
 check(const Draft *draft)
 {
-	WfIssues	issues = {0};
+	WfIssues	warnings = {0};
+	WfIssues	issues = {.warnings = &warnings};
 
-	(void) wf_definition_compile(draft->json, &issues);
-	wf_surroundings_check(draft->json, draft->owner, draft->search_path, &issues);
+	wf_check_definition(draft->json, draft->owner, draft->search_path, &issues);
 	if (issues.n > 0)
 		wf_issues_report(draft->name, &issues);
-}
-
-/* No fault, since the setting may come later; but what waits for a callback under such a URL would wait in vain. */
-static void
-notice_urls(const Draft *draft)
-{
-	if (wf_setting_callback_base != NULL && *wf_setting_callback_base != '\0')
-		return;
-	if (strstr(draft->json, "$callback_url") != NULL || strstr(draft->json, "$heartbeat_url") != NULL)
-		ereport(NOTICE,
-				errmsg("$callback_url and $heartbeat_url are null while workflow.callback_base is not set"),
-				errhint("Set it to the URL under which webhooks reach this database."));
+	return warnings;
 }
 
 static void
@@ -255,6 +244,7 @@ workflow_define(PG_FUNCTION_ARGS)
 	WfAccess	access;
 	Draft		draft = {.name = read_name(fcinfo)};
 	TimestampTz now = GetCurrentTimestamp();
+	WfIssues	warnings;
 	int			version;
 
 	PreventCommandIfReadOnly("workflow.define()");
@@ -263,11 +253,11 @@ workflow_define(PG_FUNCTION_ARGS)
 	draft.timezone = pstrdup(GetConfigOption("TimeZone", false, false));
 	wf_store_enter(&access);
 	lock_process(&draft, access.caller);
-	check(&draft);
+	warnings = check(&draft);
 	version = store_version(&draft, now);
-	notice_urls(&draft);
 	ensure_ready(now);
 	wf_store_leave(&access);
+	wf_issues_notice(draft.name, &warnings);
 	PG_RETURN_INT32(version);
 }
 

@@ -16,6 +16,7 @@
 #include "http/server.h"
 #include "model/issue.h"
 #include "model/json.h"
+#include "shmem/settings.h"
 #include "store/query.h"
 
 typedef struct Checking
@@ -136,15 +137,50 @@ string_member(const WfJson *object, const char *key)
 	return member != NULL && member->type == WF_JSON_STRING && member->text[0] != '\0' ? member : NULL;
 }
 
+/* ${$.amount} in SQL: what it is written like. */
+static const char *
+parameter_hint(const char *template)
+{
+	const char *path = template + strlen("${");
+	int			len;
+
+	if (strncmp(path, "$.", 2) != 0)
+		return "There are no templates in SQL: its parameters are visit.data, visit.serial_number and the like.";
+	path += 2;
+	len = strspn(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+	return psprintf("There are no templates in SQL: write visit.data->>'%.*s'.", Min(len, NAMEDATALEN), path);
+}
+
 static void
 check_sql(Checking *checking, const WfJson *node)
 {
 	char	   *message = NULL;
 	char	   *hint = NULL;
+	const char *template = strstr(node->text, "${");
 
 	if (!wf_user_sql_check(node->text, checking->search_path, checking->owner, &message, &hint))
-		wf_json_issue(checking->issues, node, hint, "%s",
+		wf_json_issue(checking->issues, node, template != NULL ? parameter_hint(template) : hint, "%s",
 					  message != NULL ? message : "cannot be analysed");
+	else if (template != NULL)
+		wf_json_warning(checking->issues, node, parameter_hint(template), "\"${\" stands for itself in SQL");
+}
+
+/* ---- URLs of webhooks ---- */
+
+/* No fault, since the setting may come later. */
+static void
+warn_of_urls(Checking *checking, const WfJson *node)
+{
+	static const char *const urls[] = {"$callback_url", "$heartbeat_url"};
+
+	for (int i = 0; node->type == WF_JSON_STRING && i < lengthof(urls); i++)
+	{
+		if (strstr(node->text, "${") != NULL && strstr(node->text, urls[i]) != NULL && strstr(node->text, "??") == NULL)
+			wf_json_warning(checking->issues, node, "Set it to the URL under which webhooks reach this database.",
+							"%s is an error when it is used, while workflow.callback_base is not set", urls[i]);
+	}
+	for (int i = 0; i < node->n; i++)
+		warn_of_urls(checking, node->items[i]);
 }
 
 static void
@@ -172,6 +208,8 @@ check_step(Checking *checking, const WfJson *step)
 	}
 	if (sql != NULL)
 		check_sql(checking, sql);
+	if (wf_setting_callback_base == NULL || *wf_setting_callback_base == '\0')
+		warn_of_urls(checking, step);
 }
 
 void

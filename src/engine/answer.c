@@ -135,9 +135,9 @@ replied(WfBatch *batch, WfVisit *visit, Jsonb *reply)
 	if (visit->def->save_reply != NULL)
 	{
 		wf_engine_scope(visit, &scope);
+		/* whether the callback came before or comes later */
 		if (!wf_data_apply(batch, visit, visit->def->save_reply, &scope, &fault))
-			return visit->has_callback ? wf_outcome_callback(batch, visit)
-									   : wf_outcome_fault(batch, visit, &fault);
+			return wf_outcome_fault(batch, visit, &fault);
 	}
 	return visit->has_callback ? wf_outcome_callback(batch, visit) : wf_wait_open(batch, visit);
 }
@@ -256,6 +256,7 @@ wf_engine_scope(WfVisit *visit, WfScope *scope)
 
 	memset(scope, 0, sizeof(*scope));
 	scope->data = instance->data;
+	scope->timezone = instance->process->timezone;
 	scope->instance = instance->id;
 	scope->visit = visit->id;
 	scope->business_key = instance->business_key;

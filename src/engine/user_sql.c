@@ -427,22 +427,25 @@ run_sql(WfVisit *visit, MemoryContext context)
 	return make_reply(SPI_processed, SPI_tuptable, context);
 }
 
+/* What its templates cannot give is *fault, in that context. */
 static void
-run_notify(WfVisit *visit)
+run_notify(WfVisit *visit, MemoryContext context, WfFault *fault)
 {
+	MemoryContext old = MemoryContextSwitchTo(context);
 	WfScope		scope;
-	WfFault		fault = {0};
 	StringInfoData channel;
 	StringInfoData payload;
+	bool		rendered;
 
 	wf_engine_scope(visit, &scope);
 	initStringInfo(&channel);
 	initStringInfo(&payload);
-	if (!wf_template_text(visit->def->channel, &scope, WF_TEXT_KEY, &channel, &fault) ||
-		(visit->def->payload != NULL &&
-		 !wf_template_text(visit->def->payload, &scope, WF_TEXT_PLAIN, &payload, &fault)))
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", fault.message));
-	Async_Notify(channel.data, payload.data);
+	rendered = wf_template_text(visit->def->channel, &scope, WF_TEXT_KEY, &channel, fault) &&
+			   (visit->def->payload == NULL ||
+				wf_template_text(visit->def->payload, &scope, WF_TEXT_PLAIN, &payload, fault));
+	MemoryContextSwitchTo(old);
+	if (rendered)
+		Async_Notify(channel.data, payload.data);
 }
 
 static bool
@@ -483,7 +486,7 @@ wf_user_sql_run(WfVisit *visit, Oid owner, bool (*timed_out) (void), WfAnswer *a
 	PG_TRY();
 	{
 		if (visit->def->action == WF_ACTION_NOTIFY)
-			run_notify(visit);
+			run_notify(visit, s.context, &answer->fault);
 		else
 			answer->reply = run_sql(visit, s.context);
 		leave(&s);

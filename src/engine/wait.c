@@ -6,11 +6,11 @@
 
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "engine/internal.h"
 #include "model/guard.h"
+#include "model/zone.h"
 #include "shmem/shmem.h"
 
 /* A clock as it is worked out: the text that data gave, or the constant. */
@@ -70,15 +70,9 @@ work_out_as_defined(const WfProcess *process, Clock *clock, TimestampTz *at, WfF
 
 	if (clock->constant != NULL && clock->constant->day == 0 && clock->constant->month == 0)
 		return work_out_caught(clock, at, fault);
-	level = NewGUCNestLevel();
-	(void) set_config_option("timezone", process->timezone, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("datestyle", "ISO, MDY", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
-	(void) set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	level = wf_zone_enter(process->timezone);
 	ok = work_out_caught(clock, at, fault);
-	AtEOXact_GUC(false, level);
+	wf_zone_leave(level);
 	return ok;
 }
 

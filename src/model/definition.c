@@ -11,6 +11,7 @@
 
 #include "model/reader.h"
 #include "model/template_build.h"
+#include "model/variable.h"
 
 #define MAX_STEPS 5000
 #define MAX_NAME_BYTES 200
@@ -237,29 +238,29 @@ read_end(WfReader *reader, const WfJson *node, void *target)
 
 static const WfReaderField step_fields[] = {
 	{"step", read_step_text, offsetof(WfStep, name), true},
-	{"http", read_http, 0},
+	{"http", read_http, 0, false, WF_AT_ENTRY},
 	{"sql", read_sql, 0},
-	{"notify", read_notify, 0},
-	{"set", read_set, 0},
+	{"notify", read_notify, 0, false, WF_AT_ENTRY},
+	{"set", read_set, 0, false, WF_AT_ENTRY},
 	{"call"},
 	{"steps"},
-	{"wait", wf_read_wait, offsetof(WfStep, wait)},
-	{"success", wf_read_predicate, offsetof(WfStep, success)},
-	{"save_reply", wf_read_changes, offsetof(WfStep, save_reply)},
-	{"save", read_save, 0},
-	{"timeout", wf_read_timeout, offsetof(WfStep, timeout)},
-	{"heartbeat", wf_read_timeout, offsetof(WfStep, heartbeat)},
+	{"wait", wf_read_wait, offsetof(WfStep, wait), false, WF_AFTER_ACTION},
+	{"success", wf_read_predicate, offsetof(WfStep, success), false, WF_AT_END},
+	{"save_reply", wf_read_changes, offsetof(WfStep, save_reply), false, WF_AFTER_ACTION},
+	{"save", read_save, 0, false, WF_AT_END},
+	{"timeout", wf_read_timeout, offsetof(WfStep, timeout), false, WF_AT_ENTRY},
+	{"heartbeat", wf_read_timeout, offsetof(WfStep, heartbeat), false, WF_AFTER_ACTION},
 	{"retry", wf_read_retry, offsetof(WfStep, retry)},
-	{"cancel", wf_read_cancel, offsetof(WfStep, cancel)},
+	{"cancel", wf_read_cancel, offsetof(WfStep, cancel), false, WF_AFTER_ACTION},
 	{"ignore_cancel", wf_read_bool, offsetof(WfStep, ignore_cancel)},
-	{"catch", wf_read_catch, 0},
+	{"catch", wf_read_catch, 0, false, WF_AT_ENTRY},
 	{"each"},
 	{"async", wf_read_bool, offsetof(WfStep, async)},
 	{"join"},
-	{"next", read_next, offsetof(WfStep, route)},
-	{"choose", read_choose, offsetof(WfStep, route)},
+	{"next", read_next, offsetof(WfStep, route), false, WF_AT_END},
+	{"choose", read_choose, offsetof(WfStep, route), false, WF_AT_END},
 	{"first_of"},
-	{"end", read_end, offsetof(WfStep, route)},
+	{"end", read_end, offsetof(WfStep, route), false, WF_AT_END},
 };
 
 static const char *const action_keys[] = {"http", "sql", "notify", "set", "call", "steps"};
@@ -306,6 +307,74 @@ check_outside(WfReader *reader, const WfJson *node)
 		step->cancel->http->server = step->http->server;
 }
 
+/* Does a token go through it at once, so that no clock of its own could strike? */
+static bool
+takes_no_time(const WfReader *reader, const WfJson *node)
+{
+	static const char *const later[] = {"wait", "first_of", "join"};
+
+	for (int i = 0; i < lengthof(later); i++)
+	{
+		if (wf_json_member(node, later[i]) != NULL)
+			return false;
+	}
+	return !wf_vocabulary_has_attempts(node) && !reader->step->async;
+}
+
+static void
+check_clocks(WfReader *reader, const WfJson *node)
+{
+	const WfStep *step = reader->step;
+	const WfJson *timeout = wf_json_member(node, "timeout");
+
+	if (!takes_no_time(reader, node))
+		return;
+	if (timeout != NULL)
+		wf_json_issue(reader->issues, timeout, "Give it to the step that waits or calls out.",
+					  "there is nothing that could take so long: the step goes on at once");
+	for (int i = 0; i < step->ncatches; i++)
+	{
+		if (step->catches[i].event.kind != WF_EVENT_NONE)
+			wf_json_issue(reader->issues, wf_json_member(node, "catch")->items[i], "Give it to the step that waits or calls out.",
+						  "can never begin: the step goes on at once");
+	}
+}
+
+/* Outcomes of clocks that the step does not have. */
+static void
+warn_of_outcomes(WfReader *reader, const WfJson *node)
+{
+	const WfStep *step = reader->step;
+
+	for (int i = 0; i < step->ncatches; i++)
+	{
+		const WfJson *on = wf_json_member(wf_json_member(node, "catch")->items[i], "on");
+
+		if ((step->catches[i].outcomes & (1u << WF_OUTCOME_TIMED_OUT)) != 0 && wf_json_member(node, "timeout") == NULL)
+			wf_json_warning(reader->issues, on, "A step times out after its own \"timeout\"; an attempt of http that took too long has the code \"timeout\".",
+							"TIMED_OUT never happens: the step has no \"timeout\"");
+		if ((step->catches[i].outcomes & (1u << WF_OUTCOME_DIED)) != 0 && wf_json_member(node, "heartbeat") == NULL)
+			wf_json_warning(reader->issues, on, "A step dies of silence that is longer than its \"heartbeat\".",
+							"DIED never happens: the step has no \"heartbeat\"");
+	}
+}
+
+/* Variables that are there and tell nothing. */
+static void
+warn_of_variables(WfReader *reader, const WfJson *node)
+{
+	bool		callback = wf_json_member(node, "wait") != NULL &&
+		reader->step->wait.kind != WF_EVENT_AFTER && reader->step->wait.kind != WF_EVENT_UNTIL;
+
+	if ((reader->mentioned & WF_VAR_BIT(WF_VAR_CALLBACK_URL)) != 0 && !callback && wf_json_member(node, "first_of") == NULL)
+		wf_json_warning(reader->issues, node, "The URL is good for the visit that it was made in: give that step \"wait\": true.",
+						"\"$callback_url\" is of no use: the step does not wait for a callback");
+	if ((reader->mentioned & WF_VAR_BIT(WF_VAR_RESULT)) != 0 && !callback && !wf_vocabulary_has_attempts(node) &&
+		wf_json_member(node, "first_of") == NULL)
+		wf_json_warning(reader->issues, node, "It is of this very visit; what an earlier step brought is kept by that step's \"save\".",
+						"\"$result\" says nothing: the step neither calls out nor waits for a callback");
+}
+
 /* Only an answer over HTTP has a status. */
 static void
 check_classes(WfReader *reader, const WfJson *node)
@@ -329,8 +398,7 @@ static void
 check_step(WfReader *reader, const WfJson *node)
 {
 	const WfJson *retry = wf_json_member(node, "retry");
-	bool		has_reply = wf_json_member(node, "http") || wf_json_member(node, "sql") ||
-		wf_json_member(node, "call") || wf_json_member(node, "steps");
+	bool		has_reply = wf_vocabulary_has_reply(node);
 
 	check_at_most_one(reader, node, FIELDS(action_keys), "has more than one action",
 					  "A step does one thing: make a step of each.");
@@ -346,7 +414,10 @@ check_step(WfReader *reader, const WfJson *node)
 	if (retry && retry->type == WF_JSON_OBJECT)
 		wf_retry_check(reader, retry);
 	check_outside(reader, node);
+	check_clocks(reader, node);
 	check_classes(reader, node);
+	warn_of_outcomes(reader, node);
+	warn_of_variables(reader, node);
 	if (wf_json_member(node, "wait") && wf_json_member(node, "first_of"))
 		wf_json_issue(reader->issues, node, "The events of \"first_of\" stand instead of \"wait\".",
 					  "\"wait\" and \"first_of\" cannot be given together");
@@ -378,6 +449,8 @@ read_step(WfReader *reader, const WfJson *node, WfStep *step)
 		step->route.kind = WF_ROUTE_END;
 
 	reader->step = step;
+	reader->node = node;
+	reader->mentioned = 0;
 	if (wf_read_object(reader, node, "a step", FIELDS(step_fields), step))
 	{
 		const WfJson *first_of = wf_json_member(node, "first_of");

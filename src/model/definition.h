@@ -156,7 +156,6 @@ typedef struct WfStep
 {
 	const char *name;
 	int			index;
-	const char *json_path; /* "$.steps[3]": for messages */
 	WfActionKind action;
 	WfHttpAction *http;
 	const char *sql;		/* the statement as written */
@@ -190,30 +189,34 @@ typedef struct WfDefinition
 	Interval	retention; /* of its ended instances; zero: for ever */
 } WfDefinition;
 
-/* One fault of a definition. */
+/* One fault of a definition, or something that its author is warned of. */
 typedef struct WfIssue
 {
 	const char *path; /* "$.steps[2].retry.max" */
+	const char *step; /* the name of the step that it is in; NULL: in none, or in one without a name */
 	const char *message;
 	const char *hint;
 } WfIssue;
 
-typedef struct WfIssues
+/* Others than the reader add theirs too (servers, SQL). At most 100 are kept, more are counted. */
+typedef struct WfIssues WfIssues;
+struct WfIssues
 {
 	WfIssue    *items;
 	int			n;
 	int			allocated;
-} WfIssues;
-
-/* Add one; strings are copied. Others than the reader add theirs too (servers, SQL). At most 100 are kept, more are counted. */
-extern void wf_issue_add(WfIssues *issues, const char *path, const char *hint, const char *fmt, ...)
-	pg_attribute_printf(4, 5);
+	WfIssues   *warnings; /* NULL: nobody wants to hear them */
+};
 
 /*
  * Report all issues in one ERROR (22023 invalid_parameter_value, or 0A000 if all are "not supported yet"): the message
- * counts them, the detail has a line each "path: message", the hint a line "path, path: hint" for each different hint.
+ * counts them, the detail has a line each "path (step): message", the hint a line "path, path: hint" for each different
+ * hint.
  */
 pg_noreturn extern void wf_issues_report(const char *process, const WfIssues *issues);
+
+/* The same of warnings, as one NOTICE; nothing if there are none. */
+extern void wf_issues_notice(const char *process, const WfIssues *warnings);
 
 /*
  * Read and compile `json` (text as the user wrote it, so that duplicate keys are seen). All memory is in

@@ -160,6 +160,62 @@ outcome_meant(const char *word)
 	return NULL;
 }
 
+/* What others call them; codes that a request or the engine gives are written like "timeout". */
+static const struct
+{
+	const char *word;
+	WfOutcome	outcome;
+} like_outcomes[] = {
+	{"TIMEOUT", WF_OUTCOME_TIMED_OUT}, {"EXPIRED", WF_OUTCOME_TIMED_OUT}, {"FAIL", WF_OUTCOME_FAILED},
+	{"FAILURE", WF_OUTCOME_FAILED}, {"CANCELED", WF_OUTCOME_CANCELLED}, {"CANCEL", WF_OUTCOME_CANCELLED},
+	{"ABORTED", WF_OUTCOME_CANCELLED}, {"DEAD", WF_OUTCOME_DIED}, {"HEARTBEAT", WF_OUTCOME_DIED},
+	{"ERROR", WF_OUTCOME_SYSTEM_ERROR}, {"SYSTEM", WF_OUTCOME_SYSTEM_ERROR}, {"EXCEPTION", WF_OUTCOME_SYSTEM_ERROR},
+};
+
+static const char *const known_codes[] = {
+	WF_CODE_TEMPLATE, WF_CODE_PREDICATE, WF_CODE_CHOOSE, WF_CODE_CONNECT, WF_CODE_TIMEOUT, WF_CODE_REPLY, WF_CODE_REQUEST,
+	WF_CODE_MOVE,
+};
+
+/* The outcome that a code looks like, or NULL. One in small letters is a code like the known ones. */
+static const char *
+outcome_alike(const char *word)
+{
+	int			near;
+
+	for (int i = 0; i < lengthof(like_outcomes); i++)
+	{
+		if (means_outcome(word, like_outcomes[i].word))
+			return outcome_names[like_outcomes[i].outcome];
+	}
+	near = wf_issue_nearest(word, outcome_names, lengthof(outcome_names), wf_issue_name_at);
+	return near >= 0 ? outcome_names[near] : NULL;
+}
+
+/* Any code may be one that a service gives to workflow.fail; but some are hardly meant so. */
+static void
+warn_of_code(WfReader *reader, const WfJson *node, const char *word)
+{
+	const char *alike;
+	int			near;
+
+	if (reader->issues->warnings == NULL)
+		return;
+	for (int i = 0; i < lengthof(known_codes); i++)
+	{
+		if (strcmp(word, known_codes[i]) == 0)
+			return;
+	}
+	alike = outcome_alike(word);
+	near = wf_issue_nearest(word, known_codes, lengthof(known_codes), wf_issue_name_at);
+	if (alike != NULL)
+		wf_json_warning(reader->issues, node, psprintf("Perhaps you meant the outcome %s; as it stands it is a code that workflow.fail may be given.", alike),
+						"\"%s\" looks like an outcome and is none", wf_issue_clip(word));
+	else if (near >= 0)
+		wf_json_warning(reader->issues, node, psprintf("Perhaps you meant \"%s\"; as it stands it is a code that workflow.fail may be given.", known_codes[near]),
+						"\"%s\" looks like the code of an error and is none", wf_issue_clip(word));
+}
+
 static void
 read_catch_number(WfReader *reader, const WfJson *node, WfCatch *entry)
 {
@@ -208,7 +264,10 @@ read_catch_word(WfReader *reader, const WfJson *node, WfCatch *entry)
 		wf_json_issue(reader->issues, node, wf_issue_perhaps(outcome_meant(word), word),
 					  "the outcome is written %s", outcome_meant(word));
 	else
+	{
+		warn_of_code(reader, node, word);
 		entry->codes[entry->ncodes++] = word;
+	}
 }
 
 static void
@@ -238,7 +297,7 @@ read_on(WfReader *reader, const WfJson *node, void *target)
 static const WfReaderField catch_fields[] = {
 	{"on", read_on, 0},
 	{"next", wf_read_step_name, offsetof(WfCatch, next), true},
-	{"save", wf_read_changes, offsetof(WfCatch, save)},
+	{"save", wf_read_changes, offsetof(WfCatch, save), false, WF_BY_HANDLER},
 	{"interrupt", wf_read_bool, offsetof(WfCatch, interrupt)},
 	{"callback"},
 	{"after", read_after, offsetof(WfCatch, event)},
@@ -317,6 +376,9 @@ check_catch_kind(WfReader *reader, const WfJson *node)
 static void
 read_catch_entry(WfReader *reader, const WfJson *node, WfCatch *entry)
 {
+	const WfJson *interrupt = wf_json_member(node, "interrupt");
+
+	reader->interrupts = interrupt == NULL || interrupt->type != WF_JSON_BOOL || interrupt->truth;
 	if (!wf_read_object(reader, node, "a \"catch\" entry", FIELDS(catch_fields), entry))
 		return;
 	check_catch_kind(reader, node);

@@ -8,6 +8,7 @@
 
 #include "model/graph.h"
 #include "model/issue.h"
+#include "model/variable.h"
 
 static int
 compare_names(const void *a, const void *b, void *arg)
@@ -36,7 +37,7 @@ check_duplicate_names(const WfGraph *graph, const WfJson *nodes, WfIssues *issue
 			wf_json_issue(issues, wf_json_member(nodes->items[index], "step"),
 						  "Each step of a process needs a name of its own.",
 						  "the name \"%s\" is taken by %s",
-						  wf_issue_clip(steps[index].name), steps[graph->by_name[first]].json_path);
+						  wf_issue_clip(steps[index].name), wf_json_path(nodes->items[graph->by_name[first]]));
 	}
 }
 
@@ -45,6 +46,7 @@ wf_graph_index(WfGraph *graph, const WfJson *nodes, WfIssues *issues)
 {
 	WfStep	   *steps;
 
+	graph->nodes = nodes;
 	graph->def.nsteps = nodes->n;
 	graph->def.steps = steps = palloc0(Max(nodes->n, 1) * sizeof(WfStep));
 	graph->by_name = palloc(Max(nodes->n, 1) * sizeof(int));
@@ -55,7 +57,6 @@ wf_graph_index(WfGraph *graph, const WfJson *nodes, WfIssues *issues)
 
 		steps[i].name = name && name->type == WF_JSON_STRING ? name->text : "";
 		steps[i].index = i;
-		steps[i].json_path = wf_json_path(node);
 		graph->by_name[i] = i;
 	}
 	qsort_arg(graph->by_name, nodes->n, sizeof(int), compare_names, steps);
@@ -186,6 +187,23 @@ sort_ways(Ways *ways, int nsteps)
 	}
 }
 
+void
+wf_graph_add_use(WfGraph *graph, int step, const WfJson *node, int variable)
+{
+	if (graph->nuses == graph->uses_allocated)
+	{
+		graph->uses_allocated = Max(8, graph->uses_allocated * 2);
+		if (graph->uses)
+			graph->uses = repalloc(graph->uses, graph->uses_allocated * sizeof(WfUse));
+		else
+			graph->uses = palloc(graph->uses_allocated * sizeof(WfUse));
+	}
+	graph->uses[graph->nuses].node = node;
+	graph->uses[graph->nuses].step = step;
+	graph->uses[graph->nuses].variable = variable;
+	graph->nuses++;
+}
+
 /* All of them: routes, handlers, and what the structs do not hold. */
 static Ways
 find_ways(const WfGraph *graph)
@@ -281,13 +299,28 @@ walk_on(Walk *walk, const Ways *ways)
 /* ---- what is reached, and left again ---- */
 
 static bool *
-find_reached(const WfGraph *graph)
+find_reached(const WfGraph *graph, const Ways *ways)
 {
-	Ways		ways = find_ways(graph);
 	Walk		walk = begin_walk(graph);
 
 	reach(&walk, graph->def.start);
-	return walk_on(&walk, &ways);
+	return walk_on(&walk, ways);
+}
+
+/* Which steps can a token come to that a handler has got? */
+static bool *
+find_handled(const WfGraph *graph, const Ways *ways)
+{
+	Walk		walk = begin_walk(graph);
+
+	for (int i = 0; i < graph->def.nsteps; i++)
+	{
+		const WfStep *step = &graph->def.steps[i];
+
+		for (int c = 0; c < step->ncatches; c++)
+			reach(&walk, step->catches[c].next);
+	}
+	return walk_on(&walk, ways);
 }
 
 /* Does a token stop there, or end, or, where no branch is true, fail? */
@@ -339,34 +372,70 @@ first_target(const WfStep *step)
 	return step->route.kind == WF_ROUTE_CHOOSE ? step->route.branches[0].next : step->route.next;
 }
 
-void
-wf_graph_check(WfGraph *graph, WfIssues *issues)
+static void
+check_reached(const WfGraph *graph, const bool *reached, WfIssues *issues)
 {
-	const WfStep *steps = graph->def.steps;
-	int			n = graph->def.nsteps;
-	bool	   *reached = find_reached(graph);
-	bool	   *left = find_left(graph);
-	int			stuck = -1;
-
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < graph->def.nsteps; i++)
 	{
 		/* one without a name of its own cannot be reached, and has its issue */
-		if (!reached[i] && wf_definition_step(&graph->def, steps[i].name) == i)
-			wf_issue_add(issues, steps[i].json_path,
-						 "Lead to it with \"next\", \"choose\" or \"catch\", or leave it out.",
-						 "nothing leads to the step \"%s\"", wf_issue_clip(steps[i].name));
-		else if (reached[i] && !left[i] && stuck < 0)
-			stuck = i;
+		if (!reached[i] && wf_definition_step(&graph->def, graph->def.steps[i].name) == i)
+			wf_json_issue(issues, graph->nodes->items[i],
+						  "Lead to it with \"next\", \"choose\" or \"catch\", or leave it out.",
+						  "nothing leads to this step");
 	}
-	if (stuck >= 0)
+}
+
+static void
+check_left(const WfGraph *graph, const bool *reached, WfIssues *issues)
+{
+	bool	   *left = find_left(graph);
+	int			n = graph->def.nsteps;
+	int			stuck = 0;
+
+	while (stuck < n && (left[stuck] || !reached[stuck]))
+		stuck++;
+	if (stuck < n)
 	{
 		/* n steps on, it is in the loop itself */
 		for (int i = 0; i < n; i++)
-			stuck = first_target(&steps[stuck]);
-		wf_issue_add(issues, steps[stuck].json_path,
-					 "In a loop some step has to wait, to call out, or to lead out of it.",
-					 "the step \"%s\" is in a loop that never ends", wf_issue_clip(steps[stuck].name));
+			stuck = first_target(&graph->def.steps[stuck]);
+		wf_json_issue(issues, graph->nodes->items[stuck],
+					  "In a loop some step has to wait, to call out, or to lead out of it.",
+					  "is in a loop that never ends");
 	}
-	pfree(reached);
 	pfree(left);
+}
+
+static void
+check_uses(const WfGraph *graph, const Ways *ways, const bool *reached, WfIssues *issues)
+{
+	bool	   *handled = find_handled(graph, ways);
+
+	for (int i = 0; i < graph->nuses; i++)
+	{
+		const WfUse *use = &graph->uses[i];
+
+		if (handled[use->step] || !reached[use->step])
+			continue;
+		if (use->variable == WF_VAR_CAUGHT)
+			wf_json_issue(issues, use->node, "It is there in the steps that a \"catch\" leads to, and in those after them.",
+						  "\"$caught\" is never there: no handler leads to this step");
+		else
+			wf_json_warning(issues, use->node, "It is the error of the attempt before, or of what a \"catch\" has caught.",
+							"\"$%s\" is null: the step does nothing that is tried again, and no handler leads to it",
+							wf_variable_name(use->variable));
+	}
+	pfree(handled);
+}
+
+void
+wf_graph_check(WfGraph *graph, WfIssues *issues)
+{
+	Ways		ways = find_ways(graph);
+	bool	   *reached = find_reached(graph, &ways);
+
+	check_reached(graph, reached, issues);
+	check_left(graph, reached, issues);
+	check_uses(graph, &ways, reached, issues);
+	pfree(reached);
 }

@@ -10,6 +10,14 @@
 #include "model/definition.h"
 #include "model/json.h"
 
+/* A variable that is there only in what follows a handler. */
+typedef struct WfUse
+{
+	const WfJson *node;
+	int			step;
+	int			variable;
+} WfUse;
+
 /* A way that the definition's structs do not hold: of what is not supported yet, or a misspelt one as it was meant. */
 typedef struct WfEdge
 {
@@ -21,9 +29,13 @@ typedef struct WfGraph
 {
 	WfDefinition def;			/* first: callers see only this */
 	int		   *by_name;		/* indexes of steps, sorted by name */
+	const WfJson *nodes;		/* the array of steps, while it is being read */
 	WfEdge	   *edges;			/* while it is being read */
 	int			nedges;
 	int			edges_allocated;
+	WfUse	   *uses;
+	int			nuses;
+	int			uses_allocated;
 } WfGraph;
 
 /* Take the names from the array of steps, and sort them. Steps without a usable name get "". */
@@ -35,7 +47,10 @@ extern int	wf_graph_route(WfGraph *graph, int from, const WfJson *node, WfIssues
 /* A way that only serves to find what is reached; nothing if one of the two is -1. */
 extern void wf_graph_add_edge(WfGraph *graph, int from, int to);
 
-/* Steps that are never reached, loops that can never be left. */
+/* In `node`, within that step, stands a variable that only handlers set. */
+extern void wf_graph_add_use(WfGraph *graph, int step, const WfJson *node, int variable);
+
+/* Steps that are never reached, loops that can never be left, variables that no handler has set. */
 extern void wf_graph_check(WfGraph *graph, WfIssues *issues);
 
 #endif

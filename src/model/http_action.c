@@ -25,6 +25,39 @@ is_token(const char *text)
 		strspn(text, "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == strlen(text);
 }
 
+/* Those of RFC 9110 first, then what IANA has registered. */
+static const char *const methods[] = {
+	"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "QUERY",
+	"ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "COPY", "LABEL", "LINK", "LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR",
+	"MKCOL", "MKREDIRECTREF", "MKWORKSPACE", "MOVE", "ORDERPATCH", "PROPFIND", "PROPPATCH", "REBIND", "REPORT", "SEARCH", "UNBIND",
+	"UNCHECKOUT", "UNLINK", "UNLOCK", "UPDATE", "UPDATEREDIRECTREF", "VERSION-CONTROL",
+};
+
+/* A tunnel, and what sends credentials back to whoever reads the answer. */
+static const char *const refused_methods[] = {"CONNECT", "TRACE", "TRACK"};
+
+static const char methods_hint[] = "Methods are GET, POST, PUT, PATCH, DELETE and the like.";
+
+static bool
+is_one_of(const char *word, const char *const *words, int nwords)
+{
+	for (int i = 0; i < nwords; i++)
+	{
+		if (strcmp(word, words[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+warn_of_method(WfReader *reader, const WfJson *node, const char *method)
+{
+	int			near = wf_issue_nearest(method, methods, lengthof(methods), wf_issue_name_at);
+
+	wf_json_warning(reader->issues, node, near >= 0 ? wf_issue_perhaps(methods[near], node->text) : methods_hint,
+					"\"%s\" is a method that no standard knows", wf_issue_clip(node->text));
+}
+
 static void
 read_method(WfReader *reader, const WfJson *node, void *target)
 {
@@ -35,11 +68,17 @@ read_method(WfReader *reader, const WfJson *node, void *target)
 	method = pstrdup(node->text);
 	for (char *p = method; *p; p++)
 		*p = pg_ascii_toupper((unsigned char) *p);
-	if (!is_token(method) || strcmp(method, "CONNECT") == 0)
-		wf_json_issue(reader->issues, node, "Methods are GET, POST, PUT, PATCH, DELETE and the like.",
+	if (!is_token(method))
+		wf_json_issue(reader->issues, node, methods_hint,
 					  "\"%s\" is not a method of a request", wf_issue_clip(node->text));
+	else if (is_one_of(method, FIELDS(refused_methods)))
+		wf_json_issue(reader->issues, node, methods_hint, "%s requests are not sent", method);
 	else
+	{
+		if (!is_one_of(method, FIELDS(methods)))
+			warn_of_method(reader, node, method);
 		*(const char **) target = method;
+	}
 }
 
 /* What stands as written in a URL must be able to stand there. */
@@ -220,6 +259,22 @@ check_one_of(WfReader *reader, const WfJson *node, const char *const *keys, int 
 	}
 }
 
+/* Such a body means nothing by the standard, and may be dropped or refused on the way; some services want one. */
+static void
+warn_of_body(WfReader *reader, const WfJson *node, const char *method, const char *const *bodies, int nbodies)
+{
+	if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
+		return;
+	for (int i = 0; i < nbodies; i++)
+	{
+		const WfJson *member = wf_json_member(node, bodies[i]);
+
+		if (member != NULL)
+			wf_json_warning(reader->issues, member, "What is asked for is said by \"path\" and \"query\".",
+							"%s requests have no body, as a rule", method);
+	}
+}
+
 void
 wf_read_http(WfReader *reader, const WfJson *node, void *target)
 {
@@ -239,6 +294,8 @@ wf_read_http(WfReader *reader, const WfJson *node, void *target)
 					  "\"server\" is missing");
 	if (http->method == NULL)
 		http->method = http->body || http->text || http->has_form ? "POST" : "GET";
+	else
+		warn_of_body(reader, node, http->method, FIELDS(bodies));
 }
 
 /* ---- cancel ---- */
@@ -278,6 +335,8 @@ wf_read_cancel(WfReader *reader, const WfJson *node, void *target)
 					  "\"path\" or \"url\" is missing");
 	if (reading->http.method == NULL)
 		reading->http.method = "POST";
+	else
+		warn_of_body(reader, node, reading->http.method, FIELDS(bodies));
 	cancel = palloc0(sizeof(WfCancelAction));
 	cancel->http = &reading->http;
 	cancel->timeout = reading->timeout;

@@ -58,32 +58,49 @@ static const struct
 	{"end", "true, {\"error\": code, \"message\": text} or {\"abort\": reason}."},
 	{"error", "A code, 1 to 200 characters, which callers see."},
 	{"wait", "true, {\"callback\": true}, {\"after\": interval} or {\"until\": timestamp}."},
-	{"steps", "An array of steps, each an object: {\"step\": name, ...}."}};
+	{"steps", "An array of steps, each an object: {\"step\": name, ...}."},
+	{"http", "{\"server\": name, \"path\": text, \"body\": template} and the like."},
+	{"notify", "{\"channel\": text, \"payload\": template}"},
+	{"query", "{name: text}"},
+	{"retry", "{\"max\": number, \"delay\": interval} and the like."},
+	{"cancel", "{\"path\": text, \"method\": text} and the like."}};
 
-/* The last key of a path such as $.steps[0].retry.on[2] */
 static const char *
-default_hint(const char *path, const char *message)
+default_hint(const char *key, const char *message)
 {
-	const char *dot = strrchr(path, '.');
-	size_t		len = dot != NULL ? strcspn(dot + 1, "[") : 0;
-
 	if (strstr(message, not_yet) != NULL)
 		return "The README lists the limits of this version.";
-	for (int i = 0; dot != NULL && i < lengthof(takes); i++)
-		if (strlen(takes[i].key) == len && strncmp(takes[i].key, dot + 1, len) == 0)
+	for (int i = 0; key != NULL && i < lengthof(takes); i++)
+		if (strcmp(takes[i].key, key) == 0)
 			return takes[i].hint;
 	return "The README says under \"Processes\" what goes where.";
 }
 
-void
-wf_issue_addv(WfIssues *issues, const char *path, const char *hint, const char *fmt, va_list args)
+static WfIssue *
+new_issue(WfIssues *issues)
 {
-	StringInfoData message;
-	WfIssue    *issue;
-
 	if (issues->n++ >= MAX_ISSUES)
-		return;
+		return NULL;
+	if (issues->n > issues->allocated)
+	{
+		issues->allocated = Max(8, issues->allocated * 2);
+		if (issues->items)
+			issues->items = repalloc(issues->items, issues->allocated * sizeof(WfIssue));
+		else
+			issues->items = palloc(issues->allocated * sizeof(WfIssue));
+	}
+	return &issues->items[issues->n - 1];
+}
 
+void
+wf_issue_add(WfIssues *issues, const char *path, const char *step, const char *key, const char *hint, const char *fmt,
+			 va_list args)
+{
+	WfIssue    *issue = new_issue(issues);
+	StringInfoData message;
+
+	if (issue == NULL)
+		return;
 	initStringInfo(&message);
 	for (;;)
 	{
@@ -97,29 +114,24 @@ wf_issue_addv(WfIssues *issues, const char *path, const char *hint, const char *
 			break;
 		enlargeStringInfo(&message, needed);
 	}
-
-	if (issues->n > issues->allocated)
-	{
-		issues->allocated = Max(8, issues->allocated * 2);
-		if (issues->items)
-			issues->items = repalloc(issues->items, issues->allocated * sizeof(WfIssue));
-		else
-			issues->items = palloc(issues->allocated * sizeof(WfIssue));
-	}
-	issue = &issues->items[issues->n - 1];
 	issue->path = pstrdup(path);
+	issue->step = step != NULL ? pstrdup(step) : NULL;
 	issue->message = message.data;
-	issue->hint = pstrdup(hint ? hint : default_hint(path, issue->message));
+	issue->hint = pstrdup(hint ? hint : default_hint(key, issue->message));
 }
 
-void
-wf_issue_add(WfIssues *issues, const char *path, const char *hint, const char *fmt, ...)
+const char *
+wf_issue_place(const WfIssue *issue)
 {
-	va_list		args;
+	if (issue->step == NULL)
+		return issue->path;
+	return psprintf("%s (step \"%s\")", issue->path, wf_issue_clip(issue->step));
+}
 
-	va_start(args, fmt);
-	wf_issue_addv(issues, path, hint, fmt, args);
-	va_end(args);
+int
+wf_issues_kept(const WfIssues *issues)
+{
+	return Min(issues->n, MAX_ISSUES);
 }
 
 static bool
@@ -159,7 +171,7 @@ append_hint(StringInfo out, const WfIssues *issues, int kept, int i)
 		appendStringInfoChar(out, '\n');
 	for (int j = i; issues->n > 1 && j < kept; j++)
 	{
-		const char *path = issues->items[j].path;
+		const char *path = wf_issue_place(&issues->items[j]);
 
 		if (!same_hint(issues, i, j) || (last && strcmp(path, last) == 0))
 			continue;
@@ -172,36 +184,58 @@ append_hint(StringInfo out, const WfIssues *issues, int kept, int i)
 	appendStringInfo(out, "%s%s", places > 0 ? ": " : "", issues->items[i].hint);
 }
 
+/* A line for each, and one for each different hint. */
+static void
+put_together(const WfIssues *issues, StringInfo detail, StringInfo hint)
+{
+	int			kept = wf_issues_kept(issues);
+
+	initStringInfo(detail);
+	initStringInfo(hint);
+	for (int i = 0; i < kept; i++)
+	{
+		appendStringInfo(detail, "%s%s: %s", i > 0 ? "\n" : "", wf_issue_place(&issues->items[i]), issues->items[i].message);
+		append_hint(hint, issues, kept, i);
+	}
+	if (issues->n > kept)
+		appendStringInfo(detail, "\nand %d more", issues->n - kept);
+}
+
 void
 wf_issues_report(const char *process, const WfIssues *issues)
 {
 	StringInfoData detail;
 	StringInfoData hint;
-	int			kept = Min(issues->n, MAX_ISSUES);
-	bool		all_not_yet = kept > 0;
+	bool		all_not_yet = issues->n > 0;
 
-	initStringInfo(&detail);
-	initStringInfo(&hint);
-	for (int i = 0; i < kept; i++)
-	{
-		const WfIssue *issue = &issues->items[i];
-
-		appendStringInfo(&detail, "%s%s: %s", i > 0 ? "\n" : "", issue->path, issue->message);
-		if (issue->hint)
-			append_hint(&hint, issues, kept, i);
-		all_not_yet = all_not_yet && is_not_yet(issue);
-	}
-	if (issues->n > kept)
-		appendStringInfo(&detail, "\nand %d more", issues->n - kept);
-
+	put_together(issues, &detail, &hint);
+	for (int i = 0; i < wf_issues_kept(issues); i++)
+		all_not_yet = all_not_yet && is_not_yet(&issues->items[i]);
 	ereport(ERROR,
 			(errcode(all_not_yet ? ERRCODE_FEATURE_NOT_SUPPORTED : ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg_plural("definition of process \"%s\" has %d fault",
 						   "definition of process \"%s\" has %d faults",
 						   issues->n, wf_issue_clip(process), issues->n),
 			 errdetail_internal("%s", detail.data),
-			 hint.len > 0 ? errhint("%s", hint.data) : 0));
+			 errhint("%s", hint.data)));
 	pg_unreachable();
+}
+
+void
+wf_issues_notice(const char *process, const WfIssues *warnings)
+{
+	StringInfoData detail;
+	StringInfoData hint;
+
+	if (warnings->n == 0)
+		return;
+	put_together(warnings, &detail, &hint);
+	ereport(NOTICE,
+			(errmsg_plural("definition of process \"%s\" has %d warning",
+						   "definition of process \"%s\" has %d warnings",
+						   warnings->n, wf_issue_clip(process), warnings->n),
+			 errdetail_internal("%s", detail.data),
+			 errhint("%s", hint.data)));
 }
 
 static const char *
@@ -232,6 +266,19 @@ wf_issue_name_at(const void *names, int i)
 	return ((const char *const *) names)[i];
 }
 
+/* Are they the same but for two neighbours that have changed places? */
+static bool
+is_swap(const char *wrong, const char *name)
+{
+	while (*wrong && *wrong == *name)
+	{
+		wrong++;
+		name++;
+	}
+	return wrong[0] != '\0' && wrong[1] != '\0' && wrong[0] == name[1] && wrong[1] == name[0] &&
+		strcmp(wrong + 2, name + 2) == 0;
+}
+
 /* How far apart two names are; INT_MAX: too far to be a slip of the pen. */
 static int
 distance(const char *wrong, const char *name)
@@ -245,6 +292,8 @@ distance(const char *wrong, const char *name)
 		return 0;
 	if (wrong_len == 0 || name_len == 0 || wrong_len > CLIP_BYTES || name_len > CLIP_BYTES)
 		return INT_MAX;
+	if (is_swap(wrong, name))
+		return 1;
 	steps = varstr_levenshtein_less_equal(wrong, wrong_len, name, name_len, 1, 1, 1, limit, true);
 	if (steps > limit || steps >= Max(wrong_len, name_len))
 		return INT_MAX;

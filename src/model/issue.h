@@ -9,8 +9,18 @@
 
 #include "model/definition.h"
 
-extern void wf_issue_addv(WfIssues *issues, const char *path, const char *hint, const char *fmt, va_list args)
-			pg_attribute_printf(4, 0);
+/*
+ * Add one; strings are copied. `step`: the name of the step that it is in, or NULL. Without a hint it gets that of `key`,
+ * the key of a definition that it is about, or NULL.
+ */
+extern void wf_issue_add(WfIssues *issues, const char *path, const char *step, const char *key, const char *hint,
+						 const char *fmt, va_list args) pg_attribute_printf(6, 0);
+
+/* Where it is, for people: '$.steps[2].retry.max (step "charge")'. */
+extern const char *wf_issue_place(const WfIssue *issue);
+
+/* How many of them are kept. */
+extern int	wf_issues_kept(const WfIssues *issues);
 
 /* Are there so many that more are only counted? Then there is no use in working out hints. */
 extern bool wf_issues_full(const WfIssues *issues);

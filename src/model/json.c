@@ -243,14 +243,27 @@ check_tree(const WfJson *node, WfIssues *issues)
 		check_tree(node->items[i], issues);
 }
 
+static void add_text_issue(WfIssues *issues, const char *hint, const char *fmt, ...) pg_attribute_printf(3, 4);
+
+/* About the text as a whole, of which there is no tree. */
+static void
+add_text_issue(WfIssues *issues, const char *hint, const char *fmt, ...)
+{
+	va_list		args;
+
+	va_start(args, fmt);
+	wf_issue_add(issues, "$", NULL, NULL, hint, fmt, args);
+	va_end(args);
+}
+
 static void
 add_syntax_issue(const JsonLexContext *lex, const char *detail, WfIssues *issues)
 {
 	/* at the end there is no token */
 	const char *at = lex->token_start ? lex->token_start : lex->token_terminator;
 
-	wf_issue_add(issues, "$", NULL, "is not valid JSON: line %d, column %d: %s",
-				 lex->line_number, (int) Max(at - lex->line_start, 0) + 1, wf_issue_clip_reason(detail));
+	add_text_issue(issues, NULL, "is not valid JSON: line %d, column %d: %s",
+				   lex->line_number, (int) Max(at - lex->line_start, 0) + 1, wf_issue_clip_reason(detail));
 }
 
 WfJson *
@@ -264,12 +277,12 @@ wf_json_parse(const char *text, WfIssues *issues)
 
 	if (len > MAX_BYTES)
 	{
-		wf_issue_add(issues, "$", NULL, "is longer than %d bytes", MAX_BYTES);
+		add_text_issue(issues, NULL, "is longer than %d bytes", MAX_BYTES);
 		return NULL;
 	}
 	if (nesting(text) > MAX_DEPTH)
 	{
-		wf_issue_add(issues, "$", "Give what is nested so deep as data when an instance is started, or as a text.", "is nested deeper than %d levels", MAX_DEPTH);
+		add_text_issue(issues, "Give what is nested so deep as data when an instance is started, or as a text.", "is nested deeper than %d levels", MAX_DEPTH);
 		return NULL;
 	}
 
@@ -343,14 +356,83 @@ wf_json_path(const WfJson *node)
 	return copy;
 }
 
+/* Are its keys for users to choose? What is wrong inside is about the whole. */
+static bool
+has_free_keys(const WfJson *node)
+{
+	static const char *const keys[] = {"set", "save", "save_reply", "data", "body", "payload", "query", "headers", "form"};
+
+	for (int i = 0; node->key != NULL && i < lengthof(keys); i++)
+	{
+		if (strcmp(node->key, keys[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The key of the definition's own that a value stands under: "on" in $.steps[0].retry.on[2], "set" in $.steps[0].set.error */
+static const char *
+own_key(const WfJson *node)
+{
+	const char *key = NULL;
+
+	for (; node != NULL; node = node->parent)
+	{
+		if (key == NULL || has_free_keys(node))
+			key = node->key != NULL ? node->key : key;
+	}
+	return key;
+}
+
+/* The name of the step that it is in, or NULL. */
+static const char *
+step_of(const WfJson *node)
+{
+	const WfJson *name;
+
+	for (; node->parent != NULL; node = node->parent)
+	{
+		const WfJson *list = node->parent;
+
+		if (list->parent == NULL || list->parent->parent != NULL || list->key == NULL || strcmp(list->key, "steps") != 0)
+			continue;
+		name = node->type == WF_JSON_OBJECT ? wf_json_member(node, "step") : NULL;
+		return name != NULL && name->type == WF_JSON_STRING && name->text[0] != '\0' ? name->text : NULL;
+	}
+	return NULL;
+}
+
+static void add_issue(WfIssues *issues, const WfJson *node, const char *hint, const char *fmt, va_list args)
+	pg_attribute_printf(4, 0);
+
+static void
+add_issue(WfIssues *issues, const WfJson *node, const char *hint, const char *fmt, va_list args)
+{
+	if (wf_issues_full(issues))
+		wf_issue_add(issues, "", NULL, NULL, "", fmt, args);
+	else
+		wf_issue_add(issues, wf_json_path(node), step_of(node), own_key(node), hint, fmt, args);
+}
+
 void
 wf_json_issue(WfIssues *issues, const WfJson *node, const char *hint, const char *fmt, ...)
 {
-	const char *path = wf_issues_full(issues) ? "" : wf_json_path(node);
 	va_list		args;
 
 	va_start(args, fmt);
-	wf_issue_addv(issues, path, hint, fmt, args);
+	add_issue(issues, node, hint, fmt, args);
+	va_end(args);
+}
+
+void
+wf_json_warning(WfIssues *issues, const WfJson *node, const char *hint, const char *fmt, ...)
+{
+	va_list		args;
+
+	if (issues->warnings == NULL)
+		return;
+	va_start(args, fmt);
+	add_issue(issues->warnings, node, hint, fmt, args);
 	va_end(args);
 }
 
@@ -457,76 +539,6 @@ wf_json_to_jsonb(const WfJson *node)
 		return JsonbValueToJsonb(push_node(&state, WJB_VALUE, node));
 	wf_json_scalar(node, &value);
 	return JsonbValueToJsonb(&value);
-}
-
-/* The scalar that an iterator gave, as a node. */
-static void
-add_scalar(Builder *builder, const JsonbValue *value)
-{
-	WfJson	   *node;
-
-	switch (value->type)
-	{
-		case jbvString:
-			node = add_node(builder, WF_JSON_STRING);
-			node->text = pnstrdup(value->val.string.val, value->val.string.len);
-			break;
-		case jbvNumeric:
-			node = add_node(builder, WF_JSON_NUMBER);
-			node->text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
-			break;
-		case jbvBool:
-			node = add_node(builder, WF_JSON_BOOL);
-			node->truth = value->val.boolean;
-			break;
-		default:
-			add_node(builder, WF_JSON_NULL);
-			break;
-	}
-}
-
-WfJson *
-wf_json_from_jsonb(JsonbValue *value)
-{
-	Builder		builder = {0};
-	Jsonb	   *jsonb;
-	JsonbIterator *it;
-	JsonbIteratorToken token;
-	JsonbValue	item;
-
-	if (IsAJsonbScalar(value))
-	{
-		add_scalar(&builder, value);
-		return builder.root;
-	}
-
-	jsonb = JsonbValueToJsonb(value);
-	it = JsonbIteratorInit(&jsonb->root);
-	while ((token = JsonbIteratorNext(&it, &item, false)) != WJB_DONE)
-	{
-		switch (token)
-		{
-			case WJB_KEY:
-				builder.key = pnstrdup(item.val.string.val, item.val.string.len);
-				break;
-			case WJB_VALUE:
-			case WJB_ELEM:
-				add_scalar(&builder, &item);
-				break;
-			case WJB_BEGIN_OBJECT:
-				builder.container = add_node(&builder, WF_JSON_OBJECT);
-				break;
-			case WJB_BEGIN_ARRAY:
-				if (!item.val.array.rawScalar)
-					builder.container = add_node(&builder, WF_JSON_ARRAY);
-				break;
-			default:
-				if (builder.container)
-					builder.container = builder.container->parent;
-				break;
-		}
-	}
-	return builder.root;
 }
 
 void

@@ -47,8 +47,12 @@ extern WfJson *wf_json_parse(const char *text, WfIssues *issues);
 /* "$.steps[2].retry.max" */
 extern const char *wf_json_path(const WfJson *node);
 
-/* Add an issue about `node`. */
+/* Add an issue about `node`; without a hint it gets that of the key that it stands under. */
 extern void wf_json_issue(WfIssues *issues, const WfJson *node, const char *hint, const char *fmt, ...)
+	pg_attribute_printf(4, 5);
+
+/* The same for what is allowed and hardly meant. */
+extern void wf_json_warning(WfIssues *issues, const WfJson *node, const char *hint, const char *fmt, ...)
 	pg_attribute_printf(4, 5);
 
 /* The last member of that key, or NULL. */
@@ -61,7 +65,6 @@ extern const char *wf_json_type_name(WfJsonType type);
 extern void wf_json_scalar(const WfJson *node, JsonbValue *value);
 
 extern Jsonb *wf_json_to_jsonb(const WfJson *node);
-extern WfJson *wf_json_from_jsonb(JsonbValue *value);
 
 /* Append what is neither array nor object as JSON text, a number as it was written. */
 extern void wf_json_append_scalar(StringInfo out, const WfJson *node);

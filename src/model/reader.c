@@ -47,6 +47,36 @@ field_key_at(const void *fields, int i)
 	return ((const WfReaderField *) fields)[i].key;
 }
 
+/* Words of other systems, and of those who do not know ours yet. */
+static const struct
+{
+	const char *word;
+	const char *key;
+} other_words[] = {
+	{"then", "next"}, {"goto", "next"}, {"to", "next"}, {"else", "next"}, {"default", "next"}, {"if", "when"}, {"condition", "when"},
+	{"name", "step"}, {"id", "step"}, {"retries", "retry"}, {"attempts", "max"}, {"count", "max"}, {"interval", "delay"},
+	{"params", "query"}, {"json", "body"}, {"data", "body"}, {"payload", "body"}, {"uri", "url"}, {"verb", "method"},
+	{"on_error", "catch"}, {"error", "catch"}, {"query", "sql"}, {"request", "http"}, {"output", "save"}, {"result", "save"},
+	{"code", "error"}, {"reason", "message"},
+};
+
+/* The field that is called so elsewhere, or is written almost so; -1: none. */
+static int
+field_meant(const char *word, const WfReaderField *fields, int nfields)
+{
+	for (int i = 0; i < lengthof(other_words); i++)
+	{
+		if (pg_strcasecmp(other_words[i].word, word) != 0)
+			continue;
+		for (int f = 0; f < nfields; f++)
+		{
+			if (strcmp(fields[f].key, other_words[i].key) == 0 && fields[f].read != NULL)
+				return f;
+		}
+	}
+	return wf_issue_nearest(word, fields, nfields, field_key_at);
+}
+
 static void
 add_unknown_key(WfReader *reader, const WfJson *member, const char *what, const WfReaderField *fields, int nfields)
 {
@@ -54,7 +84,7 @@ add_unknown_key(WfReader *reader, const WfJson *member, const char *what, const 
 	const char *hint;
 
 	if (!wf_issues_full(reader->issues))
-		near = wf_issue_nearest(member->key, fields, nfields, field_key_at);
+		near = field_meant(member->key, fields, nfields);
 	if (near >= 0)
 		hint = wf_issue_perhaps(fields[near].key, member->key);
 	else if (wf_issues_full(reader->issues))
@@ -83,7 +113,14 @@ read_member(WfReader *reader, const WfJson *member, const char *what,
 		if (strcmp(member->key, fields[i].key) != 0)
 			continue;
 		if (fields[i].read)
+		{
+			WfMoment	around = reader->moment;
+
+			if (fields[i].moment != WF_ANY_TIME)
+				reader->moment = fields[i].moment;
 			fields[i].read(reader, member, (char *) target + fields[i].offset);
+			reader->moment = around;
+		}
 		else
 			wf_reader_not_yet(reader, member, psprintf("\"%s\"", fields[i].key));
 		return;
@@ -138,10 +175,16 @@ wf_read_bool(WfReader *reader, const WfJson *node, void *target)
 		*(bool *) target = node->truth;
 }
 
+WfTemplate *
+wf_reader_template(WfReader *reader, const WfJson *node)
+{
+	return wf_template_build(node, reader->issues, wf_vocabulary_expression, reader);
+}
+
 void
 wf_read_any(WfReader *reader, const WfJson *node, void *target)
 {
-	*(WfTemplate **) target = wf_template_build(node, reader->issues);
+	*(WfTemplate **) target = wf_reader_template(reader, node);
 }
 
 void
@@ -178,7 +221,7 @@ wf_read_pairs(WfReader *reader, const WfJson *node, WfPair **pairs, int *npairs)
 			continue;
 		}
 		(*pairs)[*npairs].name = member->key;
-		(*pairs)[*npairs].value = wf_template_build(member, reader->issues);
+		(*pairs)[*npairs].value = wf_reader_template(reader, member);
 		(*npairs)++;
 	}
 }
@@ -195,7 +238,10 @@ wf_read_predicate(WfReader *reader, const WfJson *node, void *target)
 		return;
 	predicate = wf_predicate_compile(node->text, &message, &hint);
 	if (predicate)
+	{
 		*(WfPredicate **) target = predicate;
+		wf_vocabulary_predicate(reader, node, predicate);
+	}
 	else if (strstr(node->text, "${"))
 		wf_json_issue(reader->issues, node, "A predicate is a jsonpath itself and is written without ${ }.",
 					  "\"${\" in a predicate");
@@ -295,7 +341,7 @@ read_duration(WfReader *reader, const WfJson *node, bool positive, const Interva
 
 	if (!expect_interval(reader, node))
 		return;
-	tmpl = wf_template_build(node, reader->issues);
+	tmpl = wf_reader_template(reader, node);
 	if (tmpl == NULL)
 		return;
 	duration->present = true;
@@ -349,7 +395,7 @@ wf_read_until(WfReader *reader, const WfJson *node, void *target)
 
 	if (!wf_reader_expect(reader, node, WF_JSON_STRING, NULL))
 		return;
-	tmpl = wf_template_build(node, reader->issues);
+	tmpl = wf_reader_template(reader, node);
 	if (tmpl == NULL)
 		return;
 	*(WfTemplate **) target = tmpl;

@@ -8,15 +8,30 @@
 #include "postgres.h"
 
 #include "model/definition.h"
+#include "model/expression.h"
 #include "model/graph.h"
 #include "model/issue.h"
 #include "model/json.h"
+
+/* When something of a step is worked out, and so what it may speak of. */
+typedef enum WfMoment
+{
+	WF_ANY_TIME,				/* of a field: when that around it is */
+	WF_AT_ENTRY,				/* before the action is answered */
+	WF_AFTER_ACTION,
+	WF_AT_END,
+	WF_BY_HANDLER,				/* a handler begins beside the visit, or ends it */
+} WfMoment;
 
 typedef struct WfReader
 {
 	WfIssues   *issues;
 	WfGraph    *graph;
 	WfStep	   *step;			/* being read; NULL outside of steps */
+	const WfJson *node;			/* what it is read from */
+	WfMoment	moment;
+	bool		interrupts;		/* the handler that is being read */
+	uint32		mentioned;		/* variables, by the step */
 } WfReader;
 
 /* Read `node` into *target, whose type the function knows; what is wrong with it becomes an issue. */
@@ -28,6 +43,7 @@ typedef struct WfReaderField
 	WfReadField read;			/* NULL: not supported yet */
 	size_t		offset;			/* of the member in the object's struct */
 	bool		required;
+	WfMoment	moment;
 } WfReaderField;
 
 /* Table and length, as two arguments. */
@@ -40,6 +56,16 @@ extern bool wf_read_object(WfReader *reader, const WfJson *node, const char *wha
 /* An issue unless `node` has that type. */
 extern bool wf_reader_expect(WfReader *reader, const WfJson *node, WfJsonType type, const char *hint);
 extern void wf_reader_not_yet(WfReader *reader, const WfJson *node, const char *what);
+
+/* The template that `node` is; NULL with its issues. */
+extern WfTemplate *wf_reader_template(WfReader *reader, const WfJson *node);
+
+/* Issues for variables that are never there where `node` stands, and warnings. The former of a WfReader, as void *. */
+extern void wf_vocabulary_expression(void *reader, const WfJson *node, const WfExpression *expression);
+extern void wf_vocabulary_predicate(WfReader *reader, const WfJson *node, const WfPredicate *predicate);
+/* Does the step have an action that is answered? One that can be tried again? */
+extern bool wf_vocabulary_has_reply(const WfJson *step);
+extern bool wf_vocabulary_has_attempts(const WfJson *step);
 
 /* Readers of single values; the type of their target behind each. */
 extern void wf_read_string(WfReader *reader, const WfJson *node, void *target);		/* const char *; not blank */

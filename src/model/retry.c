@@ -224,6 +224,11 @@ wf_read_retry(WfReader *reader, const WfJson *node, void *target)
 	WfRetry    *retry = target;
 
 	*retry = (WfRetry) {.backoff = 1};
+	if (node->type == WF_JSON_NUMBER)
+	{
+		(void) wf_reader_expect(reader, node, WF_JSON_OBJECT, psprintf("Write {\"max\": %s}.", wf_issue_clip(node->text)));
+		return;
+	}
 	if (!wf_read_object(reader, node, "\"retry\"", retry_fields, lengthof(retry_fields), retry))
 		return;
 	if (retry->delays == NULL)

@@ -56,7 +56,20 @@ struct WfTemplate
 };
 
 static const char *constant_text(const WfTemplate *tmpl);
-static Jsonb *template_to_jsonb(const WfTemplate *tmpl, const WfScope *scope);
+typedef struct Rendering
+{
+	const WfTemplate *tmpl;
+	const WfScope *scope;
+	WfTextUse	use;
+	StringInfo	out;
+	Jsonb	   *jsonb;
+	const WfExpression *at;		/* being worked out */
+	bool		missing;		/* it gives nothing */
+	bool		failed;			/* *fault says why */
+	WfFault    *fault;
+} Rendering;
+
+static Jsonb *template_to_jsonb(Rendering *rendering, const WfTemplate *tmpl);
 
 /* ---- compiling ---- */
 
@@ -93,31 +106,6 @@ add_literal(Parts *parts, StringInfo text)
 	resetStringInfo(text);
 }
 
-/* Skip a jsonpath's string literal or comment that begins at p; returns the last byte of it, or p if there is none. */
-static const char *
-skip_quoted(const char *p)
-{
-	const char *end;
-
-	if (p[0] == '"')
-	{
-		for (end = p + 1; *end && *end != '"'; end++)
-		{
-			if (*end == '\\' && end[1])
-				end++;
-		}
-		return *end ? end : end - 1;
-	}
-	if (p[0] == '/' && p[1] == '*')
-	{
-		end = strstr(p + 2, "*/");
-		return end ? end + 1 : p + strlen(p) - 1;
-	}
-	if (p[0] == '\\' && p[1])
-		return p + 1;
-	return p;
-}
-
 /* The brace that closes a ${ whose jsonpath begins at `start`, or NULL. */
 static const char *
 closing_brace(const char *start)
@@ -126,7 +114,7 @@ closing_brace(const char *start)
 
 	for (const char *p = start; *p; p++)
 	{
-		p = skip_quoted(p);
+		p = wf_expression_skip_quoted(p);
 		if (*p == '{')
 			depth++;
 		else if (*p == '}' && depth-- == 0)
@@ -135,8 +123,15 @@ closing_brace(const char *start)
 	return NULL;
 }
 
+typedef struct Building
+{
+	WfIssues   *issues;
+	WfExpressionSeen seen;
+	void	   *arg;
+} Building;
+
 static void
-add_expression(WfTemplate *tmpl, const WfJson *node, const char *start, int len, WfIssues *issues)
+add_expression(Building *building, WfTemplate *tmpl, const WfJson *node, const char *start, int len)
 {
 	const char *message;
 	const char *hint;
@@ -145,17 +140,18 @@ add_expression(WfTemplate *tmpl, const WfJson *node, const char *start, int len,
 
 	if (expression == NULL)
 	{
-		wf_json_issue(issues, node, hint, "\"${%s}\": %s",
+		wf_json_issue(building->issues, node, hint ? hint : "Within ${ } stands a jsonpath, such as $.field or $reply.body.id.", "\"${%s}\": %s",
 					  wf_issue_clip(pnstrdup(start, len)), message);
 		return;
 	}
+	building->seen(building->arg, node, expression);
 	part = add_part(&tmpl->chunks);
 	part->kind = PART_TEXT;
 	part->expression = expression;
 }
 
 static void
-build_string(WfTemplate *tmpl, const WfJson *node, WfIssues *issues)
+build_string(Building *building, WfTemplate *tmpl, const WfJson *node)
 {
 	StringInfoData literal;
 	const char *p = node->text;
@@ -179,12 +175,12 @@ build_string(WfTemplate *tmpl, const WfJson *node, WfIssues *issues)
 		end = closing_brace(p + 2);
 		if (end == NULL)
 		{
-			wf_json_issue(issues, node, "A literal ${ is written $${.",
+			wf_json_issue(building->issues, node, "A literal ${ is written $${.",
 						  "a \"${\" is not closed by a \"}\"");
 			break;
 		}
 		add_literal(&tmpl->chunks, &literal);
-		add_expression(tmpl, node, p + 2, end - (p + 2), issues);
+		add_expression(building, tmpl, node, p + 2, end - (p + 2));
 		p = end + 1;
 	}
 	add_literal(&tmpl->chunks, &literal);
@@ -221,7 +217,7 @@ fix_scalar(WfTemplate *tmpl, const WfJson *node)
 }
 
 static WfTemplate *
-build_node(const WfJson *node, WfIssues *issues)
+build_node(Building *building, const WfJson *node)
 {
 	WfTemplate *tmpl = palloc0(sizeof(WfTemplate));
 
@@ -230,14 +226,14 @@ build_node(const WfJson *node, WfIssues *issues)
 	tmpl->key = node->key;
 	tmpl->constant = true;
 	if (node->type == WF_JSON_STRING)
-		build_string(tmpl, node, issues);
+		build_string(building, tmpl, node);
 	if (node->n > 0)
 	{
 		tmpl->n = node->n;
 		tmpl->items = palloc(node->n * sizeof(WfTemplate *));
 		for (int i = 0; i < node->n; i++)
 		{
-			tmpl->items[i] = build_node(node->items[i], issues);
+			tmpl->items[i] = build_node(building, node->items[i]);
 			tmpl->constant = tmpl->constant && tmpl->items[i]->constant;
 		}
 	}
@@ -303,36 +299,27 @@ add_to_program(Parts *program, StringInfo literal, const WfTemplate *tmpl)
 }
 
 WfTemplate *
-wf_template_build(const WfJson *node, WfIssues *issues)
+wf_template_build(const WfJson *node, WfIssues *issues, WfExpressionSeen seen, void *arg)
 {
+	Building	building = {issues, seen, arg};
 	int			before = issues->n;
-	WfTemplate *tmpl = build_node(node, issues);
+	WfTemplate *tmpl = build_node(&building, node);
 	StringInfoData literal;
 
 	if (issues->n > before)
 		return NULL;
 
 	if (tmpl->constant)
-		tmpl->jsonb = template_to_jsonb(tmpl, NULL);
+	{
+		Rendering	nothing = {.tmpl = tmpl};
+
+		tmpl->jsonb = template_to_jsonb(&nothing, tmpl);
+	}
 	initStringInfo(&literal);
 	add_to_program(&tmpl->program, &literal, tmpl);
 	add_literal(&tmpl->program, &literal);
 	pfree(literal.data);
 	return tmpl;
-}
-
-WfTemplate *
-wf_template_compile(JsonbValue *json, const char **message, const char **hint, const char **where)
-{
-	WfIssues	issues = {0};
-	WfTemplate *tmpl = wf_template_build(wf_json_from_jsonb(json), &issues);
-
-	if (issues.n == 0)
-		return tmpl;
-	*message = issues.items[0].message;
-	*hint = issues.items[0].hint;
-	*where = issues.items[0].path + 1;	/* without the $ */
-	return NULL;
 }
 
 bool
@@ -365,17 +352,6 @@ wf_template_constant_text(const WfTemplate *tmpl)
 }
 
 /* ---- rendering ---- */
-
-typedef struct Rendering
-{
-	const WfTemplate *tmpl;
-	const WfScope *scope;
-	WfTextUse	use;
-	StringInfo	out;
-	Jsonb	   *jsonb;
-	bool		failed;
-	WfFault    *fault;
-} Rendering;
 
 static void
 append_value_json(StringInfo out, const JsonbValue *value)
@@ -413,11 +389,34 @@ append_value_text(StringInfo out, const JsonbValue *value)
 		append_value_json(out, value);
 }
 
+/* What is missing is an error, wherever it stands. Thrown, so that nobody on the way has to look. */
 static void
-get_value(const WfExpression *expression, const WfScope *scope, JsonbValue *value)
+get_value(Rendering *rendering, const WfExpression *expression, JsonbValue *value)
 {
-	if (!wf_expression_value(expression, scope, value))
-		value->type = jbvNull;
+	rendering->at = expression;
+	if (!wf_expression_value(expression, rendering->scope, value))
+	{
+		rendering->missing = true;
+		ereport(ERROR, errcode(ERRCODE_NO_SQL_JSON_ITEM), errmsg("no value"));
+	}
+	rendering->at = NULL;
+}
+
+/* Render; what is thrown becomes a fault that says where. */
+static bool
+render(WfGuarded how, Rendering *rendering)
+{
+	const char *message;
+	const char *text;
+
+	if (wf_guard_run(how, rendering, &message))
+		return !rendering->failed;
+	if (rendering->at == NULL)
+		return wf_fault(rendering->fault, WF_CODE_TEMPLATE, "the template could not be rendered: %s", message);
+	text = wf_issue_clip(wf_expression_text(rendering->at));
+	if (rendering->missing)
+		return wf_fault(rendering->fault, WF_CODE_TEMPLATE, "\"${%s}\" has no value", text);
+	return wf_fault(rendering->fault, WF_CODE_TEMPLATE, "\"${%s}\" cannot be worked out: %s", text, message);
 }
 
 static void
@@ -437,7 +436,7 @@ render_json(void *arg)
 			appendBinaryStringInfo(out, part->text, part->len);
 			continue;
 		}
-		get_value(part->expression, rendering->scope, &value);
+		get_value(rendering, part->expression, &value);
 		if (part->kind == PART_VALUE)
 			append_value_json(out, &value);
 		else if (value.type == jbvString)
@@ -457,20 +456,19 @@ render_json(void *arg)
 bool
 wf_template_json(const WfTemplate *tmpl, const WfScope *scope, StringInfo out, WfFault *fault)
 {
-	Rendering	rendering = {.tmpl = tmpl,.scope = scope,.out = out};
+	Rendering	rendering = {.tmpl = tmpl,.scope = scope,.out = out,.fault = fault};
 	int			before = out->len;
-	const char *message;
 
-	if (wf_guard_run(render_json, &rendering, &message))
+	if (render(render_json, &rendering))
 		return true;
 	out->len = before;
 	out->data[before] = '\0';
-	return wf_fault(fault, WF_CODE_TEMPLATE, "the template could not be rendered: %s", message);
+	return false;
 }
 
 /* The text of a string template, for jsonb. */
 static void
-join_chunks(const WfTemplate *tmpl, const WfScope *scope, JsonbValue *result)
+join_chunks(Rendering *rendering, const WfTemplate *tmpl, JsonbValue *result)
 {
 	StringInfoData text;
 
@@ -485,7 +483,7 @@ join_chunks(const WfTemplate *tmpl, const WfScope *scope, JsonbValue *result)
 			appendBinaryStringInfo(&text, chunk->text, chunk->len);
 			continue;
 		}
-		get_value(chunk->expression, scope, &value);
+		get_value(rendering, chunk->expression, &value);
 		append_value_text(&text, &value);
 	}
 	result->type = jbvString;
@@ -495,25 +493,25 @@ join_chunks(const WfTemplate *tmpl, const WfScope *scope, JsonbValue *result)
 
 /* The value of a node that has no nodes below it. */
 static void
-leaf_value(const WfTemplate *tmpl, const WfScope *scope, JsonbValue *value)
+leaf_value(Rendering *rendering, const WfTemplate *tmpl, JsonbValue *value)
 {
 	if (tmpl->constant)
 		*value = tmpl->scalar;
 	else if (wf_template_is_value(tmpl))
-		get_value(tmpl->chunks.items[0].expression, scope, value);
+		get_value(rendering, tmpl->chunks.items[0].expression, value);
 	else
-		join_chunks(tmpl, scope, value);
+		join_chunks(rendering, tmpl, value);
 }
 
 static JsonbValue *
-push_template(WfJsonbState *state, JsonbIteratorToken token, const WfTemplate *tmpl, const WfScope *scope)
+push_template(Rendering *rendering, WfJsonbState *state, JsonbIteratorToken token, const WfTemplate *tmpl)
 {
 	bool		is_object = tmpl->type == WF_JSON_OBJECT;
 	JsonbValue	value;
 
 	if (!is_container(tmpl))
 	{
-		leaf_value(tmpl, scope, &value);
+		leaf_value(rendering, tmpl, &value);
 		return wf_jsonb_push(state, token, &value);
 	}
 
@@ -527,20 +525,20 @@ push_template(WfJsonbState *state, JsonbIteratorToken token, const WfTemplate *t
 			value.val.string.len = strlen(tmpl->items[i]->key);
 			wf_jsonb_push(state, WJB_KEY, &value);
 		}
-		push_template(state, is_object ? WJB_VALUE : WJB_ELEM, tmpl->items[i], scope);
+		push_template(rendering, state, is_object ? WJB_VALUE : WJB_ELEM, tmpl->items[i]);
 	}
 	return wf_jsonb_push(state, is_object ? WJB_END_OBJECT : WJB_END_ARRAY, NULL);
 }
 
 static Jsonb *
-template_to_jsonb(const WfTemplate *tmpl, const WfScope *scope)
+template_to_jsonb(Rendering *rendering, const WfTemplate *tmpl)
 {
 	WfJsonbState state = {0};
 	JsonbValue	value;
 
 	if (is_container(tmpl))
-		return JsonbValueToJsonb(push_template(&state, WJB_VALUE, tmpl, scope));
-	leaf_value(tmpl, scope, &value);
+		return JsonbValueToJsonb(push_template(rendering, &state, WJB_VALUE, tmpl));
+	leaf_value(rendering, tmpl, &value);
 	return JsonbValueToJsonb(&value);
 }
 
@@ -549,21 +547,17 @@ render_jsonb(void *arg)
 {
 	Rendering  *rendering = arg;
 
-	rendering->jsonb = template_to_jsonb(rendering->tmpl, rendering->scope);
+	rendering->jsonb = template_to_jsonb(rendering, rendering->tmpl);
 }
 
 Jsonb *
 wf_template_jsonb(const WfTemplate *tmpl, const WfScope *scope, WfFault *fault)
 {
-	Rendering	rendering = {.tmpl = tmpl,.scope = scope};
-	const char *message;
+	Rendering	rendering = {.tmpl = tmpl,.scope = scope,.fault = fault};
 
 	if (tmpl->constant)
 		return tmpl->jsonb;
-	if (wf_guard_run(render_jsonb, &rendering, &message))
-		return rendering.jsonb;
-	wf_fault(fault, WF_CODE_TEMPLATE, "the template could not be rendered: %s", message);
-	return NULL;
+	return render(render_jsonb, &rendering) ? rendering.jsonb : NULL;
 }
 
 void
@@ -627,13 +621,11 @@ append_expression_used(Rendering *rendering, const WfExpression *expression)
 {
 	JsonbValue	value;
 	StringInfoData text;
-	bool		found = wf_expression_value(expression, rendering->scope, &value);
 
-	if (!found)
-		value.type = jbvNull;
+	get_value(rendering, expression, &value);
 	if (value.type == jbvNull && rendering->use != WF_TEXT_PLAIN)
-		return wf_fault(rendering->fault, WF_CODE_TEMPLATE, "\"${%s}\" %s",
-						wf_issue_clip(wf_expression_text(expression)), found ? "is null" : "has no value");
+		return wf_fault(rendering->fault, WF_CODE_TEMPLATE, "\"${%s}\" is null",
+						wf_issue_clip(wf_expression_text(expression)));
 	if (value.type == jbvString)
 		return append_used(rendering, value.val.string.val, value.val.string.len, false);
 
@@ -650,12 +642,13 @@ render_text(void *arg)
 
 	if (tmpl->type != WF_JSON_STRING)
 	{
-		Rendering	inner = *rendering;
+		StringInfo	out = rendering->out;
 		StringInfoData json;
 
 		initStringInfo(&json);
-		inner.out = &json;
-		render_json(&inner);
+		rendering->out = &json;
+		render_json(rendering);
+		rendering->out = out;
 		rendering->failed = !append_used(rendering, json.data, json.len, true);
 		return;
 	}
@@ -675,15 +668,9 @@ wf_template_text(const WfTemplate *tmpl, const WfScope *scope, WfTextUse use, St
 {
 	Rendering	rendering = {.tmpl = tmpl,.scope = scope,.use = use,.out = out,.fault = fault};
 	int			before = out->len;
-	const char *message;
 
-	if (wf_guard_run(render_text, &rendering, &message))
-	{
-		if (!rendering.failed)
-			return true;
-	}
-	else
-		wf_fault(fault, WF_CODE_TEMPLATE, "the template could not be rendered: %s", message);
+	if (render(render_text, &rendering))
+		return true;
 	out->len = before;
 	out->data[before] = '\0';
 	return false;

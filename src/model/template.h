@@ -21,6 +21,8 @@ typedef struct WfScope WfScope;
 struct WfScope
 {
 	Jsonb	   *data; /* `$`; never NULL */
+	bool		is_row; /* `$` is a row, in which null is what is missing */
+	const char *timezone; /* in which jsonpath reads times; NULL: that of the session */
 	int64		instance;
 	int64		visit; /* $serial_number is made of these two; 0: null */
 	const char *business_key;
@@ -34,28 +36,22 @@ struct WfScope
 	Jsonb	   *caught;
 	Jsonb	   *item;
 	int			index; /* -1: null */
-	const char *(*url) (const WfScope *scope, bool heartbeat); /* makes $callback_url, $heartbeat_url; NULL: null */
+	const char *(*url) (const WfScope *scope, bool heartbeat); /* makes $callback_url, $heartbeat_url, or throws 22023; NULL: null */
 };
 
 typedef struct WfTemplate WfTemplate;
 typedef struct WfPredicate WfPredicate;
 
-/* How a text template treats the values it is given. A missing value is an error in all of them but WF_TEXT_PLAIN. */
+/* How a text template treats the values it is given. What is missing is an error in all of them, JSON null in all but one. */
 typedef enum WfTextUse
 {
-	WF_TEXT_PLAIN,	/* as it is; a missing value or null is the word null */
+	WF_TEXT_PLAIN,	/* as it is; null is the word null */
 	WF_TEXT_PATH,	/* percent-encoded as one path segment (RFC 3986 unreserved stay); the literal parts stay as written */
 	WF_TEXT_QUERY,	/* percent-encoded as a query or form value; literal parts too are encoded by the caller's choice of use */
 	WF_TEXT_HEADER, /* CR, LF, NUL are an error */
-	WF_TEXT_KEY,	/* as it is, but a missing value is an error: keys, channels */
+	WF_TEXT_KEY,	/* as it is: keys, channels, intervals, times */
 	WF_TEXT_URL,	/* one value alone as it is; values beside anything else as in a path */
 } WfTextUse;
-
-/*
- * Compile the JSON value `json` into a template, in CurrentMemoryContext. Throws nothing for bad jsonpath: returns NULL
- * with *message and *hint set, and in *where the JSON path, relative to `json`, of the offending string ("" for itself).
- */
-extern WfTemplate *wf_template_compile(JsonbValue *json, const char **message, const char **hint, const char **where);
 
 /* True if the template has no ${…}: it renders the same whatever the scope. */
 extern bool wf_template_is_constant(const WfTemplate *tmpl);
@@ -75,7 +71,13 @@ extern void wf_percent_encode(StringInfo out, const char *text, int len);
 /* Compile a jsonpath predicate. NULL with *message and *hint set if it does not parse or uses an unknown variable. */
 extern WfPredicate *wf_predicate_compile(const char *text, const char **message, const char **hint);
 
-/* jsonb_path_match: missing field or null is false; a value that is no boolean is a fault. */
+/* The same over a row that is to start an instance: it knows `$`, which is the row, and $process. */
+extern WfPredicate *wf_predicate_compile_row(const char *text, const char **message, const char **hint);
+
+/* May its answer depend on the TimeZone? */
+extern bool wf_predicate_has_times(const WfPredicate *predicate);
+
+/* What is missing is false; what is unknown, cannot be worked out or is no single boolean is a fault. */
 extern bool wf_predicate_eval(const WfPredicate *predicate, const WfScope *scope, bool *answer, WfFault *fault);
 
 /* Merge the top-level keys of `changes` (an object) over `data` (an object). */

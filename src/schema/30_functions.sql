@@ -7,6 +7,11 @@ CREATE FUNCTION workflow.define(name text, definition json) RETURNS integer
 COMMENT ON FUNCTION workflow.define(text, json) IS
 'Stores a definition and returns its version; the same definition again is the same version. Who defines a name first owns the process. All faults are told in one error: 22023, or 0A000 if nothing else is wrong than that it is not supported yet. A process of somebody else: 42501, since its steps run with the rights of its owner';
 
+CREATE FUNCTION workflow.check(definition json, OUT path text, OUT severity text, OUT message text, OUT hint text, OUT step text)
+    RETURNS SETOF record LANGUAGE c ROWS 10 AS 'MODULE_PATHNAME', 'workflow_check';
+COMMENT ON FUNCTION workflow.check(json) IS
+'What workflow.define would say of a definition of the caller''s, a row for each: severity is ''error'' for what it refuses, ''warning'' for what it tells in a NOTICE; path is a jsonpath to the place, step the name of the step that it is in. Nothing is stored. At most 100 of either kind are given';
+
 CREATE FUNCTION workflow.undefine(name text) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_undefine';
 COMMENT ON FUNCTION workflow.undefine(text) IS

@@ -30,6 +30,7 @@ GRANT EXECUTE ON ALL ROUTINES IN SCHEMA workflow TO PUBLIC;
 
 -- Authors: GRANT EXECUTE makes one.
 REVOKE EXECUTE ON FUNCTION workflow.define(text, json),
+                           workflow.check(json),
                            workflow.undefine(text),
                            workflow.attach(regclass, text, name, text, name, name, text, text, text, boolean),
                            workflow.detach(regclass, text),

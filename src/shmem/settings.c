@@ -155,7 +155,7 @@ wf_settings_define(void)
 							 &wf_setting_start_paused, false, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("workflow.callback_base",
 							   "The URL under which outside systems reach the webhooks of this database.",
-							   "What $callback_url and $heartbeat_url begin with; an empty string: they are null.",
+							   "What $callback_url and $heartbeat_url begin with; an empty string: they are an error when they are used.",
 							   &wf_setting_callback_base, "", PGC_SUSET, 0, check_callback_base, NULL,
 							   NULL);
 	MarkGUCPrefixReserved("workflow");

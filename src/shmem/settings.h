@@ -20,7 +20,7 @@ extern int	wf_setting_sql_timeout;			 /* ms; statement timeout of SQL steps; 0: 
 extern int	wf_setting_max_connections_http; /* and requests under way, of one dispatcher; read when it starts */
 extern int	wf_setting_definition_cache;	 /* kB that a process keeps of compiled definitions between transactions */
 extern int	wf_setting_warn_waiting;		 /* s; a visit that waits for a callback longer is warned of; 0: none */
-extern char *wf_setting_callback_base; /* an absolute URL; "" or NULL: $callback_url and $heartbeat_url are null */
+extern char *wf_setting_callback_base; /* an absolute URL; "" or NULL: $callback_url and $heartbeat_url are an error */
 
 /* From _PG_init, once. Settings fixed at server start are defined only while preloading. */
 extern void wf_settings_define(void);

@@ -195,10 +195,23 @@ make_url(const WfScope *scope, bool heartbeat)
 					wf_token_make(purpose, scope->instance, scope->visit));
 }
 
+static bool
+has_base(void)
+{
+	return wf_setting_callback_base != NULL && *wf_setting_callback_base != '\0';
+}
+
+/* A service that was sent none would never call back. */
+static const char *
+refuse_url(const WfScope *scope, bool heartbeat)
+{
+	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			has_base() ? errmsg("this database has no key for tokens") : errmsg("workflow.callback_base is not set"));
+	return NULL;
+}
+
 void
 wf_token_offer_urls(WfScope *scope)
 {
-	if (wf_setting_callback_base != NULL && *wf_setting_callback_base != '\0' &&
-		wf_token_load_key())
-		scope->url = make_url;
+	scope->url = has_base() && wf_token_load_key() ? make_url : refuse_url;
 }

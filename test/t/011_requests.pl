@@ -169,7 +169,7 @@ sub body
 }
 
 is_deeply(
-	body('{"amount": "${$.amount}", "list": "${$.list}", "yes": "${$.yes}", "nothing": "${$.nothing}", "missing": "${$.a.b.c}",
+	body('{"amount": "${$.amount}", "list": "${$.list}", "yes": "${$.yes}", "nothing": "${$.nothing}", "missing": "${$.a.b.c ?? null}",
 	   "text": "${$.text}", "within": "<${$.text}>", "mixed": "${$.amount}/${$.yes}/${$.list}", "deep": ["${$.deep.er}", [1, null, true, "ü"]],
 	   "literal": "$${$.amount} and ${$.amount}", "number": 1.50, "dollar": "$5 {x}", "a \"key\"": 0}', \%data),
 	{   amount => 120.5, list => $data{list}, yes => JSON::PP::true, nothing => undef, missing => undef,
@@ -180,21 +180,29 @@ is_deeply(body('"${$}"', \%data), \%data, 'all data are a body');
 is(body('"${$.amount}"', \%data), 120.5, 'so is a number');
 is(body('"${$.text}"', \%data), $data{text}, 'and a text');
 is_deeply(body('["${$.list[0]}"]', \%data), [1], 'and an array');
-is(body('"${$.missing}"', \%data), undef, 'what is missing is null');
+is(body('"${$.missing ?? null}"', \%data), undef, 'what is missing is null if the template says so');
+like(is_refused('template', qq[{"server": "partner", "path": "/ok", HEADERS, $_->[0]}], \%data, "$_->[1] in which something is missing"),
+	qr/^"\$\{.*\}" (has no value|cannot be worked out)/, 'which is told')
+  for [ '"body": {"a": ["x", "${$.amont}"]}', 'a body' ], [ '"body": "${$.amount / 0}"', 'a body' ], [ '"text": "Dear ${$.missing}"', 'a text' ],
+	[ '"form": {"a": "${$.missing}"}', 'a form' ], [ '"query": {"a": "${$.missing}"}', 'a query' ], [ '"timeout": "${$.missing}"', 'a timeout' ];
 my $known = body('{"sn": "${$serial_number}", "instance": "${$instance}", "key": "${$business_key}", "process": "${$process}", "step": "${$step}",
-	"attempt": "${$attempt}", "reply": "${$reply}", "result": "${$result}", "error": "${$error}", "caught": "${$caught}", "item": "${$item}", "index": "${$index}",
-	"event": "${$event}"}');
+	"attempt": "${$attempt}", "error": "${$error}"}');
 like(delete $known->{sn}, qr/^$known->{instance}_\d+$/, 'the serial number');
 is_deeply(
 	$known,
 	{   instance => $known->{instance}, key => 'key "1"', process => "request $count", step => 'call', attempt => 1,
-		map { $_ => undef } qw(reply result error caught item index event) },
+		error => undef },
 	'variables are there, null where they do not apply');
+for my $never (qw(reply result caught item index event))
+{
+	like($scene->error(qq[SELECT workflow.define('never', '{"steps": [{"step": "call", "http": {"server": "partner", "body": ["\${\$$never.x ?? null}"]}}]}')]),
+		qr/^(22023|0A000): /, "\$$never is refused where it is never there");
+}
 my $large = body('{"all": "${$}"}', { map { $_ => 'y' x 1000 } 1 .. 1000 });
 is(scalar(keys %{ $large->{all} }), 1000, 'a megabyte of body');
 
-($request) = sent('{"server": "partner", "path": "/ok", HEADERS, "text": "Dear ${$.text}, ${$.amount} ${$.list} ${$.missing}"}', \%data);
-is($request->{body}, "Dear $data{text}, 120.5 [1, {\"two\": 2}] null", 'a text');
+($request) = sent('{"server": "partner", "path": "/ok", HEADERS, "text": "Dear ${$.text}, ${$.amount} ${$.list} ${$.nothing} ${$.missing ?? 0}"}', \%data);
+is($request->{body}, "Dear $data{text}, 120.5 [1, {\"two\": 2}] null 0", 'a text');
 like($request->{headers}{'content-type'}, qr{^text/plain; *charset=utf-8$}i, 'of which type');
 
 ($request) = sent('{"server": "partner", "path": "/ok", HEADERS, "form": {"amount": "${$.amount}", "te xt": "${$.text}", "c": "a&b=c"}}', \%data);

@@ -20,7 +20,7 @@ my $H = Scene::HEADERS;
 $scene->define('ask', <<"EOD");
 { "steps": [ { "step": "ask",
     "http": { "server": "partner", "url": "\${\$.url}", "headers": { $H } },
-    "save_reply": { "reply": "\${\$reply}", "first": "\${\$reply.headers.\\"x-repeated\\"}" },
+    "save_reply": { "reply": "\${\$reply}", "first": "\${\$reply.headers.\\"x-repeated\\" ?? null}" },
     "save": { "response": "\${\$result.response}" },
     "retry": { "max": 1, "delay": "10 ms" } } ] }
 EOD

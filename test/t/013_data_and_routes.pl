@@ -51,8 +51,8 @@ is_deeply([ @$data{qw(x y keep)} ], [ 1, { z => 2 }, 'new' ], 'save: true merges
 is_deeply($data, { status => 200, say => '[1, 2]' }, 'but only of an object');
 ($data) = outcome('{"step": "a", ' . ask('') . '}', { say => '{"x": 1}' });
 is_deeply($data, { status => 200, say => '{"x": 1}' }, 'without save nothing gets into the data');
-($data) = outcome('{"step": "a", "set": {"x": {"y": ["${$.say}"]}, "n": null, "gone": "${$.missing}"}}, {"step": "b", "set": {"z": "${$.x.y[0]}!"}}', { say => 'hello' });
-is_deeply([ @$data{qw(x n gone z)} ], [ { y => ['hello'] }, undef, undef, 'hello!' ], 'set changes data, what is missing is null');
+($data) = outcome('{"step": "a", "set": {"x": {"y": ["${$.say}"]}, "n": null, "gone": "${$.missing ?? null}"}}, {"step": "b", "set": {"z": "${$.x.y[0]}!"}}', { say => 'hello' });
+is_deeply([ @$data{qw(x n gone z)} ], [ { y => ['hello'] }, undef, undef, 'hello!' ], 'set changes data, what is missing is what the template says');
 is($n && exists $data->{gone}, 1, 'a null that is there');
 
 # ---- success ----

@@ -19,7 +19,7 @@ my $H = '"headers": {' . Scene::HEADERS . '}';
 $scene->define($_ eq '1 hour' ? 'job' : 'impatient', <<"EOD") for '1 hour', '10 ms';
 { "steps": [ { "step": "job",
     "http": { "server": "partner", "url": "\${\$.url}", "timeout": "\${\$.timeout}", $H, "body": { "sn": "\${\$serial_number}" } },
-    "save_reply": { "order": "\${\$.order} reply", "id": "\${\$reply.body.id}" },
+    "save_reply": { "order": "\${\$.order} reply", "id": "\${\$reply.body.id ?? null}" },
     "wait": true,
     "save": { "order": "\${\$.order} callback", "response": "\${\$result.response}", "initial": "\${\$result.initial_response}" },
     "retry": { "max": 5, "delay": "$_" },

@@ -132,7 +132,7 @@ set_conf('sql_timeout', 300000);
 
 # ---- a request that takes long to be built, and cannot be in the end ----
 
-my $slow = '"x": "${$.list[*] ? (exists($.list[*] ? (@ == -1)))}"';
+my $slow = '"x": "${$.list[*] ? (exists($.list[*] ? (@ == -1))) ?? null}"';
 my %list = (list => [ 1 .. 3000 ]);
 $scene->define('broken', qq({"steps": [{"step": "call", "http": {"server": "partner", "path": "/echo", "body": {$slow}, "timeout": "\${\$.missing}"}, "wait": true}]}));
 

@@ -26,7 +26,7 @@ sub calls
 	my ($path, $retry, $more) = @_;
 	$more = $more ? ", $more" : '';
 	return qq[{"steps": [{"step": "call", "http": {"server": "partner", "path": "$path", $H,
-		"body": {"attempt": "\${\$attempt}", "amount": "\${\$.amount}", "sn": "\${\$serial_number}"}}, "retry": $retry$more}]}];
+		"body": {"attempt": "\${\$attempt}", "amount": "\${\$.amount ?? null}", "sn": "\${\$serial_number}"}}, "retry": $retry$more}]}];
 }
 
 my $defined = 0;

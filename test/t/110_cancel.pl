@@ -28,7 +28,7 @@ sub define_work
 	$more = $more ? ", $more" : '';
 	$scene->define($name, qq[{"data": {"url": "$base/accept/job?callback=none"}, "steps": [
 		{"step": "work", "http": {"url": "\${\$.url}", $H, "body": {"sn": "\${\$serial_number}"}},
-			"save_reply": {"job": "\${\$reply.body.id}"}, "wait": true, "cancel": {$headers$cancel},
+			"save_reply": {"job": "\${\$reply.body.id ?? null}"}, "wait": true, "cancel": {$headers$cancel},
 			"catch": [{"on": ["CANCELLED", "TIMED_OUT", "DIED"], "next": "after"}], "end": true$more},
 		{"step": "after", "set": {"caught": "\${\$caught}"}, "ignore_cancel": true}]}]);
 	return $name;

@@ -36,7 +36,7 @@ sub define_ask
 		{"step": "ask", "http": {"url": "\${\$.url}", "timeout": "3 s", $H, "body": {"sn": "\${\$serial_number}"}}, "wait": {"callback": true, "when": "\$reply.status == 202"},
 			"success": "!(\$result.response.status == \\"NO\\")", "save_reply": {"reply": "\${\$reply}"}, "save": {"result": "\${\$result}"},
 			"catch": [{"on": "*", "next": "after"}], "end": true$more},
-		{"step": "after", "set": {"caught": "\${\$caught}", "error": "\${\$error}", "result": "\${\$caught.result}", "own": "\${\$result}"}}]}]);
+		{"step": "after", "set": {"caught": "\${\$caught}", "error": "\${\$error}", "result": "\${\$caught.result}"}}]}]);
 }
 define_ask('ask');
 
@@ -64,7 +64,6 @@ sub result
 		is_deeply([ sort keys %{ $result->{error} } ], [qw(attempt code http_status message sqlstate)], "$name: all parts of the error are there");
 		ok(length $result->{error}{message}, "$name: it says why") unless $result->{error}{code} eq 'QUIET';
 		is_deeply($data->{error}, $result->{error}, "$name: a handler sees it as \$error, too");
-		is($data->{own}, undef, "$name: and no result");
 	}
 	return ($result, $data);
 }

@@ -168,7 +168,7 @@ is_soon($scene->node, 'postgres', 'SELECT count(*) FROM workflow.late_callbacks'
 
 # ---- many in one statement ----
 
-$scene->define('job', '{"steps": [{"step": "work", "wait": true, "save": {"i": "${$result.response.i}"}}]}');
+$scene->define('job', '{"steps": [{"step": "work", "wait": true, "save": {"i": "${$result.response.i ?? null}"}}]}');
 $scene->sql(q[CREATE TABLE jobs (i int PRIMARY KEY, sn text, said boolean);
 	WITH started AS MATERIALIZED (SELECT i, workflow.start('job') AS instance FROM generate_series(1, 3000) i) INSERT INTO jobs (i, sn) SELECT i, instance::text FROM started;
 	UPDATE jobs j SET sn = w.serial_number FROM workflow.waiting w WHERE w.instance::text = j.sn]);

@@ -20,9 +20,9 @@ sub incidents { return $scene->sql('SELECT count(*) FROM workflow.incidents' . (
 
 # ---- one for each visit ----
 
-$scene->define('call', qq[{"steps": [{"step": "call", "http": {"url": "\${\$.url}", $H, "body": {"amount": "\${\$.amount}"}}, "wait": {"callback": true, "when": "\$reply.status == 202"}, "retry": {"max": 1},
+$scene->define('call', qq[{"steps": [{"step": "call", "http": {"url": "\${\$.url}", $H, "body": {"amount": "\${\$.amount ?? null}"}}, "wait": {"callback": true, "when": "\$reply.status == 202"}, "retry": {"max": 1},
 	"save": {"said": "\${\$result.response}"}, "catch": [{"on": "KNOWN", "next": "handled"}], "end": true},
-	{"step": "handled", "set": {"handled": "\${\$caught.error.message}"}}]}]);
+	{"step": "handled", "set": {"handled": "\${\$caught.error.message ?? null}"}}]}]);
 my ($instance, $status) = $scene->run('call', { url => $scene->url('/status/404') });
 is($status, 'failed', 'an instance with an incident has failed');
 my $incident = $scene->incident($instance);

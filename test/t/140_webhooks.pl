@@ -78,7 +78,7 @@ is(callback("$other_sn.$secret"), '28000', 'nor for another visit');
 is(callback("$sn.$other_secret"), '28000', 'nor that of another visit for this one');
 is(callback("$sn." . reverse $secret), '28000', 'guessing does not help');
 is(callback($_), '22P02', "'$_' is no token") for $sn, "$sn.", "$sn.short", '.', '', "$sn.$secret.$secret";
-is(ask("workflow.complete('$sn')"), '42501', 'a serial number alone is no right');
+is(ask("workflow.complete('$sn')"), '42704', 'a serial number alone is no right, and tells nothing');
 is(ask('* FROM workflow.secret'), '42501', 'nobody can read the key');
 is($scene->serial($instance), $sn, 'nothing has moved');
 is(callback($token->{callback}, '{"done": true}'), 't', 'a callback is accepted');
@@ -180,9 +180,10 @@ is(callback($token->{callback}, '"here"'), 't', 'and where it came from');
 $scene->node->append_conf('postgresql.conf', "workflow.callback_base = ''");
 $scene->node->restart;
 $instance = $scene->start('work');
-$scene->wait_for_state($instance, 'waiting');
-my $body = $json->decode(($scene->requests($instance))[0]{body});
-is_deeply($body, { callback => undef, heartbeat => undef }, 'without a base there are no URLs');
+is($scene->finish($instance), 'failed', 'without a base there are no URLs');
+my $error = $scene->incident($instance)->{error};
+is("$error->{code}: $error->{message}", 'template: "${$callback_url}" cannot be worked out: workflow.callback_base is not set', 'which is told');
+is(scalar($scene->requests($instance)), 0, 'and nobody is sent a request that he could not answer');
 
 # ---- nothing of it is written down ----
 

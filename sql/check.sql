@@ -1,0 +1,96 @@
+-- What define warns of and what it refuses, as rows of workflow.check, which stores nothing.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS workflow;
+RESET client_min_messages;
+
+CREATE ROLE check_author;
+GRANT USAGE ON SCHEMA workflow TO check_author;
+CREATE SERVER check_open FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'http://open.example.com/v1');
+GRANT USAGE ON FOREIGN SERVER check_open TO check_author;
+CREATE SERVER check_closed FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'http://closed.example.com');
+SET ROLE check_author;
+SELECT * FROM workflow.check('{"steps": [{"step": "a", "wait": true}]}');
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION workflow.check(json), workflow.define(text, json) TO check_author;
+SET ROLE check_author;
+
+-- nothing to be said
+SELECT * FROM workflow.check('{"steps": [{"step": "a", "http": {"server": "check_open", "method": "propfind"}, "wait": {"callback": true, "when": "$reply.status == 202"}, "timeout": "1 day",
+    "catch": [{"on": ["TIMED_OUT", "timeout", "connect", "template", "REJECTED", "out of stock", 404], "next": "b"}], "next": "b"}, {"step": "b", "end": true}]}');
+SELECT * FROM workflow.check(NULL);
+SELECT path, severity, message FROM workflow.check('[]');
+SELECT path, severity, message, step FROM workflow.check('{"steps": [{"step": "a", "set": {}, "set": {}}, {"set": {"x": "${"}}, {"step": "a"}]}');
+
+-- in a read-only transaction too, as whoever asks
+BEGIN READ ONLY;
+SELECT path, severity, message, step FROM workflow.check('{"steps": [{"step": "a", "http": {"server": "check_closed"}}, {"step": "b", "sql": "SELEC 1"}]}');
+ROLLBACK;
+
+-- what can never be there
+SELECT path, message FROM workflow.check('{"steps": [
+    {"step": "call", "http": {"server": "check_open", "path": "/${$result.response.id}", "query": {"a": "${$reply.body}"}, "headers": {"A": "${$result.status ?? 1}"},
+        "body": {"a": ["${$caught.step}", {"b": "${$item.id}"}], "c": "${$index}", "d": "${$event.data}", "e": "${$error.code ?? null}"}, "timeout": "${$reply.body.t}"},
+        "save_reply": {"a": "${$reply.body}", "b": "${$result.response}"}, "wait": {"callback": true, "when": "$result.status == \"SUCCESS\" || $reply.status == 202"},
+        "timeout": "${$reply.body.t}", "heartbeat": "${$reply.body.h ?? $result.response}", "cancel": {"path": "/${$reply.body.id}", "body": "${$result}"},
+        "success": "$result.response.ok == $reply.body.ok", "save": {"a": "${$reply.body}${$result.response}"},
+        "catch": [{"after": "${$reply.body.a}", "interrupt": false, "save": {"a": "${$caught.step}${$error.code}${$reply.status}", "b": "${$result}"}, "next": "handler"},
+                  {"after": "${$result.a}", "save": {"b": "${$result}"}, "next": "handler"}]},
+    {"step": "none", "set": {"a": "${$reply.body}", "b": "${$result.response}", "c": "${$caught}"}, "choose": [{"when": "$reply.status == 200", "next": "wait"}, {"when": "$caught.step == \"a\"", "next": "wait"}]},
+    {"step": "wait", "wait": {"callback": true, "when": "$reply.status == 202"}, "success": "exists($reply)", "end": {"error": "E", "message": "${$reply}${$result.response}${$caught.step}"}},
+    {"step": "handler", "set": {"a": "${$caught.step}${$error.code}"}},
+    {"step": "after it", "notify": {"channel": "c", "payload": {"a": "${$caught.step}${$error.code}${$reply}"}}, "end": true}
+  ]}');
+
+-- clocks with nothing to time
+SELECT path, severity, message FROM workflow.check('{"steps": [
+    {"step": "a", "set": {"x": 1}, "timeout": "1 s"}, {"step": "b", "timeout": "1 s", "catch": [{"after": "1 s", "next": "c"}, {"on": "FAILED", "next": "c"}]},
+    {"step": "c", "set": {"x": 1}, "async": true, "timeout": "1 s"}, {"step": "d", "sql": "SELECT 1", "timeout": "1 s"}, {"step": "e", "notify": {"channel": "c"}, "timeout": "1 s"},
+    {"step": "f", "wait": {"after": "1 s"}, "timeout": "1 s", "heartbeat": "1 s"} ]}');
+
+-- methods and bodies
+SELECT path, severity, message, hint FROM workflow.check('{"steps": [
+    {"step": "a", "http": {"server": "check_open", "method": "PSOT"}}, {"step": "b", "http": {"server": "check_open", "method": "FETCH"}}, {"step": "c", "http": {"server": "check_open", "method": "trace"}},
+    {"step": "d", "http": {"server": "check_open", "method": "CONNECT"}}, {"step": "e", "http": {"server": "check_open", "method": "GE T"}}, {"step": "f", "http": {"server": "check_open", "method": "get", "body": 1}},
+    {"step": "g", "http": {"server": "check_open", "method": "HEAD", "text": "x"}, "cancel": {"path": "/x", "method": "GET", "body": {}}}, {"step": "h", "http": {"server": "check_open", "method": "DELETE", "form": {}}} ]}');
+
+-- what is caught in vain
+SELECT path, severity, message, hint FROM workflow.check('{"steps": [
+    {"step": "a", "http": {"server": "check_open"}, "catch": [{"on": ["TIMEOUT", "Time-out", "FAILURE", "FAILD", "CANCELED", "ERROR", "Connect", "tempalte"], "next": "b"}, {"on": "time_out", "next": "b"}, {"on": "timed_out", "next": "b"}]},
+    {"step": "b", "wait": true, "catch": [{"on": ["TIMED_OUT", "DIED", "*"], "next": "c"}]}, {"step": "c", "wait": true, "timeout": "1 s", "heartbeat": "1 s", "catch": [{"on": ["TIMED_OUT", "DIED"], "next": "a"}]} ]}');
+
+-- predicates and templates that are hardly meant
+SELECT path, severity, message, hint FROM workflow.check('{"steps": [
+    {"step": "a", "choose": [{"when": "exists($.items[*] ? (@.price > 5))", "next": "b"}, {"when": "exists($.items[*] ? (@.price.type() == \"number\" && @.price > 5))", "next": "b"},
+        {"when": "exists($.items[*] ? ((@.price > 5) is unknown))", "next": "b"}, {"when": "exists($.items[*] ? (exists(@.price)))", "next": "b"}, {"when": "exists($.items[*] ? (@.price != null))", "next": "b"},
+        {"when": "$.items[*] ? (@ > 5)", "next": "b"}, {"when": "exists($.\"?(a > b)\")", "next": "b"}, {"when": "$.a + 1", "next": "b"}, {"when": "$.a.size()", "next": "b"}, {"when": "\"yes\"", "next": "b"}, {"when": "true", "next": "b"}]},
+    {"step": "b", "set": {"a": "${$.items[*] ? (@.id like_regex \"^a\").id ?? null}", "b": "${$.a ?? $.b ? (@ starts with \"x\")}", "c": "${$error.code ?? null}"}},
+    {"step": "c", "set": {"url": "${$callback_url}", "r": "${$result.status}"}},
+    {"step": "d", "http": {"server": "check_open", "body": {"url": "${$callback_url}", "beat": "${$heartbeat_url}"}}, "wait": true},
+    {"step": "e", "sql": "SELECT ''${$.amount}''"} ]}');
+
+-- hints that say what is meant
+SELECT path, regexp_replace(message, '(is not a jsonpath): .*', '\1') AS message, hint FROM workflow.check('{"steps": [
+    {"step": "a", "set": {"a": "${$response.id}", "b": "${$data.amount}", "c": "${data.amount}", "error": "${$.}", "e": "${response}", "f": "${$.a ?? []}", "g": "${$.a ?? }", "h": "${($.a ?? 1) + 1}", "i": "${$.a = 1}"},
+        "choose": [{"when": "$.a == 1", "then": "b"}, {"if": "$.a == 2", "goto": "b"}, {"when": "$.a ?? 1", "next": "b"}, {"when": "${$.a}", "next": "b"}, {"else": "b"}]},
+    {"step": "b", "http": {"server": "check_open", "json": {}}, "retry": 3, "retries": 3},
+    {"step": "c", "sql": "SELECT ${$.amount}"}, {"step": "d", "sql": "SELECT ${$serial_number}"}, {"name": "e", "wait": true},
+    {"step": "f", "save": {"x": {"max": "${$.a.b c}"}}, "end": {"error": ""}}
+  ]}');
+
+-- define tells its warnings and stores the version
+SELECT workflow.define('check: warned', '{"steps": [
+    {"step": "a", "http": {"server": "check_open", "method": "PSOT"}, "catch": [{"on": "TIMEOUT", "next": "b"}]},
+    {"step": "b", "choose": [{"when": "exists($.items[*] ? (@.price > 5))", "next": "a"}, {"next": "c"}]}, {"step": "c"} ]}');
+SELECT count(*) FROM workflow.processes WHERE process LIKE 'check: %';
+-- of a definition that is refused the faults alone
+SELECT workflow.define('check: refused', '{"steps": [{"step": "a", "http": {"server": "check_open", "method": "PSOT"}, "retry": 3}]}');
+SELECT workflow.define('check: item', '{"steps": [{"step": "a", "set": {"x": "${$item}"}}]}');
+\echo :SQLSTATE
+
+RESET ROLE;
+DROP SERVER check_open;
+DROP SERVER check_closed;
+DROP OWNED BY check_author;
+DELETE FROM workflow.process_version WHERE process_id = (SELECT process_id FROM workflow.process WHERE process = 'check: warned');
+DELETE FROM workflow.process WHERE process = 'check: warned';
+DROP ROLE check_author;

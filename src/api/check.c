@@ -1,0 +1,76 @@
+/*
+ * check.c
+ *		workflow.check: all that is wrong with a definition, and all that its author should know of it, as rows.
+ *
+ * The same that workflow.define says, and by the same means; nothing is stored or locked, so it may be called in a read-only
+ * transaction and on a standby.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/tuplestore.h"
+
+#include "api/arguments.h"
+#include "api/check.h"
+#include "api/surroundings.h"
+#include "model/issue.h"
+#include "store/access.h"
+
+PG_FUNCTION_INFO_V1(workflow_check);
+
+void
+wf_check_definition(const char *json, Oid owner, const char *search_path, WfIssues *issues)
+{
+	(void) wf_definition_compile(json, issues);
+	wf_surroundings_check(json, owner, search_path, issues);
+}
+
+static void
+put(ReturnSetInfo *rsinfo, const WfIssue *issue, const char *severity)
+{
+	Datum		values[5] = {0};
+	bool		nulls[5] = {false};
+
+	values[0] = CStringGetTextDatum(issue->path);
+	values[1] = CStringGetTextDatum(severity);
+	values[2] = CStringGetTextDatum(issue->message);
+	values[3] = CStringGetTextDatum(issue->hint);
+	nulls[4] = issue->step == NULL;
+	if (issue->step != NULL)
+		values[4] = CStringGetTextDatum(issue->step);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+static void
+put_all(ReturnSetInfo *rsinfo, const WfIssues *issues, const char *severity)
+{
+	for (int i = 0; i < wf_issues_kept(issues); i++)
+		put(rsinfo, &issues->items[i], severity);
+}
+
+/*
+ * workflow.check(definition json) → setof (path, severity, message, hint, step): errors first, at most 100 of either kind
+ *
+ * Judged as a definition of the caller's, in the caller's search_path. Errors of the call: 22004 for NULL.
+ */
+Datum
+workflow_check(PG_FUNCTION_ARGS)
+{
+	WfAccess	access;
+	WfIssues	warnings = {0};
+	WfIssues	issues = {.warnings = &warnings};
+	char	   *json = wf_argument_text_required(fcinfo, 0, "definition");
+	char	   *search_path = pstrdup(namespace_search_path);
+
+	InitMaterializedSRF(fcinfo, 0);
+	wf_store_enter(&access);
+	wf_check_definition(json, access.caller, search_path, &issues);
+	put_all((ReturnSetInfo *) fcinfo->resultinfo, &issues, "error");
+	put_all((ReturnSetInfo *) fcinfo->resultinfo, &warnings, "warning");
+	wf_store_leave(&access);
+	return (Datum) 0;
+}

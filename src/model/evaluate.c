@@ -1,0 +1,261 @@
+/*
+ * evaluate.c
+ *		Evaluating compiled jsonpath: values of templates, and predicates.
+ *
+ * Three ways, from cheap to dear: a chain of members ($.a.b, $reply.body.id, $serial_number) is followed by hand;
+ * `chain == literal` compares without the executor; anything else is run by PostgreSQL's jsonpath executor, with an object
+ * of just those variables that it mentions. The two short cuts stop at an array, which lax mode would unwrap, and leave it
+ * to the executor.
+ *
+ * The executor is not silent: what it cannot work out it throws, and wf_guard_run makes a fault of that without a
+ * subtransaction. What it takes is memory; the settings for times are put back here.
+ */
+#include "postgres.h"
+
+#include "utils/fmgrprotos.h"
+#include "utils/jsonpath.h"
+#include "utils/numeric.h"
+
+#include "model/expression_internal.h"
+#include "model/guard.h"
+#include "model/issue.h"
+#include "model/json.h"
+#include "model/variable.h"
+#include "model/zone.h"
+
+typedef enum Found
+{
+	FOUND,
+	MISSING,
+	UNSURE,						/* ask the executor */
+} Found;
+
+/* ---- values ---- */
+
+static Found
+follow_chain(const WfChain *chain, const WfScope *scope, JsonbValue *value)
+{
+	wf_variable_value(scope, chain->variable, value);
+	for (int i = 0; i < chain->nkeys; i++)
+	{
+		JsonbContainer *container;
+
+		if (value->type != jbvBinary)
+			return MISSING;
+		container = value->val.binary.data;
+		if (!JsonContainerIsObject(container))
+			return UNSURE;
+		if (getKeyJsonValueFromContainer(container, chain->keys[i].name, chain->keys[i].len, value) == NULL)
+			return MISSING;
+	}
+	return FOUND;
+}
+
+/* One of the jsonb_path_query functions; NULL if it gives none. */
+static Jsonb *
+call_executor(PGFunction function, const WfExpression *expression, const WfScope *scope)
+{
+	LOCAL_FCINFO(fcinfo, 4);
+	Datum		result;
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 4, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = JsonbPGetDatum(scope->data);
+	fcinfo->args[0].isnull = false;
+	fcinfo->args[1].value = PointerGetDatum(expression->path);
+	fcinfo->args[1].isnull = false;
+	fcinfo->args[2].value = JsonbPGetDatum(wf_variable_object(expression->own_variables, scope));
+	fcinfo->args[2].isnull = false;
+	fcinfo->args[3].value = BoolGetDatum(false);
+	fcinfo->args[3].isnull = false;
+	result = function(fcinfo);
+	return fcinfo->isnull ? NULL : DatumGetJsonbP(result);
+}
+
+/* The settings are changed for those only whose answer hangs on them. */
+static Jsonb *
+execute(PGFunction function, const WfExpression *expression, const WfScope *scope)
+{
+	Jsonb	   *result = NULL;
+	int			level;
+
+	if (!expression->has_times || scope->timezone == NULL)
+		return call_executor(function, expression, scope);
+	level = wf_zone_enter(scope->timezone);
+	PG_TRY();
+	{
+		result = call_executor(function, expression, scope);
+	}
+	PG_FINALLY();
+	{
+		wf_zone_leave(level);
+	}
+	PG_END_TRY();
+	return result;
+}
+
+static void
+throw_unknown(void)
+{
+	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			errmsg("it is unknown: values of different kinds are compared, or one cannot be converted"));
+}
+
+/* Without what stands behind ??. */
+static bool
+side_value(const WfExpression *expression, const WfScope *scope, JsonbValue *value)
+{
+	Jsonb	   *first;
+
+	if (expression->is_chain)
+	{
+		Found		found = follow_chain(&expression->chain, scope, value);
+
+		if (found != UNSURE)
+			return found == FOUND;
+	}
+	first = execute(jsonb_path_query_first_tz, expression, scope);
+	if (first == NULL)
+		return false;
+	wf_jsonb_value(first, value);
+	if (expression->yields_boolean && value->type == jbvNull)
+		throw_unknown();
+	return true;
+}
+
+typedef struct Trial
+{
+	const WfExpression *expression;
+	const WfScope *scope;
+	JsonbValue *value;
+	bool		found;
+} Trial;
+
+static void
+try_side(void *arg)
+{
+	Trial	   *trial = arg;
+
+	trial->found = side_value(trial->expression, trial->scope, trial->value);
+}
+
+bool
+wf_expression_value(const WfExpression *expression, const WfScope *scope, JsonbValue *value)
+{
+	const char *ignored;
+
+	for (; expression->otherwise != NULL; expression = expression->otherwise)
+	{
+		Trial		trial = {expression, scope, value, false};
+
+		if (wf_guard_run(try_side, &trial, &ignored) && trial.found)
+			return true;
+	}
+	return side_value(expression, scope, value);
+}
+
+/* ---- predicates ---- */
+
+typedef enum Truth
+{
+	TRUTH_NO,
+	TRUTH_YES,
+	TRUTH_UNKNOWN,
+	TRUTH_NONE,					/* no boolean */
+} Truth;
+
+typedef struct Judging
+{
+	const WfExpression *expression;
+	const WfScope *scope;
+	Truth		truth;
+} Judging;
+
+/* Of the same type? */
+static bool
+equals(const JsonbValue *value, const JsonbValue *literal)
+{
+	switch (literal->type)
+	{
+		case jbvString:
+			return value->val.string.len == literal->val.string.len &&
+				memcmp(value->val.string.val, literal->val.string.val, literal->val.string.len) == 0;
+		case jbvNumeric:
+			return DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(value->val.numeric),
+													NumericGetDatum(literal->val.numeric)));
+		default:
+			return value->val.boolean == literal->val.boolean;
+	}
+}
+
+/* `chain == literal`, which is never null, without the executor; UNSURE if that has to be asked. */
+static Found
+judge_equality(Judging *judging)
+{
+	const JsonbValue *literal = &judging->expression->literal;
+	JsonbValue	value;
+	Found		found = follow_chain(&judging->expression->chain, judging->scope, &value);
+
+	if (found == FOUND && value.type == jbvBinary && JsonContainerIsArray(value.val.binary.data))
+		return UNSURE;
+	if (found == MISSING || (found == FOUND && value.type == jbvNull))
+		judging->truth = TRUTH_NO;
+	else if (found == FOUND && value.type != literal->type)
+		judging->truth = TRUTH_UNKNOWN;
+	else if (found == FOUND)
+		judging->truth = equals(&value, literal) ? TRUTH_YES : TRUTH_NO;
+	return found;
+}
+
+static Truth
+truth_of(const JsonbValue *value, const WfScope *scope)
+{
+	if (value->type == jbvBool)
+		return value->val.boolean ? TRUTH_YES : TRUTH_NO;
+	return value->type == jbvNull && scope->is_row ? TRUTH_NO : TRUTH_NONE;
+}
+
+/* Several items are no boolean, whatever the first one is. */
+static Truth
+judge_items(const WfExpression *expression, const WfScope *scope)
+{
+	Jsonb	   *all = execute(jsonb_path_query_array_tz, expression, scope);
+
+	if (all == NULL || JB_ROOT_COUNT(all) == 0)
+		return TRUTH_NO;
+	if (JB_ROOT_COUNT(all) > 1)
+		return TRUTH_NONE;
+	return truth_of(getIthJsonbValueFromContainer(&all->root, 0), scope);
+}
+
+static void
+judge(void *arg)
+{
+	Judging    *judging = arg;
+	const WfExpression *expression = judging->expression;
+	JsonbValue	value;
+
+	if (expression->is_equality && judge_equality(judging) != UNSURE)
+		return;
+	if (!expression->is_chain && !expression->yields_boolean)
+		judging->truth = judge_items(expression, judging->scope);
+	else if (side_value(expression, judging->scope, &value))
+		judging->truth = truth_of(&value, judging->scope);
+	else
+		judging->truth = TRUTH_NO;
+}
+
+bool
+wf_predicate_eval(const WfPredicate *predicate, const WfScope *scope, bool *answer, WfFault *fault)
+{
+	Judging		judging = {predicate->expression, scope, TRUTH_NO};
+	const char *text = predicate->expression->text;
+	const char *message = "it is unknown: values of different kinds are compared";
+
+	if (!wf_guard_run(judge, &judging, &message) || judging.truth == TRUTH_UNKNOWN)
+		return wf_fault(fault, WF_CODE_PREDICATE, "the predicate \"%s\" cannot be worked out: %s", wf_issue_clip(text), message);
+	if (judging.truth == TRUTH_NONE)
+		return wf_fault(fault, WF_CODE_PREDICATE, "the predicate \"%s\" does not give a single boolean",
+						wf_issue_clip(text));
+	*answer = judging.truth == TRUTH_YES;
+	return true;
+}

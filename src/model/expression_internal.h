@@ -1,0 +1,51 @@
+/*
+ * expression_internal.h
+ *		A compiled jsonpath, for the files that compile and evaluate it.
+ */
+#ifndef WF_EXPRESSION_INTERNAL_H
+#define WF_EXPRESSION_INTERNAL_H
+
+#include "postgres.h"
+
+#include "utils/jsonpath.h"
+
+#include "model/expression.h"
+
+typedef struct WfChainKey
+{
+	const char *name;
+	int			len;
+} WfChainKey;
+
+/* $.a.b or $variable.a.b, in lax mode. */
+typedef struct WfChain
+{
+	int			variable;		/* or WF_VAR_DATA */
+	WfChainKey *keys;
+	int			nkeys;
+} WfChain;
+
+struct WfExpression
+{
+	const char *text;
+	JsonPath   *path;
+	WfExpression *otherwise;	/* behind ??; or NULL */
+	uint32		variables;		/* mentioned, here and behind ?? */
+	uint32		own_variables;	/* mentioned here */
+	bool		yields_boolean; /* always one item: true, false, or null for unknown */
+	bool		yields_filtered;	/* ends in a filter */
+	bool		never_boolean;
+	bool		has_times;		/* what it gives may depend on the TimeZone */
+	bool		drops_unknown;	/* has a filter in which something may be unknown */
+	bool		is_chain;
+	bool		is_equality;	/* chain == literal */
+	WfChain		chain;
+	JsonbValue	literal;
+};
+
+struct WfPredicate
+{
+	WfExpression *expression;
+};
+
+#endif

@@ -1,0 +1,244 @@
+/*
+ * variable.c
+ *		The variables of templates and predicates: their names, and what they stand for in a scope.
+ *
+ * Nothing is kept here; values are made in CurrentMemoryContext, or point into the scope.
+ */
+#include "compat.h"
+
+#include "utils/builtins.h"
+#include "utils/numeric.h"
+
+#include "model/issue.h"
+#include "model/json.h"
+#include "model/variable.h"
+
+static const char *const names[] = {
+	[WF_VAR_SERIAL_NUMBER] = "serial_number",
+	[WF_VAR_INSTANCE] = "instance",
+	[WF_VAR_BUSINESS_KEY] = "business_key",
+	[WF_VAR_PROCESS] = "process",
+	[WF_VAR_STEP] = "step",
+	[WF_VAR_ATTEMPT] = "attempt",
+	[WF_VAR_CALLBACK_URL] = "callback_url",
+	[WF_VAR_HEARTBEAT_URL] = "heartbeat_url",
+	[WF_VAR_REPLY] = "reply",
+	[WF_VAR_RESULT] = "result",
+	[WF_VAR_EVENT] = "event",
+	[WF_VAR_ERROR] = "error",
+	[WF_VAR_CAUGHT] = "caught",
+	[WF_VAR_ITEM] = "item",
+	[WF_VAR_INDEX] = "index",
+};
+
+StaticAssertDecl(lengthof(names) == WF_NVARIABLES, "a variable has no name");
+
+/* Words that are tried by those who do not know ours yet, and what they mean by them. */
+static const struct
+{
+	const char *word;
+	const char *hint;
+} meant[] = {
+	{"data", "The instance's data is $ itself: a field of it is written $.field."},
+	{"response", "The response is $result.response: what the callback brought, else the body of the reply."},
+	{"body", "The body of a reply is $reply.body."},
+	{"status", "The status of a reply is $reply.status, that of a visit $result.status."},
+	{"headers", "The headers of a reply are $reply.headers."},
+	{"row", "The first row that SQL gave is $reply.row."},
+	{"rows", "The rows that SQL gave are $reply.rows."},
+	{"sn", "The serial number is $serial_number."},
+	{"visit", "Outside of SQL the serial number is $serial_number, and the data are $."},
+};
+
+const char *
+wf_variable_name(int variable)
+{
+	return names[variable];
+}
+
+int
+wf_variable_by_name(const char *name, int len)
+{
+	for (int i = 0; i < WF_NVARIABLES; i++)
+	{
+		if (strlen(names[i]) == len && strncmp(names[i], name, len) == 0)
+			return i;
+	}
+	return -1;
+}
+
+/* Those that are never there in this version are not offered. */
+static const char *
+offered_name_at(const void *all, int i)
+{
+	return i == WF_VAR_EVENT || i == WF_VAR_ITEM || i == WF_VAR_INDEX ? NULL : wf_issue_name_at(all, i);
+}
+
+static const char *
+hint_for(const char *word)
+{
+	for (int i = 0; i < lengthof(meant); i++)
+	{
+		if (pg_strcasecmp(word, meant[i].word) == 0)
+			return meant[i].hint;
+	}
+	return NULL;
+}
+
+const char *
+wf_variable_hint(const char *name)
+{
+	const char *hint = hint_for(name);
+	int			near;
+
+	if (hint != NULL)
+		return hint;
+	near = wf_issue_nearest(name, names, WF_NVARIABLES, offered_name_at);
+	if (near >= 0)
+		return psprintf("Perhaps you meant $%s instead of $%s.", names[near], wf_issue_clip(name));
+	return psprintf("A field of the instance's data is written $.%s.", wf_issue_clip(name));
+}
+
+const char *
+wf_variable_word_hint(const char *word)
+{
+	int			variable = wf_variable_by_name(word, strlen(word));
+
+	return variable >= 0 ? psprintf("The variable is written $%s.", names[variable]) : hint_for(word);
+}
+
+/* ---- what they stand for ---- */
+
+static void
+set_text(JsonbValue *value, const char *text)
+{
+	if (text == NULL)
+	{
+		value->type = jbvNull;
+		return;
+	}
+	value->type = jbvString;
+	value->val.string.val = unconstify(char *, text);
+	value->val.string.len = strlen(text);
+}
+
+static void
+set_number(JsonbValue *value, bool known, int64 number)
+{
+	value->type = jbvNull;
+	if (known)
+	{
+		value->type = jbvNumeric;
+		value->val.numeric = int64_to_numeric(number);
+	}
+}
+
+static void
+set_jsonb(JsonbValue *value, Jsonb *jsonb)
+{
+	if (jsonb == NULL)
+		value->type = jbvNull;
+	else
+		wf_jsonb_value(jsonb, value);
+}
+
+static void
+set_serial_number(JsonbValue *value, const WfScope *scope)
+{
+	char	   *text;
+	int			len;
+
+	if (scope->visit == 0)
+	{
+		value->type = jbvNull;
+		return;
+	}
+	text = palloc(2 * MAXINT8LEN + 2);
+	len = pg_lltoa(scope->instance, text);
+	text[len++] = '_';
+	len += pg_lltoa(scope->visit, text + len);
+	value->type = jbvString;
+	value->val.string.val = text;
+	value->val.string.len = len;
+}
+
+static void
+set_url(JsonbValue *value, const WfScope *scope, bool heartbeat)
+{
+	set_text(value, scope->url != NULL ? scope->url(scope, heartbeat) : NULL);
+}
+
+void
+wf_variable_value(const WfScope *scope, int variable, JsonbValue *value)
+{
+	switch (variable)
+	{
+		case WF_VAR_SERIAL_NUMBER:
+			set_serial_number(value, scope);
+			break;
+		case WF_VAR_INSTANCE:
+			set_number(value, scope->instance != 0, scope->instance);
+			break;
+		case WF_VAR_BUSINESS_KEY:
+			set_text(value, scope->business_key);
+			break;
+		case WF_VAR_PROCESS:
+			set_text(value, scope->process);
+			break;
+		case WF_VAR_STEP:
+			set_text(value, scope->step);
+			break;
+		case WF_VAR_ATTEMPT:
+			set_number(value, true, scope->attempt);
+			break;
+		case WF_VAR_CALLBACK_URL:
+			set_url(value, scope, false);
+			break;
+		case WF_VAR_HEARTBEAT_URL:
+			set_url(value, scope, true);
+			break;
+		case WF_VAR_REPLY:
+			set_jsonb(value, scope->reply);
+			break;
+		case WF_VAR_RESULT:
+			set_jsonb(value, scope->result);
+			break;
+		case WF_VAR_EVENT:
+			set_jsonb(value, scope->event);
+			break;
+		case WF_VAR_ERROR:
+			set_jsonb(value, scope->error);
+			break;
+		case WF_VAR_CAUGHT:
+			set_jsonb(value, scope->caught);
+			break;
+		case WF_VAR_ITEM:
+			set_jsonb(value, scope->item);
+			break;
+		case WF_VAR_INDEX:
+			set_number(value, scope->index >= 0, scope->index);
+			break;
+		default:
+			set_jsonb(value, scope->data);
+			break;
+	}
+}
+
+Jsonb *
+wf_variable_object(uint32 variables, const WfScope *scope)
+{
+	WfJsonbState state = {0};
+	JsonbValue	value;
+
+	wf_jsonb_push(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < WF_NVARIABLES; i++)
+	{
+		if ((variables & WF_VAR_BIT(i)) == 0)
+			continue;
+		set_text(&value, names[i]);
+		wf_jsonb_push(&state, WJB_KEY, &value);
+		wf_variable_value(scope, i, &value);
+		wf_jsonb_push(&state, WJB_VALUE, &value);
+	}
+	return JsonbValueToJsonb(wf_jsonb_push(&state, WJB_END_OBJECT, NULL));
+}

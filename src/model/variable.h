@@ -1,0 +1,57 @@
+/*
+ * variable.h
+ *		The variables of templates and predicates: their names, and what they stand for in a scope.
+ */
+#ifndef WF_VARIABLE_H
+#define WF_VARIABLE_H
+
+#include "postgres.h"
+
+#include "utils/jsonb.h"
+
+#include "model/template.h"
+
+typedef enum WfVariable
+{
+	WF_VAR_SERIAL_NUMBER,
+	WF_VAR_INSTANCE,
+	WF_VAR_BUSINESS_KEY,
+	WF_VAR_PROCESS,
+	WF_VAR_STEP,
+	WF_VAR_ATTEMPT,
+	WF_VAR_CALLBACK_URL,
+	WF_VAR_HEARTBEAT_URL,
+	WF_VAR_REPLY,
+	WF_VAR_RESULT,
+	WF_VAR_EVENT,
+	WF_VAR_ERROR,
+	WF_VAR_CAUGHT,
+	WF_VAR_ITEM,
+	WF_VAR_INDEX,
+} WfVariable;
+
+#define WF_NVARIABLES (WF_VAR_INDEX + 1)
+#define WF_VAR_DATA (-1)		/* `$` itself */
+
+/* As a member of a set. */
+#define WF_VAR_BIT(variable) (1u << (variable))
+
+/* Without the $. */
+extern const char *wf_variable_name(int variable);
+
+/* -1: there is none of that name. */
+extern int	wf_variable_by_name(const char *name, int len);
+
+/* What somebody may have meant who wrote $name. */
+extern const char *wf_variable_hint(const char *name);
+
+/* The same for `word` without a $ that begins an expression; NULL: nothing to be said about it. */
+extern const char *wf_variable_word_hint(const char *word);
+
+/* *value may point into the scope. Throws 22023 for a URL while there is none, so run it within wf_guard_run. */
+extern void wf_variable_value(const WfScope *scope, int variable, JsonbValue *value);
+
+/* An object of those in the set. */
+extern Jsonb *wf_variable_object(uint32 variables, const WfScope *scope);
+
+#endif

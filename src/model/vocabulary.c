@@ -1,0 +1,134 @@
+/*
+ * vocabulary.c
+ *		What may be spoken of where: variables that can never be there are refused where they stand.
+ *
+ * A visit learns as it goes: its reply after its action, its result at its end. $caught and $error of a handler are there
+ * in all steps behind it, so those are noted and judged once all routes are known.
+ */
+#include "postgres.h"
+
+#include "model/expression.h"
+#include "model/reader.h"
+#include "model/variable.h"
+
+static const char keep_hint[] =
+"What an earlier step was answered stands in the data, if that step has a \"save_reply\" or \"save\" for it.";
+
+static bool
+has_one_of(const WfJson *step, const char *const *keys, int nkeys)
+{
+	for (int i = 0; i < nkeys; i++)
+	{
+		if (wf_json_member(step, keys[i]) != NULL)
+			return true;
+	}
+	return false;
+}
+
+bool
+wf_vocabulary_has_reply(const WfJson *step)
+{
+	static const char *const keys[] = {"http", "sql", "call", "steps", "each", "send"};
+
+	return has_one_of(step, FIELDS(keys));
+}
+
+bool
+wf_vocabulary_has_attempts(const WfJson *step)
+{
+	static const char *const keys[] = {"http", "sql", "notify", "call", "steps", "each", "send"};
+
+	return has_one_of(step, FIELDS(keys));
+}
+
+static void
+check_reply(WfReader *reader, const WfJson *node)
+{
+	if (!wf_vocabulary_has_reply(reader->node))
+		wf_json_issue(reader->issues, node, keep_hint,
+					  "\"$reply\" is never there: the step has no \"http\" or \"sql\" that is answered");
+	else if (reader->moment == WF_AT_ENTRY)
+		wf_json_issue(reader->issues, node, keep_hint, "\"$reply\" is never there: the action is yet to be answered");
+}
+
+static void
+check_result(WfReader *reader, const WfJson *node)
+{
+	if (reader->moment == WF_AT_END || (reader->moment == WF_BY_HANDLER && reader->interrupts))
+		return;
+	wf_json_issue(reader->issues, node, reader->moment == WF_AT_ENTRY ? keep_hint : "Before the end there is $reply.",
+				  "\"$result\" is never there: the visit has not ended yet");
+}
+
+static void
+check_variable(WfReader *reader, const WfJson *node, int variable)
+{
+	switch (variable)
+	{
+		case WF_VAR_REPLY:
+			check_reply(reader, node);
+			break;
+		case WF_VAR_RESULT:
+			check_result(reader, node);
+			break;
+		case WF_VAR_CAUGHT:
+			if (reader->moment != WF_BY_HANDLER)
+				wf_graph_add_use(reader->graph, reader->step->index, node, variable);
+			break;
+		case WF_VAR_ERROR:
+			if (reader->moment != WF_BY_HANDLER && !wf_vocabulary_has_attempts(reader->node))
+				wf_graph_add_use(reader->graph, reader->step->index, node, variable);
+			break;
+		case WF_VAR_ITEM:
+		case WF_VAR_INDEX:
+			wf_json_issue(reader->issues, node, NULL, "\"$%s\" belongs to \"each\", which is not supported yet",
+						  wf_variable_name(variable));
+			break;
+		case WF_VAR_EVENT:
+			wf_json_issue(reader->issues, node, NULL, "\"$event\" is not supported yet");
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+check_variables(WfReader *reader, const WfJson *node, uint32 variables)
+{
+	if (reader->step == NULL)
+		return;
+	reader->mentioned |= variables;
+	for (int i = 0; variables >> i != 0; i++)
+	{
+		if ((variables & WF_VAR_BIT(i)) != 0)
+			check_variable(reader, node, i);
+	}
+}
+
+static void
+warn(WfReader *reader, const WfJson *node, const char *warning, const char *hint)
+{
+	if (warning != NULL)
+		wf_json_warning(reader->issues, node, hint, "%s", warning);
+}
+
+void
+wf_vocabulary_expression(void *arg, const WfJson *node, const WfExpression *expression)
+{
+	WfReader   *reader = arg;
+	const char *hint;
+	const char *warning = wf_expression_warning(expression, &hint);
+
+	check_variables(reader, node, wf_expression_variables(expression));
+	warn(reader, node, warning, hint);
+}
+
+void
+wf_vocabulary_predicate(WfReader *reader, const WfJson *node, const WfPredicate *predicate)
+{
+	const char *hint;
+	const char *warning = wf_predicate_warning(predicate, &hint);
+
+	check_variables(reader, node, wf_predicate_variables(predicate));
+	warn(reader, node, warning, hint);
+}
