@@ -15,6 +15,7 @@
 #include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
+#include "nodes/parsenodes.h"
 #include "utils/acl.h"
 #include "utils/jsonb.h"
 #include "utils/tuplestore.h"
@@ -130,6 +131,28 @@ wf_jsonb_push(WfJsonbState *state, JsonbIteratorToken token, JsonbValue *value)
 #define WF_RELATION_HOOK_ARGUMENTS root, rel, rte
 #define WF_RELATION_HOOK_IS_TABLE (rte->rtekind == RTE_RELATION)
 #endif
+
+#if PG_VERSION_NUM < 190000
+#define WF_PLANNER_PARAMETERS Query *parse, const char *query_string, int cursor_options, ParamListInfo bound
+#define WF_PLANNER_ARGUMENTS parse, query_string, cursor_options, bound
+#else
+#define WF_PLANNER_PARAMETERS \
+	Query *parse, const char *query_string, int cursor_options, ParamListInfo bound, struct ExplainState *explain
+#define WF_PLANNER_ARGUMENTS parse, query_string, cursor_options, bound, explain
+#endif
+
+/* The view that a subquery stands for; InvalidOid: none. Up to 15 only a placeholder in its own list of relations tells. */
+static inline Oid
+wf_view_of(const RangeTblEntry *rte)
+{
+#if PG_VERSION_NUM < 160000
+	const RangeTblEntry *first = rte->subquery->rtable != NIL ? linitial(rte->subquery->rtable) : NULL;
+
+	return first != NULL && first->rtekind == RTE_RELATION && first->relkind == RELKIND_VIEW ? first->relid : InvalidOid;
+#else
+	return rte->relkind == RELKIND_VIEW ? rte->relid : InvalidOid;
+#endif
+}
 
 /* A wait set that lives as long as the process. */
 #if PG_VERSION_NUM < 170000

@@ -28,6 +28,7 @@ _PG_init(void)
 		return;
 	wf_shmem_init();
 	wf_query_init();
+	wf_view_plan_init();
 	wf_launcher_register();
 	wf_utility_hook_install();
 }

@@ -74,7 +74,7 @@ CREATE TABLE workflow.instance (
     cookies       jsonb,
     data          jsonb NOT NULL
 ) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
-CREATE UNIQUE INDEX instance_business_key ON workflow.instance (process_id, attachment, business_key)
+CREATE UNIQUE INDEX instance_business_key ON workflow.instance (business_key, process_id, attachment)
     WHERE business_key IS NOT NULL;
 COMMENT ON TABLE workflow.instance IS 'Living instances. Whoever moves a token holds the lock on its row. Look at the view workflow.instances';
 COMMENT ON COLUMN workflow.instance.instance IS 'Number of the instance';
@@ -105,6 +105,7 @@ CREATE TABLE workflow.visit (
     alarm_at       timestamptz,
     attempt        integer NOT NULL,
     restless       integer NOT NULL,
+    process_id     integer NOT NULL,
     has_callback   boolean NOT NULL,
     held           boolean NOT NULL,
     key            uuid NOT NULL,
@@ -130,6 +131,7 @@ CREATE TABLE workflow.visit (
 CREATE INDEX visit_due ON workflow.visit (queue, due_at, instance, visit) WHERE due_at IS NOT NULL AND NOT held;
 CREATE INDEX visit_alarm ON workflow.visit (alarm_at, instance, visit) WHERE alarm_at IS NOT NULL AND NOT held;
 CREATE INDEX visit_serial_number ON workflow.visit ((workflow.serial_number(instance, visit) COLLATE "C"));
+CREATE INDEX visit_waiting ON workflow.visit (waiting_since) WHERE waiting_since IS NOT NULL;
 CREATE INDEX visit_incident ON workflow.visit (instance) WHERE outcome IS NOT NULL;
 COMMENT ON TABLE workflow.visit IS 'Living visits: one token at one step. Look at the views workflow.visits, waiting and incidents';
 COMMENT ON COLUMN workflow.visit.instance IS 'Instance';
@@ -145,6 +147,7 @@ COMMENT ON COLUMN workflow.visit.warn_at IS 'When workflow.warn_waiting warns of
 COMMENT ON COLUMN workflow.visit.alarm_at IS 'The earliest of deadline, silence_at, handler_at and warn_at';
 COMMENT ON COLUMN workflow.visit.held IS 'Suspended: no worker looks at it';
 COMMENT ON COLUMN workflow.visit.attempt IS 'Attempts that were answered or have failed';
+COMMENT ON COLUMN workflow.visit.process_id IS 'Process: who may see it is looked up by this alone';
 COMMENT ON COLUMN workflow.visit.restless IS 'Steps that led to it without a wait, a request or a statement';
 COMMENT ON COLUMN workflow.visit.has_callback IS 'A callback was accepted as its end and is kept until the reply is handled';
 COMMENT ON COLUMN workflow.visit.key IS 'Idempotency key, the same for all its attempts';
@@ -321,6 +324,7 @@ COMMENT ON COLUMN workflow.attempt_history.ended_by IS 'Role that called that';
 
 -- No default partitions: they would have to hold nothing of a partition that a restore attaches.
 CREATE TABLE workflow.instance_stray (LIKE workflow.instance_history INCLUDING DEFAULTS INCLUDING COMMENTS, PRIMARY KEY (instance));
+CREATE INDEX instance_stray_business_key ON workflow.instance_stray (business_key) WHERE business_key IS NOT NULL;
 COMMENT ON TABLE workflow.instance_stray IS 'Ended instances that were stored while their week had no partition';
 CREATE TABLE workflow.visit_stray (LIKE workflow.visit_history INCLUDING DEFAULTS INCLUDING COMMENTS, PRIMARY KEY (instance, visit));
 CREATE INDEX visit_stray_serial_number ON workflow.visit_stray ((workflow.serial_number(instance, visit) COLLATE "C"));

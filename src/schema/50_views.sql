@@ -1,7 +1,8 @@
 -- What there is to see. Each view shows a role only the processes on which it has the privilege view (or admin).
--- What has ended is in partitions of the history or among its strays; the barrier is around both.
--- That set is worked out once for a query, and the conditions of the query still reach the indexes: security barriers let
--- only leakproof ones through, and comparing numbers and serial numbers is leakproof.
+-- What has ended is in partitions of the history or among its strays.
+-- The set of processes is worked out once for a query. The views are barriers, which the planner takes for row security of each
+-- table (store/view_plan.c): so each table has a column process_id, and conditions and joins that are leakproof, as comparing numbers, keys
+-- and serial numbers is, reach the indexes.
 
 CREATE VIEW workflow.processes WITH (security_barrier) AS
     SELECT p.process,
@@ -23,25 +24,22 @@ COMMENT ON COLUMN workflow.processes.defined_at IS 'When the version was defined
 COMMENT ON COLUMN workflow.processes.latest IS 'Whether it is the version that new instances follow; of an undefined process none is';
 COMMENT ON COLUMN workflow.processes.suspended IS 'Whether workflow.suspend_process holds it: new instances start suspended';
 
--- The planner flattens a UNION ALL whether there is a barrier around it or not, so each half has one of its own.
-CREATE VIEW workflow.living_instances WITH (security_barrier) AS
-    SELECT i.instance, p.process, i.version, i.business_key, i.status, i.data, i.started_at,
-           NULL::timestamptz AS ended_at, i.error, i.cancel_reason
-    FROM workflow.instance i
-         JOIN workflow.process p USING (process_id)
-    WHERE i.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
-CREATE VIEW workflow.ended_instances WITH (security_barrier) AS
-    SELECT h.instance, p.process, h.version, h.business_key, h.status, h.data, h.started_at, h.ended_at, h.error,
-           NULL::text AS cancel_reason
-    FROM (SELECT * FROM workflow.instance_history UNION ALL SELECT * FROM workflow.instance_stray) h
-         JOIN workflow.process p USING (process_id)
-    WHERE h.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+-- One table to each part, so that joins reach the indexes of all.
 CREATE VIEW workflow.instances WITH (security_barrier) AS
-    SELECT instance, process, version, business_key, status, data, started_at, ended_at, error, cancel_reason
-    FROM workflow.living_instances
-    UNION ALL
-    SELECT instance, process, version, business_key, status, data, started_at, ended_at, error, cancel_reason
-    FROM workflow.ended_instances;
+    SELECT a.instance, p.process, a.version, a.business_key, a.status, a.data, a.started_at, a.ended_at, a.error, a.cancel_reason
+    FROM (SELECT i.instance, i.process_id, i.version, i.business_key, i.status, i.data, i.started_at,
+                 NULL::timestamptz AS ended_at, i.error, i.cancel_reason
+          FROM workflow.instance i
+          UNION ALL
+          SELECT h.instance, h.process_id, h.version, h.business_key, h.status, h.data, h.started_at, h.ended_at, h.error,
+                 NULL::text AS cancel_reason
+          FROM workflow.instance_history h
+          UNION ALL
+          SELECT s.instance, s.process_id, s.version, s.business_key, s.status, s.data, s.started_at, s.ended_at, s.error,
+                 NULL::text AS cancel_reason
+          FROM workflow.instance_stray s) a
+         JOIN workflow.process p USING (process_id)
+    WHERE a.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.instances IS 'Instances: the living, and the ended ones that are still in the history';
 COMMENT ON COLUMN workflow.instances.instance IS 'Number of the instance: the first half of its serial numbers';
 COMMENT ON COLUMN workflow.instances.process IS 'Process';
@@ -53,36 +51,13 @@ COMMENT ON COLUMN workflow.instances.started_at IS 'When it was started';
 COMMENT ON COLUMN workflow.instances.ended_at IS 'When it ended; NULL: it lives';
 COMMENT ON COLUMN workflow.instances.error IS 'Error or reason that ended it: {code, message, http_status, sqlstate, attempt}';
 COMMENT ON COLUMN workflow.instances.cancel_reason IS 'Why it is being cancelled, while steps are asked to stop or ignore that; empty: no reason was given; NULL: it is not, or it has ended';
-COMMENT ON VIEW workflow.living_instances IS 'Instances that live: the first half of the view workflow.instances';
-COMMENT ON COLUMN workflow.living_instances.instance IS 'Number of the instance: the first half of its serial numbers';
-COMMENT ON COLUMN workflow.living_instances.process IS 'Process';
-COMMENT ON COLUMN workflow.living_instances.version IS 'Version of the process that it follows';
-COMMENT ON COLUMN workflow.living_instances.business_key IS 'Key given at start; of an attached row its primary key';
-COMMENT ON COLUMN workflow.living_instances.status IS 'active, suspended, or failed: it has an incident';
-COMMENT ON COLUMN workflow.living_instances.data IS 'Its data';
-COMMENT ON COLUMN workflow.living_instances.started_at IS 'When it was started';
-COMMENT ON COLUMN workflow.living_instances.ended_at IS 'NULL';
-COMMENT ON COLUMN workflow.living_instances.error IS 'Error or reason that ended it: {code, message, http_status, sqlstate, attempt}';
-COMMENT ON COLUMN workflow.living_instances.cancel_reason IS 'Why it is being cancelled; empty: no reason was given; NULL: it is not';
-COMMENT ON VIEW workflow.ended_instances IS 'Instances that have ended: the second half of the view workflow.instances';
-COMMENT ON COLUMN workflow.ended_instances.instance IS 'Number of the instance: the first half of its serial numbers';
-COMMENT ON COLUMN workflow.ended_instances.process IS 'Process';
-COMMENT ON COLUMN workflow.ended_instances.version IS 'Version of the process that it follows';
-COMMENT ON COLUMN workflow.ended_instances.business_key IS 'Key given at start; of an attached row its primary key';
-COMMENT ON COLUMN workflow.ended_instances.status IS 'completed or aborted';
-COMMENT ON COLUMN workflow.ended_instances.data IS 'Its data at its end';
-COMMENT ON COLUMN workflow.ended_instances.started_at IS 'When it was started';
-COMMENT ON COLUMN workflow.ended_instances.ended_at IS 'When it ended';
-COMMENT ON COLUMN workflow.ended_instances.error IS 'Error or reason that ended it: {code, message, http_status, sqlstate, attempt}';
-COMMENT ON COLUMN workflow.ended_instances.cancel_reason IS 'NULL';
 
 CREATE VIEW workflow.visits WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
            v.instance, p.process, v.step, v.state, v.attempt, v.due_at, v.deadline, v.has_callback AS called_back
     FROM workflow.visit v
-         JOIN workflow.instance i USING (instance)
          JOIN workflow.process p USING (process_id)
-    WHERE i.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+    WHERE v.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.visits IS 'Living visits: where the tokens of living instances stand';
 COMMENT ON COLUMN workflow.visits.serial_number IS 'Serial number: what workflow.complete takes';
 COMMENT ON COLUMN workflow.visits.instance IS 'Instance';
@@ -104,10 +79,9 @@ CREATE VIEW workflow.waiting WITH (security_barrier) AS
                  CASE WHEN v.waits_for IS DISTINCT FROM 'callback' THEN v.due_at END) AS until,
            CASE WHEN NOT v.held THEN v.silence_at END AS silence_at
     FROM workflow.visit v
-         JOIN workflow.instance i USING (instance)
          JOIN workflow.process p USING (process_id)
-    WHERE (v.state = 'waiting' OR v.state = 'cancelling' AND v.cancel_phase = 'confirm')
-          AND i.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+    WHERE (v.state = 'waiting' OR v.state = 'cancelling' AND v.cancel_phase = 'confirm') AND v.waiting_since IS NOT NULL
+          AND v.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.waiting IS 'Visits that wait for their event';
 COMMENT ON COLUMN workflow.waiting.serial_number IS 'Serial number: what workflow.complete takes';
 COMMENT ON COLUMN workflow.waiting.instance IS 'Instance';
@@ -124,10 +98,9 @@ CREATE VIEW workflow.incidents WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
            v.instance, p.process, v.step, v.outcome, v.error, v.waiting_since AS since, v.result
     FROM workflow.visit v
-         JOIN workflow.instance i USING (instance)
          JOIN workflow.process p USING (process_id)
     WHERE v.outcome IS NOT NULL
-          AND i.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+          AND v.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.incidents IS 'Visits that ended badly with no handler in the process: they stand until somebody calls workflow.retry, skip, complete, fail, move, cancel_visit or cancel';
 COMMENT ON COLUMN workflow.incidents.serial_number IS 'Serial number: what workflow.retry and workflow.skip take';
 COMMENT ON COLUMN workflow.incidents.instance IS 'Instance';

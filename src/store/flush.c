@@ -80,12 +80,12 @@ static WfQuery q_insert_visits = {
 		   "waiting_since, attempt, has_callback, key, state, step, queue, waits_for, outcome, "
 		   "reply, callback, callback_error, caught, error, result, silence_at, alarm_at, held, "
 		   "cancel_outcome, cancel_phase, cancel_response, warn_at, handler_at, cancel_handler, "
-		   "interrupt_at, handler_times, restless) "
+		   "interrupt_at, handler_times, restless, process_id) "
 		   "SELECT m.instance, m.visit, m.due_at, m.deadline, m.entered_at, m.waiting_since, "
 		   "m.attempt, m.has_callback, m.key, m.state, m.step, m.queue, m.waits_for, m.outcome, "
 		   "m.reply, m.callback, m.callback_error, m.caught, m.error, m.result, m.silence_at, "
 		   "m.alarm_at, m.held, m.cancel_outcome, m.cancel_phase, m.cancel_response, m.warn_at, "
-		   "m.handler_at, m.cancel_handler, m.interrupt_at, m.handler_times, m.restless FROM moved m",
+		   "m.handler_at, m.cancel_handler, m.interrupt_at, m.handler_times, m.restless, m.process_id FROM moved m",
 	.shape = &visit_shape};
 static WfQuery q_update_visits = {
 	.sql = "UPDATE workflow.visit v SET due_at = m.due_at, deadline = m.deadline, "

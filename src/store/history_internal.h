@@ -21,7 +21,7 @@ typedef struct WfHistoryTable
 	const char *name;
 	const char *stray;
 	const char *keys; /* of each partition; "": none */
-	const char *index;
+	const char *indexes[2]; /* what stands behind the table in CREATE INDEX; NULL: no more */
 	const char *columns; /* all but stored_at */
 	bool		of_steps; /* they are kept as long as their instance */
 } WfHistoryTable;

@@ -161,6 +161,16 @@ prepare_to_keep(WfQuery *query)
 }
 
 /*
+ * A parallel plan of somebody else's is under way, which has called a function of ours: one that views are made of, and that sees
+ * what the plan sees. No command can be begun there.
+ */
+static int
+execute_beside_plan(WfQuery *query, Datum *values, const char *nulls)
+{
+	return SPI_execute_snapshot(query->plan, values, nulls, InvalidSnapshot, InvalidSnapshot, true, false, 0);
+}
+
+/*
  * Changes made under SERIALIZABLE must not touch rows that the caller's snapshot does not see: 40001, as for foreign
  * keys. Under REPEATABLE READ the instance's lock is enough.
  */
@@ -174,7 +184,10 @@ execute(WfQuery *query, Datum *values, const char *nulls, bool changes)
 
 	if (query->plan == NULL)
 		prepare_to_keep(query);
-	rc = SPI_execute_snapshot(query->plan, values, nulls, snapshot, crosscheck, false, true, 0);
+	if (IsInParallelMode())
+		rc = execute_beside_plan(query, values, nulls);
+	else
+		rc = SPI_execute_snapshot(query->plan, values, nulls, snapshot, crosscheck, false, true, 0);
 	if (rc < 0)
 		elog(ERROR, "SPI_execute_snapshot failed: %s: %s", SPI_result_code_string(rc), query->sql);
 }

@@ -74,4 +74,7 @@ extern Datum wf_result(uint64 row, int column, bool *isnull);
 extern int64 wf_result_int64(uint64 row, int column);
 extern char *wf_result_text(uint64 row, int column); /* palloc'd; NULL for NULL */
 
+/* view_plan.c: the planner takes our views for tables with row security. Once, while the library is preloaded. */
+extern void wf_view_plan_init(void);
+
 #endif

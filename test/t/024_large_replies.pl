@@ -92,7 +92,7 @@ sub peak_of_data
 	$scene->sql("SELECT count(workflow.start('heavy', jsonb_build_object('n', n, 'load', repeat('x', 8000000)))) FROM generate_series(1, $n) n");
 	$scene->sql('SELECT workflow.resume_process(\'heavy\')');
 	is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.visits WHERE process = 'heavy' AND step = 'stand' AND state = 'waiting'", $n, "$n with large data go on");
-	$scene->sql("SELECT count(workflow.cancel(instance)) FROM workflow.living_instances WHERE process = 'heavy'");
+	$scene->sql("SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE ended_at IS NULL AND process = 'heavy'");
 	is(worker_pid($scene->node, 'dispatcher', 'postgres'), $dispatcher, 'by one dispatcher');
 	my $peak = peak_mb($dispatcher);
 	note("peak for $n: $peak MB");
@@ -152,7 +152,7 @@ sub in_flight { return $scene->sql("SELECT in_flight FROM workflow.servers WHERE
 sub end_staller
 {
 	my ($service, $name) = @_;
-	$scene->sql("SELECT count(workflow.cancel(instance)) FROM workflow.living_instances WHERE process = '$name'");
+	$scene->sql("SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE ended_at IS NULL AND process = '$name'");
 	kill 'KILL', $service->{pid};
 	waitpid($service->{pid}, 0);
 }

@@ -116,7 +116,7 @@ sql("SELECT workflow.start('late', $list || jsonb_build_object('at', '$at')) FRO
 sql("SELECT workflow.start('exact', jsonb_build_object('at', timestamptz '$at' + interval '1 ms')) FROM generate_series(1, 3)");
 is_soon($node, 'postgres', "SELECT count(*) FROM workflow.history WHERE process = 'exact'", 3, 'others have their turn');
 cmp_ok(sql("SELECT extract(epoch FROM max(ended_at) - '$at') FROM workflow.history WHERE process = 'exact'"), '<', 10, 'before each of those has had a second');
-sql("SELECT workflow.cancel(instance) FROM workflow.living_instances WHERE process = 'late'");
+sql("SELECT workflow.cancel(instance) FROM workflow.instances WHERE ended_at IS NULL AND process = 'late'");
 $node->safe_psql('postgres', 'ALTER SYSTEM RESET workflow.move_timeout');
 $node->reload;
 is_soon($node, 'postgres', "SELECT setting FROM pg_settings WHERE name = 'workflow.move_timeout'", 100, 'as before');

@@ -99,7 +99,7 @@ is_soon($node, 'postgres', "SELECT attempt > 2 FROM workflow.delivery WHERE inst
 is($status, 'completed', 'and others are served');
 $client->query_safe('COMMIT');
 is_soon($node, 'postgres', "SELECT count(*) FROM workflow.delivery WHERE kind = 'reply'", 0, 'then it is delivered');
-$scene->sql("SELECT workflow.cancel(instance) FROM workflow.living_instances WHERE process = 'second'");
+$scene->sql("SELECT workflow.cancel(instance) FROM workflow.instances WHERE ended_at IS NULL AND process = 'second'");
 is_soon($node, 'postgres', 'SELECT count(*) FROM workflow.instances WHERE status <> all (array[\'completed\', \'aborted\'])', 0, 'all have ended');
 
 # ---- deliveries have the same limit ----
