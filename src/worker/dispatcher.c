@@ -37,6 +37,8 @@
 #define REWARN_PER_TRANSACTION 1000
 /* between two rounds of upkeep that somebody has asked for */
 #define UPKEEP_PAUSE_MS 1000
+/* of all servers that are called in a turn */
+#define LONGEST_CALLS_MS 50
 
 WfDispatcher wf_dispatcher;
 
@@ -267,11 +269,15 @@ wait_for_unlocks(void)
 	waiting = wait;
 }
 
-/* Each turn begins with another one, since there may be less room than servers. */
+/*
+ * Each turn begins with another one, since there may be less room than servers. Where requests take long to be made, clocks have
+ * their turn before the next server has.
+ */
 static void
 call_servers(void)
 {
 	static unsigned int first = 0;
+	TimestampTz begin = GetCurrentTimestamp();
 	int			n;
 	WfLane	  **lanes = wf_lanes_all(&n);
 
@@ -280,8 +286,14 @@ call_servers(void)
 	{
 		WfLane	   *lane = lanes[(first + i) % n];
 
-		if (lane->server != NULL)
-			wf_requests_call(lane);
+		if (lane->server == NULL)
+			continue;
+		wf_requests_call(lane);
+		if (TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), LONGEST_CALLS_MS))
+		{
+			first += i;
+			return;
+		}
 	}
 }
 

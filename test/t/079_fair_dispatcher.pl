@@ -84,6 +84,14 @@ my $quick = as('eve', "SELECT workflow.start('quick')");
 is(sql("CALL workflow.wait_for($quick, '60 s')"), 'completed', 'others of the same owner go on');
 is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'slow' AND status = 'completed'", 150, 'and all is done');
 
+# ---- requests that take long to be made ----
+
+sql("CREATE SERVER none$_ FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'http://127.0.0.1:9', allow_private 'true'); GRANT USAGE ON FOREIGN SERVER none$_ TO eve") for 1 .. 8;
+as('eve', "SELECT workflow.define('call' || i, replace('{\"steps\": [{\"step\": \"call\", \"http\": {\"server\": \"none0\", \"path\": \"/\", \"body\": {\"x\": \"\${\$.list[*] ? (exists(\$.list[*] ? (@ == -1)))}\"}}}]}', 'none0', 'none' || i)::json) FROM generate_series(1, 8) i");
+as('eve', "SELECT workflow.start('call' || i, " . list(length_for(0.3)) . ') FROM generate_series(1, 8) i');
+cmp_ok(latest(3), '<', 2 * $LATE, 'clocks go off between requests to many servers');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process LIKE 'call%' AND status = 'failed'", 8, 'all of them were made');
+
 # ---- ordinary moves, however many there are, are none of that ----
 
 as('busy', q[SELECT count(workflow.start('many')) FROM generate_series(1, 5000)]);
