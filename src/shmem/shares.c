@@ -50,6 +50,7 @@ typedef struct Look
 	Share	   *shares; /* whose turn it is comes first */
 	Place		places[WF_MAX_WORKERS];
 	int			total; /* executors */
+	int			nidle; /* of them, at the beginning */
 	int			lacking; /* so many more there should be, and cannot */
 	bool		urgent; /* … since somebody has none at all */
 	WfTicket	tickets[WF_MAX_WORKERS];
@@ -176,6 +177,7 @@ see_places(Look *look)
 		look->places[i].is_running = worker->state == WF_WORKER_RUNNING;
 		look->places[i].is_idle = worker->idle;
 		look->places[i].idle_since = worker->idle_since;
+		look->nidle += look->places[i].is_running && worker->idle;
 	}
 }
 
@@ -334,7 +336,7 @@ share_out(Look *look)
 }
 
 int
-wf_executors_share(const WfDemand *demands, int n)
+wf_executors_share(const WfDemand *demands, int n, bool *all_busy)
 {
 	Look	   *look = palloc0(sizeof(Look));
 	int			procnos[WF_MAX_WORKERS];
@@ -355,6 +357,7 @@ wf_executors_share(const WfDemand *demands, int n)
 	see_places(look);
 	SpinLockRelease(&look->slot->mutex);
 	share_out(look);
+	*all_busy = look->nidle == 0 && look->ntickets == 0 && look->total >= wf_setting_executors;
 	SpinLockAcquire(&look->slot->mutex);
 	nprocnos = tell(look, procnos);
 	SpinLockRelease(&look->slot->mutex);

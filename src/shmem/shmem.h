@@ -90,9 +90,9 @@ typedef struct WfDemand
 /*
  * From the dispatcher, with all demands there are: share out the executors among the roles. Wakes idle ones, starts new ones,
  * tells some to leave; all that have work are called to look again, the busy ones too. Returns after how many milliseconds to call
- * again; -1: no need, unless something changes.
+ * again; -1: no need, unless something changes. *all_busy: there are as many as there may be, and none was idle.
  */
-extern int	wf_executors_share(const WfDemand *demands, int n);
+extern int	wf_executors_share(const WfDemand *demands, int n, bool *all_busy);
 extern Oid	wf_executor_role(void); /* of this executor */
 /* Others wait for its place: to be asked between two pieces of work. It should not be idle when it goes. */
 extern bool wf_executor_must_leave(void);

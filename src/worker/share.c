@@ -23,6 +23,8 @@
 /* a look that takes long, since there are many queues, is taken only in so small a part of the time */
 #define LONG_LOOK_US 1000
 #define LONG_LOOK_PART 4
+/* so seldom while all are busy: they find more of the same by themselves */
+#define BUSY_LOOK_MS 2
 
 typedef struct Demands
 {
@@ -84,6 +86,7 @@ wf_share_executors(void)
 	TimestampTz now = GetCurrentTimestamp();
 	Demands		demands = {0};
 	TimestampTz took;
+	bool		all_busy;
 	int			again_ms;
 
 	lane->next = Max(lane->next, not_before);
@@ -97,7 +100,9 @@ wf_share_executors(void)
 	if (demands.n == 0 && !had_demands)
 		return;
 	had_demands = demands.n > 0;
-	again_ms = wf_executors_share(demands.list, demands.n);
+	again_ms = wf_executors_share(demands.list, demands.n, &all_busy);
+	if (all_busy)
+		not_before = Max(not_before, TimestampTzPlusMilliseconds(now, BUSY_LOOK_MS));
 	if (had_demands && (again_ms < 0 || again_ms > EXECUTOR_CHECK_MS))
 		again_ms = EXECUTOR_CHECK_MS;
 	if (again_ms >= 0)
