@@ -1,0 +1,95 @@
+#
+# A million wait, a million have ended: what is looked up by number, key or time is found through indexes, by whoever may see it.
+#
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib", "$FindBin::Bin/../partner";
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+use WorkflowTest;
+
+my $MANY = 1_000_000;
+
+my $node = new_server('many', conf => "autovacuum = off\nmaintenance_work_mem = 256MB\nmax_wal_size = 8GB\nwork_mem = 64MB\n");
+$node->safe_psql(
+	'postgres', q[
+	CREATE ROLE clerk LOGIN;
+	GRANT USAGE ON SCHEMA workflow TO clerk;
+	SELECT workflow.define(p, '{"steps": [{"step": "stand", "wait": true}]}') FROM unnest(ARRAY['seen', 'hidden']) p;
+	SELECT workflow.grant_process('seen', 'clerk', 'view');
+	SELECT workflow.start(p, '{}', 'first') FROM unnest(ARRAY['seen', 'hidden']) p;
+	SELECT workflow.start(p, '{}', 'second') FROM unnest(ARRAY['seen', 'hidden']) p;
+	SELECT count(workflow.complete(serial_number)) FROM workflow.waiting JOIN workflow.instances USING (instance) WHERE business_key = 'second']);
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.visit_stray", 0, 'what has ended is in partitions');
+
+# many like those two, half of them hidden from the clerk; the ended ones ended over the last days
+$node->safe_psql('postgres', fill($_)) for ([instance => "WHERE business_key = 'first'"], [visit => ''],
+	[instance_history => '', 'ended_at'], [visit_history => '', 'ended_at']);
+$node->safe_psql(
+	'postgres', q[
+	SELECT brin_summarize_new_values(indexrelid) FROM pg_index JOIN pg_class i ON i.oid = indexrelid JOIN pg_am a ON a.oid = i.relam AND amname = 'brin';
+	VACUUM ANALYZE;
+	CREATE TABLE batch AS SELECT row_number() OVER (ORDER BY instance)::int AS id, serial_number AS sn, instance FROM workflow.waiting WHERE process = 'seen' LIMIT 1000;
+	ALTER TABLE batch ADD PRIMARY KEY (id);
+	ALTER TABLE batch ADD key text;
+	UPDATE batch b SET key = i.business_key FROM workflow.instances i WHERE i.instance = b.instance;
+	VACUUM ANALYZE batch;
+	GRANT SELECT ON batch TO clerk]);
+
+# Copies of the rows that are there, with numbers and keys of their own.
+sub fill
+{
+	my ($table, $where, $end) = @{$_[0]};
+	my %other = (instance => 'r.instance + 10 * g', visit => 'r.visit + 10 * g', business_key => "'K' || g || '-' || (r.instance + 10 * g)");
+	$other{$end} = "r.$end - g * interval '1 second' / 2" if $end;
+	my @columns = split /\n/, $node->safe_psql('postgres', "SELECT attname FROM pg_attribute WHERE attrelid = 'workflow.$table'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum");
+	my $values = join ', ', map { $other{$_} // "r.$_" } @columns;
+	my $half = $MANY / 2;
+	# the newest last, as they come
+	return "INSERT INTO workflow.$table (@{[join ', ', @columns]}) SELECT $values FROM generate_series($half, 1, -1) g, (SELECT * FROM workflow.$table $where) r";
+}
+
+my ($sn, $instance, $ended) = split /\|/, $node->safe_psql('postgres',
+	"SELECT b.sn, b.instance, (SELECT max(instance) - 1000 FROM workflow.instances WHERE process = 'seen' AND ended_at IS NOT NULL) FROM batch b WHERE id = 500");
+
+# What is asked, and how much of it there is. A table has some 20,000 pages.
+my @questions = (
+	['by serial number', "SELECT * FROM workflow.waiting WHERE serial_number = '$sn'", 1],
+	['a list of serial numbers', "SELECT * FROM workflow.waiting WHERE serial_number = ANY (ARRAY['$sn', '5_31'])", 1],
+	['joined by serial number', "SELECT * FROM batch b JOIN workflow.waiting w ON w.serial_number = b.sn WHERE b.id = 17", 1],
+	['the first of a batch', "SELECT * FROM batch b JOIN workflow.waiting w ON w.serial_number = b.sn ORDER BY b.id LIMIT 3", 3],
+	['a batch and its visits', "SELECT * FROM batch b JOIN workflow.visits w ON w.serial_number = b.sn WHERE b.id < 50", 49],
+	['joined by instance', "SELECT * FROM batch b JOIN workflow.instances i USING (instance) WHERE b.id = 17", 1],
+	['joined by business key', "SELECT * FROM batch b JOIN workflow.instances i ON i.business_key = b.key WHERE b.id = 17 AND i.process = 'seen'", 1],
+	['an instance', "SELECT * FROM workflow.instances WHERE instance = $instance", 1],
+	['its visits', "SELECT * FROM workflow.visits WHERE instance = $instance", 1],
+	['an ended instance', "SELECT * FROM workflow.instances WHERE instance = $ended", 1],
+	['what it went through', "SELECT * FROM workflow.history WHERE instance = $ended", 1],
+	['a key of the living', "SELECT * FROM workflow.instances WHERE business_key = (SELECT key FROM batch WHERE id = 3) AND process = 'seen'", 1],
+	['a key of the ended', "SELECT * FROM workflow.instances WHERE business_key = 'second' AND process = 'seen'", 1],
+	['what waits longest', 'SELECT * FROM workflow.waiting ORDER BY since LIMIT 5', 5],
+	['the last minute', "SELECT * FROM workflow.history WHERE ended_at > (SELECT max(ended_at) FROM workflow.history WHERE instance = $ended) - interval '1 minute' AND ended_at < (SELECT max(ended_at) FROM workflow.history WHERE instance = $ended)", undef],
+	['a condition of his own', "SELECT * FROM batch b JOIN workflow.waiting w ON w.serial_number = b.sn WHERE b.id = 17 AND w.process LIKE 's%'", 1],
+	['incidents', 'SELECT * FROM workflow.incidents', 0]);
+
+for my $role ('clerk', 'postgres')
+{
+	for (@questions)
+	{
+		my ($what, $query, $rows) = @$_;
+		my $plan = $node->safe_psql('postgres', "SET ROLE $role; SET max_parallel_workers_per_gather = 2; EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, BUFFERS) $query");
+		my ($pages) = $plan =~ /Buffers: shared ([^\n]*)/;
+		my $read = 0;
+		$read += $_ for ($pages // '') =~ /(?:hit|read)=(\d+)/g;
+		cmp_ok($read, '<', 1000, "$role: $what needs few pages") or diag($plan);
+		is($node->safe_psql('postgres', "SET ROLE $role; SELECT count(*) FROM ($query) q"), $rows, '... and is found') if defined $rows;
+	}
+}
+is($node->safe_psql('postgres', "SET ROLE clerk; SELECT count(*) FROM workflow.waiting"), $MANY / 2 + 1, 'half of it is hidden');
+
+done_testing;
