@@ -13,6 +13,7 @@
 #include "shmem/settings.h"
 #include "shmem/shmem.h"
 #include "store/query.h"
+#include "worker/memory.h"
 #include "worker/worker.h"
 
 PG_MODULE_MAGIC;
@@ -22,6 +23,7 @@ extern PGDLLEXPORT void _PG_init(void);
 void
 _PG_init(void)
 {
+	wf_memory_define();
 	wf_settings_define();
 	wf_server_init();
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)

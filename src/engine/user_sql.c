@@ -458,20 +458,18 @@ is_retryable(int sqlerrcode)
 
 /* A cancel, wherever it came from, ends the statement as any other error does; a shutdown is no error and comes through. */
 static void
-judge_error(const ErrorData *error, bool timed_out, WfAnswer *answer)
+judge_error(const ErrorData *error, const char *limit, WfAnswer *answer)
 {
 	memset(answer, 0, sizeof(*answer));
 	strlcpy(answer->fault.sqlstate, unpack_sql_state(error->sqlerrcode),
 			sizeof(answer->fault.sqlstate));
 	answer->fault.code = pstrdup(answer->fault.sqlstate);
-	answer->fault.message = error->message;
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && timed_out)
-		answer->fault.message = "the statement took longer than workflow.sql_timeout allows";
+	answer->fault.message = limit != NULL ? limit : error->message;
 	answer->retryable = is_retryable(error->sqlerrcode);
 }
 
 void
-wf_user_sql_run(WfVisit *visit, Oid owner, bool (*timed_out) (void), WfAnswer *answer)
+wf_user_sql_run(WfVisit *visit, Oid owner, WfNameLimit name_limit, WfAnswer *answer)
 {
 	Surroundings s;
 
@@ -495,7 +493,7 @@ wf_user_sql_run(WfVisit *visit, Oid owner, bool (*timed_out) (void), WfAnswer *a
 	{
 		ErrorData  *error = undo(&s);
 
-		judge_error(error, timed_out(), answer);
+		judge_error(error, name_limit(error->sqlerrcode), answer);
 	}
 	PG_END_TRY();
 	QueryCancelPending = false; /* it was meant for the statement */

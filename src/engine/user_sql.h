@@ -16,11 +16,14 @@
 extern bool wf_user_sql_check(const char *sql, const char *search_path, Oid owner, char **message,
 							  char **hint);
 
+/* What to say of an error with that SQLSTATE, if a limit of the worker itself was its reason; else NULL. */
+typedef const char *(*WfNameLimit) (int sqlerrcode);
+
 /*
  * Run the statement, or the NOTIFY, of a visit's step as `owner`, outside wf_store_enter, within a transaction. What fails is undone
- * and becomes a fault of the answer, a cancel too; everything else of the transaction stays. `timed_out` says whether
- * a cancel was the time limit's.
+ * and becomes a fault of the answer, a cancel too; everything else of the transaction stays. `name_limit` is asked right after an
+ * error.
  */
-extern void wf_user_sql_run(WfVisit *visit, Oid owner, bool (*timed_out) (void), WfAnswer *answer);
+extern void wf_user_sql_run(WfVisit *visit, Oid owner, WfNameLimit name_limit, WfAnswer *answer);
 
 #endif

@@ -24,10 +24,13 @@
 #define MAX_ROUNDS 16
 /* after its timeout a transfer has so much longer before it is ended without libcurl */
 #define GRACE_US 1000000
-/* bodies here, of answers that are under way or wait to be dealt with, beyond which hardly anything new is sent */
-#define CROWDED_BYTES (INT64CONST(256) * 1024 * 1024)
-/* and beyond which the largest is given up. Twice the largest that a server may be allowed, so that one has its chance */
+/*
+ * Bodies here, of answers that are under way or wait to be dealt with, beyond which the largest is given up. Twice the largest that
+ * a server may be allowed, so that one has its chance. Beyond half of it hardly anything new is sent.
+ */
 #define MAX_BODY_BYTES (INT64CONST(512) * 1024 * 1024)
+/* of the memory that this process may have: dealing with a body takes more than it has bytes */
+#define PART_FOR_BODIES 4
 
 int64
 wf_http_clock(void)
@@ -109,6 +112,7 @@ wf_http_create(MemoryContext context, int max_connections)
 	http->timer_at = -1;
 	http->overdue_at = PG_INT64_MAX;
 	http->max_transfers = max_connections;
+	http->max_body_bytes = MAX_BODY_BYTES;
 	dlist_init(&http->running);
 	dlist_init(&http->finished);
 	dlist_init(&http->taken);
@@ -132,6 +136,12 @@ wf_http_create(MemoryContext context, int max_connections)
 	return http;
 }
 
+void
+wf_http_memory(WfHttp *http, int64 memory)
+{
+	http->max_body_bytes = memory > 0 ? Min(MAX_BODY_BYTES, memory / PART_FOR_BODIES) : MAX_BODY_BYTES;
+}
+
 int
 wf_http_fd(WfHttp *http)
 {
@@ -153,7 +163,7 @@ wf_http_places(WfHttp *http)
 bool
 wf_http_is_crowded(WfHttp *http)
 {
-	return http->body_bytes > CROWDED_BYTES;
+	return http->body_bytes > http->max_body_bytes / 2;
 }
 
 int
@@ -351,13 +361,13 @@ end_largest(WfHttp *http)
 {
 	WfTransfer *transfer;
 
-	if (http->body_bytes <= MAX_BODY_BYTES)
+	if (http->body_bytes <= http->max_body_bytes)
 		return;
 	collect_finished(http);		/* what is whole is not given up */
-	while (http->body_bytes > MAX_BODY_BYTES && (transfer = largest_running(http)) != NULL)
+	while (http->body_bytes > http->max_body_bytes && (transfer = largest_running(http)) != NULL)
 	{
 		stop_transfer(http, transfer);
-		wf_transfer_give_up(transfer, MAX_BODY_BYTES);
+		wf_transfer_give_up(transfer, http->max_body_bytes);
 		dlist_push_tail(&http->finished, &transfer->node);
 	}
 }

@@ -94,6 +94,9 @@ extern int	wf_http_places(WfHttp *http);
 /* The bodies that are here, whole or in part, take so much memory that hardly anything new should be sent. */
 extern bool wf_http_is_crowded(WfHttp *http);
 
+/* This process may have so many bytes of memory; 0: any number. Of those the bodies get a part. */
+extern void wf_http_memory(WfHttp *http, int64 memory);
+
 /*
  * Hand a request over; it starts at the next wf_http_run, so hand over all and then run. What cannot be sent is replied
  * to. The headers that frame a body (Content-Length, Transfer-Encoding, Connection, …) are refused: they are made here.

@@ -43,6 +43,7 @@ struct WfHttp
 	dlist_head	taken;	  /* their reply is in the owner's hands */
 	dlist_head	pool;	  /* to be used again */
 	int64		body_bytes; /* of all three */
+	int64		max_body_bytes;
 	int			nrunning;
 	int			npool;
 	int			max_transfers;

@@ -14,6 +14,7 @@
 #include "shmem/settings.h"
 
 #define LONGEST_YEARS 1000 /* as a process may say of its own */
+#define LEAST_MEMORY_MB 64 /* with less a worker could do nothing at all */
 
 int			wf_setting_executors = 4;
 int			wf_setting_spare_executors = 2;
@@ -22,6 +23,9 @@ char	   *wf_setting_retention = NULL;
 bool		wf_setting_start_paused = false;
 int			wf_setting_move_timeout = 1000;
 int			wf_setting_sql_timeout = 5 * 60 * 1000;
+int			wf_setting_dispatcher_memory = 2048;
+int			wf_setting_executor_memory = 1024;
+int			wf_setting_careful_after_crash = 5 * 60;
 int			wf_setting_max_connections_http = 1000;
 int			wf_setting_warn_waiting = 0;
 int			wf_setting_definition_cache = 32 * 1024;
@@ -85,6 +89,15 @@ check_retention(char **newval, void **extra, GucSource source)
 }
 
 static bool
+check_memory(int *newval, void **extra, GucSource source)
+{
+	if (*newval == 0 || *newval >= LEAST_MEMORY_MB)
+		return true;
+	GUC_check_errdetail("It must be 0 or at least %d MB.", LEAST_MEMORY_MB);
+	return false;
+}
+
+static bool
 check_callback_base(char **newval, void **extra, GucSource source)
 {
 	const char *host;
@@ -106,6 +119,18 @@ define_at_server_start(void)
 							"Each needs one worker process for its dispatcher, and more for its executors: see "
 							"max_worker_processes.",
 							&wf_setting_databases, 16, 1, 1000, PGC_POSTMASTER, 0, NULL, NULL, NULL);
+}
+
+static void
+define_memory(void)
+{
+	DefineCustomIntVariable("workflow.dispatcher_memory", "Most memory of its own that a dispatcher may take.",
+							"Beside shared memory. 0 means no limit.", &wf_setting_dispatcher_memory, 2048, 0,
+							MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_MB, check_memory, NULL, NULL);
+	DefineCustomIntVariable("workflow.executor_memory",
+							"Most memory of its own that an executor, or each parallel worker of its SQL, may take.",
+							"Beside shared memory. 0 means no limit.", &wf_setting_executor_memory, 1024, 0,
+							MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_MB, check_memory, NULL, NULL);
 }
 
 static void
@@ -150,6 +175,7 @@ wf_settings_define(void)
 							   "How long the history of ended instances is kept: an interval.",
 							   "An empty string or 0 means for ever.", &wf_setting_retention, "90 days",
 							   PGC_SIGHUP, 0, check_retention, NULL, NULL);
+	define_memory();
 	DefineCustomBoolVariable("workflow.start_paused",
 							 "Workers start paused: nothing is sent and nothing is run.", NULL,
 							 &wf_setting_start_paused, false, PGC_SIGHUP, 0, NULL, NULL, NULL);

@@ -27,6 +27,7 @@
 
 #include "shmem/shmem.h"
 #include "shmem/workers.h"
+#include "worker/memory.h"
 #include "worker/worker.h"
 
 typedef struct Setting
@@ -180,6 +181,7 @@ run(WfWorkerKind kind, Oid database)
 	}
 
 	pgstat_report_activity(STATE_IDLE, NULL);
+	wf_memory_limit_begin(kind);
 	if (kind == WF_DISPATCHER)
 	{
 		wf_dispatcher_attach();
@@ -213,5 +215,6 @@ wf_worker_interrupts(void)
 		return false;
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
+	wf_memory_limit_follow();
 	return true;
 }

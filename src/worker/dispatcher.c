@@ -331,6 +331,12 @@ close_connections(int code, Datum arg)
 }
 
 static void
+share_memory(void)
+{
+	wf_http_memory(wf_dispatcher.http, wf_setting_dispatcher_memory * INT64CONST(1024) * 1024);
+}
+
+static void
 start(void)
 {
 #ifdef M_TRIM_THRESHOLD
@@ -339,6 +345,7 @@ start(void)
 	(void) mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
 #endif
 	wf_dispatcher.http = wf_http_create(TopMemoryContext, wf_setting_max_connections_http);
+	share_memory();
 	before_shmem_exit(close_connections, (Datum) 0);
 	wf_flights_init();
 	wf_shares_init();
@@ -356,6 +363,14 @@ start(void)
 	look_at_everything();
 }
 
+static void
+settings_were_read(void)
+{
+	share_memory();
+	if (paused)
+		look_at_everything(); /* workflow.start_paused may be off */
+}
+
 void
 wf_dispatcher_run(void)
 {
@@ -367,8 +382,8 @@ wf_dispatcher_run(void)
 
 		MemoryContextSwitchTo(wf_dispatcher.turn_context);
 		MemoryContextReset(wf_dispatcher.turn_context);
-		if (wf_worker_interrupts() && paused)
-			look_at_everything(); /* workflow.start_paused may be off */
+		if (wf_worker_interrupts())
+			settings_were_read();
 		wf_dispatcher.skipped_locked = false;
 		turn();
 		wait_for_unlocks();

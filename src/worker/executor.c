@@ -25,6 +25,7 @@
 #include "store/owed.h"
 #include "store/privilege.h"
 #include "worker/chores.h"
+#include "worker/memory.h"
 #include "worker/moves.h"
 #include "worker/turns.h"
 #include "worker/upkeep.h"
@@ -108,6 +109,17 @@ leave_word(int code, Datum arg)
 		wf_upkeep_leave_word();
 }
 
+/* Which of our own limits was it that a statement has come to? NULL: none. */
+static const char *
+name_limit(int sqlerrcode)
+{
+	if (sqlerrcode == ERRCODE_QUERY_CANCELED && wf_limit_was_hit())
+		return "the statement took longer than workflow.sql_timeout allows";
+	if (sqlerrcode == ERRCODE_OUT_OF_MEMORY && wf_memory_limit_was_hit())
+		return "the statement takes more memory than workflow.executor_memory allows";
+	return NULL;
+}
+
 static void
 refuse_stubborn(WfAnswer *answer)
 {
@@ -137,7 +149,7 @@ run_sql(WfAccess *access, WfBatch *batch, const WfDueKey *key)
 	else
 	{
 		running = key->visit;
-		wf_user_sql_run(visit, owner, wf_limit_was_hit, &answer);
+		wf_user_sql_run(visit, owner, name_limit, &answer);
 		running = 0;
 	}
 	wf_limit_end();
@@ -325,7 +337,7 @@ is_permanent(const ErrorData *error)
 		case MAKE_SQLSTATE('5', '3', '0', '0', '0'): /* insufficient resources */
 		case MAKE_SQLSTATE('5', '7', '0', '0', '0'): /* operator intervention */
 		case MAKE_SQLSTATE('5', '8', '0', '0', '0'): /* system error */
-			return wf_limit_was_hit() && !wf_limit_hit_in_lock();
+			return wf_moves_took_too_much(error) || (wf_limit_was_hit() && !wf_limit_hit_in_lock());
 		default:
 			return true;
 	}

@@ -22,6 +22,7 @@
 #include "store/executor_work.h"
 #include "worker/budget.h"
 #include "worker/exchange.h"
+#include "worker/memory.h"
 #include "worker/moves.h"
 #include "worker/worker.h"
 
@@ -149,6 +150,12 @@ wf_moves_catch(MemoryContext context)
 	return error;
 }
 
+bool
+wf_moves_took_too_much(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_OUT_OF_MEMORY && wf_memory_limit_was_hit();
+}
+
 void
 wf_moves_fault(const ErrorData *error, WfFault *fault)
 {
@@ -156,6 +163,8 @@ wf_moves_fault(const ErrorData *error, WfFault *fault)
 	fault->code = WF_CODE_MOVE;
 	fault->message = error->detail != NULL ? psprintf("%s: %s", error->message, error->detail)
 										   : error->message;
+	if (wf_moves_took_too_much(error))
+		fault->message = psprintf("the move takes more memory than %s allows", wf_memory_setting());
 	strlcpy(fault->sqlstate, unpack_sql_state(error->sqlerrcode), sizeof(fault->sqlstate));
 }
 
@@ -534,7 +543,7 @@ run_one(WfJob *job, int limit_ms, bool may_hand_over)
 		error = try_transaction(job, 1, limit_ms, false);
 	if (error == NULL)
 		return;
-	if (wf_limit_was_hit() && may_hand_over)
+	if ((wf_limit_was_hit() || wf_moves_took_too_much(error)) && may_hand_over)
 		try_hand_over(job);
 	else
 		break_visit(job, error, limit_ms);

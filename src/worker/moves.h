@@ -74,3 +74,5 @@ extern ErrorData *wf_moves_catch(MemoryContext context);
 extern void wf_moves_fault(const ErrorData *error, WfFault *fault);
 
 #endif
+/* Did it take more memory than this process allows itself? Ask at once. */
+extern bool wf_moves_took_too_much(const ErrorData *error);
