@@ -145,6 +145,10 @@ define_limits(void)
 							"They are started only for a role that has none while all others are busy.",
 							&wf_setting_spare_executors, 2, 0, WF_MAX_SPARE_EXECUTORS, PGC_SIGHUP, 0, NULL,
 							NULL, NULL);
+	DefineCustomIntVariable("workflow.careful_after_crash",
+							"After a crash of the server workers do one thing at a time for so long, to find out what brings it down.",
+							"0 means never.", &wf_setting_careful_after_crash, 5 * 60, 0, 24 * 60 * 60, PGC_SIGHUP,
+							GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomIntVariable("workflow.max_connections_http",
 							"Most connections to servers, and requests under way, of one dispatcher.",
 							"A new value counts when a dispatcher starts.", &wf_setting_max_connections_http,
@@ -171,11 +175,11 @@ wf_settings_define(void)
 	if (process_shared_preload_libraries_in_progress)
 		define_at_server_start();
 	define_limits();
+	define_memory();
 	DefineCustomStringVariable("workflow.retention",
 							   "How long the history of ended instances is kept: an interval.",
 							   "An empty string or 0 means for ever.", &wf_setting_retention, "90 days",
 							   PGC_SIGHUP, 0, check_retention, NULL, NULL);
-	define_memory();
 	DefineCustomBoolVariable("workflow.start_paused",
 							 "Workers start paused: nothing is sent and nothing is run.", NULL,
 							 &wf_setting_start_paused, false, PGC_SIGHUP, 0, NULL, NULL, NULL);

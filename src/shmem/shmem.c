@@ -47,7 +47,7 @@ request_shmem(void)
 	if (previous_request_hook)
 		previous_request_hook();
 	RequestAddinShmemSpace(add_size(slots_size(), waiters_size()));
-	RequestNamedLWLockTranche("workflow", 1);
+	RequestNamedLWLockTranche("workflow", 2);
 }
 
 static void
@@ -64,6 +64,7 @@ init_shared(void)
 {
 	memset(wf_shared, 0, offsetof(WfShared, slots));
 	wf_shared->lock = &GetNamedLWLockTranche("workflow")->lock;
+	wf_careful_init(&wf_shared->careful, &GetNamedLWLockTranche("workflow")[1].lock);
 	SpinLockInit(&wf_shared->mutex);
 	wf_shared->launcher_procno = WF_NO_PROC;
 	wf_shared->requests.scan = true;

@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "port/atomics.h"
+#include "port/pg_crc32c.h"
 #include "storage/condition_variable.h"
 #include "storage/lwlock.h"
 #include "storage/spin.h"
@@ -126,6 +127,48 @@ typedef struct WfWaiter
 	pg_atomic_uint32 woken;
 } WfWaiter;
 
+/* What may not be begun twice without a thought: see careful.c */
+#define WF_MAX_PIECES 128
+
+typedef enum WfWorking
+{
+	WF_WORK_NONE,
+	WF_WORK_ALONE,
+	WF_WORK_BESIDE /* others */
+} WfWorking;
+
+typedef struct WfPiece
+{
+	Oid			database; /* InvalidOid: free */
+	char		kind;	  /* WfPieceKind */
+	char		working;  /* WfWorking */
+	int16		deaths;	  /* of the server, while it was alone under work */
+	int16		unclear;  /* … while others were as well */
+	int64		number;
+	TimestampTz at; /* when it was begun the last time */
+} WfPiece;
+
+typedef struct WfRecord
+{
+	uint32		magic;
+	pg_crc32c	crc;
+	WfPiece		pieces[WF_MAX_PIECES];
+} WfRecord;
+
+typedef struct WfCareful
+{
+	LWLock	   *lock;	/* for all that follows */
+	bool		crashed; /* set when shared memory is made, and then fixed */
+	bool		complained;
+	TimestampTz until; /* 0: nobody has asked */
+	int			holder; /* procno of who has the turn */
+	TimestampTz since;
+	int			patience_ms;
+	int			nwaiting; /* for it */
+	int			waiting[WF_MAX_PIECES];
+	WfRecord	record; /* as in the file */
+} WfCareful;
+
 typedef struct WfShared
 {
 	LWLock	   *lock;
@@ -139,12 +182,17 @@ typedef struct WfShared
 	WfLauncherRequests requests;
 	WfBlock		blocks[WF_MAX_BLOCKS];
 
+	WfCareful	careful;
+
 	pg_atomic_uint32 nwaiters;
 	int			nprocs;
 	WfWaiter   *waiters; /* one for each PGPROC */
 	int			nslots;
 	WfSlot		slots[FLEXIBLE_ARRAY_MEMBER];
 } WfShared;
+
+/* When shared memory is made, by the postmaster: has the server crashed? */
+extern void wf_careful_init(WfCareful *careful, LWLock *lock);
 
 extern WfShared *wf_shared; /* NULL: not preloaded */
 

@@ -17,6 +17,7 @@
 #include "storage/ipc.h"
 #include "utils/timestamp.h"
 
+#include "shmem/careful.h"
 #include "shmem/slots.h"
 
 /* ---- the description of a process ---- */
@@ -264,6 +265,8 @@ detach(int code, Datum arg)
 	bool		left_work;
 	bool		wake_launcher;
 
+	wf_careful_end();
+	wf_careful_yield();
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	left_work = !dispatcher && (!worker->idle || worker->called);
 	worker->state = WF_WORKER_NONE;

@@ -12,6 +12,7 @@
 #include "utils/timestamp.h"
 
 #include "engine/engine.h"
+#include "shmem/careful.h"
 #include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/query.h"
@@ -24,6 +25,7 @@
 
 /* between two looks at an instance that somebody has locked */
 #define LONGEST_LOCK_PAUSE_MS 1000
+#define UPKEEP_PAUSE_MS (60 * 60 * 1000)
 
 static WfQuery q_waits = {
 	.sql = "SELECT p.process, v.step, v.waits_for, v.waiting_since::text, v.waiting_since FROM workflow.visit v "
@@ -119,18 +121,24 @@ static const Chore chores[] = {{WF_DELIVERY_REPLY, reply}, {WF_DELIVERY_ALARM, d
 
 /* Nobody else is to wait for a lock with us. */
 static void
-carry_out(const WfDelivery *delivery)
+wait_for_unlock(const WfDelivery *delivery)
 {
 	int			pause_ms = Min(10 << Min(delivery->attempt, 10), LONGEST_LOCK_PAUSE_MS);
-	TimestampTz again;
+	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
 
+	wf_careful_keep();
+	wf_delivery_postpone(delivery->id, again);
+	wf_note_due(WF_QUEUE_EXECUTOR, again);
+}
+
+static void
+carry_out(const WfDelivery *delivery)
+{
 	for (int i = 0; i < lengthof(chores); i++)
 	{
 		if (strcmp(chores[i].kind, delivery->kind) != 0 || chores[i].work(delivery))
 			continue;
-		again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
-		wf_delivery_postpone(delivery->id, again);
-		wf_note_due(WF_QUEUE_EXECUTOR, again);
+		wait_for_unlock(delivery);
 		return;
 	}
 	wf_delivery_delete(delivery->id);
@@ -143,6 +151,38 @@ moves_visit(const WfDelivery *delivery)
 		   strcmp(delivery->kind, WF_DELIVERY_ALARM) == 0;
 }
 
+/* The server does not survive it: whom it is for gets to know, and it is not tried again; but upkeep, an hour later. */
+static void
+give_up(const WfDelivery *delivery, int deaths)
+{
+	WfBatch    *batch = wf_batch_begin();
+	WfVisit    *visit = NULL;
+	WfFault		fault;
+
+	wf_moves_died(&fault);
+	ereport(WARNING, errcode(ERRCODE_SYSTEM_ERROR),
+			errmsg("workflow gives up delivery " INT64_FORMAT " (%s) of instance " INT64_FORMAT ": %s",
+				   delivery->id, delivery->kind, delivery->instance, fault.message));
+	if (strcmp(delivery->kind, WF_DELIVERY_MAINTAIN) == 0)
+	{
+		wf_delivery_postpone(delivery->id, TimestampTzPlusMilliseconds(batch->now, UPKEEP_PAUSE_MS));
+		return;
+	}
+	if (moves_visit(delivery))
+	{
+		if (!load(batch, delivery, &visit))
+		{
+			wait_for_unlock(delivery);
+			return;
+		}
+		if (visit != NULL)
+			wf_engine_break(batch, visit, &fault, deaths > WF_MOST_DEATHS ? WF_BREAK_BARE : WF_BREAK_ACTION);
+		wf_batch_flush(batch);
+		wf_note_due(WF_QUEUE_MOVE, batch->now); /* the dispatcher has it in flight until then */
+	}
+	wf_delivery_delete(delivery->id);
+}
+
 bool
 wf_chores_work(const char *queue, WfDueKey *key, int64 *delivering)
 {
@@ -151,6 +191,7 @@ wf_chores_work(const char *queue, WfDueKey *key, int64 *delivering)
 	MemoryContext context = CurrentMemoryContext;
 	WfDelivery	write_back = {0};
 	WfDelivery	upkeep_due = {0};
+	int			deaths;
 
 	wf_store_enter(&access);
 	delivery = wf_delivery_take(queue, GetCurrentTimestamp());
@@ -160,19 +201,24 @@ wf_chores_work(const char *queue, WfDueKey *key, int64 *delivering)
 		return false;
 	}
 	*key = (WfDueKey){delivery->id, delivery->instance, moves_visit(delivery) ? delivery->visit : 0};
-	if (strcmp(delivery->kind, WF_DELIVERY_MAINTAIN) == 0)
-		upkeep_due = *delivery;
-	else if (strcmp(delivery->kind, WF_DELIVERY_WRITE_BACK) == 0)
+	deaths = wf_careful_begin(WF_PIECE_DELIVERY, delivery->id);
+	if (strcmp(delivery->kind, WF_DELIVERY_WRITE_BACK) == 0)
 	{
 		*delivering = delivery->id;
 		write_back = *delivery;
 	}
+	else if (deaths >= WF_MOST_DEATHS)
+		give_up(delivery, deaths);
+	else if (strcmp(delivery->kind, WF_DELIVERY_MAINTAIN) == 0)
+		upkeep_due = *delivery;
 	else
 		carry_out(delivery);
 	wf_store_leave(&access);
 	MemoryContextSwitchTo(context);
 	if (write_back.id != 0)
-		wf_write_back(&write_back, wf_stubborn_take(WF_STUBBORN_DELIVERY(write_back.id)));
+		wf_write_back(&write_back, deaths >= WF_MOST_DEATHS						   ? WF_SPARED_DEADLY
+								   : wf_stubborn_take(WF_STUBBORN_DELIVERY(write_back.id)) ? WF_SPARED_STUBBORN
+																						  : WF_SPARED_NOT);
 	if (upkeep_due.id != 0)
 		wf_upkeep(&upkeep_due);
 	return true;

@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 
 #include "http/server.h"
+#include "shmem/careful.h"
 #include "shmem/settings.h"
 #include "shmem/shmem.h"
 #include "store/access.h"
@@ -39,6 +40,8 @@
 #define UPKEEP_PAUSE_MS 1000
 /* of all servers that are called in a turn */
 #define LONGEST_CALLS_MS 50
+/* while somebody else has the turn, see whether it is ours */
+#define TURN_CHECK_MS 1000
 
 WfDispatcher wf_dispatcher;
 
@@ -48,6 +51,7 @@ static bool unsettled; /* nothing was ever defined here, or a restore is under w
 static TimestampTz upkeep_at; /* when to call for upkeep; WF_NEVER: nobody wants it */
 static TimestampTz upkeep_called_at;
 static bool upkeep_anyway; /* though it has failed lately */
+static bool waits_for_turn; /* after a crash: somebody else works */
 static bool delivered; /* an executor may have delivered a reply */
 static int	warned_after;	/* what workflow.warn_waiting was when the rows were last gone through for it */
 static bool rewarning;		/* they are being gone through, up to */
@@ -237,6 +241,8 @@ sleep_ms(void)
 	lanes = wf_lanes_all(&n);
 	for (int i = 0; i < n; i++)
 		next = Min(next, lanes[i]->server != NULL ? wf_requests_next(lanes[i]) : lanes[i]->next);
+	if (waits_for_turn)
+		return http_ms >= 0 ? Min(http_ms, TURN_CHECK_MS) : TURN_CHECK_MS;
 	if (!paused && rewarning)
 		return 0;
 	next = Min(next, upkeep_at);
@@ -298,10 +304,8 @@ call_servers(void)
 }
 
 static void
-turn(void)
+work(void)
 {
-	apply_notes();
-	wf_http_run(wf_dispatcher.http);
 	while (wf_arrivals_replies())
 		CHECK_FOR_INTERRUPTS();
 	if (paused)
@@ -320,6 +324,19 @@ turn(void)
 	call_servers();
 	wf_requests_abort_abandoned();
 	wf_share_executors();
+}
+
+static void
+turn(void)
+{
+	apply_notes();
+	wf_http_run(wf_dispatcher.http);
+	waits_for_turn = !paused && !wf_careful_try();
+	if (!waits_for_turn)
+	{
+		work();
+		wf_careful_yield();
+	}
 	wf_http_run(wf_dispatcher.http);
 	wf_show_in_flight(wf_http_in_flight(wf_dispatcher.http));
 }

@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "engine/user_sql.h"
+#include "shmem/careful.h"
 #include "shmem/settings.h"
 #include "shmem/shmem.h"
 #include "store/access.h"
@@ -182,6 +183,20 @@ is_ours(const WfVisit *visit)
 	return wf_process_owner(visit->instance->process->process_id) == wf_executor_role();
 }
 
+/* The server does not survive it: what it carries, or even its handlers, may be the reason. */
+static void
+break_deadly(const WfDueKey *key, int deaths)
+{
+	WfBatch    *batch = wf_batch_begin();
+	WfVisit    *visit = load(batch, key);
+	WfFault		fault;
+
+	wf_moves_died(&fault);
+	if (visit != NULL)
+		wf_engine_break(batch, visit, &fault, deaths > WF_MOST_DEATHS ? WF_BREAK_BARE : WF_BREAK_VISIT);
+	wf_batch_flush(batch);
+}
+
 static Found
 work_on_visit(const char *queue, WfDueKey *key)
 {
@@ -190,12 +205,20 @@ work_on_visit(const char *queue, WfDueKey *key)
 	WfVisit    *visit;
 	bool		skipped;
 	Found		found = DONE;
+	int			deaths;
 
 	wf_store_enter(&access);
 	if (!wf_due_claim(queue, GetCurrentTimestamp(), key, &skipped))
 	{
 		wf_store_leave(&access);
 		return skipped ? ONLY_LOCKED : NOTHING;
+	}
+	deaths = wf_careful_begin(WF_PIECE_EXECUTE, key->visit);
+	if (deaths >= WF_MOST_DEATHS)
+	{
+		break_deadly(key, deaths);
+		wf_store_leave(&access);
+		return DONE;
 	}
 	batch = wf_batch_begin();
 	visit = load(batch, key);
@@ -206,6 +229,7 @@ work_on_visit(const char *queue, WfDueKey *key)
 	else
 	{
 		wf_note_due(WF_QUEUE_EXECUTOR, visit->due_at);
+		wf_careful_keep();
 		found = NOTHING;
 	}
 	wf_store_leave(&access);
@@ -412,6 +436,19 @@ try_work(const WfTurn *turn)
 	return DONE;
 }
 
+/* After a crash others wait until it is over. */
+static Found
+work_in_turn(const WfTurn *turn)
+{
+	Found		found;
+
+	wf_careful_wait();
+	found = try_work(turn);
+	wf_careful_end();
+	wf_careful_yield();
+	return found;
+}
+
 /* ---- the loop ---- */
 
 /* The next piece of work, whichever queue's turn it is. */
@@ -437,7 +474,7 @@ work(void)
 			locked = false;
 			continue;
 		}
-		found = try_work(&turn);
+		found = work_in_turn(&turn);
 		if (found == DONE)
 		{
 			wf_turn_done();

@@ -16,6 +16,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
 
+#include "shmem/careful.h"
 #include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/due.h"
@@ -498,20 +499,22 @@ try_hand_over(WfJob *job)
  * What was accepted as the end of a visit may only fail by itself. And what cannot even be told of with all that the
  * visit carries is told of without it.
  */
+static WfBreak
+what_breaks(const WfJob *job)
+{
+	return job->kind == WF_JOB_DUE ? WF_BREAK_VISIT : WF_BREAK_ACTION;
+}
+
 static void
-break_visit(WfJob *job, const ErrorData *error, int limit_ms)
+make_incident(WfJob *job, WfBreak broken, int limit_ms)
 {
 	ErrorData  *second;
 	WfJobKind	kind = job->kind;
 
-	ereport(LOG, errcode(error->sqlerrcode),
-			errmsg("workflow could not move visit " INT64_FORMAT "_" INT64_FORMAT ": %s",
-				   job->instance, job->visit, error->message));
 	job->kind = WF_JOB_BREAK;
-	job->broken = kind == WF_JOB_DUE ? WF_BREAK_VISIT : WF_BREAK_ACTION;
-	wf_moves_fault(error, &job->fault);
+	job->broken = broken;
 	second = try_transaction(job, 1, limit_ms, false);
-	if (second != NULL)
+	if (second != NULL && broken != WF_BREAK_BARE)
 	{
 		job->broken = WF_BREAK_BARE;
 		second = try_transaction(job, 1, limit_ms, false);
@@ -525,6 +528,16 @@ break_visit(WfJob *job, const ErrorData *error, int limit_ms)
 			errmsg("workflow could not make an incident of visit " INT64_FORMAT "_" INT64_FORMAT
 				   ": %s",
 				   job->instance, job->visit, second->message));
+}
+
+static void
+break_visit(WfJob *job, const ErrorData *error, int limit_ms)
+{
+	ereport(LOG, errcode(error->sqlerrcode),
+			errmsg("workflow could not move visit " INT64_FORMAT "_" INT64_FORMAT ": %s",
+				   job->instance, job->visit, error->message));
+	wf_moves_fault(error, &job->fault);
+	make_incident(job, what_breaks(job), limit_ms);
 }
 
 static void
@@ -590,6 +603,56 @@ hand_over_slow(WfJob *jobs, int n)
 	MemoryContextSwitchTo(context);
 }
 
+/* ---- after a crash ---- */
+
+void
+wf_moves_died(WfFault *fault)
+{
+	memset(fault, 0, sizeof(*fault));
+	fault->code = WF_CODE_DIED;
+	fault->message = psprintf("the server died %d times in a row while nothing else was under work", WF_MOST_DEATHS);
+}
+
+static WfPieceKind
+piece_of(const WfJob *job)
+{
+	switch (job->kind)
+	{
+		case WF_JOB_REPLY:
+		case WF_JOB_DELIVERY:
+			return WF_PIECE_ANSWER;
+		case WF_JOB_DUE:
+			return WF_PIECE_DUE;
+		case WF_JOB_ALARM:
+			return WF_PIECE_ALARM;
+		case WF_JOB_BREAK:
+			break;
+	}
+	return WF_PIECE_BREAK;
+}
+
+/* One by one, on record. */
+static void
+run_carefully(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
+{
+	for (int i = 0; i < n; i++)
+	{
+		int			deaths = wf_careful_begin(piece_of(&jobs[i]), jobs[i].visit);
+
+		if (deaths < WF_MOST_DEATHS || jobs[i].kind == WF_JOB_BREAK)
+			run_one(&jobs[i], limit_ms, may_hand_over);
+		else
+		{
+			/* it may be the incident itself that it has died of */
+			wf_moves_died(&jobs[i].fault);
+			make_incident(&jobs[i], deaths > WF_MOST_DEATHS ? WF_BREAK_BARE : what_breaks(&jobs[i]), limit_ms);
+		}
+		if (jobs[i].verdict == WF_JOB_LOCKED || jobs[i].verdict == WF_JOB_HELD || jobs[i].verdict == WF_JOB_STUCK)
+			wf_careful_keep();
+		wf_careful_end();
+	}
+}
+
 void
 wf_moves_run(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
 {
@@ -598,6 +661,11 @@ wf_moves_run(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
 
 	if (n == 0)
 		return;
+	if (wf_careful())
+	{
+		run_carefully(jobs, n, limit_ms, may_hand_over);
+		return;
+	}
 	while (rounds-- > 0)
 	{
 		together = try_transaction(jobs, n, limit_ms, may_hand_over) == NULL;

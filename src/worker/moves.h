@@ -54,6 +54,9 @@ typedef struct WfJob
  */
 extern void wf_moves_run(WfJob *jobs, int n, int limit_ms, bool hand_over);
 
+/* The fault of what the server has died of. */
+extern void wf_moves_died(WfFault *fault);
+
 /* Arm the time limit that the above uses; 0: none. */
 extern void wf_limit_begin(int limit_ms);
 extern void wf_limit_begin_sql(int limit_ms); /* for a user's SQL: what does not heed it ends with this process */
@@ -71,8 +74,8 @@ wf_job_brings(const WfJob *job)
 
 /* Call in PG_CATCH: copies the error into CurrentMemoryContext, aborts the transaction; cancel and shutdown go on. */
 extern ErrorData *wf_moves_catch(MemoryContext context);
+/* Did it take more memory than this process allows itself? Ask at once. */
+extern bool wf_moves_took_too_much(const ErrorData *error);
 extern void wf_moves_fault(const ErrorData *error, WfFault *fault);
 
 #endif
-/* Did it take more memory than this process allows itself? Ask at once. */
-extern bool wf_moves_took_too_much(const ErrorData *error);

@@ -10,6 +10,7 @@
 #include "utils/timestamp.h"
 
 #include "http/server.h"
+#include "shmem/careful.h"
 #include "shmem/settings.h"
 #include "shmem/shmem.h"
 #include "store/access.h"
@@ -172,6 +173,15 @@ take_off(Outgoing *out, int limit)
 	out->nkeys = looked;
 }
 
+static WfJob
+break_deadly(int64 instance, int64 visit)
+{
+	WfJob		job = {.kind = WF_JOB_BREAK, .instance = instance, .visit = visit};
+
+	wf_moves_died(&job.fault);
+	return job;
+}
+
 /* What was taken off becomes requests in memory. What is too large to be loaded with the rest comes after it, alone. */
 static void
 prepare(Outgoing *out, const WfServer *server, const int64 *instances, const int64 *visits, int n)
@@ -197,6 +207,16 @@ prepare(Outgoing *out, const WfServer *server, const int64 *instances, const int
 	wf_batch_end(batch);
 	for (int i = 0; i < nleft; i++)
 		prepare(out, server, &instances[left[i]], &visits[left[i]], 1);
+}
+
+/* After a crash it is one. */
+static void
+prepare_on_record(Outgoing *out, const WfServer *server, const int64 *instances)
+{
+	if (wf_careful_begin(WF_PIECE_REQUEST, out->taken[0]) < WF_MOST_DEATHS)
+		prepare(out, server, instances, out->taken, out->ntaken);
+	else
+		out->broken[out->nbroken++] = break_deadly(instances[0], out->taken[0]);
 }
 
 /* How many rows to read. Behind a few that are in flight there are more: after a restart of the lane, all of them. */
@@ -366,6 +386,12 @@ park(Outgoing *out)
 	}
 }
 
+static bool
+takes_one(const WfLane *lane)
+{
+	return lane->cautious > 0 || wf_careful();
+}
+
 static void
 look_at_server(Outgoing *out)
 {
@@ -384,7 +410,7 @@ look_at_server(Outgoing *out)
 		return;
 	by_owner = OidIsValid(lane->blocked_by) || wf_shares_free_for_all() == 0;
 	limit = Min(lane->slots, by_owner ? wf_shares_room(0) : wf_shares_free_for_all());
-	limit = lane->cautious > 0 ? 1 : Min(limit, DUE_PER_TRANSACTION);
+	limit = takes_one(lane) ? 1 : Min(limit, DUE_PER_TRANSACTION);
 	out->keys = MemoryContextAlloc(wf_dispatcher.turn_context, sizeof(WfDueKey) * 2 * DUE_PER_TRANSACTION);
 	out->instances = palloc(sizeof(int64) * limit);
 	out->taken = MemoryContextAlloc(wf_dispatcher.turn_context, sizeof(int64) * limit);
@@ -396,7 +422,7 @@ look_at_server(Outgoing *out)
 	if (out->ntaken > 0)
 	{
 		wf_limit_begin(wf_setting_move_timeout);
-		prepare(out, server, out->instances, out->taken, out->ntaken);
+		prepare_on_record(out, server, out->instances);
 		wf_limit_end();
 	}
 	lane->cautious -= Min(lane->cautious, out->nkeys);
@@ -466,7 +492,7 @@ look_at_cancels(Outgoing *out)
 	if (server == NULL)
 		return;
 	places = server->max_in_flight + 1 + server->max_in_flight / PLACES_PER_CANCEL - lane->in_flight;
-	places = Min(places, lane->cautious > 0 ? 1 : DUE_PER_TRANSACTION);
+	places = Min(places, takes_one(lane) ? 1 : DUE_PER_TRANSACTION);
 	n = wf_due_cancels(lane->queue, now, limit, keys);
 	lane->cancels_at = TimestampTzPlusMilliseconds(now, CANCELS_CHECK_MS) + (GetCurrentTimestamp() - now) * CANCELS_CHECK_PART;
 	out->keys = MemoryContextAlloc(wf_dispatcher.turn_context, sizeof(WfDueKey) * limit);
@@ -476,7 +502,7 @@ look_at_cancels(Outgoing *out)
 	if (out->ntaken == 0)
 		return;
 	wf_limit_begin(wf_setting_move_timeout);
-	prepare(out, server, instances, out->taken, out->ntaken);
+	prepare_on_record(out, server, instances);
 	wf_limit_end();
 }
 
@@ -533,6 +559,7 @@ look(WfLane *lane, void (*look_at) (Outgoing *out))
 		look_failed(out, wf_moves_catch(wf_dispatcher.turn_context));
 	}
 	PG_END_TRY();
+	wf_careful_end();
 	MemoryContextSwitchTo(wf_dispatcher.turn_context);
 	foreach (lc, out->requests)
 		wf_http_send(wf_dispatcher.http, lfirst(lc));

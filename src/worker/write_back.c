@@ -54,6 +54,7 @@
 /* The pause after a failure doubles from the one to the other. */
 #define SHORTEST_PAUSE_MS INT64CONST(1000)
 #define LONGEST_PAUSE_MS INT64CONST(3600000)
+#define DEADLY_PAUSE_MS (365 * INT64CONST(86400000))
 /* A table that somebody has locked is waited for that seldom. */
 #define BUSY_TABLE_MS 5000
 
@@ -97,6 +98,10 @@ static const ErrorData not_ours = {.sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUIS
 static const ErrorData too_stubborn = {.sqlerrcode = ERRCODE_QUERY_CANCELED,
 	.message = "it took longer than workflow.sql_timeout allows, and could not be cancelled",
 	.detail = "One of the table's triggers catches query_canceled."};
+
+static const ErrorData deadly = {.sqlerrcode = ERRCODE_SYSTEM_ERROR,
+	.message = "the server has died of it several times, so it is not tried again by itself",
+	.detail = "Look at the triggers of the table, and call workflow.write_back."};
 
 /* Once for each reason: every try is in the view. */
 static void
@@ -646,7 +651,7 @@ describe(const ErrorData *error)
 static void
 owe(const WfDelivery *delivery, WfShown *shown, const ErrorData *error, TimestampTz since)
 {
-	int64		pause_ms = error == &too_stubborn ? LONGEST_PAUSE_MS
+	int64		pause_ms = error == &deadly ? DEADLY_PAUSE_MS : error == &too_stubborn ? LONGEST_PAUSE_MS
 		: Min(SHORTEST_PAUSE_MS << Min(delivery->attempt, 20), LONGEST_PAUSE_MS);
 	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
 
@@ -698,17 +703,17 @@ end(const WfDelivery *delivery, WfShown *shown, const ErrorData *error, Timestam
 }
 
 void
-wf_write_back(const WfDelivery *delivery, bool stubborn)
+wf_write_back(const WfDelivery *delivery, WfSpared spared)
 {
 	MemoryContext context = CurrentMemoryContext;
 	WfShown		shown;
-	const ErrorData *error = stubborn ? &too_stubborn : NULL;
+	const ErrorData *error = spared == WF_SPARED_STUBBORN ? &too_stubborn : spared == WF_SPARED_DEADLY ? &deadly : NULL;
 	TimestampTz since = 0;
 	bool		alone = true;
 
 	if (!begin(delivery, &shown, &since, &alone))
 		error = NULL;
-	else if (!stubborn)
+	else if (spared == WF_SPARED_NOT)
 		error = write_guarded(delivery->instance, &shown);
 	end(delivery, &shown, error, since, alone);
 	MemoryContextSwitchTo(context);

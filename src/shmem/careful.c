@@ -1,0 +1,380 @@
+/*
+ * careful.c
+ *		After a crash of the server: one piece of work at a time, so that a second crash tells which one it was.
+ *
+ * Whether the server was shut down or has died, pg_control says when shared memory is made, before recovery begins. After a crash
+ * workers of all databases take turns for some minutes, and what one is about to do is on record in a small file.
+ * If the server dies again while one piece was alone under work, that counts for it; three times in a row are enough.
+ * Whoever ends in peace, however it ends, is taken off the record. Ordinary times write nothing, and wait for nobody.
+ *
+ * The record must outlive the processes, not the machine: it is written, but not flushed. So it can be written in the middle of
+ * a transaction, when the locks are held and what is to be done is known. It is in pg_stat_tmp, which no backup takes along.
+ *
+ * A piece that holds the turn too long loses it and goes on beside others: then a crash is nobody's. But it is known to have
+ * been there, and may take four times as long after that crash: who needs a minute to bring the server down is found too.
+ *
+ * All of it is under careful.lock.
+ */
+#include "compat.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "catalog/pg_control.h"
+#include "common/controldata_utils.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/timestamp.h"
+
+#include "shmem/careful.h"
+#include "shmem/slots.h"
+
+#define RECORD_FILE PG_STAT_TMP_DIR "/workflow.under_work"
+#define RECORD_MAGIC 0x57460001
+#define PATIENCE_MS 10000
+#define MOST_UNCLEAR 5 /* the longest is then almost three hours */
+#define FORGET_MS (60 * 60 * 1000)
+#define LOOK_AGAIN_MS 1000
+
+static int	my_piece = -1; /* in the record */
+static bool keep;	   /* what is known of it */
+
+/* ---- the record ---- */
+
+static pg_crc32c
+checksum(const WfRecord *record)
+{
+	pg_crc32c	crc;
+
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, record->pieces, sizeof(record->pieces));
+	FIN_CRC32C(crc);
+	return crc;
+}
+
+/* Without it everything works, but nobody is found out. */
+static void
+save(WfCareful *careful)
+{
+	WfRecord   *record = &careful->record;
+	int			fd = BasicOpenFile(RECORD_FILE, O_RDWR | O_CREAT | PG_BINARY);
+	bool		written = false;
+
+	record->magic = RECORD_MAGIC;
+	record->crc = checksum(record);
+	if (fd >= 0)
+	{
+		written = pg_pwrite(fd, record, sizeof(*record), 0) == sizeof(*record);
+		close(fd);
+	}
+	if (!written && !careful->complained)
+		ereport(LOG, errcode_for_file_access(),
+				errmsg("workflow could not write file \"%s\": %m", RECORD_FILE));
+	careful->complained |= !written;
+}
+
+static void
+load(WfRecord *record)
+{
+	int			fd = BasicOpenFile(RECORD_FILE, O_RDONLY | PG_BINARY);
+	bool		whole = false;
+
+	if (fd >= 0)
+	{
+		whole = read(fd, record, sizeof(*record)) == sizeof(*record) && record->magic == RECORD_MAGIC &&
+			record->crc == checksum(record);
+		close(fd);
+	}
+	if (!whole)
+		memset(record, 0, sizeof(*record));
+}
+
+/* The server starts: what does it mean for those that were under work? */
+static void
+judge(WfRecord *record, bool crashed)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	for (int i = 0; i < WF_MAX_PIECES; i++)
+	{
+		WfPiece    *piece = &record->pieces[i];
+
+		if (crashed && piece->working == WF_WORK_ALONE)
+			piece->deaths++;
+		else if (crashed && piece->working == WF_WORK_BESIDE)
+			piece->unclear = Min(piece->unclear + 1, MOST_UNCLEAR);
+		piece->working = WF_WORK_NONE;
+		if ((piece->deaths == 0 && piece->unclear == 0) ||
+			TimestampDifferenceExceeds(piece->at, now, FORGET_MS))
+			memset(piece, 0, sizeof(*piece));
+	}
+}
+
+static bool
+server_has_crashed(void)
+{
+	bool		intact;
+	ControlFileData *control = get_controlfile(DataDir, &intact);
+	DBState		state = control->state;
+
+	pfree(control);
+	/* no workers run on a standby */
+	return intact && (state == DB_IN_PRODUCTION || state == DB_IN_CRASH_RECOVERY || state == DB_SHUTDOWNING);
+}
+
+void
+wf_careful_init(WfCareful *careful, LWLock *lock)
+{
+	memset(careful, 0, sizeof(*careful));
+	careful->lock = lock;
+	careful->holder = WF_NO_PROC;
+	careful->crashed = server_has_crashed();
+	load(&careful->record);
+	judge(&careful->record, careful->crashed);
+	if (careful->crashed)
+		save(careful);
+}
+
+/* ---- for how long ---- */
+
+/* It begins when the first worker asks: recovery is over then. */
+static TimestampTz
+careful_until(WfCareful *careful)
+{
+	TimestampTz until;
+
+	LWLockAcquire(careful->lock, LW_EXCLUSIVE);
+	if (careful->until == 0)
+		careful->until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													 wf_setting_careful_after_crash * INT64CONST(1000));
+	until = careful->until;
+	LWLockRelease(careful->lock);
+	return until;
+}
+
+/* Who is alone is so no more. Under lock. */
+static void
+end_patience(WfCareful *careful)
+{
+	for (int i = 0; i < WF_MAX_PIECES; i++)
+		if (careful->record.pieces[i].working == WF_WORK_ALONE)
+			careful->record.pieces[i].working = WF_WORK_BESIDE;
+	careful->holder = WF_NO_PROC;
+	save(careful);
+}
+
+bool
+wf_careful(void)
+{
+	static TimestampTz until = 0;
+	static bool over = false;
+
+	if (over || wf_shared == NULL || !wf_shared->careful.crashed)
+		return false;
+	if (until == 0)
+		until = careful_until(&wf_shared->careful);
+	if (GetCurrentTimestamp() < until)
+		return true;
+	/* from now on we are beside whoever still has his turn */
+	LWLockAcquire(wf_shared->careful.lock, LW_EXCLUSIVE);
+	end_patience(&wf_shared->careful);
+	LWLockRelease(wf_shared->careful.lock);
+	over = true;
+	return false;
+}
+
+/* ---- turns ---- */
+
+static void
+leave_queue(WfCareful *careful, int procno)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < careful->nwaiting; i++)
+		if (careful->waiting[i] != procno)
+			careful->waiting[kept++] = careful->waiting[i];
+	careful->nwaiting = kept;
+}
+
+static void
+enter_queue(WfCareful *careful, int procno)
+{
+	for (int i = 0; i < careful->nwaiting; i++)
+		if (careful->waiting[i] == procno)
+			return;
+	if (careful->nwaiting < WF_MAX_PIECES)
+		careful->waiting[careful->nwaiting++] = procno;
+}
+
+static void
+wake_next(WfCareful *careful)
+{
+	if (careful->holder == WF_NO_PROC && careful->nwaiting > 0)
+		wf_set_latch(careful->waiting[0]);
+}
+
+/* Under lock. */
+static bool
+take_turn(WfCareful *careful, int procno)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (careful->holder == procno)
+		return true;
+	enter_queue(careful, procno);
+	if (careful->holder != WF_NO_PROC && TimestampDifferenceExceeds(careful->since, now, careful->patience_ms))
+		end_patience(careful);
+	if (careful->holder != WF_NO_PROC || (careful->nwaiting > 0 && careful->waiting[0] != procno))
+	{
+		wake_next(careful);
+		return false;
+	}
+	leave_queue(careful, procno);
+	careful->holder = procno;
+	careful->since = now;
+	careful->patience_ms = PATIENCE_MS;
+	return true;
+}
+
+bool
+wf_careful_try(void)
+{
+	bool		ours;
+
+	if (!wf_careful())
+		return true;
+	LWLockAcquire(wf_shared->careful.lock, LW_EXCLUSIVE);
+	ours = take_turn(&wf_shared->careful, wf_my_procno());
+	LWLockRelease(wf_shared->careful.lock);
+	return ours;
+}
+
+void
+wf_careful_wait(void)
+{
+	while (!wf_careful_try())
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_AGAIN_MS,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+void
+wf_careful_yield(void)
+{
+	WfCareful  *careful = &wf_shared->careful;
+	int			procno = wf_my_procno();
+
+	if (!careful->crashed)
+		return;
+	LWLockAcquire(careful->lock, LW_EXCLUSIVE);
+	leave_queue(careful, procno);
+	if (careful->holder == procno)
+		careful->holder = WF_NO_PROC;
+	wake_next(careful);
+	LWLockRelease(careful->lock);
+}
+
+/* ---- pieces of work ---- */
+
+/* Or a place for it, empty; NULL: all are taken by what is under work. The one known for the longest time makes room. */
+static WfPiece *
+find_piece(WfCareful *careful, WfPieceKind kind, int64 number)
+{
+	WfPiece    *place = NULL;
+
+	for (int i = 0; i < WF_MAX_PIECES; i++)
+	{
+		WfPiece    *piece = &careful->record.pieces[i];
+
+		if (piece->database == MyDatabaseId && piece->kind == kind && piece->number == number)
+			return piece;
+		if (piece->working == WF_WORK_NONE && (place == NULL || piece->at < place->at))
+			place = piece;
+	}
+	if (place != NULL)
+		memset(place, 0, sizeof(*place));
+	return place;
+}
+
+static bool
+anything_under_work(const WfCareful *careful)
+{
+	for (int i = 0; i < WF_MAX_PIECES; i++)
+		if (careful->record.pieces[i].working != WF_WORK_NONE)
+			return true;
+	return false;
+}
+
+/* Under lock. */
+static void
+put_on_record(WfCareful *careful, WfPiece *piece, WfPieceKind kind, int64 number)
+{
+	bool		alone = careful->holder == wf_my_procno() && !anything_under_work(careful);
+
+	piece->database = MyDatabaseId;
+	piece->kind = kind;
+	piece->number = number;
+	piece->working = alone ? WF_WORK_ALONE : WF_WORK_BESIDE;
+	piece->at = GetCurrentTimestamp();
+	my_piece = piece - careful->record.pieces;
+	keep = false;
+	if (alone)
+	{
+		careful->since = piece->at;
+		careful->patience_ms = PATIENCE_MS << (2 * piece->unclear);
+	}
+	save(careful);
+}
+
+int
+wf_careful_begin(WfPieceKind kind, int64 number)
+{
+	WfCareful  *careful = &wf_shared->careful;
+	WfPiece    *piece;
+	int			deaths = 0;
+
+	if (!wf_careful())
+		return 0;
+	LWLockAcquire(careful->lock, LW_EXCLUSIVE);
+	piece = find_piece(careful, kind, number);
+	if (piece != NULL)
+	{
+		deaths = piece->deaths;
+		put_on_record(careful, piece, kind, number);
+	}
+	LWLockRelease(careful->lock);
+	if (deaths > 0)
+		ereport(LOG, errmsg("workflow: the server has died %d times in a row while %s " INT64_FORMAT " was the only one under work",
+							deaths, kind == WF_PIECE_DELIVERY ? "delivery" : "visit", number));
+	return deaths;
+}
+
+void
+wf_careful_keep(void)
+{
+	keep = true;
+}
+
+void
+wf_careful_end(void)
+{
+	WfCareful  *careful = &wf_shared->careful;
+	WfPiece    *piece;
+
+	if (my_piece < 0)
+		return;
+	LWLockAcquire(careful->lock, LW_EXCLUSIVE);
+	piece = &careful->record.pieces[my_piece];
+	piece->working = WF_WORK_NONE;
+	if (!keep || (piece->deaths == 0 && piece->unclear == 0))
+		memset(piece, 0, sizeof(*piece));
+	save(careful);
+	LWLockRelease(careful->lock);
+	my_piece = -1;
+}
