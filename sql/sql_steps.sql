@@ -141,7 +141,7 @@ CALL run($$ SELECT count(*) AS rows, sum(g) FROM generate_series(1, 10000) g $$)
 CALL run($$ SELECT g FROM generate_series(1, 10000) g $$, '{"save": {"reply": {"count": "${$reply.count}", "rows": "${$reply.rows.size()}", "last": "${$reply.rows[last].g}"}}}');
 CALL run($$ SELECT g FROM generate_series(1, 10001) g $$);
 CALL run($$ INSERT INTO thing (id) SELECT g FROM generate_series(100, 20000) g $$);
--- and what a jsonb can hold
+-- and bytes
 CALL run($$ SELECT repeat('x', 300000000) AS a $$);
 -- $result: the row is the response
 CALL run($$ SELECT 1 AS a, 'b' AS b $$, '{"save": {"reply": "${$result.response}"}}');

@@ -114,7 +114,7 @@ start_one(const char *process, int version, WfStart *start)
  * workflow.start(process text, data jsonb, business_key text, version integer) → bigint, the number of the instance
  *
  * Errors: 42704 unknown process or version, 55000 if it was undefined, 42501 without the privilege start, 22023 for data that
- * are no object, 23505 if the key belongs to a living instance.
+ * are no object, 54000 if they are larger than workflow.max_data, 23505 if the key belongs to a living instance.
  */
 Datum
 workflow_start(PG_FUNCTION_ARGS)
@@ -138,7 +138,8 @@ workflow_start(PG_FUNCTION_ARGS)
 /*
  * workflow.set_data(instance bigint, data jsonb) → boolean: false if it has ended
  *
- * Errors: 42704 unknown, 42501 without start or admin, 22023 for data that are no object.
+ * Errors: 42704 unknown, 42501 without start or admin, 22023 for data that are no object, 54000 if all of it is larger than
+ * workflow.max_data.
  */
 Datum
 workflow_set_data(PG_FUNCTION_ARGS)

@@ -18,33 +18,6 @@
 /* No pause is longer than that, whatever factor it grew by. */
 #define MAX_PAUSE_US (INT64CONST(365) * USECS_PER_DAY)
 
-bool
-wf_data_apply(WfBatch *batch, WfVisit *visit, const WfTemplate *changes, const WfScope *scope,
-			  WfFault *fault)
-{
-	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Jsonb	   *rendered = wf_template_jsonb(changes, scope, fault);
-
-	if (rendered != NULL)
-		wf_data_merge(visit->instance, rendered);
-	MemoryContextSwitchTo(old);
-	return rendered != NULL;
-}
-
-void
-wf_data_replace(WfInstance *instance, Jsonb *data)
-{
-	instance->data = data;
-	instance->data_changed = true;
-	instance->grown += VARSIZE(data);
-}
-
-void
-wf_data_merge(WfInstance *instance, Jsonb *changes)
-{
-	wf_data_replace(instance, wf_jsonb_merge(instance->data, changes));
-}
-
 /* An interval from now, in microseconds; a limit for what cannot be worked out. */
 static double
 in_us(WfBatch *batch, WfVisit *visit, const Interval *interval)

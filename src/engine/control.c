@@ -22,6 +22,7 @@ wf_engine_start(WfBatch *batch, const WfStart *start)
 	if (start->data != NULL)
 		instance->data = JB_ROOT_COUNT(def->data) == 0 ? start->data
 													   : wf_jsonb_merge(def->data, start->data);
+	wf_data_require_fit(instance->data);
 	MemoryContextSwitchTo(old);
 	wf_move_on(batch, instance, wf_move_enter(batch, instance, def->start, NULL, start->visit));
 	return instance;
@@ -142,8 +143,11 @@ void
 wf_engine_set_data(WfBatch *batch, WfInstance *instance, Jsonb *changes)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	Jsonb	   *data;
 
-	wf_data_merge(instance, changes);
+	data = wf_jsonb_merge(instance->data, changes);
+	wf_data_require_fit(data);
+	wf_data_replace(instance, data);
 	MemoryContextSwitchTo(old);
 }
 

@@ -13,7 +13,7 @@
 
 #include "store/batch.h"
 
-/* Start an instance and move its token until it rests. `data` NULL: none. Numbers 0: the next. */
+/* Start an instance and move its token until it rests. ERROR 54000 if its data are larger than workflow.max_data. `data` NULL: none. Numbers 0: the next. */
 typedef struct WfStart
 {
 	WfProcess  *process;
@@ -63,7 +63,7 @@ extern void wf_engine_break(WfBatch *batch, WfVisit *visit, const WfFault *fault
 /* What is due takes too long here: an executor goes on with it. */
 extern void wf_engine_hand_over(WfBatch *batch, WfVisit *visit);
 
-/* Merge into the data. */
+/* Merge into the data. ERROR 54000 if they come to be larger than workflow.max_data. */
 extern void wf_engine_set_data(WfBatch *batch, WfInstance *instance, Jsonb *changes);
 
 /*

@@ -82,7 +82,9 @@ extern WfVisit *wf_wait_open(WfBatch *batch, WfVisit *visit);
 /* data */
 extern bool wf_data_apply(WfBatch *batch, WfVisit *visit, const WfTemplate *changes,
 						  const WfScope *scope, WfFault *fault);
-extern void wf_data_merge(WfInstance *instance, Jsonb *changes);
+/* Not larger than workflow.max_data? Else a fault, or an error. */
+extern bool wf_data_fits(const Jsonb *data, WfFault *fault);
+extern void wf_data_require_fit(const Jsonb *data);
 extern void wf_data_replace(WfInstance *instance, Jsonb *data);
 
 #endif

@@ -332,6 +332,8 @@ success(WfBatch *batch, WfVisit *visit)
 		return wf_outcome_fault(batch, visit, &fault);
 	if (changes != NULL)
 		scope.data = wf_jsonb_merge(instance->data, changes);
+	if (changes != NULL && !wf_data_fits(scope.data, &fault))
+		return wf_outcome_fault(batch, visit, &fault);
 	if (!choose_route(visit, &scope, &next, &message, &fault))
 		return wf_outcome_fault(batch, visit, &fault);
 

@@ -40,6 +40,7 @@
 #include "store/session_user.h"
 
 #define MAX_ROWS 10000
+#define MAX_BYTES (32 * 1024 * 1024) /* of all rows, as they come and as JSON: as much as may end a visit */
 
 /* ---- parameters ---- */
 
@@ -303,13 +304,23 @@ plan_of(WfProcess *process, WfStep *step)
 	return *kept;
 }
 
-/* SPI's receiver of rows, which stops at too many before they fill the memory. */
+/* SPI's receiver of rows, which stops at too many, or too large ones, before they fill the memory. */
 typedef struct CountingReceiver
 {
 	DestReceiver pub;
 	DestReceiver *spi;
 	int			n;
+	Size		bytes;
 } CountingReceiver;
+
+static void
+refuse_bytes(Size bytes)
+{
+	if (bytes > MAX_BYTES)
+		ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				errmsg("the statement returns more than %d MB", MAX_BYTES / (1024 * 1024)),
+				errhint("Let it return what the process needs, and leave the rest in tables."));
+}
 
 static bool
 count_row(TupleTableSlot *slot, DestReceiver *self)
@@ -320,6 +331,9 @@ count_row(TupleTableSlot *slot, DestReceiver *self)
 		ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				errmsg("the statement returns more than %d rows", MAX_ROWS),
 				errhint("Let it return what the process needs, or an aggregate."));
+	slot_getallattrs(slot);
+	counting->bytes += heap_compute_data_size(slot->tts_tupleDescriptor, slot->tts_values, slot->tts_isnull);
+	refuse_bytes(counting->bytes);
 	return counting->spi->receiveSlot(slot, counting->spi);
 }
 
@@ -387,6 +401,7 @@ make_reply(uint64 count, SPITupleTable *table, MemoryContext context)
 	WfJsonbState state = {0};
 	JsonbValue *array;
 	Jsonb	   *first = NULL;
+	Size		bytes = 0;
 	WfField		fields[3];
 	MemoryContext old;
 
@@ -398,6 +413,8 @@ make_reply(uint64 count, SPITupleTable *table, MemoryContext context)
 		JsonbValue	value = {.type = jbvBinary,
 			.val.binary = {VARSIZE(row) - VARHDRSZ, &row->root}};
 
+		bytes += VARSIZE(row);
+		refuse_bytes(bytes);
 		if (i == 0)
 			first = row;
 		wf_jsonb_push(&state, WJB_ELEM, &value);

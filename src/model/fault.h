@@ -17,6 +17,7 @@
 #define WF_CODE_TIMEOUT "timeout"	  /* one attempt took longer than its timeout */
 #define WF_CODE_REPLY "reply"		  /* an answer that cannot be read: too large, or says JSON and is not */
 #define WF_CODE_REQUEST "request"	  /* a request that may not be sent: address, header, server, rights */
+#define WF_CODE_DATA "data"			  /* the data would be larger than workflow.max_data */
 #define WF_CODE_DIED "died"			  /* the server crashes whenever it is worked on */
 #define WF_CODE_MOVE "move"			  /* the engine's own move failed or took too long */
 

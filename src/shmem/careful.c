@@ -41,6 +41,7 @@
 
 static int	my_piece = -1; /* in the record */
 static bool keep;	   /* what is known of it */
+static bool asked = false; /* we have the turn, or stand in the queue */
 
 /* ---- the record ---- */
 
@@ -113,6 +114,18 @@ judge(WfRecord *record, bool crashed)
 	}
 }
 
+/* No workers run while a standby or a backup is recovered, and pg_control is then as it was found elsewhere. */
+static bool
+comes_from_elsewhere(void)
+{
+	static const char *const signs[] = {"backup_label", "standby.signal", "recovery.signal"};
+
+	for (int i = 0; i < lengthof(signs); i++)
+		if (access(signs[i], F_OK) == 0)
+			return true;
+	return false;
+}
+
 static bool
 server_has_crashed(void)
 {
@@ -121,8 +134,7 @@ server_has_crashed(void)
 	DBState		state = control->state;
 
 	pfree(control);
-	/* no workers run on a standby */
-	return intact && (state == DB_IN_PRODUCTION || state == DB_IN_CRASH_RECOVERY || state == DB_SHUTDOWNING);
+	return intact && !comes_from_elsewhere() && (state == DB_IN_PRODUCTION || state == DB_IN_CRASH_RECOVERY || state == DB_SHUTDOWNING);
 }
 
 void
@@ -246,6 +258,7 @@ wf_careful_try(void)
 
 	if (!wf_careful())
 		return true;
+	asked = true;
 	LWLockAcquire(wf_shared->careful.lock, LW_EXCLUSIVE);
 	ours = take_turn(&wf_shared->careful, wf_my_procno());
 	LWLockRelease(wf_shared->careful.lock);
@@ -270,8 +283,9 @@ wf_careful_yield(void)
 	WfCareful  *careful = &wf_shared->careful;
 	int			procno = wf_my_procno();
 
-	if (!careful->crashed)
+	if (!asked)
 		return;
+	asked = false;
 	LWLockAcquire(careful->lock, LW_EXCLUSIVE);
 	leave_queue(careful, procno);
 	if (careful->holder == procno)

@@ -14,6 +14,7 @@
 #include "shmem/settings.h"
 
 #define LONGEST_YEARS 1000 /* as a process may say of its own */
+#define MOST_DATA_KB (255 * 1024) /* what a jsonb can hold */
 #define LEAST_MEMORY_MB 64 /* with less a worker could do nothing at all */
 
 int			wf_setting_executors = 4;
@@ -23,6 +24,7 @@ char	   *wf_setting_retention = NULL;
 bool		wf_setting_start_paused = false;
 int			wf_setting_move_timeout = 1000;
 int			wf_setting_sql_timeout = 5 * 60 * 1000;
+int			wf_setting_max_data = 64 * 1024;
 int			wf_setting_dispatcher_memory = 2048;
 int			wf_setting_executor_memory = 1024;
 int			wf_setting_careful_after_crash = 5 * 60;
@@ -122,8 +124,11 @@ define_at_server_start(void)
 }
 
 static void
-define_memory(void)
+define_sizes(void)
 {
+	DefineCustomIntVariable("workflow.max_data", "Largest data of an instance.",
+							"A step that would make them larger fails, and so does a call.", &wf_setting_max_data, 64 * 1024,
+							64, MOST_DATA_KB, PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("workflow.dispatcher_memory", "Most memory of its own that a dispatcher may take.",
 							"Beside shared memory. 0 means no limit.", &wf_setting_dispatcher_memory, 2048, 0,
 							MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_MB, check_memory, NULL, NULL);
@@ -175,7 +180,7 @@ wf_settings_define(void)
 	if (process_shared_preload_libraries_in_progress)
 		define_at_server_start();
 	define_limits();
-	define_memory();
+	define_sizes();
 	DefineCustomStringVariable("workflow.retention",
 							   "How long the history of ended instances is kept: an interval.",
 							   "An empty string or 0 means for ever.", &wf_setting_retention, "90 days",

@@ -17,6 +17,7 @@ extern char *wf_setting_retention;			 /* an interval that is not negative; "" or
 extern bool wf_setting_start_paused;		 /* dispatchers start nothing until workflow.adopt() */
 extern int	wf_setting_move_timeout;		 /* ms; longest time of one move in a dispatcher */
 extern int	wf_setting_sql_timeout;			 /* ms; statement timeout of SQL steps; 0: none */
+extern int	wf_setting_max_data;			 /* kB; of one instance */
 extern int	wf_setting_dispatcher_memory;	 /* MB; of one process; 0: no limit */
 extern int	wf_setting_executor_memory;		 /* likewise, of each */
 extern int	wf_setting_careful_after_crash;	 /* s; so long after a crash workers take turns; 0: never */

@@ -1,0 +1,56 @@
+/*
+ * data.c
+ *		The data of an instance change, and stay within workflow.max_data.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "shmem/settings.h"
+#include "engine/internal.h"
+
+bool
+wf_data_fits(const Jsonb *data, WfFault *fault)
+{
+	if (VARSIZE(data) <= (Size) wf_setting_max_data * 1024)
+		return true;
+	return wf_fault(fault, WF_CODE_DATA, "the data would have %zu bytes, more than workflow.max_data allows",
+					(Size) VARSIZE(data));
+}
+
+/* For what a caller gives: ERROR 54000. */
+void
+wf_data_require_fit(const Jsonb *data)
+{
+	WfFault		fault = {0};
+
+	if (!wf_data_fits(data, &fault))
+		ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				errmsg("the data of an instance are too large"),
+				errdetail("They would have %zu bytes; workflow.max_data allows %d kB.", (Size) VARSIZE(data),
+						  wf_setting_max_data),
+				errhint("Keep large documents in tables, and their keys in the data."));
+}
+
+void
+wf_data_replace(WfInstance *instance, Jsonb *data)
+{
+	instance->data = data;
+	instance->data_changed = true;
+	instance->grown += VARSIZE(data);
+}
+
+bool
+wf_data_apply(WfBatch *batch, WfVisit *visit, const WfTemplate *changes, const WfScope *scope,
+			  WfFault *fault)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	Jsonb	   *rendered = wf_template_jsonb(changes, scope, fault);
+	Jsonb	   *data = rendered != NULL ? wf_jsonb_merge(visit->instance->data, rendered) : NULL;
+	bool		fits = data != NULL && wf_data_fits(data, fault);
+
+	if (fits)
+		wf_data_replace(visit->instance, data);
+	MemoryContextSwitchTo(old);
+	return fits;
+}
