@@ -450,6 +450,9 @@ work_on(Work *work)
 
 /* ---- the function ---- */
 
+#define LATE "came too late: the visit had already ended"
+
+
 static void
 put(ReturnSetInfo *rsinfo, const Entry *entry)
 {
@@ -461,12 +464,15 @@ put(ReturnSetInfo *rsinfo, const Entry *entry)
 		values[0] = CStringGetTextDatum(entry->text);
 	nulls[1] = entry->code != 0;
 	values[1] = BoolGetDatum(entry->accepted);
-	nulls[2] = nulls[3] = entry->code == 0;
+	nulls[2] = entry->code == 0;
+	nulls[3] = entry->code == 0 && entry->accepted;
 	if (entry->code != 0)
 	{
 		values[2] = CStringGetTextDatum(unpack_sql_state(entry->code));
 		values[3] = CStringGetTextDatum(entry->error);
 	}
+	else if (!entry->accepted)
+		values[3] = CStringGetTextDatum(LATE);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
@@ -487,7 +493,7 @@ require_array(text *json)
 /*
  * workflow.complete_many(callbacks json) → setof (serial_number, accepted, error_code, error), in the order of the entries
  *
- * Errors of single entries are rows. Errors of the call: 22023 if it is no array, 40001 for a conflict in a
+ * NULL: no rows. What came too late is not accepted and says so, without an error_code. Errors of single entries are rows. Errors of the call: 22023 if it is no array, 40001 for a conflict in a
  * serializable transaction.
  */
 Datum
@@ -497,7 +503,11 @@ workflow_complete_many(PG_FUNCTION_ARGS)
 	WfAccess	access;
 	bool		late = false;
 
-	wf_argument_require(fcinfo, 0, "callbacks");
+	if (PG_ARGISNULL(0)) /* json_agg over no rows */
+	{
+		InitMaterializedSRF(fcinfo, 0);
+		return (Datum) 0;
+	}
 	require_array(PG_GETARG_TEXT_PP(0));
 	PreventCommandIfReadOnly("workflow.complete_many()");
 	InitMaterializedSRF(fcinfo, 0);

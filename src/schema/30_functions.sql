@@ -61,7 +61,7 @@ COMMENT ON FUNCTION workflow.fail(text, text, text, jsonb) IS
 CREATE FUNCTION workflow.complete_many(callbacks json, OUT serial_number text, OUT accepted boolean, OUT error_code text, OUT error text)
     RETURNS SETOF record LANGUAGE c ROWS 100 AS 'MODULE_PATHNAME', 'workflow_complete_many';
 COMMENT ON FUNCTION workflow.complete_many(json) IS
-'Many callbacks in one call: an array of {"serial_number": "5_31", "data": …}, or with "fail": {"code", "message"} beside. Returns a row for each, in their order: accepted as workflow.complete or workflow.fail would answer, or the SQLSTATE and message of its error, which does not hold up the others. Two such calls never deadlock. Duplicate keys are an error of their entry, as are data of more than 4 MB or 64 levels. No array: 22023';
+'Many callbacks in one call: an array of {"serial_number": "5_31", "data": …}, or with "fail": {"code", "message"} beside. Returns a row for each, in their order: accepted as workflow.complete or workflow.fail would answer, or the SQLSTATE and message of its error, which does not hold up the others; one that came too late says so in error, without an error_code. NULL, as json_agg over no rows gives it: no rows. Two such calls never deadlock. Duplicate keys are an error of their entry, as are data of more than 4 MB or 64 levels. No array: 22023';
 
 CREATE FUNCTION workflow.heartbeat(serial_number text, progress jsonb DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_heartbeat';

@@ -37,7 +37,7 @@ my %told = (
 	'cancel($i)' => 'f', 'set_data($i, \'{}\')' => 'f', 'suspend($i)' => 'f', 'resume($i)' => 'f', 'move($i, \'clock\', \'clock\')' => '',
 	'complete(\'$s\')' => 'f', 'fail(\'$s\')' => 'f', 'heartbeat(\'$s\')' => 'f', 'extend(\'$s\', \'1 h\')' => '',
 	'retry(\'$s\')' => 'f', 'skip(\'$s\')' => 'f', 'cancel_visit(\'$s\')' => 'f',
-	'complete_many(\'[{"serial_number": "$s"}]\')' => '($s,f,,)');
+	'complete_many(\'[{"serial_number": "$s"}]\')' => '($s,f,,"came too late: the visit had already ended")');
 for my $call (sort keys %told)
 {
 	my ($i, $s) = ended();
