@@ -5,7 +5,7 @@
 CREATE FUNCTION workflow.define(name text, definition json) RETURNS integer
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_define';
 COMMENT ON FUNCTION workflow.define(text, json) IS
-'Stores a definition and returns its version; the same definition again is the same version. Who defines a name first owns the process. All faults are told in one error: 22023, or 0A000 if nothing else is wrong than that it is not supported yet. A process of somebody else: 42501, since its steps run with the rights of its owner';
+'Stores a definition and returns its version; the same definition again is the same version. Who defines a name first owns the process. All faults are told in one error: 22023, or 0A000 if nothing else is wrong than that it is not supported yet; what may be stored and is hardly meant is told in a NOTICE. A process of somebody else: 42501, since its steps run with the rights of its owner';
 
 CREATE FUNCTION workflow.check(definition json, OUT path text, OUT severity text, OUT message text, OUT hint text, OUT step text)
     RETURNS SETOF record LANGUAGE c ROWS 10 AS 'MODULE_PATHNAME', 'workflow_check';

@@ -63,6 +63,17 @@ like($data->{id}, qr/^c-/, 'and saved');
 is($data->{response}{status}, 'SUCCESS', 'then the callback');
 is($data->{initial}{accepted}, JSON::PP::true, 'which knows of the reply');
 
+# what the reply lacks is an error, whichever of the two comes first
+$scene->define('lacking', qq[{"steps": [{"step": "job", "http": {"server": "partner", "url": "\${\$.url}", $H, "body": {"sn": "\${\$serial_number}"}},
+	"save_reply": {"id": "\${\$reply.body.nothing}"}, "wait": true}]}]);
+for my $path ('/callback-first', '/accept?after=0.2')
+{
+	my ($lacking, $status) = $scene->run('lacking', { url => $scene->url($path) });
+	is($status, 'failed', "$path: a reply that lacks what is to be saved");
+	is($scene->incident($lacking)->{error}{code}, 'template', 'is an error');
+	is($scene->incident($lacking)->{result}{callback_response}{status}, $path =~ /first/ ? 'SUCCESS' : undef, 'a callback that came before is kept');
+}
+
 # while the request is under way; it shows as accepted, once
 $instance = start('/delay?s=0.7&status=202');
 my ($request) = $scene->wait_for_requests(1, $instance);

@@ -32,7 +32,7 @@ sub define
 define('clock', '{"step": "clock", "wait": {"after": "10 ms"}}, {"step": "choose", "choose": [{"when": "ENDLESS", "next": "end"}, {"next": "end"}]}, {"step": "end", "end": true}');
 define('reply', '{"step": "reply", "http": {"server": "partner", "path": "/echo"}, "success": "ENDLESS"}');
 define('deadline', '{"step": "deadline", "wait": true, "timeout": "10 ms", "catch": [{"on": "TIMED_OUT", "next": "choose"}]}, {"step": "choose", "choose": [{"when": "ENDLESS", "next": "choose"}, {"next": "end"}]}, {"step": "end", "end": true}');
-define('request', '{"step": "request", "http": {"server": "partner", "path": "/echo", "body": {"x": "${$.list[*] ? (@ > $.list[*] && exists($.list[*] ? (@ > $.list[*] && @ < 0)))}"}}}');
+define('request', '{"step": "request", "http": {"server": "partner", "path": "/echo", "body": {"x": "${$.list[*] ? (@ > $.list[*] && exists($.list[*] ? (@ > $.list[*] && @ < 0))) ?? null}"}}}');
 define('caught', '{"step": "reply", "http": {"server": "partner", "path": "/echo"}, "success": "ENDLESS", "catch": [{"on": "*", "next": "end"}]}, {"step": "end", "end": true}');
 define('loop', '{"step": "a", "set": {"n": 1}, "next": "b"}, {"step": "b", "choose": [{"when": "$.n == 2", "next": "end"}, {"next": "a"}]}, {"step": "end", "end": true}');
 define('good', '{"step": "good", "http": {"server": "partner", "path": "/echo"}}, {"step": "clock", "wait": {"after": "10 ms"}}, {"step": "sql", "sql": "SELECT 1"}');
