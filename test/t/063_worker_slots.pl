@@ -35,8 +35,8 @@ is($node->safe_psql('postgres', "SELECT count(*) FROM workflow.incidents"), 0, '
 # ---- none for executors: requests, clocks and completions do without ----
 
 $node->append_conf('postgresql.conf', "max_worker_processes = 2\n");
+my $offset = -s $node->logfile; # upkeep asks for an executor at once
 $node->restart;
-my $offset = -s $node->logfile;
 wait_for_workers($node, 'postgres');
 $node->safe_psql('postgres', "SELECT workflow.start('sql') FROM generate_series(1, 5); SELECT workflow.start('call') FROM generate_series(1, 10)");
 is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'call' AND status = 'completed'", 20, 'without any executor requests are sent');

@@ -63,9 +63,9 @@ sub row
 sub cancel_all
 {
 	my ($process) = @_;
-	sql("SELECT workflow.cancel(instance) FROM workflow.living_instances WHERE process = '$process' ORDER BY instance");
+	sql("SELECT workflow.cancel(instance) FROM workflow.instances WHERE ended_at IS NULL AND process = '$process' ORDER BY instance");
 	sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_type = 'workflow executor' AND wait_event = 'PgSleep'");
-	is_soon($node, 'postgres', "SELECT count(*) FROM workflow.living_instances WHERE process = '$process'", 0, "$process: all have ended");
+	is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE ended_at IS NULL AND process = '$process'", 0, "$process: all have ended");
 }
 
 sub executors { return sql("SELECT count(*) FROM workflow.workers WHERE kind = 'executor'") }
@@ -156,7 +156,7 @@ start($_, "short_$_", 200) for @hangers;
 is_soon($node, 'postgres', "SELECT count(*) > 50 FROM workflow.instances WHERE process LIKE 'short_%' AND status = 'completed'", 't', 'they begin');
 cmp_ok(seconds('late', 'late'), '<', 1.5, 'one more has its turn');
 my $progress = sql("SELECT count(DISTINCT process) FROM workflow.instances WHERE process LIKE 'short_%' AND status = 'completed'");
-is_soon($node, 'postgres', "SELECT count(*) FROM workflow.living_instances WHERE process LIKE 'short_%'", 0, 'all is done');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE ended_at IS NULL AND process LIKE 'short_%'", 0, 'all is done');
 is($progress, scalar(@hangers), 'all of them had their turns meanwhile');
 
 # ---- a table that is locked ----
@@ -186,7 +186,7 @@ ok(wait_until(sub { count_in_log($node, $dead) >= 5 }, 'a superuser ends his exe
 sql("SELECT pg_terminate_backend(pid) FROM workflow.workers WHERE role = 'alice'"); # it has to be started again
 is_soon($node, 'postgres', "SELECT count(*) FROM workflow.workers WHERE role = 'alice'", 0, "another's executor has gone");
 cmp_ok(seconds('alice', 'one'), '<', 1, 'and can be started at once');
-sql("SELECT workflow.cancel(instance) FROM workflow.living_instances WHERE process = 'suicide'");
+sql("SELECT workflow.cancel(instance) FROM workflow.instances WHERE ended_at IS NULL AND process = 'suicide'");
 
 $node->stop;
 done_testing();
