@@ -79,7 +79,7 @@ my $filter = '$.list[*] ? (@ > $.list[*] && exists($.list[*] ? (@ > $.list[*] &&
 my $list = q[jsonb_build_object('list', (SELECT jsonb_agg(n) FROM generate_series(1, 4000) n))];
 $scene->define('reply', qq({"steps": [{"step": "call", "http": {"server": "partner", "path": "/echo"}, "success": "$endless"}]}));
 $scene->define('clock', qq({"steps": [{"step": "clock", "wait": {"after": "10 ms"}, "choose": [{"when": "$endless", "next": "end"}, {"next": "end"}]}, {"step": "end", "end": true}]}));
-$scene->define('request', qq({"steps": [{"step": "call", "http": {"server": "partner", "path": "/echo", "body": {"x": "\${$filter}"}}}]}));
+$scene->define('request', qq({"steps": [{"step": "call", "http": {"server": "partner", "path": "/echo", "body": {"x": "\${$filter ?? null}"}}}]}));
 $scene->define('good', '{"steps": [{"step": "call", "http": {"server": "partner", "path": "/echo"}}, {"step": "clock", "wait": {"after": "10 ms"}}]}');
 
 crash($node);
