@@ -101,7 +101,7 @@ BEGIN
     RETURN data->'mended';
 END $$;
 SELECT workflow.define('incidents: pause ' || n, format('{"steps": [
-    {"step": "try", "sql": "SELECT incidents_try(visit.data) AS mended", %s "retry": {"max": 1000, "delay": "%s"}, "catch": [{"on": "CANCELLED", "next": "stand"}]},
+    {"step": "try", "sql": "SELECT incidents_try(visit.data) AS mended", %s "retry": {"max": 1000, "delay": "%s", "on": ["40001"]}, "catch": [{"on": "CANCELLED", "next": "stand"}]},
     {"step": "stand", "wait": true}]}', CASE WHEN n = 1 THEN '"wait": true,' END, CASE WHEN n = 2 THEN '100 ms' ELSE '1 hour' END)::json)
 FROM generate_series(1, 3) n;
 SELECT workflow.start('incidents: pause 1') AS i1, workflow.start('incidents: pause 2') AS i2,

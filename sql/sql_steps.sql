@@ -192,7 +192,7 @@ CALL run_caught($$ SELECT fails('P0001') $$, '"*"');
 CALL run_caught($$ SELECT fails('P0001') $$, '["23505", "FAILED", "TIMED_OUT"]');
 
 --
--- Retries: of serialization failures, deadlocks and lock timeouts only, and only as often as allowed
+-- Retries: of what `on` names, and only as often as allowed
 --
 CREATE FUNCTION fails_until(attempt int, wanted int, state text) RETURNS int LANGUAGE plpgsql AS $$
 BEGIN
@@ -201,25 +201,67 @@ BEGIN
 	END IF;
 	RETURN attempt;
 END $$;
-CALL run($$ SELECT fails_until(attempt, 3, '40001') AS attempt $$, '{"retry": {"max": 2}}');
-CALL run($$ SELECT fails_until(attempt, 3, '40P01') AS attempt $$, '{"retry": {"max": 5, "delay": "1 ms"}}');
-CALL run($$ SELECT fails_until(attempt, 3, '55P03') AS attempt $$, '{"retry": {"max": 5, "delay": "1 ms", "backoff": 2}}');
-CALL run($$ SELECT fails_until(attempt, 4, '40001') AS attempt $$, '{"retry": {"max": 2}}');
-CALL run($$ SELECT fails_until(attempt, 2, '40001') AS attempt $$);
+CALL run($$ SELECT fails_until(attempt, 3, '40001') AS attempt $$, '{"retry": {"max": 2, "on": ["40001"]}}');
+CALL run($$ SELECT fails_until(attempt, 3, 'P0001') AS attempt $$, '{"retry": {"max": 5, "delay": "1 ms", "on": ["40P01", "P0001"]}}');
+CALL run($$ SELECT fails_until(attempt, 3, '55P03') AS attempt $$, '{"retry": {"max": 5, "delay": "1 ms", "backoff": 2, "on": ["55P03"]}}');
+CALL run($$ SELECT fails_until(attempt, 4, '40001') AS attempt $$, '{"retry": {"max": 2, "on": ["40001"]}}');
 CALL run($$ SELECT fails_until(attempt, 2, '23505') AS attempt $$, '{"retry": {"max": 5}}');
 CALL run($$ SELECT fails_until(attempt, 2, 'P0001') AS attempt $$, '{"retry": {"max": 5}}');
--- a real lock timeout
-CREATE FUNCTION waits_for_lock(attempt int) RETURNS int LANGUAGE plpgsql SET lock_timeout = '20ms' AS $$
+CALL run($$ SELECT fails_until(attempt, 2, 'P0001') AS attempt $$, '{"retry": {"max": 5, "on": ["23505"]}}');
+
+--
+-- What the machine is short of for a moment, or others are in the way of, is tried again as the same attempt, whatever `retry` says
+--
+CREATE SEQUENCE tries;
+CREATE FUNCTION is_short(times int, state text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	n bigint := nextval('tries');
 BEGIN
-	IF attempt = 1 THEN
+	IF n <= times THEN
+		RAISE EXCEPTION 'try % fails', n USING ERRCODE = state;
+	END IF;
+	PERFORM setval('tries', 1, false);
+	RETURN format('try %s', n);
+END $$;
+CALL run($$ SELECT is_short(3, '40001') AS did, visit.attempt $$);
+CALL run($$ SELECT is_short(3, '40P01') AS did, visit.attempt $$, '{"retry": {"max": 2, "delay": "1 hour"}}');
+CALL run($$ SELECT is_short(3, '55P03') AS did, visit.attempt $$, '{"retry": {"max": 2, "delay": "1 hour", "on": ["P0001"]}}');
+CALL run($$ SELECT is_short(3, '53100') AS did, visit.attempt $$);
+CALL run($$ SELECT is_short(3, '53200') AS did, visit.attempt $$);
+CALL run($$ SELECT is_short(3, '53300') AS did, visit.attempt $$);
+-- not if the step names it: then it is for the author to deal with
+CALL run_caught($$ SELECT fails('40001') $$, '"40001"');
+CALL run_caught($$ SELECT fails('53100') $$, '["23505", "53100"]');
+CALL run_caught($$ SELECT fails('55P03') $$, '"55P03"');
+-- nor what would fail the same way again: a limit of its own, a library that is missing, a connection of its own
+CALL run($$ SELECT fails('53400') $$);
+CALL run($$ SELECT fails('58P01') $$);
+CALL run($$ SELECT fails('08006') $$);
+-- for as long as the step may take
+CALL run($$ SELECT is_short(1000000, '40001') $$, '{"timeout": "300 ms"}');
+ALTER SEQUENCE tries RESTART;
+-- a real lock timeout
+CREATE FUNCTION waits_for_lock(times int) RETURNS int LANGUAGE plpgsql SET lock_timeout = '20ms' AS $$
+BEGIN
+	IF nextval('tries') <= times THEN
 		PERFORM pg_advisory_xact_lock(4711);
 	END IF;
-	RETURN attempt;
+	RETURN 0;
 END $$;
 SELECT pg_advisory_lock(4711);
-CALL run($$ SELECT waits_for_lock(attempt) AS attempt $$, '{"retry": {"max": 1, "delay": "1 ms"}}');
-CALL run($$ SELECT waits_for_lock(attempt) AS attempt $$);
+CALL run($$ SELECT waits_for_lock(2) AS waits, visit.attempt $$);
+ALTER SEQUENCE tries RESTART;
+CALL run($$ SELECT waits_for_lock(1) AS waits, visit.attempt $$, '{"retry": {"max": 1, "delay": "1 ms", "on": ["55P03"]}}');
 SELECT pg_advisory_unlock(4711);
+-- and a real limit, that of temporary files
+CREATE FUNCTION sorts() RETURNS bigint LANGUAGE sql SET work_mem = '64kB' AS
+	'SELECT count(*) FROM (SELECT n FROM generate_series(1, 100000) n ORDER BY md5(n::text) OFFSET 1) s';
+ALTER SYSTEM SET temp_file_limit = '100kB';
+SELECT pg_reload_conf();
+SELECT pg_sleep(0.3) AS until_executors_have_read_it \gset
+CALL run($$ SELECT sorts() $$);
+ALTER SYSTEM RESET temp_file_limit;
+SELECT pg_reload_conf();
 
 --
 -- Time limits: that of the step, and that of every statement

@@ -65,6 +65,24 @@ is_named(const WfRetry *retry, const WfFault *fault)
 	return false;
 }
 
+bool
+wf_engine_names(const WfVisit *visit, const WfFault *fault)
+{
+	if (is_named(&visit->def->retry, fault))
+		return true;
+	for (int i = 0; i < visit->def->ncatches; i++)
+		for (int c = 0; c < visit->def->catches[i].ncodes; c++)
+			if (wf_code_names(visit->def->catches[i].codes[c], fault->code, fault->http_status))
+				return true;
+	return false;
+}
+
+void
+wf_engine_postpone(WfBatch *batch, WfVisit *visit, TimestampTz until)
+{
+	wf_state_postpone(batch, visit, until);
+}
+
 static bool
 is_retried(WfVisit *visit, const WfAnswer *answer)
 {

@@ -11,6 +11,7 @@
 
 #include "postgres.h"
 
+#include "shmem/lacks.h"
 #include "store/batch.h"
 
 /* Start an instance and move its token until it rests. ERROR 54000 if its data are larger than workflow.max_data. `data` NULL: none. Numbers 0: the next. */
@@ -35,8 +36,16 @@ typedef struct WfAnswer
 	int			retry_after_ms; /* at least that long a pause; 0: no wish */
 	TimestampTz started_at;		/* 0: not known */
 	Jsonb	   *cookies;		/* the jar after a 2xx answer, an array of lines; NULL: empty */
+	WfLack		lack;			/* with a fault: no attempt was made, for want of that */
 } WfAnswer;
 extern void wf_engine_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer);
+
+/*
+ * It could not be done for want of something: later, in the state it is in. But what the author has named in `retry` or `catch` is
+ * for him to deal with, as an answer.
+ */
+extern void wf_engine_postpone(WfBatch *batch, WfVisit *visit, TimestampTz until);
+extern bool wf_engine_names(const WfVisit *visit, const WfFault *fault);
 
 /*
  * The outside says it is done: `error` NULL for success, else what fail() gave; `by_hand`: or a person who mends an incident. Returns

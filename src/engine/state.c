@@ -137,6 +137,14 @@ wf_state_hold(WfBatch *batch, WfVisit *visit, bool held)
 	visit->changed = true;
 }
 
+/* It is looked at again then, in the state it is in. */
+void
+wf_state_postpone(WfBatch *batch, WfVisit *visit, TimestampTz until)
+{
+	visit->due_at = until;
+	visit->changed = true;
+}
+
 /* An executor takes it from here, in the state it is in. */
 void
 wf_state_hand_over(WfBatch *batch, WfVisit *visit)

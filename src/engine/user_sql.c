@@ -465,28 +465,19 @@ run_notify(WfVisit *visit, MemoryContext context, WfFault *fault)
 		Async_Notify(channel.data, payload.data);
 }
 
-static bool
-is_retryable(int sqlerrcode)
-{
-	return sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
-		   sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
-		   sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
-}
-
 /* A cancel, wherever it came from, ends the statement as any other error does; a shutdown is no error and comes through. */
 static void
-judge_error(const ErrorData *error, const char *limit, WfAnswer *answer)
+take_error(const ErrorData *error, WfAnswer *answer)
 {
 	memset(answer, 0, sizeof(*answer));
 	strlcpy(answer->fault.sqlstate, unpack_sql_state(error->sqlerrcode),
 			sizeof(answer->fault.sqlstate));
 	answer->fault.code = pstrdup(answer->fault.sqlstate);
-	answer->fault.message = limit != NULL ? limit : error->message;
-	answer->retryable = is_retryable(error->sqlerrcode);
+	answer->fault.message = error->message;
 }
 
 void
-wf_user_sql_run(WfVisit *visit, Oid owner, WfNameLimit name_limit, WfAnswer *answer)
+wf_user_sql_run(WfVisit *visit, Oid owner, WfJudge judge, WfAnswer *answer)
 {
 	Surroundings s;
 
@@ -510,7 +501,8 @@ wf_user_sql_run(WfVisit *visit, Oid owner, WfNameLimit name_limit, WfAnswer *ans
 	{
 		ErrorData  *error = undo(&s);
 
-		judge_error(error, name_limit(error->sqlerrcode), answer);
+		take_error(error, answer);
+		judge(error, answer);
 	}
 	PG_END_TRY();
 	QueryCancelPending = false; /* it was meant for the statement */

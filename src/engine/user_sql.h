@@ -16,14 +16,12 @@
 extern bool wf_user_sql_check(const char *sql, const char *search_path, Oid owner, char **message,
 							  char **hint);
 
-/* What to say of an error with that SQLSTATE, if a limit of the worker itself was its reason; else NULL. */
-typedef const char *(*WfNameLimit) (int sqlerrcode);
-
 /*
  * Run the statement, or the NOTIFY, of a visit's step as `owner`, outside wf_store_enter, within a transaction. What fails is undone
- * and becomes a fault of the answer, a cancel too; everything else of the transaction stays. `name_limit` is asked right after an
- * error.
+ * and becomes a fault of the answer, a cancel too; everything else of the transaction stays. `judge` is shown the
+ * error, and may say more of it in the answer.
  */
-extern void wf_user_sql_run(WfVisit *visit, Oid owner, WfNameLimit name_limit, WfAnswer *answer);
+typedef void (*WfJudge) (const ErrorData *error, WfAnswer *answer);
+extern void wf_user_sql_run(WfVisit *visit, Oid owner, WfJudge judge, WfAnswer *answer);
 
 #endif

@@ -186,22 +186,16 @@ wf_http_older(WfHttp *http, int milliseconds, uint64 *tags)
 
 /* ---- life of a transfer ---- */
 
+/* NULL: there is no memory. */
 static WfTransfer *
 get_transfer(WfHttp *http)
 {
-	WfTransfer *transfer;
-
 	if (!dlist_is_empty(&http->pool))
 	{
 		http->npool--;
 		return dlist_container(WfTransfer, node, dlist_pop_head_node(&http->pool));
 	}
-	transfer = wf_transfer_create(http);
-	if (transfer == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory")));
-	return transfer;
+	return wf_transfer_create(http);
 }
 
 /* It is in no list. */
@@ -235,11 +229,13 @@ overdue_at(const WfTransfer *transfer)
 	return transfer->started_at + (int64) transfer->timeout_ms * 1000 + GRACE_US;
 }
 
-void
+bool
 wf_http_send(WfHttp *http, const WfHttpRequest *request)
 {
 	WfTransfer *transfer = get_transfer(http);
 
+	if (transfer == NULL)
+		return false;
 	if (wf_transfer_prepare(transfer, request))
 	{
 		CURLMcode	code = curl_multi_add_handle(http->multi, transfer->easy);
@@ -249,11 +245,13 @@ wf_http_send(WfHttp *http, const WfHttpRequest *request)
 			dlist_push_tail(&http->running, &transfer->node);
 			http->nrunning++;
 			http->overdue_at = Min(http->overdue_at, overdue_at(transfer));
-			return;
+			return true;
 		}
-		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "%s", curl_multi_strerror(code));
+		wf_transfer_fail(transfer, code == CURLM_OUT_OF_MEMORY ? WF_HTTP_NO_MEMORY : WF_HTTP_CONNECT, "%s",
+						 curl_multi_strerror(code));
 	}
 	dlist_push_tail(&http->finished, &transfer->node);
+	return true;
 }
 
 bool

@@ -56,6 +56,7 @@ typedef enum WfHttpVerdict
 	WF_HTTP_TIMEOUT,
 	WF_HTTP_TOO_LARGE,
 	WF_HTTP_CROWDED_OUT, /* given up: it was the largest of answers that together took too much memory */
+	WF_HTTP_NO_MEMORY, /* here, for the request or the answer: the service has nothing to do with it */
 	WF_HTTP_REFUSED, /* the address is not allowed, or the URL cannot be used: not worth a retry */
 } WfHttpVerdict;
 
@@ -85,7 +86,7 @@ typedef struct WfHttpReply
 	int64		elapsed_us;
 } WfHttpReply;
 
-/* Memory comes from libcurl's own allocator and `context` (long-lived). Throws only here, and in wf_http_send for lack of memory. */
+/* Memory comes from libcurl's own allocator and `context` (long-lived). Throws only here. */
 extern WfHttp *wf_http_create(MemoryContext context, int max_connections);
 extern int	wf_http_fd(WfHttp *http); /* readable when wf_http_run has something to do */
 
@@ -101,8 +102,9 @@ extern void wf_http_memory(WfHttp *http, int64 memory);
  * Hand a request over; it starts at the next wf_http_run, so hand over all and then run. What cannot be sent is replied
  * to. The headers that frame a body (Content-Length, Transfer-Encoding, Connection, …) are refused: they are made here.
  * A request on a kept connection that turns out dead before any of its answer was seen is sent again once, on a new one.
+ * False: there is no memory for it, and no reply will come.
  */
-extern void wf_http_send(WfHttp *http, const WfHttpRequest *request);
+extern bool wf_http_send(WfHttp *http, const WfHttpRequest *request);
 
 /* Give up a request that is under way, or its reply that nobody took yet: none will come. True if it was there. */
 extern bool wf_http_abort(WfHttp *http, uint64 tag);

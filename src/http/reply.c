@@ -192,7 +192,7 @@ answered(WfTransfer *transfer)
 	if (!split_head(transfer))
 		wf_transfer_fail(transfer, WF_HTTP_TOO_LARGE, "the answer has more than %d headers", WF_MAX_REPLY_HEADERS);
 	else if (!join_repeated_headers(transfer) || !wf_cookies_collect(transfer))
-		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "out of memory");
+		wf_transfer_fail(transfer, WF_HTTP_NO_MEMORY, "out of memory");
 	else
 	{
 		reply->verdict = WF_HTTP_ANSWERED;
@@ -245,7 +245,7 @@ not_answered(WfTransfer *transfer, CURLcode code)
 	else if (head_refused(transfer, code))
 		wf_transfer_fail(transfer, WF_HTTP_TOO_LARGE, "a header of the answer is too large");
 	else if (transfer->out_of_memory || code == CURLE_OUT_OF_MEMORY)
-		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "out of memory");
+		wf_transfer_fail(transfer, WF_HTTP_NO_MEMORY, "out of memory");
 	else if (transfer->refused_class != NULL && transfer->addresses_tried == 0)
 		wf_transfer_fail(transfer, WF_HTTP_REFUSED,
 						 "the address of the host is not public (%s): only a server with allow_private may reach it",

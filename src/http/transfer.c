@@ -456,7 +456,7 @@ wf_transfer_prepare(WfTransfer *transfer, const WfHttpRequest *request)
 	return true;
 
 out_of_memory:
-	wf_transfer_fail(transfer, WF_HTTP_CONNECT, "out of memory");
+	wf_transfer_fail(transfer, WF_HTTP_NO_MEMORY, "out of memory");
 	return false;
 }
 

@@ -52,9 +52,20 @@ COMMENT ON COLUMN workflow.instances.ended_at IS 'When it ended; NULL: it lives'
 COMMENT ON COLUMN workflow.instances.error IS 'Error or reason that ended it: {code, message, http_status, sqlstate, attempt}';
 COMMENT ON COLUMN workflow.instances.cancel_reason IS 'Why it is being cancelled, while steps are asked to stop or ignore that; empty: no reason was given; NULL: it is not, or it has ended';
 
+CREATE FUNCTION workflow.blocked_by(instance bigint, visit bigint) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_blocked_by';
+COMMENT ON FUNCTION workflow.blocked_by(bigint, bigint) IS
+'What workers are short of for a visit; NULL: nothing, or the caller may not see its process. For the view workflow.visits';
+CREATE FUNCTION workflow.blocked_error(instance bigint, visit bigint, attempt integer) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_blocked_error';
+COMMENT ON FUNCTION workflow.blocked_error(bigint, bigint, integer) IS
+'The error of that; likewise';
+
 CREATE VIEW workflow.visits WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
-           v.instance, p.process, v.step, v.state, v.attempt, v.due_at, v.deadline, v.has_callback AS called_back
+           v.instance, p.process, v.step, v.state, v.attempt, v.due_at, v.deadline, v.has_callback AS called_back,
+           workflow.blocked_by(v.instance, v.visit) AS blocked_by,
+           coalesce(workflow.blocked_error(v.instance, v.visit, v.attempt), v.error) AS error
     FROM workflow.visit v
          JOIN workflow.process p USING (process_id)
     WHERE v.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
@@ -68,6 +79,8 @@ COMMENT ON COLUMN workflow.visits.attempt IS 'Attempts that were answered or hav
 COMMENT ON COLUMN workflow.visits.due_at IS 'When a worker takes it up (again); NULL: it waits for the outside';
 COMMENT ON COLUMN workflow.visits.called_back IS 'A callback was accepted as its end, and waits for the answer of the request that is under way, or for the instance to be resumed';
 COMMENT ON COLUMN workflow.visits.deadline IS 'When the timeout of the step ends it';
+COMMENT ON COLUMN workflow.visits.blocked_by IS 'What a worker is short of that could not go on with it, and tries again until it can: disk, memory, resources (connections, descriptors), lock, conflict (serialization failure, deadlock), server (one that shuts down); NULL: nothing, or nobody has tried. Shown for up to 128 visits of the database';
+COMMENT ON COLUMN workflow.visits.error IS 'Error of that; else of its last attempt, or of its incident: {code, message, http_status, sqlstate, attempt}';
 
 CREATE VIEW workflow.waiting WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,

@@ -22,6 +22,7 @@
 #include "storage/lwlock.h"
 #include "storage/spin.h"
 
+#include "shmem/lacks.h"
 #include "shmem/settings.h"
 #include "shmem/shmem.h"
 #include "shmem/workers.h"
@@ -31,6 +32,7 @@
 #define WF_MAX_BLOCKS 32
 #define WF_MAX_STUBBORN 16
 #define WF_MAX_FAILING_ROLES 16
+#define WF_MAX_LACKS 128
 /* Beside those of workflow.databases: for looking whether a database has the extension. */
 #define WF_PROBE_SLOTS 2
 
@@ -105,6 +107,9 @@ typedef struct WfSlot
 	char		upkeep_error[WF_UPKEEP_ERROR_LEN]; /* and why */
 	int64		stubborn[WF_MAX_STUBBORN]; /* visits; the oldest is overwritten */
 	int			nstubborn;
+	WfLackRow	lacks[WF_MAX_LACKS];
+	int			nlacks; /* also read without the mutex, to see that there are none */
+	int			nlacks_said;
 
 	ConditionVariable gone; /* a process of this database has left */
 

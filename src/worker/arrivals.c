@@ -6,15 +6,14 @@
  */
 #include "compat.h"
 
-#include "access/xact.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "shmem/settings.h"
 #include "shmem/shmem.h"
-#include "store/access.h"
 #include "store/due.h"
 #include "worker/dispatcher_internal.h"
+#include "worker/failure.h"
 #include "worker/flights.h"
 #include "worker/worker.h"
 
@@ -22,58 +21,63 @@
 /* of bodies, which the last one may exceed: read, they take many times that */
 #define REPLY_BYTES_PER_TRANSACTION (4 * 1024 * 1024)
 
-/* Not even an incident could be made of it: the disk may be full. Rows and deliveries are looked at again by themselves. */
+/* Not even an incident could be made of it. Rows and deliveries are looked at again by themselves; a request is sent again. */
 static void
 stuck(const WfJob *job)
 {
 	if (job->kind == WF_JOB_ALARM || job->kind == WF_JOB_DUE || job->delivery != 0)
 		return;
-	wf_flight_stick(job->visit);
-	wf_dispatcher.stuck_until = Min(wf_dispatcher.stuck_until,
-					  TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LONGEST_PAUSE_MS));
+	wf_flight_postpone(job->visit, LONGEST_PAUSE_MS);
 }
 
-/* Under the same idempotency keys, as after a crash. */
-void
-wf_arrivals_send_again(void)
+/* For want of something it is as it was. */
+static void
+wait_with(const WfJob *job)
 {
-	WfLane	  **lanes;
-	int			n;
+	TimestampTz again_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), job->pause_ms);
 
-	if (wf_dispatcher.stuck_until > GetCurrentTimestamp())
-		return;
-	wf_dispatcher.stuck_until = WF_NEVER;
-	wf_flights_land_stuck();
-	lanes = wf_lanes_all(&n);
-	for (int i = 0; i < n; i++)
-		wf_lane_restart(lanes[i]);
+	if (job->kind == WF_JOB_REPLY)
+		wf_flight_keep(job->visit, unconstify(WfHttpReply *, job->reply), again_at);
+	else if (job->kind == WF_JOB_BREAK)
+		wf_flight_postpone(job->visit, job->pause_ms);
+}
+
+typedef struct Waiting
+{
+	int64	   *instances; /* of flights whose replies executors were to deliver */
+	int			n;
+	WfReplyKey *replies; /* those that still wait */
+	int			nreplies;
+} Waiting;
+
+static void
+find_waiting(void *arg)
+{
+	Waiting    *waiting = arg;
+
+	waiting->nreplies = wf_delivery_replies(waiting->instances, waiting->n, &waiting->replies);
+	waiting->n = wf_flights_settle(waiting->replies, waiting->nreplies);
 }
 
 /* An executor has delivered replies: what they have made of their visits can be looked at again. */
-void
+bool
 wf_arrivals_land(void)
 {
-	MemoryContext context = CurrentMemoryContext;
-	WfAccess	access;
-	int64	   *instances;
-	WfReplyKey *waiting;
+	Waiting		waiting = {0};
 	WfLane	  **lanes;
-	int			n = wf_flights_handed_over(&instances);
+	int			n;
 
-	if (n == 0)
-		return;
-	wf_begin_transaction();
-	wf_store_enter(&access);
-	n = wf_delivery_replies(instances, n, &waiting);
-	n = wf_flights_settle(waiting, n);
-	wf_store_leave(&access);
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(context);
-	if (n == 0)
-		return;
+	waiting.n = wf_flights_handed_over(&waiting.instances);
+	if (waiting.n == 0)
+		return true;
+	if (!wf_small_transaction(find_waiting, &waiting))
+		return false;
+	if (waiting.n == 0)
+		return true;
 	lanes = wf_lanes_all(&n);
 	for (int i = 0; i < n; i++)
 		wf_lane_restart(lanes[i]);
+	return true;
 }
 
 static void
@@ -100,6 +104,9 @@ after_job(WfJob *job)
 			break;
 		case WF_JOB_STUCK:
 			stuck(job);
+			break;
+		case WF_JOB_SHORT:
+			wait_with(job);
 			break;
 		case WF_JOB_HANDED_OVER:
 			if (job->kind != WF_JOB_ALARM && job->kind != WF_JOB_DUE)
@@ -147,6 +154,37 @@ count_reply(const WfHttpReply *reply, const WfJob *job)
 		counts->retries++;
 }
 
+/* A reply is released unless it is kept. Those that were kept before are counted already. */
+static void
+run_replies(WfJob *jobs, int n, bool again)
+{
+	bool		stored = false;
+
+	wf_moves_run(jobs, n, wf_setting_move_timeout, true);
+	wf_count_handled(n);
+	for (int i = 0; i < n; i++)
+	{
+		if (!again)
+			count_reply(jobs[i].reply, &jobs[i]);
+		after_job(&jobs[i]);
+		if (jobs[i].verdict == WF_JOB_SHORT)
+			continue;
+		wf_http_release(wf_dispatcher.http, unconstify(WfHttpReply *, jobs[i].reply));
+		stored |= jobs[i].verdict != WF_JOB_STUCK;
+	}
+	if (stored)
+		wf_flights_stored();
+}
+
+/* No answer could be had for want of memory: no attempt was made, and the row is looked at again. */
+static void
+send_later(const WfFlight *flight, const WfHttpReply *reply)
+{
+	ErrorData	error = {.sqlerrcode = ERRCODE_OUT_OF_MEMORY, .message = unconstify(char *, reply->message)};
+
+	wf_flight_postpone(flight->visit, wf_failure_wait(flight->instance, flight->visit, WF_LACK_MEMORY, &error, LONGEST_WAIT_MS));
+}
+
 /*
  * Up to a batch of finished requests. True if it was a whole one. There are fewer in it where the bodies are large, and then
  * the rest comes in the next turn, with new memory.
@@ -163,7 +201,9 @@ wf_arrivals_replies(void)
 	{
 		WfFlight   *flight = wf_flight_find((int64) reply->tag);
 
-		if (flight == NULL)
+		if (flight != NULL && reply->verdict == WF_HTTP_NO_MEMORY)
+			send_later(flight, reply);
+		if (flight == NULL || reply->verdict == WF_HTTP_NO_MEMORY)
 		{
 			wf_http_release(wf_dispatcher.http, reply);
 			continue;
@@ -176,115 +216,175 @@ wf_arrivals_replies(void)
 		jobs[n++].reply = reply;
 		bytes += reply->body_len;
 	}
-	wf_moves_run(jobs, n, wf_setting_move_timeout, true);
-	wf_count_handled(n);
-	for (int i = 0; i < n; i++)
-	{
-		count_reply(jobs[i].reply, &jobs[i]);
-		after_job(&jobs[i]);
-		wf_http_release(wf_dispatcher.http, unconstify(WfHttpReply *, jobs[i].reply));
-	}
+	run_replies(jobs, n, false);
 	return n == REPLIES_PER_TRANSACTION;
 }
 
-/* Keys of a lane that are due, in a transaction of its own. */
-static int
-take_keys(WfLane *lane, int limit, WfDueKey *keys)
+/* Those that could not be stored, and whose pause is over. */
+void
+wf_arrivals_kept(void)
 {
-	MemoryContext context = CurrentMemoryContext;
-	WfAccess	access;
+	WfFlight   *due;
+	WfJob	   *jobs;
 	int			n;
 
-	wf_begin_transaction();
-	wf_store_enter(&access);
-	n = wf_lane_take(lane, GetCurrentTimestamp(), limit, keys);
-	wf_store_leave(&access);
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(context);
-	return n;
+	if (wf_flights_kept_next() > GetCurrentTimestamp())
+		return;
+	due = palloc(sizeof(WfFlight) * REPLIES_PER_TRANSACTION);
+	n = wf_flights_kept(GetCurrentTimestamp(), REPLIES_PER_TRANSACTION, REPLY_BYTES_PER_TRANSACTION, due);
+	jobs = palloc0(sizeof(WfJob) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+		jobs[i] = (WfJob){.kind = WF_JOB_REPLY, .instance = due[i].instance, .visit = due[i].visit, .reply = due[i].kept};
+	run_replies(jobs, n, true);
+}
+
+typedef struct Taking
+{
+	WfLane	   *lane;
+	WfDueKey   *keys;
+	int			limit;
+	int			n;
+} Taking;
+
+static void
+take_keys(void *arg)
+{
+	Taking	   *taking = arg;
+
+	taking->n = wf_lane_take(taking->lane, GetCurrentTimestamp(), taking->limit, taking->keys);
+}
+
+/* What is under way, or has come back already, goes before its clock. */
+static bool
+has_to_wait(WfLane *lane, WfJobKind kind, const WfDueKey *key)
+{
+	WfFlight   *flight = wf_flight_find(key->visit);
+
+	if (flight == NULL)
+		return false;
+	/* an accepted callback waits for the reply that is under way */
+	if (kind == WF_JOB_DUE)
+		return true;
+	if (!wf_flight_awaits_delivery(key->visit))
+		return false;
+	wf_lane_leave(lane, key->due_at, LONGEST_LOCK_PAUSE_MS);
+	return true;
+}
+
+static int
+longest_pause(const WfJob *job)
+{
+	return job->verdict == WF_JOB_LOCKED || job->lack == WF_LACK_CONFLICT ? LONGEST_LOCK_PAUSE_MS : LONGEST_PAUSE_MS;
 }
 
 /* Clocks, deadlines, and tokens that were left for us. */
 void
 wf_arrivals_fire(WfLane *lane, WfJobKind kind)
 {
-	WfDueKey   *keys;
+	Taking		taking = {.lane = lane, .limit = DUE_PER_TRANSACTION};
+	WfLane		before = *lane;
 	WfJob	   *jobs;
-	int			n;
 	int			njobs = 0;
 
 	if (lane->next > GetCurrentTimestamp())
 		return;
-	keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
-	n = take_keys(lane, DUE_PER_TRANSACTION, keys);
-	jobs = palloc0(sizeof(WfJob) * DUE_PER_TRANSACTION);
-	for (int i = 0; i < n; i++)
+	taking.keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
+	if (!wf_small_transaction(take_keys, &taking))
 	{
-		/* an accepted callback waits for the reply that is under way */
-		if (kind == WF_JOB_DUE && wf_flight_find(keys[i].visit) != NULL)
+		*lane = before;
+		return;
+	}
+	jobs = palloc0(sizeof(WfJob) * DUE_PER_TRANSACTION);
+	for (int i = 0; i < taking.n; i++)
+	{
+		if (has_to_wait(lane, kind, &taking.keys[i]))
 			continue;
 		jobs[njobs].kind = kind;
-		jobs[njobs].instance = keys[i].instance;
-		jobs[njobs++].visit = keys[i].visit;
+		jobs[njobs].instance = taking.keys[i].instance;
+		jobs[njobs++].visit = taking.keys[i].visit;
 	}
 	wf_arrivals_run(jobs, njobs);
 	for (int i = 0; i < njobs; i++)
 		if (jobs[i].verdict == WF_JOB_LOCKED || jobs[i].verdict == WF_JOB_STUCK ||
-			jobs[i].verdict == WF_JOB_UNMOVED)
-			wf_lane_leave(lane, keys[0].due_at,
-						  jobs[i].verdict == WF_JOB_LOCKED ? LONGEST_LOCK_PAUSE_MS
-														   : LONGEST_PAUSE_MS);
+			jobs[i].verdict == WF_JOB_UNMOVED || jobs[i].verdict == WF_JOB_SHORT)
+			wf_lane_leave(lane, taking.keys[0].due_at, longest_pause(&jobs[i]));
 	/* those behind what is locked have their turn first */
-	if (n < DUE_PER_TRANSACTION)
+	if (taking.n < DUE_PER_TRANSACTION)
 		wf_lane_at_end(lane);
 }
 
 /* ---- replies that had to wait for a lock ---- */
 
-static WfDelivery *
-take_delivery(TimestampTz horizon)
+typedef struct Taken
 {
-	MemoryContext context = CurrentMemoryContext;
-	WfAccess	access;
-	WfDelivery *taken;
-	WfDelivery *delivery = NULL;
+	MemoryContext context; /* of the delivery */
+	TimestampTz horizon;
+	WfDelivery *delivery; /* NULL: there is none */
+} Taken;
 
-	wf_begin_transaction();
-	wf_store_enter(&access);
-	taken = wf_delivery_take(WF_QUEUE_MOVE, horizon);
-	if (taken == NULL)
+static void
+take_delivery(void *arg)
+{
+	Taken	   *taken = arg;
+	WfDelivery *delivery = wf_delivery_take(WF_QUEUE_MOVE, taken->horizon);
+	MemoryContext old;
+
+	if (delivery == NULL)
 	{
 		TimestampTz next = wf_delivery_next(WF_QUEUE_MOVE);
 
 		wf_dispatcher.deliveries_at = next != 0 ? next : WF_NEVER;
+		return;
 	}
-	else
-	{
-		MemoryContextSwitchTo(context);
-		delivery = palloc(sizeof(WfDelivery));
-		*delivery = *taken;
-		delivery->payload = (Jsonb *) PG_DETOAST_DATUM_COPY(JsonbPGetDatum(taken->payload));
-	}
-	wf_store_leave(&access);
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(context);
-	return delivery;
+	old = MemoryContextSwitchTo(taken->context);
+	taken->delivery = palloc(sizeof(WfDelivery));
+	*taken->delivery = *delivery;
+	taken->delivery->payload = (Jsonb *) PG_DETOAST_DATUM_COPY(JsonbPGetDatum(delivery->payload));
+	MemoryContextSwitchTo(old);
 }
 
-static void
-postpone_delivery(const WfDelivery *delivery, int longest_ms)
+typedef struct Postponement
 {
-	MemoryContext context = CurrentMemoryContext;
-	int			pause_ms = Min(10 << Min(delivery->attempt, 13), longest_ms);
-	WfAccess	access;
+	int64		delivery;
+	int			pause_ms;
+} Postponement;
 
-	wf_begin_transaction();
-	wf_store_enter(&access);
-	wf_delivery_postpone(delivery->id,
-						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms));
-	wf_store_leave(&access);
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(context);
+static void
+postpone_delivery(void *arg)
+{
+	const Postponement *postponement = arg;
+
+	wf_delivery_postpone(postponement->delivery,
+						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), postponement->pause_ms));
+}
+
+/* False if there is none, or it has to be left where it is. */
+static bool
+deliver_next(TimestampTz now, bool unlocked)
+{
+	Taken		taken = {.context = CurrentMemoryContext, .horizon = now};
+	WfJob		job = {.kind = WF_JOB_DELIVERY};
+	Postponement again;
+
+	if (unlocked)
+		taken.horizon = TimestampTzPlusMilliseconds(now, LONGEST_LOCK_PAUSE_MS);
+	if (!wf_small_transaction(take_delivery, &taken) || taken.delivery == NULL)
+		return false;
+	job.instance = taken.delivery->instance;
+	job.visit = taken.delivery->visit;
+	job.packed = taken.delivery->payload;
+	job.delivery = taken.delivery->id;
+	wf_moves_run(&job, 1, wf_setting_move_timeout, true);
+	after_job(&job);
+	if (job.verdict != WF_JOB_LOCKED && job.verdict != WF_JOB_STUCK && job.verdict != WF_JOB_SHORT)
+		return true;
+	again.delivery = job.delivery;
+	again.pause_ms = Min(10 << Min(taken.delivery->attempt, 13), longest_pause(&job));
+	if (!wf_small_transaction(postpone_delivery, &again))
+		return false;
+	if (unlocked)
+		wf_dispatcher.deliveries_at = TimestampTzPlusMilliseconds(now, 10);
+	return true;
 }
 
 void
@@ -292,27 +392,8 @@ wf_arrivals_deliveries(void)
 {
 	bool		unlocked = wf_dispatcher.deliveries_at == DT_NOBEGIN;
 	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz horizon = unlocked ? TimestampTzPlusMilliseconds(now, LONGEST_LOCK_PAUSE_MS) : now;
-	WfDelivery *delivery;
 
 	for (int i = 0; wf_dispatcher.deliveries_at <= now && i < DUE_PER_TRANSACTION; i++)
-	{
-		WfJob		job = {.kind = WF_JOB_DELIVERY};
-
-		delivery = take_delivery(horizon);
-		if (delivery == NULL)
+		if (!deliver_next(now, unlocked))
 			return;
-		job.instance = delivery->instance;
-		job.visit = delivery->visit;
-		job.packed = delivery->payload;
-		job.delivery = delivery->id;
-		wf_moves_run(&job, 1, wf_setting_move_timeout, true);
-		after_job(&job);
-		if (job.verdict != WF_JOB_LOCKED && job.verdict != WF_JOB_STUCK)
-			continue;
-		postpone_delivery(delivery, job.verdict == WF_JOB_LOCKED ? LONGEST_LOCK_PAUSE_MS
-																 : LONGEST_PAUSE_MS);
-		if (unlocked)
-			wf_dispatcher.deliveries_at = TimestampTzPlusMilliseconds(now, 10);
-	}
 }

@@ -207,10 +207,17 @@ workflow_executor_main(Datum database)
 	run(WF_EXECUTOR, DatumGetObjectId(database));
 }
 
+void
+wf_worker_check(void)
+{
+	QueryCancelPending = false;
+	CHECK_FOR_INTERRUPTS();
+}
+
 bool
 wf_worker_interrupts(void)
 {
-	CHECK_FOR_INTERRUPTS();
+	wf_worker_check();
 	if (!ConfigReloadPending)
 		return false;
 	ConfigReloadPending = false;

@@ -12,7 +12,6 @@
 
 #include <malloc.h>
 
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
@@ -25,12 +24,12 @@
 #include "shmem/careful.h"
 #include "shmem/settings.h"
 #include "shmem/shmem.h"
-#include "store/access.h"
 #include "store/due.h"
 #include "store/executor_work.h"
 #include "store/history.h"
 #include "store/identity.h"
 #include "worker/dispatcher_internal.h"
+#include "worker/failure.h"
 #include "worker/flights.h"
 #include "worker/shares.h"
 #include "worker/worker.h"
@@ -46,6 +45,7 @@
 WfDispatcher wf_dispatcher;
 
 static WaitEventSet *wait_set;
+static bool everything; /* it is still to be found out whether we are paused, and to be looked at all queues */
 static bool paused;
 static bool unsettled; /* nothing was ever defined here, or a restore is under way: paused, and nobody's fault */
 static TimestampTz upkeep_at; /* when to call for upkeep; WF_NEVER: nobody wants it */
@@ -104,32 +104,36 @@ log_pause(WfPause pause)
 
 /* May we act for these rows at all? Then look at all of them. */
 static void
+find_out(void *arg)
+{
+	WfPause    *pause = arg;
+	WfIdentity	identity = wf_identity_check();
+
+	*pause = WF_RUNNING;
+	if (identity == WF_IDENTITY_COPY)
+		*pause = WF_PAUSED_COPY;
+	else if (wf_setting_start_paused && wf_pause_get() != WF_RUNNING && !wf_identity_adopted_since_start())
+		*pause = WF_PAUSED_SETTING;
+	unsettled = identity == WF_IDENTITY_NONE;
+	if (*pause != WF_RUNNING || unsettled)
+		return;
+	wf_identity_note_timeline();
+	upkeep_at = DT_NOBEGIN;
+	upkeep_anyway = true;
+	load_waiting_replies();
+	load_queues();
+}
+
+static void
 look_at_everything(void)
 {
-	WfAccess	access;
-	WfIdentity	identity;
 	WfPause		before = wf_pause_get();
-	WfPause		pause = WF_RUNNING;
+	WfPause		pause;
 
-	wf_begin_transaction();
-	wf_store_enter(&access);
-	identity = wf_identity_check();
-	if (identity == WF_IDENTITY_COPY)
-		pause = WF_PAUSED_COPY;
-	else if (wf_setting_start_paused && before != WF_RUNNING && !wf_identity_adopted_since_start())
-		pause = WF_PAUSED_SETTING;
-	unsettled = identity == WF_IDENTITY_NONE;
+	if (!everything || wf_shortage_lasts() || !wf_small_transaction(find_out, &pause))
+		return;
+	everything = false;
 	paused = pause != WF_RUNNING || unsettled;
-	if (!paused)
-	{
-		wf_identity_note_timeline();
-		upkeep_at = DT_NOBEGIN;
-		upkeep_anyway = true;
-		load_waiting_replies();
-		load_queues();
-	}
-	wf_store_leave(&access);
-	CommitTransactionCommand();
 	wf_pause_set(pause);
 	if (pause != WF_RUNNING && pause != before)
 		log_pause(pause);
@@ -151,8 +155,8 @@ apply_notes(void)
 		delivered = true;
 	}
 	/* what a restore has brought is not acted on before it is clear whose it is */
-	if (notes.everything || (unsettled && notes.n > 0))
-		look_at_everything();
+	everything |= notes.everything || (unsettled && notes.n > 0);
+	look_at_everything();
 	if (paused)
 		return;
 	for (int i = 0; i < notes.n; i++)
@@ -183,22 +187,21 @@ apply_notes(void)
 
 /* ---- partitions of the history are missing ---- */
 
+/* What was missing may have been made meanwhile. */
+static void
+hasten_upkeep(void *arg)
+{
+	if (upkeep_anyway || !wf_history_begun() || wf_strays_any())
+		wf_delivery_hasten_upkeep(upkeep_anyway);
+}
+
 static void
 call_for_upkeep(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	WfAccess	access;
 
-	if (upkeep_at > now)
+	if (upkeep_at > now || !wf_small_transaction(hasten_upkeep, NULL))
 		return;
-	wf_begin_transaction();
-	wf_store_enter(&access);
-	/* what was missing may have been made meanwhile */
-	if (upkeep_anyway || !wf_history_begun() || wf_strays_any())
-		wf_delivery_hasten_upkeep(upkeep_anyway);
-	wf_store_leave(&access);
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(wf_dispatcher.turn_context);
 	upkeep_at = WF_NEVER;
 	upkeep_called_at = now;
 	upkeep_anyway = false;
@@ -207,46 +210,55 @@ call_for_upkeep(void)
 /* ---- a new workflow.warn_waiting counts for those that wait already ---- */
 
 static void
+rewarn_some(void *arg)
+{
+	rewarning = wf_due_rewarn(&rewarned_to, warned_after, REWARN_PER_TRANSACTION);
+}
+
+static void
 rewarn(void)
 {
-	WfAccess	access;
-
 	if (warned_after != wf_setting_warn_waiting)
 	{
 		warned_after = wf_setting_warn_waiting;
 		rewarned_to = (WfDueKey){0};
 		rewarning = true;
 	}
-	if (!rewarning)
-		return;
-	wf_begin_transaction();
-	wf_store_enter(&access);
-	rewarning = wf_due_rewarn(&rewarned_to, warned_after, REWARN_PER_TRANSACTION);
-	wf_store_leave(&access);
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(wf_dispatcher.turn_context);
+	if (rewarning)
+		(void) wf_small_transaction(rewarn_some, NULL);
 }
 
 /* ---- the loop ---- */
 
-static long
-sleep_ms(void)
+/* When something of the database has to be looked at next. */
+static TimestampTz
+next_look(void)
 {
-	TimestampTz next = Min(wf_dispatcher.deliveries_at, wf_dispatcher.stuck_until);
-	long		ms = -1;
-	long		http_ms = wf_http_timeout(wf_dispatcher.http);
+	TimestampTz next = Min(wf_dispatcher.deliveries_at, wf_flights_resume_next());
 	WfLane	  **lanes;
 	int			n;
 
+	if (everything || (!paused && rewarning))
+		return DT_NOBEGIN;
+	if (paused)
+		return WF_NEVER;
 	lanes = wf_lanes_all(&n);
 	for (int i = 0; i < n; i++)
 		next = Min(next, lanes[i]->server != NULL ? wf_requests_next(lanes[i]) : lanes[i]->next);
+	return Min(Min(next, upkeep_at), wf_flights_kept_next());
+}
+
+static long
+sleep_ms(void)
+{
+	TimestampTz next = Max(next_look(), wf_dispatcher.short_until);
+	long		ms = -1;
+	long		http_ms = wf_http_timeout(wf_dispatcher.http);
+
 	if (waits_for_turn)
 		return http_ms >= 0 ? Min(http_ms, TURN_CHECK_MS) : TURN_CHECK_MS;
-	if (!paused && rewarning)
-		return 0;
-	next = Min(next, upkeep_at);
-	if (!paused && next != WF_NEVER)
+	next = Min(next, wf_failures_expire());
+	if (next != WF_NEVER)
 	{
 		TimestampTz now = GetCurrentTimestamp();
 
@@ -295,7 +307,7 @@ call_servers(void)
 		if (lane->server == NULL)
 			continue;
 		wf_requests_call(lane);
-		if (TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), LONGEST_CALLS_MS))
+		if (wf_shortage_lasts() || TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), LONGEST_CALLS_MS))
 		{
 			first += i;
 			return;
@@ -304,26 +316,43 @@ call_servers(void)
 }
 
 static void
+land(void)
+{
+	if (delivered)
+		delivered = !wf_arrivals_land();
+}
+
+static void
+fire(void)
+{
+	wf_arrivals_fire(wf_lane(WF_QUEUE_ALARM), WF_JOB_ALARM);
+	if (!wf_shortage_lasts())
+		wf_arrivals_fire(wf_lane(WF_QUEUE_TIMER), WF_JOB_DUE);
+	if (!wf_shortage_lasts())
+		wf_arrivals_fire(wf_lane(WF_QUEUE_MOVE), WF_JOB_DUE);
+}
+
+/* Nothing of it is begun while the dispatcher is short of what it needs to look at its queues. */
+static void
+look_at_database(void)
+{
+	static void (*const steps[]) (void) = {wf_arrivals_kept, land, rewarn, call_for_upkeep, fire, wf_arrivals_deliveries,
+		call_servers, wf_requests_abort_abandoned, wf_share_executors};
+
+	wf_flights_resume(GetCurrentTimestamp());
+	for (int i = 0; i < lengthof(steps) && !wf_shortage_lasts(); i++)
+		steps[i] ();
+}
+
+static void
 work(void)
 {
 	while (wf_arrivals_replies())
-		CHECK_FOR_INTERRUPTS();
+		wf_worker_check();
 	if (paused)
 		return;
 	apply_notes(); /* our own */
-	wf_arrivals_send_again();
-	if (delivered)
-		wf_arrivals_land();
-	delivered = false;
-	rewarn();
-	call_for_upkeep();
-	wf_arrivals_fire(wf_lane(WF_QUEUE_ALARM), WF_JOB_ALARM);
-	wf_arrivals_fire(wf_lane(WF_QUEUE_TIMER), WF_JOB_DUE);
-	wf_arrivals_fire(wf_lane(WF_QUEUE_MOVE), WF_JOB_DUE);
-	wf_arrivals_deliveries();
-	call_servers();
-	wf_requests_abort_abandoned();
-	wf_share_executors();
+	look_at_database();
 }
 
 static void
@@ -369,14 +398,17 @@ start(void)
 	wf_dispatcher.turn_context = AllocSetContextCreate(TopMemoryContext, "workflow turn", ALLOCSET_DEFAULT_SIZES);
 	wf_lanes_init();
 	wf_dispatcher.deliveries_at = WF_NEVER;
-	wf_dispatcher.stuck_until = WF_NEVER;
 	upkeep_at = WF_NEVER;
+	wf_dispatcher.short_until = DT_NOBEGIN;
 	wf_dispatcher.abandoned_at = DT_NOBEGIN;
 	warned_after = 0; /* it may have changed since the rows were written */
 	wait_set = wf_create_wait_set(3);
 	AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, wf_http_fd(wf_dispatcher.http), NULL, NULL);
+	wf_lacks_forget();
+	wf_shortage_limit_locks();
+	everything = paused = true;
 	look_at_everything();
 }
 
@@ -384,8 +416,9 @@ static void
 settings_were_read(void)
 {
 	share_memory();
-	if (paused)
-		look_at_everything(); /* workflow.start_paused may be off */
+	wf_shortage_limit_locks();
+	everything |= paused; /* workflow.start_paused may be off */
+	look_at_everything();
 }
 
 void

@@ -16,6 +16,8 @@
 #define DUE_PER_TRANSACTION 256
 /* a lane whose server is gone, or a row that cannot be handled */
 #define LONGEST_PAUSE_MS 60000
+/* what could not be done for want of something */
+#define LONGEST_WAIT_MS 10000
 /* an instance that somebody has locked */
 #define LONGEST_LOCK_PAUSE_MS 1000
 
@@ -24,20 +26,35 @@ typedef struct WfDispatcher
 	WfHttp	   *http;
 	MemoryContext turn_context;	/* reset with each turn */
 	TimestampTz deliveries_at;	/* when to look at deliveries; WF_NEVER: when told */
-	TimestampTz stuck_until;	/* when to send again what came back and could not be dealt with */
+	TimestampTz short_until;	/* not to look at the database before that */
 	TimestampTz abandoned_at;	/* not to look for abandoned requests before that */
 	bool		skipped_locked; /* in this turn */
 } WfDispatcher;
 
 extern WfDispatcher wf_dispatcher;
 
+/* ---- shortage.c ---- */
+/*
+ * `work` in a transaction of its own, inside the store. False: it could not be done for want of something, and is to be
+ * tried again once wf_shortage_lasts says no more. Other errors go on.
+ */
+extern bool wf_small_transaction(void (*work) (void *arg), void *arg);
+extern void wf_shortage_begin(WfLack lack, const ErrorData *error);
+extern bool wf_shortage_lasts(void);
+/* From now on no lock is waited for much longer than a move may take. */
+extern void wf_shortage_limit_locks(void);
+/* Replies wait to be stored: nothing new is sent. */
+extern bool wf_shortage_holds_back(void);
+/* But now and then one request, to see: true once in a while. To be asked for one that is due. */
+extern bool wf_shortage_canary(void);
+
 /* ---- arrivals.c; outside transactions, in the turn's memory ---- */
 extern void wf_arrivals_run(WfJob *jobs, int n);
 extern bool wf_arrivals_replies(void);
 extern void wf_arrivals_fire(WfLane *lane, WfJobKind kind);
 extern void wf_arrivals_deliveries(void);
-extern void wf_arrivals_land(void);
-extern void wf_arrivals_send_again(void);
+extern bool wf_arrivals_land(void); /* false: not yet */
+extern void wf_arrivals_kept(void);
 
 /* ---- requests.c; likewise ---- */
 /* When to wake for a lane of a server. */

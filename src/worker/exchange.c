@@ -539,6 +539,7 @@ wf_exchange_answer(const WfHttpReply *reply, WfAnswer *answer)
 			read_answered(reply, answer);
 			break;
 		case WF_HTTP_CONNECT:
+		case WF_HTTP_NO_MEMORY: /* does not come here: arrivals.c sends it again */
 			wf_fault(&answer->fault, WF_CODE_CONNECT, "%s", reply->message);
 			answer->retryable = true;
 			break;

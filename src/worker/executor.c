@@ -26,7 +26,7 @@
 #include "store/owed.h"
 #include "store/privilege.h"
 #include "worker/chores.h"
-#include "worker/memory.h"
+#include "worker/failure.h"
 #include "worker/moves.h"
 #include "worker/turns.h"
 #include "worker/upkeep.h"
@@ -36,9 +36,13 @@
 #define LONGEST_LOCK_PAUSE_MS 1000
 /* what failed and could not be dealt with */
 #define FAILED_PAUSE_MS 60000
+/* what an executor itself needs and has not */
+#define LONGEST_WAIT_MS 10000
+/* longest time to record a failure */
+#define REPAIR_LIMIT_MS 10000
 
 static MemoryContext work_context;
-static int	delivery_pause_ms; /* of one that failed */
+static bool waiting = false;   /* this piece of work is tried again: nothing is over with its transaction */
 static int64 running = 0;	   /* the visit whose SQL is being run */
 static int64 delivering = 0;   /* the delivery that is being carried out */
 
@@ -84,6 +88,27 @@ limit_of(const WfVisit *visit)
 	return (int) Min(Max(left, 1), PG_INT32_MAX);
 }
 
+/* For wf_user_sql_run, while what it asks about is still known. */
+static void
+judge(const ErrorData *error, WfAnswer *answer)
+{
+	answer->lack = wf_failure_lack(error);
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && wf_limit_was_hit())
+		answer->fault.message = "the statement took longer than workflow.sql_timeout allows";
+	else if (wf_moves_took_too_much(error))
+		answer->fault.message = "the statement takes more memory than workflow.executor_memory allows";
+}
+
+/* No attempt was made. It is its row that waits, not an executor. */
+static void
+postpone(WfBatch *batch, WfVisit *visit, WfLack lack, const WfFault *fault)
+{
+	int			pause_ms = wf_failure_wait_sql(visit->instance->id, visit->id, lack, fault, FAILED_PAUSE_MS);
+
+	waiting = true;
+	wf_engine_postpone(batch, visit, TimestampTzPlusMilliseconds(batch->now, pause_ms));
+}
+
 /* What failed because the visit's time was over, or after that, is no failure of the statement. */
 static void
 take_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
@@ -92,6 +117,8 @@ take_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 
 	if (answer->fault.code != NULL && over && !visit->has_callback)
 		wf_engine_alarm(batch, visit);
+	else if (answer->lack != WF_LACK_NONE && runs_sql(batch, visit) && !wf_engine_names(visit, &answer->fault))
+		postpone(batch, visit, answer->lack, &answer->fault);
 	else
 		wf_engine_answer(batch, visit, answer);
 }
@@ -108,17 +135,6 @@ leave_word(int code, Datum arg)
 		wf_stubborn_note(WF_STUBBORN_DELIVERY(delivering));
 	else
 		wf_upkeep_leave_word();
-}
-
-/* Which of our own limits was it that a statement has come to? NULL: none. */
-static const char *
-name_limit(int sqlerrcode)
-{
-	if (sqlerrcode == ERRCODE_QUERY_CANCELED && wf_limit_was_hit())
-		return "the statement took longer than workflow.sql_timeout allows";
-	if (sqlerrcode == ERRCODE_OUT_OF_MEMORY && wf_memory_limit_was_hit())
-		return "the statement takes more memory than workflow.executor_memory allows";
-	return NULL;
 }
 
 static void
@@ -150,7 +166,7 @@ run_sql(WfAccess *access, WfBatch *batch, const WfDueKey *key)
 	else
 	{
 		running = key->visit;
-		wf_user_sql_run(visit, owner, name_limit, &answer);
+		wf_user_sql_run(visit, owner, judge, &answer);
 		running = 0;
 	}
 	wf_limit_end();
@@ -251,152 +267,208 @@ work_on_delivery(const char *queue, WfDueKey *key)
 
 /* ---- failures ---- */
 
+typedef struct Failure
+{
+	ErrorData  *error;
+	WfLack		lack;
+	WfFault		fault; /* the error as one */
+	int			pause_ms; /* of a delivery */
+} Failure;
+
 /*
  * A failure is dealt with in a transaction of its own, which can fail as well: NULL if it has not. Another executor may have
- * taken up the same piece of work meanwhile: that is waited for.
+ * taken up the same piece of work meanwhile: that is waited for, but not for long, since it deals with it itself.
  */
-typedef void (*Repair) (const WfDueKey *key, const WfFault *fault, WfBreak broken);
+typedef void (*Repair) (const WfDueKey *key, const Failure *failure, WfBreak broken);
 
-static ErrorData *
-try_repair(Repair repair, const WfDueKey *key, const WfFault *fault, WfBreak broken)
+static Failure *
+take_error(void)
 {
-	ErrorData  *volatile error = NULL;
+	Failure    *failure = MemoryContextAllocZero(work_context, sizeof(Failure));
+
+	failure->error = wf_moves_catch(work_context);
+	failure->lack = wf_failure_lack(failure->error);
+	wf_moves_fault(failure->error, &failure->fault);
+	return failure;
+}
+
+static Failure *
+try_repair(Repair repair, const WfDueKey *key, const Failure *failure, WfBreak broken)
+{
+	Failure    *volatile second = NULL;
 
 	PG_TRY();
 	{
 		WfAccess	access;
 
 		wf_begin_transaction();
+		wf_limit_begin(REPAIR_LIMIT_MS);
 		wf_store_enter(&access);
-		repair(key, fault, broken);
+		repair(key, failure, broken);
 		wf_store_leave(&access);
+		wf_limit_end();
 		CommitTransactionCommand();
 	}
 	PG_CATCH();
 	{
-		error = wf_moves_catch(work_context);
+		second = take_error();
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(work_context);
-	return error;
+	return second;
 }
 
-/* What a visit carries may be the reason why not even an incident can be made of it. */
-static bool
-try_to_break(Repair repair, const WfDueKey *key, const WfFault *fault, WfBreak broken)
+/* What a visit carries may be the reason why not even an incident can be made of it. NULL if it could. */
+static Failure *
+try_to_break(Repair repair, const WfDueKey *key, const Failure *failure, WfBreak broken)
 {
-	ErrorData  *error = try_repair(repair, key, fault, broken);
+	Failure    *second = try_repair(repair, key, failure, broken);
 
-	if (error != NULL)
-		error = try_repair(repair, key, fault, WF_BREAK_BARE);
-	if (error != NULL)
-		ereport(WARNING, errcode(error->sqlerrcode),
-				errmsg("workflow executor could not make an incident of a failure: %s", error->message));
-	return error == NULL;
-}
-
-static bool
-is_conflict(const WfFault *fault)
-{
-	return strcmp(fault->sqlstate, "40001") == 0 || strcmp(fault->sqlstate, "40P01") == 0;
+	if (second != NULL && second->lack == WF_LACK_NONE)
+		second = try_repair(repair, key, failure, WF_BREAK_BARE);
+	if (second != NULL && second->lack == WF_LACK_NONE)
+		ereport(WARNING, errcode(second->error->sqlerrcode),
+				errmsg("workflow executor could not make an incident of a failure: %s", second->error->message));
+	return second;
 }
 
 /*
- * The transaction of a visit failed as a whole, at commit perhaps: count that as its attempt. A callback may have been
- * accepted once its lock was gone; the dispatcher has been told of that.
+ * Not even the row can be written: all other work would fail like it. Sleeps, instead of ending and being started again, with a
+ * pause that grows; whoever finds this piece of work then does it.
  */
 static void
-count_failure(const WfDueKey *key, const WfFault *fault, WfBreak broken)
+sit_out(const WfDueKey *key, const Failure *failure)
+{
+	int			pause_ms = wf_failure_wait(key->instance, key->visit, failure->lack, failure->error, LONGEST_WAIT_MS);
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
+	TimestampTz now;
+
+	/* it is not under work meanwhile */
+	wf_careful_end();
+	wf_careful_yield();
+	while ((now = GetCurrentTimestamp()) < until)
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 TimestampDifferenceMilliseconds(now, until), PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		wf_worker_interrupts();
+	}
+}
+
+/* It could not be dealt with. An error that is nobody's shortage ends this process, and another one is started after a pause. */
+static void
+give_up(const WfDueKey *key, const Failure *failure)
+{
+	if (failure->lack == WF_LACK_NONE)
+		ReThrowError(failure->error);
+	sit_out(key, failure);
+}
+
+/*
+ * The transaction of a visit failed as a whole, at commit perhaps: count that as its attempt, if it was its fault. A
+ * callback may have been accepted once its lock was gone; the dispatcher has been told of that.
+ */
+static void
+count_failure(const WfDueKey *key, const Failure *failure, WfBreak broken)
 {
 	WfBatch    *batch = wf_batch_begin();
 	WfVisit    *visit = load(batch, key);
-	WfAnswer	answer = {.fault = *fault, .retryable = is_conflict(fault)};
+	WfAnswer	answer = {.fault = failure->fault};
+	bool		runs = runs_sql(batch, visit);
 
-	if (runs_sql(batch, visit) && broken != WF_BREAK_BARE)
+	if (failure->lack != WF_LACK_NONE && visit != NULL && wf_is_executor_queue(visit->queue) &&
+		!(runs && wf_engine_names(visit, &answer.fault)))
+		postpone(batch, visit, failure->lack, &failure->fault);
+	else if (runs && broken != WF_BREAK_BARE)
 		wf_engine_answer(batch, visit, &answer);
 	else if (visit != NULL && wf_is_executor_queue(visit->queue))
-		wf_engine_break(batch, visit, fault, broken);
+		wf_engine_break(batch, visit, &failure->fault, broken);
 	wf_batch_flush(batch);
 }
 
 static void
-postpone_visit(const WfDueKey *key, const WfFault *fault, WfBreak broken)
+postpone_visit(const WfDueKey *key, const Failure *failure, WfBreak broken)
 {
-	wf_due_postpone(key->instance, key->visit,
-					TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FAILED_PAUSE_MS));
+	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FAILED_PAUSE_MS);
+
+	wf_due_postpone(key->instance, key->visit, again);
+	wf_note_due(WF_QUEUE_EXECUTOR, again);
 }
 
 static void
-visit_failed(const WfDueKey *key, const ErrorData *error)
+visit_failed(const WfDueKey *key, Failure *failure)
 {
-	WfFault		fault;
+	Failure    *second;
 
-	wf_moves_fault(error, &fault);
-	fault.code = pstrdup(fault.sqlstate);
-	if (try_to_break(count_failure, key, &fault, WF_BREAK_VISIT))
-		return;
+	failure->fault.code = pstrdup(failure->fault.sqlstate);
+	second = try_to_break(count_failure, key, failure, WF_BREAK_VISIT);
 	/* others behind it must not wait for it */
-	error = try_repair(postpone_visit, key, &fault, WF_BREAK_VISIT);
-	if (error != NULL)
-		ReThrowError(unconstify(ErrorData *, error));
+	if (second != NULL && second->lack == WF_LACK_NONE)
+		second = try_repair(postpone_visit, key, failure, WF_BREAK_VISIT);
+	if (second != NULL)
+		give_up(key, second);
 }
 
 static void
-postpone_delivery(const WfDueKey *key, const WfFault *fault, WfBreak broken)
+postpone_delivery(const WfDueKey *key, const Failure *failure, WfBreak broken)
 {
-	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delivery_pause_ms);
+	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), failure->pause_ms);
 
-	wf_owed_note(key->due_at, fault->message);
+	wf_owed_note(key->due_at, failure->fault.message);
 	wf_delivery_postpone(key->due_at, again);
 	wf_note_due(WF_QUEUE_EXECUTOR, again);
 }
 
-/* Would it fail the same way again? */
-static bool
-is_permanent(const ErrorData *error)
-{
-	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
-	{
-		case MAKE_SQLSTATE('4', '0', '0', '0', '0'): /* transaction rollback */
-		case MAKE_SQLSTATE('5', '3', '0', '0', '0'): /* insufficient resources */
-		case MAKE_SQLSTATE('5', '7', '0', '0', '0'): /* operator intervention */
-		case MAKE_SQLSTATE('5', '8', '0', '0', '0'): /* system error */
-			return wf_moves_took_too_much(error) || (wf_limit_was_hit() && !wf_limit_hit_in_lock());
-		default:
-			return true;
-	}
-}
-
 /* What a delivery brings to a visit cannot be dealt with: an incident, instead of trying for ever. */
 static void
-break_delivery(const WfDueKey *key, const WfFault *fault, WfBreak broken)
+break_delivery(const WfDueKey *key, const Failure *failure, WfBreak broken)
 {
 	WfBatch    *batch = wf_batch_begin();
 	WfVisit    *visit = load(batch, key);
 
 	if (visit != NULL)
-		wf_engine_break(batch, visit, fault, broken);
+		wf_engine_break(batch, visit, &failure->fault, broken);
 	wf_batch_flush(batch);
 	wf_delivery_delete(key->due_at);
 	wf_note_due(WF_QUEUE_MOVE, batch->now); /* the dispatcher has it in flight until then */
 }
 
+/* Those that move no visit are tried again whatever it was. */
 static void
-delivery_failed(const WfDueKey *key, const ErrorData *error)
+delivery_failed(const WfDueKey *key, Failure *failure)
 {
-	bool		permanent = key->visit != 0 && is_permanent(error);
-	ErrorData  *second;
-	WfFault		fault;
+	bool		own = key->visit != 0 && failure->lack == WF_LACK_NONE;
+	Failure    *second;
 
-	wf_moves_fault(error, &fault);
 	if (wf_limit_was_hit())
-		fault.message = "the move took longer than workflow.sql_timeout allows";
-	delivery_pause_ms = wf_limit_hit_in_lock() ? LONGEST_LOCK_PAUSE_MS : FAILED_PAUSE_MS;
-	second = try_repair(postpone_delivery, key, &fault, WF_BREAK_ACTION);
+		failure->fault.message = "the move took longer than workflow.sql_timeout allows";
+	failure->pause_ms = FAILED_PAUSE_MS;
+	if (failure->lack != WF_LACK_NONE && key->visit != 0)
+		failure->pause_ms = wf_failure_wait_sql(key->instance, key->visit, failure->lack, &failure->fault,
+												failure->lack == WF_LACK_LOCK ? LONGEST_LOCK_PAUSE_MS : FAILED_PAUSE_MS);
+	second = try_repair(postpone_delivery, key, failure, WF_BREAK_ACTION);
 	if (second != NULL)
-		ReThrowError(second);
-	if (permanent)
-		(void) try_to_break(break_delivery, key, &fault, WF_BREAK_ACTION);
+		give_up(key, second);
+	else if (own)
+		(void) try_to_break(break_delivery, key, failure, WF_BREAK_ACTION);
+}
+
+static void
+has_failed(const WfTurn *turn, const WfDueKey *key, Failure *failure)
+{
+	ErrorData  *error = failure->error;
+
+	/* shortages are told of once, and not for each piece of work */
+	if (failure->lack == WF_LACK_NONE)
+		ereport(LOG, errcode(error->sqlerrcode),
+				errmsg("workflow executor: %s", error->message),
+				error->detail != NULL ? errdetail_internal("%s", error->detail) : 0);
+	if (!turn->deliveries && key->visit != 0)
+		visit_failed(key, failure);
+	else if (turn->deliveries && key->due_at != 0)
+		delivery_failed(key, failure);
+	else
+		give_up(key, failure);
 }
 
 static Found
@@ -405,8 +477,9 @@ try_work(const WfTurn *turn)
 	volatile Found found = NOTHING;
 	/* not on the stack: after an error a compiler may have what was in it before */
 	WfDueKey   *key = MemoryContextAllocZero(work_context, sizeof(WfDueKey));
-	ErrorData  *volatile error = NULL;
+	Failure    *volatile failure = NULL;
 
+	waiting = false;
 	PG_TRY();
 	{
 		wf_begin_transaction();
@@ -417,23 +490,19 @@ try_work(const WfTurn *turn)
 	}
 	PG_CATCH();
 	{
-		error = wf_moves_catch(work_context);
+		failure = take_error();
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(work_context);
-	if (error == NULL)
-		return found;
-
-	ereport(LOG, errcode(error->sqlerrcode),
-			errmsg("workflow executor: %s", error->message),
-			error->detail != NULL ? errdetail_internal("%s", error->detail) : 0);
-	if (!turn->deliveries && key->visit != 0)
-		visit_failed(key, error);
-	else if (turn->deliveries && key->due_at != 0)
-		delivery_failed(key, error);
-	else
-		ReThrowError(error);
-	return DONE;
+	if (failure != NULL)
+	{
+		has_failed(turn, key, failure);
+		return DONE;
+	}
+	wf_failure_over(0, 0);
+	if (!waiting)
+		wf_failure_over(key->instance, key->visit);
+	return found;
 }
 
 /* After a crash others wait until it is over. */
@@ -451,6 +520,29 @@ work_in_turn(const WfTurn *turn)
 
 /* ---- the loop ---- */
 
+/* Without a list there is nothing to be done; the dispatcher calls again. */
+static void
+list_turns(void)
+{
+	Failure    *volatile failure = NULL;
+	const WfDueKey nothing = {0};
+
+	PG_TRY();
+	{
+		wf_limit_begin(REPAIR_LIMIT_MS);
+		wf_turns_list();
+		wf_limit_end();
+	}
+	PG_CATCH();
+	{
+		failure = take_error();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(work_context);
+	if (failure != NULL)
+		give_up(&nothing, failure);
+}
+
 /* The next piece of work, whichever queue's turn it is. */
 static Found
 work(void)
@@ -461,7 +553,7 @@ work(void)
 	Found		found;
 
 	if (fresh)
-		wf_turns_list();
+		list_turns();
 	for (;;)
 	{
 		if (!wf_turn_next(&turn))
@@ -469,7 +561,7 @@ work(void)
 			/* only a look that began after we were called can say that there is nothing */
 			if (fresh)
 				return locked ? ONLY_LOCKED : NOTHING;
-			wf_turns_list();
+			list_turns();
 			fresh = true;
 			locked = false;
 			continue;

@@ -9,9 +9,15 @@
 
 #include "common/hashfn.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "worker/flights.h"
 #include "worker/shares.h"
+
+/* While it grows it is in no state to go on from an error. */
+struct flight_hash;
+static void *flight_allocate(struct flight_hash *table, Size size);
+static void flight_free(struct flight_hash *table, void *pointer);
 
 #define SH_PREFIX flight
 #define SH_ELEMENT_TYPE WfFlight
@@ -19,6 +25,7 @@
 #define SH_KEY visit
 #define SH_HASH_KEY(tb, key) murmurhash32((uint32) (key))
 #define SH_EQUAL(tb, a, b) ((a) == (b))
+#define SH_USE_NONDEFAULT_ALLOCATOR
 #define SH_SCOPE static inline
 #define SH_DECLARE
 #define SH_DEFINE
@@ -26,6 +33,26 @@
 
 static flight_hash *flights;
 static int	nhanded_over = 0;
+static int	nkept = 0;
+static int	nblocking = 0; /* of those */
+static int	npostponed = 0;
+
+static void *
+flight_allocate(struct flight_hash *table, Size size)
+{
+	void	   *memory = MemoryContextAllocExtended(TopMemoryContext, size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO | MCXT_ALLOC_NO_OOM);
+
+	if (memory == NULL)
+		ereport(FATAL, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
+				errdetail("The workflow dispatcher ends, and another one goes on from the rows."));
+	return memory;
+}
+
+static void
+flight_free(struct flight_hash *table, void *pointer)
+{
+	pfree(pointer);
+}
 
 void
 wf_flights_init(void)
@@ -63,6 +90,15 @@ leave_lane(WfFlight *flight)
 		lane->slots = 1; /* look again */
 }
 
+static void
+set_kept(WfFlight *flight, WfHttpReply *reply)
+{
+	nkept += (reply != NULL) - (flight->kept != NULL);
+	nblocking += (reply != NULL) - flight->blocks;
+	flight->kept = reply;
+	flight->blocks = reply != NULL;
+}
+
 bool
 wf_flight_take_off(int64 instance, int64 visit, WfLane *lane)
 {
@@ -74,7 +110,10 @@ wf_flight_take_off(int64 instance, int64 visit, WfLane *lane)
 	flight->instance = instance;
 	flight->lane = lane;
 	flight->owner = InvalidOid;
-	flight->stuck = false;
+	flight->home = lane;
+	flight->later = false;
+	flight->kept = NULL;
+	flight->blocks = false;
 	flight->handed_over = false;
 	if (lane != NULL)
 		count_in_flight(lane, 1);
@@ -101,6 +140,9 @@ wf_flight_land(int64 visit)
 		return;
 	leave_lane(flight);
 	nhanded_over -= flight->handed_over;
+	nkept -= flight->kept != NULL;
+	nblocking -= flight->blocks;
+	npostponed -= flight->later;
 	flight_delete(flights, visit);
 }
 
@@ -109,8 +151,10 @@ wf_flight_hold(int64 visit)
 {
 	WfFlight   *flight = flight_lookup(flights, visit);
 
-	if (flight != NULL)
-		leave_lane(flight);
+	if (flight == NULL)
+		return;
+	leave_lane(flight);
+	set_kept(flight, NULL);
 }
 
 void
@@ -121,6 +165,7 @@ wf_flight_hand_over(int64 visit)
 	if (flight == NULL || flight->handed_over)
 		return;
 	leave_lane(flight);
+	set_kept(flight, NULL);
 	flight->handed_over = true;
 	nhanded_over++;
 }
@@ -185,30 +230,129 @@ wf_flight_awaits_delivery(int64 visit)
 {
 	WfFlight   *flight = flight_lookup(flights, visit);
 
-	return flight != NULL && flight->lane == NULL && !flight->stuck;
+	return flight != NULL && flight->lane == NULL && !flight->later;
 }
 
+/* ---- replies that could not be stored ---- */
+
 void
-wf_flight_stick(int64 visit)
+wf_flight_keep(int64 visit, WfHttpReply *reply, TimestampTz again_at)
 {
 	WfFlight   *flight = flight_lookup(flights, visit);
 
-	if (flight == NULL)
-		return;
 	leave_lane(flight);
-	flight->stuck = true;
+	if (flight->kept == NULL)
+		set_kept(flight, reply);
+	flight->again_at = again_at;
+}
+
+int
+wf_flights_kept(TimestampTz now, int limit, size_t bytes, WfFlight *due)
+{
+	flight_iterator iterator;
+	WfFlight   *flight;
+	size_t		sum = 0;
+	int			n = 0;
+
+	if (nkept == 0)
+		return 0;
+	flight_start_iterate(flights, &iterator);
+	while (n < limit && sum < bytes && (flight = flight_iterate(flights, &iterator)) != NULL)
+	{
+		if (flight->kept == NULL || flight->again_at > now)
+			continue;
+		due[n++] = *flight;
+		sum += flight->kept->body_len;
+	}
+	return n;
+}
+
+TimestampTz
+wf_flights_kept_next(void)
+{
+	flight_iterator iterator;
+	WfFlight   *flight;
+	TimestampTz next = WF_NEVER;
+
+	if (nkept == 0)
+		return next;
+	flight_start_iterate(flights, &iterator);
+	while ((flight = flight_iterate(flights, &iterator)) != NULL)
+		if (flight->kept != NULL)
+			next = Min(next, flight->again_at);
+	return next;
 }
 
 void
-wf_flights_land_stuck(void)
+wf_flights_stored(void)
 {
 	flight_iterator iterator;
 	WfFlight   *flight;
 
+	if (nblocking == 0)
+		return;
+	nblocking = 0;
 	flight_start_iterate(flights, &iterator);
 	while ((flight = flight_iterate(flights, &iterator)) != NULL)
-		if (flight->stuck)
-			flight_delete_item(flights, flight);
+		flight->blocks = false;
+}
+
+bool
+wf_flights_blocked(void)
+{
+	return nblocking > 0;
+}
+
+/* ---- those that are looked at again ---- */
+
+void
+wf_flight_postpone(int64 visit, int pause_ms)
+{
+	WfFlight   *flight = flight_lookup(flights, visit);
+
+	if (flight == NULL || flight->home == NULL || flight->later)
+		return;
+	leave_lane(flight);
+	set_kept(flight, NULL);
+	flight->later = true;
+	flight->again_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
+	npostponed++;
+}
+
+/* Their rows may lie behind the cursor. */
+void
+wf_flights_resume(TimestampTz now)
+{
+	flight_iterator iterator;
+	WfFlight   *flight;
+
+	if (npostponed == 0)
+		return;
+	flight_start_iterate(flights, &iterator);
+	while ((flight = flight_iterate(flights, &iterator)) != NULL)
+	{
+		if (!flight->later || flight->again_at > now)
+			continue;
+		wf_lane_restart(flight->home);
+		npostponed--;
+		flight_delete_item(flights, flight);
+	}
+}
+
+TimestampTz
+wf_flights_resume_next(void)
+{
+	flight_iterator iterator;
+	WfFlight   *flight;
+	TimestampTz next = WF_NEVER;
+
+	if (npostponed == 0)
+		return next;
+	flight_start_iterate(flights, &iterator);
+	while ((flight = flight_iterate(flights, &iterator)) != NULL)
+		if (flight->later)
+			next = Min(next, flight->again_at);
+	return next;
 }
 
 void

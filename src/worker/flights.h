@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "http/http.h"
 #include "worker/lanes.h"
 
 typedef struct WfFlight
@@ -15,7 +16,11 @@ typedef struct WfFlight
 	int64		instance;
 	WfLane	   *lane; /* where its request is under way; NULL: its reply waits as a delivery */
 	Oid			owner; /* of its process, while its request is under way */
-	bool		stuck; /* its answer could not be dealt with */
+	WfLane	   *home; /* where its request was due; NULL: likewise */
+	bool		later; /* nothing is under way: its row is looked at again at again_at */
+	WfHttpReply *kept; /* its reply, which could not be stored yet: again at again_at */
+	bool		blocks; /* … and since then no other reply could be */
+	TimestampTz again_at;
 	bool		handed_over; /* an executor deals with its reply */
 	char		status; /* simplehash's */
 } WfFlight;
@@ -47,12 +52,28 @@ extern int	wf_flights_handed_over(int64 **instances);
  */
 extern int	wf_flights_settle(WfReplyKey *waiting, int n);
 
-/* Its reply is there, and waits as a delivery. */
+/* Its reply is there, and waits: as a delivery, or kept. */
 extern bool wf_flight_awaits_delivery(int64 visit);
 
-/* Its request is over, and what came back is lost; and, later, all such rows are to be looked at again. */
-extern void wf_flight_stick(int64 visit);
-extern void wf_flights_land_stuck(void);
+/*
+ * Its request is over, and its reply could not be stored for want of something: it is kept, and to be tried again then. Landing it
+ * does not release the reply.
+ */
+extern void wf_flight_keep(int64 visit, WfHttpReply *reply, TimestampTz again_at);
+/* Whose replies are to be tried by now, up to `limit` of them and so many bytes of bodies: copies. Returns how many. */
+extern int	wf_flights_kept(TimestampTz now, int limit, size_t bytes, WfFlight *due);
+extern TimestampTz wf_flights_kept_next(void); /* the first again_at; WF_NEVER: none is kept */
+
+/* A reply was stored: those that are kept all the same stand for themselves. */
+extern void wf_flights_stored(void);
+/* Has no reply been stored since one of those that are kept could not be? */
+extern bool wf_flights_blocked(void);
+
+/* Nothing is under way any more, and nothing came back that could be dealt with: its row is looked at again then. */
+extern void wf_flight_postpone(int64 visit, int pause_ms);
+/* Land those whose time has come. */
+extern void wf_flights_resume(TimestampTz now);
+extern TimestampTz wf_flights_resume_next(void); /* WF_NEVER: there are none */
 
 /* It could not be dealt with: its row is looked at again after a pause. */
 extern void wf_flight_see_again(int64 visit, int longest_pause_ms);

@@ -2,8 +2,8 @@
  * moves.c
  *		Jobs of workers: moves made in transactions of their own.
  *
- * A batch that fails is made again one by one, so that a poison row holds up nobody: it alone becomes an incident. Only
- * a cancel that our own time limit sent is caught; one from outside ends the worker, as a termination does.
+ * A batch that fails is made again one by one, so that a poison row holds up nobody: it alone becomes an incident, if
+ * it was its own fault (failure.c). A cancel counts as that of the one move that it meets; a termination is no error, and not caught.
  */
 #include "compat.h"
 
@@ -23,6 +23,7 @@
 #include "store/executor_work.h"
 #include "worker/budget.h"
 #include "worker/exchange.h"
+#include "worker/failure.h"
 #include "worker/memory.h"
 #include "worker/moves.h"
 #include "worker/worker.h"
@@ -38,6 +39,11 @@
 #define MOST_ROUNDS 8
 /* A larger one takes so long to be read that it is handed over alone. */
 #define SMALL_REPLY 65536
+/* What fails for want of something is tried again with a pause that grows up to that. */
+#define LONGEST_WAIT_MS 10000
+/* After so many of a batch in a row have failed so, the others are left for later; one that has waited for a lock counts more. */
+#define MOST_SHORT 8
+#define LOCKED_COUNTS 4
 
 static volatile sig_atomic_t limit_hit = false;
 static volatile sig_atomic_t hit_in_lock = false;
@@ -141,9 +147,6 @@ wf_moves_catch(MemoryContext context)
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
 	disable_timeout(limit_id(), false);
-	if ((error->sqlerrcode == ERRCODE_QUERY_CANCELED && !limit_hit) ||
-		error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
-		PG_RE_THROW();
 	FlushErrorState();
 	AbortCurrentTransaction();
 	QueryCancelPending = false;
@@ -471,12 +474,25 @@ hand_over(WfJob *jobs, int n)
 	CommitTransactionCommand();
 }
 
-/* Without a limit: that a large reply takes long to be read may be the reason, and it has to be read once more. */
+/* It is to be tried again, as it was. */
+static void
+wait_for(WfJob *job, WfLack lack, const ErrorData *error)
+{
+	job->verdict = WF_JOB_SHORT;
+	job->lack = lack;
+	job->pause_ms = wf_failure_wait(job->instance, job->visit, lack, error, LONGEST_WAIT_MS);
+}
+
+/*
+ * Without a limit but that for locks: that a large reply takes long to be read may be the reason, and it has to be read once
+ * more.
+ */
 static void
 try_hand_over(WfJob *job)
 {
 	MemoryContext context = CurrentMemoryContext;
 
+	wf_limit_begin(0);
 	PG_TRY();
 	{
 		hand_over(job, 1);
@@ -484,15 +500,26 @@ try_hand_over(WfJob *job)
 	PG_CATCH();
 	{
 		ErrorData  *error = wf_moves_catch(context);
+		WfLack		lack = wf_failure_lack(error);
 
-		ereport(WARNING, errcode(error->sqlerrcode),
-				errmsg("workflow could not hand visit " INT64_FORMAT "_" INT64_FORMAT
-					   " over to an executor: %s",
-					   job->instance, job->visit, error->message));
 		job->verdict = WF_JOB_STUCK;
+		if (lack != WF_LACK_NONE)
+			wait_for(job, lack, error);
+		else
+			ereport(WARNING, errcode(error->sqlerrcode),
+					errmsg("workflow could not hand visit " INT64_FORMAT "_" INT64_FORMAT
+						   " over to an executor: %s",
+						   job->instance, job->visit, error->message));
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
+}
+
+static ErrorData *
+try_to_break(WfJob *job, WfBreak broken, int limit_ms)
+{
+	job->broken = broken;
+	return try_transaction(job, 1, limit_ms, false);
 }
 
 /*
@@ -509,20 +536,25 @@ static void
 make_incident(WfJob *job, WfBreak broken, int limit_ms)
 {
 	ErrorData  *second;
+	WfLack		lack = WF_LACK_NONE;
 	WfJobKind	kind = job->kind;
 
 	job->kind = WF_JOB_BREAK;
-	job->broken = broken;
-	second = try_transaction(job, 1, limit_ms, false);
-	if (second != NULL && broken != WF_BREAK_BARE)
+	second = try_to_break(job, broken, limit_ms);
+	if (second != NULL && (lack = wf_failure_lack(second)) == WF_LACK_NONE && broken != WF_BREAK_BARE)
 	{
-		job->broken = WF_BREAK_BARE;
-		second = try_transaction(job, 1, limit_ms, false);
+		second = try_to_break(job, WF_BREAK_BARE, limit_ms);
+		lack = second != NULL ? wf_failure_lack(second) : WF_LACK_NONE;
 	}
-	if (kind == WF_JOB_DUE || kind == WF_JOB_ALARM)
+	if (lack != WF_LACK_NONE || kind == WF_JOB_DUE || kind == WF_JOB_ALARM)
 		job->kind = kind; /* there may be a request in flight beside it */
 	if (second == NULL)
 		return;
+	if (lack != WF_LACK_NONE)
+	{
+		wait_for(job, lack, second);
+		return;
+	}
 	job->verdict = WF_JOB_STUCK;
 	ereport(WARNING, errcode(second->sqlerrcode),
 			errmsg("workflow could not make an incident of visit " INT64_FORMAT "_" INT64_FORMAT
@@ -540,24 +572,33 @@ break_visit(WfJob *job, const ErrorData *error, int limit_ms)
 	make_incident(job, what_breaks(job), limit_ms);
 }
 
-static void
-run_one(WfJob *job, int limit_ms, bool may_hand_over)
+/* What another transaction was in the way of goes at once, as a rule. */
+static ErrorData *
+try_twice(WfJob *job, int limit_ms, bool may_hand_over)
 {
 	ErrorData  *error = try_transaction(job, 1, limit_ms, may_hand_over);
 
 	if (error != NULL && may_hand_over)
 		(void) wf_budget_end();
-	if (error == NULL && job->slow)
-		try_hand_over(job);
-	if (error == NULL)
-		return;
-	if (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
-		error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED)
+	if (error != NULL && wf_failure_lack(error) == WF_LACK_CONFLICT)
 		error = try_transaction(job, 1, limit_ms, false);
-	if (error == NULL)
+	return error;
+}
+
+/* What has waited for a lock is kept as a row, if that can be written, since executors may wait longer than we. */
+static void
+run_one(WfJob *job, int limit_ms, bool may_hand_over)
+{
+	ErrorData  *error = try_twice(job, limit_ms, may_hand_over);
+	WfLack		lack = error != NULL ? wf_failure_lack(error) : WF_LACK_NONE;
+
+	if (error == NULL && !job->slow)
 		return;
-	if ((wf_limit_was_hit() || wf_moves_took_too_much(error)) && may_hand_over)
+	if (error == NULL ||
+		(may_hand_over && (wf_limit_was_hit() || wf_moves_took_too_much(error) || lack == WF_LACK_LOCK)))
 		try_hand_over(job);
+	else if (lack != WF_LACK_NONE)
+		wait_for(job, lack, error);
 	else
 		break_visit(job, error, limit_ms);
 }
@@ -647,9 +688,48 @@ run_carefully(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
 			wf_moves_died(&jobs[i].fault);
 			make_incident(&jobs[i], deaths > WF_MOST_DEATHS ? WF_BREAK_BARE : what_breaks(&jobs[i]), limit_ms);
 		}
-		if (jobs[i].verdict == WF_JOB_LOCKED || jobs[i].verdict == WF_JOB_HELD || jobs[i].verdict == WF_JOB_STUCK)
+		if (jobs[i].verdict == WF_JOB_LOCKED || jobs[i].verdict == WF_JOB_HELD || jobs[i].verdict == WF_JOB_STUCK ||
+			jobs[i].verdict == WF_JOB_SHORT)
 			wf_careful_keep();
+		else
+			wf_failure_over(jobs[i].instance, jobs[i].visit);
 		wf_careful_end();
+	}
+}
+
+/* Others of its batch have failed for want of something: it is not even tried. */
+static void
+leave(WfJob *job, const WfJob *failed)
+{
+	job->verdict = WF_JOB_SHORT;
+	job->lack = failed->lack;
+	job->pause_ms = failed->pause_ms;
+}
+
+/* Those of a batch that were not done together with the others. */
+static void
+run_rest(WfJob *jobs, int n, bool together, int limit_ms, bool may_hand_over)
+{
+	int			nshort = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		WfJob	   *job = &jobs[i];
+		bool		done = together && !job->left_out;
+
+		if (nshort >= MOST_SHORT && (!done || job->slow))
+			leave(job, &jobs[i - 1]);
+		else if (!done)
+			run_one(job, limit_ms, may_hand_over);
+		else if (job->slow)
+			try_hand_over(job);
+		if (job->verdict == WF_JOB_SHORT)
+			nshort += job->lack == WF_LACK_LOCK ? LOCKED_COUNTS : 1;
+		else
+		{
+			nshort = 0;
+			wf_failure_over(job->instance, job->visit);
+		}
 	}
 }
 
@@ -675,11 +755,5 @@ wf_moves_run(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
 	}
 	if (together && may_hand_over)
 		hand_over_slow(jobs, n);
-	for (int i = 0; i < n; i++)
-	{
-		if (!together || jobs[i].left_out)
-			run_one(&jobs[i], limit_ms, may_hand_over);
-		else if (jobs[i].slow)
-			try_hand_over(&jobs[i]);
-	}
+	run_rest(jobs, n, together, limit_ms, may_hand_over);
 }

@@ -27,6 +27,7 @@ typedef enum WfVerdictOfJob
 	WF_JOB_HELD,		/* the instance is suspended; what arrived waits as a delivery */
 	WF_JOB_UNMOVED,		/* it was not its time */
 	WF_JOB_HANDED_OVER, /* it took too long: an executor does it */
+	WF_JOB_SHORT,		/* for want of something nothing has happened: to be tried again after pause_ms */
 	WF_JOB_STUCK,		/* not even an incident could be made of it; logged */
 } WfVerdictOfJob;
 
@@ -46,11 +47,14 @@ typedef struct WfJob
 	bool		slow;	  /* of a process that was too slow: for an executor, untried */
 	bool		left_out; /* it was too much beside others, and is carried out alone */
 	bool		retried; /* a pause before the next attempt has begun */
+	WfLack		lack;	  /* of WF_JOB_SHORT: of what */
+	int			pause_ms; /* likewise */
 } WfJob;
 
 /*
  * Carry out all jobs, outside a transaction, in one transaction if all goes well. `limit_ms`: longest time for it; 0:
- * none. What fails is tried alone, then becomes an incident; with `hand_over` what takes too long goes to an executor.
+ * none. What fails is tried alone, then becomes an incident, if that was its own fault; with `hand_over` what takes too long
+ * goes to an executor.
  */
 extern void wf_moves_run(WfJob *jobs, int n, int limit_ms, bool hand_over);
 
@@ -72,7 +76,10 @@ wf_job_brings(const WfJob *job)
 	return job->reply != NULL || job->delivery != 0;
 }
 
-/* Call in PG_CATCH: copies the error into CurrentMemoryContext, aborts the transaction; cancel and shutdown go on. */
+/*
+ * Call in PG_CATCH: copies the error into `context`, aborts the transaction. A cancel is an error like others, and a real
+ * shutdown is none.
+ */
 extern ErrorData *wf_moves_catch(MemoryContext context);
 /* Did it take more memory than this process allows itself? Ask at once. */
 extern bool wf_moves_took_too_much(const ErrorData *error);

@@ -18,6 +18,7 @@
 #include "store/privilege.h"
 #include "worker/dispatcher_internal.h"
 #include "worker/exchange.h"
+#include "worker/failure.h"
 #include "worker/flights.h"
 #include "worker/shares.h"
 #include "worker/worker.h"
@@ -80,9 +81,15 @@ owner_of(Outgoing *out, int process_id)
 
 /* The first as of the last look, the others as of now: whatever ends makes room for all. */
 static bool
-may_call(const WfLane *lane)
+has_room(const WfLane *lane)
 {
 	return lane->slots > 0 && wf_shares_room(0) > 0 && (lane->in_flight == 0 || !wf_http_is_crowded(wf_dispatcher.http));
+}
+
+static bool
+may_call(const WfLane *lane)
+{
+	return !wf_shortage_holds_back() && has_room(lane);
 }
 
 /* May somebody whose rows were gone past send more, now? */
@@ -506,22 +513,55 @@ look_at_cancels(Outgoing *out)
 	wf_limit_end();
 }
 
-/* One row made the whole look fail: look at single ones for a while, until it stands alone. */
+/* As if it had not been looked at. */
+static void
+undo_look(Outgoing *out)
+{
+	for (int i = 0; i < out->ntaken; i++)
+		wf_flight_land(out->taken[i]);
+	wf_lane_rewind(out->lane, out->keys[0].due_at, DT_NOBEGIN);
+}
+
+/* Nothing is wrong with it: nothing becomes of it, and it is looked at again after a pause. */
+static void
+look_again_later(Outgoing *out, WfLack lack, const ErrorData *error)
+{
+	int			pause_ms;
+
+	if (out->nkeys != 1 || out->ntaken == 0)
+	{
+		if (out->nkeys > 0)
+			undo_look(out);
+		wf_shortage_begin(lack, error);
+		return;
+	}
+	pause_ms = wf_failure_wait(out->keys[0].instance, out->keys[0].visit, lack, error, LONGEST_WAIT_MS);
+	wf_flight_postpone(out->taken[0], pause_ms);
+}
+
+/* Where one row made the whole look fail: look at single ones for a while, until it stands alone. */
 static void
 look_failed(Outgoing *out, const ErrorData *error)
 {
+	WfLack		lack = wf_failure_lack(error);
 	WfJob	   *job;
 
 	out->requests = NIL;
 	out->nbroken = 0;
+	/* what takes too much memory may be one of them */
+	if (lack != WF_LACK_NONE && (out->nkeys <= 1 || lack != WF_LACK_MEMORY))
+	{
+		look_again_later(out, lack, error);
+		return;
+	}
+	if (out->nkeys == 0 && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		return; /* somebody meant some work */
 	if (out->nkeys == 0)
 		ereport(ERROR, errcode(error->sqlerrcode), errmsg("%s", error->message));
 	if (out->nkeys > 1)
 	{
-		for (int i = 0; i < out->ntaken; i++)
-			wf_flight_land(out->taken[i]);
+		undo_look(out);
 		out->lane->cautious = out->nkeys;
-		wf_lane_rewind(out->lane, out->keys[0].due_at, DT_NOBEGIN);
 		return;
 	}
 	/* it stays in flight until something has become of it; what was so before is none of our business */
@@ -537,15 +577,32 @@ look_failed(Outgoing *out, const ErrorData *error)
 }
 
 static void
+send_all(const Outgoing *out)
+{
+	ListCell   *lc;
+
+	foreach (lc, out->requests)
+	{
+		const WfHttpRequest *request = lfirst(lc);
+
+		if (!wf_http_send(wf_dispatcher.http, request))
+			wf_flight_postpone((int64) request->tag, LONGEST_LOCK_PAUSE_MS);
+	}
+	if (out->lane->counts != NULL)
+		out->lane->counts->requests += list_length(out->requests);
+}
+
+static void
 look(WfLane *lane, void (*look_at) (Outgoing *out))
 {
 	Outgoing   *out;
+	WfLane		before = *lane;
 	WfAccess	access;
-	ListCell   *lc;
 
 	/* not on the stack: after an error a compiler may have what was in it before */
 	out = MemoryContextAllocZero(wf_dispatcher.turn_context, sizeof(Outgoing));
 	out->lane = lane;
+	wf_limit_begin(0);
 	PG_TRY();
 	{
 		wf_begin_transaction();
@@ -556,22 +613,30 @@ look(WfLane *lane, void (*look_at) (Outgoing *out))
 	}
 	PG_CATCH();
 	{
+		if (out->nkeys == 0)
+			*lane = before;
 		look_failed(out, wf_moves_catch(wf_dispatcher.turn_context));
 	}
 	PG_END_TRY();
 	wf_careful_end();
 	MemoryContextSwitchTo(wf_dispatcher.turn_context);
-	foreach (lc, out->requests)
-		wf_http_send(wf_dispatcher.http, lfirst(lc));
-	if (lane->counts != NULL)
-		lane->counts->requests += list_length(out->requests);
+	send_all(out);
 	wf_arrivals_run(out->broken, out->nbroken);
 }
 
 void
 wf_requests_call(WfLane *lane)
 {
-	if (next_look(lane) <= GetCurrentTimestamp() && may_call(lane))
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (wf_shortage_holds_back())
+	{
+		lane->cancels_wait_since = 0; /* it is not their server that they wait for */
+		if (Min(next_look(lane), lane->next) > now || !wf_shortage_canary())
+			return;
+		lane->cautious = Max(lane->cautious, 1);
+	}
+	if (next_look(lane) <= now && has_room(lane))
 		look(lane, look_at_server);
 	if (lane->next > GetCurrentTimestamp() && !OidIsValid(lane->blocked_by))
 		lane->cancels_wait_since = 0;
@@ -629,6 +694,23 @@ find_abandoned(bool crowded, int64 *gone)
 	return n > 0 ? wf_visits_not_calling(instances, visits, n, gone) : 0;
 }
 
+typedef struct Abandoned
+{
+	TimestampTz now;
+	int64	   *visits;
+	int			n;
+} Abandoned;
+
+static void
+look_for_abandoned(void *arg)
+{
+	Abandoned  *abandoned = arg;
+	bool		crowded;
+
+	if (anything_waits(abandoned->now, &crowded))
+		abandoned->n = find_abandoned(crowded, abandoned->visits);
+}
+
 /*
  * Who ends a visit in a session of his own cannot reach its request, which may hang for hours. That matters only if
  * something else waits for its place.
@@ -637,10 +719,8 @@ void
 wf_requests_abort_abandoned(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	int64	   *gone;
-	bool		crowded;
+	Abandoned	abandoned = {.now = now};
 	bool		held_up = false;
-	WfAccess	access;
 	WfLane	  **lanes;
 	int			n;
 
@@ -650,17 +730,12 @@ wf_requests_abort_abandoned(void)
 	if (!held_up)
 		return;
 	wf_dispatcher.abandoned_at = TimestampTzPlusMilliseconds(now, ABANDONED_CHECK_MS);
-	gone = palloc(sizeof(int64) * Max(wf_http_in_flight(wf_dispatcher.http), 1));
-
-	wf_begin_transaction();
-	wf_store_enter(&access);
-	n = anything_waits(now, &crowded) ? find_abandoned(crowded, gone) : 0;
-	wf_store_leave(&access);
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(wf_dispatcher.turn_context);
-	for (int i = 0; i < n; i++)
+	abandoned.visits = palloc(sizeof(int64) * Max(wf_http_in_flight(wf_dispatcher.http), 1));
+	if (!wf_small_transaction(look_for_abandoned, &abandoned))
+		return;
+	for (int i = 0; i < abandoned.n; i++)
 	{
-		(void) wf_http_abort(wf_dispatcher.http, (uint64) gone[i]);
-		wf_flight_land(gone[i]);
+		(void) wf_http_abort(wf_dispatcher.http, (uint64) abandoned.visits[i]);
+		wf_flight_land(abandoned.visits[i]);
 	}
 }

@@ -7,16 +7,13 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "shmem/settings.h"
 #include "shmem/shmem.h"
-#include "store/access.h"
 #include "store/executor_work.h"
 #include "worker/dispatcher_internal.h"
-#include "worker/worker.h"
 
 /* while executors have work, see after that whether it was done */
 #define EXECUTOR_CHECK_MS 5000
@@ -28,8 +25,11 @@
 
 typedef struct Demands
 {
+	MemoryContext context; /* of the list */
+	TimestampTz now;
 	WfDemand   *list;
 	int			n;
+	TimestampTz next; /* when to look at what is not due yet: WF_NEVER if there is nothing of the kind */
 } Demands;
 
 static void
@@ -50,31 +50,21 @@ add_demand(Demands *demands, const WfExecutorWork *work)
 	demand->since = Min(demand->since, work->since);
 }
 
-/* Also when to look at what is not due yet: WF_NEVER if there is nothing of the kind. */
-static TimestampTz
-look_at_work(TimestampTz now, Demands *demands)
+static void
+look_at_work(void *arg)
 {
-	MemoryContext context = CurrentMemoryContext;
-	TimestampTz next = WF_NEVER;
+	Demands    *demands = arg;
 	WfExecutorWork *work;
-	WfAccess	access;
-	int			n;
+	int			n = wf_executor_work(demands->now, wf_setting_executors, &work);
 
-	wf_begin_transaction();
-	wf_store_enter(&access);
-	n = wf_executor_work(now, wf_setting_executors, &work);
-	demands->list = MemoryContextAlloc(context, sizeof(WfDemand) * Max(n, 1));
+	demands->list = MemoryContextAlloc(demands->context, sizeof(WfDemand) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
 		if (work[i].n > 0)
 			add_demand(demands, &work[i]);
 		if (work[i].next != 0)
-			next = Min(next, work[i].next);
+			demands->next = Min(demands->next, work[i].next);
 	}
-	wf_store_leave(&access);
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(context);
-	return next;
 }
 
 void
@@ -84,7 +74,7 @@ wf_share_executors(void)
 	static bool had_demands = false; /* once more after that, to say that nobody waits any more */
 	WfLane	   *lane = wf_lane(WF_QUEUE_EXECUTOR);
 	TimestampTz now = GetCurrentTimestamp();
-	Demands		demands = {0};
+	Demands		demands = {.context = CurrentMemoryContext, .now = now, .next = WF_NEVER};
 	TimestampTz took;
 	bool		all_busy;
 	int			again_ms;
@@ -92,7 +82,9 @@ wf_share_executors(void)
 	lane->next = Max(lane->next, not_before);
 	if (lane->next > now)
 		return;
-	lane->next = look_at_work(now, &demands);
+	if (!wf_small_transaction(look_at_work, &demands))
+		return;
+	lane->next = demands.next;
 	lane->pause_ms = 0;
 	took = GetCurrentTimestamp() - now;
 	if (took > LONG_LOOK_US)

@@ -29,6 +29,9 @@ extern void wf_executor_run(void);
 /* Begin a transaction of this moment: now() in it does not stand still at the start of the process. */
 extern void wf_begin_transaction(void);
 
+/* Serve interrupts. A cancel is for work: between two pieces of it, there is nothing to be cancelled. */
+extern void wf_worker_check(void);
+
 /* Serve interrupts and a changed configuration: once a turn of a loop, outside a transaction. True if settings were read. */
 extern bool wf_worker_interrupts(void);
 

@@ -29,17 +29,17 @@ $node->safe_psql(
 		 "retry": {"max": 2, "delay": "2 s"}}]}');
 	SELECT workflow.define('clock', '{"steps": [{"step": "clock", "wait": {"after": "2 s"}}]}');
 	SELECT workflow.define('deadline', '{"steps": [{"step": "deadline", "wait": true, "timeout": "2 s"}]}');
-	-- fails the first time, as a serialization failure would
+	-- fails the first time
 	CREATE SEQUENCE tries;
 	CREATE FUNCTION note(sn text) RETURNS void LANGUAGE plpgsql AS $$
 	BEGIN
 		IF nextval('tries') <= 20 THEN
-			RAISE 'not yet' USING ERRCODE = '40001';
+			RAISE 'not yet';
 		END IF;
 		INSERT INTO effect VALUES (sn);
 	END $$;
 	SELECT workflow.define('sql', '{"steps": [
-		{"step": "note", "sql": "SELECT note(visit.serial_number)", "retry": {"max": 2, "delay": "2 s"}}]}');
+		{"step": "note", "sql": "SELECT note(visit.serial_number)", "retry": {"max": 2, "delay": "2 s", "on": ["P0001"]}}]}');
 ]);
 my %ends = (call => 'completed', retry => 'completed', clock => 'completed', deadline => 'failed', sql => 'completed');
 my $N = 10;

@@ -246,12 +246,11 @@ $scene->sql('CREATE SEQUENCE tries; CREATE TABLE done (attempt int, said int);
 		RETURN attempt;
 	END $$');
 for (
-	[ '40001', undef,       1, 'a serialization failure' ],
-	[ '40P01', undef,       1, 'a deadlock' ],
-	[ '55P03', undef,       1, 'a lock that is not to be had' ],
-	[ 'P0001', undef,       0, 'any other error' ],
+	[ 'P0001', undef,       0, 'any error' ],
 	[ 'P0001', '["P0001"]', 1, 'one that is named' ],
-	[ '40001', '["P0001"]', 0, 'one that is not named' ])
+	[ '40001', '["40001"]', 1, 'a serialization failure that is named' ],
+	[ '55P03', '["40P01", "55P03"]', 1, 'a lock that is not to be had, and is named' ],
+	[ 'P0001', '["40001"]', 0, 'one that is not named' ])
 {
 	my ($code, $on, $retried, $name) = @$_;
 	my $retry = '{"max": 2, "delay": "50 ms"' . (defined $on ? qq[, "on": $on] : '') . '}';

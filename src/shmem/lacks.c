@@ -1,0 +1,167 @@
+/*
+ * lacks.c
+ *		What workers could not do for want of something that they will have again.
+ *
+ * A table of fixed size in the database's slot, under the slot's mutex. Who cannot do something refreshes its row with each try;
+ * one that was not refreshed for a while after its pause has been dealt with by somebody else.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "shmem/slots.h"
+
+#define FIRST_PAUSE_MS 10
+/* after the time of its next try a row is kept that long */
+#define EXPIRES_AFTER_MS 30000
+
+const char *
+wf_lack_name(WfLack lack)
+{
+	switch (lack)
+	{
+		case WF_LACK_NONE:
+			break;
+		case WF_LACK_DISK:
+			return "disk";
+		case WF_LACK_MEMORY:
+			return "memory";
+		case WF_LACK_RESOURCES:
+			return "resources";
+		case WF_LACK_LOCK:
+			return "lock";
+		case WF_LACK_CONFLICT:
+			return "conflict";
+		case WF_LACK_SERVER:
+			return "server";
+	}
+	return NULL;
+}
+
+/* Under the mutex. -1: there is none. */
+static int
+find(const WfSlot *slot, int64 instance, int64 visit)
+{
+	for (int i = 0; i < slot->nlacks; i++)
+		if (slot->lacks[i].visit == visit && slot->lacks[i].instance == instance)
+			return i;
+	return -1;
+}
+
+/* Under the mutex. True if it was the last that was said. */
+static bool
+drop(WfSlot *slot, int index)
+{
+	bool		said = slot->lacks[index].said;
+
+	slot->nlacks_said -= said;
+	slot->lacks[index] = slot->lacks[--slot->nlacks];
+	return said && slot->nlacks_said == 0;
+}
+
+/* Under the mutex: the row of this visit, new perhaps. NULL: there is no room. */
+static WfLackRow *
+find_or_add(WfSlot *slot, const WfLackRow *row)
+{
+	int			index = find(slot, row->instance, row->visit);
+
+	if (index >= 0)
+		return &slot->lacks[index];
+	if (slot->nlacks == WF_MAX_LACKS)
+		return NULL;
+	slot->lacks[slot->nlacks] = *row;
+	slot->lacks[slot->nlacks].pause_ms = 0;
+	slot->lacks[slot->nlacks].said = false;
+	return &slot->lacks[slot->nlacks++];
+}
+
+int
+wf_lack_note(const WfLackRow *row, int longest_ms, bool *first)
+{
+	WfSlot	   *slot = wf_my_slot;
+	TimestampTz now = GetCurrentTimestamp();
+	WfLackRow  *kept;
+	int			pause_ms = longest_ms;
+
+	SpinLockAcquire(&slot->mutex);
+	*first = row->said && slot->nlacks_said == 0;
+	kept = find_or_add(slot, row);
+	if (kept != NULL)
+	{
+		kept->pause_ms = pause_ms = Min(Max(kept->pause_ms * 2, FIRST_PAUSE_MS), longest_ms);
+		kept->again_at = now + pause_ms * INT64CONST(1000);
+		kept->lack = row->lack;
+		memcpy(kept->sqlstate, row->sqlstate, sizeof(kept->sqlstate));
+		memcpy(kept->message, row->message, sizeof(kept->message));
+		slot->nlacks_said += row->said && !kept->said;
+		kept->said |= row->said;
+	}
+	SpinLockRelease(&slot->mutex);
+	return pause_ms;
+}
+
+bool
+wf_lack_over(int64 instance, int64 visit)
+{
+	WfSlot	   *slot = wf_my_slot;
+	bool		last = false;
+	int			index;
+
+	if (likely(slot->nlacks == 0)) /* our own rows are there to be seen */
+		return false;
+	SpinLockAcquire(&slot->mutex);
+	index = find(slot, instance, visit);
+	if (index >= 0)
+		last = drop(slot, index);
+	SpinLockRelease(&slot->mutex);
+	return last;
+}
+
+TimestampTz
+wf_lacks_expire(TimestampTz now, bool *last)
+{
+	WfSlot	   *slot = wf_my_slot;
+	TimestampTz next = DT_NOEND;
+
+	*last = false;
+	if (likely(slot->nlacks == 0))
+		return next;
+	SpinLockAcquire(&slot->mutex);
+	for (int i = slot->nlacks - 1; i >= 0; i--)
+	{
+		TimestampTz expires = slot->lacks[i].again_at + EXPIRES_AFTER_MS * INT64CONST(1000);
+
+		if (expires <= now)
+			*last |= drop(slot, i);
+		else
+			next = Min(next, expires);
+	}
+	SpinLockRelease(&slot->mutex);
+	return next;
+}
+
+void
+wf_lacks_forget(void)
+{
+	SpinLockAcquire(&wf_my_slot->mutex);
+	wf_my_slot->nlacks = wf_my_slot->nlacks_said = 0;
+	SpinLockRelease(&wf_my_slot->mutex);
+}
+
+bool
+wf_lack_find(int64 instance, int64 visit, WfLackRow *row)
+{
+	WfSlot	   *slot = wf_slot_of(MyDatabaseId);
+	int			index = -1;
+
+	if (slot == NULL || slot->nlacks == 0)
+		return false;
+	SpinLockAcquire(&slot->mutex);
+	if (slot->database == MyDatabaseId)
+		index = find(slot, instance, visit);
+	if (index >= 0)
+		*row = slot->lacks[index];
+	SpinLockRelease(&slot->mutex);
+	return index >= 0;
+}

@@ -1,0 +1,201 @@
+/*
+ * failure.c
+ *		Whose fault is a failure: the one place that judges it.
+ *
+ * By origin, not by the class of the SQLSTATE alone: the same "out of memory" or "canceled" can come from a machine that has none
+ * left and from a limit that only this work runs into.
+ */
+#include "postgres.h"
+
+#include "common/pg_prng.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+
+#include "worker/failure.h"
+#include "worker/memory.h"
+#include "worker/moves.h"
+
+/* ---- what was lacking ---- */
+
+/* Under these codes come different things; what they are say the messages, as they are in the source of PostgreSQL. */
+static bool
+says(const ErrorData *error, const char *beginning)
+{
+	return error->message_id != NULL && strncmp(error->message_id, beginning, strlen(beginning)) == 0;
+}
+
+/* PostgreSQL has codes for the commonest errors of the system only. Is it about that one, not only after it? */
+static WfLack
+lack_of_errno(const ErrorData *error)
+{
+	int			code = error->saved_errno;
+
+	if (code == 0 || error->message == NULL || strstr(error->message, strerror(code)) == NULL)
+		return WF_LACK_NONE;
+	switch (code)
+	{
+		case ENOSPC:
+		case EDQUOT:
+		case EIO:
+		case EROFS:
+			return WF_LACK_DISK;
+		case ENOMEM:
+			return WF_LACK_MEMORY;
+		case EMFILE:
+		case ENFILE:
+		case EAGAIN:
+			return WF_LACK_RESOURCES;
+		default:
+			return WF_LACK_NONE;
+	}
+}
+
+/* Insufficient resources. What comes to temp_file_limit, or to the limit of this worker's memory, is the work, and no shortage. */
+static WfLack
+lack_of_resources(int sqlerrcode)
+{
+	switch (sqlerrcode)
+	{
+		case ERRCODE_CONFIGURATION_LIMIT_EXCEEDED:
+			return WF_LACK_NONE;
+		case ERRCODE_DISK_FULL:
+			return WF_LACK_DISK;
+		case ERRCODE_OUT_OF_MEMORY:
+			return wf_memory_limit_was_hit() ? WF_LACK_NONE : WF_LACK_MEMORY;
+		default:
+			return WF_LACK_RESOURCES;
+	}
+}
+
+/*
+ * A cancel is an operator's, who means this work, or that of our own time limit, which is about the work unless that stood before
+ * somebody else's lock. A real shutdown is no error: what says so comes from another server, or from a parallel
+ * worker, unless a function has raised it.
+ */
+static WfLack
+lack_of_intervention(const ErrorData *error)
+{
+	switch (error->sqlerrcode)
+	{
+		case ERRCODE_QUERY_CANCELED:
+			return wf_limit_hit_in_lock() ? WF_LACK_LOCK : WF_LACK_NONE;
+		case ERRCODE_ADMIN_SHUTDOWN:
+		case ERRCODE_CRASH_SHUTDOWN:
+		case ERRCODE_CANNOT_CONNECT_NOW:
+			return error->funcname != NULL && strcmp(error->funcname, "exec_stmt_raise") == 0 ? WF_LACK_NONE
+																								 : WF_LACK_SERVER;
+		default:
+			return WF_LACK_NONE;
+	}
+}
+
+/* All of them are told of what others have left undone: listeners that do not read, old transactions. */
+static bool
+is_exhausted(const ErrorData *error)
+{
+	return says(error, "too many notifications in the NOTIFY queue") ||
+		   says(error, "database is not accepting commands");
+}
+
+WfLack
+wf_failure_lack(const ErrorData *error)
+{
+	switch (error->sqlerrcode)
+	{
+		case ERRCODE_T_R_SERIALIZATION_FAILURE:
+		case ERRCODE_T_R_DEADLOCK_DETECTED:
+			return WF_LACK_CONFLICT;
+		case ERRCODE_LOCK_NOT_AVAILABLE:
+			return WF_LACK_LOCK;
+		case ERRCODE_IO_ERROR:
+			return WF_LACK_DISK;
+		case ERRCODE_PROGRAM_LIMIT_EXCEEDED:
+			return is_exhausted(error) ? WF_LACK_RESOURCES : WF_LACK_NONE;
+	}
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case MAKE_SQLSTATE('5', '3', '0', '0', '0'): /* insufficient resources */
+			return lack_of_resources(error->sqlerrcode);
+		case MAKE_SQLSTATE('5', '7', '0', '0', '0'): /* operator intervention */
+			return lack_of_intervention(error);
+		case MAKE_SQLSTATE('5', '8', '0', '0', '0'): /* system error; a library that is missing has no such errno */
+		case MAKE_SQLSTATE('4', '2', '0', '0', '0'): /* a file system that is read-only now is "insufficient privilege" */
+		case MAKE_SQLSTATE('X', 'X', '0', '0', '0'):
+			return lack_of_errno(error);
+		default:
+			return WF_LACK_NONE;
+	}
+}
+
+/* ---- telling of it ---- */
+
+/* What is nobody's is kept under the process that could not do it. */
+static int64
+key_of(int64 instance, int64 visit)
+{
+	return visit != 0 ? instance : MyProcPid;
+}
+
+static int
+wait_for_it(WfLackRow *row, const char *message, int longest_ms)
+{
+	const char *code = row->sqlstate;
+	bool		first;
+	int			pause_ms;
+
+	strlcpy(row->message, message, pg_mbcliplen(message, strlen(message), sizeof(row->message) - 1) + 1);
+	row->instance = key_of(row->instance, row->visit);
+	pause_ms = wf_lack_note(row, longest_ms, &first);
+	if (first)
+		ereport(WARNING, errcode(MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4])),
+				errmsg("workflow has to wait: %s", message),
+				errdetail("What cannot be done now is tried again until it works. What has arrived is kept, and no attempt is spent."),
+				errhint("The view workflow.visits shows in blocked_by what waits, and for what."));
+	return pause_ms;
+}
+
+int
+wf_failure_wait(int64 instance, int64 visit, WfLack lack, const ErrorData *error, int longest_ms)
+{
+	WfLackRow	row = {.instance = instance, .visit = visit, .lack = lack, .said = true};
+
+	strlcpy(row.sqlstate, unpack_sql_state(error->sqlerrcode), sizeof(row.sqlstate));
+	return wait_for_it(&row, error->message, longest_ms);
+}
+
+int
+wf_failure_wait_sql(int64 instance, int64 visit, WfLack lack, const WfFault *fault, int longest_ms)
+{
+	WfLackRow	row = {.instance = instance, .visit = visit, .lack = lack,
+		.said = lack != WF_LACK_CONFLICT && lack != WF_LACK_LOCK};
+	int			pause_ms;
+
+	strlcpy(row.sqlstate, fault->sqlstate, sizeof(row.sqlstate));
+	pause_ms = wait_for_it(&row, fault->message, longest_ms);
+	/* those that ran into each other are not to do so again */
+	return pause_ms - (int) (pause_ms / 2 * pg_prng_double(&pg_global_prng_state));
+}
+
+static void
+say_that_it_is_over(void)
+{
+	ereport(LOG, errmsg("workflow goes on: what it had to wait for is there again"));
+}
+
+void
+wf_failure_over(int64 instance, int64 visit)
+{
+	if (wf_lack_over(key_of(instance, visit), visit))
+		say_that_it_is_over();
+}
+
+TimestampTz
+wf_failures_expire(void)
+{
+	bool		last;
+	TimestampTz next = wf_lacks_expire(GetCurrentTimestamp(), &last);
+
+	if (last)
+		say_that_it_is_over();
+	return next;
+}
