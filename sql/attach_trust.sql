@@ -178,6 +178,20 @@ SELECT finish('later', '2'), finish('parent', '2');
 CALL until($$SELECT count(error) = 2 FROM workflow.write_backs$$);
 SELECT relation, business_key, error FROM workflow.write_backs ORDER BY 1;
 SELECT * FROM ran;
+-- nor is it run after a look for it that has failed
+BEGIN;
+LOCK TABLE pg_policy;
+DO $$ BEGIN
+    FOR i IN 1 .. 1000 LOOP
+        EXIT WHEN EXISTS (SELECT FROM workflow.write_backs WHERE relation = 'later'::regclass AND error LIKE '%lock timeout%');
+        PERFORM pg_sleep(0.02);
+    END LOOP;
+END $$;
+COMMIT;
+SELECT workflow.write_back('later') <= 1;
+CALL until($$SELECT error NOT LIKE '%lock timeout%' FROM workflow.write_backs WHERE relation = 'later'::regclass$$);
+SELECT relation, business_key, error FROM workflow.write_backs WHERE relation = 'later'::regclass;
+SELECT * FROM ran;
 DROP TRIGGER x ON later;
 ALTER FUNCTION on_update() OWNER TO CURRENT_USER;
 SELECT workflow.write_back('later') <= 1, workflow.write_back('parent') <= 1;

@@ -72,7 +72,8 @@ typedef struct Writer
 	Oid			relid;
 	bool		valid;
 	bool		partitioned;
-	bool		trusted; /* as of this generation, it runs nobody's code but the owner's */
+	bool		unchanged; /* since the last look at whose code it runs has begun */
+	bool		trusted; /* as of that look and this generation, nobody's but the owner's */
 	uint64		generation;
 	MemoryContext context;
 	WfRowKey	key;
@@ -143,7 +144,7 @@ on_relation_change(Datum arg, Oid relid)
 		if (own)
 			writer->valid = false;
 		if (own || writer->partitioned)
-			writer->trusted = false;
+			writer->unchanged = false;
 	}
 }
 
@@ -554,11 +555,12 @@ distrust(Relation rel, const WfShown *shown)
 	ErrorData  *error;
 	char	   *code;
 
-	if (shown->attachment.trust || (writer->trusted && writer->generation == generation))
+	if (shown->attachment.trust || (writer->trusted && writer->unchanged && writer->generation == generation))
 		return NULL;
 	writer->relid = RelationGetRelid(rel);
 	writer->partitioned = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
-	writer->trusted = true;
+	writer->trusted = false; /* and so it stays, should the look fail */
+	writer->unchanged = true;
 	writer->generation = generation;
 	wf_store_enter(&access);
 	code = wf_trust_foreign_code(&shown->attachment);
@@ -566,9 +568,9 @@ distrust(Relation rel, const WfShown *shown)
 		code = MemoryContextStrdup(context, code);
 	wf_store_leave(&access);
 	MemoryContextSwitchTo(context);
-	if (code == NULL)
+	writer->trusted = code == NULL;
+	if (writer->trusted)
 		return NULL;
-	writer->trusted = false;
 	error = palloc0(sizeof(ErrorData));
 	error->sqlerrcode = ERRCODE_INSUFFICIENT_PRIVILEGE;
 	error->message = psprintf("it would run %s with the rights of the owner of the table", code);
