@@ -46,16 +46,17 @@ is_ours(const char *name)
 	return false;
 }
 
-/* A text "name=value". */
+/* A text "name=value". Not by ParseLongOption, whose memory is malloc'ed up to PostgreSQL 15: it would have to be freed after errors, too. */
 static void
-apply(const char *item)
+apply(char *item)
 {
-	char	   *name;
-	char	   *value;
+	char	   *value = strchr(item, '=');
 
-	ParseLongOption(item, &name, &value);
-	if (value != NULL && !is_ours(name))
-		(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, DEBUG1, false);
+	if (value == NULL)
+		return;
+	*value++ = '\0';
+	if (!is_ours(item))
+		(void) set_config_option(item, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, DEBUG1, false);
 }
 
 static void
