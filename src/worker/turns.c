@@ -17,8 +17,9 @@
 #include "worker/turns.h"
 #include "worker/worker.h"
 
-/* What has become due meanwhile waits so long at most until it is in the list. */
-#define LIST_MS 100
+/* What has become due meanwhile waits so long until it is in the list; longer where there are so many queues that a list takes its time. */
+#define LIST_US INT64CONST(100000)
+#define LIST_PART 4
 /* A queue is in it for so many pieces of work at most. */
 #define PIECES 32
 
@@ -26,7 +27,7 @@ static MemoryContext list_context = NULL;
 static WfExecutorWork *list;
 static int	nlist = 0;
 static int	current = 0; /* whose turn it is */
-static TimestampTz listed_at = 0;
+static TimestampTz old_at = 0; /* the list is, from then on */
 
 /* The queue that had the last turn: others come first. Process or attachment, all of them have short names. */
 static char last[64] = "";
@@ -37,13 +38,11 @@ read_work(void)
 {
 	WfAccess	access;
 	WfExecutorWork *all;
-	TimestampTz now;
 	int			n;
 
 	wf_begin_transaction();
 	wf_store_enter(&access);
-	now = GetCurrentTimestamp();
-	n = wf_executor_work(now, PIECES, &all);
+	n = wf_executor_work(GetCurrentTimestamp(), PIECES, &all);
 	nlist = 0;
 	list = MemoryContextAlloc(list_context, sizeof(WfExecutorWork) * Max(n, 1));
 	for (int i = 0; i < n; i++)
@@ -55,7 +54,6 @@ read_work(void)
 	}
 	wf_store_leave(&access);
 	CommitTransactionCommand();
-	listed_at = now;
 }
 
 static int
@@ -78,6 +76,8 @@ void
 wf_turns_list(void)
 {
 	MemoryContext context = CurrentMemoryContext;
+	TimestampTz begin = GetCurrentTimestamp();
+	TimestampTz end;
 
 	if (list_context == NULL)
 		list_context = AllocSetContextCreate(TopMemoryContext, "workflow turns", ALLOCSET_SMALL_SIZES);
@@ -85,6 +85,8 @@ wf_turns_list(void)
 	nlist = 0;
 	read_work();
 	MemoryContextSwitchTo(context);
+	end = GetCurrentTimestamp();
+	old_at = end + Max(LIST_US, (end - begin) * LIST_PART);
 	qsort(list, nlist, sizeof(WfExecutorWork), compare_work);
 	for (current = 0; current < nlist; current++)
 		if (compare_place(&list[current], last, last_deliveries) > 0)
@@ -94,7 +96,7 @@ wf_turns_list(void)
 bool
 wf_turns_are_old(void)
 {
-	return TimestampDifferenceExceeds(listed_at, GetCurrentTimestamp(), LIST_MS);
+	return GetCurrentTimestamp() >= old_at;
 }
 
 bool
