@@ -309,8 +309,8 @@ wf_upkeep(const WfDelivery *delivery)
 	make_missing(&round);
 	with_strays(&round, "strays of the history cannot be moved to its partitions", settle);
 	purge(&round);
+	under_way = false; /* of what fails from here on the executor tells */
 	end_round(&round, delivery);
-	under_way = false;
 	MemoryContextDelete(context);
 }
 
