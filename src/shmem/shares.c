@@ -22,6 +22,9 @@
 #define QUANTUM_MS 200
 /* An idle one is kept that long from those that have others. */
 #define GRACE_MS 1000
+/* When there are so many, those are forgotten that had none for so long. */
+#define MANY_ROLES 1024
+#define FORGOTTEN_MS (60 * 60 * 1000)
 
 typedef struct Share
 {
@@ -79,24 +82,39 @@ typedef struct Served
 	TimestampTz at; /* it was seen to have an executor */
 } Served;
 
-/* Of this dispatcher. */
+static HTAB *served_roles = NULL; /* of this dispatcher */
+
 static Served *
 served(Oid role)
 {
-	static HTAB *table = NULL;
 	Served	   *entry;
 	bool		found;
 
-	if (table == NULL)
+	if (served_roles == NULL)
 	{
 		HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Served)};
 
-		table = hash_create("workflow roles served", 64, &ctl, HASH_ELEM | HASH_BLOBS);
+		served_roles = hash_create("workflow roles served", 64, &ctl, HASH_ELEM | HASH_BLOBS);
 	}
-	entry = hash_search(table, &role, HASH_ENTER, &found);
+	entry = hash_search(served_roles, &role, HASH_ENTER, &found);
 	if (!found)
 		entry->at = 0;
 	return entry;
+}
+
+/* Roles come and go, and a dispatcher stays. */
+static void
+forget_served(TimestampTz now)
+{
+	HASH_SEQ_STATUS status;
+	Served	   *entry;
+
+	if (served_roles == NULL || hash_get_num_entries(served_roles) < MANY_ROLES)
+		return;
+	hash_seq_init(&status, served_roles);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		if (TimestampDifferenceExceeds(entry->at, now, FORGOTTEN_MS))
+			(void) hash_search(served_roles, &entry->role, HASH_REMOVE, NULL);
 }
 
 /* ---- looking ---- */
@@ -371,5 +389,6 @@ wf_executors_share(const WfDemand *demands, int n, bool *all_busy)
 	for (int i = 0; i < n; i++)
 		if (look->shares[i].has > 0)
 			served(look->shares[i].role)->at = look->now;
+	forget_served(look->now);
 	return (int) look->again_ms;
 }
