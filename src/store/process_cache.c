@@ -48,8 +48,11 @@ free_plans(WfProcess *process)
 	if (process->plans == NULL)
 		return;
 	for (int i = 0; i < process->def->nsteps; i++)
+	{
 		if (process->plans[i].plan != NULL)
 			SPI_freeplan(process->plans[i].plan);
+		process->plans[i].plan = NULL; /* an outer level may come to run it yet */
+	}
 }
 
 static void
