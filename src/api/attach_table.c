@@ -420,11 +420,12 @@ find_shape(WfAttachedTable *table, Relation rel)
 {
 	uint64		now = wf_trust_generation() + relation_changes;
 	TupleDesc	desc = RelationGetDescr(rel);
-	Oid			owner = wf_row_owner(table->root);
 	MemoryContext old;
+	Oid			owner;
 
 	if (table->shaped == now)
 		return;
+	owner = wf_row_owner(table->root);
 	MemoryContextReset(table->shape_context);
 	old = MemoryContextSwitchTo(table->shape_context);
 	table->shape = NULL;

@@ -452,7 +452,6 @@ work_on(Work *work)
 
 #define LATE "came too late: the visit had already ended"
 
-
 static void
 put(ReturnSetInfo *rsinfo, const Entry *entry)
 {

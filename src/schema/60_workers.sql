@@ -56,10 +56,9 @@ CREATE VIEW workflow.servers AS
     SELECT d.server, NULL, 'dropped', 0, d.due::integer, 0, 0, 0, NULL, NULL
     FROM (SELECT substr(v.queue, length('http ') + 1) AS server, count(*) AS due
           FROM workflow.visit v
-               JOIN workflow.instance i USING (instance)
           WHERE v.queue >= 'http ' AND v.queue < 'http!' AND v.due_at <= pg_catalog.statement_timestamp()
                 AND v.due_at IS NOT NULL AND NOT v.held
-                AND i.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[])
+                AND v.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[])
                 AND NOT EXISTS (SELECT FROM pg_catalog.pg_foreign_server s
                                 WHERE s.srvname::text = substr(v.queue, length('http ') + 1))
           GROUP BY 1

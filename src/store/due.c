@@ -19,10 +19,9 @@ static WfQuery q_scan = {
 		   "AND due_at IS NOT NULL AND NOT held ORDER BY queue, due_at, instance, visit LIMIT $6",
 	.nargs = 6, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID}};
 static WfQuery q_scan_processes = {
-	.sql = "SELECT v.due_at, v.instance, v.visit, i.process_id FROM workflow.visit v "
-		   "JOIN workflow.instance i ON i.instance = v.instance "
-		   "WHERE v.queue = $1 AND (v.due_at, v.instance, v.visit) > ($2, $3, $4) AND v.due_at <= $5 "
-		   "AND v.due_at IS NOT NULL AND NOT v.held ORDER BY v.queue, v.due_at, v.instance, v.visit LIMIT $6",
+	.sql = "SELECT due_at, instance, visit, process_id FROM workflow.visit "
+		   "WHERE queue = $1 AND (due_at, instance, visit) > ($2, $3, $4) AND due_at <= $5 "
+		   "AND due_at IS NOT NULL AND NOT held ORDER BY queue, due_at, instance, visit LIMIT $6",
 	.nargs = 6, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID}};
 static WfQuery q_scan_alarms = {
 	.sql = "SELECT alarm_at, instance, visit FROM workflow.visit "
@@ -37,10 +36,9 @@ static WfQuery q_claim = {
 		   "FOR NO KEY UPDATE OF i SKIP LOCKED",
 	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
 static WfQuery q_cancels = {
-	.sql = "SELECT v.due_at, v.instance, v.visit, i.process_id FROM workflow.visit v "
-		   "JOIN workflow.instance i ON i.instance = v.instance "
-		   "WHERE v.queue = $1 AND v.due_at <= $2 AND v.due_at IS NOT NULL AND NOT v.held AND v.state = 'cancelling' "
-		   "ORDER BY v.queue, v.due_at, v.instance, v.visit LIMIT $3",
+	.sql = "SELECT due_at, instance, visit, process_id FROM workflow.visit "
+		   "WHERE queue = $1 AND due_at <= $2 AND due_at IS NOT NULL AND NOT held AND state = 'cancelling' "
+		   "ORDER BY queue, due_at, instance, visit LIMIT $3",
 	.nargs = 3, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT4OID}};
 #define WARN_AT "CASE WHEN $4 > 0 THEN v.waiting_since + make_interval(secs => $4) END"
 static WfQuery q_rewarn = {

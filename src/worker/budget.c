@@ -51,8 +51,8 @@ static HTAB *processes = NULL;
 
 /* The move under way */
 static Process *moving = NULL;
-static TimestampTz moving_since;
-static int64 cpu_before; /* at its begin or earlier: the ordinary ones before it are not looked at */
+static volatile TimestampTz moving_since; /* these are read by the timer, too */
+static volatile int64 cpu_before; /* at its begin or earlier: the ordinary ones before it are not looked at */
 static volatile int64 may_take;
 static volatile bool under_way = false;
 

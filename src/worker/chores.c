@@ -29,8 +29,7 @@
 
 static WfQuery q_waits = {
 	.sql = "SELECT p.process, v.step, v.waits_for, v.waiting_since::text, v.waiting_since FROM workflow.visit v "
-		   "JOIN workflow.instance i ON i.instance = v.instance "
-		   "JOIN workflow.process p ON p.process_id = i.process_id "
+		   "JOIN workflow.process p ON p.process_id = v.process_id "
 		   "WHERE v.instance = $1 AND v.visit = $2 AND v.state = 'waiting'",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
 

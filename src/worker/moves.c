@@ -314,33 +314,39 @@ commit_lazily(void)
 	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 }
 
+/* What they are for, as far as it is to be had; `verdict` of what is. In the batch's context. */
+static void
+load_all(WfBatch *batch, WfJob *jobs, int n, WfVerdictOfJob verdict)
+{
+	int64	   *instances = palloc(sizeof(int64) * n);
+	int64	   *visits = palloc(sizeof(int64) * n);
+
+	for (int i = 0; i < n; i++)
+	{
+		jobs[i].verdict = verdict;
+		instances[i] = jobs[i].instance;
+		visits[i] = jobs[i].visit;
+	}
+	batch->room = n > 1 ? WF_BATCH_ROOM : 0;
+	wf_batch_lock(batch, instances, n, WF_LOCK_SKIP);
+	judge_missing(batch, jobs, n);
+	wf_batch_load_visits(batch, instances, visits, n);
+}
+
 static void
 transaction(WfJob *jobs, int n, bool avoid_slow)
 {
 	WfAccess	access;
 	WfBatch    *batch;
 	MemoryContext old;
-	int64	   *instances;
-	int64	   *visits;
 	bool		makes_due;
 
 	wf_budget_forget(); /* the last one may have failed elsewhere than in a move */
 	wf_begin_transaction();
 	wf_store_enter(&access);
 	batch = wf_batch_begin();
-	batch->room = n > 1 ? WF_BATCH_ROOM : 0;
 	old = MemoryContextSwitchTo(batch->context);
-	instances = palloc(sizeof(int64) * n);
-	visits = palloc(sizeof(int64) * n);
-	for (int i = 0; i < n; i++)
-	{
-		jobs[i].verdict = WF_JOB_DONE;
-		instances[i] = jobs[i].instance;
-		visits[i] = jobs[i].visit;
-	}
-	wf_batch_lock(batch, instances, n, WF_LOCK_SKIP);
-	judge_missing(batch, jobs, n);
-	wf_batch_load_visits(batch, instances, visits, n);
+	load_all(batch, jobs, n, WF_JOB_DONE);
 	apply_all(batch, jobs, n, avoid_slow);
 	wf_batch_flush(batch);
 	makes_due = batch->makes_due;
@@ -442,25 +448,12 @@ hand_over(WfJob *jobs, int n)
 	WfAccess	access;
 	WfBatch    *batch;
 	MemoryContext old;
-	int64	   *instances;
-	int64	   *visits;
 
 	wf_begin_transaction();
 	wf_store_enter(&access);
 	batch = wf_batch_begin();
-	batch->room = n > 1 ? WF_BATCH_ROOM : 0;
 	old = MemoryContextSwitchTo(batch->context);
-	instances = palloc(sizeof(int64) * n);
-	visits = palloc(sizeof(int64) * n);
-	for (int i = 0; i < n; i++)
-	{
-		jobs[i].verdict = WF_JOB_HANDED_OVER;
-		instances[i] = jobs[i].instance;
-		visits[i] = jobs[i].visit;
-	}
-	wf_batch_lock(batch, instances, n, WF_LOCK_SKIP);
-	judge_missing(batch, jobs, n);
-	wf_batch_load_visits(batch, instances, visits, n);
+	load_all(batch, jobs, n, WF_JOB_HANDED_OVER);
 	for (int i = 0; i < n; i++)
 	{
 		jobs[i].left_out = wf_batch_left_out(batch, jobs[i].instance, jobs[i].visit);
