@@ -1,7 +1,7 @@
 /*
  * executors.c
  *		The executors of one database: started by its dispatcher, each for one role, leaving by themselves. Whom they are
- *		started for is decided in shares.c.
+ *		started for is decided in executor_shares.c.
  *
  * Who is there is in shared memory, so that it outlives a dispatcher; the handles of those that are only starting
  * live in the dispatcher that registered them, and a new dispatcher finds their reservations gone.

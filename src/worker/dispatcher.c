@@ -31,7 +31,7 @@
 #include "worker/dispatcher_internal.h"
 #include "worker/failure.h"
 #include "worker/flights.h"
-#include "worker/shares.h"
+#include "worker/places.h"
 #include "worker/worker.h"
 
 #define REWARN_PER_TRANSACTION 1000
@@ -337,7 +337,7 @@ static void
 look_at_database(void)
 {
 	static void (*const steps[]) (void) = {wf_arrivals_kept, land, rewarn, call_for_upkeep, fire, wf_arrivals_deliveries,
-		call_servers, wf_requests_abort_abandoned, wf_share_executors};
+		call_servers, wf_requests_abort_abandoned, wf_demand_meet};
 
 	wf_flights_resume(GetCurrentTimestamp());
 	for (int i = 0; i < lengthof(steps) && !wf_shortage_lasts(); i++)
@@ -394,7 +394,7 @@ start(void)
 	share_memory();
 	before_shmem_exit(close_connections, (Datum) 0);
 	wf_flights_init();
-	wf_shares_init();
+	wf_places_init();
 	wf_dispatcher.turn_context = AllocSetContextCreate(TopMemoryContext, "workflow turn", ALLOCSET_DEFAULT_SIZES);
 	wf_lanes_init();
 	wf_dispatcher.deliveries_at = WF_NEVER;

@@ -1,6 +1,6 @@
 /*
  * dispatcher_internal.h
- *		Between the files of the dispatcher: dispatcher.c (the loop), arrivals.c, requests.c, share.c. All of it is this process's memory.
+ *		Between the files of the dispatcher: dispatcher.c (the loop), arrivals.c, requests.c, demand.c. All of it is this process's memory.
  */
 #ifndef WF_DISPATCHER_INTERNAL_H
 #define WF_DISPATCHER_INTERNAL_H
@@ -62,7 +62,7 @@ extern TimestampTz wf_requests_next(const WfLane *lane);
 extern void wf_requests_call(WfLane *lane);
 extern void wf_requests_abort_abandoned(void);
 
-/* ---- share.c; likewise ---- */
-extern void wf_share_executors(void);
+/* ---- demand.c; likewise ---- */
+extern void wf_demand_meet(void);
 
 #endif

@@ -12,7 +12,7 @@
 #include "utils/timestamp.h"
 
 #include "worker/flights.h"
-#include "worker/shares.h"
+#include "worker/places.h"
 
 /* While it grows it is in no state to go on from an error. */
 struct flight_hash;
@@ -83,7 +83,7 @@ leave_lane(WfFlight *flight)
 	if (lane == NULL)
 		return;
 	if (OidIsValid(flight->owner))
-		wf_shares_count(lane, flight->owner, -1);
+		wf_places_count(lane, flight->owner, -1);
 	flight->owner = InvalidOid;
 	count_in_flight(lane, -1);
 	if (lane->slots <= 0)
@@ -128,7 +128,7 @@ wf_flight_own(int64 visit, Oid owner)
 	if (flight == NULL || flight->lane == NULL || OidIsValid(flight->owner) || !OidIsValid(owner))
 		return;
 	flight->owner = owner;
-	wf_shares_count(flight->lane, owner, 1);
+	wf_places_count(flight->lane, owner, 1);
 }
 
 void

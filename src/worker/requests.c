@@ -20,7 +20,7 @@
 #include "worker/exchange.h"
 #include "worker/failure.h"
 #include "worker/flights.h"
-#include "worker/shares.h"
+#include "worker/places.h"
 #include "worker/worker.h"
 
 /* while something waits behind other requests, see that often whether those are still wanted */
@@ -83,7 +83,7 @@ owner_of(Outgoing *out, int process_id)
 static bool
 has_room(const WfLane *lane)
 {
-	return lane->slots > 0 && wf_shares_room(0) > 0 && (lane->in_flight == 0 || !wf_http_is_crowded(wf_dispatcher.http));
+	return lane->slots > 0 && wf_places_room(0) > 0 && (lane->in_flight == 0 || !wf_http_is_crowded(wf_dispatcher.http));
 }
 
 static bool
@@ -97,7 +97,7 @@ static bool
 passed_may_go(const WfLane *lane)
 {
 	for (int i = 0; i < lane->npassed; i++)
-		if (wf_shares_allow(lane, lane->passed[i], false, 0))
+		if (wf_places_allow(lane, lane->passed[i], false, 0))
 			return true;
 	return false;
 }
@@ -108,7 +108,7 @@ next_look(const WfLane *lane)
 {
 	if (!OidIsValid(lane->blocked_by) || lane->slots <= 0)
 		return lane->next;
-	if (wf_shares_allow(lane, lane->blocked_by, false, 0))
+	if (wf_places_allow(lane, lane->blocked_by, false, 0))
 		return DT_NOBEGIN;
 	return passed_may_go(lane) ? Min(lane->next, lane->passed_at) : lane->next;
 }
@@ -263,7 +263,7 @@ take_owned(Outgoing *out, const WfDueKey *key)
 	if (wf_flight_find(key->visit) == NULL)
 	{
 		owner = owner_of(out, key->process_id);
-		if (!wf_shares_allow(out->lane, owner, false, out->ntaken))
+		if (!wf_places_allow(out->lane, owner, false, out->ntaken))
 			return owner;
 		(void) wf_flight_take_off(key->instance, key->visit, out->lane);
 		wf_flight_own(key->visit, owner);
@@ -415,8 +415,8 @@ look_at_server(Outgoing *out)
 	lane->slots = server->max_in_flight - lane->in_flight;
 	if (lane->slots <= 0)
 		return;
-	by_owner = OidIsValid(lane->blocked_by) || wf_shares_free_for_all() == 0;
-	limit = Min(lane->slots, by_owner ? wf_shares_room(0) : wf_shares_free_for_all());
+	by_owner = OidIsValid(lane->blocked_by) || wf_places_free_for_all() == 0;
+	limit = Min(lane->slots, by_owner ? wf_places_room(0) : wf_places_free_for_all());
 	limit = takes_one(lane) ? 1 : Min(limit, DUE_PER_TRANSACTION);
 	out->keys = MemoryContextAlloc(wf_dispatcher.turn_context, sizeof(WfDueKey) * 2 * DUE_PER_TRANSACTION);
 	out->instances = palloc(sizeof(int64) * limit);
@@ -461,7 +461,7 @@ take_off_cancels(Outgoing *out, const WfDueKey *keys, int n, int places, int64 *
 		if (wf_flight_find(keys[i].visit) != NULL)
 			continue;
 		owner = owner_of(out, keys[i].process_id);
-		if (out->ntaken < places && wf_shares_allow(lane, owner, true, out->ntaken))
+		if (out->ntaken < places && wf_places_allow(lane, owner, true, out->ntaken))
 		{
 			(void) wf_flight_take_off(keys[i].instance, keys[i].visit, lane);
 			wf_flight_own(keys[i].visit, owner);

@@ -1,26 +1,26 @@
 /*
- * shares.h
+ * places.h
  *		How the places of the HTTP client are shared: by the owners of processes, and by each among his servers.
  */
-#ifndef WF_SHARES_H
-#define WF_SHARES_H
+#ifndef WF_PLACES_H
+#define WF_PLACES_H
 
 #include "postgres.h"
 
 #include "worker/lanes.h"
 
-extern void wf_shares_init(void);
+extern void wf_places_init(void);
 
 /* A request of an owner's process is under way to a server, 1, or no more, -1. */
-extern void wf_shares_count(WfLane *lane, Oid owner, int change);
+extern void wf_places_count(WfLane *lane, Oid owner, int change);
 
 /* Places that are free, `taken` of them not any more: by requests that are about to be sent. */
-extern int	wf_shares_room(int taken);
+extern int	wf_places_room(int taken);
 
 /* How many requests may be sent without asking whose they are. */
-extern int	wf_shares_free_for_all(void);
+extern int	wf_places_free_for_all(void);
 
 /* May one more request of an owner go to a server? A cancel request may take the places that are kept for his other servers. */
-extern bool wf_shares_allow(const WfLane *lane, Oid owner, bool is_cancel, int taken);
+extern bool wf_places_allow(const WfLane *lane, Oid owner, bool is_cancel, int taken);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * shares.c
+ * places.c
  *		How the places of the HTTP client are shared: by the owners of processes, and by each among his servers.
  *
  * While half of the places are free, nobody is asked who he is. Then an owner may have nine for each that could still be
@@ -14,7 +14,7 @@
 #include "utils/hsearch.h"
 
 #include "worker/dispatcher_internal.h"
-#include "worker/shares.h"
+#include "worker/places.h"
 
 /* requests for each that could still be added: of an owner, of his to one server */
 #define SHARE_OF_OWNER 9
@@ -40,7 +40,7 @@ typedef struct CountEntry
 static HTAB *counts; /* of owners that have requests under way */
 
 void
-wf_shares_init(void)
+wf_places_init(void)
 {
 	HASHCTL		ctl = {.keysize = sizeof(CountKey), .entrysize = sizeof(CountEntry)};
 
@@ -62,7 +62,7 @@ count_one(WfLane *lane, Oid owner, int change)
 }
 
 void
-wf_shares_count(WfLane *lane, Oid owner, int change)
+wf_places_count(WfLane *lane, Oid owner, int change)
 {
 	count_one(lane, owner, change);
 	count_one(NULL, owner, change);
@@ -78,24 +78,24 @@ in_flight_of(const WfLane *lane, Oid owner)
 }
 
 int
-wf_shares_room(int taken)
+wf_places_room(int taken)
 {
 	return Max(0, wf_http_places(wf_dispatcher.http) - wf_http_in_flight(wf_dispatcher.http) - taken);
 }
 
 int
-wf_shares_free_for_all(void)
+wf_places_free_for_all(void)
 {
 	if (wf_http_is_crowded(wf_dispatcher.http))
 		return 0;
-	return Max(0, wf_shares_room(0) - wf_http_places(wf_dispatcher.http) / 2);
+	return Max(0, wf_places_room(0) - wf_http_places(wf_dispatcher.http) / 2);
 }
 
 bool
-wf_shares_allow(const WfLane *lane, Oid owner, bool is_cancel, int taken)
+wf_places_allow(const WfLane *lane, Oid owner, bool is_cancel, int taken)
 {
 	int			places = wf_http_places(wf_dispatcher.http);
-	int			room = wf_shares_room(taken);
+	int			room = wf_places_room(taken);
 	int			of_owner = in_flight_of(NULL, owner);
 	int			to_server;
 	int			left;

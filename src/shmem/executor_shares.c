@@ -1,5 +1,5 @@
 /*
- * shares.c
+ * executor_shares.c
  *		Which role gets how many executors: fair shares, whatever single statements do.
  *
  * An executor serves one role all its life, since what a session remembers must not pass from one to another. There are up to

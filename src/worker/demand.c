@@ -1,5 +1,5 @@
 /*
- * share.c
+ * demand.c
  *		The dispatcher's look at what is due for executors, and whose it is.
  *
  * All queues for executors have one lane, which says when to look again: a commit notes that there is work, not in which of
@@ -68,7 +68,7 @@ look_at_work(void *arg)
 }
 
 void
-wf_share_executors(void)
+wf_demand_meet(void)
 {
 	static TimestampTz not_before = DT_NOBEGIN;
 	static bool had_demands = false; /* once more after that, to say that nobody waits any more */
