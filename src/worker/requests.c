@@ -254,23 +254,32 @@ is_before(const WfDueKey *a, const WfDueKey *b)
 	return a->instance != b->instance ? a->instance < b->instance : a->visit < b->visit;
 }
 
+/* Listed first: should the rest fail, what is listed is put back. */
+static void
+take_off_one(Outgoing *out, const WfDueKey *key, Oid owner, int64 *instances)
+{
+	instances[out->ntaken] = key->instance;
+	out->taken[out->ntaken++] = key->visit;
+	(void) wf_flight_take_off(key->instance, key->visit, out->lane);
+	wf_flight_own(key->visit, owner);
+}
+
 /* One row that is due: it takes off, or did so before. Else its owner, who may send no more. */
 static Oid
 take_owned(Outgoing *out, const WfDueKey *key)
 {
-	Oid			owner;
+	Oid			owner = InvalidOid;
+	bool		in_flight = wf_flight_find(key->visit) != NULL;
 
-	if (wf_flight_find(key->visit) == NULL)
+	if (!in_flight)
 	{
 		owner = owner_of(out, key->process_id);
 		if (!wf_places_allow(out->lane, owner, false, out->ntaken))
 			return owner;
-		(void) wf_flight_take_off(key->instance, key->visit, out->lane);
-		wf_flight_own(key->visit, owner);
-		out->instances[out->ntaken] = key->instance;
-		out->taken[out->ntaken++] = key->visit;
 	}
 	out->keys[out->nkeys++] = *key;
+	if (!in_flight)
+		take_off_one(out, key, owner, out->instances);
 	return InvalidOid;
 }
 
@@ -463,11 +472,8 @@ take_off_cancels(Outgoing *out, const WfDueKey *keys, int n, int places, int64 *
 		owner = owner_of(out, keys[i].process_id);
 		if (out->ntaken < places && wf_places_allow(lane, owner, true, out->ntaken))
 		{
-			(void) wf_flight_take_off(keys[i].instance, keys[i].visit, lane);
-			wf_flight_own(keys[i].visit, owner);
 			out->keys[out->nkeys++] = keys[i];
-			instances[out->ntaken] = keys[i].instance;
-			out->taken[out->ntaken++] = keys[i].visit;
+			take_off_one(out, &keys[i], owner, instances);
 			continue;
 		}
 		waits = true;

@@ -33,27 +33,29 @@ static TimestampTz old_at = 0; /* the list is, from then on */
 static char last[64] = "";
 static bool last_deliveries;
 
+/* Nothing is in the list before all is: an error on the way leaves it empty. */
 static void
 read_work(void)
 {
 	WfAccess	access;
 	WfExecutorWork *all;
+	int			kept = 0;
 	int			n;
 
 	wf_begin_transaction();
 	wf_store_enter(&access);
 	n = wf_executor_work(GetCurrentTimestamp(), PIECES, &all);
-	nlist = 0;
 	list = MemoryContextAlloc(list_context, sizeof(WfExecutorWork) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
 		if (all[i].n == 0 || wf_executor_queue_role(all[i].queue) != wf_executor_role())
 			continue;
-		list[nlist] = all[i];
-		list[nlist++].queue = MemoryContextStrdup(list_context, all[i].queue);
+		list[kept] = all[i];
+		list[kept++].queue = MemoryContextStrdup(list_context, all[i].queue);
 	}
 	wf_store_leave(&access);
 	CommitTransactionCommand();
+	nlist = kept;
 }
 
 static int
