@@ -5,6 +5,7 @@
 #include "compat.h"
 
 #include "access/xact.h"
+#include "catalog/objectaddress.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
