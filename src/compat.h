@@ -9,6 +9,8 @@
 
 #include "postgres.h"
 
+#include <limits.h> /* what guc.h of 19 does not ask for itself */
+
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
@@ -124,12 +126,14 @@ wf_jsonb_push(WfJsonbState *state, JsonbIteratorToken token, JsonbValue *value)
 #define WF_RELATION_HOOK_PARAMETERS PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel
 #define WF_RELATION_HOOK_ARGUMENTS root, relid, inhparent, rel
 #define WF_RELATION_HOOK_IS_TABLE true
+#define WF_RELATION_HOOK_RELID relid
 #else
 #define WF_RELATION_HOOK build_simple_rel_hook
 #define WfRelationHook build_simple_rel_hook_type
 #define WF_RELATION_HOOK_PARAMETERS PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte
 #define WF_RELATION_HOOK_ARGUMENTS root, rel, rte
 #define WF_RELATION_HOOK_IS_TABLE (rte->rtekind == RTE_RELATION)
+#define WF_RELATION_HOOK_RELID rte->relid
 #endif
 
 #if PG_VERSION_NUM < 190000

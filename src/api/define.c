@@ -256,8 +256,8 @@ workflow_define(PG_FUNCTION_ARGS)
 	warnings = check(&draft);
 	version = store_version(&draft, now);
 	ensure_ready(now);
+	wf_issues_notice(draft.name, &warnings); /* they go when the store is left */
 	wf_store_leave(&access);
-	wf_issues_notice(draft.name, &warnings);
 	PG_RETURN_INT32(version);
 }
 

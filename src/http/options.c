@@ -4,7 +4,7 @@
  *
  * Pure: no state, nothing thrown for a bad value.
  */
-#include "postgres.h"
+#include "compat.h"
 
 #include <limits.h>
 

@@ -4,7 +4,7 @@
  *
  * Strings of an issue are copied into the CurrentMemoryContext at the time it is added.
  */
-#include "postgres.h"
+#include "compat.h"
 
 #include <limits.h>
 

@@ -13,6 +13,7 @@
  */
 #include "compat.h"
 
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "jit/jit.h"
@@ -79,8 +80,8 @@ tables_are_large(WF_RELATION_HOOK_PARAMETERS)
 
 	if (previous_relation_hook != NULL)
 		previous_relation_hook(WF_RELATION_HOOK_ARGUMENTS);
-	if (!running || !WF_RELATION_HOOK_IS_TABLE)
-		return;
+	if (!running || !WF_RELATION_HOOK_IS_TABLE || WF_RELATION_HOOK_RELID < FirstNormalObjectId)
+		return; /* the catalogs are what they are */
 	rel->pages = 100000;
 	rel->tuples = 1000000;
 	foreach (lc, rel->indexlist)

@@ -9,7 +9,7 @@
  * stack: later, what was taken has been given back. What it finds out goes with the error as its hint, and so comes from
  * a parallel worker as well.
  */
-#include "postgres.h"
+#include "compat.h"
 
 #include <ctype.h>
 #include <fcntl.h>
