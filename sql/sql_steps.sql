@@ -27,6 +27,7 @@ BEGIN
 		SELECT t.data -> 'reply' INTO result FROM workflow.instances t WHERE instance = i;
 	ELSIF s = 'failed' THEN
 		SELECT jsonb_build_object('outcome', outcome, 'error', error) INTO result FROM workflow.incidents WHERE instance = i;
+		result := replace(result::text, '\"temp_file_limit\"', 'temp_file_limit'); -- as 19 writes it
 		PERFORM workflow.cancel(i);
 	ELSE
 		result := to_jsonb(s);
