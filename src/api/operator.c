@@ -13,6 +13,7 @@
 #include "engine/engine.h"
 #include "model/issue.h"
 #include "shmem/shmem.h"
+#include "shmem/workers.h"
 #include "store/access.h"
 #include "store/durable.h"
 #include "store/identity.h"
@@ -258,14 +259,16 @@ workflow_adopt(PG_FUNCTION_ARGS)
 	wf_query_run(&q_count_living, NULL, NULL);
 	living = wf_result_int64(0, 1);
 	wf_note_everything();
+	wf_launcher_note_look();
 	wf_store_leave(&access);
 	PG_RETURN_INT64(living);
 }
 
-/* Trigger of the table identity: a restore has brought rows, and whose they are has to be found out. */
+/* Trigger of the table identity: a restore has brought rows, or a hand has changed them: whose they are has to be found out. */
 Datum
 workflow_identity_changed(PG_FUNCTION_ARGS)
 {
 	wf_note_everything();
+	wf_launcher_note_look();
 	PG_RETURN_POINTER(NULL);
 }

@@ -100,6 +100,7 @@ put_worker(ReturnSetInfo *rsinfo, WfWorkerRow *row, bool with_reason)
 
 	values[0] = CStringGetTextDatum(kind_name(row->kind));
 	values[1] = Int32GetDatum(row->pid);
+	nulls[1] = nulls[3] = row->pid == 0;
 	nulls[2] = database == NULL;
 	namestrcpy(&name, database != NULL ? database : "");
 	values[2] = NameGetDatum(&name);

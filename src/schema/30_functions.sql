@@ -138,8 +138,9 @@ COMMENT ON FUNCTION workflow.adopt() IS
 CREATE FUNCTION workflow.identity_changed() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_identity_changed';
 COMMENT ON FUNCTION workflow.identity_changed() IS
-'Trigger of workflow.identity: tells the workers that a restore has brought processes of another database';
-CREATE TRIGGER changed AFTER INSERT ON workflow.identity FOR EACH STATEMENT EXECUTE FUNCTION workflow.identity_changed();
+'Trigger of workflow.identity: tells the workers that a restore has brought processes of another database, or that the rows are this one''s now';
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OF system_identifier, database, relation OR DELETE ON workflow.identity
+    FOR EACH STATEMENT EXECUTE FUNCTION workflow.identity_changed();
 
 -- Members of pg_write_all_data may write to every table, but what is in these would be run with the rights of others.
 CREATE FUNCTION workflow.owner_only() RETURNS trigger

@@ -22,22 +22,34 @@ static bool registered = false;
 static bool have_blocks = false;
 static bool note_scan = false;
 static bool note_probe = false;
+static bool note_look = false;
 
 /* ---- the end of the transaction ---- */
 
 /* Under mutex. */
 static void
-request_probe(WfLauncherRequests *requests, Oid database)
+request(Oid database, Oid *databases, int *n, bool *all)
 {
-	for (int i = 0; i < requests->nprobes; i++)
+	for (int i = 0; i < *n; i++)
 	{
-		if (requests->probes[i] == database)
+		if (databases[i] == database)
 			return;
 	}
-	if (requests->nprobes == WF_MAX_PROBES)
-		requests->probe_all = true;
+	if (*n == WF_MAX_PROBES)
+		*all = true;
 	else
-		requests->probes[requests->nprobes++] = database;
+		databases[(*n)++] = database;
+}
+
+/* Under mutex. What a transaction did that is only prepared cannot be seen by looking: COMMIT PREPARED asks for that. */
+static void
+request_looks(WfLauncherRequests *requests, bool committed)
+{
+	requests->scan |= note_scan;
+	if (note_probe)
+		request(MyDatabaseId, requests->probes, &requests->nprobes, &requests->probe_all);
+	if (note_look && committed)
+		request(MyDatabaseId, requests->looks, &requests->nlooks, &requests->look_all);
 }
 
 /* Under mutex. */
@@ -61,18 +73,16 @@ at_transaction_end(XactEvent event, void *arg)
 
 	if (!ended && event != XACT_EVENT_ABORT)
 		return;
-	if (!have_blocks && !note_scan && !note_probe)
+	if (!have_blocks && !note_scan && !note_probe && !note_look)
 		return;
 	SpinLockAcquire(&wf_shared->mutex);
 	if (have_blocks)
 		lift_blocks();
-	if (ended && note_scan)
-		wf_shared->requests.scan = true;
-	if (ended && note_probe)
-		request_probe(&wf_shared->requests, MyDatabaseId);
+	if (ended)
+		request_looks(&wf_shared->requests, event == XACT_EVENT_COMMIT);
 	procno = wf_shared->launcher_procno;
 	SpinLockRelease(&wf_shared->mutex);
-	have_blocks = note_scan = note_probe = false;
+	have_blocks = note_scan = note_probe = note_look = false;
 	wf_set_latch(procno);
 }
 
@@ -96,6 +106,16 @@ wf_launcher_note_probe(void)
 {
 	register_once();
 	note_probe = true;
+}
+
+/* Also from a trigger that a restore fires, be the library preloaded or not. */
+void
+wf_launcher_note_look(void)
+{
+	if (wf_shared == NULL)
+		return;
+	register_once();
+	note_look = true;
 }
 
 /* ---- blocks ---- */
@@ -161,7 +181,7 @@ wf_database_is_served(Oid database)
 {
 	WfVerdict	verdict;
 
-	return wf_dispatcher_look(database, &verdict) == WF_DISPATCHER_CONFIRMED;
+	return wf_dispatcher_look(database, &verdict) == WF_DISPATCHER_CONFIRMED && verdict == WF_VERDICT_NONE;
 }
 
 static void

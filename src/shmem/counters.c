@@ -104,12 +104,27 @@ list_worker(WfWorkerRow *row, WfWorkerKind kind, WfSlot *slot, const WfWorker *w
 	return true;
 }
 
+/* In place of the dispatcher that a copy has not. */
+static bool
+list_quiet_copy(WfWorkerRow *row, Oid database)
+{
+	WfSlot	   *slot = wf_slot_of(database);
+
+	if (!OidIsValid(database) || (slot != NULL && slot->workers[WF_DISPATCHER_INDEX].state == WF_WORKER_RUNNING))
+		return false;
+	memset(row, 0, sizeof(*row));
+	row->kind = WF_DISPATCHER;
+	row->database = database;
+	row->pause = WF_PAUSED_COPY;
+	return true;
+}
+
 int
 wf_workers_list(WfWorkerRow **rows)
 {
 	int			n = 0;
 
-	*rows = palloc(sizeof(WfWorkerRow) * (1 + wf_shared->nslots * WF_MAX_WORKERS));
+	*rows = palloc(sizeof(WfWorkerRow) * (1 + wf_shared->nslots * WF_MAX_WORKERS + WF_MAX_COPIES));
 	LWLockAcquire(wf_shared->lock, LW_SHARED);
 	n += list_worker(&(*rows)[n], WF_LAUNCHER, NULL, &wf_shared->launcher);
 	for (int i = 0; i < wf_shared->nslots; i++)
@@ -120,6 +135,8 @@ wf_workers_list(WfWorkerRow **rows)
 			n += list_worker(&(*rows)[n], j == WF_DISPATCHER_INDEX ? WF_DISPATCHER : WF_EXECUTOR,
 							 slot, &slot->workers[j]);
 	}
+	for (int i = 0; i < WF_MAX_COPIES; i++)
+		n += list_quiet_copy(&(*rows)[n], wf_shared->copies[i]);
 	LWLockRelease(wf_shared->lock);
 	return n;
 }

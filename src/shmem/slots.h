@@ -33,6 +33,7 @@
 #define WF_MAX_STUBBORN 16
 #define WF_MAX_FAILING_ROLES 16
 #define WF_MAX_LACKS 128
+#define WF_MAX_COPIES 256
 /* Beside those of workflow.databases: for looking whether a database has the extension. */
 #define WF_PROBE_SLOTS 2
 
@@ -180,6 +181,7 @@ typedef struct WfShared
 
 	/* under lock */
 	WfWorker	launcher;
+	Oid			copies[WF_MAX_COPIES]; /* databases found to be copies; InvalidOid: free */
 
 	/* under mutex */
 	slock_t		mutex;

@@ -377,8 +377,8 @@ wf_launcher_take(WfLauncherRequests *requests)
 	SpinLockAcquire(&wf_shared->mutex);
 	*requests = wf_shared->requests;
 	wf_shared->requests.scan = false;
-	wf_shared->requests.probe_all = false;
-	wf_shared->requests.nprobes = 0;
+	wf_shared->requests.probe_all = wf_shared->requests.look_all = false;
+	wf_shared->requests.nprobes = wf_shared->requests.nlooks = 0;
 	SpinLockRelease(&wf_shared->mutex);
 }
 

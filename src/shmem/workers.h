@@ -39,6 +39,8 @@ typedef enum WfVerdict
 	WF_VERDICT_ABSENT,	/* the extension is not there */
 	WF_VERDICT_VERSION, /* of another version than this library */
 	WF_VERDICT_NO_ROOM, /* workflow.databases others have workers */
+	WF_VERDICT_COPY,	/* the rows there belong to another database */
+	WF_VERDICT_TURNED_COPY, /* likewise; it had been confirmed before */
 	WF_VERDICT_STOPPED, /* on purpose: start it again as soon as may be */
 } WfVerdict;
 
@@ -49,8 +51,11 @@ typedef struct WfLauncherRequests
 {
 	bool		scan;	   /* databases have come, gone or changed */
 	bool		probe_all; /* more databases to look at than fit */
+	bool		look_all;  /* likewise */
 	int			nprobes;
-	Oid			probes[WF_MAX_PROBES]; /* the extension has come, gone or changed there */
+	int			nlooks;
+	Oid			probes[WF_MAX_PROBES]; /* the extension has changed or gone there: workers that run are stopped */
+	Oid			looks[WF_MAX_PROBES];  /* it may have come, or a copy may be none any more: workers that run are left alone */
 } WfLauncherRequests;
 
 typedef enum WfDispatcherState
@@ -79,12 +84,18 @@ extern void wf_database_terminate(Oid database); /* SIGTERM to its workers; verd
 extern bool wf_slot_release(Oid database);
 /* Databases with a slot, as a palloc'd array. */
 extern int	wf_slot_databases(Oid **databases);
+/* Databases that were found to be copies, likewise. */
+extern int	wf_copies_list(Oid **databases);
+extern void wf_copy_forget(Oid database); /* it has gone, or the extension has */
 
 /* ---- the worker's side ---- */
 /* False if this process must not go on: it is not awaited any more. */
 extern bool wf_worker_attach(WfWorkerKind kind, Oid database);
 extern bool wf_worker_confirm(void); /* the extension is there; false if there is no room */
 extern void wf_worker_verdict(WfVerdict verdict);
+extern bool wf_copy_say(bool copy); /* what the dispatcher has found; true if that it is one is news */
+/* The verdict of a dispatcher that finds itself in a copy. False: it was told to look once more since, and should. */
+extern bool wf_copy_leave(void);
 
 /* ---- statements ---- */
 /*
@@ -92,16 +103,20 @@ extern void wf_worker_verdict(WfVerdict verdict);
  * until they are gone, but not longer than a few seconds: then the statement itself will say that the database is in use.
  */
 extern void wf_database_block(Oid database);
-extern bool wf_database_is_served(Oid database); /* it has a dispatcher that has found the extension */
-/* At the end of this transaction the launcher looks again: at the list of databases, or for the extension in this one. */
+extern bool wf_database_is_served(Oid database); /* it has a dispatcher that has found the extension, and stays */
+/*
+ * At the end of this transaction the launcher looks again: at the list of databases; for the extension in this one, whose workers
+ * are stopped; or, by _look, whether workers are wanted in this one, where none are: those that are there are not disturbed.
+ */
 extern void wf_launcher_note_scan(void);
 extern void wf_launcher_note_probe(void);
+extern void wf_launcher_note_look(void);
 
 /* ---- views ---- */
 typedef struct WfWorkerRow
 {
 	WfWorkerKind kind;
-	int			pid;
+	int			pid; /* 0: there is no process, since the database is a copy */
 	Oid			database; /* InvalidOid: none */
 	TimestampTz started_at;
 	bool		idle;		/* of an executor */

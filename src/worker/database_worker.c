@@ -130,9 +130,8 @@ log_no_room(void)
 			errhint("Increase workflow.databases and restart the server."));
 }
 
-/* May this process run? Leaves its verdict for the launcher, if it is the dispatcher who finds out. */
-static bool
-extension_is_ready(WfWorkerKind kind)
+static WfVerdict
+look_for_extension(WfWorkerKind kind)
 {
 	char	   *version;
 	WfVerdict	verdict = WF_VERDICT_NONE;
@@ -144,17 +143,39 @@ extension_is_ready(WfWorkerKind kind)
 		verdict = WF_VERDICT_ABSENT;
 	else if (strcmp(version, WORKFLOW_VERSION) != 0)
 		verdict = WF_VERDICT_VERSION;
-	else if (kind == WF_DISPATCHER && !wf_worker_confirm())
-		verdict = WF_VERDICT_NO_ROOM;
-
 	if (kind == WF_DISPATCHER && verdict == WF_VERDICT_VERSION)
 		log_version(version);
-	if (verdict == WF_VERDICT_NO_ROOM)
-		log_no_room();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	return verdict;
+}
 
-	if (kind == WF_DISPATCHER && verdict != WF_VERDICT_NONE)
+static WfVerdict
+look_for_room(void)
+{
+	if (wf_worker_confirm())
+		return WF_VERDICT_NONE;
+	wf_begin_transaction();
+	log_no_room();
+	CommitTransactionCommand();
+	return WF_VERDICT_NO_ROOM;
+}
+
+/* May this process run? Leaves its verdict for the launcher, if it is the dispatcher who finds out. A copy takes up no room. */
+static bool
+may_run(WfWorkerKind kind)
+{
+	WfVerdict	verdict = look_for_extension(kind);
+
+	if (kind != WF_DISPATCHER)
+		return verdict == WF_VERDICT_NONE;
+	if (verdict == WF_VERDICT_NONE)
+	{
+		if (wf_dispatcher_in_copy())
+			return false;
+		verdict = look_for_room();
+	}
+	if (verdict != WF_VERDICT_NONE)
 		wf_worker_verdict(verdict);
 	return verdict == WF_VERDICT_NONE;
 }
@@ -173,7 +194,7 @@ run(WfWorkerKind kind, Oid database)
 	force(forced, lengthof(forced));
 	if (kind == WF_DISPATCHER)
 		force(forced_in_dispatcher, lengthof(forced_in_dispatcher));
-	if (!extension_is_ready(kind))
+	if (!may_run(kind))
 	{
 		if (kind == WF_EXECUTOR)
 			wf_executor_idle(true);

@@ -12,6 +12,8 @@
 
 #include <malloc.h>
 
+#include "access/xact.h"
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
@@ -24,6 +26,7 @@
 #include "shmem/careful.h"
 #include "shmem/settings.h"
 #include "shmem/shmem.h"
+#include "shmem/workers.h"
 #include "store/due.h"
 #include "store/executor_work.h"
 #include "store/history.h"
@@ -90,16 +93,47 @@ load_queues(void)
 	wf_dispatcher.deliveries_at = DT_NOBEGIN;
 }
 
+/* That it is a copy is said once, however many dispatchers find out. */
 static void
-log_pause(WfPause pause)
+say_copy(bool copy)
 {
-	if (pause == WF_PAUSED_COPY)
-		ereport(WARNING,
-				errmsg("workflow sends nothing in this database: it is a copy of another one"),
-				errhint("If the original is no more, run SELECT workflow.adopt()."));
-	else
-		ereport(LOG, errmsg("workflow sends nothing in this database: workflow.start_paused is on"),
-				errhint("Run SELECT workflow.adopt() to let it begin."));
+	MemoryContext context = CurrentMemoryContext;
+
+	if (!wf_copy_say(copy))
+		return;
+	wf_begin_transaction();
+	ereport(WARNING,
+			errmsg("workflow sends nothing in database \"%s\": it is a copy of another one", get_database_name(MyDatabaseId)),
+			errhint("If the original is no more, run SELECT workflow.adopt() there."));
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+}
+
+static void
+find_copy(void *arg)
+{
+	*(bool *) arg = wf_identity_check() == WF_IDENTITY_COPY;
+}
+
+/* If that cannot be found out just now, the loop does, as soon as it can. */
+bool
+wf_dispatcher_in_copy(void)
+{
+	bool		copy;
+
+	wf_shortage_limit_locks();
+	if (!wf_small_transaction(find_copy, &copy))
+		return false;
+	say_copy(copy);
+	return copy && wf_copy_leave();
+}
+
+/* What is under way is brought to its end, and stored. Whoever adopts the database has the launcher look again. */
+static void
+leave_copy(void)
+{
+	if (wf_pause_get() == WF_PAUSED_COPY && !everything && wf_http_in_flight(wf_dispatcher.http) == 0 && wf_copy_leave())
+		proc_exit(0);
 }
 
 /* May we act for these rows at all? Then look at all of them. */
@@ -135,8 +169,10 @@ look_at_everything(void)
 	everything = false;
 	paused = pause != WF_RUNNING || unsettled;
 	wf_pause_set(pause);
-	if (pause != WF_RUNNING && pause != before)
-		log_pause(pause);
+	say_copy(pause == WF_PAUSED_COPY);
+	if (pause == WF_PAUSED_SETTING && pause != before)
+		ereport(LOG, errmsg("workflow sends nothing in this database: workflow.start_paused is on"),
+				errhint("Run SELECT workflow.adopt() to let it begin."));
 }
 
 /* ---- notes ---- */
@@ -350,7 +386,10 @@ work(void)
 	while (wf_arrivals_replies())
 		wf_worker_check();
 	if (paused)
+	{
+		leave_copy();
 		return;
+	}
 	apply_notes(); /* our own */
 	look_at_database();
 }

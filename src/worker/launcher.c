@@ -36,6 +36,7 @@
 #define FIRST_PAUSE_MS 1000
 #define FIRST_REFUSAL_PAUSE_MS 100
 #define LONGEST_PAUSE_MS 60000
+#define COPY_PAUSE_MS 1000 /* between two looks at a copy: each prepared transaction that ends there asks for one */
 #define RAN_WELL_MS 60000 /* after that a death is not one in a row */
 
 typedef enum Finding
@@ -44,6 +45,7 @@ typedef enum Finding
 	PRESENT,
 	UNUSABLE, /* no extension, one of another version, or no room: until something changes */
 	NO_ROOM,  /* likewise, until a slot is free */
+	COPY,	  /* of another database: until we are told to look */
 } Finding;
 
 typedef struct Database
@@ -52,6 +54,7 @@ typedef struct Database
 	Finding		finding;
 	bool		exists;	 /* found by the last scan */
 	bool		awaited; /* a dispatcher was started, and has not been seen to end */
+	bool		again;	 /* what that one says at its end may be out of date */
 	bool		holds_slot;
 	bool		counted; /* for workflow.databases: it was found to have the extension */
 	WfTicket	ticket;
@@ -110,13 +113,9 @@ found_database(Oid oid)
 	database->exists = true;
 }
 
-/* Slots of databases that are no more, left by a former launcher, are looked after like any other. */
 static void
-adopt_slots(void)
+adopt(int n, Oid *oids)
 {
-	Oid		   *oids;
-	int			n = wf_slot_databases(&oids);
-
 	for (int i = 0; i < n; i++)
 	{
 		if (find_database(oids[i]) != NULL)
@@ -125,6 +124,18 @@ adopt_slots(void)
 		find_database(oids[i])->exists = false;
 	}
 	pfree(oids);
+}
+
+/* What a former launcher has left of databases that are no more is looked after like any other. */
+static void
+adopt_remains(void)
+{
+	Oid		   *oids;
+	int			n = wf_slot_databases(&oids);
+
+	adopt(n, oids);
+	n = wf_copies_list(&oids);
+	adopt(n, oids);
 }
 
 static void
@@ -155,7 +166,7 @@ scan_databases(void)
 	MemoryContextSwitchTo(TopMemoryContext);
 	pgstat_report_activity(STATE_IDLE, NULL);
 
-	adopt_slots();
+	adopt_remains();
 }
 
 static void
@@ -168,29 +179,55 @@ probe_again(Database *database)
 	wf_database_terminate(database->oid);
 }
 
+/*
+ * Without disturbing one that is there; what that has seen so far does not count, should it leave. Who found no room waits for
+ * room, and one that is to be started sees what there is.
+ */
+static void
+look_again(Database *database)
+{
+	if (database->awaited)
+		database->again = true;
+	else if (database->finding == UNUSABLE || database->finding == COPY)
+	{
+		database->start_after = database->finding == UNUSABLE ? 0 :
+			TimestampTzPlusMilliseconds(database->started_at, COPY_PAUSE_MS);
+		database->finding = UNKNOWN;
+		database->failures = 0;
+	}
+}
+
+static void
+for_each(void (*what) (Database *database), const Oid *oids, int n, bool all)
+{
+	ListCell   *cell;
+
+	if (all)
+	{
+		foreach(cell, databases)
+			what(lfirst(cell));
+		return;
+	}
+	for (int i = 0; i < n; i++)
+	{
+		Database   *database = find_database(oids[i]);
+
+		if (database != NULL)
+			what(database);
+		else
+			scan_pending = true;
+	}
+}
+
 static void
 take_requests(void)
 {
 	WfLauncherRequests requests;
-	ListCell   *cell;
 
 	wf_launcher_take(&requests);
 	scan_pending |= requests.scan;
-	if (requests.probe_all)
-	{
-		foreach(cell, databases)
-			probe_again(lfirst(cell));
-		return;
-	}
-	for (int i = 0; i < requests.nprobes; i++)
-	{
-		Database   *database = find_database(requests.probes[i]);
-
-		if (database != NULL)
-			probe_again(database);
-		else
-			scan_pending = true;
-	}
+	for_each(probe_again, requests.probes, requests.nprobes, requests.probe_all);
+	for_each(look_again, requests.looks, requests.nlooks, requests.look_all);
 }
 
 /* ---- one database ---- */
@@ -215,7 +252,7 @@ note_failure(Database *database, TimestampTz now)
 	scan_pending = true; /* it may have died because its database has gone */
 }
 
-/* A database with workers has gone: those that found no room may try again. */
+/* A database with workers has gone, or turned out to be a copy: those that found no room may try again. */
 static void
 offer_room(Database *left)
 {
@@ -241,7 +278,9 @@ give_slot_back(Database *database)
 static void
 has_ended(Database *database, WfVerdict verdict, TimestampTz now)
 {
-	database->awaited = false;
+	bool		again = database->again;
+
+	database->awaited = database->again = false;
 	forget_handle(database);
 	switch (verdict)
 	{
@@ -253,8 +292,18 @@ has_ended(Database *database, WfVerdict verdict, TimestampTz now)
 			database->start_after = 0;
 			break;
 		case WF_VERDICT_ABSENT:
+			wf_copy_forget(database->oid);
+			database->finding = UNUSABLE;
+			break;
 		case WF_VERDICT_VERSION:
 			database->finding = UNUSABLE;
+			break;
+		case WF_VERDICT_COPY:
+			database->finding = COPY;
+			break;
+		case WF_VERDICT_TURNED_COPY:
+			database->finding = COPY;
+			database->counted = true; /* even if we have never seen it so */
 			break;
 		case WF_VERDICT_NO_ROOM:
 			database->finding = NO_ROOM;
@@ -262,8 +311,10 @@ has_ended(Database *database, WfVerdict verdict, TimestampTz now)
 	}
 	if (database->finding != PRESENT)
 		give_slot_back(database);
-	if (database->finding == UNUSABLE && database->counted)
+	if ((database->finding == UNUSABLE || database->finding == COPY) && database->counted)
 		offer_room(database);
+	if (again)
+		look_again(database);
 }
 
 /* See what has become of a dispatcher that was started. */
@@ -364,6 +415,7 @@ wind_up(Database *database)
 		return false;
 	if (database->counted)
 		offer_room(database);
+	wf_copy_forget(database->oid);
 	forget_handle(database);
 	return true;
 }
@@ -379,7 +431,7 @@ look_after(Database *database, TimestampTz now)
 		probing += database->finding == UNKNOWN;
 		return DT_NOEND;
 	}
-	if (database->finding == UNUSABLE || database->finding == NO_ROOM)
+	if (database->finding == UNUSABLE || database->finding == NO_ROOM || database->finding == COPY)
 	{
 		if (database->holds_slot)
 			give_slot_back(database);

@@ -183,12 +183,12 @@ before_alter_extension(AlterExtensionStmt *stmt)
 		stop_for_extension();
 }
 
-/* It may have come along with another one, or with a prepared transaction. */
+/* It may have come along with another one, or with a prepared transaction, which may also have adopted a copy. */
 static void
 look_for_extension(void)
 {
 	if (OidIsValid(get_extension_oid(EXTENSION, true)) && !wf_database_is_served(MyDatabaseId))
-		wf_launcher_note_probe();
+		wf_launcher_note_look();
 }
 
 static void

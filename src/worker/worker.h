@@ -26,6 +26,9 @@ extern PGDLLEXPORT void workflow_executor_main(Datum database);
 extern void wf_dispatcher_run(void);
 extern void wf_executor_run(void);
 
+/* Before the dispatcher counts for workflow.databases: is its database a copy? Then it has been said, and it should go. */
+extern bool wf_dispatcher_in_copy(void);
+
 /* Begin a transaction of this moment: now() in it does not stand still at the start of the process. */
 extern void wf_begin_transaction(void);
 

@@ -70,9 +70,10 @@ sub is_quiet_copy
 {
 	my ($server, $database, $offset) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	wait_for_workers($server, $database);
-	wait_until(sub { log_has($server, qr/WARNING:  workflow sends nothing in this database: it is a copy/, $offset) }, "$database: a warning says that it is a copy");
+	wait_until(sub { log_has($server, qr/WARNING:  workflow sends nothing in database "$database": it is a copy/, $offset) }, "$database: a warning says that it is a copy");
 	is_soon($server, $database, "SELECT state FROM workflow.workers WHERE kind = 'dispatcher' AND database = current_database()", 'paused: a copy', '... and so does the view workers');
+	is($server->safe_psql($database, "SELECT pid IS NULL, started_at IS NULL, in_flight, handled FROM workflow.workers WHERE kind = 'dispatcher' AND database = current_database()"), 't|t|0|0', '... of which there is no process');
+	is(worker_pid($server, 'dispatcher', $database), undef, '... it has given its place up');
 	is($server->safe_psql($database, $picture), $original, '... it is whole');
 	my $requests = () = $partner->requests;
 	$server->safe_psql($database, "INSERT INTO orders (way) VALUES ('204');"
@@ -120,7 +121,8 @@ is($node->safe_psql('shop', $picture), $original, 'the original did not notice')
 $offset = -s $node->logfile;
 $node->safe_psql('postgres', 'CREATE DATABASE cloned TEMPLATE shop');
 wait_for_workers($node, 'shop');
-is_soon($node, 'postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'workflow dispatcher'", 3, 'each database has its workers');
+wait_until(sub { log_has($node, qr/is a copy/, $offset) }, 'the copy is found out');
+is_soon($node, 'postgres', "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_stat_activity WHERE backend_type = 'workflow dispatcher'", 'restored shop', 'those that are none have their workers');
 $partner->wait_for(3, '/hang');
 is_quiet_copy($node, 'cloned', $offset);
 $new{cloned} = goes_on($node, 'cloned');
