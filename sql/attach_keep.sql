@@ -67,12 +67,31 @@ SELECT workflow.complete("The 'Sn'") FROM ord WHERE id = 3;
 CALL until($$SELECT amount = 34 AND ok FROM ok WHERE id = 3$$);
 SELECT * FROM ok WHERE id IN (2, 3) ORDER BY id;
 DROP TRIGGER meddle ON ord;
+-- nor what they do to that row, unless they come last: then it is owed
+CREATE TRIGGER spoil BEFORE UPDATE ON ord FOR EACH ROW EXECUTE FUNCTION spoil();
+SELECT workflow.complete("The 'Sn'") FROM ord WHERE id = 4;
+CALL until($$SELECT ok FROM ok WHERE id = 4$$);
+ALTER TRIGGER spoil ON ord RENAME TO zzzz_spoil;
+SELECT workflow.complete("The 'Sn'") FROM ord WHERE id = 4;
+CALL until($$SELECT count(error) = 1 FROM workflow.write_backs$$);
+SELECT relation, business_key, error FROM workflow.write_backs;
+SELECT ok FROM ok WHERE id = 4;
+DROP TRIGGER zzzz_spoil ON ord;
+SELECT workflow.write_back('ord') <= 1;
+CALL until($$SELECT state = 'completed' AND "The 'Sn'" IS NULL FROM ord WHERE id = 4$$);
 
 -- columns of several attachments
 SELECT workflow.attach('ord', 'attach_keep: other', 'other') > 0 AS attached;
 SET ROLE attach_keep_shop;
 INSERT INTO ord (id) VALUES (7);
 UPDATE ord SET other = NULL, inst = NULL, amount = 7;
+RESET ROLE;
+CREATE FUNCTION spoil_other() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.other := 'spoilt'; RETURN new; END $$;
+CREATE TRIGGER spoil BEFORE UPDATE ON ord FOR EACH ROW EXECUTE FUNCTION spoil_other();
+SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE process = 'attach_keep' AND business_key = '7';
+CALL until($$SELECT state = 'aborted' FROM ord WHERE id = 7$$);
+DROP TRIGGER spoil ON ord;
+SET ROLE attach_keep_shop;
 SELECT count(*) FILTER (WHERE other LIKE '%\_%') AS others, count(inst) FROM ord;
 RESET ROLE;
 SELECT workflow.detach('ord', 'attach_keep');

@@ -102,9 +102,10 @@ BEGIN
     ALTER TABLE attach_trust.tried OWNER TO attach_trust_owner;
     EXECUTE change;
     PERFORM workflow.attach('attach_trust.tried', 'attach_trust', status_column => 'state', trust => try.trust);
-    DROP TABLE attach_trust.tried;
+    RAISE SQLSTATE 'ZZZZZ'; -- away with it all
+EXCEPTION WHEN SQLSTATE 'ZZZZZ' THEN
     RETURN 'attached';
-EXCEPTION WHEN insufficient_privilege THEN
+WHEN insufficient_privilege THEN
     GET STACKED DIAGNOSTICS message = PG_EXCEPTION_DETAIL;
     RETURN substring(message FROM 'change, (.*), with');
 END $$;
@@ -134,12 +135,24 @@ SELECT try('SELECT', 'id int PRIMARY KEY, state text, t label');
 SELECT try('ALTER TABLE tried ADD g label GENERATED ALWAYS AS (lower(t)) STORED');
 SELECT try('CREATE DOMAIN inner_label AS label; ALTER TABLE tried ALTER state TYPE inner_label');
 ROLLBACK;
--- but who may act as the owner anyhow, and what runs with rights of its own
+-- what runs with rights of its own can still set search_path for the owner's code that runs after it
+BEGIN;
+ALTER FUNCTION on_update() SECURITY DEFINER;
+SELECT try('CREATE TRIGGER x BEFORE UPDATE ON tried FOR EACH ROW EXECUTE FUNCTION on_update()');
+ROLLBACK;
+-- what a foreign key passes on: triggers of the other table run as whoever updates the first one, afterwards
+CREATE FUNCTION refer(action text, of text DEFAULT 'state', owner text DEFAULT 'attach_trust_dev', trigger boolean DEFAULT false) RETURNS text LANGUAGE sql AS $$
+    SELECT format('ALTER TABLE tried ADD UNIQUE (state), ADD UNIQUE (t); CREATE TABLE refers (r label REFERENCES tried (%I) ON UPDATE %s); ALTER TABLE refers OWNER TO %I', of, action, owner)
+        || CASE WHEN trigger THEN '; CREATE TRIGGER x AFTER UPDATE ON refers FOR EACH ROW EXECUTE FUNCTION on_update()' ELSE '' END $$;
+CREATE FUNCTION tries(change text) RETURNS text LANGUAGE sql AS $$ SELECT try(change, 'id int PRIMARY KEY, state label, t label') $$;
+SELECT tries(refer('CASCADE')), tries(refer('SET NULL')), tries(refer('SET DEFAULT'));
+SELECT tries(refer('NO ACTION')), tries(refer('RESTRICT')), tries(refer('CASCADE', 't'));
+SELECT tries(refer('CASCADE', owner => 'attach_trust_owner')), tries(refer('CASCADE', owner => 'attach_trust_owner', trigger => true));
+SELECT tries(refer('CASCADE', owner => 'attach_trust_member')
+    || '; ALTER TABLE refers ADD UNIQUE (r); CREATE TABLE next (r label REFERENCES refers (r) ON UPDATE CASCADE); ALTER TABLE next OWNER TO attach_trust_dev');
+-- but who may act as the owner anyhow
 BEGIN;
 ALTER FUNCTION on_update() OWNER TO attach_trust_member;
-SELECT try('CREATE TRIGGER x BEFORE UPDATE ON tried FOR EACH ROW EXECUTE FUNCTION on_update()');
-ALTER FUNCTION on_update() OWNER TO attach_trust_dev;
-ALTER FUNCTION on_update() SECURITY DEFINER;
 SELECT try('CREATE TRIGGER x BEFORE UPDATE ON tried FOR EACH ROW EXECUTE FUNCTION on_update()');
 ROLLBACK;
 SELECT try('CREATE TRIGGER x BEFORE UPDATE ON tried FOR EACH ROW EXECUTE FUNCTION on_update()', trust => true);
@@ -199,6 +212,39 @@ CALL until($$SELECT state = 'completed' FROM later WHERE id = '2'$$);
 CALL until($$SELECT state = 'completed' FROM parent WHERE id = 2$$);
 SELECT what FROM ran;
 TRUNCATE ran;
+-- a table of somebody else to which a foreign key passes it on, and a trigger of his on one of the owner's
+CREATE TABLE keyed (id int PRIMARY KEY, state text UNIQUE);
+CREATE TABLE follower (r text REFERENCES keyed (state) ON UPDATE CASCADE);
+ALTER TABLE keyed OWNER TO attach_trust_owner;
+ALTER TABLE follower OWNER TO attach_trust_owner;
+GRANT REFERENCES ON keyed TO attach_trust_dev;
+GRANT TRIGGER ON follower TO attach_trust_dev;
+SELECT workflow.attach('keyed', 'attach_trust', status_column => 'state') > 0 AS attached;
+INSERT INTO keyed VALUES (1);
+INSERT INTO follower SELECT state FROM keyed;
+SELECT finish('keyed', '1');
+CALL until($$SELECT r = 'completed' FROM follower$$);
+DELETE FROM follower;
+DELETE FROM keyed;
+INSERT INTO keyed VALUES (2);
+ALTER FUNCTION on_update() OWNER TO attach_trust_dev;
+SET ROLE attach_trust_dev;
+CREATE TRIGGER x AFTER UPDATE ON follower FOR EACH ROW EXECUTE FUNCTION on_update();
+RESET ROLE;
+SELECT finish('keyed', '2');
+CALL until($$SELECT count(error) = 1 FROM workflow.write_backs$$);
+SELECT relation, business_key, error FROM workflow.write_backs;
+DROP TRIGGER x ON follower;
+SET ROLE attach_trust_dev;
+CREATE TABLE stranger (r text REFERENCES keyed (state) ON UPDATE CASCADE);
+RESET ROLE;
+SELECT workflow.write_back('keyed') <= 1;
+CALL until($$SELECT error LIKE '%stranger%' FROM workflow.write_backs$$);
+SELECT relation, business_key, error FROM workflow.write_backs;
+DROP TABLE stranger;
+SELECT workflow.write_back('keyed') <= 1;
+CALL until($$SELECT state = 'completed' FROM keyed WHERE id = 2$$);
+SELECT * FROM ran;
 -- a constraint of a domain too, added by whoever owns that
 SET ROLE attach_trust_dev;
 ALTER DOMAIN label ADD CONSTRAINT c CHECK (check_it(value)) NOT VALID;

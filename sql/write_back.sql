@@ -143,10 +143,21 @@ SELECT id, state FROM deferring ORDER BY id;
 SELECT who FROM who ORDER BY 1;
 
 -- rows, columns and tables that are gone
-INSERT INTO quiet SELECT g FROM generate_series(11, 13) g;
+INSERT INTO quiet SELECT unnest('{11,12,13,15}'::int[]);
 CREATE TABLE numbers AS SELECT id, sn FROM quiet WHERE id > 10;
 DELETE FROM quiet WHERE id = 11;
 SELECT workflow.complete(sn) FROM numbers WHERE id = 11;
+CALL until($$SELECT idle()$$);
+-- what a renamed column should show is owed until it has its name back
+ALTER TABLE quiet RENAME sn TO serial;
+SELECT workflow.cancel(split_part(sn, '_', 1)::bigint) FROM numbers WHERE id = 15;
+CALL until($$SELECT state = 'aborted' FROM quiet WHERE id = 15$$);
+CALL until($$SELECT error IS NOT NULL FROM workflow.write_backs WHERE business_key = '15'$$);
+SELECT relation, business_key, error FROM workflow.write_backs WHERE business_key = '15';
+SELECT serial IS NULL AS done FROM quiet WHERE id = 15;
+ALTER TABLE quiet RENAME serial TO sn;
+SELECT workflow.write_back('quiet') <= 1;
+CALL until($$SELECT sn IS NULL FROM quiet WHERE id = 15$$);
 CALL until($$SELECT idle()$$);
 ALTER TABLE quiet DROP COLUMN sn;
 SELECT workflow.cancel(split_part(sn, '_', 1)::bigint) FROM numbers WHERE id = 12;

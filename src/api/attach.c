@@ -361,7 +361,7 @@ check_trust(Relation rel, const WfAttachment *wanted)
 				errmsg("cannot attach \"%s\" to a process", RelationGetRelationName(rel)),
 				errdetail("Writing to its rows would run what somebody else can change, %s, with the rights of role \"%s\", the owner of the table.",
 						  code, owner),
-				errhint("Let it belong to that role, or make it SECURITY DEFINER. If its owner may do all that role \"%s\" may, use trust => true.",
+				errhint("Let it belong to that role. If its owner may do all that role \"%s\" may, use trust => true.",
 						owner));
 }
 

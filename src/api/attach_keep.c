@@ -4,8 +4,8 @@
  *
  * An application that saves a stale object, or all columns of an upsert, would put NULL or numbers that were never issued
  * there, and nothing would write them again before the instance moves. So an UPDATE leaves them as they are, whoever it
- * is by: the owner of the table too, since applications connect as owners. Write-backs get through, and superusers, whose
- * values the next write-back mends.
+ * is by: the owner of the table too, since applications connect as owners. Superusers get through, whose values the next
+ * write-back mends; and write-backs, in which other triggers, which come before, change nothing of what is written.
  *
  * The names of the columns are arguments of the trigger, so that an UPDATE looks nothing up. A condition in WHEN would
  * do as well, but would keep the columns from being dropped or given another type.
@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/partition.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -69,15 +70,30 @@ find_columns(FunctionCallInfo fcinfo, const TriggerData *trigdata)
 	return kept;
 }
 
+/* What a write-back puts there, else what was there. */
+static Datum
+value_to_keep(const TriggerData *trigdata, const WfWriting *writing, AttrNumber attno, bool *isnull)
+{
+	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
+
+	for (int i = 0; writing != NULL && i < writing->n; i++)
+		if (strcmp(writing->names[i], NameStr(TupleDescAttr(desc, attno - 1)->attname)) == 0)
+		{
+			*isnull = writing->nulls[i];
+			return writing->values[i];
+		}
+	return heap_getattr(trigdata->tg_trigtuple, attno, desc, isnull);
+}
+
 /* Byte by byte: what is equal only in the sense of its type was written all the same. */
 static bool
-is_changed(const TriggerData *trigdata, AttrNumber attno)
+is_changed(const TriggerData *trigdata, const WfWriting *writing, AttrNumber attno)
 {
 	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
 	Form_pg_attribute att = TupleDescAttr(desc, attno - 1);
 	bool		old_isnull;
 	bool		new_isnull;
-	Datum		old = heap_getattr(trigdata->tg_trigtuple, attno, desc, &old_isnull);
+	Datum		old = value_to_keep(trigdata, writing, attno, &old_isnull);
 	Datum		new = heap_getattr(trigdata->tg_newtuple, attno, desc, &new_isnull);
 
 	if (old_isnull || new_isnull)
@@ -85,17 +101,22 @@ is_changed(const TriggerData *trigdata, AttrNumber attno)
 	return !datum_image_eq(old, new, att->attbyval, att->attlen);
 }
 
-/* What the table's own triggers do to it during a write-back is as anybody else's. */
-static bool
-may_change(FunctionCallInfo fcinfo)
+/* Not what the table's own triggers and rules do meanwhile, to other rows or other tables: that is as anybody else's. */
+static const WfWriting *
+writing_to(FunctionCallInfo fcinfo, Relation rel)
 {
-	if (wf_attachment_writing && DatumGetInt32(pg_trigger_depth(fcinfo)) == 1)
-		return true;
-	return superuser();
+	const WfWriting *writing = wf_attachment_writing;
+
+	if (writing == NULL || DatumGetInt32(pg_trigger_depth(fcinfo)) != 1)
+		return NULL;
+	if (RelationGetRelid(rel) == writing->relation)
+		return writing;
+	return rel->rd_rel->relispartition && list_member_oid(get_partition_ancestors(RelationGetRelid(rel)), writing->relation)
+			   ? writing : NULL;
 }
 
 static HeapTuple
-restore(const TriggerData *trigdata, const Kept *kept)
+restore(const TriggerData *trigdata, const WfWriting *writing, const Kept *kept)
 {
 	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
 	int		   *columns = palloc(sizeof(int) * kept->n);
@@ -105,7 +126,7 @@ restore(const TriggerData *trigdata, const Kept *kept)
 	for (int i = 0; i < kept->n; i++)
 	{
 		columns[i] = kept->attnos[i];
-		values[i] = heap_getattr(trigdata->tg_trigtuple, columns[i], desc, &nulls[i]);
+		values[i] = value_to_keep(trigdata, writing, columns[i], &nulls[i]);
 	}
 	return heap_modify_tuple_by_cols(trigdata->tg_newtuple, desc, kept->n, columns, values, nulls);
 }
@@ -115,9 +136,10 @@ workflow_keep_columns(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = trigger_data(fcinfo);
 	Kept	   *kept = find_columns(fcinfo, trigdata);
+	const WfWriting *writing = writing_to(fcinfo, trigdata->tg_relation);
 
 	for (int i = 0; i < kept->n; i++)
-		if (is_changed(trigdata, kept->attnos[i]))
-			PG_RETURN_POINTER(may_change(fcinfo) ? trigdata->tg_newtuple : restore(trigdata, kept));
+		if (is_changed(trigdata, writing, kept->attnos[i]))
+			PG_RETURN_POINTER(writing == NULL && superuser() ? trigdata->tg_newtuple : restore(trigdata, writing, kept));
 	PG_RETURN_POINTER(trigdata->tg_newtuple);
 }

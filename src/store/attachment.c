@@ -83,7 +83,7 @@ static WfQuery q_look_ended = {
 		   "SELECT instance, payload ->> 'status' FROM workflow.delivery WHERE delivery = $2 AND payload ? 'status' LIMIT 1",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
 
-bool		wf_attachment_writing = false;
+const WfWriting *wf_attachment_writing = NULL;
 
 /* ---- what needs no row ---- */
 

@@ -17,8 +17,16 @@
 #define WF_TRIGGER_AFTER "workflow_start" /* starts instances */
 #define WF_TRIGGER_KEEP "zzz_workflow_keep" /* leaves those columns as they are in an UPDATE */
 
-/* A write-back updates a row at this moment. */
-extern bool wf_attachment_writing;
+/* What a write-back puts into a row at this moment; NULL: there is none. */
+typedef struct WfWriting
+{
+	Oid			relation; /* the attached table */
+	int			n;
+	const char *names[3];
+	Datum		values[3];
+	bool		nulls[3];
+} WfWriting;
+extern const WfWriting *wf_attachment_writing;
 
 typedef struct WfAttachment
 {

@@ -5,8 +5,11 @@
  * An UPDATE of a row runs its triggers, rules and policies, checks its constraints, and works out generated columns and
  * expressions of indexes; PostgreSQL lets others than the owner of the table bring some of these, or change what they call,
  * and whoever updates gives them his rights. For clients that is theirs to decide; a write-back is done by nobody who
- * could. So code counts only of roles that may act as the owner anyhow: the owner, members of it, superusers; and functions that
- * are SECURITY DEFINER, whose rights are those of their own owner.
+ * could. So code counts only of roles that may act as the owner anyhow: the owner, members of it, superusers. Functions that are
+ * SECURITY DEFINER are no exception: they can set search_path, by which the owner's own code finds what it calls next.
+ *
+ * So do tables to which a foreign key passes on what is written: what they fire after it runs with the rights of whoever updates the
+ * first one. Such a table should belong to a role of that kind, too, since it is not locked while it is looked at.
  *
  * What is called is found in pg_depend. What a function or a view of a trusted role calls in its turn is that role's
  * choice. Types, operator classes and languages are made by superusers.
@@ -38,8 +41,13 @@
 /* $1 the table, $2 its columns that are written, $3 its owner */
 static WfQuery q_foreign_code = {
 	.sql =
-		"WITH RECURSIVE r (oid) AS (SELECT $1 UNION "
-		"SELECT i.inhrelid FROM pg_inherits i JOIN r ON i.inhparent = r.oid JOIN pg_class c ON c.oid = r.oid AND c.relkind = 'p'), "
+		"WITH RECURSIVE r (oid, own) AS (SELECT $1, true UNION SELECT m.oid, m.own FROM r, LATERAL ("
+		"SELECT i.inhrelid, r.own FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent AND c.relkind = 'p' WHERE i.inhparent = r.oid "
+		/* tables that a change of what is written is passed on to */
+		"UNION ALL SELECT k.conrelid, false FROM pg_trigger t JOIN pg_constraint k ON k.oid = t.tgconstraint "
+		"WHERE t.tgrelid = r.oid AND k.contype = 'f' AND k.confrelid = r.oid AND k.confupdtype IN ('c', 'n', 'd') "
+		"AND (NOT r.own OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = k.confrelid AND a.attnum = ANY (k.confkey) "
+		"AND a.attname::text = ANY ($2)))) m (oid, own)), "
 		"n (class, object) AS ("
 		/* what an UPDATE runs */
 		"(SELECT " CLASS("pg_trigger") ", t.oid FROM r JOIN pg_trigger t ON t.tgrelid = r.oid "
@@ -51,10 +59,11 @@ static WfQuery q_foreign_code = {
 		"SELECT " CLASS("pg_attrdef") ", d.oid FROM r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attgenerated <> '' "
 		"JOIN pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum UNION ALL "
 		"SELECT " CLASS("pg_index") ", x.indexrelid FROM r JOIN pg_index x ON x.indrelid = r.oid UNION ALL "
+		"SELECT " CLASS("pg_class") ", r.oid FROM r WHERE NOT r.own UNION ALL "
 		/* domains of what is written and looked up */
-		"SELECT " CLASS("pg_type") ", a.atttypid FROM pg_attribute a "
+		"SELECT " CLASS("pg_type") ", a.atttypid FROM r JOIN pg_attribute a ON a.attrelid = r.oid "
 		"LEFT JOIN pg_index x ON x.indrelid = a.attrelid AND x.indisprimary "
-		"WHERE a.attrelid = $1 AND a.attnum > 0 AND (a.attname::text = ANY ($2) OR a.attnum = ANY (x.indkey))) "
+		"WHERE a.attnum > 0 AND (NOT r.own OR a.attrelid = $1 AND (a.attname::text = ANY ($2) OR a.attnum = ANY (x.indkey)))) "
 		"UNION SELECT m.class, m.object FROM n, LATERAL ("
 		"SELECT d.refclassid, d.refobjid FROM pg_depend d "
 		"WHERE d.classid = CASE n.class WHEN " CLASS("pg_index") " THEN " CLASS("pg_class") " ELSE n.class END "
@@ -68,10 +77,10 @@ static WfQuery q_foreign_code = {
 		") m (class, object)) "
 		"(SELECT 'function ' || f.oid::regprocedure || ' of role ' || quote_ident(pg_get_userbyid(f.proowner)) "
 		"FROM n JOIN pg_proc f ON n.class = " CLASS("pg_proc") " AND f.oid = n.object "
-		"WHERE NOT f.prosecdef AND NOT pg_has_role(f.proowner, $3, 'USAGE') ORDER BY 1 LIMIT 1) "
+		"WHERE NOT pg_has_role(f.proowner, $3, 'USAGE') ORDER BY 1 LIMIT 1) "
 		"UNION ALL (SELECT 'relation ' || c.oid::regclass || ' of role ' || quote_ident(pg_get_userbyid(c.relowner)) "
 		"FROM n JOIN pg_class c ON n.class = " CLASS("pg_class") " AND c.oid = n.object "
-		"WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.oid NOT IN (SELECT r.oid FROM r) "
+		"WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.oid NOT IN (SELECT r.oid FROM r WHERE r.own) "
 		"AND NOT pg_has_role(c.relowner, $3, 'USAGE') ORDER BY 1 LIMIT 1)",
 	.nargs = 3, .argtypes = {OIDOID, TEXTARRAYOID, OIDOID}};
 

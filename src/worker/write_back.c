@@ -27,6 +27,7 @@
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -71,14 +72,14 @@ typedef struct Writer
 	int			attachment;
 	Oid			relid;
 	bool		valid;
-	bool		partitioned;
+	bool		wide; /* what it runs is not that of this table alone */
 	bool		unchanged; /* since the last look at whose code it runs has begun */
 	bool		trusted; /* as of that look and this generation, nobody's but the owner's */
 	uint64		generation;
 	MemoryContext context;
 	WfRowKey	key;
 	WfRowColumn columns[NSHOWS]; /* attno 0: none */
-	int			ncolumns;
+	const ErrorData *lost; /* a column that is none any more; NULL: all are there */
 	SPIPlanPtr	lock;
 	SPIPlanPtr	see; /* the row, past row-level security; NULL: not made yet */
 	SPIPlanPtr	update;
@@ -94,6 +95,9 @@ static const ErrorData untouched = {.sqlerrcode = ERRCODE_TRIGGERED_DATA_CHANGE_
 	.detail = "The table's policies for row-level security do not let its owner, or a trigger has returned NULL."};
 static const ErrorData keyless = {.sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	.message = "the table has no primary key any more"};
+static const ErrorData overruled = {.sqlerrcode = ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION,
+	.message = "something else was written",
+	.detail = "A trigger that comes after \"" WF_TRIGGER_KEEP "\" has set these columns."};
 /* Nothing to be told of: it has got another owner meanwhile. */
 static const ErrorData not_ours = {.sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE};
 static const ErrorData too_stubborn = {.sqlerrcode = ERRCODE_QUERY_CANCELED,
@@ -103,6 +107,29 @@ static const ErrorData too_stubborn = {.sqlerrcode = ERRCODE_QUERY_CANCELED,
 static const ErrorData deadly = {.sqlerrcode = ERRCODE_SYSTEM_ERROR,
 	.message = "the server has died of it several times, so it is not tried again by itself",
 	.detail = "Look at the triggers of the table, and call workflow.write_back."};
+
+/* One of our own with a message that is made. */
+static ErrorData *
+make_error(int sqlerrcode, char *message)
+{
+	ErrorData  *error = palloc0(sizeof(ErrorData));
+
+	error->sqlerrcode = sqlerrcode;
+	error->message = message;
+	return error;
+}
+
+static const ErrorData *
+lost_column(const char *name, MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ErrorData  *error = make_error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+								   psprintf("the table has no column \"%s\" any more", name));
+
+	error->detail = pstrdup("Give it back its name, or detach the table and attach it with the columns that it has now.");
+	MemoryContextSwitchTo(old);
+	return error;
+}
 
 /* Once for each reason: every try is in the view. */
 static void
@@ -117,15 +144,6 @@ report(int64 instance, const WfShown *shown, const ErrorData *error)
 			errhint("It is tried again later: see the view workflow.write_backs."),
 			errcontext("instance " INT64_FORMAT " of process \"%s\"", instance,
 					   shown->attachment.process));
-}
-
-static void
-report_lost_column(Relation rel, const WfAttachment *attachment, const char *name)
-{
-	ereport(WARNING, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			errmsg("attached table \"%s\" has no column \"%s\" any more", RelationGetRelationName(rel), name),
-			errdetail("What it should show of instances of process \"%s\" is written nowhere.", attachment->process),
-			errhint("Detach the table with workflow.detach, and attach it again with the columns that it has now."));
 }
 
 /* ---- statements ---- */
@@ -143,7 +161,7 @@ on_relation_change(Datum arg, Oid relid)
 
 		if (own)
 			writer->valid = false;
-		if (own || writer->partitioned)
+		if (own || writer->wide)
 			writer->unchanged = false;
 	}
 }
@@ -183,7 +201,7 @@ reset_writer(Writer *writer)
 		MemoryContextDelete(writer->context);
 	writer->lock = writer->see = writer->update = NULL;
 	writer->context = NULL;
-	writer->ncolumns = 0;
+	writer->lost = NULL;
 	writer->valid = false;
 }
 
@@ -238,6 +256,15 @@ prepare(const char *sql, int nargs, Oid *types)
 	return plan;
 }
 
+static bool
+shows_anything(const Writer *writer)
+{
+	for (int i = 0; i < NSHOWS; i++)
+		if (writer->columns[i].attno != 0)
+			return true;
+	return false;
+}
+
 static void
 prepare_plans(Writer *writer, Relation rel)
 {
@@ -246,10 +273,11 @@ prepare_plans(Writer *writer, Relation rel)
 	StringInfoData select;
 	StringInfoData update;
 	const char *separator = "";
+	StringInfoData columns;
 
+	initStringInfo(&columns);
 	initStringInfo(&select);
 	initStringInfo(&update);
-	appendStringInfoString(&select, "SELECT ");
 	appendStringInfoString(&update, "UPDATE ");
 	append_table(&update, rel);
 	appendStringInfoString(&update, " SET ");
@@ -262,17 +290,19 @@ prepare_plans(Writer *writer, Relation rel)
 		if (column->attno == 0)
 			continue;
 		types[nargs++] = column->type;
-		appendStringInfo(&select, "%s%s", separator, quote_identifier(column->name));
+		appendStringInfo(&columns, "%s%s", separator, quote_identifier(column->name));
 		appendStringInfo(&update, "%s%s = $%d", separator, quote_identifier(column->name), nargs);
 		separator = ", ";
 	}
-	appendStringInfoString(&select, " FROM ");
+	appendStringInfo(&select, "SELECT %s FROM ", columns.data);
 	append_table(&select, rel);
 	append_key(&select, &writer->key);
 	append_key(&update, &writer->key);
 	appendStringInfoString(&select, " FOR NO KEY UPDATE");
+	appendStringInfo(&update, " RETURNING %s", columns.data);
 	writer->lock = prepare(select.data, writer->key.n, types);
-	writer->update = prepare(update.data, nargs, types);
+	if (shows_anything(writer))
+		writer->update = prepare(update.data, nargs, types);
 }
 
 static void
@@ -290,8 +320,8 @@ prepare_see(Writer *writer, Relation rel)
 	writer->see = prepare(sql.data, writer->key.n, types);
 }
 
-/* False if there is nothing to write any more. Inside SPI, as the owner. */
-static bool
+/* Inside SPI, as the owner. */
+static void
 set_up_writer(Writer *writer, Relation rel, const WfAttachment *attachment)
 {
 	const char *names[NSHOWS] = {attachment->serial_column, attachment->status_column,
@@ -309,33 +339,23 @@ set_up_writer(Writer *writer, Relation rel, const WfAttachment *attachment)
 			writer->columns[i].attno = 0;
 			if (names[i] == NULL)
 				continue;
-			if (wf_row_column(RelationGetDescr(rel), names[i], &writer->columns[i], writer->context))
-				writer->ncolumns++;
-			else
-				report_lost_column(rel, attachment, names[i]);
+			if (!wf_row_column(RelationGetDescr(rel), names[i], &writer->columns[i], writer->context))
+				writer->lost = lost_column(names[i], writer->context);
 		}
 		writer->valid = true;
 	}
-	if (writer->ncolumns == 0)
-		return false;
-	if (writer->key.n > 0 && writer->update == NULL)
+	if (writer->key.n > 0 && writer->lock == NULL)
 		prepare_plans(writer, rel);
-	return true;
 }
 
 /* ---- one row ---- */
 
-/* Its columns as they are, with the row locked. False if there is no such row. */
-static bool
-lock_row(Writer *writer, Datum *key, char **current)
+/* What the statement has given of the row. */
+static void
+read_columns(Writer *writer, char **current)
 {
-	int			rc = SPI_execute_plan(writer->lock, key, NULL, false, 1);
 	int			n = 0;
 
-	if (rc != SPI_OK_SELECT)
-		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(rc));
-	if (SPI_processed == 0)
-		return false;
 	for (int i = 0; i < NSHOWS; i++)
 		if (writer->columns[i].attno != 0)
 		{
@@ -344,6 +364,19 @@ lock_row(Writer *writer, Datum *key, char **current)
 			column.attno = ++n;
 			current[i] = wf_row_text(&column, SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
 		}
+}
+
+/* Its columns as they are, with the row locked. False if there is no such row. */
+static bool
+lock_row(Writer *writer, Datum *key, char **current)
+{
+	int			rc = SPI_execute_plan(writer->lock, key, NULL, false, 1);
+
+	if (rc != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(rc));
+	if (SPI_processed == 0)
+		return false;
+	read_columns(writer, current);
 	return true;
 }
 
@@ -395,38 +428,44 @@ differs(const Writer *writer, char **current, char **wanted)
 	return false;
 }
 
-/* False if the row was left as it is. */
-static bool
+/* NULL: the row shows it now. */
+static const ErrorData *
 update_row(Writer *writer, Datum *key, char **wanted)
 {
 	Datum		values[INDEX_MAX_KEYS + NSHOWS];
 	char		nulls[INDEX_MAX_KEYS + NSHOWS];
-	int			n = writer->key.n;
+	char	   *current[NSHOWS] = {NULL};
+	WfWriting	writing = {.relation = writer->relid};
 	volatile int rc = 0;
-	volatile uint64 updated = 0;
 
-	memcpy(values, key, sizeof(Datum) * n);
-	memset(nulls, ' ', n);
+	memcpy(values, key, sizeof(Datum) * writer->key.n);
+	memset(nulls, ' ', writer->key.n);
 	for (int i = 0; i < NSHOWS; i++)
 		if (writer->columns[i].attno != 0)
 		{
-			values[n] = wf_row_input(&writer->columns[i], wanted[i]);
-			nulls[n++] = wanted[i] != NULL ? ' ' : 'n';
+			int			n = writing.n++;
+
+			writing.names[n] = writer->columns[i].name;
+			writing.values[n] = values[writer->key.n + n] = wf_row_input(&writer->columns[i], wanted[i]);
+			writing.nulls[n] = wanted[i] == NULL;
+			nulls[writer->key.n + n] = wanted[i] != NULL ? ' ' : 'n';
 		}
-	wf_attachment_writing = true;
+	wf_attachment_writing = &writing;
 	PG_TRY();
 	{
 		rc = SPI_execute_plan(writer->update, values, nulls, false, 0);
-		updated = SPI_processed;
 	}
 	PG_FINALLY();
 	{
-		wf_attachment_writing = false;
+		wf_attachment_writing = NULL;
 	}
 	PG_END_TRY();
-	if (rc != SPI_OK_UPDATE)
+	if (rc != SPI_OK_UPDATE_RETURNING)
 		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(rc));
-	return updated > 0;
+	if (SPI_processed == 0)
+		return &untouched;
+	read_columns(writer, current);
+	return differs(writer, current, wanted) ? &overruled : NULL;
 }
 
 /* The row belongs to an instance that was started later. */
@@ -449,7 +488,7 @@ look(int64 instance, WfShown *shown)
 	MemoryContextSwitchTo(context);
 }
 
-/* NULL: it shows what it should, or there is none. */
+/* NULL: it shows what it should, or there is none. What there are columns for is written, though others are missing. */
 static const ErrorData *
 write_row(Relation rel, int64 instance, WfShown *shown)
 {
@@ -457,22 +496,23 @@ write_row(Relation rel, int64 instance, WfShown *shown)
 	Datum		key[INDEX_MAX_KEYS];
 	char	   *current[NSHOWS] = {NULL};
 	char	   *wanted[NSHOWS] = {NULL};
+	const ErrorData *error;
 
-	if (!set_up_writer(writer, rel, &shown->attachment))
-		return NULL;
+	set_up_writer(writer, rel, &shown->attachment);
 	if (writer->key.n == 0)
 		return &keyless;
 	if (!wf_row_key_parse(&writer->key, shown->business_key, key))
 		return NULL;
 	if (!lock_row(writer, key, current))
 		return is_hidden(writer, rel, key) ? &untouched : NULL;
+	if (!shows_anything(writer))
+		return writer->lost;
 	look(instance, shown);
 	if (shown->status == NULL || belongs_to_a_later_one(shown, current[SHOWS_INSTANCE]))
 		return NULL;
 	what_to_show(shown, wanted);
-	if (!differs(writer, current, wanted) || update_row(writer, key, wanted))
-		return NULL;
-	return &untouched;
+	error = differs(writer, current, wanted) ? update_row(writer, key, wanted) : NULL;
+	return error != NULL ? error : writer->lost;
 }
 
 /* ---- as the owner ---- */
@@ -541,6 +581,23 @@ open_table(Oid relid)
 	return try_relation_open(relid, NoLock);
 }
 
+/* It has partitions, or foreign keys that pass changes on. */
+static bool
+is_wide(Relation rel)
+{
+	const TriggerDesc *triggers = rel->trigdesc;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+		switch (triggers->triggers[i].tgfoid)
+		{
+			case F_RI_FKEY_CASCADE_UPD:
+			case F_RI_FKEY_SETNULL_UPD:
+			case F_RI_FKEY_SETDEFAULT_UPD:
+				return true;
+		}
+	return rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+}
+
 /*
  * What attach refuses can come later: triggers of whoever has the privilege, constraints of domains. The table is locked, so
  * that it changes no more. NULL: it is trusted.
@@ -552,13 +609,12 @@ distrust(Relation rel, const WfShown *shown)
 	Writer	   *writer = find_writer(shown->attachment.id);
 	uint64		generation = wf_trust_generation();
 	WfAccess	access;
-	ErrorData  *error;
 	char	   *code;
 
 	if (shown->attachment.trust || (writer->trusted && writer->unchanged && writer->generation == generation))
 		return NULL;
 	writer->relid = RelationGetRelid(rel);
-	writer->partitioned = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+	writer->wide = is_wide(rel);
 	writer->trusted = false; /* and so it stays, should the look fail */
 	writer->unchanged = true;
 	writer->generation = generation;
@@ -571,10 +627,8 @@ distrust(Relation rel, const WfShown *shown)
 	writer->trusted = code == NULL;
 	if (writer->trusted)
 		return NULL;
-	error = palloc0(sizeof(ErrorData));
-	error->sqlerrcode = ERRCODE_INSUFFICIENT_PRIVILEGE;
-	error->message = psprintf("it would run %s with the rights of the owner of the table", code);
-	return error;
+	return make_error(ERRCODE_INSUFFICIENT_PRIVILEGE,
+					  psprintf("it would run %s with the rights of the owner of the table", code));
 }
 
 static const ErrorData *

@@ -171,7 +171,7 @@ sql("UPDATE workflow.delivery SET due_at = now() + interval '1 hour' WHERE kind 
 is_soon($node, 'postgres', 'SELECT state FROM twice', 'aborted', 'what the younger shows');
 is(sql("SELECT workflow.write_back('twice')"), 0, 'the older is owed nothing');
 
-like(said('renamed', 1, 'number', 'a renamed column'), qr/WARNING:.*attached table "renamed" has no column "sn" any more/, 'a column that was renamed');
+like(said('renamed', 1, 'number', 'a renamed column'), qr/WARNING:.*table "renamed": the table has no column "sn" any more/, 'a column that was renamed');
 is(sql('SELECT state FROM renamed'), 'completed', 'the others are written');
 
 # Rows that are gone are nobody's fault.
