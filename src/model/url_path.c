@@ -47,13 +47,47 @@ lenient_char(const char **at)
 
 /* ---- what some servers decode once more, or decode although it is no encoding ---- */
 
-/* Behind a '%': past the "25" that each further encoding of it has put there. */
-static const char *
-past_encodings(const char *digits)
+#define MAX_NESTED 4
+
+static int	encoded_again(const char **at, int depth);
+
+/* A hexadecimal digit, which may be encoded itself. Moves *at behind it. */
+static int
+digit_again(const char **at, int depth)
 {
-	while (encoded(digits) == '%')
-		digits += 2;
-	return digits;
+	const char *p = *at;
+	int			digit = hex_digit(*p++);
+
+	if (digit < 0 && **at == '%' && depth < MAX_NESTED)
+	{
+		digit = encoded_again(&p, depth + 1);
+		digit = digit < 0 ? -1 : hex_digit((char) digit);
+	}
+	if (digit >= 0)
+		*at = p;
+	return digit;
+}
+
+/*
+ * Behind a '%': what comes of it in the end, for whoever decodes as often as there is something to be decoded: past the "25" that
+ * each further encoding has put there, and with digits that are encoded. Moves *at behind it; -1: nothing comes of it.
+ */
+static int
+encoded_again(const char **at, int depth)
+{
+	const char *p = *at;
+	int			code;
+
+	do
+	{
+		int			high = digit_again(&p, depth);
+		int			low = high < 0 ? -1 : digit_again(&p, depth);
+
+		code = low < 0 ? -1 : high * 16 + low;
+		if (code >= 0)
+			*at = p;
+	} while (code == '%');
+	return code;
 }
 
 static bool
@@ -68,22 +102,24 @@ moves(int code)
 	return code == '.' || code == '/' || code == '\\';
 }
 
-/* %uXXXX: those characters, and what Windows takes for them. */
+/* Behind a '%': uXXXX, those characters, and what Windows takes for them. */
 static bool
 is_wide_disguise(const char *digits)
 {
 	static const int alike[] = {0xff0e, 0xff0f, 0xff3c, 0x2024, 0x2044, 0x2215, 0x2216, 0x29f8};
-	int			high;
-	int			low;
-	int			code;
+	int			code = 0;
 
-	if (digits[0] != 'u' && digits[0] != 'U')
+	if (*digits != 'u' && *digits != 'U')
 		return false;
-	high = encoded(digits + 1);
-	low = high < 0 ? -1 : encoded(digits + 3);
-	if (low < 0)
-		return false;
-	code = high << 8 | low;
+	digits++;
+	for (int i = 0; i < 4; i++)
+	{
+		int			digit = digit_again(&digits, 0);
+
+		if (digit < 0)
+			return false;
+		code = code << 4 | digit;
+	}
 	for (int i = 0; i < lengthof(alike); i++)
 		if (code == alike[i])
 			return true;
@@ -92,7 +128,7 @@ is_wide_disguise(const char *digits)
 
 /* UTF-8 in more bytes than it takes, also where those that follow are none that may: decoders do not look at all their bits. */
 static bool
-is_overlong_disguise(const char *digits)
+is_overlong_disguise(int byte, const char *rest)
 {
 	static const struct
 	{
@@ -100,7 +136,6 @@ is_overlong_disguise(const char *digits)
 		int			follow;
 		int			code;
 	}			first[] = {{0xc0, 1, 0}, {0xc1, 1, 1}, {0xe0, 2, 0}, {0xf0, 3, 0}, {0xf8, 4, 0}, {0xfc, 5, 0}};
-	int			byte = encoded(digits);
 
 	for (int i = 0; i < lengthof(first); i++)
 	{
@@ -110,11 +145,9 @@ is_overlong_disguise(const char *digits)
 			continue;
 		for (int n = first[i].follow; n > 0; n--)
 		{
-			digits += 2;
-			if (*digits++ != '%')
+			if (*rest++ != '%')
 				return false;
-			digits = past_encodings(digits);
-			byte = encoded(digits);
+			byte = encoded_again(&rest, 0);
 			if (byte < 0)
 				return false;
 			code = code << 6 | (byte & 0x3f);
@@ -128,10 +161,10 @@ is_overlong_disguise(const char *digits)
 static bool
 is_disguise(const char *at)
 {
-	const char *digits = past_encodings(at);
-	int			code = encoded(digits);
+	const char *rest = at;
+	int			code = encoded_again(&rest, 0);
 
-	return is_control(code) || (digits > at && moves(code)) || is_wide_disguise(digits) || is_overlong_disguise(digits);
+	return is_control(code) || (rest != at + 2 && moves(code)) || is_wide_disguise(rest) || is_overlong_disguise(code, rest);
 }
 
 /* What follows a ';' in a segment are its parameters to some servers, so that it does not count. */
