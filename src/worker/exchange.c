@@ -6,6 +6,7 @@
 
 #include <limits.h>
 
+#include "catalog/namespace.h"
 #include "common/base64.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
@@ -246,6 +247,20 @@ typedef struct Parse
 	Jsonb	   *result;
 } Parse;
 
+/* Not every encoding can be converted into every other one, but by way of UTF-8. */
+static char *
+to_server(char *text, int len, int encoding)
+{
+	int			server = GetDatabaseEncoding();
+	char	   *utf8;
+
+	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII || server == PG_SQL_ASCII ||
+		OidIsValid(FindDefaultConversionProc(encoding, server)))
+		return pg_any_to_server(text, len, encoding);
+	utf8 = (char *) pg_do_encoding_conversion((unsigned char *) text, len, encoding, PG_UTF8);
+	return pg_any_to_server(utf8, (int) strlen(utf8), PG_UTF8);
+}
+
 static void
 parse(void *arg)
 {
@@ -253,7 +268,7 @@ parse(void *arg)
 	char	   *text = (char *) p->body;
 
 	if (p->encoding != GetDatabaseEncoding())
-		text = pg_any_to_server(p->body, (int) p->len, p->encoding);
+		text = to_server(text, (int) p->len, p->encoding);
 	if (text == p->body)
 		text = pnstrdup(p->body, p->len);
 	if (p->json)

@@ -210,6 +210,21 @@ my ($head, $status) = $scene->run('head', { url => $scene->url('/say?header=' . 
 is($status, 'completed', 'HEAD of what is packed');
 is($scene->data($head)->{reply}{body}, undef, 'has no body');
 is($scene->data($head)->{reply}{headers}{'content-encoding'}, 'gzip', 'but its headers');
+# ---- a database of another encoding: what it has the characters of is read, if need be by way of UTF-8 ----
+
+my $node = $scene->node;
+$node->safe_psql('postgres', q[CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0]);
+add_extension($node, 'latin');
+add_http_server($node, $scene->partner, database => 'latin');
+$node->safe_psql('latin', q[SELECT workflow.define('ask', '{"steps": [{"step": "ask", "http": {"server": "partner", "url": "${$.url}"}, "save": {"body": "${$reply.body}", "encoding": "${$reply.encoding ?? null}"}}]}')]);
+for ([ 'latin1', "caf\xe9" ], [ 'windows-1252', "caf\xe9" ], [ 'iso-8859-15', "caf\xe9" ], [ 'utf-16be', "\0c\0a\0f\0\xe9" ], [ 'windows-1252', "\x80", 'base64' ])
+{
+	my ($charset, $bytes, $encoding) = @$_;
+	my $url = $scene->url('/raw?answer=' . encoded(answer(200, [ "Content-Type: text/plain; charset=$charset" ], $bytes)));
+	my $number = $node->safe_psql('latin', "SELECT workflow.start('ask', jsonb_build_object('url', '$url'))");
+	is_soon($node, 'latin', "SELECT ascii(right(data->>'body', 1)) || coalesce(data->>'encoding', '') FROM workflow.instances WHERE instance = $number AND status = 'completed'",
+		$encoding ? ord('=') . $encoding : 0xe9, "$charset in LATIN1");
+}
 ok(!log_has($scene->node, qr/PANIC|was terminated by signal|exited with exit code/), 'no worker has died of it');
 
 $scene->node->stop;
