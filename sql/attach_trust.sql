@@ -253,6 +253,7 @@ SELECT finish('later', '3');
 CALL until($$SELECT count(error) = 1 FROM workflow.write_backs$$);
 SELECT relation, business_key, error FROM workflow.write_backs;
 SELECT * FROM ran;
+SELECT workflow.detach('later');
 
 RESET search_path;
 SET client_min_messages = warning;

@@ -9,7 +9,7 @@
  * SECURITY DEFINER are no exception: they can set search_path, by which the owner's own code finds what it calls next.
  *
  * So do tables to which a foreign key passes on what is written: what they fire after it runs with the rights of whoever updates the
- * first one. Such a table should belong to a role of that kind, too, since it is not locked while it is looked at.
+ * first one. Such a table should belong to a role of that kind, too.
  *
  * What is called is found in pg_depend. What a function or a view of a trusted role calls in its turn is that role's
  * choice. Types, operator classes and languages are made by superusers.
@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/transam.h"
 #include "access/tupdesc.h"
 #include "catalog/pg_proc.h"
@@ -26,8 +27,10 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/regproc.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
@@ -106,6 +109,42 @@ wf_trust_generation(void)
 		generation = 1;
 	}
 	return generation;
+}
+
+/* ---- followers ---- */
+
+static void
+lock_followers(Relation rel, List **locked)
+{
+	const TriggerDesc *triggers = rel->trigdesc;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		Oid			function = triggers->triggers[i].tgfoid;
+		Oid			relid = triggers->triggers[i].tgconstrrelid;
+		Relation	follower;
+
+		if ((function != F_RI_FKEY_CASCADE_UPD && function != F_RI_FKEY_SETNULL_UPD && function != F_RI_FKEY_SETDEFAULT_UPD) ||
+			list_member_oid(*locked, relid))
+			continue;
+		*locked = lappend_oid(*locked, relid);
+		follower = try_relation_open(relid, RowExclusiveLock);
+		if (follower == NULL)
+			continue;
+		lock_followers(follower, locked);
+		relation_close(follower, NoLock);
+		triggers = rel->trigdesc; /* which may have changed while the lock was waited for */
+		i = -1;
+	}
+}
+
+bool
+wf_trust_lock_followers(Relation rel)
+{
+	List	   *locked = NIL;
+
+	lock_followers(rel, &locked);
+	return locked != NIL;
 }
 
 /* ---- casts ---- */

@@ -21,6 +21,12 @@ extern Oid	wf_trust_foreign_cast(Oid type, Oid owner);
  */
 extern char *wf_trust_foreign_code(const WfAttachment *attachment);
 
+/*
+ * Lock the tables to which foreign keys pass on what is written to a locked one, as that will do, so that they change no more. False if
+ * there are none.
+ */
+extern bool wf_trust_lock_followers(Relation rel);
+
 /* "function f() of role r", palloc'd. */
 extern char *wf_trust_function_name(Oid function);
 

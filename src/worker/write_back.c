@@ -27,7 +27,6 @@
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -294,7 +293,7 @@ prepare_plans(Writer *writer, Relation rel)
 		appendStringInfo(&update, "%s%s = $%d", separator, quote_identifier(column->name), nargs);
 		separator = ", ";
 	}
-	appendStringInfo(&select, "SELECT %s FROM ", columns.data);
+	appendStringInfo(&select, "SELECT %s%stableoid FROM ", columns.data, separator);
 	append_table(&select, rel);
 	append_key(&select, &writer->key);
 	append_key(&update, &writer->key);
@@ -488,6 +487,66 @@ look(int64 instance, WfShown *shown)
 	MemoryContextSwitchTo(context);
 }
 
+/*
+ * What attach refuses can come later: triggers of whoever has the privilege, constraints of domains. The table is locked, so
+ * that it changes no more. NULL: it is trusted.
+ */
+static const ErrorData *
+distrust(Relation rel, const WfShown *shown)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Writer	   *writer = find_writer(shown->attachment.id);
+	WfAccess	access;
+	char	   *code;
+	bool		wide;
+
+	if (shown->attachment.trust)
+		return NULL;
+	wide = wf_trust_lock_followers(rel) || rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+	if (writer->trusted && writer->unchanged && writer->generation == wf_trust_generation())
+		return NULL;
+	writer->relid = RelationGetRelid(rel);
+	writer->wide = wide;
+	writer->trusted = false; /* and so it stays, should the look fail */
+	writer->unchanged = true;
+	writer->generation = wf_trust_generation();
+	wf_store_enter(&access);
+	code = wf_trust_foreign_code(&shown->attachment);
+	if (code != NULL)
+		code = MemoryContextStrdup(context, code);
+	wf_store_leave(&access);
+	MemoryContextSwitchTo(context);
+	writer->trusted = code == NULL;
+	if (writer->trusted)
+		return NULL;
+	return make_error(ERRCODE_INSUFFICIENT_PRIVILEGE,
+					  psprintf("it would run %s with the rights of the owner of the table", code));
+}
+
+/*
+ * Who has had the row, or its partition, locked until now could have brought more meanwhile; from now on he cannot. The row has
+ * been locked by the statement before.
+ */
+static const ErrorData *
+distrust_again(Relation rel, const WfShown *shown)
+{
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+	{
+		bool		isnull;
+		Oid			leaf = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+														  SPI_tuptable->tupdesc->natts, &isnull));
+		Relation	partition = try_relation_open(leaf, RowExclusiveLock);
+
+		if (partition != NULL)
+		{
+			(void) wf_trust_lock_followers(partition);
+			relation_close(partition, NoLock);
+		}
+	}
+	AcceptInvalidationMessages();
+	return distrust(rel, shown);
+}
+
 /* NULL: it shows what it should, or there is none. What there are columns for is written, though others are missing. */
 static const ErrorData *
 write_row(Relation rel, int64 instance, WfShown *shown)
@@ -496,6 +555,7 @@ write_row(Relation rel, int64 instance, WfShown *shown)
 	Datum		key[INDEX_MAX_KEYS];
 	char	   *current[NSHOWS] = {NULL};
 	char	   *wanted[NSHOWS] = {NULL};
+	MemoryContext context = CurrentMemoryContext;
 	const ErrorData *error;
 
 	set_up_writer(writer, rel, &shown->attachment);
@@ -507,6 +567,10 @@ write_row(Relation rel, int64 instance, WfShown *shown)
 		return is_hidden(writer, rel, key) ? &untouched : NULL;
 	if (!shows_anything(writer))
 		return writer->lost;
+	MemoryContextSwitchTo(context); /* an error lives longer than SPI's */
+	error = distrust_again(rel, shown);
+	if (error != NULL)
+		return error;
 	look(instance, shown);
 	if (shown->status == NULL || belongs_to_a_later_one(shown, current[SHOWS_INSTANCE]))
 		return NULL;
@@ -579,56 +643,6 @@ open_table(Oid relid)
 	if (busy == relid)
 		busy = InvalidOid;
 	return try_relation_open(relid, NoLock);
-}
-
-/* It has partitions, or foreign keys that pass changes on. */
-static bool
-is_wide(Relation rel)
-{
-	const TriggerDesc *triggers = rel->trigdesc;
-
-	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-		switch (triggers->triggers[i].tgfoid)
-		{
-			case F_RI_FKEY_CASCADE_UPD:
-			case F_RI_FKEY_SETNULL_UPD:
-			case F_RI_FKEY_SETDEFAULT_UPD:
-				return true;
-		}
-	return rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
-}
-
-/*
- * What attach refuses can come later: triggers of whoever has the privilege, constraints of domains. The table is locked, so
- * that it changes no more. NULL: it is trusted.
- */
-static const ErrorData *
-distrust(Relation rel, const WfShown *shown)
-{
-	MemoryContext context = CurrentMemoryContext;
-	Writer	   *writer = find_writer(shown->attachment.id);
-	uint64		generation = wf_trust_generation();
-	WfAccess	access;
-	char	   *code;
-
-	if (shown->attachment.trust || (writer->trusted && writer->unchanged && writer->generation == generation))
-		return NULL;
-	writer->relid = RelationGetRelid(rel);
-	writer->wide = is_wide(rel);
-	writer->trusted = false; /* and so it stays, should the look fail */
-	writer->unchanged = true;
-	writer->generation = generation;
-	wf_store_enter(&access);
-	code = wf_trust_foreign_code(&shown->attachment);
-	if (code != NULL)
-		code = MemoryContextStrdup(context, code);
-	wf_store_leave(&access);
-	MemoryContextSwitchTo(context);
-	writer->trusted = code == NULL;
-	if (writer->trusted)
-		return NULL;
-	return make_error(ERRCODE_INSUFFICIENT_PRIVILEGE,
-					  psprintf("it would run %s with the rights of the owner of the table", code));
 }
 
 static const ErrorData *
