@@ -104,14 +104,14 @@ wf_query_init(void)
 typedef struct Switches
 {
 	bool		on[2];
-	bool		off[7];
+	bool		off[8];
 	int			cache_mode;
 	bool		running;
 } Switches;
 
 static bool *const switched_on[] = {&enable_nestloop, &enable_indexscan};
 static bool *const switched_off[] = {&enable_seqscan, &enable_hashjoin, &enable_mergejoin,
-	&enable_bitmapscan, &enable_material, &enable_memoize, &jit_enabled};
+	&enable_bitmapscan, &enable_material, &enable_memoize, &enable_hashagg, &jit_enabled};
 
 static void
 switch_over(Switches *saved)

@@ -41,43 +41,53 @@
 
 #define CLASS(name) "'pg_catalog." name "'::pg_catalog.regclass::oid"
 
-/* $1 the table, $2 its columns that are written, $3 its owner */
+/*
+ * $1 the table, $2 its columns that are written, $3 its owner. Both recursions go by way of arrays, since the planner takes
+ * those to be short: its guess of a recursion over catalogs is wild, and PostgreSQL 19 makes its hash table as large as that.
+ * An object, of class and number, is one bigint.
+ */
+#define OBJECT(class, oid) "(" class ")::bigint << 32 | (" oid ")::bigint"
+
 static WfQuery q_foreign_code = {
 	.sql =
-		"WITH RECURSIVE r (oid, own) AS (SELECT $1, true UNION SELECT m.oid, m.own FROM r, LATERAL ("
-		"SELECT i.inhrelid, r.own FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent AND c.relkind = 'p' WHERE i.inhparent = r.oid "
+		"WITH RECURSIVE r (oid, own) AS (SELECT $1, true UNION SELECT abs(m.code)::oid, m.code > 0 FROM r, LATERAL unnest(ARRAY("
+		"SELECT CASE WHEN r.own THEN i.inhrelid::bigint ELSE -i.inhrelid::bigint END "
+		"FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent AND c.relkind = 'p' WHERE i.inhparent = r.oid "
 		/* tables that a change of what is written is passed on to */
-		"UNION ALL SELECT k.conrelid, false FROM pg_trigger t JOIN pg_constraint k ON k.oid = t.tgconstraint "
+		"UNION ALL SELECT -k.conrelid::bigint FROM pg_trigger t JOIN pg_constraint k ON k.oid = t.tgconstraint "
 		"WHERE t.tgrelid = r.oid AND k.contype = 'f' AND k.confrelid = r.oid AND k.confupdtype IN ('c', 'n', 'd') "
 		"AND (NOT r.own OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = k.confrelid AND a.attnum = ANY (k.confkey) "
-		"AND a.attname::text = ANY ($2)))) m (oid, own)), "
-		"n (class, object) AS ("
+		"AND a.attname::text = ANY ($2))))) m (code)), "
+		"o (code) AS (SELECT code FROM unnest(ARRAY("
 		/* what an UPDATE runs */
-		"(SELECT " CLASS("pg_trigger") ", t.oid FROM r JOIN pg_trigger t ON t.tgrelid = r.oid "
+		"SELECT " OBJECT(CLASS("pg_trigger"), "t.oid") " FROM r JOIN pg_trigger t ON t.tgrelid = r.oid "
 		"WHERE NOT t.tgisinternal AND t.tgtype & 16 <> 0 AND t.tgenabled IN ('O', 'A') UNION ALL "
-		"SELECT " CLASS("pg_rewrite") ", w.oid FROM r JOIN pg_rewrite w ON w.ev_class = r.oid WHERE w.ev_type = '2' UNION ALL "
-		"SELECT " CLASS("pg_policy") ", p.oid FROM r JOIN pg_class c ON c.oid = r.oid JOIN pg_policy p ON p.polrelid = r.oid "
+		"SELECT " OBJECT(CLASS("pg_rewrite"), "w.oid") " FROM r JOIN pg_rewrite w ON w.ev_class = r.oid WHERE w.ev_type = '2' UNION ALL "
+		"SELECT " OBJECT(CLASS("pg_policy"), "p.oid") " FROM r JOIN pg_class c ON c.oid = r.oid JOIN pg_policy p ON p.polrelid = r.oid "
 		"WHERE c.relrowsecurity AND c.relforcerowsecurity UNION ALL "
-		"SELECT " CLASS("pg_constraint") ", k.oid FROM r JOIN pg_constraint k ON k.conrelid = r.oid WHERE k.contype = 'c' UNION ALL "
-		"SELECT " CLASS("pg_attrdef") ", d.oid FROM r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attgenerated <> '' "
+		"SELECT " OBJECT(CLASS("pg_constraint"), "k.oid") " FROM r JOIN pg_constraint k ON k.conrelid = r.oid WHERE k.contype = 'c' UNION ALL "
+		"SELECT " OBJECT(CLASS("pg_attrdef"), "d.oid") " FROM r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attgenerated <> '' "
 		"JOIN pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum UNION ALL "
-		"SELECT " CLASS("pg_index") ", x.indexrelid FROM r JOIN pg_index x ON x.indrelid = r.oid UNION ALL "
-		"SELECT " CLASS("pg_class") ", r.oid FROM r WHERE NOT r.own UNION ALL "
+		"SELECT " OBJECT(CLASS("pg_index"), "x.indexrelid") " FROM r JOIN pg_index x ON x.indrelid = r.oid UNION ALL "
+		"SELECT " OBJECT(CLASS("pg_class"), "r.oid") " FROM r WHERE NOT r.own UNION ALL "
 		/* domains of what is written and looked up */
-		"SELECT " CLASS("pg_type") ", a.atttypid FROM r JOIN pg_attribute a ON a.attrelid = r.oid "
+		"SELECT " OBJECT(CLASS("pg_type"), "a.atttypid") " FROM r JOIN pg_attribute a ON a.attrelid = r.oid "
 		"LEFT JOIN pg_index x ON x.indrelid = a.attrelid AND x.indisprimary "
-		"WHERE a.attnum > 0 AND (NOT r.own OR a.attrelid = $1 AND (a.attname::text = ANY ($2) OR a.attnum = ANY (x.indkey)))) "
-		"UNION SELECT m.class, m.object FROM n, LATERAL ("
-		"SELECT d.refclassid, d.refobjid FROM pg_depend d "
+		"WHERE a.attnum > 0 AND (NOT r.own OR a.attrelid = $1 AND (a.attname::text = ANY ($2) OR a.attnum = ANY (x.indkey))))) code "
+		/* and what that calls */
+		"UNION SELECT m.code FROM o, LATERAL (SELECT (o.code >> 32)::oid, (o.code & 4294967295)::oid) n (class, object), "
+		"LATERAL unnest(ARRAY("
+		"SELECT " OBJECT("d.refclassid", "d.refobjid") " FROM pg_depend d "
 		"WHERE d.classid = CASE n.class WHEN " CLASS("pg_index") " THEN " CLASS("pg_class") " ELSE n.class END "
 		"AND d.objid = n.object AND n.class <> " CLASS("pg_class") " AND (d.refclassid IN (" CLASS("pg_proc") ", " CLASS("pg_type") ") "
 		"OR d.refclassid IN (" CLASS("pg_operator") ", " CLASS("pg_class") ") AND n.class <> " CLASS("pg_type") ") "
 		"AND (n.class <> " CLASS("pg_proc") " OR EXISTS (SELECT FROM pg_proc f WHERE f.oid = n.object AND f.prokind = 'a')) "
-		"UNION ALL SELECT " CLASS("pg_constraint") ", k.oid FROM pg_constraint k "
+		"UNION ALL SELECT " OBJECT(CLASS("pg_constraint"), "k.oid") " FROM pg_constraint k "
 		"WHERE n.class = " CLASS("pg_type") " AND k.contypid = n.object "
-		"UNION ALL SELECT " CLASS("pg_type") ", a.atttypid FROM pg_type t JOIN pg_attribute a ON a.attrelid = t.typrelid "
+		"UNION ALL SELECT " OBJECT(CLASS("pg_type"), "a.atttypid") " FROM pg_type t JOIN pg_attribute a ON a.attrelid = t.typrelid "
 		"WHERE n.class = " CLASS("pg_type") " AND t.oid = n.object AND t.typtype = 'c' AND a.attnum > 0 AND NOT a.attisdropped"
-		") m (class, object)) "
+		")) m (code)), "
+		"n (class, object) AS (SELECT (code >> 32)::oid, (code & 4294967295)::oid FROM o) "
 		"(SELECT 'function ' || f.oid::regprocedure || ' of role ' || quote_ident(pg_get_userbyid(f.proowner)) "
 		"FROM n JOIN pg_proc f ON n.class = " CLASS("pg_proc") " AND f.oid = n.object "
 		"WHERE NOT pg_has_role(f.proowner, $3, 'USAGE') ORDER BY 1 LIMIT 1) "
