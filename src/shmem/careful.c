@@ -394,3 +394,26 @@ wf_careful_end(void)
 	LWLockRelease(careful->lock);
 	my_piece = -1;
 }
+
+void
+wf_careful_forget(WfPieceKind kind, int64 number)
+{
+	WfCareful  *careful = &wf_shared->careful;
+	bool		forgotten = false;
+
+	if (!wf_careful())
+		return;
+	LWLockAcquire(careful->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < WF_MAX_PIECES; i++)
+	{
+		WfPiece    *piece = &careful->record.pieces[i];
+
+		if (piece->database != MyDatabaseId || piece->kind != kind || piece->number != number || piece->working != WF_WORK_NONE)
+			continue;
+		memset(piece, 0, sizeof(*piece));
+		forgotten = true;
+	}
+	if (forgotten)
+		save(careful);
+	LWLockRelease(careful->lock);
+}

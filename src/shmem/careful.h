@@ -43,5 +43,7 @@ extern int	wf_careful_begin(WfPieceKind kind, int64 number);
 extern void wf_careful_end(void);
 /* Before its end: it was not worked on, since somebody had it locked, so that this says nothing. */
 extern void wf_careful_keep(void);
+/* Somebody says that it is to be tried once more: earlier deaths count no longer, except of what is under work just now. */
+extern void wf_careful_forget(WfPieceKind kind, int64 number);
 
 #endif

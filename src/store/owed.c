@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "shmem/careful.h"
 #include "shmem/shmem.h"
 #include "store/due.h"
 #include "store/owed.h"
@@ -47,7 +48,7 @@ static WfQuery q_note = {
 	.nargs = 2, .argtypes = {INT8OID, TEXTOID}};
 static WfQuery q_due = {
 	.sql = "UPDATE workflow.delivery SET due_at = $2, attempt = 0 WHERE delivery IN ("
-		   "SELECT delivery FROM workflow.delivery WHERE " OWED "AND due_at > $2 FOR UPDATE SKIP LOCKED)",
+		   "SELECT delivery FROM workflow.delivery WHERE " OWED "AND due_at > $2 FOR UPDATE SKIP LOCKED) RETURNING delivery",
 	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
 static WfQuery q_delete = {
 	.sql = "DELETE FROM workflow.delivery WHERE delivery IN ("
@@ -107,11 +108,14 @@ int64
 wf_owed_due(int attachment, TimestampTz now)
 {
 	Datum		values[2] = {attachment_text(attachment), TimestampTzGetDatum(now)};
-	int64		n = (int64) wf_query_run(&q_due, values, NULL);
+	uint64		n = wf_query_run(&q_due, values, NULL);
 
+	/* whoever gave one up because the server died of it may have died before that was off the record */
+	for (uint64 i = 0; i < n; i++)
+		wf_careful_forget(WF_PIECE_DELIVERY, wf_result_int64(i, 1));
 	if (n > 0)
 		wf_note_due(WF_QUEUE_EXECUTOR, now);
-	return n;
+	return (int64) n;
 }
 
 void

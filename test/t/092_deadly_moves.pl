@@ -16,16 +16,20 @@ use WorkflowTest;
 my $scene = Scene->new('deadly_moves', conf => "workflow.move_timeout = 10min\n");
 my $node = $scene->node;
 
+my $file = $node->data_dir . '/pg_stat_tmp/workflow.under_work';
+my $deadly; # the record, with a piece under work that two deaths are known of
+
 # What is on record as under work alone: its kind. See shmem/slots.h: magic, checksum, 128 pieces of 32 bytes.
 sub under_work
 {
-	my $file = $node->data_dir . '/pg_stat_tmp/workflow.under_work';
 	return '' unless -e $file;
 	my $record = slurp_file($file);
 	for (my $at = 8; $at < length($record); $at += 32)
 	{
-		my (undef, $kind, $working) = unpack('L a C', substr($record, $at, 32));
-		return $kind if $working == 1;
+		my (undef, $kind, $working, $deaths) = unpack('L a C s', substr($record, $at, 32));
+		next if $working != 1;
+		$deadly = $record if $deaths >= 2;
+		return $kind;
 	}
 	return '';
 }
@@ -100,12 +104,20 @@ $scene->sql(q[CREATE TABLE orders (id int PRIMARY KEY, state text);
 	CREATE TRIGGER slow BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION slow();
 	INSERT INTO orders VALUES (1);
 	SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE process = 'order']);
+undef $deadly;
 kill_until("SELECT count(*) = 1 FROM workflow.write_backs WHERE error ~ 'the server has died of it several times'", 'a write-back stays owed, and says why');
 is($scene->sql('SELECT state FROM orders'), 'active', 'it is not done');
+
+# the server dies once more, between the commit of that and the end of the record
+$node->stop('immediate');
+open(my $out, '>:raw', $file) or die "$file: $!";
+print $out $deadly;
+close($out) or die "$file: $!";
+$node->start;
+wait_for_workers($node, 'postgres');
 $scene->sql('DROP TRIGGER slow ON orders');
 is($scene->sql("SELECT workflow.write_back('orders')"), 1, 'it is tried again when somebody says so');
-# said again, should it come while the executor that has given it up is still at it
-is_soon($node, 'postgres', "WITH again AS MATERIALIZED (SELECT workflow.write_back('orders')) SELECT o.state FROM orders o, again", 'completed', '... and done');
+is_soon($node, 'postgres', 'SELECT state FROM orders', 'completed', '... and done');
 
 $node->stop;
 done_testing();
