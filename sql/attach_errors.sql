@@ -43,7 +43,7 @@ SELECT workflow.attach('v', 'attach_errors');
 CREATE TEMPORARY TABLE temporary (id int PRIMARY KEY);
 SELECT workflow.attach('temporary', 'attach_errors');
 SELECT workflow.attach('pg_class', 'attach_errors');
-SELECT workflow.attach('workflow.instance', 'attach_errors');
+SELECT workflow.attach('workflow_data.instance', 'attach_errors');
 SELECT workflow.attach('t_pkey', 'attach_errors');
 SELECT workflow.attach(0, 'attach_errors');
 
@@ -73,11 +73,11 @@ DROP VIEW v;
 ALTER TABLE t ALTER COLUMN state DROP DEFAULT, ALTER COLUMN state TYPE int USING 0;
 INSERT INTO t (id) VALUES (3);
 -- triggers call our functions, nobody else does
-SELECT workflow.before_insert();
-CREATE TRIGGER mine AFTER UPDATE ON keyless FOR EACH ROW EXECUTE FUNCTION workflow.after_insert();
+SELECT workflow_data.before_insert();
+CREATE TRIGGER mine AFTER UPDATE ON keyless FOR EACH ROW EXECUTE FUNCTION workflow_data.after_insert();
 INSERT INTO keyless VALUES (1);
 UPDATE keyless SET id = 2;
-CREATE OR REPLACE TRIGGER mine AFTER INSERT ON keyless FOR EACH ROW EXECUTE FUNCTION workflow.after_insert();
+CREATE OR REPLACE TRIGGER mine AFTER INSERT ON keyless FOR EACH ROW EXECUTE FUNCTION workflow_data.after_insert();
 INSERT INTO keyless VALUES (2);
 
 -- a dropped table's attachment is gone with it

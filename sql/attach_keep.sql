@@ -133,12 +133,12 @@ SELECT sn AS before FROM p WHERE id = 1 \gset
 UPDATE p SET region = 'b', sn = 'x' WHERE id = 1 RETURNING region, state, sn NOT IN ('x', :'before') AS renumbered;
 RESET ROLE;
 -- called by nobody but our triggers
-SELECT workflow.keep_columns();
-CREATE TRIGGER wrong BEFORE INSERT ON p_1 FOR EACH ROW EXECUTE FUNCTION workflow.keep_columns('sn');
+SELECT workflow_data.keep_columns();
+CREATE TRIGGER wrong BEFORE INSERT ON p_1 FOR EACH ROW EXECUTE FUNCTION workflow_data.keep_columns('sn');
 INSERT INTO p VALUES (3, 'a');
 SET ROLE attach_keep_shop;
 CREATE TABLE mine (id int);
-CREATE TRIGGER wrong BEFORE UPDATE ON mine FOR EACH ROW EXECUTE FUNCTION workflow.keep_columns('id');
+CREATE TRIGGER wrong BEFORE UPDATE ON mine FOR EACH ROW EXECUTE FUNCTION workflow_data.keep_columns('id');
 RESET ROLE;
 
 RESET search_path;

@@ -68,7 +68,7 @@ SELECT data->'m' AS m FROM workflow.instances WHERE process = 'attach_rights' AN
 -- nobody's trigger but ours
 SET ROLE attach_shop;
 CREATE TABLE other (id int PRIMARY KEY);
-CREATE TRIGGER workflow_start AFTER INSERT ON other FOR EACH ROW EXECUTE FUNCTION workflow.after_insert();
+CREATE TRIGGER workflow_start AFTER INSERT ON other FOR EACH ROW EXECUTE FUNCTION workflow_data.after_insert();
 SELECT workflow.detach('orders');
 SELECT workflow.detach('orders');
 
@@ -96,6 +96,6 @@ SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE process = 
 SET client_min_messages = warning;
 DROP SCHEMA attach_rights CASCADE;
 SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE process = 'attach_rights' AND ended_at IS NULL;
-DELETE FROM workflow.process WHERE process IN ('attach_rights', 'attach_rights other');
+DELETE FROM workflow_data.process WHERE process IN ('attach_rights', 'attach_rights other');
 DROP OWNED BY attach_author, attach_shop, attach_clerk;
 DROP ROLE attach_author, attach_shop, attach_clerk;

@@ -178,7 +178,7 @@ INSERT INTO later VALUES (1), (2), (3);
 INSERT INTO parent VALUES (1), (2);
 CREATE FUNCTION finish(relation text, key text) RETURNS bigint LANGUAGE sql AS $$
     SELECT count(workflow.complete(w.serial_number)) FROM workflow.waiting w JOIN workflow.instances i USING (instance)
-        JOIN workflow.instance n ON n.instance = i.instance JOIN workflow.attachment a ON a.attachment = n.attachment
+        JOIN workflow_data.instance n ON n.instance = i.instance JOIN workflow_data.attachment a ON a.attachment = n.attachment
     WHERE a.relation = to_regclass(finish.relation) AND i.business_key = key $$;
 SELECT finish('later', '1'), finish('parent', '1');
 CALL until($$SELECT state = 'completed' FROM later WHERE id = '1'$$);

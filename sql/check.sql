@@ -91,6 +91,6 @@ RESET ROLE;
 DROP SERVER check_open;
 DROP SERVER check_closed;
 DROP OWNED BY check_author;
-DELETE FROM workflow.process_version WHERE process_id = (SELECT process_id FROM workflow.process WHERE process = 'check: warned');
-DELETE FROM workflow.process WHERE process = 'check: warned';
+DELETE FROM workflow_data.process_version WHERE process_id = (SELECT process_id FROM workflow_data.process WHERE process = 'check: warned');
+DELETE FROM workflow_data.process WHERE process = 'check: warned';
 DROP ROLE check_author;

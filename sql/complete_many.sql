@@ -72,7 +72,7 @@ BEGIN
     IF NEW.data->>'trip' = 'up' THEN RAISE 'tripped' USING ERRCODE = 'P0042'; END IF;
     RETURN NEW;
 END $$;
-CREATE TRIGGER trip BEFORE UPDATE ON workflow.instance FOR EACH ROW EXECUTE FUNCTION pg_temp.trip();
+CREATE TRIGGER trip BEFORE UPDATE ON workflow_data.instance FOR EACH ROW EXECUTE FUNCTION pg_temp.trip();
 RESET client_min_messages;
 SELECT workflow.define('complete_many: two', '{ "steps": [ { "step": "one", "wait": true, "save": true }, { "step": "two", "wait": true } ]}');
 TRUNCATE complete_many_number RESTART IDENTITY;
@@ -82,7 +82,7 @@ SELECT pg_temp.say(serial_number) AS serial_number, accepted, error_code, error
 FROM workflow.complete_many((SELECT json_agg(json_build_object('serial_number', sn, 'data', json_build_object('trip', CASE n WHEN 2 THEN 'up' ELSE 'over' END)) ORDER BY n)
                              FROM complete_many_number));
 SELECT m.n, v.step FROM complete_many_number m JOIN workflow.visits v USING (instance) ORDER BY n;
-DROP TRIGGER trip ON workflow.instance;
+DROP TRIGGER trip ON workflow_data.instance;
 -- a rollback takes all of it back
 BEGIN;
 SELECT accepted FROM workflow.complete_many((SELECT json_agg(json_build_object('serial_number', serial_number)) FROM workflow.waiting

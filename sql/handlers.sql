@@ -89,7 +89,7 @@ $$);
 BEGIN;
 SELECT workflow.start('handlers_settled', '{"first": "50 ms", "then": "60 ms"}') AS settled \gset
 SELECT array_length(handler_times, 1) AS entries, handler_times[1] IS NULL AS none, handler_times[2] = handler_at AS first, handler_times[3] = interrupt_at AS then
-FROM workflow.visit WHERE instance = :settled;
+FROM workflow_data.visit WHERE instance = :settled;
 SELECT workflow.set_data(:settled, '{"first": "1 ms"}');
 COMMIT;
 CALL wait_until_there_is(format('SELECT FROM workflow.instances WHERE instance = %s AND status <> ''active''', :settled));
@@ -97,7 +97,7 @@ SELECT status, data FROM workflow.instances WHERE instance = :settled;
 SELECT step, outcome FROM workflow.history WHERE instance = :settled ORDER BY entered_at;
 SELECT workflow.start('handlers_settled', '{"first": "50 ms", "then": "1 day"}') AS settled \gset
 CALL wait_until_there_is(format('SELECT FROM workflow.history WHERE instance = %s AND step = ''later''', :settled));
-SELECT handler_times[2] IS NULL AS begun, handler_times[3] = handler_at AS next FROM workflow.visit WHERE instance = :settled;
+SELECT handler_times[2] IS NULL AS begun, handler_times[3] = handler_at AS next FROM workflow_data.visit WHERE instance = :settled;
 SELECT workflow.cancel(:settled);
 
 -- "now" is the time of the entry, not of each look
@@ -111,7 +111,7 @@ SELECT workflow.define('handlers_again', $$
     { "step": "late", "end": true } ] }
 $$);
 SELECT workflow.start('handlers_again', '{"ready": "?"}') AS again \gset
-SELECT state, handler_times, handler_at, interrupt_at, alarm_at FROM workflow.visit WHERE instance = :again;
+SELECT state, handler_times, handler_at, interrupt_at, alarm_at FROM workflow_data.visit WHERE instance = :again;
 SELECT pg_sleep(0.03);
 SELECT workflow.set_data(:again, '{"ready": true}');
 SELECT workflow.retry(serial_number) FROM workflow.incidents WHERE instance = :again;

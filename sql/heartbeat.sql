@@ -25,12 +25,12 @@ SELECT workflow.heartbeat(:'sn', jsonb_build_object('text', repeat('x', 66000)))
 SELECT length(progress::text) FROM workflow.waiting WHERE instance = :i;
 -- silence begins anew, and nothing else changes
 BEGIN;
-SELECT silence_at AS before FROM workflow.visit WHERE instance = :i \gset
+SELECT silence_at AS before FROM workflow_data.visit WHERE instance = :i \gset
 SELECT pg_sleep(0.01), workflow.heartbeat(:'sn');
 SELECT silence_at > :'before', silence_at - clock_timestamp() BETWEEN '9 minutes' AND '10 minutes' AS anew, alarm_at = silence_at AS alarm
-FROM workflow.visit WHERE instance = :i;
+FROM workflow_data.visit WHERE instance = :i;
 ROLLBACK;
-SELECT silence_at = :'before' AS as_before FROM workflow.visit WHERE instance = :i;
+SELECT silence_at = :'before' AS as_before FROM workflow_data.visit WHERE instance = :i;
 SELECT w.deadline = i.started_at + '2 hours' AS deadline, state FROM workflow.visits JOIN workflow.waiting w USING (serial_number), workflow.instances i
 WHERE i.instance = :i AND w.instance = :i;
 -- until when: the earliest of its clocks; silence does not count while it is suspended

@@ -183,18 +183,23 @@ SELECT count(*) FROM workflow.history WHERE pg_temp.leak(step);
 SELECT count(*) FROM workflow.late_callbacks WHERE pg_temp.leak(serial_number);
 SELECT count(*) FROM workflow.processes WHERE pg_temp.leak(process);
 -- tables give nobody anything
-SELECT count(*) FROM workflow.instance;
-SELECT count(*) FROM workflow.visit_history;
-SELECT nextval('workflow.visit_seq');
+SELECT count(*) FROM workflow_data.instance;
 RESET ROLE;
+GRANT USAGE ON SCHEMA workflow_data TO PUBLIC;
+SET ROLE rights_nobody;
+SELECT count(*) FROM workflow_data.instance;
+SELECT count(*) FROM workflow_data.visit_history;
+SELECT nextval('workflow_data.visit_seq');
+RESET ROLE;
+REVOKE USAGE ON SCHEMA workflow_data FROM PUBLIC;
 
 -- what of the schema PUBLIC could use, given USAGE; and what not
-SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'workflow'::regnamespace
+SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace IN ('workflow'::regnamespace, 'workflow_data'::regnamespace)
     AND NOT EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0)
 ORDER BY p.oid::regprocedure::text COLLATE "C";
 SELECT c.relname FROM pg_class c, aclexplode(c.relacl) a
-WHERE c.relnamespace = 'workflow'::regnamespace AND a.grantee = 0 ORDER BY c.relname;
-SELECT count(*) FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname = 'workflow' AND a.grantee = 0;
+WHERE c.relnamespace IN ('workflow'::regnamespace, 'workflow_data'::regnamespace) AND a.grantee = 0 ORDER BY c.relname;
+SELECT count(*) FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname IN ('workflow', 'workflow_data') AND a.grantee = 0;
 
 -- an owner that is gone
 DROP OWNED BY rights_renamed, rights_member, rights_starter, rights_completer, rights_watcher, rights_admin, rights_nobody;

@@ -166,17 +166,19 @@ SELECT workflow.revoke_process('attack', 'attack_worker', 'admin');
 --
 -- Functions that are not meant to be called, and arguments that nobody gives
 --
+GRANT USAGE ON SCHEMA workflow_data TO attack_visitor;
 SET ROLE attack_visitor;
-SELECT workflow.my_processes('view'), workflow.my_processes('admin');
-SELECT attack.try($$ SELECT workflow.my_processes('all') $$);
-SELECT workflow.role_name(10, 'x') IS NOT NULL, workflow.role_name(0, 'nobody'), workflow.role_name(4294967295, 'nobody');
+SELECT workflow_data.my_processes('view'), workflow_data.my_processes('admin');
+SELECT attack.try($$ SELECT workflow_data.my_processes('all') $$);
+SELECT workflow_data.role_name(10, 'x') IS NOT NULL, workflow_data.role_name(0, 'nobody'), workflow_data.role_name(4294967295, 'nobody');
 SELECT workflow.serial_number(5, 31), workflow.serial_number(-5, 0), workflow.serial_number(NULL, 1);
-SELECT attack.try('SELECT workflow.before_insert()'), attack.try('SELECT workflow.http_validator(ARRAY[''url=x''], 1417)');
+SELECT attack.try('SELECT workflow_data.before_insert()'), attack.try('SELECT workflow_data.http_validator(ARRAY[''url=x''], 1417)');
 CREATE TABLE attack.orders (id int PRIMARY KEY);
-CREATE TRIGGER forged AFTER INSERT ON attack.orders FOR EACH ROW EXECUTE FUNCTION workflow.after_insert('attack');
+CREATE TRIGGER forged AFTER INSERT ON attack.orders FOR EACH ROW EXECUTE FUNCTION workflow_data.after_insert('attack');
 RESET ROLE;
+REVOKE USAGE ON SCHEMA workflow_data FROM attack_visitor;
 -- nor does it help where it may be executed: the table says what is started, not the trigger
-CREATE TRIGGER forged AFTER INSERT ON attack.orders REFERENCING NEW TABLE AS rows FOR EACH STATEMENT EXECUTE FUNCTION workflow.after_insert('attack');
+CREATE TRIGGER forged AFTER INSERT ON attack.orders REFERENCING NEW TABLE AS rows FOR EACH STATEMENT EXECUTE FUNCTION workflow_data.after_insert('attack');
 INSERT INTO attack.orders VALUES (1);
 DROP TABLE attack.orders;
 -- every function, with nothing but NULLs: an answer or an error, for everyone

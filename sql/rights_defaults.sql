@@ -35,34 +35,34 @@ BEGIN
     END LOOP;
 END $$;
 SELECT count(*) > 0 AS some, count(*) FILTER (WHERE reltablespace <> 0) AS elsewhere FROM pg_class
-WHERE relnamespace = 'workflow'::regnamespace AND relispartition;
+WHERE relnamespace IN ('workflow'::regnamespace, 'workflow_data'::regnamespace) AND relispartition;
 -- what PUBLIC can do without having been given anything
 SELECT c.relname, a.privilege_type FROM pg_class c, aclexplode(c.relacl) a
-WHERE c.relnamespace = 'workflow'::regnamespace AND a.grantee = 0 AND (c.relkind <> 'v' OR a.privilege_type <> 'SELECT') ORDER BY 1, 2;
-SELECT a.privilege_type FROM pg_namespace n, aclexplode(n.nspacl) a WHERE nspname = 'workflow' AND a.grantee = 0;
+WHERE c.relnamespace IN ('workflow'::regnamespace, 'workflow_data'::regnamespace) AND a.grantee = 0 AND (c.relkind <> 'v' OR a.privilege_type <> 'SELECT') ORDER BY 1, 2;
+SELECT a.privilege_type FROM pg_namespace n, aclexplode(n.nspacl) a WHERE nspname IN ('workflow', 'workflow_data') AND a.grantee = 0;
 -- and others than PUBLIC and the owner
 SELECT pg_describe_object(classid, objid, 0), privilege_type
-FROM (SELECT 'pg_class'::regclass AS classid, oid AS objid, relowner AS owner, relacl AS acl FROM pg_class WHERE relnamespace = 'workflow'::regnamespace
-      UNION ALL SELECT 'pg_proc'::regclass, oid, proowner, proacl FROM pg_proc WHERE pronamespace = 'workflow'::regnamespace
-      UNION ALL SELECT 'pg_namespace'::regclass, oid, nspowner, nspacl FROM pg_namespace WHERE nspname = 'workflow') o, aclexplode(acl) a
+FROM (SELECT 'pg_class'::regclass AS classid, oid AS objid, relowner AS owner, relacl AS acl FROM pg_class WHERE relnamespace IN ('workflow'::regnamespace, 'workflow_data'::regnamespace)
+      UNION ALL SELECT 'pg_proc'::regclass, oid, proowner, proacl FROM pg_proc WHERE pronamespace IN ('workflow'::regnamespace, 'workflow_data'::regnamespace)
+      UNION ALL SELECT 'pg_namespace'::regclass, oid, nspowner, nspacl FROM pg_namespace WHERE nspname IN ('workflow', 'workflow_data')) o, aclexplode(acl) a
 WHERE a.grantee NOT IN (0, o.owner) ORDER BY 1, 2;
 -- whoever may write to all tables may not say what is run
 SET ROLE defaults_writer;
-INSERT INTO workflow.process VALUES (77, 'mine', 10, 'postgres', 1, false, NULL);
-UPDATE workflow.process SET owner = 10;
-INSERT INTO workflow.process_version SELECT process_id, 2, '{}', '', 'UTC', now() FROM workflow.process;
-DELETE FROM workflow.process_privilege;
-UPDATE workflow.attachment SET relation = 'pg_class';
-DELETE FROM workflow.identity;
-COPY workflow.secret FROM stdin;
+INSERT INTO workflow_data.process VALUES (77, 'mine', 10, 'postgres', 1, false, NULL);
+UPDATE workflow_data.process SET owner = 10;
+INSERT INTO workflow_data.process_version SELECT process_id, 2, '{}', '', 'UTC', now() FROM workflow_data.process;
+DELETE FROM workflow_data.process_privilege;
+UPDATE workflow_data.attachment SET relation = 'pg_class';
+DELETE FROM workflow_data.identity;
+COPY workflow_data.secret FROM stdin;
 f	\x00
 \.
-MERGE INTO workflow.process p USING (SELECT 1) s ON true WHEN MATCHED THEN UPDATE SET owner = 10;
+MERGE INTO workflow_data.process p USING (SELECT 1) s ON true WHEN MATCHED THEN UPDATE SET owner = 10;
 RESET ROLE;
-SELECT count(*) FROM workflow.process WHERE process = 'mine';
+SELECT count(*) FROM workflow_data.process WHERE process = 'mine';
 SET session_replication_role = replica;
 SET ROLE defaults_writer;
-UPDATE workflow.process SET owner = 10;
+UPDATE workflow_data.process SET owner = 10;
 RESET ROLE;
 RESET session_replication_role;
 -- PUBLIC, given USAGE on the schema
@@ -72,7 +72,7 @@ SET ROLE defaults_nobody;
 SELECT status FROM workflow.instances;
 SELECT workflow.complete('1_1');
 SELECT workflow.define('defaults', '{}');
-SELECT count(*) FROM workflow.visit_history;
+SELECT count(*) FROM workflow_data.visit_history;
 CALL workflow.wait_for(1, '1 s');
 RESET ROLE;
 
@@ -91,7 +91,7 @@ DROP FUNCTION workflow.mine();
 ALTER DEFAULT PRIVILEGES IN SCHEMA workflow GRANT ALL ON TABLES TO "defaults app";
 CREATE EXTENSION workflow;
 SELECT c.relname, a.privilege_type FROM pg_class c, aclexplode(c.relacl) a
-WHERE c.relnamespace = 'workflow'::regnamespace AND a.grantee NOT IN (0, c.relowner) ORDER BY 1, 2;
+WHERE c.relnamespace IN ('workflow'::regnamespace, 'workflow_data'::regnamespace) AND a.grantee NOT IN (0, c.relowner) ORDER BY 1, 2;
 \c :here
 DROP DATABASE workflow_regress_defaults;
 DROP ROLE defaults_nobody, defaults_writer, "defaults app";

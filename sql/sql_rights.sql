@@ -168,7 +168,7 @@ CALL run($$ SELECT try('VACUUM') $$);
 CALL run($$ SELECT set_config('session_replication_role', 'replica', true) $$);
 CALL run($$ SELECT set_config('workflow.sql_timeout', '0', true) $$);
 -- neither the engine's tables nor its functions are nearer from within
-CALL run('SELECT count(*) FROM workflow.visit');
+CALL run('SELECT count(*) FROM workflow_data.visit');
 CALL run('SELECT workflow.adopt()');
 
 --

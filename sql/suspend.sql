@@ -56,9 +56,9 @@ SELECT workflow.resume(:i);
 -- silence does not count while it is suspended
 SELECT workflow.start('suspend: loan') AS i \gset
 SELECT workflow.suspend(:i);
-UPDATE workflow.visit SET silence_at = now() - interval '1 hour' WHERE instance = :i;
+UPDATE workflow_data.visit SET silence_at = now() - interval '1 hour' WHERE instance = :i;
 SELECT workflow.resume(:i);
-SELECT silence_at > now() + interval '9 minutes' AS anew FROM workflow.visit WHERE instance = :i;
+SELECT silence_at > now() + interval '9 minutes' AS anew FROM workflow_data.visit WHERE instance = :i;
 SELECT workflow.cancel(:i);
 
 -- a clock that fell due meanwhile fires on resume, not before

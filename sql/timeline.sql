@@ -59,9 +59,9 @@ SELECT workflow.complete(pg_temp.waits(:i));
 SELECT workflow.complete(pg_temp.waits(:i), '{"ok": false}');
 SELECT pg_temp.story(:i);
 -- its record, as it is made when an incident is mended
-INSERT INTO workflow.attempt_stray (instance, visit, process_id, attempt, started_at, ended_at, stored_at, error)
+INSERT INTO workflow_data.attempt_stray (instance, visit, process_id, attempt, started_at, ended_at, stored_at, error)
     SELECT v.instance, v.visit, i.process_id, v.attempt, v.waiting_since, clock_timestamp(), clock_timestamp(), v.error
-    FROM workflow.visit v JOIN workflow.instance i USING (instance) WHERE v.instance = :i;
+    FROM workflow_data.visit v JOIN workflow_data.instance i USING (instance) WHERE v.instance = :i;
 SELECT workflow.skip(serial_number, '"by hand"') FROM workflow.incidents WHERE instance = :i;
 SELECT line FROM pg_temp.story(:i) line WHERE line ~ 'file.*(SUCCESS|incident)' GROUP BY line ORDER BY min(line COLLATE "C");
 SELECT workflow.fail(serial_number, 'LATE', 'too late', '{"n": 1}') FROM workflow.history WHERE instance = :i AND step = 'file';
@@ -70,8 +70,8 @@ SELECT line FROM pg_temp.story(:i) line WHERE line ~ 'too late';
 -- time passes
 BEGIN;
 SELECT workflow.start('timeline: order') AS i \gset
-UPDATE workflow.instance SET started_at = started_at - '3 days 4 hours'::interval WHERE instance = :i;
-UPDATE workflow.visit SET entered_at = entered_at - '2 hours 5 minutes 10 seconds'::interval, waiting_since = waiting_since - '65 minutes 30 seconds'::interval WHERE instance = :i;
+UPDATE workflow_data.instance SET started_at = started_at - '3 days 4 hours'::interval WHERE instance = :i;
+UPDATE workflow_data.visit SET entered_at = entered_at - '2 hours 5 minutes 10 seconds'::interval, waiting_since = waiting_since - '65 minutes 30 seconds'::interval WHERE instance = :i;
 SELECT left(line, 14), substring(line, ', for .* so far') FROM workflow.timeline(:i) line OFFSET 1;
 ROLLBACK;
 

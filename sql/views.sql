@@ -21,12 +21,12 @@ CREATE PROCEDURE pg_temp.partitions_are_there() LANGUAGE plpgsql AS $$
 BEGIN
     FOR i IN 1 .. 6000 LOOP
         EXIT WHEN (SELECT count(DISTINCT inhparent) FROM pg_inherits WHERE inhparent::regclass::text ~ '_history$') = 3
-            AND NOT EXISTS (SELECT FROM workflow.visit_stray);
+            AND NOT EXISTS (SELECT FROM workflow_data.visit_stray);
         PERFORM pg_sleep(0.01);
     END LOOP;
 END $$;
 CALL pg_temp.partitions_are_there();
-ANALYZE workflow.instance, workflow.visit, workflow.instance_history, workflow.visit_history, workflow.late_callback;
+ANALYZE workflow_data.instance, workflow_data.visit, workflow_data.instance_history, workflow_data.visit_history, workflow_data.late_callback;
 
 SET ROLE views_viewer;
 SELECT count(*) FROM workflow.processes;
@@ -147,8 +147,8 @@ RESET plan_cache_mode;
 DEALLOCATE views_asked;
 -- a barrier that somebody else has made in the schema is his own
 CREATE VIEW workflow.views_other WITH (security_barrier) AS
-    SELECT v.step, v.instance FROM workflow.visit v
-    WHERE v.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]) AND v.instance % 4 = 1;
+    SELECT v.step, v.instance FROM workflow_data.visit v
+    WHERE v.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]) AND v.instance % 4 = 1;
 GRANT SELECT ON workflow.views_other TO views_viewer;
 SET ROLE views_viewer;
 SELECT pg_temp.plan_has('Subquery Scan', 'SELECT * FROM workflow.views_other WHERE views_leak(step)');

@@ -13,7 +13,7 @@ CREATE FUNCTION pg_temp.waits(instance bigint) RETURNS text LANGUAGE sql AS
 -- the tokens of a waiting visit: what templates would be given
 CREATE FUNCTION pg_temp.token(instance bigint, purpose text) RETURNS text LANGUAGE sql AS $$
     SELECT sn || '.' || translate(rtrim(encode(t.mac, 'base64'), '='), '+/', '-_')
-    FROM workflow.secret s, pg_temp.waits($1) sn,
+    FROM workflow_data.secret s, pg_temp.waits($1) sn,
          LATERAL (SELECT sha256(outer_pad || sha256(inner_pad || convert_to(purpose || ' ' || sn, 'UTF8'))) AS mac
                   FROM (SELECT string_agg(set_byte('\x00', 0, b # 92), NULL ORDER BY i) AS outer_pad, string_agg(set_byte('\x00', 0, b # 54), NULL ORDER BY i) AS inner_pad
                         FROM (SELECT i, CASE WHEN i < 32 THEN get_byte(s.key, i) ELSE 0 END AS b FROM generate_series(0, 63) i) bytes) pads) t
@@ -74,7 +74,7 @@ RESET workflow.callback_base;
 CREATE ROLE webhooks_anon;
 GRANT USAGE ON SCHEMA workflow TO webhooks_anon;
 SET ROLE webhooks_anon;
-SELECT * FROM workflow.secret;
+SELECT * FROM workflow_data.secret;
 SET workflow.callback_base = 'https://evil.example.com';
 -- but the token is all that is needed
 \set VERBOSITY sqlstate

@@ -69,7 +69,7 @@ SELECT workflow.attach('quiet', 'write_back: two', 'sn', status_column => 'state
 INSERT INTO quiet SELECT g FROM generate_series(1, 3) g;
 BEGIN;
 INSERT INTO quiet VALUES (4);
-SELECT count(*) FROM workflow.delivery WHERE kind = 'write_back';
+SELECT count(*) FROM workflow_data.delivery WHERE kind = 'write_back';
 COMMIT;
 SELECT workflow.complete(sn) FROM quiet WHERE id = 1;
 CALL until($$SELECT shows(sn) = 'two' FROM quiet WHERE id = 1$$);
@@ -93,8 +93,8 @@ SELECT sn = :'kept' AS kept, state FROM quiet WHERE id = 4;
 DELETE FROM quiet WHERE id = 2;
 INSERT INTO quiet VALUES (2);
 SELECT instance AS old FROM workflow.instances WHERE process = 'write_back: two' AND status = 'completed' AND business_key = '2' \gset
-INSERT INTO workflow.delivery (instance, visit, due_at, kind, queue)
-	SELECT :old, 0, now(), 'write_back', 'executor table ' || attachment FROM workflow.attachment WHERE relation = 'quiet'::regclass;
+INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue)
+	SELECT :old, 0, now(), 'write_back', 'executor table ' || attachment FROM workflow_data.attachment WHERE relation = 'quiet'::regclass;
 SELECT workflow.complete(sn) FROM quiet WHERE id = 4;
 CALL until($$SELECT idle()$$);
 SELECT shows(sn), state FROM quiet WHERE id = 2;
@@ -169,7 +169,7 @@ CALL until($$SELECT idle()$$);
 -- another table under the same OID is no attached one
 CREATE TABLE stranger (id int PRIMARY KEY, state text DEFAULT 'mine');
 INSERT INTO stranger VALUES (13);
-UPDATE workflow.attachment SET relation = 'stranger'::regclass FROM workflow.process p
+UPDATE workflow_data.attachment SET relation = 'stranger'::regclass FROM workflow_data.process p
 WHERE p.process_id = attachment.process_id AND p.process = 'write_back: two';
 SELECT workflow.cancel(split_part(sn, '_', 1)::bigint) FROM numbers WHERE id = 13;
 CALL until($$SELECT idle()$$);

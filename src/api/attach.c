@@ -410,11 +410,11 @@ create_triggers(Relation rel, bool shows)
 
 	if (shows && !wf_attachment_has_trigger(rel, "before_insert"))
 		execute(psprintf("CREATE TRIGGER " WF_TRIGGER_BEFORE " BEFORE INSERT ON %s "
-						 "FOR EACH ROW EXECUTE FUNCTION workflow.before_insert()",
+						 "FOR EACH ROW EXECUTE FUNCTION workflow_data.before_insert()",
 						 qualified_name(rel)));
 	if (!wf_attachment_has_trigger(rel, "after_insert"))
 		execute(psprintf("CREATE TRIGGER " WF_TRIGGER_AFTER " AFTER INSERT ON %s %s "
-						 "EXECUTE FUNCTION workflow.after_insert()",
+						 "EXECUTE FUNCTION workflow_data.after_insert()",
 						 qualified_name(rel),
 						 plain ? "REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT"
 							   : "FOR EACH ROW"));
@@ -442,7 +442,7 @@ keep_columns(Relation rel, const WfAttachment *attachments, int n)
 	}
 	if (columns.len > 0)
 		execute(psprintf("CREATE OR REPLACE TRIGGER " WF_TRIGGER_KEEP " BEFORE UPDATE ON %s "
-						 "FOR EACH ROW EXECUTE FUNCTION workflow.keep_columns(%s)",
+						 "FOR EACH ROW EXECUTE FUNCTION workflow_data.keep_columns(%s)",
 						 qualified_name(rel), columns.data));
 }
 

@@ -42,7 +42,7 @@ trigger_data(FunctionCallInfo fcinfo)
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ||
 		!TRIGGER_FIRED_BEFORE(trigdata->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
 		ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				errmsg("function \"%s\" is called by the triggers of attached tables only", "workflow.keep_columns"),
+				errmsg("function \"%s\" is called by the triggers of attached tables only", "workflow_data.keep_columns"),
 				errhint("Use workflow.attach."));
 	return trigdata;
 }

@@ -182,7 +182,7 @@ set_columns(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 Datum
 workflow_before_insert(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = trigger_data(fcinfo, "workflow.before_insert", true);
+	TriggerData *trigdata = trigger_data(fcinfo, "workflow_data.before_insert", true);
 	Relation	rel = trigdata->tg_relation;
 	WfAttachedTable *table = wf_attached_table(rel, false);
 
@@ -615,7 +615,7 @@ after_statement(TriggerData *trigdata)
 Datum
 workflow_after_insert(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = trigger_data(fcinfo, "workflow.after_insert", false);
+	TriggerData *trigdata = trigger_data(fcinfo, "workflow_data.after_insert", false);
 
 	if (TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
 		after_row(trigdata);

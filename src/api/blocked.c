@@ -21,7 +21,7 @@ PG_FUNCTION_INFO_V1(workflow_blocked_by);
 PG_FUNCTION_INFO_V1(workflow_blocked_error);
 
 static WfQuery q_process = {
-	.sql = "SELECT process_id FROM workflow.instance WHERE instance = $1", .nargs = 1, .argtypes = {INT8OID}};
+	.sql = "SELECT process_id FROM workflow_data.instance WHERE instance = $1", .nargs = 1, .argtypes = {INT8OID}};
 
 static bool
 may_be_seen(int64 instance)
@@ -53,7 +53,7 @@ find(FunctionCallInfo fcinfo, WfLackRow *row)
 	return found;
 }
 
-/* workflow.blocked_by(instance bigint, visit bigint) → text: disk, memory, resources, lock, conflict, server; NULL: nothing */
+/* workflow_data.blocked_by(instance bigint, visit bigint) → text: disk, memory, resources, lock, conflict, server; NULL: nothing */
 Datum
 workflow_blocked_by(PG_FUNCTION_ARGS)
 {
@@ -64,7 +64,7 @@ workflow_blocked_by(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(wf_lack_name(row.lack)));
 }
 
-/* workflow.blocked_error(instance bigint, visit bigint, attempt integer) → jsonb: the error, as in workflow.incidents, or NULL */
+/* workflow_data.blocked_error(instance bigint, visit bigint, attempt integer) → jsonb: the error, as in workflow.incidents, or NULL */
 Datum
 workflow_blocked_error(PG_FUNCTION_ARGS)
 {

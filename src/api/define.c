@@ -34,37 +34,37 @@
 #define MAX_NAME_LENGTH 200
 
 static WfQuery q_new = {
-	.sql = "INSERT INTO workflow.process (process, owner, owner_name, latest) "
+	.sql = "INSERT INTO workflow_data.process (process, owner, owner_name, latest) "
 		   "VALUES ($1, $2, $3, 0) ON CONFLICT (process) DO NOTHING",
 	.nargs = 3, .argtypes = {TEXTOID, OIDOID, NAMEOID}};
 static WfQuery q_lock = {
-	.sql = "SELECT owner, owner_name FROM workflow.process WHERE process_id = $1 FOR NO KEY UPDATE",
+	.sql = "SELECT owner, owner_name FROM workflow_data.process WHERE process_id = $1 FOR NO KEY UPDATE",
 	.nargs = 1, .argtypes = {INT4OID}};
 static WfQuery q_lock_whole = {
-	.sql = "SELECT latest FROM workflow.process WHERE process_id = $1 FOR UPDATE",
+	.sql = "SELECT latest FROM workflow_data.process WHERE process_id = $1 FOR UPDATE",
 	.nargs = 1, .argtypes = {INT4OID}};
 static WfQuery q_last = {
 	.sql = "SELECT v.version, v.definition::jsonb = $2::jsonb AND v.search_path = $3 AND v.timezone = $4 "
-		   "FROM workflow.process_version v WHERE v.process_id = $1 "
+		   "FROM workflow_data.process_version v WHERE v.process_id = $1 "
 		   "ORDER BY v.process_id DESC, v.version DESC LIMIT 1",
 	.nargs = 4, .argtypes = {INT4OID, JSONOID, TEXTOID, TEXTOID}};
 static WfQuery q_add = {
-	.sql = "INSERT INTO workflow.process_version "
+	.sql = "INSERT INTO workflow_data.process_version "
 		   "(process_id, version, definition, search_path, timezone, defined_at) "
 		   "VALUES ($1, $2, $3, $4, $5, $6)",
 	.nargs = 6, .argtypes = {INT4OID, INT4OID, JSONOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
 static WfQuery q_set_latest = {
-	.sql = "UPDATE workflow.process p SET latest = $2, retention = CASE WHEN $2 = 0 THEN p.retention "
-		   "ELSE (SELECT (v.definition ->> 'retention')::interval FROM workflow.process_version v "
+	.sql = "UPDATE workflow_data.process p SET latest = $2, retention = CASE WHEN $2 = 0 THEN p.retention "
+		   "ELSE (SELECT (v.definition ->> 'retention')::interval FROM workflow_data.process_version v "
 		   "WHERE v.process_id = $1 AND v.version = $2) END "
 		   "WHERE p.process_id = $1 AND p.latest <> $2",
 	.nargs = 2, .argtypes = {INT4OID, INT4OID}};
 static WfQuery q_attached = {
-	.sql = "SELECT c.oid::regclass::text, quote_literal(c.oid::regclass) FROM workflow.attachment a JOIN pg_class c ON c.oid = a.relation "
+	.sql = "SELECT c.oid::regclass::text, quote_literal(c.oid::regclass) FROM workflow_data.attachment a JOIN pg_class c ON c.oid = a.relation "
 		   "WHERE a.process_id = $1 LIMIT 1",
 	.nargs = 1, .argtypes = {INT4OID}};
 static WfQuery q_maintained = {
-	.sql = "SELECT 1 FROM workflow.delivery WHERE kind = '" WF_DELIVERY_MAINTAIN "' LIMIT 1"};
+	.sql = "SELECT 1 FROM workflow_data.delivery WHERE kind = '" WF_DELIVERY_MAINTAIN "' LIMIT 1"};
 
 PG_FUNCTION_INFO_V1(workflow_define);
 PG_FUNCTION_INFO_V1(workflow_undefine);

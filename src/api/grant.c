@@ -22,24 +22,24 @@
 #define PUBLIC_NAME "public"
 
 static WfQuery q_holders = {
-	.sql = "SELECT grantee, grantee_name FROM workflow.process_privilege "
+	.sql = "SELECT grantee, grantee_name FROM workflow_data.process_privilege "
 		   "WHERE process_id = $1 AND privilege = $2",
 	.nargs = 2, .argtypes = {INT4OID, TEXTOID}};
 static WfQuery q_grant = {
-	.sql = "INSERT INTO workflow.process_privilege (process_id, grantee, grantee_name, privilege) "
+	.sql = "INSERT INTO workflow_data.process_privilege (process_id, grantee, grantee_name, privilege) "
 		   "VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
 	.nargs = 4, .argtypes = {INT4OID, OIDOID, NAMEOID, TEXTOID}};
 static WfQuery q_revoke = {
-	.sql = "DELETE FROM workflow.process_privilege "
+	.sql = "DELETE FROM workflow_data.process_privilege "
 		   "WHERE process_id = $1 AND privilege = $2 AND grantee = $3",
 	.nargs = 3, .argtypes = {INT4OID, TEXTOID, OIDOID}};
 static WfQuery q_all_holders = {
-	.sql = "SELECT process_id, owner, owner_name, true FROM workflow.process "
+	.sql = "SELECT process_id, owner, owner_name, true FROM workflow_data.process "
 		   "UNION ALL "
-		   "SELECT process_id, grantee, grantee_name, false FROM workflow.process_privilege "
+		   "SELECT process_id, grantee, grantee_name, false FROM workflow_data.process_privilege "
 		   "WHERE privilege = $1 OR privilege = 'admin' ORDER BY 1",
 	.nargs = 1, .argtypes = {TEXTOID}};
-static WfQuery q_all_processes = {.sql = "SELECT process_id FROM workflow.process ORDER BY 1"};
+static WfQuery q_all_processes = {.sql = "SELECT process_id FROM workflow_data.process ORDER BY 1"};
 
 PG_FUNCTION_INFO_V1(workflow_grant_process);
 PG_FUNCTION_INFO_V1(workflow_revoke_process);
@@ -234,7 +234,7 @@ my_processes(Oid role, const char *privilege, Datum **processes)
 }
 
 /*
- * workflow.my_processes(privilege text) → integer[]: the processes on which the caller has it
+ * workflow_data.my_processes(privilege text) → integer[]: the processes on which the caller has it
  *
  * Each view evaluates it once for a query.
  */
@@ -259,7 +259,7 @@ workflow_my_processes(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(result);
 }
 
-/* workflow.role_name(role oid, name name) → name: what a stored role is called now; as stored if it is gone */
+/* workflow_data.role_name(role oid, name name) → name: what a stored role is called now; as stored if it is gone */
 Datum
 workflow_role_name(PG_FUNCTION_ARGS)
 {

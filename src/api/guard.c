@@ -26,7 +26,7 @@ table_of(FunctionCallInfo fcinfo, const char *function)
 Datum
 workflow_owner_only(PG_FUNCTION_ARGS)
 {
-	Relation	rel = table_of(fcinfo, "workflow.owner_only()");
+	Relation	rel = table_of(fcinfo, "workflow_data.owner_only()");
 
 	if (!wf_class_ownercheck(RelationGetRelid(rel), GetUserId()))
 		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -36,10 +36,10 @@ workflow_owner_only(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(NULL);
 }
 
-/* Row trigger of workflow.secret: at commit all sessions forget the key that they have read. */
+/* Row trigger of workflow_data.secret: at commit all sessions forget the key that they have read. */
 Datum
 workflow_secret_changed(PG_FUNCTION_ARGS)
 {
-	CacheInvalidateRelcache(table_of(fcinfo, "workflow.secret_changed()"));
+	CacheInvalidateRelcache(table_of(fcinfo, "workflow_data.secret_changed()"));
 	PG_RETURN_POINTER(NULL);
 }

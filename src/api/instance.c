@@ -27,7 +27,7 @@
 #define KEY_INDEX "instance_business_key"
 
 static WfQuery q_living_key = {
-	.sql = "SELECT instance FROM workflow.instance "
+	.sql = "SELECT instance FROM workflow_data.instance "
 		   "WHERE process_id = $1 AND attachment = 0 AND business_key = $2",
 	.nargs = 2, .argtypes = {INT4OID, TEXTOID}};
 

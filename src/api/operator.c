@@ -20,7 +20,7 @@
 #include "store/privilege.h"
 #include "store/query.h"
 
-static WfQuery q_count_living = {.sql = "SELECT count(*) FROM workflow.instance"};
+static WfQuery q_count_living = {.sql = "SELECT count(*) FROM workflow_data.instance"};
 
 PG_FUNCTION_INFO_V1(workflow_retry);
 PG_FUNCTION_INFO_V1(workflow_skip);

@@ -25,7 +25,7 @@
 #define LIMIT(n) " LIMIT " LITERAL(n)
 
 static WfQuery q_next = {
-	.sql = "SELECT instance FROM workflow.instance WHERE process_id = $1 AND instance > $2 "
+	.sql = "SELECT instance FROM workflow_data.instance WHERE process_id = $1 AND instance > $2 "
 		   "AND (status = 'suspended') <> $3 ORDER BY instance" LIMIT(CHUNK),
 	.nargs = 3, .argtypes = {INT4OID, INT8OID, BOOLOID}};
 

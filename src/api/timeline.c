@@ -28,19 +28,19 @@
 /* of the instance: process_id, process, version, business_key, status, started_at, ended_at, why it ended */
 static WfQuery q_instance = {
 	.sql = "SELECT i.process_id, p.process, i.version, i.business_key, i.status, i.started_at, "
-		   "NULL::timestamptz, i.cancel_reason FROM workflow.instance i "
-		   "JOIN workflow.process p ON p.process_id = i.process_id WHERE i.instance = $1 "
+		   "NULL::timestamptz, i.cancel_reason FROM workflow_data.instance i "
+		   "JOIN workflow_data.process p ON p.process_id = i.process_id WHERE i.instance = $1 "
 		   "UNION ALL "
 		   "SELECT h.process_id, p.process, h.version, h.business_key, h.status, h.started_at, "
 		   "h.ended_at, h.error->>'message' FROM " WF_ENDED("instance") " h "
-		   "JOIN workflow.process p ON p.process_id = h.process_id WHERE h.instance = $1 LIMIT 1",
+		   "JOIN workflow_data.process p ON p.process_id = h.process_id WHERE h.instance = $1 LIMIT 1",
 	.nargs = 1, .argtypes = {INT8OID}};
 
 /* All of these begin with: time, visit, step. */
 static WfQuery q_entered = {
 	.sql = "SELECT h.entered_at, h.visit, h.step FROM " WF_ENDED("visit") " h WHERE h.instance = $1 "
 		   "UNION ALL "
-		   "SELECT v.entered_at, v.visit, v.step FROM workflow.visit v WHERE v.instance = $1",
+		   "SELECT v.entered_at, v.visit, v.step FROM workflow_data.visit v WHERE v.instance = $1",
 	.nargs = 1, .argtypes = {INT8OID}};
 /* The index of attempts goes by serial numbers. */
 #define OF_INSTANCE                                                                                \
@@ -57,7 +57,7 @@ static WfQuery q_incidents = {
 		   "FROM " WF_ENDED("attempt") " a WHERE " OF_INSTANCE " AND a.incident "
 		   "UNION ALL "
 		   "SELECT v.waiting_since, v.visit, v.step, v.outcome, v.error->>'code', v.error->>'message' "
-		   "FROM workflow.visit v WHERE v.instance = $1 AND v.state = 'incident'",
+		   "FROM workflow_data.visit v WHERE v.instance = $1 AND v.state = 'incident'",
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_mended = {
 	.sql = "SELECT a.ended_at, a.visit, NULL::text, a.started_at, a.ended_with, a.ended_by::text "
@@ -75,7 +75,7 @@ static WfQuery q_ended = {
 static WfQuery q_late = {
 	.sql = "SELECT l.received_at, l.visit, NULL::text, l.role::text, l.data::text, l.webhook FROM ("
 		   "SELECT h.visit FROM " WF_ENDED("visit") " h WHERE h.instance = $1) k "
-		   "JOIN workflow.late_callback l ON workflow.serial_number(l.instance, l.visit) COLLATE \"C\" = "
+		   "JOIN workflow_data.late_callback l ON workflow.serial_number(l.instance, l.visit) COLLATE \"C\" = "
 		   "workflow.serial_number($1, k.visit)",
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_standing = {
@@ -83,7 +83,7 @@ static WfQuery q_standing = {
 		   "v.due_at, v.deadline, v.attempt, v.has_callback, v.outcome, v.error->>'code', "
 		   "v.error->>'message', v.progress::text, v.held, v.cancel_phase, v.cancel_outcome, "
 		   "CASE WHEN NOT v.held THEN v.silence_at END, v.interrupt_at "
-		   "FROM workflow.visit v WHERE v.instance = $1",
+		   "FROM workflow_data.visit v WHERE v.instance = $1",
 	.nargs = 1, .argtypes = {INT8OID}};
 
 PG_FUNCTION_INFO_V1(workflow_timeline);

@@ -39,7 +39,7 @@ typedef struct Wait
 } Wait;
 
 static WfQuery q_status = {
-	.sql = "SELECT process_id, status FROM workflow.instance WHERE instance = $1 "
+	.sql = "SELECT process_id, status FROM workflow_data.instance WHERE instance = $1 "
 		   "UNION ALL "
 		   "SELECT process_id, status FROM " WF_ENDED("instance") " h WHERE instance = $1",
 	.nargs = 1, .argtypes = {INT8OID}};

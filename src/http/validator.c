@@ -308,7 +308,7 @@ check_user_mapping(List *options)
 }
 
 /*
- * workflow.http_validator(options text[], catalog oid)
+ * workflow_data.http_validator(options text[], catalog oid)
  *
  * HV00D for an option that does not exist there, 22023 for a bad or missing value, 42501 for one that needs a right.
  */

@@ -25,4 +25,16 @@ BEGIN
     END IF;
 END $$;
 
+DO LANGUAGE plpgsql $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = 'workflow_data') THEN
+        RAISE EXCEPTION USING ERRCODE = '42P06',
+            MESSAGE = 'there is a schema "workflow_data" already',
+            DETAIL = 'The extension makes it for its tables, so that nobody else owns it or has put anything into it.',
+            HINT = 'Drop it, or give it another name.';
+    END IF;
+END $$;
+
+CREATE SCHEMA workflow_data;
+COMMENT ON SCHEMA workflow_data IS 'Tables of the extension workflow, and what its views and triggers call: for nobody else to use';
 COMMENT ON SCHEMA workflow IS 'Processes that call services and wait for the answer: the extension workflow';

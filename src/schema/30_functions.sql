@@ -135,44 +135,44 @@ CREATE FUNCTION workflow.adopt() RETURNS bigint
 COMMENT ON FUNCTION workflow.adopt() IS
 'Says that a restored or copied database goes on in place of its original, which must be no more: until then it sends nothing. Also lets begin what workflow.start_paused holds back. Returns the number of living instances';
 
-CREATE FUNCTION workflow.identity_changed() RETURNS trigger
+CREATE FUNCTION workflow_data.identity_changed() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_identity_changed';
-COMMENT ON FUNCTION workflow.identity_changed() IS
-'Trigger of workflow.identity: tells the workers that a restore has brought processes of another database, or that the rows are this one''s now';
-CREATE TRIGGER changed AFTER INSERT OR UPDATE OF system_identifier, database, relation OR DELETE ON workflow.identity
-    FOR EACH STATEMENT EXECUTE FUNCTION workflow.identity_changed();
+COMMENT ON FUNCTION workflow_data.identity_changed() IS
+'Trigger of workflow_data.identity: tells the workers that a restore has brought processes of another database, or that the rows are this one''s now';
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OF system_identifier, database, relation OR DELETE ON workflow_data.identity
+    FOR EACH STATEMENT EXECUTE FUNCTION workflow_data.identity_changed();
 
 -- Members of pg_write_all_data may write to every table, but what is in these would be run with the rights of others.
-CREATE FUNCTION workflow.owner_only() RETURNS trigger
+CREATE FUNCTION workflow_data.owner_only() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_owner_only';
-COMMENT ON FUNCTION workflow.owner_only() IS
+COMMENT ON FUNCTION workflow_data.owner_only() IS
 'Trigger of tables that say what is run with whose rights: only their owner, and superusers, may write to them. Others: 42501';
-CREATE TRIGGER owner_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow.process
-    FOR EACH STATEMENT EXECUTE FUNCTION workflow.owner_only();
-CREATE TRIGGER owner_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow.process_version
-    FOR EACH STATEMENT EXECUTE FUNCTION workflow.owner_only();
-CREATE TRIGGER owner_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow.process_privilege
-    FOR EACH STATEMENT EXECUTE FUNCTION workflow.owner_only();
-CREATE TRIGGER owner_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow.attachment
-    FOR EACH STATEMENT EXECUTE FUNCTION workflow.owner_only();
-CREATE TRIGGER owner_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow.identity
-    FOR EACH STATEMENT EXECUTE FUNCTION workflow.owner_only();
-CREATE TRIGGER owner_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow.secret
-    FOR EACH STATEMENT EXECUTE FUNCTION workflow.owner_only();
+CREATE TRIGGER owner_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow_data.process
+    FOR EACH STATEMENT EXECUTE FUNCTION workflow_data.owner_only();
+CREATE TRIGGER owner_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow_data.process_version
+    FOR EACH STATEMENT EXECUTE FUNCTION workflow_data.owner_only();
+CREATE TRIGGER owner_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow_data.process_privilege
+    FOR EACH STATEMENT EXECUTE FUNCTION workflow_data.owner_only();
+CREATE TRIGGER owner_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow_data.attachment
+    FOR EACH STATEMENT EXECUTE FUNCTION workflow_data.owner_only();
+CREATE TRIGGER owner_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow_data.identity
+    FOR EACH STATEMENT EXECUTE FUNCTION workflow_data.owner_only();
+CREATE TRIGGER owner_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow_data.secret
+    FOR EACH STATEMENT EXECUTE FUNCTION workflow_data.owner_only();
 -- session_replication_role is no way around it
-ALTER TABLE workflow.process ENABLE ALWAYS TRIGGER owner_only;
-ALTER TABLE workflow.process_version ENABLE ALWAYS TRIGGER owner_only;
-ALTER TABLE workflow.process_privilege ENABLE ALWAYS TRIGGER owner_only;
-ALTER TABLE workflow.attachment ENABLE ALWAYS TRIGGER owner_only;
-ALTER TABLE workflow.identity ENABLE ALWAYS TRIGGER owner_only;
-ALTER TABLE workflow.secret ENABLE ALWAYS TRIGGER owner_only;
+ALTER TABLE workflow_data.process ENABLE ALWAYS TRIGGER owner_only;
+ALTER TABLE workflow_data.process_version ENABLE ALWAYS TRIGGER owner_only;
+ALTER TABLE workflow_data.process_privilege ENABLE ALWAYS TRIGGER owner_only;
+ALTER TABLE workflow_data.attachment ENABLE ALWAYS TRIGGER owner_only;
+ALTER TABLE workflow_data.identity ENABLE ALWAYS TRIGGER owner_only;
+ALTER TABLE workflow_data.secret ENABLE ALWAYS TRIGGER owner_only;
 
-CREATE FUNCTION workflow.secret_changed() RETURNS trigger
+CREATE FUNCTION workflow_data.secret_changed() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_secret_changed';
-COMMENT ON FUNCTION workflow.secret_changed() IS
-'Trigger of workflow.secret: tells running sessions and workers that there is another key';
-CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON workflow.secret FOR EACH ROW EXECUTE FUNCTION workflow.secret_changed();
-ALTER TABLE workflow.secret ENABLE ALWAYS TRIGGER changed;
+COMMENT ON FUNCTION workflow_data.secret_changed() IS
+'Trigger of workflow_data.secret: tells running sessions and workers that there is another key';
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON workflow_data.secret FOR EACH ROW EXECUTE FUNCTION workflow_data.secret_changed();
+ALTER TABLE workflow_data.secret ENABLE ALWAYS TRIGGER changed;
 
 -- ---- serial numbers without quotes ----
 
@@ -214,12 +214,12 @@ COMMENT ON FUNCTION workflow.skip(bigint, jsonb) IS
 
 -- ---- what views are made of ----
 
-CREATE FUNCTION workflow.my_processes(privilege text) RETURNS integer[]
+CREATE FUNCTION workflow_data.my_processes(privilege text) RETURNS integer[]
     LANGUAGE c STABLE PARALLEL RESTRICTED COST 1000 AS 'MODULE_PATHNAME', 'workflow_my_processes';
-COMMENT ON FUNCTION workflow.my_processes(text) IS
+COMMENT ON FUNCTION workflow_data.my_processes(text) IS
 'Numbers of the processes on which the caller has a privilege: what the views go by';
 
-CREATE FUNCTION workflow.role_name(role oid, name name) RETURNS name
+CREATE FUNCTION workflow_data.role_name(role oid, name name) RETURNS name
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_role_name';
-COMMENT ON FUNCTION workflow.role_name(oid, name) IS
+COMMENT ON FUNCTION workflow_data.role_name(oid, name) IS
 'What a role that was stored under this OID and name is called now; the stored name if there is no such role any more';

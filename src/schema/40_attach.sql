@@ -1,13 +1,13 @@
 -- Tables whose rows start instances.
 
-CREATE FUNCTION workflow.before_insert() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_before_insert';
-COMMENT ON FUNCTION workflow.before_insert() IS
+CREATE FUNCTION workflow_data.before_insert() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_before_insert';
+COMMENT ON FUNCTION workflow_data.before_insert() IS
 'Trigger of attached tables: sets the columns in which a row shows its instance';
-CREATE FUNCTION workflow.after_insert() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_after_insert';
-COMMENT ON FUNCTION workflow.after_insert() IS
+CREATE FUNCTION workflow_data.after_insert() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_after_insert';
+COMMENT ON FUNCTION workflow_data.after_insert() IS
 'Trigger of attached tables: starts an instance for each new row';
-CREATE FUNCTION workflow.keep_columns() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_keep_columns';
-COMMENT ON FUNCTION workflow.keep_columns() IS
+CREATE FUNCTION workflow_data.keep_columns() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_keep_columns';
+COMMENT ON FUNCTION workflow_data.keep_columns() IS
 'Trigger of attached tables: leaves the columns in which a row shows its instance as they are, unless a write-back or a superuser changes them';
 
 CREATE FUNCTION workflow.attach(relation regclass, process text, serial_column name DEFAULT NULL,

@@ -7,14 +7,14 @@
 CREATE VIEW workflow.processes WITH (security_barrier) AS
     SELECT p.process,
            v.version,
-           workflow.role_name(p.owner, p.owner_name) AS owner,
+           workflow_data.role_name(p.owner, p.owner_name) AS owner,
            v.definition,
            v.defined_at,
            v.version = p.latest AS latest,
            p.suspended
-    FROM workflow.process p
-         JOIN workflow.process_version v USING (process_id)
-    WHERE p.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+    FROM workflow_data.process p
+         JOIN workflow_data.process_version v USING (process_id)
+    WHERE p.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.processes IS 'Processes: a row for each version';
 COMMENT ON COLUMN workflow.processes.process IS 'Name of the process';
 COMMENT ON COLUMN workflow.processes.version IS 'Version, counted from 1';
@@ -29,17 +29,17 @@ CREATE VIEW workflow.instances WITH (security_barrier) AS
     SELECT a.instance, p.process, a.version, a.business_key, a.status, a.data, a.started_at, a.ended_at, a.error, a.cancel_reason
     FROM (SELECT i.instance, i.process_id, i.version, i.business_key, i.status, i.data, i.started_at,
                  NULL::timestamptz AS ended_at, i.error, i.cancel_reason
-          FROM workflow.instance i
+          FROM workflow_data.instance i
           UNION ALL
           SELECT h.instance, h.process_id, h.version, h.business_key, h.status, h.data, h.started_at, h.ended_at, h.error,
                  NULL::text AS cancel_reason
-          FROM workflow.instance_history h
+          FROM workflow_data.instance_history h
           UNION ALL
           SELECT s.instance, s.process_id, s.version, s.business_key, s.status, s.data, s.started_at, s.ended_at, s.error,
                  NULL::text AS cancel_reason
-          FROM workflow.instance_stray s) a
-         JOIN workflow.process p USING (process_id)
-    WHERE a.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+          FROM workflow_data.instance_stray s) a
+         JOIN workflow_data.process p USING (process_id)
+    WHERE a.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.instances IS 'Instances: the living, and the ended ones that are still in the history';
 COMMENT ON COLUMN workflow.instances.instance IS 'Number of the instance: the first half of its serial numbers';
 COMMENT ON COLUMN workflow.instances.process IS 'Process';
@@ -52,23 +52,23 @@ COMMENT ON COLUMN workflow.instances.ended_at IS 'When it ended; NULL: it lives'
 COMMENT ON COLUMN workflow.instances.error IS 'Error or reason that ended it: {code, message, http_status, sqlstate, attempt}';
 COMMENT ON COLUMN workflow.instances.cancel_reason IS 'Why it is being cancelled, while steps are asked to stop or ignore that; empty: no reason was given; NULL: it is not, or it has ended';
 
-CREATE FUNCTION workflow.blocked_by(instance bigint, visit bigint) RETURNS text
+CREATE FUNCTION workflow_data.blocked_by(instance bigint, visit bigint) RETURNS text
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_blocked_by';
-COMMENT ON FUNCTION workflow.blocked_by(bigint, bigint) IS
+COMMENT ON FUNCTION workflow_data.blocked_by(bigint, bigint) IS
 'What workers are short of for a visit; NULL: nothing, or the caller may not see its process. For the view workflow.visits';
-CREATE FUNCTION workflow.blocked_error(instance bigint, visit bigint, attempt integer) RETURNS jsonb
+CREATE FUNCTION workflow_data.blocked_error(instance bigint, visit bigint, attempt integer) RETURNS jsonb
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_blocked_error';
-COMMENT ON FUNCTION workflow.blocked_error(bigint, bigint, integer) IS
+COMMENT ON FUNCTION workflow_data.blocked_error(bigint, bigint, integer) IS
 'The error of that; likewise';
 
 CREATE VIEW workflow.visits WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
            v.instance, p.process, v.step, v.state, v.attempt, v.due_at, v.deadline, v.has_callback AS called_back,
-           workflow.blocked_by(v.instance, v.visit) AS blocked_by,
-           coalesce(workflow.blocked_error(v.instance, v.visit, v.attempt), v.error) AS error
-    FROM workflow.visit v
-         JOIN workflow.process p USING (process_id)
-    WHERE v.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+           workflow_data.blocked_by(v.instance, v.visit) AS blocked_by,
+           coalesce(workflow_data.blocked_error(v.instance, v.visit, v.attempt), v.error) AS error
+    FROM workflow_data.visit v
+         JOIN workflow_data.process p USING (process_id)
+    WHERE v.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.visits IS 'Living visits: where the tokens of living instances stand';
 COMMENT ON COLUMN workflow.visits.serial_number IS 'Serial number: what workflow.complete takes';
 COMMENT ON COLUMN workflow.visits.instance IS 'Instance';
@@ -91,10 +91,10 @@ CREATE VIEW workflow.waiting WITH (security_barrier) AS
                  CASE WHEN NOT v.held THEN v.silence_at END,
                  CASE WHEN v.waits_for IS DISTINCT FROM 'callback' THEN v.due_at END) AS until,
            CASE WHEN NOT v.held THEN v.silence_at END AS silence_at
-    FROM workflow.visit v
-         JOIN workflow.process p USING (process_id)
+    FROM workflow_data.visit v
+         JOIN workflow_data.process p USING (process_id)
     WHERE (v.state = 'waiting' OR v.state = 'cancelling' AND v.cancel_phase = 'confirm') AND v.waiting_since IS NOT NULL
-          AND v.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+          AND v.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.waiting IS 'Visits that wait for their event';
 COMMENT ON COLUMN workflow.waiting.serial_number IS 'Serial number: what workflow.complete takes';
 COMMENT ON COLUMN workflow.waiting.instance IS 'Instance';
@@ -110,10 +110,10 @@ COMMENT ON COLUMN workflow.waiting.silence_at IS 'When the heartbeat of the step
 CREATE VIEW workflow.incidents WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
            v.instance, p.process, v.step, v.outcome, v.error, v.waiting_since AS since, v.result
-    FROM workflow.visit v
-         JOIN workflow.process p USING (process_id)
+    FROM workflow_data.visit v
+         JOIN workflow_data.process p USING (process_id)
     WHERE v.outcome IS NOT NULL
-          AND v.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+          AND v.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.incidents IS 'Visits that ended badly with no handler in the process: they stand until somebody calls workflow.retry, skip, complete, fail, move, cancel_visit or cancel';
 COMMENT ON COLUMN workflow.incidents.serial_number IS 'Serial number: what workflow.retry and workflow.skip take';
 COMMENT ON COLUMN workflow.incidents.instance IS 'Instance';
@@ -127,9 +127,9 @@ COMMENT ON COLUMN workflow.incidents.result IS '$result: {status, initial_respon
 CREATE VIEW workflow.history WITH (security_barrier) AS
     SELECT workflow.serial_number(h.instance, h.visit) COLLATE "C" AS serial_number,
            h.instance, p.process, h.step, h.outcome, h.entered_at, h.ended_at, h.attempts, h.result
-    FROM (SELECT * FROM workflow.visit_history UNION ALL SELECT * FROM workflow.visit_stray) h
-         JOIN workflow.process p USING (process_id)
-    WHERE h.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+    FROM (SELECT * FROM workflow_data.visit_history UNION ALL SELECT * FROM workflow_data.visit_stray) h
+         JOIN workflow_data.process p USING (process_id)
+    WHERE h.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.history IS 'Visits that have ended, of living and of ended instances, as long as the history keeps them';
 COMMENT ON COLUMN workflow.history.serial_number IS 'Serial number';
 COMMENT ON COLUMN workflow.history.instance IS 'Instance';
@@ -145,8 +145,8 @@ CREATE VIEW workflow.attempts WITH (security_barrier) AS
     SELECT workflow.serial_number(a.instance, a.visit) COLLATE "C" AS serial_number,
            a.attempt, a.started_at, a.ended_at, a.http_status, a.error, a.incident,
            a.ended_with, a.ended_by
-    FROM (SELECT * FROM workflow.attempt_history UNION ALL SELECT * FROM workflow.attempt_stray) a
-    WHERE a.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+    FROM (SELECT * FROM workflow_data.attempt_history UNION ALL SELECT * FROM workflow_data.attempt_stray) a
+    WHERE a.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.attempts IS 'Attempts of HTTP and SQL steps that have failed, those that came after them, and incidents that are over; an action that succeeds at once, or at once when an incident is retried, is only in the history';
 COMMENT ON COLUMN workflow.attempts.serial_number IS 'Serial number of the visit';
 COMMENT ON COLUMN workflow.attempts.attempt IS 'Number of the attempt, from 1; begins again when an incident is retried';
@@ -161,8 +161,8 @@ COMMENT ON COLUMN workflow.attempts.error IS 'Error: {code, message, http_status
 CREATE VIEW workflow.late_callbacks WITH (security_barrier) AS
     SELECT workflow.serial_number(l.instance, l.visit) COLLATE "C" AS serial_number,
            l.received_at, l.role, l.data, l.webhook
-    FROM workflow.late_callback l
-    WHERE l.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+    FROM workflow_data.late_callback l
+    WHERE l.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.late_callbacks IS 'Calls of workflow.complete, workflow.fail and workflow.callback that came after the end of their visit, and so did nothing: the first 100 of each visit';
 COMMENT ON COLUMN workflow.late_callbacks.serial_number IS 'Serial number of the visit that had ended';
 COMMENT ON COLUMN workflow.late_callbacks.received_at IS 'When it came';
@@ -175,13 +175,13 @@ CREATE VIEW workflow.write_backs WITH (security_barrier) AS
     SELECT a.relation, p.process,
            coalesce(d.payload ->> 'business_key', i.business_key, h.business_key) AS business_key, d.instance,
            coalesce((d.payload ->> 'since')::timestamptz, d.due_at) AS since, d.payload ->> 'error' AS error
-    FROM workflow.delivery d
-         LEFT JOIN workflow.instance i ON i.instance = d.instance
-         LEFT JOIN (SELECT * FROM workflow.instance_history UNION ALL SELECT * FROM workflow.instance_stray) h ON h.instance = d.instance
-         JOIN workflow.attachment a
+    FROM workflow_data.delivery d
+         LEFT JOIN workflow_data.instance i ON i.instance = d.instance
+         LEFT JOIN (SELECT * FROM workflow_data.instance_history UNION ALL SELECT * FROM workflow_data.instance_stray) h ON h.instance = d.instance
+         JOIN workflow_data.attachment a
               ON a.attachment = coalesce((d.payload ->> 'attachment')::integer, i.attachment, h.attachment)
-         JOIN workflow.process p ON p.process_id = a.process_id
-    WHERE d.kind = 'write_back' AND p.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[]);
+         JOIN workflow_data.process p ON p.process_id = a.process_id
+    WHERE d.kind = 'write_back' AND p.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.write_backs IS 'What is owed to rows of attached tables: what they show of their instances is not yet written';
 COMMENT ON COLUMN workflow.write_backs.relation IS 'The attached table';
 COMMENT ON COLUMN workflow.write_backs.process IS 'Process';

@@ -5,14 +5,14 @@ CREATE PROCEDURE workflow.wait_for(instance bigint, timeout interval DEFAULT NUL
 COMMENT ON PROCEDURE workflow.wait_for(bigint, interval, text) IS
 'Blocks, without polling and without a snapshot, until the instance has ended (completed, aborted, or failed: it has an incident) or has the given status; gives the status it has then. Not inside a transaction block (25001). After the timeout: error 57014. Unknown instance: 42704; needs view or start on the process: 42501';
 
-CREATE FUNCTION workflow.workers(OUT kind text, OUT pid integer, OUT database name, OUT started_at timestamptz,
+CREATE FUNCTION workflow_data.workers(OUT kind text, OUT pid integer, OUT database name, OUT started_at timestamptz,
                                  OUT in_flight integer, OUT handled bigint, OUT state text, OUT role name, OUT error text)
     RETURNS SETOF record LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'workflow_workers';
-COMMENT ON FUNCTION workflow.workers() IS
+COMMENT ON FUNCTION workflow_data.workers() IS
 'Worker processes that run now, and a row for each copy, in place of its dispatcher: those of this database, or of all for superusers and members of pg_monitor';
 
 CREATE VIEW workflow.workers AS
-    SELECT kind, pid, database, started_at, in_flight, handled, state, role, error FROM workflow.workers();
+    SELECT kind, pid, database, started_at, in_flight, handled, state, role, error FROM workflow_data.workers();
 COMMENT ON VIEW workflow.workers IS
 'Worker processes that run now, and a row for each copy, in place of its dispatcher: those of this database, or of all for superusers and members of pg_monitor';
 COMMENT ON COLUMN workflow.workers.kind IS 'launcher, dispatcher or executor';
@@ -25,11 +25,11 @@ COMMENT ON COLUMN workflow.workers.state IS 'running; idle: an executor that wai
 COMMENT ON COLUMN workflow.workers.role IS 'Of an executor: the role that it serves, all its life; NULL: it has only upkeep to do, or work of a role that is not there any more';
 COMMENT ON COLUMN workflow.workers.error IS 'Of a dispatcher: what upkeep of its database cannot do, and why; the reason is shown to superusers and members of pg_monitor; NULL: all is well';
 
-CREATE FUNCTION workflow.servers(OUT server text, OUT state text, OUT in_flight integer,
+CREATE FUNCTION workflow_data.servers(OUT server text, OUT state text, OUT in_flight integer,
                                  OUT requests bigint, OUT failures bigint, OUT retries bigint,
                                  OUT p50 double precision, OUT p99 double precision)
     RETURNS SETOF record LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'workflow_servers';
-COMMENT ON FUNCTION workflow.servers() IS
+COMMENT ON FUNCTION workflow_data.servers() IS
 'Counters of the servers called from this database since the start of the database server: those that the caller may use';
 
 -- A dropped server has no row of its own any more, but its visits know its name. OFFSET 0 keeps the query's own conditions out
@@ -39,7 +39,7 @@ CREATE VIEW workflow.servers AS
            (SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) o WHERE o.option_name = 'url') AS url,
            coalesce(c.state, 'closed') AS state,
            coalesce(c.in_flight, 0) AS in_flight,
-           greatest((SELECT count(*) FROM workflow.visit v
+           greatest((SELECT count(*) FROM workflow_data.visit v
                      WHERE v.queue = 'http ' || s.srvname::text AND v.due_at <= pg_catalog.statement_timestamp()
                            AND v.due_at IS NOT NULL AND NOT v.held)
                     - coalesce(c.in_flight, 0), 0)::integer AS parked,
@@ -50,15 +50,15 @@ CREATE VIEW workflow.servers AS
            c.p99
     FROM pg_catalog.pg_foreign_server s
          JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw
-         LEFT JOIN workflow.servers() c ON c.server = s.srvname::text
+         LEFT JOIN workflow_data.servers() c ON c.server = s.srvname::text
     WHERE w.fdwname = 'workflow_http' AND pg_catalog.has_server_privilege(s.oid, 'USAGE')
     UNION ALL
     SELECT d.server, NULL, 'dropped', 0, d.due::integer, 0, 0, 0, NULL, NULL
     FROM (SELECT substr(v.queue, length('http ') + 1) AS server, count(*) AS due
-          FROM workflow.visit v
+          FROM workflow_data.visit v
           WHERE v.queue >= 'http ' AND v.queue < 'http!' AND v.due_at <= pg_catalog.statement_timestamp()
                 AND v.due_at IS NOT NULL AND NOT v.held
-                AND v.process_id = ANY ((SELECT workflow.my_processes('view'))::integer[])
+                AND v.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[])
                 AND NOT EXISTS (SELECT FROM pg_catalog.pg_foreign_server s
                                 WHERE s.srvname::text = substr(v.queue, length('http ') + 1))
           GROUP BY 1

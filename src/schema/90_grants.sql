@@ -9,15 +9,17 @@ BEGIN
     FOR command IN
         SELECT pg_catalog.format('REVOKE ALL ON %s FROM %s CASCADE', o.object,
                                  CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END)
-        FROM (SELECT 'SCHEMA workflow' AS object, n.nspowner AS owner, n.nspacl AS acl FROM pg_catalog.pg_namespace n
-              WHERE n.nspname = 'workflow'
+        FROM (SELECT 'SCHEMA ' || n.nspname AS object, n.nspowner AS owner, n.nspacl AS acl FROM pg_catalog.pg_namespace n
+              WHERE n.nspname IN ('workflow', 'workflow_data')
               UNION ALL
-              SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || pg_catalog.format('workflow.%I', c.relname),
-                     c.relowner, c.relacl
-              FROM pg_catalog.pg_class c WHERE c.relnamespace = 'workflow'::pg_catalog.regnamespace
+              SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END
+                     || pg_catalog.format('%s.%I', c.relnamespace::pg_catalog.regnamespace, c.relname), c.relowner, c.relacl
+              FROM pg_catalog.pg_class c
+              WHERE c.relnamespace IN ('workflow'::pg_catalog.regnamespace, 'workflow_data'::pg_catalog.regnamespace)
               UNION ALL
               SELECT 'ROUTINE ' || p.oid::pg_catalog.regprocedure::text, p.proowner, p.proacl
-              FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'workflow'::pg_catalog.regnamespace) o,
+              FROM pg_catalog.pg_proc p
+              WHERE p.pronamespace IN ('workflow'::pg_catalog.regnamespace, 'workflow_data'::pg_catalog.regnamespace)) o,
              pg_catalog.aclexplode(o.acl) a
         WHERE a.grantee <> o.owner
         GROUP BY 1
@@ -27,6 +29,8 @@ BEGIN
 END $$;
 
 GRANT EXECUTE ON ALL ROUTINES IN SCHEMA workflow TO PUBLIC;
+-- views run these with the rights of whoever looks
+GRANT EXECUTE ON ALL ROUTINES IN SCHEMA workflow_data TO PUBLIC;
 
 -- Authors: GRANT EXECUTE makes one.
 REVOKE EXECUTE ON FUNCTION workflow.define(text, json),
@@ -42,8 +46,8 @@ REVOKE EXECUTE ON FUNCTION workflow.define(text, json),
 REVOKE EXECUTE ON FUNCTION workflow.adopt() FROM PUBLIC;
 
 -- Called by PostgreSQL itself.
-REVOKE EXECUTE ON FUNCTION workflow.http_validator(text[], oid), workflow.identity_changed(), workflow.before_insert(),
-                           workflow.after_insert(), workflow.keep_columns(), workflow.owner_only(), workflow.secret_changed()
+REVOKE EXECUTE ON FUNCTION workflow_data.http_validator(text[], oid), workflow_data.identity_changed(), workflow_data.before_insert(),
+                           workflow_data.after_insert(), workflow_data.keep_columns(), workflow_data.owner_only(), workflow_data.secret_changed()
     FROM PUBLIC;
 
 GRANT SELECT ON workflow.processes, workflow.instances, workflow.visits, workflow.waiting, workflow.incidents,

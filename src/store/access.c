@@ -23,20 +23,27 @@
 
 #define PINNED_SEARCH_PATH "pg_catalog, pg_temp"
 
+static Oid
+require_schema(const char *name)
+{
+	Oid			schema = get_namespace_oid(name, true);
+
+	if (OidIsValid(schema))
+		return schema;
+	if (!OidIsValid(get_extension_oid("workflow", true)))
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("extension \"workflow\" is not installed in this database"),
+				errhint("Run CREATE EXTENSION workflow."));
+	ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("the schema \"%s\" of the extension \"workflow\" has another name", name),
+			errhint("It must be called so: use ALTER SCHEMA … RENAME TO %s.", name));
+	return InvalidOid;
+}
+
 Oid
 wf_store_schema(void)
 {
-	Oid			schema = get_namespace_oid("workflow", true);
-
-	if (!OidIsValid(schema))
-		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				OidIsValid(get_extension_oid("workflow", true))
-					? errmsg("the schema of the extension \"workflow\" has another name")
-					: errmsg("extension \"workflow\" is not installed in this database"),
-				OidIsValid(get_extension_oid("workflow", true))
-					? errhint("Its schema must be called \"workflow\": use ALTER SCHEMA … RENAME TO workflow.")
-					: errhint("Run CREATE EXTENSION workflow."));
-	return schema;
+	return require_schema(WF_DATA_SCHEMA);
 }
 
 Oid
@@ -46,7 +53,7 @@ wf_store_relation(const char *name)
 
 	if (!OidIsValid(relid))
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("relation workflow.%s is missing", name),
+				errmsg("relation %s.%s is missing", WF_DATA_SCHEMA, name),
 				errhint("Run CREATE EXTENSION workflow, or ALTER EXTENSION workflow UPDATE."));
 	return relid;
 }
@@ -71,6 +78,7 @@ wf_store_enter(WfAccess *access)
 	Oid			owner;
 
 	wf_shmem_require();
+	(void) require_schema("workflow");
 	owner = wf_store_owner();
 	GetUserIdAndSecContext(&access->caller, &access->sec_context);
 	access->guc_level = NewGUCNestLevel();

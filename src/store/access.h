@@ -23,7 +23,10 @@ typedef struct WfAccess
 extern void wf_store_enter(WfAccess *access);
 extern void wf_store_leave(WfAccess *access);
 
-/* Owner of the extension's tables, and the schema's OID. */
+/* Where its tables are, and whatever else users do not call: nobody has rights there. */
+#define WF_DATA_SCHEMA "workflow_data"
+
+/* Owner of the extension's tables, and the OID of that schema. */
 extern Oid	wf_store_owner(void);
 extern Oid	wf_store_schema(void);
 /* OID of one of the extension's relations. ERROR if it is missing. */

@@ -1,6 +1,6 @@
 /*
  * attachment.c
- *		Rows of workflow.attachment, and what attached rows show of their instances.
+ *		Rows of workflow_data.attachment, and what attached rows show of their instances.
  *
  * Attachments change under ShareRowExclusiveLock on their table, which no INSERT can hold a row of at the same time.
  * A table that was dropped leaves its attachments behind; whether an OID still stands for the attached table is seen
@@ -13,14 +13,13 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
-#include "parser/parse_func.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "shmem/shmem.h"
+#include "store/access.h"
 #include "store/attachment.h"
 #include "store/due.h"
 #include "store/executor_work.h"
@@ -36,51 +35,51 @@
 #define ATTACHMENT_NCOLUMNS 13
 
 static WfQuery q_of = {
-	.sql = "SELECT " ATTACHMENT_COLUMNS " FROM workflow.attachment a "
-		   "JOIN workflow.process p ON p.process_id = a.process_id "
+	.sql = "SELECT " ATTACHMENT_COLUMNS " FROM workflow_data.attachment a "
+		   "JOIN workflow_data.process p ON p.process_id = a.process_id "
 		   "WHERE a.relation = $1 ORDER BY a.attachment",
 	.nargs = 1, .argtypes = {REGCLASSOID}};
 static WfQuery q_add = {
-	.sql = "INSERT INTO workflow.attachment (relation, process_id, serial_column, serial_step, "
+	.sql = "INSERT INTO workflow_data.attachment (relation, process_id, serial_column, serial_step, "
 		   "status_column, instance_column, condition, search_path, trust) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "
 		   "RETURNING attachment",
 	.nargs = 9,
 	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID}};
 static WfQuery q_delete = {
-	.sql = "DELETE FROM workflow.attachment WHERE attachment = $1",
+	.sql = "DELETE FROM workflow_data.attachment WHERE attachment = $1",
 	.nargs = 1, .argtypes = {INT4OID}};
 static WfQuery q_prune = {
-	.sql = "DELETE FROM workflow.attachment a "
+	.sql = "DELETE FROM workflow_data.attachment a "
 		   "WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = a.relation)"};
 static WfQuery q_lock_process = {
-	.sql = "SELECT 1 FROM workflow.process WHERE process_id = $1 AND latest > 0 FOR KEY SHARE",
+	.sql = "SELECT 1 FROM workflow_data.process WHERE process_id = $1 AND latest > 0 FOR KEY SHARE",
 	.nargs = 1, .argtypes = {INT4OID}};
 static WfQuery q_living = {
-	.sql = "SELECT business_key, instance FROM workflow.instance "
+	.sql = "SELECT business_key, instance FROM workflow_data.instance "
 		   "WHERE process_id = $1 AND attachment = $2 AND business_key = ANY ($3) "
 		   "AND business_key IS NOT NULL ORDER BY business_key COLLATE \"C\"",
 	.nargs = 3, .argtypes = {INT4OID, INT4OID, TEXTARRAYOID}};
 static WfQuery q_shown = {
 	.sql = "SELECT " ATTACHMENT_COLUMNS ", i.business_key FROM ("
-		   "SELECT attachment, business_key FROM workflow.instance WHERE instance = $1 UNION ALL "
+		   "SELECT attachment, business_key FROM workflow_data.instance WHERE instance = $1 UNION ALL "
 		   "SELECT attachment, business_key FROM " WF_ENDED("instance") " h WHERE instance = $1 UNION ALL "
-		   "SELECT (payload ->> 'attachment')::integer, payload ->> 'business_key' FROM workflow.delivery "
+		   "SELECT (payload ->> 'attachment')::integer, payload ->> 'business_key' FROM workflow_data.delivery "
 		   "WHERE delivery = $2 AND payload IS NOT NULL) i "
-		   "JOIN workflow.attachment a ON a.attachment = i.attachment "
-		   "JOIN workflow.process p ON p.process_id = a.process_id "
+		   "JOIN workflow_data.attachment a ON a.attachment = i.attachment "
+		   "JOIN workflow_data.process p ON p.process_id = a.process_id "
 		   "WHERE i.business_key IS NOT NULL LIMIT 1",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
 /* the open callback wait, or what lives at the step that was asked for */
 static WfQuery q_look_living = {
-	.sql = "SELECT i.instance, i.status, (SELECT v.visit FROM workflow.visit v "
+	.sql = "SELECT i.instance, i.status, (SELECT v.visit FROM workflow_data.visit v "
 		   "WHERE v.instance = i.instance AND CASE WHEN $4 IS NULL THEN v.waits_for = 'callback' "
 		   "ELSE v.step = $4 AND v.state <> 'incident' END ORDER BY v.visit LIMIT 1) "
-		   "FROM workflow.instance i WHERE i.process_id = $1 AND i.attachment = $2 "
+		   "FROM workflow_data.instance i WHERE i.process_id = $1 AND i.attachment = $2 "
 		   "AND i.business_key = $3 AND i.business_key IS NOT NULL",
 	.nargs = 4, .argtypes = {INT4OID, INT4OID, TEXTOID, TEXTOID}};
 static WfQuery q_look_ended = {
 	.sql = "SELECT instance, status FROM " WF_ENDED("instance") " h WHERE instance = $1 UNION ALL "
-		   "SELECT instance, payload ->> 'status' FROM workflow.delivery WHERE delivery = $2 AND payload ? 'status' LIMIT 1",
+		   "SELECT instance, payload ->> 'status' FROM workflow_data.delivery WHERE delivery = $2 AND payload ? 'status' LIMIT 1",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
 
 const WfWriting *wf_attachment_writing = NULL;
@@ -106,28 +105,25 @@ wf_attachment_shows_start(const WfAttachment *attachment, const WfDefinition *de
 	return first->action == WF_ACTION_NONE && first->wait.when == NULL && !first->async;
 }
 
+/* Looked at from the function, as callers need no right on the schema. */
+static bool
+calls(const Trigger *trigger, const char *function)
+{
+	char	   *name = get_func_name(trigger->tgfoid);
+
+	return name != NULL && strcmp(name, function) == 0 &&
+		get_func_namespace(trigger->tgfoid) == get_namespace_oid(WF_DATA_SCHEMA, true);
+}
+
 bool
 wf_attachment_has_trigger(Relation rel, const char *function)
 {
 	TriggerDesc *triggers = rel->trigdesc;
-	Oid			wanted = LookupFuncName(list_make2(makeString("workflow"),
-												   makeString(pstrdup(function))),
-										0, NULL, true);
 
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-		if (OidIsValid(wanted) && triggers->triggers[i].tgfoid == wanted)
+		if (calls(&triggers->triggers[i], function))
 			return true;
 	return false;
-}
-
-/* By the name of the function, as callers need no right on the schema. */
-static bool
-starts_instances(const Trigger *trigger)
-{
-	Oid			schema = get_func_namespace(trigger->tgfoid);
-	char	   *function = get_func_name(trigger->tgfoid);
-
-	return function != NULL && strcmp(function, "after_insert") == 0 && schema == get_namespace_oid("workflow", true);
 }
 
 bool
@@ -139,7 +135,7 @@ wf_attachment_is_cut_off(Relation rel)
 
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
-		if (!starts_instances(&triggers->triggers[i]))
+		if (!calls(&triggers->triggers[i], "after_insert"))
 			continue;
 		if (TRIGGER_FOR_ROW(triggers->triggers[i].tgtype))
 			by_row = true;

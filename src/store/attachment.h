@@ -1,6 +1,6 @@
 /*
  * attachment.h
- *		Which tables start which processes: rows of workflow.attachment.
+ *		Which tables start which processes: rows of workflow_data.attachment.
  */
 #ifndef WF_ATTACHMENT_H
 #define WF_ATTACHMENT_H

@@ -37,30 +37,30 @@ static const int instance_documents[] = {11, 12, 13, 0};
 static const int visit_documents[] = {15, 16, 17, 18, 19, 20, 25, 0};
 
 static WfQuery q_lock_wait = {
-	.sql = "SELECT " INSTANCE_COLUMNS " FROM workflow.instance i WHERE i.instance = ANY ($1) "
+	.sql = "SELECT " INSTANCE_COLUMNS " FROM workflow_data.instance i WHERE i.instance = ANY ($1) "
 		   "ORDER BY i.instance FOR NO KEY UPDATE OF i",
 	.nargs = 1, .argtypes = {INT8ARRAYOID}};
 static WfQuery q_lock_skip = {
-	.sql = "SELECT " INSTANCE_COLUMNS " FROM workflow.instance i WHERE i.instance = ANY ($1) "
+	.sql = "SELECT " INSTANCE_COLUMNS " FROM workflow_data.instance i WHERE i.instance = ANY ($1) "
 		   "FOR NO KEY UPDATE OF i SKIP LOCKED",
 	.nargs = 1, .argtypes = {INT8ARRAYOID}};
 static WfQuery q_look = {
-	.sql = "SELECT " INSTANCE_COLUMNS " FROM workflow.instance i WHERE i.instance = ANY ($1)",
+	.sql = "SELECT " INSTANCE_COLUMNS " FROM workflow_data.instance i WHERE i.instance = ANY ($1)",
 	.nargs = 1, .argtypes = {INT8ARRAYOID}};
 static WfQuery q_living = {
-	.sql = "SELECT i.instance, i.process_id FROM workflow.instance i WHERE i.instance = ANY ($1) "
+	.sql = "SELECT i.instance, i.process_id FROM workflow_data.instance i WHERE i.instance = ANY ($1) "
 		   "ORDER BY i.instance",
 	.nargs = 1, .argtypes = {INT8ARRAYOID}};
 static WfQuery *const lock_queries[] = {&q_lock_wait, &q_lock_skip, &q_look};
 static WfQuery q_visit = {
-	.sql = "SELECT " VISIT_COLUMNS " FROM workflow.visit v WHERE v.instance = $1 AND v.visit = $2",
+	.sql = "SELECT " VISIT_COLUMNS " FROM workflow_data.visit v WHERE v.instance = $1 AND v.visit = $2",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
 static WfQuery q_visits = {
 	.sql = "SELECT " VISIT_COLUMNS " FROM ROWS FROM (unnest($1), unnest($2)) AS k (instance, visit) "
-		   "JOIN workflow.visit v ON v.instance = k.instance AND v.visit = k.visit",
+		   "JOIN workflow_data.visit v ON v.instance = k.instance AND v.visit = k.visit",
 	.nargs = 2, .argtypes = {INT8ARRAYOID, INT8ARRAYOID}};
 static WfQuery q_all_visits = {
-	.sql = "SELECT " VISIT_COLUMNS " FROM workflow.visit v WHERE v.instance = $1 ORDER BY v.visit",
+	.sql = "SELECT " VISIT_COLUMNS " FROM workflow_data.visit v WHERE v.instance = $1 ORDER BY v.visit",
 	.nargs = 1, .argtypes = {INT8OID}};
 
 #define SH_PREFIX wf_by_id

@@ -14,39 +14,39 @@
 #include "store/query.h"
 
 static WfQuery q_scan = {
-	.sql = "SELECT due_at, instance, visit FROM workflow.visit "
+	.sql = "SELECT due_at, instance, visit FROM workflow_data.visit "
 		   "WHERE queue = $1 AND (due_at, instance, visit) > ($2, $3, $4) AND due_at <= $5 "
 		   "AND due_at IS NOT NULL AND NOT held ORDER BY queue, due_at, instance, visit LIMIT $6",
 	.nargs = 6, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID}};
 static WfQuery q_scan_processes = {
-	.sql = "SELECT due_at, instance, visit, process_id FROM workflow.visit "
+	.sql = "SELECT due_at, instance, visit, process_id FROM workflow_data.visit "
 		   "WHERE queue = $1 AND (due_at, instance, visit) > ($2, $3, $4) AND due_at <= $5 "
 		   "AND due_at IS NOT NULL AND NOT held ORDER BY queue, due_at, instance, visit LIMIT $6",
 	.nargs = 6, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID}};
 static WfQuery q_scan_alarms = {
-	.sql = "SELECT alarm_at, instance, visit FROM workflow.visit "
+	.sql = "SELECT alarm_at, instance, visit FROM workflow_data.visit "
 		   "WHERE (alarm_at, instance, visit) > ($1, $2, $3) AND alarm_at <= $4 "
 		   "AND alarm_at IS NOT NULL AND NOT held ORDER BY alarm_at, instance, visit LIMIT $5",
 	.nargs = 5, .argtypes = {TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID}};
 static WfQuery q_claim = {
-	.sql = "SELECT v.due_at, v.instance, v.visit FROM workflow.visit v "
-		   "JOIN workflow.instance i ON i.instance = v.instance "
+	.sql = "SELECT v.due_at, v.instance, v.visit FROM workflow_data.visit v "
+		   "JOIN workflow_data.instance i ON i.instance = v.instance "
 		   "WHERE v.queue = $1 AND v.due_at <= $2 AND v.due_at IS NOT NULL AND NOT v.held "
 		   "ORDER BY v.queue, v.due_at, v.instance, v.visit LIMIT 1 "
 		   "FOR NO KEY UPDATE OF i SKIP LOCKED",
 	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
 static WfQuery q_cancels = {
-	.sql = "SELECT due_at, instance, visit, process_id FROM workflow.visit "
+	.sql = "SELECT due_at, instance, visit, process_id FROM workflow_data.visit "
 		   "WHERE queue = $1 AND due_at <= $2 AND due_at IS NOT NULL AND NOT held AND state = 'cancelling' "
 		   "ORDER BY queue, due_at, instance, visit LIMIT $3",
 	.nargs = 3, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT4OID}};
 #define WARN_AT "CASE WHEN $4 > 0 THEN v.waiting_since + make_interval(secs => $4) END"
 static WfQuery q_rewarn = {
-	.sql = "WITH w AS (SELECT v.instance, v.visit FROM workflow.visit v "
-		   "JOIN workflow.instance i ON i.instance = v.instance "
+	.sql = "WITH w AS (SELECT v.instance, v.visit FROM workflow_data.visit v "
+		   "JOIN workflow_data.instance i ON i.instance = v.instance "
 		   "WHERE (v.instance, v.visit) > ($1, $2) AND v.state = 'waiting' AND v.waits_for = 'callback' "
 		   "ORDER BY v.instance, v.visit LIMIT $3 FOR NO KEY UPDATE OF i SKIP LOCKED), "
-		   "u AS (UPDATE workflow.visit v SET warn_at = " WARN_AT ", "
+		   "u AS (UPDATE workflow_data.visit v SET warn_at = " WARN_AT ", "
 		   "alarm_at = least(v.deadline, v.silence_at, v.handler_at, " WARN_AT ") "
 		   "FROM w WHERE v.instance = w.instance AND v.visit = w.visit "
 		   "AND v.state = 'waiting' AND v.waits_for = 'callback' AND NOT v.has_callback "
@@ -55,81 +55,81 @@ static WfQuery q_rewarn = {
 		   "LEFT JOIN u ON u.instance = w.instance AND u.visit = w.visit ORDER BY w.instance, w.visit",
 	.nargs = 4, .argtypes = {INT8OID, INT8OID, INT4OID, INT4OID}};
 static WfQuery q_any = {
-	.sql = "SELECT 1 FROM workflow.visit WHERE queue = $1 AND due_at <= $2 AND due_at IS NOT NULL AND NOT held "
+	.sql = "SELECT 1 FROM workflow_data.visit WHERE queue = $1 AND due_at <= $2 AND due_at IS NOT NULL AND NOT held "
 		   "LIMIT 1",
 	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
 static WfQuery q_next = {
-	.sql = "SELECT due_at FROM workflow.visit WHERE queue = $1 AND due_at > $2 "
+	.sql = "SELECT due_at FROM workflow_data.visit WHERE queue = $1 AND due_at > $2 "
 		   "AND due_at IS NOT NULL AND NOT held ORDER BY queue, due_at LIMIT 1",
 	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
 static WfQuery q_next_alarm = {
-	.sql = "SELECT alarm_at FROM workflow.visit WHERE alarm_at > $1 AND alarm_at IS NOT NULL AND NOT held "
+	.sql = "SELECT alarm_at FROM workflow_data.visit WHERE alarm_at > $1 AND alarm_at IS NOT NULL AND NOT held "
 		   "ORDER BY alarm_at LIMIT 1",
 	.nargs = 1, .argtypes = {TIMESTAMPTZOID}};
 /* one index probe per queue, however many rows each has */
 static WfQuery q_queues = {
 	.sql = "WITH RECURSIVE q (queue) AS ("
-		   "(SELECT queue FROM workflow.visit WHERE due_at IS NOT NULL AND NOT held ORDER BY queue LIMIT 1) "
+		   "(SELECT queue FROM workflow_data.visit WHERE due_at IS NOT NULL AND NOT held ORDER BY queue LIMIT 1) "
 		   "UNION ALL "
-		   "SELECT (SELECT v.queue FROM workflow.visit v WHERE v.due_at IS NOT NULL AND NOT v.held "
+		   "SELECT (SELECT v.queue FROM workflow_data.visit v WHERE v.due_at IS NOT NULL AND NOT v.held "
 		   "AND v.queue > q.queue ORDER BY v.queue LIMIT 1) FROM q WHERE q.queue IS NOT NULL) "
 		   "SELECT queue FROM q WHERE queue IS NOT NULL"};
 static WfQuery q_add = {
-	.sql = "INSERT INTO workflow.delivery (instance, visit, kind, queue, due_at, payload) "
+	.sql = "INSERT INTO workflow_data.delivery (instance, visit, kind, queue, due_at, payload) "
 		   "VALUES ($1, $2, $3, $4, $5, $6)",
 	.nargs = 6, .argtypes = {INT8OID, INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID}};
 static WfQuery q_take = {
-	.sql = "SELECT delivery, instance, visit, attempt, due_at, kind, payload FROM workflow.delivery "
+	.sql = "SELECT delivery, instance, visit, attempt, due_at, kind, payload FROM workflow_data.delivery "
 		   "WHERE queue = $1 AND due_at <= $2 ORDER BY queue, due_at, delivery LIMIT 1 "
 		   "FOR UPDATE SKIP LOCKED",
 	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
 static WfQuery q_delivery_next = {
-	.sql = "SELECT due_at FROM workflow.delivery WHERE queue = $1 ORDER BY queue, due_at LIMIT 1",
+	.sql = "SELECT due_at FROM workflow_data.delivery WHERE queue = $1 ORDER BY queue, due_at LIMIT 1",
 	.nargs = 1, .argtypes = {TEXTOID}};
 static WfQuery q_delivery_count = {
-	.sql = "SELECT count(*) FROM (SELECT FROM workflow.delivery WHERE queue = $1 AND due_at <= $2 "
+	.sql = "SELECT count(*) FROM (SELECT FROM workflow_data.delivery WHERE queue = $1 AND due_at <= $2 "
 		   "ORDER BY queue, due_at LIMIT $3) d",
 	.nargs = 3, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT4OID}};
 static WfQuery q_delete = {
-	.sql = "DELETE FROM workflow.delivery WHERE delivery = $1",
+	.sql = "DELETE FROM workflow_data.delivery WHERE delivery = $1",
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_postpone = {
-	.sql = "UPDATE workflow.delivery SET due_at = $2, attempt = attempt + 1 WHERE delivery = $1",
+	.sql = "UPDATE workflow_data.delivery SET due_at = $2, attempt = attempt + 1 WHERE delivery = $1",
 	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}};
 static WfQuery q_set = {
-	.sql = "UPDATE workflow.delivery SET due_at = $2, attempt = $3 WHERE delivery = $1",
+	.sql = "UPDATE workflow_data.delivery SET due_at = $2, attempt = $3 WHERE delivery = $1",
 	.nargs = 3, .argtypes = {INT8OID, TIMESTAMPTZOID, INT4OID}};
 static WfQuery q_hasten_upkeep = {
-	.sql = "UPDATE workflow.delivery SET due_at = $1 WHERE delivery IN ("
-		   "SELECT delivery FROM workflow.delivery WHERE kind = '" WF_DELIVERY_MAINTAIN "' AND due_at > $1 "
+	.sql = "UPDATE workflow_data.delivery SET due_at = $1 WHERE delivery IN ("
+		   "SELECT delivery FROM workflow_data.delivery WHERE kind = '" WF_DELIVERY_MAINTAIN "' AND due_at > $1 "
 		   "AND ($2 OR attempt = 0) FOR UPDATE SKIP LOCKED)",
 	.nargs = 2, .argtypes = {TIMESTAMPTZOID, BOOLOID}};
 static WfQuery q_hold = {
-	.sql = "UPDATE workflow.delivery SET queue = 'held' WHERE delivery = $1",
+	.sql = "UPDATE workflow_data.delivery SET queue = 'held' WHERE delivery = $1",
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_release = {
-	.sql = "UPDATE workflow.delivery SET queue = 'move', due_at = $2 "
+	.sql = "UPDATE workflow_data.delivery SET queue = 'move', due_at = $2 "
 		   "WHERE kind = 'reply' AND queue = 'held' AND instance = ANY ($1)",
 	.nargs = 2, .argtypes = {INT8ARRAYOID, TIMESTAMPTZOID}};
 static WfQuery q_to_executor = {
-	.sql = "UPDATE workflow.delivery SET queue = $3, due_at = $2 WHERE delivery = $1",
+	.sql = "UPDATE workflow_data.delivery SET queue = $3, due_at = $2 WHERE delivery = $1",
 	.nargs = 3, .argtypes = {INT8OID, TIMESTAMPTZOID, TEXTOID}};
 static WfQuery q_postpone_visit = {
-	.sql = "UPDATE workflow.visit SET due_at = $3 WHERE instance = $1 AND visit = $2 AND due_at IS NOT NULL",
+	.sql = "UPDATE workflow_data.visit SET due_at = $3 WHERE instance = $1 AND visit = $2 AND due_at IS NOT NULL",
 	.nargs = 3, .argtypes = {INT8OID, INT8OID, TIMESTAMPTZOID}};
 static WfQuery q_replies = {
-	.sql = "SELECT instance, visit, queue LIKE 'executor%' FROM workflow.delivery WHERE kind = 'reply'"};
+	.sql = "SELECT instance, visit, queue LIKE 'executor%' FROM workflow_data.delivery WHERE kind = 'reply'"};
 static WfQuery q_replies_of = {
-	.sql = "SELECT instance, visit, queue LIKE 'executor%' FROM workflow.delivery "
+	.sql = "SELECT instance, visit, queue LIKE 'executor%' FROM workflow_data.delivery "
 		   "WHERE kind = 'reply' AND instance = ANY ($1)",
 	.nargs = 1, .argtypes = {INT8ARRAYOID}};
 static WfQuery q_living = {
-	.sql = "SELECT instance FROM workflow.instance WHERE instance = ANY ($1)",
+	.sql = "SELECT instance FROM workflow_data.instance WHERE instance = ANY ($1)",
 	.nargs = 1, .argtypes = {INT8ARRAYOID}};
 
 static WfQuery q_not_calling = {
 	.sql = "SELECT f.visit FROM unnest($1, $2) f (instance, visit) WHERE NOT EXISTS ("
-		   "SELECT FROM workflow.visit v WHERE v.instance = f.instance AND v.visit = f.visit "
+		   "SELECT FROM workflow_data.visit v WHERE v.instance = f.instance AND v.visit = f.visit "
 		   "AND v.state IN ('calling', 'retrying', 'cancelling'))",
 	.nargs = 2, .argtypes = {INT8ARRAYOID, INT8ARRAYOID}};
 

@@ -35,9 +35,9 @@
 #define NEXT(table, live)                                                                          \
 	"(SELECT r.due_at FROM " table " r WHERE r.queue = w.queue AND r.due_at > $1" live " "         \
 	"ORDER BY r.queue, r.due_at LIMIT 1)"
-#define VISIT "workflow.visit"
+#define VISIT "workflow_data.visit"
 #define LIVE " AND r.due_at IS NOT NULL AND NOT r.held"
-#define DELIVERY "workflow.delivery"
+#define DELIVERY "workflow_data.delivery"
 
 static WfQuery q_work = {
 	.sql = "WITH RECURSIVE " WALK("v", VISIT, LIVE) ", " WALK("d", DELIVERY, "") " "
@@ -45,7 +45,7 @@ static WfQuery q_work = {
 		   "SELECT w.queue, true, w.due_at, " DUE(DELIVERY, "") ", " NEXT(DELIVERY, "") " FROM d w",
 	.nargs = 2, .argtypes = {TIMESTAMPTZOID, INT4OID}};
 static WfQuery q_table = {
-	.sql = "SELECT relation::oid FROM workflow.attachment WHERE attachment = $1",
+	.sql = "SELECT relation::oid FROM workflow_data.attachment WHERE attachment = $1",
 	.nargs = 1, .argtypes = {INT4OID}};
 
 char *

@@ -51,14 +51,14 @@ static WfShape key_shape = {key_columns, lengthof(key_columns)};
 static WfShape delivery_shape = {delivery_columns, lengthof(delivery_columns)};
 
 static WfQuery q_insert_instances = {
-	.sql = "INSERT INTO workflow.instance (instance, process_id, version, attachment, tokens, "
+	.sql = "INSERT INTO workflow_data.instance (instance, process_id, version, attachment, tokens, "
 		   "incidents, started_at, status, business_key, cancel_reason, error, data, cookies) "
 		   "SELECT m.instance, m.process_id, m.version, m.attachment, m.tokens, m.incidents, "
 		   "m.started_at, m.status, m.business_key, m.cancel_reason, m.error, m.data, m.cookies "
 		   "FROM moved m",
 	.shape = &instance_shape};
 static WfQuery q_update_instances = {
-	.sql = "UPDATE workflow.instance i SET tokens = m.tokens, incidents = m.incidents, "
+	.sql = "UPDATE workflow_data.instance i SET tokens = m.tokens, incidents = m.incidents, "
 		   "status = m.status, cancel_reason = m.cancel_reason, error = m.error, "
 		   "version = m.version, "
 		   "data = CASE WHEN m.data_changed THEN m.data ELSE i.data END, "
@@ -66,17 +66,17 @@ static WfQuery q_update_instances = {
 		   "FROM moved m WHERE i.instance = m.instance",
 	.shape = &instance_shape};
 static WfQuery q_delete_instances = {
-	.sql = "DELETE FROM workflow.instance i USING moved m WHERE i.instance = m.instance",
+	.sql = "DELETE FROM workflow_data.instance i USING moved m WHERE i.instance = m.instance",
 	.shape = &key_shape};
 #define KEEP_INSTANCES(table) \
-	"INSERT INTO workflow." table " (instance, process_id, version, attachment, " \
+	"INSERT INTO workflow_data." table " (instance, process_id, version, attachment, " \
 	"started_at, ended_at, stored_at, status, business_key, error, data) " \
 	"SELECT m.instance, m.process_id, m.version, m.attachment, m.started_at, m.ended_at, " \
 	"m.ended_at, m.status, m.business_key, m.error, m.data FROM moved m"
 static WfQuery q_keep_instances = {.sql = KEEP_INSTANCES("instance_history"), .shape = &instance_shape};
 static WfQuery q_stray_instances = {.sql = KEEP_INSTANCES("instance_stray"), .shape = &instance_shape};
 static WfQuery q_insert_visits = {
-	.sql = "INSERT INTO workflow.visit (instance, visit, due_at, deadline, entered_at, "
+	.sql = "INSERT INTO workflow_data.visit (instance, visit, due_at, deadline, entered_at, "
 		   "waiting_since, attempt, has_callback, key, state, step, queue, waits_for, outcome, "
 		   "reply, callback, callback_error, caught, error, result, silence_at, alarm_at, held, "
 		   "cancel_outcome, cancel_phase, cancel_response, warn_at, handler_at, cancel_handler, "
@@ -88,7 +88,7 @@ static WfQuery q_insert_visits = {
 		   "m.handler_at, m.cancel_handler, m.interrupt_at, m.handler_times, m.restless, m.process_id FROM moved m",
 	.shape = &visit_shape};
 static WfQuery q_update_visits = {
-	.sql = "UPDATE workflow.visit v SET due_at = m.due_at, deadline = m.deadline, "
+	.sql = "UPDATE workflow_data.visit v SET due_at = m.due_at, deadline = m.deadline, "
 		   "waiting_since = m.waiting_since, key = m.key, attempt = m.attempt, has_callback = m.has_callback, "
 		   "state = m.state, queue = m.queue, waits_for = m.waits_for, outcome = m.outcome, "
 		   "error = m.error, silence_at = m.silence_at, alarm_at = m.alarm_at, held = m.held, warn_at = m.warn_at, "
@@ -105,34 +105,34 @@ static WfQuery q_update_visits = {
 		   "FROM moved m WHERE v.instance = m.instance AND v.visit = m.visit",
 	.shape = &visit_shape};
 static WfQuery q_delete_visits = {
-	.sql = "DELETE FROM workflow.visit v USING moved m "
+	.sql = "DELETE FROM workflow_data.visit v USING moved m "
 		   "WHERE v.instance = m.instance AND v.visit = m.visit",
 	.shape = &key_shape};
 #define KEEP_VISITS(table) \
-	"INSERT INTO workflow." table " (instance, visit, process_id, attempts, entered_at, " \
+	"INSERT INTO workflow_data." table " (instance, visit, process_id, attempts, entered_at, " \
 	"ended_at, stored_at, step, outcome, result) " \
 	"SELECT m.instance, m.visit, m.process_id, m.attempt, m.entered_at, m.ended_at, " \
 	"m.ended_at, m.step, m.outcome, m.result FROM moved m"
 static WfQuery q_keep_visits = {.sql = KEEP_VISITS("visit_history"), .shape = &visit_shape};
 static WfQuery q_stray_visits = {.sql = KEEP_VISITS("visit_stray"), .shape = &visit_shape};
 #define KEEP_ATTEMPTS(table) \
-	"INSERT INTO workflow." table " (instance, visit, process_id, attempt, " \
+	"INSERT INTO workflow_data." table " (instance, visit, process_id, attempt, " \
 	"http_status, started_at, ended_at, stored_at, error, incident, ended_with, ended_by) " \
 	"SELECT m.instance, m.visit, m.process_id, m.attempt, m.http_status, m.started_at, " \
 	"m.ended_at, m.ended_at, m.error, m.incident, m.ended_with, m.ended_by FROM moved m"
 static WfQuery q_keep_attempts = {.sql = KEEP_ATTEMPTS("attempt_history"), .shape = &attempt_shape};
 static WfQuery q_stray_attempts = {.sql = KEEP_ATTEMPTS("attempt_stray"), .shape = &attempt_shape};
 static WfQuery q_shows = {
-	.sql = "SELECT 1 FROM workflow.attachment WHERE attachment = $1 AND "
+	.sql = "SELECT 1 FROM workflow_data.attachment WHERE attachment = $1 AND "
 		   "(serial_column IS NOT NULL OR status_column IS NOT NULL OR instance_column IS NOT NULL)",
 	.nargs = 1, .argtypes = {INT4OID}};
 static WfQuery q_write_back = {
-	.sql = "INSERT INTO workflow.delivery (instance, visit, due_at, kind, queue) "
+	.sql = "INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue) "
 		   "SELECT m.instance, m.visit, clock_timestamp(), 'write_back', m.queue FROM moved m",
 	.shape = &delivery_shape};
 
 static WfQuery q_warn = {
-	.sql = "INSERT INTO workflow.delivery (instance, visit, due_at, kind, queue) "
+	.sql = "INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue) "
 		   "SELECT m.instance, m.visit, clock_timestamp(), 'warn', m.queue FROM moved m",
 	.shape = &delivery_shape};
 

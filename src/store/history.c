@@ -34,9 +34,9 @@ static WfQuery q_expired = {
 	.nargs = 2, .argtypes = {TEXTOID, TEXTOID}};
 /* One by one by key, of all partitions: only after one was dropped. */
 static WfQuery q_purge_late = {
-	.sql = "DELETE FROM workflow.late_callback l WHERE NOT EXISTS (SELECT FROM " WF_ENDED("visit") " h "
+	.sql = "DELETE FROM workflow_data.late_callback l WHERE NOT EXISTS (SELECT FROM " WF_ENDED("visit") " h "
 		   "WHERE h.instance = l.instance AND h.visit = l.visit) "
-		   "AND NOT EXISTS (SELECT FROM workflow.visit v "
+		   "AND NOT EXISTS (SELECT FROM workflow_data.visit v "
 		   "WHERE v.instance = l.instance AND v.visit = l.visit)"};
 
 /* The partitions of a parent that hold nothing younger than `retention`: a List of names, oldest first. */
@@ -44,7 +44,7 @@ static List *
 expired(const char *parent, const char *retention)
 {
 	Datum		values[2] = {CStringGetTextDatum(retention),
-		CStringGetTextDatum(psprintf("workflow.%s", parent))};
+		CStringGetTextDatum(psprintf("workflow_data.%s", parent))};
 	uint64		n = wf_query_run(&q_expired, values, NULL);
 	List	   *names = NIL;
 
@@ -60,11 +60,11 @@ expired(const char *parent, const char *retention)
 #define CUTOFF                                                                                     \
 	"(date_trunc('week', (clock_timestamp() - %1$s::interval) AT TIME ZONE 'UTC') AT TIME ZONE 'UTC')"
 #define KEPT_BY_PROCESS(h)                                                                         \
-	"EXISTS (SELECT FROM workflow.process p WHERE p.process_id = " h ".process_id "                \
+	"EXISTS (SELECT FROM workflow_data.process p WHERE p.process_id = " h ".process_id "                \
 	"AND p.retention IS NOT NULL "                                                                 \
 	"AND (p.retention = interval '0' OR " h ".ended_at > clock_timestamp() - p.retention))"
 #define KEPT_STEP                                                                                  \
-	"(EXISTS (SELECT FROM workflow.instance i WHERE i.instance = h.instance) "                     \
+	"(EXISTS (SELECT FROM workflow_data.instance i WHERE i.instance = h.instance) "                     \
 	"OR EXISTS (SELECT FROM " WF_ENDED("instance") " k WHERE k.instance = h.instance "            \
 	"AND (k.stored_at >= " CUTOFF " OR " KEPT_BY_PROCESS("k") ")))"
 #define KEPT_INSTANCE "(" KEPT_BY_PROCESS("h") " AND %1$s IS NOT NULL)"
@@ -89,14 +89,14 @@ wf_history_cutoff(const char *retention)
 	"AND workflow.serial_number(" h ".instance, " h ".visit) COLLATE \"C\" < o.instance || '`'"
 
 #define TRIM(name, table, condition) \
-	name " AS (DELETE FROM workflow." table " h USING over o WHERE " condition ")"
+	name " AS (DELETE FROM workflow_data." table " h USING over o WHERE " condition ")"
 static WfQuery q_trim = {
 	.sql = "WITH over AS MATERIALIZED (SELECT h.instance FROM " WF_ENDED("instance") " h "
-		   "JOIN workflow.process p ON p.process_id = h.process_id "
+		   "JOIN workflow_data.process p ON p.process_id = h.process_id "
 		   "WHERE p.retention > interval '0' AND h.ended_at < clock_timestamp() - p.retention "
 		   "LIMIT $1), "
-		   "i AS (DELETE FROM workflow.instance_history h USING over o WHERE h.instance = o.instance RETURNING 1), "
-		   "s AS (DELETE FROM workflow.instance_stray h USING over o WHERE h.instance = o.instance RETURNING 1), "
+		   "i AS (DELETE FROM workflow_data.instance_history h USING over o WHERE h.instance = o.instance RETURNING 1), "
+		   "s AS (DELETE FROM workflow_data.instance_stray h USING over o WHERE h.instance = o.instance RETURNING 1), "
 		   TRIM("v", "visit_history", "h.instance = o.instance") ", "
 		   TRIM("vs", "visit_stray", "h.instance = o.instance") ", "
 		   TRIM("a", "attempt_history", OF_INSTANCE("h")) ", "
@@ -106,7 +106,7 @@ static WfQuery q_trim = {
 	.nargs = 1, .argtypes = {INT4OID}};
 
 static WfQuery q_any_own = {
-	.sql = "SELECT 1 FROM workflow.process WHERE retention > interval '0' LIMIT 1"};
+	.sql = "SELECT 1 FROM workflow_data.process WHERE retention > interval '0' LIMIT 1"};
 
 bool
 wf_history_trim(void)
@@ -155,9 +155,9 @@ forward_blocks(const WfForward *at, const char *retention)
 	const WfHistoryTable *table = &wf_history_tables[at->history];
 	TimestampTz now = GetCurrentTimestamp();
 
-	wf_query_run_text(psprintf("WITH moved AS (DELETE FROM workflow.%s h "
+	wf_query_run_text(psprintf("WITH moved AS (DELETE FROM workflow_data.%s h "
 							   "WHERE h.ctid >= '(%u,0)' AND h.ctid < '(%u,0)' AND %s RETURNING h.*) "
-							   "INSERT INTO workflow.%s (%s, stored_at) SELECT %s, '%s' FROM moved",
+							   "INSERT INTO workflow_data.%s (%s, stored_at) SELECT %s, '%s' FROM moved",
 							   at->name, at->block, at->block + FORWARD_BLOCKS, wf_history_kept(table, retention),
 							   wf_history_has(at->history, now) ? table->name : table->stray, table->columns,
 							   table->columns, timestamptz_to_str(now)));
@@ -184,7 +184,7 @@ wf_history_forward(WfForward *at, const char *retention)
 }
 
 static WfQuery q_own = {
-	.sql = "SELECT string_agg(process_id || ' ' || retention, ', ' ORDER BY process_id) FROM workflow.process "
+	.sql = "SELECT string_agg(process_id || ' ' || retention, ', ' ORDER BY process_id) FROM workflow_data.process "
 		   "WHERE retention IS NOT NULL"};
 
 /* What all processes say of it. */
@@ -202,7 +202,7 @@ own_retentions(void)
 static bool
 holds_kept(const WfHistoryTable *table, const char *name, const char *retention)
 {
-	int			rc = SPI_execute(psprintf("SELECT FROM workflow.%s h WHERE %s", name, wf_history_kept(table, retention)),
+	int			rc = SPI_execute(psprintf("SELECT FROM workflow_data.%s h WHERE %s", name, wf_history_kept(table, retention)),
 								 false, 1);
 
 	if (rc != SPI_OK_SELECT)
@@ -234,7 +234,7 @@ drop_partition(const WfHistoryTable *table, const char *name, const char *retent
 		return false;
 	if (strcmp(own, own_retentions()) != 0)
 		return false;
-	wf_history_run(psprintf("DROP TABLE workflow.%s", name));
+	wf_history_run(psprintf("DROP TABLE workflow_data.%s", name));
 	return true;
 }
 

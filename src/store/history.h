@@ -24,7 +24,7 @@ typedef enum WfHistory
 
 /* For FROM: all rows of visit, attempt or instance that have ended. */
 #define WF_ENDED(what) \
-	"(SELECT * FROM workflow." what "_history UNION ALL SELECT * FROM workflow." what "_stray)"
+	"(SELECT * FROM workflow_data." what "_history UNION ALL SELECT * FROM workflow_data." what "_stray)"
 
 /* All functions: inside wf_store_enter. */
 

@@ -34,40 +34,40 @@
 
 static WfQuery q_read = {
 	.sql = "SELECT system_identifier = $1 AND database = $2 "
-		   "AND relation = 'workflow.instance'::regclass::oid, timeline FROM workflow.identity",
+		   "AND relation = 'workflow_data.instance'::regclass::oid, timeline FROM workflow_data.identity",
 	.nargs = 2, .argtypes = {NUMERICOID, OIDOID}};
-static WfQuery q_living = {.sql = "SELECT 1 FROM workflow.instance LIMIT 1"};
+static WfQuery q_living = {.sql = "SELECT 1 FROM workflow_data.instance LIMIT 1"};
 static WfQuery q_insert = {
-	.sql = "INSERT INTO workflow.identity (system_identifier, database, relation, timeline, adopted_at) "
-		   "VALUES ($1, $2, 'workflow.instance'::regclass::oid, $3, clock_timestamp()) "
+	.sql = "INSERT INTO workflow_data.identity (system_identifier, database, relation, timeline, adopted_at) "
+		   "VALUES ($1, $2, 'workflow_data.instance'::regclass::oid, $3, clock_timestamp()) "
 		   "ON CONFLICT DO NOTHING",
 	.nargs = 3, .argtypes = {NUMERICOID, OIDOID, INT4OID}};
 static WfQuery q_adopted = {
-	.sql = "SELECT 1 FROM workflow.identity WHERE adopted_at >= $1",
+	.sql = "SELECT 1 FROM workflow_data.identity WHERE adopted_at >= $1",
 	.nargs = 1, .argtypes = {TIMESTAMPTZOID}};
-static WfQuery q_delete = {.sql = "DELETE FROM workflow.identity"};
+static WfQuery q_delete = {.sql = "DELETE FROM workflow_data.identity"};
 static WfQuery q_note_timeline = {
-	.sql = "UPDATE workflow.identity SET timeline = $1 WHERE timeline <> $1",
+	.sql = "UPDATE workflow_data.identity SET timeline = $1 WHERE timeline <> $1",
 	.nargs = 1, .argtypes = {INT4OID}};
 static WfQuery q_adopt_owners = {
-	.sql = "UPDATE workflow.process p SET owner = r.oid FROM pg_roles r "
+	.sql = "UPDATE workflow_data.process p SET owner = r.oid FROM pg_roles r "
 		   "WHERE r.rolname = p.owner_name AND p.owner <> r.oid"};
 static WfQuery q_adopt_grantees = {
-	.sql = "UPDATE workflow.process_privilege p SET grantee = r.oid FROM pg_roles r "
+	.sql = "UPDATE workflow_data.process_privilege p SET grantee = r.oid FROM pg_roles r "
 		   "WHERE p.grantee <> 0 AND r.rolname = p.grantee_name AND p.grantee <> r.oid"};
 /* Roles that were dropped, and created again under the same name */
 static WfQuery q_adopt_lost_owners = {
-	.sql = "UPDATE workflow.process p SET owner = r.oid FROM pg_roles r "
+	.sql = "UPDATE workflow_data.process p SET owner = r.oid FROM pg_roles r "
 		   "WHERE r.rolname = p.owner_name AND NOT EXISTS (SELECT FROM pg_roles x WHERE x.oid = p.owner)"};
 static WfQuery q_adopt_lost_grantees = {
-	.sql = "UPDATE workflow.process_privilege p SET grantee = r.oid FROM pg_roles r "
+	.sql = "UPDATE workflow_data.process_privilege p SET grantee = r.oid FROM pg_roles r "
 		   "WHERE p.grantee <> 0 AND r.rolname = p.grantee_name "
 		   "AND NOT EXISTS (SELECT FROM pg_roles x WHERE x.oid = p.grantee)"};
 static WfQuery q_last = {
-	.sql = "SELECT greatest((SELECT last_value FROM workflow.instance_seq), "
-		   "(SELECT max(instance) FROM workflow.instance)), "
-		   "greatest((SELECT last_value FROM workflow.visit_seq), "
-		   "(SELECT max(visit) FROM workflow.visit))"};
+	.sql = "SELECT greatest((SELECT last_value FROM workflow_data.instance_seq), "
+		   "(SELECT max(instance) FROM workflow_data.instance)), "
+		   "greatest((SELECT last_value FROM workflow_data.visit_seq), "
+		   "(SELECT max(visit) FROM workflow_data.visit))"};
 
 static Datum
 system_identifier(void)

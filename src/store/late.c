@@ -27,7 +27,7 @@
 #define STRINGIFY(n) #n
 #define LITERAL(n) STRINGIFY(n)
 
-#define STORED(table) "SELECT h.xmin, h.process_id FROM workflow." table " h WHERE h.instance = $1"
+#define STORED(table) "SELECT h.xmin, h.process_id FROM workflow_data." table " h WHERE h.instance = $1"
 static WfQuery q_visit = {
 	.sql = STORED("visit_history") " AND h.visit = $2 UNION ALL " STORED("visit_stray") " AND h.visit = $2",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
@@ -35,12 +35,12 @@ static WfQuery q_instance = {
 	.sql = STORED("instance_history") " UNION ALL " STORED("instance_stray"),
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_living = {
-	.sql = "SELECT v.xmin FROM workflow.visit v WHERE v.instance = $1 AND v.visit = $2",
+	.sql = "SELECT v.xmin FROM workflow_data.visit v WHERE v.instance = $1 AND v.visit = $2",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
 static WfQuery q_record = {
-	.sql = "INSERT INTO workflow.late_callback (instance, visit, process_id, received_at, role, webhook, data) "
+	.sql = "INSERT INTO workflow_data.late_callback (instance, visit, process_id, received_at, role, webhook, data) "
 		   "SELECT $1, $2, $3, clock_timestamp(), $4, $5, $6 "
-		   "WHERE (SELECT count(*) FROM (SELECT FROM workflow.late_callback l "
+		   "WHERE (SELECT count(*) FROM (SELECT FROM workflow_data.late_callback l "
 		   "WHERE workflow.serial_number(l.instance, l.visit) COLLATE \"C\" = "
 		   "workflow.serial_number($1, $2) LIMIT " LITERAL(MAX_PER_VISIT) ") k) < "
 		   LITERAL(MAX_PER_VISIT),

@@ -26,33 +26,33 @@
 #define OWED "kind = 'write_back' AND payload IS NOT NULL AND payload ->> 'attachment' = $1 "
 
 static WfQuery q_supersede = {
-	.sql = "WITH o AS (SELECT delivery FROM workflow.delivery WHERE " OWED
+	.sql = "WITH o AS (SELECT delivery FROM workflow_data.delivery WHERE " OWED
 		   "AND payload ->> 'business_key' = $2 AND instance <= $3 AND delivery <> $4), "
-		   "d AS (DELETE FROM workflow.delivery WHERE delivery IN (SELECT w.delivery FROM workflow.delivery w "
+		   "d AS (DELETE FROM workflow_data.delivery WHERE delivery IN (SELECT w.delivery FROM workflow_data.delivery w "
 		   "WHERE w.delivery IN (SELECT o.delivery FROM o) FOR UPDATE SKIP LOCKED) "
 		   "RETURNING (payload ->> 'since')::timestamptz AS since) "
 		   "SELECT (SELECT min(since) FROM d), (SELECT count(*) FROM o) = (SELECT count(*) FROM d)",
 	.nargs = 4, .argtypes = {TEXTOID, TEXTOID, INT8OID, INT8OID}};
 static WfQuery q_keep = {
-	.sql = "WITH o AS (SELECT payload ->> 'error' AS error FROM workflow.delivery WHERE delivery = $1) "
-		   "UPDATE workflow.delivery d SET due_at = $2, attempt = d.attempt + 1, "
+	.sql = "WITH o AS (SELECT payload ->> 'error' AS error FROM workflow_data.delivery WHERE delivery = $1) "
+		   "UPDATE workflow_data.delivery d SET due_at = $2, attempt = d.attempt + 1, "
 		   "payload = jsonb_strip_nulls(jsonb_build_object('attachment', $3, 'business_key', $4, 'status', $5, 'error', $6, "
 		   "'since', least($7, coalesce((d.payload ->> 'since')::timestamptz, d.due_at)))) "
 		   "FROM o WHERE d.delivery = $1 RETURNING o.error IS DISTINCT FROM $6",
 	.nargs = 7,
 	.argtypes = {INT8OID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
 static WfQuery q_note = {
-	.sql = "UPDATE workflow.delivery SET payload = coalesce(payload, '{}') || jsonb_build_object('error', $2, "
+	.sql = "UPDATE workflow_data.delivery SET payload = coalesce(payload, '{}') || jsonb_build_object('error', $2, "
 		   "'since', coalesce((payload ->> 'since')::timestamptz, due_at)) "
 		   "WHERE delivery = $1 AND kind = 'write_back'",
 	.nargs = 2, .argtypes = {INT8OID, TEXTOID}};
 static WfQuery q_due = {
-	.sql = "UPDATE workflow.delivery SET due_at = $2, attempt = 0 WHERE delivery IN ("
-		   "SELECT delivery FROM workflow.delivery WHERE " OWED "AND due_at > $2 FOR UPDATE SKIP LOCKED) RETURNING delivery",
+	.sql = "UPDATE workflow_data.delivery SET due_at = $2, attempt = 0 WHERE delivery IN ("
+		   "SELECT delivery FROM workflow_data.delivery WHERE " OWED "AND due_at > $2 FOR UPDATE SKIP LOCKED) RETURNING delivery",
 	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
 static WfQuery q_delete = {
-	.sql = "DELETE FROM workflow.delivery WHERE delivery IN ("
-		   "SELECT delivery FROM workflow.delivery WHERE " OWED "FOR UPDATE SKIP LOCKED)",
+	.sql = "DELETE FROM workflow_data.delivery WHERE delivery IN ("
+		   "SELECT delivery FROM workflow_data.delivery WHERE " OWED "FOR UPDATE SKIP LOCKED)",
 	.nargs = 1, .argtypes = {TEXTOID}};
 
 static Datum

@@ -179,8 +179,8 @@ wf_history_begun(void)
 
 /* ---- which are missing ---- */
 
-static WfQuery q_living = {.sql = "SELECT 1 FROM workflow.instance LIMIT 1"};
-#define WEEKS(table) "SELECT date_trunc('week', stored_at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' FROM workflow." table
+static WfQuery q_living = {.sql = "SELECT 1 FROM workflow_data.instance LIMIT 1"};
+#define WEEKS(table) "SELECT date_trunc('week', stored_at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' FROM workflow_data." table
 static WfQuery q_weeks = {
 	.sql = WEEKS("visit_stray") " UNION " WEEKS("attempt_stray") " UNION " WEEKS("instance_stray") " ORDER BY 1"};
 
@@ -260,7 +260,7 @@ revoke_all(const char *name)
 	wf_query_run(&q_grantees, values, NULL);
 	grantees = wf_result_text(0, 1);
 	if (grantees != NULL)
-		wf_history_run(psprintf("REVOKE ALL ON workflow.%s FROM %s CASCADE", name, grantees));
+		wf_history_run(psprintf("REVOKE ALL ON workflow_data.%s FROM %s CASCADE", name, grantees));
 }
 
 /* Whose settings and default privileges these are has no say. */
@@ -273,13 +273,13 @@ create_table(const WfHistoryTable *table, const char *name)
 							 true, 0, false);
 	(void) set_config_option("default_table_access_method", "heap", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
-	wf_history_run(psprintf("CREATE TABLE workflow.%s (LIKE workflow.%s INCLUDING COMMENTS%s)", name,
+	wf_history_run(psprintf("CREATE TABLE workflow_data.%s (LIKE workflow_data.%s INCLUDING COMMENTS%s)", name,
 							table->name, table->keys));
 	for (int i = 0; i < lengthof(table->indexes) && table->indexes[i] != NULL; i++)
-		wf_history_run(psprintf("CREATE INDEX ON workflow.%s %s", name, table->indexes[i]));
+		wf_history_run(psprintf("CREATE INDEX ON workflow_data.%s %s", name, table->indexes[i]));
 	/* rows that have no key can be deleted while all tables are published */
 	if (table->keys[0] == '\0')
-		wf_history_run(psprintf("ALTER TABLE workflow.%s REPLICA IDENTITY FULL", name));
+		wf_history_run(psprintf("ALTER TABLE workflow_data.%s REPLICA IDENTITY FULL", name));
 	revoke_all(name);
 	AtEOXact_GUC(false, level);
 }
@@ -292,8 +292,8 @@ refuse_existing(const char *name, Oid relid)
 
 	ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			owner == wf_store_owner() || superuser_arg(owner)
-				? errmsg("the table workflow.%s, which is to be a partition of the history, is not attached to it", name)
-				: errmsg("the table workflow.%s, which is to be a partition of the history, belongs to somebody else", name),
+				? errmsg("the table workflow_data.%s, which is to be a partition of the history, is not attached to it", name)
+				: errmsg("the table workflow_data.%s, which is to be a partition of the history, belongs to somebody else", name),
 			errhint("Drop it, or move it to another schema."));
 }
 
@@ -307,9 +307,9 @@ create_partition(const WfPartition *partition)
 	if (OidIsValid(existing))
 		refuse_existing(name, existing);
 	create_table(table, name);
-	wf_history_run(psprintf("COMMENT ON TABLE workflow.%s IS 'History stored in the week of %s'", name,
+	wf_history_run(psprintf("COMMENT ON TABLE workflow_data.%s IS 'History stored in the week of %s'", name,
 							date("%04d-%02d-%02d", partition->week)));
-	wf_history_run(psprintf("ALTER TABLE workflow.%s ATTACH PARTITION workflow.%s "
+	wf_history_run(psprintf("ALTER TABLE workflow_data.%s ATTACH PARTITION workflow_data.%s "
 							"FOR VALUES FROM ('%s 00:00:00+00') TO ('%s 00:00:00+00')",
 							table->name, name, date("%04d-%02d-%02d", partition->week),
 							date("%04d-%02d-%02d", partition->week + WF_ONE_WEEK)));

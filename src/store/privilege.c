@@ -17,18 +17,18 @@
 static const char *const names[] = {"start", "complete", "view", "admin"};
 
 static WfQuery q_holders = {
-	.sql = "SELECT owner, owner_name FROM workflow.process WHERE process_id = $1 "
+	.sql = "SELECT owner, owner_name FROM workflow_data.process WHERE process_id = $1 "
 		   "UNION ALL "
-		   "SELECT grantee, grantee_name FROM workflow.process_privilege "
+		   "SELECT grantee, grantee_name FROM workflow_data.process_privilege "
 		   "WHERE process_id = $1 AND (privilege = $2 OR privilege = 'admin')",
 	.nargs = 2, .argtypes = {INT4OID, TEXTOID}};
 static WfQuery q_all_holders = {
-	.sql = "SELECT owner, owner_name FROM workflow.process WHERE process_id = $1 "
+	.sql = "SELECT owner, owner_name FROM workflow_data.process WHERE process_id = $1 "
 		   "UNION ALL "
-		   "SELECT grantee, grantee_name FROM workflow.process_privilege WHERE process_id = $1",
+		   "SELECT grantee, grantee_name FROM workflow_data.process_privilege WHERE process_id = $1",
 	.nargs = 1, .argtypes = {INT4OID}};
 static WfQuery q_owner = {
-	.sql = "SELECT owner, owner_name, process FROM workflow.process WHERE process_id = $1",
+	.sql = "SELECT owner, owner_name, process FROM workflow_data.process WHERE process_id = $1",
 	.nargs = 1, .argtypes = {INT4OID}};
 
 const char *

@@ -18,17 +18,17 @@
 
 static WfQuery q_version = {
 	.sql = "SELECT p.process, v.search_path, v.definition::text, v.xmin, v.timezone "
-		   "FROM workflow.process_version v JOIN workflow.process p USING (process_id) "
+		   "FROM workflow_data.process_version v JOIN workflow_data.process p USING (process_id) "
 		   "WHERE v.process_id = $1 AND v.version = $2",
 	.nargs = 2, .argtypes = {INT4OID, INT4OID}};
 static WfQuery q_by_name = {
-	.sql = "SELECT process_id, latest, suspended FROM workflow.process WHERE process = $1",
+	.sql = "SELECT process_id, latest, suspended FROM workflow_data.process WHERE process = $1",
 	.nargs = 1, .argtypes = {TEXTOID}};
 static WfQuery q_name = {
-	.sql = "SELECT process FROM workflow.process WHERE process_id = $1",
+	.sql = "SELECT process FROM workflow_data.process WHERE process_id = $1",
 	.nargs = 1, .argtypes = {INT4OID}};
 static WfQuery q_set_suspended = {
-	.sql = "UPDATE workflow.process SET suspended = $2 WHERE process_id = $1",
+	.sql = "UPDATE workflow_data.process SET suspended = $2 WHERE process_id = $1",
 	.nargs = 2, .argtypes = {INT4OID, BOOLOID}};
 
 static WfProcess *

@@ -21,7 +21,7 @@
 
 #define BLOCKS 128
 
-#define ANY(table) "EXISTS (SELECT FROM workflow." table ")"
+#define ANY(table) "EXISTS (SELECT FROM workflow_data." table ")"
 static WfQuery q_any = {.sql = "SELECT 1 WHERE " ANY("visit_stray") " OR " ANY("attempt_stray") " OR " ANY("instance_stray")};
 
 bool
@@ -50,7 +50,7 @@ static int
 weeks_within(const WfHistoryTable *table, const char *blocks, TimestampTz **weeks)
 {
 	int			n = (int) wf_query_run_text(psprintf("SELECT DISTINCT date_trunc('week', h.stored_at AT TIME ZONE 'UTC') "
-													 "AT TIME ZONE 'UTC' FROM workflow.%s h WHERE %s", table->stray, blocks));
+													 "AT TIME ZONE 'UTC' FROM workflow_data.%s h WHERE %s", table->stray, blocks));
 
 	*weeks = palloc(sizeof(TimestampTz) * Max(n, 1));
 	for (int i = 0; i < n; i++)
@@ -63,9 +63,9 @@ settle_week(const WfHistoryTable *table, const char *blocks, TimestampTz week)
 {
 	char	   *from = pstrdup(timestamptz_to_str(week));
 
-	wf_query_run_text(psprintf("WITH moved AS (DELETE FROM workflow.%s h WHERE %s "
+	wf_query_run_text(psprintf("WITH moved AS (DELETE FROM workflow_data.%s h WHERE %s "
 							   "AND h.stored_at >= '%s' AND h.stored_at < '%s' RETURNING h.*) "
-							   "INSERT INTO workflow.%s (%s, stored_at) SELECT %s, stored_at FROM moved",
+							   "INSERT INTO workflow_data.%s (%s, stored_at) SELECT %s, stored_at FROM moved",
 							   table->stray, blocks, from, timestamptz_to_str(week + WF_ONE_WEEK), table->name,
 							   table->columns, table->columns));
 }
@@ -95,7 +95,7 @@ wf_strays_purge(WfHistory history, const char *retention, uint32 *block, bool *p
 
 	if (blocks == NULL)
 		return false;
-	if (wf_query_run_text(psprintf("DELETE FROM workflow.%s h WHERE %s AND h.stored_at < %s AND NOT %s", table->stray,
+	if (wf_query_run_text(psprintf("DELETE FROM workflow_data.%s h WHERE %s AND h.stored_at < %s AND NOT %s", table->stray,
 								   blocks, wf_history_cutoff(retention), wf_history_kept(table, retention))) > 0)
 		*purged = true;
 	return true;

@@ -23,9 +23,9 @@
 
 #define KEY_BYTES 32
 
-static WfQuery q_key = {.sql = "SELECT key, xmin FROM workflow.secret"};
+static WfQuery q_key = {.sql = "SELECT key, xmin FROM workflow_data.secret"};
 static WfQuery q_add_key = {
-	.sql = "INSERT INTO workflow.secret (key) VALUES ($1) ON CONFLICT DO NOTHING",
+	.sql = "INSERT INTO workflow_data.secret (key) VALUES ($1) ON CONFLICT DO NOTHING",
 	.nargs = 1, .argtypes = {BYTEAOID}};
 
 static const char *const purposes[] = {"callback", "heartbeat"};

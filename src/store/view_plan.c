@@ -63,7 +63,7 @@ is_part(const RangeTblEntry *rte)
 	return rte->rtekind == RTE_SUBQUERY && !rte->security_barrier;
 }
 
-/* The condition is `process_id = ANY ((SELECT workflow.my_processes(…))::integer[])`, one of those that are connected by AND. */
+/* The condition is `process_id = ANY ((SELECT workflow_data.my_processes(…))::integer[])`, one of those that are connected by AND. */
 static bool
 is_filter(const Node *node, const Query *view)
 {

@@ -28,8 +28,8 @@
 #define UPKEEP_PAUSE_MS (60 * 60 * 1000)
 
 static WfQuery q_waits = {
-	.sql = "SELECT p.process, v.step, v.waits_for, v.waiting_since::text, v.waiting_since FROM workflow.visit v "
-		   "JOIN workflow.process p ON p.process_id = v.process_id "
+	.sql = "SELECT p.process, v.step, v.waits_for, v.waiting_since::text, v.waiting_since FROM workflow_data.visit v "
+		   "JOIN workflow_data.process p ON p.process_id = v.process_id "
 		   "WHERE v.instance = $1 AND v.visit = $2 AND v.state = 'waiting'",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
 

@@ -108,11 +108,11 @@ sub drain
 	my ($session, $seconds) = @_;
 	my $limit = time + $seconds;
 
-	while ($session->run('SELECT max(instance) FROM workflow.instance') ne '')
+	while ($session->run('SELECT max(instance) FROM workflow_data.instance') ne '')
 	{
 		sleep(0.02);
 		next if time < $limit;
-		die 'instances that do not end: ' . $session->run('SELECT count(*) FROM workflow.instance') . '; incidents: '
+		die 'instances that do not end: ' . $session->run('SELECT count(*) FROM workflow_data.instance') . '; incidents: '
 		  . $session->run('SELECT count(*), min(error::text) FROM workflow.incidents') . "\n";
 	}
 	return;

@@ -224,12 +224,12 @@ sub complete_case
 			  . " FROM generate_series(1, $n) n");
 		my ($first, $offset, $gaps) = split(/\|/, Bench::sql('bench', 'SELECT min(instance), min(visit - instance),'
 				  . ' (max(instance) - min(instance) + 1 - count(*)) + (max(visit - instance) - min(visit - instance))'
-				  . ' FROM workflow.visit'));
+				  . ' FROM workflow_data.visit'));
 		must_be('gaps in the serial numbers', $gaps, 0);
 		make_baselines();
 		for my $table (qw(instance visit))
 		{
-			Bench::sql('bench', "INSERT INTO $_.$table SELECT * FROM workflow.$table") for qw(plain strict);
+			Bench::sql('bench', "INSERT INTO $_.$table SELECT * FROM workflow_data.$table") for qw(plain strict);
 			Bench::sql('bench', "VACUUM (ANALYZE) $_.$table") for qw(workflow plain strict);
 		}
 
@@ -298,7 +298,7 @@ sub bulk_case
 		$side->($insert);
 		Bench::sql('bench', Bench::statements('capture.sql'));
 		push(@rounds, alternate($round, sub { $side->($insert) }, sub { $side->($plain) }));
-		for my $table (qw(workflow.instance workflow.visit plain.instance plain.visit plain_orders))
+		for my $table (qw(workflow_data.instance workflow_data.visit plain.instance plain.visit plain_orders))
 		{
 			must_be("rows in $table", $session->run("SELECT count(*) FROM $table"), $n);
 		}

@@ -163,7 +163,7 @@ $instance = $scene->start('stopping');
 $scene->wait_for_state($instance, 'waiting');
 $scene->sql("DROP SERVER moving; SELECT workflow.cancel($instance)");
 stays(1, sub { $scene->sql("SELECT state FROM workflow.visits WHERE instance = $instance") }, 'cancelling', 'a cancel request to a dropped server is parked');
-$scene->sql("UPDATE workflow.visit SET due_at = due_at - interval '30 s' WHERE instance = $instance");
+$scene->sql("UPDATE workflow_data.visit SET due_at = due_at - interval '30 s' WHERE instance = $instance");
 is($scene->finish($instance), 'aborted', 'but not for ever');
 is($scene->history($instance, 'call')->{outcome}, 'CANCELLED', 'and changes no outcome');
 

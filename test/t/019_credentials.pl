@@ -123,7 +123,7 @@ sub goes_through
 	my ($server, $why) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my $instance = $scene->start('leading away', { url => $elsewhere->url('/leading-away/hang') });
-	is($scene->sql("SELECT queue FROM workflow.visit WHERE instance = $instance"), $server ? "http $server" : '', $why);
+	is($scene->sql("SELECT queue FROM workflow_data.visit WHERE instance = $instance"), $server ? "http $server" : '', $why);
 	$scene->sql("SELECT workflow.cancel($instance)");
 }
 goes_through('elsewhere', 'a stranger\'s server that PUBLIC may use is passed over');
@@ -174,7 +174,7 @@ push @secrets, map { encode_base64($_, '') } "aladdin:secret-six", "aladdin:secr
 my $pattern = join('|', map { quotemeta } @secrets);
 
 ok((grep { ($_->{headers}{authorization} // '') eq 'Bearer secret-five' } $scene->partner->requests), 'the secrets were sent');
-my @relations = split /\n/, $scene->sql(q[SELECT c.oid::regclass FROM pg_class c WHERE relnamespace = 'workflow'::regnamespace AND relkind IN ('r', 'p', 'v', 'm') ORDER BY 1]);
+my @relations = split /\n/, $scene->sql(q[SELECT c.oid::regclass FROM pg_class c WHERE relnamespace IN ('workflow'::regnamespace, 'workflow_data'::regnamespace) AND relkind IN ('r', 'p', 'v', 'm') ORDER BY 1]);
 ok(@relations > 10, 'tables and views of ours: ' . scalar @relations);
 my @found = grep { $scene->sql("SELECT t::text FROM $_ t") =~ /$pattern/ } @relations;
 is("@found", '', 'no secret is in any of them');

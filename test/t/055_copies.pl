@@ -101,7 +101,7 @@ sub goes_on
 	is_soon($server, $database, "SELECT count(*) FROM workflow.instances WHERE process = 'clock' AND status = 'completed'", 1, '... clocks that have gone off are served');
 	is_soon($server, $database, "SELECT count(*) FROM orders WHERE sn IS NOT NULL", 1, '... rows follow');
 	my ($instance, $visit) = split /_/, $server->safe_psql($database, 'SELECT sn FROM orders WHERE sn IS NOT NULL');
-	is($node->safe_psql('shop', "SELECT (SELECT last_value FROM workflow.instance_seq) < $instance AND (SELECT last_value FROM workflow.visit_seq) < $visit"),
+	is($node->safe_psql('shop', "SELECT (SELECT last_value FROM workflow_data.instance_seq) < $instance AND (SELECT last_value FROM workflow_data.visit_seq) < $visit"),
 		't', '... and its new numbers are beyond those of the original');
 	return "${instance}_$visit";
 }

@@ -93,12 +93,12 @@ my %held;
 ]);
 my $other = delete $held{other};
 is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE instance = $other", 'completed', 'others are not held up');
-is_soon($node, 'postgres', "SELECT instance = $held{reply} FROM workflow.delivery WHERE kind = 'reply'", 't', 'the reply is kept');
+is_soon($node, 'postgres', "SELECT instance = $held{reply} FROM workflow_data.delivery WHERE kind = 'reply'", 't', 'the reply is kept');
 sql('CREATE TABLE flushed ()'); # workers do not wait for the disk: what a crash takes away is only done again
 crash($node);
 start_again($node);
 wait_for_workers($node, 'postgres');
-is(sql("SELECT count(*) FROM workflow.delivery WHERE kind = 'reply'"), 1, 'a crash does not take it away');
+is(sql("SELECT count(*) FROM workflow_data.delivery WHERE kind = 'reply'"), 1, 'a crash does not take it away');
 is(sql("SELECT count(*) FROM pg_prepared_xacts"), 1, 'nor the lock');
 stays(1, sub { sql("SELECT count(*) FROM workflow.visits WHERE instance IN (" . join(',', values %held) . ")") }, 3, 'all of them stand');
 end_prepared("COMMIT PREPARED 'held'", "SELECT status FROM workflow.instances WHERE instance = $held{reply}", 'completed', 'committed: the reply is handled');
@@ -106,7 +106,7 @@ is(scalar(grep { $_->{body} =~ /"$held{reply}_/ } $partner->requests), 1, 'the r
 is(sql("SELECT data->>'replied', data->>'mended' FROM workflow.instances WHERE instance = $held{reply}"), '200|true', 'both changes of the data are there');
 is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE instance = $held{clock}", 'completed', 'the clock has gone off');
 is_soon($node, 'postgres', "SELECT outcome FROM workflow.incidents WHERE instance = $held{deadline}", 'TIMED_OUT', 'so has the deadline');
-is(sql("SELECT count(*) FROM workflow.delivery WHERE kind = 'reply'"), 0, 'nothing is left over');
+is(sql("SELECT count(*) FROM workflow_data.delivery WHERE kind = 'reply'"), 0, 'nothing is left over');
 
 # ---- a SQL step cannot run while somebody holds its instance ----
 

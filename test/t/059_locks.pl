@@ -57,7 +57,7 @@ for my $process (sort keys %ends)
 	is_soon($node, 'postgres', "SELECT status, count(*) FROM workflow.instances WHERE process = '$process' AND instance NOT IN ($held) GROUP BY 1",
 		"$ends{$process}|$N", "$process: others go on");
 }
-is_soon($node, 'postgres', "SELECT count(*) FROM workflow.delivery JOIN workflow.instances USING (instance) WHERE process = 'call' AND kind = 'reply'", $N, 'replies are kept');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.delivery JOIN workflow.instances USING (instance) WHERE process = 'call' AND kind = 'reply'", $N, 'replies are kept');
 is($node->safe_psql('postgres', "SELECT count(*) FROM workflow.visits WHERE instance IN ($held)"), 5 * $N, 'those that are held stand');
 
 # Nothing runs in circles: what was skipped is looked at now and then.
@@ -97,7 +97,7 @@ is($node->safe_psql('postgres', "SELECT count(*) FROM workflow.instances WHERE i
 is($node->safe_psql('postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'call' AND data->>'replied' = '200'"), 2 * $N, 'no reply either');
 is(scalar(() = $partner->requests('/delay')), 2 * $N, 'no request was sent twice');
 is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT sn) FROM effect'), 2 * $N . '|' . 2 * $N, 'each SQL step was done once');
-is($node->safe_psql('postgres', "SELECT count(*) FROM workflow.delivery WHERE kind = 'reply'"), 0, 'nothing is left over');
+is($node->safe_psql('postgres', "SELECT count(*) FROM workflow_data.delivery WHERE kind = 'reply'"), 0, 'nothing is left over');
 
 # ---- locks that go with a savepoint, a rollback, a lost connection ----
 

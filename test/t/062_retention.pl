@@ -25,11 +25,11 @@ sql(
 	SELECT workflow.start('long') FROM generate_series(1, 4)]);
 
 my $made = "SELECT count(*) FROM pg_inherits WHERE inhparent::regclass::text ~ '_history'";
-is_soon($node, 'postgres', "$made AND NOT EXISTS (SELECT FROM workflow.visit_stray)", 15, 'after the first start there are partitions of this week and of four more');
+is_soon($node, 'postgres', "$made AND NOT EXISTS (SELECT FROM workflow_data.visit_stray)", 15, 'after the first start there are partitions of this week and of four more');
 
 # Partitions of former weeks, made as ours are
 my $week = q[to_char(date_trunc('week', (now() - interval '%s') AT TIME ZONE 'UTC'), 'YYYYMMDD')];
-my @parents = split /\n/, sql("SELECT relname FROM pg_class WHERE relkind = 'p' AND relnamespace = 'workflow'::regnamespace ORDER BY 1");
+my @parents = split /\n/, sql("SELECT relname FROM pg_class WHERE relkind = 'p' AND relnamespace IN ('workflow'::regnamespace, 'workflow_data'::regnamespace) ORDER BY 1");
 sub make_partitions
 {
 	for my $ago (@_)
@@ -38,9 +38,9 @@ sub make_partitions
 		my ($from, $to) = split /\|/, sql("SELECT '$day'::date || ' 00:00+00', '$day'::date + 7 || ' 00:00+00'");
 		for my $parent (@parents)
 		{
-			my ($like) = split /\n/, sql("SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'workflow.$parent'::regclass");
-			sql("CREATE TABLE workflow.${parent}_$day (LIKE $like INCLUDING ALL); "
-				  . "ALTER TABLE workflow.$parent ATTACH PARTITION workflow.${parent}_$day FOR VALUES FROM ('$from') TO ('$to')");
+			my ($like) = split /\n/, sql("SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'workflow_data.$parent'::regclass");
+			sql("CREATE TABLE workflow_data.${parent}_$day (LIKE $like INCLUDING ALL); "
+				  . "ALTER TABLE workflow_data.$parent ATTACH PARTITION workflow_data.${parent}_$day FOR VALUES FROM ('$from') TO ('$to')");
 		}
 	}
 }
@@ -50,8 +50,8 @@ sub age
 {
 	my ($ago, @instances) = @_;
 	my $list = join(',', @instances);
-	sql("UPDATE workflow.$_ SET stored_at = stored_at - interval '$ago' WHERE instance IN ($list)") for @parents;
-	sql("UPDATE workflow.late_callback SET received_at = received_at - interval '$ago' WHERE instance IN ($list)");
+	sql("UPDATE workflow_data.$_ SET stored_at = stored_at - interval '$ago' WHERE instance IN ($list)") for @parents;
+	sql("UPDATE workflow_data.late_callback SET received_at = received_at - interval '$ago' WHERE instance IN ($list)");
 }
 
 sub partitions
@@ -63,7 +63,7 @@ sub partitions
 # Whoever has run a SQL step looks for deliveries before it rests.
 sub upkeep
 {
-	sql("UPDATE workflow.delivery SET due_at = clock_timestamp() WHERE kind = 'maintain'; SELECT workflow.start('work')");
+	sql("UPDATE workflow_data.delivery SET due_at = clock_timestamp() WHERE kind = 'maintain'; SELECT workflow.start('work')");
 }
 
 # What is past retention goes.
@@ -110,19 +110,19 @@ my $stays = sql("SELECT workflow.start('long')");
 age('200 days', $stays);
 # a row that is to be moved forward holds that up; who then wants a partition that is looked into gets it before what comes next
 my $row = $node->background_psql('postgres');
-$row->query_safe("BEGIN; SELECT FROM workflow.visit_history WHERE instance = $stays FOR UPDATE");
+$row->query_safe("BEGIN; SELECT FROM workflow_data.visit_history WHERE instance = $stays FOR UPDATE");
 upkeep();
 my $next = sql("SELECT max(relname) FROM pg_class WHERE relname ~ '^instance_history_20' AND relkind = 'r'");
-my $locks = "SELECT string_agg(mode || ' ' || granted, ', ' ORDER BY granted, mode) FROM pg_locks WHERE relation = 'workflow.$next'::regclass";
+my $locks = "SELECT string_agg(mode || ' ' || granted, ', ' ORDER BY granted, mode) FROM pg_locks WHERE relation = 'workflow_data.$next'::regclass";
 is_soon($node, 'postgres', $locks, 'AccessShareLock true', 'what is kept is being moved');
 my $holder = $node->background_psql('postgres');
-$holder->query_until(qr/sent/, "\\echo sent\nBEGIN; LOCK TABLE workflow.$next IN ACCESS EXCLUSIVE MODE;\n");
+$holder->query_until(qr/sent/, "\\echo sent\nBEGIN; LOCK TABLE workflow_data.$next IN ACCESS EXCLUSIVE MODE;\n");
 is_soon($node, 'postgres', $locks, 'AccessExclusiveLock false, AccessShareLock true', 'somebody waits behind that');
 $row->query_safe('ROLLBACK');
 is_soon($node, 'postgres', $locks, 'AccessShareLock false, AccessExclusiveLock true', 'the partition that is to go is being looked through');
 my $meanwhile = sql("SET lock_timeout = '30 s'; SELECT workflow.start('long')");
-is(sql("SET lock_timeout = '30 s'; SELECT workflow.complete(workflow.serial_number(instance, visit)) FROM workflow.visit WHERE instance = $meanwhile"), 't', 'meanwhile clients go on');
-is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instance WHERE instance = $meanwhile", 0, 'and so do workers');
+is(sql("SET lock_timeout = '30 s'; SELECT workflow.complete(workflow.serial_number(instance, visit)) FROM workflow_data.visit WHERE instance = $meanwhile"), 't', 'meanwhile clients go on');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.instance WHERE instance = $meanwhile", 0, 'and so do workers');
 is(sql($locks), 'AccessShareLock false, AccessExclusiveLock true', '... while it is still being looked through');
 $holder->query_safe('COMMIT');
 partitions_go('after that it is dropped');
@@ -132,18 +132,18 @@ partitions_go('after that it is dropped');
 make_partitions('200 days');
 my $stands = sql("SELECT workflow.start('long')");
 my $wide = sql('SELECT ' . sprintf($week, '200 days'));
-sql("INSERT INTO workflow.visit_history SELECT $stands, -n, process_id, 1, ended_at - interval '200 days', ended_at - interval '200 days', stored_at - interval '200 days', "
-	  . "step, outcome, jsonb_build_object('filler', repeat('x', 1800)) FROM workflow.visit_history, generate_series(1, 2000) n WHERE instance = $stands");
+sql("INSERT INTO workflow_data.visit_history SELECT $stands, -n, process_id, 1, ended_at - interval '200 days', ended_at - interval '200 days', stored_at - interval '200 days', "
+	  . "step, outcome, jsonb_build_object('filler', repeat('x', 1800)) FROM workflow_data.visit_history, generate_series(1, 2000) n WHERE instance = $stands");
 sql(
 	qq[
 	CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.003); RETURN OLD; END';
-	CREATE TRIGGER slow BEFORE DELETE ON workflow.visit_history_$wide FOR EACH ROW EXECUTE FUNCTION slow();
+	CREATE TRIGGER slow BEFORE DELETE ON workflow_data.visit_history_$wide FOR EACH ROW EXECUTE FUNCTION slow();
 	ALTER SYSTEM SET workflow.sql_timeout = '5 s']);
 $node->reload;
 is_soon($node, 'postgres', 'SHOW workflow.sql_timeout', '5s', 'a transaction of a worker has 5 s');
 upkeep();
 partitions_go('it is moved on all the same, and the partition dropped');
-is(sql("SELECT count(*) FROM workflow.visit_history WHERE instance = $stands AND visit < 0"), 2000, 'nothing is missing');
+is(sql("SELECT count(*) FROM workflow_data.visit_history WHERE instance = $stands AND visit < 0"), 2000, 'nothing is missing');
 sql('ALTER SYSTEM RESET workflow.sql_timeout');
 $node->reload;
 
@@ -163,12 +163,12 @@ is(sql($late), 'default ever longer shorter', 'callbacks came late in processes 
 my @old = split /\n/, sql("SELECT min(instance) FROM workflow.instances WHERE process IN ('ever', 'longer', 'default') GROUP BY process");
 age('300 days', @old);
 my ($short) = sql("SELECT min(instance) FROM workflow.instances WHERE process = 'shorter'");
-sql("UPDATE workflow.instance_history SET ended_at = ended_at - interval '300 days' WHERE instance IN (" . join(',', @old, $short) . ')');
+sql("UPDATE workflow_data.instance_history SET ended_at = ended_at - interval '300 days' WHERE instance IN (" . join(',', @old, $short) . ')');
 upkeep();
 partitions_go('the old partition is gone');
 is_soon($node, 'postgres', 'SELECT process, count(*) FROM workflow.instances JOIN workflow.history USING (instance, process) JOIN workflow.late_callbacks USING (serial_number) '
 	  . "WHERE process IN ('ever', 'longer', 'shorter', 'default') GROUP BY 1 ORDER BY 1", "default|1\never|2\nlonger|2\nshorter|1", 'each is kept as long as its process says, with what came late');
-is_soon($node, 'postgres', 'SELECT count(*) FROM workflow.late_callback l WHERE NOT EXISTS (SELECT FROM workflow.visit_history h WHERE h.instance = l.instance AND h.visit = l.visit)', 0, 'nothing is orphaned');
+is_soon($node, 'postgres', 'SELECT count(*) FROM workflow_data.late_callback l WHERE NOT EXISTS (SELECT FROM workflow_data.visit_history h WHERE h.instance = l.instance AND h.visit = l.visit)', 0, 'nothing is orphaned');
 
 # ---- somebody has a lock on it ----
 
@@ -182,7 +182,7 @@ my $instance = sql("SELECT workflow.start('long')");
 is(sql("SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE instance = $instance"), 't', 'clients go on');
 is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE instance = $instance", 'completed', 'so do workers');
 cmp_ok(time() - $begin, '<', 10, 'nobody waits for long');
-is_soon($node, 'postgres', "SELECT due_at > clock_timestamp() FROM workflow.delivery WHERE kind = 'maintain'", 't', 'upkeep has begun');
+is_soon($node, 'postgres', "SELECT due_at > clock_timestamp() FROM workflow_data.delivery WHERE kind = 'maintain'", 't', 'upkeep has begun');
 stays(1.5, \&partitions, $old, 'what is being read is not dropped');
 $reader->query_safe('COMMIT');
 upkeep();
@@ -192,7 +192,7 @@ partitions_go('but the next time');
 
 make_partitions('200 days');
 my $script = $node->basedir . '/complete.sql';
-append_to_file($script, "SELECT workflow.start('long') AS i \\gset\nSELECT workflow.complete(workflow.serial_number(instance, visit)) FROM workflow.visit WHERE instance = :i AND step = 'stand';\n");
+append_to_file($script, "SELECT workflow.start('long') AS i \\gset\nSELECT workflow.complete(workflow.serial_number(instance, visit)) FROM workflow_data.visit WHERE instance = :i AND step = 'stand';\n");
 my $run = IPC::Run::start([ 'pgbench', '-n', '-c', 4, '-T', 4, '-f', $script, $node->connstr('postgres') . ' application_name=busy' ], '>', \my $output, '2>&1');
 is_soon($node, 'postgres', "SELECT count(*) >= 4 FROM pg_stat_activity WHERE application_name = 'busy'", 't', 'clients are at work');
 upkeep();
@@ -202,16 +202,16 @@ ok($run->finish && $output =~ /number of failed transactions: 0 /, 'no client ha
 # ---- partitions that are missing ----
 
 my $drop = "SELECT 'DROP TABLE ' || inhrelid::regclass FROM pg_inherits WHERE inhparent::regclass::text ~ 'history' \\gexec\n";
-my $strays = "SELECT (SELECT count(*) FROM workflow.visit_stray) + (SELECT count(*) FROM workflow.attempt_stray) + (SELECT count(*) FROM workflow.instance_stray)";
+my $strays = "SELECT (SELECT count(*) FROM workflow_data.visit_stray) + (SELECT count(*) FROM workflow_data.attempt_stray) + (SELECT count(*) FROM workflow_data.instance_stray)";
 is_soon($node, 'postgres', $strays, 0, 'there are no strays');
 sql($drop);
 is(sql($made), 0, 'there are no partitions');
 my $sn = sql('SELECT max(serial_number) FROM workflow.waiting');
-is(sql("BEGIN; SELECT workflow.complete('$sn'); $made; SELECT count(*) FROM workflow.visit_stray; COMMIT"), "t\n0\n1", 'a client makes none: what ends goes astray');
+is(sql("BEGIN; SELECT workflow.complete('$sn'); $made; SELECT count(*) FROM workflow_data.visit_stray; COMMIT"), "t\n0\n1", 'a client makes none: what ends goes astray');
 is_soon($node, 'postgres', 'SELECT count(*) FROM workflow.instances WHERE instance = ' . ($sn =~ s/_.*//r) . " AND status = 'completed'", 1, 'and all goes on');
 is_soon($node, 'postgres', $made, 15, 'a worker makes them, with those of the weeks to come');
 is_soon($node, 'postgres', $strays, 0, 'and takes the strays there');
-is(sql("SELECT count(*) FROM workflow.visit_history WHERE workflow.serial_number(instance, visit) = '$sn'"), 1, 'where they are found');
+is(sql("SELECT count(*) FROM workflow_data.visit_history WHERE workflow.serial_number(instance, visit) = '$sn'"), 1, 'where they are found');
 sql("SELECT workflow.define('clock', '{\"steps\": [{\"step\": \"clock\", \"wait\": {\"after\": \"0.5 s\"}}]}'); SELECT workflow.start('clock')");
 sql($drop);
 is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'clock' AND status = 'completed'", 1, 'the dispatcher makes none either');

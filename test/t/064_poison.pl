@@ -53,7 +53,7 @@ for (@poison)
 	is_soon($node, 'postgres', "SELECT count(*), count(error->>'message') FROM workflow.incidents WHERE process = '$_'", '2|2', "$_: incidents, with their errors");
 }
 is(sql("SELECT string_agg(DISTINCT status, ' ') FROM workflow.instances WHERE process IN ('clock', 'reply', 'deadline', 'request')"), 'failed', 'their instances wait for a person');
-is(sql("SELECT count(*) FROM workflow.delivery WHERE kind = 'reply'"), 0, 'nothing is tried for ever');
+is(sql("SELECT count(*) FROM workflow_data.delivery WHERE kind = 'reply'"), 0, 'nothing is tried for ever');
 ok(!log_has($node, qr/PANIC|terminated by signal|exited with exit code/), 'no worker has died of it');
 
 # SQL that does not let itself be cancelled ends with its executor, once
@@ -77,7 +77,7 @@ sql(q[CREATE TABLE attached (id int PRIMARY KEY, state text);
 	SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE process = 'attached']);
 wait_until(sub { log_has($node, qr/could not write to the row with key \S+ of table "attached": it took longer than workflow.sql_timeout allows/) }, 'a write-back that cannot be cancelled is given up');
 wait_until(sub { count_in_log($node, qr/exited with exit code/) == $killed + 1 }, 'it has cost one executor');
-is_soon($node, 'postgres', "SELECT count(*) FROM workflow.delivery WHERE kind = 'write_back' AND due_at < now() + interval '50 minutes'", 0, 'and is not tried again for an hour');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE kind = 'write_back' AND due_at < now() + interval '50 minutes'", 0, 'and is not tried again for an hour');
 sql('DROP TABLE attached');
 
 # mending: with data that are less
@@ -147,8 +147,8 @@ is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE proces
 define('broken', '{"step": "stand", "wait": true}, {"step": "next", "wait": {"after": "10 ms"}}');
 sql("SELECT workflow.start('broken') FROM generate_series(1, 3)");
 # as if by a version of the software that knows more
-sql("UPDATE workflow.visit SET step = 'no such step', state = 'waiting', waits_for = 'after', queue = 'timer', due_at = clock_timestamp() WHERE step = 'stand'");
-sql("UPDATE workflow.process_version SET definition = '{\"steps\": [{\"step\": \"a\", \"telepathy\": true}]}' WHERE process_id = (SELECT process_id FROM workflow.process WHERE process = 'loop')");
+sql("UPDATE workflow_data.visit SET step = 'no such step', state = 'waiting', waits_for = 'after', queue = 'timer', due_at = clock_timestamp() WHERE step = 'stand'");
+sql("UPDATE workflow_data.process_version SET definition = '{\"steps\": [{\"step\": \"a\", \"telepathy\": true}]}' WHERE process_id = (SELECT process_id FROM workflow_data.process WHERE process = 'loop')");
 my $dispatcher = wait_for_workers($node, 'postgres');
 sql("SELECT pg_terminate_backend($dispatcher)");
 wait_until(sub { my $pid = worker_pid($node, 'dispatcher', 'postgres'); $pid && $pid != $dispatcher }, 'with rows that make no sense a dispatcher starts');

@@ -45,7 +45,7 @@ sub run
 		$node->safe_psql('postgres', "SELECT count(workflow.start('small', jsonb_build_object('n', n))) FROM generate_series($first, $done) n;"
 			. "INSERT INTO orders SELECT n FROM generate_series($first, $done) n");
 	}
-	is_soon($node, 'postgres', "SELECT (SELECT count(*) FROM effect), (SELECT count(*) FROM orders WHERE status = 'completed'), (SELECT count(*) FROM workflow.instance)",
+	is_soon($node, 'postgres', "SELECT (SELECT count(*) FROM effect), (SELECT count(*) FROM orders WHERE status = 'completed'), (SELECT count(*) FROM workflow_data.instance)",
 		"$done|$done|0", "$done instances have ended");
 }
 

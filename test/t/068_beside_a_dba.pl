@@ -106,7 +106,7 @@ $ENV{PGOPTIONS} = join(' ', map { "-c $_" } 'default_transaction_isolation=read\
 	map { "$_=0" } qw(default_transaction_read_only statement_timeout lock_timeout idle_in_transaction_session_timeout idle_session_timeout exit_on_error));
 works('with settings that would stop anybody');
 works('... again');
-is_soon($node, 'shop', q[SELECT count(*), count(*) FILTER (WHERE reltablespace <> 0) FROM pg_class WHERE relispartition AND relnamespace = 'workflow'::regnamespace], '15|0',
+is_soon($node, 'shop', q[SELECT count(*), count(*) FILTER (WHERE reltablespace <> 0) FROM pg_class WHERE relispartition AND relnamespace IN ('workflow'::regnamespace, 'workflow_data'::regnamespace)], '15|0',
 	'partitions are made where the rest of the database is');
 delete $ENV{PGOPTIONS};
 $node->safe_psql('postgres', 'ALTER DATABASE shop RESET ALL');
@@ -116,38 +116,38 @@ restart_worker('shop');
 
 sql('CREATE PUBLICATION everything FOR ALL TABLES');
 works('while all tables are published');
-sql('CREATE TABLE workflow.attempt_history_20200106 (LIKE workflow.attempt_history); '
-	  . 'ALTER TABLE workflow.attempt_history_20200106 REPLICA IDENTITY FULL; '
-	  . "ALTER TABLE workflow.attempt_history ATTACH PARTITION workflow.attempt_history_20200106 FOR VALUES FROM ('2020-01-06 00:00+00') TO ('2020-01-13 00:00+00')");
+sql('CREATE TABLE workflow_data.attempt_history_20200106 (LIKE workflow_data.attempt_history); '
+	  . 'ALTER TABLE workflow_data.attempt_history_20200106 REPLICA IDENTITY FULL; '
+	  . "ALTER TABLE workflow_data.attempt_history ATTACH PARTITION workflow_data.attempt_history_20200106 FOR VALUES FROM ('2020-01-06 00:00+00') TO ('2020-01-13 00:00+00')");
 my $sn = sql("SELECT workflow.start('stand'); SELECT serial_number FROM workflow.waiting ORDER BY since DESC LIMIT 1");
 ($sn) = $sn =~ /(\d+_\d+)/;
 sql("SELECT workflow.complete('$sn'), workflow.complete('$sn')");
 my ($old) = $sn =~ /^(\d+)/;
 is_soon($node, 'shop', "SELECT status FROM workflow.instances WHERE instance = $old", 'completed', 'an instance has ended');
-sql("UPDATE workflow.process SET retention = '1 day' WHERE process = 'stand'; UPDATE workflow.instance_history SET ended_at = '2020-01-07' WHERE instance = $old");
+sql("UPDATE workflow_data.process SET retention = '1 day' WHERE process = 'stand'; UPDATE workflow_data.instance_history SET ended_at = '2020-01-07' WHERE instance = $old");
 is(sql('SELECT count(*) FROM workflow.late_callbacks'), 1, 'something old is there');
-sql("UPDATE workflow.delivery SET due_at = clock_timestamp() WHERE kind = 'maintain'");
+sql("UPDATE workflow_data.delivery SET due_at = clock_timestamp() WHERE kind = 'maintain'");
 works('while upkeep is due');
 is_soon($node, 'shop', "SELECT count(*) FROM workflow.late_callbacks", 0, 'upkeep can delete, too');
-sql("UPDATE workflow.process SET retention = NULL WHERE process = 'stand'");
-is_soon($node, 'shop', "SELECT to_regclass('workflow.attempt_history_20200106') IS NULL", 't', 'and drop');
+sql("UPDATE workflow_data.process SET retention = NULL WHERE process = 'stand'");
+is_soon($node, 'shop', "SELECT to_regclass('workflow_data.attempt_history_20200106') IS NULL", 't', 'and drop');
 sql('DROP PUBLICATION everything');
 
 # ---- maintenance ----
 
-for my $command ('VACUUM FULL workflow.visit', 'VACUUM FULL workflow.instance', 'CLUSTER workflow.instance USING instance_pkey',
-	'REINDEX TABLE workflow.visit', 'REINDEX TABLE CONCURRENTLY workflow.visit', 'REINDEX SCHEMA workflow', 'ANALYZE', 'VACUUM ANALYZE',
-	'ALTER TABLE workflow.visit SET (fillfactor = 70)', 'DISCARD ALL', 'CHECKPOINT')
+for my $command ('VACUUM FULL workflow_data.visit', 'VACUUM FULL workflow_data.instance', 'CLUSTER workflow_data.instance USING instance_pkey',
+	'REINDEX TABLE workflow_data.visit', 'REINDEX TABLE CONCURRENTLY workflow_data.visit', 'REINDEX SCHEMA workflow', 'ANALYZE', 'VACUUM ANALYZE',
+	'ALTER TABLE workflow_data.visit SET (fillfactor = 70)', 'DISCARD ALL', 'CHECKPOINT')
 {
 	sql($command);
 	works("after $command");
 }
 my $session = $node->background_psql('shop');
-$session->query_safe('BEGIN; LOCK TABLE workflow.visit IN ACCESS EXCLUSIVE MODE');
+$session->query_safe('BEGIN; LOCK TABLE workflow_data.visit IN ACCESS EXCLUSIVE MODE');
 sleep 1;
 $session->query_safe('COMMIT');
 works('after a lock on the whole table');
-$session->query_safe('BEGIN; LOCK TABLE workflow.visit_history IN SHARE UPDATE EXCLUSIVE MODE');
+$session->query_safe('BEGIN; LOCK TABLE workflow_data.visit_history IN SHARE UPDATE EXCLUSIVE MODE');
 works('while somebody analyses the history');
 restart_worker('shop');
 works('... and workers start');

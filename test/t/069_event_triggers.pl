@@ -22,14 +22,14 @@ add_http_server($node, $partner);
 sub sql { return $node->safe_psql('postgres', shift) }
 
 my $made = "SELECT count(*) FROM pg_inherits WHERE inhparent::regclass::text ~ '_history\$'";
-my $strays = "SELECT (SELECT count(*) FROM workflow.visit_stray) + (SELECT count(*) FROM workflow.attempt_stray) + (SELECT count(*) FROM workflow.instance_stray)";
+my $strays = "SELECT (SELECT count(*) FROM workflow_data.visit_stray) + (SELECT count(*) FROM workflow_data.attempt_stray) + (SELECT count(*) FROM workflow_data.instance_stray)";
 my $error = "SELECT error FROM workflow.workers WHERE kind = 'dispatcher'";
 my $drop = "SELECT 'DROP TABLE ' || inhrelid::regclass FROM pg_inherits WHERE inhparent::regclass::text ~ '_history\$' \\gexec\n";
 
 # Upkeep is due.
 sub upkeep
 {
-	sql("UPDATE workflow.delivery SET due_at = clock_timestamp() WHERE kind = 'maintain'; SELECT workflow.start('sql')");
+	sql("UPDATE workflow_data.delivery SET due_at = clock_timestamp() WHERE kind = 'maintain'; SELECT workflow.start('sql')");
 }
 
 # A trigger for all DDL.
@@ -85,7 +85,7 @@ sql(
 		"retry": {"max": 2, "delay": "10 ms"}}]}');
 	SELECT workflow.attach('orders', 'sql', status_column => 'state')]);
 wait_for_workers($node, 'postgres');
-is_soon($node, 'postgres', "SELECT due_at > clock_timestamp() AND attempt = 0 FROM workflow.delivery WHERE kind = 'maintain'", 't', 'upkeep was there');
+is_soon($node, 'postgres', "SELECT due_at > clock_timestamp() AND attempt = 0 FROM workflow_data.delivery WHERE kind = 'maintain'", 't', 'upkeep was there');
 is(sql($made), 0, 'no partition is made before the first start');
 my $dump = $node->basedir . '/empty.sql';
 $node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'such a database is dumped');
@@ -113,11 +113,11 @@ is($payload->{event}, 'partition', 'and a notification');
 is(join(' ', sort keys %$payload), 'count event since', '... with no texts');
 is($payload->{count}, 1, '... how often it has failed');
 is(sql("SELECT '$payload->{since}'::timestamptz BETWEEN now() - interval '1 min' AND now()"), 't', '... and since when');
-is(sql("SELECT due_at BETWEEN now() + interval '20 s' AND now() + interval '1 min' FROM workflow.delivery WHERE kind = 'maintain'"), 't', 'it is tried again after a pause');
+is(sql("SELECT due_at BETWEEN now() + interval '20 s' AND now() + interval '1 min' FROM workflow_data.delivery WHERE kind = 'maintain'"), 't', 'it is tried again after a pause');
 works('with a policy that forbids tables');
-is(sql("SELECT attempt FROM workflow.delivery WHERE kind = 'maintain'"), 1, 'what goes astray does not shorten the pause');
+is(sql("SELECT attempt FROM workflow_data.delivery WHERE kind = 'maintain'"), 1, 'what goes astray does not shorten the pause');
 upkeep();
-is_soon($node, 'postgres', "SELECT attempt, due_at > now() + interval '80 s' FROM workflow.delivery WHERE kind = 'maintain'", '2|t', 'which grows');
+is_soon($node, 'postgres', "SELECT attempt, due_at > now() + interval '80 s' FROM workflow_data.delivery WHERE kind = 'maintain'", '2|t', 'which grows');
 my $before = sql('SELECT count(*) FROM workflow.history');
 
 # a copy takes them along
@@ -143,10 +143,10 @@ $log = -s $node->logfile;
 upkeep();
 is_soon($node, 'postgres', $made, 15, 'when it may, upkeep makes them');
 is_soon($node, 'postgres', $strays, 0, 'strays are brought home');
-is(sql("SELECT count(*) FROM workflow.history WHERE process <> 'sql'"), sql("SELECT count(*) FROM workflow.visit_history JOIN workflow.process USING (process_id) WHERE process <> 'sql'"), 'all of them');
+is(sql("SELECT count(*) FROM workflow.history WHERE process <> 'sql'"), sql("SELECT count(*) FROM workflow_data.visit_history JOIN workflow_data.process USING (process_id) WHERE process <> 'sql'"), 'all of them');
 is_soon($node, 'postgres', $error =~ s/error/error IS NULL/r, 't', 'and nothing fails any more');
 ok(log_has($node, qr/LOG:  workflow: upkeep of the history works again/, $log), 'as the log says');
-is_soon($node, 'postgres', "SELECT attempt FROM workflow.delivery WHERE kind = 'maintain'", 0, 'it is due in an hour');
+is_soon($node, 'postgres', "SELECT attempt FROM workflow_data.delivery WHERE kind = 'maintain'", 0, 'it is due in an hour');
 
 # ---- a trigger that logs with names that are not there ----
 
@@ -190,7 +190,7 @@ is_soon($node, 'postgres', $error =~ s/error/error IS NULL/r, 't', 'nothing fail
 # ---- what must not be dropped ----
 
 my ($from, $to, $day) = split /\|/, sql("SELECT d || ' 00:00+00', d + 7 || ' 00:00+00', to_char(d, 'YYYYMMDD') FROM (SELECT (date_trunc('week', (now() - interval '200 days') AT TIME ZONE 'UTC'))::date) w (d)");
-sql("CREATE TABLE workflow.${_}_$day (LIKE workflow.$_); ALTER TABLE workflow.$_ ATTACH PARTITION workflow.${_}_$day FOR VALUES FROM ('$from') TO ('$to')") for qw(visit_history attempt_history instance_history);
+sql("CREATE TABLE workflow_data.${_}_$day (LIKE workflow_data.$_); ALTER TABLE workflow_data.$_ ATTACH PARTITION workflow_data.${_}_$day FOR VALUES FROM ('$from') TO ('$to')") for qw(visit_history attempt_history instance_history);
 on_ddl('sql_drop', q[BEGIN RAISE EXCEPTION 'nothing is dropped here'; END]);
 upkeep();
 is_soon($node, 'postgres', $error, 'partitions of the history that are past retention cannot be dropped: nothing is dropped here', 'what cannot be dropped is told of');
@@ -198,7 +198,7 @@ is(sql($made), 18, 'and stays');
 works('with a trigger that forbids DROP');
 on_ddl('ddl_command_start', 'BEGIN PERFORM pg_sleep(3600); END', q[WHEN TAG IN ('DROP TABLE')]);
 upkeep();
-is_soon($node, 'postgres', "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND relation = 'workflow.visit_history'::regclass", 1, 'one that takes its time holds locks');
+is_soon($node, 'postgres', "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND relation = 'workflow_data.visit_history'::regclass", 1, 'one that takes its time holds locks');
 my $begin = time();
 sql("SELECT workflow.start('pure')");
 cmp_ok(time() - $begin, '<', 1.9, '... not for long');
@@ -212,20 +212,20 @@ is_soon($node, 'postgres', $made, 15, 'when they may be dropped they are');
 on_ddl('ddl_command_start', 'BEGIN NULL; END');
 use_up();
 my $week = sql(q[SELECT to_char(date_trunc('week', now() AT TIME ZONE 'UTC'), 'YYYYMMDD')]);
-sql("GRANT CREATE ON SCHEMA workflow TO nosy; SET ROLE nosy; CREATE TABLE workflow.visit_history_$week (LIKE workflow.history)");
+sql("GRANT CREATE ON SCHEMA workflow TO nosy; SET ROLE nosy; CREATE TABLE workflow_data.visit_history_$week (LIKE workflow.history)");
 upkeep();
-is_soon($node, 'postgres', $error, "partitions of the history cannot be made: the table workflow.visit_history_$week, which is to be a partition of the history, belongs to somebody else", 'is told of');
+is_soon($node, 'postgres', $error, "partitions of the history cannot be made: the table workflow_data.visit_history_$week, which is to be a partition of the history, belongs to somebody else", 'is told of');
 is_soon($node, 'postgres', $made, 14, 'and is in nobody else\'s way');
 works('with a table in its place');
-is(sql("SELECT count(*) FROM workflow.visit_history_$week"), 0, 'nothing gets into it');
-sql("DROP TABLE workflow.visit_history_$week");
+is(sql("SELECT count(*) FROM workflow_data.visit_history_$week"), 0, 'nothing gets into it');
+sql("DROP TABLE workflow_data.visit_history_$week");
 upkeep();
 is_soon($node, 'postgres', $made, 15, 'until it is away');
 is_soon($node, 'postgres', $strays, 0, 'strays are brought home');
-sql("ALTER TABLE workflow.visit_history DETACH PARTITION workflow.visit_history_$week");
+sql("ALTER TABLE workflow_data.visit_history DETACH PARTITION workflow_data.visit_history_$week");
 works('with one that was detached');
-is_soon($node, 'postgres', $error, "partitions of the history cannot be made: the table workflow.visit_history_$week, which is to be a partition of the history, is not attached to it", 'one that was detached is told of');
-sql("INSERT INTO workflow.visit_stray SELECT * FROM workflow.visit_history_$week; DROP TABLE workflow.visit_history_$week");
+is_soon($node, 'postgres', $error, "partitions of the history cannot be made: the table workflow_data.visit_history_$week, which is to be a partition of the history, is not attached to it", 'one that was detached is told of');
+sql("INSERT INTO workflow_data.visit_stray SELECT * FROM workflow_data.visit_history_$week; DROP TABLE workflow_data.visit_history_$week");
 upkeep();
 is_soon($node, 'postgres', $strays, 0, 'and strays that are put there by hand find home');
 
@@ -240,8 +240,8 @@ sql("SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE process
 my $young = sql("SELECT workflow.start('pure')");
 sql("SELECT workflow.complete(serial_number) FROM workflow.history WHERE instance IN (" . join(',', values %kept) . ')');
 my $all = join(',', values %kept);
-sql("UPDATE workflow.visit_stray SET stored_at = stored_at - interval '200 days' WHERE instance IN ($all);
-	UPDATE workflow.instance_stray SET stored_at = stored_at - interval '200 days', ended_at = ended_at - interval '200 days' WHERE instance IN ($all)");
+sql("UPDATE workflow_data.visit_stray SET stored_at = stored_at - interval '200 days' WHERE instance IN ($all);
+	UPDATE workflow_data.instance_stray SET stored_at = stored_at - interval '200 days', ended_at = ended_at - interval '200 days' WHERE instance IN ($all)");
 is(sql("SELECT string_agg(process, ' ' ORDER BY process) FROM workflow.late_callbacks JOIN workflow.history USING (serial_number) WHERE instance IN ($all)"), 'approve long short two', 'strays are old');
 upkeep();
 is_soon($node, 'postgres', "SELECT string_agg(process, ' ' ORDER BY process) FROM workflow.history WHERE instance IN ($all)", 'long two', 'those past retention go');

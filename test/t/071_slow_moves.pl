@@ -20,7 +20,7 @@ my $node = $scene->node;
 my $H = '"headers": {' . Scene::HEADERS . '}';
 my $holder = $node->background_psql('postgres');
 
-sub hold { $holder->query_safe("BEGIN; LOCK TABLE workflow.$_[0] IN SHARE MODE") }
+sub hold { $holder->query_safe("BEGIN; LOCK TABLE workflow_data.$_[0] IN SHARE MODE") }
 sub let_go { $holder->query_safe('ROLLBACK') }
 
 sub set_conf
@@ -69,7 +69,7 @@ sub hand_over
 	my ($instance) = @_;
 	$scene->wait_for_state($instance, 'retrying');
 	hold('attempt_history');
-	is_soon($node, 'postgres', "SELECT queue LIKE 'executor %' FROM workflow.delivery WHERE instance = $instance", 't', 'the reply waits for an executor');
+	is_soon($node, 'postgres', "SELECT queue LIKE 'executor %' FROM workflow_data.delivery WHERE instance = $instance", 't', 'the reply waits for an executor');
 	let_go();
 }
 
@@ -94,11 +94,11 @@ keep_executor_busy(4);
 $instance = $scene->start('second');
 hand_over($instance);
 $client->query_safe("BEGIN; SELECT workflow.set_data($instance, '{}')");
-is_soon($node, 'postgres', "SELECT attempt > 2 FROM workflow.delivery WHERE instance = $instance AND queue LIKE 'executor %'", 't', 'the reply of a locked instance is put off');
+is_soon($node, 'postgres', "SELECT attempt > 2 FROM workflow_data.delivery WHERE instance = $instance AND queue LIKE 'executor %'", 't', 'the reply of a locked instance is put off');
 ($instance, my $status) = $scene->run('busy', { seconds => 0 });
 is($status, 'completed', 'and others are served');
 $client->query_safe('COMMIT');
-is_soon($node, 'postgres', "SELECT count(*) FROM workflow.delivery WHERE kind = 'reply'", 0, 'then it is delivered');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE kind = 'reply'", 0, 'then it is delivered');
 $scene->sql("SELECT workflow.cancel(instance) FROM workflow.instances WHERE ended_at IS NULL AND process = 'second'");
 is_soon($node, 'postgres', 'SELECT count(*) FROM workflow.instances WHERE status <> all (array[\'completed\', \'aborted\'])', 0, 'all have ended');
 
@@ -106,7 +106,7 @@ is_soon($node, 'postgres', 'SELECT count(*) FROM workflow.instances WHERE status
 
 $instance = $scene->start('call');
 $client->query_safe("BEGIN; SELECT workflow.set_data($instance, '{}')");
-is_soon($node, 'postgres', "SELECT count(*) FROM workflow.delivery WHERE instance = $instance", 1, 'a reply waits for a lock');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance", 1, 'a reply waits for a lock');
 hold('visit_history');
 $client->query_safe('COMMIT');
 sleep 0.1;
@@ -123,7 +123,7 @@ set_conf('sql_timeout', 500);
 $instance = $scene->start('second');
 $scene->wait_for_state($instance, 'retrying');
 hold('attempt_history');
-is_soon($node, 'postgres', "SELECT attempt > 0 FROM workflow.delivery WHERE instance = $instance AND queue LIKE 'executor %'", 't', 'an executor waits, too');
+is_soon($node, 'postgres', "SELECT attempt > 0 FROM workflow_data.delivery WHERE instance = $instance AND queue LIKE 'executor %'", 't', 'an executor waits, too');
 let_go();
 $scene->wait_for_state($instance, 'waiting');
 is($scene->data($instance)->{replied}, 200, 'nothing is lost by that');
@@ -164,10 +164,10 @@ is($scene->finish($instance), 'failed', 'one that takes too long and is locked i
 
 $instance = $scene->start('call');
 $scene->sql("SELECT workflow.suspend($instance)");
-is_soon($node, 'postgres', "SELECT queue FROM workflow.delivery WHERE instance = $instance", 'held', 'the reply for a suspended instance is kept');
+is_soon($node, 'postgres', "SELECT queue FROM workflow_data.delivery WHERE instance = $instance", 'held', 'the reply for a suspended instance is kept');
 $scene->sql("SELECT workflow.cancel_visit(serial_number) FROM workflow.visits WHERE instance = $instance");
 is($scene->finish($instance), 'aborted', 'whose visit is cancelled');
-is_soon($node, 'postgres', "SELECT count(*) FROM workflow.delivery WHERE instance = $instance", 0, 'then it goes, too');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance", 0, 'then it goes, too');
 
 # cancelled between an accepted callback and the reply
 $scene->define('kept', qq({"steps": [{"step": "call", "http": {"server": "partner", "path": "/delay", "query": {"s": "0.5"}, $H}, "wait": true, "save_reply": {"replied": "\${\$reply.status}"}}]}));
@@ -185,7 +185,7 @@ $scene->wait_for_requests(1, $instance);
 like($scene->error("SELECT workflow.complete(serial_number, to_jsonb(repeat('a', 40000000))) FROM workflow.visits WHERE instance = $instance"),
 	qr/^54000: what ends a visit has at most 32 MB/, 'a callback has a limit');
 $scene->wait_for_state($instance, 'waiting');
-$scene->sql("UPDATE workflow.visit SET has_callback = true, callback = to_jsonb(repeat('a', 140000000)), queue = 'move', due_at = clock_timestamp() WHERE instance = $instance");
+$scene->sql("UPDATE workflow_data.visit SET has_callback = true, callback = to_jsonb(repeat('a', 140000000)), queue = 'move', due_at = clock_timestamp() WHERE instance = $instance");
 $scene->sql('ALTER SERVER partner RENAME TO away; ALTER SERVER away RENAME TO partner'); # the dispatcher looks
 is($scene->finish($instance), 'failed', 'one that got in all the same makes an incident');
 like($scene->incident($instance)->{error}{message}, qr/size|memory/, 'which tells why');

@@ -26,7 +26,7 @@ $scene->sql(q[CREATE TABLE trouble (code text, instance bigint);
 		IF c IS NOT NULL THEN RAISE EXCEPTION 'trouble %', c USING ERRCODE = c; END IF;
 		RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
 	END $$;
-	CREATE TRIGGER trouble BEFORE UPDATE OR DELETE ON workflow.visit FOR EACH ROW EXECUTE FUNCTION trouble()]);
+	CREATE TRIGGER trouble BEFORE UPDATE OR DELETE ON workflow_data.visit FOR EACH ROW EXECUTE FUNCTION trouble()]);
 sub trouble { my ($code, $instance) = @_; $scene->sql("INSERT INTO trouble VALUES ('$code', " . ($instance // 'NULL') . ')') }
 sub mend { $scene->sql('DELETE FROM trouble') }
 sub blocked { my ($instance) = @_; return "SELECT blocked_by FROM workflow.visits WHERE instance = $instance" }
@@ -53,7 +53,7 @@ my $visit = $scene->visit($instances[0]);
 is($visit->{state} . ' ' . $visit->{attempt}, 'calling 0', 'no attempt is counted');
 is_deeply($visit->{error}, { code => '53100', message => 'trouble 53100', sqlstate => '53100', http_status => undef, attempt => 0 }, 'what the server said is shown');
 $scene->sql('CREATE ROLE stranger; GRANT USAGE ON SCHEMA workflow TO stranger');
-is($scene->sql("SET ROLE stranger; SELECT workflow.blocked_by(instance, visit) FROM (VALUES (" . join(', ', split(/_/, $visit->{serial_number})) . ')) v (instance, visit)'), '', '... to those who may see it');
+is($scene->sql("SET ROLE stranger; SELECT workflow_data.blocked_by(instance, visit) FROM (VALUES (" . join(', ', split(/_/, $visit->{serial_number})) . ')) v (instance, visit)'), '', '... to those who may see it');
 like($scene->error("SELECT workflow.complete('$visit->{serial_number}')"), qr/^55000|^53100/, 'a client is told');
 stays(1.5, sub { scalar($scene->requests($late)) }, 0, 'no new request goes out');
 mend();
@@ -88,9 +88,9 @@ for my $code (qw(22012 23514 P0001 53400 58P01 57014))
 	$scene->wait_for_requests(1, $instance);
 	$scene->sql("CREATE OR REPLACE FUNCTION own() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN
 		IF NEW.step = 'ship' THEN RAISE EXCEPTION USING ERRCODE = '$code'; END IF; RETURN NEW; END \$\$;
-		CREATE OR REPLACE TRIGGER own BEFORE INSERT ON workflow.visit FOR EACH ROW EXECUTE FUNCTION own()");
+		CREATE OR REPLACE TRIGGER own BEFORE INSERT ON workflow_data.visit FOR EACH ROW EXECUTE FUNCTION own()");
 	is_soon($node, 'postgres', "SELECT step FROM workflow.visits WHERE instance = $instance", 'failed', "$code is the move's own");
-	$scene->sql('DROP TRIGGER own ON workflow.visit');
+	$scene->sql('DROP TRIGGER own ON workflow_data.visit');
 }
 
 # ---- one that cannot be stored does not hold up those that can ----
@@ -119,7 +119,7 @@ for my $table (qw(instance visit))
 {
 	my $unlucky = $scene->start('unlucky');
 	$scene->wait_for_state($unlucky, 'retrying');
-	$holder->query_safe("BEGIN; LOCK TABLE workflow.$table");
+	$holder->query_safe("BEGIN; LOCK TABLE workflow_data.$table");
 	sleep 2;
 	$holder->query_safe('COMMIT');
 	$scene->wait_for_state($unlucky, 'waiting');
@@ -128,7 +128,7 @@ for my $table (qw(instance visit))
 	# the same with a cancel request, which is due once its server is there again
 	$scene->sql('ALTER SERVER partner RENAME TO away');
 	$scene->sql("SELECT workflow.cancel($unlucky)");
-	$holder->query_safe("BEGIN; ALTER SERVER away RENAME TO partner; LOCK TABLE workflow.$table");
+	$holder->query_safe("BEGIN; ALTER SERVER away RENAME TO partner; LOCK TABLE workflow_data.$table");
 	sleep 0.2;
 	$holder->query_safe('COMMIT');
 	is($scene->finish($unlucky), 'aborted', '... as does a cancel request');
@@ -137,7 +137,7 @@ for my $table (qw(instance visit))
 	# a reply that comes meanwhile
 	my $instance = $scene->start('quick');
 	$scene->wait_for_requests(1, $instance);
-	$holder->query_safe("BEGIN; LOCK TABLE workflow.$table");
+	$holder->query_safe("BEGIN; LOCK TABLE workflow_data.$table");
 	sleep 2;
 	$holder->query_safe('COMMIT');
 	is_soon($node, 'postgres', "SELECT step FROM workflow.visits WHERE instance = $instance", 'ship', '... and a reply is kept');
@@ -146,7 +146,7 @@ for my $table (qw(instance visit))
 is(wait_for_workers($node, 'postgres'), $dispatcher, 'the dispatcher has lived through all of that');
 
 # one that cannot even look at its queues
-$holder->query_safe('BEGIN; LOCK TABLE workflow.visit');
+$holder->query_safe('BEGIN; LOCK TABLE workflow_data.visit');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($dispatcher)");
 wait_until(sub { my $pid = worker_pid($node, 'dispatcher', 'postgres'); $pid && $pid != $dispatcher }, 'a new one comes');
 $dispatcher = wait_for_workers($node, 'postgres');

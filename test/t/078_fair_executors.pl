@@ -173,7 +173,7 @@ is_soon($node, 'postgres', "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted 
 cmp_ok(seconds('alice', 'one'), '<', 1, "others' SQL does not wait for that");
 cmp_ok(seconds('bob', 'other'), '<', 3, "the owner's own for one try at most");
 is_soon($node, 'postgres', "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'locked'::regclass", 0, 'the wait for it ends');
-is_soon($node, 'postgres', "SELECT count(*) FROM workflow.delivery WHERE kind = 'write_back' AND due_at > now()", 12, 'and what is to be written is put off, all of it');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE kind = 'write_back' AND due_at > now()", 12, 'and what is to be written is put off, all of it');
 $holder->query_safe('COMMIT');
 $holder->quit;
 is_soon($node, 'postgres', "SELECT count(*) FROM locked WHERE state = 'completed'", 12, 'until the lock is gone');

@@ -97,7 +97,7 @@ is($node->safe_psql('postgres', $served), 'copy1 copy2', 'there are two of them'
 # ---- adopt() and definitions disturb nobody who runs ----
 
 my $dispatcher = wait_for_workers($node, 'copy2');
-$node->safe_psql('copy2', "SELECT workflow.adopt(); UPDATE workflow.identity SET database = database; SELECT workflow.define('another', '{\"steps\": [{\"step\": \"stand\", \"wait\": true}]}')");
+$node->safe_psql('copy2', "SELECT workflow.adopt(); UPDATE workflow_data.identity SET database = database; SELECT workflow.define('another', '{\"steps\": [{\"step\": \"stand\", \"wait\": true}]}')");
 works('copy2', 'goes on');
 is(wait_for_workers($node, 'copy2'), $dispatcher, 'under the same dispatcher');
 
@@ -108,14 +108,14 @@ $node->safe_psql('copy3', 'SELECT workflow.adopt()');
 wait_until(sub { log_has($node, qr/"copy3": too many databases/, $offset) }, 'copy3 is no copy, and waits for room');
 my $slow = $node->safe_psql('copy2', "SELECT workflow.start('slow')");
 $partner->wait_for(1, '/echo');
-$node->safe_psql('copy2', 'UPDATE workflow.identity SET database = 1');
+$node->safe_psql('copy2', 'UPDATE workflow_data.identity SET database = 1');
 is_soon($node, 'copy2', "SELECT state FROM workflow.workers WHERE kind = 'dispatcher' AND database = 'copy2'", 'paused: a copy', 'copy2 is one again');
 works('copy3', 'gets its place');
 is($node->safe_psql('copy2', "SELECT status FROM workflow.instances WHERE instance = $slow"), 'completed', 'which it gave up when its request had been answered');
 is(warnings_of('copy2'), 2, 'the log says again that it is one');
 is($node->safe_psql('postgres', $served), 'copy1 copy3', 'there are two');
 $node->safe_psql('postgres', 'DROP DATABASE copy3');
-$node->safe_psql('copy2', 'UPDATE workflow.identity SET database = (SELECT oid FROM pg_database WHERE datname = current_database())');
+$node->safe_psql('copy2', 'UPDATE workflow_data.identity SET database = (SELECT oid FROM pg_database WHERE datname = current_database())');
 works('copy2', 'works when its identity was mended by hand');
 
 # ---- the next start ----

@@ -32,7 +32,7 @@ my $session = $node->background_psql('passing');
 my ($stuck, $longest) = (0, 0);
 for my $round (1 .. $ROUNDS)
 {
-	$session->query_safe('UPDATE workflow.identity SET database = 1');
+	$session->query_safe('UPDATE workflow_data.identity SET database = 1');
 	sleep($round % 12 * 0.001) if $round % 3;
 	$session->query_safe('SELECT workflow.adopt()');
 	my $begin = time();

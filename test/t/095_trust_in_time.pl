@@ -45,7 +45,7 @@ sub brings
 	my $session = $node->background_psql('postgres', on_error_stop => 1);
 	$session->query_safe("SET ROLE dev; BEGIN; $change");
 	sql("SELECT workflow.complete(serial_number) FROM workflow.waiting w JOIN workflow.instances i USING (instance)
-		JOIN workflow.instance n USING (instance) JOIN workflow.attachment a USING (attachment) WHERE a.relation = '$table'::regclass");
+		JOIN workflow_data.instance n USING (instance) JOIN workflow_data.attachment a USING (attachment) WHERE a.relation = '$table'::regclass");
 	is_soon($node, 'postgres', q[SELECT count(*) > 0 FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.backend_type LIKE '%executor%'],
 		't', "$table: the write-back waits");
 	$session->query_safe('COMMIT');

@@ -28,29 +28,29 @@ $scene->wait_for_requests(1, $instance);
 my $sn = $scene->serial($instance);
 is(sql("SELECT workflow.suspend($instance)"), 't', 'suspended with a request in flight');
 is(sql("SELECT workflow.complete('$sn', '{\"early\": true}')"), 't', 'a callback is accepted');
-is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.delivery WHERE instance = $instance AND queue = 'held'", 1, 'the reply is kept');
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance AND queue = 'held'", 1, 'the reply is kept');
 stays(0.3, sub { $scene->visit($instance)->{step} }, 'call', 'nothing moves');
 is(sql("SELECT data FROM workflow.instances WHERE instance = $instance"), '{}', 'nothing is saved');
 is(sql("SELECT workflow.resume($instance)"), 't', 'resumed');
 is_soon($scene->node, 'postgres', "SELECT step FROM workflow.waiting WHERE instance = $instance", 'next', 'it goes on');
 is_deeply($scene->data($instance), { status => 200, order => 200, response => { early => JSON::PP::true } }, 'reply first, then callback');
 is(scalar($scene->requests($instance)), 1, 'the request went out once');
-is(sql("SELECT count(*) FROM workflow.delivery WHERE instance = $instance"), 0, 'nothing is left over');
+is(sql("SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance"), 0, 'nothing is left over');
 
 # without a callback, and cancelled instead of resumed
 $instance = $scene->start('slow');
 $scene->wait_for_requests(1, $instance);
 sql("SELECT workflow.suspend($instance)");
-is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.delivery WHERE instance = $instance AND queue = 'held'", 1, 'another reply is kept');
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance AND queue = 'held'", 1, 'another reply is kept');
 is(sql("SELECT workflow.cancel($instance)"), 't', 'a suspended instance can be cancelled');
 is($scene->finish($instance), 'aborted', 'and ends');
-is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.delivery WHERE instance = $instance", 0, 'what was kept for it goes too');
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance", 0, 'what was kept for it goes too');
 
 # across a crash
 $instance = $scene->start('slow');
 $scene->wait_for_requests(1, $instance);
 sql("SELECT workflow.suspend($instance)");
-is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.delivery WHERE instance = $instance AND queue = 'held'", 1, 'a third reply is kept');
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance AND queue = 'held'", 1, 'a third reply is kept');
 sql('CHECKPOINT');    # replies are committed asynchronously
 crash($scene->node);
 start_again($scene->node);

@@ -45,7 +45,7 @@ for my $crash (qw(dispatcher postmaster))
 	is($scene->sql("SELECT workflow.complete('$sn{called}', '{\"status\": \"DONE\"}')"), 't', "$crash: a callback while the reply is awaited");
 	for ([ 'await', 'await' ], [ 'called', 'await' ], [ 'send', 'send' ], [ 'confirm', 'confirm' ], [ 'confirmed', 'confirm' ])
 	{
-		is_soon($scene->node, 'postgres', "SELECT cancel_phase FROM workflow.visit WHERE instance = $instance{$_->[0]}", $_->[1], "$crash: $_->[0] is in the phase $_->[1]");
+		is_soon($scene->node, 'postgres', "SELECT cancel_phase FROM workflow_data.visit WHERE instance = $instance{$_->[0]}", $_->[1], "$crash: $_->[0] is in the phase $_->[1]");
 	}
 
 	if ($crash eq 'dispatcher')

@@ -97,7 +97,7 @@ for my $way (qw(locked suspended))
 	{
 		$scene->sql("SELECT workflow.suspend($instance)");
 	}
-	is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.delivery WHERE instance = $instance", 1, "$way: the reply is kept");
+	is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance", 1, "$way: the reply is kept");
 	$way eq 'locked' ? $session->query_safe('COMMIT') : $scene->sql("SELECT workflow.resume($instance)");
 	$session->quit if $session;
 	$scene->wait_for_state($instance, 'waiting');

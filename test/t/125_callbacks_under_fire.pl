@@ -63,7 +63,7 @@ for my $way ('complete', 'fail', 'twenty')
 	{
 		my $sn = $scene->serial($instance{$phase});
 		$scene->sql("SELECT workflow.cancel($instance{$phase})");
-		is_soon($scene->node, 'postgres', "SELECT cancel_phase FROM workflow.visit WHERE instance = $instance{$phase}", $phase, "$phase: reached");
+		is_soon($scene->node, 'postgres', "SELECT cancel_phase FROM workflow_data.visit WHERE instance = $instance{$phase}", $phase, "$phase: reached");
 		if ($way eq 'twenty')
 		{
 			is(at_once(20, "SELECT workflow.complete('$sn', '{\"i\": :i}')"), 'f' x 19 . 't', "$phase: of twenty at once one is true");
@@ -110,7 +110,7 @@ for my $way ('complete', 'fail')
 		is(complete($sn{$state}, '{"i": 2}'), 'f', "$state: a second one is late");
 		is($scene->sql("SELECT workflow.heartbeat('$sn{$state}')"), 'f', "$state: what is done is not wanted any more");
 	}
-	is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.delivery WHERE instance = $instance{calling}", 1, 'calling: its reply is kept');
+	is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance{calling}", 1, 'calling: its reply is kept');
 	is($scene->sql('SELECT count(*) FROM workflow.visits WHERE instance IN (' . join(',', values %instance) . ')'), 3, 'nothing moves');
 	for my $state (sort keys %suspended)
 	{

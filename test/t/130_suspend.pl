@@ -102,7 +102,7 @@ for my $restart (0, 1)
 	my $instance = $scene->start('two calls');
 	$scene->wait_for_requests(1, $instance);
 	suspend($instance, $name);
-	is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.delivery WHERE instance = $instance", 1, "$name: the reply is kept");
+	is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance", 1, "$name: the reply is kept");
 	is_deeply($scene->data($instance), {}, "$name: and not yet handled");
 	is($scene->sql("SELECT workflow.set_data($instance, '{\"mended\": true}')"), 't', "$name: data can be mended meanwhile");
 	$scene->node->restart if $restart;
@@ -119,7 +119,7 @@ $scene->define('error', qq[{"steps": [{"step": "work", "http": {"server": "partn
 $instance = $scene->start('error');
 $scene->wait_for_requests(1, $instance);
 suspend($instance, 'an error');
-is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.delivery WHERE instance = $instance", 1, 'an error: the reply is kept');
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance", 1, 'an error: the reply is kept');
 my $time = resume($instance, 'an error');
 my @requests = $scene->wait_for_requests(2, $instance);
 is_between($requests[1]{time} - $time, 0.3 - 0.02, 0.3 + $late, 'an error: then comes the pause');
@@ -159,11 +159,11 @@ $scene->define('work', qq[{"steps": [{"step": "work", "http": {"url": "\${\$.url
 my %work = map { $_ => $scene->start('work', { url => $scene->url($_ eq 'await' ? '/delay?s=2.5' : '/accept?callback=none') }) } qw(await confirm called);
 for (qw(await confirm called))
 {
-	is_soon($scene->node, 'postgres', "SELECT cancel_phase FROM workflow.visit WHERE instance = $work{$_}", $_ eq 'await' ? 'await' : 'confirm', "$_: its timeout is under way");
+	is_soon($scene->node, 'postgres', "SELECT cancel_phase FROM workflow_data.visit WHERE instance = $work{$_}", $_ eq 'await' ? 'await' : 'confirm', "$_: its timeout is under way");
 	suspend($work{$_}, $_);
 }
 is($scene->sql("SELECT workflow.complete(serial_number, '{\"stopped\": 1}') FROM workflow.visits WHERE instance = $work{called}"), 't', 'called: a callback confirms it');
-is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.delivery WHERE instance = $work{await}", 1, 'await: the reply is kept');
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $work{await}", 1, 'await: the reply is kept');
 sleep 1.5;
 is($scene->sql('SELECT count(*) FROM workflow.visits WHERE state = \'cancelling\' AND instance IN (' . join(',', values %work) . ')'), 3, 'nothing moves');
 is(scalar($scene->requests($work{await})), 1, 'await: nothing is asked');
@@ -185,7 +185,7 @@ $scene->define('cancelled', qq[{"steps": [{"step": "work", "http": {"server": "p
 $instance = $scene->start('cancelled');
 $scene->wait_for_requests(1, $instance);
 suspend($instance, 'cancelled');
-is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.delivery WHERE instance = $instance", 1, 'cancelled: the reply is kept');
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance", 1, 'cancelled: the reply is kept');
 is($scene->sql("SELECT workflow.cancel($instance)"), 't', 'cancelled: while it is suspended');
 is($scene->finish($instance), 'aborted', 'cancelled: ends');
 is(($scene->requests($instance))[-1]{path}, '/stop/200', 'cancelled: the outside is asked, with the reply that was kept');

@@ -158,7 +158,7 @@ sub set_warn_waiting
 	$scene->node->reload;
 	is_soon($scene->node, 'postgres', 'SHOW workflow.warn_waiting', $_[1], "set to $_[0]");
 }
-my $warnings = q[SELECT count(*) FILTER (WHERE warn_at IS NOT NULL), count(*) FILTER (WHERE alarm_at IS DISTINCT FROM least(deadline, silence_at, handler_at, warn_at)) FROM workflow.visit];
+my $warnings = q[SELECT count(*) FILTER (WHERE warn_at IS NOT NULL), count(*) FILTER (WHERE alarm_at IS DISTINCT FROM least(deadline, silence_at, handler_at, warn_at)) FROM workflow_data.visit];
 set_warn_waiting(0, '0');
 is_soon($scene->node, 'postgres', $warnings, '0|0', 'of those that wait nobody is warned any more');
 $scene->define('many', '{"steps": [{"step": "wait", "wait": true, "timeout": "1 day", "heartbeat": "1 hour"}]}');
@@ -167,7 +167,7 @@ is($scene->sql($warnings), '0|0', 'nor of those that begin to');
 set_warn_waiting(3600, '1h');
 my $waits = $scene->sql("SELECT count(*) FROM workflow.waiting WHERE waits_for = 'callback'");
 is_soon($scene->node, 'postgres', $warnings, "$waits|0", 'set anew, it counts for all that wait for the outside');
-is($scene->sql("SELECT count(*) FROM workflow.visit WHERE warn_at <> waiting_since + interval '1 hour'"), 0, 'from the beginning of their wait');
+is($scene->sql("SELECT count(*) FROM workflow_data.visit WHERE warn_at <> waiting_since + interval '1 hour'"), 0, 'from the beginning of their wait');
 $log = -s $scene->node->logfile;
 my $old = $scene->start('slow');
 my $old_sn = $scene->serial($old);

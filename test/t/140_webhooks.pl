@@ -79,7 +79,7 @@ is(callback("$sn.$other_secret"), '28000', 'nor that of another visit for this o
 is(callback("$sn." . reverse $secret), '28000', 'guessing does not help');
 is(callback($_), '22P02', "'$_' is no token") for $sn, "$sn.", "$sn.short", '.', '', "$sn.$secret.$secret";
 is(ask("workflow.complete('$sn')"), '42704', 'a serial number alone is no right, and tells nothing');
-is(ask('* FROM workflow.secret'), '42501', 'nobody can read the key');
+is(ask('* FROM workflow_data.secret'), '42501', 'nobody can read the key');
 is($scene->serial($instance), $sn, 'nothing has moved');
 is(callback($token->{callback}, '{"done": true}'), 't', 'a callback is accepted');
 is($scene->finish($instance), 'completed', 'and is the end');
@@ -105,7 +105,7 @@ $scene->wait_for_state($instance, 'waiting');
 $scene->sql("SELECT workflow.cancel($instance)");
 my (undef, $stop) = $scene->wait_for_requests(2, $instance);
 my ($confirm) = $json->decode($stop->{body})->{callback} =~ m{/([^/]+)$};
-is_soon($scene->node, 'postgres', "SELECT cancel_phase FROM workflow.visit WHERE instance = $instance", 'confirm', 'a cancel request has them, too');
+is_soon($scene->node, 'postgres', "SELECT cancel_phase FROM workflow_data.visit WHERE instance = $instance", 'confirm', 'a cancel request has them, too');
 is(callback($confirm, '"stopped"'), 't', 'and they confirm it');
 is($scene->finish($instance), 'aborted', 'which is the end');
 is($scene->history($instance, 'work')->{result}{response}, 'stopped', 'with what was said');
@@ -141,19 +141,19 @@ my $session = $scene->node->background_psql('postgres', on_error_stop => 0);
 my $heard = sub { $session->query("SELECT 'heard ' || workflow.callback_heartbeat('$_[0]', '1');") };
 ($instance, $token) = waiting();
 like($heard->($token->{heartbeat}), qr/heard true/, 'a session that knows the key');
-my $key = $scene->sql('SELECT key FROM workflow.secret');
-$scene->sql('BEGIN; DELETE FROM workflow.secret; ROLLBACK');
+my $key = $scene->sql('SELECT key FROM workflow_data.secret');
+$scene->sql('BEGIN; DELETE FROM workflow_data.secret; ROLLBACK');
 like($heard->($token->{heartbeat}), qr/heard true/, 'and is still right after a rollback');
-$scene->sql('UPDATE workflow.secret SET key = sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))');
+$scene->sql('UPDATE workflow_data.secret SET key = sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))');
 unlike($heard->($token->{heartbeat}), qr/heard/, 'takes no token of the old one, when there is another');
 my ($later, $later_token) = waiting();
 like($heard->($later_token->{heartbeat}), qr/heard true/, 'but those that workers make from then on');
 is($scene->serial($instance), (split /\./, $token->{callback})[0], 'what was waited for still is');
-$scene->sql("UPDATE workflow.secret SET key = '$key'");
+$scene->sql("UPDATE workflow_data.secret SET key = '$key'");
 like($heard->($token->{heartbeat}), qr/heard true/, 'the old one can be put back');
 unlike($heard->($later_token->{heartbeat}), qr/heard/, 'instead of the new one');
 $session->quit;
-like($scene->error("UPDATE workflow.secret SET key = 'short'"), qr/^23514/, 'a key has its length');
+like($scene->error("UPDATE workflow_data.secret SET key = 'short'"), qr/^23514/, 'a key has its length');
 $scene->sql("SELECT workflow.cancel($_)") for $instance, $later;
 
 # ---- over a crash, in a copy, in another database ----
@@ -187,6 +187,6 @@ is(scalar($scene->requests($instance)), 0, 'and nobody is sent a request that he
 
 # ---- nothing of it is written down ----
 
-is($scene->sql("SELECT count(*) FROM workflow.visit v WHERE v::text LIKE '%' || '$secret' || '%'"), 0, 'no row has a token');
+is($scene->sql("SELECT count(*) FROM workflow_data.visit v WHERE v::text LIKE '%' || '$secret' || '%'"), 0, 'no row has a token');
 $scene->node->stop;
 done_testing();

@@ -72,7 +72,7 @@ like((as('viewer', q[\set VERBOSITY verbose
 like($node->psql('postgres', "SELECT workflow.write_back('hidden')") && (as('keeper', "SELECT workflow.write_back('hidden')"))[2], qr/table "hidden" is not attached to a process/, 'and for attached tables');
 
 # As soon as what stands in the way is gone.
-sql("UPDATE workflow.delivery SET due_at = now() + interval '1 hour' WHERE kind = 'write_back'");
+sql("UPDATE workflow_data.delivery SET due_at = now() + interval '1 hour' WHERE kind = 'write_back'");
 sql('ALTER TABLE guarded NO FORCE ROW LEVEL SECURITY; ALTER TABLE stubborn DISABLE TRIGGER keep');
 is((as('keeper', "SELECT workflow.write_back('guarded')"))[1], 1, 'the owner of the table can have it tried now');
 is_soon($node, 'postgres', 'SELECT state || coalesce(sn, \'\') FROM guarded WHERE id = 1', 'completed', 'and it is done');
@@ -118,17 +118,17 @@ for my $code (qw(53100 53200 57014 55P03 40001 P0001))
 sql("INSERT INTO trouble VALUES ('53100'); CREATE TABLE numbers AS SELECT id, sn FROM troubled");
 my $from = -s $node->logfile;
 sql('SELECT workflow.complete(sn) FROM numbers WHERE id IN (7, 8)');
-is_soon($node, 'postgres', "SELECT min(attempt) > 1 FROM workflow.delivery WHERE kind = 'write_back'", 't', 'tried several times');
+is_soon($node, 'postgres', "SELECT min(attempt) > 1 FROM workflow_data.delivery WHERE kind = 'write_back'", 't', 'tried several times');
 is(scalar(() = slurp_file($node->logfile, $from) =~ /could not write to the row with key 7 of table "troubled": trouble/g), 1, 'the log says it once');
-sql("UPDATE workflow.delivery SET due_at = now() + interval '1 hour' WHERE kind = 'write_back'");
+sql("UPDATE workflow_data.delivery SET due_at = now() + interval '1 hour' WHERE kind = 'write_back'");
 sql("DELETE FROM trouble; SELECT workflow.complete(serial_number) FROM workflow.visits WHERE instance = (SELECT split_part(sn, '_', 1)::bigint FROM numbers WHERE id = 7)");
 is_soon($node, 'postgres', "SELECT state || coalesce(sn, '') FROM troubled WHERE id = 7", 'completed', 'at once when the instance moves');
 is_soon($node, 'postgres', "SELECT string_agg(business_key, ' ') FROM workflow.write_backs", '8', 'and what was owed to that row has ended');
 
 # It outlives a crash, and the history of the instance; it ends with the row, with detach and with the table.
 sql("INSERT INTO trouble VALUES ('53100'); SELECT workflow.complete(serial_number) FROM workflow.visits WHERE instance = (SELECT split_part(sn, '_', 1)::bigint FROM numbers WHERE id = 8)");
-is_soon($node, 'postgres', "SELECT string_agg(payload ->> 'status', ' ') FROM workflow.delivery WHERE kind = 'write_back'", 'completed', 'owed by an instance that has ended');
-sql("UPDATE workflow.delivery SET due_at = now() + interval '1 hour' WHERE kind = 'write_back'");
+is_soon($node, 'postgres', "SELECT string_agg(payload ->> 'status', ' ') FROM workflow_data.delivery WHERE kind = 'write_back'", 'completed', 'owed by an instance that has ended');
+sql("UPDATE workflow_data.delivery SET due_at = now() + interval '1 hour' WHERE kind = 'write_back'");
 crash($node);
 start_again($node);
 
@@ -138,9 +138,9 @@ $node->command_ok(['pg_dump', '--no-sync', '-f', $dump, $node->connstr('postgres
 $node->safe_psql('postgres', 'CREATE DATABASE copy');
 $node->command_ok(['psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $node->connstr('copy')], 'and restored');
 is($node->safe_psql('copy', 'SELECT relation, business_key, error FROM workflow.write_backs'), 'troubled|8|trouble', 'the copy owes the same');
-$node->safe_psql('copy', "DELETE FROM trouble; DELETE FROM workflow.instance_history WHERE business_key = '8'; SELECT workflow.adopt(); SELECT workflow.write_back('troubled')");
+$node->safe_psql('copy', "DELETE FROM trouble; DELETE FROM workflow_data.instance_history WHERE business_key = '8'; SELECT workflow.adopt(); SELECT workflow.write_back('troubled')");
 is_soon($node, 'copy', "SELECT state || coalesce(sn, '') FROM troubled WHERE id = 8", 'completed', 'and writes it once it was adopted');
-sql("DELETE FROM workflow.instance_history WHERE business_key = '8'; DELETE FROM trouble");
+sql("DELETE FROM workflow_data.instance_history WHERE business_key = '8'; DELETE FROM trouble");
 is(owed(), 'troubled 8 trouble', 'it is still owed');
 is(sql("SELECT workflow.write_back('troubled')"), 1, 'and tried');
 is_soon($node, 'postgres', "SELECT state || coalesce(sn, '') FROM troubled WHERE id = 8", 'completed', 'it is written');
@@ -156,18 +156,18 @@ sub owe_again
 sql("CREATE TABLE last (LIKE hidden INCLUDING ALL); CREATE TRIGGER t BEFORE UPDATE ON last FOR EACH ROW EXECUTE FUNCTION trouble(); SELECT workflow.attach('last', 'two', 'sn')");
 owe_again(21, 'troubled');
 sql("DELETE FROM troubled WHERE id = 21; SELECT workflow.write_back('troubled')");
-is_soon($node, 'postgres', 'SELECT count(*) FROM workflow.delivery WHERE kind = \'write_back\'', 0, 'a row that is gone');
+is_soon($node, 'postgres', 'SELECT count(*) FROM workflow_data.delivery WHERE kind = \'write_back\'', 0, 'a row that is gone');
 owe_again(22, 'troubled');
 sql("SELECT workflow.detach('troubled')");
-is_soon($node, 'postgres', 'SELECT count(*) FROM workflow.delivery WHERE kind = \'write_back\'', 0, 'a table that was detached');
+is_soon($node, 'postgres', 'SELECT count(*) FROM workflow_data.delivery WHERE kind = \'write_back\'', 0, 'a table that was detached');
 owe_again(23, 'last');
 sql('DROP TABLE last');
-is_soon($node, 'postgres', 'SELECT count(*) FROM workflow.delivery WHERE kind = \'write_back\'', 0, 'one that was dropped');
+is_soon($node, 'postgres', 'SELECT count(*) FROM workflow_data.delivery WHERE kind = \'write_back\'', 0, 'one that was dropped');
 
 # Of two instances of one key, what the younger shows counts, though the older is owed.
 sql("CREATE TABLE twice (LIKE hidden INCLUDING ALL); CREATE TRIGGER t BEFORE UPDATE ON twice FOR EACH ROW EXECUTE FUNCTION trouble(); SELECT workflow.attach('twice', 'w', 'sn', status_column => 'state')");
 owe_again(1, 'twice');
-sql("UPDATE workflow.delivery SET due_at = now() + interval '1 hour' WHERE kind = 'write_back'; DELETE FROM twice; INSERT INTO twice VALUES (1); SELECT workflow.cancel(split_part(sn, '_', 1)::bigint) FROM twice");
+sql("UPDATE workflow_data.delivery SET due_at = now() + interval '1 hour' WHERE kind = 'write_back'; DELETE FROM twice; INSERT INTO twice VALUES (1); SELECT workflow.cancel(split_part(sn, '_', 1)::bigint) FROM twice");
 is_soon($node, 'postgres', 'SELECT state FROM twice', 'aborted', 'what the younger shows');
 is(sql("SELECT workflow.write_back('twice')"), 0, 'the older is owed nothing');
 

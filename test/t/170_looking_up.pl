@@ -25,7 +25,7 @@ $node->safe_psql(
 	SELECT workflow.start(p, '{}', 'first') FROM unnest(ARRAY['seen', 'hidden']) p;
 	SELECT workflow.start(p, '{}', 'second') FROM unnest(ARRAY['seen', 'hidden']) p;
 	SELECT count(workflow.complete(serial_number)) FROM workflow.waiting JOIN workflow.instances USING (instance) WHERE business_key = 'second']);
-is_soon($node, 'postgres', "SELECT count(*) FROM workflow.visit_stray", 0, 'what has ended is in partitions');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.visit_stray", 0, 'what has ended is in partitions');
 
 # many like those two, half of them hidden from the clerk; the ended ones ended over the last days
 $node->safe_psql('postgres', fill($_)) for ([instance => "WHERE business_key = 'first'"], [visit => ''],
@@ -47,11 +47,11 @@ sub fill
 	my ($table, $where, $end) = @{$_[0]};
 	my %other = (instance => 'r.instance + 10 * g', visit => 'r.visit + 10 * g', business_key => "'K' || g || '-' || (r.instance + 10 * g)");
 	$other{$end} = "r.$end - g * interval '1 second' / 2" if $end;
-	my @columns = split /\n/, $node->safe_psql('postgres', "SELECT attname FROM pg_attribute WHERE attrelid = 'workflow.$table'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum");
+	my @columns = split /\n/, $node->safe_psql('postgres', "SELECT attname FROM pg_attribute WHERE attrelid = 'workflow_data.$table'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum");
 	my $values = join ', ', map { $other{$_} // "r.$_" } @columns;
 	my $half = $MANY / 2;
 	# the newest last, as they come
-	return "INSERT INTO workflow.$table (@{[join ', ', @columns]}) SELECT $values FROM generate_series($half, 1, -1) g, (SELECT * FROM workflow.$table $where) r";
+	return "INSERT INTO workflow_data.$table (@{[join ', ', @columns]}) SELECT $values FROM generate_series($half, 1, -1) g, (SELECT * FROM workflow_data.$table $where) r";
 }
 
 my ($sn, $instance, $ended) = split /\|/, $node->safe_psql('postgres',

@@ -57,7 +57,7 @@ ok($node->poll_query_until('postgres', "SELECT count(*) = 3 FROM trial.orders WH
 	'until that is back');
 
 paste('away with it all');
-is($node->safe_psql('postgres', "SELECT count(*) FROM pg_namespace WHERE nspname IN ('workflow', 'trial')"), 0, 'nothing is left');
+is($node->safe_psql('postgres', "SELECT count(*) FROM pg_namespace WHERE nspname IN ('workflow', 'workflow_data', 'trial')"), 0, 'nothing is left');
 
 $node->stop;
 done_testing();

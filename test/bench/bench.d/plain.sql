@@ -13,7 +13,7 @@ DECLARE
 BEGIN
 	FOREACH name IN ARRAY ARRAY['instance', 'visit', 'instance_history', 'visit_history'] LOOP
 		-- the keys and indexes of history are those of its partitions, and of strays
-		model := ('workflow.' || replace(name, '_history', '_stray'))::regclass;
+		model := ('workflow_data.' || replace(name, '_history', '_stray'))::regclass;
 		EXECUTE format('CREATE TABLE plain.%I (LIKE %s INCLUDING DEFAULTS INCLUDING INDEXES INCLUDING STORAGE)', name, model);
 		-- what the transactions by hand do not care about is there all the same
 		FOR col IN SELECT attname, format_type(atttypid, NULL) AS type FROM pg_attribute
