@@ -212,7 +212,7 @@ is_soon($node, 'postgres', $made, 15, 'when they may be dropped they are');
 on_ddl('ddl_command_start', 'BEGIN NULL; END');
 use_up();
 my $week = sql(q[SELECT to_char(date_trunc('week', now() AT TIME ZONE 'UTC'), 'YYYYMMDD')]);
-sql("GRANT CREATE ON SCHEMA workflow TO nosy; SET ROLE nosy; CREATE TABLE workflow_data.visit_history_$week (LIKE workflow.history)");
+sql("GRANT CREATE, USAGE ON SCHEMA workflow_data TO nosy; SET ROLE nosy; CREATE TABLE workflow_data.visit_history_$week (LIKE workflow.history)");
 upkeep();
 is_soon($node, 'postgres', $error, "partitions of the history cannot be made: the table workflow_data.visit_history_$week, which is to be a partition of the history, belongs to somebody else", 'is told of');
 is_soon($node, 'postgres', $made, 14, 'and is in nobody else\'s way');
