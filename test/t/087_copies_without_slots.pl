@@ -68,7 +68,7 @@ ok(!log_has($node, qr/too many databases/), 'and nobody found too little room');
 is($node->safe_psql('copy1', "SELECT state FROM workflow.workers WHERE kind = 'dispatcher' AND database = 'copy1'"), 'paused: a copy', 'who asks in a copy is told');
 is($node->safe_psql('real', "SELECT string_agg(database, ' ' ORDER BY database) FROM workflow.workers WHERE state = 'paused: a copy' AND pid IS NULL"),
 	'copy1 copy2 copy3', 'who monitors is told everywhere');
-$node->safe_psql('copy1', 'CREATE ROLE clerk; GRANT USAGE ON SCHEMA workflow TO clerk; GRANT SELECT ON workflow.workers TO clerk; GRANT EXECUTE ON FUNCTION workflow.workers TO clerk');
+$node->safe_psql('copy1', 'CREATE ROLE clerk; GRANT USAGE ON SCHEMA workflow TO clerk; GRANT SELECT ON workflow.workers TO clerk; GRANT EXECUTE ON FUNCTION workflow_data.workers TO clerk');
 is($node->safe_psql('copy1', "SET ROLE clerk; SELECT string_agg(database, ' ') FROM workflow.workers WHERE kind = 'dispatcher'"), 'copy1', 'others of their own database');
 
 # ---- clients in a copy ----
