@@ -577,16 +577,32 @@ work(void)
 	}
 }
 
+/*
+ * How much longer it waits for work, in milliseconds; 0: it leaves. By the clock, since whatever sets the latch, an alarm that
+ * concerns nobody any more for instance, is no work.
+ */
+static long
+patience_ms(TimestampTz *idle_since)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (*idle_since == 0)
+		*idle_since = now;
+	return TimestampDifferenceMilliseconds(now, TimestampTzPlusMilliseconds(*idle_since, IDLE_MS));
+}
+
 void
 wf_executor_run(void)
 {
 	int			pause_ms = 0;
+	TimestampTz idle_since = 0;
 
 	work_context = AllocSetContextCreate(TopMemoryContext, "workflow work", ALLOCSET_DEFAULT_SIZES);
 	before_shmem_exit(leave_word, (Datum) 0);
 	for (;;)
 	{
 		Found		found;
+		long		wait_ms;
 		int			rc;
 
 		MemoryContextSwitchTo(work_context);
@@ -601,15 +617,23 @@ wf_executor_run(void)
 		{
 			wf_count_handled(1);
 			pause_ms = 0;
+			idle_since = 0;
 			continue;
 		}
 		pgstat_report_stat(true);
 		if (found == ONLY_LOCKED)
-			pause_ms = pause_ms == 0 ? 2 : Min(pause_ms * 2, LONGEST_LOCK_PAUSE_MS);
+		{
+			wait_ms = pause_ms = pause_ms == 0 ? 2 : Min(pause_ms * 2, LONGEST_LOCK_PAUSE_MS);
+			idle_since = 0;
+		}
 		else
+		{
 			wf_executor_idle(true);
-		rc = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					   found == ONLY_LOCKED ? pause_ms : IDLE_MS, PG_WAIT_EXTENSION);
+			wait_ms = patience_ms(&idle_since);
+		}
+		if (wait_ms <= 0)
+			return;
+		rc = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait_ms, PG_WAIT_EXTENSION);
 		if ((rc & WL_TIMEOUT) != 0 && found != ONLY_LOCKED)
 			return;
 	}
