@@ -1,6 +1,6 @@
 /*
  * operator.c
- *		What operators do: mending incidents, cancelling visits, moving tokens, adopting a copy.
+ *		What operators do: mending incidents, cancelling visits, moving tokens, erasing what has ended, adopting a copy.
  */
 #include "postgres.h"
 
@@ -16,6 +16,7 @@
 #include "shmem/workers.h"
 #include "store/access.h"
 #include "store/durable.h"
+#include "store/erase.h"
 #include "store/identity.h"
 #include "store/privilege.h"
 #include "store/query.h"
@@ -26,6 +27,7 @@ PG_FUNCTION_INFO_V1(workflow_retry);
 PG_FUNCTION_INFO_V1(workflow_skip);
 PG_FUNCTION_INFO_V1(workflow_cancel_visit);
 PG_FUNCTION_INFO_V1(workflow_move);
+PG_FUNCTION_INFO_V1(workflow_erase);
 PG_FUNCTION_INFO_V1(workflow_adopt);
 PG_FUNCTION_INFO_V1(workflow_identity_changed);
 
@@ -242,6 +244,34 @@ workflow_move(PG_FUNCTION_ARGS)
 		PG_RETURN_TEXT_P(cstring_to_text(serial_number));
 	wf_durable_require();
 	PG_RETURN_NULL();
+}
+
+/* ---- erasing ---- */
+
+/*
+ * workflow.erase(instance bigint) → boolean, true: it was there, and is gone
+ *
+ * Errors: 42704 unknown, or erased before; 42501 without admin; 55000 while it lives.
+ */
+Datum
+workflow_erase(PG_FUNCTION_ARGS)
+{
+	WfAccess	access;
+	WfTarget	target;
+	bool		erased;
+
+	wf_argument_require(fcinfo, 0, "instance");
+	PreventCommandIfReadOnly("workflow.erase()");
+	wf_store_enter(&access);
+	wf_target_instance(&target, PG_GETARG_INT64(0), access.caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
+	if (target.instance != NULL)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("instance " INT64_FORMAT " has not ended", target.instance->id),
+				errhint("End it first: SELECT workflow.cancel(" INT64_FORMAT ").", target.instance->id));
+	wf_batch_end(target.batch);
+	erased = wf_erase_instance(PG_GETARG_INT64(0));
+	wf_store_leave(&access);
+	PG_RETURN_BOOL(erased);
 }
 
 /* ---- copies ---- */

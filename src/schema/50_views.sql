@@ -170,6 +170,23 @@ COMMENT ON COLUMN workflow.late_callbacks.role IS 'Role that called';
 COMMENT ON COLUMN workflow.late_callbacks.data IS 'What it brought: data of workflow.complete; {code, message, data} of workflow.fail; {truncated, bytes, text} if it was larger than 8 kB';
 COMMENT ON COLUMN workflow.late_callbacks.webhook IS 'It came with a token, by workflow.callback: the role is whoever passed it on, not who sent it';
 
+CREATE VIEW workflow.attachments WITH (security_barrier) AS
+    SELECT a.relation, p.process, a.serial_column, a.serial_step, a.status_column, a.instance_column, a.condition, a.trust
+    FROM workflow_data.attachment a
+         JOIN workflow_data.process p ON p.process_id = a.process_id
+         JOIN pg_catalog.pg_class c ON c.oid = a.relation
+    WHERE a.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[])
+          OR pg_catalog.pg_has_role(c.relowner, 'USAGE');
+COMMENT ON VIEW workflow.attachments IS 'Attached tables: of the caller, or of processes that he may view';
+COMMENT ON COLUMN workflow.attachments.relation IS 'The attached table';
+COMMENT ON COLUMN workflow.attachments.process IS 'Process that a new row starts';
+COMMENT ON COLUMN workflow.attachments.serial_column IS 'Column that shows the serial number of the open callback wait';
+COMMENT ON COLUMN workflow.attachments.serial_step IS 'Step whose wait that is; NULL: the oldest open one';
+COMMENT ON COLUMN workflow.attachments.status_column IS 'Column that shows the status of the instance';
+COMMENT ON COLUMN workflow.attachments.instance_column IS 'Column that shows the number of the instance';
+COMMENT ON COLUMN workflow.attachments.condition IS 'jsonpath predicate over the row: only such rows start an instance';
+COMMENT ON COLUMN workflow.attachments.trust IS 'Write-backs run the code of whatever roles the table brings with it, with the rights of its owner';
+
 -- A first try is of an instance that lives or is in the history; one that has failed remembers what it needs.
 CREATE VIEW workflow.write_backs WITH (security_barrier) AS
     SELECT a.relation, p.process,
