@@ -68,6 +68,11 @@ SELECT path, severity, message, hint FROM workflow.check('{"steps": [
     {"step": "d", "http": {"server": "check_open", "body": {"url": "${$callback_url}", "beat": "${$heartbeat_url}"}}, "wait": true},
     {"step": "e", "sql": "SELECT ''${$.amount}''"} ]}');
 
+-- a retry of the whole, and one that no step goes by
+SELECT path, severity, message, hint FROM workflow.check('{"retry": {"max": -1, "often": true}, "steps": [{"step": "a", "http": {"server": "check_open"}}]}');
+SELECT path, severity, message, hint FROM workflow.check('{"retry": {"max": 1}, "steps": [{"step": "a", "http": {"server": "check_open"}, "retry": {"max": 2}}, {"step": "b", "wait": true}]}');
+SELECT count(*) FROM workflow.check('{"retry": {"max": 1}, "steps": [{"step": "a", "http": {"server": "check_open"}}]}');
+
 -- hints that say what is meant
 SELECT path, regexp_replace(message, '(is not a jsonpath): .*', '\1') AS message, hint FROM workflow.check('{"steps": [
     {"step": "a", "set": {"a": "${$response.id}", "b": "${$data.amount}", "c": "${data.amount}", "error": "${$.}", "e": "${response}", "f": "${$.a ?? []}", "g": "${$.a ?? }", "h": "${($.a ?? 1) + 1}", "i": "${$.a = 1}"},

@@ -12,6 +12,7 @@
 #include "utils/numeric.h"
 
 #include "engine/internal.h"
+#include "http/server.h"
 #include "shmem/shmem.h"
 #include "store/token.h"
 
@@ -33,9 +34,8 @@ in_us(WfBatch *batch, WfVisit *visit, const Interval *interval)
 
 /* The pause after the attempt that has just failed. */
 static TimestampTz
-next_attempt_at(WfBatch *batch, WfVisit *visit, int retry_after_ms)
+next_attempt_at(WfBatch *batch, WfVisit *visit, const WfRetry *retry, int retry_after_ms)
 {
-	const WfRetry *retry = &visit->def->retry;
 	int			last = retry->ndelays - 1;
 	double		pause = in_us(batch, visit, &retry->delays[Min(visit->attempt - 1, last)]);
 	int			grown = visit->attempt - 1 - last;
@@ -84,31 +84,55 @@ wf_engine_postpone(WfBatch *batch, WfVisit *visit, TimestampTz until)
 }
 
 static bool
-is_retried(WfVisit *visit, const WfAnswer *answer)
+is_retried(const WfVisit *visit, const WfRetry *retry, const WfAnswer *answer)
 {
-	const WfRetry *retry = &visit->def->retry;
-
 	if (visit->attempt > retry->max)
 		return false;
 	return retry->non > 0 ? is_named(retry, &answer->fault) : answer->retryable;
 }
 
+/* Whose answer it is. The visit's queue says so, unless somebody has to look at the visit before the answer comes. */
+static const char *
+called_server(WfBatch *batch, WfVisit *visit)
+{
+	const char *queue = visit->queue;
+	WfFault		ignored = {0};
+
+	if (visit->def == NULL || visit->def->action != WF_ACTION_HTTP)
+		return NULL;
+	if (queue == NULL || strncmp(queue, WF_QUEUE_HTTP, strlen(WF_QUEUE_HTTP)) != 0)
+		queue = wf_move_http_queue(batch, visit, visit->def->http, &ignored);
+	return queue != NULL ? queue + strlen(WF_QUEUE_HTTP) : NULL;
+}
+
+/* That of the step or its definition, else of the server as it is now. */
+static const WfRetry *
+retry_of(WfBatch *batch, WfVisit *visit)
+{
+	const WfRetry *own = &visit->def->retry;
+	const char *name = own->given ? NULL : called_server(batch, visit);
+	const WfServer *server = name != NULL ? wf_server_by_name(name) : NULL;
+
+	return server != NULL && server->retry.given ? &server->retry : own;
+}
+
 static WfVisit *
 failed_attempt(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
+	const WfRetry *retry = retry_of(batch, visit);
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	Jsonb	   *error = wf_engine_error(&answer->fault, visit->attempt);
 
 	MemoryContextSwitchTo(old);
 	if (visit->has_callback)
 		return wf_outcome_callback(batch, visit);
-	if (!is_retried(visit, answer))
+	if (!is_retried(visit, retry, answer))
 	{
 		visit->reply = answer->reply;
 		return wf_outcome_bad(batch, visit, WF_OUTCOME_SYSTEM_ERROR, error);
 	}
 	visit->error = error;
-	wf_state_pause(batch, visit, next_attempt_at(batch, visit, answer->retry_after_ms));
+	wf_state_pause(batch, visit, next_attempt_at(batch, visit, retry, answer->retry_after_ms));
 	return NULL;
 }
 
@@ -153,20 +177,6 @@ look_back(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 			DirectFunctionCall1(numeric_int4, NumericGetDatum(value.val.numeric)));
 	batch->attempts = lappend(batch->attempts, attempt);
 	MemoryContextSwitchTo(old);
-}
-
-/* Whose answer it is. The visit's queue says so, unless somebody has to look at the visit before the answer comes. */
-static const char *
-called_server(WfBatch *batch, WfVisit *visit)
-{
-	const char *queue = visit->queue;
-	WfFault		ignored = {0};
-
-	if (visit->def == NULL || visit->def->action != WF_ACTION_HTTP)
-		return NULL;
-	if (queue == NULL || strncmp(queue, WF_QUEUE_HTTP, strlen(WF_QUEUE_HTTP)) != 0)
-		queue = wf_move_http_queue(batch, visit, visit->def->http, &ignored);
-	return queue != NULL ? queue + strlen(WF_QUEUE_HTTP) : NULL;
 }
 
 /* The service's cookies go with the instance: its later calls must find the same node. */

@@ -26,6 +26,7 @@
 #include "compat.h"
 #include "http/credentials.h"
 #include "http/options.h"
+#include "http/retry_options.h"
 #include "http/server.h"
 #include "http/url.h"
 
@@ -114,6 +115,7 @@ read_server(HeapTuple tuple, TupleDesc desc, ServerEntry *entry)
 	server->ca = get_string(options, "ca");
 	server->allow_private = false;
 	server->verify = true;
+	wf_retry_options_init(&server->retry);
 
 	foreach(cell, options)
 	{
@@ -134,6 +136,8 @@ read_server(HeapTuple tuple, TupleDesc desc, ServerEntry *entry)
 			(void) wf_option_boolean(value, &server->allow_private);
 		else if (strcmp(name, "verify") == 0)
 			(void) wf_option_boolean(value, &server->verify);
+		else if (wf_is_retry_option(name))
+			(void) wf_retry_option(name, value, &server->retry);
 	}
 	return true;
 }

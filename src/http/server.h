@@ -12,6 +12,7 @@
 
 #include "http/http.h"
 #include "model/fault.h"
+#include "model/retry.h"
 
 typedef struct WfServer
 {
@@ -26,6 +27,7 @@ typedef struct WfServer
 	const char *ca;
 	bool		allow_private; /* default false */
 	bool		verify;		   /* default true */
+	WfRetry		retry;		   /* of steps that have none */
 } WfServer;
 
 /* The server of that name and our wrapper, or NULL. The answer is valid until the end of the transaction. */

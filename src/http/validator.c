@@ -30,6 +30,7 @@
 #include "compat.h"
 #include "http/credentials.h"
 #include "http/options.h"
+#include "http/retry_options.h"
 #include "http/url.h"
 
 PG_FUNCTION_INFO_V1(workflow_http_validator);
@@ -50,6 +51,12 @@ static const OptionName option_names[] = {
 	{"ca", ForeignServerRelationId},
 	{"allow_private", ForeignServerRelationId},
 	{"verify", ForeignServerRelationId},
+	{"retry_max", ForeignServerRelationId},
+	{"retry_delay", ForeignServerRelationId},
+	{"retry_backoff", ForeignServerRelationId},
+	{"retry_max_delay", ForeignServerRelationId},
+	{"retry_jitter", ForeignServerRelationId},
+	{"retry_on", ForeignServerRelationId},
 	{"auth", UserMappingRelationId},
 	{"user", UserMappingRelationId},
 	{"password", UserMappingRelationId},
@@ -176,7 +183,13 @@ check_server_value(const char *name, const char *value)
 	int			number;
 	int64		bytes;
 	bool		boolean;
+	WfRetry		retry;
 
+	if (wf_is_retry_option(name))
+	{
+		wf_retry_options_init(&retry);
+		return wf_retry_option(name, value, &retry);
+	}
 	if (strcmp(name, "timeout") == 0)
 		return wf_option_timeout(value, &number);
 	if (strcmp(name, "connect_timeout") == 0 || strcmp(name, "idle_timeout") == 0)

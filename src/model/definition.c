@@ -509,9 +509,30 @@ static const WfReaderField definition_fields[] = {
 	{"steps", read_steps, 0, true},
 	{"timeout"},
 	{"catch"},
+	{"retry", wf_read_retry, offsetof(WfDefinition, retry)},
 	{"retention", read_retention, 0},
 	{"priority"},
 };
+
+/* Steps that say nothing of their own are tried again as the definition says. */
+static void
+pass_retry_on(WfReader *reader, WfDefinition *def, const WfJson *node)
+{
+	bool		used = false;
+
+	for (int i = 0; i < def->nsteps; i++)
+	{
+		WfStep	   *step = &def->steps[i];
+
+		if (step->retry.given || (step->action != WF_ACTION_HTTP && step->action != WF_ACTION_SQL))
+			continue;
+		step->retry = def->retry;
+		used = true;
+	}
+	if (!used)
+		wf_json_warning(reader->issues, node, "It is for steps with \"http\" or \"sql\" that have no \"retry\" of their own.",
+						"there is no step that goes by it");
+}
 
 /* Before anything is read: is there a list of steps at all, and what are they called? */
 static bool
@@ -550,6 +571,8 @@ wf_definition_compile(const char *json, WfIssues *issues)
 		graph->def.data = wf_jsonb_empty_object();
 	if (graph->def.start < 0)
 		graph->def.start = 0;	/* to go on checking */
+	if (graph->def.retry.given)
+		pass_retry_on(&reader, &graph->def, wf_json_member(root, "retry"));
 	if (graph->def.nsteps > 0)
 		wf_graph_check(graph, issues);
 	return issues->n > before ? NULL : &graph->def;

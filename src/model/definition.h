@@ -18,6 +18,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "model/retry.h"
 #include "model/template.h"
 
 typedef enum WfOutcome
@@ -95,20 +96,6 @@ typedef struct WfEvent
 	WfPredicate *when; /* NULL: always wait */
 } WfEvent;
 
-typedef struct WfRetry
-{
-	int			max;	/* retries after the first attempt; 0 without `retry` */
-	Interval   *delays; /* at least one where max > 0; the last one repeats */
-	int			ndelays;
-	double		backoff; /* factor; 1: constant */
-	bool		linear;	 /* "linear": the delay times the number of the attempt */
-	bool		has_max_delay;
-	Interval	max_delay;
-	Interval	jitter; /* up to that is added, at random */
-	const char **on;	/* what is retried, instead of the usual: "503", "5xx", a SQLSTATE, "connect", "timeout" */
-	int			non;	/* 0: the usual */
-} WfRetry;
-
 typedef struct WfCancelAction /* how to ask the outside system to stop */
 {
 	WfHttpAction *http;	   /* path, of the step's server (NULL as there), or url (server NULL); method POST unless given */
@@ -169,7 +156,7 @@ typedef struct WfStep
 	bool		save_all;	/* "save": true */
 	WfDuration	timeout;
 	WfDuration	heartbeat;
-	WfRetry		retry;
+	WfRetry		retry; /* its own, else that of the definition */
 	WfCancelAction *cancel; /* or NULL */
 	bool		ignore_cancel;
 	bool		async;
@@ -185,6 +172,7 @@ typedef struct WfDefinition
 	WfStep	   *steps;
 	int			nsteps;
 	int			start;
+	WfRetry		retry; /* of steps that have none of their own */
 	bool		has_retention;
 	Interval	retention; /* of its ended instances; zero: for ever */
 } WfDefinition;

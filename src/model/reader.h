@@ -98,8 +98,6 @@ extern void wf_read_wait(WfReader *reader, const WfJson *node, void *target);
 extern void wf_read_catch(WfReader *reader, const WfJson *node, void *target);
 
 /* "404" and "5xx", as they are written in lists of errors; and an issue for those of success. */
-extern bool wf_is_status(const char *text);
-extern bool wf_is_status_class(const char *text);	/* in either case */
 extern bool wf_reader_is_failure(WfReader *reader, const WfJson *node);
 
 /* Target WfRetry. */

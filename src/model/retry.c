@@ -1,6 +1,6 @@
 /*
  * retry.c
- *		The `retry` of a step: how often, after which pauses, and after what.
+ *		The `retry` of a step, or of a definition for steps that have none: how often, after which pauses, and after what.
  *
  * What is retried is kept as words that are compared with a fault: a status ("503"), a class of them ("5xx"), a
  * SQLSTATE, "connect", "timeout". A word that the step's own action can never meet is an issue. All is allocated in
@@ -9,10 +9,6 @@
 #include "postgres.h"
 
 #include "model/reader.h"
-
-#define MAX_RETRIES 1000000
-#define MAX_DELAYS 1000
-#define MAX_WORDS 100
 
 static const char on_hint[] =
 "Name status codes (503), classes of them (\"5xx\"), SQLSTATEs (\"40001\"), \"connect\" or \"timeout\".";
@@ -29,8 +25,8 @@ read_max(WfReader *reader, const WfJson *node, void *target)
 	if (!wf_reader_expect(reader, node, WF_JSON_NUMBER, NULL))
 		return;
 	len = strlen(node->text);
-	if (strspn(node->text, "0123456789") != len || len > 7 || atoi(node->text) > MAX_RETRIES)
-		wf_json_issue(reader->issues, node, NULL, "must be a whole number from 0 to %d", MAX_RETRIES);
+	if (strspn(node->text, "0123456789") != len || len > 7 || atoi(node->text) > WF_MAX_RETRIES)
+		wf_json_issue(reader->issues, node, NULL, "must be a whole number from 0 to %d", WF_MAX_RETRIES);
 	else
 		*(int *) target = atoi(node->text);
 }
@@ -43,9 +39,9 @@ read_delay(WfReader *reader, const WfJson *node, void *target)
 
 	if (n == 0)
 		wf_json_issue(reader->issues, node, "Without a pause, leave it out.", "names no delay");
-	if (n > MAX_DELAYS)
+	if (n > WF_MAX_RETRY_DELAYS)
 	{
-		wf_json_issue(reader->issues, node, "The last one repeats.", "has more than %d delays", MAX_DELAYS);
+		wf_json_issue(reader->issues, node, "The last one repeats.", "has more than %d delays", WF_MAX_RETRY_DELAYS);
 		return;
 	}
 	retry->delays = palloc0(Max(n, 1) * sizeof(Interval));
@@ -121,8 +117,8 @@ is_sqlstate(const char *text)
 	return strlen(text) == 5 && strspn(text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5;
 }
 
-static bool
-is_fault_word(const char *text)
+bool
+wf_is_retry_word(const char *text)
 {
 	for (int i = 0; i < lengthof(fault_words); i++)
 	{
@@ -181,7 +177,7 @@ read_on_word(WfReader *reader, const WfJson *node, WfRetry *retry)
 	word = usual_spelling(node->text);
 	if (!wf_reader_is_failure(reader, node))
 		return;
-	if (wf_is_status(word) || wf_is_status_class(word) || is_sqlstate(word) || is_fault_word(word))
+	if (wf_is_status(word) || wf_is_status_class(word) || is_sqlstate(word) || wf_is_retry_word(word))
 		retry->on[retry->non++] = word;
 	else
 		add_unknown_word(reader, node);
@@ -196,9 +192,9 @@ read_on(WfReader *reader, const WfJson *node, void *target)
 	if (n == 0)
 		wf_json_issue(reader->issues, node, "For the usual errors, leave it out; for no retry, leave out \"retry\".",
 					  "retries nothing");
-	if (n > MAX_WORDS)
+	if (n > WF_MAX_RETRY_WORDS)
 	{
-		wf_json_issue(reader->issues, node, NULL, "has more than %d entries", MAX_WORDS);
+		wf_json_issue(reader->issues, node, NULL, "has more than %d entries", WF_MAX_RETRY_WORDS);
 		return;
 	}
 	retry->on = palloc0(Max(n, 1) * sizeof(char *));
@@ -223,7 +219,7 @@ wf_read_retry(WfReader *reader, const WfJson *node, void *target)
 {
 	WfRetry    *retry = target;
 
-	*retry = (WfRetry) {.backoff = 1};
+	*retry = (WfRetry) {.given = true, .backoff = 1};
 	if (node->type == WF_JSON_NUMBER)
 	{
 		(void) wf_reader_expect(reader, node, WF_JSON_OBJECT, psprintf("Write {\"max\": %s}.", wf_issue_clip(node->text)));

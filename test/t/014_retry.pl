@@ -153,6 +153,44 @@ is($scene->finish($instance), 'completed', 'and found when it is back');
 ok($scene->history($instance, 'call')->{attempts} > 1, 'after several attempts');
 is(scalar($scene->requests($instance)), 1, 'of which it saw one');
 
+# ---- what steps have that say nothing: the retry of their definition, else that of the server ----
+
+$scene->server('patient', $scene->url, "retry_max '2', retry_delay '5 ms, 20 ms', retry_on '503, 4xx, connect'");
+sub define_default
+{
+	my ($name, $definition, $step) = @_;
+	my ($whole, $own) = map { defined $_ ? qq(, "retry": $_) : '' } $definition, $step;
+	$scene->define($name, '{"steps": [{"step": "call", "http": {"server": "patient", "path": "/status/${$.status}", ' . $H . "}$own}]$whole}");
+}
+sub times_tried
+{
+	my ($process, $status, $expected, $name) = @_;
+	my ($instance) = $scene->run($process, { status => $status });
+	is(scalar($scene->requests($instance)), $expected, $name);
+	return $instance;
+}
+define_default('of the server');
+define_default('of the definition', '{"max": 1}');
+define_default('of the step', '{"max": 3}', '{"max": 4, "on": [404]}');
+define_default('none', '{"max": 3}', '{"max": 0}');
+are_gaps('of the server', [ 0.005, 0.02 ], map { times_tried('of the server', 503, 3, 'a step goes by the server') } 1 .. 3);
+times_tried('of the server', 404, 3, 'which says what is tried again');
+times_tried('of the server', 500, 1, 'and what is not');
+times_tried('of the definition', 503, 2, 'the definition comes before the server, with what is usual');
+times_tried('of the definition', 404, 1, 'and nothing of the server is mixed with it');
+times_tried('of the step', 404, 5, 'the step comes first');
+times_tried('none', 503, 1, 'and may say none');
+$scene->sql("ALTER SERVER patient OPTIONS (SET retry_max '1')");
+times_tried('of the server', 503, 2, 'a change of the server counts at once');
+$scene->define('sql', '{"steps": [{"step": "divide", "sql": "SELECT 1 / (visit.attempt - 1)"}], "retry": {"max": 1, "on": ["22012"]}}');
+$instance = ($scene->run('sql'))[0];
+is($scene->history($instance, 'divide')->{attempts}, 2, 'the definition counts for SQL, too');
+for my $option ("retry_max '-1'", "retry_max '2x'", "retry_delay '5 ms,'", "retry_delay 'soon'", "retry_backoff '0.5'", "retry_max_delay '-1 s'", "retry_on '200'", "retry_on '40001'")
+{
+	like($scene->error("ALTER SERVER partner OPTIONS (ADD $option)"), qr/^22023: invalid value for option "retry_/, "no server has $option");
+}
+$scene->sql("ALTER SERVER partner OPTIONS (ADD retry_backoff 'linear', ADD retry_max_delay '1 s', ADD retry_jitter '0')");
+
 # ---- many at once ----
 
 my @many = split /\n/, $scene->sql("SELECT workflow.start('in the end', jsonb_build_object('url', '" . $scene->url('/flaky?fail=1') . "')) FROM generate_series(1, 200)");
