@@ -22,7 +22,7 @@ typedef struct WfServer
 	int			timeout_ms;			/* default 30 s */
 	int			connect_timeout_ms; /* default 10 s */
 	int			idle_timeout_ms;	/* default 60 s */
-	int			max_in_flight;		/* default 64 */
+	int			max_in_flight;		/* default 64; 0: it is paused */
 	int64		max_response;		/* default 16 MB */
 	const char *ca;
 	bool		allow_private; /* default false */

@@ -37,7 +37,9 @@ COMMENT ON FUNCTION workflow_data.servers() IS
 CREATE VIEW workflow.servers AS
     SELECT s.srvname::text AS server,
            (SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) o WHERE o.option_name = 'url') AS url,
-           coalesce(c.state, 'closed') AS state,
+           CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_options_to_table(s.srvoptions) o
+                             WHERE o.option_name = 'max_in_flight' AND o.option_value ~ '^\s*[+-]?0+\s*$')
+                THEN 'paused' ELSE coalesce(c.state, 'closed') END AS state,
            coalesce(c.in_flight, 0) AS in_flight,
            greatest((SELECT count(*) FROM workflow_data.visit v
                      WHERE v.queue = 'http ' || s.srvname::text AND v.due_at <= pg_catalog.statement_timestamp()
@@ -67,7 +69,7 @@ COMMENT ON VIEW workflow.servers IS
 'Servers of the wrapper workflow_http that the caller may use, with counters since the start of the database server; and dropped ones that visits of the caller''s processes want to call';
 COMMENT ON COLUMN workflow.servers.server IS 'Name of the server';
 COMMENT ON COLUMN workflow.servers.url IS 'Its address';
-COMMENT ON COLUMN workflow.servers.state IS 'closed: its breaker lets requests pass; dropped: there is no server of that name, its visits are parked until there is one';
+COMMENT ON COLUMN workflow.servers.state IS 'closed: its breaker lets requests pass; paused: its max_in_flight is 0, nothing is sent; dropped: there is no server of that name, its visits are parked until there is one';
 COMMENT ON COLUMN workflow.servers.in_flight IS 'Requests under way';
 COMMENT ON COLUMN workflow.servers.parked IS 'Requests that are due and held back: no more are sent at once, or there is no such server';
 COMMENT ON COLUMN workflow.servers.requests IS 'Requests sent';

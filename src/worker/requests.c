@@ -371,11 +371,11 @@ collect_owned(Outgoing *out, int limit)
 }
 
 /*
- * What calls a server that is gone is parked until there is one of that name. But nobody is to wait for ever for the end
- * of what was cancelled.
+ * What calls a server that is gone is parked until there is one of that name, or until that is paused no more. But nobody is to wait
+ * for ever for the end of what was cancelled.
  */
 static void
-park(Outgoing *out)
+park(Outgoing *out, const char *why)
 {
 	WfLane	   *lane = out->lane;
 	TimestampTz now = GetCurrentTimestamp();
@@ -395,11 +395,17 @@ park(Outgoing *out)
 	for (int i = 0; i < n; i++)
 	{
 		WfJob		job = {.kind = WF_JOB_BREAK, .instance = keys[i].instance, .visit = keys[i].visit,
-			.fault = {.code = WF_CODE_REQUEST, .message = "there is no such server"}};
+			.fault = {.code = WF_CODE_REQUEST, .message = why}};
 
 		if (wf_flight_find(job.visit) == NULL)
 			out->broken[out->nbroken++] = job;
 	}
+}
+
+static bool
+is_paused(const WfServer *server)
+{
+	return server->max_in_flight == 0;
 }
 
 static bool
@@ -416,9 +422,9 @@ look_at_server(Outgoing *out)
 	bool		by_owner;
 	int			limit;
 
-	if (server == NULL)
+	if (server == NULL || is_paused(server))
 	{
-		park(out);
+		park(out, server == NULL ? "there is no such server" : "the server is paused");
 		return;
 	}
 	lane->slots = server->max_in_flight - lane->in_flight;
@@ -502,7 +508,7 @@ look_at_cancels(Outgoing *out)
 	int64	   *instances = palloc(sizeof(int64) * limit);
 	int			n;
 
-	if (server == NULL)
+	if (server == NULL || is_paused(server))
 		return;
 	places = server->max_in_flight + 1 + server->max_in_flight / PLACES_PER_CANCEL - lane->in_flight;
 	places = Min(places, takes_one(lane) ? 1 : DUE_PER_TRANSACTION);

@@ -131,6 +131,28 @@ $scene->sql("GRANT USAGE ON FOREIGN SERVER partner TO author; SELECT workflow.re
 is($scene->finish($instance), 'completed', 'granted again, it can be retried');
 is($scene->sql("SET ROLE author; SELECT count(*) FROM workflow.servers"), 1, 'the view shows a role the servers it may use');
 
+# ---- paused ----
+
+$scene->server('paused', $scene->url, "max_in_flight '0'");
+$scene->define('paused', '{"steps": [{"step": "call", "http": {"server": "paused", "path": "/ok", "headers": {' . Scene::HEADERS . '}}}]}');
+my @paused = map { $scene->start('paused') } 1 .. 3;
+is_soon($scene->node, 'postgres', "SELECT state, in_flight, parked FROM workflow.servers WHERE server = 'paused'", 'paused|0|3', 'a paused server parks what is to be sent');
+stays(0.5, sub { scalar map { $scene->requests($_) } @paused }, 0, 'nothing is sent');
+is($scene->sql("SELECT workflow.cancel($paused[0])"), 't', 'who has not called out is cancelled at once');
+is($scene->finish($paused[0]), 'aborted', '... and has ended');
+$scene->sql("ALTER SERVER paused OPTIONS (SET max_in_flight '1')");
+is($scene->finish($_), 'completed', 'it goes on at once') for @paused[ 1, 2 ];
+is(server_row('paused', 'state, parked'), 'closed|0', 'as if nothing had been');
+# in the middle of it: what is under way comes to its end
+$scene->define('slow', '{"steps": [{"step": "call", "http": {"server": "paused", "path": "/delay", "query": {"s": "0.4"}, "headers": {' . Scene::HEADERS . '}}}]}');
+my ($under_way, $behind) = map { $scene->start('slow') } 1 .. 2;
+$scene->wait_for_requests(1, $under_way);
+$scene->sql("ALTER SERVER paused OPTIONS (SET max_in_flight '0')");
+is($scene->finish($under_way), 'completed', 'what was under way is answered');
+stays(0.5, sub { scalar $scene->requests($behind) }, 0, 'what came after it waits');
+$scene->sql("ALTER SERVER paused OPTIONS (DROP max_in_flight)");
+is($scene->finish($behind), 'completed', 'until the server goes on');
+
 # ---- dropped, and created again ----
 
 define_call('parking', 'moving', '/ok', '"retry": {"max": 3}');
