@@ -43,14 +43,14 @@ CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCE
 ALTER FUNCTION refuse() OWNER TO erase_shop;
 CREATE TRIGGER refuse BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION refuse();
 SELECT count(workflow.complete(serial_number)) FROM workflow.waiting WHERE process = 'erase';
-SELECT workflow.complete(:'sn', '{"late": true}') FROM generate_series(1, 3);
+SELECT workflow.complete(:'sn', '{"too_late": true}') FROM generate_series(1, 3);
 CALL until($$SELECT count(error) = 2 FROM workflow.write_backs WHERE process = 'erase'$$);
 
 CREATE FUNCTION remains() RETURNS TABLE (what text, number bigint) LANGUAGE sql AS $$
     SELECT 'instances', count(*) FROM workflow.instances WHERE process = 'erase' UNION ALL
     SELECT 'history', count(*) FROM workflow.history WHERE process = 'erase' UNION ALL
     SELECT 'attempts', count(*) FROM workflow.attempts a JOIN workflow.history h USING (serial_number) WHERE h.process = 'erase' UNION ALL
-    SELECT 'late callbacks', count(*) FROM workflow.late_callbacks l WHERE l.data ? 'late' UNION ALL
+    SELECT 'late callbacks', count(*) FROM workflow.late_callbacks l WHERE l.data ? 'too_late' UNION ALL
     SELECT 'write-backs', count(*) FROM workflow.write_backs WHERE process = 'erase'$$;
 SELECT * FROM remains();
 SET ROLE erase_reader;
