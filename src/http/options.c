@@ -92,7 +92,8 @@ wf_option_timeout(const char *text, int *result)
 const char *
 wf_option_count(const char *text, int *result)
 {
-	if (!parse_int(text, result, 0, NULL) || *result < 0 || *result > MAX_MAX_IN_FLIGHT)
+	/* the view servers compares the text */
+	if (!parse_int(text, result, 0, NULL) || (*result == 0 && strcmp(text, "0") != 0) || *result < 0 || *result > MAX_MAX_IN_FLIGHT)
 		return "a whole number between 0 and " CppAsString2(MAX_MAX_IN_FLIGHT);
 	return NULL;
 }

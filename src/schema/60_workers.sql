@@ -38,7 +38,7 @@ CREATE VIEW workflow.servers AS
     SELECT s.srvname::text AS server,
            (SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) o WHERE o.option_name = 'url') AS url,
            CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_options_to_table(s.srvoptions) o
-                             WHERE o.option_name = 'max_in_flight' AND o.option_value ~ '^\s*[+-]?0+\s*$')
+                             WHERE o.option_name = 'max_in_flight' AND o.option_value = '0')
                 THEN 'paused' ELSE coalesce(c.state, 'closed') END AS state,
            coalesce(c.in_flight, 0) AS in_flight,
            greatest((SELECT count(*) FROM workflow_data.visit v

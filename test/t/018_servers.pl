@@ -140,6 +140,7 @@ is_soon($scene->node, 'postgres', "SELECT state, in_flight, parked FROM workflow
 stays(0.5, sub { scalar map { $scene->requests($_) } @paused }, 0, 'nothing is sent');
 is($scene->sql("SELECT workflow.cancel($paused[0])"), 't', 'who has not called out is cancelled at once');
 is($scene->finish($paused[0]), 'aborted', '... and has ended');
+like($scene->error("ALTER SERVER paused OPTIONS (SET max_in_flight '$_')"), qr/^22023/, "$_ is no whole number") for '0.2', '0x0', '-1';
 $scene->sql("ALTER SERVER paused OPTIONS (SET max_in_flight '1')");
 is($scene->finish($_), 'completed', 'it goes on at once') for @paused[ 1, 2 ];
 is(server_row('paused', 'state, parked'), 'closed|0', 'as if nothing had been');
