@@ -88,6 +88,9 @@ ALTER SCHEMA workflow OWNER TO CURRENT_USER;
 CREATE FUNCTION workflow.mine() RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE EXTENSION workflow;
 DROP FUNCTION workflow.mine();
+CREATE SCHEMA workflow_data;
+CREATE EXTENSION workflow;
+DROP SCHEMA workflow_data;
 ALTER DEFAULT PRIVILEGES IN SCHEMA workflow GRANT ALL ON TABLES TO "defaults app";
 CREATE EXTENSION workflow;
 SELECT c.relname, a.privilege_type FROM pg_class c, aclexplode(c.relacl) a

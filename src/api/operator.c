@@ -16,8 +16,9 @@
 #include "shmem/workers.h"
 #include "store/access.h"
 #include "store/durable.h"
-#include "store/erase.h"
+#include "store/history.h"
 #include "store/identity.h"
+#include "store/owed.h"
 #include "store/privilege.h"
 #include "store/query.h"
 
@@ -251,7 +252,7 @@ workflow_move(PG_FUNCTION_ARGS)
 /*
  * workflow.erase(instance bigint) → boolean, true: it was there, and is gone
  *
- * Errors: 42704 unknown, or erased before; 42501 without admin; 55000 while it lives.
+ * Errors: 42704 unknown, or erased before; 42501 without admin; 55000 while it lives; 55006 while a write-back of it is being tried.
  */
 Datum
 workflow_erase(PG_FUNCTION_ARGS)
@@ -269,7 +270,11 @@ workflow_erase(PG_FUNCTION_ARGS)
 				errmsg("instance " INT64_FORMAT " has not ended", target.instance->id),
 				errhint("End it first: SELECT workflow.cancel(" INT64_FORMAT ").", target.instance->id));
 	wf_batch_end(target.batch);
-	erased = wf_erase_instance(PG_GETARG_INT64(0));
+	if (!wf_owed_erase(PG_GETARG_INT64(0)))
+		ereport(ERROR, errcode(ERRCODE_OBJECT_IN_USE),
+				errmsg("a write-back of instance " INT64_FORMAT " is being tried at this moment", PG_GETARG_INT64(0)),
+				errhint("Erase it a moment later."));
+	erased = wf_history_erase(PG_GETARG_INT64(0));
 	wf_store_leave(&access);
 	PG_RETURN_BOOL(erased);
 }

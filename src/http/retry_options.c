@@ -143,6 +143,7 @@ wf_retry_option(const char *name, const char *value, WfRetry *retry)
 		expected = read_interval(value, &retry->jitter);
 	else if (strcmp(name, "retry_on") == 0)
 		expected = read_on(value, retry);
-	retry->given |= expected == NULL;
+	/* without it the others say nothing */
+	retry->given |= strcmp(name, "retry_max") == 0 && expected == NULL;
 	return expected;
 }

@@ -90,20 +90,26 @@ wf_history_cutoff(const char *retention)
 
 #define TRIM(name, table, condition) \
 	name " AS (DELETE FROM workflow_data." table " h USING over o WHERE " condition ")"
+/* All that instances have left behind, those of a CTE `over`; gives how many of them there were. */
+#define DELETE_OVER                                                                                                    \
+	"i AS (DELETE FROM workflow_data.instance_history h USING over o WHERE h.instance = o.instance RETURNING 1), "     \
+	"s AS (DELETE FROM workflow_data.instance_stray h USING over o WHERE h.instance = o.instance RETURNING 1), "       \
+	TRIM("v", "visit_history", "h.instance = o.instance") ", "                                                         \
+	TRIM("vs", "visit_stray", "h.instance = o.instance") ", "                                                          \
+	TRIM("a", "attempt_history", OF_INSTANCE("h")) ", "                                                                \
+	TRIM("sa", "attempt_stray", OF_INSTANCE("h")) ", "                                                                 \
+	TRIM("l", "late_callback", OF_INSTANCE("h")) " "                                                                   \
+	"SELECT (SELECT count(*) FROM i) + (SELECT count(*) FROM s)"
+
 static WfQuery q_trim = {
 	.sql = "WITH over AS MATERIALIZED (SELECT h.instance FROM " WF_ENDED("instance") " h "
 		   "JOIN workflow_data.process p ON p.process_id = h.process_id "
 		   "WHERE p.retention > interval '0' AND h.ended_at < clock_timestamp() - p.retention "
-		   "LIMIT $1), "
-		   "i AS (DELETE FROM workflow_data.instance_history h USING over o WHERE h.instance = o.instance RETURNING 1), "
-		   "s AS (DELETE FROM workflow_data.instance_stray h USING over o WHERE h.instance = o.instance RETURNING 1), "
-		   TRIM("v", "visit_history", "h.instance = o.instance") ", "
-		   TRIM("vs", "visit_stray", "h.instance = o.instance") ", "
-		   TRIM("a", "attempt_history", OF_INSTANCE("h")) ", "
-		   TRIM("sa", "attempt_stray", OF_INSTANCE("h")) ", "
-		   TRIM("l", "late_callback", OF_INSTANCE("h")) " "
-		   "SELECT (SELECT count(*) FROM i) + (SELECT count(*) FROM s)",
+		   "LIMIT $1), " DELETE_OVER,
 	.nargs = 1, .argtypes = {INT4OID}};
+static WfQuery q_erase = {
+	.sql = "WITH over AS MATERIALIZED (SELECT $1 AS instance), " DELETE_OVER,
+	.nargs = 1, .argtypes = {INT8OID}};
 
 static WfQuery q_any_own = {
 	.sql = "SELECT 1 FROM workflow_data.process WHERE retention > interval '0' LIMIT 1"};
@@ -117,6 +123,15 @@ wf_history_trim(void)
 		return false;
 	wf_query_run(&q_trim, values, NULL);
 	return wf_result_int64(0, 1) == TRIM_CHUNK;
+}
+
+bool
+wf_history_erase(int64 instance)
+{
+	Datum		values[1] = {Int64GetDatum(instance)};
+
+	wf_query_run(&q_erase, values, NULL);
+	return wf_result_int64(0, 1) > 0;
 }
 
 /* Move on to the first partition past retention that comes after `at`. False: there is none, of no parent. */

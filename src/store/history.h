@@ -78,6 +78,11 @@ extern void wf_history_purge_late(void);
 /* Delete some instances whose process keeps them for a shorter time. True if there may be more. */
 extern bool wf_history_trim(void);
 
+/* ---- erasing ---- */
+
+/* Delete an instance that has ended, and all of it. False: somebody else has done so meanwhile. */
+extern bool wf_history_erase(int64 instance);
+
 /* ---- strays ---- */
 
 /* Move some blocks of strays to where they belong, as far as that is there. True if there may be more; *block is 0 at first. */

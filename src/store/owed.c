@@ -17,6 +17,7 @@
 #include "shmem/careful.h"
 #include "shmem/shmem.h"
 #include "store/due.h"
+#include "store/history.h"
 #include "store/owed.h"
 #include "store/query.h"
 
@@ -54,6 +55,19 @@ static WfQuery q_delete = {
 	.sql = "DELETE FROM workflow_data.delivery WHERE delivery IN ("
 		   "SELECT delivery FROM workflow_data.delivery WHERE " OWED "FOR UPDATE SKIP LOCKED)",
 	.nargs = 1, .argtypes = {TEXTOID}};
+/* Those that are owed, by their key; those that are due for the first time, which have none yet, by their queue. */
+static WfQuery q_erase = {
+	.sql = "WITH h AS (SELECT attachment, business_key FROM " WF_ENDED("instance") " h "
+		   "WHERE instance = $1 AND business_key IS NOT NULL), "
+		   "o AS (SELECT d.delivery FROM h, workflow_data.delivery d WHERE d.kind = 'write_back' AND d.payload IS NOT NULL "
+		   "AND d.payload ->> 'attachment' = h.attachment::text AND d.payload ->> 'business_key' = h.business_key "
+		   "AND d.instance = $1 "
+		   "UNION ALL SELECT d.delivery FROM h, workflow_data.delivery d WHERE d.queue = 'executor table ' || h.attachment "
+		   "AND d.due_at <= clock_timestamp() AND d.kind = 'write_back' AND d.payload IS NULL AND d.instance = $1), "
+		   "d AS (DELETE FROM workflow_data.delivery WHERE delivery IN (SELECT w.delivery FROM workflow_data.delivery w "
+		   "WHERE w.delivery IN (SELECT o.delivery FROM o) FOR UPDATE SKIP LOCKED) RETURNING 1) "
+		   "SELECT (SELECT count(*) FROM o) = (SELECT count(*) FROM d)",
+	.nargs = 1, .argtypes = {INT8OID}};
 
 static Datum
 attachment_text(int attachment)
@@ -124,4 +138,14 @@ wf_owed_delete(int attachment)
 	Datum		values[1] = {attachment_text(attachment)};
 
 	wf_query_run(&q_delete, values, NULL);
+}
+
+bool
+wf_owed_erase(int64 instance)
+{
+	Datum		values[1] = {Int64GetDatum(instance)};
+	bool		isnull;
+
+	wf_query_run(&q_erase, values, NULL);
+	return DatumGetBool(wf_result(0, 1, &isnull));
 }

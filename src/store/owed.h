@@ -29,6 +29,8 @@ extern void wf_owed_note(int64 delivery, const char *error);
 
 /* All that is owed to rows of an attachment is due now, but what is being tried. Returns how many. */
 extern int64 wf_owed_due(int attachment, TimestampTz now);
+/* All write-backs of an ended instance end. False: somebody is trying one at this moment, and may keep it. */
+extern bool wf_owed_erase(int64 instance);
 /* They end; what is being tried ends by itself, as the attachment is gone. */
 extern void wf_owed_delete(int attachment);
 

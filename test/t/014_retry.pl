@@ -185,6 +185,14 @@ times_tried('of the server', 503, 2, 'a change of the server counts at once');
 $scene->define('sql', '{"steps": [{"step": "divide", "sql": "SELECT 1 / (visit.attempt - 1)"}], "retry": {"max": 1, "on": ["22012"]}}');
 $instance = ($scene->run('sql'))[0];
 is($scene->history($instance, 'divide')->{attempts}, 2, 'the definition counts for SQL, too');
+# a step that names no server goes by the one that its url leads to; options without retry_max say nothing
+$scene->server('covering', $scene->url('/status'), "retry_max '2'");
+$scene->define('covered', '{"steps": [{"step": "call", "http": {"url": "${$.url}", ' . $H . '}}]}');
+my ($covered) = $scene->run('covered', { url => $scene->url('/status/503') });
+is(scalar($scene->requests($covered)), 3, 'a url goes by the server that covers it');
+$scene->sql("ALTER SERVER covering OPTIONS (DROP retry_max, ADD retry_delay '1 ms')");
+($covered) = $scene->run('covered', { url => $scene->url('/status/503') });
+is(scalar($scene->requests($covered)), 1, 'and without retry_max it is not tried again');
 for my $option ("retry_max '-1'", "retry_max '2x'", "retry_delay '5 ms,'", "retry_delay 'soon'", "retry_backoff '0.5'", "retry_max_delay '-1 s'", "retry_on '200'", "retry_on '40001'")
 {
 	like($scene->error("ALTER SERVER partner OPTIONS (ADD $option)"), qr/^22023: invalid value for option "retry_/, "no server has $option");

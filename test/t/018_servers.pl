@@ -153,6 +153,18 @@ is($scene->finish($under_way), 'completed', 'what was under way is answered');
 stays(0.5, sub { scalar $scene->requests($behind) }, 0, 'what came after it waits');
 $scene->sql("ALTER SERVER paused OPTIONS (DROP max_in_flight)");
 is($scene->finish($behind), 'completed', 'until the server goes on');
+# whoever is cancelled meanwhile is asked to stop when it goes on, but nobody waits for that for ever
+$scene->define('stop', '{"steps": [{"step": "call", "http": {"server": "paused", "path": "/ok", "headers": {' . Scene::HEADERS . '}}, "wait": true, "cancel": {"path": "/ok", "headers": {' . Scene::HEADERS . '}, "timeout": "10 ms"}}]}');
+my @stopped = map { $scene->start('stop') } 1 .. 2;
+$scene->wait_for_state($_, 'waiting') for @stopped;
+$scene->sql("ALTER SERVER paused OPTIONS (ADD max_in_flight '0')");
+$scene->sql("SELECT workflow.cancel($_)") for @stopped;
+stays(0.5, sub { scalar map { $scene->requests($_) } @stopped }, 2, 'a paused server is sent no cancel request');
+$scene->sql("UPDATE workflow_data.visit SET due_at = due_at - interval '30 s' WHERE instance = $stopped[0]");
+is($scene->finish($stopped[0]), 'aborted', 'which ends without it after a while');
+$scene->sql("ALTER SERVER paused OPTIONS (DROP max_in_flight)");
+is($scene->finish($stopped[1]), 'aborted', 'the other one is asked');
+is(scalar($scene->requests($stopped[1])), 2, '... when the server goes on');
 
 # ---- dropped, and created again ----
 

@@ -182,4 +182,18 @@ sql("SELECT workflow.complete('$sn')");
 idle('a deleted row: done');
 unlike(slurp_file($node->logfile, $from), qr/WARNING/, 'a row that was deleted');
 
+# An instance is not erased while its first write-back is being tried, which would be owed under its key if it failed.
+sql("CREATE TABLE erased (LIKE hidden INCLUDING ALL); SELECT workflow.attach('erased', 'w', 'sn', status_column => 'state'); INSERT INTO erased VALUES (1)");
+my $erased = sql("SELECT split_part(sn, '_', 1) FROM erased");
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('BEGIN; SELECT FROM erased FOR UPDATE');
+sql('SELECT workflow.complete(sn) FROM erased');
+is_soon($node, 'postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'workflow executor' AND wait_event_type = 'Lock'", 1, 'a write-back waits for its row');
+like(($node->psql('postgres', "\\set VERBOSITY sqlstate\nSELECT workflow.erase($erased)"))[2], qr/ERROR:  55006/, 'its instance is not erased meanwhile');
+$holder->query_safe('COMMIT');
+$holder->quit;
+is_soon($node, 'postgres', 'SELECT state FROM erased', 'completed', 'it is written');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE kind = 'write_back' AND instance = $erased", 0, 'to the end');
+is(sql("SELECT workflow.erase($erased)"), 't', 'then it is erased');
+
 done_testing();

@@ -92,4 +92,11 @@ for my $role ('clerk', 'postgres')
 }
 is($node->safe_psql('postgres', "SET ROLE clerk; SELECT count(*) FROM workflow.waiting"), $MANY / 2 + 1, 'half of it is hidden');
 
+# what is erased is found likewise
+my $plan = $node->safe_psql('postgres', "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, BUFFERS) SELECT workflow.erase($ended)");
+my $read = 0;
+$read += $_ for $plan =~ /(?:hit|read)=(\d+)/g;
+cmp_ok($read, '<', 5000, 'an instance is erased without reading all') or diag($plan);
+is($node->safe_psql('postgres', "SELECT count(*) FROM workflow.history WHERE instance = $ended"), 0, '... and is gone');
+
 done_testing;
