@@ -31,6 +31,42 @@ SELECT workflow.start('start: order', business_key => 'A-17') IS NOT NULL AS sta
 SELECT workflow.define('start: other', '{"steps": [{"step": "pay", "wait": true}]}');
 SELECT workflow.start('start: other', business_key => 'A-17') IS NOT NULL AS started;
 SELECT workflow.start('start: other', business_key => repeat('x', 2001));
+-- it may be of any type, and is the same text whatever the settings are
+BEGIN;
+SET LOCAL datestyle = 'German, DMY';
+SET LOCAL timezone = 'Asia/Tokyo';
+SET LOCAL intervalstyle = 'iso_8601';
+SET LOCAL extra_float_digits = -3;
+SET LOCAL bytea_output = 'escape';
+CREATE DOMAIN folio AS integer CHECK (value > 0);
+CREATE TYPE part AS ENUM ('front', 'back');
+CREATE FUNCTION key_of(instance bigint) RETURNS text LANGUAGE sql AS
+    'SELECT business_key FROM workflow.instances i WHERE i.instance = key_of.instance';
+SELECT key_of(workflow.start('start: other', business_key => 17)) AS integer, key_of(workflow.start('start: other', '{}', 18::bigint)) AS bigint,
+       key_of(workflow.start('start: other', business_key => 1.50)) AS numeric, key_of(workflow.start('start: other', business_key => 0.1::float8)) AS float8,
+       key_of(workflow.start('start: other', business_key => '3d5bf8d7-64b2-4e0e-8d70-e4b0d2d2a52f'::uuid)) AS uuid,
+       key_of(workflow.start('start: other', business_key => 19::folio)) AS domain, key_of(workflow.start('start: other', business_key => 'back'::part)) AS enum;
+SELECT key_of(workflow.start('start: other', business_key => date '2026-03-01')) AS date, key_of(workflow.start('start: other', business_key => timestamptz '2026-03-01 09:00+09')) AS timestamptz,
+       key_of(workflow.start('start: other', business_key => interval '1 day 2 h')) AS interval, key_of(workflow.start('start: other', business_key => '\x00ff'::bytea)) AS bytea;
+SELECT key_of(workflow.start('start: other', business_key => 'v'::varchar(4))) AS varchar, key_of(workflow.start('start: other', business_key => 'c'::char(4))) AS char,
+       key_of(workflow.start('start: other', business_key => 'n'::name)) AS name, key_of(workflow.start('start: other', business_key => '"j"'::jsonb)) AS jsonb,
+       key_of(workflow.start('start: other', business_key => '{1,2}'::int[])) AS array, key_of(workflow.start('start: other', business_key => (1, 'a b'))) AS record;
+SELECT key_of(workflow.start('start: other', '{}', 'literal')) AS literal, key_of(workflow.start('start: other', business_key => NULL)) IS NULL AS nothing,
+       key_of(workflow.start('start: other', business_key => NULL::uuid)) IS NULL AS no_uuid, key_of(workflow.start('start: other', '{}', NULL, 1)) IS NULL AS positions;
+PREPARE untyped AS SELECT key_of(workflow.start('start: other', business_key => $1));
+EXECUTE untyped('prepared');
+PREPARE typed(bigint) AS SELECT key_of(workflow.start('start: other', business_key => $1));
+EXECUTE typed(20);
+DO $$ DECLARE id bigint := 22; BEGIN PERFORM workflow.start('start: other', business_key => id); END $$;
+SELECT count(*) FROM workflow.instances WHERE business_key = '22';
+\set VERBOSITY terse
+SAVEPOINT s;
+SELECT workflow.start('start: other', business_key => 22);
+ROLLBACK TO s;
+SELECT workflow.start('start: other', business_key => repeat('x', 2001)::varchar);
+ROLLBACK;
+\set VERBOSITY default
+\df workflow.start
 
 -- what cannot be
 SELECT workflow.start(NULL);

@@ -20,6 +20,7 @@
 #include "store/due.h"
 #include "store/privilege.h"
 #include "store/query.h"
+#include "store/row.h"
 
 /* What an index row can hold, whether it compresses or not */
 #define MAX_KEY_BYTES 2000
@@ -110,8 +111,26 @@ start_one(const char *process, int version, WfStart *start)
 	return instance;
 }
 
+/* Of any type: as text, as keys of attached tables are. */
+static char *
+key_argument(FunctionCallInfo fcinfo, int n)
+{
+	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, n);
+	char	   *key;
+
+	if (PG_ARGISNULL(n))
+		return NULL;
+	if (!OidIsValid(type))
+		elog(ERROR, "could not determine the type of the business key");
+	key = wf_row_value_text(PG_GETARG_DATUM(n), type);
+	if (strlen(key) > MAX_KEY_BYTES)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("a business key has at most %d bytes", MAX_KEY_BYTES));
+	return key;
+}
+
 /*
- * workflow.start(process text, data jsonb, business_key text, version integer) → bigint, the number of the instance
+ * workflow.start(process text, data jsonb, business_key "any type", version integer) → bigint, the number of the instance
  *
  * Errors: 42704 unknown process or version, 55000 if it was undefined, 42501 without the privilege start, 22023 for data that
  * are no object, 54000 if they are larger than workflow.max_data, 23505 if the key belongs to a living instance.
@@ -121,15 +140,12 @@ workflow_start(PG_FUNCTION_ARGS)
 {
 	char	   *process = wf_argument_text_required(fcinfo, 0, "process");
 	WfStart		start = {.data = wf_argument_object(fcinfo, 1, "data"),
-		.business_key = wf_argument_text(fcinfo, 2)};
+		.business_key = key_argument(fcinfo, 2)};
 	int			version = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3);
 
 	if (!PG_ARGISNULL(3) && version <= 0)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("versions are counted from 1, not %d", version));
-	if (start.business_key != NULL && strlen(start.business_key) > MAX_KEY_BYTES)
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("a business key has at most %d bytes", MAX_KEY_BYTES));
 	PG_RETURN_INT64(start_one(process, version, &start));
 }
 

@@ -29,11 +29,12 @@ COMMENT ON FUNCTION workflow.revoke_process(text, name, text) IS
 
 -- ---- callers ----
 
-CREATE FUNCTION workflow.start(process text, data jsonb DEFAULT '{}', business_key text DEFAULT NULL,
+-- anycompatible and no anyelement: a literal without a type is text
+CREATE FUNCTION workflow.start(process text, data jsonb DEFAULT '{}', business_key anycompatible DEFAULT NULL::text,
                                version integer DEFAULT NULL) RETURNS bigint
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_start';
-COMMENT ON FUNCTION workflow.start(text, jsonb, text, integer) IS
-'Starts an instance with these data, over the defaults of its definition, and returns its number. version: the latest unless given. Unknown process or version: 42704; undefined: 55000; the business key has a living instance: 23505; data are no object: 22023; needs start: 42501';
+COMMENT ON FUNCTION workflow.start(text, jsonb, anycompatible, integer) IS
+'Starts an instance with these data, over the defaults of its definition, and returns its number. business_key: of any type, kept as text, dates and times as in ISO 8601. version: the latest unless given. Unknown process or version: 42704; undefined: 55000; the business key has a living instance: 23505; data are no object: 22023; needs start: 42501';
 
 CREATE FUNCTION workflow.set_data(instance bigint, data jsonb) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_set_data';

@@ -168,11 +168,11 @@ wf_row_key(Relation keyed, TupleDesc desc, WfRowKey *key, MemoryContext context)
 }
 
 static int
-pin_settings(const WfRowKey *key)
+pin_settings(bool plain)
 {
 	int			level;
 
-	if (key->plain)
+	if (plain)
 		return 0;
 	level = NewGUCNestLevel();
 	for (int i = 0; i < lengthof(pinned_settings); i++)
@@ -188,32 +188,35 @@ unpin_settings(int level)
 		AtEOXact_GUC(false, level);
 }
 
+/* NULL: what the type's output function gives is the same everywhere once settings are pinned. */
 static char *
-column_text(WfRowKey *key, int i, HeapTuple tuple, TupleDesc desc)
+date_text(Datum value, Oid base)
 {
-	WfRowColumn *column = &key->columns[i];
 	char		buffer[MAXDATELEN + 1];
 	const int	utc = 0;
-	bool		isnull;
 
-	switch (key->bases[i])
+	switch (base)
 	{
 		case DATEOID:
 		case TIMEOID:
 		case TIMETZOID:
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
-			{
-				Datum		value = heap_getattr(tuple, column->attno, desc, &isnull);
-
-				if (isnull)
-					return NULL;
-				return pstrdup(JsonEncodeDateTime(buffer, value, key->bases[i],
-												  key->bases[i] == TIMESTAMPTZOID ? &utc : NULL));
-			}
+			return pstrdup(JsonEncodeDateTime(buffer, value, base, base == TIMESTAMPTZOID ? &utc : NULL));
 		default:
-			return wf_row_text(column, tuple, desc);
+			return NULL;
 	}
+}
+
+static char *
+column_text(WfRowKey *key, int i, HeapTuple tuple, TupleDesc desc)
+{
+	WfRowColumn *column = &key->columns[i];
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, column->attno, desc, &isnull);
+	char	   *text = isnull ? NULL : date_text(value, key->bases[i]);
+
+	return text != NULL ? text : wf_row_text(column, tuple, desc);
 }
 
 static void
@@ -283,10 +286,30 @@ array_text(WfRowKey *key, HeapTuple tuple, TupleDesc desc)
 char *
 wf_row_key_text(WfRowKey *key, HeapTuple tuple, TupleDesc desc)
 {
-	int			level = pin_settings(key);
+	int			level = pin_settings(key->plain);
 	char	   *text = key->n == 1 ? column_text(key, 0, tuple, desc) : array_text(key, tuple, desc);
 
 	unpin_settings(level);
+	return text;
+}
+
+char *
+wf_row_value_text(Datum value, Oid type)
+{
+	Oid			base = getBaseType(type);
+	char	   *text = date_text(value, base);
+	Oid			function;
+	bool		isvarlena;
+	int			level;
+
+	if (text != NULL)
+		return text;
+	getTypeOutputInfo(type, &function, &isvarlena);
+	level = pin_settings(is_plain(base));
+	text = OidOutputFunctionCall(function, value);
+	unpin_settings(level);
+	if (base == BPCHAROID)
+		strip_padding(text);
 	return text;
 }
 
@@ -334,7 +357,7 @@ wf_row_key_parse(WfRowKey *key, const char *text, Datum *values)
 
 	if (key->n == 0)
 		return false;
-	level = pin_settings(key);
+	level = pin_settings(key->plain);
 	if (key->n == 1)
 		values[0] = wf_row_input(&key->columns[0], pstrdup(text));
 	else

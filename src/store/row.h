@@ -45,6 +45,8 @@ extern void wf_row_key(Relation keyed, TupleDesc desc, WfRowKey *key, MemoryCont
 
 /* One column: its text; several: a JSON array. The same in every session, whatever its settings. */
 extern char *wf_row_key_text(WfRowKey *key, HeapTuple tuple, TupleDesc desc);
+/* A value as it is in a key of one column. What the type's output function does, the caller of this does. */
+extern char *wf_row_value_text(Datum value, Oid type);
 /* The other way round. Throws data exceptions; false if the text has not as many columns. */
 extern bool wf_row_key_parse(WfRowKey *key, const char *text, Datum *values);
 
