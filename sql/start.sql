@@ -58,7 +58,7 @@ EXECUTE untyped('prepared');
 PREPARE typed(bigint) AS SELECT key_of(workflow.start('start: other', business_key => $1));
 EXECUTE typed(20);
 DO $$ DECLARE id bigint := 22; BEGIN PERFORM workflow.start('start: other', business_key => id); END $$;
-SELECT count(*) FROM workflow.instances WHERE business_key = '22';
+SELECT count(*) FROM workflow.instances WHERE process = 'start: other' AND business_key = '22';
 \set VERBOSITY terse
 SAVEPOINT s;
 SELECT workflow.start('start: other', business_key => 22);
