@@ -27,8 +27,8 @@ SELECT workflow.grant_process('rights: order', 'rights_nobody', 'start');
 SELECT workflow.revoke_process('rights: order', 'rights_nobody', 'start');
 SELECT workflow.adopt();
 RESET ROLE;
-GRANT EXECUTE ON FUNCTION workflow.define(text, json), workflow.undefine(text), workflow.grant_process(text, name, text),
-    workflow.revoke_process(text, name, text) TO rights_author, rights_admin, rights_nobody;
+GRANT EXECUTE ON FUNCTION workflow.define(text, json), workflow.undefine(text), workflow.grant_process(text, name, text, text),
+    workflow.revoke_process(text, name, text, text) TO rights_author, rights_admin, rights_nobody;
 
 SET ROLE rights_author;
 SELECT workflow.define('rights: order', '{"steps": [{"step": "nap", "wait": {"until": "${$.until}"}}, {"step": "pay", "wait": true}]}');

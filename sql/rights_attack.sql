@@ -10,7 +10,7 @@ CREATE ROLE attack_group;
 CREATE ROLE attack_heir IN ROLE attack_group;
 CREATE ROLE attack_noinherit NOINHERIT IN ROLE attack_group;
 GRANT USAGE ON SCHEMA workflow TO attack_owner, attack_worker, attack_visitor, attack_group, attack_heir, attack_noinherit;
-GRANT EXECUTE ON FUNCTION workflow.define(text, json), workflow.grant_process(text, name, text) TO attack_owner;
+GRANT EXECUTE ON FUNCTION workflow.define(text, json), workflow.grant_process(text, name, text, text) TO attack_owner;
 CREATE SCHEMA attack;
 GRANT ALL ON SCHEMA attack TO attack_owner, attack_worker, attack_visitor;
 GRANT USAGE ON SCHEMA attack TO PUBLIC;

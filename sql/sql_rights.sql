@@ -7,7 +7,7 @@ CREATE ROLE sql_rights_owner;
 CREATE ROLE sql_rights_caller;
 CREATE ROLE sql_rights_other;
 GRANT USAGE ON SCHEMA workflow TO sql_rights_owner, sql_rights_caller;
-GRANT EXECUTE ON FUNCTION workflow.define(text, json), workflow.grant_process(text, name, text) TO sql_rights_owner;
+GRANT EXECUTE ON FUNCTION workflow.define(text, json), workflow.grant_process(text, name, text, text) TO sql_rights_owner;
 GRANT sql_rights_other TO sql_rights_owner;
 CREATE SCHEMA sql_rights AUTHORIZATION sql_rights_owner;
 GRANT USAGE ON SCHEMA sql_rights TO sql_rights_caller, sql_rights_other;

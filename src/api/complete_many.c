@@ -49,12 +49,20 @@ typedef struct Entry
 	bool		accepted; /* else, without an error: it came too late */
 } Entry;
 
+typedef struct AllowedStep
+{
+	int			process_id;
+	const char *step;
+	bool		allowed;
+} AllowedStep;
+
 typedef struct Work
 {
 	Entry	   *entries;
 	int			n;
 	Oid			caller;
 	List	   *allowed; /* numbers of processes on which the caller may complete */
+	List	   *steps;	 /* AllowedStep: those of others on which he may */
 } Work;
 
 /* ---- reading ---- */
@@ -263,17 +271,48 @@ may_complete(Work *work, int process_id)
 	return true;
 }
 
+/* `step` NULL: there is no such visit. */
+static bool
+may_complete_step(Work *work, int process_id, const char *step)
+{
+	AllowedStep *found;
+	ListCell   *lc;
+
+	if (step == NULL)
+		return false;
+	foreach (lc, work->steps)
+	{
+		found = lfirst(lc);
+		if (found->process_id == process_id && strcmp(found->step, step) == 0)
+			return found->allowed;
+	}
+	found = palloc(sizeof(AllowedStep));
+	*found = (AllowedStep){process_id, pstrdup(step), wf_privilege_has_step(process_id, work->caller, step)};
+	work->steps = lappend(work->steps, found);
+	return found->allowed;
+}
+
+/* Before it is locked. */
+static bool
+may_lock(Work *work, int process_id, const WfSerial *serial)
+{
+	return may_complete(work, process_id) ||
+		(wf_privilege_by_step(process_id) &&
+		 may_complete_step(work, process_id, wf_late_step(serial->instance, serial->visit)));
+}
+
 static void
 refuse_unknown(Entry *entry)
 {
 	refuse(entry, ERRCODE_UNDEFINED_OBJECT, "serial number %s does not exist", entry->text);
 }
 
-/* Strangers to the process are not told that there is such a number. */
+/* Strangers to the process are not told that there is such a number; those who may complete some of its steps, that there is none. */
 static void
 deny(Work *work, Entry *entry, int process_id)
 {
-	if (!wf_privilege_has_any(process_id, work->caller))
+	if (!wf_privilege_has_any(process_id, work->caller) ||
+		(wf_privilege_by_step(process_id) && wf_late_step(entry->serial.instance, entry->serial.visit) == NULL))
 		refuse_unknown(entry);
 	else
 		refuse(entry, ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied for the process of %s", entry->text);
@@ -304,7 +343,7 @@ check_rights(Work *work)
 		const WfLiving *found = entry->code != 0 ? NULL
 			: bsearch(&key, living, n, sizeof(WfLiving), compare_living);
 
-		entry->lives = found != NULL && may_complete(work, found->process_id);
+		entry->lives = found != NULL && may_lock(work, found->process_id, &entry->serial);
 		if (found != NULL && !entry->lives)
 			deny(work, entry, found->process_id);
 	}
@@ -343,6 +382,7 @@ apply(Work *work, WfBatch *batch, Entry *entry)
 	const WfSerial *serial = &entry->serial;
 	WfTarget	target = {.batch = batch};
 	WfVisit    *visit;
+	char	   *step = NULL;
 
 	if (entry->code != 0)
 		return;
@@ -350,12 +390,13 @@ apply(Work *work, WfBatch *batch, Entry *entry)
 	visit = target.visit = wf_batch_visit(batch, serial->instance, serial->visit);
 	if (visit != NULL)
 		target.process_id = target.instance->process->process_id;
-	else if (!wf_late_visit(serial->instance, serial->visit, &target.process_id))
+	else if (!wf_late_visit(serial->instance, serial->visit, &target.process_id, &step))
 	{
 		refuse_unknown(entry);
 		return;
 	}
-	if (!may_complete(work, target.process_id))
+	if (!may_complete(work, target.process_id) &&
+		!may_complete_step(work, target.process_id, visit != NULL ? visit->step : step))
 		deny(work, entry, target.process_id);
 	else if (visit != NULL && !visit->ended && !wf_engine_takes_callback(visit))
 		refuse(entry, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,

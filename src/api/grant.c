@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 
 #include "api/arguments.h"
+#include "api/target.h"
 #include "store/access.h"
 #include "store/privilege.h"
 #include "store/process.h"
@@ -22,29 +23,34 @@
 #define PUBLIC_NAME "public"
 
 static WfQuery q_holders = {
-	.sql = "SELECT grantee, grantee_name FROM workflow_data.process_privilege "
+	.sql = "SELECT grantee, grantee_name, step FROM workflow_data.process_privilege "
 		   "WHERE process_id = $1 AND privilege = $2",
 	.nargs = 2, .argtypes = {INT4OID, TEXTOID}};
 static WfQuery q_grant = {
-	.sql = "INSERT INTO workflow_data.process_privilege (process_id, grantee, grantee_name, privilege) "
-		   "VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-	.nargs = 4, .argtypes = {INT4OID, OIDOID, NAMEOID, TEXTOID}};
+	.sql = "INSERT INTO workflow_data.process_privilege (process_id, grantee, grantee_name, privilege, step) "
+		   "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+	.nargs = 5, .argtypes = {INT4OID, OIDOID, NAMEOID, TEXTOID, TEXTOID}};
 static WfQuery q_revoke = {
 	.sql = "DELETE FROM workflow_data.process_privilege "
-		   "WHERE process_id = $1 AND privilege = $2 AND grantee = $3",
-	.nargs = 3, .argtypes = {INT4OID, TEXTOID, OIDOID}};
+		   "WHERE process_id = $1 AND privilege = $2 AND grantee = $3 AND step = $4",
+	.nargs = 4, .argtypes = {INT4OID, TEXTOID, OIDOID, TEXTOID}};
 static WfQuery q_all_holders = {
 	.sql = "SELECT process_id, owner, owner_name, true FROM workflow_data.process "
 		   "UNION ALL "
 		   "SELECT process_id, grantee, grantee_name, false FROM workflow_data.process_privilege "
-		   "WHERE privilege = $1 OR privilege = 'admin' ORDER BY 1",
-	.nargs = 1, .argtypes = {TEXTOID}};
+		   "WHERE (privilege = $1 OR privilege = $2 OR privilege = 'admin') AND (step = '' OR $3) ORDER BY 1",
+	.nargs = 3, .argtypes = {TEXTOID, TEXTOID, BOOLOID}};
+static WfQuery q_step_holders = {
+	.sql = "SELECT process_id, grantee, grantee_name, false, process_id || ' ' || step "
+		   "FROM workflow_data.process_privilege WHERE step <> ''"};
 static WfQuery q_all_processes = {.sql = "SELECT process_id FROM workflow_data.process ORDER BY 1"};
 
 PG_FUNCTION_INFO_V1(workflow_grant_process);
 PG_FUNCTION_INFO_V1(workflow_revoke_process);
 PG_FUNCTION_INFO_V1(workflow_my_processes);
+PG_FUNCTION_INFO_V1(workflow_my_steps);
 PG_FUNCTION_INFO_V1(workflow_role_name);
+PG_FUNCTION_INFO_V1(workflow_has_role);
 
 /* ---- grant and revoke ---- */
 
@@ -55,7 +61,15 @@ typedef struct Grant
 	const char *role;
 	Oid			grantee; /* InvalidOid: PUBLIC */
 	WfPrivilege privilege;
+	const char *step; /* "": the whole process */
 } Grant;
+
+/* A row that gives it. */
+typedef struct Held
+{
+	Oid			grantee;
+	const char *step;
+} Held;
 
 static WfPrivilege
 read_privilege(const char *name)
@@ -79,6 +93,24 @@ read_arguments(FunctionCallInfo fcinfo, Grant *grant)
 	if (strcmp(grant->role, PUBLIC_NAME) != 0)
 		grant->grantee = get_role_oid(grant->role, false);
 	grant->privilege = read_privilege(wf_argument_text_required(fcinfo, 2, "privilege"));
+	grant->step = wf_argument_text(fcinfo, 3);
+	if (grant->step == NULL)
+		grant->step = "";
+	else if (grant->step[0] == '\0')
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("a step has a name that is not empty"),
+				errhint("Leave \"step\" out for all of the process."));
+	else if (grant->privilege != WF_PRIVILEGE_COMPLETE)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("the privilege \"%s\" is of the whole process", wf_privilege_name(grant->privilege)),
+				errhint("Only \"complete\" can be given for a step."));
+}
+
+/* ", step \"…\"" for a message */
+static const char *
+at_step(const Grant *grant)
+{
+	return grant->step[0] != '\0' ? psprintf(", step \"%s\"", grant->step) : "";
 }
 
 /* Inside wf_store_enter. */
@@ -92,7 +124,7 @@ require_admin(Grant *grant, Oid caller)
 	wf_privilege_require(grant->process_id, caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
 }
 
-/* OIDs of the rows that give this privilege to this very role. */
+/* The rows that give this privilege to this very role, on whatever step. */
 static List *
 rows_of(const Grant *grant)
 {
@@ -110,39 +142,73 @@ rows_of(const Grant *grant)
 
 		if (OidIsValid(oid) == OidIsValid(grant->grantee) &&
 			(!OidIsValid(oid) || wf_role_resolve(oid, NameStr(*name)) == grant->grantee))
-			rows = lappend_oid(rows, oid);
+		{
+			Held	   *held = palloc(sizeof(Held));
+
+			*held = (Held){oid, SPI_getvalue(table->vals[i], table->tupdesc, 3)};
+			rows = lappend(rows, held);
+		}
 	}
 	SPI_freetuptable(table);
 	return rows;
+}
+
+/* Has it that, or more? */
+static bool
+is_granted(const Grant *grant)
+{
+	ListCell   *lc;
+
+	foreach (lc, rows_of(grant))
+	{
+		const Held *held = lfirst(lc);
+
+		if (held->step[0] == '\0' || strcmp(held->step, grant->step) == 0)
+			return true;
+	}
+	return false;
 }
 
 static bool
 insert_grant(const Grant *grant)
 {
 	NameData	name;
-	Datum		values[4];
+	Datum		values[5];
 
 	namestrcpy(&name, grant->role);
 	values[0] = Int32GetDatum(grant->process_id);
 	values[1] = ObjectIdGetDatum(grant->grantee);
 	values[2] = NameGetDatum(&name);
 	values[3] = CStringGetTextDatum(wf_privilege_name(grant->privilege));
+	values[4] = CStringGetTextDatum(grant->step);
 	return wf_query_run(&q_grant, values, NULL) > 0;
 }
 
-static void
-delete_grant(const Grant *grant, Oid grantee)
+/* What it was given for the process goes with what it was given for steps. */
+static bool
+delete_grants(const Grant *grant)
 {
-	Datum		values[3] = {Int32GetDatum(grant->process_id),
-		CStringGetTextDatum(wf_privilege_name(grant->privilege)), ObjectIdGetDatum(grantee)};
+	bool		deleted = false;
+	ListCell   *lc;
 
-	wf_query_run(&q_revoke, values, NULL);
+	foreach (lc, rows_of(grant))
+	{
+		const Held *held = lfirst(lc);
+		Datum		values[4] = {Int32GetDatum(grant->process_id),
+			CStringGetTextDatum(wf_privilege_name(grant->privilege)), ObjectIdGetDatum(held->grantee),
+			CStringGetTextDatum(held->step)};
+
+		if (grant->step[0] == '\0' || strcmp(held->step, grant->step) == 0)
+			deleted |= wf_query_run(&q_revoke, values, NULL) > 0;
+	}
+	return deleted;
 }
 
 /*
- * workflow.grant_process(process text, role name, privilege text) → boolean: false, with a NOTICE, if it had it
+ * workflow.grant_process(process text, role name, privilege text, step text) → boolean: false, with a NOTICE, if it had it
  *
- * Errors: 42704 unknown process or role, 22023 unknown privilege, 42501 without admin.
+ * A later version need not have the step. Errors: 42704 unknown process or role, or step of the latest version; 22023
+ * unknown privilege, or one that is not given for a step; 42501 without admin.
  */
 Datum
 workflow_grant_process(PG_FUNCTION_ARGS)
@@ -155,39 +221,36 @@ workflow_grant_process(PG_FUNCTION_ARGS)
 	read_arguments(fcinfo, &grant);
 	wf_store_enter(&access);
 	require_admin(&grant, access.caller);
-	granted = rows_of(&grant) == NIL && insert_grant(&grant);
+	if (grant.step[0] != '\0')
+		(void) wf_target_step(wf_process_by_name(grant.process, 0, NULL), grant.step);
+	granted = !is_granted(&grant) && insert_grant(&grant);
 	if (!granted)
-		ereport(NOTICE, errmsg("role \"%s\" has the privilege \"%s\" on process \"%s\" already",
-							   grant.role, wf_privilege_name(grant.privilege), grant.process));
+		ereport(NOTICE, errmsg("role \"%s\" has the privilege \"%s\" on process \"%s\"%s already",
+							   grant.role, wf_privilege_name(grant.privilege), grant.process, at_step(&grant)));
 	wf_store_leave(&access);
 	PG_RETURN_BOOL(granted);
 }
 
 /*
- * workflow.revoke_process(process text, role name, privilege text) → boolean: false, with a NOTICE, if it was not granted
+ * workflow.revoke_process(process text, role name, privilege text, step text) → boolean: false, with a NOTICE, if it was not granted
  *
- * Errors: as for grant_process.
+ * Without a step, what was given for single steps goes too. Errors: as for grant_process, but any step will do.
  */
 Datum
 workflow_revoke_process(PG_FUNCTION_ARGS)
 {
 	WfAccess	access;
 	Grant		grant;
-	List	   *rows;
-	ListCell   *lc;
 	bool		revoked;
 
 	PreventCommandIfReadOnly("workflow.revoke_process()");
 	read_arguments(fcinfo, &grant);
 	wf_store_enter(&access);
 	require_admin(&grant, access.caller);
-	rows = rows_of(&grant);
-	revoked = rows != NIL;
-	foreach (lc, rows)
-		delete_grant(&grant, lfirst_oid(lc));
+	revoked = delete_grants(&grant);
 	if (!revoked)
-		ereport(NOTICE, errmsg("role \"%s\" was not granted the privilege \"%s\" on process \"%s\"",
-							   grant.role, wf_privilege_name(grant.privilege), grant.process));
+		ereport(NOTICE, errmsg("role \"%s\" was not granted the privilege \"%s\" on process \"%s\"%s",
+							   grant.role, wf_privilege_name(grant.privilege), grant.process, at_step(&grant)));
 	wf_store_leave(&access);
 	PG_RETURN_BOOL(revoked);
 }
@@ -212,10 +275,10 @@ holds(SPITupleTable *table, uint64 row, Oid role)
 
 /* Numbers of processes, ascending, each once. */
 static int
-my_processes(Oid role, const char *privilege, Datum **processes)
+my_processes(Oid role, const char *privilege, const char *other, bool of_steps, Datum **processes)
 {
 	bool		all = superuser_arg(role);
-	Datum		values[1] = {CStringGetTextDatum(privilege)};
+	Datum		values[3] = {CStringGetTextDatum(privilege), CStringGetTextDatum(other), BoolGetDatum(of_steps)};
 	uint64		rows = wf_query_run(all ? &q_all_processes : &q_all_holders, values, NULL);
 	SPITupleTable *table = SPI_tuptable;
 	Datum	   *mine = palloc(sizeof(Datum) * Max(rows, 1));
@@ -234,7 +297,8 @@ my_processes(Oid role, const char *privilege, Datum **processes)
 }
 
 /*
- * workflow_data.my_processes(privilege text) → integer[]: the processes on which the caller has it
+ * workflow_data.my_processes(privilege text, other text, of_steps boolean) → integer[]: the processes on which the caller
+ * has one of the two; of_steps: or on one of their steps
  *
  * Each view evaluates it once for a query.
  */
@@ -245,18 +309,71 @@ workflow_my_processes(PG_FUNCTION_ARGS)
 	MemoryContext old;
 	WfAccess	access;
 	char	   *privilege = wf_argument_text_required(fcinfo, 0, "privilege");
+	char	   *other = wf_argument_text(fcinfo, 1);
+	bool		of_steps = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
 	Datum	   *processes;
 	ArrayType  *result;
 	int			n;
 
+	other = other != NULL ? other : privilege;
 	(void) read_privilege(privilege);
+	(void) read_privilege(other);
 	wf_store_enter(&access);
-	n = my_processes(access.caller, privilege, &processes);
+	n = my_processes(access.caller, privilege, other, of_steps, &processes);
 	old = MemoryContextSwitchTo(context);
 	result = construct_array(processes, n, INT4OID, sizeof(int32), true, TYPALIGN_INT);
 	MemoryContextSwitchTo(old);
 	wf_store_leave(&access);
 	PG_RETURN_ARRAYTYPE_P(result);
+}
+
+/* workflow_data.my_steps() → text[]: steps that the caller may complete by a privilege on them alone */
+Datum
+workflow_my_steps(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = CurrentMemoryContext;
+	MemoryContext old;
+	WfAccess	access;
+	SPITupleTable *table;
+	ArrayBuildState *steps;
+	Datum		result;
+	uint64		n;
+
+	wf_store_enter(&access);
+	n = wf_query_run(&q_step_holders, NULL, NULL);
+	table = SPI_tuptable;
+	steps = initArrayResult(TEXTOID, CurrentMemoryContext, false);
+	for (uint64 i = 0; i < n; i++)
+	{
+		bool		isnull;
+
+		if (holds(table, i, access.caller))
+			steps = accumArrayResult(steps, SPI_getbinval(table->vals[i], table->tupdesc, 5, &isnull), false, TEXTOID,
+									 CurrentMemoryContext);
+	}
+	old = MemoryContextSwitchTo(context);
+	result = makeArrayResult(steps, context);
+	MemoryContextSwitchTo(old);
+	wf_store_leave(&access);
+	return result;
+}
+
+/* workflow_data.has_role(role oid, name name) → boolean: has the caller the rights of a stored role? 0 is everyone */
+Datum
+workflow_has_role(PG_FUNCTION_ARGS)
+{
+	WfAccess	access;
+	Oid			role = PG_GETARG_OID(0);
+	bool		has = !OidIsValid(role);
+
+	wf_store_enter(&access);
+	if (!has)
+	{
+		role = wf_role_resolve(role, NameStr(*PG_GETARG_NAME(1)));
+		has = OidIsValid(role) && has_privs_of_role(access.caller, role);
+	}
+	wf_store_leave(&access);
+	PG_RETURN_BOOL(has);
 }
 
 /* workflow_data.role_name(role oid, name name) → name: what a stored role is called now; as stored if it is gone */

@@ -11,7 +11,6 @@
 
 #include "api/target.h"
 #include "engine/engine.h"
-#include "model/issue.h"
 #include "shmem/shmem.h"
 #include "shmem/workers.h"
 #include "store/access.h"
@@ -147,28 +146,6 @@ workflow_cancel_visit(PG_FUNCTION_ARGS)
 
 /* ---- moving ---- */
 
-static const char *
-step_name_at(const void *names, int i)
-{
-	return ((const WfDefinition *) names)->steps[i].name;
-}
-
-static int
-find_step(const WfInstance *instance, const char *name)
-{
-	const WfDefinition *def = instance->process->def;
-	int			step = wf_definition_step(def, name);
-	int			near;
-
-	if (step >= 0)
-		return step;
-	near = wf_issue_nearest(name, def, def->nsteps, step_name_at);
-	ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-			errmsg("version %d of process \"%s\" has no step \"%s\"", instance->process->version,
-				   instance->process->name, wf_issue_clip(name)),
-			near >= 0 ? errhint("%s", wf_issue_perhaps(def->steps[near].name, name)) : 0);
-}
-
 /* Where the tokens of an instance stand, for a message. */
 static char *
 standing_at(const WfInstance *instance)
@@ -198,8 +175,8 @@ move(WfTarget *target, const char *from, const char *to)
 	if (instance->cancel_reason != NULL)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("instance " INT64_FORMAT " is being cancelled", instance->id));
-	step = find_step(instance, to);
-	(void) find_step(instance, from);
+	step = wf_target_step(instance->process, to);
+	(void) wf_target_step(instance->process, from);
 	target->batch->call = "move";
 	visit = wf_engine_move(target->batch, instance, from, step);
 	if (visit == NULL)

@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 
 #include "api/target.h"
+#include "model/issue.h"
 #include "store/late.h"
 
 /* What is asked for, and by whom. */
@@ -36,10 +37,27 @@ report_unknown(const Request *request)
 				: errdetail("It was never issued, or is no longer kept in the history."));
 }
 
+/* May whoever asks finish visits of this step, if not all of the process? */
+static bool
+has_step(const Request *request, int process_id)
+{
+	char	   *step;
+
+	if (request->visit == 0 || request->privilege != WF_PRIVILEGE_COMPLETE || !wf_privilege_by_step(process_id) ||
+		!wf_privilege_has_any(process_id, request->role))
+		return false;
+	step = wf_late_step(request->instance, request->visit);
+	if (step == NULL)
+		report_unknown(request);
+	return wf_privilege_has_step(process_id, request->role, step);
+}
+
 /* To a stranger it is unknown, whether it is there or not. */
 static void
 require_rights(const Request *request, int process_id)
 {
+	if (wf_privilege_has(process_id, request->role, request->privilege) || has_step(request, process_id))
+		return;
 	if (!wf_privilege_admits(process_id, request->role, request->privilege, request->other))
 		report_unknown(request);
 }
@@ -110,7 +128,7 @@ load_visit(WfTarget *target, const WfSerial *serial)
 		target->visit = wf_batch_visit(target->batch, serial->instance, serial->visit);
 	}
 	if (target->visit == NULL)
-		return wf_late_visit(serial->instance, serial->visit, &target->process_id);
+		return wf_late_visit(serial->instance, serial->visit, &target->process_id, NULL);
 	target->process_id = target->instance->process->process_id;
 	return true;
 }
@@ -137,4 +155,26 @@ wf_target_visit(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege 
 		require_rights(&request, target->process_id);
 	if (target->visit == NULL)
 		wf_late_require_seen(serial->instance, serial->visit);
+}
+
+static const char *
+step_name_at(const void *names, int i)
+{
+	return ((const WfDefinition *) names)->steps[i].name;
+}
+
+int
+wf_target_step(const WfProcess *process, const char *name)
+{
+	const WfDefinition *def = process->def;
+	int			step = wf_definition_step(def, name);
+	int			near;
+
+	if (step >= 0)
+		return step;
+	near = wf_issue_nearest(name, def, def->nsteps, step_name_at);
+	ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+			errmsg("version %d of process \"%s\" has no step \"%s\"", process->version, process->name,
+				   wf_issue_clip(name)),
+			near >= 0 ? errhint("%s", wf_issue_perhaps(def->steps[near].name, name)) : 0);
 }

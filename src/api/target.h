@@ -31,4 +31,7 @@ extern void wf_target_visit(WfTarget *target, const WfSerial *serial, Oid role, 
 /* For whoever has another right to it. False instead of 42704. */
 extern bool wf_target_find_visit(WfTarget *target, const WfSerial *serial);
 
+/* Number of the step that a caller names. ERROR 42704 if there is none of that name. */
+extern int	wf_target_step(const WfProcess *process, const char *name);
+
 #endif

@@ -46,13 +46,15 @@ CREATE TABLE workflow_data.process_privilege (
     grantee      oid  NOT NULL,
     grantee_name name NOT NULL,
     privilege    text NOT NULL CHECK (privilege IN ('start', 'complete', 'view', 'admin')),
-    PRIMARY KEY (process_id, grantee, privilege)
+    step         text NOT NULL DEFAULT '' CHECK (step = '' OR privilege = 'complete'),
+    PRIMARY KEY (process_id, grantee, privilege, step)
 );
 COMMENT ON TABLE workflow_data.process_privilege IS 'What workflow.grant_process gave';
 COMMENT ON COLUMN workflow_data.process_privilege.process_id IS 'Process';
 COMMENT ON COLUMN workflow_data.process_privilege.grantee IS 'Role; 0 is PUBLIC';
 COMMENT ON COLUMN workflow_data.process_privilege.grantee_name IS 'Name of that role: what counts after a restore, until workflow.adopt()';
 COMMENT ON COLUMN workflow_data.process_privilege.privilege IS 'start, complete, view or admin';
+COMMENT ON COLUMN workflow_data.process_privilege.step IS 'complete: of visits of this step only; empty: of the whole process';
 
 CREATE SEQUENCE workflow_data.instance_seq;
 COMMENT ON SEQUENCE workflow_data.instance_seq IS 'Numbers of instances: the first half of a serial number';

@@ -17,15 +17,15 @@ CREATE FUNCTION workflow.undefine(name text) RETURNS boolean
 COMMENT ON FUNCTION workflow.undefine(text) IS
 'The process takes no new instances; those that live go on, and the history stays. False if it had been undefined already. Unknown: 42704; needs admin: 42501; tables are attached: 55006';
 
-CREATE FUNCTION workflow.grant_process(process text, role name, privilege text) RETURNS boolean
+CREATE FUNCTION workflow.grant_process(process text, role name, privilege text, step text DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_grant_process';
-COMMENT ON FUNCTION workflow.grant_process(text, name, text) IS
-'Gives a role, or ''public'' for everyone, a privilege on a process: start, complete, view, or admin, which implies the others. False if it has it already. Unknown process or role: 42704; unknown privilege: 22023; needs admin: 42501';
+COMMENT ON FUNCTION workflow.grant_process(text, name, text, text) IS
+'Gives a role, or ''public'' for everyone, a privilege on a process: start, complete, view, or admin, which implies the others; complete also on a single step of its latest version. False if it has it already. Unknown process, role or step: 42704; unknown privilege, or a step with another one than complete: 22023; needs admin: 42501';
 
-CREATE FUNCTION workflow.revoke_process(process text, role name, privilege text) RETURNS boolean
+CREATE FUNCTION workflow.revoke_process(process text, role name, privilege text, step text DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_revoke_process';
-COMMENT ON FUNCTION workflow.revoke_process(text, name, text) IS
-'Takes back what workflow.grant_process gave. False if there was nothing to take. Unknown process or role: 42704; unknown privilege: 22023; needs admin: 42501';
+COMMENT ON FUNCTION workflow.revoke_process(text, name, text, text) IS
+'Takes back what workflow.grant_process gave; complete without a step: those of single steps as well. False if there was nothing to take. Unknown process or role: 42704; unknown privilege, or a step with another one than complete: 22023; needs admin: 42501';
 
 -- ---- callers ----
 
@@ -220,10 +220,20 @@ COMMENT ON FUNCTION workflow.skip(bigint, jsonb) IS
 
 -- ---- what views are made of ----
 
-CREATE FUNCTION workflow_data.my_processes(privilege text) RETURNS integer[]
+CREATE FUNCTION workflow_data.my_processes(privilege text, other text DEFAULT NULL, of_steps boolean DEFAULT false) RETURNS integer[]
     LANGUAGE c STABLE PARALLEL RESTRICTED COST 1000 AS 'MODULE_PATHNAME', 'workflow_my_processes';
-COMMENT ON FUNCTION workflow_data.my_processes(text) IS
-'Numbers of the processes on which the caller has a privilege: what the views go by';
+COMMENT ON FUNCTION workflow_data.my_processes(text, text, boolean) IS
+'Numbers of the processes on which the caller has one of these privileges, or on one of their steps as well: what the views go by';
+
+CREATE FUNCTION workflow_data.my_steps() RETURNS text[]
+    LANGUAGE c STABLE PARALLEL RESTRICTED COST 1000 AS 'MODULE_PATHNAME', 'workflow_my_steps';
+COMMENT ON FUNCTION workflow_data.my_steps() IS
+'Steps whose visits the caller may complete although he may not complete all of their process, each as "<process_id> <step>"';
+
+CREATE FUNCTION workflow_data.has_role(role oid, name name) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_has_role';
+COMMENT ON FUNCTION workflow_data.has_role(oid, name) IS
+'Whether the caller has the rights of a role that was stored under this OID and name; 0 is everyone';
 
 CREATE FUNCTION workflow_data.role_name(role oid, name name) RETURNS name
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_role_name';

@@ -94,8 +94,10 @@ CREATE VIEW workflow.waiting WITH (security_barrier) AS
     FROM workflow_data.visit v
          JOIN workflow_data.process p USING (process_id)
     WHERE (v.state = 'waiting' OR v.state = 'cancelling' AND v.cancel_phase = 'confirm') AND v.waiting_since IS NOT NULL
-          AND v.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
-COMMENT ON VIEW workflow.waiting IS 'Visits that wait for their event';
+          AND v.process_id = ANY ((SELECT workflow_data.my_processes('view', 'complete', true))::integer[])
+          AND (v.process_id = ANY ((SELECT workflow_data.my_processes('view', 'complete'))::integer[])
+               OR v.process_id || ' ' || v.step = ANY ((SELECT workflow_data.my_steps())::text[]));
+COMMENT ON VIEW workflow.waiting IS 'Visits that wait for their event: of processes that the caller may view, and those that he may complete';
 COMMENT ON COLUMN workflow.waiting.serial_number IS 'Serial number: what workflow.complete takes';
 COMMENT ON COLUMN workflow.waiting.instance IS 'Instance';
 COMMENT ON COLUMN workflow.waiting.process IS 'Process';
@@ -186,6 +188,19 @@ COMMENT ON COLUMN workflow.attachments.status_column IS 'Column that shows the s
 COMMENT ON COLUMN workflow.attachments.instance_column IS 'Column that shows the number of the instance';
 COMMENT ON COLUMN workflow.attachments.condition IS 'jsonpath predicate over the row: only such rows start an instance';
 COMMENT ON COLUMN workflow.attachments.trust IS 'Write-backs run the code of whatever roles the table brings with it, with the rights of its owner';
+
+-- Whoever may see the process sees who may do what with it; others see what they were given themselves.
+CREATE VIEW workflow.grants WITH (security_barrier) AS
+    SELECT p.process, workflow_data.role_name(g.grantee, g.grantee_name) AS role, g.privilege, nullif(g.step, '') AS step
+    FROM workflow_data.process_privilege g
+         JOIN workflow_data.process p USING (process_id)
+    WHERE g.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[])
+          OR workflow_data.has_role(g.grantee, g.grantee_name);
+COMMENT ON VIEW workflow.grants IS 'What workflow.grant_process gave: on processes that the caller may view, and to himself. Owners of processes are in workflow.processes';
+COMMENT ON COLUMN workflow.grants.process IS 'Process';
+COMMENT ON COLUMN workflow.grants.role IS 'Role that has the privilege; public: everyone';
+COMMENT ON COLUMN workflow.grants.privilege IS 'start, complete, view, or admin, which implies the others';
+COMMENT ON COLUMN workflow.grants.step IS 'complete: of visits of this step only; NULL: of the whole process';
 
 -- A first try is of an instance that lives or is in the history; one that has failed remembers what it needs.
 CREATE VIEW workflow.write_backs WITH (security_barrier) AS

@@ -38,8 +38,8 @@ REVOKE EXECUTE ON FUNCTION workflow.define(text, json),
                            workflow.undefine(text),
                            workflow.attach(regclass, text, name, text, name, name, text, text, text, boolean),
                            workflow.detach(regclass, text),
-                           workflow.grant_process(text, name, text),
-                           workflow.revoke_process(text, name, text)
+                           workflow.grant_process(text, name, text, text),
+                           workflow.revoke_process(text, name, text, text)
     FROM PUBLIC;
 
 -- For the whole database, not for a process: superusers and whom they choose.
@@ -51,7 +51,7 @@ REVOKE EXECUTE ON FUNCTION workflow_data.http_validator(text[], oid), workflow_d
     FROM PUBLIC;
 
 GRANT SELECT ON workflow.processes, workflow.instances, workflow.visits, workflow.waiting, workflow.incidents,
-                workflow.history, workflow.attempts, workflow.late_callbacks, workflow.write_backs, workflow.attachments, workflow.servers, workflow.workers
+                workflow.history, workflow.attempts, workflow.late_callbacks, workflow.write_backs, workflow.attachments, workflow.grants, workflow.servers, workflow.workers
     TO PUBLIC;
 
 -- Without the library preloaded all functions raise errors; say so at once.

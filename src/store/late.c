@@ -27,15 +27,16 @@
 #define STRINGIFY(n) #n
 #define LITERAL(n) STRINGIFY(n)
 
-#define STORED(table) "SELECT h.xmin, h.process_id FROM workflow_data." table " h WHERE h.instance = $1"
+#define STORED(table, more) "SELECT h.xmin, h.process_id" more " FROM workflow_data." table " h WHERE h.instance = $1"
 static WfQuery q_visit = {
-	.sql = STORED("visit_history") " AND h.visit = $2 UNION ALL " STORED("visit_stray") " AND h.visit = $2",
+	.sql = STORED("visit_history", ", h.step") " AND h.visit = $2 UNION ALL "
+		   STORED("visit_stray", ", h.step") " AND h.visit = $2",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
 static WfQuery q_instance = {
-	.sql = STORED("instance_history") " UNION ALL " STORED("instance_stray"),
+	.sql = STORED("instance_history", "") " UNION ALL " STORED("instance_stray", ""),
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_living = {
-	.sql = "SELECT v.xmin FROM workflow_data.visit v WHERE v.instance = $1 AND v.visit = $2",
+	.sql = "SELECT v.xmin, v.process_id, v.step FROM workflow_data.visit v WHERE v.instance = $1 AND v.visit = $2",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
 static WfQuery q_record = {
 	.sql = "INSERT INTO workflow_data.late_callback (instance, visit, process_id, received_at, role, webhook, data) "
@@ -73,11 +74,24 @@ find(WfQuery *query, Datum *values, int *process_id)
 }
 
 bool
-wf_late_visit(int64 instance, int64 visit, int *process_id)
+wf_late_visit(int64 instance, int64 visit, int *process_id, char **step)
+{
+	Datum		values[2] = {Int64GetDatum(instance), Int64GetDatum(visit)};
+	bool		found = find(&q_visit, values, process_id);
+
+	if (found && step != NULL)
+		*step = wf_result_text(0, 3);
+	return found;
+}
+
+char *
+wf_late_step(int64 instance, int64 visit)
 {
 	Datum		values[2] = {Int64GetDatum(instance), Int64GetDatum(visit)};
 
-	return find(&q_visit, values, process_id);
+	if (wf_query_run(&q_living, values, NULL) > 0 || wf_query_run(&q_visit, values, NULL) > 0)
+		return wf_result_text(0, 3);
+	return NULL;
 }
 
 bool

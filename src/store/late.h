@@ -9,9 +9,12 @@
 
 #include "utils/jsonb.h"
 
-/* Inside wf_store_enter. Has it ended, and of which process was it? False if the history does not know it. */
-extern bool wf_late_visit(int64 instance, int64 visit, int *process_id);
+/* Inside wf_store_enter. Has it ended, and of which process (and step, unless NULL) was it? False if the history does not know it. */
+extern bool wf_late_visit(int64 instance, int64 visit, int *process_id, char **step);
 extern bool wf_late_instance(int64 instance, int *process_id);
+
+/* The step of a visit, whether it lives or has ended; NULL: neither is known. Takes no lock: a visit stays at its step. */
+extern char *wf_late_step(int64 instance, int64 visit);
 
 /*
  * ERROR 40001 if it has ended, or as a living visit was changed, after the snapshot of a serializable transaction. To be asked

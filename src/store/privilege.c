@@ -16,16 +16,22 @@
 
 static const char *const names[] = {"start", "complete", "view", "admin"};
 
+/* The owner comes first. */
+#define HOLDERS(condition) \
+	"SELECT owner, owner_name FROM workflow_data.process WHERE process_id = $1 " \
+	"UNION ALL " \
+	"SELECT grantee, grantee_name FROM workflow_data.process_privilege WHERE process_id = $1" condition
 static WfQuery q_holders = {
-	.sql = "SELECT owner, owner_name FROM workflow_data.process WHERE process_id = $1 "
-		   "UNION ALL "
-		   "SELECT grantee, grantee_name FROM workflow_data.process_privilege "
-		   "WHERE process_id = $1 AND (privilege = $2 OR privilege = 'admin')",
+	.sql = HOLDERS(" AND (privilege = $2 OR privilege = 'admin') AND step = ''"),
+	.nargs = 2, .argtypes = {INT4OID, TEXTOID}};
+static WfQuery q_step_holders = {
+	.sql = HOLDERS(" AND (privilege = 'complete' AND step IN ('', $2) OR privilege = 'admin')"),
 	.nargs = 2, .argtypes = {INT4OID, TEXTOID}};
 static WfQuery q_all_holders = {
-	.sql = "SELECT owner, owner_name FROM workflow_data.process WHERE process_id = $1 "
-		   "UNION ALL "
-		   "SELECT grantee, grantee_name FROM workflow_data.process_privilege WHERE process_id = $1",
+	.sql = HOLDERS(""),
+	.nargs = 1, .argtypes = {INT4OID}};
+static WfQuery q_any_step = {
+	.sql = "SELECT 1 FROM workflow_data.process_privilege WHERE process_id = $1 AND step <> '' LIMIT 1",
 	.nargs = 1, .argtypes = {INT4OID}};
 static WfQuery q_owner = {
 	.sql = "SELECT owner, owner_name, process FROM workflow_data.process WHERE process_id = $1",
@@ -105,6 +111,22 @@ wf_privilege_has(int process_id, Oid role, WfPrivilege privilege)
 }
 
 bool
+wf_privilege_has_step(int process_id, Oid role, const char *step)
+{
+	Datum		values[2] = {Int32GetDatum(process_id), CStringGetTextDatum(step)};
+
+	return superuser_arg(role) || is_among(&q_step_holders, values, role);
+}
+
+bool
+wf_privilege_by_step(int process_id)
+{
+	Datum		values[1] = {Int32GetDatum(process_id)};
+
+	return wf_query_run(&q_any_step, values, NULL) > 0;
+}
+
+bool
 wf_privilege_has_any(int process_id, Oid role)
 {
 	Datum		values[1] = {Int32GetDatum(process_id)};
@@ -127,15 +149,19 @@ void
 wf_privilege_require(int process_id, Oid role, WfPrivilege privilege, WfPrivilege other)
 {
 	Datum		values[1] = {Int32GetDatum(process_id)};
+	bool		by_step;
 
 	if (wf_privilege_has(process_id, role, privilege) ||
 		(other != privilege && wf_privilege_has(process_id, role, other)))
 		return;
+	by_step = privilege == WF_PRIVILEGE_COMPLETE && wf_privilege_by_step(process_id);
 	if (wf_query_run(&q_owner, values, NULL) == 0)
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("process does not exist"));
 	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			errmsg("permission denied for process \"%s\"", wf_result_text(0, 3)),
-			errdetail("The privilege \"%s\" on the process is needed.", names[privilege]),
+			by_step
+				? errdetail("The privilege \"complete\" on the process, or on the step of the visit, is needed.")
+				: errdetail("The privilege \"%s\" on the process is needed.", names[privilege]),
 			errhint("Its owner can give it with workflow.grant_process."));
 }
 

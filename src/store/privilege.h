@@ -27,6 +27,11 @@ extern Oid	wf_role_resolve(Oid oid, const char *name);
 /* Inside wf_store_enter. Superusers, the owner and members of it have all; admin implies the others. */
 extern bool wf_privilege_has(int process_id, Oid role, WfPrivilege privilege);
 
+/* The privilege complete for visits of one step: on the process, or on that step alone. */
+extern bool wf_privilege_has_step(int process_id, Oid role, const char *step);
+/* Has anybody a privilege on one of its steps? Cheaper than to find out whose visit it is about. */
+extern bool wf_privilege_by_step(int process_id);
+
 /* ERROR 42501 unless `role` has one of the two (give the same twice for one). */
 extern void wf_privilege_require(int process_id, Oid role, WfPrivilege privilege, WfPrivilege other);
 
@@ -35,7 +40,7 @@ extern void wf_privilege_require(int process_id, Oid role, WfPrivilege privilege
  * told what he is told of numbers that were never issued.
  */
 extern bool wf_privilege_admits(int process_id, Oid role, WfPrivilege privilege, WfPrivilege other);
-/* Has he any? */
+/* Has he any, be it on one step? */
 extern bool wf_privilege_has_any(int process_id, Oid role);
 
 /* The owner of a process, or InvalidOid if the role is gone. */

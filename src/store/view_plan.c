@@ -15,8 +15,10 @@
 #include "commands/extension.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
 
 #include "store/query.h"
@@ -107,6 +109,48 @@ take_filter(Query *view)
 	return filter;
 }
 
+/* The only one that it reads from; 0: there is none, or there are several. */
+static int
+only_relation(Node *node)
+{
+	List	   *vars = pull_vars_of_level(node, 0);
+	int			varno = 0;
+	ListCell   *lc;
+
+	foreach (lc, vars)
+	{
+		int			next = ((const Var *) lfirst(lc))->varno;
+
+		if (varno != 0 && next != varno)
+			return 0;
+		varno = next;
+	}
+	return varno;
+}
+
+/*
+ * Another condition that asks for rights, of one of its tables alone, as `waiting` has it, goes by steps. It becomes one of
+ * that table's row security.
+ */
+static void
+move_own_conditions(Query *view)
+{
+	List	   *others = NIL;
+	ListCell   *lc;
+
+	foreach (lc, make_ands_implicit((Expr *) view->jointree->quals))
+	{
+		int			varno = checkExprHasSubLink(lfirst(lc)) ? only_relation(lfirst(lc)) : 0;
+		RangeTblEntry *rte = varno != 0 ? rt_fetch(varno, view->rtable) : NULL;
+
+		if (rte != NULL && is_table(rte))
+			rte->securityQuals = lappend(rte->securityQuals, lfirst(lc));
+		else
+			others = lappend(others, lfirst(lc));
+	}
+	view->jointree->quals = others != NIL ? (Node *) make_ands_explicit(others) : NULL;
+}
+
 /* May each table be filtered by itself? Parts that are views of ours are seen to when it is their turn. */
 static bool
 can_be_lifted(const Query *view, Context *context)
@@ -158,6 +202,7 @@ lift_barrier(RangeTblEntry *rte, Context *context)
 	if (filter == NULL)
 		return;
 	filter_tables(rte->subquery, filter);
+	move_own_conditions(rte->subquery);
 	rte->security_barrier = false;
 }
 
