@@ -158,6 +158,7 @@ void
 wf_state_incident(WfBatch *batch, WfVisit *visit)
 {
 	WfInstance *instance = visit->instance;
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
 	set_state(visit, WF_STATE_INCIDENT, NULL, 0);
 	visit->waiting_since = batch->now;
@@ -173,6 +174,8 @@ wf_state_incident(WfBatch *batch, WfVisit *visit)
 		instance->status = WF_STATUS_FAILED;
 	instance->changed = true;
 	instance->show_changed = true;
+	batch->incidents = lappend(batch->incidents, visit);
+	MemoryContextSwitchTo(old);
 }
 
 static void

@@ -188,13 +188,13 @@ CREATE INDEX delivery_reply ON workflow_data.delivery (instance) WHERE kind = 'r
 CREATE INDEX delivery_owed ON workflow_data.delivery ((payload ->> 'attachment'), (payload ->> 'business_key'))
     WHERE kind = 'write_back' AND payload IS NOT NULL;
 CREATE INDEX delivery_maintain ON workflow_data.delivery (due_at) WHERE kind = 'maintain';
-COMMENT ON TABLE workflow_data.delivery IS 'What arrived for an instance that was locked, and what executors owe: write-backs to attached rows, warnings, upkeep';
+COMMENT ON TABLE workflow_data.delivery IS 'What arrived for an instance that was locked, and what executors owe: write-backs to attached rows, upkeep';
 COMMENT ON COLUMN workflow_data.delivery.delivery IS 'Number';
 COMMENT ON COLUMN workflow_data.delivery.instance IS 'Instance it is for';
 COMMENT ON COLUMN workflow_data.delivery.visit IS 'Visit it is for; 0: the instance as a whole';
 COMMENT ON COLUMN workflow_data.delivery.due_at IS 'When it is tried (again)';
 COMMENT ON COLUMN workflow_data.delivery.attempt IS 'How often it was tried; of upkeep, how often in a row it has failed or was begun and not ended';
-COMMENT ON COLUMN workflow_data.delivery.kind IS 'reply, alarm, write_back, warn, or maintain: the hourly upkeep';
+COMMENT ON COLUMN workflow_data.delivery.kind IS 'reply, alarm, write_back, or maintain: the hourly upkeep';
 COMMENT ON COLUMN workflow_data.delivery.queue IS 'Who handles it: move; executor, executor <process_id> or executor table <attachment>; held: nobody, until the instance is resumed';
 COMMENT ON COLUMN workflow_data.delivery.payload IS 'What arrived; of a write-back that has failed, why, since when it is owed, and what it takes to make it';
 

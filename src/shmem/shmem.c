@@ -176,6 +176,7 @@ wf_slot_assign(WfSlot *slot, Oid database)
 	slot->notes.everything = slot->notes.unlocked = false;
 	slot->nstubborn = 0;
 	slot->nlacks = slot->nlacks_said = 0;
+	wf_news_clear(&slot->news);
 	memset(slot->stubborn, 0, sizeof(slot->stubborn));
 	slot->nservers = 0;
 	SpinLockRelease(&slot->mutex);

@@ -23,6 +23,7 @@
 #include "storage/spin.h"
 
 #include "shmem/lacks.h"
+#include "shmem/news.h"
 #include "shmem/settings.h"
 #include "shmem/shmem.h"
 #include "shmem/workers.h"
@@ -111,6 +112,7 @@ typedef struct WfSlot
 	WfLackRow	lacks[WF_MAX_LACKS];
 	int			nlacks; /* also read without the mutex, to see that there are none */
 	int			nlacks_said;
+	WfNewsList	news; /* `any` is also read without the mutex */
 
 	ConditionVariable gone; /* a process of this database has left */
 

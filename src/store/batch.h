@@ -154,6 +154,7 @@ typedef struct WfBatch
 	TimestampTz now;	   /* of every move in it */
 	List	   *instances; /* WfInstance */
 	List	   *attempts;  /* WfAttempt */
+	List	   *incidents; /* WfVisit: new ones */
 	List	   *warnings;  /* WfVisit: wait too long */
 	struct wf_by_id_hash *by_id;
 	size_t		room;	   /* bytes that may be loaded; 0: any number */

@@ -71,7 +71,6 @@ typedef struct WfDelivery
 #define WF_DELIVERY_ALARM "alarm"
 #define WF_DELIVERY_WRITE_BACK "write_back"
 #define WF_DELIVERY_MAINTAIN "maintain"
-#define WF_DELIVERY_WARN "warn"
 
 extern void wf_delivery_add(int64 instance, int64 visit, const char *kind, const char *queue,
 							TimestampTz due_at, Jsonb *payload);

@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "shmem/news.h"
 #include "shmem/shmem.h"
 #include "store/batch_internal.h"
 #include "store/due.h"
@@ -131,11 +132,6 @@ static WfQuery q_write_back = {
 		   "SELECT m.instance, m.visit, clock_timestamp(), 'write_back', m.queue FROM moved m",
 	.shape = &delivery_shape};
 
-static WfQuery q_warn = {
-	.sql = "INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue) "
-		   "SELECT m.instance, m.visit, clock_timestamp(), 'warn', m.queue FROM moved m",
-	.shape = &delivery_shape};
-
 /* The statements of one flush, in the order in which they run. */
 typedef enum Kind
 {
@@ -149,13 +145,12 @@ typedef enum Kind
 	DELETE_INSTANCES,
 	KEEP_INSTANCES,
 	WRITE_BACK,
-	WARN,
 	NKINDS
 } Kind;
 
 static WfQuery *const queries[NKINDS] = {&q_insert_instances, &q_update_instances,
 	&q_insert_visits, &q_update_visits, &q_delete_visits, &q_keep_visits, &q_keep_attempts, &q_delete_instances,
-	&q_keep_instances, &q_write_back, &q_warn};
+	&q_keep_instances, &q_write_back};
 
 /* Where the rows of these go while their week has no partition. */
 static const struct
@@ -466,6 +461,30 @@ query_for(Kind kind, TimestampTz now)
 	return queries[kind];
 }
 
+/* What has become of them in the batch since then counts. */
+static void
+spread_news(const WfBatch *batch)
+{
+	ListCell   *lc;
+
+	foreach (lc, batch->incidents)
+	{
+		WfVisit    *visit = lfirst(lc);
+
+		if (!visit->ended && visit->state == WF_STATE_INCIDENT)
+			wf_news_note(WF_NEWS_INCIDENT, visit->instance->process->name, visit->step, visit->instance->id, visit->id,
+						 visit->waiting_since);
+	}
+	foreach (lc, batch->warnings)
+	{
+		WfVisit    *visit = lfirst(lc);
+
+		if (!visit->ended && visit->state == WF_STATE_WAITING)
+			wf_news_note(WF_NEWS_WAITING_LONG, visit->instance->process->name, visit->step, visit->instance->id, visit->id,
+						 visit->waiting_since);
+	}
+}
+
 void
 wf_batch_flush(WfBatch *batch)
 {
@@ -477,13 +496,6 @@ wf_batch_flush(WfBatch *batch)
 		sort_instance(&flush, lfirst(lc));
 	foreach (lc, batch->attempts)
 		put_attempt(&flush, lfirst(lc));
-	foreach (lc, batch->warnings)
-	{
-		WfVisit    *visit = lfirst(lc);
-
-		put_delivery(&flush, WARN, visit->instance->id, visit->id,
-					 wf_executor_queue(visit->instance->process->process_id));
-	}
 	for (int kind = 0; kind < NKINDS; kind++)
 	{
 		if (flush.rows[kind].store == NULL)
@@ -493,11 +505,12 @@ wf_batch_flush(WfBatch *batch)
 					errmsg("could not serialize access to an instance due to concurrent update"));
 		wf_rows_end(&flush.rows[kind]);
 	}
+	spread_news(batch);
 	if (flush.released)
 		release_kept(batch);
 	if (flush.rows[INSERT_INSTANCES].n > 0 && !wf_history_begun())
 		wf_note_due(WF_QUEUE_UPKEEP, batch->now);
-	if (flush.rows[WRITE_BACK].n > 0 || flush.rows[WARN].n > 0)
+	if (flush.rows[WRITE_BACK].n > 0)
 		wf_note_due(WF_QUEUE_EXECUTOR, batch->now);
 	if (batch->makes_due)
 		ForceSyncCommit();

@@ -1,18 +1,37 @@
 /*
  * announce.c
- *		What monitoring is told by NOTIFY: one format for all events, a JSON object.
+ *		What monitoring is told: one format for all events, a JSON object, by NOTIFY; and a line in the log.
+ *
+ * News that commits have published are told together, at most once a second. The log has them whatever becomes of the NOTIFY; if
+ * that fails it is not tried again.
  */
-#include "postgres.h"
+#include "compat.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
+#include "mb/pg_wchar.h"
 #include "utils/datetime.h"
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
+#include "shmem/shmem.h"
 #include "worker/announce.h"
+#include "worker/moves.h"
+#include "worker/worker.h"
 
 #define CHANNEL "workflow"
+/* from the first of what is told together to the telling */
+#define BUNDLE_MS 1000
+
+/* An escaped byte takes six. */
+StaticAssertDecl(6 * (200 + WF_NEWS_STEP_LEN + NAMEDATALEN) + WF_NEWS_PROCESS_LEN + WF_NEWS_SERIALS * 48 + 512 < BLCKSZ - NAMEDATALEN - 128,
+				 "an announcement fits into a NOTIFY");
+
+static const char *const events[] = {[WF_NEWS_INCIDENT] = "incident", [WF_NEWS_WRITE_BACK] = "write_back",
+	[WF_NEWS_WAITING_LONG] = "waiting_long"};
+
+/* ---- NOTIFY ---- */
 
 static void
 add_key(StringInfo json, const char *key)
@@ -23,23 +42,21 @@ add_key(StringInfo json, const char *key)
 static void
 add_text(StringInfo json, const char *key, const char *value)
 {
-	if (value == NULL)
+	if (value == NULL || *value == '\0')
 		return;
 	add_key(json, key);
 	escape_json(json, value);
 }
 
 static void
-add_serial_numbers(StringInfo json, const char *const *serial_numbers, int n)
+add_serial_numbers(StringInfo json, const WfNewsSerial *serials, int n)
 {
 	if (n == 0)
 		return;
 	add_key(json, "serial_numbers");
 	for (int i = 0; i < n; i++)
-	{
-		appendStringInfoString(json, i == 0 ? "[" : ", ");
-		escape_json(json, serial_numbers[i]);
-	}
+		appendStringInfo(json, "%s\"" INT64_FORMAT "_" INT64_FORMAT "\"", i == 0 ? "[" : ", ", serials[i].instance,
+						 serials[i].visit);
 	appendStringInfoChar(json, ']');
 }
 
@@ -60,9 +77,120 @@ wf_announce(const WfAnnouncement *announcement)
 		add_key(&json, "count");
 		appendStringInfo(&json, INT64_FORMAT, announcement->count);
 	}
-	add_serial_numbers(&json, announcement->serial_numbers, announcement->nserial_numbers);
+	add_serial_numbers(&json, announcement->serials, announcement->nserials);
 	if (announcement->since != 0)
 		add_text(&json, "since", JsonEncodeDateTime(since, TimestampTzGetDatum(announcement->since), TIMESTAMPTZOID, NULL));
 	appendStringInfoChar(&json, '}');
 	Async_Notify(CHANNEL, json.data);
+}
+
+static void
+notify_all(const WfNewsList *list)
+{
+	for (int i = 0; i < WF_ALL_NEWS; i++)
+	{
+		const WfNews *news = &list->news[i];
+
+		if ((i >= list->n && i < WF_MAX_NEWS) || news->count == 0)
+			continue;
+		wf_announce(&(WfAnnouncement){.event = events[news->kind], .process = news->process, .step = news->step, .count = news->count,
+			.serials = news->serials, .nserials = news->nserials, .since = news->since});
+	}
+}
+
+/* Its queue may be full, or somebody may hold its lock. */
+static void
+try_to_notify(const WfNewsList *list)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	wf_limit_begin(0);
+	PG_TRY();
+	{
+		wf_begin_transaction();
+		notify_all(list);
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error = wf_moves_catch(context);
+
+		ereport(LOG, errcode(error->sqlerrcode),
+				errmsg("workflow could not tell of that by NOTIFY: %s", error->message));
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+}
+
+/* ---- the log ---- */
+
+static char *
+serial_numbers(const WfNews *news)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (int i = 0; i < news->nserials; i++)
+		appendStringInfo(&text, "%s" INT64_FORMAT "_" INT64_FORMAT, i > 0 ? ", " : "", news->serials[i].instance,
+						 news->serials[i].visit);
+	if (news->count > news->nserials)
+		appendStringInfoString(&text, ", and others");
+	return text.data;
+}
+
+static char *
+place(const WfNews *news)
+{
+	return *news->process == '\0' ? pstrdup("in several places")
+		: psprintf("at step \"%s\" of process \"%s\"", news->step, news->process);
+}
+
+/* Of write-backs there is a line for each reason (write_back.c). */
+static void
+write_log(const WfNews *news)
+{
+	switch (news->kind)
+	{
+		case WF_NEWS_INCIDENT:
+			ereport(LOG, errmsg_plural("workflow: " INT64_FORMAT " incident %s: %s", "workflow: " INT64_FORMAT " incidents %s: %s",
+									   (unsigned long) news->count, news->count, place(news), serial_numbers(news)),
+					errhint("See the view workflow.incidents."));
+			break;
+		case WF_NEWS_WAITING_LONG:
+			ereport(LOG, errmsg_plural("workflow: " INT64_FORMAT " visit has been waiting for long %s, since %s: %s",
+									   "workflow: " INT64_FORMAT " visits have been waiting for long %s, the first since %s: %s",
+									   (unsigned long) news->count, news->count, place(news), timestamptz_to_str(news->since),
+									   serial_numbers(news)));
+			break;
+		case WF_NEWS_WRITE_BACK:
+		case WF_NEWS_KINDS:
+			break;
+	}
+}
+
+/* ---- together ---- */
+
+static void
+tell(const WfNewsList *list)
+{
+	for (int i = 0; i < WF_ALL_NEWS; i++)
+		if ((i < list->n || i >= WF_MAX_NEWS) && list->news[i].count > 0)
+			write_log(&list->news[i]);
+	try_to_notify(list);
+}
+
+TimestampTz
+wf_announce_news(TimestampTz now)
+{
+	static TimestampTz due_at = DT_NOEND;
+
+	if (!wf_news_any())
+		return DT_NOEND;
+	if (due_at == DT_NOEND)
+		due_at = TimestampTzPlusMilliseconds(now, BUNDLE_MS);
+	if (due_at > now)
+		return due_at;
+	due_at = DT_NOEND;
+	tell(wf_news_take());
+	return wf_announce_news(now);
 }

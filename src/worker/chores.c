@@ -7,16 +7,12 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
-#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "engine/engine.h"
 #include "shmem/careful.h"
 #include "shmem/shmem.h"
 #include "store/access.h"
-#include "store/query.h"
-#include "worker/announce.h"
 #include "worker/chores.h"
 #include "worker/exchange.h"
 #include "worker/moves.h"
@@ -26,12 +22,6 @@
 /* between two looks at an instance that somebody has locked */
 #define LONGEST_LOCK_PAUSE_MS 1000
 #define UPKEEP_PAUSE_MS (60 * 60 * 1000)
-
-static WfQuery q_waits = {
-	.sql = "SELECT p.process, v.step, v.waits_for, v.waiting_since::text, v.waiting_since FROM workflow_data.visit v "
-		   "JOIN workflow_data.process p ON p.process_id = v.process_id "
-		   "WHERE v.instance = $1 AND v.visit = $2 AND v.state = 'waiting'",
-	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
 
 /* ---- what took too long in the dispatcher ---- */
 
@@ -86,26 +76,6 @@ deliver_alarm(const WfDelivery *delivery)
 	return true;
 }
 
-/* ---- a visit that waits longer than it should ---- */
-
-static bool
-warn(const WfDelivery *delivery)
-{
-	Datum		values[2] = {Int64GetDatum(delivery->instance), Int64GetDatum(delivery->visit)};
-	const char *serial_number =
-		psprintf(INT64_FORMAT "_" INT64_FORMAT, delivery->instance, delivery->visit);
-
-	if (wf_query_run(&q_waits, values, NULL) == 0)
-		return true;
-	ereport(LOG, errmsg("workflow: visit %s of process \"%s\" has been waiting for %s at step \"%s\" since %s",
-						serial_number, wf_result_text(0, 1), wf_result_text(0, 3),
-						wf_result_text(0, 2), wf_result_text(0, 4)));
-	wf_announce(&(WfAnnouncement){.event = "waiting", .process = wf_result_text(0, 1),
-		.step = wf_result_text(0, 2), .count = 1, .serial_numbers = &serial_number,
-		.nserial_numbers = 1, .since = wf_result_int64(0, 5)});
-	return true;
-}
-
 /* ---- taking one ---- */
 
 typedef struct Chore
@@ -115,8 +85,7 @@ typedef struct Chore
 	bool		(*work) (const WfDelivery *delivery);
 } Chore;
 
-static const Chore chores[] = {{WF_DELIVERY_REPLY, reply}, {WF_DELIVERY_ALARM, deliver_alarm},
-	{WF_DELIVERY_WARN, warn}};
+static const Chore chores[] = {{WF_DELIVERY_REPLY, reply}, {WF_DELIVERY_ALARM, deliver_alarm}};
 
 /* Nobody else is to wait for a lock with us. */
 static void

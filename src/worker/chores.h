@@ -1,6 +1,6 @@
 /*
  * chores.h
- *		Deliveries that executors carry out: write-backs, handed-over replies, warnings, upkeep.
+ *		Deliveries that executors carry out: write-backs, handed-over replies, upkeep.
  */
 #ifndef WF_CHORES_H
 #define WF_CHORES_H

@@ -31,6 +31,7 @@
 #include "store/executor_work.h"
 #include "store/history.h"
 #include "store/identity.h"
+#include "worker/announce.h"
 #include "worker/dispatcher_internal.h"
 #include "worker/failure.h"
 #include "worker/flights.h"
@@ -53,6 +54,7 @@ static bool paused;
 static bool unsettled; /* nothing was ever defined here, or a restore is under way: paused, and nobody's fault */
 static TimestampTz upkeep_at; /* when to call for upkeep; WF_NEVER: nobody wants it */
 static TimestampTz upkeep_called_at;
+static TimestampTz news_at; /* when to tell of what has happened; WF_NEVER: nothing has */
 static bool upkeep_anyway; /* though it has failed lately */
 static bool waits_for_turn; /* after a crash: somebody else works */
 static bool delivered; /* an executor may have delivered a reply */
@@ -293,7 +295,7 @@ sleep_ms(void)
 
 	if (waits_for_turn)
 		return http_ms >= 0 ? Min(http_ms, TURN_CHECK_MS) : TURN_CHECK_MS;
-	next = Min(next, wf_failures_expire());
+	next = Min(Min(next, wf_failures_expire()), news_at);
 	if (next != WF_NEVER)
 	{
 		TimestampTz now = GetCurrentTimestamp();
@@ -405,6 +407,7 @@ turn(void)
 		work();
 		wf_careful_yield();
 	}
+	news_at = wf_announce_news(GetCurrentTimestamp());
 	wf_http_run(wf_dispatcher.http);
 	wf_show_in_flight(wf_http_in_flight(wf_dispatcher.http));
 }

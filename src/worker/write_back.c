@@ -22,6 +22,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_operator.h"
 #include "commands/sequence.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -38,6 +39,7 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
+#include "shmem/news.h"
 #include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/attachment.h"
@@ -57,6 +59,7 @@
 #define DEADLY_PAUSE_MS (365 * INT64CONST(86400000))
 /* A table that somebody has locked is waited for that seldom. */
 #define BUSY_TABLE_MS 5000
+#define REPORT_EVERY_MS 1000
 
 typedef enum Shows
 {
@@ -130,12 +133,32 @@ lost_column(const char *name, MemoryContext context)
 	return error;
 }
 
+/* So many rows of a table may fail for the same reason that the log would be full of them. */
+static bool
+was_just_reported(const WfShown *shown, const ErrorData *error)
+{
+	static int	attachment = 0;
+	static uint32 reason;
+	static TimestampTz until;
+	TimestampTz now = GetCurrentTimestamp();
+	uint32		hash = string_hash(error->message, strlen(error->message) + 1);
+
+	if (attachment == shown->attachment.id && reason == hash && now < until)
+		return true;
+	attachment = shown->attachment.id;
+	reason = hash;
+	until = TimestampTzPlusMilliseconds(now, REPORT_EVERY_MS);
+	return false;
+}
+
 /* Once for each reason: every try is in the view. */
 static void
 report(int64 instance, const WfShown *shown, const ErrorData *error)
 {
 	char	   *table = get_rel_name(shown->attachment.relation);
 
+	if (was_just_reported(shown, error))
+		return;
 	ereport(WARNING, errcode(error->sqlerrcode),
 			errmsg("workflow could not write to the row with key %s of table \"%s\": %s",
 				   shown->business_key, table != NULL ? table : "?", error->message),
@@ -726,8 +749,11 @@ owe(const WfDelivery *delivery, WfShown *shown, const ErrorData *error, Timestam
 	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
 
 	wf_attachment_look(delivery->instance, shown);
-	if (wf_owed_keep(delivery->id, shown, describe(error), again, since))
-		report(delivery->instance, shown, error);
+	if (!wf_owed_keep(delivery->id, shown, describe(error), again, since))
+		return;
+	report(delivery->instance, shown, error);
+	wf_news_note(WF_NEWS_WRITE_BACK, shown->attachment.process, NULL, delivery->instance, 0,
+				 since != 0 ? since : delivery->due_at);
 }
 
 static bool
