@@ -7,10 +7,10 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "shmem/settings.h"
 #include "shmem/shmem.h"
 #include "engine/internal.h"
 #include "store/executor_work.h"
+#include "store/warn_waiting.h"
 
 static void
 set_state(WfVisit *visit, WfState state, char *queue, TimestampTz due_at)
@@ -80,9 +80,8 @@ wf_state_wait(WfBatch *batch, WfVisit *visit, const char *waits_for, TimestampTz
 	visit->waits_for = waits_for;
 	visit->waiting_since = batch->now;
 	/* a clock is never late */
-	if (wf_setting_warn_waiting > 0 && due_at == 0)
-		visit->warn_at =
-			TimestampTzPlusMilliseconds(batch->now, wf_setting_warn_waiting * INT64CONST(1000));
+	if (due_at == 0 && wf_warn_after(visit->def) > 0)
+		visit->warn_at = TimestampTzPlusMilliseconds(batch->now, wf_warn_after(visit->def));
 	visit->instance->show_changed = true;
 	batch->makes_due = true;
 }
@@ -95,7 +94,7 @@ wf_state_warned(WfBatch *batch, WfVisit *visit)
 
 	visit->warn_at = 0;
 	visit->changed = true;
-	if (wf_setting_warn_waiting > 0)
+	if (wf_warn_after(visit->def) > 0)
 		batch->warnings = lappend(batch->warnings, visit);
 	MemoryContextSwitchTo(old);
 }

@@ -236,6 +236,20 @@ read_end(WfReader *reader, const WfJson *node, void *target)
 
 /* ---- steps ---- */
 
+/* A month has 30 days here: nobody waits for the minute. */
+static void
+read_warn_waiting(WfReader *reader, const WfJson *node, void *target)
+{
+	WfWarnWaiting *warn = target;
+	Interval	interval;
+
+	if (!wf_read_interval_checked(reader, node, &interval))
+		return;
+	warn->given = true;
+	warn->after_ms = (interval.time + 999) / 1000 +
+		(interval.day + interval.month * INT64CONST(30)) * (USECS_PER_DAY / 1000);
+}
+
 static const WfReaderField step_fields[] = {
 	{"step", read_step_text, offsetof(WfStep, name), true},
 	{"http", read_http, 0, false, WF_AT_ENTRY},
@@ -250,6 +264,7 @@ static const WfReaderField step_fields[] = {
 	{"save", read_save, 0, false, WF_AT_END},
 	{"timeout", wf_read_timeout, offsetof(WfStep, timeout), false, WF_AT_ENTRY},
 	{"heartbeat", wf_read_timeout, offsetof(WfStep, heartbeat), false, WF_AFTER_ACTION},
+	{"warn_waiting", read_warn_waiting, offsetof(WfStep, warn_waiting)},
 	{"retry", wf_read_retry, offsetof(WfStep, retry)},
 	{"cancel", wf_read_cancel, offsetof(WfStep, cancel), false, WF_AFTER_ACTION},
 	{"ignore_cancel", wf_read_bool, offsetof(WfStep, ignore_cancel)},
@@ -286,17 +301,22 @@ check_at_most_one(WfReader *reader, const WfJson *node, const char *const *keys,
 	}
 }
 
-/* Only the outside can be silent, and only a request can be asked to stop. */
+/* Only the outside can be silent, or late, and only a request can be asked to stop. */
 static void
 check_outside(WfReader *reader, const WfJson *node)
 {
 	WfStep	   *step = reader->step;
 	const WfJson *heartbeat = wf_json_member(node, "heartbeat");
+	const WfJson *warn_waiting = wf_json_member(node, "warn_waiting");
 	const WfJson *cancel = wf_json_member(node, "cancel");
 	bool		event = wf_json_member(node, "wait") || wf_json_member(node, "first_of");
-
 	/* an event that could not be read has its issue */
-	if (heartbeat && (!event || step->wait.kind == WF_EVENT_AFTER || step->wait.kind == WF_EVENT_UNTIL))
+	bool		no_callback = !event || step->wait.kind == WF_EVENT_AFTER || step->wait.kind == WF_EVENT_UNTIL;
+
+	if (warn_waiting && no_callback)
+		wf_json_issue(reader->issues, warn_waiting, "It is for waits for a callback, since a clock is never late: give the step \"wait\": true.",
+					  "there is no callback to wait for");
+	if (heartbeat && no_callback)
 		wf_json_issue(reader->issues, heartbeat, "It is missed while a callback is waited for: give the step \"wait\": true.",
 					  "there is no callback to wait for");
 	if (cancel && wf_json_member(node, "http") == NULL)
@@ -511,6 +531,7 @@ static const WfReaderField definition_fields[] = {
 	{"catch"},
 	{"retry", wf_read_retry, offsetof(WfDefinition, retry)},
 	{"retention", read_retention, 0},
+	{"warn_waiting", read_warn_waiting, offsetof(WfDefinition, warn_waiting)},
 	{"priority"},
 };
 
@@ -531,6 +552,26 @@ pass_retry_on(WfReader *reader, WfDefinition *def, const WfJson *node)
 	}
 	if (!used)
 		wf_json_warning(reader->issues, node, "It is for steps with \"http\" or \"sql\" that have no \"retry\" of their own.",
+						"there is no step that goes by it");
+}
+
+/* Likewise those that wait for a callback. */
+static void
+pass_warn_waiting_on(WfReader *reader, WfDefinition *def, const WfJson *node)
+{
+	bool		used = false;
+
+	for (int i = 0; i < def->nsteps; i++)
+	{
+		WfStep	   *step = &def->steps[i];
+
+		if (step->warn_waiting.given || step->wait.kind != WF_EVENT_CALLBACK)
+			continue;
+		step->warn_waiting = def->warn_waiting;
+		used = true;
+	}
+	if (!used)
+		wf_json_warning(reader->issues, node, "It is for steps that wait for a callback and have no \"warn_waiting\" of their own.",
 						"there is no step that goes by it");
 }
 
@@ -573,6 +614,8 @@ wf_definition_compile(const char *json, WfIssues *issues)
 		graph->def.start = 0;	/* to go on checking */
 	if (graph->def.retry.given)
 		pass_retry_on(&reader, &graph->def, wf_json_member(root, "retry"));
+	if (graph->def.warn_waiting.given)
+		pass_warn_waiting_on(&reader, &graph->def, wf_json_member(root, "warn_waiting"));
 	if (graph->def.nsteps > 0)
 		wf_graph_check(graph, issues);
 	return issues->n > before ? NULL : &graph->def;

@@ -139,6 +139,12 @@ typedef struct WfRoute
 	WfTemplate *message; /* of `end: {error}` or the reason of `end: {abort}`; NULL: none */
 } WfRoute;
 
+typedef struct WfWarnWaiting /* after how long a wait is to be told of */
+{
+	bool		given;
+	int64		after_ms; /* 0: never */
+} WfWarnWaiting;
+
 typedef struct WfStep
 {
 	const char *name;
@@ -156,6 +162,7 @@ typedef struct WfStep
 	bool		save_all;	/* "save": true */
 	WfDuration	timeout;
 	WfDuration	heartbeat;
+	WfWarnWaiting warn_waiting; /* its own, else that of the definition */
 	WfRetry		retry; /* its own, else that of the definition */
 	WfCancelAction *cancel; /* or NULL */
 	bool		ignore_cancel;
@@ -173,6 +180,7 @@ typedef struct WfDefinition
 	int			nsteps;
 	int			start;
 	WfRetry		retry; /* of steps that have none of their own */
+	WfWarnWaiting warn_waiting; /* likewise */
 	bool		has_retention;
 	Interval	retention; /* of its ended instances; zero: for ever */
 } WfDefinition;

@@ -43,6 +43,7 @@ static const struct
 	{"max", "How often it is tried again: 3 makes four attempts at most."},
 	{"timeout", "An interval of zero or more, such as \"30 s\" or \"2 days\"."},
 	{"heartbeat", "An interval of more than zero, such as \"10 minutes\"."},
+	{"warn_waiting", "An interval, such as \"2 days\", after which a wait is told of; \"0\": never."},
 	{"channel", "A channel for LISTEN, of 1 to 63 bytes."},
 	{"payload", "A text of less than 8000 bytes."},
 	{"body", "One of body, text and form, or none."},

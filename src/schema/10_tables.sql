@@ -145,7 +145,7 @@ COMMENT ON COLUMN workflow_data.visit.waiting_since IS 'Since when it waits for 
 COMMENT ON COLUMN workflow_data.visit.silence_at IS 'When the heartbeat of the step ends it, unless the outside is heard of';
 COMMENT ON COLUMN workflow_data.visit.handler_at IS 'When the next of its handlers of clocks begins';
 COMMENT ON COLUMN workflow_data.visit.interrupt_at IS 'When the next of those that end it begins';
-COMMENT ON COLUMN workflow_data.visit.warn_at IS 'When workflow.warn_waiting warns of it';
+COMMENT ON COLUMN workflow_data.visit.warn_at IS 'When it is told of as one that waits for long, as warn_waiting says';
 COMMENT ON COLUMN workflow_data.visit.alarm_at IS 'The earliest of deadline, silence_at, handler_at and warn_at';
 COMMENT ON COLUMN workflow_data.visit.held IS 'Suspended: no worker looks at it';
 COMMENT ON COLUMN workflow_data.visit.attempt IS 'Attempts that were answered or have failed';

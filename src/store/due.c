@@ -40,20 +40,6 @@ static WfQuery q_cancels = {
 		   "WHERE queue = $1 AND due_at <= $2 AND due_at IS NOT NULL AND NOT held AND state = 'cancelling' "
 		   "ORDER BY queue, due_at, instance, visit LIMIT $3",
 	.nargs = 3, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT4OID}};
-#define WARN_AT "CASE WHEN $4 > 0 THEN v.waiting_since + make_interval(secs => $4) END"
-static WfQuery q_rewarn = {
-	.sql = "WITH w AS (SELECT v.instance, v.visit FROM workflow_data.visit v "
-		   "JOIN workflow_data.instance i ON i.instance = v.instance "
-		   "WHERE (v.instance, v.visit) > ($1, $2) AND v.state = 'waiting' AND v.waits_for = 'callback' "
-		   "ORDER BY v.instance, v.visit LIMIT $3 FOR NO KEY UPDATE OF i SKIP LOCKED), "
-		   "u AS (UPDATE workflow_data.visit v SET warn_at = " WARN_AT ", "
-		   "alarm_at = least(v.deadline, v.silence_at, v.handler_at, " WARN_AT ") "
-		   "FROM w WHERE v.instance = w.instance AND v.visit = w.visit "
-		   "AND v.state = 'waiting' AND v.waits_for = 'callback' AND NOT v.has_callback "
-		   "AND v.warn_at IS DISTINCT FROM " WARN_AT " RETURNING v.instance, v.visit, v.alarm_at) "
-		   "SELECT u.alarm_at, w.instance, w.visit FROM w "
-		   "LEFT JOIN u ON u.instance = w.instance AND u.visit = w.visit ORDER BY w.instance, w.visit",
-	.nargs = 4, .argtypes = {INT8OID, INT8OID, INT4OID, INT4OID}};
 static WfQuery q_any = {
 	.sql = "SELECT 1 FROM workflow_data.visit WHERE queue = $1 AND due_at <= $2 AND due_at IS NOT NULL AND NOT held "
 		   "LIMIT 1",
@@ -187,23 +173,6 @@ wf_due_cancels(const char *queue, TimestampTz before, int limit, WfDueKey *keys)
 		Int32GetDatum(limit)};
 
 	return read_keys(&q_cancels, values, keys);
-}
-
-bool
-wf_due_rewarn(WfDueKey *cursor, int seconds, int limit)
-{
-	Datum		values[4] = {Int64GetDatum(cursor->instance), Int64GetDatum(cursor->visit),
-		Int32GetDatum(limit), Int32GetDatum(seconds)};
-	WfDueKey   *keys = palloc(sizeof(WfDueKey) * limit);
-	int			n = read_keys(&q_rewarn, values, keys);
-
-	for (int i = 0; i < n; i++)
-		if (keys[i].due_at != 0)
-			wf_note_due(WF_QUEUE_ALARM, keys[i].due_at);
-	if (n > 0)
-		*cursor = keys[n - 1];
-	pfree(keys);
-	return n == limit;
 }
 
 bool

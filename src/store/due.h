@@ -39,12 +39,6 @@ extern bool wf_due_claim(const char *queue, TimestampTz now, WfDueKey *key, bool
 /* Nothing can be done with it now, not even an incident be made: its row alone is touched. */
 extern void wf_due_postpone(int64 instance, int64 visit, TimestampTz due_at);
 
-/*
- * workflow.warn_waiting has changed to `seconds` (0: never): set when to warn of what waits for a callback already, of the next
- * `limit` visits after *cursor, which moves on. What somebody has locked keeps its time. True if there may be more.
- */
-extern bool wf_due_rewarn(WfDueKey *cursor, int seconds, int limit);
-
 /* The first due time after `now`; 0: none. */
 extern TimestampTz wf_due_next(const char *queue, TimestampTz now);
 extern TimestampTz wf_alarm_next(TimestampTz now);

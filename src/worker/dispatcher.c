@@ -31,6 +31,7 @@
 #include "store/executor_work.h"
 #include "store/history.h"
 #include "store/identity.h"
+#include "store/warn_waiting.h"
 #include "worker/announce.h"
 #include "worker/dispatcher_internal.h"
 #include "worker/failure.h"
@@ -250,7 +251,7 @@ call_for_upkeep(void)
 static void
 rewarn_some(void *arg)
 {
-	rewarning = wf_due_rewarn(&rewarned_to, warned_after, REWARN_PER_TRANSACTION);
+	rewarning = wf_warn_anew(&rewarned_to, warned_after, REWARN_PER_TRANSACTION);
 }
 
 static void

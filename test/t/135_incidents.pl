@@ -177,8 +177,16 @@ wait_until(sub { log_has($scene->node, qr/waiting for long at step "\w+" of proc
 is_soon($scene->node, 'postgres', $warnings, '0|0', 'so are all the others');
 cmp_ok(count_in_log($scene->node, qr/been waiting for long/, $log), '<', 20, '... together');
 ok(!log_has($scene->node, qr/waiting for long at step "rest"/), 'those that wait for a clock are not');
+$scene->define('own', '{"warn_waiting": "2 hours", "steps": [{"step": "late", "wait": true}, {"step": "never", "wait": true, "warn_waiting": "0"}]}');
+my @own = map { $scene->start('own') } 1, 2;
+$scene->sql("SELECT workflow.move($own[1], 'late', 'never')");
+set_warn_waiting(7200, '2h');
+$waits = $scene->sql("SELECT count(*) FROM workflow.waiting WHERE waits_for = 'callback'");
+is_soon($scene->node, 'postgres', $warnings, $waits - 1 . '|0', 'a step that says never is left out');
 set_warn_waiting(0, '0');
-$scene->sql("SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE process IN ('many', 'slow', 'planned') AND ended_at IS NULL");
+is_soon($scene->node, 'postgres', $warnings, '1|0', 'none, but');
+is($scene->sql("SELECT warn_at - waiting_since FROM workflow_data.visit WHERE instance = $own[0]"), '02:00:00', '... one that has an interval of its own, which it keeps');
+$scene->sql("SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE process IN ('own', 'many', 'slow', 'planned') AND ended_at IS NULL");
 
 # ---- the story ----
 

@@ -119,6 +119,16 @@ is(sum(@told), 50, 'those of fifty places in one transaction are counted');
 cmp_ok(scalar @told, '<', 40, '... the last of them together');
 is(scalar(grep { !defined $_->{process} && @{ $_->{serial_numbers} } > 5 } @told), 1, '... without a place');
 
+# ---- waits that are too long ----
+
+$scene->define('patient', '{"warn_waiting": "1 day", "steps": [{"step": "first", "wait": true, "warn_waiting": "200 ms"}, {"step": "second", "wait": true}]}');
+$scene->sql("SELECT count(workflow.start('patient')) FROM generate_series(1, 100)");
+@told = hear('waiting_long', 100);
+is(join(' ', sum(@told), map { "$_->{process}.$_->{step}" } $told[0]), '100 patient.first', 'visits that wait for longer than their step says are told of');
+cmp_ok(scalar @told, '<=', 3, '... together');
+$scene->sql("SELECT count(workflow.complete(serial_number)) FROM workflow.waiting WHERE process = 'patient'");
+is(scalar(grep { $_->{event} eq 'waiting_long' } do { sleep 1.5; listen_once() }), 0, 'others are not');
+
 # ---- write-backs that are owed ----
 
 $scene->define('row', '{"steps": [{"step": "wait", "wait": true}]}');
