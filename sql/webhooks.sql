@@ -44,6 +44,7 @@ SELECT workflow.callback(:'callback', '{"sum": 5}');
 SELECT data->'paid' AS paid, data->>'callback' = 'https://hooks.example.com/workflow/callback/' || :'callback' AS callback,
     data->>'heartbeat' = 'https://hooks.example.com/workflow/heartbeat/' || :'heartbeat' AS heartbeat
 FROM workflow.instances WHERE instance = :i;
+SELECT completed_by = current_user AS by_me, webhook FROM workflow.history WHERE serial_number = :'sn';
 -- too late
 SELECT workflow.callback(token => :'callback', data => '{"sum": 6}');
 SELECT workflow.callback_heartbeat(:'heartbeat');

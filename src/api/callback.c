@@ -81,6 +81,7 @@ wf_word_apply(WfTarget *target, const WfSerial *serial, const WfWord *word, Oid 
 
 	require_fit(word);
 	target->batch->caller = role;
+	target->batch->webhook = word->webhook;
 	target->batch->call = word->failed ? "fail" : "complete";
 	if (visit != NULL && !visit->ended &&
 		wf_engine_callback(target->batch, visit, word->data, error_of(word, visit->attempt),

@@ -68,7 +68,7 @@ static WfQuery q_ended = {
 		   "h.result->'error'->>'code', h.result->'error'->>'message', "
 		   "h.result->>'callback_response', h.result->>'cancel_response', c.error->>'message', "
 		   "CASE WHEN c.error->'http_status' = 'null' THEN c.error->>'code' END, "
-		   "h.result #>> '{cancel_response,body}' FROM " WF_ENDED("visit") " h "
+		   "h.result #>> '{cancel_response,body}', h.completed_by, h.webhook FROM " WF_ENDED("visit") " h "
 		   "LEFT JOIN LATERAL (SELECT h.result #> '{cancel_response,error}') c (error) "
 		   "ON c.error ? 'sqlstate' WHERE h.instance = $1", /* else it is what the service itself calls an error */
 	.nargs = 1, .argtypes = {INT8OID}};
@@ -258,14 +258,25 @@ told_to_stop(uint64 row)
 }
 
 static const char *
+completed_by(uint64 row)
+{
+	char	   *role = wf_result_text(row, 14);
+	bool		isnull;
+
+	if (role == NULL)
+		return "";
+	return psprintf(", by %s%s", DatumGetBool(wf_result(row, 15, &isnull)) ? "webhook through " : "", role);
+}
+
+static const char *
 describe_ended(uint64 row)
 {
 	int			attempts = result_int(row, 6);
 	char	   *outcome = wf_result_text(row, 4);
 
-	return psprintf("%s after %s%s%s%s%s", outcome,
+	return psprintf("%s after %s%s%s%s%s%s", outcome,
 					span(result_time(row, 5), result_time(row, 1)),
-					attempts > 1 ? psprintf(" and %d attempts", attempts) : "",
+					attempts > 1 ? psprintf(" and %d attempts", attempts) : "", completed_by(row),
 					because(outcome, wf_result_text(row, 7), wf_result_text(row, 8)),
 					told("; was told", wf_result_text(row, 9)),
 					told_to_stop(row));

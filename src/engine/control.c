@@ -82,6 +82,7 @@ wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error, bo
 
 	visit->callback = data;
 	visit->callback_error = error;
+	wf_state_completed_by(batch, visit);
 	batch->makes_due = true; /* a `true` must not be lost */
 	if (visit->state == WF_STATE_CANCELLING)
 	{
@@ -311,6 +312,8 @@ wf_engine_retry(WfBatch *batch, WfVisit *visit, bool new_key)
 	visit->callback = NULL;
 	visit->callback_error = NULL;
 	visit->has_callback = false;
+	visit->completed_by = NULL;
+	visit->webhook = false;
 	visit->again = true;
 	if (new_key)
 		wf_batch_make_key(&visit->key);
@@ -323,6 +326,7 @@ wf_engine_skip(WfBatch *batch, WfVisit *visit, Jsonb *data)
 	wf_state_mend(batch, visit);
 	visit->callback = data;
 	visit->callback_error = NULL;
+	wf_state_completed_by(batch, visit);
 	visit->has_callback = true;
 	visit->skipped = true;
 	wf_move_on(batch, visit->instance, wf_outcome_callback(batch, visit));

@@ -33,6 +33,7 @@ extern void wf_state_ready(WfBatch *batch, WfVisit *visit, char *queue);
 extern void wf_state_pause(WfBatch *batch, WfVisit *visit, TimestampTz until);
 extern void wf_state_wait(WfBatch *batch, WfVisit *visit, const char *waits_for, TimestampTz due_at);
 extern void wf_state_warned(WfBatch *batch, WfVisit *visit);
+extern void wf_state_completed_by(WfBatch *batch, WfVisit *visit);
 extern void wf_state_keep_callback(WfBatch *batch, WfVisit *visit);
 extern void wf_state_postpone(WfBatch *batch, WfVisit *visit, TimestampTz until);
 extern void wf_state_hand_over(WfBatch *batch, WfVisit *visit);

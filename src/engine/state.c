@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -115,6 +116,17 @@ wf_state_keep_callback(WfBatch *batch, WfVisit *visit)
 	batch->makes_due = true;
 }
 
+/* Whose call its end is. */
+void
+wf_state_completed_by(WfBatch *batch, WfVisit *visit)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+	visit->completed_by = GetUserNameFromId(batch->caller, false);
+	visit->webhook = batch->webhook;
+	MemoryContextSwitchTo(old);
+}
+
 /* It is being cancelled. */
 void
 wf_state_cancel(WfBatch *batch, WfVisit *visit, const char *phase, char *queue, TimestampTz due_at)
@@ -168,6 +180,8 @@ wf_state_incident(WfBatch *batch, WfVisit *visit)
 	visit->cancel_phase = NULL;
 	visit->cancel_handler = 0;
 	visit->has_callback = false;
+	visit->completed_by = NULL;
+	visit->webhook = false;
 	instance->incidents++;
 	if (instance->status == WF_STATUS_ACTIVE)
 		instance->status = WF_STATUS_FAILED;

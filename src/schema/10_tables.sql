@@ -110,6 +110,7 @@ CREATE TABLE workflow_data.visit (
     process_id     integer NOT NULL,
     has_callback   boolean NOT NULL,
     held           boolean NOT NULL,
+    webhook        boolean NOT NULL,
     key            uuid NOT NULL,
     state          text NOT NULL,
     step           text NOT NULL,
@@ -118,6 +119,7 @@ CREATE TABLE workflow_data.visit (
     outcome        text,
     cancel_outcome text,
     cancel_phase   text,
+    completed_by   text,
     cancel_handler integer,
     handler_times  timestamptz[],
     reply          jsonb,
@@ -164,6 +166,8 @@ COMMENT ON COLUMN workflow_data.visit.cancel_handler IS 'Handler that interrupte
 COMMENT ON COLUMN workflow_data.visit.handler_times IS 'When each entry of catch begins, as worked out at entry; NULL: it has begun, or is none of a clock';
 COMMENT ON COLUMN workflow_data.visit.reply IS 'What the action answered: $reply';
 COMMENT ON COLUMN workflow_data.visit.callback IS 'Data of a callback that is kept';
+COMMENT ON COLUMN workflow_data.visit.completed_by IS 'Role that called';
+COMMENT ON COLUMN workflow_data.visit.webhook IS 'That role passed on what came with a token of $callback_url';
 COMMENT ON COLUMN workflow_data.visit.callback_error IS 'Error of such a callback given by workflow.fail';
 COMMENT ON COLUMN workflow_data.visit.cancel_response IS 'What the cancel request was answered';
 COMMENT ON COLUMN workflow_data.visit.caught IS 'What the handler that led here caught: $caught';
@@ -280,8 +284,10 @@ CREATE TABLE workflow_data.visit_history (
     entered_at timestamptz NOT NULL,
     ended_at   timestamptz NOT NULL,
     stored_at  timestamptz NOT NULL,
+    webhook    boolean NOT NULL DEFAULT false,
     step       text NOT NULL,
     outcome    text NOT NULL,
+    completed_by text,
     result     jsonb
 ) PARTITION BY RANGE (stored_at);
 COMMENT ON TABLE workflow_data.visit_history IS 'Ended visits, a partition a week. Look at the view workflow.history';
@@ -294,6 +300,8 @@ COMMENT ON COLUMN workflow_data.visit_history.ended_at IS 'When it went on';
 COMMENT ON COLUMN workflow_data.visit_history.stored_at IS 'What the partitions go by: the time of its end, or of a later copy that keeps it with its instance';
 COMMENT ON COLUMN workflow_data.visit_history.step IS 'Step of the process';
 COMMENT ON COLUMN workflow_data.visit_history.outcome IS 'SUCCESS, FAILED, CANCELLED, TIMED_OUT, DIED or SYSTEM_ERROR';
+COMMENT ON COLUMN workflow_data.visit_history.webhook IS 'That role passed on what came with a token of $callback_url';
+COMMENT ON COLUMN workflow_data.visit_history.completed_by IS 'Role whose call was its end; NULL: it ended otherwise';
 COMMENT ON COLUMN workflow_data.visit_history.result IS '$result of the visit';
 
 CREATE TABLE workflow_data.attempt_history (

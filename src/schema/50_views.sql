@@ -128,7 +128,8 @@ COMMENT ON COLUMN workflow.incidents.result IS '$result: {status, initial_respon
 
 CREATE VIEW workflow.history WITH (security_barrier) AS
     SELECT workflow.serial_number(h.instance, h.visit) COLLATE "C" AS serial_number,
-           h.instance, p.process, h.step, h.outcome, h.entered_at, h.ended_at, h.attempts, h.result
+           h.instance, p.process, h.step, h.outcome, h.entered_at, h.ended_at, h.attempts, h.result,
+           h.completed_by, h.webhook
     FROM (SELECT * FROM workflow_data.visit_history UNION ALL SELECT * FROM workflow_data.visit_stray) h
          JOIN workflow_data.process p USING (process_id)
     WHERE h.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
@@ -142,6 +143,8 @@ COMMENT ON COLUMN workflow.history.entered_at IS 'When the token came';
 COMMENT ON COLUMN workflow.history.ended_at IS 'When it went on';
 COMMENT ON COLUMN workflow.history.attempts IS 'How often its action was tried, counted anew when an incident was retried: see the view workflow.attempts for those before';
 COMMENT ON COLUMN workflow.history.result IS '$result: {status, initial_response, callback_response, response, cancel_response, error}';
+COMMENT ON COLUMN workflow.history.completed_by IS 'Role that called workflow.complete, complete_many, fail, callback or skip; NULL: it ended by itself, or was interrupted';
+COMMENT ON COLUMN workflow.history.webhook IS 'It came with a token, by workflow.callback: the role is whoever passed it on, not who sent it';
 
 CREATE VIEW workflow.attempts WITH (security_barrier) AS
     SELECT workflow.serial_number(a.instance, a.visit) COLLATE "C" AS serial_number,

@@ -31,7 +31,8 @@ static const char *const state_names[] = {"ready", "calling", "retrying", "waiti
 	"v.has_callback, v.key, v.state, v.step, v.queue, v.waits_for, v.outcome, v.reply, "           \
 	"v.callback, v.callback_error, v.caught, v.error, v.result, v.silence_at, v.held, "             \
 	"v.cancel_outcome, v.cancel_phase, v.cancel_response, v.warn_at, "     \
-	"v.handler_at, v.cancel_handler, v.interrupt_at, v.handler_times, v.restless"
+	"v.handler_at, v.cancel_handler, v.interrupt_at, v.handler_times, v.restless, " \
+	"v.completed_by, v.webhook"
 
 static const int instance_documents[] = {11, 12, 13, 0};
 static const int visit_documents[] = {15, 16, 17, 18, 19, 20, 25, 0};
@@ -409,6 +410,8 @@ read_visit(WfBatch *batch, uint64 row)
 	visit->cancel_handler = DatumGetInt32(wf_result(row, 28, &isnull));
 	visit->interrupt_at = result_time(row, 29);
 	visit->restless = result_int(row, 31);
+	visit->completed_by = wf_result_text(row, 32);
+	visit->webhook = DatumGetBool(wf_result(row, 33, &isnull));
 	visit->has_reply = visit->reply != NULL;
 	step = wf_definition_step(instance->process->def, visit->step);
 	visit->def = step >= 0 ? &instance->process->def->steps[step] : NULL;

@@ -108,6 +108,8 @@ struct WfVisit
 	Jsonb	   *reply;
 	Jsonb	   *callback;
 	Jsonb	   *callback_error;
+	const char *completed_by; /* role whose call is its end, or NULL */
+	bool		webhook;	  /* which passed on what came with a token */
 	Jsonb	   *caught;
 	Jsonb	   *error;
 	Jsonb	   *result;
@@ -163,6 +165,7 @@ typedef struct WfBatch
 	bool		makes_due; /* something must be durable before it can be seen from outside */
 	const char *call;	   /* the function that a person has called, or NULL */
 	Oid			caller;
+	bool		webhook;   /* who has passed on what came with a token */
 } WfBatch;
 
 /* ---- life of a batch; inside wf_store_enter ---- */

@@ -37,7 +37,7 @@ static const WfColumn visit_columns[] = {
 	{"cancel_outcome", TEXTOID}, {"cancel_phase", TEXTOID}, {"cancel_response", JSONBOID},
 	{"warn_at", TIMESTAMPTZOID}, {"handler_at", TIMESTAMPTZOID}, {"cancel_handler", INT4OID},
 	{"progress", JSONBOID}, {"interrupt_at", TIMESTAMPTZOID}, {"handler_times", TIMESTAMPTZARRAYOID},
-	{"restless", INT4OID}};
+	{"restless", INT4OID}, {"completed_by", TEXTOID}, {"webhook", BOOLOID}};
 static const WfColumn attempt_columns[] = {
 	{"instance", INT8OID}, {"visit", INT8OID}, {"process_id", INT4OID}, {"attempt", INT4OID},
 	{"http_status", INT4OID}, {"started_at", TIMESTAMPTZOID}, {"ended_at", TIMESTAMPTZOID},
@@ -81,12 +81,12 @@ static WfQuery q_insert_visits = {
 		   "waiting_since, attempt, has_callback, key, state, step, queue, waits_for, outcome, "
 		   "reply, callback, callback_error, caught, error, result, silence_at, alarm_at, held, "
 		   "cancel_outcome, cancel_phase, cancel_response, warn_at, handler_at, cancel_handler, "
-		   "interrupt_at, handler_times, restless, process_id) "
+		   "interrupt_at, handler_times, restless, process_id, completed_by, webhook) "
 		   "SELECT m.instance, m.visit, m.due_at, m.deadline, m.entered_at, m.waiting_since, "
 		   "m.attempt, m.has_callback, m.key, m.state, m.step, m.queue, m.waits_for, m.outcome, "
 		   "m.reply, m.callback, m.callback_error, m.caught, m.error, m.result, m.silence_at, "
 		   "m.alarm_at, m.held, m.cancel_outcome, m.cancel_phase, m.cancel_response, m.warn_at, "
-		   "m.handler_at, m.cancel_handler, m.interrupt_at, m.handler_times, m.restless, m.process_id FROM moved m",
+		   "m.handler_at, m.cancel_handler, m.interrupt_at, m.handler_times, m.restless, m.process_id, m.completed_by, m.webhook FROM moved m",
 	.shape = &visit_shape};
 static WfQuery q_update_visits = {
 	.sql = "UPDATE workflow_data.visit v SET due_at = m.due_at, deadline = m.deadline, "
@@ -94,7 +94,7 @@ static WfQuery q_update_visits = {
 		   "state = m.state, queue = m.queue, waits_for = m.waits_for, outcome = m.outcome, "
 		   "error = m.error, silence_at = m.silence_at, alarm_at = m.alarm_at, held = m.held, warn_at = m.warn_at, "
 		   "handler_at = m.handler_at, interrupt_at = m.interrupt_at, handler_times = m.handler_times, "
-		   "cancel_handler = m.cancel_handler, "
+		   "cancel_handler = m.cancel_handler, completed_by = m.completed_by, webhook = m.webhook, "
 		   "cancel_outcome = m.cancel_outcome, cancel_phase = m.cancel_phase, "
 		   "cancel_response = CASE WHEN m.docs_changed THEN m.cancel_response "
 		   "ELSE v.cancel_response END, "
@@ -111,9 +111,9 @@ static WfQuery q_delete_visits = {
 	.shape = &key_shape};
 #define KEEP_VISITS(table) \
 	"INSERT INTO workflow_data." table " (instance, visit, process_id, attempts, entered_at, " \
-	"ended_at, stored_at, step, outcome, result) " \
+	"ended_at, stored_at, step, outcome, result, completed_by, webhook) " \
 	"SELECT m.instance, m.visit, m.process_id, m.attempt, m.entered_at, m.ended_at, " \
-	"m.ended_at, m.step, m.outcome, m.result FROM moved m"
+	"m.ended_at, m.step, m.outcome, m.result, m.completed_by, m.webhook FROM moved m"
 static WfQuery q_keep_visits = {.sql = KEEP_VISITS("visit_history"), .shape = &visit_shape};
 static WfQuery q_stray_visits = {.sql = KEEP_VISITS("visit_stray"), .shape = &visit_shape};
 #define KEEP_ATTEMPTS(table) \
@@ -326,6 +326,8 @@ put_visit(Flush *flush, Kind kind, WfVisit *visit)
 	else
 		add_times(&row, visit->handler_times, visit->def->ncatches);
 	add(&row, Int32GetDatum(visit->restless));
+	add_text(&row, visit->completed_by);
+	add(&row, BoolGetDatum(visit->webhook));
 	put(flush, kind, &row);
 }
 

@@ -51,7 +51,7 @@
 const WfHistoryTable wf_history_tables[] = {
 	[WF_VISIT_HISTORY] = {"visit_history", "visit_stray", ", PRIMARY KEY (instance, visit)",
 		{BY_SERIAL_NUMBER, BY_END},
-		"instance, visit, process_id, attempts, entered_at, ended_at, step, outcome, result", true},
+		"instance, visit, process_id, attempts, entered_at, ended_at, step, outcome, result, completed_by, webhook", true},
 	[WF_ATTEMPT_HISTORY] = {"attempt_history", "attempt_stray", "",
 		{BY_SERIAL_NUMBER},
 		"instance, visit, process_id, attempt, http_status, started_at, ended_at, error, incident, ended_with, ended_by", true},
