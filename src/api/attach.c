@@ -32,6 +32,7 @@
 #include "model/expression.h"
 #include "shmem/shmem.h"
 #include "store/access.h"
+#include "store/audit.h"
 #include "store/privilege.h"
 #include "store/process.h"
 #include "store/trust.h"
@@ -515,6 +516,16 @@ attach(Relation rel, WfAttachment *wanted)
 	return wanted->id;
 }
 
+static void
+put_on_record(const WfAttachment *attachment, const char *call, Relation rel, Oid caller)
+{
+	wf_audit(&(WfAudit){.call = call, .caller = caller, .process_id = attachment->process_id,
+		.arguments = {WF_AUDIT_TEXT("relation", qualified_name(rel)), WF_AUDIT_TEXT("serial_column", attachment->serial_column),
+			WF_AUDIT_TEXT("serial_step", attachment->serial_step), WF_AUDIT_TEXT("status_column", attachment->status_column),
+			WF_AUDIT_TEXT("instance_column", attachment->instance_column), WF_AUDIT_TEXT("condition", attachment->condition),
+			WF_AUDIT_TEXT("trust", attachment->trust ? "true" : NULL)}});
+}
+
 Datum
 workflow_attach(PG_FUNCTION_ARGS)
 {
@@ -528,6 +539,7 @@ workflow_attach(PG_FUNCTION_ARGS)
 	rel = open_owned(wanted.relation);
 	wf_store_enter(&access);
 	id = attach(rel, &wanted);
+	put_on_record(&wanted, "attach", rel, access.caller);
 	wf_store_leave(&access);
 	relation_close(rel, NoLock);
 	PG_RETURN_INT32(id);
@@ -584,6 +596,8 @@ detach(Relation rel, const char *process, Oid caller)
 		if (may_detach(&attachments[i], process, caller))
 		{
 			wf_attachment_delete(attachments[i].id);
+			wf_audit(&(WfAudit){.call = "detach", .caller = caller, .process_id = attachments[i].process_id,
+				.arguments = {WF_AUDIT_TEXT("relation", qualified_name(rel))}});
 			continue;
 		}
 		shows |= wf_attachment_shows(&attachments[i]);

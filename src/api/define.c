@@ -24,6 +24,7 @@
 #include "model/definition.h"
 #include "shmem/shmem.h"
 #include "store/access.h"
+#include "store/audit.h"
 #include "store/due.h"
 #include "store/identity.h"
 #include "store/privilege.h"
@@ -256,6 +257,8 @@ workflow_define(PG_FUNCTION_ARGS)
 	warnings = check(&draft);
 	version = store_version(&draft, now);
 	ensure_ready(now);
+	wf_audit(&(WfAudit){.call = "define", .caller = access.caller, .process_id = draft.process_id,
+		.arguments = {{.key = "version", .kind = WF_FIELD_INT, .number = version}}});
 	wf_issues_notice(draft.name, &warnings); /* they go when the store is left */
 	wf_store_leave(&access);
 	PG_RETURN_INT32(version);
@@ -304,6 +307,8 @@ workflow_undefine(PG_FUNCTION_ARGS)
 	wf_privilege_require(process_id, access.caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
 	latest = lock_whole_process(name, process_id);
 	set_latest(process_id, 0);
+	if (latest != 0)
+		wf_audit(&(WfAudit){.call = "undefine", .caller = access.caller, .process_id = process_id});
 	wf_store_leave(&access);
 	PG_RETURN_BOOL(latest != 0);
 }

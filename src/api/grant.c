@@ -16,6 +16,7 @@
 #include "api/arguments.h"
 #include "api/target.h"
 #include "store/access.h"
+#include "store/audit.h"
 #include "store/privilege.h"
 #include "store/process.h"
 #include "store/query.h"
@@ -111,6 +112,14 @@ static const char *
 at_step(const Grant *grant)
 {
 	return grant->step[0] != '\0' ? psprintf(", step \"%s\"", grant->step) : "";
+}
+
+static void
+put_on_record(const Grant *grant, const char *call, Oid caller)
+{
+	wf_audit(&(WfAudit){.call = call, .caller = caller, .process_id = grant->process_id,
+		.arguments = {WF_AUDIT_TEXT("role", grant->role), WF_AUDIT_TEXT("privilege", wf_privilege_name(grant->privilege)),
+			WF_AUDIT_TEXT("step", grant->step[0] != '\0' ? grant->step : NULL)}});
 }
 
 /* Inside wf_store_enter. */
@@ -224,7 +233,9 @@ workflow_grant_process(PG_FUNCTION_ARGS)
 	if (grant.step[0] != '\0')
 		(void) wf_target_step(wf_process_by_name(grant.process, 0, NULL), grant.step);
 	granted = !is_granted(&grant) && insert_grant(&grant);
-	if (!granted)
+	if (granted)
+		put_on_record(&grant, "grant_process", access.caller);
+	else
 		ereport(NOTICE, errmsg("role \"%s\" has the privilege \"%s\" on process \"%s\"%s already",
 							   grant.role, wf_privilege_name(grant.privilege), grant.process, at_step(&grant)));
 	wf_store_leave(&access);
@@ -248,7 +259,9 @@ workflow_revoke_process(PG_FUNCTION_ARGS)
 	wf_store_enter(&access);
 	require_admin(&grant, access.caller);
 	revoked = delete_grants(&grant);
-	if (!revoked)
+	if (revoked)
+		put_on_record(&grant, "revoke_process", access.caller);
+	else
 		ereport(NOTICE, errmsg("role \"%s\" was not granted the privilege \"%s\" on process \"%s\"%s",
 							   grant.role, wf_privilege_name(grant.privilege), grant.process, at_step(&grant)));
 	wf_store_leave(&access);
@@ -281,10 +294,12 @@ my_processes(Oid role, const char *privilege, const char *other, bool of_steps, 
 	Datum		values[3] = {CStringGetTextDatum(privilege), CStringGetTextDatum(other), BoolGetDatum(of_steps)};
 	uint64		rows = wf_query_run(all ? &q_all_processes : &q_all_holders, values, NULL);
 	SPITupleTable *table = SPI_tuptable;
-	Datum	   *mine = palloc(sizeof(Datum) * Max(rows, 1));
+	Datum	   *mine = palloc(sizeof(Datum) * (rows + 1));
 	int			n = 0;
 	bool		isnull;
 
+	if (all)
+		mine[n++] = Int32GetDatum(0); /* of records that are about no process */
 	for (uint64 i = 0; i < rows; i++)
 	{
 		Datum		process = SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull);

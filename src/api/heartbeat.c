@@ -8,11 +8,13 @@
 
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
 #include "api/outside.h"
 #include "engine/engine.h"
 #include "store/access.h"
+#include "store/audit.h"
 #include "store/durable.h"
 #include "store/late.h"
 #include "store/privilege.h"
@@ -110,6 +112,20 @@ moved_deadline(WfVisit *visit, const Interval *by)
 	return at;
 }
 
+static void
+put_on_record(const WfTarget *target, const WfAccess *access, Interval *by)
+{
+	int			style = IntervalStyle;
+	char	   *text;
+
+	IntervalStyle = INTSTYLE_POSTGRES; /* whatever the caller has */
+	text = DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(by)));
+	IntervalStyle = style;
+	wf_audit(&(WfAudit){.call = "extend", .caller = access->caller, .process_id = target->process_id,
+		.at = target->batch->now, .instance = target->visit->instance->id, .visit = target->visit->id,
+		.arguments = {WF_AUDIT_TEXT("by", text)}});
+}
+
 /*
  * workflow.extend(serial_number text, by interval) → timestamptz, the new deadline; NULL: it is too late
  *
@@ -133,6 +149,7 @@ workflow_extend(PG_FUNCTION_ARGS)
 		deadline = moved_deadline(target.visit, PG_GETARG_INTERVAL_P(1));
 		wf_engine_extend(target.batch, target.visit, deadline);
 		wf_batch_flush(target.batch);
+		put_on_record(&target, &access, PG_GETARG_INTERVAL_P(1));
 	}
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);

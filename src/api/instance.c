@@ -16,6 +16,7 @@
 #include "api/target.h"
 #include "engine/engine.h"
 #include "store/access.h"
+#include "store/audit.h"
 #include "store/durable.h"
 #include "store/due.h"
 #include "store/privilege.h"
@@ -177,6 +178,8 @@ workflow_set_data(PG_FUNCTION_ARGS)
 	{
 		wf_engine_set_data(target.batch, target.instance, changes);
 		wf_batch_flush(target.batch);
+		wf_audit(&(WfAudit){.call = "set_data", .caller = access.caller, .process_id = target.process_id,
+			.at = target.batch->now, .instance = target.instance->id});
 	}
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
@@ -213,6 +216,8 @@ workflow_cancel(PG_FUNCTION_ARGS)
 		wf_batch_flush(target.batch);
 		if (was_suspended)
 			wf_delivery_release(&target.instance->id, 1, target.batch->now);
+		wf_audit(&(WfAudit){.call = "cancel", .caller = access.caller, .process_id = target.process_id,
+			.at = target.batch->now, .instance = target.instance->id, .arguments = {WF_AUDIT_TEXT("reason", reason)}});
 	}
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);

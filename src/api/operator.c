@@ -14,6 +14,7 @@
 #include "shmem/shmem.h"
 #include "shmem/workers.h"
 #include "store/access.h"
+#include "store/audit.h"
 #include "store/durable.h"
 #include "store/history.h"
 #include "store/identity.h"
@@ -79,6 +80,9 @@ mend(const char *function, const WfSerial *serial, Mending mending, Jsonb *data)
 		else
 			wf_engine_retry(target.batch, target.visit, mending == RETRY_WITH_NEW_KEY);
 		wf_batch_flush(target.batch);
+		wf_audit(&(WfAudit){.call = target.batch->call, .caller = access.caller, .process_id = target.process_id,
+			.at = target.batch->now, .instance = serial->instance, .visit = serial->visit,
+			.arguments = {WF_AUDIT_TEXT("new_key", mending == RETRY_WITH_NEW_KEY ? "true" : NULL)}});
 	}
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
@@ -136,6 +140,8 @@ workflow_cancel_visit(PG_FUNCTION_ARGS)
 		target.batch->call = "cancel_visit";
 		wf_engine_cancel_visit(target.batch, target.visit, reason);
 		wf_batch_flush(target.batch);
+		wf_audit(&(WfAudit){.call = "cancel_visit", .caller = access.caller, .process_id = target.process_id,
+			.at = target.batch->now, .instance = serial.instance, .visit = serial.visit, .arguments = {WF_AUDIT_TEXT("reason", reason)}});
 	}
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
@@ -213,6 +219,9 @@ workflow_move(PG_FUNCTION_ARGS)
 	{
 		WfVisit    *visit = move(&target, from, to);
 
+		wf_audit(&(WfAudit){.call = "move", .caller = access.caller, .process_id = target.process_id,
+			.at = target.batch->now, .instance = target.instance->id,
+			.arguments = {WF_AUDIT_TEXT("from_step", from), WF_AUDIT_TEXT("to_step", to)}});
 		MemoryContextSwitchTo(context);
 		serial_number = psprintf(INT64_FORMAT "_" INT64_FORMAT, target.instance->id, visit->id);
 	}
@@ -252,6 +261,9 @@ workflow_erase(PG_FUNCTION_ARGS)
 				errmsg("a write-back of instance " INT64_FORMAT " is being tried at this moment", PG_GETARG_INT64(0)),
 				errhint("Erase it a moment later."));
 	erased = wf_history_erase(PG_GETARG_INT64(0));
+	if (erased)
+		wf_audit(&(WfAudit){.call = "erase", .caller = access.caller, .process_id = target.process_id,
+			.instance = PG_GETARG_INT64(0)});
 	wf_store_leave(&access);
 	PG_RETURN_BOOL(erased);
 }
@@ -272,6 +284,7 @@ workflow_adopt(PG_FUNCTION_ARGS)
 	living = wf_result_int64(0, 1);
 	wf_note_everything();
 	wf_launcher_note_look();
+	wf_audit(&(WfAudit){.call = "adopt", .caller = access.caller});
 	wf_store_leave(&access);
 	PG_RETURN_INT64(living);
 }

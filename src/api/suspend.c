@@ -15,6 +15,7 @@
 #include "api/target.h"
 #include "engine/engine.h"
 #include "store/access.h"
+#include "store/audit.h"
 #include "store/durable.h"
 #include "store/due.h"
 #include "store/privilege.h"
@@ -63,7 +64,7 @@ change(WfBatch *batch, bool suspend)
 /* ---- one instance ---- */
 
 static bool
-change_one(FunctionCallInfo fcinfo, const char *function, bool suspend)
+change_one(FunctionCallInfo fcinfo, const char *function, const char *call, bool suspend)
 {
 	WfAccess	access;
 	WfTarget	target;
@@ -76,6 +77,9 @@ change_one(FunctionCallInfo fcinfo, const char *function, bool suspend)
 					   WF_PRIVILEGE_ADMIN);
 	if (target.instance != NULL)
 		changed = change(target.batch, suspend) > 0;
+	if (changed)
+		wf_audit(&(WfAudit){.call = call, .caller = access.caller, .process_id = target.process_id,
+			.at = target.batch->now, .instance = PG_GETARG_INT64(0)});
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
 	if (!changed)
@@ -91,14 +95,14 @@ change_one(FunctionCallInfo fcinfo, const char *function, bool suspend)
 Datum
 workflow_suspend(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(change_one(fcinfo, "workflow.suspend()", true));
+	PG_RETURN_BOOL(change_one(fcinfo, "workflow.suspend()", "suspend", true));
 }
 
 /* workflow.resume(instance bigint) → boolean: false if it is not suspended; errors as for suspend */
 Datum
 workflow_resume(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(change_one(fcinfo, "workflow.resume()", false));
+	PG_RETURN_BOOL(change_one(fcinfo, "workflow.resume()", "resume", false));
 }
 
 /* ---- all of a process ---- */
@@ -130,7 +134,7 @@ change_chunk(int process_id, bool suspend, int64 *after, bool *more)
 }
 
 static int64
-change_all(FunctionCallInfo fcinfo, const char *function, bool suspend)
+change_all(FunctionCallInfo fcinfo, const char *function, const char *call, bool suspend)
 {
 	char	   *process = wf_argument_text_required(fcinfo, 0, "process");
 	WfAccess	access;
@@ -152,6 +156,7 @@ change_all(FunctionCallInfo fcinfo, const char *function, bool suspend)
 		CHECK_FOR_INTERRUPTS();
 		changed += change_chunk(process_id, suspend, &after, &more);
 	}
+	wf_audit(&(WfAudit){.call = call, .caller = access.caller, .process_id = process_id});
 	wf_store_leave(&access);
 	return changed;
 }
@@ -164,12 +169,12 @@ change_all(FunctionCallInfo fcinfo, const char *function, bool suspend)
 Datum
 workflow_suspend_process(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(change_all(fcinfo, "workflow.suspend_process()", true));
+	PG_RETURN_INT64(change_all(fcinfo, "workflow.suspend_process()", "suspend_process", true));
 }
 
 /* workflow.resume_process(process text) → bigint, how many were suspended, one by one or all at once; errors likewise */
 Datum
 workflow_resume_process(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(change_all(fcinfo, "workflow.resume_process()", false));
+	PG_RETURN_INT64(change_all(fcinfo, "workflow.resume_process()", "resume_process", false));
 }

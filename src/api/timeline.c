@@ -3,8 +3,8 @@
  *		workflow.timeline: the story of an instance, a line for each thing that happened, for people at psql.
  *
  * Read from the tables as they are, without a lock: what is going on meanwhile may be missing or show up twice. Times
- * are told since the start; what still stands comes last. What nothing keeps is not told: when somebody suspended it, or
- * moved a deadline.
+ * are told since the start; what still stands comes last. What nothing keeps is not told: when somebody suspended all
+ * of its process.
  */
 #include "postgres.h"
 
@@ -72,6 +72,12 @@ static WfQuery q_ended = {
 		   "LEFT JOIN LATERAL (SELECT h.result #> '{cancel_response,error}') c (error) "
 		   "ON c.error ? 'sqlstate' WHERE h.instance = $1", /* else it is what the service itself calls an error */
 	.nargs = 1, .argtypes = {INT8OID}};
+/* retry and skip are told of by the incident that they have mended */
+static WfQuery q_called = {
+	.sql = "SELECT a.at, coalesce(a.visit, 0), NULL::text, a.call, a.role::text, a.arguments->>'by', "
+		   "a.arguments->>'from_step', a.arguments->>'to_step' FROM workflow_data.audit a "
+		   "WHERE a.instance = $1 AND a.call NOT IN ('retry', 'skip')",
+	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_late = {
 	.sql = "SELECT l.received_at, l.visit, NULL::text, l.role::text, l.data::text, l.webhook FROM ("
 		   "SELECT h.visit FROM " WF_ENDED("visit") " h WHERE h.instance = $1) k "
@@ -91,6 +97,7 @@ PG_FUNCTION_INFO_V1(workflow_timeline);
 /* What happens at the same time and visit is told in this order. */
 typedef enum Rank
 {
+	CALLED,
 	ENTERED,
 	ATTEMPT,
 	INCIDENT,
@@ -282,6 +289,25 @@ describe_ended(uint64 row)
 					told_to_stop(row));
 }
 
+/* What operators have done with it. */
+static const char *
+describe_called(uint64 row)
+{
+	static const char *const words[][2] = {{"suspend", "suspended"}, {"resume", "resumed"}, {"set_data", "data changed"},
+		{"cancel", "cancelled"}, {"cancel_visit", "cancelled"}};
+	char	   *call = wf_result_text(row, 4);
+	const char *what = call;
+
+	for (int i = 0; i < lengthof(words); i++)
+		if (strcmp(words[i][0], call) == 0)
+			what = words[i][1];
+	if (strcmp(call, "extend") == 0)
+		what = psprintf("deadline moved by %s", wf_result_text(row, 6));
+	else if (strcmp(call, "move") == 0)
+		what = psprintf("moved from \"%s\" to \"%s\"", wf_result_text(row, 7), wf_result_text(row, 8));
+	return psprintf("%s, by %s", what, wf_result_text(row, 5));
+}
+
 static const char *
 describe_late(uint64 row)
 {
@@ -365,7 +391,7 @@ typedef struct Source
 static const Source sources[] = {
 	{&q_entered, ENTERED, describe_entered}, {&q_attempts, ATTEMPT, describe_attempt},
 	{&q_incidents, INCIDENT, describe_incident}, {&q_mended, MENDED, describe_mended},
-	{&q_ended, ENDED, describe_ended}, {&q_late, LATE, describe_late},
+	{&q_called, CALLED, describe_called}, {&q_ended, ENDED, describe_ended}, {&q_late, LATE, describe_late},
 	{&q_standing, STANDING, describe_standing}};
 
 static void

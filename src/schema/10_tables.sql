@@ -250,6 +250,29 @@ COMMENT ON COLUMN workflow_data.late_callback.role IS 'Role that sent it';
 COMMENT ON COLUMN workflow_data.late_callback.webhook IS 'That role passed on what came with a token of $callback_url';
 COMMENT ON COLUMN workflow_data.late_callback.data IS 'What it brought, up to 8 kB';
 
+CREATE TABLE workflow_data.audit (
+    at           timestamptz NOT NULL,
+    instance     bigint,
+    visit        bigint,
+    process_id   integer NOT NULL,
+    role         name NOT NULL,
+    session_role name NOT NULL,
+    call         text NOT NULL,
+    arguments    jsonb
+);
+ALTER TABLE workflow_data.audit REPLICA IDENTITY FULL;
+CREATE INDEX audit_at ON workflow_data.audit (at);
+CREATE INDEX audit_instance ON workflow_data.audit (instance) WHERE instance IS NOT NULL;
+COMMENT ON TABLE workflow_data.audit IS 'What operators and authors have called. Look at the view workflow.audit';
+COMMENT ON COLUMN workflow_data.audit.at IS 'When';
+COMMENT ON COLUMN workflow_data.audit.instance IS 'Instance that it was about';
+COMMENT ON COLUMN workflow_data.audit.visit IS 'Visit that it was about';
+COMMENT ON COLUMN workflow_data.audit.process_id IS 'Process that it was about; 0: none';
+COMMENT ON COLUMN workflow_data.audit.role IS 'Role with whose rights it was called';
+COMMENT ON COLUMN workflow_data.audit.session_role IS 'Role that had logged in';
+COMMENT ON COLUMN workflow_data.audit.call IS 'Function';
+COMMENT ON COLUMN workflow_data.audit.arguments IS 'What else it was given, but for data';
+
 CREATE TABLE workflow_data.instance_history (
     instance     bigint NOT NULL,
     process_id   integer NOT NULL,
@@ -376,6 +399,7 @@ SELECT pg_catalog.pg_extension_config_dump('workflow_data.visit', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.delivery', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.attachment', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.late_callback', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow_data.audit', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.instance_stray', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.visit_stray', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.attempt_stray', '');

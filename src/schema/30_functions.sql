@@ -129,7 +129,7 @@ COMMENT ON FUNCTION workflow.resume_process(text) IS
 CREATE FUNCTION workflow.erase(instance bigint) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_erase';
 COMMENT ON FUNCTION workflow.erase(bigint) IS
-'Deletes an ended instance from the history, with its visits, its attempts, what came late, and what is owed to its row. While it lives: 55000; while a write-back of it is being tried: 55006; unknown: 42704; needs admin: 42501';
+'Deletes an ended instance from the history, with its visits, its attempts, what came late, what is in workflow.audit of it but for this call, and what is owed to its row. While it lives: 55000; while a write-back of it is being tried: 55006; unknown: 42704; needs admin: 42501';
 
 CREATE FUNCTION workflow.timeline(instance bigint) RETURNS SETOF text
     LANGUAGE c ROWS 20 AS 'MODULE_PATHNAME', 'workflow_timeline';

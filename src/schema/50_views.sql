@@ -192,6 +192,23 @@ COMMENT ON COLUMN workflow.attachments.instance_column IS 'Column that shows the
 COMMENT ON COLUMN workflow.attachments.condition IS 'jsonpath predicate over the row: only such rows start an instance';
 COMMENT ON COLUMN workflow.attachments.trust IS 'Write-backs run the code of whatever roles the table brings with it, with the rights of its owner';
 
+-- What was called of no process is for superusers.
+CREATE VIEW workflow.audit WITH (security_barrier) AS
+    SELECT a.at, a.role, a.session_role, a.call, p.process, a.instance,
+           workflow.serial_number(a.instance, a.visit) COLLATE "C" AS serial_number, a.arguments
+    FROM workflow_data.audit a
+         LEFT JOIN workflow_data.process p USING (process_id)
+    WHERE a.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
+COMMENT ON VIEW workflow.audit IS 'What operators and authors have called, of processes that the caller may view: each call that has done something, as long as the history is kept';
+COMMENT ON COLUMN workflow.audit.at IS 'When';
+COMMENT ON COLUMN workflow.audit.role IS 'Role with whose rights it was called';
+COMMENT ON COLUMN workflow.audit.session_role IS 'Role that had logged in; of a SQL step, the owner of its process';
+COMMENT ON COLUMN workflow.audit.call IS 'Function of the schema workflow: suspend, resume, suspend_process, resume_process, set_data, extend, move, cancel, cancel_visit, retry, skip, erase, define, undefine, grant_process, revoke_process, attach, detach or adopt';
+COMMENT ON COLUMN workflow.audit.process IS 'Process that it was about; NULL: none';
+COMMENT ON COLUMN workflow.audit.instance IS 'Instance that it was about';
+COMMENT ON COLUMN workflow.audit.serial_number IS 'Visit that it was about';
+COMMENT ON COLUMN workflow.audit.arguments IS 'What else it was given, but for data';
+
 -- Whoever may see the process sees who may do what with it; others see what they were given themselves.
 CREATE VIEW workflow.grants WITH (security_barrier) AS
     SELECT p.process, workflow_data.role_name(g.grantee, g.grantee_name) AS role, g.privilege, nullif(g.step, '') AS step

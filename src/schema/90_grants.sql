@@ -51,7 +51,7 @@ REVOKE EXECUTE ON FUNCTION workflow_data.http_validator(text[], oid), workflow_d
     FROM PUBLIC;
 
 GRANT SELECT ON workflow.processes, workflow.instances, workflow.visits, workflow.waiting, workflow.incidents,
-                workflow.history, workflow.attempts, workflow.late_callbacks, workflow.write_backs, workflow.attachments, workflow.grants, workflow.servers, workflow.workers
+                workflow.history, workflow.attempts, workflow.late_callbacks, workflow.write_backs, workflow.attachments, workflow.grants, workflow.audit, workflow.servers, workflow.workers
     TO PUBLIC;
 
 -- Without the library preloaded all functions raise errors; say so at once.

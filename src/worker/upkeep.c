@@ -18,6 +18,7 @@
 #include "shmem/settings.h"
 #include "shmem/shmem.h"
 #include "store/access.h"
+#include "store/audit.h"
 #include "store/history.h"
 #include "worker/announce.h"
 #include "worker/moves.h"
@@ -241,11 +242,18 @@ purge_late(Round *round, void *at)
 	return false;
 }
 
+static bool
+purge_audit(Round *round, void *at)
+{
+	return wf_audit_purge(round->retention, at);
+}
+
 static void
 purge(Round *round)
 {
 	const char *failure = "history that is past retention cannot be deleted";
 	WfForward	at = {0};
+	TimestampTz looked_at = 0;
 
 	if (round->retention != NULL)
 		try_all(round, "history that is kept cannot be moved on", forward, &at, wf_setting_sql_timeout);
@@ -254,6 +262,8 @@ purge(Round *round)
 		drop_all(round);
 	if (round->purged)
 		(void) try_piece(round, failure, purge_late, NULL, wf_setting_sql_timeout);
+	if (round->retention != NULL)
+		try_all(round, "the record of calls that is past retention cannot be deleted", purge_audit, &looked_at, wf_setting_sql_timeout);
 }
 
 /* ---- a round ---- */

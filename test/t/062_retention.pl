@@ -88,6 +88,9 @@ age('30 days', $kept);
 is(partitions(), 2 * @parents, 'there are partitions past retention');
 is(sql("SELECT count(*) FROM workflow.history WHERE step = 'early'"), 4, 'with history in it');
 
+sql("INSERT INTO workflow_data.audit (at, process_id, instance, role, session_role, call) SELECT now() - interval '100 days', process_id, i, 'x', 'x', 'suspend' "
+	  . "FROM workflow_data.process, unnest(ARRAY[$ended, $alive, NULL]) i WHERE process = 'long'");
+
 my $snapshot = $node->background_psql('postgres');
 $snapshot->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
 upkeep();
@@ -96,6 +99,8 @@ is(sql("SELECT string_agg(instance::text, ' ' ORDER BY instance) FROM workflow.h
 	'the steps of the living are kept, and what is not old enough');
 is(sql('SELECT count(*) FROM workflow.instances WHERE instance IN (' . join(',', $ended, $kept) . ')'), 1, 'what has ended long ago is gone');
 is_soon($node, 'postgres', 'SELECT string_agg(serial_number, $$ $$) FROM workflow.late_callbacks', $sn{$kept}, 'with what came late');
+is_soon($node, 'postgres', "SELECT string_agg(instance::text, ' ') FROM workflow.audit WHERE call = 'suspend'", $alive, 'with the record of what was called');
+is(sql("SELECT count(*) > 0 FROM workflow.audit WHERE call = 'define'"), 't', '... what is younger stays');
 my (undef, undef, $stderr) = $node->psql('postgres', "SELECT workflow.complete('$sn{$ended}')");
 like($stderr, qr/is no longer kept in the history/, 'nobody knows it any more');
 is(sql("SELECT workflow.complete('$sn{$kept}')"), 'f', 'the other one has ended');
