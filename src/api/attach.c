@@ -91,7 +91,7 @@ read_arguments(FunctionCallInfo fcinfo, WfAttachment *wanted)
 	wanted->instance_column = name_argument(fcinfo, 5);
 	wanted->condition = text_argument(fcinfo, 6);
 	wanted->search_path = pstrdup(namespace_search_path);
-	wanted->trust = !PG_ARGISNULL(9) && PG_GETARG_BOOL(9);
+	wanted->trust = !PG_ARGISNULL(10) && PG_GETARG_BOOL(10);
 	check_reaction("on_update", text_argument(fcinfo, 7), "set_data");
 	check_reaction("on_delete", text_argument(fcinfo, 8), "cancel");
 }
@@ -466,23 +466,31 @@ forget_cached(List *partitions)
 
 /* ---- attach ---- */
 
-/* Attachments under this OID without a trigger of ours on the table belong to one that was dropped. */
+/*
+ * Attachments under this OID without a trigger of ours on the table belong to one that was dropped, or somebody has dropped the trigger:
+ * the name tells.
+ */
 static int
 living_attachments(Relation rel, WfAttachment **attachments)
 {
 	int			n = wf_attachments_of(RelationGetRelid(rel), attachments);
+	char	   *name = qualified_name(rel);
 
 	if (n == 0 || wf_attachment_has_trigger(rel, "after_insert"))
 		return n;
 	for (int i = 0; i < n; i++)
-		wf_attachment_delete((*attachments)[i].id);
+		if (strcmp((*attachments)[i].relation_name, name) == 0)
+			wf_attachment_detach((*attachments)[i].id, name);
+		else
+			wf_attachment_forget((*attachments)[i].id);
 	return 0;
 }
 
-static int
-attach(Relation rel, WfAttachment *wanted)
+/* True: instances of before it was detached are of this attachment. */
+static bool
+attach(Relation rel, List *partitions, WfAttachment *wanted)
 {
-	List	   *partitions = lock_partitions(rel);
+	bool		taken_over;
 	WfProcess  *process;
 	WfAttachment *others;
 	int			n;
@@ -508,22 +516,33 @@ attach(Relation rel, WfAttachment *wanted)
 	check_trust(rel, wanted);
 	tell_what_is_text(rel);
 
-	wanted->id = wf_attachment_add(wanted);
+	wanted->relation_name = qualified_name(rel);
+	taken_over = wf_attachment_add(wanted, n == 0 && wf_attachment_has_trigger(rel, "after_insert"));
 	create_triggers(rel, wf_attachment_shows(wanted));
 	n = wf_attachments_of(RelationGetRelid(rel), &others);
 	keep_columns(rel, others, n);
 	forget_cached(partitions);
-	return wanted->id;
+	return taken_over;
 }
 
 static void
-put_on_record(const WfAttachment *attachment, const char *call, Relation rel, Oid caller)
+start_existing(Relation rel, List *partitions, const WfAttachment *wanted, bool taken_over)
 {
-	wf_audit(&(WfAudit){.call = call, .caller = caller, .process_id = attachment->process_id,
+	int64		started = wf_attach_existing(rel, partitions, wanted->id, taken_over);
+
+	ereport(NOTICE, errmsg_plural("started %lld instance of process \"%s\" for rows of table \"%s\" that were there already",
+								  "started %lld instances of process \"%s\" for rows of table \"%s\" that were there already",
+								  (unsigned long) started, (long long) started, wanted->process, RelationGetRelationName(rel)));
+}
+
+static void
+put_on_record(const WfAttachment *attachment, bool existing, Relation rel, Oid caller)
+{
+	wf_audit(&(WfAudit){.call = "attach", .caller = caller, .process_id = attachment->process_id,
 		.arguments = {WF_AUDIT_TEXT("relation", qualified_name(rel)), WF_AUDIT_TEXT("serial_column", attachment->serial_column),
 			WF_AUDIT_TEXT("serial_step", attachment->serial_step), WF_AUDIT_TEXT("status_column", attachment->status_column),
 			WF_AUDIT_TEXT("instance_column", attachment->instance_column), WF_AUDIT_TEXT("condition", attachment->condition),
-			WF_AUDIT_TEXT("trust", attachment->trust ? "true" : NULL)}});
+			WF_AUDIT_TEXT("existing", existing ? "true" : NULL), WF_AUDIT_TEXT("trust", attachment->trust ? "true" : NULL)}});
 }
 
 Datum
@@ -531,18 +550,23 @@ workflow_attach(PG_FUNCTION_ARGS)
 {
 	WfAccess	access;
 	WfAttachment wanted;
+	bool		existing = !PG_ARGISNULL(9) && PG_GETARG_BOOL(9);
 	Relation	rel;
-	int			id;
+	List	   *partitions;
+	bool		taken_over;
 
 	read_arguments(fcinfo, &wanted);
 	wf_shmem_require();
 	rel = open_owned(wanted.relation);
+	partitions = lock_partitions(rel);
 	wf_store_enter(&access);
-	id = attach(rel, &wanted);
-	put_on_record(&wanted, "attach", rel, access.caller);
+	taken_over = attach(rel, partitions, &wanted);
+	put_on_record(&wanted, existing, rel, access.caller);
 	wf_store_leave(&access);
+	if (existing)
+		start_existing(rel, partitions, &wanted, taken_over);
 	relation_close(rel, NoLock);
-	PG_RETURN_INT32(id);
+	PG_RETURN_INT32(wanted.id);
 }
 
 /* ---- detach ---- */
@@ -595,7 +619,7 @@ detach(Relation rel, const char *process, Oid caller)
 	{
 		if (may_detach(&attachments[i], process, caller))
 		{
-			wf_attachment_delete(attachments[i].id);
+			wf_attachment_detach(attachments[i].id, qualified_name(rel));
 			wf_audit(&(WfAudit){.call = "detach", .caller = caller, .process_id = attachments[i].process_id,
 				.arguments = {WF_AUDIT_TEXT("relation", qualified_name(rel))}});
 			continue;
@@ -603,7 +627,8 @@ detach(Relation rel, const char *process, Oid caller)
 		shows |= wf_attachment_shows(&attachments[i]);
 		attachments[left++] = attachments[i];
 	}
-	if (left == n)
+	/* one that was restored by itself has our triggers all the same */
+	if (left == n && (n > 0 || !wf_attachment_has_trigger(rel, "after_insert")))
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 				process != NULL
 					? errmsg("table \"%s\" is not attached to process \"%s\"",

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "nodes/pg_list.h"
 #include "utils/relcache.h"
 
 #include "model/template.h"
@@ -80,6 +81,55 @@ typedef struct WfIssued
 extern void wf_numbers_issue(const WfAttached *attached, WfIssued *issued);
 /* False if this instance's number was not issued for this attachment, or was redeemed before. */
 extern bool wf_numbers_redeem(int attachment, int64 instance, WfIssued *issued);
+
+#define WF_SERIAL_NUMBER_LEN 48
+extern void wf_issued_serial_number(const WfIssued *issued, char *buffer);
+
+/* Does a row show anything of its instance? And does one that starts an instance hold its number? */
+extern bool wf_attached_sets_columns(const WfAttached *item);
+extern bool wf_attached_is_numbered(const WfAttached *item);
+
+/* A row that shall start an instance, unless its key has a living one. */
+typedef struct WfRowStart
+{
+	WfAttached *item;
+	Jsonb	   *data;
+	char	   *key;
+	char	   *instance; /* as the row shows it; NULL: not */
+	char	   *serial_number;
+	/* judged again: */
+	bool		refused;  /* the row shows an instance that it should not have */
+	bool		unmarked; /* and one that shows none should have one */
+} WfRowStart;
+
+/* Rows that start instances in one batch of the engine, in CurrentMemoryContext. Others zero at first: */
+typedef struct WfChunk
+{
+	WfAttachedTable *table;
+	Relation	rel;
+	Oid			owner;	 /* of the attached table */
+	int			existing; /* the attachment that rows are for which have been there before it; 0: they are being inserted */
+	bool		remembered; /* which may have had instances of it that have ended */
+	int64		started;
+	WfRowStart *starts;
+	int			n;
+	int			allocated;
+	int			rows;
+	Size		bytes;
+	bool		allowed; /* the owner's rights were checked */
+} WfChunk;
+
+extern void wf_chunk_begin(WfChunk *chunk);
+extern bool wf_chunk_is_full(const WfChunk *chunk);
+/* A row with all its columns. Between wf_as_owner_begin and _end. */
+extern void wf_chunk_add(WfChunk *chunk, HeapTuple tuple);
+extern void wf_chunk_start(WfChunk *chunk);
+
+/*
+ * The rows that are there start instances of an attachment, those that never had one; `partitions`: the table and what is beneath it, all of it
+ * locked. Returns how many. Not inside wf_store_enter.
+ */
+extern int64 wf_attach_existing(Relation rel, List *partitions, int attachment, bool remembered);
 
 /* Counts the transactions of this backend. */
 extern uint64 wf_attach_transaction(void);

@@ -106,6 +106,7 @@ static void
 copy_attachment(WfAttachment *to, const WfAttachment *from)
 {
 	*to = *from;
+	to->relation_name = copy(from->relation_name);
 	to->process = copy(from->process);
 	to->serial_column = copy(from->serial_column);
 	to->serial_step = copy(from->serial_step);

@@ -62,7 +62,7 @@ static WfQuery q_set_latest = {
 	.nargs = 2, .argtypes = {INT4OID, INT4OID}};
 static WfQuery q_attached = {
 	.sql = "SELECT c.oid::regclass::text, quote_literal(c.oid::regclass) FROM workflow_data.attachment a JOIN pg_class c ON c.oid = a.relation "
-		   "WHERE a.process_id = $1 LIMIT 1",
+		   "WHERE a.process_id = $1 AND a.detached_at IS NULL LIMIT 1",
 	.nargs = 1, .argtypes = {INT4OID}};
 static WfQuery q_maintained = {
 	.sql = "SELECT 1 FROM workflow_data.delivery WHERE kind = '" WF_DELIVERY_MAINTAIN "' LIMIT 1"};

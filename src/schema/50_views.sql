@@ -180,8 +180,9 @@ CREATE VIEW workflow.attachments WITH (security_barrier) AS
     FROM workflow_data.attachment a
          JOIN workflow_data.process p ON p.process_id = a.process_id
          JOIN pg_catalog.pg_class c ON c.oid = a.relation
-    WHERE a.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[])
-          OR pg_catalog.pg_has_role(c.relowner, 'USAGE');
+    WHERE a.detached_at IS NULL
+          AND (a.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[])
+               OR pg_catalog.pg_has_role(c.relowner, 'USAGE'));
 COMMENT ON VIEW workflow.attachments IS 'Attached tables: of the caller, or of processes that he may view';
 COMMENT ON COLUMN workflow.attachments.relation IS 'The attached table';
 COMMENT ON COLUMN workflow.attachments.process IS 'Process that a new row starts';
@@ -233,7 +234,7 @@ CREATE VIEW workflow.write_backs WITH (security_barrier) AS
          JOIN workflow_data.attachment a
               ON a.attachment = coalesce((d.payload ->> 'attachment')::integer, i.attachment, h.attachment)
          JOIN workflow_data.process p ON p.process_id = a.process_id
-    WHERE d.kind = 'write_back' AND p.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
+    WHERE d.kind = 'write_back' AND a.detached_at IS NULL AND p.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.write_backs IS 'What is owed to rows of attached tables: what they show of their instances is not yet written';
 COMMENT ON COLUMN workflow.write_backs.relation IS 'The attached table';
 COMMENT ON COLUMN workflow.write_backs.process IS 'Process';

@@ -31,26 +31,53 @@
 #define ATTACHMENT_COLUMNS                                                                         \
 	"a.attachment, a.relation, a.process_id, p.process, p.latest, a.serial_column::text, "         \
 	"a.serial_step, a.status_column::text, a.instance_column::text, a.condition, p.suspended, "  \
-	"a.search_path, a.trust"
-#define ATTACHMENT_NCOLUMNS 13
+	"a.search_path, a.trust, a.relation_name"
+#define ATTACHMENT_NCOLUMNS 14
 
 static WfQuery q_of = {
 	.sql = "SELECT " ATTACHMENT_COLUMNS " FROM workflow_data.attachment a "
 		   "JOIN workflow_data.process p ON p.process_id = a.process_id "
-		   "WHERE a.relation = $1 ORDER BY a.attachment",
+		   "WHERE a.relation = $1 AND a.detached_at IS NULL ORDER BY a.attachment",
 	.nargs = 1, .argtypes = {REGCLASSOID}};
+/* One that was restored has another OID, and brings our triggers with it; what its rows show may be as old as can be. */
+static WfQuery q_former = {
+	.sql = "SELECT attachment, CASE WHEN relation IS NULL THEN '-infinity' ELSE detached_at END FROM workflow_data.attachment WHERE detached_at IS NOT NULL AND process_id = $2 "
+		   "AND (relation = $1 OR relation IS NULL AND $3 AND relation_name = $4) "
+		   "ORDER BY relation IS NULL, attachment DESC LIMIT 1 FOR UPDATE",
+	.nargs = 4, .argtypes = {REGCLASSOID, INT4OID, BOOLOID, TEXTOID}};
 static WfQuery q_add = {
-	.sql = "INSERT INTO workflow_data.attachment (relation, process_id, serial_column, serial_step, "
-		   "status_column, instance_column, condition, search_path, trust) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "
+	.sql = "INSERT INTO workflow_data.attachment (relation, process_id, relation_name, serial_column, serial_step, "
+		   "status_column, instance_column, condition, search_path, trust) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
 		   "RETURNING attachment",
-	.nargs = 9,
-	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID}};
-static WfQuery q_delete = {
-	.sql = "DELETE FROM workflow_data.attachment WHERE attachment = $1",
+	.nargs = 10,
+	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID}};
+static WfQuery q_add_again = {
+	.sql = "UPDATE workflow_data.attachment SET relation = $1, process_id = $2, relation_name = $3, serial_column = $4, "
+		   "serial_step = $5, status_column = $6, instance_column = $7, condition = $8, search_path = $9, trust = $10, "
+		   "detached_at = NULL WHERE attachment = $11 RETURNING attachment",
+	.nargs = 11,
+	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, INT4OID}};
+static WfQuery q_detach = {
+	.sql = "UPDATE workflow_data.attachment SET relation_name = $3, detached_at = least(clock_timestamp(), "
+		   "(SELECT min(coalesce((d.payload ->> 'since')::timestamptz, d.due_at)) FROM workflow_data.delivery d "
+		   "WHERE d.queue = $2 AND d.kind = 'write_back')) WHERE attachment = $1",
+	.nargs = 3, .argtypes = {INT4OID, TEXTOID, TEXTOID}};
+static WfQuery q_forget = {
+	.sql = "UPDATE workflow_data.attachment SET relation = NULL, detached_at = coalesce(detached_at, clock_timestamp()) "
+		   "WHERE attachment = $1",
 	.nargs = 1, .argtypes = {INT4OID}};
+/* By whoever comes first: others do not wait for him. */
 static WfQuery q_prune = {
-	.sql = "DELETE FROM workflow_data.attachment a "
-		   "WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = a.relation)"};
+	.sql = "SELECT attachment FROM workflow_data.attachment a WHERE a.relation IS NOT NULL "
+		   "AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = a.relation) FOR UPDATE SKIP LOCKED"};
+/* Those that live, and those that have ended since $3. */
+static WfQuery q_show_again = {
+	.sql = "INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue) "
+		   "SELECT i.instance, 0, clock_timestamp(), 'write_back', $2 FROM ("
+		   "SELECT instance FROM workflow_data.instance WHERE attachment = $1 AND business_key IS NOT NULL UNION ALL "
+		   "SELECT instance FROM " WF_ENDED("instance") " h WHERE attachment = $1 AND business_key IS NOT NULL "
+		   "AND stored_at >= $3) i",
+	.nargs = 3, .argtypes = {INT4OID, TEXTOID, TIMESTAMPTZOID}};
 static WfQuery q_lock_process = {
 	.sql = "SELECT 1 FROM workflow_data.process WHERE process_id = $1 AND latest > 0 FOR KEY SHARE",
 	.nargs = 1, .argtypes = {INT4OID}};
@@ -59,13 +86,21 @@ static WfQuery q_living = {
 		   "WHERE process_id = $1 AND attachment = $2 AND business_key = ANY ($3) "
 		   "AND business_key IS NOT NULL ORDER BY business_key COLLATE \"C\"",
 	.nargs = 3, .argtypes = {INT4OID, INT4OID, TEXTARRAYOID}};
+static WfQuery q_known = {
+	.sql = "SELECT business_key, instance FROM ("
+		   "SELECT business_key, instance FROM workflow_data.instance "
+		   "WHERE process_id = $1 AND attachment = $2 AND business_key = ANY ($3) AND business_key IS NOT NULL UNION ALL "
+		   "SELECT business_key, instance FROM " WF_ENDED("instance") " h "
+		   "WHERE process_id = $1 AND attachment = $2 AND business_key = ANY ($3) AND business_key IS NOT NULL) i "
+		   "ORDER BY business_key COLLATE \"C\"",
+	.nargs = 3, .argtypes = {INT4OID, INT4OID, TEXTARRAYOID}};
 static WfQuery q_shown = {
 	.sql = "SELECT " ATTACHMENT_COLUMNS ", i.business_key FROM ("
 		   "SELECT attachment, business_key FROM workflow_data.instance WHERE instance = $1 UNION ALL "
 		   "SELECT attachment, business_key FROM " WF_ENDED("instance") " h WHERE instance = $1 UNION ALL "
 		   "SELECT (payload ->> 'attachment')::integer, payload ->> 'business_key' FROM workflow_data.delivery "
 		   "WHERE delivery = $2 AND payload IS NOT NULL) i "
-		   "JOIN workflow_data.attachment a ON a.attachment = i.attachment "
+		   "JOIN workflow_data.attachment a ON a.attachment = i.attachment AND a.detached_at IS NULL "
 		   "JOIN workflow_data.process p ON p.process_id = a.process_id "
 		   "WHERE i.business_key IS NOT NULL LIMIT 1",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
@@ -165,6 +200,7 @@ read_attachment(uint64 row, WfAttachment *attachment)
 	attachment->suspended = DatumGetBool(wf_result(row, 11, &isnull));
 	attachment->search_path = wf_result_text(row, 12);
 	attachment->trust = DatumGetBool(wf_result(row, 13, &isnull));
+	attachment->relation_name = wf_result_text(row, 14);
 }
 
 int
@@ -187,39 +223,88 @@ set_text(Datum *value, char *null, const char *text)
 	*value = text != NULL ? CStringGetTextDatum(text) : (Datum) 0;
 }
 
-int
-wf_attachment_add(const WfAttachment *attachment)
+/* Its number, 0 if there is none; *stale_since: since when its rows may not show what is true. */
+static int
+former_attachment(const WfAttachment *attachment, bool restored, TimestampTz *stale_since)
 {
-	Datum		values[9] = {ObjectIdGetDatum(attachment->relation),
-		Int32GetDatum(attachment->process_id)};
-	char		nulls[9] = {' ', ' '};
+	Datum		values[4] = {ObjectIdGetDatum(attachment->relation), Int32GetDatum(attachment->process_id),
+		BoolGetDatum(restored), CStringGetTextDatum(attachment->relation_name)};
 	bool		isnull;
 
-	set_text(&values[2], &nulls[2], attachment->serial_column);
-	set_text(&values[3], &nulls[3], attachment->serial_step);
-	set_text(&values[4], &nulls[4], attachment->status_column);
-	set_text(&values[5], &nulls[5], attachment->instance_column);
-	set_text(&values[6], &nulls[6], attachment->condition);
-	set_text(&values[7], &nulls[7], attachment->search_path);
-	values[8] = BoolGetDatum(attachment->trust);
-	nulls[8] = ' ';
-	wf_query_run(&q_add, values, nulls);
+	if (wf_query_run(&q_former, values, NULL) == 0)
+		return 0;
+	*stale_since = wf_result_int64(0, 2);
 	return DatumGetInt32(wf_result(0, 1, &isnull));
 }
 
+/* What comes of that the workers do, as with any other move. */
+static void
+show_again(int id, TimestampTz stale_since)
+{
+	Datum		values[3] = {Int32GetDatum(id), CStringGetTextDatum(wf_executor_queue_of_table(id)),
+		TimestampTzGetDatum(stale_since)};
+
+	if (wf_query_run(&q_show_again, values, NULL) > 0)
+		wf_note_due(WF_QUEUE_EXECUTOR, GetCurrentTimestamp());
+}
+
+bool
+wf_attachment_add(WfAttachment *attachment, bool restored)
+{
+	TimestampTz stale_since;
+	int			former = former_attachment(attachment, restored, &stale_since);
+	Datum		values[11] = {ObjectIdGetDatum(attachment->relation),
+		Int32GetDatum(attachment->process_id)};
+	char		nulls[11] = {' ', ' '};
+	bool		isnull;
+
+	set_text(&values[2], &nulls[2], attachment->relation_name);
+	set_text(&values[3], &nulls[3], attachment->serial_column);
+	set_text(&values[4], &nulls[4], attachment->serial_step);
+	set_text(&values[5], &nulls[5], attachment->status_column);
+	set_text(&values[6], &nulls[6], attachment->instance_column);
+	set_text(&values[7], &nulls[7], attachment->condition);
+	set_text(&values[8], &nulls[8], attachment->search_path);
+	values[9] = BoolGetDatum(attachment->trust);
+	values[10] = Int32GetDatum(former);
+	nulls[9] = nulls[10] = ' ';
+	wf_query_run(former != 0 ? &q_add_again : &q_add, values, nulls);
+	attachment->id = DatumGetInt32(wf_result(0, 1, &isnull));
+	if (former != 0 && wf_attachment_shows(attachment))
+		show_again(former, stale_since);
+	return former != 0;
+}
+
 void
-wf_attachment_delete(int id)
+wf_attachment_detach(int id, const char *relation_name)
+{
+	Datum		values[3] = {Int32GetDatum(id), CStringGetTextDatum(wf_executor_queue_of_table(id)),
+		CStringGetTextDatum(relation_name)};
+
+	wf_query_run(&q_detach, values, NULL);
+	wf_owed_delete(id);
+}
+
+void
+wf_attachment_forget(int id)
 {
 	Datum		values[1] = {Int32GetDatum(id)};
 
-	wf_query_run(&q_delete, values, NULL);
+	wf_query_run(&q_forget, values, NULL);
 	wf_owed_delete(id);
 }
 
 void
 wf_attachment_prune(void)
 {
-	wf_query_run(&q_prune, NULL, NULL);
+	int			n = (int) wf_query_run(&q_prune, NULL, NULL);
+	int		   *gone = palloc(sizeof(int) * Max(n, 1));
+	bool		isnull;
+
+	for (int i = 0; i < n; i++)
+		gone[i] = DatumGetInt32(wf_result(i, 1, &isnull));
+	for (int i = 0; i < n; i++)
+		wf_attachment_forget(gone[i]);
 }
 
 void
@@ -247,8 +332,8 @@ wf_attachment_lock_process(int process_id)
 				errhint("Define it again with workflow.define."));
 }
 
-int
-wf_attachment_living(int process_id, int attachment, char **keys, int n, WfLivingKey **living)
+static int
+find_keys(WfQuery *query, int process_id, int attachment, char **keys, int n, WfLivingKey **found)
 {
 	Datum	   *datums = palloc(sizeof(Datum) * Max(n, 1));
 	Datum		values[3] = {Int32GetDatum(process_id), Int32GetDatum(attachment)};
@@ -257,12 +342,24 @@ wf_attachment_living(int process_id, int attachment, char **keys, int n, WfLivin
 	for (int i = 0; i < n; i++)
 		datums[i] = CStringGetTextDatum(keys[i]);
 	values[2] = PointerGetDatum(construct_array(datums, n, TEXTOID, -1, false, TYPALIGN_INT));
-	rows = (int) wf_query_run(&q_living, values, NULL);
-	*living = palloc(sizeof(WfLivingKey) * Max(rows, 1));
+	rows = (int) wf_query_run(query, values, NULL);
+	*found = palloc(sizeof(WfLivingKey) * Max(rows, 1));
 	for (int i = 0; i < rows; i++)
-		(*living)[i] = (WfLivingKey){wf_result_text(i, 1), wf_result_int64(i, 2)};
+		(*found)[i] = (WfLivingKey){wf_result_text(i, 1), wf_result_int64(i, 2)};
 	SPI_freetuptable(SPI_tuptable);
 	return rows;
+}
+
+int
+wf_attachment_living(int process_id, int attachment, char **keys, int n, WfLivingKey **living)
+{
+	return find_keys(&q_living, process_id, attachment, keys, n, living);
+}
+
+int
+wf_attachment_known(int process_id, int attachment, char **keys, int n, WfLivingKey **known)
+{
+	return find_keys(&q_known, process_id, attachment, keys, n, known);
 }
 
 /* ---- what rows show ---- */

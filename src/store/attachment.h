@@ -32,6 +32,7 @@ typedef struct WfAttachment
 {
 	int			id;
 	Oid			relation;
+	const char *relation_name; /* as it was when it was attached */
 	int			process_id;
 	const char *process; /* its name */
 	int			latest;	 /* its latest version; 0: undefined */
@@ -63,10 +64,16 @@ extern bool wf_attachment_is_cut_off(Relation rel);
 extern bool wf_attachment_has_trigger(Relation rel, const char *function);
 /* Those of a table, oldest first, in CurrentMemoryContext. */
 extern int	wf_attachments_of(Oid relation, WfAttachment **attachments);
-/* A new row; returns its number. */
-extern int	wf_attachment_add(const WfAttachment *attachment);
-extern void wf_attachment_delete(int id);
-/* Those of dropped tables go. */
+/*
+ * A new row, or that of the same table and process from before it was detached, so that instances of then are of this attachment; true:
+ * the latter, and what they show is written again. A table that was dropped and `restored` is known by its name. Sets the number.
+ */
+extern bool wf_attachment_add(WfAttachment *attachment, bool restored);
+/* It stays, as one that was detached; what is owed to its rows ends. */
+extern void wf_attachment_detach(int id, const char *relation_name);
+/* Its table is gone. */
+extern void wf_attachment_forget(int id);
+/* So are all those of dropped tables. */
 extern void wf_attachment_prune(void);
 /* ERROR 42501 unless the table's owner may start the process. */
 extern void wf_attachment_require_start(int process_id, const char *process, Oid owner);
@@ -80,6 +87,8 @@ typedef struct WfLivingKey
 	int64		instance;
 } WfLivingKey;
 extern int	wf_attachment_living(int process_id, int attachment, char **keys, int n, WfLivingKey **living);
+/* Likewise those that have one that lives or has ended; one with several may come several times. */
+extern int	wf_attachment_known(int process_id, int attachment, char **keys, int n, WfLivingKey **known);
 
 /* What a write-back is about. */
 typedef struct WfShown

@@ -45,7 +45,7 @@ static WfQuery q_work = {
 		   "SELECT w.queue, true, w.due_at, " DUE(DELIVERY, "") ", " NEXT(DELIVERY, "") " FROM d w",
 	.nargs = 2, .argtypes = {TIMESTAMPTZOID, INT4OID}};
 static WfQuery q_table = {
-	.sql = "SELECT relation::oid FROM workflow_data.attachment WHERE attachment = $1",
+	.sql = "SELECT relation::oid FROM workflow_data.attachment WHERE attachment = $1 AND relation IS NOT NULL",
 	.nargs = 1, .argtypes = {INT4OID}};
 
 char *

@@ -124,7 +124,7 @@ static WfQuery q_stray_visits = {.sql = KEEP_VISITS("visit_stray"), .shape = &vi
 static WfQuery q_keep_attempts = {.sql = KEEP_ATTEMPTS("attempt_history"), .shape = &attempt_shape};
 static WfQuery q_stray_attempts = {.sql = KEEP_ATTEMPTS("attempt_stray"), .shape = &attempt_shape};
 static WfQuery q_shows = {
-	.sql = "SELECT 1 FROM workflow_data.attachment WHERE attachment = $1 AND "
+	.sql = "SELECT 1 FROM workflow_data.attachment WHERE attachment = $1 AND detached_at IS NULL AND "
 		   "(serial_column IS NOT NULL OR status_column IS NOT NULL OR instance_column IS NOT NULL)",
 	.nargs = 1, .argtypes = {INT4OID}};
 static WfQuery q_write_back = {

@@ -17,6 +17,7 @@
 #include "shmem/careful.h"
 #include "shmem/shmem.h"
 #include "store/due.h"
+#include "store/executor_work.h"
 #include "store/history.h"
 #include "store/owed.h"
 #include "store/query.h"
@@ -53,7 +54,7 @@ static WfQuery q_due = {
 	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
 static WfQuery q_delete = {
 	.sql = "DELETE FROM workflow_data.delivery WHERE delivery IN ("
-		   "SELECT delivery FROM workflow_data.delivery WHERE " OWED "FOR UPDATE SKIP LOCKED)",
+		   "SELECT delivery FROM workflow_data.delivery WHERE queue = $1 AND kind = 'write_back' FOR UPDATE SKIP LOCKED)",
 	.nargs = 1, .argtypes = {TEXTOID}};
 /* Those that are owed, by their key; those that are due for the first time, which have none yet, by their queue. */
 static WfQuery q_erase = {
@@ -135,7 +136,7 @@ wf_owed_due(int attachment, TimestampTz now)
 void
 wf_owed_delete(int attachment)
 {
-	Datum		values[1] = {attachment_text(attachment)};
+	Datum		values[1] = {CStringGetTextDatum(wf_executor_queue_of_table(attachment))};
 
 	wf_query_run(&q_delete, values, NULL);
 }

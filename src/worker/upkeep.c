@@ -1,7 +1,7 @@
 /*
  * upkeep.c
  *		Upkeep of the history: partitions are made ahead and dropped when they are past retention, strays go to their
- *		places.
+ *		places. And attached tables that were dropped are forgotten.
  *
  * A delivery that is due once an hour, or as soon as somebody finds a partition missing. Each part is in small transactions of
  * its own and fails alone: what an administrator has made to happen with DDL, an event trigger that raises
@@ -18,6 +18,7 @@
 #include "shmem/settings.h"
 #include "shmem/shmem.h"
 #include "store/access.h"
+#include "store/attachment.h"
 #include "store/audit.h"
 #include "store/history.h"
 #include "worker/announce.h"
@@ -266,6 +267,15 @@ purge(Round *round)
 		try_all(round, "the record of calls that is past retention cannot be deleted", purge_audit, &looked_at, wf_setting_sql_timeout);
 }
 
+/* ---- attached tables ---- */
+
+static bool
+prune_attachments(Round *round, void *at)
+{
+	wf_attachment_prune();
+	return false;
+}
+
 /* ---- a round ---- */
 
 /* As it would be found if this process came to an end: it has failed, and is due in an hour. */
@@ -319,6 +329,7 @@ wf_upkeep(const WfDelivery *delivery)
 	make_missing(&round);
 	with_strays(&round, "strays of the history cannot be moved to its partitions", settle);
 	purge(&round);
+	(void) try_piece(&round, "attached tables that were dropped cannot be forgotten", prune_attachments, NULL, wf_setting_sql_timeout);
 	under_way = false; /* of what fails from here on the executor tells */
 	end_round(&round, delivery);
 	MemoryContextDelete(context);

@@ -631,16 +631,26 @@ write_as_owner(Relation rel, int64 instance, WfShown *shown)
 	return error;
 }
 
-/* Is this still the table that was attached? An OID can come to stand for another one. */
+/*
+ * Is this still the table that was attached? An OID can come to stand for another one; and before the table was locked it may have been
+ * detached, and attached with other columns.
+ */
 static bool
-is_attached(Relation rel)
+is_attached(Relation rel, int64 instance, WfShown *shown)
 {
+	MemoryContext context = CurrentMemoryContext;
 	WfAccess	access;
+	WfShown		now;
 	bool		answer;
 
 	wf_store_enter(&access);
-	answer = wf_attachment_has_trigger(rel, "after_insert");
+	MemoryContextSwitchTo(context);
+	answer = wf_attachment_has_trigger(rel, "after_insert") && wf_attachment_shown(instance, shown->delivery, &now) &&
+		now.attachment.relation == RelationGetRelid(rel);
 	wf_store_leave(&access);
+	MemoryContextSwitchTo(context);
+	if (answer)
+		*shown = now;
 	return answer;
 }
 
@@ -671,12 +681,15 @@ open_table(Oid relid)
 static const ErrorData *
 write_attached(Relation rel, int64 instance, WfShown *shown)
 {
+	Writer	   *writer = find_writer(shown->attachment.id);
 	const ErrorData *error;
 
-	if (!is_attached(rel))
+	if (!is_attached(rel, instance, shown))
 		return NULL;
 	if (rel->rd_rel->relowner != wf_executor_role())
 		return &not_ours;
+	if (writer->relid != RelationGetRelid(rel))
+		writer->valid = writer->unchanged = false;
 	error = distrust(rel, shown);
 	return error != NULL ? error : write_as_owner(rel, instance, shown);
 }

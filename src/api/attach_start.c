@@ -1,0 +1,360 @@
+/*
+ * attach_start.c
+ *		Rows of attached tables are read, and start instances.
+ *
+ * It believes a number in a row only if it was issued for it (attach_numbers.c). Where other triggers may have changed the row
+ * after ours it judges again: a row that shows an instance it should not have is refused, since it is too late to take the number
+ * back. Rows that were there before the table was attached have no numbers: what they show is written by a worker.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "api/attach_internal.h"
+#include "engine/engine.h"
+#include "store/access.h"
+#include "store/privilege.h"
+
+/* One batch of the engine: as many rows, or as many bytes of them. */
+#define CHUNK_ROWS 2000
+#define CHUNK_BYTES (4 * 1024 * 1024)
+
+bool
+wf_attached_sets_columns(const WfAttached *item)
+{
+	return item->serial.attno != 0 || item->status.attno != 0 || item->instance.attno != 0;
+}
+
+/* Does a row that starts an instance hold its number? */
+bool
+wf_attached_is_numbered(const WfAttached *item)
+{
+	return item->instance.attno != 0 || (item->serial.attno != 0 && item->shows_start);
+}
+
+void
+wf_issued_serial_number(const WfIssued *issued, char *buffer)
+{
+	snprintf(buffer, WF_SERIAL_NUMBER_LEN, INT64_FORMAT "_" INT64_FORMAT, issued->instance,
+			 issued->visit);
+}
+
+/* ---- rows read ---- */
+
+static char *
+shown_text(WfRowColumn *column, HeapTuple tuple, TupleDesc desc)
+{
+	return column->attno != 0 ? wf_row_text(column, tuple, desc) : NULL;
+}
+
+static bool
+shows_active(WfAttached *item, HeapTuple tuple, TupleDesc desc)
+{
+	char	   *status = shown_text(&item->status, tuple, desc);
+
+	return status != NULL && strcmp(status, wf_status_name(WF_STATUS_ACTIVE)) == 0;
+}
+
+/* Without a number: was the condition true? The status that was set before tells, unless another trigger changed it. */
+static bool
+is_wanted_without_number(WfAttached *item, HeapTuple tuple, TupleDesc desc, Jsonb *data)
+{
+	char	   *status;
+
+	if (item->condition == NULL)
+		return true;
+	if (wf_attached_is_numbered(item))
+		return false;
+	if (item->status.attno != 0)
+	{
+		status = wf_row_text(&item->status, tuple, desc);
+		if (status == NULL)
+			return false;
+		if (strcmp(status, wf_status_name(WF_STATUS_ACTIVE)) == 0)
+			return true;
+	}
+	return wf_attached_wants(item, data);
+}
+
+/* What the row shows was set by a judgement of ours that other triggers may have overtaken. */
+static bool
+is_wanted_again(WfRowStart *start, HeapTuple tuple, TupleDesc desc)
+{
+	bool		wanted = wf_attached_wants(start->item, start->data);
+	bool		marked = start->instance != NULL || start->serial_number != NULL ||
+		shows_active(start->item, tuple, desc);
+
+	start->refused = marked && !wanted;
+	start->unmarked = wanted && !marked;
+	return marked || wanted;
+}
+
+static bool
+is_wanted(WfRowStart *start, HeapTuple tuple, TupleDesc desc)
+{
+	start->refused = start->unmarked = false;
+	start->instance = shown_text(&start->item->instance, tuple, desc);
+	start->serial_number = shown_text(&start->item->serial, tuple, desc);
+	if (start->item->judged_again)
+		return is_wanted_again(start, tuple, desc);
+	return start->instance != NULL || start->serial_number != NULL ||
+		is_wanted_without_number(start->item, tuple, desc, start->data);
+}
+
+static void
+add_start(WfChunk *chunk, const WfRowStart *start)
+{
+	if (chunk->n == chunk->allocated)
+	{
+		chunk->allocated = Max(chunk->table->n, chunk->allocated * 2);
+		chunk->starts = chunk->starts == NULL
+							? palloc(sizeof(WfRowStart) * chunk->allocated)
+							: repalloc(chunk->starts, sizeof(WfRowStart) * chunk->allocated);
+	}
+	chunk->starts[chunk->n++] = *start;
+}
+
+/* Whatever stands in its columns is none of ours. */
+static bool
+is_wanted_though_old(WfRowStart *start)
+{
+	start->instance = start->serial_number = NULL;
+	start->refused = false;
+	start->unmarked = true;
+	return wf_attached_wants(start->item, start->data);
+}
+
+void
+wf_chunk_begin(WfChunk *chunk)
+{
+	chunk->starts = NULL;
+	chunk->n = chunk->allocated = chunk->rows = 0;
+	chunk->bytes = 0;
+}
+
+bool
+wf_chunk_is_full(const WfChunk *chunk)
+{
+	return chunk->rows >= CHUNK_ROWS || chunk->bytes >= CHUNK_BYTES;
+}
+
+void
+wf_chunk_add(WfChunk *chunk, HeapTuple tuple)
+{
+	TupleDesc	desc = RelationGetDescr(chunk->rel);
+	WfRowStart	start = {0};
+
+	start.data = wf_attached_row(chunk->table, chunk->rel, tuple);
+	start.key = wf_row_key_text(&chunk->table->key, tuple, desc);
+	for (int i = 0; i < chunk->table->n; i++)
+	{
+		start.item = &chunk->table->items[i];
+		if (chunk->existing == 0 ? is_wanted(&start, tuple, desc)
+			: start.item->row.id == chunk->existing && is_wanted_though_old(&start))
+			add_start(chunk, &start);
+	}
+	chunk->rows++;
+	chunk->bytes += tuple->t_len + VARSIZE(start.data);
+}
+
+/* ---- instances started ---- */
+
+static void
+require_owner_may_start(WfChunk *chunk)
+{
+	for (int i = 0; i < chunk->table->n; i++)
+	{
+		const WfAttachment *row = &chunk->table->items[i].row;
+
+		wf_attachment_require_start(row->process_id, row->process, chunk->owner);
+	}
+	chunk->allowed = true;
+}
+
+pg_noreturn static void
+report_forged(const WfChunk *chunk, const WfRowStart *start)
+{
+	ereport(ERROR, errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+			errmsg("row of table \"%s\" has a number that was not issued for it",
+				   RelationGetRelationName(chunk->rel)),
+			errdetail("The row with key %s holds \"%s\".", start->key,
+					  start->serial_number != NULL ? start->serial_number : start->instance),
+			errhint("Columns that workflow.attach was told to set must not be set by other triggers."));
+}
+
+pg_noreturn static void
+report_refused(const WfChunk *chunk, const WfRowStart *start)
+{
+	ereport(ERROR, errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+			errmsg("row of table \"%s\" was changed after it was given an instance of process \"%s\"",
+				   RelationGetRelationName(chunk->rel), start->item->row.process),
+			errdetail("The row with key %s does not meet the condition %s any more.", start->key,
+					  start->item->row.condition),
+			errhint("Rename the trigger that changes it: its name should come before \"%s\".", WF_TRIGGER_BEFORE));
+}
+
+static bool
+shows(const WfRowColumn *column, const char *shown, const char *expected)
+{
+	if (column->attno == 0)
+		return true;
+	if (shown == NULL || expected == NULL)
+		return shown == expected;
+	return strcmp(shown, expected) == 0;
+}
+
+/* The numbers that the row was given; zeros if it holds none. */
+static void
+redeem(const WfChunk *chunk, const WfRowStart *start, WfIssued *issued)
+{
+	const char *number = start->instance != NULL ? start->instance : start->serial_number;
+	char		serial_number[WF_SERIAL_NUMBER_LEN];
+	char		instance[WF_SERIAL_NUMBER_LEN];
+
+	*issued = (WfIssued){.version = start->item->version};
+	if (number == NULL)
+		return;
+	if (!wf_numbers_redeem(start->item->row.id, strtoll(number, NULL, 10), issued))
+		report_forged(chunk, start);
+	wf_issued_serial_number(issued, serial_number);
+	snprintf(instance, sizeof(instance), INT64_FORMAT, issued->instance);
+	if (!shows(&start->item->instance, start->instance, instance) ||
+		!shows(&start->item->serial, start->serial_number,
+			   issued->visit != 0 ? serial_number : NULL))
+		report_forged(chunk, start);
+}
+
+/* The visit whose number the row should show, 0 for none: the same that a write-back finds in the tables. */
+static int64
+visit_to_show(const WfAttached *item, const WfInstance *instance)
+{
+	ListCell   *lc;
+
+	foreach (lc, instance->visits)
+	{
+		WfVisit    *visit = lfirst(lc);
+		bool		is_it;
+
+		if (item->row.serial_step != NULL)
+			is_it = visit->state != WF_STATE_INCIDENT &&
+					strcmp(visit->step, item->row.serial_step) == 0;
+		else
+			is_it = visit->waits_for != NULL && strcmp(visit->waits_for, "callback") == 0;
+		if (is_it && !visit->ended)
+			return visit->id;
+	}
+	return 0;
+}
+
+/* No need to write to a row what it shows already. */
+static bool
+is_shown(const WfAttached *item, const WfInstance *instance, const WfIssued *issued)
+{
+	if (wf_attached_is_numbered(item) && issued->instance == 0)
+		return false;
+	if (instance->ended || instance->status != WF_STATUS_ACTIVE)
+		return false;
+	return item->serial.attno == 0 || visit_to_show(item, instance) == issued->visit;
+}
+
+static void
+start_one(WfChunk *chunk, WfBatch *batch, const WfRowStart *start)
+{
+	WfAttached *item = start->item;
+	WfIssued	issued;
+	WfStart		wanted;
+	WfInstance *instance;
+
+	redeem(chunk, start, &issued);
+	if (start->refused)
+		report_refused(chunk, start);
+	wanted = (WfStart){.process = wf_process_get(item->row.process_id, issued.version),
+		.data = start->data, .business_key = start->key, .attachment = item->row.id,
+		.instance = issued.instance, .visit = issued.visit, .suspended = item->row.suspended};
+	instance = wf_engine_start(batch, &wanted);
+	instance->show_changed = wf_attached_sets_columns(item) && (start->unmarked || !is_shown(item, instance, &issued));
+	chunk->started++;
+}
+
+static int
+compare_living(const void *a, const void *b)
+{
+	return strcmp(((const WfLivingKey *) a)->business_key, ((const WfLivingKey *) b)->business_key);
+}
+
+/* Of these keys, those that start none. */
+static int
+find_known(const WfChunk *chunk, const WfAttached *item, char **keys, int n, WfLivingKey **known)
+{
+	if (chunk->existing == 0)
+		return wf_attachment_living(item->row.process_id, item->row.id, keys, n, known);
+	if (chunk->remembered)
+		return wf_attachment_known(item->row.process_id, item->row.id, keys, n, known);
+	*known = NULL;
+	return 0;
+}
+
+/* The starts of one attachment, except those whose key lives: their rows shall show that instance. */
+static void
+start_item(WfChunk *chunk, WfBatch *batch, WfAttached *item)
+{
+	char	  **keys = palloc(sizeof(char *) * Max(chunk->n, 1));
+	WfLivingKey *known;
+	int			nkeys = 0;
+	int			nknown;
+
+	for (int i = 0; i < chunk->n; i++)
+		if (chunk->starts[i].item == item)
+			keys[nkeys++] = chunk->starts[i].key;
+	if (nkeys == 0)
+		return;
+	nknown = find_known(chunk, item, keys, nkeys, &known);
+	for (int i = 0; i < chunk->n; i++)
+	{
+		WfRowStart *start = &chunk->starts[i];
+		WfLivingKey wanted = {.business_key = start->key};
+		WfLivingKey *found;
+
+		if (start->item != item)
+			continue;
+		found = nknown > 0 ? bsearch(&wanted, known, nknown, sizeof(WfLivingKey), compare_living) : NULL;
+		if (found == NULL)
+			start_one(chunk, batch, start);
+		else if (chunk->existing == 0 && wf_attached_sets_columns(item))
+			wf_attachment_write_back(found->instance, item->row.id, batch->now);
+	}
+}
+
+static void
+describe_start(void *arg)
+{
+	const WfChunk *chunk = arg;
+
+	errcontext("processes started by rows of table \"%s\"", RelationGetRelationName(chunk->rel));
+}
+
+void
+wf_chunk_start(WfChunk *chunk)
+{
+	ErrorContextCallback context = {.callback = describe_start, .arg = chunk,
+		.previous = error_context_stack};
+	MemoryContext caller = CurrentMemoryContext;
+	WfAccess	access;
+	WfBatch    *batch;
+
+	if (chunk->n == 0)
+		return;
+	error_context_stack = &context;
+	wf_store_enter(&access);
+	if (!chunk->allowed)
+		require_owner_may_start(chunk);
+	batch = wf_batch_begin();
+	for (int i = 0; i < chunk->table->n; i++)
+		start_item(chunk, batch, &chunk->table->items[i]);
+	wf_batch_flush(batch);
+	wf_batch_end(batch);
+	wf_store_leave(&access);
+	MemoryContextSwitchTo(caller);
+	error_context_stack = context.previous;
+}
