@@ -105,7 +105,6 @@ static const ErrorData not_ours = {.sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUIS
 static const ErrorData too_stubborn = {.sqlerrcode = ERRCODE_QUERY_CANCELED,
 	.message = "it took longer than workflow.sql_timeout allows, and could not be cancelled",
 	.detail = "One of the table's triggers catches query_canceled."};
-
 static const ErrorData deadly = {.sqlerrcode = ERRCODE_SYSTEM_ERROR,
 	.message = "the server has died of it several times, so it is not tried again by itself",
 	.detail = "Look at the triggers of the table, and call workflow.write_back."};
@@ -631,10 +630,7 @@ write_as_owner(Relation rel, int64 instance, WfShown *shown)
 	return error;
 }
 
-/*
- * Is this still the table that was attached? An OID can come to stand for another one; and before the table was locked it may have been
- * detached, and attached with other columns.
- */
+/* Is this still the table that was attached, and with which columns? Both may have changed before it was locked. */
 static bool
 is_attached(Relation rel, int64 instance, WfShown *shown)
 {
