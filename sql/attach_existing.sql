@@ -151,6 +151,7 @@ SELECT workflow.attach('parent', 'existing: parts', existing => true) > 0 AS att
 SELECT workflow.attach('t', 'existing: parts', existing => true);
 RESET ROLE;
 
+SELECT count(*) FROM workflow.audit WHERE process = 'existing: parts' AND arguments->>'relation' = 'attach_existing.parent' AND arguments->>'existing' = 'true';
 SET client_min_messages = warning;
 DROP SCHEMA attach_existing CASCADE;
 SELECT count(workflow.cancel(instance)) > 0 AS cancelled FROM workflow.instances WHERE process LIKE 'existing%' AND status = 'active';

@@ -104,6 +104,8 @@ UPDATE ord SET other = NULL WHERE id = 7 RETURNING other;
 RESET ROLE;
 -- a column can be renamed, and is kept no longer then; it can get another type, and be dropped
 SELECT workflow.attach('ord', 'attach_keep: other', 'other', status_column => 'state') > 0 AS attached;
+-- its instance is taken over
+CALL until($$SELECT state = 'active' FROM ord WHERE id = 7$$);
 ALTER TABLE ord RENAME other TO another;
 DROP VIEW ok;
 ALTER TABLE ord ALTER state TYPE text;
