@@ -1,8 +1,9 @@
 /*
  * blocked.c
- *		What the view visits shows of visits with which workers cannot go on for want of something.
+ *		What the view visits shows of visits with which workers do not go on: why, since what, and until when.
  *
- * It is in shared memory, whence anybody could have it for any number; so each function looks whether the caller may see the process.
+ * What workers were short of, and what they have under work, is in shared memory; the rest follows from the rows. Anybody could ask
+ * for any number, so each function looks whether the caller may see the process before it gives anything.
  */
 #include "postgres.h"
 
@@ -10,58 +11,180 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/timestamp.h"
 
 #include "engine/engine.h"
+#include "http/server.h"
 #include "shmem/lacks.h"
+#include "shmem/settings.h"
+#include "shmem/shown.h"
 #include "store/access.h"
+#include "store/executor_work.h"
+#include "store/locked.h"
 #include "store/privilege.h"
 #include "store/query.h"
 
+/* What is not taken up for so long is held up by something; before, its turn may just be coming. */
+#define LATE_MS 1000
+
 PG_FUNCTION_INFO_V1(workflow_blocked_by);
 PG_FUNCTION_INFO_V1(workflow_blocked_error);
+PG_FUNCTION_INFO_V1(workflow_blocked_until);
 
 static WfQuery q_process = {
 	.sql = "SELECT process_id FROM workflow_data.instance WHERE instance = $1", .nargs = 1, .argtypes = {INT8OID}};
 
+typedef struct Asked
+{
+	int64		instance;
+	int64		visit;
+	char	   *queue; /* NULL: none */
+	bool		due;  /* a worker of that queue should have it under work */
+	bool		late; /* somebody should, for a while */
+	WfServing	serving;
+} Asked;
+
+/* Inside wf_store_enter. */
 static bool
-may_be_seen(int64 instance)
+may_be_seen(int64 instance, Oid caller)
 {
 	Datum		values[1] = {Int64GetDatum(instance)};
-	WfAccess	access;
 	bool		isnull;
-	bool		may = false;
 
-	wf_store_enter(&access);
-	if (wf_query_run(&q_process, values, NULL) > 0)
-	{
-		int			process_id = DatumGetInt32(wf_result(0, 1, &isnull));
-
-		may = wf_privilege_has(process_id, access.caller, WF_PRIVILEGE_VIEW);
-	}
-	wf_store_leave(&access);
-	return may;
+	return wf_query_run(&q_process, values, NULL) > 0 &&
+		wf_privilege_has(DatumGetInt32(wf_result(0, 1, &isnull)), caller, WF_PRIVILEGE_VIEW);
 }
 
-/* What is lacking for a visit; false: nothing, or the caller is not to know. */
-static bool
-find(FunctionCallInfo fcinfo, WfLackRow *row)
+/* ---- what follows from what is under work, and what is not ---- */
+
+/* NULL: nobody can be told to be in the way. */
+static const char *
+why_unsent(const Asked *asked, const char *name)
 {
-	MemoryContext context = CurrentMemoryContext;
-	bool		found = wf_lack_find(PG_GETARG_INT64(0), PG_GETARG_INT64(1), row) && may_be_seen(row->instance);
+	const WfServer *server = wf_server_by_name(name);
+	bool		unknown;
 
-	MemoryContextSwitchTo(context);
-	return found;
+	if (wf_request_is_shown(asked->visit, &unknown))
+		return NULL;
+	if (server == NULL)
+		return "server dropped";
+	if (server->max_in_flight == 0)
+		return "server paused";
+	if (unknown)
+		return NULL;
+	if (asked->late && wf_instance_is_locked(asked->instance))
+		return "lock"; /* its answer has come perhaps */
+	if (wf_server_in_flight(name) >= server->max_in_flight)
+		return "server full";
+	if (!asked->late)
+		return NULL;
+	if (wf_lack_said() != WF_LACK_NONE)
+		return wf_lack_name(wf_lack_said());
+	return asked->serving.in_flight >= wf_setting_max_connections_http / 2 ? "connections" : NULL;
 }
 
-/* workflow_data.blocked_by(instance bigint, visit bigint) → text: disk, memory, resources, lock, conflict, server; NULL: nothing */
+static const char *
+why_unexecuted(const Asked *asked)
+{
+	if (!asked->late || wf_visit_is_shown(asked->visit))
+		return NULL;
+	if (wf_instance_is_locked(asked->instance))
+		return "lock";
+	if (asked->serving.executors_refused)
+		return "worker slot";
+	return asked->serving.executors_busy ? "executors" : NULL;
+}
+
+static const char *
+why_nobody_works(const WfServing *serving)
+{
+	if (serving->pause == WF_PAUSED_COPY || serving->pause == WF_PAUSED_SETTING)
+		return "paused";
+	if (serving->dispatcher)
+		return NULL;
+	return serving->dispatcher_refused ? "worker slot" : "dispatcher";
+}
+
+/* Inside wf_store_enter. */
+static const char *
+why(Asked *asked)
+{
+	const char *word = NULL;
+
+	wf_serving(&asked->serving);
+	if (asked->late)
+		word = why_nobody_works(&asked->serving);
+	if (word != NULL || !asked->serving.dispatcher)
+		return word;
+	if (asked->due && strncmp(asked->queue, WF_QUEUE_HTTP, strlen(WF_QUEUE_HTTP)) == 0)
+		return why_unsent(asked, asked->queue + strlen(WF_QUEUE_HTTP));
+	if (asked->due && wf_is_executor_queue(asked->queue))
+		return why_unexecuted(asked);
+	return asked->late && wf_instance_is_locked(asked->instance) ? "lock" : NULL;
+}
+
+static bool
+is_over(TimestampTz at, int ms)
+{
+	return at != 0 && TimestampTzPlusMilliseconds(at, ms) <= GetCurrentTimestamp();
+}
+
+/*
+ * workflow_data.blocked_by(instance bigint, visit bigint, queue text, due_at timestamptz, alarm_at timestamptz) → text, the last
+ * three as in its row: disk, memory, resources, lock, conflict or server, for want of which it failed; lock, paused, dispatcher, worker slot,
+ * executors, connections, server dropped, server paused or server full, for which it waits; NULL: nothing
+ */
 Datum
 workflow_blocked_by(PG_FUNCTION_ARGS)
 {
-	WfLackRow	row;
+	MemoryContext context = CurrentMemoryContext;
+	Asked		asked = {0};
+	TimestampTz due_at = PG_ARGISNULL(3) || PG_ARGISNULL(2) ? 0 : PG_GETARG_TIMESTAMPTZ(3);
+	TimestampTz alarm_at = PG_ARGISNULL(4) ? 0 : PG_GETARG_TIMESTAMPTZ(4);
+	WfLackRow	lack;
+	WfAccess	access;
+	const char *word = NULL;
 
-	if (!find(fcinfo, &row))
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text(wf_lack_name(row.lack)));
+	asked.instance = PG_GETARG_INT64(0);
+	asked.visit = PG_GETARG_INT64(1);
+	asked.due = is_over(due_at, 0);
+	asked.late = is_over(due_at, LATE_MS) || is_over(alarm_at, LATE_MS);
+	if (wf_lack_find(asked.instance, asked.visit, &lack))
+		word = wf_lack_name(lack.lack);
+	else if (!asked.due && !asked.late)
+		PG_RETURN_NULL();
+	asked.queue = asked.due ? text_to_cstring(PG_GETARG_TEXT_PP(2)) : NULL;
+	wf_store_enter(&access);
+	if (!may_be_seen(asked.instance, access.caller))
+		word = NULL;
+	else if (word == NULL)
+		word = why(&asked);
+	wf_store_leave(&access);
+	MemoryContextSwitchTo(context);
+	if (word == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(word));
+}
+
+/* ---- what workers were short of ---- */
+
+/* False: nothing, or the caller is not to know. */
+static bool
+find_lack(FunctionCallInfo fcinfo, WfLackRow *row)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WfAccess	access;
+	bool		found;
+
+	if (!wf_lack_find(PG_GETARG_INT64(0), PG_GETARG_INT64(1), row))
+		return false;
+	wf_store_enter(&access);
+	found = may_be_seen(row->instance, access.caller);
+	wf_store_leave(&access);
+	MemoryContextSwitchTo(context);
+	return found;
 }
 
 /* workflow_data.blocked_error(instance bigint, visit bigint, attempt integer) → jsonb: the error, as in workflow.incidents, or NULL */
@@ -71,10 +194,21 @@ workflow_blocked_error(PG_FUNCTION_ARGS)
 	WfLackRow	row;
 	WfFault		fault = {0};
 
-	if (!find(fcinfo, &row))
+	if (!find_lack(fcinfo, &row))
 		PG_RETURN_NULL();
 	fault.code = row.sqlstate;
 	fault.message = row.message;
 	strlcpy(fault.sqlstate, row.sqlstate, sizeof(fault.sqlstate));
 	PG_RETURN_JSONB_P(wf_engine_error(&fault, PG_GETARG_INT32(2)));
+}
+
+/* workflow_data.blocked_until(instance bigint, visit bigint) → timestamptz: when it is tried again, or NULL */
+Datum
+workflow_blocked_until(PG_FUNCTION_ARGS)
+{
+	WfLackRow	row;
+
+	if (!find_lack(fcinfo, &row))
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(row.again_at);
 }

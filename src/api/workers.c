@@ -49,6 +49,8 @@ kind_name(WfWorkerKind kind)
 static const char *
 state_name(const WfWorkerRow *row)
 {
+	if (row->refused)
+		return "no free worker slot";
 	if (row->kind == WF_EXECUTOR)
 		return row->idle ? "idle" : "running";
 	switch (row->pause)

@@ -52,19 +52,26 @@ COMMENT ON COLUMN workflow.instances.ended_at IS 'When it ended; NULL: it lives'
 COMMENT ON COLUMN workflow.instances.error IS 'Error or reason that ended it: {code, message, http_status, sqlstate, attempt}';
 COMMENT ON COLUMN workflow.instances.cancel_reason IS 'Why it is being cancelled, while steps are asked to stop or ignore that; empty: no reason was given; NULL: it is not, or it has ended';
 
-CREATE FUNCTION workflow_data.blocked_by(instance bigint, visit bigint) RETURNS text
-    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_blocked_by';
-COMMENT ON FUNCTION workflow_data.blocked_by(bigint, bigint) IS
-'What workers are short of for a visit; NULL: nothing, or the caller may not see its process. For the view workflow.visits';
+CREATE FUNCTION workflow_data.blocked_by(instance bigint, visit bigint, queue text, due_at timestamptz, alarm_at timestamptz) RETURNS text
+    LANGUAGE c STABLE PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_blocked_by';
+COMMENT ON FUNCTION workflow_data.blocked_by(bigint, bigint, text, timestamptz, timestamptz) IS
+'Why workers do not go on with a visit of which that is in its row; NULL: nothing is in their way, or the caller may not see its process. For the view workflow.visits';
 CREATE FUNCTION workflow_data.blocked_error(instance bigint, visit bigint, attempt integer) RETURNS jsonb
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_blocked_error';
 COMMENT ON FUNCTION workflow_data.blocked_error(bigint, bigint, integer) IS
 'The error of that; likewise';
 
+CREATE FUNCTION workflow_data.blocked_until(instance bigint, visit bigint) RETURNS timestamptz
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_blocked_until';
+COMMENT ON FUNCTION workflow_data.blocked_until(bigint, bigint) IS
+'When what workers are short of is tried again; likewise';
+
 CREATE VIEW workflow.visits WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
-           v.instance, p.process, v.step, v.state, v.attempt, v.due_at, v.deadline, v.has_callback AS called_back,
-           workflow_data.blocked_by(v.instance, v.visit) AS blocked_by,
+           v.instance, p.process, v.step, v.state, v.attempt,
+           coalesce(workflow_data.blocked_until(v.instance, v.visit), v.due_at) AS due_at, v.deadline, v.has_callback AS called_back,
+           CASE WHEN v.held THEN 'suspended'
+                ELSE workflow_data.blocked_by(v.instance, v.visit, v.queue, v.due_at, v.alarm_at) END AS blocked_by,
            coalesce(workflow_data.blocked_error(v.instance, v.visit, v.attempt), v.error) AS error
     FROM workflow_data.visit v
          JOIN workflow_data.process p USING (process_id)
@@ -76,10 +83,10 @@ COMMENT ON COLUMN workflow.visits.process IS 'Process';
 COMMENT ON COLUMN workflow.visits.step IS 'Step of the process';
 COMMENT ON COLUMN workflow.visits.state IS 'ready (to be moved on by a worker), calling (its request or SQL is due or under way), retrying (pause before the next attempt), waiting, cancelling, or incident';
 COMMENT ON COLUMN workflow.visits.attempt IS 'Attempts that were answered or have failed; 0 during the first';
-COMMENT ON COLUMN workflow.visits.due_at IS 'When a worker takes it up (again); NULL: it waits for the outside';
+COMMENT ON COLUMN workflow.visits.due_at IS 'When a worker takes it up (again): the next attempt, its clock; one that has passed: it is under work, or blocked_by says why not; NULL: it waits for the outside, or for a person to mend it';
 COMMENT ON COLUMN workflow.visits.called_back IS 'A callback was accepted as its end, and waits for the answer of the request that is under way, or for the instance to be resumed';
 COMMENT ON COLUMN workflow.visits.deadline IS 'When the timeout of the step ends it';
-COMMENT ON COLUMN workflow.visits.blocked_by IS 'What a worker is short of that could not go on with it, and tries again until it can: disk, memory, resources (connections, descriptors), lock, conflict (serialization failure, deadlock), server (one that shuts down); NULL: nothing, or nobody has tried. Shown for up to 128 visits of the database';
+COMMENT ON COLUMN workflow.visits.blocked_by IS 'Why no worker goes on with it. Tried, and tried again until it works, for want of: disk, memory, resources (connections, descriptors), lock, conflict (serialization failure, deadlock), server (one that shuts down), up to 128 visits of the database. Not taken up: suspended (its instance), lock (somebody holds its instance), server dropped, server paused, server full (max_in_flight), connections (workflow.max_connections_http, or what its owner may have of them), executors (all are busy), worker slot (max_worker_processes), dispatcher (none runs here), paused (a copy, or workflow.start_paused). NULL: nothing is known to be in the way';
 COMMENT ON COLUMN workflow.visits.error IS 'Error of that; else of its last attempt, or of its incident: {code, message, http_status, sqlstate, attempt}';
 
 CREATE VIEW workflow.waiting WITH (security_barrier) AS

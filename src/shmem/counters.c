@@ -93,6 +93,7 @@ list_worker(WfWorkerRow *row, WfWorkerKind kind, WfSlot *slot, const WfWorker *w
 	row->started_at = worker->started_at;
 	row->in_flight = worker->in_flight;
 	row->handled = worker->handled;
+	row->refused = false;
 	row->failure[0] = row->error[0] = '\0';
 	if (kind == WF_DISPATCHER)
 	{
@@ -119,12 +120,54 @@ list_quiet_copy(WfWorkerRow *row, Oid database)
 	return true;
 }
 
+static int
+list_refused(WfWorkerRow *row, WfWorkerKind kind, Oid database)
+{
+	memset(row, 0, sizeof(*row));
+	row->kind = kind;
+	row->database = database;
+	row->refused = true;
+	return 1;
+}
+
+static bool
+is_refused(WfSlot *slot)
+{
+	return wf_shared->dispatchers_refused && slot->workers[WF_DISPATCHER_INDEX].state == WF_WORKER_NONE;
+}
+
+/* In place of those for which no worker slot is free; of a database without a slot only whoever is there can know that it wants one. */
+static int
+list_all_refused(WfWorkerRow *rows)
+{
+	int			n = 0;
+	bool		ours = false;
+
+	for (int i = 0; i < wf_shared->nslots; i++)
+	{
+		WfSlot	   *slot = &wf_shared->slots[i];
+
+		if (!OidIsValid(slot->database))
+			continue;
+		ours |= slot->database == MyDatabaseId;
+		if (is_refused(slot))
+			n += list_refused(&rows[n], WF_DISPATCHER, slot->database);
+		if (slot->executors_refused)
+			n += list_refused(&rows[n], WF_EXECUTOR, slot->database);
+	}
+	for (int i = 0; i < WF_MAX_COPIES; i++)
+		ours |= wf_shared->copies[i] == MyDatabaseId;
+	if (!ours && wf_shared->dispatchers_refused)
+		n += list_refused(&rows[n], WF_DISPATCHER, MyDatabaseId);
+	return n;
+}
+
 int
 wf_workers_list(WfWorkerRow **rows)
 {
 	int			n = 0;
 
-	*rows = palloc(sizeof(WfWorkerRow) * (1 + wf_shared->nslots * WF_MAX_WORKERS + WF_MAX_COPIES));
+	*rows = palloc(sizeof(WfWorkerRow) * (2 + wf_shared->nslots * (WF_MAX_WORKERS + 2) + WF_MAX_COPIES));
 	LWLockAcquire(wf_shared->lock, LW_SHARED);
 	n += list_worker(&(*rows)[n], WF_LAUNCHER, NULL, &wf_shared->launcher);
 	for (int i = 0; i < wf_shared->nslots; i++)
@@ -137,6 +180,7 @@ wf_workers_list(WfWorkerRow **rows)
 	}
 	for (int i = 0; i < WF_MAX_COPIES; i++)
 		n += list_quiet_copy(&(*rows)[n], wf_shared->copies[i]);
+	n += list_all_refused(&(*rows)[n]);
 	LWLockRelease(wf_shared->lock);
 	return n;
 }

@@ -335,6 +335,8 @@ tell(Look *look, int *procnos)
 		procnos[n++] = worker->procno;
 	}
 	look->slot->want_executors = look->lacking > 0;
+	if (look->lacking == 0 && look->ntickets == 0)
+		look->slot->executors_refused = false; /* nobody needs one any more */
 	return n;
 }
 

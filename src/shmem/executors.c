@@ -205,9 +205,18 @@ start(const WfTicket *ticket)
 }
 
 static void
+show_refused(bool refused)
+{
+	SpinLockAcquire(&wf_my_slot->mutex);
+	wf_my_slot->executors_refused = refused;
+	SpinLockRelease(&wf_my_slot->mutex);
+}
+
+static void
 note_refusal(void)
 {
 	refused_at = GetCurrentTimestamp();
+	show_refused(true);
 	if (refusals++ == 0)
 		ereport(LOG, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				errmsg("no background worker slot is free for a workflow executor"),
@@ -222,6 +231,8 @@ wf_executors_start(const WfTicket *tickets, int n)
 	{
 		if (start(&tickets[i]))
 		{
+			if (refusals > 0)
+				show_refused(false);
 			refusals = 0;
 			continue;
 		}

@@ -165,3 +165,20 @@ wf_lack_find(int64 instance, int64 visit, WfLackRow *row)
 	SpinLockRelease(&slot->mutex);
 	return index >= 0;
 }
+
+WfLack
+wf_lack_said(void)
+{
+	WfSlot	   *slot = wf_slot_of(MyDatabaseId);
+	WfLack		lack = WF_LACK_NONE;
+
+	if (slot == NULL || slot->nlacks == 0)
+		return lack;
+	SpinLockAcquire(&slot->mutex);
+	if (slot->database == MyDatabaseId)
+		for (int i = 0; i < slot->nlacks && lack == WF_LACK_NONE; i++)
+			if (slot->lacks[i].said)
+				lack = slot->lacks[i].lack;
+	SpinLockRelease(&slot->mutex);
+	return lack;
+}

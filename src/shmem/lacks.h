@@ -60,6 +60,9 @@ extern TimestampTz wf_lacks_expire(TimestampTz now, bool *last);
 /* A new dispatcher begins with none. */
 extern void wf_lacks_forget(void);
 
+/* From any backend: what is lacking that was said in the log, whoever it is that lacks it. NONE: nothing. */
+extern WfLack wf_lack_said(void);
+
 /* From any backend: what is lacking for a visit. False: nothing that is known of. Costs nothing while nothing is lacking. */
 extern bool wf_lack_find(int64 instance, int64 visit, WfLackRow *row);
 

@@ -167,7 +167,7 @@ wf_slot_assign(WfSlot *slot, Oid database)
 
 	SpinLockAcquire(&slot->mutex);
 	slot->database = database;
-	slot->want_unlocks = slot->want_executors = false;
+	slot->want_unlocks = slot->want_executors = slot->executors_refused = false;
 	slot->timeline_checked = false;
 	slot->pause = WF_PAUSE_UNKNOWN;
 	slot->upkeep_failing_since = 0;
@@ -179,6 +179,7 @@ wf_slot_assign(WfSlot *slot, Oid database)
 	wf_news_clear(&slot->news);
 	memset(slot->stubborn, 0, sizeof(slot->stubborn));
 	slot->nservers = 0;
+	slot->requests.n = slot->requests.hidden = 0;
 	SpinLockRelease(&slot->mutex);
 }
 

@@ -26,6 +26,7 @@
 #include "shmem/news.h"
 #include "shmem/settings.h"
 #include "shmem/shmem.h"
+#include "shmem/shown.h"
 #include "shmem/workers.h"
 
 #define WF_NO_PROC (-1)
@@ -68,6 +69,7 @@ typedef struct WfWorker
 	/* written by the process itself, read by anyone */
 	int			in_flight;
 	uint64		handled;
+	int64		visit; /* of an executor: what it has under work; 0: none */
 } WfWorker;
 
 typedef struct WfServerSlot
@@ -101,6 +103,7 @@ typedef struct WfSlot
 	int			dispatcher_procno;
 	bool		want_unlocks;
 	bool		want_executors; /* somebody's work waits for a place: an executor that becomes idle says so */
+	bool		executors_refused; /* no worker slot is free for one that has work */
 	bool		timeline_checked;
 	WfPause		pause;
 	WfNotes		notes;
@@ -119,6 +122,7 @@ typedef struct WfSlot
 	/* names are written before nservers counts them */
 	int			nservers;
 	WfServerSlot servers[WF_MAX_SERVERS];
+	WfShownRequests requests; /* written by the dispatcher only */
 } WfSlot;
 
 /* While a statement works on a database as a whole, no worker may start there. */
@@ -189,6 +193,7 @@ typedef struct WfShared
 	slock_t		mutex;
 	int			launcher_procno;
 	WfLauncherRequests requests;
+	bool		dispatchers_refused; /* written by the launcher only */
 	WfBlock		blocks[WF_MAX_BLOCKS];
 
 	WfCareful	careful;

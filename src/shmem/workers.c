@@ -229,6 +229,7 @@ fill_in(WfWorker *worker)
 	worker->idle = worker->called = worker->leave = false;
 	worker->in_flight = 0;
 	worker->handled = 0;
+	worker->visit = 0;
 }
 
 /* Under lock: what the slot remembers of a process that has gone. */
@@ -237,8 +238,9 @@ dispatcher_has_gone(WfSlot *slot)
 {
 	SpinLockAcquire(&slot->mutex);
 	slot->dispatcher_procno = WF_NO_PROC;
-	slot->want_unlocks = false;
+	slot->want_unlocks = slot->executors_refused = false;
 	slot->pause = WF_PAUSE_UNKNOWN;
+	slot->requests.n = slot->requests.hidden = 0;
 	SpinLockRelease(&slot->mutex);
 	slot->confirmed = false;
 	wf_worker_orphan(slot->workers, WF_MAX_WORKERS);
@@ -347,6 +349,7 @@ launcher_detach(int code, Datum arg)
 {
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	wf_shared->launcher.state = WF_WORKER_NONE;
+	wf_shared->dispatchers_refused = false;
 	LWLockRelease(wf_shared->lock);
 
 	SpinLockAcquire(&wf_shared->mutex);

@@ -116,7 +116,8 @@ extern void wf_launcher_note_look(void);
 typedef struct WfWorkerRow
 {
 	WfWorkerKind kind;
-	int			pid; /* 0: there is no process, since the database is a copy */
+	int			pid; /* 0: there is no process, since the database is a copy, or */
+	bool		refused; /* no worker slot is free for one */
 	Oid			database; /* InvalidOid: none */
 	TimestampTz started_at;
 	bool		idle;		/* of an executor */

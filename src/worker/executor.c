@@ -20,6 +20,7 @@
 #include "shmem/careful.h"
 #include "shmem/settings.h"
 #include "shmem/shmem.h"
+#include "shmem/shown.h"
 #include "store/access.h"
 #include "store/due.h"
 #include "store/executor_work.h"
@@ -229,6 +230,7 @@ work_on_visit(const char *queue, WfDueKey *key)
 		wf_store_leave(&access);
 		return skipped ? ONLY_LOCKED : NOTHING;
 	}
+	wf_show_visit(key->visit);
 	deaths = wf_careful_begin(WF_PIECE_EXECUTE, key->visit);
 	if (deaths >= WF_MOST_DEATHS)
 	{
@@ -494,6 +496,7 @@ try_work(const WfTurn *turn)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(work_context);
+	wf_show_visit(0);
 	if (failure != NULL)
 	{
 		has_failed(turn, key, failure);

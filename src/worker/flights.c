@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "shmem/shown.h"
 #include "worker/flights.h"
 #include "worker/places.h"
 
@@ -58,6 +59,7 @@ void
 wf_flights_init(void)
 {
 	flights = flight_create(TopMemoryContext, 1024, NULL);
+	wf_requests_show_none();
 }
 
 WfFlight *
@@ -85,6 +87,7 @@ leave_lane(WfFlight *flight)
 	if (OidIsValid(flight->owner))
 		wf_places_count(lane, flight->owner, -1);
 	flight->owner = InvalidOid;
+	wf_request_hide(flight->place);
 	count_in_flight(lane, -1);
 	if (lane->slots <= 0)
 		lane->slots = 1; /* look again */
@@ -115,8 +118,10 @@ wf_flight_take_off(int64 instance, int64 visit, WfLane *lane)
 	flight->kept = NULL;
 	flight->blocks = false;
 	flight->handed_over = false;
-	if (lane != NULL)
-		count_in_flight(lane, 1);
+	if (lane == NULL)
+		return true;
+	flight->place = wf_request_show(visit);
+	count_in_flight(lane, 1);
 	return true;
 }
 

@@ -15,6 +15,7 @@ typedef struct WfFlight
 	int64		visit;
 	int64		instance;
 	WfLane	   *lane; /* where its request is under way; NULL: its reply waits as a delivery */
+	int			place; /* where that is shown, while lane is set */
 	Oid			owner; /* of its process, while its request is under way */
 	WfLane	   *home; /* where its request was due; NULL: likewise */
 	bool		later; /* nothing is under way: its row is looked at again at again_at */

@@ -28,6 +28,7 @@
 #include "utils/wait_event.h"
 
 #include "shmem/shmem.h"
+#include "shmem/shown.h"
 #include "shmem/workers.h"
 #include "worker/worker.h"
 
@@ -61,6 +62,7 @@ typedef struct Database
 	BackgroundWorkerHandle *handle; /* NULL if started by a former launcher */
 	TimestampTz started_at;
 	int			failures; /* in a row */
+	bool		refused;  /* no worker slot was free for its dispatcher */
 	TimestampTz start_after;
 } Database;
 
@@ -355,6 +357,7 @@ note_refusal(Database *database, TimestampTz now)
 				errmsg("no background worker slot is free for a workflow dispatcher"),
 				errdetail("It is tried again from time to time; nothing is sent meanwhile."),
 				errhint("Increase max_worker_processes and restart the server."));
+	database->refused = true;
 	database->start_after =
 		TimestampTzPlusMilliseconds(now, Min((long) FIRST_REFUSAL_PAUSE_MS << Min(refusals - 1, 10),
 											 LONGEST_PAUSE_MS));
@@ -372,6 +375,7 @@ register_dispatcher(Database *database, TimestampTz now)
 	{
 		database->awaited = true;
 		database->started_at = now;
+		database->refused = false;
 		refusals = 0;
 	}
 	else
@@ -433,6 +437,7 @@ look_after(Database *database, TimestampTz now)
 	}
 	if (database->finding == UNUSABLE || database->finding == NO_ROOM || database->finding == COPY)
 	{
+		database->refused = false;
 		if (database->holds_slot)
 			give_slot_back(database);
 		return DT_NOEND;
@@ -449,6 +454,18 @@ look_after(Database *database, TimestampTz now)
 }
 
 /* ---- the loop ---- */
+
+/* For those who look why nothing is done in their database. */
+static void
+show_refused(void)
+{
+	bool		refused = false;
+	ListCell   *cell;
+
+	foreach(cell, databases)
+		refused |= ((Database *) lfirst(cell))->refused;
+	wf_show_dispatchers_refused(refused);
+}
 
 static TimestampTz
 look_after_all(void)
@@ -532,6 +549,7 @@ workflow_launcher_main(Datum arg)
 			SetLatch(MyLatch); /* a wait for a lock may have reset it */
 		}
 		next = look_after_all();
+		show_refused();
 		if (!scan_pending)
 			sleep_until(next);
 	}

@@ -42,6 +42,8 @@ $node->safe_psql('postgres', "SELECT workflow.start('sql') FROM generate_series(
 is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'call' AND status = 'completed'", 20, 'without any executor requests are sent');
 wait_until(sub { log_has($node, qr/no background worker slot is free for a workflow executor/, $offset) }, 'the log says that SQL has to wait');
 is($node->safe_psql('postgres', "SELECT count(*) FROM workflow.visits WHERE step = 'one' AND state = 'calling'"), 5, 'it stands');
+is_soon($node, 'postgres', "SELECT blocked_by, count(*) FROM workflow.visits GROUP BY 1", 'worker slot|5', '... and says what it waits for');
+is($node->safe_psql('postgres', "SELECT kind, pid, database, state FROM workflow.workers WHERE pid IS NULL"), 'executor||postgres|no free worker slot', 'so does the view workers');
 my $dispatcher = wait_for_workers($node, 'postgres');
 my $before = cpu_seconds($dispatcher);
 my $slept = switches($dispatcher);
@@ -56,11 +58,15 @@ $node->restart;
 $offset = -s $node->logfile;
 is($node->safe_psql('postgres', "SELECT count(workflow.start('sql')) FROM generate_series(1, 5)"), 5, 'clients do without a dispatcher');
 wait_until(sub { log_has($node, qr/no background worker slot is free for a workflow dispatcher/) }, 'the log says that there is none');
-is($node->safe_psql('postgres', "SELECT string_agg(kind, ' ') FROM workflow.workers"), 'launcher', 'only the launcher runs');
+is_soon($node, 'postgres', "SELECT kind, database, pid IS NOT NULL, state FROM workflow.workers ORDER BY pid", "launcher||t|running\ndispatcher|postgres|f|no free worker slot",
+	'only the launcher runs, and it is shown what is missing');
+is_soon($node, 'postgres', "SELECT DISTINCT blocked_by FROM workflow.visits WHERE step = 'one'", 'worker slot', 'visits wait for it');
+cmp_ok(count_in_log($node, qr/no background worker slot is free for a workflow dispatcher/, $offset), '<', 3, 'which is not said over and over');
 
 $node->append_conf('postgresql.conf', "max_worker_processes = 8\n");
 $node->restart;
 is_soon($node, 'postgres', 'SELECT count(*), count(DISTINCT sn) FROM effect', '100|100', 'when there are slots all is done, each once');
+is($node->safe_psql('postgres', "SELECT count(*) FROM workflow.workers WHERE pid IS NULL"), 0, 'and nothing is missing');
 
 # ---- a slot that comes free is taken ----
 

@@ -53,7 +53,7 @@ my $visit = $scene->visit($instances[0]);
 is($visit->{state} . ' ' . $visit->{attempt}, 'calling 0', 'no attempt is counted');
 is_deeply($visit->{error}, { code => '53100', message => 'trouble 53100', sqlstate => '53100', http_status => undef, attempt => 0 }, 'what the server said is shown');
 $scene->sql('CREATE ROLE stranger; GRANT USAGE ON SCHEMA workflow, workflow_data TO stranger');
-is($scene->sql("SET ROLE stranger; SELECT workflow_data.blocked_by(instance, visit) FROM (VALUES (" . join(', ', split(/_/, $visit->{serial_number})) . ')) v (instance, visit)'), '', '... to those who may see it');
+is($scene->sql("SET ROLE stranger; SELECT workflow_data.blocked_by(instance, visit, NULL, NULL, NULL) FROM (VALUES (" . join(', ', split(/_/, $visit->{serial_number})) . ')) v (instance, visit)'), '', '... to those who may see it');
 like($scene->error("SELECT workflow.complete('$visit->{serial_number}')"), qr/^55000|^53100/, 'a client is told');
 stays(1.5, sub { scalar($scene->requests($late)) }, 0, 'no new request goes out');
 mend();

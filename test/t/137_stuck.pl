@@ -1,0 +1,141 @@
+#
+# What is stuck, and why: the view visits says what each visit waits for, what failed last, and when it is taken up again.
+#
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use Scene;
+use Test::More;
+use Time::HiRes qw(sleep time);
+use WorkflowTest;
+
+my $scene = Scene->new('stuck', conf => "workflow.executors = 1\nworkflow.spare_executors = 0\nworkflow.max_connections_http = 6\n");
+my $node = $scene->node;
+my $H = '"headers": {' . Scene::HEADERS . '}';
+
+sub blocked { my ($instance) = @_; return "SELECT blocked_by FROM workflow.visits WHERE instance = $instance" }
+
+sub is_blocked
+{
+	my ($instance, $by, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is_soon($node, 'postgres', blocked($instance), $by, $name);
+}
+
+# ---- nothing ----
+
+$scene->define('wait', '{"steps": [{"step": "stand", "wait": true, "timeout": "1 day"}, {"step": "clock", "wait": {"after": "1 hour"}}]}');
+my $wait = $scene->start('wait');
+is($scene->sql("SELECT blocked_by IS NULL, due_at IS NULL, error IS NULL FROM workflow.visits WHERE instance = $wait"), 't|t|t', 'what waits for the outside waits for no worker');
+$scene->sql("SELECT workflow.complete('" . $scene->serial($wait) . "')");
+is($scene->sql("SELECT blocked_by IS NULL, due_at BETWEEN now() + interval '59 min' AND now() + interval '61 min' FROM workflow.visits WHERE instance = $wait"), 't|t',
+	'what waits for a clock says when that strikes');
+
+# ---- suspended ----
+
+$scene->sql("SELECT workflow.suspend($wait)");
+is($scene->sql(blocked($wait)), 'suspended', 'of a suspended instance');
+$scene->sql("SELECT workflow.resume($wait)");
+is($scene->sql(blocked($wait)), '', '... until it is resumed');
+
+# ---- servers ----
+
+$scene->server('small', $scene->url(''), "max_in_flight '1'");
+$scene->define('call', qq({"steps": [{"step": "call", "http": {"server": "small", "path": "/delay", "query": {"s": "\${\$.s}"}, $H}}]}));
+my @calls = map { $scene->start('call', { s => 4 }) } 1 .. 3;
+is_soon($node, 'postgres', "SELECT count(*) FILTER (WHERE blocked_by IS NULL), count(*) FILTER (WHERE blocked_by = 'server full') FROM workflow.visits WHERE step = 'call'", '1|2',
+	'where one request may be under way, the others wait for its place');
+is($scene->sql("SELECT count(*) FROM workflow.visits WHERE step = 'call' AND due_at > now()"), 0, '... as soon as there is one');
+$scene->sql("ALTER SERVER small OPTIONS (SET max_in_flight '0')");
+is_soon($node, 'postgres', "SELECT count(*) FILTER (WHERE blocked_by IS NULL), count(*) FILTER (WHERE blocked_by = 'server paused') FROM workflow.visits WHERE step = 'call'", '0|2',
+	'a server that is paused');
+$scene->sql('DROP SERVER small');
+is_soon($node, 'postgres', "SELECT DISTINCT blocked_by FROM workflow.visits WHERE step = 'call'", 'server dropped', 'one that is gone');
+$scene->server('small', $scene->url(''), "max_in_flight '2'");
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.visits WHERE step = 'call'", 0, 'all of it passes');
+
+# the client's places: one owner may not have all
+$scene->define('many', qq({"steps": [{"step": "many", "http": {"server": "partner", "path": "/delay", "query": {"s": "5"}, $H}}]}));
+$scene->start('many') for 1 .. 8;
+is_soon($node, 'postgres', "SELECT count(*) FILTER (WHERE blocked_by IS NULL) BETWEEN 1 AND 6, bool_or(blocked_by = 'connections') FROM workflow.visits WHERE step = 'many'", 't|t', 'when no connection is free');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.visits WHERE step = 'many'", 0, 'that passes');
+
+# ---- a lock ----
+
+$scene->define('due', '{"steps": [{"step": "clock", "wait": {"after": "100 ms"}}, {"step": "done", "wait": true}]}');
+$scene->define('late', '{"steps": [{"step": "late", "wait": true, "timeout": "100 ms", "catch": [{"on": "TIMED_OUT", "next": "done"}]}, {"step": "done", "wait": true}]}');
+my $holder = $node->background_psql('postgres');
+for my $process (qw(due late))
+{
+	$holder->query_safe('BEGIN');
+	my $instance = $holder->query_safe("SELECT workflow.start('$process')");
+	$holder->query_safe('COMMIT; BEGIN');
+	$holder->query_safe("SELECT workflow.set_data($instance, '{}')");
+	is_blocked($instance, 'lock', "$process: while somebody holds its instance");
+	my $reader = $node->background_psql('postgres');
+	$reader->query_safe("BEGIN; SELECT FROM workflow_data.instance WHERE instance = $instance FOR KEY SHARE");
+	is($scene->sql(blocked($instance)), 'lock', '... beside another one');
+	$holder->query_safe('COMMIT');
+	is_soon($node, 'postgres', "SELECT step, blocked_by IS NULL FROM workflow.visits WHERE instance = $instance", 'done|t', '... until that is over: who reads its key is in nobody\'s way');
+	$reader->quit;
+}
+
+# the answer has come, and cannot be dealt with
+my $held = $scene->start('call', { s => 1 });
+$scene->wait_for_requests(1, $held);
+$holder->query_safe("BEGIN; SELECT workflow.set_data($held, '{}')");
+is_blocked($held, 'lock', 'an answer waits for the lock, too');
+$holder->query_safe('COMMIT');
+is($scene->finish($held), 'completed', '... until that is over');
+$holder->quit;
+
+# ---- executors ----
+
+$scene->define('sql', '{"steps": [{"step": "sleep", "sql": "SELECT pg_sleep(3)"}]}');
+my @sql = map { my $i = $scene->start('sql'); sleep 0.1; $i } 1, 2;
+is_blocked($sql[1], 'executors', 'when all executors are busy');
+is($scene->sql(blocked($sql[0])), '', '... what one of them has under work is not stuck');
+is($scene->finish($sql[1]), 'completed', 'that passes');
+
+# ---- what failed, and when it is tried again ----
+
+$scene->define('retry', qq({"steps": [{"step": "call", "http": {"server": "partner", "path": "/status/503", $H}, "retry": {"max": 3, "delay": "10 min"}}]}));
+my $retry = $scene->start('retry');
+is_soon($node, 'postgres', "SELECT state, attempt, error->>'http_status', due_at BETWEEN now() + interval '9 min' AND now() + interval '10 min', blocked_by IS NULL FROM workflow.visits WHERE instance = $retry",
+	'retrying|1|503|t|t', 'a pause before the next attempt has the last error, and when that is');
+$scene->define('broken', '{"steps": [{"step": "divide", "sql": "SELECT 1/0"}]}');
+my $broken = $scene->start('broken');
+is_soon($node, 'postgres', "SELECT state, error->>'sqlstate', due_at IS NULL, blocked_by IS NULL FROM workflow.visits WHERE instance = $broken", 'incident|22012|t|t', 'an incident waits for a person');
+$scene->sql(q[CREATE TABLE trouble (); CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$;
+	CREATE TRIGGER trouble BEFORE UPDATE ON workflow_data.visit FOR EACH ROW WHEN (OLD.step = 'clock') EXECUTE FUNCTION trouble();
+	CREATE TRIGGER trouble2 BEFORE DELETE ON workflow_data.visit FOR EACH ROW WHEN (OLD.step = 'clock') EXECUTE FUNCTION trouble()]);
+my $short = $scene->start('due');
+is_soon($node, 'postgres', "SELECT blocked_by, error->>'message', due_at > now() - interval '10 s', due_at > (SELECT v.due_at FROM workflow_data.visit v WHERE v.instance = $short) FROM workflow.visits WHERE instance = $short",
+	'disk|no room|t|t', 'what lacks something says when it is tried again, and what was said');
+$scene->sql('DROP TRIGGER trouble ON workflow_data.visit; DROP TRIGGER trouble2 ON workflow_data.visit');
+is_soon($node, 'postgres', "SELECT step FROM workflow.visits WHERE instance = $short", 'done', 'that passes');
+
+# ---- rights ----
+
+$scene->sql("CREATE ROLE stranger; GRANT USAGE ON SCHEMA workflow, workflow_data TO stranger");
+$scene->sql("ALTER SERVER small OPTIONS (SET max_in_flight '0')");
+my $secret = $scene->start('call', { s => 1 });
+is_blocked($secret, 'server paused', 'whoever may see it knows');
+my $ask = "SELECT workflow_data.blocked_by(instance, visit, queue, due_at, alarm_at) FROM (VALUES (" . join(', ', split(/_/, $scene->serial($secret))) . ", 'http small', now(), now())) v (instance, visit, queue, due_at, alarm_at)";
+is($scene->sql($ask), 'server paused', '... from the function as well');
+is($scene->sql("SET ROLE stranger; $ask"), '', '... and nobody else');
+
+# ---- nobody works ----
+
+$node->append_conf('postgresql.conf', "workflow.start_paused = on\n");
+$node->restart;
+is_blocked($secret, 'paused', 'workflow.start_paused is on');
+$scene->sql('SELECT workflow.adopt()');
+is_blocked($secret, 'server paused', '... until workflow.adopt()');
+
+ok(!log_has($node, qr/PANIC|was terminated by signal/), 'no worker has died of it');
+$node->stop;
+done_testing();
