@@ -78,6 +78,7 @@ CREATE TABLE workflow_data.instance (
 ) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 CREATE UNIQUE INDEX instance_business_key ON workflow_data.instance (business_key, process_id, attachment)
     WHERE business_key IS NOT NULL;
+CREATE INDEX instance_status ON workflow_data.instance (process_id, status); -- to count them
 COMMENT ON TABLE workflow_data.instance IS 'Living instances. Whoever moves a token holds the lock on its row. Look at the view workflow.instances';
 COMMENT ON COLUMN workflow_data.instance.instance IS 'Number of the instance';
 COMMENT ON COLUMN workflow_data.instance.process_id IS 'Process';
@@ -137,6 +138,9 @@ CREATE INDEX visit_alarm ON workflow_data.visit (alarm_at, instance, visit) WHER
 CREATE INDEX visit_serial_number ON workflow_data.visit ((workflow.serial_number(instance, visit) COLLATE "C"));
 CREATE INDEX visit_waiting ON workflow_data.visit (waiting_since) WHERE waiting_since IS NOT NULL;
 CREATE INDEX visit_incident ON workflow_data.visit (instance) WHERE outcome IS NOT NULL;
+-- To count them, and to find the oldest of each step. A state does not change without due_at or waiting_since, so no update is kept from
+-- being HOT that was so without it.
+CREATE INDEX visit_state ON workflow_data.visit (process_id, state, step, waiting_since);
 COMMENT ON TABLE workflow_data.visit IS 'Living visits: one token at one step. Look at the views workflow.visits, waiting and incidents';
 COMMENT ON COLUMN workflow_data.visit.instance IS 'Instance';
 COMMENT ON COLUMN workflow_data.visit.visit IS 'Number of the visit, never issued twice in this database';

@@ -30,7 +30,7 @@ CREATE FUNCTION workflow_data.servers(OUT server text, OUT state text, OUT in_fl
                                  OUT p50 double precision, OUT p99 double precision)
     RETURNS SETOF record LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'workflow_servers';
 COMMENT ON FUNCTION workflow_data.servers() IS
-'Counters of the servers called from this database since the start of the database server: those that the caller may use';
+'Counters of the servers called from this database since the start of the database server: those that the caller may use, or all for members of pg_monitor';
 
 -- A dropped server has no row of its own any more, but its visits know its name. OFFSET 0 keeps the query's own conditions out
 -- of where rows are still to be hidden.

@@ -54,6 +54,10 @@ GRANT SELECT ON workflow.processes, workflow.instances, workflow.visits, workflo
                 workflow.history, workflow.attempts, workflow.late_callbacks, workflow.write_backs, workflow.attachments, workflow.grants, workflow.audit, workflow.servers, workflow.workers
     TO PUBLIC;
 
+-- Who monitors sees counts, without being given anything else.
+GRANT USAGE ON SCHEMA workflow TO pg_monitor;
+GRANT SELECT ON workflow.metrics TO PUBLIC;
+
 -- Without the library preloaded all functions raise errors; say so at once.
 DO LANGUAGE plpgsql $$
 BEGIN

@@ -13,12 +13,12 @@ use IO::Handle;
 use Time::HiRes qw(time sleep);
 
 my %quick = (rounds => 1, http => 10_000, transactions => 1000, seconds => 3, bulk => 20_000, wakeup => 60, waiting => 20_000,
-	idle => 10);
+	idle => 10, operations => 1000, pairs => 4, scrape => 50_000);
 my %whole = (rounds => 3, http => 50_000, transactions => 5000, seconds => 10, bulk => 100_000, wakeup => 200,
-	waiting => 100_000, idle => 60);
+	waiting => 100_000, idle => 60, operations => 3000, pairs => 10, scrape => 1_000_000);
 my $concurrency = 64;
 my $clients = 8;
-my @all = qw(http complete start bulk wakeup idle);
+my @all = qw(http complete start bulk wakeup idle indexes scrape);
 my %case = (
 	http => \&http_case,
 	complete => \&complete_case,
@@ -26,6 +26,8 @@ my %case = (
 	bulk => \&bulk_case,
 	wakeup => \&wakeup_case,
 	idle => \&idle_case,
+	indexes => \&indexes_case,
+	scrape => \&scrape_case,
 );
 my ($quick, $rounds);
 my (@table, @remarks);
@@ -92,6 +94,21 @@ sub add_rates
 		$title, per_second($ours), per_second($theirs), sprintf('%.2f', $ratio), sprintf('%.2f-%.2f', @ratios[0, -1]),
 		defined($wanted) ? sprintf('>= %.2f', $wanted) : '',
 		!defined($wanted) ? '(to compare)' : $ratio >= $wanted ? 'ok' : 'MISSED' ]);
+	return;
+}
+
+# A row of costs: the less the better. Rounds are [ours, baseline].
+sub add_costs
+{
+	my ($title, $unit, $wanted, @rounds) = @_;
+	my $ours = Bench::median(map { $_->[0] } @rounds);
+	my $theirs = Bench::median(map { $_->[1] } @rounds);
+	my @ratios = sort { $a <=> $b } map { $_->[0] / $_->[1] } @rounds;
+	my $ratio = $ours / $theirs;
+
+	push(@table, [
+		$title, sprintf('%.0f %s', $ours, $unit), sprintf('%.0f %s', $theirs, $unit), sprintf('%.2f', $ratio),
+		sprintf('%.2f-%.2f', @ratios[0, -1]), sprintf('<= %.2f', $wanted), $ratio <= $wanted ? 'ok' : 'MISSED' ]);
 	return;
 }
 
@@ -376,5 +393,102 @@ sub idle_case
 		sprintf('%s waiting visits, %d s', Bench::thousands($size{waiting}), $size{idle}),
 		sprintf('%d wake-ups, %.1f ms', $switches, $cpu), '0', '', '', '0', $switches == 0 && $cpu < 1 ? 'ok' : 'MISSED' ]);
 	push(@remarks, 'While waiting: ' . join('; ', @lines) . '.');
+	return;
+}
+
+# ---- what looking things up costs those who do not look ----
+
+# One backend starts instances and completes them, each in a transaction of its own: CPU time of that backend in us for both.
+sub operations
+{
+	my ($session, $n) = @_;
+	my $pid = $session->run('SELECT pg_backend_pid()');
+	my ($before) = Bench::cpu($pid);
+
+	$session->run(Bench::statements('operations.sql') =~ s/:n\b/$n/gr);
+	my ($after) = Bench::cpu($pid);
+	return ($after - $before) * 1e6 / $n;
+}
+
+sub indexes_case
+{
+	my %indexes = (bench => '^$', bench_counted => '^(visit_state|instance_status)$',
+		bench_bare => '^(visit_state|instance_status|visit_waiting|visit_serial_number|.*_history_.*_(serial_number|ended_at|business_key)_idx)$');
+	my @sides = qw(bench bench_counted bench_bare);
+	my (@pairs, %session);
+
+	for my $round (1 .. $size{rounds})
+	{
+		for my $database (@sides)
+		{
+			Bench::fresh_database($database, 'wait_setup.sql');
+			wait_for_partitions($database);
+			Bench::sql($database, Bench::statements('drop_indexes.sql'), indexes => $indexes{$database});
+			$session{$database} = Bench::Session->new($database);
+			# what waiting for the disk costs is no matter of indexes
+			$session{$database}->run('SET synchronous_commit = off');
+			operations($session{$database}, $size{operations} / 10);
+		}
+		for my $pair (1 .. $size{pairs})
+		{
+			push(@pairs, alternate($round + $pair, map { my $session = $session{$_}; sub { operations($session, $size{operations}) } } @sides));
+		}
+		$_->end for values %session;
+	}
+	my $title = 'CPU of start() and complete(), one backend';
+	add_costs("$title, without the indexes that count", 'us', 1.10, map { [ @$_[0, 1] ] } @pairs);
+	add_costs('  without any index that only looks up', 'us', 1.25, map { [ @$_[0, 2] ] } @pairs);
+	Bench::sql('postgres', "DROP DATABASE $_") for @sides[1, 2];
+	return;
+}
+
+# They are made by a worker.
+sub wait_for_partitions
+{
+	my ($database) = @_;
+
+	for (my $limit = time + 30; Bench::sql($database, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'workflow_data.instance_history'::regclass") < 5;)
+	{
+		die "no partitions\n" if time > $limit;
+		sleep(0.1);
+	}
+	return;
+}
+
+# ---- what a look at all counts costs ----
+
+sub scrape_case
+{
+	my $tables = 'SELECT process_id, state, step, count(*), min(waiting_since) FROM workflow_data.visit GROUP BY 1, 2, 3';
+	my @rounds;
+
+	Bench::fresh_database('bench', 'orders.sql', 'wait_setup.sql');
+	Bench::sql('bench', "SELECT workflow.attach('orders', 'wait')");
+	my $step = 50_000;
+	for (my $from = 0; $from < $size{scrape}; $from += $step)
+	{
+		Bench::sql('bench', "INSERT INTO orders (id, customer, amount) SELECT $from + n, 'customer ' || n, n % 1000 FROM generate_series(1, $step) n");
+	}
+	must_be('waiting visits', Bench::sql('bench', 'SELECT count(*) FROM workflow_data.visit'), $size{scrape});
+	Bench::sql('bench', 'VACUUM (ANALYZE) workflow_data.instance, workflow_data.visit');
+	my $session = Bench::Session->new('bench');
+	$session->run('SET max_parallel_workers_per_gather = 0');
+	my $side = sub {
+		my ($sql) = @_;
+		my $begin = time;
+		$session->run($sql);
+		return (time - $begin) * 1000;
+	};
+	for my $round (1 .. $size{rounds} * 3)
+	{
+		push(@rounds, alternate($round, sub { $side->('SELECT * FROM workflow.metrics') }, sub { $side->($tables) }));
+	}
+	$session->end;
+	my ($ours, $scan) = map { my $side = $_; Bench::median(map { $_->[$side] } @rounds) } 0, 1;
+	my @ratios = sort { $a <=> $b } map { $_->[0] / $_->[1] } @rounds;
+	push(@table, [
+		sprintf('a look at all of metrics, %s waiting', Bench::thousands($size{scrape})), sprintf('%.0f ms', $ours), sprintf('%.0f ms', $scan),
+		sprintf('%.2f', $ours / $scan), sprintf('%.2f-%.2f', @ratios[0, -1]), '< 500 ms', $ours < 500 ? 'ok' : 'MISSED' ]);
+	push(@remarks, 'The baseline of a look at metrics is one scan of the visits that counts them, and no instances.');
 	return;
 }

@@ -2,7 +2,8 @@
 # The examples of docs/*.md, pasted as they stand: each page in a database of its own, its blocks of SQL in their order.
 #
 # A block "text" after one of SQL is what that gives, at the latest after a while if it only looks; widths do not matter. Blocks of
-# JSON that hold a step or a definition are defined. A block after the line <!-- not run --> is left alone, as are other languages.
+# JSON that hold a step or a definition are defined. A block of YAML is a file of queries for postgres_exporter: each is run by a member of pg_monitor, and
+# has the columns that are said of it. A block after the line <!-- not run --> is left alone, as are other languages.
 #
 use strict;
 use warnings;
@@ -10,6 +11,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib", "$FindBin::Bin/../partner";
 
+use CPAN::Meta::YAML;
 use JSON::PP ();
 use Partner;
 use PostgreSQL::Test::Cluster;
@@ -26,6 +28,8 @@ my @pages = sort glob 'docs/*.md';
 plan skip_all => 'there are no pages' unless @pages;
 
 my $node = new_server('docs', extension => 0, conf => "log_min_messages = warning\n");
+
+$node->safe_psql('postgres', 'CREATE ROLE doc_monitor; GRANT pg_monitor TO doc_monitor');
 
 # Blocks of a page: {language, text, line, run}.
 sub blocks
@@ -89,6 +93,38 @@ sub define_json
 	is($status, 0, "$name can be defined") or diag($stderr);
 }
 
+# Flow mappings are more than this reader of YAML knows.
+sub queries_of
+{
+	my ($text) = @_;
+	$text =~ s/^    - (\w+): \{usage: ("\w+"), description: ("[^"]*")\}$/    - $1:\n        usage: $2\n        description: $3/mg;
+	return CPAN::Meta::YAML->read_string($text)->[0];
+}
+
+sub run_queries
+{
+	my ($database, $block, $name) = @_;
+	my $queries = eval { queries_of($block->{text}) };
+	ok($queries && %$queries, "$name is YAML") or diag($@) or return;
+	for my $metric (sort keys %$queries)
+	{
+		my %usage = map { my ($column) = keys %$_; $column => $_->{$column}{usage} } @{ $queries->{$metric}{metrics} };
+		my ($status, $stdout, $stderr) = $node->psql($database,
+			"\\pset tuples_only off\n\\pset footer off\nSET ROLE doc_monitor;\n$queries->{$metric}{query};", on_error_stop => 1);
+		is($status, 0, "$name: $metric runs") or diag($stderr);
+		my ($columns, @rows) = map { [ split /\|/, $_, -1 ] } split /\n/, $stdout;
+		is_deeply([ sort @$columns ], [ sort keys %usage ], '... and has the columns that it names');
+		is(scalar(grep { !/^(LABEL|GAUGE|COUNTER)$/ } values %usage), 0, '... each of a kind that there is');
+		for my $n (grep { $usage{ $columns->[$_] } ne 'LABEL' } 0 .. $#$columns)
+		{
+			is(scalar(grep { $_->[$n] !~ /^[\d.]+(e-?\d+)?$/ } @rows), 0, "... $columns->[$n] is a number");
+		}
+		my @labels = grep { $usage{ $columns->[$_] } eq 'LABEL' } 0 .. $#$columns;
+		my %seen;
+		is(scalar(grep { $seen{ join('|', @$_[@labels]) }++ } @rows), 0, '... and no two lines have the same labels');
+	}
+}
+
 for my $page (@pages)
 {
 	my ($database) = $page =~ m{([^/]+)\.md$};
@@ -115,6 +151,10 @@ for my $page (@pages)
 		if ($block->{language} eq 'json')
 		{
 			define_json($database, $block, $name);
+		}
+		elsif ($block->{language} eq 'yaml')
+		{
+			run_queries($database, $block, $name);
 		}
 		elsif ($block->{language} eq 'sql' && $i < $#blocks && $blocks[ $i + 1 ]{language} eq 'text')
 		{

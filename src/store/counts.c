@@ -1,0 +1,130 @@
+/*
+ * counts.c
+ *		How many there are: what the view metrics counts in tables.
+ *
+ * Counts are those of the caller's moment, exact, and kept nowhere: nothing has to be right again after a crash, a restore or the
+ * end of a prepared transaction, and a standby counts as its primary does. Groups are found one after the other, with a probe of an index
+ * each; then each is counted within that index alone. So it costs what reading that many entries of an index costs, and
+ * the oldest of a group costs nothing, being the first.
+ */
+#include "compat.h"
+
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/timestamp.h"
+
+#include "store/counts.h"
+#include "store/privilege.h"
+#include "store/query.h"
+
+/* $1: numbers of the processes that are counted, $2: those of others, and what belongs to none, as well; $3: whose servers; $4: now */
+#define COUNTED_ARGS .nargs = 4, .argtypes = {INT4ARRAYOID, BOOLOID, OIDOID, TIMESTAMPTZOID}
+#define OF_PROCESS(id) "($2 OR " id " = ANY ($1))"
+
+static WfQuery q_instances = {
+	.sql = "WITH RECURSIVE g (process_id, status) AS ("
+		   "(SELECT process_id, status FROM workflow_data.instance ORDER BY process_id, status LIMIT 1) UNION ALL "
+		   "SELECT n.process_id, n.status FROM g CROSS JOIN LATERAL ("
+		   "SELECT i.process_id, i.status FROM workflow_data.instance i WHERE (i.process_id, i.status) > (g.process_id, g.status) "
+		   "ORDER BY i.process_id, i.status LIMIT 1) n) "
+		   "SELECT p.process, g.status, (SELECT count(*) FROM workflow_data.instance i "
+		   "WHERE i.process_id = g.process_id AND i.status = g.status) "
+		   "FROM g JOIN workflow_data.process p ON p.process_id = g.process_id WHERE " OF_PROCESS("g.process_id"),
+	COUNTED_ARGS};
+
+#define GROUP "v.process_id = g.process_id AND v.state = g.state AND v.step = g.step"
+static WfQuery q_visits = {
+	.sql = "WITH RECURSIVE g (process_id, state, step) AS ("
+		   "(SELECT process_id, state, step FROM workflow_data.visit ORDER BY process_id, state, step LIMIT 1) UNION ALL "
+		   "SELECT n.process_id, n.state, n.step FROM g CROSS JOIN LATERAL ("
+		   "SELECT v.process_id, v.state, v.step FROM workflow_data.visit v "
+		   "WHERE (v.process_id, v.state, v.step) > (g.process_id, g.state, g.step) "
+		   "ORDER BY v.process_id, v.state, v.step LIMIT 1) n) "
+		   "SELECT p.process, g.state, g.step, (SELECT count(*) FROM workflow_data.visit v WHERE " GROUP "), "
+		   "(SELECT min(v.waiting_since) FROM workflow_data.visit v WHERE " GROUP ") "
+		   "FROM g JOIN workflow_data.process p ON p.process_id = g.process_id WHERE " OF_PROCESS("g.process_id"),
+	COUNTED_ARGS};
+
+/* `queue`, `table`, further conditions: each queue, how much of it is due, and since when */
+#define QUEUES(name, table, live) \
+	name " (queue) AS (" \
+	"(SELECT r.queue FROM " table " r WHERE true" live " ORDER BY r.queue LIMIT 1) UNION ALL " \
+	"SELECT n.queue FROM " name " w CROSS JOIN LATERAL (" \
+	"SELECT r.queue FROM " table " r WHERE r.queue > w.queue" live " ORDER BY r.queue LIMIT 1) n)"
+#define DUE(name, table, live) \
+	"SELECT w.queue, (SELECT count(*) FROM " table " r WHERE r.queue = w.queue AND r.due_at <= $4" live "), " \
+	"(SELECT min(r.due_at) FROM " table " r WHERE r.queue = w.queue AND r.due_at <= $4" live ") FROM " name " w"
+#define VISIT "workflow_data.visit"
+#define LIVE " AND r.due_at IS NOT NULL AND NOT r.held"
+#define DELIVERY "workflow_data.delivery"
+#define ALARM "alarm_at <= $4 AND alarm_at IS NOT NULL AND NOT held"
+
+/* Where it belongs: `executor 5` to a process, `executor table 5` to an attachment, `http partner` to a server. */
+static WfQuery q_due = {
+	.sql = "WITH RECURSIVE " QUEUES("v", VISIT, LIVE) ", " QUEUES("d", DELIVERY, " AND r.queue <> 'held'") ", "
+		   "q (queue, n, since) AS (" DUE("v", VISIT, LIVE) " UNION ALL " DUE("d", DELIVERY, "") " UNION ALL "
+		   "SELECT 'timer', (SELECT count(*) FROM workflow_data.visit WHERE " ALARM "), "
+		   "(SELECT min(alarm_at) FROM workflow_data.visit WHERE " ALARM ")), "
+		   "b (work, process_id, server, n, since) AS (SELECT CASE WHEN queue = 'timer' THEN 'clock' WHEN queue = 'move' THEN 'move' "
+		   "WHEN queue LIKE 'http %' THEN 'http' WHEN queue LIKE 'executor table %' THEN 'write_back' "
+		   "WHEN queue LIKE 'executor %' THEN 'executor' ELSE 'upkeep' END, "
+		   "CASE WHEN queue LIKE 'executor table %' THEN (SELECT a.process_id FROM workflow_data.attachment a "
+		   "WHERE a.attachment = substr(queue, 16)::integer) WHEN queue LIKE 'executor %' THEN substr(queue, 10)::integer END, "
+		   "CASE WHEN queue LIKE 'http %' THEN substr(queue, 6) END, n, since FROM q) "
+		   "SELECT b.work, p.process, b.server, sum(b.n)::bigint, min(b.since) "
+		   "FROM b LEFT JOIN workflow_data.process p ON p.process_id = b.process_id "
+		   "WHERE $2 OR b.process_id = ANY ($1) OR EXISTS (SELECT FROM pg_foreign_server s "
+		   "WHERE s.srvname::text = b.server AND has_server_privilege($3, s.oid, 'USAGE')) "
+		   "GROUP BY 1, 2, 3",
+	COUNTED_ARGS};
+
+static WfQuery q_write_backs = {
+	.sql = "WITH RECURSIVE " QUEUES("d", DELIVERY, " AND r.queue >= 'executor table ' AND r.queue < 'executor table!'") " "
+		   "SELECT p.process, a.relation::text, (SELECT count(*) FROM workflow_data.delivery r WHERE r.queue = d.queue) "
+		   "FROM d JOIN workflow_data.attachment a ON a.attachment = substr(d.queue, 16)::integer "
+		   "JOIN workflow_data.process p ON p.process_id = a.process_id WHERE " OF_PROCESS("a.process_id"),
+	COUNTED_ARGS};
+
+static WfQuery *const queries[] = {
+	[WF_COUNTED_INSTANCES] = &q_instances,
+	[WF_COUNTED_VISITS] = &q_visits,
+	[WF_COUNTED_DUE] = &q_due,
+	[WF_COUNTED_WRITE_BACKS] = &q_write_backs,
+};
+
+static WfQuery q_processes = {.sql = "SELECT process_id FROM workflow_data.process"};
+
+/* integer[]: those that the role may view */
+static Datum
+viewed_by(Oid role)
+{
+	uint64		n = wf_query_run(&q_processes, NULL, NULL);
+	SPITupleTable *table = SPI_tuptable;
+	Datum	   *viewed = palloc(sizeof(Datum) * Max(n, 1));
+	int			nviewed = 0;
+	bool		isnull;
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		Datum		process = SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull);
+
+		if (wf_privilege_has(DatumGetInt32(process), role, WF_PRIVILEGE_VIEW))
+			viewed[nviewed++] = process;
+	}
+	SPI_freetuptable(table);
+	return PointerGetDatum(construct_array(viewed, nviewed, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+}
+
+uint64
+wf_count(WfCounted counted, Oid role)
+{
+	bool		all = has_privs_of_role(role, ROLE_PG_MONITOR);
+	Datum		values[4] = {(Datum) 0, BoolGetDatum(all), ObjectIdGetDatum(role), TimestampTzGetDatum(GetCurrentTimestamp())};
+	char		nulls[4] = {all ? 'n' : ' ', ' ', ' ', ' '};
+
+	if (!all)
+		values[0] = viewed_by(role);
+	return wf_query_run(queries[counted], values, nulls);
+}
