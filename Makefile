@@ -46,7 +46,9 @@ PG_CONFIG  ?= pg_config
 PGXS       := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-$(EXTENSION)--$(EXTVERSION).sql: $(SCHEMA)
+# What the code takes for the columns of its tables are those of the schema.
+$(EXTENSION)--$(EXTVERSION).sql: $(SCHEMA) src/store/columns.c src/schema/columns.awk
+	@awk -f src/schema/columns.awk src/store/columns.c src/schema/10_tables.sql
 	@printf '%s\n' '\echo Use "CREATE EXTENSION workflow" to load this file. \quit' > $@
 	cat $(SCHEMA) >> $@
 

@@ -6,7 +6,6 @@
  */
 #include "postgres.h"
 
-#include "access/detoast.h"
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
@@ -16,6 +15,7 @@
 
 #include "shmem/shmem.h"
 #include "store/batch_internal.h"
+#include "store/columns.h"
 #include "store/identity.h"
 #include "store/query.h"
 
@@ -23,46 +23,36 @@ static const char *const status_names[] = {"active", "suspended", "completed", "
 static const char *const state_names[] = {"ready", "calling", "retrying", "waiting", "cancelling",
 	"incident"};
 
-#define INSTANCE_COLUMNS                                                                           \
-	"i.instance, i.process_id, i.version, i.attachment, i.tokens, i.incidents, i.started_at, "     \
-	"i.status, i.business_key, i.cancel_reason, i.error, i.data, i.cookies"
-#define VISIT_COLUMNS                                                                              \
-	"v.instance, v.visit, v.due_at, v.deadline, v.entered_at, v.waiting_since, v.attempt, "        \
-	"v.has_callback, v.key, v.state, v.step, v.queue, v.waits_for, v.outcome, v.reply, "           \
-	"v.callback, v.callback_error, v.caught, v.error, v.result, v.silence_at, v.held, "             \
-	"v.cancel_outcome, v.cancel_phase, v.cancel_response, v.warn_at, "     \
-	"v.handler_at, v.cancel_handler, v.interrupt_at, v.handler_times, v.restless, " \
-	"v.completed_by, v.webhook"
-
-static const int instance_documents[] = {11, 12, 13, 0};
-static const int visit_documents[] = {15, 16, 17, 18, 19, 20, 25, 0};
-
-static WfQuery q_lock_wait = {
-	.sql = "SELECT " INSTANCE_COLUMNS " FROM workflow_data.instance i WHERE i.instance = ANY ($1) "
-		   "ORDER BY i.instance FOR NO KEY UPDATE OF i",
-	.nargs = 1, .argtypes = {INT8ARRAYOID}};
-static WfQuery q_lock_skip = {
-	.sql = "SELECT " INSTANCE_COLUMNS " FROM workflow_data.instance i WHERE i.instance = ANY ($1) "
-		   "FOR NO KEY UPDATE OF i SKIP LOCKED",
-	.nargs = 1, .argtypes = {INT8ARRAYOID}};
-static WfQuery q_look = {
-	.sql = "SELECT " INSTANCE_COLUMNS " FROM workflow_data.instance i WHERE i.instance = ANY ($1)",
-	.nargs = 1, .argtypes = {INT8ARRAYOID}};
+static WfQuery q_lock_wait = {.nargs = 1, .argtypes = {INT8ARRAYOID}};
+static WfQuery q_lock_skip = {.nargs = 1, .argtypes = {INT8ARRAYOID}};
+static WfQuery q_look = {.nargs = 1, .argtypes = {INT8ARRAYOID}};
 static WfQuery q_living = {
 	.sql = "SELECT i.instance, i.process_id FROM workflow_data.instance i WHERE i.instance = ANY ($1) "
 		   "ORDER BY i.instance",
 	.nargs = 1, .argtypes = {INT8ARRAYOID}};
 static WfQuery *const lock_queries[] = {&q_lock_wait, &q_lock_skip, &q_look};
-static WfQuery q_visit = {
-	.sql = "SELECT " VISIT_COLUMNS " FROM workflow_data.visit v WHERE v.instance = $1 AND v.visit = $2",
-	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
-static WfQuery q_visits = {
-	.sql = "SELECT " VISIT_COLUMNS " FROM ROWS FROM (unnest($1), unnest($2)) AS k (instance, visit) "
-		   "JOIN workflow_data.visit v ON v.instance = k.instance AND v.visit = k.visit",
-	.nargs = 2, .argtypes = {INT8ARRAYOID, INT8ARRAYOID}};
-static WfQuery q_all_visits = {
-	.sql = "SELECT " VISIT_COLUMNS " FROM workflow_data.visit v WHERE v.instance = $1 ORDER BY v.visit",
-	.nargs = 1, .argtypes = {INT8OID}};
+static WfQuery q_visit = {.nargs = 2, .argtypes = {INT8OID, INT8OID}};
+static WfQuery q_visits = {.nargs = 2, .argtypes = {INT8ARRAYOID, INT8ARRAYOID}};
+static WfQuery q_all_visits = {.nargs = 1, .argtypes = {INT8OID}};
+
+static void
+prepare_queries(void)
+{
+	const WfTable *instance = &wf_instance_table;
+	const WfTable *visit = &wf_visit_table;
+
+	if (q_all_visits.sql != NULL)
+		return;
+	q_lock_wait.sql = wf_table_select(instance, "workflow_data.instance t WHERE t.instance = ANY ($1) "
+									  "ORDER BY t.instance FOR NO KEY UPDATE OF t");
+	q_lock_skip.sql = wf_table_select(instance, "workflow_data.instance t WHERE t.instance = ANY ($1) "
+									  "FOR NO KEY UPDATE OF t SKIP LOCKED");
+	q_look.sql = wf_table_select(instance, "workflow_data.instance t WHERE t.instance = ANY ($1)");
+	q_visit.sql = wf_table_select(visit, "workflow_data.visit t WHERE t.instance = $1 AND t.visit = $2");
+	q_visits.sql = wf_table_select(visit, "ROWS FROM (unnest($1), unnest($2)) AS k (instance, visit) "
+								   "JOIN workflow_data.visit t ON t.instance = k.instance AND t.visit = k.visit");
+	q_all_visits.sql = wf_table_select(visit, "workflow_data.visit t WHERE t.instance = $1 ORDER BY t.visit");
+}
 
 #define SH_PREFIX wf_by_id
 #define SH_ELEMENT_TYPE WfByIdEntry
@@ -95,6 +85,18 @@ name_index(const char *const *list, int n, const char *name)
 	ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED), errmsg("unknown word \"%s\" in a row", name));
 }
 
+WfStatus
+wf_status_from_name(const char *name)
+{
+	return (WfStatus) name_index(status_names, lengthof(status_names), name);
+}
+
+WfState
+wf_state_from_name(const char *name)
+{
+	return (WfState) name_index(state_names, lengthof(state_names), name);
+}
+
 WfBatch *
 wf_batch_begin(void)
 {
@@ -105,6 +107,8 @@ wf_batch_begin(void)
 	batch->context = context;
 	batch->now = GetCurrentTimestamp();
 	batch->by_id = wf_by_id_create(context, 16, NULL);
+	wf_columns_prepare();
+	prepare_queries();
 	return batch;
 }
 
@@ -184,50 +188,18 @@ wf_batch_new_visit(WfBatch *batch, WfInstance *instance, WfStep *step, int64 id)
 	return visit;
 }
 
-static Jsonb *
-result_jsonb(uint64 row, int column)
-{
-	bool		isnull;
-	Datum		value = wf_result(row, column, &isnull);
-
-	return isnull ? NULL : DatumGetJsonbPCopy(value);
-}
-
-static TimestampTz
-result_time(uint64 row, int column)
-{
-	bool		isnull;
-	Datum		value = wf_result(row, column, &isnull);
-
-	return isnull ? 0 : DatumGetTimestampTz(value);
-}
-
-static int
-result_int(uint64 row, int column)
-{
-	bool		isnull;
-
-	return DatumGetInt32(wf_result(row, column, &isnull));
-}
-
-/* Returns whether what is in these columns of a row, ended by 0, can be loaded too; the first always can. Nothing is read for that. */
+/* Returns whether a row can be loaded too; the first always can. Nothing is read for that. */
 static bool
-fits(WfBatch *batch, uint64 row, const int *columns)
+fits(WfBatch *batch, const WfTable *table, uint64 row)
 {
 	HeapTuple	tuple = SPI_tuptable->vals[row];
 	size_t		bytes = tuple->t_len;
-	bool		isnull;
 
 	if (batch->room == 0)
 		return true;
 	/* what is not stored outside of the row is small, even if it is compressed */
-	for (; HeapTupleHasExternal(tuple) && *columns != 0; columns++)
-	{
-		Datum		value = wf_result(row, *columns, &isnull);
-
-		if (!isnull)
-			bytes += toast_raw_datum_size(value);
-	}
+	if (HeapTupleHasExternal(tuple))
+		bytes += wf_table_external(table, row);
 	if (batch->loaded > 0 && batch->loaded + bytes > batch->room)
 		return false;
 	batch->loaded += bytes;
@@ -258,33 +230,13 @@ wf_batch_left_out(const WfBatch *batch, int64 instance, int64 visit)
 	return false;
 }
 
-/* Each row holds where its process is, since looking that up runs another query. */
-typedef struct ProcessRef
-{
-	int			process_id;
-	int			version;
-} ProcessRef;
-
 static void
-read_instance(WfBatch *batch, uint64 row, ProcessRef *ref)
+read_instance(WfBatch *batch, uint64 row)
 {
 	WfInstance *instance = palloc0(sizeof(WfInstance));
 
-	instance->id = wf_result_int64(row, 1);
-	ref->process_id = result_int(row, 2);
-	ref->version = result_int(row, 3);
-	instance->attachment = result_int(row, 4);
-	instance->tokens = result_int(row, 5);
+	wf_table_read(&wf_instance_table, instance, row);
 	instance->stored_tokens = instance->tokens;
-	instance->incidents = result_int(row, 6);
-	instance->started_at = result_time(row, 7);
-	instance->status = (WfStatus) name_index(status_names, lengthof(status_names),
-											 wf_result_text(row, 8));
-	instance->business_key = wf_result_text(row, 9);
-	instance->cancel_reason = wf_result_text(row, 10);
-	instance->error = result_jsonb(row, 11);
-	instance->data = result_jsonb(row, 12);
-	instance->cookies = result_jsonb(row, 13);
 	remember(batch, instance);
 }
 
@@ -295,28 +247,26 @@ wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock)
 	int			before = list_length(batch->instances);
 	Datum		values[1] = {wf_int64_array(ids, n)};
 	uint64		rows;
-	ProcessRef *refs;
 
 	rows = wf_query_run(lock_queries[lock], values, NULL);
 	if (rows > 0 && lock != WF_LOCK_NONE)
 		wf_note_locked();
-	refs = palloc(sizeof(ProcessRef) * Max(rows, 1));
 	for (uint64 i = 0; i < rows; i++)
 	{
 		if (wf_batch_instance(batch, wf_result_int64(i, 1)) != NULL)
 			continue;
-		if (fits(batch, i, instance_documents))
-			read_instance(batch, i, &refs[list_length(batch->instances) - before]);
+		if (fits(batch, &wf_instance_table, i))
+			read_instance(batch, i);
 		else
 			leave_out(batch, wf_result_int64(i, 1), 0);
 	}
 	SPI_freetuptable(SPI_tuptable);
+	/* looking that up runs another query */
 	for (int i = before; i < list_length(batch->instances); i++)
 	{
 		WfInstance *instance = list_nth(batch->instances, i);
-		ProcessRef *ref = &refs[i - before];
 
-		instance->process = wf_process_get(ref->process_id, ref->version);
+		instance->process = wf_process_get(instance->process_id, instance->version);
 	}
 	batch->now = GetCurrentTimestamp(); /* the lock may have been waited for */
 	MemoryContextSwitchTo(old);
@@ -340,82 +290,23 @@ wf_batch_living(const int64 *ids, int n, WfLiving **living)
 	return (int) rows;
 }
 
-/* When its handlers of clocks begin; NULL: it has none. */
-static TimestampTz *
-read_handler_times(const WfStep *def, uint64 row, int column)
-{
-	TimestampTz *times;
-	Datum	   *elems;
-	bool	   *nulls;
-	bool		isnull;
-	int			n;
-	Datum		value = wf_result(row, column, &isnull);
-
-	if (isnull || def == NULL)
-		return NULL;
-	deconstruct_array(DatumGetArrayTypeP(value), TIMESTAMPTZOID, sizeof(TimestampTz), FLOAT8PASSBYVAL,
-					  TYPALIGN_DOUBLE, &elems, &nulls, &n);
-	times = palloc0(sizeof(TimestampTz) * Max(def->ncatches, 1));
-	for (int i = 0; i < Min(n, def->ncatches); i++)
-		times[i] = nulls[i] ? 0 : DatumGetTimestampTz(elems[i]);
-	return times;
-}
-
 static void
 read_visit(WfBatch *batch, uint64 row)
 {
 	WfInstance *instance = wf_batch_instance(batch, wf_result_int64(row, 1));
 	WfVisit    *visit;
-	char	   *outcome;
-	int			step;
-	bool		isnull;
 
 	if (instance == NULL || wf_batch_visit(batch, instance->id, wf_result_int64(row, 2)) != NULL)
 		return;
-	if (!fits(batch, row, visit_documents))
+	if (!fits(batch, &wf_visit_table, row))
 	{
 		leave_out(batch, instance->id, wf_result_int64(row, 2));
 		return;
 	}
 	visit = palloc0(sizeof(WfVisit));
 	visit->instance = instance;
-	visit->id = wf_result_int64(row, 2);
-	visit->due_at = result_time(row, 3);
-	visit->deadline = result_time(row, 4);
-	visit->entered_at = result_time(row, 5);
-	visit->waiting_since = result_time(row, 6);
-	visit->attempt = result_int(row, 7);
-	visit->has_callback = DatumGetBool(wf_result(row, 8, &isnull));
-	memcpy(&visit->key, DatumGetUUIDP(wf_result(row, 9, &isnull)), sizeof(pg_uuid_t));
-	visit->state = (WfState) name_index(state_names, lengthof(state_names), wf_result_text(row, 10));
-	visit->step = wf_result_text(row, 11);
-	visit->queue = wf_result_text(row, 12);
-	visit->waits_for = wf_result_text(row, 13);
-	outcome = wf_result_text(row, 14);
-	visit->outcome = outcome != NULL ? wf_outcome_from_name(outcome) : WF_OUTCOME_NONE;
-	visit->reply = result_jsonb(row, 15);
-	visit->callback = result_jsonb(row, 16);
-	visit->callback_error = result_jsonb(row, 17);
-	visit->caught = result_jsonb(row, 18);
-	visit->error = result_jsonb(row, 19);
-	visit->result = result_jsonb(row, 20);
-	visit->silence_at = result_time(row, 21);
-	visit->held = DatumGetBool(wf_result(row, 22, &isnull));
-	outcome = wf_result_text(row, 23);
-	visit->cancel_outcome = outcome != NULL ? wf_outcome_from_name(outcome) : WF_OUTCOME_NONE;
-	visit->cancel_phase = wf_result_text(row, 24);
-	visit->cancel_response = result_jsonb(row, 25);
-	visit->warn_at = result_time(row, 26);
-	visit->handler_at = result_time(row, 27);
-	visit->cancel_handler = DatumGetInt32(wf_result(row, 28, &isnull));
-	visit->interrupt_at = result_time(row, 29);
-	visit->restless = result_int(row, 31);
-	visit->completed_by = wf_result_text(row, 32);
-	visit->webhook = DatumGetBool(wf_result(row, 33, &isnull));
+	wf_table_read(&wf_visit_table, visit, row);
 	visit->has_reply = visit->reply != NULL;
-	step = wf_definition_step(instance->process->def, visit->step);
-	visit->def = step >= 0 ? &instance->process->def->steps[step] : NULL;
-	visit->handler_times = read_handler_times(visit->def, row, 30);
 	instance->visits = lappend(instance->visits, visit);
 }
 
@@ -480,4 +371,16 @@ wf_batch_visit(WfBatch *batch, int64 instance_id, int64 visit_id)
 			return visit;
 	}
 	return NULL;
+}
+
+static TimestampTz
+earlier(TimestampTz a, TimestampTz b)
+{
+	return a == 0 || b == 0 ? Max(a, b) : Min(a, b);
+}
+
+TimestampTz
+wf_batch_alarm(const WfVisit *visit)
+{
+	return earlier(earlier(visit->deadline, visit->silence_at), earlier(visit->handler_at, visit->warn_at));
 }

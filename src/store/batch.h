@@ -39,6 +39,9 @@ typedef enum WfState
 
 extern const char *wf_status_name(WfStatus status);
 extern const char *wf_state_name(WfState state);
+/* ERROR XX001 for a word that is none of them. */
+extern WfStatus wf_status_from_name(const char *name);
+extern WfState wf_state_from_name(const char *name);
 
 typedef struct WfVisit WfVisit;
 
@@ -51,6 +54,8 @@ typedef struct WfInstance
 {
 	int64		id;
 	WfProcess  *process;
+	int			process_id;	   /* as in the row */
+	int			version;	   /* as in the row */
 	char	   *business_key; /* or NULL */
 	WfStatus	status;
 	Jsonb	   *data;
@@ -206,6 +211,8 @@ extern int	wf_batch_living(const int64 *ids, int n, WfLiving **living);
 extern void wf_batch_load_visits(WfBatch *batch, const int64 *instances, const int64 *visits, int n);
 extern void wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance);
 extern WfVisit *wf_batch_visit(WfBatch *batch, int64 instance, int64 visit);
+/* The earliest of its clocks, but for the event that it waits for; 0: none. */
+extern TimestampTz wf_batch_alarm(const WfVisit *visit);
 /* Is it, or its instance, not here for want of room? It has to be loaded in another batch then. */
 extern bool wf_batch_left_out(const WfBatch *batch, int64 instance, int64 visit);
 

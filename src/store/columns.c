@@ -1,0 +1,561 @@
+/*
+ * columns.c
+ *		The columns of the tables `visit` and `instance`.
+ *
+ * They are read in the order in which they stand: `step` finds the definition that `handler_times` needs.
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "store/batch.h"
+#include "store/columns.h"
+
+#define MAX_COLUMNS 64
+
+/* ---- how fields become values ---- */
+
+static Datum
+write_int8(const void *row, const void *field, bool *isnull)
+{
+	return Int64GetDatum(*(const int64 *) field);
+}
+
+static void
+read_int8(void *row, void *field, Datum value)
+{
+	*(int64 *) field = DatumGetInt64(value);
+}
+
+static Datum
+write_int4(const void *row, const void *field, bool *isnull)
+{
+	return Int32GetDatum(*(const int *) field);
+}
+
+static void
+read_int4(void *row, void *field, Datum value)
+{
+	*(int *) field = DatumGetInt32(value);
+}
+
+static Datum
+write_count(const void *row, const void *field, bool *isnull)
+{
+	*isnull = *(const int *) field == 0;
+	return write_int4(row, field, isnull);
+}
+
+static Datum
+write_bool(const void *row, const void *field, bool *isnull)
+{
+	return BoolGetDatum(*(const bool *) field);
+}
+
+static void
+read_bool(void *row, void *field, Datum value)
+{
+	*(bool *) field = DatumGetBool(value);
+}
+
+static Datum
+write_time(const void *row, const void *field, bool *isnull)
+{
+	*isnull = *(const TimestampTz *) field == 0;
+	return TimestampTzGetDatum(*(const TimestampTz *) field);
+}
+
+static void
+read_time(void *row, void *field, Datum value)
+{
+	*(TimestampTz *) field = DatumGetTimestampTz(value);
+}
+
+static Datum
+text_datum(const char *text, bool *isnull)
+{
+	*isnull = text == NULL;
+	return text != NULL ? CStringGetTextDatum(text) : (Datum) 0;
+}
+
+static Datum
+write_text(const void *row, const void *field, bool *isnull)
+{
+	return text_datum(*(const char *const *) field, isnull);
+}
+
+static void
+read_text(void *row, void *field, Datum value)
+{
+	*(char **) field = TextDatumGetCString(value);
+}
+
+static Datum
+write_jsonb(const void *row, const void *field, bool *isnull)
+{
+	*isnull = *(Jsonb *const *) field == NULL;
+	return JsonbPGetDatum(*(Jsonb *const *) field);
+}
+
+static void
+read_jsonb(void *row, void *field, Datum value)
+{
+	*(Jsonb **) field = DatumGetJsonbPCopy(value);
+}
+
+static Datum
+write_uuid(const void *row, const void *field, bool *isnull)
+{
+	return UUIDPGetDatum((pg_uuid_t *) field);
+}
+
+static void
+read_uuid(void *row, void *field, Datum value)
+{
+	memcpy(field, DatumGetUUIDP(value), sizeof(pg_uuid_t));
+}
+
+static Datum
+write_status(const void *row, const void *field, bool *isnull)
+{
+	return text_datum(wf_status_name(*(const WfStatus *) field), isnull);
+}
+
+static void
+read_status(void *row, void *field, Datum value)
+{
+	*(WfStatus *) field = wf_status_from_name(TextDatumGetCString(value));
+}
+
+static Datum
+write_state(const void *row, const void *field, bool *isnull)
+{
+	return text_datum(wf_state_name(*(const WfState *) field), isnull);
+}
+
+static void
+read_state(void *row, void *field, Datum value)
+{
+	*(WfState *) field = wf_state_from_name(TextDatumGetCString(value));
+}
+
+static Datum
+write_outcome(const void *row, const void *field, bool *isnull)
+{
+	return text_datum(wf_outcome_name(*(const WfOutcome *) field), isnull);
+}
+
+static void
+read_outcome(void *row, void *field, Datum value)
+{
+	*(WfOutcome *) field = wf_outcome_from_name(TextDatumGetCString(value));
+}
+
+static const WfCodec int8_codec = {INT8OID, write_int8, read_int8};
+static const WfCodec int4_codec = {INT4OID, write_int4, read_int4};
+static const WfCodec count_codec = {INT4OID, write_count, read_int4}; /* 0 is NULL */
+static const WfCodec bool_codec = {BOOLOID, write_bool, read_bool};
+static const WfCodec time_codec = {TIMESTAMPTZOID, write_time, read_time}; /* 0 is NULL */
+static const WfCodec text_codec = {TEXTOID, write_text, read_text};
+static const WfCodec jsonb_codec = {JSONBOID, write_jsonb, read_jsonb};
+static const WfCodec uuid_codec = {UUIDOID, write_uuid, read_uuid};
+static const WfCodec status_codec = {TEXTOID, write_status, read_status};
+static const WfCodec state_codec = {TEXTOID, write_state, read_state};
+static const WfCodec outcome_codec = {TEXTOID, write_outcome, read_outcome};
+
+/* For rows that are given alone. */
+static const WfCodec flag_codec = {BOOLOID, write_bool, NULL};
+static const WfCodec end_codec = {TIMESTAMPTZOID, write_time, NULL};
+static const WfCodec progress_codec = {JSONBOID, write_jsonb, NULL};
+
+/* ---- those of instances ---- */
+
+static Datum
+write_process(const void *row, const void *field, bool *isnull)
+{
+	return Int32GetDatum(((const WfInstance *) row)->process->process_id);
+}
+
+static Datum
+write_version(const void *row, const void *field, bool *isnull)
+{
+	return Int32GetDatum(((const WfInstance *) row)->process->version);
+}
+
+/* What is read tells which process to look up. */
+static const WfCodec process_codec = {INT4OID, write_process, read_int4};
+static const WfCodec version_codec = {INT4OID, write_version, read_int4};
+
+#define I(field) offsetof(WfInstance, field)
+static const WfTableColumn instance_columns[] = {
+	{"instance", &int8_codec, I(id), WF_KEY, "instance"},
+	{"process_id", &process_codec, I(process_id), WF_STORED_ONCE, "process_id"},
+	{"version", &version_codec, I(version), WF_STORED, "version"},
+	{"attachment", &int4_codec, I(attachment), WF_STORED_ONCE, "attachment"},
+	{"tokens", &int4_codec, I(tokens), WF_STORED},
+	{"incidents", &int4_codec, I(incidents), WF_STORED},
+	{"started_at", &time_codec, I(started_at), WF_STORED_ONCE, "started_at"},
+	{"status", &status_codec, I(status), WF_STORED, "status"},
+	{"business_key", &text_codec, I(business_key), WF_STORED_ONCE, "business_key"},
+	{"cancel_reason", &text_codec, I(cancel_reason), WF_STORED},
+	{"error", &jsonb_codec, I(error), WF_STORED, "error"},
+	{"cookies", &jsonb_codec, I(cookies), WF_STORED_IF_CHANGED, NULL, "cookies_changed", I(cookies_changed)},
+	{"data", &jsonb_codec, I(data), WF_STORED_IF_CHANGED, "data", "data_changed", I(data_changed)},
+	{"ended_at", &end_codec, I(ended_at), WF_STORED_NOT, "ended_at"},
+	{"data_changed", &flag_codec, I(data_changed), WF_STORED_NOT},
+	{"cookies_changed", &flag_codec, I(cookies_changed), WF_STORED_NOT},
+};
+
+/* ---- those of visits ---- */
+
+static Datum
+write_visit_instance(const void *row, const void *field, bool *isnull)
+{
+	return Int64GetDatum(((const WfVisit *) row)->instance->id);
+}
+
+static Datum
+write_visit_process(const void *row, const void *field, bool *isnull)
+{
+	return Int32GetDatum(((const WfVisit *) row)->instance->process->process_id);
+}
+
+static Datum
+write_alarm(const void *row, const void *field, bool *isnull)
+{
+	TimestampTz alarm = wf_batch_alarm(row);
+
+	return write_time(row, &alarm, isnull);
+}
+
+/* With the step that the process has of that name. */
+static void
+read_step(void *row, void *field, Datum value)
+{
+	WfVisit    *visit = row;
+	int			step;
+
+	visit->step = TextDatumGetCString(value);
+	step = wf_definition_step(visit->instance->process->def, visit->step);
+	visit->def = step >= 0 ? &visit->instance->process->def->steps[step] : NULL;
+}
+
+static Datum
+write_handler_times(const void *row, const void *field, bool *isnull)
+{
+	const WfVisit *visit = row;
+	const TimestampTz *times = visit->handler_times;
+	int			n = times != NULL ? visit->def->ncatches : 0;
+	int			lower = 1;
+	Datum	   *elems;
+	bool	   *nulls;
+
+	*isnull = times == NULL;
+	if (times == NULL)
+		return (Datum) 0;
+	elems = palloc(sizeof(Datum) * n);
+	nulls = palloc(sizeof(bool) * n);
+	for (int i = 0; i < n; i++)
+	{
+		elems[i] = TimestampTzGetDatum(times[i]);
+		nulls[i] = times[i] == 0;
+	}
+	return PointerGetDatum(construct_md_array(elems, nulls, 1, &n, &lower, TIMESTAMPTZOID, sizeof(TimestampTz),
+											  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+static void
+read_handler_times(void *row, void *field, Datum value)
+{
+	WfVisit    *visit = row;
+	Datum	   *elems;
+	bool	   *nulls;
+	int			n;
+
+	if (visit->def == NULL)
+		return;
+	deconstruct_array(DatumGetArrayTypeP(value), TIMESTAMPTZOID, sizeof(TimestampTz), FLOAT8PASSBYVAL,
+					  TYPALIGN_DOUBLE, &elems, &nulls, &n);
+	visit->handler_times = palloc0(sizeof(TimestampTz) * Max(visit->def->ncatches, 1));
+	for (int i = 0; i < Min(n, visit->def->ncatches); i++)
+		visit->handler_times[i] = nulls[i] ? 0 : DatumGetTimestampTz(elems[i]);
+}
+
+static void
+read_nothing(void *row, void *field, Datum value)
+{
+}
+
+/* Which it is, is known before the rest is read. */
+static const WfCodec visit_instance_codec = {INT8OID, write_visit_instance, read_nothing};
+static const WfCodec visit_process_codec = {INT4OID, write_visit_process, NULL};
+static const WfCodec alarm_codec = {TIMESTAMPTZOID, write_alarm, NULL};
+static const WfCodec step_codec = {TEXTOID, write_text, read_step};
+static const WfCodec handler_times_codec = {TIMESTAMPTZARRAYOID, write_handler_times, read_handler_times};
+
+#define V(field) offsetof(WfVisit, field)
+#define DOCUMENT WF_STORED_IF_CHANGED
+#define IF_CHANGED "docs_changed", V(docs_changed)
+static const WfTableColumn visit_columns[] = {
+	{"instance", &visit_instance_codec, 0, WF_KEY, "instance"},
+	{"visit", &int8_codec, V(id), WF_KEY, "visit"},
+	{"due_at", &time_codec, V(due_at), WF_STORED},
+	{"deadline", &time_codec, V(deadline), WF_STORED},
+	{"entered_at", &time_codec, V(entered_at), WF_STORED_ONCE, "entered_at"},
+	{"waiting_since", &time_codec, V(waiting_since), WF_STORED},
+	{"silence_at", &time_codec, V(silence_at), WF_STORED},
+	{"handler_at", &time_codec, V(handler_at), WF_STORED},
+	{"interrupt_at", &time_codec, V(interrupt_at), WF_STORED},
+	{"warn_at", &time_codec, V(warn_at), WF_STORED},
+	{"alarm_at", &alarm_codec, 0, WF_STORED},
+	{"attempt", &int4_codec, V(attempt), WF_STORED, "attempts"},
+	{"restless", &int4_codec, V(restless), WF_STORED_ONCE},
+	{"process_id", &visit_process_codec, 0, WF_STORED_ONCE, "process_id"},
+	{"has_callback", &bool_codec, V(has_callback), WF_STORED},
+	{"held", &bool_codec, V(held), WF_STORED},
+	{"webhook", &bool_codec, V(webhook), WF_STORED, "webhook"},
+	{"key", &uuid_codec, V(key), WF_STORED},
+	{"state", &state_codec, V(state), WF_STORED},
+	{"step", &step_codec, V(step), WF_STORED_ONCE, "step"},
+	{"queue", &text_codec, V(queue), WF_STORED},
+	{"waits_for", &text_codec, V(waits_for), WF_STORED},
+	{"outcome", &outcome_codec, V(outcome), WF_STORED, "outcome"},
+	{"cancel_outcome", &outcome_codec, V(cancel_outcome), WF_STORED},
+	{"cancel_phase", &text_codec, V(cancel_phase), WF_STORED},
+	{"completed_by", &text_codec, V(completed_by), WF_STORED, "completed_by"},
+	{"cancel_handler", &count_codec, V(cancel_handler), WF_STORED},
+	{"handler_times", &handler_times_codec, 0, WF_STORED},
+	{"reply", &jsonb_codec, V(reply), DOCUMENT, NULL, IF_CHANGED},
+	{"callback", &jsonb_codec, V(callback), DOCUMENT, NULL, IF_CHANGED},
+	{"callback_error", &jsonb_codec, V(callback_error), DOCUMENT, NULL, IF_CHANGED},
+	{"cancel_response", &jsonb_codec, V(cancel_response), DOCUMENT, NULL, IF_CHANGED},
+	{"caught", &jsonb_codec, V(caught), WF_STORED_ONCE},
+	{"error", &jsonb_codec, V(error), WF_STORED},
+	{"result", &jsonb_codec, V(result), DOCUMENT, "result", IF_CHANGED},
+	{"progress", &progress_codec, V(progress), WF_STORED_IF_GIVEN},
+	{"ended_at", &end_codec, V(ended_at), WF_STORED_NOT, "ended_at"},
+	{"docs_changed", &flag_codec, V(docs_changed), WF_STORED_NOT},
+};
+
+#define ROW(row) {.columns = (row), .ncolumns = lengthof(row)}
+static WfColumn visit_row[lengthof(visit_columns)];
+static WfColumn instance_row[lengthof(instance_columns)];
+
+WfTable wf_visit_table = {
+	"visit", "t.instance = m.instance AND t.visit = m.visit", visit_columns, lengthof(visit_columns), ROW(visit_row)};
+WfTable wf_instance_table = {
+	"instance", "t.instance = m.instance", instance_columns, lengthof(instance_columns), ROW(instance_row)};
+
+StaticAssertDecl(lengthof(visit_columns) <= MAX_COLUMNS && lengthof(instance_columns) <= MAX_COLUMNS,
+				 "a row that is given has room for all columns");
+
+static void
+prepare(const WfTable *table, WfColumn *row)
+{
+	for (int i = 0; i < table->ncolumns; i++)
+		row[i] = (WfColumn){table->columns[i].name, table->columns[i].codec->type};
+}
+
+void
+wf_columns_prepare(void)
+{
+	static bool prepared = false;
+
+	if (prepared)
+		return;
+	prepare(&wf_visit_table, visit_row);
+	prepare(&wf_instance_table, instance_row);
+	prepared = true;
+}
+
+/* ---- statements ---- */
+
+static const char *
+for_ever(StringInfo sql)
+{
+	char	   *text = MemoryContextStrdup(TopMemoryContext, sql->data);
+
+	pfree(sql->data);
+	return text;
+}
+
+static void
+append(StringInfo list, const char *format, const char *a, const char *b)
+{
+	if (list->len > 0)
+		appendStringInfoString(list, ", ");
+	appendStringInfo(list, format, a, b);
+}
+
+const char *
+wf_table_select(const WfTable *table, const char *from)
+{
+	StringInfoData list;
+	StringInfoData sql;
+
+	initStringInfo(&list);
+	for (int i = 0; i < table->ncolumns; i++)
+		if (table->columns[i].codec->read != NULL)
+			append(&list, "t.%s%s", table->columns[i].name, "");
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT %s FROM %s", list.data, from);
+	pfree(list.data);
+	return for_ever(&sql);
+}
+
+static const char *
+insert_into(const char *table, StringInfo columns, StringInfo values)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "INSERT INTO workflow_data.%s (%s) SELECT %s FROM moved m", table, columns->data, values->data);
+	pfree(columns->data);
+	pfree(values->data);
+	return for_ever(&sql);
+}
+
+const char *
+wf_table_insert(const WfTable *table)
+{
+	StringInfoData columns;
+	StringInfoData values;
+
+	initStringInfo(&columns);
+	initStringInfo(&values);
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		const char *name = table->columns[i].name;
+
+		if (table->columns[i].stored == WF_STORED_NOT)
+			continue;
+		append(&columns, "%s%s", name, "");
+		append(&values, "m.%s%s", name, "");
+	}
+	return insert_into(table->name, &columns, &values);
+}
+
+const char *
+wf_table_keep(const WfTable *table, const char *history)
+{
+	StringInfoData columns;
+	StringInfoData values;
+
+	initStringInfo(&columns);
+	initStringInfo(&values);
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		const WfTableColumn *column = &table->columns[i];
+
+		if (column->history == NULL)
+			continue;
+		append(&columns, "%s%s", column->history, "");
+		append(&values, "m.%s%s", column->name, "");
+	}
+	append(&columns, "stored_at%s%s", "", "");
+	append(&values, "m.ended_at%s%s", "", "");
+	return insert_into(history, &columns, &values);
+}
+
+const char *
+wf_table_update(const WfTable *table)
+{
+	StringInfoData changes;
+	StringInfoData sql;
+
+	initStringInfo(&changes);
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		const WfTableColumn *column = &table->columns[i];
+
+		if (column->stored == WF_STORED)
+			append(&changes, "%s = m.%s", column->name, column->name);
+		else if (column->stored == WF_STORED_IF_GIVEN)
+			append(&changes, "%1$s = coalesce(m.%1$s, t.%1$s)", column->name, "");
+		else if (column->stored == WF_STORED_IF_CHANGED)
+			append(&changes, "%1$s = CASE WHEN m.%2$s THEN m.%1$s ELSE t.%1$s END", column->name, column->flag);
+	}
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "UPDATE workflow_data.%s t SET %s FROM moved m WHERE %s", table->name, changes.data, table->key);
+	pfree(changes.data);
+	return for_ever(&sql);
+}
+
+/* ---- rows ---- */
+
+void
+wf_table_read(const WfTable *table, void *row, uint64 n)
+{
+	int			at = 0;
+
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		const WfTableColumn *column = &table->columns[i];
+		Datum		value;
+		bool		isnull;
+
+		if (column->codec->read == NULL)
+			continue;
+		value = wf_result(n, ++at, &isnull);
+		if (!isnull)
+			column->codec->read(row, (char *) row + column->offset, value);
+	}
+}
+
+size_t
+wf_table_external(const WfTable *table, uint64 n)
+{
+	size_t		bytes = 0;
+	int			at = 0;
+
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		Datum		value;
+		bool		isnull;
+
+		if (table->columns[i].codec->read == NULL)
+			continue;
+		at++;
+		if (table->columns[i].codec != &jsonb_codec)
+			continue;
+		value = wf_result(n, at, &isnull);
+		if (!isnull)
+			bytes += toast_raw_datum_size(value);
+	}
+	return bytes;
+}
+
+/* Does the statement look at it? */
+static bool
+is_used(const WfTableColumn *column, const void *row, WfRowUse use)
+{
+	if (use == WF_ROW_HISTORY)
+		return column->history != NULL;
+	if (use == WF_ROW_INSERT)
+		return column->stored != WF_STORED_NOT;
+	if (column->stored == WF_STORED_IF_CHANGED)
+		return *(const bool *) ((const char *) row + column->flag_offset);
+	return column->stored != WF_STORED_ONCE;
+}
+
+void
+wf_table_put(const WfTable *table, WfRows *rows, const void *row, WfRowUse use)
+{
+	Datum		values[MAX_COLUMNS];
+	bool		nulls[MAX_COLUMNS];
+
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		const WfTableColumn *column = &table->columns[i];
+
+		nulls[i] = !is_used(column, row, use);
+		values[i] = nulls[i] ? (Datum) 0 : column->codec->write(row, (const char *) row + column->offset, &nulls[i]);
+	}
+	wf_rows_put(rows, values, nulls);
+}
