@@ -13,9 +13,12 @@ SCHEMA      = $(sort $(wildcard src/schema/*.sql))
 DATA_built  = $(EXTENSION)--$(EXTVERSION).sql
 
 PG_CPPFLAGS = -I$(srcdir)/src $(shell curl-config --cflags) -DWORKFLOW_VERSION='"$(EXTVERSION)"'
+ifdef DEPEND
+PG_CPPFLAGS += -MMD -MP
+endif
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-cast-function-type -Wno-clobbered
 SHLIB_LINK  = $(shell curl-config --libs) -lz
-EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql build
+EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql $(SOURCES:.c=.d) build
 
 REGRESS     = $(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))
 ISOLATION   = $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
@@ -52,6 +55,11 @@ $(EXTENSION)--$(EXTVERSION).sql: $(SCHEMA) src/store/columns.c src/schema/column
 	@printf '%s\n' '\echo Use "CREATE EXTENSION workflow" to load this file. \quit' > $@
 	cat $(SCHEMA) >> $@
 
+# DEPEND=1: what the compiler says of headers counts, for who builds often. Bitcode would overwrite that, so not with LLVM.
+ifdef DEPEND
+-include $(OBJS:.o=.d)
+else
 $(OBJS): $(ALL_HEADERS)
+endif
 
 endif
