@@ -168,8 +168,23 @@ workflow_before_insert(PG_FUNCTION_ARGS)
 
 /* ---- after: where rows come from ---- */
 
+/* Once for each statement. */
 static void
-after_row(TriggerData *trigdata)
+warn_of_unattached(FunctionCallInfo fcinfo, Relation rel)
+{
+	static bool warned = true;
+
+	if (fcinfo->flinfo->fn_extra != NULL)
+		return;
+	fcinfo->flinfo->fn_extra = &warned;
+	ereport(WARNING, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("table \"%s\" is attached to no process: its rows start nothing", RelationGetRelationName(rel)),
+			errdetail("It has the triggers of an attached table. So has one that was restored by itself from a dump."),
+			errhint("Attach it with workflow.attach, or remove the triggers with workflow.detach."));
+}
+
+static void
+after_row(FunctionCallInfo fcinfo, TriggerData *trigdata)
 {
 	WfChunk		chunk = {.rel = trigdata->tg_relation};
 	WfAsOwner	owner;
@@ -177,7 +192,10 @@ after_row(TriggerData *trigdata)
 
 	chunk.table = wf_attached_table(chunk.rel, true);
 	if (chunk.table->n == 0)
+	{
+		warn_of_unattached(fcinfo, chunk.rel);
 		return;
+	}
 	chunk.owner = wf_row_owner(chunk.table->root);
 	tuple = wf_attached_fill(chunk.table, chunk.rel, trigdata->tg_trigtuple, false);
 	wf_as_owner_begin(&owner, chunk.owner, chunk.table->items[0].row.search_path);
@@ -229,7 +247,7 @@ read_chunk(WfChunk *chunk, Tuplestorestate *rows, int pointer, TupleTableSlot *s
 }
 
 static void
-after_statement(TriggerData *trigdata)
+after_statement(FunctionCallInfo fcinfo, TriggerData *trigdata)
 {
 	WfChunk		chunk = {.rel = trigdata->tg_relation};
 	Tuplestorestate *rows = trigdata->tg_newtable;
@@ -249,6 +267,8 @@ after_statement(TriggerData *trigdata)
 		chunk.table = wf_attached_table(chunk.rel, true);
 		chunk.owner = wf_row_owner(chunk.table->root);
 		more = chunk.table->n > 0;
+		if (!more)
+			warn_of_unattached(fcinfo, chunk.rel);
 	}
 	while (more)
 	{
@@ -270,8 +290,8 @@ workflow_after_insert(PG_FUNCTION_ARGS)
 	TriggerData *trigdata = trigger_data(fcinfo, "workflow_data.after_insert", false);
 
 	if (TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
-		after_row(trigdata);
+		after_row(fcinfo, trigdata);
 	else if (trigdata->tg_newtable != NULL)
-		after_statement(trigdata);
+		after_statement(fcinfo, trigdata);
 	PG_RETURN_POINTER(NULL);
 }

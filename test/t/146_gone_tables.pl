@@ -39,8 +39,12 @@ is(finish(3), 1, 'what it has started goes on without it');
 is_soon($node, 'postgres', $write_backs, 0, 'nothing is owed to it');
 $node->command_ok(['pg_restore', '--no-owner', '-d', $node->connstr('postgres'), "$directory/orders"], 'it is restored');
 is(sql('SELECT count(*) FROM workflow.attachments'), 1, 'it is another table, attached to nothing');
-is(sql("INSERT INTO orders VALUES (5); SELECT count(*) FROM workflow.instances WHERE business_key = '5'"), 0, 'rows start nothing');
+unlike(slurp_file($node->logfile, $from), qr/(WARNING|ERROR|workflow executor:)/, 'there is nothing to be told in the log');
 my ($out, $notice);
+$node->psql('postgres', 'INSERT INTO orders VALUES (5), (6); DELETE FROM orders WHERE id = 6', stderr => \$notice);
+is(scalar(() = $notice =~ /WARNING:  table "orders" is attached to no process: its rows start nothing/g), 1, 'rows start nothing, which is said');
+is(sql("SELECT count(*) FROM workflow.instances WHERE business_key = '5'"), 0, 'and true');
+$from = -s $node->logfile;
 $node->psql('postgres', "SELECT workflow.attach('orders', 'w', 'sn', status_column => 'state', existing => true)", stdout => \$out, stderr => \$notice);
 like($notice, qr/started 1 instance of process "w" for rows of table "orders"/, 'attached again it is the same one: only the new row starts one');
 is_soon($node, 'postgres', shown(), '1 completed true, 2 completed true, 3 completed true, 4 active false, 5 active false', 'rows show what is true');
@@ -56,6 +60,19 @@ is(sql("SELECT workflow.detach('orders')"), 0, 'it is detached');
 is(sql("SELECT count(*) FROM pg_trigger WHERE tgrelid = 'orders'::regclass"), 0, 'from its triggers');
 is($node->psql('postgres', "SELECT workflow.detach('orders')"), 3, 'and then there is nothing to detach');
 
+# A write-back that has waited for the table writes to the columns that are wanted by then.
+sql("CREATE TABLE moved (id int PRIMARY KEY, old text, new text); SELECT workflow.attach('moved', 'w', status_column => 'old'); INSERT INTO moved VALUES (31)");
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('BEGIN; LOCK TABLE moved IN SHARE ROW EXCLUSIVE MODE');
+finish(31);
+is_soon($node, 'postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'workflow executor' AND wait_event_type = 'Lock'", 1, 'a write-back waits for its table');
+$holder->query_safe("SELECT workflow.detach('moved'); SELECT workflow.attach('moved', 'w', status_column => 'new'); COMMIT");
+$holder->quit;
+is_soon($node, 'postgres', "SELECT old, new FROM moved", 'active|completed', 'which was attached with another column meanwhile');
+is_soon($node, 'postgres', $write_backs, 0, 'and that is all');
+is(sql('SELECT old FROM moved'), 'active', 'the former column is left alone');
+sql("SELECT workflow.detach('moved')");
+
 # All of it.
 sql("SELECT workflow.detach('spare'); CREATE TABLE dropped (LIKE orders INCLUDING ALL); SELECT workflow.attach('dropped', 'w', 'sn'); INSERT INTO dropped VALUES (21)");
 is(finish(11), 1, 'one of a detached table has ended');
@@ -69,5 +86,10 @@ $node->psql('copy', "SELECT workflow.attach('spare', 'w', status_column => 'stat
 like($notice, qr/started 0 instances/, 'what was detached is known there');
 is_soon($node, 'copy', "SELECT string_agg(id || ' ' || state, ', ' ORDER BY id) FROM spare", '11 completed, 12 active, 13 active', 'and shows what is true');
 is($node->safe_psql('copy', "SELECT workflow.complete(serial_number) FROM workflow.waiting w JOIN workflow.instances i USING (instance) WHERE business_key = '21'"), 't', 'what a dropped table has started ends there');
+
+# Upkeep notes that a table is gone, before another one can get its OID.
+is(sql("SELECT relation IS NULL FROM workflow_data.attachment WHERE relation_name = 'public.dropped'"), 'f', 'a dropped table is not known to be gone at once');
+sql("UPDATE workflow_data.delivery SET due_at = clock_timestamp() WHERE kind = 'maintain'; SELECT workflow.define('sql', '{\"steps\": [{\"step\": \"a\", \"sql\": \"SELECT 1\"}]}'); SELECT workflow.start('sql')");
+is_soon($node, 'postgres', "SELECT relation IS NULL FROM workflow_data.attachment WHERE relation_name = 'public.dropped'", 't', 'but upkeep finds it out');
 
 done_testing();
