@@ -20,7 +20,7 @@ END $$;
 SELECT workflow.define('existing', '{"steps": [{"step": "a", "wait": true}]}');
 -- keys of instances that live, and of those that have ended
 CREATE FUNCTION keys(process text) RETURNS text LANGUAGE sql AS
-    $$SELECT string_agg(business_key || CASE status WHEN 'active' THEN '' ELSE ' ' || status END, ', ' ORDER BY instance) FROM workflow.instances i WHERE i.process = keys.process$$;
+    $$SELECT string_agg(business_key || CASE status WHEN 'active' THEN '' ELSE ' ' || status END, ', ' ORDER BY business_key, instance) FROM workflow.instances i WHERE i.process = keys.process$$;
 CREATE FUNCTION finish(process text, VARIADIC keys text[]) RETURNS bigint LANGUAGE sql AS
     $$SELECT count(*) FILTER (WHERE workflow.complete(serial_number)) FROM workflow.waiting w JOIN workflow.instances i USING (instance)
       WHERE w.process = finish.process AND business_key = ANY (keys)$$;
@@ -72,7 +72,7 @@ SELECT workflow.detach('t');
 SELECT finish('existing', '3');
 ALTER TABLE t ADD COLUMN number text, ADD COLUMN condition text;
 SELECT workflow.attach('t', 'existing', 'number', status_column => 'condition') > 0 AS attached;
-CALL until($$SELECT string_agg(id || ' ' || condition, ', ' ORDER BY id) = '2 active, 3 completed, 5 active, 8 active' FROM t$$);
+CALL until($$SELECT string_agg(id || ' ' || condition, ', ' ORDER BY id) = '2 active, 3 completed, 5 active, 6 completed, 8 active' FROM t$$);
 SELECT t.id, w.process FROM t LEFT JOIN workflow.waiting w ON w.serial_number = t.number WHERE t.condition IS NOT NULL ORDER BY t.id;
 SELECT id, state FROM t WHERE sn IS NOT NULL AND id = 3;
 DELETE FROM t WHERE id = 5;

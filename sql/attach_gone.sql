@@ -54,6 +54,16 @@ CALL until($$SELECT string_agg(id || ' ' || status || ' ' || (sn IS NULL), ', ' 
 SELECT finish('d3');
 CALL until($$SELECT status = 'completed' FROM detached WHERE id = 'd3'$$);
 
+-- so is what ends in the transaction that detaches it
+INSERT INTO detached VALUES ('d6');
+SELECT finish('d6');
+CALL until($$SELECT told('d6') = 'd6 active c'$$);
+BEGIN;
+SELECT finish('d6'), workflow.detach('detached');
+COMMIT;
+SELECT workflow.attach('detached', 'gone', 'sn', status_column => 'status') > 0 AS attached;
+CALL until($$SELECT status = 'completed' FROM detached WHERE id = 'd6'$$);
+
 -- a column that is dropped
 INSERT INTO detached VALUES ('d4'), ('d5');
 ALTER TABLE detached DROP COLUMN sn;

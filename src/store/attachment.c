@@ -70,13 +70,19 @@ static WfQuery q_forget = {
 static WfQuery q_prune = {
 	.sql = "SELECT attachment FROM workflow_data.attachment a WHERE a.relation IS NOT NULL "
 		   "AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = a.relation) FOR UPDATE SKIP LOCKED"};
-/* Those that live, and those that have ended since $3. */
+/* It was on its way when the table was detached. */
+static WfQuery q_missed = {
+	.sql = "UPDATE workflow_data.attachment a SET detached_at = d.due_at FROM workflow_data.delivery d "
+		   "WHERE d.delivery = $1 AND d.kind = 'write_back' AND a.detached_at > d.due_at "
+		   "AND a.attachment = substring(d.queue FROM '^executor table ([0-9]+)$')::integer",
+	.nargs = 1, .argtypes = {INT8OID}};
+/* Those that live, and those that have ended since $3: a moment before what they show was owed. */
 static WfQuery q_show_again = {
 	.sql = "INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue) "
 		   "SELECT i.instance, 0, clock_timestamp(), 'write_back', $2 FROM ("
 		   "SELECT instance FROM workflow_data.instance WHERE attachment = $1 AND business_key IS NOT NULL UNION ALL "
 		   "SELECT instance FROM " WF_ENDED("instance") " h WHERE attachment = $1 AND business_key IS NOT NULL "
-		   "AND stored_at >= $3) i",
+		   "AND stored_at >= $3 - interval '1 minute') i",
 	.nargs = 3, .argtypes = {INT4OID, TEXTOID, TIMESTAMPTZOID}};
 static WfQuery q_lock_process = {
 	.sql = "SELECT 1 FROM workflow_data.process WHERE process_id = $1 AND latest > 0 FOR KEY SHARE",
@@ -372,7 +378,10 @@ wf_attachment_shown(int64 instance, int64 delivery, WfShown *shown)
 	memset(shown, 0, sizeof(*shown));
 	shown->delivery = delivery;
 	if (wf_query_run(&q_shown, values, NULL) == 0)
+	{
+		wf_query_run(&q_missed, &values[1], NULL);
 		return false;
+	}
 	read_attachment(0, &shown->attachment);
 	shown->business_key = wf_result_text(0, ATTACHMENT_NCOLUMNS + 1);
 	return true;

@@ -103,7 +103,10 @@ typedef struct WfShown
 	bool		living;
 } WfShown;
 
-/* The attachment and key of an instance that lives or has ended, or that a delivery remembers. False if it has none (any more). */
+/*
+ * The attachment and key of an instance that lives or has ended, or that a delivery remembers. False if it has none (any more); with the
+ * attachment it is noted that rows are stale since that delivery.
+ */
 extern bool wf_attachment_shown(int64 instance, int64 delivery, WfShown *shown);
 /* What its row should show, as committed by now. */
 extern void wf_attachment_look(int64 instance, WfShown *shown);

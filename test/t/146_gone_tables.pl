@@ -71,6 +71,20 @@ $holder->quit;
 is_soon($node, 'postgres', "SELECT old, new FROM moved", 'active|completed', 'which was attached with another column meanwhile');
 is_soon($node, 'postgres', $write_backs, 0, 'and that is all');
 is(sql('SELECT old FROM moved'), 'active', 'the former column is left alone');
+
+# What ends in the transaction that detaches the table, or in one that had begun before and is committed later, is made up for.
+sql("INSERT INTO moved SELECT generate_series(32, 33)");
+$holder = $node->background_psql('postgres');
+$holder->query_safe("BEGIN; SELECT workflow.complete(serial_number) FROM workflow.waiting w JOIN workflow.instances i USING (instance) WHERE business_key = '32'");
+sleep 1; # which is more than a moment
+sql("BEGIN; SELECT workflow.complete(serial_number) FROM workflow.waiting w JOIN workflow.instances i USING (instance) WHERE business_key = '33'; SELECT workflow.detach('moved'); COMMIT");
+sql("UPDATE workflow_data.attachment SET detached_at = detached_at + interval '1 hour' WHERE relation = 'moved'::regclass"); # as if all of that had taken as long
+$holder->query_safe('COMMIT');
+$holder->quit;
+is_soon($node, 'postgres', $write_backs, 0, 'nothing is owed to a detached table');
+is(sql("SELECT string_agg(new, ' ' ORDER BY id) FROM moved"), 'completed active active', 'nor written to it');
+sql("SELECT workflow.attach('moved', 'w', status_column => 'new')");
+is_soon($node, 'postgres', "SELECT string_agg(new, ' ' ORDER BY id) FROM moved", 'completed completed completed', 'attached again, it shows what is true');
 sql("SELECT workflow.detach('moved')");
 
 # All of it.
