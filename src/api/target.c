@@ -157,6 +157,20 @@ wf_target_visit(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege 
 		wf_late_require_seen(serial->instance, serial->visit);
 }
 
+void
+wf_target_look(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege)
+{
+	Request		request = {serial->instance, serial->visit, role, privilege, privilege};
+
+	memset(target, 0, sizeof(*target));
+	target->batch = wf_batch_begin();
+	if (wf_batch_lock(target->batch, &serial->instance, 1, WF_LOCK_NONE) > 0)
+		target->instance = wf_batch_instance(target->batch, serial->instance);
+	if (!load_visit(target, serial))
+		report_unknown(&request);
+	require_rights(&request, target->process_id);
+}
+
 static const char *
 step_name_at(const void *names, int i)
 {

@@ -28,6 +28,8 @@ extern void wf_target_instance(WfTarget *target, int64 instance, Oid role, WfPri
 							   WfPrivilege other);
 extern void wf_target_visit(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege,
 							WfPrivilege other);
+/* Without a lock, just to look. */
+extern void wf_target_look(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege);
 /* For whoever has another right to it. False instead of 42704. */
 extern bool wf_target_find_visit(WfTarget *target, const WfSerial *serial);
 

@@ -131,6 +131,11 @@ CREATE FUNCTION workflow.erase(instance bigint) RETURNS boolean
 COMMENT ON FUNCTION workflow.erase(bigint) IS
 'Deletes an ended instance from the history, with its visits, its attempts, what came late, what is in workflow.audit of it but for this call, and what is owed to its row. While it lives: 55000; while a write-back of it is being tried: 55006; unknown: 42704; needs admin: 42501';
 
+CREATE FUNCTION workflow.request(serial_number text) RETURNS jsonb
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_request';
+COMMENT ON FUNCTION workflow.request(text) IS
+'The request of a visit: {method, url, headers, body}, as it will be sent, or was, without credentials and cookies; of an incident as workflow.retry would send it, of one that is being cancelled the one that asks the service to stop. Malformed: 22P02; unknown, as its server may be: 42704; it has ended, or has no http: 55000; it cannot be made, as its templates say perhaps: 22000; needs admin: 42501';
+
 CREATE FUNCTION workflow.timeline(instance bigint) RETURNS SETOF text
     LANGUAGE c ROWS 20 AS 'MODULE_PATHNAME', 'workflow_timeline';
 COMMENT ON FUNCTION workflow.timeline(bigint) IS
@@ -206,6 +211,11 @@ COMMENT ON FUNCTION workflow.extend(bigint, interval) IS
 CREATE FUNCTION workflow.retry(serial_number bigint, new_key boolean DEFAULT false) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_serial_is_text';
 COMMENT ON FUNCTION workflow.retry(bigint, boolean) IS
+'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
+
+CREATE FUNCTION workflow.request(serial_number bigint) RETURNS jsonb
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_serial_is_text';
+COMMENT ON FUNCTION workflow.request(bigint) IS
 'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
 
 CREATE FUNCTION workflow.cancel_visit(serial_number bigint, reason text DEFAULT NULL) RETURNS boolean

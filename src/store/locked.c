@@ -9,6 +9,7 @@
 #include "access/htup_details.h"
 #include "access/multixact.h"
 #include "access/relscan.h"
+#include "access/stratnum.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "executor/tuptable.h"

@@ -4,8 +4,6 @@
  */
 #include "compat.h"
 
-#include <limits.h>
-
 #include "catalog/namespace.h"
 #include "common/base64.h"
 #include "mb/pg_wchar.h"
@@ -14,8 +12,8 @@
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
-#include "utils/uuid.h"
 
+#include "engine/request.h"
 #include "model/guard.h"
 #include "worker/charset.h"
 #include "worker/exchange.h"
@@ -24,198 +22,20 @@
 /* A service that wants to be left alone for longer is asked again after that. */
 #define LONGEST_RETRY_AFTER_S 86400
 
-typedef struct Builder
-{
-	WfVisit    *visit;
-	WfHttpAction *http;
-	WfScope		scope;
-	List	   *headers; /* WfHttpHeader * */
-	WfFault    *fault;
-} Builder;
-
-static void
-add_header(Builder *b, const char *name, const char *value)
-{
-	WfHttpHeader *header = palloc(sizeof(WfHttpHeader));
-
-	header->name = name;
-	header->value = value;
-	b->headers = lappend(b->headers, header);
-}
-
-static void
-add_default_header(Builder *b, const char *name, const char *value)
-{
-	if (!wf_server_has_header(b->headers, name))
-		add_header(b, name, value);
-}
-
-static bool
-add_own_headers(Builder *b)
-{
-	for (int i = 0; i < b->http->nheaders; i++)
-	{
-		StringInfoData value;
-
-		initStringInfo(&value);
-		if (!wf_template_text(b->http->headers[i].value, &b->scope, WF_TEXT_HEADER, &value,
-							  b->fault))
-			return false;
-		add_header(b, pstrdup(b->http->headers[i].name), value.data);
-	}
-	return true;
-}
-
-/* name=value&…, both encoded */
-static bool
-append_pairs(Builder *b, WfPair *pairs, int n, StringInfo out, bool started)
-{
-	for (int i = 0; i < n; i++)
-	{
-		if (started)
-			appendStringInfoChar(out, '&');
-		started = true;
-		wf_percent_encode(out, pairs[i].name, (int) strlen(pairs[i].name));
-		appendStringInfoChar(out, '=');
-		if (!wf_template_text(pairs[i].value, &b->scope, WF_TEXT_QUERY, out, b->fault))
-			return false;
-	}
-	return true;
-}
-
-static bool
-build_url(Builder *b, const WfServer *server, StringInfo url)
-{
-	bool		has_query;
-
-	if (b->http->url != NULL)
-	{
-		if (!wf_template_text(b->http->url, &b->scope, WF_TEXT_URL, url, b->fault))
-			return false;
-	}
-	else
-	{
-		appendStringInfoString(url, server->url);
-		if (b->http->path != NULL)
-		{
-			StringInfoData path;
-
-			initStringInfo(&path);
-			if (!wf_template_text(b->http->path, &b->scope, WF_TEXT_PATH, &path, b->fault))
-				return false;
-			if (path.len > 0 && path.data[0] != '/' && path.data[0] != '?')
-				appendStringInfoChar(url, '/');
-			appendBinaryStringInfo(url, path.data, path.len);
-		}
-	}
-	has_query = strchr(url->data, '?') != NULL;
-	if (b->http->nquery > 0 && !has_query)
-		appendStringInfoChar(url, '?');
-	return append_pairs(b, b->http->query, b->http->nquery, url, has_query);
-}
-
-static bool
-build_body(Builder *b, WfHttpRequest *request)
-{
-	StringInfoData body;
-	const char *type;
-
-	initStringInfo(&body);
-	if (b->http->body != NULL)
-	{
-		type = "application/json";
-		if (!wf_template_json(b->http->body, &b->scope, &body, b->fault))
-			return false;
-	}
-	else if (b->http->text != NULL)
-	{
-		type = "text/plain; charset=utf-8";
-		if (!wf_template_text(b->http->text, &b->scope, WF_TEXT_PLAIN, &body, b->fault))
-			return false;
-	}
-	else if (b->http->has_form)
-	{
-		type = "application/x-www-form-urlencoded";
-		if (!append_pairs(b, b->http->form, b->http->nform, &body, false))
-			return false;
-	}
-	else
-		return true;
-	request->body = pg_server_to_any(body.data, body.len, PG_UTF8);
-	request->body_len = request->body == body.data ? body.len : strlen(request->body);
-	add_default_header(b, "Content-Type", type);
-	return true;
-}
-
-static bool
-duration_ms(WfVisit *visit, const WfDuration *duration, const WfScope *scope, int *ms, WfFault *fault)
-{
-	TimestampTz at;
-
-	if (!duration->present)
-		return true;
-	if (!wf_clock_after(visit, duration, scope, 0, &at, fault))
-		return false;
-	*ms = (int) Max(1, Min(at / 1000, INT_MAX));
-	return true;
-}
-
-/* What this instance has got from this server so far. */
-static void
-add_cookies(Builder *b, const WfServer *server, WfHttpRequest *request)
-{
-	Jsonb	   *all = b->visit->instance->cookies;
-	Jsonb	   *jar = all != NULL ? wf_jsonb_get(all, server->name) : NULL;
-	const char **lines;
-	JsonbIterator *it;
-	JsonbIteratorToken token;
-	JsonbValue	value;
-
-	request->want_cookies = true;
-	if (jar == NULL || !JB_ROOT_IS_ARRAY(jar))
-		return;
-	lines = palloc(sizeof(char *) * Max(JB_ROOT_COUNT(jar), 1));
-	it = JsonbIteratorInit(&jar->root);
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-		if (token == WJB_ELEM && value.type == jbvString)
-			lines[request->ncookies++] = pnstrdup(value.val.string.val, value.val.string.len);
-	request->cookies = lines;
-}
-
 bool
-wf_exchange_request(WfVisit *visit, const WfServer *server, Oid owner, WfHttpRequest *request,
-					WfFault *fault)
+wf_exchange_request(WfVisit *visit, const WfServer *server, Oid owner, WfHttpRequest *request, WfFault *fault)
 {
-	bool		cancels = visit->state == WF_STATE_CANCELLING;
-	Builder		b = {.visit = visit, .fault = fault,
-		.http = cancels ? visit->def->cancel->http : visit->def->http};
-	char	   *key = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&visit->key)));
-	StringInfoData url;
-	ListCell   *lc;
+	List	   *list = NIL;
 	WfHttpHeader *headers;
+	ListCell   *lc;
 
-	memset(request, 0, sizeof(*request));
-	request->tag = (uint64) visit->id;
-	request->method = pstrdup(b.http->method); /* the definition may be gone when it is sent */
-	wf_engine_scope(visit, &b.scope);
-	initStringInfo(&url);
-	if (!build_url(&b, server, &url) || !add_own_headers(&b) || !build_body(&b, request) ||
-		!duration_ms(visit, &b.http->timeout, &b.scope, &request->timeout_ms, fault) ||
-		!duration_ms(visit, &b.http->connect_timeout, &b.scope, &request->connect_timeout_ms, fault))
+	if (!wf_request_make(visit, server, request, &list, fault) || !wf_server_prepare(server, owner, request, &list, fault))
 		return false;
-	request->url = url.data;
-	add_default_header(&b, "Accept", "application/json, */*;q=0.5");
-	add_default_header(&b, "User-Agent", "workflow/" WORKFLOW_VERSION);
-	add_default_header(&b, "Idempotency-Key", cancels ? psprintf("%s-cancel", key) : key);
-	add_cookies(&b, server, request);
-	if (!wf_server_prepare(server, owner, request, &b.headers, fault))
-		return false;
-
-	headers = palloc(sizeof(WfHttpHeader) * Max(list_length(b.headers), 1));
-	foreach (lc, b.headers)
+	headers = palloc(sizeof(WfHttpHeader) * Max(list_length(list), 1));
+	foreach (lc, list)
 		headers[foreach_current_index(lc)] = *(WfHttpHeader *) lfirst(lc);
 	request->headers = headers;
-	request->nheaders = list_length(b.headers);
+	request->nheaders = list_length(list);
 	return true;
 }
 

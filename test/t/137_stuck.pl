@@ -118,6 +118,38 @@ is_soon($node, 'postgres', "SELECT blocked_by, error->>'message', due_at > now()
 $scene->sql('DROP TRIGGER trouble ON workflow_data.visit; DROP TRIGGER trouble2 ON workflow_data.visit');
 is_soon($node, 'postgres', "SELECT step FROM workflow.visits WHERE instance = $short", 'done', 'that passes');
 
+# ---- the request ----
+
+$scene->define('shown', qq({"steps": [{"step": "charge", "http": {"server": "partner", "path": "/\${\$.do}/\${\$.how}/17", "query": {"callback": "none"}, "headers": {"X-Instance": "\${\$instance}", "X-Attempt": "\${\$attempt}"},
+	"body": {"sn": "\${\$serial_number}", "amount": 12.50}}, "wait": true, "retry": {"max": 1}, "cancel": {"path": "/stop", "headers": {"X-Instance": "\${\$instance}"}, "body": {"stop": true}}}]}));
+
+# as it was received
+sub is_as_sent
+{
+	my ($instance, $n, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $shown = $scene->json("SELECT workflow.request(serial_number) FROM workflow.visits WHERE instance = $instance");
+	my $sent = ($scene->wait_for_requests($n, $instance))[$n - 1];
+	my %headers = map { lc($_) => $shown->{headers}{$_} } keys %{ $shown->{headers} };
+	my $query = join('&', map { "$_=$sent->{query}{$_}" } sort keys %{ $sent->{query} });
+	is($shown->{method} . ' ' . $shown->{url}, "$sent->{method} " . $scene->url($sent->{path}) . ($query ? "?$query" : ''), "$name: method and URL");
+	is_deeply(\%headers, { map { $_ => $sent->{headers}{$_} } keys %headers }, '... headers');
+	is_deeply($shown->{body}, JSON::PP->new->decode($sent->{body}), '... body');
+}
+
+my $shown = $scene->start('shown', { do => 'accept', how => 'all' });
+$scene->wait_for_state($shown, 'waiting');
+is_as_sent($shown, 1, 'what was answered');
+$scene->sql("SELECT workflow.cancel($shown)");
+is_as_sent($shown, 2, 'a cancel request');
+$shown = $scene->start('shown', { do => 'status', how => 404 });
+is($scene->finish($shown), 'failed', 'one that fails');
+my $request = $scene->sql("SELECT workflow.request(serial_number) FROM workflow.visits WHERE instance = $shown");
+$scene->sql("SELECT workflow.retry(serial_number) FROM workflow.incidents WHERE instance = $shown");
+is_as_sent($shown, 2, 'an incident, as it is begun anew');
+is($scene->finish($shown), 'failed', '... and fails again');
+is($scene->sql("SELECT workflow.request(serial_number) FROM workflow.visits WHERE instance = $shown"), $request, '... as was foretold');
+
 # ---- rights ----
 
 $scene->sql("CREATE ROLE stranger; GRANT USAGE ON SCHEMA workflow, workflow_data TO stranger");

@@ -1,0 +1,293 @@
+/*
+ * request.c
+ *		The request that a visit makes, up to what its server adds.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "engine/internal.h"
+#include "engine/request.h"
+#include "shmem/shmem.h"
+
+typedef struct Builder
+{
+	WfVisit    *visit;
+	WfHttpAction *http;
+	WfScope		scope;
+	List	   *headers; /* WfHttpHeader * */
+	WfFault    *fault;
+} Builder;
+
+static void
+add_header(Builder *b, const char *name, const char *value)
+{
+	WfHttpHeader *header = palloc(sizeof(WfHttpHeader));
+
+	header->name = name;
+	header->value = value;
+	b->headers = lappend(b->headers, header);
+}
+
+static void
+add_default_header(Builder *b, const char *name, const char *value)
+{
+	if (!wf_server_has_header(b->headers, name))
+		add_header(b, name, value);
+}
+
+static bool
+add_own_headers(Builder *b)
+{
+	for (int i = 0; i < b->http->nheaders; i++)
+	{
+		StringInfoData value;
+
+		initStringInfo(&value);
+		if (!wf_template_text(b->http->headers[i].value, &b->scope, WF_TEXT_HEADER, &value,
+							  b->fault))
+			return false;
+		add_header(b, pstrdup(b->http->headers[i].name), value.data);
+	}
+	return true;
+}
+
+/* name=value&…, both encoded */
+static bool
+append_pairs(Builder *b, WfPair *pairs, int n, StringInfo out, bool started)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (started)
+			appendStringInfoChar(out, '&');
+		started = true;
+		wf_percent_encode(out, pairs[i].name, (int) strlen(pairs[i].name));
+		appendStringInfoChar(out, '=');
+		if (!wf_template_text(pairs[i].value, &b->scope, WF_TEXT_QUERY, out, b->fault))
+			return false;
+	}
+	return true;
+}
+
+static bool
+build_url(Builder *b, const WfServer *server, StringInfo url)
+{
+	bool		has_query;
+
+	if (b->http->url != NULL)
+	{
+		if (!wf_template_text(b->http->url, &b->scope, WF_TEXT_URL, url, b->fault))
+			return false;
+	}
+	else
+	{
+		appendStringInfoString(url, server->url);
+		if (b->http->path != NULL)
+		{
+			StringInfoData path;
+
+			initStringInfo(&path);
+			if (!wf_template_text(b->http->path, &b->scope, WF_TEXT_PATH, &path, b->fault))
+				return false;
+			if (path.len > 0 && path.data[0] != '/' && path.data[0] != '?')
+				appendStringInfoChar(url, '/');
+			appendBinaryStringInfo(url, path.data, path.len);
+		}
+	}
+	has_query = strchr(url->data, '?') != NULL;
+	if (b->http->nquery > 0 && !has_query)
+		appendStringInfoChar(url, '?');
+	return append_pairs(b, b->http->query, b->http->nquery, url, has_query);
+}
+
+static bool
+build_body(Builder *b, WfHttpRequest *request)
+{
+	StringInfoData body;
+	const char *type;
+
+	initStringInfo(&body);
+	if (b->http->body != NULL)
+	{
+		type = "application/json";
+		if (!wf_template_json(b->http->body, &b->scope, &body, b->fault))
+			return false;
+	}
+	else if (b->http->text != NULL)
+	{
+		type = "text/plain; charset=utf-8";
+		if (!wf_template_text(b->http->text, &b->scope, WF_TEXT_PLAIN, &body, b->fault))
+			return false;
+	}
+	else if (b->http->has_form)
+	{
+		type = "application/x-www-form-urlencoded";
+		if (!append_pairs(b, b->http->form, b->http->nform, &body, false))
+			return false;
+	}
+	else
+		return true;
+	request->body = pg_server_to_any(body.data, body.len, PG_UTF8);
+	request->body_len = request->body == body.data ? body.len : strlen(request->body);
+	add_default_header(b, "Content-Type", type);
+	return true;
+}
+
+static bool
+duration_ms(WfVisit *visit, const WfDuration *duration, const WfScope *scope, int *ms, WfFault *fault)
+{
+	TimestampTz at;
+
+	if (!duration->present)
+		return true;
+	if (!wf_clock_after(visit, duration, scope, 0, &at, fault))
+		return false;
+	*ms = (int) Max(1, Min(at / 1000, INT_MAX));
+	return true;
+}
+
+/* What this instance has got from this server so far. */
+static void
+add_cookies(Builder *b, const WfServer *server, WfHttpRequest *request)
+{
+	Jsonb	   *all = b->visit->instance->cookies;
+	Jsonb	   *jar = all != NULL ? wf_jsonb_get(all, server->name) : NULL;
+	const char **lines;
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+
+	request->want_cookies = true;
+	if (jar == NULL || !JB_ROOT_IS_ARRAY(jar))
+		return;
+	lines = palloc(sizeof(char *) * Max(JB_ROOT_COUNT(jar), 1));
+	it = JsonbIteratorInit(&jar->root);
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+		if (token == WJB_ELEM && value.type == jbvString)
+			lines[request->ncookies++] = pnstrdup(value.val.string.val, value.val.string.len);
+	request->cookies = lines;
+}
+
+/* Who has to stop is asked so, if the step says how. */
+static bool
+asks_to_stop(const WfVisit *visit)
+{
+	return visit->state == WF_STATE_CANCELLING && visit->def->cancel != NULL;
+}
+
+static WfHttpAction *
+action_of(const WfVisit *visit)
+{
+	return asks_to_stop(visit) ? visit->def->cancel->http : visit->def->http;
+}
+
+/* An incident will begin anew. */
+static void
+set_scope(Builder *b)
+{
+	wf_engine_scope(b->visit, &b->scope);
+	if (b->visit->state != WF_STATE_INCIDENT)
+		return;
+	b->scope.attempt = 1;
+	b->scope.reply = b->scope.result = b->scope.error = NULL;
+}
+
+bool
+wf_request_make(WfVisit *visit, const WfServer *server, WfHttpRequest *request, List **headers, WfFault *fault)
+{
+	Builder		b = {.visit = visit, .http = action_of(visit), .fault = fault};
+	char	   *key = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&visit->key)));
+	StringInfoData url;
+
+	memset(request, 0, sizeof(*request));
+	request->tag = (uint64) visit->id;
+	request->method = pstrdup(b.http->method); /* the definition may be gone when it is sent */
+	set_scope(&b);
+	initStringInfo(&url);
+	if (!build_url(&b, server, &url) || !add_own_headers(&b) || !build_body(&b, request) ||
+		!duration_ms(visit, &b.http->timeout, &b.scope, &request->timeout_ms, fault) ||
+		!duration_ms(visit, &b.http->connect_timeout, &b.scope, &request->connect_timeout_ms, fault))
+		return false;
+	request->url = url.data;
+	add_default_header(&b, "Accept", "application/json, */*;q=0.5");
+	add_default_header(&b, "User-Agent", "workflow/" WORKFLOW_VERSION);
+	add_default_header(&b, "Idempotency-Key", asks_to_stop(visit) ? psprintf("%s-cancel", key) : key);
+	add_cookies(&b, server, request);
+	*headers = b.headers;
+	return true;
+}
+
+const char *
+wf_request_server(WfBatch *batch, WfVisit *visit, WfFault *fault)
+{
+	const char *queue = visit->queue;
+
+	if (queue == NULL || strncmp(queue, WF_QUEUE_HTTP, strlen(WF_QUEUE_HTTP)) != 0)
+		queue = wf_move_http_queue(batch, visit, action_of(visit), fault);
+	return queue != NULL ? queue + strlen(WF_QUEUE_HTTP) : NULL;
+}
+
+/* ---- to look at ---- */
+
+static Jsonb *
+body_jsonb(const WfVisit *visit, const WfHttpRequest *request)
+{
+	char	   *text;
+	JsonbValue	value = {.type = jbvString};
+
+	if (request->body == NULL)
+		return NULL;
+	text = pg_any_to_server(unconstify(char *, request->body), (int) request->body_len, PG_UTF8);
+	if (action_of(visit)->body != NULL)
+		return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	value.val.string.val = text;
+	value.val.string.len = (int) strlen(text);
+	return JsonbValueToJsonb(&value);
+}
+
+/* A definition may write some into its headers, though they belong into user mappings. */
+static bool
+is_credential(const WfHttpHeader *header)
+{
+	static const char *const names[] = {"authorization", "proxy-authorization", "cookie"};
+
+	for (int i = 0; i < lengthof(names); i++)
+		if (pg_strcasecmp(header->name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+static Jsonb *
+headers_jsonb(List *headers)
+{
+	WfField    *fields = palloc0(sizeof(WfField) * Max(list_length(headers), 1));
+	ListCell   *lc;
+
+	foreach (lc, headers)
+	{
+		const WfHttpHeader *header = lfirst(lc);
+
+		fields[foreach_current_index(lc)] = (WfField){.key = header->name, .kind = WF_FIELD_TEXT, .text = header->value,
+			.omit = is_credential(header)};
+	}
+	return wf_jsonb_object(fields, list_length(headers));
+}
+
+Jsonb *
+wf_request_jsonb(const WfVisit *visit, const WfHttpRequest *request, List *headers)
+{
+	WfField		fields[4];
+
+	memset(fields, 0, sizeof(fields));
+	fields[0] = (WfField){.key = "method", .kind = WF_FIELD_TEXT, .text = request->method};
+	fields[1] = (WfField){.key = "url", .kind = WF_FIELD_TEXT, .text = request->url};
+	fields[2] = (WfField){.key = "headers", .jsonb = headers_jsonb(headers)};
+	fields[3] = (WfField){.key = "body", .jsonb = body_jsonb(visit, request)};
+	return wf_jsonb_object(fields, lengthof(fields));
+}
