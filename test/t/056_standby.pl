@@ -47,6 +47,9 @@ my $launcher = "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'w
 is($standby->safe_psql('postgres', $launcher), 0, 'no worker runs on a standby');
 my $stand = "SELECT count(*) FROM workflow.waiting WHERE process = 'stand'"; # clocks go on
 is($standby->safe_psql('postgres', $stand), $primary->safe_psql('postgres', $stand), 'views can be read there');
+my $counts = q[SELECT labels, value FROM workflow.metrics WHERE name = 'visits' AND labels ->> 'process' = 'stand'];
+isnt($primary->safe_psql('postgres', $counts), '', 'what is counted');
+is($standby->safe_psql('postgres', $counts), $primary->safe_psql('postgres', $counts), '... is counted there likewise');
 for my $call ("workflow.complete('$open')", "workflow.start('stand')", "workflow.cancel(1)", "workflow.set_data(1, '{}')", 'workflow.adopt()')
 {
 	my ($status, $stdout, $stderr) = $standby->psql('postgres', "\\set VERBOSITY sqlstate\nSELECT $call");
