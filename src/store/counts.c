@@ -83,7 +83,7 @@ static WfQuery q_due = {
 static WfQuery q_write_backs = {
 	.sql = "WITH RECURSIVE " QUEUES("d", DELIVERY, " AND r.queue >= 'executor table ' AND r.queue < 'executor table!'") " "
 		   "SELECT p.process, a.relation::text, (SELECT count(*) FROM workflow_data.delivery r WHERE r.queue = d.queue) "
-		   "FROM d JOIN workflow_data.attachment a ON a.attachment = substr(d.queue, 16)::integer "
+		   "FROM d JOIN workflow_data.attachment a ON a.attachment = substr(d.queue, 16)::integer AND a.detached_at IS NULL "
 		   "JOIN workflow_data.process p ON p.process_id = a.process_id WHERE " OF_PROCESS("a.process_id"),
 	COUNTED_ARGS};
 
