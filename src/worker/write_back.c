@@ -12,15 +12,12 @@
  * What fails, whatever the reason, stays owed (store/owed.c), and is tried again after a growing pause, and whenever the
  * instance moves. It ends when it is done, and when there is no row of that key: that is looked for past row-level
  * security, which may only hide it.
- *
- * Plans and what they were made from are kept for each attachment until the table changes.
  */
 #include "postgres.h"
 
 #include "access/relation.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_operator.h"
 #include "commands/sequence.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
@@ -29,15 +26,12 @@
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
-#include "utils/typcache.h"
 
 #include "shmem/news.h"
 #include "shmem/shmem.h"
@@ -49,6 +43,7 @@
 #include "store/row.h"
 #include "store/session_user.h"
 #include "store/trust.h"
+#include "worker/row_writer.h"
 #include "worker/write_back.h"
 
 /* A row, or a table, that others hold for longer is left for later, since executors are few. */
@@ -60,34 +55,6 @@
 /* A table that somebody has locked is waited for that seldom. */
 #define BUSY_TABLE_MS 5000
 #define REPORT_EVERY_MS 1000
-
-typedef enum Shows
-{
-	SHOWS_SERIAL_NUMBER,
-	SHOWS_STATUS,
-	SHOWS_INSTANCE,
-	NSHOWS
-} Shows;
-
-typedef struct Writer
-{
-	int			attachment;
-	Oid			relid;
-	bool		valid;
-	bool		wide; /* what it runs is not that of this table alone */
-	bool		unchanged; /* since the last look at whose code it runs has begun */
-	bool		trusted; /* as of that look and this generation, nobody's but the owner's */
-	uint64		generation;
-	MemoryContext context;
-	WfRowKey	key;
-	WfRowColumn columns[NSHOWS]; /* attno 0: none */
-	const ErrorData *lost; /* a column that is none any more; NULL: all are there */
-	SPIPlanPtr	lock;
-	SPIPlanPtr	see; /* the row, past row-level security; NULL: not made yet */
-	SPIPlanPtr	update;
-} Writer;
-
-static HTAB *writers = NULL;
 
 /* ---- what goes wrong ---- */
 
@@ -117,18 +84,6 @@ make_error(int sqlerrcode, char *message)
 
 	error->sqlerrcode = sqlerrcode;
 	error->message = message;
-	return error;
-}
-
-static const ErrorData *
-lost_column(const char *name, MemoryContext context)
-{
-	MemoryContext old = MemoryContextSwitchTo(context);
-	ErrorData  *error = make_error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-								   psprintf("the table has no column \"%s\" any more", name));
-
-	error->detail = pstrdup("Give it back its name, or detach the table and attach it with the columns that it has now.");
-	MemoryContextSwitchTo(old);
 	return error;
 }
 
@@ -167,217 +122,15 @@ report(int64 instance, const WfShown *shown, const ErrorData *error)
 					   shown->attachment.process));
 }
 
-/* ---- statements ---- */
-
-static void
-on_relation_change(Datum arg, Oid relid)
-{
-	HASH_SEQ_STATUS status;
-	Writer	   *writer;
-
-	hash_seq_init(&status, writers);
-	while ((writer = hash_seq_search(&status)) != NULL)
-	{
-		bool		own = !OidIsValid(relid) || writer->relid == relid;
-
-		if (own)
-			writer->valid = false;
-		if (own || writer->wide)
-			writer->unchanged = false;
-	}
-}
-
-static Writer *
-find_writer(int attachment)
-{
-	Writer	   *writer;
-	bool		found;
-
-	if (writers == NULL)
-	{
-		HASHCTL		ctl = {.keysize = sizeof(int), .entrysize = sizeof(Writer)};
-
-		writers = hash_create("workflow write-backs", 16, &ctl, HASH_ELEM | HASH_BLOBS);
-		CacheRegisterRelcacheCallback(on_relation_change, (Datum) 0);
-	}
-	writer = hash_search(writers, &attachment, HASH_ENTER, &found);
-	if (!found)
-	{
-		memset(writer, 0, sizeof(*writer));
-		writer->attachment = attachment;
-	}
-	return writer;
-}
-
-static void
-reset_writer(Writer *writer)
-{
-	if (writer->lock != NULL)
-		SPI_freeplan(writer->lock);
-	if (writer->see != NULL)
-		SPI_freeplan(writer->see);
-	if (writer->update != NULL)
-		SPI_freeplan(writer->update);
-	if (writer->context != NULL)
-		MemoryContextDelete(writer->context);
-	writer->lock = writer->see = writer->update = NULL;
-	writer->context = NULL;
-	writer->lost = NULL;
-	writer->valid = false;
-}
-
-static void
-append_table(StringInfo sql, Relation rel)
-{
-	if (rel->rd_rel->relkind == RELKIND_RELATION)
-		appendStringInfoString(sql, "ONLY ");
-	appendStringInfoString(sql, quote_qualified_identifier(
-		get_namespace_name(RelationGetNamespace(rel)), RelationGetRelationName(rel)));
-}
-
-/* The operator by its full name: users' types keep theirs elsewhere. */
-static void
-append_operator(StringInfo sql, Oid type)
-{
-	Oid			operator = lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
-	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
-	Form_pg_operator form;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "type %u has no equality operator", type);
-	form = (Form_pg_operator) GETSTRUCT(tuple);
-	appendStringInfo(sql, " OPERATOR(%s.%s) ",
-					 quote_identifier(get_namespace_name(form->oprnamespace)),
-					 NameStr(form->oprname));
-	ReleaseSysCache(tuple);
-}
-
-/* Parameters of the key come first. */
-static void
-append_key(StringInfo sql, const WfRowKey *key)
-{
-	for (int i = 0; i < key->n; i++)
-	{
-		appendStringInfo(sql, "%s%s", i == 0 ? " WHERE " : " AND ",
-						 quote_identifier(key->columns[i].name));
-		append_operator(sql, key->columns[i].type);
-		appendStringInfo(sql, "$%d", i + 1);
-	}
-}
-
-static SPIPlanPtr
-prepare(const char *sql, int nargs, Oid *types)
-{
-	SPIPlanPtr	plan = SPI_prepare(sql, nargs, types);
-
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare failed: %s: %s", SPI_result_code_string(SPI_result), sql);
-	if (SPI_keepplan(plan) != 0)
-		elog(ERROR, "SPI_keepplan failed");
-	return plan;
-}
-
-static bool
-shows_anything(const Writer *writer)
-{
-	for (int i = 0; i < NSHOWS; i++)
-		if (writer->columns[i].attno != 0)
-			return true;
-	return false;
-}
-
-static void
-prepare_plans(Writer *writer, Relation rel)
-{
-	Oid			types[INDEX_MAX_KEYS + NSHOWS];
-	int			nargs = writer->key.n;
-	StringInfoData select;
-	StringInfoData update;
-	const char *separator = "";
-	StringInfoData columns;
-
-	initStringInfo(&columns);
-	initStringInfo(&select);
-	initStringInfo(&update);
-	appendStringInfoString(&update, "UPDATE ");
-	append_table(&update, rel);
-	appendStringInfoString(&update, " SET ");
-	for (int i = 0; i < writer->key.n; i++)
-		types[i] = writer->key.columns[i].type;
-	for (int i = 0; i < NSHOWS; i++)
-	{
-		WfRowColumn *column = &writer->columns[i];
-
-		if (column->attno == 0)
-			continue;
-		types[nargs++] = column->type;
-		appendStringInfo(&columns, "%s%s", separator, quote_identifier(column->name));
-		appendStringInfo(&update, "%s%s = $%d", separator, quote_identifier(column->name), nargs);
-		separator = ", ";
-	}
-	appendStringInfo(&select, "SELECT %s%stableoid FROM ", columns.data, separator);
-	append_table(&select, rel);
-	append_key(&select, &writer->key);
-	append_key(&update, &writer->key);
-	appendStringInfoString(&select, " FOR NO KEY UPDATE");
-	appendStringInfo(&update, " RETURNING %s", columns.data);
-	writer->lock = prepare(select.data, writer->key.n, types);
-	if (shows_anything(writer))
-		writer->update = prepare(update.data, nargs, types);
-}
-
-static void
-prepare_see(Writer *writer, Relation rel)
-{
-	Oid			types[INDEX_MAX_KEYS];
-	StringInfoData sql;
-
-	for (int i = 0; i < writer->key.n; i++)
-		types[i] = writer->key.columns[i].type;
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT FROM ");
-	append_table(&sql, rel);
-	append_key(&sql, &writer->key);
-	writer->see = prepare(sql.data, writer->key.n, types);
-}
-
-/* Inside SPI, as the owner. */
-static void
-set_up_writer(Writer *writer, Relation rel, const WfAttachment *attachment)
-{
-	const char *names[NSHOWS] = {attachment->serial_column, attachment->status_column,
-		attachment->instance_column};
-
-	if (!writer->valid)
-	{
-		reset_writer(writer);
-		writer->relid = RelationGetRelid(rel);
-		writer->context = AllocSetContextCreate(TopMemoryContext, "workflow write-back",
-												ALLOCSET_SMALL_SIZES);
-		wf_row_key(rel, RelationGetDescr(rel), &writer->key, writer->context);
-		for (int i = 0; i < NSHOWS; i++)
-		{
-			writer->columns[i].attno = 0;
-			if (names[i] == NULL)
-				continue;
-			if (!wf_row_column(RelationGetDescr(rel), names[i], &writer->columns[i], writer->context))
-				writer->lost = lost_column(names[i], writer->context);
-		}
-		writer->valid = true;
-	}
-	if (writer->key.n > 0 && writer->lock == NULL)
-		prepare_plans(writer, rel);
-}
-
 /* ---- one row ---- */
 
 /* What the statement has given of the row. */
 static void
-read_columns(Writer *writer, char **current)
+read_columns(WfRowWriter *writer, char **current)
 {
 	int			n = 0;
 
-	for (int i = 0; i < NSHOWS; i++)
+	for (int i = 0; i < WF_NSHOWS; i++)
 		if (writer->columns[i].attno != 0)
 		{
 			WfRowColumn column = writer->columns[i];
@@ -389,7 +142,7 @@ read_columns(Writer *writer, char **current)
 
 /* Its columns as they are, with the row locked. False if there is no such row. */
 static bool
-lock_row(Writer *writer, Datum *key, char **current)
+lock_row(WfRowWriter *writer, Datum *key, char **current)
 {
 	int			rc = SPI_execute_plan(writer->lock, key, NULL, false, 1);
 
@@ -406,7 +159,7 @@ lock_row(Writer *writer, Datum *key, char **current)
  * way that foreign keys do, though they are forced on him.
  */
 static bool
-is_hidden(Writer *writer, Relation rel, Datum *key)
+is_hidden(WfRowWriter *writer, Relation rel, Datum *key)
 {
 	Oid			user;
 	int			sec_context;
@@ -416,8 +169,7 @@ is_hidden(Writer *writer, Relation rel, Datum *key)
 		return false;
 	GetUserIdAndSecContext(&user, &sec_context);
 	SetUserIdAndSecContext(user, sec_context | SECURITY_NOFORCE_RLS);
-	if (writer->see == NULL)
-		prepare_see(writer, rel);
+	wf_row_writer_see(writer, rel);
 	rc = SPI_execute_plan(writer->see, key, NULL, false, 1);
 	SetUserIdAndSecContext(user, sec_context);
 	if (rc != SPI_OK_SELECT)
@@ -428,17 +180,17 @@ is_hidden(Writer *writer, Relation rel, Datum *key)
 static void
 what_to_show(const WfShown *shown, char **wanted)
 {
-	wanted[SHOWS_STATUS] = shown->status;
-	wanted[SHOWS_INSTANCE] = psprintf(INT64_FORMAT, shown->instance);
-	wanted[SHOWS_SERIAL_NUMBER] =
+	wanted[WF_SHOWS_STATUS] = shown->status;
+	wanted[WF_SHOWS_INSTANCE] = psprintf(INT64_FORMAT, shown->instance);
+	wanted[WF_SHOWS_SERIAL_NUMBER] =
 		shown->visit != 0 ? psprintf(INT64_FORMAT "_" INT64_FORMAT, shown->instance, shown->visit)
 						  : NULL;
 }
 
 static bool
-differs(const Writer *writer, char **current, char **wanted)
+differs(const WfRowWriter *writer, char **current, char **wanted)
 {
-	for (int i = 0; i < NSHOWS; i++)
+	for (int i = 0; i < WF_NSHOWS; i++)
 	{
 		if (writer->columns[i].attno == 0)
 			continue;
@@ -451,17 +203,17 @@ differs(const Writer *writer, char **current, char **wanted)
 
 /* NULL: the row shows it now. */
 static const ErrorData *
-update_row(Writer *writer, Datum *key, char **wanted)
+update_row(WfRowWriter *writer, Datum *key, char **wanted)
 {
-	Datum		values[INDEX_MAX_KEYS + NSHOWS];
-	char		nulls[INDEX_MAX_KEYS + NSHOWS];
-	char	   *current[NSHOWS] = {NULL};
+	Datum		values[INDEX_MAX_KEYS + WF_NSHOWS];
+	char		nulls[INDEX_MAX_KEYS + WF_NSHOWS];
+	char	   *current[WF_NSHOWS] = {NULL};
 	WfWriting	writing = {.relation = writer->relid};
 	volatile int rc = 0;
 
 	memcpy(values, key, sizeof(Datum) * writer->key.n);
 	memset(nulls, ' ', writer->key.n);
-	for (int i = 0; i < NSHOWS; i++)
+	for (int i = 0; i < WF_NSHOWS; i++)
 		if (writer->columns[i].attno != 0)
 		{
 			int			n = writing.n++;
@@ -517,7 +269,7 @@ static const ErrorData *
 distrust(Relation rel, const WfShown *shown)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Writer	   *writer = find_writer(shown->attachment.id);
+	WfRowWriter *writer = wf_row_writer_find(shown->attachment.id);
 	WfAccess	access;
 	char	   *code;
 	bool		wide;
@@ -573,28 +325,28 @@ distrust_again(Relation rel, const WfShown *shown)
 static const ErrorData *
 write_row(Relation rel, int64 instance, WfShown *shown)
 {
-	Writer	   *writer = find_writer(shown->attachment.id);
+	WfRowWriter *writer = wf_row_writer_find(shown->attachment.id);
 	Datum		key[INDEX_MAX_KEYS];
-	char	   *current[NSHOWS] = {NULL};
-	char	   *wanted[NSHOWS] = {NULL};
+	char	   *current[WF_NSHOWS] = {NULL};
+	char	   *wanted[WF_NSHOWS] = {NULL};
 	MemoryContext context = CurrentMemoryContext;
 	const ErrorData *error;
 
-	set_up_writer(writer, rel, &shown->attachment);
+	wf_row_writer_set_up(writer, rel, &shown->attachment);
 	if (writer->key.n == 0)
 		return &keyless;
 	if (!wf_row_key_parse(&writer->key, shown->business_key, key))
 		return NULL;
 	if (!lock_row(writer, key, current))
 		return is_hidden(writer, rel, key) ? &untouched : NULL;
-	if (!shows_anything(writer))
+	if (!wf_row_writer_shows(writer))
 		return writer->lost;
 	MemoryContextSwitchTo(context); /* an error lives longer than SPI's */
 	error = distrust_again(rel, shown);
 	if (error != NULL)
 		return error;
 	look(instance, shown);
-	if (shown->status == NULL || belongs_to_a_later_one(shown, current[SHOWS_INSTANCE]))
+	if (shown->status == NULL || belongs_to_a_later_one(shown, current[WF_SHOWS_INSTANCE]))
 		return NULL;
 	what_to_show(shown, wanted);
 	error = differs(writer, current, wanted) ? update_row(writer, key, wanted) : NULL;
@@ -677,7 +429,7 @@ open_table(Oid relid)
 static const ErrorData *
 write_attached(Relation rel, int64 instance, WfShown *shown)
 {
-	Writer	   *writer = find_writer(shown->attachment.id);
+	WfRowWriter *writer = wf_row_writer_find(shown->attachment.id);
 	const ErrorData *error;
 
 	if (!is_attached(rel, instance, shown))

@@ -1,0 +1,238 @@
+/*
+ * row_writer.c
+ *		What write-backs to an attached table are made from: its key, the columns that show something, and statements.
+ *
+ * Kept for each attachment until the table changes.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_operator.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#include "worker/row_writer.h"
+
+static HTAB *writers = NULL;
+
+static const ErrorData *
+lost_column(const char *name, MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ErrorData  *error = palloc0(sizeof(ErrorData));
+
+	error->sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+	error->message = psprintf("the table has no column \"%s\" any more", name);
+	error->detail = pstrdup("Give it back its name, or detach the table and attach it with the columns that it has now.");
+	MemoryContextSwitchTo(old);
+	return error;
+}
+
+static void
+on_relation_change(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	WfRowWriter *writer;
+
+	hash_seq_init(&status, writers);
+	while ((writer = hash_seq_search(&status)) != NULL)
+	{
+		bool		own = !OidIsValid(relid) || writer->relid == relid;
+
+		if (own)
+			writer->valid = false;
+		if (own || writer->wide)
+			writer->unchanged = false;
+	}
+}
+
+WfRowWriter *
+wf_row_writer_find(int attachment)
+{
+	WfRowWriter *writer;
+	bool		found;
+
+	if (writers == NULL)
+	{
+		HASHCTL		ctl = {.keysize = sizeof(int), .entrysize = sizeof(WfRowWriter)};
+
+		writers = hash_create("workflow write-backs", 16, &ctl, HASH_ELEM | HASH_BLOBS);
+		CacheRegisterRelcacheCallback(on_relation_change, (Datum) 0);
+	}
+	writer = hash_search(writers, &attachment, HASH_ENTER, &found);
+	if (!found)
+	{
+		memset(writer, 0, sizeof(*writer));
+		writer->attachment = attachment;
+	}
+	return writer;
+}
+
+static void
+reset_writer(WfRowWriter *writer)
+{
+	if (writer->lock != NULL)
+		SPI_freeplan(writer->lock);
+	if (writer->see != NULL)
+		SPI_freeplan(writer->see);
+	if (writer->update != NULL)
+		SPI_freeplan(writer->update);
+	if (writer->context != NULL)
+		MemoryContextDelete(writer->context);
+	writer->lock = writer->see = writer->update = NULL;
+	writer->context = NULL;
+	writer->lost = NULL;
+	writer->valid = false;
+}
+
+static void
+append_table(StringInfo sql, Relation rel)
+{
+	if (rel->rd_rel->relkind == RELKIND_RELATION)
+		appendStringInfoString(sql, "ONLY ");
+	appendStringInfoString(sql, quote_qualified_identifier(
+		get_namespace_name(RelationGetNamespace(rel)), RelationGetRelationName(rel)));
+}
+
+/* The operator by its full name: users' types keep theirs elsewhere. */
+static void
+append_operator(StringInfo sql, Oid type)
+{
+	Oid			operator = lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	Form_pg_operator form;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "type %u has no equality operator", type);
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	appendStringInfo(sql, " OPERATOR(%s.%s) ",
+					 quote_identifier(get_namespace_name(form->oprnamespace)),
+					 NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+}
+
+/* Parameters of the key come first. */
+static void
+append_key(StringInfo sql, const WfRowKey *key)
+{
+	for (int i = 0; i < key->n; i++)
+	{
+		appendStringInfo(sql, "%s%s", i == 0 ? " WHERE " : " AND ",
+						 quote_identifier(key->columns[i].name));
+		append_operator(sql, key->columns[i].type);
+		appendStringInfo(sql, "$%d", i + 1);
+	}
+}
+
+static SPIPlanPtr
+prepare(const char *sql, int nargs, Oid *types)
+{
+	SPIPlanPtr	plan = SPI_prepare(sql, nargs, types);
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s: %s", SPI_result_code_string(SPI_result), sql);
+	if (SPI_keepplan(plan) != 0)
+		elog(ERROR, "SPI_keepplan failed");
+	return plan;
+}
+
+bool
+wf_row_writer_shows(const WfRowWriter *writer)
+{
+	for (int i = 0; i < WF_NSHOWS; i++)
+		if (writer->columns[i].attno != 0)
+			return true;
+	return false;
+}
+
+static void
+prepare_plans(WfRowWriter *writer, Relation rel)
+{
+	Oid			types[INDEX_MAX_KEYS + WF_NSHOWS];
+	int			nargs = writer->key.n;
+	StringInfoData select;
+	StringInfoData update;
+	const char *separator = "";
+	StringInfoData columns;
+
+	initStringInfo(&columns);
+	initStringInfo(&select);
+	initStringInfo(&update);
+	appendStringInfoString(&update, "UPDATE ");
+	append_table(&update, rel);
+	appendStringInfoString(&update, " SET ");
+	for (int i = 0; i < writer->key.n; i++)
+		types[i] = writer->key.columns[i].type;
+	for (int i = 0; i < WF_NSHOWS; i++)
+	{
+		WfRowColumn *column = &writer->columns[i];
+
+		if (column->attno == 0)
+			continue;
+		types[nargs++] = column->type;
+		appendStringInfo(&columns, "%s%s", separator, quote_identifier(column->name));
+		appendStringInfo(&update, "%s%s = $%d", separator, quote_identifier(column->name), nargs);
+		separator = ", ";
+	}
+	appendStringInfo(&select, "SELECT %s%stableoid FROM ", columns.data, separator);
+	append_table(&select, rel);
+	append_key(&select, &writer->key);
+	append_key(&update, &writer->key);
+	appendStringInfoString(&select, " FOR NO KEY UPDATE");
+	appendStringInfo(&update, " RETURNING %s", columns.data);
+	writer->lock = prepare(select.data, writer->key.n, types);
+	if (wf_row_writer_shows(writer))
+		writer->update = prepare(update.data, nargs, types);
+}
+
+void
+wf_row_writer_see(WfRowWriter *writer, Relation rel)
+{
+	Oid			types[INDEX_MAX_KEYS];
+	StringInfoData sql;
+
+	if (writer->see != NULL)
+		return;
+	for (int i = 0; i < writer->key.n; i++)
+		types[i] = writer->key.columns[i].type;
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT FROM ");
+	append_table(&sql, rel);
+	append_key(&sql, &writer->key);
+	writer->see = prepare(sql.data, writer->key.n, types);
+}
+
+/* Inside SPI, as the owner. */
+void
+wf_row_writer_set_up(WfRowWriter *writer, Relation rel, const WfAttachment *attachment)
+{
+	const char *names[WF_NSHOWS] = {attachment->serial_column, attachment->status_column,
+		attachment->instance_column};
+
+	if (!writer->valid)
+	{
+		reset_writer(writer);
+		writer->relid = RelationGetRelid(rel);
+		writer->context = AllocSetContextCreate(TopMemoryContext, "workflow write-back",
+												ALLOCSET_SMALL_SIZES);
+		wf_row_key(rel, RelationGetDescr(rel), &writer->key, writer->context);
+		for (int i = 0; i < WF_NSHOWS; i++)
+		{
+			writer->columns[i].attno = 0;
+			if (names[i] == NULL)
+				continue;
+			if (!wf_row_column(RelationGetDescr(rel), names[i], &writer->columns[i], writer->context))
+				writer->lost = lost_column(names[i], writer->context);
+		}
+		writer->valid = true;
+	}
+	if (writer->key.n > 0 && writer->lock == NULL)
+		prepare_plans(writer, rel);
+}
