@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
@@ -33,6 +34,9 @@ PG_FUNCTION_INFO_V1(workflow_blocked_until);
 
 static WfQuery q_process = {
 	.sql = "SELECT process_id FROM workflow_data.instance WHERE instance = $1", .nargs = 1, .argtypes = {INT8OID}};
+static WfQuery q_reply = {
+	.sql = "SELECT queue FROM workflow_data.delivery WHERE kind = 'reply' AND instance = $1 AND visit = $2 LIMIT 1",
+	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
 
 typedef struct Asked
 {
@@ -59,21 +63,37 @@ may_be_seen(int64 instance, Oid caller)
 
 /* NULL: nobody can be told to be in the way. */
 static const char *
-why_unsent(const Asked *asked, const char *name)
+why_unexecuted(const Asked *asked)
+{
+	if (!asked->late || wf_visit_is_shown(asked->visit))
+		return NULL;
+	if (wf_instance_is_locked(asked->instance))
+		return "lock";
+	if (asked->serving.executors_refused)
+		return "worker slot";
+	return asked->serving.executors_busy ? "executors" : NULL;
+}
+
+/* The queue of executors, or of the dispatcher, in which the answer to its request waits; NULL: none does. */
+static char *
+answered_in(const Asked *asked)
+{
+	Datum		values[2] = {Int64GetDatum(asked->instance), Int64GetDatum(asked->visit)};
+
+	return wf_query_run(&q_reply, values, NULL) > 0 ? wf_result_text(0, 1) : NULL;
+}
+
+static const char *
+why_unsent(const Asked *asked, const char *name, bool perhaps_under_way)
 {
 	const WfServer *server = wf_server_by_name(name);
-	bool		unknown;
 
-	if (wf_request_is_shown(asked->visit, &unknown))
-		return NULL;
 	if (server == NULL)
 		return "server dropped";
 	if (server->max_in_flight == 0)
 		return "server paused";
-	if (unknown)
+	if (perhaps_under_way)
 		return NULL;
-	if (asked->late && wf_instance_is_locked(asked->instance))
-		return "lock"; /* its answer has come perhaps */
 	if (wf_server_in_flight(name) >= server->max_in_flight)
 		return "server full";
 	if (!asked->late)
@@ -84,15 +104,24 @@ why_unsent(const Asked *asked, const char *name)
 }
 
 static const char *
-why_unexecuted(const Asked *asked)
+why_late(const Asked *asked)
 {
-	if (!asked->late || wf_visit_is_shown(asked->visit))
+	return asked->late && wf_instance_is_locked(asked->instance) ? "lock" : NULL;
+}
+
+/* Its request waits to be sent, is under way, or has been answered. */
+static const char *
+why_calling(const Asked *asked, const char *server)
+{
+	bool		unknown;
+	char	   *answered;
+
+	if (wf_request_is_shown(asked->visit, &unknown))
 		return NULL;
-	if (wf_instance_is_locked(asked->instance))
-		return "lock";
-	if (asked->serving.executors_refused)
-		return "worker slot";
-	return asked->serving.executors_busy ? "executors" : NULL;
+	answered = answered_in(asked);
+	if (answered != NULL)
+		return wf_is_executor_queue(answered) ? why_unexecuted(asked) : why_late(asked);
+	return why_unsent(asked, server, unknown);
 }
 
 static const char *
@@ -117,10 +146,10 @@ why(Asked *asked)
 	if (word != NULL || !asked->serving.dispatcher)
 		return word;
 	if (asked->due && strncmp(asked->queue, WF_QUEUE_HTTP, strlen(WF_QUEUE_HTTP)) == 0)
-		return why_unsent(asked, asked->queue + strlen(WF_QUEUE_HTTP));
+		return why_calling(asked, asked->queue + strlen(WF_QUEUE_HTTP));
 	if (asked->due && wf_is_executor_queue(asked->queue))
 		return why_unexecuted(asked);
-	return asked->late && wf_instance_is_locked(asked->instance) ? "lock" : NULL;
+	return why_late(asked);
 }
 
 static bool
@@ -153,8 +182,8 @@ workflow_blocked_by(PG_FUNCTION_ARGS)
 	asked.late = is_over(due_at, LATE_MS) || is_over(alarm_at, LATE_MS);
 	if (wf_lack_find(asked.instance, asked.visit, &lack))
 		word = wf_lack_name(lack.lack);
-	else if (!asked.due && !asked.late)
-		PG_RETURN_NULL();
+	else if ((!asked.due && !asked.late) || RecoveryInProgress())
+		PG_RETURN_NULL(); /* what workers do is not known on a standby */
 	asked.queue = asked.due ? text_to_cstring(PG_GETARG_TEXT_PP(2)) : NULL;
 	wf_store_enter(&access);
 	if (!may_be_seen(asked.instance, access.caller))

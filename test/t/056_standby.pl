@@ -50,6 +50,7 @@ is($standby->safe_psql('postgres', $stand), $primary->safe_psql('postgres', $sta
 my $counts = q[SELECT labels, value FROM workflow.metrics WHERE name = 'visits' AND labels ->> 'process' = 'stand'];
 isnt($primary->safe_psql('postgres', $counts), '', 'what is counted');
 is($standby->safe_psql('postgres', $counts), $primary->safe_psql('postgres', $counts), '... is counted there likewise');
+is($standby->safe_psql('postgres', "SELECT count(*) FILTER (WHERE state = 'calling') > 0, count(blocked_by) FROM workflow.visits"), 't|0', 'what is under work elsewhere is not called stuck');
 for my $call ("workflow.complete('$open')", "workflow.start('stand')", "workflow.cancel(1)", "workflow.set_data(1, '{}')", 'workflow.adopt()')
 {
 	my ($status, $stdout, $stderr) = $standby->psql('postgres', "\\set VERBOSITY sqlstate\nSELECT $call");

@@ -160,6 +160,18 @@ my $ask = "SELECT workflow_data.blocked_by(instance, visit, queue, due_at, alarm
 is($scene->sql($ask), 'server paused', '... from the function as well');
 is($scene->sql("SET ROLE stranger; $ask"), '', '... and nobody else');
 
+# ---- one that was answered does not wait for its server any more ----
+
+my ($i, $v) = split(/_/, $scene->serial($secret));
+$scene->sql("INSERT INTO workflow_data.delivery (instance, visit, kind, queue, due_at) VALUES ($i, $v, 'reply', 'executor 999999', now() + interval '1 hour')");
+is($scene->sql(blocked($secret)), '', 'its answer is to be dealt with');
+$holder = $node->background_psql('postgres');
+$holder->query_safe("BEGIN; SELECT workflow.set_data($i, '{}')");
+is($scene->sql(blocked($secret)), 'lock', '... which somebody is in the way of');
+$holder->query_safe('COMMIT');
+$holder->quit;
+$scene->sql("DELETE FROM workflow_data.delivery WHERE instance = $i");
+
 # ---- nobody works ----
 
 $node->append_conf('postgresql.conf', "workflow.start_paused = on\n");
