@@ -11,10 +11,9 @@
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 
-#include "engine/internal.h"
+#include "engine/answer.h"
 #include "http/server.h"
 #include "shmem/shmem.h"
-#include "store/token.h"
 
 /* No pause is longer than that, whatever factor it grew by. */
 #define MAX_PAUSE_US (INT64CONST(365) * USECS_PER_DAY)
@@ -66,7 +65,7 @@ is_named(const WfRetry *retry, const WfFault *fault)
 }
 
 bool
-wf_engine_names(const WfVisit *visit, const WfFault *fault)
+wf_answer_is_named(const WfVisit *visit, const WfFault *fault)
 {
 	if (is_named(&visit->def->retry, fault))
 		return true;
@@ -75,12 +74,6 @@ wf_engine_names(const WfVisit *visit, const WfFault *fault)
 			if (wf_code_names(visit->def->catches[i].codes[c], fault->code, fault->http_status))
 				return true;
 	return false;
-}
-
-void
-wf_engine_postpone(WfBatch *batch, WfVisit *visit, TimestampTz until)
-{
-	wf_state_postpone(batch, visit, until);
 }
 
 static bool
@@ -101,7 +94,7 @@ called_server(WfBatch *batch, WfVisit *visit)
 	if (visit->def == NULL || visit->def->action != WF_ACTION_HTTP)
 		return NULL;
 	if (queue == NULL || strncmp(queue, WF_QUEUE_HTTP, strlen(WF_QUEUE_HTTP)) != 0)
-		queue = wf_move_http_queue(batch, visit, visit->def->http, &ignored);
+		queue = wf_action_http_queue(batch, visit, visit->def->http, &ignored);
 	return queue != NULL ? queue + strlen(WF_QUEUE_HTTP) : NULL;
 }
 
@@ -116,7 +109,7 @@ retry_of(WfBatch *batch, WfVisit *visit)
 	return server != NULL && server->retry.given ? &server->retry : own;
 }
 
-static WfVisit *
+static void
 failed_attempt(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
 	const WfRetry *retry = retry_of(batch, visit);
@@ -125,36 +118,45 @@ failed_attempt(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 
 	MemoryContextSwitchTo(old);
 	if (visit->has_callback)
-		return wf_outcome_callback(batch, visit);
-	if (!is_retried(visit, retry, answer))
+		wf_push(batch, visit, WF_HAPPEN);
+	else if (is_retried(visit, retry, answer))
+	{
+		visit->error = error;
+		wf_state_pause(batch, visit, next_attempt_at(batch, visit, retry, answer->retry_after_ms));
+	}
+	else
 	{
 		visit->reply = answer->reply;
-		return wf_outcome_bad(batch, visit, WF_OUTCOME_SYSTEM_ERROR, error);
+		wf_push_fail(batch, visit, WF_OUTCOME_SYSTEM_ERROR, error);
 	}
-	visit->error = error;
-	wf_state_pause(batch, visit, next_attempt_at(batch, visit, retry, answer->retry_after_ms));
-	return NULL;
 }
 
-static WfVisit *
+/* Whether the callback came before or comes later. */
+static bool
+save_reply(WfBatch *batch, WfVisit *visit, WfFault *fault)
+{
+	WfScope		scope;
+
+	if (visit->def->save_reply == NULL)
+		return true;
+	wf_engine_scope(visit, &scope);
+	return wf_data_apply(batch, visit, visit->def->save_reply, &scope, fault);
+}
+
+static void
 replied(WfBatch *batch, WfVisit *visit, Jsonb *reply)
 {
 	WfFault		fault = {0};
-	WfScope		scope;
 
 	visit->reply = reply;
 	visit->has_reply = true;
 	visit->docs_changed = true;
 	visit->error = NULL;
 	visit->changed = true;
-	if (visit->def->save_reply != NULL)
-	{
-		wf_engine_scope(visit, &scope);
-		/* whether the callback came before or comes later */
-		if (!wf_data_apply(batch, visit, visit->def->save_reply, &scope, &fault))
-			return wf_outcome_fault(batch, visit, &fault);
-	}
-	return visit->has_callback ? wf_outcome_callback(batch, visit) : wf_wait_open(batch, visit);
+	if (!save_reply(batch, visit, &fault))
+		wf_push_fault(batch, visit, &fault);
+	else
+		wf_push(batch, visit, visit->has_callback ? WF_HAPPEN : WF_OPEN);
 }
 
 /* Failed attempts, and those that came after them, are worth a row; the many that succeed at once are not. */
@@ -180,8 +182,8 @@ look_back(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 }
 
 /* The service's cookies go with the instance: its later calls must find the same node. */
-static void
-keep_cookies(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
+void
+wf_answer_keep_cookies(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
 	WfInstance *instance = visit->instance;
 	const char *server = called_server(batch, visit);
@@ -205,71 +207,16 @@ keep_cookies(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 	MemoryContextSwitchTo(old);
 }
 
+/* To the action of a visit that is calling, or pauses since it has. */
 void
-wf_engine_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
+wf_answer_apply(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
-	WfVisit    *next;
-
-	if (visit->ended)
-		return;
-	keep_cookies(batch, visit, answer);
-	if (visit->state == WF_STATE_CANCELLING)
-	{
-		wf_move_on(batch, visit->instance, wf_cancel_answer(batch, visit, answer));
-		return;
-	}
-	if (visit->state != WF_STATE_CALLING && visit->state != WF_STATE_RETRYING)
-		return;
 	visit->attempt++;
 	visit->changed = true;
 	if (answer->fault.code != NULL || visit->attempt > 1)
 		look_back(batch, visit, answer);
 	if (answer->fault.code != NULL)
-		next = failed_attempt(batch, visit, answer);
+		failed_attempt(batch, visit, answer);
 	else
-		next = replied(batch, visit, answer->reply);
-	wf_move_on(batch, visit->instance, next);
-}
-
-Jsonb *
-wf_engine_error(const WfFault *fault, int attempt)
-{
-	WfField		fields[5];
-
-	memset(fields, 0, sizeof(fields));
-	fields[0] = (WfField){.key = "code", .kind = WF_FIELD_TEXT, .text = fault->code};
-	fields[1] = (WfField){.key = "message", .kind = WF_FIELD_TEXT, .text = fault->message};
-	fields[2] = (WfField){.key = "http_status",
-		.kind = fault->http_status != 0 ? WF_FIELD_INT : WF_FIELD_JSONB,
-		.number = fault->http_status};
-	fields[3] = (WfField){.key = "sqlstate", .kind = WF_FIELD_TEXT,
-		.text = fault->sqlstate[0] != '\0' ? fault->sqlstate : NULL};
-	fields[4] = (WfField){.key = "attempt", .kind = WF_FIELD_INT, .number = attempt};
-	return wf_jsonb_object(fields, lengthof(fields));
-}
-
-void
-wf_engine_scope(WfVisit *visit, WfScope *scope)
-{
-	WfInstance *instance = visit->instance;
-	bool		under_way = visit->state == WF_STATE_CALLING ||
-							visit->state == WF_STATE_RETRYING || visit->state == WF_STATE_READY;
-
-	memset(scope, 0, sizeof(*scope));
-	scope->data = instance->data;
-	scope->timezone = instance->process->timezone;
-	scope->instance = instance->id;
-	scope->visit = visit->id;
-	scope->business_key = instance->business_key;
-	scope->process = instance->process->name;
-	scope->step = visit->step;
-	scope->attempt = visit->attempt + (under_way && !visit->has_reply ? 1 : 0);
-	scope->reply = visit->reply;
-	scope->result = visit->result;
-	scope->caught = visit->caught;
-	/* a handler has nothing else to look at */
-	scope->error = visit->error != NULL || visit->caught == NULL ? visit->error
-																 : wf_jsonb_get(visit->caught, "error");
-	scope->index = -1;
-	wf_token_offer_urls(scope);
+		replied(batch, visit, answer->reply);
 }

@@ -1,12 +1,19 @@
 /*
  * control.c
- *		What comes from outside a token's own path: starts, callbacks, and what operators do.
+ *		What comes from outside a token's own path: starts, answers, callbacks, clocks, and what operators do.
+ *
+ * Each is an entry point: it looks whether that is still so, pushes what follows from it, and has the agenda run to its end.
  */
 #include "postgres.h"
 
 #include "utils/memutils.h"
 
-#include "engine/internal.h"
+#include "engine/answer.h"
+#include "engine/engine.h"
+#include "engine/handler.h"
+#include "engine/interrupt.h"
+#include "engine/suspend.h"
+#include "engine/token.h"
 
 WfInstance *
 wf_engine_start(WfBatch *batch, const WfStart *start)
@@ -24,80 +31,38 @@ wf_engine_start(WfBatch *batch, const WfStart *start)
 													   : wf_jsonb_merge(def->data, start->data);
 	wf_data_require_fit(instance->data);
 	MemoryContextSwitchTo(old);
-	wf_move_on(batch, instance, wf_move_enter(batch, instance, def->start, NULL, start->visit));
+	(void) wf_token_enter(batch, instance, NULL, def->start, NULL, start->visit);
+	wf_agenda_run(batch, instance);
 	return instance;
 }
 
-static void
-refuse_callback(WfVisit *visit)
+/* ---- answers ---- */
+
+void
+wf_engine_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
-	ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " does not wait for a callback",
-				   visit->instance->id, visit->id),
-			errdetail("It is in state \"%s\" at step \"%s\".", wf_state_name(visit->state),
-					  visit->step),
-			errhint("A step takes callbacks if it has \"wait\": true."));
-}
-
-/* The dispatcher may have its request in flight: it alone knows, so it ends the visit. */
-static bool
-may_be_in_flight(WfVisit *visit)
-{
-	return visit->queue != NULL &&
-		   (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_READY ||
-			visit->state == WF_STATE_RETRYING);
-}
-
-/* An incident can be completed by hand, whatever its step waits for. */
-bool
-wf_engine_takes_callback(const WfVisit *visit)
-{
-	return visit->state == WF_STATE_INCIDENT ||
-		   (visit->def != NULL && visit->def->wait.kind == WF_EVENT_CALLBACK);
-}
-
-/*
- * The service of an incident has said its word already, or was asked to stop: then what it says is late. A person may still
- * put the former right by completing it; for the latter there is skip.
- */
-static bool
-is_late_for_incident(const WfVisit *visit, bool by_hand)
-{
-	bool		called_back = visit->callback != NULL || visit->callback_error != NULL;
-
-	return wf_cancel_has_asked(visit) || (called_back && !by_hand);
-}
-
-bool
-wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error, bool by_hand)
-{
-	if (visit->has_callback)
-		return false;
-	if (!wf_engine_takes_callback(visit))
-		refuse_callback(visit);
-	if (visit->state == WF_STATE_INCIDENT && is_late_for_incident(visit, by_hand))
-		return false;
-	if (visit->state == WF_STATE_INCIDENT)
-		wf_state_mend(batch, visit);
-
-	visit->callback = data;
-	visit->callback_error = error;
-	wf_state_completed_by(batch, visit);
-	batch->makes_due = true; /* a `true` must not be lost */
+	if (visit->ended)
+		return;
+	wf_answer_keep_cookies(batch, visit, answer);
 	if (visit->state == WF_STATE_CANCELLING)
-	{
-		wf_move_on(batch, visit->instance, wf_cancel_callback(batch, visit));
-		return true;
-	}
-	if (visit->held || may_be_in_flight(visit))
-	{
-		wf_state_keep_callback(batch, visit);
-		return true;
-	}
-	visit->has_callback = true;
-	visit->changed = true;
-	wf_move_on(batch, visit->instance, wf_outcome_callback(batch, visit));
-	return true;
+		wf_interrupt_answer(batch, visit, answer);
+	else if (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING)
+		wf_answer_apply(batch, visit, answer);
+	else
+		return;
+	wf_agenda_run(batch, visit->instance);
+}
+
+void
+wf_engine_postpone(WfBatch *batch, WfVisit *visit, TimestampTz until)
+{
+	wf_state_postpone(batch, visit, until);
+}
+
+bool
+wf_engine_names(const WfVisit *visit, const WfFault *fault)
+{
+	return wf_answer_is_named(visit, fault);
 }
 
 /* What it has been given may be more than a row can hold. */
@@ -115,8 +80,6 @@ drop_documents(WfVisit *visit)
 void
 wf_engine_break(WfBatch *batch, WfVisit *visit, const WfFault *fault, WfBreak broken)
 {
-	WfVisit    *next;
-
 	if (visit->ended || visit->state == WF_STATE_INCIDENT)
 		return;
 	if (broken == WF_BREAK_ACTION && visit->has_callback && visit->state != WF_STATE_CANCELLING)
@@ -126,11 +89,11 @@ wf_engine_break(WfBatch *batch, WfVisit *visit, const WfFault *fault, WfBreak br
 	}
 	if (broken == WF_BREAK_BARE)
 		drop_documents(visit);
-	if (wf_cancel_is_asking(visit))
-		next = wf_cancel_answer(batch, visit, &(WfAnswer){.fault = *fault});
+	if (wf_interrupt_is_asking(visit))
+		wf_interrupt_answer(batch, visit, &(WfAnswer){.fault = *fault});
 	else
-		next = wf_outcome_fault(batch, visit, fault);
-	wf_move_on(batch, visit->instance, next);
+		wf_push_fault(batch, visit, fault);
+	wf_agenda_run(batch, visit->instance);
 }
 
 void
@@ -152,117 +115,67 @@ wf_engine_set_data(WfBatch *batch, WfInstance *instance, Jsonb *changes)
 	MemoryContextSwitchTo(old);
 }
 
-/* Why a visit is CANCELLED; NULL or "": no reason was given. */
-Jsonb *
-wf_control_cancel_error(WfBatch *batch, const char *reason)
-{
-	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	WfFault		why = {.code = "CANCELLED", .message = reason != NULL && *reason != '\0' ? reason : NULL};
-	Jsonb	   *error = wf_engine_error(&why, 0);
+/* ---- callbacks ---- */
 
-	MemoryContextSwitchTo(old);
-	return error;
+static void
+refuse_callback(WfVisit *visit)
+{
+	ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " does not wait for a callback",
+				   visit->instance->id, visit->id),
+			errdetail("It is in state \"%s\" at step \"%s\".", wf_state_name(visit->state),
+					  visit->step),
+			errhint("A step takes callbacks if it has \"wait\": true."));
 }
 
-/* Steps that ignore it go on; told again, what can only be mended by hand is given up. */
+/* An incident can be completed by hand, whatever its step waits for. */
+bool
+wf_engine_takes_callback(const WfVisit *visit)
+{
+	return visit->state == WF_STATE_INCIDENT ||
+		   (visit->def != NULL && visit->def->wait.kind == WF_EVENT_CALLBACK);
+}
+
+/*
+ * The service of an incident has said its word already, or was asked to stop: then what it says is late. A person may still
+ * put the former right by completing it; for the latter there is skip.
+ */
 static bool
-is_cancelled(const WfVisit *visit, bool again)
+is_late_for_incident(const WfVisit *visit, bool by_hand)
 {
-	if (visit->ended)
-		return false;
-	if (again)
-		return visit->state == WF_STATE_INCIDENT;
-	return visit->def == NULL || !visit->def->ignore_cancel;
+	bool		called_back = visit->callback != NULL || visit->callback_error != NULL;
+
+	return wf_action_has_asked(visit) || (called_back && !by_hand);
 }
 
-void
-wf_engine_cancel(WfBatch *batch, WfInstance *instance, const char *reason)
+bool
+wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error, bool by_hand)
 {
-	wf_control_stop(batch, instance, reason, NULL);
-}
-
-/* Cancel what lives in it; when nothing does any more it is aborted, with that error, or with one that says the reason. */
-void
-wf_control_stop(WfBatch *batch, WfInstance *instance, const char *reason, Jsonb *error)
-{
-	bool		again = instance->cancel_reason != NULL;
-	List	   *visits;
-	ListCell   *lc;
-
-	wf_batch_load_all_visits(batch, instance);
-	if (instance->status == WF_STATUS_SUSPENDED)
-		wf_engine_resume(batch, instance);
-	if (again)
-		reason = instance->cancel_reason;
-	else
-	{
-		instance->cancel_reason = MemoryContextStrdup(batch->context, reason != NULL ? reason : "");
-		instance->error = error;
-	}
-	instance->changed = true;
-	visits = list_copy(instance->visits);
-	foreach (lc, visits)
-	{
-		WfVisit    *visit = lfirst(lc);
-
-		if (is_cancelled(visit, again))
-			wf_engine_cancel_visit(batch, visit, reason);
-	}
-}
-
-/* What was accepted as the end of a visit stays its end. */
-void
-wf_engine_cancel_visit(WfBatch *batch, WfVisit *visit, const char *reason)
-{
-	WfVisit    *next;
-
-	if (visit->state == WF_STATE_CANCELLING)
-		return;
-	if (visit->has_callback && (visit->held || may_be_in_flight(visit)))
-		return; /* once the reply is there, or nothing is known to be under way */
 	if (visit->has_callback)
-		next = wf_outcome_callback(batch, visit);
+		return false;
+	if (!wf_engine_takes_callback(visit))
+		refuse_callback(visit);
+	if (visit->state == WF_STATE_INCIDENT && is_late_for_incident(visit, by_hand))
+		return false;
+	if (visit->state == WF_STATE_INCIDENT)
+		wf_state_mend(batch, visit);
+
+	visit->callback = data;
+	visit->callback_error = error;
+	wf_state_completed_by(batch, visit);
+	batch->makes_due = true; /* a `true` must not be lost */
+	if (visit->state == WF_STATE_CANCELLING)
+		wf_interrupt_callback(batch, visit);
+	else if (visit->held || wf_state_may_be_in_flight(visit))
+		wf_state_keep_callback(batch, visit);
 	else
-		next = wf_cancel_visit(batch, visit, WF_OUTCOME_CANCELLED, wf_control_cancel_error(batch, reason));
-	wf_move_on(batch, visit->instance, next);
-}
-
-void
-wf_engine_suspend(WfBatch *batch, WfInstance *instance)
-{
-	ListCell   *lc;
-
-	if (instance->status == WF_STATUS_SUSPENDED)
-		return;
-	wf_batch_load_all_visits(batch, instance);
-	foreach (lc, instance->visits)
-		wf_state_hold(batch, lfirst(lc), true);
-	instance->status = WF_STATUS_SUSPENDED;
-	instance->changed = true;
-	instance->show_changed = true;
-}
-
-/* Clocks that fell due meanwhile are due; silence begins to count anew. */
-void
-wf_engine_resume(WfBatch *batch, WfInstance *instance)
-{
-	ListCell   *lc;
-
-	if (instance->status != WF_STATUS_SUSPENDED)
-		return;
-	wf_batch_load_all_visits(batch, instance);
-	foreach (lc, instance->visits)
 	{
-		WfVisit    *visit = lfirst(lc);
-
-		wf_state_hold(batch, visit, false);
-		if (visit->state == WF_STATE_WAITING && visit->def != NULL && !visit->has_callback)
-			wf_wait_listen(batch, visit);
+		visit->has_callback = true;
+		visit->changed = true;
+		wf_push(batch, visit, WF_HAPPEN);
 	}
-	instance->status = instance->incidents > 0 ? WF_STATUS_FAILED : WF_STATUS_ACTIVE;
-	instance->changed = true;
-	instance->show_changed = true;
-	batch->makes_due = true;
+	wf_agenda_run(batch, visit->instance);
+	return true;
 }
 
 bool
@@ -283,7 +196,7 @@ wf_engine_heartbeat(WfBatch *batch, WfVisit *visit, Jsonb *progress)
 		return false;
 	if (visit->state == WF_STATE_WAITING && visit->silence_at != 0)
 	{
-		wf_wait_listen(batch, visit);
+		wf_clock_listen(batch, visit);
 		visit->changed = true;
 	}
 	if (progress != NULL)
@@ -299,6 +212,125 @@ wf_engine_extend(WfBatch *batch, WfVisit *visit, TimestampTz deadline)
 {
 	visit->deadline = deadline;
 	visit->changed = true;
+}
+
+/* ---- clocks ---- */
+
+/* Has its time come, as seen by this batch? */
+static bool
+is_due(WfBatch *batch, WfVisit *visit)
+{
+	return !visit->ended && visit->due_at != 0 && visit->due_at <= batch->now;
+}
+
+void
+wf_engine_due(WfBatch *batch, WfVisit *visit)
+{
+	if (!is_due(batch, visit) || visit->held)
+		return;
+	if (visit->state == WF_STATE_CANCELLING)
+		wf_interrupt_due(batch, visit);
+	else if (visit->has_callback)
+		wf_push(batch, visit, WF_HAPPEN);
+	else if (visit->state == WF_STATE_READY) /* where it was left, a loop goes on */
+		wf_push(batch, visit, WF_BEGIN);
+	else if (visit->state == WF_STATE_WAITING && visit->waits_for != NULL &&
+			 strcmp(visit->waits_for, WF_WAITS_CALLBACK) != 0)
+		wf_push(batch, visit, WF_LEAVE);
+	else
+		return;
+	wf_agenda_run(batch, visit->instance);
+}
+
+static bool
+is_interrupted(const WfVisit *visit)
+{
+	return visit->ended || visit->state == WF_STATE_CANCELLING || visit->state == WF_STATE_INCIDENT;
+}
+
+/*
+ * Handlers begin in the order of their times, as far as the visit has lived that long: nobody may have looked for a
+ * while. False if one of them has interrupted it.
+ */
+static bool
+outlives_handlers(WfBatch *batch, WfVisit *visit)
+{
+	TimestampTz until = batch->now;
+	int			index;
+
+	if (visit->handler_at == 0 || visit->handler_at > batch->now || visit->def == NULL)
+		return true;
+	if (visit->deadline != 0)
+		until = Min(until, visit->deadline - 1);
+	if (visit->silence_at != 0)
+		until = Min(until, visit->silence_at - 1);
+	while ((index = wf_clock_next_handler(visit, until)) >= 0)
+	{
+		wf_clock_begin_handler(visit, index);
+		wf_handler_begin(batch, visit, index);
+		wf_agenda_run(batch, visit->instance);
+		if (is_interrupted(visit))
+			return false;
+	}
+	return true;
+}
+
+/* A handler, its timeout, or the silence of the outside. */
+void
+wf_engine_alarm(WfBatch *batch, WfVisit *visit)
+{
+	WfFault		fault = {.code = "TIMED_OUT", .message = "the step's timeout has passed"};
+	WfOutcome	outcome = WF_OUTCOME_TIMED_OUT;
+	MemoryContext old;
+
+	if (visit->ended || visit->held || visit->has_callback || visit->state == WF_STATE_INCIDENT)
+		return;
+	if (!outlives_handlers(batch, visit))
+		return;
+	if (visit->deadline == 0 || visit->deadline > batch->now)
+	{
+		if (visit->silence_at == 0 || visit->silence_at > batch->now)
+		{
+			if (visit->warn_at != 0 && visit->warn_at <= batch->now)
+				wf_state_warned(batch, visit);
+			return;
+		}
+		outcome = WF_OUTCOME_DIED;
+		fault.code = "DIED";
+		fault.message = "nothing was heard of the outside for longer than the step's heartbeat";
+	}
+	old = MemoryContextSwitchTo(batch->context);
+	wf_push_interrupt(batch, visit, outcome, wf_engine_error(&fault, visit->attempt));
+	MemoryContextSwitchTo(old);
+	wf_agenda_run(batch, visit->instance);
+}
+
+/* ---- operators ---- */
+
+void
+wf_engine_cancel(WfBatch *batch, WfInstance *instance, const char *reason)
+{
+	wf_push_close(batch, instance, reason, NULL);
+	wf_agenda_run(batch, instance);
+}
+
+void
+wf_engine_cancel_visit(WfBatch *batch, WfVisit *visit, const char *reason)
+{
+	wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, wf_cancel_error(batch, reason));
+	wf_agenda_run(batch, visit->instance);
+}
+
+void
+wf_engine_suspend(WfBatch *batch, WfInstance *instance)
+{
+	wf_suspend(batch, instance);
+}
+
+void
+wf_engine_resume(WfBatch *batch, WfInstance *instance)
+{
+	wf_resume(batch, instance);
 }
 
 void
@@ -317,7 +349,8 @@ wf_engine_retry(WfBatch *batch, WfVisit *visit, bool new_key)
 	visit->again = true;
 	if (new_key)
 		wf_batch_make_key(&visit->key);
-	wf_move_on(batch, visit->instance, wf_move_begin(batch, visit));
+	wf_push(batch, visit, WF_BEGIN);
+	wf_agenda_run(batch, visit->instance);
 }
 
 void
@@ -329,7 +362,8 @@ wf_engine_skip(WfBatch *batch, WfVisit *visit, Jsonb *data)
 	wf_state_completed_by(batch, visit);
 	visit->has_callback = true;
 	visit->skipped = true;
-	wf_move_on(batch, visit->instance, wf_outcome_callback(batch, visit));
+	wf_push(batch, visit, WF_HAPPEN);
+	wf_agenda_run(batch, visit->instance);
 }
 
 static Jsonb *
@@ -350,7 +384,6 @@ can_leave(const WfVisit *visit)
 	return !visit->ended && !visit->has_callback && visit->state != WF_STATE_CANCELLING;
 }
 
-/* The new token comes first, so that the instance does not end for want of one. */
 WfVisit *
 wf_engine_move(WfBatch *batch, WfInstance *instance, const char *from, int to)
 {
@@ -359,7 +392,7 @@ wf_engine_move(WfBatch *batch, WfInstance *instance, const char *from, int to)
 	ListCell   *lc;
 
 	wf_batch_load_all_visits(batch, instance);
-	visits = list_copy(instance->visits);
+	visits = list_copy(instance->visits); /* without the one that enters */
 	foreach (lc, visits)
 	{
 		WfVisit    *visit = lfirst(lc);
@@ -367,10 +400,10 @@ wf_engine_move(WfBatch *batch, WfInstance *instance, const char *from, int to)
 		if (strcmp(visit->step, from) != 0 || !can_leave(visit))
 			continue;
 		if (next == NULL)
-			next = wf_move_enter(batch, instance, to, visit->caught, 0);
-		wf_move_on(batch, instance, wf_cancel_visit(batch, visit, WF_OUTCOME_CANCELLED, moved_error(batch, next->step)));
+			next = wf_token_enter(batch, instance, NULL, to, visit->caught, 0);
+		wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, moved_error(batch, next->step));
 	}
 	if (next != NULL)
-		wf_move_on(batch, instance, next);
+		wf_agenda_run(batch, instance);
 	return next;
 }

@@ -6,8 +6,8 @@
 
 #include "utils/memutils.h"
 
+#include "engine/variables.h"
 #include "shmem/settings.h"
-#include "engine/internal.h"
 
 bool
 wf_data_fits(const Jsonb *data, WfFault *fault)

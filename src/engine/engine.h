@@ -11,7 +11,7 @@
 
 #include "postgres.h"
 
-#include "shmem/lacks.h"
+#include "engine/action.h"
 #include "store/batch.h"
 
 /* Start an instance and move its token until it rests. ERROR 54000 if its data are larger than workflow.max_data. `data` NULL: none. Numbers 0: the next. */
@@ -27,17 +27,7 @@ typedef struct WfStart
 } WfStart;
 extern WfInstance *wf_engine_start(WfBatch *batch, const WfStart *start);
 
-/* What an action answered. */
-typedef struct WfAnswer
-{
-	Jsonb	   *reply;		/* $reply; with a fault: what came all the same, or NULL */
-	WfFault		fault;		/* code NULL: none */
-	bool		retryable;
-	int			retry_after_ms; /* at least that long a pause; 0: no wish */
-	TimestampTz started_at;		/* 0: not known */
-	Jsonb	   *cookies;		/* the jar after a 2xx answer, an array of lines; NULL: empty */
-	WfLack		lack;			/* with a fault: no attempt was made, for want of that */
-} WfAnswer;
+/* What an action answered: see engine/action.h. */
 extern void wf_engine_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer);
 
 /*
@@ -106,15 +96,5 @@ extern void wf_engine_skip(WfBatch *batch, WfVisit *visit, Jsonb *data);
  * visit, begun; NULL: there are none, or their end is known already.
  */
 extern WfVisit *wf_engine_move(WfBatch *batch, WfInstance *instance, const char *from, int to);
-
-/* What templates of this visit see. */
-extern void wf_engine_scope(WfVisit *visit, WfScope *scope);
-
-/* from + duration, constant or made of data. False with *fault if that gives no time. */
-extern bool wf_clock_after(WfVisit *visit, const WfDuration *duration, const WfScope *scope, TimestampTz from,
-						   TimestampTz *at, WfFault *fault);
-
-/* {code, message, http_status, sqlstate, attempt} */
-extern Jsonb *wf_engine_error(const WfFault *fault, int attempt);
 
 #endif

@@ -12,7 +12,6 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
-#include "engine/internal.h"
 #include "engine/request.h"
 #include "shmem/shmem.h"
 
@@ -229,7 +228,7 @@ wf_request_server(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	const char *queue = visit->queue;
 
 	if (queue == NULL || strncmp(queue, WF_QUEUE_HTTP, strlen(WF_QUEUE_HTTP)) != 0)
-		queue = wf_move_http_queue(batch, visit, action_of(visit), fault);
+		queue = wf_action_http_queue(batch, visit, action_of(visit), fault);
 	return queue != NULL ? queue + strlen(WF_QUEUE_HTTP) : NULL;
 }
 

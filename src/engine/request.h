@@ -7,7 +7,7 @@
 
 #include "postgres.h"
 
-#include "engine/engine.h"
+#include "engine/action.h"
 #include "http/server.h"
 
 /*

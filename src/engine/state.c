@@ -8,8 +8,8 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "engine/state.h"
 #include "shmem/shmem.h"
-#include "engine/internal.h"
 #include "store/executor_work.h"
 #include "store/warn_waiting.h"
 
@@ -54,6 +54,7 @@ void
 wf_state_call(WfBatch *batch, WfVisit *visit, char *queue)
 {
 	set_state(visit, WF_STATE_CALLING, queue, batch->now);
+	visit->restless = 0;
 	batch->makes_due = true;
 }
 
@@ -78,6 +79,7 @@ wf_state_wait(WfBatch *batch, WfVisit *visit, const char *waits_for, TimestampTz
 {
 	set_state(visit, WF_STATE_WAITING, due_at != 0 ? queue_name(batch, WF_QUEUE_TIMER) : NULL,
 			  due_at);
+	visit->restless = 0;
 	visit->waits_for = waits_for;
 	visit->waiting_since = batch->now;
 	/* a clock is never late */
@@ -259,4 +261,20 @@ wf_state_end(WfBatch *batch, WfVisit *visit)
 	visit->ended = true;
 	visit->ended_at = batch->now;
 	instance->tokens--;
+}
+
+/* ---- questions ---- */
+
+bool
+wf_state_may_be_in_flight(const WfVisit *visit)
+{
+	return visit->queue != NULL &&
+		   (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_READY ||
+			visit->state == WF_STATE_RETRYING);
+}
+
+bool
+wf_state_is_phase(const WfVisit *visit, const char *phase)
+{
+	return visit->cancel_phase != NULL && strcmp(visit->cancel_phase, phase) == 0;
 }

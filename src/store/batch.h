@@ -76,7 +76,6 @@ typedef struct WfInstance
 	bool		ended;
 	bool		show_changed; /* what an attached row shows may have changed */
 	int			stored_tokens; /* as in the row */
-	int			restless;	  /* steps its token had gone without a rest before this batch */
 	int			entered;	  /* steps entered in this batch: loops are cut into transactions */
 	size_t		grown;		  /* bytes of data made in this batch */
 	TimestampTz ended_at;
@@ -125,6 +124,7 @@ struct WfVisit
 	bool		is_new;
 	bool		changed;
 	bool		docs_changed; /* reply, callback, callback_error, cancel_response, result */
+	int			unbegun;	  /* steps that led to it none of which may begin */
 	bool		skipped;	  /* a person says that it has succeeded */
 	bool		again;		  /* an incident that is begun once more */
 	bool		ended;
@@ -155,6 +155,8 @@ typedef struct WfKey
 /* What a worker loads at once: much more is made of it. A single instance or visit may be larger. */
 #define WF_BATCH_ROOM ((size_t) 32 * 1024 * 1024)
 
+typedef struct WfAgenda WfAgenda; /* engine/agenda.c */
+
 typedef struct WfBatch
 {
 	MemoryContext context;
@@ -162,6 +164,7 @@ typedef struct WfBatch
 	List	   *instances; /* WfInstance */
 	List	   *attempts;  /* WfAttempt */
 	List	   *incidents; /* WfVisit: new ones */
+	WfAgenda   *agenda;	   /* what is still to be done in it */
 	List	   *warnings;  /* WfVisit: wait too long */
 	struct wf_by_id_hash *by_id;
 	size_t		room;	   /* bytes that may be loaded; 0: any number */

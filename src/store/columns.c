@@ -315,7 +315,7 @@ static const WfTableColumn visit_columns[] = {
 	{"warn_at", &time_codec, V(warn_at), WF_STORED},
 	{"alarm_at", &alarm_codec, 0, WF_STORED},
 	{"attempt", &int4_codec, V(attempt), WF_STORED, "attempts"},
-	{"restless", &int4_codec, V(restless), WF_STORED_ONCE},
+	{"restless", &int4_codec, V(restless), WF_STORED},
 	{"process_id", &visit_process_codec, 0, WF_STORED_ONCE, "process_id"},
 	{"has_callback", &bool_codec, V(has_callback), WF_STORED},
 	{"held", &bool_codec, V(held), WF_STORED},

@@ -66,7 +66,7 @@ is($data->{initial}{accepted}, JSON::PP::true, 'which knows of the reply');
 # what the reply lacks is an error, whichever of the two comes first
 $scene->define('lacking', qq[{"steps": [{"step": "job", "http": {"server": "partner", "url": "\${\$.url}", $H, "body": {"sn": "\${\$serial_number}"}},
 	"save_reply": {"id": "\${\$reply.body.nothing}"}, "wait": true}]}]);
-for my $path ('/callback-first', '/accept?after=0.2')
+for my $path ('/callback-first', '/accept?after=3') # long enough to look at the incident
 {
 	my ($lacking, $status) = $scene->run('lacking', { url => $scene->url($path) });
 	is($status, 'failed', "$path: a reply that lacks what is to be saved");

@@ -1,6 +1,6 @@
 /*
- * cancel.c
- *		Interrupting a visit: by its instance's end, a timeout, silence, an operator.
+ * interrupt.c
+ *		Interrupting a visit: by its instance's end, a timeout, silence, a handler, an operator.
  *
  * A visit that has called out asks the outside system to stop, if its step says how. In three phases, each of which can
  * be the last: `await` the answer that may still be under way, so that $reply is known; `send` the cancel request;
@@ -12,30 +12,21 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "engine/internal.h"
+#include "engine/handler.h"
+#include "engine/interrupt.h"
+#include "engine/operations.h"
+#include "engine/token.h"
 #include "shmem/shmem.h"
 
 #define CONFIRM_DEFAULT_MS 30000
 
-static bool
-is_phase(const WfVisit *visit, const char *phase)
+static char *
+queue_name(WfBatch *batch, const char *name)
 {
-	return visit->cancel_phase != NULL && strcmp(visit->cancel_phase, phase) == 0;
+	return MemoryContextStrdup(batch->context, name);
 }
 
-/* The end: with what the callback brought, if one came. */
-static WfVisit *
-conclude(WfBatch *batch, WfVisit *visit)
-{
-	visit->cancel_phase = NULL;
-	if (visit->cancel_handler > 0)
-		return wf_handler_take_over(batch, visit);
-	if (visit->cancel_outcome == WF_OUTCOME_CANCELLED)
-		return wf_outcome_cancelled(batch, visit, visit->error, !visit->instance->ended);
-	return wf_outcome_bad(batch, visit, visit->cancel_outcome, visit->error);
-}
-
-static WfVisit *
+static void
 await_confirmation(WfBatch *batch, WfVisit *visit)
 {
 	const WfDuration *timeout = &visit->def->cancel->timeout;
@@ -45,13 +36,14 @@ await_confirmation(WfBatch *batch, WfVisit *visit)
 
 	if (visit->has_callback || visit->cancel_outcome == WF_OUTCOME_DIED ||
 		visit->def->wait.kind != WF_EVENT_CALLBACK)
-		return conclude(batch, visit);
+	{
+		wf_push(batch, visit, WF_CONCLUDE);
+		return;
+	}
 	wf_engine_scope(visit, &scope);
 	if (timeout->present)
 		(void) wf_clock_after(visit, timeout, &scope, batch->now, &until, &ignored);
-	wf_state_cancel(batch, visit, WF_CANCEL_CONFIRM,
-					MemoryContextStrdup(batch->context, WF_QUEUE_TIMER), until);
-	return NULL;
+	wf_state_cancel(batch, visit, WF_CANCEL_CONFIRM, queue_name(batch, WF_QUEUE_TIMER), until);
 }
 
 /* Said yes, though its body may not be readable as what it is said to be. */
@@ -82,83 +74,95 @@ cancel_response(WfBatch *batch, const WfAnswer *answer)
 }
 
 /* The cancel request is due. If it has no address it has failed, like one that is answered with an error. */
-static WfVisit *
+static void
 ask(WfBatch *batch, WfVisit *visit)
 {
 	const WfHttpAction *http = visit->def->cancel->http;
 	WfAnswer	answer = {0};
-	char	   *queue = wf_move_http_queue(
+	char	   *queue = wf_action_http_queue(
 		batch, visit, http->url != NULL ? http : visit->def->http, &answer.fault);
 
 	if (queue == NULL)
 	{
 		visit->cancel_response = cancel_response(batch, &answer);
 		visit->docs_changed = true;
-		return await_confirmation(batch, visit);
+		await_confirmation(batch, visit);
+		return;
 	}
 	wf_state_cancel(batch, visit, WF_CANCEL_SEND, queue, batch->now);
-	return NULL;
-}
-
-static bool
-can_ask(const WfVisit *visit)
-{
-	return visit->def != NULL && visit->def->cancel != NULL && visit->def->action == WF_ACTION_HTTP;
-}
-
-/* Whatever the outside says after that, it was told to stop. */
-bool
-wf_cancel_has_asked(const WfVisit *visit)
-{
-	return visit->cancel_outcome != WF_OUTCOME_NONE && can_ask(visit);
 }
 
 /* Is there somebody to be asked to stop? */
 static bool
 asks(const WfVisit *visit)
 {
-	if (!can_ask(visit))
+	if (!wf_action_can_stop(visit))
 		return false;
 	return visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING ||
 		   visit->state == WF_STATE_WAITING;
 }
 
-/* Interrupt a living visit with CANCELLED, TIMED_OUT or DIED. One that is being cancelled already stays what it is. */
-WfVisit *
-wf_cancel_visit(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
+static void
+interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
 	bool		in_flight = visit->state != WF_STATE_WAITING;
 
-	if (visit->state == WF_STATE_CANCELLING)
-		return NULL;
 	if (visit->state == WF_STATE_INCIDENT)
 		wf_state_put_on_record(batch, visit);
 	visit->cancel_outcome = outcome;
 	visit->error = error;
 	visit->changed = true;
 	if (!asks(visit))
-		return conclude(batch, visit);
-	if (!in_flight)
-		return ask(batch, visit);
-	wf_state_cancel(batch, visit, WF_CANCEL_AWAIT,
-					MemoryContextStrdup(batch->context, WF_QUEUE_MOVE), batch->now);
-	return NULL;
+		wf_push(batch, visit, WF_CONCLUDE);
+	else if (in_flight)
+		wf_state_cancel(batch, visit, WF_CANCEL_AWAIT, queue_name(batch, WF_QUEUE_MOVE), batch->now);
+	else
+		ask(batch, visit);
 }
 
-/* A worker looks at a visit that is being cancelled: nothing is in flight, or nothing has come. */
-WfVisit *
-wf_cancel_due(WfBatch *batch, WfVisit *visit)
+/*
+ * CANCELLED, TIMED_OUT or DIED. One that is being cancelled already stays what it is, and what was accepted as the end of a visit
+ * stays its end: at once, or when the reply is there, or nothing is known to be under way.
+ */
+void
+wf_op_interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
-	if (is_phase(visit, WF_CANCEL_AWAIT))
-		return ask(batch, visit);
-	return is_phase(visit, WF_CANCEL_CONFIRM) ? conclude(batch, visit) : NULL;
+	if (visit->state == WF_STATE_CANCELLING)
+		return;
+	if (!visit->has_callback)
+		interrupt(batch, visit, outcome, error);
+	else if (!visit->held && !wf_state_may_be_in_flight(visit))
+		wf_push(batch, visit, WF_HAPPEN);
 }
 
-/* Is the cancel request due, or under way? */
+/* The end: with what the callback brought, if one came. */
+void
+wf_op_conclude(WfBatch *batch, WfVisit *visit)
+{
+	visit->cancel_phase = NULL;
+	if (visit->cancel_handler > 0)
+		wf_handler_take_over(batch, visit);
+	else if (visit->cancel_outcome == WF_OUTCOME_CANCELLED)
+		wf_token_cancelled(batch, visit, visit->error, true);
+	else
+		wf_push_fail(batch, visit, visit->cancel_outcome, visit->error);
+}
+
+/* ---- what comes from outside ---- */
+
+void
+wf_interrupt_due(WfBatch *batch, WfVisit *visit)
+{
+	if (wf_state_is_phase(visit, WF_CANCEL_AWAIT))
+		ask(batch, visit);
+	else if (wf_state_is_phase(visit, WF_CANCEL_CONFIRM))
+		wf_push(batch, visit, WF_CONCLUDE);
+}
+
 bool
-wf_cancel_is_asking(const WfVisit *visit)
+wf_interrupt_is_asking(const WfVisit *visit)
 {
-	return visit->state == WF_STATE_CANCELLING && is_phase(visit, WF_CANCEL_SEND);
+	return visit->state == WF_STATE_CANCELLING && wf_state_is_phase(visit, WF_CANCEL_SEND);
 }
 
 /* What the handlers may need is kept; what cannot be is no reason to stop now. */
@@ -174,41 +178,38 @@ save_reply(WfBatch *batch, WfVisit *visit)
 	(void) wf_data_apply(batch, visit, visit->def->save_reply, &scope, &ignored);
 }
 
-/* An answer came: to the action, or to the cancel request. A failed cancel request changes no outcome. */
-WfVisit *
-wf_cancel_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
+void
+wf_interrupt_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
 	visit->changed = true;
 	visit->docs_changed = true;
-	if (is_phase(visit, WF_CANCEL_AWAIT))
+	if (wf_state_is_phase(visit, WF_CANCEL_AWAIT))
 	{
 		visit->attempt++;
 		visit->reply = answer->reply;
 		visit->has_reply = answer->reply != NULL;
 		if (answer->fault.code == NULL)
 			save_reply(batch, visit);
-		return ask(batch, visit);
+		ask(batch, visit);
 	}
-	if (!is_phase(visit, WF_CANCEL_SEND))
-		return NULL;
-	visit->cancel_response = cancel_response(batch, answer);
-	return await_confirmation(batch, visit);
+	else if (wf_state_is_phase(visit, WF_CANCEL_SEND))
+	{
+		visit->cancel_response = cancel_response(batch, answer);
+		await_confirmation(batch, visit);
+	}
 }
 
-/* The callback that confirms it, or one that was on its way. */
-WfVisit *
-wf_cancel_callback(WfBatch *batch, WfVisit *visit)
+void
+wf_interrupt_callback(WfBatch *batch, WfVisit *visit)
 {
 	visit->has_callback = true;
 	visit->docs_changed = true;
 	visit->changed = true;
 	batch->makes_due = true;
-	if (!is_phase(visit, WF_CANCEL_CONFIRM))
-		return NULL;
+	if (!wf_state_is_phase(visit, WF_CANCEL_CONFIRM))
+		return;
 	if (!visit->held)
-		return conclude(batch, visit);
-	/* once it is resumed */
-	wf_state_cancel(batch, visit, WF_CANCEL_CONFIRM,
-					MemoryContextStrdup(batch->context, WF_QUEUE_TIMER), batch->now);
-	return NULL;
+		wf_push(batch, visit, WF_CONCLUDE);
+	else /* once it is resumed */
+		wf_state_cancel(batch, visit, WF_CANCEL_CONFIRM, queue_name(batch, WF_QUEUE_TIMER), batch->now);
 }

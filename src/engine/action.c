@@ -1,0 +1,91 @@
+/*
+ * action.c
+ *		What a step can do.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "engine/action.h"
+#include "http/server.h"
+#include "shmem/shmem.h"
+#include "store/privilege.h"
+
+static WfBegun
+begin_nothing(WfBatch *batch, WfVisit *visit, WfFault *fault)
+{
+	return WF_BEGUN_DONE;
+}
+
+static WfBegun
+begin_set(WfBatch *batch, WfVisit *visit, WfFault *fault)
+{
+	WfScope		scope;
+
+	wf_engine_scope(visit, &scope);
+	return wf_data_apply(batch, visit, visit->def->set, &scope, fault) ? WF_BEGUN_DONE : WF_BEGUN_FAULT;
+}
+
+/* Named, or the one that covers a URL made of data. */
+char *
+wf_action_http_queue(WfBatch *batch, WfVisit *visit, const WfHttpAction *http, WfFault *fault)
+{
+	WfScope		scope;
+	StringInfoData url;
+	const WfServer *server;
+
+	if (http->server != NULL)
+		return MemoryContextStrdup(batch->context, psprintf(WF_QUEUE_HTTP "%s", http->server));
+	wf_engine_scope(visit, &scope);
+	initStringInfo(&url);
+	if (!wf_template_text(http->url, &scope, WF_TEXT_URL, &url, fault))
+		return NULL;
+	server = wf_server_covering(url.data,
+								wf_process_owner(visit->instance->process->process_id));
+	if (server == NULL)
+	{
+		wf_fault(fault, WF_CODE_REQUEST, "no server that the process owner may use covers the URL");
+		return NULL;
+	}
+	return MemoryContextStrdup(batch->context, psprintf(WF_QUEUE_HTTP "%s", server->name));
+}
+
+static WfBegun
+begin_http(WfBatch *batch, WfVisit *visit, WfFault *fault)
+{
+	char	   *queue = wf_action_http_queue(batch, visit, visit->def->http, fault);
+
+	if (queue == NULL)
+		return WF_BEGUN_FAULT;
+	wf_state_call(batch, visit, queue);
+	return WF_BEGUN_UNDER_WAY;
+}
+
+/* SQL, NOTIFY: an executor's work. */
+static WfBegun
+begin_executor(WfBatch *batch, WfVisit *visit, WfFault *fault)
+{
+	wf_state_call(batch, visit, wf_state_executor_queue(batch, visit));
+	return WF_BEGUN_UNDER_WAY;
+}
+
+const WfActionMethods wf_actions[] = {
+	[WF_ACTION_NONE] = {begin_nothing, NULL, false},
+	[WF_ACTION_SET] = {begin_set, NULL, false},
+	[WF_ACTION_HTTP] = {begin_http, "body", true},
+	[WF_ACTION_SQL] = {begin_executor, "row", false},
+	[WF_ACTION_NOTIFY] = {begin_executor, "row", false},
+};
+
+bool
+wf_action_can_stop(const WfVisit *visit)
+{
+	return visit->def != NULL && visit->def->cancel != NULL && wf_actions[visit->def->action].can_be_stopped;
+}
+
+bool
+wf_action_has_asked(const WfVisit *visit)
+{
+	return visit->cancel_outcome != WF_OUTCOME_NONE && wf_action_can_stop(visit);
+}

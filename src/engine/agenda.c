@@ -1,0 +1,170 @@
+/*
+ * agenda.c
+ *		What is still to be done in a batch: the one place where operations are taken up, and where the end of an instance is
+ *		judged, once nothing is left to be done in it.
+ *
+ * First come, first served. The queue is of one instance at a time: whoever comes from outside runs it to its end.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "engine/operations.h"
+
+/* Of a batch, kept in it. */
+struct WfAgenda
+{
+	WfOperation *items;
+	int			first;
+	int			n; /* one behind the last */
+	int			allocated;
+};
+
+#define FIRST_SIZE 16
+
+static WfAgenda *
+agenda_of(WfBatch *batch)
+{
+	if (batch->agenda == NULL)
+	{
+		batch->agenda = MemoryContextAllocZero(batch->context, sizeof(WfAgenda));
+		batch->agenda->items = MemoryContextAlloc(batch->context, sizeof(WfOperation) * FIRST_SIZE);
+		batch->agenda->allocated = FIRST_SIZE;
+	}
+	return batch->agenda;
+}
+
+static void
+push(WfBatch *batch, const WfOperation *operation)
+{
+	WfAgenda   *agenda = agenda_of(batch);
+
+	if (agenda->n == agenda->allocated)
+	{
+		agenda->allocated *= 2;
+		agenda->items = repalloc_huge(agenda->items, sizeof(WfOperation) * agenda->allocated);
+	}
+	agenda->items[agenda->n++] = *operation;
+}
+
+void
+wf_push(WfBatch *batch, WfVisit *visit, WfOperationKind kind)
+{
+	push(batch, &(WfOperation){.kind = kind, .visit = visit, .instance = visit->instance});
+}
+
+void
+wf_push_fail(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
+{
+	push(batch, &(WfOperation){.kind = WF_FAIL, .visit = visit, .instance = visit->instance, .outcome = outcome, .error = error});
+}
+
+void
+wf_push_fault(WfBatch *batch, WfVisit *visit, const WfFault *fault)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	Jsonb	   *error = wf_engine_error(fault, visit->attempt);
+
+	MemoryContextSwitchTo(old);
+	wf_push_fail(batch, visit, WF_OUTCOME_SYSTEM_ERROR, error);
+}
+
+void
+wf_push_interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
+{
+	push(batch, &(WfOperation){.kind = WF_INTERRUPT, .visit = visit, .instance = visit->instance, .outcome = outcome, .error = error});
+}
+
+void
+wf_push_close(WfBatch *batch, WfInstance *instance, const char *reason, Jsonb *error)
+{
+	push(batch, &(WfOperation){.kind = WF_CLOSE, .instance = instance, .reason = reason, .error = error});
+}
+
+static void
+run(WfBatch *batch, const WfOperation *operation)
+{
+	WfVisit    *visit = operation->visit;
+
+	if (operation->kind == WF_CLOSE)
+	{
+		wf_op_close(batch, operation->instance, operation->reason, operation->error);
+		return;
+	}
+	if (visit->ended)
+		return;
+	switch (operation->kind)
+	{
+		case WF_ENTER:
+			wf_op_enter(batch, visit);
+			break;
+		case WF_BEGIN:
+			wf_op_begin(batch, visit);
+			break;
+		case WF_OPEN:
+			wf_op_open(batch, visit);
+			break;
+		case WF_HAPPEN:
+			wf_op_happen(batch, visit);
+			break;
+		case WF_LEAVE:
+			wf_op_leave(batch, visit);
+			break;
+		case WF_FAIL:
+			wf_op_fail(batch, visit, operation->outcome, operation->error);
+			break;
+		case WF_INTERRUPT:
+			wf_op_interrupt(batch, visit, operation->outcome, operation->error);
+			break;
+		case WF_CONCLUDE:
+			wf_op_conclude(batch, visit);
+			break;
+		case WF_CLOSE:
+			break;
+	}
+}
+
+/* ---- the end of an instance ---- */
+
+static void
+end(WfBatch *batch, WfInstance *instance, WfStatus status, Jsonb *error)
+{
+	instance->ended = true;
+	instance->status = status;
+	instance->error = error;
+	instance->ended_at = batch->now;
+	instance->changed = true;
+	instance->show_changed = true;
+}
+
+/* No token is left: it is complete, or it was cancelled. */
+static void
+judge(WfBatch *batch, WfInstance *instance)
+{
+	if (instance->tokens > 0)
+		instance->changed |= instance->tokens != instance->stored_tokens;
+	else if (instance->cancel_reason == NULL)
+		end(batch, instance, WF_STATUS_COMPLETED, NULL);
+	else
+		end(batch, instance, WF_STATUS_ABORTED,
+			instance->error != NULL ? instance->error : wf_cancel_error(batch, instance->cancel_reason));
+}
+
+void
+wf_agenda_run(WfBatch *batch, WfInstance *instance)
+{
+	WfAgenda   *agenda = agenda_of(batch);
+
+	while (agenda->first < agenda->n)
+	{
+		WfOperation operation = agenda->items[agenda->first++];
+
+		Assert(operation.instance == instance);
+		CHECK_FOR_INTERRUPTS();
+		run(batch, &operation);
+	}
+	agenda->first = agenda->n = 0;
+	if (!instance->ended)
+		judge(batch, instance);
+}

@@ -1,0 +1,106 @@
+/*
+ * begin.c
+ *		A token has come to a step: its visit is begun, unless something is against it.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "engine/action.h"
+#include "engine/operations.h"
+#include "engine/token.h"
+#include "shmem/shmem.h"
+
+/* A loop of steps that need nobody is cut into transactions of that many steps. */
+#define STEPS_PER_TRANSACTION 1000
+/* … and each version of the data stays in memory until the end of the batch. */
+#define BYTES_PER_TRANSACTION (32 * 1024 * 1024)
+/* What goes on for so long without a wait, a call or a statement goes on for ever, and fills the disk. */
+#define MOST_STEPS 100000
+
+static char *
+move_queue(WfBatch *batch)
+{
+	return MemoryContextStrdup(batch->context, WF_QUEUE_MOVE);
+}
+
+/* Not even its handlers are to go on: they may be the reason. */
+static void
+go_in_circles(WfBatch *batch, WfVisit *visit)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	WfFault		fault = {0};
+
+	wf_fault(&fault, WF_CODE_MOVE, "the token went through %d steps without a wait, a request or a statement", MOST_STEPS);
+	wf_token_stand(batch, visit, WF_OUTCOME_SYSTEM_ERROR, wf_engine_error(&fault, visit->attempt));
+	MemoryContextSwitchTo(old);
+}
+
+/* Its instance is being cancelled. Handlers that lead in a circle of steps none of which may begin lead nowhere. */
+static void
+leave_unbegun(WfBatch *batch, WfVisit *visit)
+{
+	WfInstance *instance = visit->instance;
+	bool		handled = visit->unbegun++ < instance->process->def->nsteps;
+
+	wf_token_cancelled(batch, visit, wf_cancel_error(batch, instance->cancel_reason), handled);
+}
+
+void
+wf_op_enter(WfBatch *batch, WfVisit *visit)
+{
+	WfInstance *instance = visit->instance;
+
+	if (instance->cancel_reason != NULL && !visit->def->ignore_cancel)
+	{
+		leave_unbegun(batch, visit);
+		return;
+	}
+	visit->unbegun = 0;
+	if (visit->restless >= MOST_STEPS)
+		go_in_circles(batch, visit);
+	else if (instance->status == WF_STATUS_SUSPENDED)
+	{
+		wf_state_ready(batch, visit, visit->def->async ? wf_state_executor_queue(batch, visit) : move_queue(batch));
+		wf_state_hold(batch, visit, true);
+	}
+	else if (visit->def->async)
+		wf_state_ready(batch, visit, wf_state_executor_queue(batch, visit));
+	else if (instance->entered > STEPS_PER_TRANSACTION || instance->grown > BYTES_PER_TRANSACTION)
+		wf_state_ready(batch, visit, move_queue(batch));
+	else
+		wf_push(batch, visit, WF_BEGIN);
+}
+
+/* Its clocks; false with *fault. */
+static bool
+set_clocks(WfBatch *batch, WfVisit *visit, WfFault *fault)
+{
+	WfScope		scope;
+
+	if (visit->def->timeout.present)
+	{
+		wf_engine_scope(visit, &scope);
+		if (!wf_clock_after(visit, &visit->def->timeout, &scope, batch->now, &visit->deadline, fault))
+			return false;
+		visit->changed = true;
+	}
+	return wf_clock_plan_handlers(batch, visit, fault);
+}
+
+void
+wf_op_begin(WfBatch *batch, WfVisit *visit)
+{
+	WfFault		fault = {0};
+	WfBegun		begun = WF_BEGUN_FAULT;
+
+	if (visit->def == NULL)
+		wf_fault(&fault, WF_CODE_MOVE, "version %d of the process has no step \"%s\"",
+				 visit->instance->process->version, visit->step);
+	else if (set_clocks(batch, visit, &fault))
+		begun = wf_actions[visit->def->action].begin(batch, visit, &fault);
+	if (begun == WF_BEGUN_FAULT)
+		wf_push_fault(batch, visit, &fault);
+	else if (begun == WF_BEGUN_DONE)
+		wf_push(batch, visit, WF_OPEN);
+}

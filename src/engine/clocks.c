@@ -1,0 +1,230 @@
+/*
+ * clocks.c
+ *		When something happens.
+ *
+ * The times of handlers are worked out once, when the visit is begun, and stand in its row until each has begun: the data, and
+ * what "tomorrow" means, may be others when one is looked at.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+
+#include "engine/clocks.h"
+#include "model/guard.h"
+#include "model/zone.h"
+
+/* A clock as it is worked out: the text that data gave, or the constant. */
+typedef struct Clock
+{
+	const char *until;	  /* a timestamp, or */
+	const char *interval; /* an interval, or */
+	const Interval *constant;
+	TimestampTz from;
+	TimestampTz at; /* the answer */
+} Clock;
+
+static Datum
+read_text(PGFunction input, const char *text)
+{
+	return DirectFunctionCall3(input, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
+							   Int32GetDatum(-1));
+}
+
+static void
+work_out(void *arg)
+{
+	Clock	   *clock = arg;
+	const Interval *interval = clock->constant;
+
+	if (clock->until != NULL)
+	{
+		clock->at = DatumGetTimestampTz(read_text(timestamptz_in, clock->until));
+		return;
+	}
+	if (interval == NULL)
+		interval = DatumGetIntervalP(read_text(interval_in, clock->interval));
+	clock->at = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+														TimestampTzGetDatum(clock->from),
+														IntervalPGetDatum(interval)));
+}
+
+static bool
+work_out_caught(Clock *clock, TimestampTz *at, WfFault *fault)
+{
+	const char *message;
+
+	if (!wf_guard_run(work_out, clock, &message))
+		return wf_fault(fault, WF_CODE_TEMPLATE, "%s", message);
+	if (TIMESTAMP_NOT_FINITE(clock->at))
+		return wf_fault(fault, WF_CODE_TEMPLATE, "a clock cannot be infinite");
+	*at = Max(clock->at, 1); /* zero means none, and 2000 is long past */
+	return true;
+}
+
+/* Whoever moves the token: a process reads its clocks the way its author's session did. */
+static bool
+work_out_as_defined(const WfProcess *process, Clock *clock, TimestampTz *at, WfFault *fault)
+{
+	int			level;
+	bool		ok;
+
+	if (clock->constant != NULL && clock->constant->day == 0 && clock->constant->month == 0)
+		return work_out_caught(clock, at, fault);
+	level = wf_zone_enter(process->timezone);
+	ok = work_out_caught(clock, at, fault);
+	wf_zone_leave(level);
+	return ok;
+}
+
+bool
+wf_clock_after(WfVisit *visit, const WfDuration *duration, const WfScope *scope, TimestampTz from,
+			   TimestampTz *at, WfFault *fault)
+{
+	Clock		clock = {.from = from};
+	StringInfoData text;
+
+	if (duration->tmpl == NULL)
+		clock.constant = &duration->interval;
+	else
+	{
+		initStringInfo(&text);
+		if (!wf_template_text(duration->tmpl, scope, WF_TEXT_KEY, &text, fault))
+			return false;
+		clock.interval = text.data;
+	}
+	return work_out_as_defined(visit->instance->process, &clock, at, fault);
+}
+
+static bool
+clock_until(WfVisit *visit, const WfTemplate *tmpl, const WfScope *scope, TimestampTz *at,
+			WfFault *fault)
+{
+	Clock		clock = {0};
+	StringInfoData text;
+
+	initStringInfo(&text);
+	if (!wf_template_text(tmpl, scope, WF_TEXT_KEY, &text, fault))
+		return false;
+	clock.until = text.data;
+	return work_out_as_defined(visit->instance->process, &clock, at, fault);
+}
+
+/* When the clock of an event strikes, counted `from` there. */
+bool
+wf_clock_event(WfVisit *visit, const WfEvent *event, const WfScope *scope, TimestampTz from,
+			   TimestampTz *at, WfFault *fault)
+{
+	if (event->kind == WF_EVENT_AFTER)
+		return wf_clock_after(visit, &event->after, scope, from, at, fault);
+	return clock_until(visit, event->until, scope, at, fault);
+}
+
+/* When silence from now on is too long; 0: there is no heartbeat. */
+bool
+wf_clock_silence(WfBatch *batch, WfVisit *visit, const WfScope *scope, TimestampTz *at, WfFault *fault)
+{
+	*at = 0;
+	if (!visit->def->heartbeat.present)
+		return true;
+	if (!wf_clock_after(visit, &visit->def->heartbeat, scope, batch->now, at, fault))
+		return false;
+	if (*at < batch->now)
+		return wf_fault(fault, WF_CODE_TEMPLATE, "a heartbeat cannot be negative");
+	return true;
+}
+
+/* Silence counts anew. What cannot be worked out any more, since the data was changed, leaves the clock as it was. */
+void
+wf_clock_listen(WfBatch *batch, WfVisit *visit)
+{
+	WfFault		ignored = {0};
+	WfScope		scope;
+	TimestampTz at;
+
+	wf_engine_scope(visit, &scope);
+	if (wf_clock_silence(batch, visit, &scope, &at, &ignored))
+		visit->silence_at = at;
+}
+
+/* ---- handlers ---- */
+
+static TimestampTz
+earlier(TimestampTz a, TimestampTz b)
+{
+	return a == 0 || b == 0 ? Max(a, b) : Min(a, b);
+}
+
+/* What is next, of those that have not begun. */
+static void
+look_ahead(WfVisit *visit)
+{
+	visit->handler_at = 0;
+	visit->interrupt_at = 0;
+	for (int i = 0; visit->handler_times != NULL && i < visit->def->ncatches; i++)
+	{
+		TimestampTz at = visit->handler_times[i];
+
+		visit->handler_at = earlier(visit->handler_at, at);
+		if (visit->def->catches[i].interrupt)
+			visit->interrupt_at = earlier(visit->interrupt_at, at);
+	}
+	visit->changed = true;
+}
+
+/* Work out when they begin: from its entry, or, of an incident that is taken up again, from now. */
+bool
+wf_clock_plan_handlers(WfBatch *batch, WfVisit *visit, WfFault *fault)
+{
+	const WfStep *def = visit->def;
+	TimestampTz from = visit->again ? batch->now : visit->entered_at;
+	TimestampTz *times = NULL;
+	WfScope		scope;
+
+	for (int i = 0; i < def->ncatches; i++)
+	{
+		const WfEvent *event = &def->catches[i].event;
+
+		if (event->kind == WF_EVENT_NONE)
+			continue;
+		if (times == NULL)
+		{
+			times = MemoryContextAllocZero(batch->context, sizeof(TimestampTz) * def->ncatches);
+			wf_engine_scope(visit, &scope);
+		}
+		if (!wf_clock_event(visit, event, &scope, from, &times[i], fault))
+			return false;
+	}
+	if (times == NULL)
+		return true;
+	visit->handler_times = times;
+	look_ahead(visit);
+	return true;
+}
+
+/* The first of them, if that is not after `until`, or -1; at the same time one that ends the visit comes last. */
+int
+wf_clock_next_handler(const WfVisit *visit, TimestampTz until)
+{
+	const TimestampTz *times = visit->handler_times;
+	const WfCatch *catches = visit->def->catches;
+	int			found = -1;
+
+	for (int i = 0; times != NULL && i < visit->def->ncatches; i++)
+	{
+		if (times[i] == 0 || times[i] > until)
+			continue;
+		if (found < 0 || times[i] < times[found] ||
+			(times[i] == times[found] && catches[found].interrupt && !catches[i].interrupt))
+			found = i;
+	}
+	return found;
+}
+
+void
+wf_clock_begin_handler(WfVisit *visit, int index)
+{
+	visit->handler_times[index] = 0;
+	look_ahead(visit);
+}

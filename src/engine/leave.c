@@ -1,0 +1,170 @@
+/*
+ * leave.c
+ *		A visit has succeeded, as far as it is known: `success`, `save`, and the route onwards.
+ *
+ * It can still fail in any of these. All is worked out before anything is changed.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "engine/operations.h"
+#include "engine/token.h"
+
+/* What a success leads to. */
+typedef struct Leaving
+{
+	WfScope		scope;	 /* with the data as the visit leaves them */
+	bool		saves;	 /* they are others than before */
+	int			next;	 /* of a route to a step */
+	char	   *message; /* of one that ends the instance, or NULL */
+} Leaving;
+
+/* Where a success leads. False with a fault if nowhere. */
+static bool
+choose_route(WfVisit *visit, const WfScope *scope, int *next, char **message, WfFault *fault)
+{
+	const WfRoute *route = &visit->def->route;
+	StringInfoData text;
+
+	*next = route->next;
+	if (route->kind == WF_ROUTE_CHOOSE)
+	{
+		for (int i = 0; i < route->nbranches; i++)
+		{
+			bool		answer = true;
+
+			if (route->branches[i].when != NULL &&
+				!wf_predicate_eval(route->branches[i].when, scope, &answer, fault))
+				return false;
+			if (answer)
+			{
+				*next = route->branches[i].next;
+				return true;
+			}
+		}
+		return wf_fault(fault, WF_CODE_CHOOSE, "no branch of \"choose\" is true");
+	}
+	if (route->message == NULL)
+		return true;
+	initStringInfo(&text);
+	if (!wf_template_text(route->message, scope, WF_TEXT_PLAIN, &text, fault))
+		return false;
+	*message = text.data;
+	return true;
+}
+
+/* `save` against the data as the visit leaves it; NULL in *changes: nothing to save. */
+static bool
+work_out_save(WfVisit *visit, const WfScope *scope, Jsonb **changes, WfFault *fault)
+{
+	Jsonb	   *response;
+
+	*changes = NULL;
+	if (visit->def->save_all)
+	{
+		response = wf_jsonb_get(scope->result, "response");
+		if (response != NULL && JB_ROOT_IS_OBJECT(response))
+			*changes = response;
+	}
+	else if (visit->def->save != NULL)
+	{
+		*changes = wf_template_jsonb(visit->def->save, scope, fault);
+		if (*changes == NULL)
+			return false;
+	}
+	return true;
+}
+
+/* False with *fault; or, with none, `success` is false. */
+static bool
+work_out(WfVisit *visit, Leaving *leaving, WfFault *fault)
+{
+	Jsonb	   *changes;
+	bool		answer = true;
+
+	if (visit->def->success != NULL && !visit->skipped &&
+		!wf_predicate_eval(visit->def->success, &leaving->scope, &answer, fault))
+		return false;
+	if (!answer || !work_out_save(visit, &leaving->scope, &changes, fault))
+		return false;
+	leaving->saves = changes != NULL;
+	if (leaving->saves)
+		leaving->scope.data = wf_jsonb_merge(visit->instance->data, changes);
+	if (leaving->saves && !wf_data_fits(leaving->scope.data, fault))
+		return false;
+	return choose_route(visit, &leaving->scope, &leaving->next, &leaving->message, fault);
+}
+
+/* The route says that the instance ends here, one way or the other: what else lives in it is cancelled. */
+static void
+end_by_route(WfBatch *batch, WfVisit *visit, char *message)
+{
+	const WfRoute *route = &visit->def->route;
+	WfFault		why = {.code = route->kind == WF_ROUTE_ERROR ? route->error_code : "aborted",
+		.message = message};
+
+	wf_push_close(batch, visit->instance, message != NULL ? message : why.code, wf_engine_error(&why, 0));
+}
+
+static void
+leave(WfBatch *batch, WfVisit *visit, const Leaving *leaving)
+{
+	if (leaving->saves)
+		wf_data_replace(visit->instance, leaving->scope.data);
+	wf_token_end(batch, visit, WF_OUTCOME_SUCCESS, NULL);
+	switch (visit->def->route.kind)
+	{
+		case WF_ROUTE_NEXT:
+		case WF_ROUTE_CHOOSE:
+			(void) wf_token_enter(batch, visit->instance, visit, leaving->next, visit->caught, 0);
+			break;
+		case WF_ROUTE_END:
+			break;
+		case WF_ROUTE_ERROR:
+		case WF_ROUTE_ABORT:
+			end_by_route(batch, visit, leaving->message);
+			break;
+	}
+}
+
+void
+wf_op_leave(WfBatch *batch, WfVisit *visit)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	WfFault		fault = {0};
+	Leaving		leaving = {0};
+
+	if (visit->def == NULL)
+	{
+		wf_fault(&fault, WF_CODE_MOVE, "version %d of the process has no step \"%s\"",
+				 visit->instance->process->version, visit->step);
+		wf_push_fault(batch, visit, &fault);
+		MemoryContextSwitchTo(old);
+		return;
+	}
+	visit->result = wf_token_result(visit, WF_OUTCOME_SUCCESS, NULL);
+	wf_engine_scope(visit, &leaving.scope);
+	if (work_out(visit, &leaving, &fault))
+		leave(batch, visit, &leaving);
+	else if (fault.code != NULL)
+		wf_push_fault(batch, visit, &fault);
+	else
+	{
+		fault.code = "FAILED";
+		fault.message = "the predicate \"success\" is false";
+		wf_push_fail(batch, visit, WF_OUTCOME_FAILED, wf_engine_error(&fault, visit->attempt));
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* The visit ends by the callback that was accepted for it. */
+void
+wf_op_happen(WfBatch *batch, WfVisit *visit)
+{
+	Assert(visit->has_callback);
+	if (visit->callback_error != NULL)
+		wf_push_fail(batch, visit, WF_OUTCOME_FAILED, visit->callback_error);
+	else
+		wf_push(batch, visit, WF_LEAVE);
+}

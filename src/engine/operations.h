@@ -1,0 +1,26 @@
+/*
+ * operations.h
+ *		The operations, and what they share. They push; only the agenda calls them.
+ */
+#ifndef WF_OPERATIONS_H
+#define WF_OPERATIONS_H
+
+#include "engine/agenda.h"
+
+/* begin.c */
+extern void wf_op_enter(WfBatch *batch, WfVisit *visit);
+extern void wf_op_begin(WfBatch *batch, WfVisit *visit);
+/* wait.c */
+extern void wf_op_open(WfBatch *batch, WfVisit *visit);
+/* leave.c */
+extern void wf_op_happen(WfBatch *batch, WfVisit *visit);
+extern void wf_op_leave(WfBatch *batch, WfVisit *visit);
+/* fail.c */
+extern void wf_op_fail(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
+/* interrupt.c */
+extern void wf_op_interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
+extern void wf_op_conclude(WfBatch *batch, WfVisit *visit);
+/* close.c */
+extern void wf_op_close(WfBatch *batch, WfInstance *instance, const char *reason, Jsonb *error);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * suspend.c
+ *		An instance holds still, and goes on.
+ */
+#include "postgres.h"
+
+#include "engine/suspend.h"
+
+void
+wf_suspend(WfBatch *batch, WfInstance *instance)
+{
+	ListCell   *lc;
+
+	if (instance->status == WF_STATUS_SUSPENDED)
+		return;
+	wf_batch_load_all_visits(batch, instance);
+	foreach (lc, instance->visits)
+		wf_state_hold(batch, lfirst(lc), true);
+	instance->status = WF_STATUS_SUSPENDED;
+	instance->changed = true;
+	instance->show_changed = true;
+}
+
+/* Clocks that fell due meanwhile are due; silence begins to count anew. */
+void
+wf_resume(WfBatch *batch, WfInstance *instance)
+{
+	ListCell   *lc;
+
+	if (instance->status != WF_STATUS_SUSPENDED)
+		return;
+	wf_batch_load_all_visits(batch, instance);
+	foreach (lc, instance->visits)
+	{
+		WfVisit    *visit = lfirst(lc);
+
+		wf_state_hold(batch, visit, false);
+		if (visit->state == WF_STATE_WAITING && visit->def != NULL && !visit->has_callback)
+			wf_clock_listen(batch, visit);
+	}
+	instance->status = instance->incidents > 0 ? WF_STATUS_FAILED : WF_STATUS_ACTIVE;
+	instance->changed = true;
+	instance->show_changed = true;
+	batch->makes_due = true;
+}

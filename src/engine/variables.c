@@ -1,0 +1,106 @@
+/*
+ * variables.c
+ *		What templates of a visit see, and errors as they see them.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+
+#include "engine/variables.h"
+#include "store/token.h"
+
+void
+wf_engine_scope(WfVisit *visit, WfScope *scope)
+{
+	WfInstance *instance = visit->instance;
+	bool		under_way = visit->state == WF_STATE_CALLING ||
+							visit->state == WF_STATE_RETRYING || visit->state == WF_STATE_READY;
+
+	memset(scope, 0, sizeof(*scope));
+	scope->data = instance->data;
+	scope->timezone = instance->process->timezone;
+	scope->instance = instance->id;
+	scope->visit = visit->id;
+	scope->business_key = instance->business_key;
+	scope->process = instance->process->name;
+	scope->step = visit->step;
+	scope->attempt = visit->attempt + (under_way && !visit->has_reply ? 1 : 0);
+	scope->reply = visit->reply;
+	scope->result = visit->result;
+	scope->caught = visit->caught;
+	/* a handler has nothing else to look at */
+	scope->error = visit->error != NULL || visit->caught == NULL ? visit->error
+																 : wf_jsonb_get(visit->caught, "error");
+	scope->index = -1;
+	wf_token_offer_urls(scope);
+}
+
+Jsonb *
+wf_engine_error(const WfFault *fault, int attempt)
+{
+	WfField		fields[5];
+
+	memset(fields, 0, sizeof(fields));
+	fields[0] = (WfField){.key = "code", .kind = WF_FIELD_TEXT, .text = fault->code};
+	fields[1] = (WfField){.key = "message", .kind = WF_FIELD_TEXT, .text = fault->message};
+	fields[2] = (WfField){.key = "http_status",
+		.kind = fault->http_status != 0 ? WF_FIELD_INT : WF_FIELD_JSONB,
+		.number = fault->http_status};
+	fields[3] = (WfField){.key = "sqlstate", .kind = WF_FIELD_TEXT,
+		.text = fault->sqlstate[0] != '\0' ? fault->sqlstate : NULL};
+	fields[4] = (WfField){.key = "attempt", .kind = WF_FIELD_INT, .number = attempt};
+	return wf_jsonb_object(fields, lengthof(fields));
+}
+
+char *
+wf_error_code(Jsonb *error)
+{
+	Jsonb	   *code = error != NULL ? wf_jsonb_get(error, "code") : NULL;
+	JsonbValue	value;
+
+	if (code == NULL || !JsonbExtractScalar(&code->root, &value) || value.type != jbvString)
+		return NULL;
+	return pnstrdup(value.val.string.val, value.val.string.len);
+}
+
+int
+wf_error_status(Jsonb *error)
+{
+	Jsonb	   *status = error != NULL ? wf_jsonb_get(error, "http_status") : NULL;
+	JsonbValue	value;
+
+	if (status == NULL || !JsonbExtractScalar(&status->root, &value) || value.type != jbvNumeric)
+		return 0;
+	return DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(value.val.numeric)));
+}
+
+/* $caught: {serial_number, step, result, error} */
+Jsonb *
+wf_caught(WfVisit *visit)
+{
+	char		serial_number[64];
+	WfField		fields[4];
+
+	snprintf(serial_number, sizeof(serial_number), INT64_FORMAT "_" INT64_FORMAT,
+			 visit->instance->id, visit->id);
+	memset(fields, 0, sizeof(fields));
+	fields[0] = (WfField){.key = "serial_number", .kind = WF_FIELD_TEXT, .text = serial_number};
+	fields[1] = (WfField){.key = "step", .kind = WF_FIELD_TEXT, .text = visit->step};
+	fields[2] = (WfField){.key = "result", .jsonb = visit->result};
+	fields[3] = (WfField){.key = "error", .jsonb = visit->error};
+	return wf_jsonb_object(fields, lengthof(fields));
+}
+
+Jsonb *
+wf_cancel_error(WfBatch *batch, const char *reason)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	WfFault		why = {.code = "CANCELLED", .message = reason != NULL && *reason != '\0' ? reason : NULL};
+	Jsonb	   *error = wf_engine_error(&why, 0);
+
+	MemoryContextSwitchTo(old);
+	return error;
+}

@@ -1,0 +1,56 @@
+/*
+ * words.c
+ *		Statuses and states as rows have them; and what a row says that no field does.
+ */
+#include "postgres.h"
+
+#include "store/batch.h"
+
+static const char *const status_names[] = {"active", "suspended", "completed", "aborted", "failed"};
+static const char *const state_names[] = {"ready", "calling", "retrying", "waiting", "cancelling",
+	"incident"};
+
+const char *
+wf_status_name(WfStatus status)
+{
+	return status_names[status];
+}
+
+const char *
+wf_state_name(WfState state)
+{
+	return state_names[state];
+}
+
+static int
+name_index(const char *const *list, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(list[i], name) == 0)
+			return i;
+	ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED), errmsg("unknown word \"%s\" in a row", name));
+}
+
+WfStatus
+wf_status_from_name(const char *name)
+{
+	return (WfStatus) name_index(status_names, lengthof(status_names), name);
+}
+
+WfState
+wf_state_from_name(const char *name)
+{
+	return (WfState) name_index(state_names, lengthof(state_names), name);
+}
+
+static TimestampTz
+earlier(TimestampTz a, TimestampTz b)
+{
+	return a == 0 || b == 0 ? Max(a, b) : Min(a, b);
+}
+
+TimestampTz
+wf_batch_alarm(const WfVisit *visit)
+{
+	return earlier(earlier(visit->deadline, visit->silence_at), earlier(visit->handler_at, visit->warn_at));
+}
