@@ -79,6 +79,13 @@ REVOKE attach_trust_owner FROM attach_trust_dev;
 INSERT INTO t (id, m) VALUES (7, 'good') RETURNING state;
 SELECT * FROM ran;
 TRUNCATE ran;
+-- where the columns after it are in a row is not where they were
+CREATE TABLE behind (id int PRIMARY KEY, m mood, note text, state text);
+SELECT workflow.attach('behind', 'attach_trust', status_column => 'state') > 0 AS attached;
+INSERT INTO behind VALUES (21, 'good', 'behind it') RETURNING state;
+SELECT note FROM behind;
+INSERT INTO behind VALUES (22, 'bad', 'behind it, too') RETURNING state;
+SELECT business_key, data FROM workflow.instances WHERE business_key IN ('21', '22') ORDER BY 1;
 DROP CAST (mood AS json);
 
 -- generated columns are worked out as whoever inserts

@@ -114,6 +114,13 @@ wf_jsonb_push(WfJsonbState *state, JsonbIteratorToken token, JsonbValue *value)
 }
 #endif
 
+/* A copied row description keeps where its columns were found in rows, until 18: no use once one of them gets another type. */
+#if PG_VERSION_NUM < 180000
+#define wf_forget_offset(desc, i) (TupleDescAttr(desc, i)->attcacheoff = -1)
+#else
+#define wf_forget_offset(desc, i) ((void) (desc))
+#endif
+
 /* A row description has to be declared complete from 19 on. */
 #if PG_VERSION_NUM < 190000
 #define TupleDescFinalize(desc) ((void) (desc))

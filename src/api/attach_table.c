@@ -405,6 +405,8 @@ read_as_text(WfAttachedTable *table, TupleDesc desc, AttrNumber attno)
 	if (table->shape == NULL)
 	{
 		table->shape = CreateTupleDescCopy(desc);
+		for (int i = 0; i < desc->natts; i++)
+			wf_forget_offset(table->shape, i);
 		table->outputs = palloc0(sizeof(FmgrInfo) * desc->natts);
 	}
 	getTypeOutputInfo(att->atttypid, &output, &isvarlena);
