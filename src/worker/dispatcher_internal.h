@@ -45,8 +45,9 @@ extern bool wf_shortage_lasts(void);
 extern void wf_shortage_limit_locks(void);
 /* Replies wait to be stored: nothing new is sent. */
 extern bool wf_shortage_holds_back(void);
-/* But now and then one request, to see: true once in a while. To be asked for one that is due. */
+/* But now and then one request, to see: is it time for it? To be told of each that was sent. */
 extern bool wf_shortage_canary(void);
+extern void wf_shortage_canary_sent(void);
 
 /* ---- arrivals.c; outside transactions, in the turn's memory ---- */
 extern void wf_arrivals_run(WfJob *jobs, int n);

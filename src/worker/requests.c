@@ -600,6 +600,8 @@ send_all(const Outgoing *out)
 		if (!wf_http_send(wf_dispatcher.http, request))
 			wf_flight_postpone((int64) request->tag, LONGEST_LOCK_PAUSE_MS);
 	}
+	if (out->requests != NIL)
+		wf_shortage_canary_sent();
 	if (out->lane->counts != NULL)
 		out->lane->counts->requests += list_length(out->requests);
 }
@@ -636,19 +638,26 @@ look(WfLane *lane, void (*look_at) (Outgoing *out))
 	wf_arrivals_run(out->broken, out->nbroken);
 }
 
+/* Of the first lane that has one to send, not the first that is asked: its server may be paused. */
+static void
+call_to_see(WfLane *lane)
+{
+	lane->cancels_wait_since = 0; /* it is not their server that they wait for */
+	if (next_look(lane) > GetCurrentTimestamp() || !has_room(lane) || !wf_shortage_canary())
+		return;
+	lane->cautious = Max(lane->cautious, 1);
+	look(lane, look_at_server);
+}
+
 void
 wf_requests_call(WfLane *lane)
 {
-	TimestampTz now = GetCurrentTimestamp();
-
 	if (wf_shortage_holds_back())
 	{
-		lane->cancels_wait_since = 0; /* it is not their server that they wait for */
-		if (Min(next_look(lane), lane->next) > now || !wf_shortage_canary())
-			return;
-		lane->cautious = Max(lane->cautious, 1);
+		call_to_see(lane);
+		return;
 	}
-	if (next_look(lane) <= now && has_room(lane))
+	if (next_look(lane) <= GetCurrentTimestamp() && has_room(lane))
 		look(lane, look_at_server);
 	if (lane->next > GetCurrentTimestamp() && !OidIsValid(lane->blocked_by))
 		lane->cancels_wait_since = 0;

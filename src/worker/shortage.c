@@ -95,26 +95,33 @@ wf_shortage_limit_locks(void)
 
 /* ---- nothing new while replies cannot be stored ---- */
 
+static TimestampTz canary_at = 0; /* 0: nothing is held back */
+
+static void
+set_canary(void)
+{
+	canary_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), CANARY_MS);
+}
+
 bool
 wf_shortage_holds_back(void)
 {
-	return wf_flights_blocked();
+	if (!wf_flights_blocked())
+		canary_at = 0;
+	else if (canary_at == 0)
+		set_canary();
+	return canary_at != 0;
 }
 
 bool
 wf_shortage_canary(void)
 {
-	static TimestampTz since = 0; /* the last one, or the beginning */
-	TimestampTz now = GetCurrentTimestamp();
+	return canary_at <= GetCurrentTimestamp();
+}
 
-	if (!wf_flights_blocked())
-		since = 0;
-	else if (since == 0)
-		since = now;
-	else if (TimestampDifferenceExceeds(since, now, CANARY_MS))
-	{
-		since = now;
-		return true;
-	}
-	return false;
+void
+wf_shortage_canary_sent(void)
+{
+	if (canary_at != 0)
+		set_canary();
 }
