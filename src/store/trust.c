@@ -11,6 +11,9 @@
  * So do tables to which a foreign key passes on what is written: what they fire after it runs with the rights of whoever updates the
  * first one. Such a table should belong to a role of that kind, too.
  *
+ * Everything of that table and those tables is locked while it is looked at and run, but for domains: nothing that we may lock keeps
+ * their owner from adding a check. So a domain counts as code of its owner, whether it has one or not.
+ *
  * What is called is found in pg_depend. What a function or a view of a trusted role calls in its turn is that role's
  * choice. Types, operator classes and languages are made by superusers.
  */
@@ -94,7 +97,11 @@ static WfQuery q_foreign_code = {
 		"UNION ALL (SELECT 'relation ' || c.oid::regclass || ' of role ' || quote_ident(pg_get_userbyid(c.relowner)) "
 		"FROM n JOIN pg_class c ON n.class = " CLASS("pg_class") " AND c.oid = n.object "
 		"WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.oid NOT IN (SELECT r.oid FROM r WHERE r.own) "
-		"AND NOT pg_has_role(c.relowner, $3, 'USAGE') ORDER BY 1 LIMIT 1)",
+		"AND NOT pg_has_role(c.relowner, $3, 'USAGE') ORDER BY 1 LIMIT 1) "
+		/* to which its owner can bring checks at any moment: no lock of ours would hold him up */
+		"UNION ALL (SELECT 'the checks of domain ' || t.oid::regtype || ' of role ' || quote_ident(pg_get_userbyid(t.typowner)) "
+		"FROM n JOIN pg_type t ON n.class = " CLASS("pg_type") " AND t.oid = n.object "
+		"WHERE t.typtype = 'd' AND NOT pg_has_role(t.typowner, $3, 'USAGE') ORDER BY 1 LIMIT 1)",
 	.nargs = 3, .argtypes = {OIDOID, TEXTARRAYOID, OIDOID}};
 
 /* ---- when it may have changed ---- */

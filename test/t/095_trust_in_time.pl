@@ -23,8 +23,8 @@ sql(q[
 	SET ROLE dev;
 	CREATE FUNCTION foreign_code() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.ran VALUES (tg_table_name, current_user); RETURN new; END $$;
 	CREATE FUNCTION foreign_check(text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.ran VALUES ('check', current_user); RETURN true; END $$;
-	CREATE DOMAIN label AS text;
 	RESET ROLE;
+	CREATE DOMAIN label AS text;
 	CREATE TABLE parted (id int PRIMARY KEY, state text) PARTITION BY RANGE (id);
 	CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (10);
 	CREATE TABLE keyed (id int PRIMARY KEY, state text UNIQUE);
@@ -57,7 +57,7 @@ sub brings
 my $with = 'with the rights of the owner of the table';
 brings('parted', 'CREATE TRIGGER x BEFORE UPDATE ON part FOR EACH ROW EXECUTE FUNCTION foreign_code()', "it would run function public.foreign_code() of role dev $with");
 brings('keyed', 'CREATE TRIGGER x AFTER UPDATE ON follower FOR EACH ROW EXECUTE FUNCTION foreign_code()', "it would run function public.foreign_code() of role dev $with");
-brings('labelled', 'ALTER DOMAIN label ADD CONSTRAINT c CHECK (foreign_check(value)) NOT VALID; SELECT FROM labelled FOR UPDATE', "it would run function public.foreign_check(text) of role dev $with");
+brings('labelled', 'RESET ROLE; ALTER DOMAIN label OWNER TO dev; SET ROLE dev; ALTER DOMAIN label ADD CONSTRAINT c CHECK (foreign_check(value)) NOT VALID; SELECT FROM labelled FOR UPDATE', "it would run function public.foreign_check(text) of role dev $with");
 
 $node->stop;
 done_testing();
