@@ -71,7 +71,7 @@ is(count_in_log($node, qr/workflow goes on/, $offset), 1, '... as it has ended o
 
 # ---- whose fault is it? ----
 
-for (['53200', 'memory'], ['53300', 'resources'], ['40001', 'conflict'], ['40P01', 'conflict'], ['55P03', 'lock'])
+for (['58030', 'disk'], ['53200', 'memory'], ['53300', 'resources'], ['40001', 'conflict'], ['40P01', 'conflict'], ['55P03', 'lock'])
 {
 	my ($code, $lack) = @$_;
 	my $instance = $scene->start('quick');
@@ -176,6 +176,27 @@ for (@instances)
 }
 is(count_in_log($node, qr/exited with exit code/, $offset), 0, 'no executor has ended for it');
 is(count_in_log($node, qr/workflow has to wait/, $offset), 1, 'the log has one line of it');
+
+# not by what a trigger says, but as the system and another server say it: a device that is full, a server that starts up
+$scene->sql('CREATE EXTENSION dblink; CREATE SEQUENCE tries');
+$scene->sql(q[CREATE FUNCTION save() RETURNS text LANGUAGE plpgsql AS $$
+	BEGIN
+		EXECUTE format('COPY (SELECT 1) TO %L', CASE WHEN nextval('public.tries') < 3 THEN '/dev/full' ELSE '/dev/null' END);
+		RETURN 'saved';
+	END $$]);
+my $connection = $node->connstr('postgres') =~ s/'/''/gr;
+$scene->sql(qq[CREATE FUNCTION ask() RETURNS text LANGUAGE sql AS \$\$ SELECT CASE WHEN nextval('public.tries') < 3
+	THEN public.dblink_exec('$connection', 'DO ''BEGIN RAISE USING ERRCODE = \$b\$57P03\$b\$; END''') ELSE 'asked' END \$\$]);
+for (['save', 'disk', 'saved'], ['ask', 'server', 'asked'])
+{
+	my ($function, $lack, $result) = @$_;
+	$scene->sql("ALTER SEQUENCE tries RESTART");
+	$scene->define($function, qq({"steps": [{"step": "do", "sql": "SELECT $function() AS did, visit.attempt", "save_reply": {"did": "\${\$reply.row}"}, "catch": [{"on": "*", "next": "failed"}]}, $rest]}));
+	my $instance = $scene->start($function);
+	is_soon($node, 'postgres', "SELECT step || (SELECT data->'did'->>'did' || (data->'did'->>'attempt') FROM workflow.instances i WHERE i.instance = v.instance) FROM workflow.visits v WHERE instance = $instance",
+		"ship${result}1", "a statement waits until there is a $lack again");
+	is($scene->sql("SELECT last_value FROM tries"), 3, '... and is tried again');
+}
 
 is($scene->sql('SELECT count(*) FROM workflow.incidents'), 0, 'nothing of all that is an incident');
 $node->stop;

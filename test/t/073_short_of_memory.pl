@@ -48,6 +48,21 @@ for my $room (4, 12)
 	wait_until(sub { log_has($node, qr/workflow goes on/, $offset) }, 'the log says so');
 	is(worker_pid($node, 'dispatcher', 'postgres'), $dispatcher, 'the dispatcher has lived');
 }
+# not even that: the answer does not fit while it comes in. A new dispatcher has nothing to spare
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($dispatcher)");
+wait_until(sub { my $pid = worker_pid($node, 'dispatcher', 'postgres'); $pid && $pid != $dispatcher }, 'a new one comes');
+$dispatcher = wait_for_workers($node, 'postgres');
+$scene->define('huge', qq({"steps": [{"step": "get", "http": {"server": "partner", "path": "/huge", "query": {"bytes": "15000000"}, $H},
+	"retry": {"max": 1, "delay": "10 ms"}, "catch": [{"on": "*", "next": "failed"}]}, {"step": "ship", "wait": true, "end": true}, {"step": "failed", "wait": true}]}));
+limit(4);
+my $huge = $scene->start('huge');
+is_soon($node, 'postgres', "SELECT blocked_by, attempt, error->>'code' FROM workflow.visits WHERE instance = $huge", 'memory|0|53200', 'an answer that does not fit while it comes in is no failure');
+limit();
+is_soon($node, 'postgres', "SELECT step FROM workflow.visits WHERE instance = $huge", 'ship', 'it comes when there is room');
+is_between(scalar($scene->requests($huge)), 2, 20, '... and was asked for again, after pauses');
+is($scene->sql("SELECT count(*) FROM workflow.attempts WHERE serial_number LIKE '${huge}\\_%'"), 0, 'no attempt has failed');
+is(worker_pid($node, 'dispatcher', 'postgres'), $dispatcher, 'the dispatcher has lived');
+
 my $after = $scene->start('large', { x => [1] });
 is_soon($node, 'postgres', "SELECT step FROM workflow.visits WHERE instance = $after", 'ship', 'and works on');
 is($scene->sql('SELECT count(*) FROM workflow.incidents'), 0, 'nothing is an incident');

@@ -13,9 +13,9 @@ use Test::More;
 use Time::HiRes qw(time);
 use WorkflowTest;
 
-my $scene = Scene->new('told', conf => "wal_level = replica\nmax_wal_senders = 2\nwal_writer_delay = 10s\nwal_writer_flush_after = 1GB\nsynchronous_commit = local\n");
+my $scene = Scene->new('told', conf => "wal_level = replica\nmax_wal_senders = 2\nwal_writer_delay = 10s\nwal_writer_flush_after = 1GB\nsynchronous_commit = local\nworkflow.callback_base = 'https://example.com'\n");
 my $node = $scene->node;
-$scene->define('clock', '{"steps": [{"step": "clock", "wait": {"after": "200 ms"}}]}');
+$scene->define('clock', '{"steps": [{"step": "clock", "set": {"done": "${$callback_url}", "beat": "${$heartbeat_url}"}, "wait": {"after": "200 ms"}}]}');
 
 # An instance that has ended, and its visit; what ended it is not on disk. A look at a view does not change that.
 sub ended
@@ -36,6 +36,7 @@ sub ended
 my %told = (
 	'cancel($i)' => 'f', 'set_data($i, \'{}\')' => 'f', 'suspend($i)' => 'f', 'resume($i)' => 'f', 'move($i, \'clock\', \'clock\')' => '',
 	'complete(\'$s\')' => 'f', 'fail(\'$s\')' => 'f', 'heartbeat(\'$s\')' => 'f', 'extend(\'$s\', \'1 h\')' => '',
+	(map { ("$_->[0](substring((SELECT data->>'$_->[1]' FROM workflow.instances WHERE instance = \$i) FROM '[^/]+\$'))" => 'f') } ['callback', 'done'], ['callback_heartbeat', 'beat']),
 	'retry(\'$s\')' => 'f', 'skip(\'$s\')' => 'f', 'cancel_visit(\'$s\')' => 'f',
 	'complete_many(\'[{"serial_number": "$s"}]\')' => '($s,f,,"came too late: the visit had already ended")');
 for my $call (sort keys %told)
