@@ -85,7 +85,7 @@ SELECT workflow.attach('behind', 'attach_trust', status_column => 'state') > 0 A
 INSERT INTO behind VALUES (21, 'good', 'behind it') RETURNING state;
 SELECT note FROM behind;
 INSERT INTO behind VALUES (22, 'bad', 'behind it, too') RETURNING state;
-SELECT business_key, data FROM workflow.instances WHERE business_key IN ('21', '22') ORDER BY 1;
+SELECT business_key, data FROM workflow.instances WHERE process = 'attach_trust' AND business_key IN ('21', '22') ORDER BY 1;
 DROP CAST (mood AS json);
 
 -- generated columns are worked out as whoever inserts
