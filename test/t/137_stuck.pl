@@ -167,7 +167,7 @@ $scene->sql("INSERT INTO workflow_data.delivery (instance, visit, kind, queue, d
 is($scene->sql(blocked($secret)), '', 'its answer is to be dealt with');
 $holder = $node->background_psql('postgres');
 $holder->query_safe("BEGIN; SELECT workflow.set_data($i, '{}')");
-is($scene->sql(blocked($secret)), 'lock', '... which somebody is in the way of');
+is_blocked($secret, 'lock', '... which somebody is in the way of');
 $holder->query_safe('COMMIT');
 $holder->quit;
 $scene->sql("DELETE FROM workflow_data.delivery WHERE instance = $i");
