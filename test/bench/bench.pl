@@ -247,7 +247,7 @@ sub complete_case
 		for my $table (qw(instance visit))
 		{
 			Bench::sql('bench', "INSERT INTO $_.$table SELECT * FROM workflow_data.$table") for qw(plain strict);
-			Bench::sql('bench', "VACUUM (ANALYZE) $_.$table") for qw(workflow plain strict);
+			Bench::sql('bench', "VACUUM (ANALYZE) $_.$table") for qw(workflow_data plain strict);
 		}
 
 		my %define = (first_instance => $first - 1, visit_offset => $offset, per_client => $per_client);
@@ -261,7 +261,7 @@ sub complete_case
 		for my $table (qw(instance_history visit_history))
 		{
 			must_be("rows in $_.$table", Bench::sql('bench', "SELECT count(*) FROM $_.$table WHERE instance >= $first"), $n)
-			  for qw(workflow plain strict);
+			  for qw(workflow_data plain strict);
 		}
 	}
 	add_both_rates('complete()', 0.6, @rounds);
