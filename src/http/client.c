@@ -32,15 +32,6 @@
 /* of the memory that this process may have: dealing with a body takes more than it has bytes */
 #define PART_FOR_BODIES 4
 
-int64
-wf_http_clock(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64) now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 /* All but those that report a fault of the running thread itself. */
 static void
 block_signals(sigset_t *saved)

@@ -11,31 +11,6 @@
 
 #include "http/http_internal.h"
 
-void
-wf_transfer_fail(WfTransfer *transfer, WfHttpVerdict verdict, const char *fmt, ...)
-{
-	va_list		args;
-
-	va_start(args, fmt);
-	vsnprintf(transfer->message, sizeof(transfer->message), fmt, args);
-	va_end(args);
-	/* a peer's certificate may have had its say in it, in any encoding */
-	for (char *p = transfer->message; *p; p++)
-	{
-		if ((unsigned char) *p < 0x20 || (unsigned char) *p >= 0x7f)
-			*p = '?';
-	}
-	transfer->reply.verdict = verdict;
-	transfer->reply.message = transfer->message;
-	transfer->reply.status = 0;
-	transfer->reply.headers = NULL;
-	transfer->reply.nheaders = 0;
-	transfer->reply.body = "";
-	transfer->reply.body_len = 0;
-	transfer->reply.cookies = NULL;
-	transfer->reply.ncookies = 0;
-}
-
 /*
  * A line that begins with space goes on with the one before it: one space stands for all that is between them. The status
  * line has none such.

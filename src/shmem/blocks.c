@@ -120,18 +120,6 @@ wf_launcher_note_look(void)
 
 /* ---- blocks ---- */
 
-bool
-wf_database_blocked(Oid database)
-{
-	bool		blocked = false;
-
-	SpinLockAcquire(&wf_shared->mutex);
-	for (int i = 0; i < WF_MAX_BLOCKS; i++)
-		blocked |= wf_shared->blocks[i].database == database;
-	SpinLockRelease(&wf_shared->mutex);
-	return blocked;
-}
-
 /* A second block on the same database by the same transaction needs no second place. */
 static bool
 set_block(Oid database)

@@ -268,7 +268,6 @@ wf_notes_take(WfNotes *notes)
 {
 	WfSlot	   *slot = wf_my_slot;
 
-	wf_executors_reap();
 	SpinLockAcquire(&slot->mutex);
 	notes->n = slot->notes.n;
 	notes->everything = slot->notes.everything;

@@ -1,24 +1,17 @@
 /*
  * shmem.c
- *		The shared memory itself: its size, its making, the slots of databases and what is simple about them.
+ *		The shared memory itself: its size, its making, and slots for databases.
  *
  * One area, made while preloading, never resized. A slot belongs to a database from the moment the launcher first
  * looks at it until the launcher gives it back; see slots.h for the locks.
  */
 #include "compat.h"
 
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
-#include "storage/proc.h"
 #include "storage/shmem.h"
 
 #include "shmem/slots.h"
-
-WfShared   *wf_shared = NULL;
-WfSlot	   *wf_my_slot = NULL;
-WfWorker   *wf_my_worker = NULL;
 
 static shmem_request_hook_type previous_request_hook = NULL;
 static shmem_startup_hook_type previous_startup_hook = NULL;
@@ -117,45 +110,6 @@ wf_shmem_init(void)
 	shmem_startup_hook = startup_shmem;
 }
 
-void
-wf_shmem_require(void)
-{
-	if (unlikely(wf_shared == NULL))
-		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("workflow must be loaded via \"shared_preload_libraries\""),
-				errhint("Add workflow to shared_preload_libraries in postgresql.conf and restart the server."));
-}
-
-int
-wf_my_procno(void)
-{
-	return MyProc - ProcGlobal->allProcs;
-}
-
-void
-wf_set_latch(int procno)
-{
-	if (procno != WF_NO_PROC)
-		SetLatch(&ProcGlobal->allProcs[procno].procLatch);
-}
-
-WfSlot *
-wf_slot_of(Oid database)
-{
-	static WfSlot *last = NULL;
-
-	if (wf_shared == NULL || !OidIsValid(database))
-		return NULL;
-	if (last != NULL && last->database == database)
-		return last;
-	for (int i = 0; i < wf_shared->nslots; i++)
-	{
-		if (wf_shared->slots[i].database == database)
-			return last = &wf_shared->slots[i];
-	}
-	return NULL;
-}
-
 /* Generations go on counting: a process that was started for the slot's former database must not be let in. */
 void
 wf_slot_assign(WfSlot *slot, Oid database)
@@ -181,91 +135,4 @@ wf_slot_assign(WfSlot *slot, Oid database)
 	slot->nservers = 0;
 	slot->requests.n = slot->requests.hidden = 0;
 	SpinLockRelease(&slot->mutex);
-}
-
-/* Lock the slot of this database, if it has one. */
-static WfSlot *
-lock_own_slot(void)
-{
-	WfSlot	   *slot = wf_slot_of(MyDatabaseId);
-
-	if (slot == NULL)
-		return NULL;
-	SpinLockAcquire(&slot->mutex);
-	if (slot->database == MyDatabaseId)
-		return slot;
-	SpinLockRelease(&slot->mutex);
-	return NULL;
-}
-
-bool
-wf_timeline_checked(void)
-{
-	WfSlot	   *slot = lock_own_slot();
-	bool		checked;
-
-	if (slot == NULL)
-		return false;
-	checked = slot->timeline_checked;
-	SpinLockRelease(&slot->mutex);
-	return checked;
-}
-
-void
-wf_timeline_set_checked(bool checked)
-{
-	WfSlot	   *slot = lock_own_slot();
-
-	if (slot == NULL)
-		return;
-	slot->timeline_checked = checked;
-	SpinLockRelease(&slot->mutex);
-}
-
-WfPause
-wf_pause_get(void)
-{
-	WfSlot	   *slot = lock_own_slot();
-	WfPause		pause;
-
-	if (slot == NULL)
-		return WF_PAUSE_UNKNOWN;
-	pause = slot->pause;
-	SpinLockRelease(&slot->mutex);
-	return pause;
-}
-
-void
-wf_pause_set(WfPause pause)
-{
-	WfSlot	   *slot = lock_own_slot();
-
-	if (slot == NULL)
-		return;
-	slot->pause = pause;
-	SpinLockRelease(&slot->mutex);
-}
-
-TimestampTz
-wf_upkeep_say(const char *failure, const char *error)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz since;
-	char		cut[WF_UPKEEP_ERROR_LEN] = "";
-	WfSlot	   *slot;
-
-	if (failure != NULL)
-		strlcpy(cut, error, pg_mbcliplen(error, strlen(error), sizeof(cut) - 1) + 1);
-	slot = lock_own_slot();
-	if (slot == NULL)
-		return failure != NULL ? now : 0;
-	if (failure == NULL)
-		slot->upkeep_failing_since = 0;
-	else if (slot->upkeep_failing_since == 0)
-		slot->upkeep_failing_since = now;
-	since = slot->upkeep_failing_since;
-	strlcpy(slot->upkeep_failure, failure != NULL ? failure : "", sizeof(slot->upkeep_failure));
-	strlcpy(slot->upkeep_error, cut, sizeof(slot->upkeep_error));
-	SpinLockRelease(&slot->mutex);
-	return since;
 }

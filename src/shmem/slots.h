@@ -252,7 +252,4 @@ extern long wf_executors_refused(TimestampTz now);
 extern bool wf_executor_reserve(WfSlot *slot, Oid role, TimestampTz now, WfTicket *ticket);
 extern void wf_executors_start(const WfTicket *tickets, int n);
 
-/* Dispatcher: executors that were started and never came. */
-extern void wf_executors_reap(void);
-
 #endif

@@ -139,4 +139,7 @@ typedef struct WfServerRow
 extern int	wf_workers_list(WfWorkerRow **rows);
 extern int	wf_servers_list(WfServerRow **rows); /* of this database */
 
+/* Dispatcher: executors that were started and never came give their places up. */
+extern void wf_executors_reap(void);
+
 #endif

@@ -221,6 +221,15 @@ wanted_weeks(TimestampTz now, TimestampTz **weeks)
 	return n;
 }
 
+#define ANY(table) "EXISTS (SELECT FROM workflow_data." table ")"
+static WfQuery q_any = {.sql = "SELECT 1 WHERE " ANY("visit_stray") " OR " ANY("attempt_stray") " OR " ANY("instance_stray")};
+
+bool
+wf_strays_any(void)
+{
+	return wf_query_run(&q_any, NULL, NULL) > 0;
+}
+
 List *
 wf_history_missing(TimestampTz now)
 {

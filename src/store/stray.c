@@ -21,15 +21,6 @@
 
 #define BLOCKS 128
 
-#define ANY(table) "EXISTS (SELECT FROM workflow_data." table ")"
-static WfQuery q_any = {.sql = "SELECT 1 WHERE " ANY("visit_stray") " OR " ANY("attempt_stray") " OR " ANY("instance_stray")};
-
-bool
-wf_strays_any(void)
-{
-	return wf_query_run(&q_any, NULL, NULL) > 0;
-}
-
 /* The condition for rows `h` of the next blocks; NULL: there are no more. */
 static char *
 next_blocks(const WfHistoryTable *table, uint32 *block)

@@ -17,6 +17,7 @@
 
 #include "shmem/shmem.h"
 #include "worker/announce.h"
+#include "worker/limit.h"
 #include "worker/moves.h"
 #include "worker/worker.h"
 
@@ -113,7 +114,7 @@ try_to_notify(const WfNewsList *list)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error = wf_moves_catch(context);
+		ErrorData  *error = wf_catch(context);
 
 		ereport(LOG, errcode(error->sqlerrcode),
 				errmsg("workflow could not tell of that by NOTIFY: %s", error->message));

@@ -76,13 +76,6 @@ force(const Setting *settings, int n)
 	}
 }
 
-void
-wf_begin_transaction(void)
-{
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-}
-
 /* The version of the extension in this database, palloc'd; NULL if it is not there. */
 static char *
 installed_version(void)
@@ -226,23 +219,4 @@ void
 workflow_executor_main(Datum database)
 {
 	run(WF_EXECUTOR, DatumGetObjectId(database));
-}
-
-void
-wf_worker_check(void)
-{
-	QueryCancelPending = false;
-	CHECK_FOR_INTERRUPTS();
-}
-
-bool
-wf_worker_interrupts(void)
-{
-	wf_worker_check();
-	if (!ConfigReloadPending)
-		return false;
-	ConfigReloadPending = false;
-	ProcessConfigFile(PGC_SIGHUP);
-	wf_memory_limit_follow();
-	return true;
 }

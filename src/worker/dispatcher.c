@@ -47,7 +47,6 @@
 /* while somebody else has the turn, see whether it is ours */
 #define TURN_CHECK_MS 1000
 
-WfDispatcher wf_dispatcher;
 
 static WaitEventSet *wait_set;
 static bool everything; /* it is still to be found out whether we are paused, and to be looked at all queues */
@@ -187,6 +186,7 @@ apply_notes(void)
 	WfLane	  **lanes;
 	int			n;
 
+	wf_executors_reap();
 	wf_notes_take(&notes);
 	if (notes.everything)
 	{

@@ -28,6 +28,7 @@
 #include "store/privilege.h"
 #include "worker/chores.h"
 #include "worker/failure.h"
+#include "worker/limit.h"
 #include "worker/moves.h"
 #include "worker/turns.h"
 #include "worker/upkeep.h"
@@ -96,7 +97,7 @@ judge(const ErrorData *error, WfAnswer *answer)
 	answer->lack = wf_failure_lack(error);
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && wf_limit_was_hit())
 		answer->fault.message = "the statement took longer than workflow.sql_timeout allows";
-	else if (wf_moves_took_too_much(error))
+	else if (wf_catch_took_too_much(error))
 		answer->fault.message = "the statement takes more memory than workflow.executor_memory allows";
 }
 
@@ -288,9 +289,9 @@ take_error(void)
 {
 	Failure    *failure = MemoryContextAllocZero(work_context, sizeof(Failure));
 
-	failure->error = wf_moves_catch(work_context);
+	failure->error = wf_catch(work_context);
 	failure->lack = wf_failure_lack(failure->error);
-	wf_moves_fault(failure->error, &failure->fault);
+	wf_catch_fault(failure->error, &failure->fault);
 	return failure;
 }
 

@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 
 #include "worker/failure.h"
+#include "worker/limit.h"
 #include "worker/memory.h"
 #include "worker/moves.h"
 

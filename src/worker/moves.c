@@ -9,12 +9,9 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
-#include "storage/latch.h"
-#include "storage/proc.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/timeout.h"
 
 #include "shmem/careful.h"
 #include "shmem/shmem.h"
@@ -24,17 +21,12 @@
 #include "worker/budget.h"
 #include "worker/exchange.h"
 #include "worker/failure.h"
-#include "worker/memory.h"
+#include "worker/limit.h"
 #include "worker/moves.h"
 #include "worker/worker.h"
 
 /* A reply that found its instance locked is tried again after that, if the end of the lock is not heard of. */
 #define LOCKED_PAUSE_MS 10
-/* What has exceeded its limit is cancelled that often, at that distance. */
-#define MOST_HITS 5
-#define HIT_AGAIN_MS 1000
-/* What moves have taken is looked at that often while one goes on. */
-#define LOOK_AT_TIME_MS 10
 /* Those whose owner has no time left are left out of a batch, and it is tried again, that often. */
 #define MOST_ROUNDS 8
 /* A larger one takes so long to be read that it is handed over alone. */
@@ -44,133 +36,6 @@
 /* After so many of a batch in a row have failed so, the others are left for later; one that has waited for a lock counts more. */
 #define MOST_SHORT 8
 #define LOCKED_COUNTS 4
-
-static volatile sig_atomic_t limit_hit = false;
-static volatile sig_atomic_t hit_in_lock = false;
-static volatile sig_atomic_t hits = 0;
-
-/* Of moves: the timer looks again and again, since owners have less time left than that. 0: it does not */
-static volatile TimestampTz limit_at = 0;
-
-/* A user's SQL can catch a cancel, and go on. It is told again, and then it ends with its process. */
-static void
-limit_handler(void)
-{
-	if (limit_at != 0 && (limit_hit || (GetCurrentTimestamp() < limit_at && !wf_budget_is_exceeded())))
-		return;
-	if (!limit_hit)
-		hit_in_lock = MyProc->waitStatus == PROC_WAIT_STATUS_WAITING;
-	limit_hit = true;
-	if (++hits > MOST_HITS)
-		ProcDiePending = true;
-	InterruptPending = true;
-	QueryCancelPending = true;
-	SetLatch(MyLatch);
-}
-
-static TimeoutId
-limit_id(void)
-{
-	static bool registered = false;
-	static TimeoutId id;
-
-	if (!registered)
-		id = RegisterTimeout(USER_TIMEOUT, limit_handler);
-	registered = true;
-	return id;
-}
-
-void
-wf_limit_begin(int limit_ms)
-{
-	limit_hit = hit_in_lock = false;
-	hits = 0;
-	limit_at = 0;
-	if (limit_ms > 0)
-		enable_timeout_after(limit_id(), limit_ms);
-}
-
-/* … and the time that owners have left for their moves. */
-static void
-begin_limit_of_moves(int limit_ms)
-{
-	TimestampTz now = GetCurrentTimestamp();
-
-	limit_hit = hit_in_lock = false;
-	hits = 0;
-	limit_at = TimestampTzPlusMilliseconds(now, limit_ms);
-	enable_timeout_every(limit_id(), TimestampTzPlusMilliseconds(now, LOOK_AT_TIME_MS), LOOK_AT_TIME_MS);
-}
-
-void
-wf_limit_begin_sql(int limit_ms)
-{
-	limit_hit = hit_in_lock = false;
-	hits = 0;
-	limit_at = 0;
-	if (limit_ms > 0)
-		enable_timeout_every(limit_id(), TimestampTzPlusMilliseconds(GetCurrentTimestamp(), limit_ms),
-							 HIT_AGAIN_MS);
-}
-
-void
-wf_limit_end(void)
-{
-	disable_timeout(limit_id(), false);
-	if (limit_hit)
-		QueryCancelPending = false; /* it came just after the end */
-}
-
-bool
-wf_limit_was_hit(void)
-{
-	return limit_hit;
-}
-
-bool
-wf_limit_ends_us(void)
-{
-	return hits > MOST_HITS;
-}
-
-bool
-wf_limit_hit_in_lock(void)
-{
-	return limit_hit && hit_in_lock;
-}
-
-ErrorData *
-wf_moves_catch(MemoryContext context)
-{
-	ErrorData  *error;
-
-	MemoryContextSwitchTo(context);
-	error = CopyErrorData();
-	disable_timeout(limit_id(), false);
-	FlushErrorState();
-	AbortCurrentTransaction();
-	QueryCancelPending = false;
-	MemoryContextSwitchTo(context);
-	return error;
-}
-
-bool
-wf_moves_took_too_much(const ErrorData *error)
-{
-	return error->sqlerrcode == ERRCODE_OUT_OF_MEMORY && wf_memory_limit_was_hit();
-}
-
-void
-wf_moves_fault(const ErrorData *error, WfFault *fault)
-{
-	memset(fault, 0, sizeof(*fault));
-	fault->code = WF_CODE_MOVE;
-	fault->message = error->detail != NULL ? psprintf("%s: %s", error->message, error->detail)
-										   : error->message;
-	if (wf_moves_took_too_much(error))
-		fault->message = psprintf("the move takes more memory than %s allows", wf_memory_setting());
-	strlcpy(fault->sqlstate, unpack_sql_state(error->sqlerrcode), sizeof(fault->sqlstate));
-}
 
 /* ---- one transaction ---- */
 
@@ -368,7 +233,7 @@ try_transaction(WfJob *jobs, int n, int limit_ms, bool avoid_slow)
 	PG_TRY();
 	{
 		if (avoid_slow)
-			begin_limit_of_moves(limit_ms);
+			wf_limit_begin_moves(limit_ms);
 		else
 			wf_limit_begin(limit_ms);
 		transaction(jobs, n, avoid_slow);
@@ -376,7 +241,7 @@ try_transaction(WfJob *jobs, int n, int limit_ms, bool avoid_slow)
 	}
 	PG_CATCH();
 	{
-		error = wf_moves_catch(context);
+		error = wf_catch(context);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
@@ -492,7 +357,7 @@ try_hand_over(WfJob *job)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error = wf_moves_catch(context);
+		ErrorData  *error = wf_catch(context);
 		WfLack		lack = wf_failure_lack(error);
 
 		job->verdict = WF_JOB_STUCK;
@@ -561,7 +426,7 @@ break_visit(WfJob *job, const ErrorData *error, int limit_ms)
 	ereport(LOG, errcode(error->sqlerrcode),
 			errmsg("workflow could not move visit " INT64_FORMAT "_" INT64_FORMAT ": %s",
 				   job->instance, job->visit, error->message));
-	wf_moves_fault(error, &job->fault);
+	wf_catch_fault(error, &job->fault);
 	make_incident(job, what_breaks(job), limit_ms);
 }
 
@@ -588,7 +453,7 @@ run_one(WfJob *job, int limit_ms, bool may_hand_over)
 	if (error == NULL && !job->slow)
 		return;
 	if (error == NULL ||
-		(may_hand_over && (wf_limit_was_hit() || wf_moves_took_too_much(error) || lack == WF_LACK_LOCK)))
+		(may_hand_over && (wf_limit_was_hit() || wf_catch_took_too_much(error) || lack == WF_LACK_LOCK)))
 		try_hand_over(job);
 	else if (lack != WF_LACK_NONE)
 		wait_for(job, lack, error);
@@ -631,7 +496,7 @@ hand_over_slow(WfJob *jobs, int n)
 	}
 	PG_CATCH();
 	{
-		(void) wf_moves_catch(context);
+		(void) wf_catch(context);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);

@@ -61,28 +61,11 @@ extern void wf_moves_run(WfJob *jobs, int n, int limit_ms, bool hand_over);
 /* The fault of what the server has died of. */
 extern void wf_moves_died(WfFault *fault);
 
-/* Arm the time limit that the above uses; 0: none. */
-extern void wf_limit_begin(int limit_ms);
-extern void wf_limit_begin_sql(int limit_ms); /* for a user's SQL: what does not heed it ends with this process */
-extern void wf_limit_end(void);
-extern bool wf_limit_was_hit(void);
-extern bool wf_limit_ends_us(void); /* … and was not heeded for so long that this process has to end */
-extern bool wf_limit_hit_in_lock(void); /* … while it waited for somebody else */
-
 /* Is something to be kept that has arrived from outside? */
 static inline bool
 wf_job_brings(const WfJob *job)
 {
 	return job->reply != NULL || job->delivery != 0;
 }
-
-/*
- * Call in PG_CATCH: copies the error into `context`, aborts the transaction. A cancel is an error like others, and a real
- * shutdown is none.
- */
-extern ErrorData *wf_moves_catch(MemoryContext context);
-/* Did it take more memory than this process allows itself? Ask at once. */
-extern bool wf_moves_took_too_much(const ErrorData *error);
-extern void wf_moves_fault(const ErrorData *error, WfFault *fault);
 
 #endif

@@ -20,6 +20,7 @@
 #include "worker/exchange.h"
 #include "worker/failure.h"
 #include "worker/flights.h"
+#include "worker/limit.h"
 #include "worker/places.h"
 #include "worker/worker.h"
 
@@ -585,7 +586,7 @@ look_failed(Outgoing *out, const ErrorData *error)
 	job->kind = WF_JOB_BREAK;
 	job->instance = out->keys[0].instance;
 	job->visit = out->keys[0].visit;
-	wf_moves_fault(error, &job->fault);
+	wf_catch_fault(error, &job->fault);
 }
 
 static void
@@ -629,7 +630,7 @@ look(WfLane *lane, void (*look_at) (Outgoing *out))
 	{
 		if (out->nkeys == 0)
 			*lane = before;
-		look_failed(out, wf_moves_catch(wf_dispatcher.turn_context));
+		look_failed(out, wf_catch(wf_dispatcher.turn_context));
 	}
 	PG_END_TRY();
 	wf_careful_end();

@@ -17,6 +17,7 @@
 #include "worker/dispatcher_internal.h"
 #include "worker/failure.h"
 #include "worker/flights.h"
+#include "worker/limit.h"
 #include "worker/worker.h"
 
 /* While replies cannot be stored, one request goes out in so long a time: the only one may be unlike all others. */
@@ -67,7 +68,7 @@ wf_small_transaction(void (*work) (void *arg), void *arg)
 	}
 	PG_CATCH();
 	{
-		error = wf_moves_catch(context);
+		error = wf_catch(context);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);

@@ -22,6 +22,7 @@
 #include "store/audit.h"
 #include "store/history.h"
 #include "worker/announce.h"
+#include "worker/limit.h"
 #include "worker/moves.h"
 #include "worker/upkeep.h"
 #include "worker/worker.h"
@@ -110,7 +111,7 @@ try_piece(Round *round, const char *failure, Piece piece, void *at, int limit_ms
 	}
 	PG_CATCH();
 	{
-		error = wf_moves_catch(round->context);
+		error = wf_catch(round->context);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(round->context);

@@ -1,0 +1,148 @@
+/*
+ * limit.c
+ *		How long a piece of work may take, and how its errors are caught.
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "utils/memutils.h"
+#include "utils/timeout.h"
+
+#include "worker/budget.h"
+#include "worker/limit.h"
+#include "worker/memory.h"
+
+/* What has exceeded its limit is cancelled that often, at that distance. */
+#define MOST_HITS 5
+#define HIT_AGAIN_MS 1000
+/* What moves have taken is looked at that often while one goes on. */
+#define LOOK_AT_TIME_MS 10
+
+static volatile sig_atomic_t limit_hit = false;
+static volatile sig_atomic_t hit_in_lock = false;
+static volatile sig_atomic_t hits = 0;
+
+/* Of moves: the timer looks again and again, since owners have less time left than that. 0: it does not */
+static volatile TimestampTz limit_at = 0;
+
+/* A user's SQL can catch a cancel, and go on. It is told again, and then it ends with its process. */
+static void
+limit_handler(void)
+{
+	if (limit_at != 0 && (limit_hit || (GetCurrentTimestamp() < limit_at && !wf_budget_is_exceeded())))
+		return;
+	if (!limit_hit)
+		hit_in_lock = MyProc->waitStatus == PROC_WAIT_STATUS_WAITING;
+	limit_hit = true;
+	if (++hits > MOST_HITS)
+		ProcDiePending = true;
+	InterruptPending = true;
+	QueryCancelPending = true;
+	SetLatch(MyLatch);
+}
+
+static TimeoutId
+limit_id(void)
+{
+	static bool registered = false;
+	static TimeoutId id;
+
+	if (!registered)
+		id = RegisterTimeout(USER_TIMEOUT, limit_handler);
+	registered = true;
+	return id;
+}
+
+void
+wf_limit_begin(int limit_ms)
+{
+	limit_hit = hit_in_lock = false;
+	hits = 0;
+	limit_at = 0;
+	if (limit_ms > 0)
+		enable_timeout_after(limit_id(), limit_ms);
+}
+
+void
+wf_limit_begin_moves(int limit_ms)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	limit_hit = hit_in_lock = false;
+	hits = 0;
+	limit_at = TimestampTzPlusMilliseconds(now, limit_ms);
+	enable_timeout_every(limit_id(), TimestampTzPlusMilliseconds(now, LOOK_AT_TIME_MS), LOOK_AT_TIME_MS);
+}
+
+void
+wf_limit_begin_sql(int limit_ms)
+{
+	limit_hit = hit_in_lock = false;
+	hits = 0;
+	limit_at = 0;
+	if (limit_ms > 0)
+		enable_timeout_every(limit_id(), TimestampTzPlusMilliseconds(GetCurrentTimestamp(), limit_ms),
+							 HIT_AGAIN_MS);
+}
+
+void
+wf_limit_end(void)
+{
+	disable_timeout(limit_id(), false);
+	if (limit_hit)
+		QueryCancelPending = false; /* it came just after the end */
+}
+
+bool
+wf_limit_was_hit(void)
+{
+	return limit_hit;
+}
+
+bool
+wf_limit_ends_us(void)
+{
+	return hits > MOST_HITS;
+}
+
+bool
+wf_limit_hit_in_lock(void)
+{
+	return limit_hit && hit_in_lock;
+}
+
+ErrorData *
+wf_catch(MemoryContext context)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	disable_timeout(limit_id(), false);
+	FlushErrorState();
+	AbortCurrentTransaction();
+	QueryCancelPending = false;
+	MemoryContextSwitchTo(context);
+	return error;
+}
+
+bool
+wf_catch_took_too_much(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_OUT_OF_MEMORY && wf_memory_limit_was_hit();
+}
+
+void
+wf_catch_fault(const ErrorData *error, WfFault *fault)
+{
+	memset(fault, 0, sizeof(*fault));
+	fault->code = WF_CODE_MOVE;
+	fault->message = error->detail != NULL ? psprintf("%s: %s", error->message, error->detail)
+										   : error->message;
+	if (wf_catch_took_too_much(error))
+		fault->message = psprintf("the move takes more memory than %s allows", wf_memory_setting());
+	strlcpy(fault->sqlstate, unpack_sql_state(error->sqlerrcode), sizeof(fault->sqlstate));
+}
