@@ -14,7 +14,7 @@
 #include "utils/memutils.h"
 
 #include "shmem/shmem.h"
-#include "store/batch_internal.h"
+#include "store/batch.h"
 #include "store/columns.h"
 #include "store/identity.h"
 #include "store/query.h"
@@ -50,13 +50,22 @@ prepare_queries(void)
 	q_all_visits.sql = wf_table_select(visit, "workflow_data.visit t WHERE t.instance = $1 ORDER BY t.visit");
 }
 
-#define SH_PREFIX wf_by_id
-#define SH_ELEMENT_TYPE WfByIdEntry
-#define SH_KEY_TYPE int64
-#define SH_KEY id
-#define SH_HASH_KEY(tb, key) hash_bytes_uint32((uint32) (key))
-#define SH_EQUAL(tb, a, b) ((a) == (b))
-#define SH_SCOPE extern
+/* What is in the batch, by number; of an instance, with visit 0. */
+typedef struct ByKeyEntry
+{
+	WfKey		key;
+	void	   *row; /* WfInstance or WfVisit; NULL: left out for want of room */
+	char		status; /* simplehash's */
+} ByKeyEntry;
+
+#define SH_PREFIX by_key
+#define SH_ELEMENT_TYPE ByKeyEntry
+#define SH_KEY_TYPE WfKey
+#define SH_KEY key
+#define SH_HASH_KEY(tb, k) hash_combine(hash_bytes_uint32((uint32) (k).instance), hash_bytes_uint32((uint32) (k).visit))
+#define SH_EQUAL(tb, a, b) ((a).instance == (b).instance && (a).visit == (b).visit)
+#define SH_SCOPE static inline
+#define SH_DECLARE
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
@@ -69,7 +78,7 @@ wf_batch_begin(void)
 
 	batch->context = context;
 	batch->now = GetCurrentTimestamp();
-	batch->by_id = wf_by_id_create(context, 16, NULL);
+	batch->by_key = by_key_create(context, 16, NULL);
 	wf_columns_prepare();
 	prepare_queries();
 	return batch;
@@ -82,20 +91,45 @@ wf_batch_end(WfBatch *batch)
 }
 
 static void
-remember(WfBatch *batch, WfInstance *instance)
+remember(WfBatch *batch, int64 instance, int64 visit, void *row)
 {
 	bool		found;
 
+	by_key_insert(batch->by_key, (WfKey){instance, visit}, &found)->row = row;
+}
+
+static void *
+recall(const WfBatch *batch, int64 instance, int64 visit)
+{
+	ByKeyEntry *entry = by_key_lookup(batch->by_key, (WfKey){instance, visit});
+
+	return entry != NULL ? entry->row : NULL;
+}
+
+static void
+add_instance(WfBatch *batch, WfInstance *instance)
+{
 	batch->instances = lappend(batch->instances, instance);
-	wf_by_id_insert(batch->by_id, instance->id, &found)->instance = instance;
+	remember(batch, instance->id, 0, instance);
+}
+
+static void
+add_visit(WfBatch *batch, WfInstance *instance, WfVisit *visit)
+{
+	instance->visits = lappend(instance->visits, visit);
+	remember(batch, instance->id, visit->id, visit);
 }
 
 WfInstance *
 wf_batch_instance(WfBatch *batch, int64 id)
 {
-	WfByIdEntry *entry = wf_by_id_lookup(batch->by_id, id);
+	return recall(batch, id, 0);
+}
 
-	return entry != NULL ? entry->instance : NULL;
+WfVisit *
+wf_batch_visit(WfBatch *batch, int64 instance, int64 visit)
+{
+	return recall(batch, instance, visit);
 }
 
 WfInstance *
@@ -110,7 +144,7 @@ wf_batch_new_instance(WfBatch *batch, WfProcess *process, int64 id)
 	instance->data = process->def->data;
 	instance->started_at = batch->now;
 	instance->is_new = true;
-	remember(batch, instance);
+	add_instance(batch, instance);
 	MemoryContextSwitchTo(old);
 	return instance;
 }
@@ -146,7 +180,7 @@ wf_batch_new_visit(WfBatch *batch, WfInstance *instance, WfStep *step, int64 id)
 	visit->entered_at = batch->now;
 	visit->is_new = true;
 	wf_batch_make_key(&visit->key);
-	instance->visits = lappend(instance->visits, visit);
+	add_visit(batch, instance, visit);
 	MemoryContextSwitchTo(old);
 	return visit;
 }
@@ -169,28 +203,13 @@ fits(WfBatch *batch, const WfTable *table, uint64 row)
 	return true;
 }
 
-static void
-leave_out(WfBatch *batch, int64 instance, int64 visit)
-{
-	WfKey	   *key = palloc(sizeof(WfKey));
-
-	*key = (WfKey){instance, visit};
-	batch->left_out = lappend(batch->left_out, key);
-}
-
 bool
 wf_batch_left_out(const WfBatch *batch, int64 instance, int64 visit)
 {
-	ListCell   *lc;
+	ByKeyEntry *of_instance = by_key_lookup(batch->by_key, (WfKey){instance, 0});
+	ByKeyEntry *of_visit = by_key_lookup(batch->by_key, (WfKey){instance, visit});
 
-	foreach (lc, batch->left_out)
-	{
-		const WfKey *key = lfirst(lc);
-
-		if (key->instance == instance && (key->visit == 0 || key->visit == visit))
-			return true;
-	}
-	return false;
+	return (of_instance != NULL && of_instance->row == NULL) || (of_visit != NULL && of_visit->row == NULL);
 }
 
 static void
@@ -200,7 +219,7 @@ read_instance(WfBatch *batch, uint64 row)
 
 	wf_table_read(&wf_instance_table, instance, row);
 	instance->stored_tokens = instance->tokens;
-	remember(batch, instance);
+	add_instance(batch, instance);
 }
 
 int
@@ -221,7 +240,7 @@ wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock)
 		if (fits(batch, &wf_instance_table, i))
 			read_instance(batch, i);
 		else
-			leave_out(batch, wf_result_int64(i, 1), 0);
+			remember(batch, wf_result_int64(i, 1), 0, NULL);
 	}
 	SPI_freetuptable(SPI_tuptable);
 	/* looking that up runs another query */
@@ -263,14 +282,14 @@ read_visit(WfBatch *batch, uint64 row)
 		return;
 	if (!fits(batch, &wf_visit_table, row))
 	{
-		leave_out(batch, instance->id, wf_result_int64(row, 2));
+		remember(batch, instance->id, wf_result_int64(row, 2), NULL);
 		return;
 	}
 	visit = palloc0(sizeof(WfVisit));
 	visit->instance = instance;
 	wf_table_read(&wf_visit_table, visit, row);
 	visit->has_reply = visit->reply != NULL;
-	instance->visits = lappend(instance->visits, visit);
+	add_visit(batch, instance, visit);
 }
 
 static void
@@ -316,22 +335,4 @@ wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance)
 		read_visits(batch, &q_all_visits, values);
 	batch->room = room;
 	MemoryContextSwitchTo(old);
-}
-
-WfVisit *
-wf_batch_visit(WfBatch *batch, int64 instance_id, int64 visit_id)
-{
-	WfInstance *instance = wf_batch_instance(batch, instance_id);
-	ListCell   *lc;
-
-	if (instance == NULL)
-		return NULL;
-	foreach (lc, instance->visits)
-	{
-		WfVisit    *visit = lfirst(lc);
-
-		if (visit->id == visit_id)
-			return visit;
-	}
-	return NULL;
 }

@@ -144,7 +144,7 @@ typedef struct WfAttempt
 	Oid			ended_by;	/* and whose call that was */
 } WfAttempt;
 
-struct wf_by_id_hash;
+struct by_key_hash; /* batch.c */
 
 typedef struct WfKey
 {
@@ -166,10 +166,9 @@ typedef struct WfBatch
 	List	   *incidents; /* WfVisit: new ones */
 	WfAgenda   *agenda;	   /* what is still to be done in it */
 	List	   *warnings;  /* WfVisit: wait too long */
-	struct wf_by_id_hash *by_id;
+	struct by_key_hash *by_key; /* all of it */
 	size_t		room;	   /* bytes that may be loaded; 0: any number */
 	size_t		loaded;	   /* bytes, once read */
-	List	   *left_out;  /* WfKey: for want of room */
 	bool		makes_due; /* something must be durable before it can be seen from outside */
 	const char *call;	   /* the function that a person has called, or NULL */
 	Oid			caller;
