@@ -240,7 +240,7 @@ visit_to_show(const WfAttached *item, const WfInstance *instance)
 			is_it = visit->state != WF_STATE_INCIDENT &&
 					strcmp(visit->step, item->row.serial_step) == 0;
 		else
-			is_it = visit->waits_for != NULL && strcmp(visit->waits_for, "callback") == 0;
+			is_it = visit->waits_for == WF_WAITS_FOR_CALLBACK;
 		if (is_it && !visit->ended)
 			return visit->id;
 	}

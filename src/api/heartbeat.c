@@ -95,7 +95,7 @@ moved_deadline(WfVisit *visit, const Interval *by)
 	WfScope		scope;
 	TimestampTz at;
 
-	if (visit->deadline == 0)
+	if (visit->clocks.deadline == 0)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " has no deadline", visit->instance->id,
 					   visit->id),
@@ -103,7 +103,7 @@ moved_deadline(WfVisit *visit, const Interval *by)
 						  visit->step),
 				errhint("A visit has one if its step has a \"timeout\"."));
 	wf_engine_scope(visit, &scope);
-	if (!wf_clock_after(visit, &duration, &scope, visit->deadline, &at, &fault))
+	if (!wf_clock_after(visit, &duration, &scope, visit->clocks.deadline, &at, &fault))
 		ereport(ERROR, errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				errmsg("the deadline cannot be moved by that"), errdetail("%s.", fault.message));
 	if (TIMESTAMP_NOT_FINITE(at))

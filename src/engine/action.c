@@ -87,5 +87,5 @@ wf_action_can_stop(const WfVisit *visit)
 bool
 wf_action_has_asked(const WfVisit *visit)
 {
-	return visit->cancel_outcome != WF_OUTCOME_NONE && wf_action_can_stop(visit);
+	return visit->cancel.outcome != WF_OUTCOME_NONE && wf_action_can_stop(visit);
 }

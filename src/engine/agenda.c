@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "debug.h"
 #include "engine/operations.h"
 
 /* Of a batch, kept in it. */
@@ -160,7 +161,7 @@ wf_agenda_run(WfBatch *batch, WfInstance *instance)
 	{
 		WfOperation operation = agenda->items[agenda->first++];
 
-		Assert(operation.instance == instance);
+		WF_ASSERT(operation.instance == instance);
 		CHECK_FOR_INTERRUPTS();
 		run(batch, &operation);
 	}

@@ -81,7 +81,7 @@ set_clocks(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	if (visit->def->timeout.present)
 	{
 		wf_engine_scope(visit, &scope);
-		if (!wf_clock_after(visit, &visit->def->timeout, &scope, batch->now, &visit->deadline, fault))
+		if (!wf_clock_after(visit, &visit->def->timeout, &scope, batch->now, &visit->clocks.deadline, fault))
 			return false;
 		visit->changed = true;
 	}

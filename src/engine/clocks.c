@@ -145,7 +145,7 @@ wf_clock_listen(WfBatch *batch, WfVisit *visit)
 
 	wf_engine_scope(visit, &scope);
 	if (wf_clock_silence(batch, visit, &scope, &at, &ignored))
-		visit->silence_at = at;
+		visit->clocks.silence_at = at;
 }
 
 /* ---- handlers ---- */
@@ -160,15 +160,15 @@ earlier(TimestampTz a, TimestampTz b)
 static void
 look_ahead(WfVisit *visit)
 {
-	visit->handler_at = 0;
-	visit->interrupt_at = 0;
-	for (int i = 0; visit->handler_times != NULL && i < visit->def->ncatches; i++)
+	visit->clocks.handler_at = 0;
+	visit->clocks.interrupt_at = 0;
+	for (int i = 0; visit->clocks.handler_times != NULL && i < visit->def->ncatches; i++)
 	{
-		TimestampTz at = visit->handler_times[i];
+		TimestampTz at = visit->clocks.handler_times[i];
 
-		visit->handler_at = earlier(visit->handler_at, at);
+		visit->clocks.handler_at = earlier(visit->clocks.handler_at, at);
 		if (visit->def->catches[i].interrupt)
-			visit->interrupt_at = earlier(visit->interrupt_at, at);
+			visit->clocks.interrupt_at = earlier(visit->clocks.interrupt_at, at);
 	}
 	visit->changed = true;
 }
@@ -198,7 +198,7 @@ wf_clock_plan_handlers(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	}
 	if (times == NULL)
 		return true;
-	visit->handler_times = times;
+	visit->clocks.handler_times = times;
 	look_ahead(visit);
 	return true;
 }
@@ -207,7 +207,7 @@ wf_clock_plan_handlers(WfBatch *batch, WfVisit *visit, WfFault *fault)
 int
 wf_clock_next_handler(const WfVisit *visit, TimestampTz until)
 {
-	const TimestampTz *times = visit->handler_times;
+	const TimestampTz *times = visit->clocks.handler_times;
 	const WfCatch *catches = visit->def->catches;
 	int			found = -1;
 
@@ -225,6 +225,6 @@ wf_clock_next_handler(const WfVisit *visit, TimestampTz until)
 void
 wf_clock_begin_handler(WfVisit *visit, int index)
 {
-	visit->handler_times[index] = 0;
+	visit->clocks.handler_times[index] = 0;
 	look_ahead(visit);
 }

@@ -72,7 +72,7 @@ drop_documents(WfVisit *visit)
 	visit->reply = NULL;
 	visit->callback = NULL;
 	visit->callback_error = NULL;
-	visit->cancel_response = NULL;
+	visit->cancel.response = NULL;
 	visit->docs_changed = true;
 	visit->changed = true;
 }
@@ -160,20 +160,13 @@ wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error, bo
 	if (visit->state == WF_STATE_INCIDENT)
 		wf_state_mend(batch, visit);
 
-	visit->callback = data;
-	visit->callback_error = error;
-	wf_state_completed_by(batch, visit);
-	batch->makes_due = true; /* a `true` must not be lost */
+	wf_state_accept(batch, visit, data, error);
 	if (visit->state == WF_STATE_CANCELLING)
 		wf_interrupt_callback(batch, visit);
 	else if (visit->held || wf_state_may_be_in_flight(visit))
 		wf_state_keep_callback(batch, visit);
 	else
-	{
-		visit->has_callback = true;
-		visit->changed = true;
 		wf_push(batch, visit, WF_HAPPEN);
-	}
 	wf_agenda_run(batch, visit->instance);
 	return true;
 }
@@ -194,7 +187,7 @@ wf_engine_heartbeat(WfBatch *batch, WfVisit *visit, Jsonb *progress)
 {
 	if (!wf_engine_wanted(visit))
 		return false;
-	if (visit->state == WF_STATE_WAITING && visit->silence_at != 0)
+	if (visit->state == WF_STATE_WAITING && visit->clocks.silence_at != 0)
 	{
 		wf_clock_listen(batch, visit);
 		visit->changed = true;
@@ -210,7 +203,7 @@ wf_engine_heartbeat(WfBatch *batch, WfVisit *visit, Jsonb *progress)
 void
 wf_engine_extend(WfBatch *batch, WfVisit *visit, TimestampTz deadline)
 {
-	visit->deadline = deadline;
+	visit->clocks.deadline = deadline;
 	visit->changed = true;
 }
 
@@ -234,8 +227,8 @@ wf_engine_due(WfBatch *batch, WfVisit *visit)
 		wf_push(batch, visit, WF_HAPPEN);
 	else if (visit->state == WF_STATE_READY) /* where it was left, a loop goes on */
 		wf_push(batch, visit, WF_BEGIN);
-	else if (visit->state == WF_STATE_WAITING && visit->waits_for != NULL &&
-			 strcmp(visit->waits_for, WF_WAITS_CALLBACK) != 0)
+	else if (visit->state == WF_STATE_WAITING && visit->waits_for != WF_WAITS_FOR_NOTHING &&
+			 visit->waits_for != WF_WAITS_FOR_CALLBACK)
 		wf_push(batch, visit, WF_LEAVE);
 	else
 		return;
@@ -258,12 +251,12 @@ outlives_handlers(WfBatch *batch, WfVisit *visit)
 	TimestampTz until = batch->now;
 	int			index;
 
-	if (visit->handler_at == 0 || visit->handler_at > batch->now || visit->def == NULL)
+	if (visit->clocks.handler_at == 0 || visit->clocks.handler_at > batch->now || visit->def == NULL)
 		return true;
-	if (visit->deadline != 0)
-		until = Min(until, visit->deadline - 1);
-	if (visit->silence_at != 0)
-		until = Min(until, visit->silence_at - 1);
+	if (visit->clocks.deadline != 0)
+		until = Min(until, visit->clocks.deadline - 1);
+	if (visit->clocks.silence_at != 0)
+		until = Min(until, visit->clocks.silence_at - 1);
 	while ((index = wf_clock_next_handler(visit, until)) >= 0)
 	{
 		wf_clock_begin_handler(visit, index);
@@ -287,11 +280,11 @@ wf_engine_alarm(WfBatch *batch, WfVisit *visit)
 		return;
 	if (!outlives_handlers(batch, visit))
 		return;
-	if (visit->deadline == 0 || visit->deadline > batch->now)
+	if (visit->clocks.deadline == 0 || visit->clocks.deadline > batch->now)
 	{
-		if (visit->silence_at == 0 || visit->silence_at > batch->now)
+		if (visit->clocks.silence_at == 0 || visit->clocks.silence_at > batch->now)
 		{
-			if (visit->warn_at != 0 && visit->warn_at <= batch->now)
+			if (visit->clocks.warn_at != 0 && visit->clocks.warn_at <= batch->now)
 				wf_state_warned(batch, visit);
 			return;
 		}
@@ -337,16 +330,7 @@ void
 wf_engine_retry(WfBatch *batch, WfVisit *visit, bool new_key)
 {
 	wf_state_mend(batch, visit);
-	visit->attempt = 0;
-	visit->restless = 0;
-	visit->reply = NULL;
-	visit->has_reply = false;
-	visit->callback = NULL;
-	visit->callback_error = NULL;
-	visit->has_callback = false;
-	visit->completed_by = NULL;
-	visit->webhook = false;
-	visit->again = true;
+	wf_state_begin_again(visit);
 	if (new_key)
 		wf_batch_make_key(&visit->key);
 	wf_push(batch, visit, WF_BEGIN);
@@ -357,11 +341,7 @@ void
 wf_engine_skip(WfBatch *batch, WfVisit *visit, Jsonb *data)
 {
 	wf_state_mend(batch, visit);
-	visit->callback = data;
-	visit->callback_error = NULL;
-	wf_state_completed_by(batch, visit);
-	visit->has_callback = true;
-	visit->skipped = true;
+	wf_state_skip(batch, visit, data);
 	wf_push(batch, visit, WF_HAPPEN);
 	wf_agenda_run(batch, visit->instance);
 }

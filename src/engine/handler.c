@@ -32,7 +32,7 @@ wf_handler_begin(WfBatch *batch, WfVisit *visit, int index)
 
 	if (handler->interrupt)
 	{
-		visit->cancel_handler = index + 1;
+		visit->cancel.handler = index + 1;
 		wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, wf_engine_error(&fault, visit->attempt));
 	}
 	else if (!save(batch, visit, handler, &fault))
@@ -46,7 +46,7 @@ wf_handler_begin(WfBatch *batch, WfVisit *visit, int index)
 void
 wf_handler_take_over(WfBatch *batch, WfVisit *visit)
 {
-	const WfCatch *handler = &visit->def->catches[visit->cancel_handler - 1];
+	const WfCatch *handler = &visit->def->catches[visit->cancel.handler - 1];
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	WfFault		fault = {0};
 

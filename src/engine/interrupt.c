@@ -34,7 +34,7 @@ await_confirmation(WfBatch *batch, WfVisit *visit)
 	WfFault		ignored = {0};
 	WfScope		scope;
 
-	if (visit->has_callback || visit->cancel_outcome == WF_OUTCOME_DIED ||
+	if (visit->has_callback || visit->cancel.outcome == WF_OUTCOME_DIED ||
 		visit->def->wait.kind != WF_EVENT_CALLBACK)
 	{
 		wf_push(batch, visit, WF_CONCLUDE);
@@ -84,7 +84,7 @@ ask(WfBatch *batch, WfVisit *visit)
 
 	if (queue == NULL)
 	{
-		visit->cancel_response = cancel_response(batch, &answer);
+		visit->cancel.response = cancel_response(batch, &answer);
 		visit->docs_changed = true;
 		await_confirmation(batch, visit);
 		return;
@@ -109,7 +109,7 @@ interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 
 	if (visit->state == WF_STATE_INCIDENT)
 		wf_state_put_on_record(batch, visit);
-	visit->cancel_outcome = outcome;
+	visit->cancel.outcome = outcome;
 	visit->error = error;
 	visit->changed = true;
 	if (!asks(visit))
@@ -139,13 +139,13 @@ wf_op_interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 void
 wf_op_conclude(WfBatch *batch, WfVisit *visit)
 {
-	visit->cancel_phase = NULL;
-	if (visit->cancel_handler > 0)
+	visit->cancel.phase = WF_CANCEL_NONE;
+	if (visit->cancel.handler > 0)
 		wf_handler_take_over(batch, visit);
-	else if (visit->cancel_outcome == WF_OUTCOME_CANCELLED)
+	else if (visit->cancel.outcome == WF_OUTCOME_CANCELLED)
 		wf_token_cancelled(batch, visit, visit->error, true);
 	else
-		wf_push_fail(batch, visit, visit->cancel_outcome, visit->error);
+		wf_push_fail(batch, visit, visit->cancel.outcome, visit->error);
 }
 
 /* ---- what comes from outside ---- */
@@ -194,7 +194,7 @@ wf_interrupt_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 	}
 	else if (wf_state_is_phase(visit, WF_CANCEL_SEND))
 	{
-		visit->cancel_response = cancel_response(batch, answer);
+		visit->cancel.response = cancel_response(batch, answer);
 		await_confirmation(batch, visit);
 	}
 }
@@ -202,10 +202,6 @@ wf_interrupt_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 void
 wf_interrupt_callback(WfBatch *batch, WfVisit *visit)
 {
-	visit->has_callback = true;
-	visit->docs_changed = true;
-	visit->changed = true;
-	batch->makes_due = true;
 	if (!wf_state_is_phase(visit, WF_CANCEL_CONFIRM))
 		return;
 	if (!visit->held)

@@ -8,6 +8,7 @@
 
 #include "utils/memutils.h"
 
+#include "debug.h"
 #include "engine/operations.h"
 #include "engine/token.h"
 
@@ -162,7 +163,7 @@ wf_op_leave(WfBatch *batch, WfVisit *visit)
 void
 wf_op_happen(WfBatch *batch, WfVisit *visit)
 {
-	Assert(visit->has_callback);
+	WF_ASSERT(visit->has_callback);
 	if (visit->callback_error != NULL)
 		wf_push_fail(batch, visit, WF_OUTCOME_FAILED, visit->callback_error);
 	else

@@ -8,32 +8,43 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "debug.h"
 #include "engine/state.h"
 #include "shmem/shmem.h"
 #include "store/executor_work.h"
 #include "store/warn_waiting.h"
 
+#define S(state) (1 << WF_STATE_##state)
+/* From which states it can come to each. Whoever waits or is being cancelled may come to be so anew, for something else. */
+static const int predecessors[] = {
+	[WF_STATE_READY] = S(READY) | S(INCIDENT),
+	[WF_STATE_CALLING] = S(READY),
+	[WF_STATE_RETRYING] = S(CALLING) | S(RETRYING),
+	[WF_STATE_WAITING] = S(READY) | S(CALLING) | S(RETRYING),
+	[WF_STATE_CANCELLING] = S(CALLING) | S(RETRYING) | S(WAITING) | S(CANCELLING),
+	[WF_STATE_INCIDENT] = S(READY) | S(CALLING) | S(RETRYING) | S(WAITING) | S(CANCELLING),
+};
+
 static void
 set_state(WfVisit *visit, WfState state, char *queue, TimestampTz due_at)
 {
-	Assert(!visit->ended);
+	WF_ASSERT(!visit->ended);
+	WF_ASSERT(predecessors[state] & (1 << visit->state));
 	visit->state = state;
 	visit->queue = queue;
 	visit->due_at = due_at;
-	visit->waits_for = NULL;
+	visit->waits_for = WF_WAITS_FOR_NOTHING;
 	visit->waiting_since = 0;
-	visit->silence_at = 0;
-	visit->warn_at = 0;
+	visit->clocks.silence_at = 0;
+	visit->clocks.warn_at = 0;
 	visit->changed = true;
 }
 
-/* None of its handlers of clocks begins any more. */
+/* Nothing happens to it by the clock any more. */
 static void
-stop_handlers(WfVisit *visit)
+stop_clocks(WfVisit *visit)
 {
-	visit->handler_times = NULL;
-	visit->handler_at = 0;
-	visit->interrupt_at = 0;
+	visit->clocks = (WfClocks){0};
 }
 
 static char *
@@ -75,7 +86,7 @@ wf_state_pause(WfBatch *batch, WfVisit *visit, TimestampTz until)
 
 /* It stands still until its event; due_at 0: that comes from outside. */
 void
-wf_state_wait(WfBatch *batch, WfVisit *visit, const char *waits_for, TimestampTz due_at)
+wf_state_wait(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, TimestampTz due_at)
 {
 	set_state(visit, WF_STATE_WAITING, due_at != 0 ? queue_name(batch, WF_QUEUE_TIMER) : NULL,
 			  due_at);
@@ -84,7 +95,7 @@ wf_state_wait(WfBatch *batch, WfVisit *visit, const char *waits_for, TimestampTz
 	visit->waiting_since = batch->now;
 	/* a clock is never late */
 	if (due_at == 0 && wf_warn_after(visit->def) > 0)
-		visit->warn_at = TimestampTzPlusMilliseconds(batch->now, wf_warn_after(visit->def));
+		visit->clocks.warn_at = TimestampTzPlusMilliseconds(batch->now, wf_warn_after(visit->def));
 	visit->instance->show_changed = true;
 	batch->makes_due = true;
 }
@@ -95,7 +106,7 @@ wf_state_warned(WfBatch *batch, WfVisit *visit)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
-	visit->warn_at = 0;
+	visit->clocks.warn_at = 0;
 	visit->changed = true;
 	if (wf_warn_after(visit->def) > 0)
 		batch->warnings = lappend(batch->warnings, visit);
@@ -106,38 +117,47 @@ wf_state_warned(WfBatch *batch, WfVisit *visit)
 void
 wf_state_keep_callback(WfBatch *batch, WfVisit *visit)
 {
-	visit->has_callback = true;
-	visit->docs_changed = true;
-	visit->deadline = 0;
-	visit->silence_at = 0;
-	visit->warn_at = 0;
-	stop_handlers(visit);
+	stop_clocks(visit);
 	visit->queue = queue_name(batch, WF_QUEUE_MOVE);
 	visit->due_at = batch->now;
 	visit->changed = true;
 	batch->makes_due = true;
 }
 
-/* Whose call its end is. */
+/* What the outside, or a person, says of it is its end, at once or later; `error` NULL: a success. */
 void
-wf_state_completed_by(WfBatch *batch, WfVisit *visit)
+wf_state_accept(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
+	WF_ASSERT(!visit->has_callback);
+	visit->has_callback = true;
+	visit->callback = data;
+	visit->callback_error = error;
 	visit->completed_by = GetUserNameFromId(batch->caller, false);
 	visit->webhook = batch->webhook;
+	visit->docs_changed = true;
+	visit->changed = true;
+	batch->makes_due = true; /* a `true` must not be lost */
 	MemoryContextSwitchTo(old);
+}
+
+static void
+forget_callback(WfVisit *visit)
+{
+	visit->has_callback = false;
+	visit->completed_by = NULL;
+	visit->webhook = false;
 }
 
 /* It is being cancelled. */
 void
-wf_state_cancel(WfBatch *batch, WfVisit *visit, const char *phase, char *queue, TimestampTz due_at)
+wf_state_cancel(WfBatch *batch, WfVisit *visit, WfCancelPhase phase, char *queue, TimestampTz due_at)
 {
 	set_state(visit, WF_STATE_CANCELLING, queue, due_at);
-	visit->cancel_phase = phase;
+	visit->cancel.phase = phase;
 	visit->waiting_since = batch->now;
-	visit->deadline = 0;
-	stop_handlers(visit);
+	stop_clocks(visit);
 	visit->instance->show_changed = true;
 	batch->makes_due = true;
 }
@@ -176,14 +196,11 @@ wf_state_incident(WfBatch *batch, WfVisit *visit)
 	set_state(visit, WF_STATE_INCIDENT, NULL, 0);
 	visit->waiting_since = batch->now;
 	visit->docs_changed = true;
-	visit->deadline = 0;
-	stop_handlers(visit);
+	stop_clocks(visit);
 	/* whatever was to come after it does not; cancel_outcome stays: the outside may have been asked to stop */
-	visit->cancel_phase = NULL;
-	visit->cancel_handler = 0;
-	visit->has_callback = false;
-	visit->completed_by = NULL;
-	visit->webhook = false;
+	visit->cancel.phase = WF_CANCEL_NONE;
+	visit->cancel.handler = 0;
+	forget_callback(visit);
 	instance->incidents++;
 	if (instance->status == WF_STATUS_ACTIVE)
 		instance->status = WF_STATUS_FAILED;
@@ -237,13 +254,35 @@ wf_state_mend(WfBatch *batch, WfVisit *visit)
 	wf_state_put_on_record(batch, visit);
 	set_state(visit, WF_STATE_READY, NULL, 0);
 	visit->outcome = WF_OUTCOME_NONE;
-	visit->cancel_outcome = WF_OUTCOME_NONE;
-	visit->cancel_handler = 0;
-	visit->cancel_response = NULL;
+	visit->cancel = (WfCancelling){0};
 	visit->docs_changed = true;
 	visit->error = NULL;
 	visit->result = NULL;
 	one_incident_less(instance);
+}
+
+/* An incident that was taken up again is begun anew, as if it had never been tried. */
+void
+wf_state_begin_again(WfVisit *visit)
+{
+	WF_ASSERT(visit->state == WF_STATE_READY);
+	visit->attempt = 0;
+	visit->restless = 0;
+	visit->reply = NULL;
+	visit->has_reply = false;
+	visit->callback = NULL;
+	visit->callback_error = NULL;
+	forget_callback(visit);
+	visit->again = true;
+}
+
+/* Or a person says that it has succeeded, with that. */
+void
+wf_state_skip(WfBatch *batch, WfVisit *visit, Jsonb *data)
+{
+	WF_ASSERT(visit->state == WF_STATE_READY);
+	wf_state_accept(batch, visit, data, NULL);
+	visit->skipped = true;
 }
 
 void
@@ -274,7 +313,39 @@ wf_state_may_be_in_flight(const WfVisit *visit)
 }
 
 bool
-wf_state_is_phase(const WfVisit *visit, const char *phase)
+wf_state_is_phase(const WfVisit *visit, WfCancelPhase phase)
 {
-	return visit->cancel_phase != NULL && strcmp(visit->cancel_phase, phase) == 0;
+	return visit->cancel.phase == phase;
+}
+
+static bool
+is_due(const WfVisit *visit, TimestampTz now)
+{
+	return !visit->held && visit->def != NULL && visit->due_at != 0 && visit->due_at <= now;
+}
+
+/* Its action is, once this is committed: nobody has ended it, nor has its time. */
+static bool
+is_called_for(const WfVisit *visit, TimestampTz now)
+{
+	return is_due(visit, now) && !visit->has_callback &&
+		   (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING) &&
+		   (visit->clocks.deadline == 0 || visit->clocks.deadline > now);
+}
+
+bool
+wf_state_wants_request(const WfVisit *visit, TimestampTz now)
+{
+	if (!is_due(visit, now) || visit->def->action != WF_ACTION_HTTP)
+		return false;
+	if (visit->state == WF_STATE_CANCELLING)
+		return visit->cancel.phase == WF_CANCEL_SEND;
+	return is_called_for(visit, now);
+}
+
+bool
+wf_state_wants_statement(const WfVisit *visit, TimestampTz now)
+{
+	return is_called_for(visit, now) && wf_is_executor_queue(visit->queue) &&
+		   (visit->def->action == WF_ACTION_SQL || visit->def->action == WF_ACTION_NOTIFY);
 }

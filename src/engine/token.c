@@ -39,7 +39,7 @@ wf_token_result(WfVisit *visit, WfOutcome outcome, Jsonb *error)
 	fields[1] = (WfField){.key = "initial_response", .jsonb = initial};
 	fields[2] = (WfField){.key = "callback_response", .jsonb = called_back ? visit->callback : NULL};
 	fields[3] = (WfField){.key = "response", .jsonb = called_back ? visit->callback : initial};
-	fields[4] = (WfField){.key = "cancel_response", .jsonb = visit->cancel_response};
+	fields[4] = (WfField){.key = "cancel_response", .jsonb = visit->cancel.response};
 	fields[5] = (WfField){.key = "error", .jsonb = error};
 	return wf_jsonb_object(fields, lengthof(fields));
 }

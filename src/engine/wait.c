@@ -14,7 +14,7 @@ wait_for_clock(WfBatch *batch, WfVisit *visit, const WfScope *scope, WfFault *fa
 
 	if (!wf_clock_event(visit, event, scope, batch->now, &at, fault))
 		return false;
-	wf_state_wait(batch, visit, event->kind == WF_EVENT_AFTER ? "after" : "until", at);
+	wf_state_wait(batch, visit, event->kind == WF_EVENT_AFTER ? WF_WAITS_FOR_AFTER : WF_WAITS_FOR_UNTIL, at);
 	return true;
 }
 
@@ -25,8 +25,8 @@ wait_for_callback(WfBatch *batch, WfVisit *visit, const WfScope *scope, WfFault 
 
 	if (!wf_clock_silence(batch, visit, scope, &at, fault))
 		return false;
-	wf_state_wait(batch, visit, WF_WAITS_CALLBACK, 0);
-	visit->silence_at = at;
+	wf_state_wait(batch, visit, WF_WAITS_FOR_CALLBACK, 0);
+	visit->clocks.silence_at = at;
 	return true;
 }
 

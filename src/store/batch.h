@@ -45,10 +45,28 @@ extern WfState wf_state_from_name(const char *name);
 
 typedef struct WfVisit WfVisit;
 
-/* Phases of cancelling: see engine/cancel.c */
-#define WF_CANCEL_AWAIT "await"
-#define WF_CANCEL_SEND "send"
-#define WF_CANCEL_CONFIRM "confirm"
+/* Of cancelling: see engine/interrupt.c */
+typedef enum WfCancelPhase
+{
+	WF_CANCEL_NONE,
+	WF_CANCEL_AWAIT, /* the answer that may still be under way */
+	WF_CANCEL_SEND,
+	WF_CANCEL_CONFIRM, /* … by a callback */
+} WfCancelPhase;
+
+typedef enum WfWaitsFor
+{
+	WF_WAITS_FOR_NOTHING,
+	WF_WAITS_FOR_CALLBACK,
+	WF_WAITS_FOR_AFTER,
+	WF_WAITS_FOR_UNTIL,
+} WfWaitsFor;
+
+/* NULL for none of them. ERROR XX001 for a word that is none. */
+extern const char *wf_cancel_phase_name(WfCancelPhase phase);
+extern WfCancelPhase wf_cancel_phase_from_name(const char *name);
+extern const char *wf_waits_for_name(WfWaitsFor waits_for);
+extern WfWaitsFor wf_waits_for_from_name(const char *name);
 
 typedef struct WfInstance
 {
@@ -81,6 +99,26 @@ typedef struct WfInstance
 	TimestampTz ended_at;
 } WfInstance;
 
+/* When something happens to it, whatever it waits for; 0: never. */
+typedef struct WfClocks
+{
+	TimestampTz deadline;	   /* its timeout */
+	TimestampTz silence_at;	   /* the heartbeat ends it */
+	TimestampTz handler_at;	   /* the next of its handlers of clocks begins */
+	TimestampTz interrupt_at;  /* the next of those that end it begins */
+	TimestampTz *handler_times; /* of each entry of catch, 0: begun, or none of a clock; NULL: none has one */
+	TimestampTz warn_at;	   /* it will have waited too long */
+} WfClocks;
+
+/* It is to end early. */
+typedef struct WfCancelling
+{
+	WfOutcome	outcome; /* NONE: it is not */
+	int			handler; /* that interrupted it, from 1; 0: none */
+	WfCancelPhase phase;
+	Jsonb	   *response; /* what its cancel request was answered */
+} WfCancelling;
+
 struct WfVisit
 {
 	WfInstance *instance;
@@ -90,23 +128,15 @@ struct WfVisit
 	WfState		state;
 	char	   *queue;		   /* who has to look at it at due_at */
 	TimestampTz due_at;		   /* 0: nobody has to */
-	TimestampTz deadline;	   /* 0: none */
+	WfClocks	clocks;
 	TimestampTz entered_at;
 	TimestampTz waiting_since; /* also: being cancelled, or an incident; 0: none of these */
-	TimestampTz silence_at;	   /* when the heartbeat ends it; 0: never */
-	TimestampTz handler_at;	   /* when the next of its handlers of clocks begins; 0: never */
-	TimestampTz interrupt_at;  /* when the next of those that end it begins; 0: never */
-	TimestampTz *handler_times; /* of each entry of catch, 0: begun, or none of a clock; NULL: none has one */
-	TimestampTz warn_at;	   /* when it will have waited too long; 0: never */
-	const char *waits_for;	   /* or NULL */
+	WfWaitsFor	waits_for;
 	int			attempt;	   /* attempts that were answered or have failed */
 	int			restless;	   /* steps that led to it without a rest */
 	bool		has_callback;  /* a callback was accepted as the end and is kept */
 	bool		held;		   /* suspended: no worker looks at it */
-	WfOutcome	cancel_outcome; /* NONE: it is not being cancelled */
-	int			cancel_handler; /* that interrupted it, from 1; 0: none */
-	const char *cancel_phase;	/* one of WF_CANCEL_…; NULL: none */
-	Jsonb	   *cancel_response;
+	WfCancelling cancel;
 	pg_uuid_t	key;
 	WfOutcome	outcome; /* of an incident, or once ended */
 	Jsonb	   *reply;

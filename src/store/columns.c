@@ -157,6 +157,30 @@ read_outcome(void *row, void *field, Datum value)
 	*(WfOutcome *) field = wf_outcome_from_name(TextDatumGetCString(value));
 }
 
+static Datum
+write_phase(const void *row, const void *field, bool *isnull)
+{
+	return text_datum(wf_cancel_phase_name(*(const WfCancelPhase *) field), isnull);
+}
+
+static void
+read_phase(void *row, void *field, Datum value)
+{
+	*(WfCancelPhase *) field = wf_cancel_phase_from_name(TextDatumGetCString(value));
+}
+
+static Datum
+write_waits_for(const void *row, const void *field, bool *isnull)
+{
+	return text_datum(wf_waits_for_name(*(const WfWaitsFor *) field), isnull);
+}
+
+static void
+read_waits_for(void *row, void *field, Datum value)
+{
+	*(WfWaitsFor *) field = wf_waits_for_from_name(TextDatumGetCString(value));
+}
+
 static const WfCodec int8_codec = {INT8OID, write_int8, read_int8};
 static const WfCodec int4_codec = {INT4OID, write_int4, read_int4};
 static const WfCodec count_codec = {INT4OID, write_count, read_int4}; /* 0 is NULL */
@@ -168,6 +192,8 @@ static const WfCodec uuid_codec = {UUIDOID, write_uuid, read_uuid};
 static const WfCodec status_codec = {TEXTOID, write_status, read_status};
 static const WfCodec state_codec = {TEXTOID, write_state, read_state};
 static const WfCodec outcome_codec = {TEXTOID, write_outcome, read_outcome};
+static const WfCodec phase_codec = {TEXTOID, write_phase, read_phase};
+static const WfCodec waits_for_codec = {TEXTOID, write_waits_for, read_waits_for};
 
 /* For rows that are given alone. */
 static const WfCodec flag_codec = {BOOLOID, write_bool, NULL};
@@ -250,7 +276,7 @@ static Datum
 write_handler_times(const void *row, const void *field, bool *isnull)
 {
 	const WfVisit *visit = row;
-	const TimestampTz *times = visit->handler_times;
+	const TimestampTz *times = visit->clocks.handler_times;
 	int			n = times != NULL ? visit->def->ncatches : 0;
 	int			lower = 1;
 	Datum	   *elems;
@@ -282,9 +308,9 @@ read_handler_times(void *row, void *field, Datum value)
 		return;
 	deconstruct_array(DatumGetArrayTypeP(value), TIMESTAMPTZOID, sizeof(TimestampTz), FLOAT8PASSBYVAL,
 					  TYPALIGN_DOUBLE, &elems, &nulls, &n);
-	visit->handler_times = palloc0(sizeof(TimestampTz) * Max(visit->def->ncatches, 1));
+	visit->clocks.handler_times = palloc0(sizeof(TimestampTz) * Max(visit->def->ncatches, 1));
 	for (int i = 0; i < Min(n, visit->def->ncatches); i++)
-		visit->handler_times[i] = nulls[i] ? 0 : DatumGetTimestampTz(elems[i]);
+		visit->clocks.handler_times[i] = nulls[i] ? 0 : DatumGetTimestampTz(elems[i]);
 }
 
 static void
@@ -306,13 +332,13 @@ static const WfTableColumn visit_columns[] = {
 	{"instance", &visit_instance_codec, 0, WF_KEY, "instance"},
 	{"visit", &int8_codec, V(id), WF_KEY, "visit"},
 	{"due_at", &time_codec, V(due_at), WF_STORED},
-	{"deadline", &time_codec, V(deadline), WF_STORED},
+	{"deadline", &time_codec, V(clocks.deadline), WF_STORED},
 	{"entered_at", &time_codec, V(entered_at), WF_STORED_ONCE, "entered_at"},
 	{"waiting_since", &time_codec, V(waiting_since), WF_STORED},
-	{"silence_at", &time_codec, V(silence_at), WF_STORED},
-	{"handler_at", &time_codec, V(handler_at), WF_STORED},
-	{"interrupt_at", &time_codec, V(interrupt_at), WF_STORED},
-	{"warn_at", &time_codec, V(warn_at), WF_STORED},
+	{"silence_at", &time_codec, V(clocks.silence_at), WF_STORED},
+	{"handler_at", &time_codec, V(clocks.handler_at), WF_STORED},
+	{"interrupt_at", &time_codec, V(clocks.interrupt_at), WF_STORED},
+	{"warn_at", &time_codec, V(clocks.warn_at), WF_STORED},
 	{"alarm_at", &alarm_codec, 0, WF_STORED},
 	{"attempt", &int4_codec, V(attempt), WF_STORED, "attempts"},
 	{"restless", &int4_codec, V(restless), WF_STORED},
@@ -324,17 +350,17 @@ static const WfTableColumn visit_columns[] = {
 	{"state", &state_codec, V(state), WF_STORED},
 	{"step", &step_codec, V(step), WF_STORED_ONCE, "step"},
 	{"queue", &text_codec, V(queue), WF_STORED},
-	{"waits_for", &text_codec, V(waits_for), WF_STORED},
+	{"waits_for", &waits_for_codec, V(waits_for), WF_STORED},
 	{"outcome", &outcome_codec, V(outcome), WF_STORED, "outcome"},
-	{"cancel_outcome", &outcome_codec, V(cancel_outcome), WF_STORED},
-	{"cancel_phase", &text_codec, V(cancel_phase), WF_STORED},
+	{"cancel_outcome", &outcome_codec, V(cancel.outcome), WF_STORED},
+	{"cancel_phase", &phase_codec, V(cancel.phase), WF_STORED},
 	{"completed_by", &text_codec, V(completed_by), WF_STORED, "completed_by"},
-	{"cancel_handler", &count_codec, V(cancel_handler), WF_STORED},
+	{"cancel_handler", &count_codec, V(cancel.handler), WF_STORED},
 	{"handler_times", &handler_times_codec, 0, WF_STORED},
 	{"reply", &jsonb_codec, V(reply), DOCUMENT, NULL, IF_CHANGED},
 	{"callback", &jsonb_codec, V(callback), DOCUMENT, NULL, IF_CHANGED},
 	{"callback_error", &jsonb_codec, V(callback_error), DOCUMENT, NULL, IF_CHANGED},
-	{"cancel_response", &jsonb_codec, V(cancel_response), DOCUMENT, NULL, IF_CHANGED},
+	{"cancel_response", &jsonb_codec, V(cancel.response), DOCUMENT, NULL, IF_CHANGED},
 	{"caught", &jsonb_codec, V(caught), WF_STORED_ONCE},
 	{"error", &jsonb_codec, V(error), WF_STORED},
 	{"result", &jsonb_codec, V(result), DOCUMENT, "result", IF_CHANGED},

@@ -1,6 +1,6 @@
 /*
  * words.c
- *		Statuses and states as rows have them; and what a row says that no field does.
+ *		Statuses, states and the like as rows have them; and what a row says that no field does.
  */
 #include "postgres.h"
 
@@ -9,6 +9,8 @@
 static const char *const status_names[] = {"active", "suspended", "completed", "aborted", "failed"};
 static const char *const state_names[] = {"ready", "calling", "retrying", "waiting", "cancelling",
 	"incident"};
+static const char *const phase_names[] = {NULL, "await", "send", "confirm"};
+static const char *const waits_for_names[] = {NULL, "callback", "after", "until"};
 
 const char *
 wf_status_name(WfStatus status)
@@ -26,7 +28,7 @@ static int
 name_index(const char *const *list, int n, const char *name)
 {
 	for (int i = 0; i < n; i++)
-		if (strcmp(list[i], name) == 0)
+		if (list[i] != NULL && strcmp(list[i], name) == 0)
 			return i;
 	ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED), errmsg("unknown word \"%s\" in a row", name));
 }
@@ -43,6 +45,30 @@ wf_state_from_name(const char *name)
 	return (WfState) name_index(state_names, lengthof(state_names), name);
 }
 
+const char *
+wf_cancel_phase_name(WfCancelPhase phase)
+{
+	return phase_names[phase];
+}
+
+WfCancelPhase
+wf_cancel_phase_from_name(const char *name)
+{
+	return (WfCancelPhase) name_index(phase_names, lengthof(phase_names), name);
+}
+
+const char *
+wf_waits_for_name(WfWaitsFor waits_for)
+{
+	return waits_for_names[waits_for];
+}
+
+WfWaitsFor
+wf_waits_for_from_name(const char *name)
+{
+	return (WfWaitsFor) name_index(waits_for_names, lengthof(waits_for_names), name);
+}
+
 static TimestampTz
 earlier(TimestampTz a, TimestampTz b)
 {
@@ -52,5 +78,5 @@ earlier(TimestampTz a, TimestampTz b)
 TimestampTz
 wf_batch_alarm(const WfVisit *visit)
 {
-	return earlier(earlier(visit->deadline, visit->silence_at), earlier(visit->handler_at, visit->warn_at));
+	return earlier(earlier(visit->clocks.deadline, visit->clocks.silence_at), earlier(visit->clocks.handler_at, visit->clocks.warn_at));
 }

@@ -66,14 +66,9 @@ load(WfBatch *batch, const WfDueKey *key)
 }
 
 static bool
-runs_sql(WfBatch *batch, WfVisit *visit)
+wants_statement(WfBatch *batch, const WfVisit *visit)
 {
-	return visit != NULL && !visit->held && !visit->has_callback && visit->def != NULL &&
-		   wf_is_executor_queue(visit->queue) && visit->due_at != 0 &&
-		   visit->due_at <= batch->now &&
-		   (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING) &&
-		   (visit->def->action == WF_ACTION_SQL || visit->def->action == WF_ACTION_NOTIFY) &&
-		   (visit->deadline == 0 || visit->deadline > batch->now);
+	return visit != NULL && wf_state_wants_statement(visit, batch->now);
 }
 
 /* Longest time in milliseconds for the statement of a visit: until the visit has to end. 0: none */
@@ -82,9 +77,9 @@ limit_of(const WfVisit *visit)
 {
 	int64		left;
 
-	if (visit->deadline == 0)
+	if (visit->clocks.deadline == 0)
 		return wf_setting_sql_timeout;
-	left = (visit->deadline - GetCurrentTimestamp()) / 1000 + 1;
+	left = (visit->clocks.deadline - GetCurrentTimestamp()) / 1000 + 1;
 	if (wf_setting_sql_timeout > 0)
 		left = Min(left, wf_setting_sql_timeout);
 	return (int) Min(Max(left, 1), PG_INT32_MAX);
@@ -115,11 +110,11 @@ postpone(WfBatch *batch, WfVisit *visit, WfLack lack, const WfFault *fault)
 static void
 take_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
-	bool		over = visit->deadline != 0 && visit->deadline <= batch->now;
+	bool		over = visit->clocks.deadline != 0 && visit->clocks.deadline <= batch->now;
 
 	if (answer->fault.code != NULL && over && !visit->has_callback)
 		wf_engine_alarm(batch, visit);
-	else if (answer->lack != WF_LACK_NONE && runs_sql(batch, visit) && !wf_engine_names(visit, &answer->fault))
+	else if (answer->lack != WF_LACK_NONE && wants_statement(batch, visit) && !wf_engine_names(visit, &answer->fault))
 		postpone(batch, visit, answer->lack, &answer->fault);
 	else
 		wf_engine_answer(batch, visit, answer);
@@ -187,7 +182,7 @@ move_visit(WfBatch *batch, WfVisit *visit)
 {
 	if (visit == NULL)
 		return;
-	if (visit->deadline != 0 && visit->deadline <= batch->now && !visit->has_callback)
+	if (visit->clocks.deadline != 0 && visit->clocks.deadline <= batch->now && !visit->has_callback)
 		wf_engine_alarm(batch, visit);
 	else
 		wf_engine_due(batch, visit);
@@ -241,7 +236,7 @@ work_on_visit(const char *queue, WfDueKey *key)
 	}
 	batch = wf_batch_begin();
 	visit = load(batch, key);
-	if (!runs_sql(batch, visit))
+	if (!wants_statement(batch, visit))
 		move_visit(batch, visit);
 	else if (is_ours(visit))
 		run_sql(&access, batch, key);
@@ -377,7 +372,7 @@ count_failure(const WfDueKey *key, const Failure *failure, WfBreak broken)
 	WfBatch    *batch = wf_batch_begin();
 	WfVisit    *visit = load(batch, key);
 	WfAnswer	answer = {.fault = failure->fault};
-	bool		runs = runs_sql(batch, visit);
+	bool		runs = wants_statement(batch, visit);
 
 	if (failure->lack != WF_LACK_NONE && visit != NULL && wf_is_executor_queue(visit->queue) &&
 		!(runs && wf_engine_names(visit, &answer.fault)))

@@ -123,20 +123,6 @@ wf_requests_next(const WfLane *lane)
 	return OidIsValid(lane->blocked_by) ? Min(next, wf_dispatcher.abandoned_at) : next;
 }
 
-/* Is there a request to be made of this visit now? */
-static bool
-calls_out(WfVisit *visit, TimestampTz now)
-{
-	if (visit == NULL || visit->held || visit->def == NULL ||
-		visit->def->action != WF_ACTION_HTTP || visit->due_at == 0 || visit->due_at > now)
-		return false;
-	if (visit->state == WF_STATE_CANCELLING)
-		return visit->cancel_phase != NULL && strcmp(visit->cancel_phase, WF_CANCEL_SEND) == 0;
-	if (visit->has_callback || (visit->deadline != 0 && visit->deadline <= now))
-		return false;
-	return visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING;
-}
-
 static void
 prepare_request(Outgoing *out, WfVisit *visit, const WfServer *server)
 {
@@ -207,7 +193,7 @@ prepare(Outgoing *out, const WfServer *server, const int64 *instances, const int
 
 		if (wf_batch_left_out(batch, instances[i], visits[i]))
 			left[nleft++] = i;
-		else if (calls_out(visit, batch->now))
+		else if (visit != NULL && wf_state_wants_request(visit, batch->now))
 			prepare_request(out, visit, server);
 		else
 			wf_flight_land(visits[i]);
