@@ -94,7 +94,7 @@ SELECT pg_temp.scans($$SELECT * FROM views_batch b LEFT JOIN workflow.incidents 
 SELECT pg_temp.scans($$SELECT * FROM views_batch b JOIN workflow.history w ON w.serial_number = b.sn$$);
 SELECT pg_temp.scans($$SELECT * FROM views_batch b JOIN workflow.history w USING (instance)$$);
 SELECT pg_temp.scans($$SELECT * FROM views_batch b JOIN workflow.instances w USING (instance)$$);
-SELECT pg_temp.scans($$SELECT * FROM views_batch b WHERE EXISTS (SELECT FROM workflow.instances w WHERE w.business_key = b.key AND w.process = 'views: seen')$$);
+SELECT pg_temp.scans($$SELECT * FROM views_batch b WHERE b.id = 17 AND EXISTS (SELECT FROM workflow.instances w WHERE w.business_key = b.key AND w.process = 'views: seen')$$);
 SELECT pg_temp.scans($$SELECT * FROM workflow.instances WHERE business_key = 'V-4' AND process = 'views: seen'$$);
 SELECT pg_temp.scans($$SELECT * FROM workflow.waiting ORDER BY since LIMIT 5$$);
 \pset format aligned
