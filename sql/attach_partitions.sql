@@ -103,6 +103,21 @@ ALTER TABLE top DETACH PARTITION single;
 INSERT INTO single VALUES (2, 'a', 'mine') RETURNING sn;
 SELECT count(*) FROM started WHERE data->>'region' = 'a' AND data->>'id' = '2' AND data->>'sn' = 'mine';
 
+-- indexes can be made parts of others, one by one as in a dump, of tables that are attached and of others
+CREATE TABLE whole (id int NOT NULL, region text NOT NULL) PARTITION BY LIST (region);
+CREATE TABLE part PARTITION OF whole FOR VALUES IN ('a');
+CREATE INDEX whole_id ON ONLY whole (id);
+CREATE INDEX part_id ON part (id);
+ALTER INDEX whole_id ATTACH PARTITION part_id;
+ALTER TABLE ONLY whole ADD CONSTRAINT whole_pkey PRIMARY KEY (id, region);
+ALTER TABLE part ADD CONSTRAINT part_pkey PRIMARY KEY (id, region);
+ALTER INDEX whole_pkey ATTACH PARTITION part_pkey;
+SELECT workflow.attach('whole', 'attach_partitions') > 0 AS attached;
+CREATE INDEX whole_region ON ONLY whole (region);
+CREATE INDEX part_region ON part (region);
+ALTER INDEX whole_region ATTACH PARTITION part_region;
+SELECT indexrelid::regclass, indisvalid FROM pg_index WHERE indrelid = 'whole'::regclass ORDER BY indexrelid::regclass::text COLLATE "C";
+
 -- conditions over generated columns, of partitions with their columns in another order too
 CREATE TABLE g (id int PRIMARY KEY, v int, g int GENERATED ALWAYS AS (v * 2) STORED, sn text) PARTITION BY RANGE (id);
 CREATE TABLE g_1 (sn text, g int GENERATED ALWAYS AS (v * 2) STORED, v int, id int NOT NULL);

@@ -289,13 +289,13 @@ concerns_us(Node *statement)
 	}
 }
 
-/* The table of ALTER TABLE … ATTACH PARTITION; NULL: the statement is another one. */
+/* The table of ALTER TABLE … ATTACH PARTITION; NULL: the statement is another one, such as ALTER INDEX … ATTACH PARTITION. */
 static RangeVar *
 new_partition(Node *statement)
 {
 	ListCell   *cell;
 
-	if (!IsA(statement, AlterTableStmt))
+	if (!IsA(statement, AlterTableStmt) || ((AlterTableStmt *) statement)->objtype != OBJECT_TABLE)
 		return NULL;
 	foreach(cell, ((AlterTableStmt *) statement)->cmds)
 	{
