@@ -80,6 +80,13 @@ UPDATE keyless SET id = 2;
 CREATE OR REPLACE TRIGGER mine AFTER INSERT ON keyless FOR EACH ROW EXECUTE FUNCTION workflow_data.after_insert();
 INSERT INTO keyless VALUES (2);
 
+-- in a read-only transaction
+BEGIN READ ONLY;
+SELECT workflow.attach('t', 'attach_errors', 'sn');
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT workflow.detach('t');
+ROLLBACK;
 -- a dropped table's attachment is gone with it
 SET client_min_messages = warning;
 DROP TABLE t CASCADE;

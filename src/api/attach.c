@@ -555,6 +555,7 @@ workflow_attach(PG_FUNCTION_ARGS)
 	List	   *partitions;
 	bool		taken_over;
 
+	PreventCommandIfReadOnly("workflow.attach()");
 	read_arguments(fcinfo, &wanted);
 	wf_shmem_require();
 	rel = open_owned(wanted.relation);
@@ -655,6 +656,7 @@ workflow_detach(PG_FUNCTION_ARGS)
 	Relation	rel;
 	int			removed;
 
+	PreventCommandIfReadOnly("workflow.detach()");
 	require_argument(fcinfo, 0, "relation");
 	wf_shmem_require();
 	rel = open_to_detach(PG_GETARG_OID(0), process);
