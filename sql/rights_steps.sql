@@ -107,6 +107,22 @@ SET ROLE steps_author;
 SELECT workflow.revoke_process('steps: order', 'public', 'complete', 'approve');
 RESET ROLE;
 
+-- what a role was given that is gone is no namesake's, and can be taken back
+CREATE ROLE steps_gone;
+SELECT workflow.grant_process('steps: order', 'steps_gone', 'complete', 'pay');
+SELECT workflow.grant_process('steps: order', 'steps_gone', 'view');
+DROP ROLE steps_gone;
+SELECT workflow.revoke_process('steps: order', 'steps_gone', 'view');
+SELECT workflow.revoke_process('steps: order', 'steps_gone', 'view');
+CREATE ROLE steps_gone;
+SELECT workflow.revoke_process('steps: order', 'steps_gone', 'complete', 'pay');
+SELECT workflow.grant_process('steps: order', 'steps_gone', 'complete', 'pay');
+DROP ROLE steps_gone;
+CREATE ROLE steps_gone;
+SELECT workflow.adopt() >= 0 AS adopted;
+SELECT * FROM workflow.grants WHERE process LIKE 'steps:%' ORDER BY 1, 2, 3, 4;
+DROP ROLE steps_gone;
+
 SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE process LIKE 'steps:%' AND ended_at IS NULL;
 SELECT workflow.undefine('steps: order');
 DROP OWNED BY steps_author, steps_clerks, steps_clerk, steps_viewer, steps_stranger;

@@ -542,7 +542,7 @@ put_on_record(const WfAttachment *attachment, bool existing, Relation rel, Oid c
 		.arguments = {WF_AUDIT_TEXT("relation", qualified_name(rel)), WF_AUDIT_TEXT("serial_column", attachment->serial_column),
 			WF_AUDIT_TEXT("serial_step", attachment->serial_step), WF_AUDIT_TEXT("status_column", attachment->status_column),
 			WF_AUDIT_TEXT("instance_column", attachment->instance_column), WF_AUDIT_TEXT("condition", attachment->condition),
-			WF_AUDIT_TEXT("existing", existing ? "true" : NULL), WF_AUDIT_TEXT("trust", attachment->trust ? "true" : NULL)}});
+			WF_AUDIT_TRUE("existing", existing), WF_AUDIT_TRUE("trust", attachment->trust)}});
 }
 
 Datum

@@ -65,6 +65,8 @@ may_be_seen(int64 instance, Oid caller)
 static const char *
 why_unexecuted(const Asked *asked)
 {
+	if (wf_visit_waits_for_lock(asked->visit))
+		return "lock";
 	if (!asked->late || wf_visit_is_shown(asked->visit))
 		return NULL;
 	if (wf_instance_is_locked(asked->instance))

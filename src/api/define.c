@@ -169,17 +169,18 @@ check(const Draft *draft)
 	return warnings;
 }
 
-static void
+/* False: it was so already. */
+static bool
 set_latest(int process_id, int version)
 {
 	Datum		values[2] = {Int32GetDatum(process_id), Int32GetDatum(version)};
 
-	wf_query_run(&q_set_latest, values, NULL);
+	return wf_query_run(&q_set_latest, values, NULL) > 0;
 }
 
 /* The same as the last one is the last one. */
 static int
-store_version(const Draft *draft, TimestampTz now)
+store_version(const Draft *draft, TimestampTz now, bool *changed)
 {
 	Datum		definition = CStringGetTextDatum(draft->json);
 	Datum		search_path = CStringGetTextDatum(draft->search_path);
@@ -202,7 +203,7 @@ store_version(const Draft *draft, TimestampTz now)
 		values[1] = Int32GetDatum(version);
 		wf_query_run(&q_add, values, NULL);
 	}
-	set_latest(draft->process_id, version);
+	*changed = set_latest(draft->process_id, version);
 	return version;
 }
 
@@ -246,6 +247,7 @@ workflow_define(PG_FUNCTION_ARGS)
 	Draft		draft = {.name = read_name(fcinfo)};
 	TimestampTz now = GetCurrentTimestamp();
 	WfIssues	warnings;
+	bool		changed;
 	int			version;
 
 	PreventCommandIfReadOnly("workflow.define()");
@@ -255,10 +257,11 @@ workflow_define(PG_FUNCTION_ARGS)
 	wf_store_enter(&access);
 	lock_process(&draft, access.caller);
 	warnings = check(&draft);
-	version = store_version(&draft, now);
+	version = store_version(&draft, now, &changed);
 	ensure_ready(now);
-	wf_audit(&(WfAudit){.call = "define", .caller = access.caller, .process_id = draft.process_id,
-		.arguments = {{.key = "version", .kind = WF_FIELD_INT, .number = version}}});
+	if (changed)
+		wf_audit(&(WfAudit){.call = "define", .caller = access.caller, .process_id = draft.process_id,
+			.arguments = {{.key = "version", .kind = WF_FIELD_INT, .number = version}}});
 	wf_issues_notice(draft.name, &warnings); /* they go when the store is left */
 	wf_store_leave(&access);
 	PG_RETURN_INT32(version);
@@ -306,7 +309,7 @@ workflow_undefine(PG_FUNCTION_ARGS)
 				errmsg("process \"%s\" does not exist", name));
 	wf_privilege_require(process_id, access.caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
 	latest = lock_whole_process(name, process_id);
-	set_latest(process_id, 0);
+	(void) set_latest(process_id, 0);
 	if (latest != 0)
 		wf_audit(&(WfAudit){.call = "undefine", .caller = access.caller, .process_id = process_id});
 	wf_store_leave(&access);

@@ -17,6 +17,7 @@
 #include "api/target.h"
 #include "store/access.h"
 #include "store/audit.h"
+#include "store/identity.h"
 #include "store/privilege.h"
 #include "store/process.h"
 #include "store/query.h"
@@ -60,7 +61,8 @@ typedef struct Grant
 	char	   *process;
 	int			process_id;
 	const char *role;
-	Oid			grantee; /* InvalidOid: PUBLIC */
+	Oid			grantee; /* InvalidOid: PUBLIC, or */
+	bool		gone;	 /* there is no such role any more */
 	WfPrivilege privilege;
 	const char *step; /* "": the whole process */
 } Grant;
@@ -85,14 +87,18 @@ read_privilege(const char *name)
 }
 
 static void
-read_arguments(FunctionCallInfo fcinfo, Grant *grant)
+read_arguments(FunctionCallInfo fcinfo, Grant *grant, bool may_be_gone)
 {
 	grant->process = wf_argument_text_required(fcinfo, 0, "process");
 	wf_argument_require(fcinfo, 1, "role");
 	grant->role = NameStr(*PG_GETARG_NAME(1));
 	grant->grantee = InvalidOid;
+	grant->gone = false;
 	if (strcmp(grant->role, PUBLIC_NAME) != 0)
-		grant->grantee = get_role_oid(grant->role, false);
+	{
+		grant->grantee = get_role_oid(grant->role, may_be_gone);
+		grant->gone = !OidIsValid(grant->grantee);
+	}
 	grant->privilege = read_privilege(wf_argument_text_required(fcinfo, 2, "privilege"));
 	grant->step = wf_argument_text(fcinfo, 3);
 	if (grant->step == NULL)
@@ -133,6 +139,18 @@ require_admin(Grant *grant, Oid caller)
 	wf_privilege_require(grant->process_id, caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
 }
 
+/* Is what was given to a stored role given to this one? To one that is gone, if it had that name. */
+static bool
+is_of(const Grant *grant, Oid oid, const char *name)
+{
+	Oid			role;
+
+	if (!OidIsValid(oid))
+		return !OidIsValid(grant->grantee) && !grant->gone; /* PUBLIC */
+	role = wf_role_resolve(oid, name);
+	return OidIsValid(role) ? role == grant->grantee : strcmp(name, grant->role) == 0;
+}
+
 /* The rows that give this privilege to this very role, on whatever step. */
 static List *
 rows_of(const Grant *grant)
@@ -149,8 +167,7 @@ rows_of(const Grant *grant)
 		Oid			oid = DatumGetObjectId(SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull));
 		Name		name = DatumGetName(SPI_getbinval(table->vals[i], table->tupdesc, 2, &isnull));
 
-		if (OidIsValid(oid) == OidIsValid(grant->grantee) &&
-			(!OidIsValid(oid) || wf_role_resolve(oid, NameStr(*name)) == grant->grantee))
+		if (is_of(grant, oid, NameStr(*name)))
 		{
 			Held	   *held = palloc(sizeof(Held));
 
@@ -227,11 +244,12 @@ workflow_grant_process(PG_FUNCTION_ARGS)
 	bool		granted;
 
 	PreventCommandIfReadOnly("workflow.grant_process()");
-	read_arguments(fcinfo, &grant);
+	read_arguments(fcinfo, &grant, false);
 	wf_store_enter(&access);
 	require_admin(&grant, access.caller);
 	if (grant.step[0] != '\0')
 		(void) wf_target_step(wf_process_by_name(grant.process, 0, NULL), grant.step);
+	wf_identity_forget_lost();
 	granted = !is_granted(&grant) && insert_grant(&grant);
 	if (granted)
 		put_on_record(&grant, "grant_process", access.caller);
@@ -255,10 +273,12 @@ workflow_revoke_process(PG_FUNCTION_ARGS)
 	bool		revoked;
 
 	PreventCommandIfReadOnly("workflow.revoke_process()");
-	read_arguments(fcinfo, &grant);
+	read_arguments(fcinfo, &grant, true);
 	wf_store_enter(&access);
 	require_admin(&grant, access.caller);
 	revoked = delete_grants(&grant);
+	if (!revoked && grant.gone)
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("role \"%s\" does not exist", grant.role));
 	if (revoked)
 		put_on_record(&grant, "revoke_process", access.caller);
 	else

@@ -82,7 +82,7 @@ mend(const char *function, const WfSerial *serial, Mending mending, Jsonb *data)
 		wf_batch_flush(target.batch);
 		wf_audit(&(WfAudit){.call = target.batch->call, .caller = access.caller, .process_id = target.process_id,
 			.at = target.batch->now, .instance = serial->instance, .visit = serial->visit,
-			.arguments = {WF_AUDIT_TEXT("new_key", mending == RETRY_WITH_NEW_KEY ? "true" : NULL)}});
+			.arguments = {WF_AUDIT_TRUE("new_key", mending == RETRY_WITH_NEW_KEY)}});
 	}
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
@@ -276,15 +276,17 @@ workflow_adopt(PG_FUNCTION_ARGS)
 {
 	WfAccess	access;
 	int64		living;
+	bool		adopted;
 
 	PreventCommandIfReadOnly("workflow.adopt()");
 	wf_store_enter(&access);
-	wf_identity_adopt();
+	adopted = wf_identity_adopt();
 	wf_query_run(&q_count_living, NULL, NULL);
 	living = wf_result_int64(0, 1);
 	wf_note_everything();
 	wf_launcher_note_look();
-	wf_audit(&(WfAudit){.call = "adopt", .caller = access.caller});
+	if (adopted)
+		wf_audit(&(WfAudit){.call = "adopt", .caller = access.caller});
 	wf_store_leave(&access);
 	PG_RETURN_INT64(living);
 }

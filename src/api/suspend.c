@@ -140,6 +140,7 @@ change_all(FunctionCallInfo fcinfo, const char *function, const char *call, bool
 	WfAccess	access;
 	int			process_id;
 	int64		changed = 0;
+	bool		is_news;
 	int64		after = 0;
 	bool		more = true;
 
@@ -150,13 +151,14 @@ change_all(FunctionCallInfo fcinfo, const char *function, const char *call, bool
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 				errmsg("process \"%s\" does not exist", process));
 	wf_privilege_require(process_id, access.caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
-	wf_process_set_suspended(process_id, suspend);
+	is_news = wf_process_set_suspended(process_id, suspend);
 	while (more)
 	{
 		CHECK_FOR_INTERRUPTS();
 		changed += change_chunk(process_id, suspend, &after, &more);
 	}
-	wf_audit(&(WfAudit){.call = call, .caller = access.caller, .process_id = process_id});
+	if (is_news || changed > 0)
+		wf_audit(&(WfAudit){.call = call, .caller = access.caller, .process_id = process_id});
 	wf_store_leave(&access);
 	return changed;
 }

@@ -45,6 +45,10 @@ field_value(const WfField *field, JsonbValue *value)
 			value->type = jbvNumeric;
 			value->val.numeric = int64_to_numeric(field->number);
 			break;
+		case WF_FIELD_TRUE:
+			value->type = jbvBool;
+			value->val.boolean = true;
+			break;
 	}
 }
 

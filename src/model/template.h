@@ -91,7 +91,8 @@ typedef struct WfField
 	{
 		WF_FIELD_JSONB,
 		WF_FIELD_TEXT,
-		WF_FIELD_INT
+		WF_FIELD_INT,
+		WF_FIELD_TRUE
 	}			kind;
 	Jsonb	   *jsonb;
 	const char *text; /* NULL: null */

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "storage/proc.h"
 
 #include "shmem/slots.h"
 
@@ -130,15 +131,30 @@ wf_request_is_shown(int64 visit, bool *unknown)
 	return false;
 }
 
-bool
-wf_visit_is_shown(int64 visit)
+/* The executor that has it under work, as it is just now; NULL: none. */
+static const WfWorker *
+executor_of(int64 visit)
 {
 	WfSlot	   *slot = wf_slot_of(MyDatabaseId);
 
 	for (int i = WF_DISPATCHER_INDEX + 1; slot != NULL && i < WF_MAX_WORKERS; i++)
 		if (slot->workers[i].state == WF_WORKER_RUNNING && slot->workers[i].visit == visit)
-			return true;
-	return false;
+			return &slot->workers[i];
+	return NULL;
+}
+
+bool
+wf_visit_is_shown(int64 visit)
+{
+	return executor_of(visit) != NULL;
+}
+
+bool
+wf_visit_waits_for_lock(int64 visit)
+{
+	const WfWorker *worker = executor_of(visit);
+
+	return worker != NULL && ProcGlobal->allProcs[worker->procno].waitStatus == PROC_WAIT_STATUS_WAITING;
 }
 
 int

@@ -47,6 +47,8 @@ extern void wf_serving(WfServing *serving);
 /* Is the request of a visit under way? *unknown: nobody knows. */
 extern bool wf_request_is_shown(int64 visit, bool *unknown);
 extern bool wf_visit_is_shown(int64 visit); /* an executor has it under work */
+/* … and it waits for a lock that somebody holds on what its statement needs. */
+extern bool wf_visit_waits_for_lock(int64 visit);
 extern int	wf_server_in_flight(const char *server);
 
 #endif

@@ -36,7 +36,7 @@ arguments_of(const WfAudit *audit)
 	int			n = 0;
 
 	for (int i = 0; i < WF_AUDIT_ARGUMENTS && audit->arguments[i].key != NULL; i++)
-		if (audit->arguments[i].kind != WF_FIELD_TEXT || audit->arguments[i].text != NULL)
+		if (!audit->arguments[i].omit && (audit->arguments[i].kind != WF_FIELD_TEXT || audit->arguments[i].text != NULL))
 			fields[n++] = audit->arguments[i];
 	return n > 0 ? wf_jsonb_object(fields, n) : NULL;
 }

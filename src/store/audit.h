@@ -27,6 +27,9 @@ typedef struct WfAudit
 
 #define WF_AUDIT_TEXT(name, value) {.key = (name), .kind = WF_FIELD_TEXT, .text = (value)}
 
+/* true, or left out */
+#define WF_AUDIT_TRUE(name, value) {.key = (name), .kind = WF_FIELD_TRUE, .omit = !(value)}
+
 /* Inside wf_store_enter. */
 extern void wf_audit(const WfAudit *audit);
 

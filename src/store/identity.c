@@ -59,9 +59,9 @@ static WfQuery q_adopt_grantees = {
 static WfQuery q_adopt_lost_owners = {
 	.sql = "UPDATE workflow_data.process p SET owner = r.oid FROM pg_roles r "
 		   "WHERE r.rolname = p.owner_name AND NOT EXISTS (SELECT FROM pg_roles x WHERE x.oid = p.owner)"};
-static WfQuery q_adopt_lost_grantees = {
-	.sql = "UPDATE workflow_data.process_privilege p SET grantee = r.oid FROM pg_roles r "
-		   "WHERE p.grantee <> 0 AND r.rolname = p.grantee_name "
+/* What was given to a role goes with it: a namesake is somebody else. */
+static WfQuery q_forget_lost_grantees = {
+	.sql = "DELETE FROM workflow_data.process_privilege p WHERE p.grantee <> 0 "
 		   "AND NOT EXISTS (SELECT FROM pg_roles x WHERE x.oid = p.grantee)"};
 static WfQuery q_last = {
 	.sql = "SELECT greatest((SELECT last_value FROM workflow_data.instance_seq), "
@@ -135,7 +135,7 @@ jump_both(void)
 	jump("visit_seq", visit);
 }
 
-void
+bool
 wf_identity_adopt(void)
 {
 	WfIdentity	identity = wf_identity_check();
@@ -143,10 +143,11 @@ wf_identity_adopt(void)
 	/* a snapshot of the whole cluster looks like the original: whoever started it paused says that it is none */
 	if (identity == WF_IDENTITY_OWN && !wf_setting_start_paused)
 	{
-		if (wf_query_run(&q_adopt_lost_owners, NULL, NULL) + wf_query_run(&q_adopt_lost_grantees, NULL, NULL) > 0)
-			return;
+		wf_query_run(&q_forget_lost_grantees, NULL, NULL);
+		if (wf_query_run(&q_adopt_lost_owners, NULL, NULL) > 0)
+			return true;
 		ereport(NOTICE, errmsg("this database is no copy: there is nothing to adopt"));
-		return;
+		return false;
 	}
 	if (identity != WF_IDENTITY_NONE)
 		jump_both();
@@ -154,6 +155,14 @@ wf_identity_adopt(void)
 	insert_identity();
 	wf_query_run(&q_adopt_owners, NULL, NULL);
 	wf_query_run(&q_adopt_grantees, NULL, NULL);
+	return true;
+}
+
+void
+wf_identity_forget_lost(void)
+{
+	if (wf_identity_check() == WF_IDENTITY_OWN)
+		wf_query_run(&q_forget_lost_grantees, NULL, NULL);
 }
 
 /*

@@ -18,7 +18,10 @@ typedef enum WfIdentity
 extern WfIdentity wf_identity_check(void);
 extern bool wf_identity_adopted_since_start(void); /* by adopt, or by the first definition */
 extern void wf_identity_ensure(void); /* make the row, if nothing lives here yet */
-extern void wf_identity_adopt(void);  /* these rows are this database's from now on; rewrites role OIDs by name */
+extern bool wf_identity_adopt(void); /* false, with a NOTICE: there was nothing to be done */
+
+/* In the database that the rows belong to: what roles were given that are gone goes too. */
+extern void wf_identity_forget_lost(void);  /* these rows are this database's from now on; rewrites role OIDs by name */
 extern void wf_identity_note_timeline(void); /* the dispatcher, at its start: sequences were checked against it */
 
 /* The next numbers. Sequences have jumped by a gap if the timeline has changed. */

@@ -27,6 +27,9 @@ static WfQuery q_by_name = {
 static WfQuery q_name = {
 	.sql = "SELECT process FROM workflow_data.process WHERE process_id = $1",
 	.nargs = 1, .argtypes = {INT4OID}};
+static WfQuery q_is_suspended = {
+	.sql = "SELECT suspended FROM workflow_data.process WHERE process_id = $1 FOR NO KEY UPDATE",
+	.nargs = 1, .argtypes = {INT4OID}};
 static WfQuery q_set_suspended = {
 	.sql = "UPDATE workflow_data.process SET suspended = $2 WHERE process_id = $1",
 	.nargs = 2, .argtypes = {INT4OID, BOOLOID}};
@@ -122,10 +125,15 @@ wf_process_by_name(const char *name, int version, bool *suspended)
 	return wf_process_get(process_id, version);
 }
 
-void
+bool
 wf_process_set_suspended(int process_id, bool suspended)
 {
 	Datum		values[2] = {Int32GetDatum(process_id), BoolGetDatum(suspended)};
+	bool		isnull;
 
+	wf_query_run(&q_is_suspended, values, NULL);
+	if (DatumGetBool(wf_result(0, 1, &isnull)) == suspended)
+		return false;
 	wf_query_run(&q_set_suspended, values, NULL);
+	return true;
 }

@@ -50,7 +50,7 @@ extern void wf_process_plan_used(WfProcess *process, const WfStep *step);
 /* Number of the process of that name, or 0. */
 extern int	wf_process_id(const char *name);
 
-/* From now on its instances start suspended, or no longer do. Locks the row of the process. */
-extern void wf_process_set_suspended(int process_id, bool suspended);
+/* From now on its instances start suspended, or no longer do. Locks the row of the process. False: it was so already. */
+extern bool wf_process_set_suspended(int process_id, bool suspended);
 
 #endif

@@ -21,6 +21,7 @@
 #include "store/attachment.h"
 #include "store/audit.h"
 #include "store/history.h"
+#include "store/identity.h"
 #include "worker/announce.h"
 #include "worker/limit.h"
 #include "worker/moves.h"
@@ -245,6 +246,13 @@ purge_late(Round *round, void *at)
 }
 
 static bool
+forget_lost(Round *round, void *at)
+{
+	wf_identity_forget_lost();
+	return false;
+}
+
+static bool
 purge_audit(Round *round, void *at)
 {
 	return wf_audit_purge(round->retention, at);
@@ -264,6 +272,7 @@ purge(Round *round)
 		drop_all(round);
 	if (round->purged)
 		(void) try_piece(round, failure, purge_late, NULL, wf_setting_sql_timeout);
+	(void) try_piece(round, "what was given to roles that are gone cannot be deleted", forget_lost, NULL, wf_setting_sql_timeout);
 	if (round->retention != NULL)
 		try_all(round, "the record of calls that is past retention cannot be deleted", purge_audit, &looked_at, wf_setting_sql_timeout);
 }

@@ -100,6 +100,17 @@ is_blocked($sql[1], 'executors', 'when all executors are busy');
 is($scene->sql(blocked($sql[0])), '', '... what one of them has under work is not stuck');
 is($scene->finish($sql[1]), 'completed', 'that passes');
 
+# a statement that waits for what somebody has locked
+$scene->sql('CREATE TABLE locked (i int); INSERT INTO locked VALUES (1)');
+$scene->define('locks', '{"steps": [{"step": "locks", "sql": "UPDATE locked SET i = i + 1"}]}');
+my $locker = $node->background_psql('postgres');
+$locker->query_safe('BEGIN; UPDATE locked SET i = 0');
+my $locks = $scene->start('locks');
+is_blocked($locks, 'lock', 'a statement waits for a lock');
+$locker->query_safe('COMMIT');
+$locker->quit;
+is($scene->finish($locks), 'completed', '... until that is over');
+
 # ---- what failed, and when it is tried again ----
 
 $scene->define('retry', qq({"steps": [{"step": "call", "http": {"server": "partner", "path": "/status/503", $H}, "retry": {"max": 3, "delay": "10 min"}}]}));
