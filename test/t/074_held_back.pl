@@ -2,6 +2,8 @@
 # While a reply cannot be stored no new requests go out: their replies might be lost. But one in a minute, to see: if it is only that
 # one reply that cannot be stored, all goes on.
 #
+# mostly waits
+
 use strict;
 use warnings;
 

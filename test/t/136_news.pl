@@ -2,6 +2,8 @@
 # What monitoring is told: incidents, write-backs that are owed, waits that are too long; bundled, in one form, of what was committed, and
 # with nothing that is not for all ears.
 #
+# mostly waits
+
 use strict;
 use warnings;
 
