@@ -1,6 +1,8 @@
 #
 # What is stuck, and why: the view visits says what each visit waits for, what failed last, and when it is taken up again.
 #
+# mostly waits
+
 use strict;
 use warnings;
 
