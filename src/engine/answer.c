@@ -132,8 +132,8 @@ failed_attempt(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 }
 
 /* Whether the callback came before or comes later. */
-static bool
-save_reply(WfBatch *batch, WfVisit *visit, WfFault *fault)
+bool
+wf_answer_save(WfBatch *batch, WfVisit *visit, WfFault *fault)
 {
 	WfScope		scope;
 
@@ -153,7 +153,7 @@ replied(WfBatch *batch, WfVisit *visit, Jsonb *reply)
 	visit->docs_changed = true;
 	visit->error = NULL;
 	visit->changed = true;
-	if (!save_reply(batch, visit, &fault))
+	if (!wf_answer_save(batch, visit, &fault))
 		wf_push_fault(batch, visit, &fault);
 	else
 		wf_push(batch, visit, visit->has_callback ? WF_HAPPEN : WF_OPEN);

@@ -10,6 +10,9 @@
 
 extern void wf_answer_apply(WfBatch *batch, WfVisit *visit, const WfAnswer *answer);
 
+/* Change the data by `save_reply` of its step. False with *fault. */
+extern bool wf_answer_save(WfBatch *batch, WfVisit *visit, WfFault *fault);
+
 /* The service's cookies go with the instance: its later calls must find the same node. */
 extern void wf_answer_keep_cookies(WfBatch *batch, WfVisit *visit, const WfAnswer *answer);
 

@@ -150,12 +150,6 @@ wf_clock_listen(WfBatch *batch, WfVisit *visit)
 
 /* ---- handlers ---- */
 
-static TimestampTz
-earlier(TimestampTz a, TimestampTz b)
-{
-	return a == 0 || b == 0 ? Max(a, b) : Min(a, b);
-}
-
 /* What is next, of those that have not begun. */
 static void
 look_ahead(WfVisit *visit)
@@ -166,9 +160,9 @@ look_ahead(WfVisit *visit)
 	{
 		TimestampTz at = visit->clocks.handler_times[i];
 
-		visit->clocks.handler_at = earlier(visit->clocks.handler_at, at);
+		visit->clocks.handler_at = wf_earlier(visit->clocks.handler_at, at);
 		if (visit->def->catches[i].interrupt)
-			visit->clocks.interrupt_at = earlier(visit->clocks.interrupt_at, at);
+			visit->clocks.interrupt_at = wf_earlier(visit->clocks.interrupt_at, at);
 	}
 	visit->changed = true;
 }

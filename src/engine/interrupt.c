@@ -12,6 +12,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "engine/answer.h"
 #include "engine/handler.h"
 #include "engine/interrupt.h"
 #include "engine/operations.h"
@@ -165,22 +166,11 @@ wf_interrupt_is_asking(const WfVisit *visit)
 	return visit->state == WF_STATE_CANCELLING && wf_state_is_phase(visit, WF_CANCEL_SEND);
 }
 
-/* What the handlers may need is kept; what cannot be is no reason to stop now. */
-static void
-save_reply(WfBatch *batch, WfVisit *visit)
-{
-	WfFault		ignored = {0};
-	WfScope		scope;
-
-	if (visit->def->save_reply == NULL)
-		return;
-	wf_engine_scope(visit, &scope);
-	(void) wf_data_apply(batch, visit, visit->def->save_reply, &scope, &ignored);
-}
-
 void
 wf_interrupt_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
+	WfFault		ignored = {0};
+
 	visit->changed = true;
 	visit->docs_changed = true;
 	if (wf_state_is_phase(visit, WF_CANCEL_AWAIT))
@@ -188,8 +178,9 @@ wf_interrupt_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 		visit->attempt++;
 		visit->reply = answer->reply;
 		visit->has_reply = answer->reply != NULL;
+		/* what the handlers may need is kept; what cannot be is no reason to stop now */
 		if (answer->fault.code == NULL)
-			save_reply(batch, visit);
+			(void) wf_answer_save(batch, visit, &ignored);
 		ask(batch, visit);
 	}
 	else if (wf_state_is_phase(visit, WF_CANCEL_SEND))

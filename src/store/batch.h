@@ -243,6 +243,8 @@ extern int	wf_batch_living(const int64 *ids, int n, WfLiving **living);
 extern void wf_batch_load_visits(WfBatch *batch, const int64 *instances, const int64 *visits, int n);
 extern void wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance);
 extern WfVisit *wf_batch_visit(WfBatch *batch, int64 instance, int64 visit);
+/* 0 is never. */
+extern TimestampTz wf_earlier(TimestampTz a, TimestampTz b);
 /* The earliest of its clocks, but for the event that it waits for; 0: none. */
 extern TimestampTz wf_batch_alarm(const WfVisit *visit);
 /* Is it, or its instance, not here for want of room? It has to be loaded in another batch then. */

@@ -69,8 +69,8 @@ wf_waits_for_from_name(const char *name)
 	return (WfWaitsFor) name_index(waits_for_names, lengthof(waits_for_names), name);
 }
 
-static TimestampTz
-earlier(TimestampTz a, TimestampTz b)
+TimestampTz
+wf_earlier(TimestampTz a, TimestampTz b)
 {
 	return a == 0 || b == 0 ? Max(a, b) : Min(a, b);
 }
@@ -78,5 +78,5 @@ earlier(TimestampTz a, TimestampTz b)
 TimestampTz
 wf_batch_alarm(const WfVisit *visit)
 {
-	return earlier(earlier(visit->clocks.deadline, visit->clocks.silence_at), earlier(visit->clocks.handler_at, visit->clocks.warn_at));
+	return wf_earlier(wf_earlier(visit->clocks.deadline, visit->clocks.silence_at), wf_earlier(visit->clocks.handler_at, visit->clocks.warn_at));
 }
