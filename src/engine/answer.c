@@ -126,7 +126,7 @@ failed_attempt(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 	}
 	else
 	{
-		visit->reply = answer->reply;
+		visit->docs.reply = answer->reply;
 		wf_push_fail(batch, visit, WF_OUTCOME_SYSTEM_ERROR, error);
 	}
 }
@@ -148,9 +148,9 @@ replied(WfBatch *batch, WfVisit *visit, Jsonb *reply)
 {
 	WfFault		fault = {0};
 
-	visit->reply = reply;
-	visit->has_reply = true;
-	visit->docs_changed = true;
+	visit->docs.reply = reply;
+	visit->docs.has_reply = true;
+	visit->docs.changed = true;
 	visit->error = NULL;
 	visit->changed = true;
 	if (!wf_answer_save(batch, visit, &fault))

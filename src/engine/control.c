@@ -69,11 +69,8 @@ wf_engine_names(const WfVisit *visit, const WfFault *fault)
 static void
 drop_documents(WfVisit *visit)
 {
-	visit->reply = NULL;
-	visit->callback = NULL;
-	visit->callback_error = NULL;
+	visit->docs = (WfDocuments){.has_reply = visit->docs.has_reply, .result = visit->docs.result, .changed = true};
 	visit->cancel.response = NULL;
-	visit->docs_changed = true;
 	visit->changed = true;
 }
 
@@ -143,7 +140,7 @@ wf_engine_takes_callback(const WfVisit *visit)
 static bool
 is_late_for_incident(const WfVisit *visit, bool by_hand)
 {
-	bool		called_back = visit->callback != NULL || visit->callback_error != NULL;
+	bool		called_back = visit->docs.callback != NULL || visit->docs.callback_error != NULL;
 
 	return wf_action_has_asked(visit) || (called_back && !by_hand);
 }

@@ -25,7 +25,7 @@ wf_op_fail(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 
 	if (handler != NULL || is_cancelled_with_its_instance(visit))
 	{
-		visit->result = NULL;
+		visit->docs.result = NULL;
 		wf_token_end(batch, visit, outcome, error);
 		if (handler != NULL)
 			(void) wf_token_enter(batch, visit->instance, visit, handler->next, wf_caught(visit), 0);

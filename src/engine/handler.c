@@ -50,7 +50,7 @@ wf_handler_take_over(WfBatch *batch, WfVisit *visit)
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	WfFault		fault = {0};
 
-	visit->result = wf_token_result(visit, WF_OUTCOME_CANCELLED, visit->error);
+	visit->docs.result = wf_token_result(visit, WF_OUTCOME_CANCELLED, visit->error);
 	if (save(batch, visit, handler, &fault))
 	{
 		wf_token_end(batch, visit, WF_OUTCOME_CANCELLED, visit->error);

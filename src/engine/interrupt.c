@@ -86,7 +86,7 @@ ask(WfBatch *batch, WfVisit *visit)
 	if (queue == NULL)
 	{
 		visit->cancel.response = cancel_response(batch, &answer);
-		visit->docs_changed = true;
+		visit->docs.changed = true;
 		await_confirmation(batch, visit);
 		return;
 	}
@@ -172,12 +172,12 @@ wf_interrupt_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 	WfFault		ignored = {0};
 
 	visit->changed = true;
-	visit->docs_changed = true;
+	visit->docs.changed = true;
 	if (wf_state_is_phase(visit, WF_CANCEL_AWAIT))
 	{
 		visit->attempt++;
-		visit->reply = answer->reply;
-		visit->has_reply = answer->reply != NULL;
+		visit->docs.reply = answer->reply;
+		visit->docs.has_reply = answer->reply != NULL;
 		/* what the handlers may need is kept; what cannot be is no reason to stop now */
 		if (answer->fault.code == NULL)
 			(void) wf_answer_save(batch, visit, &ignored);

@@ -144,7 +144,7 @@ wf_op_leave(WfBatch *batch, WfVisit *visit)
 		MemoryContextSwitchTo(old);
 		return;
 	}
-	visit->result = wf_token_result(visit, WF_OUTCOME_SUCCESS, NULL);
+	visit->docs.result = wf_token_result(visit, WF_OUTCOME_SUCCESS, NULL);
 	wf_engine_scope(visit, &leaving.scope);
 	if (work_out(visit, &leaving, &fault))
 		leave(batch, visit, &leaving);
@@ -164,8 +164,8 @@ void
 wf_op_happen(WfBatch *batch, WfVisit *visit)
 {
 	WF_ASSERT(visit->has_callback);
-	if (visit->callback_error != NULL)
-		wf_push_fail(batch, visit, WF_OUTCOME_FAILED, visit->callback_error);
+	if (visit->docs.callback_error != NULL)
+		wf_push_fail(batch, visit, WF_OUTCOME_FAILED, visit->docs.callback_error);
 	else
 		wf_push(batch, visit, WF_LEAVE);
 }

@@ -132,11 +132,11 @@ wf_state_accept(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
 
 	WF_ASSERT(!visit->has_callback);
 	visit->has_callback = true;
-	visit->callback = data;
-	visit->callback_error = error;
+	visit->docs.callback = data;
+	visit->docs.callback_error = error;
 	visit->completed_by = GetUserNameFromId(batch->caller, false);
 	visit->webhook = batch->webhook;
-	visit->docs_changed = true;
+	visit->docs.changed = true;
 	visit->changed = true;
 	batch->makes_due = true; /* a `true` must not be lost */
 	MemoryContextSwitchTo(old);
@@ -195,7 +195,7 @@ wf_state_incident(WfBatch *batch, WfVisit *visit)
 
 	set_state(visit, WF_STATE_INCIDENT, NULL, 0);
 	visit->waiting_since = batch->now;
-	visit->docs_changed = true;
+	visit->docs.changed = true;
 	stop_clocks(visit);
 	/* whatever was to come after it does not; cancel_outcome stays: the outside may have been asked to stop */
 	visit->cancel.phase = WF_CANCEL_NONE;
@@ -255,9 +255,9 @@ wf_state_mend(WfBatch *batch, WfVisit *visit)
 	set_state(visit, WF_STATE_READY, NULL, 0);
 	visit->outcome = WF_OUTCOME_NONE;
 	visit->cancel = (WfCancelling){0};
-	visit->docs_changed = true;
+	visit->docs.changed = true;
 	visit->error = NULL;
-	visit->result = NULL;
+	visit->docs.result = NULL;
 	one_incident_less(instance);
 }
 
@@ -268,10 +268,7 @@ wf_state_begin_again(WfVisit *visit)
 	WF_ASSERT(visit->state == WF_STATE_READY);
 	visit->attempt = 0;
 	visit->restless = 0;
-	visit->reply = NULL;
-	visit->has_reply = false;
-	visit->callback = NULL;
-	visit->callback_error = NULL;
+	visit->docs = (WfDocuments){.changed = true};
 	forget_callback(visit);
 	visit->again = true;
 }

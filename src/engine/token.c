@@ -32,13 +32,13 @@ wf_token_result(WfVisit *visit, WfOutcome outcome, Jsonb *error)
 	bool		called_back = visit->has_callback;
 	WfField		fields[6];
 
-	if (visit->reply != NULL && visit->def != NULL)
-		initial = wf_jsonb_get(visit->reply, wf_actions[visit->def->action].reply_key);
+	if (visit->docs.reply != NULL && visit->def != NULL)
+		initial = wf_jsonb_get(visit->docs.reply, wf_actions[visit->def->action].reply_key);
 	memset(fields, 0, sizeof(fields));
 	fields[0] = (WfField){.key = "status", .kind = WF_FIELD_TEXT, .text = wf_outcome_name(outcome)};
 	fields[1] = (WfField){.key = "initial_response", .jsonb = initial};
-	fields[2] = (WfField){.key = "callback_response", .jsonb = called_back ? visit->callback : NULL};
-	fields[3] = (WfField){.key = "response", .jsonb = called_back ? visit->callback : initial};
+	fields[2] = (WfField){.key = "callback_response", .jsonb = called_back ? visit->docs.callback : NULL};
+	fields[3] = (WfField){.key = "response", .jsonb = called_back ? visit->docs.callback : initial};
 	fields[4] = (WfField){.key = "cancel_response", .jsonb = visit->cancel.response};
 	fields[5] = (WfField){.key = "error", .jsonb = error};
 	return wf_jsonb_object(fields, lengthof(fields));
@@ -49,8 +49,8 @@ wf_token_end(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
 	visit->outcome = outcome;
 	visit->error = error;
-	if (visit->result == NULL)
-		visit->result = wf_token_result(visit, outcome, error);
+	if (visit->docs.result == NULL)
+		visit->docs.result = wf_token_result(visit, outcome, error);
 	wf_state_end(batch, visit);
 }
 
@@ -59,7 +59,7 @@ wf_token_stand(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
 	visit->outcome = outcome;
 	visit->error = error;
-	visit->result = wf_token_result(visit, outcome, error);
+	visit->docs.result = wf_token_result(visit, outcome, error);
 	wf_state_incident(batch, visit);
 }
 
@@ -117,7 +117,7 @@ wf_token_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error, bool handled)
 	const WfCatch *handler =
 		!handled || moved ? NULL : wf_token_catch(visit, WF_OUTCOME_CANCELLED, error);
 
-	visit->result = NULL;
+	visit->docs.result = NULL;
 	wf_token_end(batch, visit, WF_OUTCOME_CANCELLED, error);
 	if (handler != NULL)
 		(void) wf_token_enter(batch, instance, visit, handler->next, wf_caught(visit), 0);

@@ -27,9 +27,9 @@ wf_engine_scope(WfVisit *visit, WfScope *scope)
 	scope->business_key = instance->business_key;
 	scope->process = instance->process->name;
 	scope->step = visit->step;
-	scope->attempt = visit->attempt + (under_way && !visit->has_reply ? 1 : 0);
-	scope->reply = visit->reply;
-	scope->result = visit->result;
+	scope->attempt = visit->attempt + (under_way && !visit->docs.has_reply ? 1 : 0);
+	scope->reply = visit->docs.reply;
+	scope->result = visit->docs.result;
 	scope->caught = visit->caught;
 	/* a handler has nothing else to look at */
 	scope->error = visit->error != NULL || visit->caught == NULL ? visit->error
@@ -89,7 +89,7 @@ wf_caught(WfVisit *visit)
 	memset(fields, 0, sizeof(fields));
 	fields[0] = (WfField){.key = "serial_number", .kind = WF_FIELD_TEXT, .text = serial_number};
 	fields[1] = (WfField){.key = "step", .kind = WF_FIELD_TEXT, .text = visit->step};
-	fields[2] = (WfField){.key = "result", .jsonb = visit->result};
+	fields[2] = (WfField){.key = "result", .jsonb = visit->docs.result};
 	fields[3] = (WfField){.key = "error", .jsonb = visit->error};
 	return wf_jsonb_object(fields, lengthof(fields));
 }

@@ -288,7 +288,7 @@ read_visit(WfBatch *batch, uint64 row)
 	visit = palloc0(sizeof(WfVisit));
 	visit->instance = instance;
 	wf_table_read(&wf_visit_table, visit, row);
-	visit->has_reply = visit->reply != NULL;
+	visit->docs.has_reply = visit->docs.reply != NULL;
 	add_visit(batch, instance, visit);
 }
 

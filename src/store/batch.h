@@ -119,6 +119,17 @@ typedef struct WfCancelling
 	Jsonb	   *response; /* what its cancel request was answered */
 } WfCancelling;
 
+/* What was given to it, and what it gives: stored together, if any of it has changed. */
+typedef struct WfDocuments
+{
+	Jsonb	   *reply;
+	bool		has_reply; /* the action has answered (its reply may be null) */
+	Jsonb	   *callback;
+	Jsonb	   *callback_error;
+	Jsonb	   *result;
+	bool		changed; /* one of these, or cancel.response */
+} WfDocuments;
+
 struct WfVisit
 {
 	WfInstance *instance;
@@ -139,21 +150,16 @@ struct WfVisit
 	WfCancelling cancel;
 	pg_uuid_t	key;
 	WfOutcome	outcome; /* of an incident, or once ended */
-	Jsonb	   *reply;
-	Jsonb	   *callback;
-	Jsonb	   *callback_error;
+	WfDocuments docs;
 	const char *completed_by; /* role whose call is its end, or NULL */
 	bool		webhook;	  /* which passed on what came with a token */
 	Jsonb	   *caught;
 	Jsonb	   *error;
-	Jsonb	   *result;
 	Jsonb	   *progress; /* what the outside says now; NULL: nothing new (not loaded) */
 
 	/* in memory */
-	bool		has_reply; /* the action has answered (its reply may be null) */
 	bool		is_new;
 	bool		changed;
-	bool		docs_changed; /* reply, callback, callback_error, cancel_response, result */
 	int			unbegun;	  /* steps that led to it none of which may begin */
 	bool		skipped;	  /* a person says that it has succeeded */
 	bool		again;		  /* an incident that is begun once more */

@@ -327,7 +327,7 @@ static const WfCodec handler_times_codec = {TIMESTAMPTZARRAYOID, write_handler_t
 
 #define V(field) offsetof(WfVisit, field)
 #define DOCUMENT WF_STORED_IF_CHANGED
-#define IF_CHANGED "docs_changed", V(docs_changed)
+#define IF_CHANGED "docs_changed", V(docs.changed)
 static const WfTableColumn visit_columns[] = {
 	{"instance", &visit_instance_codec, 0, WF_KEY, "instance"},
 	{"visit", &int8_codec, V(id), WF_KEY, "visit"},
@@ -357,16 +357,16 @@ static const WfTableColumn visit_columns[] = {
 	{"completed_by", &text_codec, V(completed_by), WF_STORED, "completed_by"},
 	{"cancel_handler", &count_codec, V(cancel.handler), WF_STORED},
 	{"handler_times", &handler_times_codec, 0, WF_STORED},
-	{"reply", &jsonb_codec, V(reply), DOCUMENT, NULL, IF_CHANGED},
-	{"callback", &jsonb_codec, V(callback), DOCUMENT, NULL, IF_CHANGED},
-	{"callback_error", &jsonb_codec, V(callback_error), DOCUMENT, NULL, IF_CHANGED},
+	{"reply", &jsonb_codec, V(docs.reply), DOCUMENT, NULL, IF_CHANGED},
+	{"callback", &jsonb_codec, V(docs.callback), DOCUMENT, NULL, IF_CHANGED},
+	{"callback_error", &jsonb_codec, V(docs.callback_error), DOCUMENT, NULL, IF_CHANGED},
 	{"cancel_response", &jsonb_codec, V(cancel.response), DOCUMENT, NULL, IF_CHANGED},
 	{"caught", &jsonb_codec, V(caught), WF_STORED_ONCE},
 	{"error", &jsonb_codec, V(error), WF_STORED},
-	{"result", &jsonb_codec, V(result), DOCUMENT, "result", IF_CHANGED},
+	{"result", &jsonb_codec, V(docs.result), DOCUMENT, "result", IF_CHANGED},
 	{"progress", &progress_codec, V(progress), WF_STORED_IF_GIVEN},
 	{"ended_at", &end_codec, V(ended_at), WF_STORED_NOT, "ended_at"},
-	{"docs_changed", &flag_codec, V(docs_changed), WF_STORED_NOT},
+	{"docs_changed", &flag_codec, V(docs.changed), WF_STORED_NOT},
 };
 
 #define ROW(row) {.columns = (row), .ncolumns = lengthof(row)}
