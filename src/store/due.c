@@ -176,13 +176,17 @@ wf_due_cancels(const char *queue, TimestampTz before, int limit, WfDueKey *keys)
 }
 
 bool
-wf_due_claim(const char *queue, TimestampTz now, WfDueKey *key, bool *skipped)
+wf_due_claim(const char *queue, TimestampTz now, WfWorkItem *item, bool *skipped)
 {
 	Datum		values[2] = {CStringGetTextDatum(queue), TimestampTzGetDatum(now)};
+	WfDueKey	key;
 
 	*skipped = false;
-	if (read_keys(&q_claim, values, key) > 0)
+	if (read_keys(&q_claim, values, &key) > 0)
+	{
+		*item = (WfWorkItem){.instance = key.instance, .visit = key.visit, .due_at = key.due_at};
 		return true;
+	}
 	*skipped = wf_query_run(&q_any, values, NULL) > 0;
 	return false;
 }

@@ -20,6 +20,15 @@ typedef struct WfDueKey
 	int			process_id; /* 0: not asked for */
 } WfDueKey;
 
+/* What an executor has taken up. */
+typedef struct WfWorkItem
+{
+	int64		instance;
+	int64		visit; /* 0: a delivery that moves none */
+	int64		delivery; /* 0: the visit itself was due */
+	TimestampTz due_at;
+} WfWorkItem;
+
 /* Inside wf_store_enter. Keys after `after`, due at `now` or before, in order, at most `limit` into `keys`. Returns how many. */
 extern int	wf_due_scan(const char *queue, const WfDueKey *after, TimestampTz now, int limit,
 						WfDueKey *keys);
@@ -34,7 +43,7 @@ extern int	wf_due_cancels(const char *queue, TimestampTz before, int limit, WfDu
  * The next visit that is due in a queue and whose instance nobody has locked; its instance is locked then. False if there is none;
  * *skipped says whether there are others, locked.
  */
-extern bool wf_due_claim(const char *queue, TimestampTz now, WfDueKey *key, bool *skipped);
+extern bool wf_due_claim(const char *queue, TimestampTz now, WfWorkItem *item, bool *skipped);
 
 /* Nothing can be done with it now, not even an incident be made: its row alone is touched. */
 extern void wf_due_postpone(int64 instance, int64 visit, TimestampTz due_at);

@@ -152,7 +152,7 @@ give_up(const WfDelivery *delivery, int deaths)
 }
 
 bool
-wf_chores_work(const char *queue, WfDueKey *key, int64 *delivering)
+wf_chores_work(const char *queue, WfWorkItem *item, int64 *delivering)
 {
 	WfAccess	access;
 	WfDelivery *delivery;
@@ -168,7 +168,8 @@ wf_chores_work(const char *queue, WfDueKey *key, int64 *delivering)
 		wf_store_leave(&access);
 		return false;
 	}
-	*key = (WfDueKey){delivery->id, delivery->instance, moves_visit(delivery) ? delivery->visit : 0};
+	*item = (WfWorkItem){.instance = delivery->instance, .visit = moves_visit(delivery) ? delivery->visit : 0,
+		.delivery = delivery->id, .due_at = delivery->due_at};
 	deaths = wf_careful_begin(WF_PIECE_DELIVERY, delivery->id);
 	if (strcmp(delivery->kind, WF_DELIVERY_WRITE_BACK) == 0)
 	{

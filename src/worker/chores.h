@@ -10,10 +10,9 @@
 #include "store/due.h"
 
 /*
- * Carry out one of this queue, within a transaction. False: there is none. Leaves in key->due_at the number of the delivery, so that
- * one that fails can be postponed; and in key->visit the visit that it moves, 0: none. *delivering is its number
- * while it runs what users have written.
+ * Carry out one of this queue, within a transaction. False: there is none. *item is what was taken up, so that one that fails can be
+ * postponed. *delivering is its number while it runs what users have written.
  */
-extern bool wf_chores_work(const char *queue, WfDueKey *key, int64 *delivering);
+extern bool wf_chores_work(const char *queue, WfWorkItem *item, int64 *delivering);
 
 #endif

@@ -58,11 +58,11 @@ typedef enum Found
 /* ---- visits ---- */
 
 static WfVisit *
-load(WfBatch *batch, const WfDueKey *key)
+load(WfBatch *batch, const WfWorkItem *item)
 {
-	wf_batch_lock(batch, &key->instance, 1, WF_LOCK_WAIT);
-	wf_batch_load_visits(batch, &key->instance, &key->visit, 1);
-	return wf_batch_visit(batch, key->instance, key->visit);
+	wf_batch_lock(batch, &item->instance, 1, WF_LOCK_WAIT);
+	wf_batch_load_visits(batch, &item->instance, &item->visit, 1);
+	return wf_batch_visit(batch, item->instance, item->visit);
 }
 
 static bool
@@ -148,9 +148,9 @@ refuse_stubborn(WfAnswer *answer)
  * what it left is loaded afresh, and its answer counts only if the visit still asks for one.
  */
 static void
-run_sql(WfAccess *access, WfBatch *batch, const WfDueKey *key)
+run_sql(WfAccess *access, WfBatch *batch, const WfWorkItem *item)
 {
-	WfVisit    *visit = wf_batch_visit(batch, key->instance, key->visit);
+	WfVisit    *visit = wf_batch_visit(batch, item->instance, item->visit);
 	Oid			owner = wf_executor_role();
 	WfAnswer	answer;
 
@@ -158,11 +158,11 @@ run_sql(WfAccess *access, WfBatch *batch, const WfDueKey *key)
 	MemoryContextSwitchTo(batch->context);
 	wf_limit_end();
 	wf_limit_begin_sql(limit_of(visit));
-	if (wf_stubborn_take(key->visit))
+	if (wf_stubborn_take(item->visit))
 		refuse_stubborn(&answer);
 	else
 	{
-		running = key->visit;
+		running = item->visit;
 		wf_user_sql_run(visit, owner, judge, &answer);
 		running = 0;
 	}
@@ -171,7 +171,7 @@ run_sql(WfAccess *access, WfBatch *batch, const WfDueKey *key)
 	wf_store_enter(access);
 
 	batch = wf_batch_begin();
-	visit = load(batch, key);
+	visit = load(batch, item);
 	if (visit != NULL)
 		take_answer(batch, visit, &answer);
 	wf_batch_flush(batch);
@@ -198,10 +198,10 @@ is_ours(const WfVisit *visit)
 
 /* The server does not survive it: what it carries, or even its handlers, may be the reason. */
 static void
-break_deadly(const WfDueKey *key, int deaths)
+break_deadly(const WfWorkItem *item, int deaths)
 {
 	WfBatch    *batch = wf_batch_begin();
-	WfVisit    *visit = load(batch, key);
+	WfVisit    *visit = load(batch, item);
 	WfFault		fault;
 
 	wf_moves_died(&fault);
@@ -211,7 +211,7 @@ break_deadly(const WfDueKey *key, int deaths)
 }
 
 static Found
-work_on_visit(const char *queue, WfDueKey *key)
+work_on_visit(const char *queue, WfWorkItem *item)
 {
 	WfAccess	access;
 	WfBatch    *batch;
@@ -221,25 +221,25 @@ work_on_visit(const char *queue, WfDueKey *key)
 	int			deaths;
 
 	wf_store_enter(&access);
-	if (!wf_due_claim(queue, GetCurrentTimestamp(), key, &skipped))
+	if (!wf_due_claim(queue, GetCurrentTimestamp(), item, &skipped))
 	{
 		wf_store_leave(&access);
 		return skipped ? ONLY_LOCKED : NOTHING;
 	}
-	wf_show_visit(key->visit);
-	deaths = wf_careful_begin(WF_PIECE_EXECUTE, key->visit);
+	wf_show_visit(item->visit);
+	deaths = wf_careful_begin(WF_PIECE_EXECUTE, item->visit);
 	if (deaths >= WF_MOST_DEATHS)
 	{
-		break_deadly(key, deaths);
+		break_deadly(item, deaths);
 		wf_store_leave(&access);
 		return DONE;
 	}
 	batch = wf_batch_begin();
-	visit = load(batch, key);
+	visit = load(batch, item);
 	if (!wants_statement(batch, visit))
 		move_visit(batch, visit);
 	else if (is_ours(visit))
-		run_sql(&access, batch, key);
+		run_sql(&access, batch, item);
 	else
 	{
 		wf_note_due(WF_QUEUE_EXECUTOR, visit->due_at);
@@ -251,14 +251,14 @@ work_on_visit(const char *queue, WfDueKey *key)
 }
 
 static Found
-work_on_delivery(const char *queue, WfDueKey *key)
+work_on_delivery(const char *queue, WfWorkItem *item)
 {
 	Found		found;
 
 	/* a write-back runs triggers of the table */
 	wf_limit_end();
 	wf_limit_begin_sql(wf_setting_sql_timeout);
-	found = wf_chores_work(queue, key, &delivering) ? DONE : NOTHING;
+	found = wf_chores_work(queue, item, &delivering) ? DONE : NOTHING;
 	delivering = 0;
 	return found;
 }
@@ -277,7 +277,7 @@ typedef struct Failure
  * A failure is dealt with in a transaction of its own, which can fail as well: NULL if it has not. Another executor may have
  * taken up the same piece of work meanwhile: that is waited for, but not for long, since it deals with it itself.
  */
-typedef void (*Repair) (const WfDueKey *key, const Failure *failure, WfBreak broken);
+typedef void (*Repair) (const WfWorkItem *item, const Failure *failure, WfBreak broken);
 
 static Failure *
 take_error(void)
@@ -291,7 +291,7 @@ take_error(void)
 }
 
 static Failure *
-try_repair(Repair repair, const WfDueKey *key, const Failure *failure, WfBreak broken)
+try_repair(Repair repair, const WfWorkItem *item, const Failure *failure, WfBreak broken)
 {
 	Failure    *volatile second = NULL;
 
@@ -302,7 +302,7 @@ try_repair(Repair repair, const WfDueKey *key, const Failure *failure, WfBreak b
 		wf_begin_transaction();
 		wf_limit_begin(REPAIR_LIMIT_MS);
 		wf_store_enter(&access);
-		repair(key, failure, broken);
+		repair(item, failure, broken);
 		wf_store_leave(&access);
 		wf_limit_end();
 		CommitTransactionCommand();
@@ -318,12 +318,12 @@ try_repair(Repair repair, const WfDueKey *key, const Failure *failure, WfBreak b
 
 /* What a visit carries may be the reason why not even an incident can be made of it. NULL if it could. */
 static Failure *
-try_to_break(Repair repair, const WfDueKey *key, const Failure *failure, WfBreak broken)
+try_to_break(Repair repair, const WfWorkItem *item, const Failure *failure, WfBreak broken)
 {
-	Failure    *second = try_repair(repair, key, failure, broken);
+	Failure    *second = try_repair(repair, item, failure, broken);
 
 	if (second != NULL && second->lack == WF_LACK_NONE)
-		second = try_repair(repair, key, failure, WF_BREAK_BARE);
+		second = try_repair(repair, item, failure, WF_BREAK_BARE);
 	if (second != NULL && second->lack == WF_LACK_NONE)
 		ereport(WARNING, errcode(second->error->sqlerrcode),
 				errmsg("workflow executor could not make an incident of a failure: %s", second->error->message));
@@ -335,9 +335,9 @@ try_to_break(Repair repair, const WfDueKey *key, const Failure *failure, WfBreak
  * pause that grows; whoever finds this piece of work then does it.
  */
 static void
-sit_out(const WfDueKey *key, const Failure *failure)
+sit_out(const WfWorkItem *item, const Failure *failure)
 {
-	int			pause_ms = wf_failure_wait(key->instance, key->visit, failure->lack, failure->error, LONGEST_WAIT_MS);
+	int			pause_ms = wf_failure_wait(item->instance, item->visit, failure->lack, failure->error, LONGEST_WAIT_MS);
 	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
 	TimestampTz now;
 
@@ -355,11 +355,11 @@ sit_out(const WfDueKey *key, const Failure *failure)
 
 /* It could not be dealt with. An error that is nobody's shortage ends this process, and another one is started after a pause. */
 static void
-give_up(const WfDueKey *key, const Failure *failure)
+give_up(const WfWorkItem *item, const Failure *failure)
 {
 	if (failure->lack == WF_LACK_NONE)
 		ReThrowError(failure->error);
-	sit_out(key, failure);
+	sit_out(item, failure);
 }
 
 /*
@@ -367,10 +367,10 @@ give_up(const WfDueKey *key, const Failure *failure)
  * callback may have been accepted once its lock was gone; the dispatcher has been told of that.
  */
 static void
-count_failure(const WfDueKey *key, const Failure *failure, WfBreak broken)
+count_failure(const WfWorkItem *item, const Failure *failure, WfBreak broken)
 {
 	WfBatch    *batch = wf_batch_begin();
-	WfVisit    *visit = load(batch, key);
+	WfVisit    *visit = load(batch, item);
 	WfAnswer	answer = {.fault = failure->fault};
 	bool		runs = wants_statement(batch, visit);
 
@@ -385,74 +385,74 @@ count_failure(const WfDueKey *key, const Failure *failure, WfBreak broken)
 }
 
 static void
-postpone_visit(const WfDueKey *key, const Failure *failure, WfBreak broken)
+postpone_visit(const WfWorkItem *item, const Failure *failure, WfBreak broken)
 {
 	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FAILED_PAUSE_MS);
 
-	wf_due_postpone(key->instance, key->visit, again);
+	wf_due_postpone(item->instance, item->visit, again);
 	wf_note_due(WF_QUEUE_EXECUTOR, again);
 }
 
 static void
-visit_failed(const WfDueKey *key, Failure *failure)
+visit_failed(const WfWorkItem *item, Failure *failure)
 {
 	Failure    *second;
 
 	failure->fault.code = pstrdup(failure->fault.sqlstate);
-	second = try_to_break(count_failure, key, failure, WF_BREAK_VISIT);
+	second = try_to_break(count_failure, item, failure, WF_BREAK_VISIT);
 	/* others behind it must not wait for it */
 	if (second != NULL && second->lack == WF_LACK_NONE)
-		second = try_repair(postpone_visit, key, failure, WF_BREAK_VISIT);
+		second = try_repair(postpone_visit, item, failure, WF_BREAK_VISIT);
 	if (second != NULL)
-		give_up(key, second);
+		give_up(item, second);
 }
 
 static void
-postpone_delivery(const WfDueKey *key, const Failure *failure, WfBreak broken)
+postpone_delivery(const WfWorkItem *item, const Failure *failure, WfBreak broken)
 {
 	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), failure->pause_ms);
 
-	wf_owed_note(key->due_at, failure->fault.message);
-	wf_delivery_postpone(key->due_at, again);
+	wf_owed_note(item->delivery, failure->fault.message);
+	wf_delivery_postpone(item->delivery, again);
 	wf_note_due(WF_QUEUE_EXECUTOR, again);
 }
 
 /* What a delivery brings to a visit cannot be dealt with: an incident, instead of trying for ever. */
 static void
-break_delivery(const WfDueKey *key, const Failure *failure, WfBreak broken)
+break_delivery(const WfWorkItem *item, const Failure *failure, WfBreak broken)
 {
 	WfBatch    *batch = wf_batch_begin();
-	WfVisit    *visit = load(batch, key);
+	WfVisit    *visit = load(batch, item);
 
 	if (visit != NULL)
 		wf_engine_break(batch, visit, &failure->fault, broken);
 	wf_batch_flush(batch);
-	wf_delivery_delete(key->due_at);
+	wf_delivery_delete(item->delivery);
 	wf_note_due(WF_QUEUE_MOVE, batch->now); /* the dispatcher has it in flight until then */
 }
 
 /* Those that move no visit are tried again whatever it was. */
 static void
-delivery_failed(const WfDueKey *key, Failure *failure)
+delivery_failed(const WfWorkItem *item, Failure *failure)
 {
-	bool		own = key->visit != 0 && failure->lack == WF_LACK_NONE;
+	bool		own = item->visit != 0 && failure->lack == WF_LACK_NONE;
 	Failure    *second;
 
 	if (wf_limit_was_hit())
 		failure->fault.message = "the move took longer than workflow.sql_timeout allows";
 	failure->pause_ms = FAILED_PAUSE_MS;
-	if (failure->lack != WF_LACK_NONE && key->visit != 0)
-		failure->pause_ms = wf_failure_wait_sql(key->instance, key->visit, failure->lack, &failure->fault,
+	if (failure->lack != WF_LACK_NONE && item->visit != 0)
+		failure->pause_ms = wf_failure_wait_sql(item->instance, item->visit, failure->lack, &failure->fault,
 												failure->lack == WF_LACK_LOCK ? LONGEST_LOCK_PAUSE_MS : FAILED_PAUSE_MS);
-	second = try_repair(postpone_delivery, key, failure, WF_BREAK_ACTION);
+	second = try_repair(postpone_delivery, item, failure, WF_BREAK_ACTION);
 	if (second != NULL)
-		give_up(key, second);
+		give_up(item, second);
 	else if (own)
-		(void) try_to_break(break_delivery, key, failure, WF_BREAK_ACTION);
+		(void) try_to_break(break_delivery, item, failure, WF_BREAK_ACTION);
 }
 
 static void
-has_failed(const WfTurn *turn, const WfDueKey *key, Failure *failure)
+has_failed(const WfWorkItem *item, Failure *failure)
 {
 	ErrorData  *error = failure->error;
 
@@ -461,12 +461,12 @@ has_failed(const WfTurn *turn, const WfDueKey *key, Failure *failure)
 		ereport(LOG, errcode(error->sqlerrcode),
 				errmsg("workflow executor: %s", error->message),
 				error->detail != NULL ? errdetail_internal("%s", error->detail) : 0);
-	if (!turn->deliveries && key->visit != 0)
-		visit_failed(key, failure);
-	else if (turn->deliveries && key->due_at != 0)
-		delivery_failed(key, failure);
+	if (item->delivery != 0)
+		delivery_failed(item, failure);
+	else if (item->visit != 0)
+		visit_failed(item, failure);
 	else
-		give_up(key, failure);
+		give_up(item, failure);
 }
 
 static Found
@@ -474,7 +474,7 @@ try_work(const WfTurn *turn)
 {
 	volatile Found found = NOTHING;
 	/* not on the stack: after an error a compiler may have what was in it before */
-	WfDueKey   *key = MemoryContextAllocZero(work_context, sizeof(WfDueKey));
+	WfWorkItem *item = MemoryContextAllocZero(work_context, sizeof(WfWorkItem));
 	Failure    *volatile failure = NULL;
 
 	waiting = false;
@@ -482,7 +482,7 @@ try_work(const WfTurn *turn)
 	{
 		wf_begin_transaction();
 		wf_limit_begin(wf_setting_sql_timeout);
-		found = turn->deliveries ? work_on_delivery(turn->queue, key) : work_on_visit(turn->queue, key);
+		found = turn->deliveries ? work_on_delivery(turn->queue, item) : work_on_visit(turn->queue, item);
 		wf_limit_end();
 		CommitTransactionCommand();
 	}
@@ -495,12 +495,12 @@ try_work(const WfTurn *turn)
 	wf_show_visit(0);
 	if (failure != NULL)
 	{
-		has_failed(turn, key, failure);
+		has_failed(item, failure);
 		return DONE;
 	}
 	wf_failure_over(0, 0);
 	if (!waiting)
-		wf_failure_over(key->instance, key->visit);
+		wf_failure_over(item->instance, item->visit);
 	return found;
 }
 
@@ -524,7 +524,7 @@ static void
 list_turns(void)
 {
 	Failure    *volatile failure = NULL;
-	const WfDueKey nothing = {0};
+	const WfWorkItem nothing = {0};
 
 	PG_TRY();
 	{
