@@ -26,6 +26,14 @@ BEGIN READ ONLY;
 SELECT path, severity, message, step FROM workflow.check('{"steps": [{"step": "a", "http": {"server": "check_closed"}}, {"step": "b", "sql": "SELEC 1"}]}');
 ROLLBACK;
 
+-- what a definition refers to is looked for whatever else is wrong with it, in an order that is not that of writing
+SELECT path, severity, message FROM workflow.check('{"steps": [
+    {"step": "a", "cancel": {"url": "https://stop.example.org/${$callback_url}${$callback_url}"}, "http": {"url": "https://far.example.org/", "server": "nowhere", "body": "${$heartbeat_url} ${$callback_url}"},
+        "catch": [{"on": "*", "next": "nowhere"}], "next": "b"},
+    {"step": "b", "sql": "SELEC 1", "sql": "SELECT ''${''", "wait": true, "next": "c"},
+    {"step": "c", "http": {"server": "", "url": "/a"}, "end": true}]}');
+SELECT path, severity, message FROM workflow.check('{"steps": [{"step": "a", "http": ["nowhere"]}, {"step": 1, "sql": {"sql": "SELEC"}}, "sql", {"step": "d", "http": {"server": "nowhere"}}]}');
+
 -- what can never be there
 SELECT path, message FROM workflow.check('{"steps": [
     {"step": "call", "http": {"server": "check_open", "path": "/${$result.response.id}", "query": {"a": "${$reply.body}"}, "headers": {"A": "${$result.status ?? 1}"},

@@ -16,8 +16,9 @@
 
 #include "api/arguments.h"
 #include "api/check.h"
-#include "api/surroundings.h"
+#include "api/references.h"
 #include "model/issue.h"
+#include "model/reference.h"
 #include "store/access.h"
 
 PG_FUNCTION_INFO_V1(workflow_check);
@@ -25,8 +26,10 @@ PG_FUNCTION_INFO_V1(workflow_check);
 void
 wf_check_definition(const char *json, Oid owner, const char *search_path, WfIssues *issues)
 {
-	(void) wf_definition_compile(json, issues);
-	wf_surroundings_check(json, owner, search_path, issues);
+	WfReferences references = {0};
+
+	(void) wf_definition_compile(json, &references, issues);
+	wf_references_check(&references, owner, search_path, issues);
 }
 
 static void

@@ -45,6 +45,7 @@ read_sql(WfReader *reader, const WfJson *node, void *target)
 
 	step->action = WF_ACTION_SQL;
 	wf_read_string(reader, node, &step->sql);
+	wf_reader_refer(reader, WF_REFERENCE_SQL, node);
 }
 
 static void
@@ -597,10 +598,10 @@ index_steps(WfReader *reader, const WfJson *root)
 }
 
 WfDefinition *
-wf_definition_compile(const char *json, WfIssues *issues)
+wf_definition_compile(const char *json, WfReferences *references, WfIssues *issues)
 {
 	WfGraph    *graph = palloc0(sizeof(WfGraph));
-	WfReader	reader = {.issues = issues,.graph = graph};
+	WfReader	reader = {.issues = issues, .references = references, .graph = graph};
 	int			before = issues->n;
 	const WfJson *root = wf_json_parse(json, issues);
 

@@ -204,6 +204,9 @@ struct WfIssues
 	WfIssues   *warnings; /* NULL: nobody wants to hear them */
 };
 
+/* What a definition refers to outside of itself: model/reference.h. */
+typedef struct WfReferences WfReferences;
+
 /*
  * Report all issues in one ERROR (22023 invalid_parameter_value, or 0A000 if all are "not supported yet"): the message
  * counts them, the detail has a line each "path (step): message", the hint a line "path, path: hint" for each different
@@ -217,9 +220,10 @@ extern void wf_issues_notice(const char *process, const WfIssues *warnings);
 /*
  * Read and compile `json` (text as the user wrote it, so that duplicate keys are seen). All memory is in
  * CurrentMemoryContext. Returns NULL if issues were found; text that is no JSON at all is an issue too, with the
- * position. Depth is limited; any input ends in a definition or in issues, never in another error.
+ * position. Depth is limited; any input ends in a definition or in issues, never in another error. What it refers to is
+ * added to `references`, also if it has issues; NULL: nobody asks.
  */
-extern WfDefinition *wf_definition_compile(const char *json, WfIssues *issues);
+extern WfDefinition *wf_definition_compile(const char *json, WfReferences *references, WfIssues *issues);
 
 /* The index of a step by name, or -1. */
 extern int	wf_definition_step(const WfDefinition *def, const char *name);

@@ -3,7 +3,7 @@
  *		The `http` of a step and the `cancel` that asks it to stop: requests, whose parts must be sendable as far as that
  *		can be seen without data.
  *
- * Whether the server exists and may be used is asked elsewhere, with the rights of the process owner.
+ * Whether the server exists and may be used is asked elsewhere, with the rights of the process owner, by what is recorded here.
  */
 #include "postgres.h"
 
@@ -142,7 +142,14 @@ read_path(WfReader *reader, const WfJson *node, void *target)
 }
 
 static void
-read_url(WfReader *reader, const WfJson *node, void *target)
+read_server(WfReader *reader, const WfJson *node, void *target)
+{
+	wf_read_string(reader, node, target);
+	wf_reader_refer(reader, WF_REFERENCE_SERVER, node);
+}
+
+static void
+read_absolute_url(WfReader *reader, const WfJson *node, void *target)
 {
 	WfTemplate *tmpl = NULL;
 	const char *prefix;
@@ -160,6 +167,20 @@ read_url(WfReader *reader, const WfJson *node, void *target)
 					  "must be absolute: begin with http:// or https://, or be a single ${...}");
 	if (check_url_characters(reader, node, tmpl))
 		check_url_path(reader, node, tmpl, true);
+}
+
+static void
+read_url(WfReader *reader, const WfJson *node, void *target)
+{
+	read_absolute_url(reader, node, target);
+	wf_reader_refer(reader, WF_REFERENCE_URL, node);
+}
+
+static void
+read_cancel_url(WfReader *reader, const WfJson *node, void *target)
+{
+	read_absolute_url(reader, node, target);
+	wf_reader_refer(reader, WF_REFERENCE_CANCEL_URL, node);
 }
 
 static void
@@ -226,7 +247,7 @@ read_headers(WfReader *reader, const WfJson *node, void *target)
 }
 
 static const WfReaderField http_fields[] = {
-	{"server", wf_read_string, offsetof(WfHttpAction, server)},
+	{"server", read_server, offsetof(WfHttpAction, server)},
 	{"method", read_method, offsetof(WfHttpAction, method)},
 	{"path", read_path, offsetof(WfHttpAction, path)},
 	{"url", read_url, offsetof(WfHttpAction, url)},
@@ -308,7 +329,7 @@ typedef struct CancelReading
 
 static const WfReaderField cancel_fields[] = {
 	{"path", read_path, offsetof(CancelReading, http.path)},
-	{"url", read_url, offsetof(CancelReading, http.url)},
+	{"url", read_cancel_url, offsetof(CancelReading, http.url)},
 	{"method", read_method, offsetof(CancelReading, http.method)},
 	{"headers", read_headers, offsetof(CancelReading, http)},
 	{"body", wf_read_any, offsetof(CancelReading, http.body)},

@@ -39,6 +39,13 @@ wf_reader_not_yet(WfReader *reader, const WfJson *node, const char *what)
 	wf_json_issue(reader->issues, node, NULL, "%s is not supported yet", what);
 }
 
+void
+wf_reader_refer(WfReader *reader, WfReferenceKind kind, const WfJson *node)
+{
+	if (reader->references != NULL)
+		wf_reference_add(reader->references, kind, reader->step->index, node);
+}
+
 /* ---- objects ---- */
 
 static const char *

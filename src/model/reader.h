@@ -12,6 +12,7 @@
 #include "model/graph.h"
 #include "model/issue.h"
 #include "model/json.h"
+#include "model/reference.h"
 
 /* When something of a step is worked out, and so what it may speak of. */
 typedef enum WfMoment
@@ -26,6 +27,7 @@ typedef enum WfMoment
 typedef struct WfReader
 {
 	WfIssues   *issues;
+	WfReferences *references;	/* NULL: nobody asks */
 	WfGraph    *graph;
 	WfStep	   *step;			/* being read; NULL outside of steps */
 	const WfJson *node;			/* what it is read from */
@@ -56,6 +58,9 @@ extern bool wf_read_object(WfReader *reader, const WfJson *node, const char *wha
 /* An issue unless `node` has that type. */
 extern bool wf_reader_expect(WfReader *reader, const WfJson *node, WfJsonType type, const char *hint);
 extern void wf_reader_not_yet(WfReader *reader, const WfJson *node, const char *what);
+
+/* The step that is being read refers to what `node` names. */
+extern void wf_reader_refer(WfReader *reader, WfReferenceKind kind, const WfJson *node);
 
 /* The template that `node` is; NULL with its issues. */
 extern WfTemplate *wf_reader_template(WfReader *reader, const WfJson *node);

@@ -14,6 +14,8 @@
 static const char keep_hint[] =
 "What an earlier step was answered stands in the data, if that step has a \"save_reply\" or \"save\" for it.";
 
+static const uint32 webhook_variables = WF_VAR_BIT(WF_VAR_CALLBACK_URL) | WF_VAR_BIT(WF_VAR_HEARTBEAT_URL);
+
 static bool
 has_one_of(const WfJson *step, const char *const *keys, int nkeys)
 {
@@ -98,6 +100,8 @@ check_variables(WfReader *reader, const WfJson *node, uint32 variables)
 	if (reader->step == NULL)
 		return;
 	reader->mentioned |= variables;
+	if ((variables & webhook_variables) != 0)
+		wf_reader_refer(reader, WF_REFERENCE_WEBHOOK, node);
 	for (int i = 0; variables >> i != 0; i++)
 	{
 		if ((variables & WF_VAR_BIT(i)) != 0)

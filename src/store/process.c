@@ -46,7 +46,7 @@ compile(int process_id, int version, MemoryContext context)
 	process->name = wf_result_text(0, 1);
 	process->search_path = wf_result_text(0, 2);
 	process->timezone = wf_result_text(0, 5);
-	process->def = wf_definition_compile(wf_result_text(0, 3), &issues);
+	process->def = wf_definition_compile(wf_result_text(0, 3), NULL, &issues);
 	MemoryContextSwitchTo(old);
 	if (process->def == NULL)
 		wf_issues_report(process->name, &issues);

@@ -1,9 +1,9 @@
 /*
- * surroundings.c
- *		What a definition needs around it: servers that are there and may be used, SQL that can be analysed.
+ * references.c
+ *		Is it there, and may it be used, what a definition refers to: servers, and what its SQL speaks of?
  *
- * Goes by the tree of the JSON and not by the compiled definition, so that these faults are told together with those
- * that keep it from being compiled. What is malformed is passed over: the reader says so.
+ * The reader has listed it, also of a definition that it found faults in, so that these faults are told together with
+ * those.
  */
 #include "postgres.h"
 
@@ -11,11 +11,11 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "api/surroundings.h"
+#include "api/references.h"
 #include "engine/user_sql.h"
 #include "http/server.h"
 #include "model/issue.h"
-#include "model/json.h"
+#include "model/reference.h"
 #include "shmem/settings.h"
 #include "store/query.h"
 
@@ -127,15 +127,7 @@ check_url(Checking *checking, const WfJson *node)
 				  GetUserNameFromId(checking->owner, false));
 }
 
-/* ---- steps ---- */
-
-static const WfJson *
-string_member(const WfJson *object, const char *key)
-{
-	const WfJson *member = wf_json_member(object, key);
-
-	return member != NULL && member->type == WF_JSON_STRING && member->text[0] != '\0' ? member : NULL;
-}
+/* ---- SQL ---- */
 
 /* ${$.amount} in SQL: what it is written like. */
 static const char *
@@ -169,66 +161,56 @@ check_sql(Checking *checking, const WfJson *node)
 
 /* No fault, since the setting may come later. */
 static void
-warn_of_urls(Checking *checking, const WfJson *node)
+warn_of_webhook(Checking *checking, const WfJson *node)
 {
 	static const char *const urls[] = {"$callback_url", "$heartbeat_url"};
 
-	for (int i = 0; node->type == WF_JSON_STRING && i < lengthof(urls); i++)
+	if (wf_setting_callback_base != NULL && *wf_setting_callback_base != '\0')
+		return;
+	for (int i = 0; i < lengthof(urls); i++)
 	{
-		if (strstr(node->text, "${") != NULL && strstr(node->text, urls[i]) != NULL && strstr(node->text, "??") == NULL)
+		if (strstr(node->text, urls[i]) != NULL && strstr(node->text, "??") == NULL)
 			wf_json_warning(checking->issues, node, "Set it to the URL under which webhooks reach this database.",
 							"%s is an error when it is used, while workflow.callback_base is not set", urls[i]);
 	}
-	for (int i = 0; i < node->n; i++)
-		warn_of_urls(checking, node->items[i]);
 }
 
-static void
-check_step(Checking *checking, const WfJson *step)
-{
-	const WfJson *http = wf_json_member(step, "http");
-	const WfJson *sql = string_member(step, "sql");
-	const WfJson *cancel = wf_json_member(step, "cancel");
-	const WfJson *part;
+/* ---- all of them ---- */
 
-	if (http != NULL && http->type == WF_JSON_OBJECT)
+static void
+check_reference(Checking *checking, const WfReference *reference)
+{
+	switch (reference->kind)
 	{
-		part = string_member(http, "server");
-		if (part != NULL)
-			check_server(checking, part);
-		part = string_member(http, "url");
-		if (part != NULL)
-			check_url(checking, part);
+		case WF_REFERENCE_SERVER:
+			check_server(checking, reference->node);
+			break;
+		case WF_REFERENCE_URL:
+		case WF_REFERENCE_CANCEL_URL:
+			check_url(checking, reference->node);
+			break;
+		case WF_REFERENCE_SQL:
+			check_sql(checking, reference->node);
+			break;
+		case WF_REFERENCE_WEBHOOK:
+			warn_of_webhook(checking, reference->node);
+			break;
 	}
-	if (cancel != NULL && cancel->type == WF_JSON_OBJECT)
-	{
-		part = string_member(cancel, "url");
-		if (part != NULL)
-			check_url(checking, part);
-	}
-	if (sql != NULL)
-		check_sql(checking, sql);
-	if (wf_setting_callback_base == NULL || *wf_setting_callback_base == '\0')
-		warn_of_urls(checking, step);
 }
 
 void
-wf_surroundings_check(const char *json, Oid owner, const char *search_path, WfIssues *issues)
+wf_references_check(const WfReferences *references, Oid owner, const char *search_path, WfIssues *issues)
 {
 	Checking	checking = {.issues = issues, .owner = owner, .search_path = search_path};
-	WfIssues	known = {0};
-	const WfJson *root = wf_json_parse(json, &known);
-	const WfJson *steps;
+	int			step = -1;
 
-	if (root == NULL || root->type != WF_JSON_OBJECT)
-		return;
-	steps = wf_json_member(root, "steps");
-	if (steps == NULL || steps->type != WF_JSON_ARRAY)
-		return;
-	for (int i = 0; i < steps->n && !wf_issues_full(issues); i++)
+	for (int i = 0; i < references->n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (steps->items[i]->type == WF_JSON_OBJECT)
-			check_step(&checking, steps->items[i]);
+		/* what is wrong with a step is told, or counted, as a whole */
+		if (references->items[i].step != step && wf_issues_full(issues))
+			break;
+		step = references->items[i].step;
+		check_reference(&checking, &references->items[i]);
 	}
 }
