@@ -17,7 +17,7 @@ typedef struct AddressRange
 {
 	uint8		prefix[16];
 	int			bits;
-	const char *class; /* NULL: judge the IPv4 address at byte `embedded` */
+	const char *class; /* class name; NULL: the IPv4 address at byte `embedded` is judged instead */
 	int			embedded;
 } AddressRange;
 
@@ -39,7 +39,7 @@ static const AddressRange ipv4_ranges[] = {
 	{{240}, 4, "reserved"},
 };
 
-/* The first match counts: longer prefixes stand before those that contain them. */
+/* IPv6 ranges. The first match counts, so longer prefixes stand before those that contain them. */
 static const AddressRange ipv6_ranges[] = {
 	{{0}, 128, "unspecified"},
 	{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 128, "loopback"},

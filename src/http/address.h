@@ -9,10 +9,16 @@
 
 #include <sys/socket.h>
 
-/* NULL for an address of the public internet, else the name of its class ("loopback", "private", …). */
+/*
+ * The class of a socket address: NULL for one of the public internet, else the name of the class
+ * ("loopback", "private", …).
+ */
 extern const char *wf_address_class(const struct sockaddr *address);
 
-/* The same for an address written as text, which is refused ("unreadable") if it is none. */
+/*
+ * The same for an address written as text; a text that is no address has the class "unreadable",
+ * which is refused.
+ */
 extern const char *wf_address_class_of_text(const char *address);
 
 #endif

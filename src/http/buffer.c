@@ -6,10 +6,13 @@
 
 #include "http/http_internal.h"
 
-/* a buffer larger than this is not kept for the next request */
+/* A buffer larger than this is freed instead of being kept for the next request. */
 #define KEEP_SIZE (64 * 1024)
 
-/* Make room for `more` bytes and a terminating 0. */
+/*
+ * Make room in the buffer for `more` bytes and a terminating 0. Returns false if there is no
+ * memory.
+ */
 bool
 wf_buffer_reserve(WfBuffer *buffer, size_t more)
 {

@@ -20,19 +20,26 @@
 #include "http/http_internal.h"
 #include "storage/fd.h"
 
-/* rounds of wf_http_run, after which its caller gets a chance to look at other things */
+/* wf_http_run returns after so many rounds, so that its caller can look at other things. */
 #define MAX_ROUNDS 16
-/* after its timeout a transfer has so much longer before it is ended without libcurl */
+/* A transfer that is still there so long after its timeout is ended without libcurl. */
 #define GRACE_US 1000000
 /*
- * Bodies here, of answers that are under way or wait to be dealt with, beyond which the largest is given up. Twice the largest that
- * a server may be allowed, so that one has its chance. Beyond half of it hardly anything new is sent.
+ * All bodies in memory, complete or not, may take so many bytes; beyond that the largest incomplete
+ * one is given up. This is twice the largest that a server may be allowed, so that one such body
+ * has its chance. Beyond half of it hardly any new request is sent.
  */
 #define MAX_BODY_BYTES (INT64CONST(512) * 1024 * 1024)
-/* of the memory that this process may have: dealing with a body takes more than it has bytes */
+/*
+ * Bodies get a quarter of the memory of this process, since handling a body takes more memory than
+ * its bytes.
+ */
 #define PART_FOR_BODIES 4
 
-/* All but those that report a fault of the running thread itself. */
+/*
+ * Block all signals but those that report a fault of the running thread itself, which must not be
+ * blocked.
+ */
 static void
 block_signals(sigset_t *saved)
 {
@@ -45,7 +52,7 @@ block_signals(sigset_t *saved)
 	pthread_sigmask(SIG_BLOCK, &mask, saved);
 }
 
-/* CURLMOPT_TIMERFUNCTION */
+/* CURLMOPT_TIMERFUNCTION: libcurl wants to be called in timeout_ms. */
 static int
 set_timer(CURLM *multi, long timeout_ms, void *arg)
 {
@@ -66,14 +73,20 @@ set_multi_options(WfHttp *http, int max_connections)
 	failed |= curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer);
 	failed |= curl_multi_setopt(multi, CURLMOPT_TIMERDATA, http);
 	failed |= curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long) CURLPIPE_MULTIPLEX);
-	/* the server says how many it takes; libcurl's own 100 would make each further request open a connection */
+	/*
+	 * Each server limits its streams itself. At libcurl's limit of 100 each further request would
+	 * open a connection of its own.
+	 */
 	failed |= curl_multi_setopt(multi, CURLMOPT_MAX_CONCURRENT_STREAMS, (long) max_connections);
 	failed |= curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long) max_connections);
 	failed |= curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long) max_connections);
 	return failed == 0;
 }
 
-/* Descriptors for all connections beside those that fd.c goes by, as far as the hard limit allows. */
+/*
+ * Raise the limit of descriptors by max_connections, so that fd.c keeps those it counts on. The
+ * hard limit may allow less.
+ */
 static void
 raise_descriptor_limit(int max_connections)
 {
@@ -89,7 +102,7 @@ raise_descriptor_limit(int max_connections)
 WfHttp *
 wf_http_create(MemoryContext context, int max_connections)
 {
-	static bool initialized = false; /* of this process: nothing here runs before the fork */
+	static bool initialized = false; /* per process: no code of this file runs before the fork */
 	WfHttp	   *http;
 
 	if (!initialized && curl_global_init(CURL_GLOBAL_ALL) != CURLE_OK)
@@ -177,7 +190,7 @@ wf_http_older(WfHttp *http, int milliseconds, uint64 *tags)
 
 /* ---- life of a transfer ---- */
 
-/* NULL: there is no memory. */
+/* A transfer from the pool, or a new one. NULL if there is no memory. */
 static WfTransfer *
 get_transfer(WfHttp *http)
 {
@@ -189,7 +202,7 @@ get_transfer(WfHttp *http)
 	return wf_transfer_create(http);
 }
 
-/* It is in no list. */
+/* Put a transfer, which must not be in any list, into the pool, or free it if the pool is full. */
 static void
 put_transfer(WfHttp *http, WfTransfer *transfer)
 {
@@ -203,7 +216,7 @@ put_transfer(WfHttp *http, WfTransfer *transfer)
 	http->npool++;
 }
 
-/* Out of libcurl's hands. */
+/* Take a running transfer out of libcurl's hands and out of the list. */
 static void
 stop_transfer(WfHttp *http, WfTransfer *transfer)
 {
@@ -300,9 +313,10 @@ collect_finished(WfHttp *http)
 }
 
 /*
- * libcurl's timeouts do not run while a transfer waits for a connection that another one is making. `overdue_at` is a
- * lower bound: it costs nothing per request, and since nearly all end before their grace, all are looked at once in a
- * grace at most.
+ * End transfers that have outlived their timeout and the grace. libcurl's own timeouts do not run
+ * while a transfer waits for a connection that another one is making. `overdue_at` is a lower
+ * bound, so that it costs nothing per request: nearly all transfers end before their grace, and all
+ * are looked at once per grace at most.
  */
 static void
 end_overdue(WfHttp *http)
@@ -344,7 +358,10 @@ largest_running(WfHttp *http)
 	return largest;
 }
 
-/* Without that, all that is under way could grow to its max_response while the owner is held up, until the kernel kills us. */
+/*
+ * Give up the largest incomplete body while all together take too much. Otherwise each body could
+ * grow to its max_response while the owner is busy, until the kernel kills this process.
+ */
 static void
 end_largest(WfHttp *http)
 {
@@ -352,7 +369,7 @@ end_largest(WfHttp *http)
 
 	if (http->body_bytes <= http->max_body_bytes)
 		return;
-	collect_finished(http);		/* what is whole is not given up */
+	collect_finished(http);		/* a complete body is not given up */
 	while (http->body_bytes > http->max_body_bytes && (transfer = largest_running(http)) != NULL)
 	{
 		stop_transfer(http, transfer);

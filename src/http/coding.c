@@ -1,13 +1,15 @@
 /*
  * coding.c
- *		Bodies that are packed: undoes what Content-Encoding says, as far as it is gzip or deflate.
+ *		Decode bodies as Content-Encoding says, as far as it is gzip or deflate.
  *
- * A body is unpacked when its reply is taken, not as it arrives: so only as much of it is in memory as is dealt with at once,
- * and what cannot be unpacked is still there as it came. libcurl could do it, but fails where Content-Encoding says
- * "UTF-8", "none" or "aws-chunked", as that of real servers does.
+ * A body is decoded when its reply is taken, not as it arrives: so only the decoded bodies that are
+ * being handled are in memory, and a body that cannot be decoded is still there as it came. libcurl
+ * could decode, but fails where Content-Encoding says "UTF-8", "none" or "aws-chunked", as that of
+ * real servers does.
  *
- * Names are not trusted: a body that does not begin as the coding does was unpacked already, by a proxy that left the header.
- * Memory is malloc'ed, and nothing throws, as in transfer.c.
+ * The name of a coding is not trusted: a body that does not begin as the coding does was decoded
+ * already, by a proxy that left the header. Memory is malloc'ed, and nothing throws, as in
+ * transfer.c.
  */
 #include "postgres.h"
 
@@ -15,11 +17,14 @@
 
 #include "http/http_internal.h"
 
-/* of one body; each may be as large as the body itself */
+/*
+ * The codings of one body that are undone at most; each step may take as much memory as the body
+ * itself.
+ */
 #define MAX_CODINGS 4
 #define ROOM_AT_ONCE 16384
 
-/* windowBits of inflateInit2 */
+/* windowBits of inflateInit2, which choose the format */
 #define WINDOW_GZIP (MAX_WBITS + 16)
 #define WINDOW_ZLIB MAX_WBITS
 #define WINDOW_RAW (-MAX_WBITS)
@@ -27,7 +32,7 @@
 typedef enum Outcome
 {
 	UNDONE,
-	NOT_SO, /* it does not begin as that coding does */
+	NOT_SO, /* the body does not begin as that coding does */
 	CUT_OFF,
 	BROKEN,
 	TOO_LARGE,
@@ -42,7 +47,10 @@ typedef struct Token
 
 /* ---- what zlib says ---- */
 
-/* What follows a whole stream: in gzip another one may; else it is padding. Raw deflate has no sum to tell that from damage. */
+/*
+ * Is there more after a complete stream? In gzip another stream may follow; all else is padding,
+ * which is ignored. Behind raw deflate, which has no checksum, bytes count as damage.
+ */
 static Outcome
 end_of_stream(z_stream *z, int window, bool *more)
 {
@@ -108,7 +116,7 @@ begins_as_gzip(const WfBuffer *body)
 	return body->len >= 2 && at[0] == 0x1f && at[1] == 0x8b;
 }
 
-/* RFC 1950: the method, and a sum of both bytes */
+/* Does the body begin with a zlib header (RFC 1950: the method, and a check of both bytes)? */
 static bool
 begins_as_zlib(const WfBuffer *body)
 {
@@ -117,7 +125,10 @@ begins_as_zlib(const WfBuffer *body)
 	return body->len >= 2 && (at[0] & 0x0f) == Z_DEFLATED && at[0] >> 4 <= MAX_WBITS - 8 && (at[0] << 8 | at[1]) % 31 == 0;
 }
 
-/* No control characters: raw deflate, which begins with anything, has some, at the latest in its end. */
+/*
+ * Is the body plain text, without control characters? Raw deflate, which may begin with any byte,
+ * has some, at the latest at its end.
+ */
 static bool
 is_plain(const WfBuffer *body)
 {
@@ -140,7 +151,7 @@ is_one_of(const Token *token, const char *const *names, int n)
 	return false;
 }
 
-/* Not packed, whatever else they mean by it. */
+/* Names that real servers send for a body that has no coding at all. */
 static bool
 means_nothing(const Token *token)
 {
@@ -150,7 +161,10 @@ means_nothing(const Token *token)
 	return is_one_of(token, names, lengthof(names));
 }
 
-/* How zlib is to read such a body; 0: it is not packed so, or we know no such coding. */
+/*
+ * The windowBits with which zlib decodes the body; 0 if the body is not coded that way, or the
+ * coding is unknown.
+ */
 static int
 find_window(const Token *token, const WfBuffer *body)
 {
@@ -168,7 +182,10 @@ find_window(const Token *token, const WfBuffer *body)
 
 /* ---- Content-Encoding ---- */
 
-/* The last of a list, without parameters, quotes and space; the list loses it. False: there is none left. */
+/*
+ * Take the last coding off the list, without its parameters, quotes and blanks. False if there is
+ * none left.
+ */
 static bool
 take_last(const char *list, size_t *len, Token *token)
 {
@@ -204,7 +221,10 @@ replace_body(WfTransfer *transfer, WfBuffer *unpacked)
 	transfer->reply.body_len = transfer->body.len;
 }
 
-/* What stays packed is as it came, or as the codings behind it have left it. */
+/*
+ * Record in the reply how decoding ended. A body that is still encoded is as it came, or as the
+ * codings decoded so far have left it.
+ */
 static void
 settle(WfTransfer *transfer, Outcome outcome, bool packed)
 {
@@ -222,8 +242,8 @@ settle(WfTransfer *transfer, Outcome outcome, bool packed)
 }
 
 /*
- * Unpack the body of an answer, and say in its reply how far that went. Codings are undone from the last to the first; none may
- * give more than max_response.
+ * Decode the body of an answer, and record in its reply how that went. Codings are undone from the
+ * last to the first; no step may produce more than max_response bytes.
  */
 void
 wf_coding_undo(WfTransfer *transfer, const char *content_encoding)

@@ -1,10 +1,12 @@
 /*
  * cookies.c
- *		The jar of a request that wants one: filled before it is sent, read after its answer, then emptied.
+ *		The cookie jar of a request that wants one: filled before the request is sent, read after
+ *		its answer, then emptied.
  *
- * libcurl's cookie engine lives in the easy handle, which goes from request to request. It is on from
- * wf_cookies_prepare to wf_cookies_forget and off at all other times, with nothing left in it. What is listed for the
- * reply is memory of libcurl's and malloc's, and goes with the transfer's other parts of the reply.
+ * libcurl's cookie engine lives in the easy handle, which goes from request to request. The engine
+ * is on from wf_cookies_prepare to wf_cookies_forget and off at all other times, with no cookie
+ * left in it. The cookies of a reply are memory of libcurl's and malloc's, freed with the other
+ * parts of the reply.
  */
 #include "postgres.h"
 
@@ -12,12 +14,15 @@
 
 #include "http/http_internal.h"
 
-/* so that a jar does not grow for ever; libcurl takes 50 from an answer and sends 150 */
+/*
+ * Limits a jar, so that it does not grow for ever. libcurl takes 50 cookies from an answer and
+ * sends 150.
+ */
 #define MAX_COOKIES 300
 
 /* ---- lines: domain, subdomains too, path, secure, expiry, name, value; between them tabs ---- */
 
-/* The n-th field, or NULL. */
+/* The n-th field of a cookie line, counted from 0, or NULL. */
 static const char *
 line_field(const char *line, int n)
 {
@@ -31,7 +36,7 @@ line_field(const char *line, int n)
 	return line;
 }
 
-/* What is no such line could be a command to libcurl. */
+/* Is it a cookie line? libcurl could read any other line as a command. */
 static bool
 is_line(const char *line)
 {
@@ -72,7 +77,7 @@ put_line(WfTransfer *transfer, const char *line)
 	return !is_kept(line, (int64) time(NULL)) || curl_easy_setopt(transfer->easy, CURLOPT_COOKIELIST, line) != CURLE_OUT_OF_MEMORY;
 }
 
-/* Keep the lines aside, one behind the other. */
+/* Copy the cookie lines to `withheld`, one behind the other, each with its 0 byte. */
 static bool
 withhold(WfTransfer *transfer, const WfHttpRequest *request)
 {
@@ -91,8 +96,8 @@ withhold(WfTransfer *transfer, const WfHttpRequest *request)
 }
 
 /*
- * Switch the engine on and fill the jar. Where the request has a Cookie header of its own, the jar is not to be sent,
- * and is filled only when the answer begins. False if there is no memory.
+ * Switch the cookie engine on and fill the jar. Where the request has a Cookie header of its own,
+ * the jar must not be sent, so it is filled when the answer begins. False if there is no memory.
  */
 bool
 wf_cookies_prepare(WfTransfer *transfer, const WfHttpRequest *request)
@@ -100,7 +105,7 @@ wf_cookies_prepare(WfTransfer *transfer, const WfHttpRequest *request)
 	if (!request->want_cookies)
 		return true;
 	transfer->has_jar = true;
-	/* the file without a name is none */
+	/* the empty file name switches the engine on without reading a file */
 	if (curl_easy_setopt(transfer->easy, CURLOPT_COOKIEFILE, "") != CURLE_OK)
 		return false;
 	if (names_cookies(request))
@@ -114,8 +119,9 @@ wf_cookies_prepare(WfTransfer *transfer, const WfHttpRequest *request)
 }
 
 /*
- * Has libcurl taken all that it was given for the jar? What it counts as set by an answer, 50 at most, it forgets only when the
- * next request begins: until then a handle that has reached that takes nothing, and says nothing.
+ * Has libcurl taken all cookies that it was given? It forgets how many cookies the last answer has
+ * set, 50 at most, only when the next request begins: until then a handle at that limit silently
+ * takes no more.
  */
 bool
 wf_cookies_are_complete(WfTransfer *transfer, const WfHttpRequest *request)
@@ -137,7 +143,10 @@ wf_cookies_are_complete(WfTransfer *transfer, const WfHttpRequest *request)
 	return missing <= 0;
 }
 
-/* The answer begins, nothing more is sent: what it sets and deletes is to meet the whole jar. */
+/*
+ * Fill the jar with what was withheld. Called when the answer begins and nothing more is sent, so
+ * that what the answer sets and deletes meets the whole jar. False if there is no memory.
+ */
 bool
 wf_cookies_release_withheld(WfTransfer *transfer)
 {
@@ -155,8 +164,9 @@ wf_cookies_release_withheld(WfTransfer *transfer)
 /* ---- reading it ---- */
 
 /*
- * Make the jar part of the reply. What has expired is left out here: libcurl forgets it only when it sends again. Of
- * too many the oldest are left out; those of one domain come in the order of their age. False if there is no memory.
+ * Make the jar part of the reply. Expired cookies are dropped here, since libcurl drops them only
+ * when it sends again. Of too many cookies the oldest are dropped: those of one domain come in the
+ * order of their age. False if there is no memory.
  */
 bool
 wf_cookies_collect(WfTransfer *transfer)
@@ -187,7 +197,7 @@ wf_cookies_collect(WfTransfer *transfer)
 	return true;
 }
 
-/* Switch the engine off, with all that is in it, and give back what the reply had. */
+/* Switch the cookie engine off, which empties it, and free the cookies of the reply. */
 void
 wf_cookies_forget(WfTransfer *transfer)
 {

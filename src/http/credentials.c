@@ -2,8 +2,8 @@
  * credentials.c
  *		From a user mapping to the header that carries its secret.
  *
- * Used by the validator to check a mapping and by server.c to use it, so that what was accepted works. Messages name
- * options, never their values.
+ * Both the validator, which checks a mapping, and server.c, which uses it, read it here, so that
+ * what was accepted works. Messages name options, never their values.
  */
 #include "postgres.h"
 
@@ -19,7 +19,7 @@
 typedef struct AuthKind
 {
 	const char *name;
-	const char *options[2]; /* all of them are required */
+	const char *options[2]; /* both are required */
 } AuthKind;
 
 static const AuthKind auth_kinds[] = {
@@ -60,7 +60,7 @@ kind_has_option(const AuthKind *kind, const char *name)
 	return false;
 }
 
-/* Which auth has this option: for the hint. */
+/* The name of the auth that has this option, or NULL; used by the hint. */
 static const char *
 kind_for_option(const char *name)
 {
@@ -72,7 +72,7 @@ kind_for_option(const char *name)
 	return NULL;
 }
 
-/* What can stand in a header; the name of one, if `token`. */
+/* Can the text be the value of a header, or, if `token`, the name of one? */
 static bool
 fits_header(const char *text, bool token)
 {
@@ -87,7 +87,7 @@ fits_header(const char *text, bool token)
 	return true;
 }
 
-/* All options there that the kind needs, and none that belongs to another. */
+/* Check that all options of the auth are there, and none of another auth. */
 static bool
 check_options(List *options, const AuthKind *kind, WfCredentials *credentials)
 {
@@ -146,7 +146,7 @@ read_basic(List *options, WfCredentials *credentials)
 	return true;
 }
 
-/* The client itself writes these. */
+/* Is this a header that the client writes itself? */
 static bool
 is_own_header(const char *name)
 {
@@ -204,7 +204,7 @@ wf_credentials_read(List *options, WfCredentials *credentials)
 	return true;
 }
 
-/* Not by GetUserMapping: it throws where there is none. */
+/* GetUserMapping is not used, since it throws where there is no mapping. */
 void
 wf_credentials_look_up(Oid role, Oid serverid, WfCredentials *credentials)
 {

@@ -12,15 +12,23 @@
 
 typedef struct WfCredentials
 {
-	WfHttpHeader header;  /* name NULL: none is needed */
-	const char *problem; /* the mapping cannot be used: why, without secrets; NULL: it can */
+	/* the header with the secret; its name is NULL if the server needs none */
+	WfHttpHeader header;
+	const char *problem; /* why the mapping cannot be used, without secrets; NULL if it can */
 	const char *hint;
 } WfCredentials;
 
-/* Read the options (DefElem) of a user mapping. Memory is in CurrentMemoryContext. False if there is a problem. */
+/*
+ * Read the options (a List of DefElem) of a user mapping into *credentials, allocated in
+ * CurrentMemoryContext. False if the mapping cannot be used: then `problem` says why. Throws
+ * nothing.
+ */
 extern bool wf_credentials_read(List *options, WfCredentials *credentials);
 
-/* Those of `role` at a server: its own mapping's, else PUBLIC's, else none. Needs a transaction. */
+/*
+ * The credentials of `role` at a server, allocated in CurrentMemoryContext: from the role's own
+ * user mapping, else from that of PUBLIC, else none. Needs a transaction.
+ */
 extern void wf_credentials_look_up(Oid role, Oid serverid, WfCredentials *credentials);
 
 #endif

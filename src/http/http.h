@@ -1,10 +1,11 @@
 /*
  * http.h
- *		Many HTTP requests at once on PostgreSQL's wait loop. Knows requests and numbers, not processes.
+ *		Many HTTP requests at once on PostgreSQL's wait loop. This client knows requests and tags,
+ *		not processes and visits.
  *
- * One WfHttp per process. Its sockets are nested in one epoll descriptor (wf_http_fd) that the owner's WaitEventSet
- * watches. Nothing unwinds through libcurl: callbacks record what happened and return. No transaction is needed or
- * touched by anything here.
+ * There is one WfHttp per process. Its sockets are nested in one epoll descriptor (wf_http_fd) that
+ * the owner's WaitEventSet watches. No error unwinds through libcurl: callbacks record what
+ * happened and return. No function here needs or touches a transaction.
  */
 #ifndef WF_HTTP_H
 #define WF_HTTP_H
@@ -22,111 +23,149 @@ typedef struct WfHttpHeader
 	const char *value;
 } WfHttpHeader;
 
-/* A request as handed in: everything is copied by wf_http_send, so it may live in a transaction's memory. */
+/*
+ * A request as the owner hands it in. wf_http_send copies everything, so it may live in a
+ * transaction's memory.
+ */
 typedef struct WfHttpRequest
 {
-	uint64		tag; /* the owner's; comes back with the reply */
+	uint64		tag; /* chosen by the owner; the reply has the same */
 	const char *method;
 	const char *url;		/* absolute, already encoded */
-	const WfHttpHeader *headers; /* secrets included: never logged */
+	const WfHttpHeader *headers; /* with secrets, so never logged */
 	int			nheaders;
-	const char *body; /* NULL: none */
+	const char *body; /* NULL: no body */
 	size_t		body_len;
-	int			timeout_ms;			/* whole attempt; 0: none */
-	int			connect_timeout_ms; /* 0: libcurl's default */
-	int			idle_timeout_ms;	/* how long a kept connection may have been idle to be used again; 0: 60 s */
-	int64		max_response;		/* bytes of body accepted; 0: 16 MB */
-	bool		allow_private;		/* loopback, link-local, private addresses may be reached */
-	bool		verify;				/* TLS peer and host */
-	const char *ca;					/* file, or NULL for the system's */
+	int			timeout_ms;			/* for the whole attempt; 0: none */
+	int			connect_timeout_ms; /* 0: libcurl's default, 300 s */
+	/* A kept connection that was idle for longer is not used again; 0: 60 s. */
+	int			idle_timeout_ms;
+	int64		max_response;		/* bytes that the body may have; 0: 16 MB */
+	bool		allow_private;		/* may loopback, link-local and private addresses be reached? */
+	bool		verify;				/* verify the TLS peer and its host name */
+	const char *ca;					/* CA file, or NULL for the system's */
 
 	/*
-	 * Keep a jar: `cookies` are sent as domain, path, expiry and secure allow, and the reply brings the jar back. A
-	 * Cookie header among `headers` is sent instead of it. Without want_cookies there is no jar, whatever is in `cookies`.
+	 * Keep a cookie jar: `cookies` are sent as their domain, path, expiry and secure flag allow,
+	 * and the reply brings the jar back. A Cookie header among `headers` is sent instead of the
+	 * jar. Without want_cookies there is no jar, and `cookies` is ignored.
 	 */
 	bool		want_cookies;
-	const char *const *cookies; /* lines in the format of Netscape's cookie file; others are passed over */
+	/* Lines in the format of Netscape's cookie file; other lines are ignored. */
+	const char *const *cookies;
 	int			ncookies;
 } WfHttpRequest;
 
 typedef enum WfHttpVerdict
 {
-	WF_HTTP_ANSWERED, /* status, headers, body are those of a whole answer */
-	WF_HTTP_CONNECT,  /* resolve, connect, TLS, or the connection broke before the answer was whole */
+	WF_HTTP_ANSWERED, /* a complete answer: status, headers and body are set */
+	/* No name, connection or TLS, or the connection broke before the answer was complete. */
+	WF_HTTP_CONNECT,
 	WF_HTTP_TIMEOUT,
 	WF_HTTP_TOO_LARGE,
-	WF_HTTP_CROWDED_OUT, /* given up: it was the largest of answers that together took too much memory */
-	WF_HTTP_NO_MEMORY, /* here, for the request or the answer: the service has nothing to do with it */
-	WF_HTTP_REFUSED, /* the address is not allowed, or the URL cannot be used: not worth a retry */
+	/* Given up, as the largest of bodies that together took too much memory. */
+	WF_HTTP_CROWDED_OUT,
+	/* No memory here, for the request or the answer; the service is not to blame. */
+	WF_HTTP_NO_MEMORY,
+	/* The address is not allowed, or the URL cannot be used: not worth a retry. */
+	WF_HTTP_REFUSED,
 } WfHttpVerdict;
 
-/* Whether the body is packed as its Content-Encoding says. */
+/* Whether the body of a reply is still encoded in the way that its Content-Encoding says. */
 typedef enum WfHttpPacking
 {
-	WF_HTTP_UNPACKED, /* not, or not any more */
-	WF_HTTP_PACKED,	  /* perhaps: in a way that is not known here, or it does not look so */
-	WF_HTTP_CUT_OFF,  /* in one that is known, and its end is missing */
+	WF_HTTP_UNPACKED, /* the body is plain, or was decoded */
+	/* Perhaps encoded: in a way that is unknown here, or the body does not look like it. */
+	WF_HTTP_PACKED,
+	WF_HTTP_CUT_OFF,  /* encoded in a known way, but its end is missing */
 	WF_HTTP_BROKEN,
 } WfHttpPacking;
 
-/* Valid until wf_http_release. */
+/* The reply to a request; valid until wf_http_release. */
 typedef struct WfHttpReply
 {
 	uint64		tag;
 	WfHttpVerdict verdict;
-	const char *message; /* for all but ANSWERED: one sentence without secrets */
+	const char *message; /* for all verdicts but ANSWERED: one sentence without secrets */
 	int			status;
-	WfHttpHeader *headers; /* of the last answer, names lower case, lines unfolded, repeated ones joined with ", "; set-cookie with LF */
+	/*
+	 * Headers of the last answer: names in lower case, lines unfolded, values of repeated headers
+	 * joined with ", ", those of set-cookie with LF.
+	 */
+	WfHttpHeader *headers;
 	int			nheaders;
-	const char *body; /* unpacked bytes, not terminated by intent but always followed by a 0 byte */
+	/* Decoded bytes, always followed by a 0 byte, which body_len does not count. */
+	const char *body;
 	size_t		body_len;
 	WfHttpPacking packing;
-	char	  **cookies; /* the jar after an answer, whatever its status, without what has expired: lines, in any encoding */
+	/* The jar after an answer of any status, without expired cookies: lines, in any encoding. */
+	char	  **cookies;
 	int			ncookies; /* at most 300 */
 	int64		elapsed_us;
 } WfHttpReply;
 
-/* Memory comes from libcurl's own allocator and `context` (long-lived). Throws only here. */
+/*
+ * Make the client of this process, for at most max_connections requests at once. Its memory comes
+ * from `context`, which must be long-lived, and from libcurl's allocator. Throws 53200, or the
+ * error of the operating system, if that fails; no other function here throws.
+ */
 extern WfHttp *wf_http_create(MemoryContext context, int max_connections);
 extern int	wf_http_fd(WfHttp *http); /* readable when wf_http_run has something to do */
 
-/* How many requests may be under way: max_connections. More would wait inside libcurl, where no timeout runs. */
+/*
+ * How many requests may be in flight: max_connections. More would wait inside libcurl, where no
+ * timeout runs.
+ */
 extern int	wf_http_places(WfHttp *http);
-/* The bodies that are here, whole or in part, take so much memory that hardly anything new should be sent. */
+/*
+ * Do the bodies in memory, complete or not, take so much that hardly any new request should be
+ * sent?
+ */
 extern bool wf_http_is_crowded(WfHttp *http);
 
-/* This process may have so many bytes of memory; 0: any number. Of those the bodies get a part. */
+/* Limit the memory of this process to so many bytes; 0: no limit. The bodies get a part of that. */
 extern void wf_http_memory(WfHttp *http, int64 memory);
 
 /*
- * Hand a request over; it starts at the next wf_http_run, so hand over all and then run. What cannot be sent is replied
- * to. The headers that frame a body (Content-Length, Transfer-Encoding, Connection, …) are refused: they are made here.
- * A request on a kept connection that turns out dead before any of its answer was seen is sent again once, on a new one.
- * False: there is no memory for it, and no reply will come.
+ * Hand a request over. It starts at the next wf_http_run, so hand over all requests first, then
+ * run. A request that cannot be sent gets a reply that says so. Headers that frame a body
+ * (Content-Length, Transfer-Encoding, Connection, …) are refused, since the client makes them. A
+ * request on a kept connection that turns out dead before any byte of the answer was seen is sent
+ * again once, on a new connection. Returns false if there is no memory for the request: then no
+ * reply will come.
  */
 extern bool wf_http_send(WfHttp *http, const WfHttpRequest *request);
 
-/* Give up a request that is under way, or its reply that nobody took yet: none will come. True if it was there. */
+/*
+ * Give up a request that is under way, or drop its reply if nobody took it yet. Returns true if
+ * there was one; no reply will come.
+ */
 extern bool wf_http_abort(WfHttp *http, uint64 tag);
 
-/* Handle what is readable or due, without blocking. */
+/* Handle sockets that are readable and timers that are due, without blocking. */
 extern void wf_http_run(WfHttp *http);
 
 /* Milliseconds until wf_http_run has to be called even if the descriptor is silent; -1: no need. */
 extern long wf_http_timeout(WfHttp *http);
 
-/* The next finished request, or NULL. */
+/*
+ * The reply of the next finished request, or NULL. The caller owns it until it calls
+ * wf_http_release.
+ */
 extern WfHttpReply *wf_http_next(WfHttp *http);
 extern void wf_http_release(WfHttp *http, WfHttpReply *reply);
 extern int	wf_http_in_flight(WfHttp *http);
 
-/* Tags of requests that have been under way for that long, oldest first; room for wf_http_in_flight. Returns how many. */
+/*
+ * Write to `tags` those of requests that have been under way for so many milliseconds, oldest
+ * first. The array must hold wf_http_in_flight entries. Returns how many were written.
+ */
 extern int	wf_http_older(WfHttp *http, int milliseconds, uint64 *tags);
 
-/* Seconds from now to a date as HTTP writes it; 0 if it is none. */
+/* Seconds from now to a date in HTTP's format; 0 if the text is no date. */
 extern double wf_http_seconds_until(const char *date);
 
-/* Close all at once (process exit). */
+/* Give up all requests and close all connections, at the exit of the process. */
 extern void wf_http_destroy(WfHttp *http);
 
 #endif

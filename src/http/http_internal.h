@@ -1,6 +1,7 @@
 /*
  * http_internal.h
- *		What client.c, transfer.c, reply.c, coding.c, cookies.c, buffer.c and socket.c share. Nobody else includes it.
+ *		What client.c, transfer.c, reply.c, coding.c, cookies.c, buffer.c and socket.c share. No
+ *		other file includes it.
  */
 #ifndef WF_HTTP_INTERNAL_H
 #define WF_HTTP_INTERNAL_H
@@ -16,17 +17,22 @@
 #error "workflow needs libcurl 7.80 or newer"
 #endif
 
-/* of a reply; more are refused, since repeated ones are joined by comparing each with each */
+/*
+ * A reply with more headers is refused, since repeated ones are found by comparing each with each.
+ */
 #define WF_MAX_REPLY_HEADERS 512
 #define WF_MAX_HEAD_SIZE (256 * 1024)
 
-/* What the epoll descriptor watches at one file descriptor, and what libcurl wants it to. */
+/*
+ * What the epoll descriptor watches for at one file descriptor, and what libcurl wants it to watch
+ * for.
+ */
 typedef struct WfWatch
 {
 	uint32		registered; /* EPOLLIN, EPOLLOUT; 0: not in the epoll set */
 	uint32		wanted;
 	bool		ours;	 /* opened by wf_socket_open */
-	bool		counted; /* and reserved with fd.c */
+	bool		counted; /* and reserved with fd.c, so fd.c has to be told when it closes */
 } WfWatch;
 
 struct WfHttp
@@ -34,76 +40,79 @@ struct WfHttp
 	CURLM	   *multi;
 	int			epoll_fd;
 	int64		timer_at; /* monotonic microseconds at which libcurl wants a call; -1: none */
-	int64		overdue_at; /* none of the running is overdue before that */
-	WfWatch    *watches;  /* by file descriptor; malloc */
+	int64		overdue_at; /* no running transfer is overdue before that; monotonic microseconds */
+	WfWatch    *watches;  /* indexed by file descriptor; malloc'ed */
 	int			nwatches;
 	int			ncounted;
-	dlist_head	running;  /* WfTransfer, handed to libcurl */
-	dlist_head	finished; /* have a reply that nobody took yet */
-	dlist_head	taken;	  /* their reply is in the owner's hands */
-	dlist_head	pool;	  /* to be used again */
-	int64		body_bytes; /* of all three */
+	dlist_head	running;  /* transfers that libcurl works on */
+	dlist_head	finished; /* transfers whose reply nobody took yet */
+	dlist_head	taken;	  /* transfers whose reply is in the owner's hands */
+	dlist_head	pool;	  /* transfers that can be used again */
+	int64		body_bytes; /* of the transfers in running, finished and taken */
 	int64		max_body_bytes;
 	int			nrunning;
 	int			npool;
 	int			max_transfers;
 };
 
-/* A buffer that callbacks can grow: it never throws. */
+/* A buffer that callbacks of libcurl can grow: it never throws. */
 typedef struct WfBuffer
 {
-	char	   *data; /* malloc */
+	char	   *data; /* malloc'ed */
 	size_t		len;
 	size_t		size;
 } WfBuffer;
 
-/* One request with its easy handle, and then its reply. Kept and used again. */
+/* One request with its easy handle, and then its reply. Transfers are kept and used again. */
 typedef struct WfTransfer
 {
 	dlist_node	node;
 	WfHttp	   *http;
-	CURL	   *easy; /* NULL until it is first used */
+	CURL	   *easy; /* NULL until the transfer is first used */
 	WfHttpReply reply;
 
 	/* the request */
 	int64		started_at;
-	WfBuffer	block; /* its strings, body and header list */
+	WfBuffer	block; /* strings, body and header list of the request */
 	int64		max_response;
 	int			timeout_ms;
 	bool		allow_private;
 
-	/* what the handle is set to, so that it is set again only if that changes */
+	/* what the easy handle is set to, so that an option is set again only if it changes */
 	char	   *ca;
 	bool		verify;
 	bool		tls;
 	bool		settings_valid;
 
-	/* cookies.c's; lines that are withheld until the answer begins stand one behind the other */
+	/*
+	 * The cookie jar, of which cookies.c takes care. Lines that are withheld until the answer
+	 * begins stand one behind the other.
+	 */
 	bool		has_jar;
-	char	   *withheld; /* malloc */
+	char	   *withheld; /* malloc'ed */
 	int			nwithheld;
 
-	/* what the callbacks saw */
+	/* what libcurl's callbacks saw */
 	WfBuffer	head; /* header lines of the last answer */
 	WfBuffer	body;
-	bool		head_done; /* its blank line was seen: what follows are trailers */
-	bool		interim; /* it was one of 1xx: another head follows */
+	bool		head_done; /* the blank line after the head was seen: trailers follow */
+	bool		interim; /* the head was that of a 1xx status: another head follows */
 	bool		too_large;
 	bool		out_of_memory;
 	int			addresses_tried;
-	int			socket_errno; /* of the last socket that could not be made */
-	const char *refused_class; /* of the last address that was refused */
+	int			socket_errno; /* errno of the last socket that could not be made */
+	const char *refused_class; /* class of the last address that was refused */
 	char		error[CURL_ERROR_SIZE];
 
 	/* the reply */
-	WfHttpHeader *headers; /* malloc, WF_MAX_REPLY_HEADERS */
-	char	   *joined;	   /* values of repeated headers; malloc, or NULL */
-	struct curl_slist *jar; /* libcurl's list, that reply.cookies points into */
-	char	  **cookies;	/* malloc, or NULL */
+	WfHttpHeader *headers; /* malloc'ed, WF_MAX_REPLY_HEADERS entries */
+	char	   *joined;	   /* values of repeated headers; malloc'ed, or NULL */
+	struct curl_slist *jar; /* libcurl's list, into which reply.cookies points */
+	char	  **cookies;	/* array of reply.cookies; malloc'ed, or NULL */
 	char		message[CURL_ERROR_SIZE + 64];
 } WfTransfer;
 
-/* client.c: monotonic microseconds */
+/* client.c and verdict.c: the clock, in monotonic microseconds */
 extern int64 wf_http_clock(void);
 
 /* transfer.c */
@@ -113,7 +122,7 @@ extern void wf_transfer_give_up(WfTransfer *transfer, int64 most);
 extern void wf_transfer_recycle(WfTransfer *transfer);
 extern void wf_transfer_destroy(WfTransfer *transfer);
 
-/* buffer.c; false: no memory */
+/* buffer.c. These return false if there is no memory. */
 extern bool wf_buffer_reserve(WfBuffer *buffer, size_t more);
 extern bool wf_buffer_append(WfBuffer *buffer, const char *data, size_t len);
 extern void wf_buffer_reset(WfBuffer *buffer);
@@ -128,7 +137,7 @@ extern void wf_transfer_finish(WfTransfer *transfer, CURLcode code);
 extern void wf_transfer_fail(WfTransfer *transfer, WfHttpVerdict verdict, const char *fmt, ...)
 	pg_attribute_printf(3, 4);
 
-/* cookies.c; false: no memory */
+/* cookies.c. These return false if there is no memory. */
 extern bool wf_cookies_prepare(WfTransfer *transfer, const WfHttpRequest *request);
 extern bool wf_cookies_are_complete(WfTransfer *transfer, const WfHttpRequest *request);
 extern bool wf_cookies_release_withheld(WfTransfer *transfer);

@@ -1,8 +1,9 @@
 /*
  * options.c
- *		Values of the options of servers and user mappings: read the same way when they are set and when they are used.
+ *		Values of the options of servers and user mappings: read the same way when they are set and
+ *		when they are used.
  *
- * Pure: no state, nothing thrown for a bad value.
+ * Pure functions: no state, and a bad value throws nothing.
  */
 #include "compat.h"
 
@@ -18,10 +19,10 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
-/* A reply becomes jsonb, in which no string is longer. */
+/* The body of a reply becomes jsonb, in which no string may be longer. */
 #define MAX_MAX_RESPONSE (256 * 1024 * 1024 - 1)
 #define MAX_MAX_IN_FLIGHT 10000
-/* A request holds one of the server's places for so long at most. */
+/* A request keeps one of its server's places for so long at most. */
 #define MAX_TIMEOUT_MS (24 * 60 * 60 * 1000)
 
 const char *
@@ -39,7 +40,7 @@ wf_option_get(List *options, const char *name)
 	return NULL;
 }
 
-/* What interval_in does, but without throwing. */
+/* Read an interval as interval_in does, but without throwing. */
 static bool
 read_interval(const char *text, Interval *interval)
 {
@@ -92,7 +93,7 @@ wf_option_timeout(const char *text, int *result)
 const char *
 wf_option_count(const char *text, int *result)
 {
-	/* the view servers compares the text */
+	/* a value of zero must be spelled "0", since the view `servers` compares the text */
 	if (!parse_int(text, result, 0, NULL) || (*result == 0 && strcmp(text, "0") != 0) || *result < 0 || *result > MAX_MAX_IN_FLIGHT)
 		return "a whole number between 0 and " CppAsString2(MAX_MAX_IN_FLIGHT);
 	return NULL;

@@ -2,7 +2,7 @@
  * reply.c
  *		What has become of a request: the verdict, and the answer cut into its parts.
  *
- * Memory is malloc'ed, and nothing throws, as in transfer.c.
+ * As in transfer.c, memory is malloc'ed and nothing throws.
  */
 #include "postgres.h"
 
@@ -12,8 +12,8 @@
 #include "http/http_internal.h"
 
 /*
- * A line that begins with space goes on with the one before it: one space stands for all that is between them. The status
- * line has none such.
+ * Join folded header lines: a line that begins with a blank continues the one before it, and one
+ * space stands for all blanks between them. The status line is never continued.
  */
 static void
 unfold(WfBuffer *head)
@@ -41,7 +41,10 @@ unfold(WfBuffer *head)
 	head->len = to - head->data;
 }
 
-/* Cut "Name: value\r\n" into a lower case name and a trimmed value, in place. False if it is no such line. */
+/*
+ * Cut the line "Name: value\r\n" into a name in lower case and a trimmed value, in place. False if
+ * it is no header line.
+ */
 static bool
 split_header(char *line, char *end, WfHttpHeader *header)
 {
@@ -66,7 +69,10 @@ split_header(char *line, char *end, WfHttpHeader *header)
 	return true;
 }
 
-/* Cut the received head into headers; the status line has none. False if there are too many. */
+/*
+ * Cut the received head into headers, skipping the status line. False if there are too many
+ * headers.
+ */
 static bool
 split_head(WfTransfer *transfer)
 {
@@ -93,11 +99,14 @@ split_head(WfTransfer *transfer)
 	return true;
 }
 
-/* Append the values of all later headers of the same name to the first one's, at `at`; mark them as merged. */
+/*
+ * Append the values of all later headers of the same name to that of the first, writing to `at`,
+ * and mark the later ones as merged.
+ */
 static char *
 join_values(WfHttpHeader *first, WfHttpHeader *end, char *at)
 {
-	/* a date in a cookie has a comma */
+	/* values of set-cookie are not joined by commas, since a date in a cookie has one */
 	const char *separator = strcmp(first->name, "set-cookie") == 0 ? "\n" : ", ";
 	char	   *joined = at;
 
@@ -139,7 +148,10 @@ join_repeated_headers(WfTransfer *transfer)
 			continue;
 		if (at == NULL)
 		{
-			/* each header's value goes there at most once, with a separator or terminator that its line had room for */
+			/*
+			 * each value is copied at most once, with a separator or terminator that its line had
+			 * room for
+			 */
 			at = transfer->joined = malloc(transfer->head.len + 2 * transfer->reply.nheaders);
 			if (at == NULL)
 				return false;
@@ -177,7 +189,10 @@ answered(WfTransfer *transfer)
 	}
 }
 
-/* libcurl has one code for the timeout of the attempt and that of the connection; the former cannot come too early. */
+/*
+ * Tell the timeout of the attempt from that of the connection, for which libcurl has one code. The
+ * former cannot come too early.
+ */
 static void
 timed_out(WfTransfer *transfer)
 {
@@ -190,8 +205,8 @@ timed_out(WfTransfer *transfer)
 }
 
 /*
- * Did libcurl itself refuse what the server sends as its head? It takes 100 kB for a line. Older ones say that they are
- * out of memory, which before the status line may be true.
+ * Did libcurl itself refuse the head of the answer? It takes lines of 100 kB at most. Older
+ * versions report a longer line as out of memory, which can be true only before the status line.
  */
 static bool
 head_refused(const WfTransfer *transfer, CURLcode code)
@@ -205,7 +220,10 @@ head_refused(const WfTransfer *transfer, CURLcode code)
 	return code == CURLE_OUT_OF_MEMORY && transfer->head.len > 0;
 }
 
-/* Why there is no answer, in one sentence. libcurl's own texts name hosts and addresses, never headers or bodies. */
+/*
+ * Set verdict and message where there is no complete answer. libcurl's own texts name hosts and
+ * addresses, never headers or bodies.
+ */
 static void
 not_answered(WfTransfer *transfer, CURLcode code)
 {
@@ -251,7 +269,7 @@ wf_http_seconds_until(const char *date)
 	return (double) (at - now.tv_sec) - now.tv_nsec / 1e9;
 }
 
-/* libcurl is done with it: make the reply. */
+/* Make the reply of a transfer that libcurl has finished. */
 void
 wf_transfer_finish(WfTransfer *transfer, CURLcode code)
 {
@@ -262,7 +280,7 @@ wf_transfer_finish(WfTransfer *transfer, CURLcode code)
 		not_answered(transfer, code);
 }
 
-/* Whoever takes the reply of an answer gets its body unpacked. */
+/* Decode the body of an answer; called when its reply is taken. */
 void
 wf_transfer_unpack(WfTransfer *transfer)
 {

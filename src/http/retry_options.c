@@ -1,8 +1,10 @@
 /*
  * retry_options.c
- *		The options retry_* of a server: `retry` of steps that have none, and whose definition has none.
+ *		The options retry_* of a server: `retry` for steps that have none, and whose definition has
+ *		none.
  *
- * They are those of `retry`, with lists written with commas: retry_max '5', retry_delay '100 ms, 1 s', retry_on '503, connect'.
+ * The options are the keys of `retry`, with lists written with commas: retry_max '5', retry_delay
+ * '100 ms, 1 s', retry_on '503, connect'.
  */
 #include "postgres.h"
 
@@ -24,7 +26,7 @@ read_max(const char *value, WfRetry *retry)
 	return NULL;
 }
 
-/* "0" is no pause. */
+/* Read a pause. "0" is allowed here, as no pause. */
 static const char *
 read_interval(const char *value, Interval *interval)
 {
@@ -36,7 +38,10 @@ read_interval(const char *value, Interval *interval)
 	return expected;
 }
 
-/* The next item of a list, palloc'd, without the blanks around it; NULL: there are no more. */
+/*
+ * The next item of a comma-separated list, palloc'd, without the blanks around it; NULL if there
+ * are no more.
+ */
 static char *
 next_item(const char **rest)
 {
@@ -143,7 +148,7 @@ wf_retry_option(const char *name, const char *value, WfRetry *retry)
 		expected = read_interval(value, &retry->jitter);
 	else if (strcmp(name, "retry_on") == 0)
 		expected = read_on(value, retry);
-	/* without it the others say nothing */
+	/* the other options have no effect without retry_max */
 	retry->given |= strcmp(name, "retry_max") == 0 && expected == NULL;
 	return expected;
 }

@@ -1,18 +1,22 @@
 /*
  * retry_options.h
- *		The options retry_* of a server: `retry` of steps that have none, and whose definition has none.
+ *		The options retry_* of a server: `retry` for steps that have none, and whose definition has
+ *		none.
  */
 #ifndef WF_RETRY_OPTIONS_H
 #define WF_RETRY_OPTIONS_H
 
 #include "model/retry.h"
 
-/* What they are before any is read. */
+/* Set the defaults of `retry`, before the options are read. */
 extern void wf_retry_options_init(WfRetry *retry);
 
 extern bool wf_is_retry_option(const char *name);
 
-/* Read one of them: NULL, or what is expected instead (to follow "expected"). What is allocated is in CurrentMemoryContext. */
+/*
+ * Read the option `name` into *retry, allocated in CurrentMemoryContext. Returns NULL, or what is
+ * expected instead, a text to follow "expected".
+ */
 extern const char *wf_retry_option(const char *name, const char *value, WfRetry *retry);
 
 #endif

@@ -2,9 +2,10 @@
  * server.c
  *		Foreign servers of the wrapper workflow_http, and what a request needs of them.
  *
- * Owns a cache of all servers of the wrapper, by name, and of the credentials used so far, by role and server. A change
- * of any foreign server, wrapper or user mapping makes the next look-up build a new one; the old one lives until the
- * end of the transaction, so that what it gave out stays valid until then.
+ * This file owns a cache of all servers of the wrapper, by name, and of the credentials used so
+ * far, by role and server. A change of any foreign server, wrapper or user mapping makes the next
+ * look-up build a new cache; the old one lives until the end of the transaction, so that the
+ * servers it gave out stay valid until then.
  *
  * Secrets are in that cache and in the headers given to the caller, nowhere else.
  */
@@ -38,7 +39,7 @@
 
 typedef struct ServerEntry
 {
-	WfServer	server; /* first: given out as such */
+	WfServer	server; /* must be first: callers get a pointer to it */
 	WfUrl		url;
 } ServerEntry;
 
@@ -86,8 +87,8 @@ get_string(List *options, const char *name)
 }
 
 /*
- * False if the server cannot be used at all. Bad values of the rest, which only a wrapper without its validator lets
- * in, count as not given.
+ * Read one server. False if it has no usable url, and so cannot be used at all. Bad values of other
+ * options, which only a wrapper without its validator lets in, count as not given.
  */
 static bool
 read_server(HeapTuple tuple, TupleDesc desc, ServerEntry *entry)
@@ -181,7 +182,10 @@ load_servers(void)
 	qsort(servers, nservers, sizeof(ServerEntry), compare_servers);
 }
 
-/* The old cache is left to the transaction: somebody further up may hold a server of it. */
+/*
+ * Build the cache if it is not valid. The old one is left to the transaction, since a caller
+ * further up may hold a server of it.
+ */
 static void
 require_cache(void)
 {
@@ -196,7 +200,7 @@ require_cache(void)
 		cache_context = NULL;
 	}
 
-	/* set before the scan, which may process an invalidation of what it has already read */
+	/* set before the scan, which may process an invalidation of rows that it has already read */
 	cache_valid = true;
 	PG_TRY();
 	{
@@ -237,7 +241,7 @@ wf_server_by_name(const char *name)
 bool
 wf_server_usable(const WfServer *server, Oid role)
 {
-	/* it may just have been dropped, which the privilege check would throw for */
+	/* the server may just have been dropped, and the privilege check would throw for that */
 	return SearchSysCacheExists1(FOREIGNSERVEROID, ObjectIdGetDatum(server->serverid)) &&
 		wf_server_aclcheck(server->serverid, role, ACL_USAGE) == ACLCHECK_OK;
 }
@@ -248,7 +252,10 @@ is_mapped(const WfServer *server, Oid role)
 	return SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(role), ObjectIdGetDatum(server->serverid));
 }
 
-/* Was USAGE given to `role`, or to one that it is a member of, by name? PUBLIC does not count. */
+/*
+ * Was USAGE granted to `role`, or to a role of which it is a member, by name? A grant to PUBLIC
+ * does not count.
+ */
 static bool
 is_granted(Datum acl, Oid role)
 {
@@ -265,7 +272,10 @@ is_granted(Datum acl, Oid role)
 	return false;
 }
 
-/* Has anybody but a stranger said that `role` should use it? A stranger can make a server for the URLs of others and give it to PUBLIC. */
+/*
+ * Has `role` a reason to use this server for a URL that names none? A stranger can make a server
+ * for the URLs of others and grant it to PUBLIC, so more is needed than that grant.
+ */
 static bool
 is_trusted(const WfServer *server, Oid role)
 {
@@ -285,7 +295,9 @@ is_trusted(const WfServer *server, Oid role)
 	return answer;
 }
 
-/* Credentials first, then the longest path. */
+/*
+ * Is `entry` to be preferred? A server with credentials for the role wins, then the longest path.
+ */
 static bool
 is_better(const ServerEntry *entry, const ServerEntry *best, Oid role)
 {
@@ -374,7 +386,7 @@ wf_server_has_header(List *headers, const char *name)
 	return false;
 }
 
-/* A copy: an invalidation may void the cache before the request is sent. */
+/* Copy a header: an invalidation may free the cache before the request is sent. */
 static WfHttpHeader *
 copy_header(const WfHttpHeader *header)
 {

@@ -1,16 +1,18 @@
 /*
  * socket.c
- *		The sockets of a WfHttp: opened only to allowed addresses, watched in one epoll descriptor.
+ *		The sockets of a WfHttp: opened only to allowed addresses, watched by one epoll descriptor.
  *
- * Owns the table WfHttp.watches, indexed by file descriptor. Everything but wf_socket_events and wf_socket_forget_all
- * is called by libcurl and must not throw: failures are returned, or recorded in the transfer.
+ * This file owns the table WfHttp.watches, indexed by file descriptor. All functions but
+ * wf_socket_events and wf_socket_forget_all are called by libcurl and must not throw: failures are
+ * returned, or recorded in the transfer.
  *
- * A connection that is kept for the next request stays in the epoll set, since taking it out and putting it back in
- * would be two system calls for each request. If it becomes readable while nobody uses it (its peer has closed it),
- * it is taken out then.
+ * A connection that is kept for the next request stays in the epoll set, since removing and adding
+ * it again would be two system calls for each request. If it becomes readable while no request uses
+ * it (its peer has closed it), it is removed then.
  *
- * libcurl 7.88 closes some sockets without telling anybody, those whose connect did not succeed. So nothing here
- * relies on hearing of every close: what was known of a descriptor is void as soon as its number is opened anew.
+ * libcurl 7.88 closes some sockets without calling back, those whose connect did not succeed. So
+ * nothing here relies on hearing of every close: what was known of a descriptor is void as soon as
+ * its number is opened again.
  */
 #include "postgres.h"
 
@@ -25,8 +27,9 @@
 #define EVENTS_AT_ONCE 256
 
 /*
- * How many sockets fd.c is told of. It grants others (wait event sets are among them) only a third of its descriptors
- * in all, so the rest is left uncounted; wf_http_create has made room for them above fd.c's share.
+ * How many sockets fd.c is told of. It grants all external descriptors together (those of wait
+ * event sets too) only a third of its own, so the other sockets stay uncounted; wf_http_create has
+ * raised the limit of descriptors for them.
  */
 #define MAX_COUNTED (max_safe_fds / 6)
 
@@ -50,7 +53,7 @@ get_watch(WfHttp *http, int fd)
 	return &http->watches[fd];
 }
 
-/* Make the epoll set agree with what is wanted of a descriptor. */
+/* Make the epoll set watch a descriptor for what is wanted of it. */
 static bool
 register_watch(WfHttp *http, int fd, WfWatch *watch)
 {
@@ -77,13 +80,13 @@ unregister_watch(WfHttp *http, int fd, WfWatch *watch)
 {
 	if (watch->registered != 0)
 	{
-		/* fails if the descriptor is closed already, which is as good */
+		/* epoll_ctl fails if the descriptor is closed already, which is as good */
 		(void) epoll_ctl(http->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 		watch->registered = 0;
 	}
 }
 
-/* CURLMOPT_SOCKETFUNCTION: libcurl wants a socket watched otherwise than before. */
+/* CURLMOPT_SOCKETFUNCTION: libcurl wants a socket watched for other events than before. */
 int
 wf_socket_watch(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
 {
@@ -101,7 +104,10 @@ wf_socket_watch(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
 
 	if (watch->wanted == 0)
 	{
-		/* one that is connected and only read from is likely to be used again soon */
+		/*
+		 * a connected socket that is only read from is likely to be used again soon, so it stays in
+		 * the set
+		 */
 		if (!watch->ours || watch->registered != EPOLLIN)
 			unregister_watch(http, fd, watch);
 		return 0;
@@ -111,7 +117,7 @@ wf_socket_watch(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
 	return register_watch(http, fd, watch) ? 0 : -1;
 }
 
-/* CURLOPT_OPENSOCKETFUNCTION: after name resolution, for each address that is tried. */
+/* CURLOPT_OPENSOCKETFUNCTION: called after name resolution, for each address that is tried. */
 curl_socket_t
 wf_socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
@@ -153,13 +159,16 @@ wf_socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	}
 	watch->ours = true;
 	watch->registered = 0;
-	/* libcurl may take it for the former socket of that number, and then does not ask again to have it watched */
+	/*
+	 * libcurl may take this for the former socket of that number, and then does not ask again to
+	 * have it watched
+	 */
 	if (watch->wanted != 0)
 		(void) register_watch(http, fd, watch);
 	return fd;
 }
 
-/* CURLOPT_CLOSESOCKETFUNCTION */
+/* CURLOPT_CLOSESOCKETFUNCTION: forget the descriptor and close it. */
 int
 wf_socket_close(void *arg, curl_socket_t fd)
 {
@@ -180,9 +189,11 @@ wf_socket_close(void *arg, curl_socket_t fd)
 }
 
 /*
- * CURLOPT_PREREQFUNCTION: the connection may be a kept one, opened by a request that was allowed more; and it may be
- * dead. Then libcurl sends the request again, up to five times as long as it finds further kept connections: a new one
- * makes that once.
+ * CURLOPT_PREREQFUNCTION: check the peer once more, since a kept connection may have been opened by
+ * a request that was allowed more.
+ *
+ * A kept connection may also be dead. Then libcurl sends the request again, up to five times while
+ * it finds further kept connections; demanding a fresh connection makes that once.
  */
 int
 wf_socket_check_peer(void *arg, char *peer, char *local, int peer_port, int local_port)
@@ -201,7 +212,7 @@ wf_socket_check_peer(void *arg, char *peer, char *local, int peer_port, int loca
 	return CURL_PREREQFUNC_ABORT;
 }
 
-/* Hand what has happened to libcurl, without waiting. True if there may be more. */
+/* Hand the events of sockets to libcurl, without waiting. True if there may be more. */
 bool
 wf_socket_events(WfHttp *http)
 {
@@ -231,7 +242,7 @@ wf_socket_events(WfHttp *http)
 	return n == lengthof(events);
 }
 
-/* After libcurl has closed everything. */
+/* Free the table of watches, after libcurl has closed everything. */
 void
 wf_socket_forget_all(WfHttp *http)
 {

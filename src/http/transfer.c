@@ -2,9 +2,10 @@
  * transfer.c
  *		One HTTP request: its easy handle, and the callbacks that receive the answer.
  *
- * A transfer owns copies of everything in the request, in one block that libcurl points into until the transfer is
- * finished, and the buffers of the answer until it is recycled. Both are kept for the next request unless they have
- * grown large. The easy handle is kept with its options: only what differs from request to request is set each time.
+ * A transfer owns copies of everything in the request, in one block that libcurl points into until
+ * the transfer is finished, and the buffers of the answer until it is recycled. Block and buffers
+ * are kept for the next request unless they have grown large. The easy handle is kept with its
+ * options: only options that differ from request to request are set each time.
  *
  * All memory is malloc'ed, since callbacks grow it inside libcurl, where nothing may throw.
  */
@@ -20,7 +21,7 @@
 
 /* ---- what libcurl calls ---- */
 
-/* Is the head that has just ended that of an answer to come later, as 100 Continue? */
+/* Has an interim head (100 Continue) just ended, so that another head will follow? */
 static bool
 is_interim(const WfTransfer *transfer)
 {
@@ -30,7 +31,10 @@ is_interim(const WfTransfer *transfer)
 	return status / 100 == 1;
 }
 
-/* CURLOPT_HEADERFUNCTION: a line at a time. What follows an interim head is the next one, what follows a body trailers. */
+/*
+ * CURLOPT_HEADERFUNCTION: receive one line of a head. After an interim head comes the next head,
+ * after a body come trailers.
+ */
 static size_t
 receive_head(char *data, size_t size, size_t nmemb, void *arg)
 {
@@ -40,7 +44,7 @@ receive_head(char *data, size_t size, size_t nmemb, void *arg)
 	if (transfer->head_done)
 	{
 		if (!transfer->interim)
-			return len;			/* a trailer, whatever it looks like */
+			return len;			/* a trailer, which is ignored */
 		transfer->head_done = false;
 		transfer->head.len = 0;
 	}
@@ -63,7 +67,7 @@ receive_head(char *data, size_t size, size_t nmemb, void *arg)
 	return len;
 }
 
-/* CURLOPT_WRITEFUNCTION */
+/* CURLOPT_WRITEFUNCTION: receive a piece of the body. */
 static size_t
 receive_body(char *data, size_t size, size_t nmemb, void *arg)
 {
@@ -93,7 +97,10 @@ forget_body(WfTransfer *transfer)
 
 /* ---- the easy handle ---- */
 
-/* What is the same for all requests. Also after curl_easy_reset, which keeps connections and caches. */
+/*
+ * Set the options that are the same for all requests. Called again after curl_easy_reset, which
+ * keeps connections and caches but no options.
+ */
 static bool
 set_constant_options(WfTransfer *transfer)
 {
@@ -104,10 +111,13 @@ set_constant_options(WfTransfer *transfer)
 	failed |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
 	failed |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 #if LIBCURL_VERSION_NUM >= 0x075700
-	/* do not wait for a name server when a request is given up while its name is being resolved */
+	/*
+	 * when a request is given up while its host name is being resolved, do not wait for the name
+	 * server
+	 */
 	failed |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 #endif
-	/* an empty string, unlike NULL, keeps proxies of the environment out */
+	/* an empty string, unlike NULL, makes libcurl ignore the proxies that the environment names */
 	failed |= curl_easy_setopt(easy, CURLOPT_PROXY, "");
 #if LIBCURL_VERSION_NUM >= 0x075500
 	failed |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -123,7 +133,10 @@ set_constant_options(WfTransfer *transfer)
 	failed |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
 	failed |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, wf_socket_open);
 	failed |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
-	/* a connection outlives the transfer that opened it */
+	/*
+	 * closing gets the WfHttp, not the transfer, since a connection outlives the transfer that
+	 * opened it
+	 */
 	failed |= curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, wf_socket_close);
 	failed |= curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer->http);
 	failed |= curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, wf_socket_check_peer);
@@ -150,7 +163,10 @@ open_easy(WfTransfer *transfer)
 	return false;
 }
 
-/* Whom to trust. The library's own choice of CA comes back only by a reset. */
+/*
+ * Set the CA file. libcurl's own choice of CA, once replaced, comes back only by a reset of the
+ * handle.
+ */
 static bool
 set_ca(WfTransfer *transfer, const char *ca)
 {
@@ -177,8 +193,9 @@ set_ca(WfTransfer *transfer, const char *ca)
 }
 
 /*
- * TLS and HTTP version. HTTP/2 over TLS only, where the peer is asked; there a request waits for a connection that is
- * being made, to share it. Without TLS it would wait for the first answer.
+ * Set TLS verification and HTTP version. HTTP/2 is used over TLS only, where the peer is asked for
+ * it; there a request waits for a connection that is being made, to share it. Without TLS it would
+ * wait for the first answer.
  */
 static bool
 set_transport(WfTransfer *transfer, bool tls, bool verify)
@@ -199,7 +216,9 @@ set_transport(WfTransfer *transfer, bool tls, bool verify)
 	return failed == 0;
 }
 
-/* Method and body. The order of these options matters: each of them changes the method. */
+/*
+ * Set method and body. The order of these options matters, since each of them changes the method.
+ */
 static bool
 set_method(WfTransfer *transfer, const char *method, const char *body, size_t body_len)
 {
@@ -250,7 +269,7 @@ set_limits(WfTransfer *transfer, const WfHttpRequest *request)
 
 /* ---- the request ---- */
 
-/* RFC 9110: a token */
+/* Is the text a token of RFC 9110, as the names of methods and headers are? */
 static bool
 is_token(const char *s)
 {
@@ -277,7 +296,10 @@ is_header_value(const char *s)
 	return true;
 }
 
-/* How the body is framed and whether the connection is kept is the client's business, not the caller's. */
+/*
+ * Is this a header by which the client frames the body or manages the connection? Callers may not
+ * set those.
+ */
 static bool
 is_framing_header(const char *name)
 {
@@ -292,7 +314,7 @@ is_framing_header(const char *name)
 	return false;
 }
 
-/* What cannot be sent as asked is not sent at all. */
+/* Refuse a request that cannot be sent exactly as asked. */
 static bool
 check_request(WfTransfer *transfer, const WfHttpRequest *request)
 {
@@ -335,8 +357,8 @@ block_put(WfTransfer *transfer, const char *data, size_t len)
 }
 
 /*
- * The list that libcurl reads, at the start of the block: nodes first, then their text. "Name;" is libcurl's way to
- * send an empty header, "Name:" its way to leave out one of its own.
+ * Build the header list that libcurl reads, at the start of the block: nodes first, then their
+ * text. "Name;" is libcurl's syntax for an empty header, "Name:" for leaving out one of its own.
  */
 static struct curl_slist *
 put_headers(WfTransfer *transfer, const WfHttpRequest *request)
@@ -395,7 +417,10 @@ set_up_easy(WfTransfer *transfer, const WfHttpRequest *request, bool tls)
 	return open_easy(transfer) && set_ca(transfer, tls ? request->ca : NULL) && wf_cookies_prepare(transfer, request);
 }
 
-/* The handle, with the jar that the request brings. What a new one does not take either is no cookie any more. */
+/*
+ * Prepare the easy handle with the request's cookie jar. A handle that refuses cookies is replaced;
+ * what a new one refuses as well is no cookie any more.
+ */
 static bool
 take_easy(WfTransfer *transfer, const WfHttpRequest *request, bool tls)
 {
@@ -410,7 +435,8 @@ take_easy(WfTransfer *transfer, const WfHttpRequest *request, bool tls)
 }
 
 /*
- * Copy the request and set the handle up. False if it cannot be sent: then the transfer has its reply.
+ * Copy the request and set the handle up. False if the request cannot be sent: then the transfer
+ * has its reply.
  */
 bool
 wf_transfer_prepare(WfTransfer *transfer, const WfHttpRequest *request)
@@ -447,7 +473,7 @@ wf_transfer_prepare(WfTransfer *transfer, const WfHttpRequest *request)
 		!set_method(transfer, request->method, body, request->body_len) ||
 		curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, headers) != CURLE_OK)
 		goto out_of_memory;
-	/* checked by libcurl when the request begins, but for its length */
+	/* here libcurl checks only the length of the URL, the rest when the request begins */
 	if (curl_easy_setopt(transfer->easy, CURLOPT_URL, request->url) != CURLE_OK)
 	{
 		wf_transfer_fail(transfer, WF_HTTP_REFUSED, "the URL cannot be used");
@@ -462,7 +488,10 @@ out_of_memory:
 
 /* ---- giving up ---- */
 
-/* Its answer is not waited for any longer, and what has come of it is dropped: all of them together may take `most` bytes. */
+/*
+ * End a transfer whose body crowds out others: drop what has arrived, and make the reply say that
+ * all bodies together may take `most` bytes.
+ */
 void
 wf_transfer_give_up(WfTransfer *transfer, int64 most)
 {
@@ -475,7 +504,7 @@ wf_transfer_give_up(WfTransfer *transfer, int64 most)
 
 /* ---- life ---- */
 
-/* NULL if there is no memory. */
+/* A new transfer, without an easy handle. NULL if there is no memory. */
 WfTransfer *
 wf_transfer_create(WfHttp *http)
 {
@@ -493,7 +522,7 @@ wf_transfer_create(WfHttp *http)
 	return transfer;
 }
 
-/* Credentials are not to outlive their request. */
+/* Overwrite the request, so that credentials do not outlive it in memory. */
 static void
 wipe_request(WfTransfer *transfer)
 {
@@ -501,7 +530,7 @@ wipe_request(WfTransfer *transfer)
 		explicit_bzero(transfer->block.data, transfer->block.len);
 }
 
-/* Forget request and reply; the handle and buffers of usual size stay. */
+/* Forget request and reply. The handle stays, and so do buffers of usual size. */
 void
 wf_transfer_recycle(WfTransfer *transfer)
 {

@@ -2,8 +2,8 @@
  * url.c
  *		URLs as libcurl reads them: is one of them inside another?
  *
- * What decides where a request may go must read a URL as the one who sends it does, so libcurl's own parser is used.
- * Pure: no state, and libcurl need not be initialized for it.
+ * The check of where a request may go must read a URL as its sender does, so libcurl's own parser
+ * is used. Pure functions: no state, and libcurl need not be initialized.
  */
 #include "postgres.h"
 
@@ -12,7 +12,10 @@
 #include "http/url.h"
 #include "model/url_path.h"
 
-/* The end of "scheme://host…", where the path begins; NULL if it is no http or https URL with a host. */
+/*
+ * The end of "scheme://host…", where the path begins; NULL if the text is no http or https URL with
+ * a host.
+ */
 static const char *
 find_path(const char *text)
 {
@@ -24,7 +27,7 @@ find_path(const char *text)
 		host = text + 8;
 	else
 		return NULL;
-	if (strchr("/?#", *host) != NULL)	/* or its end */
+	if (strchr("/?#", *host) != NULL)	/* no host, or the end of the text */
 		return NULL;
 	return host + strcspn(host, "/?#");
 }

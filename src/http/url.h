@@ -9,18 +9,24 @@
 
 typedef struct WfUrl
 {
-	char	   *origin; /* "https://host:443": lower case, the port always there */
-	char	   *path;	/* as it is sent, without trailing slashes: "" or "/v1" */
-	bool		bare;	/* has neither query nor fragment */
+	char	   *origin; /* "https://host:443": in lower case, always with the port */
+	char	   *path;	/* path as it is sent, without trailing slashes: "" or "/v1" */
+	bool		bare;	/* the URL has neither query nor fragment */
 } WfUrl;
 
-/* Read `text`. NULL, or what is wrong with it (a constant, to follow "it"). Memory is in CurrentMemoryContext. */
+/*
+ * Parse `text` into *url, allocated in CurrentMemoryContext. Returns NULL, or what is wrong with
+ * the URL, a constant text to follow "it".
+ */
 extern const char *wf_url_parse(const char *text, WfUrl *url);
 
-/* Is `url` the same as `base` or below it? */
+/* Is `url` the same as `base`, or below it? */
 extern bool wf_url_is_within(const WfUrl *url, const WfUrl *base);
 
-/* The quick answer for a URL that was made by appending to `base`; false means: look closer. */
+/*
+ * Does a URL, made by appending to `base`, obviously stay within it? False means that wf_url_parse
+ * has to look.
+ */
 extern bool wf_url_continues(const char *text, const char *base);
 
 #endif

@@ -1,11 +1,13 @@
 /*
  * validator.c
- *		workflow.http_validator: checks the options of the wrapper workflow_http, its servers and user mappings.
+ *		workflow.http_validator: checks the options of the wrapper workflow_http, its servers and
+ *		user mappings.
  *
- * PostgreSQL calls it with the whole list of options that would result, at CREATE and at ALTER, and neither says which
- * object it is nor what it had before. What only a superuser may set must therefore be told from what a superuser has
- * set before and the owner merely leaves in place: a privileged option passes if the current user already owns a server
- * with the same url and the same value of it. Nobody reaches more by that than he could before; changing the url of a
+ * PostgreSQL calls it with the whole list of options that would result, at CREATE and at ALTER, and
+ * says neither which object it is nor what options it had before. So an option that only a
+ * superuser may set must be told from one that a superuser has set before and that the owner merely
+ * leaves in place: a privileged option passes if the current user already owns a server with the
+ * same url and the same value of it. Nobody reaches more by that than before: changing the url of a
  * server with allow_private needs a superuser, changing its timeout does not.
  */
 #include "postgres.h"
@@ -78,7 +80,7 @@ is_option(const char *name, Oid catalog)
 	return false;
 }
 
-/* All valid names, and the one that was probably meant. */
+/* A hint that lists all valid names, and first the one that was probably meant. */
 static char *
 names_hint(const char *name, Oid catalog)
 {
@@ -95,7 +97,7 @@ names_hint(const char *name, Oid catalog)
 		if (option_names[i].catalog != catalog)
 			continue;
 		appendStringInfo(&valid, "%s%s", valid.len ? ", " : "", other);
-		/* longer ones are an error to the function */
+		/* varstr_levenshtein throws for longer names */
 		if (strlen(name) >= NAMEDATALEN)
 			continue;
 		distance = varstr_levenshtein_less_equal(name, strlen(name), other, strlen(other), 1, 1, 1, best, true);
@@ -112,7 +114,7 @@ names_hint(const char *name, Oid catalog)
 	return psprintf("Valid options are: %s.", valid.data);
 }
 
-/* A secret among the options of a server would be there for everyone to see. */
+/* Does the name look like that of a secret? Options of a server can be read by everyone. */
 static bool
 looks_secret(const char *name)
 {
@@ -168,7 +170,7 @@ check_url(const char *text)
 
 	if (problem == NULL && !url.bare)
 		problem = "has a query or a fragment";
-	/* the value is not shown: it may hold a password */
+	/* the message does not show the value, which may hold a password */
 	if (problem != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -206,7 +208,10 @@ check_server_value(const char *name, const char *value)
 	return NULL;
 }
 
-/* A value that only a privileged user may set; the default of a Boolean is for everyone. */
+/*
+ * Is this a value that only a privileged user may set? Everyone may set the default of a Boolean
+ * option.
+ */
 static bool
 is_privileged(const char *name, const char *value)
 {
@@ -233,7 +238,7 @@ same_value(List *options, const char *name, const char *value)
 	return wf_option_boolean(other, &a) == NULL && wf_option_boolean(value, &b) == NULL && a == b;
 }
 
-/* Does the current user own a server of ours with this url and this value of the option? */
+/* Does the current user own a server of our wrapper with this url and this value of the option? */
 static bool
 owns_server_with(const char *url, const char *name, const char *value)
 {
@@ -323,7 +328,8 @@ check_user_mapping(List *options)
 /*
  * workflow_data.http_validator(options text[], catalog oid)
  *
- * HV00D for an option that does not exist there, 22023 for a bad or missing value, 42501 for one that needs a right.
+ * Throws HV00D for an option that the catalog does not have, 22023 for a bad or missing value,
+ * 42501 for a value that needs a right.
  */
 Datum
 workflow_http_validator(PG_FUNCTION_ARGS)

@@ -1,6 +1,6 @@
 /*
  * verdict.c
- *		That a transfer has failed, and the clock that it goes by.
+ *		Make the reply of a failed transfer; and the client's clock.
  */
 #include "postgres.h"
 
@@ -25,7 +25,7 @@ wf_transfer_fail(WfTransfer *transfer, WfHttpVerdict verdict, const char *fmt, .
 	va_start(args, fmt);
 	vsnprintf(transfer->message, sizeof(transfer->message), fmt, args);
 	va_end(args);
-	/* a peer's certificate may have had its say in it, in any encoding */
+	/* a peer's certificate may be quoted in the message, in any encoding */
 	for (char *p = transfer->message; *p; p++)
 	{
 		if ((unsigned char) *p < 0x20 || (unsigned char) *p >= 0x7f)
