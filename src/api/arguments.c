@@ -2,7 +2,7 @@
  * arguments.c
  *		Arguments of SQL functions, and serial numbers as text.
  *
- * Pure: no SPI, no shared memory.
+ * Pure functions: no SPI, no shared memory.
  */
 #include "postgres.h"
 
@@ -14,7 +14,7 @@
 #include "api/arguments.h"
 #include "model/issue.h"
 
-/* digits of two bigints, "_", the end */
+/* space for the digits of two bigints, "_" and the terminating 0 */
 #define SERIAL_BYTES 48
 
 PG_FUNCTION_INFO_V1(workflow_serial_number);
@@ -61,7 +61,10 @@ wf_argument_object(FunctionCallInfo fcinfo, int n, const char *name)
 
 /* ---- serial numbers ---- */
 
-/* One of the two numbers: digits without a leading zero, up to what a bigint holds. Returns behind it, or NULL. */
+/*
+ * Read one of the two numbers of a serial number: digits without a leading zero, up to what a
+ * bigint holds. Returns the position behind it, or NULL.
+ */
 static const char *
 read_number(const char *p, const char *end, int64 *number)
 {
@@ -102,7 +105,7 @@ wf_argument_serial(FunctionCallInfo fcinfo, int n)
 	return serial;
 }
 
-/* workflow.serial_number(instance, visit): what indexes and views are made of. */
+/* workflow.serial_number(instance bigint, visit bigint) → text: indexes and views call it. */
 Datum
 workflow_serial_number(PG_FUNCTION_ARGS)
 {
@@ -115,8 +118,9 @@ workflow_serial_number(PG_FUNCTION_ARGS)
 }
 
 /*
- * Every function that takes a serial number has a twin that takes a bigint and comes here: from PostgreSQL 16 on, 5_31
- * without quotes is the number 531, which must not end some other visit.
+ * Refuse a serial number that is given as a number. Every function that takes a serial number as
+ * text has a twin that takes a bigint and calls this: from PostgreSQL 16 on, 5_31 without quotes is
+ * the number 531, which must not end another visit.
  */
 Datum
 workflow_serial_is_text(PG_FUNCTION_ARGS)

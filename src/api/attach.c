@@ -2,9 +2,11 @@
  * attach.c
  *		workflow.attach(relation, process, …) and workflow.detach(relation, process).
  *
- * Both are for the owner of the table, detach for who administers the process as well, and hold ShareRowExclusiveLock on it and all its partitions until the end of the
- * transaction, so that nobody is inserting meanwhile. The triggers are made as the owner of the extension: nobody else
- * may use their functions. One pair serves all attachments of a table.
+ * Only the owner of a table may attach it; an administrator of the process may detach it as well.
+ * Both functions hold ShareRowExclusiveLock on the table and all its partitions until the end of
+ * the transaction, so that nobody inserts meanwhile. The triggers are created as the owner of the
+ * extension, since nobody else may use their functions. One pair of triggers serves all attachments
+ * of a table.
  */
 #include "compat.h"
 
@@ -62,7 +64,7 @@ require_argument(FunctionCallInfo fcinfo, int i, const char *name)
 				errmsg("argument \"%s\" must not be null", name));
 }
 
-/* What happens on UPDATE and DELETE: nothing, as yet. */
+/* Check on_update or on_delete. The only reaction that exists so far is to do nothing. */
 static void
 check_reaction(const char *argument, const char *value, const char *other)
 {
@@ -106,7 +108,10 @@ require_relation(Oid relid)
 				errmsg("relation with OID %u does not exist", relid));
 }
 
-/* Rights before the lock: who may not attach a table may not hold it up either. */
+/*
+ * Open a table that the caller owns. The right is checked before the lock is taken: a role that may
+ * not attach a table may not hold it up either.
+ */
 static Relation
 open_owned(Oid relid)
 {
@@ -150,7 +155,7 @@ check_table(Relation rel)
 				errhint("Add one with ALTER TABLE … ADD PRIMARY KEY."));
 }
 
-/* All partitions, so that what they are attached to does not change under an INSERT. */
+/* Lock all partitions, so that what they are attached to does not change during an INSERT. */
 static List *
 lock_partitions(Relation rel)
 {
@@ -166,7 +171,9 @@ report_also_attached(Relation rel, Oid other)
 			errhint("Attach the topmost table only."));
 }
 
-/* A row must not reach us twice. */
+/*
+ * Refuse a table whose parent or partition is attached already: each row would start two instances.
+ */
 static void
 check_relatives(Relation rel, List *partitions)
 {
@@ -189,8 +196,8 @@ check_relatives(Relation rel, List *partitions)
 
 /* ---- columns ---- */
 
-#define LONGEST_SERIAL_NUMBER 39 /* two bigints and what is between them */
-#define LONGEST_STATUS 9 /* "completed" */
+#define LONGEST_SERIAL_NUMBER 39 /* two bigints and "_" */
+#define LONGEST_STATUS 9 /* the longest is "completed" */
 
 static void
 refuse_column(const char *argument, const char *name, const char *why, const char *hint)
@@ -200,7 +207,10 @@ refuse_column(const char *argument, const char *name, const char *why, const cha
 			hint != NULL ? errhint("%s", hint) : 0);
 }
 
-/* Room for all that may come, and not only for the short numbers of the beginning: see store/identity.c on how they jump. */
+/*
+ * Check that a text column has space for the longest value that may come, not only for the short
+ * numbers of the beginning: numbers jump (see store/identity.c).
+ */
 static void
 check_room(const char *argument, const char *name, Oid base, int32 typmod, int longest)
 {
@@ -211,7 +221,10 @@ check_room(const char *argument, const char *name, Oid base, int32 typmod, int l
 					  psprintf("Up to %d may be needed: make it a column of type text.", longest));
 }
 
-/* longest: of the text that will be in it; 0: it gets a number */
+/*
+ * Check the type of a column that shows something. `longest` is the length of the longest text that
+ * will be written to it; 0: a number will be.
+ */
 static void
 check_type(const char *argument, const char *name, Oid type, int32 typmod, int longest)
 {
@@ -347,7 +360,10 @@ check_condition(const WfAttachment *wanted)
 
 /* ---- whose code it runs ---- */
 
-/* What a write-back runs has the rights of the table's owner, and nobody is there to look. */
+/*
+ * Refuse a table if writing to its rows would run code of other roles: write-backs run with the
+ * rights of the table's owner, while he is not there to look.
+ */
 static void
 check_trust(Relation rel, const WfAttachment *wanted)
 {
@@ -366,7 +382,10 @@ check_trust(Relation rel, const WfAttachment *wanted)
 						owner));
 }
 
-/* So is what makes JSON of a row. */
+/*
+ * Tell which columns will be read as text: a cast to json that belongs to another role is not used,
+ * since rows are made JSON with the rights of the table's owner.
+ */
 static void
 tell_what_is_text(Relation rel)
 {
@@ -403,7 +422,10 @@ qualified_name(Relation rel)
 									  RelationGetRelationName(rel));
 }
 
-/* Partitions get copies of triggers FOR EACH ROW, and rows that are inserted straight into one fire nothing else. */
+/*
+ * Create the triggers FOR EACH ROW, so that partitions get copies: rows that are inserted directly
+ * into a partition fire no other trigger of ours.
+ */
 static void
 create_triggers(Relation rel, bool shows)
 {
@@ -428,7 +450,10 @@ append_column(StringInfo list, const char *column)
 		appendStringInfo(list, "%s%s", list->len > 0 ? ", " : "", quote_literal_cstr(column));
 }
 
-/* The columns in which all attachments of the table show something are kept. */
+/*
+ * Create or replace the trigger that keeps the columns in which any attachment of the table shows
+ * something.
+ */
 static void
 keep_columns(Relation rel, const WfAttachment *attachments, int n)
 {
@@ -467,8 +492,9 @@ forget_cached(List *partitions)
 /* ---- attach ---- */
 
 /*
- * Attachments under this OID without a trigger of ours on the table belong to one that was dropped, or somebody has dropped the trigger:
- * the name tells.
+ * The attachments of the table that still hold. If it has no trigger of ours, attachments under its
+ * OID belong to a dropped table of the same OID, or somebody has dropped the trigger: the table's
+ * name tells which, and the attachments are forgotten or detached.
  */
 static int
 living_attachments(Relation rel, WfAttachment **attachments)
@@ -486,7 +512,10 @@ living_attachments(Relation rel, WfAttachment **attachments)
 	return 0;
 }
 
-/* True: instances of before it was detached are of this attachment. */
+/*
+ * Attach the table. Returns true if the attachment had been detached and is used again, with its
+ * earlier instances.
+ */
 static bool
 attach(Relation rel, List *partitions, WfAttachment *wanted)
 {
@@ -572,7 +601,10 @@ workflow_attach(PG_FUNCTION_ARGS)
 
 /* ---- detach ---- */
 
-/* `process` NULL: any. Who does not own the table detaches it from processes of which he is an administrator. */
+/*
+ * May the caller detach the table from the attached process? `process` NULL means any. A role that
+ * does not own the table detaches it from the processes that it administers.
+ */
 static bool
 may_detach(const WfAttachment *attachment, const char *process, Oid caller)
 {
@@ -597,7 +629,10 @@ administers(Oid relid, const char *process)
 	return answer;
 }
 
-/* Otherwise whoever was once allowed to attach a table could keep a process from being undefined for ever. */
+/*
+ * Open a table for detaching. Administrators of the process may do that too: otherwise a role that
+ * was once allowed to attach a table could keep the process from being undefined for ever.
+ */
 static Relation
 open_to_detach(Oid relid, const char *process)
 {
@@ -628,7 +663,10 @@ detach(Relation rel, const char *process, Oid caller)
 		shows |= wf_attachment_shows(&attachments[i]);
 		attachments[left++] = attachments[i];
 	}
-	/* one that was restored by itself has our triggers all the same */
+	/*
+	 * a table that was restored by itself has our triggers without any attachment: its triggers are
+	 * dropped
+	 */
 	if (left == n && (n > 0 || !wf_attachment_has_trigger(rel, "after_insert")))
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 				process != NULL

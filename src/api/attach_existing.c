@@ -2,9 +2,10 @@
  * attach_existing.c
  *		workflow.attach(…, existing => true): rows that are there already start instances.
  *
- * The table and its partitions are locked against changes, so one scan of each sees all rows, whatever snapshot the transaction
- * works with. They are read as they are, by no query of anybody's: row-level security and privileges are for queries, and whoever
- * attaches a table owns it. In chunks, as rows of an INSERT are.
+ * The table and its partitions are locked against changes, so one scan of each sees all rows,
+ * whatever snapshot the transaction has. The scan is no query, so neither row-level security nor
+ * privileges apply: whoever attaches a table owns it. Rows are handled in chunks, like those of an
+ * INSERT.
  */
 #include "compat.h"
 
@@ -17,7 +18,10 @@
 
 #include "api/attach_internal.h"
 
-/* False: these were all. What virtual columns call is in between the business of the caller. */
+/*
+ * Fill the chunk from the scan. Returns false if these were the last rows. Virtual columns are
+ * computed as the caller, outside wf_as_owner_begin.
+ */
 static bool
 read_chunk(WfChunk *chunk, SysScanDesc scan)
 {
@@ -68,7 +72,10 @@ refuse_foreign(Relation rel)
 			errhint("Attach the table without existing => true."));
 }
 
-/* Children of a plain table are tables of their own: their rows fire no trigger of it. */
+/*
+ * Start instances for the rows of the table and its partitions. Children of a plain table are
+ * skipped: their rows fire no trigger of the parent.
+ */
 int64
 wf_attach_existing(Relation rel, List *partitions, int attachment, bool remembered)
 {

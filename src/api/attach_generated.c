@@ -2,9 +2,11 @@
  * attach_generated.c
  *		Generated columns of rows that are being inserted.
  *
- * Stored ones are computed after the last BEFORE trigger, virtual ones never: without them a condition would judge, and an
- * instance be given, another row than the table shows. What computes them is kept with the table. It is taken out of there
- * while it is in use: an expression calls functions of users, and those may insert into the same table.
+ * Stored ones are computed after the last BEFORE trigger, virtual ones never: without them a
+ * condition would judge, and an instance be given, another row than the table shows.
+ *
+ * The compiled expressions are kept with the table, and taken out of it while they are in use: an
+ * expression calls functions of users, which may insert into the same table.
  */
 #include "postgres.h"
 
@@ -63,7 +65,10 @@ make_generated(Relation rel)
 	return generated;
 }
 
-/* From here on an abort frees it. */
+/*
+ * Take the compiled expressions out of the table, or compile them. They then belong to the current
+ * context, so an abort frees them.
+ */
 static WfGenerated *
 take(WfAttachedTable *table, Relation rel)
 {

@@ -1,6 +1,7 @@
 /*
  * attach_internal.h
- *		Between the files that attach tables: attached tables as their triggers see them, and the numbers they issue.
+ *		What the files that attach tables share: attached tables as their triggers see them, and the
+ *		numbers they issue.
  */
 #ifndef WF_ATTACH_INTERNAL_H
 #define WF_ATTACH_INTERNAL_H
@@ -15,123 +16,157 @@
 #include "store/attachment.h"
 #include "store/row.h"
 
-/* One process that a table's rows start. */
+/* One attachment of a table, with the process that its rows start. */
 typedef struct WfAttached
 {
 	WfAttachment row;
-	WfRowColumn serial; /* attno 0: none is wanted */
+	WfRowColumn serial; /* the column that shows it; attno 0: none does */
 	WfRowColumn status;
 	WfRowColumn instance;
-	WfPredicate *condition; /* NULL: every row */
-	int			version;	/* that the next row starts */
-	bool		shows_start; /* a row's serial number is known while it is being inserted */
-	bool		judged_again; /* its condition, on the row as it was inserted */
+	WfPredicate *condition; /* NULL: every row starts an instance */
+	int			version;	/* the version that the next row starts */
+	bool		shows_start; /* a row's serial number is known while the row is being inserted */
+	/* the AFTER trigger judges the condition again, on the row as it was inserted */
+	bool		judged_again;
 } WfAttached;
 
 typedef struct WfGenerated WfGenerated;
 
-/* A table that a trigger of ours fires for: the attached one, or a partition of it. */
+/* A table for which a trigger of ours fires: the attached table, or a partition of it. */
 typedef struct WfAttachedTable
 {
 	Oid			relid;
-	Oid			root; /* the attached one */
+	Oid			root; /* the attached table */
 	MemoryContext context;
 	bool		valid;
-	bool		lost;	/* its rows may not reach us: it has become a partition since it was attached */
+	/* its rows must not start instances: it has become a partition since it was attached */
+	bool		lost;
 	bool		has_columns; /* some attachment sets columns */
-	bool		has_stored;	 /* generated columns */
+	bool		has_stored;	 /* stored generated columns */
 	bool		has_virtual;
-	WfGenerated *generated; /* what computes them; NULL: not made yet, or in use */
+	/* compiled expressions of generated columns; NULL: not made yet, or in use */
+	WfGenerated *generated;
 	WfRowKey	key;
 	FmgrInfo	to_jsonb;
 	MemoryContext shape_context;
-	uint64		shaped; /* the generation that the following is of; 0: not made yet */
-	TupleDesc	shape; /* of a row to be made JSON, in which some columns are text; NULL: its own */
-	FmgrInfo   *outputs; /* of these columns, by number; fn_oid 0: as it is */
+	/* generation of casts and rights that `shape` and `outputs` are of; 0: not made yet */
+	uint64		shaped;
+	/* row type for making JSON, in which some columns are text; NULL: the table's own */
+	TupleDesc	shape;
+	/* output functions of columns read as text, by column; fn_oid 0: read as it is */
+	FmgrInfo   *outputs;
 	int			n;
 	WfAttached *items;
 } WfAttachedTable;
 
 /*
- * What `rel` is attached to; n is 0 if to nothing. Versions are those of now, or with `same`, where columns are set, those
- * that rows being inserted have seen. Valid until the end of the transaction. Not inside wf_store_enter.
+ * The attachments of `rel`; the result's n is 0 if there are none. Versions are the latest ones,
+ * or, with `same` and where columns are set, those that the rows being inserted have seen. Valid
+ * until the end of the transaction. Not to be called inside wf_store_enter.
  */
 extern WfAttachedTable *wf_attached_table(Relation rel, bool same);
 
-/* The row with the generated columns that it has not yet. `before`: as a BEFORE trigger sees it. As whoever inserts it. */
+/*
+ * The row with the generated columns that it lacks; `before`: as a BEFORE trigger sees it. To be
+ * called as the inserting role.
+ */
 extern HeapTuple wf_attached_fill(WfAttachedTable *table, Relation rel, HeapTuple tuple, bool before);
-/* It as JSON, its condition judged. Between wf_as_owner_begin and _end. */
+/*
+ * wf_attached_row makes JSON of the row, wf_attached_wants judges the condition on it; ERROR 22023
+ * if that gives no answer. To be called between wf_as_owner_begin and wf_as_owner_end.
+ */
 extern Jsonb *wf_attached_row(WfAttachedTable *table, Relation rel, HeapTuple tuple);
 extern bool wf_attached_wants(const WfAttached *attached, Jsonb *row);
 
-/* A copy of the row with its virtual generated columns, and the stored ones if wanted. */
+/*
+ * A copy of the row with its virtual generated columns computed, and the stored ones if
+ * `stored_too`.
+ */
 extern HeapTuple wf_generated_fill(WfAttachedTable *table, Relation rel, HeapTuple tuple, bool stored_too);
-/* Functions may have changed. */
+/* Throw the compiled expressions away, since functions that they call may have changed. */
 extern void wf_generated_forget(WfAttachedTable *table);
 
-/* Numbers given to a row while it is being inserted. */
+/* Numbers issued to a row while it is being inserted. */
 typedef struct WfIssued
 {
 	int64		instance;
-	int64		visit; /* 0: none */
-	int			version; /* that goes with them */
+	int64		visit; /* 0: no visit's number was issued */
+	int			version; /* the version that the instance is started with */
 } WfIssued;
 
-/* Take the next numbers, to be redeemed in this transaction. Not inside wf_store_enter. */
+/*
+ * Take the next numbers for a row; they can be redeemed in this transaction only. Not to be called
+ * inside wf_store_enter.
+ */
 extern void wf_numbers_issue(const WfAttached *attached, WfIssued *issued);
-/* False if this instance's number was not issued for this attachment, or was redeemed before. */
+/*
+ * Redeem the numbers of an instance. Returns false if they were not issued for this attachment in
+ * this transaction, or were redeemed before.
+ */
 extern bool wf_numbers_redeem(int attachment, int64 instance, WfIssued *issued);
 
 #define WF_SERIAL_NUMBER_LEN 48
 extern void wf_issued_serial_number(const WfIssued *issued, char *buffer);
 
-/* Does a row show anything of its instance? And does one that starts an instance hold its number? */
+/*
+ * Does the attachment set columns of the row? And does a row that starts an instance hold the
+ * number of that instance?
+ */
 extern bool wf_attached_sets_columns(const WfAttached *item);
 extern bool wf_attached_is_numbered(const WfAttached *item);
 
-/* A row that shall start an instance, unless its key has a living one. */
+/* A row that starts an instance, unless its key has a living one. */
 typedef struct WfRowStart
 {
 	WfAttached *item;
 	Jsonb	   *data;
 	char	   *key;
-	char	   *instance; /* as the row shows it; NULL: not */
+	char	   *instance; /* as the row shows it; NULL: the row shows none */
 	char	   *serial_number;
-	/* judged again: */
-	bool		refused;  /* the row shows an instance that it should not have */
-	bool		unmarked; /* and one that shows none should have one */
+	/* set if the condition is judged again: */
+	bool		refused;  /* the row shows an instance, but does not satisfy the condition */
+	bool		unmarked; /* the row shows no instance, but satisfies the condition */
 } WfRowStart;
 
-/* Rows that start instances in one batch of the engine, in CurrentMemoryContext. Others zero at first: */
+/*
+ * Rows that start instances in one batch of the engine, allocated in CurrentMemoryContext. The
+ * caller sets the first three fields, and the next two for existing rows; the rest is zero at
+ * first.
+ */
 typedef struct WfChunk
 {
 	WfAttachedTable *table;
 	Relation	rel;
-	Oid			owner;	 /* of the attached table */
-	int			existing; /* the attachment that rows are for which have been there before it; 0: they are being inserted */
-	bool		remembered; /* which may have had instances of it that have ended */
+	Oid			owner;	 /* owner of the attached table */
+	/* The attachment whose existing rows are read; 0: the rows are being inserted. */
+	int			existing;
+	/* Existing rows may have had instances of this attachment that have ended. */
+	bool		remembered;
 	int64		started;
 	WfRowStart *starts;
 	int			n;
 	int			allocated;
 	int			rows;
 	Size		bytes;
-	bool		allowed; /* the owner's rights were checked */
+	bool		allowed; /* the rights of the owner were checked */
 } WfChunk;
 
 extern void wf_chunk_begin(WfChunk *chunk);
 extern bool wf_chunk_is_full(const WfChunk *chunk);
-/* A row with all its columns. Between wf_as_owner_begin and _end. */
+/*
+ * Add a row that has all its columns. To be called between wf_as_owner_begin and wf_as_owner_end.
+ */
 extern void wf_chunk_add(WfChunk *chunk, HeapTuple tuple);
 extern void wf_chunk_start(WfChunk *chunk);
 
 /*
- * The rows that are there start instances of an attachment, those that never had one; `partitions`: the table and what is beneath it, all of it
- * locked. Returns how many. Not inside wf_store_enter.
+ * Start instances of an attachment for existing rows that never had one. `partitions` holds the
+ * table and all its partitions, locked. Returns how many were started. Not to be called inside
+ * wf_store_enter.
  */
 extern int64 wf_attach_existing(Relation rel, List *partitions, int attachment, bool remembered);
 
-/* Counts the transactions of this backend. */
+/* The number of the current transaction, counted within this backend. */
 extern uint64 wf_attach_transaction(void);
 
 #endif

@@ -2,13 +2,15 @@
  * attach_keep.c
  *		The trigger that keeps the columns in which attached rows show their instances.
  *
- * An application that saves a stale object, or all columns of an upsert, would put NULL or numbers that were never issued
- * there, and nothing would write them again before the instance moves. So an UPDATE leaves them as they are, whoever it
- * is by: the owner of the table too, since applications connect as owners. Superusers get through, whose values the next
- * write-back mends; and write-backs, in which other triggers, which come before, change nothing of what is written.
+ * An application that saves a stale object, or all columns of an upsert, would put NULL or numbers
+ * that were never issued there, and nothing would correct them before the instance moves. So an
+ * UPDATE leaves these columns as they are, even one of the table's owner, since applications
+ * connect as owners. Superusers may change them, and the next write-back corrects that. What a
+ * write-back itself writes passes unchanged by other triggers, which fire before this one.
  *
- * The names of the columns are arguments of the trigger, so that an UPDATE looks nothing up. A condition in WHEN would
- * do as well, but would keep the columns from being dropped or given another type.
+ * The names of the columns are arguments of the trigger, so that an UPDATE needs no look-up. A
+ * condition in WHEN would do as well, but would keep the columns from being dropped or given
+ * another type.
  */
 #include "postgres.h"
 
@@ -27,7 +29,7 @@
 
 PG_FUNCTION_INFO_V1(workflow_keep_columns);
 
-/* As they stand in this table or partition; for one statement. */
+/* The kept columns by their numbers in this table or partition; valid for one statement. */
 typedef struct Kept
 {
 	int			n;
@@ -47,7 +49,10 @@ trigger_data(FunctionCallInfo fcinfo)
 	return trigdata;
 }
 
-/* A column that was renamed or dropped is none any more: then INSERT fails as well. */
+/*
+ * Find the kept columns by name. A renamed or dropped column is no longer kept; INSERT fails on it
+ * as well.
+ */
 static Kept *
 find_columns(FunctionCallInfo fcinfo, const TriggerData *trigdata)
 {
@@ -70,7 +75,7 @@ find_columns(FunctionCallInfo fcinfo, const TriggerData *trigdata)
 	return kept;
 }
 
-/* What a write-back puts there, else what was there. */
+/* The value that the column must have: what a write-back writes, else the old value. */
 static Datum
 value_to_keep(const TriggerData *trigdata, const WfWriting *writing, AttrNumber attno, bool *isnull)
 {
@@ -85,7 +90,10 @@ value_to_keep(const TriggerData *trigdata, const WfWriting *writing, AttrNumber 
 	return heap_getattr(trigdata->tg_trigtuple, attno, desc, isnull);
 }
 
-/* Byte by byte: what is equal only in the sense of its type was written all the same. */
+/*
+ * Does the new row differ in this column? Values are compared byte by byte, since one that is
+ * merely equal in the sense of its type was written all the same.
+ */
 static bool
 is_changed(const TriggerData *trigdata, const WfWriting *writing, AttrNumber attno)
 {
@@ -101,7 +109,10 @@ is_changed(const TriggerData *trigdata, const WfWriting *writing, AttrNumber att
 	return !datum_image_eq(old, new, att->attbyval, att->attlen);
 }
 
-/* Not what the table's own triggers and rules do meanwhile, to other rows or other tables: that is as anybody else's. */
+/*
+ * The write-back that updates this row, or NULL. Updates that the table's own triggers and rules
+ * make meanwhile, of other rows or tables, are no part of it.
+ */
 static const WfWriting *
 writing_to(FunctionCallInfo fcinfo, Relation rel)
 {

@@ -1,14 +1,15 @@
 /*
  * attach_numbers.c
- *		Numbers given to rows that are being inserted, until the instance is started.
+ *		Numbers issued to rows that are being inserted, until their instances are started.
  *
- * The BEFORE trigger shows the row a number; the AFTER trigger starts the instance under it. What the row says in between
- * cannot be trusted: another trigger may have put any number there. So the numbers issued are remembered here, by
- * backend and transaction, and each can be redeemed once, for the attachment that it was issued for.
+ * The BEFORE trigger shows the row a number; the AFTER trigger starts the instance under it. What
+ * the row says by then cannot be trusted, since another trigger may have put any number there. So
+ * the numbers issued are remembered here, for this backend and transaction, and each can be
+ * redeemed once, for the attachment that it was issued for.
  *
- * Kept as runs of consecutive numbers in order of issue: a bulk insert costs a byte a row, not an entry. Rows that are
- * not inserted after all (ON CONFLICT) leave theirs unredeemed until the transaction ends; a rolled back
- * subtransaction takes back what was issued in it.
+ * Numbers are kept as runs of consecutive ones in order of issue: a bulk insert costs a byte a row,
+ * not an entry. Rows that are not inserted after all (ON CONFLICT) leave theirs unredeemed until
+ * the transaction ends; a rolled back subtransaction takes back what was issued in it.
  */
 #include "postgres.h"
 
@@ -23,19 +24,19 @@
 
 typedef struct Run
 {
-	int64		instance; /* the first one */
-	int64		visit;	  /* of the first one; 0: none have any */
-	uint64		redeemed; /* bits */
+	int64		instance; /* first number of the run */
+	int64		visit;	  /* the visit that goes with the first number; 0: the run has no visits */
+	uint64		redeemed; /* bitmap of the redeemed numbers */
 	int			n;
 	int			attachment;
 	int			version;
 	SubTransactionId subid;
 } Run;
 
-static Run *runs = NULL; /* in TopMemoryContext while there are any; ascending by instance */
+static Run *runs = NULL; /* sorted by instance; in TopMemoryContext, NULL while there are none */
 static int	nruns = 0;
 static int	allocated = 0;
-static int64 outstanding = 0; /* issued and not redeemed */
+static int64 outstanding = 0; /* numbers issued and not redeemed */
 static uint64 transaction = 0;
 static bool registered = false;
 
@@ -67,7 +68,10 @@ count_bits(uint64 bits)
 	return n;
 }
 
-/* Subtransactions below the aborted one were begun after it, and so have higher numbers. */
+/*
+ * Forget the runs of an aborted subtransaction. Its own subtransactions began after it, and so have
+ * higher numbers.
+ */
 static void
 at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {
@@ -94,7 +98,10 @@ wf_attach_transaction(void)
 
 /* ---- issuing ---- */
 
-/* The first number of a backend may have to look at tables; after that they come from the sequences alone. */
+/*
+ * Take numbers from the sequences. A backend's first call may have to read tables, to check the
+ * sequences.
+ */
 static void
 take_numbers(bool with_visit, WfIssued *issued)
 {
@@ -159,7 +166,7 @@ wf_numbers_issue(const WfAttached *attached, WfIssued *issued)
 
 /* ---- redeeming ---- */
 
-/* The last run that begins at `instance` or before. */
+/* The last run whose first number is not above `instance`, or NULL. */
 static Run *
 find_run(int64 instance)
 {

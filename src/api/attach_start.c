@@ -1,10 +1,11 @@
 /*
  * attach_start.c
- *		Rows of attached tables are read, and start instances.
+ *		Read rows of attached tables, and start instances for them.
  *
- * It believes a number in a row only if it was issued for it (attach_numbers.c). Where other triggers may have changed the row
- * after ours it judges again: a row that shows an instance it should not have is refused, since it is too late to take the number
- * back. Rows that were there before the table was attached have no numbers: what they show is written by a worker.
+ * A number in a row is believed only if it was issued to it (attach_numbers.c). Where other
+ * triggers may have changed the row after ours, its condition is judged again: a row that shows an
+ * instance it should not have is refused, since it is too late to take the number back. Rows that
+ * were there before the table was attached have no numbers: workers write what these show.
  */
 #include "postgres.h"
 
@@ -16,7 +17,7 @@
 #include "store/access.h"
 #include "store/privilege.h"
 
-/* One batch of the engine: as many rows, or as many bytes of them. */
+/* Limits of one batch of the engine: so many rows, or so many bytes of them. */
 #define CHUNK_ROWS 2000
 #define CHUNK_BYTES (4 * 1024 * 1024)
 
@@ -26,7 +27,7 @@ wf_attached_sets_columns(const WfAttached *item)
 	return item->serial.attno != 0 || item->status.attno != 0 || item->instance.attno != 0;
 }
 
-/* Does a row that starts an instance hold its number? */
+/* Does a row that starts an instance hold the number of that instance? */
 bool
 wf_attached_is_numbered(const WfAttached *item)
 {
@@ -56,7 +57,10 @@ shows_active(WfAttached *item, HeapTuple tuple, TupleDesc desc)
 	return status != NULL && strcmp(status, wf_status_name(WF_STATUS_ACTIVE)) == 0;
 }
 
-/* Without a number: was the condition true? The status that was set before tells, unless another trigger changed it. */
+/*
+ * For a row that holds no number: was its condition true? The status that the BEFORE trigger set
+ * tells, unless another trigger changed it.
+ */
 static bool
 is_wanted_without_number(WfAttached *item, HeapTuple tuple, TupleDesc desc, Jsonb *data)
 {
@@ -77,7 +81,10 @@ is_wanted_without_number(WfAttached *item, HeapTuple tuple, TupleDesc desc, Json
 	return wf_attached_wants(item, data);
 }
 
-/* What the row shows was set by a judgement of ours that other triggers may have overtaken. */
+/*
+ * Judge the condition again: the BEFORE trigger has judged it, but triggers after it may have
+ * changed the row.
+ */
 static bool
 is_wanted_again(WfRowStart *start, HeapTuple tuple, TupleDesc desc)
 {
@@ -115,7 +122,7 @@ add_start(WfChunk *chunk, const WfRowStart *start)
 	chunk->starts[chunk->n++] = *start;
 }
 
-/* Whatever stands in its columns is none of ours. */
+/* Judge a row that was there before. Its columns may hold anything, since we have not set them. */
 static bool
 is_wanted_though_old(WfRowStart *start)
 {
@@ -204,7 +211,10 @@ shows(const WfRowColumn *column, const char *shown, const char *expected)
 	return strcmp(shown, expected) == 0;
 }
 
-/* The numbers that the row was given; zeros if it holds none. */
+/*
+ * Redeem the numbers that the row shows, into *issued; zeros if it shows none. Throws for numbers
+ * that were not issued to it.
+ */
 static void
 redeem(const WfChunk *chunk, const WfRowStart *start, WfIssued *issued)
 {
@@ -225,7 +235,10 @@ redeem(const WfChunk *chunk, const WfRowStart *start, WfIssued *issued)
 		report_forged(chunk, start);
 }
 
-/* The visit whose number the row should show, 0 for none: the same that a write-back finds in the tables. */
+/*
+ * The visit whose number the row should show, or 0; by the rule that a write-back applies to the
+ * tables.
+ */
 static int64
 visit_to_show(const WfAttached *item, const WfInstance *instance)
 {
@@ -247,7 +260,7 @@ visit_to_show(const WfAttached *item, const WfInstance *instance)
 	return 0;
 }
 
-/* No need to write to a row what it shows already. */
+/* Does the row show its instance already, so that no write-back is needed? */
 static bool
 is_shown(const WfAttached *item, const WfInstance *instance, const WfIssued *issued)
 {
@@ -283,7 +296,7 @@ compare_living(const void *a, const void *b)
 	return strcmp(((const WfLivingKey *) a)->business_key, ((const WfLivingKey *) b)->business_key);
 }
 
-/* Of these keys, those that start none. */
+/* Find those of the keys that start no instance, since one is known already. */
 static int
 find_known(const WfChunk *chunk, const WfAttached *item, char **keys, int n, WfLivingKey **known)
 {
@@ -295,7 +308,10 @@ find_known(const WfChunk *chunk, const WfAttached *item, char **keys, int n, WfL
 	return 0;
 }
 
-/* The starts of one attachment, except those whose key lives: their rows shall show that instance. */
+/*
+ * Start the instances of one attachment. Where the key has a living instance, none is started, and
+ * the row shows that one.
+ */
 static void
 start_item(WfChunk *chunk, WfBatch *batch, WfAttached *item)
 {

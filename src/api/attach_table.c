@@ -2,10 +2,11 @@
  * attach_table.c
  *		Attached tables as their triggers see them.
  *
- * One entry a table or partition, in a context of its own for as long as the relation cache does not say that the
- * relation has changed; attach and detach say so too. An entry that has to be made again stays until the end of the
- * transaction, since a trigger further out may be using it. What can change without that, the latest version of a
- * process, is read again for each command.
+ * There is one entry for each table or partition, in a context of its own, until the relation cache
+ * says that the relation has changed; attach and detach say so too. An entry that has to be rebuilt
+ * stays until the end of the transaction, since a trigger further out may be using it. Only the
+ * latest version of a process can change without an invalidation: it is read again for each
+ * command.
  */
 #include "compat.h"
 
@@ -36,14 +37,15 @@ typedef struct Entry
 {
 	Oid			relid;
 	WfAttachedTable *table;
-	/* the moment that the versions are of */
+	/* transaction and subtransaction in which the versions were read */
 	uint64		transaction;
 	SubTransactionId subid;
 	CommandId	command;
 } Entry;
 
 static HTAB *entries = NULL;
-static uint64 relation_changes = 1; /* composite types are relations too */
+/* counts invalidations of relations, composite types among them */
+static uint64 relation_changes = 1;
 
 static void
 on_relation_change(Datum arg, Oid relid)
@@ -76,7 +78,7 @@ init(void)
 
 /* ---- making an entry ---- */
 
-/* Of the relation itself, else of the nearest table above it that is attached. */
+/* The attachments of the relation itself, else of the nearest attached table above it. */
 static int
 find_attachments(Relation rel, WfAttachment **attachments)
 {
@@ -148,7 +150,9 @@ set_up_item(WfAttachedTable *table, Relation rel, WfAttached *item, const WfAtta
 					   RelationGetRelationName(rel), message));
 }
 
-/* to_jsonb takes the type of its argument from the expression that calls it. */
+/*
+ * Prepare the call of to_jsonb, which takes the type of its argument from the calling expression.
+ */
 static void
 set_up_to_jsonb(WfAttachedTable *table, Relation rel)
 {
@@ -193,7 +197,7 @@ find_generated(WfAttachedTable *table, TupleDesc desc)
 	}
 }
 
-/* Triggers fire in order of their names. */
+/* Can a BEFORE trigger change rows after ours? Triggers fire in the order of their names. */
 static bool
 is_changed_after_us(Relation rel)
 {
@@ -214,7 +218,7 @@ is_changed_after_us(Relation rel)
 	return false;
 }
 
-/* Does the condition look at the column? Where it is not certain: yes. */
+/* Does the condition read the column? True if that is not certain. */
 static bool
 reads(const char *condition, const char *column)
 {
@@ -222,7 +226,10 @@ reads(const char *condition, const char *column)
 							  strstr(condition, "keyvalue") != NULL);
 }
 
-/* Of what was inserted into the columns that are set, the row says nothing any more. */
+/*
+ * Does the condition read a column that we set? The value that was inserted there is lost once the
+ * BEFORE trigger has set it.
+ */
 static bool
 reads_what_is_set(const WfAttachedTable *table, const char *condition)
 {
@@ -326,7 +333,10 @@ is_of_now(const Entry *entry)
 	return is_of_this_transaction(entry) && entry->command == GetCurrentCommandId(false);
 }
 
-/* What this transaction defined may yet be rolled back, and its number given to another definition. */
+/*
+ * Versions that this transaction defined have to be read again: the definition may have been rolled
+ * back, and its number given to another one.
+ */
 static void
 forget_versions(Entry *entry)
 {
@@ -415,8 +425,9 @@ read_as_text(WfAttachedTable *table, TupleDesc desc, AttrNumber attno)
 }
 
 /*
- * Casts to json run with the rights of the table's owner: those of other roles do not count. They, and whom they belong to,
- * change without the table.
+ * Find the columns to be read as text: JSON is made with the rights of the table's owner, so casts
+ * to json that belong to other roles are not used. Casts and their owners change without an
+ * invalidation of the table.
  */
 static void
 find_shape(WfAttachedTable *table, Relation rel)
@@ -474,7 +485,7 @@ wf_attached_row(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 	return DatumGetJsonbP(FunctionCall1(&table->to_jsonb, row));
 }
 
-/* That of the version that would be started, whoever inserts. */
+/* The time zone of the version that the row would start, whoever inserts. */
 static const char *
 timezone_of(const WfAttached *attached)
 {

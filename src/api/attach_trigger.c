@@ -1,13 +1,15 @@
 /*
  * attach_trigger.c
- *		The triggers of attached tables: a row goes in, an instance is started.
+ *		The triggers of attached tables: a row is inserted, and an instance is started.
  *
- * The BEFORE trigger judges the condition and sets the columns that show something, so that RETURNING gives them. The
- * AFTER trigger starts the instances (attach_start.c): set-wise from the transition table of a statement, in chunks, so that
- * memory stays bounded; row by row for partitions, where there is no such table.
+ * The BEFORE trigger judges the condition and sets the columns that show something, so that
+ * RETURNING gives them. The AFTER trigger starts the instances (attach_start.c): set-wise from the
+ * transition table of a statement, in chunks, so that memory stays bounded; row by row for
+ * partitions, which have no such table.
  *
- * Rows are turned into JSON as the owner of the attached table, since types bring functions of users with them, and their
- * generated columns worked out as whoever inserts, as PostgreSQL does; all else happens as the owner of the extension. Whoever inserts needs no right on anything of ours.
+ * Rows are made JSON as the owner of the attached table, since types bring functions of users with
+ * them. Their generated columns are computed as the inserting role, as PostgreSQL does. All else
+ * happens as the owner of the extension, so the inserting role needs no right on anything of ours.
  */
 #include "compat.h"
 
@@ -58,7 +60,7 @@ change(Changes *changes, WfRowColumn *column, char *text)
 		return;
 	changes->columns[changes->n] = column->attno;
 	changes->nulls[changes->n] = text == NULL;
-	/* with NULL too: domains may forbid it */
+	/* NULL goes through the input function too, since a domain may forbid it */
 	changes->values[changes->n] = wf_row_input(column, text);
 	changes->n++;
 }
@@ -69,7 +71,7 @@ typedef struct Showing
 	const WfAttached *item;
 } Showing;
 
-/* A column may have become one of another type. */
+/* Error context: the column may have another type than when the table was attached. */
 static void
 describe_showing(void *arg)
 {
@@ -100,7 +102,10 @@ show_start(Relation rel, WfAttached *item, bool wanted, Changes *changes)
 	error_context_stack = context.previous;
 }
 
-/* The conditions, judged once, as far as the row itself will carry the answer. */
+/*
+ * Judge the conditions of all attachments, where the row itself will carry the answer to the AFTER
+ * trigger, so that each is judged once.
+ */
 static bool *
 judge(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 {
@@ -168,7 +173,7 @@ workflow_before_insert(PG_FUNCTION_ARGS)
 
 /* ---- after: where rows come from ---- */
 
-/* Once for each statement. */
+/* Warn, once for each statement, that the table has the trigger but no attachment. */
 static void
 warn_of_unattached(FunctionCallInfo fcinfo, Relation rel)
 {
@@ -205,8 +210,9 @@ after_row(FunctionCallInfo fcinfo, TriggerData *trigdata)
 }
 
 /*
- * Others read the same table: whoever wants a row says first which pointer is his. The row outlives a chunk: one that
- * was spilled to disk is read into current memory.
+ * Read the next row with the given read pointer, which is selected first, since others read the
+ * same tuplestore. The row outlives a chunk: one that was spilled to disk is read into current
+ * memory.
  */
 static bool
 next_row(Tuplestorestate *rows, int pointer, TupleTableSlot *slot)
@@ -220,7 +226,10 @@ next_row(Tuplestorestate *rows, int pointer, TupleTableSlot *slot)
 	return more;
 }
 
-/* False: these were all. What virtual columns call is in between the business of whoever inserts. */
+/*
+ * Fill the chunk from the transition table. Returns false if these were the last rows. Virtual
+ * columns are computed as the inserting role, outside wf_as_owner_begin.
+ */
 static bool
 read_chunk(WfChunk *chunk, Tuplestorestate *rows, int pointer, TupleTableSlot *slot)
 {

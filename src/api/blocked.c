@@ -1,9 +1,11 @@
 /*
  * blocked.c
- *		What the view visits shows of visits with which workers do not go on: why, since what, and until when.
+ *		What the view visits shows of visits that workers do not move on: why, since when, and until
+ *		when.
  *
- * What workers were short of, and what they have under work, is in shared memory; the rest follows from the rows. Anybody could ask
- * for any number, so each function looks whether the caller may see the process before it gives anything.
+ * What workers lacked, and what they are working on, is in shared memory; the rest follows from the
+ * rows. Anybody could ask for any number, so each function checks that the caller may see the
+ * process before it returns anything.
  */
 #include "postgres.h"
 
@@ -25,7 +27,7 @@
 #include "store/privilege.h"
 #include "store/query.h"
 
-/* What is not taken up for so long is held up by something; before, its turn may just be coming. */
+/* Something holds up what is not taken up for so long; before that, its turn may just be coming. */
 #define LATE_MS 1000
 
 PG_FUNCTION_INFO_V1(workflow_blocked_by);
@@ -42,13 +44,13 @@ typedef struct Asked
 {
 	int64		instance;
 	int64		visit;
-	char	   *queue; /* NULL: none */
-	bool		due;  /* a worker of that queue should have it under work */
-	bool		late; /* somebody should, for a while */
+	char	   *queue; /* NULL: in no queue */
+	bool		due;  /* due: a worker of the queue should be working on it */
+	bool		late; /* due for longer than LATE_MS */
 	WfServing	serving;
 } Asked;
 
-/* Inside wf_store_enter. */
+/* May the caller see the instance? To be called inside wf_store_enter. */
 static bool
 may_be_seen(int64 instance, Oid caller)
 {
@@ -59,9 +61,9 @@ may_be_seen(int64 instance, Oid caller)
 		wf_privilege_has(DatumGetInt32(wf_result(0, 1, &isnull)), caller, WF_PRIVILEGE_VIEW);
 }
 
-/* ---- what follows from what is under work, and what is not ---- */
+/* ---- why a visit is not moved on, as far as nothing is lacking ---- */
 
-/* NULL: nobody can be told to be in the way. */
+/* Why no executor works on the visit; NULL if nothing that is known stands in the way. */
 static const char *
 why_unexecuted(const Asked *asked)
 {
@@ -76,7 +78,10 @@ why_unexecuted(const Asked *asked)
 	return asked->serving.executors_busy ? "executors" : NULL;
 }
 
-/* The queue of executors, or of the dispatcher, in which the answer to its request waits; NULL: none does. */
+/*
+ * The queue in which the reply to the visit's request waits to be handled; NULL if there is no such
+ * reply.
+ */
 static char *
 answered_in(const Asked *asked)
 {
@@ -111,7 +116,10 @@ why_late(const Asked *asked)
 	return asked->late && wf_instance_is_locked(asked->instance) ? "lock" : NULL;
 }
 
-/* Its request waits to be sent, is under way, or has been answered. */
+/*
+ * Why a visit in the queue of a server does not move on: its request waits to be sent, or is in
+ * flight, or has been answered.
+ */
 static const char *
 why_calling(const Asked *asked, const char *server)
 {
@@ -136,7 +144,7 @@ why_nobody_works(const WfServing *serving)
 	return serving->dispatcher_refused ? "worker slot" : "dispatcher";
 }
 
-/* Inside wf_store_enter. */
+/* Why the visit does not move on, or NULL. To be called inside wf_store_enter. */
 static const char *
 why(Asked *asked)
 {
@@ -161,9 +169,13 @@ is_over(TimestampTz at, int ms)
 }
 
 /*
- * workflow_data.blocked_by(instance bigint, visit bigint, queue text, due_at timestamptz, alarm_at timestamptz) → text, the last
- * three as in its row: disk, memory, resources, lock, conflict or server, for want of which it failed; lock, paused, dispatcher, worker slot,
- * executors, connections, server dropped, server paused or server full, for which it waits; NULL: nothing
+ * workflow_data.blocked_by(instance bigint, visit bigint, queue text, due_at timestamptz, alarm_at
+ * timestamptz) → text
+ *
+ * The last three arguments are those of the visit's row. The result says what was lacking when the
+ * visit was tried (disk, memory, resources, lock, conflict, server), or what it waits for (lock,
+ * paused, dispatcher, worker slot, executors, connections, server dropped, server paused, server
+ * full); NULL: nothing.
  */
 Datum
 workflow_blocked_by(PG_FUNCTION_ARGS)
@@ -185,7 +197,8 @@ workflow_blocked_by(PG_FUNCTION_ARGS)
 	if (wf_lack_find(asked.instance, asked.visit, &lack))
 		word = wf_lack_name(lack.lack);
 	else if ((!asked.due && !asked.late) || RecoveryInProgress())
-		PG_RETURN_NULL(); /* what workers do is not known on a standby */
+		/* A standby does not know what workers do. */
+		PG_RETURN_NULL();
 	asked.queue = asked.due ? text_to_cstring(PG_GETARG_TEXT_PP(2)) : NULL;
 	wf_store_enter(&access);
 	if (!may_be_seen(asked.instance, access.caller))
@@ -201,7 +214,7 @@ workflow_blocked_by(PG_FUNCTION_ARGS)
 
 /* ---- what workers were short of ---- */
 
-/* False: nothing, or the caller is not to know. */
+/* Find what the visit lacked. Returns false if it lacked nothing, or the caller may not know. */
 static bool
 find_lack(FunctionCallInfo fcinfo, WfLackRow *row)
 {
@@ -218,7 +231,10 @@ find_lack(FunctionCallInfo fcinfo, WfLackRow *row)
 	return found;
 }
 
-/* workflow_data.blocked_error(instance bigint, visit bigint, attempt integer) → jsonb: the error, as in workflow.incidents, or NULL */
+/*
+ * workflow_data.blocked_error(instance bigint, visit bigint, attempt integer) → jsonb: the error of
+ * the last try, as in workflow.incidents, or NULL
+ */
 Datum
 workflow_blocked_error(PG_FUNCTION_ARGS)
 {
@@ -233,7 +249,10 @@ workflow_blocked_error(PG_FUNCTION_ARGS)
 	PG_RETURN_JSONB_P(wf_engine_error(&fault, PG_GETARG_INT32(2)));
 }
 
-/* workflow_data.blocked_until(instance bigint, visit bigint) → timestamptz: when it is tried again, or NULL */
+/*
+ * workflow_data.blocked_until(instance bigint, visit bigint) → timestamptz: when the visit is tried
+ * again, or NULL
+ */
 Datum
 workflow_blocked_until(PG_FUNCTION_ARGS)
 {

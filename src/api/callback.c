@@ -1,9 +1,9 @@
 /*
  * callback.c
- *		workflow.complete and workflow.fail: the outside says that a visit is done.
+ *		workflow.complete and workflow.fail: an outside system completes a visit.
  *
- * The hot path of the product: lock and load the instance, load the visit, move, flush. `true` means that this call is
- * the end of the visit, once it has committed.
+ * This is the hot path: lock and load the instance, load the visit, move, flush. The result `true`
+ * means that this call ends the visit, once it has committed.
  */
 #include "postgres.h"
 
@@ -33,7 +33,10 @@ error_of(const WfWord *word, int attempt)
 	return word->failed ? wf_engine_error(&fault, attempt) : NULL;
 }
 
-/* A late failure is recorded with its code and message, or it would look like a late success. */
+/*
+ * What the table of late callbacks gets. A late failure is recorded with its code and message, lest
+ * it look like a late success.
+ */
 static Jsonb *
 record_of(const WfWord *word)
 {
@@ -48,7 +51,10 @@ record_of(const WfWord *word)
 	return wf_jsonb_object(fields, lengthof(fields));
 }
 
-/* A row holds it several times over: alone, in $result, in what is made of that. */
+/*
+ * Is the completion small enough? A row holds its data several times: alone, in $result, and in
+ * what is made of that.
+ */
 bool
 wf_word_fits(const WfWord *word)
 {
@@ -66,7 +72,10 @@ require_fit(const WfWord *word)
 				errhint("Store it elsewhere, and give its address."));
 }
 
-/* Incidents are mended by people; those who may do that otherwise may do it so. */
+/*
+ * May the role complete an incident by hand? Only administrators may: they resolve incidents in
+ * other ways too.
+ */
 static bool
 is_by_hand(const WfTarget *target, const WfWord *word, Oid role)
 {
@@ -132,8 +141,9 @@ call_back(const char *function, const WfSerial *serial, const WfWord *word)
 /*
  * workflow.complete(serial_number text, data jsonb) → boolean
  *
- * False: it had already ended; what came is recorded. Errors: 22P02 malformed, 42704 unknown, 42501 without the privilege
- * complete, 55000 if the visit takes no callback, 40001 for a conflict in a serializable transaction.
+ * False: the visit had already ended; the late callback is recorded. Errors: 22P02 malformed, 42704
+ * unknown, 42501 without the privilege complete, 54000 for data that are too large, 55000 if the
+ * visit takes no callback, 40001 for a conflict in a serializable transaction.
  */
 Datum
 workflow_complete(PG_FUNCTION_ARGS)
@@ -147,7 +157,8 @@ workflow_complete(PG_FUNCTION_ARGS)
 /*
  * workflow.fail(serial_number text, code text, message text, data jsonb) → boolean
  *
- * As complete, with an error that `catch` sees by its code. Errors also: 22023 for a code that is empty or too long.
+ * As workflow.complete, with an error that `catch` sees by its code. Errors: those of
+ * workflow.complete, and 22023 for a code that is empty or too long.
  */
 Datum
 workflow_fail(PG_FUNCTION_ARGS)

@@ -1,9 +1,9 @@
 /*
  * check.c
- *		workflow.check: all that is wrong with a definition, and all that its author should know of it, as rows.
+ *		workflow.check: all faults and warnings of a definition, as rows.
  *
- * The same that workflow.define says, and by the same means; nothing is stored or locked, so it may be called in a read-only
- * transaction and on a standby.
+ * They are those of workflow.define, found in the same way. Nothing is stored or locked, so it may
+ * be called in a read-only transaction and on a standby.
  */
 #include "postgres.h"
 
@@ -56,9 +56,11 @@ put_all(ReturnSetInfo *rsinfo, const WfIssues *issues, const char *severity)
 }
 
 /*
- * workflow.check(definition json) → setof (path, severity, message, hint, step): errors first, at most 100 of either kind
+ * workflow.check(definition json) → setof (path, severity, message, hint, step): errors first, at
+ * most 100 of either kind
  *
- * Judged as a definition of the caller's, in the caller's search_path. Errors of the call: 22004 for NULL.
+ * The definition is judged as one of the caller's, in the caller's search_path. Errors of the call:
+ * 22004 for NULL.
  */
 Datum
 workflow_check(PG_FUNCTION_ARGS)

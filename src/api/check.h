@@ -1,6 +1,6 @@
 /*
  * check.h
- *		What is wrong with a definition, and what its author should know of it.
+ *		Faults and warnings of a definition.
  */
 #ifndef WF_CHECK_H
 #define WF_CHECK_H
@@ -10,9 +10,10 @@
 #include "model/definition.h"
 
 /*
- * Everything that workflow.define would say about `json`, for a process of that owner, with SQL read under that
- * search_path: faults in *issues, and in issues->warnings, unless that is NULL, what may be stored all the same. Inside
- * wf_store_enter; stores nothing.
+ * Find everything that workflow.define would say about `json`, for a process of that owner, with
+ * SQL read under that search_path: faults go to *issues, and warnings, which do not keep it from
+ * being stored, to issues->warnings unless that is NULL. To be called inside wf_store_enter; stores
+ * nothing.
  */
 extern void wf_check_definition(const char *json, Oid owner, const char *search_path, WfIssues *issues);
 

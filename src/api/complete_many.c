@@ -1,12 +1,14 @@
 /*
  * complete_many.c
- *		workflow.complete_many: callbacks by the thousand in one call, each with a verdict of its own.
+ *		workflow.complete_many: thousands of callbacks in one call, each with a result of its own.
  *
- * All instances that the caller has the right to are locked before anything is moved, in ascending order, so that two such calls wait for each other
- * instead of deadlocking. Then everything is moved in one batch, within a subtransaction. Should that fail, for a reason that
- * could not be foreseen, each entry is tried again in a subtransaction of its own: the locks are held all the while.
+ * All instances on which the caller has the privilege are locked before anything is moved, in
+ * ascending order, so that two such calls wait for each other instead of deadlocking. Then
+ * everything is moved in one batch, within a subtransaction. If that fails, for a reason that could
+ * not be foreseen, each entry is tried again in a subtransaction of its own, while all locks are
+ * held.
  *
- * Entries are read as they were written, not as jsonb, which would drop duplicate keys unseen.
+ * Entries are read from their text, not as jsonb, which would silently drop duplicate keys.
  */
 #include "postgres.h"
 
@@ -38,15 +40,15 @@ PG_FUNCTION_INFO_V1(workflow_complete_many);
 
 typedef struct Entry
 {
-	const char *text; /* the serial number as it was given; NULL: there is none */
+	const char *text; /* the serial number as it was given; NULL: the entry has none */
 	WfSerial	serial;
 	WfWord		word;
-	bool		lives; /* and the caller may complete it */
+	bool		lives; /* the instance lives, and the caller may complete the visit */
 
-	/* the verdict */
+	/* the result */
 	int			code; /* 0: no error */
 	const char *error;
-	bool		accepted; /* else, without an error: it came too late */
+	bool		accepted; /* without an error: false means that the callback came too late */
 } Entry;
 
 typedef struct AllowedStep
@@ -61,8 +63,8 @@ typedef struct Work
 	Entry	   *entries;
 	int			n;
 	Oid			caller;
-	List	   *allowed; /* numbers of processes on which the caller may complete */
-	List	   *steps;	 /* AllowedStep: those of others on which he may */
+	List	   *allowed; /* processes on which the caller has the privilege complete, by number */
+	List	   *steps;	 /* AllowedStep: steps of other processes that he may complete */
 } Work;
 
 /* ---- reading ---- */
@@ -74,7 +76,7 @@ refuse(Entry *entry, int code, const char *fmt, const char *what)
 	entry->error = psprintf(fmt, what);
 }
 
-/* A member that is a string, or null. False: refused. */
+/* Read a member that must be a string or null. Returns false if the entry is refused. */
 static bool
 read_text(Entry *entry, const WfJson *node, const char **text)
 {
@@ -158,10 +160,10 @@ typedef struct Reading
 {
 	Entry	   *entry;
 	const char *json;
-	MemoryContext scratch; /* for the tree */
+	MemoryContext scratch; /* for the tree of one entry */
 } Reading;
 
-/* Behind the string that begins at `p`. */
+/* The position behind the string that begins at `p`. */
 static const char *
 skip_string(const char *p)
 {
@@ -172,8 +174,9 @@ skip_string(const char *p)
 }
 
 /*
- * Which entry it is, though something in it cannot be read: the text is JSON by its grammar, if nothing else. A member of
- * the entry itself is looked for whose name and value are written without escapes. NULL: there is none.
+ * Find the serial number of an entry that cannot be read otherwise, so that its error can name it.
+ * The text is at least grammatical JSON: a member of the entry itself is looked for whose name and
+ * value are written without escapes. NULL if there is none.
  */
 static const char *
 find_serial_number(const char *p)
@@ -271,7 +274,7 @@ may_complete(Work *work, int process_id)
 	return true;
 }
 
-/* `step` NULL: there is no such visit. */
+/* May the caller complete visits of this step? `step` is NULL if there is no such visit. */
 static bool
 may_complete_step(Work *work, int process_id, const char *step)
 {
@@ -292,7 +295,7 @@ may_complete_step(Work *work, int process_id, const char *step)
 	return found->allowed;
 }
 
-/* Before it is locked. */
+/* May the caller complete the visit? This is asked before its instance is locked. */
 static bool
 may_lock(Work *work, int process_id, const WfSerial *serial)
 {
@@ -307,7 +310,11 @@ refuse_unknown(Entry *entry)
 	refuse(entry, ERRCODE_UNDEFINED_OBJECT, "serial number %s does not exist", entry->text);
 }
 
-/* Strangers to the process are not told that there is such a number; those who may complete some of its steps, that there is none. */
+/*
+ * Refuse an entry for want of the privilege. A role without any privilege on the process is told
+ * that the number does not exist; so is one that may complete some steps, if the number really does
+ * not exist.
+ */
 static void
 deny(Work *work, Entry *entry, int process_id)
 {
@@ -324,7 +331,10 @@ compare_living(const void *a, const void *b)
 	return compare_ids(&((const WfLiving *) a)->instance, &((const WfLiving *) b)->instance);
 }
 
-/* Which instances live, and may be locked. What does not live is left to `apply`. */
+/*
+ * Find out which entries name living instances that may be locked. `apply` handles those whose
+ * instance has ended.
+ */
 static void
 check_rights(Work *work)
 {
@@ -418,7 +428,10 @@ apply_all(Work *work, WfBatch *batch, Entry *entries, int n)
 	wf_batch_flush(batch);
 }
 
-/* Can it be a matter of one entry? What is wrong with the transaction or the server is not. */
+/*
+ * Can one entry alone be the reason of this error? What is wrong with the transaction or the server
+ * is not.
+ */
 static bool
 is_of_an_entry(int sqlerrcode)
 {
@@ -434,14 +447,17 @@ is_of_an_entry(int sqlerrcode)
 	}
 }
 
-/* In a subtransaction. NULL: it went well; otherwise the error, and it was undone. */
+/*
+ * Apply the entries in a subtransaction. Returns NULL on success; else the error, and everything is
+ * undone.
+ */
 static ErrorData *
 try_all(Work *work, WfBatch *batch, Entry *entries, int n)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData  *volatile error = NULL;
-	WfAccess	access; /* of its own, so that an abort leaves nothing behind */
+	WfAccess	access; /* entered anew here, so that an abort leaves nothing of it behind */
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
@@ -531,10 +547,12 @@ require_array(text *json)
 }
 
 /*
- * workflow.complete_many(callbacks json) → setof (serial_number, accepted, error_code, error), in the order of the entries
+ * workflow.complete_many(callbacks json) → setof (serial_number, accepted, error_code, error), in
+ * the order of the entries
  *
- * NULL: no rows. What came too late is not accepted and says so, without an error_code. Errors of single entries are rows. Errors of the call: 22023 if it is no array, 40001 for a conflict in a
- * serializable transaction.
+ * NULL gives no rows. A callback that came too late is not accepted; its row has an error without
+ * an error_code. Errors of single entries are rows. Errors of the call: 22023 if it is no array,
+ * 40001 for a conflict in a serializable transaction.
  */
 Datum
 workflow_complete_many(PG_FUNCTION_ARGS)
@@ -543,7 +561,7 @@ workflow_complete_many(PG_FUNCTION_ARGS)
 	WfAccess	access;
 	bool		late = false;
 
-	if (PG_ARGISNULL(0)) /* json_agg over no rows */
+	if (PG_ARGISNULL(0)) /* what json_agg gives for no rows */
 	{
 		InitMaterializedSRF(fcinfo, 0);
 		return (Datum) 0;

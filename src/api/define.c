@@ -2,9 +2,10 @@
  * define.c
  *		workflow.define and workflow.undefine.
  *
- * Whoever defines holds the lock on the process's row until the end of the transaction, so that versions are counted
- * without gaps and nobody meets a unique violation; undefining takes the stronger lock that new attachments wait for.
- * A definition is stored as it was written; a stored version never changes.
+ * define holds a lock on the process's row until the end of the transaction, so that versions are
+ * counted without gaps and nobody meets a unique violation; undefine takes the stronger lock, for
+ * which new attachments wait. A definition is stored as it was written; a stored version never
+ * changes.
  */
 #include "postgres.h"
 
@@ -70,12 +71,12 @@ static WfQuery q_maintained = {
 PG_FUNCTION_INFO_V1(workflow_define);
 PG_FUNCTION_INFO_V1(workflow_undefine);
 
-/* What is about to be stored. */
+/* A version that is about to be stored. */
 typedef struct Draft
 {
 	char	   *name;
 	char	   *json;
-	char	   *search_path; /* as the author's session has it */
+	char	   *search_path; /* that of the author's session */
 	char	   *timezone;
 	int			process_id;
 	Oid			owner;
@@ -120,7 +121,10 @@ require_owner(const char *name, Oid owner, Oid caller)
 						  GetUserNameFromId(owner, false)));
 }
 
-/* Find the process or make it the caller's, check rights, and take the lock, for which nobody else may even wait. */
+/*
+ * Find the process, or create it as the caller's, and lock its row. The caller's right is checked
+ * before the lock, since no other role may even wait for it, and again under the lock.
+ */
 static void
 lock_process(Draft *draft, Oid caller)
 {
@@ -128,7 +132,10 @@ lock_process(Draft *draft, Oid caller)
 	bool		isnull;
 	char	   *owner_name;
 
-	/* if somebody else makes it at this very moment, the INSERT waits and it is found then */
+	/*
+	 * if another session creates it at this very moment, INSERT waits for that and the process is
+	 * found then
+	 */
 	draft->process_id = wf_process_id(draft->name);
 	if (draft->process_id == 0)
 	{
@@ -156,7 +163,10 @@ lock_process(Draft *draft, Oid caller)
 
 /* ---- the version ---- */
 
-/* Gives the warnings, to be told when the version is stored. */
+/*
+ * Check the draft; throws if it has faults. Returns the warnings, which are told once the version
+ * is stored.
+ */
 static WfIssues
 check(const Draft *draft)
 {
@@ -169,7 +179,7 @@ check(const Draft *draft)
 	return warnings;
 }
 
-/* False: it was so already. */
+/* Make this version the latest. Returns false if it was already. */
 static bool
 set_latest(int process_id, int version)
 {
@@ -178,7 +188,10 @@ set_latest(int process_id, int version)
 	return wf_query_run(&q_set_latest, values, NULL) > 0;
 }
 
-/* The same as the last one is the last one. */
+/*
+ * Store the version and return its number. A definition that equals the last version gets no new
+ * number.
+ */
 static int
 store_version(const Draft *draft, TimestampTz now, bool *changed)
 {
@@ -209,7 +222,10 @@ store_version(const Draft *draft, TimestampTz now, bool *changed)
 
 /* ---- what a database with processes needs ---- */
 
-/* There is exactly one delivery that keeps the house in order; whoever handles it makes the next one. */
+/*
+ * Make sure that the one delivery that triggers the upkeep exists; whoever handles it adds the next
+ * one.
+ */
 static void
 ensure_maintenance(TimestampTz now)
 {
@@ -229,7 +245,8 @@ ensure_ready(TimestampTz now)
 	if (wf_identity_check() == WF_IDENTITY_NONE)
 	{
 		wf_identity_ensure();
-		wf_note_everything(); /* a dispatcher that was started paused may begin */
+		/* A dispatcher that was started without an identity is paused, and may begin now. */
+		wf_note_everything();
 	}
 	ensure_maintenance(now);
 }
@@ -237,8 +254,8 @@ ensure_ready(TimestampTz now)
 /*
  * workflow.define(name text, definition json) → integer, the version
  *
- * Errors: 22023 (0A000 if nothing else is wrong than that it is not supported yet) with all faults of the definition, 42501
- * for a process that is somebody else's.
+ * Errors: 22023 with all faults of the definition (0A000 if its only faults are parts that are not
+ * supported yet), 42501 for a process of another owner.
  */
 Datum
 workflow_define(PG_FUNCTION_ARGS)
@@ -262,14 +279,18 @@ workflow_define(PG_FUNCTION_ARGS)
 	if (changed)
 		wf_audit(&(WfAudit){.call = "define", .caller = access.caller, .process_id = draft.process_id,
 			.arguments = {{.key = "version", .kind = WF_FIELD_INT, .number = version}}});
-	wf_issues_notice(draft.name, &warnings); /* they go when the store is left */
+	/* Before the store is left, which frees the warnings. */
+	wf_issues_notice(draft.name, &warnings);
 	wf_store_leave(&access);
 	PG_RETURN_INT32(version);
 }
 
 /* ---- undefine ---- */
 
-/* The number of its latest version, 0 if it is undefined already. */
+/*
+ * Lock the row of the process, waiting for all who use it. Returns the number of its latest
+ * version, 0 if it is undefined already.
+ */
 static int
 lock_whole_process(const char *name, int process_id)
 {
@@ -291,7 +312,8 @@ lock_whole_process(const char *name, int process_id)
 /*
  * workflow.undefine(name text) → boolean: false if it had been undefined already
  *
- * Instances that live go on. Errors: 42704 unknown, 42501 without admin, 55006 while tables are attached.
+ * Living instances go on. Errors: 42704 unknown, 42501 without admin, 55006 while tables are
+ * attached.
  */
 Datum
 workflow_undefine(PG_FUNCTION_ARGS)

@@ -1,8 +1,10 @@
 /*
  * grant.c
- *		Who may do what: workflow.grant_process, workflow.revoke_process, and what views show to whom.
+ *		Who may do what: workflow.grant_process, workflow.revoke_process, and what views show to
+ *		whom.
  *
- * A privilege is stored with OID and name of its holder; which of them counts is wf_role_resolve's to say.
+ * A privilege is stored with OID and name of its holder; wf_role_resolve decides which of them
+ * counts.
  */
 #include "postgres.h"
 
@@ -61,13 +63,13 @@ typedef struct Grant
 	char	   *process;
 	int			process_id;
 	const char *role;
-	Oid			grantee; /* InvalidOid: PUBLIC, or */
-	bool		gone;	 /* there is no such role any more */
+	Oid			grantee; /* InvalidOid: PUBLIC, or a role that is gone */
+	bool		gone;	 /* the role does not exist any more */
 	WfPrivilege privilege;
 	const char *step; /* "": the whole process */
 } Grant;
 
-/* A row that gives it. */
+/* A row of process_privilege that matches a Grant. */
 typedef struct Held
 {
 	Oid			grantee;
@@ -113,7 +115,7 @@ read_arguments(FunctionCallInfo fcinfo, Grant *grant, bool may_be_gone)
 				errhint("Only \"complete\" can be given for a step."));
 }
 
-/* ", step \"…\"" for a message */
+/* The text ", step \"…\"" for a message; empty if the whole process is meant. */
 static const char *
 at_step(const Grant *grant)
 {
@@ -128,7 +130,7 @@ put_on_record(const Grant *grant, const char *call, Oid caller)
 			WF_AUDIT_TEXT("step", grant->step[0] != '\0' ? grant->step : NULL)}});
 }
 
-/* Inside wf_store_enter. */
+/* Find the process and check that the caller administers it. To be called inside wf_store_enter. */
 static void
 require_admin(Grant *grant, Oid caller)
 {
@@ -139,7 +141,9 @@ require_admin(Grant *grant, Oid caller)
 	wf_privilege_require(grant->process_id, caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
 }
 
-/* Is what was given to a stored role given to this one? To one that is gone, if it had that name. */
+/*
+ * Does a stored holder mean the role of this grant? If that role is gone, its stored name decides.
+ */
 static bool
 is_of(const Grant *grant, Oid oid, const char *name)
 {
@@ -151,7 +155,7 @@ is_of(const Grant *grant, Oid oid, const char *name)
 	return OidIsValid(role) ? role == grant->grantee : strcmp(name, grant->role) == 0;
 }
 
-/* The rows that give this privilege to this very role, on whatever step. */
+/* The rows that give this privilege to this very role, on the process or any of its steps. */
 static List *
 rows_of(const Grant *grant)
 {
@@ -179,7 +183,7 @@ rows_of(const Grant *grant)
 	return rows;
 }
 
-/* Has it that, or more? */
+/* Has the role this privilege already, on the step or on the whole process? */
 static bool
 is_granted(const Grant *grant)
 {
@@ -210,7 +214,7 @@ insert_grant(const Grant *grant)
 	return wf_query_run(&q_grant, values, NULL) > 0;
 }
 
-/* What it was given for the process goes with what it was given for steps. */
+/* Revoke the privilege. Revoking it on the whole process revokes it on single steps as well. */
 static bool
 delete_grants(const Grant *grant)
 {
@@ -231,10 +235,12 @@ delete_grants(const Grant *grant)
 }
 
 /*
- * workflow.grant_process(process text, role name, privilege text, step text) → boolean: false, with a NOTICE, if it had it
+ * workflow.grant_process(process text, role name, privilege text, step text) → boolean: false, with
+ * a NOTICE, if the role has it already
  *
- * A later version need not have the step. Errors: 42704 unknown process or role, or step of the latest version; 22023
- * unknown privilege, or one that is not given for a step; 42501 without admin.
+ * A later version need not have the step. Errors: 42704 for an unknown process or role, or a step
+ * that the latest version does not have; 22023 for an unknown privilege, or one that cannot be
+ * given for a step; 42501 without admin.
  */
 Datum
 workflow_grant_process(PG_FUNCTION_ARGS)
@@ -261,9 +267,11 @@ workflow_grant_process(PG_FUNCTION_ARGS)
 }
 
 /*
- * workflow.revoke_process(process text, role name, privilege text, step text) → boolean: false, with a NOTICE, if it was not granted
+ * workflow.revoke_process(process text, role name, privilege text, step text) → boolean: false,
+ * with a NOTICE, if it was not granted
  *
- * Without a step, what was given for single steps goes too. Errors: as for grant_process, but any step will do.
+ * Without a step, the privilege on single steps is revoked too. Errors: as for grant_process, but
+ * the step need not exist.
  */
 Datum
 workflow_revoke_process(PG_FUNCTION_ARGS)
@@ -290,7 +298,7 @@ workflow_revoke_process(PG_FUNCTION_ARGS)
 
 /* ---- what views show ---- */
 
-/* Does what is in this row of q_all_holders belong to `role`? */
+/* Is the stored holder in this row of q_all_holders a role whose rights `role` has? */
 static bool
 holds(SPITupleTable *table, uint64 row, Oid role)
 {
@@ -306,7 +314,10 @@ holds(SPITupleTable *table, uint64 row, Oid role)
 	return OidIsValid(oid) && has_privs_of_role(role, oid);
 }
 
-/* Numbers of processes, ascending, each once. */
+/*
+ * Find the processes on which `role` has one of the privileges: their numbers, ascending, each
+ * once.
+ */
 static int
 my_processes(Oid role, const char *privilege, const char *other, bool of_steps, Datum **processes)
 {
@@ -319,7 +330,7 @@ my_processes(Oid role, const char *privilege, const char *other, bool of_steps, 
 	bool		isnull;
 
 	if (all)
-		mine[n++] = Int32GetDatum(0); /* of records that are about no process */
+		mine[n++] = Int32GetDatum(0); /* 0 stands for records that are about no process */
 	for (uint64 i = 0; i < rows; i++)
 	{
 		Datum		process = SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull);
@@ -332,10 +343,10 @@ my_processes(Oid role, const char *privilege, const char *other, bool of_steps, 
 }
 
 /*
- * workflow_data.my_processes(privilege text, other text, of_steps boolean) → integer[]: the processes on which the caller
- * has one of the two; of_steps: or on one of their steps
+ * workflow_data.my_processes(privilege text, other text, of_steps boolean) → integer[]
  *
- * Each view evaluates it once for a query.
+ * The processes on which the caller has one of the two privileges; with of_steps, also those where
+ * he has it on a step. Views call it once for each query.
  */
 Datum
 workflow_my_processes(PG_FUNCTION_ARGS)
@@ -362,7 +373,10 @@ workflow_my_processes(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(result);
 }
 
-/* workflow_data.my_steps() → text[]: steps that the caller may complete by a privilege on them alone */
+/*
+ * workflow_data.my_steps() → text[]: the steps that the caller may complete because of a privilege
+ * on the step alone
+ */
 Datum
 workflow_my_steps(PG_FUNCTION_ARGS)
 {
@@ -393,7 +407,10 @@ workflow_my_steps(PG_FUNCTION_ARGS)
 	return result;
 }
 
-/* workflow_data.has_role(role oid, name name) → boolean: has the caller the rights of a stored role? 0 is everyone */
+/*
+ * workflow_data.has_role(role oid, name name) → boolean: has the caller the rights of a stored
+ * role? OID 0 is PUBLIC.
+ */
 Datum
 workflow_has_role(PG_FUNCTION_ARGS)
 {
@@ -411,7 +428,10 @@ workflow_has_role(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(has);
 }
 
-/* workflow_data.role_name(role oid, name name) → name: what a stored role is called now; as stored if it is gone */
+/*
+ * workflow_data.role_name(role oid, name name) → name: the present name of a stored role; the
+ * stored name if the role is gone
+ */
 Datum
 workflow_role_name(PG_FUNCTION_ARGS)
 {

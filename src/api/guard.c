@@ -1,6 +1,6 @@
 /*
  * guard.c
- *		Triggers of our own tables: who may write to them, and who hears of it.
+ *		Triggers of the extension's own tables: who may write to them, and who is told.
  */
 #include "compat.h"
 
@@ -22,7 +22,7 @@ table_of(FunctionCallInfo fcinfo, const char *function)
 	return ((TriggerData *) fcinfo->context)->tg_relation;
 }
 
-/* Statement trigger: ERROR 42501 for anyone but the table's owner and superusers. */
+/* Statement trigger: ERROR 42501 for everybody but the table's owner and superusers. */
 Datum
 workflow_owner_only(PG_FUNCTION_ARGS)
 {
@@ -36,7 +36,9 @@ workflow_owner_only(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(NULL);
 }
 
-/* Row trigger of workflow_data.secret: at commit all sessions forget the key that they have read. */
+/*
+ * Row trigger of workflow_data.secret: at commit, all sessions forget the key that they have read.
+ */
 Datum
 workflow_secret_changed(PG_FUNCTION_ARGS)
 {

@@ -1,6 +1,7 @@
 /*
  * heartbeat.c
- *		workflow.heartbeat and workflow.extend: the outside is still at work, and needs longer.
+ *		workflow.heartbeat and workflow.extend: an outside system is still at work, and may need
+ *		longer.
  *
  * Both hold the lock of the instance until the end of the transaction, as workflow.complete does.
  */
@@ -24,7 +25,7 @@
 PG_FUNCTION_INFO_V1(workflow_heartbeat);
 PG_FUNCTION_INFO_V1(workflow_extend);
 
-/* Lock what the caller names and may complete. */
+/* Find and lock the visit, which the caller must have the privilege to complete. */
 static void
 find_visit(WfTarget *target, const WfSerial *serial, const WfAccess *access)
 {
@@ -61,8 +62,8 @@ wf_heartbeat_apply(WfTarget *target, const WfSerial *serial, Jsonb *progress)
 /*
  * workflow.heartbeat(serial_number text, progress jsonb) → boolean
  *
- * False: what is being done is no longer wanted, so stop. Errors: 22P02 malformed, 42704 unknown, 42501 without the
- * privilege complete, 22023 for a progress of more than 64 kB.
+ * False: the work is no longer wanted, so the caller should stop. Errors: 22P02 malformed, 42704
+ * unknown, 42501 without the privilege complete, 22023 for a progress of more than 64 kB.
  */
 Datum
 workflow_heartbeat(PG_FUNCTION_ARGS)
@@ -86,7 +87,7 @@ workflow_heartbeat(PG_FUNCTION_ARGS)
 
 /* ---- extend ---- */
 
-/* The deadline moved by an interval, which is read as the process reads its clocks. */
+/* The deadline moved by an interval, in the time zone of the process. */
 static TimestampTz
 moved_deadline(WfVisit *visit, const Interval *by)
 {
@@ -118,7 +119,8 @@ put_on_record(const WfTarget *target, const WfAccess *access, Interval *by)
 	int			style = IntervalStyle;
 	char	   *text;
 
-	IntervalStyle = INTSTYLE_POSTGRES; /* whatever the caller has */
+	/* the message must not depend on the caller's IntervalStyle */
+	IntervalStyle = INTSTYLE_POSTGRES;
 	text = DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(by)));
 	IntervalStyle = style;
 	wf_audit(&(WfAudit){.call = "extend", .caller = access->caller, .process_id = target->process_id,
@@ -127,10 +129,11 @@ put_on_record(const WfTarget *target, const WfAccess *access, Interval *by)
 }
 
 /*
- * workflow.extend(serial_number text, by interval) → timestamptz, the new deadline; NULL: it is too late
+ * workflow.extend(serial_number text, by interval) → timestamptz, the new deadline; NULL: the visit
+ * has ended
  *
- * Errors: 22P02 malformed, 42704 unknown, 42501 without the privilege complete, 55000 if there is no deadline, 22008 for one out
- * of range.
+ * Errors: 22P02 malformed, 42704 unknown, 42501 without the privilege complete, 55000 if there is
+ * no deadline, 22008 for one out of range.
  */
 Datum
 workflow_extend(PG_FUNCTION_ARGS)

@@ -2,8 +2,8 @@
  * instance.c
  *		workflow.start, workflow.set_data, workflow.cancel: what callers do with whole instances.
  *
- * set_data and cancel hold the lock of the instance until the end of the transaction; start needs none, since nobody
- * else sees what it makes.
+ * set_data and cancel hold the lock of the instance until the end of the transaction; start needs
+ * none, since nobody else sees the new instance.
  */
 #include "postgres.h"
 
@@ -23,7 +23,7 @@
 #include "store/query.h"
 #include "store/row.h"
 
-/* What an index row can hold, whether it compresses or not */
+/* What an index entry can hold, whether the key compresses or not. */
 #define MAX_KEY_BYTES 2000
 
 #define KEY_INDEX "instance_business_key"
@@ -39,7 +39,7 @@ PG_FUNCTION_INFO_V1(workflow_cancel);
 
 /* ---- start ---- */
 
-/* `instance`: the one that lives, 0 if it cannot be named. */
+/* ERROR 23505. `instance` is the living instance with that key, or 0 if it cannot be named. */
 static void
 report_duplicate(const WfStart *start, int64 instance)
 {
@@ -60,7 +60,10 @@ require_free_key(const WfStart *start)
 		report_duplicate(start, wf_result_int64(0, 1));
 }
 
-/* Somebody else may have started one meanwhile: the index has the last word, in words that its users understand. */
+/*
+ * Flush a new instance with a key. Another session may have started one with that key meanwhile:
+ * the unique index decides, and its error is replaced by one about processes and keys.
+ */
 static void
 flush_with_key(WfBatch *batch, const WfStart *start)
 {
@@ -112,7 +115,7 @@ start_one(const char *process, int version, WfStart *start)
 	return instance;
 }
 
-/* Of any type: as text, as keys of attached tables are. */
+/* The business key as text, whatever its type, as keys of attached tables are. */
 static char *
 key_argument(FunctionCallInfo fcinfo, int n)
 {
@@ -131,10 +134,12 @@ key_argument(FunctionCallInfo fcinfo, int n)
 }
 
 /*
- * workflow.start(process text, data jsonb, business_key "any type", version integer) → bigint, the number of the instance
+ * workflow.start(process text, data jsonb, business_key "any type", version integer) → bigint, the
+ * number of the instance
  *
- * Errors: 42704 unknown process or version, 55000 if it was undefined, 42501 without the privilege start, 22023 for data that
- * are no object, 54000 if they are larger than workflow.max_data, 23505 if the key belongs to a living instance.
+ * Errors: 42704 for an unknown process or version, 55000 if it was undefined, 42501 without the
+ * privilege start, 22023 for data that are no object, 54000 if they are larger than
+ * workflow.max_data, 23505 if the key belongs to a living instance.
  */
 Datum
 workflow_start(PG_FUNCTION_ARGS)
@@ -153,10 +158,10 @@ workflow_start(PG_FUNCTION_ARGS)
 /* ---- set_data, cancel ---- */
 
 /*
- * workflow.set_data(instance bigint, data jsonb) → boolean: false if it has ended
+ * workflow.set_data(instance bigint, data jsonb) → boolean: false if the instance has ended
  *
- * Errors: 42704 unknown, 42501 without start or admin, 22023 for data that are no object, 54000 if all of it is larger than
- * workflow.max_data.
+ * Errors: 42704 unknown, 42501 without start or admin, 22023 for data that are no object, 54000 if
+ * the merged data are larger than workflow.max_data.
  */
 Datum
 workflow_set_data(PG_FUNCTION_ARGS)
@@ -189,7 +194,7 @@ workflow_set_data(PG_FUNCTION_ARGS)
 }
 
 /*
- * workflow.cancel(instance bigint, reason text) → boolean: false if it had already ended
+ * workflow.cancel(instance bigint, reason text) → boolean: false if the instance had already ended
  *
  * Errors: 42704 unknown, 42501 without start or admin.
  */

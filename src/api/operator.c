@@ -1,6 +1,9 @@
 /*
  * operator.c
- *		What operators do: mending incidents, cancelling visits, moving tokens, erasing what has ended, adopting a copy.
+ *		What operators do: resolve incidents, cancel visits, move tokens, erase ended instances,
+ *		adopt a copy.
+ *
+ * All but adopt hold the lock of the instance until the end of the transaction.
  */
 #include "postgres.h"
 
@@ -34,7 +37,7 @@ PG_FUNCTION_INFO_V1(workflow_identity_changed);
 
 /* ---- incidents ---- */
 
-/* Lock the visit that an administrator of its process names. Returns whether it lives. */
+/* Lock the visit, on whose process the caller must have admin. Returns whether it lives. */
 static bool
 find_visit(WfTarget *target, const WfSerial *serial, const WfAccess *access)
 {
@@ -60,7 +63,7 @@ typedef enum Mending
 	SKIP
 } Mending;
 
-/* Take up an incident again, or go on as if it had succeeded. */
+/* Resolve an incident: try its step again, or go on as if the step had succeeded. */
 static bool
 mend(const char *function, const WfSerial *serial, Mending mending, Jsonb *data)
 {
@@ -94,7 +97,8 @@ mend(const char *function, const WfSerial *serial, Mending mending, Jsonb *data)
 /*
  * workflow.retry(serial_number text, new_key boolean) → boolean: false if the visit has ended
  *
- * Errors: 22P02 malformed, 42704 unknown, 42501 without admin, 55000 if it is no incident, or suspended.
+ * Errors: 22P02 malformed, 42704 unknown, 42501 without admin, 55000 if the visit is no incident,
+ * or is suspended.
  */
 Datum
 workflow_retry(PG_FUNCTION_ARGS)
@@ -106,7 +110,11 @@ workflow_retry(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(mend("workflow.retry()", &serial, new_key ? RETRY_WITH_NEW_KEY : RETRY, NULL));
 }
 
-/* workflow.skip(serial_number text, data jsonb) → boolean; errors as for retry */
+/*
+ * workflow.skip(serial_number text, data jsonb) → boolean: false if the visit has ended
+ *
+ * Errors: as for workflow.retry.
+ */
 Datum
 workflow_skip(PG_FUNCTION_ARGS)
 {
@@ -118,7 +126,8 @@ workflow_skip(PG_FUNCTION_ARGS)
 /* ---- interrupting ---- */
 
 /*
- * workflow.cancel_visit(serial_number text, reason text) → boolean: false if it has ended, or its end is already known
+ * workflow.cancel_visit(serial_number text, reason text) → boolean: false if the visit has ended,
+ * or its end is already known
  *
  * Errors: 22P02 malformed, 42704 unknown, 42501 without admin.
  */
@@ -152,7 +161,7 @@ workflow_cancel_visit(PG_FUNCTION_ARGS)
 
 /* ---- moving ---- */
 
-/* Where the tokens of an instance stand, for a message. */
+/* The steps at which the tokens of an instance are, for a message. */
 static char *
 standing_at(const WfInstance *instance)
 {
@@ -195,10 +204,11 @@ move(WfTarget *target, const char *from, const char *to)
 }
 
 /*
- * workflow.move(instance bigint, from_step text, to_step text) → text, the serial number of the new visit; NULL: the
- * instance has ended
+ * workflow.move(instance bigint, from_step text, to_step text) → text, the serial number of the new
+ * visit; NULL: the instance has ended
  *
- * Errors: 42704 unknown instance or step, 42501 without admin, 55000 if nothing is there to be moved, or it is suspended.
+ * Errors: 42704 for an unknown instance or step, 42501 without admin, 55000 if no token is at
+ * from_step, or the instance is suspended.
  */
 Datum
 workflow_move(PG_FUNCTION_ARGS)
@@ -236,9 +246,10 @@ workflow_move(PG_FUNCTION_ARGS)
 /* ---- erasing ---- */
 
 /*
- * workflow.erase(instance bigint) → boolean, true: it was there, and is gone
+ * workflow.erase(instance bigint) → boolean: true, since the instance was there and is gone
  *
- * Errors: 42704 unknown, or erased before; 42501 without admin; 55000 while it lives; 55006 while a write-back of it is being tried.
+ * Errors: 42704 for an instance that is unknown or was erased before; 42501 without admin; 55000
+ * while it lives; 55006 while a worker tries a write-back of it.
  */
 Datum
 workflow_erase(PG_FUNCTION_ARGS)
@@ -270,7 +281,7 @@ workflow_erase(PG_FUNCTION_ARGS)
 
 /* ---- copies ---- */
 
-/* workflow.adopt() → bigint, the number of living instances that now go on here */
+/* workflow.adopt() → bigint, the number of living instances that now go on in this database */
 Datum
 workflow_adopt(PG_FUNCTION_ARGS)
 {
@@ -291,7 +302,10 @@ workflow_adopt(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(living);
 }
 
-/* Trigger of the table identity: a restore has brought rows, or a hand has changed them: whose they are has to be found out. */
+/*
+ * Trigger of the table identity. A restore has brought rows, or somebody has changed them by hand:
+ * workers have to find out anew whose rows these are.
+ */
 Datum
 workflow_identity_changed(PG_FUNCTION_ARGS)
 {

@@ -1,6 +1,7 @@
 /*
  * outside.h
- *		What outside systems say of a visit, however they say it: by its serial number, many at once, or by a token.
+ *		Callbacks and heartbeats of outside systems, however they come: by serial number, many in
+ *		one call, or by a token.
  */
 #ifndef WF_OUTSIDE_H
 #define WF_OUTSIDE_H
@@ -9,33 +10,42 @@
 
 #include "api/target.h"
 
-/* The end of the work. */
+/* A completion: the end of the work on a visit, good or bad. */
 typedef struct WfWord
 {
 	Jsonb	   *data;
 	bool		failed;
-	const char *code; /* if it failed */
+	const char *code; /* of a failure */
 	const char *message;
 	bool		webhook; /* it came with a token */
 } WfWord;
 
-/* The code of a failure, if none is given; and ERROR 22023 for one that is empty or too long. */
+/* The code of a failure that names none. */
 #define WF_WORD_DEFAULT_CODE "FAILED"
+/* The largest completion: data and message together. */
 #define WF_WORD_MAX_BYTES (32 * 1024 * 1024)
+/*
+ * Is the completion small enough, and has its error code a valid length? wf_word_require_code
+ * throws 22023 for a code that is empty or too long.
+ */
 extern bool wf_word_fits(const WfWord *word);
 extern bool wf_word_code_fits(const char *code);
 extern void wf_word_require_code(const char *code);
 
 /*
- * Inside wf_store_enter, rights checked. Apply it to the target, not yet flushed; false: it came too late, and is on
- * record as said by `role`. ERROR 55000 if the visit takes none.
+ * Apply the completion to the target, without flushing. Returns false if it came too late: then the
+ * late callback is recorded as one of `role`. Throws 55000 if the visit takes no callback, 54000 if
+ * the completion is too large. To be called inside wf_store_enter, after the rights were checked.
  */
 extern bool wf_word_apply(WfTarget *target, const WfSerial *serial, const WfWord *word, Oid role);
 
-/* ERROR 22023 if it is too large. */
+/* An argument with the progress of a heartbeat; ERROR 22023 if it is larger than 64 kB. */
 extern Jsonb *wf_argument_progress(FunctionCallInfo fcinfo, int n);
 
-/* Likewise, flushed; false: what is being done is no longer wanted. */
+/*
+ * Apply a heartbeat to the target, and flush. Returns false if the work is no longer wanted. To be
+ * called inside wf_store_enter, after the rights were checked.
+ */
 extern bool wf_heartbeat_apply(WfTarget *target, const WfSerial *serial, Jsonb *progress);
 
 #endif

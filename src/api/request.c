@@ -1,8 +1,8 @@
 /*
  * request.c
- *		workflow.request: the request of a visit, to look at.
+ *		workflow.request: shows the request of a visit.
  *
- * Nothing is locked and nothing changes, so it can be asked while others are at work on the visit.
+ * Nothing is locked and nothing changes, so it can be called while others work on the visit.
  */
 #include "postgres.h"
 
@@ -55,7 +55,10 @@ find_server(const WfTarget *target, const WfSerial *serial)
 	return server;
 }
 
-/* What the server adds is worked out, for what may be wrong with it, and left out. */
+/*
+ * Make the request. What the server adds is computed too, since it may be faulty, but not shown,
+ * since it has credentials.
+ */
 static Jsonb *
 make(const WfTarget *target, const WfSerial *serial)
 {
@@ -77,8 +80,8 @@ make(const WfTarget *target, const WfSerial *serial)
 /*
  * workflow.request(serial_number text) → jsonb: {method, url, headers, body}
  *
- * Errors: 22P02 malformed, 42704 unknown (the server, too), 42501 without admin, 55000 if it has ended or makes none, 22000 if it cannot
- * be made.
+ * Errors: 22P02 malformed, 42704 for an unknown visit or server, 42501 without admin, 55000 if the
+ * visit has ended or makes no request, 22000 if the request cannot be made.
  */
 Datum
 workflow_request(PG_FUNCTION_ARGS)

@@ -1,10 +1,11 @@
 /*
  * suspend.c
- *		workflow.suspend, resume, suspend_process, resume_process: holding still and going on.
+ *		workflow.suspend, resume, suspend_process, resume_process: keep instances from moving, and
+ *		let them go on.
  *
- * All hold the locks of their instances until the end of the transaction. Those of a process are taken in ascending
- * order, a chunk at a time, so that two such calls wait for each other instead of deadlocking; the row of the process
- * is locked before them.
+ * All hold the locks of their instances until the end of the transaction. Those of a process are
+ * taken in ascending order, a chunk at a time, so that two such calls wait for each other instead
+ * of deadlocking; the row of the process is locked before them.
  */
 #include "postgres.h"
 
@@ -35,7 +36,10 @@ PG_FUNCTION_INFO_V1(workflow_resume);
 PG_FUNCTION_INFO_V1(workflow_suspend_process);
 PG_FUNCTION_INFO_V1(workflow_resume_process);
 
-/* Instances that are loaded and locked. Returns how many were not so before. */
+/*
+ * Suspend or resume all instances of the batch, which are loaded and locked. Returns how many were
+ * changed.
+ */
 static int
 change(WfBatch *batch, bool suspend)
 {
@@ -98,7 +102,11 @@ workflow_suspend(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(change_one(fcinfo, "workflow.suspend()", "suspend", true));
 }
 
-/* workflow.resume(instance bigint) → boolean: false if it is not suspended; errors as for suspend */
+/*
+ * workflow.resume(instance bigint) → boolean: false if it is not suspended
+ *
+ * Errors: as for workflow.suspend.
+ */
 Datum
 workflow_resume(PG_FUNCTION_ARGS)
 {
@@ -107,7 +115,10 @@ workflow_resume(PG_FUNCTION_ARGS)
 
 /* ---- all of a process ---- */
 
-/* The next chunk behind *after. Returns how many were changed; *more says whether to go on. */
+/*
+ * Suspend or resume the next chunk of instances, those above *after. Returns how many were changed;
+ * *more says whether there are further ones.
+ */
 static int
 change_chunk(int process_id, bool suspend, int64 *after, bool *more)
 {
@@ -166,7 +177,7 @@ change_all(FunctionCallInfo fcinfo, const char *function, const char *call, bool
 /*
  * workflow.suspend_process(process text) → bigint, how many instances were not suspended before
  *
- * Instances started from then on start suspended. Errors: 42704 unknown, 42501 without admin.
+ * Instances started from then on are suspended at once. Errors: 42704 unknown, 42501 without admin.
  */
 Datum
 workflow_suspend_process(PG_FUNCTION_ARGS)
@@ -174,7 +185,12 @@ workflow_suspend_process(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(change_all(fcinfo, "workflow.suspend_process()", "suspend_process", true));
 }
 
-/* workflow.resume_process(process text) → bigint, how many were suspended, one by one or all at once; errors likewise */
+/*
+ * workflow.resume_process(process text) → bigint, how many instances were suspended, one by one or
+ * all at once
+ *
+ * Errors: as for workflow.suspend_process.
+ */
 Datum
 workflow_resume_process(PG_FUNCTION_ARGS)
 {

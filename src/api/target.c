@@ -1,10 +1,11 @@
 /*
  * target.c
- *		Finding and locking what a caller names.
+ *		Find and lock the instance or visit that a caller names.
  *
- * Rights are checked first: nobody else may lock an instance, nor stand in the queue for it. Then its row is locked, so that
- * what is read after that stays true until the end of the transaction. A visit that ended while the lock was waited for
- * is looked up in the history like any other that has ended.
+ * Rights are checked first: a role without them may neither lock an instance nor wait for its lock.
+ * Then the instance's row is locked, so that what is read after that stays true until the end of
+ * the transaction. A visit that ended while the lock was waited for is looked up in the history,
+ * like any other that has ended.
  */
 #include "postgres.h"
 
@@ -14,11 +15,11 @@
 #include "model/issue.h"
 #include "store/late.h"
 
-/* What is asked for, and by whom. */
+/* What is asked for, and by which role. */
 typedef struct Request
 {
 	int64		instance;
-	int64		visit; /* 0: the instance */
+	int64		visit; /* 0: the instance itself */
 	Oid			role;
 	WfPrivilege privilege;
 	WfPrivilege other;
@@ -37,7 +38,7 @@ report_unknown(const Request *request)
 				: errdetail("It was never issued, or is no longer kept in the history."));
 }
 
-/* May whoever asks finish visits of this step, if not all of the process? */
+/* May the role complete visits of this step, though not of the whole process? */
 static bool
 has_step(const Request *request, int process_id)
 {
@@ -52,7 +53,10 @@ has_step(const Request *request, int process_id)
 	return wf_privilege_has_step(process_id, request->role, step);
 }
 
-/* To a stranger it is unknown, whether it is there or not. */
+/*
+ * Check the role's rights on the process. To a role without any privilege on it, the instance is
+ * unknown, whether it exists or not.
+ */
 static void
 require_rights(const Request *request, int process_id)
 {
@@ -62,7 +66,10 @@ require_rights(const Request *request, int process_id)
 		report_unknown(request);
 }
 
-/* Returns the process for which the rights were checked; 0: of one that does not live, and so is not locked. */
+/*
+ * Check the rights on an instance that is not locked. Returns the process for which they were
+ * checked; 0 if the instance does not live.
+ */
 static int
 require_for_living(const Request *request)
 {
@@ -79,9 +86,11 @@ require_for_living(const Request *request)
 }
 
 /*
- * Lock it and check the rights. A lock that is free is taken first, which makes nobody wait, and is gone again with the
- * error; one that is not is waited for by those only who may. Superusers may always. Returns the process of an instance that
- * lives, for which the rights are checked; 0: none does.
+ * Lock the instance and check the rights. A free lock is taken first: nobody waits because of it,
+ * and it is released with the error. If the lock is not free, only roles with the right wait for
+ * it. Superusers have every right.
+ *
+ * Returns the process of the instance, for which the rights are checked; 0 if it does not live.
  */
 static int
 lock_with_rights(WfTarget *target, const Request *request)
@@ -118,7 +127,7 @@ wf_target_instance(WfTarget *target, int64 instance, Oid role, WfPrivilege privi
 	wf_late_require_seen(instance, 0);
 }
 
-/* Of the instance, if that is locked. False: it is nowhere. */
+/* Load the visit, of the locked instance or from the history. Returns false if it is in neither. */
 static bool
 load_visit(WfTarget *target, const WfSerial *serial)
 {

@@ -1,6 +1,6 @@
 /*
  * target.h
- *		Finding and locking what a caller names: an instance, or a visit by its serial number.
+ *		Find and lock the instance that a caller names, or the visit, by its serial number.
  */
 #ifndef WF_TARGET_H
 #define WF_TARGET_H
@@ -14,26 +14,31 @@
 typedef struct WfTarget
 {
 	WfBatch    *batch;
-	WfInstance *instance; /* locked; NULL: it has ended */
-	WfVisit    *visit;	  /* NULL: it has ended */
+	WfInstance *instance; /* locked; NULL: the instance has ended */
+	WfVisit    *visit;	  /* NULL: the visit has ended */
 	int			process_id;
 } WfTarget;
 
 /*
- * Inside wf_store_enter. Check that `role` has one of the two privileges (give the same twice for one), begin a batch, wait
- * for the lock, load. ERROR 42704 for what was never there or is no longer in history, and for whoever has no privilege at all on
- * its process; 42501 with another one.
+ * Check that `role` has one of the two privileges (the same twice means that one), begin a batch,
+ * wait for the lock, and load. To be called inside wf_store_enter.
+ *
+ * ERROR 42704 for what never existed or is no longer in the history, and for a role without any
+ * privilege on its process; 42501 for a role that has another one.
  */
 extern void wf_target_instance(WfTarget *target, int64 instance, Oid role, WfPrivilege privilege,
 							   WfPrivilege other);
 extern void wf_target_visit(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege,
 							WfPrivilege other);
-/* Without a lock, just to look. */
+/* Load the visit without a lock, just to look at it. Rights and errors as above. */
 extern void wf_target_look(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege);
-/* For whoever has another right to it. False instead of 42704. */
+/*
+ * Lock and load the visit for a caller whose right is a token. Returns false where the others throw
+ * 42704.
+ */
 extern bool wf_target_find_visit(WfTarget *target, const WfSerial *serial);
 
-/* Number of the step that a caller names. ERROR 42704 if there is none of that name. */
+/* The number of the step with that name. ERROR 42704 if there is none. */
 extern int	wf_target_step(const WfProcess *process, const char *name);
 
 #endif

@@ -1,10 +1,10 @@
 /*
  * timeline.c
- *		workflow.timeline: the story of an instance, a line for each thing that happened, for people at psql.
+ *		workflow.timeline: the history of an instance, one line for each event, for people at psql.
  *
- * Read from the tables as they are, without a lock: what is going on meanwhile may be missing or show up twice. Times
- * are told since the start; what still stands comes last. What nothing keeps is not told: when somebody suspended all
- * of its process.
+ * The tables are read without a lock: what happens meanwhile may be missing or show up twice. Times
+ * are told since the start; visits that have not ended come last. What is not stored is not told:
+ * when the whole process was suspended, for one.
  */
 #include "postgres.h"
 
@@ -23,9 +23,12 @@
 #include "store/privilege.h"
 #include "store/query.h"
 
-#define MAX_DETAIL 200 /* bytes of a message or progress that a line has room for */
+#define MAX_DETAIL 200 /* bytes of a message or progress shown in one line */
 
-/* of the instance: process_id, process, version, business_key, status, started_at, ended_at, why it ended */
+/*
+ * the instance: process_id, process, version, business_key, status, started_at, ended_at, why it
+ * ended
+ */
 static WfQuery q_instance = {
 	.sql = "SELECT i.process_id, p.process, i.version, i.business_key, i.status, i.started_at, "
 		   "NULL::timestamptz, i.cancel_reason FROM workflow_data.instance i "
@@ -36,13 +39,16 @@ static WfQuery q_instance = {
 		   "JOIN workflow_data.process p ON p.process_id = h.process_id WHERE h.instance = $1 LIMIT 1",
 	.nargs = 1, .argtypes = {INT8OID}};
 
-/* All of these begin with: time, visit, step. */
+/* Events. The columns of each query begin with time, visit and step. */
 static WfQuery q_entered = {
 	.sql = "SELECT h.entered_at, h.visit, h.step FROM " WF_ENDED("visit") " h WHERE h.instance = $1 "
 		   "UNION ALL "
 		   "SELECT v.entered_at, v.visit, v.step FROM workflow_data.visit v WHERE v.instance = $1",
 	.nargs = 1, .argtypes = {INT8OID}};
-/* The index of attempts goes by serial numbers. */
+/*
+ * Selects the attempts of instance $1. Their index is on serial numbers, so a range of these is
+ * looked up: '`' is the character after '_'.
+ */
 #define OF_INSTANCE                                                                                \
 	"(workflow.serial_number(a.instance, a.visit) COLLATE \"C\" >= $1 || '_' "                      \
 	"AND workflow.serial_number(a.instance, a.visit) COLLATE \"C\" < $1 || '`')"
@@ -70,9 +76,13 @@ static WfQuery q_ended = {
 		   "CASE WHEN c.error->'http_status' = 'null' THEN c.error->>'code' END, "
 		   "h.result #>> '{cancel_response,body}', h.completed_by, h.webhook FROM " WF_ENDED("visit") " h "
 		   "LEFT JOIN LATERAL (SELECT h.result #> '{cancel_response,error}') c (error) "
-		   "ON c.error ? 'sqlstate' WHERE h.instance = $1", /* else it is what the service itself calls an error */
+		   /* without an sqlstate, the service's own answer has a member "error" */
+		   "ON c.error ? 'sqlstate' WHERE h.instance = $1",
 	.nargs = 1, .argtypes = {INT8OID}};
-/* retry and skip are told of by the incident that they have mended */
+/*
+ * Calls of operators, but for retry and skip: the line of the incident that they resolved tells of
+ * them.
+ */
 static WfQuery q_called = {
 	.sql = "SELECT a.at, coalesce(a.visit, 0), NULL::text, a.call, a.role::text, a.arguments->>'by', "
 		   "a.arguments->>'from_step', a.arguments->>'to_step' FROM workflow_data.audit a "
@@ -94,7 +104,7 @@ static WfQuery q_standing = {
 
 PG_FUNCTION_INFO_V1(workflow_timeline);
 
-/* What happens at the same time and visit is told in this order. */
+/* Events of the same time and visit are told in this order. */
 typedef enum Rank
 {
 	CALLED,
@@ -113,7 +123,7 @@ typedef struct Event
 	TimestampTz at;
 	int64		visit; /* 0: the instance */
 	Rank		rank;
-	const char *step; /* NULL: as at its entry */
+	const char *step; /* NULL: the step that the visit entered */
 	const char *text;
 } Event;
 
@@ -133,7 +143,7 @@ typedef struct Story
 
 /* ---- words ---- */
 
-/* Two units are enough for a person. */
+/* A period of time in its two largest units, which are enough for a person. */
 static char *
 span(TimestampTz from, TimestampTz to)
 {
@@ -165,7 +175,10 @@ clip(char *text)
 	return psprintf("%s...", text);
 }
 
-/* ": CODE, message" as far as there is any of it, and the code says more than the outcome */
+/*
+ * The text ": CODE, message", as far as there is any of it, and the code says more than the
+ * outcome.
+ */
 static const char *
 because(const char *outcome, const char *code, char *message)
 {
@@ -245,14 +258,14 @@ describe_mended(uint64 row)
 	return psprintf("is no incident any more, after %s: %s by %s", stood, call, wf_result_text(row, 6));
 }
 
-/* ", words: {...}" if there is something to be told */
+/* The text ", words: {...}" if there are data to be told. */
 static const char *
 told(const char *words, char *data)
 {
 	return data != NULL ? psprintf("%s: %s", words, clip(data)) : "";
 }
 
-/* What came of its cancel request. */
+/* What became of the cancel request that was sent for the visit. */
 static const char *
 told_to_stop(uint64 row)
 {
@@ -289,7 +302,7 @@ describe_ended(uint64 row)
 					told_to_stop(row));
 }
 
-/* What operators have done with it. */
+/* What an operator has done with the instance or visit. */
 static const char *
 describe_called(uint64 row)
 {
@@ -443,7 +456,10 @@ compare_events(const void *a, const void *b)
 	return (int) left->rank - (int) right->rank;
 }
 
-/* What came before says at which step a visit is: its entry is told first, unless it is no longer kept. */
+/*
+ * The step of the n-th event's visit. Events before it say so: the entry of a visit is told first,
+ * unless it is no longer kept.
+ */
 static const char *
 step_of(const Story *story, int n)
 {
@@ -511,7 +527,10 @@ add_end(Story *story)
 		add_standing(story, psprintf("the instance is being cancelled%s", why));
 }
 
-/* What came from outside must not be able to begin a line, or to steer a terminal. All encodings of servers leave ASCII alone. */
+/*
+ * Escape control characters: text of outside systems must not be able to begin a line, or to steer
+ * a terminal. In all server encodings ASCII characters are single bytes.
+ */
 static char *
 escape_controls(const char *line)
 {

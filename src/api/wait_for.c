@@ -2,8 +2,9 @@
  * wait_for.c
  *		CALL workflow.wait_for(instance, timeout, status): block until an instance has ended.
  *
- * Between two looks the procedure has committed: it holds no snapshot, no lock and no transaction number, so that it
- * may wait for days without holding back vacuum. Whoever changes the status of an instance wakes those that wait for it.
+ * Between two looks the procedure has committed: it holds no snapshot, no lock and no transaction
+ * id, so that it may wait for days without holding back vacuum. Whoever changes the status of an
+ * instance wakes those that wait for it.
  */
 #include "compat.h"
 
@@ -33,8 +34,8 @@
 typedef struct Wait
 {
 	int64		instance;
-	char	   *status; /* to wait for; NULL: the end */
-	TimestampTz until;	/* DT_NOEND: as long as it takes */
+	char	   *status; /* the status to wait for; NULL: the end */
+	TimestampTz until;	/* DT_NOEND: no timeout */
 	char		now[STATUS_LEN];
 } Wait;
 
@@ -130,8 +131,9 @@ look(Wait *wait)
 }
 
 /*
- * Who waits for the end hears of an incident too, since it may take a person to get beyond it; who waits for what can
- * only come after it was mended does not.
+ * Is the waiting over? A failed instance ends a wait for the end, since it may take a person to get
+ * it beyond its incident. It does not end a wait for a status that only comes after the incident
+ * was resolved.
  */
 static bool
 is_reached(const Wait *wait)
@@ -158,7 +160,7 @@ report_timeout(const Wait *wait)
 			errdetail("Its status is \"%s\".", wait->now));
 }
 
-/* Until woken. */
+/* Sleep until this waiter is woken; throws at the timeout. */
 static void
 sleep_until_woken(const Wait *wait)
 {
@@ -202,7 +204,8 @@ workflow_wait_for(PG_FUNCTION_ARGS)
 	read_arguments(fcinfo, &wait);
 	require_waiting_makes_sense(fcinfo);
 	if (wait.instance <= 0)
-		report_unknown(&wait); /* a waiter with 0 is none */
+		/* A waiter with instance 0 would count as none. */
+		report_unknown(&wait);
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 
@@ -213,7 +216,8 @@ workflow_wait_for(PG_FUNCTION_ARGS)
 		sleep_until_woken(&wait);
 	}
 	wf_waiter_remove();
-	SPI_commit(); /* a standby may let us wait as well */
+	/* Waiting for durability may last, too, if a synchronous standby lags. */
+	SPI_commit();
 	wf_durable_require();
 
 	SPI_finish();

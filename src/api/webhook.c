@@ -1,9 +1,10 @@
 /*
  * webhook.c
- *		workflow.callback and workflow.callback_heartbeat: for systems that have a URL and nothing else.
+ *		workflow.callback and workflow.callback_heartbeat: for outside systems that have a URL and
+ *		nothing else.
  *
- * The token is all the right that is needed, and is good for one visit and one purpose. It is checked before anything is
- * looked up or locked.
+ * The token is all the right that is needed, and is good for one visit and one purpose. It is
+ * checked before anything is looked up or locked.
  */
 #include "postgres.h"
 
@@ -25,7 +26,7 @@ typedef struct Token
 	char	   *proof;
 } Token;
 
-/* Never shows the token: it would end up in logs. */
+/* Read the token. Errors never show it, since it would end up in logs. */
 static void
 read_token(FunctionCallInfo fcinfo, Token *token)
 {
@@ -39,7 +40,7 @@ read_token(FunctionCallInfo fcinfo, Token *token)
 	token->proof = dot + 1;
 }
 
-/* Lock what the token is for. False: it is not even in the history any more. */
+/* Lock the visit of the token. Returns false if it is no longer even in the history. */
 static bool
 find_visit(WfTarget *target, const Token *token, WfTokenPurpose purpose)
 {
@@ -53,8 +54,9 @@ find_visit(WfTarget *target, const Token *token, WfTokenPurpose purpose)
 /*
  * workflow.callback(token text, data jsonb) → boolean
  *
- * As workflow.complete, for whoever has the token of $callback_url. Errors: 22P02 malformed, 28000 wrong, 55000 if the visit
- * takes no callback, 40001 for a conflict in a serializable transaction.
+ * As workflow.complete, for the holder of the token in $callback_url. Errors: 22P02 malformed,
+ * 28000 wrong, 55000 if the visit takes no callback, 40001 for a conflict in a serializable
+ * transaction.
  */
 Datum
 workflow_callback(PG_FUNCTION_ARGS)
@@ -82,8 +84,8 @@ workflow_callback(PG_FUNCTION_ARGS)
 /*
  * workflow.callback_heartbeat(token text, progress jsonb) → boolean
  *
- * As workflow.heartbeat, for whoever has the token of $heartbeat_url. Errors: 22P02 malformed, 28000 wrong, 22023 for a progress
- * of more than 64 kB.
+ * As workflow.heartbeat, for the holder of the token in $heartbeat_url. Errors: 22P02 malformed,
+ * 28000 wrong, 22023 for a progress of more than 64 kB.
  */
 Datum
 workflow_callback_heartbeat(PG_FUNCTION_ARGS)

@@ -67,7 +67,9 @@ state_name(const WfWorkerRow *row)
 	return NULL;
 }
 
-/* Another database may have another encoding. */
+/*
+ * Replace what is not ASCII: a worker of another database may have written it in another encoding.
+ */
 static void
 keep_ascii(char *text)
 {
@@ -76,7 +78,10 @@ keep_ascii(char *text)
 			*text = '?';
 }
 
-/* That something fails is for all to see; what an administrator's code says of it is not. NULL: nothing fails. */
+/*
+ * The error of a worker, NULL if it has none. Everyone may see that something fails; the text,
+ * which may come from an administrator's code, is shown only with `with_reason`.
+ */
 static char *
 error_of(WfWorkerRow *row, bool with_reason)
 {
@@ -118,7 +123,9 @@ put_worker(ReturnSetInfo *rsinfo, WfWorkerRow *row, bool with_reason)
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
-/* Members of pg_monitor see all, others those of their database. */
+/*
+ * workflow_data.workers(): members of pg_monitor see all workers, others those of their database.
+ */
 Datum
 workflow_workers(PG_FUNCTION_ARGS)
 {
@@ -140,7 +147,10 @@ workflow_workers(PG_FUNCTION_ARGS)
 
 /* ---- servers ---- */
 
-/* The time within which a share of the requests was answered, in ms; evenly spread within a bucket. -1: none yet. */
+/*
+ * The time in ms within which a share of the requests was answered, taking answers as evenly spread
+ * within a bucket; -1 if there were none.
+ */
 static double
 percentile(const WfServerCounts *counts, double share)
 {

@@ -1,6 +1,6 @@
 /*
  * write_back.c
- *		workflow.write_back(relation): what is owed to rows of an attached table is tried now.
+ *		workflow.write_back(relation): try now what is owed to rows of an attached table.
  */
 #include "compat.h"
 
@@ -31,7 +31,10 @@ report_not_attached(Oid relid)
 	ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("table \"%s\" is not attached to a process", name));
 }
 
-/* Of the attachments that the caller may touch. False: there is none of these. */
+/*
+ * Make write-backs due, those of attachments on which the caller has a right. Returns false if
+ * there is no such attachment.
+ */
 static bool
 make_due(const WfAttachment *attachments, int n, Oid caller, int64 *due)
 {
@@ -51,11 +54,13 @@ make_due(const WfAttachment *attachments, int n, Oid caller, int64 *due)
 }
 
 /*
- * workflow.write_back(relation regclass) → bigint, how many write-backs are due now that were to be tried later
+ * workflow.write_back(relation regclass) → bigint, how many write-backs are due now that were to be
+ * tried later
  *
- * Workers try them once this transaction has committed. What is being tried at this moment is not counted. Who does not own the table
- * reaches what is owed by processes of which he is an administrator.
- * Errors: 42P01 no such table, 42704 it is not attached, 42501 neither its owner nor admin.
+ * Workers try them once this transaction has committed; one that is being tried at this moment is
+ * not counted. A caller who does not own the table makes those due that belong to processes which
+ * he administers. Errors: 42P01 for no such table, 42704 if it is not attached, 42501 for neither
+ * its owner nor an administrator.
  */
 Datum
 workflow_write_back(PG_FUNCTION_ARGS)
