@@ -18,7 +18,6 @@
 #include "shmem/shmem.h"
 #include "worker/announce.h"
 #include "worker/limit.h"
-#include "worker/moves.h"
 #include "worker/worker.h"
 
 #define CHANNEL "workflow"

@@ -15,7 +15,7 @@
 #include "store/access.h"
 #include "worker/chores.h"
 #include "worker/exchange.h"
-#include "worker/moves.h"
+#include "worker/failure.h"
 #include "worker/upkeep.h"
 #include "worker/write_back.h"
 
@@ -127,7 +127,7 @@ give_up(const WfDelivery *delivery, int deaths)
 	WfVisit    *visit = NULL;
 	WfFault		fault;
 
-	wf_moves_died(&fault);
+	wf_failure_died(&fault);
 	ereport(WARNING, errcode(ERRCODE_SYSTEM_ERROR),
 			errmsg("workflow gives up delivery " INT64_FORMAT " (%s) of instance " INT64_FORMAT ": %s",
 				   delivery->id, delivery->kind, delivery->instance, fault.message));

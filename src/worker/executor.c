@@ -29,7 +29,6 @@
 #include "worker/chores.h"
 #include "worker/failure.h"
 #include "worker/limit.h"
-#include "worker/moves.h"
 #include "worker/turns.h"
 #include "worker/upkeep.h"
 #include "worker/worker.h"
@@ -204,7 +203,7 @@ break_deadly(const WfWorkItem *item, int deaths)
 	WfVisit    *visit = load(batch, item);
 	WfFault		fault;
 
-	wf_moves_died(&fault);
+	wf_failure_died(&fault);
 	if (visit != NULL)
 		wf_engine_break(batch, visit, &fault, deaths > WF_MOST_DEATHS ? WF_BREAK_BARE : WF_BREAK_VISIT);
 	wf_batch_flush(batch);

@@ -10,11 +10,12 @@
 #include "common/pg_prng.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/timestamp.h"
 
+#include "shmem/careful.h"
 #include "worker/failure.h"
 #include "worker/limit.h"
 #include "worker/memory.h"
-#include "worker/moves.h"
 
 /* ---- what was lacking ---- */
 
@@ -199,4 +200,14 @@ wf_failures_expire(void)
 	if (last)
 		say_that_it_is_over();
 	return next;
+}
+
+/* ---- after a crash ---- */
+
+void
+wf_failure_died(WfFault *fault)
+{
+	memset(fault, 0, sizeof(*fault));
+	fault->code = WF_CODE_DIED;
+	fault->message = psprintf("the server died %d times in a row while nothing else was under work", WF_MOST_DEATHS);
 }

@@ -31,4 +31,7 @@ extern void wf_failure_over(int64 instance, int64 visit);
 /* From the dispatcher, each turn: nobody tries any more what was tried. Returns when to call again; DT_NOEND: no need. */
 extern TimestampTz wf_failures_expire(void);
 
+/* The fault of what the server has died of. */
+extern void wf_failure_died(WfFault *fault);
+
 #endif

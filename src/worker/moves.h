@@ -58,9 +58,6 @@ typedef struct WfJob
  */
 extern void wf_moves_run(WfJob *jobs, int n, int limit_ms, bool hand_over);
 
-/* The fault of what the server has died of. */
-extern void wf_moves_died(WfFault *fault);
-
 /* Is something to be kept that has arrived from outside? */
 static inline bool
 wf_job_brings(const WfJob *job)

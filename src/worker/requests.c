@@ -172,7 +172,7 @@ break_deadly(int64 instance, int64 visit)
 {
 	WfJob		job = {.kind = WF_JOB_BREAK, .instance = instance, .visit = visit};
 
-	wf_moves_died(&job.fault);
+	wf_failure_died(&job.fault);
 	return job;
 }
 

@@ -24,7 +24,6 @@
 #include "store/identity.h"
 #include "worker/announce.h"
 #include "worker/limit.h"
-#include "worker/moves.h"
 #include "worker/upkeep.h"
 #include "worker/worker.h"
 

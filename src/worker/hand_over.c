@@ -1,0 +1,178 @@
+/*
+ * hand_over.c
+ *		What takes too long in the dispatcher, or whose owner has no time left there, is handed over to executors.
+ *
+ * Here nothing of a definition is worked out: it takes no longer than the data is large.
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "utils/memutils.h"
+
+#include "shmem/shmem.h"
+#include "store/access.h"
+#include "store/due.h"
+#include "store/executor_work.h"
+#include "worker/exchange.h"
+#include "worker/failure.h"
+#include "worker/limit.h"
+#include "worker/moves_internal.h"
+#include "worker/worker.h"
+
+/* A larger one takes so long to be read that it is handed over alone. */
+#define SMALL_REPLY 65536
+
+static void
+deliver_to_executor(WfBatch *batch, const WfJob *job, const char *queue, const char *kind, Jsonb *payload)
+{
+	wf_delivery_add(job->instance, job->visit, kind, queue, batch->now, payload);
+	wf_note_due(WF_QUEUE_EXECUTOR, batch->now);
+}
+
+/*
+ * What has arrived becomes a delivery, and the visit stays in flight until that is delivered; whose time has come is found
+ * in the executors' queue, or by an alarm there.
+ */
+static void
+hand_over_visit(WfBatch *batch, WfJob *job, WfVisit *visit)
+{
+	WfAnswer	answer = {.fault = job->fault};
+	char	   *queue = wf_executor_queue(visit->instance->process->process_id);
+
+	switch (job->kind)
+	{
+		case WF_JOB_REPLY:
+			wf_exchange_answer(job->reply, &answer);
+			pg_fallthrough;
+		case WF_JOB_BREAK: /* a request that could not be made has failed for good */
+			deliver_to_executor(batch, job, queue, WF_DELIVERY_REPLY, wf_exchange_pack(&answer));
+			break;
+		case WF_JOB_DELIVERY:
+			wf_delivery_to_executor(job->delivery, queue, batch->now);
+			break;
+		case WF_JOB_ALARM: /* the visit itself stays where it is: it may be in flight */
+			deliver_to_executor(batch, job, queue, WF_DELIVERY_ALARM, NULL);
+			job->awaits = true;
+			break;
+		case WF_JOB_DUE:
+			wf_engine_hand_over(batch, visit);
+			break;
+	}
+}
+
+static void
+hand_over_job(WfBatch *batch, WfJob *job)
+{
+	WfVisit    *visit = wf_batch_visit(batch, job->instance, job->visit);
+
+	if (visit != NULL && visit->held)
+		wf_job_keep_suspended(batch, job);
+	else if (visit != NULL)
+		hand_over_visit(batch, job, visit);
+	else if (job->verdict == WF_JOB_LOCKED)
+		wf_job_keep_locked(batch, job);
+	else
+	{
+		job->verdict = WF_JOB_GONE;
+		if (job->delivery != 0)
+			wf_delivery_delete(job->delivery);
+	}
+}
+
+static void
+hand_over(WfJob *jobs, int n)
+{
+	WfAccess	access;
+	WfBatch    *batch;
+	MemoryContext old;
+
+	wf_begin_transaction();
+	wf_store_enter(&access);
+	batch = wf_batch_begin();
+	old = MemoryContextSwitchTo(batch->context);
+	wf_jobs_load(batch, jobs, n, WF_JOB_HANDED_OVER);
+	for (int i = 0; i < n; i++)
+	{
+		jobs[i].left_out = wf_batch_left_out(batch, jobs[i].instance, jobs[i].visit);
+		if (!jobs[i].left_out)
+			hand_over_job(batch, &jobs[i]);
+	}
+	wf_batch_flush(batch);
+	MemoryContextSwitchTo(old);
+	wf_batch_end(batch);
+	wf_store_leave(&access);
+	CommitTransactionCommand();
+}
+
+/*
+ * Without a limit but that for locks: that a large reply takes long to be read may be the reason, and it has to be read once
+ * more.
+ */
+void
+wf_job_hand_over(WfJob *job)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	wf_limit_begin(0);
+	PG_TRY();
+	{
+		hand_over(job, 1);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error = wf_catch(context);
+		WfLack		lack = wf_failure_lack(error);
+
+		job->verdict = WF_JOB_STUCK;
+		if (lack != WF_LACK_NONE)
+			wf_job_wait(job, lack, error);
+		else
+			ereport(WARNING, errcode(error->sqlerrcode),
+					errmsg("workflow could not hand visit " INT64_FORMAT "_" INT64_FORMAT
+						   " over to an executor: %s",
+						   job->instance, job->visit, error->message));
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+}
+
+static bool
+is_handed_over_with_others(const WfJob *job)
+{
+	return job->slow && !job->left_out && (job->reply == NULL || job->reply->body_len <= SMALL_REPLY);
+}
+
+/*
+ * Those that were left out, in one transaction, since there may be many. What is too much for that, or fails, is handed over
+ * alone: it stays slow.
+ */
+void
+wf_jobs_hand_over_slow(WfJob *jobs, int n)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WfJob	   *slow = palloc(sizeof(WfJob) * n);
+	int			nslow = 0;
+
+	for (int i = 0; i < n; i++)
+		if (is_handed_over_with_others(&jobs[i]))
+			slow[nslow++] = jobs[i];
+	if (nslow == 0)
+		return;
+	PG_TRY();
+	{
+		hand_over(slow, nslow);
+		for (int i = n - 1; i >= 0; i--)
+		{
+			if (!is_handed_over_with_others(&jobs[i]))
+				continue;
+			jobs[i] = slow[--nslow];
+			jobs[i].slow = jobs[i].left_out;
+		}
+	}
+	PG_CATCH();
+	{
+		(void) wf_catch(context);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+}
