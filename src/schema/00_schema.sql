@@ -1,4 +1,5 @@
--- Whoever owns the schema can replace what is in it, and what was in it before would be found by those who look for ours.
+-- Refuse schemas that somebody else has prepared: the owner of a schema can replace what is in it,
+-- and users who look for our objects would find what was in it before.
 
 DO LANGUAGE plpgsql $$
 DECLARE

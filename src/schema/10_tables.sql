@@ -1,4 +1,5 @@
--- What lives, what ended, and who may touch it. Written by the C code only; nobody has rights on tables.
+-- Living and ended instances, and who may do what with them. Only the C code writes these tables;
+-- nobody has rights on them.
 
 CREATE FUNCTION workflow.serial_number(instance bigint, visit bigint) RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF COST 1 AS 'MODULE_PATHNAME', 'workflow_serial_number';
@@ -12,7 +13,8 @@ CREATE TABLE workflow_data.process (
     latest      integer NOT NULL,
     suspended   boolean NOT NULL DEFAULT false,
     retention   interval
-) WITH (autovacuum_analyze_threshold = 0, autovacuum_analyze_scale_factor = 0); -- few rows that every view joins
+-- thresholds of 0, since the table has few rows, and every view joins it
+) WITH (autovacuum_analyze_threshold = 0, autovacuum_analyze_scale_factor = 0);
 COMMENT ON TABLE workflow_data.process IS 'Processes by name: owner and latest version. Look at the view workflow.processes';
 COMMENT ON SEQUENCE workflow_data.process_process_id_seq IS 'Numbers of processes';
 COMMENT ON COLUMN workflow_data.process.process_id IS 'Number of the process, the same for all its versions';
@@ -23,7 +25,8 @@ COMMENT ON COLUMN workflow_data.process.latest IS 'Version that workflow.start t
 COMMENT ON COLUMN workflow_data.process.suspended IS 'New instances start suspended';
 COMMENT ON COLUMN workflow_data.process.retention IS 'How long its ended instances are kept; zero: for ever; NULL: as workflow.retention says';
 
--- No foreign keys between tables that pg_dump carries: they are there before the data, which pg_restore -j loads in any order.
+-- Tables that pg_dump carries have no foreign keys between them: the constraints exist before the
+-- data, and pg_restore -j loads tables in any order.
 CREATE TABLE workflow_data.process_version (
     process_id  integer NOT NULL,
     version     integer NOT NULL,
@@ -78,7 +81,8 @@ CREATE TABLE workflow_data.instance (
 ) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 CREATE UNIQUE INDEX instance_business_key ON workflow_data.instance (business_key, process_id, attachment)
     WHERE business_key IS NOT NULL;
-CREATE INDEX instance_status ON workflow_data.instance (process_id, status); -- to count them
+-- for counting by status
+CREATE INDEX instance_status ON workflow_data.instance (process_id, status);
 COMMENT ON TABLE workflow_data.instance IS 'Living instances. Whoever moves a token holds the lock on its row. Look at the view workflow.instances';
 COMMENT ON COLUMN workflow_data.instance.instance IS 'Number of the instance';
 COMMENT ON COLUMN workflow_data.instance.process_id IS 'Process';
@@ -138,8 +142,8 @@ CREATE INDEX visit_alarm ON workflow_data.visit (alarm_at, instance, visit) WHER
 CREATE INDEX visit_serial_number ON workflow_data.visit ((workflow.serial_number(instance, visit) COLLATE "C"));
 CREATE INDEX visit_waiting ON workflow_data.visit (waiting_since) WHERE waiting_since IS NOT NULL;
 CREATE INDEX visit_incident ON workflow_data.visit (instance) WHERE outcome IS NOT NULL;
--- To count them, and to find the oldest of each step. A state does not change without due_at or waiting_since, so no update is kept from
--- being HOT that was so without it.
+-- For counting, and for finding the oldest visit of each step. A state never changes without due_at
+-- or waiting_since, so this index keeps no update from being HOT that would be HOT without it.
 CREATE INDEX visit_state ON workflow_data.visit (process_id, state, step, waiting_since);
 COMMENT ON TABLE workflow_data.visit IS 'Living visits: one token at one step. Look at the views workflow.visits, waiting and incidents';
 COMMENT ON COLUMN workflow_data.visit.instance IS 'Instance';
@@ -245,7 +249,7 @@ CREATE TABLE workflow_data.late_callback (
     webhook     boolean NOT NULL,
     data        jsonb
 );
--- without a key its rows could not be deleted while all tables are published
+-- without a key, rows could not be deleted while a publication publishes all tables
 ALTER TABLE workflow_data.late_callback REPLICA IDENTITY FULL;
 CREATE INDEX late_callback_serial_number ON workflow_data.late_callback ((workflow.serial_number(instance, visit) COLLATE "C"));
 CREATE INDEX late_callback_received_at ON workflow_data.late_callback (received_at);
@@ -363,7 +367,8 @@ COMMENT ON COLUMN workflow_data.attempt_history.incident IS 'It is no attempt, b
 COMMENT ON COLUMN workflow_data.attempt_history.ended_with IS 'What ended the incident: retry, skip, complete, fail, move, cancel_visit or cancel';
 COMMENT ON COLUMN workflow_data.attempt_history.ended_by IS 'Role that called that';
 
--- No default partitions: they would have to hold nothing of a partition that a restore attaches.
+-- Strays have tables of their own instead of default partitions: a default partition must not hold
+-- rows of a partition that a restore attaches.
 CREATE TABLE workflow_data.instance_stray (LIKE workflow_data.instance_history INCLUDING DEFAULTS INCLUDING COMMENTS, PRIMARY KEY (instance));
 CREATE INDEX instance_stray_business_key ON workflow_data.instance_stray (business_key) WHERE business_key IS NOT NULL;
 COMMENT ON TABLE workflow_data.instance_stray IS 'Ended instances that were stored while their week had no partition';
@@ -398,7 +403,7 @@ COMMENT ON TABLE workflow_data.secret IS 'Key of the tokens in $callback_url and
 COMMENT ON COLUMN workflow_data.secret.single IS 'There is one row';
 COMMENT ON COLUMN workflow_data.secret.key IS '32 random bytes, made with the first definition';
 
--- Everything is data, not part of the extension's own script: pg_dump carries it.
+-- All rows are data, not part of the extension's own script, so pg_dump carries them.
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.process', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.process_version', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.process_privilege', '');

@@ -1,4 +1,4 @@
--- Servers that processes call: foreign servers of the wrapper workflow_http.
+-- The servers that processes call are foreign servers of the wrapper workflow_http.
 
 CREATE FUNCTION workflow_data.http_validator(options text[], catalog oid) RETURNS void
 LANGUAGE C STRICT PARALLEL SAFE

@@ -1,4 +1,5 @@
--- What authors, callers, outside systems and operators call. Who may execute what is in 90_grants.sql.
+-- The functions that authors, callers, outside systems and operators call. Who may execute them is
+-- in 90_grants.sql.
 
 -- ---- authors ----
 
@@ -29,7 +30,7 @@ COMMENT ON FUNCTION workflow.revoke_process(text, name, text, text) IS
 
 -- ---- callers ----
 
--- anycompatible and no anyelement: a literal without a type is text
+-- The key is anycompatible, not anyelement, which would refuse a literal without a type.
 CREATE FUNCTION workflow.start(process text, data jsonb DEFAULT '{}', business_key anycompatible DEFAULT NULL::text,
                                version integer DEFAULT NULL) RETURNS bigint
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_start';
@@ -153,7 +154,8 @@ COMMENT ON FUNCTION workflow_data.identity_changed() IS
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OF system_identifier, database, relation OR DELETE ON workflow_data.identity
     FOR EACH STATEMENT EXECUTE FUNCTION workflow_data.identity_changed();
 
--- Members of pg_write_all_data may write to every table, but what is in these would be run with the rights of others.
+-- Only owners may write to tables that say what is run with whose rights. Members of
+-- pg_write_all_data could write to every table otherwise.
 CREATE FUNCTION workflow_data.owner_only() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_owner_only';
 COMMENT ON FUNCTION workflow_data.owner_only() IS
@@ -170,7 +172,7 @@ CREATE TRIGGER owner_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON workf
     FOR EACH STATEMENT EXECUTE FUNCTION workflow_data.owner_only();
 CREATE TRIGGER owner_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow_data.secret
     FOR EACH STATEMENT EXECUTE FUNCTION workflow_data.owner_only();
--- session_replication_role is no way around it
+-- ALWAYS triggers fire whatever session_replication_role is
 ALTER TABLE workflow_data.process ENABLE ALWAYS TRIGGER owner_only;
 ALTER TABLE workflow_data.process_version ENABLE ALWAYS TRIGGER owner_only;
 ALTER TABLE workflow_data.process_privilege ENABLE ALWAYS TRIGGER owner_only;
@@ -228,7 +230,7 @@ CREATE FUNCTION workflow.skip(serial_number bigint, data jsonb DEFAULT NULL) RET
 COMMENT ON FUNCTION workflow.skip(bigint, jsonb) IS
 'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
 
--- ---- what views are made of ----
+-- ---- functions that views call ----
 
 CREATE FUNCTION workflow_data.my_processes(privilege text, other text DEFAULT NULL, of_steps boolean DEFAULT false) RETURNS integer[]
     LANGUAGE c STABLE PARALLEL RESTRICTED COST 1000 AS 'MODULE_PATHNAME', 'workflow_my_processes';

@@ -1,4 +1,4 @@
--- Tables whose rows start instances.
+-- Attached tables: their rows start instances.
 
 CREATE FUNCTION workflow_data.before_insert() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_before_insert';
 COMMENT ON FUNCTION workflow_data.before_insert() IS

@@ -1,8 +1,10 @@
--- What there is to see. Each view shows a role only the processes on which it has the privilege view (or admin).
--- What has ended is in partitions of the history or among its strays.
--- The set of processes is worked out once for a query. The views are barriers, which the planner takes for row security of each
--- table (store/view_plan.c): so each table has a column process_id, and conditions and joins that are leakproof, as comparing numbers, keys
--- and serial numbers is, reach the indexes.
+-- The views for users. Each shows a role only the processes on which it has the privilege view (or
+-- admin); the set of these processes is found once for each query. What has ended is in partitions
+-- of the history or among its strays.
+--
+-- The views are security barriers, which the planner replaces by row security of each table
+-- (store/view_plan.c): so each table has a column process_id, and leakproof conditions and joins,
+-- such as comparisons of numbers, keys and serial numbers, reach the indexes.
 
 CREATE VIEW workflow.processes WITH (security_barrier) AS
     SELECT p.process,
@@ -24,7 +26,7 @@ COMMENT ON COLUMN workflow.processes.defined_at IS 'When the version was defined
 COMMENT ON COLUMN workflow.processes.latest IS 'Whether it is the version that new instances follow; of an undefined process none is';
 COMMENT ON COLUMN workflow.processes.suspended IS 'Whether workflow.suspend_process holds it: new instances start suspended';
 
--- One table to each part, so that joins reach the indexes of all.
+-- Each part of the union reads one table, so that joins reach the indexes of all of them.
 CREATE VIEW workflow.instances WITH (security_barrier) AS
     SELECT a.instance, p.process, a.version, a.business_key, a.status, a.data, a.started_at, a.ended_at, a.error, a.cancel_reason
     FROM (SELECT i.instance, i.process_id, i.version, i.business_key, i.status, i.data, i.started_at,
@@ -200,7 +202,7 @@ COMMENT ON COLUMN workflow.attachments.instance_column IS 'Column that shows the
 COMMENT ON COLUMN workflow.attachments.condition IS 'jsonpath predicate over the row: only such rows start an instance';
 COMMENT ON COLUMN workflow.attachments.trust IS 'Write-backs run the code of whatever roles the table brings with it, with the rights of its owner';
 
--- What was called of no process is for superusers.
+-- Only superusers see calls that were about no process.
 CREATE VIEW workflow.audit WITH (security_barrier) AS
     SELECT a.at, a.role, a.session_role, a.call, p.process, a.instance,
            workflow.serial_number(a.instance, a.visit) COLLATE "C" AS serial_number, a.arguments
@@ -217,7 +219,8 @@ COMMENT ON COLUMN workflow.audit.instance IS 'Instance that it was about';
 COMMENT ON COLUMN workflow.audit.serial_number IS 'Visit that it was about';
 COMMENT ON COLUMN workflow.audit.arguments IS 'What else it was given, but for data';
 
--- Whoever may see the process sees who may do what with it; others see what they were given themselves.
+-- A role that may view a process sees all privileges on it; others see those that they were given
+-- themselves.
 CREATE VIEW workflow.grants WITH (security_barrier) AS
     SELECT p.process, workflow_data.role_name(g.grantee, g.grantee_name) AS role, g.privilege, nullif(g.step, '') AS step
     FROM workflow_data.process_privilege g
@@ -230,7 +233,8 @@ COMMENT ON COLUMN workflow.grants.role IS 'Role that has the privilege; public: 
 COMMENT ON COLUMN workflow.grants.privilege IS 'start, complete, view, or admin, which implies the others';
 COMMENT ON COLUMN workflow.grants.step IS 'complete: of visits of this step only; NULL: of the whole process';
 
--- A first try is of an instance that lives or is in the history; one that has failed remembers what it needs.
+-- The first try of a write-back belongs to an instance that lives or is in the history; one that
+-- has failed has all it needs in its payload.
 CREATE VIEW workflow.write_backs WITH (security_barrier) AS
     SELECT a.relation, p.process,
            coalesce(d.payload ->> 'business_key', i.business_key, h.business_key) AS business_key, d.instance,

@@ -1,4 +1,4 @@
--- Waiting for an instance; the processes that do the work, and the servers they call.
+-- Waiting for an instance; the worker processes, and the servers that they call.
 
 CREATE PROCEDURE workflow.wait_for(instance bigint, timeout interval DEFAULT NULL, INOUT status text DEFAULT NULL)
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_wait_for';
@@ -32,8 +32,8 @@ CREATE FUNCTION workflow_data.servers(OUT server text, OUT state text, OUT in_fl
 COMMENT ON FUNCTION workflow_data.servers() IS
 'Counters of the servers called from this database since the start of the database server: those that the caller may use, or all for members of pg_monitor';
 
--- A dropped server has no row of its own any more, but its visits know its name. OFFSET 0 keeps the query's own conditions out
--- of where rows are still to be hidden.
+-- A dropped server has no catalog row any more, but its visits know its name. OFFSET 0 keeps
+-- conditions of the query from being pushed down to where rows have not been hidden yet.
 CREATE VIEW workflow.servers AS
     SELECT s.srvname::text AS server,
            (SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) o WHERE o.option_name = 'url') AS url,

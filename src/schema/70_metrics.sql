@@ -1,4 +1,5 @@
--- Counts for whoever watches: members of pg_monitor see those of all processes and servers, and no key, number or data of any.
+-- Counts for monitoring. Members of pg_monitor see those of all processes and servers, but no key,
+-- number or data of an instance.
 
 CREATE FUNCTION workflow_data.count_instances(OUT process text, OUT status text, OUT n bigint)
     RETURNS SETOF record LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'workflow_count_instances';
@@ -20,7 +21,8 @@ CREATE FUNCTION workflow_data.count_write_backs(OUT process text, OUT relation t
 COMMENT ON FUNCTION workflow_data.count_write_backs() IS
 'How many write-backs are owed, likewise';
 
--- Each part names itself by a constant, so that a condition on the name leaves out what it does not ask for.
+-- Each part of the union has its name as a constant, so that a condition on the name skips the
+-- other parts.
 CREATE VIEW workflow.metrics WITH (security_barrier) AS
     WITH visits AS MATERIALIZED (SELECT process, state, step, n, since FROM workflow_data.count_visits()),
          due AS MATERIALIZED (SELECT work, process, server, n, since FROM workflow_data.count_due()),

@@ -1,7 +1,7 @@
--- Who may do what. The schema gives PUBLIC nothing, so whatever PUBLIC may execute or read here needs USAGE on the schema,
--- which is granted by hand; then process privileges decide.
+-- Who may do what. PUBLIC has no USAGE on the schema; it has to be granted by hand, and makes what
+-- PUBLIC may execute or read here usable. Then the privileges on processes decide.
 
--- Whatever the default privileges of whoever creates the extension are, to PUBLIC or to others.
+-- Revoke what default privileges of the creating role have granted, to PUBLIC or to others.
 DO LANGUAGE plpgsql $$
 DECLARE
     command text;
@@ -29,10 +29,10 @@ BEGIN
 END $$;
 
 GRANT EXECUTE ON ALL ROUTINES IN SCHEMA workflow TO PUBLIC;
--- views run these with the rights of whoever looks
+-- views call these functions with the rights of the role that queries them
 GRANT EXECUTE ON ALL ROUTINES IN SCHEMA workflow_data TO PUBLIC;
 
--- Authors: GRANT EXECUTE makes one.
+-- Authors: EXECUTE on these functions makes a role an author.
 REVOKE EXECUTE ON FUNCTION workflow.define(text, json),
                            workflow.check(json),
                            workflow.undefine(text),
@@ -42,10 +42,10 @@ REVOKE EXECUTE ON FUNCTION workflow.define(text, json),
                            workflow.revoke_process(text, name, text, text)
     FROM PUBLIC;
 
--- For the whole database, not for a process: superusers and whom they choose.
+-- adopt is about the whole database, not about a process: superusers may grant it.
 REVOKE EXECUTE ON FUNCTION workflow.adopt() FROM PUBLIC;
 
--- Called by PostgreSQL itself.
+-- Functions that only PostgreSQL itself calls.
 REVOKE EXECUTE ON FUNCTION workflow_data.http_validator(text[], oid), workflow_data.identity_changed(), workflow_data.before_insert(),
                            workflow_data.after_insert(), workflow_data.keep_columns(), workflow_data.owner_only(), workflow_data.secret_changed()
     FROM PUBLIC;
@@ -54,11 +54,11 @@ GRANT SELECT ON workflow.processes, workflow.instances, workflow.visits, workflo
                 workflow.history, workflow.attempts, workflow.late_callbacks, workflow.write_backs, workflow.attachments, workflow.grants, workflow.audit, workflow.servers, workflow.workers
     TO PUBLIC;
 
--- Who monitors sees counts, without being given anything else.
+-- Monitoring roles see counts without any further grant.
 GRANT USAGE ON SCHEMA workflow TO pg_monitor;
 GRANT SELECT ON workflow.metrics TO PUBLIC;
 
--- Without the library preloaded all functions raise errors; say so at once.
+-- Without the library preloaded all functions raise errors, so warn at once.
 DO LANGUAGE plpgsql $$
 BEGIN
     IF pg_catalog.current_setting('workflow.databases', true) IS NULL THEN

@@ -2,7 +2,7 @@
  * access.c
  *		Entering and leaving the store.
  *
- * Every SQL function passes here, so it costs a few syscache look-ups and one setting, nothing else.
+ * Every SQL function passes here, so this must stay cheap: a few syscache look-ups and one setting.
  */
 #include "compat.h"
 

@@ -2,9 +2,10 @@
  * attachment.c
  *		Rows of workflow_data.attachment, and what attached rows show of their instances.
  *
- * Attachments change under ShareRowExclusiveLock on their table, which no INSERT can hold a row of at the same time.
- * A table that was dropped leaves its attachments behind; whether an OID still stands for the attached table is seen
- * from our trigger on it, since no other table can have got that without being attached.
+ * Attachments change under ShareRowExclusiveLock on their table, which conflicts with every INSERT.
+ * A table that was dropped leaves its attachments behind; whether an OID still means the attached
+ * table is seen from our trigger on it, since no other table can have got that without being
+ * attached.
  */
 #include "postgres.h"
 
@@ -39,7 +40,10 @@ static WfQuery q_of = {
 		   "JOIN workflow_data.process p ON p.process_id = a.process_id "
 		   "WHERE a.relation = $1 AND a.detached_at IS NULL ORDER BY a.attachment",
 	.nargs = 1, .argtypes = {REGCLASSOID}};
-/* One that was restored has another OID, and brings our triggers with it; what its rows show may be as old as can be. */
+/*
+ * Find an earlier attachment of the same table and process. A restored table has another OID, and
+ * brings our triggers with it; what its rows show may be of any age.
+ */
 static WfQuery q_former = {
 	.sql = "SELECT attachment, CASE WHEN relation IS NULL THEN '-infinity' ELSE detached_at END FROM workflow_data.attachment WHERE detached_at IS NOT NULL AND process_id = $2 "
 		   "AND (relation = $1 OR relation IS NULL AND $3 AND relation_name = $4) "
@@ -66,17 +70,20 @@ static WfQuery q_forget = {
 	.sql = "UPDATE workflow_data.attachment SET relation = NULL, detached_at = coalesce(detached_at, clock_timestamp()) "
 		   "WHERE attachment = $1",
 	.nargs = 1, .argtypes = {INT4OID}};
-/* By whoever comes first: others do not wait for him. */
+/* Find attachments whose table is gone. One session prunes them: others do not wait for it. */
 static WfQuery q_prune = {
 	.sql = "SELECT attachment FROM workflow_data.attachment a WHERE a.relation IS NOT NULL "
 		   "AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = a.relation) FOR UPDATE SKIP LOCKED"};
-/* It was on its way when the table was detached. */
+/* A write-back found its table detached: rows are stale since that write-back was due. */
 static WfQuery q_missed = {
 	.sql = "UPDATE workflow_data.attachment a SET detached_at = d.due_at FROM workflow_data.delivery d "
 		   "WHERE d.delivery = $1 AND d.kind = 'write_back' AND a.detached_at > d.due_at "
 		   "AND a.attachment = substring(d.queue FROM '^executor table ([0-9]+)$')::integer",
 	.nargs = 1, .argtypes = {INT8OID}};
-/* Those that live, and those that have ended since $3: a moment before what they show was owed. */
+/*
+ * Owe a write-back to all living instances of the attachment, and to those that have ended since
+ * $3: a minute earlier, since what they show was due a moment after it changed.
+ */
 static WfQuery q_show_again = {
 	.sql = "INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue) "
 		   "SELECT i.instance, 0, clock_timestamp(), 'write_back', $2 FROM ("
@@ -110,7 +117,10 @@ static WfQuery q_shown = {
 		   "JOIN workflow_data.process p ON p.process_id = a.process_id "
 		   "WHERE i.business_key IS NOT NULL LIMIT 1",
 	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
-/* the open callback wait, or what lives at the step that was asked for */
+/*
+ * What a living instance shows: the visit with the open wait for a callback, or the one at the step
+ * that was asked for.
+ */
 static WfQuery q_look_living = {
 	.sql = "SELECT i.instance, i.status, (SELECT v.visit FROM workflow_data.visit v "
 		   "WHERE v.instance = i.instance AND CASE WHEN $4 IS NULL THEN v.waits_for = 'callback' "
@@ -125,7 +135,7 @@ static WfQuery q_look_ended = {
 
 const WfWriting *wf_attachment_writing = NULL;
 
-/* ---- what needs no row ---- */
+/* ---- answers that need no row ---- */
 
 bool
 wf_attachment_shows(const WfAttachment *attachment)
@@ -146,7 +156,10 @@ wf_attachment_shows_start(const WfAttachment *attachment, const WfDefinition *de
 	return first->action == WF_ACTION_NONE && first->wait.when == NULL && !first->async;
 }
 
-/* Looked at from the function, as callers need no right on the schema. */
+/*
+ * Does the trigger call this function of ours? The function's schema is looked up, not the schema
+ * by name, since callers have no right on that.
+ */
 static bool
 calls(const Trigger *trigger, const char *function)
 {
@@ -229,7 +242,10 @@ set_text(Datum *value, char *null, const char *text)
 	*value = text != NULL ? CStringGetTextDatum(text) : (Datum) 0;
 }
 
-/* Its number, 0 if there is none; *stale_since: since when its rows may not show what is true. */
+/*
+ * Find an earlier attachment to take over. Returns its number or 0; *stale_since is since when its
+ * rows may be out of date.
+ */
 static int
 former_attachment(const WfAttachment *attachment, bool restored, TimestampTz *stale_since)
 {
@@ -243,7 +259,10 @@ former_attachment(const WfAttachment *attachment, bool restored, TimestampTz *st
 	return DatumGetInt32(wf_result(0, 1, &isnull));
 }
 
-/* What comes of that the workers do, as with any other move. */
+/*
+ * Owe write-backs to the instances of an attachment that was taken over. Workers try them, as after
+ * any move.
+ */
 static void
 show_again(int id, TimestampTz stale_since)
 {

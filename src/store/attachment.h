@@ -12,12 +12,16 @@
 
 #include "model/definition.h"
 
-/* Sets columns of the row being inserted: the last one to see it, since triggers fire in order of their names. */
+/*
+ * The BEFORE trigger, which sets columns of the row being inserted. Its name makes it the last one,
+ * since triggers fire in the order of their names.
+ */
 #define WF_TRIGGER_BEFORE "zzz_workflow_number"
-#define WF_TRIGGER_AFTER "workflow_start" /* starts instances */
-#define WF_TRIGGER_KEEP "zzz_workflow_keep" /* leaves those columns as they are in an UPDATE */
+#define WF_TRIGGER_AFTER "workflow_start" /* AFTER trigger: starts instances */
+/* BEFORE UPDATE trigger: keeps the columns that are set */
+#define WF_TRIGGER_KEEP "zzz_workflow_keep"
 
-/* What a write-back puts into a row at this moment; NULL: there is none. */
+/* What the running write-back puts into a row; NULL: no write-back is running. */
 typedef struct WfWriting
 {
 	Oid			relation; /* the attached table */
@@ -32,85 +36,98 @@ typedef struct WfAttachment
 {
 	int			id;
 	Oid			relation;
-	const char *relation_name; /* as it was when it was attached */
+	const char *relation_name; /* name of the table when it was attached */
 	int			process_id;
-	const char *process; /* its name */
-	int			latest;	 /* its latest version; 0: undefined */
-	bool		suspended; /* its instances start suspended */
-	const char *serial_column; /* each NULL: none */
+	const char *process; /* name of the process */
+	int			latest;	 /* latest version of the process; 0: it was undefined */
+	bool		suspended; /* instances of the process start suspended */
+	const char *serial_column; /* this and the next four: NULL if not asked for */
 	const char *serial_step;
 	const char *status_column;
 	const char *instance_column;
 	const char *condition;
-	const char *search_path; /* of the session that attached the table */
+	const char *search_path; /* that of the session that attached the table */
 	bool		trust; /* write-backs may run code of roles other than the table's owner */
 } WfAttachment;
 
 /* Does a row show anything of its instance? */
 extern bool wf_attachment_shows(const WfAttachment *attachment);
 /*
- * Is the number of the first visit what the row's serial column shows from the start? It is if that step does nothing but
- * wait for a callback, or if it is the very step whose number was asked for.
+ * Does the row's serial column show the number of the first visit from the start? It does if the
+ * first step only waits for a callback, or if it is the very step whose number was asked for.
  */
 extern bool wf_attachment_shows_start(const WfAttachment *attachment, const WfDefinition *def);
 /*
- * Was this partition attached while it was none? Its trigger, one for each statement, does not fire for rows that come
- * through its parent.
+ * Was this table attached before it became a partition? Then its trigger, which fires once for each
+ * statement, does not fire for rows that come through the parent.
  */
 extern bool wf_attachment_is_cut_off(Relation rel);
 
-/* ---- inside wf_store_enter ---- */
+/* ---- the rest is called inside wf_store_enter ---- */
 /* Has this relation a trigger that calls workflow.<function>()? */
 extern bool wf_attachment_has_trigger(Relation rel, const char *function);
-/* Those of a table, oldest first, in CurrentMemoryContext. */
+/* The attachments of a table, oldest first, in CurrentMemoryContext. Returns how many. */
 extern int	wf_attachments_of(Oid relation, WfAttachment **attachments);
 /*
- * A new row, or that of the same table and process from before it was detached, so that instances of then are of this attachment; true:
- * the latter, and what they show is written again. A table that was dropped and `restored` is known by its name. Sets the number.
+ * Store an attachment and set its number. If the same table was attached to the same process
+ * before, that row is used again, so that its instances belong to this attachment; then true is
+ * returned, and what they show is written again. A dropped table that was `restored` is recognized
+ * by its name.
  */
 extern bool wf_attachment_add(WfAttachment *attachment, bool restored);
-/* It stays, as one that was detached; what is owed to its rows ends. */
+/* Mark an attachment as detached, and end what is owed to its rows. Its row stays. */
 extern void wf_attachment_detach(int id, const char *relation_name);
-/* Its table is gone. */
+/* Detach an attachment whose table is gone. */
 extern void wf_attachment_forget(int id);
-/* So are all those of dropped tables. */
+/* Do that for all attachments whose tables are gone. */
 extern void wf_attachment_prune(void);
 /* ERROR 42501 unless the table's owner may start the process. */
 extern void wf_attachment_require_start(int process_id, const char *process, Oid owner);
-/* No other transaction undefines the process before this one has ended; it may be defined anew, or suspended. */
+/*
+ * Keep other transactions from undefining the process until this one has ended. They may define a
+ * new version of it, or suspend it.
+ */
 extern void wf_attachment_lock_process(int process_id);
 
-/* Of these keys, those that have a living instance of the attachment: sorted by strcmp, in CurrentMemoryContext. */
+/*
+ * Find those of the keys that have a living instance of the attachment: sorted by strcmp, in
+ * CurrentMemoryContext. Returns how many.
+ */
 typedef struct WfLivingKey
 {
 	char	   *business_key;
 	int64		instance;
 } WfLivingKey;
 extern int	wf_attachment_living(int process_id, int attachment, char **keys, int n, WfLivingKey **living);
-/* Likewise those that have one that lives or has ended; one with several may come several times. */
+/*
+ * The same for keys with an instance that lives or has ended. A key with several instances may come
+ * several times.
+ */
 extern int	wf_attachment_known(int process_id, int attachment, char **keys, int n, WfLivingKey **known);
 
-/* What a write-back is about. */
+/* What a write-back writes, and to which row. */
 typedef struct WfShown
 {
 	WfAttachment attachment;
 	char	   *business_key;
-	int64		delivery; /* that asks for it */
-	/* as of the last wf_attachment_look */
-	int64		instance; /* that the row shows now: a younger one with the same key, or the one given */
-	int64		visit;	  /* of the serial number; 0: none */
-	char	   *status;	  /* NULL: it is nowhere to be found */
+	int64		delivery; /* delivery that asks for the write-back */
+	/* set by wf_attachment_look */
+	/* Instance that the row shows: a younger one with the same key, or the given one. */
+	int64		instance;
+	int64		visit;	  /* visit whose serial number is shown; 0: none */
+	char	   *status;	  /* NULL: the instance is nowhere to be found */
 	bool		living;
 } WfShown;
 
 /*
- * The attachment and key of an instance that lives or has ended, or that a delivery remembers. False if it has none (any more); with the
- * attachment it is noted that rows are stale since that delivery.
+ * Find the attachment and key of an instance that lives or has ended, or that a delivery remembers.
+ * Returns false if the instance has none, or has none any more; if its table was detached, the
+ * attachment then remembers that its rows are stale since that delivery.
  */
 extern bool wf_attachment_shown(int64 instance, int64 delivery, WfShown *shown);
-/* What its row should show, as committed by now. */
+/* Find out what the row should show, as committed by now. */
 extern void wf_attachment_look(int64 instance, WfShown *shown);
-/* Have what an instance shows written to its row (again). */
+/* Owe the row a write-back of what the instance shows, at time `at`. */
 extern void wf_attachment_write_back(int64 instance, int attachment, TimestampTz at);
 
 #endif

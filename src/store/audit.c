@@ -28,7 +28,7 @@ static WfQuery q_purge = {
 		   "SELECT max(at), count(*) FROM chunk",
 	.nargs = 3, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT4OID}};
 
-/* NULL: there are none. */
+/* The arguments as an object; NULL if there are none. */
 static Jsonb *
 arguments_of(const WfAudit *audit)
 {

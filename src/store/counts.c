@@ -1,11 +1,12 @@
 /*
  * counts.c
- *		How many there are: what the view metrics counts in tables.
+ *		What the view metrics counts in tables.
  *
- * Counts are those of the caller's moment, exact, and kept nowhere: nothing has to be right again after a crash, a restore or the
- * end of a prepared transaction, and a standby counts as its primary does. Groups are found one after the other, with a probe of an index
- * each; then each is counted within that index alone. So it costs what reading that many entries of an index costs, and
- * the oldest of a group costs nothing, being the first.
+ * Counts are exact at the caller's snapshot and stored nowhere: so nothing has to be corrected
+ * after a crash, a restore or the end of a prepared transaction, and a standby counts as its
+ * primary does. Groups are found one after the other, with one index probe each; then each is
+ * counted within that index alone. So it costs what reading that many index entries costs, and the
+ * oldest entry of a group, being the first, costs nothing.
  */
 #include "compat.h"
 
@@ -19,7 +20,10 @@
 #include "store/privilege.h"
 #include "store/query.h"
 
-/* $1: numbers of the processes that are counted, $2: those of others, and what belongs to none, as well; $3: whose servers; $4: now */
+/*
+ * Arguments: $1 processes that are counted, by number; $2 also all others, and what belongs to
+ * none; $3 role whose servers are counted; $4 now.
+ */
 #define COUNTED_ARGS .nargs = 4, .argtypes = {INT4ARRAYOID, BOOLOID, OIDOID, TIMESTAMPTZOID}
 #define OF_PROCESS(id) "($2 OR " id " = ANY ($1))"
 
@@ -47,7 +51,10 @@ static WfQuery q_visits = {
 		   "FROM g JOIN workflow_data.process p ON p.process_id = g.process_id WHERE " OF_PROCESS("g.process_id"),
 	COUNTED_ARGS};
 
-/* `queue`, `table`, further conditions: each queue, how much of it is due, and since when */
+/*
+ * QUEUES finds each queue of a table, DUE how many rows of it are due, and since when. Arguments: a
+ * name, the table, further conditions.
+ */
 #define QUEUES(name, table, live) \
 	name " (queue) AS (" \
 	"(SELECT r.queue FROM " table " r WHERE true" live " ORDER BY r.queue LIMIT 1) UNION ALL " \
@@ -61,7 +68,10 @@ static WfQuery q_visits = {
 #define DELIVERY "workflow_data.delivery"
 #define ALARM "alarm_at <= $4 AND alarm_at IS NOT NULL AND NOT held"
 
-/* Where it belongs: `executor 5` to a process, `executor table 5` to an attachment, `http partner` to a server. */
+/*
+ * The name of a queue tells to what it belongs: `executor 5` to a process, `executor table 5` to an
+ * attachment, `http partner` to a server.
+ */
 static WfQuery q_due = {
 	.sql = "WITH RECURSIVE " QUEUES("v", VISIT, LIVE) ", " QUEUES("d", DELIVERY, " AND r.queue <> 'held'") ", "
 		   "q (queue, n, since) AS (" DUE("v", VISIT, LIVE) " UNION ALL " DUE("d", DELIVERY, "") " UNION ALL "
@@ -96,7 +106,7 @@ static WfQuery *const queries[] = {
 
 static WfQuery q_processes = {.sql = "SELECT process_id FROM workflow_data.process"};
 
-/* integer[]: those that the role may view */
+/* The processes that the role may view, as integer[]. */
 static Datum
 viewed_by(Oid role)
 {

@@ -1,6 +1,6 @@
 /*
  * counts.h
- *		How many there are: what the view metrics counts in tables.
+ *		What the view metrics counts in tables.
  */
 #ifndef WF_COUNTS_H
 #define WF_COUNTS_H
@@ -16,8 +16,9 @@ typedef enum WfCounted
 } WfCounted;
 
 /*
- * Inside wf_store_enter: rows with these columns in SPI_tuptable, a row for each group; returns how many. Of the processes that `role` may
- * view and of the servers that it may use; of all, and of what belongs to none, if it is a member of pg_monitor.
+ * Count. The rows, one for each group, are in SPI_tuptable, with the columns named above; returns
+ * how many. Processes that `role` may view and servers that it may use are counted; all, and what
+ * belongs to none, if it is a member of pg_monitor. To be called inside wf_store_enter.
  */
 extern uint64 wf_count(WfCounted counted, Oid role);
 

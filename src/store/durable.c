@@ -1,11 +1,14 @@
 /*
  * durable.c
- *		What a caller is told is still true after a crash.
+ *		Make sure that what a caller is told is still true after a crash.
  *
- * Workers commit lazily what makes nothing due: after a crash it would only be done again, with other answers perhaps. That is
- * nobody's business as long as nobody has heard of it. So whoever tells of an end calls this first. Which commit made the end
- * is not looked for: its record was written before anybody could see the rows, and so lies before the end of the log as it
- * is now. Most calls find the log flushed that far.
+ * Workers commit lazily what makes nothing due: after a crash it would only be done again, perhaps
+ * with another outcome. That does no harm as long as nobody has heard of the outcome. So whoever
+ * tells a caller that something has ended calls this first.
+ *
+ * The commit in question is not looked for: its record was written before anybody could see its
+ * rows, and so lies before the present end of the log. Most calls find the log flushed that far
+ * already.
  */
 #include "compat.h"
 
@@ -20,8 +23,8 @@
 #include "store/durable.h"
 
 /*
- * The end of the log, as XLogFlush has it: at the boundary of a page the position for the next record lies behind that page's
- * header, up to which nothing can be flushed yet.
+ * The end of the log, in the way of XLogFlush: at a page boundary the position for the next record
+ * lies behind the header of the new page, up to which nothing can be flushed yet.
  */
 static XLogRecPtr
 end_of_log(void)
@@ -33,7 +36,10 @@ end_of_log(void)
 	return offset == (begins_segment ? SizeOfXLogLongPHD : SizeOfXLogShortPHD) ? end - offset : end;
 }
 
-/* What waits for a standby is released at once when no standby is asked for any more. */
+/*
+ * Have standbys confirmed this position, or are none asked for any more? Waiters are released at
+ * once when no standby is configured any more.
+ */
 static bool
 standby_has(XLogRecPtr lsn)
 {
@@ -49,8 +55,9 @@ standby_has(XLogRecPtr lsn)
 }
 
 /*
- * As a commit waits. But a cancel, after which a commit can only warn, is an error here: what has not been told is no lie. The
- * position need not be a commit's for remote_apply: a standby that has replayed all it has says so.
+ * Wait for standbys as a commit does. A commit can only warn of a cancel; this throws, since the
+ * caller has not been told yet. With remote_apply, the position need not be that of a commit: a
+ * standby that has replayed everything reports so.
  */
 static void
 wait_for_standbys(XLogRecPtr lsn)

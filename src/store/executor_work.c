@@ -1,8 +1,8 @@
 /*
  * executor_work.c
- *		What is due for executors: queue by queue, and whose it is.
+ *		What is due for executors: queue by queue, and for which role.
  *
- * One index probe for each queue that has rows finds them all, however many rows each of them has.
+ * All queues that have rows are found with one index probe for each, however many rows it has.
  */
 #include "postgres.h"
 
@@ -21,7 +21,7 @@
 #define PROCESS_PREFIX WF_QUEUE_EXECUTOR " "
 #define TABLE_PREFIX WF_QUEUE_EXECUTOR " table "
 
-/* `table`, further conditions */
+/* WALK finds the queues of a table. Arguments: a name, the table, further conditions. */
 #define WALK(name, table, live)                                                                    \
 	name " (queue, due_at) AS ("                                                                   \
 	"(SELECT r.queue, r.due_at FROM " table " r WHERE r.queue >= 'executor' AND r.queue < 'executor!'" live " " \

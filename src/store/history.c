@@ -1,6 +1,7 @@
 /*
  * history.c
- *		The end of the history: what is past retention goes, by whole partitions or by the instance.
+ *		The end of the history: what is past retention is deleted, by whole partitions or by the
+ *		instance.
  */
 #include "postgres.h"
 
@@ -18,11 +19,14 @@
 #include "store/history_internal.h"
 #include "store/query.h"
 
-/* of one that nobody waits behind: a vacuum gives way to it after deadlock_timeout */
+/*
+ * Timeout of a lock for which nobody queues behind us: a vacuum gives way to it after
+ * deadlock_timeout.
+ */
 #define SHARE_TIMEOUT_MS "5000"
-/* instances whose own retention is over, in one transaction */
+/* Instances past their own retention that one transaction deletes. */
 #define TRIM_CHUNK 5000
-/* of a partition that is looked through for what is kept, in one transaction */
+/* Blocks of a partition that one transaction searches for rows to be kept. */
 #define FORWARD_BLOCKS 128
 
 static WfQuery q_expired = {
@@ -32,7 +36,10 @@ static WfQuery q_expired = {
 		   "AND right(c.relname, 8) < to_char(date_trunc('week', (clock_timestamp() - $1::interval) "
 		   "AT TIME ZONE 'UTC'), 'YYYYMMDD') ORDER BY 1",
 	.nargs = 2, .argtypes = {TEXTOID, TEXTOID}};
-/* One by one by key, of all partitions: only after one was dropped. */
+/*
+ * Delete late callbacks of visits that are gone. Each row is looked up in all partitions, so this
+ * runs only after a partition was dropped.
+ */
 static WfQuery q_purge_late = {
 	.sql = "DELETE FROM workflow_data.late_callback l WHERE NOT EXISTS (SELECT FROM " WF_ENDED("visit") " h "
 		   "WHERE h.instance = l.instance AND h.visit = l.visit) "
@@ -54,8 +61,8 @@ expired(const char *parent, const char *retention)
 }
 
 /*
- * What a partition holds that must not go with it: what belongs to instances that live, or that are themselves kept longer.
- * $1 is the general retention.
+ * Rows of an expired partition that must not be deleted with it: those of instances that live, or
+ * that are kept longer themselves. %1$s is the general retention.
  */
 #define CUTOFF                                                                                     \
 	"(date_trunc('week', (clock_timestamp() - %1$s::interval) AT TIME ZONE 'UTC') AT TIME ZONE 'UTC')"
@@ -80,7 +87,7 @@ wf_history_kept(const WfHistoryTable *table, const char *retention)
 char *
 wf_history_cutoff(const char *retention)
 {
-	/* zero: for ever */
+	/* a retention of zero keeps everything for ever */
 	return psprintf("CASE WHEN %1$s::interval > interval '0' THEN " CUTOFF " END", quote_literal_cstr(retention));
 }
 
@@ -90,7 +97,10 @@ wf_history_cutoff(const char *retention)
 
 #define TRIM(name, table, condition) \
 	name " AS (DELETE FROM workflow_data." table " h USING over o WHERE " condition ")"
-/* All that instances have left behind, those of a CTE `over`; gives how many of them there were. */
+/*
+ * Delete all that the instances of a CTE `over` have left behind; returns how many instances there
+ * were.
+ */
 #define DELETE_OVER                                                                                                    \
 	"i AS (DELETE FROM workflow_data.instance_history h USING over o WHERE h.instance = o.instance RETURNING 1), "     \
 	"s AS (DELETE FROM workflow_data.instance_stray h USING over o WHERE h.instance = o.instance RETURNING 1), "       \
@@ -135,7 +145,10 @@ wf_history_erase(int64 instance)
 	return wf_result_int64(0, 1) > 0;
 }
 
-/* Move on to the first partition past retention that comes after `at`. False: there is none, of no parent. */
+/*
+ * Move on to the first expired partition after `at`, of this parent or the next ones. Returns false
+ * if there is none.
+ */
 static bool
 find_expired(WfForward *at, const char *retention)
 {
@@ -155,7 +168,7 @@ find_expired(WfForward *at, const char *retention)
 	return false;
 }
 
-/* NULL: it is not there any more. */
+/* Open a partition; NULL if it does not exist any more. */
 static Relation
 open_partition(const char *name)
 {
@@ -164,7 +177,10 @@ open_partition(const char *name)
 	return OidIsValid(relid) ? try_relation_open(relid, RowExclusiveLock) : NULL;
 }
 
-/* By blocks, so that no row is looked at twice. */
+/*
+ * Move the rows to be kept, of the next blocks, to the current partition. Going by blocks, no row
+ * is looked at twice.
+ */
 static void
 forward_blocks(const WfForward *at, const char *retention)
 {
@@ -193,7 +209,7 @@ wf_history_forward(WfForward *at, const char *retention)
 		at->block += FORWARD_BLOCKS;
 	}
 	else
-		at->block = 0; /* the next one */
+		at->block = 0; /* the next partition */
 	if (partition != NULL)
 		relation_close(partition, NoLock);
 	return true;
@@ -203,7 +219,7 @@ static WfQuery q_own = {
 	.sql = "SELECT string_agg(process_id || ' ' || retention, ', ' ORDER BY process_id) FROM workflow_data.process "
 		   "WHERE retention IS NOT NULL"};
 
-/* What all processes say of it. */
+/* The retentions of all processes, as one text, to see whether any has changed. */
 static char *
 own_retentions(void)
 {
@@ -214,7 +230,10 @@ own_retentions(void)
 	return text != NULL ? text : "";
 }
 
-/* By plain SPI: for so many rows at once the planner may well prefer hashing what they are looked up in. */
+/*
+ * Does the partition hold rows to be kept? Runs as plain SPI, since for so many rows the planner
+ * may well choose a hash join, which wf_query_run does not allow.
+ */
 static bool
 holds_kept(const WfHistoryTable *table, const char *name, const char *retention)
 {
@@ -227,10 +246,13 @@ holds_kept(const WfHistoryTable *table, const char *name, const char *retention)
 }
 
 /*
- * Looking through it may take minutes, under a lock that only keeps out who would write there: nobody does any more.
- * What it does not hold then, it does not come to hold, unless a process is kept longer than before. On a busy system
- * somebody always has a lock on the history, so it takes queueing for dropping it; but whoever comes then waits behind us,
- * so not for long: neither for the locks, nor with them for what an administrator has made to happen with DROP.
+ * Drop an expired partition. Searching it for rows to be kept may take minutes; the ShareLock
+ * meanwhile keeps out only writers, of which there are none any more. Rows to be kept do not appear
+ * later, unless a process is kept longer than before, which is checked.
+ *
+ * On a busy system the history is always locked by somebody, so dropping means queueing for
+ * AccessExclusiveLock. Since all others then queue behind us, we neither wait long for the locks,
+ * nor hold them long for event triggers on DROP.
  */
 static bool
 drop_partition(const WfHistoryTable *table, const char *name, const char *retention, void (*hurry) (void))
@@ -241,7 +263,7 @@ drop_partition(const WfHistoryTable *table, const char *name, const char *retent
 	if (!OidIsValid(relid) || !wf_history_lock_within(relid, ShareLock, SHARE_TIMEOUT_MS))
 		return false;
 	own = own_retentions();
-	/* what came since it was moved forward: the next time */
+	/* rows to be kept came after others were moved: they are moved next time */
 	if (holds_kept(table, name, retention))
 		return false;
 	hurry();

@@ -13,32 +13,34 @@
 
 #define WF_ONE_WEEK (7 * USECS_PER_DAY)
 
-/* of a lock that others wait behind */
+/* Timeout of a lock for which others queue behind us. */
 #define WF_LOCK_TIMEOUT_MS "200"
 
 typedef struct WfHistoryTable
 {
 	const char *name;
 	const char *stray;
-	const char *keys; /* of each partition; "": none */
-	const char *indexes[2]; /* what stands behind the table in CREATE INDEX; NULL: no more */
-	const char *columns; /* all but stored_at */
-	bool		of_steps; /* they are kept as long as their instance */
+	const char *keys; /* keys of each partition, for CREATE TABLE; "": none */
+	/* What stands behind the table's name in CREATE INDEX; NULL: no more. */
+	const char *indexes[2];
+	const char *columns; /* all columns but stored_at */
+	bool		of_steps; /* rows are parts of instances, and are kept as long as these */
 } WfHistoryTable;
 
 extern const WfHistoryTable wf_history_tables[];
 
 /*
- * What of it must not go when it is past `retention`: a condition for rows `h` of that table, palloc'd. Whose `stored_at` is
- * before the cut-off, an expression for SQL, is past it.
+ * wf_history_kept gives a condition, palloc'd, for rows `h` of the table that must be kept though
+ * past `retention`. Rows whose stored_at is before the SQL expression of wf_history_cutoff are past
+ * it.
  */
 extern char *wf_history_kept(const WfHistoryTable *table, const char *retention);
 extern char *wf_history_cutoff(const char *retention);
 
-/* Run it by SPI. */
+/* Run a statement by SPI; throws if it fails. */
 extern void wf_history_run(const char *sql);
 
-/* Wait for a lock, but not for longer than that. False: somebody else has one. */
+/* Wait for a lock, but not longer than the timeout. Returns false if it was not to be had. */
 extern bool wf_history_lock_within(Oid relid, LOCKMODE mode, const char *timeout_ms);
 
 #endif

@@ -1,15 +1,17 @@
 /*
  * identity.c
- *		Which database these rows belong to, and numbers that are never issued twice.
+ *		To which database these rows belong, and numbers that are never issued twice.
  *
- * The identity row is made with the first definition, never by CREATE EXTENSION: a restore brings its own. A row that
- * names another cluster or database, more than one, or living instances without one mean that this is a copy.
+ * The identity row is made with the first definition, never by CREATE EXTENSION: a restore brings
+ * its own. A row that names another cluster or database, more than one row, or living instances
+ * without one mean that this is a copy.
  *
- * Sequences: a recovery to an earlier point, or a failover to a standby that lagged behind, forgets numbers that the
- * outside has already seen, and start a new timeline; the original of a restored copy goes on issuing numbers. On the first
- * number after any of these, the sequences jump to the microseconds that have passed since 2000. Nobody issues numbers
- * faster than those pass, so that what an earlier copy, or an earlier recovery from the same backup, has issued after its
- * own jump is left behind as well.
+ * Sequences: a recovery to an earlier point, or a failover to a standby that lagged behind, forgets
+ * numbers that outside systems have seen already, and starts a new timeline; the original of a
+ * restored copy goes on issuing numbers. On the first number after any of these, the sequences jump
+ * to the microseconds since 2000. Nobody issues numbers faster than microseconds pass, so what an
+ * earlier copy, or an earlier recovery from the same backup, has issued after its own jump is left
+ * behind as well.
  */
 #include "compat.h"
 
@@ -29,7 +31,10 @@
 #include "store/identity.h"
 #include "store/query.h"
 
-/* should the clock be wrong: more numbers than can have been issued since the backup or the standby's last word */
+/*
+ * The jump if the clock is behind the numbers: more than can have been issued since the backup, or
+ * since the standby's last change.
+ */
 #define GAP INT64CONST(10000000000)
 
 static WfQuery q_read = {
@@ -55,11 +60,11 @@ static WfQuery q_adopt_owners = {
 static WfQuery q_adopt_grantees = {
 	.sql = "UPDATE workflow_data.process_privilege p SET grantee = r.oid FROM pg_roles r "
 		   "WHERE p.grantee <> 0 AND r.rolname = p.grantee_name AND p.grantee <> r.oid"};
-/* Roles that were dropped, and created again under the same name */
+/* Owners that were dropped, and created again under the same name. */
 static WfQuery q_adopt_lost_owners = {
 	.sql = "UPDATE workflow_data.process p SET owner = r.oid FROM pg_roles r "
 		   "WHERE r.rolname = p.owner_name AND NOT EXISTS (SELECT FROM pg_roles x WHERE x.oid = p.owner)"};
-/* What was given to a role goes with it: a namesake is somebody else. */
+/* Privileges of dropped roles are deleted: a new role of the same name is somebody else. */
 static WfQuery q_forget_lost_grantees = {
 	.sql = "DELETE FROM workflow_data.process_privilege p WHERE p.grantee <> 0 "
 		   "AND NOT EXISTS (SELECT FROM pg_roles x WHERE x.oid = p.grantee)"};
@@ -140,7 +145,10 @@ wf_identity_adopt(void)
 {
 	WfIdentity	identity = wf_identity_check();
 
-	/* a snapshot of the whole cluster looks like the original: whoever started it paused says that it is none */
+	/*
+	 * a snapshot of the whole cluster looks like the original; starting it paused declares that it
+	 * is a copy
+	 */
 	if (identity == WF_IDENTITY_OWN && !wf_setting_start_paused)
 	{
 		wf_query_run(&q_forget_lost_grantees, NULL, NULL);
@@ -166,8 +174,9 @@ wf_identity_forget_lost(void)
 }
 
 /*
- * Compare the stored database and timeline with the current ones, once for all backends after each server start. The jump is not
- * transactional, so the lock need not be held to the end of the transaction.
+ * Compare the stored database and timeline with the current ones, once for all backends after each
+ * server start. The jump of the sequences is not transactional, so the lock need not be held until
+ * the end of the transaction.
  */
 static void
 check_timeline(void)
@@ -200,7 +209,10 @@ wf_identity_note_timeline(void)
 	wf_query_run(&q_note_timeline, values, NULL);
 }
 
-/* Of a sequence that was not there before, since a session may live through a restore, the first number is one after a check. */
+/*
+ * The next number of a sequence, after the timeline was checked. The check belongs to the
+ * sequence's OID, since a session may live through a restore, which brings other sequences.
+ */
 static int64
 next_number(const char *sequence, Oid *checked)
 {

@@ -1,6 +1,6 @@
 /*
  * identity.h
- *		Which database these rows belong to, and numbers that are never issued twice.
+ *		To which database these rows belong, and numbers that are never issued twice.
  */
 #ifndef WF_IDENTITY_H
 #define WF_IDENTITY_H
@@ -9,22 +9,34 @@
 
 typedef enum WfIdentity
 {
-	WF_IDENTITY_NONE, /* nothing was ever defined here */
+	WF_IDENTITY_NONE, /* nothing was ever defined in this database */
 	WF_IDENTITY_OWN,
-	WF_IDENTITY_COPY /* restored, cloned, made from a template: stays quiet until adopted */
+	/* restored, cloned, or made from a template: nothing is sent until it is adopted */
+	WF_IDENTITY_COPY
 } WfIdentity;
 
-/* All inside wf_store_enter. */
+/* All functions have to be called inside wf_store_enter. */
 extern WfIdentity wf_identity_check(void);
 extern bool wf_identity_adopted_since_start(void); /* by adopt, or by the first definition */
-extern void wf_identity_ensure(void); /* make the row, if nothing lives here yet */
-extern bool wf_identity_adopt(void); /* false, with a NOTICE: there was nothing to be done */
+extern void wf_identity_ensure(void); /* make the identity row, if no instance lives here yet */
+/*
+ * These rows belong to this database from now on; rewrites role OIDs by name. Returns false, with a
+ * NOTICE, if there was nothing to adopt.
+ */
+extern bool wf_identity_adopt(void);
 
-/* In the database that the rows belong to: what roles were given that are gone goes too. */
-extern void wf_identity_forget_lost(void);  /* these rows are this database's from now on; rewrites role OIDs by name */
-extern void wf_identity_note_timeline(void); /* the dispatcher, at its start: sequences were checked against it */
+/*
+ * Delete privileges of roles that do not exist any more. Does nothing in a copy, where OIDs mean
+ * nothing.
+ */
+extern void wf_identity_forget_lost(void);
+/*
+ * Remember that sequences were checked against this timeline; called by the dispatcher at its
+ * start.
+ */
+extern void wf_identity_note_timeline(void);
 
-/* The next numbers. Sequences have jumped by a gap if the timeline has changed. */
+/* The next numbers. If the timeline has changed, the sequences jump by a gap first. */
 extern int64 wf_next_instance(void);
 extern int64 wf_next_visit(void);
 

@@ -1,11 +1,13 @@
 /*
  * late.c
- *		What came too late.
+ *		Callbacks that came too late.
  *
- * Answers "it has ended" come from the latest state, whatever the isolation level. That is right for all but
- * serializable transactions: one that began before the end must not hear of it, and fails instead.
+ * The answer "it has ended" comes from the latest state, whatever the isolation level. That is
+ * right for all but serializable transactions: one that began before the end must not hear of it,
+ * and fails instead.
  *
- * The record is bounded, since whoever may complete a visit may do so for ever: the first ones are kept.
+ * The record of late callbacks is bounded, since whoever may complete a visit could call for ever:
+ * the first ones are kept.
  */
 #include "postgres.h"
 
@@ -22,7 +24,7 @@
 #include "store/query.h"
 
 #define MAX_DATA_BYTES 8192
-#define BYTES_AROUND 128 /* of a document that says that it was cut */
+#define BYTES_AROUND 128 /* size of the object around a text that was cut */
 #define MAX_PER_VISIT 100
 #define STRINGIFY(n) #n
 #define LITERAL(n) STRINGIFY(n)
@@ -47,7 +49,10 @@ static WfQuery q_record = {
 		   LITERAL(MAX_PER_VISIT),
 	.nargs = 6, .argtypes = {INT8OID, INT8OID, INT4OID, NAMEOID, BOOLOID, JSONBOID}};
 
-/* The row's xmin is in column 1 of the result. */
+/*
+ * ERROR 40001 unless the transaction's snapshot sees the row whose xmin is in column 1 of the
+ * result.
+ */
 static void
 require_seen(void)
 {
@@ -114,7 +119,7 @@ wf_late_require_seen(int64 instance, int64 visit)
 		require_seen();
 }
 
-/* Larger ones are kept as the beginning of their text. */
+/* Limit the data: of what is too large, the beginning of its text is kept. */
 static Jsonb *
 cut(Jsonb *data)
 {

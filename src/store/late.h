@@ -1,6 +1,7 @@
 /*
  * late.h
- *		What came too late: is it known that it has ended? And the record of what came.
+ *		Callbacks that came too late: is it known that the visit has ended? And the record of such
+ *		callbacks.
  */
 #ifndef WF_LATE_H
 #define WF_LATE_H
@@ -9,20 +10,31 @@
 
 #include "utils/jsonb.h"
 
-/* Inside wf_store_enter. Has it ended, and of which process (and step, unless NULL) was it? False if the history does not know it. */
+/*
+ * Find an ended visit or instance in the history: of which process (and step, unless NULL) was it?
+ * Returns false if the history does not have it. To be called inside wf_store_enter.
+ */
 extern bool wf_late_visit(int64 instance, int64 visit, int *process_id, char **step);
 extern bool wf_late_instance(int64 instance, int *process_id);
 
-/* The step of a visit, whether it lives or has ended; NULL: neither is known. Takes no lock: a visit stays at its step. */
+/*
+ * The step of a visit that lives or has ended; NULL if there is no such visit. Takes no lock, since
+ * a visit never changes its step.
+ */
 extern char *wf_late_step(int64 instance, int64 visit);
 
 /*
- * ERROR 40001 if it has ended, or as a living visit was changed, after the snapshot of a serializable transaction. To be asked
- * once rights are checked: the error says that there is such a number. Visit 0: the instance.
+ * ERROR 40001 if the visit has ended, or as a living one was changed, after the snapshot of a
+ * serializable transaction. Visit 0 means the instance. To be called after rights were checked,
+ * since the error tells that the number exists.
  */
 extern void wf_late_require_seen(int64 instance, int64 visit);
 
-/* Keep `data` (NULL: none), cut to a bounded size, and whether `role` only passed on what came with a token; a visit has a bounded number of them, further ones are dropped. */
+/*
+ * Record a late callback with its `data` (NULL: none), cut to a bounded size; `webhook` says that
+ * `role` only passed on what came with a token. A bounded number is kept for each visit; further
+ * ones are dropped.
+ */
 extern void wf_late_record(int64 instance, int64 visit, int process_id, Oid role, bool webhook, Jsonb *data);
 
 #endif

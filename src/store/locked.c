@@ -1,6 +1,6 @@
 /*
  * locked.c
- *		Whether somebody holds an instance, found out without waiting and without touching its row.
+ *		Whether an instance is locked, found out without waiting and without writing to its row.
  */
 #include "postgres.h"
 
@@ -23,7 +23,10 @@
 #include "store/access.h"
 #include "store/locked.h"
 
-/* Of several; a key share lock is what foreign keys take, and is in nobody's way. */
+/*
+ * Does a running transaction of the multixact hold a lock that conflicts? Key share locks do not:
+ * foreign keys take them.
+ */
 static bool
 any_holds(MultiXactId multi, bool only_locked)
 {
@@ -50,7 +53,7 @@ is_held(TransactionId xmax, uint16 infomask)
 	return TransactionIdIsInProgress(xmax);
 }
 
-/* Both belong together only as long as nobody can change them. */
+/* Read xmax and its flags, under the buffer lock, since they belong together. */
 static bool
 looks_held(TupleTableSlot *slot, HeapTuple tuple)
 {

@@ -1,13 +1,16 @@
 /*
  * locked.h
- *		Whether somebody holds an instance.
+ *		Whether an instance is locked.
  */
 #ifndef WF_LOCKED_H
 #define WF_LOCKED_H
 
 #include "postgres.h"
 
-/* Has an open transaction, this one perhaps, locked the row of a living instance so that no worker could? Inside wf_store_enter. */
+/*
+ * Has an open transaction, perhaps this one, locked the row of a living instance in a way that
+ * keeps workers from locking it? To be called inside wf_store_enter.
+ */
 extern bool wf_instance_is_locked(int64 instance);
 
 #endif

@@ -2,10 +2,12 @@
  * owed.c
  *		Write-backs to attached rows that have failed and are owed.
  *
- * A write-back is a delivery; its first try leaves nothing behind. One that fails stays, with a payload
- * {attachment, business_key, status, since, error}: `status` only of an instance that has ended, whose history may be gone
- * before the row can be written. Whoever tries one has its row locked, and nobody waits for that: he may be waiting for
- * the attached row, or its table.
+ * A write-back is a delivery; its first try leaves nothing behind. One that fails stays, with a
+ * payload {attachment, business_key, status, since, error}: `status` only of an instance that has
+ * ended, whose history may be gone before the row can be written.
+ *
+ * Whoever tries a write-back has the delivery's row locked, and nobody may wait for that lock: the
+ * holder may himself be waiting for the attached row, or its table.
  */
 #include "postgres.h"
 
@@ -22,7 +24,7 @@
 #include "store/owed.h"
 #include "store/query.h"
 
-/* of what a trigger may say in its message */
+/* Bytes of an error message that are kept: a trigger may say anything. */
 #define LONGEST_ERROR 2000
 
 #define OWED "kind = 'write_back' AND payload IS NOT NULL AND payload ->> 'attachment' = $1 "
@@ -56,7 +58,10 @@ static WfQuery q_delete = {
 	.sql = "DELETE FROM workflow_data.delivery WHERE delivery IN ("
 		   "SELECT delivery FROM workflow_data.delivery WHERE queue = $1 AND kind = 'write_back' FOR UPDATE SKIP LOCKED)",
 	.nargs = 1, .argtypes = {TEXTOID}};
-/* Those that are owed, by their key; those that are due for the first time, which have none yet, by their queue. */
+/*
+ * Delete the write-backs of an instance: owed ones are found by their key, those that are due for
+ * the first time, which have no payload yet, by their queue.
+ */
 static WfQuery q_erase = {
 	.sql = "WITH h AS (SELECT attachment, business_key FROM " WF_ENDED("instance") " h "
 		   "WHERE instance = $1 AND business_key IS NOT NULL), "
@@ -125,7 +130,10 @@ wf_owed_due(int attachment, TimestampTz now)
 	Datum		values[2] = {attachment_text(attachment), TimestampTzGetDatum(now)};
 	uint64		n = wf_query_run(&q_due, values, NULL);
 
-	/* whoever gave one up because the server died of it may have died before that was off the record */
+	/*
+	 * the record of a crash may still name a delivery, if the worker that gave it up died before it
+	 * could remove that
+	 */
 	for (uint64 i = 0; i < n; i++)
 		wf_careful_forget(WF_PIECE_DELIVERY, wf_result_int64(i, 1));
 	if (n > 0)

@@ -1,15 +1,17 @@
 /*
  * partition.c
- *		Making partitions of the history.
+ *		Make partitions of the history.
  *
- * A partition is a plain table with keys and indexes of its own that is then attached: pg_dump carries it like any
- * table, since it is no member of the extension. Weeks begin on Monday, 00:00 UTC. Executors make them, weeks ahead and each
- * in a transaction of its own, since whatever an administrator has made to happen with DDL happens then. Who stores
- * something makes none: if there is none, it goes to a plain table for strays.
+ * A partition is a plain table with keys and indexes of its own that is then attached: pg_dump
+ * carries it like any table, since it is no member of the extension. Weeks begin on Monday, 00:00
+ * UTC. Executors make partitions, weeks ahead and each in a transaction of its own, since DDL fires
+ * event triggers of administrators. A transaction that stores something makes none: if there is no
+ * partition, rows go to a plain table for strays.
  *
- * Locks: visit_history (ShareUpdateExclusive) for one maker at a time, and the parent likewise while one is attached: clients
- * neither wait for that nor hold it up. Who stores holds RowExclusive on the parent from before it looks until
- * its transaction ends, so that no partition goes in between.
+ * Locks: ShareUpdateExclusive on visit_history for one maker at a time, and on the parent while the
+ * partition is attached: clients neither wait for these nor hold them up. A transaction that stores
+ * something holds RowExclusive on the parent from before it looks for the partition until it ends,
+ * so that no partition is dropped in between.
  */
 #include "postgres.h"
 
@@ -39,12 +41,15 @@
 #include "store/row.h"
 
 #define WEEKS_AHEAD 4
-/* clients do not wait behind it */
+/* Timeout of a lock behind which no client waits. */
 #define LOCK_TIMEOUT_MS "5000"
-/* 2000-01-01, where timestamps begin, was a Saturday */
+/* Timestamps count from 2000-01-01, which was a Saturday. */
 #define MONDAY_OFFSET (2 * USECS_PER_DAY)
 
-/* What is looked up among what has ended. Rows come in the order of their end, so that a few bytes for each range of pages do for that. */
+/*
+ * Indexes for look-ups in the history. Rows are stored in the order of their end, so BRIN needs
+ * only a few bytes for each range of pages.
+ */
 #define BY_SERIAL_NUMBER "((workflow.serial_number(instance, visit) COLLATE \"C\"))"
 #define BY_END "USING brin (ended_at) WITH (pages_per_range = 32, autosummarize = on)"
 
@@ -72,7 +77,7 @@ week_of(TimestampTz t)
 	return t - (within < 0 ? within + WF_ONE_WEEK : within);
 }
 
-/* Monday, as its name and its bounds have it. */
+/* Format the Monday that begins the week, for a partition's name or bounds. */
 static void
 date_of(char *buffer, size_t size, const char *format, TimestampTz week)
 {
@@ -140,14 +145,17 @@ wf_history_lock_within(Oid relid, LOCKMODE mode, const char *timeout_ms)
 	return locked;
 }
 
-/* ---- is there one? ---- */
+/* ---- does a partition exist? ---- */
 
-/* The relation cache knows, and is told of what comes and goes: no look into the catalogs. A default partition counts. */
+/*
+ * Ask the relation cache, which is invalidated when partitions come and go, instead of the
+ * catalogs. A default partition counts.
+ */
 static bool
 has_partition(Relation parent, TimestampTz stored_at)
 {
 	PartitionKey key = RelationGetPartitionKey(parent);
-	/* as who inserts sees those that are being detached */
+	/* partitions that are being detached are seen as an INSERT sees them */
 	PartitionDesc desc = RelationGetPartitionDesc(parent, !IsolationUsesXactSnapshot());
 	Datum		value = TimestampTzGetDatum(stored_at);
 	bool		equal;
@@ -198,7 +206,10 @@ add_missing(List *missing, WfHistory history, Relation parent, TimestampTz week)
 	return lappend(missing, partition);
 }
 
-/* The weeks of strays, then this one and the next ones: the start of each, in microseconds. */
+/*
+ * Find the start of each week for which a partition is wanted, in microseconds: the weeks of
+ * strays, then this week and the next ones.
+ */
 static int
 wanted_weeks(TimestampTz now, TimestampTz **weeks)
 {
@@ -259,7 +270,7 @@ static WfQuery q_grantees = {
 		   "FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = $1 AND a.grantee <> c.relowner",
 	.nargs = 1, .argtypes = {OIDOID}};
 
-/* Default privileges may have given it to anyone. */
+/* Revoke everything on a new table: default privileges may have granted it to anyone. */
 static void
 revoke_all(const char *name)
 {
@@ -272,7 +283,10 @@ revoke_all(const char *name)
 		wf_history_run(psprintf("REVOKE ALL ON workflow_data.%s FROM %s CASCADE", name, grantees));
 }
 
-/* Whose settings and default privileges these are has no say. */
+/*
+ * Create the table, with everything spelled out that settings and default privileges of the current
+ * role could change.
+ */
 static void
 create_table(const WfHistoryTable *table, const char *name)
 {
@@ -286,14 +300,17 @@ create_table(const WfHistoryTable *table, const char *name)
 							table->name, table->keys));
 	for (int i = 0; i < lengthof(table->indexes) && table->indexes[i] != NULL; i++)
 		wf_history_run(psprintf("CREATE INDEX ON workflow_data.%s %s", name, table->indexes[i]));
-	/* rows that have no key can be deleted while all tables are published */
+	/* without a key, rows could not be deleted while a publication publishes all tables */
 	if (table->keys[0] == '\0')
 		wf_history_run(psprintf("ALTER TABLE workflow_data.%s REPLICA IDENTITY FULL", name));
 	revoke_all(name);
 	AtEOXact_GUC(false, level);
 }
 
-/* Whoever owns another table of that name would come to see what ends; one of ours was detached by somebody. */
+/*
+ * ERROR 55000 for an existing table of that name. The owner of a foreign one would see what ends;
+ * one of ours was detached by somebody.
+ */
 static void
 refuse_existing(const char *name, Oid relid)
 {

@@ -16,7 +16,7 @@
 
 static const char *const names[] = {"start", "complete", "view", "admin"};
 
-/* The owner comes first. */
+/* The query for the holders of a privilege; the owner comes first. */
 #define HOLDERS(condition) \
 	"SELECT owner, owner_name FROM workflow_data.process WHERE process_id = $1 " \
 	"UNION ALL " \
@@ -70,7 +70,7 @@ wf_role_resolve(Oid oid, const char *name)
 	return get_role_oid(name, true);
 }
 
-/* Is the role one of those that the query gives, or a member of one? */
+/* Is the role, or a role whose rights it has, among the holders that the query returns? */
 static bool
 is_among(WfQuery *holders, Datum *values, Oid role)
 {
@@ -85,7 +85,7 @@ is_among(WfQuery *holders, Datum *values, Oid role)
 		char	   *name = NameStr(*DatumGetName(
 			SPI_getbinval(table->vals[i], table->tupdesc, 2, &isnull)));
 
-		/* the owner's own row comes first and cannot be PUBLIC */
+		/* the first row is the owner, where InvalidOid does not mean PUBLIC */
 		if (i > 0 && oid == InvalidOid)
 			found = true;
 		else

@@ -1,6 +1,6 @@
 /*
  * process.c
- *		Processes and their versions: look-ups. Compiled versions are kept by process_cache.c.
+ *		Look-ups of processes and their versions. Compiled versions are kept by process_cache.c.
  */
 #include "postgres.h"
 

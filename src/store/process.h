@@ -1,6 +1,6 @@
 /*
  * process.h
- *		Processes and their versions: look-ups of their compiled form.
+ *		Look-ups of processes and their versions, in compiled form.
  */
 #ifndef WF_PROCESS_H
 #define WF_PROCESS_H
@@ -13,36 +13,42 @@
 
 typedef struct WfStepPlan
 {
-	SPIPlanPtr	plan; /* kept; NULL: not prepared yet */
+	SPIPlanPtr	plan; /* kept plan; NULL: not prepared yet */
 	size_t		bytes;
 } WfStepPlan;
 
-typedef struct WfProcess /* one version: good until the end of the transaction, with all it points to */
+/* one version; valid until the end of the transaction, with all it points to */
+typedef struct WfProcess
 {
-	int			process_id; /* of the name; privileges hang on it */
+	int			process_id; /* of the process; privileges belong to it */
 	int			version;
 	const char *name;
 	const char *search_path;
-	const char *timezone; /* in which its clocks are read */
+	const char *timezone; /* time zone of its timers and templates */
 	WfDefinition *def;
 
-	/* of its cache */
+	/* for process_cache.c */
 	bool		passing;
-	size_t		bytes; /* plans included */
-	WfStepPlan *plans; /* of the SQL of its steps; NULL: none */
+	size_t		bytes; /* memory, with plans */
+	WfStepPlan *plans; /* plans of the SQL of its steps; NULL: it has none */
 } WfProcess;
 
-/* Inside wf_store_enter. ERROR 42704 if there is none. */
+/*
+ * The compiled version. ERROR 42704 if there is none. To be called inside wf_store_enter, as are
+ * all of the following.
+ */
 extern WfProcess *wf_process_get(int process_id, int version);
 
 /*
- * version 0: the latest. ERROR 42704 for an unknown name or version, 55000 for one that was undefined. *suspended (or
- * NULL): its instances start suspended.
+ * The compiled version of the process with that name; version 0: the latest. *suspended, unless
+ * NULL, says whether its instances start suspended. ERROR 42704 for an unknown name or version,
+ * 55000 for a process that was undefined.
  */
 extern WfProcess *wf_process_by_name(const char *name, int version, bool *suspended);
 
 /*
- * Where the plan of a step's SQL is kept, for as long as the process is; once it was run, say so, since it has grown then.
+ * Where the plan of a step's SQL is kept, as long as the compiled version is. wf_process_plan_used
+ * has to be called once the plan was run, since it has grown then.
  */
 extern SPIPlanPtr *wf_process_plan(WfProcess *process, const WfStep *step);
 extern void wf_process_plan_used(WfProcess *process, const WfStep *step);
@@ -50,7 +56,10 @@ extern void wf_process_plan_used(WfProcess *process, const WfStep *step);
 /* Number of the process of that name, or 0. */
 extern int	wf_process_id(const char *name);
 
-/* From now on its instances start suspended, or no longer do. Locks the row of the process. False: it was so already. */
+/*
+ * Let new instances of the process start suspended, or no longer so. Locks the row of the process.
+ * Returns false if it was so already.
+ */
 extern bool wf_process_set_suspended(int process_id, bool suspended);
 
 #endif

@@ -1,13 +1,16 @@
 /*
  * process_cache.c
- *		Compiled versions of processes, kept for later transactions, up to workflow.definition_cache.
+ *		Compiled versions of processes, kept for later transactions, up to
+ *		workflow.definition_cache.
  *
- * A stored version never changes, so a kept one is never out of date. What was used last is kept longest. Whoever gets one may
- * use it, and all it points to, until the end of the transaction: only then is anything thrown away, since batches, nested ones
- * too, do not outlive it. So one transaction may hold more than the limit.
+ * A stored version never changes, so a kept one is never out of date. The most recently used are
+ * kept. A version, and all it points to, may be used until the end of the transaction: versions are
+ * thrown away only then, since no batch, not even a nested one, lives longer. So one transaction
+ * may hold more than the limit.
  *
- * What the open transaction itself has defined goes with it. A subtransaction that rolls back leaves a number that the next
- * define uses again for other content: from then on none of these is found any more, though outer levels may still use them.
+ * Versions that the open transaction itself has defined are thrown away with it. A subtransaction
+ * that rolls back leaves a number that the next define uses again for another definition: from then
+ * on these versions are not found any more, though outer levels may still use them.
  */
 #include "postgres.h"
 
@@ -32,12 +35,13 @@ typedef struct Entry
 	Key			key;
 	WfProcess  *process;
 	MemoryContext context;
-	dlist_node	node; /* in `kept` or `passing` */
+	dlist_node	node; /* node of `kept` or `passing` */
 } Entry;
 
 static HTAB *entries = NULL;
-static dlist_head kept = DLIST_STATIC_INIT(kept); /* the one used last comes first */
-static dlist_head passing = DLIST_STATIC_INIT(passing); /* their memory is the transaction's */
+static dlist_head kept = DLIST_STATIC_INIT(kept); /* the most recently used comes first */
+/* their memory belongs to the transaction */
+static dlist_head passing = DLIST_STATIC_INIT(passing);
 static size_t kept_bytes = 0;
 
 /* ---- throwing away ---- */
@@ -51,7 +55,7 @@ free_plans(WfProcess *process)
 	{
 		if (process->plans[i].plan != NULL)
 			SPI_freeplan(process->plans[i].plan);
-		process->plans[i].plan = NULL; /* an outer level may come to run it yet */
+		process->plans[i].plan = NULL; /* an outer level may still run it */
 	}
 }
 

@@ -7,12 +7,16 @@
 
 #include "store/process.h"
 
-/* The one that is kept, or NULL. `relid`: DROP and CREATE EXTENSION start numbers afresh. */
+/*
+ * The kept version, or NULL. `relid` is the OID of process_version, since numbers start afresh
+ * after DROP and CREATE EXTENSION.
+ */
 extern WfProcess *wf_process_cache_find(Oid relid, int process_id, int version);
 
 /*
- * Keep one whose memory is all in `context`, which the cache takes over. `passing`: a transaction that is still open has defined it,
- * and its number may come to stand for something else.
+ * Keep a version, whose memory is all in `context`; the cache takes that over. `passing`: a
+ * transaction that is still open has defined it, and its number may come to mean another
+ * definition.
  */
 extern void wf_process_cache_keep(Oid relid, WfProcess *process, MemoryContext context, bool passing);
 

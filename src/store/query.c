@@ -2,14 +2,15 @@
  * query.c
  *		Kept plans, and relations that live in memory.
  *
- * Plans are generic and made with nested loops over keys only: a batch may hold one row or a hundred thousand, the
- * tables may be empty when a plan is made and huge when it is used, and a key look-up per row is right for all of them.
- * A plan can be made again within any execution (an ANALYZE elsewhere is enough), so every execution runs under the same
- * planner settings, and tells the planner that tables are large: one planned for an empty table would scan it for ever.
- * Plans live as long as the backend.
+ * Plans are generic and made of nested loops over keys only: a batch may hold one row or a hundred
+ * thousand, the tables may be empty when a plan is made and huge when it is used, and a key look-up
+ * per row is right for all of them. A plan can be made again within any execution (an ANALYZE
+ * elsewhere is enough), so every execution runs under the same planner settings, and tells the
+ * planner that tables are large: a plan for an empty table would scan it for ever. Plans live as
+ * long as the backend.
  *
- * Deciding reads see the latest snapshot, as foreign key checks do: under REPEATABLE READ a visit that was committed
- * after the caller's snapshot would otherwise be missed.
+ * Reads on which something is decided see the latest snapshot, as foreign key checks do: under
+ * REPEATABLE READ they would otherwise miss a visit that was committed after the caller's snapshot.
  */
 #include "compat.h"
 
@@ -70,7 +71,7 @@ wf_rows_end(WfRows *rows)
 	rows->store = NULL;
 }
 
-static bool running = false; /* a query of ours is being planned or run */
+static bool running = false; /* one of our queries is being planned or run */
 static WfRelationHook previous_relation_hook = NULL;
 
 static void
@@ -81,7 +82,7 @@ tables_are_large(WF_RELATION_HOOK_PARAMETERS)
 	if (previous_relation_hook != NULL)
 		previous_relation_hook(WF_RELATION_HOOK_ARGUMENTS);
 	if (!running || !WF_RELATION_HOOK_IS_TABLE || WF_RELATION_HOOK_RELID < FirstNormalObjectId)
-		return; /* the catalogs are what they are */
+		return; /* sizes of catalogs are left as they are */
 	rel->pages = 100000;
 	rel->tuples = 1000000;
 	foreach (lc, rel->indexlist)
@@ -100,7 +101,7 @@ wf_query_init(void)
 	WF_RELATION_HOOK = tables_are_large;
 }
 
-/* The planner's switches, as plain variables: cheap enough to set around every execution. */
+/* Planner settings, as plain variables: it is cheap enough to set them around every execution. */
 typedef struct Switches
 {
 	bool		on[2];
@@ -143,7 +144,7 @@ switch_back(const Switches *saved)
 	running = saved->running;
 }
 
-/* It goes with the connection to SPI. */
+/* Prepare a plan, which is freed with the connection to SPI. */
 static void
 prepare(WfQuery *query)
 {
@@ -162,8 +163,8 @@ prepare_to_keep(WfQuery *query)
 }
 
 /*
- * A parallel plan of somebody else's is under way, which has called a function of ours: one that views are made of, and that sees
- * what the plan sees. No command can be begun there.
+ * Run a query while a parallel plan is under way that has called a function of ours. It is one of
+ * those of which views are made, and sees what the plan sees: no command may begin there.
  */
 static int
 execute_beside_plan(WfQuery *query, Datum *values, const char *nulls)
@@ -172,8 +173,9 @@ execute_beside_plan(WfQuery *query, Datum *values, const char *nulls)
 }
 
 /*
- * Changes made under SERIALIZABLE must not touch rows that the caller's snapshot does not see: 40001, as for foreign
- * keys. Under REPEATABLE READ the instance's lock is enough.
+ * Run a query. Changes under SERIALIZABLE must not touch rows that the caller's snapshot does not
+ * see: the crosscheck throws 40001, as for foreign keys. Under REPEATABLE READ the lock of the
+ * instance is enough.
  */
 static void
 execute(WfQuery *query, Datum *values, const char *nulls, bool changes)
@@ -196,7 +198,7 @@ execute(WfQuery *query, Datum *values, const char *nulls, bool changes)
 static uint64
 run(WfQuery *query, Datum *values, const char *nulls, bool changes)
 {
-	MemoryContext context = CurrentMemoryContext; /* SPI leaves its own behind */
+	MemoryContext context = CurrentMemoryContext; /* SPI leaves its own context current */
 	Switches	saved;
 
 	switch_over(&saved);
@@ -237,7 +239,7 @@ register_rows(EphemeralNamedRelation enr)
 	enr->md.name = ROWS_NAME;
 	enr->md.reliddesc = InvalidOid;
 	enr->md.enrtype = ENR_NAMED_TUPLESTORE;
-	enr->md.enrtuples = 1; /* one plan for all sizes */
+	enr->md.enrtuples = 1; /* so that one plan serves all sizes */
 	if (SPI_register_relation(enr) != SPI_OK_REL_REGISTER)
 		elog(ERROR, "could not register rows");
 }

@@ -1,6 +1,6 @@
 /*
  * query.h
- *		One SQL text, its kept plan, and the rows it reads from memory.
+ *		An SQL text, its kept plan, and the rows in memory that it reads.
  */
 #ifndef WF_QUERY_H
 #define WF_QUERY_H
@@ -19,7 +19,7 @@ typedef struct WfColumn
 	Oid			type;
 } WfColumn;
 
-/* The columns of rows handed to a query by name; `desc` is made on first use and kept. */
+/* The columns of rows that are handed to a query by name. `desc` is made on first use and kept. */
 typedef struct WfShape
 {
 	const WfColumn *columns;
@@ -32,11 +32,11 @@ typedef struct WfQuery
 	const char *sql;
 	int			nargs;
 	Oid			argtypes[WF_QUERY_MAX_ARGS];
-	WfShape    *shape; /* of the rows that the text calls `moved`; NULL: none */
+	WfShape    *shape; /* shape of the rows that the text calls `moved`; NULL: none */
 	SPIPlanPtr	plan;
 } WfQuery;
 
-/* Rows in memory, to be handed to a query. */
+/* Rows in memory, to be handed to a query by name. */
 typedef struct WfRows
 {
 	WfShape    *shape;
@@ -44,12 +44,12 @@ typedef struct WfRows
 	int64		n;
 } WfRows;
 
-/* From _PG_init: the planner hook that all of this needs. */
+/* Install the planner hook that all of this needs; called by _PG_init. */
 extern void wf_query_init(void);
 
 /*
- * Connect to SPI. What it keeps of named relations is made on first use, in the memory of that moment, and must live
- * as long as the connection: so that is now.
+ * Connect to SPI, and let it set up named relations at once: it would do so on first use, in the
+ * memory context of that moment, which must live as long as the connection.
  */
 extern void wf_query_connect(void);
 
@@ -58,23 +58,27 @@ extern void wf_rows_put(WfRows *rows, Datum *values, bool *nulls);
 extern void wf_rows_end(WfRows *rows);
 
 /*
- * Run, inside wf_store_enter. `nulls` as in SPI ('n' / ' '), or NULL. Results in SPI_tuptable, SPI_processed, valid until
- * wf_store_leave; free large ones with SPI_freetuptable. Sees the latest committed rows whatever the isolation level.
+ * Run a query, inside wf_store_enter, and return the number of rows. `nulls` is as in SPI ('n' / '
+ * '), or NULL. Results are in SPI_tuptable and SPI_processed, valid until wf_store_leave; free
+ * large ones with SPI_freetuptable. It sees the latest committed rows whatever the isolation level.
  */
 extern uint64 wf_query_run(WfQuery *query, Datum *values, const char *nulls);
-/* The same for a text that is made for once; no plan is kept. */
+/* The same for a text that is made for one use; no plan is kept. */
 extern uint64 wf_query_run_text(const char *sql);
 extern uint64 wf_query_run_rows(WfQuery *query, WfRows *rows);
 
-/* As an argument, palloc'd. */
+/* An array as an argument, palloc'd. */
 extern Datum wf_int64_array(const int64 *values, int n);
 
-/* Of the current result. */
+/* Values of the current result. Rows count from 0, columns from 1. */
 extern Datum wf_result(uint64 row, int column, bool *isnull);
 extern int64 wf_result_int64(uint64 row, int column);
-extern char *wf_result_text(uint64 row, int column); /* palloc'd; NULL for NULL */
+extern char *wf_result_text(uint64 row, int column); /* palloc'd; NULL for a null value */
 
-/* view_plan.c: the planner takes our views for tables with row security. Once, while the library is preloaded. */
+/*
+ * view_plan.c: let the planner treat our views as tables with row security. To be called once,
+ * while the library is preloaded.
+ */
 extern void wf_view_plan_init(void);
 
 #endif

@@ -2,9 +2,9 @@
  * role_settings.c
  *		What ALTER ROLE … SET gave a role, for a worker that runs its code.
  *
- * A session of that role would have had them from its start. Who may give them was checked when they were given, so they count
- * here as they would there, those too that only superusers give. What is for the database as a whole holds in its workers
- * anyway.
+ * A session of that role would have these settings from its start. Who may give them was checked
+ * when they were given, so they apply here as they would there, even those that only superusers can
+ * give. Settings of the database as a whole apply to its workers anyway.
  */
 #include "compat.h"
 
@@ -24,8 +24,10 @@
 #include "store/role_settings.h"
 
 /*
- * Who we are and where names are found is recorded, or follows from that; how long we take and how we commit is ours; triggers and
- * policies are what they are for others; some would end the worker instead of the statement, or are of no use without a client.
+ * Settings of a role that do not apply. Who we are and where names are found is recorded, or
+ * follows from that; how long we take and how we commit is the worker's own; triggers and policies
+ * are to work as for others; some would end the worker instead of the statement, or are of no use
+ * without a client.
  */
 static const char *const ours[] = {"search_path", "role", "session_authorization",
 	"session_replication_role", "row_security", "exit_on_error", "synchronous_commit", "statement_timeout",
@@ -46,7 +48,10 @@ is_ours(const char *name)
 	return false;
 }
 
-/* A text "name=value". Not by ParseLongOption, whose memory is malloc'ed up to PostgreSQL 15: it would have to be freed after errors, too. */
+/*
+ * Apply one setting, a text "name=value". ParseLongOption is not used: up to PostgreSQL 15 it
+ * mallocs its result, which would have to be freed after errors too.
+ */
 static void
 apply(char *item)
 {

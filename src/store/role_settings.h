@@ -8,9 +8,10 @@
 #include "postgres.h"
 
 /*
- * Let the settings of a role hold, those that it has in this database before others, until the caller's GUC nest level ends or the
- * (sub)transaction aborts; but not those that are the worker's own. In workers only, before SetUserIdAndSecContext. What cannot
- * be set, or no longer is a value, is left out.
+ * Apply the settings of a role, those for this database before others, until the caller's GUC nest
+ * level ends or the (sub)transaction aborts. Settings that belong to the worker are skipped, and so
+ * are values that cannot be set or are no longer valid. For workers only, before
+ * SetUserIdAndSecContext.
  */
 extern void wf_role_settings_apply(Oid role);
 

@@ -1,10 +1,11 @@
 /*
  * row.c
- *		Rows of users' tables: their primary keys as text, and acting on them as the table's owner.
+ *		Rows of users' tables: their primary keys as text, and acting as the table's owner.
  *
- * A key is stored as text, compared as text and turned back into values by other sessions, so it must not depend on
- * DateStyle, TimeZone and the like. The usual types do not; for the others the settings are pinned while they are
- * written or read. What is set up here lives in the context that the caller gives.
+ * A key is stored as text, compared as text and turned back into values by other sessions, so it
+ * must not depend on DateStyle, TimeZone and the like. The text of the usual types does not; for
+ * other types the settings are pinned while values are written or read. What is set up here lives
+ * in the context that the caller gives.
  */
 #include "postgres.h"
 
@@ -119,7 +120,7 @@ wf_row_key_attnos(Relation rel, AttrNumber *attnos)
 	return n;
 }
 
-/* Types whose text is the same in every session, as it is made here. */
+/* Is this a type whose text, as it is made here, is the same in every session? */
 static bool
 is_plain(Oid base)
 {
@@ -188,7 +189,10 @@ unpin_settings(int level)
 		AtEOXact_GUC(false, level);
 }
 
-/* NULL: what the type's output function gives is the same everywhere once settings are pinned. */
+/*
+ * The text of a date or time. NULL for other types: the text of their output functions is the same
+ * everywhere once settings are pinned.
+ */
 static char *
 date_text(Datum value, Oid base)
 {
@@ -227,7 +231,7 @@ set_string(JsonbValue *value, char *text)
 	value->val.string.len = strlen(text);
 }
 
-/* Numbers and booleans as such, all else as strings. */
+/* Set a value of a JSON array: numbers and booleans as such, all else as strings. */
 static void
 set_json(JsonbValue *value, Oid base, char *text)
 {
@@ -381,7 +385,10 @@ wf_row_owner(Oid relid)
 	return owner;
 }
 
-/* Wherever else the path has it, and it always does, temporary tables would capture names. */
+/*
+ * Move pg_temp to the end of the path. A path that does not name it has it first, where temporary
+ * tables would capture names.
+ */
 char *
 wf_path_with_temp_last(const char *search_path)
 {

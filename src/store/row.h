@@ -1,6 +1,6 @@
 /*
  * row.h
- *		Rows of users' tables: their primary keys as text, and acting on them as the table's owner.
+ *		Rows of users' tables: their primary keys as text, and acting as the table's owner.
  */
 #ifndef WF_ROW_H
 #define WF_ROW_H
@@ -16,7 +16,7 @@
 typedef struct WfRowColumn
 {
 	const char *name;
-	AttrNumber	attno; /* 0: there is none of that name */
+	AttrNumber	attno; /* 0: there is no column of that name */
 	Oid			type;
 	int32		typmod;
 	Oid			ioparam;
@@ -26,33 +26,54 @@ typedef struct WfRowColumn
 
 typedef struct WfRowKey
 {
-	int			n; /* 0: no primary key */
-	bool		plain; /* its text does not depend on settings */
+	int			n; /* number of columns; 0: there is no primary key */
+	bool		plain; /* the text of the key does not depend on settings */
 	WfRowColumn *columns;
-	Oid		   *bases; /* types beneath domains */
+	Oid		   *bases; /* types of the columns, beneath domains */
 } WfRowKey;
 
-/* Find a column by name and get its type ready, in `context`. False (attno 0) if there is none. */
+/*
+ * Find a column by name and prepare reading and writing its type, in `context`. Returns false
+ * (attno 0) if there is none.
+ */
 extern bool wf_row_column(TupleDesc desc, const char *name, WfRowColumn *column, MemoryContext context);
-/* NULL for NULL; without the padding of character(n). */
+/*
+ * A column's value as text and back. NULL for NULL; text comes without the padding of character(n).
+ */
 extern char *wf_row_text(WfRowColumn *column, HeapTuple tuple, TupleDesc desc);
 extern Datum wf_row_input(WfRowColumn *column, char *text);
 
-/* Numbers of the columns of the primary key, in its order. Returns how many; 0: there is none. */
+/*
+ * The numbers of the columns of the primary key, in its order. Returns how many; 0: there is no
+ * primary key.
+ */
 extern int	wf_row_key_attnos(Relation rel, AttrNumber *attnos);
-/* The primary key of `keyed`, as its columns stand in `desc` (its own, or that of a partition). */
+/*
+ * Prepare the primary key of `keyed`, with column numbers of `desc` (that of the same table, or of
+ * a partition).
+ */
 extern void wf_row_key(Relation keyed, TupleDesc desc, WfRowKey *key, MemoryContext context);
 
-/* One column: its text; several: a JSON array. The same in every session, whatever its settings. */
+/*
+ * The key of a row as text: of one column its text, of several a JSON array. It is the same in
+ * every session, whatever its settings.
+ */
 extern char *wf_row_key_text(WfRowKey *key, HeapTuple tuple, TupleDesc desc);
-/* A value as it is in a key of one column. What the type's output function does, the caller of this does. */
+/*
+ * A value as text, as in a key of one column. The type's output function runs with the caller's
+ * rights.
+ */
 extern char *wf_row_value_text(Datum value, Oid type);
-/* The other way round. Throws data exceptions; false if the text has not as many columns. */
+/*
+ * Turn a key's text into values. Throws data exceptions; returns false if the text does not have as
+ * many columns.
+ */
 extern bool wf_row_key_parse(WfRowKey *key, const char *text, Datum *values);
 
 /*
- * From begin to end nothing runs with other rights than the owner's: output functions, casts and triggers are users' code.
- * search_path is the given one with pg_temp last; settings changed in between are restored. An abort restores all of it.
+ * Between wf_as_owner_begin and wf_as_owner_end, code runs with no other rights than those of the
+ * table's owner: output functions, casts and triggers are users' code. search_path is the given
+ * one, with pg_temp last; settings changed in between are restored. An abort restores everything.
  */
 typedef struct WfAsOwner
 {
@@ -62,13 +83,19 @@ typedef struct WfAsOwner
 } WfAsOwner;
 extern void wf_as_owner_begin(WfAsOwner *saved, Oid owner, const char *search_path);
 extern void wf_as_owner_end(WfAsOwner *saved);
-/* For the rest of the (sub)transaction. What is deferred would run at commit, with other rights. */
+/*
+ * Make all constraints immediate for the rest of the (sub)transaction. Deferred triggers would run
+ * at commit, with other rights.
+ */
 extern void wf_constraints_immediate(void);
 
-/* That path with pg_temp at its end and nowhere else, palloc'd. ERROR 22023 if it is malformed. */
+/*
+ * The path with pg_temp at its end and nowhere else, palloc'd. ERROR 22023 if the path is
+ * malformed.
+ */
 extern char *wf_path_with_temp_last(const char *search_path);
 
-/* Owner of a relation, InvalidOid if it is gone. */
+/* The owner of a relation; InvalidOid if it is gone. */
 extern Oid	wf_row_owner(Oid relid);
 
 #endif

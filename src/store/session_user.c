@@ -1,9 +1,9 @@
 /*
  * session_user.c
- *		Whom a worker's session speaks for while it runs users' code.
+ *		The session user of a worker while it runs users' code.
  *
- * A function with its owner's rights cannot ask current_user who calls it, so it asks session_user. In a worker that
- * would be the superuser that the worker was started as.
+ * A SECURITY DEFINER function cannot learn from current_user who calls it, so it asks session_user.
+ * In a worker that would be the superuser as which the worker was started.
  */
 #include "postgres.h"
 
@@ -12,7 +12,10 @@
 
 #include "store/session_user.h"
 
-/* A worker's session user has no name at first, and so could not be restored. Outlives the transaction, as it was given at its start. */
+/*
+ * Give the worker's session user its name. At first it has none, and so could not be restored. The
+ * name must outlive the transaction, like the one given at the start.
+ */
 static void
 name_session_user(void)
 {

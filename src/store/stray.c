@@ -1,9 +1,10 @@
 /*
  * stray.c
- *		What was stored while its week had no partition.
+ *		Strays: rows of the history that were stored while their week had no partition.
  *
- * It is moved to its partition as soon as there is one, and goes with its retention even if there never will be. By
- * blocks of the table, each in a transaction of its own, so that no row is looked at twice.
+ * A stray is moved to its partition as soon as there is one, and deleted with its retention even if
+ * there never will be. Both go by blocks of the table, each in a transaction of its own, so that no
+ * row is looked at twice.
  */
 #include "postgres.h"
 
@@ -21,7 +22,7 @@
 
 #define BLOCKS 128
 
-/* The condition for rows `h` of the next blocks; NULL: there are no more. */
+/* The condition for rows `h` of the next blocks; NULL if there are no more blocks. */
 static char *
 next_blocks(const WfHistoryTable *table, uint32 *block)
 {

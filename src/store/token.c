@@ -2,9 +2,10 @@
  * token.c
  *		Tokens for public webhooks.
  *
- * A token is the serial number, a dot, and an HMAC over what the token is good for and the serial number. Its key is made
- * with the first definition, is carried by pg_dump, so that tokens given away before a restore are good after it, and is
- * kept by a backend until the table changes, which a trigger tells as an invalidation. It never leaves this file.
+ * A token is the serial number, a dot, and an HMAC over what the token is good for and the serial
+ * number. The key of the HMAC is made with the first definition. pg_dump carries it, so that tokens
+ * issued before a restore are good after it. A backend keeps the key until its table changes, of
+ * which a trigger tells by an invalidation. The key never leaves this file.
  */
 #include "postgres.h"
 
@@ -31,8 +32,9 @@ static WfQuery q_add_key = {
 static const char *const purposes[] = {"callback", "heartbeat"};
 
 static uint8 key[KEY_BYTES];
-static Oid	key_of = InvalidOid; /* the table that it was read from, once its row has committed */
-static bool key_changed = false; /* while it was being read */
+/* the table from which the key was read, set once its row has committed */
+static Oid	key_of = InvalidOid;
+static bool key_changed = false; /* the key changed while it was being read */
 
 /* ---- the key ---- */
 
@@ -87,7 +89,7 @@ read_key(Oid table)
 		ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
 				errmsg("the key of workflow's tokens has not %d bytes", KEY_BYTES));
 	memcpy(key, VARDATA_ANY(stored), KEY_BYTES);
-	/* what this transaction has made may yet be rolled back */
+	/* a key that this transaction has made is not kept, since it may yet be rolled back */
 	xmin = DatumGetTransactionId(wf_result(0, 2, &isnull));
 	if (!key_changed && (!TransactionIdIsNormal(xmin) || !TransactionIdIsCurrentTransactionId(xmin)))
 		key_of = table;
@@ -126,7 +128,10 @@ digest(const char *text, uint8 *result)
 	pg_hmac_free(ctx);
 }
 
-/* Without padding. `text` has room for WF_TOKEN_PROOF_LEN and the end. */
+/*
+ * Encode bytes as base64url without padding. `text` must have space for WF_TOKEN_PROOF_LEN
+ * characters and the terminating 0.
+ */
 static void
 encode(const uint8 *bytes, int len, char *text)
 {
@@ -201,7 +206,10 @@ has_base(void)
 	return wf_setting_callback_base != NULL && *wf_setting_callback_base != '\0';
 }
 
-/* A service that was sent none would never call back. */
+/*
+ * Refuse a template that asks for a URL which cannot be made: a service without it would never call
+ * back.
+ */
 static const char *
 refuse_url(const WfScope *scope, bool heartbeat)
 {

@@ -1,6 +1,6 @@
 /*
  * token.h
- *		Tokens for public webhooks: a serial number, and proof that we have given it away.
+ *		Tokens for public webhooks: a serial number, and the proof that we have issued it.
  */
 #ifndef WF_TOKEN_H
 #define WF_TOKEN_H
@@ -15,25 +15,27 @@ typedef enum WfTokenPurpose
 	WF_TOKEN_HEARTBEAT
 } WfTokenPurpose;
 
-/* length of what stands behind the dot: 32 bytes in base64url */
+/* length of the proof behind the dot: 32 bytes in base64url */
 #define WF_TOKEN_PROOF_LEN 43
 
-/* Inside wf_store_enter: there is a key of this database. */
+/* Make sure that this database has a key. To be called inside wf_store_enter. */
 extern void wf_token_ensure_key(void);
 
-/* "5_31.…", in CurrentMemoryContext. After wf_token_load_key. */
+/* A token, such as "5_31.…", in CurrentMemoryContext. wf_token_load_key must have been called. */
 extern char *wf_token_make(WfTokenPurpose purpose, int64 instance, int64 visit);
 
-/* Is that what wf_token_make gave? Takes the same time for every answer. */
+/*
+ * Is this the proof that wf_token_make gives? The comparison takes the same time for every proof.
+ */
 extern bool wf_token_is_genuine(WfTokenPurpose purpose, int64 instance, int64 visit,
 								const char *proof);
 
-/* Within a transaction. False if there is no key. */
+/* Read the key, unless it is kept. Needs a transaction. Returns false if there is no key. */
 extern bool wf_token_load_key(void);
 
 /*
- * Let templates of this scope know their URLs, if workflow.callback_base is set. They are made when one is asked for: few
- * templates do.
+ * Offer the URLs of webhooks to templates of this scope, if workflow.callback_base is set. A URL is
+ * made only when a template asks for it, since few do.
  */
 extern void wf_token_offer_urls(WfScope *scope);
 

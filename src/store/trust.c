@@ -2,20 +2,24 @@
  * trust.c
  *		Whose code runs with the rights of the owner of an attached table.
  *
- * An UPDATE of a row runs its triggers, rules and policies, checks its constraints, and works out generated columns and
- * expressions of indexes; PostgreSQL lets others than the owner of the table bring some of these, or change what they call,
- * and whoever updates gives them his rights. For clients that is theirs to decide; a write-back is done by nobody who
- * could. So code counts only of roles that may act as the owner anyhow: the owner, members of it, superusers. Functions that are
- * SECURITY DEFINER are no exception: they can set search_path, by which the owner's own code finds what it calls next.
+ * An UPDATE of a row runs the table's triggers, rules and policies, checks its constraints, and
+ * computes generated columns and expressions of indexes. PostgreSQL lets other roles than the owner
+ * of the table bring some of these, or change what they call, and whoever updates the row gives
+ * them his rights. Clients decide that for themselves; a write-back cannot. So code is accepted
+ * only from roles that may act as the owner anyhow: the owner, members of it, superusers. SECURITY
+ * DEFINER functions are no exception: they can set search_path, by which the owner's own code finds
+ * what it calls next.
  *
- * So do tables to which a foreign key passes on what is written: what they fire after it runs with the rights of whoever updates the
- * first one. Such a table should belong to a role of that kind, too.
+ * The same holds for tables to which a foreign key passes on what is written: their triggers, too,
+ * run with the rights of whoever updates the first table. Such a table should belong to a role of
+ * that kind, too.
  *
- * Everything of that table and those tables is locked while it is looked at and run, but for domains: nothing that we may lock keeps
- * their owner from adding a check. So a domain counts as code of its owner, whether it has one or not.
+ * The table and those tables are locked while their code is looked at and run. Domains cannot be
+ * locked: nothing keeps their owner from adding a check. So a domain counts as code of its owner,
+ * whether it has a check or not.
  *
- * What is called is found in pg_depend. What a function or a view of a trusted role calls in its turn is that role's
- * choice. Types, operator classes and languages are made by superusers.
+ * What is called is found in pg_depend. What a function or a view of a trusted role calls in its
+ * turn is that role's choice. Types, operator classes and languages are made by superusers.
  */
 #include "postgres.h"
 
@@ -45,9 +49,10 @@
 #define CLASS(name) "'pg_catalog." name "'::pg_catalog.regclass::oid"
 
 /*
- * $1 the table, $2 its columns that are written, $3 its owner. Both recursions go by way of arrays, since the planner takes
- * those to be short: its guess of a recursion over catalogs is wild, and PostgreSQL 19 makes its hash table as large as that.
- * An object, of class and number, is one bigint.
+ * Code of other roles that a write-back runs. Arguments: $1 the table, $2 its columns that are
+ * written, $3 its owner. An object's class and OID are packed into one bigint. Both recursions
+ * unnest arrays, since the planner takes those to be short: its estimate of a recursion over
+ * catalogs is wild, and PostgreSQL 19 makes its hash table as large as that.
  */
 #define OBJECT(class, oid) "(" class ")::bigint << 32 | (" oid ")::bigint"
 
@@ -56,13 +61,13 @@ static WfQuery q_foreign_code = {
 		"WITH RECURSIVE r (oid, own) AS (SELECT $1, true UNION SELECT abs(m.code)::oid, m.code > 0 FROM r, LATERAL unnest(ARRAY("
 		"SELECT CASE WHEN r.own THEN i.inhrelid::bigint ELSE -i.inhrelid::bigint END "
 		"FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent AND c.relkind = 'p' WHERE i.inhparent = r.oid "
-		/* tables that a change of what is written is passed on to */
+		/* tables to which foreign keys pass on a change of what is written */
 		"UNION ALL SELECT -k.conrelid::bigint FROM pg_trigger t JOIN pg_constraint k ON k.oid = t.tgconstraint "
 		"WHERE t.tgrelid = r.oid AND k.contype = 'f' AND k.confrelid = r.oid AND k.confupdtype IN ('c', 'n', 'd') "
 		"AND (NOT r.own OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = k.confrelid AND a.attnum = ANY (k.confkey) "
 		"AND a.attname::text = ANY ($2))))) m (code)), "
 		"o (code) AS (SELECT code FROM unnest(ARRAY("
-		/* what an UPDATE runs */
+		/* what an UPDATE of these tables runs */
 		"SELECT " OBJECT(CLASS("pg_trigger"), "t.oid") " FROM r JOIN pg_trigger t ON t.tgrelid = r.oid "
 		"WHERE NOT t.tgisinternal AND t.tgtype & 16 <> 0 AND t.tgenabled IN ('O', 'A') UNION ALL "
 		"SELECT " OBJECT(CLASS("pg_rewrite"), "w.oid") " FROM r JOIN pg_rewrite w ON w.ev_class = r.oid WHERE w.ev_type = '2' UNION ALL "
@@ -73,11 +78,11 @@ static WfQuery q_foreign_code = {
 		"JOIN pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum UNION ALL "
 		"SELECT " OBJECT(CLASS("pg_index"), "x.indexrelid") " FROM r JOIN pg_index x ON x.indrelid = r.oid UNION ALL "
 		"SELECT " OBJECT(CLASS("pg_class"), "r.oid") " FROM r WHERE NOT r.own UNION ALL "
-		/* domains of what is written and looked up */
+		/* domains of columns that are written or looked up */
 		"SELECT " OBJECT(CLASS("pg_type"), "a.atttypid") " FROM r JOIN pg_attribute a ON a.attrelid = r.oid "
 		"LEFT JOIN pg_index x ON x.indrelid = a.attrelid AND x.indisprimary "
 		"WHERE a.attnum > 0 AND (NOT r.own OR a.attrelid = $1 AND (a.attname::text = ANY ($2) OR a.attnum = ANY (x.indkey))))) code "
-		/* and what that calls */
+		/* and what all that calls */
 		"UNION SELECT m.code FROM o, LATERAL (SELECT (o.code >> 32)::oid, (o.code & 4294967295)::oid) n (class, object), "
 		"LATERAL unnest(ARRAY("
 		"SELECT " OBJECT("d.refclassid", "d.refobjid") " FROM pg_depend d "
@@ -98,15 +103,15 @@ static WfQuery q_foreign_code = {
 		"FROM n JOIN pg_class c ON n.class = " CLASS("pg_class") " AND c.oid = n.object "
 		"WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.oid NOT IN (SELECT r.oid FROM r WHERE r.own) "
 		"AND NOT pg_has_role(c.relowner, $3, 'USAGE') ORDER BY 1 LIMIT 1) "
-		/* to which its owner can bring checks at any moment: no lock of ours would hold him up */
+		/* domains, to which their owners can add checks at any moment, in spite of our locks */
 		"UNION ALL (SELECT 'the checks of domain ' || t.oid::regtype || ' of role ' || quote_ident(pg_get_userbyid(t.typowner)) "
 		"FROM n JOIN pg_type t ON n.class = " CLASS("pg_type") " AND t.oid = n.object "
 		"WHERE t.typtype = 'd' AND NOT pg_has_role(t.typowner, $3, 'USAGE') ORDER BY 1 LIMIT 1)",
 	.nargs = 3, .argtypes = {OIDOID, TEXTARRAYOID, OIDOID}};
 
-/* ---- when it may have changed ---- */
+/* ---- when answers may have changed ---- */
 
-static uint64 generation = 0; /* 0: nobody has asked yet */
+static uint64 generation = 0; /* 0: nobody has asked yet, so no callback is registered */
 
 static void
 on_change(Datum arg, int cacheid, uint32 hashvalue)
@@ -150,7 +155,7 @@ lock_followers(Relation rel, List **locked)
 			continue;
 		lock_followers(follower, locked);
 		relation_close(follower, NoLock);
-		triggers = rel->trigdesc; /* which may have changed while the lock was waited for */
+		triggers = rel->trigdesc; /* the triggers may have changed while the lock was waited for */
 		i = -1;
 	}
 }
@@ -192,7 +197,7 @@ foreign_cast_within(Oid type, Oid owner)
 	return function;
 }
 
-/* As to_jsonb goes about it. */
+/* Look for the cast in the way of to_jsonb. */
 Oid
 wf_trust_foreign_cast(Oid type, Oid owner)
 {

@@ -2,10 +2,11 @@
  * view_plan.c
  *		How views of the extension are planned: as tables with row security.
  *
- * The views are security barriers, since they must show nobody what he may not see, not even to functions of his own in a
- * condition. But PostgreSQL pushes no join clause through a barrier, so that a join by serial number would read everything that
- * waits. Row security has no such limits: a condition of its own, on each table, comes before all that is not leakproof, and
- * joins use indexes. So the planner is given that instead: the barrier goes, and the condition that the view goes by
+ * The views are security barriers, since they must show nobody what he may not see, not even to his
+ * own functions in a condition. But PostgreSQL pushes no join clause through a barrier, so that a
+ * join by serial number would read everything that waits. Row security has no such limits: a
+ * condition on each table comes before all that is not leakproof, and joins use indexes. So the
+ * planner is given row security instead: the barrier is removed, and the view's condition on rights
  * becomes one of row security for each of its tables. Where this cannot be done, the barrier stays.
  */
 #include "compat.h"
@@ -29,13 +30,16 @@ static planner_hook_type previous_planner = NULL;
 
 typedef struct Context
 {
-	Oid			schema;	   /* of the extension */
+	Oid			schema;	   /* that of the extension's views */
 	Oid			extension; /* looked up when it is first needed */
 } Context;
 
 /* ---- one view ---- */
 
-/* Is this one of our views? Somebody else's, made in the same schema, may be a barrier for reasons of its own. */
+/*
+ * Is this a view of ours? A foreign view in the same schema may be a barrier for reasons of its
+ * own.
+ */
 static bool
 is_own_view(const RangeTblEntry *rte, Context *context)
 {
@@ -58,14 +62,17 @@ is_table(const RangeTblEntry *rte)
 		   (rte->relkind == RELKIND_RELATION || rte->relkind == RELKIND_PARTITIONED_TABLE);
 }
 
-/* A subquery that the view itself is made of. */
+/* Is this a subquery of which the view itself is made? */
 static bool
 is_part(const RangeTblEntry *rte)
 {
 	return rte->rtekind == RTE_SUBQUERY && !rte->security_barrier;
 }
 
-/* The condition is `process_id = ANY ((SELECT workflow_data.my_processes(…))::integer[])`, one of those that are connected by AND. */
+/*
+ * Is this the condition on rights, `process_id = ANY ((SELECT
+ * workflow_data.my_processes(…))::integer[])`? It is one of those that are connected by AND.
+ */
 static bool
 is_filter(const Node *node, const Query *view)
 {
@@ -82,7 +89,10 @@ is_filter(const Node *node, const Query *view)
 	return strcmp(strVal(list_nth(rte->eref->colnames, column->varattno - 1)), FILTER_COLUMN) == 0;
 }
 
-/* Takes the condition out of the view's own, and out of those of its parts; NULL: there is none. */
+/*
+ * Remove the condition on rights from the view and its subqueries, and return it; NULL if there is
+ * none.
+ */
 static ScalarArrayOpExpr *
 take_filter(Query *view)
 {
@@ -109,7 +119,7 @@ take_filter(Query *view)
 	return filter;
 }
 
-/* The only one that it reads from; 0: there is none, or there are several. */
+/* The only relation of which the condition reads columns; 0 if there is none, or several. */
 static int
 only_relation(Node *node)
 {
@@ -129,8 +139,8 @@ only_relation(Node *node)
 }
 
 /*
- * Another condition that asks for rights, of one of its tables alone, as `waiting` has it, goes by steps. It becomes one of
- * that table's row security.
+ * Move further conditions on rights, which read one table alone, to that table's row security. The
+ * view `waiting` has one, about steps.
  */
 static void
 move_own_conditions(Query *view)
@@ -151,7 +161,10 @@ move_own_conditions(Query *view)
 	view->jointree->quals = others != NIL ? (Node *) make_ands_explicit(others) : NULL;
 }
 
-/* May each table be filtered by itself? Parts that are views of ours are seen to when it is their turn. */
+/*
+ * Can each table be filtered by itself? Views of ours within the view are handled when it is their
+ * turn.
+ */
 static bool
 can_be_lifted(const Query *view, Context *context)
 {

@@ -1,6 +1,7 @@
 /*
  * warn_waiting.c
- *		After how long a wait for a callback is told of; and what becomes of those that wait when the setting changes.
+ *		After how long a wait for a callback is warned of; and what happens to present waits when
+ *		the setting changes.
  */
 #include "postgres.h"
 
@@ -44,7 +45,8 @@ goes_by_setting(uint64 row)
 	int			process_id = DatumGetInt32(wf_result(row, 4, &isnull));
 	int			version = DatumGetInt32(wf_result(row, 5, &isnull));
 	char	   *name = wf_result_text(row, 3);
-	SPITupleTable *rows = SPI_tuptable; /* of a look-up there are others */
+	/* wf_process_get may run queries, which replace the result */
+	SPITupleTable *rows = SPI_tuptable;
 	const WfDefinition *def = wf_process_get(process_id, version)->def;
 	int			step = wf_definition_step(def, name);
 

@@ -1,6 +1,6 @@
 /*
  * warn_waiting.h
- *		After how long a wait for a callback is told of.
+ *		After how long a wait for a callback is warned of.
  */
 #ifndef WF_WARN_WAITING_H
 #define WF_WARN_WAITING_H
@@ -10,13 +10,17 @@
 #include "model/definition.h"
 #include "store/due.h"
 
-/* In milliseconds, as the step says, or its process, or else the setting; 0: never. NULL: a step that is not there. */
+/*
+ * The milliseconds after which a wait at this step is warned of, as the step says, or its process,
+ * or else the setting; 0: never. `step` may be NULL, if the version does not have it.
+ */
 extern int64 wf_warn_after(const WfStep *step);
 
 /*
- * workflow.warn_waiting has changed to `seconds` (0: never): set when to tell of what waits already and has no interval of its own, of the
- * next `limit` visits after *cursor, which moves on. What somebody has locked keeps its time. True if there may be more. Inside
- * wf_store_enter.
+ * After workflow.warn_waiting has changed to `seconds` (0: never), set the warning times of waits
+ * that have no interval of their own: of the next `limit` visits after *cursor, which moves on.
+ * Instances that are locked keep their times. Returns true if there may be more. To be called
+ * inside wf_store_enter.
  */
 extern bool wf_warn_anew(WfDueKey *cursor, int seconds, int limit);
 

@@ -1,6 +1,7 @@
 /*
  * words.c
- *		Statuses, states and the like as rows have them; and what a row says that no field does.
+ *		Names of statuses, states and the like, as rows store them; and what follows from a row that
+ *		no field says.
  */
 #include "postgres.h"
 
