@@ -41,7 +41,7 @@ COMMENT ON COLUMN workflow_data.process_version.process_id IS 'Process';
 COMMENT ON COLUMN workflow_data.process_version.version IS 'Version, counted from 1 for each process';
 COMMENT ON COLUMN workflow_data.process_version.definition IS 'The definition as its author wrote it';
 COMMENT ON COLUMN workflow_data.process_version.search_path IS 'search_path at workflow.define, used by its SQL steps';
-COMMENT ON COLUMN workflow_data.process_version.timezone IS 'TimeZone at workflow.define, in which its clocks are read and its SQL is run';
+COMMENT ON COLUMN workflow_data.process_version.timezone IS 'TimeZone at workflow.define, used by its timers, templates and SQL steps';
 COMMENT ON COLUMN workflow_data.process_version.defined_at IS 'When this version was defined';
 
 CREATE TABLE workflow_data.process_privilege (
@@ -57,7 +57,7 @@ COMMENT ON COLUMN workflow_data.process_privilege.process_id IS 'Process';
 COMMENT ON COLUMN workflow_data.process_privilege.grantee IS 'Role; 0 is PUBLIC';
 COMMENT ON COLUMN workflow_data.process_privilege.grantee_name IS 'Name of that role: what counts after a restore, until workflow.adopt()';
 COMMENT ON COLUMN workflow_data.process_privilege.privilege IS 'start, complete, view or admin';
-COMMENT ON COLUMN workflow_data.process_privilege.step IS 'complete: of visits of this step only; empty: of the whole process';
+COMMENT ON COLUMN workflow_data.process_privilege.step IS 'Step whose visits alone may be completed; empty: the privilege is on the whole process';
 
 CREATE SEQUENCE workflow_data.instance_seq;
 COMMENT ON SEQUENCE workflow_data.instance_seq IS 'Numbers of instances: the first half of a serial number';
@@ -89,7 +89,7 @@ COMMENT ON COLUMN workflow_data.instance.process_id IS 'Process';
 COMMENT ON COLUMN workflow_data.instance.version IS 'Version of the process that it follows';
 COMMENT ON COLUMN workflow_data.instance.attachment IS 'Attachment of the row that started it; 0: started by workflow.start';
 COMMENT ON COLUMN workflow_data.instance.tokens IS 'Number of its living visits';
-COMMENT ON COLUMN workflow_data.instance.incidents IS 'How many of them are incidents';
+COMMENT ON COLUMN workflow_data.instance.incidents IS 'Number of its visits that are incidents';
 COMMENT ON COLUMN workflow_data.instance.started_at IS 'When it was started';
 COMMENT ON COLUMN workflow_data.instance.status IS 'active, suspended or failed (has an incident)';
 COMMENT ON COLUMN workflow_data.instance.business_key IS 'Key given at start, unique among the living of a process; of an attached row its primary key';
@@ -152,10 +152,10 @@ COMMENT ON COLUMN workflow_data.visit.due_at IS 'When a worker has to look at it
 COMMENT ON COLUMN workflow_data.visit.deadline IS 'When the timeout of the step ends it';
 COMMENT ON COLUMN workflow_data.visit.entered_at IS 'When the token came';
 COMMENT ON COLUMN workflow_data.visit.waiting_since IS 'Since when it waits for its event, is in this phase of being cancelled, or stands as an incident';
-COMMENT ON COLUMN workflow_data.visit.silence_at IS 'When the heartbeat of the step ends it, unless the outside is heard of';
-COMMENT ON COLUMN workflow_data.visit.handler_at IS 'When the next of its handlers of clocks begins';
-COMMENT ON COLUMN workflow_data.visit.interrupt_at IS 'When the next of those that end it begins';
-COMMENT ON COLUMN workflow_data.visit.warn_at IS 'When it is told of as one that waits for long, as warn_waiting says';
+COMMENT ON COLUMN workflow_data.visit.silence_at IS 'When the heartbeat of the step ends it, unless workflow.heartbeat is called before';
+COMMENT ON COLUMN workflow_data.visit.handler_at IS 'When the next handler with a time begins';
+COMMENT ON COLUMN workflow_data.visit.interrupt_at IS 'When the next handler with a time begins that ends the visit';
+COMMENT ON COLUMN workflow_data.visit.warn_at IS 'When a warning says that it has been waiting for long, as warn_waiting asks';
 COMMENT ON COLUMN workflow_data.visit.alarm_at IS 'The earliest of deadline, silence_at, handler_at and warn_at';
 COMMENT ON COLUMN workflow_data.visit.held IS 'Suspended: no worker looks at it';
 COMMENT ON COLUMN workflow_data.visit.attempt IS 'Attempts that were answered or have failed';
@@ -167,21 +167,21 @@ COMMENT ON COLUMN workflow_data.visit.state IS 'ready, calling, retrying, waitin
 COMMENT ON COLUMN workflow_data.visit.step IS 'Step of the process';
 COMMENT ON COLUMN workflow_data.visit.queue IS 'Who has to look at it: timer, move, executor <process_id> or http <server>';
 COMMENT ON COLUMN workflow_data.visit.waits_for IS 'callback, after or until';
-COMMENT ON COLUMN workflow_data.visit.outcome IS 'Of an incident';
+COMMENT ON COLUMN workflow_data.visit.outcome IS 'Outcome that made it an incident';
 COMMENT ON COLUMN workflow_data.visit.cancel_outcome IS 'Outcome that it will have, while it is being cancelled';
 COMMENT ON COLUMN workflow_data.visit.cancel_phase IS 'await (an answer under way), send (the cancel request) or confirm (wait for its callback)';
 COMMENT ON COLUMN workflow_data.visit.cancel_handler IS 'Handler that interrupted it and goes on after it, counted from 1';
-COMMENT ON COLUMN workflow_data.visit.handler_times IS 'When each entry of catch begins, as worked out at entry; NULL: it has begun, or is none of a clock';
+COMMENT ON COLUMN workflow_data.visit.handler_times IS 'When each entry of catch begins, as computed at entry; NULL: it has begun already, or has no time';
 COMMENT ON COLUMN workflow_data.visit.reply IS 'What the action answered: $reply';
-COMMENT ON COLUMN workflow_data.visit.callback IS 'Data of a callback that is kept';
-COMMENT ON COLUMN workflow_data.visit.completed_by IS 'Role that called';
-COMMENT ON COLUMN workflow_data.visit.webhook IS 'That role passed on what came with a token of $callback_url';
-COMMENT ON COLUMN workflow_data.visit.callback_error IS 'Error of such a callback given by workflow.fail';
-COMMENT ON COLUMN workflow_data.visit.cancel_response IS 'What the cancel request was answered';
+COMMENT ON COLUMN workflow_data.visit.callback IS 'Data of the accepted callback, kept until the reply is handled';
+COMMENT ON COLUMN workflow_data.visit.completed_by IS 'Role that called back';
+COMMENT ON COLUMN workflow_data.visit.webhook IS 'Whether that role only passed on a callback that came with a token of $callback_url';
+COMMENT ON COLUMN workflow_data.visit.callback_error IS 'Error of the accepted callback, as given to workflow.fail';
+COMMENT ON COLUMN workflow_data.visit.cancel_response IS 'Answer to the cancel request';
 COMMENT ON COLUMN workflow_data.visit.caught IS 'What the handler that led here caught: $caught';
 COMMENT ON COLUMN workflow_data.visit.error IS 'The last error: $error';
-COMMENT ON COLUMN workflow_data.visit.result IS '$result of an incident';
-COMMENT ON COLUMN workflow_data.visit.progress IS 'What the outside last said of its progress';
+COMMENT ON COLUMN workflow_data.visit.result IS '$result of the visit, while it is an incident';
+COMMENT ON COLUMN workflow_data.visit.progress IS 'Progress that the last workflow.heartbeat reported';
 
 CREATE SEQUENCE workflow_data.delivery_seq;
 COMMENT ON SEQUENCE workflow_data.delivery_seq IS 'Numbers of deliveries';
@@ -201,7 +201,7 @@ CREATE INDEX delivery_owed ON workflow_data.delivery ((payload ->> 'attachment')
     WHERE kind = 'write_back' AND payload IS NOT NULL;
 CREATE INDEX delivery_maintain ON workflow_data.delivery (due_at) WHERE kind = 'maintain';
 COMMENT ON TABLE workflow_data.delivery IS 'What arrived for an instance that was locked, and what executors owe: write-backs to attached rows, upkeep';
-COMMENT ON COLUMN workflow_data.delivery.delivery IS 'Number';
+COMMENT ON COLUMN workflow_data.delivery.delivery IS 'Number of the delivery';
 COMMENT ON COLUMN workflow_data.delivery.instance IS 'Instance it is for';
 COMMENT ON COLUMN workflow_data.delivery.visit IS 'Visit it is for; 0: the instance as a whole';
 COMMENT ON COLUMN workflow_data.delivery.due_at IS 'When it is tried (again)';
@@ -227,7 +227,7 @@ CREATE TABLE workflow_data.attachment (
 );
 COMMENT ON TABLE workflow_data.attachment IS 'Tables whose rows start instances: see workflow.attach. Those that were detached stay, since instances are of them';
 COMMENT ON SEQUENCE workflow_data.attachment_attachment_seq IS 'Numbers of attachments';
-COMMENT ON COLUMN workflow_data.attachment.attachment IS 'Number';
+COMMENT ON COLUMN workflow_data.attachment.attachment IS 'Number of the attachment';
 COMMENT ON COLUMN workflow_data.attachment.relation IS 'The attached table; NULL: it is gone';
 COMMENT ON COLUMN workflow_data.attachment.process_id IS 'Process that a new row starts';
 COMMENT ON COLUMN workflow_data.attachment.detached_at IS 'NULL: it is attached; else since when its rows may not show what is true: since it was detached, or what was owed to them then';
@@ -257,10 +257,10 @@ COMMENT ON TABLE workflow_data.late_callback IS 'Completions that came after the
 COMMENT ON COLUMN workflow_data.late_callback.instance IS 'Instance';
 COMMENT ON COLUMN workflow_data.late_callback.visit IS 'Visit that had already ended';
 COMMENT ON COLUMN workflow_data.late_callback.process_id IS 'Process';
-COMMENT ON COLUMN workflow_data.late_callback.received_at IS 'When it came';
-COMMENT ON COLUMN workflow_data.late_callback.role IS 'Role that sent it';
-COMMENT ON COLUMN workflow_data.late_callback.webhook IS 'That role passed on what came with a token of $callback_url';
-COMMENT ON COLUMN workflow_data.late_callback.data IS 'What it brought, up to 8 kB';
+COMMENT ON COLUMN workflow_data.late_callback.received_at IS 'When the callback came';
+COMMENT ON COLUMN workflow_data.late_callback.role IS 'Role that called back';
+COMMENT ON COLUMN workflow_data.late_callback.webhook IS 'Whether that role only passed on a callback that came with a token of $callback_url';
+COMMENT ON COLUMN workflow_data.late_callback.data IS 'Data of the callback, up to 8 kB';
 
 CREATE TABLE workflow_data.audit (
     at           timestamptz NOT NULL,
@@ -276,14 +276,14 @@ ALTER TABLE workflow_data.audit REPLICA IDENTITY FULL;
 CREATE INDEX audit_at ON workflow_data.audit (at);
 CREATE INDEX audit_instance ON workflow_data.audit (instance) WHERE instance IS NOT NULL;
 COMMENT ON TABLE workflow_data.audit IS 'What operators and authors have called. Look at the view workflow.audit';
-COMMENT ON COLUMN workflow_data.audit.at IS 'When';
+COMMENT ON COLUMN workflow_data.audit.at IS 'When the call was made';
 COMMENT ON COLUMN workflow_data.audit.instance IS 'Instance that it was about';
 COMMENT ON COLUMN workflow_data.audit.visit IS 'Visit that it was about';
 COMMENT ON COLUMN workflow_data.audit.process_id IS 'Process that it was about; 0: none';
 COMMENT ON COLUMN workflow_data.audit.role IS 'Role with whose rights it was called';
 COMMENT ON COLUMN workflow_data.audit.session_role IS 'Role that had logged in';
-COMMENT ON COLUMN workflow_data.audit.call IS 'Function';
-COMMENT ON COLUMN workflow_data.audit.arguments IS 'What else it was given, but for data';
+COMMENT ON COLUMN workflow_data.audit.call IS 'Name of the function';
+COMMENT ON COLUMN workflow_data.audit.arguments IS 'Its other arguments, but for data';
 
 CREATE TABLE workflow_data.instance_history (
     instance     bigint NOT NULL,
@@ -335,7 +335,7 @@ COMMENT ON COLUMN workflow_data.visit_history.ended_at IS 'When it went on';
 COMMENT ON COLUMN workflow_data.visit_history.stored_at IS 'What the partitions go by: the time of its end, or of a later copy that keeps it with its instance';
 COMMENT ON COLUMN workflow_data.visit_history.step IS 'Step of the process';
 COMMENT ON COLUMN workflow_data.visit_history.outcome IS 'SUCCESS, FAILED, CANCELLED, TIMED_OUT, DIED or SYSTEM_ERROR';
-COMMENT ON COLUMN workflow_data.visit_history.webhook IS 'That role passed on what came with a token of $callback_url';
+COMMENT ON COLUMN workflow_data.visit_history.webhook IS 'Whether that role only passed on a callback that came with a token of $callback_url';
 COMMENT ON COLUMN workflow_data.visit_history.completed_by IS 'Role whose call was its end; NULL: it ended otherwise';
 COMMENT ON COLUMN workflow_data.visit_history.result IS '$result of the visit';
 
@@ -358,14 +358,14 @@ COMMENT ON COLUMN workflow_data.attempt_history.instance IS 'Instance';
 COMMENT ON COLUMN workflow_data.attempt_history.visit IS 'Visit whose action was tried';
 COMMENT ON COLUMN workflow_data.attempt_history.process_id IS 'Process';
 COMMENT ON COLUMN workflow_data.attempt_history.attempt IS 'Number of the attempt, from 1; begins again when an incident is retried';
-COMMENT ON COLUMN workflow_data.attempt_history.http_status IS 'What the service answered';
+COMMENT ON COLUMN workflow_data.attempt_history.http_status IS 'HTTP status of the answer; NULL: there was none';
 COMMENT ON COLUMN workflow_data.attempt_history.started_at IS 'When it was sent';
 COMMENT ON COLUMN workflow_data.attempt_history.ended_at IS 'When it was answered or given up';
 COMMENT ON COLUMN workflow_data.attempt_history.stored_at IS 'What the partitions go by: the time of its end, or of a later copy that keeps it with its instance';
 COMMENT ON COLUMN workflow_data.attempt_history.error IS 'Why it failed; NULL: it did not';
-COMMENT ON COLUMN workflow_data.attempt_history.incident IS 'It is no attempt, but an incident that stood from started_at to ended_at';
+COMMENT ON COLUMN workflow_data.attempt_history.incident IS 'Whether the row is no attempt, but an incident from started_at to ended_at';
 COMMENT ON COLUMN workflow_data.attempt_history.ended_with IS 'What ended the incident: retry, skip, complete, fail, move, cancel_visit or cancel';
-COMMENT ON COLUMN workflow_data.attempt_history.ended_by IS 'Role that called that';
+COMMENT ON COLUMN workflow_data.attempt_history.ended_by IS 'Role that made that call';
 
 -- Strays have tables of their own instead of default partitions: a default partition must not hold
 -- rows of a partition that a restore attaches.
@@ -400,7 +400,7 @@ CREATE TABLE workflow_data.secret (
     key    bytea NOT NULL CHECK (octet_length(key) = 32)
 );
 COMMENT ON TABLE workflow_data.secret IS 'Key of the tokens in $callback_url and $heartbeat_url. Whoever reads it can finish any visit';
-COMMENT ON COLUMN workflow_data.secret.single IS 'There is one row';
+COMMENT ON COLUMN workflow_data.secret.single IS 'Always true, so that there is one row at most';
 COMMENT ON COLUMN workflow_data.secret.key IS '32 random bytes, made with the first definition';
 
 -- All rows are data, not part of the extension's own script, so pg_dump carries them.

@@ -85,11 +85,11 @@ COMMENT ON COLUMN workflow.visits.process IS 'Process';
 COMMENT ON COLUMN workflow.visits.step IS 'Step of the process';
 COMMENT ON COLUMN workflow.visits.state IS 'ready (to be moved on by a worker), calling (its request or SQL is due or under way), retrying (pause before the next attempt), waiting, cancelling, or incident';
 COMMENT ON COLUMN workflow.visits.attempt IS 'Attempts that were answered or have failed; 0 during the first';
-COMMENT ON COLUMN workflow.visits.due_at IS 'When a worker takes it up (again): the next attempt, its clock; one that has passed: it is under work, or blocked_by says why not; NULL: it waits for the outside, or for a person to mend it';
+COMMENT ON COLUMN workflow.visits.due_at IS 'When a worker takes it up (again): the next attempt, its clock; one that has passed: it is under work, or blocked_by says why not; NULL: it waits for an outside system, or for a person to resolve its incident';
 COMMENT ON COLUMN workflow.visits.called_back IS 'A callback was accepted as its end, and waits for the answer of the request that is under way, or for the instance to be resumed';
 COMMENT ON COLUMN workflow.visits.deadline IS 'When the timeout of the step ends it';
 COMMENT ON COLUMN workflow.visits.blocked_by IS 'Why no worker goes on with it. Tried, and tried again until it works, for want of: disk, memory, resources (connections, descriptors), lock, conflict (serialization failure, deadlock), server (one that shuts down), up to 128 visits of the database. Not taken up: suspended (its instance), lock (somebody holds its instance), server dropped, server paused, server full (max_in_flight), connections (workflow.max_connections_http, or what its owner may have of them), executors (all are busy), worker slot (max_worker_processes), dispatcher (none runs here), paused (a copy, or workflow.start_paused). NULL: nothing is known to be in the way';
-COMMENT ON COLUMN workflow.visits.error IS 'Error of that; else of its last attempt, or of its incident: {code, message, http_status, sqlstate, attempt}';
+COMMENT ON COLUMN workflow.visits.error IS 'Error because of which it is blocked; else that of its last attempt, or of its incident: {code, message, http_status, sqlstate, attempt}';
 
 CREATE VIEW workflow.waiting WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
@@ -114,9 +114,9 @@ COMMENT ON COLUMN workflow.waiting.step IS 'Step of the process';
 COMMENT ON COLUMN workflow.waiting.waits_for IS 'Event that it waits for: callback, after or until (clocks), or cancel: the callback that confirms its cancel request';
 COMMENT ON COLUMN workflow.waiting.since IS 'Since when it waits';
 COMMENT ON COLUMN workflow.waiting.deadline IS 'When the timeout of the step ends it: what workflow.extend moves';
-COMMENT ON COLUMN workflow.waiting.progress IS 'What the outside last said of its progress';
+COMMENT ON COLUMN workflow.waiting.progress IS 'Progress that the last workflow.heartbeat reported';
 COMMENT ON COLUMN workflow.waiting.until IS 'When it ends at the latest if nothing comes from outside: the earliest of its clock, deadline, silence_at and the handlers of clocks that end it; NULL: it waits for ever';
-COMMENT ON COLUMN workflow.waiting.silence_at IS 'When the heartbeat of the step ends it, unless the outside is heard of; NULL: it has none, or its instance is suspended';
+COMMENT ON COLUMN workflow.waiting.silence_at IS 'When the heartbeat of the step ends it, unless workflow.heartbeat is called before; NULL: it has none, or its instance is suspended';
 
 CREATE VIEW workflow.incidents WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
@@ -153,7 +153,7 @@ COMMENT ON COLUMN workflow.history.ended_at IS 'When it went on';
 COMMENT ON COLUMN workflow.history.attempts IS 'How often its action was tried, counted anew when an incident was retried: see the view workflow.attempts for those before';
 COMMENT ON COLUMN workflow.history.result IS '$result: {status, initial_response, callback_response, response, cancel_response, error}';
 COMMENT ON COLUMN workflow.history.completed_by IS 'Role that called workflow.complete, complete_many, fail, callback or skip; NULL: it ended by itself, or was interrupted';
-COMMENT ON COLUMN workflow.history.webhook IS 'It came with a token, by workflow.callback: the role is whoever passed it on, not who sent it';
+COMMENT ON COLUMN workflow.history.webhook IS 'Whether the callback came with a token, by workflow.callback: then the role is whoever passed it on, not who sent it';
 
 CREATE VIEW workflow.attempts WITH (security_barrier) AS
     SELECT workflow.serial_number(a.instance, a.visit) COLLATE "C" AS serial_number,
@@ -166,10 +166,10 @@ COMMENT ON COLUMN workflow.attempts.serial_number IS 'Serial number of the visit
 COMMENT ON COLUMN workflow.attempts.attempt IS 'Number of the attempt, from 1; begins again when an incident is retried';
 COMMENT ON COLUMN workflow.attempts.started_at IS 'When it was sent';
 COMMENT ON COLUMN workflow.attempts.ended_at IS 'When it was answered or given up';
-COMMENT ON COLUMN workflow.attempts.http_status IS 'What the service answered; NULL: nothing, or no HTTP step';
-COMMENT ON COLUMN workflow.attempts.incident IS 'It is no attempt, but an incident that stood from started_at until it was mended or given up at ended_at';
+COMMENT ON COLUMN workflow.attempts.http_status IS 'HTTP status of the answer; NULL: there was none, or the step is no HTTP step';
+COMMENT ON COLUMN workflow.attempts.incident IS 'Whether the row is no attempt, but an incident from started_at until it was resolved or given up at ended_at';
 COMMENT ON COLUMN workflow.attempts.ended_with IS 'What ended the incident: retry, skip, complete, fail, move, cancel_visit or cancel; NULL: no call of that kind, or no incident';
-COMMENT ON COLUMN workflow.attempts.ended_by IS 'Role that called that';
+COMMENT ON COLUMN workflow.attempts.ended_by IS 'Role that made that call';
 COMMENT ON COLUMN workflow.attempts.error IS 'Error: {code, message, http_status, sqlstate, attempt}; NULL: it succeeded';
 
 CREATE VIEW workflow.late_callbacks WITH (security_barrier) AS
@@ -179,10 +179,10 @@ CREATE VIEW workflow.late_callbacks WITH (security_barrier) AS
     WHERE l.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.late_callbacks IS 'Calls of workflow.complete, workflow.fail and workflow.callback that came after the end of their visit, and so did nothing: the first 100 of each visit';
 COMMENT ON COLUMN workflow.late_callbacks.serial_number IS 'Serial number of the visit that had ended';
-COMMENT ON COLUMN workflow.late_callbacks.received_at IS 'When it came';
-COMMENT ON COLUMN workflow.late_callbacks.role IS 'Role that called';
-COMMENT ON COLUMN workflow.late_callbacks.data IS 'What it brought: data of workflow.complete; {code, message, data} of workflow.fail; {truncated, bytes, text} if it was larger than 8 kB';
-COMMENT ON COLUMN workflow.late_callbacks.webhook IS 'It came with a token, by workflow.callback: the role is whoever passed it on, not who sent it';
+COMMENT ON COLUMN workflow.late_callbacks.received_at IS 'When the callback came';
+COMMENT ON COLUMN workflow.late_callbacks.role IS 'Role that called back';
+COMMENT ON COLUMN workflow.late_callbacks.data IS 'Data of the callback: data of workflow.complete; {code, message, data} of workflow.fail; {truncated, bytes, text} if it was larger than 8 kB';
+COMMENT ON COLUMN workflow.late_callbacks.webhook IS 'Whether the callback came with a token, by workflow.callback: then the role is whoever passed it on, not who sent it';
 
 CREATE VIEW workflow.attachments WITH (security_barrier) AS
     SELECT a.relation, p.process, a.serial_column, a.serial_step, a.status_column, a.instance_column, a.condition, a.trust
@@ -210,14 +210,14 @@ CREATE VIEW workflow.audit WITH (security_barrier) AS
          LEFT JOIN workflow_data.process p USING (process_id)
     WHERE a.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.audit IS 'What operators and authors have called, of processes that the caller may view: each call that has done something, as long as the history is kept';
-COMMENT ON COLUMN workflow.audit.at IS 'When';
+COMMENT ON COLUMN workflow.audit.at IS 'When the call was made';
 COMMENT ON COLUMN workflow.audit.role IS 'Role with whose rights it was called';
 COMMENT ON COLUMN workflow.audit.session_role IS 'Role that had logged in; of a SQL step, the owner of its process';
 COMMENT ON COLUMN workflow.audit.call IS 'Function of the schema workflow: suspend, resume, suspend_process, resume_process, set_data, extend, move, cancel, cancel_visit, retry, skip, erase, define, undefine, grant_process, revoke_process, attach, detach or adopt';
 COMMENT ON COLUMN workflow.audit.process IS 'Process that it was about; NULL: none';
 COMMENT ON COLUMN workflow.audit.instance IS 'Instance that it was about';
 COMMENT ON COLUMN workflow.audit.serial_number IS 'Visit that it was about';
-COMMENT ON COLUMN workflow.audit.arguments IS 'What else it was given, but for data';
+COMMENT ON COLUMN workflow.audit.arguments IS 'Its other arguments, but for data';
 
 -- A role that may view a process sees all privileges on it; others see those that they were given
 -- themselves.
@@ -231,7 +231,7 @@ COMMENT ON VIEW workflow.grants IS 'What workflow.grant_process gave: on process
 COMMENT ON COLUMN workflow.grants.process IS 'Process';
 COMMENT ON COLUMN workflow.grants.role IS 'Role that has the privilege; public: everyone';
 COMMENT ON COLUMN workflow.grants.privilege IS 'start, complete, view, or admin, which implies the others';
-COMMENT ON COLUMN workflow.grants.step IS 'complete: of visits of this step only; NULL: of the whole process';
+COMMENT ON COLUMN workflow.grants.step IS 'Step whose visits alone may be completed; NULL: the privilege is on the whole process';
 
 -- The first try of a write-back belongs to an instance that lives or is in the history; one that
 -- has failed has all it needs in its payload.

@@ -112,5 +112,5 @@ CREATE VIEW workflow.metrics WITH (security_barrier) AS
 COMMENT ON VIEW workflow.metrics IS
 'Counts for monitoring: of all processes and servers for members of pg_monitor, else of the processes that the caller may view and the servers that he may use';
 COMMENT ON COLUMN workflow.metrics.name IS 'What is counted or measured';
-COMMENT ON COLUMN workflow.metrics.labels IS 'Of what: process, step, state, server and the like; never a key, a number or data of an instance';
+COMMENT ON COLUMN workflow.metrics.labels IS 'To what the value belongs: process, step, state, server and the like; never a key, a number or data of an instance';
 COMMENT ON COLUMN workflow.metrics.value IS 'How many, or seconds; requests, failures and retries count since the start of the database server';
