@@ -14,6 +14,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -51,20 +52,43 @@ typedef struct Entry
 	bool		accepted; /* without an error: false means that the callback came too late */
 } Entry;
 
-typedef struct AllowedStep
+/* Whether the caller has the privilege complete, by process and step. */
+typedef struct RightKey
 {
 	int			process_id;
-	const char *step;
+	const char *step; /* "": the process as a whole */
+} RightKey;
+
+typedef struct Right
+{
+	RightKey	key;
 	bool		allowed;
-} AllowedStep;
+	char		status; /* simplehash's */
+} Right;
+
+static inline uint32
+hash_right(RightKey key)
+{
+	return hash_combine(murmurhash32((uint32) key.process_id), hash_bytes((const unsigned char *) key.step, strlen(key.step)));
+}
+
+#define SH_PREFIX right
+#define SH_ELEMENT_TYPE Right
+#define SH_KEY_TYPE RightKey
+#define SH_KEY key
+#define SH_HASH_KEY(tb, k) hash_right(k)
+#define SH_EQUAL(tb, a, b) ((a).process_id == (b).process_id && strcmp((a).step, (b).step) == 0)
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
 
 typedef struct Work
 {
 	Entry	   *entries;
 	int			n;
 	Oid			caller;
-	List	   *allowed; /* processes on which the caller has the privilege complete, by number */
-	List	   *steps;	 /* AllowedStep: steps of other processes that he may complete */
+	right_hash *rights; /* the answers that were looked up */
 } Work;
 
 /* ---- reading ---- */
@@ -254,45 +278,32 @@ read_entries(Work *work, Datum json)
 
 /* ---- applying ---- */
 
-static int
-compare_ids(const void *a, const void *b)
+static bool
+has_right(Work *work, int process_id, const char *step)
 {
-	int64		left = *(const int64 *) a;
-	int64		right = *(const int64 *) b;
+	Right	   *right = right_lookup(work->rights, (RightKey){process_id, step});
+	bool		allowed;
+	bool		found;
 
-	return (left > right) - (left < right);
+	if (right != NULL)
+		return right->allowed;
+	allowed = step[0] == '\0' ? wf_privilege_has(process_id, work->caller, WF_PRIVILEGE_COMPLETE)
+		: wf_privilege_has_step(process_id, work->caller, step);
+	right_insert(work->rights, (RightKey){process_id, MemoryContextStrdup(work->rights->ctx, step)}, &found)->allowed = allowed;
+	return allowed;
 }
 
 static bool
 may_complete(Work *work, int process_id)
 {
-	if (list_member_int(work->allowed, process_id))
-		return true;
-	if (!wf_privilege_has(process_id, work->caller, WF_PRIVILEGE_COMPLETE))
-		return false;
-	work->allowed = lappend_int(work->allowed, process_id);
-	return true;
+	return has_right(work, process_id, "");
 }
 
 /* May the caller complete visits of this step? `step` is NULL if there is no such visit. */
 static bool
 may_complete_step(Work *work, int process_id, const char *step)
 {
-	AllowedStep *found;
-	ListCell   *lc;
-
-	if (step == NULL)
-		return false;
-	foreach (lc, work->steps)
-	{
-		found = lfirst(lc);
-		if (found->process_id == process_id && strcmp(found->step, step) == 0)
-			return found->allowed;
-	}
-	found = palloc(sizeof(AllowedStep));
-	*found = (AllowedStep){process_id, pstrdup(step), wf_privilege_has_step(process_id, work->caller, step)};
-	work->steps = lappend(work->steps, found);
-	return found->allowed;
+	return step != NULL && has_right(work, process_id, step);
 }
 
 /* May the caller complete the visit? This is asked before its instance is locked. */
@@ -328,7 +339,10 @@ deny(Work *work, Entry *entry, int process_id)
 static int
 compare_living(const void *a, const void *b)
 {
-	return compare_ids(&((const WfLiving *) a)->instance, &((const WfLiving *) b)->instance);
+	int64		left = ((const WfLiving *) a)->instance;
+	int64		right = ((const WfLiving *) b)->instance;
+
+	return (left > right) - (left < right);
 }
 
 /*
@@ -361,28 +375,56 @@ check_rights(Work *work)
 	pfree(ids);
 }
 
+static int
+compare_serials(const void *a, const void *b)
+{
+	const WfSerial *left = a;
+	const WfSerial *right = b;
+
+	if (left->instance != right->instance)
+		return left->instance < right->instance ? -1 : 1;
+	return (left->visit > right->visit) - (left->visit < right->visit);
+}
+
+/*
+ * Put the serial numbers of entries that may be locked into `serials`, in ascending order and each once, however often the call
+ * names it. Returns their number.
+ */
+static int
+sort_serials(const Entry *entries, int n, WfSerial *serials)
+{
+	int			readable = 0;
+	int			distinct = 0;
+
+	for (int i = 0; i < n; i++)
+		if (entries[i].code == 0 && entries[i].lives)
+			serials[readable++] = entries[i].serial;
+	qsort(serials, readable, sizeof(WfSerial), compare_serials);
+	for (int i = 0; i < readable; i++)
+		if (i == 0 || compare_serials(&serials[i], &serials[i - 1]) != 0)
+			serials[distinct++] = serials[i];
+	return distinct;
+}
+
 /* Lock the instances of these entries, and load their visits. */
 static WfBatch *
 load(const Entry *entries, int n)
 {
 	WfBatch    *batch = wf_batch_begin();
+	WfSerial   *serials = MemoryContextAllocHuge(batch->context, sizeof(WfSerial) * Max(n, 1));
 	int64	   *instances = MemoryContextAllocHuge(batch->context, sizeof(int64) * Max(n, 1));
-	int64	   *sorted = MemoryContextAllocHuge(batch->context, sizeof(int64) * Max(n, 1));
 	int64	   *visits = MemoryContextAllocHuge(batch->context, sizeof(int64) * Max(n, 1));
-	int			readable = 0;
 
+	n = sort_serials(entries, n, serials);
+	if (n == 0)
+		return batch;
 	for (int i = 0; i < n; i++)
 	{
-		if (entries[i].code != 0 || !entries[i].lives)
-			continue;
-		instances[readable] = sorted[readable] = entries[i].serial.instance;
-		visits[readable++] = entries[i].serial.visit;
+		instances[i] = serials[i].instance;
+		visits[i] = serials[i].visit;
 	}
-	if (readable == 0)
-		return batch;
-	qsort(sorted, readable, sizeof(int64), compare_ids);
-	wf_batch_lock(batch, sorted, readable, WF_LOCK_WAIT);
-	wf_batch_load_visits(batch, instances, visits, readable);
+	wf_batch_lock(batch, instances, n, WF_LOCK_WAIT);
+	wf_batch_load_visits(batch, instances, visits, n);
 	return batch;
 }
 
@@ -571,6 +613,7 @@ workflow_complete_many(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	wf_store_enter(&access);
 	work.caller = access.caller;
+	work.rights = right_create(CurrentMemoryContext, 16, NULL);
 	read_entries(&work, PG_GETARG_DATUM(0));
 	check_rights(&work);
 	work_on(&work);
