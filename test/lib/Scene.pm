@@ -11,6 +11,7 @@
 #   my ($instance, $status) = $scene->run($name, {data})
 #   $scene->data($instance), ->history($instance, $step), ->incident($instance)
 #   $scene->requests($instance), ->wait_for_requests($n, $instance)
+#   $scene->let_go($instance)                           the partner answers what it has asked /held
 #
 # Tests give a request the header X-Instance (see HEADERS), so that those of one instance can be told from the others'.
 #
@@ -30,7 +31,7 @@ use Time::HiRes qw(sleep time);
 use WorkflowTest;
 
 use Exporter qw(import);
-our @EXPORT = qw(gaps is_between median);
+our @EXPORT = qw(blocked encoded gaps is_between median);
 
 my $PATIENCE = 60;
 my $json = JSON::PP->new->ascii->canonical->allow_nonref;
@@ -167,6 +168,8 @@ sub requests
 	return grep { ($_->{headers}{'x-instance'} // '') eq $instance } $self->{partner}->requests;
 }
 
+sub let_go { $_[0]{partner}->let_go($_[1]) }
+
 sub wait_for_requests
 {
 	my ($self, $n, $instance) = @_;
@@ -194,12 +197,33 @@ sub wait_for_state
 	return $visit;
 }
 
+# Columns of the view servers.
+sub server_row
+{
+	my ($self, $server, $columns) = @_;
+	return $self->sql("SELECT $columns FROM workflow.servers WHERE server = '$server'");
+}
+
 # The serial number of its visit.
 sub serial
 {
 	my ($self, $instance) = @_;
 	return $self->sql("SELECT serial_number FROM workflow.visits WHERE instance = $instance");
 }
+
+# ---- texts ----
+
+# For a URL; text as UTF-8.
+sub encoded
+{
+	my ($text) = @_;
+	utf8::encode($text) if utf8::is_utf8($text);
+	$text =~ s/([^A-Za-z0-9])/sprintf('%%%02X', ord $1)/ge;
+	return $text;
+}
+
+# The query that tells why the visit of an instance stands still.
+sub blocked { return "SELECT blocked_by FROM workflow.visits WHERE instance = $_[0]" }
 
 # ---- figures ----
 

@@ -11,6 +11,7 @@
 #   $partner->callbacks            likewise, the callbacks it made
 #   $partner->wait_for($n, ...)    the same as requests(...), once there are $n; dies after 60 s
 #   $partner->stats                its counts
+#   $partner->let_go($instance)    answer its requests to /held, of which there must be one
 #   $partner->stop; $partner->restart;      on the same port, with the same log
 #
 package Partner;
@@ -130,12 +131,20 @@ sub wait_for
 	return @requests;
 }
 
-sub stats
+sub _ask
 {
-	my ($self) = @_;
-	my $response = HTTP::Tiny->new(timeout => 10)->get($self->url('/stats'));
+	my ($self, $path) = @_;
+	my $response = HTTP::Tiny->new(timeout => 60)->get($self->url($path));
 	die "no answer from the partner: $response->{status}\n" unless $response->{success};
 	return JSON::PP::decode_json($response->{content});
+}
+
+sub stats { return $_[0]->_ask('/stats') }
+
+sub let_go
+{
+	my ($self, $instance) = @_;
+	$self->_ask("/let-go/$instance")->{held} > 0 or die "no request of instance $instance is held\n";
 }
 
 sub DESTROY

@@ -25,14 +25,6 @@ $scene->define('ask', <<"EOD");
     "retry": { "max": 1, "delay": "10 ms" } } ] }
 EOD
 
-sub encoded
-{
-	my ($text) = @_;
-	utf8::encode($text) if utf8::is_utf8($text);
-	$text =~ s/([^A-Za-z0-9])/sprintf('%%%02X', ord $1)/ge;
-	return $text;
-}
-
 # Started together, judged one after the other.
 my @cases;
 sub when_answered { push @cases, [@_] }

@@ -170,8 +170,6 @@ fails('in members', $too_large, gzipped('h' x 60_000) x 2, 'Content-Type: text/p
 
 # ---- all of them ----
 
-sub encoded { my ($bytes) = @_; $bytes =~ s/([^A-Za-z0-9])/sprintf('%%%02X', ord $1)/ge; return $bytes }
-
 my @instances = map { $scene->start('ask', { url => $scene->url('/raw?answer=' . encoded($_->[1])) }) } @cases;
 for (@cases)
 {

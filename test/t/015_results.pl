@@ -19,14 +19,6 @@ my $H = '"headers": {' . Scene::HEADERS . '}';
 my $json = JSON::PP->new->canonical->allow_nonref;
 my $true = JSON::PP::true;
 
-sub encoded
-{
-	my ($text) = @_;
-	utf8::encode($text) if utf8::is_utf8($text);
-	$text =~ s/([^A-Za-z0-9])/sprintf('%%%02X', ord $1)/ge;
-	return $text;
-}
-
 # A step that calls the url, waits if the answer is 202, and keeps everything; "after" keeps what a handler sees.
 sub define_ask
 {

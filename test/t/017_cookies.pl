@@ -16,13 +16,6 @@ use WorkflowTest;
 my $scene = Scene->new('cookies');
 my $H = '"headers": {' . Scene::HEADERS . '}';
 
-sub encoded
-{
-	my ($text) = @_;
-	$text =~ s/([^A-Za-z0-9])/sprintf('%%%02X', ord $1)/ge;
-	return $text;
-}
-
 # ---- the node ----
 
 # A service that gives the first call a node, and answers 409 to calls that do not come to it.

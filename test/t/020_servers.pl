@@ -23,12 +23,6 @@ sub define_call
 	$scene->define($name, qq({"steps": [{"step": "call", "http": {"server": "$server", "path": "$path", $H}, "save": {"reply": "\${\$reply}"}) . ($more ? ", $more" : '') . '}]}');
 }
 
-sub server_row
-{
-	my ($server, $columns) = @_;
-	return $scene->sql("SELECT $columns FROM workflow.servers WHERE server = '$server'");
-}
-
 # ---- max_in_flight ----
 
 $scene->server('narrow', $scene->url, "max_in_flight '5'");
@@ -73,7 +67,7 @@ is_soon($scene->node, 'postgres', "SELECT in_flight FROM workflow.servers WHERE 
 define_call('ok', 'partner', '/ok');
 my ($instance, $status) = $scene->run('ok');
 is($status, 'completed', 'holds up no other');
-is(server_row('hung', 'parked'), 18, 'the view counts what waits for a turn');
+is($scene->server_row('hung', 'parked'), 18, 'the view counts what waits for a turn');
 is($scene->sql("SELECT count(*) FROM workflow.visits WHERE process = 'hung' AND state = 'calling'"), 20, 'as calling');
 is($scene->sql("SELECT in_flight FROM workflow.workers WHERE kind = 'dispatcher'"), 2, 'the dispatcher shows what is under way');
 
@@ -81,7 +75,7 @@ is($scene->sql("SELECT in_flight FROM workflow.workers WHERE kind = 'dispatcher'
 $scene->sql("ALTER SERVER hung OPTIONS (SET max_in_flight '10')");
 is_soon($scene->node, 'postgres', "SELECT in_flight, parked FROM workflow.servers WHERE server = 'hung'", '10|10', 'more at once, from the next request on');
 $scene->sql("SELECT workflow.cancel(instance) FROM workflow.instances WHERE process = 'hung'");
-is(server_row('hung', 'parked'), 0, 'after a cancel nothing waits any more');
+is($scene->server_row('hung', 'parked'), 0, 'after a cancel nothing waits any more');
 
 # ---- ALTER SERVER ----
 
@@ -95,7 +89,7 @@ $scene->sql("ALTER SERVER moving OPTIONS (SET url '" . $other->url('/there') . "
 is($status, 'completed', 'that has moved');
 is(scalar($scene->requests($instance)), 0, 'is not called at its old place');
 is(($other->requests)[0]{path}, '/there/ok', 'but at its new one');
-is(server_row('moving', 'url'), $other->url('/there'), 'which the view shows');
+is($scene->server_row('moving', 'url'), $other->url('/there'), 'which the view shows');
 $scene->sql("ALTER SERVER moving OPTIONS (SET url 'http://127.0.0.1:1', ADD timeout '5 s')");
 $instance = $scene->start('moving');
 $scene->wait_for_state($instance, 'retrying');
@@ -143,7 +137,7 @@ is($scene->finish($paused[0]), 'aborted', '... and has ended');
 like($scene->error("ALTER SERVER paused OPTIONS (SET max_in_flight '$_')"), qr/^22023/, "$_ is no whole number") for '0.2', '0x0', '-1';
 $scene->sql("ALTER SERVER paused OPTIONS (SET max_in_flight '1')");
 is($scene->finish($_), 'completed', 'it goes on at once') for @paused[ 1, 2 ];
-is(server_row('paused', 'state, parked'), 'closed|0', 'as if nothing had been');
+is($scene->server_row('paused', 'state, parked'), 'closed|0', 'as if nothing had been');
 # in the middle of it: what is under way comes to its end
 $scene->define('slow', '{"steps": [{"step": "call", "http": {"server": "paused", "path": "/delay", "query": {"s": "0.4"}, "headers": {' . Scene::HEADERS . '}}}]}');
 my ($under_way, $behind) = map { $scene->start('slow') } 1 .. 2;
@@ -182,7 +176,7 @@ my $took = time() - $begin;
 note(sprintf 'on their way %.0f ms after CREATE SERVER', 1000 * $took);
 ok($took < 2, 'created again, they go on at once');
 is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'parking' AND status = 'completed'", 3, 'to their end');
-is(server_row('moving', 'state, parked'), 'closed|0', 'and nothing is parked');
+is($scene->server_row('moving', 'state, parked'), 'closed|0', 'and nothing is parked');
 
 # under another name, and back
 $scene->sql("ALTER SERVER moving RENAME TO gone; SELECT workflow.start('parking')");
@@ -209,8 +203,8 @@ define_call('counted', 'counted', '/delay?s=0.05');
 define_call('failing', 'counted', '/status/404');
 define_call('flaky', 'counted', '/flaky?fail=2', '"retry": {"max": 2}');
 $scene->finish($_) for split /\n/, $scene->sql("SELECT workflow.start('counted') FROM generate_series(1, 6) UNION ALL SELECT workflow.start('failing') UNION ALL SELECT workflow.start('flaky')");
-is(server_row('counted', 'state, in_flight, parked, requests, failures, retries'), 'closed|0|0|10|3|2', 'requests, failures and retries are counted');
-my ($p50, $p99) = split /\|/, server_row('counted', 'p50, p99');
+is($scene->server_row('counted', 'state, in_flight, parked, requests, failures, retries'), 'closed|0|0|10|3|2', 'requests, failures and retries are counted');
+my ($p50, $p99) = split /\|/, $scene->server_row('counted', 'p50, p99');
 is_between($p50, 25, 200, 'half of them took about that long');
 ok($p99 >= $p50, 'and nearly all not much longer');
 is($scene->sql("SELECT string_agg(kind || ' ' || state, ', ' ORDER BY kind) FROM workflow.workers WHERE kind <> 'executor'"), 'dispatcher running, launcher running', 'the workers');

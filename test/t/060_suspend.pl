@@ -14,7 +14,7 @@ use WorkflowTest;
 
 my $scene = Scene->new('suspend');
 my $H = '"headers": {' . Scene::HEADERS . '}';
-my $late = 1;
+my $late = 5; # on a busy machine
 
 sub suspend { is($scene->sql("SELECT workflow.suspend($_[0])"), 't', "$_[1]: suspended") }
 
@@ -94,7 +94,7 @@ is($scene->finish($instance), 'aborted', 'a suspended instance can be cancelled'
 
 # ---- requests ----
 
-$scene->define('two calls', qq[{"steps": [{"step": "first", "http": {"server": "partner", "path": "/delay?s=1.5", $H}, "save_reply": {"first": "\${\$reply.status}"}},
+$scene->define('two calls', qq[{"steps": [{"step": "first", "http": {"server": "partner", "path": "/held", $H}, "save_reply": {"first": "\${\$reply.status}"}},
 	{"step": "second", "http": {"server": "partner", "path": "/ok", $H}, "save_reply": {"second": "\${\$reply.status}"}}]}]);
 for my $restart (0, 1)
 {
@@ -102,6 +102,7 @@ for my $restart (0, 1)
 	my $instance = $scene->start('two calls');
 	$scene->wait_for_requests(1, $instance);
 	suspend($instance, $name);
+	$scene->let_go($instance);
 	is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance", 1, "$name: the reply is kept");
 	is_deeply($scene->data($instance), {}, "$name: and not yet handled");
 	is($scene->sql("SELECT workflow.set_data($instance, '{\"mended\": true}')"), 't', "$name: data can be mended meanwhile");
@@ -109,19 +110,21 @@ for my $restart (0, 1)
 	my $time = resume($instance, $name);
 	is($scene->finish($instance), 'completed', "$name: goes on");
 	my @requests = $scene->requests($instance);
-	is(join(' ', map { $_->{path} } @requests), '/delay /ok', "$name: each request is sent once");
+	is(join(' ', map { $_->{path} } @requests), '/held /ok', "$name: each request is sent once");
 	cmp_ok($requests[1]{time}, '>', $time - 0.02, "$name: the second one after the suspension");
 	is_deeply($scene->data($instance), { first => 200, second => 200, mended => JSON::PP::true }, "$name: nothing is lost");
 }
 
 # a reply that is an error begins its pause when it is handled
-$scene->define('error', qq[{"steps": [{"step": "work", "http": {"server": "partner", "path": "/delay?s=1.5&status=503", $H}, "retry": {"max": 1, "delay": "0.3 s"}}]}]);
+$scene->define('error', qq[{"steps": [{"step": "work", "http": {"server": "partner", "path": "/held?status=503", $H}, "retry": {"max": 1, "delay": "0.3 s"}}]}]);
 $instance = $scene->start('error');
 $scene->wait_for_requests(1, $instance);
 suspend($instance, 'an error');
+$scene->let_go($instance);
 is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance", 1, 'an error: the reply is kept');
 my $time = resume($instance, 'an error');
 my @requests = $scene->wait_for_requests(2, $instance);
+$scene->let_go($instance);
 is_between($requests[1]{time} - $time, 0.3 - 0.02, 0.3 + $late, 'an error: then comes the pause');
 is($scene->finish($instance), 'failed', 'an error: fails in the end');
 
@@ -137,6 +140,66 @@ is($scene->finish($third), 'completed', 'others are sent');
 is(scalar($scene->requests($second)), 0, 'not sent yet: it is not');
 resume($second, 'not sent yet');
 is($scene->finish($second), 'completed', 'not sent yet: goes out then');
+
+# ---- suspended with a request in flight: the reply is kept, the callback too, and handled in that order ----
+
+$scene->define('slow', qq[{"steps": [
+	{"step": "call", "http": {"server": "partner", "path": "/held", $H, "body": {"sn": "\${\$serial_number}"}}, "wait": true,
+	 "save_reply": {"status": "\${\$reply.status}"}, "save": {"order": "\${\$.status}", "response": "\${\$result.response}"}},
+	{"step": "next", "wait": true}]}]);
+$instance = $scene->start('slow');
+$scene->wait_for_requests(1, $instance);
+my $sn = $scene->serial($instance);
+is($scene->sql("SELECT workflow.suspend($instance)"), 't', 'suspended with a request in flight');
+is($scene->sql("SELECT workflow.complete('$sn', '{\"early\": true}')"), 't', 'a callback is accepted');
+$scene->let_go($instance);
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance AND queue = 'held'", 1, 'the reply is kept');
+stays(0.3, sub { $scene->visit($instance)->{step} }, 'call', 'nothing moves');
+is($scene->sql("SELECT data FROM workflow.instances WHERE instance = $instance"), '{}', 'nothing is saved');
+is($scene->sql("SELECT workflow.resume($instance)"), 't', 'resumed');
+is_soon($scene->node, 'postgres', "SELECT step FROM workflow.waiting WHERE instance = $instance", 'next', 'it goes on');
+is_deeply($scene->data($instance), { status => 200, order => 200, response => { early => JSON::PP::true } }, 'reply first, then callback');
+is(scalar($scene->requests($instance)), 1, 'the request went out once');
+is($scene->sql("SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance"), 0, 'nothing is left over');
+
+# without a callback, and cancelled instead of resumed
+$instance = $scene->start('slow');
+$scene->wait_for_requests(1, $instance);
+$scene->sql("SELECT workflow.suspend($instance)");
+$scene->let_go($instance);
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance AND queue = 'held'", 1, 'another reply is kept');
+is($scene->sql("SELECT workflow.cancel($instance)"), 't', 'a suspended instance can be cancelled');
+is($scene->finish($instance), 'aborted', 'and ends');
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance", 0, 'what was kept for it goes too');
+
+# across a crash
+$instance = $scene->start('slow');
+$scene->wait_for_requests(1, $instance);
+$scene->sql("SELECT workflow.suspend($instance)");
+$scene->let_go($instance);
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance AND queue = 'held'", 1, 'a third reply is kept');
+$scene->sql('CHECKPOINT');    # replies are committed asynchronously
+crash($scene->node);
+start_again($scene->node);
+wait_for_workers($scene->node, 'postgres');
+stays(0.3, sub { $scene->visit($instance)->{state} }, 'calling', 'still suspended after a crash');
+$scene->sql("SELECT workflow.resume($instance)");
+is($scene->wait_for_state($instance, 'waiting')->{step}, 'call', 'resumed after it');
+is_deeply($scene->data($instance), { status => 200 }, 'with its reply');
+is(scalar($scene->requests($instance)), 1, 'and no second request');
+
+# ---- suspended during a pause between attempts ----
+
+$scene->define('short pause', qq[{"steps": [
+	{"step": "call", "http": {"server": "partner", "path": "/flaky?fail=1", $H}, "retry": {"max": 3, "delay": "2 s"}}]}]);
+$instance = $scene->start('short pause');
+$scene->wait_for_state($instance, 'retrying');
+$scene->sql("SELECT workflow.suspend($instance)");
+stays(2.3, sub { scalar($scene->requests($instance)) }, 1, 'no attempt while it is suspended');
+my $resumed = time();
+$scene->sql("SELECT workflow.resume($instance)");
+is($scene->finish($instance), 'completed', 'resumed: the next attempt');
+is_between(($scene->requests($instance))[1]{time} - $resumed, 0, $late, 'which is due at once');
 
 # ---- SQL ----
 
@@ -154,17 +217,18 @@ is($scene->sql('SELECT count(*) FROM effect'), 1, 'SQL: runs then, once');
 # ---- being cancelled ----
 
 $scene->define('work', qq[{"steps": [{"step": "work", "http": {"url": "\${\$.url}", $H, "body": {"sn": "\${\$serial_number}"}}, "wait": true, "timeout": "0.4 s",
-	"cancel": {"path": "/stop/\${\$reply.status}", "headers": {"X-Instance": "\${\$instance}"}, "timeout": "2 s"}, "catch": [{"on": "TIMED_OUT", "next": "after"}]},
+	"cancel": {"path": "/stop/\${\$reply.status}", "headers": {"X-Instance": "\${\$instance}"}, "timeout": "3 s"}, "catch": [{"on": "TIMED_OUT", "next": "after"}]},
 	{"step": "after", "set": {"response": "\${\$caught.result.response}"}}]}]);
-my %work = map { $_ => $scene->start('work', { url => $scene->url($_ eq 'await' ? '/delay?s=2.5' : '/accept?callback=none') }) } qw(await confirm called);
+my %work = map { $_ => $scene->start('work', { url => $scene->url($_ eq 'await' ? '/held' : '/accept?callback=none') }) } qw(await confirm called);
 for (qw(await confirm called))
 {
 	is_soon($scene->node, 'postgres', "SELECT cancel_phase FROM workflow_data.visit WHERE instance = $work{$_}", $_ eq 'await' ? 'await' : 'confirm', "$_: its timeout is under way");
 	suspend($work{$_}, $_);
 }
 is($scene->sql("SELECT workflow.complete(serial_number, '{\"stopped\": 1}') FROM workflow.visits WHERE instance = $work{called}"), 't', 'called: a callback confirms it');
+$scene->let_go($work{await});
 is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $work{await}", 1, 'await: the reply is kept');
-sleep 1.5;
+sleep 2.5;
 is($scene->sql('SELECT count(*) FROM workflow.visits WHERE state = \'cancelling\' AND instance IN (' . join(',', values %work) . ')'), 3, 'nothing moves');
 is(scalar($scene->requests($work{await})), 1, 'await: nothing is asked');
 for (qw(await confirm called))
@@ -173,18 +237,19 @@ for (qw(await confirm called))
 	is($scene->finish($work{$_}), 'completed', "$_: goes on");
 	my $visit = $scene->history($work{$_}, 'work');
 	is($visit->{outcome}, 'TIMED_OUT', "$_: the outcome is what it began with");
-	is_between($visit->{ended} - $time, $_ eq 'await' ? 2 - 0.02 : -0.02, ($_ eq 'await' ? 2 : 0) + $late, "$_: when it was to be");
+	is_between($visit->{ended} - $time, $_ eq 'await' ? 3 - 0.02 : -0.02, ($_ eq 'await' ? 3 : 0) + $late, "$_: when it was to be");
 }
 is(($scene->requests($work{await}))[1]{path}, '/stop/200', 'await: asked then, with the reply');
 is_deeply($scene->data($work{called})->{response}, { stopped => 1 }, 'called: what was said is the response');
 
 # ---- cancelled while suspended: it ends, the outside is asked ----
 
-$scene->define('cancelled', qq[{"steps": [{"step": "work", "http": {"server": "partner", "path": "/delay?s=1.5", $H}, "wait": true,
+$scene->define('cancelled', qq[{"steps": [{"step": "work", "http": {"server": "partner", "path": "/held", $H}, "wait": true,
 	"cancel": {"path": "/stop/\${\$reply.status}", "headers": {"X-Instance": "\${\$instance}"}, "timeout": "0.1 s"}}]}]);
 $instance = $scene->start('cancelled');
 $scene->wait_for_requests(1, $instance);
 suspend($instance, 'cancelled');
+$scene->let_go($instance);
 is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance", 1, 'cancelled: the reply is kept');
 is($scene->sql("SELECT workflow.cancel($instance)"), 't', 'cancelled: while it is suspended');
 is($scene->finish($instance), 'aborted', 'cancelled: ends');
@@ -209,6 +274,14 @@ is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE
 is($scene->sql("SELECT count(*) FROM workflow.waiting WHERE process = 'many'"), 1, 'the new one waits now');
 is($scene->sql("SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE process = 'many'"), 't', 'for its own');
 is($scene->finish($new), 'completed', 'and completes');
+
+# what is started while nothing of it is there
+$scene->define('calls', qq[{"steps": [{"step": "call", "http": {"server": "partner", "path": "/status/200", $H}}]}]);
+is($scene->sql("SELECT workflow.suspend_process('calls')"), 0, 'a process is suspended');
+my @instances = map { $scene->start('calls') } 1 .. 3;
+stays(0.3, sub { scalar(map { $scene->requests($_) } @instances) }, 0, 'what is started now sends nothing');
+is($scene->sql("SELECT workflow.resume_process('calls')"), 3, 'resumed');
+is($scene->finish($_), 'completed', "instance $_ goes on") for @instances;
 
 ok(!log_has($scene->node, qr/PANIC|was terminated by signal/), 'nothing has crashed');
 $scene->node->stop;

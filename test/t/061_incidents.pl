@@ -1,6 +1,6 @@
 #
-# Incidents: one for each visit that failed, however often it fails again; all ways to mend them, one by one and in bulk;
-# warnings of visits that wait too long; the story of an instance.
+# Incidents: one for each visit that failed, however often it fails again; all ways to mend them, one by one and in bulk, and who
+# may; data that are mended during a pause or a request; the story of an instance.
 #
 use strict;
 use warnings;
@@ -8,12 +8,12 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use JSON::PP ();
 use Scene;
 use Test::More;
-use Time::HiRes qw(sleep time);
 use WorkflowTest;
 
-my $scene = Scene->new('incidents', conf => "workflow.warn_waiting = 3\n");
+my $scene = Scene->new('incidents');
 my $H = '"headers": {' . Scene::HEADERS . '}';
 
 sub incidents { return $scene->sql('SELECT count(*) FROM workflow.incidents' . ($_[0] ? " WHERE $_[0]" : '')) }
@@ -126,67 +126,141 @@ $scene->sql("SELECT workflow.set_data(instance, jsonb_build_object('url', '$ok')
 is_soon($scene->node, 'postgres', 'SELECT count(*) FROM workflow.incidents', 0, 'mended and taken up again in one statement');
 is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.visits WHERE process = 'call'", 0, 'all go on');
 
-# ---- who waits too long ----
+# ---- data that are mended ----
 
-my $session = $scene->node->background_psql('postgres');
-$session->query_safe('LISTEN workflow');
-$scene->define('slow', '{"steps": [{"step": "work", "wait": true}, {"step": "more", "wait": true}]}');
-$scene->define('planned', '{"steps": [{"step": "rest", "wait": {"after": "1 hour"}}]}');
-$scene->start('planned');
-my $log = -s $scene->node->logfile;
-my ($slow, $fast) = map { $scene->start('slow') } 1, 2;
-my $slow_sn = $scene->serial($slow);
-$scene->sql("SELECT workflow.complete('" . $scene->serial($_) . "')") for $fast, $fast;
-wait_until(sub { log_has($scene->node, qr/LOG:\s+workflow: 1 visit has been waiting for long at step "work" of process "slow", since .*: \Q$slow_sn\E/, $log) }, 'the log tells of a visit that waits too long');
-sleep 3.3;
-is(count_in_log($scene->node, qr/been waiting for long/, $log), 1, 'once, and of no other');
-my $told = $session->query('SELECT 1');
-my @told = grep { /waiting_long/ } $told =~ /Asynchronous notification "workflow" with payload "(\{.*?\})" received/g;
-is(scalar @told, 1, 'so does a notification');
-my $payload = JSON::PP::decode_json($told[0] // '{}');
-my $since = delete $payload->{since};
-is_deeply($payload, { event => 'waiting_long', process => 'slow', step => 'work', count => 1, serial_numbers => [$slow_sn] }, 'which says what waits');
-is($scene->sql("SELECT since = '$since' FROM workflow.waiting WHERE instance = $slow"), 't', 'and since when');
-$scene->sql("SELECT workflow.complete('$slow_sn')");
-wait_until(sub { count_in_log($scene->node, qr/been waiting for long/, $log) == 2 }, 'the next wait is warned of anew');
-$session->quit;
+$scene->define('job', <<"EOD");
+{ "steps": [ { "step": "job",
+    "http": { "server": "partner", "url": "\${\$.url}", "timeout": "30 s", $H, "body": { "n": "\${\$.n}", "attempt": "\${\$attempt}" } },
+    "save_reply": { "replied": true },
+    "wait": { "callback": true, "when": "\$reply.status == 202" },
+    "success": "\$.bad != true || \$reply == null", "save": { "response": "\${\$result.response}" },
+    "retry": { "max": 20, "delay": "2 s" }, "next": "done" },
+  { "step": "done", "set": { "done": true } } ],
+  "data": { "n": 1, "bad": false } }
+EOD
+$scene->define('once', <<"EOD");
+{ "steps": [ { "step": "job",
+    "http": { "server": "partner", "url": "\${\$.url}", $H, "body": { "n": "\${\$.n}", "attempt": "\${\$attempt}" } },
+    "success": "\$result.response.ok == true", "save": { "response": "\${\$result.response}" }, "retry": { "max": 1 } },
+  { "step": "done", "set": { "done": true } } ],
+  "data": { "n": 1 } }
+EOD
 
-# another value counts for those that wait already
-sub set_warn_waiting
+sub start_job
 {
-	$scene->node->append_conf('postgresql.conf', "workflow.warn_waiting = $_[0]");
-	$scene->node->reload;
-	is_soon($scene->node, 'postgres', 'SHOW workflow.warn_waiting', $_[1], "set to $_[0]");
+	my ($path, %data) = @_;
+	return $scene->start('job', { url => $scene->url($path), %data });
 }
-my $warnings = q[SELECT count(*) FILTER (WHERE warn_at IS NOT NULL), count(*) FILTER (WHERE alarm_at IS DISTINCT FROM least(deadline, silence_at, handler_at, warn_at)) FROM workflow_data.visit];
-set_warn_waiting(0, '0');
-is_soon($scene->node, 'postgres', $warnings, '0|0', 'of those that wait nobody is warned any more');
-$scene->define('many', '{"steps": [{"step": "wait", "wait": true, "timeout": "1 day", "heartbeat": "1 hour"}]}');
-$scene->sql("SELECT count(workflow.start('many')) FROM generate_series(1, 2500)");
-is($scene->sql($warnings), '0|0', 'nor of those that begin to');
-set_warn_waiting(3600, '1h');
-my $waits = $scene->sql("SELECT count(*) FROM workflow.waiting WHERE waits_for = 'callback'");
-is_soon($scene->node, 'postgres', $warnings, "$waits|0", 'set anew, it counts for all that wait for the outside');
-is($scene->sql("SELECT count(*) FROM workflow_data.visit WHERE warn_at <> waiting_since + interval '1 hour'"), 0, 'from the beginning of their wait');
-$log = -s $scene->node->logfile;
-my $old = $scene->start('slow');
-my $old_sn = $scene->serial($old);
-sleep 1.1;
-set_warn_waiting(1, '1s');
-wait_until(sub { log_has($scene->node, qr/waiting for long at step "\w+" of process "slow".*\Q$old_sn\E/, $log) }, 'one that has waited longer already is told of');
-is_soon($scene->node, 'postgres', $warnings, '0|0', 'so are all the others');
-cmp_ok(count_in_log($scene->node, qr/been waiting for long/, $log), '<', 20, '... together');
-ok(!log_has($scene->node, qr/waiting for long at step "rest"/), 'those that wait for a clock are not');
-$scene->define('own', '{"warn_waiting": "2 hours", "steps": [{"step": "late", "wait": true}, {"step": "never", "wait": true, "warn_waiting": "0"}]}');
-my @own = map { $scene->start('own') } 1, 2;
-$scene->sql("SELECT workflow.move($own[1], 'late', 'never')");
-set_warn_waiting(7200, '2h');
-$waits = $scene->sql("SELECT count(*) FROM workflow.waiting WHERE waits_for = 'callback'");
-is_soon($scene->node, 'postgres', $warnings, $waits - 1 . '|0', 'a step that says never is left out');
-set_warn_waiting(0, '0');
-is_soon($scene->node, 'postgres', $warnings, '1|0', 'none, but');
-is($scene->sql("SELECT warn_at - waiting_since FROM workflow_data.visit WHERE instance = $own[0]"), '02:00:00', '... one that has an interval of its own, which it keeps');
-$scene->sql("SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE process IN ('own', 'many', 'slow', 'planned') AND ended_at IS NULL");
+
+sub body { return JSON::PP::decode_json($_[0]{body}) }
+
+# during a pause: the next attempt sends what was mended
+$instance = start_job('/flaky?fail=1', n => 'wrong');
+my ($first) = $scene->wait_for_requests(1, $instance);
+is(body($first)->{n}, 'wrong', 'the first attempt');
+$scene->wait_for_state($instance, 'retrying');
+is($scene->sql("SELECT workflow.set_data($instance, '{\"n\": \"right\"}')"), 't', 'the data are mended during the pause');
+is($scene->finish($instance), 'completed', 'it goes on');
+my @requests = $scene->requests($instance);
+is(body($requests[-1])->{n}, 'right', 'the next attempt sends the mended data');
+is($requests[-1]{headers}{'idempotency-key'}, $first->{headers}{'idempotency-key'}, 'under the same key');
+
+# also the URL
+$instance = start_job('/status/503');
+$scene->wait_for_state($instance, 'retrying');
+$scene->sql("SELECT workflow.set_data($instance, jsonb_build_object('url', '" . $scene->url('/ok') . "'))");
+is($scene->finish($instance), 'completed', 'mended data may lead elsewhere');
+
+# while the request is under way: neither is lost
+$instance = start_job('/held');
+$scene->wait_for_requests(1, $instance);
+$scene->sql("SELECT workflow.set_data($instance, '{\"meanwhile\": true}')");
+$scene->let_go($instance);
+$scene->finish($instance);
+is_deeply([ @{ $scene->data($instance) }{qw(meanwhile replied done)} ], [ (JSON::PP::true) x 3 ], 'set_data while the request is under way');
+is($scene->sql("SELECT workflow.set_data($instance, '{\"x\": 1}')"), 'f', 'set_data after the end');
+
+# ---- taken up again ----
+
+sub once { return $scene->start('once', { url => $scene->url($_[0]) }) }
+
+$instance = once('/flaky?fail=3');
+is($scene->finish($instance), 'failed', 'an incident');
+my $before = $scene->incident($instance);
+is($before->{outcome}, 'SYSTEM_ERROR', 'of this outcome');
+is($before->{error}{attempt}, 2, 'after two attempts');
+is($scene->sql("SELECT count(*) FROM workflow.history WHERE instance = $instance"), 0, 'it is no history yet');
+is($scene->sql("SELECT workflow.retry('$before->{serial_number}')"), 't', 'retry');
+is($scene->finish($instance), 'completed', 'mends it');
+@requests = $scene->requests($instance);
+is(scalar @requests, 4, 'with all its attempts');
+is_deeply([ map { body($_)->{attempt} } @requests ], [ 1, 2, 1, 2 ], 'counted anew');
+is(scalar(keys %{ { map { $_->{headers}{'idempotency-key'} => 1 } @requests } }), 1, 'under the same key');
+is($scene->history($instance, 'job')->{outcome}, 'SUCCESS', 'history knows the end');
+is($scene->sql("SELECT status FROM workflow.instances WHERE instance = $instance"), 'completed', 'the instance is completed');
+is($scene->sql("SELECT workflow.retry('$before->{serial_number}')"), 'f', 'a visit that has ended is not retried');
+
+$instance = once('/status/404');
+$scene->finish($instance);
+my $serial = $scene->serial($instance);
+is($scene->sql("SELECT workflow.set_data($instance, jsonb_build_object('url', '" . $scene->url('/echo?x=1') . "'))"), 't', 'the data of an incident are mended');
+is($scene->sql("SELECT status FROM workflow.instances WHERE instance = $instance"), 'failed', 'which alone does nothing');
+$scene->sql("SELECT workflow.retry('$serial')");
+is($scene->finish($instance), 'failed', 'a retry that ends badly again');
+is($scene->incident($instance)->{outcome}, 'FAILED', 'in another way');
+is($scene->incident($instance)->{serial_number}, $serial, 'is the same incident');
+
+# ---- skipped ----
+
+is($scene->sql("SELECT workflow.skip('$serial', '{\"by\": \"hand\"}')"), 't', 'skip');
+is($scene->finish($instance), 'completed', 'goes on');
+is_deeply([ @{ $scene->data($instance) }{qw(response done)} ], [ { by => 'hand' }, JSON::PP::true ], 'with the data as response, whatever "success" says');
+is($scene->history($instance, 'job')->{outcome}, 'SUCCESS', 'as a success');
+is(scalar($scene->requests($instance)), 2, 'without another request');
+is($scene->sql("SELECT workflow.skip('$serial')"), 'f', 'once');
+
+$instance = start_job('/say?status=202');
+$scene->wait_for_state($instance, 'waiting');
+$serial = $scene->serial($instance);
+like($scene->error("SELECT workflow.retry('$serial')"), qr/^55000: /, 'what is no incident is not retried');
+like($scene->error("SELECT workflow.skip('$serial')"),  qr/^55000: /, 'nor skipped');
+like($scene->error("SELECT workflow.retry('987654321_1')"), qr/^42704: /, 'nor what never was');
+like($scene->error("SELECT workflow.skip('nonsense')"), qr/^22P02: /, 'nor nonsense');
+
+# ---- who may ----
+
+$scene->sql(q[CREATE ROLE worker LOGIN; CREATE ROLE boss LOGIN; GRANT USAGE ON SCHEMA workflow TO worker, boss;
+	SELECT workflow.grant_process('job', 'worker', 'complete'), workflow.grant_process('job', 'boss', 'admin')]);
+$incident = start_job('/status/404');
+$scene->finish($incident);
+my $broken = $scene->serial($incident);
+like($scene->error("SET ROLE worker; SELECT workflow.$_"), qr/^42501: /, "a worker may not $_")
+  for "retry('$broken')", "skip('$broken')", "cancel($incident)", "set_data($incident, '{}')";
+is($scene->sql("SET ROLE worker; SELECT workflow.complete('$serial')"), 't', 'but complete');
+is($scene->sql("SET ROLE boss; SELECT workflow.skip('$broken')"), 't', 'an admin may skip');
+is($scene->finish($incident), 'completed', 'and it goes on');
+
+# ---- of an outage ----
+
+my @many = split /\n/, $scene->sql("SELECT workflow.start('once', jsonb_build_object('url', '" . $scene->url('/flaky?fail=2') . "')) FROM generate_series(1, 50)");
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.incidents WHERE process = 'once'", 50, 'fifty incidents');
+is($scene->sql("SELECT count(*) FROM workflow.incidents WHERE process = 'once' AND workflow.skip(serial_number, '{\"ok\": true}')"), 50, 'skipped in one statement');
+is($scene->sql("SELECT count(*) FROM workflow.instances WHERE instance >= $many[0] AND status = 'completed'"), 50, 'go on in that transaction');
+
+# another way to mend them all, and completed by hand
+$scene->define('found', qq[{"steps": [{"step": "call", "http": {"server": "partner", "path": "/status/\${\$.status}", $H}}]}]);
+my @missing = map { $scene->start('found', { status => 404 }) } 1 .. 20;
+my @gone = map { $scene->start('found', { status => 410 }) } 1 .. 5;
+is($scene->finish($_), 'failed', "instance $_ has an incident") for $missing[-1], $gone[-1];
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.incidents WHERE process = 'found'", 25, 'incidents');
+is($scene->sql("SELECT count(*) FILTER (WHERE workflow.set_data(instance, '{\"status\": 200}')) FROM workflow.incidents WHERE error->>'http_status' = '404'"), 20, 'mended in bulk');
+is($scene->sql("SELECT count(*) FILTER (WHERE workflow.retry(serial_number)) FROM workflow.incidents WHERE error->>'http_status' = '404'"), 20, 'and retried');
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'found' AND status = 'completed'", 20, 'all of them');
+is($scene->sql("SELECT count(*) FROM workflow.incidents WHERE process = 'found'"), 5, 'no others');
+is($scene->sql("SELECT count(*) FROM workflow.complete_many((SELECT json_agg(json_build_object('serial_number', serial_number)) FROM workflow.incidents WHERE process = 'found')) WHERE accepted"),
+	5, 'completed by hand');
+is($scene->finish($_), 'completed', "instance $_ is done") for $gone[0], $gone[-1];
+is($scene->history($gone[0], 'call')->{attempts}, 1, 'with its attempts on record');
 
 # ---- the story ----
 

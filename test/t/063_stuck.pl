@@ -18,8 +18,6 @@ my $scene = Scene->new('stuck', conf => "workflow.executors = 1\nworkflow.spare_
 my $node = $scene->node;
 my $H = '"headers": {' . Scene::HEADERS . '}';
 
-sub blocked { my ($instance) = @_; return "SELECT blocked_by FROM workflow.visits WHERE instance = $instance" }
-
 sub is_blocked
 {
 	my ($instance, $by, $name) = @_;

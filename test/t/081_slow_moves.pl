@@ -130,6 +130,34 @@ is($scene->data($instance)->{replied}, 200, 'nothing is lost by that');
 $scene->sql("SELECT workflow.cancel($instance)");
 set_conf('sql_timeout', 300000);
 
+# ---- what computes for long ----
+
+set_conf('move_timeout', 5);
+my $compares = '"x": "${$.a[*] ? (exists($.a[*] ? (@ + 0 > 20000))) ?? null}"';
+my %data = (a => [ 1 .. 600 ]);
+
+$scene->define('slow clock', qq({"steps": [
+	{"step": "stand", "wait": {"after": "1 s"},
+	 "catch": [{"after": "100 ms", "interrupt": false, "save": {$compares}, "next": "beside"}], "end": true},
+	{"step": "beside", "end": true}]}));
+my ($clock) = $scene->run('slow clock', \%data);
+is($scene->path($clock), 'stand:SUCCESS beside:SUCCESS', 'an executor takes over a slow handler');
+
+$scene->define('slow fault', qq({"steps": [
+	{"step": "call", "http": {"server": "partner", "path": "/echo/\${\$.missing}"}, "catch": [{"on": "*", "next": "caught"}]},
+	{"step": "caught", "set": {$compares}, "end": true}]}));
+my ($fault) = $scene->run('slow fault', \%data);
+is($scene->path($fault), 'call:SYSTEM_ERROR caught:SUCCESS', 'and a slow path behind a request that could not be built');
+
+# what takes too long for an executor as well ends as an incident
+set_conf('sql_timeout', 20);
+$scene->define('too slow', qq({"steps": [{"step": "call", "http": {"server": "partner", "path": "/echo"}, "save_reply": {$compares}}]}));
+my ($too_slow, $ended) = $scene->run('too slow', { a => [ 1 .. 3000 ] });
+is($ended, 'failed', 'a reply that takes for ever to be saved');
+is($scene->incident($too_slow)->{outcome}, 'SYSTEM_ERROR', 'is an incident');
+set_conf('sql_timeout', 300000);
+set_conf('move_timeout', 200);
+
 # ---- a request that takes long to be built, and cannot be in the end ----
 
 my $slow = '"x": "${$.list[*] ? (exists($.list[*] ? (@ == -1))) ?? null}"';

@@ -118,6 +118,18 @@ for my $how (sort keys %release)
 	eval { $session->query('ROLLBACK'); $session->quit };
 }
 
+# ---- hundreds that are held, and a clock behind them ----
+
+$node->safe_psql('postgres', q[
+	SELECT workflow.define('crowd', '{"steps": [{"step": "stand", "wait": {"after": "100 ms"}}]}');
+	SELECT workflow.define('other', '{"steps": [{"step": "stand", "wait": {"after": "500 ms"}}]}');
+	SELECT count(workflow.start('crowd')) FROM generate_series(1, 600)]);
+$client->query_safe("BEGIN; SELECT workflow.suspend_process('crowd')");
+my $other = $node->safe_psql('postgres', "SELECT workflow.start('other')");
+is_soon($node, 'postgres', "SELECT outcome FROM workflow.history WHERE instance = $other", 'SUCCESS', 'clocks strike behind hundreds that are locked');
+$client->query_safe('ROLLBACK');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'crowd' AND status <> 'completed'", 0, 'and those when they are not');
+
 $client->quit;
 $node->stop;
 done_testing();

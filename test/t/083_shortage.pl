@@ -29,7 +29,6 @@ $scene->sql(q[CREATE TABLE trouble (code text, instance bigint);
 	CREATE TRIGGER trouble BEFORE UPDATE OR DELETE ON workflow_data.visit FOR EACH ROW EXECUTE FUNCTION trouble()]);
 sub trouble { my ($code, $instance) = @_; $scene->sql("INSERT INTO trouble VALUES ('$code', " . ($instance // 'NULL') . ')') }
 sub mend { $scene->sql('DELETE FROM trouble') }
-sub blocked { my ($instance) = @_; return "SELECT blocked_by FROM workflow.visits WHERE instance = $instance" }
 
 my $retry = '"retry": {"max": 1, "delay": "10 ms"}, "catch": [{"on": "*", "next": "failed"}]';
 my $rest = '{"step": "ship", "wait": true, "end": true}, {"step": "failed", "wait": true, "end": true}';
