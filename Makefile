@@ -20,7 +20,7 @@ PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing
 SHLIB_LINK  = $(shell curl-config --libs) -lz
 EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql $(SOURCES:.c=.d) build
 
-REGRESS     = $(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))
+REGRESS     = test_setup $(filter-out test_setup,$(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql))))
 ISOLATION   = $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation
 TAP_TESTS   = 1

@@ -1,7 +1,4 @@
 -- Tables whose rows start instances.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 CREATE SCHEMA attach;
 SET search_path = attach;
@@ -14,18 +11,6 @@ SELECT workflow.define('attach: order', '{"data": {"priority": 1, "amount": 0}, 
 SELECT workflow.define('attach: quick', '{"steps": [{"step": "mark", "set": {"marked": true}}, {"step": "later", "wait": {"after": "1 day"}}]}');
 
 -- workers do the rest: wait for them
-CREATE PROCEDURE until(condition text) LANGUAGE plpgsql AS $$
-DECLARE
-    reached boolean;
-BEGIN
-    FOR i IN 1 .. 1000 LOOP
-        EXECUTE condition INTO reached;
-        EXIT WHEN reached;
-        COMMIT;
-        PERFORM pg_sleep(0.02);
-    END LOOP;
-    RAISE NOTICE '%', CASE WHEN reached THEN 'reached' ELSE 'never came' END;
-END $$;
 
 -- without columns: the row is the data, its key the business key
 CREATE TABLE plain (id int PRIMARY KEY, amount numeric, at timestamp, tags text[]);
@@ -122,7 +107,7 @@ INSERT INTO keyed VALUES (15, 5), (16, 6);
 SELECT business_key FROM workflow.instances WHERE process = 'attach: order' AND business_key IN ('11', '12', '13', '14', '15', '16') AND instance > (SELECT max(inst) FROM orders) ORDER BY 1;
 SELECT id, shows(sn) FROM keyed WHERE id > 10 ORDER BY id;
 COMMIT;
-CALL until($$SELECT shows(sn) IS NOT NULL FROM keyed WHERE id = 15$$);
+CALL test.until($$SELECT shows(sn) IS NOT NULL FROM keyed WHERE id = 15$$);
 -- two rows with the same number
 CREATE FUNCTION copy_number() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -152,7 +137,7 @@ ALTER TRIGGER z_change ON conditional RENAME TO zzzz_change;
 INSERT INTO conditional VALUES (13, 950, 'new');
 INSERT INTO conditional VALUES (14, 100, 'new') RETURNING id, amount, sn, state;
 INSERT INTO conditional VALUES (15, 990, 'old'), (16, 500, 'new') RETURNING id, amount, sn IS NULL AS no_number, state;
-CALL until($$SELECT shows(sn) IS NOT NULL AND state = 'active' FROM conditional WHERE id = 14$$);
+CALL test.until($$SELECT shows(sn) IS NOT NULL AND state = 'active' FROM conditional WHERE id = 14$$);
 SELECT business_key, data->'amount' AS amount FROM workflow.instances WHERE process = 'attach: order' AND data ? 'kind' AND business_key > '10' ORDER BY 1;
 DROP TRIGGER zzzz_change ON conditional;
 CREATE TABLE marked (id int PRIMARY KEY, amount int, state text);
@@ -160,7 +145,7 @@ SELECT workflow.attach('marked', 'attach: order', status_column => 'state', cond
 CREATE TRIGGER zzzz_change BEFORE INSERT ON marked FOR EACH ROW EXECUTE FUNCTION change();
 INSERT INTO marked VALUES (1, 950);
 INSERT INTO marked VALUES (2, 50);
-CALL until($$SELECT state = 'active' FROM marked WHERE id = 2$$);
+CALL test.until($$SELECT state = 'active' FROM marked WHERE id = 2$$);
 -- generated columns
 CREATE FUNCTION twice(v int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN v * 2; END $$;
 CREATE TABLE generated (id int PRIMARY KEY, v int, g int GENERATED ALWAYS AS (attach.twice(v)) STORED, sn text, t regclass GENERATED ALWAYS AS (tableoid) STORED);

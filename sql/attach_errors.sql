@@ -1,7 +1,4 @@
 -- What cannot be attached, and why.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 CREATE SCHEMA attach_errors;
 SET search_path = attach_errors;

@@ -1,22 +1,7 @@
 -- Rows that were there before their table was attached; tables that are detached and attached again.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 CREATE SCHEMA attach_existing;
 SET search_path = attach_existing;
-CREATE PROCEDURE until(condition text) LANGUAGE plpgsql AS $$
-DECLARE
-    reached boolean;
-BEGIN
-    FOR i IN 1 .. 1000 LOOP
-        EXECUTE condition INTO reached;
-        EXIT WHEN reached;
-        COMMIT;
-        PERFORM pg_sleep(0.02);
-    END LOOP;
-    RAISE NOTICE '%', CASE WHEN reached THEN 'reached' ELSE 'never came' END;
-END $$;
 SELECT workflow.define('existing', '{"steps": [{"step": "a", "wait": true}]}');
 -- keys of instances that live, and of those that have ended
 CREATE FUNCTION keys(process text) RETURNS text LANGUAGE sql AS
@@ -37,7 +22,7 @@ ROLLBACK;
 SELECT workflow.attach('t', 'existing', 'sn', status_column => 'state', instance_column => 'inst', condition => '$.amount > 10', existing => true) > 0 AS attached;
 SELECT keys('existing');
 SELECT data FROM workflow.instances WHERE process = 'existing' AND business_key = '3';
-CALL until($$SELECT count(*) = 3 FROM t JOIN workflow.waiting w ON w.serial_number = t.sn AND w.instance = t.inst WHERE t.state = 'active'$$);
+CALL test.until($$SELECT count(*) = 3 FROM t JOIN workflow.waiting w ON w.serial_number = t.sn AND w.instance = t.inst WHERE t.state = 'active'$$);
 SELECT id, sn IS NULL AS no_number, state, inst IS NULL AS no_instance FROM t ORDER BY id;
 -- rows that come are as ever
 INSERT INTO t VALUES (6, 60), (7, 7) RETURNING id, state;
@@ -45,7 +30,7 @@ SELECT keys('existing');
 
 -- once more: nothing has an instance twice, whether it lives or has ended
 SELECT finish('existing', '2', '6');
-CALL until($$SELECT count(*) = 2 FROM t WHERE state = 'completed'$$);
+CALL test.until($$SELECT count(*) = 2 FROM t WHERE state = 'completed'$$);
 SELECT workflow.detach('t');
 SELECT * FROM workflow.attachments WHERE relation = 't'::regclass;
 INSERT INTO t VALUES (8, 80), (9, 9);
@@ -72,16 +57,16 @@ SELECT workflow.detach('t');
 SELECT finish('existing', '3');
 ALTER TABLE t ADD COLUMN number text, ADD COLUMN condition text;
 SELECT workflow.attach('t', 'existing', 'number', status_column => 'condition') > 0 AS attached;
-CALL until($$SELECT string_agg(id || ' ' || condition, ', ' ORDER BY id) = '2 active, 3 completed, 5 active, 6 completed, 8 active' FROM t$$);
+CALL test.until($$SELECT string_agg(id || ' ' || condition, ', ' ORDER BY id) = '2 active, 3 completed, 5 active, 6 completed, 8 active' FROM t$$);
 SELECT t.id, w.process FROM t LEFT JOIN workflow.waiting w ON w.serial_number = t.number WHERE t.condition IS NOT NULL ORDER BY t.id;
 SELECT id, state FROM t WHERE sn IS NOT NULL AND id = 3;
 DELETE FROM t WHERE id = 5;
 INSERT INTO t (id, amount) VALUES (5, 51);
 SELECT keys('existing');
-CALL until($$SELECT number IS NOT NULL FROM t WHERE id = 5$$);
+CALL test.until($$SELECT number IS NOT NULL FROM t WHERE id = 5$$);
 -- moves are shown in these columns
 SELECT finish('existing', '5');
-CALL until($$SELECT condition = 'completed' AND number IS NULL AND state IS NULL FROM t WHERE id = 5$$);
+CALL test.until($$SELECT condition = 'completed' AND number IS NULL AND state IS NULL FROM t WHERE id = 5$$);
 -- of another process it is another attachment
 SELECT workflow.define('existing: other', '{"steps": [{"step": "a", "wait": true}]}');
 SELECT workflow.attach('t', 'existing: other', 'sn', existing => true, condition => '$.id < 4') > 0 AS attached;
@@ -125,7 +110,7 @@ INSERT INTO parts VALUES ('north', 1, 10), ('south', 1, 20), ('south', 2, 30);
 SELECT workflow.define('existing: parts', '{"steps": [{"step": "a", "wait": true}]}');
 SELECT workflow.attach('parts', 'existing: parts', 'sn', existing => true) > 0 AS attached;
 SELECT business_key, data->'v' AS v FROM workflow.instances WHERE process = 'existing: parts' ORDER BY 1;
-CALL until($$SELECT count(*) = 3 FROM parts JOIN workflow.waiting w ON w.serial_number = sn$$);
+CALL test.until($$SELECT count(*) = 3 FROM parts JOIN workflow.waiting w ON w.serial_number = sn$$);
 CREATE TABLE parent (id int PRIMARY KEY);
 CREATE TABLE child (PRIMARY KEY (id)) INHERITS (parent);
 INSERT INTO parent VALUES (1);

@@ -1,22 +1,7 @@
 -- What becomes of instances whose table is detached, changed or dropped: they go on.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 CREATE SCHEMA attach_gone;
 SET search_path = attach_gone;
-CREATE PROCEDURE until(condition text) LANGUAGE plpgsql AS $$
-DECLARE
-    reached boolean;
-BEGIN
-    FOR i IN 1 .. 1000 LOOP
-        EXECUTE condition INTO reached;
-        EXIT WHEN reached;
-        COMMIT;
-        PERFORM pg_sleep(0.02);
-    END LOOP;
-    RAISE NOTICE '%', CASE WHEN reached THEN 'reached' ELSE 'never came' END;
-END $$;
 SELECT workflow.define('gone', '{"steps": [{"step": "a", "wait": true}, {"step": "b", "sql": "SELECT 1 AS one", "save": {"b": "${$reply.row.one}"}}, {"step": "c", "wait": true}]}');
 CREATE FUNCTION finish(VARIADIC keys text[]) RETURNS bigint LANGUAGE sql AS
     $$SELECT count(*) FILTER (WHERE workflow.complete(serial_number)) FROM workflow.waiting w JOIN workflow.instances i USING (instance)
@@ -35,14 +20,14 @@ SELECT workflow.attach('detached', 'gone', 'sn', status_column => 'state') > 0 A
 INSERT INTO detached VALUES ('d1'), ('d2'), ('d3');
 CREATE TRIGGER refuse BEFORE UPDATE ON detached FOR EACH ROW EXECUTE FUNCTION refuse();
 SELECT finish('d1', 'd2');
-CALL until($$SELECT told('d1', 'd2') = 'd1 active c, d2 active c'$$);
+CALL test.until($$SELECT told('d1', 'd2') = 'd1 active c, d2 active c'$$);
 SELECT finish('d2');
-CALL until($$SELECT count(*) = 2 FROM workflow.write_backs WHERE relation = 'attach_gone.detached'::regclass AND error IS NOT NULL AND business_key IN ('d1', 'd2')$$);
+CALL test.until($$SELECT count(*) = 2 FROM workflow.write_backs WHERE relation = 'attach_gone.detached'::regclass AND error IS NOT NULL AND business_key IN ('d1', 'd2')$$);
 SELECT workflow.detach('detached');
-CALL until($$SELECT write_backs() = 0$$);
+CALL test.until($$SELECT write_backs() = 0$$);
 SELECT count(*) FROM workflow.write_backs WHERE process = 'gone';
 SELECT finish('d1'), finish('d3');
-CALL until($$SELECT told('d1', 'd3') = 'd1 completed, d3 active c'$$);
+CALL test.until($$SELECT told('d1', 'd3') = 'd1 completed, d3 active c'$$);
 SELECT write_backs();
 DROP TRIGGER refuse ON detached;
 SELECT id, sn IS NOT NULL AS has_number, state FROM detached ORDER BY 1;
@@ -50,30 +35,30 @@ SELECT id, sn IS NOT NULL AS has_number, state FROM detached ORDER BY 1;
 ALTER TABLE detached DROP COLUMN state;
 ALTER TABLE detached ADD COLUMN status text;
 SELECT workflow.attach('detached', 'gone', 'sn', status_column => 'status') > 0 AS attached;
-CALL until($$SELECT string_agg(id || ' ' || status || ' ' || (sn IS NULL), ', ' ORDER BY id) = 'd1 completed true, d2 completed true, d3 active false' FROM detached$$);
+CALL test.until($$SELECT string_agg(id || ' ' || status || ' ' || (sn IS NULL), ', ' ORDER BY id) = 'd1 completed true, d2 completed true, d3 active false' FROM detached$$);
 SELECT finish('d3');
-CALL until($$SELECT status = 'completed' FROM detached WHERE id = 'd3'$$);
+CALL test.until($$SELECT status = 'completed' FROM detached WHERE id = 'd3'$$);
 
 -- so is what ends in the transaction that detaches it
 INSERT INTO detached VALUES ('d6');
 SELECT finish('d6');
-CALL until($$SELECT told('d6') = 'd6 active c'$$);
+CALL test.until($$SELECT told('d6') = 'd6 active c'$$);
 BEGIN;
 SELECT finish('d6'), workflow.detach('detached');
 COMMIT;
 SELECT workflow.attach('detached', 'gone', 'sn', status_column => 'status') > 0 AS attached;
-CALL until($$SELECT status = 'completed' FROM detached WHERE id = 'd6'$$);
+CALL test.until($$SELECT status = 'completed' FROM detached WHERE id = 'd6'$$);
 
 -- a column that is dropped
 INSERT INTO detached VALUES ('d4'), ('d5');
 ALTER TABLE detached DROP COLUMN sn;
 SELECT finish('d4');
-CALL until($$SELECT told('d4') = 'd4 active c'$$);
+CALL test.until($$SELECT told('d4') = 'd4 active c'$$);
 SELECT finish('d4');
-CALL until($$SELECT status = 'completed' FROM detached WHERE id = 'd4'$$);
-CALL until($$SELECT error LIKE 'the table has no column "sn" any more%' FROM workflow.write_backs WHERE process = 'gone' AND business_key = 'd4'$$);
+CALL test.until($$SELECT status = 'completed' FROM detached WHERE id = 'd4'$$);
+CALL test.until($$SELECT error LIKE 'the table has no column "sn" any more%' FROM workflow.write_backs WHERE process = 'gone' AND business_key = 'd4'$$);
 SELECT workflow.detach('detached');
-CALL until($$SELECT write_backs() = 0$$);
+CALL test.until($$SELECT write_backs() = 0$$);
 
 -- a table that is dropped, alone, with its schema, and one of the same name instead
 CREATE SCHEMA attach_gone_too;
@@ -89,8 +74,8 @@ DROP TABLE dropped;
 CREATE TABLE dropped (id text PRIMARY KEY, sn text);
 SELECT relation, process FROM workflow.attachments WHERE process = 'gone';
 SELECT finish('x1', 'y1');
-CALL until($$SELECT told('x1', 'y1') = 'x1 active c, y1 active c'$$);
-CALL until($$SELECT write_backs() = 0$$);
+CALL test.until($$SELECT told('x1', 'y1') = 'x1 active c, y1 active c'$$);
+CALL test.until($$SELECT write_backs() = 0$$);
 SELECT finish('x1', 'y1');
 SELECT told('x1', 'x2', 'y1', 'y2');
 SELECT workflow.cancel(instance) FROM workflow.instances WHERE process = 'gone' AND business_key = 'y2';

@@ -1,23 +1,8 @@
 -- The columns in which rows show their instances are kept, whoever updates them.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 CREATE ROLE attach_keep_shop;
 CREATE SCHEMA attach_keep AUTHORIZATION attach_keep_shop;
 SET search_path = attach_keep;
-CREATE PROCEDURE until(condition text) LANGUAGE plpgsql AS $$
-DECLARE
-    reached boolean;
-BEGIN
-    FOR i IN 1 .. 1000 LOOP
-        EXECUTE condition INTO reached;
-        EXIT WHEN reached;
-        COMMIT;
-        PERFORM pg_sleep(0.02);
-    END LOOP;
-    RAISE NOTICE '%', CASE WHEN reached THEN 'reached' ELSE 'never came' END;
-END $$;
 SELECT workflow.define('attach_keep', '{"steps": [{"step": "one", "wait": true}, {"step": "two", "wait": true}]}');
 SELECT workflow.define('attach_keep: other', '{"steps": [{"step": "one", "wait": true}]}');
 SELECT workflow.grant_process(p, 'attach_keep_shop', 'start') FROM unnest('{attach_keep,attach_keep: other}'::text[]) p;
@@ -51,7 +36,7 @@ SELECT * FROM ok ORDER BY id;
 UPDATE ord SET state = 'mine', "The 'Sn'" = NULL WHERE id = 1;
 SELECT * FROM ok WHERE id = 1;
 SELECT count(workflow.complete(w.serial_number)) FROM workflow.waiting w JOIN ord o ON o.inst = w.instance WHERE o.id = 1;
-CALL until($$SELECT ok FROM ok WHERE id = 1$$);
+CALL test.until($$SELECT ok FROM ok WHERE id = 1$$);
 -- write-backs get through, what the table's triggers do meanwhile does not
 SET ROLE attach_keep_shop;
 CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -64,21 +49,21 @@ END $$;
 CREATE TRIGGER meddle AFTER UPDATE OF state ON ord FOR EACH ROW EXECUTE FUNCTION meddle();
 RESET ROLE;
 SELECT workflow.complete("The 'Sn'") FROM ord WHERE id = 3;
-CALL until($$SELECT amount = 34 AND ok FROM ok WHERE id = 3$$);
+CALL test.until($$SELECT amount = 34 AND ok FROM ok WHERE id = 3$$);
 SELECT * FROM ok WHERE id IN (2, 3) ORDER BY id;
 DROP TRIGGER meddle ON ord;
 -- nor what they do to that row, unless they come last: then it is owed
 CREATE TRIGGER spoil BEFORE UPDATE ON ord FOR EACH ROW EXECUTE FUNCTION spoil();
 SELECT workflow.complete("The 'Sn'") FROM ord WHERE id = 4;
-CALL until($$SELECT ok FROM ok WHERE id = 4$$);
+CALL test.until($$SELECT ok FROM ok WHERE id = 4$$);
 ALTER TRIGGER spoil ON ord RENAME TO zzzz_spoil;
 SELECT workflow.complete("The 'Sn'") FROM ord WHERE id = 4;
-CALL until($$SELECT count(error) = 1 FROM workflow.write_backs$$);
+CALL test.until($$SELECT count(error) = 1 FROM workflow.write_backs$$);
 SELECT relation, business_key, error FROM workflow.write_backs;
 SELECT ok FROM ok WHERE id = 4;
 DROP TRIGGER zzzz_spoil ON ord;
 SELECT workflow.write_back('ord') <= 1;
-CALL until($$SELECT state = 'completed' AND "The 'Sn'" IS NULL FROM ord WHERE id = 4$$);
+CALL test.until($$SELECT state = 'completed' AND "The 'Sn'" IS NULL FROM ord WHERE id = 4$$);
 
 -- columns of several attachments
 SELECT workflow.attach('ord', 'attach_keep: other', 'other') > 0 AS attached;
@@ -89,7 +74,7 @@ RESET ROLE;
 CREATE FUNCTION spoil_other() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.other := 'spoilt'; RETURN new; END $$;
 CREATE TRIGGER spoil BEFORE UPDATE ON ord FOR EACH ROW EXECUTE FUNCTION spoil_other();
 SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE process = 'attach_keep' AND business_key = '7';
-CALL until($$SELECT state = 'aborted' FROM ord WHERE id = 7$$);
+CALL test.until($$SELECT state = 'aborted' FROM ord WHERE id = 7$$);
 DROP TRIGGER spoil ON ord;
 SET ROLE attach_keep_shop;
 SELECT count(*) FILTER (WHERE other LIKE '%\_%') AS others, count(inst) FROM ord;
@@ -105,7 +90,7 @@ RESET ROLE;
 -- a column can be renamed, and is kept no longer then; it can get another type, and be dropped
 SELECT workflow.attach('ord', 'attach_keep: other', 'other', status_column => 'state') > 0 AS attached;
 -- its instance is taken over
-CALL until($$SELECT state = 'active' FROM ord WHERE id = 7$$);
+CALL test.until($$SELECT state = 'active' FROM ord WHERE id = 7$$);
 ALTER TABLE ord RENAME other TO another;
 DROP VIEW ok;
 ALTER TABLE ord ALTER state TYPE text;

@@ -1,24 +1,7 @@
 -- Partitioned tables: rows reach their process whichever way they come.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 CREATE SCHEMA attach_partitions;
 SET search_path = attach_partitions;
-CREATE FUNCTION shows(sn text) RETURNS text LANGUAGE sql AS
-    $$SELECT w.step FROM workflow.waiting w WHERE w.serial_number = sn$$;
-CREATE PROCEDURE until(condition text) LANGUAGE plpgsql AS $$
-DECLARE
-    reached boolean;
-BEGIN
-    FOR i IN 1 .. 1000 LOOP
-        EXECUTE condition INTO reached;
-        EXIT WHEN reached;
-        COMMIT;
-        PERFORM pg_sleep(0.02);
-    END LOOP;
-    RAISE NOTICE '%', CASE WHEN reached THEN 'reached' ELSE 'never came' END;
-END $$;
 CREATE VIEW started AS SELECT instance, business_key, data FROM workflow.instances WHERE process = 'attach_partitions';
 SELECT workflow.define('attach_partitions', '{"steps": [{"step": "wait", "wait": true}]}');
 
@@ -44,14 +27,14 @@ INSERT INTO p VALUES ('eu', 5), ('eu', 6) ON CONFLICT DO NOTHING;
 -- a partition that comes later
 CREATE TABLE p_as PARTITION OF p FOR VALUES IN ('as');
 INSERT INTO p_as VALUES ('as', 1);
-SELECT region, id, shows(sn), state FROM p ORDER BY 1, 2;
+SELECT region, id, test.shows(sn), state FROM p ORDER BY 1, 2;
 SELECT business_key, data->>'region' AS region, data->>'id' AS id FROM started ORDER BY business_key COLLATE "C";
 
 -- a row that moves to another partition gets another key, and so another instance
 CREATE TABLE p_eu_2 PARTITION OF p_eu FOR VALUES FROM (100) TO (200);
 UPDATE p SET id = 101 WHERE region = 'eu' AND id = 1;
 SELECT business_key FROM started WHERE business_key LIKE '%101%';
-SELECT shows(sn) FROM p WHERE id = 101;
+SELECT test.shows(sn) FROM p WHERE id = 101;
 -- a partition with a key of its own can be attached by itself; a key that lives starts nothing
 CREATE TABLE q (id int, region text, sn text, state text) PARTITION BY LIST (region);
 CREATE TABLE q_1 PARTITION OF q (PRIMARY KEY (id)) FOR VALUES IN ('a');
@@ -60,12 +43,12 @@ SELECT workflow.attach('q', 'attach_partitions');
 SELECT workflow.attach('q_1', 'attach_partitions', 'sn') > 0 AS attached;
 INSERT INTO q VALUES (1, 'a') RETURNING sn IS NOT NULL AS numbered;
 INSERT INTO q_1 VALUES (2, 'a');
-SELECT id, shows(sn) FROM q ORDER BY id;
+SELECT id, test.shows(sn) FROM q ORDER BY id;
 SELECT sn AS living FROM q WHERE id = 1 \gset
 UPDATE q SET region = 'b' WHERE id = 1;
 UPDATE q SET region = 'a' WHERE id = 1;
 SELECT count(*) FROM started WHERE business_key = '1';
-CALL until($$SELECT sn = '$$ || :'living' || $$' FROM q_1 WHERE id = 1$$);
+CALL test.until($$SELECT sn = '$$ || :'living' || $$' FROM q_1 WHERE id = 1$$);
 
 -- one row reaches a process once
 SELECT workflow.attach('p_us', 'attach_partitions');
@@ -123,7 +106,7 @@ CREATE TABLE g (id int PRIMARY KEY, v int, g int GENERATED ALWAYS AS (v * 2) STO
 CREATE TABLE g_1 (sn text, g int GENERATED ALWAYS AS (v * 2) STORED, v int, id int NOT NULL);
 ALTER TABLE g ATTACH PARTITION g_1 FOR VALUES FROM (0) TO (100);
 SELECT workflow.attach('g', 'attach_partitions', 'sn', condition => '$.g > 2') > 0 AS attached;
-INSERT INTO g VALUES (1, 5), (2, 1) RETURNING id, g, shows(sn);
+INSERT INTO g VALUES (1, 5), (2, 1) RETURNING id, g, test.shows(sn);
 SELECT data - 'sn' AS data FROM started WHERE data ? 'g';
 
 SELECT workflow.detach('p');

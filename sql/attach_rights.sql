@@ -1,7 +1,4 @@
 -- Who may attach, and with whose rights rows start instances.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 CREATE ROLE attach_author;
 CREATE ROLE attach_shop;

@@ -1,7 +1,4 @@
 -- What a table brings with it of other roles does not get the rights of its owner.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 CREATE ROLE attach_trust_owner;
 CREATE ROLE attach_trust_dev;
@@ -9,18 +6,6 @@ CREATE ROLE attach_trust_member IN ROLE attach_trust_owner;
 CREATE SCHEMA attach_trust;
 GRANT ALL ON SCHEMA attach_trust TO attach_trust_owner, attach_trust_dev;
 SET search_path = attach_trust;
-CREATE PROCEDURE until(condition text) LANGUAGE plpgsql AS $$
-DECLARE
-    reached boolean;
-BEGIN
-    FOR i IN 1 .. 1000 LOOP
-        EXECUTE condition INTO reached;
-        EXIT WHEN reached;
-        COMMIT;
-        PERFORM pg_sleep(0.02);
-    END LOOP;
-    RAISE NOTICE '%', CASE WHEN reached THEN 'reached' ELSE 'never came' END;
-END $$;
 -- who has run as whom: that of the owner of the table should stay empty
 CREATE TABLE ran (what text, as_whom name);
 GRANT ALL ON ran TO attach_trust_owner, attach_trust_dev;
@@ -194,14 +179,14 @@ CREATE FUNCTION finish(relation text, key text) RETURNS bigint LANGUAGE sql AS $
         JOIN workflow_data.instance n ON n.instance = i.instance JOIN workflow_data.attachment a ON a.attachment = n.attachment
     WHERE a.relation = to_regclass(finish.relation) AND i.business_key = key $$;
 SELECT finish('later', '1'), finish('parent', '1');
-CALL until($$SELECT state = 'completed' FROM later WHERE id = '1'$$);
-CALL until($$SELECT state = 'completed' FROM parent WHERE id = 1$$);
+CALL test.until($$SELECT state = 'completed' FROM later WHERE id = '1'$$);
+CALL test.until($$SELECT state = 'completed' FROM parent WHERE id = 1$$);
 SET ROLE attach_trust_dev;
 CREATE TRIGGER x BEFORE UPDATE ON later FOR EACH ROW EXECUTE FUNCTION on_update();
 RESET ROLE;
 CREATE TRIGGER x BEFORE UPDATE ON child FOR EACH ROW EXECUTE FUNCTION on_update();
 SELECT finish('later', '2'), finish('parent', '2');
-CALL until($$SELECT count(error) = 2 FROM workflow.write_backs$$);
+CALL test.until($$SELECT count(error) = 2 FROM workflow.write_backs$$);
 SELECT relation, business_key, error FROM workflow.write_backs ORDER BY 1;
 SELECT * FROM ran;
 -- nor is it run after a look for it that has failed
@@ -215,14 +200,14 @@ DO $$ BEGIN
 END $$;
 COMMIT;
 SELECT workflow.write_back('later') <= 1;
-CALL until($$SELECT error NOT LIKE '%lock timeout%' FROM workflow.write_backs WHERE relation = 'later'::regclass$$);
+CALL test.until($$SELECT error NOT LIKE '%lock timeout%' FROM workflow.write_backs WHERE relation = 'later'::regclass$$);
 SELECT relation, business_key, error FROM workflow.write_backs WHERE relation = 'later'::regclass;
 SELECT * FROM ran;
 DROP TRIGGER x ON later;
 ALTER FUNCTION on_update() OWNER TO CURRENT_USER;
 SELECT workflow.write_back('later') <= 1, workflow.write_back('parent') <= 1;
-CALL until($$SELECT state = 'completed' FROM later WHERE id = '2'$$);
-CALL until($$SELECT state = 'completed' FROM parent WHERE id = 2$$);
+CALL test.until($$SELECT state = 'completed' FROM later WHERE id = '2'$$);
+CALL test.until($$SELECT state = 'completed' FROM parent WHERE id = 2$$);
 SELECT what FROM ran;
 TRUNCATE ran;
 -- a table of somebody else to which a foreign key passes it on, and a trigger of his on one of the owner's
@@ -236,7 +221,7 @@ SELECT workflow.attach('keyed', 'attach_trust', status_column => 'state') > 0 AS
 INSERT INTO keyed VALUES (1);
 INSERT INTO follower SELECT state FROM keyed;
 SELECT finish('keyed', '1');
-CALL until($$SELECT r = 'completed' FROM follower$$);
+CALL test.until($$SELECT r = 'completed' FROM follower$$);
 DELETE FROM follower;
 DELETE FROM keyed;
 INSERT INTO keyed VALUES (2);
@@ -245,29 +230,29 @@ SET ROLE attach_trust_dev;
 CREATE TRIGGER x AFTER UPDATE ON follower FOR EACH ROW EXECUTE FUNCTION on_update();
 RESET ROLE;
 SELECT finish('keyed', '2');
-CALL until($$SELECT count(error) = 1 FROM workflow.write_backs$$);
+CALL test.until($$SELECT count(error) = 1 FROM workflow.write_backs$$);
 SELECT relation, business_key, error FROM workflow.write_backs;
 DROP TRIGGER x ON follower;
 SET ROLE attach_trust_dev;
 CREATE TABLE stranger (r text REFERENCES keyed (state) ON UPDATE CASCADE);
 RESET ROLE;
 SELECT workflow.write_back('keyed') <= 1;
-CALL until($$SELECT error LIKE '%stranger%' FROM workflow.write_backs$$);
+CALL test.until($$SELECT error LIKE '%stranger%' FROM workflow.write_backs$$);
 SELECT relation, business_key, error FROM workflow.write_backs;
 DROP TABLE stranger;
 SELECT workflow.write_back('keyed') <= 1;
-CALL until($$SELECT state = 'completed' FROM keyed WHERE id = 2$$);
+CALL test.until($$SELECT state = 'completed' FROM keyed WHERE id = 2$$);
 SELECT * FROM ran;
 -- a domain that has come to belong to somebody else, and the constraint that he adds
 ALTER DOMAIN label OWNER TO attach_trust_dev;
 SELECT finish('later', '3');
-CALL until($$SELECT count(error) = 1 FROM workflow.write_backs$$);
+CALL test.until($$SELECT count(error) = 1 FROM workflow.write_backs$$);
 SELECT relation, business_key, error FROM workflow.write_backs;
 SET ROLE attach_trust_dev;
 ALTER DOMAIN label ADD CONSTRAINT c CHECK (check_it(value)) NOT VALID;
 RESET ROLE;
 SELECT workflow.write_back('later') <= 1;
-CALL until($$SELECT error LIKE '%check_it%' FROM workflow.write_backs$$);
+CALL test.until($$SELECT error LIKE '%check_it%' FROM workflow.write_backs$$);
 SELECT relation, business_key, error FROM workflow.write_backs;
 SELECT * FROM ran;
 SELECT workflow.detach('later');

@@ -1,7 +1,4 @@
 -- Virtual generated columns, which are null in the rows that triggers see. Before PostgreSQL 18 there are stored ones only.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 CREATE SCHEMA attach_virtual;
 SET search_path = attach_virtual;
@@ -11,8 +8,6 @@ SELECT current_setting('server_version_num')::int < 180000 AS old \gset
 \else
 \set kind VIRTUAL
 \endif
-CREATE FUNCTION shows(sn text) RETURNS text LANGUAGE sql AS
-    $$SELECT w.step FROM workflow.waiting w WHERE w.serial_number = sn$$;
 SELECT workflow.define('attach_virtual', '{"steps": [{"step": "wait", "wait": true}]}');
 SELECT workflow.define('attach_virtual: rest', '{"steps": [{"step": "wait", "wait": true}]}');
 CREATE VIEW started AS SELECT process, business_key, data - 'sn' AS data FROM workflow.instances WHERE process LIKE 'attach_virtual%';
@@ -33,7 +28,7 @@ COPY t (id, v) FROM stdin;
 4	5
 5	0
 \.
-SELECT id, g, shows(sn), sn IS NULL AS no_number FROM t ORDER BY id;
+SELECT id, g, test.shows(sn), sn IS NULL AS no_number FROM t ORDER BY id;
 SELECT * FROM started ORDER BY process, business_key;
 ALTER TABLE p ATTACH PARTITION p_1 FOR VALUES FROM (0) TO (100);
 SELECT workflow.attach('p', 'attach_virtual', condition => '$.g > 2') > 0 AS attached;

@@ -1,7 +1,4 @@
 -- The record of what operators and authors have called.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 CREATE ROLE audit_author;
 CREATE ROLE audit_operator;

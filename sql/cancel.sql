@@ -1,7 +1,4 @@
 -- set_data and cancel.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 SELECT workflow.define('cancel: order', '{"steps": [{"step": "pay", "wait": true}, {"step": "ship", "wait": true}]}');
 SELECT workflow.start('cancel: order', '{"a": 1, "b": {"c": 2}}', 'K') AS i \gset
@@ -77,3 +74,37 @@ SELECT status, error->>'code' AS code, regexp_replace(error->>'message', '\d+_\d
 SELECT workflow.start('cancel: order') AS i \gset
 SELECT workflow.cancel_visit(serial_number) FROM workflow.waiting WHERE instance = :i;
 SELECT status, error->>'code' AS code, regexp_replace(error->>'message', '\d+_\d+', 'N') AS message FROM workflow.instances WHERE instance = :i;
+
+-- an instance that is being cancelled is given up: nothing that ends badly in it stands there as an incident.
+CREATE SERVER cancel_nowhere FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'http://127.0.0.1:1', allow_private 'true');
+SELECT workflow.define('cancel: kept', $$
+{ "steps": [ { "step": "call", "http": { "server": "cancel_nowhere" }, "wait": true } ] }
+$$);
+
+-- a failure that was accepted before, but is only kept: its end is that failure, and the instance is aborted
+BEGIN;
+SELECT workflow.start('cancel: kept') AS i \gset
+SELECT serial_number AS sn FROM workflow.visits WHERE instance = :i \gset
+SELECT workflow.fail(:'sn', 'REJECTED', 'no');
+SELECT workflow.cancel(:i, 'enough');
+COMMIT;
+CALL workflow.wait_for(:i, '1 minute', 'aborted');
+SELECT status, error->>'message' AS reason FROM workflow.instances WHERE instance = :i;
+SELECT step, outcome, result->'error'->>'code' AS code FROM workflow.history WHERE instance = :i;
+SELECT count(*) FROM workflow.incidents WHERE instance = :i;
+SELECT workflow.complete(:'sn') AS too_late;
+
+-- in one that goes on, it is an incident
+BEGIN;
+SELECT workflow.start('cancel: kept') AS i \gset
+SELECT serial_number AS sn FROM workflow.visits WHERE instance = :i \gset
+SELECT workflow.fail(:'sn', 'REJECTED', 'no');
+SELECT workflow.cancel_visit(:'sn', 'its end is known') AS refused;
+COMMIT;
+CALL workflow.wait_for(:i, '1 minute');
+SELECT step, outcome, error->>'code' AS code FROM workflow.incidents WHERE instance = :i;
+SELECT workflow.cancel(:i);
+SELECT status FROM workflow.instances WHERE instance = :i;
+
+SELECT workflow.undefine('cancel: kept');
+DROP SERVER cancel_nowhere;

@@ -1,7 +1,4 @@
 -- What define warns of and what it refuses, as rows of workflow.check, which stores nothing.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 CREATE ROLE check_author;
 GRANT USAGE ON SCHEMA workflow TO check_author;

@@ -1,7 +1,4 @@
 -- Outside systems: complete and fail, late calls, serial numbers that are none.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 SELECT workflow.define('complete: order', '{
   "steps": [
@@ -10,15 +7,13 @@ SELECT workflow.define('complete: order', '{
     { "step": "ship", "wait": true, "end": true },
     { "step": "remind", "set": { "caught": "${$caught.error.message}" }, "next": "pay" },
     { "step": "ask", "wait": true, "save": true, "end": { "abort": "was asked" } } ]}');
-CREATE FUNCTION pg_temp.waits(instance bigint) RETURNS text LANGUAGE sql AS
-    'SELECT serial_number FROM workflow.waiting w WHERE w.instance = $1';
 
 -- two steps
 SELECT workflow.start('complete: order') AS i \gset
-SELECT pg_temp.waits(:i) AS sn \gset
+SELECT test.waits(:i) AS sn \gset
 SELECT workflow.complete(:'sn', '{"ok": true, "receipt": 7, "more": 1}');
 SELECT step FROM workflow.waiting WHERE instance = :i;
-SELECT workflow.complete(serial_number => pg_temp.waits(:i));
+SELECT workflow.complete(serial_number => test.waits(:i));
 SELECT status, data FROM workflow.instances WHERE instance = :i;
 SELECT step, outcome, attempts, result FROM workflow.history WHERE instance = :i ORDER BY ended_at;
 
@@ -36,17 +31,17 @@ SELECT count(*) FROM workflow.late_callbacks WHERE serial_number = :'sn';
 
 -- an error with a handler of its own, then a predicate that is false, then one that nobody handles
 SELECT workflow.start('complete: order') AS i \gset
-SELECT workflow.fail(pg_temp.waits(:i), 'NO_MONEY', 'poor');
+SELECT workflow.fail(test.waits(:i), 'NO_MONEY', 'poor');
 SELECT w.step, i.data FROM workflow.waiting w JOIN workflow.instances i USING (instance) WHERE instance = :i;
-SELECT workflow.complete(pg_temp.waits(:i), '{"ok": false}');
+SELECT workflow.complete(test.waits(:i), '{"ok": false}');
 SELECT w.step, i.data FROM workflow.waiting w JOIN workflow.instances i USING (instance) WHERE instance = :i;
-SELECT workflow.complete(pg_temp.waits(:i), '{"answer": "no"}');
+SELECT workflow.complete(test.waits(:i), '{"answer": "no"}');
 SELECT status, data, error FROM workflow.instances WHERE instance = :i;
 SELECT step, outcome, result->'error' AS error FROM workflow.history WHERE instance = :i
 ORDER BY split_part(serial_number, '_', 2)::bigint;
 SELECT workflow.start('complete: order') AS i \gset
-SELECT workflow.complete(pg_temp.waits(:i), '{"ok": true}');
-SELECT workflow.fail(serial_number => pg_temp.waits(:i), data => '{"why": "lost"}');
+SELECT workflow.complete(test.waits(:i), '{"ok": true}');
+SELECT workflow.fail(serial_number => test.waits(:i), data => '{"why": "lost"}');
 SELECT step, outcome, error FROM workflow.incidents WHERE instance = :i;
 SELECT status FROM workflow.instances WHERE instance = :i;
 -- the outside may still say that it is done
@@ -55,14 +50,14 @@ SELECT status FROM workflow.instances WHERE instance = :i;
 
 -- codes
 SELECT workflow.start('complete: order') AS i \gset
-SELECT pg_temp.waits(:i) AS sn \gset
+SELECT test.waits(:i) AS sn \gset
 SELECT workflow.fail(:'sn', '');
 SELECT workflow.fail(:'sn', repeat('x', 201));
 SELECT workflow.fail(:'sn', NULL, NULL, NULL);
 SELECT step FROM workflow.waiting WHERE instance = :i;
 
 -- a rollback takes it back
-SELECT pg_temp.waits(:i) AS sn \gset
+SELECT test.waits(:i) AS sn \gset
 BEGIN;
 SELECT workflow.complete(:'sn');
 SELECT workflow.complete(:'sn');
@@ -74,7 +69,7 @@ SELECT count(*) FROM workflow.late_callbacks WHERE serial_number = :'sn';
 SELECT workflow.define('complete: clock', '{"steps": [{"step": "nap", "wait": {"after": "1 day"}}]}');
 SELECT workflow.start('complete: clock') AS i \gset
 \set VERBOSITY sqlstate
-SELECT workflow.complete(pg_temp.waits(:i));
+SELECT workflow.complete(test.waits(:i));
 \set VERBOSITY default
 
 -- no serial numbers

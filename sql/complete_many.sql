@@ -1,7 +1,4 @@
 -- Many callbacks in one call, each with a verdict of its own.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 SELECT workflow.define('complete_many: order', '{
   "steps": [

@@ -1,7 +1,4 @@
 -- Whose call ended a visit.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 CREATE ROLE completed_by_app;
 GRANT USAGE ON SCHEMA workflow TO completed_by_app;
@@ -11,48 +8,37 @@ SELECT workflow.define('completed_by: all', '{ "steps": [
     { "step": "skipped", "wait": true, "success": "$result.response == 1" }, { "step": "by hand", "wait": true, "success": "$result.response == 1" },
     { "step": "cancelled", "wait": true } ]}');
 SELECT workflow.grant_process('completed_by: all', 'completed_by_app', 'complete');
-CREATE FUNCTION pg_temp.sn(instance bigint) RETURNS text LANGUAGE sql AS
-    'SELECT serial_number FROM workflow.visits v WHERE v.instance = $1 ORDER BY serial_number';
-CREATE PROCEDURE pg_temp.arrive(instance bigint, step text) LANGUAGE plpgsql AS $$
-BEGIN
-    FOR i IN 1..1000 LOOP
-        IF EXISTS (SELECT FROM workflow.waiting w WHERE w.instance = $1 AND w.step = $2) THEN RETURN; END IF;
-        COMMIT;
-        PERFORM pg_sleep(0.01);
-    END LOOP;
-    RAISE 'instance % did not arrive at %', instance, step;
-END $$;
 
 SELECT workflow.start('completed_by: all') AS i \gset
-SELECT pg_temp.sn(:i) AS sn \gset
+SELECT test.sn(:i) AS sn \gset
 SET ROLE completed_by_app;
 SELECT workflow.complete(:'sn');
 RESET ROLE;
-SELECT format('[{"serial_number": "%s"}]', pg_temp.sn(:i)) AS many \gset
+SELECT format('[{"serial_number": "%s"}]', test.sn(:i)) AS many \gset
 SET ROLE completed_by_app;
 SELECT accepted FROM workflow.complete_many(:'many');
 RESET ROLE;
-SELECT workflow.fail(pg_temp.sn(:i));
+SELECT workflow.fail(test.sn(:i));
 -- kept with the visit until it can be its end
 SELECT workflow.suspend(:i);
-SELECT pg_temp.sn(:i) AS sn \gset
+SELECT test.sn(:i) AS sn \gset
 SET ROLE completed_by_app;
 SELECT workflow.complete(:'sn');
 RESET ROLE;
 SELECT workflow.resume(:i);
-CALL pg_temp.arrive(:i, 'refused');
+CALL test.arrive(:i, 'refused');
 -- who was refused has not ended it
-SELECT pg_temp.sn(:i) AS sn \gset
+SELECT test.sn(:i) AS sn \gset
 SET ROLE completed_by_app;
 SELECT workflow.complete(:'sn', '0');
 RESET ROLE;
 SELECT workflow.move(:i, 'refused', 'skipped') IS NOT NULL AS moved;
-SELECT pg_temp.sn(:i) AS sn \gset
+SELECT test.sn(:i) AS sn \gset
 SET ROLE completed_by_app;
 SELECT workflow.complete(:'sn', '0');
 RESET ROLE;
 SELECT workflow.skip(:'sn');
-SELECT pg_temp.sn(:i) AS sn \gset
+SELECT test.sn(:i) AS sn \gset
 SET ROLE completed_by_app;
 SELECT workflow.complete(:'sn', '0');
 RESET ROLE;

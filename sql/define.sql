@@ -1,7 +1,4 @@
 -- Defining processes: versions, what a version keeps, undefining.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 SELECT workflow.define('define: a', '{"steps": [{"step": "one", "wait": true}]}');
 -- the same again, whatever the blanks and the order of keys

@@ -1,7 +1,4 @@
 -- What define refuses, all in one go: faults of the definition, of its servers and of its SQL.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 CREATE ROLE define_author;
 CREATE SCHEMA define_errors;

@@ -1,7 +1,4 @@
 -- The largest definitions that the limits allow, and the smallest that they do not.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 -- a definition of n steps of that kind, one after the other
 CREATE FUNCTION pg_temp.flat(n int, what jsonb) RETURNS json LANGUAGE sql AS $$

@@ -1,25 +1,10 @@
 -- An ended instance goes, with all that it has left behind, and nothing else does.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 CREATE ROLE erase_shop;
 CREATE ROLE erase_reader;
 GRANT USAGE ON SCHEMA workflow TO erase_shop, erase_reader;
 CREATE SCHEMA erase AUTHORIZATION erase_shop;
 SET search_path = erase;
-CREATE PROCEDURE until(condition text) LANGUAGE plpgsql AS $$
-DECLARE
-    reached boolean;
-BEGIN
-    FOR i IN 1 .. 1000 LOOP
-        EXECUTE condition INTO reached;
-        EXIT WHEN reached;
-        COMMIT;
-        PERFORM pg_sleep(0.02);
-    END LOOP;
-    RAISE NOTICE '%', CASE WHEN reached THEN 'reached' ELSE 'never came' END;
-END $$;
 SELECT workflow.define('erase', '{"steps": [
     {"step": "try", "sql": "SELECT 1 / (visit.attempt - 1)", "retry": {"max": 1, "on": ["22012"]}, "catch": [{"on": "*", "next": "stand"}]},
     {"step": "stand", "wait": true}]}');
@@ -31,20 +16,20 @@ SELECT workflow.attach('orders', 'erase', status_column => 'state') > 0 AS attac
 
 -- two of a kind, whose serial numbers begin alike
 INSERT INTO orders VALUES (1), (2);
-CALL until($$SELECT count(*) = 2 FROM workflow.waiting WHERE process = 'erase'$$);
+CALL test.until($$SELECT count(*) = 2 FROM workflow.waiting WHERE process = 'erase'$$);
 SELECT instance AS gone, serial_number AS sn FROM workflow.waiting WHERE process = 'erase' AND instance = (SELECT instance FROM workflow.instances WHERE process = 'erase' AND business_key = '1') \gset
 SELECT instance AS kept FROM workflow.instances WHERE process = 'erase' AND business_key = '2' \gset
 -- messages have numbers
 \set VERBOSITY sqlstate
 SELECT workflow.erase(:gone);
-CALL until($$SELECT count(*) = 0 FROM workflow.write_backs WHERE process = 'erase'$$);
+CALL test.until($$SELECT count(*) = 0 FROM workflow.write_backs WHERE process = 'erase'$$);
 -- what is owed to its row, too
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not now'; END $$;
 ALTER FUNCTION refuse() OWNER TO erase_shop;
 CREATE TRIGGER refuse BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION refuse();
 SELECT count(workflow.complete(serial_number)) FROM workflow.waiting WHERE process = 'erase';
 SELECT workflow.complete(:'sn', '{"too_late": true}') FROM generate_series(1, 3);
-CALL until($$SELECT count(error) = 2 FROM workflow.write_backs WHERE process = 'erase'$$);
+CALL test.until($$SELECT count(error) = 2 FROM workflow.write_backs WHERE process = 'erase'$$);
 
 CREATE FUNCTION remains() RETURNS TABLE (what text, number bigint) LANGUAGE sql AS $$
     SELECT 'instances', count(*) FROM workflow.instances WHERE process = 'erase' UNION ALL

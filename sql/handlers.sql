@@ -1,19 +1,4 @@
 -- Handlers of clocks: catch entries that begin while a visit lives, and end it or not
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
-CREATE PROCEDURE wait_until_there_is(sql text) LANGUAGE plpgsql AS $$
-DECLARE
-    found boolean;
-BEGIN
-    FOR i IN 1..2000 LOOP
-        EXECUTE 'SELECT EXISTS (' || sql || ')' INTO found;
-        COMMIT;
-        IF found THEN RETURN; END IF;
-        PERFORM pg_sleep(0.01);
-    END LOOP;
-    RAISE 'there is none: %', sql;
-END $$;
 
 -- a reminder first, which leaves the wait alone; then the end of patience
 SELECT workflow.define('handlers', $$
@@ -28,8 +13,8 @@ SELECT workflow.define('handlers', $$
 $$);
 SELECT workflow.start('handlers', '{"patience": "150 ms"}') AS impatient \gset
 SELECT workflow.start('handlers', '{"patience": "1 day"}') AS patient \gset
-CALL wait_until_there_is(format('SELECT FROM workflow.instances WHERE instance = %s AND status = ''completed''', :impatient));
-CALL wait_until_there_is(format('SELECT FROM workflow.history WHERE instance = %s AND step = ''remind''', :patient));
+CALL test.until(format('SELECT EXISTS (SELECT FROM workflow.instances WHERE instance = %s AND status = ''completed'')', :impatient));
+CALL test.until(format('SELECT EXISTS (SELECT FROM workflow.history WHERE instance = %s AND step = ''remind'')', :patient));
 SELECT step, outcome, result->'error'->>'code' AS code FROM workflow.history WHERE instance = :impatient ORDER BY ended_at, step;
 SELECT data->>'reminded' LIKE :'impatient' || '\_%' AS reminded, data - 'reminded' AS data FROM workflow.instances WHERE instance = :impatient;
 -- the reminder's token has gone its way, the wait is as it was
@@ -48,7 +33,7 @@ SELECT workflow.define('handlers_until', $$
 $$);
 SELECT workflow.start('handlers_until', '{"at": "2001-01-01 00:00"}') AS past \gset
 SELECT workflow.start('handlers_until', '{"at": "soon"}') AS bad \gset
-CALL wait_until_there_is(format('SELECT FROM workflow.instances WHERE instance = %s AND status = ''completed''', :past));
+CALL test.until(format('SELECT EXISTS (SELECT FROM workflow.instances WHERE instance = %s AND status = ''completed'')', :past));
 SELECT step, outcome FROM workflow.history WHERE instance = :past ORDER BY entered_at, ended_at;
 SELECT step, state FROM workflow.visits WHERE instance = :bad;
 SELECT error->>'code' AS code, error->>'message' AS message FROM workflow.incidents WHERE instance = :bad;
@@ -74,7 +59,7 @@ SELECT workflow.define('handlers_abort', $$
     { "step": "stop", "end": { "abort": "enough" } } ] }
 $$);
 SELECT workflow.start('handlers_abort') AS stopped \gset
-CALL wait_until_there_is(format('SELECT FROM workflow.instances WHERE instance = %s AND status = ''aborted''', :stopped));
+CALL test.until(format('SELECT EXISTS (SELECT FROM workflow.instances WHERE instance = %s AND status = ''aborted'')', :stopped));
 SELECT status, error->>'code' AS code, error->>'message' AS message FROM workflow.instances WHERE instance = :stopped;
 SELECT step, outcome FROM workflow.history WHERE instance = :stopped ORDER BY entered_at;
 -- when they begin is settled at entry: data that change later do not lose them, nor make an incident of the wait
@@ -92,17 +77,17 @@ SELECT array_length(handler_times, 1) AS entries, handler_times[1] IS NULL AS no
 FROM workflow_data.visit WHERE instance = :settled;
 SELECT workflow.set_data(:settled, '{"first": "1 ms"}');
 COMMIT;
-CALL wait_until_there_is(format('SELECT FROM workflow.instances WHERE instance = %s AND status <> ''active''', :settled));
+CALL test.until(format('SELECT EXISTS (SELECT FROM workflow.instances WHERE instance = %s AND status <> ''active'')', :settled));
 SELECT status, data FROM workflow.instances WHERE instance = :settled;
 SELECT step, outcome FROM workflow.history WHERE instance = :settled ORDER BY entered_at;
 SELECT workflow.start('handlers_settled', '{"first": "50 ms", "then": "1 day"}') AS settled \gset
-CALL wait_until_there_is(format('SELECT FROM workflow.history WHERE instance = %s AND step = ''later''', :settled));
+CALL test.until(format('SELECT EXISTS (SELECT FROM workflow.history WHERE instance = %s AND step = ''later'')', :settled));
 SELECT handler_times[2] IS NULL AS begun, handler_times[3] = handler_at AS next FROM workflow_data.visit WHERE instance = :settled;
 SELECT workflow.cancel(:settled);
 
 -- "now" is the time of the entry, not of each look
 SELECT workflow.start('handlers_until', '{"at": "now"}') AS now \gset
-CALL wait_until_there_is(format('SELECT FROM workflow.instances WHERE instance = %s AND status = ''completed''', :now));
+CALL test.until(format('SELECT EXISTS (SELECT FROM workflow.instances WHERE instance = %s AND status = ''completed'')', :now));
 
 -- they count anew when an incident is taken up again, as the timeout does
 SELECT workflow.define('handlers_again', $$
@@ -115,7 +100,7 @@ SELECT state, handler_times, handler_at, interrupt_at, alarm_at FROM workflow_da
 SELECT pg_sleep(0.03);
 SELECT workflow.set_data(:again, '{"ready": true}');
 SELECT workflow.retry(serial_number) FROM workflow.incidents WHERE instance = :again;
-CALL wait_until_there_is(format('SELECT FROM workflow.instances WHERE instance = %s AND status = ''completed''', :again));
+CALL test.until(format('SELECT EXISTS (SELECT FROM workflow.instances WHERE instance = %s AND status = ''completed'')', :again));
 SELECT step, outcome FROM workflow.history WHERE instance = :again ORDER BY entered_at;
 
 -- several that are due at one look begin in the order of their times, as far as the visit lived that long
@@ -142,7 +127,6 @@ CALL workflow.wait_for(:o, '60 s');
 CALL workflow.wait_for(:p, '60 s');
 SELECT step, outcome FROM workflow.history WHERE instance = :o ORDER BY split_part(serial_number, '_', 2)::bigint;
 SELECT step, outcome FROM workflow.history WHERE instance = :p ORDER BY split_part(serial_number, '_', 2)::bigint;
-DROP PROCEDURE wait_until_there_is(text);
 
 -- times before 2000 are over, like any other
 SELECT workflow.define('handlers: long ago', '{
@@ -153,13 +137,7 @@ SELECT workflow.define('handlers: long ago', '{
     { "step": "late", "end": true } ]}');
 SELECT workflow.start('handlers: long ago', '{"until": "2000-01-01 00:00+00"}') AS i \gset
 SELECT workflow.start('handlers: long ago', '{"until": "1999-12-31"}') AS j \gset
-DO $$ BEGIN
-    FOR n IN 1 .. 6000 LOOP
-        PERFORM pg_sleep(0.01);
-        EXIT WHEN (SELECT count(*) FROM workflow.visits WHERE process = 'handlers: long ago' AND step = 'caught') = 2;
-        COMMIT;
-    END LOOP;
-END $$;
+CALL test.until($$SELECT count(*) = 2 FROM workflow.visits WHERE process = 'handlers: long ago' AND step = 'caught'$$);
 SELECT step, state FROM workflow.visits WHERE instance IN (:i, :j);
 SELECT workflow.extend(serial_number, '-100 years') < now() AS over FROM workflow.visits WHERE instance = :i;
 CALL workflow.wait_for(:i, '60 s');

@@ -1,18 +1,13 @@
 -- The outside is at work: heartbeat with progress, and more time for it.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 SELECT workflow.define('heartbeat: bake', '{
   "steps": [
     { "step": "bake", "wait": true, "timeout": "2 hours", "heartbeat": "10 minutes" },
     { "step": "eat", "wait": true } ]}');
-CREATE FUNCTION pg_temp.waits(instance bigint) RETURNS text LANGUAGE sql AS
-    'SELECT serial_number FROM workflow.waiting w WHERE w.instance = $1';
 
 -- progress is what was last said of it
 SELECT workflow.start('heartbeat: bake') AS i \gset
-SELECT pg_temp.waits(:i) AS sn \gset
+SELECT test.waits(:i) AS sn \gset
 SELECT progress FROM workflow.waiting WHERE instance = :i;
 SELECT workflow.heartbeat(:'sn');
 SELECT workflow.heartbeat(:'sn', '{"percent": 10}');
@@ -67,7 +62,7 @@ SELECT workflow.heartbeat(:'sn', '{"percent": 99}');
 SELECT workflow.extend(:'sn', '1 hour') IS NULL AS too_late;
 SELECT count(*) FROM workflow.late_callbacks WHERE serial_number = :'sn';
 -- a step without clocks has none to move, but shows how far it is
-SELECT pg_temp.waits(:i) AS sn \gset
+SELECT test.waits(:i) AS sn \gset
 SELECT workflow.heartbeat(:'sn', '[1]');
 SELECT progress FROM workflow.waiting WHERE instance = :i;
 \set VERBOSITY sqlstate
@@ -80,7 +75,7 @@ SELECT workflow.heartbeat(:'sn');
 SELECT workflow.define('heartbeat: doubt', '{
   "steps": [{ "step": "work", "wait": true, "timeout": "1 hour", "success": "$result.response.ok" }]}');
 SELECT workflow.start('heartbeat: doubt') AS i \gset
-SELECT pg_temp.waits(:i) AS sn \gset
+SELECT test.waits(:i) AS sn \gset
 SELECT workflow.complete(:'sn', '{"ok": false}');
 SELECT workflow.heartbeat(:'sn', '{"percent": 99}'), workflow.extend(:'sn', '1 hour') IS NULL AS too_late, state FROM workflow.visits WHERE instance = :i;
 SELECT workflow.retry(:'sn');
@@ -100,7 +95,7 @@ SELECT workflow.extend(531, '1 hour');
 CREATE ROLE heartbeat_nobody;
 GRANT USAGE ON SCHEMA workflow TO heartbeat_nobody;
 SELECT workflow.start('heartbeat: bake') AS i \gset
-SELECT pg_temp.waits(:i) AS sn \gset
+SELECT test.waits(:i) AS sn \gset
 \set VERBOSITY sqlstate
 SET ROLE heartbeat_nobody;
 SELECT workflow.heartbeat(:'sn');

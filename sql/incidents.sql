@@ -1,14 +1,9 @@
 -- Incidents: what nothing in the process handles stands there until somebody mends it.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 SELECT workflow.define('incidents: nap', '{
   "steps": [
     { "step": "nap", "wait": { "until": "${$.until}" }, "save": { "response": "${$result.response}" } },
     { "step": "then", "wait": true, "save": true } ]}');
-CREATE FUNCTION pg_temp.stands(instance bigint) RETURNS text LANGUAGE sql AS
-    'SELECT serial_number FROM workflow.incidents n WHERE n.instance = $1';
 
 -- a clock that cannot be read ends the visit, never the transaction
 SELECT workflow.start('incidents: nap', '{"until": "tomorow"}') AS i \gset
@@ -19,10 +14,10 @@ SELECT count(*) FROM workflow.waiting WHERE instance = :i;
 SELECT count(*) FROM workflow.history WHERE instance = :i;
 
 -- mend the data, and again
-SELECT workflow.retry(pg_temp.stands(:i));
+SELECT workflow.retry(test.stands(:i));
 SELECT outcome FROM workflow.incidents WHERE instance = :i;
 SELECT workflow.set_data(:i, '{"until": "2999-01-01 00:00+00"}');
-SELECT pg_temp.stands(:i) AS sn \gset
+SELECT test.stands(:i) AS sn \gset
 SELECT workflow.retry(:'sn');
 SELECT i.status, w.step, w.waits_for FROM workflow.waiting w JOIN workflow.instances i USING (instance) WHERE instance = :i;
 SELECT due_at = '2999-01-01 00:00+00' AS due FROM workflow.visits WHERE instance = :i;
@@ -37,7 +32,7 @@ SELECT workflow.skip(:'sn');
 
 -- or go on as if it had succeeded
 SELECT workflow.start('incidents: nap', '{"until": "never"}') AS i \gset
-SELECT workflow.skip(pg_temp.stands(:i), '{"by": "hand"}');
+SELECT workflow.skip(test.stands(:i), '{"by": "hand"}');
 SELECT i.status, w.step, i.data FROM workflow.waiting w JOIN workflow.instances i USING (instance) WHERE instance = :i;
 SELECT step, outcome, result FROM workflow.history WHERE instance = :i;
 
@@ -54,7 +49,7 @@ SELECT workflow.skip('9223372036854775807_1');
 
 -- what the outside said when it failed can be looked at while the incident stands
 SELECT workflow.start('incidents: nap', '{"until": "never"}') AS i \gset
-SELECT workflow.skip(pg_temp.stands(:i));
+SELECT workflow.skip(test.stands(:i));
 SELECT workflow.fail(serial_number, 'E17', 'out of paper', '{"tray": 2}') FROM workflow.waiting WHERE instance = :i;
 SELECT step, outcome, error->>'code' AS code, result->'callback_response' AS said FROM workflow.incidents WHERE instance = :i;
 
@@ -106,22 +101,12 @@ SELECT workflow.define('incidents: pause ' || n, format('{"steps": [
 FROM generate_series(1, 3) n;
 SELECT workflow.start('incidents: pause 1') AS i1, workflow.start('incidents: pause 2') AS i2,
     workflow.start('incidents: pause 3') AS i3, workflow.start('incidents: pause 3') AS i4 \gset
-DO $$ BEGIN
-    FOR n IN 1 .. 3000 LOOP
-        EXIT WHEN (SELECT count(*) = 4 FROM workflow.visits WHERE process LIKE 'incidents: pause%' AND attempt > 0);
-        PERFORM pg_sleep(0.01);
-    END LOOP;
-END $$;
+CALL test.until($$SELECT count(*) = 4 FROM workflow.visits WHERE process LIKE 'incidents: pause%' AND attempt > 0$$);
 SELECT workflow.complete(serial_number, '{"by": "hand"}') FROM workflow.visits WHERE instance = :i1;
 SELECT workflow.set_data(:i2, '{"mended": 1}');
 SELECT workflow.cancel_visit(serial_number) FROM workflow.visits WHERE instance = :i3;
 SELECT workflow.move(:i4, 'try', 'stand') IS NOT NULL AS moved;
-DO $$ BEGIN
-    FOR n IN 1 .. 3000 LOOP
-        EXIT WHEN (SELECT count(*) = 4 FROM workflow.visits WHERE process LIKE 'incidents: pause%' AND state = 'waiting');
-        PERFORM pg_sleep(0.01);
-    END LOOP;
-END $$;
+CALL test.until($$SELECT count(*) = 4 FROM workflow.visits WHERE process LIKE 'incidents: pause%' AND state = 'waiting'$$);
 SELECT h.process, h.outcome, h.result->'response' AS response, v.step, v.state
 FROM workflow.history h JOIN workflow.visits v USING (instance) WHERE h.process LIKE 'incidents: pause%' ORDER BY instance;
 SELECT count(workflow.cancel(instance)) FROM workflow.visits WHERE process LIKE 'incidents: pause%';

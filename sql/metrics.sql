@@ -1,7 +1,4 @@
 -- Counts for monitoring: members of pg_monitor see those of all processes, and nothing else; others those of what they may view.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 CREATE ROLE metrics_monitor LOGIN;
 GRANT pg_monitor TO metrics_monitor;

@@ -1,7 +1,4 @@
 -- Operators take tokens elsewhere, and mend by hand: one by one and in bulk.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 SELECT workflow.define('move: order', '{
   "steps": [
@@ -11,14 +8,10 @@ SELECT workflow.define('move: order', '{
     { "step": "ship", "wait": true, "end": true },
     { "step": "ask", "set": { "caught": "${$caught.error.code ?? null}" } },
     { "step": "answer", "wait": true, "end": true } ]}');
-CREATE FUNCTION pg_temp.waits(instance bigint) RETURNS text LANGUAGE sql AS
-    'SELECT serial_number FROM workflow.waiting w WHERE w.instance = $1';
-CREATE FUNCTION pg_temp.stands(instance bigint) RETURNS text LANGUAGE sql AS
-    'SELECT serial_number FROM workflow.incidents n WHERE n.instance = $1';
 
 -- a waiting token: the handler of CANCELLED is not asked
 SELECT workflow.start('move: order') AS i \gset
-SELECT pg_temp.waits(:i) AS before \gset
+SELECT test.waits(:i) AS before \gset
 SELECT workflow.move(:i, 'pay', 'ship') AS sn \gset
 SELECT step, serial_number = :'sn' AS returned FROM workflow.waiting WHERE instance = :i;
 SELECT step, outcome, result->'error' AS error FROM workflow.history WHERE instance = :i;
@@ -29,11 +22,11 @@ SELECT workflow.move(:i, 'pay', 'ship') IS NULL AS ended;
 
 -- an incident; through steps that need nobody; to the same step again
 SELECT workflow.start('move: order', '{"until": "never"}') AS i \gset
-SELECT workflow.complete(pg_temp.waits(:i));
+SELECT workflow.complete(test.waits(:i));
 SELECT status FROM workflow.instances WHERE instance = :i;
 SELECT workflow.move(instance => :i, from_step => 'pack', to_step => 'ask') IS NOT NULL AS moved;
 SELECT i.status, i.data, w.step FROM workflow.waiting w JOIN workflow.instances i USING (instance) WHERE instance = :i;
-SELECT workflow.move(:i, 'answer', 'answer') = pg_temp.waits(:i) AS moved;
+SELECT workflow.move(:i, 'answer', 'answer') = test.waits(:i) AS moved;
 SELECT step, outcome FROM workflow.history WHERE instance = :i ORDER BY split_part(serial_number, '_', 2)::bigint;
 -- nothing there, nowhere to go
 \set VERBOSITY sqlstate
@@ -57,8 +50,8 @@ SELECT workflow.cancel(:i);
 
 -- an incident completed by hand goes on as if it had been done, its predicate judging; its attempts stay on record
 SELECT workflow.start('move: order', '{"until": "never"}') AS i \gset
-SELECT workflow.move(:i, 'pay', 'pack') = pg_temp.stands(:i) AS stands;
-SELECT pg_temp.stands(:i) AS sn \gset
+SELECT workflow.move(:i, 'pay', 'pack') = test.stands(:i) AS stands;
+SELECT test.stands(:i) AS sn \gset
 SELECT workflow.complete(:'sn', '{"ok": false}');
 SELECT serial_number = :'sn' AS same, outcome, error->>'code' AS code FROM workflow.incidents WHERE instance = :i;
 SELECT workflow.complete(:'sn', '{"ok": true}');

@@ -1,7 +1,4 @@
 -- The request of a visit, to look at.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 \set VERBOSITY default
 
 CREATE ROLE rq_owner;
@@ -12,10 +9,9 @@ GRANT EXECUTE ON FUNCTION workflow.define(text, json) TO rq_owner;
 CREATE SERVER rq_pay FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'https://pay.example.com/v1', max_in_flight '0');
 GRANT USAGE ON FOREIGN SERVER rq_pay TO rq_owner;
 CREATE USER MAPPING FOR rq_owner SERVER rq_pay OPTIONS (auth 'bearer', token 'very secret');
-CREATE FUNCTION pg_temp.sn(i bigint) RETURNS text LANGUAGE sql AS 'SELECT serial_number FROM workflow.visits WHERE instance = i';
 -- without what differs from run to run
 CREATE FUNCTION pg_temp.request(i bigint) RETURNS text LANGUAGE sql AS $$
-    SELECT regexp_replace(regexp_replace(jsonb_pretty(workflow.request(pg_temp.sn(i))), '[0-9a-f]{8}-[0-9a-f-]{27}', 'KEY'), '\d+_\d+', 'SN', 'g') $$;
+    SELECT regexp_replace(regexp_replace(jsonb_pretty(workflow.request(test.sn(i))), '[0-9a-f]{8}-[0-9a-f-]{27}', 'KEY'), '\d+_\d+', 'SN', 'g') $$;
 
 SET ROLE rq_owner;
 SELECT workflow.define('rq: json', '{"steps": [{"step": "charge", "http": {"server": "rq_pay", "path": "/charges/${$.id}", "query": {"q": "a b&${$.id}"},
@@ -36,22 +32,22 @@ SELECT pg_temp.request(:u);
 
 -- nothing is locked, and it can be read only
 BEGIN READ ONLY;
-SELECT workflow.request(pg_temp.sn(:i)) ->> 'method' AS method;
+SELECT workflow.request(test.sn(:i)) ->> 'method' AS method;
 COMMIT;
 
 -- one that is suspended; one whose data do not suffice; one that is mended
 SELECT workflow.suspend(:i);
-SELECT workflow.request(pg_temp.sn(:i)) ->> 'url' AS url;
+SELECT workflow.request(test.sn(:i)) ->> 'url' AS url;
 SELECT workflow.resume(:i);
 SELECT workflow.start('rq: text') AS bad \gset
 DO $$ BEGIN PERFORM workflow.request(serial_number) FROM workflow.visits WHERE process = 'rq: text' AND instance = (SELECT max(instance) FROM workflow.visits);
 EXCEPTION WHEN data_exception THEN RAISE NOTICE '%: %', SQLSTATE, regexp_replace(SQLERRM, '\d+_\d+', 'SN'); END $$;
 SELECT workflow.set_data(:bad, '{"name": "now"}');
-SELECT workflow.request(pg_temp.sn(:bad)) -> 'body' AS body;
+SELECT workflow.request(test.sn(:bad)) -> 'body' AS body;
 
 -- what makes none
 SELECT workflow.start('rq: none') AS n \gset
-SELECT pg_temp.sn(:n) AS none \gset
+SELECT test.sn(:n) AS none \gset
 \set VERBOSITY sqlstate
 SELECT workflow.request(:'none');
 SELECT workflow.complete(:'none');
@@ -63,7 +59,7 @@ SELECT workflow.request(531);
 \set VERBOSITY default
 
 -- who may
-SELECT pg_temp.sn(:i) AS sn \gset
+SELECT test.sn(:i) AS sn \gset
 RESET ROLE;
 \set VERBOSITY sqlstate
 SET ROLE rq_other;

@@ -1,7 +1,4 @@
 -- Rights: of the schema, of functions, of processes.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 CREATE ROLE rights_author;
 CREATE ROLE rights_member IN ROLE rights_author;
@@ -44,15 +41,6 @@ SELECT workflow.grant_process('rights: order', 'rights_viewer', NULL);
 RESET ROLE;
 
 -- what each may do: one attempt at everything, the SQLSTATE or the answer
-CREATE FUNCTION pg_temp.try(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-    answer text;
-BEGIN
-    EXECUTE statement INTO answer;
-    RETURN answer;
-EXCEPTION WHEN OTHERS THEN
-    RETURN sqlstate;
-END $$;
 CREATE TABLE pg_temp.attempt (n serial, what text, statement text);
 GRANT SELECT ON pg_temp.attempt TO PUBLIC;
 INSERT INTO pg_temp.attempt (what, statement) VALUES
@@ -88,7 +76,7 @@ BEGIN
     PERFORM set_config('role', role, true);
     FOR attempt IN SELECT * FROM pg_temp.attempt ORDER BY n LOOP
         what := attempt.what;
-        answer := pg_temp.try(format(attempt.statement, i, sn, sn2));
+        answer := test.try(format(attempt.statement, i, sn, sn2));
         RETURN NEXT;
     END LOOP;
     PERFORM set_config('role', 'none', true);

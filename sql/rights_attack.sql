@@ -2,7 +2,6 @@
 -- Getting more than one was given: captured names, forged arguments, borrowed rights, roles that come back.
 --
 SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
 CREATE ROLE attack_owner;
 CREATE ROLE attack_worker;
 CREATE ROLE attack_visitor;
@@ -15,15 +14,6 @@ CREATE SCHEMA attack;
 GRANT ALL ON SCHEMA attack TO attack_owner, attack_worker, attack_visitor;
 GRANT USAGE ON SCHEMA attack TO PUBLIC;
 -- The SQLSTATE of a statement, or its answer.
-CREATE FUNCTION attack.try(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	answer text;
-BEGIN
-	EXECUTE statement INTO answer;
-	RETURN answer;
-EXCEPTION WHEN OTHERS THEN
-	RETURN sqlstate;
-END $$;
 
 SET ROLE attack_owner;
 SELECT workflow.define('attack', '{"steps": [{"step": "wait", "wait": true, "save": true}, {"step": "stand", "wait": {"until": "${$.until}"}}]}');
@@ -59,15 +49,15 @@ CREATE TEMP TABLE late_callback (instance bigint);
 SET client_min_messages = notice;
 SET search_path = attack, pg_temp, pg_catalog;
 SELECT workflow.start('attack', '{"until": "never"}', 'K') AS instance \gset
-SELECT attack.try($$ SELECT workflow.start('attack', '{}', 'K') $$);
+SELECT test.try($$ SELECT workflow.start('attack', '{}', 'K') $$);
 SELECT workflow.set_data(:instance, '{"a": 1}');
 SET search_path = pg_catalog;
 SELECT serial_number AS sn FROM workflow.waiting WHERE instance = :instance \gset
 SET search_path = attack, pg_temp, pg_catalog;
 SELECT workflow.complete(:'sn', '{"b": 2}');
 SELECT workflow.complete(:'sn', '{"b": 3}');
-SELECT attack.try(format('SELECT workflow.fail(%L)', :'sn'));
-SELECT attack.try(format('SELECT workflow.retry(%L)', :'sn'));
+SELECT test.try(format('SELECT workflow.fail(%L)', :'sn'));
+SELECT test.try(format('SELECT workflow.retry(%L)', :'sn'));
 SELECT count(*) FROM workflow.instances;
 SELECT count(*) FROM workflow.history;
 SELECT count(*) FROM workflow.late_callbacks;
@@ -100,7 +90,7 @@ SET client_min_messages = warning;
 SET ROLE attack_worker;
 -- and a read-only transaction writes nothing
 BEGIN READ ONLY;
-SELECT attack.try($$ SELECT workflow.start('attack') $$);
+SELECT test.try($$ SELECT workflow.start('attack') $$);
 SELECT count(*) > 0 AS sees FROM workflow.instances;
 COMMIT;
 
@@ -118,10 +108,10 @@ CREATE VIEW attack.lent AS SELECT instance, data FROM workflow.instances;
 CREATE FUNCTION attack.lent() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'SELECT count(*) FROM workflow.instances';
 GRANT SELECT ON attack.lent TO attack_visitor;
 SET ROLE attack_visitor;
-SELECT attack.try(format('SELECT workflow.complete(%L)', :'sn')) AS itself;
-SELECT attack.try(format('SELECT attack.keeps(%L)', :'sn')) AS invoker;
-SELECT attack.try(format('SELECT attack.lends(%L)', :'sn')) AS definer;
-SELECT attack.try(format('SELECT attack.lends(%L)', :'sn')) AS late;
+SELECT test.try(format('SELECT workflow.complete(%L)', :'sn')) AS itself;
+SELECT test.try(format('SELECT attack.keeps(%L)', :'sn')) AS invoker;
+SELECT test.try(format('SELECT attack.lends(%L)', :'sn')) AS definer;
+SELECT test.try(format('SELECT attack.lends(%L)', :'sn')) AS late;
 -- a view shows everyone what is theirs
 SELECT count(*) FROM attack.lent;
 SELECT attack.lent() > 0 AS lent;
@@ -133,21 +123,21 @@ SELECT workflow.cancel(:instance);
 SET ROLE attack_owner;
 SELECT workflow.grant_process('attack', 'attack_group', 'start');
 SET ROLE attack_heir;
-SELECT attack.try($$ SELECT workflow.start('attack') > 0 $$);
+SELECT test.try($$ SELECT workflow.start('attack') > 0 $$);
 SET ROLE attack_noinherit;
-SELECT attack.try($$ SELECT workflow.start('attack') > 0 $$);
+SELECT test.try($$ SELECT workflow.start('attack') > 0 $$);
 SET SESSION AUTHORIZATION attack_noinherit;
 SET ROLE attack_group;
-SELECT attack.try($$ SELECT workflow.start('attack') > 0 $$);
+SELECT test.try($$ SELECT workflow.start('attack') > 0 $$);
 RESET SESSION AUTHORIZATION;
 -- a right that is taken back is gone at once, in the same transaction
 BEGIN;
 SET LOCAL ROLE attack_heir;
-SELECT attack.try($$ SELECT workflow.start('attack') > 0 $$);
+SELECT test.try($$ SELECT workflow.start('attack') > 0 $$);
 RESET ROLE;
 SELECT workflow.revoke_process('attack', 'attack_group', 'start');
 SET LOCAL ROLE attack_heir;
-SELECT attack.try($$ SELECT workflow.start('attack') > 0 $$);
+SELECT test.try($$ SELECT workflow.start('attack') > 0 $$);
 COMMIT;
 
 --
@@ -169,10 +159,10 @@ SELECT workflow.revoke_process('attack', 'attack_worker', 'admin');
 GRANT USAGE ON SCHEMA workflow_data TO attack_visitor;
 SET ROLE attack_visitor;
 SELECT workflow_data.my_processes('view'), workflow_data.my_processes('admin');
-SELECT attack.try($$ SELECT workflow_data.my_processes('all') $$);
+SELECT test.try($$ SELECT workflow_data.my_processes('all') $$);
 SELECT workflow_data.role_name(10, 'x') IS NOT NULL, workflow_data.role_name(0, 'nobody'), workflow_data.role_name(4294967295, 'nobody');
 SELECT workflow.serial_number(5, 31), workflow.serial_number(-5, 0), workflow.serial_number(NULL, 1);
-SELECT attack.try('SELECT workflow_data.before_insert()'), attack.try('SELECT workflow_data.http_validator(ARRAY[''url=x''], 1417)');
+SELECT test.try('SELECT workflow_data.before_insert()'), test.try('SELECT workflow_data.http_validator(ARRAY[''url=x''], 1417)');
 CREATE TABLE attack.orders (id int PRIMARY KEY);
 CREATE TRIGGER forged AFTER INSERT ON attack.orders FOR EACH ROW EXECUTE FUNCTION workflow_data.after_insert('attack');
 RESET ROLE;
@@ -193,7 +183,7 @@ BEGIN
 	LOOP
 		PERFORM set_config('role', role, true);
 		function := f.name;
-		answer := attack.try(format('SELECT workflow.%I(%s)', f.proname, f.arguments));
+		answer := test.try(format('SELECT workflow.%I(%s)', f.proname, f.arguments));
 		PERFORM set_config('role', 'none', true);
 		RETURN NEXT;
 	END LOOP;
@@ -201,9 +191,9 @@ END $$;
 SELECT answer, count(*) > 0 AS some FROM attack.with_nulls('none') GROUP BY 1 ORDER BY 1;
 SELECT answer, count(*) > 0 AS some FROM attack.with_nulls('attack_visitor') GROUP BY 1 ORDER BY 1;
 -- serial numbers in all kinds of disguise
-SELECT s, attack.try(format('SELECT workflow.complete(%L)', s)) FROM unnest(ARRAY['', '_', '5_', '_31', '5', '05_31', '5_031', '+5_31', '5_-31', ' 5_31', '5_31 ', '5_31x', '5__31',
+SELECT s, test.try(format('SELECT workflow.complete(%L)', s)) FROM unnest(ARRAY['', '_', '5_', '_31', '5', '05_31', '5_031', '+5_31', '5_-31', ' 5_31', '5_31 ', '5_31x', '5__31',
 	'5_31_2', '0_1', '1_0', '5.0_31', '0x5_31', '9223372036854775808_1', '1_99999999999999999999999', E'5_31\n', repeat('9', 100000), '9223372036854775807_9223372036854775807'])
-	WITH ORDINALITY a (s, n) WHERE length(s) < 100 OR attack.try(format('SELECT workflow.complete(%L)', s)) <> '22P02' ORDER BY n;
+	WITH ORDINALITY a (s, n) WHERE length(s) < 100 OR test.try(format('SELECT workflow.complete(%L)', s)) <> '22P02' ORDER BY n;
 
 --
 -- A role of the same name is another role
@@ -214,22 +204,22 @@ SET ROLE attack_owner;
 SELECT workflow.grant_process('attack', 'attack_lost', 'view');
 SELECT workflow.grant_process('attack', 'attack_lost', 'start');
 SET ROLE attack_lost;
-SELECT attack.try($$ SELECT workflow.start('attack') > 0 $$), (SELECT count(*) > 0 FROM workflow.instances) AS sees;
+SELECT test.try($$ SELECT workflow.start('attack') > 0 $$), (SELECT count(*) > 0 FROM workflow.instances) AS sees;
 RESET ROLE;
 DROP OWNED BY attack_lost;
 DROP ROLE attack_lost;
 CREATE ROLE attack_lost;
 GRANT USAGE ON SCHEMA workflow TO attack_lost;
 SET ROLE attack_lost;
-SELECT attack.try($$ SELECT workflow.start('attack') > 0 $$), (SELECT count(*) > 0 FROM workflow.instances) AS sees;
+SELECT test.try($$ SELECT workflow.start('attack') > 0 $$), (SELECT count(*) > 0 FROM workflow.instances) AS sees;
 RESET ROLE;
 -- nor is one that takes the name of another
 ALTER ROLE attack_worker RENAME TO attack_worked;
 ALTER ROLE attack_visitor RENAME TO attack_worker;
 SET ROLE attack_worker;
-SELECT attack.try($$ SELECT workflow.start('attack') > 0 $$), (SELECT count(*) > 0 FROM workflow.instances) AS sees;
+SELECT test.try($$ SELECT workflow.start('attack') > 0 $$), (SELECT count(*) > 0 FROM workflow.instances) AS sees;
 SET ROLE attack_worked;
-SELECT attack.try($$ SELECT workflow.start('attack') > 0 $$), (SELECT count(*) > 0 FROM workflow.instances) AS sees;
+SELECT test.try($$ SELECT workflow.start('attack') > 0 $$), (SELECT count(*) > 0 FROM workflow.instances) AS sees;
 RESET ROLE;
 
 SELECT count(workflow.cancel(instance)) > 0 AS cancelled FROM workflow.instances WHERE process = 'attack' AND ended_at IS NULL;

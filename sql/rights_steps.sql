@@ -1,7 +1,4 @@
 -- The privilege complete, of single steps.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 CREATE ROLE steps_author;
 CREATE ROLE steps_clerks;

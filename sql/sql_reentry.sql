@@ -2,7 +2,6 @@
 -- SQL steps that call the engine: on their own instance, on another, with instances of their own making.
 --
 SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
 CREATE SCHEMA sql_reentry;
 SET search_path = sql_reentry;
 CREATE TABLE done (what text, n serial);
@@ -143,7 +142,7 @@ SELECT count(*) FROM workflow.instances WHERE business_key = 'never';
 -- the next one of its own kind, three times, by a key that only one may have
 CALL run('[{"step": "a", "sql": "SELECT workflow.start(''sql_reentry'', jsonb_build_object(''n'', (visit.data->>''n'')::int - 1), ''chain '' || (visit.data->>''n'')) > 0 AS next WHERE (visit.data->>''n'')::int > 0"},
            {"step": "b", "sql": "INSERT INTO done VALUES (''chain '' || (visit.data->>''n'') || '' of '' || coalesce(visit.business_key, ''nothing''))"}]', '{"n": 3}');
-DO $$ BEGIN FOR n IN 1 .. 2000 LOOP EXIT WHEN (SELECT count(*) FROM done) = 4; PERFORM pg_sleep(0.01); COMMIT; END LOOP; END $$;
+CALL test.until($$SELECT count(*) = 4 FROM done$$);
 SELECT what FROM done ORDER BY what;
 -- rows of an attached table, which it changes afterwards, while an executor writes to the row what its instance does
 CREATE TABLE orders (id int PRIMARY KEY, note text, sn text, state text);
@@ -153,7 +152,7 @@ SELECT workflow.attach('orders', 'sql_reentry_orders', serial_column => 'sn', st
 CALL run('[{"step": "a", "sql": "INSERT INTO orders (id) VALUES (1), (2) RETURNING sn ~ ''^[0-9]+_[0-9]+$'' AS numbered"},
            {"step": "b", "sql": "UPDATE orders SET note = ''b'' RETURNING state"},
            {"step": "c", "sql": "SELECT count(*) FILTER (WHERE workflow.complete(sn)) FROM orders"}]');
-DO $$ BEGIN FOR n IN 1 .. 2000 LOOP EXIT WHEN (SELECT bool_and(state = 'completed') FROM orders); PERFORM pg_sleep(0.01); COMMIT; END LOOP; END $$;
+CALL test.until($$SELECT bool_and(state = 'completed') FROM orders$$);
 SELECT id, left(note, 7) AS note, sn, state FROM orders ORDER BY id;
 CALL run('[{"step": "a", "sql": "WITH i AS (INSERT INTO orders (id) VALUES (3) RETURNING id) SELECT 1 / (id - 3) FROM i"}]');
 SELECT count(*) FROM workflow.instances WHERE process = 'sql_reentry_orders';

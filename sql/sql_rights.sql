@@ -2,7 +2,6 @@
 -- SQL steps run as the process owner, in guarded surroundings: who they are, what they see, what they cannot do.
 --
 SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
 CREATE ROLE sql_rights_owner;
 CREATE ROLE sql_rights_caller;
 CREATE ROLE sql_rights_other;

@@ -1,9 +1,6 @@
 --
 -- Settings of SQL steps and write-backs: the time zone of define, and what ALTER ROLE gave the owner.
 --
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 CREATE SCHEMA sql_settings;
 SET search_path = sql_settings;
 
@@ -100,13 +97,7 @@ SELECT workflow.attach('orders', 'settings: row', serial_column => 'sn') > 0 AS 
 ALTER TABLE orders OWNER TO settings_owner;
 INSERT INTO orders VALUES (1);
 SELECT workflow.complete(sn) FROM orders;
-DO $$ BEGIN
-    FOR n IN 1 .. 2000 LOOP
-        EXIT WHEN EXISTS (SELECT FROM sql_settings.orders WHERE note IS NOT NULL);
-        PERFORM pg_sleep(0.01);
-        COMMIT;
-    END LOOP;
-END $$;
+CALL test.until($$SELECT note IS NOT NULL FROM sql_settings.orders$$);
 SELECT note, sn FROM orders;
 
 SELECT count(workflow.cancel(instance)) > 0 AS cancelled FROM workflow.instances WHERE process LIKE 'settings:%' AND ended_at IS NULL;

@@ -2,7 +2,6 @@
 -- SQL steps: parameters, kinds of statements, $reply, errors, retries, NOTIFY.
 --
 SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
 CREATE SCHEMA sql_steps;
 SET search_path = sql_steps;
 SET timezone = 'UTC';

@@ -1,7 +1,4 @@
 -- Starting instances: data, business keys, versions.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 SELECT workflow.define('start: order', '{
   "data": { "currency": "EUR", "amount": 0 },

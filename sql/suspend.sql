@@ -1,7 +1,4 @@
 -- Holding still and going on: one instance, all of a process; cancelling one visit.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 SELECT workflow.define('suspend: loan', '{
   "steps": [
@@ -11,17 +8,6 @@ SELECT workflow.define('suspend: loan', '{
     { "step": "pay", "wait": true, "end": true },
     { "step": "regret", "wait": true } ]}');
 SELECT workflow.define('suspend: nap', '{ "steps": [ { "step": "nap", "wait": { "after": "50 ms" } }, { "step": "wake", "wait": true } ]}');
-CREATE FUNCTION pg_temp.waits(instance bigint) RETURNS text LANGUAGE sql AS
-    'SELECT serial_number FROM workflow.waiting w WHERE w.instance = $1';
-CREATE PROCEDURE pg_temp.arrive(instance bigint, step text) LANGUAGE plpgsql AS $$
-BEGIN
-    FOR i IN 1..1000 LOOP
-        IF EXISTS (SELECT FROM workflow.waiting w WHERE w.instance = $1 AND w.step = $2) THEN RETURN; END IF;
-        COMMIT;
-        PERFORM pg_sleep(0.01);
-    END LOOP;
-    RAISE 'instance % did not arrive at %', instance, step;
-END $$;
 
 -- one: it says so, and still shows what it waits for
 SELECT workflow.start('suspend: loan') AS i \gset
@@ -30,14 +16,14 @@ SELECT workflow.suspend(:i);
 SELECT status FROM workflow.instances WHERE instance = :i;
 SELECT step, waits_for FROM workflow.waiting WHERE instance = :i;
 -- a callback is accepted and kept, a second one is late
-SELECT pg_temp.waits(:i) AS sn \gset
+SELECT test.waits(:i) AS sn \gset
 SELECT workflow.complete(:'sn', '{"sum": 100}');
 SELECT workflow.complete(:'sn', '{"sum": 200}');
 SELECT workflow.heartbeat(:'sn');
 SELECT workflow.cancel_visit(:'sn');
 SELECT i.status, i.data, v.step FROM workflow.visits v JOIN workflow.instances i USING (instance) WHERE instance = :i;
 SELECT workflow.resume(instance => :i);
-CALL pg_temp.arrive(:i, 'pay');
+CALL test.arrive(:i, 'pay');
 SELECT status, data FROM workflow.instances WHERE instance = :i;
 SELECT data FROM workflow.late_callbacks WHERE serial_number = :'sn';
 SELECT workflow.resume(:i);
@@ -66,7 +52,7 @@ SELECT workflow.start('suspend: nap') AS i \gset
 SELECT workflow.suspend(:i) AND pg_sleep(0.15) IS NOT NULL AS slept;
 SELECT step FROM workflow.waiting WHERE instance = :i;
 SELECT workflow.resume(:i);
-CALL pg_temp.arrive(:i, 'wake');
+CALL test.arrive(:i, 'wake');
 SELECT workflow.cancel(:i);
 
 -- all of a process
@@ -90,8 +76,8 @@ SELECT instance AS attached, sn FROM workflow.instances i JOIN suspend_loans ON 
 SELECT status FROM workflow.instances WHERE instance = :attached;
 SELECT workflow.resume_process(process => 'suspend: loan');
 SELECT status, count(*) FROM workflow.instances WHERE instance = ANY (:'started') GROUP BY status;
-CALL pg_temp.arrive(:i, 'ask');
-CALL pg_temp.arrive(:attached, 'ask');
+CALL test.arrive(:i, 'ask');
+CALL test.arrive(:attached, 'ask');
 SELECT workflow.resume_process('suspend: loan');
 SELECT workflow.start('suspend: loan') AS next \gset
 SELECT status FROM workflow.instances WHERE instance = :next;
@@ -99,20 +85,20 @@ SELECT count(*) FILTER (WHERE workflow.cancel(instance)) FROM workflow.instances
     AND instance NOT IN (:i, :attached);
 
 -- one visit is cancelled: its handler goes on
-SELECT workflow.cancel_visit(pg_temp.waits(:i), 'too dear');
+SELECT workflow.cancel_visit(test.waits(:i), 'too dear');
 SELECT h.step, h.outcome, h.result->'error'->>'message' AS message FROM workflow.history h WHERE instance = :i;
 SELECT step FROM workflow.waiting WHERE instance = :i;
 -- where there is none, the instance is at its end
-SELECT pg_temp.waits(:i) AS sn \gset
+SELECT test.waits(:i) AS sn \gset
 SELECT workflow.cancel_visit(serial_number => :'sn');
 SELECT status, error->>'message' = 'visit ' || :'sn' || ' was cancelled' AS said FROM workflow.instances WHERE instance = :i;
 SELECT workflow.cancel_visit(:'sn');
 -- of a suspended instance: the handler waits for the resume
 SELECT workflow.suspend(:attached);
-SELECT workflow.cancel_visit(pg_temp.waits(:attached));
+SELECT workflow.cancel_visit(test.waits(:attached));
 SELECT step, state FROM workflow.visits WHERE instance = :attached;
 SELECT workflow.resume(:attached);
-CALL pg_temp.arrive(:attached, 'regret');
+CALL test.arrive(:attached, 'regret');
 SELECT workflow.cancel(:attached);
 DROP TABLE suspend_loans;
 
@@ -131,7 +117,7 @@ SELECT status FROM workflow.instances WHERE instance = :i;
 SELECT workflow.suspend(:i);
 SELECT workflow.complete(:'sn', '{"by": "hand"}');
 SELECT workflow.resume(:i);
-CALL pg_temp.arrive(:i, 'then');
+CALL test.arrive(:i, 'then');
 SELECT status, data FROM workflow.instances WHERE instance = :i;
 SELECT workflow.cancel(:i);
 
@@ -146,7 +132,7 @@ SELECT workflow.cancel_visit(531);
 CREATE ROLE suspend_nobody;
 GRANT USAGE ON SCHEMA workflow TO suspend_nobody;
 SELECT workflow.start('suspend: nap') AS i \gset
-SELECT pg_temp.waits(:i) AS sn \gset
+SELECT test.waits(:i) AS sn \gset
 SELECT workflow.grant_process('suspend: nap', 'suspend_nobody', p) FROM unnest('{start, complete, view}'::text[]) p;
 SET ROLE suspend_nobody;
 \set VERBOSITY sqlstate

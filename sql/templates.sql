@@ -1,6 +1,5 @@
 -- Templates and predicates: what is missing, what cannot be worked out, what is unknown.
 SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
 
 CREATE SCHEMA templates;
 -- an error; what PostgreSQL says of jsonpath differs between its versions

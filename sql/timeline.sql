@@ -1,7 +1,4 @@
 -- The story of an instance.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 SELECT workflow.define('timeline: order', '{
   "steps": [
@@ -9,8 +6,6 @@ SELECT workflow.define('timeline: order', '{
     { "step": "pack", "wait": { "until": "${$.until}" } },
     { "step": "ship", "wait": true, "end": true },
     { "step": "ask", "wait": true, "next": "pay" } ]}');
-CREATE FUNCTION pg_temp.waits(instance bigint) RETURNS text LANGUAGE sql AS
-    'SELECT serial_number FROM workflow.waiting w WHERE w.instance = $1';
 -- without what differs from run to run
 CREATE FUNCTION pg_temp.story(instance bigint) RETURNS SETOF text LANGUAGE sql AS $$
     SELECT regexp_replace(regexp_replace(regexp_replace(regexp_replace(line,
@@ -20,29 +15,29 @@ CREATE FUNCTION pg_temp.story(instance bigint) RETURNS SETOF text LANGUAGE sql A
 
 SELECT workflow.start('timeline: order', '{"until": "never"}', 'A-1') AS i \gset
 SELECT pg_temp.story(:i);
-SELECT pg_temp.waits(:i) AS first \gset
+SELECT test.waits(:i) AS first \gset
 SELECT workflow.fail(:'first', 'NO_MONEY', 'poor');
-SELECT workflow.complete(pg_temp.waits(:i));
-SELECT workflow.heartbeat(pg_temp.waits(:i), '{"percent": 50}');
+SELECT workflow.complete(test.waits(:i));
+SELECT workflow.heartbeat(test.waits(:i), '{"percent": 50}');
 SELECT pg_temp.story(:i);
-SELECT workflow.complete(pg_temp.waits(:i));
+SELECT workflow.complete(test.waits(:i));
 SELECT workflow.complete(:'first');
 SELECT pg_temp.story(:i);
 SELECT workflow.move(:i, 'pack', 'ship') IS NOT NULL AS moved;
 SELECT workflow.suspend(:i);
-SELECT workflow.complete(pg_temp.waits(:i));
+SELECT workflow.complete(test.waits(:i));
 SELECT pg_temp.story(:i);
 SELECT workflow.cancel(:i);
 SELECT pg_temp.story(:i);
 SELECT workflow.start('timeline: order', '{"until": "2999-01-01"}') AS i \gset
-SELECT workflow.complete(pg_temp.waits(:i));
+SELECT workflow.complete(test.waits(:i));
 SELECT pg_temp.story(:i);
 SELECT workflow.cancel(:i, 'of no use');
 SELECT pg_temp.story(:i);
 
 -- a line for each event, whatever others write
 SELECT workflow.start('timeline: order', '{}', E'A-2\n   + 1 s  paid') AS i \gset
-SELECT workflow.fail(pg_temp.waits(:i), E'X\r\nY', E'no\n\tway\x1b[2J\x7f é');
+SELECT workflow.fail(test.waits(:i), E'X\r\nY', E'no\n\tway\x1b[2J\x7f é');
 SELECT pg_temp.story(:i);
 
 -- a heartbeat, a cancel that is waited for, an incident that somebody mends
@@ -55,8 +50,8 @@ SELECT pg_temp.story(:i);
 SELECT workflow.cancel(:i, 'enough');
 SELECT pg_temp.story(:i);
 SELECT workflow.start('timeline: watched') AS i \gset
-SELECT workflow.complete(pg_temp.waits(:i));
-SELECT workflow.complete(pg_temp.waits(:i), '{"ok": false}');
+SELECT workflow.complete(test.waits(:i));
+SELECT workflow.complete(test.waits(:i), '{"ok": false}');
 SELECT pg_temp.story(:i);
 -- its record, as it is made when an incident is mended
 INSERT INTO workflow_data.attempt_stray (instance, visit, process_id, attempt, started_at, ended_at, stored_at, error)

@@ -1,7 +1,4 @@
 -- Views: columns, and whether conditions reach the indexes past the security barrier.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 SELECT relname AS view, string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum) AS columns
 FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0
@@ -17,15 +14,7 @@ SELECT count(workflow.start('views: unseen', '{}', 'V-' || n)) FROM generate_ser
 SELECT count(workflow.complete(serial_number)) FROM workflow.waiting WHERE process LIKE 'views: %' AND instance % 2 = 0;
 SELECT count(workflow.complete(serial_number)) FROM workflow.history WHERE process LIKE 'views: %';
 -- partitions are made by a worker
-CREATE PROCEDURE pg_temp.partitions_are_there() LANGUAGE plpgsql AS $$
-BEGIN
-    FOR i IN 1 .. 6000 LOOP
-        EXIT WHEN (SELECT count(DISTINCT inhparent) FROM pg_inherits WHERE inhparent::regclass::text ~ '_history$') = 3
-            AND NOT EXISTS (SELECT FROM workflow_data.visit_stray);
-        PERFORM pg_sleep(0.01);
-    END LOOP;
-END $$;
-CALL pg_temp.partitions_are_there();
+CALL test.until($$SELECT count(DISTINCT inhparent) = 3 AND NOT EXISTS (SELECT FROM workflow_data.visit_stray) FROM pg_inherits WHERE inhparent::regclass::text ~ '_history$'$$);
 ANALYZE workflow_data.instance, workflow_data.visit, workflow_data.instance_history, workflow_data.visit_history, workflow_data.late_callback;
 
 SET ROLE views_viewer;

@@ -1,7 +1,4 @@
 -- "warn_waiting" of a step and of a definition: after how long a wait is told of.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 \pset null (null)
 
 -- what is refused, and what is hardly meant

@@ -1,19 +1,14 @@
 -- Public webhooks: tokens in URLs, and the schema that PostgREST can expose.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 SELECT workflow.define('webhooks: order', '{
   "steps": [
     { "step": "note", "set": { "none": "${$callback_url ?? null}" } },
     { "step": "pay", "wait": true, "save": { "paid": "${$result.response}", "callback": "${$callback_url ?? null}", "heartbeat": "${$heartbeat_url ?? null}" } },
     { "step": "ship", "wait": true, "save": { "callback": "${$callback_url ?? null}" }, "next": "pay" } ]}');
-CREATE FUNCTION pg_temp.waits(instance bigint) RETURNS text LANGUAGE sql AS
-    'SELECT serial_number FROM workflow.waiting w WHERE w.instance = $1';
 -- the tokens of a waiting visit: what templates would be given
 CREATE FUNCTION pg_temp.token(instance bigint, purpose text) RETURNS text LANGUAGE sql AS $$
     SELECT sn || '.' || translate(rtrim(encode(t.mac, 'base64'), '='), '+/', '-_')
-    FROM workflow_data.secret s, pg_temp.waits($1) sn,
+    FROM workflow_data.secret s, test.waits($1) sn,
          LATERAL (SELECT sha256(outer_pad || sha256(inner_pad || convert_to(purpose || ' ' || sn, 'UTF8'))) AS mac
                   FROM (SELECT string_agg(set_byte('\x00', 0, b # 92), NULL ORDER BY i) AS outer_pad, string_agg(set_byte('\x00', 0, b # 54), NULL ORDER BY i) AS inner_pad
                         FROM (SELECT i, CASE WHEN i < 32 THEN get_byte(s.key, i) ELSE 0 END AS b FROM generate_series(0, 63) i) bytes) pads) t
@@ -21,11 +16,11 @@ $$;
 
 -- without a base there are no URLs, and to use one is an error
 SELECT workflow.start('webhooks: order') AS i \gset
-SELECT workflow.complete(pg_temp.waits(:i), '1');
+SELECT workflow.complete(test.waits(:i), '1');
 SELECT data FROM workflow.instances WHERE instance = :i;
 SELECT workflow.define('webhooks: sure', '{ "steps": [ { "step": "pay", "wait": true, "save": { "callback": "${$callback_url}", "heartbeat": "${$heartbeat_url}" } } ]}');
 SELECT workflow.start('webhooks: sure') AS sure \gset
-SELECT workflow.complete(pg_temp.waits(:sure));
+SELECT workflow.complete(test.waits(:sure));
 SELECT outcome, error->>'code' AS code, error->>'message' AS message FROM workflow.incidents WHERE instance = :sure;
 SELECT workflow.cancel(:i);
 SET workflow.callback_base = 'hooks.example.com';
@@ -36,7 +31,7 @@ SET workflow.callback_base = 'https://hooks.example.com/workflow/';
 
 -- what templates are given is what the functions take: one for each visit and purpose
 SELECT workflow.start('webhooks: order') AS i \gset
-SELECT pg_temp.waits(:i) AS sn, pg_temp.token(:i, 'callback') AS callback, pg_temp.token(:i, 'heartbeat') AS heartbeat \gset
+SELECT test.waits(:i) AS sn, pg_temp.token(:i, 'callback') AS callback, pg_temp.token(:i, 'heartbeat') AS heartbeat \gset
 SELECT length(split_part(:'callback', '.', 2)), split_part(:'callback', '.', 2) <> split_part(:'heartbeat', '.', 2) AS differ;
 SELECT workflow.callback_heartbeat(:'heartbeat', '{"percent": 10}');
 SELECT progress FROM workflow.waiting WHERE instance = :i;

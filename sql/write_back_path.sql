@@ -1,23 +1,8 @@
 -- What the table's own code calls by names without a schema is found in a write-back as where the table was attached.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS workflow;
-RESET client_min_messages;
 
 CREATE SCHEMA write_back_path;
 CREATE SCHEMA write_back_lib;
 SET search_path = write_back_path, write_back_lib;
-CREATE PROCEDURE until(condition text) LANGUAGE plpgsql AS $$
-DECLARE
-    reached boolean;
-BEGIN
-    FOR i IN 1 .. 1000 LOOP
-        EXECUTE condition INTO reached;
-        EXIT WHEN reached;
-        COMMIT;
-        PERFORM pg_sleep(0.02);
-    END LOOP;
-    RAISE NOTICE '%', CASE WHEN reached THEN 'reached' ELSE 'never came' END;
-END $$;
 SELECT workflow.define('write_back_path', '{"steps": [{"step": "one", "wait": true}]}');
 
 -- an operator and a function of another schema, as an extension brings them
@@ -51,7 +36,7 @@ SELECT workflow.attach('orders', 'write_back_path', 'sn', status_column => 'stat
 INSERT INTO orders (id) VALUES (1);
 SET search_path = pg_catalog;
 SELECT workflow.complete(sn) FROM write_back_path.orders;
-CALL write_back_path.until($$SELECT state = 'completed' FROM write_back_path.orders$$);
+CALL test.until($$SELECT state = 'completed' FROM write_back_path.orders$$);
 SET search_path = write_back_path, write_back_lib;
 SELECT id, state, sn, loud, helped FROM orders;
 SELECT * FROM orders_audit;
@@ -71,7 +56,7 @@ INSERT INTO write_back_path.shaded VALUES ('write_back_path.states', 'dark');
 SELECT business_key, data ->> 'shade' AS shade FROM workflow.instances WHERE process = 'write_back_path' AND status = 'active';
 -- a key whose text depends on the path is found again all the same
 SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE process = 'write_back_path' AND status = 'active';
-CALL write_back_path.until($$SELECT state = 'aborted' FROM write_back_path.shaded$$);
+CALL test.until($$SELECT state = 'aborted' FROM write_back_path.shaded$$);
 
 RESET search_path;
 SET client_min_messages = warning;
