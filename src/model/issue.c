@@ -70,11 +70,11 @@ static const char *
 default_hint(const char *key, const char *message)
 {
 	if (strstr(message, not_yet) != NULL)
-		return "The README lists the limits of this version.";
+		return "docs/reference.md lists the limits of this version.";
 	for (int i = 0; key != NULL && i < lengthof(takes); i++)
 		if (strcmp(takes[i].key, key) == 0)
 			return takes[i].hint;
-	return "The README says under \"Processes\" what goes where.";
+	return "docs/steps.md says what each key takes.";
 }
 
 static WfIssue *

@@ -1,9 +1,12 @@
 #
-# The examples of docs/*.md, pasted as they stand: each page in a database of its own, its blocks of SQL in their order.
+# The examples of README.md and docs/*.md, pasted as they stand: each page in a database of its own, its blocks in their order.
 #
-# A block "text" after one of SQL is what that gives, at the latest after a while if it only looks; widths do not matter. Blocks of
-# JSON that hold a step or a definition are defined. A block of YAML is a file of queries for postgres_exporter: each is run by a member of pg_monitor, and
-# has the columns that are said of it. A block after the line <!-- not run --> is left alone, as are other languages.
+# A block "text" after one of SQL is what that gives, at the latest after a while if it only looks. Widths do not matter; serial numbers are
+# others here, but the same ones throughout the page, and times and durations are others. What follows a line that begins with ERROR, NOTICE or WARNING
+# are messages; with an ERROR the block has to fail. Blocks of JSON that hold a step or a definition are defined, a step alone with the steps
+# that it leads to. A block of YAML is a file of queries for postgres_exporter: each is run by a member of pg_monitor, and has the columns
+# that are said of it. A block after the line <!-- not run: REASON --> is left alone, as are other languages; before one after the line
+# <!-- partner stops --> or <!-- partner starts --> the outside system does that.
 #
 use strict;
 use warnings;
@@ -13,6 +16,7 @@ use lib "$FindBin::Bin/../lib", "$FindBin::Bin/../partner";
 
 use CPAN::Meta::YAML;
 use JSON::PP ();
+use Pages qw(pages blocks);
 use Partner;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -21,29 +25,20 @@ use Time::HiRes qw(sleep time);
 use WorkflowTest;
 
 my $PATIENCE = 30;
+my $MOST_NOT_RUN = 5;
+
+# pages without an example that runs
+my %WITHOUT = ();
 
 # pages name files of the checkout as seen from its top
 chdir "$FindBin::Bin/../.." or die "no checkout: $!";
-my @pages = sort glob 'docs/*.md';
-plan skip_all => 'there are no pages' unless @pages;
 
 my $node = new_server('docs', extension => 0, conf => "log_min_messages = warning\n");
 
-$node->safe_psql('postgres', 'CREATE ROLE doc_monitor; GRANT pg_monitor TO doc_monitor');
+# pages call whoever pastes them postgres
+my $superuser = $node->safe_psql('postgres', 'SELECT current_user');
 
-# Blocks of a page: {language, text, line, run}.
-sub blocks
-{
-	my ($text) = @_;
-	my @blocks;
-	while ($text =~ /^(<!-- not run[^\n]*-->\n)?```(\w*)\n(.*?)^```$/msg)
-	{
-		my ($not_run, $language, $block) = ($1, $2, $3);
-		my $line = 1 + (substr($text, 0, $-[0]) =~ tr/\n//);
-		push @blocks, { language => $language, text => $block, line => $line, run => !defined $not_run };
-	}
-	return @blocks;
-}
+$node->safe_psql('postgres', 'CREATE ROLE doc_monitor; GRANT pg_monitor TO doc_monitor');
 
 # Rows of a table as psql shows it, or of its unaligned output: cells without the spaces around them.
 sub rows
@@ -61,25 +56,86 @@ sub run_sql
 	return ($status, $stdout, $stderr);
 }
 
+# What of a block says what is given: rows, and messages, each a list of lines.
+sub expectation
+{
+	my ($text) = @_;
+	my ($table, $messages) = $text =~ /^(.*?)((?:^(?:ERROR|NOTICE|WARNING):.*)?)\z/ms;
+	return { rows => explain_rows(rows($table)), messages => [ map { s/^\s+|\s+$//gr } grep { /\S/ } split /\n/, $messages ] };
+}
+
+my $SERIAL = qr/\b\d+_\d+\b/;
+
+# Are these the same but for times, and for serial numbers, of which %$known has those that were met in this page so far?
+sub same
+{
+	my ($got, $expected, $known) = @_;
+	my (%known, %taken) = %$known;
+	$got =~ s/\b\Q$superuser\E\b/postgres/g;
+	my @got = $got =~ /($SERIAL)/g;
+	my @expected = $expected =~ /($SERIAL)/g;
+	for ($got, $expected)
+	{
+		s/$SERIAL/SERIAL/g;
+		s/\b[\d.:]+ (ms|s|min|h)\b/DURATION/g;
+		s/\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d\d(:?\d\d)?)?/TIME/g;
+	}
+	return 0 if $got ne $expected;
+	for my $i (0 .. $#expected)
+	{
+		return 0 if ($known{ $expected[$i] } //= $got[$i]) ne $got[$i];
+	}
+	%taken = reverse %known;
+	return 0 if keys %taken != keys %known;
+	%$known = %known;
+	return 1;
+}
+
+sub has_messages
+{
+	my ($stderr, $messages) = @_;
+	my @lines = map { s/^psql:[^:]*:\d+: //r =~ s/^\s+|\s+$//gr } split /\n/, $stderr;
+	for my $message (@$messages)
+	{
+		shift @lines while @lines && !same($lines[0], $message, {});
+		return 0 unless @lines;
+		shift @lines;
+	}
+	return 1;
+}
+
 # What only looks may be looked at again until it is as expected.
 sub gives
 {
-	my ($database, $block, $expected, $name) = @_;
-	my $only_looks = $block->{text} !~ /workflow\.\w+\s*\(/;
+	my ($database, $block, $expected, $known, $name) = @_;
+	my $only_looks = $block->{text} !~ /workflow\.(?!timeline|request|check\b)\w+\s*\(/ && $block->{text} !~ /^\s*(INSERT|UPDATE|DELETE)\b/mi;
 	my $end = time() + ($only_looks ? $PATIENCE : 0);
-	my ($status, $stdout, $stderr, $rows);
+	my ($status, $stdout, $stderr, $rows, $same);
 	while (1)
 	{
 		($status, $stdout, $stderr) = run_sql($database, $block->{text});
-		$rows = rows($stdout);
-		last if $status != 0 || explain_rows($rows) eq explain_rows($expected) || time() > $end;
+		$rows = explain_rows(rows($stdout));
+		$same = same($rows, $expected->{rows}, $known);
+		last if $status != 0 || $same || time() > $end;
 		sleep 0.1;
 	}
-	is($status, 0, "$name runs") or diag($stderr);
-	is(explain_rows($rows), explain_rows($expected), "$name gives what it says");
+	my $fails = grep { /^ERROR/ } @{ $expected->{messages} };
+	is($status, $fails ? 3 : 0, $fails ? "$name fails" : "$name runs") or diag($stderr);
+	$same ? pass("$name gives what it says") : is($rows, $expected->{rows}, "$name gives what it says");
+	ok(has_messages($stderr, $expected->{messages}), "... and tells what it says") or diag($stderr)
+	  if @{ $expected->{messages} };
 }
 
 sub explain_rows { return join("\n", map { join(' | ', @$_) } @{ $_[0] }) }
+
+# Names of steps that routes and handlers lead to.
+sub leads_to
+{
+	my ($value) = @_;
+	return map { leads_to($_) } @$value if ref $value eq 'ARRAY';
+	return () unless ref $value eq 'HASH';
+	return map { $_ eq 'next' && !ref $value->{$_} ? $value->{$_} : leads_to($value->{$_}) } sort keys %$value;
+}
 
 sub define_json
 {
@@ -87,10 +143,13 @@ sub define_json
 	my $json = eval { JSON::PP->new->utf8->decode($block->{text}) };
 	ok(defined $json, "$name is JSON") or return;
 	return unless ref $json eq 'HASH' && ($json->{step} || $json->{steps});
-	my $definition = $json->{steps} ? $block->{text} : '{"steps": [' . $block->{text} . ']}';
+	my %there = map { $_->{step} => 1 } @{ $json->{steps} // [$json] };
+	my @stubs = map { $there{$_}++ ? () : qq({"step": "$_", "end": true}) } leads_to($json);
+	my $definition = $json->{steps} ? $block->{text} : '{"steps": [' . join(', ', $block->{text}, @stubs) . ']}';
 	$definition =~ s/'/''/g;
 	my ($status, undef, $stderr) = $node->psql($database, "SELECT workflow.define('$name', '$definition')", on_error_stop => 1);
 	is($status, 0, "$name can be defined") or diag($stderr);
+	return;
 }
 
 # Flow mappings are more than this reader of YAML knows.
@@ -125,15 +184,18 @@ sub run_queries
 	}
 }
 
-for my $page (@pages)
+# Returns how many examples were run.
+sub run_page
 {
-	my ($database) = $page =~ m{([^/]+)\.md$};
+	my ($page, $database) = @_;
 	my $text = slurp_file($page);
 	my @blocks = blocks($text);
-	next unless grep { $_->{run} && $_->{language} =~ /^(sql|json)$/ } @blocks;
-
-	$node->safe_psql('postgres', qq[CREATE DATABASE "$database"]);
 	my $partner = Partner->start(psql => $node->connstr($database));
+	my $port = $partner->port;
+	$_->{text} =~ s/127\.0\.0\.1:8099/127.0.0.1:$port/g for @blocks;
+	my %known;
+	my $run = 0;
+
 	# what a page takes for granted
 	$node->safe_psql($database, 'CREATE EXTENSION workflow') unless $text =~ /^CREATE EXTENSION workflow\b/m;
 	my %server = map { $_ => 1 } $text =~ /"server":\s*"(\w+)"/g;
@@ -145,9 +207,10 @@ for my $page (@pages)
 	{
 		my $block = $blocks[$i];
 		my $name = "$page:$block->{line}";
-		next unless $block->{run};
-		my $port = $partner->port;
-		$block->{text} =~ s/127\.0\.0\.1:8099/127.0.0.1:$port/g;
+		next if defined $block->{not_run};
+		$partner->stop if ($block->{partner} // '') eq 'stops';
+		$partner->restart if ($block->{partner} // '') eq 'starts';
+		$block->{text} =~ s/($SERIAL)/$known{$1} \/\/ $1/ge if $block->{language} eq 'sql';
 		if ($block->{language} eq 'json')
 		{
 			define_json($database, $block, $name);
@@ -158,19 +221,40 @@ for my $page (@pages)
 		}
 		elsif ($block->{language} eq 'sql' && $i < $#blocks && $blocks[ $i + 1 ]{language} eq 'text')
 		{
-			gives($database, $block, rows($blocks[ $i + 1 ]{text}), $name);
+			gives($database, $block, expectation($blocks[ $i + 1 ]{text}), \%known, $name);
 		}
 		elsif ($block->{language} eq 'sql')
 		{
 			my ($status, undef, $stderr) = run_sql($database, $block->{text});
 			is($status, 0, "$name runs") or diag($stderr);
 		}
+		$run++ if $block->{language} =~ /^(sql|json|yaml)$/;
 	}
 	$partner->stop;
-	# no page is to change what another one sees
-	$node->safe_psql('postgres', 'ALTER SYSTEM RESET ALL; SELECT pg_reload_conf()');
-	$node->safe_psql('postgres', qq[DROP DATABASE "$database" WITH (FORCE)]);
+	return $run;
 }
+
+my $roles = $node->safe_psql('postgres', q[SELECT string_agg(oid::text, ',') FROM pg_roles]);
+my $not_run = 0;
+for my $page (grep { !$ENV{WF_PAGE} || /$ENV{WF_PAGE}/ } pages())
+{
+	my ($database) = $page =~ m{([^/]+)\.md$};
+	for my $block (grep { defined $_->{not_run} } blocks(slurp_file($page)))
+	{
+		isnt($block->{not_run}, '', "$page:$block->{line} says why it is not run");
+		$not_run++;
+	}
+	$node->safe_psql('postgres', qq[CREATE DATABASE "$database"]);
+	my $run = run_page($page, $database);
+	$WITHOUT{$page} ? is($run, 0, "$page has no example, as expected") : cmp_ok($run, '>', 0, "$page has examples");
+	note("$page: $run examples");
+	# no page is to change what another one sees
+	$node->safe_psql('postgres', 'ALTER SYSTEM RESET ALL');
+	$node->safe_psql('postgres', 'SELECT pg_reload_conf()');
+	$node->safe_psql('postgres', qq[DROP DATABASE "$database" WITH (FORCE)]);
+	$node->safe_psql('postgres', "SELECT format('DROP ROLE %I', rolname) FROM pg_roles WHERE oid NOT IN ($roles) \\gexec");
+}
+cmp_ok($not_run, '<=', $MOST_NOT_RUN, 'few examples are not run');
 
 # the page for those who come from elsewhere leaves nothing out
 my $from = slurp_file('docs/from-jbpm-and-k2.md');
