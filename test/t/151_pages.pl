@@ -1,0 +1,134 @@
+#
+# What README.md and docs/*.md say, as far as it can be looked up: links lead somewhere, tables are readable, and nothing that users may
+# name is left out: functions, views, settings and options in the reference, keys of a definition in the page of steps.
+#
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use File::Basename qw(dirname);
+use Pages qw(pages prose tables headings links);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use WorkflowTest;
+
+my $MOST_README_LINES = 130;
+my $LONGEST_CELL = 140;
+
+# Where the headings of a table of fields stand: "" for keys of the definition and of steps, "http." for http.path and the like.
+my %HEADED = (
+	definition_fields => '', step_fields => '', http_fields => 'http.', notify_fields => 'notify.', event_fields => 'wait.',
+	catch_fields => 'catch.', branch_fields => 'choose.', end_fields => 'end.', retry_fields => 'retry.', cancel_fields => 'cancel.');
+
+chdir "$FindBin::Bin/../.." or die "no checkout: $!";
+my %text = map { $_ => slurp_file($_) } pages();
+my %also = map { $_ => slurp_file($_) } grep { -e } qw(CHANGELOG.md src/README.md test/README.md);
+
+sub none
+{
+	my ($name, @found) = @_;
+	is(join("\n", @found), '', $name);
+}
+
+# ---- form ----
+
+cmp_ok(($text{'README.md'} =~ tr/\n//), '<=', $MOST_README_LINES, 'the README is one page');
+
+for my $page (sort keys %text)
+{
+	none("no cell of a table in $page is longer than $LONGEST_CELL characters",
+		map { my $row = $_; map { "line $row->{line}: $_" } grep { length > $LONGEST_CELL } @{ $row->{cells} } } tables($text{$page}));
+	my @columns;
+	none("tables of $page have as many cells in each row as in their head", map {
+		my $first = !@columns || $_->{line} != $columns[0] + 1;
+		@columns = ($_->{line}, $first ? scalar @{ $_->{cells} } : $columns[1]);
+		@{ $_->{cells} } == $columns[1] ? () : "line $_->{line}"
+	} tables($text{$page}));
+}
+
+# ---- links ----
+
+my %anchors;
+sub has_anchor
+{
+	my ($file, $anchor) = @_;
+	$anchors{$file} //= { map { $_->{anchor} => 1 } headings(slurp_file($file)) };
+	return $anchors{$file}{$anchor};
+}
+
+my %linked;
+for my $page (sort keys %text, sort keys %also)
+{
+	none("links of $page lead somewhere", map {
+		my ($file, $anchor) = split /#/, $_->{target}, 2;
+		my $dir = dirname($page) eq '.' ? '' : dirname($page) . '/';
+		$file = $file eq '' ? $page : "$dir$file";
+		1 while $file =~ s{(^|/)[^/.][^/]*/\.\./}{$1};
+		$linked{$file} = 1 if $file ne $page;
+		!-e $file ? "line $_->{line}: no file $_->{target}"
+		  : defined $anchor && !has_anchor($file, $anchor) ? "line $_->{line}: no heading for $_->{target}"
+		  : ();
+	} grep { $_->{target} !~ m{^\w+://} } links($text{$page} // $also{$page}));
+}
+none('a link leads to each page', grep { $_ ne 'README.md' && !$linked{$_} } sort keys %text);
+
+# Other files name pages, too.
+my @named;
+for my $file (glob('src/*/*.c src/*/*.h src/schema/*.sql docs/*.sql META.json'))
+{
+	my $source = slurp_file($file);
+	push @named, map { "$file: $_" } grep { !-e $_ && !-e "docs/$_" } $source =~ m{\b((?:docs/)?[\w-]+\.md)\b}g;
+}
+none('pages that the source names are there', @named);
+
+# ---- keys of a definition ----
+
+my %steps_heading = map { $_ => 1 } map { $_->{text} =~ /`([^`]+)`/g } headings($text{'docs/steps.md'});
+my $keys = 0;
+for my $file (glob 'src/model/*.c')
+{
+	my $source = slurp_file($file);
+	while ($source =~ /^static const WfReaderField (\w+)\[\] = \{\n(.*?)^\};/msg)
+	{
+		my ($table, $fields) = ($1, $2);
+		# without a reader it is not supported yet
+		my @keys = $fields =~ /^\s*\{"(\w+)", \w/mg;
+		ok(exists $HEADED{$table}, "$table of $file has its place in docs/steps.md") or next;
+		none("each key of $table is a heading in docs/steps.md", grep { !$steps_heading{"$HEADED{$table}$_"} } @keys);
+		$keys += @keys;
+	}
+}
+cmp_ok($keys, '>', 50, 'the keys were found');
+
+# ---- the reference ----
+
+my $node = new_server('pages');
+
+sub left_out
+{
+	my ($what, $query, $pattern) = @_;
+	my @names = split /\n/, $node->safe_psql('postgres', $query);
+	cmp_ok(scalar @names, '>', 0, "there are $what");
+	none("docs/reference.md names all $what", grep { my $name = $_; $text{'docs/reference.md'} !~ $pattern->($name) } @names);
+}
+
+left_out('functions', q[SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'workflow'::regnamespace ORDER BY 1],
+	sub { qr/^\|.*\b\Q$_[0]\E\(/m });
+left_out('views', q[SELECT relname FROM pg_class WHERE relnamespace = 'workflow'::regnamespace AND relkind = 'v' ORDER BY 1],
+	sub { qr/^### `\Q$_[0]\E`$/m });
+left_out('settings', q[SELECT name FROM pg_settings WHERE name LIKE 'workflow.%' ORDER BY 1], sub { qr/^\| `\Q$_[0]\E` \|/m });
+left_out('columns of views', q[SELECT c.relname || '.' || a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+	WHERE c.relnamespace = 'workflow'::regnamespace AND c.relkind = 'v' AND a.attnum > 0 ORDER BY 1],
+	sub { my ($view, $column) = split /\./, $_[0]; qr/^### `$view`\n\n`[^`]*\b$column\b[^`]*`/m });
+
+# The validator tells what it knows.
+my ($status, undef, $stderr) = $node->psql('postgres', "CREATE SERVER s FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'https://a.example', nothing '')");
+my ($options) = $stderr =~ /^HINT:.*?: (.*)$/m;
+isnt($options // '', '', 'options of servers are told') or diag($stderr);
+none('docs/reference.md names all options of servers', grep { $text{'docs/reference.md'} !~ /^\|.*`$_`/m } ($options // '') =~ /\b([a-z_]+)\b(?=[,.]|$)/g);
+
+$node->stop;
+done_testing();
