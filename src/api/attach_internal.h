@@ -106,6 +106,7 @@ extern void wf_numbers_issue(const WfAttached *attached, WfIssued *issued);
 extern bool wf_numbers_redeem(int attachment, int64 instance, WfIssued *issued);
 
 #define WF_SERIAL_NUMBER_LEN 48
+/* Write the serial number of issued numbers to `buffer`, which has WF_SERIAL_NUMBER_LEN bytes. */
 extern void wf_issued_serial_number(const WfIssued *issued, char *buffer);
 
 /*
@@ -151,6 +152,7 @@ typedef struct WfChunk
 	bool		allowed; /* the rights of the owner were checked */
 } WfChunk;
 
+/* Begin an empty chunk; add rows until it is full; then start their instances, in one batch. */
 extern void wf_chunk_begin(WfChunk *chunk);
 extern bool wf_chunk_is_full(const WfChunk *chunk);
 /*

@@ -27,7 +27,10 @@
 #include "store/privilege.h"
 #include "store/query.h"
 
-/* Something holds up what is not taken up for so long; before that, its turn may just be coming. */
+/*
+ * A visit that no worker takes up for so long is held up by something; before that, its turn may
+ * just be coming.
+ */
 #define LATE_MS 1000
 
 PG_FUNCTION_INFO_V1(workflow_blocked_by);

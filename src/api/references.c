@@ -1,9 +1,10 @@
 /*
  * references.c
- *		Is it there, and may it be used, what a definition refers to: servers, and what its SQL speaks of?
+ *		Do the things to which a definition refers exist, and may its owner use them: servers, URLs,
+ *		and what its SQL names?
  *
- * The reader has listed it, also of a definition that it found faults in, so that these faults are told together with
- * those.
+ * The reader has listed the references, also those of a definition with faults, so that all faults
+ * are told together.
  */
 #include "postgres.h"
 
@@ -24,7 +25,7 @@ typedef struct Checking
 	WfIssues   *issues;
 	Oid			owner;
 	const char *search_path;
-	const char **servers; /* names of all; NULL: not looked up yet */
+	const char **servers; /* names of all servers; NULL: not looked up yet */
 	int			nservers;
 } Checking;
 
@@ -79,7 +80,7 @@ check_server(Checking *checking, const WfJson *node)
 
 /* ---- URLs ---- */
 
-/* Behind scheme, host and port; NULL if there is no scheme. */
+/* The position behind scheme, host and port; NULL if there is no scheme. */
 static const char *
 end_of_origin(const char *url)
 {
@@ -88,7 +89,10 @@ end_of_origin(const char *url)
 	return host != NULL ? host + 3 + strcspn(host + 3, "/?#") : NULL;
 }
 
-/* Could the URL, whose first `len` bytes are known and hold the whole origin, be covered once it is made? */
+/*
+ * Could a server cover the URL once it is made? Its first `len` bytes are known, and hold the whole
+ * origin.
+ */
 static bool
 may_be_covered(Checking *checking, const char *url, int len)
 {
@@ -129,7 +133,7 @@ check_url(Checking *checking, const WfJson *node)
 
 /* ---- SQL ---- */
 
-/* ${$.amount} in SQL: what it is written like. */
+/* A hint for ${$.amount} in SQL: how to write it as a parameter. */
 static const char *
 parameter_hint(const char *template)
 {
@@ -159,7 +163,10 @@ check_sql(Checking *checking, const WfJson *node)
 
 /* ---- URLs of webhooks ---- */
 
-/* No fault, since the setting may come later. */
+/*
+ * Warn of a webhook's URL while there is no workflow.callback_base. It is no fault, since the
+ * setting may come later.
+ */
 static void
 warn_of_webhook(Checking *checking, const WfJson *node)
 {
@@ -175,7 +182,7 @@ warn_of_webhook(Checking *checking, const WfJson *node)
 	}
 }
 
-/* ---- all of them ---- */
+/* ---- the list of references ---- */
 
 static void
 check_reference(Checking *checking, const WfReference *reference)
@@ -207,7 +214,7 @@ wf_references_check(const WfReferences *references, Oid owner, const char *searc
 	for (int i = 0; i < references->n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		/* what is wrong with a step is told, or counted, as a whole */
+		/* the faults of a step are all told, or all counted */
 		if (references->items[i].step != step && wf_issues_full(issues))
 			break;
 		step = references->items[i].step;

@@ -1,6 +1,7 @@
 /*
  * references.h
- *		Is it there, and may it be used, what a definition refers to: servers, and the tables that its SQL speaks of?
+ *		Do the things to which a definition refers exist, and may its owner use them: servers, URLs,
+ *		and what its SQL names?
  */
 #ifndef WF_REFERENCES_H
 #define WF_REFERENCES_H
@@ -10,8 +11,9 @@
 #include "model/definition.h"
 
 /*
- * Inside wf_store_enter. Add an issue, at its JSON path, for each server that is not there or that `owner` may not use, for each URL
- * that no server covers, and for SQL that does not parse or analyse.
+ * Add an issue, at its JSON path, for each server that does not exist or that `owner` may not use,
+ * for each URL that no server covers, and for SQL that does not parse or analyse. To be called
+ * inside wf_store_enter.
  */
 extern void wf_references_check(const WfReferences *references, Oid owner, const char *search_path, WfIssues *issues);
 

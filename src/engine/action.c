@@ -1,6 +1,6 @@
 /*
  * action.c
- *		What a step can do.
+ *		What a step can do: one row of callbacks for each kind of action.
  */
 #include "postgres.h"
 
@@ -27,7 +27,10 @@ begin_set(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	return wf_data_apply(batch, visit, visit->def->set, &scope, fault) ? WF_BEGUN_DONE : WF_BEGUN_FAULT;
 }
 
-/* Named, or the one that covers a URL made of data. */
+/*
+ * The queue of the server to which the request goes: the server that the step names, or the one
+ * that covers a URL made of data.
+ */
 char *
 wf_action_http_queue(WfBatch *batch, WfVisit *visit, const WfHttpAction *http, WfFault *fault)
 {
@@ -62,7 +65,7 @@ begin_http(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	return WF_BEGUN_UNDER_WAY;
 }
 
-/* SQL, NOTIFY: an executor's work. */
+/* Begin SQL and NOTIFY, which executors run. */
 static WfBegun
 begin_executor(WfBatch *batch, WfVisit *visit, WfFault *fault)
 {

@@ -1,6 +1,6 @@
 /*
  * action.h
- *		What a step can do: a row of callbacks for each kind of action.
+ *		What a step can do: one row of callbacks for each kind of action.
  */
 #ifndef WF_ACTION_H
 #define WF_ACTION_H
@@ -8,41 +8,48 @@
 #include "engine/state.h"
 #include "shmem/lacks.h"
 
-/* What an action answered. */
+/* How an action ended: its reply, or a fault. */
 typedef struct WfAnswer
 {
-	Jsonb	   *reply;		/* $reply; with a fault: what came all the same, or NULL */
-	WfFault		fault;		/* code NULL: none */
+	/* $reply; with a fault: what came all the same, or NULL. */
+	Jsonb	   *reply;
+	WfFault		fault;		/* code is NULL if there is none */
 	bool		retryable;
-	int			retry_after_ms; /* at least that long a pause; 0: no wish */
-	TimestampTz started_at;		/* 0: not known */
-	Jsonb	   *cookies;		/* the jar after a 2xx answer, an array of lines; NULL: empty */
-	WfLack		lack;			/* with a fault: no attempt was made, for want of that */
+	/* the service wants a pause of so many ms at least; 0: it names none */
+	int			retry_after_ms;
+	TimestampTz started_at;		/* when the attempt began; 0: not known */
+	Jsonb	   *cookies;		/* cookie jar after a 2xx answer, an array of lines; NULL: empty */
+	/* With a fault: no attempt was made, since this was lacking. */
+	WfLack		lack;
 } WfAnswer;
 
 typedef enum WfBegun
 {
-	WF_BEGUN_DONE,		 /* and that is all */
-	WF_BEGUN_UNDER_WAY, /* a worker goes on with it */
+	WF_BEGUN_DONE,		 /* the action is done already */
+	WF_BEGUN_UNDER_WAY, /* a worker carries the action out */
 	WF_BEGUN_FAULT
 } WfBegun;
 
 typedef struct WfActionMethods
 {
 	WfBegun		(*begin) (WfBatch *batch, WfVisit *visit, WfFault *fault);
-	const char *reply_key; /* of $reply, what is the initial response; NULL: it is never answered */
-	bool		can_be_stopped; /* whom it has called can be asked to stop */
+	/* Key of $reply that holds the initial response; NULL: the action has no answer. */
+	const char *reply_key;
+	bool		can_be_stopped; /* the service that it called can be asked to stop */
 } WfActionMethods;
 
-/* By WfActionKind. */
+/* Indexed by WfActionKind. */
 extern const WfActionMethods wf_actions[];
 
-/* The queue of the server that a request of the visit goes to, in the batch's context; NULL with *fault if there is none. */
+/*
+ * The queue of the server to which the visit's request goes, in the batch's context; NULL with
+ * *fault if there is none.
+ */
 extern char *wf_action_http_queue(WfBatch *batch, WfVisit *visit, const WfHttpAction *http, WfFault *fault);
 
-/* Does its step say how to ask the outside to stop? */
+/* Does the step of the visit say how to ask the service to stop? */
 extern bool wf_action_can_stop(const WfVisit *visit);
-/* Whatever the outside says after that, it was told to stop. */
+/* Was the service asked to stop? Its callbacks are too late then. */
 extern bool wf_action_has_asked(const WfVisit *visit);
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * agenda.c
- *		What is still to be done in a batch: the one place where operations are taken up, and where the end of an instance is
- *		judged, once nothing is left to be done in it.
+ *		What is still to be done in a batch: the only place where operations are run, and where it
+ *		is decided, once nothing is left to be done in an instance, whether that has ended.
  *
- * First come, first served. The queue is of one instance at a time: whoever comes from outside runs it to its end.
+ * Operations run in the order in which they were pushed. All of them belong to one instance: each
+ * entry point of the engine runs the agenda to its end.
  */
 #include "postgres.h"
 
@@ -13,12 +14,12 @@
 #include "debug.h"
 #include "engine/operations.h"
 
-/* Of a batch, kept in it. */
+/* The queue of operations of a batch, in its memory. */
 struct WfAgenda
 {
 	WfOperation *items;
 	int			first;
-	int			n; /* one behind the last */
+	int			n; /* index behind the last operation */
 	int			allocated;
 };
 
@@ -139,7 +140,7 @@ end(WfBatch *batch, WfInstance *instance, WfStatus status, Jsonb *error)
 	instance->show_changed = true;
 }
 
-/* No token is left: it is complete, or it was cancelled. */
+/* End an instance without tokens: it is complete, or it was cancelled. */
 static void
 judge(WfBatch *batch, WfInstance *instance)
 {

@@ -1,6 +1,6 @@
 /*
  * answer.h
- *		What an action answered: the reply, a pause before the next attempt, or the end.
+ *		The answer to an action: the reply, a pause before the next attempt, or the end.
  */
 #ifndef WF_ANSWER_H
 #define WF_ANSWER_H
@@ -8,15 +8,19 @@
 #include "engine/action.h"
 #include "engine/agenda.h"
 
+/* Apply the answer to the action of a visit: go on, pause before the next attempt, or fail. */
 extern void wf_answer_apply(WfBatch *batch, WfVisit *visit, const WfAnswer *answer);
 
-/* Change the data by `save_reply` of its step. False with *fault. */
+/* Change the data by `save_reply` of the visit's step. Returns false with *fault if that fails. */
 extern bool wf_answer_save(WfBatch *batch, WfVisit *visit, WfFault *fault);
 
-/* The service's cookies go with the instance: its later calls must find the same node. */
+/*
+ * Keep the service's cookies in the instance, since its later calls must find the same node of the
+ * service.
+ */
 extern void wf_answer_keep_cookies(WfBatch *batch, WfVisit *visit, const WfAnswer *answer);
 
-/* Has the author named that fault in `retry` or `catch`? */
+/* Does the author name that fault in `retry` or `catch`? */
 extern bool wf_answer_is_named(const WfVisit *visit, const WfFault *fault);
 
 #endif

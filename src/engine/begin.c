@@ -1,6 +1,6 @@
 /*
  * begin.c
- *		A token has come to a step: its visit is begun, unless something is against it.
+ *		A token has entered a step: its visit begins, unless something prevents it.
  */
 #include "postgres.h"
 
@@ -11,11 +11,14 @@
 #include "engine/token.h"
 #include "shmem/shmem.h"
 
-/* A loop of steps that need nobody is cut into transactions of that many steps. */
+/* A loop of steps without wait is cut into transactions of so many steps, */
 #define STEPS_PER_TRANSACTION 1000
-/* … and each version of the data stays in memory until the end of the batch. */
+/* and of so many bytes of data: each version stays in memory until the end of the batch. */
 #define BYTES_PER_TRANSACTION (32 * 1024 * 1024)
-/* What goes on for so long without a wait, a call or a statement goes on for ever, and fills the disk. */
+/*
+ * The step limit: a token that makes so many steps without a wait, a request or a statement would
+ * go on for ever, and fill the disk.
+ */
 #define MOST_STEPS 100000
 
 static char *
@@ -24,7 +27,10 @@ move_queue(WfBatch *batch)
 	return MemoryContextStrdup(batch->context, WF_QUEUE_MOVE);
 }
 
-/* Not even its handlers are to go on: they may be the reason. */
+/*
+ * Make the visit an incident at the step limit. Its handlers do not run, since they may be the
+ * reason.
+ */
 static void
 go_in_circles(WfBatch *batch, WfVisit *visit)
 {
@@ -36,7 +42,10 @@ go_in_circles(WfBatch *batch, WfVisit *visit)
 	MemoryContextSwitchTo(old);
 }
 
-/* Its instance is being cancelled. Handlers that lead in a circle of steps none of which may begin lead nowhere. */
+/*
+ * End a visit whose instance is being cancelled, before it begins. Its handler runs only a limited
+ * number of times in a row: handlers may lead in a circle of steps none of which may begin.
+ */
 static void
 leave_unbegun(WfBatch *batch, WfVisit *visit)
 {
@@ -72,7 +81,10 @@ wf_op_enter(WfBatch *batch, WfVisit *visit)
 		wf_push(batch, visit, WF_BEGIN);
 }
 
-/* Its clocks; false with *fault. */
+/*
+ * Set the visit's deadline and the times of its handlers. Returns false with *fault if these give
+ * no time.
+ */
 static bool
 set_clocks(WfBatch *batch, WfVisit *visit, WfFault *fault)
 {

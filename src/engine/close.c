@@ -1,6 +1,6 @@
 /*
  * close.c
- *		An instance is to end before its tokens do: all that lives in it is interrupted.
+ *		An instance is to end before its tokens do: all visits that live in it are interrupted.
  */
 #include "postgres.h"
 
@@ -9,7 +9,10 @@
 #include "engine/operations.h"
 #include "engine/suspend.h"
 
-/* Steps that ignore it go on; told again, what can only be mended by hand is given up. */
+/*
+ * Is the visit interrupted? Steps with ignore_cancel go on. A second cancel ends only incidents,
+ * which nobody wants to resolve any more.
+ */
 static bool
 is_cancelled(const WfVisit *visit, bool again)
 {
@@ -20,7 +23,10 @@ is_cancelled(const WfVisit *visit, bool again)
 	return visit->def == NULL || !visit->def->ignore_cancel;
 }
 
-/* When nothing lives in it any more it is aborted, with that error, or with one that says the reason. */
+/*
+ * Cancel an instance. Once no visit lives in it, it ends as aborted, with `error`, or with one that
+ * tells the reason.
+ */
 void
 wf_op_close(WfBatch *batch, WfInstance *instance, const char *reason, Jsonb *error)
 {

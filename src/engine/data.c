@@ -1,6 +1,6 @@
 /*
  * data.c
- *		The data of an instance change, and stay within workflow.max_data.
+ *		Changing the data of an instance, within workflow.max_data.
  */
 #include "postgres.h"
 
@@ -18,7 +18,7 @@ wf_data_fits(const Jsonb *data, WfFault *fault)
 					(Size) VARSIZE(data));
 }
 
-/* For what a caller gives: ERROR 54000. */
+/* ERROR 54000 if data that a caller gives are too large. */
 void
 wf_data_require_fit(const Jsonb *data)
 {

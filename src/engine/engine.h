@@ -1,10 +1,10 @@
 /*
  * engine.h
- *		Moving tokens. Everything that happens to a visit comes through here.
+ *		Moving tokens: everything that happens to a visit comes through here.
  *
- * All functions work on a batch whose instances the caller has locked and whose visits it has loaded; they change the
- * structs only. wf_batch_flush makes it true. Nothing here throws for what a process or an outside system did wrong:
- * that becomes the outcome of a visit.
+ * All functions work on a batch whose instances the caller has locked and whose visits it has
+ * loaded. They change the structs only; wf_batch_flush writes them. They do not throw for what a
+ * process or an outside system did wrong: that becomes the outcome of a visit.
  */
 #ifndef WF_ENGINE_H
 #define WF_ENGINE_H
@@ -14,86 +14,104 @@
 #include "engine/action.h"
 #include "store/batch.h"
 
-/* Start an instance and move its token until it rests. ERROR 54000 if its data are larger than workflow.max_data. `data` NULL: none. Numbers 0: the next. */
+/*
+ * Start an instance and move its token as far as it goes. `data` NULL: none; numbers 0: the next
+ * ones. ERROR 54000 if the data are larger than workflow.max_data.
+ */
 typedef struct WfStart
 {
 	WfProcess  *process;
-	Jsonb	   *data; /* an object */
+	Jsonb	   *data; /* an object, or NULL */
 	char	   *business_key;
 	int			attachment;
 	int64		instance;
-	int64		visit; /* of the first step */
-	bool		suspended; /* it rests before its first step */
+	int64		visit; /* number of the visit of the first step */
+	bool		suspended; /* suspended before its first step */
 } WfStart;
 extern WfInstance *wf_engine_start(WfBatch *batch, const WfStart *start);
 
-/* What an action answered: see engine/action.h. */
+/* An action was answered: see engine/action.h. */
 extern void wf_engine_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer);
 
 /*
- * It could not be done for want of something: later, in the state it is in. But what the author has named in `retry` or `catch` is
- * for him to deal with, as an answer.
+ * wf_engine_postpone: the work could not be done because something was lacking; it is due again at
+ * `until`, in the same state. A fault that the author names in `retry` or `catch` (wf_engine_names)
+ * is not postponed, but handled as an answer.
  */
 extern void wf_engine_postpone(WfBatch *batch, WfVisit *visit, TimestampTz until);
 extern bool wf_engine_names(const WfVisit *visit, const WfFault *fault);
 
 /*
- * The outside says it is done: `error` NULL for success, else what fail() gave; `by_hand`: or a person who mends an incident. Returns
- * false if a callback had been accepted before, or none is awaited any more. ERROR 55000 if the visit takes none.
+ * A callback: `error` is NULL for success, else what fail() gave. `by_hand` says that the caller
+ * may resolve incidents by completing them. Returns false if a callback was accepted before, or
+ * none is awaited any more. ERROR 55000 if the visit takes none.
  */
 extern bool wf_engine_takes_callback(const WfVisit *visit);
 extern bool wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error, bool by_hand);
 
-/* Its due time has come (a clock, a pause to end a loop, a kept callback). Does nothing if that is no longer so. */
+/*
+ * The visit's due time has come (a timer, a loop that was cut, a kept callback). Does nothing if
+ * that is no longer so.
+ */
 extern void wf_engine_due(WfBatch *batch, WfVisit *visit);
 
-/* Its deadline has come. Does nothing if that is no longer so. */
+/*
+ * A timer of the visit has come (handler, timeout, heartbeat, warning). Does nothing if that is no
+ * longer so.
+ */
 extern void wf_engine_alarm(WfBatch *batch, WfVisit *visit);
 
-/* A move could not be made: the visit becomes an incident (or is caught) with this fault. */
+/*
+ * A move could not be made: the visit becomes an incident with this fault, or is caught. What has
+ * failed:
+ */
 typedef enum WfBreak
 {
-	WF_BREAK_ACTION, /* its request, or what that has brought: a callback that was accepted still ends it */
+	/* Its request, or the reply to that: an accepted callback still ends the visit. */
+	WF_BREAK_ACTION,
 	WF_BREAK_VISIT,
-	WF_BREAK_BARE, /* what it carries may be the reason, so that is left out */
+	/* Perhaps what the visit carries: its documents are dropped. */
+	WF_BREAK_BARE,
 } WfBreak;
 extern void wf_engine_break(WfBatch *batch, WfVisit *visit, const WfFault *fault, WfBreak broken);
 
-/* What is due takes too long here: an executor goes on with it. */
+/* What is due takes too long in the dispatcher: an executor does it. */
 extern void wf_engine_hand_over(WfBatch *batch, WfVisit *visit);
 
-/* Merge into the data. ERROR 54000 if they come to be larger than workflow.max_data. */
+/* Merge changes into the data. ERROR 54000 if the result is larger than workflow.max_data. */
 extern void wf_engine_set_data(WfBatch *batch, WfInstance *instance, Jsonb *changes);
 
 /*
- * Cancel all its visits, but those of steps with ignore_cancel; once none is left the instance is aborted. Visits that
- * have called out ask the outside to stop first, if their step says how.
+ * Cancel all visits of an instance, but those of steps with ignore_cancel; once none is left, it
+ * ends as aborted. Services that were called are first asked to stop, if the step says how.
  */
 extern void wf_engine_cancel(WfBatch *batch, WfInstance *instance, const char *reason);
 extern void wf_engine_cancel_visit(WfBatch *batch, WfVisit *visit, const char *reason);
 
-/* No worker looks at its visits, callbacks are kept; and the way back. */
+/* Suspend: no worker looks at the visits, and callbacks are kept until the instance is resumed. */
 extern void wf_engine_suspend(WfBatch *batch, WfInstance *instance);
 extern void wf_engine_resume(WfBatch *batch, WfInstance *instance);
 
-/* Is what was asked of the outside still wanted? */
+/* Is what the service was asked for still wanted? */
 extern bool wf_engine_wanted(const WfVisit *visit);
 
-/* The outside lives, and says how far it is (NULL: nothing). False: it should stop. */
+/* A heartbeat, with a progress (NULL: none). Returns false if the service should stop. */
 extern bool wf_engine_heartbeat(WfBatch *batch, WfVisit *visit, Jsonb *progress);
 
+/* Set a new deadline. */
 extern void wf_engine_extend(WfBatch *batch, WfVisit *visit, TimestampTz deadline);
 
 /*
- * Mend an incident: again from its action, under a new idempotency key perhaps; or as if it had succeeded with `data` as
- * response. ERROR 55000 if it is none.
+ * Resolve an incident: try it again from its action, perhaps with a new idempotency key; or go on
+ * as if it had succeeded with `data` as response. ERROR 55000 if the visit is no incident.
  */
 extern void wf_engine_retry(WfBatch *batch, WfVisit *visit, bool new_key);
 extern void wf_engine_skip(WfBatch *batch, WfVisit *visit, Jsonb *data);
 
 /*
- * The visits at one step, incidents too, end CANCELLED without handlers, and a token enters another step. Returns its
- * visit, begun; NULL: there are none, or their end is known already.
+ * Cancel the visits at one step, incidents too, without running their handlers, and let a token
+ * enter another step. Returns its visit, which has begun; NULL if there is no such visit, or the
+ * end of each is known already.
  */
 extern WfVisit *wf_engine_move(WfBatch *batch, WfInstance *instance, const char *from, int to);
 

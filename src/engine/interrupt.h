@@ -1,6 +1,6 @@
 /*
  * interrupt.h
- *		What comes from outside for a visit that is being cancelled.
+ *		Due times, answers and callbacks of a visit that is being cancelled.
  */
 #ifndef WF_INTERRUPT_H
 #define WF_INTERRUPT_H
@@ -8,13 +8,19 @@
 #include "engine/action.h"
 #include "engine/agenda.h"
 
-/* A worker looks at it: nothing is in flight, or nothing has come. */
+/*
+ * The visit is due: in phase `await` no request is in flight any more; in phase `confirm` no
+ * callback came in time.
+ */
 extern void wf_interrupt_due(WfBatch *batch, WfVisit *visit);
-/* An answer came: to the action, or to the cancel request. A failed cancel request changes no outcome. */
+/*
+ * An answer came: to the action (phase `await`), or to the cancel request (`send`). A failed cancel
+ * request does not change the outcome.
+ */
 extern void wf_interrupt_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer);
-/* The callback that confirms it, or one that was on its way. */
+/* The callback came that confirms the cancelling, or one that the service sent before. */
 extern void wf_interrupt_callback(WfBatch *batch, WfVisit *visit);
-/* Is the cancel request due, or under way? */
+/* Is the cancel request due, or in flight? */
 extern bool wf_interrupt_is_asking(const WfVisit *visit);
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * operations.h
- *		The operations, and what they share. They push; only the agenda calls them.
+ *		The operations, one file for each group of them. They push further operations; only the
+ *		agenda calls them.
  */
 #ifndef WF_OPERATIONS_H
 #define WF_OPERATIONS_H

@@ -1,6 +1,6 @@
 /*
  * request.c
- *		The request that a visit makes, up to what its server adds.
+ *		The request of a visit, but for what its server adds.
  */
 #include "postgres.h"
 
@@ -20,7 +20,7 @@ typedef struct Builder
 	WfVisit    *visit;
 	WfHttpAction *http;
 	WfScope		scope;
-	List	   *headers; /* WfHttpHeader * */
+	List	   *headers; /* List of WfHttpHeader * */
 	WfFault    *fault;
 } Builder;
 
@@ -57,7 +57,7 @@ add_own_headers(Builder *b)
 	return true;
 }
 
-/* name=value&…, both encoded */
+/* Append name=value&…, both encoded. */
 static bool
 append_pairs(Builder *b, WfPair *pairs, int n, StringInfo out, bool started)
 {
@@ -151,7 +151,7 @@ duration_ms(WfVisit *visit, const WfDuration *duration, const WfScope *scope, in
 	return true;
 }
 
-/* What this instance has got from this server so far. */
+/* Add the cookies that the instance has got from this server. */
 static void
 add_cookies(Builder *b, const WfServer *server, WfHttpRequest *request)
 {
@@ -173,7 +173,7 @@ add_cookies(Builder *b, const WfServer *server, WfHttpRequest *request)
 	request->cookies = lines;
 }
 
-/* Who has to stop is asked so, if the step says how. */
+/* Is this the cancel request? It is sent to the service that has to stop, if the step says how. */
 static bool
 asks_to_stop(const WfVisit *visit)
 {
@@ -186,7 +186,7 @@ action_of(const WfVisit *visit)
 	return asks_to_stop(visit) ? visit->def->cancel->http : visit->def->http;
 }
 
-/* An incident will begin anew. */
+/* Set what the templates see. An incident is shown as it would begin again, without its reply. */
 static void
 set_scope(Builder *b)
 {
@@ -206,7 +206,8 @@ wf_request_make(WfVisit *visit, const WfServer *server, WfHttpRequest *request, 
 
 	memset(request, 0, sizeof(*request));
 	request->tag = (uint64) visit->id;
-	request->method = pstrdup(b.http->method); /* the definition may be gone when it is sent */
+	/* copied, since the definition may be gone when the request is sent */
+	request->method = pstrdup(b.http->method);
 	set_scope(&b);
 	initStringInfo(&url);
 	if (!build_url(&b, server, &url) || !add_own_headers(&b) || !build_body(&b, request) ||
@@ -232,7 +233,7 @@ wf_request_server(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	return queue != NULL ? queue + strlen(WF_QUEUE_HTTP) : NULL;
 }
 
-/* ---- to look at ---- */
+/* ---- shown by workflow.request ---- */
 
 static Jsonb *
 body_jsonb(const WfVisit *visit, const WfHttpRequest *request)
@@ -250,7 +251,10 @@ body_jsonb(const WfVisit *visit, const WfHttpRequest *request)
 	return JsonbValueToJsonb(&value);
 }
 
-/* A definition may write some into its headers, though they belong into user mappings. */
+/*
+ * Is this header a credential? Definitions may have some in their headers, though they belong into
+ * user mappings.
+ */
 static bool
 is_credential(const WfHttpHeader *header)
 {

@@ -1,6 +1,6 @@
 /*
  * request.h
- *		The request that a visit makes, up to what its server adds: credentials.
+ *		The request of a visit, but for what its server adds: credentials.
  */
 #ifndef WF_REQUEST_H
 #define WF_REQUEST_H
@@ -11,16 +11,17 @@
 #include "http/server.h"
 
 /*
- * In CurrentMemoryContext, of a visit of a step with "http": the next one, that of its cancelling, the one with which an incident would
- * begin anew, or the one that was answered. Needs a transaction. Headers are a List of WfHttpHeader *, for wf_server_prepare. False with
- * *fault if it cannot be made.
+ * Make the request of a visit at a step with "http", in CurrentMemoryContext: the next one, the
+ * cancel request, the one with which an incident would begin again, or the one that was answered.
+ * *headers is a List of WfHttpHeader *, for wf_server_prepare. Returns false with *fault if it
+ * cannot be made. Needs a transaction.
  */
 extern bool wf_request_make(WfVisit *visit, const WfServer *server, WfHttpRequest *request, List **headers, WfFault *fault);
 
-/* The name of the server that it goes to; NULL with *fault if there is none. */
+/* The name of the server to which the request goes; NULL with *fault if there is none. */
 extern const char *wf_request_server(WfBatch *batch, WfVisit *visit, WfFault *fault);
 
-/* {method, url, headers, body}, as wf_request_make has made it, without credentials and cookies. */
+/* A request of wf_request_make as {method, url, headers, body}, without credentials and cookies. */
 extern Jsonb *wf_request_jsonb(const WfVisit *visit, const WfHttpRequest *request, List *headers);
 
 #endif

@@ -1,12 +1,13 @@
 /*
  * suspend.h
- *		An instance holds still, and goes on.
+ *		Suspending an instance, and resuming it.
  */
 #ifndef WF_SUSPEND_H
 #define WF_SUSPEND_H
 
 #include "engine/state.h"
 
+/* Suspend or resume all visits of an instance, which are loaded if need be. */
 extern void wf_suspend(WfBatch *batch, WfInstance *instance);
 extern void wf_resume(WfBatch *batch, WfInstance *instance);
 

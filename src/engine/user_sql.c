@@ -2,13 +2,14 @@
  * user_sql.c
  *		The SQL of steps.
  *
- * A statement runs in a subtransaction, as the process owner in a security-restricted operation, for whom the session
- * speaks too, under the search_path that was recorded at define with pg_temp last, in the time zone of define, with the settings
- * that the owner was given otherwise. Constraints are immediate: a deferred trigger would fire at commit,
- * with other rights. Afterwards settings, advisory locks and sequence caches are as before.
+ * A statement runs in a subtransaction, as the process owner in a security-restricted operation,
+ * with session_user set to him too; under the search_path that was recorded at define, with pg_temp
+ * last; in the time zone of define; and with the settings that ALTER ROLE gave the owner.
+ * Constraints are immediate, since a deferred trigger would fire at commit, with other rights.
+ * Afterwards settings, advisory locks and sequence caches are as before.
  *
- * `visit.data` and the like are parameters, found through the parser's hook for column references; a bare name too,
- * unless a column has it.
+ * `visit.data` and the like are parameters, found by the parser's hook for column references; so is
+ * a bare `data`, unless a column has that name.
  */
 #include "compat.h"
 
@@ -40,7 +41,8 @@
 #include "store/session_user.h"
 
 #define MAX_ROWS 10000
-#define MAX_BYTES (32 * 1024 * 1024) /* of all rows, as they come and as JSON: as much as may end a visit */
+/* limit of all rows together, both as they come and as JSON: as much as may end a visit */
+#define MAX_BYTES (32 * 1024 * 1024)
 
 /* ---- parameters ---- */
 
@@ -54,7 +56,7 @@ static const Parameter parameters[] = {{"data", JSONBOID}, {"serial_number", TEX
 	{"instance", INT8OID}, {"business_key", TEXTOID}, {"step", TEXTOID}, {"attempt", INT4OID},
 	{"item", JSONBOID}, {"index", INT4OID}};
 
-/* The parameter that a column reference names: `data` or `visit.data`; -1: none. */
+/* The parameter that a column reference names, as `data` or `visit.data`; -1 if it names none. */
 static int
 parameter_of(ColumnRef *cref)
 {
@@ -139,7 +141,7 @@ values_of(WfVisit *visit)
 	return params;
 }
 
-/* ---- the guarded surroundings ---- */
+/* ---- the sandbox ---- */
 
 typedef struct Surroundings
 {
@@ -157,8 +159,8 @@ set_locally(const char *name, const char *value)
 }
 
 /*
- * The session of a worker comes to speak for the user as well, in the time zone of `define`; that of a client, who defines, is
- * the client's own: `timezone` is NULL.
+ * Enter the sandbox. A worker's session becomes one of `user` too, in the time zone of define. A
+ * client that defines keeps its session user, and `timezone` is NULL.
  */
 static void
 enter(Surroundings *s, Oid user, const char *search_path, const char *timezone)
@@ -188,7 +190,7 @@ enter(Surroundings *s, Oid user, const char *search_path, const char *timezone)
 static void
 clean_session(void)
 {
-	LockReleaseSession(USER_LOCKMETHOD); /* those of the transaction are held until its end */
+	LockReleaseSession(USER_LOCKMETHOD); /* locks of the transaction are held until its end */
 	ResetSequenceCaches();
 }
 
@@ -197,14 +199,17 @@ leave(Surroundings *s)
 {
 	SPI_finish();
 	PopActiveSnapshot();
-	SetUserIdAndSecContext(s->user, s->sec_context); /* first: restoring session_user must be allowed */
+	/* first, since restoring session_user must be allowed */
+	SetUserIdAndSecContext(s->user, s->sec_context);
 	AtEOXact_GUC(false, s->guc_level);
 	ReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(s->context);
 	CurrentResourceOwner = s->owner;
 }
 
-/* In PG_CATCH: undo the subtransaction and give the error, in the surroundings' memory. */
+/*
+ * Undo the subtransaction and return the error, in the sandbox's memory. To be called in PG_CATCH.
+ */
 static ErrorData *
 undo(Surroundings *s)
 {
@@ -304,7 +309,10 @@ plan_of(WfProcess *process, WfStep *step)
 	return *kept;
 }
 
-/* SPI's receiver of rows, which stops at too many, or too large ones, before they fill the memory. */
+/*
+ * SPI's receiver of rows, wrapped: it throws at too many or too large rows, before they fill the
+ * memory.
+ */
 typedef struct CountingReceiver
 {
 	DestReceiver pub;
@@ -369,7 +377,10 @@ counting_receiver(void)
 	return &counting->pub;
 }
 
-/* One row as a JSON object in `context`, through to_jsonb(record). Leaves `context` current, where SPI would leave its own. */
+/*
+ * A row as a JSON object in `context`, made by to_jsonb(record). SPI would leave its own context
+ * current; this leaves `context`.
+ */
 static Jsonb *
 row_jsonb(HeapTuple tuple, TupleDesc desc, MemoryContext context)
 {
@@ -393,7 +404,7 @@ row_jsonb(HeapTuple tuple, TupleDesc desc, MemoryContext context)
 	return result;
 }
 
-/* {row, rows, count} in `context` */
+/* The reply {row, rows, count}, in `context`. */
 static Jsonb *
 make_reply(uint64 count, SPITupleTable *table, MemoryContext context)
 {
@@ -444,7 +455,7 @@ run_sql(WfVisit *visit, MemoryContext context)
 	return make_reply(SPI_processed, SPI_tuptable, context);
 }
 
-/* What its templates cannot give is *fault, in that context. */
+/* Run a NOTIFY. What its templates cannot give is *fault, in `context`. */
 static void
 run_notify(WfVisit *visit, MemoryContext context, WfFault *fault)
 {
@@ -465,7 +476,10 @@ run_notify(WfVisit *visit, MemoryContext context, WfFault *fault)
 		Async_Notify(channel.data, payload.data);
 }
 
-/* A cancel, wherever it came from, ends the statement as any other error does; a shutdown is no error and comes through. */
+/*
+ * Make an error of the statement the fault of the answer. So does a cancel, wherever it came from;
+ * a shutdown is thrown on.
+ */
 static void
 take_error(const ErrorData *error, WfAnswer *answer)
 {
@@ -487,7 +501,7 @@ wf_user_sql_run(WfVisit *visit, Oid owner, WfJudge judge, WfAnswer *answer)
 		wf_fault(&answer->fault, WF_CODE_REQUEST, "the owner of the process does not exist any more");
 		return;
 	}
-	clean_session(); /* of our own sequences too: lastval() must not speak of them */
+	clean_session(); /* also of our own sequences, of which lastval() must not tell */
 	enter(&s, owner, visit->instance->process->search_path, visit->instance->process->timezone);
 	PG_TRY();
 	{
@@ -505,6 +519,6 @@ wf_user_sql_run(WfVisit *visit, Oid owner, WfJudge judge, WfAnswer *answer)
 		judge(error, answer);
 	}
 	PG_END_TRY();
-	QueryCancelPending = false; /* it was meant for the statement */
+	QueryCancelPending = false; /* the cancel was meant for the statement, which is over */
 	clean_session();
 }

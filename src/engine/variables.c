@@ -1,6 +1,6 @@
 /*
  * variables.c
- *		What templates of a visit see, and errors as they see them.
+ *		The variables that templates of a visit see, and errors as they see them.
  */
 #include "postgres.h"
 
@@ -31,7 +31,7 @@ wf_engine_scope(WfVisit *visit, WfScope *scope)
 	scope->reply = visit->docs.reply;
 	scope->result = visit->docs.result;
 	scope->caught = visit->caught;
-	/* a handler has nothing else to look at */
+	/* a handler's visit without an error of its own shows the error that was caught */
 	scope->error = visit->error != NULL || visit->caught == NULL ? visit->error
 																 : wf_jsonb_get(visit->caught, "error");
 	scope->index = -1;
@@ -77,7 +77,7 @@ wf_error_status(Jsonb *error)
 	return DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(value.val.numeric)));
 }
 
-/* $caught: {serial_number, step, result, error} */
+/* Make $caught: {serial_number, step, result, error}. */
 Jsonb *
 wf_caught(WfVisit *visit)
 {

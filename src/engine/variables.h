@@ -1,6 +1,7 @@
 /*
  * variables.h
- *		What templates of a visit see, errors as they see them, and the data of an instance. Lowest layer of engine/.
+ *		The variables that templates of a visit see, errors as they see them, and the data of an
+ *		instance. This is the lowest layer of engine/.
  */
 #ifndef WF_VARIABLES_H
 #define WF_VARIABLES_H
@@ -13,24 +14,27 @@
 /* Error code of a visit whose token an operator has taken to another step. */
 #define WF_CODE_MOVED "MOVED"
 
-/* What templates of this visit see. */
+/* Set the variables that templates of this visit see. */
 extern void wf_engine_scope(WfVisit *visit, WfScope *scope);
 
-/* $error: {code, message, http_status, sqlstate, attempt}, in CurrentMemoryContext. */
+/* Make $error: {code, message, http_status, sqlstate, attempt}, in CurrentMemoryContext. */
 extern Jsonb *wf_engine_error(const WfFault *fault, int attempt);
-extern char *wf_error_code(Jsonb *error);	/* NULL: it has none */
-extern int	wf_error_status(Jsonb *error);	/* 0: it has none */
+extern char *wf_error_code(Jsonb *error);	/* NULL: the error has none */
+extern int	wf_error_status(Jsonb *error);	/* 0: the error has none */
 
-/* $caught: {serial_number, step, result, error} of a visit, in CurrentMemoryContext. */
+/* Make $caught of a visit: {serial_number, step, result, error}, in CurrentMemoryContext. */
 extern Jsonb *wf_caught(WfVisit *visit);
 
-/* Why a visit is CANCELLED, in the batch's context; reason NULL or "": none was given. */
+/* The error of a CANCELLED visit, in the batch's context; reason NULL or "": none was given. */
 extern Jsonb *wf_cancel_error(WfBatch *batch, const char *reason);
 
-/* Change the data of the instance by a template. False with *fault. */
+/* Change the data of the instance by a template. Returns false with *fault. */
 extern bool wf_data_apply(WfBatch *batch, WfVisit *visit, const WfTemplate *changes,
 						  const WfScope *scope, WfFault *fault);
-/* Not larger than workflow.max_data? Else a fault, or an error. */
+/*
+ * Are the data within workflow.max_data? If not, wf_data_fits returns false with *fault,
+ * wf_data_require_fit throws 54000.
+ */
 extern bool wf_data_fits(const Jsonb *data, WfFault *fault);
 extern void wf_data_require_fit(const Jsonb *data);
 extern void wf_data_replace(WfInstance *instance, Jsonb *data);

@@ -16,7 +16,7 @@
 extern const char *wf_address_class(const struct sockaddr *address);
 
 /*
- * The same for an address written as text; a text that is no address has the class "unreadable",
+ * The class of an address written as text. A text that is no address has the class "unreadable",
  * which is refused.
  */
 extern const char *wf_address_class_of_text(const char *address);

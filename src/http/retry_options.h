@@ -11,6 +11,7 @@
 /* Set the defaults of `retry`, before the options are read. */
 extern void wf_retry_options_init(WfRetry *retry);
 
+/* Is this the name of one of these options? */
 extern bool wf_is_retry_option(const char *name);
 
 /*

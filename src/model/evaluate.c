@@ -2,13 +2,15 @@
  * evaluate.c
  *		Evaluating compiled jsonpath: values of templates, and predicates.
  *
- * Three ways, from cheap to dear: a chain of members ($.a.b, $reply.body.id, $serial_number) is followed by hand;
- * `chain == literal` compares without the executor; anything else is run by PostgreSQL's jsonpath executor, with an object
- * of just those variables that it mentions. The two short cuts stop at an array, which lax mode would unwrap, and leave it
- * to the executor.
+ * There are three ways, from cheap to dear: a chain of members ($.a.b, $reply.body.id,
+ * $serial_number) is followed by hand; `chain == literal` is compared without the executor;
+ * anything else is run by PostgreSQL's jsonpath executor, with an object of just those variables
+ * that the path mentions. The two short cuts stop at an array, which lax mode would unwrap, and
+ * leave that to the executor.
  *
- * The executor is not silent: what it cannot work out it throws, and wf_guard_run makes a fault of that without a
- * subtransaction. What it takes is memory; the settings for times are put back here.
+ * The executor is not silent: it throws what it cannot compute, and wf_guard_run makes that a fault
+ * without a subtransaction. It takes memory and nothing else; the settings for times are put back
+ * here.
  */
 #include "postgres.h"
 
@@ -27,7 +29,7 @@ typedef enum Found
 {
 	FOUND,
 	MISSING,
-	UNSURE,						/* ask the executor */
+	UNSURE,						/* the executor has to be asked */
 } Found;
 
 /* ---- values ---- */
@@ -51,7 +53,7 @@ follow_chain(const WfChain *chain, const WfScope *scope, JsonbValue *value)
 	return FOUND;
 }
 
-/* One of the jsonb_path_query functions; NULL if it gives none. */
+/* Call one of the jsonb_path_query functions; NULL if the path gives no item. */
 static Jsonb *
 call_executor(PGFunction function, const WfExpression *expression, const WfScope *scope)
 {
@@ -71,7 +73,7 @@ call_executor(PGFunction function, const WfExpression *expression, const WfScope
 	return fcinfo->isnull ? NULL : DatumGetJsonbP(result);
 }
 
-/* The settings are changed for those only whose answer hangs on them. */
+/* Run the jsonpath. The settings for times are changed only if the result may depend on them. */
 static Jsonb *
 execute(PGFunction function, const WfExpression *expression, const WfScope *scope)
 {
@@ -100,7 +102,7 @@ throw_unknown(void)
 			errmsg("it is unknown: values of different kinds are compared, or one cannot be converted"));
 }
 
-/* Without what stands behind ??. */
+/* The value of one side of ??, or false if it is missing. */
 static bool
 side_value(const WfExpression *expression, const WfScope *scope, JsonbValue *value)
 {
@@ -160,7 +162,7 @@ typedef enum Truth
 	TRUTH_NO,
 	TRUTH_YES,
 	TRUTH_UNKNOWN,
-	TRUTH_NONE,					/* no boolean */
+	TRUTH_NONE,					/* not a boolean */
 } Truth;
 
 typedef struct Judging
@@ -170,7 +172,7 @@ typedef struct Judging
 	Truth		truth;
 } Judging;
 
-/* Of the same type? */
+/* Is the value equal to the literal? Values of different types are not compared here. */
 static bool
 equals(const JsonbValue *value, const JsonbValue *literal)
 {
@@ -187,7 +189,10 @@ equals(const JsonbValue *value, const JsonbValue *literal)
 	}
 }
 
-/* `chain == literal`, which is never null, without the executor; UNSURE if that has to be asked. */
+/*
+ * Judge `chain == literal` without the executor; the literal is never null. UNSURE if the executor
+ * has to be asked.
+ */
 static Found
 judge_equality(Judging *judging)
 {
@@ -214,7 +219,7 @@ truth_of(const JsonbValue *value, const WfScope *scope)
 	return value->type == jbvNull && scope->is_row ? TRUTH_NO : TRUTH_NONE;
 }
 
-/* Several items are no boolean, whatever the first one is. */
+/* Judge what the path gives. Several items are not a boolean, whatever the first one is. */
 static Truth
 judge_items(const WfExpression *expression, const WfScope *scope)
 {

@@ -1,9 +1,10 @@
 /*
  * expression.c
- *		Compiling jsonpath over an instance's data and the variables of a step; `a ?? b` of templates.
+ *		Compiling jsonpath over an instance's data and the variables of a step; `a ?? b` of
+ *		templates.
  *
- * An expression lives in the context of its definition and is never changed. What evaluate.c has to know of it, and what
- * its author is warned of, is found out here, once.
+ * An expression lives in the context of its definition and never changes. What evaluate.c has to
+ * know of it, and what its author is warned of, is found out here, once.
  */
 #include "postgres.h"
 
@@ -18,7 +19,7 @@
 #include "model/issue.h"
 #include "model/variable.h"
 
-/* Longest jsonpath, in bytes. */
+/* Length limit of a jsonpath, in bytes. */
 #define MAX_TEXT 32768
 
 typedef struct Reading
@@ -38,7 +39,7 @@ read_path(void *arg)
 	reading->canonical = DatumGetCString(DirectFunctionCall1(jsonpath_out, path));
 }
 
-/* The chain that starts at `item` and has nothing behind it; false if it is none. */
+/* Read the chain of members that starts at `item`; false if anything else stands behind it. */
 static bool
 read_chain(JsonPathItem *item, WfChain *chain)
 {
@@ -129,7 +130,7 @@ is_boolean_operator(JsonPathItemType type)
 	}
 }
 
-/* Numbers, texts and null, whatever the data. */
+/* Does the path always give numbers, texts or null, whatever the data? */
 static bool
 is_never_boolean(JsonPathItemType first, JsonPathItemType last)
 {
@@ -170,7 +171,7 @@ last_type(JsonPathItem *item)
 	return at.type;
 }
 
-/* Find out how it can be evaluated. Strings stay inside the path. */
+/* Find out how the expression can be evaluated. Strings stay inside the path. */
 static void
 classify(WfExpression *expression)
 {
@@ -194,7 +195,10 @@ classify(WfExpression *expression)
 	}
 }
 
-/* ---- what is seen in the path as jsonpath_out prints it: names in double quotes, blanks around operators ---- */
+/*
+ * ---- traits, found in the text that jsonpath_out prints: names in double quotes, blanks around
+ * operators ----
+ */
 
 /* The quote that closes the one at p. */
 static const char *
@@ -219,7 +223,7 @@ begins_with_one_of(const char *p, const char *const *words, int nwords)
 	return false;
 }
 
-/* Could what stands in the filter be unknown, and does it not see to that itself? */
+/* Can the condition of a filter be unknown, without handling that itself? */
 static bool
 may_be_unknown(const char *p, const char *end)
 {
@@ -246,7 +250,7 @@ static void
 find_traits(WfExpression *expression, const char *canonical)
 {
 	static const char *const times[] = {".datetime(", ".date(", ".time", ".timestamp"};
-	const char *filter = NULL;	/* the outermost one we are in */
+	const char *filter = NULL;	/* the outermost filter that p is in */
 	int			filter_depth = 0;
 	int			depth = 0;
 
@@ -279,7 +283,7 @@ find_traits(WfExpression *expression, const char *canonical)
 	}
 }
 
-/* Collect the variables: names behind a `$`. False if one is unknown. */
+/* Collect the variables: names behind a `$`. Returns false if one is unknown. */
 static bool
 find_variables(WfExpression *expression, const char *canonical, const char **message, const char **hint)
 {
@@ -312,7 +316,7 @@ find_variables(WfExpression *expression, const char *canonical, const char **mes
 
 /* ---- compiling ---- */
 
-/* = where == is meant */
+/* Has the text a single `=`, where == is meant? */
 static bool
 has_single_equals(const char *p)
 {
@@ -350,7 +354,10 @@ is_blank(const char *text)
 	return text[strspn(text, " \t\r\n")] == '\0';
 }
 
-/* Parsing leaves garbage behind: do it in a context of its own and keep a copy of the path. */
+/*
+ * Parse the path. Parsing leaves garbage behind, so it runs in a context of its own, and a copy of
+ * the path is kept.
+ */
 static bool
 parse_path(WfExpression *expression, const char **message, const char **hint)
 {
@@ -378,7 +385,7 @@ parse_path(WfExpression *expression, const char **message, const char **hint)
 	return expression->path != NULL;
 }
 
-/* One jsonpath, without ??. */
+/* Compile one jsonpath, without ??. */
 static WfExpression *
 compile_side(const char *text, const char **message, const char **hint)
 {
@@ -419,7 +426,7 @@ wf_expression_skip_quoted(const char *p)
 	return p;
 }
 
-/* The ?? that ends the expression at p, outside of brackets, or the end of the text. */
+/* The ?? that ends the expression at p, outside of brackets, or else the end of the text. */
 static const char *
 end_of_side(const char *p)
 {

@@ -2,10 +2,10 @@
  * fault.c
  *		Faults as values, and the one place that turns a thrown error into one.
  *
- * Nothing is kept here. Messages live in the CurrentMemoryContext of the caller.
+ * No state; messages are in the CurrentMemoryContext of the caller.
  *
- * Catching without a subtransaction is sound because what is run here (parsers of jsonpath, interval and the like, the
- * jsonpath executor, building of jsonb) takes memory and nothing else.
+ * Catching without a subtransaction is sound because what is run here (parsers of jsonpath,
+ * interval and the like, the jsonpath executor, building of jsonb) takes memory and nothing else.
  */
 #include "postgres.h"
 
@@ -41,7 +41,7 @@ wf_fault(WfFault *fault, const char *code, const char *fmt, ...)
 	return false;
 }
 
-/* Can data or text of a user be the cause of such an error? */
+/* Can data or text of a user cause such an error? */
 static bool
 caused_by_content(int sqlerrcode)
 {
@@ -53,7 +53,7 @@ caused_by_content(int sqlerrcode)
 		case MAKE_SQLSTATE('5', '4', '0', '0', '0'):	/* too large, too deep */
 			return true;
 		default:
-			/* "invalid memory alloc request size" comes under this code */
+			/* "invalid memory alloc request size" has this code */
 			return sqlerrcode == ERRCODE_INTERNAL_ERROR;
 	}
 }
@@ -80,7 +80,7 @@ wf_guard_run(WfGuarded work, void *arg, const char **message)
 			PG_RE_THROW();
 		error = CopyErrorData();
 		FlushErrorState();
-		/* throwing reset them */
+		/* throwing has reset them */
 		InterruptHoldoffCount = holdoff;
 		QueryCancelHoldoffCount = cancel_holdoff;
 		*message = error->message ? error->message : "unknown error";

@@ -1,9 +1,10 @@
 /*
  * http_action.c
- *		The `http` of a step and the `cancel` that asks it to stop: requests, whose parts must be sendable as far as that
- *		can be seen without data.
+ *		The `http` of a step, and the `cancel` that asks its service to stop: requests whose parts
+ *		must be sendable, as far as that can be seen without data.
  *
- * Whether the server exists and may be used is asked elsewhere, with the rights of the process owner, by what is recorded here.
+ * Whether the server exists and may be used is checked elsewhere, with the rights of the process
+ * owner, from the references recorded here.
  */
 #include "postgres.h"
 
@@ -11,13 +12,16 @@
 #include "model/template_build.h"
 #include "model/url_path.h"
 
-/* Of this connection, or made from the URL or the body: the engine's own to set. Another Host would lead past the server's url. */
+/*
+ * Headers that definitions may not set: they belong to the connection, are made from the URL or
+ * body, or are the engine's own. Another Host would lead past the server's url.
+ */
 static const char *const own_headers[] = {
 	"Connection", "Content-Length", "Expect", "Host", "Idempotency-Key", "Keep-Alive", "Proxy-Connection", "TE", "Trailer",
 	"Transfer-Encoding", "Upgrade",
 };
 
-/* A token as RFC 9110 has it: method, header name. */
+/* Is the text a token of RFC 9110, as methods and names of headers are? */
 static bool
 is_token(const char *text)
 {
@@ -25,7 +29,7 @@ is_token(const char *text)
 		strspn(text, "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == strlen(text);
 }
 
-/* Those of RFC 9110 first, then what IANA has registered. */
+/* Known methods: those of RFC 9110 first, then what IANA has registered. */
 static const char *const methods[] = {
 	"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "QUERY",
 	"ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "COPY", "LABEL", "LINK", "LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR",
@@ -33,7 +37,7 @@ static const char *const methods[] = {
 	"UNCHECKOUT", "UNLINK", "UNLOCK", "UPDATE", "UPDATEREDIRECTREF", "VERSION-CONTROL",
 };
 
-/* A tunnel, and what sends credentials back to whoever reads the answer. */
+/* Refused methods: a tunnel, and those that send credentials back to whoever reads the answer. */
 static const char *const refused_methods[] = {"CONNECT", "TRACE", "TRACK"};
 
 static const char methods_hint[] = "Methods are GET, POST, PUT, PATCH, DELETE and the like.";
@@ -81,7 +85,7 @@ read_method(WfReader *reader, const WfJson *node, void *target)
 	}
 }
 
-/* What stands as written in a URL must be able to stand there. */
+/* Check the constant parts of a URL for characters that cannot stand there. */
 static bool
 check_url_characters(WfReader *reader, const WfJson *node, const WfTemplate *tmpl)
 {
@@ -103,7 +107,10 @@ check_url_characters(WfReader *reader, const WfJson *node, const WfTemplate *tmp
 	return true;
 }
 
-/* A path that leads elsewhere is never sent. What ${...} puts in is looked at when it is known: here it is some character. */
+/*
+ * Refuse a path that leads elsewhere than it says. What ${...} inserts is checked when it is known;
+ * here it counts as some character.
+ */
 static void
 check_url_path(WfReader *reader, const WfJson *node, const WfTemplate *tmpl, bool absolute)
 {
@@ -216,7 +223,7 @@ check_header_name(WfReader *reader, const WfJson *object, int i)
 	}
 	for (int j = 0; j < i; j++)
 	{
-		/* the very same spelling is an issue already */
+		/* the very same spelling is an issue of the reader already */
 		if (pg_strcasecmp(node->key, object->items[j]->key) == 0 && strcmp(node->key, object->items[j]->key) != 0)
 			wf_json_issue(reader->issues, node, "The names of headers do not differ by case.",
 						  "the header is given more than once");
@@ -280,7 +287,10 @@ check_one_of(WfReader *reader, const WfJson *node, const char *const *keys, int 
 	}
 }
 
-/* Such a body means nothing by the standard, and may be dropped or refused on the way; some services want one. */
+/*
+ * Warn of a body of a method for which the standard gives it no meaning: it may be dropped or
+ * refused on the way, but some services want one.
+ */
 static void
 warn_of_body(WfReader *reader, const WfJson *node, const char *method, const char *const *bodies, int nbodies)
 {

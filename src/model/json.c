@@ -1,11 +1,13 @@
 /*
  * json.c
- *		Reading JSON into a tree, with the place of each value, and turning the tree into jsonb and text.
+ *		Reading JSON into a tree, with the place of each value, and turning the tree into jsonb and
+ *		text.
  *
- * The tree is built by PostgreSQL's JSON parser with actions of our own, and lives in the CurrentMemoryContext of the
- * call that made it. Parts of it (strings) stay in use by the compiled definition.
+ * PostgreSQL's JSON parser builds the tree, with actions of our own, in the CurrentMemoryContext of
+ * the call. Strings of it stay in use by the compiled definition.
  *
- * The parser recurses and throws when its stack runs out, so nesting is measured before it is called.
+ * The parser recurses and throws when its stack runs out, so nesting is measured before it is
+ * called.
  */
 #include "compat.h"
 
@@ -24,15 +26,15 @@
 #define MAX_DEPTH 64
 #define MAX_BYTES (4 * 1024 * 1024)
 
-/* What numeric can hold: digits before and after the decimal point. */
+/* The most digits that numeric holds before and after the decimal point. */
 #define MAX_INTEGER_DIGITS 131072
 #define MAX_FRACTION_DIGITS 16383
 
 typedef struct Builder
 {
 	WfJson	   *root;
-	WfJson	   *container;		/* being filled */
-	const char *key;			/* of the next value in it */
+	WfJson	   *container;		/* array or object that is being filled */
+	const char *key;			/* key of the next value in it */
 } Builder;
 
 typedef struct Parsing
@@ -136,7 +138,9 @@ on_scalar(void *state, char *token, JsonTokenType tokentype)
 	return WF_JSON_ACTION_DONE;
 }
 
-/* The deepest nesting of brackets outside of strings; whether they match is the parser's business. */
+/*
+ * The deepest nesting of brackets outside of strings. Whether they match is checked by the parser.
+ */
 static int
 nesting(const char *text)
 {
@@ -176,7 +180,7 @@ run_parser(void *arg)
 		parsing->detail = json_errdetail(parsing->error, parsing->lex);
 }
 
-/* Could numeric_in read it? `number` is a number by JSON's grammar. */
+/* Could numeric_in read `number`, which is a number by JSON's grammar? */
 static bool
 number_fits(const char *number)
 {
@@ -230,7 +234,7 @@ check_duplicate_keys(const WfJson *object, WfIssues *issues)
 	pfree(sorted);
 }
 
-/* What can be said of any value, whatever it is for. */
+/* Check what must hold for any value, whatever it is for. */
 static void
 check_tree(const WfJson *node, WfIssues *issues)
 {
@@ -245,7 +249,7 @@ check_tree(const WfJson *node, WfIssues *issues)
 
 static void add_text_issue(WfIssues *issues, const char *hint, const char *fmt, ...) pg_attribute_printf(3, 4);
 
-/* About the text as a whole, of which there is no tree. */
+/* Add an issue about the text as a whole, of which there is no tree. */
 static void
 add_text_issue(WfIssues *issues, const char *hint, const char *fmt, ...)
 {
@@ -259,7 +263,7 @@ add_text_issue(WfIssues *issues, const char *hint, const char *fmt, ...)
 static void
 add_syntax_issue(const JsonLexContext *lex, const char *detail, WfIssues *issues)
 {
-	/* at the end there is no token */
+	/* at the end of the text there is no token */
 	const char *at = lex->token_start ? lex->token_start : lex->token_terminator;
 
 	add_text_issue(issues, NULL, "is not valid JSON: line %d, column %d: %s",
@@ -296,7 +300,7 @@ wf_json_parse(const char *text, WfIssues *issues)
 	parsing.lex = wf_json_lexer(text, len);
 	parsing.actions = &actions;
 
-	/* a character that the database's encoding lacks is thrown by PostgreSQL 15 */
+	/* PostgreSQL 15 throws for a character that the database's encoding lacks */
 	if (!wf_guard_run(run_parser, &parsing, &message))
 	{
 		add_syntax_issue(parsing.lex, message, issues);
@@ -351,12 +355,12 @@ wf_json_path(const WfJson *node)
 
 	initStringInfo(&path);
 	append_path(&path, node);
-	copy = pstrdup(path.data); /* many are kept */
+	copy = pstrdup(path.data); /* many paths are kept, so the copy is no larger than needed */
 	pfree(path.data);
 	return copy;
 }
 
-/* Are its keys for users to choose? What is wrong inside is about the whole. */
+/* Can users choose the keys of this object? Then an issue inside of it is about the object. */
 static bool
 has_free_keys(const WfJson *node)
 {
@@ -370,7 +374,10 @@ has_free_keys(const WfJson *node)
 	return false;
 }
 
-/* The key of the definition's own that a value stands under: "on" in $.steps[0].retry.on[2], "set" in $.steps[0].set.error */
+/*
+ * The definition's own key under which a value stands: "on" in $.steps[0].retry.on[2], "set" in
+ * $.steps[0].set.error.
+ */
 static const char *
 own_key(const WfJson *node)
 {
@@ -384,7 +391,7 @@ own_key(const WfJson *node)
 	return key;
 }
 
-/* The name of the step that it is in, or NULL. */
+/* The name of the step in which a value stands, or NULL. */
 static const char *
 step_of(const WfJson *node)
 {
@@ -486,7 +493,7 @@ wf_json_scalar(const WfJson *node, JsonbValue *value)
 			break;
 		case WF_JSON_NUMBER:
 			value->type = jbvNumeric;
-			/* a number that does not fit is an issue already */
+			/* a number that does not fit has its issue already */
 			value->val.numeric = DatumGetNumeric(DirectFunctionCall3(numeric_in,
 																	 CStringGetDatum(number_fits(node->text) ? node->text : "0"),
 																	 ObjectIdGetDatum(InvalidOid),

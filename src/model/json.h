@@ -1,6 +1,7 @@
 /*
  * json.h
- *		JSON as a tree that keeps what jsonb drops: the order of keys, duplicate keys, and where each value stands.
+ *		JSON as a tree that keeps what jsonb drops: the order of keys, duplicate keys, and the place
+ *		of each value.
  */
 #ifndef WF_JSON_H
 #define WF_JSON_H
@@ -27,52 +28,55 @@ typedef struct WfJson WfJson;
 struct WfJson
 {
 	WfJsonType	type;
-	WfJson	   *parent;		/* NULL: the root */
-	const char *key;		/* in an object */
-	int			index;		/* in its parent */
+	WfJson	   *parent;		/* NULL: this is the root */
+	const char *key;		/* key, in an object */
+	int			index;		/* index in its parent */
 	bool		overridden; /* the same key comes again later */
 	const char *text;		/* of a string, unescaped; of a number, as written */
 	bool		truth;		/* of a boolean */
-	WfJson	  **items;		/* of an array or object, as written */
+	WfJson	  **items;		/* of an array or object, in the order as written */
 	int			n;
 	int			allocated;
 };
 
 /*
- * Read `text`. Duplicate keys and numbers out of range are added to `issues` and the tree is returned all the same; for
- * text that is no JSON, too deep or too large, one issue is added and NULL is returned.
+ * Parse `text`. Duplicate keys and numbers out of range are added to `issues`, and the tree is
+ * returned all the same. For text that is no JSON, too deep or too large, one issue is added and
+ * NULL is returned.
  */
 extern WfJson *wf_json_parse(const char *text, WfIssues *issues);
 
-/* "$.steps[2].retry.max" */
+/* The path of a value, such as "$.steps[2].retry.max". */
 extern const char *wf_json_path(const WfJson *node);
 
-/* Add an issue about `node`; without a hint it gets that of the key that it stands under. */
+/*
+ * Add an issue about `node`. Without a hint it gets that of the key under which the value stands.
+ */
 extern void wf_json_issue(WfIssues *issues, const WfJson *node, const char *hint, const char *fmt, ...)
 	pg_attribute_printf(4, 5);
 
-/* The same for what is allowed and hardly meant. */
+/* Add a warning about `node`: it is allowed, and hardly meant. */
 extern void wf_json_warning(WfIssues *issues, const WfJson *node, const char *hint, const char *fmt, ...)
 	pg_attribute_printf(4, 5);
 
-/* The last member of that key, or NULL. */
+/* The last member with that key, or NULL. */
 extern const WfJson *wf_json_member(const WfJson *object, const char *key);
 
-/* "a string", "an object", … */
+/* The name of a type for messages: "a string", "an object", … */
 extern const char *wf_json_type_name(WfJsonType type);
 
-/* What is neither array nor object, as a value; a string points into the tree. */
+/* A value that is neither array nor object; a string points into the tree. */
 extern void wf_json_scalar(const WfJson *node, JsonbValue *value);
 
 extern Jsonb *wf_json_to_jsonb(const WfJson *node);
 
-/* Append what is neither array nor object as JSON text, a number as it was written. */
+/* Append a value that is neither array nor object as JSON text, a number as it was written. */
 extern void wf_json_append_scalar(StringInfo out, const WfJson *node);
 
-/* Append what stands between the quotes of a JSON string. */
+/* Append `text` as it stands between the quotes of a JSON string. */
 extern void wf_json_append_escaped(StringInfo out, const char *text, int len);
 
-/* A Jsonb as the value that stands for it inside others. */
+/* Make a Jsonb the value that stands for it inside others. */
 extern void wf_jsonb_value(Jsonb *jsonb, JsonbValue *value);
 
 #endif

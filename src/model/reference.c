@@ -29,7 +29,7 @@ wf_reference_add(WfReferences *references, WfReferenceKind kind, int step, const
 		else
 			references->items = palloc(references->allocated * sizeof(WfReference));
 	}
-	/* of the kinds that are listed first, a step has one each */
+	/* of the kinds that are sorted here, a step has one each */
 	for (; at > 0 && references->items[at - 1].step == step && references->items[at - 1].kind > kind; at--)
 		references->items[at] = references->items[at - 1];
 	references->items[at] = (WfReference) {kind, step, node};

@@ -1,10 +1,11 @@
 /*
  * retry.c
- *		The `retry` of a step, or of a definition for steps that have none: how often, after which pauses, and after what.
+ *		The `retry` of a step, or of a definition for steps that have none: how often, after which
+ *		pauses, and after which faults.
  *
- * What is retried is kept as words that are compared with a fault: a status ("503"), a class of them ("5xx"), a
- * SQLSTATE, "connect", "timeout". A word that the step's own action can never meet is an issue. All is allocated in
- * CurrentMemoryContext, the definition's.
+ * Retried faults are kept as words that are compared with a fault: a status ("503"), a class of
+ * them ("5xx"), a SQLSTATE, "connect", "timeout". A word that the step's own action can never meet
+ * is an issue. All memory is in CurrentMemoryContext, that of the definition.
  */
 #include "postgres.h"
 
@@ -85,7 +86,7 @@ read_max_delay(WfReader *reader, const WfJson *node, void *target)
 	retry->has_max_delay = wf_read_interval_checked(reader, node, &retry->max_delay);
 }
 
-/* ---- after what ---- */
+/* ---- after which faults ---- */
 
 bool
 wf_is_status(const char *text)
@@ -99,7 +100,7 @@ wf_is_status_class(const char *text)
 	return text[0] >= '1' && text[0] <= '5' && pg_strcasecmp(text + 1, "xx") == 0;
 }
 
-/* What can never be wrong with an answer would wait in vain to be met. */
+/* A status of success in a list of errors is an issue, since it would never match. */
 bool
 wf_reader_is_failure(WfReader *reader, const WfJson *node)
 {
@@ -128,7 +129,7 @@ wf_is_retry_word(const char *text)
 	return false;
 }
 
-/* Letters as they are compared: "5XX" is "5xx", "40p01" is "40P01". */
+/* The spelling in which a word is compared: "5XX" is "5xx", "40p01" is "40P01". */
 static const char *
 usual_spelling(const char *text)
 {
@@ -203,7 +204,7 @@ read_on(WfReader *reader, const WfJson *node, void *target)
 		read_on_word(reader, node->type == WF_JSON_ARRAY ? node->items[i] : node, retry);
 }
 
-/* ---- the whole ---- */
+/* ---- retry as a whole ---- */
 
 static const WfReaderField retry_fields[] = {
 	{"max", read_max, offsetof(WfRetry, max), true},

@@ -1,11 +1,14 @@
 /*
  * template.c
- *		Templates: JSON with ${jsonpath} in its strings, compiled once, rendered as text, JSON text or jsonb.
+ *		Templates: JSON with ${jsonpath} in its strings, compiled once, rendered as text, JSON text
+ *		or jsonb.
  *
- * A template is a tree of nodes like the JSON it was made of. Rendering JSON text does not walk the tree but a flat list
- * of parts: text that is always the same, joined over all nodes, and values in between.
+ * A template is a tree of nodes like the JSON of which it was made. Rendering JSON text does not
+ * walk the tree but a flat list of parts: constant text, joined over all nodes, and values in
+ * between.
  *
- * Templates live in the context of their definition and never change; rendering allocates in CurrentMemoryContext.
+ * Templates live in the context of their definition and never change; rendering allocates in
+ * CurrentMemoryContext.
  */
 #include "compat.h"
 
@@ -24,7 +27,7 @@ typedef struct Part
 {
 	enum
 	{
-		PART_LITERAL,			/* text as it is */
+		PART_LITERAL,			/* constant text */
 		PART_VALUE,				/* a value as JSON */
 		PART_TEXT,				/* a value as text, within a string */
 	}			kind;
@@ -43,16 +46,16 @@ typedef struct Parts
 struct WfTemplate
 {
 	WfJsonType	type;
-	const char *key;			/* in an object */
-	bool		constant;		/* no ${…} in it or below it */
-	JsonbValue	scalar;			/* of a constant node that has none below it */
+	const char *key;			/* key, in an object */
+	bool		constant;		/* no ${…} in this node or below it */
+	JsonbValue	scalar;			/* value of a constant node without nodes below it */
 	const WfJson *node;
 	Parts		chunks;			/* of a string: literals and texts */
 	WfTemplate **items;			/* of an array or object */
 	int			n;
-	/* of the root */
-	Parts		program;		/* renders it as JSON text */
-	Jsonb	   *jsonb;			/* if it is constant */
+	/* set in the root only */
+	Parts		program;		/* renders the template as JSON text */
+	Jsonb	   *jsonb;			/* the result, if it is constant */
 };
 
 static const char *constant_text(const WfTemplate *tmpl);
@@ -63,8 +66,8 @@ typedef struct Rendering
 	WfTextUse	use;
 	StringInfo	out;
 	Jsonb	   *jsonb;
-	const WfExpression *at;		/* being worked out */
-	bool		missing;		/* it gives nothing */
+	const WfExpression *at;		/* the expression that is being evaluated */
+	bool		missing;		/* the expression gives nothing */
 	bool		failed;			/* *fault says why */
 	WfFault    *fault;
 } Rendering;
@@ -91,7 +94,7 @@ add_part(Parts *parts)
 	return part;
 }
 
-/* Add what has gathered in `text`, if anything, and empty it. */
+/* Add the text that has gathered as a literal, unless it is empty, and empty the buffer. */
 static void
 add_literal(Parts *parts, StringInfo text)
 {
@@ -336,7 +339,7 @@ wf_template_piece(const WfTemplate *tmpl, int i)
 	return tmpl->chunks.items[i].kind == PART_LITERAL ? tmpl->chunks.items[i].text : "";
 }
 
-/* A constant string has one piece, or none if it is empty. */
+/* The text of a constant string: it has one piece, or none if it is empty. */
 static const char *
 constant_text(const WfTemplate *tmpl)
 {
@@ -379,7 +382,7 @@ append_value_json(StringInfo out, const JsonbValue *value)
 	}
 }
 
-/* As text: a string without its quotes, anything else as JSON. */
+/* Append a value as text: a string without its quotes, anything else as JSON. */
 static void
 append_value_text(StringInfo out, const JsonbValue *value)
 {
@@ -389,7 +392,10 @@ append_value_text(StringInfo out, const JsonbValue *value)
 		append_value_json(out, value);
 }
 
-/* What is missing is an error, wherever it stands. Thrown, so that nobody on the way has to look. */
+/*
+ * The value of an expression. A missing value is an error, wherever it stands; it is thrown, so
+ * that no caller has to check.
+ */
 static void
 get_value(Rendering *rendering, const WfExpression *expression, JsonbValue *value)
 {
@@ -466,7 +472,7 @@ wf_template_json(const WfTemplate *tmpl, const WfScope *scope, StringInfo out, W
 	return false;
 }
 
-/* The text of a string template, for jsonb. */
+/* Join the pieces of a string template, for jsonb. */
 static void
 join_chunks(Rendering *rendering, const WfTemplate *tmpl, JsonbValue *result)
 {
@@ -584,7 +590,7 @@ wf_percent_encode(StringInfo out, const char *text, int len)
 	}
 }
 
-/* Append text as its use wants it. False with the fault set if it may not stand there. */
+/* Append text as its use needs it. Returns false with *fault if it may not stand there. */
 static bool
 append_used(Rendering *rendering, const char *text, int len, bool is_literal)
 {
@@ -594,7 +600,7 @@ append_used(Rendering *rendering, const char *text, int len, bool is_literal)
 		case WF_TEXT_PATH:
 			if (!is_literal && !(rendering->use == WF_TEXT_URL && wf_template_is_value(rendering->tmpl)))
 			{
-				/* as a segment they would climb to another path */
+				/* as a segment these would lead to another path */
 				if ((len == 1 && text[0] == '.') || (len == 2 && memcmp(text, "..", 2) == 0))
 					return wf_fault(rendering->fault, WF_CODE_TEMPLATE, "\"%.*s\" cannot be part of a path", len, text);
 				wf_percent_encode(rendering->out, text, len);

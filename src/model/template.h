@@ -1,10 +1,10 @@
 /*
  * template.h
- *		Compiled templates and predicates, and the scope they are evaluated in.
+ *		Compiled templates and predicates, and the scope in which they are evaluated.
  *
- * Both are compiled once, in the memory context of their definition, and hold no state: evaluation allocates in
- * CurrentMemoryContext only. Evaluation never throws for what a user wrote (cancel and out of memory excepted): it
- * returns false and fills a WfFault.
+ * Both are compiled once, in the memory context of their definition, and hold no state: evaluation
+ * allocates in CurrentMemoryContext only. Evaluation does not throw for what a user wrote (cancel
+ * and out of memory excepted): it returns false and fills a WfFault.
  */
 #ifndef WF_TEMPLATE_H
 #define WF_TEMPLATE_H
@@ -16,15 +16,18 @@
 
 #include "model/fault.h"
 
-/* What `$` and the variables stand for. A NULL pointer is JSON null. Strings are in the database encoding. */
+/*
+ * The values of `$` and the variables. A NULL pointer is JSON null. Strings are in the database
+ * encoding.
+ */
 typedef struct WfScope WfScope;
 struct WfScope
 {
 	Jsonb	   *data; /* `$`; never NULL */
-	bool		is_row; /* `$` is a row, in which null is what is missing */
-	const char *timezone; /* in which jsonpath reads times; NULL: that of the session */
+	bool		is_row; /* `$` is a row, in which what is missing is null */
+	const char *timezone; /* time zone in which jsonpath reads times; NULL: that of the session */
 	int64		instance;
-	int64		visit; /* $serial_number is made of these two; 0: null */
+	int64		visit; /* $serial_number is made of instance and visit; 0: null */
 	const char *business_key;
 	const char *process;
 	const char *step;
@@ -36,54 +39,82 @@ struct WfScope
 	Jsonb	   *caught;
 	Jsonb	   *item;
 	int			index; /* -1: null */
-	const char *(*url) (const WfScope *scope, bool heartbeat); /* makes $callback_url, $heartbeat_url, or throws 22023; NULL: null */
+	/* makes $callback_url and $heartbeat_url, or throws 22023; NULL: null */
+	const char *(*url) (const WfScope *scope, bool heartbeat);
 };
 
 typedef struct WfTemplate WfTemplate;
 typedef struct WfPredicate WfPredicate;
 
-/* How a text template treats the values it is given. What is missing is an error in all of them, JSON null in all but one. */
+/*
+ * How a text template treats the values that it inserts. A missing value is an error in all of
+ * them, JSON null in all but WF_TEXT_PLAIN.
+ */
 typedef enum WfTextUse
 {
-	WF_TEXT_PLAIN,	/* as it is; null is the word null */
-	WF_TEXT_PATH,	/* percent-encoded as one path segment (RFC 3986 unreserved stay); the literal parts stay as written */
-	WF_TEXT_QUERY,	/* percent-encoded as a query or form value; literal parts too are encoded by the caller's choice of use */
-	WF_TEXT_HEADER, /* CR, LF, NUL are an error */
+	WF_TEXT_PLAIN,	/* as it is; JSON null is the word null */
+	/*
+	 * Percent-encoded as one path segment (unreserved characters of RFC 3986 stay); literal parts
+	 * stay as written.
+	 */
+	WF_TEXT_PATH,
+	/* Percent-encoded as a query or form value, literal parts as well. */
+	WF_TEXT_QUERY,
+	WF_TEXT_HEADER, /* CR, LF and NUL are an error */
 	WF_TEXT_KEY,	/* as it is: keys, channels, intervals, times */
-	WF_TEXT_URL,	/* one value alone as it is; values beside anything else as in a path */
+	/* a value that stands alone as it is; values beside anything else as in a path */
+	WF_TEXT_URL,
 } WfTextUse;
 
-/* True if the template has no ${…}: it renders the same whatever the scope. */
+/* Has the template no ${…}, so that it renders the same whatever the scope? */
 extern bool wf_template_is_constant(const WfTemplate *tmpl);
 
-/* Render as JSON text, appended to `out`: request bodies. */
+/* Render as JSON text, appended to `out`: used for request bodies. Returns false with *fault. */
 extern bool wf_template_json(const WfTemplate *tmpl, const WfScope *scope, StringInfo out, WfFault *fault);
 
-/* Render as jsonb: `set`, `save`, `save_reply`, payloads. NULL with *fault set when it cannot be. */
+/*
+ * Render as jsonb: used for `set`, `save`, `save_reply` and payloads. Returns NULL with *fault set
+ * if that fails.
+ */
 extern Jsonb *wf_template_jsonb(const WfTemplate *tmpl, const WfScope *scope, WfFault *fault);
 
-/* Render a string template as text, appended to `out`: a value that is no string is given as its JSON text. */
+/*
+ * Render a string template as text, appended to `out`; a value that is no string is inserted as its
+ * JSON text. Returns false with *fault.
+ */
 extern bool wf_template_text(const WfTemplate *tmpl, const WfScope *scope, WfTextUse use, StringInfo out, WfFault *fault);
 
-/* Append `text` percent-encoded, as UTF-8; RFC 3986 unreserved characters stay. */
+/* Append `text` percent-encoded, as UTF-8; unreserved characters of RFC 3986 stay. */
 extern void wf_percent_encode(StringInfo out, const char *text, int len);
 
-/* Compile a jsonpath predicate. NULL with *message and *hint set if it does not parse or uses an unknown variable. */
+/*
+ * Compile a jsonpath predicate. Returns NULL, with *message and *hint set, if it does not parse or
+ * uses an unknown variable.
+ */
 extern WfPredicate *wf_predicate_compile(const char *text, const char **message, const char **hint);
 
-/* The same over a row that is to start an instance: it knows `$`, which is the row, and $process. */
+/*
+ * Compile a predicate over a row that may start an instance: it knows `$`, which is the row, and
+ * $process.
+ */
 extern WfPredicate *wf_predicate_compile_row(const char *text, const char **message, const char **hint);
 
-/* May its answer depend on the TimeZone? */
+/* May the predicate's answer depend on TimeZone? */
 extern bool wf_predicate_has_times(const WfPredicate *predicate);
 
-/* What is missing is false; what is unknown, cannot be worked out or is no single boolean is a fault. */
+/*
+ * Evaluate a predicate. What is missing is false. What is unknown, cannot be computed or is no
+ * single boolean is a fault: then false is returned.
+ */
 extern bool wf_predicate_eval(const WfPredicate *predicate, const WfScope *scope, bool *answer, WfFault *fault);
 
 /* Merge the top-level keys of `changes` (an object) over `data` (an object). */
 extern Jsonb *wf_jsonb_merge(Jsonb *data, Jsonb *changes);
 
-/* Build {"k": v, …} without going through text: NULL Jsonb pointers become JSON null, strings are copied. */
+/*
+ * Build {"k": v, …} without going through text. NULL Jsonb pointers become JSON null; strings are
+ * copied.
+ */
 typedef struct WfField
 {
 	const char *key;
@@ -95,13 +126,16 @@ typedef struct WfField
 		WF_FIELD_TRUE
 	}			kind;
 	Jsonb	   *jsonb;
-	const char *text; /* NULL: null */
+	const char *text; /* NULL: JSON null */
 	int64		number;
 	bool		omit; /* leave the key out */
 } WfField;
 extern Jsonb *wf_jsonb_object(const WfField *fields, int nfields);
 extern Jsonb *wf_jsonb_empty_object(void);
-/* The value of a top-level key as Jsonb (scalars become raw scalar jsonb); NULL if there is none or it is JSON null. */
+/*
+ * The value of a top-level key as Jsonb; a scalar becomes a raw scalar. NULL if there is no such
+ * key or its value is JSON null.
+ */
 extern Jsonb *wf_jsonb_get(Jsonb *object, const char *key);
 
 #endif

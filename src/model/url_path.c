@@ -2,8 +2,8 @@
  * url_path.c
  *		Paths that may lead elsewhere than they say.
  *
- * A path with a ".." segment in any spelling is refused rather than resolved: a server behind a proxy may resolve it
- * otherwise than libcurl does. Pure: no state.
+ * A path with a ".." segment in any spelling is refused rather than resolved, since a server behind
+ * a proxy may resolve it otherwise than libcurl does. Pure functions: no state.
  */
 #include "postgres.h"
 
@@ -18,7 +18,7 @@ hex_digit(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* What the two digits behind a '%' stand for; -1: they are none. */
+/* The character that the two digits behind a '%' encode; -1 if they are none. */
 static int
 encoded(const char *digits)
 {
@@ -28,7 +28,9 @@ encoded(const char *digits)
 	return low < 0 ? -1 : high * 16 + low;
 }
 
-/* One character of a path as a lenient server might read it: decodes what matters to segments. */
+/*
+ * The next character of a path as a lenient server might read it: decodes what matters to segments.
+ */
 static char
 lenient_char(const char **at)
 {
@@ -45,13 +47,13 @@ lenient_char(const char **at)
 	return c == '\\' ? '/' : c;
 }
 
-/* ---- what some servers decode once more, or decode although it is no encoding ---- */
+/* ---- disguises: what some servers decode once more, or decode although it is no encoding ---- */
 
 #define MAX_NESTED 4
 
 static int	encoded_again(const char **at, int depth);
 
-/* A hexadecimal digit, which may be encoded itself. Moves *at behind it. */
+/* A hexadecimal digit, which may be encoded itself; moves *at behind it. -1 if there is none. */
 static int
 digit_again(const char **at, int depth)
 {
@@ -69,8 +71,9 @@ digit_again(const char **at, int depth)
 }
 
 /*
- * Behind a '%': what comes of it in the end, for whoever decodes as often as there is something to be decoded: past the "25" that
- * each further encoding has put there, and with digits that are encoded. Moves *at behind it; -1: nothing comes of it.
+ * The character behind a '%', for a server that decodes as often as there is something to decode:
+ * past the "25" that each further encoding has put there, and with digits that are encoded. Moves
+ * *at behind it; -1 if nothing is encoded.
  */
 static int
 encoded_again(const char **at, int depth)
@@ -102,7 +105,10 @@ moves(int code)
 	return code == '.' || code == '/' || code == '\\';
 }
 
-/* Behind a '%': uXXXX, those characters, and what Windows takes for them. */
+/*
+ * Is it uXXXX, behind a '%', for a control character, dot or slash, or for what Windows takes for
+ * these?
+ */
 static bool
 is_wide_disguise(const char *digits)
 {
@@ -126,7 +132,10 @@ is_wide_disguise(const char *digits)
 	return moves(code) || is_control(code);
 }
 
-/* UTF-8 in more bytes than it takes, also where those that follow are none that may: decoders do not look at all their bits. */
+/*
+ * Is it overlong UTF-8 for a control character, dot or slash? The following bytes need not be valid
+ * ones, since decoders do not look at all their bits.
+ */
 static bool
 is_overlong_disguise(int byte, const char *rest)
 {
@@ -157,7 +166,10 @@ is_overlong_disguise(int byte, const char *rest)
 	return false;
 }
 
-/* Behind a '%': a control character, which a server might drop or end the path at, or a dot or slash in disguise. */
+/*
+ * Does a control character stand behind a '%', which a server might drop or end the path at, or a
+ * dot or slash in disguise?
+ */
 static bool
 is_disguise(const char *at)
 {
@@ -167,11 +179,15 @@ is_disguise(const char *at)
 	return is_control(code) || (rest != at + 2 && moves(code)) || is_wide_disguise(rest) || is_overlong_disguise(code, rest);
 }
 
-/* What follows a ';' in a segment are its parameters to some servers, so that it does not count. */
+/*
+ * Find a ".." segment. To some servers what follows a ';' in a segment is its parameters, so that
+ * is not counted.
+ */
 const char *
 wf_url_path_problem(const char *text)
 {
-	int			dots = 0; /* of the segment so far; -1: it has other characters */
+	/* number of dots that the segment consists of so far; -1: it has other characters */
+	int			dots = 0;
 	bool		parameters = false;
 
 	while (*text && *text != '?' && *text != '#')

@@ -8,8 +8,8 @@
 #include "postgres.h"
 
 /*
- * What is wrong with the path that `text` begins with, as it would be sent: a constant, to follow "it"; NULL: nothing. Looks no
- * further than to '?' or '#'.
+ * What is wrong with the path that `text` begins with, as it would be sent: a constant, to follow
+ * "it"; NULL if nothing is. Looks no further than to '?' or '#'.
  */
 extern const char *wf_url_path_problem(const char *text);
 

@@ -1,8 +1,8 @@
 /*
  * variable.c
- *		The variables of templates and predicates: their names, and what they stand for in a scope.
+ *		The variables of templates and predicates: their names, and their values in a scope.
  *
- * Nothing is kept here; values are made in CurrentMemoryContext, or point into the scope.
+ * No state; values are made in CurrentMemoryContext, or point into the scope.
  */
 #include "compat.h"
 
@@ -33,7 +33,7 @@ static const char *const names[] = {
 
 StaticAssertDecl(lengthof(names) == WF_NVARIABLES, "a variable has no name");
 
-/* Words that are tried by those who do not know ours yet, and what they mean by them. */
+/* Words that people try who do not know our variables yet, and the variables that they mean. */
 static const struct
 {
 	const char *word;
@@ -67,7 +67,7 @@ wf_variable_by_name(const char *name, int len)
 	return -1;
 }
 
-/* Those that are never there in this version are not offered. */
+/* Names for suggestions, without variables that never exist in this version. */
 static const char *
 offered_name_at(const void *all, int i)
 {
@@ -107,7 +107,7 @@ wf_variable_word_hint(const char *word)
 	return variable >= 0 ? psprintf("The variable is written $%s.", names[variable]) : hint_for(word);
 }
 
-/* ---- what they stand for ---- */
+/* ---- values ---- */
 
 static void
 set_text(JsonbValue *value, const char *text)

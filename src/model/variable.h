@@ -1,6 +1,6 @@
 /*
  * variable.h
- *		The variables of templates and predicates: their names, and what they stand for in a scope.
+ *		The variables of templates and predicates: their names, and their values in a scope.
  */
 #ifndef WF_VARIABLE_H
 #define WF_VARIABLE_H
@@ -31,27 +31,30 @@ typedef enum WfVariable
 } WfVariable;
 
 #define WF_NVARIABLES (WF_VAR_INDEX + 1)
-#define WF_VAR_DATA (-1)		/* `$` itself */
+#define WF_VAR_DATA (-1)		/* `$` itself, the data */
 
-/* As a member of a set. */
+/* A variable as a member of a set. */
 #define WF_VAR_BIT(variable) (1u << (variable))
 
-/* Without the $. */
+/* The name of a variable, without the $. */
 extern const char *wf_variable_name(int variable);
 
-/* -1: there is none of that name. */
+/* The variable with that name, or -1. */
 extern int	wf_variable_by_name(const char *name, int len);
 
-/* What somebody may have meant who wrote $name. */
+/* A hint about which variable may be meant by an unknown $name. */
 extern const char *wf_variable_hint(const char *name);
 
-/* The same for `word` without a $ that begins an expression; NULL: nothing to be said about it. */
+/* A hint about `word`, without a $, at the begin of an expression; NULL if there is none. */
 extern const char *wf_variable_word_hint(const char *word);
 
-/* *value may point into the scope. Throws 22023 for a URL while there is none, so run it within wf_guard_run. */
+/*
+ * The value of a variable; *value may point into the scope. Throws 22023 for a URL while there is
+ * none, so it has to run within wf_guard_run.
+ */
 extern void wf_variable_value(const WfScope *scope, int variable, JsonbValue *value);
 
-/* An object of those in the set. */
+/* Make an object of the variables in the set. */
 extern Jsonb *wf_variable_object(uint32 variables, const WfScope *scope);
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * vocabulary.c
- *		What may be spoken of where: variables that can never be there are refused where they stand.
+ *		Which variables may be used where: those that can never exist there are refused.
  *
- * A visit learns as it goes: its reply after its action, its result at its end. $caught and $error of a handler are there
- * in all steps behind it, so those are noted and judged once all routes are known.
+ * A visit learns as it goes: its reply after its action, its result at its end. $caught and $error
+ * of a handler exist in all steps behind it, so their uses are noted, and judged once all routes
+ * are known.
  */
 #include "postgres.h"
 

@@ -1,9 +1,9 @@
 /*
  * zone.c
- *		Read times the way the author of a process means them, whoever's session moves the token.
+ *		Read times as the author of a process means them, whichever session moves the token.
  *
- * The settings are kept on PostgreSQL's own stack for function settings, so an error that aborts the transaction takes
- * them back too.
+ * The settings are on PostgreSQL's own stack for settings of functions, so an error that aborts the
+ * transaction restores them too.
  */
 #include "postgres.h"
 

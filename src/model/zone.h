@@ -1,6 +1,6 @@
 /*
  * zone.h
- *		Read times the way the author of a process means them, whoever's session moves the token.
+ *		Read times as the author of a process means them, whichever session moves the token.
  */
 #ifndef WF_ZONE_H
 #define WF_ZONE_H
@@ -8,8 +8,9 @@
 #include "postgres.h"
 
 /*
- * Until wf_zone_leave: this TimeZone, dates as ISO or month first, intervals as PostgreSQL writes them. Give what this
- * returns to wf_zone_leave, after an error that is caught too.
+ * Until wf_zone_leave: this TimeZone, dates as ISO or month first, intervals as PostgreSQL writes
+ * them. What wf_zone_enter returns has to be given to wf_zone_leave, also after an error that is
+ * caught.
  */
 extern int	wf_zone_enter(const char *timezone);
 extern void wf_zone_leave(int level);

@@ -1,9 +1,11 @@
 /*
  * blocks.c
- *		Statements on whole databases: they stop the workers, and tell the launcher what they changed.
+ *		Statements on whole databases: they stop the workers, and tell the launcher what they
+ *		changed.
  *
- * A block lasts until the end of its transaction, which for a backend that dies is the abort on its way out. Lifting
- * it and telling the launcher happen in a callback that can neither allocate nor fail.
+ * A block lasts until the end of its transaction; that of a backend that dies until the abort on
+ * its way out. Lifting it and telling the launcher happen in a transaction callback that can
+ * neither allocate nor fail.
  */
 #include "compat.h"
 
@@ -26,7 +28,7 @@ static bool note_look = false;
 
 /* ---- the end of the transaction ---- */
 
-/* Under mutex. */
+/* Add a database to a list of requests to the launcher. Called under the mutex. */
 static void
 request(Oid database, Oid *databases, int *n, bool *all)
 {
@@ -41,7 +43,10 @@ request(Oid database, Oid *databases, int *n, bool *all)
 		databases[(*n)++] = database;
 }
 
-/* Under mutex. What a transaction did that is only prepared cannot be seen by looking: COMMIT PREPARED asks for that. */
+/*
+ * Request what the transaction asked for, under the mutex. A look is requested only by a commit:
+ * the launcher would not see what a prepared transaction did, so COMMIT PREPARED requests that.
+ */
 static void
 request_looks(WfLauncherRequests *requests, bool committed)
 {
@@ -52,7 +57,7 @@ request_looks(WfLauncherRequests *requests, bool committed)
 		request(MyDatabaseId, requests->looks, &requests->nlooks, &requests->look_all);
 }
 
-/* Under mutex. */
+/* Lift the blocks of this backend. Called under the mutex. */
 static void
 lift_blocks(void)
 {
@@ -108,7 +113,7 @@ wf_launcher_note_probe(void)
 	note_probe = true;
 }
 
-/* Also from a trigger that a restore fires, be the library preloaded or not. */
+/* Works without the preloaded library too, since a trigger that a restore fires calls it. */
 void
 wf_launcher_note_look(void)
 {
@@ -120,7 +125,10 @@ wf_launcher_note_look(void)
 
 /* ---- blocks ---- */
 
-/* A second block on the same database by the same transaction needs no second place. */
+/*
+ * Set a block. Returns true if there was a free place, or if this transaction has blocked the
+ * database before, which needs no second place.
+ */
 static bool
 set_block(Oid database)
 {
@@ -204,7 +212,7 @@ wf_database_block(Oid database)
 		wf_slot_stop(slot);
 	LWLockRelease(wf_shared->lock);
 
-	/* without a slot there is nothing to stop, and hardly a chance that something starts just now */
+	/* a database without a slot has no workers to stop, and hardly one that starts just now */
 	if (!done && slot != NULL)
 		ereport(ERROR, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				errmsg("too many databases with workflow workers are being changed at once"),

@@ -1,19 +1,24 @@
 /*
  * careful.c
- *		After a crash of the server: one piece of work at a time, so that a second crash tells which one it was.
+ *		After a crash of the server: one piece of work at a time, so that a second crash tells which
+ *		one it was.
  *
- * Whether the server was shut down or has died, pg_control says when shared memory is made, before recovery begins. After a crash
- * workers of all databases take turns for some minutes, and what one is about to do is on record in a small file.
- * If the server dies again while one piece was alone under work, that counts for it; three times in a row are enough.
- * Whoever ends in peace, however it ends, is taken off the record. Ordinary times write nothing, and wait for nobody.
+ * Whether the server was shut down or has died is read from pg_control when shared memory is made,
+ * before recovery begins. After a crash workers of all databases take turns for some minutes, and
+ * what each is about to do is recorded in a small file. If the server dies again while a single
+ * piece was being worked on, that counts as a death of this piece; a piece with three deaths in a
+ * row is not begun again. A piece that ends in any way, without a crash, is removed from the
+ * record. In ordinary times nothing is written, and nobody waits.
  *
- * The record must outlive the processes, not the machine: it is written, but not flushed. So it can be written in the middle of
- * a transaction, when the locks are held and what is to be done is known. It is in pg_stat_tmp, which no backup takes along.
+ * The record must outlive the processes, not the machine: it is written, but not flushed. So it can
+ * be written in the middle of a transaction, when the locks are held and what is to be done is
+ * known. It is in pg_stat_tmp, which no backup copies.
  *
- * A piece that holds the turn too long loses it and goes on beside others: then a crash is nobody's. But it is known to have
- * been there, and may take four times as long after that crash: who needs a minute to bring the server down is found too.
+ * A worker that keeps the turn for too long loses it and goes on beside others: a crash then counts
+ * for no piece. But its piece is remembered, and may take four times as long after that crash: so a
+ * piece that needs a minute to bring the server down is found as well.
  *
- * All of it is under careful.lock.
+ * All of this is protected by careful.lock.
  */
 #include "compat.h"
 
@@ -35,13 +40,13 @@
 #define RECORD_FILE PG_STAT_TMP_DIR "/workflow.under_work"
 #define RECORD_MAGIC 0x57460001
 #define PATIENCE_MS 10000
-#define MOST_UNCLEAR 5 /* the longest is then almost three hours */
+#define MOST_UNCLEAR 5 /* with so many, the longest patience is almost three hours */
 #define FORGET_MS (60 * 60 * 1000)
 #define LOOK_AGAIN_MS 1000
 
-static int	my_piece = -1; /* in the record */
-static bool keep;	   /* what is known of it */
-static bool asked = false; /* we have the turn, or stand in the queue */
+static int	my_piece = -1; /* index of our piece in the record; -1: none */
+static bool keep;	   /* what is known of our piece is kept at its end */
+static bool asked = false; /* this process has the turn, or waits in the queue */
 
 /* ---- the record ---- */
 
@@ -56,12 +61,15 @@ checksum(const WfRecord *record)
 	return crc;
 }
 
-/* Without it everything works, but nobody is found out. */
+/*
+ * Write the record. If that fails, everything goes on, but a piece that brings the server down is
+ * not found.
+ */
 static void
 save(WfCareful *careful)
 {
 	WfRecord   *record = &careful->record;
-	/* through their first member gcc would take it for that alone, where addresses are checked */
+	/* gcc's checks would take an address made from the first member for that member alone */
 	const char *bytes = (const char *) careful + offsetof(WfCareful, record);
 	int			fd = BasicOpenFile(RECORD_FILE, O_RDWR | O_CREAT | PG_BINARY);
 	bool		written = false;
@@ -95,7 +103,7 @@ load(WfRecord *record)
 		memset(record, 0, sizeof(*record));
 }
 
-/* The server starts: what does it mean for those that were under work? */
+/* The server starts: count deaths for the pieces that were being worked on when it crashed. */
 static void
 judge(WfRecord *record, bool crashed)
 {
@@ -116,7 +124,10 @@ judge(WfRecord *record, bool crashed)
 	}
 }
 
-/* No workers run while a standby or a backup is recovered, and pg_control is then as it was found elsewhere. */
+/*
+ * Is this a standby or a restored backup? No worker runs during its recovery, and its pg_control
+ * describes another server.
+ */
 static bool
 comes_from_elsewhere(void)
 {
@@ -154,7 +165,9 @@ wf_careful_init(WfCareful *careful, LWLock *lock)
 
 /* ---- for how long ---- */
 
-/* It begins when the first worker asks: recovery is over then. */
+/*
+ * When carefulness ends. The period begins when the first worker asks, since recovery is over then.
+ */
 static TimestampTz
 careful_until(WfCareful *careful)
 {
@@ -169,7 +182,10 @@ careful_until(WfCareful *careful)
 	return until;
 }
 
-/* Who is alone is so no more. Under lock. */
+/*
+ * Let others work beside the one who has the turn, and so is not alone any more. Called under the
+ * lock.
+ */
 static void
 end_patience(WfCareful *careful)
 {
@@ -192,7 +208,7 @@ wf_careful(void)
 		until = careful_until(&wf_shared->careful);
 	if (GetCurrentTimestamp() < until)
 		return true;
-	/* from now on we are beside whoever still has his turn */
+	/* from now on this process works beside the one who may still have the turn */
 	LWLockAcquire(wf_shared->careful.lock, LW_EXCLUSIVE);
 	end_patience(&wf_shared->careful);
 	LWLockRelease(wf_shared->careful.lock);
@@ -230,7 +246,7 @@ wake_next(WfCareful *careful)
 		wf_set_latch(careful->waiting[0]);
 }
 
-/* Under lock. */
+/* Take the turn if it is free. Called under the lock. */
 static bool
 take_turn(WfCareful *careful, int procno)
 {
@@ -298,7 +314,10 @@ wf_careful_yield(void)
 
 /* ---- pieces of work ---- */
 
-/* Or a place for it, empty; NULL: all are taken by what is under work. The one known for the longest time makes room. */
+/*
+ * Find a piece in the record, or make a place for it: that of the piece known for the longest time.
+ * NULL if pieces under work take all places.
+ */
 static WfPiece *
 find_piece(WfCareful *careful, WfPieceKind kind, int64 number)
 {
@@ -327,7 +346,7 @@ anything_under_work(const WfCareful *careful)
 	return false;
 }
 
-/* Under lock. */
+/* Record that a piece is begun. Called under the lock. */
 static void
 put_on_record(WfCareful *careful, WfPiece *piece, WfPieceKind kind, int64 number)
 {

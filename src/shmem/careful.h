@@ -7,43 +7,59 @@
 
 #include "postgres.h"
 
-/* What is done for a visit, or a delivery; what survives one of them may still die of another. */
+/*
+ * Kinds of work for a visit or a delivery. They count apart: a visit that survives one may die of
+ * another.
+ */
 typedef enum WfPieceKind
 {
-	WF_PIECE_REQUEST = 'q',	 /* its request is made */
-	WF_PIECE_ANSWER = 'a',	 /* what came back is dealt with */
-	WF_PIECE_DUE = 'd',		 /* its time has come */
-	WF_PIECE_ALARM = 'l',	 /* its deadline has */
-	WF_PIECE_BREAK = 'b',	 /* it has failed */
-	WF_PIECE_EXECUTE = 'e',	 /* an executor runs its SQL, or moves it */
-	WF_PIECE_DELIVERY = 'y', /* an executor carries out a delivery: the number is that */
+	WF_PIECE_REQUEST = 'q',	 /* making the request of a visit */
+	WF_PIECE_ANSWER = 'a',	 /* handling the reply to it */
+	WF_PIECE_DUE = 'd',		 /* handling a visit that is due */
+	WF_PIECE_ALARM = 'l',	 /* handling a timer of a visit */
+	WF_PIECE_BREAK = 'b',	 /* making a visit fail */
+	WF_PIECE_EXECUTE = 'e',	 /* running a visit's SQL, or moving it, in an executor */
+	/* carrying out a delivery in an executor; its number is that of the delivery */
+	WF_PIECE_DELIVERY = 'y',
 } WfPieceKind;
 
-/* So many times the server has died while it was alone under work: then it is not begun again. */
+/*
+ * A piece is not begun again once the server has died so many times while it alone was being worked
+ * on.
+ */
 #define WF_MOST_DEATHS 3
 
-/* Did the server crash within the last workflow.careful_after_crash? Cheap. */
+/* Did the server crash within the last workflow.careful_after_crash seconds? This is cheap. */
 extern bool wf_careful(void);
 
 /*
- * The turn to work, of one process of the whole cluster. False: not yet; this process stands in the queue then, and its latch is set
- * when it may ask again, or should look after a second. What holds it too long loses it, and goes on beside others. True at once in ordinary times.
+ * Ask for the turn to work, which one process of the whole cluster has. Returns true at once in
+ * ordinary times. Returns false if it is not our turn yet: this process then waits in the queue; it
+ * should ask again when its latch is set, or after a second. A process that keeps the turn for too
+ * long loses it, and goes on beside others.
  */
 extern bool wf_careful_try(void);
-/* Wait for it. Serves interrupts; outside a transaction. */
+/* Wait for the turn. To be called outside a transaction; serves interrupts. */
 extern void wf_careful_wait(void);
-/* Leave it, or the queue, to others. */
+/* Give up the turn, or the place in the queue. */
 extern void wf_careful_yield(void);
 
 /*
- * Put on record what is about to be done, and that it is over (whether it went well or not, the server has survived it). Returns how often
- * the server has died of it, as far as that is known. Both do nothing in ordinary times.
+ * wf_careful_begin records a piece of work that is about to be done, and returns how often the
+ * server has died of it, as far as is known. wf_careful_end says that it is over: whatever its
+ * outcome, the server has survived it. Both do nothing in ordinary times.
  */
 extern int	wf_careful_begin(WfPieceKind kind, int64 number);
 extern void wf_careful_end(void);
-/* Before its end: it was not worked on, since somebody had it locked, so that this says nothing. */
+/*
+ * To be called before wf_careful_end if the piece was locked by somebody else and so was not worked
+ * on: its deaths stay recorded.
+ */
 extern void wf_careful_keep(void);
-/* Somebody says that it is to be tried once more: earlier deaths count no longer, except of what is under work just now. */
+/*
+ * Forget earlier deaths of a piece, since somebody wants it to be tried again. A piece that is
+ * being worked on keeps them.
+ */
 extern void wf_careful_forget(WfPieceKind kind, int64 number);
 
 #endif

@@ -1,12 +1,14 @@
 /*
  * copies.c
- *		Databases whose rows belong to another one: their dispatchers leave, so that the slots are for those who work.
+ *		Databases that are copies: their rows belong to another database. Their dispatchers leave,
+ *		so that slots are free for databases that work.
  *
- * What was found is remembered here, so that the view workers tells it, and the log does so once. Whether it is still true
- * the launcher finds out by another dispatcher, when it is told that something has changed there. If more are found than there are
- * places for, those are not shown, and each look at them is told in the log.
+ * What was found is remembered here, so that the view workers shows it, and the log says it once.
+ * The launcher starts another dispatcher to find out whether it is still true, when it is told that
+ * something has changed there. Copies beyond the limit are not shown, and the log tells of each
+ * look at them.
  *
- * All of it under wf_shared->lock.
+ * All of this is protected by wf_shared->lock.
  */
 #include "compat.h"
 
@@ -14,7 +16,10 @@
 
 #include "shmem/slots.h"
 
-/* Under lock. NULL: it is not known as a copy. For InvalidOid: a free place, if there is one. */
+/*
+ * The place of a database among the copies; NULL if it is not known as one. For InvalidOid a free
+ * place, if there is one. Called under the lock.
+ */
 static Oid *
 place_of(Oid database)
 {
@@ -72,8 +77,9 @@ wf_copies_list(Oid **databases)
 }
 
 /*
- * COMMIT PREPARED first leaves its note, and then looks, under the lock, whether there is a dispatcher that will read it
- * (wf_database_is_served). So here, too, both are one: after the verdict nobody relies on this process.
+ * Check and exit reason are one step under the lock, since COMMIT PREPARED first leaves its
+ * wake-up, and then looks under the lock whether a dispatcher will read it (wf_database_is_served):
+ * once the exit reason is set, nobody relies on this process.
  */
 bool
 wf_copy_leave(void)

@@ -2,7 +2,8 @@
  * counters.c
  *		What the views workers and servers show.
  *
- * Each counter has one writer, and readers that do not mind a value a moment old: no locks but the one on who is there.
+ * Each counter has one writer, and readers that do not mind a value a moment old: the only lock is
+ * the one on which workers there are.
  */
 #include "compat.h"
 
@@ -105,7 +106,7 @@ list_worker(WfWorkerRow *row, WfWorkerKind kind, WfSlot *slot, const WfWorker *w
 	return true;
 }
 
-/* In place of the dispatcher that a copy has not. */
+/* A row for a copy, which has no dispatcher. */
 static bool
 list_quiet_copy(WfWorkerRow *row, Oid database)
 {
@@ -136,7 +137,10 @@ is_refused(WfSlot *slot)
 	return wf_shared->dispatchers_refused && slot->workers[WF_DISPATCHER_INDEX].state == WF_WORKER_NONE;
 }
 
-/* In place of those for which no worker slot is free; of a database without a slot only whoever is there can know that it wants one. */
+/*
+ * Rows for workers that could not be started, since no worker slot is free. A database without a
+ * slot is known to need a dispatcher only to its own sessions.
+ */
 static int
 list_all_refused(WfWorkerRow *rows)
 {

@@ -1,14 +1,17 @@
 /*
  * executor_shares.c
- *		Which role gets how many executors: fair shares, whatever single statements do.
+ *		Which role gets how many executors: fair shares, however long single statements take.
  *
- * An executor serves one role all its life, since what a session remembers must not pass from one to another. There are up to
- * workflow.executors of them, shared out among the roles that have work: one each in turn, as many times as there is
- * work for. Whoever has more than its share gives one up between two pieces of work, and where there are more roles than
- * executors, the one that had it for longest. A statement is never interrupted; so that those that go on for hours hold up nobody
- * else, a role that has no executor gets one of workflow.spare_executors beyond that number.
+ * An executor serves one role all its life, since what a session remembers must not pass from one
+ * role to another. There are up to workflow.executors of them. They are shared out among the roles
+ * that have work: one each in turn, as often as a role has work for one. A role with more than its
+ * share gives one up between two pieces of work; where there are more roles than executors, the
+ * role that has had one for longest does. A statement is never interrupted; so that statements of
+ * hours hold up nobody else, a role without an executor gets one of workflow.spare_executors in
+ * addition.
  *
- * Called by the dispatcher, under wf_shared->lock; the slot's mutex is held for one pass over the workers at a time.
+ * Called by the dispatcher, under wf_shared->lock; the slot's mutex is held for one pass over the
+ * workers at a time.
  */
 #include "compat.h"
 
@@ -18,11 +21,14 @@
 
 #include "shmem/slots.h"
 
-/* So long an executor serves its role, whoever waits: a start costs some milliseconds. */
+/*
+ * An executor serves its role for so long at least, whoever waits, since a start costs some
+ * milliseconds.
+ */
 #define QUANTUM_MS 200
-/* An idle one is kept that long from those that have others. */
+/* An idle executor is kept for so long while other roles have executors of their own. */
 #define GRACE_MS 1000
-/* When there are so many, those are forgotten that had none for so long. */
+/* With so many remembered roles, those are forgotten that have had no executor for FORGOTTEN_MS. */
 #define MANY_ROLES 1024
 #define FORGOTTEN_MS (60 * 60 * 1000)
 
@@ -30,19 +36,19 @@ typedef struct Share
 {
 	Oid			role;
 	int			wanted;
-	TimestampTz since;	/* it waits since then, or was last served */
-	TimestampTz latest; /* start of the youngest of its executors */
-	int			has;	/* executors */
-	int			target; /* its share */
+	TimestampTz since;	/* its work waits since then, or it last had an executor then */
+	TimestampTz latest; /* start time of its youngest executor */
+	int			has;	/* executors that it has */
+	int			target; /* executors that it should have */
 } Share;
 
-typedef struct Place /* of a worker, as it was at the beginning of a look */
+typedef struct Place /* an executor's place in the slot, as it was at the beginning of the look */
 {
 	bool		is_running;
 	bool		is_idle;
 	TimestampTz idle_since;
 	bool		leaves;
-	Share	   *share; /* NULL: its role has no work */
+	Share	   *share; /* the share of its role; NULL: the role has no work */
 } Place;
 
 typedef struct Look
@@ -50,15 +56,15 @@ typedef struct Look
 	WfSlot	   *slot;
 	TimestampTz now;
 	int			nshares;
-	Share	   *shares; /* whose turn it is comes first */
+	Share	   *shares; /* sorted by whose turn it is */
 	Place		places[WF_MAX_WORKERS];
-	int			total; /* executors */
-	int			nidle; /* of them, at the beginning */
-	int			lacking; /* so many more there should be, and cannot */
-	bool		urgent; /* … since somebody has none at all */
+	int			total; /* number of executors */
+	int			nidle; /* how many of them were idle at the beginning */
+	int			lacking; /* so many more are needed, and cannot be started */
+	bool		urgent; /* some role lacks its only executor */
 	WfTicket	tickets[WF_MAX_WORKERS];
 	int			ntickets;
-	long		again_ms; /* -1: no need */
+	long		again_ms; /* ms after which to look again; -1: no need */
 } Look;
 
 static void
@@ -79,10 +85,10 @@ ms_left(TimestampTz since, int ms, TimestampTz now)
 typedef struct Served
 {
 	Oid			role;
-	TimestampTz at; /* it was seen to have an executor */
+	TimestampTz at; /* when the role was last seen to have an executor */
 } Served;
 
-static HTAB *served_roles = NULL; /* of this dispatcher */
+static HTAB *served_roles = NULL; /* in this dispatcher's memory */
 
 static Served *
 served(Oid role)
@@ -102,7 +108,7 @@ served(Oid role)
 	return entry;
 }
 
-/* Roles come and go, and a dispatcher stays. */
+/* Forget roles without executors, since roles come and go while a dispatcher stays. */
 static void
 forget_served(TimestampTz now)
 {
@@ -148,7 +154,10 @@ count_executors(Look *look)
 	}
 }
 
-/* Those that have none, by how long they wait for one; then the others, those first that have got one last. */
+/*
+ * Sort by whose turn it is: first roles without executors, the longest waiting first; then the
+ * others, the one whose last start is most recent first.
+ */
 static int
 compare_turns(const void *left, const void *right)
 {
@@ -162,7 +171,7 @@ compare_turns(const void *left, const void *right)
 	return a->latest > b->latest ? -1 : a->latest < b->latest;
 }
 
-/* One each in turn, until there are no more or nobody wants more. */
+/* Set the targets: one executor each in turn, until all are given away or no role needs more. */
 static void
 set_targets(Look *look)
 {
@@ -184,7 +193,7 @@ set_targets(Look *look)
 	}
 }
 
-/* Under the mutex. */
+/* Copy what is under the slot's mutex, which is held. */
 static void
 see_places(Look *look)
 {
@@ -201,7 +210,7 @@ see_places(Look *look)
 
 /* ---- more ---- */
 
-/* Is there a place for one more of this share? */
+/* May one more executor be started for this share? */
 static bool
 has_room(const Look *look, const Share *share)
 {
@@ -236,7 +245,10 @@ start_missing(Look *look, Share *share)
 
 /* ---- less ---- */
 
-/* May this one be told to leave? `for_others`: since they wait for its place; else since there are more than there should be. */
+/*
+ * May this executor be told to leave? `for_others`: because other roles wait for its place; else
+ * because there are more executors than allowed.
+ */
 static bool
 may_leave(Look *look, int i, bool for_others)
 {
@@ -257,7 +269,10 @@ may_leave(Look *look, int i, bool for_others)
 	return left == 0;
 }
 
-/* Those first that are idle, then those with the most beyond their share, the oldest of them. */
+/*
+ * Does executor i leave before the other? Idle ones leave first, then those of the role with the
+ * most beyond its share, the oldest of them first.
+ */
 static bool
 leaves_before(const Look *look, int i, int other)
 {
@@ -296,7 +311,10 @@ choose_leaving(Look *look, int need, bool for_others)
 
 /* ---- telling them ---- */
 
-/* Who is idle and has work is not idle any more; more than there is work for are left in peace. */
+/*
+ * Choose idle executors to be woken, as many as their roles have work for. The others are left
+ * alone.
+ */
 static void
 wake_idle(Look *look)
 {
@@ -314,7 +332,10 @@ wake_idle(Look *look)
 		}
 }
 
-/* Under the mutex. Collects whose latches to set. */
+/*
+ * Tell executors to leave or to look for work. Called under the mutex; collects whose latches to
+ * set.
+ */
 static int
 tell(Look *look, int *procnos)
 {
@@ -336,7 +357,7 @@ tell(Look *look, int *procnos)
 	}
 	look->slot->want_executors = look->lacking > 0;
 	if (look->lacking == 0 && look->ntickets == 0)
-		look->slot->executors_refused = false; /* nobody needs one any more */
+		look->slot->executors_refused = false; /* no work waits for an executor any more */
 	return n;
 }
 

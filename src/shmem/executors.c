@@ -1,10 +1,11 @@
 /*
  * executors.c
- *		The executors of one database: started by its dispatcher, each for one role, leaving by themselves. Whom they are
- *		started for is decided in executor_shares.c.
+ *		The executors of one database: started by its dispatcher, each for one role; they leave by
+ *		themselves. executor_shares.c decides for which roles.
  *
- * Who is there is in shared memory, so that it outlives a dispatcher; the handles of those that are only starting
- * live in the dispatcher that registered them, and a new dispatcher finds their reservations gone.
+ * Which executors there are is in shared memory, so that it outlives a dispatcher. The handles of
+ * those that are starting live in the dispatcher that registered them; a new dispatcher finds their
+ * reservations gone.
  */
 #include "compat.h"
 
@@ -19,7 +20,7 @@
 #define FIRST_PAUSE_MS 100
 #define LONGEST_PAUSE_MS 60000
 
-typedef struct Start /* one that has not been seen to attach */
+typedef struct Start /* an executor that has been registered and not been seen to attach */
 {
 	BackgroundWorkerHandle *handle;
 	uint32		generation;
@@ -28,7 +29,7 @@ typedef struct Start /* one that has not been seen to attach */
 static Start starts[WF_MAX_WORKERS];
 static int	nstarts = 0;
 
-/* Registrations that found no free worker slot, in a row. */
+/* Successive registrations for which no worker slot was free. */
 static int	refusals = 0;
 static TimestampTz refused_at;
 
@@ -40,7 +41,10 @@ wf_executor_attach(void)
 	wf_executor_idle(false);
 }
 
-/* A call that came while it looked may have lost its latch to a wait somewhere below. */
+/*
+ * Become idle or busy. An executor that was called while it looked for work sets its own latch,
+ * since a wait somewhere below may have reset it.
+ */
 void
 wf_executor_idle(bool idle)
 {
@@ -89,7 +93,10 @@ failures_of(WfSlot *slot, Oid role)
 	return NULL;
 }
 
-/* A free place, or that of the one that has been quiet for longest. */
+/*
+ * A place to count failures of a role: a free one, or that of the role whose last failure is
+ * oldest.
+ */
 static WfRoleFailures *
 new_failures(WfSlot *slot, Oid role)
 {
@@ -103,7 +110,10 @@ new_failures(WfSlot *slot, Oid role)
 	return place;
 }
 
-/* Whoever lets its executors die makes only its own wait. */
+/*
+ * Count an executor's end. Failures are counted by role, so that a role whose executors die makes
+ * only its own work wait.
+ */
 void
 wf_executor_note_end(WfSlot *slot, Oid role, bool failed)
 {
@@ -167,7 +177,7 @@ wf_executor_reserve(WfSlot *slot, Oid role, TimestampTz now, WfTicket *ticket)
 	return false;
 }
 
-/* Under no lock. */
+/* Give up the reservation of an executor that did not come. Called without locks. */
 static void
 unreserve(const WfTicket *ticket, bool failed)
 {
@@ -194,7 +204,7 @@ start(const WfTicket *ticket)
 	MemoryContextSwitchTo(old);
 	if (!registered)
 		return false;
-	/* one that came and went since the last look has left its handle */
+	/* an executor that came and went since the last look has left its handle */
 	if (starts[ticket->index].handle != NULL)
 		pfree(starts[ticket->index].handle);
 	else
@@ -242,7 +252,7 @@ wf_executors_start(const WfTicket *tickets, int n)
 	}
 }
 
-/* ---- those that never came ---- */
+/* ---- executors that never attached ---- */
 
 static bool
 has_attached(int index)
@@ -279,7 +289,7 @@ wf_executors_reap(void)
 	}
 }
 
-/* ---- SQL that does not end ---- */
+/* ---- uncancellable SQL ---- */
 
 void
 wf_stubborn_note(int64 visit)

@@ -1,9 +1,10 @@
 /*
  * lacks.c
- *		What workers could not do for want of something that they will have again.
+ *		What workers could not do because something was lacking that they will have again.
  *
- * A table of fixed size in the database's slot, under the slot's mutex. Who cannot do something refreshes its row with each try;
- * one that was not refreshed for a while after its pause has been dealt with by somebody else.
+ * It is a table of fixed size in the database's slot, under the slot's mutex. A worker refreshes
+ * its row with each try. A row that is not refreshed for a while after its pause is dropped:
+ * another worker has done the work.
  */
 #include "postgres.h"
 
@@ -13,7 +14,7 @@
 #include "shmem/slots.h"
 
 #define FIRST_PAUSE_MS 10
-/* after the time of its next try a row is kept that long */
+/* A row is kept for so long after the time of its next try. */
 #define EXPIRES_AFTER_MS 30000
 
 const char *
@@ -39,7 +40,7 @@ wf_lack_name(WfLack lack)
 	return NULL;
 }
 
-/* Under the mutex. -1: there is none. */
+/* The index of the visit's row, or -1. Called under the mutex. */
 static int
 find(const WfSlot *slot, int64 instance, int64 visit)
 {
@@ -49,7 +50,10 @@ find(const WfSlot *slot, int64 instance, int64 visit)
 	return -1;
 }
 
-/* Under the mutex. True if it was the last that was said. */
+/*
+ * Drop a row. Returns true if it was the last of those that the log told of. Called under the
+ * mutex.
+ */
 static bool
 drop(WfSlot *slot, int index)
 {
@@ -60,7 +64,7 @@ drop(WfSlot *slot, int index)
 	return said && slot->nlacks_said == 0;
 }
 
-/* Under the mutex: the row of this visit, new perhaps. NULL: there is no room. */
+/* The visit's row, or a new one; NULL if the table is full. Called under the mutex. */
 static WfLackRow *
 find_or_add(WfSlot *slot, const WfLackRow *row)
 {
@@ -108,7 +112,7 @@ wf_lack_over(int64 instance, int64 visit)
 	bool		last = false;
 	int			index;
 
-	if (likely(slot->nlacks == 0)) /* our own rows are there to be seen */
+	if (likely(slot->nlacks == 0)) /* we can see rows of our own without the mutex */
 		return false;
 	SpinLockAcquire(&slot->mutex);
 	index = find(slot, instance, visit);

@@ -1,9 +1,10 @@
 /*
  * news.c
- *		What monitoring is to be told of: collected by transaction, published at commit.
+ *		News for monitoring: collected by each transaction, published at commit.
  *
- * The news of the running transaction are in static memory, as its notes are: publishing them may neither allocate nor fail. Those of
- * each subtransaction are apart until it commits, since what is rolled back did not happen.
+ * The news of the running transaction are in static memory, as its wake-ups are: publishing them
+ * may neither allocate nor fail. Those of each subtransaction are apart until it commits, since
+ * what is rolled back did not happen.
  */
 #include "postgres.h"
 
@@ -25,7 +26,10 @@ is_of(const WfNews *news, WfNewsKind kind, const char *process, const char *step
 	return news->kind == kind && strcmp(news->step, step) == 0 && strcmp(news->process, process) == 0;
 }
 
-/* A new one; where there is no room that of all others of its kind. Also called under a spinlock. */
+/*
+ * Add a bundle; if there is no room, the one that is kept for all others of its kind. Also called
+ * under a spinlock.
+ */
 static WfNews *
 add(WfNewsList *list, WfNewsKind kind, const char *process, const char *step)
 {
@@ -95,7 +99,7 @@ remove_pending(int i)
 	whose[i] = whose[pending.n];
 }
 
-/* What came in it is its parent's now. */
+/* A subtransaction commits: its news become those of its parent. */
 static void
 pass_up(SubTransactionId mine, SubTransactionId parent)
 {
@@ -117,7 +121,10 @@ pass_up(SubTransactionId mine, SubTransactionId parent)
 	}
 }
 
-/* Those for which there was no room stay: too much noise is better than none. */
+/*
+ * A subtransaction aborts: remove its news. Those for which there was no room stay, since too much
+ * noise is better than none.
+ */
 static void
 take_back(SubTransactionId mine)
 {
@@ -126,7 +133,10 @@ take_back(SubTransactionId mine)
 			remove_pending(i);
 }
 
-/* Subtransactions are numbered as they begin: what has come since then is of this one, or of one within. */
+/*
+ * Subtransactions are numbered in the order of their begin: news with this number or a higher one
+ * belong to this subtransaction, or to one within it.
+ */
 static void
 at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {
@@ -138,7 +148,7 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionI
 		take_back(mine);
 }
 
-/* Under the slot's mutex. */
+/* Merge a bundle into the news of the database. Called under the slot's mutex. */
 static void
 publish_one(WfNewsList *list, const WfNews *news)
 {
@@ -216,7 +226,7 @@ wf_news_note(WfNewsKind kind, const char *process, const char *step, int64 insta
 
 /* ---- the dispatcher ---- */
 
-/* Without the mutex: whoever adds the first one wakes us. */
+/* Reads without the mutex, since whoever adds the first news sets our latch. */
 bool
 wf_news_any(void)
 {

@@ -1,6 +1,6 @@
 /*
  * registration.c
- *		A worker process before it is there: its description, and the place that is kept for it.
+ *		A worker process before it runs: its description, and the place that is reserved for it.
  */
 #include "postgres.h"
 

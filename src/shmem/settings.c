@@ -13,8 +13,8 @@
 
 #include "shmem/settings.h"
 
-#define LONGEST_YEARS 1000 /* as a process may say of its own */
-#define MOST_DATA_KB (255 * 1024) /* what a jsonb can hold */
+#define LONGEST_YEARS 1000 /* limit of intervals, the same as in definitions */
+#define MOST_DATA_KB (255 * 1024) /* the most that a jsonb can hold */
 #define LEAST_MEMORY_MB 64 /* with less a worker could do nothing at all */
 
 int			wf_setting_executors = 4;
@@ -33,7 +33,10 @@ int			wf_setting_warn_waiting = 0;
 int			wf_setting_definition_cache = 32 * 1024;
 char	   *wf_setting_callback_base = NULL;
 
-/* interval_in would throw, and a postmaster reads this where nothing may. */
+/*
+ * Read an interval without throwing: interval_in would throw, and the postmaster reads settings
+ * where nothing may.
+ */
 static bool
 read_interval(const char *text, Interval *interval)
 {
@@ -58,7 +61,7 @@ read_interval(const char *text, Interval *interval)
 	return error == 0 && type == DTK_DELTA && itmin2interval(&parts, interval) == 0;
 }
 
-/* Roughly, rounded down. */
+/* The length of an interval in months, rounded down. */
 static int64
 interval_months(const Interval *interval)
 {

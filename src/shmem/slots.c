@@ -1,6 +1,6 @@
 /*
  * slots.c
- *		The slots of databases: finding them, and what is simple about them.
+ *		The slots of databases: finding them, and simple functions on them.
  */
 #include "compat.h"
 
@@ -66,7 +66,7 @@ wf_database_blocked(Oid database)
 	return blocked;
 }
 
-/* Lock the slot of this database, if it has one. */
+/* Find the slot of this database and take its mutex; NULL if it has no slot. */
 static WfSlot *
 lock_own_slot(void)
 {

@@ -100,8 +100,8 @@ typedef struct WfLivingKey
 } WfLivingKey;
 extern int	wf_attachment_living(int process_id, int attachment, char **keys, int n, WfLivingKey **living);
 /*
- * The same for keys with an instance that lives or has ended. A key with several instances may come
- * several times.
+ * Find those of the keys that have an instance of the attachment, living or ended. A key with
+ * several instances may come several times.
  */
 extern int	wf_attachment_known(int process_id, int attachment, char **keys, int n, WfLivingKey **known);
 

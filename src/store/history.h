@@ -107,6 +107,7 @@ extern bool wf_history_erase(int64 instance);
  */
 extern bool wf_strays_settle(WfHistory history, uint32 *block);
 
+/* Are there any strays? */
 extern bool wf_strays_any(void);
 
 /*

@@ -15,6 +15,10 @@ typedef enum WfPrivilege
 	WF_PRIVILEGE_ADMIN
 } WfPrivilege;
 
+/*
+ * The name of a privilege, as it is stored, and back; wf_privilege_parse returns false for an
+ * unknown name.
+ */
 extern const char *wf_privilege_name(WfPrivilege privilege);
 extern bool wf_privilege_parse(const char *name, WfPrivilege *privilege);
 
@@ -45,8 +49,9 @@ extern bool wf_privilege_by_step(int process_id);
 extern void wf_privilege_require(int process_id, Oid role, WfPrivilege privilege, WfPrivilege other);
 
 /*
- * The same for what a caller names by a number: returns false if `role` has no privilege at all on
- * the process. The caller must then get the error for numbers that were never issued.
+ * Check a privilege on something that the caller names by a number. Returns false if `role` has no
+ * privilege at all on the process: the caller must then get the error for numbers that were never
+ * issued. ERROR 42501 if it has others than these two.
  */
 extern bool wf_privilege_admits(int process_id, Oid role, WfPrivilege privilege, WfPrivilege other);
 /* Has `role` any privilege on the process, or on one of its steps? */

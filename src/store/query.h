@@ -63,7 +63,7 @@ extern void wf_rows_end(WfRows *rows);
  * large ones with SPI_freetuptable. It sees the latest committed rows whatever the isolation level.
  */
 extern uint64 wf_query_run(WfQuery *query, Datum *values, const char *nulls);
-/* The same for a text that is made for one use; no plan is kept. */
+/* Run a text that is made for one use, without keeping a plan. */
 extern uint64 wf_query_run_text(const char *sql);
 extern uint64 wf_query_run_rows(WfQuery *query, WfRows *rows);
 
