@@ -329,7 +329,7 @@ check_step(const WfAttachment *wanted, const WfDefinition *def)
 	if (step < 0)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("process \"%s\" has no step \"%s\"", wanted->process, wanted->serial_step));
-	if (def->steps[step].wait.kind != WF_EVENT_CALLBACK)
+	if (wf_step_waits_for(&def->steps[step]) != WF_EVENT_CALLBACK)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("step \"%s\" of process \"%s\" does not wait for a callback",
 					   wanted->serial_step, wanted->process),

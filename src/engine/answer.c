@@ -69,9 +69,9 @@ wf_answer_is_named(const WfVisit *visit, const WfFault *fault)
 {
 	if (is_named(&visit->def->retry, fault))
 		return true;
-	for (int i = 0; i < visit->def->ncatches; i++)
-		for (int c = 0; c < visit->def->catches[i].ncodes; c++)
-			if (wf_code_names(visit->def->catches[i].codes[c], fault->code, fault->http_status))
+	for (int i = visit->def->nwaits; i < visit->def->nentries; i++)
+		for (int c = 0; c < visit->def->entries[i].ncodes; c++)
+			if (wf_code_names(visit->def->entries[i].codes[c], fault->code, fault->http_status))
 				return true;
 	return false;
 }

@@ -2,8 +2,9 @@
  * clocks.c
  *		When something happens.
  *
- * The times of handlers are worked out once, when the visit is begun, and stand in its row until each has begun: the data, and
- * what "tomorrow" means, may be others when one is looked at.
+ * The times of a step's entries are worked out once, those of handlers when the visit is begun, those that it waits for when it
+ * begins to wait, and stand in its row until each has come: the data, and what "tomorrow" means, may be others when one is
+ * looked at.
  */
 #include "postgres.h"
 
@@ -111,14 +112,48 @@ clock_until(WfVisit *visit, const WfTemplate *tmpl, const WfScope *scope, Timest
 	return work_out_as_defined(visit->instance->process, &clock, at, fault);
 }
 
+static bool
+is_clock(const WfEvent *event)
+{
+	return event->kind == WF_EVENT_AFTER || event->kind == WF_EVENT_UNTIL;
+}
+
 /* When the clock of an event strikes, counted `from` there. */
-bool
-wf_clock_event(WfVisit *visit, const WfEvent *event, const WfScope *scope, TimestampTz from,
-			   TimestampTz *at, WfFault *fault)
+static bool
+clock_event(WfVisit *visit, const WfEvent *event, const WfScope *scope, TimestampTz from,
+			TimestampTz *at, WfFault *fault)
 {
 	if (event->kind == WF_EVENT_AFTER)
 		return wf_clock_after(visit, &event->after, scope, from, at, fault);
 	return clock_until(visit, event->until, scope, at, fault);
+}
+
+static TimestampTz *
+no_times(WfBatch *batch, const WfVisit *visit)
+{
+	return MemoryContextAllocZero(batch->context, sizeof(TimestampTz) * visit->def->nentries);
+}
+
+/* When the clocks strike that it waits for, from now on; *at: the first of them, 0: it waits for none. */
+bool
+wf_clock_plan_wait(WfBatch *batch, WfVisit *visit, const WfScope *scope, TimestampTz *at, WfFault *fault)
+{
+	*at = 0;
+	for (int i = 0; i < visit->def->nwaits; i++)
+	{
+		const WfEvent *event = &visit->def->entries[i].event;
+		TimestampTz time;
+
+		if (!is_clock(event))
+			continue;
+		if (!clock_event(visit, event, scope, batch->now, &time, fault))
+			return false;
+		if (visit->clocks.clock_times == NULL)
+			visit->clocks.clock_times = no_times(batch, visit);
+		visit->clocks.clock_times[i] = time;
+		*at = wf_earlier(*at, time);
+	}
+	return true;
 }
 
 /* When silence from now on is too long; 0: there is no heartbeat. */
@@ -154,14 +189,16 @@ wf_clock_listen(WfBatch *batch, WfVisit *visit)
 static void
 look_ahead(WfVisit *visit)
 {
+	const WfStep *def = visit->def;
+
 	visit->clocks.handler_at = 0;
 	visit->clocks.interrupt_at = 0;
-	for (int i = 0; visit->clocks.handler_times != NULL && i < visit->def->ncatches; i++)
+	for (int i = def->nwaits; visit->clocks.clock_times != NULL && i < def->nentries; i++)
 	{
-		TimestampTz at = visit->clocks.handler_times[i];
+		TimestampTz at = visit->clocks.clock_times[i];
 
 		visit->clocks.handler_at = wf_earlier(visit->clocks.handler_at, at);
-		if (visit->def->catches[i].interrupt)
+		if (def->entries[i].interrupt)
 			visit->clocks.interrupt_at = wf_earlier(visit->clocks.interrupt_at, at);
 	}
 	visit->changed = true;
@@ -176,23 +213,23 @@ wf_clock_plan_handlers(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	TimestampTz *times = NULL;
 	WfScope		scope;
 
-	for (int i = 0; i < def->ncatches; i++)
+	for (int i = def->nwaits; i < def->nentries; i++)
 	{
-		const WfEvent *event = &def->catches[i].event;
+		const WfEvent *event = &def->entries[i].event;
 
-		if (event->kind == WF_EVENT_NONE)
+		if (!is_clock(event))
 			continue;
 		if (times == NULL)
 		{
-			times = MemoryContextAllocZero(batch->context, sizeof(TimestampTz) * def->ncatches);
+			times = no_times(batch, visit);
 			wf_engine_scope(visit, &scope);
 		}
-		if (!wf_clock_event(visit, event, &scope, from, &times[i], fault))
+		if (!clock_event(visit, event, &scope, from, &times[i], fault))
 			return false;
 	}
 	if (times == NULL)
 		return true;
-	visit->clocks.handler_times = times;
+	visit->clocks.clock_times = times;
 	look_ahead(visit);
 	return true;
 }
@@ -201,24 +238,24 @@ wf_clock_plan_handlers(WfBatch *batch, WfVisit *visit, WfFault *fault)
 int
 wf_clock_next_handler(const WfVisit *visit, TimestampTz until)
 {
-	const TimestampTz *times = visit->clocks.handler_times;
-	const WfCatch *catches = visit->def->catches;
+	const TimestampTz *times = visit->clocks.clock_times;
+	const WfEntry *entries = visit->def->entries;
 	int			found = -1;
 
-	for (int i = 0; times != NULL && i < visit->def->ncatches; i++)
+	for (int i = visit->def->nwaits; times != NULL && i < visit->def->nentries; i++)
 	{
 		if (times[i] == 0 || times[i] > until)
 			continue;
 		if (found < 0 || times[i] < times[found] ||
-			(times[i] == times[found] && catches[found].interrupt && !catches[i].interrupt))
+			(times[i] == times[found] && entries[found].interrupt && !entries[i].interrupt))
 			found = i;
 	}
 	return found;
 }
 
 void
-wf_clock_begin_handler(WfVisit *visit, int index)
+wf_clock_begin_handler(WfVisit *visit, int entry)
 {
-	visit->clocks.handler_times[index] = 0;
+	visit->clocks.clock_times[entry] = 0;
 	look_ahead(visit);
 }

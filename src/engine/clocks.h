@@ -10,9 +10,8 @@
 /* from + duration, constant or made of data. False with *fault if that gives no time. */
 extern bool wf_clock_after(WfVisit *visit, const WfDuration *duration, const WfScope *scope, TimestampTz from,
 						   TimestampTz *at, WfFault *fault);
-/* When the clock of an event strikes, counted `from` there. */
-extern bool wf_clock_event(WfVisit *visit, const WfEvent *event, const WfScope *scope, TimestampTz from,
-						   TimestampTz *at, WfFault *fault);
+/* When the clocks strike that it waits for; *at: the first of them, 0: it waits for none. False with *fault. */
+extern bool wf_clock_plan_wait(WfBatch *batch, WfVisit *visit, const WfScope *scope, TimestampTz *at, WfFault *fault);
 
 /* When silence from now on is too long; 0: there is no heartbeat. False with *fault. */
 extern bool wf_clock_silence(WfBatch *batch, WfVisit *visit, const WfScope *scope, TimestampTz *at, WfFault *fault);
@@ -21,9 +20,9 @@ extern void wf_clock_listen(WfBatch *batch, WfVisit *visit);
 
 /* Work out when the handlers of clocks begin. False with *fault. */
 extern bool wf_clock_plan_handlers(WfBatch *batch, WfVisit *visit, WfFault *fault);
-/* The entry of `catch` that is the next to begin, if its time is not after `until`; -1: there is none. */
+/* The entry of the handler that is the next to begin, if its time is not after `until`; -1: there is none. */
 extern int	wf_clock_next_handler(const WfVisit *visit, TimestampTz until);
 /* That one begins: its time is gone. */
-extern void wf_clock_begin_handler(WfVisit *visit, int index);
+extern void wf_clock_begin_handler(WfVisit *visit, int entry);
 
 #endif

@@ -130,7 +130,7 @@ bool
 wf_engine_takes_callback(const WfVisit *visit)
 {
 	return visit->state == WF_STATE_INCIDENT ||
-		   (visit->def != NULL && visit->def->wait.kind == WF_EVENT_CALLBACK);
+		   (visit->def != NULL && wf_step_waits_for(visit->def) == WF_EVENT_CALLBACK);
 }
 
 /*
@@ -246,7 +246,7 @@ static bool
 outlives_handlers(WfBatch *batch, WfVisit *visit)
 {
 	TimestampTz until = batch->now;
-	int			index;
+	int			entry;
 
 	if (visit->clocks.handler_at == 0 || visit->clocks.handler_at > batch->now || visit->def == NULL)
 		return true;
@@ -254,10 +254,10 @@ outlives_handlers(WfBatch *batch, WfVisit *visit)
 		until = Min(until, visit->clocks.deadline - 1);
 	if (visit->clocks.silence_at != 0)
 		until = Min(until, visit->clocks.silence_at - 1);
-	while ((index = wf_clock_next_handler(visit, until)) >= 0)
+	while ((entry = wf_clock_next_handler(visit, until)) >= 0)
 	{
-		wf_clock_begin_handler(visit, index);
-		wf_handler_begin(batch, visit, index);
+		wf_clock_begin_handler(visit, entry);
+		wf_handler_begin(batch, visit, entry);
 		wf_agenda_run(batch, visit->instance);
 		if (is_interrupted(visit))
 			return false;

@@ -21,7 +21,7 @@ void
 wf_op_fail(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	const WfCatch *handler = wf_token_catch(visit, outcome, error);
+	const WfEntry *handler = wf_token_catch(visit, outcome, error);
 
 	if (handler != NULL || is_cancelled_with_its_instance(visit))
 	{

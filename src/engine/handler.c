@@ -11,7 +11,7 @@
 
 /* Its `save`, which sees what the handler's steps will see as $caught. */
 static bool
-save(WfBatch *batch, WfVisit *visit, const WfCatch *handler, WfFault *fault)
+save(WfBatch *batch, WfVisit *visit, const WfEntry *handler, WfFault *fault)
 {
 	WfScope		scope;
 
@@ -24,15 +24,15 @@ save(WfBatch *batch, WfVisit *visit, const WfCatch *handler, WfFault *fault)
 }
 
 void
-wf_handler_begin(WfBatch *batch, WfVisit *visit, int index)
+wf_handler_begin(WfBatch *batch, WfVisit *visit, int entry)
 {
-	const WfCatch *handler = &visit->def->catches[index];
+	const WfEntry *handler = &visit->def->entries[entry];
 	WfFault		fault = {.code = "INTERRUPTED", .message = "a handler of the step interrupted it"};
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
 	if (handler->interrupt)
 	{
-		visit->cancel.handler = index + 1;
+		visit->cancel.handler = entry + 1;
 		wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, wf_engine_error(&fault, visit->attempt));
 	}
 	else if (!save(batch, visit, handler, &fault))
@@ -46,7 +46,7 @@ wf_handler_begin(WfBatch *batch, WfVisit *visit, int index)
 void
 wf_handler_take_over(WfBatch *batch, WfVisit *visit)
 {
-	const WfCatch *handler = &visit->def->catches[visit->cancel.handler - 1];
+	const WfEntry *handler = &visit->def->entries[visit->cancel.handler - 1];
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	WfFault		fault = {0};
 

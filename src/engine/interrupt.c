@@ -36,7 +36,7 @@ await_confirmation(WfBatch *batch, WfVisit *visit)
 	WfScope		scope;
 
 	if (visit->has_callback || visit->cancel.outcome == WF_OUTCOME_DIED ||
-		visit->def->wait.kind != WF_EVENT_CALLBACK)
+		wf_step_waits_for(visit->def) != WF_EVENT_CALLBACK)
 	{
 		wf_push(batch, visit, WF_CONCLUDE);
 		return;

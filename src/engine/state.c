@@ -292,7 +292,7 @@ wf_state_end(WfBatch *batch, WfVisit *visit)
 		one_incident_less(instance);
 	/* a row may show the number of a step that takes callbacks before it waits */
 	if (visit->state == WF_STATE_WAITING ||
-		(visit->def != NULL && visit->def->wait.kind == WF_EVENT_CALLBACK))
+		(visit->def != NULL && wf_step_waits_for(visit->def) == WF_EVENT_CALLBACK))
 		instance->show_changed = true;
 	visit->ended = true;
 	visit->ended_at = batch->now;

@@ -63,15 +63,17 @@ wf_token_stand(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 	wf_state_incident(batch, visit);
 }
 
-const WfCatch *
+const WfEntry *
 wf_token_catch(WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
 	char	   *code = wf_error_code(error);
 	int			status = wf_error_status(error);
 
-	for (int i = 0; visit->def != NULL && i < visit->def->ncatches; i++)
+	if (visit->def == NULL)
+		return NULL;
+	for (int i = visit->def->nwaits; i < visit->def->nentries; i++)
 	{
-		const WfCatch *handler = &visit->def->catches[i];
+		const WfEntry *handler = &visit->def->entries[i];
 
 		if (handler->any || (handler->outcomes & (1U << outcome)) != 0)
 			return handler;
@@ -114,7 +116,7 @@ wf_token_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error, bool handled)
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	WfInstance *instance = visit->instance;
 	bool		moved = was_moved(error);
-	const WfCatch *handler =
+	const WfEntry *handler =
 		!handled || moved ? NULL : wf_token_catch(visit, WF_OUTCOME_CANCELLED, error);
 
 	visit->docs.result = NULL;

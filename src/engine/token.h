@@ -19,7 +19,7 @@ extern void wf_token_end(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Json
 extern void wf_token_stand(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
 
 /* The entry of its `catch` for that; NULL: none. */
-extern const WfCatch *wf_token_catch(WfVisit *visit, WfOutcome outcome, Jsonb *error);
+extern const WfEntry *wf_token_catch(WfVisit *visit, WfOutcome outcome, Jsonb *error);
 
 /* It ends CANCELLED; its handler goes on, if `handled`, unless an operator has taken its token elsewhere. */
 extern void wf_token_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error, bool handled);

@@ -6,51 +6,49 @@
 
 #include "engine/operations.h"
 
+static const WfWaitsFor waits_for[] = {
+	[WF_EVENT_NONE] = WF_WAITS_FOR_NOTHING,
+	[WF_EVENT_CALLBACK] = WF_WAITS_FOR_CALLBACK,
+	[WF_EVENT_AFTER] = WF_WAITS_FOR_AFTER,
+	[WF_EVENT_UNTIL] = WF_WAITS_FOR_UNTIL,
+};
+
+/* From now on what it waits for can happen. */
 static bool
-wait_for_clock(WfBatch *batch, WfVisit *visit, const WfScope *scope, WfFault *fault)
+open_entries(WfBatch *batch, WfVisit *visit, const WfScope *scope, WfFault *fault)
 {
-	const WfEvent *event = &visit->def->wait;
-	TimestampTz at = 0;
+	WfEventKind kind = wf_step_waits_for(visit->def);
+	TimestampTz due_at;
+	TimestampTz silence_at = 0;
 
-	if (!wf_clock_event(visit, event, scope, batch->now, &at, fault))
+	if (!wf_clock_plan_wait(batch, visit, scope, &due_at, fault))
 		return false;
-	wf_state_wait(batch, visit, event->kind == WF_EVENT_AFTER ? WF_WAITS_FOR_AFTER : WF_WAITS_FOR_UNTIL, at);
-	return true;
-}
-
-static bool
-wait_for_callback(WfBatch *batch, WfVisit *visit, const WfScope *scope, WfFault *fault)
-{
-	TimestampTz at = 0;
-
-	if (!wf_clock_silence(batch, visit, scope, &at, fault))
+	if (kind == WF_EVENT_CALLBACK && !wf_clock_silence(batch, visit, scope, &silence_at, fault))
 		return false;
-	wf_state_wait(batch, visit, WF_WAITS_FOR_CALLBACK, 0);
-	visit->clocks.silence_at = at;
+	wf_state_wait(batch, visit, waits_for[kind], due_at);
+	visit->clocks.silence_at = silence_at;
 	return true;
 }
 
 void
 wf_op_open(WfBatch *batch, WfVisit *visit)
 {
-	const WfEvent *event = &visit->def->wait;
+	const WfPredicate *when = visit->def->nwaits > 0 ? visit->def->entries[0].event.when : NULL;
 	WfFault		fault = {0};
 	WfScope		scope;
-	bool		answer = event->kind != WF_EVENT_NONE;
+	bool		answer = visit->def->nwaits > 0;
 	bool		ok = true;
 
 	wf_engine_scope(visit, &scope);
-	if (answer && event->when != NULL)
-		ok = wf_predicate_eval(event->when, &scope, &answer, &fault);
+	if (when != NULL)
+		ok = wf_predicate_eval(when, &scope, &answer, &fault);
 	if (ok && !answer)
 	{
 		wf_push(batch, visit, WF_LEAVE);
 		return;
 	}
-	if (ok && event->kind == WF_EVENT_CALLBACK)
-		ok = wait_for_callback(batch, visit, &scope, &fault);
-	else if (ok)
-		ok = wait_for_clock(batch, visit, &scope, &fault);
+	if (ok)
+		ok = open_entries(batch, visit, &scope, &fault);
 	if (!ok)
 		wf_push_fault(batch, visit, &fault);
 }

@@ -259,7 +259,7 @@ static const WfReaderField step_fields[] = {
 	{"set", read_set, 0, false, WF_AT_ENTRY},
 	{"call"},
 	{"steps"},
-	{"wait", wf_read_wait, offsetof(WfStep, wait), false, WF_AFTER_ACTION},
+	{"wait", wf_read_wait, 0, false, WF_AFTER_ACTION},
 	{"success", wf_read_predicate, offsetof(WfStep, success), false, WF_AT_END},
 	{"save_reply", wf_read_changes, offsetof(WfStep, save_reply), false, WF_AFTER_ACTION},
 	{"save", read_save, 0, false, WF_AT_END},
@@ -302,6 +302,19 @@ check_at_most_one(WfReader *reader, const WfJson *node, const char *const *keys,
 	}
 }
 
+static bool
+is_clock(WfEventKind kind)
+{
+	return kind == WF_EVENT_AFTER || kind == WF_EVENT_UNTIL;
+}
+
+/* Where the handler stands that became this entry. */
+static const WfJson *
+handler_node(const WfStep *step, const WfJson *node, int entry)
+{
+	return wf_json_member(node, "catch")->items[entry - step->nwaits];
+}
+
 /* Only the outside can be silent, or late, and only a request can be asked to stop. */
 static void
 check_outside(WfReader *reader, const WfJson *node)
@@ -312,7 +325,7 @@ check_outside(WfReader *reader, const WfJson *node)
 	const WfJson *cancel = wf_json_member(node, "cancel");
 	bool		event = wf_json_member(node, "wait") || wf_json_member(node, "first_of");
 	/* an event that could not be read has its issue */
-	bool		no_callback = !event || step->wait.kind == WF_EVENT_AFTER || step->wait.kind == WF_EVENT_UNTIL;
+	bool		no_callback = !event || is_clock(wf_step_waits_for(step));
 
 	if (warn_waiting && no_callback)
 		wf_json_issue(reader->issues, warn_waiting, "It is for waits for a callback, since a clock is never late: give the step \"wait\": true.",
@@ -353,10 +366,10 @@ check_clocks(WfReader *reader, const WfJson *node)
 	if (timeout != NULL)
 		wf_json_issue(reader->issues, timeout, "Give it to the step that waits or calls out.",
 					  "there is nothing that could take so long: the step goes on at once");
-	for (int i = 0; i < step->ncatches; i++)
+	for (int i = step->nwaits; i < step->nentries; i++)
 	{
-		if (step->catches[i].event.kind != WF_EVENT_NONE)
-			wf_json_issue(reader->issues, wf_json_member(node, "catch")->items[i], "Give it to the step that waits or calls out.",
+		if (step->entries[i].event.kind != WF_EVENT_NONE)
+			wf_json_issue(reader->issues, handler_node(step, node, i), "Give it to the step that waits or calls out.",
 						  "can never begin: the step goes on at once");
 	}
 }
@@ -367,14 +380,14 @@ warn_of_outcomes(WfReader *reader, const WfJson *node)
 {
 	const WfStep *step = reader->step;
 
-	for (int i = 0; i < step->ncatches; i++)
+	for (int i = step->nwaits; i < step->nentries; i++)
 	{
-		const WfJson *on = wf_json_member(wf_json_member(node, "catch")->items[i], "on");
+		const WfJson *on = wf_json_member(handler_node(step, node, i), "on");
 
-		if ((step->catches[i].outcomes & (1u << WF_OUTCOME_TIMED_OUT)) != 0 && wf_json_member(node, "timeout") == NULL)
+		if ((step->entries[i].outcomes & (1u << WF_OUTCOME_TIMED_OUT)) != 0 && wf_json_member(node, "timeout") == NULL)
 			wf_json_warning(reader->issues, on, "A step times out after its own \"timeout\"; an attempt of http that took too long has the code \"timeout\".",
 							"TIMED_OUT never happens: the step has no \"timeout\"");
-		if ((step->catches[i].outcomes & (1u << WF_OUTCOME_DIED)) != 0 && wf_json_member(node, "heartbeat") == NULL)
+		if ((step->entries[i].outcomes & (1u << WF_OUTCOME_DIED)) != 0 && wf_json_member(node, "heartbeat") == NULL)
 			wf_json_warning(reader->issues, on, "A step dies of silence that is longer than its \"heartbeat\".",
 							"DIED never happens: the step has no \"heartbeat\"");
 	}
@@ -384,8 +397,7 @@ warn_of_outcomes(WfReader *reader, const WfJson *node)
 static void
 warn_of_variables(WfReader *reader, const WfJson *node)
 {
-	bool		callback = wf_json_member(node, "wait") != NULL &&
-		reader->step->wait.kind != WF_EVENT_AFTER && reader->step->wait.kind != WF_EVENT_UNTIL;
+	bool		callback = wf_json_member(node, "wait") != NULL && !is_clock(wf_step_waits_for(reader->step));
 
 	if ((reader->mentioned & WF_VAR_BIT(WF_VAR_CALLBACK_URL)) != 0 && !callback && wf_json_member(node, "first_of") == NULL)
 		wf_json_warning(reader->issues, node, "The URL is good for the visit that it was made in: give that step \"wait\": true.",
@@ -404,13 +416,13 @@ check_classes(WfReader *reader, const WfJson *node)
 
 	if (wf_json_member(node, "http") != NULL)
 		return;
-	for (int i = 0; i < step->ncatches; i++)
+	for (int i = step->nwaits; i < step->nentries; i++)
 	{
-		for (int c = 0; c < step->catches[i].ncodes; c++)
+		for (int c = 0; c < step->entries[i].ncodes; c++)
 		{
-			if (wf_is_status_class(step->catches[i].codes[c]))
-				wf_json_issue(reader->issues, wf_json_member(wf_json_member(node, "catch")->items[i], "on"), NULL,
-							  "\"%s\" is never what is wrong with a step without \"http\"", step->catches[i].codes[c]);
+			if (wf_is_status_class(step->entries[i].codes[c]))
+				wf_json_issue(reader->issues, wf_json_member(handler_node(step, node, i), "on"), NULL,
+							  "\"%s\" is never what is wrong with a step without \"http\"", step->entries[i].codes[c]);
 		}
 	}
 }
@@ -469,6 +481,7 @@ read_step(WfReader *reader, const WfJson *node, WfStep *step)
 	else
 		step->route.kind = WF_ROUTE_END;
 
+	wf_read_entries(step, node);
 	reader->step = step;
 	reader->node = node;
 	reader->mentioned = 0;
@@ -566,7 +579,7 @@ pass_warn_waiting_on(WfReader *reader, WfDefinition *def, const WfJson *node)
 	{
 		WfStep	   *step = &def->steps[i];
 
-		if (step->warn_waiting.given || step->wait.kind != WF_EVENT_CALLBACK)
+		if (step->warn_waiting.given || wf_step_waits_for(step) != WF_EVENT_CALLBACK)
 			continue;
 		step->warn_waiting = def->warn_waiting;
 		used = true;

@@ -108,17 +108,19 @@ typedef struct WfBranch /* of `choose` */
 	int			next;
 } WfBranch;
 
-typedef struct WfCatch
+/* What a step waits for, or what a handler of its `catch` begins by: an event, or outcomes and codes. */
+typedef struct WfEntry
 {
+	WfEvent		event; /* of a handler a clock, counted from entry; NONE: it is for outcomes and codes */
+	/* the rest is of handlers alone */
 	bool		any;	  /* "*" */
 	uint32		outcomes; /* bit (1 << WfOutcome) */
 	const char **codes;	  /* error codes, or classes of status codes: see wf_code_names */
 	int			ncodes;
-	WfEvent		event; /* instead of outcomes and codes: a clock, counted from entry; NONE: none */
-	bool		interrupt;	/* the event ends the visit; else the handler's token is one more */
-	WfTemplate *save;		/* of an event; or NULL */
+	bool		interrupt; /* the event ends the visit; else the handler's token is one more */
+	WfTemplate *save;	   /* of an event; or NULL */
 	int			next;
-} WfCatch;
+} WfEntry;
 
 typedef enum WfRouteKind
 {
@@ -155,7 +157,6 @@ typedef struct WfStep
 	WfTemplate *channel;	/* notify */
 	WfTemplate *payload;	/* notify; NULL: '' */
 	WfTemplate *set;		/* an object template */
-	WfEvent		wait;		/* kind NONE: no wait */
 	WfPredicate *success;	/* NULL: always */
 	WfTemplate *save_reply; /* an object template, or NULL */
 	WfTemplate *save;		/* an object template, or NULL */
@@ -167,10 +168,18 @@ typedef struct WfStep
 	WfCancelAction *cancel; /* or NULL */
 	bool		ignore_cancel;
 	bool		async;
-	WfCatch    *catches;
-	int			ncatches;
+	WfEntry    *entries; /* what it waits for, then its handlers; in rows they are counted from 1 */
+	int			nwaits;	 /* how many of the former */
+	int			nentries;
 	WfRoute		route;
 } WfStep;
+
+/* What it waits for; NONE: it does not wait. */
+static inline WfEventKind
+wf_step_waits_for(const WfStep *step)
+{
+	return step->nwaits > 0 ? step->entries[0].event.kind : WF_EVENT_NONE;
+}
 
 typedef struct WfDefinition
 {

@@ -105,9 +105,21 @@ count_members(const WfJson *node, const char *const *keys, int nkeys)
 }
 
 void
+wf_read_entries(WfStep *step, const WfJson *node)
+{
+	const WfJson *handlers = wf_json_member(node, "catch");
+
+	step->nwaits = wf_json_member(node, "wait") != NULL ? 1 : 0;
+	step->nentries = step->nwaits;
+	if (handlers != NULL && handlers->type == WF_JSON_ARRAY && handlers->n <= MAX_CATCHES)
+		step->nentries += handlers->n;
+	step->entries = palloc0(Max(step->nentries, 1) * sizeof(WfEntry));
+}
+
+void
 wf_read_wait(WfReader *reader, const WfJson *node, void *target)
 {
-	WfEvent    *event = target;
+	WfEvent    *event = &((WfStep *) target)->entries[0].event;
 	int			n;
 
 	if (node->type == WF_JSON_BOOL)
@@ -217,7 +229,7 @@ warn_of_code(WfReader *reader, const WfJson *node, const char *word)
 }
 
 static void
-read_catch_number(WfReader *reader, const WfJson *node, WfCatch *entry)
+read_catch_number(WfReader *reader, const WfJson *node, WfEntry *entry)
 {
 	if (!wf_is_status(node->text))
 		wf_json_issue(reader->issues, node, psprintf("Other codes are strings: \"%s\".", wf_issue_clip(node->text)),
@@ -227,14 +239,14 @@ read_catch_number(WfReader *reader, const WfJson *node, WfCatch *entry)
 }
 
 static void
-read_catch_class(WfReader *reader, const WfJson *node, WfCatch *entry)
+read_catch_class(WfReader *reader, const WfJson *node, WfEntry *entry)
 {
 	if (wf_reader_is_failure(reader, node))
 		entry->codes[entry->ncodes++] = psprintf("%cxx", node->text[0]);
 }
 
 static void
-read_catch_word(WfReader *reader, const WfJson *node, WfCatch *entry)
+read_catch_word(WfReader *reader, const WfJson *node, WfEntry *entry)
 {
 	const char *word = NULL;
 	WfOutcome	outcome;
@@ -273,7 +285,7 @@ read_catch_word(WfReader *reader, const WfJson *node, WfCatch *entry)
 static void
 read_on(WfReader *reader, const WfJson *node, void *target)
 {
-	WfCatch    *entry = target;
+	WfEntry    *entry = target;
 
 	entry->codes = palloc0(Max(node->n, 1) * sizeof(char *));
 	entry->ncodes = 0;
@@ -296,12 +308,12 @@ read_on(WfReader *reader, const WfJson *node, void *target)
 
 static const WfReaderField catch_fields[] = {
 	{"on", read_on, 0},
-	{"next", wf_read_step_name, offsetof(WfCatch, next), true},
-	{"save", wf_read_changes, offsetof(WfCatch, save), false, WF_BY_HANDLER},
-	{"interrupt", wf_read_bool, offsetof(WfCatch, interrupt)},
+	{"next", wf_read_step_name, offsetof(WfEntry, next), true},
+	{"save", wf_read_changes, offsetof(WfEntry, save), false, WF_BY_HANDLER},
+	{"interrupt", wf_read_bool, offsetof(WfEntry, interrupt)},
 	{"callback"},
-	{"after", read_after, offsetof(WfCatch, event)},
-	{"until", read_until, offsetof(WfCatch, event)},
+	{"after", read_after, offsetof(WfEntry, event)},
+	{"until", read_until, offsetof(WfEntry, event)},
 	{"message"},
 	{"key"},
 	{"signal"},
@@ -312,7 +324,7 @@ static const WfReaderField catch_fields[] = {
 };
 
 static bool
-catches_code(const WfCatch *entry, const char *code)
+catches_code(const WfEntry *entry, const char *code)
 {
 	for (int i = 0; i < entry->ncodes; i++)
 	{
@@ -324,7 +336,7 @@ catches_code(const WfCatch *entry, const char *code)
 
 /* Is there nothing left for `entry` after `earlier`, or something that both name? */
 static void
-check_shadow(WfReader *reader, const WfJson *node, const WfCatch *earlier, const WfCatch *entry)
+check_shadow(WfReader *reader, const WfJson *node, const WfEntry *earlier, const WfEntry *entry)
 {
 	static const char hint[] = "The first entry that fits is taken: put the special ones first.";
 	uint32		both = earlier->outcomes & entry->outcomes;
@@ -374,7 +386,7 @@ check_catch_kind(WfReader *reader, const WfJson *node)
 }
 
 static void
-read_catch_entry(WfReader *reader, const WfJson *node, WfCatch *entry)
+read_catch_entry(WfReader *reader, const WfJson *node, WfEntry *entry)
 {
 	const WfJson *interrupt = wf_json_member(node, "interrupt");
 
@@ -388,6 +400,7 @@ void
 wf_read_catch(WfReader *reader, const WfJson *node, void *target)
 {
 	WfStep	   *step = target;
+	WfEntry    *handlers;
 
 	if (!wf_reader_expect(reader, node, WF_JSON_ARRAY, "Handlers are a list: [{\"on\": ..., \"next\": ...}]."))
 		return;
@@ -396,17 +409,16 @@ wf_read_catch(WfReader *reader, const WfJson *node, void *target)
 		wf_json_issue(reader->issues, node, NULL, "has more than %d entries", MAX_CATCHES);
 		return;
 	}
-	step->ncatches = node->n;
-	step->catches = palloc0(Max(node->n, 1) * sizeof(WfCatch));
+	handlers = step->entries + step->nwaits;
 	for (int i = 0; i < node->n; i++)
 	{
-		step->catches[i].next = -1;
-		step->catches[i].interrupt = true;
-		read_catch_entry(reader, node->items[i], &step->catches[i]);
+		handlers[i].next = -1;
+		handlers[i].interrupt = true;
+		read_catch_entry(reader, node->items[i], &handlers[i]);
 		for (int j = 0; j < i; j++)
 		{
-			check_shadow(reader, node->items[i], &step->catches[j], &step->catches[i]);
-			if (step->catches[j].any)
+			check_shadow(reader, node->items[i], &handlers[j], &handlers[i]);
+			if (handlers[j].any)
 				break;
 		}
 	}

@@ -218,8 +218,8 @@ find_ways(const WfGraph *graph)
 			add_way(&ways, i, step->route.next);
 		for (int b = 0; b < step->route.nbranches; b++)
 			add_way(&ways, i, step->route.branches[b].next);
-		for (int c = 0; c < step->ncatches; c++)
-			add_way(&ways, i, step->catches[c].next);
+		for (int e = step->nwaits; e < step->nentries; e++)
+			add_way(&ways, i, step->entries[e].next);
 	}
 	for (int i = 0; i < graph->nedges; i++)
 		add_way(&ways, graph->edges[i].from, graph->edges[i].to);
@@ -232,7 +232,7 @@ static bool
 is_pure(const WfStep *step)
 {
 	return (step->action == WF_ACTION_NONE || step->action == WF_ACTION_SET) &&
-		step->wait.kind == WF_EVENT_NONE && !step->async && step->success == NULL;
+		wf_step_waits_for(step) == WF_EVENT_NONE && !step->async && step->success == NULL;
 }
 
 /* Against their direction, the routes of pure steps. */
@@ -317,8 +317,8 @@ find_handled(const WfGraph *graph, const Ways *ways)
 	{
 		const WfStep *step = &graph->def.steps[i];
 
-		for (int c = 0; c < step->ncatches; c++)
-			reach(&walk, step->catches[c].next);
+		for (int e = step->nwaits; e < step->nentries; e++)
+			reach(&walk, step->entries[e].next);
 	}
 	return walk_on(&walk, ways);
 }

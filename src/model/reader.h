@@ -98,7 +98,9 @@ extern void wf_read_http(WfReader *reader, const WfJson *node, void *target);
 /* The request that asks to stop; target WfCancelAction *, without a server. */
 extern void wf_read_cancel(WfReader *reader, const WfJson *node, void *target);
 
-/* What a step waits for; target WfEvent. And its handlers; target WfStep. */
+/* Places for what the step waits for and for its handlers, in the order in which they count, not in that of writing. */
+extern void wf_read_entries(WfStep *step, const WfJson *node);
+/* Both read into them; target WfStep. */
 extern void wf_read_wait(WfReader *reader, const WfJson *node, void *target);
 extern void wf_read_catch(WfReader *reader, const WfJson *node, void *target);
 

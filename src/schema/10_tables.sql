@@ -126,7 +126,7 @@ CREATE TABLE workflow_data.visit (
     cancel_phase   text,
     completed_by   text,
     cancel_handler integer,
-    handler_times  timestamptz[],
+    clock_times    timestamptz[],
     reply          jsonb,
     callback       jsonb,
     callback_error jsonb,
@@ -170,8 +170,8 @@ COMMENT ON COLUMN workflow_data.visit.waits_for IS 'callback, after or until';
 COMMENT ON COLUMN workflow_data.visit.outcome IS 'Outcome that made it an incident';
 COMMENT ON COLUMN workflow_data.visit.cancel_outcome IS 'Outcome that it will have, while it is being cancelled';
 COMMENT ON COLUMN workflow_data.visit.cancel_phase IS 'await (an answer under way), send (the cancel request) or confirm (wait for its callback)';
-COMMENT ON COLUMN workflow_data.visit.cancel_handler IS 'Handler that interrupted it and goes on after it, counted from 1';
-COMMENT ON COLUMN workflow_data.visit.handler_times IS 'When each entry of catch begins, as computed at entry; NULL: it has begun already, or has no time';
+COMMENT ON COLUMN workflow_data.visit.cancel_handler IS 'Entry of the handler that interrupted it and goes on after it, counted from 1';
+COMMENT ON COLUMN workflow_data.visit.clock_times IS 'When the clock of each entry of the step strikes: first of what it waits for, then of the handlers in catch; NULL: it has struck already, does not run yet, or the entry has none';
 COMMENT ON COLUMN workflow_data.visit.reply IS 'What the action answered: $reply';
 COMMENT ON COLUMN workflow_data.visit.callback IS 'Data of the accepted callback, kept until the reply is handled';
 COMMENT ON COLUMN workflow_data.visit.completed_by IS 'Role that called back';

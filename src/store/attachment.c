@@ -149,11 +149,11 @@ wf_attachment_shows_start(const WfAttachment *attachment, const WfDefinition *de
 {
 	const WfStep *first = &def->steps[def->start];
 
-	if (attachment->serial_column == NULL || first->wait.kind != WF_EVENT_CALLBACK)
+	if (attachment->serial_column == NULL || wf_step_waits_for(first) != WF_EVENT_CALLBACK)
 		return false;
 	if (attachment->serial_step != NULL)
 		return strcmp(attachment->serial_step, first->name) == 0;
-	return first->action == WF_ACTION_NONE && first->wait.when == NULL && !first->async;
+	return first->action == WF_ACTION_NONE && first->entries[0].event.when == NULL && !first->async;
 }
 
 /*

@@ -106,7 +106,7 @@ typedef struct WfClocks
 	TimestampTz silence_at;	   /* the heartbeat ends it */
 	TimestampTz handler_at;	   /* the next of its handlers of clocks begins */
 	TimestampTz interrupt_at;  /* the next of those that end it begins */
-	TimestampTz *handler_times; /* of each entry of catch, 0: begun, or none of a clock; NULL: none has one */
+	TimestampTz *clock_times;	/* of each entry of the step, 0: it has struck, does not yet run, or there is none; NULL: so are all */
 	TimestampTz warn_at;	   /* it will have waited too long */
 } WfClocks;
 
@@ -114,7 +114,7 @@ typedef struct WfClocks
 typedef struct WfCancelling
 {
 	WfOutcome	outcome; /* NONE: it is not */
-	int			handler; /* that interrupted it, from 1; 0: none */
+	int			handler; /* entry that interrupted it, from 1; 0: none */
 	WfCancelPhase phase;
 	Jsonb	   *response; /* what its cancel request was answered */
 } WfCancelling;

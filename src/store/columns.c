@@ -2,7 +2,7 @@
  * columns.c
  *		The columns of the tables `visit` and `instance`.
  *
- * They are read in the order in which they stand: `step` finds the definition that `handler_times` needs.
+ * They are read in the order in which they stand: `step` finds the definition that `clock_times` needs.
  */
 #include "postgres.h"
 
@@ -273,11 +273,11 @@ read_step(void *row, void *field, Datum value)
 }
 
 static Datum
-write_handler_times(const void *row, const void *field, bool *isnull)
+write_clock_times(const void *row, const void *field, bool *isnull)
 {
 	const WfVisit *visit = row;
-	const TimestampTz *times = visit->clocks.handler_times;
-	int			n = times != NULL ? visit->def->ncatches : 0;
+	const TimestampTz *times = visit->clocks.clock_times;
+	int			n = times != NULL ? visit->def->nentries : 0;
 	int			lower = 1;
 	Datum	   *elems;
 	bool	   *nulls;
@@ -297,7 +297,7 @@ write_handler_times(const void *row, const void *field, bool *isnull)
 }
 
 static void
-read_handler_times(void *row, void *field, Datum value)
+read_clock_times(void *row, void *field, Datum value)
 {
 	WfVisit    *visit = row;
 	Datum	   *elems;
@@ -308,9 +308,9 @@ read_handler_times(void *row, void *field, Datum value)
 		return;
 	deconstruct_array(DatumGetArrayTypeP(value), TIMESTAMPTZOID, sizeof(TimestampTz), FLOAT8PASSBYVAL,
 					  TYPALIGN_DOUBLE, &elems, &nulls, &n);
-	visit->clocks.handler_times = palloc0(sizeof(TimestampTz) * Max(visit->def->ncatches, 1));
-	for (int i = 0; i < Min(n, visit->def->ncatches); i++)
-		visit->clocks.handler_times[i] = nulls[i] ? 0 : DatumGetTimestampTz(elems[i]);
+	visit->clocks.clock_times = palloc0(sizeof(TimestampTz) * Max(visit->def->nentries, 1));
+	for (int i = 0; i < Min(n, visit->def->nentries); i++)
+		visit->clocks.clock_times[i] = nulls[i] ? 0 : DatumGetTimestampTz(elems[i]);
 }
 
 static void
@@ -323,7 +323,7 @@ static const WfCodec visit_instance_codec = {INT8OID, write_visit_instance, read
 static const WfCodec visit_process_codec = {INT4OID, write_visit_process, NULL};
 static const WfCodec alarm_codec = {TIMESTAMPTZOID, write_alarm, NULL};
 static const WfCodec step_codec = {TEXTOID, write_text, read_step};
-static const WfCodec handler_times_codec = {TIMESTAMPTZARRAYOID, write_handler_times, read_handler_times};
+static const WfCodec clock_times_codec = {TIMESTAMPTZARRAYOID, write_clock_times, read_clock_times};
 
 #define V(field) offsetof(WfVisit, field)
 #define DOCUMENT WF_STORED_IF_CHANGED
@@ -356,7 +356,7 @@ static const WfTableColumn visit_columns[] = {
 	{"cancel_phase", &phase_codec, V(cancel.phase), WF_STORED},
 	{"completed_by", &text_codec, V(completed_by), WF_STORED, "completed_by"},
 	{"cancel_handler", &count_codec, V(cancel.handler), WF_STORED},
-	{"handler_times", &handler_times_codec, 0, WF_STORED},
+	{"clock_times", &clock_times_codec, 0, WF_STORED},
 	{"reply", &jsonb_codec, V(docs.reply), DOCUMENT, NULL, IF_CHANGED},
 	{"callback", &jsonb_codec, V(docs.callback), DOCUMENT, NULL, IF_CHANGED},
 	{"callback_error", &jsonb_codec, V(docs.callback_error), DOCUMENT, NULL, IF_CHANGED},
