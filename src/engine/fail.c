@@ -28,7 +28,7 @@ wf_op_fail(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 		visit->docs.result = NULL;
 		wf_token_end(batch, visit, outcome, error);
 		if (handler != NULL)
-			(void) wf_token_enter(batch, visit->instance, visit, handler->next, wf_caught(visit), 0);
+			wf_token_follow(batch, visit, &handler->next, wf_caught(visit));
 	}
 	else if (visit->state != WF_STATE_INCIDENT)
 		wf_token_stand(batch, visit, outcome, error);

@@ -38,7 +38,7 @@ wf_handler_begin(WfBatch *batch, WfVisit *visit, int entry)
 	else if (!save(batch, visit, handler, &fault))
 		wf_push_fault(batch, visit, &fault);
 	else
-		(void) wf_token_enter(batch, visit->instance, visit, handler->next, wf_caught(visit), 0);
+		wf_token_follow(batch, visit, &handler->next, wf_caught(visit));
 	MemoryContextSwitchTo(old);
 }
 
@@ -54,7 +54,7 @@ wf_handler_take_over(WfBatch *batch, WfVisit *visit)
 	if (save(batch, visit, handler, &fault))
 	{
 		wf_token_end(batch, visit, WF_OUTCOME_CANCELLED, visit->error);
-		(void) wf_token_enter(batch, visit->instance, visit, handler->next, wf_caught(visit), 0);
+		wf_token_follow(batch, visit, &handler->next, wf_caught(visit));
 	}
 	else
 		wf_push_fault(batch, visit, &fault);

@@ -17,18 +17,18 @@ typedef struct Leaving
 {
 	WfScope		scope;	 /* with the data as the visit leaves them */
 	bool		saves;	 /* they are others than before */
-	int			next;	 /* of a route to a step */
+	const WfTargets *next; /* of a route to steps */
 	char	   *message; /* of one that ends the instance, or NULL */
 } Leaving;
 
 /* Where a success leads. False with a fault if nowhere. */
 static bool
-choose_route(WfVisit *visit, const WfScope *scope, int *next, char **message, WfFault *fault)
+choose_route(WfVisit *visit, const WfScope *scope, const WfTargets **next, char **message, WfFault *fault)
 {
 	const WfRoute *route = &visit->def->route;
 	StringInfoData text;
 
-	*next = route->next;
+	*next = &route->next;
 	if (route->kind == WF_ROUTE_CHOOSE)
 	{
 		for (int i = 0; i < route->nbranches; i++)
@@ -40,7 +40,7 @@ choose_route(WfVisit *visit, const WfScope *scope, int *next, char **message, Wf
 				return false;
 			if (answer)
 			{
-				*next = route->branches[i].next;
+				*next = &route->branches[i].next;
 				return true;
 			}
 		}
@@ -118,7 +118,7 @@ leave(WfBatch *batch, WfVisit *visit, const Leaving *leaving)
 	{
 		case WF_ROUTE_NEXT:
 		case WF_ROUTE_CHOOSE:
-			(void) wf_token_enter(batch, visit->instance, visit, leaving->next, visit->caught, 0);
+			wf_token_follow(batch, visit, leaving->next, visit->caught);
 			break;
 		case WF_ROUTE_END:
 			break;

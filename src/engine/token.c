@@ -25,6 +25,13 @@ wf_token_enter(WfBatch *batch, WfInstance *instance, const WfVisit *from, int st
 	return visit;
 }
 
+void
+wf_token_follow(WfBatch *batch, const WfVisit *from, const WfTargets *targets, Jsonb *caught)
+{
+	for (int i = 0; i < targets->n; i++)
+		(void) wf_token_enter(batch, from->instance, from, targets->steps[i], caught, 0);
+}
+
 Jsonb *
 wf_token_result(WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
@@ -122,7 +129,7 @@ wf_token_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error, bool handled)
 	visit->docs.result = NULL;
 	wf_token_end(batch, visit, WF_OUTCOME_CANCELLED, error);
 	if (handler != NULL)
-		(void) wf_token_enter(batch, instance, visit, handler->next, wf_caught(visit), 0);
+		wf_token_follow(batch, visit, &handler->next, wf_caught(visit));
 	else if (instance->tokens == 0 && instance->cancel_reason == NULL && !moved)
 		instance->cancel_reason = cancelled_alone(visit, error);
 	MemoryContextSwitchTo(old);

@@ -10,6 +10,9 @@
 /* A token enters a step: its visit, still to be begun. It comes `from` a visit, or (NULL) from outside; id 0: the next. */
 extern WfVisit *wf_token_enter(WfBatch *batch, WfInstance *instance, const WfVisit *from, int step, Jsonb *caught, int64 id);
 
+/* Where the route or a handler of a visit leads: a token enters each of the steps. */
+extern void wf_token_follow(WfBatch *batch, const WfVisit *from, const WfTargets *targets, Jsonb *caught);
+
 /* $result: {status, initial_response, callback_response, response, cancel_response, error} as it would be, in CurrentMemoryContext */
 extern Jsonb *wf_token_result(WfVisit *visit, WfOutcome outcome, Jsonb *error);
 

@@ -133,11 +133,11 @@ read_next(WfReader *reader, const WfJson *node, void *target)
 	route->kind = WF_ROUTE_NEXT;
 	if (node->type != WF_JSON_ARRAY)
 	{
-		wf_read_step_name(reader, node, &route->next);
+		wf_read_target(reader, node, &route->next);
 		return;
 	}
 	wf_reader_not_yet(reader, node, "a list of steps");
-	route->next = -1;
+	route->next = wf_graph_target(-1);
 	for (int i = 0; i < node->n; i++)
 	{
 		int			to;
@@ -149,7 +149,7 @@ read_next(WfReader *reader, const WfJson *node, void *target)
 
 static const WfReaderField branch_fields[] = {
 	{"when", wf_read_predicate, offsetof(WfBranch, when)},
-	{"next", wf_read_step_name, offsetof(WfBranch, next), true},
+	{"next", wf_read_target, offsetof(WfBranch, next), true},
 };
 
 static void
@@ -168,7 +168,6 @@ read_choose(WfReader *reader, const WfJson *node, void *target)
 	{
 		const WfJson *branch = node->items[i];
 
-		route->branches[i].next = -1;
 		if (wf_read_object(reader, branch, "a branch", FIELDS(branch_fields), &route->branches[i]) &&
 			i < node->n - 1 && !wf_json_member(branch, "when"))
 			wf_json_issue(reader->issues, branch, "Only the last branch may be without \"when\".",
@@ -474,10 +473,11 @@ add_hidden_edges(WfReader *reader, const WfJson *node)
 static void
 read_step(WfReader *reader, const WfJson *node, WfStep *step)
 {
+	const WfStepList *list = &reader->graph->def.lists[step->list];
+
 	step->retry.backoff = 1;
-	step->route.next = -1;
-	if (step->index + 1 < reader->graph->def.nsteps)
-		step->route.next = step->index + 1;
+	if (step->index + 1 < list->first + list->n)
+		step->route.next = wf_graph_target(step->index + 1);
 	else
 		step->route.kind = WF_ROUTE_END;
 
@@ -502,8 +502,10 @@ read_step(WfReader *reader, const WfJson *node, WfStep *step)
 static void
 read_steps(WfReader *reader, const WfJson *node, void *target)
 {
-	for (int i = 0; i < node->n; i++)
-		read_step(reader, node->items[i], &reader->graph->def.steps[i]);
+	const WfStepList *list = &reader->graph->def.lists[0];
+
+	for (int i = list->first; i < list->first + list->n; i++)
+		read_step(reader, reader->graph->nodes[i], &reader->graph->def.steps[i]);
 }
 
 /* ---- the whole ---- */

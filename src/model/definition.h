@@ -102,10 +102,16 @@ typedef struct WfCancelAction /* how to ask the outside system to stop */
 	WfDuration	timeout;   /* how long its callback is waited for; absent: 30 s */
 } WfCancelAction;
 
+typedef struct WfTargets /* where a token goes on: one goes to each of the steps */
+{
+	int		   *steps;
+	int			n;
+} WfTargets;
+
 typedef struct WfBranch /* of `choose` */
 {
 	WfPredicate *when; /* NULL: otherwise */
-	int			next;
+	WfTargets	next;
 } WfBranch;
 
 /* What a step waits for, or what a handler of its `catch` begins by: an event, or outcomes and codes. */
@@ -119,7 +125,7 @@ typedef struct WfEntry
 	int			ncodes;
 	bool		interrupt; /* the event ends the visit; else the handler's token is one more */
 	WfTemplate *save;	   /* of an event; or NULL */
-	int			next;
+	WfTargets	next;
 } WfEntry;
 
 typedef enum WfRouteKind
@@ -134,7 +140,7 @@ typedef enum WfRouteKind
 typedef struct WfRoute
 {
 	WfRouteKind kind;
-	int			next; /* index of a step */
+	WfTargets	next;
 	WfBranch   *branches;
 	int			nbranches;
 	const char *error_code;
@@ -151,6 +157,7 @@ typedef struct WfStep
 {
 	const char *name;
 	int			index;
+	int			list; /* that it belongs to */
 	WfActionKind action;
 	WfHttpAction *http;
 	const char *sql;		/* the statement as written */
@@ -181,12 +188,21 @@ wf_step_waits_for(const WfStep *step)
 	return step->nwaits > 0 ? step->entries[0].event.kind : WF_EVENT_NONE;
 }
 
+typedef struct WfStepList /* steps among which tokens go on: their routes do not leave it */
+{
+	int			parent; /* the step that it is within; -1: the process */
+	int			first;	/* of its steps */
+	int			n;
+} WfStepList;
+
 typedef struct WfDefinition
 {
 	const char *description; /* or NULL */
 	Jsonb	   *data;		 /* defaults; an object, never NULL */
-	WfStep	   *steps;
+	WfStep	   *steps; /* of all lists, one list after the other */
 	int			nsteps;
+	WfStepList *lists; /* the first one is that of the process itself */
+	int			nlists;
 	int			start;
 	WfRetry		retry; /* of steps that have none of their own */
 	WfWarnWaiting warn_waiting; /* likewise */

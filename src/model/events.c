@@ -308,7 +308,7 @@ read_on(WfReader *reader, const WfJson *node, void *target)
 
 static const WfReaderField catch_fields[] = {
 	{"on", read_on, 0},
-	{"next", wf_read_step_name, offsetof(WfEntry, next), true},
+	{"next", wf_read_target, offsetof(WfEntry, next), true},
 	{"save", wf_read_changes, offsetof(WfEntry, save), false, WF_BY_HANDLER},
 	{"interrupt", wf_read_bool, offsetof(WfEntry, interrupt)},
 	{"callback"},
@@ -412,7 +412,6 @@ wf_read_catch(WfReader *reader, const WfJson *node, void *target)
 	handlers = step->entries + step->nwaits;
 	for (int i = 0; i < node->n; i++)
 	{
-		handlers[i].next = -1;
 		handlers[i].interrupt = true;
 		read_catch_entry(reader, node->items[i], &handlers[i]);
 		for (int j = 0; j < i; j++)

@@ -22,7 +22,7 @@ compare_names(const void *a, const void *b, void *arg)
 }
 
 static void
-check_duplicate_names(const WfGraph *graph, const WfJson *nodes, WfIssues *issues)
+check_duplicate_names(const WfGraph *graph, WfIssues *issues)
 {
 	const WfStep *steps = graph->def.steps;
 	int			first = 0;		/* of those with the same name */
@@ -34,33 +34,58 @@ check_duplicate_names(const WfGraph *graph, const WfJson *nodes, WfIssues *issue
 		if (strcmp(steps[graph->by_name[first]].name, steps[index].name) != 0)
 			first = i;
 		else if (steps[index].name[0] != '\0')
-			wf_json_issue(issues, wf_json_member(nodes->items[index], "step"),
+			wf_json_issue(issues, wf_json_member(graph->nodes[index], "step"),
 						  "Each step of a process needs a name of its own.",
 						  "the name \"%s\" is taken by %s",
-						  wf_issue_clip(steps[index].name), wf_json_path(nodes->items[graph->by_name[first]]));
+						  wf_issue_clip(steps[index].name), wf_json_path(graph->nodes[graph->by_name[first]]));
 	}
+}
+
+static void
+add_step(WfGraph *graph, int list, const WfJson *node)
+{
+	WfDefinition *def = &graph->def;
+	WfStep	   *step = &def->steps[def->nsteps];
+	const WfJson *name = wf_json_member(node, "step");
+
+	step->name = name && name->type == WF_JSON_STRING ? name->text : "";
+	step->index = def->nsteps;
+	step->list = list;
+	graph->nodes[step->index] = node;
+	graph->by_name[step->index] = step->index;
+	def->lists[list].n++;
+	def->nsteps++;
 }
 
 void
 wf_graph_index(WfGraph *graph, const WfJson *nodes, WfIssues *issues)
 {
-	WfStep	   *steps;
+	WfDefinition *def = &graph->def;
+	int			room = Max(nodes->n, 1);
 
-	graph->nodes = nodes;
-	graph->def.nsteps = nodes->n;
-	graph->def.steps = steps = palloc0(Max(nodes->n, 1) * sizeof(WfStep));
-	graph->by_name = palloc(Max(nodes->n, 1) * sizeof(int));
+	def->steps = palloc0(room * sizeof(WfStep));
+	def->lists = palloc0(sizeof(WfStepList));
+	def->lists[0].parent = -1;
+	def->nlists = 1;
+	graph->nodes = palloc(room * sizeof(WfJson *));
+	graph->by_name = palloc(room * sizeof(int));
 	for (int i = 0; i < nodes->n; i++)
-	{
-		const WfJson *node = nodes->items[i];
-		const WfJson *name = wf_json_member(node, "step");
+		add_step(graph, 0, nodes->items[i]);
+	qsort_arg(graph->by_name, def->nsteps, sizeof(int), compare_names, def->steps);
+	check_duplicate_names(graph, issues);
+}
 
-		steps[i].name = name && name->type == WF_JSON_STRING ? name->text : "";
-		steps[i].index = i;
-		graph->by_name[i] = i;
-	}
-	qsort_arg(graph->by_name, nodes->n, sizeof(int), compare_names, steps);
-	check_duplicate_names(graph, nodes, issues);
+WfTargets
+wf_graph_target(int step)
+{
+	WfTargets	targets = {0};
+
+	if (step < 0)
+		return targets;
+	targets.steps = palloc(sizeof(int));
+	targets.steps[0] = step;
+	targets.n = 1;
+	return targets;
 }
 
 int
@@ -165,6 +190,20 @@ add_way(Ways *ways, int from, int to)
 	ways->n++;
 }
 
+static void
+add_ways(Ways *ways, int from, const WfTargets *targets)
+{
+	for (int i = 0; i < targets->n; i++)
+		add_way(ways, from, targets->steps[i]);
+}
+
+static void
+add_ways_back(Ways *ways, int from, const WfTargets *targets)
+{
+	for (int i = 0; i < targets->n; i++)
+		add_way(ways, targets->steps[i], from);
+}
+
 static int
 compare_ways(const void *a, const void *b)
 {
@@ -215,11 +254,11 @@ find_ways(const WfGraph *graph)
 		const WfStep *step = &graph->def.steps[i];
 
 		if (step->route.kind == WF_ROUTE_NEXT)
-			add_way(&ways, i, step->route.next);
+			add_ways(&ways, i, &step->route.next);
 		for (int b = 0; b < step->route.nbranches; b++)
-			add_way(&ways, i, step->route.branches[b].next);
+			add_ways(&ways, i, &step->route.branches[b].next);
 		for (int e = step->nwaits; e < step->nentries; e++)
-			add_way(&ways, i, step->entries[e].next);
+			add_ways(&ways, i, &step->entries[e].next);
 	}
 	for (int i = 0; i < graph->nedges; i++)
 		add_way(&ways, graph->edges[i].from, graph->edges[i].to);
@@ -248,9 +287,9 @@ find_ways_back(const WfGraph *graph)
 		if (!is_pure(&graph->def.steps[i]))
 			continue;
 		if (route->kind == WF_ROUTE_NEXT)
-			add_way(&ways, route->next, i);
+			add_ways_back(&ways, i, &route->next);
 		for (int b = 0; b < route->nbranches; b++)
-			add_way(&ways, route->branches[b].next, i);
+			add_ways_back(&ways, i, &route->branches[b].next);
 	}
 	sort_ways(&ways, graph->def.nsteps);
 	return ways;
@@ -279,6 +318,13 @@ reach(Walk *walk, int step)
 		return;
 	walk->reached[step] = true;
 	walk->pending[walk->npending++] = step;
+}
+
+static void
+reach_all(Walk *walk, const WfTargets *targets)
+{
+	for (int i = 0; i < targets->n; i++)
+		reach(walk, targets->steps[i]);
 }
 
 /* From where it has begun on. */
@@ -318,7 +364,7 @@ find_handled(const WfGraph *graph, const Ways *ways)
 		const WfStep *step = &graph->def.steps[i];
 
 		for (int e = step->nwaits; e < step->nentries; e++)
-			reach(&walk, step->entries[e].next);
+			reach_all(&walk, &step->entries[e].next);
 	}
 	return walk_on(&walk, ways);
 }
@@ -334,13 +380,13 @@ leaves(const WfStep *step)
 	switch (route->kind)
 	{
 		case WF_ROUTE_NEXT:
-			return route->next < 0;
+			return route->next.n == 0;
 		case WF_ROUTE_CHOOSE:
 			if (route->nbranches == 0 || route->branches[route->nbranches - 1].when != NULL)
 				return true;
 			for (int i = 0; i < route->nbranches; i++)
 			{
-				if (route->branches[i].next < 0)
+				if (route->branches[i].next.n == 0)
 					return true;
 			}
 			return false;
@@ -369,7 +415,7 @@ find_left(const WfGraph *graph)
 static int
 first_target(const WfStep *step)
 {
-	return step->route.kind == WF_ROUTE_CHOOSE ? step->route.branches[0].next : step->route.next;
+	return step->route.kind == WF_ROUTE_CHOOSE ? step->route.branches[0].next.steps[0] : step->route.next.steps[0];
 }
 
 static void
@@ -379,7 +425,7 @@ check_reached(const WfGraph *graph, const bool *reached, WfIssues *issues)
 	{
 		/* one without a name of its own cannot be reached, and has its issue */
 		if (!reached[i] && wf_definition_step(&graph->def, graph->def.steps[i].name) == i)
-			wf_json_issue(issues, graph->nodes->items[i],
+			wf_json_issue(issues, graph->nodes[i],
 						  "Lead to it with \"next\", \"choose\" or \"catch\", or leave it out.",
 						  "nothing leads to this step");
 	}
@@ -399,7 +445,7 @@ check_left(const WfGraph *graph, const bool *reached, WfIssues *issues)
 		/* n steps on, it is in the loop itself */
 		for (int i = 0; i < n; i++)
 			stuck = first_target(&graph->def.steps[stuck]);
-		wf_json_issue(issues, graph->nodes->items[stuck],
+		wf_json_issue(issues, graph->nodes[stuck],
 					  "In a loop some step has to wait, to call out, or to lead out of it.",
 					  "is in a loop that never ends");
 	}

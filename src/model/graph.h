@@ -29,7 +29,7 @@ typedef struct WfGraph
 {
 	WfDefinition def;			/* first: callers see only this */
 	int		   *by_name;		/* indexes of steps, sorted by name */
-	const WfJson *nodes;		/* the array of steps, while it is being read */
+	const WfJson **nodes;		/* of each step, while it is being read */
 	WfEdge	   *edges;			/* while it is being read */
 	int			nedges;
 	int			edges_allocated;
@@ -38,11 +38,14 @@ typedef struct WfGraph
 	int			uses_allocated;
 } WfGraph;
 
-/* Take the names from the array of steps, and sort them. Steps without a usable name get "". */
+/* Make a list of the array of steps, take the names from it, and sort them. Steps without a usable name get "". */
 extern void wf_graph_index(WfGraph *graph, const WfJson *steps, WfIssues *issues);
 
 /* The step that the string `node` in step `from` (-1: outside of steps) names; -1 with an issue if there is none. */
 extern int	wf_graph_route(WfGraph *graph, int from, const WfJson *node, WfIssues *issues);
+
+/* One step, or (-1) none. */
+extern WfTargets wf_graph_target(int step);
 
 /* A way that only serves to find what is reached; nothing if one of the two is -1. */
 extern void wf_graph_add_edge(WfGraph *graph, int from, int to);

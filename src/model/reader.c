@@ -264,6 +264,15 @@ wf_read_step_name(WfReader *reader, const WfJson *node, void *target)
 		*(int *) target = wf_graph_route(reader->graph, reader->step ? reader->step->index : -1, node, reader->issues);
 }
 
+void
+wf_read_target(WfReader *reader, const WfJson *node, void *target)
+{
+	int			step;
+
+	wf_read_step_name(reader, node, &step);
+	*(WfTargets *) target = wf_graph_target(step);
+}
+
 /* ---- times ---- */
 
 typedef struct TimeText

@@ -85,6 +85,7 @@ extern void wf_read_timeout(WfReader *reader, const WfJson *node, void *target);
 extern void wf_read_attempt_timeout(WfReader *reader, const WfJson *node, void *target);	/* WfDuration; as ms in an int */
 extern void wf_read_until(WfReader *reader, const WfJson *node, void *target);		/* WfTemplate *; a timestamp */
 extern void wf_read_step_name(WfReader *reader, const WfJson *node, void *target);	/* int; of an existing step */
+extern void wf_read_target(WfReader *reader, const WfJson *node, void *target);		/* WfTargets; likewise, none if there is no such step */
 
 /* Of an object of templates or scalars, in the order as written. */
 extern void wf_read_pairs(WfReader *reader, const WfJson *node, WfPair **pairs, int *npairs);
