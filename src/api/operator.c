@@ -142,7 +142,7 @@ workflow_cancel_visit(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("workflow.cancel_visit()");
 	wf_store_enter(&access);
-	cancelled = find_visit(&target, &serial, &access) && !target.visit->has_callback &&
+	cancelled = find_visit(&target, &serial, &access) && !wf_has_accepted(target.visit) &&
 				target.visit->state != WF_STATE_CANCELLING;
 	if (cancelled)
 	{
@@ -174,7 +174,7 @@ standing_at(const WfInstance *instance)
 		const WfVisit *visit = lfirst(lc);
 
 		appendStringInfo(&text, "%s\"%s\" (%s)", text.len > 0 ? ", " : "", visit->step,
-						 visit->has_callback ? "called back" : wf_state_name(visit->state));
+						 wf_has_accepted(visit) ? "called back" : wf_state_name(visit->state));
 	}
 	return text.data;
 }

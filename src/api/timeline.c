@@ -96,7 +96,7 @@ static WfQuery q_late = {
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_standing = {
 	.sql = "SELECT clock_timestamp(), v.visit, v.step, v.state, v.waits_for, v.waiting_since, "
-		   "v.due_at, v.deadline, v.attempt, v.has_callback, v.outcome, v.error->>'code', "
+		   "v.due_at, v.deadline, v.attempt, v.accepted IS NOT NULL, v.outcome, v.error->>'code', "
 		   "v.error->>'message', v.progress::text, v.held, v.cancel_phase, v.cancel_outcome, "
 		   "CASE WHEN NOT v.held THEN v.silence_at END, v.interrupt_at "
 		   "FROM workflow_data.visit v WHERE v.instance = $1",

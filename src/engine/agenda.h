@@ -16,7 +16,7 @@ typedef enum WfOperationKind
 	WF_ENTER,	  /* a token has come: begin, unless something is against it. Of `caught`, what its handler has caught */
 	WF_BEGIN,	  /* it is its turn, whatever was against it */
 	WF_OPEN,	  /* its action, if any, is done: wait for its event, or leave */
-	WF_HAPPEN,	  /* the callback that was accepted ends it */
+	WF_HAPPEN,	  /* the event that was accepted, a callback or a clock, ends it */
 	WF_LEAVE,	  /* it has succeeded, as far as it is known: on to where its route leads */
 	WF_FAIL,	  /* a bad `outcome`, with `error`: to its handler, or it becomes an incident */
 	WF_INTERRUPT, /* it is to end early, with `outcome` and `error`, after asking the outside to stop */

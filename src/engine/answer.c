@@ -117,7 +117,7 @@ failed_attempt(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 	Jsonb	   *error = wf_engine_error(&answer->fault, visit->attempt);
 
 	MemoryContextSwitchTo(old);
-	if (visit->has_callback)
+	if (wf_has_accepted(visit))
 		wf_push(batch, visit, WF_HAPPEN);
 	else if (is_retried(visit, retry, answer))
 	{
@@ -156,7 +156,7 @@ replied(WfBatch *batch, WfVisit *visit, Jsonb *reply)
 	if (!wf_answer_save(batch, visit, &fault))
 		wf_push_fault(batch, visit, &fault);
 	else
-		wf_push(batch, visit, visit->has_callback ? WF_HAPPEN : WF_OPEN);
+		wf_push(batch, visit, wf_has_accepted(visit) ? WF_HAPPEN : WF_OPEN);
 }
 
 /* Failed attempts, and those that came after them, are worth a row; the many that succeed at once are not. */

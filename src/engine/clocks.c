@@ -128,6 +128,20 @@ clock_event(WfVisit *visit, const WfEvent *event, const WfScope *scope, Timestam
 	return clock_until(visit, event->until, scope, at, fault);
 }
 
+int
+wf_clock_first_of_wait(const WfVisit *visit)
+{
+	const TimestampTz *times = visit->clocks.clock_times;
+	int			first = 0;
+
+	for (int i = 1; times != NULL && i < visit->def->nwaits; i++)
+	{
+		if (times[i] != 0 && (times[first] == 0 || times[i] < times[first]))
+			first = i;
+	}
+	return first;
+}
+
 static TimestampTz *
 no_times(WfBatch *batch, const WfVisit *visit)
 {

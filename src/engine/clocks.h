@@ -18,6 +18,9 @@ extern bool wf_clock_silence(WfBatch *batch, WfVisit *visit, const WfScope *scop
 /* The outside was heard of: silence counts anew. */
 extern void wf_clock_listen(WfBatch *batch, WfVisit *visit);
 
+/* The entry of the first of them; at the same time the one listed first. */
+extern int	wf_clock_first_of_wait(const WfVisit *visit);
+
 /* Work out when the handlers of clocks begin. False with *fault. */
 extern bool wf_clock_plan_handlers(WfBatch *batch, WfVisit *visit, WfFault *fault);
 /* The entry of the handler that is the next to begin, if its time is not after `until`; -1: there is none. */

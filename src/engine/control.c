@@ -79,7 +79,7 @@ wf_engine_break(WfBatch *batch, WfVisit *visit, const WfFault *fault, WfBreak br
 {
 	if (visit->ended || visit->state == WF_STATE_INCIDENT)
 		return;
-	if (broken == WF_BREAK_ACTION && visit->has_callback && visit->state != WF_STATE_CANCELLING)
+	if (broken == WF_BREAK_ACTION && wf_has_accepted(visit) && visit->state != WF_STATE_CANCELLING)
 	{
 		wf_state_keep_callback(batch, visit);
 		return;
@@ -148,7 +148,7 @@ is_late_for_incident(const WfVisit *visit, bool by_hand)
 bool
 wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error, bool by_hand)
 {
-	if (visit->has_callback)
+	if (wf_has_accepted(visit))
 		return false;
 	if (!wf_engine_takes_callback(visit))
 		refuse_callback(visit);
@@ -176,7 +176,7 @@ wf_engine_wanted(const WfVisit *visit)
 
 	if (visit->state == WF_STATE_INCIDENT && is_late_for_incident(visit, false))
 		return false;
-	return !visit->ended && !visit->has_callback && visit->state != WF_STATE_CANCELLING && !cancelled;
+	return !visit->ended && !wf_has_accepted(visit) && visit->state != WF_STATE_CANCELLING && !cancelled;
 }
 
 bool
@@ -220,13 +220,16 @@ wf_engine_due(WfBatch *batch, WfVisit *visit)
 		return;
 	if (visit->state == WF_STATE_CANCELLING)
 		wf_interrupt_due(batch, visit);
-	else if (visit->has_callback)
+	else if (wf_has_accepted(visit))
 		wf_push(batch, visit, WF_HAPPEN);
 	else if (visit->state == WF_STATE_READY) /* where it was left, a loop goes on */
 		wf_push(batch, visit, WF_BEGIN);
 	else if (visit->state == WF_STATE_WAITING && visit->waits_for != WF_WAITS_FOR_NOTHING &&
 			 visit->waits_for != WF_WAITS_FOR_CALLBACK)
-		wf_push(batch, visit, WF_LEAVE);
+	{
+		wf_state_strike(visit);
+		wf_push(batch, visit, WF_HAPPEN);
+	}
 	else
 		return;
 	wf_agenda_run(batch, visit->instance);
@@ -273,7 +276,7 @@ wf_engine_alarm(WfBatch *batch, WfVisit *visit)
 	WfOutcome	outcome = WF_OUTCOME_TIMED_OUT;
 	MemoryContext old;
 
-	if (visit->ended || visit->held || visit->has_callback || visit->state == WF_STATE_INCIDENT)
+	if (visit->ended || visit->held || wf_has_accepted(visit) || visit->state == WF_STATE_INCIDENT)
 		return;
 	if (!outlives_handlers(batch, visit))
 		return;
@@ -358,7 +361,7 @@ moved_error(WfBatch *batch, const char *to)
 static bool
 can_leave(const WfVisit *visit)
 {
-	return !visit->ended && !visit->has_callback && visit->state != WF_STATE_CANCELLING;
+	return !visit->ended && !wf_has_accepted(visit) && visit->state != WF_STATE_CANCELLING;
 }
 
 WfVisit *

@@ -35,7 +35,7 @@ await_confirmation(WfBatch *batch, WfVisit *visit)
 	WfFault		ignored = {0};
 	WfScope		scope;
 
-	if (visit->has_callback || visit->cancel.outcome == WF_OUTCOME_DIED ||
+	if (wf_has_accepted(visit) || visit->cancel.outcome == WF_OUTCOME_DIED ||
 		wf_step_waits_for(visit->def) != WF_EVENT_CALLBACK)
 	{
 		wf_push(batch, visit, WF_CONCLUDE);
@@ -130,7 +130,7 @@ wf_op_interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
 	if (visit->state == WF_STATE_CANCELLING)
 		return;
-	if (!visit->has_callback)
+	if (!wf_has_accepted(visit))
 		interrupt(batch, visit, outcome, error);
 	else if (!visit->held && !wf_state_may_be_in_flight(visit))
 		wf_push(batch, visit, WF_HAPPEN);

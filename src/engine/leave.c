@@ -159,12 +159,12 @@ wf_op_leave(WfBatch *batch, WfVisit *visit)
 	MemoryContextSwitchTo(old);
 }
 
-/* The visit ends by the callback that was accepted for it. */
+/* The visit ends by what was accepted as its end. */
 void
 wf_op_happen(WfBatch *batch, WfVisit *visit)
 {
-	WF_ASSERT(visit->has_callback);
-	if (visit->docs.callback_error != NULL)
+	WF_ASSERT(wf_has_accepted(visit));
+	if (visit->accepted == WF_ACCEPTED_CALLBACK && visit->docs.callback_error != NULL)
 		wf_push_fail(batch, visit, WF_OUTCOME_FAILED, visit->docs.callback_error);
 	else
 		wf_push(batch, visit, WF_LEAVE);

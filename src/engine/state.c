@@ -130,8 +130,8 @@ wf_state_accept(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
-	WF_ASSERT(!visit->has_callback);
-	visit->has_callback = true;
+	WF_ASSERT(!wf_has_accepted(visit));
+	visit->accepted = WF_ACCEPTED_CALLBACK;
 	visit->docs.callback = data;
 	visit->docs.callback_error = error;
 	visit->completed_by = GetUserNameFromId(batch->caller, false);
@@ -142,10 +142,19 @@ wf_state_accept(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
 	MemoryContextSwitchTo(old);
 }
 
-static void
-forget_callback(WfVisit *visit)
+/* The first of the clocks that it waits for has struck: that is its end. */
+void
+wf_state_strike(WfVisit *visit)
 {
-	visit->has_callback = false;
+	WF_ASSERT(!wf_has_accepted(visit) && visit->state == WF_STATE_WAITING);
+	visit->accepted = wf_clock_first_of_wait(visit) + 1;
+	visit->changed = true;
+}
+
+static void
+forget_accepted(WfVisit *visit)
+{
+	visit->accepted = WF_ACCEPTED_NOTHING;
 	visit->completed_by = NULL;
 	visit->webhook = false;
 }
@@ -200,7 +209,7 @@ wf_state_incident(WfBatch *batch, WfVisit *visit)
 	/* whatever was to come after it does not; cancel_outcome stays: the outside may have been asked to stop */
 	visit->cancel.phase = WF_CANCEL_NONE;
 	visit->cancel.handler = 0;
-	forget_callback(visit);
+	forget_accepted(visit);
 	instance->incidents++;
 	if (instance->status == WF_STATUS_ACTIVE)
 		instance->status = WF_STATUS_FAILED;
@@ -269,7 +278,7 @@ wf_state_begin_again(WfVisit *visit)
 	visit->attempt = 0;
 	visit->restless = 0;
 	visit->docs = (WfDocuments){.changed = true};
-	forget_callback(visit);
+	forget_accepted(visit);
 	visit->again = true;
 }
 
@@ -325,7 +334,7 @@ is_due(const WfVisit *visit, TimestampTz now)
 static bool
 is_called_for(const WfVisit *visit, TimestampTz now)
 {
-	return is_due(visit, now) && !visit->has_callback &&
+	return is_due(visit, now) && !wf_has_accepted(visit) &&
 		   (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING) &&
 		   (visit->clocks.deadline == 0 || visit->clocks.deadline > now);
 }

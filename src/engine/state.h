@@ -13,6 +13,7 @@ extern void wf_state_pause(WfBatch *batch, WfVisit *visit, TimestampTz until);
 extern void wf_state_wait(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, TimestampTz due_at);
 extern void wf_state_warned(WfBatch *batch, WfVisit *visit);
 extern void wf_state_accept(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error);
+extern void wf_state_strike(WfVisit *visit);
 extern void wf_state_skip(WfBatch *batch, WfVisit *visit, Jsonb *data);
 extern void wf_state_begin_again(WfVisit *visit);
 extern void wf_state_keep_callback(WfBatch *batch, WfVisit *visit);

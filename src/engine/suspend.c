@@ -35,7 +35,7 @@ wf_resume(WfBatch *batch, WfInstance *instance)
 		WfVisit    *visit = lfirst(lc);
 
 		wf_state_hold(batch, visit, false);
-		if (visit->state == WF_STATE_WAITING && visit->def != NULL && !visit->has_callback)
+		if (visit->state == WF_STATE_WAITING && visit->def != NULL && !wf_has_accepted(visit))
 			wf_clock_listen(batch, visit);
 	}
 	instance->status = instance->incidents > 0 ? WF_STATUS_FAILED : WF_STATUS_ACTIVE;

@@ -36,7 +36,7 @@ Jsonb *
 wf_token_result(WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
 	Jsonb	   *initial = NULL;
-	bool		called_back = visit->has_callback;
+	bool		called_back = visit->accepted == WF_ACCEPTED_CALLBACK;
 	WfField		fields[6];
 
 	if (visit->docs.reply != NULL && visit->def != NULL)

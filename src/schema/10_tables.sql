@@ -113,7 +113,7 @@ CREATE TABLE workflow_data.visit (
     attempt        integer NOT NULL,
     restless       integer NOT NULL,
     process_id     integer NOT NULL,
-    has_callback   boolean NOT NULL,
+    accepted       integer,
     held           boolean NOT NULL,
     webhook        boolean NOT NULL,
     key            uuid NOT NULL,
@@ -161,7 +161,7 @@ COMMENT ON COLUMN workflow_data.visit.held IS 'Suspended: no worker looks at it'
 COMMENT ON COLUMN workflow_data.visit.attempt IS 'Attempts that were answered or have failed';
 COMMENT ON COLUMN workflow_data.visit.process_id IS 'Process: who may see it is looked up by this alone';
 COMMENT ON COLUMN workflow_data.visit.restless IS 'Steps that led to it without a wait, a request or a statement';
-COMMENT ON COLUMN workflow_data.visit.has_callback IS 'A callback was accepted as its end and is kept until the reply is handled';
+COMMENT ON COLUMN workflow_data.visit.accepted IS 'The event that was accepted as its end and is kept until the reply is handled: its entry, counted from 1; 0: a callback; NULL: none';
 COMMENT ON COLUMN workflow_data.visit.key IS 'Idempotency key, the same for all its attempts';
 COMMENT ON COLUMN workflow_data.visit.state IS 'ready, calling, retrying, waiting, cancelling or incident';
 COMMENT ON COLUMN workflow_data.visit.step IS 'Step of the process';

@@ -71,7 +71,7 @@ COMMENT ON FUNCTION workflow_data.blocked_until(bigint, bigint) IS
 CREATE VIEW workflow.visits WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
            v.instance, p.process, v.step, v.state, v.attempt,
-           coalesce(workflow_data.blocked_until(v.instance, v.visit), v.due_at) AS due_at, v.deadline, v.has_callback AS called_back,
+           coalesce(workflow_data.blocked_until(v.instance, v.visit), v.due_at) AS due_at, v.deadline, v.accepted IS NOT DISTINCT FROM 0 AS called_back,
            CASE WHEN v.held THEN 'suspended'
                 ELSE workflow_data.blocked_by(v.instance, v.visit, v.queue, v.due_at, v.alarm_at) END AS blocked_by,
            coalesce(workflow_data.blocked_error(v.instance, v.visit, v.attempt), v.error) AS error

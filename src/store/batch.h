@@ -130,6 +130,10 @@ typedef struct WfDocuments
 	bool		changed; /* one of these, or cancel.response */
 } WfDocuments;
 
+/* A callback has no entry of its own: whatever an incident waited for, a person may complete it. */
+#define WF_ACCEPTED_CALLBACK 0
+#define WF_ACCEPTED_NOTHING (-1)
+
 struct WfVisit
 {
 	WfInstance *instance;
@@ -145,7 +149,7 @@ struct WfVisit
 	WfWaitsFor	waits_for;
 	int			attempt;	   /* attempts that were answered or have failed */
 	int			restless;	   /* steps that led to it without a rest */
-	bool		has_callback;  /* a callback was accepted as the end and is kept */
+	int			accepted;	   /* the entry, from 1, whose event was accepted as its end, or one of WF_ACCEPTED_ */
 	bool		held;		   /* suspended: no worker looks at it */
 	WfCancelling cancel;
 	pg_uuid_t	key;
@@ -166,6 +170,13 @@ struct WfVisit
 	bool		ended;
 	TimestampTz ended_at;
 };
+
+/* Is its end known, whenever it comes? */
+static inline bool
+wf_has_accepted(const WfVisit *visit)
+{
+	return visit->accepted != WF_ACCEPTED_NOTHING;
+}
 
 /* An attempt that is worth to be looked back at; or an incident that is over. */
 typedef struct WfAttempt

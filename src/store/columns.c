@@ -273,6 +273,13 @@ read_step(void *row, void *field, Datum value)
 }
 
 static Datum
+write_accepted(const void *row, const void *field, bool *isnull)
+{
+	*isnull = !wf_has_accepted(row);
+	return write_int4(row, field, isnull);
+}
+
+static Datum
 write_clock_times(const void *row, const void *field, bool *isnull)
 {
 	const WfVisit *visit = row;
@@ -323,6 +330,7 @@ static const WfCodec visit_instance_codec = {INT8OID, write_visit_instance, read
 static const WfCodec visit_process_codec = {INT4OID, write_visit_process, NULL};
 static const WfCodec alarm_codec = {TIMESTAMPTZOID, write_alarm, NULL};
 static const WfCodec step_codec = {TEXTOID, write_text, read_step};
+static const WfCodec accepted_codec = {INT4OID, write_accepted, read_int4};
 static const WfCodec clock_times_codec = {TIMESTAMPTZARRAYOID, write_clock_times, read_clock_times};
 
 #define V(field) offsetof(WfVisit, field)
@@ -343,7 +351,7 @@ static const WfTableColumn visit_columns[] = {
 	{"attempt", &int4_codec, V(attempt), WF_STORED, "attempts"},
 	{"restless", &int4_codec, V(restless), WF_STORED},
 	{"process_id", &visit_process_codec, 0, WF_STORED_ONCE, "process_id"},
-	{"has_callback", &bool_codec, V(has_callback), WF_STORED},
+	{"accepted", &accepted_codec, V(accepted), WF_STORED},
 	{"held", &bool_codec, V(held), WF_STORED},
 	{"webhook", &bool_codec, V(webhook), WF_STORED, "webhook"},
 	{"key", &uuid_codec, V(key), WF_STORED},

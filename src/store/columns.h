@@ -33,7 +33,7 @@ typedef enum WfStored
 	WF_STORED_NOT,		  /* it is no column of the table, but of the rows that are given */
 } WfStored;
 
-/* How a field becomes a value, and back. `read` NULL: it is not read. NULL values leave what is there: zero. */
+/* How a field becomes a value, and back. `read` NULL: it is not read. NULL values leave what is there. */
 typedef struct WfCodec
 {
 	Oid			type;

@@ -27,7 +27,7 @@ static WfQuery q_set = {
 	.sql = "UPDATE workflow_data.visit v SET warn_at = " WARN_AT ", "
 		   "alarm_at = least(v.deadline, v.silence_at, v.handler_at, " WARN_AT ") "
 		   "FROM unnest($1, $2) w (instance, visit) WHERE v.instance = w.instance AND v.visit = w.visit AND " WAITS " "
-		   "AND NOT v.has_callback AND v.warn_at IS DISTINCT FROM " WARN_AT " RETURNING v.alarm_at",
+		   "AND v.accepted IS NULL AND v.warn_at IS DISTINCT FROM " WARN_AT " RETURNING v.alarm_at",
 	.nargs = 3, .argtypes = {INT8ARRAYOID, INT8ARRAYOID, INT4OID}};
 
 int64

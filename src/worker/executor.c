@@ -111,7 +111,7 @@ take_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
 	bool		over = visit->clocks.deadline != 0 && visit->clocks.deadline <= batch->now;
 
-	if (answer->fault.code != NULL && over && !visit->has_callback)
+	if (answer->fault.code != NULL && over && !wf_has_accepted(visit))
 		wf_engine_alarm(batch, visit);
 	else if (answer->lack != WF_LACK_NONE && wants_statement(batch, visit) && !wf_engine_names(visit, &answer->fault))
 		postpone(batch, visit, answer->lack, &answer->fault);
@@ -181,7 +181,7 @@ move_visit(WfBatch *batch, WfVisit *visit)
 {
 	if (visit == NULL)
 		return;
-	if (visit->clocks.deadline != 0 && visit->clocks.deadline <= batch->now && !visit->has_callback)
+	if (visit->clocks.deadline != 0 && visit->clocks.deadline <= batch->now && !wf_has_accepted(visit))
 		wf_engine_alarm(batch, visit);
 	else
 		wf_engine_due(batch, visit);

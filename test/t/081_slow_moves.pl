@@ -213,7 +213,7 @@ $scene->wait_for_requests(1, $instance);
 like($scene->error("SELECT workflow.complete(serial_number, to_jsonb(repeat('a', 40000000))) FROM workflow.visits WHERE instance = $instance"),
 	qr/^54000: what ends a visit has at most 32 MB/, 'a callback has a limit');
 $scene->wait_for_state($instance, 'waiting');
-$scene->sql("UPDATE workflow_data.visit SET has_callback = true, callback = to_jsonb(repeat('a', 140000000)), queue = 'move', due_at = clock_timestamp() WHERE instance = $instance");
+$scene->sql("UPDATE workflow_data.visit SET accepted = 0, callback = to_jsonb(repeat('a', 140000000)), queue = 'move', due_at = clock_timestamp() WHERE instance = $instance");
 $scene->sql('ALTER SERVER partner RENAME TO away; ALTER SERVER away RENAME TO partner'); # the dispatcher looks
 is($scene->finish($instance), 'failed', 'one that got in all the same makes an incident');
 like($scene->incident($instance)->{error}{message}, qr/size|memory/, 'which tells why');
