@@ -142,8 +142,7 @@ workflow_cancel_visit(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("workflow.cancel_visit()");
 	wf_store_enter(&access);
-	cancelled = find_visit(&target, &serial, &access) && !wf_has_accepted(target.visit) &&
-				target.visit->state != WF_STATE_CANCELLING;
+	cancelled = find_visit(&target, &serial, &access) && wf_state_is_open(target.visit);
 	if (cancelled)
 	{
 		target.batch->call = "cancel_visit";

@@ -112,12 +112,6 @@ clock_until(WfVisit *visit, const WfTemplate *tmpl, const WfScope *scope, Timest
 	return work_out_as_defined(visit->instance->process, &clock, at, fault);
 }
 
-static bool
-is_clock(const WfEvent *event)
-{
-	return event->kind == WF_EVENT_AFTER || event->kind == WF_EVENT_UNTIL;
-}
-
 /* When the clock of an event strikes, counted `from` there. */
 static bool
 clock_event(WfVisit *visit, const WfEvent *event, const WfScope *scope, TimestampTz from,
@@ -158,7 +152,7 @@ wf_clock_plan_wait(WfBatch *batch, WfVisit *visit, const WfScope *scope, Timesta
 		const WfEvent *event = &visit->def->entries[i].event;
 		TimestampTz time;
 
-		if (!is_clock(event))
+		if (!wf_is_clock(event->kind))
 			continue;
 		if (!clock_event(visit, event, scope, batch->now, &time, fault))
 			return false;
@@ -231,7 +225,7 @@ wf_clock_plan_handlers(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	{
 		const WfEvent *event = &def->entries[i].event;
 
-		if (!is_clock(event))
+		if (!wf_is_clock(event->kind))
 			continue;
 		if (times == NULL)
 		{

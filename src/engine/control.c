@@ -176,7 +176,7 @@ wf_engine_wanted(const WfVisit *visit)
 
 	if (visit->state == WF_STATE_INCIDENT && is_late_for_incident(visit, false))
 		return false;
-	return !visit->ended && !wf_has_accepted(visit) && visit->state != WF_STATE_CANCELLING && !cancelled;
+	return wf_state_is_open(visit) && !cancelled;
 }
 
 bool
@@ -357,13 +357,6 @@ moved_error(WfBatch *batch, const char *to)
 	return error;
 }
 
-/* Its end is not known yet. */
-static bool
-can_leave(const WfVisit *visit)
-{
-	return !visit->ended && !wf_has_accepted(visit) && visit->state != WF_STATE_CANCELLING;
-}
-
 WfVisit *
 wf_engine_move(WfBatch *batch, WfInstance *instance, const char *from, int to)
 {
@@ -377,7 +370,7 @@ wf_engine_move(WfBatch *batch, WfInstance *instance, const char *from, int to)
 	{
 		WfVisit    *visit = lfirst(lc);
 
-		if (strcmp(visit->step, from) != 0 || !can_leave(visit))
+		if (strcmp(visit->step, from) != 0 || !wf_state_is_open(visit))
 			continue;
 		if (next == NULL)
 			next = wf_token_enter(batch, instance, NULL, to, visit->caught, 0);

@@ -324,6 +324,18 @@ wf_state_is_phase(const WfVisit *visit, WfCancelPhase phase)
 	return visit->cancel.phase == phase;
 }
 
+bool
+wf_state_is_open(const WfVisit *visit)
+{
+	return !visit->ended && !wf_has_accepted(visit) && visit->state != WF_STATE_CANCELLING;
+}
+
+bool
+wf_state_is_over(const WfVisit *visit, TimestampTz now)
+{
+	return !wf_has_accepted(visit) && visit->clocks.deadline != 0 && visit->clocks.deadline <= now;
+}
+
 static bool
 is_due(const WfVisit *visit, TimestampTz now)
 {
@@ -336,7 +348,7 @@ is_called_for(const WfVisit *visit, TimestampTz now)
 {
 	return is_due(visit, now) && !wf_has_accepted(visit) &&
 		   (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING) &&
-		   (visit->clocks.deadline == 0 || visit->clocks.deadline > now);
+		   !wf_state_is_over(visit, now);
 }
 
 bool

@@ -28,6 +28,10 @@ extern void wf_state_put_on_record(WfBatch *batch, WfVisit *visit);
 extern void wf_state_mend(WfBatch *batch, WfVisit *visit);
 extern void wf_state_end(WfBatch *batch, WfVisit *visit);
 
+/* Is there no end of it in sight, neither by what was accepted nor by what interrupts it? */
+extern bool wf_state_is_open(const WfVisit *visit);
+/* Has its timeout come, before anything was accepted as its end? */
+extern bool wf_state_is_over(const WfVisit *visit, TimestampTz now);
 /* The dispatcher may have its request in flight: it alone knows, so it ends the visit. */
 extern bool wf_state_may_be_in_flight(const WfVisit *visit);
 /* Is a request to be made for it now: its action's, or one that asks to stop? Or a statement to be run? */

@@ -301,12 +301,6 @@ check_at_most_one(WfReader *reader, const WfJson *node, const char *const *keys,
 	}
 }
 
-static bool
-is_clock(WfEventKind kind)
-{
-	return kind == WF_EVENT_AFTER || kind == WF_EVENT_UNTIL;
-}
-
 /* Where the handler stands that became this entry. */
 static const WfJson *
 handler_node(const WfStep *step, const WfJson *node, int entry)
@@ -324,7 +318,7 @@ check_outside(WfReader *reader, const WfJson *node)
 	const WfJson *cancel = wf_json_member(node, "cancel");
 	bool		event = wf_json_member(node, "wait") || wf_json_member(node, "first_of");
 	/* an event that could not be read has its issue */
-	bool		no_callback = !event || is_clock(wf_step_waits_for(step));
+	bool		no_callback = !event || wf_is_clock(wf_step_waits_for(step));
 
 	if (warn_waiting && no_callback)
 		wf_json_issue(reader->issues, warn_waiting, "It is for waits for a callback, since a clock is never late: give the step \"wait\": true.",
@@ -396,7 +390,7 @@ warn_of_outcomes(WfReader *reader, const WfJson *node)
 static void
 warn_of_variables(WfReader *reader, const WfJson *node)
 {
-	bool		callback = wf_json_member(node, "wait") != NULL && !is_clock(wf_step_waits_for(reader->step));
+	bool		callback = wf_json_member(node, "wait") != NULL && !wf_is_clock(wf_step_waits_for(reader->step));
 
 	if ((reader->mentioned & WF_VAR_BIT(WF_VAR_CALLBACK_URL)) != 0 && !callback && wf_json_member(node, "first_of") == NULL)
 		wf_json_warning(reader->issues, node, "The URL is good for the visit that it was made in: give that step \"wait\": true.",

@@ -181,6 +181,12 @@ typedef struct WfStep
 	WfRoute		route;
 } WfStep;
 
+static inline bool
+wf_is_clock(WfEventKind kind)
+{
+	return kind == WF_EVENT_AFTER || kind == WF_EVENT_UNTIL;
+}
+
 /* What it waits for; NONE: it does not wait. */
 static inline WfEventKind
 wf_step_waits_for(const WfStep *step)

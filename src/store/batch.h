@@ -110,6 +110,9 @@ typedef struct WfClocks
 	TimestampTz warn_at;	   /* it will have waited too long */
 } WfClocks;
 
+/* It is looked at when the first of these comes, or warn_at: visit.alarm_at. */
+#define WF_ALARM_CLOCKS(clock) clock(deadline) clock(silence_at) clock(handler_at)
+
 /* It is to end early. */
 typedef struct WfCancelling
 {

@@ -10,11 +10,13 @@
 
 #include "shmem/settings.h"
 #include "shmem/shmem.h"
+#include "store/batch.h"
 #include "store/process.h"
 #include "store/query.h"
 #include "store/warn_waiting.h"
 
 #define WAITS "v.state = 'waiting' AND v.waits_for = 'callback'"
+#define AND_CLOCK(clock) ", v." #clock
 #define WARN_AT "CASE WHEN $3 > 0 THEN v.waiting_since + make_interval(secs => $3) END"
 
 static WfQuery q_next = {
@@ -25,7 +27,7 @@ static WfQuery q_next = {
 	.nargs = 3, .argtypes = {INT8OID, INT8OID, INT4OID}};
 static WfQuery q_set = {
 	.sql = "UPDATE workflow_data.visit v SET warn_at = " WARN_AT ", "
-		   "alarm_at = least(v.deadline, v.silence_at, v.handler_at, " WARN_AT ") "
+		   "alarm_at = least(" WARN_AT WF_ALARM_CLOCKS(AND_CLOCK) ") "
 		   "FROM unnest($1, $2) w (instance, visit) WHERE v.instance = w.instance AND v.visit = w.visit AND " WAITS " "
 		   "AND v.accepted IS NULL AND v.warn_at IS DISTINCT FROM " WARN_AT " RETURNING v.alarm_at",
 	.nargs = 3, .argtypes = {INT8ARRAYOID, INT8ARRAYOID, INT4OID}};

@@ -79,5 +79,9 @@ wf_earlier(TimestampTz a, TimestampTz b)
 TimestampTz
 wf_batch_alarm(const WfVisit *visit)
 {
-	return wf_earlier(wf_earlier(visit->clocks.deadline, visit->clocks.silence_at), wf_earlier(visit->clocks.handler_at, visit->clocks.warn_at));
+	TimestampTz alarm = visit->clocks.warn_at;
+
+#define EARLIER(clock) alarm = wf_earlier(alarm, visit->clocks.clock);
+	WF_ALARM_CLOCKS(EARLIER)
+	return alarm;
 }

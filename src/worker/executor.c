@@ -109,9 +109,7 @@ postpone(WfBatch *batch, WfVisit *visit, WfLack lack, const WfFault *fault)
 static void
 take_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
-	bool		over = visit->clocks.deadline != 0 && visit->clocks.deadline <= batch->now;
-
-	if (answer->fault.code != NULL && over && !wf_has_accepted(visit))
+	if (answer->fault.code != NULL && wf_state_is_over(visit, batch->now))
 		wf_engine_alarm(batch, visit);
 	else if (answer->lack != WF_LACK_NONE && wants_statement(batch, visit) && !wf_engine_names(visit, &answer->fault))
 		postpone(batch, visit, answer->lack, &answer->fault);
@@ -181,7 +179,7 @@ move_visit(WfBatch *batch, WfVisit *visit)
 {
 	if (visit == NULL)
 		return;
-	if (visit->clocks.deadline != 0 && visit->clocks.deadline <= batch->now && !wf_has_accepted(visit))
+	if (wf_state_is_over(visit, batch->now))
 		wf_engine_alarm(batch, visit);
 	else
 		wf_engine_due(batch, visit);

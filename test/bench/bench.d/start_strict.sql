@@ -5,7 +5,7 @@ WITH started AS (
 		jsonb_build_object('customer', 'Ann Example', 'amount', :amount::bigint))
 	RETURNING instance
 )
-INSERT INTO strict.visit (instance, visit, entered_at, waiting_since, attempt, has_callback, key, state, step, waits_for)
-SELECT instance, nextval('strict.visit_seq'), now(), now(), 0, false, gen_random_uuid(), 'waiting', 'wait', 'callback'
+INSERT INTO strict.visit (instance, visit, entered_at, waiting_since, attempt, key, state, step, waits_for)
+SELECT instance, nextval('strict.visit_seq'), now(), now(), 0, gen_random_uuid(), 'waiting', 'wait', 'callback'
 FROM started
 RETURNING instance;
