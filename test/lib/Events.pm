@@ -1,0 +1,211 @@
+#
+# Events.pm
+#		What may come from outside to an instance that is played: chosen at random, done to it, and told to the worlds that it may be in.
+#
+#   Events::play($case, $outside, $again)     $again: amid what the event before has set going
+#
+# A case is {seed, instance, worlds, definition, events, call}. Calls are left in `call` as SQL that gives the answer as text, for the caller to
+# run; what it answers is for $case->{worlds}->answered. Requests are answered at once.
+#
+package Events;
+
+use strict;
+use warnings;
+
+use JSON::PP ();
+use ProcessMaker;
+use Simulator;
+
+my $MOST = 16; # then it is cancelled
+my $json = JSON::PP->new->canonical->allow_nonref;
+
+sub chance { return rand() < $_[0] }
+sub pick   { return $_[ int(rand(@_)) ] }
+
+# As the outside says it, and as simulators take it.
+sub body { return { ok => chance(0.75) ? JSON::PP::true : JSON::PP::false, n => 1 + int(rand(9)) } }
+sub told { return defined $_[0] ? { %{ $_[0] }, ok => $_[0]{ok} ? 1 : 0 } : undef }
+sub quoted { return defined $_[0] ? q[']. $json->encode($_[0]) . q['] : 'NULL' }
+
+# ---- what it happens to ----
+
+sub visit_of
+{
+	my ($sim, $sn) = @_;
+	my ($i) = grep { ($sim->{visits}[$_]{sn} // '') eq $sn } 0 .. $#{ $sim->{visits} };
+	return $i;
+}
+
+sub nothing_special { return undef }
+
+sub by_number
+{
+	my ($visit) = @_;
+	my $sn = $visit->{sn};
+	return sub { return scalar visit_of($_[0], $sn) };
+}
+
+# Whatever the view shows of it then, though it may have ended meanwhile; or nothing.
+sub by_step
+{
+	my ($step) = @_;
+	return sub { my ($sim) = @_; return (undef, grep { $sim->{visits}[$_]{step} eq $step } 0 .. $#{ $sim->{visits} }) };
+}
+
+sub call
+{
+	my ($case, $sql, $targets, $event) = @_;
+	push @{ $case->{events} }, $sql;
+	$case->{call} = $sql;
+	$case->{worlds}->happens($targets, $event);
+}
+
+# ---- callbacks ----
+
+sub complete
+{
+	my ($case, $visit) = @_;
+	my $body = chance(0.85) ? body() : undef;
+	call($case, "workflow.complete('$visit->{sn}'" . ($body ? ', ' . quoted($body) : '') . ')', by_number($visit),
+		sub { my ($sim, $its) = @_; return $sim->complete($its, told($body)) });
+}
+
+sub fail
+{
+	my ($case, $visit) = @_;
+	my $code = pick('E1', 'E2');
+	my $body = chance(0.6) ? body() : undef;
+	call($case, "workflow.fail('$visit->{sn}', '$code', 'no', " . quoted($body) . ')', by_number($visit),
+		sub { my ($sim, $its) = @_; return $sim->fail($its, $code, told($body)) });
+}
+
+sub webhook
+{
+	my ($case, $visit, $outside) = @_;
+	my $token = $outside->token($visit->{sn}) // return complete($case, $visit);
+	my $body = body();
+	call($case, "workflow.callback('$token', " . quoted($body) . ')', by_number($visit),
+		sub { my ($sim, $its) = @_; return $sim->webhook($its, told($body)) });
+}
+
+# Several in one call, one of them twice perhaps.
+sub complete_many
+{
+	my ($case, $visit) = @_;
+	my @numbers = grep { defined } map { $_->{sn} } $case->{worlds}->some->visits;
+	my @words = map { { serial_number => $_, data => body(), chance(0.3) ? (fail => { code => pick('E1', 'E2') }) : () } } $visit->{sn}, map { pick(@numbers) } 1 .. 1 + int(rand(2));
+	call($case, "(SELECT string_agg(coalesce(error_code, accepted::text), ' ') FROM workflow.complete_many('" . $json->encode(\@words) . "'))", \&nothing_special,
+		sub {
+			my ($sim) = @_;
+			return join(' ', map {
+				my $i = visit_of($sim, $_->{serial_number});
+				$sim->callback(defined $i ? $sim->{visits}[$i] : undef, told($_->{data}), $_->{fail} && $_->{fail}{code}, 1) } @words);
+		});
+}
+
+sub callback
+{
+	my ($case, $visit, $outside) = @_;
+	pick(\&complete, \&complete, \&fail, \&webhook, \&complete_many)->($case, $visit, $outside);
+}
+
+# Early, to a step that has no number that is known yet.
+sub complete_by_step
+{
+	my ($case, $step) = @_;
+	my $body = body();
+	call($case, "(SELECT workflow.complete(serial_number, " . quoted($body) . ") FROM workflow.visits WHERE instance = $case->{instance} AND step = '$step->{step}' LIMIT 1)",
+		by_step($step->{step}), sub { my ($sim, $its) = @_; return $its ? $sim->complete($its, told($body)) : '' });
+}
+
+sub reply
+{
+	my ($case, $visit, $outside) = @_;
+	my ($sn, $body) = ($visit->{sn}, body());
+	my $kind = $outside->is_open($sn, 'action') ? 'action' : 'cancel';
+	my $status = $kind eq 'cancel' ? pick(200, 500) : pick(200, 200, 202, 202, 503, 503, 404);
+	push @{ $case->{events} }, "$kind of $visit->{step} ($sn) is answered $status " . $json->encode($body);
+	$outside->answer($sn, $kind, $status, $body);
+	$case->{worlds}->happens(by_number($visit), sub { my ($sim, $its) = @_; return $sim->reply($its, $kind, $status, told($body)) });
+}
+
+# ---- operators, and the caller ----
+
+# Of one visit, whether it makes sense or not.
+sub operate
+{
+	my ($case, $visit) = @_;
+	my ($name, $sn) = (pick(qw(retry skip cancel_visit heartbeat)), $visit->{sn});
+	my $data = { n => 7 };
+	call($case, "workflow.$name('$sn'" . ($name eq 'skip' ? ', ' . quoted($data) : '') . ')', by_number($visit),
+		sub { my ($sim, $its) = @_; return $sim->$name($its, $data) });
+}
+
+sub simple
+{
+	my ($case, $name) = @_;
+	call($case, "workflow.$name($case->{instance})", \&nothing_special, sub { return $_[0]->$name });
+}
+
+sub set_data
+{
+	my ($case) = @_;
+	my $data = { v => int(rand(3)) };
+	call($case, "workflow.set_data($case->{instance}, " . quoted($data) . ')', \&nothing_special, sub { return $_[0]->set_data($data) });
+}
+
+sub move
+{
+	my ($case, $from) = @_;
+	my $to = pick(@{ $case->{definition}{steps} })->{step};
+	call($case, "workflow.move($case->{instance}, '$from', '$to') IS NOT NULL", \&nothing_special, sub { return $_[0]->move($from, $to) });
+}
+
+# ---- which ----
+
+# As one of the worlds is, which need not be the one that it is in.
+sub choices
+{
+	my ($sim, $outside) = @_;
+	my @choices;
+	for my $visit (grep { defined $_->{sn} } $sim->visits)
+	{
+		my $sn = $visit->{sn};
+		push @choices, [ \&complete, $visit ] if $visit->{outcome} && chance(0.02);
+		next if $visit->{outcome};
+		push @choices, ([ \&reply, $visit ]) x 3 if $outside->is_open($sn, 'action') || $outside->is_open($sn, 'cancel');
+		push @choices, ([ \&callback, $visit ]) x 2 if Simulator::takes_callback($visit);
+		push @choices, [ \&operate, $visit ] if $visit->{state} eq 'incident' || chance($sim->{suspended} ? 0.4 : 0.05);
+		push @choices, [ \&callback, $visit ] if $visit->{state} eq 'incident' && chance(0.5);
+	}
+	return @choices;
+}
+
+sub of_the_whole
+{
+	my ($case, $sim, $again) = @_;
+	my @living = $sim->living or return;
+	my $reason = $sim->{reason};
+	my @takers = grep { Simulator::takes_callback({ def => $_ }) } @{ $case->{definition}{steps} };
+	return (simple($case, 'suspend'), 1) if !$reason && chance(0.06);
+	return (set_data($case), 1) if chance(0.06);
+	return (move($case, pick(@living)->{step}), 1) if chance(0.08);
+	return (simple($case, 'cancel'), 1) if $again && chance(0.07);
+	return (complete_by_step($case, pick(@takers)), 1) if $again && @takers && chance(0.15);
+	return;
+}
+
+sub play
+{
+	my ($case, $outside, $again) = @_;
+	my $sim = $case->{worlds}->some;
+	my @choices = choices($sim, $outside);
+	return simple($case, 'resume') if $sim->{suspended} && (!@choices || chance(0.4));
+	return if of_the_whole($case, $sim, $again);
+	return if $again && !@choices;
+	return simple($case, 'cancel') if !@choices || chance(0.01) || (@{ $case->{events} } > $MOST && !$sim->{reason});
+	my ($event, $visit) = @{ pick(@choices) };
+	$event->($case, $visit, $outside);
+}
+
+1;

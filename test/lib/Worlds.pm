@@ -1,0 +1,165 @@
+#
+# Worlds.pm
+#		All that may have become of a process: simulators, one for each order in which things may have happened.
+#
+#   my $worlds = Worlds->new($sim);
+#   $worlds->happens($targets, $event);     something comes from outside, before, amid or after what goes on by itself
+#   $worlds->answered($answer)              is that possible? Worlds with other answers are no more
+#   $worlds->seen($seen, $is_open)          might it be so? Worlds in which it is not are no more, once one of them is at rest so
+#   $worlds->some, ->expected               one of them; what those that are at rest look like
+#
+# Clocks of different tokens, executors, replies and calls race with each other. So whatever can happen is tried, in any order, from
+# each world that what was seen leaves over.
+#
+package Worlds;
+
+use strict;
+use warnings;
+
+use Scalar::Util qw(looks_like_number);
+
+our $most = 0;
+my $MOST = 20000; # more of them nobody can look at
+
+sub new
+{
+	my ($class, @sims) = @_;
+	return bless { all => [ from(@sims) ], known => {} }, $class;
+}
+
+# Those, and all that they can come to by themselves.
+sub from
+{
+	my @open = @_;
+	my (%had, @all);
+	while (my $sim = shift @open)
+	{
+		next if $had{ $sim->key }++;
+		push @all, $sim;
+		die "too much may happen\n" if @all > $MOST;
+		push @open, map { $sim->copy->go_on($_) } $sim->moves;
+	}
+	$most = @all if @all > $most;
+	return @all;
+}
+
+sub some { return $_[0]{all}[ int(rand(@{ $_[0]{all} })) ] }
+sub n    { return scalar @{ $_[0]{all} } }
+
+# $targets tells to which visits it may happen, by index; undef: to none.
+sub happens
+{
+	my ($self, $targets, $event) = @_;
+	my @after;
+	for my $sim (@{ $self->{all} })
+	{
+		for my $i ($targets->($sim))
+		{
+			my $copy = $sim->copy;
+			$copy->{answer} = $event->($copy, defined $i ? $copy->{visits}[$i] : undef);
+			push @after, $copy;
+		}
+	}
+	$self->{all} = [ from(@after) ];
+}
+
+sub answered
+{
+	my ($self, $answer) = @_;
+	my %possible = map { $_->{answer} => 1 } @{ $self->{all} };
+	my @left = grep { $_->{answer} eq $answer } @{ $self->{all} };
+	return join(' or ', map { "\"$_\"" } sort keys %possible) unless @left;
+	delete $_->{answer} for @left;
+	$self->{all} = \@left;
+	return undef;
+}
+
+# ---- how they look ----
+
+sub data_text
+{
+	my ($data) = @_;
+	return join(' ', map { my $value = $data->{$_} // 'null'; "$_=" . (looks_like_number($value) ? $value + 0 : $value) } sort keys %$data);
+}
+
+sub look_of
+{
+	my ($status, $data, $late, @visits) = @_;
+	return join(' | ', $status, join(', ', sort @visits), data_text($data), "$late late");
+}
+
+# Numbers are told if they were seen before: which of two new ones is which nobody can know.
+sub look_of_sim
+{
+	my ($sim) = @_;
+	return look_of($sim->status, $sim->data, $sim->late,
+		map { ($_->{sn} ? "$_->{sn} " : '') . "$_->{step} " . ($_->{outcome} // $_->{state}) . ($_->{effects} ? " $_->{effects}" : '') } $sim->visits);
+}
+
+sub look_of_seen
+{
+	my ($self, $seen) = @_;
+	return look_of($seen->{status}, $seen->{data}, $seen->{late},
+		map { ($self->{known}{ $_->{sn} } ? "$_->{sn} " : '') . "$_->{step} $_->{state}" . ($_->{effects} ? " $_->{effects}" : '') } @{ $seen->{visits} });
+}
+
+sub fits_row
+{
+	my ($sim, $row) = @_;
+	return grep { $row->{text} eq $sim->status . " $_" } $sim->shown($row->{serial_step});
+}
+
+# ---- what is seen of them ----
+
+# New visits get the numbers of those that are there, in the order in which they came.
+sub number
+{
+	my ($sim, $seen, $known) = @_;
+	my %numbers;
+	push @{ $numbers{"$_->{step} $_->{state} $_->{effects}"} }, $_->{sn} for grep { !$known->{ $_->{sn} } } @{ $seen->{visits} };
+	$_->{sn} = shift @{ $numbers{ "$_->{step} " . ($_->{outcome} // $_->{state}) . " $_->{effects}" } } for grep { !$_->{sn} } $sim->visits;
+	return $sim;
+}
+
+# Does nothing happen any more before something comes from outside, which has been asked for all that it should be?
+sub at_rest
+{
+	my ($sim, $seen) = @_;
+	return 0 if $sim->moves;
+	return 0 if !$sim->{suspended} && grep { $_->{asked} && !$_->{sent} } $sim->living;
+	return 0 if $seen->{row} && !fits_row($sim, $seen->{row});
+	return 1;
+}
+
+# $is_open tells of a serial number and a kind whether that request has come.
+sub seen
+{
+	my ($self, $seen, $is_open) = @_;
+	my $look = $self->look_of_seen($seen);
+	my @left;
+	$self->{last} = $look . ($seen->{row} ? " | row: $seen->{row}{text}" : '');
+	for my $sim (grep { look_of_sim($_) eq $look } @{ $self->{all} })
+	{
+		my $copy = number($sim->copy, $seen, $self->{known});
+		$_->{asked} && $is_open->($_->{sn}, $_->{asked}) and $_->{sent} = 1 for $copy->living;
+		push @left, $copy;
+	}
+	return 0 unless grep { at_rest($_, $seen) } @left;
+	$self->{all} = [ from(@left) ];
+	$self->{known}{ $_->{sn} } = 1 for @{ $seen->{visits} };
+	return 1;
+}
+
+sub expected
+{
+	my ($self, $serial_step) = @_;
+	my %looks;
+	for my $sim (grep { !$_->moves } @{ $self->{all} })
+	{
+		my @asked = map { "$_->{asked} of $_->{step}" } grep { $_->{asked} } $sim->living;
+		$looks{ look_of_sim($sim) . (@asked ? ' | asked: ' . join(', ', @asked) : '') }++;
+	}
+	return sort keys %looks;
+}
+
+1;
