@@ -40,7 +40,7 @@ sub keep_executor_busy
 	return $busy;
 }
 
-$scene->define('call', qq({"steps": [{"step": "call", "http": {"server": "partner", "path": "/delay", "query": {"s": "0.3"}, $H}}]}));
+$scene->define($_, qq({"steps": [{"step": "call", "http": {"server": "partner", "path": "/$_", $H}}]})) for 'held', 'ok';
 $scene->define('busy', '{"steps": [{"step": "sleep", "sql": "SELECT pg_sleep((visit.data->>\'seconds\')::float)"}]}');
 # its second attempt is answered well, which goes into the history of attempts
 $scene->define('second', qq({"steps": [{"step": "call", "http": {"server": "partner", "path": "/flaky", "query": {"fail": "1", "key": "\${\$instance}"}, $H},
@@ -50,10 +50,11 @@ $scene->define('second', qq({"steps": [{"step": "call", "http": {"server": "part
 # ---- a client takes the lock when a reply has to be given up: it has three seconds to queue for it ----
 
 hold('visit_history');
-my $instance = $scene->start('call');
+my $instance = $scene->start('held');
 $scene->wait_for_requests(1, $instance);
+$scene->let_go($instance);
 my $client = $node->background_psql('postgres');
-is_soon($node, 'postgres', "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.backend_type LIKE 'workflow%'", 1, 'the reply is there and cannot be moved on');
+is_soon($node, 'postgres', "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.backend_type = 'workflow dispatcher'", 1, 'the reply is there and cannot be moved on');
 $client->query_safe("BEGIN; SELECT workflow.set_data($instance, '{\"mended\": true}')");
 let_go();
 sleep 0.5;
@@ -104,15 +105,18 @@ is_soon($node, 'postgres', 'SELECT count(*) FROM workflow.instances WHERE status
 
 # ---- deliveries have the same limit ----
 
-$instance = $scene->start('call');
+$instance = $scene->start('held');
+$scene->wait_for_requests(1, $instance);
 $client->query_safe("BEGIN; SELECT workflow.set_data($instance, '{}')");
+$scene->let_go($instance);
 is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance", 1, 'a reply waits for a lock');
 hold('visit_history');
 $client->query_safe('COMMIT');
 sleep 0.1;
-my $other = $scene->start('call');
+my $other = $scene->start('held');
 my $begin = time();
 $scene->wait_for_requests(1, $other);
+$scene->let_go($other);
 cmp_ok(time() - $begin, '<', 10, 'what cannot be delivered holds up nobody');
 let_go();
 is($scene->finish($_), 'completed', 'and is, later') for $instance, $other;
@@ -173,8 +177,8 @@ is($scene->finish($instance), 'completed', 'is its end');
 $instance = $scene->start('broken', \%list);
 sleep 0.3;
 $scene->sql("SELECT workflow.suspend($instance)");
-$scene->sql("SELECT workflow.start('call')"); # looked at after that
-is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'call' AND status <> 'completed'", 0, 'suspended meanwhile');
+$scene->sql("SELECT workflow.start('ok')"); # looked at after that
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'ok' AND status <> 'completed'", 0, 'suspended meanwhile');
 $scene->sql("SELECT workflow.resume($instance)");
 is($scene->finish($instance), 'failed', 'it goes on when it is resumed');
 set_conf('move_timeout', 200);
@@ -190,18 +194,21 @@ is($scene->finish($instance), 'failed', 'one that takes too long and is locked i
 
 # ---- what is kept and has nobody to go to ----
 
-$instance = $scene->start('call');
+$instance = $scene->start('held');
+$scene->wait_for_requests(1, $instance);
 $scene->sql("SELECT workflow.suspend($instance)");
+$scene->let_go($instance);
 is_soon($node, 'postgres', "SELECT queue FROM workflow_data.delivery WHERE instance = $instance", 'held', 'the reply for a suspended instance is kept');
 $scene->sql("SELECT workflow.cancel_visit(serial_number) FROM workflow.visits WHERE instance = $instance");
 is($scene->finish($instance), 'aborted', 'whose visit is cancelled');
 is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance", 0, 'then it goes, too');
 
 # cancelled between an accepted callback and the reply
-$scene->define('kept', qq({"steps": [{"step": "call", "http": {"server": "partner", "path": "/delay", "query": {"s": "0.5"}, $H}, "wait": true, "save_reply": {"replied": "\${\$reply.status}"}}]}));
+$scene->define('kept', qq({"steps": [{"step": "call", "http": {"server": "partner", "path": "/held", $H}, "wait": true, "save_reply": {"replied": "\${\$reply.status}"}}]}));
 $instance = $scene->start('kept');
 $scene->wait_for_requests(1, $instance);
 $scene->sql("SELECT workflow.complete(serial_number, '{\"done\": true}'), workflow.cancel($instance) FROM workflow.visits WHERE instance = $instance");
+$scene->let_go($instance);
 is($scene->finish($instance), 'aborted', 'cancelled after an accepted callback');
 is($scene->path($instance), 'call:SUCCESS', 'what was done is done');
 is($scene->data($instance)->{replied}, 200, 'and has its reply');
@@ -212,6 +219,7 @@ $instance = $scene->start('kept');
 $scene->wait_for_requests(1, $instance);
 like($scene->error("SELECT workflow.complete(serial_number, to_jsonb(repeat('a', 40000000))) FROM workflow.visits WHERE instance = $instance"),
 	qr/^54000: what ends a visit has at most 32 MB/, 'a callback has a limit');
+$scene->let_go($instance);
 $scene->wait_for_state($instance, 'waiting');
 $scene->sql("UPDATE workflow_data.visit SET accepted = 0, callback = to_jsonb(repeat('a', 140000000)), queue = 'move', due_at = clock_timestamp() WHERE instance = $instance");
 $scene->sql('ALTER SERVER partner RENAME TO away; ALTER SERVER away RENAME TO partner'); # the dispatcher looks

@@ -33,8 +33,8 @@ sub mend { $scene->sql('DELETE FROM trouble') }
 my $retry = '"retry": {"max": 1, "delay": "10 ms"}, "catch": [{"on": "*", "next": "failed"}]';
 my $rest = '{"step": "ship", "wait": true, "end": true}, {"step": "failed", "wait": true, "end": true}';
 $scene->define('pay', qq({"steps": [{"step": "charge", "http": {"server": "partner", "path": "/echo", $H}, $retry}, $rest]}));
-$scene->define('slow', qq({"steps": [{"step": "charge", "http": {"server": "partner", "path": "/delay", "query": {"s": "1"}, $H}, $retry}, $rest]}));
-$scene->define('quick', qq({"steps": [{"step": "charge", "http": {"server": "partner", "path": "/delay", "query": {"s": "0.5"}, $H}, "timeout": "1 s", $retry}, $rest]}));
+$scene->define('slow', qq({"steps": [{"step": "charge", "http": {"server": "partner", "path": "/held", $H}, $retry}, $rest]}));
+$scene->define('quick', qq({"steps": [{"step": "charge", "http": {"server": "partner", "path": "/held", $H}, "timeout": "3 s", $retry}, $rest]}));
 $scene->define('clock', qq({"steps": [{"step": "clock", "wait": {"after": "300 ms"}, "catch": [{"on": "*", "next": "failed"}]}, $rest]}));
 $scene->define('deadline', qq({"steps": [{"step": "stand", "wait": true, "timeout": "300 ms", "catch": [{"on": "TIMED_OUT", "next": "ship"}, {"on": "*", "next": "failed"}]}, $rest]}));
 
@@ -42,9 +42,11 @@ $scene->define('deadline', qq({"steps": [{"step": "stand", "wait": true, "timeou
 
 my $offset = -s $node->logfile;
 my @instances = map { $scene->start('slow') } 1 .. 3;
+my $begin = time();
 push @instances, my $quick = $scene->start('quick');
 $scene->wait_for_requests(1, $_) for @instances;
 trouble('53100');
+$scene->let_go($_) for @instances;
 my @waiting = ($scene->start('clock'), $scene->start('deadline'));
 is_soon($node, 'postgres', blocked($_), 'disk', 'it is shown what is lacking') for @instances, @waiting;
 my $late = $scene->start('pay');
@@ -55,6 +57,7 @@ $scene->sql('CREATE ROLE stranger; GRANT USAGE ON SCHEMA workflow, workflow_data
 is($scene->sql("SET ROLE stranger; SELECT workflow_data.blocked_by(instance, visit, NULL, NULL, NULL) FROM (VALUES (" . join(', ', split(/_/, $visit->{serial_number})) . ')) v (instance, visit)'), '', '... to those who may see it');
 like($scene->error("SELECT workflow.complete('$visit->{serial_number}')"), qr/^55000|^53100/, 'a client is told');
 stays(1.5, sub { scalar($scene->requests($late)) }, 0, 'no new request goes out');
+sleep 0.1 while time() < $begin + 3.5;
 mend();
 for (@instances, $late)
 {
@@ -73,8 +76,10 @@ is(count_in_log($node, qr/workflow goes on/, $offset), 1, '... as it has ended o
 for (['58030', 'disk'], ['53200', 'memory'], ['53300', 'resources'], ['40001', 'conflict'], ['40P01', 'conflict'], ['55P03', 'lock'])
 {
 	my ($code, $lack) = @$_;
-	my $instance = $scene->start('quick');
+	my $instance = $scene->start('slow');
+	$scene->wait_for_requests(1, $instance);
 	trouble($code);
+	$scene->let_go($instance);
 	is_soon($node, 'postgres', blocked($instance), $lack, "$code is the machine's");
 	mend();
 	is_soon($node, 'postgres', "SELECT step FROM workflow.visits WHERE instance = $instance", 'ship', '... and passes');
@@ -83,24 +88,24 @@ for (['58030', 'disk'], ['53200', 'memory'], ['53300', 'resources'], ['40001', '
 for my $code (qw(22012 23514 P0001 53400 58P01 57014))
 {
 	# a limit of the move itself would hand it over; this is an error like others
-	my $instance = $scene->start('quick');
+	my $instance = $scene->start('slow');
 	$scene->wait_for_requests(1, $instance);
 	$scene->sql("CREATE OR REPLACE FUNCTION own() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN
 		IF NEW.step = 'ship' THEN RAISE EXCEPTION USING ERRCODE = '$code'; END IF; RETURN NEW; END \$\$;
 		CREATE OR REPLACE TRIGGER own BEFORE INSERT ON workflow_data.visit FOR EACH ROW EXECUTE FUNCTION own()");
+	$scene->let_go($instance);
 	is_soon($node, 'postgres', "SELECT step FROM workflow.visits WHERE instance = $instance", 'failed', "$code is the move's own");
 	$scene->sql('DROP TRIGGER own ON workflow_data.visit');
 }
 
 # ---- one that cannot be stored does not hold up those that can ----
 
-my $poison = $scene->start('pay');
-my $other = $scene->start('slow');
-$scene->wait_for_requests(1, $_) for $other;
-$poison = $scene->start('quick');
-$scene->wait_for_requests(1, $poison);
+my ($poison, $other) = map { $scene->start('slow') } 1, 2;
+$scene->wait_for_requests(1, $_) for $poison, $other;
 trouble('53200', $poison);
+$scene->let_go($poison);
 is_soon($node, 'postgres', blocked($poison), 'memory', 'one reply cannot be stored');
+$scene->let_go($other);
 is_soon($node, 'postgres', "SELECT step FROM workflow.visits WHERE instance = $other", 'ship', 'another one can');
 my $next = $scene->start('pay');
 is_soon($node, 'postgres', "SELECT step FROM workflow.visits WHERE instance = $next", 'ship', 'then new requests go out');
@@ -134,9 +139,10 @@ for my $table (qw(instance visit))
 	is(join(' ', map { $_->{path} } $scene->requests($unlucky)), '/flaky /flaky /stop', '... which is sent');
 
 	# a reply that comes meanwhile
-	my $instance = $scene->start('quick');
+	my $instance = $scene->start('slow');
 	$scene->wait_for_requests(1, $instance);
 	$holder->query_safe("BEGIN; LOCK TABLE workflow_data.$table");
+	$scene->let_go($instance);
 	sleep 2;
 	$holder->query_safe('COMMIT');
 	is_soon($node, 'postgres', "SELECT step FROM workflow.visits WHERE instance = $instance", 'ship', '... and a reply is kept');
