@@ -2,9 +2,10 @@
  * agenda.h
  *		What is still to be done in a batch.
  *
- * An operation changes one visit, and pushes what follows from that; none calls another. wf_agenda_run takes them up one
- * after the other, until there are none. So nobody's end depends on who called whom, and a token goes on as long as it can
- * without a stack that grows.
+ * An operation changes one visit, and pushes the operations that follow from that; none calls
+ * another. wf_agenda_run runs them one after the other, until there are none. So the outcome does
+ * not depend on who called whom, and a token goes on as far as it can without growing the stack. An
+ * operation on a visit that has ended does nothing.
  */
 #ifndef WF_AGENDA_H
 #define WF_AGENDA_H
@@ -13,35 +14,54 @@
 
 typedef enum WfOperationKind
 {
-	WF_ENTER,	  /* a token has come: begin, unless something is against it. Of `caught`, what its handler has caught */
-	WF_BEGIN,	  /* it is its turn, whatever was against it */
-	WF_OPEN,	  /* its action, if any, is done: wait for its event, or leave */
-	WF_HAPPEN,	  /* the event that was accepted, a callback or a clock, ends it */
-	WF_LEAVE,	  /* it has succeeded, as far as it is known: on to where its route leads */
-	WF_FAIL,	  /* a bad `outcome`, with `error`: to its handler, or it becomes an incident */
-	WF_INTERRUPT, /* it is to end early, with `outcome` and `error`, after asking the outside to stop */
-	WF_CONCLUDE,  /* that has been done, or given up */
-	WF_CLOSE,	  /* its instance is to end, with `reason` and `error`: all that lives in it is interrupted */
+	/*
+	 * A token has entered the step: begin, unless something prevents it. Its `caught` tells what
+	 * the handler has caught.
+	 */
+	WF_ENTER,
+	/* Begin now, whatever prevented it at its entry. */
+	WF_BEGIN,
+	/* The action, if any, is done: wait for the event, or leave. */
+	WF_OPEN,
+	/* The accepted event, a callback or a time, ends the visit. */
+	WF_HAPPEN,
+	/* The visit has succeeded, as far as is known: go where its route leads. */
+	WF_LEAVE,
+	/* The visit has a bad `outcome`, with `error`: run its handler, or become an incident. */
+	WF_FAIL,
+	/* End the visit early, with `outcome` and `error`, after asking the service to stop. */
+	WF_INTERRUPT,
+	/* The service was asked to stop, or that was given up: finish the cancel. */
+	WF_CONCLUDE,
+	/* End the instance, with `reason` and `error`: interrupt all visits that live in it. */
+	WF_CLOSE,
 } WfOperationKind;
 
 typedef struct WfOperation
 {
 	WfOperationKind kind;
-	WfVisit    *visit;	  /* but of WF_CLOSE */
+	WfVisit    *visit;	  /* NULL for WF_CLOSE */
 	WfInstance *instance;
 	WfOutcome	outcome;
 	Jsonb	   *error;
 	const char *reason;
 } WfOperation;
 
+/*
+ * Push an operation on a visit, or with wf_push_close on an instance. Errors and reasons must live
+ * as long as the batch.
+ */
 extern void wf_push(WfBatch *batch, WfVisit *visit, WfOperationKind kind);
 extern void wf_push_fail(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
-/* SYSTEM_ERROR with this fault, copied. */
+/* Push WF_FAIL with the outcome SYSTEM_ERROR and this fault, which is copied. */
 extern void wf_push_fault(WfBatch *batch, WfVisit *visit, const WfFault *fault);
 extern void wf_push_interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
 extern void wf_push_close(WfBatch *batch, WfInstance *instance, const char *reason, Jsonb *error);
 
-/* Do all that is to be done in an instance, and what follows from it; then see whether it has ended. */
+/*
+ * Run all operations on an instance, and those that follow from them; then see whether the instance
+ * has ended.
+ */
 extern void wf_agenda_run(WfBatch *batch, WfInstance *instance);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * answer.c
- *		What an action answered: the reply, a pause before the next attempt, or the end.
+ *		The answer to an action: the reply, a pause before the next attempt, or the end.
  */
 #include "postgres.h"
 
@@ -15,10 +15,10 @@
 #include "http/server.h"
 #include "shmem/shmem.h"
 
-/* No pause is longer than that, whatever factor it grew by. */
+/* No pause between attempts is longer, whatever factor it grew by. */
 #define MAX_PAUSE_US (INT64CONST(365) * USECS_PER_DAY)
 
-/* An interval from now, in microseconds; a limit for what cannot be worked out. */
+/* The length of an interval from now, in microseconds; MAX_PAUSE_US if it cannot be computed. */
 static double
 in_us(WfBatch *batch, WfVisit *visit, const Interval *interval)
 {
@@ -31,7 +31,7 @@ in_us(WfBatch *batch, WfVisit *visit, const Interval *interval)
 	return (double) (at - batch->now);
 }
 
-/* The pause after the attempt that has just failed. */
+/* When to try again after the attempt that has just failed. */
 static TimestampTz
 next_attempt_at(WfBatch *batch, WfVisit *visit, const WfRetry *retry, int retry_after_ms)
 {
@@ -84,7 +84,10 @@ is_retried(const WfVisit *visit, const WfRetry *retry, const WfAnswer *answer)
 	return retry->non > 0 ? is_named(retry, &answer->fault) : answer->retryable;
 }
 
-/* Whose answer it is. The visit's queue says so, unless somebody has to look at the visit before the answer comes. */
+/*
+ * The server that was called, or NULL. The visit's queue names it, unless the visit was put into
+ * another one before the answer came.
+ */
 static const char *
 called_server(WfBatch *batch, WfVisit *visit)
 {
@@ -98,7 +101,7 @@ called_server(WfBatch *batch, WfVisit *visit)
 	return queue != NULL ? queue + strlen(WF_QUEUE_HTTP) : NULL;
 }
 
-/* That of the step or its definition, else of the server as it is now. */
+/* The retry policy: that of the step or its definition, else that of the server as it is now. */
 static const WfRetry *
 retry_of(WfBatch *batch, WfVisit *visit)
 {
@@ -131,7 +134,7 @@ failed_attempt(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 	}
 }
 
-/* Whether the callback came before or comes later. */
+/* Run save_reply, whether a callback came before the reply or comes later. */
 bool
 wf_answer_save(WfBatch *batch, WfVisit *visit, WfFault *fault)
 {
@@ -159,7 +162,10 @@ replied(WfBatch *batch, WfVisit *visit, Jsonb *reply)
 		wf_push(batch, visit, wf_has_accepted(visit) ? WF_HAPPEN : WF_OPEN);
 }
 
-/* Failed attempts, and those that came after them, are worth a row; the many that succeed at once are not. */
+/*
+ * Record an attempt that has failed, or that came after one that has. The many actions that succeed
+ * at once leave no row.
+ */
 static void
 look_back(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
@@ -181,7 +187,10 @@ look_back(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 	MemoryContextSwitchTo(old);
 }
 
-/* The service's cookies go with the instance: its later calls must find the same node. */
+/*
+ * Keep the service's cookies in the instance, since its later calls must find the same node of the
+ * service.
+ */
 void
 wf_answer_keep_cookies(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
@@ -207,7 +216,7 @@ wf_answer_keep_cookies(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 	MemoryContextSwitchTo(old);
 }
 
-/* To the action of a visit that is calling, or pauses since it has. */
+/* Apply the answer to a visit that is calling, or that pauses before the next attempt. */
 void
 wf_answer_apply(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {

@@ -1,10 +1,11 @@
 /*
  * clocks.c
- *		When something happens.
+ *		When something happens to a visit: the times of its step's entries, of timeouts and
+ *		heartbeats.
  *
- * The times of a step's entries are worked out once, those of handlers when the visit is begun, those that it waits for when it
- * begins to wait, and stand in its row until each has come: the data, and what "tomorrow" means, may be others when one is
- * looked at.
+ * The times of entries are computed once, those of handlers when the visit begins, those of waits
+ * when it begins to wait. They are stored in its row until each has come: data, and what "tomorrow"
+ * means, may have changed by the time one is looked at.
  */
 #include "postgres.h"
 
@@ -16,14 +17,14 @@
 #include "model/guard.h"
 #include "model/zone.h"
 
-/* A clock as it is worked out: the text that data gave, or the constant. */
+/* A time that is to be computed, from a text that data gave or from a constant. */
 typedef struct Clock
 {
 	const char *until;	  /* a timestamp, or */
 	const char *interval; /* an interval, or */
 	const Interval *constant;
 	TimestampTz from;
-	TimestampTz at; /* the answer */
+	TimestampTz at; /* the result */
 } Clock;
 
 static Datum
@@ -60,11 +61,11 @@ work_out_caught(Clock *clock, TimestampTz *at, WfFault *fault)
 		return wf_fault(fault, WF_CODE_TEMPLATE, "%s", message);
 	if (TIMESTAMP_NOT_FINITE(clock->at))
 		return wf_fault(fault, WF_CODE_TEMPLATE, "a clock cannot be infinite");
-	*at = Max(clock->at, 1); /* zero means none, and 2000 is long past */
+	*at = Max(clock->at, 1); /* 0 means no time, and 2000 is long past */
 	return true;
 }
 
-/* Whoever moves the token: a process reads its clocks the way its author's session did. */
+/* Compute the time in the time zone of the process, whoever moves the token. */
 static bool
 work_out_as_defined(const WfProcess *process, Clock *clock, TimestampTz *at, WfFault *fault)
 {
@@ -112,7 +113,7 @@ clock_until(WfVisit *visit, const WfTemplate *tmpl, const WfScope *scope, Timest
 	return work_out_as_defined(visit->instance->process, &clock, at, fault);
 }
 
-/* When the clock of an event strikes, counted `from` there. */
+/* When the time of an event comes, counted `from` there. */
 static bool
 clock_event(WfVisit *visit, const WfEvent *event, const WfScope *scope, TimestampTz from,
 			TimestampTz *at, WfFault *fault)
@@ -142,7 +143,10 @@ no_times(WfBatch *batch, const WfVisit *visit)
 	return MemoryContextAllocZero(batch->context, sizeof(TimestampTz) * visit->def->nentries);
 }
 
-/* When the clocks strike that it waits for, from now on; *at: the first of them, 0: it waits for none. */
+/*
+ * Compute the times for which the visit waits, counted from now. *at is the first of them; 0: it
+ * waits for none.
+ */
 bool
 wf_clock_plan_wait(WfBatch *batch, WfVisit *visit, const WfScope *scope, TimestampTz *at, WfFault *fault)
 {
@@ -164,7 +168,7 @@ wf_clock_plan_wait(WfBatch *batch, WfVisit *visit, const WfScope *scope, Timesta
 	return true;
 }
 
-/* When silence from now on is too long; 0: there is no heartbeat. */
+/* The heartbeat deadline, counted from now; 0 if the step has no heartbeat. */
 bool
 wf_clock_silence(WfBatch *batch, WfVisit *visit, const WfScope *scope, TimestampTz *at, WfFault *fault)
 {
@@ -178,7 +182,10 @@ wf_clock_silence(WfBatch *batch, WfVisit *visit, const WfScope *scope, Timestamp
 	return true;
 }
 
-/* Silence counts anew. What cannot be worked out any more, since the data was changed, leaves the clock as it was. */
+/*
+ * Set the heartbeat deadline anew. If it cannot be computed any more, since data have changed, it
+ * stays as it was.
+ */
 void
 wf_clock_listen(WfBatch *batch, WfVisit *visit)
 {
@@ -193,7 +200,7 @@ wf_clock_listen(WfBatch *batch, WfVisit *visit)
 
 /* ---- handlers ---- */
 
-/* What is next, of those that have not begun. */
+/* Find the next of the handlers that have not begun yet. */
 static void
 look_ahead(WfVisit *visit)
 {
@@ -212,7 +219,10 @@ look_ahead(WfVisit *visit)
 	visit->changed = true;
 }
 
-/* Work out when they begin: from its entry, or, of an incident that is taken up again, from now. */
+/*
+ * Compute when handlers begin: counted from the entry of the visit, or, for an incident that is
+ * tried again, from now.
+ */
 bool
 wf_clock_plan_handlers(WfBatch *batch, WfVisit *visit, WfFault *fault)
 {
@@ -242,7 +252,10 @@ wf_clock_plan_handlers(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	return true;
 }
 
-/* The first of them, if that is not after `until`, or -1; at the same time one that ends the visit comes last. */
+/*
+ * The first handler with a time that is not after `until`, or -1. Of those with the same time, one
+ * that interrupts the visit comes last.
+ */
 int
 wf_clock_next_handler(const WfVisit *visit, TimestampTz until)
 {

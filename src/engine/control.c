@@ -1,8 +1,9 @@
 /*
  * control.c
- *		What comes from outside a token's own path: starts, answers, callbacks, clocks, and what operators do.
+ *		Entry points of the engine: starts, answers, callbacks, timers, and what operators do.
  *
- * Each is an entry point: it looks whether that is still so, pushes what follows from it, and has the agenda run to its end.
+ * Each checks whether the event still applies to the visit, pushes the operations that follow from
+ * it, and runs the agenda to its end.
  */
 #include "postgres.h"
 
@@ -65,7 +66,7 @@ wf_engine_names(const WfVisit *visit, const WfFault *fault)
 	return wf_answer_is_named(visit, fault);
 }
 
-/* What it has been given may be more than a row can hold. */
+/* Forget the documents of a visit, which may be more than a row can hold. */
 static void
 drop_documents(WfVisit *visit)
 {
@@ -125,7 +126,10 @@ refuse_callback(WfVisit *visit)
 			errhint("A step takes callbacks if it has \"wait\": true."));
 }
 
-/* An incident can be completed by hand, whatever its step waits for. */
+/*
+ * Does the visit take a callback? Any incident can be completed by hand, whatever its step waits
+ * for.
+ */
 bool
 wf_engine_takes_callback(const WfVisit *visit)
 {
@@ -134,8 +138,8 @@ wf_engine_takes_callback(const WfVisit *visit)
 }
 
 /*
- * The service of an incident has said its word already, or was asked to stop: then what it says is late. A person may still
- * put the former right by completing it; for the latter there is skip.
+ * Is a callback too late for an incident? It is if the service has called back before, or was asked
+ * to stop. An administrator may still complete the former by hand; for the latter there is skip.
  */
 static bool
 is_late_for_incident(const WfVisit *visit, bool by_hand)
@@ -206,7 +210,7 @@ wf_engine_extend(WfBatch *batch, WfVisit *visit, TimestampTz deadline)
 
 /* ---- clocks ---- */
 
-/* Has its time come, as seen by this batch? */
+/* Has the visit's due time come, as of this batch? */
 static bool
 is_due(WfBatch *batch, WfVisit *visit)
 {
@@ -222,7 +226,8 @@ wf_engine_due(WfBatch *batch, WfVisit *visit)
 		wf_interrupt_due(batch, visit);
 	else if (wf_has_accepted(visit))
 		wf_push(batch, visit, WF_HAPPEN);
-	else if (visit->state == WF_STATE_READY) /* where it was left, a loop goes on */
+	/* A loop that was cut, or a resumed visit, goes on. */
+	else if (visit->state == WF_STATE_READY)
 		wf_push(batch, visit, WF_BEGIN);
 	else if (visit->state == WF_STATE_WAITING && visit->waits_for != WF_WAITS_FOR_NOTHING &&
 			 visit->waits_for != WF_WAITS_FOR_CALLBACK)
@@ -242,8 +247,8 @@ is_interrupted(const WfVisit *visit)
 }
 
 /*
- * Handlers begin in the order of their times, as far as the visit has lived that long: nobody may have looked for a
- * while. False if one of them has interrupted it.
+ * Begin the handlers whose times have come, in the order of these; workers may be late, so several
+ * may be due. Returns false if one of them has interrupted the visit.
  */
 static bool
 outlives_handlers(WfBatch *batch, WfVisit *visit)
@@ -268,7 +273,7 @@ outlives_handlers(WfBatch *batch, WfVisit *visit)
 	return true;
 }
 
-/* A handler, its timeout, or the silence of the outside. */
+/* A timer has come: that of a handler, of the timeout, of the heartbeat, or of the warning. */
 void
 wf_engine_alarm(WfBatch *batch, WfVisit *visit)
 {
@@ -365,7 +370,7 @@ wf_engine_move(WfBatch *batch, WfInstance *instance, const char *from, int to)
 	ListCell   *lc;
 
 	wf_batch_load_all_visits(batch, instance);
-	visits = list_copy(instance->visits); /* without the one that enters */
+	visits = list_copy(instance->visits); /* copied, so that the new visit is not among them */
 	foreach (lc, visits)
 	{
 		WfVisit    *visit = lfirst(lc);

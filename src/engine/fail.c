@@ -1,6 +1,6 @@
 /*
  * fail.c
- *		A visit comes to a bad outcome: its step's handler goes on, or it stands as an incident.
+ *		A visit comes to a bad outcome: the handler of its step runs, or it becomes an incident.
  */
 #include "postgres.h"
 
@@ -9,7 +9,10 @@
 #include "engine/operations.h"
 #include "engine/token.h"
 
-/* Nobody has to mend it: a person, or the process itself, has given the instance up. */
+/*
+ * Was the instance given up, by a person or by the process itself? Then nobody has to resolve an
+ * incident.
+ */
 static bool
 is_cancelled_with_its_instance(const WfVisit *visit)
 {

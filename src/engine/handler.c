@@ -1,6 +1,6 @@
 /*
  * handler.c
- *		Handlers of clocks.
+ *		Handlers with times: their begin.
  */
 #include "postgres.h"
 
@@ -9,7 +9,7 @@
 #include "engine/handler.h"
 #include "engine/token.h"
 
-/* Its `save`, which sees what the handler's steps will see as $caught. */
+/* Run the handler's `save`, which sees as $caught what the handler's steps will see. */
 static bool
 save(WfBatch *batch, WfVisit *visit, const WfEntry *handler, WfFault *fault)
 {
@@ -42,7 +42,10 @@ wf_handler_begin(WfBatch *batch, WfVisit *visit, int entry)
 	MemoryContextSwitchTo(old);
 }
 
-/* Its result is known before anything can still fail. */
+/*
+ * Run the handler of a visit that was interrupted. The result is set first, so that it is known if
+ * something fails after that.
+ */
 void
 wf_handler_take_over(WfBatch *batch, WfVisit *visit)
 {

@@ -1,11 +1,13 @@
 /*
  * interrupt.c
- *		Interrupting a visit: by its instance's end, a timeout, silence, a handler, an operator.
+ *		Interrupting a visit: because of its instance's end, a timeout, a missing heartbeat, a
+ *		handler, or an operator.
  *
- * A visit that has called out asks the outside system to stop, if its step says how. In three phases, each of which can
- * be the last: `await` the answer that may still be under way, so that $reply is known; `send` the cancel request;
- * then `confirm`, up to the step's cancel timeout, for the callback that it provokes. Whatever the outside does, the outcome
- * is the one that the interruption began with.
+ * If its step says how, a service that was called is asked to stop. That has three phases, each of
+ * which can be the last: `await` the answer that may still come, so that $reply is known; `send`
+ * the cancel request; then `confirm`: wait for the callback that it provokes, up to the step's
+ * cancel timeout. Whatever the service does, the outcome is the one with which the interruption
+ * began.
  */
 #include "postgres.h"
 
@@ -47,14 +49,17 @@ await_confirmation(WfBatch *batch, WfVisit *visit)
 	wf_state_cancel(batch, visit, WF_CANCEL_CONFIRM, queue_name(batch, WF_QUEUE_TIMER), until);
 }
 
-/* Said yes, though its body may not be readable as what it is said to be. */
+/* Was the status 2xx, though the body may not be what its type says? */
 static bool
 is_2xx(const WfAnswer *answer)
 {
 	return answer->reply != NULL && (answer->fault.code == NULL || answer->fault.http_status / 100 == 2);
 }
 
-/* What the cancel request was answered; {error, body} if that is no success, {error} if there is no answer. */
+/*
+ * What the cancel request was answered: the body; {error, body} if that is no success, {error} if
+ * there is no answer.
+ */
 static Jsonb *
 cancel_response(WfBatch *batch, const WfAnswer *answer)
 {
@@ -74,7 +79,10 @@ cancel_response(WfBatch *batch, const WfAnswer *answer)
 	return response;
 }
 
-/* The cancel request is due. If it has no address it has failed, like one that is answered with an error. */
+/*
+ * Make the cancel request due (phase `send`). Without a server it has failed, like one that is
+ * answered with an error.
+ */
 static void
 ask(WfBatch *batch, WfVisit *visit)
 {
@@ -93,7 +101,7 @@ ask(WfBatch *batch, WfVisit *visit)
 	wf_state_cancel(batch, visit, WF_CANCEL_SEND, queue, batch->now);
 }
 
-/* Is there somebody to be asked to stop? */
+/* Is there a service that has to be asked to stop? */
 static bool
 asks(const WfVisit *visit)
 {
@@ -122,8 +130,9 @@ interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 }
 
 /*
- * CANCELLED, TIMED_OUT or DIED. One that is being cancelled already stays what it is, and what was accepted as the end of a visit
- * stays its end: at once, or when the reply is there, or nothing is known to be under way.
+ * Interrupt with CANCELLED, TIMED_OUT or DIED. A visit that is being cancelled already keeps its
+ * outcome. An accepted callback stays the end of its visit: it ends that at once, or, if a request
+ * may be in flight, when the dispatcher has looked.
  */
 void
 wf_op_interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
@@ -136,7 +145,7 @@ wf_op_interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 		wf_push(batch, visit, WF_HAPPEN);
 }
 
-/* The end: with what the callback brought, if one came. */
+/* Finish the cancel, with what the confirming callback brought, if one came. */
 void
 wf_op_conclude(WfBatch *batch, WfVisit *visit)
 {
@@ -149,7 +158,7 @@ wf_op_conclude(WfBatch *batch, WfVisit *visit)
 		wf_push_fail(batch, visit, visit->cancel.outcome, visit->error);
 }
 
-/* ---- what comes from outside ---- */
+/* ---- due times, answers and callbacks of a visit that is being cancelled ---- */
 
 void
 wf_interrupt_due(WfBatch *batch, WfVisit *visit)
@@ -178,7 +187,7 @@ wf_interrupt_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 		visit->attempt++;
 		visit->docs.reply = answer->reply;
 		visit->docs.has_reply = answer->reply != NULL;
-		/* what the handlers may need is kept; what cannot be is no reason to stop now */
+		/* what save_reply keeps may be needed by handlers; its faults do not stop the cancelling */
 		if (answer->fault.code == NULL)
 			(void) wf_answer_save(batch, visit, &ignored);
 		ask(batch, visit);
@@ -197,6 +206,7 @@ wf_interrupt_callback(WfBatch *batch, WfVisit *visit)
 		return;
 	if (!visit->held)
 		wf_push(batch, visit, WF_CONCLUDE);
-	else /* once it is resumed */
+	/* The callback ends it once the instance is resumed. */
+	else
 		wf_state_cancel(batch, visit, WF_CANCEL_CONFIRM, queue_name(batch, WF_QUEUE_TIMER), batch->now);
 }

@@ -1,8 +1,8 @@
 /*
  * leave.c
- *		A visit has succeeded, as far as it is known: `success`, `save`, and the route onwards.
+ *		A visit has succeeded, as far as is known: `success`, `save`, and the route onwards.
  *
- * It can still fail in any of these. All is worked out before anything is changed.
+ * Each of these can still fail, so everything is computed before anything is changed.
  */
 #include "postgres.h"
 
@@ -15,13 +15,13 @@
 /* What a success leads to. */
 typedef struct Leaving
 {
-	WfScope		scope;	 /* with the data as the visit leaves them */
-	bool		saves;	 /* they are others than before */
-	const WfTargets *next; /* of a route to steps */
-	char	   *message; /* of one that ends the instance, or NULL */
+	WfScope		scope;	 /* with the data as they will be after the visit */
+	bool		saves;	 /* data differ from before */
+	const WfTargets *next; /* the next steps, of a route to steps */
+	char	   *message; /* message of a route that ends the instance, or NULL */
 } Leaving;
 
-/* Where a success leads. False with a fault if nowhere. */
+/* Find where the route leads. Returns false with *fault if it leads nowhere. */
 static bool
 choose_route(WfVisit *visit, const WfScope *scope, const WfTargets **next, char **message, WfFault *fault)
 {
@@ -55,7 +55,7 @@ choose_route(WfVisit *visit, const WfScope *scope, const WfTargets **next, char 
 	return true;
 }
 
-/* `save` against the data as the visit leaves it; NULL in *changes: nothing to save. */
+/* Compute `save`; *changes is NULL if there is nothing to save. Returns false with *fault. */
 static bool
 work_out_save(WfVisit *visit, const WfScope *scope, Jsonb **changes, WfFault *fault)
 {
@@ -77,7 +77,7 @@ work_out_save(WfVisit *visit, const WfScope *scope, Jsonb **changes, WfFault *fa
 	return true;
 }
 
-/* False with *fault; or, with none, `success` is false. */
+/* Compute everything. Returns false with *fault; or without one, if `success` is false. */
 static bool
 work_out(WfVisit *visit, Leaving *leaving, WfFault *fault)
 {
@@ -97,7 +97,7 @@ work_out(WfVisit *visit, Leaving *leaving, WfFault *fault)
 	return choose_route(visit, &leaving->scope, &leaving->next, &leaving->message, fault);
 }
 
-/* The route says that the instance ends here, one way or the other: what else lives in it is cancelled. */
+/* The route ends the instance as failed or aborted: all other visits in it are cancelled. */
 static void
 end_by_route(WfBatch *batch, WfVisit *visit, char *message)
 {
@@ -159,7 +159,7 @@ wf_op_leave(WfBatch *batch, WfVisit *visit)
 	MemoryContextSwitchTo(old);
 }
 
-/* The visit ends by what was accepted as its end. */
+/* The accepted event ends the visit. */
 void
 wf_op_happen(WfBatch *batch, WfVisit *visit)
 {

@@ -1,6 +1,10 @@
 /*
  * state.c
- *		The one place where a visit changes its state, and with it who has to look at it and when.
+ *		The only place where a visit changes its state, and with it which worker has to look at it,
+ *		and when.
+ *
+ * Callers are the operations of the agenda and the entry points of control.c; all work on a batch
+ * whose instance is locked.
  */
 #include "postgres.h"
 
@@ -15,7 +19,10 @@
 #include "store/warn_waiting.h"
 
 #define S(state) (1 << WF_STATE_##state)
-/* From which states it can come to each. Whoever waits or is being cancelled may come to be so anew, for something else. */
+/*
+ * From which states a visit can come to each. A visit that is ready, pauses or is being cancelled
+ * may come to the same state again, for another reason.
+ */
 static const int predecessors[] = {
 	[WF_STATE_READY] = S(READY) | S(INCIDENT),
 	[WF_STATE_CALLING] = S(READY),
@@ -40,7 +47,7 @@ set_state(WfVisit *visit, WfState state, char *queue, TimestampTz due_at)
 	visit->changed = true;
 }
 
-/* Nothing happens to it by the clock any more. */
+/* Remove all times of a visit: no timer does anything with it any more. */
 static void
 stop_clocks(WfVisit *visit)
 {
@@ -53,14 +60,17 @@ queue_name(WfBatch *batch, const char *name)
 	return MemoryContextStrdup(batch->context, name);
 }
 
-/* Executors share themselves out among the owners of processes, so each process has a queue of its own. */
+/*
+ * The queue in which executors find a visit. Each process has one of its own, since executors are
+ * shared out among the owners of processes.
+ */
 char *
 wf_state_executor_queue(WfBatch *batch, const WfVisit *visit)
 {
 	return queue_name(batch, wf_executor_queue(visit->instance->process->process_id));
 }
 
-/* The action is due: it goes out once this is durable. */
+/* The action is due. It is sent only once this is durable. */
 void
 wf_state_call(WfBatch *batch, WfVisit *visit, char *queue)
 {
@@ -69,7 +79,7 @@ wf_state_call(WfBatch *batch, WfVisit *visit, char *queue)
 	batch->makes_due = true;
 }
 
-/* Somebody else moves it on, in a transaction of its own. */
+/* A worker moves the visit on, in a transaction of its own. */
 void
 wf_state_ready(WfBatch *batch, WfVisit *visit, char *queue)
 {
@@ -77,14 +87,14 @@ wf_state_ready(WfBatch *batch, WfVisit *visit, char *queue)
 	batch->makes_due = true;
 }
 
-/* A pause before the next attempt. */
+/* Pause before the next attempt. */
 void
 wf_state_pause(WfBatch *batch, WfVisit *visit, TimestampTz until)
 {
 	set_state(visit, WF_STATE_RETRYING, visit->queue, until);
 }
 
-/* It stands still until its event; due_at 0: that comes from outside. */
+/* Wait for an event. due_at is its time; 0: a callback, which comes from outside. */
 void
 wf_state_wait(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, TimestampTz due_at)
 {
@@ -93,14 +103,14 @@ wf_state_wait(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, TimestampTz 
 	visit->restless = 0;
 	visit->waits_for = waits_for;
 	visit->waiting_since = batch->now;
-	/* a clock is never late */
+	/* no warning is needed for a time */
 	if (due_at == 0 && wf_warn_after(visit->def) > 0)
 		visit->clocks.warn_at = TimestampTzPlusMilliseconds(batch->now, wf_warn_after(visit->def));
 	visit->instance->show_changed = true;
 	batch->makes_due = true;
 }
 
-/* It waits longer than it should: once is enough. */
+/* The visit has waited for too long: warn once. */
 void
 wf_state_warned(WfBatch *batch, WfVisit *visit)
 {
@@ -113,7 +123,11 @@ wf_state_warned(WfBatch *batch, WfVisit *visit)
 	MemoryContextSwitchTo(old);
 }
 
-/* The dispatcher has to look: the end is known, an answer may still be on its way. */
+/*
+ * Keep an accepted callback until no request is in flight. The end of the visit is known, but the
+ * dispatcher has to find out whether a reply may still come; `move` is the queue in which it does.
+ * From now on no timer and no retry touches the visit.
+ */
 void
 wf_state_keep_callback(WfBatch *batch, WfVisit *visit)
 {
@@ -124,7 +138,10 @@ wf_state_keep_callback(WfBatch *batch, WfVisit *visit)
 	batch->makes_due = true;
 }
 
-/* What the outside, or a person, says of it is its end, at once or later; `error` NULL: a success. */
+/*
+ * Accept a callback, or a person's call, as the end of the visit, at once or later; `error` NULL: a
+ * success.
+ */
 void
 wf_state_accept(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
 {
@@ -138,11 +155,11 @@ wf_state_accept(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
 	visit->webhook = batch->webhook;
 	visit->docs.changed = true;
 	visit->changed = true;
-	batch->makes_due = true; /* a `true` must not be lost */
+	batch->makes_due = true; /* the caller was told `true`, which must not be lost */
 	MemoryContextSwitchTo(old);
 }
 
-/* The first of the clocks that it waits for has struck: that is its end. */
+/* Accept the first time for which the visit waits as its end. */
 void
 wf_state_strike(WfVisit *visit)
 {
@@ -159,7 +176,7 @@ forget_accepted(WfVisit *visit)
 	visit->webhook = false;
 }
 
-/* It is being cancelled. */
+/* Cancel the visit: see the phases in engine/interrupt.c. */
 void
 wf_state_cancel(WfBatch *batch, WfVisit *visit, WfCancelPhase phase, char *queue, TimestampTz due_at)
 {
@@ -171,7 +188,7 @@ wf_state_cancel(WfBatch *batch, WfVisit *visit, WfCancelPhase phase, char *queue
 	batch->makes_due = true;
 }
 
-/* Suspended, or not any more. */
+/* Suspend the visit, or resume it. */
 void
 wf_state_hold(WfBatch *batch, WfVisit *visit, bool held)
 {
@@ -179,7 +196,7 @@ wf_state_hold(WfBatch *batch, WfVisit *visit, bool held)
 	visit->changed = true;
 }
 
-/* It is looked at again then, in the state it is in. */
+/* Look at the visit again at `until`, in the same state. */
 void
 wf_state_postpone(WfBatch *batch, WfVisit *visit, TimestampTz until)
 {
@@ -187,7 +204,7 @@ wf_state_postpone(WfBatch *batch, WfVisit *visit, TimestampTz until)
 	visit->changed = true;
 }
 
-/* An executor takes it from here, in the state it is in. */
+/* Let an executor go on with the visit, in the same state. */
 void
 wf_state_hand_over(WfBatch *batch, WfVisit *visit)
 {
@@ -206,7 +223,10 @@ wf_state_incident(WfBatch *batch, WfVisit *visit)
 	visit->waiting_since = batch->now;
 	visit->docs.changed = true;
 	stop_clocks(visit);
-	/* whatever was to come after it does not; cancel_outcome stays: the outside may have been asked to stop */
+	/*
+	 * an incident forgets the rest of its cancelling, but for cancel_outcome, which says that the
+	 * service may have been asked to stop
+	 */
 	visit->cancel.phase = WF_CANCEL_NONE;
 	visit->cancel.handler = 0;
 	forget_accepted(visit);
@@ -229,7 +249,7 @@ one_incident_less(WfInstance *instance)
 	instance->show_changed = true;
 }
 
-/* Why it stood as an incident is not to be forgotten when that is over. */
+/* Record an incident that is over, with its error. */
 void
 wf_state_put_on_record(WfBatch *batch, WfVisit *visit)
 {
@@ -248,7 +268,7 @@ wf_state_put_on_record(WfBatch *batch, WfVisit *visit)
 	MemoryContextSwitchTo(old);
 }
 
-/* An incident is taken up again. */
+/* Resolve an incident: the visit is ready again. */
 void
 wf_state_mend(WfBatch *batch, WfVisit *visit)
 {
@@ -270,7 +290,10 @@ wf_state_mend(WfBatch *batch, WfVisit *visit)
 	one_incident_less(instance);
 }
 
-/* An incident that was taken up again is begun anew, as if it had never been tried. */
+/*
+ * Forget what a resolved incident did before, so that its action begins as if it had never been
+ * tried.
+ */
 void
 wf_state_begin_again(WfVisit *visit)
 {
@@ -282,7 +305,7 @@ wf_state_begin_again(WfVisit *visit)
 	visit->again = true;
 }
 
-/* Or a person says that it has succeeded, with that. */
+/* Complete a resolved incident as a success, with the data that a person gave. */
 void
 wf_state_skip(WfBatch *batch, WfVisit *visit, Jsonb *data)
 {
@@ -299,7 +322,7 @@ wf_state_end(WfBatch *batch, WfVisit *visit)
 	Assert(!visit->ended);
 	if (visit->state == WF_STATE_INCIDENT)
 		one_incident_less(instance);
-	/* a row may show the number of a step that takes callbacks before it waits */
+	/* an attached row may show the number of a visit that takes callbacks before it waits */
 	if (visit->state == WF_STATE_WAITING ||
 		(visit->def != NULL && wf_step_waits_for(visit->def) == WF_EVENT_CALLBACK))
 		instance->show_changed = true;
@@ -342,7 +365,10 @@ is_due(const WfVisit *visit, TimestampTz now)
 	return !visit->held && visit->def != NULL && visit->due_at != 0 && visit->due_at <= now;
 }
 
-/* Its action is, once this is committed: nobody has ended it, nor has its time. */
+/*
+ * Is the visit's action to be done, once this is committed? It is not if a callback ended the
+ * visit, or its deadline has passed.
+ */
 static bool
 is_called_for(const WfVisit *visit, TimestampTz now)
 {

@@ -1,12 +1,16 @@
 /*
  * state.h
- *		The one place where a visit changes its state; and questions about it.
+ *		The only place where a visit changes its state; and questions about it.
  */
 #ifndef WF_STATE_H
 #define WF_STATE_H
 
 #include "engine/clocks.h"
 
+/*
+ * Changes of a visit's state and of what goes with it. state.c says what each means, and asserts
+ * that it is a legal one.
+ */
 extern void wf_state_call(WfBatch *batch, WfVisit *visit, char *queue);
 extern void wf_state_ready(WfBatch *batch, WfVisit *visit, char *queue);
 extern void wf_state_pause(WfBatch *batch, WfVisit *visit, TimestampTz until);
@@ -28,16 +32,21 @@ extern void wf_state_put_on_record(WfBatch *batch, WfVisit *visit);
 extern void wf_state_mend(WfBatch *batch, WfVisit *visit);
 extern void wf_state_end(WfBatch *batch, WfVisit *visit);
 
-/* Is there no end of it in sight, neither by what was accepted nor by what interrupts it? */
+/* Is the end of the visit still open: nothing was accepted, and nothing interrupts it? */
 extern bool wf_state_is_open(const WfVisit *visit);
-/* Has its timeout come, before anything was accepted as its end? */
+/* Has the visit's deadline passed, before anything was accepted as its end? */
 extern bool wf_state_is_over(const WfVisit *visit, TimestampTz now);
-/* The dispatcher may have its request in flight: it alone knows, so it ends the visit. */
+/*
+ * May a request of the visit be in flight? Only the dispatcher knows, so it has to end the visit.
+ */
 extern bool wf_state_may_be_in_flight(const WfVisit *visit);
-/* Is a request to be made for it now: its action's, or one that asks to stop? Or a statement to be run? */
+/*
+ * Is a request to be made for the visit now, that of its action or a cancel request? Or a statement
+ * to be run?
+ */
 extern bool wf_state_wants_request(const WfVisit *visit, TimestampTz now);
 extern bool wf_state_wants_statement(const WfVisit *visit, TimestampTz now);
-/* Is it in that phase of being cancelled? */
+/* Is the visit in that phase of being cancelled? */
 extern bool wf_state_is_phase(const WfVisit *visit, WfCancelPhase phase);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * suspend.c
- *		An instance holds still, and goes on.
+ *		Suspending an instance, and resuming it.
  */
 #include "postgres.h"
 
@@ -21,7 +21,7 @@ wf_suspend(WfBatch *batch, WfInstance *instance)
 	instance->show_changed = true;
 }
 
-/* Clocks that fell due meanwhile are due; silence begins to count anew. */
+/* Resume an instance. Timers that came meanwhile are due now; heartbeat deadlines are set anew. */
 void
 wf_resume(WfBatch *batch, WfInstance *instance)
 {

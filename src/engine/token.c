@@ -1,6 +1,6 @@
 /*
  * token.c
- *		Tokens come and go: visits are entered, end, or stand as incidents.
+ *		Tokens come and go: visits are entered, end, or become incidents.
  */
 #include "postgres.h"
 
@@ -10,7 +10,7 @@
 #include "engine/action.h"
 #include "engine/token.h"
 
-/* Steps without a rest are counted for each token. */
+/* Let a token enter a step. Steps without wait are counted for each token. */
 WfVisit *
 wf_token_enter(WfBatch *batch, WfInstance *instance, const WfVisit *from, int step, Jsonb *caught, int64 id)
 {
@@ -93,7 +93,7 @@ wf_token_catch(WfVisit *visit, WfOutcome outcome, Jsonb *error)
 
 /* ---- cancelled ---- */
 
-/* Why the instance has ended with it: with the reason that was given, if any. */
+/* The reason with which an instance ends that loses its last token by a cancelled visit. */
 static char *
 cancelled_alone(WfVisit *visit, Jsonb *error)
 {
@@ -116,7 +116,7 @@ was_moved(Jsonb *error)
 	return code != NULL && strcmp(code, WF_CODE_MOVED) == 0;
 }
 
-/* An instance whose last token goes that way is itself cancelled. */
+/* End a visit as CANCELLED. An instance that loses its last token this way is cancelled itself. */
 void
 wf_token_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error, bool handled)
 {

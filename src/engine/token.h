@@ -1,30 +1,41 @@
 /*
  * token.h
- *		Tokens come and go: what the operations share.
+ *		Tokens come and go: functions that the operations share.
  */
 #ifndef WF_ENGINE_TOKEN_H
 #define WF_ENGINE_TOKEN_H
 
 #include "engine/agenda.h"
 
-/* A token enters a step: its visit, still to be begun. It comes `from` a visit, or (NULL) from outside; id 0: the next. */
+/*
+ * Let a token enter a step, and push its begin. It comes `from` a visit, or (NULL) from outside.
+ * `id` is the number of the new visit; 0: the next.
+ */
 extern WfVisit *wf_token_enter(WfBatch *batch, WfInstance *instance, const WfVisit *from, int step, Jsonb *caught, int64 id);
 
-/* Where the route or a handler of a visit leads: a token enters each of the steps. */
+/* Let a token enter each of the steps to which the route or a handler of a visit leads. */
 extern void wf_token_follow(WfBatch *batch, const WfVisit *from, const WfTargets *targets, Jsonb *caught);
 
-/* $result: {status, initial_response, callback_response, response, cancel_response, error} as it would be, in CurrentMemoryContext */
+/*
+ * $result as it would be: {status, initial_response, callback_response, response, cancel_response,
+ * error}, in CurrentMemoryContext.
+ */
 extern Jsonb *wf_token_result(WfVisit *visit, WfOutcome outcome, Jsonb *error);
 
-/* It ends, in CurrentMemoryContext; with the result that it has already, if any. */
+/* End a visit. Its result is kept if it has one, else made in CurrentMemoryContext. */
 extern void wf_token_end(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
-/* It stands until somebody mends it; likewise. */
+/*
+ * Make a visit an incident, until somebody resolves it. Its result is made in CurrentMemoryContext.
+ */
 extern void wf_token_stand(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
 
-/* The entry of its `catch` for that; NULL: none. */
+/* The first entry of the step's `catch` for this outcome and error; NULL if there is none. */
 extern const WfEntry *wf_token_catch(WfVisit *visit, WfOutcome outcome, Jsonb *error);
 
-/* It ends CANCELLED; its handler goes on, if `handled`, unless an operator has taken its token elsewhere. */
+/*
+ * End a visit as CANCELLED. Its handler runs, if `handled`, unless an operator has moved its token
+ * elsewhere.
+ */
 extern void wf_token_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error, bool handled);
 
 #endif

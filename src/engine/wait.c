@@ -1,6 +1,7 @@
 /*
  * wait.c
- *		The action of a visit, if any, is done: it waits for its step's event, or goes on.
+ *		The action of a visit, if any, is done: the visit waits for the event of its step, or
+ *		leaves.
  */
 #include "postgres.h"
 
@@ -13,7 +14,7 @@ static const WfWaitsFor waits_for[] = {
 	[WF_EVENT_UNTIL] = WF_WAITS_FOR_UNTIL,
 };
 
-/* From now on what it waits for can happen. */
+/* Begin to wait: from now on the events of the step can happen. */
 static bool
 open_entries(WfBatch *batch, WfVisit *visit, const WfScope *scope, WfFault *fault)
 {

@@ -1,11 +1,13 @@
 /*
  * definition.c
- *		From the text of a definition to its compiled form: the tables of fields, and what must fit together in a step.
+ *		From the text of a definition to its compiled form: the tables of fields, and what must fit
+ *		together in a step.
  *
- * Reading goes over the tree once, with the names of all steps known from before, so that routes are resolved as they
- * are met; then the graph is checked. Keys of the process model that are not implemented have a field without a reader.
+ * Reading goes over the tree once. The names of all steps are known before, so that routes are
+ * resolved as they are met; then the graph is checked. Keys of the process model that are not
+ * implemented yet have a field without a reader.
  *
- * The compiled definition uses strings of the tree, so all of it stays in one memory context.
+ * The compiled definition uses strings of the tree, so both are in one memory context.
  */
 #include "postgres.h"
 
@@ -16,7 +18,7 @@
 #define MAX_STEPS 5000
 #define MAX_NAME_BYTES 200
 
-/* NOTIFY takes no more */
+/* the largest payload that NOTIFY takes */
 #define MAX_PAYLOAD_BYTES (BLCKSZ - NAMEDATALEN - 128 - 1)
 
 /* ---- what a step does ---- */
@@ -236,7 +238,7 @@ read_end(WfReader *reader, const WfJson *node, void *target)
 
 /* ---- steps ---- */
 
-/* A month has 30 days here: nobody waits for the minute. */
+/* Read warn_waiting. A month has 30 days here, since a warning need not be exact. */
 static void
 read_warn_waiting(WfReader *reader, const WfJson *node, void *target)
 {
@@ -281,7 +283,7 @@ static const WfReaderField step_fields[] = {
 static const char *const action_keys[] = {"http", "sql", "notify", "set", "call", "steps"};
 static const char *const route_keys[] = {"next", "choose", "first_of", "end"};
 
-/* Of keys that exclude each other, name the first two that are there. */
+/* Of keys that exclude each other, an issue names the first two that are there. */
 static void
 check_at_most_one(WfReader *reader, const WfJson *node, const char *const *keys, int nkeys,
 				  const char *message, const char *hint)
@@ -301,14 +303,17 @@ check_at_most_one(WfReader *reader, const WfJson *node, const char *const *keys,
 	}
 }
 
-/* Where the handler stands that became this entry. */
+/* The place of the handler in `catch` that became this entry. */
 static const WfJson *
 handler_node(const WfStep *step, const WfJson *node, int entry)
 {
 	return wf_json_member(node, "catch")->items[entry - step->nwaits];
 }
 
-/* Only the outside can be silent, or late, and only a request can be asked to stop. */
+/*
+ * Check keys about outside systems: only a callback can be late or need heartbeats, and only a
+ * request can be cancelled by another one.
+ */
 static void
 check_outside(WfReader *reader, const WfJson *node)
 {
@@ -317,7 +322,7 @@ check_outside(WfReader *reader, const WfJson *node)
 	const WfJson *warn_waiting = wf_json_member(node, "warn_waiting");
 	const WfJson *cancel = wf_json_member(node, "cancel");
 	bool		event = wf_json_member(node, "wait") || wf_json_member(node, "first_of");
-	/* an event that could not be read has its issue */
+	/* an event that could not be read has its own issue */
 	bool		no_callback = !event || wf_is_clock(wf_step_waits_for(step));
 
 	if (warn_waiting && no_callback)
@@ -329,12 +334,15 @@ check_outside(WfReader *reader, const WfJson *node)
 	if (cancel && wf_json_member(node, "http") == NULL)
 		wf_json_issue(reader->issues, cancel, "Only \"http\" can be asked to stop by a request.",
 					  "there is no request that could be cancelled");
-	/* a path is below the step's server; a url finds its own */
+	/* a path belongs to the step's server, while a url finds its own */
 	if (step->cancel && step->http && step->cancel->http->url == NULL)
 		step->cancel->http->server = step->http->server;
 }
 
-/* Does a token go through it at once, so that no clock of its own could strike? */
+/*
+ * Does a token go through the step at once, so that no timeout or handler with a time could ever
+ * begin?
+ */
 static bool
 takes_no_time(const WfReader *reader, const WfJson *node)
 {
@@ -367,7 +375,7 @@ check_clocks(WfReader *reader, const WfJson *node)
 	}
 }
 
-/* Outcomes of clocks that the step does not have. */
+/* Warn of handlers for TIMED_OUT and DIED in steps that have no timeout or heartbeat. */
 static void
 warn_of_outcomes(WfReader *reader, const WfJson *node)
 {
@@ -386,7 +394,7 @@ warn_of_outcomes(WfReader *reader, const WfJson *node)
 	}
 }
 
-/* Variables that are there and tell nothing. */
+/* Warn of variables that exist in this step but have no use there. */
 static void
 warn_of_variables(WfReader *reader, const WfJson *node)
 {
@@ -401,7 +409,7 @@ warn_of_variables(WfReader *reader, const WfJson *node)
 						"\"$result\" says nothing: the step neither calls out nor waits for a callback");
 }
 
-/* Only an answer over HTTP has a status. */
+/* Refuse classes of status codes in steps without "http": only an HTTP answer has a status. */
 static void
 check_classes(WfReader *reader, const WfJson *node)
 {
@@ -449,7 +457,10 @@ check_step(WfReader *reader, const WfJson *node)
 					  "\"wait\" and \"first_of\" cannot be given together");
 }
 
-/* Routes in what is not supported yet: the steps they lead to are not to be called unreachable. */
+/*
+ * Add the routes that stand in parts which are not supported yet, lest the steps to which they lead
+ * be called unreachable.
+ */
 static void
 add_hidden_edges(WfReader *reader, const WfJson *node)
 {
@@ -502,7 +513,7 @@ read_steps(WfReader *reader, const WfJson *node, void *target)
 		read_step(reader, reader->graph->nodes[i], &reader->graph->def.steps[i]);
 }
 
-/* ---- the whole ---- */
+/* ---- the definition ---- */
 
 static void
 read_data(WfReader *reader, const WfJson *node, void *target)
@@ -545,7 +556,7 @@ static const WfReaderField definition_fields[] = {
 	{"priority"},
 };
 
-/* Steps that say nothing of their own are tried again as the definition says. */
+/* Give `retry` of the definition to steps that have none. */
 static void
 pass_retry_on(WfReader *reader, WfDefinition *def, const WfJson *node)
 {
@@ -565,7 +576,7 @@ pass_retry_on(WfReader *reader, WfDefinition *def, const WfJson *node)
 						"there is no step that goes by it");
 }
 
-/* Likewise those that wait for a callback. */
+/* Give warn_waiting of the definition to steps that wait for a callback and have none. */
 static void
 pass_warn_waiting_on(WfReader *reader, WfDefinition *def, const WfJson *node)
 {
@@ -585,14 +596,14 @@ pass_warn_waiting_on(WfReader *reader, WfDefinition *def, const WfJson *node)
 						"there is no step that goes by it");
 }
 
-/* Before anything is read: is there a list of steps at all, and what are they called? */
+/* Check that there is a list of steps, and index their names, before anything else is read. */
 static bool
 index_steps(WfReader *reader, const WfJson *root)
 {
 	const WfJson *steps = wf_json_member(root, "steps");
 
 	if (steps == NULL)
-		return true;			/* missing: will be said */
+		return true;			/* a missing list gets its issue later */
 	if (!wf_reader_expect(reader, steps, WF_JSON_ARRAY, "Steps are a list: [{\"step\": name, ...}, ...]."))
 		return false;
 	if (steps->n == 0)
@@ -621,7 +632,7 @@ wf_definition_compile(const char *json, WfReferences *references, WfIssues *issu
 	if (graph->def.data == NULL)
 		graph->def.data = wf_jsonb_empty_object();
 	if (graph->def.start < 0)
-		graph->def.start = 0;	/* to go on checking */
+		graph->def.start = 0;	/* so that checking can go on */
 	if (graph->def.retry.given)
 		pass_retry_on(&reader, &graph->def, wf_json_member(root, "retry"));
 	if (graph->def.warn_waiting.given)

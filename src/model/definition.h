@@ -2,10 +2,10 @@
  * definition.h
  *		A process definition, read, checked and compiled.
  *
- * Pure: no SPI, no shared memory, no clock. A WfDefinition lives in one memory context and never changes; its cache
- * (store/process_cache.c) throws it away between transactions only.
+ * Pure functions: no SPI, no shared memory, no clock. A WfDefinition lives in one memory context
+ * and never changes; its cache (store/process_cache.c) frees it between transactions only.
  *
- * Names are kept as written. Steps are referred to by index within a definition, by name in rows.
+ * Names are kept as written. A definition refers to its steps by index, rows refer to them by name.
  */
 #ifndef WF_DEFINITION_H
 #define WF_DEFINITION_H
@@ -32,11 +32,15 @@ typedef enum WfOutcome
 	WF_OUTCOME_SYSTEM_ERROR,
 } WfOutcome;
 
-/* Is it the code, or the class ("5xx") of the status, of an error? 0: it has none. */
+/*
+ * Does `word` name the error with this code and HTTP status (0: none), by its code or by the class
+ * of its status ("5xx")?
+ */
 extern bool wf_code_names(const char *word, const char *code, int http_status);
 
-extern const char *wf_outcome_name(WfOutcome outcome);	 /* "SUCCESS", … ; NULL for none */
-extern WfOutcome wf_outcome_from_name(const char *name); /* WF_OUTCOME_NONE if it is none */
+/* "SUCCESS", …; NULL for WF_OUTCOME_NONE */
+extern const char *wf_outcome_name(WfOutcome outcome);
+extern WfOutcome wf_outcome_from_name(const char *name); /* WF_OUTCOME_NONE for any other name */
 
 typedef enum WfActionKind
 {
@@ -51,19 +55,22 @@ typedef enum WfEventKind
 {
 	WF_EVENT_NONE,
 	WF_EVENT_CALLBACK,
-	WF_EVENT_AFTER, /* an interval */
-	WF_EVENT_UNTIL, /* a timestamp */
+	WF_EVENT_AFTER, /* after an interval */
+	WF_EVENT_UNTIL, /* until a timestamp */
 } WfEventKind;
 
-/* An interval, or a template that renders to one. Exactly one of the two unless absent. */
+/*
+ * An interval, or a template that renders to one. Exactly one of the two is given, unless it is
+ * absent.
+ */
 typedef struct WfDuration
 {
 	bool		present;
 	Interval	interval;
-	WfTemplate *tmpl; /* NULL: constant */
+	WfTemplate *tmpl; /* NULL: the interval is constant */
 } WfDuration;
 
-typedef struct WfPair /* a header or query parameter */
+typedef struct WfPair /* a header, query parameter or form field */
 {
 	const char *name;
 	WfTemplate *value;
@@ -71,20 +78,20 @@ typedef struct WfPair /* a header or query parameter */
 
 typedef struct WfHttpAction
 {
-	const char *server; /* NULL only if `url` is given without one */
-	const char *method; /* upper case; never NULL: POST with a body, else GET */
-	WfTemplate *path;	/* at most one of path and url */
+	const char *server; /* NULL only if `url` is given without a server */
+	const char *method; /* in upper case, never NULL: by default POST with a body, else GET */
+	WfTemplate *path;	/* at most one of path and url is given */
 	WfTemplate *url;
 	WfPair	   *query;
 	int			nquery;
 	WfPair	   *headers;
 	int			nheaders;
-	WfTemplate *body; /* at most one of body (JSON), text, form */
+	WfTemplate *body; /* at most one of body (JSON), text and form is given */
 	WfTemplate *text;
 	WfPair	   *form;
 	int			nform;
 	bool		has_form;
-	WfDuration	timeout;		 /* of one attempt */
+	WfDuration	timeout;		 /* timeout of each attempt */
 	WfDuration	connect_timeout;
 } WfHttpAction;
 
@@ -92,45 +99,57 @@ typedef struct WfEvent
 {
 	WfEventKind kind;
 	WfDuration	after;
-	WfTemplate *until; /* renders to text that timestamptz reads */
+	WfTemplate *until; /* renders to a text that timestamptz_in reads */
 	WfPredicate *when; /* NULL: always wait */
 } WfEvent;
 
-typedef struct WfCancelAction /* how to ask the outside system to stop */
+typedef struct WfCancelAction /* the request that asks the called service to stop */
 {
-	WfHttpAction *http;	   /* path, of the step's server (NULL as there), or url (server NULL); method POST unless given */
-	WfDuration	timeout;   /* how long its callback is waited for; absent: 30 s */
+	/*
+	 * With a path of the step's server (its `server` is as there), or a url (`server` NULL). The
+	 * method is POST unless given.
+	 */
+	WfHttpAction *http;
+	WfDuration	timeout;   /* how long the confirming callback is waited for; absent: 30 s */
 } WfCancelAction;
 
-typedef struct WfTargets /* where a token goes on: one goes to each of the steps */
+typedef struct WfTargets /* where a token goes on: a token enters each of these steps */
 {
 	int		   *steps;
 	int			n;
 } WfTargets;
 
-typedef struct WfBranch /* of `choose` */
+typedef struct WfBranch /* one branch of `choose` */
 {
-	WfPredicate *when; /* NULL: otherwise */
+	WfPredicate *when; /* NULL: this branch is taken if no other was */
 	WfTargets	next;
 } WfBranch;
 
-/* What a step waits for, or what a handler of its `catch` begins by: an event, or outcomes and codes. */
+/*
+ * An entry of a step: what it waits for, or when a handler of its `catch` begins, by an event or by
+ * outcomes and codes.
+ */
 typedef struct WfEntry
 {
-	WfEvent		event; /* of a handler a clock, counted from entry; NONE: it is for outcomes and codes */
-	/* the rest is of handlers alone */
-	bool		any;	  /* "*" */
-	uint32		outcomes; /* bit (1 << WfOutcome) */
+	/*
+	 * For a handler: a time, counted from the entry of the visit; kind NONE: it has outcomes and
+	 * codes.
+	 */
+	WfEvent		event;
+	/* the rest is for handlers only */
+	bool		any;	  /* the entry has "*" */
+	uint32		outcomes; /* bits (1 << WfOutcome) */
 	const char **codes;	  /* error codes, or classes of status codes: see wf_code_names */
 	int			ncodes;
-	bool		interrupt; /* the event ends the visit; else the handler's token is one more */
-	WfTemplate *save;	   /* of an event; or NULL */
+	/* the handler interrupts the visit; otherwise its token is an additional one */
+	bool		interrupt;
+	WfTemplate *save;	   /* for an event; NULL: nothing to save */
 	WfTargets	next;
 } WfEntry;
 
 typedef enum WfRouteKind
 {
-	WF_ROUTE_NEXT, /* to `next` */
+	WF_ROUTE_NEXT, /* leads to `next` */
 	WF_ROUTE_CHOOSE,
 	WF_ROUTE_END,
 	WF_ROUTE_ERROR,
@@ -144,39 +163,40 @@ typedef struct WfRoute
 	WfBranch   *branches;
 	int			nbranches;
 	const char *error_code;
-	WfTemplate *message; /* of `end: {error}` or the reason of `end: {abort}`; NULL: none */
+	/* message of `end: {error}`, or the reason of `end: {abort}`; NULL: none */
+	WfTemplate *message;
 } WfRoute;
 
-typedef struct WfWarnWaiting /* after how long a wait is to be told of */
+typedef struct WfWarnWaiting /* after how long a wait is warned of */
 {
 	bool		given;
-	int64		after_ms; /* 0: never */
+	int64		after_ms; /* in ms; 0: never */
 } WfWarnWaiting;
 
 typedef struct WfStep
 {
 	const char *name;
 	int			index;
-	int			list; /* that it belongs to */
+	int			list; /* the list that it belongs to */
 	WfActionKind action;
 	WfHttpAction *http;
-	const char *sql;		/* the statement as written */
-	WfTemplate *channel;	/* notify */
-	WfTemplate *payload;	/* notify; NULL: '' */
+	const char *sql;		/* statement, as written */
+	WfTemplate *channel;	/* for NOTIFY */
+	WfTemplate *payload;	/* for NOTIFY; NULL: '' */
 	WfTemplate *set;		/* an object template */
-	WfPredicate *success;	/* NULL: always */
-	WfTemplate *save_reply; /* an object template, or NULL */
-	WfTemplate *save;		/* an object template, or NULL */
+	WfPredicate *success;	/* NULL: always true */
+	WfTemplate *save_reply; /* an object template; NULL: nothing to save */
+	WfTemplate *save;		/* an object template; NULL: nothing to save */
 	bool		save_all;	/* "save": true */
 	WfDuration	timeout;
 	WfDuration	heartbeat;
-	WfWarnWaiting warn_waiting; /* its own, else that of the definition */
-	WfRetry		retry; /* its own, else that of the definition */
-	WfCancelAction *cancel; /* or NULL */
+	WfWarnWaiting warn_waiting; /* that of the step, else that of the definition */
+	WfRetry		retry; /* that of the step, else that of the definition */
+	WfCancelAction *cancel; /* NULL: not given */
 	bool		ignore_cancel;
 	bool		async;
-	WfEntry    *entries; /* what it waits for, then its handlers; in rows they are counted from 1 */
-	int			nwaits;	 /* how many of the former */
+	WfEntry    *entries; /* what the step waits for, then its handlers; rows count them from 1 */
+	int			nwaits;	 /* how many entries it waits for */
 	int			nentries;
 	WfRoute		route;
 } WfStep;
@@ -187,76 +207,82 @@ wf_is_clock(WfEventKind kind)
 	return kind == WF_EVENT_AFTER || kind == WF_EVENT_UNTIL;
 }
 
-/* What it waits for; NONE: it does not wait. */
+/* The event that a step waits for; NONE: it does not wait. */
 static inline WfEventKind
 wf_step_waits_for(const WfStep *step)
 {
 	return step->nwaits > 0 ? step->entries[0].event.kind : WF_EVENT_NONE;
 }
 
-typedef struct WfStepList /* steps among which tokens go on: their routes do not leave it */
+typedef struct WfStepList /* a list of steps: routes of its steps do not leave it */
 {
-	int			parent; /* the step that it is within; -1: the process */
-	int			first;	/* of its steps */
+	int			parent; /* the step that contains the list; -1: the process does */
+	int			first;	/* of the steps of the list */
 	int			n;
 } WfStepList;
 
 typedef struct WfDefinition
 {
-	const char *description; /* or NULL */
-	Jsonb	   *data;		 /* defaults; an object, never NULL */
-	WfStep	   *steps; /* of all lists, one list after the other */
+	const char *description; /* NULL: none */
+	Jsonb	   *data;		 /* default data: an object, never NULL */
+	WfStep	   *steps; /* steps of all lists, one list after the other */
 	int			nsteps;
-	WfStepList *lists; /* the first one is that of the process itself */
+	WfStepList *lists; /* the first list is that of the process itself */
 	int			nlists;
 	int			start;
-	WfRetry		retry; /* of steps that have none of their own */
-	WfWarnWaiting warn_waiting; /* likewise */
+	WfRetry		retry; /* for steps that have none of their own */
+	WfWarnWaiting warn_waiting; /* for steps that have none of their own */
 	bool		has_retention;
-	Interval	retention; /* of its ended instances; zero: for ever */
+	Interval	retention; /* how long its ended instances are kept; zero: for ever */
 } WfDefinition;
 
-/* One fault of a definition, or something that its author is warned of. */
+/* A fault of a definition, or something of which its author is warned. */
 typedef struct WfIssue
 {
-	const char *path; /* "$.steps[2].retry.max" */
-	const char *step; /* the name of the step that it is in; NULL: in none, or in one without a name */
+	const char *path; /* place in the definition, such as "$.steps[2].retry.max" */
+	/* Name of the step in which it is; NULL: in none, or in one without a name. */
+	const char *step;
 	const char *message;
 	const char *hint;
 } WfIssue;
 
-/* Others than the reader add theirs too (servers, SQL). At most 100 are kept, more are counted. */
+/*
+ * The issues of a definition. Other checks than the reader's add theirs too (servers, SQL). At most
+ * 100 are kept; further ones are counted.
+ */
 typedef struct WfIssues WfIssues;
 struct WfIssues
 {
 	WfIssue    *items;
 	int			n;
 	int			allocated;
-	WfIssues   *warnings; /* NULL: nobody wants to hear them */
+	WfIssues   *warnings; /* NULL: warnings are not wanted */
 };
 
-/* What a definition refers to outside of itself: model/reference.h. */
+/* What a definition refers to outside of itself: see model/reference.h. */
 typedef struct WfReferences WfReferences;
 
 /*
- * Report all issues in one ERROR (22023 invalid_parameter_value, or 0A000 if all are "not supported yet"): the message
- * counts them, the detail has a line each "path (step): message", the hint a line "path, path: hint" for each different
- * hint.
+ * Report all issues in one ERROR: 22023, or 0A000 if all of them are parts that are not supported
+ * yet. The message counts them, the detail has a line "path (step): message" for each, the hint a
+ * line "path, path: hint" for each different hint.
  */
 pg_noreturn extern void wf_issues_report(const char *process, const WfIssues *issues);
 
-/* The same of warnings, as one NOTICE; nothing if there are none. */
+/* Report warnings in one NOTICE; does nothing if there are none. */
 extern void wf_issues_notice(const char *process, const WfIssues *warnings);
 
 /*
- * Read and compile `json` (text as the user wrote it, so that duplicate keys are seen). All memory is in
- * CurrentMemoryContext. Returns NULL if issues were found; text that is no JSON at all is an issue too, with the
- * position. Depth is limited; any input ends in a definition or in issues, never in another error. What it refers to is
- * added to `references`, also if it has issues; NULL: nobody asks.
+ * Read and compile `json`, the text as the user wrote it, so that duplicate keys are seen. All
+ * memory is in CurrentMemoryContext. Returns NULL if issues were found; text that is no JSON is an
+ * issue too, with its position. Depth is limited. Any input ends in a definition or in issues,
+ * never in another error.
+ *
+ * What the definition refers to is added to `references`, even if it has issues; NULL: not wanted.
  */
 extern WfDefinition *wf_definition_compile(const char *json, WfReferences *references, WfIssues *issues);
 
-/* The index of a step by name, or -1. */
+/* The index of the step with that name, or -1. */
 extern int	wf_definition_step(const WfDefinition *def, const char *name);
 
 #endif

@@ -43,7 +43,7 @@ wf_code_names(const char *word, const char *code, int http_status)
 	return http_status != 0 && word[0] == '0' + http_status / 100 && strcmp(word + 1, "xx") == 0;
 }
 
-/* ---- what it waits for ---- */
+/* ---- waits ---- */
 
 static void
 read_callback(WfReader *reader, const WfJson *node, void *target)
@@ -89,7 +89,7 @@ static const WfReaderField event_fields[] = {
 	{"topic"},
 };
 
-/* The keys that make an object an event. */
+/* The keys of which one makes an object an event. */
 static const char *const event_keys[] = {
 	"callback", "after", "until", "message", "signal", "condition", "task", "topic",
 };
@@ -143,7 +143,10 @@ wf_read_wait(WfReader *reader, const WfJson *node, void *target)
 
 /* ---- handlers ---- */
 
-/* Letters only, in upper case: "timed out", "TimedOut" and TIMED_OUT are one word. */
+/*
+ * Does the word mean this outcome? Only letters are compared, whatever their case: "timed out",
+ * "TimedOut" and TIMED_OUT are one word.
+ */
 static bool
 means_outcome(const char *word, const char *outcome)
 {
@@ -160,7 +163,7 @@ means_outcome(const char *word, const char *outcome)
 	}
 }
 
-/* Something that is written almost like an outcome, or NULL. */
+/* The outcome that the word means, in any spelling, or NULL. */
 static const char *
 outcome_meant(const char *word)
 {
@@ -172,7 +175,10 @@ outcome_meant(const char *word)
 	return NULL;
 }
 
-/* What others call them; codes that a request or the engine gives are written like "timeout". */
+/*
+ * Other systems' names for our outcomes. (Error codes of requests and of the engine are in lower
+ * case, such as "timeout".)
+ */
 static const struct
 {
 	const char *word;
@@ -189,7 +195,7 @@ static const char *const known_codes[] = {
 	WF_CODE_MOVE,
 };
 
-/* The outcome that a code looks like, or NULL. One in small letters is a code like the known ones. */
+/* The outcome that a code looks like, or NULL. */
 static const char *
 outcome_alike(const char *word)
 {
@@ -204,7 +210,10 @@ outcome_alike(const char *word)
 	return near >= 0 ? outcome_names[near] : NULL;
 }
 
-/* Any code may be one that a service gives to workflow.fail; but some are hardly meant so. */
+/*
+ * Warn of codes that are hardly meant as such. Any code may be one that a service gives to
+ * workflow.fail, so it is no fault.
+ */
 static void
 warn_of_code(WfReader *reader, const WfJson *node, const char *word)
 {
@@ -334,7 +343,7 @@ catches_code(const WfEntry *entry, const char *code)
 	return false;
 }
 
-/* Is there nothing left for `entry` after `earlier`, or something that both name? */
+/* Does `earlier` leave nothing for `entry`, or do both name the same outcome or code? */
 static void
 check_shadow(WfReader *reader, const WfJson *node, const WfEntry *earlier, const WfEntry *entry)
 {
@@ -361,7 +370,7 @@ check_shadow(WfReader *reader, const WfJson *node, const WfEntry *earlier, const
 	}
 }
 
-/* It catches outcomes and errors, or one event. */
+/* Check that a handler catches either outcomes and errors, or one event. */
 static void
 check_catch_kind(WfReader *reader, const WfJson *node)
 {

@@ -1,8 +1,10 @@
 /*
  * graph.c
- *		Steps by name, routes that lead nowhere, steps that nothing reaches, loops that nothing leaves.
+ *		Steps by name, routes that lead nowhere, steps that nothing reaches, loops that nothing
+ *		leaves.
  *
- * All arrays are in the context of the definition that is being read; after reading only the index by name is used.
+ * All arrays are in the context of the definition that is being read; after reading, only the index
+ * by name is used.
  */
 #include "postgres.h"
 
@@ -25,7 +27,7 @@ static void
 check_duplicate_names(const WfGraph *graph, WfIssues *issues)
 {
 	const WfStep *steps = graph->def.steps;
-	int			first = 0;		/* of those with the same name */
+	int			first = 0;		/* the first of those with the same name */
 
 	for (int i = 1; i < graph->def.nsteps; i++)
 	{
@@ -95,7 +97,7 @@ wf_definition_step(const WfDefinition *def, const char *name)
 	int			low = 0;
 	int			high = def->nsteps;
 
-	/* the first that is not less */
+	/* find the first that is not less */
 	while (low < high)
 	{
 		int			middle = low + (high - low) / 2;
@@ -151,7 +153,7 @@ wf_graph_route(WfGraph *graph, int from, const WfJson *node, WfIssues *issues)
 		if (near >= 0)
 		{
 			hint = wf_issue_perhaps(graph->def.steps[near].name, node->text);
-			/* so that the step that was meant is not called unreachable too */
+			/* so that the step that was meant is not called unreachable as well */
 			wf_graph_add_edge(graph, from, near);
 		}
 		else if (pg_strcasecmp(node->text, "end") == 0)
@@ -163,7 +165,7 @@ wf_graph_route(WfGraph *graph, int from, const WfJson *node, WfIssues *issues)
 
 /* ---- ways ---- */
 
-/* Sorted by the step that they lead from: those of step i begin at edges[first[i]]. */
+/* Ways, sorted by the step from which they lead: those of step i begin at edges[first[i]]. */
 typedef struct Ways
 {
 	WfEdge	   *edges;
@@ -243,7 +245,7 @@ wf_graph_add_use(WfGraph *graph, int step, const WfJson *node, int variable)
 	graph->nuses++;
 }
 
-/* All of them: routes, handlers, and what the structs do not hold. */
+/* Find all ways: routes, handlers, and those that the structs do not hold. */
 static Ways
 find_ways(const WfGraph *graph)
 {
@@ -266,7 +268,7 @@ find_ways(const WfGraph *graph)
 	return ways;
 }
 
-/* Does a token pass through it within one transaction, whatever happens? */
+/* Does every token pass the step within one transaction? */
 static bool
 is_pure(const WfStep *step)
 {
@@ -274,7 +276,7 @@ is_pure(const WfStep *step)
 		wf_step_waits_for(step) == WF_EVENT_NONE && !step->async && step->success == NULL;
 }
 
-/* Against their direction, the routes of pure steps. */
+/* Find the ways of pure steps, reversed. */
 static Ways
 find_ways_back(const WfGraph *graph)
 {
@@ -327,7 +329,7 @@ reach_all(Walk *walk, const WfTargets *targets)
 		reach(walk, targets->steps[i]);
 }
 
-/* From where it has begun on. */
+/* Reach all steps to which ways lead from those where the walk began. */
 static bool *
 walk_on(Walk *walk, const Ways *ways)
 {
@@ -353,7 +355,7 @@ find_reached(const WfGraph *graph, const Ways *ways)
 	return walk_on(&walk, ways);
 }
 
-/* Which steps can a token come to that a handler has got? */
+/* Which steps can a token reach that a handler has begun? */
 static bool *
 find_handled(const WfGraph *graph, const Ways *ways)
 {
@@ -369,7 +371,10 @@ find_handled(const WfGraph *graph, const Ways *ways)
 	return walk_on(&walk, ways);
 }
 
-/* Does a token stop there, or end, or, where no branch is true, fail? */
+/*
+ * Does the step end a loop? It does if tokens stop there, end there, or fail there if no branch is
+ * true.
+ */
 static bool
 leaves(const WfStep *step)
 {
@@ -395,7 +400,7 @@ leaves(const WfStep *step)
 	}
 }
 
-/* From which steps can a token come to one of those? */
+/* From which steps can a token reach one that ends a loop? */
 static bool *
 find_left(const WfGraph *graph)
 {
@@ -423,7 +428,7 @@ check_reached(const WfGraph *graph, const bool *reached, WfIssues *issues)
 {
 	for (int i = 0; i < graph->def.nsteps; i++)
 	{
-		/* one without a name of its own cannot be reached, and has its issue */
+		/* a step without a name of its own cannot be reached, and has its own issue */
 		if (!reached[i] && wf_definition_step(&graph->def, graph->def.steps[i].name) == i)
 			wf_json_issue(issues, graph->nodes[i],
 						  "Lead to it with \"next\", \"choose\" or \"catch\", or leave it out.",
@@ -442,7 +447,7 @@ check_left(const WfGraph *graph, const bool *reached, WfIssues *issues)
 		stuck++;
 	if (stuck < n)
 	{
-		/* n steps on, it is in the loop itself */
+		/* after n steps the token is in the loop itself */
 		for (int i = 0; i < n; i++)
 			stuck = first_target(&graph->def.steps[stuck]);
 		wf_json_issue(issues, graph->nodes[stuck],

@@ -10,7 +10,7 @@
 #include "model/definition.h"
 #include "model/json.h"
 
-/* A variable that is there only in what follows a handler. */
+/* A use of a variable that exists only in steps behind a handler. */
 typedef struct WfUse
 {
 	const WfJson *node;
@@ -18,7 +18,10 @@ typedef struct WfUse
 	int			variable;
 } WfUse;
 
-/* A way that the definition's structs do not hold: of what is not supported yet, or a misspelt one as it was meant. */
+/*
+ * A way that the definition's structs do not hold: of a part that is not supported yet, or a
+ * misspelt one as it was meant.
+ */
 typedef struct WfEdge
 {
 	int			from;
@@ -27,10 +30,10 @@ typedef struct WfEdge
 
 typedef struct WfGraph
 {
-	WfDefinition def;			/* first: callers see only this */
+	WfDefinition def;			/* must be first: callers see only this */
 	int		   *by_name;		/* indexes of steps, sorted by name */
-	const WfJson **nodes;		/* of each step, while it is being read */
-	WfEdge	   *edges;			/* while it is being read */
+	const WfJson **nodes;		/* the JSON of each step, while it is read */
+	WfEdge	   *edges;			/* while the definition is read */
 	int			nedges;
 	int			edges_allocated;
 	WfUse	   *uses;
@@ -38,22 +41,31 @@ typedef struct WfGraph
 	int			uses_allocated;
 } WfGraph;
 
-/* Make a list of the array of steps, take the names from it, and sort them. Steps without a usable name get "". */
+/*
+ * Make a list of the array of steps, take the names from it, and sort them. Steps without a usable
+ * name get "".
+ */
 extern void wf_graph_index(WfGraph *graph, const WfJson *steps, WfIssues *issues);
 
-/* The step that the string `node` in step `from` (-1: outside of steps) names; -1 with an issue if there is none. */
+/*
+ * The step that the string `node` names, in step `from` (-1: outside of steps). Returns -1, with an
+ * issue, if there is none.
+ */
 extern int	wf_graph_route(WfGraph *graph, int from, const WfJson *node, WfIssues *issues);
 
-/* One step, or (-1) none. */
+/* The target of one step; -1: of none. */
 extern WfTargets wf_graph_target(int step);
 
-/* A way that only serves to find what is reached; nothing if one of the two is -1. */
+/* Add a way that only serves to find what is reached. Does nothing if one of the steps is -1. */
 extern void wf_graph_add_edge(WfGraph *graph, int from, int to);
 
-/* In `node`, within that step, stands a variable that only handlers set. */
+/* Note that a variable which only handlers set is used in `node`, within that step. */
 extern void wf_graph_add_use(WfGraph *graph, int step, const WfJson *node, int variable);
 
-/* Steps that are never reached, loops that can never be left, variables that no handler has set. */
+/*
+ * Check the graph: steps that are never reached, loops that never end, variables that no handler
+ * has set.
+ */
 extern void wf_graph_check(WfGraph *graph, WfIssues *issues);
 
 #endif

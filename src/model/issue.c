@@ -1,8 +1,8 @@
 /*
  * issue.c
- *		The faults of a definition: collecting them, and reporting all of them in one error.
+ *		The issues of a definition: collecting them, and reporting all of them in one error.
  *
- * Strings of an issue are copied into the CurrentMemoryContext at the time it is added.
+ * Strings of an issue are copied into the CurrentMemoryContext of the moment when it is added.
  */
 #include "compat.h"
 
@@ -15,7 +15,7 @@
 #include "model/issue.h"
 
 #define MAX_ISSUES 100
-#define MAX_PLACES 3				/* that one hint names */
+#define MAX_PLACES 3				/* places that one hint names at most */
 #define CLIP_BYTES 64
 #define CLIP_REASON_BYTES 240
 
@@ -27,7 +27,7 @@ wf_issues_full(const WfIssues *issues)
 	return issues->n >= MAX_ISSUES;
 }
 
-/* What the keys of a definition take, for faults that say no more themselves. */
+/* Hints about what the keys of a definition take, for faults that have no hint of their own. */
 static const struct
 {
 	const char *key;
@@ -154,8 +154,8 @@ same_hint(const WfIssues *issues, int i, int j)
 }
 
 /*
- * The hint of the i-th, behind the places of all faults that have the same one; nothing if one before it has it. Of a
- * single fault everybody knows where it is.
+ * Append the hint of the i-th issue, behind the places of all issues that have the same one;
+ * nothing if an earlier issue has it. If there is only one issue, no place is needed.
  */
 static void
 append_hint(StringInfo out, const WfIssues *issues, int kept, int i)
@@ -185,7 +185,7 @@ append_hint(StringInfo out, const WfIssues *issues, int kept, int i)
 	appendStringInfo(out, "%s%s", places > 0 ? ": " : "", issues->items[i].hint);
 }
 
-/* A line for each, and one for each different hint. */
+/* Make the detail, with a line for each issue, and the hint, with a line for each different one. */
 static void
 put_together(const WfIssues *issues, StringInfo detail, StringInfo hint)
 {
@@ -267,7 +267,7 @@ wf_issue_name_at(const void *names, int i)
 	return ((const char *const *) names)[i];
 }
 
-/* Are they the same but for two neighbours that have changed places? */
+/* Do the two names differ only by two neighbouring characters that have changed places? */
 static bool
 is_swap(const char *wrong, const char *name)
 {
@@ -280,7 +280,7 @@ is_swap(const char *wrong, const char *name)
 		strcmp(wrong + 2, name + 2) == 0;
 }
 
-/* How far apart two names are; INT_MAX: too far to be a slip of the pen. */
+/* How far apart two names are; INT_MAX: too far for a slip of the pen. */
 static int
 distance(const char *wrong, const char *name)
 {

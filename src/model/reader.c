@@ -1,9 +1,9 @@
 /*
  * reader.c
- *		Reading objects by tables of fields, and the single values that stand in them.
+ *		Reading objects by tables of fields, and the single values in them.
  *
- * Readers add an issue for whatever is wrong and go on, so that all faults of a definition come in one go. What they
- * allocate is in CurrentMemoryContext, the definition's.
+ * Readers add an issue for whatever is wrong and go on, so that all faults of a definition are
+ * reported at once. What they allocate is in CurrentMemoryContext, that of the definition.
  */
 #include "postgres.h"
 
@@ -54,7 +54,7 @@ field_key_at(const void *fields, int i)
 	return ((const WfReaderField *) fields)[i].key;
 }
 
-/* Words of other systems, and of those who do not know ours yet. */
+/* Words of other systems for our keys. */
 static const struct
 {
 	const char *word;
@@ -67,7 +67,10 @@ static const struct
 	{"code", "error"}, {"reason", "message"},
 };
 
-/* The field that is called so elsewhere, or is written almost so; -1: none. */
+/*
+ * The field that the word means, as a word of another system or a misspelt key; -1 if there is
+ * none.
+ */
 static int
 field_meant(const char *word, const WfReaderField *fields, int nfields)
 {

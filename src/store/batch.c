@@ -2,7 +2,8 @@
  * batch.c
  *		Batches: their life, locking and loading.
  *
- * All structs live in the batch's context; rows are copied out of SPI's results, so that a batch outlives its queries.
+ * All structs live in the batch's context. Rows are copied out of SPI's results, so that a batch
+ * outlives its queries.
  */
 #include "postgres.h"
 
@@ -50,12 +51,13 @@ prepare_queries(void)
 	q_all_visits.sql = wf_table_select(visit, "workflow_data.visit t WHERE t.instance = $1 ORDER BY t.visit");
 }
 
-/* What is in the batch, by number; of an instance, with visit 0. */
+/* An instance or visit of the batch, found by its numbers; an instance has visit 0. */
 typedef struct ByKeyEntry
 {
 	WfKey		key;
-	void	   *row; /* WfInstance or WfVisit; NULL: left out for want of room */
-	char		status; /* simplehash's */
+	/* WfInstance or WfVisit; NULL: deferred, since the memory budget was used up */
+	void	   *row;
+	char		status; /* for simplehash */
 } ByKeyEntry;
 
 #define SH_PREFIX by_key
@@ -149,7 +151,7 @@ wf_batch_new_instance(WfBatch *batch, WfProcess *process, int64 id)
 	return instance;
 }
 
-/* Random bytes are fetched for many at a time. */
+/* Make a random idempotency key. Random bytes are fetched for many keys at a time. */
 void
 wf_batch_make_key(pg_uuid_t *key)
 {
@@ -186,7 +188,10 @@ wf_batch_new_visit(WfBatch *batch, WfInstance *instance, WfStep *step, int64 id)
 	return visit;
 }
 
-/* Returns whether a row can be loaded too; the first always can. Nothing is read for that. */
+/*
+ * May the row be loaded within the memory budget? The first one always may. Nothing is read to find
+ * out.
+ */
 static bool
 fits(WfBatch *batch, const WfTable *table, uint64 row)
 {
@@ -244,7 +249,7 @@ wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock)
 			remember(batch, wf_result_int64(i, 1), 0, NULL);
 	}
 	SPI_freetuptable(SPI_tuptable);
-	/* looking that up runs another query */
+	/* looking up the process runs another query, which replaces the result */
 	for (int i = before; i < list_length(batch->instances); i++)
 	{
 		WfInstance *instance = list_nth(batch->instances, i);
@@ -332,7 +337,7 @@ wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance)
 	Datum		values[1] = {Int64GetDatum(instance->id)};
 	size_t		room = batch->room;
 
-	batch->room = 0; /* all of them are needed */
+	batch->room = 0; /* all visits are needed, so there is no memory budget */
 	if (!instance->is_new)
 		read_visits(batch, &q_all_visits, values);
 	batch->room = room;

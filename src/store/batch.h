@@ -1,10 +1,11 @@
 /*
  * batch.h
- *		A batch: living instances and visits in memory, what became of them, and how they are loaded and flushed.
+ *		A batch: living instances and visits in memory, what became of them, and how they are loaded
+ *		and flushed.
  *
- * Whoever moves tokens makes a batch, locks and loads what it is about, lets engine/ change the structs, and flushes.
- * A batch holds one completed visit or thousands of started instances; the statements are the same. It lives in a memory
- * context of its own within one transaction.
+ * Whoever moves tokens makes a batch, locks and loads what it is about, lets engine/ change the
+ * structs, and flushes. A batch holds one completed visit or thousands of started instances; the
+ * statements are the same. It lives in a memory context of its own within one transaction.
  */
 #ifndef WF_BATCH_H
 #define WF_BATCH_H
@@ -37,21 +38,22 @@ typedef enum WfState
 	WF_STATE_INCIDENT,
 } WfState;
 
+/* Names of statuses, states and the like, as rows store them. */
 extern const char *wf_status_name(WfStatus status);
 extern const char *wf_state_name(WfState state);
-/* ERROR XX001 for a word that is none of them. */
+/* ERROR XX001 for a name that is none of them. */
 extern WfStatus wf_status_from_name(const char *name);
 extern WfState wf_state_from_name(const char *name);
 
 typedef struct WfVisit WfVisit;
 
-/* Of cancelling: see engine/interrupt.c */
+/* The phases of being cancelled: see engine/interrupt.c. */
 typedef enum WfCancelPhase
 {
 	WF_CANCEL_NONE,
-	WF_CANCEL_AWAIT, /* the answer that may still be under way */
+	WF_CANCEL_AWAIT, /* for the answer that may still come */
 	WF_CANCEL_SEND,
-	WF_CANCEL_CONFIRM, /* … by a callback */
+	WF_CANCEL_CONFIRM, /* by the callback */
 } WfCancelPhase;
 
 typedef enum WfWaitsFor
@@ -62,7 +64,9 @@ typedef enum WfWaitsFor
 	WF_WAITS_FOR_UNTIL,
 } WfWaitsFor;
 
-/* NULL for none of them. ERROR XX001 for a word that is none. */
+/*
+ * The name, as a row stores it, and back: NULL for none of them. ERROR XX001 for an unknown name.
+ */
 extern const char *wf_cancel_phase_name(WfCancelPhase phase);
 extern WfCancelPhase wf_cancel_phase_from_name(const char *name);
 extern const char *wf_waits_for_name(WfWaitsFor waits_for);
@@ -72,65 +76,80 @@ typedef struct WfInstance
 {
 	int64		id;
 	WfProcess  *process;
-	int			process_id;	   /* as in the row */
+	/* As in the row, for finding `process`. */
+	int			process_id;
 	int			version;	   /* as in the row */
-	char	   *business_key; /* or NULL */
+	char	   *business_key; /* NULL: none */
 	WfStatus	status;
 	Jsonb	   *data;
 	int			tokens;		   /* living visits, loaded or not */
-	int			incidents;	   /* of them, standing as incidents */
+	int			incidents;	   /* how many of these are incidents */
 	int			attachment;	   /* 0: none */
-	char	   *cancel_reason; /* being cancelled, or NULL */
-	Jsonb	   *error;		   /* why it ended so, or NULL */
+	char	   *cancel_reason; /* reason of the cancelling; NULL: it is not being cancelled */
+	Jsonb	   *error;		   /* why it ended that way, or NULL */
 	Jsonb	   *cookies;	   /* {server: [line, …]}, or NULL */
 	TimestampTz started_at;
 
-	/* in memory */
-	List	   *visits; /* loaded or new, ended ones included */
+	/* only in memory */
+	List	   *visits; /* loaded or new ones, ended ones included */
 	bool		is_new;
 	bool		changed;
 	bool		data_changed;
 	bool		cookies_changed;
 	bool		ended;
 	bool		show_changed; /* what an attached row shows may have changed */
-	int			stored_tokens; /* as in the row */
-	int			entered;	  /* steps entered in this batch: loops are cut into transactions */
+	int			stored_tokens; /* `tokens` as in the row */
+	/* Steps entered in this batch: a loop is cut into transactions by this number. */
+	int			entered;
 	size_t		grown;		  /* bytes of data made in this batch */
 	TimestampTz ended_at;
 } WfInstance;
 
-/* When something happens to it, whatever it waits for; 0: never. */
+/* When something happens to a visit, whatever it waits for; 0: never. */
 typedef struct WfClocks
 {
-	TimestampTz deadline;	   /* its timeout */
-	TimestampTz silence_at;	   /* the heartbeat ends it */
-	TimestampTz handler_at;	   /* the next of its handlers of clocks begins */
-	TimestampTz interrupt_at;  /* the next of those that end it begins */
-	TimestampTz *clock_times;	/* of each entry of the step, 0: it has struck, does not yet run, or there is none; NULL: so are all */
-	TimestampTz warn_at;	   /* it will have waited too long */
+	TimestampTz deadline;	   /* the step's timeout */
+	/* Heartbeat deadline: without a heartbeat, the visit ends then. */
+	TimestampTz silence_at;
+	/* The next handler with a time begins. */
+	TimestampTz handler_at;
+	/* The next handler with a time begins that interrupts the visit. */
+	TimestampTz interrupt_at;
+	/*
+	 * By entry of the step; 0: its time has come, is not counted yet, or it has none. NULL: no
+	 * entry has a time.
+	 */
+	TimestampTz *clock_times;
+	TimestampTz warn_at;	   /* a warning says that it waits for too long */
 } WfClocks;
 
-/* It is looked at when the first of these comes, or warn_at: visit.alarm_at. */
+/*
+ * A worker looks at the visit when the first of these times comes, or warn_at: this is
+ * visit.alarm_at.
+ */
 #define WF_ALARM_CLOCKS(clock) clock(deadline) clock(silence_at) clock(handler_at)
 
-/* It is to end early. */
+/* How a visit is ended early. */
 typedef struct WfCancelling
 {
-	WfOutcome	outcome; /* NONE: it is not */
-	int			handler; /* entry that interrupted it, from 1; 0: none */
+	WfOutcome	outcome; /* NONE: it is not being cancelled */
+	int			handler; /* the entry that interrupted it, from 1; 0: none */
 	WfCancelPhase phase;
-	Jsonb	   *response; /* what its cancel request was answered */
+	Jsonb	   *response; /* answer to the cancel request */
 } WfCancelling;
 
-/* What was given to it, and what it gives: stored together, if any of it has changed. */
+/*
+ * The documents of a visit: what it was given, and what it gives. They are stored together, if any
+ * of them has changed.
+ */
 typedef struct WfDocuments
 {
 	Jsonb	   *reply;
-	bool		has_reply; /* the action has answered (its reply may be null) */
+	bool		has_reply; /* the action was answered (the reply itself may be null) */
 	Jsonb	   *callback;
 	Jsonb	   *callback_error;
 	Jsonb	   *result;
-	bool		changed; /* one of these, or cancel.response */
+	bool		changed; /* one of these has, or cancel.response */
 } WfDocuments;
 
 /* A callback has no entry of its own: whatever an incident waited for, a person may complete it. */
@@ -142,46 +161,53 @@ struct WfVisit
 	WfInstance *instance;
 	int64		id;
 	const char *step;
-	WfStep	   *def; /* NULL if the version has no such step */
+	WfStep	   *def; /* NULL: the version has no such step */
 	WfState		state;
-	char	   *queue;		   /* who has to look at it at due_at */
-	TimestampTz due_at;		   /* 0: nobody has to */
+	char	   *queue;		   /* which worker has to look at it at due_at */
+	TimestampTz due_at;		   /* 0: no worker has to */
 	WfClocks	clocks;
 	TimestampTz entered_at;
-	TimestampTz waiting_since; /* also: being cancelled, or an incident; 0: none of these */
+	/*
+	 * Since when it waits, or is in this phase of being cancelled, or an incident; 0: none of
+	 * these.
+	 */
+	TimestampTz waiting_since;
 	WfWaitsFor	waits_for;
 	int			attempt;	   /* attempts that were answered or have failed */
-	int			restless;	   /* steps that led to it without a rest */
-	int			accepted;	   /* the entry, from 1, whose event was accepted as its end, or one of WF_ACCEPTED_ */
+	int			restless;	   /* steps without wait that led to it */
+	/* Entry, from 1, whose event was accepted as its end, or one of WF_ACCEPTED_. */
+	int			accepted;
 	bool		held;		   /* suspended: no worker looks at it */
 	WfCancelling cancel;
 	pg_uuid_t	key;
-	WfOutcome	outcome; /* of an incident, or once ended */
+	WfOutcome	outcome; /* of an incident, or once it has ended */
 	WfDocuments docs;
 	const char *completed_by; /* role whose call is its end, or NULL */
-	bool		webhook;	  /* which passed on what came with a token */
+	bool		webhook;	  /* that role passed on what came with a token */
 	Jsonb	   *caught;
 	Jsonb	   *error;
-	Jsonb	   *progress; /* what the outside says now; NULL: nothing new (not loaded) */
+	/* New progress that a heartbeat brought; NULL: none (not loaded). */
+	Jsonb	   *progress;
 
-	/* in memory */
+	/* only in memory */
 	bool		is_new;
 	bool		changed;
-	int			unbegun;	  /* steps that led to it none of which may begin */
+	/* Steps that led to it and that could not begin, since the instance is being cancelled. */
+	int			unbegun;
 	bool		skipped;	  /* a person says that it has succeeded */
-	bool		again;		  /* an incident that is begun once more */
+	bool		again;		  /* a resolved incident that begins again */
 	bool		ended;
 	TimestampTz ended_at;
 };
 
-/* Is its end known, whenever it comes? */
+/* Is the end of the visit known already? */
 static inline bool
 wf_has_accepted(const WfVisit *visit)
 {
 	return visit->accepted != WF_ACCEPTED_NOTHING;
 }
 
-/* An attempt that is worth to be looked back at; or an incident that is over. */
+/* An attempt that is recorded, or an incident that is over. */
 typedef struct WfAttempt
 {
 	WfVisit    *visit;
@@ -190,62 +216,68 @@ typedef struct WfAttempt
 	TimestampTz started_at;
 	Jsonb	   *error; /* NULL: it succeeded */
 	bool		incident;
-	const char *ended_with; /* of an incident: what ended it, or NULL */
-	Oid			ended_by;	/* and whose call that was */
+	const char *ended_with; /* of an incident: the call that ended it, or NULL */
+	Oid			ended_by;	/* role that made that call */
 } WfAttempt;
 
-struct by_key_hash; /* batch.c */
+struct by_key_hash; /* in batch.c */
 
 typedef struct WfKey
 {
 	int64		instance;
-	int64		visit; /* 0: all of them */
+	int64		visit; /* 0: the instance, or all of its visits */
 } WfKey;
 
-/* What a worker loads at once: much more is made of it. A single instance or visit may be larger. */
+/*
+ * Memory budget of a worker for one batch, in bytes as loaded: much more memory is used when these
+ * are changed. A single instance or visit may be larger.
+ */
 #define WF_BATCH_ROOM ((size_t) 32 * 1024 * 1024)
 
-typedef struct WfAgenda WfAgenda; /* engine/agenda.c */
+typedef struct WfAgenda WfAgenda; /* in engine/agenda.c */
 
 typedef struct WfBatch
 {
 	MemoryContext context;
-	TimestampTz now;	   /* of every move in it */
-	List	   *instances; /* WfInstance */
-	List	   *attempts;  /* WfAttempt */
-	List	   *incidents; /* WfVisit: new ones */
-	WfAgenda   *agenda;	   /* what is still to be done in it */
-	List	   *warnings;  /* WfVisit: wait too long */
-	struct by_key_hash *by_key; /* all of it */
-	size_t		room;	   /* bytes that may be loaded; 0: any number */
-	size_t		loaded;	   /* bytes, once read */
-	bool		makes_due; /* something must be durable before it can be seen from outside */
-	const char *call;	   /* the function that a person has called, or NULL */
+	TimestampTz now;	   /* the time of all moves in it */
+	List	   *instances; /* of WfInstance */
+	List	   *attempts;  /* of WfAttempt */
+	List	   *incidents; /* of WfVisit: new incidents */
+	WfAgenda   *agenda;	   /* operations that are still to be run */
+	List	   *warnings;  /* of WfVisit: those that have waited for too long */
+	struct by_key_hash *by_key; /* all instances and visits, by number */
+	size_t		room;	   /* memory budget in bytes; 0: no limit */
+	size_t		loaded;	   /* bytes that were loaded */
+	/* Needs a synchronous commit: something must be durable before it can be seen from outside. */
+	bool		makes_due;
+	/* Name of the SQL function that a person has called, or NULL. */
+	const char *call;
 	Oid			caller;
-	bool		webhook;   /* who has passed on what came with a token */
+	bool		webhook;   /* the caller passed on what came with a token */
 } WfBatch;
 
-/* ---- life of a batch; inside wf_store_enter ---- */
+/* ---- life of a batch; to be called inside wf_store_enter ---- */
 extern WfBatch *wf_batch_begin(void);
 extern void wf_batch_end(WfBatch *batch); /* frees its memory */
 
-/* A new instance, with its number; `id` and `first_visit` 0: take the next. Its row appears at flush. */
+/* Make a new instance. `id` 0 means the next number. Its row appears at flush. */
 extern WfInstance *wf_batch_new_instance(WfBatch *batch, WfProcess *process, int64 id);
-/* A new visit at a step of an instance; id 0: the next number. */
+/* Make a new visit at a step of an instance. `id` 0 means the next number. */
 extern WfVisit *wf_batch_new_visit(WfBatch *batch, WfInstance *instance, WfStep *step, int64 id);
-/* A new idempotency key, random. */
+/* Make a new random idempotency key. */
 extern void wf_batch_make_key(pg_uuid_t *key);
 
 typedef enum WfLock
 {
 	WF_LOCK_WAIT,
 	WF_LOCK_SKIP,
-	WF_LOCK_NONE /* just look: nothing may be changed */
+	WF_LOCK_NONE /* just to look: nothing may be changed */
 } WfLock;
 
 /*
- * Lock and load living instances, in ascending order. Returns how many were added; with WF_LOCK_SKIP those locked by others are left out.
- * Look them up with wf_batch_instance: NULL for one that is not there (ended, skipped, or never was).
+ * Lock and load living instances, in ascending order. Returns how many were added: with
+ * WF_LOCK_SKIP, those locked by others are skipped. wf_batch_instance finds them: NULL for one that
+ * is not in the batch (ended, skipped, or never was).
  */
 extern int	wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock);
 extern WfInstance *wf_batch_instance(WfBatch *batch, int64 id);
@@ -256,20 +288,32 @@ typedef struct WfLiving
 	int			process_id;
 } WfLiving;
 
-/* Without a lock, for rights to be checked before one is waited for: those that live, by number. Returns how many. */
+/*
+ * Find the living instances among these, without a lock, so that rights can be checked before one
+ * is waited for: sorted by number, palloc'd. Returns how many.
+ */
 extern int	wf_batch_living(const int64 *ids, int n, WfLiving **living);
 
-/* Load visits of locked instances: single ones, or all of an instance. Absent ones are not added. */
+/*
+ * Load visits of locked instances: single ones, or all of an instance. Visits that do not exist are
+ * not added.
+ */
 extern void wf_batch_load_visits(WfBatch *batch, const int64 *instances, const int64 *visits, int n);
 extern void wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance);
 extern WfVisit *wf_batch_visit(WfBatch *batch, int64 instance, int64 visit);
-/* 0 is never. */
+/* The earlier of two times, where 0 means never. */
 extern TimestampTz wf_earlier(TimestampTz a, TimestampTz b);
-/* The earliest of its clocks, but for the event that it waits for; 0: none. */
+/* The next timer of a visit, apart from the event that it waits for; 0: none. */
 extern TimestampTz wf_batch_alarm(const WfVisit *visit);
-/* Is it, or its instance, not here for want of room? It has to be loaded in another batch then. */
+/*
+ * Was the visit, or its instance, deferred by the memory budget? It has to be loaded in another
+ * batch then.
+ */
 extern bool wf_batch_left_out(const WfBatch *batch, int64 instance, int64 visit);
 
-/* Write everything: new, changed and ended rows, write-backs, notes for workers. Forces a synchronous commit if need be. */
+/*
+ * Write everything: new, changed and ended rows, write-backs, wake-ups for workers. Forces a
+ * synchronous commit if one is needed. Throws 40001 if a statement does not find all of its rows.
+ */
 extern void wf_batch_flush(WfBatch *batch);
 #endif

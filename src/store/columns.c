@@ -2,7 +2,8 @@
  * columns.c
  *		The columns of the tables `visit` and `instance`.
  *
- * They are read in the order in which they stand: `step` finds the definition that `clock_times` needs.
+ * Columns are read in the order in which they stand here: `step` finds the definition that
+ * `clock_times` needs.
  */
 #include "postgres.h"
 
@@ -183,9 +184,9 @@ read_waits_for(void *row, void *field, Datum value)
 
 static const WfCodec int8_codec = {INT8OID, write_int8, read_int8};
 static const WfCodec int4_codec = {INT4OID, write_int4, read_int4};
-static const WfCodec count_codec = {INT4OID, write_count, read_int4}; /* 0 is NULL */
+static const WfCodec count_codec = {INT4OID, write_count, read_int4}; /* NULL is 0 */
 static const WfCodec bool_codec = {BOOLOID, write_bool, read_bool};
-static const WfCodec time_codec = {TIMESTAMPTZOID, write_time, read_time}; /* 0 is NULL */
+static const WfCodec time_codec = {TIMESTAMPTZOID, write_time, read_time}; /* NULL is 0 */
 static const WfCodec text_codec = {TEXTOID, write_text, read_text};
 static const WfCodec jsonb_codec = {JSONBOID, write_jsonb, read_jsonb};
 static const WfCodec uuid_codec = {UUIDOID, write_uuid, read_uuid};
@@ -195,12 +196,12 @@ static const WfCodec outcome_codec = {TEXTOID, write_outcome, read_outcome};
 static const WfCodec phase_codec = {TEXTOID, write_phase, read_phase};
 static const WfCodec waits_for_codec = {TEXTOID, write_waits_for, read_waits_for};
 
-/* For rows that are given alone. */
+/* For rows that are given to a statement only. */
 static const WfCodec flag_codec = {BOOLOID, write_bool, NULL};
 static const WfCodec end_codec = {TIMESTAMPTZOID, write_time, NULL};
 static const WfCodec progress_codec = {JSONBOID, write_jsonb, NULL};
 
-/* ---- those of instances ---- */
+/* ---- columns of instances ---- */
 
 static Datum
 write_process(const void *row, const void *field, bool *isnull)
@@ -214,7 +215,7 @@ write_version(const void *row, const void *field, bool *isnull)
 	return Int32GetDatum(((const WfInstance *) row)->process->version);
 }
 
-/* What is read tells which process to look up. */
+/* The process and version that are read tell which WfProcess to look up. */
 static const WfCodec process_codec = {INT4OID, write_process, read_int4};
 static const WfCodec version_codec = {INT4OID, write_version, read_int4};
 
@@ -238,7 +239,7 @@ static const WfTableColumn instance_columns[] = {
 	{"cookies_changed", &flag_codec, I(cookies_changed), WF_STORED_NOT},
 };
 
-/* ---- those of visits ---- */
+/* ---- columns of visits ---- */
 
 static Datum
 write_visit_instance(const void *row, const void *field, bool *isnull)
@@ -260,7 +261,7 @@ write_alarm(const void *row, const void *field, bool *isnull)
 	return write_time(row, &alarm, isnull);
 }
 
-/* With the step that the process has of that name. */
+/* Read the name of the step, and find the step of that name in the process. */
 static void
 read_step(void *row, void *field, Datum value)
 {
@@ -325,7 +326,7 @@ read_nothing(void *row, void *field, Datum value)
 {
 }
 
-/* Which it is, is known before the rest is read. */
+/* Columns that are known before the row is read. */
 static const WfCodec visit_instance_codec = {INT8OID, write_visit_instance, read_nothing};
 static const WfCodec visit_process_codec = {INT4OID, write_visit_process, NULL};
 static const WfCodec alarm_codec = {TIMESTAMPTZOID, write_alarm, NULL};
@@ -408,7 +409,7 @@ wf_columns_prepare(void)
 	prepared = true;
 }
 
-/* ---- statements ---- */
+/* ---- SQL texts ---- */
 
 static const char *
 for_ever(StringInfo sql)
@@ -565,7 +566,7 @@ wf_table_external(const WfTable *table, uint64 n)
 	return bytes;
 }
 
-/* Does the statement look at it? */
+/* Does a statement for this use read the column? */
 static bool
 is_used(const WfTableColumn *column, const void *row, WfRowUse use)
 {
