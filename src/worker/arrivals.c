@@ -51,7 +51,7 @@ typedef struct Waiting
 } Waiting;
 
 static void
-find_waiting(void *arg)
+find_waiting(WfDispatcher *dispatcher, void *arg)
 {
 	Waiting    *waiting = arg;
 
@@ -61,7 +61,7 @@ find_waiting(void *arg)
 
 /* An executor has delivered replies: what they have made of their visits can be looked at again. */
 bool
-wf_arrivals_land(void)
+wf_arrivals_land(WfDispatcher *dispatcher)
 {
 	Waiting		waiting = {0};
 	WfLane	  **lanes;
@@ -70,7 +70,7 @@ wf_arrivals_land(void)
 	waiting.n = wf_flights_handed_over(&waiting.instances);
 	if (waiting.n == 0)
 		return true;
-	if (!wf_small_transaction(find_waiting, &waiting))
+	if (!wf_small_transaction(dispatcher, find_waiting, &waiting))
 		return false;
 	if (waiting.n == 0)
 		return true;
@@ -81,12 +81,12 @@ wf_arrivals_land(void)
 }
 
 static void
-after_job(WfJob *job)
+after_job(WfDispatcher *dispatcher, WfJob *job)
 {
 	switch (job->verdict)
 	{
 		case WF_JOB_LOCKED:
-			wf_dispatcher.skipped_locked = true;
+			dispatcher->skipped_locked = true;
 			if (wf_job_brings(job))
 				wf_flight_hold(job->visit);
 			else if (job->kind == WF_JOB_BREAK)
@@ -122,7 +122,7 @@ after_job(WfJob *job)
 				/* a handler beside it, or a cancel request that waits for the reply: let it come; or it has come */
 				if (job->awaits || wf_flight_awaits_delivery(job->visit))
 					break;
-				(void) wf_http_abort(wf_dispatcher.http, (uint64) job->visit);
+				(void) wf_http_abort(dispatcher->http, (uint64) job->visit);
 			}
 			wf_flight_land(job->visit);
 			break;
@@ -130,12 +130,12 @@ after_job(WfJob *job)
 }
 
 void
-wf_arrivals_run(WfJob *jobs, int n)
+wf_arrivals_run(WfDispatcher *dispatcher, WfJob *jobs, int n)
 {
 	wf_moves_run(jobs, n, wf_setting_move_timeout, true);
 	wf_count_handled(n);
 	for (int i = 0; i < n; i++)
-		after_job(&jobs[i]);
+		after_job(dispatcher, &jobs[i]);
 }
 
 static void
@@ -156,7 +156,7 @@ count_reply(const WfHttpReply *reply, const WfJob *job)
 
 /* A reply is released unless it is kept. Those that were kept before are counted already. */
 static void
-run_replies(WfJob *jobs, int n, bool again)
+run_replies(WfDispatcher *dispatcher, WfJob *jobs, int n, bool again)
 {
 	bool		stored = false;
 
@@ -166,10 +166,10 @@ run_replies(WfJob *jobs, int n, bool again)
 	{
 		if (!again)
 			count_reply(jobs[i].reply, &jobs[i]);
-		after_job(&jobs[i]);
+		after_job(dispatcher, &jobs[i]);
 		if (jobs[i].verdict == WF_JOB_SHORT)
 			continue;
-		wf_http_release(wf_dispatcher.http, unconstify(WfHttpReply *, jobs[i].reply));
+		wf_http_release(dispatcher->http, unconstify(WfHttpReply *, jobs[i].reply));
 		stored |= jobs[i].verdict != WF_JOB_STUCK;
 	}
 	if (stored)
@@ -190,14 +190,14 @@ send_later(const WfFlight *flight, const WfHttpReply *reply)
  * the rest comes in the next turn, with new memory.
  */
 bool
-wf_arrivals_replies(void)
+wf_arrivals_replies(WfDispatcher *dispatcher)
 {
 	WfJob	   *jobs = NULL;
 	WfHttpReply *reply;
 	size_t		bytes = 0;
 	int			n = 0;
 
-	while (n < REPLIES_PER_TRANSACTION && bytes < REPLY_BYTES_PER_TRANSACTION && (reply = wf_http_next(wf_dispatcher.http)) != NULL)
+	while (n < REPLIES_PER_TRANSACTION && bytes < REPLY_BYTES_PER_TRANSACTION && (reply = wf_http_next(dispatcher->http)) != NULL)
 	{
 		WfFlight   *flight = wf_flight_find((int64) reply->tag);
 
@@ -205,7 +205,7 @@ wf_arrivals_replies(void)
 			send_later(flight, reply);
 		if (flight == NULL || reply->verdict == WF_HTTP_NO_MEMORY)
 		{
-			wf_http_release(wf_dispatcher.http, reply);
+			wf_http_release(dispatcher->http, reply);
 			continue;
 		}
 		if (jobs == NULL)
@@ -216,13 +216,13 @@ wf_arrivals_replies(void)
 		jobs[n++].reply = reply;
 		bytes += reply->body_len;
 	}
-	run_replies(jobs, n, false);
+	run_replies(dispatcher, jobs, n, false);
 	return n == REPLIES_PER_TRANSACTION;
 }
 
 /* Those that could not be stored, and whose pause is over. */
 void
-wf_arrivals_kept(void)
+wf_arrivals_kept(WfDispatcher *dispatcher)
 {
 	WfFlight   *due;
 	WfJob	   *jobs;
@@ -235,7 +235,7 @@ wf_arrivals_kept(void)
 	jobs = palloc0(sizeof(WfJob) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 		jobs[i] = (WfJob){.kind = WF_JOB_REPLY, .instance = due[i].instance, .visit = due[i].visit, .reply = due[i].kept};
-	run_replies(jobs, n, true);
+	run_replies(dispatcher, jobs, n, true);
 }
 
 typedef struct Taking
@@ -247,7 +247,7 @@ typedef struct Taking
 } Taking;
 
 static void
-take_keys(void *arg)
+take_keys(WfDispatcher *dispatcher, void *arg)
 {
 	Taking	   *taking = arg;
 
@@ -279,7 +279,7 @@ longest_pause(const WfJob *job)
 
 /* Clocks, deadlines, and tokens that were left for us. */
 void
-wf_arrivals_fire(WfLane *lane, WfJobKind kind)
+wf_arrivals_fire(WfDispatcher *dispatcher, WfLane *lane, WfJobKind kind)
 {
 	Taking		taking = {.lane = lane, .limit = DUE_PER_TRANSACTION};
 	WfLane		before = *lane;
@@ -289,7 +289,7 @@ wf_arrivals_fire(WfLane *lane, WfJobKind kind)
 	if (lane->next > GetCurrentTimestamp())
 		return;
 	taking.keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
-	if (!wf_small_transaction(take_keys, &taking))
+	if (!wf_small_transaction(dispatcher, take_keys, &taking))
 	{
 		*lane = before;
 		return;
@@ -303,7 +303,7 @@ wf_arrivals_fire(WfLane *lane, WfJobKind kind)
 		jobs[njobs].instance = taking.keys[i].instance;
 		jobs[njobs++].visit = taking.keys[i].visit;
 	}
-	wf_arrivals_run(jobs, njobs);
+	wf_arrivals_run(dispatcher, jobs, njobs);
 	for (int i = 0; i < njobs; i++)
 		if (jobs[i].verdict == WF_JOB_LOCKED || jobs[i].verdict == WF_JOB_STUCK ||
 			jobs[i].verdict == WF_JOB_UNMOVED || jobs[i].verdict == WF_JOB_SHORT)
@@ -323,7 +323,7 @@ typedef struct Taken
 } Taken;
 
 static void
-take_delivery(void *arg)
+take_delivery(WfDispatcher *dispatcher, void *arg)
 {
 	Taken	   *taken = arg;
 	WfDelivery *delivery = wf_delivery_take(WF_QUEUE_MOVE, taken->horizon);
@@ -333,7 +333,7 @@ take_delivery(void *arg)
 	{
 		TimestampTz next = wf_delivery_next(WF_QUEUE_MOVE);
 
-		wf_dispatcher.deliveries_at = next != 0 ? next : WF_NEVER;
+		dispatcher->deliveries_at = next != 0 ? next : WF_NEVER;
 		return;
 	}
 	old = MemoryContextSwitchTo(taken->context);
@@ -350,7 +350,7 @@ typedef struct Postponement
 } Postponement;
 
 static void
-postpone_delivery(void *arg)
+postpone_delivery(WfDispatcher *dispatcher, void *arg)
 {
 	const Postponement *postponement = arg;
 
@@ -360,7 +360,7 @@ postpone_delivery(void *arg)
 
 /* False if there is none, or it has to be left where it is. */
 static bool
-deliver_next(TimestampTz now, bool unlocked)
+deliver_next(WfDispatcher *dispatcher, TimestampTz now, bool unlocked)
 {
 	Taken		taken = {.context = CurrentMemoryContext, .horizon = now};
 	WfJob		job = {.kind = WF_JOB_DELIVERY};
@@ -368,32 +368,32 @@ deliver_next(TimestampTz now, bool unlocked)
 
 	if (unlocked)
 		taken.horizon = TimestampTzPlusMilliseconds(now, LONGEST_LOCK_PAUSE_MS);
-	if (!wf_small_transaction(take_delivery, &taken) || taken.delivery == NULL)
+	if (!wf_small_transaction(dispatcher, take_delivery, &taken) || taken.delivery == NULL)
 		return false;
 	job.instance = taken.delivery->instance;
 	job.visit = taken.delivery->visit;
 	job.packed = taken.delivery->payload;
 	job.delivery = taken.delivery->id;
 	wf_moves_run(&job, 1, wf_setting_move_timeout, true);
-	after_job(&job);
+	after_job(dispatcher, &job);
 	if (job.verdict != WF_JOB_LOCKED && job.verdict != WF_JOB_STUCK && job.verdict != WF_JOB_SHORT)
 		return true;
 	again.delivery = job.delivery;
 	again.pause_ms = Min(10 << Min(taken.delivery->attempt, 13), longest_pause(&job));
-	if (!wf_small_transaction(postpone_delivery, &again))
+	if (!wf_small_transaction(dispatcher, postpone_delivery, &again))
 		return false;
 	if (unlocked)
-		wf_dispatcher.deliveries_at = TimestampTzPlusMilliseconds(now, 10);
+		dispatcher->deliveries_at = TimestampTzPlusMilliseconds(now, 10);
 	return true;
 }
 
 void
-wf_arrivals_deliveries(void)
+wf_arrivals_deliveries(WfDispatcher *dispatcher)
 {
-	bool		unlocked = wf_dispatcher.deliveries_at == DT_NOBEGIN;
+	bool		unlocked = dispatcher->deliveries_at == DT_NOBEGIN;
 	TimestampTz now = GetCurrentTimestamp();
 
-	for (int i = 0; wf_dispatcher.deliveries_at <= now && i < DUE_PER_TRANSACTION; i++)
-		if (!deliver_next(now, unlocked))
+	for (int i = 0; dispatcher->deliveries_at <= now && i < DUE_PER_TRANSACTION; i++)
+		if (!deliver_next(dispatcher, now, unlocked))
 			return;
 }

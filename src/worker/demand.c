@@ -51,7 +51,7 @@ add_demand(Demands *demands, const WfExecutorWork *work)
 }
 
 static void
-look_at_work(void *arg)
+look_at_work(WfDispatcher *dispatcher, void *arg)
 {
 	Demands    *demands = arg;
 	WfExecutorWork *work;
@@ -68,10 +68,8 @@ look_at_work(void *arg)
 }
 
 void
-wf_demand_meet(void)
+wf_demand_meet(WfDispatcher *dispatcher)
 {
-	static TimestampTz not_before = DT_NOBEGIN;
-	static bool had_demands = false; /* once more after that, to say that nobody waits any more */
 	WfLane	   *lane = wf_lane(WF_QUEUE_EXECUTOR);
 	TimestampTz now = GetCurrentTimestamp();
 	Demands		demands = {.context = CurrentMemoryContext, .now = now, .next = WF_NEVER};
@@ -79,23 +77,23 @@ wf_demand_meet(void)
 	bool		all_busy;
 	int			again_ms;
 
-	lane->next = Max(lane->next, not_before);
+	lane->next = Max(lane->next, dispatcher->demand_not_before);
 	if (lane->next > now)
 		return;
-	if (!wf_small_transaction(look_at_work, &demands))
+	if (!wf_small_transaction(dispatcher, look_at_work, &demands))
 		return;
 	lane->next = demands.next;
 	lane->pause_ms = 0;
 	took = GetCurrentTimestamp() - now;
 	if (took > LONG_LOOK_US)
-		not_before = now + took * LONG_LOOK_PART;
-	if (demands.n == 0 && !had_demands)
+		dispatcher->demand_not_before = now + took * LONG_LOOK_PART;
+	if (demands.n == 0 && !dispatcher->had_demands)
 		return;
-	had_demands = demands.n > 0;
+	dispatcher->had_demands = demands.n > 0;
 	again_ms = wf_executors_share(demands.list, demands.n, &all_busy);
 	if (all_busy)
-		not_before = Max(not_before, TimestampTzPlusMilliseconds(now, BUSY_LOOK_MS));
-	if (had_demands && (again_ms < 0 || again_ms > EXECUTOR_CHECK_MS))
+		dispatcher->demand_not_before = Max(dispatcher->demand_not_before, TimestampTzPlusMilliseconds(now, BUSY_LOOK_MS));
+	if (dispatcher->had_demands && (again_ms < 0 || again_ms > EXECUTOR_CHECK_MS))
 		again_ms = EXECUTOR_CHECK_MS;
 	if (again_ms >= 0)
 		lane->next = Min(lane->next, TimestampTzPlusMilliseconds(now, again_ms));

@@ -47,21 +47,6 @@
 /* while somebody else has the turn, see whether it is ours */
 #define TURN_CHECK_MS 1000
 
-
-static WaitEventSet *wait_set;
-static bool everything; /* it is still to be found out whether we are paused, and to be looked at all queues */
-static bool paused;
-static bool unsettled; /* nothing was ever defined here, or a restore is under way: paused, and nobody's fault */
-static TimestampTz upkeep_at; /* when to call for upkeep; WF_NEVER: nobody wants it */
-static TimestampTz upkeep_called_at;
-static TimestampTz news_at; /* when to tell of what has happened; WF_NEVER: nothing has */
-static bool upkeep_anyway; /* though it has failed lately */
-static bool waits_for_turn; /* after a crash: somebody else works */
-static bool delivered; /* an executor may have delivered a reply */
-static int	warned_after;	/* what workflow.warn_waiting was when the rows were last gone through for it */
-static bool rewarning;		/* they are being gone through, up to */
-static WfDueKey rewarned_to;
-
 /* ---- starting ---- */
 
 static void
@@ -79,7 +64,7 @@ load_waiting_replies(void)
 }
 
 static void
-load_queues(void)
+load_queues(WfDispatcher *dispatcher)
 {
 	List	   *queues = wf_due_queues();
 	ListCell   *lc;
@@ -92,7 +77,7 @@ load_queues(void)
 	lanes = wf_lanes_all(&n);
 	for (int i = 0; i < n; i++)
 		wf_lane_restart(lanes[i]);
-	wf_dispatcher.deliveries_at = DT_NOBEGIN;
+	dispatcher->deliveries_at = DT_NOBEGIN;
 }
 
 /* That it is a copy is said once, however many dispatchers find out. */
@@ -112,7 +97,7 @@ say_copy(bool copy)
 }
 
 static void
-find_copy(void *arg)
+find_copy(WfDispatcher *dispatcher, void *arg)
 {
 	*(bool *) arg = wf_identity_check() == WF_IDENTITY_COPY;
 }
@@ -121,10 +106,11 @@ find_copy(void *arg)
 bool
 wf_dispatcher_in_copy(void)
 {
+	WfDispatcher dispatcher = {0}; /* none yet */
 	bool		copy;
 
 	wf_shortage_limit_locks();
-	if (!wf_small_transaction(find_copy, &copy))
+	if (!wf_small_transaction(&dispatcher, find_copy, &copy))
 		return false;
 	say_copy(copy);
 	return copy && wf_copy_leave();
@@ -132,15 +118,15 @@ wf_dispatcher_in_copy(void)
 
 /* What is under way is brought to its end, and stored. Whoever adopts the database has the launcher look again. */
 static void
-leave_copy(void)
+leave_copy(WfDispatcher *dispatcher)
 {
-	if (wf_pause_get() == WF_PAUSED_COPY && !everything && wf_http_in_flight(wf_dispatcher.http) == 0 && wf_copy_leave())
+	if (wf_pause_get() == WF_PAUSED_COPY && !dispatcher->everything && wf_http_in_flight(dispatcher->http) == 0 && wf_copy_leave())
 		proc_exit(0);
 }
 
 /* May we act for these rows at all? Then look at all of them. */
 static void
-find_out(void *arg)
+find_out(WfDispatcher *dispatcher, void *arg)
 {
 	WfPause    *pause = arg;
 	WfIdentity	identity = wf_identity_check();
@@ -150,26 +136,26 @@ find_out(void *arg)
 		*pause = WF_PAUSED_COPY;
 	else if (wf_setting_start_paused && wf_pause_get() != WF_RUNNING && !wf_identity_adopted_since_start())
 		*pause = WF_PAUSED_SETTING;
-	unsettled = identity == WF_IDENTITY_NONE;
-	if (*pause != WF_RUNNING || unsettled)
+	dispatcher->unsettled = identity == WF_IDENTITY_NONE;
+	if (*pause != WF_RUNNING || dispatcher->unsettled)
 		return;
 	wf_identity_note_timeline();
-	upkeep_at = DT_NOBEGIN;
-	upkeep_anyway = true;
+	dispatcher->upkeep_at = DT_NOBEGIN;
+	dispatcher->upkeep_anyway = true;
 	load_waiting_replies();
-	load_queues();
+	load_queues(dispatcher);
 }
 
 static void
-look_at_everything(void)
+look_at_everything(WfDispatcher *dispatcher)
 {
 	WfPause		before = wf_pause_get();
 	WfPause		pause;
 
-	if (!everything || wf_shortage_lasts() || !wf_small_transaction(find_out, &pause))
+	if (!dispatcher->everything || wf_shortage_lasts(dispatcher) || !wf_small_transaction(dispatcher, find_out, &pause))
 		return;
-	everything = false;
-	paused = pause != WF_RUNNING || unsettled;
+	dispatcher->everything = false;
+	dispatcher->paused = pause != WF_RUNNING || dispatcher->unsettled;
 	wf_pause_set(pause);
 	say_copy(pause == WF_PAUSED_COPY);
 	if (pause == WF_PAUSED_SETTING && pause != before)
@@ -180,7 +166,7 @@ look_at_everything(void)
 /* ---- notes ---- */
 
 static void
-apply_notes(void)
+apply_notes(WfDispatcher *dispatcher)
 {
 	WfNotes		notes;
 	WfLane	  **lanes;
@@ -191,26 +177,27 @@ apply_notes(void)
 	if (notes.everything)
 	{
 		wf_server_forget();
-		delivered = true;
+		dispatcher->delivered = true;
 	}
 	/* what a restore has brought is not acted on before it is clear whose it is */
-	everything |= notes.everything || (unsettled && notes.n > 0);
-	look_at_everything();
-	if (paused)
+	dispatcher->everything |= notes.everything || (dispatcher->unsettled && notes.n > 0);
+	look_at_everything(dispatcher);
+	if (dispatcher->paused)
 		return;
 	for (int i = 0; i < notes.n; i++)
 	{
 		if (strcmp(notes.notes[i].queue, WF_QUEUE_UPKEEP) == 0)
 		{
-			upkeep_at = Min(upkeep_at, TimestampTzPlusMilliseconds(upkeep_called_at, UPKEEP_PAUSE_MS));
+			dispatcher->upkeep_at = Min(dispatcher->upkeep_at,
+										TimestampTzPlusMilliseconds(dispatcher->upkeep_called_at, UPKEEP_PAUSE_MS));
 			continue;
 		}
 		wf_lane_rewind(wf_lane(notes.notes[i].queue), notes.notes[i].due_at,
 					   notes.notes[i].due_at);
 		if (strcmp(notes.notes[i].queue, WF_QUEUE_MOVE) == 0)
 		{
-			wf_dispatcher.deliveries_at = Min(wf_dispatcher.deliveries_at, notes.notes[i].due_at);
-			delivered = true;
+			dispatcher->deliveries_at = Min(dispatcher->deliveries_at, notes.notes[i].due_at);
+			dispatcher->delivered = true;
 		}
 	}
 	if (!notes.unlocked)
@@ -220,83 +207,83 @@ apply_notes(void)
 	for (int i = 0; i < n; i++)
 		if (lanes[i]->pause_ms > 0 && lanes[i]->server == NULL)
 			lanes[i]->next = DT_NOBEGIN;
-	if (wf_dispatcher.deliveries_at != WF_NEVER)
-		wf_dispatcher.deliveries_at = DT_NOBEGIN;
+	if (dispatcher->deliveries_at != WF_NEVER)
+		dispatcher->deliveries_at = DT_NOBEGIN;
 }
 
 /* ---- partitions of the history are missing ---- */
 
 /* What was missing may have been made meanwhile. */
 static void
-hasten_upkeep(void *arg)
+hasten_upkeep(WfDispatcher *dispatcher, void *arg)
 {
-	if (upkeep_anyway || !wf_history_begun() || wf_strays_any())
-		wf_delivery_hasten_upkeep(upkeep_anyway);
+	if (dispatcher->upkeep_anyway || !wf_history_begun() || wf_strays_any())
+		wf_delivery_hasten_upkeep(dispatcher->upkeep_anyway);
 }
 
 static void
-call_for_upkeep(void)
+call_for_upkeep(WfDispatcher *dispatcher)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (upkeep_at > now || !wf_small_transaction(hasten_upkeep, NULL))
+	if (dispatcher->upkeep_at > now || !wf_small_transaction(dispatcher, hasten_upkeep, NULL))
 		return;
-	upkeep_at = WF_NEVER;
-	upkeep_called_at = now;
-	upkeep_anyway = false;
+	dispatcher->upkeep_at = WF_NEVER;
+	dispatcher->upkeep_called_at = now;
+	dispatcher->upkeep_anyway = false;
 }
 
 /* ---- a new workflow.warn_waiting counts for those that wait already ---- */
 
 static void
-rewarn_some(void *arg)
+rewarn_some(WfDispatcher *dispatcher, void *arg)
 {
-	rewarning = wf_warn_anew(&rewarned_to, warned_after, REWARN_PER_TRANSACTION);
+	dispatcher->rewarning = wf_warn_anew(&dispatcher->rewarned_to, dispatcher->warned_after, REWARN_PER_TRANSACTION);
 }
 
 static void
-rewarn(void)
+rewarn(WfDispatcher *dispatcher)
 {
-	if (warned_after != wf_setting_warn_waiting)
+	if (dispatcher->warned_after != wf_setting_warn_waiting)
 	{
-		warned_after = wf_setting_warn_waiting;
-		rewarned_to = (WfDueKey){0};
-		rewarning = true;
+		dispatcher->warned_after = wf_setting_warn_waiting;
+		dispatcher->rewarned_to = (WfDueKey){0};
+		dispatcher->rewarning = true;
 	}
-	if (rewarning)
-		(void) wf_small_transaction(rewarn_some, NULL);
+	if (dispatcher->rewarning)
+		(void) wf_small_transaction(dispatcher, rewarn_some, NULL);
 }
 
 /* ---- the loop ---- */
 
 /* When something of the database has to be looked at next. */
 static TimestampTz
-next_look(void)
+next_look(WfDispatcher *dispatcher)
 {
-	TimestampTz next = Min(wf_dispatcher.deliveries_at, wf_flights_resume_next());
+	TimestampTz next = Min(dispatcher->deliveries_at, wf_flights_resume_next());
 	WfLane	  **lanes;
 	int			n;
 
-	if (everything || (!paused && rewarning))
+	if (dispatcher->everything || (!dispatcher->paused && dispatcher->rewarning))
 		return DT_NOBEGIN;
-	if (paused)
+	if (dispatcher->paused)
 		return WF_NEVER;
 	lanes = wf_lanes_all(&n);
 	for (int i = 0; i < n; i++)
-		next = Min(next, lanes[i]->server != NULL ? wf_requests_next(lanes[i]) : lanes[i]->next);
-	return Min(Min(next, upkeep_at), wf_flights_kept_next());
+		next = Min(next, lanes[i]->server != NULL ? wf_requests_next(dispatcher, lanes[i]) : lanes[i]->next);
+	return Min(Min(next, dispatcher->upkeep_at), wf_flights_kept_next());
 }
 
 static long
-sleep_ms(void)
+sleep_ms(WfDispatcher *dispatcher)
 {
-	TimestampTz next = Max(next_look(), wf_dispatcher.short_until);
+	TimestampTz next = Max(next_look(dispatcher), dispatcher->short_until);
 	long		ms = -1;
-	long		http_ms = wf_http_timeout(wf_dispatcher.http);
+	long		http_ms = wf_http_timeout(dispatcher->http);
 
-	if (waits_for_turn)
+	if (dispatcher->waits_for_turn)
 		return http_ms >= 0 ? Min(http_ms, TURN_CHECK_MS) : TURN_CHECK_MS;
-	next = Min(Min(next, wf_failures_expire()), news_at);
+	next = Min(Min(next, wf_failures_expire()), dispatcher->news_at);
 	if (next != WF_NEVER)
 	{
 		TimestampTz now = GetCurrentTimestamp();
@@ -311,19 +298,18 @@ sleep_ms(void)
 
 /* Ends of locks wake us only while something was skipped for one. */
 static void
-wait_for_unlocks(void)
+wait_for_unlocks(WfDispatcher *dispatcher)
 {
-	static bool waiting = false;
-	bool		wait = wf_dispatcher.skipped_locked || wf_dispatcher.deliveries_at != WF_NEVER;
+	bool		wait = dispatcher->skipped_locked || dispatcher->deliveries_at != WF_NEVER;
 	WfLane	  **lanes;
 	int			n;
 
 	lanes = wf_lanes_all(&n);
 	for (int i = 0; i < n; i++)
 		wait |= lanes[i]->server == NULL && lanes[i]->pause_ms > 0;
-	if (wf_dispatcher.skipped_locked || wait != waiting)
+	if (dispatcher->skipped_locked || wait != dispatcher->wants_unlocks)
 		wf_notes_want_unlocks(wait);
-	waiting = wait;
+	dispatcher->wants_unlocks = wait;
 }
 
 /*
@@ -331,159 +317,162 @@ wait_for_unlocks(void)
  * their turn before the next server has.
  */
 static void
-call_servers(void)
+call_servers(WfDispatcher *dispatcher)
 {
-	static unsigned int first = 0;
 	TimestampTz begin = GetCurrentTimestamp();
 	int			n;
 	WfLane	  **lanes = wf_lanes_all(&n);
 
-	first++;
+	dispatcher->first_server++;
 	for (int i = 0; i < n; i++)
 	{
-		WfLane	   *lane = lanes[(first + i) % n];
+		WfLane	   *lane = lanes[(dispatcher->first_server + i) % n];
 
 		if (lane->server == NULL)
 			continue;
-		wf_requests_call(lane);
-		if (wf_shortage_lasts() || TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), LONGEST_CALLS_MS))
+		wf_requests_call(dispatcher, lane);
+		if (wf_shortage_lasts(dispatcher) || TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), LONGEST_CALLS_MS))
 		{
-			first += i;
+			dispatcher->first_server += i;
 			return;
 		}
 	}
 }
 
 static void
-land(void)
+land(WfDispatcher *dispatcher)
 {
-	if (delivered)
-		delivered = !wf_arrivals_land();
+	if (dispatcher->delivered)
+		dispatcher->delivered = !wf_arrivals_land(dispatcher);
 }
 
 static void
-fire(void)
+fire(WfDispatcher *dispatcher)
 {
-	wf_arrivals_fire(wf_lane(WF_QUEUE_ALARM), WF_JOB_ALARM);
-	if (!wf_shortage_lasts())
-		wf_arrivals_fire(wf_lane(WF_QUEUE_TIMER), WF_JOB_DUE);
-	if (!wf_shortage_lasts())
-		wf_arrivals_fire(wf_lane(WF_QUEUE_MOVE), WF_JOB_DUE);
+	wf_arrivals_fire(dispatcher, wf_lane(WF_QUEUE_ALARM), WF_JOB_ALARM);
+	if (!wf_shortage_lasts(dispatcher))
+		wf_arrivals_fire(dispatcher, wf_lane(WF_QUEUE_TIMER), WF_JOB_DUE);
+	if (!wf_shortage_lasts(dispatcher))
+		wf_arrivals_fire(dispatcher, wf_lane(WF_QUEUE_MOVE), WF_JOB_DUE);
 }
 
 /* Nothing of it is begun while the dispatcher is short of what it needs to look at its queues. */
 static void
-look_at_database(void)
+look_at_database(WfDispatcher *dispatcher)
 {
-	static void (*const steps[]) (void) = {wf_arrivals_kept, land, rewarn, call_for_upkeep, fire, wf_arrivals_deliveries,
-		call_servers, wf_requests_abort_abandoned, wf_demand_meet};
+	static void (*const steps[]) (WfDispatcher *dispatcher) = {wf_arrivals_kept, land, rewarn, call_for_upkeep, fire,
+		wf_arrivals_deliveries, call_servers, wf_requests_abort_abandoned, wf_demand_meet};
 
 	wf_flights_resume(GetCurrentTimestamp());
-	for (int i = 0; i < lengthof(steps) && !wf_shortage_lasts(); i++)
-		steps[i] ();
+	for (int i = 0; i < lengthof(steps) && !wf_shortage_lasts(dispatcher); i++)
+		steps[i] (dispatcher);
 }
 
 static void
-work(void)
+work(WfDispatcher *dispatcher)
 {
-	while (wf_arrivals_replies())
+	while (wf_arrivals_replies(dispatcher))
 		wf_worker_check();
-	if (paused)
+	if (dispatcher->paused)
 	{
-		leave_copy();
+		leave_copy(dispatcher);
 		return;
 	}
-	apply_notes(); /* our own */
-	look_at_database();
+	apply_notes(dispatcher); /* our own */
+	look_at_database(dispatcher);
 }
 
 static void
-turn(void)
+turn(WfDispatcher *dispatcher)
 {
-	apply_notes();
-	wf_http_run(wf_dispatcher.http);
-	waits_for_turn = !paused && !wf_careful_try();
-	if (!waits_for_turn)
+	apply_notes(dispatcher);
+	wf_http_run(dispatcher->http);
+	dispatcher->waits_for_turn = !dispatcher->paused && !wf_careful_try();
+	if (!dispatcher->waits_for_turn)
 	{
-		work();
+		work(dispatcher);
 		wf_careful_yield();
 	}
-	news_at = wf_announce_news(GetCurrentTimestamp());
-	wf_http_run(wf_dispatcher.http);
-	wf_show_in_flight(wf_http_in_flight(wf_dispatcher.http));
+	dispatcher->news_at = wf_announce_news(GetCurrentTimestamp());
+	wf_http_run(dispatcher->http);
+	wf_show_in_flight(wf_http_in_flight(dispatcher->http));
 }
 
 static void
 close_connections(int code, Datum arg)
 {
-	wf_http_destroy(wf_dispatcher.http);
+	WfDispatcher *dispatcher = (WfDispatcher *) DatumGetPointer(arg);
+
+	wf_http_destroy(dispatcher->http);
 }
 
 static void
-share_memory(void)
+share_memory(WfDispatcher *dispatcher)
 {
-	wf_http_memory(wf_dispatcher.http, wf_setting_dispatcher_memory * INT64CONST(1024) * 1024);
+	wf_http_memory(dispatcher->http, wf_setting_dispatcher_memory * INT64CONST(1024) * 1024);
 }
 
 static void
-start(void)
+start(WfDispatcher *dispatcher)
 {
 #ifdef M_TRIM_THRESHOLD
 	/* batches come and go many times a second: do not hand their memory back each time */
 	(void) mallopt(M_MMAP_THRESHOLD, 16 * 1024 * 1024);
 	(void) mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
 #endif
-	wf_dispatcher.http = wf_http_create(TopMemoryContext, wf_setting_max_connections_http);
-	share_memory();
-	before_shmem_exit(close_connections, (Datum) 0);
+	dispatcher->http = wf_http_create(TopMemoryContext, wf_setting_max_connections_http);
+	share_memory(dispatcher);
+	before_shmem_exit(close_connections, PointerGetDatum(dispatcher));
 	wf_flights_init();
 	wf_places_init();
-	wf_dispatcher.turn_context = AllocSetContextCreate(TopMemoryContext, "workflow turn", ALLOCSET_DEFAULT_SIZES);
+	dispatcher->turn_context = AllocSetContextCreate(TopMemoryContext, "workflow turn", ALLOCSET_DEFAULT_SIZES);
 	wf_lanes_init();
-	wf_dispatcher.deliveries_at = WF_NEVER;
-	upkeep_at = WF_NEVER;
-	wf_dispatcher.short_until = DT_NOBEGIN;
-	wf_dispatcher.abandoned_at = DT_NOBEGIN;
-	warned_after = 0; /* it may have changed since the rows were written */
-	wait_set = wf_create_wait_set(3);
-	AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-	AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, wf_http_fd(wf_dispatcher.http), NULL, NULL);
+	dispatcher->deliveries_at = WF_NEVER;
+	dispatcher->upkeep_at = WF_NEVER;
+	dispatcher->short_until = DT_NOBEGIN;
+	dispatcher->abandoned_at = DT_NOBEGIN;
+	dispatcher->demand_not_before = DT_NOBEGIN;
+	dispatcher->wait_set = wf_create_wait_set(3);
+	AddWaitEventToSet(dispatcher->wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(dispatcher->wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	AddWaitEventToSet(dispatcher->wait_set, WL_SOCKET_READABLE, wf_http_fd(dispatcher->http), NULL, NULL);
 	wf_lacks_forget();
 	wf_shortage_limit_locks();
-	everything = paused = true;
-	look_at_everything();
+	dispatcher->everything = dispatcher->paused = true;
+	look_at_everything(dispatcher);
 }
 
 static void
-settings_were_read(void)
+settings_were_read(WfDispatcher *dispatcher)
 {
-	share_memory();
+	share_memory(dispatcher);
 	wf_shortage_limit_locks();
-	everything |= paused; /* workflow.start_paused may be off */
-	look_at_everything();
+	dispatcher->everything |= dispatcher->paused; /* workflow.start_paused may be off */
+	look_at_everything(dispatcher);
 }
 
 void
 wf_dispatcher_run(void)
 {
-	start();
+	WfDispatcher *dispatcher = MemoryContextAllocZero(TopMemoryContext, sizeof(WfDispatcher));
+
+	start(dispatcher);
 	for (;;)
 	{
 		WaitEvent	event;
 		long		ms;
 
-		MemoryContextSwitchTo(wf_dispatcher.turn_context);
-		MemoryContextReset(wf_dispatcher.turn_context);
+		MemoryContextSwitchTo(dispatcher->turn_context);
+		MemoryContextReset(dispatcher->turn_context);
 		if (wf_worker_interrupts())
-			settings_were_read();
-		wf_dispatcher.skipped_locked = false;
-		turn();
-		wait_for_unlocks();
-		ms = wf_notes_pending() ? 0 : sleep_ms(); /* a wait within the turn may have eaten the latch */
+			settings_were_read(dispatcher);
+		dispatcher->skipped_locked = false;
+		turn(dispatcher);
+		wait_for_unlocks(dispatcher);
+		ms = wf_notes_pending() ? 0 : sleep_ms(dispatcher); /* a wait within the turn may have eaten the latch */
 		if (ms != 0)
 			pgstat_report_stat(ms < 0 || ms > 1000);
-		if (WaitEventSetWait(wait_set, ms, &event, 1, PG_WAIT_EXTENSION) == 1 &&
+		if (WaitEventSetWait(dispatcher->wait_set, ms, &event, 1, PG_WAIT_EXTENSION) == 1 &&
 			event.events == WL_LATCH_SET)
 			ResetLatch(MyLatch);
 	}

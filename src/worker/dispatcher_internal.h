@@ -1,6 +1,6 @@
 /*
  * dispatcher_internal.h
- *		Between the files of the dispatcher: dispatcher.c (the loop), arrivals.c, requests.c, demand.c. All of it is this process's memory.
+ *		Between the files of the dispatcher: dispatcher.c (the loop), arrivals.c, requests.c, demand.c, shortage.c.
  */
 #ifndef WF_DISPATCHER_INTERNAL_H
 #define WF_DISPATCHER_INTERNAL_H
@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "storage/latch.h"
 
 #include "http/http.h"
 #include "worker/lanes.h"
@@ -24,46 +25,70 @@
 typedef struct WfDispatcher
 {
 	WfHttp	   *http;
+	WaitEventSet *wait_set;
 	MemoryContext turn_context;	/* reset with each turn */
-	TimestampTz deliveries_at;	/* when to look at deliveries; WF_NEVER: when told */
-	TimestampTz short_until;	/* not to look at the database before that */
-	TimestampTz abandoned_at;	/* not to look for abandoned requests before that */
-	bool		skipped_locked; /* in this turn */
-} WfDispatcher;
 
-extern WfDispatcher wf_dispatcher;
+	/* what of the database is to be looked at, and when; WF_NEVER: when told */
+	bool		everything;		/* all queues, and before that whether we are paused */
+	bool		paused;
+	bool		unsettled;		/* nothing was ever defined here, or a restore is under way: paused, and nobody's fault */
+	bool		waits_for_turn; /* after a crash: somebody else works */
+	bool		skipped_locked; /* in this turn */
+	bool		wants_unlocks;	/* others are told so */
+	bool		delivered;		/* an executor may have delivered a reply */
+	TimestampTz deliveries_at;
+	TimestampTz short_until;	/* not to look at the database before that */
+	TimestampTz canary_at;		/* while nothing is sent: when to send one request all the same; 0: nothing is held back */
+	TimestampTz abandoned_at;	/* not to look for abandoned requests before that */
+	TimestampTz news_at;		/* when to tell of what has happened */
+	unsigned int first_server;	/* the lane with which the calls of this turn begin */
+
+	/* work for executors */
+	TimestampTz demand_not_before;
+	bool		had_demands;	/* to say once more, when there are none, that nobody waits any more */
+
+	/* upkeep */
+	TimestampTz upkeep_at;		/* when to call for it; WF_NEVER: nobody wants it */
+	TimestampTz upkeep_called_at;
+	bool		upkeep_anyway;	/* though it has failed lately */
+
+	/* a new workflow.warn_waiting */
+	int			warned_after;	/* what it was when the rows were last gone through for it; 0 at first: it may have changed since they were written */
+	bool		rewarning;		/* they are being gone through, up to */
+	WfDueKey	rewarned_to;
+} WfDispatcher;
 
 /* ---- shortage.c ---- */
 /*
  * `work` in a transaction of its own, inside the store. False: it could not be done for want of something, and is to be
  * tried again once wf_shortage_lasts says no more. Other errors go on.
  */
-extern bool wf_small_transaction(void (*work) (void *arg), void *arg);
-extern void wf_shortage_begin(WfLack lack, const ErrorData *error);
-extern bool wf_shortage_lasts(void);
+extern bool wf_small_transaction(WfDispatcher *dispatcher, void (*work) (WfDispatcher *dispatcher, void *arg), void *arg);
+extern void wf_shortage_begin(WfDispatcher *dispatcher, WfLack lack, const ErrorData *error);
+extern bool wf_shortage_lasts(const WfDispatcher *dispatcher);
 /* From now on no lock is waited for much longer than a move may take. */
 extern void wf_shortage_limit_locks(void);
 /* Replies wait to be stored: nothing new is sent. */
-extern bool wf_shortage_holds_back(void);
+extern bool wf_shortage_holds_back(WfDispatcher *dispatcher);
 /* But now and then one request, to see: is it time for it? To be told of each that was sent. */
-extern bool wf_shortage_canary(void);
-extern void wf_shortage_canary_sent(void);
+extern bool wf_shortage_canary(const WfDispatcher *dispatcher);
+extern void wf_shortage_canary_sent(WfDispatcher *dispatcher);
 
 /* ---- arrivals.c; outside transactions, in the turn's memory ---- */
-extern void wf_arrivals_run(WfJob *jobs, int n);
-extern bool wf_arrivals_replies(void);
-extern void wf_arrivals_fire(WfLane *lane, WfJobKind kind);
-extern void wf_arrivals_deliveries(void);
-extern bool wf_arrivals_land(void); /* false: not yet */
-extern void wf_arrivals_kept(void);
+extern void wf_arrivals_run(WfDispatcher *dispatcher, WfJob *jobs, int n);
+extern bool wf_arrivals_replies(WfDispatcher *dispatcher);
+extern void wf_arrivals_fire(WfDispatcher *dispatcher, WfLane *lane, WfJobKind kind);
+extern void wf_arrivals_deliveries(WfDispatcher *dispatcher);
+extern bool wf_arrivals_land(WfDispatcher *dispatcher); /* false: not yet */
+extern void wf_arrivals_kept(WfDispatcher *dispatcher);
 
 /* ---- requests.c; likewise ---- */
 /* When to wake for a lane of a server. */
-extern TimestampTz wf_requests_next(const WfLane *lane);
-extern void wf_requests_call(WfLane *lane);
-extern void wf_requests_abort_abandoned(void);
+extern TimestampTz wf_requests_next(WfDispatcher *dispatcher, const WfLane *lane);
+extern void wf_requests_call(WfDispatcher *dispatcher, WfLane *lane);
+extern void wf_requests_abort_abandoned(WfDispatcher *dispatcher);
 
 /* ---- demand.c; likewise ---- */
-extern void wf_demand_meet(void);
+extern void wf_demand_meet(WfDispatcher *dispatcher);
 
 #endif

@@ -3,7 +3,8 @@
  *		Which visits the dispatcher has in its hands.
  *
  * A hash in this process's memory: claiming a row writes nothing. A visit in it is never sent again, whatever the cursor of
- * its queue does. A new dispatcher begins with the replies that wait as deliveries.
+ * its queue does. A new dispatcher begins with the replies that wait as deliveries. A process has one, so what is static here, and in
+ * lanes.c and places.c, is the dispatcher's.
  */
 #include "postgres.h"
 

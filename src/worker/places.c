@@ -13,7 +13,6 @@
 
 #include "utils/hsearch.h"
 
-#include "worker/dispatcher_internal.h"
 #include "worker/places.h"
 
 /* requests for each that could still be added: of an owner, of his to one server */
@@ -78,29 +77,29 @@ in_flight_of(const WfLane *lane, Oid owner)
 }
 
 int
-wf_places_room(int taken)
+wf_places_room(WfHttp *http, int taken)
 {
-	return Max(0, wf_http_places(wf_dispatcher.http) - wf_http_in_flight(wf_dispatcher.http) - taken);
+	return Max(0, wf_http_places(http) - wf_http_in_flight(http) - taken);
 }
 
 int
-wf_places_free_for_all(void)
+wf_places_free_for_all(WfHttp *http)
 {
-	if (wf_http_is_crowded(wf_dispatcher.http))
+	if (wf_http_is_crowded(http))
 		return 0;
-	return Max(0, wf_places_room(0) - wf_http_places(wf_dispatcher.http) / 2);
+	return Max(0, wf_places_room(http, 0) - wf_http_places(http) / 2);
 }
 
 bool
-wf_places_allow(const WfLane *lane, Oid owner, bool is_cancel, int taken)
+wf_places_allow(WfHttp *http, const WfLane *lane, Oid owner, bool is_cancel, int taken)
 {
-	int			places = wf_http_places(wf_dispatcher.http);
-	int			room = wf_places_room(taken);
+	int			places = wf_http_places(http);
+	int			room = wf_places_room(http, taken);
 	int			of_owner = in_flight_of(NULL, owner);
 	int			to_server;
 	int			left;
 
-	if (room == 0 || (lane->in_flight > 0 && wf_http_is_crowded(wf_dispatcher.http)))
+	if (room == 0 || (lane->in_flight > 0 && wf_http_is_crowded(http)))
 		return false;
 	if (of_owner == 0)
 		return true;

@@ -47,6 +47,7 @@ typedef struct ProcessOwner
 /* What one look at a queue gives, in the turn's memory. */
 typedef struct Outgoing
 {
+	WfDispatcher *dispatcher;
 	WfLane	   *lane;
 	WfDueKey   *keys; /* seen */
 	int			nkeys;
@@ -63,7 +64,7 @@ typedef struct Outgoing
 static Oid
 owner_of(Outgoing *out, int process_id)
 {
-	HASHCTL		ctl = {.keysize = sizeof(int), .entrysize = sizeof(ProcessOwner), .hcxt = wf_dispatcher.turn_context};
+	HASHCTL		ctl = {.keysize = sizeof(int), .entrysize = sizeof(ProcessOwner), .hcxt = out->dispatcher->turn_context};
 	ProcessOwner *entry;
 	bool		found;
 
@@ -82,51 +83,52 @@ owner_of(Outgoing *out, int process_id)
 
 /* The first as of the last look, the others as of now: whatever ends makes room for all. */
 static bool
-has_room(const WfLane *lane)
+has_room(WfDispatcher *dispatcher, const WfLane *lane)
 {
-	return lane->slots > 0 && wf_places_room(0) > 0 && (lane->in_flight == 0 || !wf_http_is_crowded(wf_dispatcher.http));
+	return lane->slots > 0 && wf_places_room(dispatcher->http, 0) > 0 &&
+		   (lane->in_flight == 0 || !wf_http_is_crowded(dispatcher->http));
 }
 
 static bool
-may_call(const WfLane *lane)
+may_call(WfDispatcher *dispatcher, const WfLane *lane)
 {
-	return !wf_shortage_holds_back() && has_room(lane);
+	return !wf_shortage_holds_back(dispatcher) && has_room(dispatcher, lane);
 }
 
 /* May somebody whose rows were gone past send more, now? */
 static bool
-passed_may_go(const WfLane *lane)
+passed_may_go(WfDispatcher *dispatcher, const WfLane *lane)
 {
 	for (int i = 0; i < lane->npassed; i++)
-		if (wf_places_allow(lane, lane->passed[i], false, 0))
+		if (wf_places_allow(dispatcher->http, lane, lane->passed[i], false, 0))
 			return true;
 	return false;
 }
 
 /* When to look at a lane: now, if those that had to wait may go. */
 static TimestampTz
-next_look(const WfLane *lane)
+next_look(WfDispatcher *dispatcher, const WfLane *lane)
 {
 	if (!OidIsValid(lane->blocked_by) || lane->slots <= 0)
 		return lane->next;
-	if (wf_places_allow(lane, lane->blocked_by, false, 0))
+	if (wf_places_allow(dispatcher->http, lane, lane->blocked_by, false, 0))
 		return DT_NOBEGIN;
-	return passed_may_go(lane) ? Min(lane->next, lane->passed_at) : lane->next;
+	return passed_may_go(dispatcher, lane) ? Min(lane->next, lane->passed_at) : lane->next;
 }
 
 /* What is held up wakes the dispatcher to see whether what is in its way is still wanted. */
 TimestampTz
-wf_requests_next(const WfLane *lane)
+wf_requests_next(WfDispatcher *dispatcher, const WfLane *lane)
 {
-	TimestampTz next = may_call(lane) ? next_look(lane) : Max(lane->next, wf_dispatcher.abandoned_at);
+	TimestampTz next = may_call(dispatcher, lane) ? next_look(dispatcher, lane) : Max(lane->next, dispatcher->abandoned_at);
 
-	return OidIsValid(lane->blocked_by) ? Min(next, wf_dispatcher.abandoned_at) : next;
+	return OidIsValid(lane->blocked_by) ? Min(next, dispatcher->abandoned_at) : next;
 }
 
 static void
 prepare_request(Outgoing *out, WfVisit *visit, const WfServer *server)
 {
-	MemoryContext old = MemoryContextSwitchTo(wf_dispatcher.turn_context);
+	MemoryContext old = MemoryContextSwitchTo(out->dispatcher->turn_context);
 	WfHttpRequest *request = palloc(sizeof(WfHttpRequest));
 	WfFault		fault = {0};
 	Oid			owner = owner_of(out, visit->instance->process->process_id);
@@ -261,7 +263,7 @@ take_owned(Outgoing *out, const WfDueKey *key)
 	if (!in_flight)
 	{
 		owner = owner_of(out, key->process_id);
-		if (!wf_places_allow(out->lane, owner, false, out->ntaken))
+		if (!wf_places_allow(out->dispatcher->http, out->lane, owner, false, out->ntaken))
 			return owner;
 	}
 	out->keys[out->nkeys++] = *key;
@@ -304,9 +306,9 @@ remember_passed(WfLane *lane, Oid owner)
 
 /* From the first row again, if the cursor has come past the last one, or somebody whose rows were gone past may send again. */
 static void
-begin_passing(WfLane *lane, TimestampTz now)
+begin_passing(WfDispatcher *dispatcher, WfLane *lane, TimestampTz now)
 {
-	if (!is_before(&lane->beyond, &lane->cursor) && (now < lane->passed_at || !passed_may_go(lane)))
+	if (!is_before(&lane->beyond, &lane->cursor) && (now < lane->passed_at || !passed_may_go(dispatcher, lane)))
 		return;
 	lane->beyond = lane->cursor;
 	lane->npassed = 0;
@@ -322,7 +324,7 @@ take_beyond(Outgoing *out, int limit, WfDueKey *keys)
 	TimestampTz now = GetCurrentTimestamp();
 	int			n;
 
-	begin_passing(lane, now);
+	begin_passing(out->dispatcher, lane, now);
 	n = wf_due_scan_processes(lane->queue, &lane->beyond, now, DUE_PER_TRANSACTION, keys);
 	for (int i = 0; i < n; i++)
 	{
@@ -378,7 +380,7 @@ park(Outgoing *out, const char *why)
 	keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
 	n = wf_due_cancels(lane->queue, TimestampTzPlusMilliseconds(now, -CANCEL_PATIENCE_MS),
 					   DUE_PER_TRANSACTION, keys);
-	out->broken = MemoryContextAllocZero(wf_dispatcher.turn_context, sizeof(WfJob) * Max(n, 1));
+	out->broken = MemoryContextAllocZero(out->dispatcher->turn_context, sizeof(WfJob) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
 		WfJob		job = {.kind = WF_JOB_BREAK, .instance = keys[i].instance, .visit = keys[i].visit,
@@ -404,6 +406,7 @@ takes_one(const WfLane *lane)
 static void
 look_at_server(Outgoing *out)
 {
+	WfDispatcher *dispatcher = out->dispatcher;
 	WfLane	   *lane = out->lane;
 	const WfServer *server = wf_server_by_name(lane->server);
 	bool		by_owner;
@@ -417,13 +420,13 @@ look_at_server(Outgoing *out)
 	lane->slots = server->max_in_flight - lane->in_flight;
 	if (lane->slots <= 0)
 		return;
-	by_owner = OidIsValid(lane->blocked_by) || wf_places_free_for_all() == 0;
-	limit = Min(lane->slots, by_owner ? wf_places_room(0) : wf_places_free_for_all());
+	by_owner = OidIsValid(lane->blocked_by) || wf_places_free_for_all(dispatcher->http) == 0;
+	limit = Min(lane->slots, by_owner ? wf_places_room(dispatcher->http, 0) : wf_places_free_for_all(dispatcher->http));
 	limit = takes_one(lane) ? 1 : Min(limit, DUE_PER_TRANSACTION);
-	out->keys = MemoryContextAlloc(wf_dispatcher.turn_context, sizeof(WfDueKey) * 2 * DUE_PER_TRANSACTION);
+	out->keys = MemoryContextAlloc(dispatcher->turn_context, sizeof(WfDueKey) * 2 * DUE_PER_TRANSACTION);
 	out->instances = palloc(sizeof(int64) * limit);
-	out->taken = MemoryContextAlloc(wf_dispatcher.turn_context, sizeof(int64) * limit);
-	out->broken = MemoryContextAllocZero(wf_dispatcher.turn_context, sizeof(WfJob) * limit);
+	out->taken = MemoryContextAlloc(dispatcher->turn_context, sizeof(int64) * limit);
+	out->broken = MemoryContextAllocZero(dispatcher->turn_context, sizeof(WfJob) * limit);
 	if (by_owner)
 		collect_owned(out, limit);
 	else
@@ -463,7 +466,7 @@ take_off_cancels(Outgoing *out, const WfDueKey *keys, int n, int places, int64 *
 		if (wf_flight_find(keys[i].visit) != NULL)
 			continue;
 		owner = owner_of(out, keys[i].process_id);
-		if (out->ntaken < places && wf_places_allow(lane, owner, true, out->ntaken))
+		if (out->ntaken < places && wf_places_allow(out->dispatcher->http, lane, owner, true, out->ntaken))
 		{
 			out->keys[out->nkeys++] = keys[i];
 			take_off_one(out, &keys[i], owner, instances);
@@ -501,9 +504,9 @@ look_at_cancels(Outgoing *out)
 	places = Min(places, takes_one(lane) ? 1 : DUE_PER_TRANSACTION);
 	n = wf_due_cancels(lane->queue, now, limit, keys);
 	lane->cancels_at = TimestampTzPlusMilliseconds(now, CANCELS_CHECK_MS) + (GetCurrentTimestamp() - now) * CANCELS_CHECK_PART;
-	out->keys = MemoryContextAlloc(wf_dispatcher.turn_context, sizeof(WfDueKey) * limit);
-	out->taken = MemoryContextAlloc(wf_dispatcher.turn_context, sizeof(int64) * limit);
-	out->broken = MemoryContextAllocZero(wf_dispatcher.turn_context, sizeof(WfJob) * limit);
+	out->keys = MemoryContextAlloc(out->dispatcher->turn_context, sizeof(WfDueKey) * limit);
+	out->taken = MemoryContextAlloc(out->dispatcher->turn_context, sizeof(int64) * limit);
+	out->broken = MemoryContextAllocZero(out->dispatcher->turn_context, sizeof(WfJob) * limit);
 	take_off_cancels(out, keys, n, places, instances);
 	if (out->ntaken == 0)
 		return;
@@ -531,7 +534,7 @@ look_again_later(Outgoing *out, WfLack lack, const ErrorData *error)
 	{
 		if (out->nkeys > 0)
 			undo_look(out);
-		wf_shortage_begin(lack, error);
+		wf_shortage_begin(out->dispatcher, lack, error);
 		return;
 	}
 	pause_ms = wf_failure_wait(out->keys[0].instance, out->keys[0].visit, lack, error, LONGEST_WAIT_MS);
@@ -584,24 +587,25 @@ send_all(const Outgoing *out)
 	{
 		const WfHttpRequest *request = lfirst(lc);
 
-		if (!wf_http_send(wf_dispatcher.http, request))
+		if (!wf_http_send(out->dispatcher->http, request))
 			wf_flight_postpone((int64) request->tag, LONGEST_LOCK_PAUSE_MS);
 	}
 	if (out->requests != NIL)
-		wf_shortage_canary_sent();
+		wf_shortage_canary_sent(out->dispatcher);
 	if (out->lane->counts != NULL)
 		out->lane->counts->requests += list_length(out->requests);
 }
 
 static void
-look(WfLane *lane, void (*look_at) (Outgoing *out))
+look(WfDispatcher *dispatcher, WfLane *lane, void (*look_at) (Outgoing *out))
 {
 	Outgoing   *out;
 	WfLane		before = *lane;
 	WfAccess	access;
 
 	/* not on the stack: after an error a compiler may have what was in it before */
-	out = MemoryContextAllocZero(wf_dispatcher.turn_context, sizeof(Outgoing));
+	out = MemoryContextAllocZero(dispatcher->turn_context, sizeof(Outgoing));
+	out->dispatcher = dispatcher;
 	out->lane = lane;
 	wf_limit_begin(0);
 	PG_TRY();
@@ -616,53 +620,53 @@ look(WfLane *lane, void (*look_at) (Outgoing *out))
 	{
 		if (out->nkeys == 0)
 			*lane = before;
-		look_failed(out, wf_catch(wf_dispatcher.turn_context));
+		look_failed(out, wf_catch(dispatcher->turn_context));
 	}
 	PG_END_TRY();
 	wf_careful_end();
-	MemoryContextSwitchTo(wf_dispatcher.turn_context);
+	MemoryContextSwitchTo(dispatcher->turn_context);
 	send_all(out);
-	wf_arrivals_run(out->broken, out->nbroken);
+	wf_arrivals_run(out->dispatcher, out->broken, out->nbroken);
 }
 
 /* Of the first lane that has one to send, not the first that is asked: its server may be paused. */
 static void
-call_to_see(WfLane *lane)
+call_to_see(WfDispatcher *dispatcher, WfLane *lane)
 {
 	lane->cancels_wait_since = 0; /* it is not their server that they wait for */
-	if (next_look(lane) > GetCurrentTimestamp() || !has_room(lane) || !wf_shortage_canary())
+	if (next_look(dispatcher, lane) > GetCurrentTimestamp() || !has_room(dispatcher, lane) || !wf_shortage_canary(dispatcher))
 		return;
 	lane->cautious = Max(lane->cautious, 1);
-	look(lane, look_at_server);
+	look(dispatcher, lane, look_at_server);
 }
 
 void
-wf_requests_call(WfLane *lane)
+wf_requests_call(WfDispatcher *dispatcher, WfLane *lane)
 {
-	if (wf_shortage_holds_back())
+	if (wf_shortage_holds_back(dispatcher))
 	{
-		call_to_see(lane);
+		call_to_see(dispatcher, lane);
 		return;
 	}
-	if (next_look(lane) <= GetCurrentTimestamp() && has_room(lane))
-		look(lane, look_at_server);
+	if (next_look(dispatcher, lane) <= GetCurrentTimestamp() && has_room(dispatcher, lane))
+		look(dispatcher, lane, look_at_server);
 	if (lane->next > GetCurrentTimestamp() && !OidIsValid(lane->blocked_by))
 		lane->cancels_wait_since = 0;
 	else if (lane->cancels_at <= GetCurrentTimestamp())
-		look(lane, look_at_cancels);
+		look(dispatcher, lane, look_at_cancels);
 }
 
 /* ---- requests that nobody wants any more ---- */
 
 static bool
-is_held_up(const WfLane *lane, TimestampTz now)
+is_held_up(WfDispatcher *dispatcher, const WfLane *lane, TimestampTz now)
 {
-	return lane->server != NULL && (OidIsValid(lane->blocked_by) || (lane->next <= now && !may_call(lane)));
+	return lane->server != NULL && (OidIsValid(lane->blocked_by) || (lane->next <= now && !may_call(dispatcher, lane)));
 }
 
 /* Does anything wait for its turn? *crowded: not only for that of its own server. Inside wf_store_enter. */
 static bool
-anything_waits(TimestampTz now, bool *crowded)
+anything_waits(WfDispatcher *dispatcher, TimestampTz now, bool *crowded)
 {
 	bool		waits = false;
 	int			n;
@@ -671,7 +675,7 @@ anything_waits(TimestampTz now, bool *crowded)
 	*crowded = false;
 	for (int i = 0; i < n; i++)
 	{
-		if (!is_held_up(lanes[i], now) || !wf_lane_has_due(lanes[i], now))
+		if (!is_held_up(dispatcher, lanes[i], now) || !wf_lane_has_due(lanes[i], now))
 			continue;
 		waits = true;
 		*crowded |= lanes[i]->slots > 0;
@@ -681,13 +685,13 @@ anything_waits(TimestampTz now, bool *crowded)
 
 /* Visits that have ended while their request is under way, among those that may be in the way of others. */
 static int
-find_abandoned(bool crowded, int64 *gone)
+find_abandoned(WfDispatcher *dispatcher, bool crowded, int64 *gone)
 {
-	int			max = wf_http_in_flight(wf_dispatcher.http);
+	int			max = wf_http_in_flight(dispatcher->http);
 	uint64	   *tags = palloc(sizeof(uint64) * Max(max, 1));
 	int64	   *instances = palloc(sizeof(int64) * Max(max, 1));
 	int64	   *visits = palloc(sizeof(int64) * Max(max, 1));
-	int			older = wf_http_older(wf_dispatcher.http, ABANDONED_CHECK_MS, tags);
+	int			older = wf_http_older(dispatcher->http, ABANDONED_CHECK_MS, tags);
 	int			n = 0;
 
 	for (int i = 0; i < older; i++)
@@ -710,13 +714,13 @@ typedef struct Abandoned
 } Abandoned;
 
 static void
-look_for_abandoned(void *arg)
+look_for_abandoned(WfDispatcher *dispatcher, void *arg)
 {
 	Abandoned  *abandoned = arg;
 	bool		crowded;
 
-	if (anything_waits(abandoned->now, &crowded))
-		abandoned->n = find_abandoned(crowded, abandoned->visits);
+	if (anything_waits(dispatcher, abandoned->now, &crowded))
+		abandoned->n = find_abandoned(dispatcher, crowded, abandoned->visits);
 }
 
 /*
@@ -724,7 +728,7 @@ look_for_abandoned(void *arg)
  * something else waits for its place.
  */
 void
-wf_requests_abort_abandoned(void)
+wf_requests_abort_abandoned(WfDispatcher *dispatcher)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	Abandoned	abandoned = {.now = now};
@@ -733,17 +737,17 @@ wf_requests_abort_abandoned(void)
 	int			n;
 
 	lanes = wf_lanes_all(&n);
-	for (int i = 0; i < n && wf_dispatcher.abandoned_at <= now; i++)
-		held_up |= is_held_up(lanes[i], now);
+	for (int i = 0; i < n && dispatcher->abandoned_at <= now; i++)
+		held_up |= is_held_up(dispatcher, lanes[i], now);
 	if (!held_up)
 		return;
-	wf_dispatcher.abandoned_at = TimestampTzPlusMilliseconds(now, ABANDONED_CHECK_MS);
-	abandoned.visits = palloc(sizeof(int64) * Max(wf_http_in_flight(wf_dispatcher.http), 1));
-	if (!wf_small_transaction(look_for_abandoned, &abandoned))
+	dispatcher->abandoned_at = TimestampTzPlusMilliseconds(now, ABANDONED_CHECK_MS);
+	abandoned.visits = palloc(sizeof(int64) * Max(wf_http_in_flight(dispatcher->http), 1));
+	if (!wf_small_transaction(dispatcher, look_for_abandoned, &abandoned))
 		return;
 	for (int i = 0; i < abandoned.n; i++)
 	{
-		(void) wf_http_abort(wf_dispatcher.http, (uint64) abandoned.visits[i]);
+		(void) wf_http_abort(dispatcher->http, (uint64) abandoned.visits[i]);
 		wf_flight_land(abandoned.visits[i]);
 	}
 }

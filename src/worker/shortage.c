@@ -28,17 +28,17 @@
 /* ---- what it needs itself ---- */
 
 void
-wf_shortage_begin(WfLack lack, const ErrorData *error)
+wf_shortage_begin(WfDispatcher *dispatcher, WfLack lack, const ErrorData *error)
 {
 	int			pause_ms = wf_failure_wait(0, 0, lack, error, LONGEST_WAIT_MS);
 
-	wf_dispatcher.short_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
+	dispatcher->short_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
 }
 
 bool
-wf_shortage_lasts(void)
+wf_shortage_lasts(const WfDispatcher *dispatcher)
 {
-	return wf_dispatcher.short_until > GetCurrentTimestamp();
+	return dispatcher->short_until > GetCurrentTimestamp();
 }
 
 /* A cancel is meant for some work, and this is none. */
@@ -49,7 +49,7 @@ lack_of_small(const ErrorData *error)
 }
 
 bool
-wf_small_transaction(void (*work) (void *arg), void *arg)
+wf_small_transaction(WfDispatcher *dispatcher, void (*work) (WfDispatcher *dispatcher, void *arg), void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ErrorData  *volatile error = NULL;
@@ -62,7 +62,7 @@ wf_small_transaction(void (*work) (void *arg), void *arg)
 
 		wf_begin_transaction();
 		wf_store_enter(&access);
-		work(arg);
+		work(dispatcher, arg);
 		wf_store_leave(&access);
 		CommitTransactionCommand();
 	}
@@ -80,7 +80,7 @@ wf_small_transaction(void (*work) (void *arg), void *arg)
 	lack = lack_of_small(error);
 	if (lack == WF_LACK_NONE)
 		ReThrowError(error);
-	wf_shortage_begin(lack, error);
+	wf_shortage_begin(dispatcher, lack, error);
 	return false;
 }
 
@@ -96,33 +96,31 @@ wf_shortage_limit_locks(void)
 
 /* ---- nothing new while replies cannot be stored ---- */
 
-static TimestampTz canary_at = 0; /* 0: nothing is held back */
-
 static void
-set_canary(void)
+set_canary(WfDispatcher *dispatcher)
 {
-	canary_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), CANARY_MS);
+	dispatcher->canary_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), CANARY_MS);
 }
 
 bool
-wf_shortage_holds_back(void)
+wf_shortage_holds_back(WfDispatcher *dispatcher)
 {
 	if (!wf_flights_blocked())
-		canary_at = 0;
-	else if (canary_at == 0)
-		set_canary();
-	return canary_at != 0;
+		dispatcher->canary_at = 0;
+	else if (dispatcher->canary_at == 0)
+		set_canary(dispatcher);
+	return dispatcher->canary_at != 0;
 }
 
 bool
-wf_shortage_canary(void)
+wf_shortage_canary(const WfDispatcher *dispatcher)
 {
-	return canary_at <= GetCurrentTimestamp();
+	return dispatcher->canary_at <= GetCurrentTimestamp();
 }
 
 void
-wf_shortage_canary_sent(void)
+wf_shortage_canary_sent(WfDispatcher *dispatcher)
 {
-	if (canary_at != 0)
-		set_canary();
+	if (dispatcher->canary_at != 0)
+		set_canary(dispatcher);
 }
