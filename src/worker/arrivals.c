@@ -21,113 +21,111 @@
 /* of bodies, which the last one may exceed: read, they take many times that */
 #define REPLY_BYTES_PER_TRANSACTION (4 * 1024 * 1024)
 
-/* Not even an incident could be made of it. Rows and deliveries are looked at again by themselves; a request is sent again. */
+/* ---- what becomes of a job: by its verdict, and by what it was ---- */
+
+typedef void (*Outcome) (WfDispatcher *dispatcher, const WfJob *job);
+
 static void
-stuck(const WfJob *job)
+nothing(WfDispatcher *dispatcher, const WfJob *job)
 {
-	if (job->kind == WF_JOB_ALARM || job->kind == WF_JOB_DUE || job->delivery != 0)
+}
+
+static void
+remove_visit(WfDispatcher *dispatcher, const WfJob *job)
+{
+	wf_flight_land(job->visit);
+}
+
+/* Its reply is a row now: whatever moves it first, no second request may go out. */
+static void
+park_visit(WfDispatcher *dispatcher, const WfJob *job)
+{
+	wf_flight_hold(job->visit);
+}
+
+static void
+await_executor(WfDispatcher *dispatcher, const WfJob *job)
+{
+	wf_flight_hand_over(job->visit);
+}
+
+/* The clock has ended the visit, or moved it on. A handler beside it, or a cancel request that waits for the reply: let that come. */
+static void
+abort_request(WfDispatcher *dispatcher, const WfJob *job)
+{
+	if (job->awaits || wf_flight_awaits_delivery(job->visit))
 		return;
+	(void) wf_http_abort(dispatcher->http, (uint64) job->visit);
+	wf_flight_land(job->visit);
+}
+
+static void
+keep_reply(WfDispatcher *dispatcher, const WfJob *job)
+{
+	wf_flight_keep(job->visit, unconstify(WfHttpReply *, job->reply),
+				   TimestampTzPlusMilliseconds(GetCurrentTimestamp(), job->pause_ms));
+}
+
+static void
+make_after_unlock(WfDispatcher *dispatcher, const WfJob *job)
+{
+	wf_flight_see_again(job->visit, LONGEST_LOCK_PAUSE_MS);
+}
+
+static void
+make_after_pause(WfDispatcher *dispatcher, const WfJob *job)
+{
+	wf_flight_postpone(job->visit, job->pause_ms);
+}
+
+/* Not even an incident could be made of it. */
+static void
+send_again(WfDispatcher *dispatcher, const WfJob *job)
+{
 	wf_flight_postpone(job->visit, LONGEST_PAUSE_MS);
 }
 
-/* For want of something it is as it was. */
-static void
-wait_with(const WfJob *job)
+/* What it was before it failed. */
+typedef enum Origin
 {
-	TimestampTz again_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), job->pause_ms);
+	REPLY,
+	DELIVERY, /* a row, which is looked at again by itself */
+	CLOCK,	  /* likewise; its visit may be in flight or not */
+	REQUEST	  /* that could not be made */
+} Origin;
 
-	if (job->kind == WF_JOB_REPLY)
-		wf_flight_keep(job->visit, unconstify(WfHttpReply *, job->reply), again_at);
-	else if (job->kind == WF_JOB_BREAK)
-		wf_flight_postpone(job->visit, job->pause_ms);
-}
+static const Outcome outcomes[][4] = {
+	/*						 REPLY			 DELIVERY		 CLOCK			REQUEST */
+	[WF_JOB_DONE] =			{remove_visit,	 remove_visit,	 abort_request, remove_visit},
+	[WF_JOB_GONE] =			{remove_visit,	 remove_visit,	 abort_request, remove_visit},
+	[WF_JOB_LOCKED] =		{park_visit,	 park_visit,	 nothing,		make_after_unlock},
+	[WF_JOB_HELD] =			{park_visit,	 park_visit,	 nothing,		remove_visit},
+	[WF_JOB_UNMOVED] =		{remove_visit,	 remove_visit,	 nothing,		remove_visit},
+	[WF_JOB_HANDED_OVER] =	{await_executor, await_executor, abort_request, await_executor},
+	[WF_JOB_SHORT] =		{keep_reply,	 nothing,		 nothing,		make_after_pause},
+	[WF_JOB_STUCK] =		{send_again,	 nothing,		 nothing,		send_again},
+};
 
-typedef struct Waiting
+StaticAssertDecl(lengthof(outcomes) == WF_JOB_STUCK + 1, "each verdict has its row");
+
+static Origin
+origin_of(const WfJob *job)
 {
-	int64	   *instances; /* of flights whose replies executors were to deliver */
-	int			n;
-	WfReplyKey *replies; /* those that still wait */
-	int			nreplies;
-} Waiting;
-
-static void
-find_waiting(WfDispatcher *dispatcher, void *arg)
-{
-	Waiting    *waiting = arg;
-
-	waiting->nreplies = wf_delivery_replies(waiting->instances, waiting->n, &waiting->replies);
-	waiting->n = wf_flights_settle(waiting->replies, waiting->nreplies);
-}
-
-/* An executor has delivered replies: what they have made of their visits can be looked at again. */
-bool
-wf_arrivals_land(WfDispatcher *dispatcher)
-{
-	Waiting		waiting = {0};
-	WfLane	  **lanes;
-	int			n;
-
-	waiting.n = wf_flights_handed_over(&waiting.instances);
-	if (waiting.n == 0)
-		return true;
-	if (!wf_small_transaction(dispatcher, find_waiting, &waiting))
-		return false;
-	if (waiting.n == 0)
-		return true;
-	lanes = wf_lanes_all(&n);
-	for (int i = 0; i < n; i++)
-		wf_lane_restart(lanes[i]);
-	return true;
+	if (job->reply != NULL)
+		return REPLY;
+	if (job->delivery != 0)
+		return DELIVERY;
+	return job->kind == WF_JOB_BREAK ? REQUEST : CLOCK;
 }
 
 static void
-after_job(WfDispatcher *dispatcher, WfJob *job)
+after_job(WfDispatcher *dispatcher, const WfJob *job)
 {
-	switch (job->verdict)
-	{
-		case WF_JOB_LOCKED:
-			dispatcher->skipped_locked = true;
-			if (wf_job_brings(job))
-				wf_flight_hold(job->visit);
-			else if (job->kind == WF_JOB_BREAK)
-				wf_flight_see_again(job->visit, LONGEST_LOCK_PAUSE_MS);
-			break;
-		case WF_JOB_UNMOVED:
-			if (job->kind != WF_JOB_DUE && job->kind != WF_JOB_ALARM)
-				wf_flight_land(job->visit);
-			break;
-		case WF_JOB_HELD:
-			if (wf_job_brings(job))
-				wf_flight_hold(job->visit);
-			else if (job->kind == WF_JOB_BREAK)
-				wf_flight_land(job->visit);
-			break;
-		case WF_JOB_STUCK:
-			stuck(job);
-			break;
-		case WF_JOB_SHORT:
-			wait_with(job);
-			break;
-		case WF_JOB_HANDED_OVER:
-			if (job->kind != WF_JOB_ALARM && job->kind != WF_JOB_DUE)
-			{
-				wf_flight_hand_over(job->visit);
-				break;
-			}
-			pg_fallthrough;
-		case WF_JOB_DONE:
-		case WF_JOB_GONE:
-			if (job->kind == WF_JOB_ALARM || job->kind == WF_JOB_DUE)
-			{
-				/* a handler beside it, or a cancel request that waits for the reply: let it come; or it has come */
-				if (job->awaits || wf_flight_awaits_delivery(job->visit))
-					break;
-				(void) wf_http_abort(dispatcher->http, (uint64) job->visit);
-			}
-			wf_flight_land(job->visit);
-			break;
-	}
+	dispatcher->skipped_locked |= job->verdict == WF_JOB_LOCKED;
+	outcomes[job->verdict][origin_of(job)](dispatcher, job);
 }
+
+/* ---- jobs ---- */
 
 void
 wf_arrivals_run(WfDispatcher *dispatcher, WfJob *jobs, int n)
@@ -305,8 +303,7 @@ wf_arrivals_fire(WfDispatcher *dispatcher, WfLane *lane, WfJobKind kind)
 	}
 	wf_arrivals_run(dispatcher, jobs, njobs);
 	for (int i = 0; i < njobs; i++)
-		if (jobs[i].verdict == WF_JOB_LOCKED || jobs[i].verdict == WF_JOB_STUCK ||
-			jobs[i].verdict == WF_JOB_UNMOVED || jobs[i].verdict == WF_JOB_SHORT)
+		if (wf_job_is_undone(&jobs[i]) || jobs[i].verdict == WF_JOB_UNMOVED)
 			wf_lane_leave(lane, taking.keys[0].due_at, longest_pause(&jobs[i]));
 	/* those behind what is locked have their turn first */
 	if (taking.n < DUE_PER_TRANSACTION)
@@ -376,7 +373,7 @@ deliver_next(WfDispatcher *dispatcher, TimestampTz now, bool unlocked)
 	job.delivery = taken.delivery->id;
 	wf_moves_run(&job, 1, wf_setting_move_timeout, true);
 	after_job(dispatcher, &job);
-	if (job.verdict != WF_JOB_LOCKED && job.verdict != WF_JOB_STUCK && job.verdict != WF_JOB_SHORT)
+	if (!wf_job_is_undone(&job))
 		return true;
 	again.delivery = job.delivery;
 	again.pause_ms = Min(10 << Min(taken.delivery->attempt, 13), longest_pause(&job));
@@ -396,4 +393,44 @@ wf_arrivals_deliveries(WfDispatcher *dispatcher)
 	for (int i = 0; dispatcher->deliveries_at <= now && i < DUE_PER_TRANSACTION; i++)
 		if (!deliver_next(dispatcher, now, unlocked))
 			return;
+}
+
+/* ---- replies that executors have delivered ---- */
+
+typedef struct Waiting
+{
+	int64	   *instances; /* of flights whose replies executors were to deliver */
+	int			n;
+	WfReplyKey *replies; /* those that still wait */
+	int			nreplies;
+} Waiting;
+
+static void
+find_waiting(WfDispatcher *dispatcher, void *arg)
+{
+	Waiting    *waiting = arg;
+
+	waiting->nreplies = wf_delivery_replies(waiting->instances, waiting->n, &waiting->replies);
+	waiting->n = wf_flights_settle(waiting->replies, waiting->nreplies);
+}
+
+/* An executor has delivered replies: what they have made of their visits can be looked at again. */
+bool
+wf_arrivals_land(WfDispatcher *dispatcher)
+{
+	Waiting		waiting = {0};
+	WfLane	  **lanes;
+	int			n;
+
+	waiting.n = wf_flights_handed_over(&waiting.instances);
+	if (waiting.n == 0)
+		return true;
+	if (!wf_small_transaction(dispatcher, find_waiting, &waiting))
+		return false;
+	if (waiting.n == 0)
+		return true;
+	lanes = wf_lanes_all(&n);
+	for (int i = 0; i < n; i++)
+		wf_lane_restart(lanes[i]);
+	return true;
 }

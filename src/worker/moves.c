@@ -145,8 +145,7 @@ run_carefully(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
 			wf_failure_died(&jobs[i].fault);
 			make_incident(&jobs[i], deaths > WF_MOST_DEATHS ? WF_BREAK_BARE : what_breaks(&jobs[i]), limit_ms);
 		}
-		if (jobs[i].verdict == WF_JOB_LOCKED || jobs[i].verdict == WF_JOB_HELD || jobs[i].verdict == WF_JOB_STUCK ||
-			jobs[i].verdict == WF_JOB_SHORT)
+		if (wf_job_is_undone(&jobs[i]) || jobs[i].verdict == WF_JOB_HELD)
 			wf_careful_keep();
 		else
 			wf_failure_over(jobs[i].instance, jobs[i].visit);

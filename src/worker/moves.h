@@ -58,11 +58,11 @@ typedef struct WfJob
  */
 extern void wf_moves_run(WfJob *jobs, int n, int limit_ms, bool hand_over);
 
-/* Is something to be kept that has arrived from outside? */
+/* Is it as it was, and to be tried again? */
 static inline bool
-wf_job_brings(const WfJob *job)
+wf_job_is_undone(const WfJob *job)
 {
-	return job->reply != NULL || job->delivery != 0;
+	return job->verdict == WF_JOB_LOCKED || job->verdict == WF_JOB_SHORT || job->verdict == WF_JOB_STUCK;
 }
 
 #endif
