@@ -18,7 +18,9 @@
 
 #include "engine/engine.h"
 #include "http/server.h"
+#include "shmem/database.h"
 #include "shmem/lacks.h"
+#include "shmem/notes.h"
 #include "shmem/settings.h"
 #include "shmem/shown.h"
 #include "store/access.h"

@@ -23,7 +23,7 @@
 #include "api/arguments.h"
 #include "api/check.h"
 #include "model/definition.h"
-#include "shmem/shmem.h"
+#include "shmem/notes.h"
 #include "store/access.h"
 #include "store/audit.h"
 #include "store/due.h"

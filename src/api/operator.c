@@ -14,8 +14,8 @@
 
 #include "api/target.h"
 #include "engine/engine.h"
-#include "shmem/shmem.h"
-#include "shmem/workers.h"
+#include "shmem/blocks.h"
+#include "shmem/notes.h"
 #include "store/access.h"
 #include "store/audit.h"
 #include "store/durable.h"

@@ -21,6 +21,7 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "shmem/notes.h"
 #include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/batch.h"

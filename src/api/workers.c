@@ -17,8 +17,10 @@
 #include "utils/timestamp.h"
 
 #include "http/server.h"
+#include "shmem/counters.h"
+#include "shmem/database.h"
+#include "shmem/registration.h"
 #include "shmem/shmem.h"
-#include "shmem/workers.h"
 
 PG_FUNCTION_INFO_V1(workflow_workers);
 PG_FUNCTION_INFO_V1(workflow_servers);

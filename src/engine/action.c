@@ -9,7 +9,7 @@
 
 #include "engine/action.h"
 #include "http/server.h"
-#include "shmem/shmem.h"
+#include "shmem/notes.h"
 #include "store/privilege.h"
 
 static WfBegun

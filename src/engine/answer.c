@@ -13,7 +13,7 @@
 
 #include "engine/answer.h"
 #include "http/server.h"
-#include "shmem/shmem.h"
+#include "shmem/notes.h"
 
 /* No pause between attempts is longer, whatever factor it grew by. */
 #define MAX_PAUSE_US (INT64CONST(365) * USECS_PER_DAY)

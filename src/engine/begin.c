@@ -9,7 +9,7 @@
 #include "engine/action.h"
 #include "engine/operations.h"
 #include "engine/token.h"
-#include "shmem/shmem.h"
+#include "shmem/notes.h"
 
 /* A loop of steps without wait is cut into transactions of so many steps, */
 #define STEPS_PER_TRANSACTION 1000

@@ -19,7 +19,7 @@
 #include "engine/interrupt.h"
 #include "engine/operations.h"
 #include "engine/token.h"
-#include "shmem/shmem.h"
+#include "shmem/notes.h"
 
 #define CONFIRM_DEFAULT_MS 30000
 

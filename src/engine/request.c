@@ -13,7 +13,7 @@
 #include "utils/uuid.h"
 
 #include "engine/request.h"
-#include "shmem/shmem.h"
+#include "shmem/notes.h"
 
 typedef struct Builder
 {

@@ -14,7 +14,7 @@
 
 #include "debug.h"
 #include "engine/state.h"
-#include "shmem/shmem.h"
+#include "shmem/notes.h"
 #include "store/executor_work.h"
 #include "store/warn_waiting.h"
 

@@ -9,7 +9,7 @@
 
 #include "postgres.h"
 
-#include "shmem/shmem.h"
+#include "shmem/database.h"
 
 /* Requests under way that are shown; of more it is not known which they are. */
 #define WF_MAX_SHOWN 4096

@@ -1,10 +1,9 @@
 /*
  * slots.c
- *		The slots of databases: finding them, and simple functions on them.
+ *		The slots of databases: finding them; and whether there is shared memory at all.
  */
 #include "compat.h"
 
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
@@ -64,91 +63,4 @@ wf_database_blocked(Oid database)
 		blocked |= wf_shared->blocks[i].database == database;
 	SpinLockRelease(&wf_shared->mutex);
 	return blocked;
-}
-
-/* Find the slot of this database and take its mutex; NULL if it has no slot. */
-static WfSlot *
-lock_own_slot(void)
-{
-	WfSlot	   *slot = wf_slot_of(MyDatabaseId);
-
-	if (slot == NULL)
-		return NULL;
-	SpinLockAcquire(&slot->mutex);
-	if (slot->database == MyDatabaseId)
-		return slot;
-	SpinLockRelease(&slot->mutex);
-	return NULL;
-}
-
-bool
-wf_timeline_checked(void)
-{
-	WfSlot	   *slot = lock_own_slot();
-	bool		checked;
-
-	if (slot == NULL)
-		return false;
-	checked = slot->timeline_checked;
-	SpinLockRelease(&slot->mutex);
-	return checked;
-}
-
-void
-wf_timeline_set_checked(bool checked)
-{
-	WfSlot	   *slot = lock_own_slot();
-
-	if (slot == NULL)
-		return;
-	slot->timeline_checked = checked;
-	SpinLockRelease(&slot->mutex);
-}
-
-WfPause
-wf_pause_get(void)
-{
-	WfSlot	   *slot = lock_own_slot();
-	WfPause		pause;
-
-	if (slot == NULL)
-		return WF_PAUSE_UNKNOWN;
-	pause = slot->pause;
-	SpinLockRelease(&slot->mutex);
-	return pause;
-}
-
-void
-wf_pause_set(WfPause pause)
-{
-	WfSlot	   *slot = lock_own_slot();
-
-	if (slot == NULL)
-		return;
-	slot->pause = pause;
-	SpinLockRelease(&slot->mutex);
-}
-
-TimestampTz
-wf_upkeep_say(const char *failure, const char *error)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz since;
-	char		cut[WF_UPKEEP_ERROR_LEN] = "";
-	WfSlot	   *slot;
-
-	if (failure != NULL)
-		strlcpy(cut, error, pg_mbcliplen(error, strlen(error), sizeof(cut) - 1) + 1);
-	slot = lock_own_slot();
-	if (slot == NULL)
-		return failure != NULL ? now : 0;
-	if (failure == NULL)
-		slot->upkeep_failing_since = 0;
-	else if (slot->upkeep_failing_since == 0)
-		slot->upkeep_failing_since = now;
-	since = slot->upkeep_failing_since;
-	strlcpy(slot->upkeep_failure, failure != NULL ? failure : "", sizeof(slot->upkeep_failure));
-	strlcpy(slot->upkeep_error, cut, sizeof(slot->upkeep_error));
-	SpinLockRelease(&slot->mutex);
-	return since;
 }

@@ -19,7 +19,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "shmem/shmem.h"
+#include "shmem/notes.h"
 #include "store/access.h"
 #include "store/attachment.h"
 #include "store/due.h"

@@ -14,7 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "shmem/shmem.h"
+#include "shmem/notes.h"
 #include "store/batch.h"
 #include "store/columns.h"
 #include "store/identity.h"

@@ -9,7 +9,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "shmem/shmem.h"
+#include "shmem/notes.h"
 #include "store/due.h"
 #include "store/query.h"
 

@@ -13,7 +13,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "shmem/shmem.h"
+#include "shmem/notes.h"
 #include "store/executor_work.h"
 #include "store/privilege.h"
 #include "store/query.h"

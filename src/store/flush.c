@@ -11,7 +11,7 @@
 #include "utils/memutils.h"
 
 #include "shmem/news.h"
-#include "shmem/shmem.h"
+#include "shmem/notes.h"
 #include "store/batch.h"
 #include "store/columns.h"
 #include "store/due.h"

@@ -25,8 +25,8 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
+#include "shmem/database.h"
 #include "shmem/settings.h"
-#include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/identity.h"
 #include "store/query.h"

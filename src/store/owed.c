@@ -17,7 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "shmem/careful.h"
-#include "shmem/shmem.h"
+#include "shmem/notes.h"
 #include "store/due.h"
 #include "store/executor_work.h"
 #include "store/history.h"

@@ -8,8 +8,8 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
+#include "shmem/notes.h"
 #include "shmem/settings.h"
-#include "shmem/shmem.h"
 #include "store/batch.h"
 #include "store/process.h"
 #include "store/query.h"

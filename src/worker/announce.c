@@ -15,7 +15,6 @@
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
-#include "shmem/shmem.h"
 #include "worker/announce.h"
 #include "worker/limit.h"
 #include "worker/worker.h"

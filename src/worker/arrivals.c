@@ -9,8 +9,9 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "shmem/counters.h"
+#include "shmem/notes.h"
 #include "shmem/settings.h"
-#include "shmem/shmem.h"
 #include "store/due.h"
 #include "worker/dispatcher_internal.h"
 #include "worker/failure.h"

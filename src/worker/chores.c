@@ -11,7 +11,8 @@
 
 #include "engine/engine.h"
 #include "shmem/careful.h"
-#include "shmem/shmem.h"
+#include "shmem/executors.h"
+#include "shmem/notes.h"
 #include "store/access.h"
 #include "worker/chores.h"
 #include "worker/exchange.h"

@@ -25,7 +25,9 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "shmem/shmem.h"
+#include "shmem/executors.h"
+#include "shmem/notes.h"
+#include "shmem/registration.h"
 #include "shmem/workers.h"
 #include "worker/memory.h"
 #include "worker/worker.h"

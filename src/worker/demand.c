@@ -10,8 +10,9 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "shmem/executor_shares.h"
+#include "shmem/notes.h"
 #include "shmem/settings.h"
-#include "shmem/shmem.h"
 #include "store/executor_work.h"
 #include "worker/dispatcher_internal.h"
 

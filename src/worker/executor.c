@@ -18,8 +18,10 @@
 
 #include "engine/user_sql.h"
 #include "shmem/careful.h"
+#include "shmem/counters.h"
+#include "shmem/executors.h"
+#include "shmem/notes.h"
 #include "shmem/settings.h"
-#include "shmem/shmem.h"
 #include "shmem/shown.h"
 #include "store/access.h"
 #include "store/due.h"

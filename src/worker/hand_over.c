@@ -9,7 +9,7 @@
 #include "access/xact.h"
 #include "utils/memutils.h"
 
-#include "shmem/shmem.h"
+#include "shmem/notes.h"
 #include "store/access.h"
 #include "store/due.h"
 #include "store/executor_work.h"

@@ -12,6 +12,8 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "shmem/counters.h"
+#include "shmem/notes.h"
 #include "worker/lanes.h"
 
 #define FIRST_PAUSE_MS 2

@@ -9,7 +9,8 @@
 
 #include "datatype/timestamp.h"
 
-#include "shmem/shmem.h"
+#include "shmem/counters.h"
+#include "shmem/notes.h"
 #include "store/due.h"
 
 #define WF_NEVER DT_NOEND

@@ -27,7 +27,8 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-#include "shmem/shmem.h"
+#include "shmem/copies.h"
+#include "shmem/registration.h"
 #include "shmem/shown.h"
 #include "shmem/workers.h"
 #include "worker/worker.h"

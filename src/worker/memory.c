@@ -21,6 +21,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
+#include "shmem/registration.h"
 #include "shmem/settings.h"
 #include "worker/memory.h"
 

@@ -7,7 +7,7 @@
 
 #include "postgres.h"
 
-#include "shmem/workers.h"
+#include "shmem/registration.h"
 
 /* Hidden setting in megabytes, 0: none. An executor hands its limit on to its parallel workers by it. From _PG_init. */
 extern void wf_memory_define(void);

@@ -11,7 +11,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
-#include "shmem/shmem.h"
+#include "shmem/notes.h"
 #include "store/access.h"
 #include "store/due.h"
 #include "worker/budget.h"

@@ -12,7 +12,6 @@
 #include "http/server.h"
 #include "shmem/careful.h"
 #include "shmem/settings.h"
-#include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/due.h"
 #include "store/privilege.h"

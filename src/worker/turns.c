@@ -11,7 +11,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "shmem/shmem.h"
+#include "shmem/executors.h"
 #include "store/access.h"
 #include "store/executor_work.h"
 #include "worker/turns.h"

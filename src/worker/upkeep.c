@@ -15,8 +15,9 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "shmem/database.h"
+#include "shmem/notes.h"
 #include "shmem/settings.h"
-#include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/attachment.h"
 #include "store/audit.h"

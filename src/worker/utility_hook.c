@@ -31,8 +31,8 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-#include "shmem/shmem.h"
-#include "shmem/workers.h"
+#include "shmem/blocks.h"
+#include "shmem/notes.h"
 #include "store/attachment.h"
 #include "worker/worker.h"
 

@@ -33,8 +33,9 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "shmem/executors.h"
 #include "shmem/news.h"
-#include "shmem/shmem.h"
+#include "shmem/notes.h"
 #include "store/access.h"
 #include "store/attachment.h"
 #include "store/due.h"
