@@ -26,7 +26,7 @@
 #include "shmem/notes.h"
 #include "store/access.h"
 #include "store/audit.h"
-#include "store/due.h"
+#include "store/delivery.h"
 #include "store/identity.h"
 #include "store/privilege.h"
 #include "store/process.h"

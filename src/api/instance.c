@@ -17,8 +17,8 @@
 #include "engine/engine.h"
 #include "store/access.h"
 #include "store/audit.h"
+#include "store/delivery.h"
 #include "store/durable.h"
-#include "store/due.h"
 #include "store/privilege.h"
 #include "store/query.h"
 #include "store/row.h"
@@ -220,7 +220,7 @@ workflow_cancel(PG_FUNCTION_ARGS)
 		wf_engine_cancel(target.batch, target.instance, reason);
 		wf_batch_flush(target.batch);
 		if (was_suspended)
-			wf_delivery_release(&target.instance->id, 1, target.batch->now);
+			wf_deliveries_release(&target.instance->id, 1, target.batch->now);
 		wf_audit(&(WfAudit){.call = "cancel", .caller = access.caller, .process_id = target.process_id,
 			.at = target.batch->now, .instance = target.instance->id, .arguments = {WF_AUDIT_TEXT("reason", reason)}});
 	}

@@ -17,8 +17,8 @@
 #include "engine/engine.h"
 #include "store/access.h"
 #include "store/audit.h"
+#include "store/delivery.h"
 #include "store/durable.h"
-#include "store/due.h"
 #include "store/privilege.h"
 #include "store/query.h"
 
@@ -61,7 +61,7 @@ change(WfBatch *batch, bool suspend)
 	}
 	wf_batch_flush(batch);
 	if (!suspend && n > 0)
-		wf_delivery_release(changed, n, batch->now);
+		wf_deliveries_release(changed, n, batch->now);
 	return n;
 }
 

@@ -196,11 +196,11 @@ CREATE TABLE workflow_data.delivery (
     payload    jsonb
 );
 CREATE INDEX delivery_due ON workflow_data.delivery (queue, due_at, delivery);
-CREATE INDEX delivery_reply ON workflow_data.delivery (instance) WHERE kind = 'reply';
+CREATE INDEX delivery_instance ON workflow_data.delivery (instance, delivery) WHERE kind <> 'write_back';
 CREATE INDEX delivery_owed ON workflow_data.delivery ((payload ->> 'attachment'), (payload ->> 'business_key'))
     WHERE kind = 'write_back' AND payload IS NOT NULL;
 CREATE INDEX delivery_maintain ON workflow_data.delivery (due_at) WHERE kind = 'maintain';
-COMMENT ON TABLE workflow_data.delivery IS 'What arrived for an instance that was locked, and what executors owe: write-backs to attached rows, upkeep';
+COMMENT ON TABLE workflow_data.delivery IS 'What waits to be brought to an instance, in the order of its numbers, and what executors owe: write-backs to attached rows, upkeep';
 COMMENT ON COLUMN workflow_data.delivery.delivery IS 'Number of the delivery';
 COMMENT ON COLUMN workflow_data.delivery.instance IS 'Instance it is for';
 COMMENT ON COLUMN workflow_data.delivery.visit IS 'Visit it is for; 0: the instance as a whole';

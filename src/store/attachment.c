@@ -22,7 +22,7 @@
 #include "shmem/notes.h"
 #include "store/access.h"
 #include "store/attachment.h"
-#include "store/due.h"
+#include "store/delivery.h"
 #include "store/executor_work.h"
 #include "store/history.h"
 #include "store/owed.h"

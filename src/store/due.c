@@ -1,6 +1,6 @@
 /*
  * due.c
- *		What is due: the index that workers read, and deliveries.
+ *		What is due: the index that workers read.
  */
 #include "postgres.h"
 
@@ -9,7 +9,6 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "shmem/notes.h"
 #include "store/due.h"
 #include "store/query.h"
 
@@ -60,55 +59,9 @@ static WfQuery q_queues = {
 		   "SELECT (SELECT v.queue FROM workflow_data.visit v WHERE v.due_at IS NOT NULL AND NOT v.held "
 		   "AND v.queue > q.queue ORDER BY v.queue LIMIT 1) FROM q WHERE q.queue IS NOT NULL) "
 		   "SELECT queue FROM q WHERE queue IS NOT NULL"};
-static WfQuery q_add = {
-	.sql = "INSERT INTO workflow_data.delivery (instance, visit, kind, queue, due_at, payload) "
-		   "VALUES ($1, $2, $3, $4, $5, $6)",
-	.nargs = 6, .argtypes = {INT8OID, INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID}};
-static WfQuery q_take = {
-	.sql = "SELECT delivery, instance, visit, attempt, due_at, kind, payload FROM workflow_data.delivery "
-		   "WHERE queue = $1 AND due_at <= $2 ORDER BY queue, due_at, delivery LIMIT 1 "
-		   "FOR UPDATE SKIP LOCKED",
-	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
-static WfQuery q_delivery_next = {
-	.sql = "SELECT due_at FROM workflow_data.delivery WHERE queue = $1 ORDER BY queue, due_at LIMIT 1",
-	.nargs = 1, .argtypes = {TEXTOID}};
-static WfQuery q_delivery_count = {
-	.sql = "SELECT count(*) FROM (SELECT FROM workflow_data.delivery WHERE queue = $1 AND due_at <= $2 "
-		   "ORDER BY queue, due_at LIMIT $3) d",
-	.nargs = 3, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT4OID}};
-static WfQuery q_delete = {
-	.sql = "DELETE FROM workflow_data.delivery WHERE delivery = $1",
-	.nargs = 1, .argtypes = {INT8OID}};
-static WfQuery q_postpone = {
-	.sql = "UPDATE workflow_data.delivery SET due_at = $2, attempt = attempt + 1 WHERE delivery = $1",
-	.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}};
-static WfQuery q_set = {
-	.sql = "UPDATE workflow_data.delivery SET due_at = $2, attempt = $3 WHERE delivery = $1",
-	.nargs = 3, .argtypes = {INT8OID, TIMESTAMPTZOID, INT4OID}};
-static WfQuery q_hasten_upkeep = {
-	.sql = "UPDATE workflow_data.delivery SET due_at = $1 WHERE delivery IN ("
-		   "SELECT delivery FROM workflow_data.delivery WHERE kind = '" WF_DELIVERY_MAINTAIN "' AND due_at > $1 "
-		   "AND ($2 OR attempt = 0) FOR UPDATE SKIP LOCKED)",
-	.nargs = 2, .argtypes = {TIMESTAMPTZOID, BOOLOID}};
-static WfQuery q_hold = {
-	.sql = "UPDATE workflow_data.delivery SET queue = 'held' WHERE delivery = $1",
-	.nargs = 1, .argtypes = {INT8OID}};
-static WfQuery q_release = {
-	.sql = "UPDATE workflow_data.delivery SET queue = 'move', due_at = $2 "
-		   "WHERE kind = 'reply' AND queue = 'held' AND instance = ANY ($1)",
-	.nargs = 2, .argtypes = {INT8ARRAYOID, TIMESTAMPTZOID}};
-static WfQuery q_to_executor = {
-	.sql = "UPDATE workflow_data.delivery SET queue = $3, due_at = $2 WHERE delivery = $1",
-	.nargs = 3, .argtypes = {INT8OID, TIMESTAMPTZOID, TEXTOID}};
 static WfQuery q_postpone_visit = {
 	.sql = "UPDATE workflow_data.visit SET due_at = $3 WHERE instance = $1 AND visit = $2 AND due_at IS NOT NULL",
 	.nargs = 3, .argtypes = {INT8OID, INT8OID, TIMESTAMPTZOID}};
-static WfQuery q_replies = {
-	.sql = "SELECT instance, visit, queue LIKE 'executor%' FROM workflow_data.delivery WHERE kind = 'reply'"};
-static WfQuery q_replies_of = {
-	.sql = "SELECT instance, visit, queue LIKE 'executor%' FROM workflow_data.delivery "
-		   "WHERE kind = 'reply' AND instance = ANY ($1)",
-	.nargs = 1, .argtypes = {INT8ARRAYOID}};
 static WfQuery q_living = {
 	.sql = "SELECT instance FROM workflow_data.instance WHERE instance = ANY ($1)",
 	.nargs = 1, .argtypes = {INT8ARRAYOID}};
@@ -225,142 +178,12 @@ wf_due_queues(void)
 }
 
 void
-wf_delivery_add(int64 instance, int64 visit, const char *kind, const char *queue,
-				TimestampTz due_at, Jsonb *payload)
-{
-	Datum		values[6] = {Int64GetDatum(instance), Int64GetDatum(visit),
-		CStringGetTextDatum(kind), CStringGetTextDatum(queue), TimestampTzGetDatum(due_at),
-		JsonbPGetDatum(payload)};
-	char		nulls[6] = {' ', ' ', ' ', ' ', ' ', payload != NULL ? ' ' : 'n'};
-
-	wf_query_run(&q_add, values, nulls);
-}
-
-WfDelivery *
-wf_delivery_take(const char *queue, TimestampTz now)
-{
-	Datum		values[2] = {CStringGetTextDatum(queue), TimestampTzGetDatum(now)};
-	WfDelivery *delivery;
-	Datum		payload;
-	bool		isnull;
-
-	if (wf_query_run(&q_take, values, NULL) == 0)
-		return NULL;
-	delivery = palloc0(sizeof(WfDelivery));
-	delivery->id = wf_result_int64(0, 1);
-	delivery->instance = wf_result_int64(0, 2);
-	delivery->visit = wf_result_int64(0, 3);
-	delivery->attempt = DatumGetInt32(wf_result(0, 4, &isnull));
-	delivery->due_at = wf_result_int64(0, 5);
-	delivery->kind = wf_result_text(0, 6);
-	payload = wf_result(0, 7, &isnull);
-	if (!isnull)
-		delivery->payload = DatumGetJsonbPCopy(payload);
-	return delivery;
-}
-
-TimestampTz
-wf_delivery_next(const char *queue)
-{
-	Datum		values[1] = {CStringGetTextDatum(queue)};
-
-	return read_time(&q_delivery_next, values);
-}
-
-int
-wf_delivery_count(const char *queue, TimestampTz now, int limit)
-{
-	Datum		values[3] = {CStringGetTextDatum(queue), TimestampTzGetDatum(now),
-		Int32GetDatum(limit)};
-
-	wf_query_run(&q_delivery_count, values, NULL);
-	return (int) wf_result_int64(0, 1);
-}
-
-void
-wf_delivery_delete(int64 id)
-{
-	Datum		values[1] = {Int64GetDatum(id)};
-
-	wf_query_run(&q_delete, values, NULL);
-}
-
-void
-wf_delivery_postpone(int64 id, TimestampTz due_at)
-{
-	Datum		values[2] = {Int64GetDatum(id), TimestampTzGetDatum(due_at)};
-
-	wf_query_run(&q_postpone, values, NULL);
-}
-
-void
-wf_delivery_set(int64 id, TimestampTz due_at, int attempt)
-{
-	Datum		values[3] = {Int64GetDatum(id), TimestampTzGetDatum(due_at), Int32GetDatum(attempt)};
-
-	wf_query_run(&q_set, values, NULL);
-}
-
-void
-wf_delivery_hasten_upkeep(bool anyway)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	Datum		values[2] = {TimestampTzGetDatum(now), BoolGetDatum(anyway)};
-
-	if (wf_query_run(&q_hasten_upkeep, values, NULL) > 0)
-		wf_note_due(WF_QUEUE_EXECUTOR, now);
-}
-
-void
-wf_delivery_hold(int64 id)
-{
-	Datum		values[1] = {Int64GetDatum(id)};
-
-	wf_query_run(&q_hold, values, NULL);
-}
-
-void
-wf_delivery_to_executor(int64 id, const char *queue, TimestampTz now)
-{
-	Datum		values[3] = {Int64GetDatum(id), TimestampTzGetDatum(now), CStringGetTextDatum(queue)};
-
-	wf_query_run(&q_to_executor, values, NULL);
-	wf_note_due(WF_QUEUE_EXECUTOR, now);
-}
-
-void
 wf_due_postpone(int64 instance, int64 visit, TimestampTz due_at)
 {
 	Datum		values[3] = {Int64GetDatum(instance), Int64GetDatum(visit),
 		TimestampTzGetDatum(due_at)};
 
 	wf_query_run(&q_postpone_visit, values, NULL);
-}
-
-void
-wf_delivery_release(const int64 *instances, int n, TimestampTz now)
-{
-	Datum		values[2] = {wf_int64_array(instances, n), TimestampTzGetDatum(now)};
-
-	if (wf_query_run(&q_release, values, NULL) > 0)
-		wf_note_due(WF_QUEUE_MOVE, now);
-}
-
-int
-wf_delivery_replies(const int64 *instances, int ninstances, WfReplyKey **keys)
-{
-	Datum		values[1];
-	uint64		n;
-	bool		isnull;
-
-	if (instances != NULL)
-		values[0] = wf_int64_array(instances, ninstances);
-	n = wf_query_run(instances != NULL ? &q_replies_of : &q_replies, values, NULL);
-	*keys = palloc(sizeof(WfReplyKey) * Max(n, 1));
-	for (uint64 i = 0; i < n; i++)
-		(*keys)[i] = (WfReplyKey){wf_result_int64(i, 1), wf_result_int64(i, 2),
-			DatumGetBool(wf_result(i, 3, &isnull))};
-	return (int) n;
 }
 
 int

@@ -1,6 +1,6 @@
 /*
  * due.h
- *		What is due: the index that workers read, and deliveries.
+ *		What is due: the index that workers read.
  */
 #ifndef WF_DUE_H
 #define WF_DUE_H
@@ -9,7 +9,6 @@
 
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
-#include "utils/jsonb.h"
 
 /* Where a visit stands in its queue. */
 typedef struct WfDueKey
@@ -52,54 +51,11 @@ extern void wf_due_postpone(int64 instance, int64 visit, TimestampTz due_at);
 extern TimestampTz wf_due_next(const char *queue, TimestampTz now);
 extern TimestampTz wf_alarm_next(TimestampTz now);
 
-/* All queues that have rows, deliveries included: a List of palloc'd strings. */
+/* All queues that have rows: a List of palloc'd strings. */
 extern List *wf_due_queues(void);
 
 /* Of these visits, those that make no request any more: ended, or moved on by somebody else. Returns how many. */
 extern int	wf_visits_not_calling(const int64 *instances, const int64 *visits, int n, int64 *gone);
-
-/* ---- deliveries ---- */
-typedef struct WfDelivery
-{
-	int64		id;
-	int64		instance;
-	int64		visit;
-	int			attempt;
-	TimestampTz due_at;
-	const char *kind;
-	Jsonb	   *payload;
-} WfDelivery;
-
-#define WF_DELIVERY_REPLY "reply"
-#define WF_DELIVERY_ALARM "alarm"
-#define WF_DELIVERY_WRITE_BACK "write_back"
-#define WF_DELIVERY_MAINTAIN "maintain"
-
-extern void wf_delivery_add(int64 instance, int64 visit, const char *kind, const char *queue,
-							TimestampTz due_at, Jsonb *payload);
-/* Those of a queue that are due, oldest first, locked (others' are skipped); NULL if there is none. In CurrentMemoryContext. */
-extern WfDelivery *wf_delivery_take(const char *queue, TimestampTz now);
-extern TimestampTz wf_delivery_next(const char *queue); /* 0: none */
-extern int	wf_delivery_count(const char *queue, TimestampTz now, int limit); /* that are due, up to a limit */
-extern void wf_delivery_delete(int64 id);
-extern void wf_delivery_postpone(int64 id, TimestampTz due_at);
-/* As that, after so many attempts. */
-extern void wf_delivery_set(int64 id, TimestampTz due_at, int attempt);
-/* Upkeep is due now; unless it is under way or waits after a failure, if not `anyway`. */
-extern void wf_delivery_hasten_upkeep(bool anyway);
-/* The instance is suspended: nobody looks at it until it is resumed. */
-extern void wf_delivery_hold(int64 id);
-extern void wf_delivery_release(const int64 *instances, int n, TimestampTz now);
-/* It takes too long in the dispatcher. */
-extern void wf_delivery_to_executor(int64 id, const char *queue, TimestampTz now);
-/* Replies that wait to be delivered, those of some instances or (NULL) all. Returns how many. */
-typedef struct WfReplyKey
-{
-	int64		instance;
-	int64		visit;
-	bool		with_executor;
-} WfReplyKey;
-extern int	wf_delivery_replies(const int64 *instances, int ninstances, WfReplyKey **keys);
 
 /* Of these instances, those that still live: whoever is not among the locked ones is locked by somebody. */
 extern int	wf_instances_living(const int64 *ids, int n, int64 *living);

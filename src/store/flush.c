@@ -14,7 +14,7 @@
 #include "shmem/notes.h"
 #include "store/batch.h"
 #include "store/columns.h"
-#include "store/due.h"
+#include "store/delivery.h"
 #include "store/executor_work.h"
 #include "store/history.h"
 #include "store/query.h"
@@ -301,7 +301,7 @@ release_kept(WfBatch *batch)
 
 	foreach (lc, batch->instances)
 		instances[n++] = ((WfInstance *) lfirst(lc))->id;
-	wf_delivery_release(instances, n, batch->now);
+	wf_deliveries_release(instances, n, batch->now);
 }
 
 /* Looked up as late as can be: what comes in between, a partition that is being detached, would make the statement fail. */

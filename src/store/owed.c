@@ -18,7 +18,7 @@
 
 #include "shmem/careful.h"
 #include "shmem/notes.h"
-#include "store/due.h"
+#include "store/delivery.h"
 #include "store/executor_work.h"
 #include "store/history.h"
 #include "store/owed.h"

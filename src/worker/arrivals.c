@@ -1,6 +1,6 @@
 /*
  * arrivals.c
- *		What the dispatcher moves on: replies that have come, those that had to wait for a lock, clocks that have struck.
+ *		What the dispatcher moves on: replies that have come, deliveries that had to wait, clocks that have struck.
  *
  * Moves are made by moves.c; here is what becomes of the flights and the lanes after them.
  */
@@ -12,7 +12,9 @@
 #include "shmem/counters.h"
 #include "shmem/notes.h"
 #include "shmem/settings.h"
+#include "store/delivery.h"
 #include "store/due.h"
+#include "store/executor_work.h"
 #include "worker/dispatcher_internal.h"
 #include "worker/failure.h"
 #include "worker/flights.h"
@@ -90,8 +92,8 @@ send_again(WfDispatcher *dispatcher, const WfJob *job)
 typedef enum Origin
 {
 	REPLY,
-	DELIVERY, /* a row, which is looked at again by itself */
-	CLOCK,	  /* likewise; its visit may be in flight or not */
+	DELIVERY, /* a row, which is looked at again by itself; its visit is in flight for it */
+	CLOCK,	  /* likewise, also as a delivery; its visit may be in flight or not */
 	REQUEST	  /* that could not be made */
 } Origin;
 
@@ -115,7 +117,7 @@ origin_of(const WfJob *job)
 	if (job->reply != NULL)
 		return REPLY;
 	if (job->delivery != 0)
-		return DELIVERY;
+		return job->deliver->lands ? DELIVERY : CLOCK;
 	return job->kind == WF_JOB_BREAK ? REQUEST : CLOCK;
 }
 
@@ -311,89 +313,160 @@ wf_arrivals_fire(WfDispatcher *dispatcher, WfLane *lane, WfJobKind kind)
 		wf_lane_at_end(lane);
 }
 
-/* ---- replies that had to wait for a lock ---- */
+/* ---- deliveries: what had to wait for a lock, or for others before it ---- */
 
+/* What is taken at once: jobs of an instance stand together, in the order of their deliveries. */
 typedef struct Taken
 {
-	MemoryContext context; /* of the delivery */
+	MemoryContext context; /* of the jobs */
 	TimestampTz horizon;
-	WfDelivery *delivery; /* NULL: there is none */
+	WfJob	   *jobs;
+	int		   *attempts; /* how often each was tried */
+	int			n;
+	int64	   *followed; /* visits whose deliveries go to executors, behind others */
+	int			nfollowed;
 } Taken;
 
+static bool
+can_be_taken(const WfDelivery *delivery, TimestampTz horizon)
+{
+	/* what was held is so no longer, or is found to be */
+	return strcmp(delivery->queue, WF_QUEUE_HELD) == 0 ||
+		   (strcmp(delivery->queue, WF_QUEUE_MOVE) == 0 && delivery->due_at <= horizon);
+}
+
 static void
-take_delivery(WfDispatcher *dispatcher, void *arg)
+follow(Taken *taken, const WfDelivery *first)
+{
+	int64	   *visits;
+	int			n = wf_deliveries_follow(first->instance, first->queue, first->due_at, &visits);
+
+	if (taken->followed == NULL)
+		taken->followed = palloc(sizeof(int64) * Max(n, 1));
+	else
+		taken->followed = repalloc_huge(taken->followed, sizeof(int64) * (taken->nfollowed + n));
+	memcpy(taken->followed + taken->nfollowed, visits, sizeof(int64) * n);
+	taken->nfollowed += n;
+}
+
+static void
+add_delivery(Taken *taken, const WfDelivery *delivery)
+{
+	WfJob	   *job = &taken->jobs[taken->n];
+
+	*job = (WfJob){.kind = WF_JOB_DELIVERY, .instance = delivery->instance, .visit = delivery->visit,
+		.delivery = delivery->id, .deliver = wf_delivery_kind(delivery->kind), .payload = delivery->payload};
+	if (job->deliver == NULL)
+		elog(ERROR, "delivery " INT64_FORMAT " is for no instance", delivery->id);
+	taken->attempts[taken->n++] = delivery->attempt;
+}
+
+/* Those of an instance that can be delivered, from the first one on. If that one cannot, the others wait for it. */
+static void
+take_instance(Taken *taken, const WfDelivery *waiting, int n)
+{
+	int			before = taken->n;
+
+	for (int i = 0; i < n && can_be_taken(&waiting[i], taken->horizon); i++)
+		add_delivery(taken, &waiting[i]);
+	if (taken->n > before)
+		return;
+	if (wf_is_executor_queue(waiting[0].queue))
+		follow(taken, &waiting[0]);
+	else
+		wf_deliveries_postpone(&waiting[0].instance, &waiting[0].due_at, 1);
+}
+
+static void
+take_deliveries(WfDispatcher *dispatcher, void *arg)
 {
 	Taken	   *taken = arg;
-	WfDelivery *delivery = wf_delivery_take(WF_QUEUE_MOVE, taken->horizon);
-	MemoryContext old;
+	MemoryContext old = MemoryContextSwitchTo(taken->context);
+	int64	   *instances = palloc(sizeof(int64) * DUE_PER_TRANSACTION);
+	WfDelivery *waiting = NULL;
+	int			n = wf_deliveries_due(WF_QUEUE_MOVE, taken->horizon, DUE_PER_TRANSACTION, instances);
+	int			end;
 
-	if (delivery == NULL)
+	if (n == 0)
 	{
 		TimestampTz next = wf_delivery_next(WF_QUEUE_MOVE);
 
 		dispatcher->deliveries_at = next != 0 ? next : WF_NEVER;
-		return;
 	}
-	old = MemoryContextSwitchTo(taken->context);
-	taken->delivery = palloc(sizeof(WfDelivery));
-	*taken->delivery = *delivery;
-	taken->delivery->payload = (Jsonb *) PG_DETOAST_DATUM_COPY(JsonbPGetDatum(delivery->payload));
+	else
+		n = wf_deliveries_waiting(instances, n, DUE_PER_TRANSACTION, REPLY_BYTES_PER_TRANSACTION, &waiting);
+	taken->jobs = palloc(sizeof(WfJob) * Max(n, 1));
+	taken->attempts = palloc(sizeof(int) * Max(n, 1));
+	for (int i = 0; i < n; i = end)
+	{
+		for (end = i + 1; end < n && waiting[end].instance == waiting[i].instance; end++)
+			;
+		take_instance(taken, &waiting[i], end - i);
+	}
 	MemoryContextSwitchTo(old);
 }
 
 typedef struct Postponement
 {
-	int64		delivery;
-	int			pause_ms;
+	int64	   *instances;
+	TimestampTz *due_at;
+	int			n;
 } Postponement;
 
 static void
-postpone_delivery(WfDispatcher *dispatcher, void *arg)
+postpone_instances(WfDispatcher *dispatcher, void *arg)
 {
 	const Postponement *postponement = arg;
 
-	wf_delivery_postpone(postponement->delivery,
-						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), postponement->pause_ms));
+	wf_deliveries_postpone(postponement->instances, postponement->due_at, postponement->n);
 }
 
-/* False if there is none, or it has to be left where it is. */
-static bool
-deliver_next(WfDispatcher *dispatcher, TimestampTz now, bool unlocked)
+/* Instances for which something still waits, each until its first one is tried again. */
+static void
+find_postponed(const Taken *taken, Postponement *postponed)
 {
-	Taken		taken = {.context = CurrentMemoryContext, .horizon = now};
-	WfJob		job = {.kind = WF_JOB_DELIVERY};
-	Postponement again;
+	TimestampTz now = GetCurrentTimestamp();
 
-	if (unlocked)
-		taken.horizon = TimestampTzPlusMilliseconds(now, LONGEST_LOCK_PAUSE_MS);
-	if (!wf_small_transaction(dispatcher, take_delivery, &taken) || taken.delivery == NULL)
-		return false;
-	job.instance = taken.delivery->instance;
-	job.visit = taken.delivery->visit;
-	job.packed = taken.delivery->payload;
-	job.delivery = taken.delivery->id;
-	wf_moves_run(&job, 1, wf_setting_move_timeout, true);
-	after_job(dispatcher, &job);
-	if (!wf_job_is_undone(&job))
-		return true;
-	again.delivery = job.delivery;
-	again.pause_ms = Min(10 << Min(taken.delivery->attempt, 13), longest_pause(&job));
-	if (!wf_small_transaction(dispatcher, postpone_delivery, &again))
-		return false;
-	if (unlocked)
-		dispatcher->deliveries_at = TimestampTzPlusMilliseconds(now, 10);
-	return true;
+	postponed->instances = palloc(sizeof(int64) * taken->n);
+	postponed->due_at = palloc(sizeof(TimestampTz) * taken->n);
+	postponed->n = 0;
+	for (int i = 0; i < taken->n; i++)
+	{
+		const WfJob *job = &taken->jobs[i];
+
+		if (!wf_job_is_undone(job) || (postponed->n > 0 && postponed->instances[postponed->n - 1] == job->instance))
+			continue;
+		postponed->instances[postponed->n] = job->instance;
+		postponed->due_at[postponed->n++] =
+			TimestampTzPlusMilliseconds(now, Min(10 << Min(taken->attempts[i], 13), longest_pause(job)));
+	}
 }
 
+/* A batch of what is due; once a lock has gone, also of what would be tried within the longest pause. */
 void
 wf_arrivals_deliveries(WfDispatcher *dispatcher)
 {
-	bool		unlocked = dispatcher->deliveries_at == DT_NOBEGIN;
 	TimestampTz now = GetCurrentTimestamp();
+	bool		unlocked = dispatcher->deliveries_at == DT_NOBEGIN;
+	Taken		taken = {.context = CurrentMemoryContext, .horizon = now};
+	Postponement postponed;
 
-	for (int i = 0; dispatcher->deliveries_at <= now && i < DUE_PER_TRANSACTION; i++)
-		if (!deliver_next(dispatcher, now, unlocked))
-			return;
+	if (dispatcher->deliveries_at > now)
+		return;
+	if (unlocked)
+		taken.horizon = TimestampTzPlusMilliseconds(now, LONGEST_LOCK_PAUSE_MS);
+	if (!wf_small_transaction(dispatcher, take_deliveries, &taken))
+		return;
+	for (int i = 0; i < taken.nfollowed; i++)
+		wf_flight_hand_over(taken.followed[i]);
+	wf_moves_run(taken.jobs, taken.n, wf_setting_move_timeout, true);
+	for (int i = 0; i < taken.n; i++)
+		after_job(dispatcher, &taken.jobs[i]);
+	find_postponed(&taken, &postponed);
+	if (unlocked && (taken.n < DUE_PER_TRANSACTION || postponed.n > 0))
+		dispatcher->deliveries_at = Max(dispatcher->deliveries_at, now);
+	if (postponed.n > 0)
+		(void) wf_small_transaction(dispatcher, postpone_instances, &postponed);
 }
 
 /* ---- replies that executors have delivered ---- */

@@ -30,6 +30,7 @@
 #include "shmem/executors.h"
 #include "shmem/notes.h"
 #include "shmem/settings.h"
+#include "store/delivery.h"
 #include "store/due.h"
 #include "store/executor_work.h"
 #include "store/history.h"

@@ -24,11 +24,13 @@
 #include "shmem/settings.h"
 #include "shmem/shown.h"
 #include "store/access.h"
+#include "store/delivery.h"
 #include "store/due.h"
 #include "store/executor_work.h"
 #include "store/owed.h"
 #include "store/privilege.h"
 #include "worker/chores.h"
+#include "worker/deliver.h"
 #include "worker/failure.h"
 #include "worker/limit.h"
 #include "worker/turns.h"
@@ -412,7 +414,11 @@ postpone_delivery(const WfWorkItem *item, const Failure *failure, WfBreak broken
 	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), failure->pause_ms);
 
 	wf_owed_note(item->delivery, failure->fault.message);
-	wf_delivery_postpone(item->delivery, again);
+	/* what is behind it waits for it; but not for one that is about to be given up */
+	if (item->visit != 0 && failure->lack != WF_LACK_NONE)
+		wf_deliveries_postpone(&item->instance, &again, 1);
+	else
+		wf_delivery_postpone(item->delivery, again);
 	wf_note_due(WF_QUEUE_EXECUTOR, again);
 }
 
@@ -455,6 +461,8 @@ has_failed(const WfWorkItem *item, Failure *failure)
 {
 	ErrorData  *error = failure->error;
 
+	if (item->delivery != 0 && item->visit != 0 && wf_deliver_one_by_one(item->instance))
+		return;
 	/* shortages are told of once, and not for each piece of work */
 	if (failure->lack == WF_LACK_NONE)
 		ereport(LOG, errcode(error->sqlerrcode),

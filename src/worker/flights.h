@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "http/http.h"
+#include "store/delivery.h"
 #include "worker/lanes.h"
 
 typedef struct WfFlight

@@ -11,7 +11,7 @@
 
 #include "shmem/notes.h"
 #include "store/access.h"
-#include "store/due.h"
+#include "store/delivery.h"
 #include "store/executor_work.h"
 #include "worker/exchange.h"
 #include "worker/failure.h"
@@ -25,8 +25,7 @@
 static void
 deliver_to_executor(WfBatch *batch, const WfJob *job, const char *queue, const char *kind, Jsonb *payload)
 {
-	wf_delivery_add(job->instance, job->visit, kind, queue, batch->now, payload);
-	wf_note_due(WF_QUEUE_EXECUTOR, batch->now);
+	(void) wf_delivery_append(job->instance, job->visit, kind, queue, batch->now, payload);
 }
 
 /*
@@ -49,6 +48,7 @@ hand_over_visit(WfBatch *batch, WfJob *job, WfVisit *visit)
 			break;
 		case WF_JOB_DELIVERY:
 			wf_delivery_to_executor(job->delivery, queue, batch->now);
+			job->awaits = !job->deliver->lands;
 			break;
 		case WF_JOB_ALARM: /* the visit itself stays where it is: it may be in flight */
 			deliver_to_executor(batch, job, queue, WF_DELIVERY_ALARM, NULL);
@@ -94,7 +94,11 @@ hand_over(WfJob *jobs, int n)
 	for (int i = 0; i < n; i++)
 	{
 		jobs[i].left_out = wf_batch_left_out(batch, jobs[i].instance, jobs[i].visit);
-		if (!jobs[i].left_out)
+		if (jobs[i].left_out)
+			continue;
+		if (wf_job_follows(jobs, i) && jobs[i - 1].verdict == WF_JOB_HELD)
+			jobs[i].verdict = WF_JOB_HELD; /* with the one before it */
+		else
 			hand_over_job(batch, &jobs[i]);
 	}
 	wf_batch_flush(batch);

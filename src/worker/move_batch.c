@@ -13,6 +13,7 @@
 
 #include "shmem/notes.h"
 #include "store/access.h"
+#include "store/delivery.h"
 #include "store/due.h"
 #include "worker/budget.h"
 #include "worker/exchange.h"
@@ -25,6 +26,21 @@
 #define LOCKED_PAUSE_MS 10
 /* What fails for want of something is tried again with a pause that grows up to that. */
 #define LONGEST_WAIT_MS 10000
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		left = *(const int64 *) a;
+	int64		right = *(const int64 *) b;
+
+	return (left > right) - (left < right);
+}
+
+static bool
+is_among(int64 id, const int64 *sorted, int n)
+{
+	return bsearch(&id, sorted, n, sizeof(int64), compare_ids) != NULL;
+}
 
 /* Which of the instances that were not to be had are there, but locked? */
 static void
@@ -44,23 +60,40 @@ judge_missing(WfBatch *batch, WfJob *jobs, int n)
 	if (nmissing == 0)
 		return;
 	nliving = wf_instances_living(missing, nmissing, living);
+	qsort(living, nliving, sizeof(int64), compare_ids);
 	for (int i = 0; i < n; i++)
-		for (int l = 0; l < nliving; l++)
-			if (jobs[i].verdict == WF_JOB_GONE && jobs[i].instance == living[l])
-				jobs[i].verdict = WF_JOB_LOCKED;
+		if (jobs[i].verdict == WF_JOB_GONE && is_among(jobs[i].instance, living, nliving))
+			jobs[i].verdict = WF_JOB_LOCKED;
 }
 
-/* It cannot be handled now, since its instance is locked or suspended: keep it where a crash cannot take it. */
+/* What has just arrived does not overtake what waits for its instance. */
 static void
+judge_arrived(WfBatch *batch, WfJob *jobs, int n)
+{
+	int64	   *instances = palloc(sizeof(int64) * n);
+	int64	   *have = palloc(sizeof(int64) * n);
+	int			narrived = 0;
+	int			nhave;
+
+	for (int i = 0; i < n; i++)
+		if (jobs[i].kind == WF_JOB_REPLY && wf_batch_instance(batch, jobs[i].instance) != NULL)
+			instances[narrived++] = jobs[i].instance;
+	if (narrived == 0)
+		return;
+	nhave = wf_deliveries_have(instances, narrived, have);
+	for (int i = 0; i < n; i++)
+		jobs[i].behind = jobs[i].kind == WF_JOB_REPLY && is_among(jobs[i].instance, have, nhave);
+}
+
+/* It cannot be handled now: keep it where a crash cannot take it. Returns whether it is with executors then. */
+static bool
 store_reply(WfBatch *batch, WfJob *job, const char *queue)
 {
 	TimestampTz again = TimestampTzPlusMilliseconds(batch->now, LOCKED_PAUSE_MS);
 	WfAnswer	answer;
 
 	wf_exchange_answer(job->reply, &answer);
-	wf_delivery_add(job->instance, job->visit, WF_DELIVERY_REPLY, queue, again,
-					wf_exchange_pack(&answer));
-	wf_note_due(queue, again);
+	return wf_delivery_append(job->instance, job->visit, WF_DELIVERY_REPLY, queue, again, wf_exchange_pack(&answer));
 }
 
 /* Suspended: nothing moves, nothing is lost. */
@@ -69,17 +102,24 @@ wf_job_keep_suspended(WfBatch *batch, WfJob *job)
 {
 	job->verdict = WF_JOB_HELD;
 	if (job->delivery != 0)
-		wf_delivery_hold(job->delivery);
+		wf_deliveries_hold(&job->instance, 1);
 	else if (job->reply != NULL)
-		store_reply(batch, job, WF_QUEUE_HELD);
+		(void) store_reply(batch, job, WF_QUEUE_HELD);
 }
 
-/* Likewise for what is locked. Deliveries stay where they are. */
+/* Likewise for what is locked, or has others before it. Deliveries stay where they are. */
 void
 wf_job_keep_locked(WfBatch *batch, WfJob *job)
 {
-	if (job->reply != NULL && job->delivery == 0)
-		store_reply(batch, job, WF_QUEUE_MOVE);
+	job->verdict = WF_JOB_LOCKED;
+	if (job->reply != NULL && job->delivery == 0 && store_reply(batch, job, WF_QUEUE_MOVE))
+		job->verdict = WF_JOB_HANDED_OVER;
+}
+
+bool
+wf_job_follows(const WfJob *jobs, int i)
+{
+	return i > 0 && jobs[i].delivery != 0 && jobs[i - 1].delivery != 0 && jobs[i].instance == jobs[i - 1].instance;
 }
 
 static void
@@ -94,8 +134,7 @@ apply(WfBatch *batch, WfJob *job, WfVisit *visit)
 			wf_engine_answer(batch, visit, &answer);
 			break;
 		case WF_JOB_DELIVERY:
-			wf_exchange_unpack(job->packed, &answer);
-			wf_engine_answer(batch, visit, &answer);
+			job->deliver->apply(batch, visit, job->payload);
 			break;
 		case WF_JOB_DUE:
 			wf_engine_due(batch, visit);
@@ -123,6 +162,42 @@ describe_job(void *arg)
 		errcontext("visit " INT64_FORMAT "_" INT64_FORMAT, (*job)->instance, (*job)->visit);
 }
 
+/* Is it, or what comes before it, left for later? */
+static bool
+is_left(WfBatch *batch, WfJob *jobs, int i, const WfVisit *visit, bool avoid_slow)
+{
+	WfJob	   *job = &jobs[i];
+
+	job->left_out = wf_batch_left_out(batch, job->instance, job->visit);
+	job->slow = avoid_slow && visit != NULL &&
+				wf_budget_is_spent(visit->instance->process->process_id, GetCurrentTimestamp());
+	if (wf_job_follows(jobs, i))
+	{
+		job->left_out |= jobs[i - 1].left_out;
+		job->slow |= jobs[i - 1].slow;
+	}
+	return job->left_out || job->slow;
+}
+
+static void
+carry_out(WfBatch *batch, WfJob *jobs, int i, WfVisit *visit)
+{
+	WfJob	   *job = &jobs[i];
+
+	if (visit == NULL && job->verdict == WF_JOB_LOCKED)
+		wf_job_keep_locked(batch, job);
+	else if (visit == NULL)
+		job->verdict = WF_JOB_GONE;
+	else if (visit->held && wf_job_follows(jobs, i) && jobs[i - 1].verdict == WF_JOB_HELD)
+		job->verdict = WF_JOB_HELD; /* with the one before it */
+	else if (visit->held)
+		wf_job_keep_suspended(batch, job);
+	else if (job->behind)
+		wf_job_keep_locked(batch, job);
+	else
+		apply(batch, job, visit);
+}
+
 static void
 apply_all(WfBatch *batch, WfJob *jobs, int n, bool avoid_slow)
 {
@@ -136,27 +211,29 @@ apply_all(WfBatch *batch, WfJob *jobs, int n, bool avoid_slow)
 		WfVisit    *visit = wf_batch_visit(batch, jobs[i].instance, jobs[i].visit);
 
 		current = &jobs[i];
-		jobs[i].left_out = wf_batch_left_out(batch, jobs[i].instance, jobs[i].visit);
-		jobs[i].slow = avoid_slow && visit != NULL &&
-					   wf_budget_is_spent(visit->instance->process->process_id, GetCurrentTimestamp());
-		if (jobs[i].left_out || jobs[i].slow)
+		if (is_left(batch, jobs, i, visit, avoid_slow))
 			continue;
 		if (avoid_slow && visit != NULL)
 			wf_budget_begin(visit->instance->process->process_id);
-		if (visit != NULL && visit->held)
-			wf_job_keep_suspended(batch, &jobs[i]);
-		else if (visit != NULL)
-			apply(batch, &jobs[i], visit);
-		else if (jobs[i].verdict == WF_JOB_LOCKED)
-			wf_job_keep_locked(batch, &jobs[i]);
-		else
-			jobs[i].verdict = WF_JOB_GONE;
-		if (jobs[i].delivery != 0 && jobs[i].verdict != WF_JOB_LOCKED &&
-			jobs[i].verdict != WF_JOB_HELD)
-			wf_delivery_delete(jobs[i].delivery);
+		carry_out(batch, jobs, i, visit);
 		(void) wf_budget_end();
 	}
 	error_context_stack = context.previous;
+}
+
+/* Those that were delivered. Nobody else can have done that meanwhile, nor may. */
+static void
+delete_delivered(WfJob *jobs, int n)
+{
+	int64	   *ids = palloc(sizeof(int64) * n);
+	int			ndelivered = 0;
+
+	for (int i = 0; i < n; i++)
+		if (jobs[i].delivery != 0 && !jobs[i].left_out && !jobs[i].slow && jobs[i].verdict != WF_JOB_LOCKED &&
+			jobs[i].verdict != WF_JOB_HELD)
+			ids[ndelivered++] = jobs[i].delivery;
+	if (wf_deliveries_delete(ids, ndelivered) != ndelivered)
+		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE), errmsg("a delivery was made by somebody else"));
 }
 
 /* What makes nothing due would only be done again after a crash: nobody waits for the disk, nor for a standby. */
@@ -182,6 +259,7 @@ wf_jobs_load(WfBatch *batch, WfJob *jobs, int n, WfVerdictOfJob verdict)
 	batch->room = n > 1 ? WF_BATCH_ROOM : 0;
 	wf_batch_lock(batch, instances, n, WF_LOCK_SKIP);
 	judge_missing(batch, jobs, n);
+	judge_arrived(batch, jobs, n);
 	wf_batch_load_visits(batch, instances, visits, n);
 }
 
@@ -200,6 +278,7 @@ transaction(WfJob *jobs, int n, bool avoid_slow)
 	old = MemoryContextSwitchTo(batch->context);
 	wf_jobs_load(batch, jobs, n, WF_JOB_DONE);
 	apply_all(batch, jobs, n, avoid_slow);
+	delete_delivered(jobs, n);
 	wf_batch_flush(batch);
 	makes_due = batch->makes_due;
 	MemoryContextSwitchTo(old);

@@ -109,6 +109,29 @@ run_one(WfJob *job, int limit_ms, bool may_hand_over)
 		break_visit(job, error, limit_ms);
 }
 
+/* ---- deliveries, in order ---- */
+
+/* Is it a delivery behind one that still waits? Then it waits too. */
+static bool
+has_to_follow(const WfJob *jobs, int i)
+{
+	return wf_job_follows(jobs, i) && jobs[i - 1].verdict != WF_JOB_DONE && jobs[i - 1].verdict != WF_JOB_GONE &&
+		   jobs[i - 1].verdict != WF_JOB_UNMOVED;
+}
+
+static void
+follow(WfJob *job, const WfJob *before)
+{
+	if (before->verdict == WF_JOB_HANDED_OVER)
+	{
+		wf_job_hand_over(job);
+		return;
+	}
+	job->verdict = before->verdict == WF_JOB_HELD ? WF_JOB_LOCKED : before->verdict;
+	job->lack = before->lack;
+	job->pause_ms = before->pause_ms;
+}
+
 /* ---- after a crash ---- */
 
 static WfPieceKind
@@ -135,8 +158,14 @@ run_carefully(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
 {
 	for (int i = 0; i < n; i++)
 	{
-		int			deaths = wf_careful_begin(piece_of(&jobs[i]), jobs[i].visit);
+		int			deaths;
 
+		if (has_to_follow(jobs, i))
+		{
+			follow(&jobs[i], &jobs[i - 1]);
+			continue;
+		}
+		deaths = wf_careful_begin(piece_of(&jobs[i]), jobs[i].visit);
 		if (deaths < WF_MOST_DEATHS || jobs[i].kind == WF_JOB_BREAK)
 			run_one(&jobs[i], limit_ms, may_hand_over);
 		else
@@ -175,6 +204,11 @@ run_rest(WfJob *jobs, int n, bool together, int limit_ms, bool may_hand_over)
 		WfJob	   *job = &jobs[i];
 		bool		done = together && !job->left_out;
 
+		if ((!done || job->slow) && has_to_follow(jobs, i))
+		{
+			follow(job, &jobs[i - 1]);
+			continue;
+		}
 		if (nshort >= MOST_SHORT && (!done || job->slow))
 			leave(job, &jobs[i - 1]);
 		else if (!done)

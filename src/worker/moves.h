@@ -9,11 +9,12 @@
 
 #include "engine/engine.h"
 #include "http/http.h"
+#include "worker/delivery_kinds.h"
 
 typedef enum WfJobKind
 {
 	WF_JOB_REPLY,	 /* an HTTP reply, as it came */
-	WF_JOB_DELIVERY, /* one that had to wait for a lock: `packed` */
+	WF_JOB_DELIVERY, /* what had to wait: `delivery` and its `payload` */
 	WF_JOB_DUE,
 	WF_JOB_ALARM,
 	WF_JOB_BREAK, /* it cannot be done: `fault` */
@@ -23,7 +24,7 @@ typedef enum WfVerdictOfJob
 {
 	WF_JOB_DONE,
 	WF_JOB_GONE,		/* the visit had ended, or is not there */
-	WF_JOB_LOCKED,		/* somebody else holds the instance; what arrived waits as a delivery */
+	WF_JOB_LOCKED,		/* somebody else holds the instance, or others come first; what arrived waits as a delivery */
 	WF_JOB_HELD,		/* the instance is suspended; what arrived waits as a delivery */
 	WF_JOB_UNMOVED,		/* it was not its time */
 	WF_JOB_HANDED_OVER, /* it took too long: an executor does it */
@@ -37,8 +38,9 @@ typedef struct WfJob
 	int64		instance;
 	int64		visit;
 	const WfHttpReply *reply;
-	Jsonb	   *packed;
 	int64		delivery; /* row to delete when done; 0: none */
+	const WfDeliveryKind *deliver; /* what it does */
+	Jsonb	   *payload; /* with what */
 	WfFault		fault;
 	WfBreak		broken; /* what of it */
 
@@ -46,13 +48,15 @@ typedef struct WfJob
 	bool		awaits; /* the visit still wants what its request will bring */
 	bool		slow;	  /* of a process that was too slow: for an executor, untried */
 	bool		left_out; /* it was too much beside others, and is carried out alone */
+	bool		behind;	  /* deliveries wait for its instance: it becomes one behind them */
 	bool		retried; /* a pause before the next attempt has begun */
 	WfLack		lack;	  /* of WF_JOB_SHORT: of what */
 	int			pause_ms; /* likewise */
 } WfJob;
 
 /*
- * Carry out all jobs, outside a transaction, in one transaction if all goes well. `limit_ms`: longest time for it; 0:
+ * Carry out all jobs, outside a transaction, in one transaction if all goes well. Deliveries of an instance stand one behind the other, in
+ * order: none is applied as long as one before it waits. `limit_ms`: longest time for it; 0:
  * none. What fails is tried alone, then becomes an incident, if that was its own fault; with `hand_over` what takes too long
  * goes to an executor.
  */

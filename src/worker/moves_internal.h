@@ -21,6 +21,9 @@ extern void wf_jobs_load(WfBatch *batch, WfJob *jobs, int n, WfVerdictOfJob verd
 extern void wf_job_keep_suspended(WfBatch *batch, WfJob *job);
 extern void wf_job_keep_locked(WfBatch *batch, WfJob *job);
 
+/* Is the i-th job a delivery behind another one of the same instance? */
+extern bool wf_job_follows(const WfJob *jobs, int i);
+
 /* It failed for want of something: it is to be tried again, as it was. */
 extern void wf_job_wait(WfJob *job, WfLack lack, const ErrorData *error);
 

@@ -5,7 +5,7 @@
 #ifndef WF_UPKEEP_H
 #define WF_UPKEEP_H
 
-#include "store/due.h"
+#include "store/delivery.h"
 
 /* Carry it out, in many transactions: within one, which it ends, and in another one when it returns. */
 extern void wf_upkeep(const WfDelivery *delivery);

@@ -7,7 +7,7 @@
 
 #include "postgres.h"
 
-#include "store/due.h"
+#include "store/delivery.h"
 
 /*
  * Bring the row that started this instance up to date, within a transaction that has locked the delivery, outside wf_store_enter. Throws

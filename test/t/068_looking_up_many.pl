@@ -90,6 +90,18 @@ for ([clock => 'due_at'], [limit => 'deadline', 'alarm_at'])
 	});
 }
 
+# what has waited for a suspended instance; nobody is there to whom it could go
+{
+	my %instance = map { $_ => crowd('stand', $_) } (1000, 10_000);
+	is_linear('delivered', $dispatcher, 1000, 10_000, sub {
+		my ($n) = @_;
+		sql("SELECT workflow.suspend($instance{$n})");
+		sql("INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue) SELECT $instance{$n}, 1000000000 + g, now(), 'alarm', 'held' FROM generate_series(1, $n) g");
+		sql("SELECT workflow.resume($instance{$n})");
+		is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance{$n}", 0, "$n are delivered");
+	});
+}
+
 # ---- many instances in one call ----
 
 # each number five times, so that four of five come too late
