@@ -42,8 +42,7 @@ wf_reader_not_yet(WfReader *reader, const WfJson *node, const char *what)
 void
 wf_reader_refer(WfReader *reader, WfReferenceKind kind, const WfJson *node)
 {
-	if (reader->references != NULL)
-		wf_reference_add(reader->references, kind, reader->step->index, node);
+	wf_reference_add(reader->references, kind, reader->step->index, node);
 }
 
 /* ---- objects ---- */

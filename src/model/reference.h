@@ -42,7 +42,7 @@ struct WfReferences
 
 /*
  * Add what `node`, within that step, refers to. Does nothing unless it is a string that is not
- * empty.
+ * empty, nor if `references` is NULL: nobody asks.
  */
 extern void wf_reference_add(WfReferences *references, WfReferenceKind kind, int step, const WfJson *node);
 

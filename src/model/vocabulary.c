@@ -102,7 +102,7 @@ check_variables(WfReader *reader, const WfJson *node, uint32 variables)
 		return;
 	reader->mentioned |= variables;
 	if ((variables & webhook_variables) != 0)
-		wf_reader_refer(reader, WF_REFERENCE_WEBHOOK, node);
+		wf_reference_add(reader->references, WF_REFERENCE_WEBHOOK, reader->step->index, node);
 	for (int i = 0; variables >> i != 0; i++)
 	{
 		if ((variables & WF_VAR_BIT(i)) != 0)
