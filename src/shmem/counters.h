@@ -13,7 +13,7 @@
 #include "shmem/registration.h"
 
 /* ---- from workers ---- */
-extern void wf_count_handled(int n);	/* by this worker */
+extern void wf_count_handled(int n);	/* so many more pieces of work, by this worker */
 extern void wf_show_in_flight(int n);	/* of this worker */
 
 typedef struct WfServerCounts
@@ -22,13 +22,17 @@ typedef struct WfServerCounts
 	uint64		failures;
 	uint64		retries;
 	int			in_flight;
-	uint64		elapsed_us_buckets[32]; /* the i-th counts from 2^i up to 2^(i+1) microseconds */
+	/* the i-th counts requests of 2^i up to 2^(i+1) microseconds */
+	uint64		elapsed_us_buckets[32];
 } WfServerCounts;
-/* This database's counters of a server, by name; made on first use; NULL if the fixed table is full. Written only by the dispatcher. */
+/*
+ * This database's counters of a server, by name; made on first use; NULL if the table of fixed size
+ * is full. Only the dispatcher writes them.
+ */
 extern WfServerCounts *wf_server_counts(const char *server);
 extern void wf_server_count_elapsed(WfServerCounts *counts, int64 elapsed_us);
 
-/* ---- those who ask ---- */
+/* ---- for the views ---- */
 typedef struct WfWorkerRow
 {
 	WfWorkerKind kind;
@@ -54,6 +58,6 @@ typedef struct WfServerRow
 
 /* Rows for the views, as palloc'd copies. Returns how many. */
 extern int	wf_workers_list(WfWorkerRow **rows);
-extern int	wf_servers_list(WfServerRow **rows); /* of this database */
+extern int	wf_servers_list(WfServerRow **rows); /* the workers of this database */
 
 #endif

@@ -11,8 +11,9 @@
 
 /* ---- timeline: sequences jump once after a promotion or recovery ---- */
 /*
- * True if this database's sequences were checked against the current timeline since this server started. Otherwise the
- * caller must check, under a lock of its own, and then say so. (Nothing is remembered while the database has no slot.)
+ * Were this database's sequences checked against the current timeline since this server started? If
+ * not, the caller must check them, under a lock of its own, and then say so. Nothing is remembered
+ * while the database has no slot.
  */
 extern bool wf_timeline_checked(void);
 extern void wf_timeline_set_checked(bool checked);
@@ -25,13 +26,17 @@ typedef enum WfPause
 	WF_PAUSED_COPY,
 	WF_PAUSED_SETTING
 } WfPause;
-extern void wf_pause_set(WfPause pause); /* the dispatcher says what it found; shown in log and views */
+/* The dispatcher says what it found; the log and views show it. */
+extern void wf_pause_set(WfPause pause);
 extern WfPause wf_pause_get(void);
 
 /* ---- upkeep ---- */
 #define WF_UPKEEP_FAILURE_LEN 128
 #define WF_UPKEEP_ERROR_LEN 256
-/* An executor says what upkeep cannot do and why, for the view workers; NULL: all is well. Returns since when it fails; 0: it does not. */
+/*
+ * An executor says what upkeep cannot do and why, for the view workers; NULL: nothing fails.
+ * Returns since when it fails, or 0.
+ */
 extern TimestampTz wf_upkeep_say(const char *failure, const char *error);
 
 #endif

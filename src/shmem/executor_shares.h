@@ -9,18 +9,19 @@
 
 #include "datatype/timestamp.h"
 
-/* What is due for one role. InvalidOid: nobody's. */
+/* The work that is due for one role; InvalidOid: for nobody. */
 typedef struct WfDemand
 {
 	Oid			role;
-	int			wanted; /* pieces of work, those included that are being done */
-	TimestampTz since;	/* the first of them was due then */
+	int			wanted; /* pieces of work, including those that are being done */
+	TimestampTz since;	/* when the first of them was due */
 } WfDemand;
 
 /*
- * From the dispatcher, with all demands there are: share out the executors among the roles. Wakes idle ones, starts new ones,
- * tells some to leave; all that have work are called to look again, the busy ones too. Returns after how many milliseconds to call
- * again; -1: no need, unless something changes. *all_busy: there are as many as there may be, and none was idle.
+ * For the dispatcher, with the demands of all roles: share out the executors among the roles. Idle
+ * ones are woken, new ones started, some told to leave; busy executors of roles with work are
+ * called to look again, too. Returns the milliseconds after which to call again; -1: no need,
+ * unless something changes. *all_busy: there are as many executors as allowed, and none was idle.
  */
 extern int	wf_executors_share(const WfDemand *demands, int n, bool *all_busy);
 

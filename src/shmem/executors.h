@@ -7,21 +7,28 @@
 
 #include "postgres.h"
 
-extern Oid	wf_executor_role(void); /* of this executor */
-/* Others wait for its place: to be asked between two pieces of work. It should not be idle when it goes. */
+extern Oid	wf_executor_role(void); /* the role that this executor serves */
+/*
+ * Does another role wait for this executor's place? To be asked between two pieces of work. An
+ * executor should not be idle when it leaves for that reason.
+ */
 extern bool wf_executor_must_leave(void);
 extern void wf_executor_attach(void);
 /*
- * An executor says whether it is idle: false, then look for work until there is none, then true, then wait for the latch,
- * which is set if it was called in between. One that exits should be idle, or it counts as having left work behind,
- * which the dispatcher hears as a note for the executors' queue, due at -infinity.
+ * Say whether this executor is idle. It should say false, look for work until there is none, say
+ * true, and wait for its latch, which is set if it was called in between. One that exits should be
+ * idle; otherwise it counts as having left work behind, and the dispatcher gets a wake-up for the
+ * executors' queue, due at -infinity.
  */
 extern void wf_executor_idle(bool idle);
 
-/* An executor had to end, since the SQL of this visit would not: the next one need not try. True: it is one, no more. */
+/*
+ * Remember an uncancellable visit: its SQL did not end, so an executor had to. The next executor
+ * asks by wf_stubborn_take, which returns true once, and does not run it.
+ */
 extern void wf_stubborn_note(int64 visit);
 extern bool wf_stubborn_take(int64 visit);
-/* The same for deliveries: visits have positive numbers. */
+/* Deliveries are remembered among visits, by negative numbers. */
 #define WF_STUBBORN_DELIVERY(delivery) (-(delivery))
 
 /* For the dispatcher: executors that were started and never attached give up their places. */

@@ -1,13 +1,14 @@
 /*
  * notes.c
- *		What a transaction leaves for the workers, published at its end.
+ *		Wake-ups that a transaction leaves for the workers, published at its end.
  *
- * The notes of the running transaction are in static memory, so that publishing them, after the commit record is
- * written, can neither allocate nor fail. Notes of a rolled back subtransaction stay: they only make somebody look in
- * vain. The callback is registered by the first note of a backend.
+ * The wake-ups of the running transaction are in static memory, so that publishing them, after the
+ * commit record is written, can neither allocate nor fail. Those of a rolled back subtransaction
+ * stay: they only make a worker look in vain. The callback is registered by a backend's first
+ * wake-up.
  *
- * Ended instances are remembered as bits of their numbers, not as a list: there may be a hundred thousand of them, and
- * a waiter that is woken in vain just looks again.
+ * Ended instances are remembered as bits of their numbers, not as a list: there may be a hundred
+ * thousand of them, and a waiter that is woken in vain just looks again.
  */
 #include "compat.h"
 
@@ -69,7 +70,7 @@ wf_note_ended(int64 instance)
 	pending.any_ended = true;
 }
 
-/* Also from a trigger that a restore fires, be the library preloaded or not. */
+/* Works without the preloaded library too, since a trigger that a restore fires calls it. */
 void
 wf_note_everything(void)
 {
@@ -80,7 +81,10 @@ wf_note_everything(void)
 	pending.any_due = true;
 }
 
-/* The dispatcher does not wait for its own locks, and must not wake itself for ever. */
+/*
+ * The dispatcher leaves no such wake-up: it does not wait for its own locks, and would wake itself
+ * for ever.
+ */
 void
 wf_note_locked(void)
 {
@@ -100,7 +104,7 @@ forget(void)
 	pending.any_ended = false;
 }
 
-/* Also called under a spinlock: no allocation, no error. */
+/* Add a wake-up. Also called under a spinlock: it neither allocates nor fails. */
 static void
 add_note(WfNotes *notes, const char *queue, TimestampTz due_at)
 {
@@ -135,7 +139,10 @@ merge_notes(WfNotes *into, const WfNotes *from)
 
 /* ---- publishing ---- */
 
-/* Whether it is the due notes or the end of locks that concerns the dispatcher decides if it is woken. */
+/*
+ * Publish the wake-ups. `wake` says that due times are among them: else the dispatcher is woken
+ * only if it waits for the end of locks.
+ */
 static void
 publish_notes(Oid database, const WfNotes *notes, bool wake)
 {
@@ -163,11 +170,11 @@ is_ended(uint64 instance)
 	return (pending.ended[bit / 8] & (1 << (bit % 8))) != 0;
 }
 
-/* `all`: whatever they wait for. */
+/* Wake sessions in wait_for; `all`: whatever instance they wait for. */
 static void
 wake_waiters(Oid database, bool all)
 {
-	pg_memory_barrier(); /* the commit is visible before we look who waits for it */
+	pg_memory_barrier(); /* the commit must be visible before waiters are looked for */
 	if (pg_atomic_read_u32(&wf_shared->nwaiters) == 0)
 		return;
 	for (int i = 0; i < wf_shared->nprocs; i++)
@@ -217,7 +224,8 @@ at_transaction_end(XactEvent event, void *arg)
 			wf_waiter_remove();
 			forget();
 			break;
-		case XACT_EVENT_PREPARE: /* COMMIT PREPARED and ROLLBACK PREPARED wake everybody */
+		/* nothing has ended yet; COMMIT PREPARED and ROLLBACK PREPARED wake everybody */
+		case XACT_EVENT_PREPARE:
 		case XACT_EVENT_PARALLEL_COMMIT:
 		case XACT_EVENT_PARALLEL_ABORT:
 			forget();
@@ -229,7 +237,7 @@ at_transaction_end(XactEvent event, void *arg)
 	}
 }
 
-/* ROLLBACK TO SAVEPOINT releases locks as well. */
+/* ROLLBACK TO SAVEPOINT releases locks too, so their end is published at once. */
 static void
 at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {
@@ -326,11 +334,15 @@ wf_waiter_add(int64 instance)
 	waiter->database = MyDatabaseId;
 	pg_atomic_write_u32(&waiter->woken, 0);
 	pg_atomic_fetch_add_u32(&wf_shared->nwaiters, 1);
-	/* a full barrier: whoever does not see us yet has committed what we are about to read */
+	/*
+	 * a full barrier: whoever does not see this waiter yet has committed what it is about to read
+	 */
 	(void) pg_atomic_exchange_u64(&waiter->instance, (uint64) instance);
 }
 
-/* An exchange, since it has to be a barrier: what is read after it is newer than the wake-up. */
+/*
+ * An exchange, since a barrier is needed: what the caller reads after it is newer than the wake-up.
+ */
 bool
 wf_waiter_woken(void)
 {

@@ -13,24 +13,28 @@
 
 #include "datatype/timestamp.h"
 
-/* "http " + a server's name is the longest */
+/* The longest name of a queue is "http " and a server's name. */
 #define WF_QUEUE_LEN (NAMEDATALEN + 8)
 
-#define WF_QUEUE_TIMER "timer"		 /* waits for a clock */
-#define WF_QUEUE_MOVE "move"		 /* ready to be moved on by the dispatcher */
-#define WF_QUEUE_HELD "held"		 /* deliveries for suspended instances: nobody looks */
-#define WF_QUEUE_EXECUTOR "executor" /* SQL, NOTIFY, async, write-backs: whatever may block */
+#define WF_QUEUE_TIMER "timer"		 /* visits that wait for a time */
+#define WF_QUEUE_MOVE "move"		 /* visits that the dispatcher moves on */
+#define WF_QUEUE_HELD "held"		 /* deliveries for suspended instances: no worker looks */
+/* prefix; SQL, NOTIFY, async, write-backs: whatever may block */
+#define WF_QUEUE_EXECUTOR "executor"
 #define WF_QUEUE_HTTP "http "		 /* prefix; a server's name follows */
-#define WF_QUEUE_ALARM "alarm" /* only in notes: visit.alarm_at */
-#define WF_QUEUE_UPKEEP "upkeep" /* only in notes: a partition of the history is missing */
+#define WF_QUEUE_ALARM "alarm" /* only in wake-ups: stands for visit.alarm_at */
+#define WF_QUEUE_UPKEEP "upkeep" /* only in wake-ups: a partition of the history is missing */
 
-/* ---- notes, from any backend, inside a transaction ---- */
+/* ---- wake-ups, from any backend, inside a transaction ---- */
 extern void wf_note_due(const char *queue, TimestampTz due_at); /* a row of that queue has this due time */
-extern void wf_note_ended(int64 instance); /* its status changed: wakes those in wait_for */
-extern void wf_note_locked(void); /* this transaction holds an instance's lock that a worker may have skipped */
-extern void wf_note_everything(void); /* every queue may have new rows, the pause may be over */
+/* The status of the instance has changed: wakes sessions in wait_for. */
+extern void wf_note_ended(int64 instance);
+/* This transaction holds the lock of an instance that a worker may have skipped. */
+extern void wf_note_locked(void);
+/* Every queue may have new rows, and a pause may be over. */
+extern void wf_note_everything(void);
 
-/* Publish for a database at once: every queue may have new rows, locks may be gone. */
+/* Publish at once, for a database: every queue may have new rows, and locks may be gone. */
 extern void wf_wake_database(Oid database);
 
 /* ---- the dispatcher's side ---- */
@@ -39,39 +43,47 @@ extern void wf_wake_database(Oid database);
 typedef struct WfNote
 {
 	char		queue[WF_QUEUE_LEN];
-	TimestampTz due_at; /* the earliest one noted */
+	TimestampTz due_at; /* the earliest one */
 } WfNote;
 
 typedef struct WfNotes
 {
 	int			n;
 	WfNote		notes[WF_MAX_NOTES];
-	bool		everything; /* more queues than fit, or unknown ones: look at all of them from the start */
-	bool		unlocked;	/* locks that we had skipped may be gone */
+	/* There were more queues than fit, or unknown ones: look at all of them from the start. */
+	bool		everything;
+	bool		unlocked;	/* locks that the dispatcher had skipped may be gone */
 } WfNotes;
 
-/* Take all notes of this database, leaving none. */
+/* Take all wake-ups of this database, leaving none. */
 extern void wf_notes_take(WfNotes *notes);
 
 /*
- * Is there something to take? To be asked before sleeping: a wait for a lock in between may have reset the latch that
- * came with it.
+ * Are there wake-ups to take? The dispatcher asks before it sleeps, since a wait for a lock may
+ * have reset the latch that came with them.
  */
 extern bool wf_notes_pending(void);
 
 /*
- * Tell others that the dispatcher has skipped locked instances, so that the end of their locks wakes it. Locks that have
- * gone since the last wf_notes_take count too: say it after skipping, and none is missed.
+ * Tell others that the dispatcher has skipped locked instances, so that the end of their locks
+ * wakes it. Locks that have gone since the last wf_notes_take count too: called after skipping,
+ * this misses none.
  */
 extern void wf_notes_want_unlocks(bool want);
 
-/* Attach this process as the dispatcher of its database: its latch gets the wake-ups. Detaches itself at exit. */
+/*
+ * Make this process the dispatcher of its database: its latch is set by wake-ups. It detaches
+ * itself at exit.
+ */
 extern void wf_dispatcher_attach(void);
 
 /* ---- waiters of wait_for: one instance for each backend ---- */
-/* From now on this backend's latch is set when that instance's status changes (now and then also when it does not). */
+/*
+ * Wait for an instance: from now on this backend's latch is set when the instance's status changes,
+ * and now and then when it does not.
+ */
 extern void wf_waiter_add(int64 instance);
 extern bool wf_waiter_woken(void); /* since the last call */
-extern void wf_waiter_remove(void);		   /* also done at exit and abort */
+extern void wf_waiter_remove(void);		   /* also called at exit and abort */
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * registration.h
- *		A worker process before it is there.
+ *		A worker process before it runs: its description, and the place that is reserved for it.
  */
 #ifndef WF_REGISTRATION_H
 #define WF_REGISTRATION_H

@@ -1,9 +1,10 @@
 /*
  * shmem.c
- *		The shared memory itself: its size, its making, and slots for databases.
+ *		The shared memory itself: its size, its initialization, and slots for databases.
  *
- * One area, made while preloading, never resized. A slot belongs to a database from the moment the launcher first
- * looks at it until the launcher gives it back; see slots.h for the locks.
+ * It is one area, made while the library is preloaded, and never resized. A slot belongs to a
+ * database from the moment the launcher first looks at it until the launcher gives it back; see
+ * slots.h for the locks.
  */
 #include "compat.h"
 
@@ -110,7 +111,10 @@ wf_shmem_init(void)
 	shmem_startup_hook = startup_shmem;
 }
 
-/* Generations go on counting: a process that was started for the slot's former database must not be let in. */
+/*
+ * Initialize the slot for a database, or free it. Generations go on counting, since a process that
+ * was started for the slot's former database must not be let in.
+ */
 void
 wf_slot_assign(WfSlot *slot, Oid database)
 {

@@ -11,10 +11,13 @@
 
 #include "postgres.h"
 
-/* Errors 55000 with a hint unless loaded by shared_preload_libraries. First call of every SQL function. */
+/*
+ * ERROR 55000, with a hint, unless the library is in shared_preload_libraries. Every SQL function
+ * calls this first.
+ */
 extern void wf_shmem_require(void);
 
-/* From _PG_init while preloading. */
+/* Request and initialize the shared memory; called by _PG_init while preloading. */
 extern void wf_shmem_init(void);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * shown.c
- *		What workers have under work, and what keeps them from it.
+ *		What workers are working on, and what keeps them from working on more.
  */
 #include "postgres.h"
 
@@ -57,7 +57,7 @@ wf_request_hide(int place)
 	free_places[nfree++] = place;
 }
 
-/* ---- others ---- */
+/* ---- executors and launcher ---- */
 
 void
 wf_show_visit(int64 visit)
@@ -71,7 +71,7 @@ wf_show_dispatchers_refused(bool refused)
 	wf_shared->dispatchers_refused = refused;
 }
 
-/* ---- those who ask ---- */
+/* ---- for the views ---- */
 
 static bool
 is_copy(Oid database)
@@ -82,7 +82,7 @@ is_copy(Oid database)
 	return false;
 }
 
-/* Under lock. */
+/* See what executors do, under the lock. */
 static void
 look_at_executors(WfSlot *slot, WfServing *serving)
 {
@@ -131,7 +131,7 @@ wf_request_is_shown(int64 visit, bool *unknown)
 	return false;
 }
 
-/* The executor that has it under work, as it is just now; NULL: none. */
+/* The executor that is working on the visit at this moment, or NULL. */
 static const WfWorker *
 executor_of(int64 visit)
 {

@@ -1,8 +1,9 @@
 /*
  * shown.h
- *		What workers have under work, and what keeps them from it: for those who ask why a visit stands still.
+ *		What workers are working on, and what keeps them from working on more: for views that say
+ *		why a visit stands still.
  *
- * It is what no row says. Each value has one writer and readers that do not mind one a moment old.
+ * It is what no row says. Each value has one writer, and readers that do not mind one a moment old.
  */
 #ifndef WF_SHOWN_H
 #define WF_SHOWN_H
@@ -11,43 +12,50 @@
 
 #include "shmem/database.h"
 
-/* Requests under way that are shown; of more it is not known which they are. */
+/* So many requests in flight are shown; of further ones it is not known which they are. */
 #define WF_MAX_SHOWN 4096
 
 typedef struct WfShownRequests
 {
-	int			n;		/* of those places so many were ever used */
-	int			hidden; /* requests for which there was no place */
-	int64		visits[WF_MAX_SHOWN]; /* 0: free */
+	int			n;		/* places that were ever used */
+	int			hidden; /* requests in flight for which there was no place */
+	int64		visits[WF_MAX_SHOWN]; /* 0: the place is free */
 } WfShownRequests;
 
 /* ---- workers ---- */
-/* From the dispatcher: the request of a visit is under way. Returns its place, to be given back; -1: it is not shown. */
+/*
+ * For the dispatcher: the request of a visit is in flight. Returns its place, to be given back; -1:
+ * it is not shown.
+ */
 extern int	wf_request_show(int64 visit);
 extern void wf_request_hide(int place);
-/* A new dispatcher has none. */
+/* Show no requests; a new dispatcher calls this. */
 extern void wf_requests_show_none(void);
-/* From an executor: it has this visit under work; 0: none. */
+/* For an executor: it is working on this visit; 0: on none. */
 extern void wf_show_visit(int64 visit);
-/* From the launcher: there is a database for which no dispatcher could be started, since no worker slot is free. */
+/* For the launcher: a dispatcher could not be started, since no worker slot is free. */
 extern void wf_show_dispatchers_refused(bool refused);
 
-/* ---- those who ask ---- */
-typedef struct WfServing /* of this database */
+/* ---- for the views ---- */
+typedef struct WfServing /* the workers of this database */
 {
-	bool		dispatcher; /* one runs */
-	bool		dispatcher_refused; /* none does, since no worker slot is free */
-	bool		executors_refused; /* likewise, not as many as there is work for */
-	bool		executors_busy; /* as many as there may be, none of them idle */
+	bool		dispatcher; /* a dispatcher runs */
+	bool		dispatcher_refused; /* none could be started, since no worker slot is free */
+	/* Executors that are needed could not be started, for the same reason. */
+	bool		executors_refused;
+	bool		executors_busy; /* as many executors as allowed, none of them idle */
 	WfPause		pause;
-	int			in_flight; /* requests, to all servers */
+	int			in_flight; /* requests in flight, to all servers */
 } WfServing;
 
 extern void wf_serving(WfServing *serving);
-/* Is the request of a visit under way? *unknown: nobody knows. */
+/* Is the request of a visit in flight? *unknown: it may be, but is not shown. */
 extern bool wf_request_is_shown(int64 visit, bool *unknown);
-extern bool wf_visit_is_shown(int64 visit); /* an executor has it under work */
-/* … and it waits for a lock that somebody holds on what its statement needs. */
+extern bool wf_visit_is_shown(int64 visit); /* an executor is working on it */
+/*
+ * Does the statement of the visit, which an executor runs, wait for a lock that another transaction
+ * holds?
+ */
 extern bool wf_visit_waits_for_lock(int64 visit);
 extern int	wf_server_in_flight(const char *server);
 

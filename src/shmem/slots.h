@@ -44,17 +44,20 @@
 #define WF_MAX_FAILING_ROLES 16
 #define WF_MAX_LACKS 128
 #define WF_MAX_COPIES 256
-/* Beside those of workflow.databases: for looking whether a database has the extension. */
+/*
+ * Slots beyond workflow.databases, used while a dispatcher looks whether its database has the
+ * extension.
+ */
 #define WF_PROBE_SLOTS 2
 
-/* workers[0] of a slot is its dispatcher, the others are executors. */
+/* In a slot, workers[0] is the dispatcher, and the others are executors. */
 #define WF_DISPATCHER_INDEX 0
 #define WF_MAX_WORKERS (1 + WF_MAX_EXECUTORS + WF_MAX_SPARE_EXECUTORS)
 
 typedef enum WfWorkerState
 {
 	WF_WORKER_NONE,
-	WF_WORKER_STARTING, /* registered; has not attached yet */
+	WF_WORKER_STARTING, /* registered, and not attached yet */
 	WF_WORKER_RUNNING,
 } WfWorkerState;
 
@@ -62,35 +65,36 @@ typedef struct WfWorker
 {
 	/* under lock */
 	WfWorkerState state;
-	uint32		generation; /* of starts: a process with an older ticket must not attach */
+	uint32		generation; /* counts starts: a process with an older ticket must not attach */
 	int			pid;
 	int			procno;
 	TimestampTz started_at;
-	Oid			role; /* of an executor: whom it serves, all its life; InvalidOid: nobody, for upkeep */
+	/* Role that an executor serves, all its life; InvalidOid: none, for upkeep. */
+	Oid			role;
 
 	/* under the slot's mutex */
 	bool		idle;
 	TimestampTz idle_since;
-	bool		leave;	/* others wait for its place: it takes up nothing more */
-	bool		called; /* there may be work; cleared before it looks */
+	bool		leave;	/* other roles wait for its place: it takes up no more work */
+	bool		called; /* there may be work; cleared before it looks for it */
 
 	/* written by the process itself, read by anyone */
 	int			in_flight;
 	uint64		handled;
-	int64		visit; /* of an executor: what it has under work; 0: none */
+	int64		visit; /* visit that an executor is working on; 0: none */
 } WfWorker;
 
 typedef struct WfServerSlot
 {
 	char		name[NAMEDATALEN];
-	WfServerCounts counts; /* written by the dispatcher only */
+	WfServerCounts counts; /* only the dispatcher writes them */
 } WfServerSlot;
 
-/* Executors of this role that have ended without having done anything. */
+/* Executors of a role that have ended without having done anything. */
 typedef struct WfRoleFailures
 {
 	Oid			role;
-	int			failures; /* in a row; 0: a free place */
+	int			failures; /* successive ones; 0: the place is free */
 	TimestampTz failed_at;
 } WfRoleFailures;
 
@@ -99,7 +103,7 @@ typedef struct WfSlot
 	slock_t		mutex;
 
 	/* changed under lock and mutex, read under either */
-	Oid			database; /* InvalidOid: free */
+	Oid			database; /* InvalidOid: the place is free */
 
 	/* under lock */
 	bool		confirmed; /* has the extension, and counts for workflow.databases */
@@ -110,15 +114,17 @@ typedef struct WfSlot
 	/* under mutex */
 	int			dispatcher_procno;
 	bool		want_unlocks;
-	bool		want_executors; /* somebody's work waits for a place: an executor that becomes idle says so */
-	bool		executors_refused; /* no worker slot is free for one that has work */
+	/* Work waits for an executor: one that becomes idle says so. */
+	bool		want_executors;
+	/* No worker slot is free for an executor that is needed. */
+	bool		executors_refused;
 	bool		timeline_checked;
 	WfPause		pause;
 	WfNotes		notes;
-	TimestampTz upkeep_failing_since; /* 0: it does not fail */
-	char		upkeep_failure[WF_UPKEEP_FAILURE_LEN]; /* what it cannot do */
+	TimestampTz upkeep_failing_since; /* 0: upkeep does not fail */
+	char		upkeep_failure[WF_UPKEEP_FAILURE_LEN]; /* what upkeep cannot do */
 	char		upkeep_error[WF_UPKEEP_ERROR_LEN]; /* and why */
-	int64		stubborn[WF_MAX_STUBBORN]; /* visits; the oldest is overwritten */
+	int64		stubborn[WF_MAX_STUBBORN]; /* uncancellable visits; the oldest one is overwritten */
 	int			nstubborn;
 	WfLackRow	lacks[WF_MAX_LACKS];
 	int			nlacks; /* also read without the mutex, to see that there are none */
@@ -127,16 +133,16 @@ typedef struct WfSlot
 
 	ConditionVariable gone; /* a process of this database has left */
 
-	/* names are written before nservers counts them */
+	/* written by the dispatcher only; names are written before nservers counts them */
 	int			nservers;
 	WfServerSlot servers[WF_MAX_SERVERS];
-	WfShownRequests requests; /* written by the dispatcher only */
+	WfShownRequests requests; /* only the dispatcher writes them */
 } WfSlot;
 
 /* While a statement works on a database as a whole, no worker may start there. */
 typedef struct WfBlock
 {
-	Oid			database; /* InvalidOid: free */
+	Oid			database; /* InvalidOid: the place is free */
 	int			procno;
 } WfBlock;
 
@@ -147,25 +153,25 @@ typedef struct WfWaiter
 	pg_atomic_uint32 woken;
 } WfWaiter;
 
-/* What may not be begun twice without a thought: see careful.c */
+/* Work that is not begun again at once after a crash: see careful.c. */
 #define WF_MAX_PIECES 128
 
 typedef enum WfWorking
 {
 	WF_WORK_NONE,
 	WF_WORK_ALONE,
-	WF_WORK_BESIDE /* others */
+	WF_WORK_BESIDE /* while others worked too */
 } WfWorking;
 
 typedef struct WfPiece
 {
-	Oid			database; /* InvalidOid: free */
+	Oid			database; /* InvalidOid: the place is free */
 	char		kind;	  /* WfPieceKind */
 	char		working;  /* WfWorking */
-	int16		deaths;	  /* of the server, while it was alone under work */
-	int16		unclear;  /* … while others were as well */
+	int16		deaths;	  /* crashes of the server while only this piece was worked on */
+	int16		unclear;  /* crashes while others were worked on, too */
 	int64		number;
-	TimestampTz at; /* when it was begun the last time */
+	TimestampTz at; /* when it was last begun */
 } WfPiece;
 
 typedef struct WfRecord
@@ -177,16 +183,16 @@ typedef struct WfRecord
 
 typedef struct WfCareful
 {
-	LWLock	   *lock;	/* for all that follows */
-	bool		crashed; /* set when shared memory is made, and then fixed */
+	LWLock	   *lock;	/* protects all that follows */
+	bool		crashed; /* set when shared memory is made, and not changed after that */
 	bool		complained;
-	TimestampTz until; /* 0: nobody has asked */
-	int			holder; /* procno of who has the turn */
+	TimestampTz until; /* end of the careful time; 0: no worker has asked yet */
+	int			holder; /* procno of the process that has the turn */
 	TimestampTz since;
 	int			patience_ms;
-	int			nwaiting; /* for it */
+	int			nwaiting; /* processes that wait for the turn */
 	int			waiting[WF_MAX_PIECES];
-	WfRecord	record; /* as in the file */
+	WfRecord	record; /* the same as in the file */
 } WfCareful;
 
 typedef struct WfShared
@@ -195,13 +201,14 @@ typedef struct WfShared
 
 	/* under lock */
 	WfWorker	launcher;
-	Oid			copies[WF_MAX_COPIES]; /* databases found to be copies; InvalidOid: free */
+	/* databases that were found to be copies; InvalidOid: free */
+	Oid			copies[WF_MAX_COPIES];
 
 	/* under mutex */
 	slock_t		mutex;
 	int			launcher_procno;
 	WfLauncherRequests requests;
-	bool		dispatchers_refused; /* written by the launcher only */
+	bool		dispatchers_refused; /* only the launcher writes it */
 	WfBlock		blocks[WF_MAX_BLOCKS];
 
 	WfCareful	careful;
@@ -213,12 +220,15 @@ typedef struct WfShared
 	WfSlot		slots[FLEXIBLE_ARRAY_MEMBER];
 } WfShared;
 
-/* When shared memory is made, by the postmaster: has the server crashed? */
+/*
+ * Initialize, and find out whether the server has crashed. Called by the postmaster when it makes
+ * shared memory.
+ */
 extern void wf_careful_init(WfCareful *careful, LWLock *lock);
 
-extern WfShared *wf_shared; /* NULL: not preloaded */
+extern WfShared *wf_shared; /* NULL: the library is not preloaded */
 
-/* This process, if it is a worker. */
+/* The slot and place of this process; NULL if it is no worker. */
 extern WfSlot *wf_my_slot;
 extern WfWorker *wf_my_worker;
 
@@ -228,35 +238,50 @@ wf_am_dispatcher(void)
 	return wf_my_slot != NULL && wf_my_worker == &wf_my_slot->workers[WF_DISPATCHER_INDEX];
 }
 
-/* Our index among all PGPROCs. */
+/* The index of this process among all PGPROCs. */
 extern int	wf_my_procno(void);
-extern void wf_set_latch(int procno); /* WF_NO_PROC: nobody's */
+extern void wf_set_latch(int procno); /* no effect for WF_NO_PROC */
 
-/* The slot of a database, or NULL. Takes no lock: where it matters, the caller looks again under lock or mutex. */
+/*
+ * The slot of a database, or NULL. Takes no lock: where it matters, the caller checks again under
+ * lock or mutex.
+ */
 extern WfSlot *wf_slot_of(Oid database);
 
-/* Make the slot new for `database`, or free it. Under lock. */
+/* Initialize the slot for `database`, or free it. To be called under the lock. */
 extern void wf_slot_assign(WfSlot *slot, Oid database);
 
-/* Under lock. */
+/* Does a statement block the database? To be called under the lock. */
 extern bool wf_database_blocked(Oid database);
-/* Forget starts that have not attached; they will not be let in. Under lock. Returns how many. */
+/*
+ * Forget starts that have not attached; these processes will not be let in. Returns how many. To be
+ * called under the lock.
+ */
 extern int	wf_worker_orphan(WfWorker *worker, int n);
 
-/* For a statement: SIGTERM to all workers, which is not their fault. Under lock. */
+/*
+ * Send SIGTERM to all workers, for a statement; their exit counts as no failure. To be called under
+ * the lock.
+ */
 extern void wf_slot_stop(WfSlot *slot);
 extern void wf_launcher_wake(void);
 
-/* Notes what is left to do when an executor has gone while it was not idle, or its place is wanted. */
+/*
+ * Wake the dispatcher to share out executors again: one has gone while it was not idle, or its
+ * place is wanted.
+ */
 extern void wf_executors_look_again(WfSlot *slot);
-/* An executor of this role has ended, having failed or not. Under lock. */
+/* Count the end of an executor of this role, `failed` or not. To be called under the lock. */
 extern void wf_executor_note_end(WfSlot *slot, Oid role, bool failed);
 
-/* Milliseconds until another executor may be started for this role, after failures; 0: now. Under lock. */
+/*
+ * Milliseconds until another executor may be started for this role, after failures; 0: at once. To
+ * be called under the lock.
+ */
 extern long wf_executor_start_pause(WfSlot *slot, Oid role, TimestampTz now);
-/* Milliseconds until a worker slot may be free again, after none was; 0: now. */
+/* Milliseconds until a worker slot may be free again, after none was; 0: at once. */
 extern long wf_executors_refused(TimestampTz now);
-/* Reserve a place (under lock), then start what was reserved (under none). */
+/* Reserve a place, under the lock; then start what was reserved, without locks. */
 extern bool wf_executor_reserve(WfSlot *slot, Oid role, TimestampTz now, WfTicket *ticket);
 extern void wf_executors_start(const WfTicket *tickets, int n);
 

@@ -1,12 +1,15 @@
 /*
  * workers.c
- *		Which worker processes there are: starting, attaching, leaving; and the launcher's list of things to look at.
+ *		Which worker processes there are: starting, attaching, leaving; and the launcher's list of
+ *		databases to look at.
  *
- * A start is reserved before the process is registered, and carries a ticket. Whoever wants no worker to come any more
- * forgets the reservation (wf_worker_orphan): the process finds its ticket out of date, before it has connected to
- * the database, and goes. So nobody ever has to wait for a process that is only about to start.
+ * A start is reserved before the process is registered, and carries a ticket. Whoever wants no
+ * worker to come any more forgets the reservation (wf_worker_orphan): the process finds its ticket
+ * out of date, before it has connected to the database, and exits. So nobody ever has to wait for a
+ * process that is only about to start.
  *
- * All of it under wf_shared->lock, except the requests to the launcher (wf_shared->mutex).
+ * All of this is protected by wf_shared->lock, but for the requests to the launcher
+ * (wf_shared->mutex).
  */
 #include "compat.h"
 
@@ -104,7 +107,7 @@ wf_dispatcher_look(Oid database, WfVerdict *verdict)
 
 /* ---- the slot as a whole ---- */
 
-/* Under lock. Returns how many are there. */
+/* Send SIGTERM to the slot's workers, under the lock. Returns how many there are. */
 static int
 terminate_workers(WfSlot *slot)
 {
@@ -189,7 +192,7 @@ fill_in(WfWorker *worker)
 	worker->visit = 0;
 }
 
-/* Under lock: what the slot remembers of a process that has gone. */
+/* Forget, under the lock, what the slot remembers of a dispatcher that has gone. */
 static void
 dispatcher_has_gone(WfSlot *slot)
 {
@@ -212,8 +215,8 @@ executor_has_gone(WfSlot *slot, WfWorker *worker, bool failed)
 }
 
 /*
- * Runs after this process has left the list of those connected to the database (it was registered before connecting)
- * and before it gives back its PGPROC.
+ * Runs at exit, after this process has left the list of those connected to the database (it was
+ * registered before connecting), and before it gives back its PGPROC.
  */
 static void
 detach(int code, Datum arg)
@@ -286,7 +289,7 @@ wf_worker_confirm(void)
 	}
 	wf_my_slot->confirmed = others < wf_setting_databases;
 	LWLockRelease(wf_shared->lock);
-	wf_launcher_wake(); /* it may look at the next database */
+	wf_launcher_wake(); /* the launcher may look at the next database now */
 	return wf_my_slot->confirmed;
 }
 
@@ -294,7 +297,8 @@ void
 wf_worker_verdict(WfVerdict verdict)
 {
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
-	if (wf_my_slot->verdict == WF_VERDICT_NONE) /* what a stopped one has seen may be out of date */
+	/* what a stopped dispatcher has seen may be out of date */
+	if (wf_my_slot->verdict == WF_VERDICT_NONE)
 		wf_my_slot->verdict = verdict;
 	LWLockRelease(wf_shared->lock);
 }
@@ -314,7 +318,7 @@ launcher_detach(int code, Datum arg)
 	SpinLockRelease(&wf_shared->mutex);
 }
 
-/* Dispatchers that a former launcher had begun to start are forgotten, since their handles are. */
+/* Dispatchers that a former launcher was starting are forgotten, since their handles are lost. */
 void
 wf_launcher_attach(void)
 {

@@ -32,7 +32,7 @@ typedef struct WfLauncherRequests
 {
 	bool		scan;	   /* databases have come, gone or changed */
 	bool		probe_all; /* more databases to probe than fit */
-	bool		look_all;  /* more databases to look at than fit */
+	bool		look_all;  /* more databases to probe than fit */
 	int			nprobes;
 	int			nlooks;
 	/* The extension has changed or gone there: running workers are stopped. */

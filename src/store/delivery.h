@@ -79,11 +79,11 @@ extern int	wf_deliveries_delete(const int64 *ids, int n); /* returns how many th
  */
 extern void wf_deliveries_postpone(const int64 *instances, const TimestampTz *due_at, int n);
 
-/* These instances are suspended: nobody looks at what waits for them until they are resumed. */
+/* Keep what waits for suspended instances: no worker looks at it until they are resumed. */
 extern void wf_deliveries_hold(const int64 *instances, int n);
 extern void wf_deliveries_release(const int64 *instances, int n, TimestampTz now);
 
-/* It takes too long in the dispatcher. */
+/* Let an executor handle a delivery that takes too long in the dispatcher. */
 extern void wf_delivery_to_executor(int64 id, const char *queue, TimestampTz now);
 
 /* What the dispatcher would do waits behind what an executor does: to the same queue. Returns how many, and their visits. */

@@ -51,7 +51,7 @@ static WfQuery q_next_alarm = {
 	.sql = "SELECT alarm_at FROM workflow_data.visit WHERE alarm_at > $1 AND alarm_at IS NOT NULL AND NOT held "
 		   "ORDER BY alarm_at LIMIT 1",
 	.nargs = 1, .argtypes = {TIMESTAMPTZOID}};
-/* one index probe per queue, however many rows each has */
+/* Find the queues with one index probe for each, however many rows it has. */
 static WfQuery q_queues = {
 	.sql = "WITH RECURSIVE q (queue) AS ("
 		   "(SELECT queue FROM workflow_data.visit WHERE due_at IS NOT NULL AND NOT held ORDER BY queue LIMIT 1) "

@@ -81,7 +81,7 @@ static WfQuery *const queries[NKINDS] = {&q_insert_instances, &q_update_instance
 	&q_insert_visits, &q_update_visits, &q_delete_visits, &q_keep_visits, &q_keep_attempts, &q_delete_instances,
 	&q_keep_instances, &q_write_back};
 
-/* Where the rows of these go while their week has no partition. */
+/* Tables that take the rows of these statements while their week has no partition. */
 static const struct
 {
 	Kind		kind;
@@ -110,11 +110,11 @@ typedef struct Flush
 	WfBatch    *batch;
 	WfRows		rows[NKINDS];
 	bool		released;	/* visits of suspended instances have ended */
-	int			attachment; /* the last one looked up */
+	int			attachment; /* the one that was last looked up */
 	bool		attachment_shows;
 } Flush;
 
-/* One row on its way: values set column by column. */
+/* A row that is set column by column. */
 typedef struct Row
 {
 	Datum		values[lengthof(attempt_columns)];
@@ -229,7 +229,9 @@ put_instance(Flush *flush, Kind kind, const WfInstance *instance)
 			   kind == KEEP_INSTANCES ? WF_ROW_HISTORY : kind == INSERT_INSTANCES ? WF_ROW_INSERT : WF_ROW_UPDATE);
 }
 
-/* Does an attached row show anything of its instance? One look-up per attachment and batch. */
+/*
+ * Does an attached row show anything of its instance? Each attachment is looked up once in a batch.
+ */
 static bool
 shows(Flush *flush, int attachment)
 {
@@ -291,7 +293,10 @@ sort_instance(Flush *flush, WfInstance *instance)
 	}
 }
 
-/* What was kept until they are resumed has nobody to go to: let that be found. */
+/*
+ * Release the deliveries kept for suspended instances whose visits have ended: workers find that
+ * nobody waits for them.
+ */
 static void
 release_kept(WfBatch *batch)
 {
@@ -304,7 +309,10 @@ release_kept(WfBatch *batch)
 	wf_deliveries_release(instances, n, batch->now);
 }
 
-/* Looked up as late as can be: what comes in between, a partition that is being detached, would make the statement fail. */
+/*
+ * The statement for this kind of rows. The partition is looked up as late as possible: one that is
+ * detached in between makes the statement fail.
+ */
 static WfQuery *
 query_for(Kind kind, TimestampTz now)
 {
@@ -318,7 +326,10 @@ query_for(Kind kind, TimestampTz now)
 	return queries[kind];
 }
 
-/* What has become of them in the batch since then counts. */
+/*
+ * Note news of incidents and long waits, unless the visit has left that state within the same
+ * batch.
+ */
 static void
 spread_news(const WfBatch *batch)
 {
