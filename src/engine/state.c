@@ -126,13 +126,15 @@ wf_state_warned(WfBatch *batch, WfVisit *visit)
 /*
  * Keep an accepted callback until no request is in flight. The end of the visit is known, but the
  * dispatcher has to find out whether a reply may still come; `move` is the queue in which it does.
- * From now on no timer and no retry touches the visit.
+ * The visit of a SQL step stays in its queue, since an executor knows that of a statement. From now
+ * on no timer and no retry touches the visit.
  */
 void
 wf_state_keep_callback(WfBatch *batch, WfVisit *visit)
 {
 	stop_clocks(visit);
-	visit->queue = queue_name(batch, WF_QUEUE_MOVE);
+	if (!wf_is_executor_queue(visit->queue))
+		visit->queue = queue_name(batch, WF_QUEUE_MOVE);
 	visit->due_at = batch->now;
 	visit->changed = true;
 	batch->makes_due = true;
@@ -365,6 +367,14 @@ is_due(const WfVisit *visit, TimestampTz now)
 	return !visit->held && visit->def != NULL && visit->due_at != 0 && visit->due_at <= now;
 }
 
+/* Is the visit due for its action, and its deadline not over? */
+static bool
+awaits_answer(const WfVisit *visit, TimestampTz now)
+{
+	return is_due(visit, now) && (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING) &&
+		   !wf_state_is_over(visit, now);
+}
+
 /*
  * Is the visit's action to be done, once this is committed? It is not if a callback ended the
  * visit, or its deadline has passed.
@@ -372,9 +382,7 @@ is_due(const WfVisit *visit, TimestampTz now)
 static bool
 is_called_for(const WfVisit *visit, TimestampTz now)
 {
-	return is_due(visit, now) && !wf_has_accepted(visit) &&
-		   (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING) &&
-		   !wf_state_is_over(visit, now);
+	return awaits_answer(visit, now) && !wf_has_accepted(visit);
 }
 
 bool
@@ -388,8 +396,8 @@ wf_state_wants_request(const WfVisit *visit, TimestampTz now)
 }
 
 bool
-wf_state_wants_statement(const WfVisit *visit, TimestampTz now)
+wf_state_wants_statement(const WfVisit *visit, TimestampTz now, bool was_begun)
 {
-	return is_called_for(visit, now) && wf_is_executor_queue(visit->queue) &&
+	return (was_begun ? awaits_answer(visit, now) : is_called_for(visit, now)) && wf_is_executor_queue(visit->queue) &&
 		   (visit->def->action == WF_ACTION_SQL || visit->def->action == WF_ACTION_NOTIFY);
 }

@@ -37,15 +37,16 @@ extern bool wf_state_is_open(const WfVisit *visit);
 /* Has the visit's deadline passed, before anything was accepted as its end? */
 extern bool wf_state_is_over(const WfVisit *visit, TimestampTz now);
 /*
- * May a request of the visit be in flight? Only the dispatcher knows, so it has to end the visit.
+ * May the dispatcher have the visit's request in flight, or an executor run its statement? They
+ * alone know, so they end the visit.
  */
 extern bool wf_state_may_be_in_flight(const WfVisit *visit);
 /*
- * Is a request to be made for the visit now, that of its action or a cancel request? Or a statement
- * to be run?
+ * Is a request to be made for the visit now: that of its action, or a cancel request? Or a statement
+ * to be run? Neither is after a callback, unless the statement was begun before and had to give way.
  */
 extern bool wf_state_wants_request(const WfVisit *visit, TimestampTz now);
-extern bool wf_state_wants_statement(const WfVisit *visit, TimestampTz now);
+extern bool wf_state_wants_statement(const WfVisit *visit, TimestampTz now, bool was_begun);
 /* Is the visit in that phase of being cancelled? */
 extern bool wf_state_is_phase(const WfVisit *visit, WfCancelPhase phase);
 

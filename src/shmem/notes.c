@@ -18,6 +18,7 @@
 #include "storage/proc.h"
 #include "utils/timestamp.h"
 
+#include "shmem/claims.h"
 #include "shmem/slots.h"
 
 #define ENDED_BITS 16384
@@ -29,6 +30,8 @@ typedef struct Pending
 	bool		any_due;
 	bool		any_ended;
 	uint8		ended[ENDED_BITS / 8];
+	int			nstopped;
+	int64		stopped[WF_MAX_WORKERS]; /* claimed visits that this transaction ends or suspends */
 } Pending;
 
 static Pending pending;
@@ -70,6 +73,21 @@ wf_note_ended(int64 instance)
 	pending.any_ended = true;
 }
 
+/* There are no more claims at a time than places for them here. */
+void
+wf_note_stopped(int64 visit)
+{
+	if (!wf_claimed_elsewhere(visit))
+		return;
+	for (int i = 0; i < pending.nstopped; i++)
+		if (pending.stopped[i] == visit)
+			return;
+	if (pending.nstopped == WF_MAX_WORKERS)
+		return;
+	register_once();
+	pending.stopped[pending.nstopped++] = visit;
+}
+
 /* Works without the preloaded library too, since a trigger that a restore fires calls it. */
 void
 wf_note_everything(void)
@@ -102,6 +120,7 @@ forget(void)
 	if (pending.any_ended)
 		memset(pending.ended, 0, sizeof(pending.ended));
 	pending.any_ended = false;
+	pending.nstopped = 0;
 }
 
 /* Add a wake-up. Also called under a spinlock: it neither allocates nor fails. */
@@ -207,6 +226,8 @@ publish_commit(void)
 		publish_notes(MyDatabaseId, &pending.notes, pending.any_due);
 	if (pending.any_ended)
 		wake_waiters(MyDatabaseId, false);
+	if (pending.nstopped > 0)
+		wf_claims_stop(pending.stopped, pending.nstopped);
 }
 
 static void

@@ -133,6 +133,10 @@ wf_slot_assign(WfSlot *slot, Oid database)
 	slot->notes.n = 0;
 	slot->notes.everything = slot->notes.unlocked = false;
 	slot->nstubborn = 0;
+	slot->nclaims = 0;
+	slot->nyields = 0;
+	memset(slot->claims, 0, sizeof(slot->claims));
+	memset(slot->yields, 0, sizeof(slot->yields));
 	slot->nlacks = slot->nlacks_said = 0;
 	wf_news_clear(&slot->news);
 	memset(slot->stubborn, 0, sizeof(slot->stubborn));

@@ -60,12 +60,6 @@ wf_request_hide(int place)
 /* ---- executors and launcher ---- */
 
 void
-wf_show_visit(int64 visit)
-{
-	wf_my_worker->visit = visit;
-}
-
-void
 wf_show_dispatchers_refused(bool refused)
 {
 	wf_shared->dispatchers_refused = refused;
@@ -138,7 +132,7 @@ executor_of(int64 visit)
 	WfSlot	   *slot = wf_slot_of(MyDatabaseId);
 
 	for (int i = WF_DISPATCHER_INDEX + 1; slot != NULL && i < WF_MAX_WORKERS; i++)
-		if (slot->workers[i].state == WF_WORKER_RUNNING && slot->workers[i].visit == visit)
+		if (slot->workers[i].state == WF_WORKER_RUNNING && slot->claims[i].visit == visit)
 			return &slot->workers[i];
 	return NULL;
 }

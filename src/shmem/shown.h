@@ -31,8 +31,6 @@ extern int	wf_request_show(int64 visit);
 extern void wf_request_hide(int place);
 /* Show no requests; a new dispatcher calls this. */
 extern void wf_requests_show_none(void);
-/* For an executor: it is working on this visit; 0: on none. */
-extern void wf_show_visit(int64 visit);
 /* For the launcher: a dispatcher could not be started, since no worker slot is free. */
 extern void wf_show_dispatchers_refused(bool refused);
 

@@ -41,6 +41,7 @@
 #define WF_MAX_SERVERS 64
 #define WF_MAX_BLOCKS 32
 #define WF_MAX_STUBBORN 16
+#define WF_MAX_YIELDS 32
 #define WF_MAX_FAILING_ROLES 16
 #define WF_MAX_LACKS 128
 #define WF_MAX_COPIES 256
@@ -81,8 +82,21 @@ typedef struct WfWorker
 	/* written by the process itself, read by anyone */
 	int			in_flight;
 	uint64		handled;
-	int64		visit; /* visit that an executor is working on; 0: none */
 } WfWorker;
+
+/* The visit that an executor works on. */
+typedef struct WfClaim
+{
+	int64		visit;	 /* 0: none */
+	bool		stopped; /* another transaction has ended or suspended the visit since */
+} WfClaim;
+
+/* A statement that gave way to a transaction that held its instance. */
+typedef struct WfYield
+{
+	int64		visit; /* 0: a free place */
+	int			times; /* in a row */
+} WfYield;
 
 typedef struct WfServerSlot
 {
@@ -126,6 +140,11 @@ typedef struct WfSlot
 	char		upkeep_error[WF_UPKEEP_ERROR_LEN]; /* and why */
 	int64		stubborn[WF_MAX_STUBBORN]; /* uncancellable visits; the oldest one is overwritten */
 	int			nstubborn;
+	/* by index of the worker; views read them without the mutex */
+	WfClaim		claims[WF_MAX_WORKERS];
+	int			nclaims; /* is also read without the mutex, to see that there are none */
+	WfYield		yields[WF_MAX_YIELDS]; /* the oldest is overwritten */
+	uint32		nyields; /* noted so far; is also read without the mutex */
 	WfLackRow	lacks[WF_MAX_LACKS];
 	int			nlacks; /* also read without the mutex, to see that there are none */
 	int			nlacks_said;

@@ -21,6 +21,7 @@
 #include "utils/timestamp.h"
 
 #include "shmem/careful.h"
+#include "shmem/claims.h"
 #include "shmem/slots.h"
 
 /* ---- reservations ---- */
@@ -189,7 +190,6 @@ fill_in(WfWorker *worker)
 	worker->idle = worker->called = worker->leave = false;
 	worker->in_flight = 0;
 	worker->handled = 0;
-	worker->visit = 0;
 }
 
 /* Forget, under the lock, what the slot remembers of a dispatcher that has gone. */
@@ -229,6 +229,7 @@ detach(int code, Datum arg)
 
 	wf_careful_end();
 	wf_careful_yield();
+	wf_claim_release();
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	left_work = !dispatcher && (!worker->idle || worker->called);
 	worker->state = WF_WORKER_NONE;

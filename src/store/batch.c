@@ -13,6 +13,7 @@
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "shmem/notes.h"
 #include "store/batch.h"
@@ -228,17 +229,12 @@ read_instance(WfBatch *batch, uint64 row)
 	add_instance(batch, instance);
 }
 
-int
-wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock)
+/* Add the instances of the current result. Returns how many were added. */
+static int
+read_instances(WfBatch *batch, uint64 rows)
 {
-	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	int			before = list_length(batch->instances);
-	Datum		values[1] = {wf_int64_array(ids, n)};
-	uint64		rows;
 
-	rows = wf_query_run(lock_queries[lock], values, NULL);
-	if (rows > 0 && lock != WF_LOCK_NONE)
-		wf_note_locked();
 	for (uint64 i = 0; i < rows; i++)
 	{
 		if (wf_batch_instance(batch, wf_result_int64(i, 1)) != NULL)
@@ -256,9 +252,24 @@ wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock)
 
 		instance->process = wf_process_get(instance->process_id, instance->version);
 	}
+	return list_length(batch->instances) - before;
+}
+
+int
+wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	Datum		values[1] = {wf_int64_array(ids, n)};
+	uint64		rows;
+	int			added;
+
+	rows = wf_query_run(lock_queries[lock], values, NULL);
+	if (rows > 0 && lock != WF_LOCK_NONE)
+		wf_note_locked();
+	added = read_instances(batch, rows);
 	batch->now = GetCurrentTimestamp(); /* the lock may have been waited for */
 	MemoryContextSwitchTo(old);
-	return list_length(batch->instances) - before;
+	return added;
 }
 
 int
@@ -299,14 +310,19 @@ read_visit(WfBatch *batch, uint64 row)
 	add_visit(batch, instance, visit);
 }
 
+/* Add the visits of the current result. */
 static void
-read_visits(WfBatch *batch, WfQuery *query, Datum *values)
+read_rows(WfBatch *batch, uint64 rows)
 {
-	uint64		rows = wf_query_run(query, values, NULL);
-
 	for (uint64 i = 0; i < rows; i++)
 		read_visit(batch, i);
 	SPI_freetuptable(SPI_tuptable);
+}
+
+static void
+read_visits(WfBatch *batch, WfQuery *query, Datum *values)
+{
+	read_rows(batch, wf_query_run(query, values, NULL));
 }
 
 void
@@ -341,5 +357,22 @@ wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance)
 	if (!instance->is_new)
 		read_visits(batch, &q_all_visits, values);
 	batch->room = room;
+	MemoryContextSwitchTo(old);
+}
+
+/* The snapshot has the command number of a transaction that has run no command yet: so it does not see the changes of this one. */
+void
+wf_batch_look(WfBatch *batch, int64 instance, int64 visit)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Datum		of_instance[1] = {wf_int64_array(&instance, 1)};
+	Datum		of_visit[2] = {Int64GetDatum(instance), Int64GetDatum(visit)};
+
+	snapshot->curcid = FirstCommandId;
+	(void) read_instances(batch, wf_query_run_at(&q_look, of_instance, snapshot));
+	read_rows(batch, wf_query_run_at(&q_visit, of_visit, snapshot));
+	UnregisterSnapshot(snapshot);
+	batch->now = GetCurrentTimestamp();
 	MemoryContextSwitchTo(old);
 }

@@ -301,6 +301,13 @@ extern int	wf_batch_living(const int64 *ids, int n, WfLiving **living);
 extern void wf_batch_load_visits(WfBatch *batch, const int64 *instances, const int64 *visits, int n);
 extern void wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance);
 extern WfVisit *wf_batch_visit(WfBatch *batch, int64 instance, int64 visit);
+
+/*
+ * Load an instance and one of its visits without a lock, as of one moment, and without the changes
+ * of this transaction itself.
+ */
+extern void wf_batch_look(WfBatch *batch, int64 instance, int64 visit);
+
 /* The earlier of two times, where 0 means never. */
 extern TimestampTz wf_earlier(TimestampTz a, TimestampTz b);
 /* The next timer of a visit, apart from the event that it waits for; 0: none. */

@@ -27,22 +27,19 @@ static WfQuery q_scan_alarms = {
 		   "WHERE (alarm_at, instance, visit) > ($1, $2, $3) AND alarm_at <= $4 "
 		   "AND alarm_at IS NOT NULL AND NOT held ORDER BY alarm_at, instance, visit LIMIT $5",
 	.nargs = 5, .argtypes = {TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID}};
-static WfQuery q_claim = {
-	.sql = "SELECT v.due_at, v.instance, v.visit FROM workflow_data.visit v "
-		   "JOIN workflow_data.instance i ON i.instance = v.instance "
-		   "WHERE v.queue = $1 AND v.due_at <= $2 AND v.due_at IS NOT NULL AND NOT v.held "
-		   "ORDER BY v.queue, v.due_at, v.instance, v.visit LIMIT 1 "
-		   "FOR NO KEY UPDATE OF i SKIP LOCKED",
-	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
+static WfQuery q_scan_work = {
+	.sql = "SELECT due_at, instance, visit, accepted IS NOT NULL OR state NOT IN ('calling', 'retrying') FROM workflow_data.visit "
+		   "WHERE queue = $1 AND (due_at, instance, visit) > ($2, $3, $4) AND due_at <= $5 "
+		   "AND due_at IS NOT NULL AND NOT held ORDER BY queue, due_at, instance, visit LIMIT $6",
+	.nargs = 6, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID}};
+static WfQuery q_lock = {
+	.sql = "SELECT FROM workflow_data.instance WHERE instance = $1 FOR NO KEY UPDATE SKIP LOCKED",
+	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_cancels = {
 	.sql = "SELECT due_at, instance, visit, process_id FROM workflow_data.visit "
 		   "WHERE queue = $1 AND due_at <= $2 AND due_at IS NOT NULL AND NOT held AND state = 'cancelling' "
 		   "ORDER BY queue, due_at, instance, visit LIMIT $3",
 	.nargs = 3, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT4OID}};
-static WfQuery q_any = {
-	.sql = "SELECT 1 FROM workflow_data.visit WHERE queue = $1 AND due_at <= $2 AND due_at IS NOT NULL AND NOT held "
-		   "LIMIT 1",
-	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
 static WfQuery q_next = {
 	.sql = "SELECT due_at FROM workflow_data.visit WHERE queue = $1 AND due_at > $2 "
 		   "AND due_at IS NOT NULL AND NOT held ORDER BY queue, due_at LIMIT 1",
@@ -128,20 +125,28 @@ wf_due_cancels(const char *queue, TimestampTz before, int limit, WfDueKey *keys)
 	return read_keys(&q_cancels, values, keys);
 }
 
-bool
-wf_due_claim(const char *queue, TimestampTz now, WfWorkItem *item, bool *skipped)
+int
+wf_due_scan_work(const char *queue, const WfWorkItem *after, TimestampTz now, int limit, WfWorkItem *items)
 {
-	Datum		values[2] = {CStringGetTextDatum(queue), TimestampTzGetDatum(now)};
-	WfDueKey	key;
+	Datum		values[6] = {CStringGetTextDatum(queue), TimestampTzGetDatum(after->due_at),
+		Int64GetDatum(after->instance), Int64GetDatum(after->visit), TimestampTzGetDatum(now),
+		Int32GetDatum(limit)};
+	uint64		n = wf_query_run(&q_scan_work, values, NULL);
+	bool		isnull;
 
-	*skipped = false;
-	if (read_keys(&q_claim, values, &key) > 0)
-	{
-		*item = (WfWorkItem){.instance = key.instance, .visit = key.visit, .due_at = key.due_at};
-		return true;
-	}
-	*skipped = wf_query_run(&q_any, values, NULL) > 0;
-	return false;
+	for (uint64 i = 0; i < n; i++)
+		items[i] = (WfWorkItem){.due_at = wf_result_int64(i, 1), .instance = wf_result_int64(i, 2),
+			.visit = wf_result_int64(i, 3), .moves = DatumGetBool(wf_result(i, 4, &isnull))};
+	SPI_freetuptable(SPI_tuptable);
+	return (int) n;
+}
+
+bool
+wf_due_lock(int64 instance)
+{
+	Datum		values[1] = {Int64GetDatum(instance)};
+
+	return wf_query_run(&q_lock, values, NULL) > 0;
 }
 
 static TimestampTz

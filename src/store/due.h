@@ -26,6 +26,9 @@ typedef struct WfWorkItem
 	int64		visit; /* 0: a delivery that belongs to no visit */
 	int64		delivery; /* 0: the visit itself was due */
 	TimestampTz due_at;
+	bool		moves;	   /* of a visit: no statement is to be run for it, when the row was read */
+	bool		locked;	   /* the instance was locked before anything of it was read */
+	bool		statement; /* the statement of the visit has begun */
 } WfWorkItem;
 
 /*
@@ -44,12 +47,10 @@ extern int	wf_alarm_scan(const WfDueKey *after, TimestampTz now, int limit, WfDu
  */
 extern int	wf_due_cancels(const char *queue, TimestampTz before, int limit, WfDueKey *keys);
 
-/*
- * Claim the next visit that is due in a queue and whose instance is not locked by others; the
- * instance is locked then. Returns false if there is none; *skipped says whether there are locked
- * ones.
- */
-extern bool wf_due_claim(const char *queue, TimestampTz now, WfWorkItem *item, bool *skipped);
+/* Read the same for an executor. `moves` of each item is set, too. */
+extern int	wf_due_scan_work(const char *queue, const WfWorkItem *after, TimestampTz now, int limit, WfWorkItem *items);
+/* Lock an instance. Returns false if another transaction has locked it, or it has ended. */
+extern bool wf_due_lock(int64 instance);
 
 /*
  * Make a visit due later. Its row alone is touched: something is lacking, so that not even an

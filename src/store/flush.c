@@ -10,6 +10,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "shmem/claims.h"
 #include "shmem/news.h"
 #include "shmem/notes.h"
 #include "store/batch.h"
@@ -245,9 +246,20 @@ shows(Flush *flush, int attachment)
 	return flush->attachment_shows;
 }
 
+/* Is a statement that may be running for the visit not wanted any more? */
+static bool
+stops_statement(const WfVisit *visit)
+{
+	if (visit->is_new || visit->def == NULL || (visit->def->action != WF_ACTION_SQL && visit->def->action != WF_ACTION_NOTIFY))
+		return false;
+	return visit->ended || (visit->changed && (visit->held || (visit->state != WF_STATE_CALLING && visit->state != WF_STATE_RETRYING)));
+}
+
 static void
 sort_visit(Flush *flush, WfVisit *visit)
 {
+	if (stops_statement(visit))
+		wf_note_stopped(visit->id);
 	if (visit->ended)
 	{
 		if (visit->held && !visit->is_new)

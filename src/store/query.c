@@ -195,8 +195,21 @@ execute(WfQuery *query, Datum *values, const char *nulls, bool changes)
 		elog(ERROR, "SPI_execute_snapshot failed: %s: %s", SPI_result_code_string(rc), query->sql);
 }
 
+static void
+look(WfQuery *query, Datum *values, Snapshot at)
+{
+	int			rc;
+
+	if (query->plan == NULL)
+		prepare_to_keep(query);
+	rc = SPI_execute_snapshot(query->plan, values, NULL, at, InvalidSnapshot, true, false, 0);
+	if (rc < 0)
+		elog(ERROR, "SPI_execute_snapshot failed: %s: %s", SPI_result_code_string(rc), query->sql);
+}
+
+/* `at`: as that snapshot sees it, or NULL. */
 static uint64
-run(WfQuery *query, Datum *values, const char *nulls, bool changes)
+run(WfQuery *query, Datum *values, const char *nulls, bool changes, Snapshot at)
 {
 	MemoryContext context = CurrentMemoryContext; /* SPI leaves its own context current */
 	Switches	saved;
@@ -204,7 +217,10 @@ run(WfQuery *query, Datum *values, const char *nulls, bool changes)
 	switch_over(&saved);
 	PG_TRY();
 	{
-		execute(query, values, nulls, changes);
+		if (at != NULL)
+			look(query, values, at);
+		else
+			execute(query, values, nulls, changes);
 	}
 	PG_FINALLY();
 	{
@@ -218,7 +234,13 @@ run(WfQuery *query, Datum *values, const char *nulls, bool changes)
 uint64
 wf_query_run(WfQuery *query, Datum *values, const char *nulls)
 {
-	return run(query, values, nulls, false);
+	return run(query, values, nulls, false, NULL);
+}
+
+uint64
+wf_query_run_at(WfQuery *query, Datum *values, Snapshot snapshot)
+{
+	return run(query, values, NULL, false, snapshot);
 }
 
 uint64
@@ -228,7 +250,7 @@ wf_query_run_text(const char *sql)
 	uint64		processed;
 
 	prepare(&query);
-	processed = run(&query, NULL, NULL, true);
+	processed = run(&query, NULL, NULL, true, NULL);
 	SPI_freeplan(query.plan);
 	return processed;
 }
@@ -264,7 +286,7 @@ wf_query_run_rows(WfQuery *query, WfRows *rows)
 	enr->md.tupdesc = shape_desc(rows->shape);
 	enr->reldata = rows->store;
 	register_rows(enr);
-	processed = run(query, NULL, NULL, true);
+	processed = run(query, NULL, NULL, true, NULL);
 	SPI_unregister_relation(ROWS_NAME);
 	pfree(enr);
 	return processed;

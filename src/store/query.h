@@ -63,6 +63,8 @@ extern void wf_rows_end(WfRows *rows);
  * large ones with SPI_freetuptable. It sees the latest committed rows whatever the isolation level.
  */
 extern uint64 wf_query_run(WfQuery *query, Datum *values, const char *nulls);
+/* Run a query that changes nothing, as of this snapshot. */
+extern uint64 wf_query_run_at(WfQuery *query, Datum *values, Snapshot snapshot);
 /* Run a text that is made for one use, without keeping a plan. */
 extern uint64 wf_query_run_text(const char *sql);
 extern uint64 wf_query_run_rows(WfQuery *query, WfRows *rows);

@@ -16,28 +16,34 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "engine/user_sql.h"
+#include "engine/engine.h"
 #include "shmem/careful.h"
+#include "shmem/claims.h"
 #include "shmem/counters.h"
 #include "shmem/executors.h"
 #include "shmem/notes.h"
 #include "shmem/settings.h"
-#include "shmem/shown.h"
 #include "store/access.h"
 #include "store/delivery.h"
 #include "store/due.h"
 #include "store/executor_work.h"
+#include "store/locked.h"
 #include "store/owed.h"
 #include "store/privilege.h"
 #include "worker/chores.h"
 #include "worker/deliver.h"
 #include "worker/failure.h"
 #include "worker/limit.h"
+#include "worker/sql_step.h"
 #include "worker/turns.h"
 #include "worker/upkeep.h"
 #include "worker/worker.h"
 
 #define IDLE_MS 10000
+/* So many due rows are read at a time. */
+#define LOOK_AT 16
+/* A statement that has given way so many times in a row runs with its instance locked. */
+#define MOST_YIELDS 3
 #define LONGEST_LOCK_PAUSE_MS 1000
 /* what failed and could not be dealt with */
 #define FAILED_PAUSE_MS 60000
@@ -47,15 +53,15 @@
 #define REPAIR_LIMIT_MS 10000
 
 static MemoryContext work_context;
-static bool waiting = false;   /* this piece of work is tried again: nothing is over with its transaction */
-static int64 running = 0;	   /* the visit whose SQL is being run */
 static int64 delivering = 0;   /* the delivery that is being carried out */
 
 typedef enum Found
 {
 	NOTHING,
 	ONLY_LOCKED,
-	DONE
+	DONE,
+	DONE_IN_VAIN, /* the transaction has to be rolled back */
+	GAVE_WAY	  /* likewise, since another transaction holds the instance */
 } Found;
 
 /* ---- visits ---- */
@@ -68,121 +74,16 @@ load(WfBatch *batch, const WfWorkItem *item)
 	return wf_batch_visit(batch, item->instance, item->visit);
 }
 
-static bool
-wants_statement(WfBatch *batch, const WfVisit *visit)
+static WfVisit *
+look(WfBatch *batch, const WfWorkItem *item)
 {
-	return visit != NULL && wf_state_wants_statement(visit, batch->now);
-}
-
-/* Longest time in milliseconds for the statement of a visit: until the visit has to end. 0: none */
-static int
-limit_of(const WfVisit *visit)
-{
-	int64		left;
-
-	if (visit->clocks.deadline == 0)
-		return wf_setting_sql_timeout;
-	left = (visit->clocks.deadline - GetCurrentTimestamp()) / 1000 + 1;
-	if (wf_setting_sql_timeout > 0)
-		left = Min(left, wf_setting_sql_timeout);
-	return (int) Min(Max(left, 1), PG_INT32_MAX);
-}
-
-/* For wf_user_sql_run, while what it asks about is still known. */
-static void
-judge(const ErrorData *error, WfAnswer *answer)
-{
-	answer->lack = wf_failure_lack(error);
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && wf_limit_was_hit())
-		answer->fault.message = "the statement took longer than workflow.sql_timeout allows";
-	else if (wf_catch_took_too_much(error))
-		answer->fault.message = "the statement takes more memory than workflow.executor_memory allows";
-}
-
-/* No attempt was made. It is its row that waits, not an executor. */
-static void
-postpone(WfBatch *batch, WfVisit *visit, WfLack lack, const WfFault *fault)
-{
-	int			pause_ms = wf_failure_wait_sql(visit->instance->id, visit->id, lack, fault, FAILED_PAUSE_MS);
-
-	waiting = true;
-	wf_engine_postpone(batch, visit, TimestampTzPlusMilliseconds(batch->now, pause_ms));
-}
-
-/* What failed because the visit's time was over, or after that, is no failure of the statement. */
-static void
-take_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
-{
-	if (answer->fault.code != NULL && wf_state_is_over(visit, batch->now))
-		wf_engine_alarm(batch, visit);
-	else if (answer->lack != WF_LACK_NONE && wants_statement(batch, visit) && !wf_engine_names(visit, &answer->fault))
-		postpone(batch, visit, answer->lack, &answer->fault);
-	else
-		wf_engine_answer(batch, visit, answer);
-}
-
-/* At exit: what made this process end is not begun again by the next one. */
-static void
-leave_word(int code, Datum arg)
-{
-	if (!wf_limit_ends_us())
-		return;
-	if (running != 0)
-		wf_stubborn_note(running);
-	else if (delivering != 0)
-		wf_stubborn_note(WF_STUBBORN_DELIVERY(delivering));
-	else
-		wf_upkeep_leave_word();
-}
-
-static void
-refuse_stubborn(WfAnswer *answer)
-{
-	memset(answer, 0, sizeof(*answer));
-	answer->fault.code = "57014";
-	answer->fault.message = "the statement took longer than it may, and could not be cancelled";
-	strlcpy(answer->fault.sqlstate, "57014", sizeof(answer->fault.sqlstate));
-}
-
-/*
- * The statement runs with the instance locked but outside the batch: it may itself complete or cancel this instance. So
- * what it left is loaded afresh, and its answer counts only if the visit still asks for one.
- */
-static void
-run_sql(WfAccess *access, WfBatch *batch, const WfWorkItem *item)
-{
-	WfVisit    *visit = wf_batch_visit(batch, item->instance, item->visit);
-	Oid			owner = wf_executor_role();
-	WfAnswer	answer;
-
-	wf_store_leave(access);
-	MemoryContextSwitchTo(batch->context);
-	wf_limit_end();
-	wf_limit_begin_sql(limit_of(visit));
-	if (wf_stubborn_take(item->visit))
-		refuse_stubborn(&answer);
-	else
-	{
-		running = item->visit;
-		wf_user_sql_run(visit, owner, judge, &answer);
-		running = 0;
-	}
-	wf_limit_end();
-	wf_limit_begin(wf_setting_sql_timeout);
-	wf_store_enter(access);
-
-	batch = wf_batch_begin();
-	visit = load(batch, item);
-	if (visit != NULL)
-		take_answer(batch, visit, &answer);
-	wf_batch_flush(batch);
+	wf_batch_look(batch, item->instance, item->visit);
+	return wf_batch_visit(batch, item->instance, item->visit);
 }
 
 static void
 move_visit(WfBatch *batch, WfVisit *visit)
 {
-	if (visit == NULL)
-		return;
 	if (wf_state_is_over(visit, batch->now))
 		wf_engine_alarm(batch, visit);
 	else
@@ -197,56 +98,144 @@ is_ours(const WfVisit *visit)
 	return wf_process_owner(visit->instance->process->process_id) == wf_executor_role();
 }
 
+/* ---- taking one up ---- */
+
+/*
+ * Claim the visit. Its instance is locked if the visit only has to be moved, or if its statement
+ * has given way too often. If another transaction has locked the instance, nothing is begun with it.
+ */
+static Found
+take(WfWorkItem *item)
+{
+	int			yields;
+
+	if (!wf_claim(item->visit))
+		return NOTHING; /* the executor that has it looks again when it is done */
+	yields = wf_yield_count(item->visit);
+	item->moves = item->moves && yields == 0;
+	item->locked = item->moves || yields >= MOST_YIELDS;
+	if (item->locked ? wf_due_lock(item->instance) : !wf_instance_is_locked(item->instance))
+		return DONE;
+	wf_claim_release();
+	return ONLY_LOCKED;
+}
+
+static Found
+take_next(const char *queue, WfWorkItem *item)
+{
+	WfWorkItem *items = palloc(sizeof(WfWorkItem) * LOOK_AT);
+	WfWorkItem	after = {.due_at = DT_NOBEGIN};
+	TimestampTz now = GetCurrentTimestamp();
+	Found		found = NOTHING;
+	int			n;
+
+	do
+	{
+		n = wf_due_scan_work(queue, &after, now, LOOK_AT, items);
+		for (int i = 0; i < n; i++)
+		{
+			Found		one = take(&items[i]);
+
+			if (one == DONE)
+			{
+				*item = items[i];
+				return DONE;
+			}
+			if (one == ONLY_LOCKED)
+				found = ONLY_LOCKED;
+		}
+		if (n > 0)
+			after = items[n - 1];
+	} while (n == LOOK_AT);
+	return found;
+}
+
+/* Lock the instance of a visit that turns out to need no statement. */
+static bool
+lock_now(WfWorkItem *item)
+{
+	item->locked = item->locked || wf_due_lock(item->instance);
+	if (!item->locked)
+		wf_careful_keep();
+	return item->locked;
+}
+
 /* The server does not survive it: what it carries, or even its handlers, may be the reason. */
-static void
-break_deadly(const WfWorkItem *item, int deaths)
+static Found
+break_deadly(WfWorkItem *item, int deaths)
 {
 	WfBatch    *batch = wf_batch_begin();
-	WfVisit    *visit = load(batch, item);
+	WfVisit    *visit;
 	WfFault		fault;
 
+	if (!lock_now(item))
+		return ONLY_LOCKED;
+	visit = load(batch, item);
 	wf_failure_died(&fault);
 	if (visit != NULL)
 		wf_engine_break(batch, visit, &fault, deaths > WF_MOST_DEATHS ? WF_BREAK_BARE : WF_BREAK_VISIT);
 	wf_batch_flush(batch);
+	return DONE;
+}
+
+static Found
+run_statement(WfAccess *access, WfBatch *batch, WfVisit *visit, WfWorkItem *item)
+{
+	if (!is_ours(visit))
+	{
+		wf_note_due(WF_QUEUE_EXECUTOR, visit->due_at);
+		wf_careful_keep();
+		return NOTHING;
+	}
+	if (item->moves)
+		return DONE_IN_VAIN; /* a statement is not run under a lock that was taken for a move */
+	item->statement = true;
+	switch (wf_sql_step_run(access, batch, visit))
+	{
+		case WF_STEP_OVERTAKEN:
+			return DONE_IN_VAIN;
+		case WF_STEP_GAVE_WAY:
+			return GAVE_WAY;
+		case WF_STEP_DONE:
+			break;
+	}
+	return DONE;
+}
+
+static Found
+work_on_taken(WfAccess *access, WfWorkItem *item)
+{
+	int			deaths = wf_careful_begin(WF_PIECE_EXECUTE, item->visit);
+	WfBatch    *batch = wf_batch_begin();
+	WfVisit    *visit;
+
+	if (deaths >= WF_MOST_DEATHS)
+		return break_deadly(item, deaths);
+	visit = item->locked ? load(batch, item) : look(batch, item);
+	if (wf_sql_step_is_due(batch, visit))
+		return run_statement(access, batch, visit, item);
+	if (!item->locked)
+	{
+		if (!lock_now(item))
+			return ONLY_LOCKED;
+		batch = wf_batch_begin();
+		visit = load(batch, item);
+	}
+	if (visit != NULL)
+		move_visit(batch, visit);
+	return DONE;
 }
 
 static Found
 work_on_visit(const char *queue, WfWorkItem *item)
 {
 	WfAccess	access;
-	WfBatch    *batch;
-	WfVisit    *visit;
-	bool		skipped;
-	Found		found = DONE;
-	int			deaths;
+	Found		found;
 
 	wf_store_enter(&access);
-	if (!wf_due_claim(queue, GetCurrentTimestamp(), item, &skipped))
-	{
-		wf_store_leave(&access);
-		return skipped ? ONLY_LOCKED : NOTHING;
-	}
-	wf_show_visit(item->visit);
-	deaths = wf_careful_begin(WF_PIECE_EXECUTE, item->visit);
-	if (deaths >= WF_MOST_DEATHS)
-	{
-		break_deadly(item, deaths);
-		wf_store_leave(&access);
-		return DONE;
-	}
-	batch = wf_batch_begin();
-	visit = load(batch, item);
-	if (!wants_statement(batch, visit))
-		move_visit(batch, visit);
-	else if (is_ours(visit))
-		run_sql(&access, batch, item);
-	else
-	{
-		wf_note_due(WF_QUEUE_EXECUTOR, visit->due_at);
-		wf_careful_keep();
-		found = NOTHING;
-	}
+	found = take_next(queue, item);
+	if (found == DONE)
+		found = work_on_taken(&access, item);
 	wf_store_leave(&access);
 	return found;
 }
@@ -343,6 +332,7 @@ sit_out(const WfWorkItem *item, const Failure *failure)
 	TimestampTz now;
 
 	/* it is not under work meanwhile */
+	wf_claim_release();
 	wf_careful_end();
 	wf_careful_yield();
 	while ((now = GetCurrentTimestamp()) < until)
@@ -364,8 +354,8 @@ give_up(const WfWorkItem *item, const Failure *failure)
 }
 
 /*
- * The transaction of a visit failed as a whole, at commit perhaps: count that as its attempt, if it was its fault. A
- * callback may have been accepted once its lock was gone; the dispatcher has been told of that.
+ * The transaction of a visit failed as a whole, at commit perhaps: count that as its attempt, if it was its fault. Others may have ended
+ * or suspended it once its lock was gone, or a callback been accepted.
  */
 static void
 count_failure(const WfWorkItem *item, const Failure *failure, WfBreak broken)
@@ -373,11 +363,13 @@ count_failure(const WfWorkItem *item, const Failure *failure, WfBreak broken)
 	WfBatch    *batch = wf_batch_begin();
 	WfVisit    *visit = load(batch, item);
 	WfAnswer	answer = {.fault = failure->fault};
-	bool		runs = wants_statement(batch, visit);
+	bool		runs = wf_sql_step_is_due(batch, visit);
 
+	if (item->statement && !runs)
+		return; /* others have changed it: if it is due, an executor finds it */
 	if (failure->lack != WF_LACK_NONE && visit != NULL && wf_is_executor_queue(visit->queue) &&
 		!(runs && wf_engine_names(visit, &answer.fault)))
-		postpone(batch, visit, failure->lack, &failure->fault);
+		wf_sql_step_postpone(batch, visit, failure->lack, &failure->fault);
 	else if (runs && broken != WF_BREAK_BARE)
 		wf_engine_answer(batch, visit, &answer);
 	else if (visit != NULL && wf_is_executor_queue(visit->queue))
@@ -476,22 +468,36 @@ has_failed(const WfWorkItem *item, Failure *failure)
 		give_up(item, failure);
 }
 
+/* Is the error the cancel that was sent because the visit was ended or suspended? */
+static bool
+was_stopped(const Failure *failure)
+{
+	return failure->error->sqlerrcode == ERRCODE_QUERY_CANCELED && wf_claim_is_stopped();
+}
+
+static void
+end_transaction(Found found)
+{
+	wf_limit_end();
+	if (found == DONE_IN_VAIN || found == GAVE_WAY)
+		AbortCurrentTransaction();
+	else
+		CommitTransactionCommand();
+}
+
 static Found
-try_work(const WfTurn *turn)
+try_work(const WfTurn *turn, WfWorkItem *item)
 {
 	volatile Found found = NOTHING;
-	/* not on the stack: after an error a compiler may have what was in it before */
-	WfWorkItem *item = MemoryContextAllocZero(work_context, sizeof(WfWorkItem));
 	Failure    *volatile failure = NULL;
 
-	waiting = false;
+	(void) wf_sql_step_was_postponed();
 	PG_TRY();
 	{
 		wf_begin_transaction();
 		wf_limit_begin(wf_setting_sql_timeout);
 		found = turn->deliveries ? work_on_delivery(turn->queue, item) : work_on_visit(turn->queue, item);
-		wf_limit_end();
-		CommitTransactionCommand();
+		end_transaction(found);
 	}
 	PG_CATCH();
 	{
@@ -499,26 +505,29 @@ try_work(const WfTurn *turn)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(work_context);
-	wf_show_visit(0);
 	if (failure != NULL)
 	{
-		has_failed(item, failure);
+		if (!was_stopped(failure))
+			has_failed(item, failure);
 		return DONE;
 	}
 	wf_failure_over(0, 0);
-	if (!waiting)
+	if (!wf_sql_step_was_postponed())
 		wf_failure_over(item->instance, item->visit);
-	return found;
+	return found == DONE_IN_VAIN ? DONE : found == GAVE_WAY ? ONLY_LOCKED : found;
 }
 
 /* After a crash others wait until it is over. */
 static Found
 work_in_turn(const WfTurn *turn)
 {
+	/* not on the stack: after an error a compiler may have what was in it before */
+	WfWorkItem *item = MemoryContextAllocZero(work_context, sizeof(WfWorkItem));
 	Found		found;
 
 	wf_careful_wait();
-	found = try_work(turn);
+	found = try_work(turn, item);
+	wf_claim_release();
 	wf_careful_end();
 	wf_careful_yield();
 	return found;
@@ -597,6 +606,20 @@ patience_ms(TimestampTz *idle_since)
 	return TimestampDifferenceMilliseconds(now, TimestampTzPlusMilliseconds(*idle_since, IDLE_MS));
 }
 
+/* At exit: what made this process end is not begun again by the next one. */
+static void
+leave_word(int code, Datum arg)
+{
+	if (!wf_limit_ends_us())
+		return;
+	if (wf_sql_step_running() != 0)
+		wf_stubborn_note(wf_sql_step_running());
+	else if (delivering != 0)
+		wf_stubborn_note(WF_STUBBORN_DELIVERY(delivering));
+	else
+		wf_upkeep_leave_word();
+}
+
 void
 wf_executor_run(void)
 {
@@ -605,6 +628,7 @@ wf_executor_run(void)
 
 	work_context = AllocSetContextCreate(TopMemoryContext, "workflow work", ALLOCSET_DEFAULT_SIZES);
 	before_shmem_exit(leave_word, (Datum) 0);
+	wf_claims_attach();
 	for (;;)
 	{
 		Found		found;

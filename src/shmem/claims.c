@@ -1,0 +1,229 @@
+/*
+ * claims.c
+ *		Which executor works on which visit, and how its statement is stopped.
+ *
+ * Claims are protected by the slot's mutex. An executor releases its claim after its transaction
+ * has ended, so that whoever claims the visit next sees what it did. At exit the claim is released
+ * by workers.c, after the transaction was rolled back.
+ *
+ * A statement is stopped by SIGUSR2. The signal is sent under the mutex: as long as the claim
+ * stands, its process does, so that no stranger with the same pid is hit. The executor may have
+ * released the claim before the signal arrives; so the handler cancels nothing unless the claim
+ * that stands then was stopped itself.
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "libpq/pqsignal.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+
+#include "shmem/claims.h"
+#include "shmem/slots.h"
+
+/* Our claim, while the statement that runs is to be stopped with it. */
+static WfClaim *volatile mine = NULL;
+
+static int
+my_index(void)
+{
+	return wf_my_worker - wf_my_slot->workers;
+}
+
+/* The index of the worker that has claimed the visit, or -1. Under the mutex. */
+static int
+find(const WfSlot *slot, int64 visit)
+{
+	for (int i = 0; i < WF_MAX_WORKERS; i++)
+		if (slot->claims[i].visit == visit)
+			return i;
+	return -1;
+}
+
+static void
+stop_handler(SIGNAL_ARGS)
+{
+	int			save_errno = errno;
+
+	if (mine != NULL && mine->stopped)
+	{
+		InterruptPending = true;
+		QueryCancelPending = true;
+	}
+	SetLatch(MyLatch);
+	errno = save_errno;
+}
+
+void
+wf_claims_attach(void)
+{
+	pqsignal(SIGUSR2, stop_handler);
+}
+
+/* ---- the executor's side ---- */
+
+bool
+wf_claim(int64 visit)
+{
+	WfSlot	   *slot = wf_my_slot;
+	bool		ours;
+
+	SpinLockAcquire(&slot->mutex);
+	ours = find(slot, visit) < 0;
+	if (ours)
+	{
+		slot->claims[my_index()] = (WfClaim){.visit = visit};
+		slot->nclaims++;
+	}
+	SpinLockRelease(&slot->mutex);
+	return ours;
+}
+
+bool
+wf_claim_is_stopped(void)
+{
+	const WfClaim *claim = &wf_my_slot->claims[my_index()];
+	bool		stopped;
+
+	SpinLockAcquire(&wf_my_slot->mutex);
+	stopped = claim->stopped;
+	SpinLockRelease(&wf_my_slot->mutex);
+	return stopped;
+}
+
+/* A stop that comes before `mine` is set is seen here, one that comes later by the handler. */
+bool
+wf_claim_heed(void)
+{
+	mine = &wf_my_slot->claims[my_index()];
+	return !wf_claim_is_stopped();
+}
+
+void
+wf_claim_heed_end(void)
+{
+	mine = NULL;
+	if (wf_claim_is_stopped())
+		QueryCancelPending = false; /* it was meant for the statement */
+}
+
+void
+wf_claim_release(void)
+{
+	WfSlot	   *slot = wf_my_slot;
+	WfClaim    *claim = &slot->claims[my_index()];
+
+	if (claim->visit == 0)
+		return;
+	wf_claim_heed_end();
+	SpinLockAcquire(&slot->mutex);
+	*claim = (WfClaim){0};
+	slot->nclaims--;
+	SpinLockRelease(&slot->mutex);
+}
+
+/* ---- those who stop it ---- */
+
+bool
+wf_claimed_elsewhere(int64 visit)
+{
+	WfSlot	   *slot = wf_slot_of(MyDatabaseId);
+	bool		found = false;
+
+	if (slot == NULL)
+		return false;
+	/*
+	 * The caller has locked the instance before. An executor claims first and looks for that lock
+	 * then, so one of the two sees the other.
+	 */
+	pg_memory_barrier();
+	if (*(volatile int *) &slot->nclaims == 0)
+		return false;
+	SpinLockAcquire(&slot->mutex);
+	if (slot->database == MyDatabaseId)
+	{
+		int			i = find(slot, visit);
+
+		found = i >= 0 && &slot->workers[i] != wf_my_worker;
+	}
+	SpinLockRelease(&slot->mutex);
+	return found;
+}
+
+void
+wf_claims_stop(const int64 *visits, int n)
+{
+	WfSlot	   *slot = wf_slot_of(MyDatabaseId);
+
+	if (slot == NULL)
+		return;
+	SpinLockAcquire(&slot->mutex);
+	for (int i = 0; i < n && slot->database == MyDatabaseId; i++)
+	{
+		int			who = find(slot, visits[i]);
+
+		if (who < 0 || &slot->workers[who] == wf_my_worker)
+			continue;
+		slot->claims[who].stopped = true;
+		(void) kill(slot->workers[who].pid, SIGUSR2);
+	}
+	SpinLockRelease(&slot->mutex);
+}
+
+/* ---- giving way ---- */
+
+static WfYield *
+yield_of(WfSlot *slot, int64 visit)
+{
+	for (int i = 0; i < WF_MAX_YIELDS; i++)
+		if (slot->yields[i].visit == visit)
+			return &slot->yields[i];
+	return NULL;
+}
+
+void
+wf_yield_note(int64 visit)
+{
+	WfSlot	   *slot = wf_my_slot;
+	WfYield    *yield;
+
+	SpinLockAcquire(&slot->mutex);
+	yield = yield_of(slot, visit);
+	if (yield == NULL)
+	{
+		yield = &slot->yields[slot->nyields++ % WF_MAX_YIELDS];
+		*yield = (WfYield){.visit = visit};
+	}
+	yield->times++;
+	SpinLockRelease(&slot->mutex);
+}
+
+int
+wf_yield_count(int64 visit)
+{
+	WfSlot	   *slot = wf_my_slot;
+	WfYield    *yield;
+	int			times;
+
+	if (*(volatile uint32 *) &slot->nyields == 0)
+		return 0;
+	SpinLockAcquire(&slot->mutex);
+	yield = yield_of(slot, visit);
+	times = yield != NULL ? yield->times : 0;
+	SpinLockRelease(&slot->mutex);
+	return times;
+}
+
+void
+wf_yield_forget(int64 visit)
+{
+	WfSlot	   *slot = wf_my_slot;
+	WfYield    *yield;
+
+	SpinLockAcquire(&slot->mutex);
+	yield = yield_of(slot, visit);
+	if (yield != NULL)
+		*yield = (WfYield){0};
+	SpinLockRelease(&slot->mutex);
+}

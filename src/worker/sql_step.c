@@ -1,0 +1,311 @@
+/*
+ * sql_step.c
+ *		The statement of a visit, and the move that follows from it.
+ *
+ * The instance is not locked while the statement runs: the visit is only claimed. After the
+ * statement the instance is locked and the visit loaded again. If another transaction has changed
+ * the visit, the whole transaction is rolled back, and with it the statement's effect. What the
+ * statement itself has done to its own instance is no reason for that, since it would do so again.
+ * Stopping the statement of a visit that has ended only saves time.
+ *
+ * Lock order: a client locks an instance first and then rows of its own; the executor locks rows
+ * first and then the instance. The executor is to be the victim of a deadlock, not the client, so
+ * it looks for one much sooner than anybody else, and repeatedly, and then gives way.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "engine/user_sql.h"
+#include "shmem/claims.h"
+#include "shmem/executors.h"
+#include "shmem/settings.h"
+#include "store/due.h"
+#include "worker/failure.h"
+#include "worker/limit.h"
+#include "worker/sql_step.h"
+
+/* Longest pause before a statement that was short of something is tried again. */
+#define FAILED_PAUSE_MS 60000
+/* The instance is waited for as long as the statement took, but at least so long. */
+#define SHORTEST_WAIT_MS 1000
+/* The wait is made of pieces of that length. In each, a deadlock is looked for after so long. */
+#define WAIT_PIECE_MS 100
+#define DEADLOCK_AFTER_MS 10
+
+static int64 running = 0;
+static bool postponed = false;
+
+/* One run of a statement. */
+typedef struct Attempt
+{
+	TimestampTz begun;
+	/* Deadline of the visit for which the statement was cancelled; 0: it was not. */
+	TimestampTz deadline;
+	WfAnswer	answer;
+} Attempt;
+
+int64
+wf_sql_step_running(void)
+{
+	return running;
+}
+
+bool
+wf_sql_step_is_due(const WfBatch *batch, const WfVisit *visit)
+{
+	return visit != NULL && wf_state_wants_statement(visit, batch->now, wf_yield_count(visit->id) > 0);
+}
+
+/* ---- the statement ---- */
+
+/* Longest time for the statement in milliseconds, at most until the visit's deadline. 0: no limit. */
+static int
+limit_of(const WfVisit *visit)
+{
+	int64		left;
+
+	if (visit->clocks.deadline == 0)
+		return wf_setting_sql_timeout;
+	left = (visit->clocks.deadline - GetCurrentTimestamp()) / 1000 + 1;
+	if (wf_setting_sql_timeout > 0)
+		left = Min(left, wf_setting_sql_timeout);
+	return (int) Min(Max(left, 1), PG_INT32_MAX);
+}
+
+/* Judge an error for wf_user_sql_run, while it is still known what hit a limit. */
+static void
+judge(const ErrorData *error, WfAnswer *answer)
+{
+	answer->lack = wf_failure_lack(error);
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && wf_limit_was_hit())
+		answer->fault.message = "the statement took longer than workflow.sql_timeout allows";
+	else if (wf_catch_took_too_much(error))
+		answer->fault.message = "the statement takes more memory than workflow.executor_memory allows";
+}
+
+static void
+refuse_stubborn(WfAnswer *answer)
+{
+	memset(answer, 0, sizeof(*answer));
+	answer->fault.code = "57014";
+	answer->fault.message = "the statement took longer than it may, and could not be cancelled";
+	strlcpy(answer->fault.sqlstate, "57014", sizeof(answer->fault.sqlstate));
+}
+
+/* Run the statement. Returns false if it was stopped, since its visit has ended. */
+static bool
+run(WfVisit *visit, Attempt *attempt)
+{
+	int			limit_ms = limit_of(visit);
+
+	*attempt = (Attempt){.begun = GetCurrentTimestamp()};
+	wf_limit_end();
+	wf_limit_begin_sql(limit_ms);
+	if (wf_stubborn_take(visit->id))
+		refuse_stubborn(&attempt->answer);
+	else if (wf_claim_heed())
+	{
+		running = visit->id;
+		wf_user_sql_run(visit, wf_executor_role(), judge, &attempt->answer);
+		running = 0;
+	}
+	wf_claim_heed_end();
+	wf_limit_end();
+	if (wf_limit_was_hit() && limit_ms != wf_setting_sql_timeout)
+		attempt->deadline = visit->clocks.deadline;
+	return !wf_claim_is_stopped();
+}
+
+/* ---- its instance ---- */
+
+static void
+set_ms(const char *name, int ms)
+{
+	char		value[16];
+
+	snprintf(value, sizeof(value), "%d", ms);
+	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* Wait for the lock for a short time, as the first to look for a deadlock. */
+static void
+lock_shortly(WfBatch *batch, int64 instance)
+{
+	int			level = NewGUCNestLevel();
+	int			longest_ms = Max(Min(WAIT_PIECE_MS, DeadlockTimeout / 4), 2);
+
+	set_ms("lock_timeout", longest_ms);
+	set_ms("deadlock_timeout", Min(DEADLOCK_AFTER_MS, longest_ms / 2));
+	(void) wf_batch_lock(batch, &instance, 1, WF_LOCK_WAIT);
+	AtEOXact_GUC(false, level);
+}
+
+/* Returns 0 if the instance is locked now or has ended, else the SQLSTATE that says why it is not. */
+static int
+try_to_lock(WfBatch *batch, int64 instance)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile int failed = 0;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		lock_shortly(batch, instance);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		failed = error->sqlerrcode;
+		if (failed != ERRCODE_LOCK_NOT_AVAILABLE && failed != ERRCODE_T_R_DEADLOCK_DETECTED)
+			ReThrowError(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return failed;
+}
+
+static bool
+has_ended(int64 instance)
+{
+	int64		living;
+
+	return wf_instances_living(&instance, 1, &living) == 0;
+}
+
+/* Lock the instance, unless it has ended. Returns false if another transaction keeps it. */
+static bool
+lock(WfBatch *batch, int64 instance, TimestampTz statement_begun)
+{
+	TimestampTz begun = GetCurrentTimestamp();
+	TimestampTz until = TimestampTzPlusMilliseconds(begun, SHORTEST_WAIT_MS);
+	int			failed;
+
+	if (wf_batch_lock(batch, &instance, 1, WF_LOCK_SKIP) > 0 || has_ended(instance))
+		return true;
+	until = Max(until, begun + (begun - statement_begun));
+	do
+		failed = try_to_lock(batch, instance);
+	while (failed == ERRCODE_LOCK_NOT_AVAILABLE && GetCurrentTimestamp() < until);
+	return failed == 0;
+}
+
+/* ---- what has become of it ---- */
+
+static bool
+is_same(const WfVisit *now, const WfVisit *then)
+{
+	return now != NULL && strcmp(now->step, then->step) == 0 && now->state == then->state && now->attempt == then->attempt &&
+		   now->held == then->held && memcmp(&now->key, &then->key, sizeof(then->key)) == 0;
+}
+
+/*
+ * Have other transactions changed the visit since the statement began? To be asked with the
+ * instance locked: then the visit stays as they have left it.
+ */
+static bool
+others_have_changed(const WfVisit *visit)
+{
+	WfBatch    *batch = wf_batch_begin();
+
+	wf_batch_look(batch, visit->instance->id, visit->id);
+	return !is_same(wf_batch_visit(batch, visit->instance->id, visit->id), visit);
+}
+
+/* ---- the move ---- */
+
+bool
+wf_sql_step_was_postponed(void)
+{
+	bool		answer = postponed;
+
+	postponed = false;
+	return answer;
+}
+
+void
+wf_sql_step_postpone(WfBatch *batch, WfVisit *visit, WfLack lack, const WfFault *fault)
+{
+	int			pause_ms = wf_failure_wait_sql(visit->instance->id, visit->id, lack, fault, FAILED_PAUSE_MS);
+
+	postponed = true;
+	wf_engine_postpone(batch, visit, TimestampTzPlusMilliseconds(batch->now, pause_ms));
+}
+
+/* An error after the deadline of the visit is a timeout, and not a failure of the statement. */
+static void
+take_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
+{
+	if (answer->fault.code != NULL && wf_state_is_over(visit, batch->now))
+		wf_engine_alarm(batch, visit);
+	else if (answer->lack != WF_LACK_NONE && wf_sql_step_is_due(batch, visit) && !wf_engine_names(visit, &answer->fault))
+		wf_sql_step_postpone(batch, visit, answer->lack, &answer->fault);
+	else
+		wf_engine_answer(batch, visit, answer);
+}
+
+/* Was the statement cancelled for a deadline that was extended meanwhile? */
+static bool
+was_cancelled_too_soon(const WfVisit *visit, const Attempt *attempt)
+{
+	return attempt->answer.fault.code != NULL && attempt->deadline != 0 && visit->clocks.deadline > attempt->deadline;
+}
+
+/* Move the visit on. `then` is the visit as it was when the statement began. */
+static WfStepEnd
+move(WfVisit *then, const Attempt *attempt)
+{
+	int64		instance = then->instance->id;
+	WfBatch    *batch = wf_batch_begin();
+	WfVisit    *visit;
+
+	if (!lock(batch, instance, attempt->begun))
+		return WF_STEP_GAVE_WAY;
+	wf_limit_begin(wf_setting_sql_timeout);
+	wf_batch_load_visits(batch, &instance, &then->id, 1);
+	visit = wf_batch_visit(batch, instance, then->id);
+	if (!is_same(visit, then) && others_have_changed(then))
+		return WF_STEP_OVERTAKEN;
+	if (visit != NULL && was_cancelled_too_soon(visit, attempt))
+		return WF_STEP_OVERTAKEN;
+	if (visit != NULL)
+		take_answer(batch, visit, &attempt->answer);
+	wf_batch_flush(batch);
+	return WF_STEP_DONE;
+}
+
+WfStepEnd
+wf_sql_step_run(WfAccess *access, WfBatch *batch, WfVisit *visit)
+{
+	Attempt		attempt;
+	bool		stopped;
+	WfStepEnd	end = WF_STEP_OVERTAKEN;
+
+	wf_store_leave(access);
+	MemoryContextSwitchTo(batch->context);
+	stopped = !run(visit, &attempt);
+	wf_store_enter(access);
+	if (!stopped)
+		end = move(visit, &attempt);
+	if (end == WF_STEP_GAVE_WAY)
+		wf_yield_note(visit->id);
+	else if (!postponed && wf_yield_count(visit->id) > 0)
+		wf_yield_forget(visit->id);
+	return end;
+}

@@ -1,0 +1,42 @@
+/*
+ * sql_step.h
+ *		The statement of a visit, and the move that follows from it.
+ */
+#ifndef WF_SQL_STEP_H
+#define WF_SQL_STEP_H
+
+#include "postgres.h"
+
+#include "engine/engine.h"
+#include "store/access.h"
+
+/* Is a statement to be run for this visit now? */
+extern bool wf_sql_step_is_due(const WfBatch *batch, const WfVisit *visit);
+
+/*
+ * Run the statement of a visit that is claimed, then lock its instance and move the visit on. The
+ * visit was loaded by wf_batch_look, or with its instance locked. Called inside wf_store_enter, and
+ * returns so. Unless the answer is WF_STEP_DONE, the caller rolls the transaction back.
+ */
+typedef enum WfStepEnd
+{
+	WF_STEP_DONE,
+	/* Other transactions have ended or changed the visit meanwhile. */
+	WF_STEP_OVERTAKEN,
+	/* Another transaction holds the instance, and may wait for rows that the statement has locked. */
+	WF_STEP_GAVE_WAY
+} WfStepEnd;
+extern WfStepEnd wf_sql_step_run(WfAccess *access, WfBatch *batch, WfVisit *visit);
+
+/*
+ * The statement failed because something was lacking: its visit is due again after a pause, and the
+ * attempt does not count. The row waits, and not the executor.
+ */
+extern void wf_sql_step_postpone(WfBatch *batch, WfVisit *visit, WfLack lack, const WfFault *fault);
+/* Was a visit postponed since this function was called last? */
+extern bool wf_sql_step_was_postponed(void);
+
+/* The visit whose statement is running; 0: none. */
+extern int64 wf_sql_step_running(void);
+
+#endif
