@@ -73,7 +73,7 @@ SELECT workflow.define('handlers_settled', $$
 $$);
 BEGIN;
 SELECT workflow.start('handlers_settled', '{"first": "50 ms", "then": "60 ms"}') AS settled \gset
-SELECT array_length(clock_times, 1) AS entries, clock_times[1] IS NULL AND clock_times[2] IS NULL AS none, clock_times[3] = handler_at AS first, clock_times[4] = interrupt_at AS then
+SELECT array_length(clock_times, 1) AS entries, clock_times[1] IS NULL AND clock_times[2] IS NULL AS none, clock_times[3] = next_handler AS first, clock_times[4] = next_interrupt AS then
 FROM workflow_data.visit WHERE instance = :settled;
 SELECT workflow.set_data(:settled, '{"first": "1 ms"}');
 COMMIT;
@@ -82,7 +82,7 @@ SELECT status, data FROM workflow.instances WHERE instance = :settled;
 SELECT step, outcome FROM workflow.history WHERE instance = :settled ORDER BY entered_at;
 SELECT workflow.start('handlers_settled', '{"first": "50 ms", "then": "1 day"}') AS settled \gset
 CALL test.until(format('SELECT EXISTS (SELECT FROM workflow.history WHERE instance = %s AND step = ''later'')', :settled));
-SELECT clock_times[3] IS NULL AS begun, clock_times[4] = handler_at AS next FROM workflow_data.visit WHERE instance = :settled;
+SELECT clock_times[3] IS NULL AS begun, clock_times[4] = next_handler AS next FROM workflow_data.visit WHERE instance = :settled;
 SELECT workflow.cancel(:settled);
 
 -- "now" is the time of the entry, not of each look
@@ -96,7 +96,7 @@ SELECT workflow.define('handlers_again', $$
     { "step": "late", "end": true } ] }
 $$);
 SELECT workflow.start('handlers_again', '{"ready": "?"}') AS again \gset
-SELECT state, clock_times, handler_at, interrupt_at, alarm_at FROM workflow_data.visit WHERE instance = :again;
+SELECT state, clock_times, next_handler, next_interrupt, next_timer FROM workflow_data.visit WHERE instance = :again;
 SELECT pg_sleep(0.03);
 SELECT workflow.set_data(:again, '{"ready": true}');
 SELECT workflow.retry(serial_number) FROM workflow.incidents WHERE instance = :again;
@@ -111,15 +111,15 @@ SELECT workflow.define('handlers_entries', $$
     { "step": "beside", "end": true } ] }
 $$);
 SELECT workflow.start('handlers_entries', '{"pause": "2 h", "ready": true}') AS entries \gset
-SELECT clock_times[1] = due_at AND due_at - entered_at = '2 h' AS event, clock_times[2] = handler_at AND handler_at - entered_at = '1 h' AS handler,
-    clock_times[3] IS NULL AS outcome, array_length(clock_times, 1) AS entries, interrupt_at FROM workflow_data.visit WHERE instance = :entries;
+SELECT clock_times[1] = due_at AND due_at - entered_at = '2 h' AS event, clock_times[2] = next_handler AND next_handler - entered_at = '1 h' AS handler,
+    clock_times[3] IS NULL AS outcome, array_length(clock_times, 1) AS entries, next_interrupt FROM workflow_data.visit WHERE instance = :entries;
 SELECT workflow.cancel(:entries);
 BEGIN;
 SELECT workflow.start('handlers_entries', '{"pause": "50 ms", "ready": true}') AS entries \gset
 SELECT workflow.suspend(:entries);
 COMMIT;
 SELECT pg_sleep(0.06);
-SELECT clock_times[1] = due_at AS event, clock_times[2] = handler_at AS handler, held FROM workflow_data.visit WHERE instance = :entries;
+SELECT clock_times[1] = due_at AS event, clock_times[2] = next_handler AS handler, suspended FROM workflow_data.visit WHERE instance = :entries;
 SELECT workflow.resume(:entries);
 CALL test.until(format('SELECT EXISTS (SELECT FROM workflow.instances WHERE instance = %s AND status = ''completed'')', :entries));
 SELECT step, outcome, completed_by FROM workflow.history WHERE instance = :entries;
@@ -131,7 +131,7 @@ SELECT pg_sleep(0.01);
 SELECT workflow.set_data(:entries, '{"ready": true}');
 SELECT workflow.retry(serial_number) FROM workflow.incidents WHERE instance = :entries;
 SELECT state, clock_times[1] = due_at AND due_at = waiting_since + '2 h' AS event,
-    clock_times[2] = handler_at AND handler_at = waiting_since + '1 h' AND waiting_since > entered_at AS handler FROM workflow_data.visit WHERE instance = :entries;
+    clock_times[2] = next_handler AND next_handler = waiting_since + '1 h' AND waiting_since > entered_at AS handler FROM workflow_data.visit WHERE instance = :entries;
 SELECT workflow.cancel(:entries);
 
 -- several that are due at one look begin in the order of their times, as far as the visit lived that long

@@ -20,19 +20,19 @@ SELECT workflow.heartbeat(:'sn', jsonb_build_object('text', repeat('x', 66000)))
 SELECT length(progress::text) FROM workflow.waiting WHERE instance = :i;
 -- silence begins anew, and nothing else changes
 BEGIN;
-SELECT silence_at AS before FROM workflow_data.visit WHERE instance = :i \gset
+SELECT heartbeat_deadline AS before FROM workflow_data.visit WHERE instance = :i \gset
 SELECT pg_sleep(0.01), workflow.heartbeat(:'sn');
-SELECT silence_at > :'before', silence_at - clock_timestamp() BETWEEN '9 minutes' AND '10 minutes' AS anew, alarm_at = silence_at AS alarm
+SELECT heartbeat_deadline > :'before', heartbeat_deadline - clock_timestamp() BETWEEN '9 minutes' AND '10 minutes' AS anew, next_timer = heartbeat_deadline AS alarm
 FROM workflow_data.visit WHERE instance = :i;
 ROLLBACK;
-SELECT silence_at = :'before' AS as_before FROM workflow_data.visit WHERE instance = :i;
+SELECT heartbeat_deadline = :'before' AS as_before FROM workflow_data.visit WHERE instance = :i;
 SELECT w.deadline = i.started_at + '2 hours' AS deadline, state FROM workflow.visits JOIN workflow.waiting w USING (serial_number), workflow.instances i
 WHERE i.instance = :i AND w.instance = :i;
 -- until when: the earliest of its clocks; silence does not count while it is suspended
-SELECT silence_at = until AS by_silence, until < deadline AS before_deadline FROM workflow.waiting WHERE instance = :i;
+SELECT heartbeat_deadline = until AS by_silence, until < deadline AS before_deadline FROM workflow.waiting WHERE instance = :i;
 BEGIN;
 SELECT workflow.suspend(:i);
-SELECT silence_at, until = deadline AS by_timeout FROM workflow.waiting WHERE instance = :i;
+SELECT heartbeat_deadline, until = deadline AS by_timeout FROM workflow.waiting WHERE instance = :i;
 ROLLBACK;
 SELECT workflow.define('heartbeat: rest', '{
   "steps": [
@@ -44,7 +44,7 @@ SELECT workflow.move(:r, 'rest', 'rest less') IS NOT NULL AS moved;
 SELECT workflow.start('heartbeat: rest') AS s \gset
 SELECT workflow.start('heartbeat: rest') AS t \gset
 SELECT workflow.move(:t, 'rest', 'for ever') IS NOT NULL AS moved;
-SELECT step, waits_for, until - since AS lasts, deadline - since AS deadline, silence_at FROM workflow.waiting WHERE process = 'heartbeat: rest' ORDER BY 1;
+SELECT step, waits_for, until - since AS lasts, deadline - since AS deadline, heartbeat_deadline FROM workflow.waiting WHERE process = 'heartbeat: rest' ORDER BY 1;
 SELECT workflow.cancel(i) FROM unnest(ARRAY[:r, :s, :t]) i;
 
 -- more time

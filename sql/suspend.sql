@@ -42,9 +42,9 @@ SELECT workflow.resume(:i);
 -- silence does not count while it is suspended
 SELECT workflow.start('suspend: loan') AS i \gset
 SELECT workflow.suspend(:i);
-UPDATE workflow_data.visit SET silence_at = now() - interval '1 hour' WHERE instance = :i;
+UPDATE workflow_data.visit SET heartbeat_deadline = now() - interval '1 hour' WHERE instance = :i;
 SELECT workflow.resume(:i);
-SELECT silence_at > now() + interval '9 minutes' AS anew FROM workflow_data.visit WHERE instance = :i;
+SELECT heartbeat_deadline > now() + interval '9 minutes' AS anew FROM workflow_data.visit WHERE instance = :i;
 SELECT workflow.cancel(:i);
 
 -- a clock that fell due meanwhile fires on resume, not before

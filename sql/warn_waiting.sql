@@ -34,6 +34,6 @@ BEGIN
 	PERFORM workflow.move(workflow.start('unwarned'), 'inherited never', 'own after all');
 	PERFORM workflow.start('by_setting');
 END $$;
-SELECT v.step, v.warn_at - v.waiting_since AS warned_after, v.alarm_at = v.warn_at AS at_its_time FROM workflow_data.visit v JOIN workflow_data.process p USING (process_id)
+SELECT v.step, v.warn_at - v.waiting_since AS warned_after, v.next_timer = v.warn_at AS at_its_time FROM workflow_data.visit v JOIN workflow_data.process p USING (process_id)
 WHERE p.process IN ('warned', 'unwarned', 'by_setting') ORDER BY v.instance;
 SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE process IN ('warned', 'unwarned', 'by_setting') AND ended_at IS NULL;

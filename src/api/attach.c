@@ -80,7 +80,7 @@ check_reaction(const char *argument, const char *value, const char *other)
 }
 
 static void
-read_arguments(FunctionCallInfo fcinfo, WfAttachment *wanted)
+read_attach_arguments(FunctionCallInfo fcinfo, WfAttachment *wanted)
 {
 	require_argument(fcinfo, 0, "relation");
 	require_argument(fcinfo, 1, "process");
@@ -212,7 +212,7 @@ refuse_column(const char *argument, const char *name, const char *why, const cha
  * numbers of the beginning: numbers jump (see store/identity.c).
  */
 static void
-check_room(const char *argument, const char *name, Oid base, int32 typmod, int longest)
+check_column_length(const char *argument, const char *name, Oid base, int32 typmod, int longest)
 {
 	int			room = typmod - VARHDRSZ;
 
@@ -243,7 +243,7 @@ check_type(const char *argument, const char *name, Oid type, int32 typmod, int l
 	if (category != TYPCATEGORY_STRING)
 		refuse_column(argument, name, psprintf("It is of type %s.", format_type_be(type)),
 					  "It needs a column of type text.");
-	check_room(argument, name, base, typmod, longest);
+	check_column_length(argument, name, base, typmod, longest);
 }
 
 static void
@@ -316,7 +316,7 @@ check_columns(Relation rel, const WfAttachment *wanted, const WfAttachment *othe
 /* ---- the process ---- */
 
 static void
-check_step(const WfAttachment *wanted, const WfDefinition *def)
+check_serial_step(const WfAttachment *wanted, const WfDefinition *def)
 {
 	int			step;
 
@@ -407,7 +407,7 @@ tell_what_is_text(Relation rel)
 /* ---- triggers ---- */
 
 static void
-execute(const char *sql)
+execute_ddl(const char *sql)
 {
 	int			rc = SPI_execute(sql, false, 0);
 
@@ -432,11 +432,11 @@ create_triggers(Relation rel, bool shows)
 	bool		plain = rel->rd_rel->relkind == RELKIND_RELATION && !rel->rd_rel->relispartition;
 
 	if (shows && !wf_attachment_has_trigger(rel, "before_insert"))
-		execute(psprintf("CREATE TRIGGER " WF_TRIGGER_BEFORE " BEFORE INSERT ON %s "
+		execute_ddl(psprintf("CREATE TRIGGER " WF_TRIGGER_BEFORE " BEFORE INSERT ON %s "
 						 "FOR EACH ROW EXECUTE FUNCTION workflow_data.before_insert()",
 						 qualified_name(rel)));
 	if (!wf_attachment_has_trigger(rel, "after_insert"))
-		execute(psprintf("CREATE TRIGGER " WF_TRIGGER_AFTER " AFTER INSERT ON %s %s "
+		execute_ddl(psprintf("CREATE TRIGGER " WF_TRIGGER_AFTER " AFTER INSERT ON %s %s "
 						 "EXECUTE FUNCTION workflow_data.after_insert()",
 						 qualified_name(rel),
 						 plain ? "REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT"
@@ -467,7 +467,7 @@ keep_columns(Relation rel, const WfAttachment *attachments, int n)
 		append_column(&columns, attachments[i].instance_column);
 	}
 	if (columns.len > 0)
-		execute(psprintf("CREATE OR REPLACE TRIGGER " WF_TRIGGER_KEEP " BEFORE UPDATE ON %s "
+		execute_ddl(psprintf("CREATE OR REPLACE TRIGGER " WF_TRIGGER_KEEP " BEFORE UPDATE ON %s "
 						 "FOR EACH ROW EXECUTE FUNCTION workflow_data.keep_columns(%s)",
 						 qualified_name(rel), columns.data));
 }
@@ -476,7 +476,7 @@ static void
 drop_trigger(Relation rel, const char *trigger, const char *function)
 {
 	if (wf_attachment_has_trigger(rel, function))
-		execute(psprintf("DROP TRIGGER IF EXISTS %s ON %s", trigger, qualified_name(rel)));
+		execute_ddl(psprintf("DROP TRIGGER IF EXISTS %s ON %s", trigger, qualified_name(rel)));
 }
 
 static void
@@ -540,7 +540,7 @@ attach(Relation rel, List *partitions, WfAttachment *wanted)
 					errhint("Detach it first with workflow.detach."));
 	check_relatives(rel, partitions);
 	check_columns(rel, wanted, others, n);
-	check_step(wanted, process->def);
+	check_serial_step(wanted, process->def);
 	check_condition(wanted);
 	check_trust(rel, wanted);
 	tell_what_is_text(rel);
@@ -565,7 +565,7 @@ start_existing(Relation rel, List *partitions, const WfAttachment *wanted, bool 
 }
 
 static void
-put_on_record(const WfAttachment *attachment, bool existing, Relation rel, Oid caller)
+audit_attach(const WfAttachment *attachment, bool existing, Relation rel, Oid caller)
 {
 	wf_audit(&(WfAudit){.call = "attach", .caller = caller, .process_id = attachment->process_id,
 		.arguments = {WF_AUDIT_TEXT("relation", qualified_name(rel)), WF_AUDIT_TEXT("serial_column", attachment->serial_column),
@@ -585,13 +585,13 @@ workflow_attach(PG_FUNCTION_ARGS)
 	bool		taken_over;
 
 	PreventCommandIfReadOnly("workflow.attach()");
-	read_arguments(fcinfo, &wanted);
+	read_attach_arguments(fcinfo, &wanted);
 	wf_shmem_require();
 	rel = open_owned(wanted.relation);
 	partitions = lock_partitions(rel);
 	wf_store_enter(&access);
 	taken_over = attach(rel, partitions, &wanted);
-	put_on_record(&wanted, existing, rel, access.caller);
+	audit_attach(&wanted, existing, rel, access.caller);
 	wf_store_leave(&access);
 	if (existing)
 		start_existing(rel, partitions, &wanted, taken_over);
@@ -643,7 +643,7 @@ open_to_detach(Oid relid, const char *process)
 }
 
 static int
-detach(Relation rel, const char *process, Oid caller)
+detach_table(Relation rel, const char *process, Oid caller)
 {
 	List	   *partitions = lock_partitions(rel);
 	WfAttachment *attachments;
@@ -699,7 +699,7 @@ workflow_detach(PG_FUNCTION_ARGS)
 	wf_shmem_require();
 	rel = open_to_detach(PG_GETARG_OID(0), process);
 	wf_store_enter(&access);
-	removed = detach(rel, process, access.caller);
+	removed = detach_table(rel, process, access.caller);
 	wf_store_leave(&access);
 	relation_close(rel, NoLock);
 	PG_RETURN_INT32(removed);

@@ -23,7 +23,7 @@
  * computed as the caller, outside wf_as_owner_begin.
  */
 static bool
-read_chunk(WfChunk *chunk, SysScanDesc scan)
+read_existing_rows(WfChunk *chunk, SysScanDesc scan)
 {
 	const char *search_path = chunk->table->items[0].row.search_path;
 	HeapTuple	tuple = NULL;
@@ -53,7 +53,7 @@ start_in(WfChunk *chunk, Snapshot snapshot)
 	{
 		wf_chunk_begin(chunk);
 		old = MemoryContextSwitchTo(context);
-		more = read_chunk(chunk, scan);
+		more = read_existing_rows(chunk, scan);
 		wf_chunk_start(chunk);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);

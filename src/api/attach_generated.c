@@ -70,7 +70,7 @@ make_generated(Relation rel)
  * context, so an abort frees them.
  */
 static WfGenerated *
-take(WfAttachedTable *table, Relation rel)
+take_generated(WfAttachedTable *table, Relation rel)
 {
 	WfGenerated *generated = table->generated;
 
@@ -106,7 +106,7 @@ wf_generated_forget(WfAttachedTable *table)
 HeapTuple
 wf_generated_fill(WfAttachedTable *table, Relation rel, HeapTuple tuple, bool stored_too)
 {
-	WfGenerated *generated = take(table, rel);
+	WfGenerated *generated = take_generated(table, rel);
 	Datum	   *values = palloc(sizeof(Datum) * generated->n);
 	bool	   *nulls = palloc(sizeof(bool) * generated->n);
 	int		   *columns = palloc(sizeof(int) * generated->n);

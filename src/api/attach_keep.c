@@ -37,7 +37,7 @@ typedef struct Kept
 } Kept;
 
 static TriggerData *
-trigger_data(FunctionCallInfo fcinfo)
+keep_trigger_data(FunctionCallInfo fcinfo)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 
@@ -145,7 +145,7 @@ restore(const TriggerData *trigdata, const WfWriting *writing, const Kept *kept)
 Datum
 workflow_keep_columns(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = trigger_data(fcinfo);
+	TriggerData *trigdata = keep_trigger_data(fcinfo);
 	Kept	   *kept = find_columns(fcinfo, trigdata);
 	const WfWriting *writing = writing_to(fcinfo, trigdata->tg_relation);
 

@@ -52,7 +52,7 @@ forget_all(void)
 }
 
 static void
-at_transaction_end(XactEvent event, void *arg)
+numbers_at_transaction_end(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
 		forget_all();
@@ -73,7 +73,7 @@ count_bits(uint64 bits)
  * higher numbers.
  */
 static void
-at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+numbers_at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {
 	if (event != SUBXACT_EVENT_ABORT_SUB)
 		return;
@@ -89,8 +89,8 @@ wf_attach_transaction(void)
 {
 	if (!registered)
 	{
-		RegisterXactCallback(at_transaction_end, NULL);
-		RegisterSubXactCallback(at_subtransaction_end, NULL);
+		RegisterXactCallback(numbers_at_transaction_end, NULL);
+		RegisterSubXactCallback(numbers_at_subtransaction_end, NULL);
 		registered = true;
 	}
 	return transaction;

@@ -202,7 +202,7 @@ report_refused(const WfChunk *chunk, const WfRowStart *start)
 }
 
 static bool
-shows(const WfRowColumn *column, const char *shown, const char *expected)
+attachment_shows(const WfRowColumn *column, const char *shown, const char *expected)
 {
 	if (column->attno == 0)
 		return true;
@@ -229,8 +229,8 @@ redeem(const WfChunk *chunk, const WfRowStart *start, WfIssued *issued)
 		report_forged(chunk, start);
 	wf_issued_serial_number(issued, serial_number);
 	snprintf(instance, sizeof(instance), INT64_FORMAT, issued->instance);
-	if (!shows(&start->item->instance, start->instance, instance) ||
-		!shows(&start->item->serial, start->serial_number,
+	if (!attachment_shows(&start->item->instance, start->instance, instance) ||
+		!attachment_shows(&start->item->serial, start->serial_number,
 			   issued->visit != 0 ? serial_number : NULL))
 		report_forged(chunk, start);
 }
@@ -272,7 +272,7 @@ is_shown(const WfAttached *item, const WfInstance *instance, const WfIssued *iss
 }
 
 static void
-start_one(WfChunk *chunk, WfBatch *batch, const WfRowStart *start)
+start_row(WfChunk *chunk, WfBatch *batch, const WfRowStart *start)
 {
 	WfAttached *item = start->item;
 	WfIssued	issued;
@@ -291,7 +291,7 @@ start_one(WfChunk *chunk, WfBatch *batch, const WfRowStart *start)
 }
 
 static int
-compare_living(const void *a, const void *b)
+compare_living_instances(const void *a, const void *b)
 {
 	return strcmp(((const WfLivingKey *) a)->business_key, ((const WfLivingKey *) b)->business_key);
 }
@@ -334,9 +334,9 @@ start_item(WfChunk *chunk, WfBatch *batch, WfAttached *item)
 
 		if (start->item != item)
 			continue;
-		found = nknown > 0 ? bsearch(&wanted, known, nknown, sizeof(WfLivingKey), compare_living) : NULL;
+		found = nknown > 0 ? bsearch(&wanted, known, nknown, sizeof(WfLivingKey), compare_living_instances) : NULL;
 		if (found == NULL)
-			start_one(chunk, batch, start);
+			start_row(chunk, batch, start);
 		else if (chunk->existing == 0 && wf_attached_sets_columns(item))
 			wf_attachment_write_back(found->instance, item->row.id, batch->now);
 	}

@@ -48,7 +48,7 @@ static HTAB *entries = NULL;
 static uint64 relation_changes = 1;
 
 static void
-on_relation_change(Datum arg, Oid relid)
+forget_attached(Datum arg, Oid relid)
 {
 	HASH_SEQ_STATUS status;
 	Entry	   *entry;
@@ -73,7 +73,7 @@ init(void)
 	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Entry)};
 
 	entries = hash_create("workflow attached tables", 16, &ctl, HASH_ELEM | HASH_BLOBS);
-	CacheRegisterRelcacheCallback(on_relation_change, (Datum) 0);
+	CacheRegisterRelcacheCallback(forget_attached, (Datum) 0);
 }
 
 /* ---- making an entry ---- */
@@ -258,7 +258,7 @@ find_judged_again(WfAttachedTable *table, Relation rel)
 }
 
 static WfAttachedTable *
-make_table(Relation rel, const WfAttachment *rows, int n)
+make_attached_table(Relation rel, const WfAttachment *rows, int n)
 {
 	MemoryContext context = AllocSetContextCreate(CurTransactionContext, "workflow attached table",
 												  ALLOCSET_SMALL_SIZES);
@@ -347,7 +347,7 @@ forget_versions(Entry *entry)
 }
 
 static void
-load(Relation rel, Entry *entry)
+load_attached(Relation rel, Entry *entry)
 {
 	WfAccess	access;
 	WfAttachment *rows;
@@ -358,7 +358,7 @@ load(Relation rel, Entry *entry)
 	n = find_attachments(rel, &rows);
 	if (!is_same_table(entry->table, rows, n))
 	{
-		table = make_table(rel, rows, n);
+		table = make_attached_table(rel, rows, n);
 		if (entry->table != NULL)
 			MemoryContextSetParent(entry->table->context, TopTransactionContext);
 		MemoryContextSetParent(table->context, TopMemoryContext);
@@ -391,7 +391,7 @@ wf_attached_table(Relation rel, bool same)
 	if (entry->table != NULL && entry->table->valid &&
 		(is_of_now(entry) || (same && entry->table->has_columns && is_of_this_transaction(entry))))
 		return entry->table;
-	load(rel, entry);
+	load_attached(rel, entry);
 	return entry->table;
 }
 

@@ -30,7 +30,7 @@ PG_FUNCTION_INFO_V1(workflow_before_insert);
 PG_FUNCTION_INFO_V1(workflow_after_insert);
 
 static TriggerData *
-trigger_data(FunctionCallInfo fcinfo, const char *function, bool before)
+start_trigger_data(FunctionCallInfo fcinfo, const char *function, bool before)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 
@@ -54,7 +54,7 @@ typedef struct Changes
 } Changes;
 
 static void
-change(Changes *changes, WfRowColumn *column, char *text)
+add_change(Changes *changes, WfRowColumn *column, char *text)
 {
 	if (column->attno == 0)
 		return;
@@ -96,9 +96,9 @@ show_start(Relation rel, WfAttached *item, bool wanted, Changes *changes)
 		wf_numbers_issue(item, &issued);
 	wf_issued_serial_number(&issued, serial_number);
 	snprintf(instance, sizeof(instance), INT64_FORMAT, issued.instance);
-	change(changes, &item->serial, issued.visit != 0 ? serial_number : NULL);
-	change(changes, &item->instance, issued.instance != 0 ? instance : NULL);
-	change(changes, &item->status, wanted ? pstrdup(wf_status_name(WF_STATUS_ACTIVE)) : NULL);
+	add_change(changes, &item->serial, issued.visit != 0 ? serial_number : NULL);
+	add_change(changes, &item->instance, issued.instance != 0 ? instance : NULL);
+	add_change(changes, &item->status, wanted ? pstrdup(wf_status_name(WF_STATUS_ACTIVE)) : NULL);
 	error_context_stack = context.previous;
 }
 
@@ -107,7 +107,7 @@ show_start(Relation rel, WfAttached *item, bool wanted, Changes *changes)
  * trigger, so that each is judged once.
  */
 static bool *
-judge(WfAttachedTable *table, Relation rel, HeapTuple tuple)
+judge_row(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 {
 	bool	   *wanted = palloc(sizeof(bool) * table->n);
 	Jsonb	   *row = NULL;
@@ -135,7 +135,7 @@ judge(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 static HeapTuple
 set_columns(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 {
-	bool	   *wanted = judge(table, rel, tuple);
+	bool	   *wanted = judge_row(table, rel, tuple);
 	Changes		changes = {.n = 0};
 
 	changes.columns = palloc(sizeof(int) * table->n * 3);
@@ -157,7 +157,7 @@ set_columns(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 Datum
 workflow_before_insert(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = trigger_data(fcinfo, "workflow_data.before_insert", true);
+	TriggerData *trigdata = start_trigger_data(fcinfo, "workflow_data.before_insert", true);
 	Relation	rel = trigdata->tg_relation;
 	WfAttachedTable *table = wf_attached_table(rel, false);
 
@@ -231,7 +231,7 @@ next_row(Tuplestorestate *rows, int pointer, TupleTableSlot *slot)
  * columns are computed as the inserting role, outside wf_as_owner_begin.
  */
 static bool
-read_chunk(WfChunk *chunk, Tuplestorestate *rows, int pointer, TupleTableSlot *slot)
+read_new_rows(WfChunk *chunk, Tuplestorestate *rows, int pointer, TupleTableSlot *slot)
 {
 	const char *search_path = chunk->table->items[0].row.search_path;
 	bool		more = true;
@@ -283,7 +283,7 @@ after_statement(FunctionCallInfo fcinfo, TriggerData *trigdata)
 	{
 		wf_chunk_begin(&chunk);
 		old = MemoryContextSwitchTo(context);
-		more = read_chunk(&chunk, rows, pointer, slot);
+		more = read_new_rows(&chunk, rows, pointer, slot);
 		wf_chunk_start(&chunk);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
@@ -296,7 +296,7 @@ after_statement(FunctionCallInfo fcinfo, TriggerData *trigdata)
 Datum
 workflow_after_insert(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = trigger_data(fcinfo, "workflow_data.after_insert", false);
+	TriggerData *trigdata = start_trigger_data(fcinfo, "workflow_data.after_insert", false);
 
 	if (TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
 		after_row(fcinfo, trigdata);

@@ -20,7 +20,7 @@
 #include "http/server.h"
 #include "shmem/database.h"
 #include "shmem/lacks.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "shmem/settings.h"
 #include "shmem/shown.h"
 #include "store/access.h"
@@ -174,7 +174,7 @@ is_over(TimestampTz at, int ms)
 }
 
 /*
- * workflow_data.blocked_by(instance bigint, visit bigint, queue text, due_at timestamptz, alarm_at
+ * workflow_data.blocked_by(instance bigint, visit bigint, queue text, due_at timestamptz, next_timer
  * timestamptz) → text
  *
  * The last three arguments are those of the visit's row. The result says what was lacking when the
@@ -188,7 +188,7 @@ workflow_blocked_by(PG_FUNCTION_ARGS)
 	MemoryContext context = CurrentMemoryContext;
 	Asked		asked = {0};
 	TimestampTz due_at = PG_ARGISNULL(3) || PG_ARGISNULL(2) ? 0 : PG_GETARG_TIMESTAMPTZ(3);
-	TimestampTz alarm_at = PG_ARGISNULL(4) ? 0 : PG_GETARG_TIMESTAMPTZ(4);
+	TimestampTz next_timer = PG_ARGISNULL(4) ? 0 : PG_GETARG_TIMESTAMPTZ(4);
 	WfLackRow	lack;
 	WfAccess	access;
 	const char *word = NULL;
@@ -198,7 +198,7 @@ workflow_blocked_by(PG_FUNCTION_ARGS)
 	asked.instance = PG_GETARG_INT64(0);
 	asked.visit = PG_GETARG_INT64(1);
 	asked.due = is_over(due_at, 0);
-	asked.late = is_over(due_at, LATE_MS) || is_over(alarm_at, LATE_MS);
+	asked.late = is_over(due_at, LATE_MS) || is_over(next_timer, LATE_MS);
 	if (wf_lack_find(asked.instance, asked.visit, &lack))
 		word = wf_lack_name(lack.lack);
 	else if ((!asked.due && !asked.late) || RecoveryInProgress())
@@ -221,7 +221,7 @@ workflow_blocked_by(PG_FUNCTION_ARGS)
 
 /* Find what the visit lacked. Returns false if it lacked nothing, or the caller may not know. */
 static bool
-find_lack(FunctionCallInfo fcinfo, WfLackRow *row)
+find_lack_of_visit(FunctionCallInfo fcinfo, WfLackRow *row)
 {
 	MemoryContext context = CurrentMemoryContext;
 	WfAccess	access;
@@ -246,7 +246,7 @@ workflow_blocked_error(PG_FUNCTION_ARGS)
 	WfLackRow	row;
 	WfFault		fault = {0};
 
-	if (!find_lack(fcinfo, &row))
+	if (!find_lack_of_visit(fcinfo, &row))
 		PG_RETURN_NULL();
 	fault.code = row.sqlstate;
 	fault.message = row.message;
@@ -263,7 +263,7 @@ workflow_blocked_until(PG_FUNCTION_ARGS)
 {
 	WfLackRow	row;
 
-	if (!find_lack(fcinfo, &row))
+	if (!find_lack_of_visit(fcinfo, &row))
 		PG_RETURN_NULL();
 	PG_RETURN_TIMESTAMPTZ(row.again_at);
 }

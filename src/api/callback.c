@@ -12,7 +12,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "api/outside.h"
+#include "api/completion.h"
 #include "engine/engine.h"
 #include "model/template.h"
 #include "store/access.h"
@@ -26,11 +26,11 @@ PG_FUNCTION_INFO_V1(workflow_complete);
 PG_FUNCTION_INFO_V1(workflow_fail);
 
 static Jsonb *
-error_of(const WfWord *word, int attempt)
+error_of_completion(const WfCompletion *completion, int attempt)
 {
-	WfFault		fault = {.code = word->code, .message = word->message};
+	WfFault		fault = {.code = completion->code, .message = completion->message};
 
-	return word->failed ? wf_engine_error(&fault, attempt) : NULL;
+	return completion->failed ? wf_engine_error(&fault, attempt) : NULL;
 }
 
 /*
@@ -38,16 +38,16 @@ error_of(const WfWord *word, int attempt)
  * it look like a late success.
  */
 static Jsonb *
-record_of(const WfWord *word)
+record_of(const WfCompletion *completion)
 {
 	WfField		fields[3];
 
-	if (!word->failed)
-		return word->data;
+	if (!completion->failed)
+		return completion->data;
 	memset(fields, 0, sizeof(fields));
-	fields[0] = (WfField){.key = "code", .kind = WF_FIELD_TEXT, .text = word->code};
-	fields[1] = (WfField){.key = "message", .kind = WF_FIELD_TEXT, .text = word->message};
-	fields[2] = (WfField){.key = "data", .jsonb = word->data};
+	fields[0] = (WfField){.key = "code", .kind = WF_FIELD_TEXT, .text = completion->code};
+	fields[1] = (WfField){.key = "message", .kind = WF_FIELD_TEXT, .text = completion->message};
+	fields[2] = (WfField){.key = "data", .jsonb = completion->data};
 	return wf_jsonb_object(fields, lengthof(fields));
 }
 
@@ -56,19 +56,19 @@ record_of(const WfWord *word)
  * what is made of that.
  */
 bool
-wf_word_fits(const WfWord *word)
+wf_completion_fits(const WfCompletion *completion)
 {
-	size_t		bytes = word->data != NULL ? VARSIZE(word->data) : 0;
+	size_t		bytes = completion->data != NULL ? VARSIZE(completion->data) : 0;
 
-	return bytes + (word->message != NULL ? strlen(word->message) : 0) <= WF_WORD_MAX_BYTES;
+	return bytes + (completion->message != NULL ? strlen(completion->message) : 0) <= WF_COMPLETION_MAX_BYTES;
 }
 
 static void
-require_fit(const WfWord *word)
+require_fit(const WfCompletion *completion)
 {
-	if (!wf_word_fits(word))
+	if (!wf_completion_fits(completion))
 		ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				errmsg("what ends a visit has at most %d MB", WF_WORD_MAX_BYTES / (1024 * 1024)),
+				errmsg("what ends a visit has at most %d MB", WF_COMPLETION_MAX_BYTES / (1024 * 1024)),
 				errhint("Store it elsewhere, and give its address."));
 }
 
@@ -77,48 +77,48 @@ require_fit(const WfWord *word)
  * other ways too.
  */
 static bool
-is_by_hand(const WfTarget *target, const WfWord *word, Oid role)
+is_by_hand(const WfTarget *target, const WfCompletion *completion, Oid role)
 {
-	return target->visit->state == WF_STATE_INCIDENT && !word->webhook &&
+	return target->visit->state == WF_STATE_INCIDENT && !completion->webhook &&
 		   wf_privilege_has(target->process_id, role, WF_PRIVILEGE_ADMIN);
 }
 
 bool
-wf_word_apply(WfTarget *target, const WfSerial *serial, const WfWord *word, Oid role)
+wf_completion_apply(WfTarget *target, const WfSerial *serial, const WfCompletion *completion, Oid role)
 {
 	WfVisit    *visit = target->visit;
 
-	require_fit(word);
+	require_fit(completion);
 	target->batch->caller = role;
-	target->batch->webhook = word->webhook;
-	target->batch->call = word->failed ? "fail" : "complete";
+	target->batch->webhook = completion->webhook;
+	target->batch->call = completion->failed ? "fail" : "complete";
 	if (visit != NULL && !visit->ended &&
-		wf_engine_callback(target->batch, visit, word->data, error_of(word, visit->attempt),
-						   is_by_hand(target, word, role)))
+		wf_engine_callback(target->batch, visit, completion->data, error_of_completion(completion, visit->attempt),
+						   is_by_hand(target, completion, role)))
 		return true;
 	wf_late_require_seen(serial->instance, serial->visit);
-	wf_late_record(serial->instance, serial->visit, target->process_id, role, word->webhook,
-				   record_of(word));
+	wf_late_record(serial->instance, serial->visit, target->process_id, role, completion->webhook,
+				   record_of(completion));
 	return false;
 }
 
 bool
-wf_word_code_fits(const char *code)
+wf_completion_code_fits(const char *code)
 {
 	return code[0] != '\0' && pg_mbstrlen(code) <= MAX_CODE_LENGTH;
 }
 
 void
-wf_word_require_code(const char *code)
+wf_completion_require_code(const char *code)
 {
-	if (!wf_word_code_fits(code))
+	if (!wf_completion_code_fits(code))
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("an error code has 1 to %d characters", MAX_CODE_LENGTH),
 				errhint("It is what \"catch\" compares: a short word such as REJECTED."));
 }
 
 static bool
-call_back(const char *function, const WfSerial *serial, const WfWord *word)
+call_back(const char *function, const WfSerial *serial, const WfCompletion *completion)
 {
 	WfAccess	access;
 	WfTarget	target;
@@ -128,7 +128,7 @@ call_back(const char *function, const WfSerial *serial, const WfWord *word)
 	wf_store_enter(&access);
 	wf_target_visit(&target, serial, access.caller, WF_PRIVILEGE_COMPLETE,
 					WF_PRIVILEGE_COMPLETE);
-	accepted = wf_word_apply(&target, serial, word, access.caller);
+	accepted = wf_completion_apply(&target, serial, completion, access.caller);
 	if (accepted)
 		wf_batch_flush(target.batch);
 	wf_batch_end(target.batch);
@@ -149,9 +149,9 @@ Datum
 workflow_complete(PG_FUNCTION_ARGS)
 {
 	WfSerial	serial = wf_argument_serial(fcinfo, 0);
-	WfWord		word = {.data = wf_argument_jsonb(fcinfo, 1)};
+	WfCompletion		completion = {.data = wf_argument_jsonb(fcinfo, 1)};
 
-	PG_RETURN_BOOL(call_back("workflow.complete()", &serial, &word));
+	PG_RETURN_BOOL(call_back("workflow.complete()", &serial, &completion));
 }
 
 /*
@@ -165,9 +165,9 @@ workflow_fail(PG_FUNCTION_ARGS)
 {
 	WfSerial	serial = wf_argument_serial(fcinfo, 0);
 	char	   *code = wf_argument_text(fcinfo, 1);
-	WfWord		word = {.data = wf_argument_jsonb(fcinfo, 3), .failed = true,
-		.code = code != NULL ? code : WF_WORD_DEFAULT_CODE, .message = wf_argument_text(fcinfo, 2)};
+	WfCompletion		completion = {.data = wf_argument_jsonb(fcinfo, 3), .failed = true,
+		.code = code != NULL ? code : WF_COMPLETION_DEFAULT_CODE, .message = wf_argument_text(fcinfo, 2)};
 
-	wf_word_require_code(word.code);
-	PG_RETURN_BOOL(call_back("workflow.fail()", &serial, &word));
+	wf_completion_require_code(completion.code);
+	PG_RETURN_BOOL(call_back("workflow.fail()", &serial, &completion));
 }

@@ -33,7 +33,7 @@ wf_check_definition(const char *json, Oid owner, const char *search_path, WfIssu
 }
 
 static void
-put(ReturnSetInfo *rsinfo, const WfIssue *issue, const char *severity)
+put_issue(ReturnSetInfo *rsinfo, const WfIssue *issue, const char *severity)
 {
 	Datum		values[5] = {0};
 	bool		nulls[5] = {false};
@@ -52,7 +52,7 @@ static void
 put_all(ReturnSetInfo *rsinfo, const WfIssues *issues, const char *severity)
 {
 	for (int i = 0; i < wf_issues_kept(issues); i++)
-		put(rsinfo, &issues->items[i], severity);
+		put_issue(rsinfo, &issues->items[i], severity);
 }
 
 /*

@@ -22,7 +22,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
-#include "api/outside.h"
+#include "api/completion.h"
 #include "engine/engine.h"
 #include "model/guard.h"
 #include "model/issue.h"
@@ -43,7 +43,7 @@ typedef struct Entry
 {
 	const char *text; /* the serial number as it was given; NULL: the entry has none */
 	WfSerial	serial;
-	WfWord		word;
+	WfCompletion		completion;
 	bool		lives; /* the instance lives, and the caller may complete the visit */
 
 	/* the result */
@@ -102,7 +102,7 @@ refuse(Entry *entry, int code, const char *fmt, const char *what)
 
 /* Read a member that must be a string or null. Returns false if the entry is refused. */
 static bool
-read_text(Entry *entry, const WfJson *node, const char **text)
+read_entry_text(Entry *entry, const WfJson *node, const char **text)
 {
 	if (node->type != WF_JSON_STRING && node->type != WF_JSON_NULL)
 	{
@@ -116,7 +116,7 @@ read_text(Entry *entry, const WfJson *node, const char **text)
 static bool
 read_failure(Entry *entry, const WfJson *node)
 {
-	WfWord	   *word = &entry->word;
+	WfCompletion	   *completion = &entry->completion;
 
 	if (node->type == WF_JSON_NULL)
 		return true;
@@ -126,7 +126,7 @@ read_failure(Entry *entry, const WfJson *node)
 			   wf_json_path(node));
 		return false;
 	}
-	word->failed = true;
+	completion->failed = true;
 	for (int i = 0; i < node->n; i++)
 	{
 		const WfJson *member = node->items[i];
@@ -138,21 +138,21 @@ read_failure(Entry *entry, const WfJson *node)
 				   wf_json_path(member));
 			return false;
 		}
-		if (!read_text(entry, member, is_code ? &word->code : &word->message))
+		if (!read_entry_text(entry, member, is_code ? &completion->code : &completion->message))
 			return false;
 	}
-	if (word->code == NULL)
-		word->code = WF_WORD_DEFAULT_CODE;
-	if (!wf_word_code_fits(word->code))
+	if (completion->code == NULL)
+		completion->code = WF_COMPLETION_DEFAULT_CODE;
+	if (!wf_completion_code_fits(completion->code))
 		refuse(entry, ERRCODE_INVALID_PARAMETER_VALUE, "%s is empty or too long", "$.fail.code");
 	return entry->code == 0;
 }
 
 static bool
-read_member(Entry *entry, const WfJson *node)
+read_entry_member(Entry *entry, const WfJson *node)
 {
 	if (strcmp(node->key, "serial_number") == 0)
-		return read_text(entry, node, &entry->text);
+		return read_entry_text(entry, node, &entry->text);
 	if (strcmp(node->key, "fail") == 0)
 		return read_failure(entry, node);
 	if (strcmp(node->key, "data") != 0)
@@ -163,7 +163,7 @@ read_member(Entry *entry, const WfJson *node)
 		return false;
 	}
 	if (node->type != WF_JSON_NULL)
-		entry->word.data = wf_json_to_jsonb(node);
+		entry->completion.data = wf_json_to_jsonb(node);
 	return true;
 }
 
@@ -171,7 +171,7 @@ static void
 read_members(Entry *entry, const WfJson *root)
 {
 	for (int i = 0; i < root->n; i++)
-		if (!read_member(entry, root->items[i]))
+		if (!read_entry_member(entry, root->items[i]))
 			return;
 	if (entry->text == NULL)
 		refuse(entry, ERRCODE_INVALID_PARAMETER_VALUE, "%s is missing", "$.serial_number");
@@ -337,7 +337,7 @@ deny(Work *work, Entry *entry, int process_id)
 }
 
 static int
-compare_living(const void *a, const void *b)
+compare_instances(const void *a, const void *b)
 {
 	int64		left = ((const WfLiving *) a)->instance;
 	int64		right = ((const WfLiving *) b)->instance;
@@ -365,7 +365,7 @@ check_rights(Work *work)
 		Entry	   *entry = &work->entries[i];
 		WfLiving	key = {.instance = entry->serial.instance};
 		const WfLiving *found = entry->code != 0 ? NULL
-			: bsearch(&key, living, n, sizeof(WfLiving), compare_living);
+			: bsearch(&key, living, n, sizeof(WfLiving), compare_instances);
 
 		entry->lives = found != NULL && may_lock(work, found->process_id, &entry->serial);
 		if (found != NULL && !entry->lives)
@@ -408,7 +408,7 @@ sort_serials(const Entry *entries, int n, WfSerial *serials)
 
 /* Lock the instances of these entries, and load their visits. */
 static WfBatch *
-load(const Entry *entries, int n)
+load_entries(const Entry *entries, int n)
 {
 	WfBatch    *batch = wf_batch_begin();
 	WfSerial   *serials = MemoryContextAllocHuge(batch->context, sizeof(WfSerial) * Max(n, 1));
@@ -429,7 +429,7 @@ load(const Entry *entries, int n)
 }
 
 static void
-apply(Work *work, WfBatch *batch, Entry *entry)
+apply_entry(Work *work, WfBatch *batch, Entry *entry)
 {
 	const WfSerial *serial = &entry->serial;
 	WfTarget	target = {.batch = batch};
@@ -453,19 +453,19 @@ apply(Work *work, WfBatch *batch, Entry *entry)
 	else if (visit != NULL && !visit->ended && !wf_engine_takes_callback(visit))
 		refuse(entry, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 			   "visit %s does not wait for a callback", entry->text);
-	else if (!wf_word_fits(&entry->word))
+	else if (!wf_completion_fits(&entry->completion))
 		refuse(entry, ERRCODE_PROGRAM_LIMIT_EXCEEDED, "what ends visit %s is too large", entry->text);
 	else
-		entry->accepted = wf_word_apply(&target, serial, &entry->word, work->caller);
+		entry->accepted = wf_completion_apply(&target, serial, &entry->completion, work->caller);
 }
 
 static void
-apply_all(Work *work, WfBatch *batch, Entry *entries, int n)
+apply_entries(Work *work, WfBatch *batch, Entry *entries, int n)
 {
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		apply(work, batch, &entries[i]);
+		apply_entry(work, batch, &entries[i]);
 	}
 	wf_batch_flush(batch);
 }
@@ -494,7 +494,7 @@ is_of_an_entry(int sqlerrcode)
  * undone.
  */
 static ErrorData *
-try_all(Work *work, WfBatch *batch, Entry *entries, int n)
+try_entries(Work *work, WfBatch *batch, Entry *entries, int n)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -507,7 +507,7 @@ try_all(Work *work, WfBatch *batch, Entry *entries, int n)
 	{
 		wf_store_enter(&access);
 		MemoryContextSwitchTo(context);
-		apply_all(work, batch, entries, n);
+		apply_entries(work, batch, entries, n);
 		wf_store_leave(&access);
 		ReleaseCurrentSubTransaction();
 	}
@@ -529,8 +529,8 @@ try_all(Work *work, WfBatch *batch, Entry *entries, int n)
 static void
 work_on(Work *work)
 {
-	WfBatch    *batch = load(work->entries, work->n);
-	ErrorData  *error = try_all(work, batch, work->entries, work->n);
+	WfBatch    *batch = load_entries(work->entries, work->n);
+	ErrorData  *error = try_entries(work, batch, work->entries, work->n);
 
 	wf_batch_end(batch);
 	for (int i = 0; error != NULL && i < work->n; i++)
@@ -539,8 +539,8 @@ work_on(Work *work)
 		ErrorData  *own;
 
 		entry->accepted = false;
-		batch = load(entry, 1);
-		own = try_all(work, batch, entry, 1);
+		batch = load_entries(entry, 1);
+		own = try_entries(work, batch, entry, 1);
 		wf_batch_end(batch);
 		if (own != NULL)
 			refuse(entry, own->sqlerrcode, "%s", own->message);
@@ -552,7 +552,7 @@ work_on(Work *work)
 #define LATE "came too late: the visit had already ended"
 
 static void
-put(ReturnSetInfo *rsinfo, const Entry *entry)
+put_result(ReturnSetInfo *rsinfo, const Entry *entry)
 {
 	Datum		values[4] = {0};
 	bool		nulls[4] = {false};
@@ -620,7 +620,7 @@ workflow_complete_many(PG_FUNCTION_ARGS)
 	for (int i = 0; i < work.n; i++)
 	{
 		late |= work.entries[i].code == 0 && !work.entries[i].accepted;
-		put((ReturnSetInfo *) fcinfo->resultinfo, &work.entries[i]);
+		put_result((ReturnSetInfo *) fcinfo->resultinfo, &work.entries[i]);
 	}
 	wf_store_leave(&access);
 	if (late)

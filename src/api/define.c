@@ -23,7 +23,7 @@
 #include "api/arguments.h"
 #include "api/check.h"
 #include "model/definition.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "store/access.h"
 #include "store/audit.h"
 #include "store/delivery.h"
@@ -235,7 +235,7 @@ ensure_maintenance(TimestampTz now)
 	if (wf_query_run(&q_maintained, NULL, NULL) > 0)
 		return;
 	wf_delivery_add(0, 0, WF_DELIVERY_MAINTAIN, WF_QUEUE_EXECUTOR, now, NULL);
-	wf_note_due(WF_QUEUE_EXECUTOR, now);
+	wf_wakeup_due(WF_QUEUE_EXECUTOR, now);
 }
 
 static void
@@ -246,7 +246,7 @@ ensure_ready(TimestampTz now)
 	{
 		wf_identity_ensure();
 		/* A dispatcher that was started without an identity is paused, and may begin now. */
-		wf_note_everything();
+		wf_wakeup_everything();
 	}
 	ensure_maintenance(now);
 }

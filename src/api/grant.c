@@ -89,7 +89,7 @@ read_privilege(const char *name)
 }
 
 static void
-read_arguments(FunctionCallInfo fcinfo, Grant *grant, bool may_be_gone)
+read_grant_arguments(FunctionCallInfo fcinfo, Grant *grant, bool may_be_gone)
 {
 	grant->process = wf_argument_text_required(fcinfo, 0, "process");
 	wf_argument_require(fcinfo, 1, "role");
@@ -123,7 +123,7 @@ at_step(const Grant *grant)
 }
 
 static void
-put_on_record(const Grant *grant, const char *call, Oid caller)
+audit_grant(const Grant *grant, const char *call, Oid caller)
 {
 	wf_audit(&(WfAudit){.call = call, .caller = caller, .process_id = grant->process_id,
 		.arguments = {WF_AUDIT_TEXT("role", grant->role), WF_AUDIT_TEXT("privilege", wf_privilege_name(grant->privilege)),
@@ -145,7 +145,7 @@ require_admin(Grant *grant, Oid caller)
  * Does a stored holder mean the role of this grant? If that role is gone, its stored name decides.
  */
 static bool
-is_of(const Grant *grant, Oid oid, const char *name)
+is_grant_of(const Grant *grant, Oid oid, const char *name)
 {
 	Oid			role;
 
@@ -171,7 +171,7 @@ rows_of(const Grant *grant)
 		Oid			oid = DatumGetObjectId(SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull));
 		Name		name = DatumGetName(SPI_getbinval(table->vals[i], table->tupdesc, 2, &isnull));
 
-		if (is_of(grant, oid, NameStr(*name)))
+		if (is_grant_of(grant, oid, NameStr(*name)))
 		{
 			Held	   *held = palloc(sizeof(Held));
 
@@ -185,7 +185,7 @@ rows_of(const Grant *grant)
 
 /* Has the role this privilege already, on the step or on the whole process? */
 static bool
-is_granted(const Grant *grant)
+is_privilege_granted(const Grant *grant)
 {
 	ListCell   *lc;
 
@@ -250,15 +250,15 @@ workflow_grant_process(PG_FUNCTION_ARGS)
 	bool		granted;
 
 	PreventCommandIfReadOnly("workflow.grant_process()");
-	read_arguments(fcinfo, &grant, false);
+	read_grant_arguments(fcinfo, &grant, false);
 	wf_store_enter(&access);
 	require_admin(&grant, access.caller);
 	if (grant.step[0] != '\0')
 		(void) wf_target_step(wf_process_by_name(grant.process, 0, NULL), grant.step);
 	wf_identity_forget_lost();
-	granted = !is_granted(&grant) && insert_grant(&grant);
+	granted = !is_privilege_granted(&grant) && insert_grant(&grant);
 	if (granted)
-		put_on_record(&grant, "grant_process", access.caller);
+		audit_grant(&grant, "grant_process", access.caller);
 	else
 		ereport(NOTICE, errmsg("role \"%s\" has the privilege \"%s\" on process \"%s\"%s already",
 							   grant.role, wf_privilege_name(grant.privilege), grant.process, at_step(&grant)));
@@ -281,14 +281,14 @@ workflow_revoke_process(PG_FUNCTION_ARGS)
 	bool		revoked;
 
 	PreventCommandIfReadOnly("workflow.revoke_process()");
-	read_arguments(fcinfo, &grant, true);
+	read_grant_arguments(fcinfo, &grant, true);
 	wf_store_enter(&access);
 	require_admin(&grant, access.caller);
 	revoked = delete_grants(&grant);
 	if (!revoked && grant.gone)
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("role \"%s\" does not exist", grant.role));
 	if (revoked)
-		put_on_record(&grant, "revoke_process", access.caller);
+		audit_grant(&grant, "revoke_process", access.caller);
 	else
 		ereport(NOTICE, errmsg("role \"%s\" was not granted the privilege \"%s\" on process \"%s\"%s",
 							   grant.role, wf_privilege_name(grant.privilege), grant.process, at_step(&grant)));

@@ -12,7 +12,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
-#include "api/outside.h"
+#include "api/completion.h"
 #include "engine/engine.h"
 #include "store/access.h"
 #include "store/audit.h"
@@ -27,7 +27,7 @@ PG_FUNCTION_INFO_V1(workflow_extend);
 
 /* Find and lock the visit, which the caller must have the privilege to complete. */
 static void
-find_visit(WfTarget *target, const WfSerial *serial, const WfAccess *access)
+find_heartbeat_visit(WfTarget *target, const WfSerial *serial, const WfAccess *access)
 {
 	wf_target_visit(target, serial, access->caller, WF_PRIVILEGE_COMPLETE,
 					WF_PRIVILEGE_COMPLETE);
@@ -76,7 +76,7 @@ workflow_heartbeat(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("workflow.heartbeat()");
 	wf_store_enter(&access);
-	find_visit(&target, &serial, &access);
+	find_heartbeat_visit(&target, &serial, &access);
 	wanted = wf_heartbeat_apply(&target, &serial, progress);
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
@@ -114,7 +114,7 @@ moved_deadline(WfVisit *visit, const Interval *by)
 }
 
 static void
-put_on_record(const WfTarget *target, const WfAccess *access, Interval *by)
+audit_progress(const WfTarget *target, const WfAccess *access, Interval *by)
 {
 	int			style = IntervalStyle;
 	char	   *text;
@@ -146,13 +146,13 @@ workflow_extend(PG_FUNCTION_ARGS)
 	wf_argument_require(fcinfo, 1, "by");
 	PreventCommandIfReadOnly("workflow.extend()");
 	wf_store_enter(&access);
-	find_visit(&target, &serial, &access);
+	find_heartbeat_visit(&target, &serial, &access);
 	if (target.visit != NULL && wf_engine_wanted(target.visit))
 	{
 		deadline = moved_deadline(target.visit, PG_GETARG_INTERVAL_P(1));
 		wf_engine_extend(target.batch, target.visit, deadline);
 		wf_batch_flush(target.batch);
-		put_on_record(&target, &access, PG_GETARG_INTERVAL_P(1));
+		audit_progress(&target, &access, PG_GETARG_INTERVAL_P(1));
 	}
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);

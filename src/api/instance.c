@@ -91,7 +91,7 @@ flush_with_key(WfBatch *batch, const WfStart *start)
 }
 
 static int64
-start_one(const char *process, int version, WfStart *start)
+start_instance(const char *process, int version, WfStart *start)
 {
 	WfAccess	access;
 	WfBatch    *batch;
@@ -152,7 +152,7 @@ workflow_start(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(3) && version <= 0)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("versions are counted from 1, not %d", version));
-	PG_RETURN_INT64(start_one(process, version, &start));
+	PG_RETURN_INT64(start_instance(process, version, &start));
 }
 
 /* ---- set_data, cancel ---- */

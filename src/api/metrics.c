@@ -18,7 +18,7 @@ PG_FUNCTION_INFO_V1(workflow_count_due);
 PG_FUNCTION_INFO_V1(workflow_count_write_backs);
 
 static Datum
-count(FunctionCallInfo fcinfo, WfCounted counted)
+return_counts(FunctionCallInfo fcinfo, WfCounted counted)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	WfAccess	access;
@@ -37,26 +37,26 @@ count(FunctionCallInfo fcinfo, WfCounted counted)
 Datum
 workflow_count_instances(PG_FUNCTION_ARGS)
 {
-	return count(fcinfo, WF_COUNTED_INSTANCES);
+	return return_counts(fcinfo, WF_COUNTED_INSTANCES);
 }
 
 /* workflow_data.count_visits() → setof (process, state, step, n, since) */
 Datum
 workflow_count_visits(PG_FUNCTION_ARGS)
 {
-	return count(fcinfo, WF_COUNTED_VISITS);
+	return return_counts(fcinfo, WF_COUNTED_VISITS);
 }
 
 /* workflow_data.count_due() → setof (work, process, server, n, since) */
 Datum
 workflow_count_due(PG_FUNCTION_ARGS)
 {
-	return count(fcinfo, WF_COUNTED_DUE);
+	return return_counts(fcinfo, WF_COUNTED_DUE);
 }
 
 /* workflow_data.count_write_backs() → setof (process, relation, n) */
 Datum
 workflow_count_write_backs(PG_FUNCTION_ARGS)
 {
-	return count(fcinfo, WF_COUNTED_WRITE_BACKS);
+	return return_counts(fcinfo, WF_COUNTED_WRITE_BACKS);
 }

@@ -15,7 +15,7 @@
 #include "api/target.h"
 #include "engine/engine.h"
 #include "shmem/blocks.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "store/access.h"
 #include "store/audit.h"
 #include "store/durable.h"
@@ -39,7 +39,7 @@ PG_FUNCTION_INFO_V1(workflow_identity_changed);
 
 /* Lock the visit, on whose process the caller must have admin. Returns whether it lives. */
 static bool
-find_visit(WfTarget *target, const WfSerial *serial, const WfAccess *access)
+find_operator_visit(WfTarget *target, const WfSerial *serial, const WfAccess *access)
 {
 	wf_target_visit(target, serial, access->caller, WF_PRIVILEGE_ADMIN,
 					WF_PRIVILEGE_ADMIN);
@@ -73,7 +73,7 @@ mend(const char *function, const WfSerial *serial, Mending mending, Jsonb *data)
 
 	PreventCommandIfReadOnly(function);
 	wf_store_enter(&access);
-	lives = find_visit(&target, serial, &access);
+	lives = find_operator_visit(&target, serial, &access);
 	if (lives)
 	{
 		refuse_suspended(target.instance);
@@ -142,7 +142,7 @@ workflow_cancel_visit(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("workflow.cancel_visit()");
 	wf_store_enter(&access);
-	cancelled = find_visit(&target, &serial, &access) && wf_state_is_open(target.visit);
+	cancelled = find_operator_visit(&target, &serial, &access) && wf_state_is_open(target.visit);
 	if (cancelled)
 	{
 		target.batch->call = "cancel_visit";
@@ -179,7 +179,7 @@ standing_at(const WfInstance *instance)
 }
 
 static WfVisit *
-move(WfTarget *target, const char *from, const char *to)
+move_visit_to(WfTarget *target, const char *from, const char *to)
 {
 	WfInstance *instance = target->instance;
 	int			step;
@@ -226,7 +226,7 @@ workflow_move(PG_FUNCTION_ARGS)
 					   WF_PRIVILEGE_ADMIN);
 	if (target.instance != NULL)
 	{
-		WfVisit    *visit = move(&target, from, to);
+		WfVisit    *visit = move_visit_to(&target, from, to);
 
 		wf_audit(&(WfAudit){.call = "move", .caller = access.caller, .process_id = target.process_id,
 			.at = target.batch->now, .instance = target.instance->id,
@@ -293,8 +293,8 @@ workflow_adopt(PG_FUNCTION_ARGS)
 	adopted = wf_identity_adopt();
 	wf_query_run(&q_count_living, NULL, NULL);
 	living = wf_result_int64(0, 1);
-	wf_note_everything();
-	wf_launcher_note_look();
+	wf_wakeup_everything();
+	wf_launcher_request_look();
 	if (adopted)
 		wf_audit(&(WfAudit){.call = "adopt", .caller = access.caller});
 	wf_store_leave(&access);
@@ -308,7 +308,7 @@ workflow_adopt(PG_FUNCTION_ARGS)
 Datum
 workflow_identity_changed(PG_FUNCTION_ARGS)
 {
-	wf_note_everything();
-	wf_launcher_note_look();
+	wf_wakeup_everything();
+	wf_launcher_request_look();
 	PG_RETURN_POINTER(NULL);
 }

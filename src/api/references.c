@@ -37,7 +37,7 @@ static WfQuery q_servers = {
 /* ---- servers ---- */
 
 static void
-load_servers(Checking *checking)
+load_server_names(Checking *checking)
 {
 	uint64		n;
 
@@ -51,7 +51,7 @@ load_servers(Checking *checking)
 }
 
 static void
-check_server(Checking *checking, const WfJson *node)
+check_server_reference(Checking *checking, const WfJson *node)
 {
 	const WfServer *server = wf_server_by_name(node->text);
 	const char *owner;
@@ -69,7 +69,7 @@ check_server(Checking *checking, const WfJson *node)
 					  server->name);
 		return;
 	}
-	load_servers(checking);
+	load_server_names(checking);
 	nearest = wf_issue_nearest(node->text, checking->servers, checking->nservers, wf_issue_name_at);
 	wf_json_issue(checking->issues, node,
 				  nearest >= 0 ? wf_issue_perhaps(checking->servers[nearest], node->text)
@@ -96,7 +96,7 @@ end_of_origin(const char *url)
 static bool
 may_be_covered(Checking *checking, const char *url, int len)
 {
-	load_servers(checking);
+	load_server_names(checking);
 	for (int i = 0; i < checking->nservers; i++)
 	{
 		const WfServer *server = wf_server_by_name(checking->servers[i]);
@@ -111,7 +111,7 @@ may_be_covered(Checking *checking, const char *url, int len)
 }
 
 static void
-check_url(Checking *checking, const WfJson *node)
+check_url_reference(Checking *checking, const WfJson *node)
 {
 	const char *made = strstr(node->text, "${");
 	const char *origin = end_of_origin(node->text);
@@ -190,11 +190,11 @@ check_reference(Checking *checking, const WfReference *reference)
 	switch (reference->kind)
 	{
 		case WF_REFERENCE_SERVER:
-			check_server(checking, reference->node);
+			check_server_reference(checking, reference->node);
 			break;
 		case WF_REFERENCE_URL:
 		case WF_REFERENCE_CANCEL_URL:
-			check_url(checking, reference->node);
+			check_url_reference(checking, reference->node);
 			break;
 		case WF_REFERENCE_SQL:
 			check_sql(checking, reference->node);

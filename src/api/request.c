@@ -32,7 +32,7 @@ require_request(const WfTarget *target, const WfSerial *serial)
 }
 
 static void
-report(const WfSerial *serial, const WfFault *fault)
+report_request(const WfSerial *serial, const WfFault *fault)
 {
 	ereport(ERROR, errcode(ERRCODE_DATA_EXCEPTION),
 			errmsg("the request of " VISIT " cannot be made: %s", serial->instance, serial->visit, fault->message),
@@ -47,7 +47,7 @@ find_server(const WfTarget *target, const WfSerial *serial)
 	const WfServer *server = name != NULL ? wf_server_by_name(name) : NULL;
 
 	if (name == NULL)
-		report(serial, &fault);
+		report_request(serial, &fault);
 	if (server == NULL)
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 				errmsg("the request of " VISIT " cannot be made: there is no server \"%s\"", serial->instance, serial->visit, name),
@@ -70,10 +70,10 @@ make(const WfTarget *target, const WfSerial *serial)
 	WfFault		fault = {0};
 
 	if (!wf_request_make(target->visit, server, &request, &headers, &fault))
-		report(serial, &fault);
+		report_request(serial, &fault);
 	all = list_copy(headers);
 	if (!wf_server_prepare(server, owner, &request, &all, &fault))
-		report(serial, &fault);
+		report_request(serial, &fault);
 	return wf_request_jsonb(target->visit, &request, headers);
 }
 

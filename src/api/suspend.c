@@ -41,7 +41,7 @@ PG_FUNCTION_INFO_V1(workflow_resume_process);
  * changed.
  */
 static int
-change(WfBatch *batch, bool suspend)
+change_suspension(WfBatch *batch, bool suspend)
 {
 	int64	   *changed = palloc(sizeof(int64) * Max(list_length(batch->instances), 1));
 	int			n = 0;
@@ -80,7 +80,7 @@ change_one(FunctionCallInfo fcinfo, const char *function, const char *call, bool
 	wf_target_instance(&target, PG_GETARG_INT64(0), access.caller, WF_PRIVILEGE_ADMIN,
 					   WF_PRIVILEGE_ADMIN);
 	if (target.instance != NULL)
-		changed = change(target.batch, suspend) > 0;
+		changed = change_suspension(target.batch, suspend) > 0;
 	if (changed)
 		wf_audit(&(WfAudit){.call = call, .caller = access.caller, .process_id = target.process_id,
 			.at = target.batch->now, .instance = PG_GETARG_INT64(0)});
@@ -139,7 +139,7 @@ change_chunk(int process_id, bool suspend, int64 *after, bool *more)
 	SPI_freetuptable(SPI_tuptable);
 	*after = ids[n - 1];
 	wf_batch_lock(batch, ids, n, WF_LOCK_WAIT);
-	changed = change(batch, suspend);
+	changed = change_suspension(batch, suspend);
 	wf_batch_end(batch);
 	return changed;
 }

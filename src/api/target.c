@@ -26,7 +26,7 @@ typedef struct Request
 } Request;
 
 static void
-report_unknown(const Request *request)
+report_unknown_target(const Request *request)
 {
 	ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 			request->visit == 0
@@ -49,7 +49,7 @@ has_step(const Request *request, int process_id)
 		return false;
 	step = wf_late_step(request->instance, request->visit);
 	if (step == NULL)
-		report_unknown(request);
+		report_unknown_target(request);
 	return wf_privilege_has_step(process_id, request->role, step);
 }
 
@@ -63,7 +63,7 @@ require_rights(const Request *request, int process_id)
 	if (wf_privilege_has(process_id, request->role, request->privilege) || has_step(request, process_id))
 		return;
 	if (!wf_privilege_admits(process_id, request->role, request->privilege, request->other))
-		report_unknown(request);
+		report_unknown_target(request);
 }
 
 /*
@@ -122,14 +122,14 @@ wf_target_instance(WfTarget *target, int64 instance, Oid role, WfPrivilege privi
 	if (lock_with_rights(target, &request) != 0)
 		return;
 	if (!wf_late_instance(instance, &target->process_id))
-		report_unknown(&request);
+		report_unknown_target(&request);
 	require_rights(&request, target->process_id);
 	wf_late_require_seen(instance, 0);
 }
 
 /* Load the visit, of the locked instance or from the history. Returns false if it is in neither. */
 static bool
-load_visit(WfTarget *target, const WfSerial *serial)
+load_target_visit(WfTarget *target, const WfSerial *serial)
 {
 	if (target->instance != NULL)
 	{
@@ -149,7 +149,7 @@ wf_target_find_visit(WfTarget *target, const WfSerial *serial)
 	target->batch = wf_batch_begin();
 	if (wf_batch_lock(target->batch, &serial->instance, 1, WF_LOCK_WAIT) > 0)
 		target->instance = wf_batch_instance(target->batch, serial->instance);
-	return load_visit(target, serial);
+	return load_target_visit(target, serial);
 }
 
 void
@@ -158,8 +158,8 @@ wf_target_visit(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege 
 	Request		request = {serial->instance, serial->visit, role, privilege, other};
 	int			checked = lock_with_rights(target, &request);
 
-	if (!load_visit(target, serial))
-		report_unknown(&request);
+	if (!load_target_visit(target, serial))
+		report_unknown_target(&request);
 	if (target->process_id != checked)
 		require_rights(&request, target->process_id);
 	if (target->visit == NULL)
@@ -175,13 +175,13 @@ wf_target_look(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege p
 	target->batch = wf_batch_begin();
 	if (wf_batch_lock(target->batch, &serial->instance, 1, WF_LOCK_NONE) > 0)
 		target->instance = wf_batch_instance(target->batch, serial->instance);
-	if (!load_visit(target, serial))
-		report_unknown(&request);
+	if (!load_target_visit(target, serial))
+		report_unknown_target(&request);
 	require_rights(&request, target->process_id);
 }
 
 static const char *
-step_name_at(const void *names, int i)
+step_name_of(const void *names, int i)
 {
 	return ((const WfDefinition *) names)->steps[i].name;
 }
@@ -195,7 +195,7 @@ wf_target_step(const WfProcess *process, const char *name)
 
 	if (step >= 0)
 		return step;
-	near = wf_issue_nearest(name, def, def->nsteps, step_name_at);
+	near = wf_issue_nearest(name, def, def->nsteps, step_name_of);
 	ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 			errmsg("version %d of process \"%s\" has no step \"%s\"", process->version, process->name,
 				   wf_issue_clip(name)),

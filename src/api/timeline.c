@@ -65,7 +65,7 @@ static WfQuery q_incidents = {
 		   "SELECT v.waiting_since, v.visit, v.step, v.outcome, v.error->>'code', v.error->>'message' "
 		   "FROM workflow_data.visit v WHERE v.instance = $1 AND v.state = 'incident'",
 	.nargs = 1, .argtypes = {INT8OID}};
-static WfQuery q_mended = {
+static WfQuery q_resolved = {
 	.sql = "SELECT a.ended_at, a.visit, NULL::text, a.started_at, a.ended_with, a.ended_by::text "
 		   "FROM " WF_ENDED("attempt") " a WHERE " OF_INSTANCE " AND a.incident",
 	.nargs = 1, .argtypes = {INT8OID}};
@@ -97,8 +97,8 @@ static WfQuery q_late = {
 static WfQuery q_standing = {
 	.sql = "SELECT clock_timestamp(), v.visit, v.step, v.state, v.waits_for, v.waiting_since, "
 		   "v.due_at, v.deadline, v.attempt, v.accepted IS NOT NULL, v.outcome, v.error->>'code', "
-		   "v.error->>'message', v.progress::text, v.held, v.cancel_phase, v.cancel_outcome, "
-		   "CASE WHEN NOT v.held THEN v.silence_at END, v.interrupt_at "
+		   "v.error->>'message', v.progress::text, v.suspended, v.cancel_phase, v.cancel_outcome, "
+		   "CASE WHEN NOT v.suspended THEN v.heartbeat_deadline END, v.next_interrupt "
 		   "FROM workflow_data.visit v WHERE v.instance = $1",
 	.nargs = 1, .argtypes = {INT8OID}};
 
@@ -163,7 +163,7 @@ span(TimestampTz from, TimestampTz to)
 }
 
 static const char *
-clip(char *text)
+clip_detail(char *text)
 {
 	int			len = text != NULL ? strlen(text) : 0;
 	int			kept;
@@ -187,8 +187,8 @@ because(const char *outcome, const char *code, char *message)
 	if (code == NULL && message == NULL)
 		return "";
 	if (code == NULL || message == NULL)
-		return psprintf(": %s", code != NULL ? code : clip(message));
-	return psprintf(": %s, %s", code, clip(message));
+		return psprintf(": %s", code != NULL ? code : clip_detail(message));
+	return psprintf(": %s, %s", code, clip_detail(message));
 }
 
 static TimestampTz
@@ -248,7 +248,7 @@ describe_incident(uint64 row)
 }
 
 static const char *
-describe_mended(uint64 row)
+describe_resolved(uint64 row)
 {
 	char	   *call = wf_result_text(row, 5);
 	char	   *stood = span(result_time(row, 4), result_time(row, 1));
@@ -262,7 +262,7 @@ describe_mended(uint64 row)
 static const char *
 told(const char *words, char *data)
 {
-	return data != NULL ? psprintf("%s: %s", words, clip(data)) : "";
+	return data != NULL ? psprintf("%s: %s", words, clip_detail(data)) : "";
 }
 
 /* What became of the cancel request that was sent for the visit. */
@@ -349,7 +349,7 @@ describe_waiting(uint64 row)
 	return psprintf("waits for a %s, for %s so far%s%s%s%s", event != NULL ? event : "?", lasts,
 					deadline != 0 ? psprintf(", until %s at most", time_text(deadline)) : "", handler,
 					silence != 0 ? psprintf(", until %s if nothing is heard", time_text(silence)) : "",
-					progress != NULL ? psprintf("; progress %s", clip(progress)) : "");
+					progress != NULL ? psprintf("; progress %s", clip_detail(progress)) : "");
 }
 
 static const char *
@@ -403,12 +403,12 @@ typedef struct Source
 
 static const Source sources[] = {
 	{&q_entered, ENTERED, describe_entered}, {&q_attempts, ATTEMPT, describe_attempt},
-	{&q_incidents, INCIDENT, describe_incident}, {&q_mended, MENDED, describe_mended},
+	{&q_incidents, INCIDENT, describe_incident}, {&q_resolved, MENDED, describe_resolved},
 	{&q_called, CALLED, describe_called}, {&q_ended, ENDED, describe_ended}, {&q_late, LATE, describe_late},
 	{&q_standing, STANDING, describe_standing}};
 
 static void
-add(Story *story, const Event *event)
+add_event(Story *story, const Event *event)
 {
 	if (story->n == story->allocated)
 	{
@@ -434,7 +434,7 @@ read_source(Story *story, const Source *source)
 			.rank = source->rank, .step = wf_result_text(i, 3), .text = source->describe(i)};
 
 		CHECK_FOR_INTERRUPTS();
-		add(story, &event);
+		add_event(story, &event);
 	}
 	SPI_freetuptable(table);
 }
@@ -461,7 +461,7 @@ compare_events(const void *a, const void *b)
  * unless it is no longer kept.
  */
 static const char *
-step_of(const Story *story, int n)
+step_of_event(const Story *story, int n)
 {
 	const Event *event = &story->events[n];
 
@@ -474,7 +474,7 @@ step_of(const Story *story, int n)
 /* ---- the function ---- */
 
 static void
-report_unknown(const Story *story)
+report_unknown_instance(const Story *story)
 {
 	ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 			errmsg("instance " INT64_FORMAT " does not exist", story->instance),
@@ -482,18 +482,18 @@ report_unknown(const Story *story)
 }
 
 static void
-read_instance(Story *story)
+read_story_instance(Story *story)
 {
 	Datum		values[1] = {Int64GetDatum(story->instance)};
 	char	   *key;
 
 	if (wf_query_run(&q_instance, values, NULL) == 0)
-		report_unknown(story);
+		report_unknown_instance(story);
 	story->process_id = result_int(0, 1);
 	story->status = wf_result_text(0, 5);
 	story->started_at = result_time(0, 6);
 	story->ended_at = result_time(0, 7);
-	story->why = clip(wf_result_text(0, 8));
+	story->why = clip_detail(wf_result_text(0, 8));
 	key = wf_result_text(0, 4);
 	story->heading = psprintf("instance " INT64_FORMAT " of process \"%s\", version %d%s%s%s: %s",
 							  story->instance, wf_result_text(0, 2), result_int(0, 3),
@@ -506,7 +506,7 @@ add_standing(Story *story, const char *text)
 {
 	Event		event = {.at = DT_NOEND, .rank = STANDING, .text = text};
 
-	add(story, &event);
+	add_event(story, &event);
 }
 
 static void
@@ -518,7 +518,7 @@ add_end(Story *story)
 	if (story->ended_at != 0)
 	{
 		end.text = psprintf("%s%s", story->status, why);
-		add(story, &end);
+		add_event(story, &end);
 		return;
 	}
 	if (strcmp(story->status, "suspended") == 0)
@@ -556,7 +556,7 @@ escape_controls(const char *line)
 }
 
 static void
-put_line(ReturnSetInfo *rsinfo, const char *line)
+put_story_line(ReturnSetInfo *rsinfo, const char *line)
 {
 	Datum		values[1] = {CStringGetTextDatum(escape_controls(line))};
 	bool		nulls[1] = {false};
@@ -565,10 +565,10 @@ put_line(ReturnSetInfo *rsinfo, const char *line)
 }
 
 static void
-tell(ReturnSetInfo *rsinfo, const Story *story)
+tell_story(ReturnSetInfo *rsinfo, const Story *story)
 {
-	put_line(rsinfo, story->heading);
-	put_line(rsinfo, psprintf("%12s  started %s", "", time_text(story->started_at)));
+	put_story_line(rsinfo, story->heading);
+	put_story_line(rsinfo, psprintf("%12s  started %s", "", time_text(story->started_at)));
 	for (int i = 0; i < story->n; i++)
 	{
 		const Event *event = &story->events[i];
@@ -577,10 +577,10 @@ tell(ReturnSetInfo *rsinfo, const Story *story)
 
 		CHECK_FOR_INTERRUPTS();
 		if (event->visit == 0)
-			put_line(rsinfo, psprintf("%12s  %s", when, event->text));
+			put_story_line(rsinfo, psprintf("%12s  %s", when, event->text));
 		else
-			put_line(rsinfo, psprintf("%12s  %s (" INT64_FORMAT "_" INT64_FORMAT "): %s", when,
-									  step_of(story, i), story->instance, event->visit, event->text));
+			put_story_line(rsinfo, psprintf("%12s  %s (" INT64_FORMAT "_" INT64_FORMAT "): %s", when,
+									  step_of_event(story, i), story->instance, event->visit, event->text));
 	}
 }
 
@@ -599,14 +599,14 @@ workflow_timeline(PG_FUNCTION_ARGS)
 	story.instance = PG_GETARG_INT64(0);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	wf_store_enter(&access);
-	read_instance(&story);
+	read_story_instance(&story);
 	if (!wf_privilege_admits(story.process_id, access.caller, WF_PRIVILEGE_VIEW, WF_PRIVILEGE_ADMIN))
-		report_unknown(&story);
+		report_unknown_instance(&story);
 	for (int i = 0; i < lengthof(sources); i++)
 		read_source(&story, &sources[i]);
 	add_end(&story);
 	qsort(story.events, story.n, sizeof(Event), compare_events);
-	tell((ReturnSetInfo *) fcinfo->resultinfo, &story);
+	tell_story((ReturnSetInfo *) fcinfo->resultinfo, &story);
 	wf_store_leave(&access);
 	wf_durable_require();
 	return (Datum) 0;

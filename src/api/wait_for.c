@@ -21,7 +21,7 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/batch.h"
@@ -77,7 +77,7 @@ deadline(Interval *timeout)
 }
 
 static void
-read_arguments(FunctionCallInfo fcinfo, Wait *wait)
+read_wait_arguments(FunctionCallInfo fcinfo, Wait *wait)
 {
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -108,14 +108,14 @@ require_waiting_makes_sense(FunctionCallInfo fcinfo)
 /* ---- looking and waiting ---- */
 
 static void
-report_unknown(const Wait *wait)
+report_unknown_waited(const Wait *wait)
 {
 	ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 			errmsg("instance " INT64_FORMAT " does not exist", wait->instance));
 }
 
 static void
-look(Wait *wait)
+look_at_waited(Wait *wait)
 {
 	WfAccess	access;
 	Datum		values[1] = {Int64GetDatum(wait->instance)};
@@ -123,11 +123,11 @@ look(Wait *wait)
 
 	wf_store_enter(&access);
 	if (wf_query_run(&q_status, values, NULL) == 0)
-		report_unknown(wait);
+		report_unknown_waited(wait);
 	strlcpy(wait->now, wf_result_text(0, 2), STATUS_LEN);
 	if (!wf_privilege_admits(DatumGetInt32(wf_result(0, 1, &isnull)), access.caller, WF_PRIVILEGE_VIEW,
 							 WF_PRIVILEGE_START))
-		report_unknown(wait);
+		report_unknown_waited(wait);
 	wf_store_leave(&access);
 }
 
@@ -202,16 +202,16 @@ workflow_wait_for(PG_FUNCTION_ARGS)
 	Wait		wait;
 
 	wf_shmem_require();
-	read_arguments(fcinfo, &wait);
+	read_wait_arguments(fcinfo, &wait);
 	require_waiting_makes_sense(fcinfo);
 	if (wait.instance <= 0)
 		/* A waiter with instance 0 would count as none. */
-		report_unknown(&wait);
+		report_unknown_waited(&wait);
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 
 	wf_waiter_add(wait.instance);
-	for (look(&wait); !is_reached(&wait); look(&wait))
+	for (look_at_waited(&wait); !is_reached(&wait); look_at_waited(&wait))
 	{
 		SPI_commit();
 		sleep_until_woken(&wait);

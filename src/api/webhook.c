@@ -12,7 +12,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "api/outside.h"
+#include "api/completion.h"
 #include "store/access.h"
 #include "store/durable.h"
 #include "store/token.h"
@@ -42,7 +42,7 @@ read_token(FunctionCallInfo fcinfo, Token *token)
 
 /* Lock the visit of the token. Returns false if it is no longer even in the history. */
 static bool
-find_visit(WfTarget *target, const Token *token, WfTokenPurpose purpose)
+find_webhook_visit(WfTarget *target, const Token *token, WfTokenPurpose purpose)
 {
 	if (!wf_token_load_key() ||
 		!wf_token_is_genuine(purpose, token->serial.instance, token->serial.visit, token->proof))
@@ -61,7 +61,7 @@ find_visit(WfTarget *target, const Token *token, WfTokenPurpose purpose)
 Datum
 workflow_callback(PG_FUNCTION_ARGS)
 {
-	WfWord		word = {.data = wf_argument_jsonb(fcinfo, 1), .webhook = true};
+	WfCompletion		completion = {.data = wf_argument_jsonb(fcinfo, 1), .webhook = true};
 	WfAccess	access;
 	WfTarget	target;
 	Token		token;
@@ -70,8 +70,8 @@ workflow_callback(PG_FUNCTION_ARGS)
 	read_token(fcinfo, &token);
 	PreventCommandIfReadOnly("workflow.callback()");
 	wf_store_enter(&access);
-	if (find_visit(&target, &token, WF_TOKEN_CALLBACK))
-		accepted = wf_word_apply(&target, &token.serial, &word, access.caller);
+	if (find_webhook_visit(&target, &token, WF_TOKEN_CALLBACK))
+		accepted = wf_completion_apply(&target, &token.serial, &completion, access.caller);
 	if (accepted)
 		wf_batch_flush(target.batch);
 	wf_batch_end(target.batch);
@@ -99,7 +99,7 @@ workflow_callback_heartbeat(PG_FUNCTION_ARGS)
 	read_token(fcinfo, &token);
 	PreventCommandIfReadOnly("workflow.callback_heartbeat()");
 	wf_store_enter(&access);
-	if (find_visit(&target, &token, WF_TOKEN_HEARTBEAT))
+	if (find_webhook_visit(&target, &token, WF_TOKEN_HEARTBEAT))
 		wanted = wf_heartbeat_apply(&target, &token.serial, progress);
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);

@@ -85,7 +85,7 @@ keep_ascii(char *text)
  * which may come from an administrator's code, is shown only with `with_reason`.
  */
 static char *
-error_of(WfWorkerRow *row, bool with_reason)
+error_of_worker(WfWorkerRow *row, bool with_reason)
 {
 	if (row->failure[0] == '\0')
 		return NULL;
@@ -103,7 +103,7 @@ put_worker(ReturnSetInfo *rsinfo, WfWorkerRow *row, bool with_reason)
 	char	   *role = OidIsValid(row->role) ? GetUserNameFromId(row->role, true) : NULL;
 	NameData	name;
 	NameData	role_name;
-	char	   *error = error_of(row, with_reason);
+	char	   *error = error_of_worker(row, with_reason);
 	Datum		values[9];
 	bool		nulls[9] = {false};
 

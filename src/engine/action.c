@@ -9,7 +9,7 @@
 
 #include "engine/action.h"
 #include "http/server.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "store/privilege.h"
 
 static WfBegun
@@ -88,7 +88,7 @@ wf_action_can_stop(const WfVisit *visit)
 }
 
 bool
-wf_action_has_asked(const WfVisit *visit)
+wf_action_has_sent_cancel(const WfVisit *visit)
 {
 	return visit->cancel.outcome != WF_OUTCOME_NONE && wf_action_can_stop(visit);
 }

@@ -50,6 +50,6 @@ extern char *wf_action_http_queue(WfBatch *batch, WfVisit *visit, const WfHttpAc
 /* Does the step of the visit say how to ask the service to stop? */
 extern bool wf_action_can_stop(const WfVisit *visit);
 /* Was the service asked to stop? Its callbacks are too late then. */
-extern bool wf_action_has_asked(const WfVisit *visit);
+extern bool wf_action_has_sent_cancel(const WfVisit *visit);
 
 #endif

@@ -85,7 +85,7 @@ wf_push_close(WfBatch *batch, WfInstance *instance, const char *reason, Jsonb *e
 }
 
 static void
-run(WfBatch *batch, const WfOperation *operation)
+run_operation(WfBatch *batch, const WfOperation *operation)
 {
 	WfVisit    *visit = operation->visit;
 
@@ -119,8 +119,8 @@ run(WfBatch *batch, const WfOperation *operation)
 		case WF_INTERRUPT:
 			wf_op_interrupt(batch, visit, operation->outcome, operation->error);
 			break;
-		case WF_CONCLUDE:
-			wf_op_conclude(batch, visit);
+		case WF_FINISH_CANCEL:
+			wf_op_finish_cancel(batch, visit);
 			break;
 		case WF_CLOSE:
 			break;
@@ -130,7 +130,7 @@ run(WfBatch *batch, const WfOperation *operation)
 /* ---- the end of an instance ---- */
 
 static void
-end(WfBatch *batch, WfInstance *instance, WfStatus status, Jsonb *error)
+end_instance(WfBatch *batch, WfInstance *instance, WfStatus status, Jsonb *error)
 {
 	instance->ended = true;
 	instance->status = status;
@@ -142,14 +142,14 @@ end(WfBatch *batch, WfInstance *instance, WfStatus status, Jsonb *error)
 
 /* End an instance without tokens: it is complete, or it was cancelled. */
 static void
-judge(WfBatch *batch, WfInstance *instance)
+judge_end(WfBatch *batch, WfInstance *instance)
 {
 	if (instance->tokens > 0)
 		instance->changed |= instance->tokens != instance->stored_tokens;
 	else if (instance->cancel_reason == NULL)
-		end(batch, instance, WF_STATUS_COMPLETED, NULL);
+		end_instance(batch, instance, WF_STATUS_COMPLETED, NULL);
 	else
-		end(batch, instance, WF_STATUS_ABORTED,
+		end_instance(batch, instance, WF_STATUS_ABORTED,
 			instance->error != NULL ? instance->error : wf_cancel_error(batch, instance->cancel_reason));
 }
 
@@ -164,9 +164,9 @@ wf_agenda_run(WfBatch *batch, WfInstance *instance)
 
 		WF_ASSERT(operation.instance == instance);
 		CHECK_FOR_INTERRUPTS();
-		run(batch, &operation);
+		run_operation(batch, &operation);
 	}
 	agenda->first = agenda->n = 0;
 	if (!instance->ended)
-		judge(batch, instance);
+		judge_end(batch, instance);
 }

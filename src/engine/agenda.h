@@ -32,7 +32,7 @@ typedef enum WfOperationKind
 	/* End the visit early, with `outcome` and `error`, after asking the service to stop. */
 	WF_INTERRUPT,
 	/* The service was asked to stop, or that was given up: finish the cancel. */
-	WF_CONCLUDE,
+	WF_FINISH_CANCEL,
 	/* End the instance, with `reason` and `error`: interrupt all visits that live in it. */
 	WF_CLOSE,
 } WfOperationKind;

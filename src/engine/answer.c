@@ -13,7 +13,7 @@
 
 #include "engine/answer.h"
 #include "http/server.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 
 /* No pause between attempts is longer, whatever factor it grew by. */
 #define MAX_PAUSE_US (INT64CONST(365) * USECS_PER_DAY)
@@ -167,7 +167,7 @@ replied(WfBatch *batch, WfVisit *visit, Jsonb *reply)
  * at once leave no row.
  */
 static void
-look_back(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
+record_attempt(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	WfAttempt  *attempt = palloc0(sizeof(WfAttempt));
@@ -223,7 +223,7 @@ wf_answer_apply(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 	visit->attempt++;
 	visit->changed = true;
 	if (answer->fault.code != NULL || visit->attempt > 1)
-		look_back(batch, visit, answer);
+		record_attempt(batch, visit, answer);
 	if (answer->fault.code != NULL)
 		failed_attempt(batch, visit, answer);
 	else

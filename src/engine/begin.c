@@ -9,7 +9,7 @@
 #include "engine/action.h"
 #include "engine/operations.h"
 #include "engine/token.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 
 /* A loop of steps without wait is cut into transactions of so many steps, */
 #define STEPS_PER_TRANSACTION 1000
@@ -32,13 +32,13 @@ move_queue(WfBatch *batch)
  * reason.
  */
 static void
-go_in_circles(WfBatch *batch, WfVisit *visit)
+exceed_step_limit(WfBatch *batch, WfVisit *visit)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	WfFault		fault = {0};
 
 	wf_fault(&fault, WF_CODE_MOVE, "the token went through %d steps without a wait, a request or a statement", MOST_STEPS);
-	wf_token_stand(batch, visit, WF_OUTCOME_SYSTEM_ERROR, wf_engine_error(&fault, visit->attempt));
+	wf_token_become_incident(batch, visit, WF_OUTCOME_SYSTEM_ERROR, wf_engine_error(&fault, visit->attempt));
 	MemoryContextSwitchTo(old);
 }
 
@@ -66,12 +66,12 @@ wf_op_enter(WfBatch *batch, WfVisit *visit)
 		return;
 	}
 	visit->unbegun = 0;
-	if (visit->restless >= MOST_STEPS)
-		go_in_circles(batch, visit);
+	if (visit->steps_without_wait >= MOST_STEPS)
+		exceed_step_limit(batch, visit);
 	else if (instance->status == WF_STATUS_SUSPENDED)
 	{
 		wf_state_ready(batch, visit, visit->def->async ? wf_state_executor_queue(batch, visit) : move_queue(batch));
-		wf_state_hold(batch, visit, true);
+		wf_state_set_suspended(batch, visit, true);
 	}
 	else if (visit->def->async)
 		wf_state_ready(batch, visit, wf_state_executor_queue(batch, visit));

@@ -28,25 +28,25 @@ typedef struct Clock
 } Clock;
 
 static Datum
-read_text(PGFunction input, const char *text)
+read_clock_text(PGFunction input, const char *text)
 {
 	return DirectFunctionCall3(input, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
 							   Int32GetDatum(-1));
 }
 
 static void
-work_out(void *arg)
+work_out_clock(void *arg)
 {
 	Clock	   *clock = arg;
 	const Interval *interval = clock->constant;
 
 	if (clock->until != NULL)
 	{
-		clock->at = DatumGetTimestampTz(read_text(timestamptz_in, clock->until));
+		clock->at = DatumGetTimestampTz(read_clock_text(timestamptz_in, clock->until));
 		return;
 	}
 	if (interval == NULL)
-		interval = DatumGetIntervalP(read_text(interval_in, clock->interval));
+		interval = DatumGetIntervalP(read_clock_text(interval_in, clock->interval));
 	clock->at = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
 														TimestampTzGetDatum(clock->from),
 														IntervalPGetDatum(interval)));
@@ -57,7 +57,7 @@ work_out_caught(Clock *clock, TimestampTz *at, WfFault *fault)
 {
 	const char *message;
 
-	if (!wf_guard_run(work_out, clock, &message))
+	if (!wf_guard_run(work_out_clock, clock, &message))
 		return wf_fault(fault, WF_CODE_TEMPLATE, "%s", message);
 	if (TIMESTAMP_NOT_FINITE(clock->at))
 		return wf_fault(fault, WF_CODE_TEMPLATE, "a clock cannot be infinite");
@@ -170,7 +170,7 @@ wf_clock_plan_wait(WfBatch *batch, WfVisit *visit, const WfScope *scope, Timesta
 
 /* The heartbeat deadline, counted from now; 0 if the step has no heartbeat. */
 bool
-wf_clock_silence(WfBatch *batch, WfVisit *visit, const WfScope *scope, TimestampTz *at, WfFault *fault)
+wf_clock_heartbeat_deadline(WfBatch *batch, WfVisit *visit, const WfScope *scope, TimestampTz *at, WfFault *fault)
 {
 	*at = 0;
 	if (!visit->def->heartbeat.present)
@@ -194,8 +194,8 @@ wf_clock_listen(WfBatch *batch, WfVisit *visit)
 	TimestampTz at;
 
 	wf_engine_scope(visit, &scope);
-	if (wf_clock_silence(batch, visit, &scope, &at, &ignored))
-		visit->clocks.silence_at = at;
+	if (wf_clock_heartbeat_deadline(batch, visit, &scope, &at, &ignored))
+		visit->clocks.heartbeat_deadline = at;
 }
 
 /* ---- handlers ---- */
@@ -206,15 +206,15 @@ look_ahead(WfVisit *visit)
 {
 	const WfStep *def = visit->def;
 
-	visit->clocks.handler_at = 0;
-	visit->clocks.interrupt_at = 0;
+	visit->clocks.next_handler = 0;
+	visit->clocks.next_interrupt = 0;
 	for (int i = def->nwaits; visit->clocks.clock_times != NULL && i < def->nentries; i++)
 	{
 		TimestampTz at = visit->clocks.clock_times[i];
 
-		visit->clocks.handler_at = wf_earlier(visit->clocks.handler_at, at);
+		visit->clocks.next_handler = wf_earlier(visit->clocks.next_handler, at);
 		if (def->entries[i].interrupt)
-			visit->clocks.interrupt_at = wf_earlier(visit->clocks.interrupt_at, at);
+			visit->clocks.next_interrupt = wf_earlier(visit->clocks.next_interrupt, at);
 	}
 	visit->changed = true;
 }

@@ -24,7 +24,7 @@ extern bool wf_clock_plan_wait(WfBatch *batch, WfVisit *visit, const WfScope *sc
  * Compute the heartbeat deadline, counted from now; 0 if the step has no heartbeat. Returns false
  * with *fault.
  */
-extern bool wf_clock_silence(WfBatch *batch, WfVisit *visit, const WfScope *scope, TimestampTz *at, WfFault *fault);
+extern bool wf_clock_heartbeat_deadline(WfBatch *batch, WfVisit *visit, const WfScope *scope, TimestampTz *at, WfFault *fault);
 /* A heartbeat came: set the heartbeat deadline anew. */
 extern void wf_clock_listen(WfBatch *batch, WfVisit *visit);
 

@@ -76,18 +76,18 @@ drop_documents(WfVisit *visit)
 }
 
 void
-wf_engine_break(WfBatch *batch, WfVisit *visit, const WfFault *fault, WfBreak broken)
+wf_engine_fail(WfBatch *batch, WfVisit *visit, const WfFault *fault, WfFailing broken)
 {
 	if (visit->ended || visit->state == WF_STATE_INCIDENT)
 		return;
-	if (broken == WF_BREAK_ACTION && wf_has_accepted(visit) && visit->state != WF_STATE_CANCELLING)
+	if (broken == WF_FAIL_ACTION && wf_has_accepted(visit) && visit->state != WF_STATE_CANCELLING)
 	{
 		wf_state_keep_callback(batch, visit);
 		return;
 	}
-	if (broken == WF_BREAK_BARE)
+	if (broken == WF_FAIL_BARE)
 		drop_documents(visit);
-	if (wf_interrupt_is_asking(visit))
+	if (wf_interrupt_is_sending_cancel(visit))
 		wf_interrupt_answer(batch, visit, &(WfAnswer){.fault = *fault});
 	else
 		wf_push_fault(batch, visit, fault);
@@ -146,7 +146,7 @@ is_late_for_incident(const WfVisit *visit, bool by_hand)
 {
 	bool		called_back = visit->docs.callback != NULL || visit->docs.callback_error != NULL;
 
-	return wf_action_has_asked(visit) || (called_back && !by_hand);
+	return wf_action_has_sent_cancel(visit) || (called_back && !by_hand);
 }
 
 bool
@@ -159,12 +159,12 @@ wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error, bo
 	if (visit->state == WF_STATE_INCIDENT && is_late_for_incident(visit, by_hand))
 		return false;
 	if (visit->state == WF_STATE_INCIDENT)
-		wf_state_mend(batch, visit);
+		wf_state_resolve_incident(batch, visit);
 
 	wf_state_accept(batch, visit, data, error);
 	if (visit->state == WF_STATE_CANCELLING)
 		wf_interrupt_callback(batch, visit);
-	else if (visit->held || wf_state_may_be_in_flight(visit))
+	else if (visit->suspended || wf_state_may_be_in_flight(visit))
 		wf_state_keep_callback(batch, visit);
 	else
 		wf_push(batch, visit, WF_HAPPEN);
@@ -188,7 +188,7 @@ wf_engine_heartbeat(WfBatch *batch, WfVisit *visit, Jsonb *progress)
 {
 	if (!wf_engine_wanted(visit))
 		return false;
-	if (visit->state == WF_STATE_WAITING && visit->clocks.silence_at != 0)
+	if (visit->state == WF_STATE_WAITING && visit->clocks.heartbeat_deadline != 0)
 	{
 		wf_clock_listen(batch, visit);
 		visit->changed = true;
@@ -212,7 +212,7 @@ wf_engine_extend(WfBatch *batch, WfVisit *visit, TimestampTz deadline)
 
 /* Has the visit's due time come, as of this batch? */
 static bool
-is_due(WfBatch *batch, WfVisit *visit)
+is_due_visit(WfBatch *batch, WfVisit *visit)
 {
 	return !visit->ended && visit->due_at != 0 && visit->due_at <= batch->now;
 }
@@ -220,7 +220,7 @@ is_due(WfBatch *batch, WfVisit *visit)
 void
 wf_engine_due(WfBatch *batch, WfVisit *visit)
 {
-	if (!is_due(batch, visit) || visit->held)
+	if (!is_due_visit(batch, visit) || visit->suspended)
 		return;
 	if (visit->state == WF_STATE_CANCELLING)
 		wf_interrupt_due(batch, visit);
@@ -256,12 +256,12 @@ outlives_handlers(WfBatch *batch, WfVisit *visit)
 	TimestampTz until = batch->now;
 	int			entry;
 
-	if (visit->clocks.handler_at == 0 || visit->clocks.handler_at > batch->now || visit->def == NULL)
+	if (visit->clocks.next_handler == 0 || visit->clocks.next_handler > batch->now || visit->def == NULL)
 		return true;
 	if (visit->clocks.deadline != 0)
 		until = Min(until, visit->clocks.deadline - 1);
-	if (visit->clocks.silence_at != 0)
-		until = Min(until, visit->clocks.silence_at - 1);
+	if (visit->clocks.heartbeat_deadline != 0)
+		until = Min(until, visit->clocks.heartbeat_deadline - 1);
 	while ((entry = wf_clock_next_handler(visit, until)) >= 0)
 	{
 		wf_clock_begin_handler(visit, entry);
@@ -281,13 +281,13 @@ wf_engine_alarm(WfBatch *batch, WfVisit *visit)
 	WfOutcome	outcome = WF_OUTCOME_TIMED_OUT;
 	MemoryContext old;
 
-	if (visit->ended || visit->held || wf_has_accepted(visit) || visit->state == WF_STATE_INCIDENT)
+	if (visit->ended || visit->suspended || wf_has_accepted(visit) || visit->state == WF_STATE_INCIDENT)
 		return;
 	if (!outlives_handlers(batch, visit))
 		return;
 	if (visit->clocks.deadline == 0 || visit->clocks.deadline > batch->now)
 	{
-		if (visit->clocks.silence_at == 0 || visit->clocks.silence_at > batch->now)
+		if (visit->clocks.heartbeat_deadline == 0 || visit->clocks.heartbeat_deadline > batch->now)
 		{
 			if (visit->clocks.warn_at != 0 && visit->clocks.warn_at <= batch->now)
 				wf_state_warned(batch, visit);
@@ -334,7 +334,7 @@ wf_engine_resume(WfBatch *batch, WfInstance *instance)
 void
 wf_engine_retry(WfBatch *batch, WfVisit *visit, bool new_key)
 {
-	wf_state_mend(batch, visit);
+	wf_state_resolve_incident(batch, visit);
 	wf_state_begin_again(visit);
 	if (new_key)
 		wf_batch_make_key(&visit->key);
@@ -345,7 +345,7 @@ wf_engine_retry(WfBatch *batch, WfVisit *visit, bool new_key)
 void
 wf_engine_skip(WfBatch *batch, WfVisit *visit, Jsonb *data)
 {
-	wf_state_mend(batch, visit);
+	wf_state_resolve_incident(batch, visit);
 	wf_state_skip(batch, visit, data);
 	wf_push(batch, visit, WF_HAPPEN);
 	wf_agenda_run(batch, visit->instance);

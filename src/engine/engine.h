@@ -65,15 +65,15 @@ extern void wf_engine_alarm(WfBatch *batch, WfVisit *visit);
  * A move could not be made: the visit becomes an incident with this fault, or is caught. What has
  * failed:
  */
-typedef enum WfBreak
+typedef enum WfFailing
 {
 	/* Its request, or the reply to that: an accepted callback still ends the visit. */
-	WF_BREAK_ACTION,
-	WF_BREAK_VISIT,
+	WF_FAIL_ACTION,
+	WF_FAIL_VISIT,
 	/* Perhaps what the visit carries: its documents are dropped. */
-	WF_BREAK_BARE,
-} WfBreak;
-extern void wf_engine_break(WfBatch *batch, WfVisit *visit, const WfFault *fault, WfBreak broken);
+	WF_FAIL_BARE,
+} WfFailing;
+extern void wf_engine_fail(WfBatch *batch, WfVisit *visit, const WfFault *fault, WfFailing broken);
 
 /* What is due takes too long in the dispatcher: an executor does it. */
 extern void wf_engine_hand_over(WfBatch *batch, WfVisit *visit);

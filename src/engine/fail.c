@@ -34,6 +34,6 @@ wf_op_fail(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 			wf_token_follow(batch, visit, &handler->next, wf_caught(visit));
 	}
 	else if (visit->state != WF_STATE_INCIDENT)
-		wf_token_stand(batch, visit, outcome, error);
+		wf_token_become_incident(batch, visit, outcome, error);
 	MemoryContextSwitchTo(old);
 }

@@ -11,7 +11,7 @@
 
 /* Run the handler's `save`, which sees as $caught what the handler's steps will see. */
 static bool
-save(WfBatch *batch, WfVisit *visit, const WfEntry *handler, WfFault *fault)
+save_caught(WfBatch *batch, WfVisit *visit, const WfEntry *handler, WfFault *fault)
 {
 	WfScope		scope;
 
@@ -35,7 +35,7 @@ wf_handler_begin(WfBatch *batch, WfVisit *visit, int entry)
 		visit->cancel.handler = entry + 1;
 		wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, wf_engine_error(&fault, visit->attempt));
 	}
-	else if (!save(batch, visit, handler, &fault))
+	else if (!save_caught(batch, visit, handler, &fault))
 		wf_push_fault(batch, visit, &fault);
 	else
 		wf_token_follow(batch, visit, &handler->next, wf_caught(visit));
@@ -54,7 +54,7 @@ wf_handler_take_over(WfBatch *batch, WfVisit *visit)
 	WfFault		fault = {0};
 
 	visit->docs.result = wf_token_result(visit, WF_OUTCOME_CANCELLED, visit->error);
-	if (save(batch, visit, handler, &fault))
+	if (save_caught(batch, visit, handler, &fault))
 	{
 		wf_token_end(batch, visit, WF_OUTCOME_CANCELLED, visit->error);
 		wf_token_follow(batch, visit, &handler->next, wf_caught(visit));

@@ -19,12 +19,12 @@
 #include "engine/interrupt.h"
 #include "engine/operations.h"
 #include "engine/token.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 
 #define CONFIRM_DEFAULT_MS 30000
 
 static char *
-queue_name(WfBatch *batch, const char *name)
+server_queue_name(WfBatch *batch, const char *name)
 {
 	return MemoryContextStrdup(batch->context, name);
 }
@@ -40,13 +40,13 @@ await_confirmation(WfBatch *batch, WfVisit *visit)
 	if (wf_has_accepted(visit) || visit->cancel.outcome == WF_OUTCOME_DIED ||
 		wf_step_waits_for(visit->def) != WF_EVENT_CALLBACK)
 	{
-		wf_push(batch, visit, WF_CONCLUDE);
+		wf_push(batch, visit, WF_FINISH_CANCEL);
 		return;
 	}
 	wf_engine_scope(visit, &scope);
 	if (timeout->present)
 		(void) wf_clock_after(visit, timeout, &scope, batch->now, &until, &ignored);
-	wf_state_cancel(batch, visit, WF_CANCEL_CONFIRM, queue_name(batch, WF_QUEUE_TIMER), until);
+	wf_state_cancel(batch, visit, WF_CANCEL_CONFIRM, server_queue_name(batch, WF_QUEUE_TIMER), until);
 }
 
 /* Was the status 2xx, though the body may not be what its type says? */
@@ -117,14 +117,14 @@ interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 	bool		in_flight = visit->state != WF_STATE_WAITING;
 
 	if (visit->state == WF_STATE_INCIDENT)
-		wf_state_put_on_record(batch, visit);
+		wf_state_record_incident(batch, visit);
 	visit->cancel.outcome = outcome;
 	visit->error = error;
 	visit->changed = true;
 	if (!asks(visit))
-		wf_push(batch, visit, WF_CONCLUDE);
+		wf_push(batch, visit, WF_FINISH_CANCEL);
 	else if (in_flight)
-		wf_state_cancel(batch, visit, WF_CANCEL_AWAIT, queue_name(batch, WF_QUEUE_MOVE), batch->now);
+		wf_state_cancel(batch, visit, WF_CANCEL_AWAIT, server_queue_name(batch, WF_QUEUE_MOVE), batch->now);
 	else
 		ask(batch, visit);
 }
@@ -141,13 +141,13 @@ wf_op_interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 		return;
 	if (!wf_has_accepted(visit))
 		interrupt(batch, visit, outcome, error);
-	else if (!visit->held && !wf_state_may_be_in_flight(visit))
+	else if (!visit->suspended && !wf_state_may_be_in_flight(visit))
 		wf_push(batch, visit, WF_HAPPEN);
 }
 
 /* Finish the cancel, with what the confirming callback brought, if one came. */
 void
-wf_op_conclude(WfBatch *batch, WfVisit *visit)
+wf_op_finish_cancel(WfBatch *batch, WfVisit *visit)
 {
 	visit->cancel.phase = WF_CANCEL_NONE;
 	if (visit->cancel.handler > 0)
@@ -166,11 +166,11 @@ wf_interrupt_due(WfBatch *batch, WfVisit *visit)
 	if (wf_state_is_phase(visit, WF_CANCEL_AWAIT))
 		ask(batch, visit);
 	else if (wf_state_is_phase(visit, WF_CANCEL_CONFIRM))
-		wf_push(batch, visit, WF_CONCLUDE);
+		wf_push(batch, visit, WF_FINISH_CANCEL);
 }
 
 bool
-wf_interrupt_is_asking(const WfVisit *visit)
+wf_interrupt_is_sending_cancel(const WfVisit *visit)
 {
 	return visit->state == WF_STATE_CANCELLING && wf_state_is_phase(visit, WF_CANCEL_SEND);
 }
@@ -204,9 +204,9 @@ wf_interrupt_callback(WfBatch *batch, WfVisit *visit)
 {
 	if (!wf_state_is_phase(visit, WF_CANCEL_CONFIRM))
 		return;
-	if (!visit->held)
-		wf_push(batch, visit, WF_CONCLUDE);
+	if (!visit->suspended)
+		wf_push(batch, visit, WF_FINISH_CANCEL);
 	/* The callback ends it once the instance is resumed. */
 	else
-		wf_state_cancel(batch, visit, WF_CANCEL_CONFIRM, queue_name(batch, WF_QUEUE_TIMER), batch->now);
+		wf_state_cancel(batch, visit, WF_CANCEL_CONFIRM, server_queue_name(batch, WF_QUEUE_TIMER), batch->now);
 }

@@ -21,6 +21,6 @@ extern void wf_interrupt_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *
 /* The callback came that confirms the cancelling, or one that the service sent before. */
 extern void wf_interrupt_callback(WfBatch *batch, WfVisit *visit);
 /* Is the cancel request due, or in flight? */
-extern bool wf_interrupt_is_asking(const WfVisit *visit);
+extern bool wf_interrupt_is_sending_cancel(const WfVisit *visit);
 
 #endif

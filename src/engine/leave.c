@@ -79,7 +79,7 @@ work_out_save(WfVisit *visit, const WfScope *scope, Jsonb **changes, WfFault *fa
 
 /* Compute everything. Returns false with *fault; or without one, if `success` is false. */
 static bool
-work_out(WfVisit *visit, Leaving *leaving, WfFault *fault)
+work_out_route(WfVisit *visit, Leaving *leaving, WfFault *fault)
 {
 	Jsonb	   *changes;
 	bool		answer = true;
@@ -109,7 +109,7 @@ end_by_route(WfBatch *batch, WfVisit *visit, char *message)
 }
 
 static void
-leave(WfBatch *batch, WfVisit *visit, const Leaving *leaving)
+leave_by(WfBatch *batch, WfVisit *visit, const Leaving *leaving)
 {
 	if (leaving->saves)
 		wf_data_replace(visit->instance, leaving->scope.data);
@@ -146,8 +146,8 @@ wf_op_leave(WfBatch *batch, WfVisit *visit)
 	}
 	visit->docs.result = wf_token_result(visit, WF_OUTCOME_SUCCESS, NULL);
 	wf_engine_scope(visit, &leaving.scope);
-	if (work_out(visit, &leaving, &fault))
-		leave(batch, visit, &leaving);
+	if (work_out_route(visit, &leaving, &fault))
+		leave_by(batch, visit, &leaving);
 	else if (fault.code != NULL)
 		wf_push_fault(batch, visit, &fault);
 	else

@@ -20,7 +20,7 @@ extern void wf_op_leave(WfBatch *batch, WfVisit *visit);
 extern void wf_op_fail(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
 /* interrupt.c */
 extern void wf_op_interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
-extern void wf_op_conclude(WfBatch *batch, WfVisit *visit);
+extern void wf_op_finish_cancel(WfBatch *batch, WfVisit *visit);
 /* close.c */
 extern void wf_op_close(WfBatch *batch, WfInstance *instance, const char *reason, Jsonb *error);
 

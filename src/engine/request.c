@@ -13,7 +13,7 @@
 #include "utils/uuid.h"
 
 #include "engine/request.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 
 typedef struct Builder
 {
@@ -175,7 +175,7 @@ add_cookies(Builder *b, const WfServer *server, WfHttpRequest *request)
 
 /* Is this the cancel request? It is sent to the service that has to stop, if the step says how. */
 static bool
-asks_to_stop(const WfVisit *visit)
+sends_cancel(const WfVisit *visit)
 {
 	return visit->state == WF_STATE_CANCELLING && visit->def->cancel != NULL;
 }
@@ -183,7 +183,7 @@ asks_to_stop(const WfVisit *visit)
 static WfHttpAction *
 action_of(const WfVisit *visit)
 {
-	return asks_to_stop(visit) ? visit->def->cancel->http : visit->def->http;
+	return sends_cancel(visit) ? visit->def->cancel->http : visit->def->http;
 }
 
 /* Set what the templates see. An incident is shown as it would begin again, without its reply. */
@@ -217,7 +217,7 @@ wf_request_make(WfVisit *visit, const WfServer *server, WfHttpRequest *request, 
 	request->url = url.data;
 	add_default_header(&b, "Accept", "application/json, */*;q=0.5");
 	add_default_header(&b, "User-Agent", "workflow/" WORKFLOW_VERSION);
-	add_default_header(&b, "Idempotency-Key", asks_to_stop(visit) ? psprintf("%s-cancel", key) : key);
+	add_default_header(&b, "Idempotency-Key", sends_cancel(visit) ? psprintf("%s-cancel", key) : key);
 	add_cookies(&b, server, request);
 	*headers = b.headers;
 	return true;

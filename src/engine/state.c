@@ -14,7 +14,7 @@
 
 #include "debug.h"
 #include "engine/state.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "store/executor_work.h"
 #include "store/warn_waiting.h"
 
@@ -42,7 +42,7 @@ set_state(WfVisit *visit, WfState state, char *queue, TimestampTz due_at)
 	visit->due_at = due_at;
 	visit->waits_for = WF_WAITS_FOR_NOTHING;
 	visit->waiting_since = 0;
-	visit->clocks.silence_at = 0;
+	visit->clocks.heartbeat_deadline = 0;
 	visit->clocks.warn_at = 0;
 	visit->changed = true;
 }
@@ -55,7 +55,7 @@ stop_clocks(WfVisit *visit)
 }
 
 static char *
-queue_name(WfBatch *batch, const char *name)
+copy_queue_name(WfBatch *batch, const char *name)
 {
 	return MemoryContextStrdup(batch->context, name);
 }
@@ -67,7 +67,7 @@ queue_name(WfBatch *batch, const char *name)
 char *
 wf_state_executor_queue(WfBatch *batch, const WfVisit *visit)
 {
-	return queue_name(batch, wf_executor_queue(visit->instance->process->process_id));
+	return copy_queue_name(batch, wf_executor_queue(visit->instance->process->process_id));
 }
 
 /* The action is due. It is sent only once this is durable. */
@@ -75,8 +75,8 @@ void
 wf_state_call(WfBatch *batch, WfVisit *visit, char *queue)
 {
 	set_state(visit, WF_STATE_CALLING, queue, batch->now);
-	visit->restless = 0;
-	batch->makes_due = true;
+	visit->steps_without_wait = 0;
+	batch->needs_sync_commit = true;
 }
 
 /* A worker moves the visit on, in a transaction of its own. */
@@ -84,7 +84,7 @@ void
 wf_state_ready(WfBatch *batch, WfVisit *visit, char *queue)
 {
 	set_state(visit, WF_STATE_READY, queue, batch->now);
-	batch->makes_due = true;
+	batch->needs_sync_commit = true;
 }
 
 /* Pause before the next attempt. */
@@ -98,16 +98,16 @@ wf_state_pause(WfBatch *batch, WfVisit *visit, TimestampTz until)
 void
 wf_state_wait(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, TimestampTz due_at)
 {
-	set_state(visit, WF_STATE_WAITING, due_at != 0 ? queue_name(batch, WF_QUEUE_TIMER) : NULL,
+	set_state(visit, WF_STATE_WAITING, due_at != 0 ? copy_queue_name(batch, WF_QUEUE_TIMER) : NULL,
 			  due_at);
-	visit->restless = 0;
+	visit->steps_without_wait = 0;
 	visit->waits_for = waits_for;
 	visit->waiting_since = batch->now;
 	/* no warning is needed for a time */
 	if (due_at == 0 && wf_warn_after(visit->def) > 0)
 		visit->clocks.warn_at = TimestampTzPlusMilliseconds(batch->now, wf_warn_after(visit->def));
 	visit->instance->show_changed = true;
-	batch->makes_due = true;
+	batch->needs_sync_commit = true;
 }
 
 /* The visit has waited for too long: warn once. */
@@ -134,10 +134,10 @@ wf_state_keep_callback(WfBatch *batch, WfVisit *visit)
 {
 	stop_clocks(visit);
 	if (!wf_is_executor_queue(visit->queue))
-		visit->queue = queue_name(batch, WF_QUEUE_MOVE);
+		visit->queue = copy_queue_name(batch, WF_QUEUE_MOVE);
 	visit->due_at = batch->now;
 	visit->changed = true;
-	batch->makes_due = true;
+	batch->needs_sync_commit = true;
 }
 
 /*
@@ -157,7 +157,7 @@ wf_state_accept(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
 	visit->webhook = batch->webhook;
 	visit->docs.changed = true;
 	visit->changed = true;
-	batch->makes_due = true; /* the caller was told `true`, which must not be lost */
+	batch->needs_sync_commit = true; /* the caller was told `true`, which must not be lost */
 	MemoryContextSwitchTo(old);
 }
 
@@ -187,14 +187,14 @@ wf_state_cancel(WfBatch *batch, WfVisit *visit, WfCancelPhase phase, char *queue
 	visit->waiting_since = batch->now;
 	stop_clocks(visit);
 	visit->instance->show_changed = true;
-	batch->makes_due = true;
+	batch->needs_sync_commit = true;
 }
 
 /* Suspend the visit, or resume it. */
 void
-wf_state_hold(WfBatch *batch, WfVisit *visit, bool held)
+wf_state_set_suspended(WfBatch *batch, WfVisit *visit, bool suspended)
 {
-	visit->held = held;
+	visit->suspended = suspended;
 	visit->changed = true;
 }
 
@@ -253,7 +253,7 @@ one_incident_less(WfInstance *instance)
 
 /* Record an incident that is over, with its error. */
 void
-wf_state_put_on_record(WfBatch *batch, WfVisit *visit)
+wf_state_record_incident(WfBatch *batch, WfVisit *visit)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	WfAttempt  *attempt;
@@ -272,7 +272,7 @@ wf_state_put_on_record(WfBatch *batch, WfVisit *visit)
 
 /* Resolve an incident: the visit is ready again. */
 void
-wf_state_mend(WfBatch *batch, WfVisit *visit)
+wf_state_resolve_incident(WfBatch *batch, WfVisit *visit)
 {
 	WfInstance *instance = visit->instance;
 
@@ -282,7 +282,7 @@ wf_state_mend(WfBatch *batch, WfVisit *visit)
 					   visit->id),
 				errdetail("It is in state \"%s\".", wf_state_name(visit->state)),
 				errhint("See the view workflow.incidents."));
-	wf_state_put_on_record(batch, visit);
+	wf_state_record_incident(batch, visit);
 	set_state(visit, WF_STATE_READY, NULL, 0);
 	visit->outcome = WF_OUTCOME_NONE;
 	visit->cancel = (WfCancelling){0};
@@ -301,7 +301,7 @@ wf_state_begin_again(WfVisit *visit)
 {
 	WF_ASSERT(visit->state == WF_STATE_READY);
 	visit->attempt = 0;
-	visit->restless = 0;
+	visit->steps_without_wait = 0;
 	visit->docs = (WfDocuments){.changed = true};
 	forget_accepted(visit);
 	visit->again = true;
@@ -362,16 +362,16 @@ wf_state_is_over(const WfVisit *visit, TimestampTz now)
 }
 
 static bool
-is_due(const WfVisit *visit, TimestampTz now)
+is_due_now(const WfVisit *visit, TimestampTz now)
 {
-	return !visit->held && visit->def != NULL && visit->due_at != 0 && visit->due_at <= now;
+	return !visit->suspended && visit->def != NULL && visit->due_at != 0 && visit->due_at <= now;
 }
 
 /* Is the visit due for its action, and its deadline not over? */
 static bool
 awaits_answer(const WfVisit *visit, TimestampTz now)
 {
-	return is_due(visit, now) && (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING) &&
+	return is_due_now(visit, now) && (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING) &&
 		   !wf_state_is_over(visit, now);
 }
 
@@ -388,7 +388,7 @@ is_called_for(const WfVisit *visit, TimestampTz now)
 bool
 wf_state_wants_request(const WfVisit *visit, TimestampTz now)
 {
-	if (!is_due(visit, now) || visit->def->action != WF_ACTION_HTTP)
+	if (!is_due_now(visit, now) || visit->def->action != WF_ACTION_HTTP)
 		return false;
 	if (visit->state == WF_STATE_CANCELLING)
 		return visit->cancel.phase == WF_CANCEL_SEND;

@@ -26,10 +26,10 @@ extern void wf_state_hand_over(WfBatch *batch, WfVisit *visit);
 extern char *wf_state_executor_queue(WfBatch *batch, const WfVisit *visit);
 extern void wf_state_cancel(WfBatch *batch, WfVisit *visit, WfCancelPhase phase, char *queue,
 							TimestampTz due_at);
-extern void wf_state_hold(WfBatch *batch, WfVisit *visit, bool held);
+extern void wf_state_set_suspended(WfBatch *batch, WfVisit *visit, bool suspended);
 extern void wf_state_incident(WfBatch *batch, WfVisit *visit);
-extern void wf_state_put_on_record(WfBatch *batch, WfVisit *visit);
-extern void wf_state_mend(WfBatch *batch, WfVisit *visit);
+extern void wf_state_record_incident(WfBatch *batch, WfVisit *visit);
+extern void wf_state_resolve_incident(WfBatch *batch, WfVisit *visit);
 extern void wf_state_end(WfBatch *batch, WfVisit *visit);
 
 /* Is the end of the visit still open: nothing was accepted, and nothing interrupts it? */

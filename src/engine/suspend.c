@@ -15,7 +15,7 @@ wf_suspend(WfBatch *batch, WfInstance *instance)
 		return;
 	wf_batch_load_all_visits(batch, instance);
 	foreach (lc, instance->visits)
-		wf_state_hold(batch, lfirst(lc), true);
+		wf_state_set_suspended(batch, lfirst(lc), true);
 	instance->status = WF_STATUS_SUSPENDED;
 	instance->changed = true;
 	instance->show_changed = true;
@@ -34,12 +34,12 @@ wf_resume(WfBatch *batch, WfInstance *instance)
 	{
 		WfVisit    *visit = lfirst(lc);
 
-		wf_state_hold(batch, visit, false);
+		wf_state_set_suspended(batch, visit, false);
 		if (visit->state == WF_STATE_WAITING && visit->def != NULL && !wf_has_accepted(visit))
 			wf_clock_listen(batch, visit);
 	}
 	instance->status = instance->incidents > 0 ? WF_STATUS_FAILED : WF_STATUS_ACTIVE;
 	instance->changed = true;
 	instance->show_changed = true;
-	batch->makes_due = true;
+	batch->needs_sync_commit = true;
 }

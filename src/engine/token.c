@@ -17,7 +17,7 @@ wf_token_enter(WfBatch *batch, WfInstance *instance, const WfVisit *from, int st
 	WfVisit    *visit = wf_batch_new_visit(batch, instance, &instance->process->def->steps[step], id);
 
 	visit->caught = caught;
-	visit->restless = from != NULL ? from->restless + 1 : 0;
+	visit->steps_without_wait = from != NULL ? from->steps_without_wait + 1 : 0;
 	visit->unbegun = from != NULL ? from->unbegun : 0;
 	instance->tokens++;
 	instance->entered++;
@@ -62,7 +62,7 @@ wf_token_end(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 }
 
 void
-wf_token_stand(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
+wf_token_become_incident(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
 	visit->outcome = outcome;
 	visit->error = error;

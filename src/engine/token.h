@@ -27,7 +27,7 @@ extern void wf_token_end(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Json
 /*
  * Make a visit an incident, until somebody resolves it. Its result is made in CurrentMemoryContext.
  */
-extern void wf_token_stand(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
+extern void wf_token_become_incident(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
 
 /* The first entry of the step's `catch` for this outcome and error; NULL if there is none. */
 extern const WfEntry *wf_token_catch(WfVisit *visit, WfOutcome outcome, Jsonb *error);

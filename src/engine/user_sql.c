@@ -117,7 +117,7 @@ set_value(ParamListInfo params, int index, Datum value, bool isnull)
 }
 
 static void
-set_text(ParamListInfo params, int index, const char *text)
+set_text_setting(ParamListInfo params, int index, const char *text)
 {
 	set_value(params, index, text != NULL ? CStringGetTextDatum(text) : (Datum) 0, text == NULL);
 }
@@ -131,10 +131,10 @@ values_of(WfVisit *visit)
 	wf_engine_scope(visit, &scope);
 	params->parserSetup = set_up_parser;
 	set_value(params, 0, JsonbPGetDatum(scope.data), false);
-	set_text(params, 1, psprintf(INT64_FORMAT "_" INT64_FORMAT, scope.instance, scope.visit));
+	set_text_setting(params, 1, psprintf(INT64_FORMAT "_" INT64_FORMAT, scope.instance, scope.visit));
 	set_value(params, 2, Int64GetDatum(scope.instance), false);
-	set_text(params, 3, scope.business_key);
-	set_text(params, 4, scope.step);
+	set_text_setting(params, 3, scope.business_key);
+	set_text_setting(params, 4, scope.step);
 	set_value(params, 5, Int32GetDatum(scope.attempt), false);
 	set_value(params, 6, JsonbPGetDatum(scope.item), scope.item == NULL);
 	set_value(params, 7, Int32GetDatum(scope.index), scope.index < 0);
@@ -143,14 +143,14 @@ values_of(WfVisit *visit)
 
 /* ---- the sandbox ---- */
 
-typedef struct Surroundings
+typedef struct Sandbox
 {
 	MemoryContext context;
 	ResourceOwner owner;
 	Oid			user;
 	int			sec_context;
 	int			guc_level;
-} Surroundings;
+} Sandbox;
 
 static void
 set_locally(const char *name, const char *value)
@@ -163,7 +163,7 @@ set_locally(const char *name, const char *value)
  * client that defines keeps its session user, and `timezone` is NULL.
  */
 static void
-enter(Surroundings *s, Oid user, const char *search_path, const char *timezone)
+enter(Sandbox *s, Oid user, const char *search_path, const char *timezone)
 {
 	char	   *path = wf_path_with_temp_last(search_path);
 
@@ -195,7 +195,7 @@ clean_session(void)
 }
 
 static void
-leave(Surroundings *s)
+leave_sandbox(Sandbox *s)
 {
 	SPI_finish();
 	PopActiveSnapshot();
@@ -211,7 +211,7 @@ leave(Surroundings *s)
  * Undo the subtransaction and return the error, in the sandbox's memory. To be called in PG_CATCH.
  */
 static ErrorData *
-undo(Surroundings *s)
+undo(Sandbox *s)
 {
 	ErrorData  *error;
 
@@ -254,7 +254,7 @@ refused_kind(const char *sql)
 bool
 wf_user_sql_check(const char *sql, const char *search_path, Oid owner, char **message, char **hint)
 {
-	Surroundings s;
+	Sandbox s;
 	const char *volatile refused = NULL;
 	volatile bool ok = true;
 
@@ -266,7 +266,7 @@ wf_user_sql_check(const char *sql, const char *search_path, Oid owner, char **me
 		if (refused == NULL &&
 			SPI_prepare_params(sql, set_up_parser, NULL, CURSOR_OPT_PARALLEL_OK) == NULL)
 			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-		leave(&s);
+		leave_sandbox(&s);
 	}
 	PG_CATCH();
 	{
@@ -406,7 +406,7 @@ row_jsonb(HeapTuple tuple, TupleDesc desc, MemoryContext context)
 
 /* The reply {row, rows, count}, in `context`. */
 static Jsonb *
-make_reply(uint64 count, SPITupleTable *table, MemoryContext context)
+make_sql_reply(uint64 count, SPITupleTable *table, MemoryContext context)
 {
 	uint64		n = table != NULL ? table->numvals : 0;
 	WfJsonbState state = {0};
@@ -441,7 +441,7 @@ make_reply(uint64 count, SPITupleTable *table, MemoryContext context)
 }
 
 static Jsonb *
-run_sql(WfVisit *visit, MemoryContext context)
+run_statement(WfVisit *visit, MemoryContext context)
 {
 	SPIExecuteOptions options = {.params = values_of(visit), .dest = counting_receiver()};
 	WfProcess  *process = visit->instance->process;
@@ -452,7 +452,7 @@ run_sql(WfVisit *visit, MemoryContext context)
 	if (rc < 0)
 		elog(ERROR, "SPI_execute_plan_extended failed: %s", SPI_result_code_string(rc));
 	wf_process_plan_used(process, visit->def);
-	return make_reply(SPI_processed, SPI_tuptable, context);
+	return make_sql_reply(SPI_processed, SPI_tuptable, context);
 }
 
 /* Run a NOTIFY. What its templates cannot give is *fault, in `context`. */
@@ -481,7 +481,7 @@ run_notify(WfVisit *visit, MemoryContext context, WfFault *fault)
  * a shutdown is thrown on.
  */
 static void
-take_error(const ErrorData *error, WfAnswer *answer)
+take_sql_error(const ErrorData *error, WfAnswer *answer)
 {
 	memset(answer, 0, sizeof(*answer));
 	strlcpy(answer->fault.sqlstate, unpack_sql_state(error->sqlerrcode),
@@ -493,7 +493,7 @@ take_error(const ErrorData *error, WfAnswer *answer)
 void
 wf_user_sql_run(WfVisit *visit, Oid owner, WfJudge judge, WfAnswer *answer)
 {
-	Surroundings s;
+	Sandbox s;
 
 	memset(answer, 0, sizeof(*answer));
 	if (!OidIsValid(owner))
@@ -508,14 +508,14 @@ wf_user_sql_run(WfVisit *visit, Oid owner, WfJudge judge, WfAnswer *answer)
 		if (visit->def->action == WF_ACTION_NOTIFY)
 			run_notify(visit, s.context, &answer->fault);
 		else
-			answer->reply = run_sql(visit, s.context);
-		leave(&s);
+			answer->reply = run_statement(visit, s.context);
+		leave_sandbox(&s);
 	}
 	PG_CATCH();
 	{
 		ErrorData  *error = undo(&s);
 
-		take_error(error, answer);
+		take_sql_error(error, answer);
 		judge(error, answer);
 	}
 	PG_END_TRY();

@@ -20,14 +20,14 @@ open_entries(WfBatch *batch, WfVisit *visit, const WfScope *scope, WfFault *faul
 {
 	WfEventKind kind = wf_step_waits_for(visit->def);
 	TimestampTz due_at;
-	TimestampTz silence_at = 0;
+	TimestampTz heartbeat_deadline = 0;
 
 	if (!wf_clock_plan_wait(batch, visit, scope, &due_at, fault))
 		return false;
-	if (kind == WF_EVENT_CALLBACK && !wf_clock_silence(batch, visit, scope, &silence_at, fault))
+	if (kind == WF_EVENT_CALLBACK && !wf_clock_heartbeat_deadline(batch, visit, scope, &heartbeat_deadline, fault))
 		return false;
 	wf_state_wait(batch, visit, waits_for[kind], due_at);
-	visit->clocks.silence_at = silence_at;
+	visit->clocks.heartbeat_deadline = heartbeat_deadline;
 	return true;
 }
 

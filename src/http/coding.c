@@ -22,7 +22,7 @@
  * itself.
  */
 #define MAX_CODINGS 4
-#define ROOM_AT_ONCE 16384
+#define BYTES_AT_ONCE 16384
 
 /* windowBits of inflateInit2, which choose the format */
 #define WINDOW_GZIP (MAX_WBITS + 16)
@@ -61,7 +61,7 @@ end_of_stream(z_stream *z, int window, bool *more)
 }
 
 static Outcome
-run(z_stream *z, int window, size_t most, WfBuffer *out)
+inflate_all(z_stream *z, int window, size_t most, WfBuffer *out)
 {
 	bool		more = true;
 
@@ -70,7 +70,7 @@ run(z_stream *z, int window, size_t most, WfBuffer *out)
 		Outcome		outcome = UNDONE;
 		int			code;
 
-		if (!wf_buffer_reserve(out, ROOM_AT_ONCE))
+		if (!wf_buffer_reserve(out, BYTES_AT_ONCE))
 			return NO_MEMORY;
 		z->next_out = (Bytef *) out->data + out->len;
 		z->avail_out = (uInt) Min(out->size - out->len - 1, most + 1 - out->len);
@@ -101,7 +101,7 @@ unpack(const WfBuffer *in, int window, size_t most, WfBuffer *out)
 
 	if (inflateInit2(&z, window) != Z_OK)
 		return NO_MEMORY;
-	outcome = run(&z, window, most, out);
+	outcome = inflate_all(&z, window, most, out);
 	inflateEnd(&z);
 	return outcome;
 }
@@ -130,7 +130,7 @@ begins_as_zlib(const WfBuffer *body)
  * has some, at the latest at its end.
  */
 static bool
-is_plain(const WfBuffer *body)
+is_identity(const WfBuffer *body)
 {
 	for (size_t i = 0; i < body->len; i++)
 	{
@@ -143,7 +143,7 @@ is_plain(const WfBuffer *body)
 }
 
 static bool
-is_one_of(const Token *token, const char *const *names, int n)
+is_coding_of(const Token *token, const char *const *names, int n)
 {
 	for (int i = 0; i < n; i++)
 		if (strlen(names[i]) == token->len && pg_strncasecmp(token->text, names[i], token->len) == 0)
@@ -158,7 +158,7 @@ means_nothing(const Token *token)
 	static const char *const names[] = {"", "identity", "none", "aws-chunked", "utf-8", "utf8", "us-ascii", "iso-8859-1",
 		"7bit", "8bit", "binary"};
 
-	return is_one_of(token, names, lengthof(names));
+	return is_coding_of(token, names, lengthof(names));
 }
 
 /*
@@ -171,13 +171,13 @@ find_window(const Token *token, const WfBuffer *body)
 	static const char *const gzip[] = {"gzip", "x-gzip"};
 	static const char *const deflate[] = {"deflate", "x-deflate"};
 
-	if (is_one_of(token, gzip, lengthof(gzip)))
+	if (is_coding_of(token, gzip, lengthof(gzip)))
 		return begins_as_gzip(body) ? WINDOW_GZIP : 0;
-	if (!is_one_of(token, deflate, lengthof(deflate)))
+	if (!is_coding_of(token, deflate, lengthof(deflate)))
 		return 0;
 	if (begins_as_zlib(body))
 		return WINDOW_ZLIB;
-	return is_plain(body) ? 0 : WINDOW_RAW;
+	return is_identity(body) ? 0 : WINDOW_RAW;
 }
 
 /* ---- Content-Encoding ---- */
@@ -226,7 +226,7 @@ replace_body(WfTransfer *transfer, WfBuffer *unpacked)
  * codings decoded so far have left it.
  */
 static void
-settle(WfTransfer *transfer, Outcome outcome, bool packed)
+settle_body(WfTransfer *transfer, Outcome outcome, bool packed)
 {
 	if (outcome == TOO_LARGE)
 		wf_transfer_fail(transfer, WF_HTTP_TOO_LARGE, "the answer is larger than " INT64_FORMAT " bytes when it is unpacked",
@@ -269,5 +269,5 @@ wf_coding_undo(WfTransfer *transfer, const char *content_encoding)
 			replace_body(transfer, &unpacked);
 	}
 	wf_buffer_free(&unpacked);
-	settle(transfer, outcome, packed);
+	settle_body(transfer, outcome, packed);
 }

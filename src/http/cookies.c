@@ -72,7 +72,7 @@ names_cookies(const WfHttpRequest *request)
 }
 
 static bool
-put_line(WfTransfer *transfer, const char *line)
+put_cookie_line(WfTransfer *transfer, const char *line)
 {
 	return !is_kept(line, (int64) time(NULL)) || curl_easy_setopt(transfer->easy, CURLOPT_COOKIELIST, line) != CURLE_OUT_OF_MEMORY;
 }
@@ -112,7 +112,7 @@ wf_cookies_prepare(WfTransfer *transfer, const WfHttpRequest *request)
 		return withhold(transfer, request);
 	for (int i = 0; i < request->ncookies; i++)
 	{
-		if (!put_line(transfer, request->cookies[i]))
+		if (!put_cookie_line(transfer, request->cookies[i]))
 			return false;
 	}
 	return true;
@@ -154,7 +154,7 @@ wf_cookies_release_withheld(WfTransfer *transfer)
 
 	for (; transfer->nwithheld > 0; transfer->nwithheld--)
 	{
-		if (!put_line(transfer, line))
+		if (!put_cookie_line(transfer, line))
 			return false;
 		line += strlen(line) + 1;
 	}

@@ -42,7 +42,7 @@ wf_option_get(List *options, const char *name)
 
 /* Read an interval as interval_in does, but without throwing. */
 static bool
-read_interval(const char *text, Interval *interval)
+read_interval_value(const char *text, Interval *interval)
 {
 	struct pg_itm_in itm = {0};
 	char		work[256];
@@ -70,7 +70,7 @@ wf_option_milliseconds(const char *text, int *result)
 	Interval	interval;
 	double		ms;
 
-	if (!read_interval(text, &interval))
+	if (!read_interval_value(text, &interval))
 		return "an interval, such as \"30 s\"";
 	ms = interval.time / 1000.0 + ((double) interval.day + 30.0 * interval.month) * (USECS_PER_DAY / 1000);
 	if (ms < 1 || ms > INT_MAX)

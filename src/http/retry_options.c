@@ -16,7 +16,7 @@
 #include "http/retry_options.h"
 
 static const char *
-read_max(const char *value, WfRetry *retry)
+read_max_option(const char *value, WfRetry *retry)
 {
 	int			max;
 
@@ -28,7 +28,7 @@ read_max(const char *value, WfRetry *retry)
 
 /* Read a pause. "0" is allowed here, as no pause. */
 static const char *
-read_interval(const char *value, Interval *interval)
+read_interval_option(const char *value, Interval *interval)
 {
 	int			ms = 0;
 	const char *expected = strcmp(value, "0") == 0 ? NULL : wf_option_milliseconds(value, &ms);
@@ -60,7 +60,7 @@ next_item(const char **rest)
 }
 
 static const char *
-read_delay(const char *value, WfRetry *retry)
+read_delay_option(const char *value, WfRetry *retry)
 {
 	Interval   *delays = palloc(sizeof(Interval) * WF_MAX_RETRY_DELAYS);
 	int			n = 0;
@@ -69,7 +69,7 @@ read_delay(const char *value, WfRetry *retry)
 	while ((item = next_item(&value)) != NULL)
 	{
 		const char *expected = n == WF_MAX_RETRY_DELAYS ? "at most " CppAsString2(WF_MAX_RETRY_DELAYS) " intervals"
-			: read_interval(item, &delays[n]);
+			: read_interval_option(item, &delays[n]);
 
 		if (expected != NULL)
 			return expected;
@@ -81,7 +81,7 @@ read_delay(const char *value, WfRetry *retry)
 }
 
 static const char *
-read_backoff(const char *value, WfRetry *retry)
+read_backoff_option(const char *value, WfRetry *retry)
 {
 	char	   *end;
 	double		factor;
@@ -97,7 +97,7 @@ read_backoff(const char *value, WfRetry *retry)
 }
 
 static const char *
-read_on(const char *value, WfRetry *retry)
+read_on_option(const char *value, WfRetry *retry)
 {
 	const char **words = palloc(sizeof(char *) * WF_MAX_RETRY_WORDS);
 	int			n = 0;
@@ -134,20 +134,20 @@ wf_retry_option(const char *name, const char *value, WfRetry *retry)
 	const char *expected = NULL;
 
 	if (strcmp(name, "retry_max") == 0)
-		expected = read_max(value, retry);
+		expected = read_max_option(value, retry);
 	else if (strcmp(name, "retry_delay") == 0)
-		expected = read_delay(value, retry);
+		expected = read_delay_option(value, retry);
 	else if (strcmp(name, "retry_backoff") == 0)
-		expected = read_backoff(value, retry);
+		expected = read_backoff_option(value, retry);
 	else if (strcmp(name, "retry_max_delay") == 0)
 	{
-		expected = read_interval(value, &retry->max_delay);
+		expected = read_interval_option(value, &retry->max_delay);
 		retry->has_max_delay = expected == NULL;
 	}
 	else if (strcmp(name, "retry_jitter") == 0)
-		expected = read_interval(value, &retry->jitter);
+		expected = read_interval_option(value, &retry->jitter);
 	else if (strcmp(name, "retry_on") == 0)
-		expected = read_on(value, retry);
+		expected = read_on_option(value, retry);
 	/* the other options have no effect without retry_max */
 	retry->given |= strcmp(name, "retry_max") == 0 && expected == NULL;
 	return expected;

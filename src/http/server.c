@@ -150,7 +150,7 @@ compare_servers(const void *a, const void *b)
 }
 
 static void
-load_servers(void)
+load_all_servers(void)
 {
 	Oid			wrapper = get_foreign_data_wrapper_oid(WF_FDW_NAME, true);
 	Relation	rel;
@@ -210,7 +210,7 @@ require_cache(void)
 		info.entrysize = sizeof(CredentialsEntry);
 		info.hcxt = cache_context;
 		credentials_cache = hash_create("workflow credentials", 16, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-		load_servers();
+		load_all_servers();
 		MemoryContextSwitchTo(old);
 	}
 	PG_CATCH();
@@ -257,7 +257,7 @@ is_mapped(const WfServer *server, Oid role)
  * does not count.
  */
 static bool
-is_granted(Datum acl, Oid role)
+is_usage_granted(Datum acl, Oid role)
 {
 	Acl		   *items = DatumGetAclP(acl);
 
@@ -277,7 +277,7 @@ is_granted(Datum acl, Oid role)
  * for the URLs of others and grant it to PUBLIC, so more is needed than that grant.
  */
 static bool
-is_trusted(const WfServer *server, Oid role)
+is_trusted_owner(const WfServer *server, Oid role)
 {
 	HeapTuple	tuple = SearchSysCache1(FOREIGNSERVEROID, ObjectIdGetDatum(server->serverid));
 	Oid			owner;
@@ -290,7 +290,7 @@ is_trusted(const WfServer *server, Oid role)
 	owner = ((Form_pg_foreign_server) GETSTRUCT(tuple))->srvowner;
 	acl = SysCacheGetAttr(FOREIGNSERVEROID, tuple, Anum_pg_foreign_server_srvacl, &isnull);
 	answer = superuser_arg(owner) || is_member_of_role_nosuper(role, owner) || is_mapped(server, role) ||
-		(!isnull && is_granted(acl, role));
+		(!isnull && is_usage_granted(acl, role));
 	ReleaseSysCache(tuple);
 	return answer;
 }
@@ -324,7 +324,7 @@ wf_server_covering(const char *url, Oid role)
 		const ServerEntry *entry = &servers[i];
 
 		if (wf_url_is_within(&wanted, &entry->url) && wf_server_usable(&entry->server, role) &&
-			is_trusted(&entry->server, role) && is_better(entry, best, role))
+			is_trusted_owner(&entry->server, role) && is_better(entry, best, role))
 			best = entry;
 	}
 	return best ? &best->server : NULL;

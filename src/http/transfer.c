@@ -271,7 +271,7 @@ set_limits(WfTransfer *transfer, const WfHttpRequest *request)
 
 /* Is the text a token of RFC 9110, as the names of methods and headers are? */
 static bool
-is_token(const char *s)
+is_token_text(const char *s)
 {
 	if (*s == '\0')
 		return false;
@@ -318,7 +318,7 @@ is_framing_header(const char *name)
 static bool
 check_request(WfTransfer *transfer, const WfHttpRequest *request)
 {
-	if (!is_token(request->method))
+	if (!is_token_text(request->method))
 	{
 		wf_transfer_fail(transfer, WF_HTTP_REFUSED, "the method is not a valid HTTP method");
 		return false;
@@ -328,7 +328,7 @@ check_request(WfTransfer *transfer, const WfHttpRequest *request)
 		const WfHttpHeader *header = &request->headers[i];
 		const char *problem = NULL;
 
-		if (!is_token(header->name))
+		if (!is_token_text(header->name))
 			problem = "a header has a name that HTTP does not allow";
 		else if (!is_header_value(header->value))
 			problem = "has a value with control characters";
@@ -336,7 +336,7 @@ check_request(WfTransfer *transfer, const WfHttpRequest *request)
 			problem = "may not be given";
 		if (problem == NULL)
 			continue;
-		if (!is_token(header->name))
+		if (!is_token_text(header->name))
 			wf_transfer_fail(transfer, WF_HTTP_REFUSED, "%s", problem);
 		else
 			wf_transfer_fail(transfer, WF_HTTP_REFUSED, "header \"%.64s\" %s", header->name, problem);

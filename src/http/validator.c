@@ -163,7 +163,7 @@ check_names(List *options, Oid catalog)
 /* ---- servers ---- */
 
 static void
-check_url(const char *text)
+check_url_option(const char *text)
 {
 	WfUrl		url;
 	const char *problem = wf_url_parse(text, &url);
@@ -204,7 +204,7 @@ check_server_value(const char *name, const char *value)
 		return wf_option_boolean(value, &boolean);
 	if (strcmp(name, "ca") == 0)
 		return wf_option_file(value);
-	check_url(value);
+	check_url_option(value);
 	return NULL;
 }
 
@@ -285,7 +285,7 @@ check_right(const char *url, const char *name, const char *value)
 }
 
 static void
-check_server(List *options)
+check_server_options(List *options)
 {
 	const char *url = wf_option_get(options, "url");
 	ListCell   *cell;
@@ -339,7 +339,7 @@ workflow_http_validator(PG_FUNCTION_ARGS)
 
 	check_names(options, catalog);
 	if (catalog == ForeignServerRelationId)
-		check_server(options);
+		check_server_options(options);
 	else if (catalog == UserMappingRelationId)
 		check_user_mapping(options);
 	PG_RETURN_VOID();

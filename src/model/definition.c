@@ -429,7 +429,7 @@ check_classes(WfReader *reader, const WfJson *node)
 }
 
 static void
-check_step(WfReader *reader, const WfJson *node)
+check_step_node(WfReader *reader, const WfJson *node)
 {
 	const WfJson *retry = wf_json_member(node, "retry");
 	bool		has_reply = wf_vocabulary_has_reply(node);
@@ -476,7 +476,7 @@ add_hidden_edges(WfReader *reader, const WfJson *node)
 }
 
 static void
-read_step(WfReader *reader, const WfJson *node, WfStep *step)
+read_step_node(WfReader *reader, const WfJson *node, WfStep *step)
 {
 	const WfStepList *list = &reader->graph->def.lists[step->list];
 
@@ -494,7 +494,7 @@ read_step(WfReader *reader, const WfJson *node, WfStep *step)
 	{
 		const WfJson *first_of = wf_json_member(node, "first_of");
 
-		check_step(reader, node);
+		check_step_node(reader, node);
 		if (first_of)
 		{
 			add_hidden_edges(reader, first_of);
@@ -510,7 +510,7 @@ read_steps(WfReader *reader, const WfJson *node, void *target)
 	const WfStepList *list = &reader->graph->def.lists[0];
 
 	for (int i = list->first; i < list->first + list->n; i++)
-		read_step(reader, reader->graph->nodes[i], &reader->graph->def.steps[i]);
+		read_step_node(reader, reader->graph->nodes[i], &reader->graph->def.steps[i]);
 }
 
 /* ---- the definition ---- */

@@ -75,7 +75,7 @@ call_executor(PGFunction function, const WfExpression *expression, const WfScope
 
 /* Run the jsonpath. The settings for times are changed only if the result may depend on them. */
 static Jsonb *
-execute(PGFunction function, const WfExpression *expression, const WfScope *scope)
+execute_path(PGFunction function, const WfExpression *expression, const WfScope *scope)
 {
 	Jsonb	   *result = NULL;
 	int			level;
@@ -115,7 +115,7 @@ side_value(const WfExpression *expression, const WfScope *scope, JsonbValue *val
 		if (found != UNSURE)
 			return found == FOUND;
 	}
-	first = execute(jsonb_path_query_first_tz, expression, scope);
+	first = execute_path(jsonb_path_query_first_tz, expression, scope);
 	if (first == NULL)
 		return false;
 	wf_jsonb_value(first, value);
@@ -223,7 +223,7 @@ truth_of(const JsonbValue *value, const WfScope *scope)
 static Truth
 judge_items(const WfExpression *expression, const WfScope *scope)
 {
-	Jsonb	   *all = execute(jsonb_path_query_array_tz, expression, scope);
+	Jsonb	   *all = execute_path(jsonb_path_query_array_tz, expression, scope);
 
 	if (all == NULL || JB_ROOT_COUNT(all) == 0)
 		return TRUTH_NO;
@@ -233,7 +233,7 @@ judge_items(const WfExpression *expression, const WfScope *scope)
 }
 
 static void
-judge(void *arg)
+judge_predicate(void *arg)
 {
 	Judging    *judging = arg;
 	const WfExpression *expression = judging->expression;
@@ -256,7 +256,7 @@ wf_predicate_eval(const WfPredicate *predicate, const WfScope *scope, bool *answ
 	const char *text = predicate->expression->text;
 	const char *message = "it is unknown: values of different kinds are compared";
 
-	if (!wf_guard_run(judge, &judging, &message) || judging.truth == TRUTH_UNKNOWN)
+	if (!wf_guard_run(judge_predicate, &judging, &message) || judging.truth == TRUTH_UNKNOWN)
 		return wf_fault(fault, WF_CODE_PREDICATE, "the predicate \"%s\" cannot be worked out: %s", wf_issue_clip(text), message);
 	if (judging.truth == TRUTH_NONE)
 		return wf_fault(fault, WF_CODE_PREDICATE, "the predicate \"%s\" does not give a single boolean",

@@ -292,7 +292,7 @@ read_catch_word(WfReader *reader, const WfJson *node, WfEntry *entry)
 }
 
 static void
-read_on(WfReader *reader, const WfJson *node, void *target)
+read_catch_on(WfReader *reader, const WfJson *node, void *target)
 {
 	WfEntry    *entry = target;
 
@@ -316,7 +316,7 @@ read_on(WfReader *reader, const WfJson *node, void *target)
 }
 
 static const WfReaderField catch_fields[] = {
-	{"on", read_on, 0},
+	{"on", read_catch_on, 0},
 	{"next", wf_read_target, offsetof(WfEntry, next), true},
 	{"save", wf_read_changes, offsetof(WfEntry, save), false, WF_BY_HANDLER},
 	{"interrupt", wf_read_bool, offsetof(WfEntry, interrupt)},

@@ -30,7 +30,7 @@ typedef struct Reading
 } Reading;
 
 static void
-read_path(void *arg)
+read_path_expression(void *arg)
 {
 	Reading    *reading = arg;
 	Datum		path = DirectFunctionCall1(jsonpath_in, CStringGetDatum(reading->text));
@@ -349,7 +349,7 @@ syntax_hint(const char *text)
 }
 
 static bool
-is_blank(const char *text)
+is_blank_char(const char *text)
 {
 	return text[strspn(text, " \t\r\n")] == '\0';
 }
@@ -367,7 +367,7 @@ parse_path(WfExpression *expression, const char **message, const char **hint)
 	bool		parsed;
 
 	MemoryContextSwitchTo(scratch);
-	parsed = wf_guard_run(read_path, &reading, message);
+	parsed = wf_guard_run(read_path_expression, &reading, message);
 	MemoryContextSwitchTo(keep);
 
 	if (!parsed)
@@ -394,7 +394,7 @@ compile_side(const char *text, const char **message, const char **hint)
 	*message = NULL;
 	*hint = NULL;
 	expression->text = text;
-	if (is_blank(text))
+	if (is_blank_char(text))
 	{
 		*message = "the jsonpath is empty";
 		*hint = "A field of the instance's data is written $.field.";

@@ -113,7 +113,7 @@ wf_definition_step(const WfDefinition *def, const char *name)
 }
 
 static const char *
-step_name_at(const void *steps, int i)
+step_name_by_number(const void *steps, int i)
 {
 	const char *name = ((const WfStep *) steps)[i].name;
 
@@ -148,7 +148,7 @@ wf_graph_route(WfGraph *graph, int from, const WfJson *node, WfIssues *issues)
 		return to;
 	if (!wf_issues_full(issues))
 	{
-		int			near = wf_issue_nearest(node->text, graph->def.steps, graph->def.nsteps, step_name_at);
+		int			near = wf_issue_nearest(node->text, graph->def.steps, graph->def.nsteps, step_name_by_number);
 
 		if (near >= 0)
 		{

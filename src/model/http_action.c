@@ -23,7 +23,7 @@ static const char *const own_headers[] = {
 
 /* Is the text a token of RFC 9110, as methods and names of headers are? */
 static bool
-is_token(const char *text)
+is_header_token(const char *text)
 {
 	return text[0] != '\0' &&
 		strspn(text, "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == strlen(text);
@@ -43,7 +43,7 @@ static const char *const refused_methods[] = {"CONNECT", "TRACE", "TRACK"};
 static const char methods_hint[] = "Methods are GET, POST, PUT, PATCH, DELETE and the like.";
 
 static bool
-is_one_of(const char *word, const char *const *words, int nwords)
+is_method_of(const char *word, const char *const *words, int nwords)
 {
 	for (int i = 0; i < nwords; i++)
 	{
@@ -72,14 +72,14 @@ read_method(WfReader *reader, const WfJson *node, void *target)
 	method = pstrdup(node->text);
 	for (char *p = method; *p; p++)
 		*p = pg_ascii_toupper((unsigned char) *p);
-	if (!is_token(method))
+	if (!is_header_token(method))
 		wf_json_issue(reader->issues, node, methods_hint,
 					  "\"%s\" is not a method of a request", wf_issue_clip(node->text));
-	else if (is_one_of(method, FIELDS(refused_methods)))
+	else if (is_method_of(method, FIELDS(refused_methods)))
 		wf_json_issue(reader->issues, node, methods_hint, "%s requests are not sent", method);
 	else
 	{
-		if (!is_one_of(method, FIELDS(methods)))
+		if (!is_method_of(method, FIELDS(methods)))
 			warn_of_method(reader, node, method);
 		*(const char **) target = method;
 	}
@@ -132,7 +132,7 @@ check_url_path(WfReader *reader, const WfJson *node, const WfTemplate *tmpl, boo
 }
 
 static void
-read_path(WfReader *reader, const WfJson *node, void *target)
+read_url_path(WfReader *reader, const WfJson *node, void *target)
 {
 	WfTemplate *tmpl = NULL;
 
@@ -149,7 +149,7 @@ read_path(WfReader *reader, const WfJson *node, void *target)
 }
 
 static void
-read_server(WfReader *reader, const WfJson *node, void *target)
+read_server_name(WfReader *reader, const WfJson *node, void *target)
 {
 	wf_read_string(reader, node, target);
 	wf_reader_refer(reader, WF_REFERENCE_SERVER, node);
@@ -212,7 +212,7 @@ check_header_name(WfReader *reader, const WfJson *object, int i)
 {
 	const WfJson *node = object->items[i];
 
-	if (!is_token(node->key))
+	if (!is_header_token(node->key))
 		wf_json_issue(reader->issues, node, "Letters, digits and - are allowed.",
 					  "is not the name of a header");
 	for (int j = 0; j < lengthof(own_headers); j++)
@@ -254,9 +254,9 @@ read_headers(WfReader *reader, const WfJson *node, void *target)
 }
 
 static const WfReaderField http_fields[] = {
-	{"server", read_server, offsetof(WfHttpAction, server)},
+	{"server", read_server_name, offsetof(WfHttpAction, server)},
 	{"method", read_method, offsetof(WfHttpAction, method)},
-	{"path", read_path, offsetof(WfHttpAction, path)},
+	{"path", read_url_path, offsetof(WfHttpAction, path)},
 	{"url", read_url, offsetof(WfHttpAction, url)},
 	{"query", read_query, 0},
 	{"headers", read_headers, 0},
@@ -338,7 +338,7 @@ typedef struct CancelReading
 } CancelReading;
 
 static const WfReaderField cancel_fields[] = {
-	{"path", read_path, offsetof(CancelReading, http.path)},
+	{"path", read_url_path, offsetof(CancelReading, http.path)},
 	{"url", read_cancel_url, offsetof(CancelReading, http.url)},
 	{"method", read_method, offsetof(CancelReading, http.method)},
 	{"headers", read_headers, offsetof(CancelReading, http)},

@@ -240,7 +240,7 @@ wf_issues_notice(const char *process, const WfIssues *warnings)
 }
 
 static const char *
-clip(const char *text, int limit)
+clip_message(const char *text, int limit)
 {
 	int			len = strlen(text);
 
@@ -252,13 +252,13 @@ clip(const char *text, int limit)
 const char *
 wf_issue_clip(const char *text)
 {
-	return clip(text, CLIP_BYTES);
+	return clip_message(text, CLIP_BYTES);
 }
 
 const char *
 wf_issue_clip_reason(const char *text)
 {
-	return clip(text, CLIP_REASON_BYTES);
+	return clip_message(text, CLIP_REASON_BYTES);
 }
 
 const char *

@@ -393,7 +393,7 @@ own_key(const WfJson *node)
 
 /* The name of the step in which a value stands, or NULL. */
 static const char *
-step_of(const WfJson *node)
+step_into(const WfJson *node)
 {
 	const WfJson *name;
 
@@ -418,7 +418,7 @@ add_issue(WfIssues *issues, const WfJson *node, const char *hint, const char *fm
 	if (wf_issues_full(issues))
 		wf_issue_add(issues, "", NULL, NULL, "", fmt, args);
 	else
-		wf_issue_add(issues, wf_json_path(node), step_of(node), own_key(node), hint, fmt, args);
+		wf_issue_add(issues, wf_json_path(node), step_into(node), own_key(node), hint, fmt, args);
 }
 
 void

@@ -114,7 +114,7 @@ add_unknown_key(WfReader *reader, const WfJson *member, const char *what, const 
 }
 
 static void
-read_member(WfReader *reader, const WfJson *member, const char *what,
+read_object_member(WfReader *reader, const WfJson *member, const char *what,
 			const WfReaderField *fields, int nfields, void *target)
 {
 	for (int i = 0; i < nfields; i++)
@@ -147,7 +147,7 @@ wf_read_object(WfReader *reader, const WfJson *node, const char *what,
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!node->items[i]->overridden)
-			read_member(reader, node->items[i], what, fields, nfields, target);
+			read_object_member(reader, node->items[i], what, fields, nfields, target);
 	}
 	for (int i = 0; i < nfields; i++)
 	{
@@ -161,7 +161,7 @@ wf_read_object(WfReader *reader, const WfJson *node, const char *what,
 /* ---- single values ---- */
 
 static bool
-is_blank(const char *text)
+is_blank_text(const char *text)
 {
 	return text[strspn(text, " \t\r\n")] == '\0';
 }
@@ -171,7 +171,7 @@ wf_read_string(WfReader *reader, const WfJson *node, void *target)
 {
 	if (!wf_reader_expect(reader, node, WF_JSON_STRING, NULL))
 		return;
-	if (is_blank(node->text))
+	if (is_blank_text(node->text))
 		wf_json_issue(reader->issues, node, NULL, "is empty");
 	else
 		*(const char **) target = node->text;

@@ -19,7 +19,7 @@ static const char *const fault_words[] = {WF_CODE_CONNECT, WF_CODE_TIMEOUT};
 /* ---- how often, and after which pauses ---- */
 
 static void
-read_max(WfReader *reader, const WfJson *node, void *target)
+read_max_field(WfReader *reader, const WfJson *node, void *target)
 {
 	size_t		len;
 
@@ -33,7 +33,7 @@ read_max(WfReader *reader, const WfJson *node, void *target)
 }
 
 static void
-read_delay(WfReader *reader, const WfJson *node, void *target)
+read_delay_field(WfReader *reader, const WfJson *node, void *target)
 {
 	WfRetry    *retry = target;
 	int			n = node->type == WF_JSON_ARRAY ? node->n : 1;
@@ -52,7 +52,7 @@ read_delay(WfReader *reader, const WfJson *node, void *target)
 }
 
 static void
-read_backoff(WfReader *reader, const WfJson *node, void *target)
+read_backoff_field(WfReader *reader, const WfJson *node, void *target)
 {
 	static const char hint[] = "Write the factor by which each delay is longer than the one before, or \"linear\".";
 	WfRetry    *retry = target;
@@ -185,7 +185,7 @@ read_on_word(WfReader *reader, const WfJson *node, WfRetry *retry)
 }
 
 static void
-read_on(WfReader *reader, const WfJson *node, void *target)
+read_retry_on(WfReader *reader, const WfJson *node, void *target)
 {
 	WfRetry    *retry = target;
 	int			n = node->type == WF_JSON_ARRAY ? node->n : 1;
@@ -207,12 +207,12 @@ read_on(WfReader *reader, const WfJson *node, void *target)
 /* ---- retry as a whole ---- */
 
 static const WfReaderField retry_fields[] = {
-	{"max", read_max, offsetof(WfRetry, max), true},
-	{"delay", read_delay, 0},
-	{"backoff", read_backoff, 0},
+	{"max", read_max_field, offsetof(WfRetry, max), true},
+	{"delay", read_delay_field, 0},
+	{"backoff", read_backoff_field, 0},
 	{"max_delay", read_max_delay, 0},
 	{"jitter", wf_read_interval, offsetof(WfRetry, jitter)},
-	{"on", read_on, 0},
+	{"on", read_retry_on, 0},
 };
 
 void

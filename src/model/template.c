@@ -246,7 +246,7 @@ build_node(Building *building, const WfJson *node)
 }
 
 static void
-append_key(StringInfo out, const WfTemplate *item, int i)
+append_key_path(StringInfo out, const WfTemplate *item, int i)
 {
 	if (i > 0)
 		appendStringInfoString(out, ", ");
@@ -268,7 +268,7 @@ add_to_program(Parts *program, StringInfo literal, const WfTemplate *tmpl)
 		appendStringInfoChar(literal, is_object ? '{' : '[');
 		for (int i = 0; i < tmpl->n; i++)
 		{
-			append_key(literal, tmpl->items[i], i);
+			append_key_path(literal, tmpl->items[i], i);
 			add_to_program(program, literal, tmpl->items[i]);
 		}
 		appendStringInfoChar(literal, is_object ? '}' : ']');

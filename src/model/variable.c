@@ -110,7 +110,7 @@ wf_variable_word_hint(const char *word)
 /* ---- values ---- */
 
 static void
-set_text(JsonbValue *value, const char *text)
+set_text_value(JsonbValue *value, const char *text)
 {
 	if (text == NULL)
 	{
@@ -165,7 +165,7 @@ set_serial_number(JsonbValue *value, const WfScope *scope)
 static void
 set_url(JsonbValue *value, const WfScope *scope, bool heartbeat)
 {
-	set_text(value, scope->url != NULL ? scope->url(scope, heartbeat) : NULL);
+	set_text_value(value, scope->url != NULL ? scope->url(scope, heartbeat) : NULL);
 }
 
 void
@@ -180,13 +180,13 @@ wf_variable_value(const WfScope *scope, int variable, JsonbValue *value)
 			set_number(value, scope->instance != 0, scope->instance);
 			break;
 		case WF_VAR_BUSINESS_KEY:
-			set_text(value, scope->business_key);
+			set_text_value(value, scope->business_key);
 			break;
 		case WF_VAR_PROCESS:
-			set_text(value, scope->process);
+			set_text_value(value, scope->process);
 			break;
 		case WF_VAR_STEP:
-			set_text(value, scope->step);
+			set_text_value(value, scope->step);
 			break;
 		case WF_VAR_ATTEMPT:
 			set_number(value, true, scope->attempt);
@@ -235,7 +235,7 @@ wf_variable_object(uint32 variables, const WfScope *scope)
 	{
 		if ((variables & WF_VAR_BIT(i)) == 0)
 			continue;
-		set_text(&value, names[i]);
+		set_text_value(&value, names[i]);
 		wf_jsonb_push(&state, WJB_KEY, &value);
 		wf_variable_value(scope, i, &value);
 		wf_jsonb_push(&state, WJB_VALUE, &value);

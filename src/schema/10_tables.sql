@@ -105,16 +105,16 @@ CREATE TABLE workflow_data.visit (
     deadline       timestamptz,
     entered_at     timestamptz NOT NULL,
     waiting_since  timestamptz,
-    silence_at     timestamptz,
-    handler_at     timestamptz,
-    interrupt_at   timestamptz,
+    heartbeat_deadline     timestamptz,
+    next_handler     timestamptz,
+    next_interrupt   timestamptz,
     warn_at        timestamptz,
-    alarm_at       timestamptz,
+    next_timer       timestamptz,
     attempt        integer NOT NULL,
-    restless       integer NOT NULL,
+    steps_without_wait       integer NOT NULL,
     process_id     integer NOT NULL,
     accepted       integer,
-    held           boolean NOT NULL,
+    suspended           boolean NOT NULL,
     webhook        boolean NOT NULL,
     key            uuid NOT NULL,
     state          text NOT NULL,
@@ -137,8 +137,8 @@ CREATE TABLE workflow_data.visit (
     progress       jsonb,
     PRIMARY KEY (instance, visit)
 ) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
-CREATE INDEX visit_due ON workflow_data.visit (queue, due_at, instance, visit) WHERE due_at IS NOT NULL AND NOT held;
-CREATE INDEX visit_alarm ON workflow_data.visit (alarm_at, instance, visit) WHERE alarm_at IS NOT NULL AND NOT held;
+CREATE INDEX visit_due ON workflow_data.visit (queue, due_at, instance, visit) WHERE due_at IS NOT NULL AND NOT suspended;
+CREATE INDEX visit_next_timer ON workflow_data.visit (next_timer, instance, visit) WHERE next_timer IS NOT NULL AND NOT suspended;
 CREATE INDEX visit_serial_number ON workflow_data.visit ((workflow.serial_number(instance, visit) COLLATE "C"));
 CREATE INDEX visit_waiting ON workflow_data.visit (waiting_since) WHERE waiting_since IS NOT NULL;
 CREATE INDEX visit_incident ON workflow_data.visit (instance) WHERE outcome IS NOT NULL;
@@ -152,15 +152,15 @@ COMMENT ON COLUMN workflow_data.visit.due_at IS 'When a worker has to look at it
 COMMENT ON COLUMN workflow_data.visit.deadline IS 'When the timeout of the step ends it';
 COMMENT ON COLUMN workflow_data.visit.entered_at IS 'When the token came';
 COMMENT ON COLUMN workflow_data.visit.waiting_since IS 'Since when it waits for its event, is in this phase of being cancelled, or stands as an incident';
-COMMENT ON COLUMN workflow_data.visit.silence_at IS 'When the heartbeat of the step ends it, unless workflow.heartbeat is called before';
-COMMENT ON COLUMN workflow_data.visit.handler_at IS 'When the next handler with a time begins';
-COMMENT ON COLUMN workflow_data.visit.interrupt_at IS 'When the next handler with a time begins that ends the visit';
+COMMENT ON COLUMN workflow_data.visit.heartbeat_deadline IS 'When the heartbeat of the step ends it, unless workflow.heartbeat is called before';
+COMMENT ON COLUMN workflow_data.visit.next_handler IS 'When the next handler with a time begins';
+COMMENT ON COLUMN workflow_data.visit.next_interrupt IS 'When the next handler with a time begins that ends the visit';
 COMMENT ON COLUMN workflow_data.visit.warn_at IS 'When a warning says that it has been waiting for long, as warn_waiting asks';
-COMMENT ON COLUMN workflow_data.visit.alarm_at IS 'The earliest of deadline, silence_at, handler_at and warn_at';
-COMMENT ON COLUMN workflow_data.visit.held IS 'Suspended: no worker looks at it';
+COMMENT ON COLUMN workflow_data.visit.next_timer IS 'The earliest of deadline, heartbeat_deadline, next_handler and warn_at';
+COMMENT ON COLUMN workflow_data.visit.suspended IS 'Suspended: no worker looks at it';
 COMMENT ON COLUMN workflow_data.visit.attempt IS 'Attempts that were answered or have failed';
 COMMENT ON COLUMN workflow_data.visit.process_id IS 'Process: who may see it is looked up by this alone';
-COMMENT ON COLUMN workflow_data.visit.restless IS 'Steps that led to it without a wait, a request or a statement';
+COMMENT ON COLUMN workflow_data.visit.steps_without_wait IS 'Steps that led to it without a wait, a request or a statement';
 COMMENT ON COLUMN workflow_data.visit.accepted IS 'The event that was accepted as its end and is kept until the reply is handled: its entry, counted from 1; 0: a callback; NULL: none';
 COMMENT ON COLUMN workflow_data.visit.key IS 'Idempotency key, the same for all its attempts';
 COMMENT ON COLUMN workflow_data.visit.state IS 'ready, calling, retrying, waiting, cancelling or incident';
@@ -207,7 +207,7 @@ COMMENT ON COLUMN workflow_data.delivery.visit IS 'Visit it is for; 0: the insta
 COMMENT ON COLUMN workflow_data.delivery.due_at IS 'When it is tried (again)';
 COMMENT ON COLUMN workflow_data.delivery.attempt IS 'How often it was tried; of upkeep, how often in a row it has failed or was begun and not ended';
 COMMENT ON COLUMN workflow_data.delivery.kind IS 'reply, alarm, write_back, or maintain: the hourly upkeep';
-COMMENT ON COLUMN workflow_data.delivery.queue IS 'Who handles it: move; executor, executor <process_id> or executor table <attachment>; held: nobody, until the instance is resumed';
+COMMENT ON COLUMN workflow_data.delivery.queue IS 'Who handles it: move; executor, executor <process_id> or executor table <attachment>; suspended: nobody, until the instance is resumed';
 COMMENT ON COLUMN workflow_data.delivery.payload IS 'What arrived; of a write-back that has failed, why, since when it is owed, and what it takes to make it';
 
 CREATE TABLE workflow_data.attachment (

@@ -54,7 +54,7 @@ COMMENT ON COLUMN workflow.instances.ended_at IS 'When it ended; NULL: it lives'
 COMMENT ON COLUMN workflow.instances.error IS 'Error or reason that ended it: {code, message, http_status, sqlstate, attempt}';
 COMMENT ON COLUMN workflow.instances.cancel_reason IS 'Why it is being cancelled, while steps are asked to stop or ignore that; empty: no reason was given; NULL: it is not, or it has ended';
 
-CREATE FUNCTION workflow_data.blocked_by(instance bigint, visit bigint, queue text, due_at timestamptz, alarm_at timestamptz) RETURNS text
+CREATE FUNCTION workflow_data.blocked_by(instance bigint, visit bigint, queue text, due_at timestamptz, next_timer timestamptz) RETURNS text
     LANGUAGE c STABLE PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_blocked_by';
 COMMENT ON FUNCTION workflow_data.blocked_by(bigint, bigint, text, timestamptz, timestamptz) IS
 'Why workers do not go on with a visit of which that is in its row; NULL: nothing is in their way, or the caller may not see its process. For the view workflow.visits';
@@ -72,8 +72,8 @@ CREATE VIEW workflow.visits WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
            v.instance, p.process, v.step, v.state, v.attempt,
            coalesce(workflow_data.blocked_until(v.instance, v.visit), v.due_at) AS due_at, v.deadline, v.accepted IS NOT DISTINCT FROM 0 AS called_back,
-           CASE WHEN v.held THEN 'suspended'
-                ELSE workflow_data.blocked_by(v.instance, v.visit, v.queue, v.due_at, v.alarm_at) END AS blocked_by,
+           CASE WHEN v.suspended THEN 'suspended'
+                ELSE workflow_data.blocked_by(v.instance, v.visit, v.queue, v.due_at, v.next_timer) END AS blocked_by,
            coalesce(workflow_data.blocked_error(v.instance, v.visit, v.attempt), v.error) AS error
     FROM workflow_data.visit v
          JOIN workflow_data.process p USING (process_id)
@@ -96,10 +96,10 @@ CREATE VIEW workflow.waiting WITH (security_barrier) AS
            v.instance, p.process, v.step,
            CASE v.state WHEN 'waiting' THEN v.waits_for ELSE 'cancel' END AS waits_for,
            v.waiting_since AS since, v.deadline, v.progress,
-           least(v.deadline, v.interrupt_at,
-                 CASE WHEN NOT v.held THEN v.silence_at END,
+           least(v.deadline, v.next_interrupt,
+                 CASE WHEN NOT v.suspended THEN v.heartbeat_deadline END,
                  CASE WHEN v.waits_for IS DISTINCT FROM 'callback' THEN v.due_at END) AS until,
-           CASE WHEN NOT v.held THEN v.silence_at END AS silence_at
+           CASE WHEN NOT v.suspended THEN v.heartbeat_deadline END AS heartbeat_deadline
     FROM workflow_data.visit v
          JOIN workflow_data.process p USING (process_id)
     WHERE (v.state = 'waiting' OR v.state = 'cancelling' AND v.cancel_phase = 'confirm') AND v.waiting_since IS NOT NULL
@@ -115,8 +115,8 @@ COMMENT ON COLUMN workflow.waiting.waits_for IS 'Event that it waits for: callba
 COMMENT ON COLUMN workflow.waiting.since IS 'Since when it waits';
 COMMENT ON COLUMN workflow.waiting.deadline IS 'When the timeout of the step ends it: what workflow.extend moves';
 COMMENT ON COLUMN workflow.waiting.progress IS 'Progress that the last workflow.heartbeat reported';
-COMMENT ON COLUMN workflow.waiting.until IS 'When it ends at the latest if nothing comes from outside: the earliest of its clock, deadline, silence_at and the handlers of clocks that end it; NULL: it waits for ever';
-COMMENT ON COLUMN workflow.waiting.silence_at IS 'When the heartbeat of the step ends it, unless workflow.heartbeat is called before; NULL: it has none, or its instance is suspended';
+COMMENT ON COLUMN workflow.waiting.until IS 'When it ends at the latest if nothing comes from outside: the earliest of its clock, deadline, heartbeat_deadline and the handlers of clocks that end it; NULL: it waits for ever';
+COMMENT ON COLUMN workflow.waiting.heartbeat_deadline IS 'When the heartbeat of the step ends it, unless workflow.heartbeat is called before; NULL: it has none, or its instance is suspended';
 
 CREATE VIEW workflow.incidents WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,

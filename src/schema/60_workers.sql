@@ -43,7 +43,7 @@ CREATE VIEW workflow.servers AS
            coalesce(c.in_flight, 0) AS in_flight,
            greatest((SELECT count(*) FROM workflow_data.visit v
                      WHERE v.queue = 'http ' || s.srvname::text AND v.due_at <= pg_catalog.statement_timestamp()
-                           AND v.due_at IS NOT NULL AND NOT v.held)
+                           AND v.due_at IS NOT NULL AND NOT v.suspended)
                     - coalesce(c.in_flight, 0), 0)::integer AS parked,
            coalesce(c.requests, 0) AS requests,
            coalesce(c.failures, 0) AS failures,
@@ -59,7 +59,7 @@ CREATE VIEW workflow.servers AS
     FROM (SELECT substr(v.queue, length('http ') + 1) AS server, count(*) AS due
           FROM workflow_data.visit v
           WHERE v.queue >= 'http ' AND v.queue < 'http!' AND v.due_at <= pg_catalog.statement_timestamp()
-                AND v.due_at IS NOT NULL AND NOT v.held
+                AND v.due_at IS NOT NULL AND NOT v.suspended
                 AND v.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[])
                 AND NOT EXISTS (SELECT FROM pg_catalog.pg_foreign_server s
                                 WHERE s.srvname::text = substr(v.queue, length('http ') + 1))

@@ -71,7 +71,7 @@ lift_blocks(void)
 }
 
 static void
-at_transaction_end(XactEvent event, void *arg)
+unblock_at_transaction_end(XactEvent event, void *arg)
 {
 	bool		ended = event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE;
 	int			procno;
@@ -92,34 +92,34 @@ at_transaction_end(XactEvent event, void *arg)
 }
 
 static void
-register_once(void)
+register_blocks_once(void)
 {
 	if (!registered)
-		RegisterXactCallback(at_transaction_end, NULL);
+		RegisterXactCallback(unblock_at_transaction_end, NULL);
 	registered = true;
 }
 
 void
-wf_launcher_note_scan(void)
+wf_launcher_request_scan(void)
 {
-	register_once();
+	register_blocks_once();
 	note_scan = true;
 }
 
 void
-wf_launcher_note_probe(void)
+wf_launcher_request_probe(void)
 {
-	register_once();
+	register_blocks_once();
 	note_probe = true;
 }
 
 /* Works without the preloaded library too, since a trigger that a restore fires calls it. */
 void
-wf_launcher_note_look(void)
+wf_launcher_request_look(void)
 {
 	if (wf_shared == NULL)
 		return;
-	register_once();
+	register_blocks_once();
 	note_look = true;
 }
 
@@ -175,9 +175,9 @@ count_running(WfSlot *slot, Oid database)
 bool
 wf_database_is_served(Oid database)
 {
-	WfVerdict	verdict;
+	WfExitReason	exit_reason;
 
-	return wf_dispatcher_look(database, &verdict) == WF_DISPATCHER_CONFIRMED && verdict == WF_VERDICT_NONE;
+	return wf_dispatcher_look(database, &exit_reason) == WF_DISPATCHER_CONFIRMED && exit_reason == WF_EXIT_NONE;
 }
 
 static void
@@ -203,7 +203,7 @@ wf_database_block(Oid database)
 	WfSlot	   *slot;
 	bool		done;
 
-	register_once();
+	register_blocks_once();
 	have_blocks = true;
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	done = set_block(database);

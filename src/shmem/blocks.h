@@ -20,8 +20,8 @@ extern bool wf_database_is_served(Oid database);
  * again. _probe: look for the extension in this database, and stop its workers. _look: find out
  * whether this database needs workers; running ones are not disturbed.
  */
-extern void wf_launcher_note_scan(void);
-extern void wf_launcher_note_probe(void);
-extern void wf_launcher_note_look(void);
+extern void wf_launcher_request_scan(void);
+extern void wf_launcher_request_probe(void);
+extern void wf_launcher_request_look(void);
 
 #endif

@@ -66,7 +66,7 @@ checksum(const WfRecord *record)
  * not found.
  */
 static void
-save(WfCareful *careful)
+save_record(WfCareful *careful)
 {
 	WfRecord   *record = &careful->record;
 	/* gcc's checks would take an address made from the first member for that member alone */
@@ -88,7 +88,7 @@ save(WfCareful *careful)
 }
 
 static void
-load(WfRecord *record)
+load_record(WfRecord *record)
 {
 	int			fd = BasicOpenFile(RECORD_FILE, O_RDONLY | PG_BINARY);
 	bool		whole = false;
@@ -105,7 +105,7 @@ load(WfRecord *record)
 
 /* The server starts: count deaths for the pieces that were being worked on when it crashed. */
 static void
-judge(WfRecord *record, bool crashed)
+judge_record(WfRecord *record, bool crashed)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
@@ -157,10 +157,10 @@ wf_careful_init(WfCareful *careful, LWLock *lock)
 	careful->lock = lock;
 	careful->holder = WF_NO_PROC;
 	careful->crashed = server_has_crashed();
-	load(&careful->record);
-	judge(&careful->record, careful->crashed);
+	load_record(&careful->record);
+	judge_record(&careful->record, careful->crashed);
 	if (careful->crashed)
-		save(careful);
+		save_record(careful);
 }
 
 /* ---- for how long ---- */
@@ -193,7 +193,7 @@ end_patience(WfCareful *careful)
 		if (careful->record.pieces[i].working == WF_WORK_ALONE)
 			careful->record.pieces[i].working = WF_WORK_BESIDE;
 	careful->holder = WF_NO_PROC;
-	save(careful);
+	save_record(careful);
 }
 
 bool
@@ -348,7 +348,7 @@ anything_under_work(const WfCareful *careful)
 
 /* Record that a piece is begun. Called under the lock. */
 static void
-put_on_record(WfCareful *careful, WfPiece *piece, WfPieceKind kind, int64 number)
+put_piece_on_record(WfCareful *careful, WfPiece *piece, WfPieceKind kind, int64 number)
 {
 	bool		alone = careful->holder == wf_my_procno() && !anything_under_work(careful);
 
@@ -364,7 +364,7 @@ put_on_record(WfCareful *careful, WfPiece *piece, WfPieceKind kind, int64 number
 		careful->since = piece->at;
 		careful->patience_ms = PATIENCE_MS << (2 * piece->unclear);
 	}
-	save(careful);
+	save_record(careful);
 }
 
 int
@@ -381,7 +381,7 @@ wf_careful_begin(WfPieceKind kind, int64 number)
 	if (piece != NULL)
 	{
 		deaths = piece->deaths;
-		put_on_record(careful, piece, kind, number);
+		put_piece_on_record(careful, piece, kind, number);
 	}
 	LWLockRelease(careful->lock);
 	if (deaths > 0)
@@ -409,7 +409,7 @@ wf_careful_end(void)
 	piece->working = WF_WORK_NONE;
 	if (!keep || (piece->deaths == 0 && piece->unclear == 0))
 		memset(piece, 0, sizeof(*piece));
-	save(careful);
+	save_record(careful);
 	LWLockRelease(careful->lock);
 	my_piece = -1;
 }
@@ -433,6 +433,6 @@ wf_careful_forget(WfPieceKind kind, int64 number)
 		forgotten = true;
 	}
 	if (forgotten)
-		save(careful);
+		save_record(careful);
 	LWLockRelease(careful->lock);
 }

@@ -183,7 +183,7 @@ yield_of(WfSlot *slot, int64 visit)
 }
 
 void
-wf_yield_note(int64 visit)
+wf_yield_record(int64 visit)
 {
 	WfSlot	   *slot = wf_my_slot;
 	WfYield    *yield;

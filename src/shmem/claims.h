@@ -34,9 +34,9 @@ extern bool wf_claim_is_stopped(void);
  * From a transaction that has locked the visit's instance, and ends or suspends the visit: stop the
  * statement that runs for it, at commit.
  */
-extern void wf_note_stopped(int64 visit);
+extern void wf_wakeup_stopped(int64 visit);
 
-/* For notes.c, at commit: stop the statements of these visits. Neither allocates nor throws. */
+/* For wakeups.c, at commit: stop the statements of these visits. Neither allocates nor throws. */
 extern void wf_claims_stop(const int64 *visits, int n);
 /* Is the visit claimed by an executor other than this process? */
 extern bool wf_claimed_elsewhere(int64 visit);
@@ -45,7 +45,7 @@ extern bool wf_claimed_elsewhere(int64 visit);
  * How often in a row a visit's statement gave way to a transaction that held its instance. Only the
  * last WF_MAX_YIELDS visits are remembered; the count of others begins anew.
  */
-extern void wf_yield_note(int64 visit);
+extern void wf_yield_record(int64 visit);
 extern int	wf_yield_count(int64 visit);
 extern void wf_yield_forget(int64 visit);
 

@@ -91,11 +91,11 @@ wf_copy_leave(void)
 	if (slot->confirmed)
 	{
 		SpinLockAcquire(&slot->mutex);
-		told = slot->notes.everything;
+		told = slot->wakeups.everything;
 		SpinLockRelease(&slot->mutex);
 	}
-	if (!told && slot->verdict == WF_VERDICT_NONE)
-		slot->verdict = slot->confirmed ? WF_VERDICT_TURNED_COPY : WF_VERDICT_COPY;
+	if (!told && slot->exit_reason == WF_EXIT_NONE)
+		slot->exit_reason = slot->confirmed ? WF_EXIT_TURNED_COPY : WF_EXIT_COPY;
 	LWLockRelease(wf_shared->lock);
 	return !told;
 }

@@ -212,7 +212,7 @@ see_places(Look *look)
 
 /* May one more executor be started for this share? */
 static bool
-has_room(const Look *look, const Share *share)
+has_free_executor(const Look *look, const Share *share)
 {
 	int			most = wf_setting_executors + (share->has == 0 ? wf_setting_spare_executors : 0);
 
@@ -232,7 +232,7 @@ start_missing(Look *look, Share *share)
 		look_again_after(look, pause);
 		return;
 	}
-	while (share->has < wanted && has_room(look, share) &&
+	while (share->has < wanted && has_free_executor(look, share) &&
 		   wf_executor_reserve(look->slot, share->role, look->now, &look->tickets[look->ntickets]))
 	{
 		look->ntickets++;
@@ -337,7 +337,7 @@ wake_idle(Look *look)
  * set.
  */
 static int
-tell(Look *look, int *procnos)
+tell_executors(Look *look, int *procnos)
 {
 	int			n = 0;
 
@@ -400,7 +400,7 @@ wf_executors_share(const WfDemand *demands, int n, bool *all_busy)
 	share_out(look);
 	*all_busy = look->nidle == 0 && look->ntickets == 0 && look->total >= wf_setting_executors;
 	SpinLockAcquire(&look->slot->mutex);
-	nprocnos = tell(look, procnos);
+	nprocnos = tell_executors(look, procnos);
 	SpinLockRelease(&look->slot->mutex);
 	LWLockRelease(wf_shared->lock);
 

@@ -115,7 +115,7 @@ new_failures(WfSlot *slot, Oid role)
  * only its own work wait.
  */
 void
-wf_executor_note_end(WfSlot *slot, Oid role, bool failed)
+wf_executor_report_end(WfSlot *slot, Oid role, bool failed)
 {
 	WfRoleFailures *failures = failures_of(slot, role);
 
@@ -186,12 +186,12 @@ unreserve(const WfTicket *ticket, bool failed)
 
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	if (worker->generation == ticket->generation && wf_worker_orphan(worker, 1) > 0 && failed)
-		wf_executor_note_end(slot, worker->role, true);
+		wf_executor_report_end(slot, worker->role, true);
 	LWLockRelease(wf_shared->lock);
 }
 
 static bool
-start(const WfTicket *ticket)
+start_executor(const WfTicket *ticket)
 {
 	BackgroundWorker worker;
 	BackgroundWorkerHandle *handle;
@@ -215,7 +215,7 @@ start(const WfTicket *ticket)
 }
 
 static void
-show_refused(bool refused)
+log_refused_executor(bool refused)
 {
 	SpinLockAcquire(&wf_my_slot->mutex);
 	wf_my_slot->executors_refused = refused;
@@ -223,10 +223,10 @@ show_refused(bool refused)
 }
 
 static void
-note_refusal(void)
+remember_refusal(void)
 {
 	refused_at = GetCurrentTimestamp();
-	show_refused(true);
+	log_refused_executor(true);
 	if (refusals++ == 0)
 		ereport(LOG, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				errmsg("no background worker slot is free for a workflow executor"),
@@ -239,14 +239,14 @@ wf_executors_start(const WfTicket *tickets, int n)
 {
 	for (int i = 0; i < n; i++)
 	{
-		if (start(&tickets[i]))
+		if (start_executor(&tickets[i]))
 		{
 			if (refusals > 0)
-				show_refused(false);
+				log_refused_executor(false);
 			refusals = 0;
 			continue;
 		}
-		note_refusal();
+		remember_refusal();
 		for (; i < n; i++)
 			unreserve(&tickets[i], false);
 	}
@@ -292,24 +292,24 @@ wf_executors_reap(void)
 /* ---- uncancellable SQL ---- */
 
 void
-wf_stubborn_note(int64 visit)
+wf_uncancellable_add(int64 visit)
 {
 	SpinLockAcquire(&wf_my_slot->mutex);
-	wf_my_slot->stubborn[wf_my_slot->nstubborn++ % WF_MAX_STUBBORN] = visit;
+	wf_my_slot->uncancellable[wf_my_slot->nuncancellable++ % WF_MAX_UNCANCELLABLE] = visit;
 	SpinLockRelease(&wf_my_slot->mutex);
 }
 
 bool
-wf_stubborn_take(int64 visit)
+wf_uncancellable_take(int64 visit)
 {
 	bool		found = false;
 
 	SpinLockAcquire(&wf_my_slot->mutex);
-	for (int i = 0; i < WF_MAX_STUBBORN; i++)
+	for (int i = 0; i < WF_MAX_UNCANCELLABLE; i++)
 	{
-		if (wf_my_slot->stubborn[i] != visit)
+		if (wf_my_slot->uncancellable[i] != visit)
 			continue;
-		wf_my_slot->stubborn[i] = 0;
+		wf_my_slot->uncancellable[i] = 0;
 		found = true;
 	}
 	SpinLockRelease(&wf_my_slot->mutex);

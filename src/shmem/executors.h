@@ -24,12 +24,12 @@ extern void wf_executor_idle(bool idle);
 
 /*
  * Remember an uncancellable visit: its SQL did not end, so an executor had to. The next executor
- * asks by wf_stubborn_take, which returns true once, and does not run it.
+ * asks by wf_uncancellable_take, which returns true once, and does not run it.
  */
-extern void wf_stubborn_note(int64 visit);
-extern bool wf_stubborn_take(int64 visit);
+extern void wf_uncancellable_add(int64 visit);
+extern bool wf_uncancellable_take(int64 visit);
 /* Deliveries are remembered among visits, by negative numbers. */
-#define WF_STUBBORN_DELIVERY(delivery) (-(delivery))
+#define WF_UNCANCELLABLE_DELIVERY(delivery) (-(delivery))
 
 /* For the dispatcher: executors that were started and never attached give up their places. */
 extern void wf_executors_reap(void);

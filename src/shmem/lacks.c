@@ -42,7 +42,7 @@ wf_lack_name(WfLack lack)
 
 /* The index of the visit's row, or -1. Called under the mutex. */
 static int
-find(const WfSlot *slot, int64 instance, int64 visit)
+find_lack(const WfSlot *slot, int64 instance, int64 visit)
 {
 	for (int i = 0; i < slot->nlacks; i++)
 		if (slot->lacks[i].visit == visit && slot->lacks[i].instance == instance)
@@ -68,7 +68,7 @@ drop(WfSlot *slot, int index)
 static WfLackRow *
 find_or_add(WfSlot *slot, const WfLackRow *row)
 {
-	int			index = find(slot, row->instance, row->visit);
+	int			index = find_lack(slot, row->instance, row->visit);
 
 	if (index >= 0)
 		return &slot->lacks[index];
@@ -81,7 +81,7 @@ find_or_add(WfSlot *slot, const WfLackRow *row)
 }
 
 int
-wf_lack_note(const WfLackRow *row, int longest_ms, bool *first)
+wf_lack_record(const WfLackRow *row, int longest_ms, bool *first)
 {
 	WfSlot	   *slot = wf_my_slot;
 	TimestampTz now = GetCurrentTimestamp();
@@ -115,7 +115,7 @@ wf_lack_over(int64 instance, int64 visit)
 	if (likely(slot->nlacks == 0)) /* we can see rows of our own without the mutex */
 		return false;
 	SpinLockAcquire(&slot->mutex);
-	index = find(slot, instance, visit);
+	index = find_lack(slot, instance, visit);
 	if (index >= 0)
 		last = drop(slot, index);
 	SpinLockRelease(&slot->mutex);
@@ -163,7 +163,7 @@ wf_lack_find(int64 instance, int64 visit, WfLackRow *row)
 		return false;
 	SpinLockAcquire(&slot->mutex);
 	if (slot->database == MyDatabaseId)
-		index = find(slot, instance, visit);
+		index = find_lack(slot, instance, visit);
 	if (index >= 0)
 		*row = slot->lacks[index];
 	SpinLockRelease(&slot->mutex);

@@ -21,7 +21,7 @@ static bool registered = false;
 /* ---- bundles ---- */
 
 static bool
-is_of(const WfNews *news, WfNewsKind kind, const char *process, const char *step)
+is_news_of(const WfNews *news, WfNewsKind kind, const char *process, const char *step)
 {
 	return news->kind == kind && strcmp(news->step, step) == 0 && strcmp(news->process, process) == 0;
 }
@@ -31,7 +31,7 @@ is_of(const WfNews *news, WfNewsKind kind, const char *process, const char *step
  * under a spinlock.
  */
 static WfNews *
-add(WfNewsList *list, WfNewsKind kind, const char *process, const char *step)
+add_news(WfNewsList *list, WfNewsKind kind, const char *process, const char *step)
 {
 	WfNews	   *news = &list->news[list->n < WF_MAX_NEWS ? list->n++ : WF_MAX_NEWS + (int) kind];
 
@@ -56,7 +56,7 @@ add_serial(WfNews *news, WfNewsSerial serial)
 }
 
 static void
-count(WfNews *news, int64 n, TimestampTz since)
+count_news(WfNews *news, int64 n, TimestampTz since)
 {
 	news->since = news->count == 0 ? since : Min(news->since, since);
 	news->count += n;
@@ -65,7 +65,7 @@ count(WfNews *news, int64 n, TimestampTz since)
 static void
 merge(WfNews *into, const WfNews *from)
 {
-	count(into, from->count, from->since);
+	count_news(into, from->count, from->since);
 	for (int i = 0; i < from->nserials; i++)
 		add_serial(into, from->serials[i]);
 }
@@ -85,7 +85,7 @@ static WfNews *
 find_pending(WfNewsKind kind, const char *process, const char *step, SubTransactionId id)
 {
 	for (int i = 0; i < pending.n; i++)
-		if (whose[i] == id && is_of(&pending.news[i], kind, process, step))
+		if (whose[i] == id && is_news_of(&pending.news[i], kind, process, step))
 			return &pending.news[i];
 	return NULL;
 }
@@ -138,7 +138,7 @@ take_back(SubTransactionId mine)
  * belong to this subtransaction, or to one within it.
  */
 static void
-at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+news_at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {
 	if (pending.n == 0)
 		return;
@@ -155,10 +155,10 @@ publish_one(WfNewsList *list, const WfNews *news)
 	WfNews	   *into = NULL;
 
 	for (int i = 0; i < list->n && into == NULL; i++)
-		if (is_of(&list->news[i], news->kind, news->process, news->step))
+		if (is_news_of(&list->news[i], news->kind, news->process, news->step))
 			into = &list->news[i];
 	if (into == NULL)
-		into = add(list, news->kind, news->process, news->step);
+		into = add_news(list, news->kind, news->process, news->step);
 	merge(into, news);
 }
 
@@ -184,7 +184,7 @@ publish(void)
 }
 
 static void
-at_transaction_end(XactEvent event, void *arg)
+news_at_transaction_end(XactEvent event, void *arg)
 {
 	if (!pending.any)
 		return;
@@ -195,32 +195,32 @@ at_transaction_end(XactEvent event, void *arg)
 }
 
 static void
-register_once(void)
+register_news_once(void)
 {
 	wf_shmem_require();
 	if (likely(registered))
 		return;
-	RegisterXactCallback(at_transaction_end, NULL);
-	RegisterSubXactCallback(at_subtransaction_end, NULL);
+	RegisterXactCallback(news_at_transaction_end, NULL);
+	RegisterSubXactCallback(news_at_subtransaction_end, NULL);
 	registered = true;
 }
 
 void
-wf_news_note(WfNewsKind kind, const char *process, const char *step, int64 instance, int64 visit, TimestampTz since)
+wf_news_add(WfNewsKind kind, const char *process, const char *step, int64 instance, int64 visit, TimestampTz since)
 {
 	SubTransactionId id = GetCurrentSubTransactionId();
 	WfNews	   *news;
 
-	register_once();
+	register_news_once();
 	if (step == NULL)
 		step = "";
 	news = find_pending(kind, process, step, id);
 	if (news == NULL)
 	{
-		news = add(&pending, kind, process, step);
+		news = add_news(&pending, kind, process, step);
 		whose[news - pending.news] = id;
 	}
-	count(news, 1, since);
+	count_news(news, 1, since);
 	add_serial(news, (WfNewsSerial){instance, visit});
 }
 

@@ -64,7 +64,7 @@ extern void wf_news_clear(WfNewsList *list);
  * From any backend: news, to be told if this (sub)transaction commits. step NULL: none; visit 0: it
  * has no serial number.
  */
-extern void wf_news_note(WfNewsKind kind, const char *process, const char *step, int64 instance, int64 visit, TimestampTz since);
+extern void wf_news_add(WfNewsKind kind, const char *process, const char *step, int64 instance, int64 visit, TimestampTz since);
 
 /*
  * For the dispatcher: is there any news? wf_news_take returns all of it, palloc'd, and leaves none.

@@ -38,7 +38,7 @@ char	   *wf_setting_callback_base = NULL;
  * where nothing may.
  */
 static bool
-read_interval(const char *text, Interval *interval)
+read_interval_setting(const char *text, Interval *interval)
 {
 	char		work[256];
 	char	   *fields[MAXDATEFIELDS];
@@ -75,7 +75,7 @@ check_retention(char **newval, void **extra, GucSource source)
 
 	if (*newval == NULL || **newval == '\0')
 		return true;
-	if (!read_interval(*newval, &interval))
+	if (!read_interval_setting(*newval, &interval))
 	{
 		GUC_check_errdetail("It is no interval such as \"90 days\".");
 		return false;

@@ -120,7 +120,7 @@ wf_slot_assign(WfSlot *slot, Oid database)
 {
 	Assert(LWLockHeldByMeInMode(wf_shared->lock, LW_EXCLUSIVE));
 	slot->confirmed = false;
-	slot->verdict = WF_VERDICT_NONE;
+	slot->exit_reason = WF_EXIT_NONE;
 	memset(slot->failing, 0, sizeof(slot->failing));
 
 	SpinLockAcquire(&slot->mutex);
@@ -130,16 +130,16 @@ wf_slot_assign(WfSlot *slot, Oid database)
 	slot->pause = WF_PAUSE_UNKNOWN;
 	slot->upkeep_failing_since = 0;
 	slot->upkeep_failure[0] = slot->upkeep_error[0] = '\0';
-	slot->notes.n = 0;
-	slot->notes.everything = slot->notes.unlocked = false;
-	slot->nstubborn = 0;
+	slot->wakeups.n = 0;
+	slot->wakeups.everything = slot->wakeups.unlocked = false;
+	slot->nuncancellable = 0;
 	slot->nclaims = 0;
 	slot->nyields = 0;
 	memset(slot->claims, 0, sizeof(slot->claims));
 	memset(slot->yields, 0, sizeof(slot->yields));
 	slot->nlacks = slot->nlacks_said = 0;
 	wf_news_clear(&slot->news);
-	memset(slot->stubborn, 0, sizeof(slot->stubborn));
+	memset(slot->uncancellable, 0, sizeof(slot->uncancellable));
 	slot->nservers = 0;
 	slot->requests.n = slot->requests.hidden = 0;
 	SpinLockRelease(&slot->mutex);

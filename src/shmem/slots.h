@@ -30,7 +30,7 @@
 #include "shmem/executors.h"
 #include "shmem/lacks.h"
 #include "shmem/news.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "shmem/registration.h"
 #include "shmem/settings.h"
 #include "shmem/shmem.h"
@@ -40,7 +40,7 @@
 #define WF_NO_PROC (-1)
 #define WF_MAX_SERVERS 64
 #define WF_MAX_BLOCKS 32
-#define WF_MAX_STUBBORN 16
+#define WF_MAX_UNCANCELLABLE 16
 #define WF_MAX_YIELDS 32
 #define WF_MAX_FAILING_ROLES 16
 #define WF_MAX_LACKS 128
@@ -121,7 +121,7 @@ typedef struct WfSlot
 
 	/* under lock */
 	bool		confirmed; /* has the extension, and counts for workflow.databases */
-	WfVerdict	verdict;
+	WfExitReason	exit_reason;
 	WfRoleFailures failing[WF_MAX_FAILING_ROLES];
 	WfWorker	workers[WF_MAX_WORKERS];
 
@@ -134,12 +134,12 @@ typedef struct WfSlot
 	bool		executors_refused;
 	bool		timeline_checked;
 	WfPause		pause;
-	WfNotes		notes;
+	WfWakeups		wakeups;
 	TimestampTz upkeep_failing_since; /* 0: upkeep does not fail */
 	char		upkeep_failure[WF_UPKEEP_FAILURE_LEN]; /* what upkeep cannot do */
 	char		upkeep_error[WF_UPKEEP_ERROR_LEN]; /* and why */
-	int64		stubborn[WF_MAX_STUBBORN]; /* uncancellable visits; the oldest one is overwritten */
-	int			nstubborn;
+	int64		uncancellable[WF_MAX_UNCANCELLABLE]; /* uncancellable visits; the oldest one is overwritten */
+	int			nuncancellable;
 	/* by index of the worker; views read them without the mutex */
 	WfClaim		claims[WF_MAX_WORKERS];
 	int			nclaims; /* is also read without the mutex, to see that there are none */
@@ -291,7 +291,7 @@ extern void wf_launcher_wake(void);
  */
 extern void wf_executors_look_again(WfSlot *slot);
 /* Count the end of an executor of this role, `failed` or not. To be called under the lock. */
-extern void wf_executor_note_end(WfSlot *slot, Oid role, bool failed);
+extern void wf_executor_report_end(WfSlot *slot, Oid role, bool failed);
 
 /*
  * Milliseconds until another executor may be started for this role, after failures; 0: at once. To

@@ -56,7 +56,7 @@ reserve(Oid database, WfTicket *ticket)
 	if (worker->state != WF_WORKER_NONE)
 		return WF_RESERVE_RUNNING;
 	worker->state = WF_WORKER_STARTING;
-	slot->verdict = WF_VERDICT_NONE;
+	slot->exit_reason = WF_EXIT_NONE;
 	ticket->index = WF_DISPATCHER_INDEX;
 	ticket->generation = ++worker->generation;
 	return WF_RESERVED;
@@ -86,17 +86,17 @@ wf_dispatcher_unreserve(Oid database, const WfTicket *ticket)
 }
 
 WfDispatcherState
-wf_dispatcher_look(Oid database, WfVerdict *verdict)
+wf_dispatcher_look(Oid database, WfExitReason *exit_reason)
 {
 	WfSlot	   *slot;
 	WfDispatcherState state = WF_DISPATCHER_NONE;
 
-	*verdict = WF_VERDICT_NONE;
+	*exit_reason = WF_EXIT_NONE;
 	LWLockAcquire(wf_shared->lock, LW_SHARED);
 	slot = wf_slot_of(database);
 	if (slot != NULL)
 	{
-		*verdict = slot->verdict;
+		*exit_reason = slot->exit_reason;
 		if (slot->workers[WF_DISPATCHER_INDEX].state == WF_WORKER_STARTING)
 			state = WF_DISPATCHER_STARTING;
 		else if (slot->workers[WF_DISPATCHER_INDEX].state == WF_WORKER_RUNNING)
@@ -128,7 +128,7 @@ terminate_workers(WfSlot *slot)
 void
 wf_slot_stop(WfSlot *slot)
 {
-	slot->verdict = WF_VERDICT_STOPPED;
+	slot->exit_reason = WF_EXIT_STOPPED;
 	(void) terminate_workers(slot);
 }
 
@@ -211,7 +211,7 @@ dispatcher_has_gone(WfSlot *slot)
 static void
 executor_has_gone(WfSlot *slot, WfWorker *worker, bool failed)
 {
-	wf_executor_note_end(slot, worker->role, failed && worker->handled == 0);
+	wf_executor_report_end(slot, worker->role, failed && worker->handled == 0);
 }
 
 /*
@@ -219,7 +219,7 @@ executor_has_gone(WfSlot *slot, WfWorker *worker, bool failed)
  * registered before connecting), and before it gives back its PGPROC.
  */
 static void
-detach(int code, Datum arg)
+detach_worker(int code, Datum arg)
 {
 	WfSlot	   *slot = wf_my_slot;
 	WfWorker   *worker = wf_my_worker;
@@ -273,7 +273,7 @@ wf_worker_attach(WfWorkerKind kind, Oid database)
 	wf_my_slot = slot;
 	wf_my_worker = worker;
 	LWLockRelease(wf_shared->lock);
-	on_shmem_exit(detach, (Datum) 0);
+	on_shmem_exit(detach_worker, (Datum) 0);
 	return true;
 }
 
@@ -295,12 +295,12 @@ wf_worker_confirm(void)
 }
 
 void
-wf_worker_verdict(WfVerdict verdict)
+wf_worker_exit_reason(WfExitReason exit_reason)
 {
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	/* what a stopped dispatcher has seen may be out of date */
-	if (wf_my_slot->verdict == WF_VERDICT_NONE)
-		wf_my_slot->verdict = verdict;
+	if (wf_my_slot->exit_reason == WF_EXIT_NONE)
+		wf_my_slot->exit_reason = exit_reason;
 	LWLockRelease(wf_shared->lock);
 }
 

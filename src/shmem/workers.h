@@ -14,16 +14,16 @@
 #include "shmem/registration.h"
 
 /* The exit reason of a dispatcher. */
-typedef enum WfVerdict
+typedef enum WfExitReason
 {
-	WF_VERDICT_NONE,	/* it died, or was terminated */
-	WF_VERDICT_ABSENT,	/* the extension is not installed */
-	WF_VERDICT_VERSION, /* the extension has another version than this library */
-	WF_VERDICT_NO_ROOM, /* workflow.databases other databases have workers */
-	WF_VERDICT_COPY,	/* the rows belong to another database */
-	WF_VERDICT_TURNED_COPY, /* the same, after it had been confirmed as none */
-	WF_VERDICT_STOPPED, /* it was stopped on purpose: start it again as soon as possible */
-} WfVerdict;
+	WF_EXIT_NONE,	/* it died, or was terminated */
+	WF_EXIT_ABSENT,	/* the extension is not installed */
+	WF_EXIT_VERSION, /* the extension has another version than this library */
+	WF_EXIT_NO_ROOM, /* workflow.databases other databases have workers */
+	WF_EXIT_COPY,	/* the rows belong to another database */
+	WF_EXIT_TURNED_COPY, /* the same, after it had been confirmed as none */
+	WF_EXIT_STOPPED, /* it was stopped on purpose: start it again as soon as possible */
+} WfExitReason;
 
 /* ---- the launcher's side ---- */
 #define WF_MAX_PROBES 16
@@ -65,7 +65,7 @@ extern void wf_launcher_take(WfLauncherRequests *requests);
 extern WfReserve wf_dispatcher_reserve(Oid database, WfTicket *ticket);
 /* the process could not be started */
 extern void wf_dispatcher_unreserve(Oid database, const WfTicket *ticket);
-extern WfDispatcherState wf_dispatcher_look(Oid database, WfVerdict *verdict);
+extern WfDispatcherState wf_dispatcher_look(Oid database, WfExitReason *exit_reason);
 extern void wf_database_terminate(Oid database); /* SIGTERM to its workers; exit reason STOPPED */
 /*
  * Give the database's slot back. Returns true if it has none any more; false while workers are
@@ -80,6 +80,6 @@ extern int	wf_slot_databases(Oid **databases);
 extern bool wf_worker_attach(WfWorkerKind kind, Oid database);
 /* the extension is there; false if no slot is free for its database */
 extern bool wf_worker_confirm(void);
-extern void wf_worker_verdict(WfVerdict verdict);
+extern void wf_worker_exit_reason(WfExitReason exit_reason);
 
 #endif

@@ -19,7 +19,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "store/access.h"
 #include "store/attachment.h"
 #include "store/delivery.h"
@@ -236,7 +236,7 @@ wf_attachments_of(Oid relation, WfAttachment **attachments)
 }
 
 static void
-set_text(Datum *value, char *null, const char *text)
+set_text_column(Datum *value, char *null, const char *text)
 {
 	*null = text != NULL ? ' ' : 'n';
 	*value = text != NULL ? CStringGetTextDatum(text) : (Datum) 0;
@@ -270,7 +270,7 @@ show_again(int id, TimestampTz stale_since)
 		TimestampTzGetDatum(stale_since)};
 
 	if (wf_query_run(&q_show_again, values, NULL) > 0)
-		wf_note_due(WF_QUEUE_EXECUTOR, GetCurrentTimestamp());
+		wf_wakeup_due(WF_QUEUE_EXECUTOR, GetCurrentTimestamp());
 }
 
 bool
@@ -283,13 +283,13 @@ wf_attachment_add(WfAttachment *attachment, bool restored)
 	char		nulls[11] = {' ', ' '};
 	bool		isnull;
 
-	set_text(&values[2], &nulls[2], attachment->relation_name);
-	set_text(&values[3], &nulls[3], attachment->serial_column);
-	set_text(&values[4], &nulls[4], attachment->serial_step);
-	set_text(&values[5], &nulls[5], attachment->status_column);
-	set_text(&values[6], &nulls[6], attachment->instance_column);
-	set_text(&values[7], &nulls[7], attachment->condition);
-	set_text(&values[8], &nulls[8], attachment->search_path);
+	set_text_column(&values[2], &nulls[2], attachment->relation_name);
+	set_text_column(&values[3], &nulls[3], attachment->serial_column);
+	set_text_column(&values[4], &nulls[4], attachment->serial_step);
+	set_text_column(&values[5], &nulls[5], attachment->status_column);
+	set_text_column(&values[6], &nulls[6], attachment->instance_column);
+	set_text_column(&values[7], &nulls[7], attachment->condition);
+	set_text_column(&values[8], &nulls[8], attachment->search_path);
 	values[9] = BoolGetDatum(attachment->trust);
 	values[10] = Int32GetDatum(former);
 	nulls[9] = nulls[10] = ' ';
@@ -413,7 +413,7 @@ wf_attachment_look(int64 instance, WfShown *shown)
 		Int32GetDatum(shown->attachment.id), CStringGetTextDatum(shown->business_key)};
 	char		nulls[4] = {' ', ' ', ' ', ' '};
 
-	set_text(&values[3], &nulls[3], shown->attachment.serial_step);
+	set_text_column(&values[3], &nulls[3], shown->attachment.serial_step);
 	shown->status = NULL;
 	shown->visit = 0;
 	shown->living = wf_query_run(&q_look_living, values, nulls) > 0;
@@ -434,5 +434,5 @@ void
 wf_attachment_write_back(int64 instance, int attachment, TimestampTz at)
 {
 	wf_delivery_add(instance, 0, WF_DELIVERY_WRITE_BACK, wf_executor_queue_of_table(attachment), at, NULL);
-	wf_note_due(WF_QUEUE_EXECUTOR, at);
+	wf_wakeup_due(WF_QUEUE_EXECUTOR, at);
 }

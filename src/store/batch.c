@@ -15,7 +15,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "store/batch.h"
 #include "store/columns.h"
 #include "store/identity.h"
@@ -34,7 +34,7 @@ static WfQuery q_visits = {.nargs = 2, .argtypes = {INT8ARRAYOID, INT8ARRAYOID}}
 static WfQuery q_all_visits = {.nargs = 1, .argtypes = {INT8OID}};
 
 static void
-prepare_queries(void)
+prepare_batch_queries(void)
 {
 	const WfTable *instance = &wf_instance_table;
 	const WfTable *visit = &wf_visit_table;
@@ -83,7 +83,7 @@ wf_batch_begin(void)
 	batch->now = GetCurrentTimestamp();
 	batch->by_key = by_key_create(context, 16, NULL);
 	wf_columns_prepare();
-	prepare_queries();
+	prepare_batch_queries();
 	return batch;
 }
 
@@ -199,19 +199,19 @@ fits(WfBatch *batch, const WfTable *table, uint64 row)
 	HeapTuple	tuple = SPI_tuptable->vals[row];
 	size_t		bytes = tuple->t_len;
 
-	if (batch->room == 0)
+	if (batch->memory_budget == 0)
 		return true;
 	/* what is not stored outside of the row is small, even if it is compressed */
 	if (HeapTupleHasExternal(tuple))
 		bytes += wf_table_external(table, row);
-	if (batch->loaded > 0 && batch->loaded + bytes > batch->room)
+	if (batch->loaded > 0 && batch->loaded + bytes > batch->memory_budget)
 		return false;
 	batch->loaded += bytes;
 	return true;
 }
 
 bool
-wf_batch_left_out(const WfBatch *batch, int64 instance, int64 visit)
+wf_batch_is_deferred(const WfBatch *batch, int64 instance, int64 visit)
 {
 	ByKeyEntry *of_instance = by_key_lookup(batch->by_key, (WfKey){instance, 0});
 	ByKeyEntry *of_visit = by_key_lookup(batch->by_key, (WfKey){instance, visit});
@@ -220,7 +220,7 @@ wf_batch_left_out(const WfBatch *batch, int64 instance, int64 visit)
 }
 
 static void
-read_instance(WfBatch *batch, uint64 row)
+read_instance_row(WfBatch *batch, uint64 row)
 {
 	WfInstance *instance = palloc0(sizeof(WfInstance));
 
@@ -240,7 +240,7 @@ read_instances(WfBatch *batch, uint64 rows)
 		if (wf_batch_instance(batch, wf_result_int64(i, 1)) != NULL)
 			continue;
 		if (fits(batch, &wf_instance_table, i))
-			read_instance(batch, i);
+			read_instance_row(batch, i);
 		else
 			remember(batch, wf_result_int64(i, 1), 0, NULL);
 	}
@@ -265,7 +265,7 @@ wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock)
 
 	rows = wf_query_run(lock_queries[lock], values, NULL);
 	if (rows > 0 && lock != WF_LOCK_NONE)
-		wf_note_locked();
+		wf_wakeup_locked();
 	added = read_instances(batch, rows);
 	batch->now = GetCurrentTimestamp(); /* the lock may have been waited for */
 	MemoryContextSwitchTo(old);
@@ -351,12 +351,12 @@ wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	Datum		values[1] = {Int64GetDatum(instance->id)};
-	size_t		room = batch->room;
+	size_t		room = batch->memory_budget;
 
-	batch->room = 0; /* all visits are needed, so there is no memory budget */
+	batch->memory_budget = 0; /* all visits are needed, so there is no memory budget */
 	if (!instance->is_new)
 		read_visits(batch, &q_all_visits, values);
-	batch->room = room;
+	batch->memory_budget = room;
 	MemoryContextSwitchTo(old);
 }
 

@@ -110,11 +110,11 @@ typedef struct WfClocks
 {
 	TimestampTz deadline;	   /* the step's timeout */
 	/* Heartbeat deadline: without a heartbeat, the visit ends then. */
-	TimestampTz silence_at;
+	TimestampTz heartbeat_deadline;
 	/* The next handler with a time begins. */
-	TimestampTz handler_at;
+	TimestampTz next_handler;
 	/* The next handler with a time begins that interrupts the visit. */
-	TimestampTz interrupt_at;
+	TimestampTz next_interrupt;
 	/*
 	 * By entry of the step; 0: its time has come, is not counted yet, or it has none. NULL: no
 	 * entry has a time.
@@ -125,9 +125,9 @@ typedef struct WfClocks
 
 /*
  * A worker looks at the visit when the first of these times comes, or warn_at: this is
- * visit.alarm_at.
+ * visit.next_timer.
  */
-#define WF_ALARM_CLOCKS(clock) clock(deadline) clock(silence_at) clock(handler_at)
+#define WF_ALARM_CLOCKS(clock) clock(deadline) clock(heartbeat_deadline) clock(next_handler)
 
 /* How a visit is ended early. */
 typedef struct WfCancelling
@@ -174,10 +174,10 @@ struct WfVisit
 	TimestampTz waiting_since;
 	WfWaitsFor	waits_for;
 	int			attempt;	   /* attempts that were answered or have failed */
-	int			restless;	   /* steps without wait that led to it */
+	int			steps_without_wait;	   /* steps without wait that led to it */
 	/* Entry, from 1, whose event was accepted as its end, or one of WF_ACCEPTED_. */
 	int			accepted;
-	bool		held;		   /* suspended: no worker looks at it */
+	bool		suspended;		   /* suspended: no worker looks at it */
 	WfCancelling cancel;
 	pg_uuid_t	key;
 	WfOutcome	outcome; /* of an incident, or once it has ended */
@@ -232,7 +232,7 @@ typedef struct WfKey
  * Memory budget of a worker for one batch, in bytes as loaded: much more memory is used when these
  * are changed. A single instance or visit may be larger.
  */
-#define WF_BATCH_ROOM ((size_t) 32 * 1024 * 1024)
+#define WF_BATCH_MEMORY_BUDGET ((size_t) 32 * 1024 * 1024)
 
 typedef struct WfAgenda WfAgenda; /* in engine/agenda.c */
 
@@ -246,10 +246,10 @@ typedef struct WfBatch
 	WfAgenda   *agenda;	   /* operations that are still to be run */
 	List	   *warnings;  /* of WfVisit: those that have waited for too long */
 	struct by_key_hash *by_key; /* all instances and visits, by number */
-	size_t		room;	   /* memory budget in bytes; 0: no limit */
+	size_t		memory_budget;	   /* memory budget in bytes; 0: no limit */
 	size_t		loaded;	   /* bytes that were loaded */
 	/* Needs a synchronous commit: something must be durable before it can be seen from outside. */
-	bool		makes_due;
+	bool		needs_sync_commit;
 	/* Name of the SQL function that a person has called, or NULL. */
 	const char *call;
 	Oid			caller;
@@ -311,12 +311,12 @@ extern void wf_batch_look(WfBatch *batch, int64 instance, int64 visit);
 /* The earlier of two times, where 0 means never. */
 extern TimestampTz wf_earlier(TimestampTz a, TimestampTz b);
 /* The next timer of a visit, apart from the event that it waits for; 0: none. */
-extern TimestampTz wf_batch_alarm(const WfVisit *visit);
+extern TimestampTz wf_batch_next_timer(const WfVisit *visit);
 /*
  * Was the visit, or its instance, deferred by the memory budget? It has to be loaded in another
  * batch then.
  */
-extern bool wf_batch_left_out(const WfBatch *batch, int64 instance, int64 visit);
+extern bool wf_batch_is_deferred(const WfBatch *batch, int64 instance, int64 visit);
 
 /*
  * Write everything: new, changed and ended rows, write-backs, wake-ups for workers. Forces a

@@ -73,7 +73,7 @@ write_time(const void *row, const void *field, bool *isnull)
 }
 
 static void
-read_time(void *row, void *field, Datum value)
+read_time_field(void *row, void *field, Datum value)
 {
 	*(TimestampTz *) field = DatumGetTimestampTz(value);
 }
@@ -92,7 +92,7 @@ write_text(const void *row, const void *field, bool *isnull)
 }
 
 static void
-read_text(void *row, void *field, Datum value)
+read_text_field(void *row, void *field, Datum value)
 {
 	*(char **) field = TextDatumGetCString(value);
 }
@@ -186,8 +186,8 @@ static const WfCodec int8_codec = {INT8OID, write_int8, read_int8};
 static const WfCodec int4_codec = {INT4OID, write_int4, read_int4};
 static const WfCodec count_codec = {INT4OID, write_count, read_int4}; /* NULL is 0 */
 static const WfCodec bool_codec = {BOOLOID, write_bool, read_bool};
-static const WfCodec time_codec = {TIMESTAMPTZOID, write_time, read_time}; /* NULL is 0 */
-static const WfCodec text_codec = {TEXTOID, write_text, read_text};
+static const WfCodec time_codec = {TIMESTAMPTZOID, write_time, read_time_field}; /* NULL is 0 */
+static const WfCodec text_codec = {TEXTOID, write_text, read_text_field};
 static const WfCodec jsonb_codec = {JSONBOID, write_jsonb, read_jsonb};
 static const WfCodec uuid_codec = {UUIDOID, write_uuid, read_uuid};
 static const WfCodec status_codec = {TEXTOID, write_status, read_status};
@@ -254,16 +254,16 @@ write_visit_process(const void *row, const void *field, bool *isnull)
 }
 
 static Datum
-write_alarm(const void *row, const void *field, bool *isnull)
+write_next_timer(const void *row, const void *field, bool *isnull)
 {
-	TimestampTz alarm = wf_batch_alarm(row);
+	TimestampTz alarm = wf_batch_next_timer(row);
 
 	return write_time(row, &alarm, isnull);
 }
 
 /* Read the name of the step, and find the step of that name in the process. */
 static void
-read_step(void *row, void *field, Datum value)
+read_step_name(void *row, void *field, Datum value)
 {
 	WfVisit    *visit = row;
 	int			step;
@@ -329,8 +329,8 @@ read_nothing(void *row, void *field, Datum value)
 /* Columns that are known before the row is read. */
 static const WfCodec visit_instance_codec = {INT8OID, write_visit_instance, read_nothing};
 static const WfCodec visit_process_codec = {INT4OID, write_visit_process, NULL};
-static const WfCodec alarm_codec = {TIMESTAMPTZOID, write_alarm, NULL};
-static const WfCodec step_codec = {TEXTOID, write_text, read_step};
+static const WfCodec next_timer_codec = {TIMESTAMPTZOID, write_next_timer, NULL};
+static const WfCodec step_codec = {TEXTOID, write_text, read_step_name};
 static const WfCodec accepted_codec = {INT4OID, write_accepted, read_int4};
 static const WfCodec clock_times_codec = {TIMESTAMPTZARRAYOID, write_clock_times, read_clock_times};
 
@@ -344,16 +344,16 @@ static const WfTableColumn visit_columns[] = {
 	{"deadline", &time_codec, V(clocks.deadline), WF_STORED},
 	{"entered_at", &time_codec, V(entered_at), WF_STORED_ONCE, "entered_at"},
 	{"waiting_since", &time_codec, V(waiting_since), WF_STORED},
-	{"silence_at", &time_codec, V(clocks.silence_at), WF_STORED},
-	{"handler_at", &time_codec, V(clocks.handler_at), WF_STORED},
-	{"interrupt_at", &time_codec, V(clocks.interrupt_at), WF_STORED},
+	{"heartbeat_deadline", &time_codec, V(clocks.heartbeat_deadline), WF_STORED},
+	{"next_handler", &time_codec, V(clocks.next_handler), WF_STORED},
+	{"next_interrupt", &time_codec, V(clocks.next_interrupt), WF_STORED},
 	{"warn_at", &time_codec, V(clocks.warn_at), WF_STORED},
-	{"alarm_at", &alarm_codec, 0, WF_STORED},
+	{"next_timer", &next_timer_codec, 0, WF_STORED},
 	{"attempt", &int4_codec, V(attempt), WF_STORED, "attempts"},
-	{"restless", &int4_codec, V(restless), WF_STORED},
+	{"steps_without_wait", &int4_codec, V(steps_without_wait), WF_STORED},
 	{"process_id", &visit_process_codec, 0, WF_STORED_ONCE, "process_id"},
 	{"accepted", &accepted_codec, V(accepted), WF_STORED},
-	{"held", &bool_codec, V(held), WF_STORED},
+	{"suspended", &bool_codec, V(suspended), WF_STORED},
 	{"webhook", &bool_codec, V(webhook), WF_STORED, "webhook"},
 	{"key", &uuid_codec, V(key), WF_STORED},
 	{"state", &state_codec, V(state), WF_STORED},
@@ -391,7 +391,7 @@ StaticAssertDecl(lengthof(visit_columns) <= MAX_COLUMNS && lengthof(instance_col
 				 "a row that is given has room for all columns");
 
 static void
-prepare(const WfTable *table, WfColumn *row)
+prepare_row(const WfTable *table, WfColumn *row)
 {
 	for (int i = 0; i < table->ncolumns; i++)
 		row[i] = (WfColumn){table->columns[i].name, table->columns[i].codec->type};
@@ -404,8 +404,8 @@ wf_columns_prepare(void)
 
 	if (prepared)
 		return;
-	prepare(&wf_visit_table, visit_row);
-	prepare(&wf_instance_table, instance_row);
+	prepare_row(&wf_visit_table, visit_row);
+	prepare_row(&wf_instance_table, instance_row);
 	prepared = true;
 }
 

@@ -64,19 +64,19 @@ static WfQuery q_visits = {
 	"SELECT w.queue, (SELECT count(*) FROM " table " r WHERE r.queue = w.queue AND r.due_at <= $4" live "), " \
 	"(SELECT min(r.due_at) FROM " table " r WHERE r.queue = w.queue AND r.due_at <= $4" live ") FROM " name " w"
 #define VISIT "workflow_data.visit"
-#define LIVE " AND r.due_at IS NOT NULL AND NOT r.held"
+#define LIVE " AND r.due_at IS NOT NULL AND NOT r.suspended"
 #define DELIVERY "workflow_data.delivery"
-#define ALARM "alarm_at <= $4 AND alarm_at IS NOT NULL AND NOT held"
+#define ALARM "next_timer <= $4 AND next_timer IS NOT NULL AND NOT suspended"
 
 /*
  * The name of a queue tells to what it belongs: `executor 5` to a process, `executor table 5` to an
  * attachment, `http partner` to a server.
  */
 static WfQuery q_due = {
-	.sql = "WITH RECURSIVE " QUEUES("v", VISIT, LIVE) ", " QUEUES("d", DELIVERY, " AND r.queue <> 'held'") ", "
+	.sql = "WITH RECURSIVE " QUEUES("v", VISIT, LIVE) ", " QUEUES("d", DELIVERY, " AND r.queue <> 'suspended'") ", "
 		   "q (queue, n, since) AS (" DUE("v", VISIT, LIVE) " UNION ALL " DUE("d", DELIVERY, "") " UNION ALL "
 		   "SELECT 'timer', (SELECT count(*) FROM workflow_data.visit WHERE " ALARM "), "
-		   "(SELECT min(alarm_at) FROM workflow_data.visit WHERE " ALARM ")), "
+		   "(SELECT min(next_timer) FROM workflow_data.visit WHERE " ALARM ")), "
 		   "b (work, process_id, server, n, since) AS (SELECT CASE WHEN queue = 'timer' THEN 'clock' WHEN queue = 'move' THEN 'move' "
 		   "WHEN queue LIKE 'http %' THEN 'http' WHEN queue LIKE 'executor table %' THEN 'write_back' "
 		   "WHEN queue LIKE 'executor %' THEN 'executor' ELSE 'upkeep' END, "

@@ -9,7 +9,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "store/delivery.h"
 #include "store/executor_work.h"
 #include "store/query.h"
@@ -128,7 +128,7 @@ wf_delivery_hasten_upkeep(bool anyway)
 	Datum		values[2] = {TimestampTzGetDatum(now), BoolGetDatum(anyway)};
 
 	if (wf_query_run(&q_hasten_upkeep, values, NULL) > 0)
-		wf_note_due(WF_QUEUE_EXECUTOR, now);
+		wf_wakeup_due(WF_QUEUE_EXECUTOR, now);
 }
 
 /* ---- by instance, in order ---- */
@@ -142,8 +142,8 @@ wf_delivery_hasten_upkeep(bool anyway)
 
 static WfQuery q_append = {
 	.sql = "INSERT INTO workflow_data.delivery (instance, visit, kind, queue, due_at, payload) "
-		   "SELECT i.instance, $2, $3, CASE WHEN l.queue LIKE 'executor%' AND $4 <> 'held' THEN l.queue ELSE $4 END, "
-		   "greatest($5, CASE WHEN l.queue <> 'held' THEN l.due_at END), $6 "
+		   "SELECT i.instance, $2, $3, CASE WHEN l.queue LIKE 'executor%' AND $4 <> 'suspended' THEN l.queue ELSE $4 END, "
+		   "greatest($5, CASE WHEN l.queue <> 'suspended' THEN l.due_at END), $6 "
 		   "FROM (SELECT $1 AS instance) i LEFT JOIN LATERAL (SELECT d.queue, d.due_at FROM workflow_data.delivery d "
 		   "WHERE " OF_INSTANCE IN_ORDER(" DESC") "LIMIT 1) l ON true RETURNING queue, due_at",
 	.nargs = 6, .argtypes = {INT8OID, INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID}};
@@ -164,17 +164,17 @@ static WfQuery q_delete_all = {
 	.nargs = 1, .argtypes = {INT8ARRAYOID}};
 static WfQuery q_postpone_all = {
 	.sql = "WITH w AS MATERIALIZED (SELECT d.delivery, i.due_at FROM ROWS FROM (unnest($1), unnest($2)) AS i (instance, due_at) "
-		   "JOIN workflow_data.delivery d ON " OF_INSTANCE " WHERE d.queue <> 'held' FOR UPDATE OF d SKIP LOCKED) "
+		   "JOIN workflow_data.delivery d ON " OF_INSTANCE " WHERE d.queue <> 'suspended' FOR UPDATE OF d SKIP LOCKED) "
 		   "UPDATE workflow_data.delivery d SET due_at = greatest(d.due_at, w.due_at), attempt = d.attempt + 1 "
 		   "FROM w WHERE d.delivery = w.delivery",
 	.nargs = 2, .argtypes = {INT8ARRAYOID, TIMESTAMPTZARRAYOID}};
 static WfQuery q_hold = {
-	.sql = "UPDATE workflow_data.delivery SET queue = 'held' "
-		   "WHERE instance = ANY ($1) AND kind <> 'write_back' AND queue <> 'held'",
+	.sql = "UPDATE workflow_data.delivery SET queue = 'suspended' "
+		   "WHERE instance = ANY ($1) AND kind <> 'write_back' AND queue <> 'suspended'",
 	.nargs = 1, .argtypes = {INT8ARRAYOID}};
 static WfQuery q_release = {
 	.sql = "UPDATE workflow_data.delivery SET queue = 'move', due_at = $2 "
-		   "WHERE instance = ANY ($1) AND kind <> 'write_back' AND " IS_IN("held"),
+		   "WHERE instance = ANY ($1) AND kind <> 'write_back' AND " IS_IN("suspended"),
 	.nargs = 2, .argtypes = {INT8ARRAYOID, TIMESTAMPTZOID}};
 static WfQuery q_to_executor = {
 	.sql = "UPDATE workflow_data.delivery SET queue = $3, due_at = $2 WHERE delivery = $1",
@@ -203,8 +203,8 @@ wf_delivery_append(int64 instance, int64 visit, const char *kind, const char *qu
 	wf_query_run(&q_append, values, nulls);
 	went_to = wf_result_text(0, 1);
 	with_executor = wf_is_executor_queue(went_to);
-	if (strcmp(went_to, WF_QUEUE_HELD) != 0)
-		wf_note_due(with_executor ? WF_QUEUE_EXECUTOR : went_to, wf_result_int64(0, 2));
+	if (strcmp(went_to, WF_QUEUE_SUSPENDED) != 0)
+		wf_wakeup_due(with_executor ? WF_QUEUE_EXECUTOR : went_to, wf_result_int64(0, 2));
 	return with_executor;
 }
 
@@ -299,7 +299,7 @@ wf_deliveries_release(const int64 *instances, int n, TimestampTz now)
 	Datum		values[2] = {wf_int64_array(instances, n), TimestampTzGetDatum(now)};
 
 	if (wf_query_run(&q_release, values, NULL) > 0)
-		wf_note_due(WF_QUEUE_MOVE, now);
+		wf_wakeup_due(WF_QUEUE_MOVE, now);
 }
 
 void
@@ -308,7 +308,7 @@ wf_delivery_to_executor(int64 id, const char *queue, TimestampTz now)
 	Datum		values[3] = {Int64GetDatum(id), TimestampTzGetDatum(now), CStringGetTextDatum(queue)};
 
 	wf_query_run(&q_to_executor, values, NULL);
-	wf_note_due(WF_QUEUE_EXECUTOR, now);
+	wf_wakeup_due(WF_QUEUE_EXECUTOR, now);
 }
 
 int
@@ -318,7 +318,7 @@ wf_deliveries_follow(int64 instance, const char *queue, TimestampTz due_at, int6
 	uint64		n = wf_query_run(&q_follow, values, NULL);
 
 	*visits = palloc(sizeof(int64) * Max(n, 1));
-	wf_note_due(WF_QUEUE_EXECUTOR, due_at);
+	wf_wakeup_due(WF_QUEUE_EXECUTOR, due_at);
 	return read_numbers(n, *visits);
 }
 

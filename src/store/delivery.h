@@ -53,7 +53,7 @@ extern void wf_delivery_hasten_upkeep(bool anyway);
 
 /*
  * Add a delivery behind those that wait for the instance. It goes to `queue`; but if the last of those is in a queue of executors, it
- * goes there too, unless `queue` is `held`. Returns whether it went to executors. Notes that it is due.
+ * goes there too, unless `queue` is `suspended`. Returns whether it went to executors. Notes that it is due.
  */
 extern bool wf_delivery_append(int64 instance, int64 visit, const char *kind, const char *queue,
 							   TimestampTz due_at, Jsonb *payload);

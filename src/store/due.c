@@ -15,45 +15,45 @@
 static WfQuery q_scan = {
 	.sql = "SELECT due_at, instance, visit FROM workflow_data.visit "
 		   "WHERE queue = $1 AND (due_at, instance, visit) > ($2, $3, $4) AND due_at <= $5 "
-		   "AND due_at IS NOT NULL AND NOT held ORDER BY queue, due_at, instance, visit LIMIT $6",
+		   "AND due_at IS NOT NULL AND NOT suspended ORDER BY queue, due_at, instance, visit LIMIT $6",
 	.nargs = 6, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID}};
 static WfQuery q_scan_processes = {
 	.sql = "SELECT due_at, instance, visit, process_id FROM workflow_data.visit "
 		   "WHERE queue = $1 AND (due_at, instance, visit) > ($2, $3, $4) AND due_at <= $5 "
-		   "AND due_at IS NOT NULL AND NOT held ORDER BY queue, due_at, instance, visit LIMIT $6",
+		   "AND due_at IS NOT NULL AND NOT suspended ORDER BY queue, due_at, instance, visit LIMIT $6",
 	.nargs = 6, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID}};
 static WfQuery q_scan_alarms = {
-	.sql = "SELECT alarm_at, instance, visit FROM workflow_data.visit "
-		   "WHERE (alarm_at, instance, visit) > ($1, $2, $3) AND alarm_at <= $4 "
-		   "AND alarm_at IS NOT NULL AND NOT held ORDER BY alarm_at, instance, visit LIMIT $5",
+	.sql = "SELECT next_timer, instance, visit FROM workflow_data.visit "
+		   "WHERE (next_timer, instance, visit) > ($1, $2, $3) AND next_timer <= $4 "
+		   "AND next_timer IS NOT NULL AND NOT suspended ORDER BY next_timer, instance, visit LIMIT $5",
 	.nargs = 5, .argtypes = {TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID}};
 static WfQuery q_scan_work = {
 	.sql = "SELECT due_at, instance, visit, accepted IS NOT NULL OR state NOT IN ('calling', 'retrying') FROM workflow_data.visit "
 		   "WHERE queue = $1 AND (due_at, instance, visit) > ($2, $3, $4) AND due_at <= $5 "
-		   "AND due_at IS NOT NULL AND NOT held ORDER BY queue, due_at, instance, visit LIMIT $6",
+		   "AND due_at IS NOT NULL AND NOT suspended ORDER BY queue, due_at, instance, visit LIMIT $6",
 	.nargs = 6, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID}};
 static WfQuery q_lock = {
 	.sql = "SELECT FROM workflow_data.instance WHERE instance = $1 FOR NO KEY UPDATE SKIP LOCKED",
 	.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_cancels = {
 	.sql = "SELECT due_at, instance, visit, process_id FROM workflow_data.visit "
-		   "WHERE queue = $1 AND due_at <= $2 AND due_at IS NOT NULL AND NOT held AND state = 'cancelling' "
+		   "WHERE queue = $1 AND due_at <= $2 AND due_at IS NOT NULL AND NOT suspended AND state = 'cancelling' "
 		   "ORDER BY queue, due_at, instance, visit LIMIT $3",
 	.nargs = 3, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT4OID}};
 static WfQuery q_next = {
 	.sql = "SELECT due_at FROM workflow_data.visit WHERE queue = $1 AND due_at > $2 "
-		   "AND due_at IS NOT NULL AND NOT held ORDER BY queue, due_at LIMIT 1",
+		   "AND due_at IS NOT NULL AND NOT suspended ORDER BY queue, due_at LIMIT 1",
 	.nargs = 2, .argtypes = {TEXTOID, TIMESTAMPTZOID}};
 static WfQuery q_next_alarm = {
-	.sql = "SELECT alarm_at FROM workflow_data.visit WHERE alarm_at > $1 AND alarm_at IS NOT NULL AND NOT held "
-		   "ORDER BY alarm_at LIMIT 1",
+	.sql = "SELECT next_timer FROM workflow_data.visit WHERE next_timer > $1 AND next_timer IS NOT NULL AND NOT suspended "
+		   "ORDER BY next_timer LIMIT 1",
 	.nargs = 1, .argtypes = {TIMESTAMPTZOID}};
 /* Find the queues with one index probe for each, however many rows it has. */
 static WfQuery q_queues = {
 	.sql = "WITH RECURSIVE q (queue) AS ("
-		   "(SELECT queue FROM workflow_data.visit WHERE due_at IS NOT NULL AND NOT held ORDER BY queue LIMIT 1) "
+		   "(SELECT queue FROM workflow_data.visit WHERE due_at IS NOT NULL AND NOT suspended ORDER BY queue LIMIT 1) "
 		   "UNION ALL "
-		   "SELECT (SELECT v.queue FROM workflow_data.visit v WHERE v.due_at IS NOT NULL AND NOT v.held "
+		   "SELECT (SELECT v.queue FROM workflow_data.visit v WHERE v.due_at IS NOT NULL AND NOT v.suspended "
 		   "AND v.queue > q.queue ORDER BY v.queue LIMIT 1) FROM q WHERE q.queue IS NOT NULL) "
 		   "SELECT queue FROM q WHERE queue IS NOT NULL"};
 static WfQuery q_postpone_visit = {
@@ -150,7 +150,7 @@ wf_due_lock(int64 instance)
 }
 
 static TimestampTz
-read_time(WfQuery *query, Datum *values)
+read_due_time(WfQuery *query, Datum *values)
 {
 	return wf_query_run(query, values, NULL) > 0 ? wf_result_int64(0, 1) : 0;
 }
@@ -160,7 +160,7 @@ wf_due_next(const char *queue, TimestampTz now)
 {
 	Datum		values[2] = {CStringGetTextDatum(queue), TimestampTzGetDatum(now)};
 
-	return read_time(&q_next, values);
+	return read_due_time(&q_next, values);
 }
 
 TimestampTz
@@ -168,7 +168,7 @@ wf_alarm_next(TimestampTz now)
 {
 	Datum		values[1] = {TimestampTzGetDatum(now)};
 
-	return read_time(&q_next_alarm, values);
+	return read_due_time(&q_next_alarm, values);
 }
 
 List *

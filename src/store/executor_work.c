@@ -13,7 +13,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "store/executor_work.h"
 #include "store/privilege.h"
 #include "store/query.h"
@@ -36,7 +36,7 @@
 	"(SELECT r.due_at FROM " table " r WHERE r.queue = w.queue AND r.due_at > $1" live " "         \
 	"ORDER BY r.queue, r.due_at LIMIT 1)"
 #define VISIT "workflow_data.visit"
-#define LIVE " AND r.due_at IS NOT NULL AND NOT r.held"
+#define LIVE " AND r.due_at IS NOT NULL AND NOT r.suspended"
 #define DELIVERY "workflow_data.delivery"
 
 static WfQuery q_work = {

@@ -12,7 +12,7 @@
 
 #include "shmem/claims.h"
 #include "shmem/news.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "store/batch.h"
 #include "store/columns.h"
 #include "store/delivery.h"
@@ -92,7 +92,7 @@ static const struct
 	{KEEP_INSTANCES, WF_INSTANCE_HISTORY, &q_stray_instances}};
 
 static void
-prepare_queries(void)
+prepare_flush_queries(void)
 {
 	if (q_stray_visits.sql != NULL)
 		return;
@@ -124,7 +124,7 @@ typedef struct Row
 } Row;
 
 static void
-add(Row *row, Datum value)
+add_value(Row *row, Datum value)
 {
 	row->values[row->n] = value;
 	row->nulls[row->n++] = false;
@@ -138,7 +138,7 @@ add_or_null(Row *row, Datum value, bool isnull)
 }
 
 static void
-add_text(Row *row, const char *text)
+add_text_value(Row *row, const char *text)
 {
 	add_or_null(row, text != NULL ? CStringGetTextDatum(text) : (Datum) 0, text == NULL);
 }
@@ -156,7 +156,7 @@ add_time(Row *row, TimestampTz time)
 }
 
 static void
-put(Flush *flush, Kind kind, Row *row)
+put_row(Flush *flush, Kind kind, Row *row)
 {
 	WfRows	   *rows = &flush->rows[kind];
 
@@ -171,9 +171,9 @@ put_key(Flush *flush, Kind kind, int64 instance, int64 visit)
 {
 	Row			row = {.n = 0};
 
-	add(&row, Int64GetDatum(instance));
-	add(&row, Int64GetDatum(visit));
-	put(flush, kind, &row);
+	add_value(&row, Int64GetDatum(instance));
+	add_value(&row, Int64GetDatum(visit));
+	put_row(flush, kind, &row);
 }
 
 static void
@@ -181,10 +181,10 @@ put_delivery(Flush *flush, Kind kind, int64 instance, int64 visit, const char *q
 {
 	Row			row = {.n = 0};
 
-	add(&row, Int64GetDatum(instance));
-	add(&row, Int64GetDatum(visit));
-	add_text(&row, queue);
-	put(flush, kind, &row);
+	add_value(&row, Int64GetDatum(instance));
+	add_value(&row, Int64GetDatum(visit));
+	add_text_value(&row, queue);
+	put_row(flush, kind, &row);
 }
 
 static void
@@ -209,18 +209,18 @@ put_attempt(Flush *flush, const WfAttempt *attempt)
 {
 	Row			row = {.n = 0};
 
-	add(&row, Int64GetDatum(attempt->visit->instance->id));
-	add(&row, Int64GetDatum(attempt->visit->id));
-	add(&row, Int32GetDatum(attempt->visit->instance->process->process_id));
-	add(&row, Int32GetDatum(attempt->attempt));
+	add_value(&row, Int64GetDatum(attempt->visit->instance->id));
+	add_value(&row, Int64GetDatum(attempt->visit->id));
+	add_value(&row, Int32GetDatum(attempt->visit->instance->process->process_id));
+	add_value(&row, Int32GetDatum(attempt->attempt));
 	add_or_null(&row, Int32GetDatum(attempt->http_status), attempt->http_status == 0);
 	add_time(&row, attempt->started_at);
 	add_time(&row, flush->batch->now);
 	add_jsonb(&row, attempt->error);
-	add(&row, BoolGetDatum(attempt->incident));
-	add_text(&row, attempt->ended_with);
-	add_text(&row, attempt->ended_with != NULL ? GetUserNameFromId(attempt->ended_by, false) : NULL);
-	put(flush, KEEP_ATTEMPTS, &row);
+	add_value(&row, BoolGetDatum(attempt->incident));
+	add_text_value(&row, attempt->ended_with);
+	add_text_value(&row, attempt->ended_with != NULL ? GetUserNameFromId(attempt->ended_by, false) : NULL);
+	put_row(flush, KEEP_ATTEMPTS, &row);
 }
 
 static void
@@ -234,7 +234,7 @@ put_instance(Flush *flush, Kind kind, const WfInstance *instance)
  * Does an attached row show anything of its instance? Each attachment is looked up once in a batch.
  */
 static bool
-shows(Flush *flush, int attachment)
+shows_in_row(Flush *flush, int attachment)
 {
 	if (flush->attachment != attachment)
 	{
@@ -252,17 +252,17 @@ stops_statement(const WfVisit *visit)
 {
 	if (visit->is_new || visit->def == NULL || (visit->def->action != WF_ACTION_SQL && visit->def->action != WF_ACTION_NOTIFY))
 		return false;
-	return visit->ended || (visit->changed && (visit->held || (visit->state != WF_STATE_CALLING && visit->state != WF_STATE_RETRYING)));
+	return visit->ended || (visit->changed && (visit->suspended || (visit->state != WF_STATE_CALLING && visit->state != WF_STATE_RETRYING)));
 }
 
 static void
 sort_visit(Flush *flush, WfVisit *visit)
 {
 	if (stops_statement(visit))
-		wf_note_stopped(visit->id);
+		wf_wakeup_stopped(visit->id);
 	if (visit->ended)
 	{
-		if (visit->held && !visit->is_new)
+		if (visit->suspended && !visit->is_new)
 			flush->released = true;
 		put_visit(flush, KEEP_VISITS, visit);
 		if (!visit->is_new)
@@ -272,12 +272,12 @@ sort_visit(Flush *flush, WfVisit *visit)
 	if (!visit->is_new && !visit->changed)
 		return;
 	put_visit(flush, visit->is_new ? INSERT_VISITS : UPDATE_VISITS, visit);
-	if (visit->held)
+	if (visit->suspended)
 		return;
 	if (visit->due_at != 0)
-		wf_note_due(wf_is_executor_queue(visit->queue) ? WF_QUEUE_EXECUTOR : visit->queue, visit->due_at);
-	if (wf_batch_alarm(visit) != 0)
-		wf_note_due(WF_QUEUE_ALARM, wf_batch_alarm(visit));
+		wf_wakeup_due(wf_is_executor_queue(visit->queue) ? WF_QUEUE_EXECUTOR : visit->queue, visit->due_at);
+	if (wf_batch_next_timer(visit) != 0)
+		wf_wakeup_due(WF_QUEUE_ALARM, wf_batch_next_timer(visit));
 }
 
 static void
@@ -299,8 +299,8 @@ sort_instance(Flush *flush, WfInstance *instance)
 		put_instance(flush, UPDATE_INSTANCES, instance);
 	if (instance->show_changed)
 	{
-		wf_note_ended(instance->id);
-		if (instance->attachment != 0 && shows(flush, instance->attachment))
+		wf_wakeup_ended(instance->id);
+		if (instance->attachment != 0 && shows_in_row(flush, instance->attachment))
 			put_delivery(flush, WRITE_BACK, instance->id, 0, wf_executor_queue_of_table(instance->attachment));
 	}
 }
@@ -332,7 +332,7 @@ query_for(Kind kind, TimestampTz now)
 	{
 		if (histories[i].kind != kind || wf_history_has(histories[i].history, now))
 			continue;
-		wf_note_due(WF_QUEUE_UPKEEP, now);
+		wf_wakeup_due(WF_QUEUE_UPKEEP, now);
 		return histories[i].stray;
 	}
 	return queries[kind];
@@ -352,7 +352,7 @@ spread_news(const WfBatch *batch)
 		WfVisit    *visit = lfirst(lc);
 
 		if (!visit->ended && visit->state == WF_STATE_INCIDENT)
-			wf_news_note(WF_NEWS_INCIDENT, visit->instance->process->name, visit->step, visit->instance->id, visit->id,
+			wf_news_add(WF_NEWS_INCIDENT, visit->instance->process->name, visit->step, visit->instance->id, visit->id,
 						 visit->waiting_since);
 	}
 	foreach (lc, batch->warnings)
@@ -360,7 +360,7 @@ spread_news(const WfBatch *batch)
 		WfVisit    *visit = lfirst(lc);
 
 		if (!visit->ended && visit->state == WF_STATE_WAITING)
-			wf_news_note(WF_NEWS_WAITING_LONG, visit->instance->process->name, visit->step, visit->instance->id, visit->id,
+			wf_news_add(WF_NEWS_WAITING_LONG, visit->instance->process->name, visit->step, visit->instance->id, visit->id,
 						 visit->waiting_since);
 	}
 }
@@ -372,7 +372,7 @@ wf_batch_flush(WfBatch *batch)
 	Flush		flush = {.batch = batch, .attachment = -1};
 	ListCell   *lc;
 
-	prepare_queries();
+	prepare_flush_queries();
 	foreach (lc, batch->instances)
 		sort_instance(&flush, lfirst(lc));
 	foreach (lc, batch->attempts)
@@ -390,10 +390,10 @@ wf_batch_flush(WfBatch *batch)
 	if (flush.released)
 		release_kept(batch);
 	if (flush.rows[INSERT_INSTANCES].n > 0 && !wf_history_begun())
-		wf_note_due(WF_QUEUE_UPKEEP, batch->now);
+		wf_wakeup_due(WF_QUEUE_UPKEEP, batch->now);
 	if (flush.rows[WRITE_BACK].n > 0)
-		wf_note_due(WF_QUEUE_EXECUTOR, batch->now);
-	if (batch->makes_due)
+		wf_wakeup_due(WF_QUEUE_EXECUTOR, batch->now);
+	if (batch->needs_sync_commit)
 		ForceSyncCommit();
 	MemoryContextSwitchTo(old);
 }

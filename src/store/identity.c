@@ -51,7 +51,7 @@ static WfQuery q_adopted = {
 	.sql = "SELECT 1 FROM workflow_data.identity WHERE adopted_at >= $1",
 	.nargs = 1, .argtypes = {TIMESTAMPTZOID}};
 static WfQuery q_delete = {.sql = "DELETE FROM workflow_data.identity"};
-static WfQuery q_note_timeline = {
+static WfQuery q_record_timeline = {
 	.sql = "UPDATE workflow_data.identity SET timeline = $1 WHERE timeline <> $1",
 	.nargs = 1, .argtypes = {INT4OID}};
 static WfQuery q_adopt_owners = {
@@ -201,12 +201,12 @@ check_timeline(void)
 }
 
 void
-wf_identity_note_timeline(void)
+wf_identity_record_timeline(void)
 {
 	Datum		values[1] = {Int32GetDatum((int32) GetWALInsertionTimeLine())};
 
 	check_timeline();
-	wf_query_run(&q_note_timeline, values, NULL);
+	wf_query_run(&q_record_timeline, values, NULL);
 }
 
 /*

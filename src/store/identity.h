@@ -34,7 +34,7 @@ extern void wf_identity_forget_lost(void);
  * Remember that sequences were checked against this timeline; called by the dispatcher at its
  * start.
  */
-extern void wf_identity_note_timeline(void);
+extern void wf_identity_record_timeline(void);
 
 /* The next numbers. If the timeline has changed, the sequences jump by a gap first. */
 extern int64 wf_next_instance(void);

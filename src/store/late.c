@@ -68,7 +68,7 @@ require_seen(void)
 }
 
 static bool
-find(WfQuery *query, Datum *values, int *process_id)
+find_late(WfQuery *query, Datum *values, int *process_id)
 {
 	bool		isnull;
 
@@ -82,7 +82,7 @@ bool
 wf_late_visit(int64 instance, int64 visit, int *process_id, char **step)
 {
 	Datum		values[2] = {Int64GetDatum(instance), Int64GetDatum(visit)};
-	bool		found = find(&q_visit, values, process_id);
+	bool		found = find_late(&q_visit, values, process_id);
 
 	if (found && step != NULL)
 		*step = wf_result_text(0, 3);
@@ -104,7 +104,7 @@ wf_late_instance(int64 instance, int *process_id)
 {
 	Datum		values[1] = {Int64GetDatum(instance)};
 
-	return find(&q_instance, values, process_id);
+	return find_late(&q_instance, values, process_id);
 }
 
 void

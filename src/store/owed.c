@@ -17,7 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "shmem/careful.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "store/delivery.h"
 #include "store/executor_work.h"
 #include "store/history.h"
@@ -45,7 +45,7 @@ static WfQuery q_keep = {
 		   "FROM o WHERE d.delivery = $1 RETURNING o.error IS DISTINCT FROM $6",
 	.nargs = 7,
 	.argtypes = {INT8OID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
-static WfQuery q_note = {
+static WfQuery q_record_error = {
 	.sql = "UPDATE workflow_data.delivery SET payload = coalesce(payload, '{}') || jsonb_build_object('error', $2, "
 		   "'since', coalesce((payload ->> 'since')::timestamptz, due_at)) "
 		   "WHERE delivery = $1 AND kind = 'write_back'",
@@ -112,16 +112,16 @@ wf_owed_keep(int64 delivery, const WfShown *shown, const char *error, TimestampT
 		values[4] = CStringGetTextDatum(shown->status);
 		nulls[4] = ' ';
 	}
-	wf_note_due(WF_QUEUE_EXECUTOR, again);
+	wf_wakeup_due(WF_QUEUE_EXECUTOR, again);
 	return wf_query_run(&q_keep, values, nulls) > 0 && DatumGetBool(wf_result(0, 1, &isnull));
 }
 
 void
-wf_owed_note(int64 delivery, const char *error)
+wf_owed_record_error(int64 delivery, const char *error)
 {
 	Datum		values[2] = {Int64GetDatum(delivery), error_text(error)};
 
-	wf_query_run(&q_note, values, NULL);
+	wf_query_run(&q_record_error, values, NULL);
 }
 
 int64
@@ -137,7 +137,7 @@ wf_owed_due(int attachment, TimestampTz now)
 	for (uint64 i = 0; i < n; i++)
 		wf_careful_forget(WF_PIECE_DELIVERY, wf_result_int64(i, 1));
 	if (n > 0)
-		wf_note_due(WF_QUEUE_EXECUTOR, now);
+		wf_wakeup_due(WF_QUEUE_EXECUTOR, now);
 	return (int64) n;
 }
 

@@ -30,7 +30,7 @@ extern bool wf_owed_keep(int64 delivery, const WfShown *shown, const char *error
  * Record an error that happened outside the write-back itself. Does nothing if the delivery is no
  * write-back.
  */
-extern void wf_owed_note(int64 delivery, const char *error);
+extern void wf_owed_record_error(int64 delivery, const char *error);
 
 /*
  * Make all that is owed to rows of an attachment due now, but for what is being tried. Returns how

@@ -72,7 +72,7 @@ wf_role_resolve(Oid oid, const char *name)
 
 /* Is the role, or a role whose rights it has, among the holders that the query returns? */
 static bool
-is_among(WfQuery *holders, Datum *values, Oid role)
+is_step_among(WfQuery *holders, Datum *values, Oid role)
 {
 	uint64		n = wf_query_run(holders, values, NULL);
 	SPITupleTable *table = SPI_tuptable;
@@ -107,7 +107,7 @@ wf_privilege_has(int process_id, Oid role, WfPrivilege privilege)
 		return true;
 	values[0] = Int32GetDatum(process_id);
 	values[1] = CStringGetTextDatum(names[privilege]);
-	return is_among(&q_holders, values, role);
+	return is_step_among(&q_holders, values, role);
 }
 
 bool
@@ -115,7 +115,7 @@ wf_privilege_has_step(int process_id, Oid role, const char *step)
 {
 	Datum		values[2] = {Int32GetDatum(process_id), CStringGetTextDatum(step)};
 
-	return superuser_arg(role) || is_among(&q_step_holders, values, role);
+	return superuser_arg(role) || is_step_among(&q_step_holders, values, role);
 }
 
 bool
@@ -131,7 +131,7 @@ wf_privilege_has_any(int process_id, Oid role)
 {
 	Datum		values[1] = {Int32GetDatum(process_id)};
 
-	return superuser_arg(role) || is_among(&q_all_holders, values, role);
+	return superuser_arg(role) || is_step_among(&q_all_holders, values, role);
 }
 
 bool

@@ -60,7 +60,7 @@ free_plans(WfProcess *process)
 }
 
 static void
-forget(Entry *entry)
+forget_entry(Entry *entry)
 {
 	Key			key = entry->key;
 
@@ -75,7 +75,7 @@ throw_away(Entry *entry)
 	MemoryContext context = entry->context;
 
 	kept_bytes -= process->bytes;
-	forget(entry);
+	forget_entry(entry);
 	free_plans(process);
 	MemoryContextDelete(context);
 }
@@ -88,7 +88,7 @@ forget_passing(void)
 		Entry	   *entry = dlist_container(Entry, node, dlist_head_node(&passing));
 
 		free_plans(entry->process);
-		forget(entry);
+		forget_entry(entry);
 	}
 }
 
@@ -127,7 +127,7 @@ at_end_of_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransacti
 /* ---- keeping ---- */
 
 static void
-begin(void)
+begin_cache(void)
 {
 	HASHCTL		ctl = {.keysize = sizeof(Key), .entrysize = sizeof(Entry)};
 
@@ -143,7 +143,7 @@ wf_process_cache_find(Oid relid, int process_id, int version)
 	Entry	   *entry;
 
 	if (unlikely(entries == NULL))
-		begin();
+		begin_cache();
 	entry = hash_search(entries, &key, HASH_FIND, NULL);
 	if (unlikely(entry == NULL))
 		return NULL;

@@ -146,7 +146,7 @@ switch_back(const Switches *saved)
 
 /* Prepare a plan, which is freed with the connection to SPI. */
 static void
-prepare(WfQuery *query)
+prepare_query(WfQuery *query)
 {
 	query->plan = SPI_prepare_cursor(query->sql, query->nargs, query->argtypes,
 									 CURSOR_OPT_GENERIC_PLAN);
@@ -157,7 +157,7 @@ prepare(WfQuery *query)
 static void
 prepare_to_keep(WfQuery *query)
 {
-	prepare(query);
+	prepare_query(query);
 	if (SPI_keepplan(query->plan) != 0)
 		elog(ERROR, "SPI_keepplan failed");
 }
@@ -178,7 +178,7 @@ execute_beside_plan(WfQuery *query, Datum *values, const char *nulls)
  * instance is enough.
  */
 static void
-execute(WfQuery *query, Datum *values, const char *nulls, bool changes)
+execute_plan(WfQuery *query, Datum *values, const char *nulls, bool changes)
 {
 	Snapshot	snapshot = IsolationUsesXactSnapshot() ? GetLatestSnapshot() : InvalidSnapshot;
 	Snapshot	crosscheck =
@@ -196,7 +196,7 @@ execute(WfQuery *query, Datum *values, const char *nulls, bool changes)
 }
 
 static void
-look(WfQuery *query, Datum *values, Snapshot at)
+look_at(WfQuery *query, Datum *values, Snapshot at)
 {
 	int			rc;
 
@@ -209,7 +209,7 @@ look(WfQuery *query, Datum *values, Snapshot at)
 
 /* `at`: as that snapshot sees it, or NULL. */
 static uint64
-run(WfQuery *query, Datum *values, const char *nulls, bool changes, Snapshot at)
+run_query(WfQuery *query, Datum *values, const char *nulls, bool changes, Snapshot at)
 {
 	MemoryContext context = CurrentMemoryContext; /* SPI leaves its own context current */
 	Switches	saved;
@@ -218,9 +218,9 @@ run(WfQuery *query, Datum *values, const char *nulls, bool changes, Snapshot at)
 	PG_TRY();
 	{
 		if (at != NULL)
-			look(query, values, at);
+			look_at(query, values, at);
 		else
-			execute(query, values, nulls, changes);
+			execute_plan(query, values, nulls, changes);
 	}
 	PG_FINALLY();
 	{
@@ -234,13 +234,13 @@ run(WfQuery *query, Datum *values, const char *nulls, bool changes, Snapshot at)
 uint64
 wf_query_run(WfQuery *query, Datum *values, const char *nulls)
 {
-	return run(query, values, nulls, false, NULL);
+	return run_query(query, values, nulls, false, NULL);
 }
 
 uint64
 wf_query_run_at(WfQuery *query, Datum *values, Snapshot snapshot)
 {
-	return run(query, values, NULL, false, snapshot);
+	return run_query(query, values, NULL, false, snapshot);
 }
 
 uint64
@@ -249,8 +249,8 @@ wf_query_run_text(const char *sql)
 	WfQuery		query = {.sql = sql};
 	uint64		processed;
 
-	prepare(&query);
-	processed = run(&query, NULL, NULL, true, NULL);
+	prepare_query(&query);
+	processed = run_query(&query, NULL, NULL, true, NULL);
 	SPI_freeplan(query.plan);
 	return processed;
 }
@@ -286,7 +286,7 @@ wf_query_run_rows(WfQuery *query, WfRows *rows)
 	enr->md.tupdesc = shape_desc(rows->shape);
 	enr->reldata = rows->store;
 	register_rows(enr);
-	processed = run(query, NULL, NULL, true, NULL);
+	processed = run_query(query, NULL, NULL, true, NULL);
 	SPI_unregister_relation(ROWS_NAME);
 	pfree(enr);
 	return processed;

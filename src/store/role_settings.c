@@ -38,7 +38,7 @@ static const char *const ours[] = {"search_path", "role", "session_authorization
 #define OUR_PREFIX "workflow."
 
 static bool
-is_ours(const char *name)
+is_own_setting(const char *name)
 {
 	if (pg_strncasecmp(name, OUR_PREFIX, strlen(OUR_PREFIX)) == 0)
 		return true;
@@ -53,14 +53,14 @@ is_ours(const char *name)
  * mallocs its result, which would have to be freed after errors too.
  */
 static void
-apply(char *item)
+apply_setting(char *item)
 {
 	char	   *value = strchr(item, '=');
 
 	if (value == NULL)
 		return;
 	*value++ = '\0';
-	if (!is_ours(item))
+	if (!is_own_setting(item))
 		(void) set_config_option(item, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, DEBUG1, false);
 }
 
@@ -72,7 +72,7 @@ apply_array(ArrayType *array)
 
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &items, NULL, &n);
 	for (int i = 0; i < n; i++)
-		apply(TextDatumGetCString(items[i]));
+		apply_setting(TextDatumGetCString(items[i]));
 }
 
 static void

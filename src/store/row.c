@@ -122,7 +122,7 @@ wf_row_key_attnos(Relation rel, AttrNumber *attnos)
 
 /* Is this a type whose text, as it is made here, is the same in every session? */
 static bool
-is_plain(Oid base)
+is_plain_name(Oid base)
 {
 	switch (base)
 	{
@@ -164,7 +164,7 @@ wf_row_key(Relation keyed, TupleDesc desc, WfRowKey *key, MemoryContext context)
 		if (!wf_row_column(desc, NameStr(att->attname), &key->columns[i], context))
 			elog(ERROR, "partition lacks column \"%s\"", NameStr(att->attname));
 		key->bases[i] = getBaseType(att->atttypid);
-		key->plain &= is_plain(key->bases[i]);
+		key->plain &= is_plain_name(key->bases[i]);
 	}
 }
 
@@ -309,7 +309,7 @@ wf_row_value_text(Datum value, Oid type)
 	if (text != NULL)
 		return text;
 	getTypeOutputInfo(type, &function, &isvarlena);
-	level = pin_settings(is_plain(base));
+	level = pin_settings(is_plain_name(base));
 	text = OidOutputFunctionCall(function, value);
 	unpin_settings(level);
 	if (base == BPCHAROID)

@@ -55,7 +55,7 @@ wf_token_ensure_key(void)
 }
 
 static void
-on_relation_change(Datum arg, Oid relid)
+forget_secret(Datum arg, Oid relid)
 {
 	if (OidIsValid(relid) && OidIsValid(key_of) && relid != key_of)
 		return;
@@ -69,7 +69,7 @@ watch_key(void)
 	static bool watching = false;
 
 	if (!watching)
-		CacheRegisterRelcacheCallback(on_relation_change, (Datum) 0);
+		CacheRegisterRelcacheCallback(forget_secret, (Datum) 0);
 	watching = true;
 	key_changed = false;
 }

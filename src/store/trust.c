@@ -172,7 +172,7 @@ wf_trust_lock_followers(Relation rel)
 /* ---- casts ---- */
 
 static bool
-is_trusted(Oid function, Oid owner)
+is_trusted_role(Oid function, Oid owner)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	bool		answer;
@@ -213,7 +213,7 @@ wf_trust_foreign_cast(Oid type, Oid owner)
 	if (type_is_rowtype(base))
 		return foreign_cast_within(base, owner);
 	if (find_coercion_pathway(JSONOID, base, COERCION_EXPLICIT, &function) != COERCION_PATH_FUNC ||
-		!OidIsValid(function) || is_trusted(function, owner))
+		!OidIsValid(function) || is_trusted_role(function, owner))
 		return InvalidOid;
 	return function;
 }

@@ -8,7 +8,7 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "shmem/settings.h"
 #include "store/batch.h"
 #include "store/process.h"
@@ -27,9 +27,9 @@ static WfQuery q_next = {
 	.nargs = 3, .argtypes = {INT8OID, INT8OID, INT4OID}};
 static WfQuery q_set = {
 	.sql = "UPDATE workflow_data.visit v SET warn_at = " WARN_AT ", "
-		   "alarm_at = least(" WARN_AT WF_ALARM_CLOCKS(AND_CLOCK) ") "
+		   "next_timer = least(" WARN_AT WF_ALARM_CLOCKS(AND_CLOCK) ") "
 		   "FROM unnest($1, $2) w (instance, visit) WHERE v.instance = w.instance AND v.visit = w.visit AND " WAITS " "
-		   "AND v.accepted IS NULL AND v.warn_at IS DISTINCT FROM " WARN_AT " RETURNING v.alarm_at",
+		   "AND v.accepted IS NULL AND v.warn_at IS DISTINCT FROM " WARN_AT " RETURNING v.next_timer",
 	.nargs = 3, .argtypes = {INT8ARRAYOID, INT8ARRAYOID, INT4OID}};
 
 int64
@@ -64,7 +64,7 @@ set_warnings(const int64 *instances, const int64 *visits, int n, int seconds)
 
 	for (uint64 i = 0; i < changed; i++)
 		if (wf_result_int64(i, 1) != 0)
-			wf_note_due(WF_QUEUE_ALARM, wf_result_int64(i, 1));
+			wf_wakeup_due(WF_QUEUE_ALARM, wf_result_int64(i, 1));
 }
 
 bool

@@ -39,7 +39,7 @@ add_key(StringInfo json, const char *key)
 }
 
 static void
-add_text(StringInfo json, const char *key, const char *value)
+add_text_field(StringInfo json, const char *key, const char *value)
 {
 	if (value == NULL || *value == '\0')
 		return;
@@ -67,10 +67,10 @@ wf_announce(const WfAnnouncement *announcement)
 
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');
-	add_text(&json, "event", announcement->event);
-	add_text(&json, "process", announcement->process);
-	add_text(&json, "step", announcement->step);
-	add_text(&json, "server", announcement->server);
+	add_text_field(&json, "event", announcement->event);
+	add_text_field(&json, "process", announcement->process);
+	add_text_field(&json, "step", announcement->step);
+	add_text_field(&json, "server", announcement->server);
 	if (announcement->count != 0)
 	{
 		add_key(&json, "count");
@@ -78,7 +78,7 @@ wf_announce(const WfAnnouncement *announcement)
 	}
 	add_serial_numbers(&json, announcement->serials, announcement->nserials);
 	if (announcement->since != 0)
-		add_text(&json, "since", JsonEncodeDateTime(since, TimestampTzGetDatum(announcement->since), TIMESTAMPTZOID, NULL));
+		add_text_field(&json, "since", JsonEncodeDateTime(since, TimestampTzGetDatum(announcement->since), TIMESTAMPTZOID, NULL));
 	appendStringInfoChar(&json, '}');
 	Async_Notify(CHANNEL, json.data);
 }
@@ -170,7 +170,7 @@ write_log(const WfNews *news)
 /* ---- together ---- */
 
 static void
-tell(const WfNewsList *list)
+announce_all(const WfNewsList *list)
 {
 	for (int i = 0; i < WF_ALL_NEWS; i++)
 		if ((i < list->n || i >= WF_MAX_NEWS) && list->news[i].count > 0)
@@ -190,6 +190,6 @@ wf_announce_news(TimestampTz now)
 	if (due_at > now)
 		return due_at;
 	due_at = DT_NOEND;
-	tell(wf_news_take());
+	announce_all(wf_news_take());
 	return wf_announce_news(now);
 }

@@ -69,7 +69,7 @@ cpu_time(void)
 /* ---- who it is ---- */
 
 static HTAB *
-make_table(const char *name, Size key, Size entry)
+make_budget_table(const char *name, Size key, Size entry)
 {
 	HASHCTL		ctl = {.keysize = key, .entrysize = entry};
 
@@ -83,7 +83,7 @@ find_owner(Oid role)
 	bool		found;
 
 	if (owners == NULL)
-		owners = make_table("workflow owners", sizeof(Oid), sizeof(Owner));
+		owners = make_budget_table("workflow owners", sizeof(Oid), sizeof(Owner));
 	owner = hash_search(owners, &role, HASH_ENTER, &found);
 	if (!found)
 		*owner = (Owner){.role = role};
@@ -97,7 +97,7 @@ find_process(int process_id, TimestampTz now)
 	bool		found;
 
 	if (processes == NULL)
-		processes = make_table("workflow process times", sizeof(int), sizeof(Process));
+		processes = make_budget_table("workflow process times", sizeof(int), sizeof(Process));
 	process = hash_search(processes, &process_id, HASH_FIND, NULL);
 	if (process == NULL || process->owner_known_until <= now)
 	{

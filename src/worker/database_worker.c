@@ -26,7 +26,7 @@
 #include "utils/snapmgr.h"
 
 #include "shmem/executors.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "shmem/registration.h"
 #include "shmem/workers.h"
 #include "worker/memory.h"
@@ -125,58 +125,58 @@ log_no_room(void)
 			errhint("Increase workflow.databases and restart the server."));
 }
 
-static WfVerdict
-look_for_extension(WfWorkerKind kind)
+static WfExitReason
+find_extension(WfWorkerKind kind)
 {
 	char	   *version;
-	WfVerdict	verdict = WF_VERDICT_NONE;
+	WfExitReason	exit_reason = WF_EXIT_NONE;
 
 	wf_begin_transaction();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	version = installed_version();
 	if (version == NULL)
-		verdict = WF_VERDICT_ABSENT;
+		exit_reason = WF_EXIT_ABSENT;
 	else if (strcmp(version, WORKFLOW_VERSION) != 0)
-		verdict = WF_VERDICT_VERSION;
-	if (kind == WF_DISPATCHER && verdict == WF_VERDICT_VERSION)
+		exit_reason = WF_EXIT_VERSION;
+	if (kind == WF_DISPATCHER && exit_reason == WF_EXIT_VERSION)
 		log_version(version);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-	return verdict;
+	return exit_reason;
 }
 
-static WfVerdict
+static WfExitReason
 look_for_room(void)
 {
 	if (wf_worker_confirm())
-		return WF_VERDICT_NONE;
+		return WF_EXIT_NONE;
 	wf_begin_transaction();
 	log_no_room();
 	CommitTransactionCommand();
-	return WF_VERDICT_NO_ROOM;
+	return WF_EXIT_NO_ROOM;
 }
 
-/* May this process run? Leaves its verdict for the launcher, if it is the dispatcher who finds out. A copy takes up no room. */
+/* May this process run? Leaves its exit_reason for the launcher, if it is the dispatcher who finds out. A copy takes up no room. */
 static bool
 may_run(WfWorkerKind kind)
 {
-	WfVerdict	verdict = look_for_extension(kind);
+	WfExitReason	exit_reason = find_extension(kind);
 
 	if (kind != WF_DISPATCHER)
-		return verdict == WF_VERDICT_NONE;
-	if (verdict == WF_VERDICT_NONE)
+		return exit_reason == WF_EXIT_NONE;
+	if (exit_reason == WF_EXIT_NONE)
 	{
 		if (wf_dispatcher_in_copy())
 			return false;
-		verdict = look_for_room();
+		exit_reason = look_for_room();
 	}
-	if (verdict != WF_VERDICT_NONE)
-		wf_worker_verdict(verdict);
-	return verdict == WF_VERDICT_NONE;
+	if (exit_reason != WF_EXIT_NONE)
+		wf_worker_exit_reason(exit_reason);
+	return exit_reason == WF_EXIT_NONE;
 }
 
 static void
-run(WfWorkerKind kind, Oid database)
+run_worker(WfWorkerKind kind, Oid database)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	ConfigReloadPending = true; /* one that came earlier was ignored */
@@ -214,11 +214,11 @@ run(WfWorkerKind kind, Oid database)
 void
 workflow_dispatcher_main(Datum database)
 {
-	run(WF_DISPATCHER, DatumGetObjectId(database));
+	run_worker(WF_DISPATCHER, DatumGetObjectId(database));
 }
 
 void
 workflow_executor_main(Datum database)
 {
-	run(WF_EXECUTOR, DatumGetObjectId(database));
+	run_worker(WF_EXECUTOR, DatumGetObjectId(database));
 }

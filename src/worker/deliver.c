@@ -11,7 +11,7 @@
 
 #include "engine/engine.h"
 #include "shmem/careful.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "store/due.h"
 #include "worker/deliver.h"
 #include "worker/delivery_kinds.h"
@@ -34,7 +34,7 @@ postpone(const WfDelivery *taken, TimestampTz until)
 {
 	wf_careful_keep();
 	wf_deliveries_postpone(&taken->instance, &until, 1);
-	wf_note_due(WF_QUEUE_EXECUTOR, until);
+	wf_wakeup_due(WF_QUEUE_EXECUTOR, until);
 }
 
 static void
@@ -61,7 +61,7 @@ count_due(const WfDelivery *waiting, int n, const char *queue, TimestampTz now)
 {
 	int			due = 0;
 
-	while (due < n && (strcmp(waiting[due].queue, WF_QUEUE_HELD) == 0 ||
+	while (due < n && (strcmp(waiting[due].queue, WF_QUEUE_SUSPENDED) == 0 ||
 					   (strcmp(waiting[due].queue, queue) == 0 && waiting[due].due_at <= now)))
 		due++;
 	return due;
@@ -78,18 +78,18 @@ load_visits(WfBatch *batch, const WfDelivery *waiting, int n)
 		instances[i] = waiting[i].instance;
 		visits[i] = waiting[i].visit;
 	}
-	batch->room = n > 1 ? WF_BATCH_ROOM : 0;
+	batch->memory_budget = n > 1 ? WF_BATCH_MEMORY_BUDGET : 0;
 	wf_batch_load_visits(batch, instances, visits, n);
 }
 
 /* Returns how many were applied, for a visit that lives or for nobody. */
 static int
-apply(WfBatch *batch, const WfDelivery *waiting, int n)
+apply_delivery(WfBatch *batch, const WfDelivery *waiting, int n)
 {
 	TimestampTz begin = GetCurrentTimestamp();
 	int			applied = 0;
 
-	while (applied < n && !wf_batch_left_out(batch, waiting[applied].instance, waiting[applied].visit) &&
+	while (applied < n && !wf_batch_is_deferred(batch, waiting[applied].instance, waiting[applied].visit) &&
 		   !TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), LONGEST_TURN_MS))
 	{
 		const WfDelivery *delivery = &waiting[applied++];
@@ -114,7 +114,7 @@ break_first(WfBatch *batch, const WfDelivery *first, int deaths)
 			errmsg("workflow gives up delivery " INT64_FORMAT " (%s) of instance " INT64_FORMAT ": %s",
 				   first->id, first->kind, first->instance, fault.message));
 	if (visit != NULL)
-		wf_engine_break(batch, visit, &fault, deaths > WF_MOST_DEATHS ? WF_BREAK_BARE : WF_BREAK_ACTION);
+		wf_engine_fail(batch, visit, &fault, deaths > WF_MOST_DEATHS ? WF_FAIL_BARE : WF_FAIL_ACTION);
 }
 
 static void
@@ -129,14 +129,14 @@ bring(WfBatch *batch, const WfDelivery *waiting, int n, int deaths)
 		n = 1;
 	}
 	else
-		n = apply(batch, waiting, n);
+		n = apply_delivery(batch, waiting, n);
 	for (int i = 0; i < n; i++)
 		ids[i] = waiting[i].id;
 	wf_batch_flush(batch);
 	if (wf_deliveries_delete(ids, n) != n)
 		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE), errmsg("a delivery was made by somebody else"));
 	/* the dispatcher has their visits in flight until then */
-	wf_note_due(WF_QUEUE_MOVE, batch->now);
+	wf_wakeup_due(WF_QUEUE_MOVE, batch->now);
 }
 
 void
@@ -160,7 +160,7 @@ wf_deliver(const WfDelivery *taken, int deaths)
 	if (instance != NULL && instance->status == WF_STATUS_SUSPENDED)
 	{
 		wf_deliveries_hold(&taken->instance, 1);
-		wf_note_due(WF_QUEUE_MOVE, batch->now);
+		wf_wakeup_due(WF_QUEUE_MOVE, batch->now);
 		return;
 	}
 	n = wf_deliveries_waiting(&taken->instance, 1, one ? 1 : PER_TRANSACTION, BYTES_PER_TRANSACTION, &waiting);

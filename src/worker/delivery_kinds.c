@@ -6,14 +6,14 @@
 
 #include "store/delivery.h"
 #include "worker/delivery_kinds.h"
-#include "worker/exchange.h"
+#include "worker/http_codec.h"
 
 static void
 apply_reply(WfBatch *batch, WfVisit *visit, Jsonb *payload)
 {
 	WfAnswer	answer;
 
-	wf_exchange_unpack(payload, &answer);
+	wf_http_decode(payload, &answer);
 	wf_engine_answer(batch, visit, &answer);
 }
 

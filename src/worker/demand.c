@@ -2,7 +2,7 @@
  * demand.c
  *		The dispatcher's look at what is due for executors, and whose it is.
  *
- * All queues for executors have one lane, which says when to look again: a commit notes that there is work, not in which of
+ * All queues for executors have one cursor, which says when to look again: a commit wakeups that there is work, not in which of
  * them, since there may be as many as processes.
  */
 #include "postgres.h"
@@ -11,7 +11,7 @@
 #include "utils/timestamp.h"
 
 #include "shmem/executor_shares.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "shmem/settings.h"
 #include "store/executor_work.h"
 #include "worker/dispatcher_internal.h"
@@ -71,20 +71,20 @@ look_at_work(WfDispatcher *dispatcher, void *arg)
 void
 wf_demand_meet(WfDispatcher *dispatcher)
 {
-	WfLane	   *lane = wf_lane(WF_QUEUE_EXECUTOR);
+	WfQueueCursor	   *cursor = wf_queue_cursor(WF_QUEUE_EXECUTOR);
 	TimestampTz now = GetCurrentTimestamp();
 	Demands		demands = {.context = CurrentMemoryContext, .now = now, .next = WF_NEVER};
 	TimestampTz took;
 	bool		all_busy;
 	int			again_ms;
 
-	lane->next = Max(lane->next, dispatcher->demand_not_before);
-	if (lane->next > now)
+	cursor->next = Max(cursor->next, dispatcher->demand_not_before);
+	if (cursor->next > now)
 		return;
 	if (!wf_small_transaction(dispatcher, look_at_work, &demands))
 		return;
-	lane->next = demands.next;
-	lane->pause_ms = 0;
+	cursor->next = demands.next;
+	cursor->pause_ms = 0;
 	took = GetCurrentTimestamp() - now;
 	if (took > LONG_LOOK_US)
 		dispatcher->demand_not_before = now + took * LONG_LOOK_PART;
@@ -97,5 +97,5 @@ wf_demand_meet(WfDispatcher *dispatcher)
 	if (dispatcher->had_demands && (again_ms < 0 || again_ms > EXECUTOR_CHECK_MS))
 		again_ms = EXECUTOR_CHECK_MS;
 	if (again_ms >= 0)
-		lane->next = Min(lane->next, TimestampTzPlusMilliseconds(now, again_ms));
+		cursor->next = Min(cursor->next, TimestampTzPlusMilliseconds(now, again_ms));
 }

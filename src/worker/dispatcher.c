@@ -2,11 +2,11 @@
  * dispatcher.c
  *		The loop of a database: what is due goes out, what comes back is moved on.
  *
- * A turn: take the notes that commits have left; read replies off the sockets and move their visits on, a batch to a
- * transaction, and fire clocks (arrivals.c); collect requests that are due in a short transaction, and send them after its
+ * A turn: take the wakeups that commits have left; read replies off the sockets and move their visits on, a batch to a
+ * transaction, and fire clocks (replies_and_timers.c); collect requests that are due in a short transaction, and send them after its
  * end (requests.c). Then sleep until a latch, a socket or the next due time. It runs no user code and waits for no lock.
  *
- * A visit is in flight (flights.c) from the moment its row is picked up until what came of it has been committed.
+ * A visit is in flight (in_flight.c) from the moment its row is picked up until what came of it has been committed.
  */
 #include "compat.h"
 
@@ -28,7 +28,7 @@
 #include "shmem/counters.h"
 #include "shmem/database.h"
 #include "shmem/executors.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "shmem/settings.h"
 #include "store/delivery.h"
 #include "store/due.h"
@@ -39,7 +39,7 @@
 #include "worker/announce.h"
 #include "worker/dispatcher_internal.h"
 #include "worker/failure.h"
-#include "worker/flights.h"
+#include "worker/in_flight.h"
 #include "worker/places.h"
 #include "worker/worker.h"
 
@@ -61,9 +61,9 @@ load_waiting_replies(void)
 
 	for (int i = 0; i < n; i++)
 	{
-		(void) wf_flight_take_off(keys[i].instance, keys[i].visit, NULL);
+		(void) wf_in_flight_take_off(keys[i].instance, keys[i].visit, NULL);
 		if (keys[i].with_executor)
-			wf_flight_hand_over(keys[i].visit);
+			wf_in_flight_hand_over(keys[i].visit);
 	}
 }
 
@@ -72,15 +72,15 @@ load_queues(WfDispatcher *dispatcher)
 {
 	List	   *queues = wf_due_queues();
 	ListCell   *lc;
-	WfLane	  **lanes;
+	WfQueueCursor	  **cursors;
 	int			n;
 
 	foreach (lc, queues)
 		if (!wf_is_executor_queue(lfirst(lc)))
-			(void) wf_lane(lfirst(lc));
-	lanes = wf_lanes_all(&n);
+			(void) wf_queue_cursor(lfirst(lc));
+	cursors = wf_queue_cursors_all(&n);
 	for (int i = 0; i < n; i++)
-		wf_lane_restart(lanes[i]);
+		wf_queue_cursor_restart(cursors[i]);
 	dispatcher->deliveries_at = DT_NOBEGIN;
 }
 
@@ -143,7 +143,7 @@ find_out(WfDispatcher *dispatcher, void *arg)
 	dispatcher->unsettled = identity == WF_IDENTITY_NONE;
 	if (*pause != WF_RUNNING || dispatcher->unsettled)
 		return;
-	wf_identity_note_timeline();
+	wf_identity_record_timeline();
 	dispatcher->upkeep_at = DT_NOBEGIN;
 	dispatcher->upkeep_anyway = true;
 	load_waiting_replies();
@@ -167,50 +167,50 @@ look_at_everything(WfDispatcher *dispatcher)
 				errhint("Run SELECT workflow.adopt() to let it begin."));
 }
 
-/* ---- notes ---- */
+/* ---- wakeups ---- */
 
 static void
-apply_notes(WfDispatcher *dispatcher)
+apply_wakeups(WfDispatcher *dispatcher)
 {
-	WfNotes		notes;
-	WfLane	  **lanes;
+	WfWakeups		wakeups;
+	WfQueueCursor	  **cursors;
 	int			n;
 
 	wf_executors_reap();
-	wf_notes_take(&notes);
-	if (notes.everything)
+	wf_wakeups_take(&wakeups);
+	if (wakeups.everything)
 	{
 		wf_server_forget();
 		dispatcher->delivered = true;
 	}
 	/* what a restore has brought is not acted on before it is clear whose it is */
-	dispatcher->everything |= notes.everything || (dispatcher->unsettled && notes.n > 0);
+	dispatcher->everything |= wakeups.everything || (dispatcher->unsettled && wakeups.n > 0);
 	look_at_everything(dispatcher);
 	if (dispatcher->paused)
 		return;
-	for (int i = 0; i < notes.n; i++)
+	for (int i = 0; i < wakeups.n; i++)
 	{
-		if (strcmp(notes.notes[i].queue, WF_QUEUE_UPKEEP) == 0)
+		if (strcmp(wakeups.wakeups[i].queue, WF_QUEUE_UPKEEP) == 0)
 		{
 			dispatcher->upkeep_at = Min(dispatcher->upkeep_at,
 										TimestampTzPlusMilliseconds(dispatcher->upkeep_called_at, UPKEEP_PAUSE_MS));
 			continue;
 		}
-		wf_lane_rewind(wf_lane(notes.notes[i].queue), notes.notes[i].due_at,
-					   notes.notes[i].due_at);
-		if (strcmp(notes.notes[i].queue, WF_QUEUE_MOVE) == 0)
+		wf_queue_cursor_rewind(wf_queue_cursor(wakeups.wakeups[i].queue), wakeups.wakeups[i].due_at,
+					   wakeups.wakeups[i].due_at);
+		if (strcmp(wakeups.wakeups[i].queue, WF_QUEUE_MOVE) == 0)
 		{
-			dispatcher->deliveries_at = Min(dispatcher->deliveries_at, notes.notes[i].due_at);
+			dispatcher->deliveries_at = Min(dispatcher->deliveries_at, wakeups.wakeups[i].due_at);
 			dispatcher->delivered = true;
 		}
 	}
-	if (!notes.unlocked)
+	if (!wakeups.unlocked)
 		return;
 	/* what was skipped for a lock may go now */
-	lanes = wf_lanes_all(&n);
+	cursors = wf_queue_cursors_all(&n);
 	for (int i = 0; i < n; i++)
-		if (lanes[i]->pause_ms > 0 && lanes[i]->server == NULL)
-			lanes[i]->next = DT_NOBEGIN;
+		if (cursors[i]->pause_ms > 0 && cursors[i]->server == NULL)
+			cursors[i]->next = DT_NOBEGIN;
 	if (dispatcher->deliveries_at != WF_NEVER)
 		dispatcher->deliveries_at = DT_NOBEGIN;
 }
@@ -262,26 +262,26 @@ rewarn(WfDispatcher *dispatcher)
 
 /* When something of the database has to be looked at next. */
 static TimestampTz
-next_look(WfDispatcher *dispatcher)
+next_look_of_all(WfDispatcher *dispatcher)
 {
-	TimestampTz next = Min(dispatcher->deliveries_at, wf_flights_resume_next());
-	WfLane	  **lanes;
+	TimestampTz next = Min(dispatcher->deliveries_at, wf_in_flight_resume_next());
+	WfQueueCursor	  **cursors;
 	int			n;
 
 	if (dispatcher->everything || (!dispatcher->paused && dispatcher->rewarning))
 		return DT_NOBEGIN;
 	if (dispatcher->paused)
 		return WF_NEVER;
-	lanes = wf_lanes_all(&n);
+	cursors = wf_queue_cursors_all(&n);
 	for (int i = 0; i < n; i++)
-		next = Min(next, lanes[i]->server != NULL ? wf_requests_next(dispatcher, lanes[i]) : lanes[i]->next);
-	return Min(Min(next, dispatcher->upkeep_at), wf_flights_kept_next());
+		next = Min(next, cursors[i]->server != NULL ? wf_requests_next(dispatcher, cursors[i]) : cursors[i]->next);
+	return Min(Min(next, dispatcher->upkeep_at), wf_in_flight_kept_next());
 }
 
 static long
 sleep_ms(WfDispatcher *dispatcher)
 {
-	TimestampTz next = Max(next_look(dispatcher), dispatcher->short_until);
+	TimestampTz next = Max(next_look_of_all(dispatcher), dispatcher->short_until);
 	long		ms = -1;
 	long		http_ms = wf_http_timeout(dispatcher->http);
 
@@ -305,14 +305,14 @@ static void
 wait_for_unlocks(WfDispatcher *dispatcher)
 {
 	bool		wait = dispatcher->skipped_locked || dispatcher->deliveries_at != WF_NEVER;
-	WfLane	  **lanes;
+	WfQueueCursor	  **cursors;
 	int			n;
 
-	lanes = wf_lanes_all(&n);
+	cursors = wf_queue_cursors_all(&n);
 	for (int i = 0; i < n; i++)
-		wait |= lanes[i]->server == NULL && lanes[i]->pause_ms > 0;
+		wait |= cursors[i]->server == NULL && cursors[i]->pause_ms > 0;
 	if (dispatcher->skipped_locked || wait != dispatcher->wants_unlocks)
-		wf_notes_want_unlocks(wait);
+		wf_wakeups_want_unlocks(wait);
 	dispatcher->wants_unlocks = wait;
 }
 
@@ -325,16 +325,16 @@ call_servers(WfDispatcher *dispatcher)
 {
 	TimestampTz begin = GetCurrentTimestamp();
 	int			n;
-	WfLane	  **lanes = wf_lanes_all(&n);
+	WfQueueCursor	  **cursors = wf_queue_cursors_all(&n);
 
 	dispatcher->first_server++;
 	for (int i = 0; i < n; i++)
 	{
-		WfLane	   *lane = lanes[(dispatcher->first_server + i) % n];
+		WfQueueCursor	   *cursor = cursors[(dispatcher->first_server + i) % n];
 
-		if (lane->server == NULL)
+		if (cursor->server == NULL)
 			continue;
-		wf_requests_call(dispatcher, lane);
+		wf_requests_call(dispatcher, cursor);
 		if (wf_shortage_lasts(dispatcher) || TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), LONGEST_CALLS_MS))
 		{
 			dispatcher->first_server += i;
@@ -344,57 +344,57 @@ call_servers(WfDispatcher *dispatcher)
 }
 
 static void
-land(WfDispatcher *dispatcher)
+remove_delivered(WfDispatcher *dispatcher)
 {
 	if (dispatcher->delivered)
-		dispatcher->delivered = !wf_arrivals_land(dispatcher);
+		dispatcher->delivered = !wf_replies_remove_delivered(dispatcher);
 }
 
 static void
 fire(WfDispatcher *dispatcher)
 {
-	wf_arrivals_fire(dispatcher, wf_lane(WF_QUEUE_ALARM), WF_JOB_ALARM);
+	wf_timers_fire(dispatcher, wf_queue_cursor(WF_QUEUE_ALARM), WF_JOB_ALARM);
 	if (!wf_shortage_lasts(dispatcher))
-		wf_arrivals_fire(dispatcher, wf_lane(WF_QUEUE_TIMER), WF_JOB_DUE);
+		wf_timers_fire(dispatcher, wf_queue_cursor(WF_QUEUE_TIMER), WF_JOB_DUE);
 	if (!wf_shortage_lasts(dispatcher))
-		wf_arrivals_fire(dispatcher, wf_lane(WF_QUEUE_MOVE), WF_JOB_DUE);
+		wf_timers_fire(dispatcher, wf_queue_cursor(WF_QUEUE_MOVE), WF_JOB_DUE);
 }
 
 /* Nothing of it is begun while the dispatcher is short of what it needs to look at its queues. */
 static void
 look_at_database(WfDispatcher *dispatcher)
 {
-	static void (*const steps[]) (WfDispatcher *dispatcher) = {wf_arrivals_kept, land, rewarn, call_for_upkeep, fire,
-		wf_arrivals_deliveries, call_servers, wf_requests_abort_abandoned, wf_demand_meet};
+	static void (*const steps[]) (WfDispatcher *dispatcher) = {wf_replies_retry_kept, remove_delivered, rewarn, call_for_upkeep, fire,
+		wf_deliveries_take, call_servers, wf_requests_abort_abandoned, wf_demand_meet};
 
-	wf_flights_resume(GetCurrentTimestamp());
+	wf_in_flight_resume(GetCurrentTimestamp());
 	for (int i = 0; i < lengthof(steps) && !wf_shortage_lasts(dispatcher); i++)
 		steps[i] (dispatcher);
 }
 
 static void
-work(WfDispatcher *dispatcher)
+work_once(WfDispatcher *dispatcher)
 {
-	while (wf_arrivals_replies(dispatcher))
+	while (wf_replies_take(dispatcher))
 		wf_worker_check();
 	if (dispatcher->paused)
 	{
 		leave_copy(dispatcher);
 		return;
 	}
-	apply_notes(dispatcher); /* our own */
+	apply_wakeups(dispatcher); /* our own */
 	look_at_database(dispatcher);
 }
 
 static void
 turn(WfDispatcher *dispatcher)
 {
-	apply_notes(dispatcher);
+	apply_wakeups(dispatcher);
 	wf_http_run(dispatcher->http);
 	dispatcher->waits_for_turn = !dispatcher->paused && !wf_careful_try();
 	if (!dispatcher->waits_for_turn)
 	{
-		work(dispatcher);
+		work_once(dispatcher);
 		wf_careful_yield();
 	}
 	dispatcher->news_at = wf_announce_news(GetCurrentTimestamp());
@@ -417,7 +417,7 @@ share_memory(WfDispatcher *dispatcher)
 }
 
 static void
-start(WfDispatcher *dispatcher)
+start_dispatching(WfDispatcher *dispatcher)
 {
 #ifdef M_TRIM_THRESHOLD
 	/* batches come and go many times a second: do not hand their memory back each time */
@@ -427,10 +427,10 @@ start(WfDispatcher *dispatcher)
 	dispatcher->http = wf_http_create(TopMemoryContext, wf_setting_max_connections_http);
 	share_memory(dispatcher);
 	before_shmem_exit(close_connections, PointerGetDatum(dispatcher));
-	wf_flights_init();
+	wf_in_flight_init();
 	wf_places_init();
 	dispatcher->turn_context = AllocSetContextCreate(TopMemoryContext, "workflow turn", ALLOCSET_DEFAULT_SIZES);
-	wf_lanes_init();
+	wf_queue_cursors_init();
 	dispatcher->deliveries_at = WF_NEVER;
 	dispatcher->upkeep_at = WF_NEVER;
 	dispatcher->short_until = DT_NOBEGIN;
@@ -460,7 +460,7 @@ wf_dispatcher_run(void)
 {
 	WfDispatcher *dispatcher = MemoryContextAllocZero(TopMemoryContext, sizeof(WfDispatcher));
 
-	start(dispatcher);
+	start_dispatching(dispatcher);
 	for (;;)
 	{
 		WaitEvent	event;
@@ -473,7 +473,7 @@ wf_dispatcher_run(void)
 		dispatcher->skipped_locked = false;
 		turn(dispatcher);
 		wait_for_unlocks(dispatcher);
-		ms = wf_notes_pending() ? 0 : sleep_ms(dispatcher); /* a wait within the turn may have eaten the latch */
+		ms = wf_wakeups_pending() ? 0 : sleep_ms(dispatcher); /* a wait within the turn may have eaten the latch */
 		if (ms != 0)
 			pgstat_report_stat(ms < 0 || ms > 1000);
 		if (WaitEventSetWait(dispatcher->wait_set, ms, &event, 1, PG_WAIT_EXTENSION) == 1 &&

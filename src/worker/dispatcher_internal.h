@@ -1,6 +1,6 @@
 /*
  * dispatcher_internal.h
- *		Between the files of the dispatcher: dispatcher.c (the loop), arrivals.c, requests.c, demand.c, shortage.c.
+ *		Between the files of the dispatcher: dispatcher.c (the loop), replies_and_timers.c, requests.c, demand.c, shortage.c.
  */
 #ifndef WF_DISPATCHER_INTERNAL_H
 #define WF_DISPATCHER_INTERNAL_H
@@ -11,11 +11,11 @@
 #include "storage/latch.h"
 
 #include "http/http.h"
-#include "worker/lanes.h"
+#include "worker/queue_cursor.h"
 #include "worker/moves.h"
 
 #define DUE_PER_TRANSACTION 256
-/* a lane whose server is gone, or a row that cannot be handled */
+/* a cursor whose server is gone, or a row that cannot be handled */
 #define LONGEST_PAUSE_MS 60000
 /* what could not be done for want of something */
 #define LONGEST_WAIT_MS 10000
@@ -41,7 +41,7 @@ typedef struct WfDispatcher
 	TimestampTz canary_at;		/* while nothing is sent: when to send one request all the same; 0: nothing is held back */
 	TimestampTz abandoned_at;	/* not to look for abandoned requests before that */
 	TimestampTz news_at;		/* when to tell of what has happened */
-	unsigned int first_server;	/* the lane with which the calls of this turn begin */
+	unsigned int first_server;	/* the cursor with which the calls of this turn begin */
 
 	/* work for executors */
 	TimestampTz demand_not_before;
@@ -74,18 +74,18 @@ extern bool wf_shortage_holds_back(WfDispatcher *dispatcher);
 extern bool wf_shortage_canary(const WfDispatcher *dispatcher);
 extern void wf_shortage_canary_sent(WfDispatcher *dispatcher);
 
-/* ---- arrivals.c; outside transactions, in the turn's memory ---- */
-extern void wf_arrivals_run(WfDispatcher *dispatcher, WfJob *jobs, int n);
-extern bool wf_arrivals_replies(WfDispatcher *dispatcher);
-extern void wf_arrivals_fire(WfDispatcher *dispatcher, WfLane *lane, WfJobKind kind);
-extern void wf_arrivals_deliveries(WfDispatcher *dispatcher);
-extern bool wf_arrivals_land(WfDispatcher *dispatcher); /* false: not yet */
-extern void wf_arrivals_kept(WfDispatcher *dispatcher);
+/* ---- replies_and_timers.c; outside transactions, in the turn's memory ---- */
+extern void wf_jobs_run(WfDispatcher *dispatcher, WfJob *jobs, int n);
+extern bool wf_replies_take(WfDispatcher *dispatcher);
+extern void wf_timers_fire(WfDispatcher *dispatcher, WfQueueCursor *cursor, WfJobKind kind);
+extern void wf_deliveries_take(WfDispatcher *dispatcher);
+extern bool wf_replies_remove_delivered(WfDispatcher *dispatcher); /* false: not yet */
+extern void wf_replies_retry_kept(WfDispatcher *dispatcher);
 
 /* ---- requests.c; likewise ---- */
-/* When to wake for a lane of a server. */
-extern TimestampTz wf_requests_next(WfDispatcher *dispatcher, const WfLane *lane);
-extern void wf_requests_call(WfDispatcher *dispatcher, WfLane *lane);
+/* When to wake for a cursor of a server. */
+extern TimestampTz wf_requests_next(WfDispatcher *dispatcher, const WfQueueCursor *cursor);
+extern void wf_requests_call(WfDispatcher *dispatcher, WfQueueCursor *cursor);
 extern void wf_requests_abort_abandoned(WfDispatcher *dispatcher);
 
 /* ---- demand.c; likewise ---- */

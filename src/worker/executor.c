@@ -21,7 +21,7 @@
 #include "shmem/claims.h"
 #include "shmem/counters.h"
 #include "shmem/executors.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "shmem/settings.h"
 #include "store/access.h"
 #include "store/delivery.h"
@@ -30,7 +30,7 @@
 #include "store/locked.h"
 #include "store/owed.h"
 #include "store/privilege.h"
-#include "worker/chores.h"
+#include "worker/deliveries.h"
 #include "worker/deliver.h"
 #include "worker/failure.h"
 #include "worker/limit.h"
@@ -67,7 +67,7 @@ typedef enum Found
 /* ---- visits ---- */
 
 static WfVisit *
-load(WfBatch *batch, const WfWorkItem *item)
+load_visit(WfBatch *batch, const WfWorkItem *item)
 {
 	wf_batch_lock(batch, &item->instance, 1, WF_LOCK_WAIT);
 	wf_batch_load_visits(batch, &item->instance, &item->visit, 1);
@@ -75,7 +75,7 @@ load(WfBatch *batch, const WfWorkItem *item)
 }
 
 static WfVisit *
-look(WfBatch *batch, const WfWorkItem *item)
+look_for_work(WfBatch *batch, const WfWorkItem *item)
 {
 	wf_batch_look(batch, item->instance, item->visit);
 	return wf_batch_visit(batch, item->instance, item->visit);
@@ -93,7 +93,7 @@ move_visit(WfBatch *batch, WfVisit *visit)
 
 /* It may have got another owner since the queue was looked up. */
 static bool
-is_ours(const WfVisit *visit)
+is_own_visit(const WfVisit *visit)
 {
 	return wf_process_owner(visit->instance->process->process_id) == wf_executor_role();
 }
@@ -105,7 +105,7 @@ is_ours(const WfVisit *visit)
  * has given way too often. If another transaction has locked the instance, nothing is begun with it.
  */
 static Found
-take(WfWorkItem *item)
+take_work(WfWorkItem *item)
 {
 	int			yields;
 
@@ -134,7 +134,7 @@ take_next(const char *queue, WfWorkItem *item)
 		n = wf_due_scan_work(queue, &after, now, LOOK_AT, items);
 		for (int i = 0; i < n; i++)
 		{
-			Found		one = take(&items[i]);
+			Found		one = take_work(&items[i]);
 
 			if (one == DONE)
 			{
@@ -162,7 +162,7 @@ lock_now(WfWorkItem *item)
 
 /* The server does not survive it: what it carries, or even its handlers, may be the reason. */
 static Found
-break_deadly(WfWorkItem *item, int deaths)
+fail_deadly_visit(WfWorkItem *item, int deaths)
 {
 	WfBatch    *batch = wf_batch_begin();
 	WfVisit    *visit;
@@ -170,20 +170,20 @@ break_deadly(WfWorkItem *item, int deaths)
 
 	if (!lock_now(item))
 		return ONLY_LOCKED;
-	visit = load(batch, item);
+	visit = load_visit(batch, item);
 	wf_failure_died(&fault);
 	if (visit != NULL)
-		wf_engine_break(batch, visit, &fault, deaths > WF_MOST_DEATHS ? WF_BREAK_BARE : WF_BREAK_VISIT);
+		wf_engine_fail(batch, visit, &fault, deaths > WF_MOST_DEATHS ? WF_FAIL_BARE : WF_FAIL_VISIT);
 	wf_batch_flush(batch);
 	return DONE;
 }
 
 static Found
-run_statement(WfAccess *access, WfBatch *batch, WfVisit *visit, WfWorkItem *item)
+run_visit_statement(WfAccess *access, WfBatch *batch, WfVisit *visit, WfWorkItem *item)
 {
-	if (!is_ours(visit))
+	if (!is_own_visit(visit))
 	{
-		wf_note_due(WF_QUEUE_EXECUTOR, visit->due_at);
+		wf_wakeup_due(WF_QUEUE_EXECUTOR, visit->due_at);
 		wf_careful_keep();
 		return NOTHING;
 	}
@@ -210,16 +210,16 @@ work_on_taken(WfAccess *access, WfWorkItem *item)
 	WfVisit    *visit;
 
 	if (deaths >= WF_MOST_DEATHS)
-		return break_deadly(item, deaths);
-	visit = item->locked ? load(batch, item) : look(batch, item);
+		return fail_deadly_visit(item, deaths);
+	visit = item->locked ? load_visit(batch, item) : look_for_work(batch, item);
 	if (wf_sql_step_is_due(batch, visit))
-		return run_statement(access, batch, visit, item);
+		return run_visit_statement(access, batch, visit, item);
 	if (!item->locked)
 	{
 		if (!lock_now(item))
 			return ONLY_LOCKED;
 		batch = wf_batch_begin();
-		visit = load(batch, item);
+		visit = load_visit(batch, item);
 	}
 	if (visit != NULL)
 		move_visit(batch, visit);
@@ -248,7 +248,7 @@ work_on_delivery(const char *queue, WfWorkItem *item)
 	/* a write-back runs triggers of the table */
 	wf_limit_end();
 	wf_limit_begin_sql(wf_setting_sql_timeout);
-	found = wf_chores_work(queue, item, &delivering) ? DONE : NOTHING;
+	found = wf_deliveries_work(queue, item, &delivering) ? DONE : NOTHING;
 	delivering = 0;
 	return found;
 }
@@ -267,10 +267,10 @@ typedef struct Failure
  * A failure is dealt with in a transaction of its own, which can fail as well: NULL if it has not. Another executor may have
  * taken up the same piece of work meanwhile: that is waited for, but not for long, since it deals with it itself.
  */
-typedef void (*Repair) (const WfWorkItem *item, const Failure *failure, WfBreak broken);
+typedef void (*Repair) (const WfWorkItem *item, const Failure *failure, WfFailing broken);
 
 static Failure *
-take_error(void)
+take_failure(void)
 {
 	Failure    *failure = MemoryContextAllocZero(work_context, sizeof(Failure));
 
@@ -281,7 +281,7 @@ take_error(void)
 }
 
 static Failure *
-try_repair(Repair repair, const WfWorkItem *item, const Failure *failure, WfBreak broken)
+try_repair(Repair repair, const WfWorkItem *item, const Failure *failure, WfFailing broken)
 {
 	Failure    *volatile second = NULL;
 
@@ -299,7 +299,7 @@ try_repair(Repair repair, const WfWorkItem *item, const Failure *failure, WfBrea
 	}
 	PG_CATCH();
 	{
-		second = take_error();
+		second = take_failure();
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(work_context);
@@ -308,12 +308,12 @@ try_repair(Repair repair, const WfWorkItem *item, const Failure *failure, WfBrea
 
 /* What a visit carries may be the reason why not even an incident can be made of it. NULL if it could. */
 static Failure *
-try_to_break(Repair repair, const WfWorkItem *item, const Failure *failure, WfBreak broken)
+try_to_fail_visit(Repair repair, const WfWorkItem *item, const Failure *failure, WfFailing broken)
 {
 	Failure    *second = try_repair(repair, item, failure, broken);
 
 	if (second != NULL && second->lack == WF_LACK_NONE)
-		second = try_repair(repair, item, failure, WF_BREAK_BARE);
+		second = try_repair(repair, item, failure, WF_FAIL_BARE);
 	if (second != NULL && second->lack == WF_LACK_NONE)
 		ereport(WARNING, errcode(second->error->sqlerrcode),
 				errmsg("workflow executor could not make an incident of a failure: %s", second->error->message));
@@ -346,7 +346,7 @@ sit_out(const WfWorkItem *item, const Failure *failure)
 
 /* It could not be dealt with. An error that is nobody's shortage ends this process, and another one is started after a pause. */
 static void
-give_up(const WfWorkItem *item, const Failure *failure)
+give_up_work(const WfWorkItem *item, const Failure *failure)
 {
 	if (failure->lack == WF_LACK_NONE)
 		ReThrowError(failure->error);
@@ -358,10 +358,10 @@ give_up(const WfWorkItem *item, const Failure *failure)
  * or suspended it once its lock was gone, or a callback been accepted.
  */
 static void
-count_failure(const WfWorkItem *item, const Failure *failure, WfBreak broken)
+count_failure(const WfWorkItem *item, const Failure *failure, WfFailing broken)
 {
 	WfBatch    *batch = wf_batch_begin();
-	WfVisit    *visit = load(batch, item);
+	WfVisit    *visit = load_visit(batch, item);
 	WfAnswer	answer = {.fault = failure->fault};
 	bool		runs = wf_sql_step_is_due(batch, visit);
 
@@ -370,20 +370,20 @@ count_failure(const WfWorkItem *item, const Failure *failure, WfBreak broken)
 	if (failure->lack != WF_LACK_NONE && visit != NULL && wf_is_executor_queue(visit->queue) &&
 		!(runs && wf_engine_names(visit, &answer.fault)))
 		wf_sql_step_postpone(batch, visit, failure->lack, &failure->fault);
-	else if (runs && broken != WF_BREAK_BARE)
+	else if (runs && broken != WF_FAIL_BARE)
 		wf_engine_answer(batch, visit, &answer);
 	else if (visit != NULL && wf_is_executor_queue(visit->queue))
-		wf_engine_break(batch, visit, &failure->fault, broken);
+		wf_engine_fail(batch, visit, &failure->fault, broken);
 	wf_batch_flush(batch);
 }
 
 static void
-postpone_visit(const WfWorkItem *item, const Failure *failure, WfBreak broken)
+postpone_visit(const WfWorkItem *item, const Failure *failure, WfFailing broken)
 {
 	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FAILED_PAUSE_MS);
 
 	wf_due_postpone(item->instance, item->visit, again);
-	wf_note_due(WF_QUEUE_EXECUTOR, again);
+	wf_wakeup_due(WF_QUEUE_EXECUTOR, again);
 }
 
 static void
@@ -392,40 +392,40 @@ visit_failed(const WfWorkItem *item, Failure *failure)
 	Failure    *second;
 
 	failure->fault.code = pstrdup(failure->fault.sqlstate);
-	second = try_to_break(count_failure, item, failure, WF_BREAK_VISIT);
+	second = try_to_fail_visit(count_failure, item, failure, WF_FAIL_VISIT);
 	/* others behind it must not wait for it */
 	if (second != NULL && second->lack == WF_LACK_NONE)
-		second = try_repair(postpone_visit, item, failure, WF_BREAK_VISIT);
+		second = try_repair(postpone_visit, item, failure, WF_FAIL_VISIT);
 	if (second != NULL)
-		give_up(item, second);
+		give_up_work(item, second);
 }
 
 static void
-postpone_delivery(const WfWorkItem *item, const Failure *failure, WfBreak broken)
+postpone_failed_delivery(const WfWorkItem *item, const Failure *failure, WfFailing broken)
 {
 	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), failure->pause_ms);
 
-	wf_owed_note(item->delivery, failure->fault.message);
+	wf_owed_record_error(item->delivery, failure->fault.message);
 	/* what is behind it waits for it; but not for one that is about to be given up */
 	if (item->visit != 0 && failure->lack != WF_LACK_NONE)
 		wf_deliveries_postpone(&item->instance, &again, 1);
 	else
 		wf_delivery_postpone(item->delivery, again);
-	wf_note_due(WF_QUEUE_EXECUTOR, again);
+	wf_wakeup_due(WF_QUEUE_EXECUTOR, again);
 }
 
 /* What a delivery brings to a visit cannot be dealt with: an incident, instead of trying for ever. */
 static void
-break_delivery(const WfWorkItem *item, const Failure *failure, WfBreak broken)
+fail_delivery(const WfWorkItem *item, const Failure *failure, WfFailing broken)
 {
 	WfBatch    *batch = wf_batch_begin();
-	WfVisit    *visit = load(batch, item);
+	WfVisit    *visit = load_visit(batch, item);
 
 	if (visit != NULL)
-		wf_engine_break(batch, visit, &failure->fault, broken);
+		wf_engine_fail(batch, visit, &failure->fault, broken);
 	wf_batch_flush(batch);
 	wf_delivery_delete(item->delivery);
-	wf_note_due(WF_QUEUE_MOVE, batch->now); /* the dispatcher has it in flight until then */
+	wf_wakeup_due(WF_QUEUE_MOVE, batch->now); /* the dispatcher has it in flight until then */
 }
 
 /* Those that move no visit are tried again whatever it was. */
@@ -441,11 +441,11 @@ delivery_failed(const WfWorkItem *item, Failure *failure)
 	if (failure->lack != WF_LACK_NONE && item->visit != 0)
 		failure->pause_ms = wf_failure_wait_sql(item->instance, item->visit, failure->lack, &failure->fault,
 												failure->lack == WF_LACK_LOCK ? LONGEST_LOCK_PAUSE_MS : FAILED_PAUSE_MS);
-	second = try_repair(postpone_delivery, item, failure, WF_BREAK_ACTION);
+	second = try_repair(postpone_failed_delivery, item, failure, WF_FAIL_ACTION);
 	if (second != NULL)
-		give_up(item, second);
+		give_up_work(item, second);
 	else if (own)
-		(void) try_to_break(break_delivery, item, failure, WF_BREAK_ACTION);
+		(void) try_to_fail_visit(fail_delivery, item, failure, WF_FAIL_ACTION);
 }
 
 static void
@@ -465,7 +465,7 @@ has_failed(const WfWorkItem *item, Failure *failure)
 	else if (item->visit != 0)
 		visit_failed(item, failure);
 	else
-		give_up(item, failure);
+		give_up_work(item, failure);
 }
 
 /* Is the error the cancel that was sent because the visit was ended or suspended? */
@@ -501,7 +501,7 @@ try_work(const WfTurn *turn, WfWorkItem *item)
 	}
 	PG_CATCH();
 	{
-		failure = take_error();
+		failure = take_failure();
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(work_context);
@@ -550,17 +550,17 @@ list_turns(void)
 	}
 	PG_CATCH();
 	{
-		failure = take_error();
+		failure = take_failure();
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(work_context);
 	if (failure != NULL)
-		give_up(&nothing, failure);
+		give_up_work(&nothing, failure);
 }
 
 /* The next piece of work, whichever queue's turn it is. */
 static Found
-work(void)
+work_next(void)
 {
 	bool		fresh = wf_turns_are_old();
 	bool		locked = false;
@@ -608,16 +608,16 @@ patience_ms(TimestampTz *idle_since)
 
 /* At exit: what made this process end is not begun again by the next one. */
 static void
-leave_word(int code, Datum arg)
+record_uncancellable(int code, Datum arg)
 {
 	if (!wf_limit_ends_us())
 		return;
 	if (wf_sql_step_running() != 0)
-		wf_stubborn_note(wf_sql_step_running());
+		wf_uncancellable_add(wf_sql_step_running());
 	else if (delivering != 0)
-		wf_stubborn_note(WF_STUBBORN_DELIVERY(delivering));
+		wf_uncancellable_add(WF_UNCANCELLABLE_DELIVERY(delivering));
 	else
-		wf_upkeep_leave_word();
+		wf_upkeep_record_uncancellable();
 }
 
 void
@@ -627,7 +627,7 @@ wf_executor_run(void)
 	TimestampTz idle_since = 0;
 
 	work_context = AllocSetContextCreate(TopMemoryContext, "workflow work", ALLOCSET_DEFAULT_SIZES);
-	before_shmem_exit(leave_word, (Datum) 0);
+	before_shmem_exit(record_uncancellable, (Datum) 0);
 	wf_claims_attach();
 	for (;;)
 	{
@@ -642,7 +642,7 @@ wf_executor_run(void)
 		if (wf_executor_must_leave())
 			return;
 		wf_executor_idle(false);
-		found = work();
+		found = work_next();
 		if (found == DONE)
 		{
 			wf_count_handled(1);

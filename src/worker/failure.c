@@ -147,7 +147,7 @@ wait_for_it(WfLackRow *row, const char *message, int longest_ms)
 
 	strlcpy(row->message, message, pg_mbcliplen(message, strlen(message), sizeof(row->message) - 1) + 1);
 	row->instance = key_of(row->instance, row->visit);
-	pause_ms = wf_lack_note(row, longest_ms, &first);
+	pause_ms = wf_lack_record(row, longest_ms, &first);
 	if (first)
 		ereport(WARNING, errcode(MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4])),
 				errmsg("workflow has to wait: %s", message),

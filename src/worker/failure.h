@@ -17,7 +17,7 @@
 extern WfLack wf_failure_lack(const ErrorData *error);
 
 /*
- * It is tried again until it works, and spends nothing: note that for the view visits, and say it in the log, once until it is over.
+ * It is tried again until it works, and spends nothing: remember that for the view visits, and say it in the log, once until it is over.
  * Returns the pause before the next try, in milliseconds. instance 0, visit 0: it is nobody's.
  */
 extern int	wf_failure_wait(int64 instance, int64 visit, WfLack lack, const ErrorData *error, int longest_ms);

@@ -9,11 +9,11 @@
 #include "access/xact.h"
 #include "utils/memutils.h"
 
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "store/access.h"
 #include "store/delivery.h"
 #include "store/executor_work.h"
-#include "worker/exchange.h"
+#include "worker/http_codec.h"
 #include "worker/failure.h"
 #include "worker/limit.h"
 #include "worker/moves_internal.h"
@@ -41,10 +41,10 @@ hand_over_visit(WfBatch *batch, WfJob *job, WfVisit *visit)
 	switch (job->kind)
 	{
 		case WF_JOB_REPLY:
-			wf_exchange_answer(job->reply, &answer);
+			wf_http_answer(job->reply, &answer);
 			pg_fallthrough;
-		case WF_JOB_BREAK: /* a request that could not be made has failed for good */
-			deliver_to_executor(batch, job, queue, WF_DELIVERY_REPLY, wf_exchange_pack(&answer));
+		case WF_JOB_FAIL: /* a request that could not be made has failed for good */
+			deliver_to_executor(batch, job, queue, WF_DELIVERY_REPLY, wf_http_encode(&answer));
 			break;
 		case WF_JOB_DELIVERY:
 			wf_delivery_to_executor(job->delivery, queue, batch->now);
@@ -65,7 +65,7 @@ hand_over_job(WfBatch *batch, WfJob *job)
 {
 	WfVisit    *visit = wf_batch_visit(batch, job->instance, job->visit);
 
-	if (visit != NULL && visit->held)
+	if (visit != NULL && visit->suspended)
 		wf_job_keep_suspended(batch, job);
 	else if (visit != NULL)
 		hand_over_visit(batch, job, visit);
@@ -93,11 +93,11 @@ hand_over(WfJob *jobs, int n)
 	wf_jobs_load(batch, jobs, n, WF_JOB_HANDED_OVER);
 	for (int i = 0; i < n; i++)
 	{
-		jobs[i].left_out = wf_batch_left_out(batch, jobs[i].instance, jobs[i].visit);
-		if (jobs[i].left_out)
+		jobs[i].deferred = wf_batch_is_deferred(batch, jobs[i].instance, jobs[i].visit);
+		if (jobs[i].deferred)
 			continue;
-		if (wf_job_follows(jobs, i) && jobs[i - 1].verdict == WF_JOB_HELD)
-			jobs[i].verdict = WF_JOB_HELD; /* with the one before it */
+		if (wf_job_follows(jobs, i) && jobs[i - 1].verdict == WF_JOB_SUSPENDED)
+			jobs[i].verdict = WF_JOB_SUSPENDED; /* with the one before it */
 		else
 			hand_over_job(batch, &jobs[i]);
 	}
@@ -143,7 +143,7 @@ wf_job_hand_over(WfJob *job)
 static bool
 is_handed_over_with_others(const WfJob *job)
 {
-	return job->slow && !job->left_out && (job->reply == NULL || job->reply->body_len <= SMALL_REPLY);
+	return job->slow && !job->deferred && (job->reply == NULL || job->reply->body_len <= SMALL_REPLY);
 }
 
 /*
@@ -170,7 +170,7 @@ wf_jobs_hand_over_slow(WfJob *jobs, int n)
 			if (!is_handed_over_with_others(&jobs[i]))
 				continue;
 			jobs[i] = slow[--nslow];
-			jobs[i].slow = jobs[i].left_out;
+			jobs[i].slow = jobs[i].deferred;
 		}
 	}
 	PG_CATCH();

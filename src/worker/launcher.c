@@ -244,7 +244,7 @@ forget_handle(Database *database)
 }
 
 static void
-note_failure(Database *database, TimestampTz now)
+record_failure(Database *database, TimestampTz now)
 {
 	if (TimestampDifferenceExceeds(database->started_at, now, RAN_WELL_MS))
 		database->failures = 0;
@@ -257,7 +257,7 @@ note_failure(Database *database, TimestampTz now)
 
 /* A database with workers has gone, or turned out to be a copy: those that found no room may try again. */
 static void
-offer_room(Database *left)
+offer_places(Database *left)
 {
 	ListCell   *cell;
 
@@ -279,55 +279,55 @@ give_slot_back(Database *database)
 }
 
 static void
-has_ended(Database *database, WfVerdict verdict, TimestampTz now)
+dispatcher_has_ended(Database *database, WfExitReason exit_reason, TimestampTz now)
 {
 	bool		again = database->again;
 
 	database->awaited = database->again = false;
 	forget_handle(database);
-	switch (verdict)
+	switch (exit_reason)
 	{
-		case WF_VERDICT_NONE:
-			note_failure(database, now);
+		case WF_EXIT_NONE:
+			record_failure(database, now);
 			break;
-		case WF_VERDICT_STOPPED:
+		case WF_EXIT_STOPPED:
 			database->failures = 0;
 			database->start_after = 0;
 			break;
-		case WF_VERDICT_ABSENT:
+		case WF_EXIT_ABSENT:
 			wf_copy_forget(database->oid);
 			database->finding = UNUSABLE;
 			break;
-		case WF_VERDICT_VERSION:
+		case WF_EXIT_VERSION:
 			database->finding = UNUSABLE;
 			break;
-		case WF_VERDICT_COPY:
+		case WF_EXIT_COPY:
 			database->finding = COPY;
 			break;
-		case WF_VERDICT_TURNED_COPY:
+		case WF_EXIT_TURNED_COPY:
 			database->finding = COPY;
 			database->counted = true; /* even if we have never seen it so */
 			break;
-		case WF_VERDICT_NO_ROOM:
+		case WF_EXIT_NO_ROOM:
 			database->finding = NO_ROOM;
 			break;
 	}
 	if (database->finding != PRESENT)
 		give_slot_back(database);
 	if ((database->finding == UNUSABLE || database->finding == COPY) && database->counted)
-		offer_room(database);
+		offer_places(database);
 	if (again)
 		look_again(database);
 }
 
 /* See what has become of a dispatcher that was started. */
 static void
-follow(Database *database, TimestampTz now)
+follow_database(Database *database, TimestampTz now)
 {
-	WfVerdict	verdict;
+	WfExitReason	exit_reason;
 	pid_t		pid;
 
-	switch (wf_dispatcher_look(database->oid, &verdict))
+	switch (wf_dispatcher_look(database->oid, &exit_reason))
 	{
 		case WF_DISPATCHER_STARTING:
 			if (database->handle != NULL &&
@@ -335,8 +335,8 @@ follow(Database *database, TimestampTz now)
 				break;
 			/* it may have come and gone between the two looks */
 			wf_dispatcher_unreserve(database->oid, &database->ticket);
-			(void) wf_dispatcher_look(database->oid, &verdict);
-			has_ended(database, verdict, now);
+			(void) wf_dispatcher_look(database->oid, &exit_reason);
+			dispatcher_has_ended(database, exit_reason, now);
 			break;
 		case WF_DISPATCHER_PROBING:
 			break;
@@ -345,13 +345,13 @@ follow(Database *database, TimestampTz now)
 			database->counted = true;
 			break;
 		case WF_DISPATCHER_NONE:
-			has_ended(database, verdict, now);
+			dispatcher_has_ended(database, exit_reason, now);
 			break;
 	}
 }
 
 static void
-note_refusal(Database *database, TimestampTz now)
+remember_no_slot(Database *database, TimestampTz now)
 {
 	if (refusals++ == 0)
 		ereport(LOG, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -385,13 +385,13 @@ register_dispatcher(Database *database, TimestampTz now)
 		wf_dispatcher_unreserve(database->oid, &database->ticket);
 		if (database->finding == UNKNOWN)
 			give_slot_back(database);
-		note_refusal(database, now);
+		remember_no_slot(database, now);
 	}
 	MemoryContextSwitchTo(old);
 }
 
 static void
-start(Database *database, TimestampTz now)
+start_dispatcher(Database *database, TimestampTz now)
 {
 	switch (wf_dispatcher_reserve(database->oid, &database->ticket))
 	{
@@ -419,7 +419,7 @@ wind_up(Database *database)
 	if (!wf_slot_release(database->oid))
 		return false;
 	if (database->counted)
-		offer_room(database);
+		offer_places(database);
 	wf_copy_forget(database->oid);
 	forget_handle(database);
 	return true;
@@ -430,7 +430,7 @@ static TimestampTz
 look_after(Database *database, TimestampTz now)
 {
 	if (database->awaited)
-		follow(database, now);
+		follow_database(database, now);
 	if (database->awaited)
 	{
 		probing += database->finding == UNKNOWN;
@@ -447,7 +447,7 @@ look_after(Database *database, TimestampTz now)
 		return database->start_after;
 	if (database->finding == UNKNOWN && probing >= PROBES_AT_ONCE)
 		return DT_NOEND; /* the end of a probe wakes us */
-	start(database, now);
+	start_dispatcher(database, now);
 	if (!database->awaited)
 		return database->start_after > now ? database->start_after : DT_NOEND;
 	probing += database->finding == UNKNOWN;
@@ -458,7 +458,7 @@ look_after(Database *database, TimestampTz now)
 
 /* For those who look why nothing is done in their database. */
 static void
-show_refused(void)
+log_refused_dispatcher(void)
 {
 	bool		refused = false;
 	ListCell   *cell;
@@ -550,7 +550,7 @@ workflow_launcher_main(Datum arg)
 			SetLatch(MyLatch); /* a wait for a lock may have reset it */
 		}
 		next = look_after_all();
-		show_refused();
+		log_refused_dispatcher();
 		if (!scan_pending)
 			sleep_until(next);
 	}

@@ -52,7 +52,7 @@ set_limit(rlim_t bytes)
 }
 
 static void
-apply(int mb)
+apply_limit(int mb)
 {
 	rlim_t		bytes = mb > 0 ? (rlim_t) mb * 1024 * 1024 : RLIM_INFINITY;
 
@@ -164,7 +164,7 @@ watch_errors(void)
 /* ---- setting it ---- */
 
 static void
-begin(const char *name)
+begin_limit(const char *name)
 {
 	struct rlimit both;
 
@@ -181,7 +181,7 @@ wf_memory_limit_follow(void)
 
 	if (setting == NULL)
 		return;
-	apply(*megabytes);
+	apply_limit(*megabytes);
 	snprintf(value, sizeof(value), "%d", *megabytes);
 	SetConfigOption(HANDED_ON, value, PGC_SUSET, PGC_S_OVERRIDE);
 }
@@ -190,7 +190,7 @@ void
 wf_memory_limit_begin(WfWorkerKind kind)
 {
 	megabytes = kind == WF_DISPATCHER ? &wf_setting_dispatcher_memory : &wf_setting_executor_memory;
-	begin(kind == WF_DISPATCHER ? "workflow.dispatcher_memory" : "workflow.executor_memory");
+	begin_limit(kind == WF_DISPATCHER ? "workflow.dispatcher_memory" : "workflow.executor_memory");
 	wf_memory_limit_follow();
 }
 
@@ -200,8 +200,8 @@ take_over(int newval, void *extra)
 {
 	if (!IsParallelWorker() || newval <= 0 || setting != NULL)
 		return;
-	begin("workflow.executor_memory");
-	apply(newval);
+	begin_limit("workflow.executor_memory");
+	apply_limit(newval);
 }
 
 void

@@ -11,12 +11,12 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "store/access.h"
 #include "store/delivery.h"
 #include "store/due.h"
 #include "worker/budget.h"
-#include "worker/exchange.h"
+#include "worker/http_codec.h"
 #include "worker/failure.h"
 #include "worker/limit.h"
 #include "worker/moves_internal.h"
@@ -37,7 +37,7 @@ compare_ids(const void *a, const void *b)
 }
 
 static bool
-is_among(int64 id, const int64 *sorted, int n)
+is_among_missing(int64 id, const int64 *sorted, int n)
 {
 	return bsearch(&id, sorted, n, sizeof(int64), compare_ids) != NULL;
 }
@@ -62,7 +62,7 @@ judge_missing(WfBatch *batch, WfJob *jobs, int n)
 	nliving = wf_instances_living(missing, nmissing, living);
 	qsort(living, nliving, sizeof(int64), compare_ids);
 	for (int i = 0; i < n; i++)
-		if (jobs[i].verdict == WF_JOB_GONE && is_among(jobs[i].instance, living, nliving))
+		if (jobs[i].verdict == WF_JOB_GONE && is_among_missing(jobs[i].instance, living, nliving))
 			jobs[i].verdict = WF_JOB_LOCKED;
 }
 
@@ -82,7 +82,7 @@ judge_arrived(WfBatch *batch, WfJob *jobs, int n)
 		return;
 	nhave = wf_deliveries_have(instances, narrived, have);
 	for (int i = 0; i < n; i++)
-		jobs[i].behind = jobs[i].kind == WF_JOB_REPLY && is_among(jobs[i].instance, have, nhave);
+		jobs[i].behind = jobs[i].kind == WF_JOB_REPLY && is_among_missing(jobs[i].instance, have, nhave);
 }
 
 /* It cannot be handled now: keep it where a crash cannot take it. Returns whether it is with executors then. */
@@ -92,19 +92,19 @@ store_reply(WfBatch *batch, WfJob *job, const char *queue)
 	TimestampTz again = TimestampTzPlusMilliseconds(batch->now, LOCKED_PAUSE_MS);
 	WfAnswer	answer;
 
-	wf_exchange_answer(job->reply, &answer);
-	return wf_delivery_append(job->instance, job->visit, WF_DELIVERY_REPLY, queue, again, wf_exchange_pack(&answer));
+	wf_http_answer(job->reply, &answer);
+	return wf_delivery_append(job->instance, job->visit, WF_DELIVERY_REPLY, queue, again, wf_http_encode(&answer));
 }
 
 /* Suspended: nothing moves, nothing is lost. */
 void
 wf_job_keep_suspended(WfBatch *batch, WfJob *job)
 {
-	job->verdict = WF_JOB_HELD;
+	job->verdict = WF_JOB_SUSPENDED;
 	if (job->delivery != 0)
 		wf_deliveries_hold(&job->instance, 1);
 	else if (job->reply != NULL)
-		(void) store_reply(batch, job, WF_QUEUE_HELD);
+		(void) store_reply(batch, job, WF_QUEUE_SUSPENDED);
 }
 
 /* Likewise for what is locked, or has others before it. Deliveries stay where they are. */
@@ -123,14 +123,14 @@ wf_job_follows(const WfJob *jobs, int i)
 }
 
 static void
-apply(WfBatch *batch, WfJob *job, WfVisit *visit)
+apply_job(WfBatch *batch, WfJob *job, WfVisit *visit)
 {
 	WfAnswer	answer;
 
 	switch (job->kind)
 	{
 		case WF_JOB_REPLY:
-			wf_exchange_answer(job->reply, &answer);
+			wf_http_answer(job->reply, &answer);
 			wf_engine_answer(batch, visit, &answer);
 			break;
 		case WF_JOB_DELIVERY:
@@ -142,8 +142,8 @@ apply(WfBatch *batch, WfJob *job, WfVisit *visit)
 		case WF_JOB_ALARM:
 			wf_engine_alarm(batch, visit);
 			break;
-		case WF_JOB_BREAK:
-			wf_engine_break(batch, visit, &job->fault, job->broken);
+		case WF_JOB_FAIL:
+			wf_engine_fail(batch, visit, &job->fault, job->broken);
 			break;
 	}
 	job->awaits = !visit->ended &&
@@ -168,15 +168,15 @@ is_left(WfBatch *batch, WfJob *jobs, int i, const WfVisit *visit, bool avoid_slo
 {
 	WfJob	   *job = &jobs[i];
 
-	job->left_out = wf_batch_left_out(batch, job->instance, job->visit);
+	job->deferred = wf_batch_is_deferred(batch, job->instance, job->visit);
 	job->slow = avoid_slow && visit != NULL &&
 				wf_budget_is_spent(visit->instance->process->process_id, GetCurrentTimestamp());
 	if (wf_job_follows(jobs, i))
 	{
-		job->left_out |= jobs[i - 1].left_out;
+		job->deferred |= jobs[i - 1].deferred;
 		job->slow |= jobs[i - 1].slow;
 	}
-	return job->left_out || job->slow;
+	return job->deferred || job->slow;
 }
 
 static void
@@ -188,14 +188,14 @@ carry_out(WfBatch *batch, WfJob *jobs, int i, WfVisit *visit)
 		wf_job_keep_locked(batch, job);
 	else if (visit == NULL)
 		job->verdict = WF_JOB_GONE;
-	else if (visit->held && wf_job_follows(jobs, i) && jobs[i - 1].verdict == WF_JOB_HELD)
-		job->verdict = WF_JOB_HELD; /* with the one before it */
-	else if (visit->held)
+	else if (visit->suspended && wf_job_follows(jobs, i) && jobs[i - 1].verdict == WF_JOB_SUSPENDED)
+		job->verdict = WF_JOB_SUSPENDED; /* with the one before it */
+	else if (visit->suspended)
 		wf_job_keep_suspended(batch, job);
 	else if (job->behind)
 		wf_job_keep_locked(batch, job);
 	else
-		apply(batch, job, visit);
+		apply_job(batch, job, visit);
 }
 
 static void
@@ -229,8 +229,8 @@ delete_delivered(WfJob *jobs, int n)
 	int			ndelivered = 0;
 
 	for (int i = 0; i < n; i++)
-		if (jobs[i].delivery != 0 && !jobs[i].left_out && !jobs[i].slow && jobs[i].verdict != WF_JOB_LOCKED &&
-			jobs[i].verdict != WF_JOB_HELD)
+		if (jobs[i].delivery != 0 && !jobs[i].deferred && !jobs[i].slow && jobs[i].verdict != WF_JOB_LOCKED &&
+			jobs[i].verdict != WF_JOB_SUSPENDED)
 			ids[ndelivered++] = jobs[i].delivery;
 	if (wf_deliveries_delete(ids, ndelivered) != ndelivered)
 		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE), errmsg("a delivery was made by somebody else"));
@@ -256,7 +256,7 @@ wf_jobs_load(WfBatch *batch, WfJob *jobs, int n, WfVerdictOfJob verdict)
 		instances[i] = jobs[i].instance;
 		visits[i] = jobs[i].visit;
 	}
-	batch->room = n > 1 ? WF_BATCH_ROOM : 0;
+	batch->memory_budget = n > 1 ? WF_BATCH_MEMORY_BUDGET : 0;
 	wf_batch_lock(batch, instances, n, WF_LOCK_SKIP);
 	judge_missing(batch, jobs, n);
 	judge_arrived(batch, jobs, n);
@@ -269,7 +269,7 @@ transaction(WfJob *jobs, int n, bool avoid_slow)
 	WfAccess	access;
 	WfBatch    *batch;
 	MemoryContext old;
-	bool		makes_due;
+	bool		needs_sync_commit;
 
 	wf_budget_forget(); /* the last one may have failed elsewhere than in a move */
 	wf_begin_transaction();
@@ -280,11 +280,11 @@ transaction(WfJob *jobs, int n, bool avoid_slow)
 	apply_all(batch, jobs, n, avoid_slow);
 	delete_delivered(jobs, n);
 	wf_batch_flush(batch);
-	makes_due = batch->makes_due;
+	needs_sync_commit = batch->needs_sync_commit;
 	MemoryContextSwitchTo(old);
 	wf_batch_end(batch);
 	wf_store_leave(&access);
-	if (!makes_due)
+	if (!needs_sync_commit)
 		commit_lazily(); /* not before: leaving restores settings */
 	CommitTransactionCommand();
 }

@@ -22,7 +22,7 @@
 /* ---- what does not work ---- */
 
 static ErrorData *
-try_to_break(WfJob *job, WfBreak broken, int limit_ms)
+try_to_fail_job(WfJob *job, WfFailing broken, int limit_ms)
 {
 	job->broken = broken;
 	return wf_jobs_try(job, 1, limit_ms, false);
@@ -32,24 +32,24 @@ try_to_break(WfJob *job, WfBreak broken, int limit_ms)
  * What was accepted as the end of a visit may only fail by itself. And what cannot even be told of with all that the
  * visit carries is told of without it.
  */
-static WfBreak
-what_breaks(const WfJob *job)
+static WfFailing
+what_fails(const WfJob *job)
 {
-	return job->kind == WF_JOB_DUE ? WF_BREAK_VISIT : WF_BREAK_ACTION;
+	return job->kind == WF_JOB_DUE ? WF_FAIL_VISIT : WF_FAIL_ACTION;
 }
 
 static void
-make_incident(WfJob *job, WfBreak broken, int limit_ms)
+make_incident(WfJob *job, WfFailing broken, int limit_ms)
 {
 	ErrorData  *second;
 	WfLack		lack = WF_LACK_NONE;
 	WfJobKind	kind = job->kind;
 
-	job->kind = WF_JOB_BREAK;
-	second = try_to_break(job, broken, limit_ms);
-	if (second != NULL && (lack = wf_failure_lack(second)) == WF_LACK_NONE && broken != WF_BREAK_BARE)
+	job->kind = WF_JOB_FAIL;
+	second = try_to_fail_job(job, broken, limit_ms);
+	if (second != NULL && (lack = wf_failure_lack(second)) == WF_LACK_NONE && broken != WF_FAIL_BARE)
 	{
-		second = try_to_break(job, WF_BREAK_BARE, limit_ms);
+		second = try_to_fail_job(job, WF_FAIL_BARE, limit_ms);
 		lack = second != NULL ? wf_failure_lack(second) : WF_LACK_NONE;
 	}
 	if (lack != WF_LACK_NONE || kind == WF_JOB_DUE || kind == WF_JOB_ALARM)
@@ -69,13 +69,13 @@ make_incident(WfJob *job, WfBreak broken, int limit_ms)
 }
 
 static void
-break_visit(WfJob *job, const ErrorData *error, int limit_ms)
+fail_visit(WfJob *job, const ErrorData *error, int limit_ms)
 {
 	ereport(LOG, errcode(error->sqlerrcode),
 			errmsg("workflow could not move visit " INT64_FORMAT "_" INT64_FORMAT ": %s",
 				   job->instance, job->visit, error->message));
 	wf_catch_fault(error, &job->fault);
-	make_incident(job, what_breaks(job), limit_ms);
+	make_incident(job, what_fails(job), limit_ms);
 }
 
 /* What another transaction was in the way of goes at once, as a rule. */
@@ -106,7 +106,7 @@ run_one(WfJob *job, int limit_ms, bool may_hand_over)
 	else if (lack != WF_LACK_NONE)
 		wf_job_wait(job, lack, error);
 	else
-		break_visit(job, error, limit_ms);
+		fail_visit(job, error, limit_ms);
 }
 
 /* ---- deliveries, in order ---- */
@@ -120,14 +120,14 @@ has_to_follow(const WfJob *jobs, int i)
 }
 
 static void
-follow(WfJob *job, const WfJob *before)
+follow_result(WfJob *job, const WfJob *before)
 {
 	if (before->verdict == WF_JOB_HANDED_OVER)
 	{
 		wf_job_hand_over(job);
 		return;
 	}
-	job->verdict = before->verdict == WF_JOB_HELD ? WF_JOB_LOCKED : before->verdict;
+	job->verdict = before->verdict == WF_JOB_SUSPENDED ? WF_JOB_LOCKED : before->verdict;
 	job->lack = before->lack;
 	job->pause_ms = before->pause_ms;
 }
@@ -146,10 +146,10 @@ piece_of(const WfJob *job)
 			return WF_PIECE_DUE;
 		case WF_JOB_ALARM:
 			return WF_PIECE_ALARM;
-		case WF_JOB_BREAK:
+		case WF_JOB_FAIL:
 			break;
 	}
-	return WF_PIECE_BREAK;
+	return WF_PIECE_FAIL;
 }
 
 /* One by one, on record. */
@@ -162,19 +162,19 @@ run_carefully(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
 
 		if (has_to_follow(jobs, i))
 		{
-			follow(&jobs[i], &jobs[i - 1]);
+			follow_result(&jobs[i], &jobs[i - 1]);
 			continue;
 		}
 		deaths = wf_careful_begin(piece_of(&jobs[i]), jobs[i].visit);
-		if (deaths < WF_MOST_DEATHS || jobs[i].kind == WF_JOB_BREAK)
+		if (deaths < WF_MOST_DEATHS || jobs[i].kind == WF_JOB_FAIL)
 			run_one(&jobs[i], limit_ms, may_hand_over);
 		else
 		{
 			/* it may be the incident itself that it has died of */
 			wf_failure_died(&jobs[i].fault);
-			make_incident(&jobs[i], deaths > WF_MOST_DEATHS ? WF_BREAK_BARE : what_breaks(&jobs[i]), limit_ms);
+			make_incident(&jobs[i], deaths > WF_MOST_DEATHS ? WF_FAIL_BARE : what_fails(&jobs[i]), limit_ms);
 		}
-		if (wf_job_is_undone(&jobs[i]) || jobs[i].verdict == WF_JOB_HELD)
+		if (wf_job_is_undone(&jobs[i]) || jobs[i].verdict == WF_JOB_SUSPENDED)
 			wf_careful_keep();
 		else
 			wf_failure_over(jobs[i].instance, jobs[i].visit);
@@ -186,7 +186,7 @@ run_carefully(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
 
 /* Others of its batch have failed for want of something: it is not even tried. */
 static void
-leave(WfJob *job, const WfJob *failed)
+leave_undone(WfJob *job, const WfJob *failed)
 {
 	job->verdict = WF_JOB_SHORT;
 	job->lack = failed->lack;
@@ -202,15 +202,15 @@ run_rest(WfJob *jobs, int n, bool together, int limit_ms, bool may_hand_over)
 	for (int i = 0; i < n; i++)
 	{
 		WfJob	   *job = &jobs[i];
-		bool		done = together && !job->left_out;
+		bool		done = together && !job->deferred;
 
 		if ((!done || job->slow) && has_to_follow(jobs, i))
 		{
-			follow(job, &jobs[i - 1]);
+			follow_result(job, &jobs[i - 1]);
 			continue;
 		}
 		if (nshort >= MOST_SHORT && (!done || job->slow))
-			leave(job, &jobs[i - 1]);
+			leave_undone(job, &jobs[i - 1]);
 		else if (!done)
 			run_one(job, limit_ms, may_hand_over);
 		else if (job->slow)

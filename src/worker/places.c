@@ -24,11 +24,11 @@
 
 typedef struct CountKey
 {
-	WfLane	   *lane; /* NULL: all of them */
+	WfQueueCursor	   *cursor; /* NULL: all of them */
 	uint64		owner; /* as wide as the other: padding would be hashed, too */
 } CountKey;
 
-StaticAssertDecl(sizeof(CountKey) == sizeof(WfLane *) + sizeof(uint64), "no padding");
+StaticAssertDecl(sizeof(CountKey) == sizeof(WfQueueCursor *) + sizeof(uint64), "no padding");
 
 typedef struct CountEntry
 {
@@ -47,9 +47,9 @@ wf_places_init(void)
 }
 
 static void
-count_one(WfLane *lane, Oid owner, int change)
+count_one(WfQueueCursor *cursor, Oid owner, int change)
 {
-	CountKey	key = {.lane = lane, .owner = owner};
+	CountKey	key = {.cursor = cursor, .owner = owner};
 	bool		found;
 	CountEntry *entry = hash_search(counts, &key, HASH_ENTER, &found);
 
@@ -61,23 +61,23 @@ count_one(WfLane *lane, Oid owner, int change)
 }
 
 void
-wf_places_count(WfLane *lane, Oid owner, int change)
+wf_places_count(WfQueueCursor *cursor, Oid owner, int change)
 {
-	count_one(lane, owner, change);
+	count_one(cursor, owner, change);
 	count_one(NULL, owner, change);
 }
 
 static int
-in_flight_of(const WfLane *lane, Oid owner)
+in_flight_of(const WfQueueCursor *cursor, Oid owner)
 {
-	CountKey	key = {.lane = unconstify(WfLane *, lane), .owner = owner};
+	CountKey	key = {.cursor = unconstify(WfQueueCursor *, cursor), .owner = owner};
 	CountEntry *entry = hash_search(counts, &key, HASH_FIND, NULL);
 
 	return entry != NULL ? entry->in_flight : 0;
 }
 
 int
-wf_places_room(WfHttp *http, int taken)
+wf_places_free(WfHttp *http, int taken)
 {
 	return Max(0, wf_http_places(http) - wf_http_in_flight(http) - taken);
 }
@@ -87,25 +87,25 @@ wf_places_free_for_all(WfHttp *http)
 {
 	if (wf_http_is_crowded(http))
 		return 0;
-	return Max(0, wf_places_room(http, 0) - wf_http_places(http) / 2);
+	return Max(0, wf_places_free(http, 0) - wf_http_places(http) / 2);
 }
 
 bool
-wf_places_allow(WfHttp *http, const WfLane *lane, Oid owner, bool is_cancel, int taken)
+wf_places_allow(WfHttp *http, const WfQueueCursor *cursor, Oid owner, bool is_cancel, int taken)
 {
 	int			places = wf_http_places(http);
-	int			room = wf_places_room(http, taken);
+	int			room = wf_places_free(http, taken);
 	int			of_owner = in_flight_of(NULL, owner);
 	int			to_server;
 	int			left;
 
-	if (room == 0 || (lane->in_flight > 0 && wf_http_is_crowded(http)))
+	if (room == 0 || (cursor->in_flight > 0 && wf_http_is_crowded(http)))
 		return false;
 	if (of_owner == 0)
 		return true;
 	left = (SHARE_OF_OWNER * (room - places / KEPT_FOR_OWNERS) - of_owner) / (SHARE_OF_OWNER + 1);
 	if (left <= 0)
 		return false;
-	to_server = in_flight_of(lane, owner);
+	to_server = in_flight_of(cursor, owner);
 	return to_server == 0 || is_cancel || SHARE_OF_SERVER * (left - places / KEPT_FOR_SERVERS) > to_server;
 }

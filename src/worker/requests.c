@@ -16,9 +16,9 @@
 #include "store/due.h"
 #include "store/privilege.h"
 #include "worker/dispatcher_internal.h"
-#include "worker/exchange.h"
+#include "worker/http_codec.h"
 #include "worker/failure.h"
-#include "worker/flights.h"
+#include "worker/in_flight.h"
 #include "worker/limit.h"
 #include "worker/places.h"
 #include "worker/worker.h"
@@ -47,7 +47,7 @@ typedef struct ProcessOwner
 typedef struct Outgoing
 {
 	WfDispatcher *dispatcher;
-	WfLane	   *lane;
+	WfQueueCursor	   *cursor;
 	WfDueKey   *keys; /* seen */
 	int			nkeys;
 	int64	   *instances; /* of those taken */
@@ -82,46 +82,46 @@ owner_of(Outgoing *out, int process_id)
 
 /* The first as of the last look, the others as of now: whatever ends makes room for all. */
 static bool
-has_room(WfDispatcher *dispatcher, const WfLane *lane)
+has_free_place(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 {
-	return lane->slots > 0 && wf_places_room(dispatcher->http, 0) > 0 &&
-		   (lane->in_flight == 0 || !wf_http_is_crowded(dispatcher->http));
+	return cursor->slots > 0 && wf_places_free(dispatcher->http, 0) > 0 &&
+		   (cursor->in_flight == 0 || !wf_http_is_crowded(dispatcher->http));
 }
 
 static bool
-may_call(WfDispatcher *dispatcher, const WfLane *lane)
+may_call(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 {
-	return !wf_shortage_holds_back(dispatcher) && has_room(dispatcher, lane);
+	return !wf_shortage_holds_back(dispatcher) && has_free_place(dispatcher, cursor);
 }
 
 /* May somebody whose rows were gone past send more, now? */
 static bool
-passed_may_go(WfDispatcher *dispatcher, const WfLane *lane)
+passed_may_go(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 {
-	for (int i = 0; i < lane->npassed; i++)
-		if (wf_places_allow(dispatcher->http, lane, lane->passed[i], false, 0))
+	for (int i = 0; i < cursor->npassed; i++)
+		if (wf_places_allow(dispatcher->http, cursor, cursor->passed[i], false, 0))
 			return true;
 	return false;
 }
 
-/* When to look at a lane: now, if those that had to wait may go. */
+/* When to look at a cursor: now, if those that had to wait may go. */
 static TimestampTz
-next_look(WfDispatcher *dispatcher, const WfLane *lane)
+next_look_at(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 {
-	if (!OidIsValid(lane->blocked_by) || lane->slots <= 0)
-		return lane->next;
-	if (wf_places_allow(dispatcher->http, lane, lane->blocked_by, false, 0))
+	if (!OidIsValid(cursor->blocked_by) || cursor->slots <= 0)
+		return cursor->next;
+	if (wf_places_allow(dispatcher->http, cursor, cursor->blocked_by, false, 0))
 		return DT_NOBEGIN;
-	return passed_may_go(dispatcher, lane) ? Min(lane->next, lane->passed_at) : lane->next;
+	return passed_may_go(dispatcher, cursor) ? Min(cursor->next, cursor->passed_at) : cursor->next;
 }
 
 /* What is held up wakes the dispatcher to see whether what is in its way is still wanted. */
 TimestampTz
-wf_requests_next(WfDispatcher *dispatcher, const WfLane *lane)
+wf_requests_next(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 {
-	TimestampTz next = may_call(dispatcher, lane) ? next_look(dispatcher, lane) : Max(lane->next, dispatcher->abandoned_at);
+	TimestampTz next = may_call(dispatcher, cursor) ? next_look_at(dispatcher, cursor) : Max(cursor->next, dispatcher->abandoned_at);
 
-	return OidIsValid(lane->blocked_by) ? Min(next, dispatcher->abandoned_at) : next;
+	return OidIsValid(cursor->blocked_by) ? Min(next, dispatcher->abandoned_at) : next;
 }
 
 static void
@@ -133,13 +133,13 @@ prepare_request(Outgoing *out, WfVisit *visit, const WfServer *server)
 	Oid			owner = owner_of(out, visit->instance->process->process_id);
 	WfJob	   *job;
 
-	wf_flight_own(visit->id, owner);
-	if (wf_exchange_request(visit, server, owner, request, &fault))
+	wf_in_flight_own(visit->id, owner);
+	if (wf_http_request(visit, server, owner, request, &fault))
 		out->requests = lappend(out->requests, request);
 	else
 	{
 		job = &out->broken[out->nbroken++];
-		job->kind = WF_JOB_BREAK;
+		job->kind = WF_JOB_FAIL;
 		job->instance = visit->instance->id;
 		job->visit = visit->id;
 		job->fault = fault;
@@ -149,29 +149,29 @@ prepare_request(Outgoing *out, WfVisit *visit, const WfServer *server)
 
 /* Take off at most `limit` of the rows that are due; those behind the last one are looked at again. */
 static void
-take_off(Outgoing *out, int limit)
+add_all(Outgoing *out, int limit)
 {
-	WfLane	   *lane = out->lane;
+	WfQueueCursor	   *cursor = out->cursor;
 	int			looked;
 
 	for (looked = 0; looked < out->nkeys && out->ntaken < limit; looked++)
-		if (wf_flight_take_off(out->keys[looked].instance, out->keys[looked].visit, lane))
+		if (wf_in_flight_take_off(out->keys[looked].instance, out->keys[looked].visit, cursor))
 		{
 			out->instances[out->ntaken] = out->keys[looked].instance;
 			out->taken[out->ntaken++] = out->keys[looked].visit;
 		}
-	lane->skipped = out->ntaken == 0 ? lane->skipped + looked : 0;
+	cursor->skipped = out->ntaken == 0 ? cursor->skipped + looked : 0;
 	if (looked == out->nkeys)
 		return;
-	lane->cursor = out->keys[looked - 1];
-	lane->next = DT_NOBEGIN;
+	cursor->position = out->keys[looked - 1];
+	cursor->next = DT_NOBEGIN;
 	out->nkeys = looked;
 }
 
 static WfJob
-break_deadly(int64 instance, int64 visit)
+fail_deadly_request(int64 instance, int64 visit)
 {
-	WfJob		job = {.kind = WF_JOB_BREAK, .instance = instance, .visit = visit};
+	WfJob		job = {.kind = WF_JOB_FAIL, .instance = instance, .visit = visit};
 
 	wf_failure_died(&job.fault);
 	return job;
@@ -179,29 +179,29 @@ break_deadly(int64 instance, int64 visit)
 
 /* What was taken off becomes requests in memory. What is too large to be loaded with the rest comes after it, alone. */
 static void
-prepare(Outgoing *out, const WfServer *server, const int64 *instances, const int64 *visits, int n)
+prepare_requests(Outgoing *out, const WfServer *server, const int64 *instances, const int64 *visits, int n)
 {
 	WfBatch    *batch = wf_batch_begin();
 	int		   *left = palloc(sizeof(int) * n);
 	int			nleft = 0;
 
-	batch->room = n > 1 ? WF_BATCH_ROOM : 0;
+	batch->memory_budget = n > 1 ? WF_BATCH_MEMORY_BUDGET : 0;
 	wf_batch_lock(batch, instances, n, WF_LOCK_NONE);
 	wf_batch_load_visits(batch, instances, visits, n);
 	for (int i = 0; i < n; i++)
 	{
 		WfVisit    *visit = wf_batch_visit(batch, instances[i], visits[i]);
 
-		if (wf_batch_left_out(batch, instances[i], visits[i]))
+		if (wf_batch_is_deferred(batch, instances[i], visits[i]))
 			left[nleft++] = i;
 		else if (visit != NULL && wf_state_wants_request(visit, batch->now))
 			prepare_request(out, visit, server);
 		else
-			wf_flight_land(visits[i]);
+			wf_in_flight_land(visits[i]);
 	}
 	wf_batch_end(batch);
 	for (int i = 0; i < nleft; i++)
-		prepare(out, server, &instances[left[i]], &visits[left[i]], 1);
+		prepare_requests(out, server, &instances[left[i]], &visits[left[i]], 1);
 }
 
 /* After a crash it is one. */
@@ -209,27 +209,27 @@ static void
 prepare_on_record(Outgoing *out, const WfServer *server, const int64 *instances)
 {
 	if (wf_careful_begin(WF_PIECE_REQUEST, out->taken[0]) < WF_MOST_DEATHS)
-		prepare(out, server, instances, out->taken, out->ntaken);
+		prepare_requests(out, server, instances, out->taken, out->ntaken);
 	else
-		out->broken[out->nbroken++] = break_deadly(instances[0], out->taken[0]);
+		out->broken[out->nbroken++] = fail_deadly_request(instances[0], out->taken[0]);
 }
 
-/* How many rows to read. Behind a few that are in flight there are more: after a restart of the lane, all of them. */
+/* How many rows to read. Behind a few that are in flight there are more: after a restart of the cursor, all of them. */
 static int
-rows_to_look_at(const WfLane *lane, int limit)
+rows_to_look_at(const WfQueueCursor *cursor, int limit)
 {
-	return lane->cautious > 0 ? 1 : Min(Max(limit, lane->skipped), DUE_PER_TRANSACTION);
+	return cursor->cautious > 0 ? 1 : Min(Max(limit, cursor->skipped), DUE_PER_TRANSACTION);
 }
 
 /* The next rows, whosever they are. */
 static void
 collect(Outgoing *out, int limit)
 {
-	int			look = rows_to_look_at(out->lane, limit);
+	int			look = rows_to_look_at(out->cursor, limit);
 
-	out->nkeys = wf_lane_take(out->lane, GetCurrentTimestamp(), look, out->keys);
+	out->nkeys = wf_queue_cursor_take(out->cursor, GetCurrentTimestamp(), look, out->keys);
 	if (out->nkeys > 0)
-		take_off(out, limit);
+		add_all(out, limit);
 }
 
 /* ---- while places are few: whose rows are they? ---- */
@@ -244,30 +244,30 @@ is_before(const WfDueKey *a, const WfDueKey *b)
 
 /* Listed first: should the rest fail, what is listed is put back. */
 static void
-take_off_one(Outgoing *out, const WfDueKey *key, Oid owner, int64 *instances)
+add_one(Outgoing *out, const WfDueKey *key, Oid owner, int64 *instances)
 {
 	instances[out->ntaken] = key->instance;
 	out->taken[out->ntaken++] = key->visit;
-	(void) wf_flight_take_off(key->instance, key->visit, out->lane);
-	wf_flight_own(key->visit, owner);
+	(void) wf_in_flight_take_off(key->instance, key->visit, out->cursor);
+	wf_in_flight_own(key->visit, owner);
 }
 
-/* One row that is due: it takes off, or did so before. Else its owner, who may send no more. */
+/* One row that is due: it is added, or was before. Else its owner, who may send no more. */
 static Oid
 take_owned(Outgoing *out, const WfDueKey *key)
 {
 	Oid			owner = InvalidOid;
-	bool		in_flight = wf_flight_find(key->visit) != NULL;
+	bool		in_flight = wf_in_flight_find(key->visit) != NULL;
 
 	if (!in_flight)
 	{
 		owner = owner_of(out, key->process_id);
-		if (!wf_places_allow(out->dispatcher->http, out->lane, owner, false, out->ntaken))
+		if (!wf_places_allow(out->dispatcher->http, out->cursor, owner, false, out->ntaken))
 			return owner;
 	}
 	out->keys[out->nkeys++] = *key;
 	if (!in_flight)
-		take_off_one(out, key, owner, out->instances);
+		add_one(out, key, owner, out->instances);
 	return InvalidOid;
 }
 
@@ -275,56 +275,56 @@ take_owned(Outgoing *out, const WfDueKey *key)
 static bool
 take_in_order(Outgoing *out, int limit, WfDueKey *keys)
 {
-	WfLane	   *lane = out->lane;
-	int			look = rows_to_look_at(lane, limit);
-	int			n = wf_due_scan_processes(lane->queue, &lane->cursor, GetCurrentTimestamp(), look, keys);
+	WfQueueCursor	   *cursor = out->cursor;
+	int			look = rows_to_look_at(cursor, limit);
+	int			n = wf_due_scan_processes(cursor->queue, &cursor->position, GetCurrentTimestamp(), look, keys);
 
-	lane->blocked_by = InvalidOid;
+	cursor->blocked_by = InvalidOid;
 	for (int i = 0; i < n; i++)
 	{
 		if (out->ntaken == limit)
 			return true;
-		lane->blocked_by = take_owned(out, &keys[i]);
-		if (OidIsValid(lane->blocked_by))
+		cursor->blocked_by = take_owned(out, &keys[i]);
+		if (OidIsValid(cursor->blocked_by))
 			return false;
-		lane->cursor = keys[i];
+		cursor->position = keys[i];
 	}
-	lane->skipped = out->ntaken == 0 ? lane->skipped + n : 0;
+	cursor->skipped = out->ntaken == 0 ? cursor->skipped + n : 0;
 	return n == look;
 }
 
 static void
-remember_passed(WfLane *lane, Oid owner)
+remember_passed(WfQueueCursor *cursor, Oid owner)
 {
-	for (int i = 0; i < lane->npassed; i++)
-		if (lane->passed[i] == owner)
+	for (int i = 0; i < cursor->npassed; i++)
+		if (cursor->passed[i] == owner)
 			return;
-	if (owner != lane->blocked_by && lane->npassed < WF_MAX_PASSED)
-		lane->passed[lane->npassed++] = owner;
+	if (owner != cursor->blocked_by && cursor->npassed < WF_MAX_PASSED)
+		cursor->passed[cursor->npassed++] = owner;
 }
 
 /* From the first row again, if the cursor has come past the last one, or somebody whose rows were gone past may send again. */
 static void
-begin_passing(WfDispatcher *dispatcher, WfLane *lane, TimestampTz now)
+begin_passing(WfDispatcher *dispatcher, WfQueueCursor *cursor, TimestampTz now)
 {
-	if (!is_before(&lane->beyond, &lane->cursor) && (now < lane->passed_at || !passed_may_go(dispatcher, lane)))
+	if (!is_before(&cursor->beyond, &cursor->position) && (now < cursor->passed_at || !passed_may_go(dispatcher, cursor)))
 		return;
-	lane->beyond = lane->cursor;
-	lane->npassed = 0;
-	lane->passed_at = TimestampTzPlusMilliseconds(now, lane->passing_us * PASSED_CHECK_PART / 1000);
-	lane->passing_us = 0;
+	cursor->beyond = cursor->position;
+	cursor->npassed = 0;
+	cursor->passed_at = TimestampTzPlusMilliseconds(now, cursor->passing_us * PASSED_CHECK_PART / 1000);
+	cursor->passing_us = 0;
 }
 
 /* Past what the owner of the first row has to do, and others like him. True if there may be more behind. */
 static bool
 take_beyond(Outgoing *out, int limit, WfDueKey *keys)
 {
-	WfLane	   *lane = out->lane;
+	WfQueueCursor	   *cursor = out->cursor;
 	TimestampTz now = GetCurrentTimestamp();
 	int			n;
 
-	begin_passing(out->dispatcher, lane, now);
-	n = wf_due_scan_processes(lane->queue, &lane->beyond, now, DUE_PER_TRANSACTION, keys);
+	begin_passing(out->dispatcher, cursor, now);
+	n = wf_due_scan_processes(cursor->queue, &cursor->beyond, now, DUE_PER_TRANSACTION, keys);
 	for (int i = 0; i < n; i++)
 	{
 		Oid			owner;
@@ -333,10 +333,10 @@ take_beyond(Outgoing *out, int limit, WfDueKey *keys)
 			return true;
 		owner = take_owned(out, &keys[i]);
 		if (OidIsValid(owner))
-			remember_passed(lane, owner);
-		lane->beyond = keys[i];
+			remember_passed(cursor, owner);
+		cursor->beyond = keys[i];
 	}
-	lane->passing_us += GetCurrentTimestamp() - now;
+	cursor->passing_us += GetCurrentTimestamp() - now;
 	return n == DUE_PER_TRANSACTION;
 }
 
@@ -344,18 +344,18 @@ take_beyond(Outgoing *out, int limit, WfDueKey *keys)
 static void
 collect_owned(Outgoing *out, int limit)
 {
-	WfLane	   *lane = out->lane;
+	WfQueueCursor	   *cursor = out->cursor;
 	TimestampTz now = GetCurrentTimestamp();
 	WfDueKey   *keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
 	bool		more;
 
 	more = take_in_order(out, limit, keys);
-	if (OidIsValid(lane->blocked_by))
+	if (OidIsValid(cursor->blocked_by))
 		more = take_beyond(out, limit, keys);
 	if (more)
-		lane->next = now;
+		cursor->next = now;
 	else
-		wf_lane_sleep(lane, now);
+		wf_queue_cursor_sleep(cursor, now);
 }
 
 /*
@@ -365,27 +365,27 @@ collect_owned(Outgoing *out, int limit)
 static void
 park(Outgoing *out, const char *why)
 {
-	WfLane	   *lane = out->lane;
+	WfQueueCursor	   *cursor = out->cursor;
 	TimestampTz now = GetCurrentTimestamp();
 	WfDueKey   *keys;
 	int			n;
 
-	lane->blocked_by = InvalidOid;
-	wf_lane_pause(lane, DT_NOBEGIN, LONGEST_PAUSE_MS);
-	lane->next = TimestampTzPlusMilliseconds(now, lane->pause_ms);
-	if (lane->cancels_at > now)
+	cursor->blocked_by = InvalidOid;
+	wf_queue_cursor_pause(cursor, DT_NOBEGIN, LONGEST_PAUSE_MS);
+	cursor->next = TimestampTzPlusMilliseconds(now, cursor->pause_ms);
+	if (cursor->cancels_at > now)
 		return;
-	lane->cancels_at = TimestampTzPlusMilliseconds(now, GONE_SERVER_CHECK_MS);
+	cursor->cancels_at = TimestampTzPlusMilliseconds(now, GONE_SERVER_CHECK_MS);
 	keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
-	n = wf_due_cancels(lane->queue, TimestampTzPlusMilliseconds(now, -CANCEL_PATIENCE_MS),
+	n = wf_due_cancels(cursor->queue, TimestampTzPlusMilliseconds(now, -CANCEL_PATIENCE_MS),
 					   DUE_PER_TRANSACTION, keys);
 	out->broken = MemoryContextAllocZero(out->dispatcher->turn_context, sizeof(WfJob) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
-		WfJob		job = {.kind = WF_JOB_BREAK, .instance = keys[i].instance, .visit = keys[i].visit,
+		WfJob		job = {.kind = WF_JOB_FAIL, .instance = keys[i].instance, .visit = keys[i].visit,
 			.fault = {.code = WF_CODE_REQUEST, .message = why}};
 
-		if (wf_flight_find(job.visit) == NULL)
+		if (wf_in_flight_find(job.visit) == NULL)
 			out->broken[out->nbroken++] = job;
 	}
 }
@@ -397,17 +397,17 @@ is_paused(const WfServer *server)
 }
 
 static bool
-takes_one(const WfLane *lane)
+takes_one(const WfQueueCursor *cursor)
 {
-	return lane->cautious > 0 || wf_careful();
+	return cursor->cautious > 0 || wf_careful();
 }
 
 static void
 look_at_server(Outgoing *out)
 {
 	WfDispatcher *dispatcher = out->dispatcher;
-	WfLane	   *lane = out->lane;
-	const WfServer *server = wf_server_by_name(lane->server);
+	WfQueueCursor	   *cursor = out->cursor;
+	const WfServer *server = wf_server_by_name(cursor->server);
 	bool		by_owner;
 	int			limit;
 
@@ -416,12 +416,12 @@ look_at_server(Outgoing *out)
 		park(out, server == NULL ? "there is no such server" : "the server is paused");
 		return;
 	}
-	lane->slots = server->max_in_flight - lane->in_flight;
-	if (lane->slots <= 0)
+	cursor->slots = server->max_in_flight - cursor->in_flight;
+	if (cursor->slots <= 0)
 		return;
-	by_owner = OidIsValid(lane->blocked_by) || wf_places_free_for_all(dispatcher->http) == 0;
-	limit = Min(lane->slots, by_owner ? wf_places_room(dispatcher->http, 0) : wf_places_free_for_all(dispatcher->http));
-	limit = takes_one(lane) ? 1 : Min(limit, DUE_PER_TRANSACTION);
+	by_owner = OidIsValid(cursor->blocked_by) || wf_places_free_for_all(dispatcher->http) == 0;
+	limit = Min(cursor->slots, by_owner ? wf_places_free(dispatcher->http, 0) : wf_places_free_for_all(dispatcher->http));
+	limit = takes_one(cursor) ? 1 : Min(limit, DUE_PER_TRANSACTION);
 	out->keys = MemoryContextAlloc(dispatcher->turn_context, sizeof(WfDueKey) * 2 * DUE_PER_TRANSACTION);
 	out->instances = palloc(sizeof(int64) * limit);
 	out->taken = MemoryContextAlloc(dispatcher->turn_context, sizeof(int64) * limit);
@@ -436,24 +436,24 @@ look_at_server(Outgoing *out)
 		prepare_on_record(out, server, out->instances);
 		wf_limit_end();
 	}
-	lane->cautious -= Min(lane->cautious, out->nkeys);
-	lane->pause_ms = 0;
-	lane->slots = server->max_in_flight - lane->in_flight;
+	cursor->cautious -= Min(cursor->cautious, out->nkeys);
+	cursor->pause_ms = 0;
+	cursor->slots = server->max_in_flight - cursor->in_flight;
 }
 
 static WfJob
 break_crowded_out(const WfDueKey *key)
 {
-	return (WfJob){.kind = WF_JOB_BREAK, .instance = key->instance, .visit = key->visit,
+	return (WfJob){.kind = WF_JOB_FAIL, .instance = key->instance, .visit = key->visit,
 		.fault = {.code = WF_CODE_TIMEOUT,
 			.message = "the server was busy with other requests for " CppAsString2(CANCEL_PATIENCE_MS) " ms"}};
 }
 
-/* The oldest ones take off; those that have waited for long enough, and that not only because we were not there, have failed. */
+/* The oldest ones are added; those that have waited for long enough, and that not only because we were not there, have failed. */
 static void
-take_off_cancels(Outgoing *out, const WfDueKey *keys, int n, int places, int64 *instances)
+add_cancels(Outgoing *out, const WfDueKey *keys, int n, int places, int64 *instances)
 {
-	WfLane	   *lane = out->lane;
+	WfQueueCursor	   *cursor = out->cursor;
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz long_ago = TimestampTzPlusMilliseconds(now, -CANCEL_PATIENCE_MS);
 	bool		waits = false;
@@ -462,23 +462,23 @@ take_off_cancels(Outgoing *out, const WfDueKey *keys, int n, int places, int64 *
 	{
 		Oid			owner;
 
-		if (wf_flight_find(keys[i].visit) != NULL)
+		if (wf_in_flight_find(keys[i].visit) != NULL)
 			continue;
 		owner = owner_of(out, keys[i].process_id);
-		if (out->ntaken < places && wf_places_allow(out->dispatcher->http, lane, owner, true, out->ntaken))
+		if (out->ntaken < places && wf_places_allow(out->dispatcher->http, cursor, owner, true, out->ntaken))
 		{
 			out->keys[out->nkeys++] = keys[i];
-			take_off_one(out, &keys[i], owner, instances);
+			add_one(out, &keys[i], owner, instances);
 			continue;
 		}
 		waits = true;
-		if (keys[i].due_at <= long_ago && lane->cancels_wait_since != 0 && lane->cancels_wait_since <= long_ago)
+		if (keys[i].due_at <= long_ago && cursor->cancels_wait_since != 0 && cursor->cancels_wait_since <= long_ago)
 			out->broken[out->nbroken++] = break_crowded_out(&keys[i]);
 	}
 	if (!waits)
-		lane->cancels_wait_since = 0;
-	else if (lane->cancels_wait_since == 0)
-		lane->cancels_wait_since = now;
+		cursor->cancels_wait_since = 0;
+	else if (cursor->cancels_wait_since == 0)
+		cursor->cancels_wait_since = now;
 }
 
 /*
@@ -488,10 +488,10 @@ take_off_cancels(Outgoing *out, const WfDueKey *keys, int n, int places, int64 *
 static void
 look_at_cancels(Outgoing *out)
 {
-	WfLane	   *lane = out->lane;
-	const WfServer *server = wf_server_by_name(lane->server);
+	WfQueueCursor	   *cursor = out->cursor;
+	const WfServer *server = wf_server_by_name(cursor->server);
 	TimestampTz now = GetCurrentTimestamp();
-	int			limit = DUE_PER_TRANSACTION + lane->in_flight;	/* some are among those in flight */
+	int			limit = DUE_PER_TRANSACTION + cursor->in_flight;	/* some are among those in flight */
 	int			places;
 	WfDueKey   *keys = palloc(sizeof(WfDueKey) * limit);
 	int64	   *instances = palloc(sizeof(int64) * limit);
@@ -499,14 +499,14 @@ look_at_cancels(Outgoing *out)
 
 	if (server == NULL || is_paused(server))
 		return;
-	places = server->max_in_flight + 1 + server->max_in_flight / PLACES_PER_CANCEL - lane->in_flight;
-	places = Min(places, takes_one(lane) ? 1 : DUE_PER_TRANSACTION);
-	n = wf_due_cancels(lane->queue, now, limit, keys);
-	lane->cancels_at = TimestampTzPlusMilliseconds(now, CANCELS_CHECK_MS) + (GetCurrentTimestamp() - now) * CANCELS_CHECK_PART;
+	places = server->max_in_flight + 1 + server->max_in_flight / PLACES_PER_CANCEL - cursor->in_flight;
+	places = Min(places, takes_one(cursor) ? 1 : DUE_PER_TRANSACTION);
+	n = wf_due_cancels(cursor->queue, now, limit, keys);
+	cursor->cancels_at = TimestampTzPlusMilliseconds(now, CANCELS_CHECK_MS) + (GetCurrentTimestamp() - now) * CANCELS_CHECK_PART;
 	out->keys = MemoryContextAlloc(out->dispatcher->turn_context, sizeof(WfDueKey) * limit);
 	out->taken = MemoryContextAlloc(out->dispatcher->turn_context, sizeof(int64) * limit);
 	out->broken = MemoryContextAllocZero(out->dispatcher->turn_context, sizeof(WfJob) * limit);
-	take_off_cancels(out, keys, n, places, instances);
+	add_cancels(out, keys, n, places, instances);
 	if (out->ntaken == 0)
 		return;
 	wf_limit_begin(wf_setting_move_timeout);
@@ -519,8 +519,8 @@ static void
 undo_look(Outgoing *out)
 {
 	for (int i = 0; i < out->ntaken; i++)
-		wf_flight_land(out->taken[i]);
-	wf_lane_rewind(out->lane, out->keys[0].due_at, DT_NOBEGIN);
+		wf_in_flight_land(out->taken[i]);
+	wf_queue_cursor_rewind(out->cursor, out->keys[0].due_at, DT_NOBEGIN);
 }
 
 /* Nothing is wrong with it: nothing becomes of it, and it is looked at again after a pause. */
@@ -537,7 +537,7 @@ look_again_later(Outgoing *out, WfLack lack, const ErrorData *error)
 		return;
 	}
 	pause_ms = wf_failure_wait(out->keys[0].instance, out->keys[0].visit, lack, error, LONGEST_WAIT_MS);
-	wf_flight_postpone(out->taken[0], pause_ms);
+	wf_in_flight_postpone(out->taken[0], pause_ms);
 }
 
 /* Where one row made the whole look fail: look at single ones for a while, until it stands alone. */
@@ -562,16 +562,16 @@ look_failed(Outgoing *out, const ErrorData *error)
 	if (out->nkeys > 1)
 	{
 		undo_look(out);
-		out->lane->cautious = out->nkeys;
+		out->cursor->cautious = out->nkeys;
 		return;
 	}
 	/* it stays in flight until something has become of it; what was so before is none of our business */
 	if (out->ntaken == 0 &&
-		!wf_flight_take_off(out->keys[0].instance, out->keys[0].visit, out->lane))
+		!wf_in_flight_take_off(out->keys[0].instance, out->keys[0].visit, out->cursor))
 		return;
 	job = &out->broken[out->nbroken++];
 	memset(job, 0, sizeof(*job));
-	job->kind = WF_JOB_BREAK;
+	job->kind = WF_JOB_FAIL;
 	job->instance = out->keys[0].instance;
 	job->visit = out->keys[0].visit;
 	wf_catch_fault(error, &job->fault);
@@ -587,25 +587,25 @@ send_all(const Outgoing *out)
 		const WfHttpRequest *request = lfirst(lc);
 
 		if (!wf_http_send(out->dispatcher->http, request))
-			wf_flight_postpone((int64) request->tag, LONGEST_LOCK_PAUSE_MS);
+			wf_in_flight_postpone((int64) request->tag, LONGEST_LOCK_PAUSE_MS);
 	}
 	if (out->requests != NIL)
 		wf_shortage_canary_sent(out->dispatcher);
-	if (out->lane->counts != NULL)
-		out->lane->counts->requests += list_length(out->requests);
+	if (out->cursor->counts != NULL)
+		out->cursor->counts->requests += list_length(out->requests);
 }
 
 static void
-look(WfDispatcher *dispatcher, WfLane *lane, void (*look_at) (Outgoing *out))
+look_at_queue(WfDispatcher *dispatcher, WfQueueCursor *cursor, void (*look_at) (Outgoing *out))
 {
 	Outgoing   *out;
-	WfLane		before = *lane;
+	WfQueueCursor		before = *cursor;
 	WfAccess	access;
 
 	/* not on the stack: after an error a compiler may have what was in it before */
 	out = MemoryContextAllocZero(dispatcher->turn_context, sizeof(Outgoing));
 	out->dispatcher = dispatcher;
-	out->lane = lane;
+	out->cursor = cursor;
 	wf_limit_begin(0);
 	PG_TRY();
 	{
@@ -618,49 +618,49 @@ look(WfDispatcher *dispatcher, WfLane *lane, void (*look_at) (Outgoing *out))
 	PG_CATCH();
 	{
 		if (out->nkeys == 0)
-			*lane = before;
+			*cursor = before;
 		look_failed(out, wf_catch(dispatcher->turn_context));
 	}
 	PG_END_TRY();
 	wf_careful_end();
 	MemoryContextSwitchTo(dispatcher->turn_context);
 	send_all(out);
-	wf_arrivals_run(out->dispatcher, out->broken, out->nbroken);
+	wf_jobs_run(out->dispatcher, out->broken, out->nbroken);
 }
 
-/* Of the first lane that has one to send, not the first that is asked: its server may be paused. */
+/* Of the first cursor that has one to send, not the first that is asked: its server may be paused. */
 static void
-call_to_see(WfDispatcher *dispatcher, WfLane *lane)
+call_to_see(WfDispatcher *dispatcher, WfQueueCursor *cursor)
 {
-	lane->cancels_wait_since = 0; /* it is not their server that they wait for */
-	if (next_look(dispatcher, lane) > GetCurrentTimestamp() || !has_room(dispatcher, lane) || !wf_shortage_canary(dispatcher))
+	cursor->cancels_wait_since = 0; /* it is not their server that they wait for */
+	if (next_look_at(dispatcher, cursor) > GetCurrentTimestamp() || !has_free_place(dispatcher, cursor) || !wf_shortage_canary(dispatcher))
 		return;
-	lane->cautious = Max(lane->cautious, 1);
-	look(dispatcher, lane, look_at_server);
+	cursor->cautious = Max(cursor->cautious, 1);
+	look_at_queue(dispatcher, cursor, look_at_server);
 }
 
 void
-wf_requests_call(WfDispatcher *dispatcher, WfLane *lane)
+wf_requests_call(WfDispatcher *dispatcher, WfQueueCursor *cursor)
 {
 	if (wf_shortage_holds_back(dispatcher))
 	{
-		call_to_see(dispatcher, lane);
+		call_to_see(dispatcher, cursor);
 		return;
 	}
-	if (next_look(dispatcher, lane) <= GetCurrentTimestamp() && has_room(dispatcher, lane))
-		look(dispatcher, lane, look_at_server);
-	if (lane->next > GetCurrentTimestamp() && !OidIsValid(lane->blocked_by))
-		lane->cancels_wait_since = 0;
-	else if (lane->cancels_at <= GetCurrentTimestamp())
-		look(dispatcher, lane, look_at_cancels);
+	if (next_look_at(dispatcher, cursor) <= GetCurrentTimestamp() && has_free_place(dispatcher, cursor))
+		look_at_queue(dispatcher, cursor, look_at_server);
+	if (cursor->next > GetCurrentTimestamp() && !OidIsValid(cursor->blocked_by))
+		cursor->cancels_wait_since = 0;
+	else if (cursor->cancels_at <= GetCurrentTimestamp())
+		look_at_queue(dispatcher, cursor, look_at_cancels);
 }
 
 /* ---- requests that nobody wants any more ---- */
 
 static bool
-is_held_up(WfDispatcher *dispatcher, const WfLane *lane, TimestampTz now)
+is_held_up(WfDispatcher *dispatcher, const WfQueueCursor *cursor, TimestampTz now)
 {
-	return lane->server != NULL && (OidIsValid(lane->blocked_by) || (lane->next <= now && !may_call(dispatcher, lane)));
+	return cursor->server != NULL && (OidIsValid(cursor->blocked_by) || (cursor->next <= now && !may_call(dispatcher, cursor)));
 }
 
 /* Does anything wait for its turn? *crowded: not only for that of its own server. Inside wf_store_enter. */
@@ -669,15 +669,15 @@ anything_waits(WfDispatcher *dispatcher, TimestampTz now, bool *crowded)
 {
 	bool		waits = false;
 	int			n;
-	WfLane	  **lanes = wf_lanes_all(&n);
+	WfQueueCursor	  **cursors = wf_queue_cursors_all(&n);
 
 	*crowded = false;
 	for (int i = 0; i < n; i++)
 	{
-		if (!is_held_up(dispatcher, lanes[i], now) || !wf_lane_has_due(lanes[i], now))
+		if (!is_held_up(dispatcher, cursors[i], now) || !wf_queue_cursor_has_due(cursors[i], now))
 			continue;
 		waits = true;
-		*crowded |= lanes[i]->slots > 0;
+		*crowded |= cursors[i]->slots > 0;
 	}
 	return waits;
 }
@@ -695,12 +695,12 @@ find_abandoned(WfDispatcher *dispatcher, bool crowded, int64 *gone)
 
 	for (int i = 0; i < older; i++)
 	{
-		WfFlight   *flight = wf_flight_find((int64) tags[i]);
+		WfInFlight   *entry = wf_in_flight_find((int64) tags[i]);
 
-		if (flight == NULL || flight->lane == NULL || (!crowded && flight->lane->slots > 0))
+		if (entry == NULL || entry->cursor == NULL || (!crowded && entry->cursor->slots > 0))
 			continue;
-		instances[n] = flight->instance;
-		visits[n++] = flight->visit;
+		instances[n] = entry->instance;
+		visits[n++] = entry->visit;
 	}
 	return n > 0 ? wf_visits_not_calling(instances, visits, n, gone) : 0;
 }
@@ -732,12 +732,12 @@ wf_requests_abort_abandoned(WfDispatcher *dispatcher)
 	TimestampTz now = GetCurrentTimestamp();
 	Abandoned	abandoned = {.now = now};
 	bool		held_up = false;
-	WfLane	  **lanes;
+	WfQueueCursor	  **cursors;
 	int			n;
 
-	lanes = wf_lanes_all(&n);
+	cursors = wf_queue_cursors_all(&n);
 	for (int i = 0; i < n && dispatcher->abandoned_at <= now; i++)
-		held_up |= is_held_up(dispatcher, lanes[i], now);
+		held_up |= is_held_up(dispatcher, cursors[i], now);
 	if (!held_up)
 		return;
 	dispatcher->abandoned_at = TimestampTzPlusMilliseconds(now, ABANDONED_CHECK_MS);
@@ -747,6 +747,6 @@ wf_requests_abort_abandoned(WfDispatcher *dispatcher)
 	for (int i = 0; i < abandoned.n; i++)
 	{
 		(void) wf_http_abort(dispatcher->http, (uint64) abandoned.visits[i]);
-		wf_flight_land(abandoned.visits[i]);
+		wf_in_flight_land(abandoned.visits[i]);
 	}
 }

@@ -36,7 +36,7 @@ lost_column(const char *name, MemoryContext context)
 }
 
 static void
-on_relation_change(Datum arg, Oid relid)
+forget_writer(Datum arg, Oid relid)
 {
 	HASH_SEQ_STATUS status;
 	WfRowWriter *writer;
@@ -64,7 +64,7 @@ wf_row_writer_find(int attachment)
 		HASHCTL		ctl = {.keysize = sizeof(int), .entrysize = sizeof(WfRowWriter)};
 
 		writers = hash_create("workflow write-backs", 16, &ctl, HASH_ELEM | HASH_BLOBS);
-		CacheRegisterRelcacheCallback(on_relation_change, (Datum) 0);
+		CacheRegisterRelcacheCallback(forget_writer, (Datum) 0);
 	}
 	writer = hash_search(writers, &attachment, HASH_ENTER, &found);
 	if (!found)
@@ -120,7 +120,7 @@ append_operator(StringInfo sql, Oid type)
 
 /* Parameters of the key come first. */
 static void
-append_key(StringInfo sql, const WfRowKey *key)
+append_key_condition(StringInfo sql, const WfRowKey *key)
 {
 	for (int i = 0; i < key->n; i++)
 	{
@@ -132,7 +132,7 @@ append_key(StringInfo sql, const WfRowKey *key)
 }
 
 static SPIPlanPtr
-prepare(const char *sql, int nargs, Oid *types)
+prepare_plan(const char *sql, int nargs, Oid *types)
 {
 	SPIPlanPtr	plan = SPI_prepare(sql, nargs, types);
 
@@ -183,13 +183,13 @@ prepare_plans(WfRowWriter *writer, Relation rel)
 	}
 	appendStringInfo(&select, "SELECT %s%stableoid FROM ", columns.data, separator);
 	append_table(&select, rel);
-	append_key(&select, &writer->key);
-	append_key(&update, &writer->key);
+	append_key_condition(&select, &writer->key);
+	append_key_condition(&update, &writer->key);
 	appendStringInfoString(&select, " FOR NO KEY UPDATE");
 	appendStringInfo(&update, " RETURNING %s", columns.data);
-	writer->lock = prepare(select.data, writer->key.n, types);
+	writer->lock = prepare_plan(select.data, writer->key.n, types);
 	if (wf_row_writer_shows(writer))
-		writer->update = prepare(update.data, nargs, types);
+		writer->update = prepare_plan(update.data, nargs, types);
 }
 
 void
@@ -205,8 +205,8 @@ wf_row_writer_see(WfRowWriter *writer, Relation rel)
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT FROM ");
 	append_table(&sql, rel);
-	append_key(&sql, &writer->key);
-	writer->see = prepare(sql.data, writer->key.n, types);
+	append_key_condition(&sql, &writer->key);
+	writer->see = prepare_plan(sql.data, writer->key.n, types);
 }
 
 /* Inside SPI, as the owner. */

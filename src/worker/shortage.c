@@ -2,7 +2,7 @@
  * shortage.c
  *		The dispatcher while it is short of something: it lives on, keeps what it has, and tries again after a pause.
  *
- * What belongs to a visit waits with that visit (moves.c, arrivals.c). What the dispatcher needs to look at its queues at all is tried
+ * What belongs to a visit waits with that visit (moves.c, replies_and_timers.c). What the dispatcher needs to look at its queues at all is tried
  * in small transactions here; if one fails, none is begun until the pause is over. Requests under way are served meanwhile.
  */
 #include "postgres.h"
@@ -16,7 +16,7 @@
 #include "store/access.h"
 #include "worker/dispatcher_internal.h"
 #include "worker/failure.h"
-#include "worker/flights.h"
+#include "worker/in_flight.h"
 #include "worker/limit.h"
 #include "worker/worker.h"
 
@@ -105,7 +105,7 @@ set_canary(WfDispatcher *dispatcher)
 bool
 wf_shortage_holds_back(WfDispatcher *dispatcher)
 {
-	if (!wf_flights_blocked())
+	if (!wf_in_flight_blocked())
 		dispatcher->canary_at = 0;
 	else if (dispatcher->canary_at == 0)
 		set_canary(dispatcher);

@@ -80,7 +80,7 @@ limit_of(const WfVisit *visit)
 
 /* Judge an error for wf_user_sql_run, while it is still known what hit a limit. */
 static void
-judge(const ErrorData *error, WfAnswer *answer)
+judge_sql_error(const ErrorData *error, WfAnswer *answer)
 {
 	answer->lack = wf_failure_lack(error);
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && wf_limit_was_hit())
@@ -90,7 +90,7 @@ judge(const ErrorData *error, WfAnswer *answer)
 }
 
 static void
-refuse_stubborn(WfAnswer *answer)
+refuse_uncancellable(WfAnswer *answer)
 {
 	memset(answer, 0, sizeof(*answer));
 	answer->fault.code = "57014";
@@ -100,19 +100,19 @@ refuse_stubborn(WfAnswer *answer)
 
 /* Run the statement. Returns false if it was stopped, since its visit has ended. */
 static bool
-run(WfVisit *visit, Attempt *attempt)
+run_timed(WfVisit *visit, Attempt *attempt)
 {
 	int			limit_ms = limit_of(visit);
 
 	*attempt = (Attempt){.begun = GetCurrentTimestamp()};
 	wf_limit_end();
 	wf_limit_begin_sql(limit_ms);
-	if (wf_stubborn_take(visit->id))
-		refuse_stubborn(&attempt->answer);
+	if (wf_uncancellable_take(visit->id))
+		refuse_uncancellable(&attempt->answer);
 	else if (wf_claim_heed())
 	{
 		running = visit->id;
-		wf_user_sql_run(visit, wf_executor_role(), judge, &attempt->answer);
+		wf_user_sql_run(visit, wf_executor_role(), judge_sql_error, &attempt->answer);
 		running = 0;
 	}
 	wf_claim_heed_end();
@@ -182,7 +182,7 @@ try_to_lock(WfBatch *batch, int64 instance)
 }
 
 static bool
-has_ended(int64 instance)
+instance_has_ended(int64 instance)
 {
 	int64		living;
 
@@ -191,13 +191,13 @@ has_ended(int64 instance)
 
 /* Lock the instance, unless it has ended. Returns false if another transaction keeps it. */
 static bool
-lock(WfBatch *batch, int64 instance, TimestampTz statement_begun)
+lock_instance(WfBatch *batch, int64 instance, TimestampTz statement_begun)
 {
 	TimestampTz begun = GetCurrentTimestamp();
 	TimestampTz until = TimestampTzPlusMilliseconds(begun, SHORTEST_WAIT_MS);
 	int			failed;
 
-	if (wf_batch_lock(batch, &instance, 1, WF_LOCK_SKIP) > 0 || has_ended(instance))
+	if (wf_batch_lock(batch, &instance, 1, WF_LOCK_SKIP) > 0 || instance_has_ended(instance))
 		return true;
 	until = Max(until, begun + (begun - statement_begun));
 	do
@@ -212,7 +212,7 @@ static bool
 is_same(const WfVisit *now, const WfVisit *then)
 {
 	return now != NULL && strcmp(now->step, then->step) == 0 && now->state == then->state && now->attempt == then->attempt &&
-		   now->held == then->held && memcmp(&now->key, &then->key, sizeof(then->key)) == 0;
+		   now->suspended == then->suspended && memcmp(&now->key, &then->key, sizeof(then->key)) == 0;
 }
 
 /*
@@ -269,13 +269,13 @@ was_cancelled_too_soon(const WfVisit *visit, const Attempt *attempt)
 
 /* Move the visit on. `then` is the visit as it was when the statement began. */
 static WfStepEnd
-move(WfVisit *then, const Attempt *attempt)
+move_after_statement(WfVisit *then, const Attempt *attempt)
 {
 	int64		instance = then->instance->id;
 	WfBatch    *batch = wf_batch_begin();
 	WfVisit    *visit;
 
-	if (!lock(batch, instance, attempt->begun))
+	if (!lock_instance(batch, instance, attempt->begun))
 		return WF_STEP_GAVE_WAY;
 	wf_limit_begin(wf_setting_sql_timeout);
 	wf_batch_load_visits(batch, &instance, &then->id, 1);
@@ -299,12 +299,12 @@ wf_sql_step_run(WfAccess *access, WfBatch *batch, WfVisit *visit)
 
 	wf_store_leave(access);
 	MemoryContextSwitchTo(batch->context);
-	stopped = !run(visit, &attempt);
+	stopped = !run_timed(visit, &attempt);
 	wf_store_enter(access);
 	if (!stopped)
-		end = move(visit, &attempt);
+		end = move_after_statement(visit, &attempt);
 	if (end == WF_STEP_GAVE_WAY)
-		wf_yield_note(visit->id);
+		wf_yield_record(visit->id);
 	else if (!postponed && wf_yield_count(visit->id) > 0)
 		wf_yield_forget(visit->id);
 	return end;

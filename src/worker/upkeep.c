@@ -16,7 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "shmem/database.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "shmem/settings.h"
 #include "store/access.h"
 #include "store/attachment.h"
@@ -83,7 +83,7 @@ failed(Round *round, const char *failure, const ErrorData *error)
 /* ---- one piece ---- */
 
 static void
-begin(WfAccess *access, int limit_ms)
+begin_chunk(WfAccess *access, int limit_ms)
 {
 	wf_limit_end();
 	if (IsTransactionState())
@@ -104,7 +104,7 @@ try_piece(Round *round, const char *failure, Piece piece, void *at, int limit_ms
 	{
 		WfAccess	access;
 
-		begin(&access, limit_ms);
+		begin_chunk(&access, limit_ms);
 		more = piece(round, at);
 		wf_store_leave(&access);
 		wf_limit_end();
@@ -123,7 +123,7 @@ try_piece(Round *round, const char *failure, Piece piece, void *at, int limit_ms
 }
 
 static void
-try_all(Round *round, const char *failure, Piece piece, void *at, int limit_ms)
+try_all_rounds(Round *round, const char *failure, Piece piece, void *at, int limit_ms)
 {
 	while (try_piece(round, failure, piece, at, limit_ms))
 		CHECK_FOR_INTERRUPTS();
@@ -174,7 +174,7 @@ typedef struct Strays
 } Strays;
 
 static bool
-settle(Round *round, void *at)
+settle_strays(Round *round, void *at)
 {
 	Strays	   *strays = at;
 
@@ -196,7 +196,7 @@ with_strays(Round *round, const char *failure, Piece piece)
 	{
 		Strays		strays = {.history = history};
 
-		try_all(round, failure, piece, &strays, wf_setting_sql_timeout);
+		try_all_rounds(round, failure, piece, &strays, wf_setting_sql_timeout);
 	}
 }
 
@@ -235,7 +235,7 @@ static void
 drop_all(Round *round)
 {
 	for (WfHistory history = 0; history < WF_HISTORY_TABLES; history++)
-		try_all(round, "partitions of the history that are past retention cannot be dropped", drop_one, &history, 0);
+		try_all_rounds(round, "partitions of the history that are past retention cannot be dropped", drop_one, &history, 0);
 }
 
 static bool
@@ -266,15 +266,15 @@ purge(Round *round)
 	TimestampTz looked_at = 0;
 
 	if (round->retention != NULL)
-		try_all(round, "history that is kept cannot be moved on", forward, &at, wf_setting_sql_timeout);
-	try_all(round, failure, trim, NULL, wf_setting_sql_timeout);
+		try_all_rounds(round, "history that is kept cannot be moved on", forward, &at, wf_setting_sql_timeout);
+	try_all_rounds(round, failure, trim, NULL, wf_setting_sql_timeout);
 	if (round->retention != NULL)
 		drop_all(round);
 	if (round->purged)
 		(void) try_piece(round, failure, purge_late, NULL, wf_setting_sql_timeout);
 	(void) try_piece(round, "what was given to roles that are gone cannot be deleted", forget_lost, NULL, wf_setting_sql_timeout);
 	if (round->retention != NULL)
-		try_all(round, "the record of calls that is past retention cannot be deleted", purge_audit, &looked_at, wf_setting_sql_timeout);
+		try_all_rounds(round, "the record of calls that is past retention cannot be deleted", purge_audit, &looked_at, wf_setting_sql_timeout);
 }
 
 /* ---- attached tables ---- */
@@ -317,10 +317,10 @@ end_round(const Round *round, const WfDelivery *delivery)
 	TimestampTz due_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
 	WfAccess	access;
 
-	begin(&access, wf_setting_sql_timeout);
+	begin_chunk(&access, wf_setting_sql_timeout);
 	announce(round);
 	wf_delivery_set(delivery->id, due_at, round->again ? round->attempt : 0);
-	wf_note_due(WF_QUEUE_EXECUTOR, due_at);
+	wf_wakeup_due(WF_QUEUE_EXECUTOR, due_at);
 	wf_store_leave(&access);
 }
 
@@ -337,7 +337,7 @@ wf_upkeep(const WfDelivery *delivery)
 	if (round.retention != NULL)
 		with_strays(&round, "history that is past retention cannot be deleted", purge_strays);
 	make_missing(&round);
-	with_strays(&round, "strays of the history cannot be moved to its partitions", settle);
+	with_strays(&round, "strays of the history cannot be moved to its partitions", settle_strays);
 	purge(&round);
 	(void) try_piece(&round, "attached tables that were dropped cannot be forgotten", prune_attachments, NULL, wf_setting_sql_timeout);
 	under_way = false; /* of what fails from here on the executor tells */
@@ -346,7 +346,7 @@ wf_upkeep(const WfDelivery *delivery)
 }
 
 void
-wf_upkeep_leave_word(void)
+wf_upkeep_record_uncancellable(void)
 {
 	if (under_way)
 		(void) wf_upkeep_say("upkeep of the history cannot be carried out",

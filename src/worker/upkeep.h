@@ -11,6 +11,6 @@
 extern void wf_upkeep(const WfDelivery *delivery);
 
 /* At exit: upkeep may be the reason, since it would not heed its time limit. */
-extern void wf_upkeep_leave_word(void);
+extern void wf_upkeep_record_uncancellable(void);
 
 #endif

@@ -2,7 +2,7 @@
  * utility_hook.c
  *		Statements that the workers must know of.
  *
- * - COMMIT PREPARED and ROLLBACK PREPARED run none of the callbacks that publish notes.
+ * - COMMIT PREPARED and ROLLBACK PREPARED run none of the callbacks that publish wakeups.
  * - DROP DATABASE, RENAME, SET TABLESPACE and CREATE DATABASE … TEMPLATE want nobody connected; DROP EXTENSION and
  *   ALTER EXTENSION UPDATE want every table for themselves. Once it is certain that the caller has the right to do it,
  *   the workers of that database are stopped, and stay away until the transaction has ended.
@@ -32,7 +32,7 @@
 #include "utils/syscache.h"
 
 #include "shmem/blocks.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "store/attachment.h"
 #include "worker/worker.h"
 
@@ -159,7 +159,7 @@ static void
 stop_for_extension(void)
 {
 	wf_database_block(MyDatabaseId);
-	wf_launcher_note_probe();
+	wf_launcher_request_probe();
 }
 
 static void
@@ -185,10 +185,10 @@ before_alter_extension(AlterExtensionStmt *stmt)
 
 /* It may have come along with another one, or with a prepared transaction, which may also have adopted a copy. */
 static void
-look_for_extension(void)
+has_extension(void)
 {
 	if (OidIsValid(get_extension_oid(EXTENSION, true)) && !wf_database_is_served(MyDatabaseId))
-		wf_launcher_note_look();
+		wf_launcher_request_look();
 }
 
 static void
@@ -225,11 +225,11 @@ before(Node *statement, bool alone)
 			if (((RenameStmt *) statement)->renameType == OBJECT_DATABASE)
 				before_rename_database((RenameStmt *) statement);
 			else if (((RenameStmt *) statement)->renameType == OBJECT_FOREIGN_SERVER)
-				wf_note_everything();
+				wf_wakeup_everything();
 			break;
 		case T_CreateForeignServerStmt:
 		case T_AlterForeignServerStmt:
-			wf_note_everything(); /* at commit */
+			wf_wakeup_everything(); /* at commit */
 			break;
 		case T_DropStmt:
 			before_drop((DropStmt *) statement);
@@ -250,14 +250,14 @@ after(NodeTag statement)
 		case T_DropdbStmt:
 		case T_CreatedbStmt:
 		case T_AlterDatabaseStmt:
-			wf_launcher_note_scan();
+			wf_launcher_request_scan();
 			break;
 		case T_CreateExtensionStmt:
-			look_for_extension();
+			has_extension();
 			break;
 		case T_TransactionStmt:
 			wf_wake_database(MyDatabaseId);
-			look_for_extension();
+			has_extension();
 			break;
 		default:
 			break;

@@ -35,7 +35,7 @@
 
 #include "shmem/executors.h"
 #include "shmem/news.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "store/access.h"
 #include "store/attachment.h"
 #include "store/due.h"
@@ -70,7 +70,7 @@ static const ErrorData overruled = {.sqlerrcode = ERRCODE_TRIGGERED_DATA_CHANGE_
 	.detail = "A trigger that comes after \"" WF_TRIGGER_KEEP "\" has set these columns."};
 /* Nothing to be told of: it has got another owner meanwhile. */
 static const ErrorData not_ours = {.sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE};
-static const ErrorData too_stubborn = {.sqlerrcode = ERRCODE_QUERY_CANCELED,
+static const ErrorData uncancellable = {.sqlerrcode = ERRCODE_QUERY_CANCELED,
 	.message = "it took longer than workflow.sql_timeout allows, and could not be cancelled",
 	.detail = "One of the table's triggers catches query_canceled."};
 static const ErrorData deadly = {.sqlerrcode = ERRCODE_SYSTEM_ERROR,
@@ -108,7 +108,7 @@ was_just_reported(const WfShown *shown, const ErrorData *error)
 
 /* Once for each reason: every try is in the view. */
 static void
-report(int64 instance, const WfShown *shown, const ErrorData *error)
+report_write_back(int64 instance, const WfShown *shown, const ErrorData *error)
 {
 	char	   *table = get_rel_name(shown->attachment.relation);
 
@@ -250,7 +250,7 @@ belongs_to_a_later_one(const WfShown *shown, const char *current)
 }
 
 static void
-look(int64 instance, WfShown *shown)
+look_at_instance(int64 instance, WfShown *shown)
 {
 	MemoryContext context = CurrentMemoryContext;
 	WfAccess	access;
@@ -346,7 +346,7 @@ write_row(Relation rel, int64 instance, WfShown *shown)
 	error = distrust_again(rel, shown);
 	if (error != NULL)
 		return error;
-	look(instance, shown);
+	look_at_instance(instance, shown);
 	if (shown->status == NULL || belongs_to_a_later_one(shown, current[WF_SHOWS_INSTANCE]))
 		return NULL;
 	what_to_show(shown, wanted);
@@ -506,20 +506,20 @@ describe(const ErrorData *error)
 static void
 owe(const WfDelivery *delivery, WfShown *shown, const ErrorData *error, TimestampTz since)
 {
-	int64		pause_ms = error == &deadly ? DEADLY_PAUSE_MS : error == &too_stubborn ? LONGEST_PAUSE_MS
+	int64		pause_ms = error == &deadly ? DEADLY_PAUSE_MS : error == &uncancellable ? LONGEST_PAUSE_MS
 		: Min(SHORTEST_PAUSE_MS << Min(delivery->attempt, 20), LONGEST_PAUSE_MS);
 	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
 
 	wf_attachment_look(delivery->instance, shown);
 	if (!wf_owed_keep(delivery->id, shown, describe(error), again, since))
 		return;
-	report(delivery->instance, shown, error);
-	wf_news_note(WF_NEWS_WRITE_BACK, shown->attachment.process, NULL, delivery->instance, 0,
+	report_write_back(delivery->instance, shown, error);
+	wf_news_add(WF_NEWS_WRITE_BACK, shown->attachment.process, NULL, delivery->instance, 0,
 				 since != 0 ? since : delivery->due_at);
 }
 
 static bool
-begin(const WfDelivery *delivery, WfShown *shown, TimestampTz *since, bool *alone)
+begin_write_back(const WfDelivery *delivery, WfShown *shown, TimestampTz *since, bool *alone)
 {
 	MemoryContext context = CurrentMemoryContext;
 	WfAccess	access;
@@ -540,14 +540,14 @@ begin(const WfDelivery *delivery, WfShown *shown, TimestampTz *since, bool *alon
  * for the same row, but for the other's delivery nobody does.
  */
 static void
-end(const WfDelivery *delivery, WfShown *shown, const ErrorData *error, TimestampTz since, bool alone)
+end_write_back(const WfDelivery *delivery, WfShown *shown, const ErrorData *error, TimestampTz since, bool alone)
 {
 	WfAccess	access;
 	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SHORTEST_PAUSE_MS);
 
 	wf_store_enter(&access);
 	if (error == &not_ours)
-		wf_note_due(WF_QUEUE_EXECUTOR, delivery->due_at); /* it stays as it is, and is another executor's */
+		wf_wakeup_due(WF_QUEUE_EXECUTOR, delivery->due_at); /* it stays as it is, and is another executor's */
 	else if (error != NULL)
 		owe(delivery, shown, error, since);
 	else if (alone)
@@ -555,7 +555,7 @@ end(const WfDelivery *delivery, WfShown *shown, const ErrorData *error, Timestam
 	else
 	{
 		wf_delivery_postpone(delivery->id, again);
-		wf_note_due(WF_QUEUE_EXECUTOR, again);
+		wf_wakeup_due(WF_QUEUE_EXECUTOR, again);
 	}
 	wf_store_leave(&access);
 }
@@ -565,14 +565,14 @@ wf_write_back(const WfDelivery *delivery, WfSpared spared)
 {
 	MemoryContext context = CurrentMemoryContext;
 	WfShown		shown;
-	const ErrorData *error = spared == WF_SPARED_STUBBORN ? &too_stubborn : spared == WF_SPARED_DEADLY ? &deadly : NULL;
+	const ErrorData *error = spared == WF_SPARED_UNCANCELLABLE ? &uncancellable : spared == WF_SPARED_DEADLY ? &deadly : NULL;
 	TimestampTz since = 0;
 	bool		alone = true;
 
-	if (!begin(delivery, &shown, &since, &alone))
+	if (!begin_write_back(delivery, &shown, &since, &alone))
 		error = NULL;
 	else if (spared == WF_SPARED_NOT)
 		error = write_guarded(delivery->instance, &shown);
-	end(delivery, &shown, error, since, alone);
+	end_write_back(delivery, &shown, error, since, alone);
 	MemoryContextSwitchTo(context);
 }

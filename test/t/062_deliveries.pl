@@ -75,7 +75,7 @@ $instance = start();
 lock_instance($instance);
 is_soon($node, 'postgres', "SELECT count(*) >= 2 FROM workflow_data.delivery WHERE instance = $instance", 't', 'suspended: some wait for a lock');
 $client->query_safe("SELECT workflow.suspend($instance); COMMIT");
-is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance AND queue = 'held'", 5, 'suspended: all are held');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance AND queue = 'suspended'", 5, 'suspended: all are held');
 $order = order($instance);
 lock_instance($instance);
 $client->query_safe("SELECT workflow.resume($instance)");

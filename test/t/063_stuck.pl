@@ -167,7 +167,7 @@ $scene->sql("CREATE ROLE stranger; GRANT USAGE ON SCHEMA workflow, workflow_data
 $scene->sql("ALTER SERVER small OPTIONS (SET max_in_flight '0')");
 my $secret = $scene->start('call', { s => 1 });
 is_blocked($secret, 'server paused', 'whoever may see it knows');
-my $ask = "SELECT workflow_data.blocked_by(instance, visit, queue, due_at, alarm_at) FROM (VALUES (" . join(', ', split(/_/, $scene->serial($secret))) . ", 'http small', now(), now())) v (instance, visit, queue, due_at, alarm_at)";
+my $ask = "SELECT workflow_data.blocked_by(instance, visit, queue, due_at, next_timer) FROM (VALUES (" . join(', ', split(/_/, $scene->serial($secret))) . ", 'http small', now(), now())) v (instance, visit, queue, due_at, next_timer)";
 is($scene->sql($ask), 'server paused', '... from the function as well');
 is($scene->sql("SET ROLE stranger; $ask"), '', '... and nobody else');
 

@@ -64,9 +64,9 @@ crowd($_, 100) for qw(stand clock limit); # what is made once is there
 {
 	my %instance = map { $_ => crowd('stand', $_) } (1000, 10_000);
 	is_linear('suspended', $backend, 1000, 10_000, sub { sql("SELECT workflow.suspend($instance{$_[0]})") });
-	is(sql("SELECT count(*) FROM workflow_data.visit WHERE held"), 11_000, '... all of them');
+	is(sql("SELECT count(*) FROM workflow_data.visit WHERE suspended"), 11_000, '... all of them');
 	is_linear('resumed', $backend, 1000, 10_000, sub { sql("SELECT workflow.resume($instance{$_[0]})") });
-	is(sql("SELECT count(*) FROM workflow_data.visit WHERE held"), 0, '... all of them');
+	is(sql("SELECT count(*) FROM workflow_data.visit WHERE suspended"), 0, '... all of them');
 	is_linear('looked at', $backend, 1000, 10_000, sub { sql("SELECT count(blocked_by) FROM workflow.visits WHERE instance = $instance{$_[0]}") });
 	is_linear('completed in one call', $backend, 1000, 10_000, sub {
 		my $callbacks = "SELECT json_agg(json_build_object('serial_number', serial_number, 'data', json_build_object('n', 1))) FROM workflow.waiting WHERE instance = $instance{$_[0]}";
@@ -78,7 +78,7 @@ crowd($_, 100) for qw(stand clock limit); # what is made once is there
 }
 
 # clocks that strike together
-for ([clock => 'due_at'], [limit => 'deadline', 'alarm_at'])
+for ([clock => 'due_at'], [limit => 'deadline', 'next_timer'])
 {
 	my ($process, @clocks) = @$_;
 	my %instance = map { $_ => crowd($process, $_) } (1000, 10_000);
@@ -96,7 +96,7 @@ for ([clock => 'due_at'], [limit => 'deadline', 'alarm_at'])
 	is_linear('delivered', $dispatcher, 1000, 10_000, sub {
 		my ($n) = @_;
 		sql("SELECT workflow.suspend($instance{$n})");
-		sql("INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue) SELECT $instance{$n}, 1000000000 + g, now(), 'alarm', 'held' FROM generate_series(1, $n) g");
+		sql("INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue) SELECT $instance{$n}, 1000000000 + g, now(), 'alarm', 'suspended' FROM generate_series(1, $n) g");
 		sql("SELECT workflow.resume($instance{$n})");
 		is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance{$n}", 0, "$n are delivered");
 	});

@@ -48,7 +48,7 @@ sub set_warn_waiting
 	$scene->node->reload;
 	is_soon($scene->node, 'postgres', 'SHOW workflow.warn_waiting', $_[1], "set to $_[0]");
 }
-my $warnings = q[SELECT count(*) FILTER (WHERE warn_at IS NOT NULL), count(*) FILTER (WHERE alarm_at IS DISTINCT FROM least(deadline, silence_at, handler_at, warn_at)) FROM workflow_data.visit];
+my $warnings = q[SELECT count(*) FILTER (WHERE warn_at IS NOT NULL), count(*) FILTER (WHERE next_timer IS DISTINCT FROM least(deadline, heartbeat_deadline, next_handler, warn_at)) FROM workflow_data.visit];
 set_warn_waiting(0, '0');
 is_soon($scene->node, 'postgres', $warnings, '0|0', 'of those that wait nobody is warned any more');
 $scene->define('many', '{"steps": [{"step": "wait", "wait": true, "timeout": "1 day", "heartbeat": "1 hour"}]}');

@@ -198,7 +198,7 @@ $instance = $scene->start('held');
 $scene->wait_for_requests(1, $instance);
 $scene->sql("SELECT workflow.suspend($instance)");
 $scene->let_go($instance);
-is_soon($node, 'postgres', "SELECT queue FROM workflow_data.delivery WHERE instance = $instance", 'held', 'the reply for a suspended instance is kept');
+is_soon($node, 'postgres', "SELECT queue FROM workflow_data.delivery WHERE instance = $instance", 'suspended', 'the reply for a suspended instance is kept');
 $scene->sql("SELECT workflow.cancel_visit(serial_number) FROM workflow.visits WHERE instance = $instance");
 is($scene->finish($instance), 'aborted', 'whose visit is cancelled');
 is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance", 0, 'then it goes, too');

@@ -1,13 +1,13 @@
 /*
- * notes.h
+ * wakeups.h
  *		What transactions leave for the workers, and for those who wait for the end of an instance.
  *
  * A transaction that leaves work for a worker says so while it runs (wf_note_*); one callback, registered once
- * per backend, publishes the notes at commit and sets the dispatcher's latch. An abort publishes only "locks are gone".
+ * per backend, publishes the wakeups at commit and sets the dispatcher's latch. An abort publishes only "locks are gone".
  * COMMIT PREPARED and ROLLBACK PREPARED publish "look at everything" (the utility hook does it).
  */
-#ifndef WF_NOTES_H
-#define WF_NOTES_H
+#ifndef WF_WAKEUPS_H
+#define WF_WAKEUPS_H
 
 #include "postgres.h"
 
@@ -18,58 +18,58 @@
 
 #define WF_QUEUE_TIMER "timer"		 /* visits that wait for a time */
 #define WF_QUEUE_MOVE "move"		 /* visits that the dispatcher moves on */
-#define WF_QUEUE_HELD "held"		 /* deliveries for suspended instances: no worker looks */
+#define WF_QUEUE_SUSPENDED "suspended"		 /* deliveries for suspended instances: no worker looks */
 /* prefix; SQL, NOTIFY, async, write-backs: whatever may block */
 #define WF_QUEUE_EXECUTOR "executor"
 #define WF_QUEUE_HTTP "http "		 /* prefix; a server's name follows */
-#define WF_QUEUE_ALARM "alarm" /* only in wake-ups: stands for visit.alarm_at */
+#define WF_QUEUE_ALARM "alarm" /* only in wake-ups: stands for visit.next_timer */
 #define WF_QUEUE_UPKEEP "upkeep" /* only in wake-ups: a partition of the history is missing */
 
 /* ---- wake-ups, from any backend, inside a transaction ---- */
-extern void wf_note_due(const char *queue, TimestampTz due_at); /* a row of that queue has this due time */
+extern void wf_wakeup_due(const char *queue, TimestampTz due_at); /* a row of that queue has this due time */
 /* The status of the instance has changed: wakes sessions in wait_for. */
-extern void wf_note_ended(int64 instance);
+extern void wf_wakeup_ended(int64 instance);
 /* This transaction holds the lock of an instance that a worker may have skipped. */
-extern void wf_note_locked(void);
+extern void wf_wakeup_locked(void);
 /* Every queue may have new rows, and a pause may be over. */
-extern void wf_note_everything(void);
+extern void wf_wakeup_everything(void);
 
 /* Publish at once, for a database: every queue may have new rows, and locks may be gone. */
 extern void wf_wake_database(Oid database);
 
 /* ---- the dispatcher's side ---- */
-#define WF_MAX_NOTES 32
+#define WF_MAX_WAKEUPS 32
 
-typedef struct WfNote
+typedef struct WfWakeup
 {
 	char		queue[WF_QUEUE_LEN];
 	TimestampTz due_at; /* the earliest one */
-} WfNote;
+} WfWakeup;
 
-typedef struct WfNotes
+typedef struct WfWakeups
 {
 	int			n;
-	WfNote		notes[WF_MAX_NOTES];
+	WfWakeup		wakeups[WF_MAX_WAKEUPS];
 	/* There were more queues than fit, or unknown ones: look at all of them from the start. */
 	bool		everything;
 	bool		unlocked;	/* locks that the dispatcher had skipped may be gone */
-} WfNotes;
+} WfWakeups;
 
 /* Take all wake-ups of this database, leaving none. */
-extern void wf_notes_take(WfNotes *notes);
+extern void wf_wakeups_take(WfWakeups *wakeups);
 
 /*
  * Are there wake-ups to take? The dispatcher asks before it sleeps, since a wait for a lock may
  * have reset the latch that came with them.
  */
-extern bool wf_notes_pending(void);
+extern bool wf_wakeups_pending(void);
 
 /*
  * Tell others that the dispatcher has skipped locked instances, so that the end of their locks
- * wakes it. Locks that have gone since the last wf_notes_take count too: called after skipping,
+ * wakes it. Locks that have gone since the last wf_wakeups_take count too: called after skipping,
  * this misses none.
  */
-extern void wf_notes_want_unlocks(bool want);
+extern void wf_wakeups_want_unlocks(bool want);
 
 /*
  * Make this process the dispatcher of its database: its latch is set by wake-ups. It detaches

@@ -1,5 +1,5 @@
 /*
- * chores.c
+ * deliveries.c
  *		Deliveries that executors carry out: for instances (deliver.c), write-backs, upkeep.
  *
  * Each is done in the transaction that deletes it, so that it is done once; but a write-back that fails, which stays, and upkeep,
@@ -11,10 +11,10 @@
 
 #include "shmem/careful.h"
 #include "shmem/executors.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "store/access.h"
 #include "store/delivery.h"
-#include "worker/chores.h"
+#include "worker/deliveries.h"
 #include "worker/deliver.h"
 #include "worker/delivery_kinds.h"
 #include "worker/failure.h"
@@ -37,7 +37,7 @@ put_off_upkeep(const WfDelivery *delivery)
 }
 
 bool
-wf_chores_work(const char *queue, WfWorkItem *item, int64 *delivering)
+wf_deliveries_work(const char *queue, WfWorkItem *item, int64 *delivering)
 {
 	WfAccess	access;
 	WfDelivery *delivery;
@@ -71,7 +71,7 @@ wf_chores_work(const char *queue, WfWorkItem *item, int64 *delivering)
 	MemoryContextSwitchTo(context);
 	if (write_back.id != 0)
 		wf_write_back(&write_back, deaths >= WF_MOST_DEATHS						   ? WF_SPARED_DEADLY
-								   : wf_stubborn_take(WF_STUBBORN_DELIVERY(write_back.id)) ? WF_SPARED_STUBBORN
+								   : wf_uncancellable_take(WF_UNCANCELLABLE_DELIVERY(write_back.id)) ? WF_SPARED_UNCANCELLABLE
 																						  : WF_SPARED_NOT);
 	if (upkeep_due.id != 0)
 		wf_upkeep(&upkeep_due);

@@ -1,8 +1,8 @@
 /*
- * arrivals.c
+ * replies_and_timers.c
  *		What the dispatcher moves on: replies that have come, deliveries that had to wait, clocks that have struck.
  *
- * Moves are made by moves.c; here is what becomes of the flights and the lanes after them.
+ * Moves are made by moves.c; here is what becomes of requests in flight and of the cursors after them.
  */
 #include "compat.h"
 
@@ -10,14 +10,14 @@
 #include "utils/timestamp.h"
 
 #include "shmem/counters.h"
-#include "shmem/notes.h"
+#include "shmem/wakeups.h"
 #include "shmem/settings.h"
 #include "store/delivery.h"
 #include "store/due.h"
 #include "store/executor_work.h"
 #include "worker/dispatcher_internal.h"
 #include "worker/failure.h"
-#include "worker/flights.h"
+#include "worker/in_flight.h"
 #include "worker/worker.h"
 
 #define REPLIES_PER_TRANSACTION 256
@@ -36,56 +36,56 @@ nothing(WfDispatcher *dispatcher, const WfJob *job)
 static void
 remove_visit(WfDispatcher *dispatcher, const WfJob *job)
 {
-	wf_flight_land(job->visit);
+	wf_in_flight_land(job->visit);
 }
 
 /* Its reply is a row now: whatever moves it first, no second request may go out. */
 static void
 park_visit(WfDispatcher *dispatcher, const WfJob *job)
 {
-	wf_flight_hold(job->visit);
+	wf_in_flight_hold(job->visit);
 }
 
 static void
 await_executor(WfDispatcher *dispatcher, const WfJob *job)
 {
-	wf_flight_hand_over(job->visit);
+	wf_in_flight_hand_over(job->visit);
 }
 
 /* The clock has ended the visit, or moved it on. A handler beside it, or a cancel request that waits for the reply: let that come. */
 static void
 abort_request(WfDispatcher *dispatcher, const WfJob *job)
 {
-	if (job->awaits || wf_flight_awaits_delivery(job->visit))
+	if (job->awaits || wf_in_flight_awaits_delivery(job->visit))
 		return;
 	(void) wf_http_abort(dispatcher->http, (uint64) job->visit);
-	wf_flight_land(job->visit);
+	wf_in_flight_land(job->visit);
 }
 
 static void
 keep_reply(WfDispatcher *dispatcher, const WfJob *job)
 {
-	wf_flight_keep(job->visit, unconstify(WfHttpReply *, job->reply),
+	wf_in_flight_keep(job->visit, unconstify(WfHttpReply *, job->reply),
 				   TimestampTzPlusMilliseconds(GetCurrentTimestamp(), job->pause_ms));
 }
 
 static void
 make_after_unlock(WfDispatcher *dispatcher, const WfJob *job)
 {
-	wf_flight_see_again(job->visit, LONGEST_LOCK_PAUSE_MS);
+	wf_in_flight_see_again(job->visit, LONGEST_LOCK_PAUSE_MS);
 }
 
 static void
 make_after_pause(WfDispatcher *dispatcher, const WfJob *job)
 {
-	wf_flight_postpone(job->visit, job->pause_ms);
+	wf_in_flight_postpone(job->visit, job->pause_ms);
 }
 
 /* Not even an incident could be made of it. */
 static void
 send_again(WfDispatcher *dispatcher, const WfJob *job)
 {
-	wf_flight_postpone(job->visit, LONGEST_PAUSE_MS);
+	wf_in_flight_postpone(job->visit, LONGEST_PAUSE_MS);
 }
 
 /* What it was before it failed. */
@@ -102,7 +102,7 @@ static const Outcome outcomes[][4] = {
 	[WF_JOB_DONE] =			{remove_visit,	 remove_visit,	 abort_request, remove_visit},
 	[WF_JOB_GONE] =			{remove_visit,	 remove_visit,	 abort_request, remove_visit},
 	[WF_JOB_LOCKED] =		{park_visit,	 park_visit,	 nothing,		make_after_unlock},
-	[WF_JOB_HELD] =			{park_visit,	 park_visit,	 nothing,		remove_visit},
+	[WF_JOB_SUSPENDED] =			{park_visit,	 park_visit,	 nothing,		remove_visit},
 	[WF_JOB_UNMOVED] =		{remove_visit,	 remove_visit,	 nothing,		remove_visit},
 	[WF_JOB_HANDED_OVER] =	{await_executor, await_executor, abort_request, await_executor},
 	[WF_JOB_SHORT] =		{keep_reply,	 nothing,		 nothing,		make_after_pause},
@@ -118,7 +118,7 @@ origin_of(const WfJob *job)
 		return REPLY;
 	if (job->delivery != 0)
 		return job->deliver->lands ? DELIVERY : CLOCK;
-	return job->kind == WF_JOB_BREAK ? REQUEST : CLOCK;
+	return job->kind == WF_JOB_FAIL ? REQUEST : CLOCK;
 }
 
 static void
@@ -131,7 +131,7 @@ after_job(WfDispatcher *dispatcher, const WfJob *job)
 /* ---- jobs ---- */
 
 void
-wf_arrivals_run(WfDispatcher *dispatcher, WfJob *jobs, int n)
+wf_jobs_run(WfDispatcher *dispatcher, WfJob *jobs, int n)
 {
 	wf_moves_run(jobs, n, wf_setting_move_timeout, true);
 	wf_count_handled(n);
@@ -142,12 +142,12 @@ wf_arrivals_run(WfDispatcher *dispatcher, WfJob *jobs, int n)
 static void
 count_reply(const WfHttpReply *reply, const WfJob *job)
 {
-	WfFlight   *flight = wf_flight_find(job->visit);
+	WfInFlight   *entry = wf_in_flight_find(job->visit);
 	WfServerCounts *counts;
 
-	if (flight == NULL || flight->lane == NULL || flight->lane->counts == NULL)
+	if (entry == NULL || entry->cursor == NULL || entry->cursor->counts == NULL)
 		return;
-	counts = flight->lane->counts;
+	counts = entry->cursor->counts;
 	wf_server_count_elapsed(counts, reply->elapsed_us);
 	if (reply->verdict != WF_HTTP_ANSWERED || reply->status / 100 != 2)
 		counts->failures++;
@@ -174,16 +174,16 @@ run_replies(WfDispatcher *dispatcher, WfJob *jobs, int n, bool again)
 		stored |= jobs[i].verdict != WF_JOB_STUCK;
 	}
 	if (stored)
-		wf_flights_stored();
+		wf_in_flight_stored();
 }
 
 /* No answer could be had for want of memory: no attempt was made, and the row is looked at again. */
 static void
-send_later(const WfFlight *flight, const WfHttpReply *reply)
+send_later(const WfInFlight *entry, const WfHttpReply *reply)
 {
 	ErrorData	error = {.sqlerrcode = ERRCODE_OUT_OF_MEMORY, .message = unconstify(char *, reply->message)};
 
-	wf_flight_postpone(flight->visit, wf_failure_wait(flight->instance, flight->visit, WF_LACK_MEMORY, &error, LONGEST_WAIT_MS));
+	wf_in_flight_postpone(entry->visit, wf_failure_wait(entry->instance, entry->visit, WF_LACK_MEMORY, &error, LONGEST_WAIT_MS));
 }
 
 /*
@@ -191,7 +191,7 @@ send_later(const WfFlight *flight, const WfHttpReply *reply)
  * the rest comes in the next turn, with new memory.
  */
 bool
-wf_arrivals_replies(WfDispatcher *dispatcher)
+wf_replies_take(WfDispatcher *dispatcher)
 {
 	WfJob	   *jobs = NULL;
 	WfHttpReply *reply;
@@ -200,11 +200,11 @@ wf_arrivals_replies(WfDispatcher *dispatcher)
 
 	while (n < REPLIES_PER_TRANSACTION && bytes < REPLY_BYTES_PER_TRANSACTION && (reply = wf_http_next(dispatcher->http)) != NULL)
 	{
-		WfFlight   *flight = wf_flight_find((int64) reply->tag);
+		WfInFlight   *entry = wf_in_flight_find((int64) reply->tag);
 
-		if (flight != NULL && reply->verdict == WF_HTTP_NO_MEMORY)
-			send_later(flight, reply);
-		if (flight == NULL || reply->verdict == WF_HTTP_NO_MEMORY)
+		if (entry != NULL && reply->verdict == WF_HTTP_NO_MEMORY)
+			send_later(entry, reply);
+		if (entry == NULL || reply->verdict == WF_HTTP_NO_MEMORY)
 		{
 			wf_http_release(dispatcher->http, reply);
 			continue;
@@ -212,8 +212,8 @@ wf_arrivals_replies(WfDispatcher *dispatcher)
 		if (jobs == NULL)
 			jobs = palloc0(sizeof(WfJob) * REPLIES_PER_TRANSACTION);
 		jobs[n].kind = WF_JOB_REPLY;
-		jobs[n].instance = flight->instance;
-		jobs[n].visit = flight->visit;
+		jobs[n].instance = entry->instance;
+		jobs[n].visit = entry->visit;
 		jobs[n++].reply = reply;
 		bytes += reply->body_len;
 	}
@@ -223,16 +223,16 @@ wf_arrivals_replies(WfDispatcher *dispatcher)
 
 /* Those that could not be stored, and whose pause is over. */
 void
-wf_arrivals_kept(WfDispatcher *dispatcher)
+wf_replies_retry_kept(WfDispatcher *dispatcher)
 {
-	WfFlight   *due;
+	WfInFlight   *due;
 	WfJob	   *jobs;
 	int			n;
 
-	if (wf_flights_kept_next() > GetCurrentTimestamp())
+	if (wf_in_flight_kept_next() > GetCurrentTimestamp())
 		return;
-	due = palloc(sizeof(WfFlight) * REPLIES_PER_TRANSACTION);
-	n = wf_flights_kept(GetCurrentTimestamp(), REPLIES_PER_TRANSACTION, REPLY_BYTES_PER_TRANSACTION, due);
+	due = palloc(sizeof(WfInFlight) * REPLIES_PER_TRANSACTION);
+	n = wf_in_flight_kept(GetCurrentTimestamp(), REPLIES_PER_TRANSACTION, REPLY_BYTES_PER_TRANSACTION, due);
 	jobs = palloc0(sizeof(WfJob) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 		jobs[i] = (WfJob){.kind = WF_JOB_REPLY, .instance = due[i].instance, .visit = due[i].visit, .reply = due[i].kept};
@@ -241,7 +241,7 @@ wf_arrivals_kept(WfDispatcher *dispatcher)
 
 typedef struct Taking
 {
-	WfLane	   *lane;
+	WfQueueCursor	   *cursor;
 	WfDueKey   *keys;
 	int			limit;
 	int			n;
@@ -252,23 +252,23 @@ take_keys(WfDispatcher *dispatcher, void *arg)
 {
 	Taking	   *taking = arg;
 
-	taking->n = wf_lane_take(taking->lane, GetCurrentTimestamp(), taking->limit, taking->keys);
+	taking->n = wf_queue_cursor_take(taking->cursor, GetCurrentTimestamp(), taking->limit, taking->keys);
 }
 
 /* What is under way, or has come back already, goes before its clock. */
 static bool
-has_to_wait(WfLane *lane, WfJobKind kind, const WfDueKey *key)
+has_to_wait(WfQueueCursor *cursor, WfJobKind kind, const WfDueKey *key)
 {
-	WfFlight   *flight = wf_flight_find(key->visit);
+	WfInFlight   *entry = wf_in_flight_find(key->visit);
 
-	if (flight == NULL)
+	if (entry == NULL)
 		return false;
 	/* an accepted callback waits for the reply that is under way */
 	if (kind == WF_JOB_DUE)
 		return true;
-	if (!wf_flight_awaits_delivery(key->visit))
+	if (!wf_in_flight_awaits_delivery(key->visit))
 		return false;
-	wf_lane_leave(lane, key->due_at, LONGEST_LOCK_PAUSE_MS);
+	wf_queue_cursor_leave(cursor, key->due_at, LONGEST_LOCK_PAUSE_MS);
 	return true;
 }
 
@@ -280,37 +280,37 @@ longest_pause(const WfJob *job)
 
 /* Clocks, deadlines, and tokens that were left for us. */
 void
-wf_arrivals_fire(WfDispatcher *dispatcher, WfLane *lane, WfJobKind kind)
+wf_timers_fire(WfDispatcher *dispatcher, WfQueueCursor *cursor, WfJobKind kind)
 {
-	Taking		taking = {.lane = lane, .limit = DUE_PER_TRANSACTION};
-	WfLane		before = *lane;
+	Taking		taking = {.cursor = cursor, .limit = DUE_PER_TRANSACTION};
+	WfQueueCursor		before = *cursor;
 	WfJob	   *jobs;
 	int			njobs = 0;
 
-	if (lane->next > GetCurrentTimestamp())
+	if (cursor->next > GetCurrentTimestamp())
 		return;
 	taking.keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
 	if (!wf_small_transaction(dispatcher, take_keys, &taking))
 	{
-		*lane = before;
+		*cursor = before;
 		return;
 	}
 	jobs = palloc0(sizeof(WfJob) * DUE_PER_TRANSACTION);
 	for (int i = 0; i < taking.n; i++)
 	{
-		if (has_to_wait(lane, kind, &taking.keys[i]))
+		if (has_to_wait(cursor, kind, &taking.keys[i]))
 			continue;
 		jobs[njobs].kind = kind;
 		jobs[njobs].instance = taking.keys[i].instance;
 		jobs[njobs++].visit = taking.keys[i].visit;
 	}
-	wf_arrivals_run(dispatcher, jobs, njobs);
+	wf_jobs_run(dispatcher, jobs, njobs);
 	for (int i = 0; i < njobs; i++)
 		if (wf_job_is_undone(&jobs[i]) || jobs[i].verdict == WF_JOB_UNMOVED)
-			wf_lane_leave(lane, taking.keys[0].due_at, longest_pause(&jobs[i]));
+			wf_queue_cursor_leave(cursor, taking.keys[0].due_at, longest_pause(&jobs[i]));
 	/* those behind what is locked have their turn first */
 	if (taking.n < DUE_PER_TRANSACTION)
-		wf_lane_at_end(lane);
+		wf_queue_cursor_at_end(cursor);
 }
 
 /* ---- deliveries: what had to wait for a lock, or for others before it ---- */
@@ -331,12 +331,12 @@ static bool
 can_be_taken(const WfDelivery *delivery, TimestampTz horizon)
 {
 	/* what was held is so no longer, or is found to be */
-	return strcmp(delivery->queue, WF_QUEUE_HELD) == 0 ||
+	return strcmp(delivery->queue, WF_QUEUE_SUSPENDED) == 0 ||
 		   (strcmp(delivery->queue, WF_QUEUE_MOVE) == 0 && delivery->due_at <= horizon);
 }
 
 static void
-follow(Taken *taken, const WfDelivery *first)
+follow_job(Taken *taken, const WfDelivery *first)
 {
 	int64	   *visits;
 	int			n = wf_deliveries_follow(first->instance, first->queue, first->due_at, &visits);
@@ -372,7 +372,7 @@ take_instance(Taken *taken, const WfDelivery *waiting, int n)
 	if (taken->n > before)
 		return;
 	if (wf_is_executor_queue(waiting[0].queue))
-		follow(taken, &waiting[0]);
+		follow_job(taken, &waiting[0]);
 	else
 		wf_deliveries_postpone(&waiting[0].instance, &waiting[0].due_at, 1);
 }
@@ -444,7 +444,7 @@ find_postponed(const Taken *taken, Postponement *postponed)
 
 /* A batch of what is due; once a lock has gone, also of what would be tried within the longest pause. */
 void
-wf_arrivals_deliveries(WfDispatcher *dispatcher)
+wf_deliveries_take(WfDispatcher *dispatcher)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	bool		unlocked = dispatcher->deliveries_at == DT_NOBEGIN;
@@ -458,7 +458,7 @@ wf_arrivals_deliveries(WfDispatcher *dispatcher)
 	if (!wf_small_transaction(dispatcher, take_deliveries, &taken))
 		return;
 	for (int i = 0; i < taken.nfollowed; i++)
-		wf_flight_hand_over(taken.followed[i]);
+		wf_in_flight_hand_over(taken.followed[i]);
 	wf_moves_run(taken.jobs, taken.n, wf_setting_move_timeout, true);
 	for (int i = 0; i < taken.n; i++)
 		after_job(dispatcher, &taken.jobs[i]);
@@ -473,7 +473,7 @@ wf_arrivals_deliveries(WfDispatcher *dispatcher)
 
 typedef struct Waiting
 {
-	int64	   *instances; /* of flights whose replies executors were to deliver */
+	int64	   *instances; /* of requests in flight whose replies executors were to deliver */
 	int			n;
 	WfReplyKey *replies; /* those that still wait */
 	int			nreplies;
@@ -485,26 +485,26 @@ find_waiting(WfDispatcher *dispatcher, void *arg)
 	Waiting    *waiting = arg;
 
 	waiting->nreplies = wf_delivery_replies(waiting->instances, waiting->n, &waiting->replies);
-	waiting->n = wf_flights_settle(waiting->replies, waiting->nreplies);
+	waiting->n = wf_in_flight_settle(waiting->replies, waiting->nreplies);
 }
 
 /* An executor has delivered replies: what they have made of their visits can be looked at again. */
 bool
-wf_arrivals_land(WfDispatcher *dispatcher)
+wf_replies_remove_delivered(WfDispatcher *dispatcher)
 {
 	Waiting		waiting = {0};
-	WfLane	  **lanes;
+	WfQueueCursor	  **cursors;
 	int			n;
 
-	waiting.n = wf_flights_handed_over(&waiting.instances);
+	waiting.n = wf_in_flight_handed_over(&waiting.instances);
 	if (waiting.n == 0)
 		return true;
 	if (!wf_small_transaction(dispatcher, find_waiting, &waiting))
 		return false;
 	if (waiting.n == 0)
 		return true;
-	lanes = wf_lanes_all(&n);
+	cursors = wf_queue_cursors_all(&n);
 	for (int i = 0; i < n; i++)
-		wf_lane_restart(lanes[i]);
+		wf_queue_cursor_restart(cursors[i]);
 	return true;
 }

@@ -1,5 +1,5 @@
 /*
- * exchange.c
+ * http_codec.c
  *		Between a visit and a request.
  */
 #include "compat.h"
@@ -16,14 +16,14 @@
 #include "engine/request.h"
 #include "model/guard.h"
 #include "worker/charset.h"
-#include "worker/exchange.h"
+#include "worker/http_codec.h"
 #include "worker/media_type.h"
 
 /* A service that wants to be left alone for longer is asked again after that. */
 #define LONGEST_RETRY_AFTER_S 86400
 
 bool
-wf_exchange_request(WfVisit *visit, const WfServer *server, Oid owner, WfHttpRequest *request, WfFault *fault)
+wf_http_request(WfVisit *visit, const WfServer *server, Oid owner, WfHttpRequest *request, WfFault *fault)
 {
 	List	   *list = NIL;
 	WfHttpHeader *headers;
@@ -220,7 +220,7 @@ read_body(const WfHttpReply *reply, bool *encoded, const char **message)
 
 /* {status, headers, body, encoding} */
 static Jsonb *
-make_reply(const WfHttpReply *reply, Jsonb *body, bool encoded)
+make_http_reply(const WfHttpReply *reply, Jsonb *body, bool encoded)
 {
 	WfField    *headers = palloc0(sizeof(WfField) * Max(reply->nheaders, 1));
 	WfField		fields[4];
@@ -331,7 +331,7 @@ read_reply(const WfHttpReply *reply, const char **message)
 	if (*message != NULL)
 		*message = MemoryContextStrdup(context, *message);
 	body = keep(body, scratch);
-	result = keep(make_reply(reply, body, encoded), scratch);
+	result = keep(make_http_reply(reply, body, encoded), scratch);
 	MemoryContextSwitchTo(context);
 	MemoryContextDelete(scratch);
 	if (body != NULL)
@@ -364,7 +364,7 @@ read_answered(const WfHttpReply *reply, WfAnswer *answer)
 }
 
 void
-wf_exchange_answer(const WfHttpReply *reply, WfAnswer *answer)
+wf_http_answer(const WfHttpReply *reply, WfAnswer *answer)
 {
 	memset(answer, 0, sizeof(*answer));
 	answer->started_at = GetCurrentTimestamp() - reply->elapsed_us;
@@ -374,7 +374,7 @@ wf_exchange_answer(const WfHttpReply *reply, WfAnswer *answer)
 			read_answered(reply, answer);
 			break;
 		case WF_HTTP_CONNECT:
-		case WF_HTTP_NO_MEMORY: /* does not come here: arrivals.c sends it again */
+		case WF_HTTP_NO_MEMORY: /* does not come here: replies_and_timers.c sends it again */
 			wf_fault(&answer->fault, WF_CODE_CONNECT, "%s", reply->message);
 			answer->retryable = true;
 			break;
@@ -398,7 +398,7 @@ wf_exchange_answer(const WfHttpReply *reply, WfAnswer *answer)
 /* ---- an answer as a row holds it ---- */
 
 Jsonb *
-wf_exchange_pack(const WfAnswer *answer)
+wf_http_encode(const WfAnswer *answer)
 {
 	const WfFault *fault = &answer->fault;
 	WfField		fields[8];
@@ -446,7 +446,7 @@ get_int(Jsonb *object, const char *key)
 }
 
 void
-wf_exchange_unpack(Jsonb *packed, WfAnswer *answer)
+wf_http_decode(Jsonb *packed, WfAnswer *answer)
 {
 	char	   *sqlstate = get_text(packed, "sqlstate");
 

@@ -1,5 +1,5 @@
 /*
- * words.c
+ * enum_names.c
  *		Names of statuses, states and the like, as rows store them; and what follows from a row that
  *		no field says.
  */
@@ -77,7 +77,7 @@ wf_earlier(TimestampTz a, TimestampTz b)
 }
 
 TimestampTz
-wf_batch_alarm(const WfVisit *visit)
+wf_batch_next_timer(const WfVisit *visit)
 {
 	TimestampTz alarm = visit->clocks.warn_at;
 

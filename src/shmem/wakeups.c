@@ -1,5 +1,5 @@
 /*
- * notes.c
+ * wakeups.c
  *		Wake-ups that a transaction leaves for the workers, published at its end.
  *
  * The wake-ups of the running transaction are in static memory, so that publishing them, after the
@@ -26,7 +26,7 @@
 
 typedef struct Pending
 {
-	WfNotes		notes;
+	WfWakeups		wakeups;
 	bool		any_due;
 	bool		any_ended;
 	uint8		ended[ENDED_BITS / 8];
@@ -39,43 +39,43 @@ static bool registered = false;
 
 /* ---- collecting ---- */
 
-static void add_note(WfNotes *notes, const char *queue, TimestampTz due_at);
-static void at_transaction_end(XactEvent event, void *arg);
-static void at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent,
+static void add_wakeup(WfWakeups *wakeups, const char *queue, TimestampTz due_at);
+static void wakeups_at_transaction_end(XactEvent event, void *arg);
+static void wakeups_at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent,
 								  void *arg);
 
 static void
-register_once(void)
+register_wakeups_once(void)
 {
 	wf_shmem_require();
 	if (likely(registered))
 		return;
-	RegisterXactCallback(at_transaction_end, NULL);
-	RegisterSubXactCallback(at_subtransaction_end, NULL);
+	RegisterXactCallback(wakeups_at_transaction_end, NULL);
+	RegisterSubXactCallback(wakeups_at_subtransaction_end, NULL);
 	registered = true;
 }
 
 void
-wf_note_due(const char *queue, TimestampTz due_at)
+wf_wakeup_due(const char *queue, TimestampTz due_at)
 {
-	register_once();
-	add_note(&pending.notes, queue, due_at);
+	register_wakeups_once();
+	add_wakeup(&pending.wakeups, queue, due_at);
 	pending.any_due = true;
 }
 
 void
-wf_note_ended(int64 instance)
+wf_wakeup_ended(int64 instance)
 {
 	uint64		bit = ENDED_BIT(instance);
 
-	register_once();
+	register_wakeups_once();
 	pending.ended[bit / 8] |= 1 << (bit % 8);
 	pending.any_ended = true;
 }
 
 /* There are no more claims at a time than places for them here. */
 void
-wf_note_stopped(int64 visit)
+wf_wakeup_stopped(int64 visit)
 {
 	if (!wf_claimed_elsewhere(visit))
 		return;
@@ -84,18 +84,18 @@ wf_note_stopped(int64 visit)
 			return;
 	if (pending.nstopped == WF_MAX_WORKERS)
 		return;
-	register_once();
+	register_wakeups_once();
 	pending.stopped[pending.nstopped++] = visit;
 }
 
 /* Works without the preloaded library too, since a trigger that a restore fires calls it. */
 void
-wf_note_everything(void)
+wf_wakeup_everything(void)
 {
 	if (wf_shared == NULL)
 		return;
-	register_once();
-	pending.notes.everything = true;
+	register_wakeups_once();
+	pending.wakeups.everything = true;
 	pending.any_due = true;
 }
 
@@ -104,18 +104,18 @@ wf_note_everything(void)
  * for ever.
  */
 void
-wf_note_locked(void)
+wf_wakeup_locked(void)
 {
-	register_once();
-	pending.notes.unlocked = !wf_am_dispatcher();
+	register_wakeups_once();
+	pending.wakeups.unlocked = !wf_am_dispatcher();
 }
 
 static void
-forget(void)
+forget_wakeups(void)
 {
-	pending.notes.n = 0;
-	pending.notes.everything = false;
-	pending.notes.unlocked = false;
+	pending.wakeups.n = 0;
+	pending.wakeups.everything = false;
+	pending.wakeups.unlocked = false;
 	pending.any_due = false;
 	if (pending.any_ended)
 		memset(pending.ended, 0, sizeof(pending.ended));
@@ -125,35 +125,35 @@ forget(void)
 
 /* Add a wake-up. Also called under a spinlock: it neither allocates nor fails. */
 static void
-add_note(WfNotes *notes, const char *queue, TimestampTz due_at)
+add_wakeup(WfWakeups *wakeups, const char *queue, TimestampTz due_at)
 {
-	if (notes->everything)
+	if (wakeups->everything)
 		return;
-	for (int i = 0; i < notes->n; i++)
+	for (int i = 0; i < wakeups->n; i++)
 	{
-		if (strcmp(notes->notes[i].queue, queue) == 0)
+		if (strcmp(wakeups->wakeups[i].queue, queue) == 0)
 		{
-			notes->notes[i].due_at = Min(notes->notes[i].due_at, due_at);
+			wakeups->wakeups[i].due_at = Min(wakeups->wakeups[i].due_at, due_at);
 			return;
 		}
 	}
-	if (notes->n == WF_MAX_NOTES)
+	if (wakeups->n == WF_MAX_WAKEUPS)
 	{
-		notes->everything = true;
+		wakeups->everything = true;
 		return;
 	}
-	strlcpy(notes->notes[notes->n].queue, queue, WF_QUEUE_LEN);
-	notes->notes[notes->n].due_at = due_at;
-	notes->n++;
+	strlcpy(wakeups->wakeups[wakeups->n].queue, queue, WF_QUEUE_LEN);
+	wakeups->wakeups[wakeups->n].due_at = due_at;
+	wakeups->n++;
 }
 
 static void
-merge_notes(WfNotes *into, const WfNotes *from)
+merge_wakeups(WfWakeups *into, const WfWakeups *from)
 {
 	into->everything |= from->everything;
 	into->unlocked |= from->unlocked;
 	for (int i = 0; i < from->n; i++)
-		add_note(into, from->notes[i].queue, from->notes[i].due_at);
+		add_wakeup(into, from->wakeups[i].queue, from->wakeups[i].due_at);
 }
 
 /* ---- publishing ---- */
@@ -163,7 +163,7 @@ merge_notes(WfNotes *into, const WfNotes *from)
  * only if it waits for the end of locks.
  */
 static void
-publish_notes(Oid database, const WfNotes *notes, bool wake)
+publish_wakeups(Oid database, const WfWakeups *wakeups, bool wake)
 {
 	WfSlot	   *slot = wf_slot_of(database);
 	int			procno = WF_NO_PROC;
@@ -173,7 +173,7 @@ publish_notes(Oid database, const WfNotes *notes, bool wake)
 	SpinLockAcquire(&slot->mutex);
 	if (slot->database == database)
 	{
-		merge_notes(&slot->notes, notes);
+		merge_wakeups(&slot->wakeups, wakeups);
 		if (wake || slot->want_unlocks)
 			procno = slot->dispatcher_procno;
 	}
@@ -211,19 +211,19 @@ wake_waiters(Oid database, bool all)
 static void
 publish_locks_gone(void)
 {
-	WfNotes		gone;
+	WfWakeups		gone;
 
 	gone.n = 0;
 	gone.everything = false;
 	gone.unlocked = true;
-	publish_notes(MyDatabaseId, &gone, false);
+	publish_wakeups(MyDatabaseId, &gone, false);
 }
 
 static void
 publish_commit(void)
 {
-	if (pending.any_due || pending.notes.unlocked)
-		publish_notes(MyDatabaseId, &pending.notes, pending.any_due);
+	if (pending.any_due || pending.wakeups.unlocked)
+		publish_wakeups(MyDatabaseId, &pending.wakeups, pending.any_due);
 	if (pending.any_ended)
 		wake_waiters(MyDatabaseId, false);
 	if (pending.nstopped > 0)
@@ -231,25 +231,25 @@ publish_commit(void)
 }
 
 static void
-at_transaction_end(XactEvent event, void *arg)
+wakeups_at_transaction_end(XactEvent event, void *arg)
 {
 	switch (event)
 	{
 		case XACT_EVENT_COMMIT:
 			publish_commit();
-			forget();
+			forget_wakeups();
 			break;
 		case XACT_EVENT_ABORT:
-			if (pending.notes.unlocked)
+			if (pending.wakeups.unlocked)
 				publish_locks_gone();
 			wf_waiter_remove();
-			forget();
+			forget_wakeups();
 			break;
 		/* nothing has ended yet; COMMIT PREPARED and ROLLBACK PREPARED wake everybody */
 		case XACT_EVENT_PREPARE:
 		case XACT_EVENT_PARALLEL_COMMIT:
 		case XACT_EVENT_PARALLEL_ABORT:
-			forget();
+			forget_wakeups();
 			break;
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
@@ -260,73 +260,73 @@ at_transaction_end(XactEvent event, void *arg)
 
 /* ROLLBACK TO SAVEPOINT releases locks too, so their end is published at once. */
 static void
-at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+wakeups_at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {
-	if (event == SUBXACT_EVENT_ABORT_SUB && pending.notes.unlocked)
+	if (event == SUBXACT_EVENT_ABORT_SUB && pending.wakeups.unlocked)
 		publish_locks_gone();
 }
 
 void
 wf_wake_database(Oid database)
 {
-	WfNotes		all;
+	WfWakeups		all;
 
 	if (wf_shared == NULL)
 		return;
 	all.n = 0;
 	all.everything = all.unlocked = true;
-	publish_notes(database, &all, true);
+	publish_wakeups(database, &all, true);
 	wake_waiters(database, true);
 }
 
 void
 wf_executors_look_again(WfSlot *slot)
 {
-	WfNotes		again;
+	WfWakeups		again;
 
 	again.n = 0;
 	again.everything = again.unlocked = false;
-	add_note(&again, WF_QUEUE_EXECUTOR, DT_NOBEGIN);
-	publish_notes(slot->database, &again, true);
+	add_wakeup(&again, WF_QUEUE_EXECUTOR, DT_NOBEGIN);
+	publish_wakeups(slot->database, &again, true);
 }
 
 /* ---- the dispatcher ---- */
 
 void
-wf_notes_take(WfNotes *notes)
+wf_wakeups_take(WfWakeups *wakeups)
 {
 	WfSlot	   *slot = wf_my_slot;
 
 	SpinLockAcquire(&slot->mutex);
-	notes->n = slot->notes.n;
-	notes->everything = slot->notes.everything;
-	notes->unlocked = slot->notes.unlocked;
-	memcpy(notes->notes, slot->notes.notes, sizeof(WfNote) * notes->n);
-	slot->notes.n = 0;
-	slot->notes.everything = slot->notes.unlocked = false;
+	wakeups->n = slot->wakeups.n;
+	wakeups->everything = slot->wakeups.everything;
+	wakeups->unlocked = slot->wakeups.unlocked;
+	memcpy(wakeups->wakeups, slot->wakeups.wakeups, sizeof(WfWakeup) * wakeups->n);
+	slot->wakeups.n = 0;
+	slot->wakeups.everything = slot->wakeups.unlocked = false;
 	SpinLockRelease(&slot->mutex);
 }
 
 bool
-wf_notes_pending(void)
+wf_wakeups_pending(void)
 {
-	WfNotes    *notes = &wf_my_slot->notes;
+	WfWakeups    *wakeups = &wf_my_slot->wakeups;
 	bool		answer;
 
 	SpinLockAcquire(&wf_my_slot->mutex);
-	answer = notes->n > 0 || notes->everything || (notes->unlocked && wf_my_slot->want_unlocks);
+	answer = wakeups->n > 0 || wakeups->everything || (wakeups->unlocked && wf_my_slot->want_unlocks);
 	SpinLockRelease(&wf_my_slot->mutex);
 	return answer;
 }
 
 void
-wf_notes_want_unlocks(bool want)
+wf_wakeups_want_unlocks(bool want)
 {
 	bool		gone_meanwhile;
 
 	SpinLockAcquire(&wf_my_slot->mutex);
 	wf_my_slot->want_unlocks = want;
-	gone_meanwhile = wf_my_slot->notes.unlocked;
+	gone_meanwhile = wf_my_slot->wakeups.unlocked;
 	SpinLockRelease(&wf_my_slot->mutex);
 	if (want && gone_meanwhile)
 		SetLatch(MyLatch);
@@ -338,7 +338,7 @@ wf_dispatcher_attach(void)
 	SpinLockAcquire(&wf_my_slot->mutex);
 	wf_my_slot->dispatcher_procno = wf_my_procno();
 	wf_my_slot->want_unlocks = false;
-	wf_my_slot->notes.everything = true;
+	wf_my_slot->wakeups.everything = true;
 	SpinLockRelease(&wf_my_slot->mutex);
 }
 
@@ -349,7 +349,7 @@ wf_waiter_add(int64 instance)
 {
 	WfWaiter   *waiter;
 
-	register_once();
+	register_wakeups_once();
 	wf_waiter_remove();
 	waiter = &wf_shared->waiters[wf_my_procno()];
 	waiter->database = MyDatabaseId;

@@ -1,0 +1,373 @@
+/*
+ * in_flight.c
+ *		Which visits the dispatcher has in its hands.
+ *
+ * A hash in this process's memory: claiming a row writes nothing. A visit in it is never sent again, whatever the cursor of
+ * its queue does. A new dispatcher begins with the replies that wait as deliveries. A process has one, so what is static here, and in
+ * queue_cursor.c and places.c, is the dispatcher's.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "shmem/shown.h"
+#include "worker/in_flight.h"
+#include "worker/places.h"
+
+/* While it grows it is in no state to go on from an error. */
+struct in_flight_hash;
+static void *in_flight_allocate(struct in_flight_hash *table, Size size);
+static void in_flight_free(struct in_flight_hash *table, void *pointer);
+
+#define SH_PREFIX in_flight
+#define SH_ELEMENT_TYPE WfInFlight
+#define SH_KEY_TYPE int64
+#define SH_KEY visit
+#define SH_HASH_KEY(tb, key) murmurhash32((uint32) (key))
+#define SH_EQUAL(tb, a, b) ((a) == (b))
+#define SH_USE_NONDEFAULT_ALLOCATOR
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+static in_flight_hash *entries;
+static int	nhanded_over = 0;
+static int	nkept = 0;
+static int	nblocking = 0; /* of those */
+static int	npostponed = 0;
+
+static void *
+in_flight_allocate(struct in_flight_hash *table, Size size)
+{
+	void	   *memory = MemoryContextAllocExtended(TopMemoryContext, size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO | MCXT_ALLOC_NO_OOM);
+
+	if (memory == NULL)
+		ereport(FATAL, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
+				errdetail("The workflow dispatcher ends, and another one goes on from the rows."));
+	return memory;
+}
+
+static void
+in_flight_free(struct in_flight_hash *table, void *pointer)
+{
+	pfree(pointer);
+}
+
+void
+wf_in_flight_init(void)
+{
+	entries = in_flight_create(TopMemoryContext, 1024, NULL);
+	wf_requests_show_none();
+}
+
+WfInFlight *
+wf_in_flight_find(int64 visit)
+{
+	return in_flight_lookup(entries, visit);
+}
+
+static void
+count_in_flight(WfQueueCursor *cursor, int change)
+{
+	cursor->in_flight += change;
+	if (cursor->counts != NULL)
+		cursor->counts->in_flight = cursor->in_flight;
+}
+
+static void
+leave_cursor(WfInFlight *entry)
+{
+	WfQueueCursor	   *cursor = entry->cursor;
+
+	entry->cursor = NULL;
+	if (cursor == NULL)
+		return;
+	if (OidIsValid(entry->owner))
+		wf_places_count(cursor, entry->owner, -1);
+	entry->owner = InvalidOid;
+	wf_request_hide(entry->place);
+	count_in_flight(cursor, -1);
+	if (cursor->slots <= 0)
+		cursor->slots = 1; /* look again */
+}
+
+static void
+set_kept(WfInFlight *entry, WfHttpReply *reply)
+{
+	nkept += (reply != NULL) - (entry->kept != NULL);
+	nblocking += (reply != NULL) - entry->blocks;
+	entry->kept = reply;
+	entry->blocks = reply != NULL;
+}
+
+bool
+wf_in_flight_take_off(int64 instance, int64 visit, WfQueueCursor *cursor)
+{
+	bool		found;
+	WfInFlight   *entry = in_flight_insert(entries, visit, &found);
+
+	if (found)
+		return false;
+	entry->instance = instance;
+	entry->cursor = cursor;
+	entry->owner = InvalidOid;
+	entry->home = cursor;
+	entry->later = false;
+	entry->kept = NULL;
+	entry->blocks = false;
+	entry->handed_over = false;
+	if (cursor == NULL)
+		return true;
+	entry->place = wf_request_show(visit);
+	count_in_flight(cursor, 1);
+	return true;
+}
+
+void
+wf_in_flight_own(int64 visit, Oid owner)
+{
+	WfInFlight   *entry = in_flight_lookup(entries, visit);
+
+	if (entry == NULL || entry->cursor == NULL || OidIsValid(entry->owner) || !OidIsValid(owner))
+		return;
+	entry->owner = owner;
+	wf_places_count(entry->cursor, owner, 1);
+}
+
+void
+wf_in_flight_land(int64 visit)
+{
+	WfInFlight   *entry = in_flight_lookup(entries, visit);
+
+	if (entry == NULL)
+		return;
+	leave_cursor(entry);
+	nhanded_over -= entry->handed_over;
+	nkept -= entry->kept != NULL;
+	nblocking -= entry->blocks;
+	npostponed -= entry->later;
+	in_flight_delete(entries, visit);
+}
+
+void
+wf_in_flight_hold(int64 visit)
+{
+	WfInFlight   *entry = in_flight_lookup(entries, visit);
+
+	if (entry == NULL)
+		return;
+	leave_cursor(entry);
+	set_kept(entry, NULL);
+}
+
+void
+wf_in_flight_hand_over(int64 visit)
+{
+	WfInFlight   *entry = in_flight_lookup(entries, visit);
+
+	if (entry == NULL || entry->handed_over)
+		return;
+	leave_cursor(entry);
+	set_kept(entry, NULL);
+	entry->handed_over = true;
+	nhanded_over++;
+}
+
+int
+wf_in_flight_handed_over(int64 **instances)
+{
+	in_flight_iterator iterator;
+	WfInFlight   *entry;
+	int			n = 0;
+
+	if (nhanded_over == 0)
+		return 0;
+	*instances = palloc(sizeof(int64) * nhanded_over);
+	in_flight_start_iterate(entries, &iterator);
+	while ((entry = in_flight_iterate(entries, &iterator)) != NULL)
+		if (entry->handed_over)
+			(*instances)[n++] = entry->instance;
+	return n;
+}
+
+static int
+compare_visits(const void *a, const void *b)
+{
+	int64		x = ((const WfReplyKey *) a)->visit;
+	int64		y = ((const WfReplyKey *) b)->visit;
+
+	return x < y ? -1 : x > y;
+}
+
+int
+wf_in_flight_settle(WfReplyKey *waiting, int n)
+{
+	in_flight_iterator iterator;
+	WfInFlight   *entry;
+	int			removed = 0;
+
+	qsort(waiting, n, sizeof(WfReplyKey), compare_visits);
+	in_flight_start_iterate(entries, &iterator);
+	while ((entry = in_flight_iterate(entries, &iterator)) != NULL)
+	{
+		WfReplyKey	key = {.visit = entry->visit};
+		WfReplyKey *reply;
+
+		if (!entry->handed_over)
+			continue;
+		reply = bsearch(&key, waiting, n, sizeof(WfReplyKey), compare_visits);
+		if (reply != NULL && reply->with_executor)
+			continue;
+		nhanded_over--;
+		entry->handed_over = false;
+		if (reply != NULL)
+			continue;
+		removed++;
+		in_flight_delete_item(entries, entry);
+	}
+	return removed;
+}
+
+bool
+wf_in_flight_awaits_delivery(int64 visit)
+{
+	WfInFlight   *entry = in_flight_lookup(entries, visit);
+
+	return entry != NULL && entry->cursor == NULL && !entry->later;
+}
+
+/* ---- replies that could not be stored ---- */
+
+void
+wf_in_flight_keep(int64 visit, WfHttpReply *reply, TimestampTz again_at)
+{
+	WfInFlight   *entry = in_flight_lookup(entries, visit);
+
+	leave_cursor(entry);
+	if (entry->kept == NULL)
+		set_kept(entry, reply);
+	entry->again_at = again_at;
+}
+
+int
+wf_in_flight_kept(TimestampTz now, int limit, size_t bytes, WfInFlight *due)
+{
+	in_flight_iterator iterator;
+	WfInFlight   *entry;
+	size_t		sum = 0;
+	int			n = 0;
+
+	if (nkept == 0)
+		return 0;
+	in_flight_start_iterate(entries, &iterator);
+	while (n < limit && sum < bytes && (entry = in_flight_iterate(entries, &iterator)) != NULL)
+	{
+		if (entry->kept == NULL || entry->again_at > now)
+			continue;
+		due[n++] = *entry;
+		sum += entry->kept->body_len;
+	}
+	return n;
+}
+
+TimestampTz
+wf_in_flight_kept_next(void)
+{
+	in_flight_iterator iterator;
+	WfInFlight   *entry;
+	TimestampTz next = WF_NEVER;
+
+	if (nkept == 0)
+		return next;
+	in_flight_start_iterate(entries, &iterator);
+	while ((entry = in_flight_iterate(entries, &iterator)) != NULL)
+		if (entry->kept != NULL)
+			next = Min(next, entry->again_at);
+	return next;
+}
+
+void
+wf_in_flight_stored(void)
+{
+	in_flight_iterator iterator;
+	WfInFlight   *entry;
+
+	if (nblocking == 0)
+		return;
+	nblocking = 0;
+	in_flight_start_iterate(entries, &iterator);
+	while ((entry = in_flight_iterate(entries, &iterator)) != NULL)
+		entry->blocks = false;
+}
+
+bool
+wf_in_flight_blocked(void)
+{
+	return nblocking > 0;
+}
+
+/* ---- those that are looked at again ---- */
+
+void
+wf_in_flight_postpone(int64 visit, int pause_ms)
+{
+	WfInFlight   *entry = in_flight_lookup(entries, visit);
+
+	if (entry == NULL || entry->home == NULL || entry->later)
+		return;
+	leave_cursor(entry);
+	set_kept(entry, NULL);
+	entry->later = true;
+	entry->again_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
+	npostponed++;
+}
+
+/* Their rows may lie behind the cursor. */
+void
+wf_in_flight_resume(TimestampTz now)
+{
+	in_flight_iterator iterator;
+	WfInFlight   *entry;
+
+	if (npostponed == 0)
+		return;
+	in_flight_start_iterate(entries, &iterator);
+	while ((entry = in_flight_iterate(entries, &iterator)) != NULL)
+	{
+		if (!entry->later || entry->again_at > now)
+			continue;
+		wf_queue_cursor_restart(entry->home);
+		npostponed--;
+		in_flight_delete_item(entries, entry);
+	}
+}
+
+TimestampTz
+wf_in_flight_resume_next(void)
+{
+	in_flight_iterator iterator;
+	WfInFlight   *entry;
+	TimestampTz next = WF_NEVER;
+
+	if (npostponed == 0)
+		return next;
+	in_flight_start_iterate(entries, &iterator);
+	while ((entry = in_flight_iterate(entries, &iterator)) != NULL)
+		if (entry->later)
+			next = Min(next, entry->again_at);
+	return next;
+}
+
+void
+wf_in_flight_see_again(int64 visit, int longest_pause_ms)
+{
+	WfInFlight   *entry = in_flight_lookup(entries, visit);
+	WfQueueCursor	   *cursor = entry != NULL ? entry->cursor : NULL;
+
+	wf_in_flight_land(visit);
+	if (cursor != NULL)
+		wf_queue_cursor_pause(cursor, DT_NOBEGIN, longest_pause_ms);
+}
