@@ -36,15 +36,14 @@
 
 #if PG_VERSION_NUM < 160000
 #define wf_server_aclcheck(server, role, mode) pg_foreign_server_aclcheck(server, role, mode)
-#define wf_class_ownercheck(rel, role) pg_class_ownercheck(rel, role)
-#define wf_database_ownercheck(db, role) pg_database_ownercheck(db, role)
-#define wf_extension_ownercheck(ext, role) pg_extension_ownercheck(ext, role)
+#define wf_class_ownercheck(rel, role)		   pg_class_ownercheck(rel, role)
+#define wf_database_ownercheck(db, role)	   pg_database_ownercheck(db, role)
+#define wf_extension_ownercheck(ext, role)	   pg_extension_ownercheck(ext, role)
 #else
-#define wf_server_aclcheck(server, role, mode)                                                     \
-	object_aclcheck(ForeignServerRelationId, server, role, mode)
-#define wf_class_ownercheck(rel, role) object_ownercheck(RelationRelationId, rel, role)
-#define wf_database_ownercheck(db, role) object_ownercheck(DatabaseRelationId, db, role)
-#define wf_extension_ownercheck(ext, role) object_ownercheck(ExtensionRelationId, ext, role)
+#define wf_server_aclcheck(server, role, mode) object_aclcheck(ForeignServerRelationId, server, role, mode)
+#define wf_class_ownercheck(rel, role)		   object_ownercheck(RelationRelationId, rel, role)
+#define wf_database_ownercheck(db, role)	   object_ownercheck(DatabaseRelationId, db, role)
+#define wf_extension_ownercheck(ext, role)	   object_ownercheck(ExtensionRelationId, ext, role)
 #endif
 
 /* Written in front of a declaration from 18 on. */
@@ -74,7 +73,7 @@
 typedef void WfJsonAction;
 #define WF_JSON_ACTION_DONE ((void) 0)
 #else
-#define WfJsonAction JsonParseErrorType
+#define WfJsonAction		JsonParseErrorType
 #define WF_JSON_ACTION_DONE JSON_SUCCESS
 #endif
 
@@ -128,24 +127,24 @@ wf_jsonb_push(WfJsonbState *state, JsonbIteratorToken token, JsonbValue *value)
 
 /* The hook by which the planner lets others say how large a table is. */
 #if PG_VERSION_NUM < 190000
-#define WF_RELATION_HOOK get_relation_info_hook
-#define WfRelationHook get_relation_info_hook_type
+#define WF_RELATION_HOOK			get_relation_info_hook
+#define WfRelationHook				get_relation_info_hook_type
 #define WF_RELATION_HOOK_PARAMETERS PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel
-#define WF_RELATION_HOOK_ARGUMENTS root, relid, inhparent, rel
-#define WF_RELATION_HOOK_IS_TABLE true
-#define WF_RELATION_HOOK_RELID relid
+#define WF_RELATION_HOOK_ARGUMENTS	root, relid, inhparent, rel
+#define WF_RELATION_HOOK_IS_TABLE	true
+#define WF_RELATION_HOOK_RELID		relid
 #else
-#define WF_RELATION_HOOK build_simple_rel_hook
-#define WfRelationHook build_simple_rel_hook_type
+#define WF_RELATION_HOOK			build_simple_rel_hook
+#define WfRelationHook				build_simple_rel_hook_type
 #define WF_RELATION_HOOK_PARAMETERS PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte
-#define WF_RELATION_HOOK_ARGUMENTS root, rel, rte
-#define WF_RELATION_HOOK_IS_TABLE (rte->rtekind == RTE_RELATION)
-#define WF_RELATION_HOOK_RELID rte->relid
+#define WF_RELATION_HOOK_ARGUMENTS	root, rel, rte
+#define WF_RELATION_HOOK_IS_TABLE	(rte->rtekind == RTE_RELATION)
+#define WF_RELATION_HOOK_RELID		rte->relid
 #endif
 
 #if PG_VERSION_NUM < 190000
 #define WF_PLANNER_PARAMETERS Query *parse, const char *query_string, int cursor_options, ParamListInfo bound
-#define WF_PLANNER_ARGUMENTS parse, query_string, cursor_options, bound
+#define WF_PLANNER_ARGUMENTS  parse, query_string, cursor_options, bound
 #else
 #define WF_PLANNER_PARAMETERS \
 	Query *parse, const char *query_string, int cursor_options, ParamListInfo bound, struct ExplainState *explain
@@ -159,7 +158,8 @@ wf_view_of(const RangeTblEntry *rte)
 #if PG_VERSION_NUM < 160000
 	const RangeTblEntry *first = rte->subquery->rtable != NIL ? linitial(rte->subquery->rtable) : NULL;
 
-	return first != NULL && first->rtekind == RTE_RELATION && first->relkind == RELKIND_VIEW ? first->relid : InvalidOid;
+	return first != NULL && first->rtekind == RTE_RELATION && first->relkind == RELKIND_VIEW ? first->relid
+																							 : InvalidOid;
 #else
 	return rte->relkind == RELKIND_VIEW ? rte->relid : InvalidOid;
 #endif

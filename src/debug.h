@@ -7,7 +7,8 @@
 
 #ifdef WF_DEBUG
 #define WF_ASSERT(condition) \
-	do { \
+	do \
+	{ \
 		if (!(condition)) \
 			elog(PANIC, "workflow: %s does not hold", #condition); \
 	} while (0)

@@ -24,8 +24,7 @@ void
 wf_argument_require(FunctionCallInfo fcinfo, int n, const char *name)
 {
 	if (PG_ARGISNULL(n))
-		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				errmsg("argument \"%s\" must not be null", name));
+		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"%s\" must not be null", name));
 }
 
 char *
@@ -50,11 +49,10 @@ wf_argument_jsonb(FunctionCallInfo fcinfo, int n)
 Jsonb *
 wf_argument_object(FunctionCallInfo fcinfo, int n, const char *name)
 {
-	Jsonb	   *value = wf_argument_jsonb(fcinfo, n);
+	Jsonb *value = wf_argument_jsonb(fcinfo, n);
 
 	if (value != NULL && !JB_ROOT_IS_OBJECT(value))
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("argument \"%s\" must be a JSON object", name),
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("argument \"%s\" must be a JSON object", name),
 				errhint("The data of an instance is an object, such as {\"amount\": 120}."));
 	return value;
 }
@@ -68,7 +66,7 @@ wf_argument_object(FunctionCallInfo fcinfo, int n, const char *name)
 static const char *
 read_number(const char *p, const char *end, int64 *number)
 {
-	int64		value = 0;
+	int64 value = 0;
 
 	if (p == end || *p < '1' || *p > '9')
 		return NULL;
@@ -93,8 +91,8 @@ wf_serial_parse(const char *text, int len, WfSerial *serial)
 WfSerial
 wf_argument_serial(FunctionCallInfo fcinfo, int n)
 {
-	WfSerial	serial;
-	text	   *value;
+	WfSerial serial;
+	text	*value;
 
 	wf_argument_require(fcinfo, n, "serial_number");
 	value = PG_GETARG_TEXT_PP(n);
@@ -109,8 +107,8 @@ wf_argument_serial(FunctionCallInfo fcinfo, int n)
 Datum
 workflow_serial_number(PG_FUNCTION_ARGS)
 {
-	char		buffer[SERIAL_BYTES];
-	int			len = pg_lltoa(PG_GETARG_INT64(0), buffer);
+	char buffer[SERIAL_BYTES];
+	int	 len = pg_lltoa(PG_GETARG_INT64(0), buffer);
 
 	buffer[len++] = '_';
 	len += pg_lltoa(PG_GETARG_INT64(1), buffer + len);
@@ -125,8 +123,7 @@ workflow_serial_number(PG_FUNCTION_ARGS)
 Datum
 workflow_serial_is_text(PG_FUNCTION_ARGS)
 {
-	ereport(ERROR, errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-			errmsg("a serial number is text, not a number"),
+	ereport(ERROR, errcode(ERRCODE_INVALID_TEXT_REPRESENTATION), errmsg("a serial number is text, not a number"),
 			errdetail("PostgreSQL 16 and newer read 5_31 without quotes as the number 531."),
 			errhint("Quote it: '5_31'."));
 	PG_RETURN_NULL();

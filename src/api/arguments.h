@@ -15,8 +15,8 @@
 
 typedef struct WfSerial
 {
-	int64		instance;
-	int64		visit;
+	int64 instance;
+	int64 visit;
 } WfSerial;
 
 /* ERROR 22004 if argument n is NULL. */

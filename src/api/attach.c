@@ -60,8 +60,7 @@ static void
 require_argument(FunctionCallInfo fcinfo, int i, const char *name)
 {
 	if (PG_ARGISNULL(i))
-		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				errmsg("argument \"%s\" must not be null", name));
+		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"%s\" must not be null", name));
 }
 
 /* Check on_update or on_delete. The only reaction that exists so far is to do nothing. */
@@ -72,10 +71,8 @@ check_reaction(const char *argument, const char *value, const char *other)
 		return;
 	if (strcmp(value, other) == 0)
 		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				errmsg("%s => '%s' is not supported yet", argument, value),
-				errhint("Leave it at 'ignore'."));
-	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			errmsg("\"%s\" is no value for %s", value, argument),
+				errmsg("%s => '%s' is not supported yet", argument, value), errhint("Leave it at 'ignore'."));
+	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("\"%s\" is no value for %s", value, argument),
 			errhint("It is 'ignore' or '%s'.", other));
 }
 
@@ -104,8 +101,7 @@ static void
 require_relation(Oid relid)
 {
 	if (!OidIsValid(wf_row_owner(relid)))
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_TABLE),
-				errmsg("relation with OID %u does not exist", relid));
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", relid));
 }
 
 /*
@@ -115,16 +111,14 @@ require_relation(Oid relid)
 static Relation
 open_owned(Oid relid)
 {
-	Relation	rel;
+	Relation rel;
 
 	require_relation(relid);
 	if (!wf_class_ownercheck(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
-					   get_rel_name(relid));
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)), get_rel_name(relid));
 	rel = relation_open(relid, ShareRowExclusiveLock);
 	if (!wf_class_ownercheck(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(rel->rd_rel->relkind),
-					   RelationGetRelationName(rel));
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(rel->rd_rel->relkind), RelationGetRelationName(rel));
 	return rel;
 }
 
@@ -132,17 +126,16 @@ static void
 refuse_table(Relation rel, const char *why, const char *hint)
 {
 	ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
-			errmsg("cannot attach \"%s\" to a process", RelationGetRelationName(rel)),
-			errdetail("%s", why), hint != NULL ? errhint("%s", hint) : 0);
+			errmsg("cannot attach \"%s\" to a process", RelationGetRelationName(rel)), errdetail("%s", why),
+			hint != NULL ? errhint("%s", hint) : 0);
 }
 
 static void
 check_table(Relation rel)
 {
-	AttrNumber	attnos[INDEX_MAX_KEYS];
+	AttrNumber attnos[INDEX_MAX_KEYS];
 
-	if (rel->rd_rel->relkind != RELKIND_RELATION &&
-		rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+	if (rel->rd_rel->relkind != RELKIND_RELATION && rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
 		refuse_table(rel, "It is no ordinary or partitioned table.", NULL);
 	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
 		refuse_table(rel, "It is a temporary table, which no worker can see.", NULL);
@@ -177,8 +170,8 @@ report_also_attached(Relation rel, Oid other)
 static void
 check_relatives(Relation rel, List *partitions)
 {
-	List	   *relatives = NIL;
-	ListCell   *lc;
+	List	 *relatives = NIL;
+	ListCell *lc;
 
 	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		relatives = list_copy(partitions);
@@ -188,8 +181,7 @@ check_relatives(Relation rel, List *partitions)
 	{
 		WfAttachment *others;
 
-		if (lfirst_oid(lc) != RelationGetRelid(rel) &&
-			wf_attachments_of(lfirst_oid(lc), &others) > 0)
+		if (lfirst_oid(lc) != RelationGetRelid(rel) && wf_attachments_of(lfirst_oid(lc), &others) > 0)
 			report_also_attached(rel, lfirst_oid(lc));
 	}
 }
@@ -197,14 +189,13 @@ check_relatives(Relation rel, List *partitions)
 /* ---- columns ---- */
 
 #define LONGEST_SERIAL_NUMBER 39 /* two bigints and "_" */
-#define LONGEST_STATUS 9 /* the longest is "completed" */
+#define LONGEST_STATUS		  9	 /* the longest is "completed" */
 
 static void
 refuse_column(const char *argument, const char *name, const char *why, const char *hint)
 {
-	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			errmsg("column \"%s\" cannot be the %s", name, argument), errdetail("%s", why),
-			hint != NULL ? errhint("%s", hint) : 0);
+	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("column \"%s\" cannot be the %s", name, argument),
+			errdetail("%s", why), hint != NULL ? errhint("%s", hint) : 0);
 }
 
 /*
@@ -214,7 +205,7 @@ refuse_column(const char *argument, const char *name, const char *why, const cha
 static void
 check_column_length(const char *argument, const char *name, Oid base, int32 typmod, int longest)
 {
-	int			room = typmod - VARHDRSZ;
+	int room = typmod - VARHDRSZ;
 
 	if ((base == VARCHAROID || base == BPCHAROID) && typmod >= VARHDRSZ && room < longest)
 		refuse_column(argument, name, psprintf("It holds %d characters.", room),
@@ -228,14 +219,13 @@ check_column_length(const char *argument, const char *name, Oid base, int32 typm
 static void
 check_type(const char *argument, const char *name, Oid type, int32 typmod, int longest)
 {
-	Oid			base = getBaseTypeAndTypmod(type, &typmod);
-	bool		number = longest == 0;
-	char		category;
-	bool		preferred;
+	Oid	 base = getBaseTypeAndTypmod(type, &typmod);
+	bool number = longest == 0;
+	char category;
+	bool preferred;
 
 	if (number && base != INT8OID && base != NUMERICOID)
-		refuse_column(argument, name,
-					  psprintf("It is of type %s.", format_type_be(type)),
+		refuse_column(argument, name, psprintf("It is of type %s.", format_type_be(type)),
 					  "Numbers of instances need a column of type bigint.");
 	if (number)
 		return;
@@ -249,15 +239,14 @@ check_type(const char *argument, const char *name, Oid type, int32 typmod, int l
 static void
 check_column(Relation rel, const char *argument, const char *name, int longest, bool needs_null)
 {
-	AttrNumber	keys[INDEX_MAX_KEYS];
-	int			nkeys = wf_row_key_attnos(rel, keys);
-	AttrNumber	attno = get_attnum(RelationGetRelid(rel), name);
+	AttrNumber		  keys[INDEX_MAX_KEYS];
+	int				  nkeys = wf_row_key_attnos(rel, keys);
+	AttrNumber		  attno = get_attnum(RelationGetRelid(rel), name);
 	Form_pg_attribute att;
 
 	if (attno == InvalidAttrNumber)
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
-				errmsg("column \"%s\" of table \"%s\" does not exist", name,
-					   RelationGetRelationName(rel)));
+				errmsg("column \"%s\" of table \"%s\" does not exist", name, RelationGetRelationName(rel)));
 	if (attno < 0)
 		refuse_column(argument, name, "It is a system column.", NULL);
 	att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
@@ -287,14 +276,13 @@ check_distinct(const WfAttachment *wanted, const WfAttachment *others, int n)
 						errmsg("column \"%s\" is given twice", mine[i]));
 		for (int k = 0; k < n; k++)
 		{
-			const char *theirs[] = {others[k].serial_column, others[k].status_column,
-				others[k].instance_column};
+			const char *theirs[] = {others[k].serial_column, others[k].status_column, others[k].instance_column};
 
 			for (int t = 0; t < lengthof(theirs); t++)
 				if (theirs[t] != NULL && strcmp(mine[i], theirs[t]) == 0)
 					ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("column \"%s\" already shows instances of process \"%s\"",
-								   mine[i], others[k].process));
+							errmsg("column \"%s\" already shows instances of process \"%s\"", mine[i],
+								   others[k].process));
 		}
 	}
 }
@@ -302,7 +290,7 @@ check_distinct(const WfAttachment *wanted, const WfAttachment *others, int n)
 static void
 check_columns(Relation rel, const WfAttachment *wanted, const WfAttachment *others, int n)
 {
-	bool		conditional = wanted->condition != NULL;
+	bool conditional = wanted->condition != NULL;
 
 	if (wanted->serial_column != NULL)
 		check_column(rel, "serial_column", wanted->serial_column, LONGEST_SERIAL_NUMBER, true);
@@ -318,37 +306,35 @@ check_columns(Relation rel, const WfAttachment *wanted, const WfAttachment *othe
 static void
 check_serial_step(const WfAttachment *wanted, const WfDefinition *def)
 {
-	int			step;
+	int step;
 
 	if (wanted->serial_step == NULL)
 		return;
 	if (wanted->serial_column == NULL)
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("serial_step is given without serial_column"));
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("serial_step is given without serial_column"));
 	step = wf_definition_step(def, wanted->serial_step);
 	if (step < 0)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("process \"%s\" has no step \"%s\"", wanted->process, wanted->serial_step));
 	if (wf_step_waits_for(&def->steps[step]) != WF_EVENT_CALLBACK)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("step \"%s\" of process \"%s\" does not wait for a callback",
-					   wanted->serial_step, wanted->process),
+				errmsg("step \"%s\" of process \"%s\" does not wait for a callback", wanted->serial_step,
+					   wanted->process),
 				errhint("serial_step names a step with \"wait\": true."));
 }
 
 static void
 check_condition(const WfAttachment *wanted)
 {
-	const char *message;
-	const char *hint = NULL;
+	const char		  *message;
+	const char		  *hint = NULL;
 	const WfPredicate *condition;
 
 	if (wanted->condition == NULL)
 		return;
 	condition = wf_predicate_compile_row(wanted->condition, &message, &hint);
 	if (condition == NULL)
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("the condition cannot be used"),
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the condition cannot be used"),
 				errdetail("\"%s\": %s.", wanted->condition, message),
 				hint != NULL ? errhint("%s", hint)
 							 : errhint("It is a jsonpath over the row as JSON, such as '$.amount > 100'."));
@@ -367,19 +353,21 @@ check_condition(const WfAttachment *wanted)
 static void
 check_trust(Relation rel, const WfAttachment *wanted)
 {
-	char	   *owner = GetUserNameFromId(rel->rd_rel->relowner, false);
-	char	   *code;
+	char *owner = GetUserNameFromId(rel->rd_rel->relowner, false);
+	char *code;
 
 	if (wanted->trust || !wf_attachment_shows(wanted))
 		return;
 	code = wf_trust_foreign_code(wanted);
 	if (code != NULL)
-		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				errmsg("cannot attach \"%s\" to a process", RelationGetRelationName(rel)),
-				errdetail("Writing to its rows would run what somebody else can change, %s, with the rights of role \"%s\", the owner of the table.",
-						  code, owner),
-				errhint("Let it belong to that role. If its owner may do all that role \"%s\" may, use trust => true.",
-						owner));
+		ereport(
+			ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			errmsg("cannot attach \"%s\" to a process", RelationGetRelationName(rel)),
+			errdetail(
+				"Writing to its rows would run what somebody else can change, %s, with the rights of role \"%s\", the owner of the table.",
+				code, owner),
+			errhint("Let it belong to that role. If its owner may do all that role \"%s\" may, use trust => true.",
+					owner));
 }
 
 /*
@@ -389,16 +377,17 @@ check_trust(Relation rel, const WfAttachment *wanted)
 static void
 tell_what_is_text(Relation rel)
 {
-	TupleDesc	desc = RelationGetDescr(rel);
+	TupleDesc desc = RelationGetDescr(rel);
 
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
-		Oid			function = att->attisdropped ? InvalidOid : wf_trust_foreign_cast(att->atttypid, rel->rd_rel->relowner);
+		Oid function = att->attisdropped ? InvalidOid : wf_trust_foreign_cast(att->atttypid, rel->rd_rel->relowner);
 
 		if (OidIsValid(function))
-			ereport(NOTICE, errmsg("column \"%s\" of table \"%s\" is read as text", NameStr(att->attname),
-								   RelationGetRelationName(rel)),
+			ereport(NOTICE,
+					errmsg("column \"%s\" of table \"%s\" is read as text", NameStr(att->attname),
+						   RelationGetRelationName(rel)),
 					errdetail("The cast of its type to json is %s.", wf_trust_function_name(function)),
 					errhint("It counts if it belongs to the owner of the table, or to a superuser."));
 	}
@@ -409,7 +398,7 @@ tell_what_is_text(Relation rel)
 static void
 execute_ddl(const char *sql)
 {
-	int			rc = SPI_execute(sql, false, 0);
+	int rc = SPI_execute(sql, false, 0);
 
 	if (rc < 0)
 		elog(ERROR, "SPI_execute failed: %s: %s", SPI_result_code_string(rc), sql);
@@ -418,8 +407,7 @@ execute_ddl(const char *sql)
 static char *
 qualified_name(Relation rel)
 {
-	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
-									  RelationGetRelationName(rel));
+	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)), RelationGetRelationName(rel));
 }
 
 /*
@@ -429,18 +417,17 @@ qualified_name(Relation rel)
 static void
 create_triggers(Relation rel, bool shows)
 {
-	bool		plain = rel->rd_rel->relkind == RELKIND_RELATION && !rel->rd_rel->relispartition;
+	bool plain = rel->rd_rel->relkind == RELKIND_RELATION && !rel->rd_rel->relispartition;
 
 	if (shows && !wf_attachment_has_trigger(rel, "before_insert"))
 		execute_ddl(psprintf("CREATE TRIGGER " WF_TRIGGER_BEFORE " BEFORE INSERT ON %s "
-						 "FOR EACH ROW EXECUTE FUNCTION workflow_data.before_insert()",
-						 qualified_name(rel)));
+							 "FOR EACH ROW EXECUTE FUNCTION workflow_data.before_insert()",
+							 qualified_name(rel)));
 	if (!wf_attachment_has_trigger(rel, "after_insert"))
 		execute_ddl(psprintf("CREATE TRIGGER " WF_TRIGGER_AFTER " AFTER INSERT ON %s %s "
-						 "EXECUTE FUNCTION workflow_data.after_insert()",
-						 qualified_name(rel),
-						 plain ? "REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT"
-							   : "FOR EACH ROW"));
+							 "EXECUTE FUNCTION workflow_data.after_insert()",
+							 qualified_name(rel),
+							 plain ? "REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT" : "FOR EACH ROW"));
 }
 
 static void
@@ -468,8 +455,8 @@ keep_columns(Relation rel, const WfAttachment *attachments, int n)
 	}
 	if (columns.len > 0)
 		execute_ddl(psprintf("CREATE OR REPLACE TRIGGER " WF_TRIGGER_KEEP " BEFORE UPDATE ON %s "
-						 "FOR EACH ROW EXECUTE FUNCTION workflow_data.keep_columns(%s)",
-						 qualified_name(rel), columns.data));
+							 "FOR EACH ROW EXECUTE FUNCTION workflow_data.keep_columns(%s)",
+							 qualified_name(rel), columns.data));
 }
 
 static void
@@ -482,7 +469,7 @@ drop_trigger(Relation rel, const char *trigger, const char *function)
 static void
 forget_cached(List *partitions)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach (lc, partitions)
 		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
@@ -499,8 +486,8 @@ forget_cached(List *partitions)
 static int
 living_attachments(Relation rel, WfAttachment **attachments)
 {
-	int			n = wf_attachments_of(RelationGetRelid(rel), attachments);
-	char	   *name = qualified_name(rel);
+	int	  n = wf_attachments_of(RelationGetRelid(rel), attachments);
+	char *name = qualified_name(rel);
 
 	if (n == 0 || wf_attachment_has_trigger(rel, "after_insert"))
 		return n;
@@ -519,10 +506,10 @@ living_attachments(Relation rel, WfAttachment **attachments)
 static bool
 attach(Relation rel, List *partitions, WfAttachment *wanted)
 {
-	bool		taken_over;
-	WfProcess  *process;
+	bool		  taken_over;
+	WfProcess	 *process;
 	WfAttachment *others;
-	int			n;
+	int			  n;
 
 	check_table(rel);
 	wf_attachment_prune();
@@ -535,8 +522,8 @@ attach(Relation rel, List *partitions, WfAttachment *wanted)
 	for (int i = 0; i < n; i++)
 		if (others[i].process_id == wanted->process_id)
 			ereport(ERROR, errcode(ERRCODE_DUPLICATE_OBJECT),
-					errmsg("table \"%s\" is already attached to process \"%s\"",
-						   RelationGetRelationName(rel), wanted->process),
+					errmsg("table \"%s\" is already attached to process \"%s\"", RelationGetRelationName(rel),
+						   wanted->process),
 					errhint("Detach it first with workflow.detach."));
 	check_relatives(rel, partitions);
 	check_columns(rel, wanted, others, n);
@@ -557,32 +544,38 @@ attach(Relation rel, List *partitions, WfAttachment *wanted)
 static void
 start_existing(Relation rel, List *partitions, const WfAttachment *wanted, bool taken_over)
 {
-	int64		started = wf_attach_existing(rel, partitions, wanted->id, taken_over);
+	int64 started = wf_attach_existing(rel, partitions, wanted->id, taken_over);
 
-	ereport(NOTICE, errmsg_plural("started %lld instance of process \"%s\" for rows of table \"%s\" that were there already",
-								  "started %lld instances of process \"%s\" for rows of table \"%s\" that were there already",
-								  (unsigned long) started, (long long) started, wanted->process, RelationGetRelationName(rel)));
+	ereport(NOTICE,
+			errmsg_plural("started %lld instance of process \"%s\" for rows of table \"%s\" that were there already",
+						  "started %lld instances of process \"%s\" for rows of table \"%s\" that were there already",
+						  (unsigned long) started, (long long) started, wanted->process, RelationGetRelationName(rel)));
 }
 
 static void
 audit_attach(const WfAttachment *attachment, bool existing, Relation rel, Oid caller)
 {
-	wf_audit(&(WfAudit){.call = "attach", .caller = caller, .process_id = attachment->process_id,
-		.arguments = {WF_AUDIT_TEXT("relation", qualified_name(rel)), WF_AUDIT_TEXT("serial_column", attachment->serial_column),
-			WF_AUDIT_TEXT("serial_step", attachment->serial_step), WF_AUDIT_TEXT("status_column", attachment->status_column),
-			WF_AUDIT_TEXT("instance_column", attachment->instance_column), WF_AUDIT_TEXT("condition", attachment->condition),
-			WF_AUDIT_TRUE("existing", existing), WF_AUDIT_TRUE("trust", attachment->trust)}});
+	wf_audit(&(WfAudit){.call = "attach",
+						.caller = caller,
+						.process_id = attachment->process_id,
+						.arguments = {WF_AUDIT_TEXT("relation", qualified_name(rel)),
+									  WF_AUDIT_TEXT("serial_column", attachment->serial_column),
+									  WF_AUDIT_TEXT("serial_step", attachment->serial_step),
+									  WF_AUDIT_TEXT("status_column", attachment->status_column),
+									  WF_AUDIT_TEXT("instance_column", attachment->instance_column),
+									  WF_AUDIT_TEXT("condition", attachment->condition),
+									  WF_AUDIT_TRUE("existing", existing), WF_AUDIT_TRUE("trust", attachment->trust)}});
 }
 
 Datum
 workflow_attach(PG_FUNCTION_ARGS)
 {
-	WfAccess	access;
+	WfAccess	 access;
 	WfAttachment wanted;
-	bool		existing = !PG_ARGISNULL(9) && PG_GETARG_BOOL(9);
-	Relation	rel;
-	List	   *partitions;
-	bool		taken_over;
+	bool		 existing = !PG_ARGISNULL(9) && PG_GETARG_BOOL(9);
+	Relation	 rel;
+	List		*partitions;
+	bool		 taken_over;
 
 	PreventCommandIfReadOnly("workflow.attach()");
 	read_attach_arguments(fcinfo, &wanted);
@@ -616,10 +609,10 @@ may_detach(const WfAttachment *attachment, const char *process, Oid caller)
 static bool
 administers(Oid relid, const char *process)
 {
-	WfAccess	access;
+	WfAccess	  access;
 	WfAttachment *attachments;
-	bool		answer = false;
-	int			n;
+	bool		  answer = false;
+	int			  n;
 
 	wf_store_enter(&access);
 	n = wf_attachments_of(relid, &attachments);
@@ -645,19 +638,21 @@ open_to_detach(Oid relid, const char *process)
 static int
 detach_table(Relation rel, const char *process, Oid caller)
 {
-	List	   *partitions = lock_partitions(rel);
+	List		 *partitions = lock_partitions(rel);
 	WfAttachment *attachments;
-	int			n = wf_attachments_of(RelationGetRelid(rel), &attachments);
-	int			left = 0;
-	bool		shows = false;
+	int			  n = wf_attachments_of(RelationGetRelid(rel), &attachments);
+	int			  left = 0;
+	bool		  shows = false;
 
 	for (int i = 0; i < n; i++)
 	{
 		if (may_detach(&attachments[i], process, caller))
 		{
 			wf_attachment_detach(attachments[i].id, qualified_name(rel));
-			wf_audit(&(WfAudit){.call = "detach", .caller = caller, .process_id = attachments[i].process_id,
-				.arguments = {WF_AUDIT_TEXT("relation", qualified_name(rel))}});
+			wf_audit(&(WfAudit){.call = "detach",
+								.caller = caller,
+								.process_id = attachments[i].process_id,
+								.arguments = {WF_AUDIT_TEXT("relation", qualified_name(rel))}});
 			continue;
 		}
 		shows |= wf_attachment_shows(&attachments[i]);
@@ -670,10 +665,8 @@ detach_table(Relation rel, const char *process, Oid caller)
 	if (left == n && (n > 0 || !wf_attachment_has_trigger(rel, "after_insert")))
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 				process != NULL
-					? errmsg("table \"%s\" is not attached to process \"%s\"",
-							 RelationGetRelationName(rel), process)
-					: errmsg("table \"%s\" is not attached to a process",
-							 RelationGetRelationName(rel)));
+					? errmsg("table \"%s\" is not attached to process \"%s\"", RelationGetRelationName(rel), process)
+					: errmsg("table \"%s\" is not attached to a process", RelationGetRelationName(rel)));
 	keep_columns(rel, attachments, left);
 	if (!shows)
 	{
@@ -689,10 +682,10 @@ detach_table(Relation rel, const char *process, Oid caller)
 Datum
 workflow_detach(PG_FUNCTION_ARGS)
 {
-	WfAccess	access;
-	char	   *process = text_argument(fcinfo, 1);
-	Relation	rel;
-	int			removed;
+	WfAccess access;
+	char	*process = text_argument(fcinfo, 1);
+	Relation rel;
+	int		 removed;
 
 	PreventCommandIfReadOnly("workflow.detach()");
 	require_argument(fcinfo, 0, "relation");

@@ -43,9 +43,9 @@ static void
 start_in(WfChunk *chunk, Snapshot snapshot)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "workflow rows", ALLOCSET_DEFAULT_SIZES);
-	SysScanDesc scan = systable_beginscan(chunk->rel, InvalidOid, false, snapshot, 0, NULL);
+	SysScanDesc	  scan = systable_beginscan(chunk->rel, InvalidOid, false, snapshot, 0, NULL);
 	MemoryContext old;
-	bool		more = true;
+	bool		  more = true;
 
 	chunk->table = wf_attached_table(chunk->rel, false);
 	chunk->owner = wf_row_owner(chunk->table->root);
@@ -68,7 +68,8 @@ refuse_foreign(Relation rel)
 {
 	ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			errmsg("cannot start instances for rows of the foreign table \"%s\"", RelationGetRelationName(rel)),
-			errdetail("It is a partition of the table that is to be attached, and cannot be locked where its rows are."),
+			errdetail(
+				"It is a partition of the table that is to be attached, and cannot be locked where its rows are."),
 			errhint("Attach the table without existing => true."));
 }
 
@@ -79,10 +80,10 @@ refuse_foreign(Relation rel)
 int64
 wf_attach_existing(Relation rel, List *partitions, int attachment, bool remembered)
 {
-	bool		plain = rel->rd_rel->relkind == RELKIND_RELATION;
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	WfChunk		chunk = {.existing = attachment, .remembered = remembered};
-	ListCell   *lc;
+	bool	  plain = rel->rd_rel->relkind == RELKIND_RELATION;
+	Snapshot  snapshot = RegisterSnapshot(GetLatestSnapshot());
+	WfChunk	  chunk = {.existing = attachment, .remembered = remembered};
+	ListCell *lc;
 
 	foreach (lc, partitions)
 	{

@@ -22,23 +22,23 @@
 
 struct WfGenerated
 {
-	MemoryContext context;
+	MemoryContext	context;
 	TupleTableSlot *slot;
-	ExprContext *econtext;
-	int			n;
-	int		   *columns;
-	bool	   *stored;
-	ExprState **expressions;
+	ExprContext	   *econtext;
+	int				n;
+	int			   *columns;
+	bool		   *stored;
+	ExprState	  **expressions;
 };
 
 static WfGenerated *
 make_generated(Relation rel)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "workflow generated columns",
-												  ALLOCSET_SMALL_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "workflow generated columns", ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	TupleDesc	desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
-	WfGenerated *generated = palloc0(sizeof(WfGenerated));
+	TupleDesc	  desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
+	WfGenerated	 *generated = palloc0(sizeof(WfGenerated));
 
 	generated->context = context;
 	generated->slot = MakeSingleTupleTableSlot(desc, &TTSOpsHeapTuple);
@@ -49,7 +49,7 @@ make_generated(Relation rel)
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
-		Expr	   *expression;
+		Expr			 *expression;
 
 		if (att->attisdropped || att->attgenerated == '\0')
 			continue;
@@ -107,11 +107,11 @@ HeapTuple
 wf_generated_fill(WfAttachedTable *table, Relation rel, HeapTuple tuple, bool stored_too)
 {
 	WfGenerated *generated = take_generated(table, rel);
-	Datum	   *values = palloc(sizeof(Datum) * generated->n);
-	bool	   *nulls = palloc(sizeof(bool) * generated->n);
-	int		   *columns = palloc(sizeof(int) * generated->n);
-	int			n = 0;
-	HeapTuple	filled;
+	Datum		*values = palloc(sizeof(Datum) * generated->n);
+	bool		*nulls = palloc(sizeof(bool) * generated->n);
+	int			*columns = palloc(sizeof(int) * generated->n);
+	int			 n = 0;
+	HeapTuple	 filled;
 
 	ExecStoreHeapTuple(tuple, generated->slot, false);
 	generated->slot->tts_tableOid = RelationGetRelid(rel);

@@ -20,14 +20,14 @@
 typedef struct WfAttached
 {
 	WfAttachment row;
-	WfRowColumn serial; /* the column that shows it; attno 0: none does */
-	WfRowColumn status;
-	WfRowColumn instance;
-	WfPredicate *condition; /* NULL: every row starts an instance */
-	int			version;	/* the version that the next row starts */
-	bool		shows_start; /* a row's serial number is known while the row is being inserted */
+	WfRowColumn	 serial; /* the column that shows it; attno 0: none does */
+	WfRowColumn	 status;
+	WfRowColumn	 instance;
+	WfPredicate *condition;	  /* NULL: every row starts an instance */
+	int			 version;	  /* the version that the next row starts */
+	bool		 shows_start; /* a row's serial number is known while the row is being inserted */
 	/* the AFTER trigger judges the condition again, on the row as it was inserted */
-	bool		judged_again;
+	bool judged_again;
 } WfAttached;
 
 typedef struct WfGenerated WfGenerated;
@@ -35,24 +35,24 @@ typedef struct WfGenerated WfGenerated;
 /* A table for which a trigger of ours fires: the attached table, or a partition of it. */
 typedef struct WfAttachedTable
 {
-	Oid			relid;
-	Oid			root; /* the attached table */
+	Oid			  relid;
+	Oid			  root; /* the attached table */
 	MemoryContext context;
-	bool		valid;
+	bool		  valid;
 	/* its rows must not start instances: it has become a partition since it was attached */
-	bool		lost;
-	bool		has_columns; /* some attachment sets columns */
-	bool		has_stored;	 /* stored generated columns */
-	bool		has_virtual;
+	bool lost;
+	bool has_columns; /* some attachment sets columns */
+	bool has_stored;  /* stored generated columns */
+	bool has_virtual;
 	/* compiled expressions of generated columns; NULL: not made yet, or in use */
-	WfGenerated *generated;
-	WfRowKey	key;
-	FmgrInfo	to_jsonb;
+	WfGenerated	 *generated;
+	WfRowKey	  key;
+	FmgrInfo	  to_jsonb;
 	MemoryContext shape_context;
 	/* generation of casts and rights that `shape` and `outputs` are of; 0: not made yet */
-	uint64		shaped;
+	uint64 shaped;
 	/* row type for making JSON, in which some columns are text; NULL: the table's own */
-	TupleDesc	shape;
+	TupleDesc shape;
 	/* output functions of columns read as text, by column; fn_oid 0: read as it is */
 	FmgrInfo   *outputs;
 	int			n;
@@ -76,7 +76,7 @@ extern HeapTuple wf_attached_fill(WfAttachedTable *table, Relation rel, HeapTupl
  * if that gives no answer. To be called between wf_as_owner_begin and wf_as_owner_end.
  */
 extern Jsonb *wf_attached_row(WfAttachedTable *table, Relation rel, HeapTuple tuple);
-extern bool wf_attached_wants(const WfAttached *attached, Jsonb *row);
+extern bool	  wf_attached_wants(const WfAttached *attached, Jsonb *row);
 
 /*
  * A copy of the row with its virtual generated columns computed, and the stored ones if
@@ -89,9 +89,9 @@ extern void wf_generated_forget(WfAttachedTable *table);
 /* Numbers issued to a row while it is being inserted. */
 typedef struct WfIssued
 {
-	int64		instance;
-	int64		visit; /* 0: no visit's number was issued */
-	int			version; /* the version that the instance is started with */
+	int64 instance;
+	int64 visit;   /* 0: no visit's number was issued */
+	int	  version; /* the version that the instance is started with */
 } WfIssued;
 
 /*
@@ -125,8 +125,8 @@ typedef struct WfRowStart
 	char	   *instance; /* as the row shows it; NULL: the row shows none */
 	char	   *serial_number;
 	/* set if the condition is judged again: */
-	bool		refused;  /* the row shows an instance, but does not satisfy the condition */
-	bool		unmarked; /* the row shows no instance, but satisfies the condition */
+	bool refused;  /* the row shows an instance, but does not satisfy the condition */
+	bool unmarked; /* the row shows no instance, but satisfies the condition */
 } WfRowStart;
 
 /*
@@ -137,10 +137,10 @@ typedef struct WfRowStart
 typedef struct WfChunk
 {
 	WfAttachedTable *table;
-	Relation	rel;
-	Oid			owner;	 /* owner of the attached table */
+	Relation		 rel;
+	Oid				 owner; /* owner of the attached table */
 	/* The attachment whose existing rows are read; 0: the rows are being inserted. */
-	int			existing;
+	int existing;
 	/* Existing rows may have had instances of this attachment that have ended. */
 	bool		remembered;
 	int64		started;

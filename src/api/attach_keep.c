@@ -32,8 +32,8 @@ PG_FUNCTION_INFO_V1(workflow_keep_columns);
 /* The kept columns by their numbers in this table or partition; valid for one statement. */
 typedef struct Kept
 {
-	int			n;
-	AttrNumber	attnos[FLEXIBLE_ARRAY_MEMBER];
+	int		   n;
+	AttrNumber attnos[FLEXIBLE_ARRAY_MEMBER];
 } Kept;
 
 static TriggerData *
@@ -44,7 +44,8 @@ keep_trigger_data(FunctionCallInfo fcinfo)
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ||
 		!TRIGGER_FIRED_BEFORE(trigdata->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
 		ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				errmsg("function \"%s\" is called by the triggers of attached tables only", "workflow_data.keep_columns"),
+				errmsg("function \"%s\" is called by the triggers of attached tables only",
+					   "workflow_data.keep_columns"),
 				errhint("Use workflow.attach."));
 	return trigdata;
 }
@@ -57,16 +58,15 @@ static Kept *
 find_columns(FunctionCallInfo fcinfo, const TriggerData *trigdata)
 {
 	const Trigger *trigger = trigdata->tg_trigger;
-	Kept	   *kept = fcinfo->flinfo->fn_extra;
+	Kept		  *kept = fcinfo->flinfo->fn_extra;
 
 	if (kept != NULL)
 		return kept;
-	kept = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt,
-							  offsetof(Kept, attnos) + sizeof(AttrNumber) * trigger->tgnargs);
+	kept = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, offsetof(Kept, attnos) + sizeof(AttrNumber) * trigger->tgnargs);
 	kept->n = 0;
 	for (int i = 0; i < trigger->tgnargs; i++)
 	{
-		int			attno = SPI_fnumber(RelationGetDescr(trigdata->tg_relation), trigger->tgargs[i]);
+		int attno = SPI_fnumber(RelationGetDescr(trigdata->tg_relation), trigger->tgargs[i]);
 
 		if (attno > 0)
 			kept->attnos[kept->n++] = attno;
@@ -79,7 +79,7 @@ find_columns(FunctionCallInfo fcinfo, const TriggerData *trigdata)
 static Datum
 value_to_keep(const TriggerData *trigdata, const WfWriting *writing, AttrNumber attno, bool *isnull)
 {
-	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
+	TupleDesc desc = RelationGetDescr(trigdata->tg_relation);
 
 	for (int i = 0; writing != NULL && i < writing->n; i++)
 		if (strcmp(writing->names[i], NameStr(TupleDescAttr(desc, attno - 1)->attname)) == 0)
@@ -97,12 +97,12 @@ value_to_keep(const TriggerData *trigdata, const WfWriting *writing, AttrNumber 
 static bool
 is_changed(const TriggerData *trigdata, const WfWriting *writing, AttrNumber attno)
 {
-	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
+	TupleDesc		  desc = RelationGetDescr(trigdata->tg_relation);
 	Form_pg_attribute att = TupleDescAttr(desc, attno - 1);
-	bool		old_isnull;
-	bool		new_isnull;
-	Datum		old = value_to_keep(trigdata, writing, attno, &old_isnull);
-	Datum		new = heap_getattr(trigdata->tg_newtuple, attno, desc, &new_isnull);
+	bool			  old_isnull;
+	bool			  new_isnull;
+	Datum			  old = value_to_keep(trigdata, writing, attno, &old_isnull);
+	Datum new = heap_getattr(trigdata->tg_newtuple, attno, desc, &new_isnull);
 
 	if (old_isnull || new_isnull)
 		return old_isnull != new_isnull;
@@ -122,17 +122,19 @@ writing_to(FunctionCallInfo fcinfo, Relation rel)
 		return NULL;
 	if (RelationGetRelid(rel) == writing->relation)
 		return writing;
-	return rel->rd_rel->relispartition && list_member_oid(get_partition_ancestors(RelationGetRelid(rel)), writing->relation)
-			   ? writing : NULL;
+	return rel->rd_rel->relispartition &&
+				   list_member_oid(get_partition_ancestors(RelationGetRelid(rel)), writing->relation)
+			   ? writing
+			   : NULL;
 }
 
 static HeapTuple
 restore(const TriggerData *trigdata, const WfWriting *writing, const Kept *kept)
 {
-	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
-	int		   *columns = palloc(sizeof(int) * kept->n);
-	Datum	   *values = palloc(sizeof(Datum) * kept->n);
-	bool	   *nulls = palloc(sizeof(bool) * kept->n);
+	TupleDesc desc = RelationGetDescr(trigdata->tg_relation);
+	int		 *columns = palloc(sizeof(int) * kept->n);
+	Datum	 *values = palloc(sizeof(Datum) * kept->n);
+	bool	 *nulls = palloc(sizeof(bool) * kept->n);
 
 	for (int i = 0; i < kept->n; i++)
 	{
@@ -145,12 +147,13 @@ restore(const TriggerData *trigdata, const WfWriting *writing, const Kept *kept)
 Datum
 workflow_keep_columns(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = keep_trigger_data(fcinfo);
-	Kept	   *kept = find_columns(fcinfo, trigdata);
+	TriggerData		*trigdata = keep_trigger_data(fcinfo);
+	Kept			*kept = find_columns(fcinfo, trigdata);
 	const WfWriting *writing = writing_to(fcinfo, trigdata->tg_relation);
 
 	for (int i = 0; i < kept->n; i++)
 		if (is_changed(trigdata, writing, kept->attnos[i]))
-			PG_RETURN_POINTER(writing == NULL && superuser() ? trigdata->tg_newtuple : restore(trigdata, writing, kept));
+			PG_RETURN_POINTER(writing == NULL && superuser() ? trigdata->tg_newtuple
+															 : restore(trigdata, writing, kept));
 	PG_RETURN_POINTER(trigdata->tg_newtuple);
 }

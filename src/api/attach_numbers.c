@@ -24,21 +24,21 @@
 
 typedef struct Run
 {
-	int64		instance; /* first number of the run */
-	int64		visit;	  /* the visit that goes with the first number; 0: the run has no visits */
-	uint64		redeemed; /* bitmap of the redeemed numbers */
-	int			n;
-	int			attachment;
-	int			version;
+	int64			 instance; /* first number of the run */
+	int64			 visit;	   /* the visit that goes with the first number; 0: the run has no visits */
+	uint64			 redeemed; /* bitmap of the redeemed numbers */
+	int				 n;
+	int				 attachment;
+	int				 version;
 	SubTransactionId subid;
 } Run;
 
-static Run *runs = NULL; /* sorted by instance; in TopMemoryContext, NULL while there are none */
-static int	nruns = 0;
-static int	allocated = 0;
-static int64 outstanding = 0; /* numbers issued and not redeemed */
+static Run	 *runs = NULL; /* sorted by instance; in TopMemoryContext, NULL while there are none */
+static int	  nruns = 0;
+static int	  allocated = 0;
+static int64  outstanding = 0; /* numbers issued and not redeemed */
 static uint64 transaction = 0;
-static bool registered = false;
+static bool	  registered = false;
 
 static void
 forget_all(void)
@@ -61,7 +61,7 @@ numbers_at_transaction_end(XactEvent event, void *arg)
 static int
 count_bits(uint64 bits)
 {
-	int			n = 0;
+	int n = 0;
 
 	for (; bits != 0; bits &= bits - 1)
 		n++;
@@ -120,9 +120,8 @@ take_numbers(bool with_visit, WfIssued *issued)
 static bool
 continues(const Run *run, int attachment, const WfIssued *issued)
 {
-	return run->n < RUN_LENGTH && run->attachment == attachment &&
-		   run->version == issued->version && run->subid == GetCurrentSubTransactionId() &&
-		   issued->instance == run->instance + run->n &&
+	return run->n < RUN_LENGTH && run->attachment == attachment && run->version == issued->version &&
+		   run->subid == GetCurrentSubTransactionId() && issued->instance == run->instance + run->n &&
 		   issued->visit == (run->visit != 0 ? run->visit + run->n : 0);
 }
 
@@ -133,7 +132,7 @@ new_run(void)
 		nruns = 0;
 	if (nruns == allocated)
 	{
-		int			wanted = Max(16, allocated * 2);
+		int wanted = Max(16, allocated * 2);
 
 		if (runs == NULL)
 			runs = MemoryContextAlloc(TopMemoryContext, sizeof(Run) * wanted);
@@ -147,7 +146,7 @@ new_run(void)
 void
 wf_numbers_issue(const WfAttached *attached, WfIssued *issued)
 {
-	Run		   *run;
+	Run *run;
 
 	(void) wf_attach_transaction();
 	issued->version = attached->version;
@@ -157,9 +156,12 @@ wf_numbers_issue(const WfAttached *attached, WfIssued *issued)
 	else
 	{
 		run = new_run();
-		*run = (Run){.instance = issued->instance, .visit = issued->visit, .n = 1,
-			.attachment = attached->row.id, .version = issued->version,
-			.subid = GetCurrentSubTransactionId()};
+		*run = (Run){.instance = issued->instance,
+					 .visit = issued->visit,
+					 .n = 1,
+					 .attachment = attached->row.id,
+					 .version = issued->version,
+					 .subid = GetCurrentSubTransactionId()};
 	}
 	outstanding++;
 }
@@ -170,12 +172,12 @@ wf_numbers_issue(const WfAttached *attached, WfIssued *issued)
 static Run *
 find_run(int64 instance)
 {
-	int			low = 0;
-	int			high = nruns;
+	int low = 0;
+	int high = nruns;
 
 	while (low < high)
 	{
-		int			middle = low + (high - low) / 2;
+		int middle = low + (high - low) / 2;
 
 		if (runs[middle].instance <= instance)
 			low = middle + 1;
@@ -188,9 +190,9 @@ find_run(int64 instance)
 bool
 wf_numbers_redeem(int attachment, int64 instance, WfIssued *issued)
 {
-	Run		   *run = find_run(instance);
-	int64		offset;
-	uint64		bit;
+	Run	  *run = find_run(instance);
+	int64  offset;
+	uint64 bit;
 
 	if (run == NULL || run->attachment != attachment || instance - run->instance >= run->n)
 		return false;

@@ -18,7 +18,7 @@
 #include "store/privilege.h"
 
 /* Limits of one batch of the engine: so many rows, or so many bytes of them. */
-#define CHUNK_ROWS 2000
+#define CHUNK_ROWS	2000
 #define CHUNK_BYTES (4 * 1024 * 1024)
 
 bool
@@ -37,8 +37,7 @@ wf_attached_is_numbered(const WfAttached *item)
 void
 wf_issued_serial_number(const WfIssued *issued, char *buffer)
 {
-	snprintf(buffer, WF_SERIAL_NUMBER_LEN, INT64_FORMAT "_" INT64_FORMAT, issued->instance,
-			 issued->visit);
+	snprintf(buffer, WF_SERIAL_NUMBER_LEN, INT64_FORMAT "_" INT64_FORMAT, issued->instance, issued->visit);
 }
 
 /* ---- rows read ---- */
@@ -52,7 +51,7 @@ shown_text(WfRowColumn *column, HeapTuple tuple, TupleDesc desc)
 static bool
 shows_active(WfAttached *item, HeapTuple tuple, TupleDesc desc)
 {
-	char	   *status = shown_text(&item->status, tuple, desc);
+	char *status = shown_text(&item->status, tuple, desc);
 
 	return status != NULL && strcmp(status, wf_status_name(WF_STATUS_ACTIVE)) == 0;
 }
@@ -64,7 +63,7 @@ shows_active(WfAttached *item, HeapTuple tuple, TupleDesc desc)
 static bool
 is_wanted_without_number(WfAttached *item, HeapTuple tuple, TupleDesc desc, Jsonb *data)
 {
-	char	   *status;
+	char *status;
 
 	if (item->condition == NULL)
 		return true;
@@ -88,9 +87,8 @@ is_wanted_without_number(WfAttached *item, HeapTuple tuple, TupleDesc desc, Json
 static bool
 is_wanted_again(WfRowStart *start, HeapTuple tuple, TupleDesc desc)
 {
-	bool		wanted = wf_attached_wants(start->item, start->data);
-	bool		marked = start->instance != NULL || start->serial_number != NULL ||
-		shows_active(start->item, tuple, desc);
+	bool wanted = wf_attached_wants(start->item, start->data);
+	bool marked = start->instance != NULL || start->serial_number != NULL || shows_active(start->item, tuple, desc);
 
 	start->refused = marked && !wanted;
 	start->unmarked = wanted && !marked;
@@ -106,7 +104,7 @@ is_wanted(WfRowStart *start, HeapTuple tuple, TupleDesc desc)
 	if (start->item->judged_again)
 		return is_wanted_again(start, tuple, desc);
 	return start->instance != NULL || start->serial_number != NULL ||
-		is_wanted_without_number(start->item, tuple, desc, start->data);
+		   is_wanted_without_number(start->item, tuple, desc, start->data);
 }
 
 static void
@@ -115,9 +113,8 @@ add_start(WfChunk *chunk, const WfRowStart *start)
 	if (chunk->n == chunk->allocated)
 	{
 		chunk->allocated = Max(chunk->table->n, chunk->allocated * 2);
-		chunk->starts = chunk->starts == NULL
-							? palloc(sizeof(WfRowStart) * chunk->allocated)
-							: repalloc(chunk->starts, sizeof(WfRowStart) * chunk->allocated);
+		chunk->starts = chunk->starts == NULL ? palloc(sizeof(WfRowStart) * chunk->allocated)
+											  : repalloc(chunk->starts, sizeof(WfRowStart) * chunk->allocated);
 	}
 	chunk->starts[chunk->n++] = *start;
 }
@@ -149,8 +146,8 @@ wf_chunk_is_full(const WfChunk *chunk)
 void
 wf_chunk_add(WfChunk *chunk, HeapTuple tuple)
 {
-	TupleDesc	desc = RelationGetDescr(chunk->rel);
-	WfRowStart	start = {0};
+	TupleDesc  desc = RelationGetDescr(chunk->rel);
+	WfRowStart start = {0};
 
 	start.data = wf_attached_row(chunk->table, chunk->rel, tuple);
 	start.key = wf_row_key_text(&chunk->table->key, tuple, desc);
@@ -158,7 +155,7 @@ wf_chunk_add(WfChunk *chunk, HeapTuple tuple)
 	{
 		start.item = &chunk->table->items[i];
 		if (chunk->existing == 0 ? is_wanted(&start, tuple, desc)
-			: start.item->row.id == chunk->existing && is_wanted_though_old(&start))
+								 : start.item->row.id == chunk->existing && is_wanted_though_old(&start))
 			add_start(chunk, &start);
 	}
 	chunk->rows++;
@@ -183,8 +180,7 @@ pg_noreturn static void
 report_forged(const WfChunk *chunk, const WfRowStart *start)
 {
 	ereport(ERROR, errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
-			errmsg("row of table \"%s\" has a number that was not issued for it",
-				   RelationGetRelationName(chunk->rel)),
+			errmsg("row of table \"%s\" has a number that was not issued for it", RelationGetRelationName(chunk->rel)),
 			errdetail("The row with key %s holds \"%s\".", start->key,
 					  start->serial_number != NULL ? start->serial_number : start->instance),
 			errhint("Columns that workflow.attach was told to set must not be set by other triggers."));
@@ -230,8 +226,7 @@ redeem(const WfChunk *chunk, const WfRowStart *start, WfIssued *issued)
 	wf_issued_serial_number(issued, serial_number);
 	snprintf(instance, sizeof(instance), INT64_FORMAT, issued->instance);
 	if (!attachment_shows(&start->item->instance, start->instance, instance) ||
-		!attachment_shows(&start->item->serial, start->serial_number,
-			   issued->visit != 0 ? serial_number : NULL))
+		!attachment_shows(&start->item->serial, start->serial_number, issued->visit != 0 ? serial_number : NULL))
 		report_forged(chunk, start);
 }
 
@@ -242,16 +237,15 @@ redeem(const WfChunk *chunk, const WfRowStart *start, WfIssued *issued)
 static int64
 visit_to_show(const WfAttached *item, const WfInstance *instance)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach (lc, instance->visits)
 	{
-		WfVisit    *visit = lfirst(lc);
-		bool		is_it;
+		WfVisit *visit = lfirst(lc);
+		bool	 is_it;
 
 		if (item->row.serial_step != NULL)
-			is_it = visit->state != WF_STATE_INCIDENT &&
-					strcmp(visit->step, item->row.serial_step) == 0;
+			is_it = visit->state != WF_STATE_INCIDENT && strcmp(visit->step, item->row.serial_step) == 0;
 		else
 			is_it = visit->waits_for == WF_WAITS_FOR_CALLBACK;
 		if (is_it && !visit->ended)
@@ -283,8 +277,12 @@ start_row(WfChunk *chunk, WfBatch *batch, const WfRowStart *start)
 	if (start->refused)
 		report_refused(chunk, start);
 	wanted = (WfStart){.process = wf_process_get(item->row.process_id, issued.version),
-		.data = start->data, .business_key = start->key, .attachment = item->row.id,
-		.instance = issued.instance, .visit = issued.visit, .suspended = item->row.suspended};
+					   .data = start->data,
+					   .business_key = start->key,
+					   .attachment = item->row.id,
+					   .instance = issued.instance,
+					   .visit = issued.visit,
+					   .suspended = item->row.suspended};
 	instance = wf_engine_start(batch, &wanted);
 	instance->show_changed = wf_attached_sets_columns(item) && (start->unmarked || !is_shown(item, instance, &issued));
 	chunk->started++;
@@ -315,10 +313,10 @@ find_known(const WfChunk *chunk, const WfAttached *item, char **keys, int n, WfL
 static void
 start_item(WfChunk *chunk, WfBatch *batch, WfAttached *item)
 {
-	char	  **keys = palloc(sizeof(char *) * Max(chunk->n, 1));
+	char	   **keys = palloc(sizeof(char *) * Max(chunk->n, 1));
 	WfLivingKey *known;
-	int			nkeys = 0;
-	int			nknown;
+	int			 nkeys = 0;
+	int			 nknown;
 
 	for (int i = 0; i < chunk->n; i++)
 		if (chunk->starts[i].item == item)
@@ -328,8 +326,8 @@ start_item(WfChunk *chunk, WfBatch *batch, WfAttached *item)
 	nknown = find_known(chunk, item, keys, nkeys, &known);
 	for (int i = 0; i < chunk->n; i++)
 	{
-		WfRowStart *start = &chunk->starts[i];
-		WfLivingKey wanted = {.business_key = start->key};
+		WfRowStart	*start = &chunk->starts[i];
+		WfLivingKey	 wanted = {.business_key = start->key};
 		WfLivingKey *found;
 
 		if (start->item != item)
@@ -353,11 +351,10 @@ describe_start(void *arg)
 void
 wf_chunk_start(WfChunk *chunk)
 {
-	ErrorContextCallback context = {.callback = describe_start, .arg = chunk,
-		.previous = error_context_stack};
-	MemoryContext caller = CurrentMemoryContext;
-	WfAccess	access;
-	WfBatch    *batch;
+	ErrorContextCallback context = {.callback = describe_start, .arg = chunk, .previous = error_context_stack};
+	MemoryContext		 caller = CurrentMemoryContext;
+	WfAccess			 access;
+	WfBatch				*batch;
 
 	if (chunk->n == 0)
 		return;

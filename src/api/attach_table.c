@@ -35,12 +35,12 @@
 
 typedef struct Entry
 {
-	Oid			relid;
+	Oid				 relid;
 	WfAttachedTable *table;
 	/* transaction and subtransaction in which the versions were read */
-	uint64		transaction;
+	uint64			 transaction;
 	SubTransactionId subid;
-	CommandId	command;
+	CommandId		 command;
 } Entry;
 
 static HTAB *entries = NULL;
@@ -51,7 +51,7 @@ static void
 forget_attached(Datum arg, Oid relid)
 {
 	HASH_SEQ_STATUS status;
-	Entry	   *entry;
+	Entry		   *entry;
 
 	relation_changes++;
 	if (OidIsValid(relid))
@@ -70,7 +70,7 @@ forget_attached(Datum arg, Oid relid)
 static void
 init(void)
 {
-	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Entry)};
+	HASHCTL ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Entry)};
 
 	entries = hash_create("workflow attached tables", 16, &ctl, HASH_ELEM | HASH_BLOBS);
 	CacheRegisterRelcacheCallback(forget_attached, (Datum) 0);
@@ -82,9 +82,9 @@ init(void)
 static int
 find_attachments(Relation rel, WfAttachment **attachments)
 {
-	int			n = wf_attachments_of(RelationGetRelid(rel), attachments);
-	List	   *ancestors;
-	ListCell   *lc;
+	int		  n = wf_attachments_of(RelationGetRelid(rel), attachments);
+	List	 *ancestors;
+	ListCell *lc;
 
 	if (n > 0 || !rel->rd_rel->relispartition)
 		return n;
@@ -127,7 +127,8 @@ find_column(WfAttachedTable *table, Relation rel, const char *process, const cha
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("attached table \"%s\" has no column \"%s\" any more", RelationGetRelationName(rel), name),
 				errdetail("That column was to show instances of process \"%s\".", process),
-				errhint("Detach the table with workflow.detach, and attach it again with the columns that it has now."));
+				errhint(
+					"Detach the table with workflow.detach, and attach it again with the columns that it has now."));
 	table->has_columns = true;
 }
 
@@ -146,8 +147,7 @@ set_up_item(WfAttachedTable *table, Relation rel, WfAttached *item, const WfAtta
 	item->condition = wf_predicate_compile(item->row.condition, &message, &hint);
 	if (item->condition == NULL)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("condition of the attachment of table \"%s\": %s",
-					   RelationGetRelationName(rel), message));
+				errmsg("condition of the attachment of table \"%s\": %s", RelationGetRelationName(rel), message));
 }
 
 /*
@@ -156,9 +156,8 @@ set_up_item(WfAttachedTable *table, Relation rel, WfAttached *item, const WfAtta
 static void
 set_up_to_jsonb(WfAttachedTable *table, Relation rel)
 {
-	Expr	   *row = (Expr *) makeNullConst(RelationGetDescr(rel)->tdtypeid, -1, InvalidOid);
-	FuncExpr   *call = makeFuncExpr(F_TO_JSONB, JSONBOID, list_make1(row), InvalidOid, InvalidOid,
-									COERCE_EXPLICIT_CALL);
+	Expr	 *row = (Expr *) makeNullConst(RelationGetDescr(rel)->tdtypeid, -1, InvalidOid);
+	FuncExpr *call = makeFuncExpr(F_TO_JSONB, JSONBOID, list_make1(row), InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
 
 	fmgr_info_cxt(F_TO_JSONB, &table->to_jsonb, table->context);
 	fmgr_info_set_expr((Node *) call, &table->to_jsonb);
@@ -167,7 +166,7 @@ set_up_to_jsonb(WfAttachedTable *table, Relation rel)
 static void
 set_up_key(WfAttachedTable *table, Relation rel)
 {
-	Relation	root = rel;
+	Relation root = rel;
 
 	if (table->root != RelationGetRelid(rel))
 		root = relation_open(table->root, AccessShareLock);
@@ -176,8 +175,7 @@ set_up_key(WfAttachedTable *table, Relation rel)
 		relation_close(root, AccessShareLock);
 	if (table->key.n == 0)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("attached table \"%s\" has no primary key any more",
-					   RelationGetRelationName(rel)),
+				errmsg("attached table \"%s\" has no primary key any more", RelationGetRelationName(rel)),
 				errhint("Add one, or detach the table with workflow.detach."));
 }
 
@@ -201,11 +199,11 @@ find_generated(WfAttachedTable *table, TupleDesc desc)
 static bool
 is_changed_after_us(Relation rel)
 {
-	bool		ours = false;
+	bool ours = false;
 
 	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
 	{
-		Trigger    *trigger = &rel->trigdesc->triggers[i];
+		Trigger *trigger = &rel->trigdesc->triggers[i];
 
 		if (!TRIGGER_TYPE_MATCHES(trigger->tgtype, TRIGGER_TYPE_ROW, TRIGGER_TYPE_BEFORE, TRIGGER_TYPE_INSERT) ||
 			trigger->tgenabled == TRIGGER_DISABLED)
@@ -260,9 +258,9 @@ find_judged_again(WfAttachedTable *table, Relation rel)
 static WfAttachedTable *
 make_attached_table(Relation rel, const WfAttachment *rows, int n)
 {
-	MemoryContext context = AllocSetContextCreate(CurTransactionContext, "workflow attached table",
-												  ALLOCSET_SMALL_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
+	MemoryContext context =
+		AllocSetContextCreate(CurTransactionContext, "workflow attached table", ALLOCSET_SMALL_SIZES);
+	MemoryContext	 old = MemoryContextSwitchTo(context);
 	WfAttachedTable *table = palloc0(sizeof(WfAttachedTable));
 
 	table->context = context;
@@ -308,23 +306,21 @@ set_versions(WfAttachedTable *table, const WfAttachment *rows)
 
 		if (rows[i].latest == 0)
 			ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					errmsg("process \"%s\" was undefined: it takes no new instances",
-						   rows[i].process),
+					errmsg("process \"%s\" was undefined: it takes no new instances", rows[i].process),
 					errhint("Define it again with workflow.define, or detach the table with workflow.detach."));
 		item->row.suspended = rows[i].suspended;
 		if (item->version == rows[i].latest)
 			continue;
 		item->version = rows[i].latest;
-		item->shows_start = wf_attachment_shows_start(
-			&item->row, wf_process_get(item->row.process_id, item->version)->def);
+		item->shows_start =
+			wf_attachment_shows_start(&item->row, wf_process_get(item->row.process_id, item->version)->def);
 	}
 }
 
 static bool
 is_of_this_transaction(const Entry *entry)
 {
-	return entry->transaction == wf_attach_transaction() &&
-		   entry->subid == GetCurrentSubTransactionId();
+	return entry->transaction == wf_attach_transaction() && entry->subid == GetCurrentSubTransactionId();
 }
 
 static bool
@@ -349,10 +345,10 @@ forget_versions(Entry *entry)
 static void
 load_attached(Relation rel, Entry *entry)
 {
-	WfAccess	access;
-	WfAttachment *rows;
+	WfAccess		 access;
+	WfAttachment	*rows;
 	WfAttachedTable *table;
-	int			n;
+	int				 n;
 
 	wf_store_enter(&access);
 	n = find_attachments(rel, &rows);
@@ -376,9 +372,9 @@ load_attached(Relation rel, Entry *entry)
 WfAttachedTable *
 wf_attached_table(Relation rel, bool same)
 {
-	Oid			relid = RelationGetRelid(rel);
-	Entry	   *entry;
-	bool		found;
+	Oid	   relid = RelationGetRelid(rel);
+	Entry *entry;
+	bool   found;
 
 	if (entries == NULL)
 		init();
@@ -409,8 +405,8 @@ static void
 read_as_text(WfAttachedTable *table, TupleDesc desc, AttrNumber attno)
 {
 	Form_pg_attribute att = TupleDescAttr(desc, attno - 1);
-	Oid			output;
-	bool		isvarlena;
+	Oid				  output;
+	bool			  isvarlena;
 
 	if (table->shape == NULL)
 	{
@@ -432,10 +428,10 @@ read_as_text(WfAttachedTable *table, TupleDesc desc, AttrNumber attno)
 static void
 find_shape(WfAttachedTable *table, Relation rel)
 {
-	uint64		now = wf_trust_generation() + relation_changes;
-	TupleDesc	desc = RelationGetDescr(rel);
+	uint64		  now = wf_trust_generation() + relation_changes;
+	TupleDesc	  desc = RelationGetDescr(rel);
 	MemoryContext old;
-	Oid			owner;
+	Oid			  owner;
 
 	if (table->shaped == now)
 		return;
@@ -464,8 +460,8 @@ find_shape(WfAttachedTable *table, Relation rel)
 static Datum
 shaped_row(WfAttachedTable *table, TupleDesc desc, HeapTuple tuple)
 {
-	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
-	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
+	Datum *values = palloc(sizeof(Datum) * desc->natts);
+	bool  *nulls = palloc(sizeof(bool) * desc->natts);
 
 	heap_deform_tuple(tuple, desc, values, nulls);
 	for (int i = 0; i < desc->natts; i++)
@@ -477,8 +473,8 @@ shaped_row(WfAttachedTable *table, TupleDesc desc, HeapTuple tuple)
 Jsonb *
 wf_attached_row(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 {
-	TupleDesc	desc = RelationGetDescr(rel);
-	Datum		row;
+	TupleDesc desc = RelationGetDescr(rel);
+	Datum	  row;
 
 	find_shape(table, rel);
 	row = table->shape != NULL ? shaped_row(table, desc, tuple) : heap_copy_tuple_as_datum(tuple, desc);
@@ -501,9 +497,9 @@ timezone_of(const WfAttached *attached)
 bool
 wf_attached_wants(const WfAttached *attached, Jsonb *row)
 {
-	WfScope		scope;
-	WfFault		fault = {0};
-	bool		answer;
+	WfScope scope;
+	WfFault fault = {0};
+	bool	answer;
 
 	if (attached->condition == NULL)
 		return true;
@@ -516,8 +512,7 @@ wf_attached_wants(const WfAttached *attached, Jsonb *row)
 	scope.index = -1;
 	if (!wf_predicate_eval(attached->condition, &scope, &answer, &fault))
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("the condition for starting process \"%s\" gives no answer",
-					   attached->row.process),
+				errmsg("the condition for starting process \"%s\" gives no answer", attached->row.process),
 				errdetail("%s: %s", attached->row.condition, fault.message),
 				errhint("Attach the table again with a condition that is true or false for every row."));
 	return answer;

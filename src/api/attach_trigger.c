@@ -47,10 +47,10 @@ start_trigger_data(FunctionCallInfo fcinfo, const char *function, bool before)
 
 typedef struct Changes
 {
-	int			n;
-	int		   *columns;
-	Datum	   *values;
-	bool	   *nulls;
+	int	   n;
+	int	  *columns;
+	Datum *values;
+	bool  *nulls;
 } Changes;
 
 static void
@@ -67,7 +67,7 @@ add_change(Changes *changes, WfRowColumn *column, char *text)
 
 typedef struct Showing
 {
-	Relation	rel;
+	Relation		  rel;
 	const WfAttached *item;
 } Showing;
 
@@ -84,12 +84,11 @@ describe_showing(void *arg)
 static void
 show_start(Relation rel, WfAttached *item, bool wanted, Changes *changes)
 {
-	Showing		showing = {rel, item};
-	ErrorContextCallback context = {.callback = describe_showing, .arg = &showing,
-		.previous = error_context_stack};
-	WfIssued	issued = {0};
-	char		serial_number[WF_SERIAL_NUMBER_LEN];
-	char		instance[WF_SERIAL_NUMBER_LEN];
+	Showing				 showing = {rel, item};
+	ErrorContextCallback context = {.callback = describe_showing, .arg = &showing, .previous = error_context_stack};
+	WfIssued			 issued = {0};
+	char				 serial_number[WF_SERIAL_NUMBER_LEN];
+	char				 instance[WF_SERIAL_NUMBER_LEN];
 
 	error_context_stack = &context;
 	if (wanted && wf_attached_is_numbered(item))
@@ -109,10 +108,10 @@ show_start(Relation rel, WfAttached *item, bool wanted, Changes *changes)
 static bool *
 judge_row(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 {
-	bool	   *wanted = palloc(sizeof(bool) * table->n);
-	Jsonb	   *row = NULL;
-	HeapTuple	filled = NULL;
-	WfAsOwner	owner;
+	bool	 *wanted = palloc(sizeof(bool) * table->n);
+	Jsonb	 *row = NULL;
+	HeapTuple filled = NULL;
+	WfAsOwner owner;
 
 	for (int i = 0; i < table->n; i++)
 	{
@@ -135,8 +134,8 @@ judge_row(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 static HeapTuple
 set_columns(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 {
-	bool	   *wanted = judge_row(table, rel, tuple);
-	Changes		changes = {.n = 0};
+	bool   *wanted = judge_row(table, rel, tuple);
+	Changes changes = {.n = 0};
 
 	changes.columns = palloc(sizeof(int) * table->n * 3);
 	changes.values = palloc(sizeof(Datum) * table->n * 3);
@@ -150,23 +149,22 @@ set_columns(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 	}
 	if (changes.n == 0)
 		return tuple;
-	return heap_modify_tuple_by_cols(tuple, RelationGetDescr(rel), changes.n, changes.columns,
-									 changes.values, changes.nulls);
+	return heap_modify_tuple_by_cols(tuple, RelationGetDescr(rel), changes.n, changes.columns, changes.values,
+									 changes.nulls);
 }
 
 Datum
 workflow_before_insert(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = start_trigger_data(fcinfo, "workflow_data.before_insert", true);
-	Relation	rel = trigdata->tg_relation;
+	TriggerData		*trigdata = start_trigger_data(fcinfo, "workflow_data.before_insert", true);
+	Relation		 rel = trigdata->tg_relation;
 	WfAttachedTable *table = wf_attached_table(rel, false);
 
 	if (table->n == 0 || !table->has_columns)
 		PG_RETURN_POINTER(trigdata->tg_trigtuple);
 	if (table->lost)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("table \"%s\" has become a partition since it was attached",
-					   RelationGetRelationName(rel)),
+				errmsg("table \"%s\" has become a partition since it was attached", RelationGetRelationName(rel)),
 				errhint("Detach it with workflow.detach and attach it, or its parent, again."));
 	PG_RETURN_POINTER(set_columns(table, rel, trigdata->tg_trigtuple));
 }
@@ -191,9 +189,9 @@ warn_of_unattached(FunctionCallInfo fcinfo, Relation rel)
 static void
 after_row(FunctionCallInfo fcinfo, TriggerData *trigdata)
 {
-	WfChunk		chunk = {.rel = trigdata->tg_relation};
-	WfAsOwner	owner;
-	HeapTuple	tuple;
+	WfChunk	  chunk = {.rel = trigdata->tg_relation};
+	WfAsOwner owner;
+	HeapTuple tuple;
 
 	chunk.table = wf_attached_table(chunk.rel, true);
 	if (chunk.table->n == 0)
@@ -218,7 +216,7 @@ static bool
 next_row(Tuplestorestate *rows, int pointer, TupleTableSlot *slot)
 {
 	MemoryContext old = MemoryContextSwitchTo(slot->tts_mcxt);
-	bool		more;
+	bool		  more;
 
 	tuplestore_select_read_pointer(rows, pointer);
 	more = tuplestore_gettupleslot(rows, true, false, slot);
@@ -240,7 +238,7 @@ read_new_rows(WfChunk *chunk, Tuplestorestate *rows, int pointer, TupleTableSlot
 	wf_as_owner_begin(&owner, chunk->owner, search_path);
 	while (more && !wf_chunk_is_full(chunk))
 	{
-		HeapTuple	tuple = ExecFetchSlotHeapTuple(slot, false, NULL);
+		HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, NULL);
 
 		if (chunk->table->has_virtual)
 		{
@@ -258,15 +256,13 @@ read_new_rows(WfChunk *chunk, Tuplestorestate *rows, int pointer, TupleTableSlot
 static void
 after_statement(FunctionCallInfo fcinfo, TriggerData *trigdata)
 {
-	WfChunk		chunk = {.rel = trigdata->tg_relation};
+	WfChunk			 chunk = {.rel = trigdata->tg_relation};
 	Tuplestorestate *rows = trigdata->tg_newtable;
-	int			pointer = tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND);
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(chunk.rel),
-													&TTSOpsMinimalTuple);
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "workflow rows",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old;
-	bool		more;
+	int				 pointer = tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND);
+	TupleTableSlot	*slot = MakeSingleTupleTableSlot(RelationGetDescr(chunk.rel), &TTSOpsMinimalTuple);
+	MemoryContext	 context = AllocSetContextCreate(CurrentMemoryContext, "workflow rows", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext	 old;
+	bool			 more;
 
 	tuplestore_select_read_pointer(rows, pointer);
 	tuplestore_rescan(rows);

@@ -40,30 +40,35 @@ PG_FUNCTION_INFO_V1(workflow_blocked_error);
 PG_FUNCTION_INFO_V1(workflow_blocked_until);
 
 static WfQuery q_process = {
-	.sql = "SELECT process_id FROM workflow_data.instance WHERE instance = $1", .nargs = 1, .argtypes = {INT8OID}};
+	.sql = "SELECT process_id FROM workflow_data.instance WHERE instance = $1",
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
 static WfQuery q_reply = {
 	.sql = "SELECT queue FROM workflow_data.delivery WHERE kind = 'reply' AND instance = $1 AND visit = $2 LIMIT 1",
-	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
+	.nargs = 2,
+	.argtypes = {INT8OID, INT8OID},
+};
 
 typedef struct Asked
 {
-	int64		instance;
-	int64		visit;
-	char	   *queue; /* NULL: in no queue */
-	bool		due;  /* due: a worker of the queue should be working on it */
-	bool		late; /* due for longer than LATE_MS */
-	WfServing	serving;
+	int64	  instance;
+	int64	  visit;
+	char	 *queue; /* NULL: in no queue */
+	bool	  due;	 /* due: a worker of the queue should be working on it */
+	bool	  late;	 /* due for longer than LATE_MS */
+	WfServing serving;
 } Asked;
 
 /* May the caller see the instance? To be called inside wf_store_enter. */
 static bool
 may_be_seen(int64 instance, Oid caller)
 {
-	Datum		values[1] = {Int64GetDatum(instance)};
-	bool		isnull;
+	Datum values[1] = {Int64GetDatum(instance)};
+	bool  isnull;
 
 	return wf_query_run(&q_process, values, NULL) > 0 &&
-		wf_privilege_has(DatumGetInt32(wf_result(0, 1, &isnull)), caller, WF_PRIVILEGE_VIEW);
+		   wf_privilege_has(DatumGetInt32(wf_result(0, 1, &isnull)), caller, WF_PRIVILEGE_VIEW);
 }
 
 /* ---- why a visit is not moved on, as far as nothing is lacking ---- */
@@ -90,7 +95,7 @@ why_unexecuted(const Asked *asked)
 static char *
 answered_in(const Asked *asked)
 {
-	Datum		values[2] = {Int64GetDatum(asked->instance), Int64GetDatum(asked->visit)};
+	Datum values[2] = {Int64GetDatum(asked->instance), Int64GetDatum(asked->visit)};
 
 	return wf_query_run(&q_reply, values, NULL) > 0 ? wf_result_text(0, 1) : NULL;
 }
@@ -128,8 +133,8 @@ why_late(const Asked *asked)
 static const char *
 why_calling(const Asked *asked, const char *server)
 {
-	bool		unknown;
-	char	   *answered;
+	bool  unknown;
+	char *answered;
 
 	if (wf_request_is_shown(asked->visit, &unknown))
 		return NULL;
@@ -186,12 +191,12 @@ Datum
 workflow_blocked_by(PG_FUNCTION_ARGS)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Asked		asked = {0};
-	TimestampTz due_at = PG_ARGISNULL(3) || PG_ARGISNULL(2) ? 0 : PG_GETARG_TIMESTAMPTZ(3);
-	TimestampTz next_timer = PG_ARGISNULL(4) ? 0 : PG_GETARG_TIMESTAMPTZ(4);
-	WfLackRow	lack;
-	WfAccess	access;
-	const char *word = NULL;
+	Asked		  asked = {0};
+	TimestampTz	  due_at = PG_ARGISNULL(3) || PG_ARGISNULL(2) ? 0 : PG_GETARG_TIMESTAMPTZ(3);
+	TimestampTz	  next_timer = PG_ARGISNULL(4) ? 0 : PG_GETARG_TIMESTAMPTZ(4);
+	WfLackRow	  lack;
+	WfAccess	  access;
+	const char	 *word = NULL;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
@@ -224,8 +229,8 @@ static bool
 find_lack_of_visit(FunctionCallInfo fcinfo, WfLackRow *row)
 {
 	MemoryContext context = CurrentMemoryContext;
-	WfAccess	access;
-	bool		found;
+	WfAccess	  access;
+	bool		  found;
 
 	if (!wf_lack_find(PG_GETARG_INT64(0), PG_GETARG_INT64(1), row))
 		return false;
@@ -243,8 +248,8 @@ find_lack_of_visit(FunctionCallInfo fcinfo, WfLackRow *row)
 Datum
 workflow_blocked_error(PG_FUNCTION_ARGS)
 {
-	WfLackRow	row;
-	WfFault		fault = {0};
+	WfLackRow row;
+	WfFault	  fault = {0};
 
 	if (!find_lack_of_visit(fcinfo, &row))
 		PG_RETURN_NULL();
@@ -261,7 +266,7 @@ workflow_blocked_error(PG_FUNCTION_ARGS)
 Datum
 workflow_blocked_until(PG_FUNCTION_ARGS)
 {
-	WfLackRow	row;
+	WfLackRow row;
 
 	if (!find_lack_of_visit(fcinfo, &row))
 		PG_RETURN_NULL();

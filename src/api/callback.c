@@ -28,7 +28,7 @@ PG_FUNCTION_INFO_V1(workflow_fail);
 static Jsonb *
 error_of_completion(const WfCompletion *completion, int attempt)
 {
-	WfFault		fault = {.code = completion->code, .message = completion->message};
+	WfFault fault = {.code = completion->code, .message = completion->message};
 
 	return completion->failed ? wf_engine_error(&fault, attempt) : NULL;
 }
@@ -40,7 +40,7 @@ error_of_completion(const WfCompletion *completion, int attempt)
 static Jsonb *
 record_of(const WfCompletion *completion)
 {
-	WfField		fields[3];
+	WfField fields[3];
 
 	if (!completion->failed)
 		return completion->data;
@@ -58,7 +58,7 @@ record_of(const WfCompletion *completion)
 bool
 wf_completion_fits(const WfCompletion *completion)
 {
-	size_t		bytes = completion->data != NULL ? VARSIZE(completion->data) : 0;
+	size_t bytes = completion->data != NULL ? VARSIZE(completion->data) : 0;
 
 	return bytes + (completion->message != NULL ? strlen(completion->message) : 0) <= WF_COMPLETION_MAX_BYTES;
 }
@@ -86,7 +86,7 @@ is_by_hand(const WfTarget *target, const WfCompletion *completion, Oid role)
 bool
 wf_completion_apply(WfTarget *target, const WfSerial *serial, const WfCompletion *completion, Oid role)
 {
-	WfVisit    *visit = target->visit;
+	WfVisit *visit = target->visit;
 
 	require_fit(completion);
 	target->batch->caller = role;
@@ -120,14 +120,13 @@ wf_completion_require_code(const char *code)
 static bool
 call_back(const char *function, const WfSerial *serial, const WfCompletion *completion)
 {
-	WfAccess	access;
-	WfTarget	target;
-	bool		accepted;
+	WfAccess access;
+	WfTarget target;
+	bool	 accepted;
 
 	PreventCommandIfReadOnly(function);
 	wf_store_enter(&access);
-	wf_target_visit(&target, serial, access.caller, WF_PRIVILEGE_COMPLETE,
-					WF_PRIVILEGE_COMPLETE);
+	wf_target_visit(&target, serial, access.caller, WF_PRIVILEGE_COMPLETE, WF_PRIVILEGE_COMPLETE);
 	accepted = wf_completion_apply(&target, serial, completion, access.caller);
 	if (accepted)
 		wf_batch_flush(target.batch);
@@ -148,8 +147,8 @@ call_back(const char *function, const WfSerial *serial, const WfCompletion *comp
 Datum
 workflow_complete(PG_FUNCTION_ARGS)
 {
-	WfSerial	serial = wf_argument_serial(fcinfo, 0);
-	WfCompletion		completion = {.data = wf_argument_jsonb(fcinfo, 1)};
+	WfSerial	 serial = wf_argument_serial(fcinfo, 0);
+	WfCompletion completion = {.data = wf_argument_jsonb(fcinfo, 1)};
 
 	PG_RETURN_BOOL(call_back("workflow.complete()", &serial, &completion));
 }
@@ -163,10 +162,12 @@ workflow_complete(PG_FUNCTION_ARGS)
 Datum
 workflow_fail(PG_FUNCTION_ARGS)
 {
-	WfSerial	serial = wf_argument_serial(fcinfo, 0);
-	char	   *code = wf_argument_text(fcinfo, 1);
-	WfCompletion		completion = {.data = wf_argument_jsonb(fcinfo, 3), .failed = true,
-		.code = code != NULL ? code : WF_COMPLETION_DEFAULT_CODE, .message = wf_argument_text(fcinfo, 2)};
+	WfSerial	 serial = wf_argument_serial(fcinfo, 0);
+	char		*code = wf_argument_text(fcinfo, 1);
+	WfCompletion completion = {.data = wf_argument_jsonb(fcinfo, 3),
+							   .failed = true,
+							   .code = code != NULL ? code : WF_COMPLETION_DEFAULT_CODE,
+							   .message = wf_argument_text(fcinfo, 2)};
 
 	wf_completion_require_code(completion.code);
 	PG_RETURN_BOOL(call_back("workflow.fail()", &serial, &completion));

@@ -35,8 +35,8 @@ wf_check_definition(const char *json, Oid owner, const char *search_path, WfIssu
 static void
 put_issue(ReturnSetInfo *rsinfo, const WfIssue *issue, const char *severity)
 {
-	Datum		values[5] = {0};
-	bool		nulls[5] = {false};
+	Datum values[5] = {0};
+	bool  nulls[5] = {false};
 
 	values[0] = CStringGetTextDatum(issue->path);
 	values[1] = CStringGetTextDatum(severity);
@@ -65,11 +65,11 @@ put_all(ReturnSetInfo *rsinfo, const WfIssues *issues, const char *severity)
 Datum
 workflow_check(PG_FUNCTION_ARGS)
 {
-	WfAccess	access;
-	WfIssues	warnings = {0};
-	WfIssues	issues = {.warnings = &warnings};
-	char	   *json = wf_argument_text_required(fcinfo, 0, "definition");
-	char	   *search_path = pstrdup(namespace_search_path);
+	WfAccess access;
+	WfIssues warnings = {0};
+	WfIssues issues = {.warnings = &warnings};
+	char	*json = wf_argument_text_required(fcinfo, 0, "definition");
+	char	*search_path = pstrdup(namespace_search_path);
 
 	InitMaterializedSRF(fcinfo, 0);
 	wf_store_enter(&access);

@@ -35,16 +35,18 @@
 
 static WfQuery q_elements = {
 	.sql = "SELECT e.value::text FROM pg_catalog.json_array_elements($1) e",
-	.nargs = 1, .argtypes = {JSONOID}};
+	.nargs = 1,
+	.argtypes = {JSONOID},
+};
 
 PG_FUNCTION_INFO_V1(workflow_complete_many);
 
 typedef struct Entry
 {
-	const char *text; /* the serial number as it was given; NULL: the entry has none */
-	WfSerial	serial;
-	WfCompletion		completion;
-	bool		lives; /* the instance lives, and the caller may complete the visit */
+	const char	*text; /* the serial number as it was given; NULL: the entry has none */
+	WfSerial	 serial;
+	WfCompletion completion;
+	bool		 lives; /* the instance lives, and the caller may complete the visit */
 
 	/* the result */
 	int			code; /* 0: no error */
@@ -61,24 +63,25 @@ typedef struct RightKey
 
 typedef struct Right
 {
-	RightKey	key;
-	bool		allowed;
-	char		status; /* simplehash's */
+	RightKey key;
+	bool	 allowed;
+	char	 status; /* simplehash's */
 } Right;
 
 static inline uint32
 hash_right(RightKey key)
 {
-	return hash_combine(murmurhash32((uint32) key.process_id), hash_bytes((const unsigned char *) key.step, strlen(key.step)));
+	return hash_combine(murmurhash32((uint32) key.process_id),
+						hash_bytes((const unsigned char *) key.step, strlen(key.step)));
 }
 
-#define SH_PREFIX right
-#define SH_ELEMENT_TYPE Right
-#define SH_KEY_TYPE RightKey
-#define SH_KEY key
+#define SH_PREFIX		   right
+#define SH_ELEMENT_TYPE	   Right
+#define SH_KEY_TYPE		   RightKey
+#define SH_KEY			   key
 #define SH_HASH_KEY(tb, k) hash_right(k)
 #define SH_EQUAL(tb, a, b) ((a).process_id == (b).process_id && strcmp((a).step, (b).step) == 0)
-#define SH_SCOPE static inline
+#define SH_SCOPE		   static inline
 #define SH_DECLARE
 #define SH_DEFINE
 #include "lib/simplehash.h"
@@ -116,21 +119,20 @@ read_entry_text(Entry *entry, const WfJson *node, const char **text)
 static bool
 read_failure(Entry *entry, const WfJson *node)
 {
-	WfCompletion	   *completion = &entry->completion;
+	WfCompletion *completion = &entry->completion;
 
 	if (node->type == WF_JSON_NULL)
 		return true;
 	if (node->type != WF_JSON_OBJECT)
 	{
-		refuse(entry, ERRCODE_INVALID_PARAMETER_VALUE, "%s must be an object",
-			   wf_json_path(node));
+		refuse(entry, ERRCODE_INVALID_PARAMETER_VALUE, "%s must be an object", wf_json_path(node));
 		return false;
 	}
 	completion->failed = true;
 	for (int i = 0; i < node->n; i++)
 	{
 		const WfJson *member = node->items[i];
-		bool		is_code = strcmp(member->key, "code") == 0;
+		bool		  is_code = strcmp(member->key, "code") == 0;
 
 		if (!is_code && strcmp(member->key, "message") != 0)
 		{
@@ -158,8 +160,7 @@ read_entry_member(Entry *entry, const WfJson *node)
 	if (strcmp(node->key, "data") != 0)
 	{
 		refuse(entry, ERRCODE_INVALID_PARAMETER_VALUE,
-			   "%s is not known: an entry has \"serial_number\", \"data\" and \"fail\"",
-			   wf_json_path(node));
+			   "%s is not known: an entry has \"serial_number\", \"data\" and \"fail\"", wf_json_path(node));
 		return false;
 	}
 	if (node->type != WF_JSON_NULL)
@@ -176,14 +177,13 @@ read_members(Entry *entry, const WfJson *root)
 	if (entry->text == NULL)
 		refuse(entry, ERRCODE_INVALID_PARAMETER_VALUE, "%s is missing", "$.serial_number");
 	else if (!wf_serial_parse(entry->text, strlen(entry->text), &entry->serial))
-		refuse(entry, ERRCODE_INVALID_TEXT_REPRESENTATION, WF_SERIAL_MALFORMED,
-			   wf_issue_clip(entry->text));
+		refuse(entry, ERRCODE_INVALID_TEXT_REPRESENTATION, WF_SERIAL_MALFORMED, wf_issue_clip(entry->text));
 }
 
 typedef struct Reading
 {
-	Entry	   *entry;
-	const char *json;
+	Entry		 *entry;
+	const char	 *json;
 	MemoryContext scratch; /* for the tree of one entry */
 } Reading;
 
@@ -206,8 +206,8 @@ static const char *
 find_serial_number(const char *p)
 {
 	static const char name[] = "\"serial_number\"";
-	int			depth = 0;
-	WfSerial	serial;
+	int				  depth = 0;
+	WfSerial		  serial;
 
 	while (*p != '\0')
 	{
@@ -232,9 +232,9 @@ find_serial_number(const char *p)
 static void
 read_entry(void *arg)
 {
-	Reading    *reading = arg;
+	Reading		 *reading = arg;
 	MemoryContext old = MemoryContextSwitchTo(reading->scratch);
-	WfIssues	issues = {0};
+	WfIssues	  issues = {0};
 	const WfJson *root = wf_json_parse(reading->json, &issues);
 
 	MemoryContextSwitchTo(old);
@@ -256,14 +256,13 @@ static void
 read_entries(Work *work, Datum json)
 {
 	SPITupleTable *table;
-	Reading		reading;
-	const char *message;
+	Reading		   reading;
+	const char	  *message;
 
 	work->n = (int) wf_query_run(&q_elements, &json, NULL);
 	work->entries = palloc0(sizeof(Entry) * Max(work->n, 1));
 	table = SPI_tuptable;
-	reading.scratch = AllocSetContextCreate(CurrentMemoryContext, "workflow entry",
-											ALLOCSET_DEFAULT_SIZES);
+	reading.scratch = AllocSetContextCreate(CurrentMemoryContext, "workflow entry", ALLOCSET_DEFAULT_SIZES);
 	for (int i = 0; i < work->n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -281,15 +280,16 @@ read_entries(Work *work, Datum json)
 static bool
 has_right(Work *work, int process_id, const char *step)
 {
-	Right	   *right = right_lookup(work->rights, (RightKey){process_id, step});
-	bool		allowed;
-	bool		found;
+	Right *right = right_lookup(work->rights, (RightKey){process_id, step});
+	bool   allowed;
+	bool   found;
 
 	if (right != NULL)
 		return right->allowed;
 	allowed = step[0] == '\0' ? wf_privilege_has(process_id, work->caller, WF_PRIVILEGE_COMPLETE)
-		: wf_privilege_has_step(process_id, work->caller, step);
-	right_insert(work->rights, (RightKey){process_id, MemoryContextStrdup(work->rights->ctx, step)}, &found)->allowed = allowed;
+							  : wf_privilege_has_step(process_id, work->caller, step);
+	right_insert(work->rights, (RightKey){process_id, MemoryContextStrdup(work->rights->ctx, step)}, &found)->allowed =
+		allowed;
 	return allowed;
 }
 
@@ -311,8 +311,8 @@ static bool
 may_lock(Work *work, int process_id, const WfSerial *serial)
 {
 	return may_complete(work, process_id) ||
-		(wf_privilege_by_step(process_id) &&
-		 may_complete_step(work, process_id, wf_late_step(serial->instance, serial->visit)));
+		   (wf_privilege_by_step(process_id) &&
+			may_complete_step(work, process_id, wf_late_step(serial->instance, serial->visit)));
 }
 
 static void
@@ -339,8 +339,8 @@ deny(Work *work, Entry *entry, int process_id)
 static int
 compare_instances(const void *a, const void *b)
 {
-	int64		left = ((const WfLiving *) a)->instance;
-	int64		right = ((const WfLiving *) b)->instance;
+	int64 left = ((const WfLiving *) a)->instance;
+	int64 right = ((const WfLiving *) b)->instance;
 
 	return (left > right) - (left < right);
 }
@@ -352,9 +352,9 @@ compare_instances(const void *a, const void *b)
 static void
 check_rights(Work *work)
 {
-	int64	   *ids = palloc(sizeof(int64) * Max(work->n, 1));
-	WfLiving   *living;
-	int			n = 0;
+	int64	 *ids = palloc(sizeof(int64) * Max(work->n, 1));
+	WfLiving *living;
+	int		  n = 0;
 
 	for (int i = 0; i < work->n; i++)
 		if (work->entries[i].code == 0)
@@ -362,10 +362,9 @@ check_rights(Work *work)
 	n = wf_batch_living(ids, n, &living);
 	for (int i = 0; i < work->n; i++)
 	{
-		Entry	   *entry = &work->entries[i];
-		WfLiving	key = {.instance = entry->serial.instance};
-		const WfLiving *found = entry->code != 0 ? NULL
-			: bsearch(&key, living, n, sizeof(WfLiving), compare_instances);
+		Entry		   *entry = &work->entries[i];
+		WfLiving		key = {.instance = entry->serial.instance};
+		const WfLiving *found = entry->code != 0 ? NULL : bsearch(&key, living, n, sizeof(WfLiving), compare_instances);
 
 		entry->lives = found != NULL && may_lock(work, found->process_id, &entry->serial);
 		if (found != NULL && !entry->lives)
@@ -393,8 +392,8 @@ compare_serials(const void *a, const void *b)
 static int
 sort_serials(const Entry *entries, int n, WfSerial *serials)
 {
-	int			readable = 0;
-	int			distinct = 0;
+	int readable = 0;
+	int distinct = 0;
 
 	for (int i = 0; i < n; i++)
 		if (entries[i].code == 0 && entries[i].lives)
@@ -410,10 +409,10 @@ sort_serials(const Entry *entries, int n, WfSerial *serials)
 static WfBatch *
 load_entries(const Entry *entries, int n)
 {
-	WfBatch    *batch = wf_batch_begin();
-	WfSerial   *serials = MemoryContextAllocHuge(batch->context, sizeof(WfSerial) * Max(n, 1));
-	int64	   *instances = MemoryContextAllocHuge(batch->context, sizeof(int64) * Max(n, 1));
-	int64	   *visits = MemoryContextAllocHuge(batch->context, sizeof(int64) * Max(n, 1));
+	WfBatch	 *batch = wf_batch_begin();
+	WfSerial *serials = MemoryContextAllocHuge(batch->context, sizeof(WfSerial) * Max(n, 1));
+	int64	 *instances = MemoryContextAllocHuge(batch->context, sizeof(int64) * Max(n, 1));
+	int64	 *visits = MemoryContextAllocHuge(batch->context, sizeof(int64) * Max(n, 1));
 
 	n = sort_serials(entries, n, serials);
 	if (n == 0)
@@ -432,9 +431,9 @@ static void
 apply_entry(Work *work, WfBatch *batch, Entry *entry)
 {
 	const WfSerial *serial = &entry->serial;
-	WfTarget	target = {.batch = batch};
-	WfVisit    *visit;
-	char	   *step = NULL;
+	WfTarget		target = {.batch = batch};
+	WfVisit		   *visit;
+	char		   *step = NULL;
 
 	if (entry->code != 0)
 		return;
@@ -451,8 +450,7 @@ apply_entry(Work *work, WfBatch *batch, Entry *entry)
 		!may_complete_step(work, target.process_id, visit != NULL ? visit->step : step))
 		deny(work, entry, target.process_id);
 	else if (visit != NULL && !visit->ended && !wf_engine_takes_callback(visit))
-		refuse(entry, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-			   "visit %s does not wait for a callback", entry->text);
+		refuse(entry, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "visit %s does not wait for a callback", entry->text);
 	else if (!wf_completion_fits(&entry->completion))
 		refuse(entry, ERRCODE_PROGRAM_LIMIT_EXCEEDED, "what ends visit %s is too large", entry->text);
 	else
@@ -498,8 +496,8 @@ try_entries(Work *work, WfBatch *batch, Entry *entries, int n)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
-	WfAccess	access; /* entered anew here, so that an abort leaves nothing of it behind */
+	ErrorData *volatile error = NULL;
+	WfAccess access; /* entered anew here, so that an abort leaves nothing of it behind */
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
@@ -529,14 +527,14 @@ try_entries(Work *work, WfBatch *batch, Entry *entries, int n)
 static void
 work_on(Work *work)
 {
-	WfBatch    *batch = load_entries(work->entries, work->n);
-	ErrorData  *error = try_entries(work, batch, work->entries, work->n);
+	WfBatch	  *batch = load_entries(work->entries, work->n);
+	ErrorData *error = try_entries(work, batch, work->entries, work->n);
 
 	wf_batch_end(batch);
 	for (int i = 0; error != NULL && i < work->n; i++)
 	{
-		Entry	   *entry = &work->entries[i];
-		ErrorData  *own;
+		Entry	  *entry = &work->entries[i];
+		ErrorData *own;
 
 		entry->accepted = false;
 		batch = load_entries(entry, 1);
@@ -554,8 +552,8 @@ work_on(Work *work)
 static void
 put_result(ReturnSetInfo *rsinfo, const Entry *entry)
 {
-	Datum		values[4] = {0};
-	bool		nulls[4] = {false};
+	Datum values[4] = {0};
+	bool  nulls[4] = {false};
 
 	nulls[0] = entry->text == NULL;
 	if (entry->text != NULL)
@@ -583,8 +581,7 @@ require_array(text *json)
 	while (p < end && strchr(" \t\r\n", *p) != NULL)
 		p++;
 	if (p == end || *p != '[')
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("argument \"callbacks\" must be a JSON array"),
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("argument \"callbacks\" must be a JSON array"),
 				errhint("An entry is written {\"serial_number\": \"5_31\", \"data\": {}}."));
 }
 
@@ -599,9 +596,9 @@ require_array(text *json)
 Datum
 workflow_complete_many(PG_FUNCTION_ARGS)
 {
-	Work		work = {0};
-	WfAccess	access;
-	bool		late = false;
+	Work	 work = {0};
+	WfAccess access;
+	bool	 late = false;
 
 	if (PG_ARGISNULL(0)) /* what json_agg gives for no rows */
 	{

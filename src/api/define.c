@@ -38,35 +38,51 @@
 static WfQuery q_new = {
 	.sql = "INSERT INTO workflow_data.process (process, owner, owner_name, latest) "
 		   "VALUES ($1, $2, $3, 0) ON CONFLICT (process) DO NOTHING",
-	.nargs = 3, .argtypes = {TEXTOID, OIDOID, NAMEOID}};
+	.nargs = 3,
+	.argtypes = {TEXTOID, OIDOID, NAMEOID},
+};
 static WfQuery q_lock = {
 	.sql = "SELECT owner, owner_name FROM workflow_data.process WHERE process_id = $1 FOR NO KEY UPDATE",
-	.nargs = 1, .argtypes = {INT4OID}};
+	.nargs = 1,
+	.argtypes = {INT4OID},
+};
 static WfQuery q_lock_whole = {
 	.sql = "SELECT latest FROM workflow_data.process WHERE process_id = $1 FOR UPDATE",
-	.nargs = 1, .argtypes = {INT4OID}};
+	.nargs = 1,
+	.argtypes = {INT4OID},
+};
 static WfQuery q_last = {
 	.sql = "SELECT v.version, v.definition::jsonb = $2::jsonb AND v.search_path = $3 AND v.timezone = $4 "
 		   "FROM workflow_data.process_version v WHERE v.process_id = $1 "
 		   "ORDER BY v.process_id DESC, v.version DESC LIMIT 1",
-	.nargs = 4, .argtypes = {INT4OID, JSONOID, TEXTOID, TEXTOID}};
+	.nargs = 4,
+	.argtypes = {INT4OID, JSONOID, TEXTOID, TEXTOID},
+};
 static WfQuery q_add = {
 	.sql = "INSERT INTO workflow_data.process_version "
 		   "(process_id, version, definition, search_path, timezone, defined_at) "
 		   "VALUES ($1, $2, $3, $4, $5, $6)",
-	.nargs = 6, .argtypes = {INT4OID, INT4OID, JSONOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
+	.nargs = 6,
+	.argtypes = {INT4OID, INT4OID, JSONOID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
+};
 static WfQuery q_set_latest = {
 	.sql = "UPDATE workflow_data.process p SET latest = $2, retention = CASE WHEN $2 = 0 THEN p.retention "
 		   "ELSE (SELECT (v.definition ->> 'retention')::interval FROM workflow_data.process_version v "
 		   "WHERE v.process_id = $1 AND v.version = $2) END "
 		   "WHERE p.process_id = $1 AND p.latest <> $2",
-	.nargs = 2, .argtypes = {INT4OID, INT4OID}};
+	.nargs = 2,
+	.argtypes = {INT4OID, INT4OID},
+};
 static WfQuery q_attached = {
-	.sql = "SELECT c.oid::regclass::text, quote_literal(c.oid::regclass) FROM workflow_data.attachment a JOIN pg_class c ON c.oid = a.relation "
-		   "WHERE a.process_id = $1 AND a.detached_at IS NULL LIMIT 1",
-	.nargs = 1, .argtypes = {INT4OID}};
+	.sql =
+		"SELECT c.oid::regclass::text, quote_literal(c.oid::regclass) FROM workflow_data.attachment a JOIN pg_class c ON c.oid = a.relation "
+		"WHERE a.process_id = $1 AND a.detached_at IS NULL LIMIT 1",
+	.nargs = 1,
+	.argtypes = {INT4OID},
+};
 static WfQuery q_maintained = {
-	.sql = "SELECT 1 FROM workflow_data.delivery WHERE kind = '" WF_DELIVERY_MAINTAIN "' LIMIT 1"};
+	.sql = "SELECT 1 FROM workflow_data.delivery WHERE kind = '" WF_DELIVERY_MAINTAIN "' LIMIT 1",
+};
 
 PG_FUNCTION_INFO_V1(workflow_define);
 PG_FUNCTION_INFO_V1(workflow_undefine);
@@ -74,22 +90,21 @@ PG_FUNCTION_INFO_V1(workflow_undefine);
 /* A version that is about to be stored. */
 typedef struct Draft
 {
-	char	   *name;
-	char	   *json;
-	char	   *search_path; /* that of the author's session */
-	char	   *timezone;
-	int			process_id;
-	Oid			owner;
+	char *name;
+	char *json;
+	char *search_path; /* that of the author's session */
+	char *timezone;
+	int	  process_id;
+	Oid	  owner;
 } Draft;
 
 static char *
 read_name(FunctionCallInfo fcinfo)
 {
-	char	   *name = wf_argument_text_required(fcinfo, 0, "name");
+	char *name = wf_argument_text_required(fcinfo, 0, "name");
 
 	if (name[strspn(name, " \t\r\n")] == '\0')
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("the name of a process must not be empty"));
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the name of a process must not be empty"));
 	if (pg_mbstrlen(name) > MAX_NAME_LENGTH)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("the name of a process has at most %d characters", MAX_NAME_LENGTH));
@@ -101,8 +116,8 @@ read_name(FunctionCallInfo fcinfo)
 static bool
 insert_process(const char *name, Oid owner)
 {
-	NameData	owner_name;
-	Datum		values[3];
+	NameData owner_name;
+	Datum	 values[3];
 
 	namestrcpy(&owner_name, GetUserNameFromId(owner, false));
 	values[0] = CStringGetTextDatum(name);
@@ -115,10 +130,8 @@ static void
 require_owner(const char *name, Oid owner, Oid caller)
 {
 	if (!has_privs_of_role(caller, owner))
-		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				errmsg("must be owner of process \"%s\"", name),
-				errdetail("Its steps run with the rights of its owner, role \"%s\".",
-						  GetUserNameFromId(owner, false)));
+		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("must be owner of process \"%s\"", name),
+				errdetail("Its steps run with the rights of its owner, role \"%s\".", GetUserNameFromId(owner, false)));
 }
 
 /*
@@ -128,9 +141,9 @@ require_owner(const char *name, Oid owner, Oid caller)
 static void
 lock_process(Draft *draft, Oid caller)
 {
-	Datum		values[1];
-	bool		isnull;
-	char	   *owner_name;
+	Datum values[1];
+	bool  isnull;
+	char *owner_name;
 
 	/*
 	 * if another session creates it at this very moment, INSERT waits for that and the process is
@@ -148,16 +161,16 @@ lock_process(Draft *draft, Oid caller)
 	values[0] = Int32GetDatum(draft->process_id);
 	if (wf_query_run(&q_lock, values, NULL) == 0)
 		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				errmsg("could not serialize access to process \"%s\" due to concurrent update",
-					   draft->name));
+				errmsg("could not serialize access to process \"%s\" due to concurrent update", draft->name));
 	draft->owner = DatumGetObjectId(wf_result(0, 1, &isnull));
 	owner_name = pstrdup(NameStr(*DatumGetName(wf_result(0, 2, &isnull))));
 	draft->owner = wf_role_resolve(draft->owner, owner_name);
 	if (!OidIsValid(draft->owner))
-		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("role \"%s\", the owner of process \"%s\", does not exist any more",
-					   owner_name, draft->name),
-				errhint("Create the role again and run SELECT workflow.adopt(), or define the process under another name."));
+		ereport(
+			ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("role \"%s\", the owner of process \"%s\", does not exist any more", owner_name, draft->name),
+			errhint(
+				"Create the role again and run SELECT workflow.adopt(), or define the process under another name."));
 	require_owner(draft->name, draft->owner, caller);
 }
 
@@ -170,8 +183,8 @@ lock_process(Draft *draft, Oid caller)
 static WfIssues
 check(const Draft *draft)
 {
-	WfIssues	warnings = {0};
-	WfIssues	issues = {.warnings = &warnings};
+	WfIssues warnings = {0};
+	WfIssues issues = {.warnings = &warnings};
 
 	wf_check_definition(draft->json, draft->owner, draft->search_path, &issues);
 	if (issues.n > 0)
@@ -183,7 +196,7 @@ check(const Draft *draft)
 static bool
 set_latest(int process_id, int version)
 {
-	Datum		values[2] = {Int32GetDatum(process_id), Int32GetDatum(version)};
+	Datum values[2] = {Int32GetDatum(process_id), Int32GetDatum(version)};
 
 	return wf_query_run(&q_set_latest, values, NULL) > 0;
 }
@@ -195,15 +208,15 @@ set_latest(int process_id, int version)
 static int
 store_version(const Draft *draft, TimestampTz now, bool *changed)
 {
-	Datum		definition = CStringGetTextDatum(draft->json);
-	Datum		search_path = CStringGetTextDatum(draft->search_path);
-	Datum		timezone = CStringGetTextDatum(draft->timezone);
-	Datum		last_values[4] = {Int32GetDatum(draft->process_id), definition, search_path, timezone};
-	Datum		values[6] = {Int32GetDatum(draft->process_id), 0, definition, search_path, timezone,
-		TimestampTzGetDatum(now)};
-	int			version = 0;
-	bool		same = false;
-	bool		isnull;
+	Datum definition = CStringGetTextDatum(draft->json);
+	Datum search_path = CStringGetTextDatum(draft->search_path);
+	Datum timezone = CStringGetTextDatum(draft->timezone);
+	Datum last_values[4] = {Int32GetDatum(draft->process_id), definition, search_path, timezone};
+	Datum values[6] = {Int32GetDatum(draft->process_id), 0, definition, search_path, timezone,
+					   TimestampTzGetDatum(now)};
+	int	  version = 0;
+	bool  same = false;
+	bool  isnull;
 
 	if (wf_query_run(&q_last, last_values, NULL) > 0)
 	{
@@ -277,8 +290,10 @@ workflow_define(PG_FUNCTION_ARGS)
 	version = store_version(&draft, now, &changed);
 	ensure_ready(now);
 	if (changed)
-		wf_audit(&(WfAudit){.call = "define", .caller = access.caller, .process_id = draft.process_id,
-			.arguments = {{.key = "version", .kind = WF_FIELD_INT, .number = version}}});
+		wf_audit(&(WfAudit){.call = "define",
+							.caller = access.caller,
+							.process_id = draft.process_id,
+							.arguments = {{.key = "version", .kind = WF_FIELD_INT, .number = version}}});
 	/* Before the store is left, which frees the warnings. */
 	wf_issues_notice(draft.name, &warnings);
 	wf_store_leave(&access);
@@ -294,18 +309,20 @@ workflow_define(PG_FUNCTION_ARGS)
 static int
 lock_whole_process(const char *name, int process_id)
 {
-	Datum		values[1] = {Int32GetDatum(process_id)};
-	bool		isnull;
-	int			latest;
+	Datum values[1] = {Int32GetDatum(process_id)};
+	bool  isnull;
+	int	  latest;
 
 	wf_query_run(&q_lock_whole, values, NULL);
 	latest = DatumGetInt32(wf_result(0, 1, &isnull));
 	if (wf_query_run(&q_attached, values, NULL) > 0)
-		ereport(ERROR, errcode(ERRCODE_OBJECT_IN_USE),
-				errmsg("process \"%s\" cannot be undefined while tables are attached to it", name),
-				errdetail("Table %s is.", wf_result_text(0, 1)),
-				errhint("Detach them first, as their owner or with the privilege \"admin\" on the process: SELECT workflow.detach(%s, %s).",
-						wf_result_text(0, 2), quote_literal_cstr(name)));
+		ereport(
+			ERROR, errcode(ERRCODE_OBJECT_IN_USE),
+			errmsg("process \"%s\" cannot be undefined while tables are attached to it", name),
+			errdetail("Table %s is.", wf_result_text(0, 1)),
+			errhint(
+				"Detach them first, as their owner or with the privilege \"admin\" on the process: SELECT workflow.detach(%s, %s).",
+				wf_result_text(0, 2), quote_literal_cstr(name)));
 	return latest;
 }
 
@@ -318,17 +335,16 @@ lock_whole_process(const char *name, int process_id)
 Datum
 workflow_undefine(PG_FUNCTION_ARGS)
 {
-	WfAccess	access;
-	char	   *name = wf_argument_text_required(fcinfo, 0, "name");
-	int			process_id;
-	int			latest;
+	WfAccess access;
+	char	*name = wf_argument_text_required(fcinfo, 0, "name");
+	int		 process_id;
+	int		 latest;
 
 	PreventCommandIfReadOnly("workflow.undefine()");
 	wf_store_enter(&access);
 	process_id = wf_process_id(name);
 	if (process_id == 0)
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-				errmsg("process \"%s\" does not exist", name));
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("process \"%s\" does not exist", name));
 	wf_privilege_require(process_id, access.caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
 	latest = lock_whole_process(name, process_id);
 	(void) set_latest(process_id, 0);

@@ -29,24 +29,33 @@
 static WfQuery q_holders = {
 	.sql = "SELECT grantee, grantee_name, step FROM workflow_data.process_privilege "
 		   "WHERE process_id = $1 AND privilege = $2",
-	.nargs = 2, .argtypes = {INT4OID, TEXTOID}};
+	.nargs = 2,
+	.argtypes = {INT4OID, TEXTOID},
+};
 static WfQuery q_grant = {
 	.sql = "INSERT INTO workflow_data.process_privilege (process_id, grantee, grantee_name, privilege, step) "
 		   "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-	.nargs = 5, .argtypes = {INT4OID, OIDOID, NAMEOID, TEXTOID, TEXTOID}};
+	.nargs = 5,
+	.argtypes = {INT4OID, OIDOID, NAMEOID, TEXTOID, TEXTOID},
+};
 static WfQuery q_revoke = {
 	.sql = "DELETE FROM workflow_data.process_privilege "
 		   "WHERE process_id = $1 AND privilege = $2 AND grantee = $3 AND step = $4",
-	.nargs = 4, .argtypes = {INT4OID, TEXTOID, OIDOID, TEXTOID}};
+	.nargs = 4,
+	.argtypes = {INT4OID, TEXTOID, OIDOID, TEXTOID},
+};
 static WfQuery q_all_holders = {
 	.sql = "SELECT process_id, owner, owner_name, true FROM workflow_data.process "
 		   "UNION ALL "
 		   "SELECT process_id, grantee, grantee_name, false FROM workflow_data.process_privilege "
 		   "WHERE (privilege = $1 OR privilege = $2 OR privilege = 'admin') AND (step = '' OR $3) ORDER BY 1",
-	.nargs = 3, .argtypes = {TEXTOID, TEXTOID, BOOLOID}};
+	.nargs = 3,
+	.argtypes = {TEXTOID, TEXTOID, BOOLOID},
+};
 static WfQuery q_step_holders = {
 	.sql = "SELECT process_id, grantee, grantee_name, false, process_id || ' ' || step "
-		   "FROM workflow_data.process_privilege WHERE step <> ''"};
+		   "FROM workflow_data.process_privilege WHERE step <> ''",
+};
 static WfQuery q_all_processes = {.sql = "SELECT process_id FROM workflow_data.process ORDER BY 1"};
 
 PG_FUNCTION_INFO_V1(workflow_grant_process);
@@ -82,8 +91,7 @@ read_privilege(const char *name)
 	WfPrivilege privilege;
 
 	if (!wf_privilege_parse(name, &privilege))
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("unrecognized process privilege: \"%s\"", name),
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unrecognized process privilege: \"%s\"", name),
 				errhint("It is one of start, complete, view, admin."));
 	return privilege;
 }
@@ -106,8 +114,7 @@ read_grant_arguments(FunctionCallInfo fcinfo, Grant *grant, bool may_be_gone)
 	if (grant->step == NULL)
 		grant->step = "";
 	else if (grant->step[0] == '\0')
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("a step has a name that is not empty"),
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("a step has a name that is not empty"),
 				errhint("Leave \"step\" out for all of the process."));
 	else if (grant->privilege != WF_PRIVILEGE_COMPLETE)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -125,9 +132,12 @@ at_step(const Grant *grant)
 static void
 audit_grant(const Grant *grant, const char *call, Oid caller)
 {
-	wf_audit(&(WfAudit){.call = call, .caller = caller, .process_id = grant->process_id,
-		.arguments = {WF_AUDIT_TEXT("role", grant->role), WF_AUDIT_TEXT("privilege", wf_privilege_name(grant->privilege)),
-			WF_AUDIT_TEXT("step", grant->step[0] != '\0' ? grant->step : NULL)}});
+	wf_audit(&(WfAudit){.call = call,
+						.caller = caller,
+						.process_id = grant->process_id,
+						.arguments = {WF_AUDIT_TEXT("role", grant->role),
+									  WF_AUDIT_TEXT("privilege", wf_privilege_name(grant->privilege)),
+									  WF_AUDIT_TEXT("step", grant->step[0] != '\0' ? grant->step : NULL)}});
 }
 
 /* Find the process and check that the caller administers it. To be called inside wf_store_enter. */
@@ -136,8 +146,7 @@ require_admin(Grant *grant, Oid caller)
 {
 	grant->process_id = wf_process_id(grant->process);
 	if (grant->process_id == 0)
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-				errmsg("process \"%s\" does not exist", grant->process));
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("process \"%s\" does not exist", grant->process));
 	wf_privilege_require(grant->process_id, caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
 }
 
@@ -147,7 +156,7 @@ require_admin(Grant *grant, Oid caller)
 static bool
 is_grant_of(const Grant *grant, Oid oid, const char *name)
 {
-	Oid			role;
+	Oid role;
 
 	if (!OidIsValid(oid))
 		return !OidIsValid(grant->grantee) && !grant->gone; /* PUBLIC */
@@ -159,21 +168,20 @@ is_grant_of(const Grant *grant, Oid oid, const char *name)
 static List *
 rows_of(const Grant *grant)
 {
-	Datum		values[2] = {Int32GetDatum(grant->process_id),
-		CStringGetTextDatum(wf_privilege_name(grant->privilege))};
-	uint64		n = wf_query_run(&q_holders, values, NULL);
+	Datum  values[2] = {Int32GetDatum(grant->process_id), CStringGetTextDatum(wf_privilege_name(grant->privilege))};
+	uint64 n = wf_query_run(&q_holders, values, NULL);
 	SPITupleTable *table = SPI_tuptable;
-	List	   *rows = NIL;
-	bool		isnull;
+	List		  *rows = NIL;
+	bool		   isnull;
 
 	for (uint64 i = 0; i < n; i++)
 	{
-		Oid			oid = DatumGetObjectId(SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull));
-		Name		name = DatumGetName(SPI_getbinval(table->vals[i], table->tupdesc, 2, &isnull));
+		Oid	 oid = DatumGetObjectId(SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull));
+		Name name = DatumGetName(SPI_getbinval(table->vals[i], table->tupdesc, 2, &isnull));
 
 		if (is_grant_of(grant, oid, NameStr(*name)))
 		{
-			Held	   *held = palloc(sizeof(Held));
+			Held *held = palloc(sizeof(Held));
 
 			*held = (Held){oid, SPI_getvalue(table->vals[i], table->tupdesc, 3)};
 			rows = lappend(rows, held);
@@ -187,7 +195,7 @@ rows_of(const Grant *grant)
 static bool
 is_privilege_granted(const Grant *grant)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach (lc, rows_of(grant))
 	{
@@ -202,8 +210,8 @@ is_privilege_granted(const Grant *grant)
 static bool
 insert_grant(const Grant *grant)
 {
-	NameData	name;
-	Datum		values[5];
+	NameData name;
+	Datum	 values[5];
 
 	namestrcpy(&name, grant->role);
 	values[0] = Int32GetDatum(grant->process_id);
@@ -218,15 +226,14 @@ insert_grant(const Grant *grant)
 static bool
 delete_grants(const Grant *grant)
 {
-	bool		deleted = false;
-	ListCell   *lc;
+	bool	  deleted = false;
+	ListCell *lc;
 
 	foreach (lc, rows_of(grant))
 	{
 		const Held *held = lfirst(lc);
-		Datum		values[4] = {Int32GetDatum(grant->process_id),
-			CStringGetTextDatum(wf_privilege_name(grant->privilege)), ObjectIdGetDatum(held->grantee),
-			CStringGetTextDatum(held->step)};
+		Datum values[4] = {Int32GetDatum(grant->process_id), CStringGetTextDatum(wf_privilege_name(grant->privilege)),
+						   ObjectIdGetDatum(held->grantee), CStringGetTextDatum(held->step)};
 
 		if (grant->step[0] == '\0' || strcmp(held->step, grant->step) == 0)
 			deleted |= wf_query_run(&q_revoke, values, NULL) > 0;
@@ -245,9 +252,9 @@ delete_grants(const Grant *grant)
 Datum
 workflow_grant_process(PG_FUNCTION_ARGS)
 {
-	WfAccess	access;
-	Grant		grant;
-	bool		granted;
+	WfAccess access;
+	Grant	 grant;
+	bool	 granted;
 
 	PreventCommandIfReadOnly("workflow.grant_process()");
 	read_grant_arguments(fcinfo, &grant, false);
@@ -260,8 +267,8 @@ workflow_grant_process(PG_FUNCTION_ARGS)
 	if (granted)
 		audit_grant(&grant, "grant_process", access.caller);
 	else
-		ereport(NOTICE, errmsg("role \"%s\" has the privilege \"%s\" on process \"%s\"%s already",
-							   grant.role, wf_privilege_name(grant.privilege), grant.process, at_step(&grant)));
+		ereport(NOTICE, errmsg("role \"%s\" has the privilege \"%s\" on process \"%s\"%s already", grant.role,
+							   wf_privilege_name(grant.privilege), grant.process, at_step(&grant)));
 	wf_store_leave(&access);
 	PG_RETURN_BOOL(granted);
 }
@@ -276,9 +283,9 @@ workflow_grant_process(PG_FUNCTION_ARGS)
 Datum
 workflow_revoke_process(PG_FUNCTION_ARGS)
 {
-	WfAccess	access;
-	Grant		grant;
-	bool		revoked;
+	WfAccess access;
+	Grant	 grant;
+	bool	 revoked;
 
 	PreventCommandIfReadOnly("workflow.revoke_process()");
 	read_grant_arguments(fcinfo, &grant, true);
@@ -290,8 +297,8 @@ workflow_revoke_process(PG_FUNCTION_ARGS)
 	if (revoked)
 		audit_grant(&grant, "revoke_process", access.caller);
 	else
-		ereport(NOTICE, errmsg("role \"%s\" was not granted the privilege \"%s\" on process \"%s\"%s",
-							   grant.role, wf_privilege_name(grant.privilege), grant.process, at_step(&grant)));
+		ereport(NOTICE, errmsg("role \"%s\" was not granted the privilege \"%s\" on process \"%s\"%s", grant.role,
+							   wf_privilege_name(grant.privilege), grant.process, at_step(&grant)));
 	wf_store_leave(&access);
 	PG_RETURN_BOOL(revoked);
 }
@@ -302,11 +309,11 @@ workflow_revoke_process(PG_FUNCTION_ARGS)
 static bool
 holds(SPITupleTable *table, uint64 row, Oid role)
 {
-	bool		isnull;
-	HeapTuple	tuple = table->vals[row];
-	Oid			oid = DatumGetObjectId(SPI_getbinval(tuple, table->tupdesc, 2, &isnull));
-	Name		name = DatumGetName(SPI_getbinval(tuple, table->tupdesc, 3, &isnull));
-	bool		is_owner = DatumGetBool(SPI_getbinval(tuple, table->tupdesc, 4, &isnull));
+	bool	  isnull;
+	HeapTuple tuple = table->vals[row];
+	Oid		  oid = DatumGetObjectId(SPI_getbinval(tuple, table->tupdesc, 2, &isnull));
+	Name	  name = DatumGetName(SPI_getbinval(tuple, table->tupdesc, 3, &isnull));
+	bool	  is_owner = DatumGetBool(SPI_getbinval(tuple, table->tupdesc, 4, &isnull));
 
 	if (!OidIsValid(oid))
 		return !is_owner; /* PUBLIC */
@@ -321,19 +328,19 @@ holds(SPITupleTable *table, uint64 row, Oid role)
 static int
 my_processes(Oid role, const char *privilege, const char *other, bool of_steps, Datum **processes)
 {
-	bool		all = superuser_arg(role);
-	Datum		values[3] = {CStringGetTextDatum(privilege), CStringGetTextDatum(other), BoolGetDatum(of_steps)};
-	uint64		rows = wf_query_run(all ? &q_all_processes : &q_all_holders, values, NULL);
+	bool		   all = superuser_arg(role);
+	Datum		   values[3] = {CStringGetTextDatum(privilege), CStringGetTextDatum(other), BoolGetDatum(of_steps)};
+	uint64		   rows = wf_query_run(all ? &q_all_processes : &q_all_holders, values, NULL);
 	SPITupleTable *table = SPI_tuptable;
-	Datum	   *mine = palloc(sizeof(Datum) * (rows + 1));
-	int			n = 0;
-	bool		isnull;
+	Datum		  *mine = palloc(sizeof(Datum) * (rows + 1));
+	int			   n = 0;
+	bool		   isnull;
 
 	if (all)
 		mine[n++] = Int32GetDatum(0); /* 0 stands for records that are about no process */
 	for (uint64 i = 0; i < rows; i++)
 	{
-		Datum		process = SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull);
+		Datum process = SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull);
 
 		if ((n == 0 || mine[n - 1] != process) && (all || holds(table, i, role)))
 			mine[n++] = process;
@@ -353,13 +360,13 @@ workflow_my_processes(PG_FUNCTION_ARGS)
 {
 	MemoryContext context = CurrentMemoryContext;
 	MemoryContext old;
-	WfAccess	access;
-	char	   *privilege = wf_argument_text_required(fcinfo, 0, "privilege");
-	char	   *other = wf_argument_text(fcinfo, 1);
-	bool		of_steps = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
-	Datum	   *processes;
-	ArrayType  *result;
-	int			n;
+	WfAccess	  access;
+	char		 *privilege = wf_argument_text_required(fcinfo, 0, "privilege");
+	char		 *other = wf_argument_text(fcinfo, 1);
+	bool		  of_steps = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
+	Datum		 *processes;
+	ArrayType	 *result;
+	int			  n;
 
 	other = other != NULL ? other : privilege;
 	(void) read_privilege(privilege);
@@ -380,13 +387,13 @@ workflow_my_processes(PG_FUNCTION_ARGS)
 Datum
 workflow_my_steps(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = CurrentMemoryContext;
-	MemoryContext old;
-	WfAccess	access;
-	SPITupleTable *table;
+	MemoryContext	 context = CurrentMemoryContext;
+	MemoryContext	 old;
+	WfAccess		 access;
+	SPITupleTable	*table;
 	ArrayBuildState *steps;
-	Datum		result;
-	uint64		n;
+	Datum			 result;
+	uint64			 n;
 
 	wf_store_enter(&access);
 	n = wf_query_run(&q_step_holders, NULL, NULL);
@@ -394,7 +401,7 @@ workflow_my_steps(PG_FUNCTION_ARGS)
 	steps = initArrayResult(TEXTOID, CurrentMemoryContext, false);
 	for (uint64 i = 0; i < n; i++)
 	{
-		bool		isnull;
+		bool isnull;
 
 		if (holds(table, i, access.caller))
 			steps = accumArrayResult(steps, SPI_getbinval(table->vals[i], table->tupdesc, 5, &isnull), false, TEXTOID,
@@ -414,9 +421,9 @@ workflow_my_steps(PG_FUNCTION_ARGS)
 Datum
 workflow_has_role(PG_FUNCTION_ARGS)
 {
-	WfAccess	access;
-	Oid			role = PG_GETARG_OID(0);
-	bool		has = !OidIsValid(role);
+	WfAccess access;
+	Oid		 role = PG_GETARG_OID(0);
+	bool	 has = !OidIsValid(role);
 
 	wf_store_enter(&access);
 	if (!has)
@@ -435,11 +442,11 @@ workflow_has_role(PG_FUNCTION_ARGS)
 Datum
 workflow_role_name(PG_FUNCTION_ARGS)
 {
-	WfAccess	access;
-	Name		result = palloc(sizeof(NameData));
-	Name		stored = PG_GETARG_NAME(1);
-	char	   *current = NULL;
-	Oid			role;
+	WfAccess access;
+	Name	 result = palloc(sizeof(NameData));
+	Name	 stored = PG_GETARG_NAME(1);
+	char	*current = NULL;
+	Oid		 role;
 
 	wf_store_enter(&access);
 	role = wf_role_resolve(PG_GETARG_OID(0), NameStr(*stored));

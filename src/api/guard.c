@@ -26,12 +26,13 @@ table_of(FunctionCallInfo fcinfo, const char *function)
 Datum
 workflow_owner_only(PG_FUNCTION_ARGS)
 {
-	Relation	rel = table_of(fcinfo, "workflow_data.owner_only()");
+	Relation rel = table_of(fcinfo, "workflow_data.owner_only()");
 
 	if (!wf_class_ownercheck(RelationGetRelid(rel), GetUserId()))
 		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				errmsg("permission denied to write to table \"%s\"", RelationGetRelationName(rel)),
-				errdetail("What it says is run with the rights of others, so only its owner and superusers may write to it."),
+				errdetail(
+					"What it says is run with the rights of others, so only its owner and superusers may write to it."),
 				errhint("Use the functions of the schema workflow."));
 	PG_RETURN_POINTER(NULL);
 }

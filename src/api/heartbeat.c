@@ -29,14 +29,13 @@ PG_FUNCTION_INFO_V1(workflow_extend);
 static void
 find_heartbeat_visit(WfTarget *target, const WfSerial *serial, const WfAccess *access)
 {
-	wf_target_visit(target, serial, access->caller, WF_PRIVILEGE_COMPLETE,
-					WF_PRIVILEGE_COMPLETE);
+	wf_target_visit(target, serial, access->caller, WF_PRIVILEGE_COMPLETE, WF_PRIVILEGE_COMPLETE);
 }
 
 Jsonb *
 wf_argument_progress(FunctionCallInfo fcinfo, int n)
 {
-	Jsonb	   *progress = wf_argument_jsonb(fcinfo, n);
+	Jsonb *progress = wf_argument_jsonb(fcinfo, n);
 
 	if (progress != NULL && VARSIZE(progress) > MAX_PROGRESS_BYTES)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -49,8 +48,7 @@ wf_argument_progress(FunctionCallInfo fcinfo, int n)
 bool
 wf_heartbeat_apply(WfTarget *target, const WfSerial *serial, Jsonb *progress)
 {
-	bool		wanted = target->visit != NULL &&
-						 wf_engine_heartbeat(target->batch, target->visit, progress);
+	bool wanted = target->visit != NULL && wf_engine_heartbeat(target->batch, target->visit, progress);
 
 	if (wanted)
 		wf_batch_flush(target->batch);
@@ -68,11 +66,11 @@ wf_heartbeat_apply(WfTarget *target, const WfSerial *serial, Jsonb *progress)
 Datum
 workflow_heartbeat(PG_FUNCTION_ARGS)
 {
-	WfSerial	serial = wf_argument_serial(fcinfo, 0);
-	Jsonb	   *progress = wf_argument_progress(fcinfo, 1);
-	WfAccess	access;
-	WfTarget	target;
-	bool		wanted;
+	WfSerial serial = wf_argument_serial(fcinfo, 0);
+	Jsonb	*progress = wf_argument_progress(fcinfo, 1);
+	WfAccess access;
+	WfTarget target;
+	bool	 wanted;
 
 	PreventCommandIfReadOnly("workflow.heartbeat()");
 	wf_store_enter(&access);
@@ -98,34 +96,35 @@ moved_deadline(WfVisit *visit, const Interval *by)
 
 	if (visit->clocks.deadline == 0)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " has no deadline", visit->instance->id,
-					   visit->id),
-				errdetail("It is in state \"%s\" at step \"%s\".", wf_state_name(visit->state),
-						  visit->step),
+				errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " has no deadline", visit->instance->id, visit->id),
+				errdetail("It is in state \"%s\" at step \"%s\".", wf_state_name(visit->state), visit->step),
 				errhint("A visit has one if its step has a \"timeout\"."));
 	wf_engine_scope(visit, &scope);
 	if (!wf_clock_after(visit, &duration, &scope, visit->clocks.deadline, &at, &fault))
-		ereport(ERROR, errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				errmsg("the deadline cannot be moved by that"), errdetail("%s.", fault.message));
+		ereport(ERROR, errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("the deadline cannot be moved by that"),
+				errdetail("%s.", fault.message));
 	if (TIMESTAMP_NOT_FINITE(at))
-		ereport(ERROR, errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				errmsg("a deadline cannot be infinite"));
+		ereport(ERROR, errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("a deadline cannot be infinite"));
 	return at;
 }
 
 static void
 audit_progress(const WfTarget *target, const WfAccess *access, Interval *by)
 {
-	int			style = IntervalStyle;
-	char	   *text;
+	int	  style = IntervalStyle;
+	char *text;
 
 	/* the message must not depend on the caller's IntervalStyle */
 	IntervalStyle = INTSTYLE_POSTGRES;
 	text = DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(by)));
 	IntervalStyle = style;
-	wf_audit(&(WfAudit){.call = "extend", .caller = access->caller, .process_id = target->process_id,
-		.at = target->batch->now, .instance = target->visit->instance->id, .visit = target->visit->id,
-		.arguments = {WF_AUDIT_TEXT("by", text)}});
+	wf_audit(&(WfAudit){.call = "extend",
+						.caller = access->caller,
+						.process_id = target->process_id,
+						.at = target->batch->now,
+						.instance = target->visit->instance->id,
+						.visit = target->visit->id,
+						.arguments = {WF_AUDIT_TEXT("by", text)}});
 }
 
 /*

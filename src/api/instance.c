@@ -31,7 +31,9 @@
 static WfQuery q_living_key = {
 	.sql = "SELECT instance FROM workflow_data.instance "
 		   "WHERE process_id = $1 AND attachment = 0 AND business_key = $2",
-	.nargs = 2, .argtypes = {INT4OID, TEXTOID}};
+	.nargs = 2,
+	.argtypes = {INT4OID, TEXTOID},
+};
 
 PG_FUNCTION_INFO_V1(workflow_start);
 PG_FUNCTION_INFO_V1(workflow_set_data);
@@ -44,8 +46,8 @@ static void
 report_duplicate(const WfStart *start, int64 instance)
 {
 	ereport(ERROR, errcode(ERRCODE_UNIQUE_VIOLATION),
-			errmsg("process \"%s\" has a living instance with business key \"%s\" already",
-				   start->process->name, start->business_key),
+			errmsg("process \"%s\" has a living instance with business key \"%s\" already", start->process->name,
+				   start->business_key),
 			instance != 0 ? errdetail("It is instance " INT64_FORMAT ".", instance) : 0,
 			errhint("The key is free again when that instance has ended."));
 }
@@ -53,8 +55,7 @@ report_duplicate(const WfStart *start, int64 instance)
 static void
 require_free_key(const WfStart *start)
 {
-	Datum		values[2] = {Int32GetDatum(start->process->process_id),
-		CStringGetTextDatum(start->business_key)};
+	Datum values[2] = {Int32GetDatum(start->process->process_id), CStringGetTextDatum(start->business_key)};
 
 	if (wf_query_run(&q_living_key, values, NULL) > 0)
 		report_duplicate(start, wf_result_int64(0, 1));
@@ -75,7 +76,7 @@ flush_with_key(WfBatch *batch, const WfStart *start)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData *error;
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
@@ -93,15 +94,14 @@ flush_with_key(WfBatch *batch, const WfStart *start)
 static int64
 start_instance(const char *process, int version, WfStart *start)
 {
-	WfAccess	access;
-	WfBatch    *batch;
-	int64		instance;
+	WfAccess access;
+	WfBatch *batch;
+	int64	 instance;
 
 	PreventCommandIfReadOnly("workflow.start()");
 	wf_store_enter(&access);
 	start->process = wf_process_by_name(process, version, &start->suspended);
-	wf_privilege_require(start->process->process_id, access.caller, WF_PRIVILEGE_START,
-						 WF_PRIVILEGE_START);
+	wf_privilege_require(start->process->process_id, access.caller, WF_PRIVILEGE_START, WF_PRIVILEGE_START);
 	if (start->business_key != NULL)
 		require_free_key(start);
 	batch = wf_batch_begin();
@@ -119,8 +119,8 @@ start_instance(const char *process, int version, WfStart *start)
 static char *
 key_argument(FunctionCallInfo fcinfo, int n)
 {
-	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, n);
-	char	   *key;
+	Oid	  type = get_fn_expr_argtype(fcinfo->flinfo, n);
+	char *key;
 
 	if (PG_ARGISNULL(n))
 		return NULL;
@@ -144,10 +144,9 @@ key_argument(FunctionCallInfo fcinfo, int n)
 Datum
 workflow_start(PG_FUNCTION_ARGS)
 {
-	char	   *process = wf_argument_text_required(fcinfo, 0, "process");
-	WfStart		start = {.data = wf_argument_object(fcinfo, 1, "data"),
-		.business_key = key_argument(fcinfo, 2)};
-	int			version = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3);
+	char   *process = wf_argument_text_required(fcinfo, 0, "process");
+	WfStart start = {.data = wf_argument_object(fcinfo, 1, "data"), .business_key = key_argument(fcinfo, 2)};
+	int		version = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3);
 
 	if (!PG_ARGISNULL(3) && version <= 0)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -166,25 +165,27 @@ workflow_start(PG_FUNCTION_ARGS)
 Datum
 workflow_set_data(PG_FUNCTION_ARGS)
 {
-	WfAccess	access;
-	WfTarget	target;
-	Jsonb	   *changes;
-	bool		lives;
+	WfAccess access;
+	WfTarget target;
+	Jsonb	*changes;
+	bool	 lives;
 
 	wf_argument_require(fcinfo, 0, "instance");
 	wf_argument_require(fcinfo, 1, "data");
 	changes = wf_argument_object(fcinfo, 1, "data");
 	PreventCommandIfReadOnly("workflow.set_data()");
 	wf_store_enter(&access);
-	wf_target_instance(&target, PG_GETARG_INT64(0), access.caller, WF_PRIVILEGE_START,
-					   WF_PRIVILEGE_ADMIN);
+	wf_target_instance(&target, PG_GETARG_INT64(0), access.caller, WF_PRIVILEGE_START, WF_PRIVILEGE_ADMIN);
 	lives = target.instance != NULL;
 	if (lives)
 	{
 		wf_engine_set_data(target.batch, target.instance, changes);
 		wf_batch_flush(target.batch);
-		wf_audit(&(WfAudit){.call = "set_data", .caller = access.caller, .process_id = target.process_id,
-			.at = target.batch->now, .instance = target.instance->id});
+		wf_audit(&(WfAudit){.call = "set_data",
+							.caller = access.caller,
+							.process_id = target.process_id,
+							.at = target.batch->now,
+							.instance = target.instance->id});
 	}
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
@@ -201,17 +202,16 @@ workflow_set_data(PG_FUNCTION_ARGS)
 Datum
 workflow_cancel(PG_FUNCTION_ARGS)
 {
-	WfAccess	access;
-	WfTarget	target;
-	char	   *reason = wf_argument_text(fcinfo, 1);
-	bool		was_suspended;
-	bool		lives;
+	WfAccess access;
+	WfTarget target;
+	char	*reason = wf_argument_text(fcinfo, 1);
+	bool	 was_suspended;
+	bool	 lives;
 
 	wf_argument_require(fcinfo, 0, "instance");
 	PreventCommandIfReadOnly("workflow.cancel()");
 	wf_store_enter(&access);
-	wf_target_instance(&target, PG_GETARG_INT64(0), access.caller, WF_PRIVILEGE_START,
-					   WF_PRIVILEGE_ADMIN);
+	wf_target_instance(&target, PG_GETARG_INT64(0), access.caller, WF_PRIVILEGE_START, WF_PRIVILEGE_ADMIN);
 	lives = target.instance != NULL;
 	if (lives)
 	{
@@ -221,8 +221,12 @@ workflow_cancel(PG_FUNCTION_ARGS)
 		wf_batch_flush(target.batch);
 		if (was_suspended)
 			wf_deliveries_release(&target.instance->id, 1, target.batch->now);
-		wf_audit(&(WfAudit){.call = "cancel", .caller = access.caller, .process_id = target.process_id,
-			.at = target.batch->now, .instance = target.instance->id, .arguments = {WF_AUDIT_TEXT("reason", reason)}});
+		wf_audit(&(WfAudit){.call = "cancel",
+							.caller = access.caller,
+							.process_id = target.process_id,
+							.at = target.batch->now,
+							.instance = target.instance->id,
+							.arguments = {WF_AUDIT_TEXT("reason", reason)}});
 	}
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);

@@ -21,8 +21,8 @@ static Datum
 return_counts(FunctionCallInfo fcinfo, WfCounted counted)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	WfAccess	access;
-	uint64		n;
+	WfAccess	   access;
+	uint64		   n;
 
 	InitMaterializedSRF(fcinfo, 0);
 	wf_store_enter(&access);

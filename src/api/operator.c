@@ -41,8 +41,7 @@ PG_FUNCTION_INFO_V1(workflow_identity_changed);
 static bool
 find_operator_visit(WfTarget *target, const WfSerial *serial, const WfAccess *access)
 {
-	wf_target_visit(target, serial, access->caller, WF_PRIVILEGE_ADMIN,
-					WF_PRIVILEGE_ADMIN);
+	wf_target_visit(target, serial, access->caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
 	return target->visit != NULL;
 }
 
@@ -52,8 +51,7 @@ refuse_suspended(const WfInstance *instance)
 	if (instance->status == WF_STATUS_SUSPENDED)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("instance " INT64_FORMAT " is suspended", instance->id),
-				errhint("Let it go on first: SELECT workflow.resume(" INT64_FORMAT ").",
-						instance->id));
+				errhint("Let it go on first: SELECT workflow.resume(" INT64_FORMAT ").", instance->id));
 }
 
 typedef enum Mending
@@ -67,9 +65,9 @@ typedef enum Mending
 static bool
 mend(const char *function, const WfSerial *serial, Mending mending, Jsonb *data)
 {
-	WfAccess	access;
-	WfTarget	target;
-	bool		lives;
+	WfAccess access;
+	WfTarget target;
+	bool	 lives;
 
 	PreventCommandIfReadOnly(function);
 	wf_store_enter(&access);
@@ -83,9 +81,13 @@ mend(const char *function, const WfSerial *serial, Mending mending, Jsonb *data)
 		else
 			wf_engine_retry(target.batch, target.visit, mending == RETRY_WITH_NEW_KEY);
 		wf_batch_flush(target.batch);
-		wf_audit(&(WfAudit){.call = target.batch->call, .caller = access.caller, .process_id = target.process_id,
-			.at = target.batch->now, .instance = serial->instance, .visit = serial->visit,
-			.arguments = {WF_AUDIT_TRUE("new_key", mending == RETRY_WITH_NEW_KEY)}});
+		wf_audit(&(WfAudit){.call = target.batch->call,
+							.caller = access.caller,
+							.process_id = target.process_id,
+							.at = target.batch->now,
+							.instance = serial->instance,
+							.visit = serial->visit,
+							.arguments = {WF_AUDIT_TRUE("new_key", mending == RETRY_WITH_NEW_KEY)}});
 	}
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
@@ -103,9 +105,9 @@ mend(const char *function, const WfSerial *serial, Mending mending, Jsonb *data)
 Datum
 workflow_retry(PG_FUNCTION_ARGS)
 {
-	WfSerial	serial = wf_argument_serial(fcinfo, 0);
+	WfSerial serial = wf_argument_serial(fcinfo, 0);
 
-	bool		new_key = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
+	bool new_key = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 
 	PG_RETURN_BOOL(mend("workflow.retry()", &serial, new_key ? RETRY_WITH_NEW_KEY : RETRY, NULL));
 }
@@ -118,7 +120,7 @@ workflow_retry(PG_FUNCTION_ARGS)
 Datum
 workflow_skip(PG_FUNCTION_ARGS)
 {
-	WfSerial	serial = wf_argument_serial(fcinfo, 0);
+	WfSerial serial = wf_argument_serial(fcinfo, 0);
 
 	PG_RETURN_BOOL(mend("workflow.skip()", &serial, SKIP, wf_argument_jsonb(fcinfo, 1)));
 }
@@ -134,11 +136,11 @@ workflow_skip(PG_FUNCTION_ARGS)
 Datum
 workflow_cancel_visit(PG_FUNCTION_ARGS)
 {
-	WfSerial	serial = wf_argument_serial(fcinfo, 0);
-	char	   *reason = wf_argument_text(fcinfo, 1);
-	WfAccess	access;
-	WfTarget	target;
-	bool		cancelled;
+	WfSerial serial = wf_argument_serial(fcinfo, 0);
+	char	*reason = wf_argument_text(fcinfo, 1);
+	WfAccess access;
+	WfTarget target;
+	bool	 cancelled;
 
 	PreventCommandIfReadOnly("workflow.cancel_visit()");
 	wf_store_enter(&access);
@@ -148,8 +150,13 @@ workflow_cancel_visit(PG_FUNCTION_ARGS)
 		target.batch->call = "cancel_visit";
 		wf_engine_cancel_visit(target.batch, target.visit, reason);
 		wf_batch_flush(target.batch);
-		wf_audit(&(WfAudit){.call = "cancel_visit", .caller = access.caller, .process_id = target.process_id,
-			.at = target.batch->now, .instance = serial.instance, .visit = serial.visit, .arguments = {WF_AUDIT_TEXT("reason", reason)}});
+		wf_audit(&(WfAudit){.call = "cancel_visit",
+							.caller = access.caller,
+							.process_id = target.process_id,
+							.at = target.batch->now,
+							.instance = serial.instance,
+							.visit = serial.visit,
+							.arguments = {WF_AUDIT_TEXT("reason", reason)}});
 	}
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
@@ -165,7 +172,7 @@ static char *
 standing_at(const WfInstance *instance)
 {
 	StringInfoData text;
-	ListCell   *lc;
+	ListCell	  *lc;
 
 	initStringInfo(&text);
 	foreach (lc, instance->visits)
@@ -183,7 +190,7 @@ move_visit_to(WfTarget *target, const char *from, const char *to)
 {
 	WfInstance *instance = target->instance;
 	int			step;
-	WfVisit    *visit;
+	WfVisit	   *visit;
 
 	refuse_suspended(instance);
 	if (instance->cancel_reason != NULL)
@@ -195,8 +202,7 @@ move_visit_to(WfTarget *target, const char *from, const char *to)
 	visit = wf_engine_move(target->batch, instance, from, step);
 	if (visit == NULL)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("instance " INT64_FORMAT " has nothing at step \"%s\" to be moved",
-					   instance->id, from),
+				errmsg("instance " INT64_FORMAT " has nothing at step \"%s\" to be moved", instance->id, from),
 				errdetail("It is at %s.", standing_at(instance)));
 	wf_batch_flush(target->batch);
 	return visit;
@@ -212,25 +218,27 @@ move_visit_to(WfTarget *target, const char *from, const char *to)
 Datum
 workflow_move(PG_FUNCTION_ARGS)
 {
-	char	   *from = wf_argument_text_required(fcinfo, 1, "from_step");
-	char	   *to = wf_argument_text_required(fcinfo, 2, "to_step");
-	char	   *serial_number = NULL;
-	WfAccess	access;
-	WfTarget	target;
+	char		 *from = wf_argument_text_required(fcinfo, 1, "from_step");
+	char		 *to = wf_argument_text_required(fcinfo, 2, "to_step");
+	char		 *serial_number = NULL;
+	WfAccess	  access;
+	WfTarget	  target;
 	MemoryContext context = CurrentMemoryContext;
 
 	wf_argument_require(fcinfo, 0, "instance");
 	PreventCommandIfReadOnly("workflow.move()");
 	wf_store_enter(&access);
-	wf_target_instance(&target, PG_GETARG_INT64(0), access.caller, WF_PRIVILEGE_ADMIN,
-					   WF_PRIVILEGE_ADMIN);
+	wf_target_instance(&target, PG_GETARG_INT64(0), access.caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
 	if (target.instance != NULL)
 	{
-		WfVisit    *visit = move_visit_to(&target, from, to);
+		WfVisit *visit = move_visit_to(&target, from, to);
 
-		wf_audit(&(WfAudit){.call = "move", .caller = access.caller, .process_id = target.process_id,
-			.at = target.batch->now, .instance = target.instance->id,
-			.arguments = {WF_AUDIT_TEXT("from_step", from), WF_AUDIT_TEXT("to_step", to)}});
+		wf_audit(&(WfAudit){.call = "move",
+							.caller = access.caller,
+							.process_id = target.process_id,
+							.at = target.batch->now,
+							.instance = target.instance->id,
+							.arguments = {WF_AUDIT_TEXT("from_step", from), WF_AUDIT_TEXT("to_step", to)}});
 		MemoryContextSwitchTo(context);
 		serial_number = psprintf(INT64_FORMAT "_" INT64_FORMAT, target.instance->id, visit->id);
 	}
@@ -253,9 +261,9 @@ workflow_move(PG_FUNCTION_ARGS)
 Datum
 workflow_erase(PG_FUNCTION_ARGS)
 {
-	WfAccess	access;
-	WfTarget	target;
-	bool		erased;
+	WfAccess access;
+	WfTarget target;
+	bool	 erased;
 
 	wf_argument_require(fcinfo, 0, "instance");
 	PreventCommandIfReadOnly("workflow.erase()");
@@ -272,8 +280,10 @@ workflow_erase(PG_FUNCTION_ARGS)
 				errhint("Erase it a moment later."));
 	erased = wf_history_erase(PG_GETARG_INT64(0));
 	if (erased)
-		wf_audit(&(WfAudit){.call = "erase", .caller = access.caller, .process_id = target.process_id,
-			.instance = PG_GETARG_INT64(0)});
+		wf_audit(&(WfAudit){.call = "erase",
+							.caller = access.caller,
+							.process_id = target.process_id,
+							.instance = PG_GETARG_INT64(0)});
 	wf_store_leave(&access);
 	PG_RETURN_BOOL(erased);
 }
@@ -284,9 +294,9 @@ workflow_erase(PG_FUNCTION_ARGS)
 Datum
 workflow_adopt(PG_FUNCTION_ARGS)
 {
-	WfAccess	access;
-	int64		living;
-	bool		adopted;
+	WfAccess access;
+	int64	 living;
+	bool	 adopted;
 
 	PreventCommandIfReadOnly("workflow.adopt()");
 	wf_store_enter(&access);

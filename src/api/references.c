@@ -22,24 +22,25 @@
 
 typedef struct Checking
 {
-	WfIssues   *issues;
-	Oid			owner;
-	const char *search_path;
+	WfIssues	*issues;
+	Oid			 owner;
+	const char	*search_path;
 	const char **servers; /* names of all servers; NULL: not looked up yet */
-	int			nservers;
+	int			 nservers;
 } Checking;
 
 static WfQuery q_servers = {
 	.sql = "SELECT s.srvname::text FROM pg_foreign_server s "
 		   "JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw "
-		   "WHERE w.fdwname = 'workflow_http' ORDER BY 1"};
+		   "WHERE w.fdwname = 'workflow_http' ORDER BY 1",
+};
 
 /* ---- servers ---- */
 
 static void
 load_server_names(Checking *checking)
 {
-	uint64		n;
+	uint64 n;
 
 	if (checking->servers != NULL)
 		return;
@@ -54,8 +55,8 @@ static void
 check_server_reference(Checking *checking, const WfJson *node)
 {
 	const WfServer *server = wf_server_by_name(node->text);
-	const char *owner;
-	int			nearest;
+	const char	   *owner;
+	int				nearest;
 
 	if (server != NULL)
 	{
@@ -65,8 +66,7 @@ check_server_reference(Checking *checking, const WfJson *node)
 		wf_json_issue(checking->issues, node,
 					  psprintf("GRANT USAGE ON FOREIGN SERVER %s TO %s;", quote_identifier(server->name),
 							   quote_identifier(owner)),
-					  "role \"%s\", the owner of the process, may not use server \"%s\"", owner,
-					  server->name);
+					  "role \"%s\", the owner of the process, may not use server \"%s\"", owner, server->name);
 		return;
 	}
 	load_server_names(checking);
@@ -103,8 +103,7 @@ may_be_covered(Checking *checking, const char *url, int len)
 
 		if (server == NULL || !wf_server_usable(server, checking->owner))
 			continue;
-		if (wf_server_covering(psprintf("%.*s%s", len, url, end_of_origin(server->url)),
-							   checking->owner) != NULL)
+		if (wf_server_covering(psprintf("%.*s%s", len, url, end_of_origin(server->url)), checking->owner) != NULL)
 			return true;
 	}
 	return false;
@@ -125,10 +124,11 @@ check_url_reference(Checking *checking, const WfJson *node)
 	}
 	else if (made <= origin || may_be_covered(checking, node->text, (int) (origin - node->text)))
 		return;
-	wf_json_issue(checking->issues, node,
-				  "Create a server of the wrapper workflow_http whose url is the beginning of it, and grant USAGE on it to that role.",
-				  "no server that role \"%s\", the owner of the process, may use covers this URL",
-				  GetUserNameFromId(checking->owner, false));
+	wf_json_issue(
+		checking->issues, node,
+		"Create a server of the wrapper workflow_http whose url is the beginning of it, and grant USAGE on it to that role.",
+		"no server that role \"%s\", the owner of the process, may use covers this URL",
+		GetUserNameFromId(checking->owner, false));
 }
 
 /* ---- SQL ---- */
@@ -150,8 +150,8 @@ parameter_hint(const char *template)
 static void
 check_sql(Checking *checking, const WfJson *node)
 {
-	char	   *message = NULL;
-	char	   *hint = NULL;
+	char *message = NULL;
+	char *hint = NULL;
 	const char *template = strstr(node->text, "${");
 
 	if (!wf_user_sql_check(node->text, checking->search_path, checking->owner, &message, &hint))
@@ -208,8 +208,8 @@ check_reference(Checking *checking, const WfReference *reference)
 void
 wf_references_check(const WfReferences *references, Oid owner, const char *search_path, WfIssues *issues)
 {
-	Checking	checking = {.issues = issues, .owner = owner, .search_path = search_path};
-	int			step = -1;
+	Checking checking = {.issues = issues, .owner = owner, .search_path = search_path};
+	int		 step = -1;
 
 	for (int i = 0; i < references->n; i++)
 	{

@@ -22,8 +22,7 @@ require_request(const WfTarget *target, const WfSerial *serial)
 {
 	if (target->visit == NULL)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg(VISIT " has ended", serial->instance, serial->visit),
-				errdetail("It makes no request any more."),
+				errmsg(VISIT " has ended", serial->instance, serial->visit), errdetail("It makes no request any more."),
 				errhint("See the views workflow.history and workflow.attempts."));
 	if (target->visit->def == NULL || target->visit->def->action != WF_ACTION_HTTP)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -42,15 +41,16 @@ report_request(const WfSerial *serial, const WfFault *fault)
 static const WfServer *
 find_server(const WfTarget *target, const WfSerial *serial)
 {
-	WfFault		fault = {0};
-	const char *name = wf_request_server(target->batch, target->visit, &fault);
+	WfFault			fault = {0};
+	const char	   *name = wf_request_server(target->batch, target->visit, &fault);
 	const WfServer *server = name != NULL ? wf_server_by_name(name) : NULL;
 
 	if (name == NULL)
 		report_request(serial, &fault);
 	if (server == NULL)
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-				errmsg("the request of " VISIT " cannot be made: there is no server \"%s\"", serial->instance, serial->visit, name),
+				errmsg("the request of " VISIT " cannot be made: there is no server \"%s\"", serial->instance,
+					   serial->visit, name),
 				errhint("It waits until there is one of that name."));
 	return server;
 }
@@ -63,11 +63,11 @@ static Jsonb *
 make(const WfTarget *target, const WfSerial *serial)
 {
 	const WfServer *server = find_server(target, serial);
-	Oid			owner = wf_process_owner(target->process_id);
-	WfHttpRequest request;
-	List	   *headers;
-	List	   *all;
-	WfFault		fault = {0};
+	Oid				owner = wf_process_owner(target->process_id);
+	WfHttpRequest	request;
+	List		   *headers;
+	List		   *all;
+	WfFault			fault = {0};
 
 	if (!wf_request_make(target->visit, server, &request, &headers, &fault))
 		report_request(serial, &fault);
@@ -86,12 +86,12 @@ make(const WfTarget *target, const WfSerial *serial)
 Datum
 workflow_request(PG_FUNCTION_ARGS)
 {
-	WfSerial	serial = wf_argument_serial(fcinfo, 0);
+	WfSerial	  serial = wf_argument_serial(fcinfo, 0);
 	MemoryContext context = CurrentMemoryContext;
-	WfAccess	access;
-	WfTarget	target;
-	Jsonb	   *made;
-	Jsonb	   *result;
+	WfAccess	  access;
+	WfTarget	  target;
+	Jsonb		 *made;
+	Jsonb		 *result;
 
 	wf_store_enter(&access);
 	wf_target_look(&target, &serial, access.caller, WF_PRIVILEGE_ADMIN);

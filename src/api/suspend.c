@@ -22,14 +22,16 @@
 #include "store/privilege.h"
 #include "store/query.h"
 
-#define CHUNK 1000
+#define CHUNK	   1000
 #define LITERAL(n) #n
-#define LIMIT(n) " LIMIT " LITERAL(n)
+#define LIMIT(n)   " LIMIT " LITERAL(n)
 
 static WfQuery q_next = {
 	.sql = "SELECT instance FROM workflow_data.instance WHERE process_id = $1 AND instance > $2 "
 		   "AND (status = 'suspended') <> $3 ORDER BY instance" LIMIT(CHUNK),
-	.nargs = 3, .argtypes = {INT4OID, INT8OID, BOOLOID}};
+	.nargs = 3,
+	.argtypes = {INT4OID, INT8OID, BOOLOID},
+};
 
 PG_FUNCTION_INFO_V1(workflow_suspend);
 PG_FUNCTION_INFO_V1(workflow_resume);
@@ -43,9 +45,9 @@ PG_FUNCTION_INFO_V1(workflow_resume_process);
 static int
 change_suspension(WfBatch *batch, bool suspend)
 {
-	int64	   *changed = palloc(sizeof(int64) * Max(list_length(batch->instances), 1));
-	int			n = 0;
-	ListCell   *lc;
+	int64	 *changed = palloc(sizeof(int64) * Max(list_length(batch->instances), 1));
+	int		  n = 0;
+	ListCell *lc;
 
 	foreach (lc, batch->instances)
 	{
@@ -70,20 +72,22 @@ change_suspension(WfBatch *batch, bool suspend)
 static bool
 change_one(FunctionCallInfo fcinfo, const char *function, const char *call, bool suspend)
 {
-	WfAccess	access;
-	WfTarget	target;
-	bool		changed = false;
+	WfAccess access;
+	WfTarget target;
+	bool	 changed = false;
 
 	wf_argument_require(fcinfo, 0, "instance");
 	PreventCommandIfReadOnly(function);
 	wf_store_enter(&access);
-	wf_target_instance(&target, PG_GETARG_INT64(0), access.caller, WF_PRIVILEGE_ADMIN,
-					   WF_PRIVILEGE_ADMIN);
+	wf_target_instance(&target, PG_GETARG_INT64(0), access.caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
 	if (target.instance != NULL)
 		changed = change_suspension(target.batch, suspend) > 0;
 	if (changed)
-		wf_audit(&(WfAudit){.call = call, .caller = access.caller, .process_id = target.process_id,
-			.at = target.batch->now, .instance = PG_GETARG_INT64(0)});
+		wf_audit(&(WfAudit){.call = call,
+							.caller = access.caller,
+							.process_id = target.process_id,
+							.at = target.batch->now,
+							.instance = PG_GETARG_INT64(0)});
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
 	if (!changed)
@@ -122,12 +126,11 @@ workflow_resume(PG_FUNCTION_ARGS)
 static int
 change_chunk(int process_id, bool suspend, int64 *after, bool *more)
 {
-	Datum		values[3] = {Int32GetDatum(process_id), Int64GetDatum(*after),
-		BoolGetDatum(suspend)};
-	int			n = (int) wf_query_run(&q_next, values, NULL);
-	WfBatch    *batch;
-	int64	   *ids;
-	int			changed;
+	Datum	 values[3] = {Int32GetDatum(process_id), Int64GetDatum(*after), BoolGetDatum(suspend)};
+	int		 n = (int) wf_query_run(&q_next, values, NULL);
+	WfBatch *batch;
+	int64	*ids;
+	int		 changed;
 
 	*more = n == CHUNK;
 	if (n == 0)
@@ -147,20 +150,19 @@ change_chunk(int process_id, bool suspend, int64 *after, bool *more)
 static int64
 change_all(FunctionCallInfo fcinfo, const char *function, const char *call, bool suspend)
 {
-	char	   *process = wf_argument_text_required(fcinfo, 0, "process");
-	WfAccess	access;
-	int			process_id;
-	int64		changed = 0;
-	bool		is_news;
-	int64		after = 0;
-	bool		more = true;
+	char	*process = wf_argument_text_required(fcinfo, 0, "process");
+	WfAccess access;
+	int		 process_id;
+	int64	 changed = 0;
+	bool	 is_news;
+	int64	 after = 0;
+	bool	 more = true;
 
 	PreventCommandIfReadOnly(function);
 	wf_store_enter(&access);
 	process_id = wf_process_id(process);
 	if (process_id == 0)
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-				errmsg("process \"%s\" does not exist", process));
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("process \"%s\" does not exist", process));
 	wf_privilege_require(process_id, access.caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
 	is_news = wf_process_set_suspended(process_id, suspend);
 	while (more)

@@ -29,20 +29,18 @@ static void
 report_unknown_target(const Request *request)
 {
 	ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-			request->visit == 0
-				? errmsg("instance " INT64_FORMAT " does not exist", request->instance)
-				: errmsg("serial number " INT64_FORMAT "_" INT64_FORMAT " does not exist", request->instance,
-						 request->visit),
-			request->visit == 0
-				? errdetail("It was never started, or is no longer kept in the history.")
-				: errdetail("It was never issued, or is no longer kept in the history."));
+			request->visit == 0 ? errmsg("instance " INT64_FORMAT " does not exist", request->instance)
+								: errmsg("serial number " INT64_FORMAT "_" INT64_FORMAT " does not exist",
+										 request->instance, request->visit),
+			request->visit == 0 ? errdetail("It was never started, or is no longer kept in the history.")
+								: errdetail("It was never issued, or is no longer kept in the history."));
 }
 
 /* May the role complete visits of this step, though not of the whole process? */
 static bool
 has_step(const Request *request, int process_id)
 {
-	char	   *step;
+	char *step;
 
 	if (request->visit == 0 || request->privilege != WF_PRIVILEGE_COMPLETE || !wf_privilege_by_step(process_id) ||
 		!wf_privilege_has_any(process_id, request->role))
@@ -73,8 +71,8 @@ require_rights(const Request *request, int process_id)
 static int
 require_for_living(const Request *request)
 {
-	WfLiving   *living;
-	int			process_id = 0;
+	WfLiving *living;
+	int		  process_id = 0;
 
 	if (wf_batch_living(&request->instance, 1, &living) > 0)
 	{
@@ -95,8 +93,8 @@ require_for_living(const Request *request)
 static int
 lock_with_rights(WfTarget *target, const Request *request)
 {
-	int64		instance = request->instance;
-	int			checked = 0;
+	int64 instance = request->instance;
+	int	  checked = 0;
 
 	memset(target, 0, sizeof(*target));
 	target->batch = wf_batch_begin();
@@ -117,7 +115,7 @@ lock_with_rights(WfTarget *target, const Request *request)
 void
 wf_target_instance(WfTarget *target, int64 instance, Oid role, WfPrivilege privilege, WfPrivilege other)
 {
-	Request		request = {instance, 0, role, privilege, other};
+	Request request = {instance, 0, role, privilege, other};
 
 	if (lock_with_rights(target, &request) != 0)
 		return;
@@ -155,8 +153,8 @@ wf_target_find_visit(WfTarget *target, const WfSerial *serial)
 void
 wf_target_visit(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege, WfPrivilege other)
 {
-	Request		request = {serial->instance, serial->visit, role, privilege, other};
-	int			checked = lock_with_rights(target, &request);
+	Request request = {serial->instance, serial->visit, role, privilege, other};
+	int		checked = lock_with_rights(target, &request);
 
 	if (!load_target_visit(target, serial))
 		report_unknown_target(&request);
@@ -169,7 +167,7 @@ wf_target_visit(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege 
 void
 wf_target_look(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege)
 {
-	Request		request = {serial->instance, serial->visit, role, privilege, privilege};
+	Request request = {serial->instance, serial->visit, role, privilege, privilege};
 
 	memset(target, 0, sizeof(*target));
 	target->batch = wf_batch_begin();
@@ -190,8 +188,8 @@ int
 wf_target_step(const WfProcess *process, const char *name)
 {
 	const WfDefinition *def = process->def;
-	int			step = wf_definition_step(def, name);
-	int			near;
+	int					step = wf_definition_step(def, name);
+	int					near;
 
 	if (step >= 0)
 		return step;

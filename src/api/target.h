@@ -13,9 +13,9 @@
 
 typedef struct WfTarget
 {
-	WfBatch    *batch;
+	WfBatch	   *batch;
 	WfInstance *instance; /* locked; NULL: the instance has ended */
-	WfVisit    *visit;	  /* NULL: the visit has ended */
+	WfVisit	   *visit;	  /* NULL: the visit has ended */
 	int			process_id;
 } WfTarget;
 
@@ -26,8 +26,7 @@ typedef struct WfTarget
  * ERROR 42704 for what never existed or is no longer in the history, and for a role without any
  * privilege on its process; 42501 for a role that has another one.
  */
-extern void wf_target_instance(WfTarget *target, int64 instance, Oid role, WfPrivilege privilege,
-							   WfPrivilege other);
+extern void wf_target_instance(WfTarget *target, int64 instance, Oid role, WfPrivilege privilege, WfPrivilege other);
 extern void wf_target_visit(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege,
 							WfPrivilege other);
 /* Load the visit without a lock, just to look at it. Rights and errors as above. */
@@ -39,6 +38,6 @@ extern void wf_target_look(WfTarget *target, const WfSerial *serial, Oid role, W
 extern bool wf_target_find_visit(WfTarget *target, const WfSerial *serial);
 
 /* The number of the step with that name. ERROR 42704 if there is none. */
-extern int	wf_target_step(const WfProcess *process, const char *name);
+extern int wf_target_step(const WfProcess *process, const char *name);
 
 #endif

@@ -35,40 +35,55 @@ static WfQuery q_instance = {
 		   "JOIN workflow_data.process p ON p.process_id = i.process_id WHERE i.instance = $1 "
 		   "UNION ALL "
 		   "SELECT h.process_id, p.process, h.version, h.business_key, h.status, h.started_at, "
-		   "h.ended_at, h.error->>'message' FROM " WF_ENDED("instance") " h "
-		   "JOIN workflow_data.process p ON p.process_id = h.process_id WHERE h.instance = $1 LIMIT 1",
-	.nargs = 1, .argtypes = {INT8OID}};
+		   "h.ended_at, h.error->>'message' FROM " WF_ENDED(
+			   "instance") " h "
+						   "JOIN workflow_data.process p ON p.process_id = h.process_id WHERE h.instance = $1 LIMIT 1",
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
 
 /* Events. The columns of each query begin with time, visit and step. */
 static WfQuery q_entered = {
-	.sql = "SELECT h.entered_at, h.visit, h.step FROM " WF_ENDED("visit") " h WHERE h.instance = $1 "
-		   "UNION ALL "
-		   "SELECT v.entered_at, v.visit, v.step FROM workflow_data.visit v WHERE v.instance = $1",
-	.nargs = 1, .argtypes = {INT8OID}};
+	.sql = "SELECT h.entered_at, h.visit, h.step FROM " WF_ENDED(
+		"visit") " h WHERE h.instance = $1 "
+				 "UNION ALL "
+				 "SELECT v.entered_at, v.visit, v.step FROM workflow_data.visit v WHERE v.instance = $1",
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
 /*
  * Selects the attempts of instance $1. Their index is on serial numbers, so a range of these is
  * looked up: '`' is the character after '_'.
  */
-#define OF_INSTANCE                                                                                \
-	"(workflow.serial_number(a.instance, a.visit) COLLATE \"C\" >= $1 || '_' "                      \
+#define OF_INSTANCE \
+	"(workflow.serial_number(a.instance, a.visit) COLLATE \"C\" >= $1 || '_' " \
 	"AND workflow.serial_number(a.instance, a.visit) COLLATE \"C\" < $1 || '`')"
 static WfQuery q_attempts = {
 	.sql = "SELECT b.* FROM (SELECT a.ended_at, a.visit, NULL::text, a.attempt, a.http_status, "
 		   "a.error->>'code', a.error->>'message', "
 		   "a.attempt <= lag(a.attempt) OVER (PARTITION BY a.visit ORDER BY a.ended_at) AS again "
 		   "FROM " WF_ENDED("attempt") " a WHERE NOT a.incident AND " OF_INSTANCE ") b",
-	.nargs = 1, .argtypes = {INT8OID}};
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
 static WfQuery q_incidents = {
 	.sql = "SELECT a.started_at, a.visit, NULL::text, NULL::text, a.error->>'code', a.error->>'message' "
-		   "FROM " WF_ENDED("attempt") " a WHERE " OF_INSTANCE " AND a.incident "
-		   "UNION ALL "
-		   "SELECT v.waiting_since, v.visit, v.step, v.outcome, v.error->>'code', v.error->>'message' "
-		   "FROM workflow_data.visit v WHERE v.instance = $1 AND v.state = 'incident'",
-	.nargs = 1, .argtypes = {INT8OID}};
+		   "FROM " WF_ENDED(
+			   "attempt") " a WHERE " OF_INSTANCE " AND a.incident "
+						  "UNION ALL "
+						  "SELECT v.waiting_since, v.visit, v.step, v.outcome, v.error->>'code', v.error->>'message' "
+						  "FROM workflow_data.visit v WHERE v.instance = $1 AND v.state = 'incident'",
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
 static WfQuery q_resolved = {
 	.sql = "SELECT a.ended_at, a.visit, NULL::text, a.started_at, a.ended_with, a.ended_by::text "
 		   "FROM " WF_ENDED("attempt") " a WHERE " OF_INSTANCE " AND a.incident",
-	.nargs = 1, .argtypes = {INT8OID}};
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
+/* SQL that is put together */
+/* clang-format off */
 static WfQuery q_ended = {
 	.sql = "SELECT h.ended_at, h.visit, h.step, h.outcome, h.entered_at, h.attempts, "
 		   "h.result->'error'->>'code', h.result->'error'->>'message', "
@@ -78,7 +93,9 @@ static WfQuery q_ended = {
 		   "LEFT JOIN LATERAL (SELECT h.result #> '{cancel_response,error}') c (error) "
 		   /* without an sqlstate, the service's own answer has a member "error" */
 		   "ON c.error ? 'sqlstate' WHERE h.instance = $1",
-	.nargs = 1, .argtypes = {INT8OID}};
+	.nargs = 1, .argtypes = {INT8OID},
+};
+/* clang-format on */
 /*
  * Calls of operators, but for retry and skip: the line of the incident that they resolved tells of
  * them.
@@ -87,20 +104,28 @@ static WfQuery q_called = {
 	.sql = "SELECT a.at, coalesce(a.visit, 0), NULL::text, a.call, a.role::text, a.arguments->>'by', "
 		   "a.arguments->>'from_step', a.arguments->>'to_step' FROM workflow_data.audit a "
 		   "WHERE a.instance = $1 AND a.call NOT IN ('retry', 'skip')",
-	.nargs = 1, .argtypes = {INT8OID}};
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
 static WfQuery q_late = {
-	.sql = "SELECT l.received_at, l.visit, NULL::text, l.role::text, l.data::text, l.webhook FROM ("
-		   "SELECT h.visit FROM " WF_ENDED("visit") " h WHERE h.instance = $1) k "
-		   "JOIN workflow_data.late_callback l ON workflow.serial_number(l.instance, l.visit) COLLATE \"C\" = "
-		   "workflow.serial_number($1, k.visit)",
-	.nargs = 1, .argtypes = {INT8OID}};
+	.sql =
+		"SELECT l.received_at, l.visit, NULL::text, l.role::text, l.data::text, l.webhook FROM ("
+		"SELECT h.visit FROM " WF_ENDED(
+			"visit") " h WHERE h.instance = $1) k "
+					 "JOIN workflow_data.late_callback l ON workflow.serial_number(l.instance, l.visit) COLLATE \"C\" = "
+					 "workflow.serial_number($1, k.visit)",
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
 static WfQuery q_standing = {
 	.sql = "SELECT clock_timestamp(), v.visit, v.step, v.state, v.waits_for, v.waiting_since, "
 		   "v.due_at, v.deadline, v.attempt, v.accepted IS NOT NULL, v.outcome, v.error->>'code', "
 		   "v.error->>'message', v.progress::text, v.suspended, v.cancel_phase, v.cancel_outcome, "
 		   "CASE WHEN NOT v.suspended THEN v.heartbeat_deadline END, v.next_interrupt "
 		   "FROM workflow_data.visit v WHERE v.instance = $1",
-	.nargs = 1, .argtypes = {INT8OID}};
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
 
 PG_FUNCTION_INFO_V1(workflow_timeline);
 
@@ -147,8 +172,8 @@ typedef struct Story
 static char *
 span(TimestampTz from, TimestampTz to)
 {
-	int64		us = Max(to - from, 0);
-	int64		s = us / USECS_PER_SEC;
+	int64 us = Max(to - from, 0);
+	int64 s = us / USECS_PER_SEC;
 
 	if (us < USECS_PER_SEC)
 		return psprintf(INT64_FORMAT " ms", us / 1000);
@@ -157,16 +182,15 @@ span(TimestampTz from, TimestampTz to)
 	if (s < SECS_PER_HOUR)
 		return psprintf(INT64_FORMAT " min %02d s", s / SECS_PER_MINUTE, (int) (s % SECS_PER_MINUTE));
 	if (s < SECS_PER_DAY)
-		return psprintf(INT64_FORMAT " h %02d min", s / SECS_PER_HOUR,
-						(int) (s % SECS_PER_HOUR / SECS_PER_MINUTE));
+		return psprintf(INT64_FORMAT " h %02d min", s / SECS_PER_HOUR, (int) (s % SECS_PER_HOUR / SECS_PER_MINUTE));
 	return psprintf(INT64_FORMAT " d %02d h", s / SECS_PER_DAY, (int) (s % SECS_PER_DAY / SECS_PER_HOUR));
 }
 
 static const char *
 clip_detail(char *text)
 {
-	int			len = text != NULL ? strlen(text) : 0;
-	int			kept;
+	int len = text != NULL ? strlen(text) : 0;
+	int kept;
 
 	if (len <= MAX_DETAIL)
 		return text;
@@ -200,8 +224,8 @@ result_time(uint64 row, int column)
 static int
 result_int(uint64 row, int column)
 {
-	bool		isnull;
-	Datum		value = wf_result(row, column, &isnull);
+	bool  isnull;
+	Datum value = wf_result(row, column, &isnull);
 
 	return isnull ? 0 : DatumGetInt32(value);
 }
@@ -223,35 +247,32 @@ describe_entered(uint64 row)
 static const char *
 describe_attempt(uint64 row)
 {
-	int			status = result_int(row, 5);
-	char	   *code = wf_result_text(row, 6);
-	bool		isnull;
-	bool		again = DatumGetBool(wf_result(row, 8, &isnull)) && !isnull;
-	char	   *which = psprintf("attempt %d%s", result_int(row, 4), again ? ", begun again by hand," : "");
+	int	  status = result_int(row, 5);
+	char *code = wf_result_text(row, 6);
+	bool  isnull;
+	bool  again = DatumGetBool(wf_result(row, 8, &isnull)) && !isnull;
+	char *which = psprintf("attempt %d%s", result_int(row, 4), again ? ", begun again by hand," : "");
 
 	if (code == NULL)
-		return psprintf("%s succeeded%s", which,
-						status != 0 ? psprintf(" with HTTP status %d", status) : "");
-	return psprintf("%s failed%s%s", which,
-					status != 0 ? psprintf(" with HTTP status %d", status) : "",
+		return psprintf("%s succeeded%s", which, status != 0 ? psprintf(" with HTTP status %d", status) : "");
+	return psprintf("%s failed%s%s", which, status != 0 ? psprintf(" with HTTP status %d", status) : "",
 					because("", status != 0 ? NULL : code, wf_result_text(row, 7)));
 }
 
 static const char *
 describe_incident(uint64 row)
 {
-	char	   *outcome = wf_result_text(row, 4);
+	char *outcome = wf_result_text(row, 4);
 
-	return psprintf("became an incident%s%s%s", outcome != NULL ? ": " : "",
-					outcome != NULL ? outcome : "",
+	return psprintf("became an incident%s%s%s", outcome != NULL ? ": " : "", outcome != NULL ? outcome : "",
 					because(outcome != NULL ? outcome : "", wf_result_text(row, 5), wf_result_text(row, 6)));
 }
 
 static const char *
 describe_resolved(uint64 row)
 {
-	char	   *call = wf_result_text(row, 5);
-	char	   *stood = span(result_time(row, 4), result_time(row, 1));
+	char *call = wf_result_text(row, 5);
+	char *stood = span(result_time(row, 4), result_time(row, 1));
 
 	if (call == NULL)
 		return psprintf("is no incident any more, after %s", stood);
@@ -269,7 +290,7 @@ told(const char *words, char *data)
 static const char *
 told_to_stop(uint64 row)
 {
-	char	   *message = wf_result_text(row, 11);
+	char *message = wf_result_text(row, 11);
 
 	if (message == NULL)
 		return told("; asked to stop, its service answered", wf_result_text(row, 10));
@@ -280,8 +301,8 @@ told_to_stop(uint64 row)
 static const char *
 completed_by(uint64 row)
 {
-	char	   *role = wf_result_text(row, 14);
-	bool		isnull;
+	char *role = wf_result_text(row, 14);
+	bool  isnull;
 
 	if (role == NULL)
 		return "";
@@ -291,25 +312,26 @@ completed_by(uint64 row)
 static const char *
 describe_ended(uint64 row)
 {
-	int			attempts = result_int(row, 6);
-	char	   *outcome = wf_result_text(row, 4);
+	int	  attempts = result_int(row, 6);
+	char *outcome = wf_result_text(row, 4);
 
-	return psprintf("%s after %s%s%s%s%s%s", outcome,
-					span(result_time(row, 5), result_time(row, 1)),
+	return psprintf("%s after %s%s%s%s%s%s", outcome, span(result_time(row, 5), result_time(row, 1)),
 					attempts > 1 ? psprintf(" and %d attempts", attempts) : "", completed_by(row),
 					because(outcome, wf_result_text(row, 7), wf_result_text(row, 8)),
-					told("; was told", wf_result_text(row, 9)),
-					told_to_stop(row));
+					told("; was told", wf_result_text(row, 9)), told_to_stop(row));
 }
 
 /* What an operator has done with the instance or visit. */
 static const char *
 describe_called(uint64 row)
 {
-	static const char *const words[][2] = {{"suspend", "suspended"}, {"resume", "resumed"}, {"set_data", "data changed"},
-		{"cancel", "cancelled"}, {"cancel_visit", "cancelled"}};
-	char	   *call = wf_result_text(row, 4);
-	const char *what = call;
+	static const char *const words[][2] = {{"suspend", "suspended"},
+										   {"resume", "resumed"},
+										   {"set_data", "data changed"},
+										   {"cancel", "cancelled"},
+										   {"cancel_visit", "cancelled"}};
+	char					*call = wf_result_text(row, 4);
+	const char				*what = call;
 
 	for (int i = 0; i < lengthof(words); i++)
 		if (strcmp(words[i][0], call) == 0)
@@ -324,12 +346,11 @@ describe_called(uint64 row)
 static const char *
 describe_late(uint64 row)
 {
-	bool		isnull;
-	bool		webhook = DatumGetBool(wf_result(row, 6, &isnull));
+	bool isnull;
+	bool webhook = DatumGetBool(wf_result(row, 6, &isnull));
 
-	return psprintf("a callback %s %s came too late and did nothing%s",
-					webhook ? "by webhook through" : "of", wf_result_text(row, 4),
-					told("", wf_result_text(row, 5)));
+	return psprintf("a callback %s %s came too late and did nothing%s", webhook ? "by webhook through" : "of",
+					wf_result_text(row, 4), told("", wf_result_text(row, 5)));
 }
 
 static const char *
@@ -362,8 +383,7 @@ describe_cancelling(uint64 row)
 	if (phase != NULL && strcmp(phase, "await") == 0)
 		stands = "the answer to its request is awaited first";
 	else if (phase != NULL && strcmp(phase, "confirm") == 0)
-		stands = psprintf("the callback that confirms it is waited for until %s",
-						  time_text(result_time(row, 7)));
+		stands = psprintf("the callback that confirms it is waited for until %s", time_text(result_time(row, 7)));
 	return psprintf("is being cancelled, %s%s; %s", outcome,
 					because(outcome, wf_result_text(row, 12), wf_result_text(row, 13)), stands);
 }
@@ -371,24 +391,23 @@ describe_cancelling(uint64 row)
 static const char *
 describe_standing(uint64 row)
 {
-	char	   *state = wf_result_text(row, 4);
-	char	   *outcome = wf_result_text(row, 11);
-	bool		isnull;
+	char *state = wf_result_text(row, 4);
+	char *outcome = wf_result_text(row, 11);
+	bool  isnull;
 
 	if (DatumGetBool(wf_result(row, 10, &isnull)))
-		return DatumGetBool(wf_result(row, 15, &isnull)) ? "a callback has come, and is kept until the instance is resumed"
-														 : "a callback has come: it ends the visit once its request is answered, or given up";
+		return DatumGetBool(wf_result(row, 15, &isnull))
+				   ? "a callback has come, and is kept until the instance is resumed"
+				   : "a callback has come: it ends the visit once its request is answered, or given up";
 	if (strcmp(state, "waiting") == 0)
 		return describe_waiting(row);
 	if (strcmp(state, "incident") == 0)
-		return psprintf("stands as an incident for %s: %s%s",
-						span(result_time(row, 6), result_time(row, 1)), outcome,
+		return psprintf("stands as an incident for %s: %s%s", span(result_time(row, 6), result_time(row, 1)), outcome,
 						because(outcome, wf_result_text(row, 12), wf_result_text(row, 13)));
 	if (strcmp(state, "calling") == 0)
 		return psprintf("its action is due or under way, attempt %d", result_int(row, 9) + 1);
 	if (strcmp(state, "retrying") == 0)
-		return psprintf("pauses until %s, then attempt %d", time_text(result_time(row, 7)),
-						result_int(row, 9) + 1);
+		return psprintf("pauses until %s, then attempt %d", time_text(result_time(row, 7)), result_int(row, 9) + 1);
 	if (strcmp(state, "cancelling") == 0)
 		return describe_cancelling(row);
 	return "is about to be begun";
@@ -396,16 +415,19 @@ describe_standing(uint64 row)
 
 typedef struct Source
 {
-	WfQuery    *query;
-	Rank		rank;
-	const char *(*describe) (uint64 row);
+	WfQuery *query;
+	Rank	 rank;
+	const char *(*describe)(uint64 row);
 } Source;
 
-static const Source sources[] = {
-	{&q_entered, ENTERED, describe_entered}, {&q_attempts, ATTEMPT, describe_attempt},
-	{&q_incidents, INCIDENT, describe_incident}, {&q_resolved, MENDED, describe_resolved},
-	{&q_called, CALLED, describe_called}, {&q_ended, ENDED, describe_ended}, {&q_late, LATE, describe_late},
-	{&q_standing, STANDING, describe_standing}};
+static const Source sources[] = {{&q_entered, ENTERED, describe_entered},
+								 {&q_attempts, ATTEMPT, describe_attempt},
+								 {&q_incidents, INCIDENT, describe_incident},
+								 {&q_resolved, MENDED, describe_resolved},
+								 {&q_called, CALLED, describe_called},
+								 {&q_ended, ENDED, describe_ended},
+								 {&q_late, LATE, describe_late},
+								 {&q_standing, STANDING, describe_standing}};
 
 static void
 add_event(Story *story, const Event *event)
@@ -424,14 +446,17 @@ add_event(Story *story, const Event *event)
 static void
 read_source(Story *story, const Source *source)
 {
-	Datum		values[1] = {Int64GetDatum(story->instance)};
-	uint64		n = wf_query_run(source->query, values, NULL);
+	Datum		   values[1] = {Int64GetDatum(story->instance)};
+	uint64		   n = wf_query_run(source->query, values, NULL);
 	SPITupleTable *table = SPI_tuptable;
 
 	for (uint64 i = 0; i < n; i++)
 	{
-		Event		event = {.at = result_time(i, 1), .visit = wf_result_int64(i, 2),
-			.rank = source->rank, .step = wf_result_text(i, 3), .text = source->describe(i)};
+		Event event = {.at = result_time(i, 1),
+					   .visit = wf_result_int64(i, 2),
+					   .rank = source->rank,
+					   .step = wf_result_text(i, 3),
+					   .text = source->describe(i)};
 
 		CHECK_FOR_INTERRUPTS();
 		add_event(story, &event);
@@ -484,8 +509,8 @@ report_unknown_instance(const Story *story)
 static void
 read_story_instance(Story *story)
 {
-	Datum		values[1] = {Int64GetDatum(story->instance)};
-	char	   *key;
+	Datum values[1] = {Int64GetDatum(story->instance)};
+	char *key;
 
 	if (wf_query_run(&q_instance, values, NULL) == 0)
 		report_unknown_instance(story);
@@ -495,16 +520,15 @@ read_story_instance(Story *story)
 	story->ended_at = result_time(0, 7);
 	story->why = clip_detail(wf_result_text(0, 8));
 	key = wf_result_text(0, 4);
-	story->heading = psprintf("instance " INT64_FORMAT " of process \"%s\", version %d%s%s%s: %s",
-							  story->instance, wf_result_text(0, 2), result_int(0, 3),
-							  key != NULL ? ", business key \"" : "", key != NULL ? key : "",
-							  key != NULL ? "\"" : "", story->status);
+	story->heading = psprintf("instance " INT64_FORMAT " of process \"%s\", version %d%s%s%s: %s", story->instance,
+							  wf_result_text(0, 2), result_int(0, 3), key != NULL ? ", business key \"" : "",
+							  key != NULL ? key : "", key != NULL ? "\"" : "", story->status);
 }
 
 static void
 add_standing(Story *story, const char *text)
 {
-	Event		event = {.at = DT_NOEND, .rank = STANDING, .text = text};
+	Event event = {.at = DT_NOEND, .rank = STANDING, .text = text};
 
 	add_event(story, &event);
 }
@@ -558,8 +582,8 @@ escape_controls(const char *line)
 static void
 put_story_line(ReturnSetInfo *rsinfo, const char *line)
 {
-	Datum		values[1] = {CStringGetTextDatum(escape_controls(line))};
-	bool		nulls[1] = {false};
+	Datum values[1] = {CStringGetTextDatum(escape_controls(line))};
+	bool  nulls[1] = {false};
 
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
@@ -572,15 +596,14 @@ tell_story(ReturnSetInfo *rsinfo, const Story *story)
 	for (int i = 0; i < story->n; i++)
 	{
 		const Event *event = &story->events[i];
-		const char *when = event->rank == STANDING ? "now"
-												   : psprintf("+ %s", span(story->started_at, event->at));
+		const char	*when = event->rank == STANDING ? "now" : psprintf("+ %s", span(story->started_at, event->at));
 
 		CHECK_FOR_INTERRUPTS();
 		if (event->visit == 0)
 			put_story_line(rsinfo, psprintf("%12s  %s", when, event->text));
 		else
 			put_story_line(rsinfo, psprintf("%12s  %s (" INT64_FORMAT "_" INT64_FORMAT "): %s", when,
-									  step_of_event(story, i), story->instance, event->visit, event->text));
+											step_of_event(story, i), story->instance, event->visit, event->text));
 	}
 }
 
@@ -592,8 +615,8 @@ tell_story(ReturnSetInfo *rsinfo, const Story *story)
 Datum
 workflow_timeline(PG_FUNCTION_ARGS)
 {
-	Story		story = {0};
-	WfAccess	access;
+	Story	 story = {0};
+	WfAccess access;
 
 	wf_argument_require(fcinfo, 0, "instance");
 	story.instance = PG_GETARG_INT64(0);

@@ -44,7 +44,9 @@ static WfQuery q_status = {
 	.sql = "SELECT process_id, status FROM workflow_data.instance WHERE instance = $1 "
 		   "UNION ALL "
 		   "SELECT process_id, status FROM " WF_ENDED("instance") " h WHERE instance = $1",
-	.nargs = 1, .argtypes = {INT8OID}};
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
 
 PG_FUNCTION_INFO_V1(workflow_wait_for);
 
@@ -58,8 +60,7 @@ check_status(const char *status)
 		if (strcmp(status, wf_status_name(known)) == 0)
 			return;
 	}
-	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			errmsg("an instance has no status \"%s\"", status),
+	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("an instance has no status \"%s\"", status),
 			errhint("It is one of active, suspended, completed, aborted, failed."));
 }
 
@@ -67,12 +68,11 @@ static TimestampTz
 deadline(Interval *timeout)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz until = DatumGetTimestampTz(DirectFunctionCall2(
-		timestamptz_pl_interval, TimestampTzGetDatum(now), IntervalPGetDatum(timeout)));
+	TimestampTz until = DatumGetTimestampTz(
+		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now), IntervalPGetDatum(timeout)));
 
 	if (until < now)
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("the timeout must not be negative"));
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the timeout must not be negative"));
 	return until;
 }
 
@@ -80,8 +80,7 @@ static void
 read_wait_arguments(FunctionCallInfo fcinfo, Wait *wait)
 {
 	if (PG_ARGISNULL(0))
-		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				errmsg("the instance must not be null"));
+		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the instance must not be null"));
 	wait->instance = PG_GETARG_INT64(0);
 	wait->until = PG_ARGISNULL(1) ? DT_NOEND : deadline(PG_GETARG_INTERVAL_P(1));
 	wait->status = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
@@ -101,8 +100,7 @@ require_waiting_makes_sense(FunctionCallInfo fcinfo)
 				errhint("Call it by itself, after COMMIT."));
 	if (RecoveryInProgress())
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("workflow.wait_for cannot run on a standby"),
-				errhint("Call it on the primary server."));
+				errmsg("workflow.wait_for cannot run on a standby"), errhint("Call it on the primary server."));
 }
 
 /* ---- looking and waiting ---- */
@@ -117,9 +115,9 @@ report_unknown_waited(const Wait *wait)
 static void
 look_at_waited(Wait *wait)
 {
-	WfAccess	access;
-	Datum		values[1] = {Int64GetDatum(wait->instance)};
-	bool		isnull;
+	WfAccess access;
+	Datum	 values[1] = {Int64GetDatum(wait->instance)};
+	bool	 isnull;
 
 	wf_store_enter(&access);
 	if (wf_query_run(&q_status, values, NULL) == 0)
@@ -144,8 +142,7 @@ is_reached(const Wait *wait)
 	if (strcmp(wait->now, "completed") == 0 || strcmp(wait->now, "aborted") == 0)
 		return true;
 	return strcmp(wait->now, "failed") == 0 &&
-		(wait->status == NULL || strcmp(wait->status, "completed") == 0 ||
-		 strcmp(wait->status, "aborted") == 0);
+		   (wait->status == NULL || strcmp(wait->status, "completed") == 0 || strcmp(wait->status, "aborted") == 0);
 }
 
 static void
@@ -156,8 +153,7 @@ report_timeout(const Wait *wait)
 				errmsg("instance " INT64_FORMAT " did not end within the timeout", wait->instance),
 				errdetail("Its status is \"%s\".", wait->now));
 	ereport(ERROR, errcode(ERRCODE_QUERY_CANCELED),
-			errmsg("instance " INT64_FORMAT " did not become \"%s\" within the timeout", wait->instance,
-				   wait->status),
+			errmsg("instance " INT64_FORMAT " did not become \"%s\" within the timeout", wait->instance, wait->status),
 			errdetail("Its status is \"%s\".", wait->now));
 }
 
@@ -165,8 +161,8 @@ report_timeout(const Wait *wait)
 static void
 sleep_until_woken(const Wait *wait)
 {
-	int			events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
-	long		left = -1;
+	int	 events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
+	long left = -1;
 
 	while (!wf_waiter_woken())
 	{
@@ -187,9 +183,9 @@ sleep_until_woken(const Wait *wait)
 static Datum
 result_row(FunctionCallInfo fcinfo, const Wait *wait)
 {
-	TupleDesc	desc;
-	Datum		values[1] = {CStringGetTextDatum(wait->now)};
-	bool		nulls[1] = {false};
+	TupleDesc desc;
+	Datum	  values[1] = {CStringGetTextDatum(wait->now)};
+	bool	  nulls[1] = {false};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -199,7 +195,7 @@ result_row(FunctionCallInfo fcinfo, const Wait *wait)
 Datum
 workflow_wait_for(PG_FUNCTION_ARGS)
 {
-	Wait		wait;
+	Wait wait;
 
 	wf_shmem_require();
 	read_wait_arguments(fcinfo, &wait);

@@ -22,19 +22,18 @@ PG_FUNCTION_INFO_V1(workflow_callback_heartbeat);
 
 typedef struct Token
 {
-	WfSerial	serial;
-	char	   *proof;
+	WfSerial serial;
+	char	*proof;
 } Token;
 
 /* Read the token. Errors never show it, since it would end up in logs. */
 static void
 read_token(FunctionCallInfo fcinfo, Token *token)
 {
-	char	   *text = wf_argument_text_required(fcinfo, 0, "token");
-	char	   *dot = strchr(text, '.');
+	char *text = wf_argument_text_required(fcinfo, 0, "token");
+	char *dot = strchr(text, '.');
 
-	if (dot == NULL || strlen(dot + 1) != WF_TOKEN_PROOF_LEN ||
-		!wf_serial_parse(text, dot - text, &token->serial))
+	if (dot == NULL || strlen(dot + 1) != WF_TOKEN_PROOF_LEN || !wf_serial_parse(text, dot - text, &token->serial))
 		ereport(ERROR, errcode(ERRCODE_INVALID_TEXT_REPRESENTATION), errmsg("malformed token"),
 				errdetail("A token is a serial number, a dot and %d characters.", WF_TOKEN_PROOF_LEN));
 	token->proof = dot + 1;
@@ -61,11 +60,11 @@ find_webhook_visit(WfTarget *target, const Token *token, WfTokenPurpose purpose)
 Datum
 workflow_callback(PG_FUNCTION_ARGS)
 {
-	WfCompletion		completion = {.data = wf_argument_jsonb(fcinfo, 1), .webhook = true};
-	WfAccess	access;
-	WfTarget	target;
-	Token		token;
-	bool		accepted = false;
+	WfCompletion completion = {.data = wf_argument_jsonb(fcinfo, 1), .webhook = true};
+	WfAccess	 access;
+	WfTarget	 target;
+	Token		 token;
+	bool		 accepted = false;
 
 	read_token(fcinfo, &token);
 	PreventCommandIfReadOnly("workflow.callback()");
@@ -90,11 +89,11 @@ workflow_callback(PG_FUNCTION_ARGS)
 Datum
 workflow_callback_heartbeat(PG_FUNCTION_ARGS)
 {
-	Jsonb	   *progress = wf_argument_progress(fcinfo, 1);
-	WfAccess	access;
-	WfTarget	target;
-	Token		token;
-	bool		wanted = false;
+	Jsonb	*progress = wf_argument_progress(fcinfo, 1);
+	WfAccess access;
+	WfTarget target;
+	Token	 token;
+	bool	 wanted = false;
 
 	read_token(fcinfo, &token);
 	PreventCommandIfReadOnly("workflow.callback_heartbeat()");

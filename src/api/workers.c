@@ -99,13 +99,13 @@ error_of_worker(WfWorkerRow *row, bool with_reason)
 static void
 put_worker(ReturnSetInfo *rsinfo, WfWorkerRow *row, bool with_reason)
 {
-	char	   *database = OidIsValid(row->database) ? get_database_name(row->database) : NULL;
-	char	   *role = OidIsValid(row->role) ? GetUserNameFromId(row->role, true) : NULL;
-	NameData	name;
-	NameData	role_name;
-	char	   *error = error_of_worker(row, with_reason);
-	Datum		values[9];
-	bool		nulls[9] = {false};
+	char	*database = OidIsValid(row->database) ? get_database_name(row->database) : NULL;
+	char	*role = OidIsValid(row->role) ? GetUserNameFromId(row->role, true) : NULL;
+	NameData name;
+	NameData role_name;
+	char	*error = error_of_worker(row, with_reason);
+	Datum	 values[9];
+	bool	 nulls[9] = {false};
 
 	values[0] = CStringGetTextDatum(kind_name(row->kind));
 	values[1] = Int32GetDatum(row->pid);
@@ -132,9 +132,9 @@ Datum
 workflow_workers(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	WfWorkerRow *rows;
-	int			n;
-	bool		all = sees_all();
+	WfWorkerRow	  *rows;
+	int			   n;
+	bool		   all = sees_all();
 
 	wf_shmem_require();
 	InitMaterializedSRF(fcinfo, 0);
@@ -157,15 +157,15 @@ static double
 percentile(const WfServerCounts *counts, double share)
 {
 	const uint64 *buckets = counts->elapsed_us_buckets;
-	double		total = 0;
-	double		below = 0;
+	double		  total = 0;
+	double		  below = 0;
 
 	for (int i = 0; i < lengthof(counts->elapsed_us_buckets); i++)
 		total += buckets[i];
 	for (int i = 0; i < lengthof(counts->elapsed_us_buckets); i++)
 	{
-		double		from = i == 0 ? 0 : ldexp(1, i);
-		double		rank = share * total - below;
+		double from = i == 0 ? 0 : ldexp(1, i);
+		double rank = share * total - below;
 
 		if (buckets[i] > 0 && rank <= buckets[i])
 			return rint(from + (ldexp(1, i + 1) - from) * rank / buckets[i]) / 1000;
@@ -178,10 +178,10 @@ static void
 put_server(ReturnSetInfo *rsinfo, const WfServerRow *row)
 {
 	const WfServerCounts *counts = &row->counts;
-	double		p50 = percentile(counts, 0.50);
-	double		p99 = percentile(counts, 0.99);
-	Datum		values[8];
-	bool		nulls[8] = {false};
+	double				  p50 = percentile(counts, 0.50);
+	double				  p99 = percentile(counts, 0.99);
+	Datum				  values[8];
+	bool				  nulls[8] = {false};
 
 	values[0] = CStringGetTextDatum(row->name);
 	values[1] = CStringGetTextDatum("closed");
@@ -208,8 +208,8 @@ Datum
 workflow_servers(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	WfServerRow *rows;
-	int			n;
+	WfServerRow	  *rows;
+	int			   n;
 
 	wf_shmem_require();
 	InitMaterializedSRF(fcinfo, 0);

@@ -24,7 +24,7 @@ PG_FUNCTION_INFO_V1(workflow_write_back);
 static void
 report_not_attached(Oid relid)
 {
-	char	   *name = get_rel_name(relid);
+	char *name = get_rel_name(relid);
 
 	if (name == NULL)
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", relid));
@@ -65,11 +65,11 @@ make_due(const WfAttachment *attachments, int n, Oid caller, int64 *due)
 Datum
 workflow_write_back(PG_FUNCTION_ARGS)
 {
-	Oid			relid = PG_GETARG_OID(0);
-	WfAccess	access;
+	Oid			  relid = PG_GETARG_OID(0);
+	WfAccess	  access;
 	WfAttachment *attachments;
-	int64		due;
-	int			n;
+	int64		  due;
+	int			  n;
 
 	PreventCommandIfReadOnly("workflow.write_back()");
 	wf_store_enter(&access);

@@ -21,7 +21,7 @@ begin_nothing(WfBatch *batch, WfVisit *visit, WfFault *fault)
 static WfBegun
 begin_set(WfBatch *batch, WfVisit *visit, WfFault *fault)
 {
-	WfScope		scope;
+	WfScope scope;
 
 	wf_engine_scope(visit, &scope);
 	return wf_data_apply(batch, visit, visit->def->set, &scope, fault) ? WF_BEGUN_DONE : WF_BEGUN_FAULT;
@@ -34,8 +34,8 @@ begin_set(WfBatch *batch, WfVisit *visit, WfFault *fault)
 char *
 wf_action_http_queue(WfBatch *batch, WfVisit *visit, const WfHttpAction *http, WfFault *fault)
 {
-	WfScope		scope;
-	StringInfoData url;
+	WfScope			scope;
+	StringInfoData	url;
 	const WfServer *server;
 
 	if (http->server != NULL)
@@ -44,8 +44,7 @@ wf_action_http_queue(WfBatch *batch, WfVisit *visit, const WfHttpAction *http, W
 	initStringInfo(&url);
 	if (!wf_template_text(http->url, &scope, WF_TEXT_URL, &url, fault))
 		return NULL;
-	server = wf_server_covering(url.data,
-								wf_process_owner(visit->instance->process->process_id));
+	server = wf_server_covering(url.data, wf_process_owner(visit->instance->process->process_id));
 	if (server == NULL)
 	{
 		wf_fault(fault, WF_CODE_REQUEST, "no server that the process owner may use covers the URL");
@@ -57,7 +56,7 @@ wf_action_http_queue(WfBatch *batch, WfVisit *visit, const WfHttpAction *http, W
 static WfBegun
 begin_http(WfBatch *batch, WfVisit *visit, WfFault *fault)
 {
-	char	   *queue = wf_action_http_queue(batch, visit, visit->def->http, fault);
+	char *queue = wf_action_http_queue(batch, visit, visit->def->http, fault);
 
 	if (queue == NULL)
 		return WF_BEGUN_FAULT;
@@ -74,10 +73,8 @@ begin_executor(WfBatch *batch, WfVisit *visit, WfFault *fault)
 }
 
 const WfActionMethods wf_actions[] = {
-	[WF_ACTION_NONE] = {begin_nothing, NULL, false},
-	[WF_ACTION_SET] = {begin_set, NULL, false},
-	[WF_ACTION_HTTP] = {begin_http, "body", true},
-	[WF_ACTION_SQL] = {begin_executor, "row", false},
+	[WF_ACTION_NONE] = {begin_nothing, NULL, false},	 [WF_ACTION_SET] = {begin_set, NULL, false},
+	[WF_ACTION_HTTP] = {begin_http, "body", true},		 [WF_ACTION_SQL] = {begin_executor, "row", false},
 	[WF_ACTION_NOTIFY] = {begin_executor, "row", false},
 };
 

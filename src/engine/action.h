@@ -12,27 +12,27 @@
 typedef struct WfAnswer
 {
 	/* $reply; with a fault: what came all the same, or NULL. */
-	Jsonb	   *reply;
-	WfFault		fault;		/* code is NULL if there is none */
-	bool		retryable;
+	Jsonb  *reply;
+	WfFault fault; /* code is NULL if there is none */
+	bool	retryable;
 	/* the service wants a pause of so many ms at least; 0: it names none */
 	int			retry_after_ms;
-	TimestampTz started_at;		/* when the attempt began; 0: not known */
-	Jsonb	   *cookies;		/* cookie jar after a 2xx answer, an array of lines; NULL: empty */
+	TimestampTz started_at; /* when the attempt began; 0: not known */
+	Jsonb	   *cookies;	/* cookie jar after a 2xx answer, an array of lines; NULL: empty */
 	/* With a fault: no attempt was made, since this was lacking. */
-	WfLack		lack;
+	WfLack lack;
 } WfAnswer;
 
 typedef enum WfBegun
 {
-	WF_BEGUN_DONE,		 /* the action is done already */
+	WF_BEGUN_DONE,		/* the action is done already */
 	WF_BEGUN_UNDER_WAY, /* a worker carries the action out */
 	WF_BEGUN_FAULT
 } WfBegun;
 
 typedef struct WfActionMethods
 {
-	WfBegun		(*begin) (WfBatch *batch, WfVisit *visit, WfFault *fault);
+	WfBegun (*begin)(WfBatch *batch, WfVisit *visit, WfFault *fault);
 	/* Key of $reply that holds the initial response; NULL: the action has no answer. */
 	const char *reply_key;
 	bool		can_be_stopped; /* the service that it called can be asked to stop */

@@ -18,9 +18,9 @@
 struct WfAgenda
 {
 	WfOperation *items;
-	int			first;
-	int			n; /* index behind the last operation */
-	int			allocated;
+	int			 first;
+	int			 n; /* index behind the last operation */
+	int			 allocated;
 };
 
 #define FIRST_SIZE 16
@@ -40,7 +40,7 @@ agenda_of(WfBatch *batch)
 static void
 push(WfBatch *batch, const WfOperation *operation)
 {
-	WfAgenda   *agenda = agenda_of(batch);
+	WfAgenda *agenda = agenda_of(batch);
 
 	if (agenda->n == agenda->allocated)
 	{
@@ -59,14 +59,18 @@ wf_push(WfBatch *batch, WfVisit *visit, WfOperationKind kind)
 void
 wf_push_fail(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
-	push(batch, &(WfOperation){.kind = WF_FAIL, .visit = visit, .instance = visit->instance, .outcome = outcome, .error = error});
+	push(batch, &(WfOperation){.kind = WF_FAIL,
+							   .visit = visit,
+							   .instance = visit->instance,
+							   .outcome = outcome,
+							   .error = error});
 }
 
 void
 wf_push_fault(WfBatch *batch, WfVisit *visit, const WfFault *fault)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Jsonb	   *error = wf_engine_error(fault, visit->attempt);
+	Jsonb		 *error = wf_engine_error(fault, visit->attempt);
 
 	MemoryContextSwitchTo(old);
 	wf_push_fail(batch, visit, WF_OUTCOME_SYSTEM_ERROR, error);
@@ -75,7 +79,11 @@ wf_push_fault(WfBatch *batch, WfVisit *visit, const WfFault *fault)
 void
 wf_push_interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
-	push(batch, &(WfOperation){.kind = WF_INTERRUPT, .visit = visit, .instance = visit->instance, .outcome = outcome, .error = error});
+	push(batch, &(WfOperation){.kind = WF_INTERRUPT,
+							   .visit = visit,
+							   .instance = visit->instance,
+							   .outcome = outcome,
+							   .error = error});
 }
 
 void
@@ -87,7 +95,7 @@ wf_push_close(WfBatch *batch, WfInstance *instance, const char *reason, Jsonb *e
 static void
 run_operation(WfBatch *batch, const WfOperation *operation)
 {
-	WfVisit    *visit = operation->visit;
+	WfVisit *visit = operation->visit;
 
 	if (operation->kind == WF_CLOSE)
 	{
@@ -150,13 +158,13 @@ judge_end(WfBatch *batch, WfInstance *instance)
 		end_instance(batch, instance, WF_STATUS_COMPLETED, NULL);
 	else
 		end_instance(batch, instance, WF_STATUS_ABORTED,
-			instance->error != NULL ? instance->error : wf_cancel_error(batch, instance->cancel_reason));
+					 instance->error != NULL ? instance->error : wf_cancel_error(batch, instance->cancel_reason));
 }
 
 void
 wf_agenda_run(WfBatch *batch, WfInstance *instance)
 {
-	WfAgenda   *agenda = agenda_of(batch);
+	WfAgenda *agenda = agenda_of(batch);
 
 	while (agenda->first < agenda->n)
 	{

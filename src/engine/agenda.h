@@ -40,11 +40,11 @@ typedef enum WfOperationKind
 typedef struct WfOperation
 {
 	WfOperationKind kind;
-	WfVisit    *visit;	  /* NULL for WF_CLOSE */
-	WfInstance *instance;
-	WfOutcome	outcome;
-	Jsonb	   *error;
-	const char *reason;
+	WfVisit		   *visit; /* NULL for WF_CLOSE */
+	WfInstance	   *instance;
+	WfOutcome		outcome;
+	Jsonb		   *error;
+	const char	   *reason;
 } WfOperation;
 
 /*

@@ -35,9 +35,9 @@ in_us(WfBatch *batch, WfVisit *visit, const Interval *interval)
 static TimestampTz
 next_attempt_at(WfBatch *batch, WfVisit *visit, const WfRetry *retry, int retry_after_ms)
 {
-	int			last = retry->ndelays - 1;
-	double		pause = in_us(batch, visit, &retry->delays[Min(visit->attempt - 1, last)]);
-	int			grown = visit->attempt - 1 - last;
+	int	   last = retry->ndelays - 1;
+	double pause = in_us(batch, visit, &retry->delays[Min(visit->attempt - 1, last)]);
+	int	   grown = visit->attempt - 1 - last;
 
 	if (grown > 0 && retry->linear)
 		pause *= grown + 1;
@@ -55,7 +55,7 @@ next_attempt_at(WfBatch *batch, WfVisit *visit, const WfRetry *retry, int retry_
 static bool
 is_named(const WfRetry *retry, const WfFault *fault)
 {
-	char		class[] = {'0' + fault->http_status / 100, 'x', 'x', '\0'};
+	char class[] = {'0' + fault->http_status / 100, 'x', 'x', '\0'};
 
 	for (int i = 0; i < retry->non; i++)
 		if (strcmp(retry->on[i], fault->code) == 0 || strcmp(retry->on[i], fault->sqlstate) == 0 ||
@@ -105,8 +105,8 @@ called_server(WfBatch *batch, WfVisit *visit)
 static const WfRetry *
 retry_of(WfBatch *batch, WfVisit *visit)
 {
-	const WfRetry *own = &visit->def->retry;
-	const char *name = own->given ? NULL : called_server(batch, visit);
+	const WfRetry  *own = &visit->def->retry;
+	const char	   *name = own->given ? NULL : called_server(batch, visit);
 	const WfServer *server = name != NULL ? wf_server_by_name(name) : NULL;
 
 	return server != NULL && server->retry.given ? &server->retry : own;
@@ -116,8 +116,8 @@ static void
 failed_attempt(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
 	const WfRetry *retry = retry_of(batch, visit);
-	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Jsonb	   *error = wf_engine_error(&answer->fault, visit->attempt);
+	MemoryContext  old = MemoryContextSwitchTo(batch->context);
+	Jsonb		  *error = wf_engine_error(&answer->fault, visit->attempt);
 
 	MemoryContextSwitchTo(old);
 	if (wf_has_accepted(visit))
@@ -138,7 +138,7 @@ failed_attempt(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 bool
 wf_answer_save(WfBatch *batch, WfVisit *visit, WfFault *fault)
 {
-	WfScope		scope;
+	WfScope scope;
 
 	if (visit->def->save_reply == NULL)
 		return true;
@@ -149,7 +149,7 @@ wf_answer_save(WfBatch *batch, WfVisit *visit, WfFault *fault)
 static void
 replied(WfBatch *batch, WfVisit *visit, Jsonb *reply)
 {
-	WfFault		fault = {0};
+	WfFault fault = {0};
 
 	visit->docs.reply = reply;
 	visit->docs.has_reply = true;
@@ -170,9 +170,9 @@ static void
 record_attempt(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	WfAttempt  *attempt = palloc0(sizeof(WfAttempt));
-	Jsonb	   *status = answer->reply != NULL ? wf_jsonb_get(answer->reply, "status") : NULL;
-	JsonbValue	value;
+	WfAttempt	 *attempt = palloc0(sizeof(WfAttempt));
+	Jsonb		 *status = answer->reply != NULL ? wf_jsonb_get(answer->reply, "status") : NULL;
+	JsonbValue	  value;
 
 	attempt->visit = visit;
 	attempt->attempt = visit->attempt;
@@ -181,8 +181,7 @@ record_attempt(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 	if (answer->fault.code != NULL)
 		attempt->error = wf_engine_error(&answer->fault, visit->attempt);
 	else if (status != NULL && JsonbExtractScalar(&status->root, &value) && value.type == jbvNumeric)
-		attempt->http_status = DatumGetInt32(
-			DirectFunctionCall1(numeric_int4, NumericGetDatum(value.val.numeric)));
+		attempt->http_status = DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(value.val.numeric)));
 	batch->attempts = lappend(batch->attempts, attempt);
 	MemoryContextSwitchTo(old);
 }
@@ -194,24 +193,22 @@ record_attempt(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 void
 wf_answer_keep_cookies(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
-	WfInstance *instance = visit->instance;
-	const char *server = called_server(batch, visit);
-	Jsonb	   *known;
-	WfField		field = {.jsonb = answer->cookies};
+	WfInstance	 *instance = visit->instance;
+	const char	 *server = called_server(batch, visit);
+	Jsonb		 *known;
+	WfField		  field = {.jsonb = answer->cookies};
 	MemoryContext old;
 
 	if (answer->fault.code != NULL || server == NULL)
 		return;
 	known = instance->cookies != NULL ? wf_jsonb_get(instance->cookies, server) : NULL;
 	if (answer->cookies == known ||
-		(answer->cookies != NULL && known != NULL &&
-		 compareJsonbContainers(&answer->cookies->root, &known->root) == 0))
+		(answer->cookies != NULL && known != NULL && compareJsonbContainers(&answer->cookies->root, &known->root) == 0))
 		return;
 	old = MemoryContextSwitchTo(batch->context);
 	field.key = server;
-	instance->cookies =
-		wf_jsonb_merge(instance->cookies != NULL ? instance->cookies : wf_jsonb_empty_object(),
-					   wf_jsonb_object(&field, 1));
+	instance->cookies = wf_jsonb_merge(instance->cookies != NULL ? instance->cookies : wf_jsonb_empty_object(),
+									   wf_jsonb_object(&field, 1));
 	instance->cookies_changed = true;
 	MemoryContextSwitchTo(old);
 }

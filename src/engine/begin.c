@@ -35,9 +35,10 @@ static void
 exceed_step_limit(WfBatch *batch, WfVisit *visit)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	WfFault		fault = {0};
+	WfFault		  fault = {0};
 
-	wf_fault(&fault, WF_CODE_MOVE, "the token went through %d steps without a wait, a request or a statement", MOST_STEPS);
+	wf_fault(&fault, WF_CODE_MOVE, "the token went through %d steps without a wait, a request or a statement",
+			 MOST_STEPS);
 	wf_token_become_incident(batch, visit, WF_OUTCOME_SYSTEM_ERROR, wf_engine_error(&fault, visit->attempt));
 	MemoryContextSwitchTo(old);
 }
@@ -88,7 +89,7 @@ wf_op_enter(WfBatch *batch, WfVisit *visit)
 static bool
 set_clocks(WfBatch *batch, WfVisit *visit, WfFault *fault)
 {
-	WfScope		scope;
+	WfScope scope;
 
 	if (visit->def->timeout.present)
 	{
@@ -103,8 +104,8 @@ set_clocks(WfBatch *batch, WfVisit *visit, WfFault *fault)
 void
 wf_op_begin(WfBatch *batch, WfVisit *visit)
 {
-	WfFault		fault = {0};
-	WfBegun		begun = WF_BEGUN_FAULT;
+	WfFault fault = {0};
+	WfBegun begun = WF_BEGUN_FAULT;
 
 	if (visit->def == NULL)
 		wf_fault(&fault, WF_CODE_MOVE, "version %d of the process has no step \"%s\"",

@@ -20,24 +20,23 @@
 /* A time that is to be computed, from a text that data gave or from a constant. */
 typedef struct Clock
 {
-	const char *until;	  /* a timestamp, or */
-	const char *interval; /* an interval, or */
+	const char	   *until;	  /* a timestamp, or */
+	const char	   *interval; /* an interval, or */
 	const Interval *constant;
-	TimestampTz from;
-	TimestampTz at; /* the result */
+	TimestampTz		from;
+	TimestampTz		at; /* the result */
 } Clock;
 
 static Datum
 read_clock_text(PGFunction input, const char *text)
 {
-	return DirectFunctionCall3(input, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
-							   Int32GetDatum(-1));
+	return DirectFunctionCall3(input, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 }
 
 static void
 work_out_clock(void *arg)
 {
-	Clock	   *clock = arg;
+	Clock		   *clock = arg;
 	const Interval *interval = clock->constant;
 
 	if (clock->until != NULL)
@@ -47,9 +46,8 @@ work_out_clock(void *arg)
 	}
 	if (interval == NULL)
 		interval = DatumGetIntervalP(read_clock_text(interval_in, clock->interval));
-	clock->at = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
-														TimestampTzGetDatum(clock->from),
-														IntervalPGetDatum(interval)));
+	clock->at = DatumGetTimestampTz(
+		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(clock->from), IntervalPGetDatum(interval)));
 }
 
 static bool
@@ -69,8 +67,8 @@ work_out_caught(Clock *clock, TimestampTz *at, WfFault *fault)
 static bool
 work_out_as_defined(const WfProcess *process, Clock *clock, TimestampTz *at, WfFault *fault)
 {
-	int			level;
-	bool		ok;
+	int	 level;
+	bool ok;
 
 	if (clock->constant != NULL && clock->constant->day == 0 && clock->constant->month == 0)
 		return work_out_caught(clock, at, fault);
@@ -81,10 +79,10 @@ work_out_as_defined(const WfProcess *process, Clock *clock, TimestampTz *at, WfF
 }
 
 bool
-wf_clock_after(WfVisit *visit, const WfDuration *duration, const WfScope *scope, TimestampTz from,
-			   TimestampTz *at, WfFault *fault)
+wf_clock_after(WfVisit *visit, const WfDuration *duration, const WfScope *scope, TimestampTz from, TimestampTz *at,
+			   WfFault *fault)
 {
-	Clock		clock = {.from = from};
+	Clock		   clock = {.from = from};
 	StringInfoData text;
 
 	if (duration->tmpl == NULL)
@@ -100,10 +98,9 @@ wf_clock_after(WfVisit *visit, const WfDuration *duration, const WfScope *scope,
 }
 
 static bool
-clock_until(WfVisit *visit, const WfTemplate *tmpl, const WfScope *scope, TimestampTz *at,
-			WfFault *fault)
+clock_until(WfVisit *visit, const WfTemplate *tmpl, const WfScope *scope, TimestampTz *at, WfFault *fault)
 {
-	Clock		clock = {0};
+	Clock		   clock = {0};
 	StringInfoData text;
 
 	initStringInfo(&text);
@@ -115,8 +112,8 @@ clock_until(WfVisit *visit, const WfTemplate *tmpl, const WfScope *scope, Timest
 
 /* When the time of an event comes, counted `from` there. */
 static bool
-clock_event(WfVisit *visit, const WfEvent *event, const WfScope *scope, TimestampTz from,
-			TimestampTz *at, WfFault *fault)
+clock_event(WfVisit *visit, const WfEvent *event, const WfScope *scope, TimestampTz from, TimestampTz *at,
+			WfFault *fault)
 {
 	if (event->kind == WF_EVENT_AFTER)
 		return wf_clock_after(visit, &event->after, scope, from, at, fault);
@@ -127,7 +124,7 @@ int
 wf_clock_first_of_wait(const WfVisit *visit)
 {
 	const TimestampTz *times = visit->clocks.clock_times;
-	int			first = 0;
+	int				   first = 0;
 
 	for (int i = 1; times != NULL && i < visit->def->nwaits; i++)
 	{
@@ -154,7 +151,7 @@ wf_clock_plan_wait(WfBatch *batch, WfVisit *visit, const WfScope *scope, Timesta
 	for (int i = 0; i < visit->def->nwaits; i++)
 	{
 		const WfEvent *event = &visit->def->entries[i].event;
-		TimestampTz time;
+		TimestampTz	   time;
 
 		if (!wf_is_clock(event->kind))
 			continue;
@@ -227,9 +224,9 @@ bool
 wf_clock_plan_handlers(WfBatch *batch, WfVisit *visit, WfFault *fault)
 {
 	const WfStep *def = visit->def;
-	TimestampTz from = visit->again ? batch->now : visit->entered_at;
-	TimestampTz *times = NULL;
-	WfScope		scope;
+	TimestampTz	  from = visit->again ? batch->now : visit->entered_at;
+	TimestampTz	 *times = NULL;
+	WfScope		  scope;
 
 	for (int i = def->nwaits; i < def->nentries; i++)
 	{
@@ -260,8 +257,8 @@ int
 wf_clock_next_handler(const WfVisit *visit, TimestampTz until)
 {
 	const TimestampTz *times = visit->clocks.clock_times;
-	const WfEntry *entries = visit->def->entries;
-	int			found = -1;
+	const WfEntry	  *entries = visit->def->entries;
+	int				   found = -1;
 
 	for (int i = visit->def->nwaits; times != NULL && i < visit->def->nentries; i++)
 	{

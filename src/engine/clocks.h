@@ -24,17 +24,18 @@ extern bool wf_clock_plan_wait(WfBatch *batch, WfVisit *visit, const WfScope *sc
  * Compute the heartbeat deadline, counted from now; 0 if the step has no heartbeat. Returns false
  * with *fault.
  */
-extern bool wf_clock_heartbeat_deadline(WfBatch *batch, WfVisit *visit, const WfScope *scope, TimestampTz *at, WfFault *fault);
+extern bool wf_clock_heartbeat_deadline(WfBatch *batch, WfVisit *visit, const WfScope *scope, TimestampTz *at,
+										WfFault *fault);
 /* A heartbeat came: set the heartbeat deadline anew. */
 extern void wf_clock_listen(WfBatch *batch, WfVisit *visit);
 
 /* The entry whose time comes first; of those with the same time, the one that is listed first. */
-extern int	wf_clock_first_of_wait(const WfVisit *visit);
+extern int wf_clock_first_of_wait(const WfVisit *visit);
 
 /* Compute when the handlers with times begin. Returns false with *fault. */
 extern bool wf_clock_plan_handlers(WfBatch *batch, WfVisit *visit, WfFault *fault);
 /* The entry of the handler that begins next, if its time is not after `until`; else -1. */
-extern int	wf_clock_next_handler(const WfVisit *visit, TimestampTz until);
+extern int wf_clock_next_handler(const WfVisit *visit, TimestampTz until);
 /* Remove the time of a handler, which begins now. */
 extern void wf_clock_begin_handler(WfVisit *visit, int entry);
 

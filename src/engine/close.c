@@ -30,8 +30,8 @@ is_cancelled(const WfVisit *visit, bool again)
 void
 wf_op_close(WfBatch *batch, WfInstance *instance, const char *reason, Jsonb *error)
 {
-	bool		again = instance->cancel_reason != NULL;
-	ListCell   *lc;
+	bool	  again = instance->cancel_reason != NULL;
+	ListCell *lc;
 
 	wf_batch_load_all_visits(batch, instance);
 	if (instance->status == WF_STATUS_SUSPENDED)
@@ -44,7 +44,7 @@ wf_op_close(WfBatch *batch, WfInstance *instance, const char *reason, Jsonb *err
 	instance->changed = true;
 	foreach (lc, instance->visits)
 	{
-		WfVisit    *visit = lfirst(lc);
+		WfVisit *visit = lfirst(lc);
 
 		if (is_cancelled(visit, again))
 			wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, wf_cancel_error(batch, instance->cancel_reason));

@@ -19,7 +19,7 @@
 WfInstance *
 wf_engine_start(WfBatch *batch, const WfStart *start)
 {
-	WfInstance *instance = wf_batch_new_instance(batch, start->process, start->instance);
+	WfInstance	 *instance = wf_batch_new_instance(batch, start->process, start->instance);
 	WfDefinition *def = start->process->def;
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
@@ -28,8 +28,7 @@ wf_engine_start(WfBatch *batch, const WfStart *start)
 	if (start->suspended)
 		instance->status = WF_STATUS_SUSPENDED;
 	if (start->data != NULL)
-		instance->data = JB_ROOT_COUNT(def->data) == 0 ? start->data
-													   : wf_jsonb_merge(def->data, start->data);
+		instance->data = JB_ROOT_COUNT(def->data) == 0 ? start->data : wf_jsonb_merge(def->data, start->data);
 	wf_data_require_fit(instance->data);
 	MemoryContextSwitchTo(old);
 	(void) wf_token_enter(batch, instance, NULL, def->start, NULL, start->visit);
@@ -105,7 +104,7 @@ void
 wf_engine_set_data(WfBatch *batch, WfInstance *instance, Jsonb *changes)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Jsonb	   *data;
+	Jsonb		 *data;
 
 	data = wf_jsonb_merge(instance->data, changes);
 	wf_data_require_fit(data);
@@ -119,10 +118,9 @@ static void
 refuse_callback(WfVisit *visit)
 {
 	ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " does not wait for a callback",
-				   visit->instance->id, visit->id),
-			errdetail("It is in state \"%s\" at step \"%s\".", wf_state_name(visit->state),
-					  visit->step),
+			errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " does not wait for a callback", visit->instance->id,
+				   visit->id),
+			errdetail("It is in state \"%s\" at step \"%s\".", wf_state_name(visit->state), visit->step),
 			errhint("A step takes callbacks if it has \"wait\": true."));
 }
 
@@ -144,7 +142,7 @@ wf_engine_takes_callback(const WfVisit *visit)
 static bool
 is_late_for_incident(const WfVisit *visit, bool by_hand)
 {
-	bool		called_back = visit->docs.callback != NULL || visit->docs.callback_error != NULL;
+	bool called_back = visit->docs.callback != NULL || visit->docs.callback_error != NULL;
 
 	return wf_action_has_sent_cancel(visit) || (called_back && !by_hand);
 }
@@ -175,8 +173,7 @@ wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error, bo
 bool
 wf_engine_wanted(const WfVisit *visit)
 {
-	bool		cancelled = visit->instance->cancel_reason != NULL &&
-						 (visit->def == NULL || !visit->def->ignore_cancel);
+	bool cancelled = visit->instance->cancel_reason != NULL && (visit->def == NULL || !visit->def->ignore_cancel);
 
 	if (visit->state == WF_STATE_INCIDENT && is_late_for_incident(visit, false))
 		return false;
@@ -277,8 +274,8 @@ outlives_handlers(WfBatch *batch, WfVisit *visit)
 void
 wf_engine_alarm(WfBatch *batch, WfVisit *visit)
 {
-	WfFault		fault = {.code = "TIMED_OUT", .message = "the step's timeout has passed"};
-	WfOutcome	outcome = WF_OUTCOME_TIMED_OUT;
+	WfFault		  fault = {.code = "TIMED_OUT", .message = "the step's timeout has passed"};
+	WfOutcome	  outcome = WF_OUTCOME_TIMED_OUT;
 	MemoryContext old;
 
 	if (visit->ended || visit->suspended || wf_has_accepted(visit) || visit->state == WF_STATE_INCIDENT)
@@ -355,8 +352,8 @@ static Jsonb *
 moved_error(WfBatch *batch, const char *to)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	WfFault		why = {.code = WF_CODE_MOVED, .message = psprintf("moved to step \"%s\"", to)};
-	Jsonb	   *error = wf_engine_error(&why, 0);
+	WfFault		  why = {.code = WF_CODE_MOVED, .message = psprintf("moved to step \"%s\"", to)};
+	Jsonb		 *error = wf_engine_error(&why, 0);
 
 	MemoryContextSwitchTo(old);
 	return error;
@@ -365,15 +362,15 @@ moved_error(WfBatch *batch, const char *to)
 WfVisit *
 wf_engine_move(WfBatch *batch, WfInstance *instance, const char *from, int to)
 {
-	WfVisit    *next = NULL;
-	List	   *visits;
-	ListCell   *lc;
+	WfVisit	 *next = NULL;
+	List	 *visits;
+	ListCell *lc;
 
 	wf_batch_load_all_visits(batch, instance);
 	visits = list_copy(instance->visits); /* copied, so that the new visit is not among them */
 	foreach (lc, visits)
 	{
-		WfVisit    *visit = lfirst(lc);
+		WfVisit *visit = lfirst(lc);
 
 		if (strcmp(visit->step, from) != 0 || !wf_state_is_open(visit))
 			continue;

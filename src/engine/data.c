@@ -22,11 +22,10 @@ wf_data_fits(const Jsonb *data, WfFault *fault)
 void
 wf_data_require_fit(const Jsonb *data)
 {
-	WfFault		fault = {0};
+	WfFault fault = {0};
 
 	if (!wf_data_fits(data, &fault))
-		ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				errmsg("the data of an instance are too large"),
+		ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the data of an instance are too large"),
 				errdetail("They would have %zu bytes; workflow.max_data allows %d kB.", (Size) VARSIZE(data),
 						  wf_setting_max_data),
 				errhint("Keep large documents in tables, and their keys in the data."));
@@ -41,13 +40,12 @@ wf_data_replace(WfInstance *instance, Jsonb *data)
 }
 
 bool
-wf_data_apply(WfBatch *batch, WfVisit *visit, const WfTemplate *changes, const WfScope *scope,
-			  WfFault *fault)
+wf_data_apply(WfBatch *batch, WfVisit *visit, const WfTemplate *changes, const WfScope *scope, WfFault *fault)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Jsonb	   *rendered = wf_template_jsonb(changes, scope, fault);
-	Jsonb	   *data = rendered != NULL ? wf_jsonb_merge(visit->instance->data, rendered) : NULL;
-	bool		fits = data != NULL && wf_data_fits(data, fault);
+	Jsonb		 *rendered = wf_template_jsonb(changes, scope, fault);
+	Jsonb		 *data = rendered != NULL ? wf_jsonb_merge(visit->instance->data, rendered) : NULL;
+	bool		  fits = data != NULL && wf_data_fits(data, fault);
 
 	if (fits)
 		wf_data_replace(visit->instance, data);

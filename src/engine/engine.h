@@ -20,13 +20,13 @@
  */
 typedef struct WfStart
 {
-	WfProcess  *process;
-	Jsonb	   *data; /* an object, or NULL */
-	char	   *business_key;
-	int			attachment;
-	int64		instance;
-	int64		visit; /* number of the visit of the first step */
-	bool		suspended; /* suspended before its first step */
+	WfProcess *process;
+	Jsonb	  *data; /* an object, or NULL */
+	char	  *business_key;
+	int		   attachment;
+	int64	   instance;
+	int64	   visit;	  /* number of the visit of the first step */
+	bool	   suspended; /* suspended before its first step */
 } WfStart;
 extern WfInstance *wf_engine_start(WfBatch *batch, const WfStart *start);
 

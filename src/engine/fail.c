@@ -16,14 +16,13 @@
 static bool
 is_cancelled_with_its_instance(const WfVisit *visit)
 {
-	return visit->instance->cancel_reason != NULL &&
-		   (visit->def == NULL || !visit->def->ignore_cancel);
+	return visit->instance->cancel_reason != NULL && (visit->def == NULL || !visit->def->ignore_cancel);
 }
 
 void
 wf_op_fail(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
-	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	MemoryContext  old = MemoryContextSwitchTo(batch->context);
 	const WfEntry *handler = wf_token_catch(visit, outcome, error);
 
 	if (handler != NULL || is_cancelled_with_its_instance(visit))

@@ -13,7 +13,7 @@
 static bool
 save_caught(WfBatch *batch, WfVisit *visit, const WfEntry *handler, WfFault *fault)
 {
-	WfScope		scope;
+	WfScope scope;
 
 	if (handler->save == NULL)
 		return true;
@@ -27,8 +27,8 @@ void
 wf_handler_begin(WfBatch *batch, WfVisit *visit, int entry)
 {
 	const WfEntry *handler = &visit->def->entries[entry];
-	WfFault		fault = {.code = "INTERRUPTED", .message = "a handler of the step interrupted it"};
-	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	WfFault		   fault = {.code = "INTERRUPTED", .message = "a handler of the step interrupted it"};
+	MemoryContext  old = MemoryContextSwitchTo(batch->context);
 
 	if (handler->interrupt)
 	{
@@ -50,8 +50,8 @@ void
 wf_handler_take_over(WfBatch *batch, WfVisit *visit)
 {
 	const WfEntry *handler = &visit->def->entries[visit->cancel.handler - 1];
-	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	WfFault		fault = {0};
+	MemoryContext  old = MemoryContextSwitchTo(batch->context);
+	WfFault		   fault = {0};
 
 	visit->docs.result = wf_token_result(visit, WF_OUTCOME_CANCELLED, visit->error);
 	if (save_caught(batch, visit, handler, &fault))

@@ -33,9 +33,9 @@ static void
 await_confirmation(WfBatch *batch, WfVisit *visit)
 {
 	const WfDuration *timeout = &visit->def->cancel->timeout;
-	TimestampTz until = TimestampTzPlusMilliseconds(batch->now, CONFIRM_DEFAULT_MS);
-	WfFault		ignored = {0};
-	WfScope		scope;
+	TimestampTz		  until = TimestampTzPlusMilliseconds(batch->now, CONFIRM_DEFAULT_MS);
+	WfFault			  ignored = {0};
+	WfScope			  scope;
 
 	if (wf_has_accepted(visit) || visit->cancel.outcome == WF_OUTCOME_DIED ||
 		wf_step_waits_for(visit->def) != WF_EVENT_CALLBACK)
@@ -64,9 +64,9 @@ static Jsonb *
 cancel_response(WfBatch *batch, const WfAnswer *answer)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Jsonb	   *body = answer->reply != NULL ? wf_jsonb_get(answer->reply, "body") : NULL;
-	Jsonb	   *response = body;
-	WfField		fields[2];
+	Jsonb		 *body = answer->reply != NULL ? wf_jsonb_get(answer->reply, "body") : NULL;
+	Jsonb		 *response = body;
+	WfField		  fields[2];
 
 	if (answer->fault.code != NULL && !is_2xx(answer))
 	{
@@ -87,9 +87,8 @@ static void
 ask(WfBatch *batch, WfVisit *visit)
 {
 	const WfHttpAction *http = visit->def->cancel->http;
-	WfAnswer	answer = {0};
-	char	   *queue = wf_action_http_queue(
-		batch, visit, http->url != NULL ? http : visit->def->http, &answer.fault);
+	WfAnswer			answer = {0};
+	char *queue = wf_action_http_queue(batch, visit, http->url != NULL ? http : visit->def->http, &answer.fault);
 
 	if (queue == NULL)
 	{
@@ -107,14 +106,13 @@ asks(const WfVisit *visit)
 {
 	if (!wf_action_can_stop(visit))
 		return false;
-	return visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING ||
-		   visit->state == WF_STATE_WAITING;
+	return visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING || visit->state == WF_STATE_WAITING;
 }
 
 static void
 interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
-	bool		in_flight = visit->state != WF_STATE_WAITING;
+	bool in_flight = visit->state != WF_STATE_WAITING;
 
 	if (visit->state == WF_STATE_INCIDENT)
 		wf_state_record_incident(batch, visit);
@@ -178,7 +176,7 @@ wf_interrupt_is_sending_cancel(const WfVisit *visit)
 void
 wf_interrupt_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
-	WfFault		ignored = {0};
+	WfFault ignored = {0};
 
 	visit->changed = true;
 	visit->docs.changed = true;

@@ -15,10 +15,10 @@
 /* What a success leads to. */
 typedef struct Leaving
 {
-	WfScope		scope;	 /* with the data as they will be after the visit */
-	bool		saves;	 /* data differ from before */
-	const WfTargets *next; /* the next steps, of a route to steps */
-	char	   *message; /* message of a route that ends the instance, or NULL */
+	WfScope			 scope;	  /* with the data as they will be after the visit */
+	bool			 saves;	  /* data differ from before */
+	const WfTargets *next;	  /* the next steps, of a route to steps */
+	char			*message; /* message of a route that ends the instance, or NULL */
 } Leaving;
 
 /* Find where the route leads. Returns false with *fault if it leads nowhere. */
@@ -33,10 +33,9 @@ choose_route(WfVisit *visit, const WfScope *scope, const WfTargets **next, char 
 	{
 		for (int i = 0; i < route->nbranches; i++)
 		{
-			bool		answer = true;
+			bool answer = true;
 
-			if (route->branches[i].when != NULL &&
-				!wf_predicate_eval(route->branches[i].when, scope, &answer, fault))
+			if (route->branches[i].when != NULL && !wf_predicate_eval(route->branches[i].when, scope, &answer, fault))
 				return false;
 			if (answer)
 			{
@@ -59,7 +58,7 @@ choose_route(WfVisit *visit, const WfScope *scope, const WfTargets **next, char 
 static bool
 work_out_save(WfVisit *visit, const WfScope *scope, Jsonb **changes, WfFault *fault)
 {
-	Jsonb	   *response;
+	Jsonb *response;
 
 	*changes = NULL;
 	if (visit->def->save_all)
@@ -81,8 +80,8 @@ work_out_save(WfVisit *visit, const WfScope *scope, Jsonb **changes, WfFault *fa
 static bool
 work_out_route(WfVisit *visit, Leaving *leaving, WfFault *fault)
 {
-	Jsonb	   *changes;
-	bool		answer = true;
+	Jsonb *changes;
+	bool   answer = true;
 
 	if (visit->def->success != NULL && !visit->skipped &&
 		!wf_predicate_eval(visit->def->success, &leaving->scope, &answer, fault))
@@ -102,8 +101,7 @@ static void
 end_by_route(WfBatch *batch, WfVisit *visit, char *message)
 {
 	const WfRoute *route = &visit->def->route;
-	WfFault		why = {.code = route->kind == WF_ROUTE_ERROR ? route->error_code : "aborted",
-		.message = message};
+	WfFault		   why = {.code = route->kind == WF_ROUTE_ERROR ? route->error_code : "aborted", .message = message};
 
 	wf_push_close(batch, visit->instance, message != NULL ? message : why.code, wf_engine_error(&why, 0));
 }
@@ -133,8 +131,8 @@ void
 wf_op_leave(WfBatch *batch, WfVisit *visit)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	WfFault		fault = {0};
-	Leaving		leaving = {0};
+	WfFault		  fault = {0};
+	Leaving		  leaving = {0};
 
 	if (visit->def == NULL)
 	{

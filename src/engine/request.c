@@ -17,11 +17,11 @@
 
 typedef struct Builder
 {
-	WfVisit    *visit;
+	WfVisit		 *visit;
 	WfHttpAction *http;
-	WfScope		scope;
-	List	   *headers; /* List of WfHttpHeader * */
-	WfFault    *fault;
+	WfScope		  scope;
+	List		 *headers; /* List of WfHttpHeader * */
+	WfFault		 *fault;
 } Builder;
 
 static void
@@ -49,8 +49,7 @@ add_own_headers(Builder *b)
 		StringInfoData value;
 
 		initStringInfo(&value);
-		if (!wf_template_text(b->http->headers[i].value, &b->scope, WF_TEXT_HEADER, &value,
-							  b->fault))
+		if (!wf_template_text(b->http->headers[i].value, &b->scope, WF_TEXT_HEADER, &value, b->fault))
 			return false;
 		add_header(b, pstrdup(b->http->headers[i].name), value.data);
 	}
@@ -77,7 +76,7 @@ append_pairs(Builder *b, WfPair *pairs, int n, StringInfo out, bool started)
 static bool
 build_url(Builder *b, const WfServer *server, StringInfo url)
 {
-	bool		has_query;
+	bool has_query;
 
 	if (b->http->url != NULL)
 	{
@@ -109,7 +108,7 @@ static bool
 build_body(Builder *b, WfHttpRequest *request)
 {
 	StringInfoData body;
-	const char *type;
+	const char	  *type;
 
 	initStringInfo(&body);
 	if (b->http->body != NULL)
@@ -155,12 +154,12 @@ duration_ms(WfVisit *visit, const WfDuration *duration, const WfScope *scope, in
 static void
 add_cookies(Builder *b, const WfServer *server, WfHttpRequest *request)
 {
-	Jsonb	   *all = b->visit->instance->cookies;
-	Jsonb	   *jar = all != NULL ? wf_jsonb_get(all, server->name) : NULL;
-	const char **lines;
-	JsonbIterator *it;
+	Jsonb			  *all = b->visit->instance->cookies;
+	Jsonb			  *jar = all != NULL ? wf_jsonb_get(all, server->name) : NULL;
+	const char		 **lines;
+	JsonbIterator	  *it;
 	JsonbIteratorToken token;
-	JsonbValue	value;
+	JsonbValue		   value;
 
 	request->want_cookies = true;
 	if (jar == NULL || !JB_ROOT_IS_ARRAY(jar))
@@ -200,8 +199,8 @@ set_scope(Builder *b)
 bool
 wf_request_make(WfVisit *visit, const WfServer *server, WfHttpRequest *request, List **headers, WfFault *fault)
 {
-	Builder		b = {.visit = visit, .http = action_of(visit), .fault = fault};
-	char	   *key = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&visit->key)));
+	Builder		   b = {.visit = visit, .http = action_of(visit), .fault = fault};
+	char		  *key = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&visit->key)));
 	StringInfoData url;
 
 	memset(request, 0, sizeof(*request));
@@ -238,8 +237,8 @@ wf_request_server(WfBatch *batch, WfVisit *visit, WfFault *fault)
 static Jsonb *
 body_jsonb(const WfVisit *visit, const WfHttpRequest *request)
 {
-	char	   *text;
-	JsonbValue	value = {.type = jbvString};
+	char	  *text;
+	JsonbValue value = {.type = jbvString};
 
 	if (request->body == NULL)
 		return NULL;
@@ -269,15 +268,15 @@ is_credential(const WfHttpHeader *header)
 static Jsonb *
 headers_jsonb(List *headers)
 {
-	WfField    *fields = palloc0(sizeof(WfField) * Max(list_length(headers), 1));
-	ListCell   *lc;
+	WfField	 *fields = palloc0(sizeof(WfField) * Max(list_length(headers), 1));
+	ListCell *lc;
 
 	foreach (lc, headers)
 	{
 		const WfHttpHeader *header = lfirst(lc);
 
-		fields[foreach_current_index(lc)] = (WfField){.key = header->name, .kind = WF_FIELD_TEXT, .text = header->value,
-			.omit = is_credential(header)};
+		fields[foreach_current_index(lc)] =
+			(WfField){.key = header->name, .kind = WF_FIELD_TEXT, .text = header->value, .omit = is_credential(header)};
 	}
 	return wf_jsonb_object(fields, list_length(headers));
 }
@@ -285,7 +284,7 @@ headers_jsonb(List *headers)
 Jsonb *
 wf_request_jsonb(const WfVisit *visit, const WfHttpRequest *request, List *headers)
 {
-	WfField		fields[4];
+	WfField fields[4];
 
 	memset(fields, 0, sizeof(fields));
 	fields[0] = (WfField){.key = "method", .kind = WF_FIELD_TEXT, .text = request->method};

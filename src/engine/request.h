@@ -16,7 +16,8 @@
  * *headers is a List of WfHttpHeader *, for wf_server_prepare. Returns false with *fault if it
  * cannot be made. Needs a transaction.
  */
-extern bool wf_request_make(WfVisit *visit, const WfServer *server, WfHttpRequest *request, List **headers, WfFault *fault);
+extern bool wf_request_make(WfVisit *visit, const WfServer *server, WfHttpRequest *request, List **headers,
+							WfFault *fault);
 
 /* The name of the server to which the request goes; NULL with *fault if there is none. */
 extern const char *wf_request_server(WfBatch *batch, WfVisit *visit, WfFault *fault);

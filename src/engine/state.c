@@ -98,8 +98,7 @@ wf_state_pause(WfBatch *batch, WfVisit *visit, TimestampTz until)
 void
 wf_state_wait(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, TimestampTz due_at)
 {
-	set_state(visit, WF_STATE_WAITING, due_at != 0 ? copy_queue_name(batch, WF_QUEUE_TIMER) : NULL,
-			  due_at);
+	set_state(visit, WF_STATE_WAITING, due_at != 0 ? copy_queue_name(batch, WF_QUEUE_TIMER) : NULL, due_at);
 	visit->steps_without_wait = 0;
 	visit->waits_for = waits_for;
 	visit->waiting_since = batch->now;
@@ -218,7 +217,7 @@ wf_state_hand_over(WfBatch *batch, WfVisit *visit)
 void
 wf_state_incident(WfBatch *batch, WfVisit *visit)
 {
-	WfInstance *instance = visit->instance;
+	WfInstance	 *instance = visit->instance;
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
 	set_state(visit, WF_STATE_INCIDENT, NULL, 0);
@@ -256,7 +255,7 @@ void
 wf_state_record_incident(WfBatch *batch, WfVisit *visit)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	WfAttempt  *attempt;
+	WfAttempt	 *attempt;
 
 	attempt = palloc0(sizeof(WfAttempt));
 	attempt->visit = visit;
@@ -278,8 +277,7 @@ wf_state_resolve_incident(WfBatch *batch, WfVisit *visit)
 
 	if (visit->state != WF_STATE_INCIDENT)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " is no incident", instance->id,
-					   visit->id),
+				errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " is no incident", instance->id, visit->id),
 				errdetail("It is in state \"%s\".", wf_state_name(visit->state)),
 				errhint("See the view workflow.incidents."));
 	wf_state_record_incident(batch, visit);
@@ -325,8 +323,7 @@ wf_state_end(WfBatch *batch, WfVisit *visit)
 	if (visit->state == WF_STATE_INCIDENT)
 		one_incident_less(instance);
 	/* an attached row may show the number of a visit that takes callbacks before it waits */
-	if (visit->state == WF_STATE_WAITING ||
-		(visit->def != NULL && wf_step_waits_for(visit->def) == WF_EVENT_CALLBACK))
+	if (visit->state == WF_STATE_WAITING || (visit->def != NULL && wf_step_waits_for(visit->def) == WF_EVENT_CALLBACK))
 		instance->show_changed = true;
 	visit->ended = true;
 	visit->ended_at = batch->now;
@@ -339,8 +336,7 @@ bool
 wf_state_may_be_in_flight(const WfVisit *visit)
 {
 	return visit->queue != NULL &&
-		   (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_READY ||
-			visit->state == WF_STATE_RETRYING);
+		   (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_READY || visit->state == WF_STATE_RETRYING);
 }
 
 bool

@@ -11,26 +11,25 @@
  * Changes of a visit's state and of what goes with it. state.c says what each means, and asserts
  * that it is a legal one.
  */
-extern void wf_state_call(WfBatch *batch, WfVisit *visit, char *queue);
-extern void wf_state_ready(WfBatch *batch, WfVisit *visit, char *queue);
-extern void wf_state_pause(WfBatch *batch, WfVisit *visit, TimestampTz until);
-extern void wf_state_wait(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, TimestampTz due_at);
-extern void wf_state_warned(WfBatch *batch, WfVisit *visit);
-extern void wf_state_accept(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error);
-extern void wf_state_strike(WfVisit *visit);
-extern void wf_state_skip(WfBatch *batch, WfVisit *visit, Jsonb *data);
-extern void wf_state_begin_again(WfVisit *visit);
-extern void wf_state_keep_callback(WfBatch *batch, WfVisit *visit);
-extern void wf_state_postpone(WfBatch *batch, WfVisit *visit, TimestampTz until);
-extern void wf_state_hand_over(WfBatch *batch, WfVisit *visit);
+extern void	 wf_state_call(WfBatch *batch, WfVisit *visit, char *queue);
+extern void	 wf_state_ready(WfBatch *batch, WfVisit *visit, char *queue);
+extern void	 wf_state_pause(WfBatch *batch, WfVisit *visit, TimestampTz until);
+extern void	 wf_state_wait(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, TimestampTz due_at);
+extern void	 wf_state_warned(WfBatch *batch, WfVisit *visit);
+extern void	 wf_state_accept(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error);
+extern void	 wf_state_strike(WfVisit *visit);
+extern void	 wf_state_skip(WfBatch *batch, WfVisit *visit, Jsonb *data);
+extern void	 wf_state_begin_again(WfVisit *visit);
+extern void	 wf_state_keep_callback(WfBatch *batch, WfVisit *visit);
+extern void	 wf_state_postpone(WfBatch *batch, WfVisit *visit, TimestampTz until);
+extern void	 wf_state_hand_over(WfBatch *batch, WfVisit *visit);
 extern char *wf_state_executor_queue(WfBatch *batch, const WfVisit *visit);
-extern void wf_state_cancel(WfBatch *batch, WfVisit *visit, WfCancelPhase phase, char *queue,
-							TimestampTz due_at);
-extern void wf_state_set_suspended(WfBatch *batch, WfVisit *visit, bool suspended);
-extern void wf_state_incident(WfBatch *batch, WfVisit *visit);
-extern void wf_state_record_incident(WfBatch *batch, WfVisit *visit);
-extern void wf_state_resolve_incident(WfBatch *batch, WfVisit *visit);
-extern void wf_state_end(WfBatch *batch, WfVisit *visit);
+extern void	 wf_state_cancel(WfBatch *batch, WfVisit *visit, WfCancelPhase phase, char *queue, TimestampTz due_at);
+extern void	 wf_state_set_suspended(WfBatch *batch, WfVisit *visit, bool suspended);
+extern void	 wf_state_incident(WfBatch *batch, WfVisit *visit);
+extern void	 wf_state_record_incident(WfBatch *batch, WfVisit *visit);
+extern void	 wf_state_resolve_incident(WfBatch *batch, WfVisit *visit);
+extern void	 wf_state_end(WfBatch *batch, WfVisit *visit);
 
 /* Is the end of the visit still open: nothing was accepted, and nothing interrupts it? */
 extern bool wf_state_is_open(const WfVisit *visit);

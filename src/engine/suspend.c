@@ -9,7 +9,7 @@
 void
 wf_suspend(WfBatch *batch, WfInstance *instance)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (instance->status == WF_STATUS_SUSPENDED)
 		return;
@@ -25,14 +25,14 @@ wf_suspend(WfBatch *batch, WfInstance *instance)
 void
 wf_resume(WfBatch *batch, WfInstance *instance)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (instance->status != WF_STATUS_SUSPENDED)
 		return;
 	wf_batch_load_all_visits(batch, instance);
 	foreach (lc, instance->visits)
 	{
-		WfVisit    *visit = lfirst(lc);
+		WfVisit *visit = lfirst(lc);
 
 		wf_state_set_suspended(batch, visit, false);
 		if (visit->state == WF_STATE_WAITING && visit->def != NULL && !wf_has_accepted(visit))

@@ -14,7 +14,7 @@
 WfVisit *
 wf_token_enter(WfBatch *batch, WfInstance *instance, const WfVisit *from, int step, Jsonb *caught, int64 id)
 {
-	WfVisit    *visit = wf_batch_new_visit(batch, instance, &instance->process->def->steps[step], id);
+	WfVisit *visit = wf_batch_new_visit(batch, instance, &instance->process->def->steps[step], id);
 
 	visit->caught = caught;
 	visit->steps_without_wait = from != NULL ? from->steps_without_wait + 1 : 0;
@@ -35,9 +35,9 @@ wf_token_follow(WfBatch *batch, const WfVisit *from, const WfTargets *targets, J
 Jsonb *
 wf_token_result(WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
-	Jsonb	   *initial = NULL;
-	bool		called_back = visit->accepted == WF_ACCEPTED_CALLBACK;
-	WfField		fields[6];
+	Jsonb  *initial = NULL;
+	bool	called_back = visit->accepted == WF_ACCEPTED_CALLBACK;
+	WfField fields[6];
 
 	if (visit->docs.reply != NULL && visit->def != NULL)
 		initial = wf_jsonb_get(visit->docs.reply, wf_actions[visit->def->action].reply_key);
@@ -73,8 +73,8 @@ wf_token_become_incident(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Json
 const WfEntry *
 wf_token_catch(WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
-	char	   *code = wf_error_code(error);
-	int			status = wf_error_status(error);
+	char *code = wf_error_code(error);
+	int	  status = wf_error_status(error);
 
 	if (visit->def == NULL)
 		return NULL;
@@ -97,10 +97,9 @@ wf_token_catch(WfVisit *visit, WfOutcome outcome, Jsonb *error)
 static char *
 cancelled_alone(WfVisit *visit, Jsonb *error)
 {
-	Jsonb	   *message = error != NULL ? wf_jsonb_get(error, "message") : NULL;
-	char	   *what = psprintf("visit " INT64_FORMAT "_" INT64_FORMAT " was cancelled",
-								visit->instance->id, visit->id);
-	JsonbValue	value;
+	Jsonb	  *message = error != NULL ? wf_jsonb_get(error, "message") : NULL;
+	char	  *what = psprintf("visit " INT64_FORMAT "_" INT64_FORMAT " was cancelled", visit->instance->id, visit->id);
+	JsonbValue value;
 
 	if (message == NULL || !JsonbExtractScalar(&message->root, &value) || value.type != jbvString ||
 		value.val.string.len == 0)
@@ -111,7 +110,7 @@ cancelled_alone(WfVisit *visit, Jsonb *error)
 static bool
 was_moved(Jsonb *error)
 {
-	char	   *code = wf_error_code(error);
+	char *code = wf_error_code(error);
 
 	return code != NULL && strcmp(code, WF_CODE_MOVED) == 0;
 }
@@ -120,11 +119,10 @@ was_moved(Jsonb *error)
 void
 wf_token_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error, bool handled)
 {
-	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	WfInstance *instance = visit->instance;
-	bool		moved = was_moved(error);
-	const WfEntry *handler =
-		!handled || moved ? NULL : wf_token_catch(visit, WF_OUTCOME_CANCELLED, error);
+	MemoryContext  old = MemoryContextSwitchTo(batch->context);
+	WfInstance	  *instance = visit->instance;
+	bool		   moved = was_moved(error);
+	const WfEntry *handler = !handled || moved ? NULL : wf_token_catch(visit, WF_OUTCOME_CANCELLED, error);
 
 	visit->docs.result = NULL;
 	wf_token_end(batch, visit, WF_OUTCOME_CANCELLED, error);

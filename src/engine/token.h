@@ -11,7 +11,8 @@
  * Let a token enter a step, and push its begin. It comes `from` a visit, or (NULL) from outside.
  * `id` is the number of the new visit; 0: the next.
  */
-extern WfVisit *wf_token_enter(WfBatch *batch, WfInstance *instance, const WfVisit *from, int step, Jsonb *caught, int64 id);
+extern WfVisit *wf_token_enter(WfBatch *batch, WfInstance *instance, const WfVisit *from, int step, Jsonb *caught,
+							   int64 id);
 
 /* Let a token enter each of the steps to which the route or a handler of a visit leads. */
 extern void wf_token_follow(WfBatch *batch, const WfVisit *from, const WfTargets *targets, Jsonb *caught);

@@ -52,21 +52,21 @@ typedef struct Parameter
 	Oid			type;
 } Parameter;
 
-static const Parameter parameters[] = {{"data", JSONBOID}, {"serial_number", TEXTOID},
-	{"instance", INT8OID}, {"business_key", TEXTOID}, {"step", TEXTOID}, {"attempt", INT4OID},
-	{"item", JSONBOID}, {"index", INT4OID}};
+static const Parameter parameters[] = {{"data", JSONBOID},		  {"serial_number", TEXTOID}, {"instance", INT8OID},
+									   {"business_key", TEXTOID}, {"step", TEXTOID},		  {"attempt", INT4OID},
+									   {"item", JSONBOID},		  {"index", INT4OID}};
 
 /* The parameter that a column reference names, as `data` or `visit.data`; -1 if it names none. */
 static int
 parameter_of(ColumnRef *cref)
 {
-	Node	   *last = llast(cref->fields);
+	Node *last = llast(cref->fields);
 
 	if (list_length(cref->fields) > 2 || !IsA(last, String))
 		return -1;
 	if (list_length(cref->fields) == 2)
 	{
-		Node	   *first = linitial(cref->fields);
+		Node *first = linitial(cref->fields);
 
 		if (!IsA(first, String) || strcmp(strVal(first), "visit") != 0)
 			return -1;
@@ -80,8 +80,8 @@ parameter_of(ColumnRef *cref)
 static Node *
 resolve_column(ParseState *pstate, ColumnRef *cref, Node *var)
 {
-	int			index = parameter_of(cref);
-	Param	   *param;
+	int	   index = parameter_of(cref);
+	Param *param;
 
 	if (index < 0)
 		return NULL;
@@ -126,7 +126,7 @@ static ParamListInfo
 values_of(WfVisit *visit)
 {
 	ParamListInfo params = makeParamList(lengthof(parameters));
-	WfScope		scope;
+	WfScope		  scope;
 
 	wf_engine_scope(visit, &scope);
 	params->parserSetup = set_up_parser;
@@ -147,9 +147,9 @@ typedef struct Sandbox
 {
 	MemoryContext context;
 	ResourceOwner owner;
-	Oid			user;
-	int			sec_context;
-	int			guc_level;
+	Oid			  user;
+	int			  sec_context;
+	int			  guc_level;
 } Sandbox;
 
 static void
@@ -165,7 +165,7 @@ set_locally(const char *name, const char *value)
 static void
 enter(Sandbox *s, Oid user, const char *search_path, const char *timezone)
 {
-	char	   *path = wf_path_with_temp_last(search_path);
+	char *path = wf_path_with_temp_last(search_path);
 
 	s->context = CurrentMemoryContext;
 	s->owner = CurrentResourceOwner;
@@ -180,8 +180,7 @@ enter(Sandbox *s, Oid user, const char *search_path, const char *timezone)
 		set_locally("timezone", timezone);
 		wf_session_user_set(user);
 	}
-	SetUserIdAndSecContext(user, s->sec_context | SECURITY_LOCAL_USERID_CHANGE |
-								  SECURITY_RESTRICTED_OPERATION);
+	SetUserIdAndSecContext(user, s->sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	set_locally("search_path", path);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -213,7 +212,7 @@ leave_sandbox(Sandbox *s)
 static ErrorData *
 undo(Sandbox *s)
 {
-	ErrorData  *error;
+	ErrorData *error;
 
 	MemoryContextSwitchTo(s->context);
 	error = CopyErrorData();
@@ -230,8 +229,8 @@ undo(Sandbox *s)
 static const char *
 refused_kind(const char *sql)
 {
-	List	   *parsed = pg_parse_query(sql);
-	Node	   *stmt;
+	List *parsed = pg_parse_query(sql);
+	Node *stmt;
 
 	if (list_length(parsed) != 1)
 		return list_length(parsed) == 0 ? "it is empty" : "it is more than one statement";
@@ -263,20 +262,18 @@ wf_user_sql_check(const char *sql, const char *search_path, Oid owner, char **me
 	PG_TRY();
 	{
 		refused = refused_kind(sql);
-		if (refused == NULL &&
-			SPI_prepare_params(sql, set_up_parser, NULL, CURSOR_OPT_PARALLEL_OK) == NULL)
+		if (refused == NULL && SPI_prepare_params(sql, set_up_parser, NULL, CURSOR_OPT_PARALLEL_OK) == NULL)
 			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
 		leave_sandbox(&s);
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error = undo(&s);
-		int			position = Max(error->cursorpos, error->internalpos);
+		ErrorData *error = undo(&s);
+		int		   position = Max(error->cursorpos, error->internalpos);
 
 		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 			ReThrowError(error);
-		*message = position > 0 ? psprintf("%s, at character %d", error->message, position)
-								: error->message;
+		*message = position > 0 ? psprintf("%s, at character %d", error->message, position) : error->message;
 		*hint = error->hint;
 		ok = false;
 	}
@@ -299,7 +296,7 @@ plan_of(WfProcess *process, WfStep *step)
 
 	if (*kept == NULL)
 	{
-		SPIPlanPtr	plan = SPI_prepare_params(step->sql, set_up_parser, NULL, CURSOR_OPT_PARALLEL_OK);
+		SPIPlanPtr plan = SPI_prepare_params(step->sql, set_up_parser, NULL, CURSOR_OPT_PARALLEL_OK);
 
 		if (plan == NULL)
 			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
@@ -315,10 +312,10 @@ plan_of(WfProcess *process, WfStep *step)
  */
 typedef struct CountingReceiver
 {
-	DestReceiver pub;
+	DestReceiver  pub;
 	DestReceiver *spi;
-	int			n;
-	Size		bytes;
+	int			  n;
+	Size		  bytes;
 } CountingReceiver;
 
 static void
@@ -371,8 +368,11 @@ counting_receiver(void)
 {
 	CountingReceiver *counting = palloc0(sizeof(CountingReceiver));
 
-	counting->pub = (DestReceiver){.receiveSlot = count_row, .rStartup = start_up,
-		.rShutdown = shut_down, .rDestroy = destroy, .mydest = DestSPI};
+	counting->pub = (DestReceiver){.receiveSlot = count_row,
+								   .rStartup = start_up,
+								   .rShutdown = shut_down,
+								   .rDestroy = destroy,
+								   .mydest = DestSPI};
 	counting->spi = CreateDestReceiver(DestSPI);
 	return &counting->pub;
 }
@@ -385,10 +385,10 @@ static Jsonb *
 row_jsonb(HeapTuple tuple, TupleDesc desc, MemoryContext context)
 {
 	static SPIPlanPtr plan = NULL;
-	Oid			type = RECORDOID;
-	Datum		value = heap_copy_tuple_as_datum(tuple, BlessTupleDesc(desc));
-	bool		isnull;
-	Jsonb	   *result;
+	Oid				  type = RECORDOID;
+	Datum			  value = heap_copy_tuple_as_datum(tuple, BlessTupleDesc(desc));
+	bool			  isnull;
+	Jsonb			 *result;
 	if (plan == NULL)
 	{
 		plan = SPI_prepare("SELECT pg_catalog.to_jsonb($1)", 1, &type);
@@ -408,21 +408,20 @@ row_jsonb(HeapTuple tuple, TupleDesc desc, MemoryContext context)
 static Jsonb *
 make_sql_reply(uint64 count, SPITupleTable *table, MemoryContext context)
 {
-	uint64		n = table != NULL ? table->numvals : 0;
-	WfJsonbState state = {0};
-	JsonbValue *array;
-	Jsonb	   *first = NULL;
-	Size		bytes = 0;
-	WfField		fields[3];
+	uint64		  n = table != NULL ? table->numvals : 0;
+	WfJsonbState  state = {0};
+	JsonbValue	 *array;
+	Jsonb		 *first = NULL;
+	Size		  bytes = 0;
+	WfField		  fields[3];
 	MemoryContext old;
 
 	old = MemoryContextSwitchTo(context);
 	wf_jsonb_push(&state, WJB_BEGIN_ARRAY, NULL);
 	for (uint64 i = 0; i < n; i++)
 	{
-		Jsonb	   *row = row_jsonb(table->vals[i], table->tupdesc, context);
-		JsonbValue	value = {.type = jbvBinary,
-			.val.binary = {VARSIZE(row) - VARHDRSZ, &row->root}};
+		Jsonb	  *row = row_jsonb(table->vals[i], table->tupdesc, context);
+		JsonbValue value = {.type = jbvBinary, .val.binary = {VARSIZE(row) - VARHDRSZ, &row->root}};
 
 		bytes += VARSIZE(row);
 		refuse_bytes(bytes);
@@ -444,8 +443,8 @@ static Jsonb *
 run_statement(WfVisit *visit, MemoryContext context)
 {
 	SPIExecuteOptions options = {.params = values_of(visit), .dest = counting_receiver()};
-	WfProcess  *process = visit->instance->process;
-	int			rc;
+	WfProcess		 *process = visit->instance->process;
+	int				  rc;
 
 	wf_constraints_immediate();
 	rc = SPI_execute_plan_extended(plan_of(process, visit->def), &options);
@@ -459,18 +458,18 @@ run_statement(WfVisit *visit, MemoryContext context)
 static void
 run_notify(WfVisit *visit, MemoryContext context, WfFault *fault)
 {
-	MemoryContext old = MemoryContextSwitchTo(context);
-	WfScope		scope;
+	MemoryContext  old = MemoryContextSwitchTo(context);
+	WfScope		   scope;
 	StringInfoData channel;
 	StringInfoData payload;
-	bool		rendered;
+	bool		   rendered;
 
 	wf_engine_scope(visit, &scope);
 	initStringInfo(&channel);
 	initStringInfo(&payload);
-	rendered = wf_template_text(visit->def->channel, &scope, WF_TEXT_KEY, &channel, fault) &&
-			   (visit->def->payload == NULL ||
-				wf_template_text(visit->def->payload, &scope, WF_TEXT_PLAIN, &payload, fault));
+	rendered =
+		wf_template_text(visit->def->channel, &scope, WF_TEXT_KEY, &channel, fault) &&
+		(visit->def->payload == NULL || wf_template_text(visit->def->payload, &scope, WF_TEXT_PLAIN, &payload, fault));
 	MemoryContextSwitchTo(old);
 	if (rendered)
 		Async_Notify(channel.data, payload.data);
@@ -484,8 +483,7 @@ static void
 take_sql_error(const ErrorData *error, WfAnswer *answer)
 {
 	memset(answer, 0, sizeof(*answer));
-	strlcpy(answer->fault.sqlstate, unpack_sql_state(error->sqlerrcode),
-			sizeof(answer->fault.sqlstate));
+	strlcpy(answer->fault.sqlstate, unpack_sql_state(error->sqlerrcode), sizeof(answer->fault.sqlstate));
 	answer->fault.code = pstrdup(answer->fault.sqlstate);
 	answer->fault.message = error->message;
 }
@@ -513,7 +511,7 @@ wf_user_sql_run(WfVisit *visit, Oid owner, WfJudge judge, WfAnswer *answer)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error = undo(&s);
+		ErrorData *error = undo(&s);
 
 		take_sql_error(error, answer);
 		judge(error, answer);

@@ -14,8 +14,7 @@
  * false with *message and *hint (either may be NULL) in CurrentMemoryContext. To be called inside
  * wf_store_enter.
  */
-extern bool wf_user_sql_check(const char *sql, const char *search_path, Oid owner, char **message,
-							  char **hint);
+extern bool wf_user_sql_check(const char *sql, const char *search_path, Oid owner, char **message, char **hint);
 
 /*
  * Run the statement or NOTIFY of a visit's step as `owner`, within a transaction and outside
@@ -23,7 +22,7 @@ extern bool wf_user_sql_check(const char *sql, const char *search_path, Oid owne
  * answer; everything else of the transaction stays. `judge` gets the error and may add to the
  * answer.
  */
-typedef void (*WfJudge) (const ErrorData *error, WfAnswer *answer);
+typedef void (*WfJudge)(const ErrorData *error, WfAnswer *answer);
 extern void wf_user_sql_run(WfVisit *visit, Oid owner, WfJudge judge, WfAnswer *answer);
 
 #endif

@@ -16,8 +16,8 @@ void
 wf_engine_scope(WfVisit *visit, WfScope *scope)
 {
 	WfInstance *instance = visit->instance;
-	bool		under_way = visit->state == WF_STATE_CALLING ||
-							visit->state == WF_STATE_RETRYING || visit->state == WF_STATE_READY;
+	bool		under_way =
+		visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING || visit->state == WF_STATE_READY;
 
 	memset(scope, 0, sizeof(*scope));
 	scope->data = instance->data;
@@ -32,8 +32,7 @@ wf_engine_scope(WfVisit *visit, WfScope *scope)
 	scope->result = visit->docs.result;
 	scope->caught = visit->caught;
 	/* a handler's visit without an error of its own shows the error that was caught */
-	scope->error = visit->error != NULL || visit->caught == NULL ? visit->error
-																 : wf_jsonb_get(visit->caught, "error");
+	scope->error = visit->error != NULL || visit->caught == NULL ? visit->error : wf_jsonb_get(visit->caught, "error");
 	scope->index = -1;
 	wf_token_offer_urls(scope);
 }
@@ -41,16 +40,17 @@ wf_engine_scope(WfVisit *visit, WfScope *scope)
 Jsonb *
 wf_engine_error(const WfFault *fault, int attempt)
 {
-	WfField		fields[5];
+	WfField fields[5];
 
 	memset(fields, 0, sizeof(fields));
 	fields[0] = (WfField){.key = "code", .kind = WF_FIELD_TEXT, .text = fault->code};
 	fields[1] = (WfField){.key = "message", .kind = WF_FIELD_TEXT, .text = fault->message};
 	fields[2] = (WfField){.key = "http_status",
-		.kind = fault->http_status != 0 ? WF_FIELD_INT : WF_FIELD_JSONB,
-		.number = fault->http_status};
-	fields[3] = (WfField){.key = "sqlstate", .kind = WF_FIELD_TEXT,
-		.text = fault->sqlstate[0] != '\0' ? fault->sqlstate : NULL};
+						  .kind = fault->http_status != 0 ? WF_FIELD_INT : WF_FIELD_JSONB,
+						  .number = fault->http_status};
+	fields[3] = (WfField){.key = "sqlstate",
+						  .kind = WF_FIELD_TEXT,
+						  .text = fault->sqlstate[0] != '\0' ? fault->sqlstate : NULL};
 	fields[4] = (WfField){.key = "attempt", .kind = WF_FIELD_INT, .number = attempt};
 	return wf_jsonb_object(fields, lengthof(fields));
 }
@@ -58,8 +58,8 @@ wf_engine_error(const WfFault *fault, int attempt)
 char *
 wf_error_code(Jsonb *error)
 {
-	Jsonb	   *code = error != NULL ? wf_jsonb_get(error, "code") : NULL;
-	JsonbValue	value;
+	Jsonb	  *code = error != NULL ? wf_jsonb_get(error, "code") : NULL;
+	JsonbValue value;
 
 	if (code == NULL || !JsonbExtractScalar(&code->root, &value) || value.type != jbvString)
 		return NULL;
@@ -69,8 +69,8 @@ wf_error_code(Jsonb *error)
 int
 wf_error_status(Jsonb *error)
 {
-	Jsonb	   *status = error != NULL ? wf_jsonb_get(error, "http_status") : NULL;
-	JsonbValue	value;
+	Jsonb	  *status = error != NULL ? wf_jsonb_get(error, "http_status") : NULL;
+	JsonbValue value;
 
 	if (status == NULL || !JsonbExtractScalar(&status->root, &value) || value.type != jbvNumeric)
 		return 0;
@@ -81,11 +81,10 @@ wf_error_status(Jsonb *error)
 Jsonb *
 wf_caught(WfVisit *visit)
 {
-	char		serial_number[64];
-	WfField		fields[4];
+	char	serial_number[64];
+	WfField fields[4];
 
-	snprintf(serial_number, sizeof(serial_number), INT64_FORMAT "_" INT64_FORMAT,
-			 visit->instance->id, visit->id);
+	snprintf(serial_number, sizeof(serial_number), INT64_FORMAT "_" INT64_FORMAT, visit->instance->id, visit->id);
 	memset(fields, 0, sizeof(fields));
 	fields[0] = (WfField){.key = "serial_number", .kind = WF_FIELD_TEXT, .text = serial_number};
 	fields[1] = (WfField){.key = "step", .kind = WF_FIELD_TEXT, .text = visit->step};
@@ -98,8 +97,8 @@ Jsonb *
 wf_cancel_error(WfBatch *batch, const char *reason)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	WfFault		why = {.code = "CANCELLED", .message = reason != NULL && *reason != '\0' ? reason : NULL};
-	Jsonb	   *error = wf_engine_error(&why, 0);
+	WfFault		  why = {.code = "CANCELLED", .message = reason != NULL && *reason != '\0' ? reason : NULL};
+	Jsonb		 *error = wf_engine_error(&why, 0);
 
 	MemoryContextSwitchTo(old);
 	return error;

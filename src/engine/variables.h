@@ -19,8 +19,8 @@ extern void wf_engine_scope(WfVisit *visit, WfScope *scope);
 
 /* Make $error: {code, message, http_status, sqlstate, attempt}, in CurrentMemoryContext. */
 extern Jsonb *wf_engine_error(const WfFault *fault, int attempt);
-extern char *wf_error_code(Jsonb *error);	/* NULL: the error has none */
-extern int	wf_error_status(Jsonb *error);	/* 0: the error has none */
+extern char	 *wf_error_code(Jsonb *error);	 /* NULL: the error has none */
+extern int	  wf_error_status(Jsonb *error); /* 0: the error has none */
 
 /* Make $caught of a visit: {serial_number, step, result, error}, in CurrentMemoryContext. */
 extern Jsonb *wf_caught(WfVisit *visit);
@@ -29,8 +29,8 @@ extern Jsonb *wf_caught(WfVisit *visit);
 extern Jsonb *wf_cancel_error(WfBatch *batch, const char *reason);
 
 /* Change the data of the instance by a template. Returns false with *fault. */
-extern bool wf_data_apply(WfBatch *batch, WfVisit *visit, const WfTemplate *changes,
-						  const WfScope *scope, WfFault *fault);
+extern bool wf_data_apply(WfBatch *batch, WfVisit *visit, const WfTemplate *changes, const WfScope *scope,
+						  WfFault *fault);
 /*
  * Are the data within workflow.max_data? If not, wf_data_fits returns false with *fault,
  * wf_data_require_fit throws 54000.

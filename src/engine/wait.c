@@ -35,10 +35,10 @@ void
 wf_op_open(WfBatch *batch, WfVisit *visit)
 {
 	const WfPredicate *when = visit->def->nwaits > 0 ? visit->def->entries[0].event.when : NULL;
-	WfFault		fault = {0};
-	WfScope		scope;
-	bool		answer = visit->def->nwaits > 0;
-	bool		ok = true;
+	WfFault			   fault = {0};
+	WfScope			   scope;
+	bool			   answer = visit->def->nwaits > 0;
+	bool			   ok = true;
 
 	wf_engine_scope(visit, &scope);
 	if (when != NULL)

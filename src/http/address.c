@@ -15,10 +15,10 @@
 
 typedef struct AddressRange
 {
-	uint8		prefix[16];
-	int			bits;
+	uint8 prefix[16];
+	int	  bits;
 	const char *class; /* class name; NULL: the IPv4 address at byte `embedded` is judged instead */
-	int			embedded;
+	int embedded;
 } AddressRange;
 
 static const AddressRange ipv4_ranges[] = {
@@ -62,8 +62,8 @@ static const AddressRange ipv6_ranges[] = {
 static bool
 in_range(const uint8 *address, const AddressRange *range)
 {
-	int			whole = range->bits / 8;
-	int			rest = range->bits % 8;
+	int whole = range->bits / 8;
+	int rest = range->bits % 8;
 
 	if (memcmp(address, range->prefix, whole) != 0)
 		return false;
@@ -113,7 +113,7 @@ wf_address_class(const struct sockaddr *address)
 const char *
 wf_address_class_of_text(const char *address)
 {
-	uint8		bytes[16];
+	uint8 bytes[16];
 
 	if (inet_pton(AF_INET, address, bytes) == 1)
 		return ipv4_class(bytes);

@@ -16,9 +16,9 @@
 bool
 wf_buffer_reserve(WfBuffer *buffer, size_t more)
 {
-	size_t		need = buffer->len + more + 1;
-	size_t		size = Max(buffer->size, 1024);
-	char	   *data;
+	size_t need = buffer->len + more + 1;
+	size_t size = Max(buffer->size, 1024);
+	char  *data;
 
 	if (need <= buffer->size)
 		return true;

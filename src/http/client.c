@@ -44,7 +44,7 @@ static void
 block_signals(sigset_t *saved)
 {
 	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
-	sigset_t	mask;
+	sigset_t		 mask;
 
 	sigfillset(&mask);
 	for (int i = 0; i < lengthof(faults); i++)
@@ -56,7 +56,7 @@ block_signals(sigset_t *saved)
 static int
 set_timer(CURLM *multi, long timeout_ms, void *arg)
 {
-	WfHttp	   *http = arg;
+	WfHttp *http = arg;
 
 	http->timer_at = timeout_ms < 0 ? -1 : wf_http_clock() + (int64) timeout_ms * 1000;
 	return 0;
@@ -65,8 +65,8 @@ set_timer(CURLM *multi, long timeout_ms, void *arg)
 static bool
 set_multi_options(WfHttp *http, int max_connections)
 {
-	CURLM	   *multi = http->multi;
-	int			failed = 0;
+	CURLM *multi = http->multi;
+	int	   failed = 0;
 
 	failed |= curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, wf_socket_watch);
 	failed |= curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, http);
@@ -91,7 +91,7 @@ static void
 raise_descriptor_limit(int max_connections)
 {
 	struct rlimit limit;
-	rlim_t		wanted = max_safe_fds + max_connections + 128;
+	rlim_t		  wanted = max_safe_fds + max_connections + 128;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= wanted)
 		return;
@@ -106,9 +106,7 @@ wf_http_create(MemoryContext context, int max_connections)
 	WfHttp	   *http;
 
 	if (!initialized && curl_global_init(CURL_GLOBAL_ALL) != CURLE_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_SYSTEM_ERROR),
-				 errmsg("could not initialize libcurl")));
+		ereport(ERROR, (errcode(ERRCODE_SYSTEM_ERROR), errmsg("could not initialize libcurl")));
 	initialized = true;
 	raise_descriptor_limit(max_connections);
 
@@ -124,18 +122,14 @@ wf_http_create(MemoryContext context, int max_connections)
 
 	http->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (http->epoll_fd < 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not create an epoll descriptor: %m")));
+		ereport(ERROR, (errcode_for_file_access(), errmsg("could not create an epoll descriptor: %m")));
 	ReserveExternalFD();
 
 	http->multi = curl_multi_init();
 	if (http->multi == NULL || !set_multi_options(http, max_connections))
 	{
 		wf_http_destroy(http);
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("could not create a libcurl multi handle")));
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not create a libcurl multi handle")));
 	}
 	return http;
 }
@@ -173,9 +167,9 @@ wf_http_is_crowded(WfHttp *http)
 int
 wf_http_older(WfHttp *http, int milliseconds, uint64 *tags)
 {
-	int64		before = wf_http_clock() - (int64) milliseconds * 1000;
-	int			n = 0;
-	dlist_iter	iter;
+	int64	   before = wf_http_clock() - (int64) milliseconds * 1000;
+	int		   n = 0;
+	dlist_iter iter;
 
 	dlist_foreach(iter, &http->running)
 	{
@@ -242,7 +236,7 @@ wf_http_send(WfHttp *http, const WfHttpRequest *request)
 		return false;
 	if (wf_transfer_prepare(transfer, request))
 	{
-		CURLMcode	code = curl_multi_add_handle(http->multi, transfer->easy);
+		CURLMcode code = curl_multi_add_handle(http->multi, transfer->easy);
 
 		if (code == CURLM_OK)
 		{
@@ -293,8 +287,8 @@ wf_http_abort(WfHttp *http, uint64 tag)
 static void
 collect_finished(WfHttp *http)
 {
-	CURLMsg    *msg;
-	int			left;
+	CURLMsg *msg;
+	int		 left;
 
 	while ((msg = curl_multi_info_read(http->multi, &left)) != NULL)
 	{
@@ -321,7 +315,7 @@ collect_finished(WfHttp *http)
 static void
 end_overdue(WfHttp *http)
 {
-	int64		now = wf_http_clock();
+	int64			   now = wf_http_clock();
 	dlist_mutable_iter iter;
 
 	if (http->overdue_at > now)
@@ -369,7 +363,7 @@ end_largest(WfHttp *http)
 
 	if (http->body_bytes <= http->max_body_bytes)
 		return;
-	collect_finished(http);		/* a complete body is not given up */
+	collect_finished(http); /* a complete body is not given up */
 	while (http->body_bytes > http->max_body_bytes && (transfer = largest_running(http)) != NULL)
 	{
 		stop_transfer(http, transfer);
@@ -387,16 +381,16 @@ timer_is_due(WfHttp *http)
 void
 wf_http_run(WfHttp *http)
 {
-	sigset_t	saved;
+	sigset_t saved;
 
 	block_signals(&saved);
 	for (int round = 0; round < MAX_ROUNDS; round++)
 	{
-		bool		more;
+		bool more;
 
 		if (timer_is_due(http))
 		{
-			int			running;
+			int running;
 
 			http->timer_at = -1;
 			(void) curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
@@ -414,8 +408,8 @@ wf_http_run(WfHttp *http)
 long
 wf_http_timeout(WfHttp *http)
 {
-	int64		at = http->timer_at >= 0 ? http->timer_at : PG_INT64_MAX;
-	int64		left;
+	int64 at = http->timer_at >= 0 ? http->timer_at : PG_INT64_MAX;
+	int64 left;
 
 	if (!dlist_is_empty(&http->finished))
 		return 0;
@@ -469,7 +463,7 @@ destroy_list(WfHttp *http, dlist_head *list, bool running)
 void
 wf_http_destroy(WfHttp *http)
 {
-	sigset_t	saved;
+	sigset_t saved;
 
 	block_signals(&saved);
 	destroy_list(http, &http->running, true);

@@ -21,13 +21,13 @@
  * The codings of one body that are undone at most; each step may take as much memory as the body
  * itself.
  */
-#define MAX_CODINGS 4
+#define MAX_CODINGS	  4
 #define BYTES_AT_ONCE 16384
 
 /* windowBits of inflateInit2, which choose the format */
 #define WINDOW_GZIP (MAX_WBITS + 16)
 #define WINDOW_ZLIB MAX_WBITS
-#define WINDOW_RAW (-MAX_WBITS)
+#define WINDOW_RAW	(-MAX_WBITS)
 
 typedef enum Outcome
 {
@@ -63,12 +63,12 @@ end_of_stream(z_stream *z, int window, bool *more)
 static Outcome
 inflate_all(z_stream *z, int window, size_t most, WfBuffer *out)
 {
-	bool		more = true;
+	bool more = true;
 
 	while (more)
 	{
-		Outcome		outcome = UNDONE;
-		int			code;
+		Outcome outcome = UNDONE;
+		int		code;
 
 		if (!wf_buffer_reserve(out, BYTES_AT_ONCE))
 			return NO_MEMORY;
@@ -96,8 +96,8 @@ inflate_all(z_stream *z, int window, size_t most, WfBuffer *out)
 static Outcome
 unpack(const WfBuffer *in, int window, size_t most, WfBuffer *out)
 {
-	z_stream	z = {.next_in = (Bytef *) in->data, .avail_in = (uInt) in->len};
-	Outcome		outcome;
+	z_stream z = {.next_in = (Bytef *) in->data, .avail_in = (uInt) in->len};
+	Outcome	 outcome;
 
 	if (inflateInit2(&z, window) != Z_OK)
 		return NO_MEMORY;
@@ -122,7 +122,8 @@ begins_as_zlib(const WfBuffer *body)
 {
 	const unsigned char *at = (const unsigned char *) body->data;
 
-	return body->len >= 2 && (at[0] & 0x0f) == Z_DEFLATED && at[0] >> 4 <= MAX_WBITS - 8 && (at[0] << 8 | at[1]) % 31 == 0;
+	return body->len >= 2 && (at[0] & 0x0f) == Z_DEFLATED && at[0] >> 4 <= MAX_WBITS - 8 &&
+		   (at[0] << 8 | at[1]) % 31 == 0;
 }
 
 /*
@@ -155,8 +156,8 @@ is_coding_of(const Token *token, const char *const *names, int n)
 static bool
 means_nothing(const Token *token)
 {
-	static const char *const names[] = {"", "identity", "none", "aws-chunked", "utf-8", "utf8", "us-ascii", "iso-8859-1",
-		"7bit", "8bit", "binary"};
+	static const char *const names[] = {"",			"identity",	  "none", "aws-chunked", "utf-8", "utf8",
+										"us-ascii", "iso-8859-1", "7bit", "8bit",		 "binary"};
 
 	return is_coding_of(token, names, lengthof(names));
 }
@@ -229,7 +230,8 @@ static void
 settle_body(WfTransfer *transfer, Outcome outcome, bool packed)
 {
 	if (outcome == TOO_LARGE)
-		wf_transfer_fail(transfer, WF_HTTP_TOO_LARGE, "the answer is larger than " INT64_FORMAT " bytes when it is unpacked",
+		wf_transfer_fail(transfer, WF_HTTP_TOO_LARGE,
+						 "the answer is larger than " INT64_FORMAT " bytes when it is unpacked",
 						 transfer->max_response);
 	else if (outcome == NO_MEMORY)
 		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "out of memory");
@@ -248,23 +250,24 @@ settle_body(WfTransfer *transfer, Outcome outcome, bool packed)
 void
 wf_coding_undo(WfTransfer *transfer, const char *content_encoding)
 {
-	size_t		left = strlen(content_encoding);
-	WfBuffer	unpacked = {0};
-	Outcome		outcome = UNDONE;
-	bool		packed = false;
-	int			n = 0;
-	Token		token;
+	size_t	 left = strlen(content_encoding);
+	WfBuffer unpacked = {0};
+	Outcome	 outcome = UNDONE;
+	bool	 packed = false;
+	int		 n = 0;
+	Token	 token;
 
 	while (outcome == UNDONE && transfer->body.len > 0 && take_last(content_encoding, &left, &token))
 	{
-		int			window = find_window(&token, &transfer->body);
+		int window = find_window(&token, &transfer->body);
 
 		if (window == 0)
 		{
 			packed |= !means_nothing(&token);
 			continue;
 		}
-		outcome = ++n > MAX_CODINGS ? BROKEN : unpack(&transfer->body, window, (size_t) transfer->max_response, &unpacked);
+		outcome =
+			++n > MAX_CODINGS ? BROKEN : unpack(&transfer->body, window, (size_t) transfer->max_response, &unpacked);
 		if (outcome == UNDONE)
 			replace_body(transfer, &unpacked);
 	}

@@ -74,15 +74,16 @@ names_cookies(const WfHttpRequest *request)
 static bool
 put_cookie_line(WfTransfer *transfer, const char *line)
 {
-	return !is_kept(line, (int64) time(NULL)) || curl_easy_setopt(transfer->easy, CURLOPT_COOKIELIST, line) != CURLE_OUT_OF_MEMORY;
+	return !is_kept(line, (int64) time(NULL)) ||
+		   curl_easy_setopt(transfer->easy, CURLOPT_COOKIELIST, line) != CURLE_OUT_OF_MEMORY;
 }
 
 /* Copy the cookie lines to `withheld`, one behind the other, each with its 0 byte. */
 static bool
 withhold(WfTransfer *transfer, const WfHttpRequest *request)
 {
-	size_t		size = 1;
-	char	   *at;
+	size_t size = 1;
+	char  *at;
 
 	for (int i = 0; i < request->ncookies; i++)
 		size += strlen(request->cookies[i]) + 1;
@@ -126,9 +127,9 @@ wf_cookies_prepare(WfTransfer *transfer, const WfHttpRequest *request)
 bool
 wf_cookies_are_complete(WfTransfer *transfer, const WfHttpRequest *request)
 {
-	int64		now = (int64) time(NULL);
+	int64			   now = (int64) time(NULL);
 	struct curl_slist *jar = NULL;
-	int			missing = 0;
+	int				   missing = 0;
 
 	if (!transfer->has_jar || transfer->nwithheld > 0)
 		return true;
@@ -172,9 +173,9 @@ bool
 wf_cookies_collect(WfTransfer *transfer)
 {
 	WfHttpReply *reply = &transfer->reply;
-	int64		now = (int64) time(NULL);
-	int			kept = 0;
-	int			excess;
+	int64		 now = (int64) time(NULL);
+	int			 kept = 0;
+	int			 excess;
 
 	if (!transfer->has_jar)
 		return true;

@@ -77,7 +77,7 @@ static bool
 fits_header(const char *text, bool token)
 {
 	if (token && (*text == '\0' || strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-										  "!#$%&'*+-.^_`|~") != strlen(text)))
+												"!#$%&'*+-.^_`|~") != strlen(text)))
 		return false;
 	for (const char *p = text; *p; p++)
 	{
@@ -91,11 +91,11 @@ fits_header(const char *text, bool token)
 static bool
 check_options(List *options, const AuthKind *kind, WfCredentials *credentials)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, options)
+	foreach (cell, options)
 	{
-		DefElem    *def = lfirst(cell);
+		DefElem	   *def = lfirst(cell);
 		const char *other = kind_for_option(def->defname);
 
 		if (other != NULL && !kind_has_option(kind, def->defname))
@@ -111,11 +111,11 @@ check_options(List *options, const AuthKind *kind, WfCredentials *credentials)
 		if (name == NULL)
 			continue;
 		if (value == NULL)
-			return problem(credentials,
-						   psprintf("option \"%s\" is missing, which auth '%s' needs", name, kind->name), NULL);
+			return problem(credentials, psprintf("option \"%s\" is missing, which auth '%s' needs", name, kind->name),
+						   NULL);
 		if (!fits_header(value, strcmp(name, "name") == 0))
-			return problem(credentials,
-						   psprintf("option \"%s\" has characters that an HTTP header cannot carry", name), NULL);
+			return problem(credentials, psprintf("option \"%s\" has characters that an HTTP header cannot carry", name),
+						   NULL);
 	}
 	return true;
 }
@@ -150,8 +150,9 @@ read_basic(List *options, WfCredentials *credentials)
 static bool
 is_own_header(const char *name)
 {
-	static const char *const names[] = {"host", "content-length", "content-type", "transfer-encoding",
-		"connection", "expect", "upgrade", "te", "trailer", "keep-alive", "idempotency-key"};
+	static const char *const names[] = {"host",		  "content-length", "content-type",	  "transfer-encoding",
+										"connection", "expect",			"upgrade",		  "te",
+										"trailer",	  "keep-alive",		"idempotency-key"};
 
 	for (int i = 0; i < lengthof(names); i++)
 	{
@@ -176,7 +177,7 @@ read_header(List *options, WfCredentials *credentials)
 bool
 wf_credentials_read(List *options, WfCredentials *credentials)
 {
-	const char *auth = wf_option_get(options, "auth");
+	const char	   *auth = wf_option_get(options, "auth");
 	const AuthKind *kind = find_auth_kind(auth ? auth : "none");
 
 	memset(credentials, 0, sizeof(WfCredentials));
@@ -208,9 +209,9 @@ wf_credentials_read(List *options, WfCredentials *credentials)
 void
 wf_credentials_look_up(Oid role, Oid serverid, WfCredentials *credentials)
 {
-	HeapTuple	tuple;
-	Datum		options;
-	bool		isnull;
+	HeapTuple tuple;
+	Datum	  options;
+	bool	  isnull;
 
 	memset(credentials, 0, sizeof(WfCredentials));
 	tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(role), ObjectIdGetDatum(serverid));

@@ -14,8 +14,8 @@ typedef struct WfCredentials
 {
 	/* the header with the secret; its name is NULL if the server needs none */
 	WfHttpHeader header;
-	const char *problem; /* why the mapping cannot be used, without secrets; NULL if it can */
-	const char *hint;
+	const char	*problem; /* why the mapping cannot be used, without secrets; NULL if it can */
+	const char	*hint;
 } WfCredentials;
 
 /*

@@ -29,31 +29,31 @@ typedef struct WfHttpHeader
  */
 typedef struct WfHttpRequest
 {
-	uint64		tag; /* chosen by the owner; the reply has the same */
-	const char *method;
-	const char *url;		/* absolute, already encoded */
+	uint64				tag; /* chosen by the owner; the reply has the same */
+	const char		   *method;
+	const char		   *url;	 /* absolute, already encoded */
 	const WfHttpHeader *headers; /* with secrets, so never logged */
-	int			nheaders;
-	const char *body; /* NULL: no body */
-	size_t		body_len;
-	int			timeout_ms;			/* for the whole attempt; 0: none */
-	int			connect_timeout_ms; /* 0: libcurl's default, 300 s */
+	int					nheaders;
+	const char		   *body; /* NULL: no body */
+	size_t				body_len;
+	int					timeout_ms;			/* for the whole attempt; 0: none */
+	int					connect_timeout_ms; /* 0: libcurl's default, 300 s */
 	/* A kept connection that was idle for longer is not used again; 0: 60 s. */
 	int			idle_timeout_ms;
-	int64		max_response;		/* bytes that the body may have; 0: 16 MB */
-	bool		allow_private;		/* may loopback, link-local and private addresses be reached? */
-	bool		verify;				/* verify the TLS peer and its host name */
-	const char *ca;					/* CA file, or NULL for the system's */
+	int64		max_response;  /* bytes that the body may have; 0: 16 MB */
+	bool		allow_private; /* may loopback, link-local and private addresses be reached? */
+	bool		verify;		   /* verify the TLS peer and its host name */
+	const char *ca;			   /* CA file, or NULL for the system's */
 
 	/*
 	 * Keep a cookie jar: `cookies` are sent as their domain, path, expiry and secure flag allow,
 	 * and the reply brings the jar back. A Cookie header among `headers` is sent instead of the
 	 * jar. Without want_cookies there is no jar, and `cookies` is ignored.
 	 */
-	bool		want_cookies;
+	bool want_cookies;
 	/* Lines in the format of Netscape's cookie file; other lines are ignored. */
 	const char *const *cookies;
-	int			ncookies;
+	int				   ncookies;
 } WfHttpRequest;
 
 typedef enum WfHttpVerdict
@@ -77,31 +77,31 @@ typedef enum WfHttpPacking
 	WF_HTTP_UNPACKED, /* the body is plain, or was decoded */
 	/* Perhaps encoded: in a way that is unknown here, or the body does not look like it. */
 	WF_HTTP_PACKED,
-	WF_HTTP_CUT_OFF,  /* encoded in a known way, but its end is missing */
+	WF_HTTP_CUT_OFF, /* encoded in a known way, but its end is missing */
 	WF_HTTP_BROKEN,
 } WfHttpPacking;
 
 /* The reply to a request; valid until wf_http_release. */
 typedef struct WfHttpReply
 {
-	uint64		tag;
+	uint64		  tag;
 	WfHttpVerdict verdict;
-	const char *message; /* for all verdicts but ANSWERED: one sentence without secrets */
-	int			status;
+	const char	 *message; /* for all verdicts but ANSWERED: one sentence without secrets */
+	int			  status;
 	/*
 	 * Headers of the last answer: names in lower case, lines unfolded, values of repeated headers
 	 * joined with ", ", those of set-cookie with LF.
 	 */
 	WfHttpHeader *headers;
-	int			nheaders;
+	int			  nheaders;
 	/* Decoded bytes, always followed by a 0 byte, which body_len does not count. */
-	const char *body;
-	size_t		body_len;
+	const char	 *body;
+	size_t		  body_len;
 	WfHttpPacking packing;
 	/* The jar after an answer of any status, without expired cookies: lines, in any encoding. */
-	char	  **cookies;
-	int			ncookies; /* at most 300 */
-	int64		elapsed_us;
+	char **cookies;
+	int	   ncookies; /* at most 300 */
+	int64  elapsed_us;
 } WfHttpReply;
 
 /*
@@ -110,13 +110,13 @@ typedef struct WfHttpReply
  * error of the operating system, if that fails; no other function here throws.
  */
 extern WfHttp *wf_http_create(MemoryContext context, int max_connections);
-extern int	wf_http_fd(WfHttp *http); /* readable when wf_http_run has something to do */
+extern int	   wf_http_fd(WfHttp *http); /* readable when wf_http_run has something to do */
 
 /*
  * How many requests may be in flight: max_connections. More would wait inside libcurl, where no
  * timeout runs.
  */
-extern int	wf_http_places(WfHttp *http);
+extern int wf_http_places(WfHttp *http);
 /*
  * Do the bodies in memory, complete or not, take so much that hardly any new request should be
  * sent?
@@ -153,14 +153,14 @@ extern long wf_http_timeout(WfHttp *http);
  * wf_http_release.
  */
 extern WfHttpReply *wf_http_next(WfHttp *http);
-extern void wf_http_release(WfHttp *http, WfHttpReply *reply);
-extern int	wf_http_in_flight(WfHttp *http);
+extern void			wf_http_release(WfHttp *http, WfHttpReply *reply);
+extern int			wf_http_in_flight(WfHttp *http);
 
 /*
  * Write to `tags` those of requests that have been under way for so many milliseconds, oldest
  * first. The array must hold wf_http_in_flight entries. Returns how many were written.
  */
-extern int	wf_http_older(WfHttp *http, int milliseconds, uint64 *tags);
+extern int wf_http_older(WfHttp *http, int milliseconds, uint64 *tags);
 
 /* Seconds from now to a date in HTTP's format; 0 if the text is no date. */
 extern double wf_http_seconds_until(const char *date);

@@ -21,7 +21,7 @@
  * A reply with more headers is refused, since repeated ones are found by comparing each with each.
  */
 #define WF_MAX_REPLY_HEADERS 512
-#define WF_MAX_HEAD_SIZE (256 * 1024)
+#define WF_MAX_HEAD_SIZE	 (256 * 1024)
 
 /*
  * What the epoll descriptor watches for at one file descriptor, and what libcurl wants it to watch
@@ -29,38 +29,38 @@
  */
 typedef struct WfWatch
 {
-	uint32		registered; /* EPOLLIN, EPOLLOUT; 0: not in the epoll set */
-	uint32		wanted;
-	bool		ours;	 /* opened by wf_socket_open */
-	bool		counted; /* and reserved with fd.c, so fd.c has to be told when it closes */
+	uint32 registered; /* EPOLLIN, EPOLLOUT; 0: not in the epoll set */
+	uint32 wanted;
+	bool   ours;	/* opened by wf_socket_open */
+	bool   counted; /* and reserved with fd.c, so fd.c has to be told when it closes */
 } WfWatch;
 
 struct WfHttp
 {
-	CURLM	   *multi;
-	int			epoll_fd;
-	int64		timer_at; /* monotonic microseconds at which libcurl wants a call; -1: none */
-	int64		overdue_at; /* no running transfer is overdue before that; monotonic microseconds */
-	WfWatch    *watches;  /* indexed by file descriptor; malloc'ed */
-	int			nwatches;
-	int			ncounted;
-	dlist_head	running;  /* transfers that libcurl works on */
-	dlist_head	finished; /* transfers whose reply nobody took yet */
-	dlist_head	taken;	  /* transfers whose reply is in the owner's hands */
-	dlist_head	pool;	  /* transfers that can be used again */
-	int64		body_bytes; /* of the transfers in running, finished and taken */
-	int64		max_body_bytes;
-	int			nrunning;
-	int			npool;
-	int			max_transfers;
+	CURLM	  *multi;
+	int		   epoll_fd;
+	int64	   timer_at;   /* monotonic microseconds at which libcurl wants a call; -1: none */
+	int64	   overdue_at; /* no running transfer is overdue before that; monotonic microseconds */
+	WfWatch	  *watches;	   /* indexed by file descriptor; malloc'ed */
+	int		   nwatches;
+	int		   ncounted;
+	dlist_head running;	   /* transfers that libcurl works on */
+	dlist_head finished;   /* transfers whose reply nobody took yet */
+	dlist_head taken;	   /* transfers whose reply is in the owner's hands */
+	dlist_head pool;	   /* transfers that can be used again */
+	int64	   body_bytes; /* of the transfers in running, finished and taken */
+	int64	   max_body_bytes;
+	int		   nrunning;
+	int		   npool;
+	int		   max_transfers;
 };
 
 /* A buffer that callbacks of libcurl can grow: it never throws. */
 typedef struct WfBuffer
 {
-	char	   *data; /* malloc'ed */
-	size_t		len;
-	size_t		size;
+	char  *data; /* malloc'ed */
+	size_t len;
+	size_t size;
 } WfBuffer;
 
 /* One request with its easy handle, and then its reply. Transfers are kept and used again. */
@@ -72,44 +72,44 @@ typedef struct WfTransfer
 	WfHttpReply reply;
 
 	/* the request */
-	int64		started_at;
-	WfBuffer	block; /* strings, body and header list of the request */
-	int64		max_response;
-	int			timeout_ms;
-	bool		allow_private;
+	int64	 started_at;
+	WfBuffer block; /* strings, body and header list of the request */
+	int64	 max_response;
+	int		 timeout_ms;
+	bool	 allow_private;
 
 	/* what the easy handle is set to, so that an option is set again only if it changes */
-	char	   *ca;
-	bool		verify;
-	bool		tls;
-	bool		settings_valid;
+	char *ca;
+	bool  verify;
+	bool  tls;
+	bool  settings_valid;
 
 	/*
 	 * The cookie jar, of which cookies.c takes care. Lines that are withheld until the answer
 	 * begins stand one behind the other.
 	 */
-	bool		has_jar;
-	char	   *withheld; /* malloc'ed */
-	int			nwithheld;
+	bool  has_jar;
+	char *withheld; /* malloc'ed */
+	int	  nwithheld;
 
 	/* what libcurl's callbacks saw */
 	WfBuffer	head; /* header lines of the last answer */
 	WfBuffer	body;
 	bool		head_done; /* the blank line after the head was seen: trailers follow */
-	bool		interim; /* the head was that of a 1xx status: another head follows */
+	bool		interim;   /* the head was that of a 1xx status: another head follows */
 	bool		too_large;
 	bool		out_of_memory;
 	int			addresses_tried;
-	int			socket_errno; /* errno of the last socket that could not be made */
+	int			socket_errno;  /* errno of the last socket that could not be made */
 	const char *refused_class; /* class of the last address that was refused */
 	char		error[CURL_ERROR_SIZE];
 
 	/* the reply */
-	WfHttpHeader *headers; /* malloc'ed, WF_MAX_REPLY_HEADERS entries */
-	char	   *joined;	   /* values of repeated headers; malloc'ed, or NULL */
-	struct curl_slist *jar; /* libcurl's list, into which reply.cookies points */
-	char	  **cookies;	/* array of reply.cookies; malloc'ed, or NULL */
-	char		message[CURL_ERROR_SIZE + 64];
+	WfHttpHeader	  *headers; /* malloc'ed, WF_MAX_REPLY_HEADERS entries */
+	char			  *joined;	/* values of repeated headers; malloc'ed, or NULL */
+	struct curl_slist *jar;		/* libcurl's list, into which reply.cookies points */
+	char			 **cookies; /* array of reply.cookies; malloc'ed, or NULL */
+	char			   message[CURL_ERROR_SIZE + 64];
 } WfTransfer;
 
 /* client.c and verdict.c: the clock, in monotonic microseconds */
@@ -117,10 +117,10 @@ extern int64 wf_http_clock(void);
 
 /* transfer.c */
 extern WfTransfer *wf_transfer_create(WfHttp *http);
-extern bool wf_transfer_prepare(WfTransfer *transfer, const WfHttpRequest *request);
-extern void wf_transfer_give_up(WfTransfer *transfer, int64 most);
-extern void wf_transfer_recycle(WfTransfer *transfer);
-extern void wf_transfer_destroy(WfTransfer *transfer);
+extern bool		   wf_transfer_prepare(WfTransfer *transfer, const WfHttpRequest *request);
+extern void		   wf_transfer_give_up(WfTransfer *transfer, int64 most);
+extern void		   wf_transfer_recycle(WfTransfer *transfer);
+extern void		   wf_transfer_destroy(WfTransfer *transfer);
 
 /* buffer.c. These return false if there is no memory. */
 extern bool wf_buffer_reserve(WfBuffer *buffer, size_t more);
@@ -145,11 +145,11 @@ extern bool wf_cookies_collect(WfTransfer *transfer);
 extern void wf_cookies_forget(WfTransfer *transfer);
 
 /* socket.c: callbacks of libcurl, and the events of the epoll descriptor */
-extern int	wf_socket_watch(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused);
+extern int			 wf_socket_watch(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused);
 extern curl_socket_t wf_socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address);
-extern int	wf_socket_close(void *arg, curl_socket_t fd);
-extern int	wf_socket_check_peer(void *arg, char *peer, char *local, int peer_port, int local_port);
-extern bool wf_socket_events(WfHttp *http);
-extern void wf_socket_forget_all(WfHttp *http);
+extern int			 wf_socket_close(void *arg, curl_socket_t fd);
+extern int			 wf_socket_check_peer(void *arg, char *peer, char *local, int peer_port, int local_port);
+extern bool			 wf_socket_events(WfHttp *http);
+extern void			 wf_socket_forget_all(WfHttp *http);
 
 #endif

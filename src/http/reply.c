@@ -18,9 +18,9 @@
 static void
 unfold(WfBuffer *head)
 {
-	char	   *from = head->len > 0 ? memchr(head->data, '\n', head->len) : NULL;
-	char	   *end = head->data + head->len;
-	char	   *to;
+	char *from = head->len > 0 ? memchr(head->data, '\n', head->len) : NULL;
+	char *end = head->data + head->len;
+	char *to;
 
 	if (from == NULL)
 		return;
@@ -48,8 +48,8 @@ unfold(WfBuffer *head)
 static bool
 split_header(char *line, char *end, WfHttpHeader *header)
 {
-	char	   *colon = memchr(line, ':', end - line);
-	char	   *value;
+	char *colon = memchr(line, ':', end - line);
+	char *value;
 
 	if (colon == NULL || colon == line)
 		return false;
@@ -76,21 +76,20 @@ split_header(char *line, char *end, WfHttpHeader *header)
 static bool
 split_head(WfTransfer *transfer)
 {
-	char	   *line = transfer->head.data;
-	char	   *end;
-	int			n = 0;
+	char *line = transfer->head.data;
+	char *end;
+	int	  n = 0;
 
 	unfold(&transfer->head);
 	end = line + transfer->head.len;
 	while (line < end)
 	{
-		char	   *eol = memchr(line, '\n', end - line);
-		char	   *next = eol ? eol + 1 : end;
+		char *eol = memchr(line, '\n', end - line);
+		char *next = eol ? eol + 1 : end;
 
 		if (n == WF_MAX_REPLY_HEADERS)
 			return false;
-		if (line != transfer->head.data &&
-			split_header(line, eol ? eol : end, &transfer->headers[n]))
+		if (line != transfer->head.data && split_header(line, eol ? eol : end, &transfer->headers[n]))
 			n++;
 		line = next;
 	}
@@ -139,8 +138,8 @@ join_repeated_headers(WfTransfer *transfer)
 {
 	WfHttpHeader *headers = transfer->headers;
 	WfHttpHeader *end = headers + transfer->reply.nheaders;
-	char	   *at = NULL;
-	int			n = 0;
+	char		 *at = NULL;
+	int			  n = 0;
 
 	for (WfHttpHeader *header = headers; header < end; header++)
 	{
@@ -173,7 +172,7 @@ static void
 answered(WfTransfer *transfer)
 {
 	WfHttpReply *reply = &transfer->reply;
-	long		status = 0;
+	long		 status = 0;
 
 	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (!split_head(transfer))
@@ -196,7 +195,7 @@ answered(WfTransfer *transfer)
 static void
 timed_out(WfTransfer *transfer)
 {
-	int64		elapsed_ms = transfer->reply.elapsed_us / 1000;
+	int64 elapsed_ms = transfer->reply.elapsed_us / 1000;
 
 	if (transfer->timeout_ms == 0 || elapsed_ms < transfer->timeout_ms)
 		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "no connection within " INT64_FORMAT " ms", elapsed_ms);
@@ -250,8 +249,7 @@ not_answered(WfTransfer *transfer, CURLcode code)
 	else if (code == CURLE_FILESIZE_EXCEEDED)
 		wf_transfer_fail(transfer, WF_HTTP_TOO_LARGE, "the answer is larger than " INT64_FORMAT " bytes",
 						 transfer->max_response);
-	else if (code == CURLE_URL_MALFORMAT ||
-			 (code == CURLE_UNSUPPORTED_PROTOCOL && transfer->addresses_tried == 0))
+	else if (code == CURLE_URL_MALFORMAT || (code == CURLE_UNSUPPORTED_PROTOCOL && transfer->addresses_tried == 0))
 		wf_transfer_fail(transfer, WF_HTTP_REFUSED, "the URL cannot be used: %s", text);
 	else
 		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "%s", text);
@@ -260,7 +258,7 @@ not_answered(WfTransfer *transfer, CURLcode code)
 double
 wf_http_seconds_until(const char *date)
 {
-	time_t		at = curl_getdate(date, NULL);
+	time_t			at = curl_getdate(date, NULL);
 	struct timespec now;
 
 	if (at == (time_t) -1)

@@ -18,7 +18,7 @@
 static const char *
 read_max_option(const char *value, WfRetry *retry)
 {
-	int			max;
+	int max;
 
 	if (!parse_int(value, &max, 0, NULL) || max < 0 || max > WF_MAX_RETRIES)
 		return "a whole number between 0 and " CppAsString2(WF_MAX_RETRIES);
@@ -34,7 +34,7 @@ read_interval_option(const char *value, Interval *interval)
 	const char *expected = strcmp(value, "0") == 0 ? NULL : wf_option_milliseconds(value, &ms);
 
 	if (expected == NULL)
-		*interval = (Interval) {.time = ms * INT64CONST(1000)};
+		*interval = (Interval){.time = ms * INT64CONST(1000)};
 	return expected;
 }
 
@@ -62,14 +62,14 @@ next_item(const char **rest)
 static const char *
 read_delay_option(const char *value, WfRetry *retry)
 {
-	Interval   *delays = palloc(sizeof(Interval) * WF_MAX_RETRY_DELAYS);
-	int			n = 0;
-	char	   *item;
+	Interval *delays = palloc(sizeof(Interval) * WF_MAX_RETRY_DELAYS);
+	int		  n = 0;
+	char	 *item;
 
 	while ((item = next_item(&value)) != NULL)
 	{
 		const char *expected = n == WF_MAX_RETRY_DELAYS ? "at most " CppAsString2(WF_MAX_RETRY_DELAYS) " intervals"
-			: read_interval_option(item, &delays[n]);
+														: read_interval_option(item, &delays[n]);
 
 		if (expected != NULL)
 			return expected;
@@ -83,8 +83,8 @@ read_delay_option(const char *value, WfRetry *retry)
 static const char *
 read_backoff_option(const char *value, WfRetry *retry)
 {
-	char	   *end;
-	double		factor;
+	char  *end;
+	double factor;
 
 	retry->linear = strcmp(value, "linear") == 0;
 	if (retry->linear)
@@ -100,12 +100,12 @@ static const char *
 read_on_option(const char *value, WfRetry *retry)
 {
 	const char **words = palloc(sizeof(char *) * WF_MAX_RETRY_WORDS);
-	int			n = 0;
-	char	   *item;
+	int			 n = 0;
+	char		*item;
 
 	while ((item = next_item(&value)) != NULL)
 	{
-		bool		known = wf_is_status(item) || wf_is_status_class(item) || wf_is_retry_word(item);
+		bool known = wf_is_status(item) || wf_is_status_class(item) || wf_is_retry_word(item);
 
 		if (n == WF_MAX_RETRY_WORDS || !known || ((wf_is_status(item) || wf_is_status_class(item)) && item[0] == '2'))
 			return "status codes (503), classes of them (5xx), connect or timeout, with commas between them";
@@ -119,7 +119,7 @@ read_on_option(const char *value, WfRetry *retry)
 void
 wf_retry_options_init(WfRetry *retry)
 {
-	*retry = (WfRetry) {.backoff = 1, .delays = palloc0(sizeof(Interval)), .ndelays = 1};
+	*retry = (WfRetry){.backoff = 1, .delays = palloc0(sizeof(Interval)), .ndelays = 1};
 }
 
 bool

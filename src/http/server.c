@@ -31,36 +31,36 @@
 #include "http/server.h"
 #include "http/url.h"
 
-#define DEFAULT_TIMEOUT_MS 30000
+#define DEFAULT_TIMEOUT_MS		   30000
 #define DEFAULT_CONNECT_TIMEOUT_MS 10000
-#define DEFAULT_IDLE_TIMEOUT_MS 60000
-#define DEFAULT_MAX_IN_FLIGHT 64
-#define DEFAULT_MAX_RESPONSE (16 * 1024 * 1024)
+#define DEFAULT_IDLE_TIMEOUT_MS	   60000
+#define DEFAULT_MAX_IN_FLIGHT	   64
+#define DEFAULT_MAX_RESPONSE	   (16 * 1024 * 1024)
 
 typedef struct ServerEntry
 {
-	WfServer	server; /* must be first: callers get a pointer to it */
-	WfUrl		url;
+	WfServer server; /* must be first: callers get a pointer to it */
+	WfUrl	 url;
 } ServerEntry;
 
 typedef struct CredentialsKey
 {
-	Oid			role;
-	Oid			serverid;
+	Oid role;
+	Oid serverid;
 } CredentialsKey;
 
 typedef struct CredentialsEntry
 {
 	CredentialsKey key;
-	bool		valid;
-	WfCredentials credentials;
+	bool		   valid;
+	WfCredentials  credentials;
 } CredentialsEntry;
 
 static MemoryContext cache_context = NULL;
-static bool cache_valid = false;
-static ServerEntry *servers; /* sorted by name */
-static int	nservers;
-static HTAB *credentials_cache;
+static bool			 cache_valid = false;
+static ServerEntry	*servers; /* sorted by name */
+static int			 nservers;
+static HTAB			*credentials_cache;
 
 /* ---- the cache ---- */
 
@@ -94,11 +94,11 @@ static bool
 read_server(HeapTuple tuple, TupleDesc desc, ServerEntry *entry)
 {
 	Form_pg_foreign_server form = (Form_pg_foreign_server) GETSTRUCT(tuple);
-	List	   *options = wf_option_list_of_server(tuple, desc);
-	WfServer   *server = &entry->server;
-	const char *url = wf_option_get(options, "url");
-	char	   *copy;
-	ListCell   *cell;
+	List				  *options = wf_option_list_of_server(tuple, desc);
+	WfServer			  *server = &entry->server;
+	const char			  *url = wf_option_get(options, "url");
+	char				  *copy;
+	ListCell			  *cell;
 
 	if (url == NULL || wf_url_parse(url, &entry->url) != NULL || !entry->url.bare)
 		return false;
@@ -118,7 +118,7 @@ read_server(HeapTuple tuple, TupleDesc desc, ServerEntry *entry)
 	server->verify = true;
 	wf_retry_options_init(&server->retry);
 
-	foreach(cell, options)
+	foreach (cell, options)
 	{
 		const char *name = ((DefElem *) lfirst(cell))->defname;
 		const char *value = wf_option_get(options, name);
@@ -190,7 +190,7 @@ static void
 require_cache(void)
 {
 	MemoryContext old;
-	HASHCTL		info = {0};
+	HASHCTL		  info = {0};
 
 	if (cache_valid)
 		return;
@@ -243,7 +243,7 @@ wf_server_usable(const WfServer *server, Oid role)
 {
 	/* the server may just have been dropped, and the privilege check would throw for that */
 	return SearchSysCacheExists1(FOREIGNSERVEROID, ObjectIdGetDatum(server->serverid)) &&
-		wf_server_aclcheck(server->serverid, role, ACL_USAGE) == ACLCHECK_OK;
+		   wf_server_aclcheck(server->serverid, role, ACL_USAGE) == ACLCHECK_OK;
 }
 
 static bool
@@ -259,11 +259,11 @@ is_mapped(const WfServer *server, Oid role)
 static bool
 is_usage_granted(Datum acl, Oid role)
 {
-	Acl		   *items = DatumGetAclP(acl);
+	Acl *items = DatumGetAclP(acl);
 
 	for (int i = 0; i < ACL_NUM(items); i++)
 	{
-		AclItem    *item = &ACL_DAT(items)[i];
+		AclItem *item = &ACL_DAT(items)[i];
 
 		if (item->ai_grantee != ACL_ID_PUBLIC && (ACLITEM_GET_PRIVS(*item) & ACL_USAGE) != 0 &&
 			is_member_of_role_nosuper(role, item->ai_grantee))
@@ -279,18 +279,18 @@ is_usage_granted(Datum acl, Oid role)
 static bool
 is_trusted_owner(const WfServer *server, Oid role)
 {
-	HeapTuple	tuple = SearchSysCache1(FOREIGNSERVEROID, ObjectIdGetDatum(server->serverid));
-	Oid			owner;
-	Datum		acl;
-	bool		isnull;
-	bool		answer;
+	HeapTuple tuple = SearchSysCache1(FOREIGNSERVEROID, ObjectIdGetDatum(server->serverid));
+	Oid		  owner;
+	Datum	  acl;
+	bool	  isnull;
+	bool	  answer;
 
 	if (!HeapTupleIsValid(tuple))
 		return false;
 	owner = ((Form_pg_foreign_server) GETSTRUCT(tuple))->srvowner;
 	acl = SysCacheGetAttr(FOREIGNSERVEROID, tuple, Anum_pg_foreign_server_srvacl, &isnull);
 	answer = superuser_arg(owner) || is_member_of_role_nosuper(role, owner) || is_mapped(server, role) ||
-		(!isnull && is_usage_granted(acl, role));
+			 (!isnull && is_usage_granted(acl, role));
 	ReleaseSysCache(tuple);
 	return answer;
 }
@@ -301,7 +301,7 @@ is_trusted_owner(const WfServer *server, Oid role)
 static bool
 is_better(const ServerEntry *entry, const ServerEntry *best, Oid role)
 {
-	bool		mapped = is_mapped(&entry->server, role);
+	bool mapped = is_mapped(&entry->server, role);
 
 	if (best == NULL)
 		return true;
@@ -314,7 +314,7 @@ const WfServer *
 wf_server_covering(const char *url, Oid role)
 {
 	const ServerEntry *best = NULL;
-	WfUrl		wanted;
+	WfUrl			   wanted;
 
 	if (wf_url_parse(url, &wanted) != NULL)
 		return NULL;
@@ -352,9 +352,9 @@ require_covered(const WfServer *server, const char *url, WfFault *fault)
 static const WfCredentials *
 get_credentials(const WfServer *server, Oid role)
 {
-	CredentialsKey key = {.role = role, .serverid = server->serverid};
+	CredentialsKey	  key = {.role = role, .serverid = server->serverid};
 	CredentialsEntry *entry;
-	bool		found;
+	bool			  found;
 
 	require_cache();
 	entry = hash_search(credentials_cache, &key, HASH_ENTER, &found);
@@ -374,9 +374,9 @@ get_credentials(const WfServer *server, Oid role)
 bool
 wf_server_has_header(List *headers, const char *name)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, headers)
+	foreach (cell, headers)
 	{
 		WfHttpHeader *header = lfirst(cell);
 
@@ -401,7 +401,7 @@ bool
 wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *request, List **headers, WfFault *fault)
 {
 	const WfCredentials *credentials;
-	const char *role_name = GetUserNameFromId(role, true);
+	const char			*role_name = GetUserNameFromId(role, true);
 
 	if (role_name == NULL || !wf_server_usable(server, role))
 		return wf_fault(fault, WF_CODE_REQUEST, "role \"%s\" has no USAGE privilege on server \"%s\"",

@@ -19,7 +19,7 @@ typedef struct WfServer
 {
 	Oid			serverid;
 	const char *name;
-	const char *url; /* without a trailing slash */
+	const char *url;				/* without a trailing slash */
 	int			timeout_ms;			/* default 30 s */
 	int			connect_timeout_ms; /* default 10 s */
 	int			idle_timeout_ms;	/* default 60 s */

@@ -38,8 +38,8 @@ get_watch(WfHttp *http, int fd)
 {
 	if (fd >= http->nwatches)
 	{
-		int			n = Max(64, http->nwatches);
-		WfWatch    *watches;
+		int		 n = Max(64, http->nwatches);
+		WfWatch *watches;
 
 		while (n <= fd)
 			n *= 2;
@@ -58,7 +58,7 @@ static bool
 register_watch(WfHttp *http, int fd, WfWatch *watch)
 {
 	struct epoll_event event = {.events = watch->wanted, .data.fd = fd};
-	int			op = watch->registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+	int				   op = watch->registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 
 	if (epoll_ctl(http->epoll_fd, op, fd, &event) < 0)
 	{
@@ -90,8 +90,8 @@ unregister_watch(WfHttp *http, int fd, WfWatch *watch)
 int
 wf_socket_watch(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
 {
-	WfHttp	   *http = arg;
-	WfWatch    *watch = get_watch(http, fd);
+	WfHttp	*http = arg;
+	WfWatch *watch = get_watch(http, fd);
 
 	if (watch == NULL)
 		return -1;
@@ -123,7 +123,7 @@ wf_socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	WfTransfer *transfer = arg;
 	WfHttp	   *http = transfer->http;
-	WfWatch    *watch;
+	WfWatch	   *watch;
 	int			fd;
 
 	if (!transfer->allow_private)
@@ -172,11 +172,11 @@ wf_socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 int
 wf_socket_close(void *arg, curl_socket_t fd)
 {
-	WfHttp	   *http = arg;
+	WfHttp *http = arg;
 
 	if (fd < http->nwatches)
 	{
-		WfWatch    *watch = &http->watches[fd];
+		WfWatch *watch = &http->watches[fd];
 
 		if (watch->counted)
 		{
@@ -217,14 +217,14 @@ bool
 wf_socket_events(WfHttp *http)
 {
 	struct epoll_event events[EVENTS_AT_ONCE];
-	int			n = epoll_wait(http->epoll_fd, events, lengthof(events), 0);
+	int				   n = epoll_wait(http->epoll_fd, events, lengthof(events), 0);
 
 	for (int i = 0; i < n; i++)
 	{
-		int			fd = events[i].data.fd;
-		WfWatch    *watch = &http->watches[fd];
-		int			mask = 0;
-		int			running;
+		int		 fd = events[i].data.fd;
+		WfWatch *watch = &http->watches[fd];
+		int		 mask = 0;
+		int		 running;
 
 		if (watch->wanted == 0)
 		{

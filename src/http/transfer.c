@@ -25,7 +25,7 @@
 static bool
 is_interim(const WfTransfer *transfer)
 {
-	long		status = 0;
+	long status = 0;
 
 	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
 	return status / 100 == 1;
@@ -44,7 +44,7 @@ receive_head(char *data, size_t size, size_t nmemb, void *arg)
 	if (transfer->head_done)
 	{
 		if (!transfer->interim)
-			return len;			/* a trailer, which is ignored */
+			return len; /* a trailer, which is ignored */
 		transfer->head_done = false;
 		transfer->head.len = 0;
 	}
@@ -104,8 +104,8 @@ forget_body(WfTransfer *transfer)
 static bool
 set_constant_options(WfTransfer *transfer)
 {
-	CURL	   *easy = transfer->easy;
-	int			failed = 0;
+	CURL *easy = transfer->easy;
+	int	  failed = 0;
 
 	failed |= curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
 	failed |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
@@ -170,7 +170,7 @@ open_easy(WfTransfer *transfer)
 static bool
 set_ca(WfTransfer *transfer, const char *ca)
 {
-	int			failed = 0;
+	int failed = 0;
 
 	if (ca == NULL ? transfer->ca == NULL : transfer->ca != NULL && strcmp(ca, transfer->ca) == 0)
 		return true;
@@ -200,8 +200,8 @@ set_ca(WfTransfer *transfer, const char *ca)
 static bool
 set_transport(WfTransfer *transfer, bool tls, bool verify)
 {
-	CURL	   *easy = transfer->easy;
-	int			failed = 0;
+	CURL *easy = transfer->easy;
+	int	  failed = 0;
 
 	if (transfer->settings_valid && transfer->tls == tls && transfer->verify == verify)
 		return true;
@@ -232,8 +232,7 @@ set_method(WfTransfer *transfer, const char *method, const char *body, size_t bo
 		failed |= curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
 		custom = NULL;
 	}
-	else if (body != NULL || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
-			 strcmp(method, "PATCH") == 0)
+	else if (body != NULL || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0)
 	{
 		failed |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
 		failed |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body ? body : "");
@@ -255,9 +254,9 @@ set_method(WfTransfer *transfer, const char *method, const char *body, size_t bo
 static bool
 set_limits(WfTransfer *transfer, const WfHttpRequest *request)
 {
-	CURL	   *easy = transfer->easy;
-	long		idle = request->idle_timeout_ms > 0 ? (request->idle_timeout_ms + 999) / 1000 : 60;
-	int			failed = 0;
+	CURL *easy = transfer->easy;
+	long  idle = request->idle_timeout_ms > 0 ? (request->idle_timeout_ms + 999) / 1000 : 60;
+	int	  failed = 0;
 
 	failed |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) request->timeout_ms);
 	failed |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) request->connect_timeout_ms);
@@ -303,8 +302,9 @@ is_header_value(const char *s)
 static bool
 is_framing_header(const char *name)
 {
-	static const char *const names[] = {"content-length", "transfer-encoding", "connection", "expect",
-		"upgrade", "te", "trailer", "keep-alive", "proxy-connection"};
+	static const char *const names[] = {"content-length", "transfer-encoding", "connection",
+										"expect",		  "upgrade",		   "te",
+										"trailer",		  "keep-alive",		   "proxy-connection"};
 
 	for (int i = 0; i < lengthof(names); i++)
 	{
@@ -326,7 +326,7 @@ check_request(WfTransfer *transfer, const WfHttpRequest *request)
 	for (int i = 0; i < request->nheaders; i++)
 	{
 		const WfHttpHeader *header = &request->headers[i];
-		const char *problem = NULL;
+		const char		   *problem = NULL;
 
 		if (!is_token_text(header->name))
 			problem = "a header has a name that HTTP does not allow";
@@ -348,7 +348,7 @@ check_request(WfTransfer *transfer, const WfHttpRequest *request)
 static char *
 block_put(WfTransfer *transfer, const char *data, size_t len)
 {
-	char	   *at = transfer->block.data + transfer->block.len;
+	char *at = transfer->block.data + transfer->block.len;
 
 	memcpy(at, data, len);
 	at[len] = '\0';
@@ -363,11 +363,11 @@ block_put(WfTransfer *transfer, const char *data, size_t len)
 static struct curl_slist *
 put_headers(WfTransfer *transfer, const WfHttpRequest *request)
 {
-	static char no_expect[] = "Expect:";
-	static char no_content_type[] = "Content-Type:";
+	static char		   no_expect[] = "Expect:";
+	static char		   no_content_type[] = "Content-Type:";
 	struct curl_slist *nodes = (struct curl_slist *) transfer->block.data;
-	bool		has_content_type = false;
-	int			n = 0;
+	bool			   has_content_type = false;
+	int				   n = 0;
 
 	transfer->block.len = sizeof(struct curl_slist) * (request->nheaders + 2);
 	for (int i = 0; i < request->nheaders; i++)
@@ -402,7 +402,7 @@ put_headers(WfTransfer *transfer, const WfHttpRequest *request)
 static size_t
 block_size(const WfHttpRequest *request)
 {
-	size_t		size = sizeof(struct curl_slist) * (request->nheaders + 2);
+	size_t size = sizeof(struct curl_slist) * (request->nheaders + 2);
 
 	for (int i = 0; i < request->nheaders; i++)
 		size += strlen(request->headers[i].name) + strlen(request->headers[i].value) + 3;
@@ -441,8 +441,8 @@ take_easy(WfTransfer *transfer, const WfHttpRequest *request, bool tls)
 bool
 wf_transfer_prepare(WfTransfer *transfer, const WfHttpRequest *request)
 {
-	bool		tls = pg_strncasecmp(request->url, "https:", 6) == 0;
-	const char *body = NULL;
+	bool			   tls = pg_strncasecmp(request->url, "https:", 6) == 0;
+	const char		  *body = NULL;
 	struct curl_slist *headers;
 
 	memset(&transfer->reply, 0, sizeof(WfHttpReply));
@@ -468,8 +468,7 @@ wf_transfer_prepare(WfTransfer *transfer, const WfHttpRequest *request)
 	if (request->body != NULL)
 		body = block_put(transfer, request->body, request->body_len);
 
-	if (!set_transport(transfer, tls, request->verify) ||
-		!set_limits(transfer, request) ||
+	if (!set_transport(transfer, tls, request->verify) || !set_limits(transfer, request) ||
 		!set_method(transfer, request->method, body, request->body_len) ||
 		curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, headers) != CURLE_OK)
 		goto out_of_memory;
@@ -496,9 +495,11 @@ void
 wf_transfer_give_up(WfTransfer *transfer, int64 most)
 {
 	transfer->reply.elapsed_us = wf_http_clock() - transfer->started_at;
-	wf_transfer_fail(transfer, WF_HTTP_CROWDED_OUT,
-					 "the answer was given up after %zu bytes, as the largest of all that are being received: together they took more "
-					 "than " INT64_FORMAT " MB of memory", transfer->body.len, most / (1024 * 1024));
+	wf_transfer_fail(
+		transfer, WF_HTTP_CROWDED_OUT,
+		"the answer was given up after %zu bytes, as the largest of all that are being received: together they took more "
+		"than " INT64_FORMAT " MB of memory",
+		transfer->body.len, most / (1024 * 1024));
 	forget_body(transfer);
 }
 

@@ -27,7 +27,7 @@ find_path(const char *text)
 		host = text + 8;
 	else
 		return NULL;
-	if (strchr("/?#", *host) != NULL)	/* no host, or the end of the text */
+	if (strchr("/?#", *host) != NULL) /* no host, or the end of the text */
 		return NULL;
 	return host + strcspn(host, "/?#");
 }
@@ -35,8 +35,8 @@ find_path(const char *text)
 static char *
 get_part(CURLU *handle, CURLUPart part, unsigned int flags)
 {
-	char	   *text = NULL;
-	char	   *copy;
+	char *text = NULL;
+	char *copy;
 
 	if (curl_url_get(handle, part, &text, flags) != CURLUE_OK)
 		return NULL;
@@ -48,10 +48,10 @@ get_part(CURLU *handle, CURLUPart part, unsigned int flags)
 static const char *
 parse_parts(CURLU *handle, WfUrl *url)
 {
-	char	   *scheme = get_part(handle, CURLUPART_SCHEME, 0);
-	char	   *host = get_part(handle, CURLUPART_HOST, 0);
-	char	   *port = get_part(handle, CURLUPART_PORT, CURLU_DEFAULT_PORT);
-	char	   *path = get_part(handle, CURLUPART_PATH, 0);
+	char *scheme = get_part(handle, CURLUPART_SCHEME, 0);
+	char *host = get_part(handle, CURLUPART_HOST, 0);
+	char *port = get_part(handle, CURLUPART_PORT, CURLU_DEFAULT_PORT);
+	char *path = get_part(handle, CURLUPART_PATH, 0);
 
 	if (scheme == NULL || host == NULL || port == NULL || path == NULL)
 		return "cannot be read";
@@ -91,9 +91,7 @@ wf_url_parse(const char *text, WfUrl *url)
 
 	handle = curl_url();
 	if (handle == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory")));
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	if (curl_url_set(handle, CURLUPART_URL, text, 0) == CURLUE_OK)
 		problem = parse_parts(handle, url);
 	curl_url_cleanup(handle);
@@ -103,16 +101,16 @@ wf_url_parse(const char *text, WfUrl *url)
 bool
 wf_url_is_within(const WfUrl *url, const WfUrl *base)
 {
-	size_t		len = strlen(base->path);
+	size_t len = strlen(base->path);
 
 	return strcmp(url->origin, base->origin) == 0 && strncmp(url->path, base->path, len) == 0 &&
-		(url->path[len] == '\0' || url->path[len] == '/');
+		   (url->path[len] == '\0' || url->path[len] == '/');
 }
 
 bool
 wf_url_continues(const char *text, const char *base)
 {
-	size_t		len = strlen(base);
+	size_t len = strlen(base);
 
 	return strncmp(text, base, len) == 0 && strchr("/?#", text[len]) != NULL && wf_url_path_problem(text + len) == NULL;
 }

@@ -9,9 +9,9 @@
 
 typedef struct WfUrl
 {
-	char	   *origin; /* "https://host:443": in lower case, always with the port */
-	char	   *path;	/* path as it is sent, without trailing slashes: "" or "/v1" */
-	bool		bare;	/* the URL has neither query nor fragment */
+	char *origin; /* "https://host:443": in lower case, always with the port */
+	char *path;	  /* path as it is sent, without trailing slashes: "" or "/v1" */
+	bool  bare;	  /* the URL has neither query nor fragment */
 } WfUrl;
 
 /*

@@ -85,8 +85,8 @@ static char *
 names_hint(const char *name, Oid catalog)
 {
 	StringInfoData valid;
-	const char *nearest = NULL;
-	int			best = 4;
+	const char	  *nearest = NULL;
+	int			   best = 4;
 
 	initStringInfo(&valid);
 	for (int i = 0; i < lengthof(option_names); i++)
@@ -118,8 +118,8 @@ names_hint(const char *name, Oid catalog)
 static bool
 looks_secret(const char *name)
 {
-	static const char *const words[] = {"password", "passwd", "token", "secret", "api_key", "apikey", "credential",
-		"bearer", "authorization"};
+	static const char *const words[] = {"password", "passwd",	  "token",	"secret",		"api_key",
+										"apikey",	"credential", "bearer", "authorization"};
 
 	if (is_option(name, UserMappingRelationId))
 		return true;
@@ -134,29 +134,26 @@ looks_secret(const char *name)
 static void
 check_names(List *options, Oid catalog)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, options)
+	foreach (cell, options)
 	{
 		const char *name = ((DefElem *) lfirst(cell))->defname;
 
 		if (is_option(name, catalog))
 			continue;
 		if (catalog == ForeignServerRelationId && looks_secret(name))
-			ereport(ERROR,
-					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-					 errmsg("invalid option \"%s\"", name),
-					 errdetail("Options of a server are visible to everyone, so it holds no credentials."),
-					 errhint("Put credentials into a user mapping: CREATE USER MAPPING FOR ... SERVER ... OPTIONS (auth 'bearer', token '...').")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("invalid option \"%s\"", name),
+				 errdetail("Options of a server are visible to everyone, so it holds no credentials."),
+				 errhint(
+					 "Put credentials into a user mapping: CREATE USER MAPPING FOR ... SERVER ... OPTIONS (auth 'bearer', token '...').")));
 		if (catalog == UserMappingRelationId && is_option(name, ForeignServerRelationId))
-			ereport(ERROR,
-					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-					 errmsg("invalid option \"%s\"", name),
-					 errhint("It is an option of the server: ALTER SERVER ... OPTIONS (...).")));
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-				 errmsg("invalid option \"%s\"", name),
-				 errhint("%s", names_hint(name, catalog))));
+			ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("invalid option \"%s\"", name),
+							errhint("It is an option of the server: ALTER SERVER ... OPTIONS (...).")));
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("invalid option \"%s\"", name),
+						errhint("%s", names_hint(name, catalog))));
 	}
 }
 
@@ -173,8 +170,7 @@ check_url_option(const char *text)
 	/* the message does not show the value, which may hold a password */
 	if (problem != NULL)
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for option \"url\""),
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid value for option \"url\""),
 				 errdetail("The URL %s.", problem),
 				 errhint("A URL of a server is http(s)://host[:port][/path], as in \"https://pay.example.com/v1\".")));
 }
@@ -182,10 +178,10 @@ check_url_option(const char *text)
 static const char *
 check_server_value(const char *name, const char *value)
 {
-	int			number;
-	int64		bytes;
-	bool		boolean;
-	WfRetry		retry;
+	int		number;
+	int64	bytes;
+	bool	boolean;
+	WfRetry retry;
 
 	if (wf_is_retry_option(name))
 	{
@@ -215,7 +211,7 @@ check_server_value(const char *name, const char *value)
 static bool
 is_privileged(const char *name, const char *value)
 {
-	bool		boolean;
+	bool boolean;
 
 	if (strcmp(name, "allow_private") == 0)
 		return wf_option_boolean(value, &boolean) != NULL || boolean;
@@ -251,7 +247,7 @@ owns_server_with(const char *url, const char *name, const char *value)
 	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_foreign_server form = (Form_pg_foreign_server) GETSTRUCT(tuple);
-		List	   *options;
+		List				  *options;
 
 		if (form->srvfdw != wrapper || !has_privs_of_role(GetUserId(), form->srvowner))
 			continue;
@@ -266,22 +262,22 @@ owns_server_with(const char *url, const char *name, const char *value)
 static void
 check_right(const char *url, const char *name, const char *value)
 {
-	bool		is_file = strcmp(name, "ca") == 0;
+	bool is_file = strcmp(name, "ca") == 0;
 
 	if (superuser() || (is_file && has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES)))
 		return;
 	if (owns_server_with(url, name, value))
 		return;
 	if (is_file)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to set option \"ca\""),
-				 errdetail("Only roles with privileges of the \"%s\" role may name files on the server.",
-						   "pg_read_server_files")));
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("permission denied for a server with option %s '%s'", name, value),
-			 errdetail("Only superusers may create such a server or change its url; its owner may change the other options.")));
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied to set option \"ca\""),
+						errdetail("Only roles with privileges of the \"%s\" role may name files on the server.",
+								  "pg_read_server_files")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		 errmsg("permission denied for a server with option %s '%s'", name, value),
+		 errdetail(
+			 "Only superusers may create such a server or change its url; its owner may change the other options.")));
 }
 
 static void
@@ -291,21 +287,18 @@ check_server_options(List *options)
 	ListCell   *cell;
 
 	if (url == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"url\" is missing"),
-				 errhint("A server needs an address: OPTIONS (url 'https://pay.example.com/v1').")));
-	foreach(cell, options)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("option \"url\" is missing"),
+						errhint("A server needs an address: OPTIONS (url 'https://pay.example.com/v1').")));
+	foreach (cell, options)
 	{
-		DefElem    *def = lfirst(cell);
+		DefElem	   *def = lfirst(cell);
 		const char *value = defGetString(def);
 		const char *expected = check_server_value(def->defname, value);
 
 		if (expected != NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("invalid value for option \"%s\": \"%s\"", def->defname, value),
-					 errdetail("Expected is %s.", expected)));
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("invalid value for option \"%s\": \"%s\"", def->defname, value),
+							errdetail("Expected is %s.", expected)));
 		if (is_privileged(def->defname, value))
 			check_right(url, def->defname, value);
 	}
@@ -319,10 +312,8 @@ check_user_mapping(List *options)
 	WfCredentials credentials;
 
 	if (!wf_credentials_read(options, &credentials))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s", credentials.problem),
-				 credentials.hint ? errhint("%s", credentials.hint) : 0));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", credentials.problem),
+						credentials.hint ? errhint("%s", credentials.hint) : 0));
 }
 
 /*
@@ -334,8 +325,8 @@ check_user_mapping(List *options)
 Datum
 workflow_http_validator(PG_FUNCTION_ARGS)
 {
-	List	   *options = untransformRelOptions(PG_GETARG_DATUM(0));
-	Oid			catalog = PG_GETARG_OID(1);
+	List *options = untransformRelOptions(PG_GETARG_DATUM(0));
+	Oid	  catalog = PG_GETARG_OID(1);
 
 	check_names(options, catalog);
 	if (catalog == ForeignServerRelationId)

@@ -20,7 +20,7 @@ wf_http_clock(void)
 void
 wf_transfer_fail(WfTransfer *transfer, WfHttpVerdict verdict, const char *fmt, ...)
 {
-	va_list		args;
+	va_list args;
 
 	va_start(args, fmt);
 	vsnprintf(transfer->message, sizeof(transfer->message), fmt, args);

@@ -15,7 +15,7 @@
 #include "model/template_build.h"
 #include "model/variable.h"
 
-#define MAX_STEPS 5000
+#define MAX_STEPS	   5000
 #define MAX_NAME_BYTES 200
 
 /* the largest payload that NOTIFY takes */
@@ -34,7 +34,7 @@ read_step_text(WfReader *reader, const WfJson *node, void *target)
 static void
 read_http(WfReader *reader, const WfJson *node, void *target)
 {
-	WfStep	   *step = target;
+	WfStep *step = target;
 
 	step->action = WF_ACTION_HTTP;
 	wf_read_http(reader, node, &step->http);
@@ -43,7 +43,7 @@ read_http(WfReader *reader, const WfJson *node, void *target)
 static void
 read_sql(WfReader *reader, const WfJson *node, void *target)
 {
-	WfStep	   *step = target;
+	WfStep *step = target;
 
 	step->action = WF_ACTION_SQL;
 	wf_read_string(reader, node, &step->sql);
@@ -72,9 +72,9 @@ read_channel(WfReader *reader, const WfJson *node, void *target)
 static void
 read_payload(WfReader *reader, const WfJson *node, void *target)
 {
-	WfTemplate *tmpl = NULL;
+	WfTemplate	  *tmpl = NULL;
 	StringInfoData payload;
-	WfFault		fault;
+	WfFault		   fault;
 
 	wf_read_any(reader, node, &tmpl);
 	if (tmpl == NULL)
@@ -96,7 +96,7 @@ static const WfReaderField notify_fields[] = {
 static void
 read_notify(WfReader *reader, const WfJson *node, void *target)
 {
-	WfStep	   *step = target;
+	WfStep *step = target;
 
 	step->action = WF_ACTION_NOTIFY;
 	wf_read_object(reader, node, "\"notify\"", FIELDS(notify_fields), step);
@@ -105,7 +105,7 @@ read_notify(WfReader *reader, const WfJson *node, void *target)
 static void
 read_set(WfReader *reader, const WfJson *node, void *target)
 {
-	WfStep	   *step = target;
+	WfStep *step = target;
 
 	step->action = WF_ACTION_SET;
 	wf_read_changes(reader, node, &step->set);
@@ -114,15 +114,14 @@ read_set(WfReader *reader, const WfJson *node, void *target)
 static void
 read_save(WfReader *reader, const WfJson *node, void *target)
 {
-	WfStep	   *step = target;
+	WfStep *step = target;
 
 	if (node->type != WF_JSON_BOOL)
 		wf_read_changes(reader, node, &step->save);
 	else if (node->truth)
 		step->save_all = true;
 	else
-		wf_json_issue(reader->issues, node, "To save nothing, leave it out.",
-					  "must be true or an object, not false");
+		wf_json_issue(reader->issues, node, "To save nothing, leave it out.", "must be true or an object, not false");
 }
 
 /* ---- where it goes ---- */
@@ -130,7 +129,7 @@ read_save(WfReader *reader, const WfJson *node, void *target)
 static void
 read_next(WfReader *reader, const WfJson *node, void *target)
 {
-	WfRoute    *route = target;
+	WfRoute *route = target;
 
 	route->kind = WF_ROUTE_NEXT;
 	if (node->type != WF_JSON_ARRAY)
@@ -142,7 +141,7 @@ read_next(WfReader *reader, const WfJson *node, void *target)
 	route->next = wf_graph_target(-1);
 	for (int i = 0; i < node->n; i++)
 	{
-		int			to;
+		int to;
 
 		wf_read_step_name(reader, node->items[i], &to);
 		wf_graph_add_edge(reader->graph, reader->step->index, to);
@@ -157,10 +156,11 @@ static const WfReaderField branch_fields[] = {
 static void
 read_choose(WfReader *reader, const WfJson *node, void *target)
 {
-	WfRoute    *route = target;
+	WfRoute *route = target;
 
 	route->kind = WF_ROUTE_CHOOSE;
-	if (!wf_reader_expect(reader, node, WF_JSON_ARRAY, "Branches are a list: [{\"when\": ..., \"next\": ...}, {\"next\": ...}]."))
+	if (!wf_reader_expect(reader, node, WF_JSON_ARRAY,
+						  "Branches are a list: [{\"when\": ..., \"next\": ...}, {\"next\": ...}]."))
 		return;
 	if (node->n == 0)
 		wf_json_issue(reader->issues, node, NULL, "has no branches");
@@ -170,8 +170,8 @@ read_choose(WfReader *reader, const WfJson *node, void *target)
 	{
 		const WfJson *branch = node->items[i];
 
-		if (wf_read_object(reader, branch, "a branch", FIELDS(branch_fields), &route->branches[i]) &&
-			i < node->n - 1 && !wf_json_member(branch, "when"))
+		if (wf_read_object(reader, branch, "a branch", FIELDS(branch_fields), &route->branches[i]) && i < node->n - 1 &&
+			!wf_json_member(branch, "when"))
 			wf_json_issue(reader->issues, branch, "Only the last branch may be without \"when\".",
 						  "the branches after it are never reached");
 	}
@@ -180,7 +180,7 @@ read_choose(WfReader *reader, const WfJson *node, void *target)
 static void
 read_error_code(WfReader *reader, const WfJson *node, void *target)
 {
-	WfRoute    *route = target;
+	WfRoute *route = target;
 
 	route->kind = WF_ROUTE_ERROR;
 	wf_read_string(reader, node, &route->error_code);
@@ -189,7 +189,7 @@ read_error_code(WfReader *reader, const WfJson *node, void *target)
 static void
 read_abort(WfReader *reader, const WfJson *node, void *target)
 {
-	WfRoute    *route = target;
+	WfRoute *route = target;
 
 	route->kind = WF_ROUTE_ABORT;
 	wf_read_text(reader, node, &route->message);
@@ -205,9 +205,9 @@ static void
 read_end(WfReader *reader, const WfJson *node, void *target)
 {
 	static const char hint[] = "Write true, {\"error\": code, \"message\": text} or {\"abort\": reason}.";
-	WfRoute    *route = target;
-	bool		error;
-	bool		abort;
+	WfRoute			 *route = target;
+	bool			  error;
+	bool			  abort;
 
 	route->kind = WF_ROUTE_END;
 	if (node->type == WF_JSON_BOOL)
@@ -243,13 +243,13 @@ static void
 read_warn_waiting(WfReader *reader, const WfJson *node, void *target)
 {
 	WfWarnWaiting *warn = target;
-	Interval	interval;
+	Interval	   interval;
 
 	if (!wf_read_interval_checked(reader, node, &interval))
 		return;
 	warn->given = true;
-	warn->after_ms = (interval.time + 999) / 1000 +
-		(interval.day + interval.month * INT64CONST(30)) * (USECS_PER_DAY / 1000);
+	warn->after_ms =
+		(interval.time + 999) / 1000 + (interval.day + interval.month * INT64CONST(30)) * (USECS_PER_DAY / 1000);
 }
 
 static const WfReaderField step_fields[] = {
@@ -285,8 +285,8 @@ static const char *const route_keys[] = {"next", "choose", "first_of", "end"};
 
 /* Of keys that exclude each other, an issue names the first two that are there. */
 static void
-check_at_most_one(WfReader *reader, const WfJson *node, const char *const *keys, int nkeys,
-				  const char *message, const char *hint)
+check_at_most_one(WfReader *reader, const WfJson *node, const char *const *keys, int nkeys, const char *message,
+				  const char *hint)
 {
 	const char *first = NULL;
 
@@ -317,19 +317,21 @@ handler_node(const WfStep *step, const WfJson *node, int entry)
 static void
 check_outside(WfReader *reader, const WfJson *node)
 {
-	WfStep	   *step = reader->step;
+	WfStep		 *step = reader->step;
 	const WfJson *heartbeat = wf_json_member(node, "heartbeat");
 	const WfJson *warn_waiting = wf_json_member(node, "warn_waiting");
 	const WfJson *cancel = wf_json_member(node, "cancel");
-	bool		event = wf_json_member(node, "wait") || wf_json_member(node, "first_of");
+	bool		  event = wf_json_member(node, "wait") || wf_json_member(node, "first_of");
 	/* an event that could not be read has its own issue */
-	bool		no_callback = !event || wf_is_clock(wf_step_waits_for(step));
+	bool no_callback = !event || wf_is_clock(wf_step_waits_for(step));
 
 	if (warn_waiting && no_callback)
-		wf_json_issue(reader->issues, warn_waiting, "It is for waits for a callback, since a clock is never late: give the step \"wait\": true.",
+		wf_json_issue(reader->issues, warn_waiting,
+					  "It is for waits for a callback, since a clock is never late: give the step \"wait\": true.",
 					  "there is no callback to wait for");
 	if (heartbeat && no_callback)
-		wf_json_issue(reader->issues, heartbeat, "It is missed while a callback is waited for: give the step \"wait\": true.",
+		wf_json_issue(reader->issues, heartbeat,
+					  "It is missed while a callback is waited for: give the step \"wait\": true.",
 					  "there is no callback to wait for");
 	if (cancel && wf_json_member(node, "http") == NULL)
 		wf_json_issue(reader->issues, cancel, "Only \"http\" can be asked to stop by a request.",
@@ -386,8 +388,10 @@ warn_of_outcomes(WfReader *reader, const WfJson *node)
 		const WfJson *on = wf_json_member(handler_node(step, node, i), "on");
 
 		if ((step->entries[i].outcomes & (1u << WF_OUTCOME_TIMED_OUT)) != 0 && wf_json_member(node, "timeout") == NULL)
-			wf_json_warning(reader->issues, on, "A step times out after its own \"timeout\"; an attempt of http that took too long has the code \"timeout\".",
-							"TIMED_OUT never happens: the step has no \"timeout\"");
+			wf_json_warning(
+				reader->issues, on,
+				"A step times out after its own \"timeout\"; an attempt of http that took too long has the code \"timeout\".",
+				"TIMED_OUT never happens: the step has no \"timeout\"");
 		if ((step->entries[i].outcomes & (1u << WF_OUTCOME_DIED)) != 0 && wf_json_member(node, "heartbeat") == NULL)
 			wf_json_warning(reader->issues, on, "A step dies of silence that is longer than its \"heartbeat\".",
 							"DIED never happens: the step has no \"heartbeat\"");
@@ -398,14 +402,17 @@ warn_of_outcomes(WfReader *reader, const WfJson *node)
 static void
 warn_of_variables(WfReader *reader, const WfJson *node)
 {
-	bool		callback = wf_json_member(node, "wait") != NULL && !wf_is_clock(wf_step_waits_for(reader->step));
+	bool callback = wf_json_member(node, "wait") != NULL && !wf_is_clock(wf_step_waits_for(reader->step));
 
-	if ((reader->mentioned & WF_VAR_BIT(WF_VAR_CALLBACK_URL)) != 0 && !callback && wf_json_member(node, "first_of") == NULL)
-		wf_json_warning(reader->issues, node, "The URL is good for the visit that it was made in: give that step \"wait\": true.",
+	if ((reader->mentioned & WF_VAR_BIT(WF_VAR_CALLBACK_URL)) != 0 && !callback &&
+		wf_json_member(node, "first_of") == NULL)
+		wf_json_warning(reader->issues, node,
+						"The URL is good for the visit that it was made in: give that step \"wait\": true.",
 						"\"$callback_url\" is of no use: the step does not wait for a callback");
 	if ((reader->mentioned & WF_VAR_BIT(WF_VAR_RESULT)) != 0 && !callback && !wf_vocabulary_has_attempts(node) &&
 		wf_json_member(node, "first_of") == NULL)
-		wf_json_warning(reader->issues, node, "It is of this very visit; what an earlier step brought is kept by that step's \"save\".",
+		wf_json_warning(reader->issues, node,
+						"It is of this very visit; what an earlier step brought is kept by that step's \"save\".",
 						"\"$result\" says nothing: the step neither calls out nor waits for a callback");
 }
 
@@ -432,7 +439,7 @@ static void
 check_step_node(WfReader *reader, const WfJson *node)
 {
 	const WfJson *retry = wf_json_member(node, "retry");
-	bool		has_reply = wf_vocabulary_has_reply(node);
+	bool		  has_reply = wf_vocabulary_has_reply(node);
 
 	check_at_most_one(reader, node, FIELDS(action_keys), "has more than one action",
 					  "A step does one thing: make a step of each.");
@@ -443,8 +450,8 @@ check_step_node(WfReader *reader, const WfJson *node)
 					  "Only \"http\" and \"sql\" have a reply; \"save\" keeps what a callback brings.",
 					  "there is no action whose reply could be saved");
 	if (!has_reply && retry)
-		wf_json_issue(reader->issues, retry,
-					  "Only \"http\" and \"sql\" are tried again.", "there is no action that could be tried again");
+		wf_json_issue(reader->issues, retry, "Only \"http\" and \"sql\" are tried again.",
+					  "there is no action that could be tried again");
 	if (retry && retry->type == WF_JSON_OBJECT)
 		wf_retry_check(reader, retry);
 	check_outside(reader, node);
@@ -560,11 +567,11 @@ static const WfReaderField definition_fields[] = {
 static void
 pass_retry_on(WfReader *reader, WfDefinition *def, const WfJson *node)
 {
-	bool		used = false;
+	bool used = false;
 
 	for (int i = 0; i < def->nsteps; i++)
 	{
-		WfStep	   *step = &def->steps[i];
+		WfStep *step = &def->steps[i];
 
 		if (step->retry.given || (step->action != WF_ACTION_HTTP && step->action != WF_ACTION_SQL))
 			continue;
@@ -572,7 +579,8 @@ pass_retry_on(WfReader *reader, WfDefinition *def, const WfJson *node)
 		used = true;
 	}
 	if (!used)
-		wf_json_warning(reader->issues, node, "It is for steps with \"http\" or \"sql\" that have no \"retry\" of their own.",
+		wf_json_warning(reader->issues, node,
+						"It is for steps with \"http\" or \"sql\" that have no \"retry\" of their own.",
 						"there is no step that goes by it");
 }
 
@@ -580,11 +588,11 @@ pass_retry_on(WfReader *reader, WfDefinition *def, const WfJson *node)
 static void
 pass_warn_waiting_on(WfReader *reader, WfDefinition *def, const WfJson *node)
 {
-	bool		used = false;
+	bool used = false;
 
 	for (int i = 0; i < def->nsteps; i++)
 	{
-		WfStep	   *step = &def->steps[i];
+		WfStep *step = &def->steps[i];
 
 		if (step->warn_waiting.given || wf_step_waits_for(step) != WF_EVENT_CALLBACK)
 			continue;
@@ -592,7 +600,8 @@ pass_warn_waiting_on(WfReader *reader, WfDefinition *def, const WfJson *node)
 		used = true;
 	}
 	if (!used)
-		wf_json_warning(reader->issues, node, "It is for steps that wait for a callback and have no \"warn_waiting\" of their own.",
+		wf_json_warning(reader->issues, node,
+						"It is for steps that wait for a callback and have no \"warn_waiting\" of their own.",
 						"there is no step that goes by it");
 }
 
@@ -603,7 +612,7 @@ index_steps(WfReader *reader, const WfJson *root)
 	const WfJson *steps = wf_json_member(root, "steps");
 
 	if (steps == NULL)
-		return true;			/* a missing list gets its issue later */
+		return true; /* a missing list gets its issue later */
 	if (!wf_reader_expect(reader, steps, WF_JSON_ARRAY, "Steps are a list: [{\"step\": name, ...}, ...]."))
 		return false;
 	if (steps->n == 0)
@@ -620,9 +629,9 @@ index_steps(WfReader *reader, const WfJson *root)
 WfDefinition *
 wf_definition_compile(const char *json, WfReferences *references, WfIssues *issues)
 {
-	WfGraph    *graph = palloc0(sizeof(WfGraph));
-	WfReader	reader = {.issues = issues, .references = references, .graph = graph};
-	int			before = issues->n;
+	WfGraph		 *graph = palloc0(sizeof(WfGraph));
+	WfReader	  reader = {.issues = issues, .references = references, .graph = graph};
+	int			  before = issues->n;
 	const WfJson *root = wf_json_parse(json, issues);
 
 	if (root == NULL || !wf_reader_expect(&reader, root, WF_JSON_OBJECT, NULL) || !index_steps(&reader, root))
@@ -632,7 +641,7 @@ wf_definition_compile(const char *json, WfReferences *references, WfIssues *issu
 	if (graph->def.data == NULL)
 		graph->def.data = wf_jsonb_empty_object();
 	if (graph->def.start < 0)
-		graph->def.start = 0;	/* so that checking can go on */
+		graph->def.start = 0; /* so that checking can go on */
 	if (graph->def.retry.given)
 		pass_retry_on(&reader, &graph->def, wf_json_member(root, "retry"));
 	if (graph->def.warn_waiting.given)

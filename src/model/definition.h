@@ -40,7 +40,7 @@ extern bool wf_code_names(const char *word, const char *code, int http_status);
 
 /* "SUCCESS", …; NULL for WF_OUTCOME_NONE */
 extern const char *wf_outcome_name(WfOutcome outcome);
-extern WfOutcome wf_outcome_from_name(const char *name); /* WF_OUTCOME_NONE for any other name */
+extern WfOutcome   wf_outcome_from_name(const char *name); /* WF_OUTCOME_NONE for any other name */
 
 typedef enum WfActionKind
 {
@@ -91,16 +91,16 @@ typedef struct WfHttpAction
 	WfPair	   *form;
 	int			nform;
 	bool		has_form;
-	WfDuration	timeout;		 /* timeout of each attempt */
+	WfDuration	timeout; /* timeout of each attempt */
 	WfDuration	connect_timeout;
 } WfHttpAction;
 
 typedef struct WfEvent
 {
-	WfEventKind kind;
-	WfDuration	after;
-	WfTemplate *until; /* renders to a text that timestamptz_in reads */
-	WfPredicate *when; /* NULL: always wait */
+	WfEventKind	 kind;
+	WfDuration	 after;
+	WfTemplate	*until; /* renders to a text that timestamptz_in reads */
+	WfPredicate *when;	/* NULL: always wait */
 } WfEvent;
 
 typedef struct WfCancelAction /* the request that asks the called service to stop */
@@ -110,19 +110,19 @@ typedef struct WfCancelAction /* the request that asks the called service to sto
 	 * method is POST unless given.
 	 */
 	WfHttpAction *http;
-	WfDuration	timeout;   /* how long the confirming callback is waited for; absent: 30 s */
+	WfDuration	  timeout; /* how long the confirming callback is waited for; absent: 30 s */
 } WfCancelAction;
 
 typedef struct WfTargets /* where a token goes on: a token enters each of these steps */
 {
-	int		   *steps;
-	int			n;
+	int *steps;
+	int	 n;
 } WfTargets;
 
 typedef struct WfBranch /* one branch of `choose` */
 {
 	WfPredicate *when; /* NULL: this branch is taken if no other was */
-	WfTargets	next;
+	WfTargets	 next;
 } WfBranch;
 
 /*
@@ -135,15 +135,15 @@ typedef struct WfEntry
 	 * For a handler: a time, counted from the entry of the visit; kind NONE: it has outcomes and
 	 * codes.
 	 */
-	WfEvent		event;
+	WfEvent event;
 	/* the rest is for handlers only */
-	bool		any;	  /* the entry has "*" */
-	uint32		outcomes; /* bits (1 << WfOutcome) */
-	const char **codes;	  /* error codes, or classes of status codes: see wf_code_names */
-	int			ncodes;
+	bool		 any;	   /* the entry has "*" */
+	uint32		 outcomes; /* bits (1 << WfOutcome) */
+	const char **codes;	   /* error codes, or classes of status codes: see wf_code_names */
+	int			 ncodes;
 	/* the handler interrupts the visit; otherwise its token is an additional one */
 	bool		interrupt;
-	WfTemplate *save;	   /* for an event; NULL: nothing to save */
+	WfTemplate *save; /* for an event; NULL: nothing to save */
 	WfTargets	next;
 } WfEntry;
 
@@ -169,36 +169,36 @@ typedef struct WfRoute
 
 typedef struct WfWarnWaiting /* after how long a wait is warned of */
 {
-	bool		given;
-	int64		after_ms; /* in ms; 0: never */
+	bool  given;
+	int64 after_ms; /* in ms; 0: never */
 } WfWarnWaiting;
 
 typedef struct WfStep
 {
-	const char *name;
-	int			index;
-	int			list; /* the list that it belongs to */
-	WfActionKind action;
-	WfHttpAction *http;
-	const char *sql;		/* statement, as written */
-	WfTemplate *channel;	/* for NOTIFY */
-	WfTemplate *payload;	/* for NOTIFY; NULL: '' */
-	WfTemplate *set;		/* an object template */
-	WfPredicate *success;	/* NULL: always true */
-	WfTemplate *save_reply; /* an object template; NULL: nothing to save */
-	WfTemplate *save;		/* an object template; NULL: nothing to save */
-	bool		save_all;	/* "save": true */
-	WfDuration	timeout;
-	WfDuration	heartbeat;
-	WfWarnWaiting warn_waiting; /* that of the step, else that of the definition */
-	WfRetry		retry; /* that of the step, else that of the definition */
-	WfCancelAction *cancel; /* NULL: not given */
-	bool		ignore_cancel;
-	bool		async;
-	WfEntry    *entries; /* what the step waits for, then its handlers; rows count them from 1 */
-	int			nwaits;	 /* how many entries it waits for */
-	int			nentries;
-	WfRoute		route;
+	const char	   *name;
+	int				index;
+	int				list; /* the list that it belongs to */
+	WfActionKind	action;
+	WfHttpAction   *http;
+	const char	   *sql;		/* statement, as written */
+	WfTemplate	   *channel;	/* for NOTIFY */
+	WfTemplate	   *payload;	/* for NOTIFY; NULL: '' */
+	WfTemplate	   *set;		/* an object template */
+	WfPredicate	   *success;	/* NULL: always true */
+	WfTemplate	   *save_reply; /* an object template; NULL: nothing to save */
+	WfTemplate	   *save;		/* an object template; NULL: nothing to save */
+	bool			save_all;	/* "save": true */
+	WfDuration		timeout;
+	WfDuration		heartbeat;
+	WfWarnWaiting	warn_waiting; /* that of the step, else that of the definition */
+	WfRetry			retry;		  /* that of the step, else that of the definition */
+	WfCancelAction *cancel;		  /* NULL: not given */
+	bool			ignore_cancel;
+	bool			async;
+	WfEntry		   *entries; /* what the step waits for, then its handlers; rows count them from 1 */
+	int				nwaits;	 /* how many entries it waits for */
+	int				nentries;
+	WfRoute			route;
 } WfStep;
 
 static inline bool
@@ -216,24 +216,24 @@ wf_step_waits_for(const WfStep *step)
 
 typedef struct WfStepList /* a list of steps: routes of its steps do not leave it */
 {
-	int			parent; /* the step that contains the list; -1: the process does */
-	int			first;	/* of the steps of the list */
-	int			n;
+	int parent; /* the step that contains the list; -1: the process does */
+	int first;	/* of the steps of the list */
+	int n;
 } WfStepList;
 
 typedef struct WfDefinition
 {
-	const char *description; /* NULL: none */
-	Jsonb	   *data;		 /* default data: an object, never NULL */
-	WfStep	   *steps; /* steps of all lists, one list after the other */
-	int			nsteps;
-	WfStepList *lists; /* the first list is that of the process itself */
-	int			nlists;
-	int			start;
-	WfRetry		retry; /* for steps that have none of their own */
+	const char	 *description; /* NULL: none */
+	Jsonb		 *data;		   /* default data: an object, never NULL */
+	WfStep		 *steps;	   /* steps of all lists, one list after the other */
+	int			  nsteps;
+	WfStepList	 *lists; /* the first list is that of the process itself */
+	int			  nlists;
+	int			  start;
+	WfRetry		  retry;		/* for steps that have none of their own */
 	WfWarnWaiting warn_waiting; /* for steps that have none of their own */
-	bool		has_retention;
-	Interval	retention; /* how long its ended instances are kept; zero: for ever */
+	bool		  has_retention;
+	Interval	  retention; /* how long its ended instances are kept; zero: for ever */
 } WfDefinition;
 
 /* A fault of a definition, or something of which its author is warned. */
@@ -253,10 +253,10 @@ typedef struct WfIssue
 typedef struct WfIssues WfIssues;
 struct WfIssues
 {
-	WfIssue    *items;
-	int			n;
-	int			allocated;
-	WfIssues   *warnings; /* NULL: warnings are not wanted */
+	WfIssue	 *items;
+	int		  n;
+	int		  allocated;
+	WfIssues *warnings; /* NULL: warnings are not wanted */
 };
 
 /* What a definition refers to outside of itself: see model/reference.h. */
@@ -283,6 +283,6 @@ extern void wf_issues_notice(const char *process, const WfIssues *warnings);
 extern WfDefinition *wf_definition_compile(const char *json, WfReferences *references, WfIssues *issues);
 
 /* The index of the step with that name, or -1. */
-extern int	wf_definition_step(const WfDefinition *def, const char *name);
+extern int wf_definition_step(const WfDefinition *def, const char *name);
 
 #endif

@@ -29,7 +29,7 @@ typedef enum Found
 {
 	FOUND,
 	MISSING,
-	UNSURE,						/* the executor has to be asked */
+	UNSURE, /* the executor has to be asked */
 } Found;
 
 /* ---- values ---- */
@@ -58,7 +58,7 @@ static Jsonb *
 call_executor(PGFunction function, const WfExpression *expression, const WfScope *scope)
 {
 	LOCAL_FCINFO(fcinfo, 4);
-	Datum		result;
+	Datum result;
 
 	InitFunctionCallInfoData(*fcinfo, NULL, 4, InvalidOid, NULL, NULL);
 	fcinfo->args[0].value = JsonbPGetDatum(scope->data);
@@ -77,8 +77,8 @@ call_executor(PGFunction function, const WfExpression *expression, const WfScope
 static Jsonb *
 execute_path(PGFunction function, const WfExpression *expression, const WfScope *scope)
 {
-	Jsonb	   *result = NULL;
-	int			level;
+	Jsonb *result = NULL;
+	int	   level;
 
 	if (!expression->has_times || scope->timezone == NULL)
 		return call_executor(function, expression, scope);
@@ -106,11 +106,11 @@ throw_unknown(void)
 static bool
 side_value(const WfExpression *expression, const WfScope *scope, JsonbValue *value)
 {
-	Jsonb	   *first;
+	Jsonb *first;
 
 	if (expression->is_chain)
 	{
-		Found		found = follow_chain(&expression->chain, scope, value);
+		Found found = follow_chain(&expression->chain, scope, value);
 
 		if (found != UNSURE)
 			return found == FOUND;
@@ -127,15 +127,15 @@ side_value(const WfExpression *expression, const WfScope *scope, JsonbValue *val
 typedef struct Trial
 {
 	const WfExpression *expression;
-	const WfScope *scope;
-	JsonbValue *value;
-	bool		found;
+	const WfScope	   *scope;
+	JsonbValue		   *value;
+	bool				found;
 } Trial;
 
 static void
 try_side(void *arg)
 {
-	Trial	   *trial = arg;
+	Trial *trial = arg;
 
 	trial->found = side_value(trial->expression, trial->scope, trial->value);
 }
@@ -147,7 +147,7 @@ wf_expression_value(const WfExpression *expression, const WfScope *scope, JsonbV
 
 	for (; expression->otherwise != NULL; expression = expression->otherwise)
 	{
-		Trial		trial = {expression, scope, value, false};
+		Trial trial = {expression, scope, value, false};
 
 		if (wf_guard_run(try_side, &trial, &ignored) && trial.found)
 			return true;
@@ -162,14 +162,14 @@ typedef enum Truth
 	TRUTH_NO,
 	TRUTH_YES,
 	TRUTH_UNKNOWN,
-	TRUTH_NONE,					/* not a boolean */
+	TRUTH_NONE, /* not a boolean */
 } Truth;
 
 typedef struct Judging
 {
 	const WfExpression *expression;
-	const WfScope *scope;
-	Truth		truth;
+	const WfScope	   *scope;
+	Truth				truth;
 } Judging;
 
 /* Is the value equal to the literal? Values of different types are not compared here. */
@@ -180,7 +180,7 @@ equals(const JsonbValue *value, const JsonbValue *literal)
 	{
 		case jbvString:
 			return value->val.string.len == literal->val.string.len &&
-				memcmp(value->val.string.val, literal->val.string.val, literal->val.string.len) == 0;
+				   memcmp(value->val.string.val, literal->val.string.val, literal->val.string.len) == 0;
 		case jbvNumeric:
 			return DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(value->val.numeric),
 													NumericGetDatum(literal->val.numeric)));
@@ -197,8 +197,8 @@ static Found
 judge_equality(Judging *judging)
 {
 	const JsonbValue *literal = &judging->expression->literal;
-	JsonbValue	value;
-	Found		found = follow_chain(&judging->expression->chain, judging->scope, &value);
+	JsonbValue		  value;
+	Found			  found = follow_chain(&judging->expression->chain, judging->scope, &value);
 
 	if (found == FOUND && value.type == jbvBinary && JsonContainerIsArray(value.val.binary.data))
 		return UNSURE;
@@ -223,7 +223,7 @@ truth_of(const JsonbValue *value, const WfScope *scope)
 static Truth
 judge_items(const WfExpression *expression, const WfScope *scope)
 {
-	Jsonb	   *all = execute_path(jsonb_path_query_array_tz, expression, scope);
+	Jsonb *all = execute_path(jsonb_path_query_array_tz, expression, scope);
 
 	if (all == NULL || JB_ROOT_COUNT(all) == 0)
 		return TRUTH_NO;
@@ -235,9 +235,9 @@ judge_items(const WfExpression *expression, const WfScope *scope)
 static void
 judge_predicate(void *arg)
 {
-	Judging    *judging = arg;
+	Judging			   *judging = arg;
 	const WfExpression *expression = judging->expression;
-	JsonbValue	value;
+	JsonbValue			value;
 
 	if (expression->is_equality && judge_equality(judging) != UNSURE)
 		return;
@@ -257,7 +257,8 @@ wf_predicate_eval(const WfPredicate *predicate, const WfScope *scope, bool *answ
 	const char *message = "it is unknown: values of different kinds are compared";
 
 	if (!wf_guard_run(judge_predicate, &judging, &message) || judging.truth == TRUTH_UNKNOWN)
-		return wf_fault(fault, WF_CODE_PREDICATE, "the predicate \"%s\" cannot be worked out: %s", wf_issue_clip(text), message);
+		return wf_fault(fault, WF_CODE_PREDICATE, "the predicate \"%s\" cannot be worked out: %s", wf_issue_clip(text),
+						message);
 	if (judging.truth == TRUTH_NONE)
 		return wf_fault(fault, WF_CODE_PREDICATE, "the predicate \"%s\" does not give a single boolean",
 						wf_issue_clip(text));

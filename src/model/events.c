@@ -6,16 +6,12 @@
 
 #include "model/reader.h"
 
-#define MAX_CATCHES 100
+#define MAX_CATCHES		100
 #define MAX_CATCH_WORDS 100
 
 static const char *const outcome_names[] = {
-	[WF_OUTCOME_SUCCESS] = "SUCCESS",
-	[WF_OUTCOME_FAILED] = "FAILED",
-	[WF_OUTCOME_CANCELLED] = "CANCELLED",
-	[WF_OUTCOME_TIMED_OUT] = "TIMED_OUT",
-	[WF_OUTCOME_DIED] = "DIED",
-	[WF_OUTCOME_SYSTEM_ERROR] = "SYSTEM_ERROR",
+	[WF_OUTCOME_SUCCESS] = "SUCCESS",	  [WF_OUTCOME_FAILED] = "FAILED", [WF_OUTCOME_CANCELLED] = "CANCELLED",
+	[WF_OUTCOME_TIMED_OUT] = "TIMED_OUT", [WF_OUTCOME_DIED] = "DIED",	  [WF_OUTCOME_SYSTEM_ERROR] = "SYSTEM_ERROR",
 };
 
 const char *
@@ -48,20 +44,19 @@ wf_code_names(const char *word, const char *code, int http_status)
 static void
 read_callback(WfReader *reader, const WfJson *node, void *target)
 {
-	WfEvent    *event = target;
-	bool		truth = true;
+	WfEvent *event = target;
+	bool	 truth = true;
 
 	event->kind = WF_EVENT_CALLBACK;
 	wf_read_bool(reader, node, &truth);
 	if (!truth)
-		wf_json_issue(reader->issues, node, "Not to wait for a callback, leave it out.",
-					  "must be true");
+		wf_json_issue(reader->issues, node, "Not to wait for a callback, leave it out.", "must be true");
 }
 
 static void
 read_after(WfReader *reader, const WfJson *node, void *target)
 {
-	WfEvent    *event = target;
+	WfEvent *event = target;
 
 	event->kind = WF_EVENT_AFTER;
 	wf_read_pause(reader, node, &event->after);
@@ -70,7 +65,7 @@ read_after(WfReader *reader, const WfJson *node, void *target)
 static void
 read_until(WfReader *reader, const WfJson *node, void *target)
 {
-	WfEvent    *event = target;
+	WfEvent *event = target;
 
 	event->kind = WF_EVENT_UNTIL;
 	wf_read_until(reader, node, &event->until);
@@ -97,7 +92,7 @@ static const char *const event_keys[] = {
 static int
 count_members(const WfJson *node, const char *const *keys, int nkeys)
 {
-	int			n = 0;
+	int n = 0;
 
 	for (int i = 0; i < nkeys; i++)
 		n += wf_json_member(node, keys[i]) != NULL;
@@ -119,8 +114,8 @@ wf_read_entries(WfStep *step, const WfJson *node)
 void
 wf_read_wait(WfReader *reader, const WfJson *node, void *target)
 {
-	WfEvent    *event = &((WfStep *) target)->entries[0].event;
-	int			n;
+	WfEvent *event = &((WfStep *) target)->entries[0].event;
+	int		 n;
 
 	if (node->type == WF_JSON_BOOL)
 	{
@@ -129,8 +124,9 @@ wf_read_wait(WfReader *reader, const WfJson *node, void *target)
 			wf_json_issue(reader->issues, node, "Not to wait, leave it out.", "must be true or an event, not false");
 		return;
 	}
-	if (!wf_reader_expect(reader, node, WF_JSON_OBJECT,
-						  "Events are written {\"callback\": true}, {\"after\": \"2 days\"} or {\"until\": \"2030-01-31 12:00\"}."))
+	if (!wf_reader_expect(
+			reader, node, WF_JSON_OBJECT,
+			"Events are written {\"callback\": true}, {\"after\": \"2 days\"} or {\"until\": \"2030-01-31 12:00\"}."))
 		return;
 	wf_read_object(reader, node, "\"wait\"", FIELDS(event_fields), event);
 	n = count_members(node, FIELDS(event_keys));
@@ -184,22 +180,22 @@ static const struct
 	const char *word;
 	WfOutcome	outcome;
 } like_outcomes[] = {
-	{"TIMEOUT", WF_OUTCOME_TIMED_OUT}, {"EXPIRED", WF_OUTCOME_TIMED_OUT}, {"FAIL", WF_OUTCOME_FAILED},
-	{"FAILURE", WF_OUTCOME_FAILED}, {"CANCELED", WF_OUTCOME_CANCELLED}, {"CANCEL", WF_OUTCOME_CANCELLED},
-	{"ABORTED", WF_OUTCOME_CANCELLED}, {"DEAD", WF_OUTCOME_DIED}, {"HEARTBEAT", WF_OUTCOME_DIED},
+	{"TIMEOUT", WF_OUTCOME_TIMED_OUT},	{"EXPIRED", WF_OUTCOME_TIMED_OUT},	 {"FAIL", WF_OUTCOME_FAILED},
+	{"FAILURE", WF_OUTCOME_FAILED},		{"CANCELED", WF_OUTCOME_CANCELLED},	 {"CANCEL", WF_OUTCOME_CANCELLED},
+	{"ABORTED", WF_OUTCOME_CANCELLED},	{"DEAD", WF_OUTCOME_DIED},			 {"HEARTBEAT", WF_OUTCOME_DIED},
 	{"ERROR", WF_OUTCOME_SYSTEM_ERROR}, {"SYSTEM", WF_OUTCOME_SYSTEM_ERROR}, {"EXCEPTION", WF_OUTCOME_SYSTEM_ERROR},
 };
 
 static const char *const known_codes[] = {
-	WF_CODE_TEMPLATE, WF_CODE_PREDICATE, WF_CODE_CHOOSE, WF_CODE_CONNECT, WF_CODE_TIMEOUT, WF_CODE_REPLY, WF_CODE_REQUEST,
-	WF_CODE_MOVE,
+	WF_CODE_TEMPLATE, WF_CODE_PREDICATE, WF_CODE_CHOOSE,  WF_CODE_CONNECT,
+	WF_CODE_TIMEOUT,  WF_CODE_REPLY,	 WF_CODE_REQUEST, WF_CODE_MOVE,
 };
 
 /* The outcome that a code looks like, or NULL. */
 static const char *
 outcome_alike(const char *word)
 {
-	int			near;
+	int near;
 
 	for (int i = 0; i < lengthof(like_outcomes); i++)
 	{
@@ -230,10 +226,15 @@ warn_of_code(WfReader *reader, const WfJson *node, const char *word)
 	alike = outcome_alike(word);
 	near = wf_issue_nearest(word, known_codes, lengthof(known_codes), wf_issue_name_at);
 	if (alike != NULL)
-		wf_json_warning(reader->issues, node, psprintf("Perhaps you meant the outcome %s; as it stands it is a code that workflow.fail may be given.", alike),
-						"\"%s\" looks like an outcome and is none", wf_issue_clip(word));
+		wf_json_warning(
+			reader->issues, node,
+			psprintf("Perhaps you meant the outcome %s; as it stands it is a code that workflow.fail may be given.",
+					 alike),
+			"\"%s\" looks like an outcome and is none", wf_issue_clip(word));
 	else if (near >= 0)
-		wf_json_warning(reader->issues, node, psprintf("Perhaps you meant \"%s\"; as it stands it is a code that workflow.fail may be given.", known_codes[near]),
+		wf_json_warning(reader->issues, node,
+						psprintf("Perhaps you meant \"%s\"; as it stands it is a code that workflow.fail may be given.",
+								 known_codes[near]),
 						"\"%s\" looks like the code of an error and is none", wf_issue_clip(word));
 }
 
@@ -282,8 +283,8 @@ read_catch_word(WfReader *reader, const WfJson *node, WfEntry *entry)
 	else if (outcome != WF_OUTCOME_NONE)
 		entry->outcomes |= 1u << outcome;
 	else if (outcome_meant(word))
-		wf_json_issue(reader->issues, node, wf_issue_perhaps(outcome_meant(word), word),
-					  "the outcome is written %s", outcome_meant(word));
+		wf_json_issue(reader->issues, node, wf_issue_perhaps(outcome_meant(word), word), "the outcome is written %s",
+					  outcome_meant(word));
 	else
 	{
 		warn_of_code(reader, node, word);
@@ -294,14 +295,13 @@ read_catch_word(WfReader *reader, const WfJson *node, WfEntry *entry)
 static void
 read_catch_on(WfReader *reader, const WfJson *node, void *target)
 {
-	WfEntry    *entry = target;
+	WfEntry *entry = target;
 
 	entry->codes = palloc0(Max(node->n, 1) * sizeof(char *));
 	entry->ncodes = 0;
 	if (node->type == WF_JSON_STRING || node->type == WF_JSON_NUMBER)
 		read_catch_word(reader, node, entry);
-	else if (wf_reader_expect(reader, node, WF_JSON_ARRAY,
-							  "Name an outcome, an error code, a list of them, or \"*\"."))
+	else if (wf_reader_expect(reader, node, WF_JSON_ARRAY, "Name an outcome, an error code, a list of them, or \"*\"."))
 	{
 		if (node->n == 0)
 			wf_json_issue(reader->issues, node, NULL, "catches nothing");
@@ -348,7 +348,7 @@ static void
 check_shadow(WfReader *reader, const WfJson *node, const WfEntry *earlier, const WfEntry *entry)
 {
 	static const char hint[] = "The first entry that fits is taken: put the special ones first.";
-	uint32		both = earlier->outcomes & entry->outcomes;
+	uint32			  both = earlier->outcomes & entry->outcomes;
 
 	if (entry->event.kind != WF_EVENT_NONE)
 		return;
@@ -375,8 +375,8 @@ static void
 check_catch_kind(WfReader *reader, const WfJson *node)
 {
 	static const char *const of_events[] = {"interrupt", "save"};
-	bool		on = wf_json_member(node, "on") != NULL;
-	int			events = count_members(node, FIELDS(event_keys));
+	bool					 on = wf_json_member(node, "on") != NULL;
+	int						 events = count_members(node, FIELDS(event_keys));
 
 	if (!on && events == 0)
 		wf_json_issue(reader->issues, node, "Name an outcome, an error code, a list of them, or \"*\".",
@@ -408,8 +408,8 @@ read_catch_entry(WfReader *reader, const WfJson *node, WfEntry *entry)
 void
 wf_read_catch(WfReader *reader, const WfJson *node, void *target)
 {
-	WfStep	   *step = target;
-	WfEntry    *handlers;
+	WfStep	*step = target;
+	WfEntry *handlers;
 
 	if (!wf_reader_expect(reader, node, WF_JSON_ARRAY, "Handlers are a list: [{\"on\": ..., \"next\": ...}]."))
 		return;

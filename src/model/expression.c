@@ -32,8 +32,8 @@ typedef struct Reading
 static void
 read_path_expression(void *arg)
 {
-	Reading    *reading = arg;
-	Datum		path = DirectFunctionCall1(jsonpath_in, CStringGetDatum(reading->text));
+	Reading *reading = arg;
+	Datum	 path = DirectFunctionCall1(jsonpath_in, CStringGetDatum(reading->text));
 
 	reading->path = DatumGetJsonPathP(path);
 	reading->canonical = DatumGetCString(DirectFunctionCall1(jsonpath_out, path));
@@ -45,7 +45,7 @@ read_chain(JsonPathItem *item, WfChain *chain)
 {
 	JsonPathItem at = *item;
 	JsonPathItem next;
-	int			allocated = 0;
+	int			 allocated = 0;
 
 	chain->nkeys = 0;
 	chain->keys = NULL;
@@ -62,14 +62,15 @@ read_chain(JsonPathItem *item, WfChain *chain)
 
 	while (jspGetNext(&at, &next))
 	{
-		int32		len;
+		int32 len;
 
 		if (next.type != jpiKey)
 			return false;
 		if (chain->nkeys == allocated)
 		{
 			allocated = Max(4, allocated * 2);
-			chain->keys = chain->keys ? repalloc(chain->keys, allocated * sizeof(WfChainKey)) : palloc(allocated * sizeof(WfChainKey));
+			chain->keys = chain->keys ? repalloc(chain->keys, allocated * sizeof(WfChainKey))
+									  : palloc(allocated * sizeof(WfChainKey));
 		}
 		chain->keys[chain->nkeys].name = jspGetString(&next, &len);
 		chain->keys[chain->nkeys].len = len;
@@ -82,7 +83,7 @@ read_chain(JsonPathItem *item, WfChain *chain)
 static bool
 read_literal(JsonPathItem *item, JsonbValue *literal)
 {
-	int32		len;
+	int32 len;
 
 	if (jspHasNext(item))
 		return false;
@@ -178,7 +179,7 @@ classify(WfExpression *expression)
 	JsonPathItem item;
 	JsonPathItem left;
 	JsonPathItem right;
-	bool		lax = (expression->path->header & JSONPATH_LAX) != 0;
+	bool		 lax = (expression->path->header & JSONPATH_LAX) != 0;
 
 	jspInit(&item, expression->path);
 	expression->yields_boolean = is_boolean_operator(item.type) && !jspHasNext(&item);
@@ -232,7 +233,7 @@ may_be_unknown(const char *p, const char *end)
 	};
 	static const char *const never_unknown[] = {" == null", " != null"};
 	static const char *const cared_for[] = {" is unknown", ".type()"};
-	bool		compares = false;
+	bool					 compares = false;
 
 	for (; p < end; p++)
 	{
@@ -250,9 +251,9 @@ static void
 find_traits(WfExpression *expression, const char *canonical)
 {
 	static const char *const times[] = {".datetime(", ".date(", ".time", ".timestamp"};
-	const char *filter = NULL;	/* the outermost filter that p is in */
-	int			filter_depth = 0;
-	int			depth = 0;
+	const char				*filter = NULL; /* the outermost filter that p is in */
+	int						 filter_depth = 0;
+	int						 depth = 0;
 
 	for (const char *p = canonical; *p; p++)
 	{
@@ -363,8 +364,8 @@ parse_path(WfExpression *expression, const char **message, const char **hint)
 {
 	MemoryContext keep = CurrentMemoryContext;
 	MemoryContext scratch = AllocSetContextCreate(keep, "jsonpath parsing", ALLOCSET_SMALL_SIZES);
-	Reading		reading = {expression->text};
-	bool		parsed;
+	Reading		  reading = {expression->text};
+	bool		  parsed;
 
 	MemoryContextSwitchTo(scratch);
 	parsed = wf_guard_run(read_path_expression, &reading, message);
@@ -430,7 +431,7 @@ wf_expression_skip_quoted(const char *p)
 static const char *
 end_of_side(const char *p)
 {
-	int			depth = 0;
+	int depth = 0;
 
 	for (; *p; p++)
 	{
@@ -448,10 +449,10 @@ end_of_side(const char *p)
 WfExpression *
 wf_expression_compile(const char *text, int len, const char **message, const char **hint)
 {
-	WfExpression *first = NULL;
+	WfExpression  *first = NULL;
 	WfExpression **link = &first;
-	const char *whole;
-	const char *end;
+	const char	  *whole;
+	const char	  *end;
 
 	*hint = NULL;
 	if (len > MAX_TEXT)
@@ -513,7 +514,7 @@ WfPredicate *
 wf_predicate_compile(const char *text, const char **message, const char **hint)
 {
 	WfExpression *expression = wf_expression_compile(text, strlen(text), message, hint);
-	WfPredicate *predicate;
+	WfPredicate	 *predicate;
 
 	if (expression == NULL)
 		return NULL;
@@ -538,11 +539,12 @@ WfPredicate *
 wf_predicate_compile_row(const char *text, const char **message, const char **hint)
 {
 	WfPredicate *predicate = wf_predicate_compile(text, message, hint);
-	uint32		foreign = predicate != NULL ? wf_predicate_variables(predicate) & ~WF_VAR_BIT(WF_VAR_PROCESS) : 0;
+	uint32		 foreign = predicate != NULL ? wf_predicate_variables(predicate) & ~WF_VAR_BIT(WF_VAR_PROCESS) : 0;
 
 	if (foreign == 0)
 		return predicate;
-	*message = psprintf("\"$%s\" is of an instance, and there is none yet", wf_variable_name(pg_rightmost_one_pos32(foreign)));
+	*message =
+		psprintf("\"$%s\" is of an instance, and there is none yet", wf_variable_name(pg_rightmost_one_pos32(foreign)));
 	*hint = "A column of the row is written $.column.";
 	return NULL;
 }

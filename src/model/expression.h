@@ -40,7 +40,7 @@ extern bool wf_expression_value(const WfExpression *expression, const WfScope *s
 extern const char *wf_expression_skip_quoted(const char *p);
 
 /* Variables and warning of a predicate. */
-extern uint32 wf_predicate_variables(const WfPredicate *predicate);
+extern uint32	   wf_predicate_variables(const WfPredicate *predicate);
 extern const char *wf_predicate_warning(const WfPredicate *predicate, const char **hint);
 
 #endif

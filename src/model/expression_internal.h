@@ -20,27 +20,27 @@ typedef struct WfChainKey
 /* $.a.b or $variable.a.b, in lax mode. */
 typedef struct WfChain
 {
-	int			variable;		/* index of the variable, or WF_VAR_DATA */
+	int			variable; /* index of the variable, or WF_VAR_DATA */
 	WfChainKey *keys;
 	int			nkeys;
 } WfChain;
 
 struct WfExpression
 {
-	const char *text;
-	JsonPath   *path;
-	WfExpression *otherwise;	/* the expression behind ??, or NULL */
-	uint32		variables;		/* mentioned here and behind ?? */
-	uint32		own_variables;	/* mentioned here */
-	bool		yields_boolean; /* gives exactly one item: true, false, or null for unknown */
-	bool		yields_filtered;	/* ends in a filter */
-	bool		never_boolean;
-	bool		has_times;		/* the result may depend on TimeZone */
-	bool		drops_unknown;	/* has a filter in which something may be unknown */
-	bool		is_chain;
-	bool		is_equality;	/* is `chain == literal` */
-	WfChain		chain;
-	JsonbValue	literal;
+	const char	 *text;
+	JsonPath	 *path;
+	WfExpression *otherwise;	   /* the expression behind ??, or NULL */
+	uint32		  variables;	   /* mentioned here and behind ?? */
+	uint32		  own_variables;   /* mentioned here */
+	bool		  yields_boolean;  /* gives exactly one item: true, false, or null for unknown */
+	bool		  yields_filtered; /* ends in a filter */
+	bool		  never_boolean;
+	bool		  has_times;	 /* the result may depend on TimeZone */
+	bool		  drops_unknown; /* has a filter in which something may be unknown */
+	bool		  is_chain;
+	bool		  is_equality; /* is `chain == literal` */
+	WfChain		  chain;
+	JsonbValue	  literal;
 };
 
 struct WfPredicate

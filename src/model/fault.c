@@ -23,8 +23,8 @@ wf_fault(WfFault *fault, const char *code, const char *fmt, ...)
 	initStringInfo(&message);
 	for (;;)
 	{
-		va_list		args;
-		int			needed;
+		va_list args;
+		int		needed;
 
 		va_start(args, fmt);
 		needed = appendStringInfoVA(&message, fmt, args);
@@ -47,10 +47,10 @@ caused_by_content(int sqlerrcode)
 {
 	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
 	{
-		case MAKE_SQLSTATE('0', 'A', '0', '0', '0'):	/* feature not supported */
-		case MAKE_SQLSTATE('2', '2', '0', '0', '0'):	/* data exception */
-		case MAKE_SQLSTATE('4', '2', '0', '0', '0'):	/* syntax */
-		case MAKE_SQLSTATE('5', '4', '0', '0', '0'):	/* too large, too deep */
+		case MAKE_SQLSTATE('0', 'A', '0', '0', '0'): /* feature not supported */
+		case MAKE_SQLSTATE('2', '2', '0', '0', '0'): /* data exception */
+		case MAKE_SQLSTATE('4', '2', '0', '0', '0'): /* syntax */
+		case MAKE_SQLSTATE('5', '4', '0', '0', '0'): /* too large, too deep */
 			return true;
 		default:
 			/* "invalid memory alloc request size" has this code */
@@ -62,8 +62,8 @@ bool
 wf_guard_run(WfGuarded work, void *arg, const char **message)
 {
 	MemoryContext context = CurrentMemoryContext;
-	uint32		holdoff = InterruptHoldoffCount;
-	uint32		cancel_holdoff = QueryCancelHoldoffCount;
+	uint32		  holdoff = InterruptHoldoffCount;
+	uint32		  cancel_holdoff = QueryCancelHoldoffCount;
 	volatile bool done = false;
 
 	PG_TRY();
@@ -73,7 +73,7 @@ wf_guard_run(WfGuarded work, void *arg, const char **message)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData *error;
 
 		MemoryContextSwitchTo(context);
 		if (!caused_by_content(geterrcode()))

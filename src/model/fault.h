@@ -10,22 +10,22 @@
 
 #include "postgres.h"
 
-#define WF_CODE_TEMPLATE "template"	  /* a template could not be rendered */
+#define WF_CODE_TEMPLATE  "template"  /* a template could not be rendered */
 #define WF_CODE_PREDICATE "predicate" /* a predicate gave something else than a boolean */
-#define WF_CODE_CHOOSE "choose"		  /* no branch of `choose` was true */
-#define WF_CODE_CONNECT "connect"	  /* no connection, or it broke before an answer */
-#define WF_CODE_TIMEOUT "timeout"	  /* an attempt took longer than its timeout */
+#define WF_CODE_CHOOSE	  "choose"	  /* no branch of `choose` was true */
+#define WF_CODE_CONNECT	  "connect"	  /* no connection, or it broke before an answer */
+#define WF_CODE_TIMEOUT	  "timeout"	  /* an attempt took longer than its timeout */
 /* the reply cannot be read: too large, or it says JSON and is not */
-#define WF_CODE_REPLY "reply"
-#define WF_CODE_REQUEST "request"	  /* a request that may not be sent: address, header, server, rights */
-#define WF_CODE_DATA "data"			  /* the data would be larger than workflow.max_data */
-#define WF_CODE_DIED "died"			  /* the server crashes whenever this visit is worked on */
-#define WF_CODE_MOVE "move"			  /* a move of the engine failed or took too long */
+#define WF_CODE_REPLY	"reply"
+#define WF_CODE_REQUEST "request" /* a request that may not be sent: address, header, server, rights */
+#define WF_CODE_DATA	"data"	  /* the data would be larger than workflow.max_data */
+#define WF_CODE_DIED	"died"	  /* the server crashes whenever this visit is worked on */
+#define WF_CODE_MOVE	"move"	  /* a move of the engine failed or took too long */
 
 typedef struct WfFault
 {
-	const char *code;	 /* NULL: no fault */
-	const char *message; /* one sentence, without secrets */
+	const char *code;		 /* NULL: no fault */
+	const char *message;	 /* one sentence, without secrets */
 	int			http_status; /* 0: no status */
 	char		sqlstate[6]; /* "": no SQLSTATE */
 } WfFault;

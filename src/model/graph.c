@@ -16,9 +16,9 @@ static int
 compare_names(const void *a, const void *b, void *arg)
 {
 	const WfStep *steps = arg;
-	int			left = *(const int *) a;
-	int			right = *(const int *) b;
-	int			order = strcmp(steps[left].name, steps[right].name);
+	int			  left = *(const int *) a;
+	int			  right = *(const int *) b;
+	int			  order = strcmp(steps[left].name, steps[right].name);
 
 	return order != 0 ? order : left - right;
 }
@@ -27,18 +27,17 @@ static void
 check_duplicate_names(const WfGraph *graph, WfIssues *issues)
 {
 	const WfStep *steps = graph->def.steps;
-	int			first = 0;		/* the first of those with the same name */
+	int			  first = 0; /* the first of those with the same name */
 
 	for (int i = 1; i < graph->def.nsteps; i++)
 	{
-		int			index = graph->by_name[i];
+		int index = graph->by_name[i];
 
 		if (strcmp(steps[graph->by_name[first]].name, steps[index].name) != 0)
 			first = i;
 		else if (steps[index].name[0] != '\0')
 			wf_json_issue(issues, wf_json_member(graph->nodes[index], "step"),
-						  "Each step of a process needs a name of its own.",
-						  "the name \"%s\" is taken by %s",
+						  "Each step of a process needs a name of its own.", "the name \"%s\" is taken by %s",
 						  wf_issue_clip(steps[index].name), wf_json_path(graph->nodes[graph->by_name[first]]));
 	}
 }
@@ -47,7 +46,7 @@ static void
 add_step(WfGraph *graph, int list, const WfJson *node)
 {
 	WfDefinition *def = &graph->def;
-	WfStep	   *step = &def->steps[def->nsteps];
+	WfStep		 *step = &def->steps[def->nsteps];
 	const WfJson *name = wf_json_member(node, "step");
 
 	step->name = name && name->type == WF_JSON_STRING ? name->text : "";
@@ -63,7 +62,7 @@ void
 wf_graph_index(WfGraph *graph, const WfJson *nodes, WfIssues *issues)
 {
 	WfDefinition *def = &graph->def;
-	int			room = Max(nodes->n, 1);
+	int			  room = Max(nodes->n, 1);
 
 	def->steps = palloc0(room * sizeof(WfStep));
 	def->lists = palloc0(sizeof(WfStepList));
@@ -80,7 +79,7 @@ wf_graph_index(WfGraph *graph, const WfJson *nodes, WfIssues *issues)
 WfTargets
 wf_graph_target(int step)
 {
-	WfTargets	targets = {0};
+	WfTargets targets = {0};
 
 	if (step < 0)
 		return targets;
@@ -94,13 +93,13 @@ int
 wf_definition_step(const WfDefinition *def, const char *name)
 {
 	const WfGraph *graph = (const WfGraph *) def;
-	int			low = 0;
-	int			high = def->nsteps;
+	int			   low = 0;
+	int			   high = def->nsteps;
 
 	/* find the first that is not less */
 	while (low < high)
 	{
-		int			middle = low + (high - low) / 2;
+		int middle = low + (high - low) / 2;
 
 		if (strcmp(def->steps[graph->by_name[middle]].name, name) < 0)
 			low = middle + 1;
@@ -148,7 +147,7 @@ wf_graph_route(WfGraph *graph, int from, const WfJson *node, WfIssues *issues)
 		return to;
 	if (!wf_issues_full(issues))
 	{
-		int			near = wf_issue_nearest(node->text, graph->def.steps, graph->def.nsteps, step_name_by_number);
+		int near = wf_issue_nearest(node->text, graph->def.steps, graph->def.nsteps, step_name_by_number);
 
 		if (near >= 0)
 		{
@@ -168,10 +167,10 @@ wf_graph_route(WfGraph *graph, int from, const WfJson *node, WfIssues *issues)
 /* Ways, sorted by the step from which they lead: those of step i begin at edges[first[i]]. */
 typedef struct Ways
 {
-	WfEdge	   *edges;
-	int			n;
-	int			allocated;
-	int		   *first;
+	WfEdge *edges;
+	int		n;
+	int		allocated;
+	int	   *first;
 } Ways;
 
 static void
@@ -215,7 +214,7 @@ compare_ways(const void *a, const void *b)
 static void
 sort_ways(Ways *ways, int nsteps)
 {
-	int			at = 0;
+	int at = 0;
 
 	if (ways->n > 1)
 		qsort(ways->edges, ways->n, sizeof(WfEdge), compare_ways);
@@ -249,7 +248,7 @@ wf_graph_add_use(WfGraph *graph, int step, const WfJson *node, int variable)
 static Ways
 find_ways(const WfGraph *graph)
 {
-	Ways		ways = {0};
+	Ways ways = {0};
 
 	for (int i = 0; i < graph->def.nsteps; i++)
 	{
@@ -273,14 +272,14 @@ static bool
 is_pure(const WfStep *step)
 {
 	return (step->action == WF_ACTION_NONE || step->action == WF_ACTION_SET) &&
-		wf_step_waits_for(step) == WF_EVENT_NONE && !step->async && step->success == NULL;
+		   wf_step_waits_for(step) == WF_EVENT_NONE && !step->async && step->success == NULL;
 }
 
 /* Find the ways of pure steps, reversed. */
 static Ways
 find_ways_back(const WfGraph *graph)
 {
-	Ways		ways = {0};
+	Ways ways = {0};
 
 	for (int i = 0; i < graph->def.nsteps; i++)
 	{
@@ -299,16 +298,16 @@ find_ways_back(const WfGraph *graph)
 
 typedef struct Walk
 {
-	bool	   *reached;
-	int		   *pending;
-	int			npending;
+	bool *reached;
+	int	 *pending;
+	int	  npending;
 } Walk;
 
 static Walk
 begin_walk(const WfGraph *graph)
 {
-	Walk		walk = {.reached = palloc0(graph->def.nsteps * sizeof(bool)),
-		.pending = palloc(graph->def.nsteps * sizeof(int))};
+	Walk walk = {.reached = palloc0(graph->def.nsteps * sizeof(bool)),
+				 .pending = palloc(graph->def.nsteps * sizeof(int))};
 
 	return walk;
 }
@@ -335,7 +334,7 @@ walk_on(Walk *walk, const Ways *ways)
 {
 	while (walk->npending > 0)
 	{
-		int			step = walk->pending[--walk->npending];
+		int step = walk->pending[--walk->npending];
 
 		for (int i = ways->first[step]; i < ways->first[step + 1]; i++)
 			reach(walk, ways->edges[i].to);
@@ -349,7 +348,7 @@ walk_on(Walk *walk, const Ways *ways)
 static bool *
 find_reached(const WfGraph *graph, const Ways *ways)
 {
-	Walk		walk = begin_walk(graph);
+	Walk walk = begin_walk(graph);
 
 	reach(&walk, graph->def.start);
 	return walk_on(&walk, ways);
@@ -359,7 +358,7 @@ find_reached(const WfGraph *graph, const Ways *ways)
 static bool *
 find_handled(const WfGraph *graph, const Ways *ways)
 {
-	Walk		walk = begin_walk(graph);
+	Walk walk = begin_walk(graph);
 
 	for (int i = 0; i < graph->def.nsteps; i++)
 	{
@@ -404,8 +403,8 @@ leaves(const WfStep *step)
 static bool *
 find_left(const WfGraph *graph)
 {
-	Ways		ways = find_ways_back(graph);
-	Walk		walk = begin_walk(graph);
+	Ways ways = find_ways_back(graph);
+	Walk walk = begin_walk(graph);
 
 	for (int i = 0; i < graph->nedges; i++)
 		reach(&walk, graph->edges[i].from);
@@ -439,9 +438,9 @@ check_reached(const WfGraph *graph, const bool *reached, WfIssues *issues)
 static void
 check_left(const WfGraph *graph, const bool *reached, WfIssues *issues)
 {
-	bool	   *left = find_left(graph);
-	int			n = graph->def.nsteps;
-	int			stuck = 0;
+	bool *left = find_left(graph);
+	int	  n = graph->def.nsteps;
+	int	  stuck = 0;
 
 	while (stuck < n && (left[stuck] || !reached[stuck]))
 		stuck++;
@@ -460,7 +459,7 @@ check_left(const WfGraph *graph, const bool *reached, WfIssues *issues)
 static void
 check_uses(const WfGraph *graph, const Ways *ways, const bool *reached, WfIssues *issues)
 {
-	bool	   *handled = find_handled(graph, ways);
+	bool *handled = find_handled(graph, ways);
 
 	for (int i = 0; i < graph->nuses; i++)
 	{
@@ -469,10 +468,12 @@ check_uses(const WfGraph *graph, const Ways *ways, const bool *reached, WfIssues
 		if (handled[use->step] || !reached[use->step])
 			continue;
 		if (use->variable == WF_VAR_CAUGHT)
-			wf_json_issue(issues, use->node, "It is there in the steps that a \"catch\" leads to, and in those after them.",
+			wf_json_issue(issues, use->node,
+						  "It is there in the steps that a \"catch\" leads to, and in those after them.",
 						  "\"$caught\" is never there: no handler leads to this step");
 		else
-			wf_json_warning(issues, use->node, "It is the error of the attempt before, or of what a \"catch\" has caught.",
+			wf_json_warning(issues, use->node,
+							"It is the error of the attempt before, or of what a \"catch\" has caught.",
 							"\"$%s\" is null: the step does nothing that is tried again, and no handler leads to it",
 							wf_variable_name(use->variable));
 	}
@@ -482,8 +483,8 @@ check_uses(const WfGraph *graph, const Ways *ways, const bool *reached, WfIssues
 void
 wf_graph_check(WfGraph *graph, WfIssues *issues)
 {
-	Ways		ways = find_ways(graph);
-	bool	   *reached = find_reached(graph, &ways);
+	Ways  ways = find_ways(graph);
+	bool *reached = find_reached(graph, &ways);
 
 	check_reached(graph, reached, issues);
 	check_left(graph, reached, issues);

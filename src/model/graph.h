@@ -14,8 +14,8 @@
 typedef struct WfUse
 {
 	const WfJson *node;
-	int			step;
-	int			variable;
+	int			  step;
+	int			  variable;
 } WfUse;
 
 /*
@@ -24,21 +24,21 @@ typedef struct WfUse
  */
 typedef struct WfEdge
 {
-	int			from;
-	int			to;
+	int from;
+	int to;
 } WfEdge;
 
 typedef struct WfGraph
 {
-	WfDefinition def;			/* must be first: callers see only this */
-	int		   *by_name;		/* indexes of steps, sorted by name */
-	const WfJson **nodes;		/* the JSON of each step, while it is read */
-	WfEdge	   *edges;			/* while the definition is read */
-	int			nedges;
-	int			edges_allocated;
-	WfUse	   *uses;
-	int			nuses;
-	int			uses_allocated;
+	WfDefinition   def;		/* must be first: callers see only this */
+	int			  *by_name; /* indexes of steps, sorted by name */
+	const WfJson **nodes;	/* the JSON of each step, while it is read */
+	WfEdge		  *edges;	/* while the definition is read */
+	int			   nedges;
+	int			   edges_allocated;
+	WfUse		  *uses;
+	int			   nuses;
+	int			   uses_allocated;
 } WfGraph;
 
 /*
@@ -51,7 +51,7 @@ extern void wf_graph_index(WfGraph *graph, const WfJson *steps, WfIssues *issues
  * The step that the string `node` names, in step `from` (-1: outside of steps). Returns -1, with an
  * issue, if there is none.
  */
-extern int	wf_graph_route(WfGraph *graph, int from, const WfJson *node, WfIssues *issues);
+extern int wf_graph_route(WfGraph *graph, int from, const WfJson *node, WfIssues *issues);
 
 /* The target of one step; -1: of none. */
 extern WfTargets wf_graph_target(int step);

@@ -7,7 +7,7 @@
 
 #include "postgres.h"
 
-typedef void (*WfGuarded) (void *arg);
+typedef void (*WfGuarded)(void *arg);
 
 /*
  * Run work(arg). Returns true if it came to its end; otherwise *message (in CurrentMemoryContext)

@@ -17,8 +17,8 @@
  * body, or are the engine's own. Another Host would lead past the server's url.
  */
 static const char *const own_headers[] = {
-	"Connection", "Content-Length", "Expect", "Host", "Idempotency-Key", "Keep-Alive", "Proxy-Connection", "TE", "Trailer",
-	"Transfer-Encoding", "Upgrade",
+	"Connection", "Content-Length",	   "Expect",  "Host", "Idempotency-Key", "Keep-Alive", "Proxy-Connection", "TE",
+	"Trailer",	  "Transfer-Encoding", "Upgrade",
 };
 
 /* Is the text a token of RFC 9110, as methods and names of headers are? */
@@ -26,15 +26,49 @@ static bool
 is_header_token(const char *text)
 {
 	return text[0] != '\0' &&
-		strspn(text, "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == strlen(text);
+		   strspn(text, "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") ==
+			   strlen(text);
 }
 
 /* Known methods: those of RFC 9110 first, then what IANA has registered. */
 static const char *const methods[] = {
-	"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "QUERY",
-	"ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "COPY", "LABEL", "LINK", "LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR",
-	"MKCOL", "MKREDIRECTREF", "MKWORKSPACE", "MOVE", "ORDERPATCH", "PROPFIND", "PROPPATCH", "REBIND", "REPORT", "SEARCH", "UNBIND",
-	"UNCHECKOUT", "UNLINK", "UNLOCK", "UPDATE", "UPDATEREDIRECTREF", "VERSION-CONTROL",
+	"GET",
+	"HEAD",
+	"POST",
+	"PUT",
+	"DELETE",
+	"OPTIONS",
+	"PATCH",
+	"QUERY",
+	"ACL",
+	"BASELINE-CONTROL",
+	"BIND",
+	"CHECKIN",
+	"CHECKOUT",
+	"COPY",
+	"LABEL",
+	"LINK",
+	"LOCK",
+	"MERGE",
+	"MKACTIVITY",
+	"MKCALENDAR",
+	"MKCOL",
+	"MKREDIRECTREF",
+	"MKWORKSPACE",
+	"MOVE",
+	"ORDERPATCH",
+	"PROPFIND",
+	"PROPPATCH",
+	"REBIND",
+	"REPORT",
+	"SEARCH",
+	"UNBIND",
+	"UNCHECKOUT",
+	"UNLINK",
+	"UNLOCK",
+	"UPDATE",
+	"UPDATEREDIRECTREF",
+	"VERSION-CONTROL",
 };
 
 /* Refused methods: a tunnel, and those that send credentials back to whoever reads the answer. */
@@ -56,7 +90,7 @@ is_method_of(const char *word, const char *const *words, int nwords)
 static void
 warn_of_method(WfReader *reader, const WfJson *node, const char *method)
 {
-	int			near = wf_issue_nearest(method, methods, lengthof(methods), wf_issue_name_at);
+	int near = wf_issue_nearest(method, methods, lengthof(methods), wf_issue_name_at);
 
 	wf_json_warning(reader->issues, node, near >= 0 ? wf_issue_perhaps(methods[near], node->text) : methods_hint,
 					"\"%s\" is a method that no standard knows", wf_issue_clip(node->text));
@@ -65,7 +99,7 @@ warn_of_method(WfReader *reader, const WfJson *node, const char *method)
 static void
 read_method(WfReader *reader, const WfJson *node, void *target)
 {
-	char	   *method;
+	char *method;
 
 	if (!wf_reader_expect(reader, node, WF_JSON_STRING, NULL))
 		return;
@@ -73,8 +107,8 @@ read_method(WfReader *reader, const WfJson *node, void *target)
 	for (char *p = method; *p; p++)
 		*p = pg_ascii_toupper((unsigned char) *p);
 	if (!is_header_token(method))
-		wf_json_issue(reader->issues, node, methods_hint,
-					  "\"%s\" is not a method of a request", wf_issue_clip(node->text));
+		wf_json_issue(reader->issues, node, methods_hint, "\"%s\" is not a method of a request",
+					  wf_issue_clip(node->text));
 	else if (is_method_of(method, FIELDS(refused_methods)))
 		wf_json_issue(reader->issues, node, methods_hint, "%s requests are not sent", method);
 	else
@@ -115,9 +149,9 @@ static void
 check_url_path(WfReader *reader, const WfJson *node, const WfTemplate *tmpl, bool absolute)
 {
 	StringInfoData text;
-	const char *path;
-	const char *piece;
-	const char *problem;
+	const char	  *path;
+	const char	  *piece;
+	const char	  *problem;
 
 	initStringInfo(&text);
 	for (int i = 0; (piece = wf_template_piece(tmpl, i)) != NULL; i++)
@@ -127,7 +161,9 @@ check_url_path(WfReader *reader, const WfJson *node, const WfTemplate *tmpl, boo
 		path += strlen("://") + strcspn(path + strlen("://"), "/?#");
 	problem = path != NULL ? wf_url_path_problem(path) : NULL;
 	if (problem != NULL)
-		wf_json_issue(reader->issues, node, "Write the path that is meant: services and proxies do not agree about such ones.", "%s", problem);
+		wf_json_issue(reader->issues, node,
+					  "Write the path that is meant: services and proxies do not agree about such ones.", "%s",
+					  problem);
 	pfree(text.data);
 }
 
@@ -168,8 +204,7 @@ read_absolute_url(WfReader *reader, const WfJson *node, void *target)
 	if (wf_template_is_value(tmpl))
 		return;
 	prefix = wf_template_piece(tmpl, 0);
-	if (prefix == NULL ||
-		(pg_strncasecmp(prefix, "http://", 7) != 0 && pg_strncasecmp(prefix, "https://", 8) != 0))
+	if (prefix == NULL || (pg_strncasecmp(prefix, "http://", 7) != 0 && pg_strncasecmp(prefix, "https://", 8) != 0))
 		wf_json_issue(reader->issues, node, "Use \"path\" for what is appended to the server's url.",
 					  "must be absolute: begin with http:// or https://, or be a single ${...}");
 	if (check_url_characters(reader, node, tmpl))
@@ -213,8 +248,7 @@ check_header_name(WfReader *reader, const WfJson *object, int i)
 	const WfJson *node = object->items[i];
 
 	if (!is_header_token(node->key))
-		wf_json_issue(reader->issues, node, "Letters, digits and - are allowed.",
-					  "is not the name of a header");
+		wf_json_issue(reader->issues, node, "Letters, digits and - are allowed.", "is not the name of a header");
 	for (int j = 0; j < lengthof(own_headers); j++)
 	{
 		if (pg_strcasecmp(node->key, own_headers[j]) == 0)
@@ -280,8 +314,7 @@ check_one_of(WfReader *reader, const WfJson *node, const char *const *keys, int 
 		if (member == NULL)
 			continue;
 		if (first)
-			wf_json_issue(reader->issues, member, NULL, "\"%s\" cannot be given together with \"%s\"",
-						  keys[i], first);
+			wf_json_issue(reader->issues, member, NULL, "\"%s\" cannot be given together with \"%s\"", keys[i], first);
 		else
 			first = keys[i];
 	}
@@ -311,7 +344,7 @@ wf_read_http(WfReader *reader, const WfJson *node, void *target)
 {
 	static const char *const places[] = {"path", "url"};
 	static const char *const bodies[] = {"body", "text", "form"};
-	WfHttpAction *http = palloc0(sizeof(WfHttpAction));
+	WfHttpAction			*http = palloc0(sizeof(WfHttpAction));
 
 	if (!wf_read_object(reader, node, "\"http\"", http_fields, lengthof(http_fields), http))
 		return;
@@ -320,9 +353,10 @@ wf_read_http(WfReader *reader, const WfJson *node, void *target)
 	check_one_of(reader, node, places, lengthof(places));
 	check_one_of(reader, node, bodies, lengthof(bodies));
 	if (!wf_json_member(node, "server") && !wf_json_member(node, "url"))
-		wf_json_issue(reader->issues, node,
-					  "Name a foreign server of the wrapper workflow_http, or give an absolute \"url\" that one covers.",
-					  "\"server\" is missing");
+		wf_json_issue(
+			reader->issues, node,
+			"Name a foreign server of the wrapper workflow_http, or give an absolute \"url\" that one covers.",
+			"\"server\" is missing");
 	if (http->method == NULL)
 		http->method = http->body || http->text || http->has_form ? "POST" : "GET";
 	else
@@ -334,7 +368,7 @@ wf_read_http(WfReader *reader, const WfJson *node, void *target)
 typedef struct CancelReading
 {
 	WfHttpAction http;
-	WfDuration	timeout;
+	WfDuration	 timeout;
 } CancelReading;
 
 static const WfReaderField cancel_fields[] = {
@@ -353,8 +387,8 @@ wf_read_cancel(WfReader *reader, const WfJson *node, void *target)
 {
 	static const char *const places[] = {"path", "url"};
 	static const char *const bodies[] = {"body", "text"};
-	CancelReading *reading = palloc0(sizeof(CancelReading));
-	WfCancelAction *cancel;
+	CancelReading			*reading = palloc0(sizeof(CancelReading));
+	WfCancelAction			*cancel;
 
 	if (!wf_read_object(reader, node, "\"cancel\"", cancel_fields, lengthof(cancel_fields), reading))
 		return;

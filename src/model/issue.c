@@ -14,9 +14,9 @@
 
 #include "model/issue.h"
 
-#define MAX_ISSUES 100
-#define MAX_PLACES 3				/* places that one hint names at most */
-#define CLIP_BYTES 64
+#define MAX_ISSUES		  100
+#define MAX_PLACES		  3 /* places that one hint names at most */
+#define CLIP_BYTES		  64
 #define CLIP_REASON_BYTES 240
 
 static const char not_yet[] = "not supported yet";
@@ -36,7 +36,8 @@ static const struct
 	{"step", "A step has a name of its own, a string of 1 to 200 bytes."},
 	{"next", "It is the name of a step; without it the following step is next."},
 	{"start", "It is the name of a step; without it the first one listed is entered first."},
-	{"sql", "One statement; its parameters are visit.data, visit.serial_number, visit.instance, visit.business_key, visit.step, visit.attempt, and visit.item and visit.index, which are null as there are no loops yet."},
+	{"sql",
+	 "One statement; its parameters are visit.data, visit.serial_number, visit.instance, visit.business_key, visit.step, visit.attempt, and visit.item and visit.index, which are null as there are no loops yet."},
 	{"when", "A jsonpath predicate, such as \"$.amount > 100\"."},
 	{"success", "A jsonpath predicate, such as \"$result.response.status == \\\"OK\\\"\"."},
 	{"choose", "Branches {\"when\": predicate, \"next\": step}; the last one may be without \"when\"."},
@@ -54,7 +55,8 @@ static const struct
 	{"set", "{field: template}"},
 	{"save", "{field: template}, or true for all of $result.response."},
 	{"save_reply", "{field: template}"},
-	{"catch", "Entries {\"on\": outcomes or codes, \"next\": step}, or with \"after\" or \"until\" in place of \"on\"."},
+	{"catch",
+	 "Entries {\"on\": outcomes or codes, \"next\": step}, or with \"after\" or \"until\" in place of \"on\"."},
 	{"on", "An outcome, an error code, a list of them, or \"*\"."},
 	{"end", "true, {\"error\": code, \"message\": text} or {\"abort\": reason}."},
 	{"error", "A code, 1 to 200 characters, which callers see."},
@@ -97,7 +99,7 @@ void
 wf_issue_add(WfIssues *issues, const char *path, const char *step, const char *key, const char *hint, const char *fmt,
 			 va_list args)
 {
-	WfIssue    *issue = new_issue(issues);
+	WfIssue		  *issue = new_issue(issues);
 	StringInfoData message;
 
 	if (issue == NULL)
@@ -105,8 +107,8 @@ wf_issue_add(WfIssues *issues, const char *path, const char *step, const char *k
 	initStringInfo(&message);
 	for (;;)
 	{
-		va_list		again;
-		int			needed;
+		va_list again;
+		int		needed;
 
 		va_copy(again, args);
 		needed = appendStringInfoVA(&message, fmt, again);
@@ -138,8 +140,8 @@ wf_issues_kept(const WfIssues *issues)
 static bool
 is_not_yet(const WfIssue *issue)
 {
-	size_t		len = strlen(issue->message);
-	size_t		tail = strlen(not_yet);
+	size_t len = strlen(issue->message);
+	size_t tail = strlen(not_yet);
 
 	return len >= tail && strcmp(issue->message + len - tail, not_yet) == 0;
 }
@@ -189,13 +191,14 @@ append_hint(StringInfo out, const WfIssues *issues, int kept, int i)
 static void
 put_together(const WfIssues *issues, StringInfo detail, StringInfo hint)
 {
-	int			kept = wf_issues_kept(issues);
+	int kept = wf_issues_kept(issues);
 
 	initStringInfo(detail);
 	initStringInfo(hint);
 	for (int i = 0; i < kept; i++)
 	{
-		appendStringInfo(detail, "%s%s: %s", i > 0 ? "\n" : "", wf_issue_place(&issues->items[i]), issues->items[i].message);
+		appendStringInfo(detail, "%s%s: %s", i > 0 ? "\n" : "", wf_issue_place(&issues->items[i]),
+						 issues->items[i].message);
 		append_hint(hint, issues, kept, i);
 	}
 	if (issues->n > kept)
@@ -207,18 +210,16 @@ wf_issues_report(const char *process, const WfIssues *issues)
 {
 	StringInfoData detail;
 	StringInfoData hint;
-	bool		all_not_yet = issues->n > 0;
+	bool		   all_not_yet = issues->n > 0;
 
 	put_together(issues, &detail, &hint);
 	for (int i = 0; i < wf_issues_kept(issues); i++)
 		all_not_yet = all_not_yet && is_not_yet(&issues->items[i]);
 	ereport(ERROR,
 			(errcode(all_not_yet ? ERRCODE_FEATURE_NOT_SUPPORTED : ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg_plural("definition of process \"%s\" has %d fault",
-						   "definition of process \"%s\" has %d faults",
+			 errmsg_plural("definition of process \"%s\" has %d fault", "definition of process \"%s\" has %d faults",
 						   issues->n, wf_issue_clip(process), issues->n),
-			 errdetail_internal("%s", detail.data),
-			 errhint("%s", hint.data)));
+			 errdetail_internal("%s", detail.data), errhint("%s", hint.data)));
 	pg_unreachable();
 }
 
@@ -231,18 +232,16 @@ wf_issues_notice(const char *process, const WfIssues *warnings)
 	if (warnings->n == 0)
 		return;
 	put_together(warnings, &detail, &hint);
-	ereport(NOTICE,
-			(errmsg_plural("definition of process \"%s\" has %d warning",
-						   "definition of process \"%s\" has %d warnings",
-						   warnings->n, wf_issue_clip(process), warnings->n),
-			 errdetail_internal("%s", detail.data),
-			 errhint("%s", hint.data)));
+	ereport(NOTICE, (errmsg_plural("definition of process \"%s\" has %d warning",
+								   "definition of process \"%s\" has %d warnings", warnings->n, wf_issue_clip(process),
+								   warnings->n),
+					 errdetail_internal("%s", detail.data), errhint("%s", hint.data)));
 }
 
 static const char *
 clip_message(const char *text, int limit)
 {
-	int			len = strlen(text);
+	int len = strlen(text);
 
 	if (len <= limit)
 		return text;
@@ -277,17 +276,17 @@ is_swap(const char *wrong, const char *name)
 		name++;
 	}
 	return wrong[0] != '\0' && wrong[1] != '\0' && wrong[0] == name[1] && wrong[1] == name[0] &&
-		strcmp(wrong + 2, name + 2) == 0;
+		   strcmp(wrong + 2, name + 2) == 0;
 }
 
 /* How far apart two names are; INT_MAX: too far for a slip of the pen. */
 static int
 distance(const char *wrong, const char *name)
 {
-	int			wrong_len = strlen(wrong);
-	int			name_len = strlen(name);
-	int			limit = Max(1, Min(wrong_len, name_len) / 3);
-	int			steps;
+	int wrong_len = strlen(wrong);
+	int name_len = strlen(name);
+	int limit = Max(1, Min(wrong_len, name_len) / 3);
+	int steps;
 
 	if (pg_strcasecmp(wrong, name) == 0)
 		return 0;
@@ -304,8 +303,8 @@ distance(const char *wrong, const char *name)
 int
 wf_issue_nearest(const char *wrong, const void *names, int n, WfNameAt name_at)
 {
-	int			best = -1;
-	int			best_distance = INT_MAX;
+	int best = -1;
+	int best_distance = INT_MAX;
 
 	for (int i = 0; i < n; i++)
 	{

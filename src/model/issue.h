@@ -21,7 +21,7 @@ extern void wf_issue_add(WfIssues *issues, const char *path, const char *step, c
 extern const char *wf_issue_place(const WfIssue *issue);
 
 /* How many of the issues are kept. */
-extern int	wf_issues_kept(const WfIssues *issues);
+extern int wf_issues_kept(const WfIssues *issues);
 
 /* Are there so many that further ones are only counted? Then hints need not be computed. */
 extern bool wf_issues_full(const WfIssues *issues);
@@ -33,10 +33,10 @@ extern const char *wf_issue_clip(const char *text);
 extern const char *wf_issue_clip_reason(const char *text);
 
 /* A function that gives the i-th of the names to choose from; NULL entries are skipped. */
-typedef const char *(*WfNameAt) (const void *names, int i);
+typedef const char *(*WfNameAt)(const void *names, int i);
 
 /* The index of the name most like `wrong`, or -1 if none is near. */
-extern int	wf_issue_nearest(const char *wrong, const void *names, int n, WfNameAt name_at);
+extern int wf_issue_nearest(const char *wrong, const void *names, int n, WfNameAt name_at);
 
 /* A WfNameAt for arrays of strings. */
 extern const char *wf_issue_name_at(const void *names, int i);

@@ -27,29 +27,29 @@
 #define MAX_BYTES (4 * 1024 * 1024)
 
 /* The most digits that numeric holds before and after the decimal point. */
-#define MAX_INTEGER_DIGITS 131072
+#define MAX_INTEGER_DIGITS	131072
 #define MAX_FRACTION_DIGITS 16383
 
 typedef struct Builder
 {
 	WfJson	   *root;
-	WfJson	   *container;		/* array or object that is being filled */
-	const char *key;			/* key of the next value in it */
+	WfJson	   *container; /* array or object that is being filled */
+	const char *key;	   /* key of the next value in it */
 } Builder;
 
 typedef struct Parsing
 {
-	JsonLexContext *lex;
-	JsonSemAction *actions;
+	JsonLexContext	  *lex;
+	JsonSemAction	  *actions;
 	JsonParseErrorType error;
-	const char *detail;
+	const char		  *detail;
 } Parsing;
 
 static WfJson *
 add_node(Builder *builder, WfJsonType type)
 {
-	WfJson	   *node = palloc0(sizeof(WfJson));
-	WfJson	   *parent = builder->container;
+	WfJson *node = palloc0(sizeof(WfJson));
+	WfJson *parent = builder->container;
 
 	node->type = type;
 	node->parent = parent;
@@ -77,7 +77,7 @@ add_node(Builder *builder, WfJsonType type)
 static WfJsonAction
 on_object_start(void *state)
 {
-	Builder    *builder = state;
+	Builder *builder = state;
 
 	builder->container = add_node(builder, WF_JSON_OBJECT);
 	return WF_JSON_ACTION_DONE;
@@ -86,7 +86,7 @@ on_object_start(void *state)
 static WfJsonAction
 on_array_start(void *state)
 {
-	Builder    *builder = state;
+	Builder *builder = state;
 
 	builder->container = add_node(builder, WF_JSON_ARRAY);
 	return WF_JSON_ACTION_DONE;
@@ -95,7 +95,7 @@ on_array_start(void *state)
 static WfJsonAction
 on_container_end(void *state)
 {
-	Builder    *builder = state;
+	Builder *builder = state;
 
 	builder->container = builder->container->parent;
 	return WF_JSON_ACTION_DONE;
@@ -104,7 +104,7 @@ on_container_end(void *state)
 static WfJsonAction
 on_field_start(void *state, char *fname, bool isnull)
 {
-	Builder    *builder = state;
+	Builder *builder = state;
 
 	builder->key = fname;
 	return WF_JSON_ACTION_DONE;
@@ -113,8 +113,8 @@ on_field_start(void *state, char *fname, bool isnull)
 static WfJsonAction
 on_scalar(void *state, char *token, JsonTokenType tokentype)
 {
-	Builder    *builder = state;
-	WfJson	   *node;
+	Builder *builder = state;
+	WfJson	*node;
 
 	switch (tokentype)
 	{
@@ -144,9 +144,9 @@ on_scalar(void *state, char *token, JsonTokenType tokentype)
 static int
 nesting(const char *text)
 {
-	int			depth = 0;
-	int			deepest = 0;
-	bool		in_string = false;
+	int	 depth = 0;
+	int	 deepest = 0;
+	bool in_string = false;
 
 	for (const char *p = text; *p; p++)
 	{
@@ -173,7 +173,7 @@ nesting(const char *text)
 static void
 run_parser(void *arg)
 {
-	Parsing    *parsing = arg;
+	Parsing *parsing = arg;
 
 	parsing->error = pg_parse_json(parsing->lex, parsing->actions);
 	if (parsing->error != JSON_SUCCESS)
@@ -209,7 +209,7 @@ compare_keys(const void *a, const void *b)
 {
 	const WfJson *left = *(WfJson *const *) a;
 	const WfJson *right = *(WfJson *const *) b;
-	int			order = strcmp(left->key, right->key);
+	int			  order = strcmp(left->key, right->key);
 
 	return order != 0 ? order : left->index - right->index;
 }
@@ -217,7 +217,7 @@ compare_keys(const void *a, const void *b)
 static void
 check_duplicate_keys(const WfJson *object, WfIssues *issues)
 {
-	WfJson	  **sorted;
+	WfJson **sorted;
 
 	if (object->n < 2)
 		return;
@@ -253,7 +253,7 @@ static void add_text_issue(WfIssues *issues, const char *hint, const char *fmt, 
 static void
 add_text_issue(WfIssues *issues, const char *hint, const char *fmt, ...)
 {
-	va_list		args;
+	va_list args;
 
 	va_start(args, fmt);
 	wf_issue_add(issues, "$", NULL, NULL, hint, fmt, args);
@@ -266,18 +266,18 @@ add_syntax_issue(const JsonLexContext *lex, const char *detail, WfIssues *issues
 	/* at the end of the text there is no token */
 	const char *at = lex->token_start ? lex->token_start : lex->token_terminator;
 
-	add_text_issue(issues, NULL, "is not valid JSON: line %d, column %d: %s",
-				   lex->line_number, (int) Max(at - lex->line_start, 0) + 1, wf_issue_clip_reason(detail));
+	add_text_issue(issues, NULL, "is not valid JSON: line %d, column %d: %s", lex->line_number,
+				   (int) Max(at - lex->line_start, 0) + 1, wf_issue_clip_reason(detail));
 }
 
 WfJson *
 wf_json_parse(const char *text, WfIssues *issues)
 {
-	Builder		builder = {0};
+	Builder		  builder = {0};
 	JsonSemAction actions = {0};
-	Parsing		parsing = {0};
-	size_t		len = strlen(text);
-	const char *message;
+	Parsing		  parsing = {0};
+	size_t		  len = strlen(text);
+	const char	 *message;
 
 	if (len > MAX_BYTES)
 	{
@@ -286,7 +286,8 @@ wf_json_parse(const char *text, WfIssues *issues)
 	}
 	if (nesting(text) > MAX_DEPTH)
 	{
-		add_text_issue(issues, "Give what is nested so deep as data when an instance is started, or as a text.", "is nested deeper than %d levels", MAX_DEPTH);
+		add_text_issue(issues, "Give what is nested so deep as data when an instance is started, or as a text.",
+					   "is nested deeper than %d levels", MAX_DEPTH);
 		return NULL;
 	}
 
@@ -318,10 +319,10 @@ wf_json_parse(const char *text, WfIssues *issues)
 static bool
 is_plain_key(const char *key)
 {
-	size_t		len = strlen(key);
+	size_t len = strlen(key);
 
 	return len > 0 && !isdigit((unsigned char) key[0]) &&
-		strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == len;
+		   strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == len;
 }
 
 static void
@@ -351,7 +352,7 @@ const char *
 wf_json_path(const WfJson *node)
 {
 	StringInfoData path;
-	char	   *copy;
+	char		  *copy;
 
 	initStringInfo(&path);
 	append_path(&path, node);
@@ -364,7 +365,8 @@ wf_json_path(const WfJson *node)
 static bool
 has_free_keys(const WfJson *node)
 {
-	static const char *const keys[] = {"set", "save", "save_reply", "data", "body", "payload", "query", "headers", "form"};
+	static const char *const keys[] = {"set",	  "save",  "save_reply", "data", "body",
+									   "payload", "query", "headers",	 "form"};
 
 	for (int i = 0; node->key != NULL && i < lengthof(keys); i++)
 	{
@@ -401,7 +403,8 @@ step_into(const WfJson *node)
 	{
 		const WfJson *list = node->parent;
 
-		if (list->parent == NULL || list->parent->parent != NULL || list->key == NULL || strcmp(list->key, "steps") != 0)
+		if (list->parent == NULL || list->parent->parent != NULL || list->key == NULL ||
+			strcmp(list->key, "steps") != 0)
 			continue;
 		name = node->type == WF_JSON_OBJECT ? wf_json_member(node, "step") : NULL;
 		return name != NULL && name->type == WF_JSON_STRING && name->text[0] != '\0' ? name->text : NULL;
@@ -424,7 +427,7 @@ add_issue(WfIssues *issues, const WfJson *node, const char *hint, const char *fm
 void
 wf_json_issue(WfIssues *issues, const WfJson *node, const char *hint, const char *fmt, ...)
 {
-	va_list		args;
+	va_list args;
 
 	va_start(args, fmt);
 	add_issue(issues, node, hint, fmt, args);
@@ -434,7 +437,7 @@ wf_json_issue(WfIssues *issues, const WfJson *node, const char *hint, const char
 void
 wf_json_warning(WfIssues *issues, const WfJson *node, const char *hint, const char *fmt, ...)
 {
-	va_list		args;
+	va_list args;
 
 	if (issues->warnings == NULL)
 		return;
@@ -494,10 +497,9 @@ wf_json_scalar(const WfJson *node, JsonbValue *value)
 		case WF_JSON_NUMBER:
 			value->type = jbvNumeric;
 			/* a number that does not fit has its issue already */
-			value->val.numeric = DatumGetNumeric(DirectFunctionCall3(numeric_in,
-																	 CStringGetDatum(number_fits(node->text) ? node->text : "0"),
-																	 ObjectIdGetDatum(InvalidOid),
-																	 Int32GetDatum(-1)));
+			value->val.numeric = DatumGetNumeric(
+				DirectFunctionCall3(numeric_in, CStringGetDatum(number_fits(node->text) ? node->text : "0"),
+									ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 			break;
 		case WF_JSON_BOOL:
 			value->type = jbvBool;
@@ -512,7 +514,7 @@ wf_json_scalar(const WfJson *node, JsonbValue *value)
 static JsonbValue *
 push_node(WfJsonbState *state, JsonbIteratorToken token, const WfJson *node)
 {
-	JsonbValue	value;
+	JsonbValue value;
 
 	if (node->type == WF_JSON_OBJECT)
 	{
@@ -540,7 +542,7 @@ Jsonb *
 wf_json_to_jsonb(const WfJson *node)
 {
 	WfJsonbState state = {0};
-	JsonbValue	value;
+	JsonbValue	 value;
 
 	if (node->type == WF_JSON_OBJECT || node->type == WF_JSON_ARRAY)
 		return JsonbValueToJsonb(push_node(&state, WJB_VALUE, node));
@@ -551,7 +553,7 @@ wf_json_to_jsonb(const WfJson *node)
 void
 wf_json_append_escaped(StringInfo out, const char *text, int len)
 {
-	int			start = 0;
+	int start = 0;
 
 	for (int i = 0; i < len; i++)
 	{

@@ -56,7 +56,7 @@ Jsonb *
 wf_jsonb_object(const WfField *fields, int nfields)
 {
 	WfJsonbState state = {0};
-	JsonbValue	value;
+	JsonbValue	 value;
 
 	wf_jsonb_push(&state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < nfields; i++)
@@ -82,10 +82,9 @@ wf_jsonb_empty_object(void)
 Jsonb *
 wf_jsonb_get(Jsonb *object, const char *key)
 {
-	JsonbValue	value;
+	JsonbValue value;
 
-	if (!JB_ROOT_IS_OBJECT(object) ||
-		getKeyJsonValueFromContainer(&object->root, key, strlen(key), &value) == NULL ||
+	if (!JB_ROOT_IS_OBJECT(object) || getKeyJsonValueFromContainer(&object->root, key, strlen(key), &value) == NULL ||
 		value.type == jbvNull)
 		return NULL;
 	return JsonbValueToJsonb(&value);

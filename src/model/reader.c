@@ -28,8 +28,8 @@ wf_reader_expect(WfReader *reader, const WfJson *node, WfJsonType type, const ch
 {
 	if (node->type == type)
 		return true;
-	wf_json_issue(reader->issues, node, hint, "must be %s, not %s",
-				  wf_json_type_name(type), wf_json_type_name(node->type));
+	wf_json_issue(reader->issues, node, hint, "must be %s, not %s", wf_json_type_name(type),
+				  wf_json_type_name(node->type));
 	return false;
 }
 
@@ -59,11 +59,12 @@ static const struct
 	const char *word;
 	const char *key;
 } other_words[] = {
-	{"then", "next"}, {"goto", "next"}, {"to", "next"}, {"else", "next"}, {"default", "next"}, {"if", "when"}, {"condition", "when"},
-	{"name", "step"}, {"id", "step"}, {"retries", "retry"}, {"attempts", "max"}, {"count", "max"}, {"interval", "delay"},
-	{"params", "query"}, {"json", "body"}, {"data", "body"}, {"payload", "body"}, {"uri", "url"}, {"verb", "method"},
-	{"on_error", "catch"}, {"error", "catch"}, {"query", "sql"}, {"request", "http"}, {"output", "save"}, {"result", "save"},
-	{"code", "error"}, {"reason", "message"},
+	{"then", "next"},	 {"goto", "next"},		{"to", "next"},		   {"else", "next"},	{"default", "next"},
+	{"if", "when"},		 {"condition", "when"}, {"name", "step"},	   {"id", "step"},		{"retries", "retry"},
+	{"attempts", "max"}, {"count", "max"},		{"interval", "delay"}, {"params", "query"}, {"json", "body"},
+	{"data", "body"},	 {"payload", "body"},	{"uri", "url"},		   {"verb", "method"},	{"on_error", "catch"},
+	{"error", "catch"},	 {"query", "sql"},		{"request", "http"},   {"output", "save"},	{"result", "save"},
+	{"code", "error"},	 {"reason", "message"},
 };
 
 /*
@@ -114,8 +115,8 @@ add_unknown_key(WfReader *reader, const WfJson *member, const char *what, const 
 }
 
 static void
-read_object_member(WfReader *reader, const WfJson *member, const char *what,
-			const WfReaderField *fields, int nfields, void *target)
+read_object_member(WfReader *reader, const WfJson *member, const char *what, const WfReaderField *fields, int nfields,
+				   void *target)
 {
 	for (int i = 0; i < nfields; i++)
 	{
@@ -123,7 +124,7 @@ read_object_member(WfReader *reader, const WfJson *member, const char *what,
 			continue;
 		if (fields[i].read)
 		{
-			WfMoment	around = reader->moment;
+			WfMoment around = reader->moment;
 
 			if (fields[i].moment != WF_ANY_TIME)
 				reader->moment = fields[i].moment;
@@ -138,8 +139,8 @@ read_object_member(WfReader *reader, const WfJson *member, const char *what,
 }
 
 bool
-wf_read_object(WfReader *reader, const WfJson *node, const char *what,
-			   const WfReaderField *fields, int nfields, void *target)
+wf_read_object(WfReader *reader, const WfJson *node, const char *what, const WfReaderField *fields, int nfields,
+			   void *target)
 {
 	if (!wf_reader_expect(reader, node, WF_JSON_OBJECT, NULL))
 		return false;
@@ -225,8 +226,7 @@ wf_read_pairs(WfReader *reader, const WfJson *node, WfPair **pairs, int *npairs)
 		if (member->type == WF_JSON_NULL || member->type == WF_JSON_ARRAY || member->type == WF_JSON_OBJECT)
 		{
 			wf_json_issue(reader->issues, member, "One name, one value; a string may hold ${...}.",
-						  "must be a string, a number or a boolean, not %s",
-						  wf_json_type_name(member->type));
+						  "must be a string, a number or a boolean, not %s", wf_json_type_name(member->type));
 			continue;
 		}
 		(*pairs)[*npairs].name = member->key;
@@ -238,8 +238,8 @@ wf_read_pairs(WfReader *reader, const WfJson *node, WfPair **pairs, int *npairs)
 void
 wf_read_predicate(WfReader *reader, const WfJson *node, void *target)
 {
-	const char *message;
-	const char *hint;
+	const char	*message;
+	const char	*hint;
 	WfPredicate *predicate;
 
 	if (!wf_reader_expect(reader, node, WF_JSON_STRING,
@@ -269,7 +269,7 @@ wf_read_step_name(WfReader *reader, const WfJson *node, void *target)
 void
 wf_read_target(WfReader *reader, const WfJson *node, void *target)
 {
-	int			step;
+	int step;
 
 	wf_read_step_name(reader, node, &step);
 	*(WfTargets *) target = wf_graph_target(step);
@@ -287,16 +287,16 @@ typedef struct TimeText
 static void
 parse_interval(void *arg)
 {
-	TimeText   *time = arg;
+	TimeText *time = arg;
 
-	time->interval = *DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(time->text),
-															ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	time->interval = *DatumGetIntervalP(
+		DirectFunctionCall3(interval_in, CStringGetDatum(time->text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 }
 
 static void
 parse_timestamp(void *arg)
 {
-	TimeText   *time = arg;
+	TimeText *time = arg;
 
 	time->timestamp = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(time->text),
 															  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
@@ -317,8 +317,7 @@ read_constant_interval(WfReader *reader, const WfJson *node, bool positive, cons
 
 	if (!wf_guard_run(parse_interval, &time, &message))
 	{
-		wf_json_issue(reader->issues, node, interval_hint,
-					  "\"%s\" is not an interval", wf_issue_clip(node->text));
+		wf_json_issue(reader->issues, node, interval_hint, "\"%s\" is not an interval", wf_issue_clip(node->text));
 		return false;
 	}
 	sign = wf_interval_compare(&time.interval, &no_time);
@@ -345,8 +344,8 @@ expect_interval(WfReader *reader, const WfJson *node)
 	const char *hint = NULL;
 
 	if (node->type == WF_JSON_NUMBER && strspn(node->text, "0123456789.") == strlen(node->text))
-		hint = psprintf("Write an interval with its unit: \"%s ms\" or \"%s s\".",
-						wf_issue_clip(node->text), wf_issue_clip(node->text));
+		hint = psprintf("Write an interval with its unit: \"%s ms\" or \"%s s\".", wf_issue_clip(node->text),
+						wf_issue_clip(node->text));
 	else if (node->type == WF_JSON_NUMBER)
 		hint = interval_hint;
 	return wf_reader_expect(reader, node, WF_JSON_STRING, hint);

@@ -17,35 +17,35 @@
 /* The moment when a field of a step is evaluated, which decides which variables it may use. */
 typedef enum WfMoment
 {
-	WF_ANY_TIME,				/* as the field around it */
-	WF_AT_ENTRY,				/* before the action is answered */
+	WF_ANY_TIME, /* as the field around it */
+	WF_AT_ENTRY, /* before the action is answered */
 	WF_AFTER_ACTION,
 	WF_AT_END,
-	WF_BY_HANDLER,				/* when a handler begins, beside the visit or instead of it */
+	WF_BY_HANDLER, /* when a handler begins, beside the visit or instead of it */
 } WfMoment;
 
 typedef struct WfReader
 {
-	WfIssues   *issues;
-	WfReferences *references;	/* NULL: not wanted */
-	WfGraph    *graph;
-	WfStep	   *step;			/* the step that is being read; NULL outside of steps */
-	const WfJson *node;			/* the JSON of that step */
-	WfMoment	moment;
-	bool		interrupts;		/* the handler that is being read interrupts the visit */
-	uint32		mentioned;		/* variables that the step mentions */
+	WfIssues	 *issues;
+	WfReferences *references; /* NULL: not wanted */
+	WfGraph		 *graph;
+	WfStep		 *step; /* the step that is being read; NULL outside of steps */
+	const WfJson *node; /* the JSON of that step */
+	WfMoment	  moment;
+	bool		  interrupts; /* the handler that is being read interrupts the visit */
+	uint32		  mentioned;  /* variables that the step mentions */
 } WfReader;
 
 /*
  * A reader: reads `node` into *target, whose type it knows; what is wrong with it becomes an issue.
  */
-typedef void (*WfReadField) (WfReader *reader, const WfJson *node, void *target);
+typedef void (*WfReadField)(WfReader *reader, const WfJson *node, void *target);
 
 typedef struct WfReaderField
 {
 	const char *key;
-	WfReadField read;			/* NULL: not supported yet */
-	size_t		offset;			/* offset of the member in the object's struct */
+	WfReadField read;	/* NULL: not supported yet */
+	size_t		offset; /* offset of the member in the object's struct */
 	bool		required;
 	WfMoment	moment;
 } WfReaderField;
@@ -54,8 +54,8 @@ typedef struct WfReaderField
 #define FIELDS(table) table, lengthof(table)
 
 /* Read the members of an object into `target` by a table. Returns false if `node` is no object. */
-extern bool wf_read_object(WfReader *reader, const WfJson *node, const char *what,
-						   const WfReaderField *fields, int nfields, void *target);
+extern bool wf_read_object(WfReader *reader, const WfJson *node, const char *what, const WfReaderField *fields,
+						   int nfields, void *target);
 
 /*
  * Add an issue unless `node` has that type; wf_reader_not_yet adds one for what is not supported
@@ -81,18 +81,19 @@ extern bool wf_vocabulary_has_reply(const WfJson *step);
 extern bool wf_vocabulary_has_attempts(const WfJson *step);
 
 /* Readers of single values; the type of each target is behind its declaration. */
-extern void wf_read_string(WfReader *reader, const WfJson *node, void *target);		/* const char *; not blank */
-extern void wf_read_bool(WfReader *reader, const WfJson *node, void *target);		/* bool */
-extern void wf_read_any(WfReader *reader, const WfJson *node, void *target);		/* WfTemplate * */
-extern void wf_read_text(WfReader *reader, const WfJson *node, void *target);		/* WfTemplate *; of a string */
-extern void wf_read_changes(WfReader *reader, const WfJson *node, void *target);	/* WfTemplate *; of an object */
-extern void wf_read_predicate(WfReader *reader, const WfJson *node, void *target);	/* WfPredicate * */
-extern void wf_read_interval(WfReader *reader, const WfJson *node, void *target);	/* Interval; not negative */
-extern void wf_read_pause(WfReader *reader, const WfJson *node, void *target);		/* WfDuration; not negative */
-extern void wf_read_timeout(WfReader *reader, const WfJson *node, void *target);	/* WfDuration; positive */
-extern void wf_read_attempt_timeout(WfReader *reader, const WfJson *node, void *target);	/* WfDuration; as ms in an int */
-extern void wf_read_until(WfReader *reader, const WfJson *node, void *target);		/* WfTemplate *; a timestamp */
-extern void wf_read_step_name(WfReader *reader, const WfJson *node, void *target);	/* int; of an existing step */
+extern void wf_read_string(WfReader *reader, const WfJson *node, void *target);	   /* const char *; not blank */
+extern void wf_read_bool(WfReader *reader, const WfJson *node, void *target);	   /* bool */
+extern void wf_read_any(WfReader *reader, const WfJson *node, void *target);	   /* WfTemplate * */
+extern void wf_read_text(WfReader *reader, const WfJson *node, void *target);	   /* WfTemplate *; of a string */
+extern void wf_read_changes(WfReader *reader, const WfJson *node, void *target);   /* WfTemplate *; of an object */
+extern void wf_read_predicate(WfReader *reader, const WfJson *node, void *target); /* WfPredicate * */
+extern void wf_read_interval(WfReader *reader, const WfJson *node, void *target);  /* Interval; not negative */
+extern void wf_read_pause(WfReader *reader, const WfJson *node, void *target);	   /* WfDuration; not negative */
+extern void wf_read_timeout(WfReader *reader, const WfJson *node, void *target);   /* WfDuration; positive */
+extern void wf_read_attempt_timeout(WfReader *reader, const WfJson *node,
+									void *target);								   /* WfDuration; as ms in an int */
+extern void wf_read_until(WfReader *reader, const WfJson *node, void *target);	   /* WfTemplate *; a timestamp */
+extern void wf_read_step_name(WfReader *reader, const WfJson *node, void *target); /* int; of an existing step */
 /* WfTargets; of an existing step, none if there is no such step */
 extern void wf_read_target(WfReader *reader, const WfJson *node, void *target);
 

@@ -17,9 +17,10 @@ is_recorded(const WfReferences *references, WfReferenceKind kind, const WfJson *
 void
 wf_reference_add(WfReferences *references, WfReferenceKind kind, int step, const WfJson *node)
 {
-	int			at;
+	int at;
 
-	if (references == NULL || node->type != WF_JSON_STRING || node->text[0] == '\0' || is_recorded(references, kind, node))
+	if (references == NULL || node->type != WF_JSON_STRING || node->text[0] == '\0' ||
+		is_recorded(references, kind, node))
 		return;
 	if (references->n == references->allocated)
 	{
@@ -30,8 +31,9 @@ wf_reference_add(WfReferences *references, WfReferenceKind kind, int step, const
 			references->items = palloc(references->allocated * sizeof(WfReference));
 	}
 	/* of the kinds that are sorted here, a step has one each */
-	for (at = references->n; at > 0 && references->items[at - 1].step == step && references->items[at - 1].kind > kind; at--)
+	for (at = references->n; at > 0 && references->items[at - 1].step == step && references->items[at - 1].kind > kind;
+		 at--)
 		references->items[at] = references->items[at - 1];
-	references->items[at] = (WfReference) {kind, step, node};
+	references->items[at] = (WfReference){kind, step, node};
 	references->n++;
 }

@@ -17,10 +17,10 @@
  */
 typedef enum WfReferenceKind
 {
-	WF_REFERENCE_SERVER,		/* by its name */
-	WF_REFERENCE_URL,			/* URL of a request, which some server has to cover */
+	WF_REFERENCE_SERVER, /* by its name */
+	WF_REFERENCE_URL,	 /* URL of a request, which some server has to cover */
 	WF_REFERENCE_CANCEL_URL,
-	WF_REFERENCE_SQL,			/* an SQL statement */
+	WF_REFERENCE_SQL, /* an SQL statement */
 	/* A template that uses the URL of a webhook: see workflow.callback_base. */
 	WF_REFERENCE_WEBHOOK,
 } WfReferenceKind;
@@ -28,7 +28,7 @@ typedef enum WfReferenceKind
 typedef struct WfReference
 {
 	WfReferenceKind kind;
-	int			step;
+	int				step;
 	/* A string: its text is what is referred to, its place that of an issue. */
 	const WfJson *node;
 } WfReference;
@@ -36,8 +36,8 @@ typedef struct WfReference
 struct WfReferences
 {
 	WfReference *items;
-	int			n;
-	int			allocated;
+	int			 n;
+	int			 allocated;
 };
 
 /*

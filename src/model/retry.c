@@ -12,7 +12,7 @@
 #include "model/reader.h"
 
 static const char on_hint[] =
-"Name status codes (503), classes of them (\"5xx\"), SQLSTATEs (\"40001\"), \"connect\" or \"timeout\".";
+	"Name status codes (503), classes of them (\"5xx\"), SQLSTATEs (\"40001\"), \"connect\" or \"timeout\".";
 
 static const char *const fault_words[] = {WF_CODE_CONNECT, WF_CODE_TIMEOUT};
 
@@ -21,7 +21,7 @@ static const char *const fault_words[] = {WF_CODE_CONNECT, WF_CODE_TIMEOUT};
 static void
 read_max_field(WfReader *reader, const WfJson *node, void *target)
 {
-	size_t		len;
+	size_t len;
 
 	if (!wf_reader_expect(reader, node, WF_JSON_NUMBER, NULL))
 		return;
@@ -35,8 +35,8 @@ read_max_field(WfReader *reader, const WfJson *node, void *target)
 static void
 read_delay_field(WfReader *reader, const WfJson *node, void *target)
 {
-	WfRetry    *retry = target;
-	int			n = node->type == WF_JSON_ARRAY ? node->n : 1;
+	WfRetry *retry = target;
+	int		 n = node->type == WF_JSON_ARRAY ? node->n : 1;
 
 	if (n == 0)
 		wf_json_issue(reader->issues, node, "Without a pause, leave it out.", "names no delay");
@@ -55,8 +55,8 @@ static void
 read_backoff_field(WfReader *reader, const WfJson *node, void *target)
 {
 	static const char hint[] = "Write the factor by which each delay is longer than the one before, or \"linear\".";
-	WfRetry    *retry = target;
-	double		factor;
+	WfRetry			 *retry = target;
+	double			  factor;
 
 	if (node->type == WF_JSON_STRING && strcmp(node->text, "linear") == 0)
 	{
@@ -72,8 +72,7 @@ read_backoff_field(WfReader *reader, const WfJson *node, void *target)
 		return;
 	factor = strtod(node->text, NULL);
 	if (!(factor >= 1 && factor <= 1000))
-		wf_json_issue(reader->issues, node, "1 keeps the delay, 2 doubles it each time.",
-					  "must be from 1 to 1000");
+		wf_json_issue(reader->issues, node, "1 keeps the delay, 2 doubles it each time.", "must be from 1 to 1000");
 	else
 		retry->backoff = factor;
 }
@@ -81,7 +80,7 @@ read_backoff_field(WfReader *reader, const WfJson *node, void *target)
 static void
 read_max_delay(WfReader *reader, const WfJson *node, void *target)
 {
-	WfRetry    *retry = target;
+	WfRetry *retry = target;
 
 	retry->has_max_delay = wf_read_interval_checked(reader, node, &retry->max_delay);
 }
@@ -104,7 +103,7 @@ wf_is_status_class(const char *text)
 bool
 wf_reader_is_failure(WfReader *reader, const WfJson *node)
 {
-	bool		success = node->text[0] == '2' && (wf_is_status(node->text) || wf_is_status_class(node->text));
+	bool success = node->text[0] == '2' && (wf_is_status(node->text) || wf_is_status_class(node->text));
 
 	if (success)
 		wf_json_issue(reader->issues, node, "Whether such an answer is good enough is for \"success\" to judge.",
@@ -133,7 +132,7 @@ wf_is_retry_word(const char *text)
 static const char *
 usual_spelling(const char *text)
 {
-	char	   *word = pstrdup(text);
+	char *word = pstrdup(text);
 
 	if (wf_is_status_class(text))
 		word[1] = word[2] = 'x';
@@ -148,7 +147,7 @@ usual_spelling(const char *text)
 static void
 add_unknown_word(WfReader *reader, const WfJson *node)
 {
-	int			near = -1;
+	int near = -1;
 
 	if (!wf_issues_full(reader->issues))
 		near = wf_issue_nearest(node->text, fault_words, lengthof(fault_words), wf_issue_name_at);
@@ -187,8 +186,8 @@ read_on_word(WfReader *reader, const WfJson *node, WfRetry *retry)
 static void
 read_retry_on(WfReader *reader, const WfJson *node, void *target)
 {
-	WfRetry    *retry = target;
-	int			n = node->type == WF_JSON_ARRAY ? node->n : 1;
+	WfRetry *retry = target;
+	int		 n = node->type == WF_JSON_ARRAY ? node->n : 1;
 
 	if (n == 0)
 		wf_json_issue(reader->issues, node, "For the usual errors, leave it out; for no retry, leave out \"retry\".",
@@ -218,12 +217,13 @@ static const WfReaderField retry_fields[] = {
 void
 wf_read_retry(WfReader *reader, const WfJson *node, void *target)
 {
-	WfRetry    *retry = target;
+	WfRetry *retry = target;
 
-	*retry = (WfRetry) {.given = true, .backoff = 1};
+	*retry = (WfRetry){.given = true, .backoff = 1};
 	if (node->type == WF_JSON_NUMBER)
 	{
-		(void) wf_reader_expect(reader, node, WF_JSON_OBJECT, psprintf("Write {\"max\": %s}.", wf_issue_clip(node->text)));
+		(void) wf_reader_expect(reader, node, WF_JSON_OBJECT,
+								psprintf("Write {\"max\": %s}.", wf_issue_clip(node->text)));
 		return;
 	}
 	if (!wf_read_object(reader, node, "\"retry\"", retry_fields, lengthof(retry_fields), retry))
@@ -237,8 +237,8 @@ wf_read_retry(WfReader *reader, const WfJson *node, void *target)
 	{
 		if (wf_interval_compare(&retry->max_delay, &retry->delays[i]) >= 0)
 			continue;
-		wf_json_issue(reader->issues, wf_json_member(node, "max_delay"), "It limits what \"backoff\" makes of the delay.",
-					  "is shorter than the delay itself");
+		wf_json_issue(reader->issues, wf_json_member(node, "max_delay"),
+					  "It limits what \"backoff\" makes of the delay.", "is shorter than the delay itself");
 		break;
 	}
 }
@@ -247,7 +247,7 @@ void
 wf_retry_check(WfReader *reader, const WfJson *node)
 {
 	const WfStep *step = reader->step;
-	bool		http = step->action == WF_ACTION_HTTP;
+	bool		  http = step->action == WF_ACTION_HTTP;
 
 	if (!http && step->action != WF_ACTION_SQL)
 		return;
@@ -258,8 +258,8 @@ wf_retry_check(WfReader *reader, const WfJson *node)
 		if (is_sqlstate(word) != http)
 			continue;
 		wf_json_issue(reader->issues, wf_json_member(node, "on"),
-					  http ? "A request fails with a status code, \"connect\" or \"timeout\"." :
-					  "SQL fails with a SQLSTATE: \"40001\", \"57014\" and the like.",
+					  http ? "A request fails with a status code, \"connect\" or \"timeout\"."
+						   : "SQL fails with a SQLSTATE: \"40001\", \"57014\" and the like.",
 					  "\"%s\" is never what is wrong with \"%s\"", word, http ? "http" : "sql");
 	}
 }

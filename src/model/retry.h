@@ -12,25 +12,25 @@
 
 typedef struct WfRetry
 {
-	bool		given;	/* false: the next one applies, in the order step, definition, server */
-	int			max;	/* retries after the first attempt; 0 without `retry` */
-	Interval   *delays; /* at least one if max > 0; the last one repeats */
-	int			ndelays;
-	double		backoff; /* factor; 1: constant */
-	bool		linear;	 /* "linear": the delay is multiplied by the number of the attempt */
-	bool		has_max_delay;
-	Interval	max_delay;
-	Interval	jitter; /* a random time up to that is added */
+	bool	  given;  /* false: the next one applies, in the order step, definition, server */
+	int		  max;	  /* retries after the first attempt; 0 without `retry` */
+	Interval *delays; /* at least one if max > 0; the last one repeats */
+	int		  ndelays;
+	double	  backoff; /* factor; 1: constant */
+	bool	  linear;  /* "linear": the delay is multiplied by the number of the attempt */
+	bool	  has_max_delay;
+	Interval  max_delay;
+	Interval  jitter; /* a random time up to that is added */
 	/*
 	 * What is retried instead of the usual faults: "503", "5xx", a SQLSTATE, "connect", "timeout".
 	 */
 	const char **on;
-	int			non;	/* 0: the usual faults */
+	int			 non; /* 0: the usual faults */
 } WfRetry;
 
-#define WF_MAX_RETRIES 1000000
+#define WF_MAX_RETRIES		1000000
 #define WF_MAX_RETRY_DELAYS 1000
-#define WF_MAX_RETRY_WORDS 100
+#define WF_MAX_RETRY_WORDS	100
 
 extern bool wf_is_status(const char *text);
 extern bool wf_is_status_class(const char *text); /* 5xx and the like, in either case */

@@ -27,49 +27,49 @@ typedef struct Part
 {
 	enum
 	{
-		PART_LITERAL,			/* constant text */
-		PART_VALUE,				/* a value as JSON */
-		PART_TEXT,				/* a value as text, within a string */
-	}			kind;
-	const char *text;
-	int			len;
+		PART_LITERAL, /* constant text */
+		PART_VALUE,	  /* a value as JSON */
+		PART_TEXT,	  /* a value as text, within a string */
+	} kind;
+	const char	 *text;
+	int			  len;
 	WfExpression *expression;
 } Part;
 
 typedef struct Parts
 {
-	Part	   *items;
-	int			n;
-	int			allocated;
+	Part *items;
+	int	  n;
+	int	  allocated;
 } Parts;
 
 struct WfTemplate
 {
-	WfJsonType	type;
-	const char *key;			/* key, in an object */
-	bool		constant;		/* no ${…} in this node or below it */
-	JsonbValue	scalar;			/* value of a constant node without nodes below it */
+	WfJsonType	  type;
+	const char	 *key;		/* key, in an object */
+	bool		  constant; /* no ${…} in this node or below it */
+	JsonbValue	  scalar;	/* value of a constant node without nodes below it */
 	const WfJson *node;
-	Parts		chunks;			/* of a string: literals and texts */
-	WfTemplate **items;			/* of an array or object */
-	int			n;
+	Parts		  chunks; /* of a string: literals and texts */
+	WfTemplate	**items;  /* of an array or object */
+	int			  n;
 	/* set in the root only */
-	Parts		program;		/* renders the template as JSON text */
-	Jsonb	   *jsonb;			/* the result, if it is constant */
+	Parts  program; /* renders the template as JSON text */
+	Jsonb *jsonb;	/* the result, if it is constant */
 };
 
 static const char *constant_text(const WfTemplate *tmpl);
 typedef struct Rendering
 {
-	const WfTemplate *tmpl;
-	const WfScope *scope;
-	WfTextUse	use;
-	StringInfo	out;
-	Jsonb	   *jsonb;
-	const WfExpression *at;		/* the expression that is being evaluated */
-	bool		missing;		/* the expression gives nothing */
-	bool		failed;			/* *fault says why */
-	WfFault    *fault;
+	const WfTemplate   *tmpl;
+	const WfScope	   *scope;
+	WfTextUse			use;
+	StringInfo			out;
+	Jsonb			   *jsonb;
+	const WfExpression *at;		 /* the expression that is being evaluated */
+	bool				missing; /* the expression gives nothing */
+	bool				failed;	 /* *fault says why */
+	WfFault			   *fault;
 } Rendering;
 
 static Jsonb *template_to_jsonb(Rendering *rendering, const WfTemplate *tmpl);
@@ -79,7 +79,7 @@ static Jsonb *template_to_jsonb(Rendering *rendering, const WfTemplate *tmpl);
 static Part *
 add_part(Parts *parts)
 {
-	Part	   *part;
+	Part *part;
 
 	if (parts->n == parts->allocated)
 	{
@@ -98,7 +98,7 @@ add_part(Parts *parts)
 static void
 add_literal(Parts *parts, StringInfo text)
 {
-	Part	   *part;
+	Part *part;
 
 	if (text->len == 0)
 		return;
@@ -113,7 +113,7 @@ add_literal(Parts *parts, StringInfo text)
 static const char *
 closing_brace(const char *start)
 {
-	int			depth = 0;
+	int depth = 0;
 
 	for (const char *p = start; *p; p++)
 	{
@@ -128,23 +128,24 @@ closing_brace(const char *start)
 
 typedef struct Building
 {
-	WfIssues   *issues;
+	WfIssues		*issues;
 	WfExpressionSeen seen;
-	void	   *arg;
+	void			*arg;
 } Building;
 
 static void
 add_expression(Building *building, WfTemplate *tmpl, const WfJson *node, const char *start, int len)
 {
-	const char *message;
-	const char *hint;
+	const char	 *message;
+	const char	 *hint;
 	WfExpression *expression = wf_expression_compile(start, len, &message, &hint);
-	Part	   *part;
+	Part		 *part;
 
 	if (expression == NULL)
 	{
-		wf_json_issue(building->issues, node, hint ? hint : "Within ${ } stands a jsonpath, such as $.field or $reply.body.id.", "\"${%s}\": %s",
-					  wf_issue_clip(pnstrdup(start, len)), message);
+		wf_json_issue(building->issues, node,
+					  hint ? hint : "Within ${ } stands a jsonpath, such as $.field or $reply.body.id.",
+					  "\"${%s}\": %s", wf_issue_clip(pnstrdup(start, len)), message);
 		return;
 	}
 	building->seen(building->arg, node, expression);
@@ -157,7 +158,7 @@ static void
 build_string(Building *building, WfTemplate *tmpl, const WfJson *node)
 {
 	StringInfoData literal;
-	const char *p = node->text;
+	const char	  *p = node->text;
 
 	initStringInfo(&literal);
 	while (*p)
@@ -178,8 +179,7 @@ build_string(Building *building, WfTemplate *tmpl, const WfJson *node)
 		end = closing_brace(p + 2);
 		if (end == NULL)
 		{
-			wf_json_issue(building->issues, node, "A literal ${ is written $${.",
-						  "a \"${\" is not closed by a \"}\"");
+			wf_json_issue(building->issues, node, "A literal ${ is written $${.", "a \"${\" is not closed by a \"}\"");
 			break;
 		}
 		add_literal(&tmpl->chunks, &literal);
@@ -209,7 +209,7 @@ is_container(const WfTemplate *tmpl)
 static void
 fix_scalar(WfTemplate *tmpl, const WfJson *node)
 {
-	WfJson	   *plain = palloc(sizeof(WfJson));
+	WfJson *plain = palloc(sizeof(WfJson));
 
 	/* in a string, $${ has become ${ */
 	*plain = *node;
@@ -261,7 +261,7 @@ append_key_path(StringInfo out, const WfTemplate *item, int i)
 static void
 add_to_program(Parts *program, StringInfo literal, const WfTemplate *tmpl)
 {
-	bool		is_object = tmpl->type == WF_JSON_OBJECT;
+	bool is_object = tmpl->type == WF_JSON_OBJECT;
 
 	if (is_container(tmpl))
 	{
@@ -277,7 +277,7 @@ add_to_program(Parts *program, StringInfo literal, const WfTemplate *tmpl)
 		wf_json_append_scalar(literal, tmpl->node);
 	else
 	{
-		bool		is_value = wf_template_is_value(tmpl);
+		bool is_value = wf_template_is_value(tmpl);
 
 		if (!is_value)
 			appendStringInfoChar(literal, '"');
@@ -304,9 +304,9 @@ add_to_program(Parts *program, StringInfo literal, const WfTemplate *tmpl)
 WfTemplate *
 wf_template_build(const WfJson *node, WfIssues *issues, WfExpressionSeen seen, void *arg)
 {
-	Building	building = {issues, seen, arg};
-	int			before = issues->n;
-	WfTemplate *tmpl = build_node(&building, node);
+	Building	   building = {issues, seen, arg};
+	int			   before = issues->n;
+	WfTemplate	  *tmpl = build_node(&building, node);
 	StringInfoData literal;
 
 	if (issues->n > before)
@@ -314,7 +314,7 @@ wf_template_build(const WfJson *node, WfIssues *issues, WfExpressionSeen seen, v
 
 	if (tmpl->constant)
 	{
-		Rendering	nothing = {.tmpl = tmpl};
+		Rendering nothing = {.tmpl = tmpl};
 
 		tmpl->jsonb = template_to_jsonb(&nothing, tmpl);
 	}
@@ -367,8 +367,8 @@ append_value_json(StringInfo out, const JsonbValue *value)
 			appendStringInfoCharMacro(out, '"');
 			break;
 		case jbvNumeric:
-			appendStringInfoString(out, DatumGetCString(DirectFunctionCall1(numeric_out,
-																			NumericGetDatum(value->val.numeric))));
+			appendStringInfoString(out, DatumGetCString(
+											DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric))));
 			break;
 		case jbvBool:
 			appendStringInfoString(out, value->val.boolean ? "true" : "false");
@@ -428,9 +428,9 @@ render(WfGuarded how, Rendering *rendering)
 static void
 render_json(void *arg)
 {
-	Rendering  *rendering = arg;
+	Rendering	*rendering = arg;
 	const Parts *program = &rendering->tmpl->program;
-	StringInfo	out = rendering->out;
+	StringInfo	 out = rendering->out;
 
 	for (int i = 0; i < program->n; i++)
 	{
@@ -462,8 +462,8 @@ render_json(void *arg)
 bool
 wf_template_json(const WfTemplate *tmpl, const WfScope *scope, StringInfo out, WfFault *fault)
 {
-	Rendering	rendering = {.tmpl = tmpl,.scope = scope,.out = out,.fault = fault};
-	int			before = out->len;
+	Rendering rendering = {.tmpl = tmpl, .scope = scope, .out = out, .fault = fault};
+	int		  before = out->len;
 
 	if (render(render_json, &rendering))
 		return true;
@@ -512,8 +512,8 @@ leaf_value(Rendering *rendering, const WfTemplate *tmpl, JsonbValue *value)
 static JsonbValue *
 push_template(Rendering *rendering, WfJsonbState *state, JsonbIteratorToken token, const WfTemplate *tmpl)
 {
-	bool		is_object = tmpl->type == WF_JSON_OBJECT;
-	JsonbValue	value;
+	bool	   is_object = tmpl->type == WF_JSON_OBJECT;
+	JsonbValue value;
 
 	if (!is_container(tmpl))
 	{
@@ -540,7 +540,7 @@ static Jsonb *
 template_to_jsonb(Rendering *rendering, const WfTemplate *tmpl)
 {
 	WfJsonbState state = {0};
-	JsonbValue	value;
+	JsonbValue	 value;
 
 	if (is_container(tmpl))
 		return JsonbValueToJsonb(push_template(rendering, &state, WJB_VALUE, tmpl));
@@ -551,7 +551,7 @@ template_to_jsonb(Rendering *rendering, const WfTemplate *tmpl)
 static void
 render_jsonb(void *arg)
 {
-	Rendering  *rendering = arg;
+	Rendering *rendering = arg;
 
 	rendering->jsonb = template_to_jsonb(rendering, rendering->tmpl);
 }
@@ -559,7 +559,7 @@ render_jsonb(void *arg)
 Jsonb *
 wf_template_jsonb(const WfTemplate *tmpl, const WfScope *scope, WfFault *fault)
 {
-	Rendering	rendering = {.tmpl = tmpl,.scope = scope,.fault = fault};
+	Rendering rendering = {.tmpl = tmpl, .scope = scope, .fault = fault};
 
 	if (tmpl->constant)
 		return tmpl->jsonb;
@@ -570,7 +570,7 @@ void
 wf_percent_encode(StringInfo out, const char *text, int len)
 {
 	static const char hex[] = "0123456789ABCDEF";
-	const char *utf8 = pg_server_to_any(text, len, PG_UTF8);
+	const char		 *utf8 = pg_server_to_any(text, len, PG_UTF8);
 
 	if (utf8 != text)
 		len = strlen(utf8);
@@ -578,8 +578,8 @@ wf_percent_encode(StringInfo out, const char *text, int len)
 	{
 		unsigned char c = utf8[i];
 
-		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-			c == '-' || c == '.' || c == '_' || c == '~')
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+			c == '_' || c == '~')
 			appendStringInfoCharMacro(out, c);
 		else
 		{
@@ -625,7 +625,7 @@ append_used(Rendering *rendering, const char *text, int len, bool is_literal)
 static bool
 append_expression_used(Rendering *rendering, const WfExpression *expression)
 {
-	JsonbValue	value;
+	JsonbValue	   value;
 	StringInfoData text;
 
 	get_value(rendering, expression, &value);
@@ -643,12 +643,12 @@ append_expression_used(Rendering *rendering, const WfExpression *expression)
 static void
 render_text(void *arg)
 {
-	Rendering  *rendering = arg;
+	Rendering		 *rendering = arg;
 	const WfTemplate *tmpl = rendering->tmpl;
 
 	if (tmpl->type != WF_JSON_STRING)
 	{
-		StringInfo	out = rendering->out;
+		StringInfo	   out = rendering->out;
 		StringInfoData json;
 
 		initStringInfo(&json);
@@ -672,8 +672,8 @@ render_text(void *arg)
 bool
 wf_template_text(const WfTemplate *tmpl, const WfScope *scope, WfTextUse use, StringInfo out, WfFault *fault)
 {
-	Rendering	rendering = {.tmpl = tmpl,.scope = scope,.use = use,.out = out,.fault = fault};
-	int			before = out->len;
+	Rendering rendering = {.tmpl = tmpl, .scope = scope, .use = use, .out = out, .fault = fault};
+	int		  before = out->len;
 
 	if (render(render_text, &rendering))
 		return true;

@@ -23,8 +23,8 @@
 typedef struct WfScope WfScope;
 struct WfScope
 {
-	Jsonb	   *data; /* `$`; never NULL */
-	bool		is_row; /* `$` is a row, in which what is missing is null */
+	Jsonb	   *data;	  /* `$`; never NULL */
+	bool		is_row;	  /* `$` is a row, in which what is missing is null */
 	const char *timezone; /* time zone in which jsonpath reads times; NULL: that of the session */
 	int64		instance;
 	int64		visit; /* $serial_number is made of instance and visit; 0: null */
@@ -40,10 +40,10 @@ struct WfScope
 	Jsonb	   *item;
 	int			index; /* -1: null */
 	/* makes $callback_url and $heartbeat_url, or throws 22023; NULL: null */
-	const char *(*url) (const WfScope *scope, bool heartbeat);
+	const char *(*url)(const WfScope *scope, bool heartbeat);
 };
 
-typedef struct WfTemplate WfTemplate;
+typedef struct WfTemplate  WfTemplate;
 typedef struct WfPredicate WfPredicate;
 
 /*
@@ -52,7 +52,7 @@ typedef struct WfPredicate WfPredicate;
  */
 typedef enum WfTextUse
 {
-	WF_TEXT_PLAIN,	/* as it is; JSON null is the word null */
+	WF_TEXT_PLAIN, /* as it is; JSON null is the word null */
 	/*
 	 * Percent-encoded as one path segment (unreserved characters of RFC 3986 stay); literal parts
 	 * stay as written.
@@ -82,7 +82,8 @@ extern Jsonb *wf_template_jsonb(const WfTemplate *tmpl, const WfScope *scope, Wf
  * Render a string template as text, appended to `out`; a value that is no string is inserted as its
  * JSON text. Returns false with *fault.
  */
-extern bool wf_template_text(const WfTemplate *tmpl, const WfScope *scope, WfTextUse use, StringInfo out, WfFault *fault);
+extern bool wf_template_text(const WfTemplate *tmpl, const WfScope *scope, WfTextUse use, StringInfo out,
+							 WfFault *fault);
 
 /* Append `text` percent-encoded, as UTF-8; unreserved characters of RFC 3986 stay. */
 extern void wf_percent_encode(StringInfo out, const char *text, int len);
@@ -124,7 +125,7 @@ typedef struct WfField
 		WF_FIELD_TEXT,
 		WF_FIELD_INT,
 		WF_FIELD_TRUE
-	}			kind;
+	} kind;
 	Jsonb	   *jsonb;
 	const char *text; /* NULL: JSON null */
 	int64		number;

@@ -12,7 +12,7 @@
 #include "model/template.h"
 
 /* Called for each ${…} that compiles, with the string in which it stands. */
-typedef void (*WfExpressionSeen) (void *arg, const WfJson *node, const WfExpression *expression);
+typedef void (*WfExpressionSeen)(void *arg, const WfJson *node, const WfExpression *expression);
 
 /*
  * Compile the template in `node`. Adds an issue for each bad ${…}, and returns NULL if there was

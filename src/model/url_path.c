@@ -22,8 +22,8 @@ hex_digit(char c)
 static int
 encoded(const char *digits)
 {
-	int			high = hex_digit(digits[0]);
-	int			low = high < 0 ? -1 : hex_digit(digits[1]);
+	int high = hex_digit(digits[0]);
+	int low = high < 0 ? -1 : hex_digit(digits[1]);
 
 	return low < 0 ? -1 : high * 16 + low;
 }
@@ -51,7 +51,7 @@ lenient_char(const char **at)
 
 #define MAX_NESTED 4
 
-static int	encoded_again(const char **at, int depth);
+static int encoded_again(const char **at, int depth);
 
 /* A hexadecimal digit, which may be encoded itself; moves *at behind it. -1 if there is none. */
 static int
@@ -83,8 +83,8 @@ encoded_again(const char **at, int depth)
 
 	do
 	{
-		int			high = digit_again(&p, depth);
-		int			low = high < 0 ? -1 : digit_again(&p, depth);
+		int high = digit_again(&p, depth);
+		int low = high < 0 ? -1 : digit_again(&p, depth);
 
 		code = low < 0 ? -1 : high * 16 + low;
 		if (code >= 0)
@@ -113,14 +113,14 @@ static bool
 is_wide_disguise(const char *digits)
 {
 	static const int alike[] = {0xff0e, 0xff0f, 0xff3c, 0x2024, 0x2044, 0x2215, 0x2216, 0x29f8};
-	int			code = 0;
+	int				 code = 0;
 
 	if (*digits != 'u' && *digits != 'U')
 		return false;
 	digits++;
 	for (int i = 0; i < 4; i++)
 	{
-		int			digit = digit_again(&digits, 0);
+		int digit = digit_again(&digits, 0);
 
 		if (digit < 0)
 			return false;
@@ -141,14 +141,14 @@ is_overlong_disguise(int byte, const char *rest)
 {
 	static const struct
 	{
-		int			byte;
-		int			follow;
-		int			code;
-	}			first[] = {{0xc0, 1, 0}, {0xc1, 1, 1}, {0xe0, 2, 0}, {0xf0, 3, 0}, {0xf8, 4, 0}, {0xfc, 5, 0}};
+		int byte;
+		int follow;
+		int code;
+	} first[] = {{0xc0, 1, 0}, {0xc1, 1, 1}, {0xe0, 2, 0}, {0xf0, 3, 0}, {0xf8, 4, 0}, {0xfc, 5, 0}};
 
 	for (int i = 0; i < lengthof(first); i++)
 	{
-		int			code = first[i].code;
+		int code = first[i].code;
 
 		if (byte != first[i].byte)
 			continue;
@@ -176,7 +176,8 @@ is_disguise(const char *at)
 	const char *rest = at;
 	int			code = encoded_again(&rest, 0);
 
-	return is_control(code) || (rest != at + 2 && moves(code)) || is_wide_disguise(rest) || is_overlong_disguise(code, rest);
+	return is_control(code) || (rest != at + 2 && moves(code)) || is_wide_disguise(rest) ||
+		   is_overlong_disguise(code, rest);
 }
 
 /*
@@ -187,12 +188,12 @@ const char *
 wf_url_path_problem(const char *text)
 {
 	/* number of dots that the segment consists of so far; -1: it has other characters */
-	int			dots = 0;
-	bool		parameters = false;
+	int	 dots = 0;
+	bool parameters = false;
 
 	while (*text && *text != '?' && *text != '#')
 	{
-		char		c;
+		char c;
 
 		if (*text == '%' && is_disguise(text + 1))
 			return "has an encoded control character, or a dot or slash that is encoded twice or in disguise";

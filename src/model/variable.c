@@ -102,7 +102,7 @@ wf_variable_hint(const char *name)
 const char *
 wf_variable_word_hint(const char *word)
 {
-	int			variable = wf_variable_by_name(word, strlen(word));
+	int variable = wf_variable_by_name(word, strlen(word));
 
 	return variable >= 0 ? psprintf("The variable is written $%s.", names[variable]) : hint_for(word);
 }
@@ -145,8 +145,8 @@ set_jsonb(JsonbValue *value, Jsonb *jsonb)
 static void
 set_serial_number(JsonbValue *value, const WfScope *scope)
 {
-	char	   *text;
-	int			len;
+	char *text;
+	int	  len;
 
 	if (scope->visit == 0)
 	{
@@ -228,7 +228,7 @@ Jsonb *
 wf_variable_object(uint32 variables, const WfScope *scope)
 {
 	WfJsonbState state = {0};
-	JsonbValue	value;
+	JsonbValue	 value;
 
 	wf_jsonb_push(&state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < WF_NVARIABLES; i++)

@@ -31,7 +31,7 @@ typedef enum WfVariable
 } WfVariable;
 
 #define WF_NVARIABLES (WF_VAR_INDEX + 1)
-#define WF_VAR_DATA (-1)		/* `$` itself, the data */
+#define WF_VAR_DATA	  (-1) /* `$` itself, the data */
 
 /* A variable as a member of a set. */
 #define WF_VAR_BIT(variable) (1u << (variable))
@@ -40,7 +40,7 @@ typedef enum WfVariable
 extern const char *wf_variable_name(int variable);
 
 /* The variable with that name, or -1. */
-extern int	wf_variable_by_name(const char *name, int len);
+extern int wf_variable_by_name(const char *name, int len);
 
 /* A hint about which variable may be meant by an unknown $name. */
 extern const char *wf_variable_hint(const char *name);

@@ -13,7 +13,7 @@
 #include "model/variable.h"
 
 static const char keep_hint[] =
-"What an earlier step was answered stands in the data, if that step has a \"save_reply\" or \"save\" for it.";
+	"What an earlier step was answered stands in the data, if that step has a \"save_reply\" or \"save\" for it.";
 
 static const uint32 webhook_variables = WF_VAR_BIT(WF_VAR_CALLBACK_URL) | WF_VAR_BIT(WF_VAR_HEARTBEAT_URL);
 

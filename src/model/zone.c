@@ -20,7 +20,7 @@ set(const char *name, const char *value)
 int
 wf_zone_enter(const char *timezone)
 {
-	int			level = NewGUCNestLevel();
+	int level = NewGUCNestLevel();
 
 	set("timezone", timezone);
 	set("datestyle", "ISO, MDY");

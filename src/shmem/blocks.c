@@ -61,7 +61,7 @@ request_looks(WfLauncherRequests *requests, bool committed)
 static void
 lift_blocks(void)
 {
-	int			me = wf_my_procno();
+	int me = wf_my_procno();
 
 	for (int i = 0; i < WF_MAX_BLOCKS; i++)
 	{
@@ -73,8 +73,8 @@ lift_blocks(void)
 static void
 unblock_at_transaction_end(XactEvent event, void *arg)
 {
-	bool		ended = event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE;
-	int			procno;
+	bool ended = event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE;
+	int	 procno;
 
 	if (!ended && event != XACT_EVENT_ABORT)
 		return;
@@ -132,13 +132,13 @@ wf_launcher_request_look(void)
 static bool
 set_block(Oid database)
 {
-	int			me = wf_my_procno();
-	WfBlock    *place = NULL;
+	int		 me = wf_my_procno();
+	WfBlock *place = NULL;
 
 	SpinLockAcquire(&wf_shared->mutex);
 	for (int i = 0; i < WF_MAX_BLOCKS; i++)
 	{
-		WfBlock    *block = &wf_shared->blocks[i];
+		WfBlock *block = &wf_shared->blocks[i];
 
 		if (block->database == database && block->procno == me)
 		{
@@ -160,7 +160,7 @@ set_block(Oid database)
 static int
 count_running(WfSlot *slot, Oid database)
 {
-	int			n = 0;
+	int n = 0;
 
 	LWLockAcquire(wf_shared->lock, LW_SHARED);
 	if (slot->database == database)
@@ -175,7 +175,7 @@ count_running(WfSlot *slot, Oid database)
 bool
 wf_database_is_served(Oid database)
 {
-	WfExitReason	exit_reason;
+	WfExitReason exit_reason;
 
 	return wf_dispatcher_look(database, &exit_reason) == WF_DISPATCHER_CONFIRMED && exit_reason == WF_EXIT_NONE;
 }
@@ -188,7 +188,7 @@ await_empty(WfSlot *slot, Oid database)
 	ConditionVariablePrepareToSleep(&slot->gone);
 	while (count_running(slot, database) > 0)
 	{
-		long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
 
 		if (left <= 0)
 			break;
@@ -200,8 +200,8 @@ await_empty(WfSlot *slot, Oid database)
 void
 wf_database_block(Oid database)
 {
-	WfSlot	   *slot;
-	bool		done;
+	WfSlot *slot;
+	bool	done;
 
 	register_blocks_once();
 	have_blocks = true;

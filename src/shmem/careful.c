@@ -37,15 +37,15 @@
 #include "shmem/careful.h"
 #include "shmem/slots.h"
 
-#define RECORD_FILE PG_STAT_TMP_DIR "/workflow.under_work"
-#define RECORD_MAGIC 0x57460001
-#define PATIENCE_MS 10000
-#define MOST_UNCLEAR 5 /* with so many, the longest patience is almost three hours */
-#define FORGET_MS (60 * 60 * 1000)
+#define RECORD_FILE	  PG_STAT_TMP_DIR "/workflow.under_work"
+#define RECORD_MAGIC  0x57460001
+#define PATIENCE_MS	  10000
+#define MOST_UNCLEAR  5 /* with so many, the longest patience is almost three hours */
+#define FORGET_MS	  (60 * 60 * 1000)
 #define LOOK_AGAIN_MS 1000
 
 static int	my_piece = -1; /* index of our piece in the record; -1: none */
-static bool keep;	   /* what is known of our piece is kept at its end */
+static bool keep;		   /* what is known of our piece is kept at its end */
 static bool asked = false; /* this process has the turn, or waits in the queue */
 
 /* ---- the record ---- */
@@ -53,7 +53,7 @@ static bool asked = false; /* this process has the turn, or waits in the queue *
 static pg_crc32c
 checksum(const WfRecord *record)
 {
-	pg_crc32c	crc;
+	pg_crc32c crc;
 
 	INIT_CRC32C(crc);
 	COMP_CRC32C(crc, record->pieces, sizeof(record->pieces));
@@ -68,7 +68,7 @@ checksum(const WfRecord *record)
 static void
 save_record(WfCareful *careful)
 {
-	WfRecord   *record = &careful->record;
+	WfRecord *record = &careful->record;
 	/* gcc's checks would take an address made from the first member for that member alone */
 	const char *bytes = (const char *) careful + offsetof(WfCareful, record);
 	int			fd = BasicOpenFile(RECORD_FILE, O_RDWR | O_CREAT | PG_BINARY);
@@ -82,21 +82,20 @@ save_record(WfCareful *careful)
 		close(fd);
 	}
 	if (!written && !careful->complained)
-		ereport(LOG, errcode_for_file_access(),
-				errmsg("workflow could not write file \"%s\": %m", RECORD_FILE));
+		ereport(LOG, errcode_for_file_access(), errmsg("workflow could not write file \"%s\": %m", RECORD_FILE));
 	careful->complained |= !written;
 }
 
 static void
 load_record(WfRecord *record)
 {
-	int			fd = BasicOpenFile(RECORD_FILE, O_RDONLY | PG_BINARY);
-	bool		whole = false;
+	int	 fd = BasicOpenFile(RECORD_FILE, O_RDONLY | PG_BINARY);
+	bool whole = false;
 
 	if (fd >= 0)
 	{
 		whole = read(fd, record, sizeof(*record)) == sizeof(*record) && record->magic == RECORD_MAGIC &&
-			record->crc == checksum(record);
+				record->crc == checksum(record);
 		close(fd);
 	}
 	if (!whole)
@@ -111,15 +110,14 @@ judge_record(WfRecord *record, bool crashed)
 
 	for (int i = 0; i < WF_MAX_PIECES; i++)
 	{
-		WfPiece    *piece = &record->pieces[i];
+		WfPiece *piece = &record->pieces[i];
 
 		if (crashed && piece->working == WF_WORK_ALONE)
 			piece->deaths++;
 		else if (crashed && piece->working == WF_WORK_BESIDE)
 			piece->unclear = Min(piece->unclear + 1, MOST_UNCLEAR);
 		piece->working = WF_WORK_NONE;
-		if ((piece->deaths == 0 && piece->unclear == 0) ||
-			TimestampDifferenceExceeds(piece->at, now, FORGET_MS))
+		if ((piece->deaths == 0 && piece->unclear == 0) || TimestampDifferenceExceeds(piece->at, now, FORGET_MS))
 			memset(piece, 0, sizeof(*piece));
 	}
 }
@@ -142,12 +140,13 @@ comes_from_elsewhere(void)
 static bool
 server_has_crashed(void)
 {
-	bool		intact;
+	bool			 intact;
 	ControlFileData *control = get_controlfile(DataDir, &intact);
-	DBState		state = control->state;
+	DBState			 state = control->state;
 
 	pfree(control);
-	return intact && !comes_from_elsewhere() && (state == DB_IN_PRODUCTION || state == DB_IN_CRASH_RECOVERY || state == DB_SHUTDOWNING);
+	return intact && !comes_from_elsewhere() &&
+		   (state == DB_IN_PRODUCTION || state == DB_IN_CRASH_RECOVERY || state == DB_SHUTDOWNING);
 }
 
 void
@@ -175,8 +174,8 @@ careful_until(WfCareful *careful)
 
 	LWLockAcquire(careful->lock, LW_EXCLUSIVE);
 	if (careful->until == 0)
-		careful->until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													 wf_setting_careful_after_crash * INT64CONST(1000));
+		careful->until =
+			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wf_setting_careful_after_crash * INT64CONST(1000));
 	until = careful->until;
 	LWLockRelease(careful->lock);
 	return until;
@@ -200,7 +199,7 @@ bool
 wf_careful(void)
 {
 	static TimestampTz until = 0;
-	static bool over = false;
+	static bool		   over = false;
 
 	if (over || wf_shared == NULL || !wf_shared->careful.crashed)
 		return false;
@@ -221,7 +220,7 @@ wf_careful(void)
 static void
 leave_queue(WfCareful *careful, int procno)
 {
-	int			kept = 0;
+	int kept = 0;
 
 	for (int i = 0; i < careful->nwaiting; i++)
 		if (careful->waiting[i] != procno)
@@ -272,7 +271,7 @@ take_turn(WfCareful *careful, int procno)
 bool
 wf_careful_try(void)
 {
-	bool		ours;
+	bool ours;
 
 	if (!wf_careful())
 		return true;
@@ -288,8 +287,7 @@ wf_careful_wait(void)
 {
 	while (!wf_careful_try())
 	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_AGAIN_MS,
-						 PG_WAIT_EXTENSION);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_AGAIN_MS, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -298,8 +296,8 @@ wf_careful_wait(void)
 void
 wf_careful_yield(void)
 {
-	WfCareful  *careful = &wf_shared->careful;
-	int			procno = wf_my_procno();
+	WfCareful *careful = &wf_shared->careful;
+	int		   procno = wf_my_procno();
 
 	if (!asked)
 		return;
@@ -321,11 +319,11 @@ wf_careful_yield(void)
 static WfPiece *
 find_piece(WfCareful *careful, WfPieceKind kind, int64 number)
 {
-	WfPiece    *place = NULL;
+	WfPiece *place = NULL;
 
 	for (int i = 0; i < WF_MAX_PIECES; i++)
 	{
-		WfPiece    *piece = &careful->record.pieces[i];
+		WfPiece *piece = &careful->record.pieces[i];
 
 		if (piece->database == MyDatabaseId && piece->kind == kind && piece->number == number)
 			return piece;
@@ -350,7 +348,7 @@ anything_under_work(const WfCareful *careful)
 static void
 put_piece_on_record(WfCareful *careful, WfPiece *piece, WfPieceKind kind, int64 number)
 {
-	bool		alone = careful->holder == wf_my_procno() && !anything_under_work(careful);
+	bool alone = careful->holder == wf_my_procno() && !anything_under_work(careful);
 
 	piece->database = MyDatabaseId;
 	piece->kind = kind;
@@ -370,9 +368,9 @@ put_piece_on_record(WfCareful *careful, WfPiece *piece, WfPieceKind kind, int64 
 int
 wf_careful_begin(WfPieceKind kind, int64 number)
 {
-	WfCareful  *careful = &wf_shared->careful;
-	WfPiece    *piece;
-	int			deaths = 0;
+	WfCareful *careful = &wf_shared->careful;
+	WfPiece	  *piece;
+	int		   deaths = 0;
 
 	if (!wf_careful())
 		return 0;
@@ -385,7 +383,8 @@ wf_careful_begin(WfPieceKind kind, int64 number)
 	}
 	LWLockRelease(careful->lock);
 	if (deaths > 0)
-		ereport(LOG, errmsg("workflow: the server has died %d times in a row while %s " INT64_FORMAT " was the only one under work",
+		ereport(LOG, errmsg("workflow: the server has died %d times in a row while %s " INT64_FORMAT
+							" was the only one under work",
 							deaths, kind == WF_PIECE_DELIVERY ? "delivery" : "visit", number));
 	return deaths;
 }
@@ -399,8 +398,8 @@ wf_careful_keep(void)
 void
 wf_careful_end(void)
 {
-	WfCareful  *careful = &wf_shared->careful;
-	WfPiece    *piece;
+	WfCareful *careful = &wf_shared->careful;
+	WfPiece	  *piece;
 
 	if (my_piece < 0)
 		return;
@@ -417,17 +416,18 @@ wf_careful_end(void)
 void
 wf_careful_forget(WfPieceKind kind, int64 number)
 {
-	WfCareful  *careful = &wf_shared->careful;
-	bool		forgotten = false;
+	WfCareful *careful = &wf_shared->careful;
+	bool	   forgotten = false;
 
 	if (!wf_careful())
 		return;
 	LWLockAcquire(careful->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < WF_MAX_PIECES; i++)
 	{
-		WfPiece    *piece = &careful->record.pieces[i];
+		WfPiece *piece = &careful->record.pieces[i];
 
-		if (piece->database != MyDatabaseId || piece->kind != kind || piece->number != number || piece->working != WF_WORK_NONE)
+		if (piece->database != MyDatabaseId || piece->kind != kind || piece->number != number ||
+			piece->working != WF_WORK_NONE)
 			continue;
 		memset(piece, 0, sizeof(*piece));
 		forgotten = true;

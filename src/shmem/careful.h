@@ -13,12 +13,12 @@
  */
 typedef enum WfPieceKind
 {
-	WF_PIECE_REQUEST = 'q',	 /* making the request of a visit */
-	WF_PIECE_ANSWER = 'a',	 /* handling the reply to it */
-	WF_PIECE_DUE = 'd',		 /* handling a visit that is due */
-	WF_PIECE_ALARM = 'l',	 /* handling a timer of a visit */
-	WF_PIECE_FAIL = 'b',	 /* making a visit fail */
-	WF_PIECE_EXECUTE = 'e',	 /* running a visit's SQL, or moving it, in an executor */
+	WF_PIECE_REQUEST = 'q', /* making the request of a visit */
+	WF_PIECE_ANSWER = 'a',	/* handling the reply to it */
+	WF_PIECE_DUE = 'd',		/* handling a visit that is due */
+	WF_PIECE_ALARM = 'l',	/* handling a timer of a visit */
+	WF_PIECE_FAIL = 'b',	/* making a visit fail */
+	WF_PIECE_EXECUTE = 'e', /* running a visit's SQL, or moving it, in an executor */
 	/* carrying out a delivery in an executor; its number is that of the delivery */
 	WF_PIECE_DELIVERY = 'y',
 } WfPieceKind;

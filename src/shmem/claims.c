@@ -44,7 +44,7 @@ find(const WfSlot *slot, int64 visit)
 static void
 stop_handler(SIGNAL_ARGS)
 {
-	int			save_errno = errno;
+	int save_errno = errno;
 
 	if (mine != NULL && mine->stopped)
 	{
@@ -66,8 +66,8 @@ wf_claims_attach(void)
 bool
 wf_claim(int64 visit)
 {
-	WfSlot	   *slot = wf_my_slot;
-	bool		ours;
+	WfSlot *slot = wf_my_slot;
+	bool	ours;
 
 	SpinLockAcquire(&slot->mutex);
 	ours = find(slot, visit) < 0;
@@ -84,7 +84,7 @@ bool
 wf_claim_is_stopped(void)
 {
 	const WfClaim *claim = &wf_my_slot->claims[my_index()];
-	bool		stopped;
+	bool		   stopped;
 
 	SpinLockAcquire(&wf_my_slot->mutex);
 	stopped = claim->stopped;
@@ -111,8 +111,8 @@ wf_claim_heed_end(void)
 void
 wf_claim_release(void)
 {
-	WfSlot	   *slot = wf_my_slot;
-	WfClaim    *claim = &slot->claims[my_index()];
+	WfSlot	*slot = wf_my_slot;
+	WfClaim *claim = &slot->claims[my_index()];
 
 	if (claim->visit == 0)
 		return;
@@ -128,8 +128,8 @@ wf_claim_release(void)
 bool
 wf_claimed_elsewhere(int64 visit)
 {
-	WfSlot	   *slot = wf_slot_of(MyDatabaseId);
-	bool		found = false;
+	WfSlot *slot = wf_slot_of(MyDatabaseId);
+	bool	found = false;
 
 	if (slot == NULL)
 		return false;
@@ -143,7 +143,7 @@ wf_claimed_elsewhere(int64 visit)
 	SpinLockAcquire(&slot->mutex);
 	if (slot->database == MyDatabaseId)
 	{
-		int			i = find(slot, visit);
+		int i = find(slot, visit);
 
 		found = i >= 0 && &slot->workers[i] != wf_my_worker;
 	}
@@ -154,14 +154,14 @@ wf_claimed_elsewhere(int64 visit)
 void
 wf_claims_stop(const int64 *visits, int n)
 {
-	WfSlot	   *slot = wf_slot_of(MyDatabaseId);
+	WfSlot *slot = wf_slot_of(MyDatabaseId);
 
 	if (slot == NULL)
 		return;
 	SpinLockAcquire(&slot->mutex);
 	for (int i = 0; i < n && slot->database == MyDatabaseId; i++)
 	{
-		int			who = find(slot, visits[i]);
+		int who = find(slot, visits[i]);
 
 		if (who < 0 || &slot->workers[who] == wf_my_worker)
 			continue;
@@ -185,8 +185,8 @@ yield_of(WfSlot *slot, int64 visit)
 void
 wf_yield_record(int64 visit)
 {
-	WfSlot	   *slot = wf_my_slot;
-	WfYield    *yield;
+	WfSlot	*slot = wf_my_slot;
+	WfYield *yield;
 
 	SpinLockAcquire(&slot->mutex);
 	yield = yield_of(slot, visit);
@@ -202,9 +202,9 @@ wf_yield_record(int64 visit)
 int
 wf_yield_count(int64 visit)
 {
-	WfSlot	   *slot = wf_my_slot;
-	WfYield    *yield;
-	int			times;
+	WfSlot	*slot = wf_my_slot;
+	WfYield *yield;
+	int		 times;
 
 	if (*(volatile uint32 *) &slot->nyields == 0)
 		return 0;
@@ -218,8 +218,8 @@ wf_yield_count(int64 visit)
 void
 wf_yield_forget(int64 visit)
 {
-	WfSlot	   *slot = wf_my_slot;
-	WfYield    *yield;
+	WfSlot	*slot = wf_my_slot;
+	WfYield *yield;
 
 	SpinLockAcquire(&slot->mutex);
 	yield = yield_of(slot, visit);

@@ -34,8 +34,8 @@ place_of(Oid database)
 bool
 wf_copy_say(bool copy)
 {
-	Oid		   *place;
-	bool		known;
+	Oid *place;
+	bool known;
 
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	place = place_of(MyDatabaseId);
@@ -51,7 +51,7 @@ wf_copy_say(bool copy)
 void
 wf_copy_forget(Oid database)
 {
-	Oid		   *place;
+	Oid *place;
 
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	place = place_of(database);
@@ -63,7 +63,7 @@ wf_copy_forget(Oid database)
 int
 wf_copies_list(Oid **databases)
 {
-	int			n = 0;
+	int n = 0;
 
 	*databases = palloc(sizeof(Oid) * WF_MAX_COPIES);
 	LWLockAcquire(wf_shared->lock, LW_SHARED);
@@ -84,8 +84,8 @@ wf_copies_list(Oid **databases)
 bool
 wf_copy_leave(void)
 {
-	WfSlot	   *slot = wf_my_slot;
-	bool		told = false;
+	WfSlot *slot = wf_my_slot;
+	bool	told = false;
 
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	if (slot->confirmed)

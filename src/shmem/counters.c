@@ -29,7 +29,7 @@ wf_show_in_flight(int n)
 WfServerCounts *
 wf_server_counts(const char *server)
 {
-	WfSlot	   *slot = wf_my_slot;
+	WfSlot		 *slot = wf_my_slot;
 	WfServerSlot *place;
 
 	if (slot == NULL)
@@ -52,7 +52,7 @@ wf_server_counts(const char *server)
 void
 wf_server_count_elapsed(WfServerCounts *counts, int64 elapsed_us)
 {
-	int			bucket = elapsed_us > 1 ? pg_leftmost_one_pos64((uint64) elapsed_us) : 0;
+	int bucket = elapsed_us > 1 ? pg_leftmost_one_pos64((uint64) elapsed_us) : 0;
 
 	counts->elapsed_us_buckets[Min(bucket, lengthof(counts->elapsed_us_buckets) - 1)]++;
 }
@@ -60,8 +60,8 @@ wf_server_count_elapsed(WfServerCounts *counts, int64 elapsed_us)
 int
 wf_servers_list(WfServerRow **rows)
 {
-	WfSlot	   *slot = wf_slot_of(MyDatabaseId);
-	int			n = 0;
+	WfSlot *slot = wf_slot_of(MyDatabaseId);
+	int		n = 0;
 
 	*rows = NULL;
 	if (slot == NULL)
@@ -110,7 +110,7 @@ list_worker(WfWorkerRow *row, WfWorkerKind kind, WfSlot *slot, const WfWorker *w
 static bool
 list_quiet_copy(WfWorkerRow *row, Oid database)
 {
-	WfSlot	   *slot = wf_slot_of(database);
+	WfSlot *slot = wf_slot_of(database);
 
 	if (!OidIsValid(database) || (slot != NULL && slot->workers[WF_DISPATCHER_INDEX].state == WF_WORKER_RUNNING))
 		return false;
@@ -144,12 +144,12 @@ is_refused(WfSlot *slot)
 static int
 list_all_refused(WfWorkerRow *rows)
 {
-	int			n = 0;
-	bool		ours = false;
+	int	 n = 0;
+	bool ours = false;
 
 	for (int i = 0; i < wf_shared->nslots; i++)
 	{
-		WfSlot	   *slot = &wf_shared->slots[i];
+		WfSlot *slot = &wf_shared->slots[i];
 
 		if (!OidIsValid(slot->database))
 			continue;
@@ -169,18 +169,18 @@ list_all_refused(WfWorkerRow *rows)
 int
 wf_workers_list(WfWorkerRow **rows)
 {
-	int			n = 0;
+	int n = 0;
 
 	*rows = palloc(sizeof(WfWorkerRow) * (2 + wf_shared->nslots * (WF_MAX_WORKERS + 2) + WF_MAX_COPIES));
 	LWLockAcquire(wf_shared->lock, LW_SHARED);
 	n += list_worker(&(*rows)[n], WF_LAUNCHER, NULL, &wf_shared->launcher);
 	for (int i = 0; i < wf_shared->nslots; i++)
 	{
-		WfSlot	   *slot = &wf_shared->slots[i];
+		WfSlot *slot = &wf_shared->slots[i];
 
 		for (int j = 0; OidIsValid(slot->database) && j < WF_MAX_WORKERS; j++)
-			n += list_worker(&(*rows)[n], j == WF_DISPATCHER_INDEX ? WF_DISPATCHER : WF_EXECUTOR,
-							 slot, &slot->workers[j]);
+			n += list_worker(&(*rows)[n], j == WF_DISPATCHER_INDEX ? WF_DISPATCHER : WF_EXECUTOR, slot,
+							 &slot->workers[j]);
 	}
 	for (int i = 0; i < WF_MAX_COPIES; i++)
 		n += list_quiet_copy(&(*rows)[n], wf_shared->copies[i]);

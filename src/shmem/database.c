@@ -16,7 +16,7 @@
 static WfSlot *
 lock_own_slot(void)
 {
-	WfSlot	   *slot = wf_slot_of(MyDatabaseId);
+	WfSlot *slot = wf_slot_of(MyDatabaseId);
 
 	if (slot == NULL)
 		return NULL;
@@ -30,8 +30,8 @@ lock_own_slot(void)
 bool
 wf_timeline_checked(void)
 {
-	WfSlot	   *slot = lock_own_slot();
-	bool		checked;
+	WfSlot *slot = lock_own_slot();
+	bool	checked;
 
 	if (slot == NULL)
 		return false;
@@ -43,7 +43,7 @@ wf_timeline_checked(void)
 void
 wf_timeline_set_checked(bool checked)
 {
-	WfSlot	   *slot = lock_own_slot();
+	WfSlot *slot = lock_own_slot();
 
 	if (slot == NULL)
 		return;
@@ -54,8 +54,8 @@ wf_timeline_set_checked(bool checked)
 WfPause
 wf_pause_get(void)
 {
-	WfSlot	   *slot = lock_own_slot();
-	WfPause		pause;
+	WfSlot *slot = lock_own_slot();
+	WfPause pause;
 
 	if (slot == NULL)
 		return WF_PAUSE_UNKNOWN;
@@ -67,7 +67,7 @@ wf_pause_get(void)
 void
 wf_pause_set(WfPause pause)
 {
-	WfSlot	   *slot = lock_own_slot();
+	WfSlot *slot = lock_own_slot();
 
 	if (slot == NULL)
 		return;

@@ -27,12 +27,12 @@ typedef enum WfPause
 	WF_PAUSED_SETTING
 } WfPause;
 /* The dispatcher says what it found; the log and views show it. */
-extern void wf_pause_set(WfPause pause);
+extern void	   wf_pause_set(WfPause pause);
 extern WfPause wf_pause_get(void);
 
 /* ---- upkeep ---- */
 #define WF_UPKEEP_FAILURE_LEN 128
-#define WF_UPKEEP_ERROR_LEN 256
+#define WF_UPKEEP_ERROR_LEN	  256
 /*
  * An executor says what upkeep cannot do and why, for the view workers; NULL: nothing fails.
  * Returns since when it fails, or 0.

@@ -29,7 +29,7 @@
 /* An idle executor is kept for so long while other roles have executors of their own. */
 #define GRACE_MS 1000
 /* With so many remembered roles, those are forgotten that have had no executor for FORGOTTEN_MS. */
-#define MANY_ROLES 1024
+#define MANY_ROLES	 1024
 #define FORGOTTEN_MS (60 * 60 * 1000)
 
 typedef struct Share
@@ -58,10 +58,10 @@ typedef struct Look
 	int			nshares;
 	Share	   *shares; /* sorted by whose turn it is */
 	Place		places[WF_MAX_WORKERS];
-	int			total; /* number of executors */
-	int			nidle; /* how many of them were idle at the beginning */
+	int			total;	 /* number of executors */
+	int			nidle;	 /* how many of them were idle at the beginning */
 	int			lacking; /* so many more are needed, and cannot be started */
-	bool		urgent; /* some role lacks its only executor */
+	bool		urgent;	 /* some role lacks its only executor */
 	WfTicket	tickets[WF_MAX_WORKERS];
 	int			ntickets;
 	long		again_ms; /* ms after which to look again; -1: no need */
@@ -93,12 +93,12 @@ static HTAB *served_roles = NULL; /* in this dispatcher's memory */
 static Served *
 served(Oid role)
 {
-	Served	   *entry;
-	bool		found;
+	Served *entry;
+	bool	found;
 
 	if (served_roles == NULL)
 	{
-		HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Served)};
+		HASHCTL ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Served)};
 
 		served_roles = hash_create("workflow roles served", 64, &ctl, HASH_ELEM | HASH_BLOBS);
 	}
@@ -113,7 +113,7 @@ static void
 forget_served(TimestampTz now)
 {
 	HASH_SEQ_STATUS status;
-	Served	   *entry;
+	Served		   *entry;
 
 	if (served_roles == NULL || hash_get_num_entries(served_roles) < MANY_ROLES)
 		return;
@@ -140,8 +140,8 @@ count_executors(Look *look)
 	look->total = 0;
 	for (int i = 1; i < WF_MAX_WORKERS; i++)
 	{
-		WfWorker   *worker = &look->slot->workers[i];
-		Share	   *share;
+		WfWorker *worker = &look->slot->workers[i];
+		Share	 *share;
 
 		if (worker->state == WF_WORKER_NONE)
 			continue;
@@ -175,8 +175,8 @@ compare_turns(const void *left, const void *right)
 static void
 set_targets(Look *look)
 {
-	int			left = wf_setting_executors;
-	bool		given = true;
+	int	 left = wf_setting_executors;
+	bool given = true;
 
 	qsort(look->shares, look->nshares, sizeof(Share), compare_turns);
 	while (left > 0 && given)
@@ -199,7 +199,7 @@ see_places(Look *look)
 {
 	for (int i = 1; i < WF_MAX_WORKERS; i++)
 	{
-		WfWorker   *worker = &look->slot->workers[i];
+		WfWorker *worker = &look->slot->workers[i];
 
 		look->places[i].is_running = worker->state == WF_WORKER_RUNNING;
 		look->places[i].is_idle = worker->idle;
@@ -214,7 +214,7 @@ see_places(Look *look)
 static bool
 has_free_executor(const Look *look, const Share *share)
 {
-	int			most = wf_setting_executors + (share->has == 0 ? wf_setting_spare_executors : 0);
+	int most = wf_setting_executors + (share->has == 0 ? wf_setting_spare_executors : 0);
 
 	return look->total < most && wf_executors_refused(look->now) == 0;
 }
@@ -222,8 +222,8 @@ has_free_executor(const Look *look, const Share *share)
 static void
 start_missing(Look *look, Share *share)
 {
-	int			wanted = Max(share->target, Min(share->wanted, 1));
-	long		pause = wf_executor_start_pause(look->slot, share->role, look->now);
+	int	 wanted = Max(share->target, Min(share->wanted, 1));
+	long pause = wf_executor_start_pause(look->slot, share->role, look->now);
 
 	if (share->has >= wanted)
 		return;
@@ -252,9 +252,9 @@ start_missing(Look *look, Share *share)
 static bool
 may_leave(Look *look, int i, bool for_others)
 {
-	Place	   *place = &look->places[i];
-	Share	   *share = place->share;
-	long		left;
+	Place *place = &look->places[i];
+	Share *share = place->share;
+	long   left;
 
 	if (!place->is_running || place->leaves)
 		return false;
@@ -278,8 +278,8 @@ leaves_before(const Look *look, int i, int other)
 {
 	const Place *a = &look->places[i];
 	const Place *b = &look->places[other];
-	int			excess = a->share == NULL ? 0 : a->share->has - a->share->target;
-	int			other_excess = b->share == NULL ? 0 : b->share->has - b->share->target;
+	int			 excess = a->share == NULL ? 0 : a->share->has - a->share->target;
+	int			 other_excess = b->share == NULL ? 0 : b->share->has - b->share->target;
 
 	if (a->is_idle != b->is_idle)
 		return a->is_idle;
@@ -295,7 +295,7 @@ choose_leaving(Look *look, int need, bool for_others)
 {
 	for (; need > 0; need--)
 	{
-		int			chosen = 0;
+		int chosen = 0;
 
 		for (int i = 1; i < WF_MAX_WORKERS; i++)
 			if (may_leave(look, i, for_others) && (chosen == 0 || leaves_before(look, i, chosen)))
@@ -321,9 +321,10 @@ wake_idle(Look *look)
 	for (int idle = 0; idle <= 1; idle++)
 		for (int i = 1; i < WF_MAX_WORKERS; i++)
 		{
-			Place	   *place = &look->places[i];
+			Place *place = &look->places[i];
 
-			if (look->slot->workers[i].state == WF_WORKER_NONE || place->share == NULL || (place->is_running && place->is_idle) != idle)
+			if (look->slot->workers[i].state == WF_WORKER_NONE || place->share == NULL ||
+				(place->is_running && place->is_idle) != idle)
 				continue;
 			if (idle && place->share->wanted <= 0)
 				continue;
@@ -339,12 +340,12 @@ wake_idle(Look *look)
 static int
 tell_executors(Look *look, int *procnos)
 {
-	int			n = 0;
+	int n = 0;
 
 	for (int i = 1; i < WF_MAX_WORKERS; i++)
 	{
-		WfWorker   *worker = &look->slot->workers[i];
-		Place	   *place = &look->places[i];
+		WfWorker *worker = &look->slot->workers[i];
+		Place	 *place = &look->places[i];
 
 		if (!place->is_running)
 			continue;
@@ -367,8 +368,8 @@ share_out(Look *look)
 	count_executors(look);
 	set_targets(look);
 	for (int i = 1; i < WF_MAX_WORKERS; i++)
-		look->places[i].share = look->slot->workers[i].state == WF_WORKER_NONE ? NULL
-			: share_of(look, look->slot->workers[i].role);
+		look->places[i].share =
+			look->slot->workers[i].state == WF_WORKER_NONE ? NULL : share_of(look, look->slot->workers[i].role);
 	for (int i = 0; i < look->nshares && !wf_database_blocked(look->slot->database); i++)
 		start_missing(look, &look->shares[i]);
 	wake_idle(look);
@@ -379,9 +380,9 @@ share_out(Look *look)
 int
 wf_executors_share(const WfDemand *demands, int n, bool *all_busy)
 {
-	Look	   *look = palloc0(sizeof(Look));
-	int			procnos[WF_MAX_WORKERS];
-	int			nprocnos;
+	Look *look = palloc0(sizeof(Look));
+	int	  procnos[WF_MAX_WORKERS];
+	int	  nprocnos;
 
 	wf_executors_reap();
 	look->slot = wf_my_slot;
@@ -390,8 +391,9 @@ wf_executors_share(const WfDemand *demands, int n, bool *all_busy)
 	look->nshares = n;
 	look->shares = palloc0(sizeof(Share) * Max(n, 1));
 	for (int i = 0; i < n; i++)
-		look->shares[i] = (Share){.role = demands[i].role, .wanted = Min(demands[i].wanted, wf_setting_executors),
-			.since = Max(demands[i].since, served(demands[i].role)->at)};
+		look->shares[i] = (Share){.role = demands[i].role,
+								  .wanted = Min(demands[i].wanted, wf_setting_executors),
+								  .since = Max(demands[i].since, served(demands[i].role)->at)};
 
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	SpinLockAcquire(&look->slot->mutex);

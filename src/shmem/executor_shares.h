@@ -23,6 +23,6 @@ typedef struct WfDemand
  * called to look again, too. Returns the milliseconds after which to call again; -1: no need,
  * unless something changes. *all_busy: there are as many executors as allowed, and none was idle.
  */
-extern int	wf_executors_share(const WfDemand *demands, int n, bool *all_busy);
+extern int wf_executors_share(const WfDemand *demands, int n, bool *all_busy);
 
 #endif

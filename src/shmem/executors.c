@@ -17,20 +17,20 @@
 
 #include "shmem/slots.h"
 
-#define FIRST_PAUSE_MS 100
+#define FIRST_PAUSE_MS	 100
 #define LONGEST_PAUSE_MS 60000
 
 typedef struct Start /* an executor that has been registered and not been seen to attach */
 {
 	BackgroundWorkerHandle *handle;
-	uint32		generation;
+	uint32					generation;
 } Start;
 
 static Start starts[WF_MAX_WORKERS];
-static int	nstarts = 0;
+static int	 nstarts = 0;
 
 /* Successive registrations for which no worker slot was free. */
-static int	refusals = 0;
+static int		   refusals = 0;
 static TimestampTz refused_at;
 
 /* ---- the executor's side ---- */
@@ -74,7 +74,7 @@ wf_executor_role(void)
 bool
 wf_executor_must_leave(void)
 {
-	bool		leave;
+	bool leave;
 
 	SpinLockAcquire(&wf_my_slot->mutex);
 	leave = wf_my_worker->leave;
@@ -103,8 +103,7 @@ new_failures(WfSlot *slot, Oid role)
 	WfRoleFailures *place = &slot->failing[0];
 
 	for (int i = 0; i < WF_MAX_FAILING_ROLES; i++)
-		if (slot->failing[i].failures == 0 ||
-			(place->failures > 0 && slot->failing[i].failed_at < place->failed_at))
+		if (slot->failing[i].failures == 0 || (place->failures > 0 && slot->failing[i].failed_at < place->failed_at))
 			place = &slot->failing[i];
 	*place = (WfRoleFailures){.role = role};
 	return place;
@@ -134,7 +133,7 @@ wf_executor_report_end(WfSlot *slot, Oid role, bool failed)
 static long
 pause_left(int failures, TimestampTz since, TimestampTz now)
 {
-	long		pause;
+	long pause;
 
 	if (failures == 0)
 		return 0;
@@ -163,7 +162,7 @@ wf_executor_reserve(WfSlot *slot, Oid role, TimestampTz now, WfTicket *ticket)
 {
 	for (int i = 1; i < WF_MAX_WORKERS; i++)
 	{
-		WfWorker   *worker = &slot->workers[i];
+		WfWorker *worker = &slot->workers[i];
 
 		if (worker->state != WF_WORKER_NONE)
 			continue;
@@ -181,8 +180,8 @@ wf_executor_reserve(WfSlot *slot, Oid role, TimestampTz now, WfTicket *ticket)
 static void
 unreserve(const WfTicket *ticket, bool failed)
 {
-	WfSlot	   *slot = wf_my_slot;
-	WfWorker   *worker = &slot->workers[ticket->index];
+	WfSlot	 *slot = wf_my_slot;
+	WfWorker *worker = &slot->workers[ticket->index];
 
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	if (worker->generation == ticket->generation && wf_worker_orphan(worker, 1) > 0 && failed)
@@ -193,10 +192,10 @@ unreserve(const WfTicket *ticket, bool failed)
 static bool
 start_executor(const WfTicket *ticket)
 {
-	BackgroundWorker worker;
+	BackgroundWorker		worker;
 	BackgroundWorkerHandle *handle;
-	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-	bool		registered;
+	MemoryContext			old = MemoryContextSwitchTo(TopMemoryContext);
+	bool					registered;
 
 	wf_worker_prepare(&worker, WF_EXECUTOR, MyDatabaseId, ticket);
 	worker.bgw_notify_pid = MyProcPid;
@@ -257,11 +256,11 @@ wf_executors_start(const WfTicket *tickets, int n)
 static bool
 has_attached(int index)
 {
-	bool		attached;
+	bool attached;
 
 	LWLockAcquire(wf_shared->lock, LW_SHARED);
 	attached = wf_my_slot->workers[index].state != WF_WORKER_STARTING ||
-		wf_my_slot->workers[index].generation != starts[index].generation;
+			   wf_my_slot->workers[index].generation != starts[index].generation;
 	LWLockRelease(wf_shared->lock);
 	return attached;
 }
@@ -271,8 +270,8 @@ wf_executors_reap(void)
 {
 	for (int i = 1; i < WF_MAX_WORKERS && nstarts > 0; i++)
 	{
-		WfTicket	ticket = {i, starts[i].generation};
-		pid_t		pid;
+		WfTicket ticket = {i, starts[i].generation};
+		pid_t	 pid;
 
 		if (starts[i].handle == NULL)
 			continue;
@@ -302,7 +301,7 @@ wf_uncancellable_add(int64 visit)
 bool
 wf_uncancellable_take(int64 visit)
 {
-	bool		found = false;
+	bool found = false;
 
 	SpinLockAcquire(&wf_my_slot->mutex);
 	for (int i = 0; i < WF_MAX_UNCANCELLABLE; i++)

@@ -7,7 +7,7 @@
 
 #include "postgres.h"
 
-extern Oid	wf_executor_role(void); /* the role that this executor serves */
+extern Oid wf_executor_role(void); /* the role that this executor serves */
 /*
  * Does another role wait for this executor's place? To be asked between two pieces of work. An
  * executor should not be idle when it leaves for that reason.

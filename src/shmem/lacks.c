@@ -57,7 +57,7 @@ find_lack(const WfSlot *slot, int64 instance, int64 visit)
 static bool
 drop(WfSlot *slot, int index)
 {
-	bool		said = slot->lacks[index].said;
+	bool said = slot->lacks[index].said;
 
 	slot->nlacks_said -= said;
 	slot->lacks[index] = slot->lacks[--slot->nlacks];
@@ -68,7 +68,7 @@ drop(WfSlot *slot, int index)
 static WfLackRow *
 find_or_add(WfSlot *slot, const WfLackRow *row)
 {
-	int			index = find_lack(slot, row->instance, row->visit);
+	int index = find_lack(slot, row->instance, row->visit);
 
 	if (index >= 0)
 		return &slot->lacks[index];
@@ -108,9 +108,9 @@ wf_lack_record(const WfLackRow *row, int longest_ms, bool *first)
 bool
 wf_lack_over(int64 instance, int64 visit)
 {
-	WfSlot	   *slot = wf_my_slot;
-	bool		last = false;
-	int			index;
+	WfSlot *slot = wf_my_slot;
+	bool	last = false;
+	int		index;
 
 	if (likely(slot->nlacks == 0)) /* we can see rows of our own without the mutex */
 		return false;
@@ -156,8 +156,8 @@ wf_lacks_forget(void)
 bool
 wf_lack_find(int64 instance, int64 visit, WfLackRow *row)
 {
-	WfSlot	   *slot = wf_slot_of(MyDatabaseId);
-	int			index = -1;
+	WfSlot *slot = wf_slot_of(MyDatabaseId);
+	int		index = -1;
 
 	if (slot == NULL || slot->nlacks == 0)
 		return false;
@@ -173,8 +173,8 @@ wf_lack_find(int64 instance, int64 visit, WfLackRow *row)
 WfLack
 wf_lack_said(void)
 {
-	WfSlot	   *slot = wf_slot_of(MyDatabaseId);
-	WfLack		lack = WF_LACK_NONE;
+	WfSlot *slot = wf_slot_of(MyDatabaseId);
+	WfLack	lack = WF_LACK_NONE;
 
 	if (slot == NULL || slot->nlacks == 0)
 		return lack;

@@ -48,7 +48,7 @@ extern const char *wf_lack_name(WfLack lack);
  * and said. Returns the pause in ms before the next try, which grows with each call up to
  * longest_ms. *first: the log has told of no other lack in this database that is still there.
  */
-extern int	wf_lack_record(const WfLackRow *row, int longest_ms, bool *first);
+extern int wf_lack_record(const WfLackRow *row, int longest_ms, bool *first);
 
 /*
  * The work is done. Costs nothing while nothing is lacking. Returns true if it was the last of the

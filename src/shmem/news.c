@@ -14,9 +14,9 @@
 
 #include "shmem/slots.h"
 
-static WfNewsList pending;
+static WfNewsList		pending;
 static SubTransactionId whose[WF_ALL_NEWS];
-static bool registered = false;
+static bool				registered = false;
 
 /* ---- bundles ---- */
 
@@ -33,7 +33,7 @@ is_news_of(const WfNews *news, WfNewsKind kind, const char *process, const char 
 static WfNews *
 add_news(WfNewsList *list, WfNewsKind kind, const char *process, const char *step)
 {
-	WfNews	   *news = &list->news[list->n < WF_MAX_NEWS ? list->n++ : WF_MAX_NEWS + (int) kind];
+	WfNews *news = &list->news[list->n < WF_MAX_NEWS ? list->n++ : WF_MAX_NEWS + (int) kind];
 
 	list->any = true;
 	if (news >= &list->news[WF_MAX_NEWS])
@@ -105,8 +105,8 @@ pass_up(SubTransactionId mine, SubTransactionId parent)
 {
 	for (int i = pending.n - 1; i >= 0; i--)
 	{
-		WfNews	   *news = &pending.news[i];
-		WfNews	   *same;
+		WfNews *news = &pending.news[i];
+		WfNews *same;
 
 		if (whose[i] < mine)
 			continue;
@@ -152,7 +152,7 @@ news_at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransac
 static void
 publish_one(WfNewsList *list, const WfNews *news)
 {
-	WfNews	   *into = NULL;
+	WfNews *into = NULL;
 
 	for (int i = 0; i < list->n && into == NULL; i++)
 		if (is_news_of(&list->news[i], news->kind, news->process, news->step))
@@ -165,8 +165,8 @@ publish_one(WfNewsList *list, const WfNews *news)
 static void
 publish(void)
 {
-	WfSlot	   *slot = wf_slot_of(MyDatabaseId);
-	int			procno = WF_NO_PROC;
+	WfSlot *slot = wf_slot_of(MyDatabaseId);
+	int		procno = WF_NO_PROC;
 
 	if (slot == NULL)
 		return;
@@ -209,7 +209,7 @@ void
 wf_news_add(WfNewsKind kind, const char *process, const char *step, int64 instance, int64 visit, TimestampTz since)
 {
 	SubTransactionId id = GetCurrentSubTransactionId();
-	WfNews	   *news;
+	WfNews			*news;
 
 	register_news_once();
 	if (step == NULL)

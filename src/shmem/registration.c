@@ -13,7 +13,7 @@ wf_worker_prepare(BackgroundWorker *worker, WfWorkerKind kind, Oid database, con
 {
 	static const char *const types[] = {"workflow launcher", "workflow dispatcher", "workflow executor"};
 	static const char *const functions[] = {"workflow_launcher_main", "workflow_dispatcher_main",
-		"workflow_executor_main"};
+											"workflow_executor_main"};
 
 	memset(worker, 0, sizeof(*worker));
 	worker->bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
@@ -23,8 +23,7 @@ wf_worker_prepare(BackgroundWorker *worker, WfWorkerKind kind, Oid database, con
 	strlcpy(worker->bgw_function_name, functions[kind], sizeof(worker->bgw_function_name));
 	strlcpy(worker->bgw_type, types[kind], sizeof(worker->bgw_type));
 	if (OidIsValid(database))
-		snprintf(worker->bgw_name, sizeof(worker->bgw_name), "%s for database %u", types[kind],
-				 database);
+		snprintf(worker->bgw_name, sizeof(worker->bgw_name), "%s for database %u", types[kind], database);
 	else
 		strlcpy(worker->bgw_name, types[kind], sizeof(worker->bgw_name));
 	worker->bgw_main_arg = ObjectIdGetDatum(database);
@@ -35,7 +34,7 @@ wf_worker_prepare(BackgroundWorker *worker, WfWorkerKind kind, Oid database, con
 int
 wf_worker_orphan(WfWorker *worker, int n)
 {
-	int			orphaned = 0;
+	int orphaned = 0;
 
 	Assert(LWLockHeldByMeInMode(wf_shared->lock, LW_EXCLUSIVE));
 	for (int i = 0; i < n; i++)

@@ -19,8 +19,8 @@ typedef enum WfWorkerKind
 /* Goes with a started process, in bgw_extra. */
 typedef struct WfTicket
 {
-	int			index;
-	uint32		generation;
+	int	   index;
+	uint32 generation;
 } WfTicket;
 
 /* Fill in what dispatchers and executors have in common. The caller may set bgw_notify_pid. */

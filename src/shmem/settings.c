@@ -13,25 +13,25 @@
 
 #include "shmem/settings.h"
 
-#define LONGEST_YEARS 1000 /* limit of intervals, the same as in definitions */
-#define MOST_DATA_KB (255 * 1024) /* the most that a jsonb can hold */
-#define LEAST_MEMORY_MB 64 /* with less a worker could do nothing at all */
+#define LONGEST_YEARS	1000		 /* limit of intervals, the same as in definitions */
+#define MOST_DATA_KB	(255 * 1024) /* the most that a jsonb can hold */
+#define LEAST_MEMORY_MB 64			 /* with less a worker could do nothing at all */
 
-int			wf_setting_executors = 4;
-int			wf_setting_spare_executors = 2;
-int			wf_setting_databases = 16;
-char	   *wf_setting_retention = NULL;
-bool		wf_setting_start_paused = false;
-int			wf_setting_move_timeout = 1000;
-int			wf_setting_sql_timeout = 5 * 60 * 1000;
-int			wf_setting_max_data = 64 * 1024;
-int			wf_setting_dispatcher_memory = 2048;
-int			wf_setting_executor_memory = 1024;
-int			wf_setting_careful_after_crash = 5 * 60;
-int			wf_setting_max_connections_http = 1000;
-int			wf_setting_warn_waiting = 0;
-int			wf_setting_definition_cache = 32 * 1024;
-char	   *wf_setting_callback_base = NULL;
+int	  wf_setting_executors = 4;
+int	  wf_setting_spare_executors = 2;
+int	  wf_setting_databases = 16;
+char *wf_setting_retention = NULL;
+bool  wf_setting_start_paused = false;
+int	  wf_setting_move_timeout = 1000;
+int	  wf_setting_sql_timeout = 5 * 60 * 1000;
+int	  wf_setting_max_data = 64 * 1024;
+int	  wf_setting_dispatcher_memory = 2048;
+int	  wf_setting_executor_memory = 1024;
+int	  wf_setting_careful_after_crash = 5 * 60;
+int	  wf_setting_max_connections_http = 1000;
+int	  wf_setting_warn_waiting = 0;
+int	  wf_setting_definition_cache = 32 * 1024;
+char *wf_setting_callback_base = NULL;
 
 /*
  * Read an interval without throwing: interval_in would throw, and the postmaster reads settings
@@ -40,12 +40,12 @@ char	   *wf_setting_callback_base = NULL;
 static bool
 read_interval_setting(const char *text, Interval *interval)
 {
-	char		work[256];
-	char	   *fields[MAXDATEFIELDS];
-	int			types[MAXDATEFIELDS];
-	int			nfields;
-	int			type = DTK_DELTA;
-	int			error;
+	char			 work[256];
+	char			*fields[MAXDATEFIELDS];
+	int				 types[MAXDATEFIELDS];
+	int				 nfields;
+	int				 type = DTK_DELTA;
+	int				 error;
 	struct pg_itm_in parts = {0};
 
 	error = ParseDateTime(text, work, sizeof(work), fields, types, MAXDATEFIELDS, &nfields);
@@ -53,7 +53,7 @@ read_interval_setting(const char *text, Interval *interval)
 		error = DecodeInterval(fields, types, nfields, INTERVAL_FULL_RANGE, &type, &parts);
 	if (error == DTERR_BAD_FORMAT)
 	{
-		char	   *copy = pstrdup(text);
+		char *copy = pstrdup(text);
 
 		error = DecodeISO8601Interval(copy, &type, &parts);
 		pfree(copy);
@@ -71,7 +71,7 @@ interval_months(const Interval *interval)
 static bool
 check_retention(char **newval, void **extra, GucSource source)
 {
-	Interval	interval;
+	Interval interval;
 
 	if (*newval == NULL || **newval == '\0')
 		return true;
@@ -110,8 +110,8 @@ check_callback_base(char **newval, void **extra, GucSource source)
 	if (*newval == NULL || **newval == '\0')
 		return true;
 	host = strstr(*newval, "://");
-	if ((strncmp(*newval, "https://", 8) == 0 || strncmp(*newval, "http://", 7) == 0) &&
-		host[3] != '\0' && host[3] != '/' && strpbrk(*newval, "?# \t\r\n\"\\") == NULL)
+	if ((strncmp(*newval, "https://", 8) == 0 || strncmp(*newval, "http://", 7) == 0) && host[3] != '\0' &&
+		host[3] != '/' && strpbrk(*newval, "?# \t\r\n\"\\") == NULL)
 		return true;
 	GUC_check_errdetail("It is no URL such as \"https://hooks.example.com/workflow\".");
 	return false;
@@ -130,8 +130,8 @@ static void
 define_sizes(void)
 {
 	DefineCustomIntVariable("workflow.max_data", "Largest data of an instance.",
-							"A step that would make them larger fails, and so does a call.", &wf_setting_max_data, 64 * 1024,
-							64, MOST_DATA_KB, PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+							"A step that would make them larger fails, and so does a call.", &wf_setting_max_data,
+							64 * 1024, 64, MOST_DATA_KB, PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("workflow.dispatcher_memory", "Most memory of its own that a dispatcher may take.",
 							"Beside shared memory. 0 means no limit.", &wf_setting_dispatcher_memory, 2048, 0,
 							MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_MB, check_memory, NULL, NULL);
@@ -144,37 +144,37 @@ define_sizes(void)
 static void
 define_limits(void)
 {
-	DefineCustomIntVariable("workflow.executors",
-							"Most executors of one database: processes that run SQL steps, notifications and write-backs.",
-							"They are started on demand.", &wf_setting_executors, 4, 1, WF_MAX_EXECUTORS,
-							PGC_SIGHUP, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable("workflow.spare_executors",
-							"Most executors of one database beyond workflow.executors.",
+	DefineCustomIntVariable(
+		"workflow.executors",
+		"Most executors of one database: processes that run SQL steps, notifications and write-backs.",
+		"They are started on demand.", &wf_setting_executors, 4, 1, WF_MAX_EXECUTORS, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("workflow.spare_executors", "Most executors of one database beyond workflow.executors.",
 							"They are started only for a role that has none while all others are busy.",
-							&wf_setting_spare_executors, 2, 0, WF_MAX_SPARE_EXECUTORS, PGC_SIGHUP, 0, NULL,
-							NULL, NULL);
-	DefineCustomIntVariable("workflow.careful_after_crash",
-							"After a crash of the server workers do one thing at a time for so long, to find out what brings it down.",
-							"0 means never.", &wf_setting_careful_after_crash, 5 * 60, 0, 24 * 60 * 60, PGC_SIGHUP,
-							GUC_UNIT_S, NULL, NULL, NULL);
+							&wf_setting_spare_executors, 2, 0, WF_MAX_SPARE_EXECUTORS, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"workflow.careful_after_crash",
+		"After a crash of the server workers do one thing at a time for so long, to find out what brings it down.",
+		"0 means never.", &wf_setting_careful_after_crash, 5 * 60, 0, 24 * 60 * 60, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL,
+		NULL);
 	DefineCustomIntVariable("workflow.max_connections_http",
 							"Most connections to servers, and requests under way, of one dispatcher.",
-							"A new value counts when a dispatcher starts.", &wf_setting_max_connections_http,
-							1000, 1, 100000, PGC_SIGHUP, 0, NULL, NULL, NULL);
+							"A new value counts when a dispatcher starts.", &wf_setting_max_connections_http, 1000, 1,
+							100000, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("workflow.move_timeout", "Longest time of one move in a dispatcher.",
-							"A move that takes longer is handed to an executor.", &wf_setting_move_timeout,
-							1000, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
-	DefineCustomIntVariable("workflow.sql_timeout", "Statement timeout of SQL steps.",
-							"0 means none.", &wf_setting_sql_timeout, 5 * 60 * 1000, 0, INT_MAX,
-							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
-	DefineCustomIntVariable("workflow.definition_cache", "Memory of compiled definitions that a session or worker keeps between transactions.",
+							"A move that takes longer is handed to an executor.", &wf_setting_move_timeout, 1000, 1,
+							INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("workflow.sql_timeout", "Statement timeout of SQL steps.", "0 means none.",
+							&wf_setting_sql_timeout, 5 * 60 * 1000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL,
+							NULL);
+	DefineCustomIntVariable("workflow.definition_cache",
+							"Memory of compiled definitions that a session or worker keeps between transactions.",
 							"Those used last are kept.", &wf_setting_definition_cache, 32 * 1024, 0, MAX_KILOBYTES,
 							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
-	DefineCustomIntVariable("workflow.warn_waiting",
-							"Warns of visits that wait for the outside longer than that, in the log and by NOTIFY workflow.",
-							"Counts for waits for a callback, not for a clock. 0 means never.",
-							&wf_setting_warn_waiting, 0, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL,
-							NULL);
+	DefineCustomIntVariable(
+		"workflow.warn_waiting",
+		"Warns of visits that wait for the outside longer than that, in the log and by NOTIFY workflow.",
+		"Counts for waits for a callback, not for a clock. 0 means never.", &wf_setting_warn_waiting, 0, 0, INT_MAX,
+		PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 }
 
 void
@@ -184,17 +184,14 @@ wf_settings_define(void)
 		define_at_server_start();
 	define_limits();
 	define_sizes();
-	DefineCustomStringVariable("workflow.retention",
-							   "How long the history of ended instances is kept: an interval.",
-							   "An empty string or 0 means for ever.", &wf_setting_retention, "90 days",
-							   PGC_SIGHUP, 0, check_retention, NULL, NULL);
-	DefineCustomBoolVariable("workflow.start_paused",
-							 "Workers start paused: nothing is sent and nothing is run.", NULL,
+	DefineCustomStringVariable("workflow.retention", "How long the history of ended instances is kept: an interval.",
+							   "An empty string or 0 means for ever.", &wf_setting_retention, "90 days", PGC_SIGHUP, 0,
+							   check_retention, NULL, NULL);
+	DefineCustomBoolVariable("workflow.start_paused", "Workers start paused: nothing is sent and nothing is run.", NULL,
 							 &wf_setting_start_paused, false, PGC_SIGHUP, 0, NULL, NULL, NULL);
-	DefineCustomStringVariable("workflow.callback_base",
-							   "The URL under which outside systems reach the webhooks of this database.",
-							   "What $callback_url and $heartbeat_url begin with; an empty string: they are an error when they are used.",
-							   &wf_setting_callback_base, "", PGC_SUSET, 0, check_callback_base, NULL,
-							   NULL);
+	DefineCustomStringVariable(
+		"workflow.callback_base", "The URL under which outside systems reach the webhooks of this database.",
+		"What $callback_url and $heartbeat_url begin with; an empty string: they are an error when they are used.",
+		&wf_setting_callback_base, "", PGC_SUSET, 0, check_callback_base, NULL, NULL);
 	MarkGUCPrefixReserved("workflow");
 }

@@ -83,8 +83,8 @@ init_waiters(void)
 static void
 startup_shmem(void)
 {
-	bool		found;
-	WfWaiter   *waiters;
+	bool	  found;
+	WfWaiter *waiters;
 
 	if (previous_startup_hook)
 		previous_startup_hook();

@@ -11,8 +11,8 @@
 
 /* ---- the dispatcher ---- */
 
-static int	free_places[WF_MAX_SHOWN];
-static int	nfree = 0;
+static int free_places[WF_MAX_SHOWN];
+static int nfree = 0;
 
 void
 wf_requests_show_none(void)
@@ -28,7 +28,7 @@ int
 wf_request_show(int64 visit)
 {
 	WfShownRequests *shown = &wf_my_slot->requests;
-	int			place;
+	int				 place;
 
 	if (nfree > 0)
 		place = free_places[--nfree];
@@ -80,8 +80,8 @@ is_copy(Oid database)
 static void
 look_at_executors(WfSlot *slot, WfServing *serving)
 {
-	int			n = 0;
-	bool		idle = false;
+	int	 n = 0;
+	bool idle = false;
 
 	for (int i = WF_DISPATCHER_INDEX + 1; i < WF_MAX_WORKERS; i++)
 	{
@@ -95,7 +95,7 @@ look_at_executors(WfSlot *slot, WfServing *serving)
 void
 wf_serving(WfServing *serving)
 {
-	WfSlot	   *slot = wf_slot_of(MyDatabaseId);
+	WfSlot *slot = wf_slot_of(MyDatabaseId);
 
 	memset(serving, 0, sizeof(*serving));
 	LWLockAcquire(wf_shared->lock, LW_SHARED);
@@ -116,7 +116,7 @@ wf_serving(WfServing *serving)
 bool
 wf_request_is_shown(int64 visit, bool *unknown)
 {
-	WfSlot	   *slot = wf_slot_of(MyDatabaseId);
+	WfSlot *slot = wf_slot_of(MyDatabaseId);
 
 	*unknown = slot == NULL || slot->requests.hidden > 0;
 	for (int i = 0; slot != NULL && i < slot->requests.n; i++)
@@ -129,7 +129,7 @@ wf_request_is_shown(int64 visit, bool *unknown)
 static const WfWorker *
 executor_of(int64 visit)
 {
-	WfSlot	   *slot = wf_slot_of(MyDatabaseId);
+	WfSlot *slot = wf_slot_of(MyDatabaseId);
 
 	for (int i = WF_DISPATCHER_INDEX + 1; slot != NULL && i < WF_MAX_WORKERS; i++)
 		if (slot->workers[i].state == WF_WORKER_RUNNING && slot->claims[i].visit == visit)
@@ -154,7 +154,7 @@ wf_visit_waits_for_lock(int64 visit)
 int
 wf_server_in_flight(const char *server)
 {
-	WfSlot	   *slot = wf_slot_of(MyDatabaseId);
+	WfSlot *slot = wf_slot_of(MyDatabaseId);
 
 	for (int i = 0; slot != NULL && i < slot->nservers; i++)
 		if (strcmp(slot->servers[i].name, server) == 0)

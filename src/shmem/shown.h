@@ -17,9 +17,9 @@
 
 typedef struct WfShownRequests
 {
-	int			n;		/* places that were ever used */
-	int			hidden; /* requests in flight for which there was no place */
-	int64		visits[WF_MAX_SHOWN]; /* 0: the place is free */
+	int	  n;					/* places that were ever used */
+	int	  hidden;				/* requests in flight for which there was no place */
+	int64 visits[WF_MAX_SHOWN]; /* 0: the place is free */
 } WfShownRequests;
 
 /* ---- workers ---- */
@@ -37,13 +37,13 @@ extern void wf_show_dispatchers_refused(bool refused);
 /* ---- for the views ---- */
 typedef struct WfServing /* the workers of this database */
 {
-	bool		dispatcher; /* a dispatcher runs */
-	bool		dispatcher_refused; /* none could be started, since no worker slot is free */
+	bool dispatcher;		 /* a dispatcher runs */
+	bool dispatcher_refused; /* none could be started, since no worker slot is free */
 	/* Executors that are needed could not be started, for the same reason. */
-	bool		executors_refused;
-	bool		executors_busy; /* as many executors as allowed, none of them idle */
-	WfPause		pause;
-	int			in_flight; /* requests in flight, to all servers */
+	bool	executors_refused;
+	bool	executors_busy; /* as many executors as allowed, none of them idle */
+	WfPause pause;
+	int		in_flight; /* requests in flight, to all servers */
 } WfServing;
 
 extern void wf_serving(WfServing *serving);

@@ -10,9 +10,9 @@
 
 #include "shmem/slots.h"
 
-WfShared   *wf_shared = NULL;
-WfSlot	   *wf_my_slot = NULL;
-WfWorker   *wf_my_worker = NULL;
+WfShared *wf_shared = NULL;
+WfSlot	 *wf_my_slot = NULL;
+WfWorker *wf_my_worker = NULL;
 
 void
 wf_shmem_require(void)
@@ -56,7 +56,7 @@ wf_slot_of(Oid database)
 bool
 wf_database_blocked(Oid database)
 {
-	bool		blocked = false;
+	bool blocked = false;
 
 	SpinLockAcquire(&wf_shared->mutex);
 	for (int i = 0; i < WF_MAX_BLOCKS; i++)

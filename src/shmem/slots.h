@@ -37,14 +37,14 @@
 #include "shmem/shown.h"
 #include "shmem/workers.h"
 
-#define WF_NO_PROC (-1)
-#define WF_MAX_SERVERS 64
-#define WF_MAX_BLOCKS 32
+#define WF_NO_PROC			 (-1)
+#define WF_MAX_SERVERS		 64
+#define WF_MAX_BLOCKS		 32
 #define WF_MAX_UNCANCELLABLE 16
-#define WF_MAX_YIELDS 32
+#define WF_MAX_YIELDS		 32
 #define WF_MAX_FAILING_ROLES 16
-#define WF_MAX_LACKS 128
-#define WF_MAX_COPIES 256
+#define WF_MAX_LACKS		 128
+#define WF_MAX_COPIES		 256
 /*
  * Slots beyond workflow.databases, used while a dispatcher looks whether its database has the
  * extension.
@@ -53,7 +53,7 @@
 
 /* In a slot, workers[0] is the dispatcher, and the others are executors. */
 #define WF_DISPATCHER_INDEX 0
-#define WF_MAX_WORKERS (1 + WF_MAX_EXECUTORS + WF_MAX_SPARE_EXECUTORS)
+#define WF_MAX_WORKERS		(1 + WF_MAX_EXECUTORS + WF_MAX_SPARE_EXECUTORS)
 
 typedef enum WfWorkerState
 {
@@ -66,12 +66,12 @@ typedef struct WfWorker
 {
 	/* under lock */
 	WfWorkerState state;
-	uint32		generation; /* counts starts: a process with an older ticket must not attach */
-	int			pid;
-	int			procno;
-	TimestampTz started_at;
+	uint32		  generation; /* counts starts: a process with an older ticket must not attach */
+	int			  pid;
+	int			  procno;
+	TimestampTz	  started_at;
 	/* Role that an executor serves, all its life; InvalidOid: none, for upkeep. */
-	Oid			role;
+	Oid role;
 
 	/* under the slot's mutex */
 	bool		idle;
@@ -80,27 +80,27 @@ typedef struct WfWorker
 	bool		called; /* there may be work; cleared before it looks for it */
 
 	/* written by the process itself, read by anyone */
-	int			in_flight;
-	uint64		handled;
+	int	   in_flight;
+	uint64 handled;
 } WfWorker;
 
 /* The visit that an executor works on. */
 typedef struct WfClaim
 {
-	int64		visit;	 /* 0: none */
-	bool		stopped; /* another transaction has ended or suspended the visit since */
+	int64 visit;   /* 0: none */
+	bool  stopped; /* another transaction has ended or suspended the visit since */
 } WfClaim;
 
 /* A statement that gave way to a transaction that held its instance. */
 typedef struct WfYield
 {
-	int64		visit; /* 0: a free place */
-	int			times; /* in a row */
+	int64 visit; /* 0: a free place */
+	int	  times; /* in a row */
 } WfYield;
 
 typedef struct WfServerSlot
 {
-	char		name[NAMEDATALEN];
+	char		   name[NAMEDATALEN];
 	WfServerCounts counts; /* only the dispatcher writes them */
 } WfServerSlot;
 
@@ -114,60 +114,60 @@ typedef struct WfRoleFailures
 
 typedef struct WfSlot
 {
-	slock_t		mutex;
+	slock_t mutex;
 
 	/* changed under lock and mutex, read under either */
-	Oid			database; /* InvalidOid: the place is free */
+	Oid database; /* InvalidOid: the place is free */
 
 	/* under lock */
-	bool		confirmed; /* has the extension, and counts for workflow.databases */
-	WfExitReason	exit_reason;
+	bool		   confirmed; /* has the extension, and counts for workflow.databases */
+	WfExitReason   exit_reason;
 	WfRoleFailures failing[WF_MAX_FAILING_ROLES];
-	WfWorker	workers[WF_MAX_WORKERS];
+	WfWorker	   workers[WF_MAX_WORKERS];
 
 	/* under mutex */
-	int			dispatcher_procno;
-	bool		want_unlocks;
+	int	 dispatcher_procno;
+	bool want_unlocks;
 	/* Work waits for an executor: one that becomes idle says so. */
-	bool		want_executors;
+	bool want_executors;
 	/* No worker slot is free for an executor that is needed. */
 	bool		executors_refused;
 	bool		timeline_checked;
 	WfPause		pause;
-	WfWakeups		wakeups;
-	TimestampTz upkeep_failing_since; /* 0: upkeep does not fail */
+	WfWakeups	wakeups;
+	TimestampTz upkeep_failing_since;				   /* 0: upkeep does not fail */
 	char		upkeep_failure[WF_UPKEEP_FAILURE_LEN]; /* what upkeep cannot do */
-	char		upkeep_error[WF_UPKEEP_ERROR_LEN]; /* and why */
-	int64		uncancellable[WF_MAX_UNCANCELLABLE]; /* uncancellable visits; the oldest one is overwritten */
+	char		upkeep_error[WF_UPKEEP_ERROR_LEN];	   /* and why */
+	int64		uncancellable[WF_MAX_UNCANCELLABLE];   /* uncancellable visits; the oldest one is overwritten */
 	int			nuncancellable;
 	/* by index of the worker; views read them without the mutex */
-	WfClaim		claims[WF_MAX_WORKERS];
-	int			nclaims; /* is also read without the mutex, to see that there are none */
-	WfYield		yields[WF_MAX_YIELDS]; /* the oldest is overwritten */
-	uint32		nyields; /* noted so far; is also read without the mutex */
-	WfLackRow	lacks[WF_MAX_LACKS];
-	int			nlacks; /* also read without the mutex, to see that there are none */
-	int			nlacks_said;
-	WfNewsList	news; /* `any` is also read without the mutex */
+	WfClaim	   claims[WF_MAX_WORKERS];
+	int		   nclaims;				  /* is also read without the mutex, to see that there are none */
+	WfYield	   yields[WF_MAX_YIELDS]; /* the oldest is overwritten */
+	uint32	   nyields;				  /* noted so far; is also read without the mutex */
+	WfLackRow  lacks[WF_MAX_LACKS];
+	int		   nlacks; /* also read without the mutex, to see that there are none */
+	int		   nlacks_said;
+	WfNewsList news; /* `any` is also read without the mutex */
 
 	ConditionVariable gone; /* a process of this database has left */
 
 	/* written by the dispatcher only; names are written before nservers counts them */
-	int			nservers;
-	WfServerSlot servers[WF_MAX_SERVERS];
+	int				nservers;
+	WfServerSlot	servers[WF_MAX_SERVERS];
 	WfShownRequests requests; /* only the dispatcher writes them */
 } WfSlot;
 
 /* While a statement works on a database as a whole, no worker may start there. */
 typedef struct WfBlock
 {
-	Oid			database; /* InvalidOid: the place is free */
-	int			procno;
+	Oid database; /* InvalidOid: the place is free */
+	int procno;
 } WfBlock;
 
 typedef struct WfWaiter
 {
-	Oid			database; /* written before instance */
+	Oid				 database; /* written before instance */
 	pg_atomic_uint64 instance; /* 0: not waiting */
 	pg_atomic_uint32 woken;
 } WfWaiter;
@@ -195,17 +195,17 @@ typedef struct WfPiece
 
 typedef struct WfRecord
 {
-	uint32		magic;
-	pg_crc32c	crc;
-	WfPiece		pieces[WF_MAX_PIECES];
+	uint32	  magic;
+	pg_crc32c crc;
+	WfPiece	  pieces[WF_MAX_PIECES];
 } WfRecord;
 
 typedef struct WfCareful
 {
-	LWLock	   *lock;	/* protects all that follows */
+	LWLock	   *lock;	 /* protects all that follows */
 	bool		crashed; /* set when shared memory is made, and not changed after that */
 	bool		complained;
-	TimestampTz until; /* end of the careful time; 0: no worker has asked yet */
+	TimestampTz until;	/* end of the careful time; 0: no worker has asked yet */
 	int			holder; /* procno of the process that has the turn */
 	TimestampTz since;
 	int			patience_ms;
@@ -216,27 +216,27 @@ typedef struct WfCareful
 
 typedef struct WfShared
 {
-	LWLock	   *lock;
+	LWLock *lock;
 
 	/* under lock */
-	WfWorker	launcher;
+	WfWorker launcher;
 	/* databases that were found to be copies; InvalidOid: free */
-	Oid			copies[WF_MAX_COPIES];
+	Oid copies[WF_MAX_COPIES];
 
 	/* under mutex */
-	slock_t		mutex;
-	int			launcher_procno;
+	slock_t			   mutex;
+	int				   launcher_procno;
 	WfLauncherRequests requests;
-	bool		dispatchers_refused; /* only the launcher writes it */
-	WfBlock		blocks[WF_MAX_BLOCKS];
+	bool			   dispatchers_refused; /* only the launcher writes it */
+	WfBlock			   blocks[WF_MAX_BLOCKS];
 
-	WfCareful	careful;
+	WfCareful careful;
 
 	pg_atomic_uint32 nwaiters;
-	int			nprocs;
-	WfWaiter   *waiters; /* one for each PGPROC */
-	int			nslots;
-	WfSlot		slots[FLEXIBLE_ARRAY_MEMBER];
+	int				 nprocs;
+	WfWaiter		*waiters; /* one for each PGPROC */
+	int				 nslots;
+	WfSlot			 slots[FLEXIBLE_ARRAY_MEMBER];
 } WfShared;
 
 /*
@@ -248,7 +248,7 @@ extern void wf_careful_init(WfCareful *careful, LWLock *lock);
 extern WfShared *wf_shared; /* NULL: the library is not preloaded */
 
 /* The slot and place of this process; NULL if it is no worker. */
-extern WfSlot *wf_my_slot;
+extern WfSlot	*wf_my_slot;
 extern WfWorker *wf_my_worker;
 
 static inline bool
@@ -276,7 +276,7 @@ extern bool wf_database_blocked(Oid database);
  * Forget starts that have not attached; these processes will not be let in. Returns how many. To be
  * called under the lock.
  */
-extern int	wf_worker_orphan(WfWorker *worker, int n);
+extern int wf_worker_orphan(WfWorker *worker, int n);
 
 /*
  * Send SIGTERM to all workers, for a statement; their exit counts as no failure. To be called under

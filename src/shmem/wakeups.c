@@ -21,28 +21,28 @@
 #include "shmem/claims.h"
 #include "shmem/slots.h"
 
-#define ENDED_BITS 16384
+#define ENDED_BITS			16384
 #define ENDED_BIT(instance) ((uint64) (instance) % ENDED_BITS)
 
 typedef struct Pending
 {
-	WfWakeups		wakeups;
-	bool		any_due;
-	bool		any_ended;
-	uint8		ended[ENDED_BITS / 8];
-	int			nstopped;
-	int64		stopped[WF_MAX_WORKERS]; /* claimed visits that this transaction ends or suspends */
+	WfWakeups wakeups;
+	bool	  any_due;
+	bool	  any_ended;
+	uint8	  ended[ENDED_BITS / 8];
+	int		  nstopped;
+	int64	  stopped[WF_MAX_WORKERS]; /* claimed visits that this transaction ends or suspends */
 } Pending;
 
 static Pending pending;
-static bool registered = false;
+static bool	   registered = false;
 
 /* ---- collecting ---- */
 
 static void add_wakeup(WfWakeups *wakeups, const char *queue, TimestampTz due_at);
 static void wakeups_at_transaction_end(XactEvent event, void *arg);
 static void wakeups_at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent,
-								  void *arg);
+										  void *arg);
 
 static void
 register_wakeups_once(void)
@@ -66,7 +66,7 @@ wf_wakeup_due(const char *queue, TimestampTz due_at)
 void
 wf_wakeup_ended(int64 instance)
 {
-	uint64		bit = ENDED_BIT(instance);
+	uint64 bit = ENDED_BIT(instance);
 
 	register_wakeups_once();
 	pending.ended[bit / 8] |= 1 << (bit % 8);
@@ -165,8 +165,8 @@ merge_wakeups(WfWakeups *into, const WfWakeups *from)
 static void
 publish_wakeups(Oid database, const WfWakeups *wakeups, bool wake)
 {
-	WfSlot	   *slot = wf_slot_of(database);
-	int			procno = WF_NO_PROC;
+	WfSlot *slot = wf_slot_of(database);
+	int		procno = WF_NO_PROC;
 
 	if (slot == NULL)
 		return;
@@ -184,7 +184,7 @@ publish_wakeups(Oid database, const WfWakeups *wakeups, bool wake)
 static bool
 is_ended(uint64 instance)
 {
-	uint64		bit = ENDED_BIT(instance);
+	uint64 bit = ENDED_BIT(instance);
 
 	return (pending.ended[bit / 8] & (1 << (bit % 8))) != 0;
 }
@@ -198,8 +198,8 @@ wake_waiters(Oid database, bool all)
 		return;
 	for (int i = 0; i < wf_shared->nprocs; i++)
 	{
-		WfWaiter   *waiter = &wf_shared->waiters[i];
-		uint64		instance = pg_atomic_read_u64(&waiter->instance);
+		WfWaiter *waiter = &wf_shared->waiters[i];
+		uint64	  instance = pg_atomic_read_u64(&waiter->instance);
 
 		if (instance == 0 || waiter->database != database || !(all || is_ended(instance)))
 			continue;
@@ -211,7 +211,7 @@ wake_waiters(Oid database, bool all)
 static void
 publish_locks_gone(void)
 {
-	WfWakeups		gone;
+	WfWakeups gone;
 
 	gone.n = 0;
 	gone.everything = false;
@@ -269,7 +269,7 @@ wakeups_at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTran
 void
 wf_wake_database(Oid database)
 {
-	WfWakeups		all;
+	WfWakeups all;
 
 	if (wf_shared == NULL)
 		return;
@@ -282,7 +282,7 @@ wf_wake_database(Oid database)
 void
 wf_executors_look_again(WfSlot *slot)
 {
-	WfWakeups		again;
+	WfWakeups again;
 
 	again.n = 0;
 	again.everything = again.unlocked = false;
@@ -295,7 +295,7 @@ wf_executors_look_again(WfSlot *slot)
 void
 wf_wakeups_take(WfWakeups *wakeups)
 {
-	WfSlot	   *slot = wf_my_slot;
+	WfSlot *slot = wf_my_slot;
 
 	SpinLockAcquire(&slot->mutex);
 	wakeups->n = slot->wakeups.n;
@@ -310,8 +310,8 @@ wf_wakeups_take(WfWakeups *wakeups)
 bool
 wf_wakeups_pending(void)
 {
-	WfWakeups    *wakeups = &wf_my_slot->wakeups;
-	bool		answer;
+	WfWakeups *wakeups = &wf_my_slot->wakeups;
+	bool	   answer;
 
 	SpinLockAcquire(&wf_my_slot->mutex);
 	answer = wakeups->n > 0 || wakeups->everything || (wakeups->unlocked && wf_my_slot->want_unlocks);
@@ -322,7 +322,7 @@ wf_wakeups_pending(void)
 void
 wf_wakeups_want_unlocks(bool want)
 {
-	bool		gone_meanwhile;
+	bool gone_meanwhile;
 
 	SpinLockAcquire(&wf_my_slot->mutex);
 	wf_my_slot->want_unlocks = want;
@@ -347,7 +347,7 @@ wf_dispatcher_attach(void)
 void
 wf_waiter_add(int64 instance)
 {
-	WfWaiter   *waiter;
+	WfWaiter *waiter;
 
 	register_wakeups_once();
 	wf_waiter_remove();
@@ -373,7 +373,7 @@ wf_waiter_woken(void)
 void
 wf_waiter_remove(void)
 {
-	WfWaiter   *waiter;
+	WfWaiter *waiter;
 
 	if (wf_shared == NULL || MyProc == NULL)
 		return;

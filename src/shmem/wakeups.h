@@ -16,14 +16,14 @@
 /* The longest name of a queue is "http " and a server's name. */
 #define WF_QUEUE_LEN (NAMEDATALEN + 8)
 
-#define WF_QUEUE_TIMER "timer"		 /* visits that wait for a time */
-#define WF_QUEUE_MOVE "move"		 /* visits that the dispatcher moves on */
-#define WF_QUEUE_SUSPENDED "suspended"		 /* deliveries for suspended instances: no worker looks */
+#define WF_QUEUE_TIMER	   "timer"	   /* visits that wait for a time */
+#define WF_QUEUE_MOVE	   "move"	   /* visits that the dispatcher moves on */
+#define WF_QUEUE_SUSPENDED "suspended" /* deliveries for suspended instances: no worker looks */
 /* prefix; SQL, NOTIFY, async, write-backs: whatever may block */
 #define WF_QUEUE_EXECUTOR "executor"
-#define WF_QUEUE_HTTP "http "		 /* prefix; a server's name follows */
-#define WF_QUEUE_ALARM "alarm" /* only in wake-ups: stands for visit.next_timer */
-#define WF_QUEUE_UPKEEP "upkeep" /* only in wake-ups: a partition of the history is missing */
+#define WF_QUEUE_HTTP	  "http "  /* prefix; a server's name follows */
+#define WF_QUEUE_ALARM	  "alarm"  /* only in wake-ups: stands for visit.next_timer */
+#define WF_QUEUE_UPKEEP	  "upkeep" /* only in wake-ups: a partition of the history is missing */
 
 /* ---- wake-ups, from any backend, inside a transaction ---- */
 extern void wf_wakeup_due(const char *queue, TimestampTz due_at); /* a row of that queue has this due time */
@@ -48,11 +48,11 @@ typedef struct WfWakeup
 
 typedef struct WfWakeups
 {
-	int			n;
-	WfWakeup		wakeups[WF_MAX_WAKEUPS];
+	int		 n;
+	WfWakeup wakeups[WF_MAX_WAKEUPS];
 	/* There were more queues than fit, or unknown ones: look at all of them from the start. */
-	bool		everything;
-	bool		unlocked;	/* locks that the dispatcher had skipped may be gone */
+	bool everything;
+	bool unlocked; /* locks that the dispatcher had skipped may be gone */
 } WfWakeups;
 
 /* Take all wake-ups of this database, leaving none. */
@@ -83,7 +83,7 @@ extern void wf_dispatcher_attach(void);
  * and now and then when it does not.
  */
 extern void wf_waiter_add(int64 instance);
-extern bool wf_waiter_woken(void); /* since the last call */
-extern void wf_waiter_remove(void);		   /* also called at exit and abort */
+extern bool wf_waiter_woken(void);	/* since the last call */
+extern void wf_waiter_remove(void); /* also called at exit and abort */
 
 #endif

@@ -40,8 +40,8 @@ free_slot(void)
 static WfReserve
 reserve(Oid database, WfTicket *ticket)
 {
-	WfSlot	   *slot = wf_slot_of(database);
-	WfWorker   *worker;
+	WfSlot	 *slot = wf_slot_of(database);
+	WfWorker *worker;
 
 	if (wf_database_blocked(database))
 		return WF_RESERVE_BLOCKED;
@@ -65,7 +65,7 @@ reserve(Oid database, WfTicket *ticket)
 WfReserve
 wf_dispatcher_reserve(Oid database, WfTicket *ticket)
 {
-	WfReserve	answer;
+	WfReserve answer;
 
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	answer = reserve(database, ticket);
@@ -76,7 +76,7 @@ wf_dispatcher_reserve(Oid database, WfTicket *ticket)
 void
 wf_dispatcher_unreserve(Oid database, const WfTicket *ticket)
 {
-	WfSlot	   *slot;
+	WfSlot *slot;
 
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	slot = wf_slot_of(database);
@@ -88,7 +88,7 @@ wf_dispatcher_unreserve(Oid database, const WfTicket *ticket)
 WfDispatcherState
 wf_dispatcher_look(Oid database, WfExitReason *exit_reason)
 {
-	WfSlot	   *slot;
+	WfSlot			 *slot;
 	WfDispatcherState state = WF_DISPATCHER_NONE;
 
 	*exit_reason = WF_EXIT_NONE;
@@ -112,7 +112,7 @@ wf_dispatcher_look(Oid database, WfExitReason *exit_reason)
 static int
 terminate_workers(WfSlot *slot)
 {
-	int			n = 0;
+	int n = 0;
 
 	wf_worker_orphan(slot->workers, WF_MAX_WORKERS);
 	for (int i = 0; i < WF_MAX_WORKERS; i++)
@@ -135,7 +135,7 @@ wf_slot_stop(WfSlot *slot)
 void
 wf_database_terminate(Oid database)
 {
-	WfSlot	   *slot;
+	WfSlot *slot;
 
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	slot = wf_slot_of(database);
@@ -147,8 +147,8 @@ wf_database_terminate(Oid database)
 bool
 wf_slot_release(Oid database)
 {
-	WfSlot	   *slot;
-	bool		released = true;
+	WfSlot *slot;
+	bool	released = true;
 
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	slot = wf_slot_of(database);
@@ -165,7 +165,7 @@ wf_slot_release(Oid database)
 int
 wf_slot_databases(Oid **databases)
 {
-	int			n = 0;
+	int n = 0;
 
 	*databases = palloc(sizeof(Oid) * wf_shared->nslots);
 	LWLockAcquire(wf_shared->lock, LW_SHARED);
@@ -221,11 +221,11 @@ executor_has_gone(WfSlot *slot, WfWorker *worker, bool failed)
 static void
 detach_worker(int code, Datum arg)
 {
-	WfSlot	   *slot = wf_my_slot;
-	WfWorker   *worker = wf_my_worker;
-	bool		dispatcher = wf_am_dispatcher();
-	bool		left_work;
-	bool		wake_launcher;
+	WfSlot	 *slot = wf_my_slot;
+	WfWorker *worker = wf_my_worker;
+	bool	  dispatcher = wf_am_dispatcher();
+	bool	  left_work;
+	bool	  wake_launcher;
 
 	wf_careful_end();
 	wf_careful_yield();
@@ -254,17 +254,16 @@ detach_worker(int code, Datum arg)
 bool
 wf_worker_attach(WfWorkerKind kind, Oid database)
 {
-	WfTicket	ticket;
-	WfSlot	   *slot;
-	WfWorker   *worker = NULL;
+	WfTicket  ticket;
+	WfSlot	 *slot;
+	WfWorker *worker = NULL;
 
 	memcpy(&ticket, MyBgworkerEntry->bgw_extra, sizeof(ticket));
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	slot = wf_slot_of(database);
 	if (slot != NULL)
 		worker = &slot->workers[ticket.index];
-	if (worker == NULL || worker->state != WF_WORKER_STARTING ||
-		worker->generation != ticket.generation)
+	if (worker == NULL || worker->state != WF_WORKER_STARTING || worker->generation != ticket.generation)
 	{
 		LWLockRelease(wf_shared->lock);
 		return false;
@@ -280,7 +279,7 @@ wf_worker_attach(WfWorkerKind kind, Oid database)
 bool
 wf_worker_confirm(void)
 {
-	int			others = 0;
+	int others = 0;
 
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < wf_shared->nslots; i++)
@@ -350,7 +349,7 @@ wf_launcher_take(WfLauncherRequests *requests)
 void
 wf_launcher_wake(void)
 {
-	int			procno;
+	int procno;
 
 	SpinLockAcquire(&wf_shared->mutex);
 	procno = wf_shared->launcher_procno;

@@ -26,7 +26,7 @@
 static Oid
 require_schema(const char *name)
 {
-	Oid			schema = get_namespace_oid(name, true);
+	Oid schema = get_namespace_oid(name, true);
 
 	if (OidIsValid(schema))
 		return schema;
@@ -49,7 +49,7 @@ wf_store_schema(void)
 Oid
 wf_store_relation(const char *name)
 {
-	Oid			relid = get_relname_relid(name, wf_store_schema());
+	Oid relid = get_relname_relid(name, wf_store_schema());
 
 	if (!OidIsValid(relid))
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -61,9 +61,9 @@ wf_store_relation(const char *name)
 Oid
 wf_store_owner(void)
 {
-	Oid			relid = wf_store_relation("instance");
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
+	Oid		  relid = wf_store_relation("instance");
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid		  owner;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for relation %u", relid);
@@ -75,15 +75,15 @@ wf_store_owner(void)
 void
 wf_store_enter(WfAccess *access)
 {
-	Oid			owner;
+	Oid owner;
 
 	wf_shmem_require();
 	(void) require_schema("workflow");
 	owner = wf_store_owner();
 	GetUserIdAndSecContext(&access->caller, &access->sec_context);
 	access->guc_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", PINNED_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("search_path", PINNED_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
 	SetUserIdAndSecContext(owner, access->sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	access->has_snapshot = !ActiveSnapshotSet();
 	if (access->has_snapshot)

@@ -9,10 +9,10 @@
 
 typedef struct WfAccess
 {
-	Oid			caller; /* the caller; rights are checked against this role */
-	int			sec_context;
-	int			guc_level;
-	bool		has_snapshot; /* wf_store_enter pushed a snapshot, since a worker has none */
+	Oid	 caller; /* the caller; rights are checked against this role */
+	int	 sec_context;
+	int	 guc_level;
+	bool has_snapshot; /* wf_store_enter pushed a snapshot, since a worker has none */
 } WfAccess;
 
 /*
@@ -31,9 +31,9 @@ extern void wf_store_leave(WfAccess *access);
 #define WF_DATA_SCHEMA "workflow_data"
 
 /* The owner of the extension's tables, and the OID of their schema. */
-extern Oid	wf_store_owner(void);
-extern Oid	wf_store_schema(void);
+extern Oid wf_store_owner(void);
+extern Oid wf_store_schema(void);
 /* The OID of one of the extension's relations. ERROR if it is missing. */
-extern Oid	wf_store_relation(const char *name);
+extern Oid wf_store_relation(const char *name);
 
 #endif

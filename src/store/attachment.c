@@ -29,9 +29,9 @@
 #include "store/privilege.h"
 #include "store/query.h"
 
-#define ATTACHMENT_COLUMNS                                                                         \
-	"a.attachment, a.relation, a.process_id, p.process, p.latest, a.serial_column::text, "         \
-	"a.serial_step, a.status_column::text, a.instance_column::text, a.condition, p.suspended, "  \
+#define ATTACHMENT_COLUMNS \
+	"a.attachment, a.relation, a.process_id, p.process, p.latest, a.serial_column::text, " \
+	"a.serial_step, a.status_column::text, a.instance_column::text, a.condition, p.suspended, " \
 	"a.search_path, a.trust, a.relation_name"
 #define ATTACHMENT_NCOLUMNS 14
 
@@ -39,47 +39,64 @@ static WfQuery q_of = {
 	.sql = "SELECT " ATTACHMENT_COLUMNS " FROM workflow_data.attachment a "
 		   "JOIN workflow_data.process p ON p.process_id = a.process_id "
 		   "WHERE a.relation = $1 AND a.detached_at IS NULL ORDER BY a.attachment",
-	.nargs = 1, .argtypes = {REGCLASSOID}};
+	.nargs = 1,
+	.argtypes = {REGCLASSOID},
+};
 /*
  * Find an earlier attachment of the same table and process. A restored table has another OID, and
  * brings our triggers with it; what its rows show may be of any age.
  */
 static WfQuery q_former = {
-	.sql = "SELECT attachment, CASE WHEN relation IS NULL THEN '-infinity' ELSE detached_at END FROM workflow_data.attachment WHERE detached_at IS NOT NULL AND process_id = $2 "
-		   "AND (relation = $1 OR relation IS NULL AND $3 AND relation_name = $4) "
-		   "ORDER BY relation IS NULL, attachment DESC LIMIT 1 FOR UPDATE",
-	.nargs = 4, .argtypes = {REGCLASSOID, INT4OID, BOOLOID, TEXTOID}};
+	.sql =
+		"SELECT attachment, CASE WHEN relation IS NULL THEN '-infinity' ELSE detached_at END FROM workflow_data.attachment WHERE detached_at IS NOT NULL AND process_id = $2 "
+		"AND (relation = $1 OR relation IS NULL AND $3 AND relation_name = $4) "
+		"ORDER BY relation IS NULL, attachment DESC LIMIT 1 FOR UPDATE",
+	.nargs = 4,
+	.argtypes = {REGCLASSOID, INT4OID, BOOLOID, TEXTOID},
+};
 static WfQuery q_add = {
-	.sql = "INSERT INTO workflow_data.attachment (relation, process_id, relation_name, serial_column, serial_step, "
-		   "status_column, instance_column, condition, search_path, trust) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
-		   "RETURNING attachment",
+	.sql =
+		"INSERT INTO workflow_data.attachment (relation, process_id, relation_name, serial_column, serial_step, "
+		"status_column, instance_column, condition, search_path, trust) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
+		"RETURNING attachment",
 	.nargs = 10,
-	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID}};
+	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID},
+};
 static WfQuery q_add_again = {
-	.sql = "UPDATE workflow_data.attachment SET relation = $1, process_id = $2, relation_name = $3, serial_column = $4, "
-		   "serial_step = $5, status_column = $6, instance_column = $7, condition = $8, search_path = $9, trust = $10, "
-		   "detached_at = NULL WHERE attachment = $11 RETURNING attachment",
+	.sql =
+		"UPDATE workflow_data.attachment SET relation = $1, process_id = $2, relation_name = $3, serial_column = $4, "
+		"serial_step = $5, status_column = $6, instance_column = $7, condition = $8, search_path = $9, trust = $10, "
+		"detached_at = NULL WHERE attachment = $11 RETURNING attachment",
 	.nargs = 11,
-	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, INT4OID}};
+	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, INT4OID},
+};
 static WfQuery q_detach = {
 	.sql = "UPDATE workflow_data.attachment SET relation_name = $3, detached_at = least(clock_timestamp(), "
 		   "(SELECT min(coalesce((d.payload ->> 'since')::timestamptz, d.due_at)) FROM workflow_data.delivery d "
 		   "WHERE d.queue = $2 AND d.kind = 'write_back')) WHERE attachment = $1",
-	.nargs = 3, .argtypes = {INT4OID, TEXTOID, TEXTOID}};
+	.nargs = 3,
+	.argtypes = {INT4OID, TEXTOID, TEXTOID},
+};
 static WfQuery q_forget = {
-	.sql = "UPDATE workflow_data.attachment SET relation = NULL, detached_at = coalesce(detached_at, clock_timestamp()) "
-		   "WHERE attachment = $1",
-	.nargs = 1, .argtypes = {INT4OID}};
+	.sql =
+		"UPDATE workflow_data.attachment SET relation = NULL, detached_at = coalesce(detached_at, clock_timestamp()) "
+		"WHERE attachment = $1",
+	.nargs = 1,
+	.argtypes = {INT4OID},
+};
 /* Find attachments whose table is gone. One session prunes them: others do not wait for it. */
 static WfQuery q_prune = {
 	.sql = "SELECT attachment FROM workflow_data.attachment a WHERE a.relation IS NOT NULL "
-		   "AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = a.relation) FOR UPDATE SKIP LOCKED"};
+		   "AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = a.relation) FOR UPDATE SKIP LOCKED",
+};
 /* A write-back found its table detached: rows are stale since that write-back was due. */
 static WfQuery q_missed = {
 	.sql = "UPDATE workflow_data.attachment a SET detached_at = d.due_at FROM workflow_data.delivery d "
 		   "WHERE d.delivery = $1 AND d.kind = 'write_back' AND a.detached_at > d.due_at "
 		   "AND a.attachment = substring(d.queue FROM '^executor table ([0-9]+)$')::integer",
-	.nargs = 1, .argtypes = {INT8OID}};
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
 /*
  * Owe a write-back to all living instances of the attachment, and to those that have ended since
  * $3: a minute earlier, since what they show was due a moment after it changed.
@@ -89,34 +106,48 @@ static WfQuery q_show_again = {
 		   "SELECT i.instance, 0, clock_timestamp(), 'write_back', $2 FROM ("
 		   "SELECT instance FROM workflow_data.instance WHERE attachment = $1 AND business_key IS NOT NULL UNION ALL "
 		   "SELECT instance FROM " WF_ENDED("instance") " h WHERE attachment = $1 AND business_key IS NOT NULL "
-		   "AND stored_at >= $3 - interval '1 minute') i",
-	.nargs = 3, .argtypes = {INT4OID, TEXTOID, TIMESTAMPTZOID}};
+														"AND stored_at >= $3 - interval '1 minute') i",
+	.nargs = 3,
+	.argtypes = {INT4OID, TEXTOID, TIMESTAMPTZOID},
+};
 static WfQuery q_lock_process = {
 	.sql = "SELECT 1 FROM workflow_data.process WHERE process_id = $1 AND latest > 0 FOR KEY SHARE",
-	.nargs = 1, .argtypes = {INT4OID}};
+	.nargs = 1,
+	.argtypes = {INT4OID},
+};
 static WfQuery q_living = {
 	.sql = "SELECT business_key, instance FROM workflow_data.instance "
 		   "WHERE process_id = $1 AND attachment = $2 AND business_key = ANY ($3) "
 		   "AND business_key IS NOT NULL ORDER BY business_key COLLATE \"C\"",
-	.nargs = 3, .argtypes = {INT4OID, INT4OID, TEXTARRAYOID}};
+	.nargs = 3,
+	.argtypes = {INT4OID, INT4OID, TEXTARRAYOID},
+};
 static WfQuery q_known = {
-	.sql = "SELECT business_key, instance FROM ("
-		   "SELECT business_key, instance FROM workflow_data.instance "
-		   "WHERE process_id = $1 AND attachment = $2 AND business_key = ANY ($3) AND business_key IS NOT NULL UNION ALL "
-		   "SELECT business_key, instance FROM " WF_ENDED("instance") " h "
-		   "WHERE process_id = $1 AND attachment = $2 AND business_key = ANY ($3) AND business_key IS NOT NULL) i "
-		   "ORDER BY business_key COLLATE \"C\"",
-	.nargs = 3, .argtypes = {INT4OID, INT4OID, TEXTARRAYOID}};
+	.sql =
+		"SELECT business_key, instance FROM ("
+		"SELECT business_key, instance FROM workflow_data.instance "
+		"WHERE process_id = $1 AND attachment = $2 AND business_key = ANY ($3) AND business_key IS NOT NULL UNION ALL "
+		"SELECT business_key, instance FROM " WF_ENDED(
+			"instance") " h "
+						"WHERE process_id = $1 AND attachment = $2 AND business_key = ANY ($3) AND business_key IS NOT NULL) i "
+						"ORDER BY business_key COLLATE \"C\"",
+	.nargs = 3,
+	.argtypes = {INT4OID, INT4OID, TEXTARRAYOID},
+};
 static WfQuery q_shown = {
-	.sql = "SELECT " ATTACHMENT_COLUMNS ", i.business_key FROM ("
-		   "SELECT attachment, business_key FROM workflow_data.instance WHERE instance = $1 UNION ALL "
-		   "SELECT attachment, business_key FROM " WF_ENDED("instance") " h WHERE instance = $1 UNION ALL "
-		   "SELECT (payload ->> 'attachment')::integer, payload ->> 'business_key' FROM workflow_data.delivery "
-		   "WHERE delivery = $2 AND payload IS NOT NULL) i "
-		   "JOIN workflow_data.attachment a ON a.attachment = i.attachment AND a.detached_at IS NULL "
-		   "JOIN workflow_data.process p ON p.process_id = a.process_id "
-		   "WHERE i.business_key IS NOT NULL LIMIT 1",
-	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
+	.sql =
+		"SELECT " ATTACHMENT_COLUMNS ", i.business_key FROM ("
+		"SELECT attachment, business_key FROM workflow_data.instance WHERE instance = $1 UNION ALL "
+		"SELECT attachment, business_key FROM " WF_ENDED(
+			"instance") " h WHERE instance = $1 UNION ALL "
+						"SELECT (payload ->> 'attachment')::integer, payload ->> 'business_key' FROM workflow_data.delivery "
+						"WHERE delivery = $2 AND payload IS NOT NULL) i "
+						"JOIN workflow_data.attachment a ON a.attachment = i.attachment AND a.detached_at IS NULL "
+						"JOIN workflow_data.process p ON p.process_id = a.process_id "
+						"WHERE i.business_key IS NOT NULL LIMIT 1",
+	.nargs = 2,
+	.argtypes = {INT8OID, INT8OID},
+};
 /*
  * What a living instance shows: the visit with the open wait for a callback, or the one at the step
  * that was asked for.
@@ -127,11 +158,16 @@ static WfQuery q_look_living = {
 		   "ELSE v.step = $4 AND v.state <> 'incident' END ORDER BY v.visit LIMIT 1) "
 		   "FROM workflow_data.instance i WHERE i.process_id = $1 AND i.attachment = $2 "
 		   "AND i.business_key = $3 AND i.business_key IS NOT NULL",
-	.nargs = 4, .argtypes = {INT4OID, INT4OID, TEXTOID, TEXTOID}};
+	.nargs = 4,
+	.argtypes = {INT4OID, INT4OID, TEXTOID, TEXTOID},
+};
 static WfQuery q_look_ended = {
-	.sql = "SELECT instance, status FROM " WF_ENDED("instance") " h WHERE instance = $1 UNION ALL "
-		   "SELECT instance, payload ->> 'status' FROM workflow_data.delivery WHERE delivery = $2 AND payload ? 'status' LIMIT 1",
-	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
+	.sql = "SELECT instance, status FROM " WF_ENDED(
+		"instance") " h WHERE instance = $1 UNION ALL "
+					"SELECT instance, payload ->> 'status' FROM workflow_data.delivery WHERE delivery = $2 AND payload ? 'status' LIMIT 1",
+	.nargs = 2,
+	.argtypes = {INT8OID, INT8OID},
+};
 
 const WfWriting *wf_attachment_writing = NULL;
 
@@ -163,10 +199,10 @@ wf_attachment_shows_start(const WfAttachment *attachment, const WfDefinition *de
 static bool
 calls(const Trigger *trigger, const char *function)
 {
-	char	   *name = get_func_name(trigger->tgfoid);
+	char *name = get_func_name(trigger->tgfoid);
 
 	return name != NULL && strcmp(name, function) == 0 &&
-		get_func_namespace(trigger->tgfoid) == get_namespace_oid(WF_DATA_SCHEMA, true);
+		   get_func_namespace(trigger->tgfoid) == get_namespace_oid(WF_DATA_SCHEMA, true);
 }
 
 bool
@@ -184,8 +220,8 @@ bool
 wf_attachment_is_cut_off(Relation rel)
 {
 	TriggerDesc *triggers = rel->trigdesc;
-	bool		by_statement = false;
-	bool		by_row = false;
+	bool		 by_statement = false;
+	bool		 by_row = false;
 
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
@@ -204,7 +240,7 @@ wf_attachment_is_cut_off(Relation rel)
 static void
 read_attachment(uint64 row, WfAttachment *attachment)
 {
-	bool		isnull;
+	bool isnull;
 
 	attachment->id = DatumGetInt32(wf_result(row, 1, &isnull));
 	attachment->relation = DatumGetObjectId(wf_result(row, 2, &isnull));
@@ -225,8 +261,8 @@ read_attachment(uint64 row, WfAttachment *attachment)
 int
 wf_attachments_of(Oid relation, WfAttachment **attachments)
 {
-	Datum		values[1] = {ObjectIdGetDatum(relation)};
-	int			n = (int) wf_query_run(&q_of, values, NULL);
+	Datum values[1] = {ObjectIdGetDatum(relation)};
+	int	  n = (int) wf_query_run(&q_of, values, NULL);
 
 	*attachments = palloc0(sizeof(WfAttachment) * Max(n, 1));
 	for (int i = 0; i < n; i++)
@@ -249,9 +285,9 @@ set_text_column(Datum *value, char *null, const char *text)
 static int
 former_attachment(const WfAttachment *attachment, bool restored, TimestampTz *stale_since)
 {
-	Datum		values[4] = {ObjectIdGetDatum(attachment->relation), Int32GetDatum(attachment->process_id),
-		BoolGetDatum(restored), CStringGetTextDatum(attachment->relation_name)};
-	bool		isnull;
+	Datum values[4] = {ObjectIdGetDatum(attachment->relation), Int32GetDatum(attachment->process_id),
+					   BoolGetDatum(restored), CStringGetTextDatum(attachment->relation_name)};
+	bool  isnull;
 
 	if (wf_query_run(&q_former, values, NULL) == 0)
 		return 0;
@@ -266,8 +302,8 @@ former_attachment(const WfAttachment *attachment, bool restored, TimestampTz *st
 static void
 show_again(int id, TimestampTz stale_since)
 {
-	Datum		values[3] = {Int32GetDatum(id), CStringGetTextDatum(wf_executor_queue_of_table(id)),
-		TimestampTzGetDatum(stale_since)};
+	Datum values[3] = {Int32GetDatum(id), CStringGetTextDatum(wf_executor_queue_of_table(id)),
+					   TimestampTzGetDatum(stale_since)};
 
 	if (wf_query_run(&q_show_again, values, NULL) > 0)
 		wf_wakeup_due(WF_QUEUE_EXECUTOR, GetCurrentTimestamp());
@@ -278,8 +314,7 @@ wf_attachment_add(WfAttachment *attachment, bool restored)
 {
 	TimestampTz stale_since;
 	int			former = former_attachment(attachment, restored, &stale_since);
-	Datum		values[11] = {ObjectIdGetDatum(attachment->relation),
-		Int32GetDatum(attachment->process_id)};
+	Datum		values[11] = {ObjectIdGetDatum(attachment->relation), Int32GetDatum(attachment->process_id)};
 	char		nulls[11] = {' ', ' '};
 	bool		isnull;
 
@@ -303,8 +338,8 @@ wf_attachment_add(WfAttachment *attachment, bool restored)
 void
 wf_attachment_detach(int id, const char *relation_name)
 {
-	Datum		values[3] = {Int32GetDatum(id), CStringGetTextDatum(wf_executor_queue_of_table(id)),
-		CStringGetTextDatum(relation_name)};
+	Datum values[3] = {Int32GetDatum(id), CStringGetTextDatum(wf_executor_queue_of_table(id)),
+					   CStringGetTextDatum(relation_name)};
 
 	wf_query_run(&q_detach, values, NULL);
 	wf_owed_delete(id);
@@ -313,7 +348,7 @@ wf_attachment_detach(int id, const char *relation_name)
 void
 wf_attachment_forget(int id)
 {
-	Datum		values[1] = {Int32GetDatum(id)};
+	Datum values[1] = {Int32GetDatum(id)};
 
 	wf_query_run(&q_forget, values, NULL);
 	wf_owed_delete(id);
@@ -322,9 +357,9 @@ wf_attachment_forget(int id)
 void
 wf_attachment_prune(void)
 {
-	int			n = (int) wf_query_run(&q_prune, NULL, NULL);
-	int		   *gone = palloc(sizeof(int) * Max(n, 1));
-	bool		isnull;
+	int	 n = (int) wf_query_run(&q_prune, NULL, NULL);
+	int *gone = palloc(sizeof(int) * Max(n, 1));
+	bool isnull;
 
 	for (int i = 0; i < n; i++)
 		gone[i] = DatumGetInt32(wf_result(i, 1, &isnull));
@@ -335,12 +370,11 @@ wf_attachment_prune(void)
 void
 wf_attachment_require_start(int process_id, const char *process, Oid owner)
 {
-	char	   *name = GetUserNameFromId(owner, true);
+	char *name = GetUserNameFromId(owner, true);
 
 	if (wf_privilege_has(process_id, owner, WF_PRIVILEGE_START))
 		return;
-	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			errmsg("permission denied for process \"%s\"", process),
+	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for process \"%s\"", process),
 			errdetail("Starting it by INSERT needs the privilege \"start\" of the owner of the table, role \"%s\".",
 					  name != NULL ? name : "?"),
 			errhint("The owner of the process can give it with workflow.grant_process."));
@@ -349,20 +383,19 @@ wf_attachment_require_start(int process_id, const char *process, Oid owner)
 void
 wf_attachment_lock_process(int process_id)
 {
-	Datum		values[1] = {Int32GetDatum(process_id)};
+	Datum values[1] = {Int32GetDatum(process_id)};
 
 	if (wf_query_run(&q_lock_process, values, NULL) == 0)
-		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("the process was undefined meanwhile"),
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("the process was undefined meanwhile"),
 				errhint("Define it again with workflow.define."));
 }
 
 static int
 find_keys(WfQuery *query, int process_id, int attachment, char **keys, int n, WfLivingKey **found)
 {
-	Datum	   *datums = palloc(sizeof(Datum) * Max(n, 1));
-	Datum		values[3] = {Int32GetDatum(process_id), Int32GetDatum(attachment)};
-	int			rows;
+	Datum *datums = palloc(sizeof(Datum) * Max(n, 1));
+	Datum  values[3] = {Int32GetDatum(process_id), Int32GetDatum(attachment)};
+	int	   rows;
 
 	for (int i = 0; i < n; i++)
 		datums[i] = CStringGetTextDatum(keys[i]);
@@ -392,7 +425,7 @@ wf_attachment_known(int process_id, int attachment, char **keys, int n, WfLiving
 bool
 wf_attachment_shown(int64 instance, int64 delivery, WfShown *shown)
 {
-	Datum		values[2] = {Int64GetDatum(instance), Int64GetDatum(delivery)};
+	Datum values[2] = {Int64GetDatum(instance), Int64GetDatum(delivery)};
 
 	memset(shown, 0, sizeof(*shown));
 	shown->delivery = delivery;
@@ -409,9 +442,9 @@ wf_attachment_shown(int64 instance, int64 delivery, WfShown *shown)
 void
 wf_attachment_look(int64 instance, WfShown *shown)
 {
-	Datum		values[4] = {Int32GetDatum(shown->attachment.process_id),
-		Int32GetDatum(shown->attachment.id), CStringGetTextDatum(shown->business_key)};
-	char		nulls[4] = {' ', ' ', ' ', ' '};
+	Datum values[4] = {Int32GetDatum(shown->attachment.process_id), Int32GetDatum(shown->attachment.id),
+					   CStringGetTextDatum(shown->business_key)};
+	char  nulls[4] = {' ', ' ', ' ', ' '};
 
 	set_text_column(&values[3], &nulls[3], shown->attachment.serial_step);
 	shown->status = NULL;

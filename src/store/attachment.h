@@ -17,7 +17,7 @@
  * since triggers fire in the order of their names.
  */
 #define WF_TRIGGER_BEFORE "zzz_workflow_number"
-#define WF_TRIGGER_AFTER "workflow_start" /* AFTER trigger: starts instances */
+#define WF_TRIGGER_AFTER  "workflow_start" /* AFTER trigger: starts instances */
 /* BEFORE UPDATE trigger: keeps the columns that are set */
 #define WF_TRIGGER_KEEP "zzz_workflow_keep"
 
@@ -38,16 +38,16 @@ typedef struct WfAttachment
 	Oid			relation;
 	const char *relation_name; /* name of the table when it was attached */
 	int			process_id;
-	const char *process; /* name of the process */
-	int			latest;	 /* latest version of the process; 0: it was undefined */
-	bool		suspended; /* instances of the process start suspended */
+	const char *process;	   /* name of the process */
+	int			latest;		   /* latest version of the process; 0: it was undefined */
+	bool		suspended;	   /* instances of the process start suspended */
 	const char *serial_column; /* this and the next four: NULL if not asked for */
 	const char *serial_step;
 	const char *status_column;
 	const char *instance_column;
 	const char *condition;
 	const char *search_path; /* that of the session that attached the table */
-	bool		trust; /* write-backs may run code of roles other than the table's owner */
+	bool		trust;		 /* write-backs may run code of roles other than the table's owner */
 } WfAttachment;
 
 /* Does a row show anything of its instance? */
@@ -67,7 +67,7 @@ extern bool wf_attachment_is_cut_off(Relation rel);
 /* Has this relation a trigger that calls workflow.<function>()? */
 extern bool wf_attachment_has_trigger(Relation rel, const char *function);
 /* The attachments of a table, oldest first, in CurrentMemoryContext. Returns how many. */
-extern int	wf_attachments_of(Oid relation, WfAttachment **attachments);
+extern int wf_attachments_of(Oid relation, WfAttachment **attachments);
 /*
  * Store an attachment and set its number. If the same table was attached to the same process
  * before, that row is used again, so that its instances belong to this attachment; then true is
@@ -95,28 +95,28 @@ extern void wf_attachment_lock_process(int process_id);
  */
 typedef struct WfLivingKey
 {
-	char	   *business_key;
-	int64		instance;
+	char *business_key;
+	int64 instance;
 } WfLivingKey;
-extern int	wf_attachment_living(int process_id, int attachment, char **keys, int n, WfLivingKey **living);
+extern int wf_attachment_living(int process_id, int attachment, char **keys, int n, WfLivingKey **living);
 /*
  * Find those of the keys that have an instance of the attachment, living or ended. A key with
  * several instances may come several times.
  */
-extern int	wf_attachment_known(int process_id, int attachment, char **keys, int n, WfLivingKey **known);
+extern int wf_attachment_known(int process_id, int attachment, char **keys, int n, WfLivingKey **known);
 
 /* What a write-back writes, and to which row. */
 typedef struct WfShown
 {
 	WfAttachment attachment;
-	char	   *business_key;
-	int64		delivery; /* delivery that asks for the write-back */
+	char		*business_key;
+	int64		 delivery; /* delivery that asks for the write-back */
 	/* set by wf_attachment_look */
 	/* Instance that the row shows: a younger one with the same key, or the given one. */
-	int64		instance;
-	int64		visit;	  /* visit whose serial number is shown; 0: none */
-	char	   *status;	  /* NULL: the instance is nowhere to be found */
-	bool		living;
+	int64 instance;
+	int64 visit;  /* visit whose serial number is shown; 0: none */
+	char *status; /* NULL: the instance is nowhere to be found */
+	bool  living;
 } WfShown;
 
 /*

@@ -18,25 +18,31 @@
 static WfQuery q_record = {
 	.sql = "INSERT INTO workflow_data.audit (at, role, session_role, call, process_id, instance, visit, arguments) "
 		   "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-	.nargs = 8, .argtypes = {TIMESTAMPTZOID, NAMEOID, NAMEOID, TEXTOID, INT4OID, INT8OID, INT8OID, JSONBOID}};
+	.nargs = 8,
+	.argtypes = {TIMESTAMPTZOID, NAMEOID, NAMEOID, TEXTOID, INT4OID, INT8OID, INT8OID, JSONBOID},
+};
 static WfQuery q_purge = {
-	.sql = "WITH chunk AS MATERIALIZED (SELECT a.ctid AS id, a.at FROM workflow_data.audit a "
-		   "WHERE $1::interval > interval '0' AND a.at > $2 AND a.at < clock_timestamp() - $1::interval ORDER BY a.at LIMIT $3), "
-		   "gone AS (DELETE FROM workflow_data.audit a USING chunk c WHERE a.ctid = c.id "
-		   "AND NOT EXISTS (SELECT FROM workflow_data.instance i WHERE i.instance = a.instance) "
-		   "AND NOT EXISTS (SELECT FROM " WF_ENDED("instance") " h WHERE h.instance = a.instance)) "
-		   "SELECT max(at), count(*) FROM chunk",
-	.nargs = 3, .argtypes = {TEXTOID, TIMESTAMPTZOID, INT4OID}};
+	.sql =
+		"WITH chunk AS MATERIALIZED (SELECT a.ctid AS id, a.at FROM workflow_data.audit a "
+		"WHERE $1::interval > interval '0' AND a.at > $2 AND a.at < clock_timestamp() - $1::interval ORDER BY a.at LIMIT $3), "
+		"gone AS (DELETE FROM workflow_data.audit a USING chunk c WHERE a.ctid = c.id "
+		"AND NOT EXISTS (SELECT FROM workflow_data.instance i WHERE i.instance = a.instance) "
+		"AND NOT EXISTS (SELECT FROM " WF_ENDED("instance") " h WHERE h.instance = a.instance)) "
+															"SELECT max(at), count(*) FROM chunk",
+	.nargs = 3,
+	.argtypes = {TEXTOID, TIMESTAMPTZOID, INT4OID},
+};
 
 /* The arguments as an object; NULL if there are none. */
 static Jsonb *
 arguments_of(const WfAudit *audit)
 {
-	WfField		fields[WF_AUDIT_ARGUMENTS];
-	int			n = 0;
+	WfField fields[WF_AUDIT_ARGUMENTS];
+	int		n = 0;
 
 	for (int i = 0; i < WF_AUDIT_ARGUMENTS && audit->arguments[i].key != NULL; i++)
-		if (!audit->arguments[i].omit && (audit->arguments[i].kind != WF_FIELD_TEXT || audit->arguments[i].text != NULL))
+		if (!audit->arguments[i].omit &&
+			(audit->arguments[i].kind != WF_FIELD_TEXT || audit->arguments[i].text != NULL))
 			fields[n++] = audit->arguments[i];
 	return n > 0 ? wf_jsonb_object(fields, n) : NULL;
 }
@@ -50,11 +56,11 @@ set_name(Name name, Oid role)
 void
 wf_audit(const WfAudit *audit)
 {
-	Jsonb	   *arguments = arguments_of(audit);
-	NameData	role;
-	NameData	session_role;
-	char		nulls[8] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
-	Datum		values[8];
+	Jsonb	*arguments = arguments_of(audit);
+	NameData role;
+	NameData session_role;
+	char	 nulls[8] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
+	Datum	 values[8];
 
 	set_name(&role, audit->caller);
 	set_name(&session_role, GetSessionUserId());
@@ -75,7 +81,7 @@ wf_audit(const WfAudit *audit)
 bool
 wf_audit_purge(const char *retention, TimestampTz *after)
 {
-	Datum		values[3] = {CStringGetTextDatum(retention), TimestampTzGetDatum(*after), Int32GetDatum(PURGE_CHUNK)};
+	Datum values[3] = {CStringGetTextDatum(retention), TimestampTzGetDatum(*after), Int32GetDatum(PURGE_CHUNK)};
 
 	wf_query_run(&q_purge, values, NULL);
 	*after = wf_result_int64(0, 1);

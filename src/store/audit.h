@@ -24,13 +24,19 @@ typedef struct WfAudit
 	int64		instance;	/* 0: about no instance */
 	int64		visit;		/* 0: about no visit */
 	/* ends at the first one without a key; NULL texts are not stored */
-	WfField		arguments[WF_AUDIT_ARGUMENTS];
+	WfField arguments[WF_AUDIT_ARGUMENTS];
 } WfAudit;
 
-#define WF_AUDIT_TEXT(name, value) {.key = (name), .kind = WF_FIELD_TEXT, .text = (value)}
+#define WF_AUDIT_TEXT(name, value) \
+	{ \
+		.key = (name), .kind = WF_FIELD_TEXT, .text = (value) \
+	}
 
 /* an argument that is stored only if it is true */
-#define WF_AUDIT_TRUE(name, value) {.key = (name), .kind = WF_FIELD_TRUE, .omit = !(value)}
+#define WF_AUDIT_TRUE(name, value) \
+	{ \
+		.key = (name), .kind = WF_FIELD_TRUE, .omit = !(value) \
+	}
 
 /* Record a call. To be called inside wf_store_enter. */
 extern void wf_audit(const WfAudit *audit);

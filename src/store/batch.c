@@ -27,11 +27,13 @@ static WfQuery q_look = {.nargs = 1, .argtypes = {INT8ARRAYOID}};
 static WfQuery q_living = {
 	.sql = "SELECT i.instance, i.process_id FROM workflow_data.instance i WHERE i.instance = ANY ($1) "
 		   "ORDER BY i.instance",
-	.nargs = 1, .argtypes = {INT8ARRAYOID}};
+	.nargs = 1,
+	.argtypes = {INT8ARRAYOID},
+};
 static WfQuery *const lock_queries[] = {&q_lock_wait, &q_lock_skip, &q_look};
-static WfQuery q_visit = {.nargs = 2, .argtypes = {INT8OID, INT8OID}};
-static WfQuery q_visits = {.nargs = 2, .argtypes = {INT8ARRAYOID, INT8ARRAYOID}};
-static WfQuery q_all_visits = {.nargs = 1, .argtypes = {INT8OID}};
+static WfQuery		  q_visit = {.nargs = 2, .argtypes = {INT8OID, INT8OID}};
+static WfQuery		  q_visits = {.nargs = 2, .argtypes = {INT8ARRAYOID, INT8ARRAYOID}};
+static WfQuery		  q_all_visits = {.nargs = 1, .argtypes = {INT8OID}};
 
 static void
 prepare_batch_queries(void)
@@ -42,32 +44,33 @@ prepare_batch_queries(void)
 	if (q_all_visits.sql != NULL)
 		return;
 	q_lock_wait.sql = wf_table_select(instance, "workflow_data.instance t WHERE t.instance = ANY ($1) "
-									  "ORDER BY t.instance FOR NO KEY UPDATE OF t");
+												"ORDER BY t.instance FOR NO KEY UPDATE OF t");
 	q_lock_skip.sql = wf_table_select(instance, "workflow_data.instance t WHERE t.instance = ANY ($1) "
-									  "FOR NO KEY UPDATE OF t SKIP LOCKED");
+												"FOR NO KEY UPDATE OF t SKIP LOCKED");
 	q_look.sql = wf_table_select(instance, "workflow_data.instance t WHERE t.instance = ANY ($1)");
 	q_visit.sql = wf_table_select(visit, "workflow_data.visit t WHERE t.instance = $1 AND t.visit = $2");
-	q_visits.sql = wf_table_select(visit, "ROWS FROM (unnest($1), unnest($2)) AS k (instance, visit) "
-								   "JOIN workflow_data.visit t ON t.instance = k.instance AND t.visit = k.visit");
+	q_visits.sql =
+		wf_table_select(visit, "ROWS FROM (unnest($1), unnest($2)) AS k (instance, visit) "
+							   "JOIN workflow_data.visit t ON t.instance = k.instance AND t.visit = k.visit");
 	q_all_visits.sql = wf_table_select(visit, "workflow_data.visit t WHERE t.instance = $1 ORDER BY t.visit");
 }
 
 /* An instance or visit of the batch, found by its numbers; an instance has visit 0. */
 typedef struct ByKeyEntry
 {
-	WfKey		key;
+	WfKey key;
 	/* WfInstance or WfVisit; NULL: deferred, since the memory budget was used up */
-	void	   *row;
-	char		status; /* for simplehash */
+	void *row;
+	char  status; /* for simplehash */
 } ByKeyEntry;
 
-#define SH_PREFIX by_key
-#define SH_ELEMENT_TYPE ByKeyEntry
-#define SH_KEY_TYPE WfKey
-#define SH_KEY key
+#define SH_PREFIX		   by_key
+#define SH_ELEMENT_TYPE	   ByKeyEntry
+#define SH_KEY_TYPE		   WfKey
+#define SH_KEY			   key
 #define SH_HASH_KEY(tb, k) hash_combine(hash_bytes_uint32((uint32) (k).instance), hash_bytes_uint32((uint32) (k).visit))
 #define SH_EQUAL(tb, a, b) ((a).instance == (b).instance && (a).visit == (b).visit)
-#define SH_SCOPE static inline
+#define SH_SCOPE		   static inline
 #define SH_DECLARE
 #define SH_DEFINE
 #include "lib/simplehash.h"
@@ -75,9 +78,8 @@ typedef struct ByKeyEntry
 WfBatch *
 wf_batch_begin(void)
 {
-	MemoryContext context = AllocSetContextCreate(CurTransactionContext, "workflow batch",
-												  ALLOCSET_DEFAULT_SIZES);
-	WfBatch    *batch = MemoryContextAllocZero(context, sizeof(WfBatch));
+	MemoryContext context = AllocSetContextCreate(CurTransactionContext, "workflow batch", ALLOCSET_DEFAULT_SIZES);
+	WfBatch		 *batch = MemoryContextAllocZero(context, sizeof(WfBatch));
 
 	batch->context = context;
 	batch->now = GetCurrentTimestamp();
@@ -96,7 +98,7 @@ wf_batch_end(WfBatch *batch)
 static void
 remember(WfBatch *batch, int64 instance, int64 visit, void *row)
 {
-	bool		found;
+	bool found;
 
 	by_key_insert(batch->by_key, (WfKey){instance, visit}, &found)->row = row;
 }
@@ -139,7 +141,7 @@ WfInstance *
 wf_batch_new_instance(WfBatch *batch, WfProcess *process, int64 id)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	WfInstance *instance = palloc0(sizeof(WfInstance));
+	WfInstance	 *instance = palloc0(sizeof(WfInstance));
 
 	instance->id = id != 0 ? id : wf_next_instance();
 	instance->process = process;
@@ -174,7 +176,7 @@ WfVisit *
 wf_batch_new_visit(WfBatch *batch, WfInstance *instance, WfStep *step, int64 id)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	WfVisit    *visit = palloc0(sizeof(WfVisit));
+	WfVisit		 *visit = palloc0(sizeof(WfVisit));
 
 	visit->instance = instance;
 	visit->id = id != 0 ? id : wf_next_visit();
@@ -196,8 +198,8 @@ wf_batch_new_visit(WfBatch *batch, WfInstance *instance, WfStep *step, int64 id)
 static bool
 fits(WfBatch *batch, const WfTable *table, uint64 row)
 {
-	HeapTuple	tuple = SPI_tuptable->vals[row];
-	size_t		bytes = tuple->t_len;
+	HeapTuple tuple = SPI_tuptable->vals[row];
+	size_t	  bytes = tuple->t_len;
 
 	if (batch->memory_budget == 0)
 		return true;
@@ -233,7 +235,7 @@ read_instance_row(WfBatch *batch, uint64 row)
 static int
 read_instances(WfBatch *batch, uint64 rows)
 {
-	int			before = list_length(batch->instances);
+	int before = list_length(batch->instances);
 
 	for (uint64 i = 0; i < rows; i++)
 	{
@@ -259,9 +261,9 @@ int
 wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Datum		values[1] = {wf_int64_array(ids, n)};
-	uint64		rows;
-	int			added;
+	Datum		  values[1] = {wf_int64_array(ids, n)};
+	uint64		  rows;
+	int			  added;
 
 	rows = wf_query_run(lock_queries[lock], values, NULL);
 	if (rows > 0 && lock != WF_LOCK_NONE)
@@ -275,9 +277,9 @@ wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock)
 int
 wf_batch_living(const int64 *ids, int n, WfLiving **living)
 {
-	Datum		values[1] = {wf_int64_array(ids, n)};
-	uint64		rows = wf_query_run(&q_living, values, NULL);
-	bool		isnull;
+	Datum  values[1] = {wf_int64_array(ids, n)};
+	uint64 rows = wf_query_run(&q_living, values, NULL);
+	bool   isnull;
 
 	*living = palloc(sizeof(WfLiving) * Max(rows, 1));
 	for (uint64 i = 0; i < rows; i++)
@@ -293,7 +295,7 @@ static void
 read_visit(WfBatch *batch, uint64 row)
 {
 	WfInstance *instance = wf_batch_instance(batch, wf_result_int64(row, 1));
-	WfVisit    *visit;
+	WfVisit	   *visit;
 
 	if (instance == NULL || wf_batch_visit(batch, instance->id, wf_result_int64(row, 2)) != NULL)
 		return;
@@ -329,7 +331,7 @@ void
 wf_batch_load_visits(WfBatch *batch, const int64 *instances, const int64 *visits, int n)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Datum		values[2];
+	Datum		  values[2];
 
 	if (n == 1)
 	{
@@ -350,8 +352,8 @@ void
 wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Datum		values[1] = {Int64GetDatum(instance->id)};
-	size_t		room = batch->memory_budget;
+	Datum		  values[1] = {Int64GetDatum(instance->id)};
+	size_t		  room = batch->memory_budget;
 
 	batch->memory_budget = 0; /* all visits are needed, so there is no memory budget */
 	if (!instance->is_new)
@@ -365,9 +367,9 @@ void
 wf_batch_look(WfBatch *batch, int64 instance, int64 visit)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	Datum		of_instance[1] = {wf_int64_array(&instance, 1)};
-	Datum		of_visit[2] = {Int64GetDatum(instance), Int64GetDatum(visit)};
+	Snapshot	  snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Datum		  of_instance[1] = {wf_int64_array(&instance, 1)};
+	Datum		  of_visit[2] = {Int64GetDatum(instance), Int64GetDatum(visit)};
 
 	snapshot->curcid = FirstCommandId;
 	(void) read_instances(batch, wf_query_run_at(&q_look, of_instance, snapshot));

@@ -43,7 +43,7 @@ extern const char *wf_status_name(WfStatus status);
 extern const char *wf_state_name(WfState state);
 /* ERROR XX001 for a name that is none of them. */
 extern WfStatus wf_status_from_name(const char *name);
-extern WfState wf_state_from_name(const char *name);
+extern WfState	wf_state_from_name(const char *name);
 
 typedef struct WfVisit WfVisit;
 
@@ -67,18 +67,18 @@ typedef enum WfWaitsFor
 /*
  * The name, as a row stores it, and back: NULL for none of them. ERROR XX001 for an unknown name.
  */
-extern const char *wf_cancel_phase_name(WfCancelPhase phase);
+extern const char	*wf_cancel_phase_name(WfCancelPhase phase);
 extern WfCancelPhase wf_cancel_phase_from_name(const char *name);
-extern const char *wf_waits_for_name(WfWaitsFor waits_for);
-extern WfWaitsFor wf_waits_for_from_name(const char *name);
+extern const char	*wf_waits_for_name(WfWaitsFor waits_for);
+extern WfWaitsFor	 wf_waits_for_from_name(const char *name);
 
 typedef struct WfInstance
 {
-	int64		id;
-	WfProcess  *process;
+	int64	   id;
+	WfProcess *process;
 	/* As in the row, for finding `process`. */
 	int			process_id;
-	int			version;	   /* as in the row */
+	int			version;	  /* as in the row */
 	char	   *business_key; /* NULL: none */
 	WfStatus	status;
 	Jsonb	   *data;
@@ -91,24 +91,24 @@ typedef struct WfInstance
 	TimestampTz started_at;
 
 	/* only in memory */
-	List	   *visits; /* loaded or new ones, ended ones included */
-	bool		is_new;
-	bool		changed;
-	bool		data_changed;
-	bool		cookies_changed;
-	bool		ended;
-	bool		show_changed; /* what an attached row shows may have changed */
-	int			stored_tokens; /* `tokens` as in the row */
+	List *visits; /* loaded or new ones, ended ones included */
+	bool  is_new;
+	bool  changed;
+	bool  data_changed;
+	bool  cookies_changed;
+	bool  ended;
+	bool  show_changed;	 /* what an attached row shows may have changed */
+	int	  stored_tokens; /* `tokens` as in the row */
 	/* Steps entered in this batch: a loop is cut into transactions by this number. */
 	int			entered;
-	size_t		grown;		  /* bytes of data made in this batch */
+	size_t		grown; /* bytes of data made in this batch */
 	TimestampTz ended_at;
 } WfInstance;
 
 /* When something happens to a visit, whatever it waits for; 0: never. */
 typedef struct WfClocks
 {
-	TimestampTz deadline;	   /* the step's timeout */
+	TimestampTz deadline; /* the step's timeout */
 	/* Heartbeat deadline: without a heartbeat, the visit ends then. */
 	TimestampTz heartbeat_deadline;
 	/* The next handler with a time begins. */
@@ -120,7 +120,7 @@ typedef struct WfClocks
 	 * entry has a time.
 	 */
 	TimestampTz *clock_times;
-	TimestampTz warn_at;	   /* a warning says that it waits for too long */
+	TimestampTz	 warn_at; /* a warning says that it waits for too long */
 } WfClocks;
 
 /*
@@ -132,10 +132,10 @@ typedef struct WfClocks
 /* How a visit is ended early. */
 typedef struct WfCancelling
 {
-	WfOutcome	outcome; /* NONE: it is not being cancelled */
-	int			handler; /* the entry that interrupted it, from 1; 0: none */
+	WfOutcome	  outcome; /* NONE: it is not being cancelled */
+	int			  handler; /* the entry that interrupted it, from 1; 0: none */
 	WfCancelPhase phase;
-	Jsonb	   *response; /* answer to the cancel request */
+	Jsonb		 *response; /* answer to the cancel request */
 } WfCancelling;
 
 /*
@@ -144,17 +144,17 @@ typedef struct WfCancelling
  */
 typedef struct WfDocuments
 {
-	Jsonb	   *reply;
-	bool		has_reply; /* the action was answered (the reply itself may be null) */
-	Jsonb	   *callback;
-	Jsonb	   *callback_error;
-	Jsonb	   *result;
-	bool		changed; /* one of these has, or cancel.response */
+	Jsonb *reply;
+	bool   has_reply; /* the action was answered (the reply itself may be null) */
+	Jsonb *callback;
+	Jsonb *callback_error;
+	Jsonb *result;
+	bool   changed; /* one of these has, or cancel.response */
 } WfDocuments;
 
 /* A callback has no entry of its own: whatever an incident waited for, a person may complete it. */
 #define WF_ACCEPTED_CALLBACK 0
-#define WF_ACCEPTED_NOTHING (-1)
+#define WF_ACCEPTED_NOTHING	 (-1)
 
 struct WfVisit
 {
@@ -163,8 +163,8 @@ struct WfVisit
 	const char *step;
 	WfStep	   *def; /* NULL: the version has no such step */
 	WfState		state;
-	char	   *queue;		   /* which worker has to look at it at due_at */
-	TimestampTz due_at;		   /* 0: no worker has to */
+	char	   *queue;	/* which worker has to look at it at due_at */
+	TimestampTz due_at; /* 0: no worker has to */
 	WfClocks	clocks;
 	TimestampTz entered_at;
 	/*
@@ -173,29 +173,29 @@ struct WfVisit
 	 */
 	TimestampTz waiting_since;
 	WfWaitsFor	waits_for;
-	int			attempt;	   /* attempts that were answered or have failed */
-	int			steps_without_wait;	   /* steps without wait that led to it */
+	int			attempt;			/* attempts that were answered or have failed */
+	int			steps_without_wait; /* steps without wait that led to it */
 	/* Entry, from 1, whose event was accepted as its end, or one of WF_ACCEPTED_. */
-	int			accepted;
-	bool		suspended;		   /* suspended: no worker looks at it */
+	int			 accepted;
+	bool		 suspended; /* suspended: no worker looks at it */
 	WfCancelling cancel;
-	pg_uuid_t	key;
-	WfOutcome	outcome; /* of an incident, or once it has ended */
-	WfDocuments docs;
-	const char *completed_by; /* role whose call is its end, or NULL */
-	bool		webhook;	  /* that role passed on what came with a token */
-	Jsonb	   *caught;
-	Jsonb	   *error;
+	pg_uuid_t	 key;
+	WfOutcome	 outcome; /* of an incident, or once it has ended */
+	WfDocuments	 docs;
+	const char	*completed_by; /* role whose call is its end, or NULL */
+	bool		 webhook;	   /* that role passed on what came with a token */
+	Jsonb		*caught;
+	Jsonb		*error;
 	/* New progress that a heartbeat brought; NULL: none (not loaded). */
-	Jsonb	   *progress;
+	Jsonb *progress;
 
 	/* only in memory */
-	bool		is_new;
-	bool		changed;
+	bool is_new;
+	bool changed;
 	/* Steps that led to it and that could not begin, since the instance is being cancelled. */
 	int			unbegun;
-	bool		skipped;	  /* a person says that it has succeeded */
-	bool		again;		  /* a resolved incident that begins again */
+	bool		skipped; /* a person says that it has succeeded */
+	bool		again;	 /* a resolved incident that begins again */
 	bool		ended;
 	TimestampTz ended_at;
 };
@@ -210,7 +210,7 @@ wf_has_accepted(const WfVisit *visit)
 /* An attempt that is recorded, or an incident that is over. */
 typedef struct WfAttempt
 {
-	WfVisit    *visit;
+	WfVisit	   *visit;
 	int			attempt;
 	int			http_status; /* 0: none */
 	TimestampTz started_at;
@@ -224,8 +224,8 @@ struct by_key_hash; /* in batch.c */
 
 typedef struct WfKey
 {
-	int64		instance;
-	int64		visit; /* 0: the instance, or all of its visits */
+	int64 instance;
+	int64 visit; /* 0: the instance, or all of its visits */
 } WfKey;
 
 /*
@@ -238,27 +238,27 @@ typedef struct WfAgenda WfAgenda; /* in engine/agenda.c */
 
 typedef struct WfBatch
 {
-	MemoryContext context;
-	TimestampTz now;	   /* the time of all moves in it */
-	List	   *instances; /* of WfInstance */
-	List	   *attempts;  /* of WfAttempt */
-	List	   *incidents; /* of WfVisit: new incidents */
-	WfAgenda   *agenda;	   /* operations that are still to be run */
-	List	   *warnings;  /* of WfVisit: those that have waited for too long */
-	struct by_key_hash *by_key; /* all instances and visits, by number */
-	size_t		memory_budget;	   /* memory budget in bytes; 0: no limit */
-	size_t		loaded;	   /* bytes that were loaded */
+	MemoryContext		context;
+	TimestampTz			now;		   /* the time of all moves in it */
+	List			   *instances;	   /* of WfInstance */
+	List			   *attempts;	   /* of WfAttempt */
+	List			   *incidents;	   /* of WfVisit: new incidents */
+	WfAgenda		   *agenda;		   /* operations that are still to be run */
+	List			   *warnings;	   /* of WfVisit: those that have waited for too long */
+	struct by_key_hash *by_key;		   /* all instances and visits, by number */
+	size_t				memory_budget; /* memory budget in bytes; 0: no limit */
+	size_t				loaded;		   /* bytes that were loaded */
 	/* Needs a synchronous commit: something must be durable before it can be seen from outside. */
-	bool		needs_sync_commit;
+	bool needs_sync_commit;
 	/* Name of the SQL function that a person has called, or NULL. */
 	const char *call;
 	Oid			caller;
-	bool		webhook;   /* the caller passed on what came with a token */
+	bool		webhook; /* the caller passed on what came with a token */
 } WfBatch;
 
 /* ---- life of a batch; to be called inside wf_store_enter ---- */
 extern WfBatch *wf_batch_begin(void);
-extern void wf_batch_end(WfBatch *batch); /* frees its memory */
+extern void		wf_batch_end(WfBatch *batch); /* frees its memory */
 
 /* Make a new instance. `id` 0 means the next number. Its row appears at flush. */
 extern WfInstance *wf_batch_new_instance(WfBatch *batch, WfProcess *process, int64 id);
@@ -279,27 +279,27 @@ typedef enum WfLock
  * WF_LOCK_SKIP, those locked by others are skipped. wf_batch_instance finds them: NULL for one that
  * is not in the batch (ended, skipped, or never was).
  */
-extern int	wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock);
+extern int		   wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock);
 extern WfInstance *wf_batch_instance(WfBatch *batch, int64 id);
 
 typedef struct WfLiving
 {
-	int64		instance;
-	int			process_id;
+	int64 instance;
+	int	  process_id;
 } WfLiving;
 
 /*
  * Find the living instances among these, without a lock, so that rights can be checked before one
  * is waited for: sorted by number, palloc'd. Returns how many.
  */
-extern int	wf_batch_living(const int64 *ids, int n, WfLiving **living);
+extern int wf_batch_living(const int64 *ids, int n, WfLiving **living);
 
 /*
  * Load visits of locked instances: single ones, or all of an instance. Visits that do not exist are
  * not added.
  */
-extern void wf_batch_load_visits(WfBatch *batch, const int64 *instances, const int64 *visits, int n);
-extern void wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance);
+extern void		wf_batch_load_visits(WfBatch *batch, const int64 *instances, const int64 *visits, int n);
+extern void		wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance);
 extern WfVisit *wf_batch_visit(WfBatch *batch, int64 instance, int64 visit);
 
 /*

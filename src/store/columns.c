@@ -265,8 +265,8 @@ write_next_timer(const void *row, const void *field, bool *isnull)
 static void
 read_step_name(void *row, void *field, Datum value)
 {
-	WfVisit    *visit = row;
-	int			step;
+	WfVisit *visit = row;
+	int		 step;
 
 	visit->step = TextDatumGetCString(value);
 	step = wf_definition_step(visit->instance->process->def, visit->step);
@@ -283,12 +283,12 @@ write_accepted(const void *row, const void *field, bool *isnull)
 static Datum
 write_clock_times(const void *row, const void *field, bool *isnull)
 {
-	const WfVisit *visit = row;
+	const WfVisit	  *visit = row;
 	const TimestampTz *times = visit->clocks.clock_times;
-	int			n = times != NULL ? visit->def->nentries : 0;
-	int			lower = 1;
-	Datum	   *elems;
-	bool	   *nulls;
+	int				   n = times != NULL ? visit->def->nentries : 0;
+	int				   lower = 1;
+	Datum			  *elems;
+	bool			  *nulls;
 
 	*isnull = times == NULL;
 	if (times == NULL)
@@ -307,15 +307,15 @@ write_clock_times(const void *row, const void *field, bool *isnull)
 static void
 read_clock_times(void *row, void *field, Datum value)
 {
-	WfVisit    *visit = row;
-	Datum	   *elems;
-	bool	   *nulls;
-	int			n;
+	WfVisit *visit = row;
+	Datum	*elems;
+	bool	*nulls;
+	int		 n;
 
 	if (visit->def == NULL)
 		return;
-	deconstruct_array(DatumGetArrayTypeP(value), TIMESTAMPTZOID, sizeof(TimestampTz), FLOAT8PASSBYVAL,
-					  TYPALIGN_DOUBLE, &elems, &nulls, &n);
+	deconstruct_array(DatumGetArrayTypeP(value), TIMESTAMPTZOID, sizeof(TimestampTz), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
+					  &elems, &nulls, &n);
 	visit->clocks.clock_times = palloc0(sizeof(TimestampTz) * Max(visit->def->nentries, 1));
 	for (int i = 0; i < Min(n, visit->def->nentries); i++)
 		visit->clocks.clock_times[i] = nulls[i] ? 0 : DatumGetTimestampTz(elems[i]);
@@ -334,8 +334,8 @@ static const WfCodec step_codec = {TEXTOID, write_text, read_step_name};
 static const WfCodec accepted_codec = {INT4OID, write_accepted, read_int4};
 static const WfCodec clock_times_codec = {TIMESTAMPTZARRAYOID, write_clock_times, read_clock_times};
 
-#define V(field) offsetof(WfVisit, field)
-#define DOCUMENT WF_STORED_IF_CHANGED
+#define V(field)   offsetof(WfVisit, field)
+#define DOCUMENT   WF_STORED_IF_CHANGED
 #define IF_CHANGED "docs_changed", V(docs.changed)
 static const WfTableColumn visit_columns[] = {
 	{"instance", &visit_instance_codec, 0, WF_KEY, "instance"},
@@ -378,14 +378,17 @@ static const WfTableColumn visit_columns[] = {
 	{"docs_changed", &flag_codec, V(docs.changed), WF_STORED_NOT},
 };
 
-#define ROW(row) {.columns = (row), .ncolumns = lengthof(row)}
+#define ROW(row) \
+	{ \
+		.columns = (row), .ncolumns = lengthof(row) \
+	}
 static WfColumn visit_row[lengthof(visit_columns)];
 static WfColumn instance_row[lengthof(instance_columns)];
 
-WfTable wf_visit_table = {
-	"visit", "t.instance = m.instance AND t.visit = m.visit", visit_columns, lengthof(visit_columns), ROW(visit_row)};
-WfTable wf_instance_table = {
-	"instance", "t.instance = m.instance", instance_columns, lengthof(instance_columns), ROW(instance_row)};
+WfTable wf_visit_table = {"visit", "t.instance = m.instance AND t.visit = m.visit", visit_columns,
+						  lengthof(visit_columns), ROW(visit_row)};
+WfTable wf_instance_table = {"instance", "t.instance = m.instance", instance_columns, lengthof(instance_columns),
+							 ROW(instance_row)};
 
 StaticAssertDecl(lengthof(visit_columns) <= MAX_COLUMNS && lengthof(instance_columns) <= MAX_COLUMNS,
 				 "a row that is given has room for all columns");
@@ -414,7 +417,7 @@ wf_columns_prepare(void)
 static const char *
 for_ever(StringInfo sql)
 {
-	char	   *text = MemoryContextStrdup(TopMemoryContext, sql->data);
+	char *text = MemoryContextStrdup(TopMemoryContext, sql->data);
 
 	pfree(sql->data);
 	return text;
@@ -450,7 +453,8 @@ insert_into(const char *table, StringInfo columns, StringInfo values)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "INSERT INTO workflow_data.%s (%s) SELECT %s FROM moved m", table, columns->data, values->data);
+	appendStringInfo(&sql, "INSERT INTO workflow_data.%s (%s) SELECT %s FROM moved m", table, columns->data,
+					 values->data);
 	pfree(columns->data);
 	pfree(values->data);
 	return for_ever(&sql);
@@ -517,7 +521,8 @@ wf_table_update(const WfTable *table)
 			append(&changes, "%1$s = CASE WHEN m.%2$s THEN m.%1$s ELSE t.%1$s END", column->name, column->flag);
 	}
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "UPDATE workflow_data.%s t SET %s FROM moved m WHERE %s", table->name, changes.data, table->key);
+	appendStringInfo(&sql, "UPDATE workflow_data.%s t SET %s FROM moved m WHERE %s", table->name, changes.data,
+					 table->key);
 	pfree(changes.data);
 	return for_ever(&sql);
 }
@@ -527,13 +532,13 @@ wf_table_update(const WfTable *table)
 void
 wf_table_read(const WfTable *table, void *row, uint64 n)
 {
-	int			at = 0;
+	int at = 0;
 
 	for (int i = 0; i < table->ncolumns; i++)
 	{
 		const WfTableColumn *column = &table->columns[i];
-		Datum		value;
-		bool		isnull;
+		Datum				 value;
+		bool				 isnull;
 
 		if (column->codec->read == NULL)
 			continue;
@@ -546,13 +551,13 @@ wf_table_read(const WfTable *table, void *row, uint64 n)
 size_t
 wf_table_external(const WfTable *table, uint64 n)
 {
-	size_t		bytes = 0;
-	int			at = 0;
+	size_t bytes = 0;
+	int	   at = 0;
 
 	for (int i = 0; i < table->ncolumns; i++)
 	{
-		Datum		value;
-		bool		isnull;
+		Datum value;
+		bool  isnull;
 
 		if (table->columns[i].codec->read == NULL)
 			continue;
@@ -582,8 +587,8 @@ is_used(const WfTableColumn *column, const void *row, WfRowUse use)
 void
 wf_table_put(const WfTable *table, WfRows *rows, const void *row, WfRowUse use)
 {
-	Datum		values[MAX_COLUMNS];
-	bool		nulls[MAX_COLUMNS];
+	Datum values[MAX_COLUMNS];
+	bool  nulls[MAX_COLUMNS];
 
 	for (int i = 0; i < table->ncolumns; i++)
 	{

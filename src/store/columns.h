@@ -26,8 +26,8 @@ typedef enum WfRowUse
 /* Which of the statements store a column. */
 typedef enum WfStored
 {
-	WF_STORED,			  /* INSERT and UPDATE */
-	WF_STORED_ONCE,		  /* INSERT only */
+	WF_STORED,		/* INSERT and UPDATE */
+	WF_STORED_ONCE, /* INSERT only */
 	/* INSERT, and UPDATE finds the row by it. The first columns of a table. */
 	WF_KEY,
 	/* INSERT, and UPDATE if a flag of the struct is set, since documents are large. */
@@ -44,18 +44,18 @@ typedef enum WfStored
  */
 typedef struct WfCodec
 {
-	Oid			type;
-	Datum		(*write) (const void *row, const void *field, bool *isnull);
-	void		(*read) (void *row, void *field, Datum value);
+	Oid type;
+	Datum (*write)(const void *row, const void *field, bool *isnull);
+	void (*read)(void *row, void *field, Datum value);
 } WfCodec;
 
 typedef struct WfTableColumn
 {
-	const char *name;
+	const char	  *name;
 	const WfCodec *codec;
-	size_t		offset; /* offset of the field in the struct */
-	WfStored	stored;
-	const char *history; /* its name in the history; NULL: it is not in the history */
+	size_t		   offset; /* offset of the field in the struct */
+	WfStored	   stored;
+	const char	  *history; /* its name in the history; NULL: it is not in the history */
 	/* For WF_STORED_IF_CHANGED: the column of the flag, and its offset. */
 	const char *flag;
 	size_t		flag_offset;
@@ -65,10 +65,10 @@ typedef struct WfTable
 {
 	const char *name;
 	/* SQL condition that matches rows `t` of the table with given rows `m`. */
-	const char *key;
+	const char			*key;
 	const WfTableColumn *columns;
-	int			ncolumns;
-	WfShape		shape; /* shape of the rows that are given */
+	int					 ncolumns;
+	WfShape				 shape; /* shape of the rows that are given */
 } WfTable;
 
 extern WfTable wf_visit_table;

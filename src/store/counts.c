@@ -24,33 +24,39 @@
  * Arguments: $1 processes that are counted, by number; $2 also all others, and what belongs to
  * none; $3 role whose servers are counted; $4 now.
  */
-#define COUNTED_ARGS .nargs = 4, .argtypes = {INT4ARRAYOID, BOOLOID, OIDOID, TIMESTAMPTZOID}
+#define COUNTED_ARGS   .nargs = 4, .argtypes = {INT4ARRAYOID, BOOLOID, OIDOID, TIMESTAMPTZOID}
 #define OF_PROCESS(id) "($2 OR " id " = ANY ($1))"
 
 static WfQuery q_instances = {
-	.sql = "WITH RECURSIVE g (process_id, status) AS ("
-		   "(SELECT process_id, status FROM workflow_data.instance ORDER BY process_id, status LIMIT 1) UNION ALL "
-		   "SELECT n.process_id, n.status FROM g CROSS JOIN LATERAL ("
-		   "SELECT i.process_id, i.status FROM workflow_data.instance i WHERE (i.process_id, i.status) > (g.process_id, g.status) "
-		   "ORDER BY i.process_id, i.status LIMIT 1) n) "
-		   "SELECT p.process, g.status, (SELECT count(*) FROM workflow_data.instance i "
-		   "WHERE i.process_id = g.process_id AND i.status = g.status) "
-		   "FROM g JOIN workflow_data.process p ON p.process_id = g.process_id WHERE " OF_PROCESS("g.process_id"),
-	COUNTED_ARGS};
+	.sql =
+		"WITH RECURSIVE g (process_id, status) AS ("
+		"(SELECT process_id, status FROM workflow_data.instance ORDER BY process_id, status LIMIT 1) UNION ALL "
+		"SELECT n.process_id, n.status FROM g CROSS JOIN LATERAL ("
+		"SELECT i.process_id, i.status FROM workflow_data.instance i WHERE (i.process_id, i.status) > (g.process_id, g.status) "
+		"ORDER BY i.process_id, i.status LIMIT 1) n) "
+		"SELECT p.process, g.status, (SELECT count(*) FROM workflow_data.instance i "
+		"WHERE i.process_id = g.process_id AND i.status = g.status) "
+		"FROM g JOIN workflow_data.process p ON p.process_id = g.process_id WHERE " OF_PROCESS("g.process_id"),
+	COUNTED_ARGS,
+};
 
 #define GROUP "v.process_id = g.process_id AND v.state = g.state AND v.step = g.step"
 static WfQuery q_visits = {
-	.sql = "WITH RECURSIVE g (process_id, state, step) AS ("
-		   "(SELECT process_id, state, step FROM workflow_data.visit ORDER BY process_id, state, step LIMIT 1) UNION ALL "
-		   "SELECT n.process_id, n.state, n.step FROM g CROSS JOIN LATERAL ("
-		   "SELECT v.process_id, v.state, v.step FROM workflow_data.visit v "
-		   "WHERE (v.process_id, v.state, v.step) > (g.process_id, g.state, g.step) "
-		   "ORDER BY v.process_id, v.state, v.step LIMIT 1) n) "
-		   "SELECT p.process, g.state, g.step, (SELECT count(*) FROM workflow_data.visit v WHERE " GROUP "), "
-		   "(SELECT min(v.waiting_since) FROM workflow_data.visit v WHERE " GROUP ") "
-		   "FROM g JOIN workflow_data.process p ON p.process_id = g.process_id WHERE " OF_PROCESS("g.process_id"),
-	COUNTED_ARGS};
+	.sql =
+		"WITH RECURSIVE g (process_id, state, step) AS ("
+		"(SELECT process_id, state, step FROM workflow_data.visit ORDER BY process_id, state, step LIMIT 1) UNION ALL "
+		"SELECT n.process_id, n.state, n.step FROM g CROSS JOIN LATERAL ("
+		"SELECT v.process_id, v.state, v.step FROM workflow_data.visit v "
+		"WHERE (v.process_id, v.state, v.step) > (g.process_id, g.state, g.step) "
+		"ORDER BY v.process_id, v.state, v.step LIMIT 1) n) "
+		"SELECT p.process, g.state, g.step, (SELECT count(*) FROM workflow_data.visit v WHERE " GROUP "), "
+		"(SELECT min(v.waiting_since) FROM workflow_data.visit v WHERE " GROUP ") "
+		"FROM g JOIN workflow_data.process p ON p.process_id = g.process_id WHERE " OF_PROCESS("g.process_id"),
+	COUNTED_ARGS,
+};
 
+/* SQL that is put together */
+/* clang-format off */
 /*
  * QUEUES finds each queue of a table, DUE how many rows of it are due, and since when. Arguments: a
  * name, the table, further conditions.
@@ -67,11 +73,14 @@ static WfQuery q_visits = {
 #define LIVE " AND r.due_at IS NOT NULL AND NOT r.suspended"
 #define DELIVERY "workflow_data.delivery"
 #define ALARM "next_timer <= $4 AND next_timer IS NOT NULL AND NOT suspended"
+/* clang-format on */
 
 /*
  * The name of a queue tells to what it belongs: `executor 5` to a process, `executor table 5` to an
  * attachment, `http partner` to a server.
  */
+/* SQL that is put together */
+/* clang-format off */
 static WfQuery q_due = {
 	.sql = "WITH RECURSIVE " QUEUES("v", VISIT, LIVE) ", " QUEUES("d", DELIVERY, " AND r.queue <> 'suspended'") ", "
 		   "q (queue, n, since) AS (" DUE("v", VISIT, LIVE) " UNION ALL " DUE("d", DELIVERY, "") " UNION ALL "
@@ -88,14 +97,20 @@ static WfQuery q_due = {
 		   "WHERE $2 OR b.process_id = ANY ($1) OR EXISTS (SELECT FROM pg_foreign_server s "
 		   "WHERE s.srvname::text = b.server AND has_server_privilege($3, s.oid, 'USAGE')) "
 		   "GROUP BY 1, 2, 3",
-	COUNTED_ARGS};
+	COUNTED_ARGS,
+};
+/* clang-format on */
 
+/* SQL that is put together */
+/* clang-format off */
 static WfQuery q_write_backs = {
 	.sql = "WITH RECURSIVE " QUEUES("d", DELIVERY, " AND r.queue >= 'executor table ' AND r.queue < 'executor table!'") " "
 		   "SELECT p.process, a.relation::text, (SELECT count(*) FROM workflow_data.delivery r WHERE r.queue = d.queue) "
 		   "FROM d JOIN workflow_data.attachment a ON a.attachment = substr(d.queue, 16)::integer AND a.detached_at IS NULL "
 		   "JOIN workflow_data.process p ON p.process_id = a.process_id WHERE " OF_PROCESS("a.process_id"),
-	COUNTED_ARGS};
+	COUNTED_ARGS,
+};
+/* clang-format on */
 
 static WfQuery *const queries[] = {
 	[WF_COUNTED_INSTANCES] = &q_instances,
@@ -110,15 +125,15 @@ static WfQuery q_processes = {.sql = "SELECT process_id FROM workflow_data.proce
 static Datum
 viewed_by(Oid role)
 {
-	uint64		n = wf_query_run(&q_processes, NULL, NULL);
+	uint64		   n = wf_query_run(&q_processes, NULL, NULL);
 	SPITupleTable *table = SPI_tuptable;
-	Datum	   *viewed = palloc(sizeof(Datum) * Max(n, 1));
-	int			nviewed = 0;
-	bool		isnull;
+	Datum		  *viewed = palloc(sizeof(Datum) * Max(n, 1));
+	int			   nviewed = 0;
+	bool		   isnull;
 
 	for (uint64 i = 0; i < n; i++)
 	{
-		Datum		process = SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull);
+		Datum process = SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull);
 
 		if (wf_privilege_has(DatumGetInt32(process), role, WF_PRIVILEGE_VIEW))
 			viewed[nviewed++] = process;
@@ -130,9 +145,10 @@ viewed_by(Oid role)
 uint64
 wf_count(WfCounted counted, Oid role)
 {
-	bool		all = has_privs_of_role(role, ROLE_PG_MONITOR);
-	Datum		values[4] = {(Datum) 0, BoolGetDatum(all), ObjectIdGetDatum(role), TimestampTzGetDatum(GetCurrentTimestamp())};
-	char		nulls[4] = {all ? 'n' : ' ', ' ', ' ', ' '};
+	bool  all = has_privs_of_role(role, ROLE_PG_MONITOR);
+	Datum values[4] = {(Datum) 0, BoolGetDatum(all), ObjectIdGetDatum(role),
+					   TimestampTzGetDatum(GetCurrentTimestamp())};
+	char  nulls[4] = {all ? 'n' : ' ', ' ', ' ', ' '};
 
 	if (!all)
 		values[0] = viewed_by(role);

@@ -23,7 +23,7 @@ typedef struct WfDueKey
 typedef struct WfWorkItem
 {
 	int64		instance;
-	int64		visit; /* 0: a delivery that belongs to no visit */
+	int64		visit;	  /* 0: a delivery that belongs to no visit */
 	int64		delivery; /* 0: the visit itself was due */
 	TimestampTz due_at;
 	bool		moves;	   /* of a visit: no statement is to be run for it, when the row was read */
@@ -35,20 +35,19 @@ typedef struct WfWorkItem
  * Read the keys behind `after` that are due at `now` or before, in order, at most `limit` of them,
  * into `keys`. Returns how many. To be called inside wf_store_enter, as is all that follows.
  */
-extern int	wf_due_scan(const char *queue, const WfDueKey *after, TimestampTz now, int limit,
-						WfDueKey *keys);
+extern int wf_due_scan(const char *queue, const WfDueKey *after, TimestampTz now, int limit, WfDueKey *keys);
 /* Read the same keys, with the process of each visit. */
-extern int	wf_due_scan_processes(const char *queue, const WfDueKey *after, TimestampTz now, int limit, WfDueKey *keys);
-extern int	wf_alarm_scan(const WfDueKey *after, TimestampTz now, int limit, WfDueKey *keys);
+extern int wf_due_scan_processes(const char *queue, const WfDueKey *after, TimestampTz now, int limit, WfDueKey *keys);
+extern int wf_alarm_scan(const WfDueKey *after, TimestampTz now, int limit, WfDueKey *keys);
 
 /*
  * Read the cancel requests of a queue that have been due since `before`, oldest first, with the
  * process of each, at most `limit`. Returns how many.
  */
-extern int	wf_due_cancels(const char *queue, TimestampTz before, int limit, WfDueKey *keys);
+extern int wf_due_cancels(const char *queue, TimestampTz before, int limit, WfDueKey *keys);
 
 /* Read the same for an executor. `moves` of each item is set, too. */
-extern int	wf_due_scan_work(const char *queue, const WfWorkItem *after, TimestampTz now, int limit, WfWorkItem *items);
+extern int wf_due_scan_work(const char *queue, const WfWorkItem *after, TimestampTz now, int limit, WfWorkItem *items);
 /* Lock an instance. Returns false if another transaction has locked it, or it has ended. */
 extern bool wf_due_lock(int64 instance);
 
@@ -69,12 +68,12 @@ extern List *wf_due_queues(void);
  * Find those of the visits that make no request any more, since they have ended or were moved on by
  * others. Returns how many.
  */
-extern int	wf_visits_not_calling(const int64 *instances, const int64 *visits, int n, int64 *gone);
+extern int wf_visits_not_calling(const int64 *instances, const int64 *visits, int n, int64 *gone);
 
 /*
  * Find those of the instances that still live. One that is not among the locked ones is locked by
  * somebody else.
  */
-extern int	wf_instances_living(const int64 *ids, int n, int64 *living);
+extern int wf_instances_living(const int64 *ids, int n, int64 *living);
 
 #endif

@@ -29,9 +29,9 @@
 static XLogRecPtr
 end_of_log(void)
 {
-	XLogRecPtr	end = GetXLogInsertRecPtr();
-	uint32		offset = end % XLOG_BLCKSZ;
-	bool		begins_segment = XLogSegmentOffset(end, wal_segment_size) < XLOG_BLCKSZ;
+	XLogRecPtr end = GetXLogInsertRecPtr();
+	uint32	   offset = end % XLOG_BLCKSZ;
+	bool	   begins_segment = XLogSegmentOffset(end, wal_segment_size) < XLOG_BLCKSZ;
 
 	return offset == (begins_segment ? SizeOfXLogLongPHD : SizeOfXLogShortPHD) ? end - offset : end;
 }
@@ -43,10 +43,10 @@ end_of_log(void)
 static bool
 standby_has(XLogRecPtr lsn)
 {
-	int			mode = synchronous_commit == SYNCHRONOUS_COMMIT_REMOTE_APPLY ? SYNC_REP_WAIT_APPLY
-		: synchronous_commit == SYNCHRONOUS_COMMIT_REMOTE_WRITE ? SYNC_REP_WAIT_WRITE
-																: SYNC_REP_WAIT_FLUSH;
-	bool		answer;
+	int	 mode = synchronous_commit == SYNCHRONOUS_COMMIT_REMOTE_APPLY	? SYNC_REP_WAIT_APPLY
+				: synchronous_commit == SYNCHRONOUS_COMMIT_REMOTE_WRITE ? SYNC_REP_WAIT_WRITE
+																		: SYNC_REP_WAIT_FLUSH;
+	bool answer;
 
 	LWLockAcquire(SyncRepLock, LW_SHARED);
 	answer = !wf_standbys_defined() || WalSndCtl->lsn[mode] >= lsn;
@@ -76,7 +76,7 @@ wait_for_standbys(XLogRecPtr lsn)
 void
 wf_durable_require(void)
 {
-	XLogRecPtr	lsn;
+	XLogRecPtr lsn;
 
 	if (RecoveryInProgress())
 		return;

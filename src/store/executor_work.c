@@ -19,9 +19,11 @@
 #include "store/query.h"
 
 #define PROCESS_PREFIX WF_QUEUE_EXECUTOR " "
-#define TABLE_PREFIX WF_QUEUE_EXECUTOR " table "
+#define TABLE_PREFIX   WF_QUEUE_EXECUTOR " table "
 
 /* WALK finds the queues of a table. Arguments: a name, the table, further conditions. */
+/* SQL that is put together */
+/* clang-format off */
 #define WALK(name, table, live)                                                                    \
 	name " (queue, due_at) AS ("                                                                   \
 	"(SELECT r.queue, r.due_at FROM " table " r WHERE r.queue >= 'executor' AND r.queue < 'executor!'" live " " \
@@ -38,15 +40,22 @@
 #define VISIT "workflow_data.visit"
 #define LIVE " AND r.due_at IS NOT NULL AND NOT r.suspended"
 #define DELIVERY "workflow_data.delivery"
+/* clang-format on */
 
+/* SQL that is put together */
+/* clang-format off */
 static WfQuery q_work = {
 	.sql = "WITH RECURSIVE " WALK("v", VISIT, LIVE) ", " WALK("d", DELIVERY, "") " "
 		   "SELECT w.queue, false, w.due_at, " DUE(VISIT, LIVE) ", " NEXT(VISIT, LIVE) " FROM v w UNION ALL "
 		   "SELECT w.queue, true, w.due_at, " DUE(DELIVERY, "") ", " NEXT(DELIVERY, "") " FROM d w",
-	.nargs = 2, .argtypes = {TIMESTAMPTZOID, INT4OID}};
+	.nargs = 2, .argtypes = {TIMESTAMPTZOID, INT4OID},
+};
+/* clang-format on */
 static WfQuery q_table = {
 	.sql = "SELECT relation::oid FROM workflow_data.attachment WHERE attachment = $1 AND relation IS NOT NULL",
-	.nargs = 1, .argtypes = {INT4OID}};
+	.nargs = 1,
+	.argtypes = {INT4OID},
+};
 
 char *
 wf_executor_queue(int process_id)
@@ -63,7 +72,7 @@ wf_executor_queue_of_table(int attachment)
 bool
 wf_is_executor_queue(const char *queue)
 {
-	int			n = strlen(WF_QUEUE_EXECUTOR);
+	int n = strlen(WF_QUEUE_EXECUTOR);
 
 	return queue != NULL && strncmp(queue, WF_QUEUE_EXECUTOR, n) == 0 && (queue[n] == '\0' || queue[n] == ' ');
 }
@@ -71,15 +80,15 @@ wf_is_executor_queue(const char *queue)
 int
 wf_executor_work(TimestampTz now, int limit, WfExecutorWork **work)
 {
-	Datum		values[2] = {TimestampTzGetDatum(now), Int32GetDatum(limit)};
-	uint64		n = wf_query_run(&q_work, values, NULL);
+	Datum  values[2] = {TimestampTzGetDatum(now), Int32GetDatum(limit)};
+	uint64 n = wf_query_run(&q_work, values, NULL);
 
 	*work = palloc(sizeof(WfExecutorWork) * Max(n, 1));
 	for (uint64 i = 0; i < n; i++)
 	{
 		WfExecutorWork *one = &(*work)[i];
-		bool		isnull;
-		Datum		next;
+		bool			isnull;
+		Datum			next;
 
 		one->queue = wf_result_text(i, 1);
 		one->deliveries = DatumGetBool(wf_result(i, 2, &isnull));
@@ -95,10 +104,10 @@ wf_executor_work(TimestampTz now, int limit, WfExecutorWork **work)
 static Oid
 table_owner(int attachment)
 {
-	Datum		values[1] = {Int32GetDatum(attachment)};
-	HeapTuple	tuple;
-	bool		isnull;
-	Oid			owner;
+	Datum	  values[1] = {Int32GetDatum(attachment)};
+	HeapTuple tuple;
+	bool	  isnull;
+	Oid		  owner;
 
 	if (wf_query_run(&q_table, values, NULL) == 0)
 		return InvalidOid;

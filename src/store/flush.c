@@ -20,10 +20,12 @@
 #include "store/history.h"
 #include "store/query.h"
 
-static const WfColumn attempt_columns[] = {
-	{"instance", INT8OID}, {"visit", INT8OID}, {"process_id", INT4OID}, {"attempt", INT4OID},
-	{"http_status", INT4OID}, {"started_at", TIMESTAMPTZOID}, {"ended_at", TIMESTAMPTZOID},
-	{"error", JSONBOID}, {"incident", BOOLOID}, {"ended_with", TEXTOID}, {"ended_by", TEXTOID}};
+static const WfColumn attempt_columns[] = {{"instance", INT8OID},		 {"visit", INT8OID},
+										   {"process_id", INT4OID},		 {"attempt", INT4OID},
+										   {"http_status", INT4OID},	 {"started_at", TIMESTAMPTZOID},
+										   {"ended_at", TIMESTAMPTZOID}, {"error", JSONBOID},
+										   {"incident", BOOLOID},		 {"ended_with", TEXTOID},
+										   {"ended_by", TEXTOID}};
 static const WfColumn key_columns[] = {{"instance", INT8OID}, {"visit", INT8OID}};
 static const WfColumn delivery_columns[] = {{"instance", INT8OID}, {"visit", INT8OID}, {"queue", TEXTOID}};
 
@@ -35,7 +37,8 @@ static WfQuery q_insert_instances = {.shape = &wf_instance_table.shape};
 static WfQuery q_update_instances = {.shape = &wf_instance_table.shape};
 static WfQuery q_delete_instances = {
 	.sql = "DELETE FROM workflow_data.instance i USING moved m WHERE i.instance = m.instance",
-	.shape = &key_shape};
+	.shape = &key_shape,
+};
 static WfQuery q_keep_instances = {.shape = &wf_instance_table.shape};
 static WfQuery q_stray_instances = {.shape = &wf_instance_table.shape};
 static WfQuery q_insert_visits = {.shape = &wf_visit_table.shape};
@@ -43,7 +46,8 @@ static WfQuery q_update_visits = {.shape = &wf_visit_table.shape};
 static WfQuery q_delete_visits = {
 	.sql = "DELETE FROM workflow_data.visit v USING moved m "
 		   "WHERE v.instance = m.instance AND v.visit = m.visit",
-	.shape = &key_shape};
+	.shape = &key_shape,
+};
 static WfQuery q_keep_visits = {.shape = &wf_visit_table.shape};
 static WfQuery q_stray_visits = {.shape = &wf_visit_table.shape};
 #define KEEP_ATTEMPTS(table) \
@@ -56,11 +60,14 @@ static WfQuery q_stray_attempts = {.sql = KEEP_ATTEMPTS("attempt_stray"), .shape
 static WfQuery q_shows = {
 	.sql = "SELECT 1 FROM workflow_data.attachment WHERE attachment = $1 AND detached_at IS NULL AND "
 		   "(serial_column IS NOT NULL OR status_column IS NOT NULL OR instance_column IS NOT NULL)",
-	.nargs = 1, .argtypes = {INT4OID}};
+	.nargs = 1,
+	.argtypes = {INT4OID},
+};
 static WfQuery q_write_back = {
 	.sql = "INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue) "
 		   "SELECT m.instance, m.visit, clock_timestamp(), 'write_back', m.queue FROM moved m",
-	.shape = &delivery_shape};
+	.shape = &delivery_shape,
+};
 
 /* The statements of one flush, in the order in which they run. */
 typedef enum Kind
@@ -78,18 +85,20 @@ typedef enum Kind
 	NKINDS
 } Kind;
 
-static WfQuery *const queries[NKINDS] = {&q_insert_instances, &q_update_instances,
-	&q_insert_visits, &q_update_visits, &q_delete_visits, &q_keep_visits, &q_keep_attempts, &q_delete_instances,
-	&q_keep_instances, &q_write_back};
+static WfQuery *const queries[NKINDS] = {&q_insert_instances, &q_update_instances, &q_insert_visits,
+										 &q_update_visits,	  &q_delete_visits,	   &q_keep_visits,
+										 &q_keep_attempts,	  &q_delete_instances, &q_keep_instances,
+										 &q_write_back};
 
 /* Tables that take the rows of these statements while their week has no partition. */
 static const struct
 {
-	Kind		kind;
-	WfHistory	history;
-	WfQuery    *stray;
-} histories[] = {{KEEP_VISITS, WF_VISIT_HISTORY, &q_stray_visits}, {KEEP_ATTEMPTS, WF_ATTEMPT_HISTORY, &q_stray_attempts},
-	{KEEP_INSTANCES, WF_INSTANCE_HISTORY, &q_stray_instances}};
+	Kind	  kind;
+	WfHistory history;
+	WfQuery	 *stray;
+} histories[] = {{KEEP_VISITS, WF_VISIT_HISTORY, &q_stray_visits},
+				 {KEEP_ATTEMPTS, WF_ATTEMPT_HISTORY, &q_stray_attempts},
+				 {KEEP_INSTANCES, WF_INSTANCE_HISTORY, &q_stray_instances}};
 
 static void
 prepare_flush_queries(void)
@@ -108,19 +117,19 @@ prepare_flush_queries(void)
 
 typedef struct Flush
 {
-	WfBatch    *batch;
-	WfRows		rows[NKINDS];
-	bool		released;	/* visits of suspended instances have ended */
-	int			attachment; /* the one that was last looked up */
-	bool		attachment_shows;
+	WfBatch *batch;
+	WfRows	 rows[NKINDS];
+	bool	 released;	 /* visits of suspended instances have ended */
+	int		 attachment; /* the one that was last looked up */
+	bool	 attachment_shows;
 } Flush;
 
 /* A row that is set column by column. */
 typedef struct Row
 {
-	Datum		values[lengthof(attempt_columns)];
-	bool		nulls[lengthof(attempt_columns)];
-	int			n;
+	Datum values[lengthof(attempt_columns)];
+	bool  nulls[lengthof(attempt_columns)];
+	int	  n;
 } Row;
 
 static void
@@ -158,7 +167,7 @@ add_time(Row *row, TimestampTz time)
 static void
 put_row(Flush *flush, Kind kind, Row *row)
 {
-	WfRows	   *rows = &flush->rows[kind];
+	WfRows *rows = &flush->rows[kind];
 
 	if (rows->store == NULL)
 		wf_rows_begin(rows, queries[kind]->shape);
@@ -169,7 +178,7 @@ put_row(Flush *flush, Kind kind, Row *row)
 static void
 put_key(Flush *flush, Kind kind, int64 instance, int64 visit)
 {
-	Row			row = {.n = 0};
+	Row row = {.n = 0};
 
 	add_value(&row, Int64GetDatum(instance));
 	add_value(&row, Int64GetDatum(visit));
@@ -179,7 +188,7 @@ put_key(Flush *flush, Kind kind, int64 instance, int64 visit)
 static void
 put_delivery(Flush *flush, Kind kind, int64 instance, int64 visit, const char *queue)
 {
-	Row			row = {.n = 0};
+	Row row = {.n = 0};
 
 	add_value(&row, Int64GetDatum(instance));
 	add_value(&row, Int64GetDatum(visit));
@@ -190,7 +199,7 @@ put_delivery(Flush *flush, Kind kind, int64 instance, int64 visit, const char *q
 static void
 put_struct(Flush *flush, Kind kind, const WfTable *table, const void *row, WfRowUse use)
 {
-	WfRows	   *rows = &flush->rows[kind];
+	WfRows *rows = &flush->rows[kind];
 
 	if (rows->store == NULL)
 		wf_rows_begin(rows, queries[kind]->shape);
@@ -201,13 +210,15 @@ static void
 put_visit(Flush *flush, Kind kind, const WfVisit *visit)
 {
 	put_struct(flush, kind, &wf_visit_table, visit,
-			   kind == KEEP_VISITS ? WF_ROW_HISTORY : kind == INSERT_VISITS ? WF_ROW_INSERT : WF_ROW_UPDATE);
+			   kind == KEEP_VISITS	   ? WF_ROW_HISTORY
+			   : kind == INSERT_VISITS ? WF_ROW_INSERT
+									   : WF_ROW_UPDATE);
 }
 
 static void
 put_attempt(Flush *flush, const WfAttempt *attempt)
 {
-	Row			row = {.n = 0};
+	Row row = {.n = 0};
 
 	add_value(&row, Int64GetDatum(attempt->visit->instance->id));
 	add_value(&row, Int64GetDatum(attempt->visit->id));
@@ -227,7 +238,9 @@ static void
 put_instance(Flush *flush, Kind kind, const WfInstance *instance)
 {
 	put_struct(flush, kind, &wf_instance_table, instance,
-			   kind == KEEP_INSTANCES ? WF_ROW_HISTORY : kind == INSERT_INSTANCES ? WF_ROW_INSERT : WF_ROW_UPDATE);
+			   kind == KEEP_INSTANCES	  ? WF_ROW_HISTORY
+			   : kind == INSERT_INSTANCES ? WF_ROW_INSERT
+										  : WF_ROW_UPDATE);
 }
 
 /*
@@ -238,7 +251,7 @@ shows_in_row(Flush *flush, int attachment)
 {
 	if (flush->attachment != attachment)
 	{
-		Datum		values[1] = {Int32GetDatum(attachment)};
+		Datum values[1] = {Int32GetDatum(attachment)};
 
 		flush->attachment_shows = wf_query_run(&q_shows, values, NULL) > 0;
 		flush->attachment = attachment;
@@ -250,9 +263,12 @@ shows_in_row(Flush *flush, int attachment)
 static bool
 stops_statement(const WfVisit *visit)
 {
-	if (visit->is_new || visit->def == NULL || (visit->def->action != WF_ACTION_SQL && visit->def->action != WF_ACTION_NOTIFY))
+	if (visit->is_new || visit->def == NULL ||
+		(visit->def->action != WF_ACTION_SQL && visit->def->action != WF_ACTION_NOTIFY))
 		return false;
-	return visit->ended || (visit->changed && (visit->suspended || (visit->state != WF_STATE_CALLING && visit->state != WF_STATE_RETRYING)));
+	return visit->ended ||
+		   (visit->changed &&
+			(visit->suspended || (visit->state != WF_STATE_CALLING && visit->state != WF_STATE_RETRYING)));
 }
 
 static void
@@ -283,7 +299,7 @@ sort_visit(Flush *flush, WfVisit *visit)
 static void
 sort_instance(Flush *flush, WfInstance *instance)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach (lc, instance->visits)
 		sort_visit(flush, lfirst(lc));
@@ -312,9 +328,9 @@ sort_instance(Flush *flush, WfInstance *instance)
 static void
 release_kept(WfBatch *batch)
 {
-	int64	   *instances = palloc(sizeof(int64) * list_length(batch->instances));
-	int			n = 0;
-	ListCell   *lc;
+	int64	 *instances = palloc(sizeof(int64) * list_length(batch->instances));
+	int		  n = 0;
+	ListCell *lc;
 
 	foreach (lc, batch->instances)
 		instances[n++] = ((WfInstance *) lfirst(lc))->id;
@@ -345,23 +361,23 @@ query_for(Kind kind, TimestampTz now)
 static void
 spread_news(const WfBatch *batch)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach (lc, batch->incidents)
 	{
-		WfVisit    *visit = lfirst(lc);
+		WfVisit *visit = lfirst(lc);
 
 		if (!visit->ended && visit->state == WF_STATE_INCIDENT)
 			wf_news_add(WF_NEWS_INCIDENT, visit->instance->process->name, visit->step, visit->instance->id, visit->id,
-						 visit->waiting_since);
+						visit->waiting_since);
 	}
 	foreach (lc, batch->warnings)
 	{
-		WfVisit    *visit = lfirst(lc);
+		WfVisit *visit = lfirst(lc);
 
 		if (!visit->ended && visit->state == WF_STATE_WAITING)
-			wf_news_add(WF_NEWS_WAITING_LONG, visit->instance->process->name, visit->step, visit->instance->id, visit->id,
-						 visit->waiting_since);
+			wf_news_add(WF_NEWS_WAITING_LONG, visit->instance->process->name, visit->step, visit->instance->id,
+						visit->id, visit->waiting_since);
 	}
 }
 
@@ -369,8 +385,8 @@ void
 wf_batch_flush(WfBatch *batch)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Flush		flush = {.batch = batch, .attachment = -1};
-	ListCell   *lc;
+	Flush		  flush = {.batch = batch, .attachment = -1};
+	ListCell	 *lc;
 
 	prepare_flush_queries();
 	foreach (lc, batch->instances)

@@ -35,25 +35,30 @@ static WfQuery q_expired = {
 		   "AND $1::interval > interval '0' "
 		   "AND right(c.relname, 8) < to_char(date_trunc('week', (clock_timestamp() - $1::interval) "
 		   "AT TIME ZONE 'UTC'), 'YYYYMMDD') ORDER BY 1",
-	.nargs = 2, .argtypes = {TEXTOID, TEXTOID}};
+	.nargs = 2,
+	.argtypes = {TEXTOID, TEXTOID},
+};
 /*
  * Delete late callbacks of visits that are gone. Each row is looked up in all partitions, so this
  * runs only after a partition was dropped.
  */
+/* SQL that is put together */
+/* clang-format off */
 static WfQuery q_purge_late = {
 	.sql = "DELETE FROM workflow_data.late_callback l WHERE NOT EXISTS (SELECT FROM " WF_ENDED("visit") " h "
 		   "WHERE h.instance = l.instance AND h.visit = l.visit) "
 		   "AND NOT EXISTS (SELECT FROM workflow_data.visit v "
-		   "WHERE v.instance = l.instance AND v.visit = l.visit)"};
+		   "WHERE v.instance = l.instance AND v.visit = l.visit)",
+};
+/* clang-format on */
 
 /* The partitions of a parent that hold nothing younger than `retention`: a List of names, oldest first. */
 static List *
 expired(const char *parent, const char *retention)
 {
-	Datum		values[2] = {CStringGetTextDatum(retention),
-		CStringGetTextDatum(psprintf("workflow_data.%s", parent))};
-	uint64		n = wf_query_run(&q_expired, values, NULL);
-	List	   *names = NIL;
+	Datum  values[2] = {CStringGetTextDatum(retention), CStringGetTextDatum(psprintf("workflow_data.%s", parent))};
+	uint64 n = wf_query_run(&q_expired, values, NULL);
+	List  *names = NIL;
 
 	for (uint64 i = 0; i < n; i++)
 		names = lappend(names, wf_result_text(i, 1));
@@ -64,6 +69,8 @@ expired(const char *parent, const char *retention)
  * Rows of an expired partition that must not be deleted with it: those of instances that live, or
  * that are kept longer themselves. %1$s is the general retention.
  */
+/* SQL that is put together */
+/* clang-format off */
 #define CUTOFF                                                                                     \
 	"(date_trunc('week', (clock_timestamp() - %1$s::interval) AT TIME ZONE 'UTC') AT TIME ZONE 'UTC')"
 #define KEPT_BY_PROCESS(h)                                                                         \
@@ -75,11 +82,12 @@ expired(const char *parent, const char *retention)
 	"OR EXISTS (SELECT FROM " WF_ENDED("instance") " k WHERE k.instance = h.instance "            \
 	"AND (k.stored_at >= " CUTOFF " OR " KEPT_BY_PROCESS("k") ")))"
 #define KEPT_INSTANCE "(" KEPT_BY_PROCESS("h") " AND %1$s IS NOT NULL)"
+/* clang-format on */
 
 char *
 wf_history_kept(const WfHistoryTable *table, const char *retention)
 {
-	char	   *literal = quote_literal_cstr(retention);
+	char *literal = quote_literal_cstr(retention);
 
 	return table->of_steps ? psprintf(KEPT_STEP, literal) : psprintf(KEPT_INSTANCE, literal);
 }
@@ -91,6 +99,8 @@ wf_history_cutoff(const char *retention)
 	return psprintf("CASE WHEN %1$s::interval > interval '0' THEN " CUTOFF " END", quote_literal_cstr(retention));
 }
 
+/* SQL that is put together */
+/* clang-format off */
 #define OF_INSTANCE(h)                                                                             \
 	"workflow.serial_number(" h ".instance, " h ".visit) COLLATE \"C\" >= o.instance || '_' "        \
 	"AND workflow.serial_number(" h ".instance, " h ".visit) COLLATE \"C\" < o.instance || '`'"
@@ -111,24 +121,32 @@ wf_history_cutoff(const char *retention)
 	TRIM("l", "late_callback", OF_INSTANCE("h")) ", "                                                                  \
 	TRIM("au", "audit", "h.instance = o.instance") " "                                                                   \
 	"SELECT (SELECT count(*) FROM i) + (SELECT count(*) FROM s)"
+/* clang-format on */
 
+/* SQL that is put together */
+/* clang-format off */
 static WfQuery q_trim = {
 	.sql = "WITH over AS MATERIALIZED (SELECT h.instance FROM " WF_ENDED("instance") " h "
 		   "JOIN workflow_data.process p ON p.process_id = h.process_id "
 		   "WHERE p.retention > interval '0' AND h.ended_at < clock_timestamp() - p.retention "
 		   "LIMIT $1), " DELETE_OVER,
-	.nargs = 1, .argtypes = {INT4OID}};
+	.nargs = 1, .argtypes = {INT4OID},
+};
+/* clang-format on */
 static WfQuery q_erase = {
 	.sql = "WITH over AS MATERIALIZED (SELECT $1 AS instance), " DELETE_OVER,
-	.nargs = 1, .argtypes = {INT8OID}};
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
 
 static WfQuery q_any_own = {
-	.sql = "SELECT 1 FROM workflow_data.process WHERE retention > interval '0' LIMIT 1"};
+	.sql = "SELECT 1 FROM workflow_data.process WHERE retention > interval '0' LIMIT 1",
+};
 
 bool
 wf_history_trim(void)
 {
-	Datum		values[1] = {Int32GetDatum(TRIM_CHUNK)};
+	Datum values[1] = {Int32GetDatum(TRIM_CHUNK)};
 
 	if (wf_query_run(&q_any_own, NULL, NULL) == 0)
 		return false;
@@ -139,7 +157,7 @@ wf_history_trim(void)
 bool
 wf_history_erase(int64 instance)
 {
-	Datum		values[1] = {Int64GetDatum(instance)};
+	Datum values[1] = {Int64GetDatum(instance)};
 
 	wf_query_run(&q_erase, values, NULL);
 	return wf_result_int64(0, 1) > 0;
@@ -152,7 +170,7 @@ wf_history_erase(int64 instance)
 static bool
 find_expired(WfForward *at, const char *retention)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	for (; at->history < WF_HISTORY_TABLES; at->history++, at->name[0] = '\0')
 	{
@@ -172,7 +190,7 @@ find_expired(WfForward *at, const char *retention)
 static Relation
 open_partition(const char *name)
 {
-	Oid			relid = get_relname_relid(name, wf_store_schema());
+	Oid relid = get_relname_relid(name, wf_store_schema());
 
 	return OidIsValid(relid) ? try_relation_open(relid, RowExclusiveLock) : NULL;
 }
@@ -185,7 +203,7 @@ static void
 forward_blocks(const WfForward *at, const char *retention)
 {
 	const WfHistoryTable *table = &wf_history_tables[at->history];
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz			  now = GetCurrentTimestamp();
 
 	wf_query_run_text(psprintf("WITH moved AS (DELETE FROM workflow_data.%s h "
 							   "WHERE h.ctid >= '(%u,0)' AND h.ctid < '(%u,0)' AND %s RETURNING h.*) "
@@ -198,7 +216,7 @@ forward_blocks(const WfForward *at, const char *retention)
 bool
 wf_history_forward(WfForward *at, const char *retention)
 {
-	Relation	partition;
+	Relation partition;
 
 	if (at->block == 0 && !find_expired(at, retention))
 		return false;
@@ -217,13 +235,14 @@ wf_history_forward(WfForward *at, const char *retention)
 
 static WfQuery q_own = {
 	.sql = "SELECT string_agg(process_id || ' ' || retention, ', ' ORDER BY process_id) FROM workflow_data.process "
-		   "WHERE retention IS NOT NULL"};
+		   "WHERE retention IS NOT NULL",
+};
 
 /* The retentions of all processes, as one text, to see whether any has changed. */
 static char *
 own_retentions(void)
 {
-	char	   *text;
+	char *text;
 
 	wf_query_run(&q_own, NULL, NULL);
 	text = wf_result_text(0, 1);
@@ -237,8 +256,8 @@ own_retentions(void)
 static bool
 holds_kept(const WfHistoryTable *table, const char *name, const char *retention)
 {
-	int			rc = SPI_execute(psprintf("SELECT FROM workflow_data.%s h WHERE %s", name, wf_history_kept(table, retention)),
-								 false, 1);
+	int rc = SPI_execute(psprintf("SELECT FROM workflow_data.%s h WHERE %s", name, wf_history_kept(table, retention)),
+						 false, 1);
 
 	if (rc != SPI_OK_SELECT)
 		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(rc));
@@ -255,10 +274,10 @@ holds_kept(const WfHistoryTable *table, const char *name, const char *retention)
  * nor hold them long for event triggers on DROP.
  */
 static bool
-drop_partition(const WfHistoryTable *table, const char *name, const char *retention, void (*hurry) (void))
+drop_partition(const WfHistoryTable *table, const char *name, const char *retention, void (*hurry)(void))
 {
-	Oid			relid = get_relname_relid(name, wf_store_schema());
-	char	   *own;
+	Oid	  relid = get_relname_relid(name, wf_store_schema());
+	char *own;
 
 	if (!OidIsValid(relid) || !wf_history_lock_within(relid, ShareLock, SHARE_TIMEOUT_MS))
 		return false;
@@ -277,10 +296,10 @@ drop_partition(const WfHistoryTable *table, const char *name, const char *retent
 }
 
 bool
-wf_history_drop(WfHistory history, const char *retention, void (*hurry) (void))
+wf_history_drop(WfHistory history, const char *retention, void (*hurry)(void))
 {
 	const WfHistoryTable *table = &wf_history_tables[history];
-	List	   *names = expired(table->name, retention);
+	List				 *names = expired(table->name, retention);
 
 	return names != NIL && drop_partition(table, linitial(names), retention, hurry);
 }

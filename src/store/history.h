@@ -74,13 +74,13 @@ extern void wf_history_make(const WfPartition *partition);
  */
 typedef struct WfForward
 {
-	int			history;
-	char		name[NAMEDATALEN];
-	uint32		block; /* 0: go to the next partition */
+	int	   history;
+	char   name[NAMEDATALEN];
+	uint32 block; /* 0: go to the next partition */
 } WfForward;
 
 extern bool wf_history_forward(WfForward *at, const char *retention);
-extern bool wf_history_drop(WfHistory history, const char *retention, void (*hurry) (void));
+extern bool wf_history_drop(WfHistory history, const char *retention, void (*hurry)(void));
 
 /* Delete late callbacks of visits that are gone. To be called after something was purged. */
 extern void wf_history_purge_late(void);

@@ -23,7 +23,7 @@ typedef struct WfHistoryTable
 	const char *keys; /* keys of each partition, for CREATE TABLE; "": none */
 	/* What stands behind the table's name in CREATE INDEX; NULL: no more. */
 	const char *indexes[2];
-	const char *columns; /* all columns but stored_at */
+	const char *columns;  /* all columns but stored_at */
 	bool		of_steps; /* rows are parts of instances, and are kept as long as these */
 } WfHistoryTable;
 

@@ -40,56 +40,68 @@
 static WfQuery q_read = {
 	.sql = "SELECT system_identifier = $1 AND database = $2 "
 		   "AND relation = 'workflow_data.instance'::regclass::oid, timeline FROM workflow_data.identity",
-	.nargs = 2, .argtypes = {NUMERICOID, OIDOID}};
+	.nargs = 2,
+	.argtypes = {NUMERICOID, OIDOID},
+};
 static WfQuery q_living = {.sql = "SELECT 1 FROM workflow_data.instance LIMIT 1"};
 static WfQuery q_insert = {
 	.sql = "INSERT INTO workflow_data.identity (system_identifier, database, relation, timeline, adopted_at) "
 		   "VALUES ($1, $2, 'workflow_data.instance'::regclass::oid, $3, clock_timestamp()) "
 		   "ON CONFLICT DO NOTHING",
-	.nargs = 3, .argtypes = {NUMERICOID, OIDOID, INT4OID}};
+	.nargs = 3,
+	.argtypes = {NUMERICOID, OIDOID, INT4OID},
+};
 static WfQuery q_adopted = {
 	.sql = "SELECT 1 FROM workflow_data.identity WHERE adopted_at >= $1",
-	.nargs = 1, .argtypes = {TIMESTAMPTZOID}};
+	.nargs = 1,
+	.argtypes = {TIMESTAMPTZOID},
+};
 static WfQuery q_delete = {.sql = "DELETE FROM workflow_data.identity"};
 static WfQuery q_record_timeline = {
 	.sql = "UPDATE workflow_data.identity SET timeline = $1 WHERE timeline <> $1",
-	.nargs = 1, .argtypes = {INT4OID}};
+	.nargs = 1,
+	.argtypes = {INT4OID},
+};
 static WfQuery q_adopt_owners = {
 	.sql = "UPDATE workflow_data.process p SET owner = r.oid FROM pg_roles r "
-		   "WHERE r.rolname = p.owner_name AND p.owner <> r.oid"};
+		   "WHERE r.rolname = p.owner_name AND p.owner <> r.oid",
+};
 static WfQuery q_adopt_grantees = {
 	.sql = "UPDATE workflow_data.process_privilege p SET grantee = r.oid FROM pg_roles r "
-		   "WHERE p.grantee <> 0 AND r.rolname = p.grantee_name AND p.grantee <> r.oid"};
+		   "WHERE p.grantee <> 0 AND r.rolname = p.grantee_name AND p.grantee <> r.oid",
+};
 /* Owners that were dropped, and created again under the same name. */
 static WfQuery q_adopt_lost_owners = {
 	.sql = "UPDATE workflow_data.process p SET owner = r.oid FROM pg_roles r "
-		   "WHERE r.rolname = p.owner_name AND NOT EXISTS (SELECT FROM pg_roles x WHERE x.oid = p.owner)"};
+		   "WHERE r.rolname = p.owner_name AND NOT EXISTS (SELECT FROM pg_roles x WHERE x.oid = p.owner)",
+};
 /* Privileges of dropped roles are deleted: a new role of the same name is somebody else. */
 static WfQuery q_forget_lost_grantees = {
 	.sql = "DELETE FROM workflow_data.process_privilege p WHERE p.grantee <> 0 "
-		   "AND NOT EXISTS (SELECT FROM pg_roles x WHERE x.oid = p.grantee)"};
+		   "AND NOT EXISTS (SELECT FROM pg_roles x WHERE x.oid = p.grantee)",
+};
 static WfQuery q_last = {
 	.sql = "SELECT greatest((SELECT last_value FROM workflow_data.instance_seq), "
 		   "(SELECT max(instance) FROM workflow_data.instance)), "
 		   "greatest((SELECT last_value FROM workflow_data.visit_seq), "
-		   "(SELECT max(visit) FROM workflow_data.visit))"};
+		   "(SELECT max(visit) FROM workflow_data.visit))",
+};
 
 static Datum
 system_identifier(void)
 {
-	char		text[32];
+	char text[32];
 
 	snprintf(text, sizeof(text), UINT64_FORMAT, GetSystemIdentifier());
-	return DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
-							   Int32GetDatum(-1));
+	return DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 }
 
 WfIdentity
 wf_identity_check(void)
 {
-	Datum		values[2] = {system_identifier(), ObjectIdGetDatum(MyDatabaseId)};
-	uint64		n = wf_query_run(&q_read, values, NULL);
-	bool		isnull;
+	Datum  values[2] = {system_identifier(), ObjectIdGetDatum(MyDatabaseId)};
+	uint64 n = wf_query_run(&q_read, values, NULL);
+	bool   isnull;
 
 	if (n == 0)
 		return wf_query_run(&q_living, NULL, NULL) == 0 ? WF_IDENTITY_NONE : WF_IDENTITY_COPY;
@@ -99,7 +111,7 @@ wf_identity_check(void)
 bool
 wf_identity_adopted_since_start(void)
 {
-	Datum		values[1] = {TimestampTzGetDatum(PgStartTime)};
+	Datum values[1] = {TimestampTzGetDatum(PgStartTime)};
 
 	return wf_query_run(&q_adopted, values, NULL) > 0;
 }
@@ -107,8 +119,8 @@ wf_identity_adopted_since_start(void)
 static void
 insert_identity(void)
 {
-	Datum		values[3] = {system_identifier(), ObjectIdGetDatum(MyDatabaseId),
-		Int32GetDatum((int32) GetWALInsertionTimeLine())};
+	Datum values[3] = {system_identifier(), ObjectIdGetDatum(MyDatabaseId),
+					   Int32GetDatum((int32) GetWALInsertionTimeLine())};
 
 	wf_query_run(&q_insert, values, NULL);
 }
@@ -132,7 +144,7 @@ jump(const char *sequence, int64 last)
 static void
 jump_both(void)
 {
-	int64		visit;
+	int64 visit;
 
 	wf_query_run(&q_last, NULL, NULL);
 	visit = wf_result_int64(0, 2);
@@ -143,7 +155,7 @@ jump_both(void)
 bool
 wf_identity_adopt(void)
 {
-	WfIdentity	identity = wf_identity_check();
+	WfIdentity identity = wf_identity_check();
 
 	/*
 	 * a snapshot of the whole cluster looks like the original; starting it paused declares that it
@@ -181,9 +193,9 @@ wf_identity_forget_lost(void)
 static void
 check_timeline(void)
 {
-	Oid			relid;
-	Datum		values[2];
-	bool		isnull;
+	Oid	  relid;
+	Datum values[2];
+	bool  isnull;
 
 	relid = wf_store_relation("identity");
 	LockRelationOid(relid, ShareUpdateExclusiveLock);
@@ -203,7 +215,7 @@ check_timeline(void)
 void
 wf_identity_record_timeline(void)
 {
-	Datum		values[1] = {Int32GetDatum((int32) GetWALInsertionTimeLine())};
+	Datum values[1] = {Int32GetDatum((int32) GetWALInsertionTimeLine())};
 
 	check_timeline();
 	wf_query_run(&q_record_timeline, values, NULL);
@@ -216,7 +228,7 @@ wf_identity_record_timeline(void)
 static int64
 next_number(const char *sequence, Oid *checked)
 {
-	Oid			relid = wf_store_relation(sequence);
+	Oid relid = wf_store_relation(sequence);
 
 	if (unlikely(*checked != relid))
 		check_timeline();
@@ -227,7 +239,7 @@ next_number(const char *sequence, Oid *checked)
 int64
 wf_next_instance(void)
 {
-	static Oid	checked = InvalidOid;
+	static Oid checked = InvalidOid;
 
 	return next_number("instance_seq", &checked);
 }
@@ -235,7 +247,7 @@ wf_next_instance(void)
 int64
 wf_next_visit(void)
 {
-	static Oid	checked = InvalidOid;
+	static Oid checked = InvalidOid;
 
 	return next_number("visit_seq", &checked);
 }

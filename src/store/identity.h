@@ -17,8 +17,8 @@ typedef enum WfIdentity
 
 /* All functions have to be called inside wf_store_enter. */
 extern WfIdentity wf_identity_check(void);
-extern bool wf_identity_adopted_since_start(void); /* by adopt, or by the first definition */
-extern void wf_identity_ensure(void); /* make the identity row, if no instance lives here yet */
+extern bool		  wf_identity_adopted_since_start(void); /* by adopt, or by the first definition */
+extern void		  wf_identity_ensure(void);				 /* make the identity row, if no instance lives here yet */
 /*
  * These rows belong to this database from now on; rewrites role OIDs by name. Returns false, with a
  * NOTICE, if there was nothing to adopt.

@@ -24,30 +24,39 @@
 #include "store/query.h"
 
 #define MAX_DATA_BYTES 8192
-#define BYTES_AROUND 128 /* size of the object around a text that was cut */
-#define MAX_PER_VISIT 100
-#define STRINGIFY(n) #n
-#define LITERAL(n) STRINGIFY(n)
+#define BYTES_AROUND   128 /* size of the object around a text that was cut */
+#define MAX_PER_VISIT  100
+#define STRINGIFY(n)   #n
+#define LITERAL(n)	   STRINGIFY(n)
 
 #define STORED(table, more) "SELECT h.xmin, h.process_id" more " FROM workflow_data." table " h WHERE h.instance = $1"
+/* SQL that is put together */
+/* clang-format off */
 static WfQuery q_visit = {
 	.sql = STORED("visit_history", ", h.step") " AND h.visit = $2 UNION ALL "
 		   STORED("visit_stray", ", h.step") " AND h.visit = $2",
-	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
+	.nargs = 2, .argtypes = {INT8OID, INT8OID},
+};
+/* clang-format on */
 static WfQuery q_instance = {
 	.sql = STORED("instance_history", "") " UNION ALL " STORED("instance_stray", ""),
-	.nargs = 1, .argtypes = {INT8OID}};
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
 static WfQuery q_living = {
 	.sql = "SELECT v.xmin, v.process_id, v.step FROM workflow_data.visit v WHERE v.instance = $1 AND v.visit = $2",
-	.nargs = 2, .argtypes = {INT8OID, INT8OID}};
+	.nargs = 2,
+	.argtypes = {INT8OID, INT8OID},
+};
 static WfQuery q_record = {
 	.sql = "INSERT INTO workflow_data.late_callback (instance, visit, process_id, received_at, role, webhook, data) "
 		   "SELECT $1, $2, $3, clock_timestamp(), $4, $5, $6 "
 		   "WHERE (SELECT count(*) FROM (SELECT FROM workflow_data.late_callback l "
 		   "WHERE workflow.serial_number(l.instance, l.visit) COLLATE \"C\" = "
-		   "workflow.serial_number($1, $2) LIMIT " LITERAL(MAX_PER_VISIT) ") k) < "
-		   LITERAL(MAX_PER_VISIT),
-	.nargs = 6, .argtypes = {INT8OID, INT8OID, INT4OID, NAMEOID, BOOLOID, JSONBOID}};
+		   "workflow.serial_number($1, $2) LIMIT " LITERAL(MAX_PER_VISIT) ") k) < " LITERAL(MAX_PER_VISIT),
+	.nargs = 6,
+	.argtypes = {INT8OID, INT8OID, INT4OID, NAMEOID, BOOLOID, JSONBOID},
+};
 
 /*
  * ERROR 40001 unless the transaction's snapshot sees the row whose xmin is in column 1 of the
@@ -57,11 +66,10 @@ static void
 require_seen(void)
 {
 	TransactionId xmin;
-	bool		isnull;
+	bool		  isnull;
 
 	xmin = DatumGetTransactionId(wf_result(0, 1, &isnull));
-	if (!TransactionIdIsCurrentTransactionId(xmin) &&
-		XidInMVCCSnapshot(xmin, GetTransactionSnapshot()))
+	if (!TransactionIdIsCurrentTransactionId(xmin) && XidInMVCCSnapshot(xmin, GetTransactionSnapshot()))
 		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				errmsg("could not serialize access due to concurrent update"),
 				errhint("The transaction might succeed if retried."));
@@ -70,7 +78,7 @@ require_seen(void)
 static bool
 find_late(WfQuery *query, Datum *values, int *process_id)
 {
-	bool		isnull;
+	bool isnull;
 
 	if (wf_query_run(query, values, NULL) == 0)
 		return false;
@@ -81,8 +89,8 @@ find_late(WfQuery *query, Datum *values, int *process_id)
 bool
 wf_late_visit(int64 instance, int64 visit, int *process_id, char **step)
 {
-	Datum		values[2] = {Int64GetDatum(instance), Int64GetDatum(visit)};
-	bool		found = find_late(&q_visit, values, process_id);
+	Datum values[2] = {Int64GetDatum(instance), Int64GetDatum(visit)};
+	bool  found = find_late(&q_visit, values, process_id);
 
 	if (found && step != NULL)
 		*step = wf_result_text(0, 3);
@@ -92,7 +100,7 @@ wf_late_visit(int64 instance, int64 visit, int *process_id, char **step)
 char *
 wf_late_step(int64 instance, int64 visit)
 {
-	Datum		values[2] = {Int64GetDatum(instance), Int64GetDatum(visit)};
+	Datum values[2] = {Int64GetDatum(instance), Int64GetDatum(visit)};
 
 	if (wf_query_run(&q_living, values, NULL) > 0 || wf_query_run(&q_visit, values, NULL) > 0)
 		return wf_result_text(0, 3);
@@ -102,7 +110,7 @@ wf_late_step(int64 instance, int64 visit)
 bool
 wf_late_instance(int64 instance, int *process_id)
 {
-	Datum		values[1] = {Int64GetDatum(instance)};
+	Datum values[1] = {Int64GetDatum(instance)};
 
 	return find_late(&q_instance, values, process_id);
 }
@@ -110,12 +118,12 @@ wf_late_instance(int64 instance, int *process_id)
 void
 wf_late_require_seen(int64 instance, int64 visit)
 {
-	Datum		values[2] = {Int64GetDatum(instance), Int64GetDatum(visit)};
+	Datum values[2] = {Int64GetDatum(instance), Int64GetDatum(visit)};
 
 	if (!IsolationIsSerializable())
 		return;
 	if (visit == 0 ? wf_query_run(&q_instance, values, NULL) > 0
-		: wf_query_run(&q_living, values, NULL) > 0 || wf_query_run(&q_visit, values, NULL) > 0)
+				   : wf_query_run(&q_living, values, NULL) > 0 || wf_query_run(&q_visit, values, NULL) > 0)
 		require_seen();
 }
 
@@ -123,10 +131,10 @@ wf_late_require_seen(int64 instance, int64 visit)
 static Jsonb *
 cut(Jsonb *data)
 {
-	JsonbValue	truth = {.type = jbvBool, .val.boolean = true};
-	char	   *text;
-	int			len;
-	WfField		fields[3];
+	JsonbValue truth = {.type = jbvBool, .val.boolean = true};
+	char	  *text;
+	int		   len;
+	WfField	   fields[3];
 
 	if (data == NULL || VARSIZE(data) <= MAX_DATA_BYTES)
 		return data;
@@ -143,9 +151,9 @@ cut(Jsonb *data)
 void
 wf_late_record(int64 instance, int64 visit, int process_id, Oid role, bool webhook, Jsonb *data)
 {
-	NameData	name;
-	Datum		values[6];
-	char		nulls[6] = {' ', ' ', ' ', ' ', ' ', ' '};
+	NameData name;
+	Datum	 values[6];
+	char	 nulls[6] = {' ', ' ', ' ', ' ', ' ', ' '};
 
 	data = cut(data);
 	namestrcpy(&name, GetUserNameFromId(role, false));

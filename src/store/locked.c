@@ -31,7 +31,7 @@ static bool
 any_holds(MultiXactId multi, bool only_locked)
 {
 	MultiXactMember *members;
-	int			n = GetMultiXactIdMembers(multi, &members, false, only_locked);
+	int				 n = GetMultiXactIdMembers(multi, &members, false, only_locked);
 
 	for (int i = 0; i < n; i++)
 		if (members[i].status != MultiXactStatusForKeyShare && TransactionIdIsInProgress(members[i].xid))
@@ -42,7 +42,7 @@ any_holds(MultiXactId multi, bool only_locked)
 static bool
 is_held(TransactionId xmax, uint16 infomask)
 {
-	bool		only_locked = HEAP_XMAX_IS_LOCKED_ONLY(infomask);
+	bool only_locked = HEAP_XMAX_IS_LOCKED_ONLY(infomask);
 
 	if ((infomask & HEAP_XMAX_INVALID) != 0 || HEAP_LOCKED_UPGRADED(infomask))
 		return false;
@@ -57,9 +57,9 @@ is_held(TransactionId xmax, uint16 infomask)
 static bool
 looks_held(TupleTableSlot *slot, HeapTuple tuple)
 {
-	Buffer		buffer = ((BufferHeapTupleTableSlot *) slot)->buffer;
+	Buffer		  buffer = ((BufferHeapTupleTableSlot *) slot)->buffer;
 	TransactionId xmax;
-	uint16		infomask;
+	uint16		  infomask;
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	xmax = HeapTupleHeaderGetRawXmax(tuple->t_data);
@@ -78,7 +78,8 @@ wf_instance_is_locked(int64 instance)
 	HeapTuple	tuple;
 	bool		held = false;
 
-	ScanKeyInit(&key, get_attnum(RelationGetRelid(rel), "instance"), BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(instance));
+	ScanKeyInit(&key, get_attnum(RelationGetRelid(rel), "instance"), BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(instance));
 	scan = systable_beginscan(rel, wf_store_relation("instance_pkey"), true, snapshot, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple) && TTS_IS_BUFFERTUPLE(scan->slot))

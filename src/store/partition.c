@@ -51,19 +51,30 @@
  * only a few bytes for each range of pages.
  */
 #define BY_SERIAL_NUMBER "((workflow.serial_number(instance, visit) COLLATE \"C\"))"
-#define BY_END "USING brin (ended_at) WITH (pages_per_range = 32, autosummarize = on)"
+#define BY_END			 "USING brin (ended_at) WITH (pages_per_range = 32, autosummarize = on)"
 
 const WfHistoryTable wf_history_tables[] = {
-	[WF_VISIT_HISTORY] = {"visit_history", "visit_stray", ", PRIMARY KEY (instance, visit)",
-		{BY_SERIAL_NUMBER, BY_END},
-		"instance, visit, process_id, attempts, entered_at, ended_at, step, outcome, result, completed_by, webhook", true},
-	[WF_ATTEMPT_HISTORY] = {"attempt_history", "attempt_stray", "",
-		{BY_SERIAL_NUMBER},
-		"instance, visit, process_id, attempt, http_status, started_at, ended_at, error, incident, ended_with, ended_by", true},
-	[WF_INSTANCE_HISTORY] = {"instance_history", "instance_stray", ", PRIMARY KEY (instance)",
-		{"(business_key) WHERE business_key IS NOT NULL", BY_END},
-		"instance, process_id, version, attachment, started_at, ended_at, status, business_key, error, data",
-		false},
+	[WF_VISIT_HISTORY] =
+		{"visit_history",
+		 "visit_stray",
+		 ", PRIMARY KEY (instance, visit)",
+		 {BY_SERIAL_NUMBER, BY_END},
+		 "instance, visit, process_id, attempts, entered_at, ended_at, step, outcome, result, completed_by, webhook",
+		 true},
+	[WF_ATTEMPT_HISTORY] =
+		{"attempt_history",
+		 "attempt_stray",
+		 "",
+		 {BY_SERIAL_NUMBER},
+		 "instance, visit, process_id, attempt, http_status, started_at, ended_at, error, incident, ended_with, ended_by",
+		 true},
+	[WF_INSTANCE_HISTORY] =
+		{"instance_history",
+		 "instance_stray",
+		 ", PRIMARY KEY (instance)",
+		 {"(business_key) WHERE business_key IS NOT NULL", BY_END},
+		 "instance, process_id, version, attachment, started_at, ended_at, status, business_key, error, data",
+		 false},
 };
 
 StaticAssertDecl(lengthof(wf_history_tables) == WF_HISTORY_TABLES, "all tables of the history are there");
@@ -81,9 +92,7 @@ week_of(TimestampTz t)
 static void
 date_of(char *buffer, size_t size, const char *format, TimestampTz week)
 {
-	int			year,
-				month,
-				day;
+	int year, month, day;
 
 	j2date((int) (week / USECS_PER_DAY) + POSTGRES_EPOCH_JDATE, &year, &month, &day);
 	snprintf(buffer, size, format, year, month, day);
@@ -92,7 +101,7 @@ date_of(char *buffer, size_t size, const char *format, TimestampTz week)
 static char *
 date(const char *format, TimestampTz week)
 {
-	char	   *buffer = palloc(MAXDATELEN);
+	char *buffer = palloc(MAXDATELEN);
 
 	date_of(buffer, MAXDATELEN, format, week);
 	return buffer;
@@ -107,7 +116,7 @@ partition_name(const WfHistoryTable *table, TimestampTz week)
 void
 wf_history_run(const char *sql)
 {
-	int			rc = SPI_execute(sql, false, 0);
+	int rc = SPI_execute(sql, false, 0);
 
 	if (rc < 0)
 		elog(ERROR, "SPI_execute failed: %s: %s", SPI_result_code_string(rc), sql);
@@ -118,11 +127,10 @@ wf_history_lock_within(Oid relid, LOCKMODE mode, const char *timeout_ms)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	int			level = NewGUCNestLevel();
+	int			  level = NewGUCNestLevel();
 	volatile bool locked = true;
 
-	(void) set_config_option("lock_timeout", timeout_ms, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("lock_timeout", timeout_ms, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	BeginInternalSubTransaction(NULL);
 	PG_TRY();
 	{
@@ -157,9 +165,9 @@ has_partition(Relation parent, TimestampTz stored_at)
 	PartitionKey key = RelationGetPartitionKey(parent);
 	/* partitions that are being detached are seen as an INSERT sees them */
 	PartitionDesc desc = RelationGetPartitionDesc(parent, !IsolationUsesXactSnapshot());
-	Datum		value = TimestampTzGetDatum(stored_at);
-	bool		equal;
-	int			offset;
+	Datum		  value = TimestampTzGetDatum(stored_at);
+	bool		  equal;
+	int			  offset;
 
 	if (desc->nparts == 0)
 		return false;
@@ -172,8 +180,8 @@ has_partition(Relation parent, TimestampTz stored_at)
 bool
 wf_history_has(WfHistory history, TimestampTz stored_at)
 {
-	Relation	parent = table_open(wf_store_relation(wf_history_tables[history].name), RowExclusiveLock);
-	bool		has = has_partition(parent, stored_at);
+	Relation parent = table_open(wf_store_relation(wf_history_tables[history].name), RowExclusiveLock);
+	bool	 has = has_partition(parent, stored_at);
 
 	table_close(parent, NoLock);
 	return has;
@@ -188,9 +196,11 @@ wf_history_begun(void)
 /* ---- which are missing ---- */
 
 static WfQuery q_living = {.sql = "SELECT 1 FROM workflow_data.instance LIMIT 1"};
-#define WEEKS(table) "SELECT date_trunc('week', stored_at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' FROM workflow_data." table
+#define WEEKS(table) \
+	"SELECT date_trunc('week', stored_at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' FROM workflow_data." table
 static WfQuery q_weeks = {
-	.sql = WEEKS("visit_stray") " UNION " WEEKS("attempt_stray") " UNION " WEEKS("instance_stray") " ORDER BY 1"};
+	.sql = WEEKS("visit_stray") " UNION " WEEKS("attempt_stray") " UNION " WEEKS("instance_stray") " ORDER BY 1",
+};
 
 static List *
 add_missing(List *missing, WfHistory history, Relation parent, TimestampTz week)
@@ -213,8 +223,8 @@ add_missing(List *missing, WfHistory history, Relation parent, TimestampTz week)
 static int
 wanted_weeks(TimestampTz now, TimestampTz **weeks)
 {
-	int			n = (int) wf_query_run(&q_weeks, NULL, NULL);
-	int			strays = n;
+	int n = (int) wf_query_run(&q_weeks, NULL, NULL);
+	int strays = n;
 
 	*weeks = palloc(sizeof(TimestampTz) * (n + WEEKS_AHEAD + 1));
 	for (int i = 0; i < strays; i++)
@@ -233,7 +243,8 @@ wanted_weeks(TimestampTz now, TimestampTz **weeks)
 }
 
 #define ANY(table) "EXISTS (SELECT FROM workflow_data." table ")"
-static WfQuery q_any = {.sql = "SELECT 1 WHERE " ANY("visit_stray") " OR " ANY("attempt_stray") " OR " ANY("instance_stray")};
+static WfQuery q_any = {
+	.sql = "SELECT 1 WHERE " ANY("visit_stray") " OR " ANY("attempt_stray") " OR " ANY("instance_stray")};
 
 bool
 wf_strays_any(void)
@@ -244,10 +255,10 @@ wf_strays_any(void)
 List *
 wf_history_missing(TimestampTz now)
 {
-	List	   *missing = NIL;
+	List		*missing = NIL;
 	TimestampTz *weeks;
-	Relation	parents[WF_HISTORY_TABLES];
-	int			n;
+	Relation	 parents[WF_HISTORY_TABLES];
+	int			 n;
 
 	if (!wf_history_begun() && !wf_strays_any() && wf_query_run(&q_living, NULL, NULL) == 0)
 		return NIL;
@@ -268,14 +279,16 @@ static WfQuery q_grantees = {
 	.sql = "SELECT string_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' "
 		   "ELSE quote_ident(pg_get_userbyid(a.grantee)) END, ', ') "
 		   "FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = $1 AND a.grantee <> c.relowner",
-	.nargs = 1, .argtypes = {OIDOID}};
+	.nargs = 1,
+	.argtypes = {OIDOID},
+};
 
 /* Revoke everything on a new table: default privileges may have granted it to anyone. */
 static void
 revoke_all(const char *name)
 {
-	Datum		values[1] = {ObjectIdGetDatum(wf_store_relation(name))};
-	char	   *grantees;
+	Datum values[1] = {ObjectIdGetDatum(wf_store_relation(name))};
+	char *grantees;
 
 	wf_query_run(&q_grantees, values, NULL);
 	grantees = wf_result_text(0, 1);
@@ -290,12 +303,11 @@ revoke_all(const char *name)
 static void
 create_table(const WfHistoryTable *table, const char *name)
 {
-	int			level = NewGUCNestLevel();
+	int level = NewGUCNestLevel();
 
-	(void) set_config_option("default_tablespace", "", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
-	(void) set_config_option("default_table_access_method", "heap", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("default_tablespace", "", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("default_table_access_method", "heap", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+							 0, false);
 	wf_history_run(psprintf("CREATE TABLE workflow_data.%s (LIKE workflow_data.%s INCLUDING COMMENTS%s)", name,
 							table->name, table->keys));
 	for (int i = 0; i < lengthof(table->indexes) && table->indexes[i] != NULL; i++)
@@ -314,21 +326,24 @@ create_table(const WfHistoryTable *table, const char *name)
 static void
 refuse_existing(const char *name, Oid relid)
 {
-	Oid			owner = wf_row_owner(relid);
+	Oid owner = wf_row_owner(relid);
 
-	ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			owner == wf_store_owner() || superuser_arg(owner)
-				? errmsg("the table workflow_data.%s, which is to be a partition of the history, is not attached to it", name)
-				: errmsg("the table workflow_data.%s, which is to be a partition of the history, belongs to somebody else", name),
-			errhint("Drop it, or move it to another schema."));
+	ereport(
+		ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		owner == wf_store_owner() || superuser_arg(owner)
+			? errmsg("the table workflow_data.%s, which is to be a partition of the history, is not attached to it",
+					 name)
+			: errmsg("the table workflow_data.%s, which is to be a partition of the history, belongs to somebody else",
+					 name),
+		errhint("Drop it, or move it to another schema."));
 }
 
 static void
 create_partition(const WfPartition *partition)
 {
 	const WfHistoryTable *table = &wf_history_tables[partition->history];
-	const char *name = partition->name;
-	Oid			existing = get_relname_relid(name, wf_store_schema());
+	const char			 *name = partition->name;
+	Oid					  existing = get_relname_relid(name, wf_store_schema());
 
 	if (OidIsValid(existing))
 		refuse_existing(name, existing);
@@ -344,12 +359,12 @@ create_partition(const WfPartition *partition)
 void
 wf_history_make(const WfPartition *partition)
 {
-	int			level = NewGUCNestLevel();
-	Relation	parent;
-	bool		made;
+	int		 level = NewGUCNestLevel();
+	Relation parent;
+	bool	 made;
 
-	(void) set_config_option("lock_timeout", LOCK_TIMEOUT_MS, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("lock_timeout", LOCK_TIMEOUT_MS, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
 	LockRelationOid(wf_store_relation(wf_history_tables[WF_VISIT_HISTORY].name), ShareUpdateExclusiveLock);
 	parent = table_open(wf_store_relation(wf_history_tables[partition->history].name), AccessShareLock);
 	made = has_partition(parent, partition->week);

@@ -23,19 +23,29 @@ static const char *const names[] = {"start", "complete", "view", "admin"};
 	"SELECT grantee, grantee_name FROM workflow_data.process_privilege WHERE process_id = $1" condition
 static WfQuery q_holders = {
 	.sql = HOLDERS(" AND (privilege = $2 OR privilege = 'admin') AND step = ''"),
-	.nargs = 2, .argtypes = {INT4OID, TEXTOID}};
+	.nargs = 2,
+	.argtypes = {INT4OID, TEXTOID},
+};
 static WfQuery q_step_holders = {
 	.sql = HOLDERS(" AND (privilege = 'complete' AND step IN ('', $2) OR privilege = 'admin')"),
-	.nargs = 2, .argtypes = {INT4OID, TEXTOID}};
+	.nargs = 2,
+	.argtypes = {INT4OID, TEXTOID},
+};
 static WfQuery q_all_holders = {
 	.sql = HOLDERS(""),
-	.nargs = 1, .argtypes = {INT4OID}};
+	.nargs = 1,
+	.argtypes = {INT4OID},
+};
 static WfQuery q_any_step = {
 	.sql = "SELECT 1 FROM workflow_data.process_privilege WHERE process_id = $1 AND step <> '' LIMIT 1",
-	.nargs = 1, .argtypes = {INT4OID}};
+	.nargs = 1,
+	.argtypes = {INT4OID},
+};
 static WfQuery q_owner = {
 	.sql = "SELECT owner, owner_name, process FROM workflow_data.process WHERE process_id = $1",
-	.nargs = 1, .argtypes = {INT4OID}};
+	.nargs = 1,
+	.argtypes = {INT4OID},
+};
 
 const char *
 wf_privilege_name(WfPrivilege privilege)
@@ -74,16 +84,15 @@ wf_role_resolve(Oid oid, const char *name)
 static bool
 is_step_among(WfQuery *holders, Datum *values, Oid role)
 {
-	uint64		n = wf_query_run(holders, values, NULL);
+	uint64		   n = wf_query_run(holders, values, NULL);
 	SPITupleTable *table = SPI_tuptable;
-	bool		found = false;
-	bool		isnull;
+	bool		   found = false;
+	bool		   isnull;
 
 	for (uint64 i = 0; i < n && !found; i++)
 	{
-		Oid			oid = DatumGetObjectId(SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull));
-		char	   *name = NameStr(*DatumGetName(
-			SPI_getbinval(table->vals[i], table->tupdesc, 2, &isnull)));
+		Oid	  oid = DatumGetObjectId(SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull));
+		char *name = NameStr(*DatumGetName(SPI_getbinval(table->vals[i], table->tupdesc, 2, &isnull)));
 
 		/* the first row is the owner, where InvalidOid does not mean PUBLIC */
 		if (i > 0 && oid == InvalidOid)
@@ -101,7 +110,7 @@ is_step_among(WfQuery *holders, Datum *values, Oid role)
 bool
 wf_privilege_has(int process_id, Oid role, WfPrivilege privilege)
 {
-	Datum		values[2];
+	Datum values[2];
 
 	if (superuser_arg(role))
 		return true;
@@ -113,7 +122,7 @@ wf_privilege_has(int process_id, Oid role, WfPrivilege privilege)
 bool
 wf_privilege_has_step(int process_id, Oid role, const char *step)
 {
-	Datum		values[2] = {Int32GetDatum(process_id), CStringGetTextDatum(step)};
+	Datum values[2] = {Int32GetDatum(process_id), CStringGetTextDatum(step)};
 
 	return superuser_arg(role) || is_step_among(&q_step_holders, values, role);
 }
@@ -121,7 +130,7 @@ wf_privilege_has_step(int process_id, Oid role, const char *step)
 bool
 wf_privilege_by_step(int process_id)
 {
-	Datum		values[1] = {Int32GetDatum(process_id)};
+	Datum values[1] = {Int32GetDatum(process_id)};
 
 	return wf_query_run(&q_any_step, values, NULL) > 0;
 }
@@ -129,7 +138,7 @@ wf_privilege_by_step(int process_id)
 bool
 wf_privilege_has_any(int process_id, Oid role)
 {
-	Datum		values[1] = {Int32GetDatum(process_id)};
+	Datum values[1] = {Int32GetDatum(process_id)};
 
 	return superuser_arg(role) || is_step_among(&q_all_holders, values, role);
 }
@@ -148,8 +157,8 @@ wf_privilege_admits(int process_id, Oid role, WfPrivilege privilege, WfPrivilege
 void
 wf_privilege_require(int process_id, Oid role, WfPrivilege privilege, WfPrivilege other)
 {
-	Datum		values[1] = {Int32GetDatum(process_id)};
-	bool		by_step;
+	Datum values[1] = {Int32GetDatum(process_id)};
+	bool  by_step;
 
 	if (wf_privilege_has(process_id, role, privilege) ||
 		(other != privilege && wf_privilege_has(process_id, role, other)))
@@ -159,17 +168,16 @@ wf_privilege_require(int process_id, Oid role, WfPrivilege privilege, WfPrivileg
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("process does not exist"));
 	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			errmsg("permission denied for process \"%s\"", wf_result_text(0, 3)),
-			by_step
-				? errdetail("The privilege \"complete\" on the process, or on the step of the visit, is needed.")
-				: errdetail("The privilege \"%s\" on the process is needed.", names[privilege]),
+			by_step ? errdetail("The privilege \"complete\" on the process, or on the step of the visit, is needed.")
+					: errdetail("The privilege \"%s\" on the process is needed.", names[privilege]),
 			errhint("Its owner can give it with workflow.grant_process."));
 }
 
 Oid
 wf_process_owner(int process_id)
 {
-	Datum		values[1] = {Int32GetDatum(process_id)};
-	bool		isnull;
+	Datum values[1] = {Int32GetDatum(process_id)};
+	bool  isnull;
 
 	if (wf_query_run(&q_owner, values, NULL) == 0)
 		return InvalidOid;

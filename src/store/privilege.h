@@ -20,14 +20,14 @@ typedef enum WfPrivilege
  * unknown name.
  */
 extern const char *wf_privilege_name(WfPrivilege privilege);
-extern bool wf_privilege_parse(const char *name, WfPrivilege *privilege);
+extern bool		   wf_privilege_parse(const char *name, WfPrivilege *privilege);
 
 /*
  * The role that a stored (OID, name) means, or InvalidOid. In the database to which the rows
  * belong, the OID counts, so that a renamed role keeps what it has; in a copy only the name does,
  * since the OID may be that of another role.
  */
-extern Oid	wf_role_resolve(Oid oid, const char *name);
+extern Oid wf_role_resolve(Oid oid, const char *name);
 
 /*
  * Has `role` the privilege on the process? Superusers, the owner and its members have all; admin
@@ -58,6 +58,6 @@ extern bool wf_privilege_admits(int process_id, Oid role, WfPrivilege privilege,
 extern bool wf_privilege_has_any(int process_id, Oid role);
 
 /* The owner of a process, or InvalidOid if that role is gone. */
-extern Oid	wf_process_owner(int process_id);
+extern Oid wf_process_owner(int process_id);
 
 #endif

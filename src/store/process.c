@@ -20,26 +20,36 @@ static WfQuery q_version = {
 	.sql = "SELECT p.process, v.search_path, v.definition::text, v.xmin, v.timezone "
 		   "FROM workflow_data.process_version v JOIN workflow_data.process p USING (process_id) "
 		   "WHERE v.process_id = $1 AND v.version = $2",
-	.nargs = 2, .argtypes = {INT4OID, INT4OID}};
+	.nargs = 2,
+	.argtypes = {INT4OID, INT4OID},
+};
 static WfQuery q_by_name = {
 	.sql = "SELECT process_id, latest, suspended FROM workflow_data.process WHERE process = $1",
-	.nargs = 1, .argtypes = {TEXTOID}};
+	.nargs = 1,
+	.argtypes = {TEXTOID},
+};
 static WfQuery q_name = {
 	.sql = "SELECT process FROM workflow_data.process WHERE process_id = $1",
-	.nargs = 1, .argtypes = {INT4OID}};
+	.nargs = 1,
+	.argtypes = {INT4OID},
+};
 static WfQuery q_is_suspended = {
 	.sql = "SELECT suspended FROM workflow_data.process WHERE process_id = $1 FOR NO KEY UPDATE",
-	.nargs = 1, .argtypes = {INT4OID}};
+	.nargs = 1,
+	.argtypes = {INT4OID},
+};
 static WfQuery q_set_suspended = {
 	.sql = "UPDATE workflow_data.process SET suspended = $2 WHERE process_id = $1",
-	.nargs = 2, .argtypes = {INT4OID, BOOLOID}};
+	.nargs = 2,
+	.argtypes = {INT4OID, BOOLOID},
+};
 
 static WfProcess *
 compile(int process_id, int version, MemoryContext context)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
-	WfProcess  *process = palloc0(sizeof(WfProcess));
-	WfIssues	issues = {0};
+	WfProcess	 *process = palloc0(sizeof(WfProcess));
+	WfIssues	  issues = {0};
 
 	process->process_id = process_id;
 	process->version = version;
@@ -56,7 +66,7 @@ compile(int process_id, int version, MemoryContext context)
 static void
 report_missing(int process_id, int version)
 {
-	Datum		values[1] = {Int32GetDatum(process_id)};
+	Datum values[1] = {Int32GetDatum(process_id)};
 
 	if (wf_query_run(&q_name, values, NULL) == 0)
 		elog(ERROR, "process %d does not exist", process_id);
@@ -68,20 +78,19 @@ report_missing(int process_id, int version)
 WfProcess *
 wf_process_get(int process_id, int version)
 {
-	Oid			relid = wf_store_relation("process_version");
-	WfProcess  *process = wf_process_cache_find(relid, process_id, version);
-	Datum		values[2] = {Int32GetDatum(process_id), Int32GetDatum(version)};
+	Oid			  relid = wf_store_relation("process_version");
+	WfProcess	 *process = wf_process_cache_find(relid, process_id, version);
+	Datum		  values[2] = {Int32GetDatum(process_id), Int32GetDatum(version)};
 	MemoryContext context;
 	TransactionId xmin;
-	bool		isnull;
+	bool		  isnull;
 
 	if (likely(process != NULL))
 		return process;
 	if (wf_query_run(&q_version, values, NULL) == 0)
 		report_missing(process_id, version);
 	xmin = DatumGetTransactionId(wf_result(0, 4, &isnull));
-	context = AllocSetContextCreate(CurTransactionContext, "workflow process",
-									ALLOCSET_SMALL_SIZES);
+	context = AllocSetContextCreate(CurTransactionContext, "workflow process", ALLOCSET_SMALL_SIZES);
 	process = compile(process_id, version, context);
 	wf_process_cache_keep(relid, process, context,
 						  TransactionIdIsNormal(xmin) && TransactionIdIsCurrentTransactionId(xmin));
@@ -91,8 +100,8 @@ wf_process_get(int process_id, int version)
 int
 wf_process_id(const char *name)
 {
-	Datum		values[1] = {CStringGetTextDatum(name)};
-	bool		isnull;
+	Datum values[1] = {CStringGetTextDatum(name)};
+	bool  isnull;
 
 	if (wf_query_run(&q_by_name, values, NULL) == 0)
 		return 0;
@@ -102,14 +111,13 @@ wf_process_id(const char *name)
 WfProcess *
 wf_process_by_name(const char *name, int version, bool *suspended)
 {
-	Datum		values[1] = {CStringGetTextDatum(name)};
-	bool		isnull;
-	int			process_id;
-	int			latest;
+	Datum values[1] = {CStringGetTextDatum(name)};
+	bool  isnull;
+	int	  process_id;
+	int	  latest;
 
 	if (wf_query_run(&q_by_name, values, NULL) == 0)
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-				errmsg("process \"%s\" does not exist", name),
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("process \"%s\" does not exist", name),
 				errhint("Define it with workflow.define."));
 	process_id = DatumGetInt32(wf_result(0, 1, &isnull));
 	latest = DatumGetInt32(wf_result(0, 2, &isnull));
@@ -128,8 +136,8 @@ wf_process_by_name(const char *name, int version, bool *suspended)
 bool
 wf_process_set_suspended(int process_id, bool suspended)
 {
-	Datum		values[2] = {Int32GetDatum(process_id), BoolGetDatum(suspended)};
-	bool		isnull;
+	Datum values[2] = {Int32GetDatum(process_id), BoolGetDatum(suspended)};
+	bool  isnull;
 
 	wf_query_run(&q_is_suspended, values, NULL);
 	if (DatumGetBool(wf_result(0, 1, &isnull)) == suspended)

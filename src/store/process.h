@@ -13,18 +13,18 @@
 
 typedef struct WfStepPlan
 {
-	SPIPlanPtr	plan; /* kept plan; NULL: not prepared yet */
-	size_t		bytes;
+	SPIPlanPtr plan; /* kept plan; NULL: not prepared yet */
+	size_t	   bytes;
 } WfStepPlan;
 
 /* one version; valid until the end of the transaction, with all it points to */
 typedef struct WfProcess
 {
-	int			process_id; /* of the process; privileges belong to it */
-	int			version;
-	const char *name;
-	const char *search_path;
-	const char *timezone; /* time zone of its timers and templates */
+	int			  process_id; /* of the process; privileges belong to it */
+	int			  version;
+	const char	 *name;
+	const char	 *search_path;
+	const char	 *timezone; /* time zone of its timers and templates */
 	WfDefinition *def;
 
 	/* for process_cache.c */
@@ -51,10 +51,10 @@ extern WfProcess *wf_process_by_name(const char *name, int version, bool *suspen
  * has to be called once the plan was run, since it has grown then.
  */
 extern SPIPlanPtr *wf_process_plan(WfProcess *process, const WfStep *step);
-extern void wf_process_plan_used(WfProcess *process, const WfStep *step);
+extern void		   wf_process_plan_used(WfProcess *process, const WfStep *step);
 
 /* Number of the process of that name, or 0. */
-extern int	wf_process_id(const char *name);
+extern int wf_process_id(const char *name);
 
 /*
  * Let new instances of the process start suspended, or no longer so. Locks the row of the process.

@@ -25,24 +25,24 @@
 
 typedef struct Key
 {
-	Oid			relid;
-	int			process_id;
-	int			version;
+	Oid relid;
+	int process_id;
+	int version;
 } Key;
 
 typedef struct Entry
 {
-	Key			key;
-	WfProcess  *process;
+	Key			  key;
+	WfProcess	 *process;
 	MemoryContext context;
-	dlist_node	node; /* node of `kept` or `passing` */
+	dlist_node	  node; /* node of `kept` or `passing` */
 } Entry;
 
-static HTAB *entries = NULL;
+static HTAB		 *entries = NULL;
 static dlist_head kept = DLIST_STATIC_INIT(kept); /* the most recently used comes first */
 /* their memory belongs to the transaction */
 static dlist_head passing = DLIST_STATIC_INIT(passing);
-static size_t kept_bytes = 0;
+static size_t	  kept_bytes = 0;
 
 /* ---- throwing away ---- */
 
@@ -62,7 +62,7 @@ free_plans(WfProcess *process)
 static void
 forget_entry(Entry *entry)
 {
-	Key			key = entry->key;
+	Key key = entry->key;
 
 	dlist_delete(&entry->node);
 	(void) hash_search(entries, &key, HASH_REMOVE, NULL);
@@ -71,7 +71,7 @@ forget_entry(Entry *entry)
 static void
 throw_away(Entry *entry)
 {
-	WfProcess  *process = entry->process;
+	WfProcess	 *process = entry->process;
 	MemoryContext context = entry->context;
 
 	kept_bytes -= process->bytes;
@@ -85,7 +85,7 @@ forget_passing(void)
 {
 	while (!dlist_is_empty(&passing))
 	{
-		Entry	   *entry = dlist_container(Entry, node, dlist_head_node(&passing));
+		Entry *entry = dlist_container(Entry, node, dlist_head_node(&passing));
 
 		free_plans(entry->process);
 		forget_entry(entry);
@@ -95,7 +95,7 @@ forget_passing(void)
 static void
 shrink(void)
 {
-	size_t		limit = (size_t) wf_setting_definition_cache * 1024;
+	size_t limit = (size_t) wf_setting_definition_cache * 1024;
 
 	while (kept_bytes > limit && !dlist_is_empty(&kept))
 		throw_away(dlist_container(Entry, node, dlist_tail_node(&kept)));
@@ -129,7 +129,7 @@ at_end_of_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransacti
 static void
 begin_cache(void)
 {
-	HASHCTL		ctl = {.keysize = sizeof(Key), .entrysize = sizeof(Entry)};
+	HASHCTL ctl = {.keysize = sizeof(Key), .entrysize = sizeof(Entry)};
 
 	entries = hash_create("workflow processes", 64, &ctl, HASH_ELEM | HASH_BLOBS);
 	RegisterXactCallback(at_end_of_transaction, NULL);
@@ -139,8 +139,8 @@ begin_cache(void)
 WfProcess *
 wf_process_cache_find(Oid relid, int process_id, int version)
 {
-	Key			key = {relid, process_id, version};
-	Entry	   *entry;
+	Key	   key = {relid, process_id, version};
+	Entry *entry;
 
 	if (unlikely(entries == NULL))
 		begin_cache();
@@ -155,8 +155,8 @@ wf_process_cache_find(Oid relid, int process_id, int version)
 void
 wf_process_cache_keep(Oid relid, WfProcess *process, MemoryContext context, bool is_passing)
 {
-	Key			key = {relid, process->process_id, process->version};
-	Entry	   *entry = hash_search(entries, &key, HASH_ENTER, NULL);
+	Key	   key = {relid, process->process_id, process->version};
+	Entry *entry = hash_search(entries, &key, HASH_ENTER, NULL);
 
 	entry->process = process;
 	entry->context = context;
@@ -173,8 +173,8 @@ wf_process_cache_keep(Oid relid, WfProcess *process, MemoryContext context, bool
 static size_t
 bytes_of(SPIPlanPtr plan)
 {
-	size_t		bytes = 0;
-	ListCell   *lc;
+	size_t	  bytes = 0;
+	ListCell *lc;
 
 	foreach (lc, SPI_plan_get_plan_sources(plan))
 	{
@@ -191,8 +191,8 @@ SPIPlanPtr *
 wf_process_plan(WfProcess *process, const WfStep *step)
 {
 	if (process->plans == NULL)
-		process->plans = MemoryContextAllocZero(GetMemoryChunkContext(process),
-												sizeof(WfStepPlan) * process->def->nsteps);
+		process->plans =
+			MemoryContextAllocZero(GetMemoryChunkContext(process), sizeof(WfStepPlan) * process->def->nsteps);
 	return &process->plans[step->index].plan;
 }
 

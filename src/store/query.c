@@ -38,7 +38,7 @@ shape_desc(WfShape *shape)
 	if (shape->desc == NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-		TupleDesc	desc = CreateTemplateTupleDesc(shape->ncolumns);
+		TupleDesc	  desc = CreateTemplateTupleDesc(shape->ncolumns);
 
 		for (int i = 0; i < shape->ncolumns; i++)
 			TupleDescInitEntry(desc, i + 1, shape->columns[i].name, shape->columns[i].type, -1, 0);
@@ -71,13 +71,13 @@ wf_rows_end(WfRows *rows)
 	rows->store = NULL;
 }
 
-static bool running = false; /* one of our queries is being planned or run */
+static bool			  running = false; /* one of our queries is being planned or run */
 static WfRelationHook previous_relation_hook = NULL;
 
 static void
 tables_are_large(WF_RELATION_HOOK_PARAMETERS)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (previous_relation_hook != NULL)
 		previous_relation_hook(WF_RELATION_HOOK_ARGUMENTS);
@@ -104,15 +104,15 @@ wf_query_init(void)
 /* Planner settings, as plain variables: it is cheap enough to set them around every execution. */
 typedef struct Switches
 {
-	bool		on[2];
-	bool		off[8];
-	int			cache_mode;
-	bool		running;
+	bool on[2];
+	bool off[8];
+	int	 cache_mode;
+	bool running;
 } Switches;
 
 static bool *const switched_on[] = {&enable_nestloop, &enable_indexscan};
-static bool *const switched_off[] = {&enable_seqscan, &enable_hashjoin, &enable_mergejoin,
-	&enable_bitmapscan, &enable_material, &enable_memoize, &enable_hashagg, &jit_enabled};
+static bool *const switched_off[] = {&enable_seqscan,  &enable_hashjoin, &enable_mergejoin, &enable_bitmapscan,
+									 &enable_material, &enable_memoize,	 &enable_hashagg,	&jit_enabled};
 
 static void
 switch_over(Switches *saved)
@@ -148,8 +148,7 @@ switch_back(const Switches *saved)
 static void
 prepare_query(WfQuery *query)
 {
-	query->plan = SPI_prepare_cursor(query->sql, query->nargs, query->argtypes,
-									 CURSOR_OPT_GENERIC_PLAN);
+	query->plan = SPI_prepare_cursor(query->sql, query->nargs, query->argtypes, CURSOR_OPT_GENERIC_PLAN);
 	if (query->plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s: %s", SPI_result_code_string(SPI_result), query->sql);
 }
@@ -180,10 +179,9 @@ execute_beside_plan(WfQuery *query, Datum *values, const char *nulls)
 static void
 execute_plan(WfQuery *query, Datum *values, const char *nulls, bool changes)
 {
-	Snapshot	snapshot = IsolationUsesXactSnapshot() ? GetLatestSnapshot() : InvalidSnapshot;
-	Snapshot	crosscheck =
-		changes && IsolationIsSerializable() ? GetTransactionSnapshot() : InvalidSnapshot;
-	int			rc;
+	Snapshot snapshot = IsolationUsesXactSnapshot() ? GetLatestSnapshot() : InvalidSnapshot;
+	Snapshot crosscheck = changes && IsolationIsSerializable() ? GetTransactionSnapshot() : InvalidSnapshot;
+	int		 rc;
 
 	if (query->plan == NULL)
 		prepare_to_keep(query);
@@ -198,7 +196,7 @@ execute_plan(WfQuery *query, Datum *values, const char *nulls, bool changes)
 static void
 look_at(WfQuery *query, Datum *values, Snapshot at)
 {
-	int			rc;
+	int rc;
 
 	if (query->plan == NULL)
 		prepare_to_keep(query);
@@ -212,7 +210,7 @@ static uint64
 run_query(WfQuery *query, Datum *values, const char *nulls, bool changes, Snapshot at)
 {
 	MemoryContext context = CurrentMemoryContext; /* SPI leaves its own context current */
-	Switches	saved;
+	Switches	  saved;
 
 	switch_over(&saved);
 	PG_TRY();
@@ -246,8 +244,8 @@ wf_query_run_at(WfQuery *query, Datum *values, Snapshot snapshot)
 uint64
 wf_query_run_text(const char *sql)
 {
-	WfQuery		query = {.sql = sql};
-	uint64		processed;
+	WfQuery query = {.sql = sql};
+	uint64	processed;
 
 	prepare_query(&query);
 	processed = run_query(&query, NULL, NULL, true, NULL);
@@ -281,7 +279,7 @@ uint64
 wf_query_run_rows(WfQuery *query, WfRows *rows)
 {
 	EphemeralNamedRelation enr = palloc0(sizeof(EphemeralNamedRelationData));
-	uint64		processed;
+	uint64				   processed;
 
 	enr->md.tupdesc = shape_desc(rows->shape);
 	enr->reldata = rows->store;
@@ -301,8 +299,8 @@ wf_result(uint64 row, int column, bool *isnull)
 int64
 wf_result_int64(uint64 row, int column)
 {
-	bool		isnull;
-	Datum		value = wf_result(row, column, &isnull);
+	bool  isnull;
+	Datum value = wf_result(row, column, &isnull);
 
 	return isnull ? 0 : DatumGetInt64(value);
 }
@@ -310,8 +308,8 @@ wf_result_int64(uint64 row, int column)
 char *
 wf_result_text(uint64 row, int column)
 {
-	bool		isnull;
-	Datum		value = wf_result(row, column, &isnull);
+	bool  isnull;
+	Datum value = wf_result(row, column, &isnull);
 
 	return isnull ? NULL : TextDatumGetCString(value);
 }
@@ -319,10 +317,9 @@ wf_result_text(uint64 row, int column)
 Datum
 wf_int64_array(const int64 *values, int n)
 {
-	Datum	   *datums = palloc(sizeof(Datum) * Max(n, 1));
+	Datum *datums = palloc(sizeof(Datum) * Max(n, 1));
 
 	for (int i = 0; i < n; i++)
 		datums[i] = Int64GetDatum(values[i]);
-	return PointerGetDatum(construct_array(datums, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
-										   TYPALIGN_DOUBLE));
+	return PointerGetDatum(construct_array(datums, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }

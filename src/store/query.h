@@ -23,8 +23,8 @@ typedef struct WfColumn
 typedef struct WfShape
 {
 	const WfColumn *columns;
-	int			ncolumns;
-	TupleDesc	desc;
+	int				ncolumns;
+	TupleDesc		desc;
 } WfShape;
 
 typedef struct WfQuery
@@ -32,16 +32,16 @@ typedef struct WfQuery
 	const char *sql;
 	int			nargs;
 	Oid			argtypes[WF_QUERY_MAX_ARGS];
-	WfShape    *shape; /* shape of the rows that the text calls `moved`; NULL: none */
+	WfShape	   *shape; /* shape of the rows that the text calls `moved`; NULL: none */
 	SPIPlanPtr	plan;
 } WfQuery;
 
 /* Rows in memory, to be handed to a query by name. */
 typedef struct WfRows
 {
-	WfShape    *shape;
+	WfShape			*shape;
 	Tuplestorestate *store;
-	int64		n;
+	int64			 n;
 } WfRows;
 
 /* Install the planner hook that all of this needs; called by _PG_init. */

@@ -29,11 +29,26 @@
  * are to work as for others; some would end the worker instead of the statement, or are of no use
  * without a client.
  */
-static const char *const ours[] = {"search_path", "role", "session_authorization",
-	"session_replication_role", "row_security", "exit_on_error", "synchronous_commit", "statement_timeout",
-	"lock_timeout", "transaction_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout",
-	"default_transaction_isolation", "default_transaction_read_only", "default_transaction_deferrable",
-	"transaction_isolation", "transaction_read_only", "transaction_deferrable", "client_encoding", "seed"};
+static const char *const ours[] = {"search_path",
+								   "role",
+								   "session_authorization",
+								   "session_replication_role",
+								   "row_security",
+								   "exit_on_error",
+								   "synchronous_commit",
+								   "statement_timeout",
+								   "lock_timeout",
+								   "transaction_timeout",
+								   "idle_in_transaction_session_timeout",
+								   "idle_session_timeout",
+								   "default_transaction_isolation",
+								   "default_transaction_read_only",
+								   "default_transaction_deferrable",
+								   "transaction_isolation",
+								   "transaction_read_only",
+								   "transaction_deferrable",
+								   "client_encoding",
+								   "seed"};
 
 #define OUR_PREFIX "workflow."
 
@@ -55,7 +70,7 @@ is_own_setting(const char *name)
 static void
 apply_setting(char *item)
 {
-	char	   *value = strchr(item, '=');
+	char *value = strchr(item, '=');
 
 	if (value == NULL)
 		return;
@@ -67,8 +82,8 @@ apply_setting(char *item)
 static void
 apply_array(ArrayType *array)
 {
-	Datum	   *items;
-	int			n;
+	Datum *items;
+	int	   n;
 
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &items, NULL, &n);
 	for (int i = 0; i < n; i++)
@@ -84,13 +99,12 @@ apply_row(Relation rel, Oid database, Oid role)
 
 	ScanKeyInit(&keys[0], Anum_pg_db_role_setting_setdatabase, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(database));
-	ScanKeyInit(&keys[1], Anum_pg_db_role_setting_setrole, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(role));
+	ScanKeyInit(&keys[1], Anum_pg_db_role_setting_setrole, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(role));
 	scan = systable_beginscan(rel, DbRoleSettingDatidRolidIndexId, true, NULL, 2, keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		bool		isnull;
-		Datum		array = heap_getattr(tuple, Anum_pg_db_role_setting_setconfig, RelationGetDescr(rel), &isnull);
+		bool  isnull;
+		Datum array = heap_getattr(tuple, Anum_pg_db_role_setting_setconfig, RelationGetDescr(rel), &isnull);
 
 		if (!isnull)
 			apply_array(DatumGetArrayTypeP(array));
@@ -101,7 +115,7 @@ apply_row(Relation rel, Oid database, Oid role)
 void
 wf_role_settings_apply(Oid role)
 {
-	Relation	rel = table_open(DbRoleSettingRelationId, AccessShareLock);
+	Relation rel = table_open(DbRoleSettingRelationId, AccessShareLock);
 
 	apply_row(rel, InvalidOid, role);
 	apply_row(rel, MyDatabaseId, role);

@@ -29,10 +29,13 @@
 
 #include "store/row.h"
 
-static const char *const pinned_settings[][2] = {
-	{"datestyle", "ISO, MDY"}, {"intervalstyle", "postgres"}, {"timezone", "UTC"},
-	{"extra_float_digits", "1"}, {"bytea_output", "hex"}, {"lc_monetary", "C"},
-	{"search_path", "pg_catalog, pg_temp"}};
+static const char *const pinned_settings[][2] = {{"datestyle", "ISO, MDY"},
+												 {"intervalstyle", "postgres"},
+												 {"timezone", "UTC"},
+												 {"extra_float_digits", "1"},
+												 {"bytea_output", "hex"},
+												 {"lc_monetary", "C"},
+												 {"search_path", "pg_catalog, pg_temp"}};
 
 /* ---- columns ---- */
 
@@ -43,8 +46,8 @@ wf_row_column(TupleDesc desc, const char *name, WfRowColumn *column, MemoryConte
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
-		Oid			function;
-		bool		isvarlena;
+		Oid				  function;
+		bool			  isvarlena;
 
 		if (att->attisdropped || strcmp(NameStr(att->attname), name) != 0)
 			continue;
@@ -64,7 +67,7 @@ wf_row_column(TupleDesc desc, const char *name, WfRowColumn *column, MemoryConte
 static void
 strip_padding(char *text)
 {
-	size_t		len = strlen(text);
+	size_t len = strlen(text);
 
 	while (len > 0 && text[len - 1] == ' ')
 		text[--len] = '\0';
@@ -73,9 +76,9 @@ strip_padding(char *text)
 char *
 wf_row_text(WfRowColumn *column, HeapTuple tuple, TupleDesc desc)
 {
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, column->attno, desc, &isnull);
-	char	   *text;
+	bool  isnull;
+	Datum value = heap_getattr(tuple, column->attno, desc, &isnull);
+	char *text;
 
 	if (isnull)
 		return NULL;
@@ -96,13 +99,13 @@ wf_row_input(WfRowColumn *column, char *text)
 int
 wf_row_key_attnos(Relation rel, AttrNumber *attnos)
 {
-	List	   *indexes = RelationGetIndexList(rel);
-	ListCell   *lc;
-	int			n = 0;
+	List	 *indexes = RelationGetIndexList(rel);
+	ListCell *lc;
+	int		  n = 0;
 
 	foreach (lc, indexes)
 	{
-		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
+		HeapTuple	  tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
 		Form_pg_index index;
 
 		if (!HeapTupleIsValid(tuple))
@@ -151,7 +154,7 @@ is_plain_name(Oid base)
 void
 wf_row_key(Relation keyed, TupleDesc desc, WfRowKey *key, MemoryContext context)
 {
-	AttrNumber	attnos[INDEX_MAX_KEYS];
+	AttrNumber attnos[INDEX_MAX_KEYS];
 
 	key->n = wf_row_key_attnos(keyed, attnos);
 	key->plain = true;
@@ -171,14 +174,14 @@ wf_row_key(Relation keyed, TupleDesc desc, WfRowKey *key, MemoryContext context)
 static int
 pin_settings(bool plain)
 {
-	int			level;
+	int level;
 
 	if (plain)
 		return 0;
 	level = NewGUCNestLevel();
 	for (int i = 0; i < lengthof(pinned_settings); i++)
-		(void) set_config_option(pinned_settings[i][0], pinned_settings[i][1], PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		(void) set_config_option(pinned_settings[i][0], pinned_settings[i][1], PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
 	return level;
 }
 
@@ -196,8 +199,8 @@ unpin_settings(int level)
 static char *
 date_text(Datum value, Oid base)
 {
-	char		buffer[MAXDATELEN + 1];
-	const int	utc = 0;
+	char	  buffer[MAXDATELEN + 1];
+	const int utc = 0;
 
 	switch (base)
 	{
@@ -216,9 +219,9 @@ static char *
 column_text(WfRowKey *key, int i, HeapTuple tuple, TupleDesc desc)
 {
 	WfRowColumn *column = &key->columns[i];
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, column->attno, desc, &isnull);
-	char	   *text = isnull ? NULL : date_text(value, key->bases[i]);
+	bool		 isnull;
+	Datum		 value = heap_getattr(tuple, column->attno, desc, &isnull);
+	char		*text = isnull ? NULL : date_text(value, key->bases[i]);
 
 	return text != NULL ? text : wf_row_text(column, tuple, desc);
 }
@@ -235,7 +238,7 @@ set_string(JsonbValue *value, char *text)
 static void
 set_json(JsonbValue *value, Oid base, char *text)
 {
-	Numeric		number;
+	Numeric number;
 
 	switch (base)
 	{
@@ -244,8 +247,7 @@ set_json(JsonbValue *value, Oid base, char *text)
 		case INT8OID:
 		case NUMERICOID:
 			number = DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
-														 ObjectIdGetDatum(InvalidOid),
-														 Int32GetDatum(-1)));
+														 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 			if (numeric_is_nan(number) || numeric_is_inf(number))
 				set_string(value, text);
 			else
@@ -272,7 +274,7 @@ array_text(WfRowKey *key, HeapTuple tuple, TupleDesc desc)
 
 	for (int i = 0; i < key->n; i++)
 	{
-		char	   *text = column_text(key, i, tuple, desc);
+		char *text = column_text(key, i, tuple, desc);
 
 		if (text == NULL)
 			elems[i].type = jbvNull;
@@ -290,8 +292,8 @@ array_text(WfRowKey *key, HeapTuple tuple, TupleDesc desc)
 char *
 wf_row_key_text(WfRowKey *key, HeapTuple tuple, TupleDesc desc)
 {
-	int			level = pin_settings(key->plain);
-	char	   *text = key->n == 1 ? column_text(key, 0, tuple, desc) : array_text(key, tuple, desc);
+	int	  level = pin_settings(key->plain);
+	char *text = key->n == 1 ? column_text(key, 0, tuple, desc) : array_text(key, tuple, desc);
 
 	unpin_settings(level);
 	return text;
@@ -300,11 +302,11 @@ wf_row_key_text(WfRowKey *key, HeapTuple tuple, TupleDesc desc)
 char *
 wf_row_value_text(Datum value, Oid type)
 {
-	Oid			base = getBaseType(type);
-	char	   *text = date_text(value, base);
-	Oid			function;
-	bool		isvarlena;
-	int			level;
+	Oid	  base = getBaseType(type);
+	char *text = date_text(value, base);
+	Oid	  function;
+	bool  isvarlena;
+	int	  level;
 
 	if (text != NULL)
 		return text;
@@ -325,8 +327,7 @@ element_text(JsonbValue *element)
 		case jbvString:
 			return pnstrdup(element->val.string.val, element->val.string.len);
 		case jbvNumeric:
-			return DatumGetCString(DirectFunctionCall1(numeric_out,
-													   NumericGetDatum(element->val.numeric)));
+			return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(element->val.numeric)));
 		case jbvBool:
 			return pstrdup(element->val.boolean ? "true" : "false");
 		default:
@@ -337,7 +338,7 @@ element_text(JsonbValue *element)
 static bool
 parse_array(WfRowKey *key, const char *text, Datum *values)
 {
-	Jsonb	   *jsonb = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	Jsonb *jsonb = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
 
 	if (!JB_ROOT_IS_ARRAY(jsonb) || JB_ROOT_IS_SCALAR(jsonb) || JB_ROOT_COUNT(jsonb) != key->n)
 		return false;
@@ -356,8 +357,8 @@ parse_array(WfRowKey *key, const char *text, Datum *values)
 bool
 wf_row_key_parse(WfRowKey *key, const char *text, Datum *values)
 {
-	int			level;
-	bool		ok = true;
+	int	 level;
+	bool ok = true;
 
 	if (key->n == 0)
 		return false;
@@ -375,8 +376,8 @@ wf_row_key_parse(WfRowKey *key, const char *text, Datum *values)
 Oid
 wf_row_owner(Oid relid)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid		  owner;
 
 	if (!HeapTupleIsValid(tuple))
 		return InvalidOid;
@@ -393,12 +394,11 @@ char *
 wf_path_with_temp_last(const char *search_path)
 {
 	StringInfoData path;
-	List	   *names;
-	ListCell   *lc;
+	List		  *names;
+	ListCell	  *lc;
 
 	if (!SplitIdentifierString(pstrdup(search_path), ',', &names))
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("invalid search_path: \"%s\"", search_path));
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid search_path: \"%s\"", search_path));
 	initStringInfo(&path);
 	foreach (lc, names)
 		if (strcmp(lfirst(lc), "pg_temp") != 0)
@@ -410,14 +410,12 @@ wf_path_with_temp_last(const char *search_path)
 void
 wf_as_owner_begin(WfAsOwner *saved, Oid owner, const char *search_path)
 {
-	char	   *path = wf_path_with_temp_last(search_path);
+	char *path = wf_path_with_temp_last(search_path);
 
 	GetUserIdAndSecContext(&saved->user, &saved->sec_context);
 	saved->guc_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
-							 0, false);
-	SetUserIdAndSecContext(owner, saved->sec_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION);
+	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	SetUserIdAndSecContext(owner, saved->sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 }
 
 void

@@ -26,10 +26,10 @@ typedef struct WfRowColumn
 
 typedef struct WfRowKey
 {
-	int			n; /* number of columns; 0: there is no primary key */
-	bool		plain; /* the text of the key does not depend on settings */
+	int			 n;		/* number of columns; 0: there is no primary key */
+	bool		 plain; /* the text of the key does not depend on settings */
 	WfRowColumn *columns;
-	Oid		   *bases; /* types of the columns, beneath domains */
+	Oid			*bases; /* types of the columns, beneath domains */
 } WfRowKey;
 
 /*
@@ -47,7 +47,7 @@ extern Datum wf_row_input(WfRowColumn *column, char *text);
  * The numbers of the columns of the primary key, in its order. Returns how many; 0: there is no
  * primary key.
  */
-extern int	wf_row_key_attnos(Relation rel, AttrNumber *attnos);
+extern int wf_row_key_attnos(Relation rel, AttrNumber *attnos);
 /*
  * Prepare the primary key of `keyed`, with column numbers of `desc` (that of the same table, or of
  * a partition).
@@ -77,9 +77,9 @@ extern bool wf_row_key_parse(WfRowKey *key, const char *text, Datum *values);
  */
 typedef struct WfAsOwner
 {
-	Oid			user;
-	int			sec_context;
-	int			guc_level;
+	Oid user;
+	int sec_context;
+	int guc_level;
 } WfAsOwner;
 extern void wf_as_owner_begin(WfAsOwner *saved, Oid owner, const char *search_path);
 extern void wf_as_owner_end(WfAsOwner *saved);
@@ -96,6 +96,6 @@ extern void wf_constraints_immediate(void);
 extern char *wf_path_with_temp_last(const char *search_path);
 
 /* The owner of a relation; InvalidOid if it is gone. */
-extern Oid	wf_row_owner(Oid relid);
+extern Oid wf_row_owner(Oid relid);
 
 #endif

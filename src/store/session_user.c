@@ -23,8 +23,7 @@ name_session_user(void)
 
 	if (named)
 		return;
-	SetConfigOption("session_authorization", GetUserNameFromId(GetSessionUserId(), false), PGC_SUSET,
-					PGC_S_OVERRIDE);
+	SetConfigOption("session_authorization", GetUserNameFromId(GetSessionUserId(), false), PGC_SUSET, PGC_S_OVERRIDE);
 	named = true;
 }
 
@@ -32,6 +31,6 @@ void
 wf_session_user_set(Oid role)
 {
 	name_session_user();
-	(void) set_config_option("session_authorization", GetUserNameFromId(role, false), PGC_SUSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("session_authorization", GetUserNameFromId(role, false), PGC_SUSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 }

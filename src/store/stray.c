@@ -26,8 +26,8 @@
 static char *
 next_blocks(const WfHistoryTable *table, uint32 *block)
 {
-	Relation	rel = relation_open(wf_store_relation(table->stray), AccessShareLock);
-	char	   *condition = NULL;
+	Relation rel = relation_open(wf_store_relation(table->stray), AccessShareLock);
+	char	*condition = NULL;
 
 	if (*block < RelationGetNumberOfBlocks(rel))
 	{
@@ -41,8 +41,9 @@ next_blocks(const WfHistoryTable *table, uint32 *block)
 static int
 weeks_within(const WfHistoryTable *table, const char *blocks, TimestampTz **weeks)
 {
-	int			n = (int) wf_query_run_text(psprintf("SELECT DISTINCT date_trunc('week', h.stored_at AT TIME ZONE 'UTC') "
-													 "AT TIME ZONE 'UTC' FROM workflow_data.%s h WHERE %s", table->stray, blocks));
+	int n = (int) wf_query_run_text(psprintf("SELECT DISTINCT date_trunc('week', h.stored_at AT TIME ZONE 'UTC') "
+											 "AT TIME ZONE 'UTC' FROM workflow_data.%s h WHERE %s",
+											 table->stray, blocks));
 
 	*weeks = palloc(sizeof(TimestampTz) * Max(n, 1));
 	for (int i = 0; i < n; i++)
@@ -53,7 +54,7 @@ weeks_within(const WfHistoryTable *table, const char *blocks, TimestampTz **week
 static void
 settle_week(const WfHistoryTable *table, const char *blocks, TimestampTz week)
 {
-	char	   *from = pstrdup(timestamptz_to_str(week));
+	char *from = pstrdup(timestamptz_to_str(week));
 
 	wf_query_run_text(psprintf("WITH moved AS (DELETE FROM workflow_data.%s h WHERE %s "
 							   "AND h.stored_at >= '%s' AND h.stored_at < '%s' RETURNING h.*) "
@@ -66,9 +67,9 @@ bool
 wf_strays_settle(WfHistory history, uint32 *block)
 {
 	const WfHistoryTable *table = &wf_history_tables[history];
-	char	   *blocks = next_blocks(table, block);
-	TimestampTz *weeks;
-	int			n;
+	char				 *blocks = next_blocks(table, block);
+	TimestampTz			 *weeks;
+	int					  n;
 
 	if (blocks == NULL)
 		return false;
@@ -83,12 +84,13 @@ bool
 wf_strays_purge(WfHistory history, const char *retention, uint32 *block, bool *purged)
 {
 	const WfHistoryTable *table = &wf_history_tables[history];
-	char	   *blocks = next_blocks(table, block);
+	char				 *blocks = next_blocks(table, block);
 
 	if (blocks == NULL)
 		return false;
-	if (wf_query_run_text(psprintf("DELETE FROM workflow_data.%s h WHERE %s AND h.stored_at < %s AND NOT %s", table->stray,
-								   blocks, wf_history_cutoff(retention), wf_history_kept(table, retention))) > 0)
+	if (wf_query_run_text(psprintf("DELETE FROM workflow_data.%s h WHERE %s AND h.stored_at < %s AND NOT %s",
+								   table->stray, blocks, wf_history_cutoff(retention),
+								   wf_history_kept(table, retention))) > 0)
 		*purged = true;
 	return true;
 }

@@ -27,7 +27,9 @@
 static WfQuery q_key = {.sql = "SELECT key, xmin FROM workflow_data.secret"};
 static WfQuery q_add_key = {
 	.sql = "INSERT INTO workflow_data.secret (key) VALUES ($1) ON CONFLICT DO NOTHING",
-	.nargs = 1, .argtypes = {BYTEAOID}};
+	.nargs = 1,
+	.argtypes = {BYTEAOID},
+};
 
 static const char *const purposes[] = {"callback", "heartbeat"};
 
@@ -41,8 +43,8 @@ static bool key_changed = false; /* the key changed while it was being read */
 void
 wf_token_ensure_key(void)
 {
-	bytea	   *made;
-	Datum		values[1];
+	bytea *made;
+	Datum  values[1];
 
 	if (wf_query_run(&q_key, NULL, NULL) > 0)
 		return;
@@ -77,9 +79,9 @@ watch_key(void)
 static bool
 read_key(Oid table)
 {
-	bytea	   *stored;
+	bytea		 *stored;
 	TransactionId xmin;
-	bool		isnull;
+	bool		  isnull;
 
 	watch_key();
 	if (wf_query_run(&q_key, NULL, NULL) == 0)
@@ -99,9 +101,9 @@ read_key(Oid table)
 bool
 wf_token_load_key(void)
 {
-	Oid			table = wf_store_relation("secret");
-	WfAccess	access;
-	bool		found;
+	Oid		 table = wf_store_relation("secret");
+	WfAccess access;
+	bool	 found;
 
 	if (likely(table == key_of))
 		return true;
@@ -136,8 +138,8 @@ static void
 encode(const uint8 *bytes, int len, char *text)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-	uint32		bits = 0;
-	int			nbits = 0;
+	uint32			  bits = 0;
+	int				  nbits = 0;
 
 	for (int i = 0; i < len; i++)
 	{
@@ -153,11 +155,10 @@ encode(const uint8 *bytes, int len, char *text)
 static void
 prove(WfTokenPurpose purpose, int64 instance, int64 visit, char *proof)
 {
-	uint8		result[PG_SHA256_DIGEST_LENGTH];
-	char		text[80];
+	uint8 result[PG_SHA256_DIGEST_LENGTH];
+	char  text[80];
 
-	snprintf(text, sizeof(text), "%s " INT64_FORMAT "_" INT64_FORMAT, purposes[purpose], instance,
-			 visit);
+	snprintf(text, sizeof(text), "%s " INT64_FORMAT "_" INT64_FORMAT, purposes[purpose], instance, visit);
 	digest(text, result);
 	encode(result, sizeof(result), proof);
 }
@@ -165,7 +166,7 @@ prove(WfTokenPurpose purpose, int64 instance, int64 visit, char *proof)
 char *
 wf_token_make(WfTokenPurpose purpose, int64 instance, int64 visit)
 {
-	char		proof[WF_TOKEN_PROOF_LEN + 1];
+	char proof[WF_TOKEN_PROOF_LEN + 1];
 
 	prove(purpose, instance, visit, proof);
 	return psprintf(INT64_FORMAT "_" INT64_FORMAT ".%s", instance, visit, proof);
@@ -174,7 +175,7 @@ wf_token_make(WfTokenPurpose purpose, int64 instance, int64 visit)
 bool
 wf_token_is_genuine(WfTokenPurpose purpose, int64 instance, int64 visit, const char *proof)
 {
-	char		expected[WF_TOKEN_PROOF_LEN + 1];
+	char		  expected[WF_TOKEN_PROOF_LEN + 1];
 	unsigned char difference = 0;
 
 	prove(purpose, instance, visit, expected);
@@ -189,15 +190,14 @@ static const char *
 make_url(const WfScope *scope, bool heartbeat)
 {
 	WfTokenPurpose purpose = heartbeat ? WF_TOKEN_HEARTBEAT : WF_TOKEN_CALLBACK;
-	const char *base = wf_setting_callback_base;
-	int			len = strlen(base);
+	const char	  *base = wf_setting_callback_base;
+	int			   len = strlen(base);
 
 	if (scope->visit == 0)
 		return NULL;
 	while (len > 0 && base[len - 1] == '/')
 		len--;
-	return psprintf("%.*s/%s/%s", len, base, purposes[purpose],
-					wf_token_make(purpose, scope->instance, scope->visit));
+	return psprintf("%.*s/%s/%s", len, base, purposes[purpose], wf_token_make(purpose, scope->instance, scope->visit));
 }
 
 static bool

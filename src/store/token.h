@@ -27,8 +27,7 @@ extern char *wf_token_make(WfTokenPurpose purpose, int64 instance, int64 visit);
 /*
  * Is this the proof that wf_token_make gives? The comparison takes the same time for every proof.
  */
-extern bool wf_token_is_genuine(WfTokenPurpose purpose, int64 instance, int64 visit,
-								const char *proof);
+extern bool wf_token_is_genuine(WfTokenPurpose purpose, int64 instance, int64 visit, const char *proof);
 
 /* Read the key, unless it is kept. Needs a transaction. Returns false if there is no key. */
 extern bool wf_token_load_key(void);

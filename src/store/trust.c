@@ -56,6 +56,8 @@
  */
 #define OBJECT(class, oid) "(" class ")::bigint << 32 | (" oid ")::bigint"
 
+/* SQL that is put together */
+/* clang-format off */
 static WfQuery q_foreign_code = {
 	.sql =
 		"WITH RECURSIVE r (oid, own) AS (SELECT $1, true UNION SELECT abs(m.code)::oid, m.code > 0 FROM r, LATERAL unnest(ARRAY("
@@ -107,7 +109,9 @@ static WfQuery q_foreign_code = {
 		"UNION ALL (SELECT 'the checks of domain ' || t.oid::regtype || ' of role ' || quote_ident(pg_get_userbyid(t.typowner)) "
 		"FROM n JOIN pg_type t ON n.class = " CLASS("pg_type") " AND t.oid = n.object "
 		"WHERE t.typtype = 'd' AND NOT pg_has_role(t.typowner, $3, 'USAGE') ORDER BY 1 LIMIT 1)",
-	.nargs = 3, .argtypes = {OIDOID, TEXTARRAYOID, OIDOID}};
+	.nargs = 3, .argtypes = {OIDOID, TEXTARRAYOID, OIDOID},
+};
+/* clang-format on */
 
 /* ---- when answers may have changed ---- */
 
@@ -142,11 +146,12 @@ lock_followers(Relation rel, List **locked)
 
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
-		Oid			function = triggers->triggers[i].tgfoid;
-		Oid			relid = triggers->triggers[i].tgconstrrelid;
-		Relation	follower;
+		Oid		 function = triggers->triggers[i].tgfoid;
+		Oid		 relid = triggers->triggers[i].tgconstrrelid;
+		Relation follower;
 
-		if ((function != F_RI_FKEY_CASCADE_UPD && function != F_RI_FKEY_SETNULL_UPD && function != F_RI_FKEY_SETDEFAULT_UPD) ||
+		if ((function != F_RI_FKEY_CASCADE_UPD && function != F_RI_FKEY_SETNULL_UPD &&
+			 function != F_RI_FKEY_SETDEFAULT_UPD) ||
 			list_member_oid(*locked, relid))
 			continue;
 		*locked = lappend_oid(*locked, relid);
@@ -163,7 +168,7 @@ lock_followers(Relation rel, List **locked)
 bool
 wf_trust_lock_followers(Relation rel)
 {
-	List	   *locked = NIL;
+	List *locked = NIL;
 
 	lock_followers(rel, &locked);
 	return locked != NIL;
@@ -174,8 +179,8 @@ wf_trust_lock_followers(Relation rel)
 static bool
 is_trusted_role(Oid function, Oid owner)
 {
-	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	bool		answer;
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	bool	  answer;
 
 	if (!HeapTupleIsValid(tuple))
 		return false;
@@ -187,8 +192,8 @@ is_trusted_role(Oid function, Oid owner)
 static Oid
 foreign_cast_within(Oid type, Oid owner)
 {
-	TupleDesc	desc = lookup_rowtype_tupdesc(type, -1);
-	Oid			function = InvalidOid;
+	TupleDesc desc = lookup_rowtype_tupdesc(type, -1);
+	Oid		  function = InvalidOid;
 
 	for (int i = 0; i < desc->natts && !OidIsValid(function); i++)
 		if (!TupleDescAttr(desc, i)->attisdropped)
@@ -201,9 +206,9 @@ foreign_cast_within(Oid type, Oid owner)
 Oid
 wf_trust_foreign_cast(Oid type, Oid owner)
 {
-	Oid			base = getBaseType(type);
-	Oid			element = get_element_type(base);
-	Oid			function;
+	Oid base = getBaseType(type);
+	Oid element = get_element_type(base);
+	Oid function;
 
 	check_stack_depth();
 	if (OidIsValid(element))
@@ -236,8 +241,8 @@ written_columns(const WfAttachment *attachment)
 char *
 wf_trust_foreign_code(const WfAttachment *attachment)
 {
-	Datum		values[3] = {ObjectIdGetDatum(attachment->relation), written_columns(attachment),
-		ObjectIdGetDatum(wf_row_owner(attachment->relation))};
+	Datum values[3] = {ObjectIdGetDatum(attachment->relation), written_columns(attachment),
+					   ObjectIdGetDatum(wf_row_owner(attachment->relation))};
 
 	return wf_query_run(&q_foreign_code, values, NULL) > 0 ? wf_result_text(0, 1) : NULL;
 }
@@ -245,12 +250,13 @@ wf_trust_foreign_code(const WfAttachment *attachment)
 char *
 wf_trust_function_name(Oid function)
 {
-	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	char	   *owner;
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	char	 *owner;
 
 	if (!HeapTupleIsValid(tuple))
 		return pstrdup("a function");
 	owner = GetUserNameFromId(((Form_pg_proc) GETSTRUCT(tuple))->proowner, true);
 	ReleaseSysCache(tuple);
-	return psprintf("function %s of role %s", format_procedure(function), owner != NULL ? quote_identifier(owner) : "?");
+	return psprintf("function %s of role %s", format_procedure(function),
+					owner != NULL ? quote_identifier(owner) : "?");
 }

@@ -13,7 +13,7 @@
  * The function by which values of this type, or values within them, would be cast to json, if it
  * belongs to a role that may not act as `owner` anyhow; else InvalidOid.
  */
-extern Oid	wf_trust_foreign_cast(Oid type, Oid owner);
+extern Oid wf_trust_foreign_cast(Oid type, Oid owner);
 
 /*
  * Code of other roles that a write-back of this attachment would run as the table's owner, such as

@@ -30,8 +30,8 @@ static planner_hook_type previous_planner = NULL;
 
 typedef struct Context
 {
-	Oid			schema;	   /* that of the extension's views */
-	Oid			extension; /* looked up when it is first needed */
+	Oid schema;	   /* that of the extension's views */
+	Oid extension; /* looked up when it is first needed */
 } Context;
 
 /* ---- one view ---- */
@@ -43,7 +43,7 @@ typedef struct Context
 static bool
 is_own_view(const RangeTblEntry *rte, Context *context)
 {
-	Oid			view;
+	Oid view;
 
 	if (rte->rtekind != RTE_SUBQUERY || !rte->security_barrier)
 		return false;
@@ -77,8 +77,8 @@ static bool
 is_filter(const Node *node, const Query *view)
 {
 	const ScalarArrayOpExpr *any = (const ScalarArrayOpExpr *) node;
-	const Var  *column;
-	const RangeTblEntry *rte;
+	const Var				*column;
+	const RangeTblEntry		*rte;
 
 	if (!IsA(node, ScalarArrayOpExpr) || !IsA(linitial(any->args), Var) || !IsA(lsecond(any->args), SubLink))
 		return false;
@@ -97,9 +97,9 @@ static ScalarArrayOpExpr *
 take_filter(Query *view)
 {
 	ScalarArrayOpExpr *filter = NULL;
-	List	   *conditions = make_ands_implicit((Expr *) view->jointree->quals);
-	List	   *others = NIL;
-	ListCell   *lc;
+	List			  *conditions = make_ands_implicit((Expr *) view->jointree->quals);
+	List			  *others = NIL;
+	ListCell		  *lc;
 
 	foreach (lc, conditions)
 	{
@@ -111,7 +111,7 @@ take_filter(Query *view)
 	view->jointree->quals = others != NIL ? (Node *) make_ands_explicit(others) : NULL;
 	foreach (lc, view->rtable)
 	{
-		RangeTblEntry *rte = lfirst(lc);
+		RangeTblEntry	  *rte = lfirst(lc);
 		ScalarArrayOpExpr *inner = is_part(rte) ? take_filter(rte->subquery) : NULL;
 
 		filter = filter != NULL ? filter : inner;
@@ -123,13 +123,13 @@ take_filter(Query *view)
 static int
 only_relation(Node *node)
 {
-	List	   *vars = pull_vars_of_level(node, 0);
-	int			varno = 0;
-	ListCell   *lc;
+	List	 *vars = pull_vars_of_level(node, 0);
+	int		  varno = 0;
+	ListCell *lc;
 
 	foreach (lc, vars)
 	{
-		int			next = ((const Var *) lfirst(lc))->varno;
+		int next = ((const Var *) lfirst(lc))->varno;
 
 		if (varno != 0 && next != varno)
 			return 0;
@@ -145,12 +145,12 @@ only_relation(Node *node)
 static void
 move_own_conditions(Query *view)
 {
-	List	   *others = NIL;
-	ListCell   *lc;
+	List	 *others = NIL;
+	ListCell *lc;
 
 	foreach (lc, make_ands_implicit((Expr *) view->jointree->quals))
 	{
-		int			varno = checkExprHasSubLink(lfirst(lc)) ? only_relation(lfirst(lc)) : 0;
+		int			   varno = checkExprHasSubLink(lfirst(lc)) ? only_relation(lfirst(lc)) : 0;
 		RangeTblEntry *rte = varno != 0 ? rt_fetch(varno, view->rtable) : NULL;
 
 		if (rte != NULL && is_table(rte))
@@ -168,12 +168,12 @@ move_own_conditions(Query *view)
 static bool
 can_be_lifted(const Query *view, Context *context)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach (lc, view->rtable)
 	{
 		RangeTblEntry *rte = lfirst(lc);
-		bool		is_placeholder = rte->rtekind == RTE_RELATION && rte->relkind == RELKIND_VIEW;
+		bool		   is_placeholder = rte->rtekind == RTE_RELATION && rte->relkind == RELKIND_VIEW;
 
 		if (rte->rtekind == RTE_JOIN || is_placeholder || is_own_view(rte, context) ||
 			(is_part(rte) && can_be_lifted(rte->subquery, context)) ||
@@ -189,7 +189,7 @@ filter_tables(Query *view, ScalarArrayOpExpr *filter)
 {
 	for (int i = 1; i <= list_length(view->rtable); i++)
 	{
-		RangeTblEntry *rte = rt_fetch(i, view->rtable);
+		RangeTblEntry	  *rte = rt_fetch(i, view->rtable);
 		ScalarArrayOpExpr *own;
 
 		if (is_part(rte))
@@ -224,8 +224,8 @@ lift_barrier(RangeTblEntry *rte, Context *context)
 static bool
 lift_barriers(Node *node, void *arg)
 {
-	Context	   *context = arg;
-	ListCell   *lc;
+	Context	 *context = arg;
+	ListCell *lc;
 
 	if (node == NULL)
 		return false;
@@ -240,7 +240,7 @@ lift_barriers(Node *node, void *arg)
 static PlannedStmt *
 plan(WF_PLANNER_PARAMETERS)
 {
-	Context		context = {.schema = get_namespace_oid("workflow", true)};
+	Context context = {.schema = get_namespace_oid("workflow", true)};
 
 	if (OidIsValid(context.schema))
 		(void) lift_barriers((Node *) parse, &context);

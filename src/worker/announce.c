@@ -24,11 +24,12 @@
 #define BUNDLE_MS 1000
 
 /* An escaped byte takes six. */
-StaticAssertDecl(6 * (200 + WF_NEWS_STEP_LEN + NAMEDATALEN) + WF_NEWS_PROCESS_LEN + WF_NEWS_SERIALS * 48 + 512 < BLCKSZ - NAMEDATALEN - 128,
+StaticAssertDecl(6 * (200 + WF_NEWS_STEP_LEN + NAMEDATALEN) + WF_NEWS_PROCESS_LEN + WF_NEWS_SERIALS * 48 + 512 <
+					 BLCKSZ - NAMEDATALEN - 128,
 				 "an announcement fits into a NOTIFY");
 
-static const char *const events[] = {[WF_NEWS_INCIDENT] = "incident", [WF_NEWS_WRITE_BACK] = "write_back",
-	[WF_NEWS_WAITING_LONG] = "waiting_long"};
+static const char *const events[] =
+	{[WF_NEWS_INCIDENT] = "incident", [WF_NEWS_WRITE_BACK] = "write_back", [WF_NEWS_WAITING_LONG] = "waiting_long"};
 
 /* ---- NOTIFY ---- */
 
@@ -63,7 +64,7 @@ void
 wf_announce(const WfAnnouncement *announcement)
 {
 	StringInfoData json;
-	char		since[MAXDATELEN + 1];
+	char		   since[MAXDATELEN + 1];
 
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');
@@ -78,7 +79,8 @@ wf_announce(const WfAnnouncement *announcement)
 	}
 	add_serial_numbers(&json, announcement->serials, announcement->nserials);
 	if (announcement->since != 0)
-		add_text_field(&json, "since", JsonEncodeDateTime(since, TimestampTzGetDatum(announcement->since), TIMESTAMPTZOID, NULL));
+		add_text_field(&json, "since",
+					   JsonEncodeDateTime(since, TimestampTzGetDatum(announcement->since), TIMESTAMPTZOID, NULL));
 	appendStringInfoChar(&json, '}');
 	Async_Notify(CHANNEL, json.data);
 }
@@ -92,8 +94,13 @@ notify_all(const WfNewsList *list)
 
 		if ((i >= list->n && i < WF_MAX_NEWS) || news->count == 0)
 			continue;
-		wf_announce(&(WfAnnouncement){.event = events[news->kind], .process = news->process, .step = news->step, .count = news->count,
-			.serials = news->serials, .nserials = news->nserials, .since = news->since});
+		wf_announce(&(WfAnnouncement){.event = events[news->kind],
+									  .process = news->process,
+									  .step = news->step,
+									  .count = news->count,
+									  .serials = news->serials,
+									  .nserials = news->nserials,
+									  .since = news->since});
 	}
 }
 
@@ -112,7 +119,7 @@ try_to_notify(const WfNewsList *list)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error = wf_catch(context);
+		ErrorData *error = wf_catch(context);
 
 		ereport(LOG, errcode(error->sqlerrcode),
 				errmsg("workflow could not tell of that by NOTIFY: %s", error->message));
@@ -141,7 +148,7 @@ static char *
 place(const WfNews *news)
 {
 	return *news->process == '\0' ? pstrdup("in several places")
-		: psprintf("at step \"%s\" of process \"%s\"", news->step, news->process);
+								  : psprintf("at step \"%s\" of process \"%s\"", news->step, news->process);
 }
 
 /* Of write-backs there is a line for each reason (write_back.c). */
@@ -151,15 +158,18 @@ write_log(const WfNews *news)
 	switch (news->kind)
 	{
 		case WF_NEWS_INCIDENT:
-			ereport(LOG, errmsg_plural("workflow: " INT64_FORMAT " incident %s: %s", "workflow: " INT64_FORMAT " incidents %s: %s",
-									   (unsigned long) news->count, news->count, place(news), serial_numbers(news)),
+			ereport(LOG,
+					errmsg_plural("workflow: " INT64_FORMAT " incident %s: %s",
+								  "workflow: " INT64_FORMAT " incidents %s: %s", (unsigned long) news->count,
+								  news->count, place(news), serial_numbers(news)),
 					errhint("See the view workflow.incidents."));
 			break;
 		case WF_NEWS_WAITING_LONG:
 			ereport(LOG, errmsg_plural("workflow: " INT64_FORMAT " visit has been waiting for long %s, since %s: %s",
-									   "workflow: " INT64_FORMAT " visits have been waiting for long %s, the first since %s: %s",
-									   (unsigned long) news->count, news->count, place(news), timestamptz_to_str(news->since),
-									   serial_numbers(news)));
+									   "workflow: " INT64_FORMAT
+									   " visits have been waiting for long %s, the first since %s: %s",
+									   (unsigned long) news->count, news->count, place(news),
+									   timestamptz_to_str(news->since), serial_numbers(news)));
 			break;
 		case WF_NEWS_WRITE_BACK:
 		case WF_NEWS_KINDS:

@@ -14,14 +14,14 @@
 /* What is 0 or NULL is left out. No texts of errors, no keys and no data: whoever is connected may listen. */
 typedef struct WfAnnouncement
 {
-	const char *event;
-	const char *process; /* names as long as definitions let them be: then it is less than a NOTIFY may be */
-	const char *step;
-	const char *server;
-	int64		count;
+	const char		   *event;
+	const char		   *process; /* names as long as definitions let them be: then it is less than a NOTIFY may be */
+	const char		   *step;
+	const char		   *server;
+	int64				count;
 	const WfNewsSerial *serials;
-	int			nserials; /* at most WF_NEWS_SERIALS */
-	TimestampTz since;
+	int					nserials; /* at most WF_NEWS_SERIALS */
+	TimestampTz			since;
 } WfAnnouncement;
 
 /* At the end of this transaction, on channel `workflow`. */

@@ -24,10 +24,10 @@
 /* An ordinary move takes less. */
 #define ORDINARY 200
 /* One that takes more stands for its process, for a minute. */
-#define SLOW 20000
+#define SLOW	20000
 #define SLOW_MS 60000
 /* What an owner has left is at least that: the timer is no finer. */
-#define LEAST 10000
+#define LEAST		   10000
 #define OWNER_KNOWN_MS 10000
 
 typedef struct Owner
@@ -50,11 +50,11 @@ static HTAB *owners = NULL;
 static HTAB *processes = NULL;
 
 /* The move under way */
-static Process *moving = NULL;
+static Process			   *moving = NULL;
 static volatile TimestampTz moving_since; /* these are read by the timer, too */
-static volatile int64 cpu_before; /* at its begin or earlier: the ordinary ones before it are not looked at */
-static volatile int64 may_take;
-static volatile bool under_way = false;
+static volatile int64		cpu_before;	  /* at its begin or earlier: the ordinary ones before it are not looked at */
+static volatile int64		may_take;
+static volatile bool		under_way = false;
 
 static int64
 cpu_time(void)
@@ -71,7 +71,7 @@ cpu_time(void)
 static HTAB *
 make_budget_table(const char *name, Size key, Size entry)
 {
-	HASHCTL		ctl = {.keysize = key, .entrysize = entry};
+	HASHCTL ctl = {.keysize = key, .entrysize = entry};
 
 	return hash_create(name, 64, &ctl, HASH_ELEM | HASH_BLOBS);
 }
@@ -79,8 +79,8 @@ make_budget_table(const char *name, Size key, Size entry)
 static Owner *
 find_owner(Oid role)
 {
-	Owner	   *owner;
-	bool		found;
+	Owner *owner;
+	bool   found;
 
 	if (owners == NULL)
 		owners = make_budget_table("workflow owners", sizeof(Oid), sizeof(Owner));
@@ -93,15 +93,15 @@ find_owner(Oid role)
 static Process *
 find_process(int process_id, TimestampTz now)
 {
-	Process    *process;
-	bool		found;
+	Process *process;
+	bool	 found;
 
 	if (processes == NULL)
 		processes = make_budget_table("workflow process times", sizeof(int), sizeof(Process));
 	process = hash_search(processes, &process_id, HASH_FIND, NULL);
 	if (process == NULL || process->owner_known_until <= now)
 	{
-		Owner	   *owner = find_owner(wf_process_owner(process_id));
+		Owner *owner = find_owner(wf_process_owner(process_id));
 
 		process = hash_search(processes, &process_id, HASH_ENTER, &found);
 		if (!found)
@@ -117,7 +117,7 @@ find_process(int process_id, TimestampTz now)
 static void
 forget_some(Owner *owner, TimestampTz now)
 {
-	int64		forgotten = Max(now - owner->as_of, 0) * BUDGET / FORGOTTEN_AFTER;
+	int64 forgotten = Max(now - owner->as_of, 0) * BUDGET / FORGOTTEN_AFTER;
 
 	if (owner->used == 0 || forgotten == 0)
 		return;
@@ -130,7 +130,7 @@ forget_some(Owner *owner, TimestampTz now)
 bool
 wf_budget_is_spent(int process_id, TimestampTz now)
 {
-	Process    *process = find_process(process_id, now);
+	Process *process = find_process(process_id, now);
 
 	forget_some(process->owner, now);
 	return process->owner->spent || process->slow_until > now;
@@ -160,7 +160,7 @@ bool
 wf_budget_end(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	Process    *process = moving;
+	Process	   *process = moving;
 	Owner	   *owner;
 	int64		took;
 

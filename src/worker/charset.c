@@ -12,7 +12,7 @@
 
 typedef enum Order
 {
-	NONE,	/* an encoding of PostgreSQL's */
+	NONE, /* an encoding of PostgreSQL's */
 	BIG,
 	LITTLE,
 	UNSAID, /* a byte order mark tells, or the first character */
@@ -31,17 +31,46 @@ typedef struct Charset
  * under it in practice, it is the whole.
  */
 static const Charset aliases[] = {
-	{"usascii", PG_UTF8}, {"ascii", PG_UTF8}, {"ansix341968", PG_UTF8}, {"iso646us", PG_UTF8}, {"iso646irv1991", PG_UTF8},
-	{"iso885911987", PG_LATIN1}, {"l1", PG_LATIN1}, {"cp819", PG_LATIN1}, {"ibm819", PG_LATIN1},
-	{"gb2312", PG_GBK}, {"gb231280", PG_GBK}, {"xgbk", PG_GBK}, {"ms936", PG_GBK},
-	{"ksc5601", PG_UHC}, {"ksc56011987", PG_UHC}, {"ksc56011989", PG_UHC}, {"korean", PG_UHC}, {"ms949", PG_UHC},
-	{"windows31j", PG_SJIS}, {"cswindows31j", PG_SJIS}, {"xsjis", PG_SJIS}, {"csshiftjis", PG_SJIS}, {"ms932", PG_SJIS},
-	{"xeucjp", PG_EUC_JP}, {"cnbig5", PG_BIG5}, {"xxbig5", PG_BIG5}, {"csbig5", PG_BIG5},
-	{"tis620", PG_WIN874}, {"iso885911", PG_WIN874}, {"ibm866", PG_WIN866},
-	{"utf16", PG_UTF8, 2, UNSAID}, {"utf16le", PG_UTF8, 2, LITTLE}, {"utf16be", PG_UTF8, 2, BIG},
-	{"ucs2", PG_UTF8, 2, UNSAID}, {"iso10646ucs2", PG_UTF8, 2, UNSAID},
-	{"utf32", PG_UTF8, 4, UNSAID}, {"utf32le", PG_UTF8, 4, LITTLE}, {"utf32be", PG_UTF8, 4, BIG},
-	{"ucs4", PG_UTF8, 4, UNSAID}, {"iso10646ucs4", PG_UTF8, 4, UNSAID},
+	{"usascii", PG_UTF8},
+	{"ascii", PG_UTF8},
+	{"ansix341968", PG_UTF8},
+	{"iso646us", PG_UTF8},
+	{"iso646irv1991", PG_UTF8},
+	{"iso885911987", PG_LATIN1},
+	{"l1", PG_LATIN1},
+	{"cp819", PG_LATIN1},
+	{"ibm819", PG_LATIN1},
+	{"gb2312", PG_GBK},
+	{"gb231280", PG_GBK},
+	{"xgbk", PG_GBK},
+	{"ms936", PG_GBK},
+	{"ksc5601", PG_UHC},
+	{"ksc56011987", PG_UHC},
+	{"ksc56011989", PG_UHC},
+	{"korean", PG_UHC},
+	{"ms949", PG_UHC},
+	{"windows31j", PG_SJIS},
+	{"cswindows31j", PG_SJIS},
+	{"xsjis", PG_SJIS},
+	{"csshiftjis", PG_SJIS},
+	{"ms932", PG_SJIS},
+	{"xeucjp", PG_EUC_JP},
+	{"cnbig5", PG_BIG5},
+	{"xxbig5", PG_BIG5},
+	{"csbig5", PG_BIG5},
+	{"tis620", PG_WIN874},
+	{"iso885911", PG_WIN874},
+	{"ibm866", PG_WIN866},
+	{"utf16", PG_UTF8, 2, UNSAID},
+	{"utf16le", PG_UTF8, 2, LITTLE},
+	{"utf16be", PG_UTF8, 2, BIG},
+	{"ucs2", PG_UTF8, 2, UNSAID},
+	{"iso10646ucs2", PG_UTF8, 2, UNSAID},
+	{"utf32", PG_UTF8, 4, UNSAID},
+	{"utf32le", PG_UTF8, 4, LITTLE},
+	{"utf32be", PG_UTF8, 4, BIG},
+	{"ucs4", PG_UTF8, 4, UNSAID},
+	{"iso10646ucs4", PG_UTF8, 4, UNSAID},
 };
 
 /* ---- names ---- */
@@ -50,7 +79,7 @@ static const Charset aliases[] = {
 static void
 plain_name(const char *charset, char *name, size_t size)
 {
-	size_t		n = 0;
+	size_t n = 0;
 
 	for (; *charset != '\0' && n < size - 1; charset++)
 		if (isalnum((unsigned char) *charset))
@@ -62,7 +91,7 @@ plain_name(const char *charset, char *name, size_t size)
 static int
 code_page(const char *name)
 {
-	char		windows[64];
+	char windows[64];
 
 	if (*name == 'x')
 		name++;
@@ -75,8 +104,8 @@ code_page(const char *name)
 static Charset
 find_charset(const char *text)
 {
-	char		name[64];
-	Charset		charset = {.encoding = PG_UTF8};
+	char	name[64];
+	Charset charset = {.encoding = PG_UTF8};
 
 	plain_name(text, name, sizeof(name));
 	if (name[0] == '\0')
@@ -95,7 +124,7 @@ find_charset(const char *text)
 static uint32
 get_unit(const char *at, int width, Order order)
 {
-	uint32		unit = 0;
+	uint32 unit = 0;
 
 	for (int i = 0; i < width; i++)
 		unit = unit << 8 | (unsigned char) at[order == LITTLE ? width - 1 - i : i];
@@ -120,8 +149,8 @@ find_order(const WfBytes *bytes, const Charset *charset)
 static int64
 get_character(const char **at, const char *end, int width, Order order)
 {
-	uint32		c = get_unit(*at, width, order);
-	uint32		low;
+	uint32 c = get_unit(*at, width, order);
+	uint32 low;
 
 	*at += width;
 	if (width == 4)
@@ -138,12 +167,12 @@ get_character(const char **at, const char *end, int width, Order order)
 static bool
 to_utf8(WfBytes *bytes, const Charset *charset)
 {
-	int			width = charset->width;
-	const char *at = bytes->data;
-	const char *end = at + bytes->len;
+	int			   width = charset->width;
+	const char	  *at = bytes->data;
+	const char	  *end = at + bytes->len;
 	unsigned char *utf8;
-	size_t		len = 0;
-	Order		order;
+	size_t		   len = 0;
+	Order		   order;
 
 	if (bytes->len % width != 0)
 		return false;
@@ -154,7 +183,7 @@ to_utf8(WfBytes *bytes, const Charset *charset)
 		at += width;
 	while (at < end)
 	{
-		int64		c = get_character(&at, end, width, order);
+		int64 c = get_character(&at, end, width, order);
 
 		if (c < 0)
 			return false;
@@ -170,7 +199,7 @@ to_utf8(WfBytes *bytes, const Charset *charset)
 bool
 wf_charset_read(const char *charset, WfBytes *bytes)
 {
-	Charset		found = find_charset(charset);
+	Charset found = find_charset(charset);
 
 	bytes->encoding = found.encoding;
 	if (found.width > 0)

@@ -88,15 +88,13 @@ installed_version(void)
 	HeapTuple	tuple;
 	char	   *version = NULL;
 
-	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
-				CStringGetDatum("workflow"));
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum("workflow"));
 	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 	{
-		bool		isnull;
-		Datum		value = heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(rel),
-										 &isnull);
+		bool  isnull;
+		Datum value = heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(rel), &isnull);
 
 		version = isnull ? pstrdup("") : TextDatumGetCString(value);
 	}
@@ -128,8 +126,8 @@ log_no_room(void)
 static WfExitReason
 find_extension(WfWorkerKind kind)
 {
-	char	   *version;
-	WfExitReason	exit_reason = WF_EXIT_NONE;
+	char		*version;
+	WfExitReason exit_reason = WF_EXIT_NONE;
 
 	wf_begin_transaction();
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -160,7 +158,7 @@ look_for_room(void)
 static bool
 may_run(WfWorkerKind kind)
 {
-	WfExitReason	exit_reason = find_extension(kind);
+	WfExitReason exit_reason = find_extension(kind);
 
 	if (kind != WF_DISPATCHER)
 		return exit_reason == WF_EXIT_NONE;

@@ -26,7 +26,7 @@
 #define LONGEST_LOCK_PAUSE_MS 1000
 
 static int64 alone = 0; /* what waits for this instance has failed together: one by one */
-static int	together;	/* that many were applied in this transaction */
+static int	 together;	/* that many were applied in this transaction */
 
 /* All of the instance together, so that nobody else waits for its lock with us, and their order stays. */
 static void
@@ -40,7 +40,7 @@ postpone(const WfDelivery *taken, TimestampTz until)
 static void
 wait_for_unlock(const WfDelivery *taken)
 {
-	int			pause_ms = Min(10 << Min(taken->attempt, 10), LONGEST_LOCK_PAUSE_MS);
+	int pause_ms = Min(10 << Min(taken->attempt, 10), LONGEST_LOCK_PAUSE_MS);
 
 	postpone(taken, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms));
 }
@@ -59,7 +59,7 @@ line_up(const WfDelivery *taken, const WfDelivery *first)
 static int
 count_due(const WfDelivery *waiting, int n, const char *queue, TimestampTz now)
 {
-	int			due = 0;
+	int due = 0;
 
 	while (due < n && (strcmp(waiting[due].queue, WF_QUEUE_SUSPENDED) == 0 ||
 					   (strcmp(waiting[due].queue, queue) == 0 && waiting[due].due_at <= now)))
@@ -70,8 +70,8 @@ count_due(const WfDelivery *waiting, int n, const char *queue, TimestampTz now)
 static void
 load_visits(WfBatch *batch, const WfDelivery *waiting, int n)
 {
-	int64	   *instances = palloc(sizeof(int64) * n);
-	int64	   *visits = palloc(sizeof(int64) * n);
+	int64 *instances = palloc(sizeof(int64) * n);
+	int64 *visits = palloc(sizeof(int64) * n);
 
 	for (int i = 0; i < n; i++)
 	{
@@ -93,7 +93,7 @@ apply_delivery(WfBatch *batch, const WfDelivery *waiting, int n)
 		   !TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), LONGEST_TURN_MS))
 	{
 		const WfDelivery *delivery = &waiting[applied++];
-		WfVisit    *visit = wf_batch_visit(batch, delivery->instance, delivery->visit);
+		WfVisit			 *visit = wf_batch_visit(batch, delivery->instance, delivery->visit);
 
 		together = applied;
 		if (visit != NULL)
@@ -106,13 +106,13 @@ apply_delivery(WfBatch *batch, const WfDelivery *waiting, int n)
 static void
 break_first(WfBatch *batch, const WfDelivery *first, int deaths)
 {
-	WfVisit    *visit = wf_batch_visit(batch, first->instance, first->visit);
-	WfFault		fault;
+	WfVisit *visit = wf_batch_visit(batch, first->instance, first->visit);
+	WfFault	 fault;
 
 	wf_failure_died(&fault);
 	ereport(WARNING, errcode(ERRCODE_SYSTEM_ERROR),
-			errmsg("workflow gives up delivery " INT64_FORMAT " (%s) of instance " INT64_FORMAT ": %s",
-				   first->id, first->kind, first->instance, fault.message));
+			errmsg("workflow gives up delivery " INT64_FORMAT " (%s) of instance " INT64_FORMAT ": %s", first->id,
+				   first->kind, first->instance, fault.message));
 	if (visit != NULL)
 		wf_engine_fail(batch, visit, &fault, deaths > WF_MOST_DEATHS ? WF_FAIL_BARE : WF_FAIL_ACTION);
 }
@@ -120,7 +120,7 @@ break_first(WfBatch *batch, const WfDelivery *first, int deaths)
 static void
 bring(WfBatch *batch, const WfDelivery *waiting, int n, int deaths)
 {
-	int64	   *ids = palloc(sizeof(int64) * n);
+	int64 *ids = palloc(sizeof(int64) * n);
 
 	load_visits(batch, waiting, n);
 	if (deaths >= WF_MOST_DEATHS)
@@ -142,7 +142,7 @@ bring(WfBatch *batch, const WfDelivery *waiting, int n, int deaths)
 void
 wf_deliver(const WfDelivery *taken, int deaths)
 {
-	WfBatch    *batch = wf_batch_begin();
+	WfBatch	   *batch = wf_batch_begin();
 	bool		one = wf_careful() || taken->instance == alone;
 	WfDelivery *waiting;
 	WfInstance *instance;
@@ -174,7 +174,7 @@ wf_deliver(const WfDelivery *taken, int deaths)
 bool
 wf_deliver_one_by_one(int64 instance)
 {
-	bool		again = together > 1;
+	bool again = together > 1;
 
 	alone = again ? instance : 0;
 	together = 0;

@@ -27,24 +27,24 @@
 static void
 put_off_upkeep(const WfDelivery *delivery)
 {
-	WfFault		fault;
+	WfFault fault;
 
 	wf_failure_died(&fault);
 	ereport(WARNING, errcode(ERRCODE_SYSTEM_ERROR),
-			errmsg("workflow gives up delivery " INT64_FORMAT " (%s) of instance " INT64_FORMAT ": %s",
-				   delivery->id, delivery->kind, delivery->instance, fault.message));
+			errmsg("workflow gives up delivery " INT64_FORMAT " (%s) of instance " INT64_FORMAT ": %s", delivery->id,
+				   delivery->kind, delivery->instance, fault.message));
 	wf_delivery_postpone(delivery->id, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), UPKEEP_PAUSE_MS));
 }
 
 bool
 wf_deliveries_work(const char *queue, WfWorkItem *item, int64 *delivering)
 {
-	WfAccess	access;
-	WfDelivery *delivery;
+	WfAccess	  access;
+	WfDelivery	 *delivery;
 	MemoryContext context = CurrentMemoryContext;
-	WfDelivery	write_back = {0};
-	WfDelivery	upkeep_due = {0};
-	int			deaths;
+	WfDelivery	  write_back = {0};
+	WfDelivery	  upkeep_due = {0};
+	int			  deaths;
 
 	wf_store_enter(&access);
 	delivery = wf_delivery_take(queue, GetCurrentTimestamp());
@@ -53,8 +53,10 @@ wf_deliveries_work(const char *queue, WfWorkItem *item, int64 *delivering)
 		wf_store_leave(&access);
 		return false;
 	}
-	*item = (WfWorkItem){.instance = delivery->instance, .visit = wf_delivery_kind(delivery->kind) != NULL ? delivery->visit : 0,
-		.delivery = delivery->id, .due_at = delivery->due_at};
+	*item = (WfWorkItem){.instance = delivery->instance,
+						 .visit = wf_delivery_kind(delivery->kind) != NULL ? delivery->visit : 0,
+						 .delivery = delivery->id,
+						 .due_at = delivery->due_at};
 	deaths = wf_careful_begin(WF_PIECE_DELIVERY, delivery->id);
 	if (strcmp(delivery->kind, WF_DELIVERY_WRITE_BACK) == 0)
 	{
@@ -70,9 +72,10 @@ wf_deliveries_work(const char *queue, WfWorkItem *item, int64 *delivering)
 	wf_store_leave(&access);
 	MemoryContextSwitchTo(context);
 	if (write_back.id != 0)
-		wf_write_back(&write_back, deaths >= WF_MOST_DEATHS						   ? WF_SPARED_DEADLY
-								   : wf_uncancellable_take(WF_UNCANCELLABLE_DELIVERY(write_back.id)) ? WF_SPARED_UNCANCELLABLE
-																						  : WF_SPARED_NOT);
+		wf_write_back(&write_back, deaths >= WF_MOST_DEATHS ? WF_SPARED_DEADLY
+								   : wf_uncancellable_take(WF_UNCANCELLABLE_DELIVERY(write_back.id))
+									   ? WF_SPARED_UNCANCELLABLE
+									   : WF_SPARED_NOT);
 	if (upkeep_due.id != 0)
 		wf_upkeep(&upkeep_due);
 	return true;

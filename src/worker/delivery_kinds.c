@@ -11,7 +11,7 @@
 static void
 apply_reply(WfBatch *batch, WfVisit *visit, Jsonb *payload)
 {
-	WfAnswer	answer;
+	WfAnswer answer;
 
 	wf_http_decode(payload, &answer);
 	wf_engine_answer(batch, visit, &answer);

@@ -14,7 +14,7 @@ typedef struct WfDeliveryKind
 	const char *name;
 	bool		lands; /* the dispatcher has its visit in flight until it is delivered */
 	/* Inside wf_store_enter, with the instance locked and not suspended. `visit` lives. */
-	void		(*apply) (WfBatch *batch, WfVisit *visit, Jsonb *payload);
+	void (*apply)(WfBatch *batch, WfVisit *visit, Jsonb *payload);
 } WfDeliveryKind;
 
 /* NULL: it is for no instance, but work of executors. */

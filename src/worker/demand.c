@@ -19,7 +19,7 @@
 /* while executors have work, see after that whether it was done */
 #define EXECUTOR_CHECK_MS 5000
 /* a look that takes long, since there are many queues, is taken only in so small a part of the time */
-#define LONG_LOOK_US 1000
+#define LONG_LOOK_US   1000
 #define LONG_LOOK_PART 4
 /* so seldom while all are busy: they find more of the same by themselves */
 #define BUSY_LOOK_MS 2
@@ -27,17 +27,17 @@
 typedef struct Demands
 {
 	MemoryContext context; /* of the list */
-	TimestampTz now;
-	WfDemand   *list;
-	int			n;
-	TimestampTz next; /* when to look at what is not due yet: WF_NEVER if there is nothing of the kind */
+	TimestampTz	  now;
+	WfDemand	 *list;
+	int			  n;
+	TimestampTz	  next; /* when to look at what is not due yet: WF_NEVER if there is nothing of the kind */
 } Demands;
 
 static void
 add_demand(Demands *demands, const WfExecutorWork *work)
 {
-	Oid			role = wf_executor_queue_role(work->queue);
-	WfDemand   *demand = NULL;
+	Oid		  role = wf_executor_queue_role(work->queue);
+	WfDemand *demand = NULL;
 
 	for (int i = 0; i < demands->n && demand == NULL; i++)
 		if (demands->list[i].role == role)
@@ -54,9 +54,9 @@ add_demand(Demands *demands, const WfExecutorWork *work)
 static void
 look_at_work(WfDispatcher *dispatcher, void *arg)
 {
-	Demands    *demands = arg;
+	Demands		   *demands = arg;
 	WfExecutorWork *work;
-	int			n = wf_executor_work(demands->now, wf_setting_executors, &work);
+	int				n = wf_executor_work(demands->now, wf_setting_executors, &work);
 
 	demands->list = MemoryContextAlloc(demands->context, sizeof(WfDemand) * Max(n, 1));
 	for (int i = 0; i < n; i++)
@@ -71,12 +71,12 @@ look_at_work(WfDispatcher *dispatcher, void *arg)
 void
 wf_demand_meet(WfDispatcher *dispatcher)
 {
-	WfQueueCursor	   *cursor = wf_queue_cursor(WF_QUEUE_EXECUTOR);
-	TimestampTz now = GetCurrentTimestamp();
-	Demands		demands = {.context = CurrentMemoryContext, .now = now, .next = WF_NEVER};
-	TimestampTz took;
-	bool		all_busy;
-	int			again_ms;
+	WfQueueCursor *cursor = wf_queue_cursor(WF_QUEUE_EXECUTOR);
+	TimestampTz	   now = GetCurrentTimestamp();
+	Demands		   demands = {.context = CurrentMemoryContext, .now = now, .next = WF_NEVER};
+	TimestampTz	   took;
+	bool		   all_busy;
+	int			   again_ms;
 
 	cursor->next = Max(cursor->next, dispatcher->demand_not_before);
 	if (cursor->next > now)
@@ -93,7 +93,8 @@ wf_demand_meet(WfDispatcher *dispatcher)
 	dispatcher->had_demands = demands.n > 0;
 	again_ms = wf_executors_share(demands.list, demands.n, &all_busy);
 	if (all_busy)
-		dispatcher->demand_not_before = Max(dispatcher->demand_not_before, TimestampTzPlusMilliseconds(now, BUSY_LOOK_MS));
+		dispatcher->demand_not_before =
+			Max(dispatcher->demand_not_before, TimestampTzPlusMilliseconds(now, BUSY_LOOK_MS));
 	if (dispatcher->had_demands && (again_ms < 0 || again_ms > EXECUTOR_CHECK_MS))
 		again_ms = EXECUTOR_CHECK_MS;
 	if (again_ms >= 0)

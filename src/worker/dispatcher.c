@@ -70,10 +70,10 @@ load_waiting_replies(void)
 static void
 load_queues(WfDispatcher *dispatcher)
 {
-	List	   *queues = wf_due_queues();
-	ListCell   *lc;
-	WfQueueCursor	  **cursors;
-	int			n;
+	List		   *queues = wf_due_queues();
+	ListCell	   *lc;
+	WfQueueCursor **cursors;
+	int				n;
 
 	foreach (lc, queues)
 		if (!wf_is_executor_queue(lfirst(lc)))
@@ -94,7 +94,8 @@ say_copy(bool copy)
 		return;
 	wf_begin_transaction();
 	ereport(WARNING,
-			errmsg("workflow sends nothing in database \"%s\": it is a copy of another one", get_database_name(MyDatabaseId)),
+			errmsg("workflow sends nothing in database \"%s\": it is a copy of another one",
+				   get_database_name(MyDatabaseId)),
 			errhint("If the original is no more, run SELECT workflow.adopt() there."));
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
@@ -111,7 +112,7 @@ bool
 wf_dispatcher_in_copy(void)
 {
 	WfDispatcher dispatcher = {0}; /* none yet */
-	bool		copy;
+	bool		 copy;
 
 	wf_shortage_limit_locks();
 	if (!wf_small_transaction(&dispatcher, find_copy, &copy))
@@ -124,7 +125,8 @@ wf_dispatcher_in_copy(void)
 static void
 leave_copy(WfDispatcher *dispatcher)
 {
-	if (wf_pause_get() == WF_PAUSED_COPY && !dispatcher->everything && wf_http_in_flight(dispatcher->http) == 0 && wf_copy_leave())
+	if (wf_pause_get() == WF_PAUSED_COPY && !dispatcher->everything && wf_http_in_flight(dispatcher->http) == 0 &&
+		wf_copy_leave())
 		proc_exit(0);
 }
 
@@ -132,8 +134,8 @@ leave_copy(WfDispatcher *dispatcher)
 static void
 find_out(WfDispatcher *dispatcher, void *arg)
 {
-	WfPause    *pause = arg;
-	WfIdentity	identity = wf_identity_check();
+	WfPause	  *pause = arg;
+	WfIdentity identity = wf_identity_check();
 
 	*pause = WF_RUNNING;
 	if (identity == WF_IDENTITY_COPY)
@@ -153,8 +155,8 @@ find_out(WfDispatcher *dispatcher, void *arg)
 static void
 look_at_everything(WfDispatcher *dispatcher)
 {
-	WfPause		before = wf_pause_get();
-	WfPause		pause;
+	WfPause before = wf_pause_get();
+	WfPause pause;
 
 	if (!dispatcher->everything || wf_shortage_lasts(dispatcher) || !wf_small_transaction(dispatcher, find_out, &pause))
 		return;
@@ -173,8 +175,8 @@ static void
 apply_wakeups(WfDispatcher *dispatcher)
 {
 	WfWakeups		wakeups;
-	WfQueueCursor	  **cursors;
-	int			n;
+	WfQueueCursor **cursors;
+	int				n;
 
 	wf_executors_reap();
 	wf_wakeups_take(&wakeups);
@@ -192,12 +194,12 @@ apply_wakeups(WfDispatcher *dispatcher)
 	{
 		if (strcmp(wakeups.wakeups[i].queue, WF_QUEUE_UPKEEP) == 0)
 		{
-			dispatcher->upkeep_at = Min(dispatcher->upkeep_at,
-										TimestampTzPlusMilliseconds(dispatcher->upkeep_called_at, UPKEEP_PAUSE_MS));
+			dispatcher->upkeep_at =
+				Min(dispatcher->upkeep_at, TimestampTzPlusMilliseconds(dispatcher->upkeep_called_at, UPKEEP_PAUSE_MS));
 			continue;
 		}
 		wf_queue_cursor_rewind(wf_queue_cursor(wakeups.wakeups[i].queue), wakeups.wakeups[i].due_at,
-					   wakeups.wakeups[i].due_at);
+							   wakeups.wakeups[i].due_at);
 		if (strcmp(wakeups.wakeups[i].queue, WF_QUEUE_MOVE) == 0)
 		{
 			dispatcher->deliveries_at = Min(dispatcher->deliveries_at, wakeups.wakeups[i].due_at);
@@ -264,9 +266,9 @@ rewarn(WfDispatcher *dispatcher)
 static TimestampTz
 next_look_of_all(WfDispatcher *dispatcher)
 {
-	TimestampTz next = Min(dispatcher->deliveries_at, wf_in_flight_resume_next());
-	WfQueueCursor	  **cursors;
-	int			n;
+	TimestampTz		next = Min(dispatcher->deliveries_at, wf_in_flight_resume_next());
+	WfQueueCursor **cursors;
+	int				n;
 
 	if (dispatcher->everything || (!dispatcher->paused && dispatcher->rewarning))
 		return DT_NOBEGIN;
@@ -304,9 +306,9 @@ sleep_ms(WfDispatcher *dispatcher)
 static void
 wait_for_unlocks(WfDispatcher *dispatcher)
 {
-	bool		wait = dispatcher->skipped_locked || dispatcher->deliveries_at != WF_NEVER;
-	WfQueueCursor	  **cursors;
-	int			n;
+	bool			wait = dispatcher->skipped_locked || dispatcher->deliveries_at != WF_NEVER;
+	WfQueueCursor **cursors;
+	int				n;
 
 	cursors = wf_queue_cursors_all(&n);
 	for (int i = 0; i < n; i++)
@@ -323,14 +325,14 @@ wait_for_unlocks(WfDispatcher *dispatcher)
 static void
 call_servers(WfDispatcher *dispatcher)
 {
-	TimestampTz begin = GetCurrentTimestamp();
-	int			n;
-	WfQueueCursor	  **cursors = wf_queue_cursors_all(&n);
+	TimestampTz		begin = GetCurrentTimestamp();
+	int				n;
+	WfQueueCursor **cursors = wf_queue_cursors_all(&n);
 
 	dispatcher->first_server++;
 	for (int i = 0; i < n; i++)
 	{
-		WfQueueCursor	   *cursor = cursors[(dispatcher->first_server + i) % n];
+		WfQueueCursor *cursor = cursors[(dispatcher->first_server + i) % n];
 
 		if (cursor->server == NULL)
 			continue;
@@ -364,12 +366,13 @@ fire(WfDispatcher *dispatcher)
 static void
 look_at_database(WfDispatcher *dispatcher)
 {
-	static void (*const steps[]) (WfDispatcher *dispatcher) = {wf_replies_retry_kept, remove_delivered, rewarn, call_for_upkeep, fire,
-		wf_deliveries_take, call_servers, wf_requests_abort_abandoned, wf_demand_meet};
+	static void (*const steps[])(WfDispatcher * dispatcher) =
+		{wf_replies_retry_kept,		  remove_delivered, rewarn, call_for_upkeep, fire, wf_deliveries_take, call_servers,
+		 wf_requests_abort_abandoned, wf_demand_meet};
 
 	wf_in_flight_resume(GetCurrentTimestamp());
 	for (int i = 0; i < lengthof(steps) && !wf_shortage_lasts(dispatcher); i++)
-		steps[i] (dispatcher);
+		steps[i](dispatcher);
 }
 
 static void
@@ -463,8 +466,8 @@ wf_dispatcher_run(void)
 	start_dispatching(dispatcher);
 	for (;;)
 	{
-		WaitEvent	event;
-		long		ms;
+		WaitEvent event;
+		long	  ms;
 
 		MemoryContextSwitchTo(dispatcher->turn_context);
 		MemoryContextReset(dispatcher->turn_context);

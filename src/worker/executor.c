@@ -43,7 +43,7 @@
 /* So many due rows are read at a time. */
 #define LOOK_AT 16
 /* A statement that has given way so many times in a row runs with its instance locked. */
-#define MOST_YIELDS 3
+#define MOST_YIELDS			  3
 #define LONGEST_LOCK_PAUSE_MS 1000
 /* what failed and could not be dealt with */
 #define FAILED_PAUSE_MS 60000
@@ -53,7 +53,7 @@
 #define REPAIR_LIMIT_MS 10000
 
 static MemoryContext work_context;
-static int64 delivering = 0;   /* the delivery that is being carried out */
+static int64		 delivering = 0; /* the delivery that is being carried out */
 
 typedef enum Found
 {
@@ -107,7 +107,7 @@ is_own_visit(const WfVisit *visit)
 static Found
 take_work(WfWorkItem *item)
 {
-	int			yields;
+	int yields;
 
 	if (!wf_claim(item->visit))
 		return NOTHING; /* the executor that has it looks again when it is done */
@@ -134,7 +134,7 @@ take_next(const char *queue, WfWorkItem *item)
 		n = wf_due_scan_work(queue, &after, now, LOOK_AT, items);
 		for (int i = 0; i < n; i++)
 		{
-			Found		one = take_work(&items[i]);
+			Found one = take_work(&items[i]);
 
 			if (one == DONE)
 			{
@@ -164,9 +164,9 @@ lock_now(WfWorkItem *item)
 static Found
 fail_deadly_visit(WfWorkItem *item, int deaths)
 {
-	WfBatch    *batch = wf_batch_begin();
-	WfVisit    *visit;
-	WfFault		fault;
+	WfBatch *batch = wf_batch_begin();
+	WfVisit *visit;
+	WfFault	 fault;
 
 	if (!lock_now(item))
 		return ONLY_LOCKED;
@@ -205,9 +205,9 @@ run_visit_statement(WfAccess *access, WfBatch *batch, WfVisit *visit, WfWorkItem
 static Found
 work_on_taken(WfAccess *access, WfWorkItem *item)
 {
-	int			deaths = wf_careful_begin(WF_PIECE_EXECUTE, item->visit);
-	WfBatch    *batch = wf_batch_begin();
-	WfVisit    *visit;
+	int		 deaths = wf_careful_begin(WF_PIECE_EXECUTE, item->visit);
+	WfBatch *batch = wf_batch_begin();
+	WfVisit *visit;
 
 	if (deaths >= WF_MOST_DEATHS)
 		return fail_deadly_visit(item, deaths);
@@ -229,8 +229,8 @@ work_on_taken(WfAccess *access, WfWorkItem *item)
 static Found
 work_on_visit(const char *queue, WfWorkItem *item)
 {
-	WfAccess	access;
-	Found		found;
+	WfAccess access;
+	Found	 found;
 
 	wf_store_enter(&access);
 	found = take_next(queue, item);
@@ -243,7 +243,7 @@ work_on_visit(const char *queue, WfWorkItem *item)
 static Found
 work_on_delivery(const char *queue, WfWorkItem *item)
 {
-	Found		found;
+	Found found;
 
 	/* a write-back runs triggers of the table */
 	wf_limit_end();
@@ -257,22 +257,22 @@ work_on_delivery(const char *queue, WfWorkItem *item)
 
 typedef struct Failure
 {
-	ErrorData  *error;
-	WfLack		lack;
-	WfFault		fault; /* the error as one */
-	int			pause_ms; /* of a delivery */
+	ErrorData *error;
+	WfLack	   lack;
+	WfFault	   fault;	 /* the error as one */
+	int		   pause_ms; /* of a delivery */
 } Failure;
 
 /*
  * A failure is dealt with in a transaction of its own, which can fail as well: NULL if it has not. Another executor may have
  * taken up the same piece of work meanwhile: that is waited for, but not for long, since it deals with it itself.
  */
-typedef void (*Repair) (const WfWorkItem *item, const Failure *failure, WfFailing broken);
+typedef void (*Repair)(const WfWorkItem *item, const Failure *failure, WfFailing broken);
 
 static Failure *
 take_failure(void)
 {
-	Failure    *failure = MemoryContextAllocZero(work_context, sizeof(Failure));
+	Failure *failure = MemoryContextAllocZero(work_context, sizeof(Failure));
 
 	failure->error = wf_catch(work_context);
 	failure->lack = wf_failure_lack(failure->error);
@@ -283,11 +283,11 @@ take_failure(void)
 static Failure *
 try_repair(Repair repair, const WfWorkItem *item, const Failure *failure, WfFailing broken)
 {
-	Failure    *volatile second = NULL;
+	Failure *volatile second = NULL;
 
 	PG_TRY();
 	{
-		WfAccess	access;
+		WfAccess access;
 
 		wf_begin_transaction();
 		wf_limit_begin(REPAIR_LIMIT_MS);
@@ -310,7 +310,7 @@ try_repair(Repair repair, const WfWorkItem *item, const Failure *failure, WfFail
 static Failure *
 try_to_fail_visit(Repair repair, const WfWorkItem *item, const Failure *failure, WfFailing broken)
 {
-	Failure    *second = try_repair(repair, item, failure, broken);
+	Failure *second = try_repair(repair, item, failure, broken);
 
 	if (second != NULL && second->lack == WF_LACK_NONE)
 		second = try_repair(repair, item, failure, WF_FAIL_BARE);
@@ -360,10 +360,10 @@ give_up_work(const WfWorkItem *item, const Failure *failure)
 static void
 count_failure(const WfWorkItem *item, const Failure *failure, WfFailing broken)
 {
-	WfBatch    *batch = wf_batch_begin();
-	WfVisit    *visit = load_visit(batch, item);
-	WfAnswer	answer = {.fault = failure->fault};
-	bool		runs = wf_sql_step_is_due(batch, visit);
+	WfBatch *batch = wf_batch_begin();
+	WfVisit *visit = load_visit(batch, item);
+	WfAnswer answer = {.fault = failure->fault};
+	bool	 runs = wf_sql_step_is_due(batch, visit);
 
 	if (item->statement && !runs)
 		return; /* others have changed it: if it is due, an executor finds it */
@@ -389,7 +389,7 @@ postpone_visit(const WfWorkItem *item, const Failure *failure, WfFailing broken)
 static void
 visit_failed(const WfWorkItem *item, Failure *failure)
 {
-	Failure    *second;
+	Failure *second;
 
 	failure->fault.code = pstrdup(failure->fault.sqlstate);
 	second = try_to_fail_visit(count_failure, item, failure, WF_FAIL_VISIT);
@@ -418,8 +418,8 @@ postpone_failed_delivery(const WfWorkItem *item, const Failure *failure, WfFaili
 static void
 fail_delivery(const WfWorkItem *item, const Failure *failure, WfFailing broken)
 {
-	WfBatch    *batch = wf_batch_begin();
-	WfVisit    *visit = load_visit(batch, item);
+	WfBatch *batch = wf_batch_begin();
+	WfVisit *visit = load_visit(batch, item);
 
 	if (visit != NULL)
 		wf_engine_fail(batch, visit, &failure->fault, broken);
@@ -432,15 +432,16 @@ fail_delivery(const WfWorkItem *item, const Failure *failure, WfFailing broken)
 static void
 delivery_failed(const WfWorkItem *item, Failure *failure)
 {
-	bool		own = item->visit != 0 && failure->lack == WF_LACK_NONE;
-	Failure    *second;
+	bool	 own = item->visit != 0 && failure->lack == WF_LACK_NONE;
+	Failure *second;
 
 	if (wf_limit_was_hit())
 		failure->fault.message = "the move took longer than workflow.sql_timeout allows";
 	failure->pause_ms = FAILED_PAUSE_MS;
 	if (failure->lack != WF_LACK_NONE && item->visit != 0)
-		failure->pause_ms = wf_failure_wait_sql(item->instance, item->visit, failure->lack, &failure->fault,
-												failure->lack == WF_LACK_LOCK ? LONGEST_LOCK_PAUSE_MS : FAILED_PAUSE_MS);
+		failure->pause_ms =
+			wf_failure_wait_sql(item->instance, item->visit, failure->lack, &failure->fault,
+								failure->lack == WF_LACK_LOCK ? LONGEST_LOCK_PAUSE_MS : FAILED_PAUSE_MS);
 	second = try_repair(postpone_failed_delivery, item, failure, WF_FAIL_ACTION);
 	if (second != NULL)
 		give_up_work(item, second);
@@ -451,14 +452,13 @@ delivery_failed(const WfWorkItem *item, Failure *failure)
 static void
 has_failed(const WfWorkItem *item, Failure *failure)
 {
-	ErrorData  *error = failure->error;
+	ErrorData *error = failure->error;
 
 	if (item->delivery != 0 && item->visit != 0 && wf_deliver_one_by_one(item->instance))
 		return;
 	/* shortages are told of once, and not for each piece of work */
 	if (failure->lack == WF_LACK_NONE)
-		ereport(LOG, errcode(error->sqlerrcode),
-				errmsg("workflow executor: %s", error->message),
+		ereport(LOG, errcode(error->sqlerrcode), errmsg("workflow executor: %s", error->message),
 				error->detail != NULL ? errdetail_internal("%s", error->detail) : 0);
 	if (item->delivery != 0)
 		delivery_failed(item, failure);
@@ -489,7 +489,7 @@ static Found
 try_work(const WfTurn *turn, WfWorkItem *item)
 {
 	volatile Found found = NOTHING;
-	Failure    *volatile failure = NULL;
+	Failure *volatile failure = NULL;
 
 	(void) wf_sql_step_was_postponed();
 	PG_TRY();
@@ -539,7 +539,7 @@ work_in_turn(const WfTurn *turn)
 static void
 list_turns(void)
 {
-	Failure    *volatile failure = NULL;
+	Failure *volatile failure = NULL;
 	const WfWorkItem nothing = {0};
 
 	PG_TRY();
@@ -562,10 +562,10 @@ list_turns(void)
 static Found
 work_next(void)
 {
-	bool		fresh = wf_turns_are_old();
-	bool		locked = false;
-	WfTurn		turn;
-	Found		found;
+	bool   fresh = wf_turns_are_old();
+	bool   locked = false;
+	WfTurn turn;
+	Found  found;
 
 	if (fresh)
 		list_turns();
@@ -631,9 +631,9 @@ wf_executor_run(void)
 	wf_claims_attach();
 	for (;;)
 	{
-		Found		found;
-		long		wait_ms;
-		int			rc;
+		Found found;
+		long  wait_ms;
+		int	  rc;
 
 		MemoryContextSwitchTo(work_context);
 		MemoryContextReset(work_context);

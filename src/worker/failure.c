@@ -30,7 +30,7 @@ says(const ErrorData *error, const char *beginning)
 static WfLack
 lack_of_errno(const ErrorData *error)
 {
-	int			code = error->saved_errno;
+	int code = error->saved_errno;
 
 	if (code == 0 || error->message == NULL || strstr(error->message, strerror(code)) == NULL)
 		return WF_LACK_NONE;
@@ -85,7 +85,7 @@ lack_of_intervention(const ErrorData *error)
 		case ERRCODE_CRASH_SHUTDOWN:
 		case ERRCODE_CANNOT_CONNECT_NOW:
 			return error->funcname != NULL && strcmp(error->funcname, "exec_stmt_raise") == 0 ? WF_LACK_NONE
-																								 : WF_LACK_SERVER;
+																							  : WF_LACK_SERVER;
 		default:
 			return WF_LACK_NONE;
 	}
@@ -121,7 +121,8 @@ wf_failure_lack(const ErrorData *error)
 		case MAKE_SQLSTATE('5', '7', '0', '0', '0'): /* operator intervention */
 			return lack_of_intervention(error);
 		case MAKE_SQLSTATE('5', '8', '0', '0', '0'): /* system error; a library that is missing has no such errno */
-		case MAKE_SQLSTATE('4', '2', '0', '0', '0'): /* a file system that is read-only now is "insufficient privilege" */
+		case MAKE_SQLSTATE('4', '2', '0', '0',
+						   '0'): /* a file system that is read-only now is "insufficient privilege" */
 		case MAKE_SQLSTATE('X', 'X', '0', '0', '0'):
 			return lack_of_errno(error);
 		default:
@@ -149,17 +150,19 @@ wait_for_it(WfLackRow *row, const char *message, int longest_ms)
 	row->instance = key_of(row->instance, row->visit);
 	pause_ms = wf_lack_record(row, longest_ms, &first);
 	if (first)
-		ereport(WARNING, errcode(MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4])),
-				errmsg("workflow has to wait: %s", message),
-				errdetail("What cannot be done now is tried again until it works. What has arrived is kept, and no attempt is spent."),
-				errhint("The view workflow.visits shows in blocked_by what waits, and for what."));
+		ereport(
+			WARNING, errcode(MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4])),
+			errmsg("workflow has to wait: %s", message),
+			errdetail(
+				"What cannot be done now is tried again until it works. What has arrived is kept, and no attempt is spent."),
+			errhint("The view workflow.visits shows in blocked_by what waits, and for what."));
 	return pause_ms;
 }
 
 int
 wf_failure_wait(int64 instance, int64 visit, WfLack lack, const ErrorData *error, int longest_ms)
 {
-	WfLackRow	row = {.instance = instance, .visit = visit, .lack = lack, .said = true};
+	WfLackRow row = {.instance = instance, .visit = visit, .lack = lack, .said = true};
 
 	strlcpy(row.sqlstate, unpack_sql_state(error->sqlerrcode), sizeof(row.sqlstate));
 	return wait_for_it(&row, error->message, longest_ms);
@@ -168,9 +171,11 @@ wf_failure_wait(int64 instance, int64 visit, WfLack lack, const ErrorData *error
 int
 wf_failure_wait_sql(int64 instance, int64 visit, WfLack lack, const WfFault *fault, int longest_ms)
 {
-	WfLackRow	row = {.instance = instance, .visit = visit, .lack = lack,
-		.said = lack != WF_LACK_CONFLICT && lack != WF_LACK_LOCK};
-	int			pause_ms;
+	WfLackRow row = {.instance = instance,
+					 .visit = visit,
+					 .lack = lack,
+					 .said = lack != WF_LACK_CONFLICT && lack != WF_LACK_LOCK};
+	int		  pause_ms;
 
 	strlcpy(row.sqlstate, fault->sqlstate, sizeof(row.sqlstate));
 	pause_ms = wait_for_it(&row, fault->message, longest_ms);

@@ -20,10 +20,10 @@ extern WfLack wf_failure_lack(const ErrorData *error);
  * It is tried again until it works, and spends nothing: remember that for the view visits, and say it in the log, once until it is over.
  * Returns the pause before the next try, in milliseconds. instance 0, visit 0: it is nobody's.
  */
-extern int	wf_failure_wait(int64 instance, int64 visit, WfLack lack, const ErrorData *error, int longest_ms);
+extern int wf_failure_wait(int64 instance, int64 visit, WfLack lack, const ErrorData *error, int longest_ms);
 
 /* The same for a statement that has failed, as a fault: a conflict with others is not worth a line in the log. */
-extern int	wf_failure_wait_sql(int64 instance, int64 visit, WfLack lack, const WfFault *fault, int longest_ms);
+extern int wf_failure_wait_sql(int64 instance, int64 visit, WfLack lack, const WfFault *fault, int longest_ms);
 
 /* It has worked. */
 extern void wf_failure_over(int64 instance, int64 visit);

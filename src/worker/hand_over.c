@@ -35,8 +35,8 @@ deliver_to_executor(WfBatch *batch, const WfJob *job, const char *queue, const c
 static void
 hand_over_visit(WfBatch *batch, WfJob *job, WfVisit *visit)
 {
-	WfAnswer	answer = {.fault = job->fault};
-	char	   *queue = wf_executor_queue(visit->instance->process->process_id);
+	WfAnswer answer = {.fault = job->fault};
+	char	*queue = wf_executor_queue(visit->instance->process->process_id);
 
 	switch (job->kind)
 	{
@@ -63,7 +63,7 @@ hand_over_visit(WfBatch *batch, WfJob *job, WfVisit *visit)
 static void
 hand_over_job(WfBatch *batch, WfJob *job)
 {
-	WfVisit    *visit = wf_batch_visit(batch, job->instance, job->visit);
+	WfVisit *visit = wf_batch_visit(batch, job->instance, job->visit);
 
 	if (visit != NULL && visit->suspended)
 		wf_job_keep_suspended(batch, job);
@@ -82,8 +82,8 @@ hand_over_job(WfBatch *batch, WfJob *job)
 static void
 hand_over(WfJob *jobs, int n)
 {
-	WfAccess	access;
-	WfBatch    *batch;
+	WfAccess	  access;
+	WfBatch		 *batch;
 	MemoryContext old;
 
 	wf_begin_transaction();
@@ -124,16 +124,15 @@ wf_job_hand_over(WfJob *job)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error = wf_catch(context);
-		WfLack		lack = wf_failure_lack(error);
+		ErrorData *error = wf_catch(context);
+		WfLack	   lack = wf_failure_lack(error);
 
 		job->verdict = WF_JOB_STUCK;
 		if (lack != WF_LACK_NONE)
 			wf_job_wait(job, lack, error);
 		else
 			ereport(WARNING, errcode(error->sqlerrcode),
-					errmsg("workflow could not hand visit " INT64_FORMAT "_" INT64_FORMAT
-						   " over to an executor: %s",
+					errmsg("workflow could not hand visit " INT64_FORMAT "_" INT64_FORMAT " over to an executor: %s",
 						   job->instance, job->visit, error->message));
 	}
 	PG_END_TRY();
@@ -154,8 +153,8 @@ void
 wf_jobs_hand_over_slow(WfJob *jobs, int n)
 {
 	MemoryContext context = CurrentMemoryContext;
-	WfJob	   *slow = palloc(sizeof(WfJob) * n);
-	int			nslow = 0;
+	WfJob		 *slow = palloc(sizeof(WfJob) * n);
+	int			  nslow = 0;
 
 	for (int i = 0; i < n; i++)
 		if (is_handed_over_with_others(&jobs[i]))

@@ -25,11 +25,12 @@
 bool
 wf_http_request(WfVisit *visit, const WfServer *server, Oid owner, WfHttpRequest *request, WfFault *fault)
 {
-	List	   *list = NIL;
+	List		 *list = NIL;
 	WfHttpHeader *headers;
-	ListCell   *lc;
+	ListCell	 *lc;
 
-	if (!wf_request_make(visit, server, request, &list, fault) || !wf_server_prepare(server, owner, request, &list, fault))
+	if (!wf_request_make(visit, server, request, &list, fault) ||
+		!wf_server_prepare(server, owner, request, &list, fault))
 		return false;
 	headers = palloc(sizeof(WfHttpHeader) * Max(list_length(list), 1));
 	foreach (lc, list)
@@ -53,7 +54,7 @@ header_value(const WfHttpReply *reply, const char *name)
 static Jsonb *
 string_jsonb(const char *text, int len)
 {
-	JsonbValue	value = {.type = jbvString, .val.string = {len, unconstify(char *, text)}};
+	JsonbValue value = {.type = jbvString, .val.string = {len, unconstify(char *, text)}};
 
 	return JsonbValueToJsonb(&value);
 }
@@ -71,8 +72,8 @@ typedef struct Parse
 static char *
 to_server(char *text, int len, int encoding)
 {
-	int			server = GetDatabaseEncoding();
-	char	   *utf8;
+	int	  server = GetDatabaseEncoding();
+	char *utf8;
 
 	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII || server == PG_SQL_ASCII ||
 		OidIsValid(FindDefaultConversionProc(encoding, server)))
@@ -84,8 +85,8 @@ to_server(char *text, int len, int encoding)
 static void
 parse(void *arg)
 {
-	Parse	   *p = arg;
-	char	   *text = (char *) p->body;
+	Parse *p = arg;
+	char  *text = (char *) p->body;
 
 	if (p->encoding != GetDatabaseEncoding())
 		text = to_server(text, (int) p->len, p->encoding);
@@ -101,7 +102,7 @@ parse(void *arg)
 static Jsonb *
 parse_body(const char *body, size_t len, int encoding, bool json, const char **message)
 {
-	Parse		p = {.body = body, .len = len, .encoding = encoding, .json = json};
+	Parse p = {.body = body, .len = len, .encoding = encoding, .json = json};
 
 	if (encoding == GetDatabaseEncoding() && !pg_verify_mbstr(encoding, body, (int) len, true))
 	{
@@ -114,9 +115,9 @@ parse_body(const char *body, size_t len, int encoding, bool json, const char **m
 static Jsonb *
 base64_jsonb(const char *body, size_t len)
 {
-	int			size = pg_b64_enc_len((int) len);
-	char	   *encoded = palloc(size + 1);
-	int			n = pg_b64_encode((const void *) body, (int) len, encoded, size);
+	int	  size = pg_b64_enc_len((int) len);
+	char *encoded = palloc(size + 1);
+	int	  n = pg_b64_encode((const void *) body, (int) len, encoded, size);
 
 	return string_jsonb(encoded, n);
 }
@@ -140,9 +141,11 @@ header_text(const char *value)
 static const char *
 packing_problem(const WfHttpReply *reply)
 {
-	static const char *const problems[] = {[WF_HTTP_UNPACKED] = NULL, [WF_HTTP_PACKED] = "is not known here, or is not so",
-		[WF_HTTP_CUT_OFF] = "is cut off", [WF_HTTP_BROKEN] = "is broken"};
-	const char *coding = header_value(reply, "content-encoding");
+	static const char *const problems[] = {[WF_HTTP_UNPACKED] = NULL,
+										   [WF_HTTP_PACKED] = "is not known here, or is not so",
+										   [WF_HTTP_CUT_OFF] = "is cut off",
+										   [WF_HTTP_BROKEN] = "is broken"};
+	const char				*coding = header_value(reply, "content-encoding");
 
 	if (reply->packing == WF_HTTP_UNPACKED)
 		return NULL;
@@ -182,7 +185,8 @@ read_json(const WfHttpReply *reply, const WfBytes *bytes, const char *problem, c
 	if (problem == NULL)
 		body = parse_body(bytes->data, bytes->len, bytes->encoding >= 0 ? bytes->encoding : PG_UTF8, true, &why);
 	if (body == NULL)
-		*message = psprintf("the answer says that it is JSON, but it cannot be read: %s", packing != NULL ? packing : why);
+		*message =
+			psprintf("the answer says that it is JSON, but it cannot be read: %s", packing != NULL ? packing : why);
 	return body;
 }
 
@@ -222,19 +226,19 @@ read_body(const WfHttpReply *reply, bool *encoded, const char **message)
 static Jsonb *
 make_http_reply(const WfHttpReply *reply, Jsonb *body, bool encoded)
 {
-	WfField    *headers = palloc0(sizeof(WfField) * Max(reply->nheaders, 1));
-	WfField		fields[4];
+	WfField *headers = palloc0(sizeof(WfField) * Max(reply->nheaders, 1));
+	WfField	 fields[4];
 
 	for (int i = 0; i < reply->nheaders; i++)
-		headers[i] = (WfField){.key = reply->headers[i].name, .kind = WF_FIELD_TEXT,
-			.text = header_text(reply->headers[i].value),
-			.omit = header_text(reply->headers[i].name) == NULL};
+		headers[i] = (WfField){.key = reply->headers[i].name,
+							   .kind = WF_FIELD_TEXT,
+							   .text = header_text(reply->headers[i].value),
+							   .omit = header_text(reply->headers[i].name) == NULL};
 	memset(fields, 0, sizeof(fields));
 	fields[0] = (WfField){.key = "status", .kind = WF_FIELD_INT, .number = reply->status};
 	fields[1] = (WfField){.key = "headers", .jsonb = wf_jsonb_object(headers, reply->nheaders)};
 	fields[2] = (WfField){.key = "body", .jsonb = body};
-	fields[3] = (WfField){.key = "encoding", .kind = WF_FIELD_TEXT, .text = "base64",
-		.omit = !encoded};
+	fields[3] = (WfField){.key = "encoding", .kind = WF_FIELD_TEXT, .text = "base64", .omit = !encoded};
 	return wf_jsonb_object(fields, lengthof(fields));
 }
 
@@ -251,13 +255,13 @@ retry_after_ms(const WfHttpReply *reply)
 
 	while (at != NULL)
 	{
-		char	   *next;
-		double		seconds = strtol(at, &next, 10);
-		bool		is_number = next != at && (*next == ',' || *next == '\0');
+		char  *next;
+		double seconds = strtol(at, &next, 10);
+		bool   is_number = next != at && (*next == ',' || *next == '\0');
 
 		next = strchr(at, ',');
 		if (!is_number && next != NULL)
-			next = strchr(next + 1, ',');	/* a date has one behind its weekday */
+			next = strchr(next + 1, ','); /* a date has one behind its weekday */
 		if (next != NULL)
 			*next++ = '\0';
 		if (!is_number)
@@ -278,14 +282,14 @@ static Jsonb *
 cookies_jsonb(const WfHttpReply *reply)
 {
 	WfJsonbState state = {0};
-	JsonbValue *array;
+	JsonbValue	*array;
 
 	if (reply->ncookies == 0)
 		return NULL;
 	wf_jsonb_push(&state, WJB_BEGIN_ARRAY, NULL);
 	for (int i = 0; i < reply->ncookies; i++)
 	{
-		JsonbValue	value = {.type = jbvString};
+		JsonbValue value = {.type = jbvString};
 
 		if (header_text(reply->cookies[i]) == NULL)
 			continue;
@@ -301,7 +305,7 @@ cookies_jsonb(const WfHttpReply *reply)
 static Jsonb *
 keep(Jsonb *jsonb, MemoryContext scratch)
 {
-	Jsonb	   *kept = NULL;
+	Jsonb *kept = NULL;
 
 	if (jsonb != NULL)
 	{
@@ -320,11 +324,10 @@ static Jsonb *
 read_reply(const WfHttpReply *reply, const char **message)
 {
 	MemoryContext context = CurrentMemoryContext;
-	MemoryContext scratch =
-		AllocSetContextCreate(context, "workflow reply", ALLOCSET_DEFAULT_SIZES);
-	bool		encoded;
-	Jsonb	   *body;
-	Jsonb	   *result;
+	MemoryContext scratch = AllocSetContextCreate(context, "workflow reply", ALLOCSET_DEFAULT_SIZES);
+	bool		  encoded;
+	Jsonb		 *body;
+	Jsonb		 *result;
 
 	MemoryContextSwitchTo(scratch);
 	body = read_body(reply, &encoded, message);
@@ -347,8 +350,7 @@ read_answered(const WfHttpReply *reply, WfAnswer *answer)
 	answer->reply = read_reply(reply, &message);
 	if (reply->status / 100 != 2)
 	{
-		wf_fault(&answer->fault, psprintf("%d", reply->status), "the service answered %d",
-				 reply->status);
+		wf_fault(&answer->fault, psprintf("%d", reply->status), "the service answered %d", reply->status);
 		answer->fault.http_status = reply->status;
 		answer->retryable = is_retryable_status(reply->status);
 		answer->retry_after_ms = retry_after_ms(reply);
@@ -401,7 +403,7 @@ Jsonb *
 wf_http_encode(const WfAnswer *answer)
 {
 	const WfFault *fault = &answer->fault;
-	WfField		fields[8];
+	WfField		   fields[8];
 
 	memset(fields, 0, sizeof(fields));
 	fields[0] = (WfField){.key = "reply", .jsonb = answer->reply};
@@ -410,8 +412,7 @@ wf_http_encode(const WfAnswer *answer)
 	fields[3] = (WfField){.key = "http_status", .kind = WF_FIELD_INT, .number = fault->http_status};
 	fields[4] = (WfField){.key = "sqlstate", .kind = WF_FIELD_TEXT, .text = fault->sqlstate};
 	fields[5] = (WfField){.key = "retryable", .kind = WF_FIELD_INT, .number = answer->retryable};
-	fields[6] = (WfField){.key = "retry_after_ms", .kind = WF_FIELD_INT,
-		.number = answer->retry_after_ms};
+	fields[6] = (WfField){.key = "retry_after_ms", .kind = WF_FIELD_INT, .number = answer->retry_after_ms};
 	fields[7] = (WfField){.key = "cookies", .jsonb = answer->cookies};
 	return wf_jsonb_object(fields, lengthof(fields));
 }
@@ -419,7 +420,7 @@ wf_http_encode(const WfAnswer *answer)
 static bool
 get_scalar(Jsonb *object, const char *key, JsonbValue *value)
 {
-	Jsonb	   *field = wf_jsonb_get(object, key);
+	Jsonb *field = wf_jsonb_get(object, key);
 
 	return field != NULL && JsonbExtractScalar(&field->root, value);
 }
@@ -427,7 +428,7 @@ get_scalar(Jsonb *object, const char *key, JsonbValue *value)
 static char *
 get_text(Jsonb *object, const char *key)
 {
-	JsonbValue	value;
+	JsonbValue value;
 
 	if (!get_scalar(object, key, &value) || value.type != jbvString)
 		return NULL;
@@ -437,18 +438,17 @@ get_text(Jsonb *object, const char *key)
 static int
 get_int(Jsonb *object, const char *key)
 {
-	JsonbValue	value;
+	JsonbValue value;
 
 	if (!get_scalar(object, key, &value) || value.type != jbvNumeric)
 		return 0;
-	return DatumGetInt32(
-		DirectFunctionCall1(numeric_int4, NumericGetDatum(value.val.numeric)));
+	return DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(value.val.numeric)));
 }
 
 void
 wf_http_decode(Jsonb *packed, WfAnswer *answer)
 {
-	char	   *sqlstate = get_text(packed, "sqlstate");
+	char *sqlstate = get_text(packed, "sqlstate");
 
 	memset(answer, 0, sizeof(*answer));
 	answer->reply = wf_jsonb_get(packed, "reply");

@@ -19,14 +19,14 @@
 /* While it grows it is in no state to go on from an error. */
 struct in_flight_hash;
 static void *in_flight_allocate(struct in_flight_hash *table, Size size);
-static void in_flight_free(struct in_flight_hash *table, void *pointer);
+static void	 in_flight_free(struct in_flight_hash *table, void *pointer);
 
-#define SH_PREFIX in_flight
-#define SH_ELEMENT_TYPE WfInFlight
-#define SH_KEY_TYPE int64
-#define SH_KEY visit
+#define SH_PREFIX			 in_flight
+#define SH_ELEMENT_TYPE		 WfInFlight
+#define SH_KEY_TYPE			 int64
+#define SH_KEY				 visit
 #define SH_HASH_KEY(tb, key) murmurhash32((uint32) (key))
-#define SH_EQUAL(tb, a, b) ((a) == (b))
+#define SH_EQUAL(tb, a, b)	 ((a) == (b))
 #define SH_USE_NONDEFAULT_ALLOCATOR
 #define SH_SCOPE static inline
 #define SH_DECLARE
@@ -34,15 +34,16 @@ static void in_flight_free(struct in_flight_hash *table, void *pointer);
 #include "lib/simplehash.h"
 
 static in_flight_hash *entries;
-static int	nhanded_over = 0;
-static int	nkept = 0;
-static int	nblocking = 0; /* of those */
-static int	npostponed = 0;
+static int			   nhanded_over = 0;
+static int			   nkept = 0;
+static int			   nblocking = 0; /* of those */
+static int			   npostponed = 0;
 
 static void *
 in_flight_allocate(struct in_flight_hash *table, Size size)
 {
-	void	   *memory = MemoryContextAllocExtended(TopMemoryContext, size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO | MCXT_ALLOC_NO_OOM);
+	void *memory =
+		MemoryContextAllocExtended(TopMemoryContext, size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO | MCXT_ALLOC_NO_OOM);
 
 	if (memory == NULL)
 		ereport(FATAL, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
@@ -80,7 +81,7 @@ count_in_flight(WfQueueCursor *cursor, int change)
 static void
 leave_cursor(WfInFlight *entry)
 {
-	WfQueueCursor	   *cursor = entry->cursor;
+	WfQueueCursor *cursor = entry->cursor;
 
 	entry->cursor = NULL;
 	if (cursor == NULL)
@@ -107,7 +108,7 @@ bool
 wf_in_flight_take_off(int64 instance, int64 visit, WfQueueCursor *cursor)
 {
 	bool		found;
-	WfInFlight   *entry = in_flight_insert(entries, visit, &found);
+	WfInFlight *entry = in_flight_insert(entries, visit, &found);
 
 	if (found)
 		return false;
@@ -129,7 +130,7 @@ wf_in_flight_take_off(int64 instance, int64 visit, WfQueueCursor *cursor)
 void
 wf_in_flight_own(int64 visit, Oid owner)
 {
-	WfInFlight   *entry = in_flight_lookup(entries, visit);
+	WfInFlight *entry = in_flight_lookup(entries, visit);
 
 	if (entry == NULL || entry->cursor == NULL || OidIsValid(entry->owner) || !OidIsValid(owner))
 		return;
@@ -140,7 +141,7 @@ wf_in_flight_own(int64 visit, Oid owner)
 void
 wf_in_flight_land(int64 visit)
 {
-	WfInFlight   *entry = in_flight_lookup(entries, visit);
+	WfInFlight *entry = in_flight_lookup(entries, visit);
 
 	if (entry == NULL)
 		return;
@@ -155,7 +156,7 @@ wf_in_flight_land(int64 visit)
 void
 wf_in_flight_hold(int64 visit)
 {
-	WfInFlight   *entry = in_flight_lookup(entries, visit);
+	WfInFlight *entry = in_flight_lookup(entries, visit);
 
 	if (entry == NULL)
 		return;
@@ -166,7 +167,7 @@ wf_in_flight_hold(int64 visit)
 void
 wf_in_flight_hand_over(int64 visit)
 {
-	WfInFlight   *entry = in_flight_lookup(entries, visit);
+	WfInFlight *entry = in_flight_lookup(entries, visit);
 
 	if (entry == NULL || entry->handed_over)
 		return;
@@ -180,8 +181,8 @@ int
 wf_in_flight_handed_over(int64 **instances)
 {
 	in_flight_iterator iterator;
-	WfInFlight   *entry;
-	int			n = 0;
+	WfInFlight		  *entry;
+	int				   n = 0;
 
 	if (nhanded_over == 0)
 		return 0;
@@ -196,8 +197,8 @@ wf_in_flight_handed_over(int64 **instances)
 static int
 compare_visits(const void *a, const void *b)
 {
-	int64		x = ((const WfReplyKey *) a)->visit;
-	int64		y = ((const WfReplyKey *) b)->visit;
+	int64 x = ((const WfReplyKey *) a)->visit;
+	int64 y = ((const WfReplyKey *) b)->visit;
 
 	return x < y ? -1 : x > y;
 }
@@ -206,8 +207,8 @@ int
 wf_in_flight_settle(WfReplyKey *waiting, int n)
 {
 	in_flight_iterator iterator;
-	WfInFlight   *entry;
-	int			removed = 0;
+	WfInFlight		  *entry;
+	int				   removed = 0;
 
 	qsort(waiting, n, sizeof(WfReplyKey), compare_visits);
 	in_flight_start_iterate(entries, &iterator);
@@ -234,7 +235,7 @@ wf_in_flight_settle(WfReplyKey *waiting, int n)
 bool
 wf_in_flight_awaits_delivery(int64 visit)
 {
-	WfInFlight   *entry = in_flight_lookup(entries, visit);
+	WfInFlight *entry = in_flight_lookup(entries, visit);
 
 	return entry != NULL && entry->cursor == NULL && !entry->later;
 }
@@ -244,7 +245,7 @@ wf_in_flight_awaits_delivery(int64 visit)
 void
 wf_in_flight_keep(int64 visit, WfHttpReply *reply, TimestampTz again_at)
 {
-	WfInFlight   *entry = in_flight_lookup(entries, visit);
+	WfInFlight *entry = in_flight_lookup(entries, visit);
 
 	leave_cursor(entry);
 	if (entry->kept == NULL)
@@ -256,9 +257,9 @@ int
 wf_in_flight_kept(TimestampTz now, int limit, size_t bytes, WfInFlight *due)
 {
 	in_flight_iterator iterator;
-	WfInFlight   *entry;
-	size_t		sum = 0;
-	int			n = 0;
+	WfInFlight		  *entry;
+	size_t			   sum = 0;
+	int				   n = 0;
 
 	if (nkept == 0)
 		return 0;
@@ -277,8 +278,8 @@ TimestampTz
 wf_in_flight_kept_next(void)
 {
 	in_flight_iterator iterator;
-	WfInFlight   *entry;
-	TimestampTz next = WF_NEVER;
+	WfInFlight		  *entry;
+	TimestampTz		   next = WF_NEVER;
 
 	if (nkept == 0)
 		return next;
@@ -293,7 +294,7 @@ void
 wf_in_flight_stored(void)
 {
 	in_flight_iterator iterator;
-	WfInFlight   *entry;
+	WfInFlight		  *entry;
 
 	if (nblocking == 0)
 		return;
@@ -314,7 +315,7 @@ wf_in_flight_blocked(void)
 void
 wf_in_flight_postpone(int64 visit, int pause_ms)
 {
-	WfInFlight   *entry = in_flight_lookup(entries, visit);
+	WfInFlight *entry = in_flight_lookup(entries, visit);
 
 	if (entry == NULL || entry->home == NULL || entry->later)
 		return;
@@ -330,7 +331,7 @@ void
 wf_in_flight_resume(TimestampTz now)
 {
 	in_flight_iterator iterator;
-	WfInFlight   *entry;
+	WfInFlight		  *entry;
 
 	if (npostponed == 0)
 		return;
@@ -349,8 +350,8 @@ TimestampTz
 wf_in_flight_resume_next(void)
 {
 	in_flight_iterator iterator;
-	WfInFlight   *entry;
-	TimestampTz next = WF_NEVER;
+	WfInFlight		  *entry;
+	TimestampTz		   next = WF_NEVER;
 
 	if (npostponed == 0)
 		return next;
@@ -364,8 +365,8 @@ wf_in_flight_resume_next(void)
 void
 wf_in_flight_see_again(int64 visit, int longest_pause_ms)
 {
-	WfInFlight   *entry = in_flight_lookup(entries, visit);
-	WfQueueCursor	   *cursor = entry != NULL ? entry->cursor : NULL;
+	WfInFlight	  *entry = in_flight_lookup(entries, visit);
+	WfQueueCursor *cursor = entry != NULL ? entry->cursor : NULL;
 
 	wf_in_flight_land(visit);
 	if (cursor != NULL)

@@ -33,13 +33,13 @@
 #include "shmem/workers.h"
 #include "worker/worker.h"
 
-#define RESTART_SECONDS 5 /* of the launcher itself */
-#define PROBES_AT_ONCE 2
-#define FIRST_PAUSE_MS 1000
+#define RESTART_SECONDS		   5 /* of the launcher itself */
+#define PROBES_AT_ONCE		   2
+#define FIRST_PAUSE_MS		   1000
 #define FIRST_REFUSAL_PAUSE_MS 100
-#define LONGEST_PAUSE_MS 60000
-#define COPY_PAUSE_MS 1000 /* between two looks at a copy: each prepared transaction that ends there asks for one */
-#define RAN_WELL_MS 60000 /* after that a death is not one in a row */
+#define LONGEST_PAUSE_MS	   60000
+#define COPY_PAUSE_MS		   1000 /* between two looks at a copy: each prepared transaction that ends there asks for one */
+#define RAN_WELL_MS			   60000 /* after that a death is not one in a row */
 
 typedef enum Finding
 {
@@ -52,25 +52,25 @@ typedef enum Finding
 
 typedef struct Database
 {
-	Oid			oid;
-	Finding		finding;
-	bool		exists;	 /* found by the last scan */
-	bool		awaited; /* a dispatcher was started, and has not been seen to end */
-	bool		again;	 /* what that one says at its end may be out of date */
-	bool		holds_slot;
-	bool		counted; /* for workflow.databases: it was found to have the extension */
-	WfTicket	ticket;
+	Oid						oid;
+	Finding					finding;
+	bool					exists;	 /* found by the last scan */
+	bool					awaited; /* a dispatcher was started, and has not been seen to end */
+	bool					again;	 /* what that one says at its end may be out of date */
+	bool					holds_slot;
+	bool					counted; /* for workflow.databases: it was found to have the extension */
+	WfTicket				ticket;
 	BackgroundWorkerHandle *handle; /* NULL if started by a former launcher */
-	TimestampTz started_at;
-	int			failures; /* in a row */
-	bool		refused;  /* no worker slot was free for its dispatcher */
-	TimestampTz start_after;
+	TimestampTz				started_at;
+	int						failures; /* in a row */
+	bool					refused;  /* no worker slot was free for its dispatcher */
+	TimestampTz				start_after;
 } Database;
 
 static List *databases = NIL; /* of Database *, in TopMemoryContext */
-static int	probing;		  /* how many are being looked at */
-static bool scan_pending;
-static int	refusals = 0; /* no free worker slot, in a row */
+static int	 probing;		  /* how many are being looked at */
+static bool	 scan_pending;
+static int	 refusals = 0; /* no free worker slot, in a row */
 
 void
 wf_launcher_register(void)
@@ -87,11 +87,11 @@ wf_launcher_register(void)
 static Database *
 find_database(Oid oid)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, databases)
+	foreach (cell, databases)
 	{
-		Database   *database = lfirst(cell);
+		Database *database = lfirst(cell);
 
 		if (database->oid == oid)
 			return database;
@@ -102,7 +102,7 @@ find_database(Oid oid)
 static void
 found_database(Oid oid)
 {
-	Database   *database = find_database(oid);
+	Database *database = find_database(oid);
 
 	if (database == NULL)
 	{
@@ -133,8 +133,8 @@ adopt(int n, Oid *oids)
 static void
 adopt_remains(void)
 {
-	Oid		   *oids;
-	int			n = wf_slot_databases(&oids);
+	Oid *oids;
+	int	 n = wf_slot_databases(&oids);
 
 	adopt(n, oids);
 	n = wf_copies_list(&oids);
@@ -144,12 +144,12 @@ adopt_remains(void)
 static void
 scan_databases(void)
 {
-	Relation	rel;
+	Relation	  rel;
 	TableScanDesc scan;
-	HeapTuple	tuple;
-	ListCell   *cell;
+	HeapTuple	  tuple;
+	ListCell	 *cell;
 
-	foreach(cell, databases)
+	foreach (cell, databases)
 		((Database *) lfirst(cell))->exists = false;
 
 	wf_begin_transaction();
@@ -193,27 +193,27 @@ look_again(Database *database)
 		database->again = true;
 	else if (database->finding == UNUSABLE || database->finding == COPY)
 	{
-		database->start_after = database->finding == UNUSABLE ? 0 :
-			TimestampTzPlusMilliseconds(database->started_at, COPY_PAUSE_MS);
+		database->start_after =
+			database->finding == UNUSABLE ? 0 : TimestampTzPlusMilliseconds(database->started_at, COPY_PAUSE_MS);
 		database->finding = UNKNOWN;
 		database->failures = 0;
 	}
 }
 
 static void
-for_each(void (*what) (Database *database), const Oid *oids, int n, bool all)
+for_each(void (*what)(Database *database), const Oid *oids, int n, bool all)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	if (all)
 	{
-		foreach(cell, databases)
+		foreach (cell, databases)
 			what(lfirst(cell));
 		return;
 	}
 	for (int i = 0; i < n; i++)
 	{
-		Database   *database = find_database(oids[i]);
+		Database *database = find_database(oids[i]);
 
 		if (database != NULL)
 			what(database);
@@ -249,8 +249,7 @@ record_failure(Database *database, TimestampTz now)
 	if (TimestampDifferenceExceeds(database->started_at, now, RAN_WELL_MS))
 		database->failures = 0;
 	database->start_after =
-		TimestampTzPlusMilliseconds(now, Min((long) FIRST_PAUSE_MS << Min(database->failures, 10),
-											 LONGEST_PAUSE_MS));
+		TimestampTzPlusMilliseconds(now, Min((long) FIRST_PAUSE_MS << Min(database->failures, 10), LONGEST_PAUSE_MS));
 	database->failures++;
 	scan_pending = true; /* it may have died because its database has gone */
 }
@@ -259,12 +258,12 @@ record_failure(Database *database, TimestampTz now)
 static void
 offer_places(Database *left)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	left->counted = false;
-	foreach(cell, databases)
+	foreach (cell, databases)
 	{
-		Database   *database = lfirst(cell);
+		Database *database = lfirst(cell);
 
 		if (database->finding == NO_ROOM)
 			database->finding = UNKNOWN;
@@ -281,7 +280,7 @@ give_slot_back(Database *database)
 static void
 dispatcher_has_ended(Database *database, WfExitReason exit_reason, TimestampTz now)
 {
-	bool		again = database->again;
+	bool again = database->again;
 
 	database->awaited = database->again = false;
 	forget_handle(database);
@@ -324,14 +323,13 @@ dispatcher_has_ended(Database *database, WfExitReason exit_reason, TimestampTz n
 static void
 follow_database(Database *database, TimestampTz now)
 {
-	WfExitReason	exit_reason;
-	pid_t		pid;
+	WfExitReason exit_reason;
+	pid_t		 pid;
 
 	switch (wf_dispatcher_look(database->oid, &exit_reason))
 	{
 		case WF_DISPATCHER_STARTING:
-			if (database->handle != NULL &&
-				GetBackgroundWorkerPid(database->handle, &pid) != BGWH_STOPPED)
+			if (database->handle != NULL && GetBackgroundWorkerPid(database->handle, &pid) != BGWH_STOPPED)
 				break;
 			/* it may have come and gone between the two looks */
 			wf_dispatcher_unreserve(database->oid, &database->ticket);
@@ -360,15 +358,14 @@ remember_no_slot(Database *database, TimestampTz now)
 				errhint("Increase max_worker_processes and restart the server."));
 	database->refused = true;
 	database->start_after =
-		TimestampTzPlusMilliseconds(now, Min((long) FIRST_REFUSAL_PAUSE_MS << Min(refusals - 1, 10),
-											 LONGEST_PAUSE_MS));
+		TimestampTzPlusMilliseconds(now, Min((long) FIRST_REFUSAL_PAUSE_MS << Min(refusals - 1, 10), LONGEST_PAUSE_MS));
 }
 
 static void
 register_dispatcher(Database *database, TimestampTz now)
 {
 	BackgroundWorker worker;
-	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	MemoryContext	 old = MemoryContextSwitchTo(TopMemoryContext);
 
 	wf_worker_prepare(&worker, WF_DISPATCHER, database->oid, &database->ticket);
 	worker.bgw_notify_pid = MyProcPid;
@@ -460,10 +457,10 @@ look_after(Database *database, TimestampTz now)
 static void
 log_refused_dispatcher(void)
 {
-	bool		refused = false;
-	ListCell   *cell;
+	bool	  refused = false;
+	ListCell *cell;
 
-	foreach(cell, databases)
+	foreach (cell, databases)
 		refused |= ((Database *) lfirst(cell))->refused;
 	wf_show_dispatchers_refused(refused);
 }
@@ -478,9 +475,9 @@ look_after_all(void)
 
 	/* those under way count before others are started */
 	probing = 0;
-	foreach(cell, databases)
+	foreach (cell, databases)
 	{
-		Database   *database = lfirst(cell);
+		Database *database = lfirst(cell);
 
 		if (!database->exists)
 		{
@@ -496,9 +493,9 @@ look_after_all(void)
 			next = Min(next, at);
 		}
 	}
-	foreach(cell, databases)
+	foreach (cell, databases)
 	{
-		Database   *database = lfirst(cell);
+		Database *database = lfirst(cell);
 
 		if (database->exists && !database->awaited)
 		{
@@ -512,8 +509,8 @@ look_after_all(void)
 static void
 sleep_until(TimestampTz next)
 {
-	int			events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
-	long		timeout = -1;
+	int	 events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
+	long timeout = -1;
 
 	if (next != DT_NOEND)
 	{

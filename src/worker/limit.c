@@ -16,7 +16,7 @@
 #include "worker/memory.h"
 
 /* What has exceeded its limit is cancelled that often, at that distance. */
-#define MOST_HITS 5
+#define MOST_HITS	 5
 #define HIT_AGAIN_MS 1000
 /* What moves have taken is looked at that often while one goes on. */
 #define LOOK_AT_TIME_MS 10
@@ -47,7 +47,7 @@ limit_handler(void)
 static TimeoutId
 limit_id(void)
 {
-	static bool registered = false;
+	static bool		 registered = false;
 	static TimeoutId id;
 
 	if (!registered)
@@ -84,8 +84,7 @@ wf_limit_begin_sql(int limit_ms)
 	hits = 0;
 	limit_at = 0;
 	if (limit_ms > 0)
-		enable_timeout_every(limit_id(), TimestampTzPlusMilliseconds(GetCurrentTimestamp(), limit_ms),
-							 HIT_AGAIN_MS);
+		enable_timeout_every(limit_id(), TimestampTzPlusMilliseconds(GetCurrentTimestamp(), limit_ms), HIT_AGAIN_MS);
 }
 
 void
@@ -117,7 +116,7 @@ wf_limit_hit_in_lock(void)
 ErrorData *
 wf_catch(MemoryContext context)
 {
-	ErrorData  *error;
+	ErrorData *error;
 
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
@@ -140,8 +139,7 @@ wf_catch_fault(const ErrorData *error, WfFault *fault)
 {
 	memset(fault, 0, sizeof(*fault));
 	fault->code = WF_CODE_MOVE;
-	fault->message = error->detail != NULL ? psprintf("%s: %s", error->message, error->detail)
-										   : error->message;
+	fault->message = error->detail != NULL ? psprintf("%s: %s", error->message, error->detail) : error->message;
 	if (wf_catch_took_too_much(error))
 		fault->message = psprintf("the move takes more memory than %s allows", wf_memory_setting());
 	strlcpy(fault->sqlstate, unpack_sql_state(error->sqlerrcode), sizeof(fault->sqlstate));

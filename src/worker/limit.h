@@ -12,10 +12,10 @@
 /* Arm the time limit; 0: none. */
 extern void wf_limit_begin(int limit_ms);
 extern void wf_limit_begin_moves(int limit_ms); /* and that of owners, who may have less time left for their moves */
-extern void wf_limit_begin_sql(int limit_ms); /* for a user's SQL: what does not heed it ends with this process */
+extern void wf_limit_begin_sql(int limit_ms);	/* for a user's SQL: what does not heed it ends with this process */
 extern void wf_limit_end(void);
 extern bool wf_limit_was_hit(void);
-extern bool wf_limit_ends_us(void); /* … and was not heeded for so long that this process has to end */
+extern bool wf_limit_ends_us(void);		/* … and was not heeded for so long that this process has to end */
 extern bool wf_limit_hit_in_lock(void); /* … while it waited for somebody else */
 
 /*

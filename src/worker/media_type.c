@@ -18,8 +18,8 @@ typedef struct Essence
 static const char *
 take_value(const char *at, char *value, size_t size)
 {
-	bool		quoted = *at == '"';
-	size_t		n = 0;
+	bool   quoted = *at == '"';
+	size_t n = 0;
 
 	if (quoted)
 		at++;
@@ -41,9 +41,9 @@ take_value(const char *at, char *value, size_t size)
 static const char *
 take_parameter(const char *at, WfMediaType *type)
 {
-	size_t		len = strcspn(at, SPACE "=;,");
-	bool		is_charset = len == strlen("charset") && pg_strncasecmp(at, "charset", len) == 0;
-	char		value[sizeof(type->charset)];
+	size_t len = strcspn(at, SPACE "=;,");
+	bool   is_charset = len == strlen("charset") && pg_strncasecmp(at, "charset", len) == 0;
+	char   value[sizeof(type->charset)];
 
 	at += len;
 	at += strspn(at, SPACE);
@@ -64,8 +64,8 @@ is_json(const Essence *essence)
 	size_t		len = essence->len;
 
 	return (len == 16 && pg_strncasecmp(text, "application/json", 16) == 0) ||
-		(len == 9 && pg_strncasecmp(text, "text/json", 9) == 0) ||
-		(len > 5 && pg_strncasecmp(text + len - 5, "+json", 5) == 0);
+		   (len == 9 && pg_strncasecmp(text, "text/json", 9) == 0) ||
+		   (len > 5 && pg_strncasecmp(text + len - 5, "+json", 5) == 0);
 }
 
 /* One of the list, up to its comma. What is no type, or any, says nothing. */
@@ -84,7 +84,8 @@ take_type(const char *at, Essence *last, WfMediaType *type)
 	}
 	if (memchr(essence.text, '/', essence.len) == NULL || *essence.text == '*')
 		return at;
-	if (read.charset[0] == '\0' && last->len == essence.len && pg_strncasecmp(last->text, essence.text, essence.len) == 0)
+	if (read.charset[0] == '\0' && last->len == essence.len &&
+		pg_strncasecmp(last->text, essence.text, essence.len) == 0)
 		strlcpy(read.charset, type->charset, sizeof(read.charset));
 	*last = essence;
 	*type = read;
@@ -94,7 +95,7 @@ take_type(const char *at, Essence *last, WfMediaType *type)
 void
 wf_media_type_read(const char *content_type, WfMediaType *type)
 {
-	Essence		last = {NULL, 0};
+	Essence last = {NULL, 0};
 
 	memset(type, 0, sizeof(*type));
 	while (content_type != NULL && *content_type != '\0')

@@ -9,8 +9,8 @@
 
 typedef struct WfMediaType
 {
-	bool		json;
-	char		charset[64]; /* as it stands there, without quotes; "": none */
+	bool json;
+	char charset[64]; /* as it stands there, without quotes; "": none */
 } WfMediaType;
 
 /*

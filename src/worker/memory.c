@@ -28,16 +28,16 @@
 /* Taken beside what was asked for: the block that has it, what malloc rounds up to, what it cannot use. */
 #define SLACK ((rlim_t) 16 * 1024 * 1024)
 /* For dealing with the error itself */
-#define RESERVE ((rlim_t) 16 * 1024 * 1024)
+#define RESERVE	  ((rlim_t) 16 * 1024 * 1024)
 #define HANDED_ON "workflow.parallel_memory"
 
-static const char *setting = NULL; /* its name; NULL: this process sets itself no limit */
-static const int *megabytes;
-static rlim_t found = RLIM_INFINITY; /* the soft limit that this process was started with */
-static rlim_t limit = RLIM_INFINITY; /* ours, if that is the one that counts */
-static MemoryContext room;			 /* for looking at an error when there is no other */
-static bool was_hit = false;
-static int	handed_on = 0; /* megabytes */
+static const char	*setting = NULL; /* its name; NULL: this process sets itself no limit */
+static const int	*megabytes;
+static rlim_t		 found = RLIM_INFINITY; /* the soft limit that this process was started with */
+static rlim_t		 limit = RLIM_INFINITY; /* ours, if that is the one that counts */
+static MemoryContext room;					/* for looking at an error when there is no other */
+static bool			 was_hit = false;
+static int			 handed_on = 0; /* megabytes */
 
 static void
 set_limit(rlim_t bytes)
@@ -54,7 +54,7 @@ set_limit(rlim_t bytes)
 static void
 apply_limit(int mb)
 {
-	rlim_t		bytes = mb > 0 ? (rlim_t) mb * 1024 * 1024 : RLIM_INFINITY;
+	rlim_t bytes = mb > 0 ? (rlim_t) mb * 1024 * 1024 : RLIM_INFINITY;
 
 	limit = bytes < found ? bytes : RLIM_INFINITY;
 	set_limit(Min(bytes, found));
@@ -66,11 +66,11 @@ apply_limit(int mb)
 static bool
 get_used(rlim_t *used)
 {
-	char		text[256];
-	char	   *end;
-	char	   *at = text;
-	ssize_t		n;
-	int			fd = open("/proc/self/statm", O_RDONLY);
+	char	text[256];
+	char   *end;
+	char   *at = text;
+	ssize_t n;
+	int		fd = open("/proc/self/statm", O_RDONLY);
 
 	if (fd < 0)
 		return false;
@@ -100,7 +100,7 @@ requested(const char *detail)
 static bool
 came_to_our_limit(const char *detail)
 {
-	rlim_t		used;
+	rlim_t used;
 
 	if (limit == RLIM_INFINITY)
 		return false;
@@ -123,10 +123,10 @@ was_told(const ErrorData *error)
 static void
 look_at_error(void *arg)
 {
-	static bool looking = false;
+	static bool	  looking = false;
 	MemoryContext old;
-	ErrorData  *error;
-	bool		told;
+	ErrorData	 *error;
+	bool		  told;
 
 	if (geterrcode() != ERRCODE_OUT_OF_MEMORY || looking)
 		return;
@@ -177,7 +177,7 @@ begin_limit(const char *name)
 void
 wf_memory_limit_follow(void)
 {
-	char		value[16];
+	char value[16];
 
 	if (setting == NULL)
 		return;
@@ -207,9 +207,10 @@ take_over(int newval, void *extra)
 void
 wf_memory_define(void)
 {
-	DefineCustomIntVariable(HANDED_ON, "Memory that each parallel worker of this session may take.", "Set by executors.",
-							&handed_on, 0, 0, MAX_KILOBYTES, PGC_SUSET,
-							GUC_UNIT_MB | GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, NULL, take_over, NULL);
+	DefineCustomIntVariable(HANDED_ON, "Memory that each parallel worker of this session may take.",
+							"Set by executors.", &handed_on, 0, 0, MAX_KILOBYTES, PGC_SUSET,
+							GUC_UNIT_MB | GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, NULL, take_over,
+							NULL);
 }
 
 bool

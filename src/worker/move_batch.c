@@ -30,8 +30,8 @@
 static int
 compare_ids(const void *a, const void *b)
 {
-	int64		left = *(const int64 *) a;
-	int64		right = *(const int64 *) b;
+	int64 left = *(const int64 *) a;
+	int64 right = *(const int64 *) b;
 
 	return (left > right) - (left < right);
 }
@@ -46,10 +46,10 @@ is_among_missing(int64 id, const int64 *sorted, int n)
 static void
 judge_missing(WfBatch *batch, WfJob *jobs, int n)
 {
-	int64	   *missing = palloc(sizeof(int64) * n);
-	int64	   *living = palloc(sizeof(int64) * n);
-	int			nmissing = 0;
-	int			nliving;
+	int64 *missing = palloc(sizeof(int64) * n);
+	int64 *living = palloc(sizeof(int64) * n);
+	int	   nmissing = 0;
+	int	   nliving;
 
 	for (int i = 0; i < n; i++)
 		if (wf_batch_instance(batch, jobs[i].instance) == NULL)
@@ -70,10 +70,10 @@ judge_missing(WfBatch *batch, WfJob *jobs, int n)
 static void
 judge_arrived(WfBatch *batch, WfJob *jobs, int n)
 {
-	int64	   *instances = palloc(sizeof(int64) * n);
-	int64	   *have = palloc(sizeof(int64) * n);
-	int			narrived = 0;
-	int			nhave;
+	int64 *instances = palloc(sizeof(int64) * n);
+	int64 *have = palloc(sizeof(int64) * n);
+	int	   narrived = 0;
+	int	   nhave;
 
 	for (int i = 0; i < n; i++)
 		if (jobs[i].kind == WF_JOB_REPLY && wf_batch_instance(batch, jobs[i].instance) != NULL)
@@ -125,7 +125,7 @@ wf_job_follows(const WfJob *jobs, int i)
 static void
 apply_job(WfBatch *batch, WfJob *job, WfVisit *visit)
 {
-	WfAnswer	answer;
+	WfAnswer answer;
 
 	switch (job->kind)
 	{
@@ -146,9 +146,8 @@ apply_job(WfBatch *batch, WfJob *job, WfVisit *visit)
 			wf_engine_fail(batch, visit, &job->fault, job->broken);
 			break;
 	}
-	job->awaits = !visit->ended &&
-				  (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING ||
-				   visit->state == WF_STATE_CANCELLING);
+	job->awaits = !visit->ended && (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING ||
+									visit->state == WF_STATE_CANCELLING);
 	job->retried = !visit->ended && visit->state == WF_STATE_RETRYING;
 	job->verdict = visit->ended || visit->changed ? WF_JOB_DONE : WF_JOB_UNMOVED;
 }
@@ -156,7 +155,7 @@ apply_job(WfBatch *batch, WfJob *job, WfVisit *visit)
 static void
 describe_job(void *arg)
 {
-	WfJob	  **job = arg;
+	WfJob **job = arg;
 
 	if (*job != NULL)
 		errcontext("visit " INT64_FORMAT "_" INT64_FORMAT, (*job)->instance, (*job)->visit);
@@ -166,11 +165,11 @@ describe_job(void *arg)
 static bool
 is_left(WfBatch *batch, WfJob *jobs, int i, const WfVisit *visit, bool avoid_slow)
 {
-	WfJob	   *job = &jobs[i];
+	WfJob *job = &jobs[i];
 
 	job->deferred = wf_batch_is_deferred(batch, job->instance, job->visit);
-	job->slow = avoid_slow && visit != NULL &&
-				wf_budget_is_spent(visit->instance->process->process_id, GetCurrentTimestamp());
+	job->slow =
+		avoid_slow && visit != NULL && wf_budget_is_spent(visit->instance->process->process_id, GetCurrentTimestamp());
 	if (wf_job_follows(jobs, i))
 	{
 		job->deferred |= jobs[i - 1].deferred;
@@ -182,7 +181,7 @@ is_left(WfBatch *batch, WfJob *jobs, int i, const WfVisit *visit, bool avoid_slo
 static void
 carry_out(WfBatch *batch, WfJob *jobs, int i, WfVisit *visit)
 {
-	WfJob	   *job = &jobs[i];
+	WfJob *job = &jobs[i];
 
 	if (visit == NULL && job->verdict == WF_JOB_LOCKED)
 		wf_job_keep_locked(batch, job);
@@ -201,14 +200,15 @@ carry_out(WfBatch *batch, WfJob *jobs, int i, WfVisit *visit)
 static void
 apply_all(WfBatch *batch, WfJob *jobs, int n, bool avoid_slow)
 {
-	WfJob	   *volatile current = NULL;
-	ErrorContextCallback context = {.callback = describe_job, .arg = (void *) &current,
-		.previous = error_context_stack};
+	WfJob *volatile current = NULL;
+	ErrorContextCallback context = {.callback = describe_job,
+									.arg = (void *) &current,
+									.previous = error_context_stack};
 
 	error_context_stack = &context;
 	for (int i = 0; i < n; i++)
 	{
-		WfVisit    *visit = wf_batch_visit(batch, jobs[i].instance, jobs[i].visit);
+		WfVisit *visit = wf_batch_visit(batch, jobs[i].instance, jobs[i].visit);
 
 		current = &jobs[i];
 		if (is_left(batch, jobs, i, visit, avoid_slow))
@@ -225,8 +225,8 @@ apply_all(WfBatch *batch, WfJob *jobs, int n, bool avoid_slow)
 static void
 delete_delivered(WfJob *jobs, int n)
 {
-	int64	   *ids = palloc(sizeof(int64) * n);
-	int			ndelivered = 0;
+	int64 *ids = palloc(sizeof(int64) * n);
+	int	   ndelivered = 0;
 
 	for (int i = 0; i < n; i++)
 		if (jobs[i].delivery != 0 && !jobs[i].deferred && !jobs[i].slow && jobs[i].verdict != WF_JOB_LOCKED &&
@@ -247,8 +247,8 @@ commit_lazily(void)
 void
 wf_jobs_load(WfBatch *batch, WfJob *jobs, int n, WfVerdictOfJob verdict)
 {
-	int64	   *instances = palloc(sizeof(int64) * n);
-	int64	   *visits = palloc(sizeof(int64) * n);
+	int64 *instances = palloc(sizeof(int64) * n);
+	int64 *visits = palloc(sizeof(int64) * n);
 
 	for (int i = 0; i < n; i++)
 	{
@@ -266,10 +266,10 @@ wf_jobs_load(WfBatch *batch, WfJob *jobs, int n, WfVerdictOfJob verdict)
 static void
 transaction(WfJob *jobs, int n, bool avoid_slow)
 {
-	WfAccess	access;
-	WfBatch    *batch;
+	WfAccess	  access;
+	WfBatch		 *batch;
 	MemoryContext old;
-	bool		needs_sync_commit;
+	bool		  needs_sync_commit;
 
 	wf_budget_forget(); /* the last one may have failed elsewhere than in a move */
 	wf_begin_transaction();
@@ -294,7 +294,7 @@ ErrorData *
 wf_jobs_try(WfJob *jobs, int n, int limit_ms, bool avoid_slow)
 {
 	MemoryContext context = CurrentMemoryContext;
-	ErrorData  *volatile error = NULL;
+	ErrorData *volatile error = NULL;
 
 	PG_TRY();
 	{

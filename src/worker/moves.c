@@ -16,7 +16,7 @@
 /* Those whose owner has no time left are left out of a batch, and it is tried again, that often. */
 #define MOST_ROUNDS 8
 /* After so many of a batch in a row have failed so, the others are left for later; one that has waited for a lock counts more. */
-#define MOST_SHORT 8
+#define MOST_SHORT	  8
 #define LOCKED_COUNTS 4
 
 /* ---- what does not work ---- */
@@ -41,9 +41,9 @@ what_fails(const WfJob *job)
 static void
 make_incident(WfJob *job, WfFailing broken, int limit_ms)
 {
-	ErrorData  *second;
-	WfLack		lack = WF_LACK_NONE;
-	WfJobKind	kind = job->kind;
+	ErrorData *second;
+	WfLack	   lack = WF_LACK_NONE;
+	WfJobKind  kind = job->kind;
 
 	job->kind = WF_JOB_FAIL;
 	second = try_to_fail_job(job, broken, limit_ms);
@@ -63,17 +63,16 @@ make_incident(WfJob *job, WfFailing broken, int limit_ms)
 	}
 	job->verdict = WF_JOB_STUCK;
 	ereport(WARNING, errcode(second->sqlerrcode),
-			errmsg("workflow could not make an incident of visit " INT64_FORMAT "_" INT64_FORMAT
-				   ": %s",
-				   job->instance, job->visit, second->message));
+			errmsg("workflow could not make an incident of visit " INT64_FORMAT "_" INT64_FORMAT ": %s", job->instance,
+				   job->visit, second->message));
 }
 
 static void
 fail_visit(WfJob *job, const ErrorData *error, int limit_ms)
 {
 	ereport(LOG, errcode(error->sqlerrcode),
-			errmsg("workflow could not move visit " INT64_FORMAT "_" INT64_FORMAT ": %s",
-				   job->instance, job->visit, error->message));
+			errmsg("workflow could not move visit " INT64_FORMAT "_" INT64_FORMAT ": %s", job->instance, job->visit,
+				   error->message));
 	wf_catch_fault(error, &job->fault);
 	make_incident(job, what_fails(job), limit_ms);
 }
@@ -82,7 +81,7 @@ fail_visit(WfJob *job, const ErrorData *error, int limit_ms)
 static ErrorData *
 try_twice(WfJob *job, int limit_ms, bool may_hand_over)
 {
-	ErrorData  *error = wf_jobs_try(job, 1, limit_ms, may_hand_over);
+	ErrorData *error = wf_jobs_try(job, 1, limit_ms, may_hand_over);
 
 	if (error != NULL && may_hand_over)
 		(void) wf_budget_end();
@@ -95,8 +94,8 @@ try_twice(WfJob *job, int limit_ms, bool may_hand_over)
 static void
 run_one(WfJob *job, int limit_ms, bool may_hand_over)
 {
-	ErrorData  *error = try_twice(job, limit_ms, may_hand_over);
-	WfLack		lack = error != NULL ? wf_failure_lack(error) : WF_LACK_NONE;
+	ErrorData *error = try_twice(job, limit_ms, may_hand_over);
+	WfLack	   lack = error != NULL ? wf_failure_lack(error) : WF_LACK_NONE;
 
 	if (error == NULL && !job->slow)
 		return;
@@ -158,7 +157,7 @@ run_carefully(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
 {
 	for (int i = 0; i < n; i++)
 	{
-		int			deaths;
+		int deaths;
 
 		if (has_to_follow(jobs, i))
 		{
@@ -197,12 +196,12 @@ leave_undone(WfJob *job, const WfJob *failed)
 static void
 run_rest(WfJob *jobs, int n, bool together, int limit_ms, bool may_hand_over)
 {
-	int			nshort = 0;
+	int nshort = 0;
 
 	for (int i = 0; i < n; i++)
 	{
-		WfJob	   *job = &jobs[i];
-		bool		done = together && !job->deferred;
+		WfJob *job = &jobs[i];
+		bool   done = together && !job->deferred;
 
 		if ((!done || job->slow) && has_to_follow(jobs, i))
 		{
@@ -228,8 +227,8 @@ run_rest(WfJob *jobs, int n, bool together, int limit_ms, bool may_hand_over)
 void
 wf_moves_run(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
 {
-	bool		together = false;
-	int			rounds = n > 1 ? MOST_ROUNDS : 0;
+	bool together = false;
+	int	 rounds = n > 1 ? MOST_ROUNDS : 0;
 
 	if (n == 0)
 		return;

@@ -25,7 +25,7 @@ typedef enum WfVerdictOfJob
 	WF_JOB_DONE,
 	WF_JOB_GONE,		/* the visit had ended, or is not there */
 	WF_JOB_LOCKED,		/* somebody else holds the instance, or others come first; what arrived waits as a delivery */
-	WF_JOB_SUSPENDED,		/* the instance is suspended; what arrived waits as a delivery */
+	WF_JOB_SUSPENDED,	/* the instance is suspended; what arrived waits as a delivery */
 	WF_JOB_UNMOVED,		/* it was not its time */
 	WF_JOB_HANDED_OVER, /* it took too long: an executor does it */
 	WF_JOB_SHORT,		/* for want of something nothing has happened: to be tried again after pause_ms */
@@ -34,24 +34,24 @@ typedef enum WfVerdictOfJob
 
 typedef struct WfJob
 {
-	WfJobKind	kind;
-	int64		instance;
-	int64		visit;
-	const WfHttpReply *reply;
-	int64		delivery; /* row to delete when done; 0: none */
-	const WfDeliveryKind *deliver; /* what it does */
-	Jsonb	   *payload; /* with what */
-	WfFault		fault;
-	WfFailing		broken; /* what of it */
+	WfJobKind			  kind;
+	int64				  instance;
+	int64				  visit;
+	const WfHttpReply	 *reply;
+	int64				  delivery; /* row to delete when done; 0: none */
+	const WfDeliveryKind *deliver;	/* what it does */
+	Jsonb				 *payload;	/* with what */
+	WfFault				  fault;
+	WfFailing			  broken; /* what of it */
 
 	WfVerdictOfJob verdict;
-	bool		awaits; /* the visit still wants what its request will bring */
-	bool		slow;	  /* of a process that was too slow: for an executor, untried */
-	bool		deferred; /* it was too much beside others, and is carried out alone */
-	bool		behind;	  /* deliveries wait for its instance: it becomes one behind them */
-	bool		retried; /* a pause before the next attempt has begun */
-	WfLack		lack;	  /* of WF_JOB_SHORT: of what */
-	int			pause_ms; /* likewise */
+	bool		   awaits;	 /* the visit still wants what its request will bring */
+	bool		   slow;	 /* of a process that was too slow: for an executor, untried */
+	bool		   deferred; /* it was too much beside others, and is carried out alone */
+	bool		   behind;	 /* deliveries wait for its instance: it becomes one behind them */
+	bool		   retried;	 /* a pause before the next attempt has begun */
+	WfLack		   lack;	 /* of WF_JOB_SHORT: of what */
+	int			   pause_ms; /* likewise */
 } WfJob;
 
 /*

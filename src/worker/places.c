@@ -16,24 +16,24 @@
 #include "worker/places.h"
 
 /* requests for each that could still be added: of an owner, of his to one server */
-#define SHARE_OF_OWNER 9
+#define SHARE_OF_OWNER	9
 #define SHARE_OF_SERVER 4
 /* parts of all places: the last ones, for owners that have none; and in an owner's share, for his servers that have none */
-#define KEPT_FOR_OWNERS 16
+#define KEPT_FOR_OWNERS	 16
 #define KEPT_FOR_SERVERS 16
 
 typedef struct CountKey
 {
-	WfQueueCursor	   *cursor; /* NULL: all of them */
-	uint64		owner; /* as wide as the other: padding would be hashed, too */
+	WfQueueCursor *cursor; /* NULL: all of them */
+	uint64		   owner;  /* as wide as the other: padding would be hashed, too */
 } CountKey;
 
 StaticAssertDecl(sizeof(CountKey) == sizeof(WfQueueCursor *) + sizeof(uint64), "no padding");
 
 typedef struct CountEntry
 {
-	CountKey	key;
-	int			in_flight;
+	CountKey key;
+	int		 in_flight;
 } CountEntry;
 
 static HTAB *counts; /* of owners that have requests under way */
@@ -41,7 +41,7 @@ static HTAB *counts; /* of owners that have requests under way */
 void
 wf_places_init(void)
 {
-	HASHCTL		ctl = {.keysize = sizeof(CountKey), .entrysize = sizeof(CountEntry)};
+	HASHCTL ctl = {.keysize = sizeof(CountKey), .entrysize = sizeof(CountEntry)};
 
 	counts = hash_create("workflow requests by owner", 64, &ctl, HASH_ELEM | HASH_BLOBS);
 }
@@ -93,11 +93,11 @@ wf_places_free_for_all(WfHttp *http)
 bool
 wf_places_allow(WfHttp *http, const WfQueueCursor *cursor, Oid owner, bool is_cancel, int taken)
 {
-	int			places = wf_http_places(http);
-	int			room = wf_places_free(http, taken);
-	int			of_owner = in_flight_of(NULL, owner);
-	int			to_server;
-	int			left;
+	int places = wf_http_places(http);
+	int room = wf_places_free(http, taken);
+	int of_owner = in_flight_of(NULL, owner);
+	int to_server;
+	int left;
 
 	if (room == 0 || (cursor->in_flight > 0 && wf_http_is_crowded(http)))
 		return false;

@@ -19,8 +19,8 @@
 #define FIRST_PAUSE_MS 2
 
 static WfQueueCursor **cursors = NULL;
-static int	ncursors = 0;
-static int	allocated = 0;
+static int			   ncursors = 0;
+static int			   allocated = 0;
 
 void
 wf_queue_cursors_init(void)
@@ -37,7 +37,7 @@ wf_queue_cursors_init(void)
 static WfQueueCursor *
 make_cursor(const char *queue)
 {
-	WfQueueCursor	   *cursor = MemoryContextAllocZero(TopMemoryContext, sizeof(WfQueueCursor));
+	WfQueueCursor *cursor = MemoryContextAllocZero(TopMemoryContext, sizeof(WfQueueCursor));
 
 	strlcpy(cursor->queue, queue, sizeof(cursor->queue));
 	if (strncmp(queue, WF_QUEUE_HTTP, strlen(WF_QUEUE_HTTP)) == 0)
@@ -86,7 +86,7 @@ wf_queue_cursor_restart(WfQueueCursor *cursor)
 void
 wf_queue_cursor_rewind(WfQueueCursor *cursor, TimestampTz due_at, TimestampTz at)
 {
-	WfDueKey	before = {due_at, PG_INT64_MIN, PG_INT64_MIN};
+	WfDueKey before = {due_at, PG_INT64_MIN, PG_INT64_MIN};
 
 	if (due_at <= cursor->position.due_at)
 	{
@@ -102,8 +102,7 @@ void
 wf_queue_cursor_pause(WfQueueCursor *cursor, TimestampTz due_at, int longest_ms)
 {
 	cursor->pause_ms = cursor->pause_ms == 0 ? FIRST_PAUSE_MS : Min(cursor->pause_ms * 2, longest_ms);
-	wf_queue_cursor_rewind(cursor, due_at,
-				   TimestampTzPlusMilliseconds(GetCurrentTimestamp(), cursor->pause_ms));
+	wf_queue_cursor_rewind(cursor, due_at, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), cursor->pause_ms));
 }
 
 void
@@ -155,7 +154,7 @@ wf_queue_cursor_sleep(WfQueueCursor *cursor, TimestampTz now)
 bool
 wf_queue_cursor_has_due(WfQueueCursor *cursor, TimestampTz now)
 {
-	WfDueKey	key;
+	WfDueKey key;
 
 	if (wf_due_scan(cursor->queue, &cursor->position, now, 1, &key) > 0)
 		return true;

@@ -21,7 +21,7 @@ typedef struct WfQueueCursor
 {
 	char		queue[WF_QUEUE_LEN];
 	const char *server;		/* of an http queue: points into `queue`; else NULL */
-	WfDueKey	position;		/* everything up to here was looked at */
+	WfDueKey	position;	/* everything up to here was looked at */
 	TimestampTz next;		/* when to look again; WF_NEVER: when told */
 	int			in_flight;	/* http: requests under way */
 	int			slots;		/* http: how many more may be, as of the last look */
@@ -34,11 +34,12 @@ typedef struct WfQueueCursor
 	TimestampTz passed_at;	/* http: not to look for those again before that */
 	int64		passing_us; /* http: so long it has taken so far to go past them */
 	TimestampTz cancels_at; /* http: while its server is gone or has no place, when to look for cancel requests */
-	TimestampTz cancels_wait_since; /* http: since then there were some for which there was no place; 0: there are none */
-	TimestampTz left_at;	/* the first row behind the cursor that could not be handled; WF_NEVER: none */
-	int			left_ms;	/* longest pause for those */
-	int			pause_ms;	/* growing while something cannot be handled; 0: nothing of the kind */
-	WfServerCounts *counts; /* http; may be NULL */
+	TimestampTz
+		cancels_wait_since;	  /* http: since then there were some for which there was no place; 0: there are none */
+	TimestampTz		left_at;  /* the first row behind the cursor that could not be handled; WF_NEVER: none */
+	int				left_ms;  /* longest pause for those */
+	int				pause_ms; /* growing while something cannot be handled; 0: nothing of the kind */
+	WfServerCounts *counts;	  /* http; may be NULL */
 } WfQueueCursor;
 
 extern void wf_queue_cursors_init(void);
@@ -57,7 +58,7 @@ extern void wf_queue_cursor_pause(WfQueueCursor *cursor, TimestampTz due_at, int
 /*
  * The next keys that are due, in order, at most `limit`; moves the cursor and `next`. Inside wf_store_enter.
  */
-extern int	wf_queue_cursor_take(WfQueueCursor *cursor, TimestampTz now, int limit, WfDueKey *keys);
+extern int wf_queue_cursor_take(WfQueueCursor *cursor, TimestampTz now, int limit, WfDueKey *keys);
 
 /* All that is due now was looked at: look again at the next due time. Inside wf_store_enter. */
 extern void wf_queue_cursor_sleep(WfQueueCursor *cursor, TimestampTz now);

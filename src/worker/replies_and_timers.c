@@ -26,7 +26,7 @@
 
 /* ---- what becomes of a job: by its verdict, and by what it was ---- */
 
-typedef void (*Outcome) (WfDispatcher *dispatcher, const WfJob *job);
+typedef void (*Outcome)(WfDispatcher *dispatcher, const WfJob *job);
 
 static void
 nothing(WfDispatcher *dispatcher, const WfJob *job)
@@ -66,7 +66,7 @@ static void
 keep_reply(WfDispatcher *dispatcher, const WfJob *job)
 {
 	wf_in_flight_keep(job->visit, unconstify(WfHttpReply *, job->reply),
-				   TimestampTzPlusMilliseconds(GetCurrentTimestamp(), job->pause_ms));
+					  TimestampTzPlusMilliseconds(GetCurrentTimestamp(), job->pause_ms));
 }
 
 static void
@@ -99,14 +99,14 @@ typedef enum Origin
 
 static const Outcome outcomes[][4] = {
 	/*						 REPLY			 DELIVERY		 CLOCK			REQUEST */
-	[WF_JOB_DONE] =			{remove_visit,	 remove_visit,	 abort_request, remove_visit},
-	[WF_JOB_GONE] =			{remove_visit,	 remove_visit,	 abort_request, remove_visit},
-	[WF_JOB_LOCKED] =		{park_visit,	 park_visit,	 nothing,		make_after_unlock},
-	[WF_JOB_SUSPENDED] =			{park_visit,	 park_visit,	 nothing,		remove_visit},
-	[WF_JOB_UNMOVED] =		{remove_visit,	 remove_visit,	 nothing,		remove_visit},
-	[WF_JOB_HANDED_OVER] =	{await_executor, await_executor, abort_request, await_executor},
-	[WF_JOB_SHORT] =		{keep_reply,	 nothing,		 nothing,		make_after_pause},
-	[WF_JOB_STUCK] =		{send_again,	 nothing,		 nothing,		send_again},
+	[WF_JOB_DONE] = {remove_visit, remove_visit, abort_request, remove_visit},
+	[WF_JOB_GONE] = {remove_visit, remove_visit, abort_request, remove_visit},
+	[WF_JOB_LOCKED] = {park_visit, park_visit, nothing, make_after_unlock},
+	[WF_JOB_SUSPENDED] = {park_visit, park_visit, nothing, remove_visit},
+	[WF_JOB_UNMOVED] = {remove_visit, remove_visit, nothing, remove_visit},
+	[WF_JOB_HANDED_OVER] = {await_executor, await_executor, abort_request, await_executor},
+	[WF_JOB_SHORT] = {keep_reply, nothing, nothing, make_after_pause},
+	[WF_JOB_STUCK] = {send_again, nothing, nothing, send_again},
 };
 
 StaticAssertDecl(lengthof(outcomes) == WF_JOB_STUCK + 1, "each verdict has its row");
@@ -142,7 +142,7 @@ wf_jobs_run(WfDispatcher *dispatcher, WfJob *jobs, int n)
 static void
 count_reply(const WfHttpReply *reply, const WfJob *job)
 {
-	WfInFlight   *entry = wf_in_flight_find(job->visit);
+	WfInFlight	   *entry = wf_in_flight_find(job->visit);
 	WfServerCounts *counts;
 
 	if (entry == NULL || entry->cursor == NULL || entry->cursor->counts == NULL)
@@ -159,7 +159,7 @@ count_reply(const WfHttpReply *reply, const WfJob *job)
 static void
 run_replies(WfDispatcher *dispatcher, WfJob *jobs, int n, bool again)
 {
-	bool		stored = false;
+	bool stored = false;
 
 	wf_moves_run(jobs, n, wf_setting_move_timeout, true);
 	wf_count_handled(n);
@@ -181,9 +181,10 @@ run_replies(WfDispatcher *dispatcher, WfJob *jobs, int n, bool again)
 static void
 send_later(const WfInFlight *entry, const WfHttpReply *reply)
 {
-	ErrorData	error = {.sqlerrcode = ERRCODE_OUT_OF_MEMORY, .message = unconstify(char *, reply->message)};
+	ErrorData error = {.sqlerrcode = ERRCODE_OUT_OF_MEMORY, .message = unconstify(char *, reply->message)};
 
-	wf_in_flight_postpone(entry->visit, wf_failure_wait(entry->instance, entry->visit, WF_LACK_MEMORY, &error, LONGEST_WAIT_MS));
+	wf_in_flight_postpone(entry->visit,
+						  wf_failure_wait(entry->instance, entry->visit, WF_LACK_MEMORY, &error, LONGEST_WAIT_MS));
 }
 
 /*
@@ -193,14 +194,15 @@ send_later(const WfInFlight *entry, const WfHttpReply *reply)
 bool
 wf_replies_take(WfDispatcher *dispatcher)
 {
-	WfJob	   *jobs = NULL;
+	WfJob		*jobs = NULL;
 	WfHttpReply *reply;
-	size_t		bytes = 0;
-	int			n = 0;
+	size_t		 bytes = 0;
+	int			 n = 0;
 
-	while (n < REPLIES_PER_TRANSACTION && bytes < REPLY_BYTES_PER_TRANSACTION && (reply = wf_http_next(dispatcher->http)) != NULL)
+	while (n < REPLIES_PER_TRANSACTION && bytes < REPLY_BYTES_PER_TRANSACTION &&
+		   (reply = wf_http_next(dispatcher->http)) != NULL)
 	{
-		WfInFlight   *entry = wf_in_flight_find((int64) reply->tag);
+		WfInFlight *entry = wf_in_flight_find((int64) reply->tag);
 
 		if (entry != NULL && reply->verdict == WF_HTTP_NO_MEMORY)
 			send_later(entry, reply);
@@ -225,7 +227,7 @@ wf_replies_take(WfDispatcher *dispatcher)
 void
 wf_replies_retry_kept(WfDispatcher *dispatcher)
 {
-	WfInFlight   *due;
+	WfInFlight *due;
 	WfJob	   *jobs;
 	int			n;
 
@@ -235,22 +237,23 @@ wf_replies_retry_kept(WfDispatcher *dispatcher)
 	n = wf_in_flight_kept(GetCurrentTimestamp(), REPLIES_PER_TRANSACTION, REPLY_BYTES_PER_TRANSACTION, due);
 	jobs = palloc0(sizeof(WfJob) * Max(n, 1));
 	for (int i = 0; i < n; i++)
-		jobs[i] = (WfJob){.kind = WF_JOB_REPLY, .instance = due[i].instance, .visit = due[i].visit, .reply = due[i].kept};
+		jobs[i] =
+			(WfJob){.kind = WF_JOB_REPLY, .instance = due[i].instance, .visit = due[i].visit, .reply = due[i].kept};
 	run_replies(dispatcher, jobs, n, true);
 }
 
 typedef struct Taking
 {
-	WfQueueCursor	   *cursor;
-	WfDueKey   *keys;
-	int			limit;
-	int			n;
+	WfQueueCursor *cursor;
+	WfDueKey	  *keys;
+	int			   limit;
+	int			   n;
 } Taking;
 
 static void
 take_keys(WfDispatcher *dispatcher, void *arg)
 {
-	Taking	   *taking = arg;
+	Taking *taking = arg;
 
 	taking->n = wf_queue_cursor_take(taking->cursor, GetCurrentTimestamp(), taking->limit, taking->keys);
 }
@@ -259,7 +262,7 @@ take_keys(WfDispatcher *dispatcher, void *arg)
 static bool
 has_to_wait(WfQueueCursor *cursor, WfJobKind kind, const WfDueKey *key)
 {
-	WfInFlight   *entry = wf_in_flight_find(key->visit);
+	WfInFlight *entry = wf_in_flight_find(key->visit);
 
 	if (entry == NULL)
 		return false;
@@ -282,10 +285,10 @@ longest_pause(const WfJob *job)
 void
 wf_timers_fire(WfDispatcher *dispatcher, WfQueueCursor *cursor, WfJobKind kind)
 {
-	Taking		taking = {.cursor = cursor, .limit = DUE_PER_TRANSACTION};
-	WfQueueCursor		before = *cursor;
-	WfJob	   *jobs;
-	int			njobs = 0;
+	Taking		  taking = {.cursor = cursor, .limit = DUE_PER_TRANSACTION};
+	WfQueueCursor before = *cursor;
+	WfJob		 *jobs;
+	int			  njobs = 0;
 
 	if (cursor->next > GetCurrentTimestamp())
 		return;
@@ -319,12 +322,12 @@ wf_timers_fire(WfDispatcher *dispatcher, WfQueueCursor *cursor, WfJobKind kind)
 typedef struct Taken
 {
 	MemoryContext context; /* of the jobs */
-	TimestampTz horizon;
-	WfJob	   *jobs;
-	int		   *attempts; /* how often each was tried */
-	int			n;
-	int64	   *followed; /* visits whose deliveries go to executors, behind others */
-	int			nfollowed;
+	TimestampTz	  horizon;
+	WfJob		 *jobs;
+	int			 *attempts; /* how often each was tried */
+	int			  n;
+	int64		 *followed; /* visits whose deliveries go to executors, behind others */
+	int			  nfollowed;
 } Taken;
 
 static bool
@@ -338,8 +341,8 @@ can_be_taken(const WfDelivery *delivery, TimestampTz horizon)
 static void
 follow_job(Taken *taken, const WfDelivery *first)
 {
-	int64	   *visits;
-	int			n = wf_deliveries_follow(first->instance, first->queue, first->due_at, &visits);
+	int64 *visits;
+	int	   n = wf_deliveries_follow(first->instance, first->queue, first->due_at, &visits);
 
 	if (taken->followed == NULL)
 		taken->followed = palloc(sizeof(int64) * Max(n, 1));
@@ -352,10 +355,14 @@ follow_job(Taken *taken, const WfDelivery *first)
 static void
 add_delivery(Taken *taken, const WfDelivery *delivery)
 {
-	WfJob	   *job = &taken->jobs[taken->n];
+	WfJob *job = &taken->jobs[taken->n];
 
-	*job = (WfJob){.kind = WF_JOB_DELIVERY, .instance = delivery->instance, .visit = delivery->visit,
-		.delivery = delivery->id, .deliver = wf_delivery_kind(delivery->kind), .payload = delivery->payload};
+	*job = (WfJob){.kind = WF_JOB_DELIVERY,
+				   .instance = delivery->instance,
+				   .visit = delivery->visit,
+				   .delivery = delivery->id,
+				   .deliver = wf_delivery_kind(delivery->kind),
+				   .payload = delivery->payload};
 	if (job->deliver == NULL)
 		elog(ERROR, "delivery " INT64_FORMAT " is for no instance", delivery->id);
 	taken->attempts[taken->n++] = delivery->attempt;
@@ -365,7 +372,7 @@ add_delivery(Taken *taken, const WfDelivery *delivery)
 static void
 take_instance(Taken *taken, const WfDelivery *waiting, int n)
 {
-	int			before = taken->n;
+	int before = taken->n;
 
 	for (int i = 0; i < n && can_be_taken(&waiting[i], taken->horizon); i++)
 		add_delivery(taken, &waiting[i]);
@@ -380,12 +387,12 @@ take_instance(Taken *taken, const WfDelivery *waiting, int n)
 static void
 take_deliveries(WfDispatcher *dispatcher, void *arg)
 {
-	Taken	   *taken = arg;
+	Taken		 *taken = arg;
 	MemoryContext old = MemoryContextSwitchTo(taken->context);
-	int64	   *instances = palloc(sizeof(int64) * DUE_PER_TRANSACTION);
-	WfDelivery *waiting = NULL;
-	int			n = wf_deliveries_due(WF_QUEUE_MOVE, taken->horizon, DUE_PER_TRANSACTION, instances);
-	int			end;
+	int64		 *instances = palloc(sizeof(int64) * DUE_PER_TRANSACTION);
+	WfDelivery	 *waiting = NULL;
+	int			  n = wf_deliveries_due(WF_QUEUE_MOVE, taken->horizon, DUE_PER_TRANSACTION, instances);
+	int			  end;
 
 	if (n == 0)
 	{
@@ -408,9 +415,9 @@ take_deliveries(WfDispatcher *dispatcher, void *arg)
 
 typedef struct Postponement
 {
-	int64	   *instances;
+	int64		*instances;
 	TimestampTz *due_at;
-	int			n;
+	int			 n;
 } Postponement;
 
 static void
@@ -446,9 +453,9 @@ find_postponed(const Taken *taken, Postponement *postponed)
 void
 wf_deliveries_take(WfDispatcher *dispatcher)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	bool		unlocked = dispatcher->deliveries_at == DT_NOBEGIN;
-	Taken		taken = {.context = CurrentMemoryContext, .horizon = now};
+	TimestampTz	 now = GetCurrentTimestamp();
+	bool		 unlocked = dispatcher->deliveries_at == DT_NOBEGIN;
+	Taken		 taken = {.context = CurrentMemoryContext, .horizon = now};
 	Postponement postponed;
 
 	if (dispatcher->deliveries_at > now)
@@ -482,7 +489,7 @@ typedef struct Waiting
 static void
 find_waiting(WfDispatcher *dispatcher, void *arg)
 {
-	Waiting    *waiting = arg;
+	Waiting *waiting = arg;
 
 	waiting->nreplies = wf_delivery_replies(waiting->instances, waiting->n, &waiting->replies);
 	waiting->n = wf_in_flight_settle(waiting->replies, waiting->nreplies);
@@ -492,9 +499,9 @@ find_waiting(WfDispatcher *dispatcher, void *arg)
 bool
 wf_replies_remove_delivered(WfDispatcher *dispatcher)
 {
-	Waiting		waiting = {0};
-	WfQueueCursor	  **cursors;
-	int			n;
+	Waiting			waiting = {0};
+	WfQueueCursor **cursors;
+	int				n;
 
 	waiting.n = wf_in_flight_handed_over(&waiting.instances);
 	if (waiting.n == 0)

@@ -30,7 +30,7 @@
 /* places beyond max_in_flight for cancel requests alone: one, and one for each so many that the server has */
 #define PLACES_PER_CANCEL 8
 /* while more is due than may be sent, look for cancel requests among it that often, and in so small a part of the time */
-#define CANCELS_CHECK_MS 1000
+#define CANCELS_CHECK_MS   1000
 #define CANCELS_CHECK_PART 20
 /* what stands behind rows of owners that may send no more is looked through again in so small a part of the time */
 #define PASSED_CHECK_PART 20
@@ -39,40 +39,40 @@
 
 typedef struct ProcessOwner
 {
-	int			process_id;
-	Oid			owner;
+	int process_id;
+	Oid owner;
 } ProcessOwner;
 
 /* What one look at a queue gives, in the turn's memory. */
 typedef struct Outgoing
 {
-	WfDispatcher *dispatcher;
-	WfQueueCursor	   *cursor;
-	WfDueKey   *keys; /* seen */
-	int			nkeys;
-	int64	   *instances; /* of those taken */
-	int64	   *taken; /* visits that are now in flight */
-	int			ntaken;
-	List	   *requests; /* WfHttpRequest * */
-	WfJob	   *broken;	  /* what cannot be sent */
-	int			nbroken;
-	HTAB	   *owners; /* ProcessOwner; NULL: not asked for */
+	WfDispatcher  *dispatcher;
+	WfQueueCursor *cursor;
+	WfDueKey	  *keys; /* seen */
+	int			   nkeys;
+	int64		  *instances; /* of those taken */
+	int64		  *taken;	  /* visits that are now in flight */
+	int			   ntaken;
+	List		  *requests; /* WfHttpRequest * */
+	WfJob		  *broken;	 /* what cannot be sent */
+	int			   nbroken;
+	HTAB		  *owners; /* ProcessOwner; NULL: not asked for */
 } Outgoing;
 
 /* Whose process it is; looked up once in a look. */
 static Oid
 owner_of(Outgoing *out, int process_id)
 {
-	HASHCTL		ctl = {.keysize = sizeof(int), .entrysize = sizeof(ProcessOwner), .hcxt = out->dispatcher->turn_context};
+	HASHCTL ctl = {.keysize = sizeof(int), .entrysize = sizeof(ProcessOwner), .hcxt = out->dispatcher->turn_context};
 	ProcessOwner *entry;
-	bool		found;
+	bool		  found;
 
 	if (out->owners == NULL)
 		out->owners = hash_create("workflow owners of processes", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	entry = hash_search(out->owners, &process_id, HASH_FIND, &found);
 	if (!found)
 	{
-		Oid			owner = wf_process_owner(process_id);
+		Oid owner = wf_process_owner(process_id);
 
 		entry = hash_search(out->owners, &process_id, HASH_ENTER, &found);
 		entry->owner = owner;
@@ -119,7 +119,8 @@ next_look_at(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 TimestampTz
 wf_requests_next(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 {
-	TimestampTz next = may_call(dispatcher, cursor) ? next_look_at(dispatcher, cursor) : Max(cursor->next, dispatcher->abandoned_at);
+	TimestampTz next =
+		may_call(dispatcher, cursor) ? next_look_at(dispatcher, cursor) : Max(cursor->next, dispatcher->abandoned_at);
 
 	return OidIsValid(cursor->blocked_by) ? Min(next, dispatcher->abandoned_at) : next;
 }
@@ -127,11 +128,11 @@ wf_requests_next(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 static void
 prepare_request(Outgoing *out, WfVisit *visit, const WfServer *server)
 {
-	MemoryContext old = MemoryContextSwitchTo(out->dispatcher->turn_context);
+	MemoryContext  old = MemoryContextSwitchTo(out->dispatcher->turn_context);
 	WfHttpRequest *request = palloc(sizeof(WfHttpRequest));
-	WfFault		fault = {0};
-	Oid			owner = owner_of(out, visit->instance->process->process_id);
-	WfJob	   *job;
+	WfFault		   fault = {0};
+	Oid			   owner = owner_of(out, visit->instance->process->process_id);
+	WfJob		  *job;
 
 	wf_in_flight_own(visit->id, owner);
 	if (wf_http_request(visit, server, owner, request, &fault))
@@ -151,8 +152,8 @@ prepare_request(Outgoing *out, WfVisit *visit, const WfServer *server)
 static void
 add_all(Outgoing *out, int limit)
 {
-	WfQueueCursor	   *cursor = out->cursor;
-	int			looked;
+	WfQueueCursor *cursor = out->cursor;
+	int			   looked;
 
 	for (looked = 0; looked < out->nkeys && out->ntaken < limit; looked++)
 		if (wf_in_flight_take_off(out->keys[looked].instance, out->keys[looked].visit, cursor))
@@ -171,7 +172,7 @@ add_all(Outgoing *out, int limit)
 static WfJob
 fail_deadly_request(int64 instance, int64 visit)
 {
-	WfJob		job = {.kind = WF_JOB_FAIL, .instance = instance, .visit = visit};
+	WfJob job = {.kind = WF_JOB_FAIL, .instance = instance, .visit = visit};
 
 	wf_failure_died(&job.fault);
 	return job;
@@ -181,16 +182,16 @@ fail_deadly_request(int64 instance, int64 visit)
 static void
 prepare_requests(Outgoing *out, const WfServer *server, const int64 *instances, const int64 *visits, int n)
 {
-	WfBatch    *batch = wf_batch_begin();
-	int		   *left = palloc(sizeof(int) * n);
-	int			nleft = 0;
+	WfBatch *batch = wf_batch_begin();
+	int		*left = palloc(sizeof(int) * n);
+	int		 nleft = 0;
 
 	batch->memory_budget = n > 1 ? WF_BATCH_MEMORY_BUDGET : 0;
 	wf_batch_lock(batch, instances, n, WF_LOCK_NONE);
 	wf_batch_load_visits(batch, instances, visits, n);
 	for (int i = 0; i < n; i++)
 	{
-		WfVisit    *visit = wf_batch_visit(batch, instances[i], visits[i]);
+		WfVisit *visit = wf_batch_visit(batch, instances[i], visits[i]);
 
 		if (wf_batch_is_deferred(batch, instances[i], visits[i]))
 			left[nleft++] = i;
@@ -225,7 +226,7 @@ rows_to_look_at(const WfQueueCursor *cursor, int limit)
 static void
 collect(Outgoing *out, int limit)
 {
-	int			look = rows_to_look_at(out->cursor, limit);
+	int look = rows_to_look_at(out->cursor, limit);
 
 	out->nkeys = wf_queue_cursor_take(out->cursor, GetCurrentTimestamp(), look, out->keys);
 	if (out->nkeys > 0)
@@ -256,8 +257,8 @@ add_one(Outgoing *out, const WfDueKey *key, Oid owner, int64 *instances)
 static Oid
 take_owned(Outgoing *out, const WfDueKey *key)
 {
-	Oid			owner = InvalidOid;
-	bool		in_flight = wf_in_flight_find(key->visit) != NULL;
+	Oid	 owner = InvalidOid;
+	bool in_flight = wf_in_flight_find(key->visit) != NULL;
 
 	if (!in_flight)
 	{
@@ -275,9 +276,9 @@ take_owned(Outgoing *out, const WfDueKey *key)
 static bool
 take_in_order(Outgoing *out, int limit, WfDueKey *keys)
 {
-	WfQueueCursor	   *cursor = out->cursor;
-	int			look = rows_to_look_at(cursor, limit);
-	int			n = wf_due_scan_processes(cursor->queue, &cursor->position, GetCurrentTimestamp(), look, keys);
+	WfQueueCursor *cursor = out->cursor;
+	int			   look = rows_to_look_at(cursor, limit);
+	int			   n = wf_due_scan_processes(cursor->queue, &cursor->position, GetCurrentTimestamp(), look, keys);
 
 	cursor->blocked_by = InvalidOid;
 	for (int i = 0; i < n; i++)
@@ -307,7 +308,8 @@ remember_passed(WfQueueCursor *cursor, Oid owner)
 static void
 begin_passing(WfDispatcher *dispatcher, WfQueueCursor *cursor, TimestampTz now)
 {
-	if (!is_before(&cursor->beyond, &cursor->position) && (now < cursor->passed_at || !passed_may_go(dispatcher, cursor)))
+	if (!is_before(&cursor->beyond, &cursor->position) &&
+		(now < cursor->passed_at || !passed_may_go(dispatcher, cursor)))
 		return;
 	cursor->beyond = cursor->position;
 	cursor->npassed = 0;
@@ -319,15 +321,15 @@ begin_passing(WfDispatcher *dispatcher, WfQueueCursor *cursor, TimestampTz now)
 static bool
 take_beyond(Outgoing *out, int limit, WfDueKey *keys)
 {
-	WfQueueCursor	   *cursor = out->cursor;
-	TimestampTz now = GetCurrentTimestamp();
-	int			n;
+	WfQueueCursor *cursor = out->cursor;
+	TimestampTz	   now = GetCurrentTimestamp();
+	int			   n;
 
 	begin_passing(out->dispatcher, cursor, now);
 	n = wf_due_scan_processes(cursor->queue, &cursor->beyond, now, DUE_PER_TRANSACTION, keys);
 	for (int i = 0; i < n; i++)
 	{
-		Oid			owner;
+		Oid owner;
 
 		if (out->ntaken == limit)
 			return true;
@@ -344,10 +346,10 @@ take_beyond(Outgoing *out, int limit, WfDueKey *keys)
 static void
 collect_owned(Outgoing *out, int limit)
 {
-	WfQueueCursor	   *cursor = out->cursor;
-	TimestampTz now = GetCurrentTimestamp();
-	WfDueKey   *keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
-	bool		more;
+	WfQueueCursor *cursor = out->cursor;
+	TimestampTz	   now = GetCurrentTimestamp();
+	WfDueKey	  *keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
+	bool		   more;
 
 	more = take_in_order(out, limit, keys);
 	if (OidIsValid(cursor->blocked_by))
@@ -365,10 +367,10 @@ collect_owned(Outgoing *out, int limit)
 static void
 park(Outgoing *out, const char *why)
 {
-	WfQueueCursor	   *cursor = out->cursor;
-	TimestampTz now = GetCurrentTimestamp();
-	WfDueKey   *keys;
-	int			n;
+	WfQueueCursor *cursor = out->cursor;
+	TimestampTz	   now = GetCurrentTimestamp();
+	WfDueKey	  *keys;
+	int			   n;
 
 	cursor->blocked_by = InvalidOid;
 	wf_queue_cursor_pause(cursor, DT_NOBEGIN, LONGEST_PAUSE_MS);
@@ -377,13 +379,14 @@ park(Outgoing *out, const char *why)
 		return;
 	cursor->cancels_at = TimestampTzPlusMilliseconds(now, GONE_SERVER_CHECK_MS);
 	keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
-	n = wf_due_cancels(cursor->queue, TimestampTzPlusMilliseconds(now, -CANCEL_PATIENCE_MS),
-					   DUE_PER_TRANSACTION, keys);
+	n = wf_due_cancels(cursor->queue, TimestampTzPlusMilliseconds(now, -CANCEL_PATIENCE_MS), DUE_PER_TRANSACTION, keys);
 	out->broken = MemoryContextAllocZero(out->dispatcher->turn_context, sizeof(WfJob) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
-		WfJob		job = {.kind = WF_JOB_FAIL, .instance = keys[i].instance, .visit = keys[i].visit,
-			.fault = {.code = WF_CODE_REQUEST, .message = why}};
+		WfJob job = {.kind = WF_JOB_FAIL,
+					 .instance = keys[i].instance,
+					 .visit = keys[i].visit,
+					 .fault = {.code = WF_CODE_REQUEST, .message = why}};
 
 		if (wf_in_flight_find(job.visit) == NULL)
 			out->broken[out->nbroken++] = job;
@@ -405,11 +408,11 @@ takes_one(const WfQueueCursor *cursor)
 static void
 look_at_server(Outgoing *out)
 {
-	WfDispatcher *dispatcher = out->dispatcher;
-	WfQueueCursor	   *cursor = out->cursor;
+	WfDispatcher   *dispatcher = out->dispatcher;
+	WfQueueCursor  *cursor = out->cursor;
 	const WfServer *server = wf_server_by_name(cursor->server);
-	bool		by_owner;
-	int			limit;
+	bool			by_owner;
+	int				limit;
 
 	if (server == NULL || is_paused(server))
 	{
@@ -420,7 +423,8 @@ look_at_server(Outgoing *out)
 	if (cursor->slots <= 0)
 		return;
 	by_owner = OidIsValid(cursor->blocked_by) || wf_places_free_for_all(dispatcher->http) == 0;
-	limit = Min(cursor->slots, by_owner ? wf_places_free(dispatcher->http, 0) : wf_places_free_for_all(dispatcher->http));
+	limit =
+		Min(cursor->slots, by_owner ? wf_places_free(dispatcher->http, 0) : wf_places_free_for_all(dispatcher->http));
 	limit = takes_one(cursor) ? 1 : Min(limit, DUE_PER_TRANSACTION);
 	out->keys = MemoryContextAlloc(dispatcher->turn_context, sizeof(WfDueKey) * 2 * DUE_PER_TRANSACTION);
 	out->instances = palloc(sizeof(int64) * limit);
@@ -444,23 +448,26 @@ look_at_server(Outgoing *out)
 static WfJob
 break_crowded_out(const WfDueKey *key)
 {
-	return (WfJob){.kind = WF_JOB_FAIL, .instance = key->instance, .visit = key->visit,
-		.fault = {.code = WF_CODE_TIMEOUT,
-			.message = "the server was busy with other requests for " CppAsString2(CANCEL_PATIENCE_MS) " ms"}};
+	return (WfJob){.kind = WF_JOB_FAIL,
+				   .instance = key->instance,
+				   .visit = key->visit,
+				   .fault = {.code = WF_CODE_TIMEOUT,
+							 .message = "the server was busy with other requests for " CppAsString2(
+								 CANCEL_PATIENCE_MS) " ms"}};
 }
 
 /* The oldest ones are added; those that have waited for long enough, and that not only because we were not there, have failed. */
 static void
 add_cancels(Outgoing *out, const WfDueKey *keys, int n, int places, int64 *instances)
 {
-	WfQueueCursor	   *cursor = out->cursor;
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz long_ago = TimestampTzPlusMilliseconds(now, -CANCEL_PATIENCE_MS);
-	bool		waits = false;
+	WfQueueCursor *cursor = out->cursor;
+	TimestampTz	   now = GetCurrentTimestamp();
+	TimestampTz	   long_ago = TimestampTzPlusMilliseconds(now, -CANCEL_PATIENCE_MS);
+	bool		   waits = false;
 
 	for (int i = 0; i < n; i++)
 	{
-		Oid			owner;
+		Oid owner;
 
 		if (wf_in_flight_find(keys[i].visit) != NULL)
 			continue;
@@ -488,21 +495,22 @@ add_cancels(Outgoing *out, const WfDueKey *keys, int n, int places, int64 *insta
 static void
 look_at_cancels(Outgoing *out)
 {
-	WfQueueCursor	   *cursor = out->cursor;
+	WfQueueCursor  *cursor = out->cursor;
 	const WfServer *server = wf_server_by_name(cursor->server);
-	TimestampTz now = GetCurrentTimestamp();
-	int			limit = DUE_PER_TRANSACTION + cursor->in_flight;	/* some are among those in flight */
-	int			places;
-	WfDueKey   *keys = palloc(sizeof(WfDueKey) * limit);
-	int64	   *instances = palloc(sizeof(int64) * limit);
-	int			n;
+	TimestampTz		now = GetCurrentTimestamp();
+	int				limit = DUE_PER_TRANSACTION + cursor->in_flight; /* some are among those in flight */
+	int				places;
+	WfDueKey	   *keys = palloc(sizeof(WfDueKey) * limit);
+	int64		   *instances = palloc(sizeof(int64) * limit);
+	int				n;
 
 	if (server == NULL || is_paused(server))
 		return;
 	places = server->max_in_flight + 1 + server->max_in_flight / PLACES_PER_CANCEL - cursor->in_flight;
 	places = Min(places, takes_one(cursor) ? 1 : DUE_PER_TRANSACTION);
 	n = wf_due_cancels(cursor->queue, now, limit, keys);
-	cursor->cancels_at = TimestampTzPlusMilliseconds(now, CANCELS_CHECK_MS) + (GetCurrentTimestamp() - now) * CANCELS_CHECK_PART;
+	cursor->cancels_at =
+		TimestampTzPlusMilliseconds(now, CANCELS_CHECK_MS) + (GetCurrentTimestamp() - now) * CANCELS_CHECK_PART;
 	out->keys = MemoryContextAlloc(out->dispatcher->turn_context, sizeof(WfDueKey) * limit);
 	out->taken = MemoryContextAlloc(out->dispatcher->turn_context, sizeof(int64) * limit);
 	out->broken = MemoryContextAllocZero(out->dispatcher->turn_context, sizeof(WfJob) * limit);
@@ -527,7 +535,7 @@ undo_look(Outgoing *out)
 static void
 look_again_later(Outgoing *out, WfLack lack, const ErrorData *error)
 {
-	int			pause_ms;
+	int pause_ms;
 
 	if (out->nkeys != 1 || out->ntaken == 0)
 	{
@@ -544,8 +552,8 @@ look_again_later(Outgoing *out, WfLack lack, const ErrorData *error)
 static void
 look_failed(Outgoing *out, const ErrorData *error)
 {
-	WfLack		lack = wf_failure_lack(error);
-	WfJob	   *job;
+	WfLack lack = wf_failure_lack(error);
+	WfJob *job;
 
 	out->requests = NIL;
 	out->nbroken = 0;
@@ -566,8 +574,7 @@ look_failed(Outgoing *out, const ErrorData *error)
 		return;
 	}
 	/* it stays in flight until something has become of it; what was so before is none of our business */
-	if (out->ntaken == 0 &&
-		!wf_in_flight_take_off(out->keys[0].instance, out->keys[0].visit, out->cursor))
+	if (out->ntaken == 0 && !wf_in_flight_take_off(out->keys[0].instance, out->keys[0].visit, out->cursor))
 		return;
 	job = &out->broken[out->nbroken++];
 	memset(job, 0, sizeof(*job));
@@ -580,7 +587,7 @@ look_failed(Outgoing *out, const ErrorData *error)
 static void
 send_all(const Outgoing *out)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach (lc, out->requests)
 	{
@@ -596,11 +603,11 @@ send_all(const Outgoing *out)
 }
 
 static void
-look_at_queue(WfDispatcher *dispatcher, WfQueueCursor *cursor, void (*look_at) (Outgoing *out))
+look_at_queue(WfDispatcher *dispatcher, WfQueueCursor *cursor, void (*look_at)(Outgoing *out))
 {
-	Outgoing   *out;
-	WfQueueCursor		before = *cursor;
-	WfAccess	access;
+	Outgoing	 *out;
+	WfQueueCursor before = *cursor;
+	WfAccess	  access;
 
 	/* not on the stack: after an error a compiler may have what was in it before */
 	out = MemoryContextAllocZero(dispatcher->turn_context, sizeof(Outgoing));
@@ -633,7 +640,8 @@ static void
 call_to_see(WfDispatcher *dispatcher, WfQueueCursor *cursor)
 {
 	cursor->cancels_wait_since = 0; /* it is not their server that they wait for */
-	if (next_look_at(dispatcher, cursor) > GetCurrentTimestamp() || !has_free_place(dispatcher, cursor) || !wf_shortage_canary(dispatcher))
+	if (next_look_at(dispatcher, cursor) > GetCurrentTimestamp() || !has_free_place(dispatcher, cursor) ||
+		!wf_shortage_canary(dispatcher))
 		return;
 	cursor->cautious = Max(cursor->cautious, 1);
 	look_at_queue(dispatcher, cursor, look_at_server);
@@ -660,16 +668,17 @@ wf_requests_call(WfDispatcher *dispatcher, WfQueueCursor *cursor)
 static bool
 is_held_up(WfDispatcher *dispatcher, const WfQueueCursor *cursor, TimestampTz now)
 {
-	return cursor->server != NULL && (OidIsValid(cursor->blocked_by) || (cursor->next <= now && !may_call(dispatcher, cursor)));
+	return cursor->server != NULL &&
+		   (OidIsValid(cursor->blocked_by) || (cursor->next <= now && !may_call(dispatcher, cursor)));
 }
 
 /* Does anything wait for its turn? *crowded: not only for that of its own server. Inside wf_store_enter. */
 static bool
 anything_waits(WfDispatcher *dispatcher, TimestampTz now, bool *crowded)
 {
-	bool		waits = false;
-	int			n;
-	WfQueueCursor	  **cursors = wf_queue_cursors_all(&n);
+	bool			waits = false;
+	int				n;
+	WfQueueCursor **cursors = wf_queue_cursors_all(&n);
 
 	*crowded = false;
 	for (int i = 0; i < n; i++)
@@ -686,16 +695,16 @@ anything_waits(WfDispatcher *dispatcher, TimestampTz now, bool *crowded)
 static int
 find_abandoned(WfDispatcher *dispatcher, bool crowded, int64 *gone)
 {
-	int			max = wf_http_in_flight(dispatcher->http);
-	uint64	   *tags = palloc(sizeof(uint64) * Max(max, 1));
-	int64	   *instances = palloc(sizeof(int64) * Max(max, 1));
-	int64	   *visits = palloc(sizeof(int64) * Max(max, 1));
-	int			older = wf_http_older(dispatcher->http, ABANDONED_CHECK_MS, tags);
-	int			n = 0;
+	int		max = wf_http_in_flight(dispatcher->http);
+	uint64 *tags = palloc(sizeof(uint64) * Max(max, 1));
+	int64  *instances = palloc(sizeof(int64) * Max(max, 1));
+	int64  *visits = palloc(sizeof(int64) * Max(max, 1));
+	int		older = wf_http_older(dispatcher->http, ABANDONED_CHECK_MS, tags);
+	int		n = 0;
 
 	for (int i = 0; i < older; i++)
 	{
-		WfInFlight   *entry = wf_in_flight_find((int64) tags[i]);
+		WfInFlight *entry = wf_in_flight_find((int64) tags[i]);
 
 		if (entry == NULL || entry->cursor == NULL || (!crowded && entry->cursor->slots > 0))
 			continue;
@@ -715,8 +724,8 @@ typedef struct Abandoned
 static void
 look_for_abandoned(WfDispatcher *dispatcher, void *arg)
 {
-	Abandoned  *abandoned = arg;
-	bool		crowded;
+	Abandoned *abandoned = arg;
+	bool	   crowded;
 
 	if (anything_waits(dispatcher, abandoned->now, &crowded))
 		abandoned->n = find_abandoned(dispatcher, crowded, abandoned->visits);
@@ -729,11 +738,11 @@ look_for_abandoned(WfDispatcher *dispatcher, void *arg)
 void
 wf_requests_abort_abandoned(WfDispatcher *dispatcher)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	Abandoned	abandoned = {.now = now};
-	bool		held_up = false;
-	WfQueueCursor	  **cursors;
-	int			n;
+	TimestampTz		now = GetCurrentTimestamp();
+	Abandoned		abandoned = {.now = now};
+	bool			held_up = false;
+	WfQueueCursor **cursors;
+	int				n;
 
 	cursors = wf_queue_cursors_all(&n);
 	for (int i = 0; i < n && dispatcher->abandoned_at <= now; i++)

@@ -26,11 +26,12 @@ static const ErrorData *
 lost_column(const char *name, MemoryContext context)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
-	ErrorData  *error = palloc0(sizeof(ErrorData));
+	ErrorData	 *error = palloc0(sizeof(ErrorData));
 
 	error->sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
 	error->message = psprintf("the table has no column \"%s\" any more", name);
-	error->detail = pstrdup("Give it back its name, or detach the table and attach it with the columns that it has now.");
+	error->detail =
+		pstrdup("Give it back its name, or detach the table and attach it with the columns that it has now.");
 	MemoryContextSwitchTo(old);
 	return error;
 }
@@ -39,12 +40,12 @@ static void
 forget_writer(Datum arg, Oid relid)
 {
 	HASH_SEQ_STATUS status;
-	WfRowWriter *writer;
+	WfRowWriter	   *writer;
 
 	hash_seq_init(&status, writers);
 	while ((writer = hash_seq_search(&status)) != NULL)
 	{
-		bool		own = !OidIsValid(relid) || writer->relid == relid;
+		bool own = !OidIsValid(relid) || writer->relid == relid;
 
 		if (own)
 			writer->valid = false;
@@ -57,11 +58,11 @@ WfRowWriter *
 wf_row_writer_find(int attachment)
 {
 	WfRowWriter *writer;
-	bool		found;
+	bool		 found;
 
 	if (writers == NULL)
 	{
-		HASHCTL		ctl = {.keysize = sizeof(int), .entrysize = sizeof(WfRowWriter)};
+		HASHCTL ctl = {.keysize = sizeof(int), .entrysize = sizeof(WfRowWriter)};
 
 		writers = hash_create("workflow write-backs", 16, &ctl, HASH_ELEM | HASH_BLOBS);
 		CacheRegisterRelcacheCallback(forget_writer, (Datum) 0);
@@ -97,23 +98,22 @@ append_table(StringInfo sql, Relation rel)
 {
 	if (rel->rd_rel->relkind == RELKIND_RELATION)
 		appendStringInfoString(sql, "ONLY ");
-	appendStringInfoString(sql, quote_qualified_identifier(
-		get_namespace_name(RelationGetNamespace(rel)), RelationGetRelationName(rel)));
+	appendStringInfoString(sql, quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+														   RelationGetRelationName(rel)));
 }
 
 /* The operator by its full name: users' types keep theirs elsewhere. */
 static void
 append_operator(StringInfo sql, Oid type)
 {
-	Oid			operator = lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
-	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	Oid				 operator= lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
+	HeapTuple		 tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
 	Form_pg_operator form;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "type %u has no equality operator", type);
 	form = (Form_pg_operator) GETSTRUCT(tuple);
-	appendStringInfo(sql, " OPERATOR(%s.%s) ",
-					 quote_identifier(get_namespace_name(form->oprnamespace)),
+	appendStringInfo(sql, " OPERATOR(%s.%s) ", quote_identifier(get_namespace_name(form->oprnamespace)),
 					 NameStr(form->oprname));
 	ReleaseSysCache(tuple);
 }
@@ -124,8 +124,7 @@ append_key_condition(StringInfo sql, const WfRowKey *key)
 {
 	for (int i = 0; i < key->n; i++)
 	{
-		appendStringInfo(sql, "%s%s", i == 0 ? " WHERE " : " AND ",
-						 quote_identifier(key->columns[i].name));
+		appendStringInfo(sql, "%s%s", i == 0 ? " WHERE " : " AND ", quote_identifier(key->columns[i].name));
 		append_operator(sql, key->columns[i].type);
 		appendStringInfo(sql, "$%d", i + 1);
 	}
@@ -134,7 +133,7 @@ append_key_condition(StringInfo sql, const WfRowKey *key)
 static SPIPlanPtr
 prepare_plan(const char *sql, int nargs, Oid *types)
 {
-	SPIPlanPtr	plan = SPI_prepare(sql, nargs, types);
+	SPIPlanPtr plan = SPI_prepare(sql, nargs, types);
 
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s: %s", SPI_result_code_string(SPI_result), sql);
@@ -155,11 +154,11 @@ wf_row_writer_shows(const WfRowWriter *writer)
 static void
 prepare_plans(WfRowWriter *writer, Relation rel)
 {
-	Oid			types[INDEX_MAX_KEYS + WF_NSHOWS];
-	int			nargs = writer->key.n;
+	Oid			   types[INDEX_MAX_KEYS + WF_NSHOWS];
+	int			   nargs = writer->key.n;
 	StringInfoData select;
 	StringInfoData update;
-	const char *separator = "";
+	const char	  *separator = "";
 	StringInfoData columns;
 
 	initStringInfo(&columns);
@@ -195,7 +194,7 @@ prepare_plans(WfRowWriter *writer, Relation rel)
 void
 wf_row_writer_see(WfRowWriter *writer, Relation rel)
 {
-	Oid			types[INDEX_MAX_KEYS];
+	Oid			   types[INDEX_MAX_KEYS];
 	StringInfoData sql;
 
 	if (writer->see != NULL)
@@ -213,15 +212,13 @@ wf_row_writer_see(WfRowWriter *writer, Relation rel)
 void
 wf_row_writer_set_up(WfRowWriter *writer, Relation rel, const WfAttachment *attachment)
 {
-	const char *names[WF_NSHOWS] = {attachment->serial_column, attachment->status_column,
-		attachment->instance_column};
+	const char *names[WF_NSHOWS] = {attachment->serial_column, attachment->status_column, attachment->instance_column};
 
 	if (!writer->valid)
 	{
 		reset_writer(writer);
 		writer->relid = RelationGetRelid(rel);
-		writer->context = AllocSetContextCreate(TopMemoryContext, "workflow write-back",
-												ALLOCSET_SMALL_SIZES);
+		writer->context = AllocSetContextCreate(TopMemoryContext, "workflow write-back", ALLOCSET_SMALL_SIZES);
 		wf_row_key(rel, RelationGetDescr(rel), &writer->key, writer->context);
 		for (int i = 0; i < WF_NSHOWS; i++)
 		{

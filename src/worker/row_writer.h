@@ -23,20 +23,20 @@ typedef enum WfShows
 
 typedef struct WfRowWriter
 {
-	int			attachment;
-	Oid			relid;
-	bool		valid;
-	bool		wide; /* what it runs is not that of this table alone */
-	bool		unchanged; /* since the last look at whose code it runs has begun */
-	bool		trusted; /* as of that look and this generation, nobody's but the owner's */
-	uint64		generation;
-	MemoryContext context;
-	WfRowKey	key;
-	WfRowColumn columns[WF_NSHOWS]; /* attno 0: none */
-	const ErrorData *lost; /* a column that is none any more; NULL: all are there */
-	SPIPlanPtr	lock;
-	SPIPlanPtr	see; /* the row, past row-level security; NULL: not made yet */
-	SPIPlanPtr	update;
+	int				 attachment;
+	Oid				 relid;
+	bool			 valid;
+	bool			 wide;		/* what it runs is not that of this table alone */
+	bool			 unchanged; /* since the last look at whose code it runs has begun */
+	bool			 trusted;	/* as of that look and this generation, nobody's but the owner's */
+	uint64			 generation;
+	MemoryContext	 context;
+	WfRowKey		 key;
+	WfRowColumn		 columns[WF_NSHOWS]; /* attno 0: none */
+	const ErrorData *lost;				 /* a column that is none any more; NULL: all are there */
+	SPIPlanPtr		 lock;
+	SPIPlanPtr		 see; /* the row, past row-level security; NULL: not made yet */
+	SPIPlanPtr		 update;
 } WfRowWriter;
 
 /* Of an attachment; made if there is none yet. Good as long as the process. */

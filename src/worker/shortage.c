@@ -30,7 +30,7 @@
 void
 wf_shortage_begin(WfDispatcher *dispatcher, WfLack lack, const ErrorData *error)
 {
-	int			pause_ms = wf_failure_wait(0, 0, lack, error, LONGEST_WAIT_MS);
+	int pause_ms = wf_failure_wait(0, 0, lack, error, LONGEST_WAIT_MS);
 
 	dispatcher->short_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
 }
@@ -49,16 +49,16 @@ lack_of_small(const ErrorData *error)
 }
 
 bool
-wf_small_transaction(WfDispatcher *dispatcher, void (*work) (WfDispatcher *dispatcher, void *arg), void *arg)
+wf_small_transaction(WfDispatcher *dispatcher, void (*work)(WfDispatcher *dispatcher, void *arg), void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
-	ErrorData  *volatile error = NULL;
-	WfLack		lack;
+	ErrorData *volatile error = NULL;
+	WfLack lack;
 
 	wf_limit_begin(0);
 	PG_TRY();
 	{
-		WfAccess	access;
+		WfAccess access;
 
 		wf_begin_transaction();
 		wf_store_enter(&access);
@@ -88,7 +88,7 @@ wf_small_transaction(WfDispatcher *dispatcher, void (*work) (WfDispatcher *dispa
 void
 wf_shortage_limit_locks(void)
 {
-	char		ms[16];
+	char ms[16];
 
 	snprintf(ms, sizeof(ms), "%d", wf_setting_move_timeout > 0 ? wf_setting_move_timeout : LONGEST_LOCK_MS);
 	SetConfigOption("lock_timeout", ms, PGC_SUSET, PGC_S_OVERRIDE);

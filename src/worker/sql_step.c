@@ -35,11 +35,11 @@
 /* The instance is waited for as long as the statement took, but at least so long. */
 #define SHORTEST_WAIT_MS 1000
 /* The wait is made of pieces of that length. In each, a deadlock is looked for after so long. */
-#define WAIT_PIECE_MS 100
+#define WAIT_PIECE_MS	  100
 #define DEADLOCK_AFTER_MS 10
 
 static int64 running = 0;
-static bool postponed = false;
+static bool	 postponed = false;
 
 /* One run of a statement. */
 typedef struct Attempt
@@ -68,7 +68,7 @@ wf_sql_step_is_due(const WfBatch *batch, const WfVisit *visit)
 static int
 limit_of(const WfVisit *visit)
 {
-	int64		left;
+	int64 left;
 
 	if (visit->clocks.deadline == 0)
 		return wf_setting_sql_timeout;
@@ -102,7 +102,7 @@ refuse_uncancellable(WfAnswer *answer)
 static bool
 run_timed(WfVisit *visit, Attempt *attempt)
 {
-	int			limit_ms = limit_of(visit);
+	int limit_ms = limit_of(visit);
 
 	*attempt = (Attempt){.begun = GetCurrentTimestamp()};
 	wf_limit_end();
@@ -127,7 +127,7 @@ run_timed(WfVisit *visit, Attempt *attempt)
 static void
 set_ms(const char *name, int ms)
 {
-	char		value[16];
+	char value[16];
 
 	snprintf(value, sizeof(value), "%d", ms);
 	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
@@ -137,8 +137,8 @@ set_ms(const char *name, int ms)
 static void
 lock_shortly(WfBatch *batch, int64 instance)
 {
-	int			level = NewGUCNestLevel();
-	int			longest_ms = Max(Min(WAIT_PIECE_MS, DeadlockTimeout / 4), 2);
+	int level = NewGUCNestLevel();
+	int longest_ms = Max(Min(WAIT_PIECE_MS, DeadlockTimeout / 4), 2);
 
 	set_ms("lock_timeout", longest_ms);
 	set_ms("deadlock_timeout", Min(DEADLOCK_AFTER_MS, longest_ms / 2));
@@ -152,7 +152,7 @@ try_to_lock(WfBatch *batch, int64 instance)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	volatile int failed = 0;
+	volatile int  failed = 0;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
@@ -163,7 +163,7 @@ try_to_lock(WfBatch *batch, int64 instance)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData *error;
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
@@ -184,7 +184,7 @@ try_to_lock(WfBatch *batch, int64 instance)
 static bool
 instance_has_ended(int64 instance)
 {
-	int64		living;
+	int64 living;
 
 	return wf_instances_living(&instance, 1, &living) == 0;
 }
@@ -211,8 +211,9 @@ lock_instance(WfBatch *batch, int64 instance, TimestampTz statement_begun)
 static bool
 is_same(const WfVisit *now, const WfVisit *then)
 {
-	return now != NULL && strcmp(now->step, then->step) == 0 && now->state == then->state && now->attempt == then->attempt &&
-		   now->suspended == then->suspended && memcmp(&now->key, &then->key, sizeof(then->key)) == 0;
+	return now != NULL && strcmp(now->step, then->step) == 0 && now->state == then->state &&
+		   now->attempt == then->attempt && now->suspended == then->suspended &&
+		   memcmp(&now->key, &then->key, sizeof(then->key)) == 0;
 }
 
 /*
@@ -222,7 +223,7 @@ is_same(const WfVisit *now, const WfVisit *then)
 static bool
 others_have_changed(const WfVisit *visit)
 {
-	WfBatch    *batch = wf_batch_begin();
+	WfBatch *batch = wf_batch_begin();
 
 	wf_batch_look(batch, visit->instance->id, visit->id);
 	return !is_same(wf_batch_visit(batch, visit->instance->id, visit->id), visit);
@@ -233,7 +234,7 @@ others_have_changed(const WfVisit *visit)
 bool
 wf_sql_step_was_postponed(void)
 {
-	bool		answer = postponed;
+	bool answer = postponed;
 
 	postponed = false;
 	return answer;
@@ -242,7 +243,7 @@ wf_sql_step_was_postponed(void)
 void
 wf_sql_step_postpone(WfBatch *batch, WfVisit *visit, WfLack lack, const WfFault *fault)
 {
-	int			pause_ms = wf_failure_wait_sql(visit->instance->id, visit->id, lack, fault, FAILED_PAUSE_MS);
+	int pause_ms = wf_failure_wait_sql(visit->instance->id, visit->id, lack, fault, FAILED_PAUSE_MS);
 
 	postponed = true;
 	wf_engine_postpone(batch, visit, TimestampTzPlusMilliseconds(batch->now, pause_ms));
@@ -254,7 +255,8 @@ take_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
 	if (answer->fault.code != NULL && wf_state_is_over(visit, batch->now))
 		wf_engine_alarm(batch, visit);
-	else if (answer->lack != WF_LACK_NONE && wf_sql_step_is_due(batch, visit) && !wf_engine_names(visit, &answer->fault))
+	else if (answer->lack != WF_LACK_NONE && wf_sql_step_is_due(batch, visit) &&
+			 !wf_engine_names(visit, &answer->fault))
 		wf_sql_step_postpone(batch, visit, answer->lack, &answer->fault);
 	else
 		wf_engine_answer(batch, visit, answer);
@@ -271,9 +273,9 @@ was_cancelled_too_soon(const WfVisit *visit, const Attempt *attempt)
 static WfStepEnd
 move_after_statement(WfVisit *then, const Attempt *attempt)
 {
-	int64		instance = then->instance->id;
-	WfBatch    *batch = wf_batch_begin();
-	WfVisit    *visit;
+	int64	 instance = then->instance->id;
+	WfBatch *batch = wf_batch_begin();
+	WfVisit *visit;
 
 	if (!lock_instance(batch, instance, attempt->begun))
 		return WF_STEP_GAVE_WAY;
@@ -293,9 +295,9 @@ move_after_statement(WfVisit *then, const Attempt *attempt)
 WfStepEnd
 wf_sql_step_run(WfAccess *access, WfBatch *batch, WfVisit *visit)
 {
-	Attempt		attempt;
-	bool		stopped;
-	WfStepEnd	end = WF_STEP_OVERTAKEN;
+	Attempt	  attempt;
+	bool	  stopped;
+	WfStepEnd end = WF_STEP_OVERTAKEN;
 
 	wf_store_leave(access);
 	MemoryContextSwitchTo(batch->context);

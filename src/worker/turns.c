@@ -18,16 +18,16 @@
 #include "worker/worker.h"
 
 /* What has become due meanwhile waits so long until it is in the list; longer where there are so many queues that a list takes its time. */
-#define LIST_US INT64CONST(100000)
+#define LIST_US	  INT64CONST(100000)
 #define LIST_PART 4
 /* A queue is in it for so many pieces of work at most. */
 #define PIECES 32
 
-static MemoryContext list_context = NULL;
+static MemoryContext   list_context = NULL;
 static WfExecutorWork *list;
-static int	nlist = 0;
-static int	current = 0; /* whose turn it is */
-static TimestampTz old_at = 0; /* the list is, from then on */
+static int			   nlist = 0;
+static int			   current = 0; /* whose turn it is */
+static TimestampTz	   old_at = 0;	/* the list is, from then on */
 
 /* The queue that had the last turn: others come first. Process or attachment, all of them have short names. */
 static char last[64] = "";
@@ -37,10 +37,10 @@ static bool last_deliveries;
 static void
 read_work(void)
 {
-	WfAccess	access;
+	WfAccess		access;
 	WfExecutorWork *all;
-	int			kept = 0;
-	int			n;
+	int				kept = 0;
+	int				n;
 
 	wf_begin_transaction();
 	wf_store_enter(&access);
@@ -61,7 +61,7 @@ read_work(void)
 static int
 compare_place(const WfExecutorWork *work, const char *queue, bool deliveries)
 {
-	int			order = strcmp(work->queue, queue);
+	int order = strcmp(work->queue, queue);
 
 	return order != 0 ? order : (int) work->deliveries - (int) deliveries;
 }
@@ -78,8 +78,8 @@ void
 wf_turns_list(void)
 {
 	MemoryContext context = CurrentMemoryContext;
-	TimestampTz begin = GetCurrentTimestamp();
-	TimestampTz end;
+	TimestampTz	  begin = GetCurrentTimestamp();
+	TimestampTz	  end;
 
 	if (list_context == NULL)
 		list_context = AllocSetContextCreate(TopMemoryContext, "workflow turns", ALLOCSET_SMALL_SIZES);

@@ -28,7 +28,7 @@
 #include "worker/upkeep.h"
 #include "worker/worker.h"
 
-#define EVERY_MS (60 * 60 * 1000)
+#define EVERY_MS	   (60 * 60 * 1000)
 #define FIRST_PAUSE_MS (60 * 1000)
 /* with locks that all others wait for */
 #define HURRY_MS 1000
@@ -37,17 +37,17 @@
 
 typedef struct Round
 {
-	MemoryContext context; /* lives as long as the round */
-	const char *retention; /* NULL: the history is kept for ever */
-	int			attempt;   /* in a row, counted from 1 */
-	bool		again;	   /* something failed */
-	const char *failure;   /* what failed first of what is worth telling; NULL: nothing */
-	const char *error;	   /* and why */
-	bool		purged;	   /* something is gone from the history */
+	MemoryContext context;	 /* lives as long as the round */
+	const char	 *retention; /* NULL: the history is kept for ever */
+	int			  attempt;	 /* in a row, counted from 1 */
+	bool		  again;	 /* something failed */
+	const char	 *failure;	 /* what failed first of what is worth telling; NULL: nothing */
+	const char	 *error;	 /* and why */
+	bool		  purged;	 /* something is gone from the history */
 } Round;
 
 /* A piece of work in one transaction, inside the store; true if there may be more. */
-typedef bool (*Piece) (Round *round, void *at);
+typedef bool (*Piece)(Round *round, void *at);
 
 static bool under_way = false;
 
@@ -65,13 +65,14 @@ failed(Round *round, const char *failure, const ErrorData *error)
 	const char *message = wf_limit_was_hit() ? "it took longer than it may" : error->message;
 
 	if (round->error == NULL || strcmp(round->error, message) != 0)
-		ereport(worth_telling(round, error) ? WARNING : LOG,
-				errcode(error->sqlerrcode),
+		ereport(worth_telling(round, error) ? WARNING : LOG, errcode(error->sqlerrcode),
 				errmsg("workflow: %s: %s", failure, message),
 				error->detail != NULL ? errdetail_internal("%s", error->detail) : 0,
-				error->hint != NULL ? errhint("%s", error->hint)
-									: errhint("Nothing is lost by that, and it is tried again. Look for event triggers: they are run by "
-											  "workers, too, with search_path = pg_catalog."),
+				error->hint != NULL
+					? errhint("%s", error->hint)
+					: errhint(
+						  "Nothing is lost by that, and it is tried again. Look for event triggers: they are run by "
+						  "workers, too, with search_path = pg_catalog."),
 				error->context != NULL ? errcontext("%s", error->context) : 0);
 	round->again = true;
 	if (round->error != NULL || !worth_telling(round, error))
@@ -98,11 +99,11 @@ static bool
 try_piece(Round *round, const char *failure, Piece piece, void *at, int limit_ms)
 {
 	volatile bool more = false;
-	ErrorData  *volatile error = NULL;
+	ErrorData *volatile error = NULL;
 
 	PG_TRY();
 	{
-		WfAccess	access;
+		WfAccess access;
 
 		begin_chunk(&access, limit_ms);
 		more = piece(round, at);
@@ -153,13 +154,15 @@ make_one(Round *round, void *at)
 static void
 make_missing(Round *round)
 {
-	List	   *missing = NIL;
-	ListCell   *lc;
+	List	 *missing = NIL;
+	ListCell *lc;
 
-	(void) try_piece(round, "missing partitions of the history cannot be found", look_for_missing, &missing, wf_setting_sql_timeout);
+	(void) try_piece(round, "missing partitions of the history cannot be found", look_for_missing, &missing,
+					 wf_setting_sql_timeout);
 	foreach (lc, missing)
 	{
-		(void) try_piece(round, "partitions of the history cannot be made", make_one, lfirst(lc), wf_setting_sql_timeout);
+		(void) try_piece(round, "partitions of the history cannot be made", make_one, lfirst(lc),
+						 wf_setting_sql_timeout);
 		if (wf_limit_was_hit())
 			break; /* it would take as long for each */
 	}
@@ -169,14 +172,14 @@ make_missing(Round *round)
 
 typedef struct Strays
 {
-	WfHistory	history;
-	uint32		block;
+	WfHistory history;
+	uint32	  block;
 } Strays;
 
 static bool
 settle_strays(Round *round, void *at)
 {
-	Strays	   *strays = at;
+	Strays *strays = at;
 
 	return wf_strays_settle(strays->history, &strays->block);
 }
@@ -184,7 +187,7 @@ settle_strays(Round *round, void *at)
 static bool
 purge_strays(Round *round, void *at)
 {
-	Strays	   *strays = at;
+	Strays *strays = at;
 
 	return wf_strays_purge(strays->history, round->retention, &strays->block, &round->purged);
 }
@@ -194,7 +197,7 @@ with_strays(Round *round, const char *failure, Piece piece)
 {
 	for (WfHistory history = 0; history < WF_HISTORY_TABLES; history++)
 	{
-		Strays		strays = {.history = history};
+		Strays strays = {.history = history};
 
 		try_all_rounds(round, failure, piece, &strays, wf_setting_sql_timeout);
 	}
@@ -235,7 +238,8 @@ static void
 drop_all(Round *round)
 {
 	for (WfHistory history = 0; history < WF_HISTORY_TABLES; history++)
-		try_all_rounds(round, "partitions of the history that are past retention cannot be dropped", drop_one, &history, 0);
+		try_all_rounds(round, "partitions of the history that are past retention cannot be dropped", drop_one, &history,
+					   0);
 }
 
 static bool
@@ -272,9 +276,11 @@ purge(Round *round)
 		drop_all(round);
 	if (round->purged)
 		(void) try_piece(round, failure, purge_late, NULL, wf_setting_sql_timeout);
-	(void) try_piece(round, "what was given to roles that are gone cannot be deleted", forget_lost, NULL, wf_setting_sql_timeout);
+	(void) try_piece(round, "what was given to roles that are gone cannot be deleted", forget_lost, NULL,
+					 wf_setting_sql_timeout);
 	if (round->retention != NULL)
-		try_all_rounds(round, "the record of calls that is past retention cannot be deleted", purge_audit, &looked_at, wf_setting_sql_timeout);
+		try_all_rounds(round, "the record of calls that is past retention cannot be deleted", purge_audit, &looked_at,
+					   wf_setting_sql_timeout);
 }
 
 /* ---- attached tables ---- */
@@ -292,7 +298,7 @@ prune_attachments(Round *round, void *at)
 static void
 begin_round(Round *round, const WfDelivery *delivery)
 {
-	WfAccess	access;
+	WfAccess access;
 
 	wf_store_enter(&access);
 	wf_delivery_set(delivery->id, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), EVERY_MS), round->attempt);
@@ -328,7 +334,7 @@ void
 wf_upkeep(const WfDelivery *delivery)
 {
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "workflow upkeep", ALLOCSET_DEFAULT_SIZES);
-	Round		round = {.context = context, .attempt = delivery->attempt + 1};
+	Round		  round = {.context = context, .attempt = delivery->attempt + 1};
 
 	if (wf_setting_retention != NULL && *wf_setting_retention != '\0')
 		round.retention = MemoryContextStrdup(context, wf_setting_retention);
@@ -339,7 +345,8 @@ wf_upkeep(const WfDelivery *delivery)
 	make_missing(&round);
 	with_strays(&round, "strays of the history cannot be moved to its partitions", settle_strays);
 	purge(&round);
-	(void) try_piece(&round, "attached tables that were dropped cannot be forgotten", prune_attachments, NULL, wf_setting_sql_timeout);
+	(void) try_piece(&round, "attached tables that were dropped cannot be forgotten", prune_attachments, NULL,
+					 wf_setting_sql_timeout);
 	under_way = false; /* of what fails from here on the executor tells */
 	end_round(&round, delivery);
 	MemoryContextDelete(context);

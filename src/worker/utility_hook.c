@@ -39,7 +39,7 @@
 #define EXTENSION "workflow"
 
 static ProcessUtility_hook_type previous_utility_hook = NULL;
-static object_access_hook_type previous_access_hook = NULL;
+static object_access_hook_type	previous_access_hook = NULL;
 
 /* ---- databases ---- */
 
@@ -61,8 +61,8 @@ owns_database(Oid database)
 static bool
 may_create_databases(void)
 {
-	HeapTuple	tuple;
-	bool		may;
+	HeapTuple tuple;
+	bool	  may;
 
 	if (superuser())
 		return true;
@@ -77,8 +77,8 @@ may_create_databases(void)
 static bool
 is_template(Oid database)
 {
-	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
-	bool		answer;
+	HeapTuple tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	bool	  answer;
 
 	if (!HeapTupleIsValid(tuple))
 		return false;
@@ -90,11 +90,11 @@ is_template(Oid database)
 static DefElem *
 find_option(List *options, const char *name)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, options)
+	foreach (cell, options)
 	{
-		DefElem    *option = lfirst_node(DefElem, cell);
+		DefElem *option = lfirst_node(DefElem, cell);
 
 		if (strcmp(option->defname, name) == 0)
 			return option;
@@ -105,7 +105,7 @@ find_option(List *options, const char *name)
 static void
 before_drop_database(DropdbStmt *stmt)
 {
-	Oid			database = get_database_oid(stmt->dbname, true);
+	Oid database = get_database_oid(stmt->dbname, true);
 
 	if (owns_database(database) && !is_template(database))
 		stop_workers(database);
@@ -114,7 +114,7 @@ before_drop_database(DropdbStmt *stmt)
 static void
 before_create_database(CreatedbStmt *stmt)
 {
-	DefElem    *option = find_option(stmt->options, "template");
+	DefElem	   *option = find_option(stmt->options, "template");
 	const char *name = option != NULL && option->arg != NULL ? defGetString(option) : "template1";
 	Oid			source = get_database_oid(name, true);
 
@@ -129,17 +129,16 @@ before_create_database(CreatedbStmt *stmt)
 static void
 before_rename_database(RenameStmt *stmt)
 {
-	Oid			database = get_database_oid(stmt->subname, true);
+	Oid database = get_database_oid(stmt->subname, true);
 
-	if (owns_database(database) && may_create_databases() &&
-		!OidIsValid(get_database_oid(stmt->newname, true)))
+	if (owns_database(database) && may_create_databases() && !OidIsValid(get_database_oid(stmt->newname, true)))
 		stop_workers(database);
 }
 
 static void
 before_alter_database(AlterDatabaseStmt *stmt)
 {
-	Oid			database = get_database_oid(stmt->dbname, true);
+	Oid database = get_database_oid(stmt->dbname, true);
 
 	if (find_option(stmt->options, "tablespace") != NULL && owns_database(database))
 		stop_workers(database);
@@ -150,7 +149,7 @@ before_alter_database(AlterDatabaseStmt *stmt)
 static bool
 owns_extension(void)
 {
-	Oid			extension = get_extension_oid(EXTENSION, true);
+	Oid extension = get_extension_oid(EXTENSION, true);
 
 	return OidIsValid(extension) && wf_extension_ownercheck(extension, GetUserId());
 }
@@ -165,11 +164,11 @@ stop_for_extension(void)
 static void
 before_drop(DropStmt *stmt)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	if (stmt->removeType != OBJECT_EXTENSION)
 		return;
-	foreach(cell, stmt->objects)
+	foreach (cell, stmt->objects)
 	{
 		if (strcmp(strVal(lfirst(cell)), EXTENSION) == 0 && owns_extension())
 			stop_for_extension();
@@ -196,8 +195,7 @@ on_object_access(ObjectAccessType access, Oid class, Oid object, int sub, void *
 {
 	if (previous_access_hook)
 		previous_access_hook(access, class, object, sub, arg);
-	if (access == OAT_DROP && class == ExtensionRelationId &&
-		object == get_extension_oid(EXTENSION, true))
+	if (access == OAT_DROP && class == ExtensionRelationId && object == get_extension_oid(EXTENSION, true))
 		stop_for_extension();
 }
 
@@ -293,11 +291,11 @@ concerns_us(Node *statement)
 static RangeVar *
 new_partition(Node *statement)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	if (!IsA(statement, AlterTableStmt) || ((AlterTableStmt *) statement)->objtype != OBJECT_TABLE)
 		return NULL;
-	foreach(cell, ((AlterTableStmt *) statement)->cmds)
+	foreach (cell, ((AlterTableStmt *) statement)->cmds)
 	{
 		AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
 
@@ -311,13 +309,14 @@ new_partition(Node *statement)
 static void
 refuse_cut_off(RangeVar *name)
 {
-	Relation	rel = table_openrv_extended(name, NoLock, true);
+	Relation rel = table_openrv_extended(name, NoLock, true);
 
 	if (rel == NULL)
 		return;
 	if (wf_attachment_is_cut_off(rel))
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("cannot make \"%s\" a partition while it is attached to a process", RelationGetRelationName(rel)),
+				errmsg("cannot make \"%s\" a partition while it is attached to a process",
+					   RelationGetRelationName(rel)),
 				errdetail("Rows that come through its parent would start nothing."),
 				errhint("Detach it first with workflow.detach; then it, or its parent, can be attached again."));
 	table_close(rel, NoLock);
@@ -337,9 +336,9 @@ static void
 on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
 		   ParamListInfo params, QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
-	bool		ours = concerns_us(pstmt->utilityStmt);
-	NodeTag		tag = nodeTag(pstmt->utilityStmt); /* what comes next may change the tree */
-	RangeVar   *partition = new_partition(pstmt->utilityStmt);
+	bool	  ours = concerns_us(pstmt->utilityStmt);
+	NodeTag	  tag = nodeTag(pstmt->utilityStmt); /* what comes next may change the tree */
+	RangeVar *partition = new_partition(pstmt->utilityStmt);
 
 	refuse_deferring(pstmt->utilityStmt);
 	if (ours)

@@ -51,37 +51,41 @@
 #define LONGEST_LOCK_WAIT "1s"
 /* The pause after a failure doubles from the one to the other. */
 #define SHORTEST_PAUSE_MS INT64CONST(1000)
-#define LONGEST_PAUSE_MS INT64CONST(3600000)
-#define DEADLY_PAUSE_MS (365 * INT64CONST(86400000))
+#define LONGEST_PAUSE_MS  INT64CONST(3600000)
+#define DEADLY_PAUSE_MS	  (365 * INT64CONST(86400000))
 /* A table that somebody has locked is waited for that seldom. */
-#define BUSY_TABLE_MS 5000
+#define BUSY_TABLE_MS	5000
 #define REPORT_EVERY_MS 1000
 
 /* ---- what goes wrong ---- */
 
 /* Reasons of our own; of an error that was caught elevel is set. PostgreSQL says nothing when policies and triggers keep a row as it is. */
-static const ErrorData untouched = {.sqlerrcode = ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION,
-	.message = "it was not updated",
-	.detail = "The table's policies for row-level security do not let its owner, or a trigger has returned NULL."};
+static const ErrorData untouched =
+	{.sqlerrcode = ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION,
+	 .message = "it was not updated",
+	 .detail = "The table's policies for row-level security do not let its owner, or a trigger has returned NULL."};
 static const ErrorData keyless = {.sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	.message = "the table has no primary key any more"};
+								  .message = "the table has no primary key any more"};
 static const ErrorData overruled = {.sqlerrcode = ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION,
-	.message = "something else was written",
-	.detail = "A trigger that comes after \"" WF_TRIGGER_KEEP "\" has set these columns."};
+									.message = "something else was written",
+									.detail =
+										"A trigger that comes after \"" WF_TRIGGER_KEEP "\" has set these columns."};
 /* Nothing to be told of: it has got another owner meanwhile. */
 static const ErrorData not_ours = {.sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE};
-static const ErrorData uncancellable = {.sqlerrcode = ERRCODE_QUERY_CANCELED,
-	.message = "it took longer than workflow.sql_timeout allows, and could not be cancelled",
-	.detail = "One of the table's triggers catches query_canceled."};
+static const ErrorData uncancellable =
+	{.sqlerrcode = ERRCODE_QUERY_CANCELED,
+	 .message = "it took longer than workflow.sql_timeout allows, and could not be cancelled",
+	 .detail = "One of the table's triggers catches query_canceled."};
 static const ErrorData deadly = {.sqlerrcode = ERRCODE_SYSTEM_ERROR,
-	.message = "the server has died of it several times, so it is not tried again by itself",
-	.detail = "Look at the triggers of the table, and call workflow.write_back."};
+								 .message =
+									 "the server has died of it several times, so it is not tried again by itself",
+								 .detail = "Look at the triggers of the table, and call workflow.write_back."};
 
 /* One of our own with a message that is made. */
 static ErrorData *
 make_error(int sqlerrcode, char *message)
 {
-	ErrorData  *error = palloc0(sizeof(ErrorData));
+	ErrorData *error = palloc0(sizeof(ErrorData));
 
 	error->sqlerrcode = sqlerrcode;
 	error->message = message;
@@ -92,11 +96,11 @@ make_error(int sqlerrcode, char *message)
 static bool
 was_just_reported(const WfShown *shown, const ErrorData *error)
 {
-	static int	attachment = 0;
-	static uint32 reason;
+	static int		   attachment = 0;
+	static uint32	   reason;
 	static TimestampTz until;
-	TimestampTz now = GetCurrentTimestamp();
-	uint32		hash = string_hash(error->message, strlen(error->message) + 1);
+	TimestampTz		   now = GetCurrentTimestamp();
+	uint32			   hash = string_hash(error->message, strlen(error->message) + 1);
 
 	if (attachment == shown->attachment.id && reason == hash && now < until)
 		return true;
@@ -110,17 +114,16 @@ was_just_reported(const WfShown *shown, const ErrorData *error)
 static void
 report_write_back(int64 instance, const WfShown *shown, const ErrorData *error)
 {
-	char	   *table = get_rel_name(shown->attachment.relation);
+	char *table = get_rel_name(shown->attachment.relation);
 
 	if (was_just_reported(shown, error))
 		return;
 	ereport(WARNING, errcode(error->sqlerrcode),
-			errmsg("workflow could not write to the row with key %s of table \"%s\": %s",
-				   shown->business_key, table != NULL ? table : "?", error->message),
+			errmsg("workflow could not write to the row with key %s of table \"%s\": %s", shown->business_key,
+				   table != NULL ? table : "?", error->message),
 			error->detail != NULL ? errdetail_internal("%s", error->detail) : 0,
 			errhint("It is tried again later: see the view workflow.write_backs."),
-			errcontext("instance " INT64_FORMAT " of process \"%s\"", instance,
-					   shown->attachment.process));
+			errcontext("instance " INT64_FORMAT " of process \"%s\"", instance, shown->attachment.process));
 }
 
 /* ---- one row ---- */
@@ -129,7 +132,7 @@ report_write_back(int64 instance, const WfShown *shown, const ErrorData *error)
 static void
 read_columns(WfRowWriter *writer, char **current)
 {
-	int			n = 0;
+	int n = 0;
 
 	for (int i = 0; i < WF_NSHOWS; i++)
 		if (writer->columns[i].attno != 0)
@@ -145,7 +148,7 @@ read_columns(WfRowWriter *writer, char **current)
 static bool
 lock_row(WfRowWriter *writer, Datum *key, char **current)
 {
-	int			rc = SPI_execute_plan(writer->lock, key, NULL, false, 1);
+	int rc = SPI_execute_plan(writer->lock, key, NULL, false, 1);
 
 	if (rc != SPI_OK_SELECT)
 		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(rc));
@@ -162,9 +165,9 @@ lock_row(WfRowWriter *writer, Datum *key, char **current)
 static bool
 is_hidden(WfRowWriter *writer, Relation rel, Datum *key)
 {
-	Oid			user;
-	int			sec_context;
-	int			rc;
+	Oid user;
+	int sec_context;
+	int rc;
 
 	if (!rel->rd_rel->relrowsecurity)
 		return false;
@@ -184,8 +187,7 @@ what_to_show(const WfShown *shown, char **wanted)
 	wanted[WF_SHOWS_STATUS] = shown->status;
 	wanted[WF_SHOWS_INSTANCE] = psprintf(INT64_FORMAT, shown->instance);
 	wanted[WF_SHOWS_SERIAL_NUMBER] =
-		shown->visit != 0 ? psprintf(INT64_FORMAT "_" INT64_FORMAT, shown->instance, shown->visit)
-						  : NULL;
+		shown->visit != 0 ? psprintf(INT64_FORMAT "_" INT64_FORMAT, shown->instance, shown->visit) : NULL;
 }
 
 static bool
@@ -195,8 +197,7 @@ differs(const WfRowWriter *writer, char **current, char **wanted)
 	{
 		if (writer->columns[i].attno == 0)
 			continue;
-		if ((current[i] == NULL) != (wanted[i] == NULL) ||
-			(current[i] != NULL && strcmp(current[i], wanted[i]) != 0))
+		if ((current[i] == NULL) != (wanted[i] == NULL) || (current[i] != NULL && strcmp(current[i], wanted[i]) != 0))
 			return true;
 	}
 	return false;
@@ -206,10 +207,10 @@ differs(const WfRowWriter *writer, char **current, char **wanted)
 static const ErrorData *
 update_row(WfRowWriter *writer, Datum *key, char **wanted)
 {
-	Datum		values[INDEX_MAX_KEYS + WF_NSHOWS];
-	char		nulls[INDEX_MAX_KEYS + WF_NSHOWS];
-	char	   *current[WF_NSHOWS] = {NULL};
-	WfWriting	writing = {.relation = writer->relid};
+	Datum		 values[INDEX_MAX_KEYS + WF_NSHOWS];
+	char		 nulls[INDEX_MAX_KEYS + WF_NSHOWS];
+	char		*current[WF_NSHOWS] = {NULL};
+	WfWriting	 writing = {.relation = writer->relid};
 	volatile int rc = 0;
 
 	memcpy(values, key, sizeof(Datum) * writer->key.n);
@@ -217,7 +218,7 @@ update_row(WfRowWriter *writer, Datum *key, char **wanted)
 	for (int i = 0; i < WF_NSHOWS; i++)
 		if (writer->columns[i].attno != 0)
 		{
-			int			n = writing.n++;
+			int n = writing.n++;
 
 			writing.names[n] = writer->columns[i].name;
 			writing.values[n] = values[writer->key.n + n] = wf_row_input(&writer->columns[i], wanted[i]);
@@ -253,7 +254,7 @@ static void
 look_at_instance(int64 instance, WfShown *shown)
 {
 	MemoryContext context = CurrentMemoryContext;
-	WfAccess	access;
+	WfAccess	  access;
 
 	wf_store_enter(&access);
 	MemoryContextSwitchTo(context);
@@ -270,10 +271,10 @@ static const ErrorData *
 distrust(Relation rel, const WfShown *shown)
 {
 	MemoryContext context = CurrentMemoryContext;
-	WfRowWriter *writer = wf_row_writer_find(shown->attachment.id);
-	WfAccess	access;
-	char	   *code;
-	bool		wide;
+	WfRowWriter	 *writer = wf_row_writer_find(shown->attachment.id);
+	WfAccess	  access;
+	char		 *code;
+	bool		  wide;
 
 	if (shown->attachment.trust)
 		return NULL;
@@ -307,10 +308,10 @@ distrust_again(Relation rel, const WfShown *shown)
 {
 	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 	{
-		bool		isnull;
-		Oid			leaf = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
-														  SPI_tuptable->tupdesc->natts, &isnull));
-		Relation	partition = try_relation_open(leaf, RowExclusiveLock);
+		bool isnull;
+		Oid	 leaf = DatumGetObjectId(
+			 SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, SPI_tuptable->tupdesc->natts, &isnull));
+		Relation partition = try_relation_open(leaf, RowExclusiveLock);
 
 		if (partition != NULL)
 		{
@@ -326,11 +327,11 @@ distrust_again(Relation rel, const WfShown *shown)
 static const ErrorData *
 write_row(Relation rel, int64 instance, WfShown *shown)
 {
-	WfRowWriter *writer = wf_row_writer_find(shown->attachment.id);
-	Datum		key[INDEX_MAX_KEYS];
-	char	   *current[WF_NSHOWS] = {NULL};
-	char	   *wanted[WF_NSHOWS] = {NULL};
-	MemoryContext context = CurrentMemoryContext;
+	WfRowWriter		*writer = wf_row_writer_find(shown->attachment.id);
+	Datum			 key[INDEX_MAX_KEYS];
+	char			*current[WF_NSHOWS] = {NULL};
+	char			*wanted[WF_NSHOWS] = {NULL};
+	MemoryContext	 context = CurrentMemoryContext;
 	const ErrorData *error;
 
 	wf_row_writer_set_up(writer, rel, &shown->attachment);
@@ -360,10 +361,10 @@ write_row(Relation rel, int64 instance, WfShown *shown)
 static const ErrorData *
 write_as_owner(Relation rel, int64 instance, WfShown *shown)
 {
-	MemoryContext context = CurrentMemoryContext;
+	MemoryContext	 context = CurrentMemoryContext;
 	const ErrorData *error;
-	WfAsOwner	owner;
-	int			level;
+	WfAsOwner		 owner;
+	int				 level;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
 	level = NewGUCNestLevel();
@@ -388,14 +389,14 @@ static bool
 is_attached(Relation rel, int64 instance, WfShown *shown)
 {
 	MemoryContext context = CurrentMemoryContext;
-	WfAccess	access;
-	WfShown		now;
-	bool		answer;
+	WfAccess	  access;
+	WfShown		  now;
+	bool		  answer;
 
 	wf_store_enter(&access);
 	MemoryContextSwitchTo(context);
 	answer = wf_attachment_has_trigger(rel, "after_insert") && wf_attachment_shown(instance, shown->delivery, &now) &&
-		now.attachment.relation == RelationGetRelid(rel);
+			 now.attachment.relation == RelationGetRelid(rel);
 	wf_store_leave(&access);
 	MemoryContextSwitchTo(context);
 	if (answer)
@@ -410,9 +411,9 @@ is_attached(Relation rel, int64 instance, WfShown *shown)
 static Relation
 open_table(Oid relid)
 {
-	static Oid	busy = InvalidOid;
+	static Oid		   busy = InvalidOid;
 	static TimestampTz busy_until = 0;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz		   now = GetCurrentTimestamp();
 
 	if (!ConditionalLockRelationOid(relid, RowExclusiveLock))
 	{
@@ -430,7 +431,7 @@ open_table(Oid relid)
 static const ErrorData *
 write_attached(Relation rel, int64 instance, WfShown *shown)
 {
-	WfRowWriter *writer = wf_row_writer_find(shown->attachment.id);
+	WfRowWriter		*writer = wf_row_writer_find(shown->attachment.id);
 	const ErrorData *error;
 
 	if (!is_attached(rel, instance, shown))
@@ -446,12 +447,12 @@ write_attached(Relation rel, int64 instance, WfShown *shown)
 static const ErrorData *
 write_table(int64 instance, WfShown *shown)
 {
-	int			level = NewGUCNestLevel();
+	int				 level = NewGUCNestLevel();
 	const ErrorData *error = NULL;
-	Relation	rel;
+	Relation		 rel;
 
-	(void) set_config_option("lock_timeout", LONGEST_LOCK_WAIT, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("lock_timeout", LONGEST_LOCK_WAIT, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
 	rel = open_table(shown->attachment.relation);
 	if (rel != NULL)
 	{
@@ -499,15 +500,17 @@ write_guarded(int64 instance, WfShown *shown)
 static const char *
 describe(const ErrorData *error)
 {
-	return error->elevel == 0 && error->detail != NULL ? psprintf("%s: %s", error->message, error->detail) : error->message;
+	return error->elevel == 0 && error->detail != NULL ? psprintf("%s: %s", error->message, error->detail)
+													   : error->message;
 }
 
 /* The state is read again, since a failure may have come before that. */
 static void
 owe(const WfDelivery *delivery, WfShown *shown, const ErrorData *error, TimestampTz since)
 {
-	int64		pause_ms = error == &deadly ? DEADLY_PAUSE_MS : error == &uncancellable ? LONGEST_PAUSE_MS
-		: Min(SHORTEST_PAUSE_MS << Min(delivery->attempt, 20), LONGEST_PAUSE_MS);
+	int64		pause_ms = error == &deadly			 ? DEADLY_PAUSE_MS
+						   : error == &uncancellable ? LONGEST_PAUSE_MS
+													 : Min(SHORTEST_PAUSE_MS << Min(delivery->attempt, 20), LONGEST_PAUSE_MS);
 	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
 
 	wf_attachment_look(delivery->instance, shown);
@@ -515,15 +518,15 @@ owe(const WfDelivery *delivery, WfShown *shown, const ErrorData *error, Timestam
 		return;
 	report_write_back(delivery->instance, shown, error);
 	wf_news_add(WF_NEWS_WRITE_BACK, shown->attachment.process, NULL, delivery->instance, 0,
-				 since != 0 ? since : delivery->due_at);
+				since != 0 ? since : delivery->due_at);
 }
 
 static bool
 begin_write_back(const WfDelivery *delivery, WfShown *shown, TimestampTz *since, bool *alone)
 {
 	MemoryContext context = CurrentMemoryContext;
-	WfAccess	access;
-	bool		found;
+	WfAccess	  access;
+	bool		  found;
 
 	wf_store_enter(&access);
 	MemoryContextSwitchTo(context);
@@ -563,11 +566,13 @@ end_write_back(const WfDelivery *delivery, WfShown *shown, const ErrorData *erro
 void
 wf_write_back(const WfDelivery *delivery, WfSpared spared)
 {
-	MemoryContext context = CurrentMemoryContext;
-	WfShown		shown;
-	const ErrorData *error = spared == WF_SPARED_UNCANCELLABLE ? &uncancellable : spared == WF_SPARED_DEADLY ? &deadly : NULL;
-	TimestampTz since = 0;
-	bool		alone = true;
+	MemoryContext	 context = CurrentMemoryContext;
+	WfShown			 shown;
+	const ErrorData *error = spared == WF_SPARED_UNCANCELLABLE ? &uncancellable
+							 : spared == WF_SPARED_DEADLY	   ? &deadly
+															   : NULL;
+	TimestampTz		 since = 0;
+	bool			 alone = true;
 
 	if (!begin_write_back(delivery, &shown, &since, &alone))
 		error = NULL;

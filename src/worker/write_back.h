@@ -18,7 +18,7 @@ typedef enum WfSpared
 {
 	WF_SPARED_NOT,
 	WF_SPARED_UNCANCELLABLE, /* the last try made an executor end */
-	WF_SPARED_DEADLY,	/* the server has died of it; it is tried again when somebody asks for that */
+	WF_SPARED_DEADLY,		 /* the server has died of it; it is tried again when somebody asks for that */
 } WfSpared;
 extern void wf_write_back(const WfDelivery *delivery, WfSpared spared);
 
