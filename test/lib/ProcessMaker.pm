@@ -86,7 +86,7 @@ sub notify
 sub action
 {
 	my ($step, $soon) = @_;
-	my $kind = pick(qw(http http http http wait wait wait set sql sql notify), $soon ? ('clock') : ());
+	my $kind = pick(qw(http http http http wait wait wait set set sql sql sql notify), $soon ? ('clock') : ());
 
 	if    ($kind eq 'http')   { http($step, $soon) }
 	elsif ($kind eq 'sql')    { sql($step, $soon) }
@@ -116,8 +116,8 @@ sub handlers
 	my @outcomes = sort { rand() <=> 0.5 } qw(FAILED TIMED_OUT DIED CANCELLED SYSTEM_ERROR E1 503 22012);
 	my @catch;
 
-	push @catch, { on => [ splice(@outcomes, 0, 1 + int(rand(2))) ], next => pick(@$targets) } while chance(0.4) && @outcomes > 2;
-	push @catch, { on => '*', next => pick(@$targets) } if chance(0.2);
+	push @catch, { on => [ splice(@outcomes, 0, 1 + int(rand(2))) ], next => pick(@$targets) } while chance(0.55) && @outcomes > 2;
+	push @catch, { on => '*', next => pick(@$targets) } if chance(0.25);
 	push @catch, { after => $SOON{beside}, interrupt => false, next => pick(@$beside) } if @$beside && chance(0.3);
 	push @catch, { after => $SOON{instead}, next => pick(@$targets) } if $soon && chance(0.15);
 	$step->{catch} = \@catch if @catch;
@@ -183,10 +183,10 @@ sub save_caught
 	my $handled = behind($steps, map { caught($_) } @$steps);
 	for my $step (grep { $handled->{ $_->{step} } } @$steps)
 	{
-		my $key = $step->{set} ? 'set' : 'save';
+		my $key = $step->{set} ? 'set' : $step->{http} || $step->{sql} ? 'save_reply' : 'save';
 		next if chance(0.2);
 		$step->{$key}{"caught_$step->{step}"} = '${$caught.result.response.n ?? 0}';
-		$step->{$key}{"error_$step->{step}"} = '${$caught.error.code ?? 0}';
+		$step->{$key}{"error_$step->{step}"} = '${$caught.error.code ?? $caught.step ?? 0}';
 	}
 }
 

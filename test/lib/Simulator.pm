@@ -173,11 +173,11 @@ sub finish
 	$visit->{clocks} = {};
 }
 
-# $caught of those that a visit hands over to: of its result, if it has one, and of its error.
+# $caught of those that a visit hands over to: of its result, if it has one; and its error, or its name.
 sub handed
 {
 	my ($visit, $fault, $result) = @_;
-	return [ $result && $result->{n} // 0, $fault // 0 ];
+	return [ $result && $result->{n} // 0, $fault // $visit->{step} ];
 }
 
 sub hand_over
