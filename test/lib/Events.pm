@@ -195,6 +195,19 @@ sub of_the_whole
 	return;
 }
 
+# Nothing but something that goes on by itself, a statement perhaps: amid that.
+sub interfere
+{
+	my ($case, $sim) = @_;
+	my @living = $sim->living or return;
+	my @takers = grep { Simulator::takes_callback($_) } @living;
+	my $what = pick(qw(suspend cancel set_data move), @takers ? 'complete' : ());
+	if    ($what eq 'set_data') { set_data($case) }
+	elsif ($what eq 'move')     { move($case, pick(@living)->{step}) }
+	elsif ($what eq 'complete') { complete_by_step($case, pick(@takers)->{def}) }
+	else                        { simple($case, $what) }
+}
+
 sub play
 {
 	my ($case, $outside, $again) = @_;
@@ -202,7 +215,7 @@ sub play
 	my @choices = choices($sim, $outside);
 	return simple($case, 'resume') if $sim->{suspended} && (!@choices || chance(0.4));
 	return if of_the_whole($case, $sim, $again);
-	return if $again && !@choices;
+	return interfere($case, $sim) if $again && !@choices;
 	return simple($case, 'cancel') if !@choices || chance(0.01) || (@{ $case->{events} } > $MOST && !$sim->{reason});
 	my ($event, $visit) = @{ pick(@choices) };
 	$event->($case, $visit, $outside);

@@ -6,7 +6,7 @@
 #   $worlds->happens($targets, $event);     something comes from outside, before, amid or after what goes on by itself
 #   $worlds->answered($answer)              is that possible? Worlds with other answers are no more
 #   $worlds->seen($seen, $is_open)          might it be so? Worlds in which it is not are no more, once one of them is at rest so
-#   $worlds->some, ->expected               one of them; what those that are at rest look like
+#   $worlds->all, ->some, ->expected         all of them; one; what those that are at rest look like
 #
 # Clocks of different tokens, executors, replies and calls race with each other. So whatever can happen is tried, in any order, from
 # each world that what was seen leaves over.
@@ -44,7 +44,7 @@ sub from
 }
 
 sub some { return $_[0]{all}[ int(rand(@{ $_[0]{all} })) ] }
-sub n    { return scalar @{ $_[0]{all} } }
+sub all  { return @{ $_[0]{all} } }
 
 # $targets tells to which visits it may happen, by index; undef: to none.
 sub happens

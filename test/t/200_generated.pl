@@ -211,15 +211,17 @@ sub wait_until_up
 
 sub is_open { return !$_[0]{failed} && $_[0]{worlds}->some->living }
 
+sub is_running { return grep { $_->{statement} } map { $_->living } $_[0]{worlds}->all }
+
 # Who is at rest gets an event; some get more, amid whatever that sets going. Returns how many there were.
 sub turn
 {
 	my (@cases) = @_;
 	$outside->listen(0.02) for 1 .. 3;
 	my @idle = grep { is_open($_) } at_rest(@cases);
-	my @hasty = grep { rand() < 0.35 } @idle;
-	my @hastier = grep { rand() < 0.3 } @hasty;
 	play(0, @idle);
+	my @hasty = grep { rand() < (is_running($_) ? 0.8 : 0.35) } @idle;
+	my @hastier = grep { rand() < 0.3 } @hasty;
 	play(1, grep { is_open($_) } @hasty);
 	play(1, grep { is_open($_) } @hastier);
 	return scalar @idle;
