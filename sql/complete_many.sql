@@ -87,6 +87,15 @@ SELECT accepted FROM workflow.complete_many((SELECT json_agg(json_build_object('
 ROLLBACK;
 SELECT m.n, v.step FROM complete_many_number m JOIN workflow.visits v USING (instance) ORDER BY n;
 
+-- an incident whose step takes no callback, suspended: what was accepted for it is its end, as workflow.complete says
+SELECT workflow.define('complete_many: broken', '{"steps": [{"step": "set", "set": {"a": "${$.missing}"}}]}');
+SELECT workflow.suspend(workflow.start('complete_many: broken'));
+SELECT m.accepted, m.error_code FROM workflow.incidents i,
+    workflow.complete_many(json_build_array(json_build_object('serial_number', i.serial_number), json_build_object('serial_number', i.serial_number))) m
+WHERE i.process = 'complete_many: broken';
+SELECT accepted, error_code, workflow.complete(serial_number)
+FROM workflow.complete_many((SELECT json_agg(json_build_object('serial_number', serial_number)) FROM workflow.visits WHERE process = 'complete_many: broken'));
+
 -- thousands
 SELECT count(workflow.start('complete_many: order')) FROM generate_series(1, 5000);
 SELECT accepted, error_code, count(*) FROM workflow.complete_many((

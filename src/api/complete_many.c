@@ -449,7 +449,7 @@ apply_entry(Work *work, WfBatch *batch, Entry *entry)
 	if (!may_complete(work, target.process_id) &&
 		!may_complete_step(work, target.process_id, visit != NULL ? visit->step : step))
 		deny(work, entry, target.process_id);
-	else if (visit != NULL && !visit->ended && !wf_engine_takes_callback(visit))
+	else if (visit != NULL && !visit->ended && !wf_has_accepted(visit) && !wf_engine_takes_callback(visit))
 		refuse(entry, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "visit %s does not wait for a callback", entry->text);
 	else if (!wf_completion_fits(&entry->completion))
 		refuse(entry, ERRCODE_PROGRAM_LIMIT_EXCEEDED, "what ends visit %s is too large", entry->text);
