@@ -2,14 +2,14 @@
  * compat.h
  *		Every difference between PostgreSQL 15, 16, 17, 18 and 19 that this extension meets.
  *
- * Nothing else in src/ looks at PG_VERSION_NUM.
+ * Other files use the names that are defined here, and never look at PG_VERSION_NUM.
  */
 #ifndef WF_COMPAT_H
 #define WF_COMPAT_H
 
 #include "postgres.h"
 
-#include <limits.h> /* what guc.h of 19 does not ask for itself */
+#include <limits.h> /* guc.h of PostgreSQL 19 needs it, and does not include it */
 
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
@@ -46,12 +46,15 @@
 #define wf_extension_ownercheck(ext, role)	   object_ownercheck(ExtensionRelationId, ext, role)
 #endif
 
-/* Written in front of a declaration from 18 on. */
+/* PostgreSQL 18 brought pg_noreturn, which is written in front of a declaration. */
 #ifndef pg_noreturn
 #define pg_noreturn _Noreturn
 #endif
 
-/* A label above is reached from the case before it: an attribute from 19 on, since newer compilers read no comments. */
+/*
+ * Says that a case is meant to run on into the next one. PostgreSQL 19 has it as an attribute, since newer compilers
+ * ignore comments that say so.
+ */
 #ifndef pg_fallthrough
 #if defined(__GNUC__) || defined(__clang__)
 #define pg_fallthrough __attribute__((fallthrough))
@@ -60,7 +63,10 @@
 #endif
 #endif
 
-/* Are there synchronous standbys at all? Inside SyncRepLock. A bool of its own before 15.13, 16.9 and 17.5. */
+/*
+ * Are there synchronous standbys at all? The caller holds SyncRepLock. Before the minor releases 15.13, 16.9 and 17.5
+ * this was a bool of its own.
+ */
 #include "replication/walsender_private.h"
 #ifdef SYNC_STANDBY_DEFINED
 #define wf_standbys_defined() ((WalSndCtl->sync_standbys_status & SYNC_STANDBY_DEFINED) != 0)
@@ -68,7 +74,7 @@
 #define wf_standbys_defined() (WalSndCtl->sync_standbys_defined)
 #endif
 
-/* Actions of the JSON parser answer with an error code from 16 on. */
+/* The JSON parser's semantic actions return an error code from PostgreSQL 16 on. */
 #if PG_VERSION_NUM < 160000
 typedef void WfJsonAction;
 #define WF_JSON_ACTION_DONE ((void) 0)
@@ -77,7 +83,7 @@ typedef void WfJsonAction;
 #define WF_JSON_ACTION_DONE JSON_SUCCESS
 #endif
 
-/* A lexer over `len` bytes in the database's encoding that unescapes strings. */
+/* Make a JSON lexer that unescapes strings, for `len` bytes in the database's encoding. */
 #if PG_VERSION_NUM < 170000
 #define wf_json_lexer(json, len) \
 	makeJsonLexContextCstringLen(unconstify(char *, json), len, GetDatabaseEncoding(), true)
@@ -85,12 +91,15 @@ typedef void WfJsonAction;
 #define wf_json_lexer(json, len) makeJsonLexContextCstringLen(NULL, json, len, GetDatabaseEncoding(), true)
 #endif
 
-/* Infinite intervals came with 17. */
+/* PostgreSQL 17 brought infinite intervals; before that, every interval is finite. */
 #if PG_VERSION_NUM < 170000
 #define INTERVAL_NOT_FINITE(interval) false
 #endif
 
-/* A jsonb value under construction, beginning as {0}. What wf_jsonb_push returns counts once the outermost END was pushed. */
+/*
+ * A jsonb value under construction; it has to be initialized to {0}. wf_jsonb_push returns the finished value once the
+ * outermost END was pushed; what it returns before that must not be used.
+ */
 #if PG_VERSION_NUM < 190000
 typedef struct WfJsonbState
 {
@@ -113,19 +122,25 @@ wf_jsonb_push(WfJsonbState *state, JsonbIteratorToken token, JsonbValue *value)
 }
 #endif
 
-/* A copied row description keeps where its columns were found in rows, until 18: no use once one of them gets another type. */
+/*
+ * Forget the cached offset of a column, whose type the caller is about to change. Before PostgreSQL 18 a copied row
+ * description keeps the offsets of the original.
+ */
 #if PG_VERSION_NUM < 180000
 #define wf_forget_offset(desc, i) (TupleDescAttr(desc, i)->attcacheoff = -1)
 #else
 #define wf_forget_offset(desc, i) ((void) (desc))
 #endif
 
-/* A row description has to be declared complete from 19 on. */
+/* From PostgreSQL 19 on, a row description has to be finalized before it is used. */
 #if PG_VERSION_NUM < 190000
 #define TupleDescFinalize(desc) ((void) (desc))
 #endif
 
-/* The hook by which the planner lets others say how large a table is. */
+/*
+ * The planner's hook that lets others correct what it knows of a table, such as its size. IS_TABLE and RELID are for a
+ * function with the hook's parameters: does the call concern a table, and which one?
+ */
 #if PG_VERSION_NUM < 190000
 #define WF_RELATION_HOOK			get_relation_info_hook
 #define WfRelationHook				get_relation_info_hook_type
@@ -142,6 +157,7 @@ wf_jsonb_push(WfJsonbState *state, JsonbIteratorToken token, JsonbValue *value)
 #define WF_RELATION_HOOK_RELID		rte->relid
 #endif
 
+/* PostgreSQL 19 passes the state of EXPLAIN to planner_hook, too. */
 #if PG_VERSION_NUM < 190000
 #define WF_PLANNER_PARAMETERS Query *parse, const char *query_string, int cursor_options, ParamListInfo bound
 #define WF_PLANNER_ARGUMENTS  parse, query_string, cursor_options, bound
@@ -151,7 +167,10 @@ wf_jsonb_push(WfJsonbState *state, JsonbIteratorToken token, JsonbValue *value)
 #define WF_PLANNER_ARGUMENTS parse, query_string, cursor_options, bound, explain
 #endif
 
-/* The view that a subquery stands for; InvalidOid: none. Up to 15 only a placeholder in its own list of relations tells. */
+/*
+ * The view that a subquery in FROM was expanded from, or InvalidOid. In PostgreSQL 15 only the placeholder that the
+ * rewriter leaves in the subquery's own range table says so.
+ */
 static inline Oid
 wf_view_of(const RangeTblEntry *rte)
 {
@@ -165,7 +184,7 @@ wf_view_of(const RangeTblEntry *rte)
 #endif
 }
 
-/* A wait set that lives as long as the process. */
+/* Make a wait event set that lives as long as the process. */
 #if PG_VERSION_NUM < 170000
 #define wf_create_wait_set(nevents) CreateWaitEventSet(TopMemoryContext, nevents)
 #else

@@ -1,6 +1,9 @@
 /*
  * counters.h
- *		What the views workers and servers show.
+ *		Counters of workers and HTTP servers, and the rows of the views workers and servers.
+ *
+ * They are in shared memory, and nothing of them outlives the server. Each counter has one writer; readers do not mind
+ * a value that is a moment old.
  */
 #ifndef WF_COUNTERS_H
 #define WF_COUNTERS_H
@@ -13,36 +16,37 @@
 #include "shmem/registration.h"
 
 /* ---- from workers ---- */
-extern void wf_count_handled(int n);  /* so many more pieces of work, by this worker */
-extern void wf_show_in_flight(int n); /* of this worker */
+extern void wf_count_handled(int n);  /* this worker has done n more pieces of work */
+extern void wf_show_in_flight(int n); /* this worker has n requests in flight now */
 
 typedef struct WfServerCounts
 {
-	uint64 requests;
-	uint64 failures;
-	uint64 retries;
+	uint64 requests; /* sent, each attempt counted */
+	uint64 failures; /* without an answer of status 2xx */
+	uint64 retries;	 /* failures after which a pause before the next attempt began */
 	int	   in_flight;
-	/* the i-th counts requests of 2^i up to 2^(i+1) microseconds */
+	/* The i-th bucket counts requests that took 2^i up to 2^(i+1) microseconds. */
 	uint64 elapsed_us_buckets[32];
 } WfServerCounts;
 /*
- * This database's counters of a server, by name; made on first use; NULL if the table of fixed size
- * is full. Only the dispatcher writes them.
+ * Find or make this database's counters of a server. Returns NULL if their table, which has a fixed size, is full. Only
+ * the dispatcher writes to them.
  */
 extern WfServerCounts *wf_server_counts(const char *server);
-extern void			   wf_server_count_elapsed(WfServerCounts *counts, int64 elapsed_us);
+/* Count the time that a request took. */
+extern void wf_server_count_elapsed(WfServerCounts *counts, int64 elapsed_us);
 
 /* ---- for the views ---- */
 typedef struct WfWorkerRow
 {
 	WfWorkerKind kind;
 	int			 pid;	   /* 0: there is no process, since the database is a copy, or `refused` */
-	bool		 refused;  /* no worker slot is free */
-	Oid			 database; /* InvalidOid: none */
+	bool		 refused;  /* no background worker slot is free for a dispatcher */
+	Oid			 database; /* InvalidOid: the worker is connected to none */
 	TimestampTz	 started_at;
-	bool		 idle;	/* for an executor */
+	bool		 idle;	/* for an executor: it has found no work */
 	Oid			 role;	/* the role that an executor serves; InvalidOid: none */
-	WfPause		 pause; /* for a dispatcher */
+	WfPause		 pause; /* for a dispatcher: whether it works, or why not */
 	int			 in_flight;
 	uint64		 handled;
 	/* For a dispatcher: what upkeep cannot do ("": nothing fails), and why. */
@@ -56,8 +60,11 @@ typedef struct WfServerRow
 	WfServerCounts counts;
 } WfServerRow;
 
-/* Rows for the views, as palloc'd copies. Returns how many. */
+/*
+ * Copy the rows of the view workers, for all databases, and of the view servers, for this database,
+ * to palloc'd arrays. Both return how many rows there are.
+ */
 extern int wf_workers_list(WfWorkerRow **rows);
-extern int wf_servers_list(WfServerRow **rows); /* the workers of this database */
+extern int wf_servers_list(WfServerRow **rows);
 
 #endif

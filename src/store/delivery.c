@@ -1,6 +1,9 @@
 /*
  * delivery.c
  *		The table of deliveries: what waits to be brought to an instance, in order, and what executors owe.
+ *
+ * It owns the SQL of that table, except that of write-backs that have failed (owed.c). Who makes a delivery due leaves
+ * the wake-up in the same transaction; where the header does not say so, that is left to the caller.
  */
 #include "postgres.h"
 
@@ -57,7 +60,7 @@ static WfQuery q_hasten_upkeep = {
 	.argtypes = {TIMESTAMPTZOID, BOOLOID},
 };
 
-/* Row `row` of a result with COLUMNS, but its payload. */
+/* Read row number `row` of a result that has COLUMNS. The caller reads the payload, which may be large. */
 static void
 read_delivery(WfDelivery *delivery, uint64 row)
 {
@@ -145,11 +148,14 @@ wf_delivery_hasten_upkeep(bool anyway)
 
 /* ---- by instance, in order ---- */
 
-/* As a condition that leads to no scan of all that is in the queue: an instance has less. */
+/*
+ * Is the row in this queue? Written so that the planner cannot use the index on the queue: an instance has far fewer
+ * deliveries than a queue.
+ */
 #define IS_IN(queue) "queue || '' = '" queue "'"
 #define INSTANCES	 "unnest($1) AS i (instance)"
 #define OF_INSTANCE	 "d.instance = i.instance AND d.kind <> 'write_back'"
-/* A first or last one is found through the index: there may be thousands. */
+/* The first or last delivery of an instance, which may have thousands, is found by the index that has this order. */
 #define IN_ORDER(order) " ORDER BY d.instance" order ", d.delivery" order " "
 
 static WfQuery q_append = {

@@ -2,9 +2,12 @@
  * delivery.h
  *		The table of deliveries: what waits to be brought to an instance, in order, and what executors owe.
  *
- * A delivery is of a kind. Those of most kinds are for an instance (worker/delivery_kinds.c): they wait since somebody else had the
- * instance locked, since it is suspended, or since an executor does them, and are applied in the order of their numbers. Write-backs
- * (owed.c) and upkeep are work of executors, and have nothing to do with that order.
+ * Deliveries of most kinds are for an instance (worker/delivery_kinds.c). They wait because another transaction had the
+ * instance locked, because the instance is suspended, or because an executor applies them; they are applied in the
+ * order of their numbers. Write-backs (owed.c) and upkeep are work of executors, and stand outside of that order.
+ *
+ * Who applies deliveries of an instance has locked it. All functions are called inside wf_store_enter; their errors are
+ * those of the statements.
  */
 #ifndef WF_DELIVERY_H
 #define WF_DELIVERY_H
@@ -17,13 +20,13 @@
 typedef struct WfDelivery
 {
 	int64		id;
-	int64		instance;
-	int64		visit; /* 0: for the instance as a whole */
-	int			attempt;
+	int64		instance; /* 0: upkeep */
+	int64		visit;	  /* 0: the delivery is for no single visit */
+	int			attempt;  /* tries in a row that have failed */
 	TimestampTz due_at;
 	const char *kind;
 	const char *queue;
-	Jsonb	   *payload;
+	Jsonb	   *payload; /* NULL: the kind has none */
 } WfDelivery;
 
 #define WF_DELIVERY_REPLY	   "reply"
@@ -33,69 +36,87 @@ typedef struct WfDelivery
 
 /* ---- by queue ---- */
 
+/* Add a delivery. The caller leaves the wake-up. */
 extern void wf_delivery_add(int64 instance, int64 visit, const char *kind, const char *queue, TimestampTz due_at,
 							Jsonb *payload);
 
 /*
- * The delivery of the queue that has been due longest, with its row locked; those that others have locked are skipped. NULL: there
- * is none. It is allocated in CurrentMemoryContext.
+ * Lock the delivery of a queue that has been due longest, and return it in CurrentMemoryContext. Rows that other
+ * transactions have locked are skipped. NULL: no delivery is due.
  */
 extern WfDelivery *wf_delivery_take(const char *queue, TimestampTz now);
-extern TimestampTz wf_delivery_next(const char *queue); /* when the first one is due; 0: there is none */
+/* The due time of the queue's first delivery, which may be in the past; 0: the queue is empty. */
+extern TimestampTz wf_delivery_next(const char *queue);
 extern void		   wf_delivery_delete(int64 id);
-extern void		   wf_delivery_postpone(int64 id, TimestampTz due_at);
-/* Postpone the delivery, and set how often it was tried. */
+/* Make the delivery due at `due_at`, and count that as an attempt. */
+extern void wf_delivery_postpone(int64 id, TimestampTz due_at);
+/* Make the delivery due at `due_at`, and set how often it was tried. */
 extern void wf_delivery_set(int64 id, TimestampTz due_at, int attempt);
-/* Make upkeep due now. With `anyway` false it stays as it is while it is under way, or waits after a failure. */
+/*
+ * Make upkeep due now, and leave its wake-up. Unless `anyway` is set, upkeep that is under way, or that waits after a
+ * failure, stays as it is.
+ */
 extern void wf_delivery_hasten_upkeep(bool anyway);
 
 /* ---- by instance, in order ---- */
 
 /*
- * Add a delivery behind those that wait for the instance. It goes to `queue`; but if the last of those is in a queue of executors, it
- * goes there too, unless `queue` is `suspended`. Returns whether it went to executors. Notes that it is due.
+ * Add a delivery behind those that wait for the instance, and leave its wake-up. It goes to `queue`; but if the last
+ * waiting delivery is in a queue for executors, the new one goes to that queue, so that they stay in order, unless
+ * `queue` is WF_QUEUE_SUSPENDED. Returns true if it went to executors.
  */
 extern bool wf_delivery_append(int64 instance, int64 visit, const char *kind, const char *queue, TimestampTz due_at,
 							   Jsonb *payload);
 
-/* The instances of the first `limit` deliveries of the queue that are due, each once, in ascending order. Returns their number. */
+/*
+ * Find the instances of the first `limit` deliveries of a queue that are due: each instance once, in ascending order,
+ * written to `instances`, which has room for `limit`. Returns how many.
+ */
 extern int wf_deliveries_due(const char *queue, TimestampTz now, int limit, int64 *instances);
 
 /*
- * Deliveries that wait for these instances, in the order of the array, those of an instance in the order of their numbers: at most
- * `limit` of them, and no further ones once their payloads have more than so many bytes. Returns their number; they are allocated in
- * CurrentMemoryContext.
+ * Read the deliveries that wait for these instances, whether due or not: instances in the order of the array,
+ * deliveries of an instance in the order of their numbers. At most `limit` are read, and no further one once the
+ * payloads have reached `bytes` bytes. Returns how many; they are in CurrentMemoryContext.
  */
 extern int wf_deliveries_waiting(const int64 *instances, int ninstances, int limit, size_t bytes,
 								 WfDelivery **deliveries);
 
-/* Which of these instances have deliveries that wait, in ascending order. Returns their number. */
+/* Find those of the instances for which deliveries wait, in ascending order, written to `have`. Returns how many. */
 extern int wf_deliveries_have(const int64 *instances, int n, int64 *have);
 
-extern int wf_deliveries_delete(const int64 *ids, int n); /* returns how many there were */
+/* Delete deliveries by their numbers. Returns how many there were. */
+extern int wf_deliveries_delete(const int64 *ids, int n);
 
 /*
- * Postpone all that waits for these instances, each to its time. What is due later stays so; rows that others have locked are left
- * alone: whoever is about to apply them knows what to do.
+ * Postpone the deliveries that wait for instances[i] to due_at[i]. A delivery that is due later than that stays so.
+ * Rows that another worker has locked are left alone: it is about to apply them, and decides itself.
  */
 extern void wf_deliveries_postpone(const int64 *instances, const TimestampTz *due_at, int n);
 
-/* Keep what waits for suspended instances: no worker looks at it until they are resumed. */
+/*
+ * wf_deliveries_hold puts the deliveries for suspended instances into the queue WF_QUEUE_SUSPENDED, where no worker
+ * looks at them. wf_deliveries_release, once the instances are resumed, makes them due in the dispatcher's queue, with
+ * its wake-up.
+ */
 extern void wf_deliveries_hold(const int64 *instances, int n);
 extern void wf_deliveries_release(const int64 *instances, int n, TimestampTz now);
 
-/* Let an executor handle a delivery that takes too long in the dispatcher. */
+/* Put a delivery that takes too long in the dispatcher into a queue for executors, due now, with its wake-up. */
 extern void wf_delivery_to_executor(int64 id, const char *queue, TimestampTz now);
 
-/* What the dispatcher would do waits behind what an executor does: to the same queue. Returns how many, and their visits. */
+/*
+ * Put the deliveries of an instance that are in the dispatcher's queue into `queue`, where an executor has an earlier
+ * one to apply, so that they stay in order; leave the wake-up. Returns how many; *visits are theirs, palloc'd.
+ */
 extern int wf_deliveries_follow(int64 instance, const char *queue, TimestampTz due_at, int64 **visits);
 
-/* Replies that wait to be delivered: those of the instances, or all if `instances` is NULL. Returns their number. */
+/* Find replies that wait as deliveries: those for the instances, or all if `instances` is NULL. Returns how many. */
 typedef struct WfReplyKey
 {
 	int64 instance;
 	int64 visit;
-	bool  with_executor;
+	bool  with_executor; /* the delivery is in a queue for executors */
 } WfReplyKey;
 extern int wf_delivery_replies(const int64 *instances, int ninstances, WfReplyKey **keys);
 

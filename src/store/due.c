@@ -1,6 +1,9 @@
 /*
  * due.c
- *		What is due: the index that workers read.
+ *		What is due: the visits that a worker has to look at, by queue and time.
+ *
+ * The scans follow one of two partial indexes of workflow_data.visit: by queue and due time, or by next timer. So each
+ * of them repeats the condition of its index, and sorts in the index's order.
  */
 #include "postgres.h"
 
@@ -94,6 +97,7 @@ static WfQuery q_not_calling = {
 	.argtypes = {INT8ARRAYOID, INT8ARRAYOID},
 };
 
+/* Run a query for keys. Those with a fourth column give the process, too. */
 static int
 read_keys(WfQuery *query, Datum *values, WfDueKey *keys)
 {
