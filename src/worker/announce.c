@@ -1,9 +1,9 @@
 /*
  * announce.c
- *		What monitoring is told: one format for all events, a JSON object, by NOTIFY; and a line in the log.
+ *		What monitoring is told: a JSON object by NOTIFY, with one format for all events; and a line in the log.
  *
- * News that commits have published are told together, at most once a second. The log has them whatever becomes of the NOTIFY; if
- * that fails it is not tried again.
+ * News that commits have published are told together, at most once a second. They are logged first, so that the log has
+ * them even if NOTIFY fails; that is not tried again.
  */
 #include "compat.h"
 
@@ -20,10 +20,10 @@
 #include "worker/worker.h"
 
 #define CHANNEL "workflow"
-/* from the first of what is told together to the telling */
+/* Pause between the first of the news and telling them all. */
 #define BUNDLE_MS 1000
 
-/* An escaped byte takes six. */
+/* In JSON an escaped byte takes six bytes. */
 StaticAssertDecl(6 * (200 + WF_NEWS_STEP_LEN + NAMEDATALEN) + WF_NEWS_PROCESS_LEN + WF_NEWS_SERIALS * 48 + 512 <
 					 BLCKSZ - NAMEDATALEN - 128,
 				 "an announcement fits into a NOTIFY");
@@ -104,7 +104,9 @@ notify_all(const WfNewsList *list)
 	}
 }
 
-/* Its queue may be full, or somebody may hold its lock. */
+/*
+ * NOTIFY may fail since its queue is full, or since another session holds its lock: then only the log tells the news.
+ */
 static void
 try_to_notify(const WfNewsList *list)
 {
@@ -151,7 +153,7 @@ place(const WfNews *news)
 								  : psprintf("at step \"%s\" of process \"%s\"", news->step, news->process);
 }
 
-/* Of write-backs there is a line for each reason (write_back.c). */
+/* Log one bundle of news. Write-backs that fail are not among them: write_back.c logs each reason itself. */
 static void
 write_log(const WfNews *news)
 {

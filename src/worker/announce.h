@@ -11,11 +11,14 @@
 
 #include "shmem/news.h"
 
-/* What is 0 or NULL is left out. No texts of errors, no keys and no data: whoever is connected may listen. */
+/*
+ * One announcement; fields that are 0 or NULL are left out. It has no texts of errors, no keys and no data, since every
+ * session may LISTEN.
+ */
 typedef struct WfAnnouncement
 {
 	const char		   *event;
-	const char		   *process; /* names as long as definitions let them be: then it is less than a NOTIFY may be */
+	const char		   *process; /* with names as long as definitions allow, all of it fits into a NOTIFY */
 	const char		   *step;
 	const char		   *server;
 	int64				count;
@@ -24,12 +27,12 @@ typedef struct WfAnnouncement
 	TimestampTz			since;
 } WfAnnouncement;
 
-/* At the end of this transaction, on channel `workflow`. */
+/* Send the announcement on channel `workflow`, when this transaction commits. Throws what NOTIFY throws. */
 extern void wf_announce(const WfAnnouncement *announcement);
 
 /*
- * From the dispatcher, outside transactions, each turn: tells what was published, a while after the first of it. Returns when to call
- * again; DT_NOEND: when woken.
+ * For the dispatcher, in each turn, outside transactions: tell news that commits have published, about a second after
+ * the first of them. Returns when to call again; DT_NOEND: when the dispatcher is woken.
  */
 extern TimestampTz wf_announce_news(TimestampTz now);
 

@@ -2,10 +2,10 @@
  * budget.c
  *		How much of the dispatcher's time moves may take, by owner.
  *
- * What counts is CPU time, so that neither a lock nor a busy machine is anybody's fault, and of each move only what is beyond
- * an ordinary one: those may be as many as there are. Amounts are in microseconds.
+ * CPU time counts, so that nobody is blamed for a lock or a busy machine. Of each move only the time beyond that of an
+ * ordinary move counts, so that an owner may have any number of those. Amounts are in microseconds.
  *
- * Owners are looked up now and then: this is about time, not about rights.
+ * The owner of a process is kept for some seconds and may be out of date: this is about time, not about rights.
  */
 #include "postgres.h"
 
@@ -17,25 +17,26 @@
 #include "store/privilege.h"
 #include "worker/budget.h"
 
-/* An owner may take that at once … */
+/* So much an owner may use at once. */
 #define BUDGET 50000
-/* … and has it again after that long; in between it takes nothing. */
+/* An owner that has spent the whole budget has all of it again after so long. */
 #define FORGOTTEN_AFTER INT64CONST(1000000)
-/* An ordinary move takes less. */
+/* An ordinary move takes less than this. */
 #define ORDINARY 200
-/* One that takes more stands for its process, for a minute. */
+/* A move that takes more than SLOW has its whole process left to executors for SLOW_MS. */
 #define SLOW	20000
 #define SLOW_MS 60000
-/* What an owner has left is at least that: the timer is no finer. */
-#define LEAST		   10000
+/* A move is never stopped before this, since the timer is no finer. */
+#define LEAST 10000
+/* The owner of a process is looked up again after so long. */
 #define OWNER_KNOWN_MS 10000
 
 typedef struct Owner
 {
 	Oid			role;
-	int64		used;
-	TimestampTz as_of;
-	bool		spent; /* until all is forgotten */
+	int64		used;  /* of the budget */
+	TimestampTz as_of; /* when `used` was worked out */
+	bool		spent; /* the budget was spent, and not all of that is forgotten yet */
 } Owner;
 
 typedef struct Process
@@ -49,12 +50,13 @@ typedef struct Process
 static HTAB *owners = NULL;
 static HTAB *processes = NULL;
 
-/* The move under way */
+/* The move that is under way. The timer's signal handler reads the volatile ones. */
 static Process			   *moving = NULL;
-static volatile TimestampTz moving_since; /* these are read by the timer, too */
-static volatile int64		cpu_before;	  /* at its begin or earlier: the ordinary ones before it are not looked at */
-static volatile int64		may_take;
-static volatile bool		under_way = false;
+static volatile TimestampTz moving_since;
+/* CPU time when the move began, or earlier: the clock is not read again after a move that was ordinary. 0: not read. */
+static volatile int64 cpu_before;
+static volatile int64 may_take;
+static volatile bool  under_way = false;
 
 static int64
 cpu_time(void)
@@ -66,7 +68,7 @@ cpu_time(void)
 	return (int64) now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* ---- who it is ---- */
+/* ---- owners and processes ---- */
 
 static HTAB *
 make_budget_table(const char *name, Size key, Size entry)
@@ -112,8 +114,9 @@ find_process(int process_id, TimestampTz now)
 	return process;
 }
 
-/* ---- what it has left ---- */
+/* ---- what an owner has left ---- */
 
+/* Forget a part of what the owner has used, by the time that has passed. */
 static void
 forget_some(Owner *owner, TimestampTz now)
 {
@@ -136,7 +139,7 @@ wf_budget_is_spent(int process_id, TimestampTz now)
 	return process->owner->spent || process->slow_until > now;
 }
 
-/* It may be asked of a process that was asked about just now: its owner is known. */
+/* wf_budget_is_spent was asked about the process just before, so that its owner is known: nothing is looked up here. */
 void
 wf_budget_begin(int process_id)
 {

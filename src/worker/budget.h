@@ -2,9 +2,9 @@
  * budget.h
  *		How much of the dispatcher's time moves may take, by owner.
  *
- * The dispatcher does one thing after the other, for all. An owner whose moves have taken long has used up what it may take; what
- * it has due after that goes to executors, untried, until that is forgotten. Processes one of whose moves has taken long are left to
- * executors for longer.
+ * The dispatcher moves the visits of all owners one after the other. An owner whose moves have taken long has spent its
+ * budget: until that is forgotten, what is due for it goes to executors untried. A process one of whose moves has taken
+ * very long is left to executors for longer. All of it is the dispatcher's own memory.
  */
 #ifndef WF_BUDGET_H
 #define WF_BUDGET_H
@@ -13,16 +13,19 @@
 
 #include "datatype/timestamp.h"
 
-/* Is what this process has due to be left to executors? Inside wf_store_enter. */
+/* Are moves of this process left to executors at present? To be called inside wf_store_enter. */
 extern bool wf_budget_is_spent(int process_id, TimestampTz now);
 
-/* A move of this process begins; it has ended. True: it has taken long, and what its process or its owner has due is left alone now. */
+/*
+ * To be called around a move of this process, wf_budget_begin inside wf_store_enter. wf_budget_end returns true if the
+ * budget of the owner is spent now, or the process is too slow, so that wf_budget_is_spent says so.
+ */
 extern void wf_budget_begin(int process_id);
 extern bool wf_budget_end(void);
-/* Whatever was under way does not count. */
+/* Do not count the move that is under way, if any. */
 extern void wf_budget_forget(void);
 
-/* Has the move that is under way taken more than its owner has left? From a signal handler. */
+/* Has the move that is under way taken more time than its owner has left? May be called by a signal handler. */
 extern bool wf_budget_is_exceeded(void);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * charset.c
- *		In which encoding the bytes of an answer are, by the charset of its Content-Type.
+ *		The encoding of the bytes of an answer, by the charset of its Content-Type.
  */
 #include "postgres.h"
 
@@ -12,23 +12,23 @@
 
 typedef enum Order
 {
-	NONE, /* an encoding of PostgreSQL's */
+	NONE, /* PostgreSQL has the encoding, and no order is needed */
 	BIG,
 	LITTLE,
-	UNSAID, /* a byte order mark tells, or the first character */
+	UNSAID, /* a byte order mark or the first character has to tell */
 } Order;
 
 typedef struct Charset
 {
-	const char *name; /* lower case, letters and digits alone */
+	const char *name; /* in lower case, without anything but letters and digits */
 	int			encoding;
-	int			width; /* bytes of a unit of UTF-16 and UTF-32 */
+	int			width; /* bytes of a code unit of UTF-16 or UTF-32; 0: another encoding */
 	Order		order;
 } Charset;
 
 /*
- * Names of MIME and of Windows that PostgreSQL has no such name for. Where a name stands for a part of what is sent
- * under it in practice, it is the whole.
+ * Names used by MIME and Windows that PostgreSQL does not know. Some stand for a subset of what is sent under them in
+ * practice (gb2312): they are read as the whole (GBK).
  */
 static const Charset aliases[] = {
 	{"usascii", PG_UTF8},
@@ -75,7 +75,7 @@ static const Charset aliases[] = {
 
 /* ---- names ---- */
 
-/* As PostgreSQL compares names: letters and digits, lower case. */
+/* Reduce a charset to what PostgreSQL compares in names of encodings: letters and digits, in lower case. */
 static void
 plain_name(const char *charset, char *name, size_t size)
 {
@@ -87,7 +87,7 @@ plain_name(const char *charset, char *name, size_t size)
 	name[n] = '\0';
 }
 
-/* A code page of Windows: cp1252, x-cp1252. */
+/* The encoding of a Windows code page, such as cp1252 or x-cp1252; -1: none. */
 static int
 code_page(const char *name)
 {
@@ -132,8 +132,8 @@ get_unit(const char *at, int width, Order order)
 }
 
 /*
- * Without a mark it is big endian, says RFC 2781; but some send what is native to them, and begin with a character that in
- * the other order would hardly be one.
+ * Text without a byte order mark is big endian, says RFC 2781. But some services send little endian without a mark. A
+ * first code unit that ends with a zero byte, and does not begin with one, gives them away.
  */
 static Order
 find_order(const WfBytes *bytes, const Charset *charset)
@@ -145,7 +145,7 @@ find_order(const WfBytes *bytes, const Charset *charset)
 	return bytes->data[0] != '\0' && bytes->data[charset->width - 1] == '\0' ? LITTLE : BIG;
 }
 
-/* The next character, or -1 if there is none that may be. Moves *at. */
+/* Read the next character and move *at behind it. Returns -1 if the bytes are no valid character. */
 static int64
 get_character(const char **at, const char *end, int width, Order order)
 {
@@ -177,7 +177,7 @@ to_utf8(WfBytes *bytes, const Charset *charset)
 	if (bytes->len % width != 0)
 		return false;
 	order = find_order(bytes, charset);
-	/* at most three bytes for two, and four for four */
+	/* UTF-8 needs at most three bytes for a unit of two, and four for a unit of four. */
 	utf8 = palloc(bytes->len / width * (width == 2 ? 3 : 4) + 1);
 	if (at < end && get_unit(at, width, order) == 0xFEFF)
 		at += width;

@@ -1,8 +1,9 @@
 /*
  * database_worker.c
- *		What dispatcher and executor have in common: attach, connect, force the settings, look for the extension, run.
+ *		The start of dispatchers and executors: attach, connect, force the settings, look for the extension, run.
  *
- * The process attaches to its slot before it connects, and turns back there if it is not awaited any more.
+ * The process attaches to its database's slot before it connects, and exits at once if it is not expected there any
+ * more (shmem/workers.h says why).
  */
 #include "compat.h"
 
@@ -38,7 +39,7 @@ typedef struct Setting
 	const char *value;
 } Setting;
 
-/* Whatever the server, the database or a role says: what our SQL and our loops rely on. */
+/* Settings that our SQL and loops rely on. They override those of the server, the database and the role. */
 static const Setting forced[] = {
 	{"default_transaction_isolation", "read committed"},
 	{"default_transaction_read_only", "off"},
@@ -59,7 +60,7 @@ static const Setting forced[] = {
 	{"jit", "off"},
 };
 
-/* Not in executors: a user's SQL may want them otherwise. */
+/* More settings for the dispatcher. Executors run users' SQL too, for which these may be set otherwise. */
 static const Setting forced_in_dispatcher[] = {
 	{"max_parallel_workers_per_gather", "0"},
 	{"enable_indexscan", "on"},
@@ -72,13 +73,13 @@ force(const Setting *settings, int n)
 {
 	for (int i = 0; i < n; i++)
 	{
-		/* not every version has every one */
+		/* Some versions of PostgreSQL do not have all of these settings. */
 		if (GetConfigOption(settings[i].name, true, false) != NULL)
 			SetConfigOption(settings[i].name, settings[i].value, PGC_SUSET, PGC_S_OVERRIDE);
 	}
 }
 
-/* The version of the extension in this database, palloc'd; NULL if it is not there. */
+/* The installed version of the extension, palloc'd; NULL if this database does not have it. */
 static char *
 installed_version(void)
 {
@@ -154,7 +155,10 @@ look_for_room(void)
 	return WF_EXIT_NO_ROOM;
 }
 
-/* May this process run? Leaves its exit_reason for the launcher, if it is the dispatcher who finds out. A copy takes up no room. */
+/*
+ * May this process run? If a dispatcher may not, it leaves its exit reason for the launcher. A copy exits before it is
+ * confirmed, so that it does not count for workflow.databases.
+ */
 static bool
 may_run(WfWorkerKind kind)
 {
@@ -177,7 +181,7 @@ static void
 run_worker(WfWorkerKind kind, Oid database)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	ConfigReloadPending = true; /* one that came earlier was ignored */
+	ConfigReloadPending = true; /* a SIGHUP that came earlier was ignored */
 	pqsignal(SIGTERM, die);
 	if (!wf_worker_attach(kind, database))
 		proc_exit(0);

@@ -1,9 +1,10 @@
 /*
  * deliver.c
- *		Deliveries that executors bring to instances, in the order of their numbers.
+ *		Applying the deliveries of an instance, in an executor, in the order of their numbers.
  *
- * The lock of the instance is tried once for all of them. Whoever holds it may apply any of them, so what waits is read once it is
- * held; what another worker's queue has before them comes first, and they wait for that.
+ * The lock of the instance is tried once for all of its deliveries, and not waited for. Whoever holds it may apply
+ * any of them, so they are read only once it is held. If an earlier delivery is in another worker's queue, they wait
+ * for it.
  */
 #include "postgres.h"
 
@@ -18,17 +19,17 @@
 #include "worker/failure.h"
 
 #define PER_TRANSACTION 256
-/* of payloads, which the last one may exceed: read, they take many times that */
+/* Bytes of payloads, which the last one may exceed. As jsonb in memory they take many times that. */
 #define BYTES_PER_TRANSACTION (4 * 1024 * 1024)
-/* then others have their turn */
+/* After so long the transaction ends, so that other queues have their turn. */
 #define LONGEST_TURN_MS 100
-/* between two looks at an instance that somebody has locked */
+/* Longest pause between two tries to lock an instance. */
 #define LONGEST_LOCK_PAUSE_MS 1000
 
-static int64 alone = 0; /* what waits for this instance has failed together: one by one */
-static int	 together;	/* that many were applied in this transaction */
+static int64 alone = 0; /* an instance whose deliveries failed together, and are applied one by one; 0: none */
+static int	 together;	/* deliveries that were applied in this transaction */
 
-/* All of the instance together, so that nobody else waits for its lock with us, and their order stays. */
+/* Postpone all deliveries of the instance, so that no other executor waits for its lock too, and their order stays. */
 static void
 postpone(const WfDelivery *taken, TimestampTz until)
 {
@@ -45,7 +46,10 @@ wait_for_unlock(const WfDelivery *taken)
 	postpone(taken, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms));
 }
 
-/* What was taken does not come first. It waits until what does is due, or somebody else has dealt with that. */
+/*
+ * The delivery that was taken is not the instance's first one: let it wait. If the first is in the same queue, that is
+ * until it is due; if it is in another one, until another worker has applied it.
+ */
 static void
 line_up(const WfDelivery *taken, const WfDelivery *first)
 {
@@ -55,7 +59,10 @@ line_up(const WfDelivery *taken, const WfDelivery *first)
 		wait_for_unlock(taken);
 }
 
-/* How many of them can be brought now, from the first one on. What was held is so no longer if its instance is not suspended. */
+/*
+ * How many deliveries, from the first one on, can be applied now: those that are due in our queue. One that is in the
+ * queue for suspended instances can be, too, since the caller has seen that its instance is suspended no longer.
+ */
 static int
 count_due(const WfDelivery *waiting, int n, const char *queue, TimestampTz now)
 {
@@ -82,7 +89,7 @@ load_visits(WfBatch *batch, const WfDelivery *waiting, int n)
 	wf_batch_load_visits(batch, instances, visits, n);
 }
 
-/* Returns how many were applied, for a visit that lives or for nobody. */
+/* Apply deliveries until the time is up. Returns how many are done with, including those whose visit has ended. */
 static int
 apply_delivery(WfBatch *batch, const WfDelivery *waiting, int n)
 {
@@ -102,7 +109,7 @@ apply_delivery(WfBatch *batch, const WfDelivery *waiting, int n)
 	return applied;
 }
 
-/* The server does not survive it: whom it is for gets to know, and it is not tried again. */
+/* The server does not survive the first delivery: its visit fails, and the delivery is not tried again. */
 static void
 break_first(WfBatch *batch, const WfDelivery *first, int deaths)
 {
@@ -135,7 +142,7 @@ bring(WfBatch *batch, const WfDelivery *waiting, int n, int deaths)
 	wf_batch_flush(batch);
 	if (wf_deliveries_delete(ids, n) != n)
 		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE), errmsg("a delivery was made by somebody else"));
-	/* the dispatcher has their visits in flight until then */
+	/* The dispatcher has their visits in flight until this wake-up has it look which replies were delivered. */
 	wf_wakeup_due(WF_QUEUE_MOVE, batch->now);
 }
 

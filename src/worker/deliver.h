@@ -1,6 +1,6 @@
 /*
  * deliver.h
- *		Deliveries that executors bring to instances.
+ *		Applying the deliveries of an instance, in an executor.
  */
 #ifndef WF_DELIVER_H
 #define WF_DELIVER_H
@@ -10,14 +10,16 @@
 #include "store/delivery.h"
 
 /*
- * Bring a delivery that was taken to its instance, and those behind it that are due in the same queue, in the transaction that deletes them;
- * or postpone them all, if the instance is locked. `deaths`: how often the server has died of it.
+ * Apply the delivery `taken` to its instance, and those behind it that are due in the same queue, in the caller's
+ * transaction, which also deletes them. If another transaction has locked the instance, they are postponed. `deaths`
+ * says how often the server has died of the delivery. To be called inside wf_store_enter, with the row of `taken`
+ * locked.
  */
 extern void wf_deliver(const WfDelivery *taken, int deaths);
 
 /*
- * After that transaction has failed: were there others with it? Then nobody knows whose fault that was, and they are brought one by
- * one from now on.
+ * To be called after the transaction of wf_deliver has failed. Returns true if several deliveries were applied in it,
+ * so that it is not known which one failed: then those of this instance are applied one by one from now on.
  */
 extern bool wf_deliver_one_by_one(int64 instance);
 

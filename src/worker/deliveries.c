@@ -1,9 +1,9 @@
 /*
  * deliveries.c
- *		Deliveries that executors carry out: for instances (deliver.c), write-backs, upkeep.
+ *		Deliveries that executors carry out: for instances (deliver.c), write-backs (write_back.c), upkeep (upkeep.c).
  *
- * Each is done in the transaction that deletes it, so that it is done once; but a write-back that fails, which stays, and upkeep,
- * which is never done.
+ * Each is carried out in the transaction that deletes its row, so that it is carried out once. Two rows stay: that of a
+ * write-back that has failed, and that of upkeep, which is due again in an hour.
  */
 #include "postgres.h"
 
@@ -23,7 +23,7 @@
 
 #define UPKEEP_PAUSE_MS (60 * 60 * 1000)
 
-/* The server does not survive it: it is tried again in an hour. */
+/* The server does not survive the upkeep: it is tried again in an hour. */
 static void
 put_off_upkeep(const WfDelivery *delivery)
 {

@@ -1,6 +1,6 @@
 /*
  * deliveries.h
- *		Deliveries that executors carry out: write-backs, handed-over replies, upkeep.
+ *		Deliveries that executors carry out: replies and timers that were handed over, write-backs, upkeep.
  */
 #ifndef WF_DELIVERIES_H
 #define WF_DELIVERIES_H
@@ -10,8 +10,10 @@
 #include "store/due.h"
 
 /*
- * Carry out one of this queue, within a transaction. False: there is none. *item is what was taken up, so that one that fails can be
- * postponed. *delivering is its number while it runs what users have written.
+ * Carry out the first delivery that is due in this queue, within the caller's transaction and outside wf_store_enter;
+ * upkeep ends that transaction, and returns in another one. Returns false if no delivery is due. *item tells the caller
+ * which one was taken up, so that it can be postponed after an error. *delivering is set to its number while the
+ * delivery may run users' code (a write-back).
  */
 extern bool wf_deliveries_work(const char *queue, WfWorkItem *item, int64 *delivering);
 

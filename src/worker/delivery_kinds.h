@@ -12,12 +12,14 @@
 typedef struct WfDeliveryKind
 {
 	const char *name;
-	bool		lands; /* the dispatcher has its visit in flight until it is delivered */
-	/* Inside wf_store_enter, with the instance locked and not suspended. `visit` lives. */
+	bool		lands; /* the dispatcher has the visit in flight until the delivery is applied */
+	/*
+	 * Apply the payload to a living visit. Called inside wf_store_enter, with the instance locked and not suspended.
+	 */
 	void (*apply)(WfBatch *batch, WfVisit *visit, Jsonb *payload);
 } WfDeliveryKind;
 
-/* NULL: it is for no instance, but work of executors. */
+/* Find a kind by its name, as rows store it. NULL: such deliveries are for no instance (write-backs, upkeep). */
 extern const WfDeliveryKind *wf_delivery_kind(const char *name);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * demand.c
- *		The dispatcher's look at what is due for executors, and whose it is.
+ *		The dispatcher's look at the work that is due for executors, and for which role each piece is.
  *
- * All queues for executors have one cursor, which says when to look again: a commit wakeups that there is work, not in which of
- * them, since there may be as many as processes.
+ * All queues for executors share one cursor, which says when to look again. A commit leaves the wake-up that there is
+ * work for executors, but not in which queue, since there may be as many queues as processes.
  */
 #include "postgres.h"
 
@@ -16,21 +16,21 @@
 #include "store/executor_work.h"
 #include "worker/dispatcher_internal.h"
 
-/* while executors have work, see after that whether it was done */
+/* While executors have work, look at least so often whether it was done. */
 #define EXECUTOR_CHECK_MS 5000
-/* a look that takes long, since there are many queues, is taken only in so small a part of the time */
+/* A look that takes longer than LONG_LOOK_US, since there are many queues, is taken in 1/LONG_LOOK_PART of the time. */
 #define LONG_LOOK_US   1000
 #define LONG_LOOK_PART 4
-/* so seldom while all are busy: they find more of the same by themselves */
+/* While all executors are busy, pause so long between two looks: they find more of the same work by themselves. */
 #define BUSY_LOOK_MS 2
 
 typedef struct Demands
 {
-	MemoryContext context; /* of the list */
+	MemoryContext context; /* the list is allocated there */
 	TimestampTz	  now;
 	WfDemand	 *list;
 	int			  n;
-	TimestampTz	  next; /* when to look at what is not due yet: WF_NEVER if there is nothing of the kind */
+	TimestampTz	  next; /* first due time in the future; WF_NEVER: there is none */
 } Demands;
 
 static void

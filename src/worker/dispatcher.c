@@ -1,12 +1,13 @@
 /*
  * dispatcher.c
- *		The loop of a database: what is due goes out, what comes back is moved on.
+ *		The dispatcher's loop: requests that are due are sent, replies and timers move visits on.
  *
- * A turn: take the wakeups that commits have left; read replies off the sockets and move their visits on, a batch to a
- * transaction, and fire clocks (replies_and_timers.c); collect requests that are due in a short transaction, and send them after its
- * end (requests.c). Then sleep until a latch, a socket or the next due time. It runs no user code and waits for no lock.
+ * In each turn the dispatcher takes the wake-ups that commits have left. It reads replies off the sockets, handles them
+ * and the timers that have come, a batch in each transaction (replies_and_timers.c). It makes the requests that are due
+ * in a short transaction, and sends them after that has ended (requests.c). Then it sleeps until its latch is set, a
+ * socket is ready, or something is due. It runs no users' code, and waits for no lock longer than a move may take.
  *
- * A visit is in flight (in_flight.c) from the moment its row is picked up until what came of it has been committed.
+ * A visit is in flight (in_flight.c) from when its row is picked up until the result has been committed.
  */
 #include "compat.h"
 
@@ -44,15 +45,16 @@
 #include "worker/worker.h"
 
 #define REWARN_PER_TRANSACTION 1000
-/* between two rounds of upkeep that somebody has asked for */
+/* Shortest pause between two wake-ups that make upkeep due. */
 #define UPKEEP_PAUSE_MS 1000
-/* of all servers that are called in a turn */
+/* After so long in one turn, no further server is called. */
 #define LONGEST_CALLS_MS 50
-/* while somebody else has the turn, see whether it is ours */
+/* While another worker has the turn, look so often whether it is ours. */
 #define TURN_CHECK_MS 1000
 
 /* ---- starting ---- */
 
+/* Visits whose replies wait as deliveries are in flight from the start, so that their requests are not sent again. */
 static void
 load_waiting_replies(void)
 {
@@ -67,6 +69,7 @@ load_waiting_replies(void)
 	}
 }
 
+/* Make cursors for all queues that have rows, and let all cursors look from the start. */
 static void
 load_queues(WfDispatcher *dispatcher)
 {
@@ -84,7 +87,7 @@ load_queues(WfDispatcher *dispatcher)
 	dispatcher->deliveries_at = DT_NOBEGIN;
 }
 
-/* That it is a copy is said once, however many dispatchers find out. */
+/* Log that this database is a copy: once, however many dispatchers find that out one after the other. */
 static void
 say_copy(bool copy)
 {
@@ -107,7 +110,7 @@ find_copy(WfDispatcher *dispatcher, void *arg)
 	*(bool *) arg = wf_identity_check() == WF_IDENTITY_COPY;
 }
 
-/* If that cannot be found out just now, the loop does, as soon as it can. */
+/* If something is lacking to find that out now, false is returned: the loop finds it out as soon as it can. */
 bool
 wf_dispatcher_in_copy(void)
 {
@@ -121,7 +124,10 @@ wf_dispatcher_in_copy(void)
 	return copy && wf_copy_leave();
 }
 
-/* What is under way is brought to its end, and stored. Whoever adopts the database has the launcher look again. */
+/*
+ * Exit, if this database is a copy and no request is in flight any more: replies to those that were sent before it was
+ * found to be a copy are still stored. Adopting the copy has the launcher start a dispatcher again.
+ */
 static void
 leave_copy(WfDispatcher *dispatcher)
 {
@@ -130,7 +136,7 @@ leave_copy(WfDispatcher *dispatcher)
 		proc_exit(0);
 }
 
-/* May we act for these rows at all? Then look at all of them. */
+/* Find out whether this database is paused, or a copy. If it is neither, look at all of its queues. */
 static void
 find_out(WfDispatcher *dispatcher, void *arg)
 {
@@ -169,8 +175,12 @@ look_at_everything(WfDispatcher *dispatcher)
 				errhint("Run SELECT workflow.adopt() to let it begin."));
 }
 
-/* ---- wakeups ---- */
+/* ---- wake-ups ---- */
 
+/*
+ * Take the wake-ups that commits have left, and move the cursors of their queues back. Rows become visible out of the
+ * order of their due times: without that, a cursor would have passed those that were committed late.
+ */
 static void
 apply_wakeups(WfDispatcher *dispatcher)
 {
@@ -185,7 +195,7 @@ apply_wakeups(WfDispatcher *dispatcher)
 		wf_server_forget();
 		dispatcher->delivered = true;
 	}
-	/* what a restore has brought is not acted on before it is clear whose it is */
+	/* While unsettled, any new row may be from a restore: first find out which database it belongs to. */
 	dispatcher->everything |= wakeups.everything || (dispatcher->unsettled && wakeups.n > 0);
 	look_at_everything(dispatcher);
 	if (dispatcher->paused)
@@ -208,7 +218,7 @@ apply_wakeups(WfDispatcher *dispatcher)
 	}
 	if (!wakeups.unlocked)
 		return;
-	/* what was skipped for a lock may go now */
+	/* Rows that were skipped since their instances were locked can be tried again now. */
 	cursors = wf_queue_cursors_all(&n);
 	for (int i = 0; i < n; i++)
 		if (cursors[i]->pause_ms > 0 && cursors[i]->server == NULL)
@@ -217,9 +227,9 @@ apply_wakeups(WfDispatcher *dispatcher)
 		dispatcher->deliveries_at = DT_NOBEGIN;
 }
 
-/* ---- partitions of the history are missing ---- */
+/* ---- upkeep, if partitions of the history are missing ---- */
 
-/* What was missing may have been made meanwhile. */
+/* Make upkeep due, unless the partitions that were missing have been made meanwhile. */
 static void
 hasten_upkeep(WfDispatcher *dispatcher, void *arg)
 {
@@ -239,7 +249,7 @@ call_for_upkeep(WfDispatcher *dispatcher)
 	dispatcher->upkeep_anyway = false;
 }
 
-/* ---- a new workflow.warn_waiting counts for those that wait already ---- */
+/* ---- a new workflow.warn_waiting, which counts for visits that wait already ---- */
 
 static void
 rewarn_some(WfDispatcher *dispatcher, void *arg)
@@ -262,7 +272,7 @@ rewarn(WfDispatcher *dispatcher)
 
 /* ---- the loop ---- */
 
-/* When something of the database has to be looked at next. */
+/* When has the dispatcher to look at the database next? WF_NEVER: when it is woken. */
 static TimestampTz
 next_look_of_all(WfDispatcher *dispatcher)
 {
@@ -280,6 +290,7 @@ next_look_of_all(WfDispatcher *dispatcher)
 	return Min(Min(next, dispatcher->upkeep_at), wf_in_flight_kept_next());
 }
 
+/* Milliseconds to sleep; -1: until something wakes this process. */
 static long
 sleep_ms(WfDispatcher *dispatcher)
 {
@@ -294,7 +305,7 @@ sleep_ms(WfDispatcher *dispatcher)
 	{
 		TimestampTz now = GetCurrentTimestamp();
 
-		/* rounded up: waking a moment early would only mean to sleep again */
+		/* Rounded up, since waking a moment early would only mean to sleep again. */
 		ms = next <= now ? 0 : (long) Min((next - now + 999) / 1000, INT64CONST(3600000));
 	}
 	if (http_ms >= 0 && (ms < 0 || http_ms < ms))
@@ -302,7 +313,7 @@ sleep_ms(WfDispatcher *dispatcher)
 	return ms;
 }
 
-/* Ends of locks wake us only while something was skipped for one. */
+/* Ask to be woken by the end of locks only while rows or deliveries were skipped for one. */
 static void
 wait_for_unlocks(WfDispatcher *dispatcher)
 {
@@ -319,8 +330,8 @@ wait_for_unlocks(WfDispatcher *dispatcher)
 }
 
 /*
- * Each turn begins with another one, since there may be less room than servers. Where requests take long to be made, clocks have
- * their turn before the next server has.
+ * Send requests, server by server. Each turn begins with another server, since there may be fewer free places than
+ * servers. If making requests takes long, the turn ends, so that replies and timers come before the next server.
  */
 static void
 call_servers(WfDispatcher *dispatcher)
@@ -362,7 +373,7 @@ fire(WfDispatcher *dispatcher)
 		wf_timers_fire(dispatcher, wf_queue_cursor(WF_QUEUE_MOVE), WF_JOB_DUE);
 }
 
-/* Nothing of it is begun while the dispatcher is short of what it needs to look at its queues. */
+/* Do all that needs the database. As soon as something is lacking for that, the rest is left for a later turn. */
 static void
 look_at_database(WfDispatcher *dispatcher)
 {
@@ -385,7 +396,7 @@ work_once(WfDispatcher *dispatcher)
 		leave_copy(dispatcher);
 		return;
 	}
-	apply_wakeups(dispatcher); /* our own */
+	apply_wakeups(dispatcher); /* those that the moves of these replies have left */
 	look_at_database(dispatcher);
 }
 
@@ -413,6 +424,7 @@ close_connections(int code, Datum arg)
 	wf_http_destroy(dispatcher->http);
 }
 
+/* Tell the HTTP client how much memory this process may take. */
 static void
 share_memory(WfDispatcher *dispatcher)
 {
@@ -423,7 +435,7 @@ static void
 start_dispatching(WfDispatcher *dispatcher)
 {
 #ifdef M_TRIM_THRESHOLD
-	/* batches come and go many times a second: do not hand their memory back each time */
+	/* Batches come and go many times a second, so malloc should not give their memory back each time. */
 	(void) mallopt(M_MMAP_THRESHOLD, 16 * 1024 * 1024);
 	(void) mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
 #endif
@@ -476,7 +488,8 @@ wf_dispatcher_run(void)
 		dispatcher->skipped_locked = false;
 		turn(dispatcher);
 		wait_for_unlocks(dispatcher);
-		ms = wf_wakeups_pending() ? 0 : sleep_ms(dispatcher); /* a wait within the turn may have eaten the latch */
+		/* A wait for a lock within the turn may have reset the latch that came with a wake-up. */
+		ms = wf_wakeups_pending() ? 0 : sleep_ms(dispatcher);
 		if (ms != 0)
 			pgstat_report_stat(ms < 0 || ms > 1000);
 		if (WaitEventSetWait(dispatcher->wait_set, ms, &event, 1, PG_WAIT_EXTENSION) == 1 &&

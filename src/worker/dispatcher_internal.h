@@ -1,6 +1,10 @@
 /*
  * dispatcher_internal.h
- *		Between the files of the dispatcher: dispatcher.c (the loop), replies_and_timers.c, requests.c, demand.c, shortage.c.
+ *		Between the files of the dispatcher: dispatcher.c (the loop), replies_and_timers.c, requests.c, demand.c,
+ *		shortage.c.
+ *
+ * The WfDispatcher lives as long as its process, which alone uses it. What is allocated while a turn is under way is in
+ * turn_context unless said otherwise.
  */
 #ifndef WF_DISPATCHER_INTERNAL_H
 #define WF_DISPATCHER_INTERNAL_H
@@ -14,12 +18,13 @@
 #include "worker/queue_cursor.h"
 #include "worker/moves.h"
 
+/* At most so many due rows are taken in one transaction. */
 #define DUE_PER_TRANSACTION 256
-/* a cursor whose server is gone, or a row that cannot be handled */
+/* Longest pause of the cursor of a server that is gone, and of a row that cannot be handled. */
 #define LONGEST_PAUSE_MS 60000
-/* what could not be done for want of something */
+/* Longest pause after something was lacking. */
 #define LONGEST_WAIT_MS 10000
-/* an instance that somebody has locked */
+/* Longest pause before an instance that another transaction has locked is tried again. */
 #define LONGEST_LOCK_PAUSE_MS 1000
 
 typedef struct WfDispatcher
@@ -28,68 +33,91 @@ typedef struct WfDispatcher
 	WaitEventSet *wait_set;
 	MemoryContext turn_context; /* reset with each turn */
 
-	/* what of the database is to be looked at, and when; WF_NEVER: when told */
-	bool		 everything; /* all queues, and before that whether we are paused */
-	bool		 paused;
-	bool		 unsettled; /* nothing was ever defined here, or a restore is under way: paused, and nobody's fault */
-	bool		 waits_for_turn; /* after a crash: somebody else works */
-	bool		 skipped_locked; /* in this turn */
-	bool		 wants_unlocks;	 /* others are told so */
-	bool		 delivered;		 /* an executor may have delivered a reply */
-	TimestampTz	 deliveries_at;
-	TimestampTz	 short_until; /* not to look at the database before that */
-	TimestampTz	 canary_at; /* while nothing is sent: when to send one request all the same; 0: nothing is held back */
-	TimestampTz	 abandoned_at; /* not to look for abandoned requests before that */
-	TimestampTz	 news_at;	   /* when to tell of what has happened */
-	unsigned int first_server; /* the cursor with which the calls of this turn begin */
+	/* What of the database has to be looked at, and when; WF_NEVER: when a wake-up says so. */
+	bool everything; /* find out whether this database is paused, then look at all queues */
+	bool paused;
+	/* Paused without a reason to tell: nothing was ever defined here, or a restore is under way. */
+	bool		unsettled;
+	bool		waits_for_turn; /* after a crash, while another worker has the turn */
+	bool		skipped_locked; /* an instance was skipped in this turn, since it was locked */
+	bool		wants_unlocks;	/* the end of locks wakes this process */
+	bool		delivered;		/* an executor may have delivered a reply */
+	TimestampTz deliveries_at;	/* the next delivery is due */
+	TimestampTz short_until;	/* something is lacking: do not look at the database before this time */
+	/* While nothing is sent: when to send one request all the same; 0: nothing is held back. */
+	TimestampTz	 canary_at;
+	TimestampTz	 abandoned_at; /* do not look for abandoned requests before this time */
+	TimestampTz	 news_at;	   /* the next news have to be told */
+	unsigned int first_server; /* index of the cursor with which this turn's calls begin */
 
 	/* work for executors */
-	TimestampTz demand_not_before;
-	bool		had_demands; /* to say once more, when there are none, that nobody waits any more */
+	TimestampTz demand_not_before; /* do not look for it before this time */
+	/* The last look found some, so the next one that finds none says once that no work waits any more. */
+	bool had_demands;
 
 	/* upkeep */
-	TimestampTz upkeep_at; /* when to call for it; WF_NEVER: nobody wants it */
-	TimestampTz upkeep_called_at;
-	bool		upkeep_anyway; /* though it has failed lately */
+	TimestampTz upkeep_at;		  /* when to make it due; WF_NEVER: nobody has asked for it */
+	TimestampTz upkeep_called_at; /* when it was made due last */
+	bool		upkeep_anyway;	  /* make it due even if it has failed lately */
 
 	/* a new workflow.warn_waiting */
-	int		 warned_after; /* what it was when the rows were last gone through for it; 0 at first: it may have changed since they were written */
-	bool	 rewarning; /* they are being gone through, up to */
-	WfDueKey rewarned_to;
+	/* The setting for which rows were last gone through; 0: for none, since it may have changed before this process. */
+	int		 warned_after;
+	bool	 rewarning;	  /* rows are being gone through */
+	WfDueKey rewarned_to; /* so far */
 } WfDispatcher;
 
 /* ---- shortage.c ---- */
 /*
- * `work` in a transaction of its own, inside the store. False: it could not be done for want of something, and is to be
- * tried again once wf_shortage_lasts says no more. Other errors go on.
+ * Run `work` in a transaction of its own, inside wf_store_enter. Returns false if something was lacking: the caller
+ * tries again once wf_shortage_lasts returns false. Other errors are thrown.
  */
 extern bool wf_small_transaction(WfDispatcher *dispatcher, void (*work)(WfDispatcher *dispatcher, void *arg),
 								 void		  *arg);
+/* Something that the dispatcher itself needs is lacking: leave the database alone for a pause that grows. */
 extern void wf_shortage_begin(WfDispatcher *dispatcher, WfLack lack, const ErrorData *error);
+/* Has the dispatcher to leave the database alone still? */
 extern bool wf_shortage_lasts(const WfDispatcher *dispatcher);
-/* From now on no lock is waited for much longer than a move may take. */
+/* Limit this session's waits for locks to about the time that a move may take (lock_timeout). */
 extern void wf_shortage_limit_locks(void);
-/* Replies wait to be stored: nothing new is sent. */
+/* Must no new request be sent, since replies could not be stored? */
 extern bool wf_shortage_holds_back(WfDispatcher *dispatcher);
-/* But now and then one request, to see: is it time for it? To be told of each that was sent. */
+/*
+ * While new requests are held back, one is sent now and then to find out whether its reply can be stored. Is it time
+ * for that? Who sends requests calls wf_shortage_canary_sent.
+ */
 extern bool wf_shortage_canary(const WfDispatcher *dispatcher);
 extern void wf_shortage_canary_sent(WfDispatcher *dispatcher);
 
-/* ---- replies_and_timers.c; outside transactions, in the turn's memory ---- */
+/* The functions that follow are called outside transactions, in turn_context. */
+
+/* ---- replies_and_timers.c ---- */
+/* Carry out jobs, and do to the requests in flight what follows from their verdicts. */
 extern void wf_jobs_run(WfDispatcher *dispatcher, WfJob *jobs, int n);
+/* Record a batch of finished requests, and move their visits on. Returns true if there may be more. */
 extern bool wf_replies_take(WfDispatcher *dispatcher);
+/* Handle visits of a cursor that are due, as jobs of this kind. */
 extern void wf_timers_fire(WfDispatcher *dispatcher, WfQueueCursor *cursor, WfJobKind kind);
+/* Apply deliveries that are due in the dispatcher's queue. */
 extern void wf_deliveries_take(WfDispatcher *dispatcher);
-extern bool wf_replies_remove_delivered(WfDispatcher *dispatcher); /* false: not yet */
+/*
+ * Remove visits from those in flight whose replies executors have delivered. Returns false if that has to be
+ * repeated.
+ */
+extern bool wf_replies_remove_delivered(WfDispatcher *dispatcher);
+/* Try again to store replies that could not be stored before. */
 extern void wf_replies_retry_kept(WfDispatcher *dispatcher);
 
-/* ---- requests.c; likewise ---- */
-/* When to wake for a cursor of a server. */
+/* ---- requests.c ---- */
+/* When has the dispatcher to wake for this cursor of a server? */
 extern TimestampTz wf_requests_next(WfDispatcher *dispatcher, const WfQueueCursor *cursor);
-extern void		   wf_requests_call(WfDispatcher *dispatcher, WfQueueCursor *cursor);
-extern void		   wf_requests_abort_abandoned(WfDispatcher *dispatcher);
+/* Send the requests of a server that are due, as far as there are places. */
+extern void wf_requests_call(WfDispatcher *dispatcher, WfQueueCursor *cursor);
+/* Abort requests whose visits have ended meanwhile, if others wait for their places. */
+extern void wf_requests_abort_abandoned(WfDispatcher *dispatcher);
 
-/* ---- demand.c; likewise ---- */
+/* ---- demand.c ---- */
+/* Look for work that is due for executors, and share out the executors. */
 extern void wf_demand_meet(WfDispatcher *dispatcher);
 
 #endif

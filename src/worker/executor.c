@@ -1,10 +1,15 @@
 /*
  * executor.c
- *		Whatever may be slow, wait for a lock or fail at commit: SQL steps, NOTIFY, async entries, write-backs, upkeep.
+ *		The executor, for work that may be slow, wait for a lock or fail at commit: SQL steps, NOTIFY, async entries,
+ *		write-backs, upkeep.
  *
- * One piece of work to a transaction. Work is claimed by locking its instance, others' is skipped. An executor serves one role
- * and ends before another could be served: what a session keeps, connections of extensions, random seeds, session variables,
- * passes from nobody to anybody else. One that finds nothing sleeps on its latch for a while and then leaves: worker slots are few.
+ * Each transaction carries out one piece of work. Visits are claimed (shmem/claims.c), and deliveries locked by their
+ * rows; those that another worker has are skipped. Moves are made with the instance locked, statements mostly without
+ * that (sql_step.c).
+ *
+ * An executor serves one role for all of its life: what a session keeps, such as connections of extensions, random
+ * seeds and session variables, is passed on to no other role. An executor that finds no work sleeps on its latch for
+ * a while and then exits, since worker slots are few.
  */
 #include "postgres.h"
 
@@ -39,33 +44,36 @@
 #include "worker/upkeep.h"
 #include "worker/worker.h"
 
+/* An executor exits after so long without work. */
 #define IDLE_MS 10000
 /* So many due rows are read at a time. */
 #define LOOK_AT 16
 /* A statement that has given way so many times in a row runs with its instance locked. */
 #define MOST_YIELDS			  3
 #define LONGEST_LOCK_PAUSE_MS 1000
-/* what failed and could not be dealt with */
+/* Pause before a piece of work whose failure could not be recorded, or a failed delivery, is due again. */
 #define FAILED_PAUSE_MS 60000
-/* what an executor itself needs and has not */
+/* Longest sleep while something is lacking even for recording a failure. */
 #define LONGEST_WAIT_MS 10000
-/* longest time to record a failure */
+/* Longest time to record a failure. */
 #define REPAIR_LIMIT_MS 10000
 
-static MemoryContext work_context;
-static int64		 delivering = 0; /* the delivery that is being carried out */
+static MemoryContext work_context;	 /* lives for one piece of work */
+static int64		 delivering = 0; /* the delivery that may be running users' code; 0: none */
 
+/* What looking for a piece of work has come to. */
 typedef enum Found
 {
 	NOTHING,
-	ONLY_LOCKED,
+	ONLY_LOCKED, /* there is work, and other transactions have locked all of it */
 	DONE,
-	DONE_IN_VAIN, /* the transaction has to be rolled back */
-	GAVE_WAY	  /* likewise, since another transaction holds the instance */
+	DONE_IN_VAIN, /* it was done, and the transaction has to be rolled back */
+	GAVE_WAY	  /* it has to be rolled back, since another transaction holds the instance */
 } Found;
 
 /* ---- visits ---- */
 
+/* Lock the instance and load the visit. Returns NULL if it has ended. */
 static WfVisit *
 load_visit(WfBatch *batch, const WfWorkItem *item)
 {
@@ -74,6 +82,7 @@ load_visit(WfBatch *batch, const WfWorkItem *item)
 	return wf_batch_visit(batch, item->instance, item->visit);
 }
 
+/* Load the visit as of this moment, without a lock. Returns NULL if it has ended. */
 static WfVisit *
 look_for_work(WfBatch *batch, const WfWorkItem *item)
 {
@@ -91,14 +100,16 @@ move_visit(WfBatch *batch, WfVisit *visit)
 	wf_batch_flush(batch);
 }
 
-/* It may have got another owner since the queue was looked up. */
+/*
+ * Does this executor still serve the visit's role? The process may have got another owner since its queue was listed.
+ */
 static bool
 is_own_visit(const WfVisit *visit)
 {
 	return wf_process_owner(visit->instance->process->process_id) == wf_executor_role();
 }
 
-/* ---- taking one up ---- */
+/* ---- taking up a visit ---- */
 
 /*
  * Claim the visit. Its instance is locked if the visit only has to be moved, or if its statement
@@ -120,6 +131,7 @@ take_work(WfWorkItem *item)
 	return ONLY_LOCKED;
 }
 
+/* Take up the first visit of the queue that no other transaction has claimed or locked. */
 static Found
 take_next(const char *queue, WfWorkItem *item)
 {
@@ -160,7 +172,7 @@ lock_now(WfWorkItem *item)
 	return item->locked;
 }
 
-/* The server does not survive it: what it carries, or even its handlers, may be the reason. */
+/* The server does not survive this visit, so it fails. After one more death, what it carries is dropped as well. */
 static Found
 fail_deadly_visit(WfWorkItem *item, int deaths)
 {
@@ -245,7 +257,7 @@ work_on_delivery(const char *queue, WfWorkItem *item)
 {
 	Found found;
 
-	/* a write-back runs triggers of the table */
+	/* A write-back runs triggers of the table, so the limit has to be one for users' SQL. */
 	wf_limit_end();
 	wf_limit_begin_sql(wf_setting_sql_timeout);
 	found = wf_deliveries_work(queue, item, &delivering) ? DONE : NOTHING;
@@ -259,16 +271,17 @@ typedef struct Failure
 {
 	ErrorData *error;
 	WfLack	   lack;
-	WfFault	   fault;	 /* the error as one */
-	int		   pause_ms; /* of a delivery */
+	WfFault	   fault;	 /* made of the error */
+	int		   pause_ms; /* pause before a delivery is due again */
 } Failure;
 
 /*
- * A failure is dealt with in a transaction of its own, which can fail as well: NULL if it has not. Another executor may have
- * taken up the same piece of work meanwhile: that is waited for, but not for long, since it deals with it itself.
+ * A repair records a failure, in a transaction of its own (try_repair). It may wait for another executor that has taken
+ * up the same piece of work meanwhile, but not for long, since that one records what it meets itself.
  */
 typedef void (*Repair)(const WfWorkItem *item, const Failure *failure, WfFailing broken);
 
+/* Take the current error, in PG_CATCH, and abort the transaction. */
 static Failure *
 take_failure(void)
 {
@@ -280,6 +293,7 @@ take_failure(void)
 	return failure;
 }
 
+/* Run a repair. Returns the failure of its transaction, or NULL if it has committed. */
 static Failure *
 try_repair(Repair repair, const WfWorkItem *item, const Failure *failure, WfFailing broken)
 {
@@ -306,7 +320,10 @@ try_repair(Repair repair, const WfWorkItem *item, const Failure *failure, WfFail
 	return second;
 }
 
-/* What a visit carries may be the reason why not even an incident can be made of it. NULL if it could. */
+/*
+ * Run a repair that makes an incident of a visit. If that fails, try again without the documents of the visit, since
+ * these may be the reason. Returns the last failure, or NULL if one of both has committed.
+ */
 static Failure *
 try_to_fail_visit(Repair repair, const WfWorkItem *item, const Failure *failure, WfFailing broken)
 {
@@ -321,8 +338,8 @@ try_to_fail_visit(Repair repair, const WfWorkItem *item, const Failure *failure,
 }
 
 /*
- * Not even the row can be written: all other work would fail like it. Sleeps, instead of ending and being started again, with a
- * pause that grows; whoever finds this piece of work then does it.
+ * Something is lacking, so that not even a row can be written: all other work would fail as well. Sleep for a pause
+ * that grows, instead of exiting and being started again. The piece of work is free meanwhile, for any executor.
  */
 static void
 sit_out(const WfWorkItem *item, const Failure *failure)
@@ -331,7 +348,6 @@ sit_out(const WfWorkItem *item, const Failure *failure)
 	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
 	TimestampTz now;
 
-	/* it is not under work meanwhile */
 	wf_claim_release();
 	wf_careful_end();
 	wf_careful_yield();
@@ -344,7 +360,10 @@ sit_out(const WfWorkItem *item, const Failure *failure)
 	}
 }
 
-/* It could not be dealt with. An error that is nobody's shortage ends this process, and another one is started after a pause. */
+/*
+ * The failure could not be recorded. If nothing was lacking, the error ends this process, and another one is started
+ * after a pause.
+ */
 static void
 give_up_work(const WfWorkItem *item, const Failure *failure)
 {
@@ -354,8 +373,9 @@ give_up_work(const WfWorkItem *item, const Failure *failure)
 }
 
 /*
- * The transaction of a visit failed as a whole, at commit perhaps: count that as its attempt, if it was its fault. Others may have ended
- * or suspended it once its lock was gone, or a callback been accepted.
+ * The transaction of a visit failed as a whole, perhaps at commit: count that as an attempt of the visit, unless
+ * something was lacking. Since the lock is gone, other transactions may have ended or suspended the visit meanwhile, or
+ * a callback may have been accepted.
  */
 static void
 count_failure(const WfWorkItem *item, const Failure *failure, WfFailing broken)
@@ -366,7 +386,7 @@ count_failure(const WfWorkItem *item, const Failure *failure, WfFailing broken)
 	bool	 runs = wf_sql_step_is_due(batch, visit);
 
 	if (item->statement && !runs)
-		return; /* others have changed it: if it is due, an executor finds it */
+		return; /* other transactions have changed the visit: if it is due, an executor finds it */
 	if (failure->lack != WF_LACK_NONE && visit != NULL && wf_is_executor_queue(visit->queue) &&
 		!(runs && wf_engine_names(visit, &answer.fault)))
 		wf_sql_step_postpone(batch, visit, failure->lack, &failure->fault);
@@ -393,7 +413,7 @@ visit_failed(const WfWorkItem *item, Failure *failure)
 
 	failure->fault.code = pstrdup(failure->fault.sqlstate);
 	second = try_to_fail_visit(count_failure, item, failure, WF_FAIL_VISIT);
-	/* others behind it must not wait for it */
+	/* No incident could be made of it. Make it due later, so that the visits behind it do not wait for it. */
 	if (second != NULL && second->lack == WF_LACK_NONE)
 		second = try_repair(postpone_visit, item, failure, WF_FAIL_VISIT);
 	if (second != NULL)
@@ -406,7 +426,7 @@ postpone_failed_delivery(const WfWorkItem *item, const Failure *failure, WfFaili
 	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), failure->pause_ms);
 
 	wf_owed_record_error(item->delivery, failure->fault.message);
-	/* what is behind it waits for it; but not for one that is about to be given up */
+	/* Deliveries behind it have to wait for it, unless it is about to be given up (fail_delivery). */
 	if (item->visit != 0 && failure->lack != WF_LACK_NONE)
 		wf_deliveries_postpone(&item->instance, &again, 1);
 	else
@@ -414,7 +434,7 @@ postpone_failed_delivery(const WfWorkItem *item, const Failure *failure, WfFaili
 	wf_wakeup_due(WF_QUEUE_EXECUTOR, again);
 }
 
-/* What a delivery brings to a visit cannot be dealt with: an incident, instead of trying for ever. */
+/* A delivery cannot be applied to its visit: make an incident of the visit, instead of trying for ever. */
 static void
 fail_delivery(const WfWorkItem *item, const Failure *failure, WfFailing broken)
 {
@@ -425,10 +445,10 @@ fail_delivery(const WfWorkItem *item, const Failure *failure, WfFailing broken)
 		wf_engine_fail(batch, visit, &failure->fault, broken);
 	wf_batch_flush(batch);
 	wf_delivery_delete(item->delivery);
-	wf_wakeup_due(WF_QUEUE_MOVE, batch->now); /* the dispatcher has it in flight until then */
+	wf_wakeup_due(WF_QUEUE_MOVE, batch->now); /* the dispatcher has the visit in flight until this */
 }
 
-/* Those that move no visit are tried again whatever it was. */
+/* A delivery has failed. One that moves no visit is tried again, whatever the error was. */
 static void
 delivery_failed(const WfWorkItem *item, Failure *failure)
 {
@@ -456,7 +476,7 @@ has_failed(const WfWorkItem *item, Failure *failure)
 
 	if (item->delivery != 0 && item->visit != 0 && wf_deliver_one_by_one(item->instance))
 		return;
-	/* shortages are told of once, and not for each piece of work */
+	/* What is lacking is logged once (failure.c), and not for each piece of work. */
 	if (failure->lack == WF_LACK_NONE)
 		ereport(LOG, errcode(error->sqlerrcode), errmsg("workflow executor: %s", error->message),
 				error->detail != NULL ? errdetail_internal("%s", error->detail) : 0);
@@ -517,11 +537,11 @@ try_work(const WfTurn *turn, WfWorkItem *item)
 	return found == DONE_IN_VAIN ? DONE : found == GAVE_WAY ? ONLY_LOCKED : found;
 }
 
-/* After a crash others wait until it is over. */
+/* Do a piece of work. After a crash of the server, wait for the turn, so that it is the only one at that time. */
 static Found
 work_in_turn(const WfTurn *turn)
 {
-	/* not on the stack: after an error a compiler may have what was in it before */
+	/* Not on the stack: after an error, changes of local variables that are not volatile may be lost. */
 	WfWorkItem *item = MemoryContextAllocZero(work_context, sizeof(WfWorkItem));
 	Found		found;
 
@@ -535,7 +555,7 @@ work_in_turn(const WfTurn *turn)
 
 /* ---- the loop ---- */
 
-/* Without a list there is nothing to be done; the dispatcher calls again. */
+/* List the queues that have work. If that fails, the list is empty; the dispatcher wakes this executor again. */
 static void
 list_turns(void)
 {
@@ -558,7 +578,7 @@ list_turns(void)
 		give_up_work(&nothing, failure);
 }
 
-/* The next piece of work, whichever queue's turn it is. */
+/* Do the next piece of work, of whichever queue's turn it is. */
 static Found
 work_next(void)
 {
@@ -573,7 +593,7 @@ work_next(void)
 	{
 		if (!wf_turn_next(&turn))
 		{
-			/* only a look that began after we were called can say that there is nothing */
+			/* Only a list that was made after this executor was called can say that there is no work. */
 			if (fresh)
 				return locked ? ONLY_LOCKED : NOTHING;
 			list_turns();
@@ -593,8 +613,8 @@ work_next(void)
 }
 
 /*
- * How much longer it waits for work, in milliseconds; 0: it leaves. By the clock, since whatever sets the latch, an alarm that
- * concerns nobody any more for instance, is no work.
+ * How many milliseconds this executor still waits for work; 0: it exits. Measured by the clock, since a latch that is
+ * set does not mean that there is work.
  */
 static long
 patience_ms(TimestampTz *idle_since)
@@ -606,7 +626,7 @@ patience_ms(TimestampTz *idle_since)
 	return TimestampDifferenceMilliseconds(now, TimestampTzPlusMilliseconds(*idle_since, IDLE_MS));
 }
 
-/* At exit: what made this process end is not begun again by the next one. */
+/* At exit: remember the uncancellable work that made this process end, so that the next one does not begin it again. */
 static void
 record_uncancellable(int code, Datum arg)
 {

@@ -1,9 +1,9 @@
 /*
  * failure.c
- *		Whose fault is a failure: the one place that judges it.
+ *		Whose fault a failure is. Nothing else judges that.
  *
- * By origin, not by the class of the SQLSTATE alone: the same "out of memory" or "canceled" can come from a machine that has none
- * left and from a limit that only this work runs into.
+ * An error is judged by its origin, and not by its SQLSTATE alone: "out of memory" or "canceling statement" can come
+ * from a machine that has no memory left, or from a limit that only this piece of work exceeds.
  */
 #include "postgres.h"
 
@@ -19,14 +19,20 @@
 
 /* ---- what was lacking ---- */
 
-/* Under these codes come different things; what they are say the messages, as they are in the source of PostgreSQL. */
+/*
+ * Does the message begin like this, in PostgreSQL's source, before it is translated? Some SQLSTATEs stand for several
+ * errors, which only their messages tell apart.
+ */
 static bool
 says(const ErrorData *error, const char *beginning)
 {
 	return error->message_id != NULL && strncmp(error->message_id, beginning, strlen(beginning)) == 0;
 }
 
-/* PostgreSQL has codes for the commonest errors of the system only. Is it about that one, not only after it? */
+/*
+ * What was lacking, by the error's errno? PostgreSQL has SQLSTATEs only for the commonest errors of the system. An
+ * errno counts only if the message names it, since it may be left over from something else.
+ */
 static WfLack
 lack_of_errno(const ErrorData *error)
 {
@@ -52,7 +58,10 @@ lack_of_errno(const ErrorData *error)
 	}
 }
 
-/* Insufficient resources. What comes to temp_file_limit, or to the limit of this worker's memory, is the work, and no shortage. */
+/*
+ * Judge errors of class 53, insufficient resources. Exceeding temp_file_limit, or the memory limit of this worker, is
+ * the fault of the work.
+ */
 static WfLack
 lack_of_resources(int sqlerrcode)
 {
@@ -70,9 +79,10 @@ lack_of_resources(int sqlerrcode)
 }
 
 /*
- * A cancel is an operator's, who means this work, or that of our own time limit, which is about the work unless that stood before
- * somebody else's lock. A real shutdown is no error: what says so comes from another server, or from a parallel
- * worker, unless a function has raised it.
+ * Judge errors of class 57, operator intervention. A cancel comes from an operator, who means this work, or from our
+ * own time limit; that is the fault of the work, unless it was waiting for another transaction's lock. A shutdown of
+ * this server is no error: an error that speaks of one comes from another server or a parallel worker, or from RAISE
+ * in a function.
  */
 static WfLack
 lack_of_intervention(const ErrorData *error)
@@ -91,7 +101,7 @@ lack_of_intervention(const ErrorData *error)
 	}
 }
 
-/* All of them are told of what others have left undone: listeners that do not read, old transactions. */
+/* Has something been used up by other sessions: by listeners that do not read, or by old transactions? */
 static bool
 is_exhausted(const ErrorData *error)
 {
@@ -120,9 +130,8 @@ wf_failure_lack(const ErrorData *error)
 			return lack_of_resources(error->sqlerrcode);
 		case MAKE_SQLSTATE('5', '7', '0', '0', '0'): /* operator intervention */
 			return lack_of_intervention(error);
-		case MAKE_SQLSTATE('5', '8', '0', '0', '0'): /* system error; a library that is missing has no such errno */
-		case MAKE_SQLSTATE('4', '2', '0', '0',
-						   '0'): /* a file system that is read-only now is "insufficient privilege" */
+		case MAKE_SQLSTATE('5', '8', '0', '0', '0'): /* system error; that of a missing library has no such errno */
+		case MAKE_SQLSTATE('4', '2', '0', '0', '0'): /* "insufficient privilege": a file system became read-only */
 		case MAKE_SQLSTATE('X', 'X', '0', '0', '0'):
 			return lack_of_errno(error);
 		default:
@@ -130,9 +139,11 @@ wf_failure_lack(const ErrorData *error)
 	}
 }
 
-/* ---- telling of it ---- */
+/* ---- remembering and logging ---- */
 
-/* What is nobody's is kept under the process that could not do it. */
+/*
+ * The first number of a row in shmem/lacks.h: work that belongs to no visit is remembered by the worker's process ID.
+ */
 static int64
 key_of(int64 instance, int64 visit)
 {
@@ -179,7 +190,7 @@ wf_failure_wait_sql(int64 instance, int64 visit, WfLack lack, const WfFault *fau
 
 	strlcpy(row.sqlstate, fault->sqlstate, sizeof(row.sqlstate));
 	pause_ms = wait_for_it(&row, fault->message, longest_ms);
-	/* those that ran into each other are not to do so again */
+	/* At random, so that statements that were in each other's way are not so again. */
 	return pause_ms - (int) (pause_ms / 2 * pg_prng_double(&pg_global_prng_state));
 }
 

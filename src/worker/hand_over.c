@@ -1,8 +1,9 @@
 /*
  * hand_over.c
- *		What takes too long in the dispatcher, or whose owner has no time left there, is handed over to executors.
+ *		Handing over to executors the jobs that take too long in the dispatcher, or whose owner has spent its budget.
  *
- * Here nothing of a definition is worked out: it takes no longer than the data is large.
+ * No expression or template of a definition is evaluated here, so the time that it takes depends on the size of the
+ * data alone.
  */
 #include "compat.h"
 
@@ -19,7 +20,7 @@
 #include "worker/moves_internal.h"
 #include "worker/worker.h"
 
-/* A larger one takes so long to be read that it is handed over alone. */
+/* Bytes of a body. A reply with a larger one takes so long to be read that it is handed over alone. */
 #define SMALL_REPLY 65536
 
 static void
@@ -29,8 +30,8 @@ deliver_to_executor(WfBatch *batch, const WfJob *job, const char *queue, const c
 }
 
 /*
- * What has arrived becomes a delivery, and the visit stays in flight until that is delivered; whose time has come is found
- * in the executors' queue, or by an alarm there.
+ * A reply becomes a delivery in an executors' queue, and its visit stays in flight until that is applied. A visit that
+ * is due is put into such a queue itself. For a timer there is a delivery that makes the executor look.
  */
 static void
 hand_over_visit(WfBatch *batch, WfJob *job, WfVisit *visit)
@@ -43,14 +44,14 @@ hand_over_visit(WfBatch *batch, WfJob *job, WfVisit *visit)
 		case WF_JOB_REPLY:
 			wf_http_answer(job->reply, &answer);
 			pg_fallthrough;
-		case WF_JOB_FAIL: /* a request that could not be made has failed for good */
+		case WF_JOB_FAIL: /* a request that could not be made: its fault is handed over like a reply */
 			deliver_to_executor(batch, job, queue, WF_DELIVERY_REPLY, wf_http_encode(&answer));
 			break;
 		case WF_JOB_DELIVERY:
 			wf_delivery_to_executor(job->delivery, queue, batch->now);
 			job->awaits = !job->deliver->lands;
 			break;
-		case WF_JOB_ALARM: /* the visit itself stays where it is: it may be in flight */
+		case WF_JOB_ALARM: /* the visit stays in its queue, since it may be in flight */
 			deliver_to_executor(batch, job, queue, WF_DELIVERY_ALARM, NULL);
 			job->awaits = true;
 			break;
@@ -79,6 +80,7 @@ hand_over_job(WfBatch *batch, WfJob *job)
 	}
 }
 
+/* Hand over jobs in one transaction, and set their verdicts. Jobs beyond the memory budget are marked as deferred. */
 static void
 hand_over(WfJob *jobs, int n)
 {
@@ -97,7 +99,7 @@ hand_over(WfJob *jobs, int n)
 		if (jobs[i].deferred)
 			continue;
 		if (wf_job_follows(jobs, i) && jobs[i - 1].verdict == WF_JOB_SUSPENDED)
-			jobs[i].verdict = WF_JOB_SUSPENDED; /* with the one before it */
+			jobs[i].verdict = WF_JOB_SUSPENDED; /* the job before it has put all deliveries of the instance away */
 		else
 			hand_over_job(batch, &jobs[i]);
 	}
@@ -109,8 +111,8 @@ hand_over(WfJob *jobs, int n)
 }
 
 /*
- * Without a limit but that for locks: that a large reply takes long to be read may be the reason, and it has to be read once
- * more.
+ * There is no time limit here, except for waiting for locks: the job may be slow because its large reply takes long to
+ * be read, and that is read once more here.
  */
 void
 wf_job_hand_over(WfJob *job)
@@ -146,8 +148,8 @@ is_handed_over_with_others(const WfJob *job)
 }
 
 /*
- * Those that were left out, in one transaction, since there may be many. What is too much for that, or fails, is handed over
- * alone: it stays slow.
+ * Slow jobs are handed over in one transaction, since there may be many of them. Those that are too large for that, or
+ * all if it fails, stay slow: the caller hands them over one by one.
  */
 void
 wf_jobs_hand_over_slow(WfJob *jobs, int n)

@@ -1,6 +1,8 @@
 /*
  * http_codec.c
- *		Between a visit and a request.
+ *		The HTTP codec: makes the request of a visit, and reads a reply as the answer to its action.
+ *
+ * What services send is not trusted: whatever bytes a reply has, the answer is valid jsonb in the database's encoding.
  */
 #include "compat.h"
 
@@ -19,7 +21,7 @@
 #include "worker/http_codec.h"
 #include "worker/media_type.h"
 
-/* A service that wants to be left alone for longer is asked again after that. */
+/* A service that asks for a longer pause is called again after so long. */
 #define LONGEST_RETRY_AFTER_S 86400
 
 bool
@@ -68,7 +70,7 @@ typedef struct Parse
 	Jsonb	   *result;
 } Parse;
 
-/* Not every encoding can be converted into every other one, but by way of UTF-8. */
+/* Convert text to the database's encoding: by way of UTF-8 if there is no direct conversion. */
 static char *
 to_server(char *text, int len, int encoding)
 {
@@ -82,6 +84,7 @@ to_server(char *text, int len, int encoding)
 	return pg_any_to_server(utf8, (int) strlen(utf8), PG_UTF8);
 }
 
+/* Convert and parse a body, for wf_guard_run: what is thrown here becomes a message. */
 static void
 parse(void *arg)
 {
@@ -98,7 +101,10 @@ parse(void *arg)
 		p->result = string_jsonb(text, (int) strlen(text));
 }
 
-/* NULL with *message set if the bytes are not what they say. */
+/*
+ * Parse a body as JSON or text. Returns NULL with *message if it is not valid in its encoding, or should
+ * be JSON and is not.
+ */
 static Jsonb *
 parse_body(const char *body, size_t len, int encoding, bool json, const char **message)
 {
@@ -122,7 +128,10 @@ base64_jsonb(const char *body, size_t len)
 	return string_jsonb(encoded, n);
 }
 
-/* A header as text of this database, whatever bytes it has. */
+/*
+ * The value of a header, if it can be text in this database: valid UTF-8, and nothing but ASCII if the database has
+ * another encoding. Otherwise NULL.
+ */
 static const char *
 header_text(const char *value)
 {
@@ -137,7 +146,10 @@ header_text(const char *value)
 	return value;
 }
 
-/* What keeps a body packed that says how it is; NULL: nothing. */
+/*
+ * Why a body could not be decoded as its Content-Encoding says, for a message; NULL: it is decoded, or was not
+ * encoded.
+ */
 static const char *
 packing_problem(const WfHttpReply *reply)
 {
@@ -154,7 +166,7 @@ packing_problem(const WfHttpReply *reply)
 					problems[reply->packing]);
 }
 
-/* Why these bytes cannot be JSON or text; NULL: they can. */
+/* Set the encoding of the bytes. Returns why they cannot be JSON or text, or NULL if they may be. */
 static const char *
 unreadable(const WfMediaType *type, WfBytes *bytes)
 {
@@ -165,7 +177,7 @@ unreadable(const WfMediaType *type, WfBytes *bytes)
 	return NULL;
 }
 
-/* Control characters that no text has: it may be packed in a way that is not known here. */
+/* Has the body control characters that no text has? Then it may be encoded in a way that is unknown here. */
 static bool
 has_controls(const WfBytes *bytes)
 {
@@ -191,8 +203,8 @@ read_json(const WfHttpReply *reply, const WfBytes *bytes, const char *problem, c
 }
 
 /*
- * The body as JSON, text, or base64 with *encoded set. NULL for none; *message for one that was damaged on its way, and for JSON
- * that is none, which is read as text.
+ * The body as JSON, as a string of text, or as a string of base64 with *encoded set; NULL if there is no body. *message
+ * is set if it was damaged on its way, or says that it is JSON and is not; it is then read as text or base64.
  */
 static Jsonb *
 read_body(const WfHttpReply *reply, bool *encoded, const char **message)
@@ -222,7 +234,7 @@ read_body(const WfHttpReply *reply, bool *encoded, const char **message)
 	return base64_jsonb(reply->body, reply->body_len);
 }
 
-/* {status, headers, body, encoding} */
+/* Make $reply: {status, headers, body, encoding}. A header that cannot be text in this database is null. */
 static Jsonb *
 make_http_reply(const WfHttpReply *reply, Jsonb *body, bool encoded)
 {
@@ -243,8 +255,8 @@ make_http_reply(const WfHttpReply *reply, Jsonb *body, bool encoded)
 }
 
 /*
- * Seconds or a date; anything else is no wish. If a proxy has added its own to the service's, they are joined by a comma, and
- * the longest is that of all.
+ * The pause that Retry-After asks for, in milliseconds; 0: none. Its value is a number of seconds or a date. If a proxy
+ * has added a second one, both are joined by a comma, and the longer one counts.
  */
 static int
 retry_after_ms(const WfHttpReply *reply)
@@ -261,7 +273,7 @@ retry_after_ms(const WfHttpReply *reply)
 
 		next = strchr(at, ',');
 		if (!is_number && next != NULL)
-			next = strchr(next + 1, ','); /* a date has one behind its weekday */
+			next = strchr(next + 1, ','); /* the first comma is the one behind the weekday of a date */
 		if (next != NULL)
 			*next++ = '\0';
 		if (!is_number)
@@ -301,7 +313,7 @@ cookies_jsonb(const WfHttpReply *reply)
 	return JsonbValueToJsonb(array);
 }
 
-/* Copy it out of a scratch context to that one's parent; all else there is garbage. */
+/* Copy a jsonb out of a scratch context to the parent of that, and reset the scratch context. */
 static Jsonb *
 keep(Jsonb *jsonb, MemoryContext scratch)
 {
@@ -317,8 +329,8 @@ keep(Jsonb *jsonb, MemoryContext scratch)
 }
 
 /*
- * The reply as jsonb, with *message for a body that cannot be read as what it is said to be. Parsing a body, and again putting it into the
- * reply, takes many times its size, so that each is done in a context of its own.
+ * Make $reply of a reply; *message is as in read_body. Parsing a body, and then putting it into the reply, each take
+ * many times its size, so that memory is freed after each of both.
  */
 static Jsonb *
 read_reply(const WfHttpReply *reply, const char **message)
@@ -376,7 +388,7 @@ wf_http_answer(const WfHttpReply *reply, WfAnswer *answer)
 			read_answered(reply, answer);
 			break;
 		case WF_HTTP_CONNECT:
-		case WF_HTTP_NO_MEMORY: /* does not come here: replies_and_timers.c sends it again */
+		case WF_HTTP_NO_MEMORY: /* never comes here: replies_and_timers.c has the request sent again */
 			wf_fault(&answer->fault, WF_CODE_CONNECT, "%s", reply->message);
 			answer->retryable = true;
 			break;
@@ -397,7 +409,7 @@ wf_http_answer(const WfHttpReply *reply, WfAnswer *answer)
 	}
 }
 
-/* ---- an answer as a row holds it ---- */
+/* ---- an answer as a delivery holds it ---- */
 
 Jsonb *
 wf_http_encode(const WfAnswer *answer)

@@ -1,6 +1,6 @@
 /*
  * http_codec.h
- *		Between a visit and a request: the request that a visit makes, the answer that a reply is.
+ *		The HTTP codec: makes the request of a visit, and reads a reply as the answer to its action.
  */
 #ifndef WF_HTTP_CODEC_H
 #define WF_HTTP_CODEC_H
@@ -11,13 +11,21 @@
 #include "http/http.h"
 #include "http/server.h"
 
-/* Build the request of a visit, in CurrentMemoryContext. Needs a transaction. False with *fault if it may not be sent. */
+/*
+ * Make the request of a visit, in CurrentMemoryContext, with the credentials of `owner`, who owns the process. To be
+ * called in a transaction. Returns false with *fault if there is no such request, or it may not be sent.
+ */
 extern bool wf_http_request(WfVisit *visit, const WfServer *server, Oid owner, WfHttpRequest *request, WfFault *fault);
 
-/* Read a reply, in CurrentMemoryContext. Never fails: what cannot be read is a fault in the answer. */
+/*
+ * Read a reply into *answer, in CurrentMemoryContext. A reply that is no success, or that cannot be read, is a fault in
+ * the answer. Throws only if there is no memory, or jsonb cannot hold the reply.
+ */
 extern void wf_http_answer(const WfHttpReply *reply, WfAnswer *answer);
 
-/* An answer as a row can hold it, and back. */
+/*
+ * Encode an answer as jsonb for a delivery, and decode it. When the attempt began, and what was lacking, is not kept.
+ */
 extern Jsonb *wf_http_encode(const WfAnswer *answer);
 extern void	  wf_http_decode(Jsonb *packed, WfAnswer *answer);
 

@@ -1,10 +1,12 @@
 /*
  * in_flight.c
- *		Which visits the dispatcher has in its hands.
+ *		The visits that are in flight: those whose rows the dispatcher has picked up, and must not pick up again.
  *
- * A hash in this process's memory: claiming a row writes nothing. A visit in it is never sent again, whatever the cursor of
- * its queue does. A new dispatcher begins with the replies that wait as deliveries. A process has one, so what is static here, and in
- * queue_cursor.c and places.c, is the dispatcher's.
+ * They are a hash table in this process's memory, so that picking up a row writes nothing. The request of a visit that
+ * is in the table is never sent again, even if the queue's cursor goes back and finds its row once more: whoever takes
+ * rows skips those in flight. A new dispatcher begins with the replies that wait as deliveries.
+ *
+ * A process has one dispatcher, so what is static here, and in queue_cursor.c and places.c, belongs to that.
  */
 #include "postgres.h"
 
@@ -16,7 +18,7 @@
 #include "worker/in_flight.h"
 #include "worker/places.h"
 
-/* While it grows it is in no state to go on from an error. */
+/* An error while the table grows would leave it broken: without memory for it, this process ends. */
 struct in_flight_hash;
 static void *in_flight_allocate(struct in_flight_hash *table, Size size);
 static void	 in_flight_free(struct in_flight_hash *table, void *pointer);
@@ -34,10 +36,10 @@ static void	 in_flight_free(struct in_flight_hash *table, void *pointer);
 #include "lib/simplehash.h"
 
 static in_flight_hash *entries;
-static int			   nhanded_over = 0;
-static int			   nkept = 0;
-static int			   nblocking = 0; /* of those */
-static int			   npostponed = 0;
+static int			   nhanded_over = 0; /* entries that are handed_over */
+static int			   nkept = 0;		 /* entries with a reply that is kept */
+static int			   nblocking = 0;	 /* those of them that block */
+static int			   npostponed = 0;	 /* entries that are looked at later */
 
 static void *
 in_flight_allocate(struct in_flight_hash *table, Size size)
@@ -78,6 +80,7 @@ count_in_flight(WfQueueCursor *cursor, int change)
 		cursor->counts->in_flight = cursor->in_flight;
 }
 
+/* The request of an entry is in flight no longer: give back its places. */
 static void
 leave_cursor(WfInFlight *entry)
 {
@@ -92,7 +95,7 @@ leave_cursor(WfInFlight *entry)
 	wf_request_hide(entry->place);
 	count_in_flight(cursor, -1);
 	if (cursor->slots <= 0)
-		cursor->slots = 1; /* look again */
+		cursor->slots = 1; /* so that the cursor looks whether there is a row for this place */
 }
 
 static void
@@ -310,7 +313,7 @@ wf_in_flight_blocked(void)
 	return nblocking > 0;
 }
 
-/* ---- those that are looked at again ---- */
+/* ---- visits whose rows are looked at again ---- */
 
 void
 wf_in_flight_postpone(int64 visit, int pause_ms)
@@ -326,7 +329,7 @@ wf_in_flight_postpone(int64 visit, int pause_ms)
 	npostponed++;
 }
 
-/* Their rows may lie behind the cursor. */
+/* Their cursors start again, since they have passed these rows. */
 void
 wf_in_flight_resume(TimestampTz now)
 {

@@ -1,6 +1,10 @@
 /*
  * in_flight.h
- *		Which visits the dispatcher has in its hands.
+ *		The visits that are in flight: those whose rows the dispatcher has picked up, and must not pick up again.
+ *
+ * A visit is in flight until the result of its request has been committed. A reply that cannot be applied at once parks
+ * it: no request is in flight then, but its reply waits as a delivery, with an executor or in memory (`kept`). There is
+ * one such table, in the memory of the dispatcher.
  */
 #ifndef WF_IN_FLIGHT_H
 #define WF_IN_FLIGHT_H
@@ -15,69 +19,79 @@ typedef struct WfInFlight
 {
 	int64		   visit;
 	int64		   instance;
-	WfQueueCursor *cursor; /* where its request is under way; NULL: its reply waits as a delivery */
-	int			   place;  /* where that is shown, while cursor is set */
-	Oid			   owner;  /* of its process, while its request is under way */
-	WfQueueCursor *home;   /* where its request was due; NULL: likewise */
-	bool		   later;  /* nothing is under way: its row is looked at again at again_at */
-	WfHttpReply	  *kept;   /* its reply, which could not be stored yet: again at again_at */
-	bool		   blocks; /* … and since then no other reply could be */
+	WfQueueCursor *cursor; /* cursor of the server that its request is in flight to; NULL: no request is */
+	int			   place;  /* where the request is shown (shmem/shown.h), while cursor is set */
+	Oid			   owner;  /* owner of its process, while its request is in flight; InvalidOid: not known yet */
+	WfQueueCursor *home;   /* cursor of the queue where its row was due; NULL: it was parked from the start */
+	bool		   later;  /* no request is in flight, and its row is looked at again at again_at */
+	WfHttpReply	  *kept;   /* its reply, which could not be stored and is tried again at again_at; or NULL */
+	bool		   blocks; /* since its reply was kept, no other reply could be stored */
 	TimestampTz	   again_at;
-	bool		   handed_over; /* an executor deals with its reply */
+	bool		   handed_over; /* its reply is a delivery for an executor */
 	char		   status;		/* simplehash's */
 } WfInFlight;
 
+/* Make the table, once per process. Without memory for it, the process ends (FATAL). */
 extern void wf_in_flight_init(void);
 
-/* NULL: it is not in flight. Valid until the next call of another function here. */
+/* Find the entry of a visit, which is valid until the next call of another function here. NULL: it is not in flight. */
 extern WfInFlight *wf_in_flight_find(int64 visit);
 
-/* False: it was in flight already. `cursor` NULL: no request, but a reply that waits as a delivery. */
+/*
+ * Add a visit, with a request that counts for `cursor`; or, with `cursor` NULL, parked, since its reply waits as a
+ * delivery. Returns false if it was in flight already. Without memory for the table, the process ends (FATAL).
+ */
 extern bool wf_in_flight_take_off(int64 instance, int64 visit, WfQueueCursor *cursor);
 
-/* Whose request it is, before it is sent. */
+/* Count the request of a visit for the owner of its process. To be called before it is sent; may be called again. */
 extern void wf_in_flight_own(int64 visit, Oid owner);
 
-/* What came of it has been committed. */
+/* Remove a visit, if it is in flight, since its result has been committed. Its row may be picked up again. */
 extern void wf_in_flight_land(int64 visit);
 
-/* Its request is over, but what came back waits, or cannot be dealt with: it is not to be sent again. */
+/* Park a visit: its request has ended, but its reply waits as a delivery, so that it must not be sent again. */
 extern void wf_in_flight_hold(int64 visit);
 
-/* Likewise, and an executor deals with it. */
+/* Park a visit whose reply is a delivery for an executor. */
 extern void wf_in_flight_hand_over(int64 visit);
-/* Instances of those with which executors deal, palloc'd. Returns how many. */
+/* The instances of visits that are parked so, palloc'd; one may come several times. Returns how many. */
 extern int wf_in_flight_handed_over(int64 **instances);
 /*
- * Given the replies of these instances that still wait, n of them: requests whose reply has been delivered are in flight no longer, others wait as
- * deliveries for somebody else again. Returns how many are in flight no longer.
+ * Given the n replies that still wait as deliveries for these instances, remove the visits whose replies executors have
+ * delivered. A reply that is in the dispatcher's queue again leaves its visit parked. Sorts the array. Returns how many
+ * visits were removed.
  */
 extern int wf_in_flight_settle(WfReplyKey *waiting, int n);
 
-/* Its reply is there, and waits: as a delivery, or kept. */
+/* Is the visit parked? Then its reply waits as a delivery, or is kept. */
 extern bool wf_in_flight_awaits_delivery(int64 visit);
 
 /*
- * Its request is over, and its reply could not be stored for want of something: it is kept, and to be tried again then. Landing it
- * does not release the reply.
+ * Park a visit whose reply could not be stored, since something was lacking: the reply is kept in memory, and tried
+ * again at again_at. Who removes the visit releases the reply.
  */
 extern void wf_in_flight_keep(int64 visit, WfHttpReply *reply, TimestampTz again_at);
-/* Whose replies are to be tried by now, up to `limit` of them and so many bytes of bodies: copies. Returns how many. */
-extern int		   wf_in_flight_kept(TimestampTz now, int limit, size_t bytes, WfInFlight *due);
-extern TimestampTz wf_in_flight_kept_next(void); /* the first again_at; WF_NEVER: none is kept */
+/*
+ * Copy the entries whose kept replies are to be tried again by now to `due`: at most `limit`, and no further one once
+ * the bodies have reached `bytes` bytes. Returns how many.
+ */
+extern int wf_in_flight_kept(TimestampTz now, int limit, size_t bytes, WfInFlight *due);
+/* When the first kept reply is tried again; WF_NEVER: none is kept. */
+extern TimestampTz wf_in_flight_kept_next(void);
 
-/* A reply was stored: those that are kept all the same stand for themselves. */
+/* A reply was stored, so that those that are kept do not block new requests any more. */
 extern void wf_in_flight_stored(void);
-/* Has no reply been stored since one of those that are kept could not be? */
+/* Is a reply kept since which no other reply could be stored? Then hardly any new request should be sent. */
 extern bool wf_in_flight_blocked(void);
 
-/* Nothing is under way any more, and nothing came back that could be dealt with: its row is looked at again then. */
+/* The request of a visit has come to nothing. Keep the visit for pause_ms; after that its row is looked at again. */
 extern void wf_in_flight_postpone(int64 visit, int pause_ms);
-/* Land those whose time has come. */
-extern void		   wf_in_flight_resume(TimestampTz now);
-extern TimestampTz wf_in_flight_resume_next(void); /* WF_NEVER: there are none */
+/* Remove the visits whose pause is over, and let their cursors find their rows. */
+extern void wf_in_flight_resume(TimestampTz now);
+/* When the first pause is over; WF_NEVER: there is none. */
+extern TimestampTz wf_in_flight_resume_next(void);
 
-/* It could not be dealt with: its row is looked at again after a pause. */
+/* Remove a visit, and let the cursor of its server look again after a pause, which grows up to longest_pause_ms. */
 extern void wf_in_flight_see_again(int64 visit, int longest_pause_ms);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * session.c
- *		What the session of every worker needs: a transaction of this moment, and serving interrupts.
+ *		What the session of every worker needs: transactions whose now() is right, and serving interrupts.
  */
 #include "compat.h"
 

@@ -1,6 +1,9 @@
 /*
  * worker.h
- *		The processes: launcher, dispatcher, executor; and the hooks that tell them of statements.
+ *		The worker processes (launcher, dispatcher, executor), and the hooks that tell them of statements.
+ *
+ * The launcher is one process for the cluster. Each database has one dispatcher, and up to workflow.executors executors
+ * while there is work for them.
  */
 #ifndef WF_WORKER_H
 #define WF_WORKER_H
@@ -9,7 +12,7 @@
 
 #include "fmgr.h"
 
-/* From _PG_init while preloading. */
+/* Register the launcher, and install the hooks; called by _PG_init while the library is preloaded. */
 extern void wf_launcher_register(void);
 extern void wf_utility_hook_install(void);
 
@@ -19,23 +22,30 @@ extern PGDLLEXPORT void workflow_dispatcher_main(Datum database);
 extern PGDLLEXPORT void workflow_executor_main(Datum database);
 
 /*
- * The loops. They begin connected to their database, outside a transaction, with the extension there and the session
- * settings forced; wf_dispatcher_attach or wf_executor_attach was called. Returning ends the process quietly; an
- * error ends it with exit code 1, after which it is started again, with a growing pause.
+ * The loops of a dispatcher and of an executor. The process is attached (wf_dispatcher_attach, wf_executor_attach) and
+ * connected to a database that has the extension; it is outside a transaction, and its session settings are forced. If
+ * a loop returns, the process exits with code 0. An error ends it with code 1, and it is started again after a pause
+ * that grows.
  */
 extern void wf_dispatcher_run(void);
 extern void wf_executor_run(void);
 
-/* Before the dispatcher counts for workflow.databases: is its database a copy? Then it has been said, and it should go. */
+/*
+ * Is the database of this dispatcher a copy? Asked before the database counts for workflow.databases. If true, the log
+ * has been told, and the process should exit.
+ */
 extern bool wf_dispatcher_in_copy(void);
 
-/* Begin a transaction of this moment: now() in it does not stand still at the start of the process. */
+/* Begin a transaction whose now() is this moment, since no statement of a client sets that in a worker. */
 extern void wf_begin_transaction(void);
 
-/* Serve interrupts. A cancel is for work: between two pieces of it, there is nothing to be cancelled. */
+/* Serve interrupts between two pieces of work. A cancel is dropped, since there is nothing that it could cancel. */
 extern void wf_worker_check(void);
 
-/* Serve interrupts and a changed configuration: once a turn of a loop, outside a transaction. True if settings were read. */
+/*
+ * Serve interrupts, and read the configuration again if it has changed. To be called once in each turn of a loop,
+ * outside a transaction. Returns true if settings were read.
+ */
 extern bool wf_worker_interrupts(void);
 
 #endif
