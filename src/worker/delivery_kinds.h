@@ -13,9 +13,7 @@ typedef struct WfDeliveryKind
 {
 	const char *name;
 	bool		lands; /* the dispatcher has the visit in flight until the delivery is applied */
-	/*
-	 * Apply the payload to a living visit. Called inside wf_store_enter, with the instance locked and not suspended.
-	 */
+	/* Apply the payload to a living visit, inside wf_store_enter, with the instance locked and not suspended. */
 	void (*apply)(WfBatch *batch, WfVisit *visit, Jsonb *payload);
 } WfDeliveryKind;
 

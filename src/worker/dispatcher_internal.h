@@ -100,10 +100,7 @@ extern bool wf_replies_take(WfDispatcher *dispatcher);
 extern void wf_timers_fire(WfDispatcher *dispatcher, WfQueueCursor *cursor, WfJobKind kind);
 /* Apply deliveries that are due in the dispatcher's queue. */
 extern void wf_deliveries_take(WfDispatcher *dispatcher);
-/*
- * Remove visits from those in flight whose replies executors have delivered. Returns false if that has to be
- * repeated.
- */
+/* Remove visits in flight whose replies executors have delivered. Returns false if that has to be repeated. */
 extern bool wf_replies_remove_delivered(WfDispatcher *dispatcher);
 /* Try again to store replies that could not be stored before. */
 extern void wf_replies_retry_kept(WfDispatcher *dispatcher);

@@ -100,9 +100,7 @@ move_visit(WfBatch *batch, WfVisit *visit)
 	wf_batch_flush(batch);
 }
 
-/*
- * Does this executor still serve the visit's role? The process may have got another owner since its queue was listed.
- */
+/* Does this executor serve the visit's role? The process may have got another owner since the queue was listed. */
 static bool
 is_own_visit(const WfVisit *visit)
 {

@@ -141,9 +141,7 @@ wf_failure_lack(const ErrorData *error)
 
 /* ---- remembering and logging ---- */
 
-/*
- * The first number of a row in shmem/lacks.h: work that belongs to no visit is remembered by the worker's process ID.
- */
+/* The number under which work is remembered in shmem/lacks.h: for work of no visit, this worker's process ID. */
 static int64
 key_of(int64 instance, int64 visit)
 {

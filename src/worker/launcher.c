@@ -1,11 +1,13 @@
 /*
  * launcher.c
- *		One process in the cluster that starts dispatchers where the extension is, and sleeps.
+ *		The launcher: the one process in the cluster that starts dispatchers in databases that have the extension.
  *
- * It is connected to no database, so it learns whether one has the extension by starting a dispatcher there, which
- * leaves at once if it has not. Few at a time: worker slots are scarce. What it knows is in its own memory and
- * starts afresh with it; who is running is in shared memory. It is woken by dispatchers that come or go, and by
- * transactions that changed databases or the extension; it waits for a time only while a restart is pending.
+ * The launcher is connected to no database. To learn whether a database has the extension, it starts a dispatcher
+ * there, which exits at once if not (a probe). Few probes run at a time, since worker slots are scarce.
+ *
+ * What the launcher knows of databases is in its own memory, and a new launcher begins with nothing; which workers are
+ * running is in shared memory. It is woken by dispatchers that begin or end, and by transactions that have changed
+ * databases or the extension. It sleeps for a limited time only while a dispatcher is to be started after a pause.
  */
 #include "compat.h"
 
@@ -33,44 +35,47 @@
 #include "shmem/workers.h"
 #include "worker/worker.h"
 
-#define RESTART_SECONDS		   5 /* of the launcher itself */
+#define RESTART_SECONDS		   5 /* pause before the postmaster starts the launcher again */
 #define PROBES_AT_ONCE		   2
 #define FIRST_PAUSE_MS		   1000
 #define FIRST_REFUSAL_PAUSE_MS 100
 #define LONGEST_PAUSE_MS	   60000
-#define COPY_PAUSE_MS		   1000 /* between two looks at a copy: each prepared transaction that ends there asks for one */
-#define RAN_WELL_MS			   60000 /* after that a death is not one in a row */
+/* Shortest time between two starts in a copy, since each prepared transaction that ends there asks for one. */
+#define COPY_PAUSE_MS 1000
+/* A dispatcher that ran for so long before it died has not failed several times in a row. */
+#define RAN_WELL_MS 60000
 
+/* What is known of a database. */
 typedef enum Finding
 {
-	UNKNOWN, /* to be looked at */
-	PRESENT,
-	UNUSABLE, /* no extension, one of another version, or no room: until something changes */
-	NO_ROOM,  /* likewise, until a slot is free */
-	COPY,	  /* of another database: until we are told to look */
+	UNKNOWN,  /* a dispatcher has to be started, to find out */
+	PRESENT,  /* it has the extension, and should have a dispatcher */
+	UNUSABLE, /* it has no extension, or another version: no dispatcher until something changes */
+	NO_ROOM,  /* too many databases have workers: no dispatcher until one of them has none any more */
+	COPY,	  /* it is a copy of another database: no dispatcher until a transaction asks for a look */
 } Finding;
 
 typedef struct Database
 {
 	Oid						oid;
 	Finding					finding;
-	bool					exists;	 /* found by the last scan */
-	bool					awaited; /* a dispatcher was started, and has not been seen to end */
-	bool					again;	 /* what that one says at its end may be out of date */
-	bool					holds_slot;
-	bool					counted; /* for workflow.databases: it was found to have the extension */
+	bool					exists;		/* the last scan of pg_database has found it */
+	bool					awaited;	/* its dispatcher was started, and has not been seen to end */
+	bool					again;		/* the exit reason of that dispatcher may be out of date */
+	bool					holds_slot; /* it has a slot in shared memory */
+	bool					counted;	/* it counts for workflow.databases, since it was found to have the extension */
 	WfTicket				ticket;
-	BackgroundWorkerHandle *handle; /* NULL if started by a former launcher */
+	BackgroundWorkerHandle *handle; /* of its dispatcher; NULL: none, or one that a former launcher has started */
 	TimestampTz				started_at;
-	int						failures; /* in a row */
-	bool					refused;  /* no worker slot was free for its dispatcher */
-	TimestampTz				start_after;
+	int						failures;	 /* how often in a row its dispatcher has died */
+	bool					refused;	 /* no worker slot was free for its dispatcher */
+	TimestampTz				start_after; /* start no dispatcher before this time */
 } Database;
 
 static List *databases = NIL; /* of Database *, in TopMemoryContext */
-static int	 probing;		  /* how many are being looked at */
-static bool	 scan_pending;
-static int	 refusals = 0; /* no free worker slot, in a row */
+static int	 probing;		  /* databases whose finding is unknown and that have a dispatcher */
+static bool	 scan_pending;	  /* pg_database has to be scanned again */
+static int	 refusals = 0;	  /* how often in a row no worker slot was free */
 
 void
 wf_launcher_register(void)
@@ -116,6 +121,7 @@ found_database(Oid oid)
 	database->exists = true;
 }
 
+/* Add databases that are not known yet; the scan has not found them. */
 static void
 adopt(int n, Oid *oids)
 {
@@ -129,7 +135,10 @@ adopt(int n, Oid *oids)
 	pfree(oids);
 }
 
-/* What a former launcher has left of databases that are no more is looked after like any other. */
+/*
+ * Add databases that were dropped, and of which a former launcher has left a slot or an entry for a copy. They are
+ * wound up like others that do not exist any more.
+ */
 static void
 adopt_remains(void)
 {
@@ -159,7 +168,7 @@ scan_databases(void)
 	{
 		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
 
-		/* below -1: half dropped */
+		/* A limit below -1 marks a database whose DROP DATABASE was interrupted. */
 		if (form->datallowconn && form->datconnlimit >= -1)
 			found_database(form->oid);
 	}
@@ -172,19 +181,20 @@ scan_databases(void)
 	adopt_remains();
 }
 
+/* The extension has changed in this database: find out anew, with a new dispatcher. */
 static void
 probe_again(Database *database)
 {
 	database->finding = UNKNOWN;
 	database->failures = 0;
 	database->start_after = 0;
-	/* one that is there may be running on what has changed */
+	/* Running workers may still use what was there before. */
 	wf_database_terminate(database->oid);
 }
 
 /*
- * Without disturbing one that is there; what that has seen so far does not count, should it leave. Who found no room waits for
- * room, and one that is to be started sees what there is.
+ * The extension may have come to this database, or a copy may be none any more. A dispatcher that runs is not
+ * disturbed, but should it exit, its exit reason is out of date. Databases that found no room go on waiting for room.
  */
 static void
 look_again(Database *database)
@@ -200,6 +210,7 @@ look_again(Database *database)
 	}
 }
 
+/* Call a function for these databases, or for all of them. One that is not known yet has to be found by a scan. */
 static void
 for_each(void (*what)(Database *database), const Oid *oids, int n, bool all)
 {
@@ -251,10 +262,10 @@ record_failure(Database *database, TimestampTz now)
 	database->start_after =
 		TimestampTzPlusMilliseconds(now, Min((long) FIRST_PAUSE_MS << Min(database->failures, 10), LONGEST_PAUSE_MS));
 	database->failures++;
-	scan_pending = true; /* it may have died because its database has gone */
+	scan_pending = true; /* the dispatcher may have died because its database was dropped */
 }
 
-/* A database with workers has gone, or turned out to be a copy: those that found no room may try again. */
+/* A database that counted does not any more, so that databases that found no room may try again. */
 static void
 offer_places(Database *left)
 {
@@ -270,13 +281,14 @@ offer_places(Database *left)
 	}
 }
 
-/* Executors may still be there; the last of them wakes us. */
+/* If executors are still there, the slot stays; the last of them wakes the launcher. */
 static void
 give_slot_back(Database *database)
 {
 	database->holds_slot = !wf_slot_release(database->oid);
 }
 
+/* The dispatcher of a database has ended: its exit reason says whether and when to start another one. */
 static void
 dispatcher_has_ended(Database *database, WfExitReason exit_reason, TimestampTz now)
 {
@@ -305,7 +317,7 @@ dispatcher_has_ended(Database *database, WfExitReason exit_reason, TimestampTz n
 			break;
 		case WF_EXIT_TURNED_COPY:
 			database->finding = COPY;
-			database->counted = true; /* even if we have never seen it so */
+			database->counted = true; /* the dispatcher was confirmed, even if the launcher has not seen that */
 			break;
 		case WF_EXIT_NO_ROOM:
 			database->finding = NO_ROOM;
@@ -331,7 +343,7 @@ follow_database(Database *database, TimestampTz now)
 		case WF_DISPATCHER_STARTING:
 			if (database->handle != NULL && GetBackgroundWorkerPid(database->handle, &pid) != BGWH_STOPPED)
 				break;
-			/* it may have come and gone between the two looks */
+			/* It may have attached and ended between these two looks. */
 			wf_dispatcher_unreserve(database->oid, &database->ticket);
 			(void) wf_dispatcher_look(database->oid, &exit_reason);
 			dispatcher_has_ended(database, exit_reason, now);
@@ -398,18 +410,18 @@ start_dispatcher(Database *database, TimestampTz now)
 			break;
 		case WF_RESERVE_BLOCKED:
 			break;
-		case WF_RESERVE_RUNNING: /* a former launcher's */
+		case WF_RESERVE_RUNNING: /* a former launcher has started it */
 			database->holds_slot = true;
 			database->awaited = true;
 			database->started_at = now;
 			break;
-		case WF_RESERVE_FULL: /* passing: there are slots for probes, and some wait for executors to go */
+		case WF_RESERVE_FULL: /* for a moment: there are slots for probes, and some are freed when executors exit */
 			database->start_after = TimestampTzPlusMilliseconds(now, FIRST_PAUSE_MS);
 			break;
 	}
 }
 
-/* True if there is nothing left of it. */
+/* Clear what is left of a dropped database. Returns true if nothing is left, so that it can be forgotten. */
 static bool
 wind_up(Database *database)
 {
@@ -422,7 +434,7 @@ wind_up(Database *database)
 	return true;
 }
 
-/* Returns when to look again, or DT_NOEND. */
+/* Look after a database: follow its dispatcher, or start one. Returns when to call again, or DT_NOEND. */
 static TimestampTz
 look_after(Database *database, TimestampTz now)
 {
@@ -443,7 +455,7 @@ look_after(Database *database, TimestampTz now)
 	if (database->start_after > now)
 		return database->start_after;
 	if (database->finding == UNKNOWN && probing >= PROBES_AT_ONCE)
-		return DT_NOEND; /* the end of a probe wakes us */
+		return DT_NOEND; /* the end of another probe wakes the launcher */
 	start_dispatcher(database, now);
 	if (!database->awaited)
 		return database->start_after > now ? database->start_after : DT_NOEND;
@@ -453,7 +465,7 @@ look_after(Database *database, TimestampTz now)
 
 /* ---- the loop ---- */
 
-/* For those who look why nothing is done in their database. */
+/* Show in the view workers that a database has no dispatcher because no worker slot is free. */
 static void
 log_refused_dispatcher(void)
 {
@@ -473,7 +485,7 @@ look_after_all(void)
 	TimestampTz at;
 	ListCell   *cell;
 
-	/* those under way count before others are started */
+	/* Probes that are under way have to be counted before others are started. */
 	probing = 0;
 	foreach (cell, databases)
 	{
@@ -489,7 +501,7 @@ look_after_all(void)
 		}
 		else if (database->awaited)
 		{
-			at = look_after(database, now); /* not within a macro, which would do it twice */
+			at = look_after(database, now); /* outside of Min, which would call it twice */
 			next = Min(next, at);
 		}
 	}
@@ -525,7 +537,7 @@ void
 workflow_launcher_main(Datum arg)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	ConfigReloadPending = true; /* one that came earlier was ignored */
+	ConfigReloadPending = true; /* a SIGHUP that came earlier was ignored */
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
@@ -544,7 +556,7 @@ workflow_launcher_main(Datum arg)
 		{
 			scan_pending = false;
 			scan_databases();
-			SetLatch(MyLatch); /* a wait for a lock may have reset it */
+			SetLatch(MyLatch); /* a wait for a lock during the scan may have reset it */
 		}
 		next = look_after_all();
 		log_refused_dispatcher();

@@ -1,6 +1,8 @@
 /*
  * limit.c
  *		How long a piece of work may take, and how its errors are caught.
+ *
+ * It owns one timeout of PostgreSQL (utils/timeout.h). The variables here are read and written by its signal handler.
  */
 #include "compat.h"
 
@@ -15,20 +17,23 @@
 #include "worker/limit.h"
 #include "worker/memory.h"
 
-/* What has exceeded its limit is cancelled that often, at that distance. */
+/* Users' SQL that has exceeded its limit is cancelled MOST_HITS times, every HIT_AGAIN_MS. */
 #define MOST_HITS	 5
 #define HIT_AGAIN_MS 1000
-/* What moves have taken is looked at that often while one goes on. */
+/* During moves, the time that they have taken is looked at so often. */
 #define LOOK_AT_TIME_MS 10
 
 static volatile sig_atomic_t limit_hit = false;
 static volatile sig_atomic_t hit_in_lock = false;
 static volatile sig_atomic_t hits = 0;
 
-/* Of moves: the timer looks again and again, since owners have less time left than that. 0: it does not */
+/* For moves: when the limit is exceeded, though a move may be stopped sooner, for its owner's budget. 0: no moves. */
 static volatile TimestampTz limit_at = 0;
 
-/* A user's SQL can catch a cancel, and go on. It is told again, and then it ends with its process. */
+/*
+ * Cancel what is running. Users' SQL can catch the cancel and continue, so it is cancelled again, and in the end the
+ * process is terminated.
+ */
 static void
 limit_handler(void)
 {
@@ -92,7 +97,7 @@ wf_limit_end(void)
 {
 	disable_timeout(limit_id(), false);
 	if (limit_hit)
-		QueryCancelPending = false; /* it came just after the end */
+		QueryCancelPending = false; /* the limit was exceeded just after the work was done */
 }
 
 bool

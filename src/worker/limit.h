@@ -1,6 +1,8 @@
 /*
  * limit.h
  *		How long a piece of work may take, and how its errors are caught.
+ *
+ * A process has one time limit at a time. What exceeds it is cancelled like a statement, with 57014.
  */
 #ifndef WF_LIMIT_H
 #define WF_LIMIT_H
@@ -9,22 +11,29 @@
 
 #include "model/fault.h"
 
-/* Arm the time limit; 0: none. */
+/* Begin a time limit of limit_ms milliseconds; 0: there is none. */
 extern void wf_limit_begin(int limit_ms);
-extern void wf_limit_begin_moves(int limit_ms); /* and that of owners, who may have less time left for their moves */
-extern void wf_limit_begin_sql(int limit_ms);	/* for a user's SQL: what does not heed it ends with this process */
+/* The same for moves, limit_ms above 0; a move may also take no longer than its owner's budget allows (budget.h). */
+extern void wf_limit_begin_moves(int limit_ms);
+/* The same for users' SQL, which can catch a cancel: it is cancelled several times, and then this process ends. */
+extern void wf_limit_begin_sql(int limit_ms);
 extern void wf_limit_end(void);
+
+/* The rest asks about the limit that was begun last, whether it has ended or not. Was it exceeded? */
 extern bool wf_limit_was_hit(void);
-extern bool wf_limit_ends_us(void);		/* … and was not heeded for so long that this process has to end */
-extern bool wf_limit_hit_in_lock(void); /* … while it waited for somebody else */
+/* Does this process end, since the work was uncancellable? */
+extern bool wf_limit_ends_us(void);
+/* Was it exceeded while this process waited for another transaction's lock? */
+extern bool wf_limit_hit_in_lock(void);
 
 /*
- * Call in PG_CATCH: copies the error into `context`, aborts the transaction. A cancel is an error like others, and a real
- * shutdown is none.
+ * To be called in PG_CATCH: end the time limit, copy the error to `context`, and abort the transaction. A cancel is
+ * handled like any other error; a termination (SIGTERM) is none, since it never gets here.
  */
 extern ErrorData *wf_catch(MemoryContext context);
-/* Did it take more memory than this process allows itself? Ask at once. */
+/* Did the work exceed the memory limit of this worker? To be asked before another error is thrown. */
 extern bool wf_catch_took_too_much(const ErrorData *error);
+/* Make a fault of an error that a move has thrown. */
 extern void wf_catch_fault(const ErrorData *error, WfFault *fault);
 
 #endif

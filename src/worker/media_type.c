@@ -1,6 +1,6 @@
 /*
  * media_type.c
- *		What a Content-Type says of a body, written in whatever way servers do.
+ *		What a Content-Type says of a body. The parser accepts whatever servers send, also what RFC 9110 does not allow.
  */
 #include "postgres.h"
 
@@ -14,7 +14,10 @@ typedef struct Essence
 	size_t		len;
 } Essence;
 
-/* A quoted string's inside, or all up to a delimiter; copied as far as there is room. Returns what follows. */
+/*
+ * Copy a parameter's value: the inside of a quoted string, or all up to a delimiter; cut off to `size` bytes. Returns
+ * the position behind it.
+ */
 static const char *
 take_value(const char *at, char *value, size_t size)
 {
@@ -37,7 +40,7 @@ take_value(const char *at, char *value, size_t size)
 	return at;
 }
 
-/* name=value, or what stands in its place. The first charset counts. */
+/* Read a parameter, name=value, or skip what stands in its place. Of several charsets the first one counts. */
 static const char *
 take_parameter(const char *at, WfMediaType *type)
 {
@@ -68,7 +71,7 @@ is_json(const Essence *essence)
 		   (len > 5 && pg_strncasecmp(text + len - 5, "+json", 5) == 0);
 }
 
-/* One of the list, up to its comma. What is no type, or any, says nothing. */
+/* Read one type of the list, up to a comma. It is ignored if it has no slash, or is a wildcard. */
 static const char *
 take_type(const char *at, Essence *last, WfMediaType *type)
 {

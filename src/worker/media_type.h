@@ -10,12 +10,12 @@
 typedef struct WfMediaType
 {
 	bool json;
-	char charset[64]; /* as it stands there, without quotes; "": none */
+	char charset[64]; /* as the header has it, without quotes; "": none */
 } WfMediaType;
 
 /*
- * Read the value of the header, NULL if there was none. Of several, as servers and proxies come to send them, the last one
- * counts; it has the charset of the one before, if it is the same type and says none itself.
+ * Read the value of a Content-Type; NULL: there was no such header. If it lists several types, as happens when proxies
+ * add theirs, the last one counts. If that has no charset, and the one before is the same type, its charset counts.
  */
 extern void wf_media_type_read(const char *content_type, WfMediaType *type);
 

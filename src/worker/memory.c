@@ -1,13 +1,15 @@
 /*
  * memory.c
- *		The limit that a worker has set to its own memory: what takes too much of it is an error, not the end of the server.
+ *		The limit that a worker sets to its own memory. Work that takes more gets an error; without the limit, the
+ *		kernel might end the process, and with it the server.
  *
- * It is the soft RLIMIT_DATA. Linux counts private writable memory by it, that of malloc, mmap and threads alike, but neither
- * shared memory nor files nor what malloc has merely reserved, as RLIMIT_AS would. Other systems may count less.
+ * The limit is the soft RLIMIT_DATA. On Linux it counts private writable memory, be it from malloc, mmap or threads; it
+ * counts neither shared memory nor files, nor, as RLIMIT_AS would, what malloc has merely reserved. Other systems may
+ * count less.
  *
- * Whether our own limit refused the memory is seen where the error is reported, by an error context callback at the bottom of the
- * stack: later, what was taken has been given back. What it finds out goes with the error as its hint, and so comes from
- * a parallel worker as well.
+ * Whether this limit refused the memory has to be found out when the error is reported, since later the work's memory
+ * has been freed. An error context callback at the bottom of the stack does that. It puts its finding into the hint of
+ * the error, so that a parallel worker's finding reaches its leader with the error.
  */
 #include "compat.h"
 
@@ -25,19 +27,19 @@
 #include "shmem/settings.h"
 #include "worker/memory.h"
 
-/* Taken beside what was asked for: the block that has it, what malloc rounds up to, what it cannot use. */
+/* A request for memory may need so much more than it says, since malloc rounds it up and cannot use all of a block. */
 #define SLACK ((rlim_t) 16 * 1024 * 1024)
-/* For dealing with the error itself */
+/* So much more memory is allowed while an error is being looked at. */
 #define RESERVE	  ((rlim_t) 16 * 1024 * 1024)
 #define HANDED_ON "workflow.parallel_memory"
 
-static const char	*setting = NULL; /* its name; NULL: this process sets itself no limit */
-static const int	*megabytes;
-static rlim_t		 found = RLIM_INFINITY; /* the soft limit that this process was started with */
-static rlim_t		 limit = RLIM_INFINITY; /* ours, if that is the one that counts */
-static MemoryContext room;					/* for looking at an error when there is no other */
+static const char	*setting = NULL;		/* name of the setting; NULL: this process sets itself no limit */
+static const int	*megabytes;				/* its value */
+static rlim_t		 found = RLIM_INFINITY; /* the soft limit with which this process was started */
+static rlim_t		 limit = RLIM_INFINITY; /* our own limit; infinity: there is none, or `found` is lower */
+static MemoryContext room;					/* memory for looking at an error, made in advance */
 static bool			 was_hit = false;
-static int			 handed_on = 0; /* megabytes */
+static int			 handed_on = 0; /* value of HANDED_ON, in megabytes */
 
 static void
 set_limit(rlim_t bytes)
@@ -62,7 +64,10 @@ apply_limit(int mb)
 
 /* ---- whose limit was it? ---- */
 
-/* Private writable memory of this process in bytes, without allocating anything; false if the system does not say. */
+/*
+ * Get the private writable memory of this process, in bytes, without allocating any. Returns false if the system does
+ * not say.
+ */
 static bool
 get_used(rlim_t *used)
 {
@@ -79,7 +84,7 @@ get_used(rlim_t *used)
 	if (n <= 0)
 		return false;
 	text[n] = '\0';
-	/* size resident shared text lib data: the sixth one */
+	/* The fields are: size resident shared text lib data. The sixth is wanted. */
 	for (int i = 0; i < 5 && at != NULL; i++)
 		at = strchr(at + (i > 0), ' ');
 	if (at == NULL)
@@ -88,7 +93,10 @@ get_used(rlim_t *used)
 	return end != at;
 }
 
-/* "Failed on request of size 1048576 in …", in whatever language. 0: it says nothing. */
+/*
+ * The size of the request that failed, by the first number in the error's detail: "Failed on request of size 1048576 in
+ * …", in any language. 0: there is none.
+ */
 static rlim_t
 requested(const char *detail)
 {
@@ -113,13 +121,14 @@ hint_of(const char *name)
 	return psprintf("A worker of workflow may not take more memory than %s allows.", name);
 }
 
-/* Does this error come from a parallel worker, which has found out already? */
+/* Does the error come from a parallel worker that has hit its limit? Then it has our hint already. */
 static bool
 was_told(const ErrorData *error)
 {
 	return error->hint != NULL && strstr(error->hint, setting) != NULL;
 }
 
+/* The error context callback: is the error one of our limit? If so, add the hint. */
 static void
 look_at_error(void *arg)
 {
@@ -149,7 +158,7 @@ look_at_error(void *arg)
 
 static ErrorContextCallback watch = {.callback = look_at_error};
 
-/* Below all others: whoever has put one there takes away what is above it. */
+/* Put the callback below all others on the stack: whoever has pushed one removes all that is above its own. */
 static void
 watch_errors(void)
 {
@@ -194,7 +203,7 @@ wf_memory_limit_begin(WfWorkerKind kind)
 	wf_memory_limit_follow();
 }
 
-/* A parallel worker gets the settings of its leader, which is an executor if it has this one. */
+/* A parallel worker gets the settings of its leader. If HANDED_ON is set, the leader is an executor. */
 static void
 take_over(int newval, void *extra)
 {

@@ -1,6 +1,6 @@
 /*
  * memory.h
- *		The limit that a worker has set to its own memory.
+ *		The limit that a worker sets to its own memory.
  */
 #ifndef WF_MEMORY_H
 #define WF_MEMORY_H
@@ -9,22 +9,28 @@
 
 #include "shmem/registration.h"
 
-/* Hidden setting in megabytes, 0: none. An executor hands its limit on to its parallel workers by it. From _PG_init. */
+/*
+ * Define the hidden setting by which an executor hands its limit on to its parallel workers, in megabytes; 0: none.
+ * Called by _PG_init.
+ */
 extern void wf_memory_define(void);
 
-/* In a worker, once, before its loop: set the limit that workflow.dispatcher_memory or workflow.executor_memory says. */
+/*
+ * Set this worker's limit, from workflow.dispatcher_memory or workflow.executor_memory. To be called once, before its
+ * loop. If the system refuses it, that is logged, and there is no limit.
+ */
 extern void wf_memory_limit_begin(WfWorkerKind kind);
 
-/* Again, after a reload. */
+/* Set the limit again, after the configuration was read again. */
 extern void wf_memory_limit_follow(void);
 
 /*
- * Was our own limit the reason of the last error 53200 that was thrown in this process, or in one of its parallel workers? Ask
- * only about such an error, as long as no other one was thrown.
+ * Was this limit the reason of the last error 53200 that was thrown in this process, or in one of its parallel workers?
+ * To be asked only about such an error, before another one is thrown.
  */
 extern bool wf_memory_limit_was_hit(void);
 
-/* The setting to raise then; NULL in other processes. */
+/* The name of the setting that says the limit; NULL: this process has set itself none. */
 extern const char *wf_memory_setting(void);
 
 #endif

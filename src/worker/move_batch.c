@@ -1,9 +1,10 @@
 /*
  * move_batch.c
- *		One transaction of a worker: jobs are loaded, carried out and committed, all or none.
+ *		One transaction of the dispatcher: jobs are loaded, carried out and committed, all or none.
  *
- * What is for an instance that is locked or suspended stays where it is, or becomes a delivery if it has arrived from outside: then
- * only a row keeps it from a crash.
+ * Locks: the instances of all jobs, without waiting for any. If an instance is locked by another transaction, or is
+ * suspended, its job changes nothing and waits in its row; a reply, which has no row yet, becomes a delivery, so that
+ * it survives a crash.
  */
 #include "postgres.h"
 
@@ -22,9 +23,9 @@
 #include "worker/moves_internal.h"
 #include "worker/worker.h"
 
-/* A reply that found its instance locked is tried again after that, if the end of the lock is not heard of. */
+/* A reply that found its instance locked is tried again after so long, or sooner if the end of the lock wakes us. */
 #define LOCKED_PAUSE_MS 10
-/* What fails for want of something is tried again with a pause that grows up to that. */
+/* Longest pause before a job for which something was lacking is tried again. */
 #define LONGEST_WAIT_MS 10000
 
 static int
@@ -42,7 +43,7 @@ is_among_missing(int64 id, const int64 *sorted, int n)
 	return bsearch(&id, sorted, n, sizeof(int64), compare_ids) != NULL;
 }
 
-/* Which of the instances that were not to be had are there, but locked? */
+/* For jobs whose instance could not be locked: has it ended, or has another transaction locked it? */
 static void
 judge_missing(WfBatch *batch, WfJob *jobs, int n)
 {
@@ -66,7 +67,7 @@ judge_missing(WfBatch *batch, WfJob *jobs, int n)
 			jobs[i].verdict = WF_JOB_LOCKED;
 }
 
-/* What has just arrived does not overtake what waits for its instance. */
+/* Mark the replies for whose instances deliveries wait: they must not overtake these. */
 static void
 judge_arrived(WfBatch *batch, WfJob *jobs, int n)
 {
@@ -85,7 +86,7 @@ judge_arrived(WfBatch *batch, WfJob *jobs, int n)
 		jobs[i].behind = jobs[i].kind == WF_JOB_REPLY && is_among_missing(jobs[i].instance, have, nhave);
 }
 
-/* It cannot be handled now: keep it where a crash cannot take it. Returns whether it is with executors then. */
+/* Store a reply that cannot be handled now as a delivery. Returns true if that is in a queue for executors. */
 static bool
 store_reply(WfBatch *batch, WfJob *job, const char *queue)
 {
@@ -96,7 +97,7 @@ store_reply(WfBatch *batch, WfJob *job, const char *queue)
 	return wf_delivery_append(job->instance, job->visit, WF_DELIVERY_REPLY, queue, again, wf_http_encode(&answer));
 }
 
-/* Suspended: nothing moves, nothing is lost. */
+/* The instance is suspended: its deliveries are put away, and a reply joins them. */
 void
 wf_job_keep_suspended(WfBatch *batch, WfJob *job)
 {
@@ -107,7 +108,7 @@ wf_job_keep_suspended(WfBatch *batch, WfJob *job)
 		(void) store_reply(batch, job, WF_QUEUE_SUSPENDED);
 }
 
-/* Likewise for what is locked, or has others before it. Deliveries stay where they are. */
+/* The instance is locked, or deliveries wait for it: a reply becomes a delivery, and deliveries stay where they are. */
 void
 wf_job_keep_locked(WfBatch *batch, WfJob *job)
 {
@@ -161,7 +162,10 @@ describe_job(void *arg)
 		errcontext("visit " INT64_FORMAT "_" INT64_FORMAT, (*job)->instance, (*job)->visit);
 }
 
-/* Is it, or what comes before it, left for later? */
+/*
+ * Is the job not carried out with this batch, since it is beyond the memory budget, or slow? Deliveries behind such a
+ * one have to wait, too.
+ */
 static bool
 is_left(WfBatch *batch, WfJob *jobs, int i, const WfVisit *visit, bool avoid_slow)
 {
@@ -188,7 +192,7 @@ carry_out(WfBatch *batch, WfJob *jobs, int i, WfVisit *visit)
 	else if (visit == NULL)
 		job->verdict = WF_JOB_GONE;
 	else if (visit->suspended && wf_job_follows(jobs, i) && jobs[i - 1].verdict == WF_JOB_SUSPENDED)
-		job->verdict = WF_JOB_SUSPENDED; /* with the one before it */
+		job->verdict = WF_JOB_SUSPENDED; /* the job before it has put all deliveries of the instance away */
 	else if (visit->suspended)
 		wf_job_keep_suspended(batch, job);
 	else if (job->behind)
@@ -221,7 +225,7 @@ apply_all(WfBatch *batch, WfJob *jobs, int n, bool avoid_slow)
 	error_context_stack = context.previous;
 }
 
-/* Those that were delivered. Nobody else can have done that meanwhile, nor may. */
+/* Delete the deliveries that were applied. The lock of the instance keeps others from doing so; this makes sure. */
 static void
 delete_delivered(WfJob *jobs, int n)
 {
@@ -236,14 +240,16 @@ delete_delivered(WfJob *jobs, int n)
 		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE), errmsg("a delivery was made by somebody else"));
 }
 
-/* What makes nothing due would only be done again after a crash: nobody waits for the disk, nor for a standby. */
+/*
+ * Do not wait for the disk or for a standby, since the transaction has made nothing due. If a crash undoes it, its rows
+ * are as before, and its jobs are done again.
+ */
 static void
 commit_lazily(void)
 {
 	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 }
 
-/* What they are for, as far as it is to be had; `verdict` of what is. In the batch's context. */
 void
 wf_jobs_load(WfBatch *batch, WfJob *jobs, int n, WfVerdictOfJob verdict)
 {
@@ -271,7 +277,7 @@ transaction(WfJob *jobs, int n, bool avoid_slow)
 	MemoryContext old;
 	bool		  needs_sync_commit;
 
-	wf_budget_forget(); /* the last one may have failed elsewhere than in a move */
+	wf_budget_forget(); /* CPU time of a transaction before, which has failed, does not count here */
 	wf_begin_transaction();
 	wf_store_enter(&access);
 	batch = wf_batch_begin();
@@ -285,11 +291,10 @@ transaction(WfJob *jobs, int n, bool avoid_slow)
 	wf_batch_end(batch);
 	wf_store_leave(&access);
 	if (!needs_sync_commit)
-		commit_lazily(); /* not before: leaving restores settings */
+		commit_lazily(); /* not before wf_store_leave, which restores settings */
 	CommitTransactionCommand();
 }
 
-/* NULL if it went well. */
 ErrorData *
 wf_jobs_try(WfJob *jobs, int n, int limit_ms, bool avoid_slow)
 {
@@ -314,7 +319,6 @@ wf_jobs_try(WfJob *jobs, int n, int limit_ms, bool avoid_slow)
 	return error;
 }
 
-/* It is to be tried again, as it was. */
 void
 wf_job_wait(WfJob *job, WfLack lack, const ErrorData *error)
 {

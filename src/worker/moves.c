@@ -1,9 +1,10 @@
 /*
  * moves.c
- *		Jobs of workers: together in one transaction (move_batch.c) if all goes well, one by one if not.
+ *		Jobs of the dispatcher: together in one transaction (move_batch.c) if all goes well, one by one if not.
  *
- * A batch that fails is made again one by one, so that a poison row holds up nobody: it alone becomes an incident, if
- * it was its own fault (failure.c). A cancel counts as that of the one move that it meets; a termination is no error, and not caught.
+ * The jobs of a batch that has failed are tried one by one, so that a visit that cannot be moved holds up no others. It
+ * alone becomes an incident, if that was its own fault (failure.c). A cancel counts as an error of the job that it
+ * meets. A termination ends the process, and is not caught.
  */
 #include "postgres.h"
 
@@ -13,13 +14,16 @@
 #include "worker/limit.h"
 #include "worker/moves_internal.h"
 
-/* Those whose owner has no time left are left out of a batch, and it is tried again, that often. */
+/* A batch is tried so often together, each time without the jobs of owners that have spent their budget meanwhile. */
 #define MOST_ROUNDS 8
-/* After so many of a batch in a row have failed so, the others are left for later; one that has waited for a lock counts more. */
+/*
+ * After so many jobs of a batch in a row for which something was lacking, the others are left for later. One that has
+ * waited for a lock counts as LOCKED_COUNTS, since it has taken that much time.
+ */
 #define MOST_SHORT	  8
 #define LOCKED_COUNTS 4
 
-/* ---- what does not work ---- */
+/* ---- jobs that fail ---- */
 
 static ErrorData *
 try_to_fail_job(WfJob *job, WfFailing broken, int limit_ms)
@@ -29,8 +33,8 @@ try_to_fail_job(WfJob *job, WfFailing broken, int limit_ms)
 }
 
 /*
- * What was accepted as the end of a visit may only fail by itself. And what cannot even be told of with all that the
- * visit carries is told of without it.
+ * What of the visit fails with this job? A visit is due with its accepted callback, which then fails, too. Other jobs
+ * concern its request, and a callback that was accepted before still ends the visit.
  */
 static WfFailing
 what_fails(const WfJob *job)
@@ -38,6 +42,7 @@ what_fails(const WfJob *job)
 	return job->kind == WF_JOB_DUE ? WF_FAIL_VISIT : WF_FAIL_ACTION;
 }
 
+/* Make an incident of the job's visit; if that fails, too, once more without the documents of the visit. */
 static void
 make_incident(WfJob *job, WfFailing broken, int limit_ms)
 {
@@ -53,7 +58,7 @@ make_incident(WfJob *job, WfFailing broken, int limit_ms)
 		lack = second != NULL ? wf_failure_lack(second) : WF_LACK_NONE;
 	}
 	if (lack != WF_LACK_NONE || kind == WF_JOB_DUE || kind == WF_JOB_ALARM)
-		job->kind = kind; /* there may be a request in flight beside it */
+		job->kind = kind; /* what follows depends on what the job was: a request of its visit may be in flight */
 	if (second == NULL)
 		return;
 	if (lack != WF_LACK_NONE)
@@ -77,7 +82,7 @@ fail_visit(WfJob *job, const ErrorData *error, int limit_ms)
 	make_incident(job, what_fails(job), limit_ms);
 }
 
-/* What another transaction was in the way of goes at once, as a rule. */
+/* Try a job alone. After a conflict with another transaction it is tried once more, which mostly works. */
 static ErrorData *
 try_twice(WfJob *job, int limit_ms, bool may_hand_over)
 {
@@ -90,7 +95,10 @@ try_twice(WfJob *job, int limit_ms, bool may_hand_over)
 	return error;
 }
 
-/* What has waited for a lock is kept as a row, if that can be written, since executors may wait longer than we. */
+/*
+ * Carry out one job, with all that follows if it fails. A job that has waited for a lock is handed over, since
+ * executors may wait for longer than the dispatcher.
+ */
 static void
 run_one(WfJob *job, int limit_ms, bool may_hand_over)
 {
@@ -110,7 +118,7 @@ run_one(WfJob *job, int limit_ms, bool may_hand_over)
 
 /* ---- deliveries, in order ---- */
 
-/* Is it a delivery behind one that still waits? Then it waits too. */
+/* Is the job a delivery behind one that still waits? Then it has to wait, too. */
 static bool
 has_to_follow(const WfJob *jobs, int i)
 {
@@ -118,6 +126,7 @@ has_to_follow(const WfJob *jobs, int i)
 		   jobs[i - 1].verdict != WF_JOB_UNMOVED;
 }
 
+/* Let a delivery have the verdict of the one before it, which still waits. */
 static void
 follow_result(WfJob *job, const WfJob *before)
 {
@@ -151,7 +160,7 @@ piece_of(const WfJob *job)
 	return WF_PIECE_FAIL;
 }
 
-/* One by one, on record. */
+/* After a crash of the server: carry out the jobs one by one, each recorded before it begins (shmem/careful.h). */
 static void
 run_carefully(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
 {
@@ -169,7 +178,7 @@ run_carefully(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
 			run_one(&jobs[i], limit_ms, may_hand_over);
 		else
 		{
-			/* it may be the incident itself that it has died of */
+			/* Even making the incident may be the reason: after one more death it is made without documents. */
 			wf_failure_died(&jobs[i].fault);
 			make_incident(&jobs[i], deaths > WF_MOST_DEATHS ? WF_FAIL_BARE : what_fails(&jobs[i]), limit_ms);
 		}
@@ -183,7 +192,7 @@ run_carefully(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
 
 /* ---- a batch ---- */
 
-/* Others of its batch have failed for want of something: it is not even tried. */
+/* Leave a job untried, since something was lacking for the jobs before it. */
 static void
 leave_undone(WfJob *job, const WfJob *failed)
 {
@@ -192,7 +201,7 @@ leave_undone(WfJob *job, const WfJob *failed)
 	job->pause_ms = failed->pause_ms;
 }
 
-/* Those of a batch that were not done together with the others. */
+/* Carry out those jobs of a batch, one by one, that were not carried out together. */
 static void
 run_rest(WfJob *jobs, int n, bool together, int limit_ms, bool may_hand_over)
 {
@@ -240,7 +249,7 @@ wf_moves_run(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
 	while (rounds-- > 0)
 	{
 		together = wf_jobs_try(jobs, n, limit_ms, may_hand_over) == NULL;
-		/* without the owner or the process that was the reason */
+		/* If an owner's budget or a slow process was the reason, try again without the jobs of that. */
 		if (together || !may_hand_over || !wf_budget_end())
 			break;
 	}

@@ -1,6 +1,6 @@
 /*
  * moves.h
- *		Jobs of workers: moves made in transactions of their own, narrowed down when one of them fails.
+ *		Jobs of the dispatcher: moves that are made together in one transaction, or one by one if that fails.
  */
 #ifndef WF_MOVES_H
 #define WF_MOVES_H
@@ -13,23 +13,23 @@
 
 typedef enum WfJobKind
 {
-	WF_JOB_REPLY,	 /* an HTTP reply, as it came */
-	WF_JOB_DELIVERY, /* what had to wait: `delivery` and its `payload` */
-	WF_JOB_DUE,
-	WF_JOB_ALARM,
-	WF_JOB_FAIL, /* it cannot be done: `fault` */
+	WF_JOB_REPLY,	 /* handle an HTTP reply that has just come */
+	WF_JOB_DELIVERY, /* apply a delivery */
+	WF_JOB_DUE,		 /* move a visit whose due time has come */
+	WF_JOB_ALARM,	 /* handle a timer of a visit */
+	WF_JOB_FAIL,	 /* make a visit fail with `fault` */
 } WfJobKind;
 
 typedef enum WfVerdictOfJob
 {
 	WF_JOB_DONE,
-	WF_JOB_GONE,		/* the visit had ended, or is not there */
-	WF_JOB_LOCKED,		/* somebody else holds the instance, or others come first; what arrived waits as a delivery */
-	WF_JOB_SUSPENDED,	/* the instance is suspended; what arrived waits as a delivery */
-	WF_JOB_UNMOVED,		/* it was not its time */
-	WF_JOB_HANDED_OVER, /* it took too long: an executor does it */
-	WF_JOB_SHORT,		/* for want of something nothing has happened: to be tried again after pause_ms */
-	WF_JOB_STUCK,		/* not even an incident could be made of it; logged */
+	WF_JOB_GONE,		/* the visit had ended */
+	WF_JOB_LOCKED,		/* the instance is locked, or deliveries come first; a reply waits as a delivery now */
+	WF_JOB_SUSPENDED,	/* the instance is suspended; a reply waits as a delivery now */
+	WF_JOB_UNMOVED,		/* nothing had to be done, since the time of the visit had not come */
+	WF_JOB_HANDED_OVER, /* an executor does it */
+	WF_JOB_SHORT,		/* something was lacking, and nothing has changed: to be tried again after pause_ms */
+	WF_JOB_STUCK,		/* not even an incident could be made of the visit; that was logged */
 } WfVerdictOfJob;
 
 typedef struct WfJob
@@ -37,32 +37,33 @@ typedef struct WfJob
 	WfJobKind			  kind;
 	int64				  instance;
 	int64				  visit;
-	const WfHttpReply	 *reply;
-	int64				  delivery; /* row to delete when done; 0: none */
-	const WfDeliveryKind *deliver;	/* what it does */
-	Jsonb				 *payload;	/* with what */
-	WfFault				  fault;
-	WfFailing			  broken; /* what of it */
+	const WfHttpReply	 *reply;	/* of WF_JOB_REPLY */
+	int64				  delivery; /* number of the delivery, which is deleted when applied; 0: none */
+	const WfDeliveryKind *deliver;	/* its kind */
+	Jsonb				 *payload;
+	WfFault				  fault;  /* of WF_JOB_FAIL */
+	WfFailing			  broken; /* what has failed with it */
 
+	/* set by wf_moves_run */
 	WfVerdictOfJob verdict;
-	bool		   awaits;	 /* the visit still wants what its request will bring */
-	bool		   slow;	 /* of a process that was too slow: for an executor, untried */
-	bool		   deferred; /* it was too much beside others, and is carried out alone */
-	bool		   behind;	 /* deliveries wait for its instance: it becomes one behind them */
-	bool		   retried;	 /* a pause before the next attempt has begun */
-	WfLack		   lack;	 /* of WF_JOB_SHORT: of what */
-	int			   pause_ms; /* likewise */
+	bool		   awaits;	 /* the visit still wants the reply to its request */
+	bool		   slow;	 /* its owner's budget is spent, or its process too slow: for an executor, untried */
+	bool		   deferred; /* beyond the memory budget of the batch, so that it is carried out alone */
+	bool		   behind;	 /* deliveries wait for the instance, so the reply becomes one behind them */
+	bool		   retried;	 /* a pause before the visit's next attempt has begun */
+	WfLack		   lack;	 /* of WF_JOB_SHORT: what was lacking */
+	int			   pause_ms; /* of WF_JOB_SHORT: pause before the next try */
 } WfJob;
 
 /*
- * Carry out all jobs, outside a transaction, in one transaction if all goes well. Deliveries of an instance stand one behind the other, in
- * order: none is applied as long as one before it waits. `limit_ms`: longest time for it; 0:
- * none. What fails is tried alone, then becomes an incident, if that was its own fault; with `hand_over` what takes too long
- * goes to an executor.
+ * Carry out jobs, in one transaction if all goes well, and set their verdicts. To be called outside a transaction.
+ * Deliveries of an instance have to stand one behind the other, in order: none is applied while one before it waits.
+ * `limit_ms` is the longest time for a transaction in milliseconds. A job that fails is tried again alone; if it was
+ * its own fault, its visit becomes an incident. With `hand_over`, a job that takes too long goes to an executor.
  */
 extern void wf_moves_run(WfJob *jobs, int n, int limit_ms, bool hand_over);
 
-/* Is it as it was, and to be tried again? */
+/* Has the job changed nothing, so that it has to be tried again? */
 static inline bool
 wf_job_is_undone(const WfJob *job)
 {

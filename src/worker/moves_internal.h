@@ -1,6 +1,6 @@
 /*
  * moves_internal.h
- *		Between moves.c, hand_over.c and move_batch.c.
+ *		Between moves.c (which job is tried how), move_batch.c (one transaction) and hand_over.c (to executors).
  */
 #ifndef WF_MOVES_INTERNAL_H
 #define WF_MOVES_INTERNAL_H
@@ -11,27 +11,39 @@
 
 /* ---- move_batch.c ---- */
 
-/* All of them in one transaction, within `limit_ms`. With `avoid_slow` those of owners without time are left, slow. NULL if it went well. */
+/*
+ * Carry out all jobs in one transaction, within limit_ms milliseconds. With `avoid_slow`, jobs of owners whose budget
+ * is spent are not carried out, but marked as slow. Returns NULL, or the error with which the transaction has failed,
+ * in CurrentMemoryContext; then nothing has changed.
+ */
 extern ErrorData *wf_jobs_try(WfJob *jobs, int n, int limit_ms, bool avoid_slow);
 
-/* Within a transaction, inside wf_store_enter and in the batch's context: what they are for, as far as it is to be had; `verdict` of what is. */
+/*
+ * Lock the instances of the jobs, as far as that is possible without waiting, and load the visits. Jobs whose instance
+ * is locked now get `verdict`; the others get WF_JOB_LOCKED or WF_JOB_GONE. To be called in a transaction, inside
+ * wf_store_enter and in the batch's context.
+ */
 extern void wf_jobs_load(WfBatch *batch, WfJob *jobs, int n, WfVerdictOfJob verdict);
 
-/* Likewise: its instance is suspended, or locked. What has arrived becomes a delivery, a delivery stays one. */
+/*
+ * The instance of the job is suspended, or another transaction has locked it: a reply becomes a delivery, and a
+ * delivery stays one. To be called as wf_jobs_load is.
+ */
 extern void wf_job_keep_suspended(WfBatch *batch, WfJob *job);
 extern void wf_job_keep_locked(WfBatch *batch, WfJob *job);
 
 /* Is the i-th job a delivery behind another one of the same instance? */
 extern bool wf_job_follows(const WfJob *jobs, int i);
 
-/* It failed for want of something: it is to be tried again, as it was. */
+/* The job failed since something was lacking: it is to be tried again as it was, after a pause. Sets the verdict. */
 extern void wf_job_wait(WfJob *job, WfLack lack, const ErrorData *error);
 
 /* ---- hand_over.c; outside transactions ---- */
 
+/* Hand a job over to executors, and set its verdict. */
 extern void wf_job_hand_over(WfJob *job);
 
-/* Those of a batch that were left as slow. What cannot be handed over with the others stays slow. */
+/* Hand over the slow jobs of a batch in one transaction. Those that stay slow have to be handed over alone. */
 extern void wf_jobs_hand_over_slow(WfJob *jobs, int n);
 
 #endif

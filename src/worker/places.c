@@ -1,13 +1,15 @@
 /*
  * places.c
- *		How the places of the HTTP client are shared: by the owners of processes, and by each among his servers.
+ *		How the places of the HTTP client are shared: among the owners of processes, and for each among its servers.
  *
- * While half of the places are free, nobody is asked who he is. Then an owner may have nine for each that could still be
- * added, so that there is room for others whatever his servers do; the last places of all are for owners that have none. In
- * what an owner may still add, each of his servers may have four for each place, and the last ones are for his servers that have
- * none: one that hangs takes some three quarters of his, the next one as much of the rest.
+ * While more than half of the places are free, requests are sent without asking for their owners. After that, an owner
+ * may have nine places for each one that it could still add, so that others find places whatever its servers do; the
+ * last places of all are kept for owners that have none. Of what an owner may still add, each of its servers may have
+ * four for each place, and the last ones are kept for its servers that have none: a server that hangs takes about three
+ * quarters of the owner's places, the next one as much of the rest.
  *
- * The places of a server, its max_in_flight, are first come, first served; but whoever may not send more is gone past there.
+ * The places of a server, its max_in_flight, go to whoever comes first; but rows of an owner that may send no more are
+ * passed over (requests.c).
  */
 #include "postgres.h"
 
@@ -15,17 +17,17 @@
 
 #include "worker/places.h"
 
-/* requests for each that could still be added: of an owner, of his to one server */
+/* Places in use for each one that could still be added: by an owner, and by an owner at one server. */
 #define SHARE_OF_OWNER	9
 #define SHARE_OF_SERVER 4
-/* parts of all places: the last ones, for owners that have none; and in an owner's share, for his servers that have none */
+/* One such part of all places is kept for owners that have none, and one, of an owner's, for servers that have none. */
 #define KEPT_FOR_OWNERS	 16
 #define KEPT_FOR_SERVERS 16
 
 typedef struct CountKey
 {
-	WfQueueCursor *cursor; /* NULL: all of them */
-	uint64		   owner;  /* as wide as the other: padding would be hashed, too */
+	WfQueueCursor *cursor; /* cursor of a server; NULL: all servers */
+	uint64		   owner;  /* an Oid, in 64 bits since padding would be hashed, too */
 } CountKey;
 
 StaticAssertDecl(sizeof(CountKey) == sizeof(WfQueueCursor *) + sizeof(uint64), "no padding");
@@ -36,7 +38,7 @@ typedef struct CountEntry
 	int		 in_flight;
 } CountEntry;
 
-static HTAB *counts; /* of owners that have requests under way */
+static HTAB *counts; /* of owners that have requests in flight */
 
 void
 wf_places_init(void)

@@ -1,11 +1,9 @@
 /*
  * queue_cursor.c
- *		The dispatcher's view of the queues.
+ *		Queue cursors: how far the dispatcher has looked at each queue, and when it has to look again.
  *
- * Claiming a row writes nothing. A cursor's cursor says how far its queue has been looked at; rows behind it are in
- * entry, or were handled. Rows commit out of order, so a commit wakeups the due times it has made, and the cursor goes
- * back to them; what is in flight is then seen again and skipped. All of it is this process's memory: a new dispatcher
- * starts from the rows.
+ * Picking up a row writes nothing: the cursor and the table of visits in flight say which rows were picked up (see the
+ * invariant in queue_cursor.h). Both are this process's memory, so that a new dispatcher begins with the rows alone.
  */
 #include "postgres.h"
 
@@ -80,7 +78,7 @@ wf_queue_cursor_restart(WfQueueCursor *cursor)
 	cursor->pause_ms = 0;
 	cursor->blocked_by = InvalidOid;
 	cursor->beyond = cursor->position;
-	cursor->slots = Max(cursor->slots, 1); /* the server may let through more than it did */
+	cursor->slots = Max(cursor->slots, 1); /* the server's max_in_flight may have grown: let a look find out */
 }
 
 void

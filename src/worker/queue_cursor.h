@@ -1,6 +1,13 @@
 /*
  * queue_cursor.h
- *		The dispatcher's view of the queues: how far it has looked, when it has to look again.
+ *		Queue cursors: how far the dispatcher has looked at each queue, and when it has to look again.
+ *
+ * Invariant: each row that is due, up to the position of its queue's cursor, was handled, or is in flight, or the
+ * cursor will go back to it. Rows do not become visible in the order of their due times, so a commit that makes a row
+ * due leaves a wake-up, for which the cursor goes back. It then finds rows that are in flight once more, and skips
+ * them.
+ *
+ * Cursors live in the dispatcher's memory, as long as the process, and are never deleted.
  */
 #ifndef WF_QUEUE_CURSOR_H
 #define WF_QUEUE_CURSOR_H
@@ -14,56 +21,71 @@
 #include "store/due.h"
 
 #define WF_NEVER DT_NOEND
-/* owners that a cursor remembers to have gone past */
+/* A cursor remembers so many owners whose rows it has passed over. */
 #define WF_MAX_PASSED 8
 
 typedef struct WfQueueCursor
 {
 	char		queue[WF_QUEUE_LEN];
-	const char *server;		/* of an http queue: points into `queue`; else NULL */
-	WfDueKey	position;	/* everything up to here was looked at */
-	TimestampTz next;		/* when to look again; WF_NEVER: when told */
-	int			in_flight;	/* http: requests under way */
-	int			slots;		/* http: how many more may be, as of the last look */
-	int			cautious;	/* http: look at that many rows one by one */
-	int			skipped;	/* http: so many rows in a row were in flight already */
-	Oid			blocked_by; /* http: the owner of the first row behind the cursor, who may send no more; else invalid */
-	WfDueKey	beyond;		/* http: what is of others was looked for up to here, past such rows */
-	Oid			passed[WF_MAX_PASSED]; /* http: owners whose rows stand in between, beside that one */
+	const char *server;	  /* name of the server, within `queue`; NULL: the rows of the queue are no requests */
+	WfDueKey	position; /* all rows up to here were looked at */
+	TimestampTz next;	  /* when to look again; WF_NEVER: after a wake-up */
+
+	/* The next fields are only for cursors of servers. */
+	int in_flight; /* requests in flight */
+	int slots;	   /* how many more the server may get, as of the last look */
+	int cautious;  /* look at so many rows one by one, since one of them made a look fail */
+	int skipped;   /* so many rows in a row were found to be in flight */
+	/* The owner of the first row after `position`, who may send no more now; InvalidOid: there is none. */
+	Oid blocked_by;
+	/* If there is one: rows up to here were passed over, unless their owners may send more. */
+	WfDueKey	beyond;
+	Oid			passed[WF_MAX_PASSED]; /* owners whose rows were passed over, besides blocked_by */
 	int			npassed;
-	TimestampTz passed_at;	/* http: not to look for those again before that */
-	int64		passing_us; /* http: so long it has taken so far to go past them */
-	TimestampTz cancels_at; /* http: while its server is gone or has no place, when to look for cancel requests */
-	TimestampTz
-		cancels_wait_since;	  /* http: since then there were some for which there was no place; 0: there are none */
-	TimestampTz		left_at;  /* the first row behind the cursor that could not be handled; WF_NEVER: none */
-	int				left_ms;  /* longest pause for those */
-	int				pause_ms; /* growing while something cannot be handled; 0: nothing of the kind */
-	WfServerCounts *counts;	  /* http; may be NULL */
+	TimestampTz passed_at;	/* do not look through the rows that were passed over again before this time */
+	int64		passing_us; /* time that it took to pass them over, in microseconds */
+	/* While the server is gone, or has no place: when to look for cancel requests. */
+	TimestampTz cancels_at;
+	/* Since when cancel requests have been waiting for a place; 0: none is. */
+	TimestampTz cancels_wait_since;
+
+	/* The next three are for rows up to `position` that could not be handled. */
+	TimestampTz left_at;  /* due time of the first; WF_NEVER: there is none */
+	int			left_ms;  /* longest pause before they are looked at again */
+	int			pause_ms; /* the last pause, which grows while there are such rows; 0: there are none */
+
+	WfServerCounts *counts; /* counters of the server; NULL: it has none */
 } WfQueueCursor;
 
+/* Make the cursors that there always are; once per process. */
 extern void wf_queue_cursors_init(void);
-/* Find or make. */
+/* Find the cursor of a queue, or make it. */
 extern WfQueueCursor *wf_queue_cursor(const char *queue);
-/* Go back so that a row due at that time is seen again, at `at`. */
+/* Move the cursor back, so that a row that is due at due_at is found, and let it look at time `at`. */
 extern void wf_queue_cursor_rewind(WfQueueCursor *cursor, TimestampTz due_at, TimestampTz at);
-/* Look at everything again, now. */
+/* Move the cursor back to the start, and let it look at once. */
 extern void wf_queue_cursor_restart(WfQueueCursor *cursor);
-/* Rows from that time on could not be handled, and are seen again when the cursor has come to the end. */
+/*
+ * A row that is due at due_at could not be handled, while the cursor goes on. wf_queue_cursor_at_end, once the cursor
+ * has come to the last row that is due, has it go back to the first of such rows after a pause.
+ */
 extern void wf_queue_cursor_leave(WfQueueCursor *cursor, TimestampTz due_at, int longest_ms);
 extern void wf_queue_cursor_at_end(WfQueueCursor *cursor);
-/* Something in it cannot be handled now: see it again after a pause that grows to `longest_ms`. */
+/* Move the cursor back to a row that cannot be handled now; it looks after a pause that grows up to longest_ms. */
 extern void wf_queue_cursor_pause(WfQueueCursor *cursor, TimestampTz due_at, int longest_ms);
 
+/* The rest is called inside wf_store_enter. */
+
 /*
- * The next keys that are due, in order, at most `limit`; moves the cursor and `next`. Inside wf_store_enter.
+ * Read the next keys that are due, in order, at most `limit`, and move the cursor behind them; set when it has to look
+ * again. Returns how many.
  */
 extern int wf_queue_cursor_take(WfQueueCursor *cursor, TimestampTz now, int limit, WfDueKey *keys);
 
-/* All that is due now was looked at: look again at the next due time. Inside wf_store_enter. */
+/* All rows that are due now were looked at: let the cursor look again at the next due time. */
 extern void wf_queue_cursor_sleep(WfQueueCursor *cursor, TimestampTz now);
 
-/* Is there a key to be taken? If not, `next` is moved. Inside wf_store_enter. */
+/* Is a row due that the cursor has not looked at? If not, let it look again at the next due time. */
 extern bool wf_queue_cursor_has_due(WfQueueCursor *cursor, TimestampTz now);
 
 /* All cursors: for (WfQueueCursor **l = wf_queue_cursors_all(&n); n > 0; n--, l++) */

@@ -1,8 +1,9 @@
 /*
  * replies_and_timers.c
- *		What the dispatcher moves on: replies that have come, deliveries that had to wait, clocks that have struck.
+ *		Replies, timers and deliveries, which the dispatcher handles.
  *
- * Moves are made by moves.c; here is what becomes of requests in flight and of the cursors after them.
+ * They become jobs, which moves.c carries out. By their verdicts this file then decides what becomes of the visits in
+ * flight, of the replies in memory, and of the cursors.
  */
 #include "compat.h"
 
@@ -21,10 +22,10 @@
 #include "worker/worker.h"
 
 #define REPLIES_PER_TRANSACTION 256
-/* of bodies, which the last one may exceed: read, they take many times that */
+/* Bytes of bodies, which the last one may exceed. As jsonb in memory they take many times that. */
 #define REPLY_BYTES_PER_TRANSACTION (4 * 1024 * 1024)
 
-/* ---- what becomes of a job: by its verdict, and by what it was ---- */
+/* ---- the outcome of a job, by its verdict and its origin ---- */
 
 typedef void (*Outcome)(WfDispatcher *dispatcher, const WfJob *job);
 
@@ -39,7 +40,7 @@ remove_visit(WfDispatcher *dispatcher, const WfJob *job)
 	wf_in_flight_land(job->visit);
 }
 
-/* Its reply is a row now: whatever moves it first, no second request may go out. */
+/* The reply is stored as a delivery. Until that is applied, the row of the visit must not lead to a second request. */
 static void
 park_visit(WfDispatcher *dispatcher, const WfJob *job)
 {
@@ -52,7 +53,10 @@ await_executor(WfDispatcher *dispatcher, const WfJob *job)
 	wf_in_flight_hand_over(job->visit);
 }
 
-/* The clock has ended the visit, or moved it on. A handler beside it, or a cancel request that waits for the reply: let that come. */
+/*
+ * A timer has ended the visit, or moved it on, so that nobody wants the reply any more. If the visit still awaits it (a
+ * handler that does not interrupt, a cancel request that has to follow it), or it is there and waits, nothing is done.
+ */
 static void
 abort_request(WfDispatcher *dispatcher, const WfJob *job)
 {
@@ -81,20 +85,20 @@ make_after_pause(WfDispatcher *dispatcher, const WfJob *job)
 	wf_in_flight_postpone(job->visit, job->pause_ms);
 }
 
-/* Not even an incident could be made of it. */
+/* Not even an incident could be made of the visit: send its request again after a long pause. */
 static void
 send_again(WfDispatcher *dispatcher, const WfJob *job)
 {
 	wf_in_flight_postpone(job->visit, LONGEST_PAUSE_MS);
 }
 
-/* What it was before it failed. */
+/* What a job was about, even if it has become one that fails. */
 typedef enum Origin
 {
-	REPLY,
-	DELIVERY, /* a row, which is looked at again by itself; its visit is in flight for it */
-	CLOCK,	  /* likewise, also as a delivery; its visit may be in flight or not */
-	REQUEST	  /* that could not be made */
+	REPLY,	  /* a reply in memory */
+	DELIVERY, /* a reply in a row, which is found again; its visit is parked */
+	CLOCK,	  /* a timer or due time, in a row or a delivery, which is found again; its visit may be in flight */
+	REQUEST	  /* a request that could not be made; its visit is in flight */
 } Origin;
 
 static const Outcome outcomes[][4] = {
@@ -155,7 +159,10 @@ count_reply(const WfHttpReply *reply, const WfJob *job)
 		counts->retries++;
 }
 
-/* A reply is released unless it is kept. Those that were kept before are counted already. */
+/*
+ * Run jobs for replies. A reply is released then, unless it is kept. `again` says that they were kept before, and so
+ * are counted already.
+ */
 static void
 run_replies(WfDispatcher *dispatcher, WfJob *jobs, int n, bool again)
 {
@@ -177,7 +184,7 @@ run_replies(WfDispatcher *dispatcher, WfJob *jobs, int n, bool again)
 		wf_in_flight_stored();
 }
 
-/* No answer could be had for want of memory: no attempt was made, and the row is looked at again. */
+/* There was no memory for the answer: no attempt is counted, and the visit's row is looked at again after a pause. */
 static void
 send_later(const WfInFlight *entry, const WfHttpReply *reply)
 {
@@ -188,8 +195,8 @@ send_later(const WfInFlight *entry, const WfHttpReply *reply)
 }
 
 /*
- * Up to a batch of finished requests. True if it was a whole one. There are fewer in it where the bodies are large, and then
- * the rest comes in the next turn, with new memory.
+ * Handle a batch of finished requests. Returns true if it was a full one, so that there may be more. If the bodies are
+ * large, the batch is not full, and the rest is handled in the next turn, after turn_context was reset.
  */
 bool
 wf_replies_take(WfDispatcher *dispatcher)
@@ -223,7 +230,7 @@ wf_replies_take(WfDispatcher *dispatcher)
 	return n == REPLIES_PER_TRANSACTION;
 }
 
-/* Those that could not be stored, and whose pause is over. */
+/* Handle replies again that could not be stored, and whose pause is over. */
 void
 wf_replies_retry_kept(WfDispatcher *dispatcher)
 {
@@ -258,7 +265,11 @@ take_keys(WfDispatcher *dispatcher, void *arg)
 	taking->n = wf_queue_cursor_take(taking->cursor, GetCurrentTimestamp(), taking->limit, taking->keys);
 }
 
-/* What is under way, or has come back already, goes before its clock. */
+/*
+ * Does a visit that is due, or whose timer has come, have to wait for its request? A visit in queue `move` whose
+ * callback was accepted early waits for the reply that is in flight: that comes first, and then the callback ends the
+ * visit. A timer waits only for a reply that is there already, as a delivery or in memory.
+ */
 static bool
 has_to_wait(WfQueueCursor *cursor, WfJobKind kind, const WfDueKey *key)
 {
@@ -266,7 +277,6 @@ has_to_wait(WfQueueCursor *cursor, WfJobKind kind, const WfDueKey *key)
 
 	if (entry == NULL)
 		return false;
-	/* an accepted callback waits for the reply that is under way */
 	if (kind == WF_JOB_DUE)
 		return true;
 	if (!wf_in_flight_awaits_delivery(key->visit))
@@ -281,7 +291,6 @@ longest_pause(const WfJob *job)
 	return job->verdict == WF_JOB_LOCKED || job->lack == WF_LACK_CONFLICT ? LONGEST_LOCK_PAUSE_MS : LONGEST_PAUSE_MS;
 }
 
-/* Clocks, deadlines, and tokens that were left for us. */
 void
 wf_timers_fire(WfDispatcher *dispatcher, WfQueueCursor *cursor, WfJobKind kind)
 {
@@ -311,33 +320,34 @@ wf_timers_fire(WfDispatcher *dispatcher, WfQueueCursor *cursor, WfJobKind kind)
 	for (int i = 0; i < njobs; i++)
 		if (wf_job_is_undone(&jobs[i]) || jobs[i].verdict == WF_JOB_UNMOVED)
 			wf_queue_cursor_leave(cursor, taking.keys[0].due_at, longest_pause(&jobs[i]));
-	/* those behind what is locked have their turn first */
+	/* The cursor goes back to rows that were left only after it has come to the end, so that others are not held up. */
 	if (taking.n < DUE_PER_TRANSACTION)
 		wf_queue_cursor_at_end(cursor);
 }
 
-/* ---- deliveries: what had to wait for a lock, or for others before it ---- */
+/* ---- deliveries, which had to wait for a lock or for other deliveries ---- */
 
-/* What is taken at once: jobs of an instance stand together, in the order of their deliveries. */
+/* Deliveries that are applied together. Jobs of one instance stand together, in the order of their deliveries. */
 typedef struct Taken
 {
-	MemoryContext context; /* of the jobs */
-	TimestampTz	  horizon;
+	MemoryContext context; /* the arrays are allocated there */
+	TimestampTz	  horizon; /* deliveries that are due by then are taken */
 	WfJob		 *jobs;
-	int			 *attempts; /* how often each was tried */
+	int			 *attempts; /* for each job: how often its delivery was tried */
 	int			  n;
-	int64		 *followed; /* visits whose deliveries go to executors, behind others */
+	int64		 *followed; /* visits whose deliveries went to executors, behind earlier ones there */
 	int			  nfollowed;
 } Taken;
 
 static bool
 can_be_taken(const WfDelivery *delivery, TimestampTz horizon)
 {
-	/* what was held is so no longer, or is found to be */
+	/* A delivery in the queue for suspended instances is taken, too: moves.c looks whether its instance still is. */
 	return strcmp(delivery->queue, WF_QUEUE_SUSPENDED) == 0 ||
 		   (strcmp(delivery->queue, WF_QUEUE_MOVE) == 0 && delivery->due_at <= horizon);
 }
 
+/* An executor applies the first delivery of an instance, so let those behind it go to its queue. */
 static void
 follow_job(Taken *taken, const WfDelivery *first)
 {
@@ -368,7 +378,7 @@ add_delivery(Taken *taken, const WfDelivery *delivery)
 	taken->attempts[taken->n++] = delivery->attempt;
 }
 
-/* Those of an instance that can be delivered, from the first one on. If that one cannot, the others wait for it. */
+/* Take the deliveries of an instance that can be applied, from the first on. If that one cannot, the others wait. */
 static void
 take_instance(Taken *taken, const WfDelivery *waiting, int n)
 {
@@ -384,6 +394,7 @@ take_instance(Taken *taken, const WfDelivery *waiting, int n)
 		wf_deliveries_postpone(&waiting[0].instance, &waiting[0].due_at, 1);
 }
 
+/* Take a batch of deliveries. If none is due, find out when the next one will be. */
 static void
 take_deliveries(WfDispatcher *dispatcher, void *arg)
 {
@@ -428,7 +439,10 @@ postpone_instances(WfDispatcher *dispatcher, void *arg)
 	wf_deliveries_postpone(postponement->instances, postponement->due_at, postponement->n);
 }
 
-/* Instances for which something still waits, each until its first one is tried again. */
+/*
+ * Find the instances whose deliveries still wait, and until when they are postponed: until the first of them that has
+ * failed is to be tried again.
+ */
 static void
 find_postponed(const Taken *taken, Postponement *postponed)
 {
@@ -449,7 +463,10 @@ find_postponed(const Taken *taken, Postponement *postponed)
 	}
 }
 
-/* A batch of what is due; once a lock has gone, also of what would be tried within the longest pause. */
+/*
+ * Apply a batch of deliveries that are due. If the end of a lock has woken the dispatcher, those that would be tried
+ * within the longest pause are taken as well, since that lock may have been theirs.
+ */
 void
 wf_deliveries_take(WfDispatcher *dispatcher)
 {
@@ -480,9 +497,9 @@ wf_deliveries_take(WfDispatcher *dispatcher)
 
 typedef struct Waiting
 {
-	int64	   *instances; /* of requests in flight whose replies executors were to deliver */
-	int			n;
-	WfReplyKey *replies; /* those that still wait */
+	int64	   *instances; /* instances of visits whose replies were handed over */
+	int			n;		   /* in the end: visits that are in flight no longer */
+	WfReplyKey *replies;   /* those of their replies that still wait */
 	int			nreplies;
 } Waiting;
 
@@ -495,7 +512,10 @@ find_waiting(WfDispatcher *dispatcher, void *arg)
 	waiting->n = wf_in_flight_settle(waiting->replies, waiting->nreplies);
 }
 
-/* An executor has delivered replies: what they have made of their visits can be looked at again. */
+/*
+ * An executor may have applied replies. Their visits are in flight no longer, and may have become due meanwhile, when
+ * cursors skipped their rows: so all cursors start again.
+ */
 bool
 wf_replies_remove_delivered(WfDispatcher *dispatcher)
 {

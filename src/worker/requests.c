@@ -1,6 +1,10 @@
 /*
  * requests.c
- *		What the dispatcher sends: rows that are due become requests, as many as their servers and the client have room for.
+ *		The requests that the dispatcher sends: for visits that are due, as many as the client and their servers have
+ *		places for.
+ *
+ * One look at a server's queue is one transaction: it picks up rows, puts their visits in flight, and makes their
+ * requests in memory. The transaction locks nothing and writes nothing; the requests are sent after it has ended.
  */
 #include "postgres.h"
 
@@ -23,18 +27,18 @@
 #include "worker/places.h"
 #include "worker/worker.h"
 
-/* while something waits behind other requests, see that often whether those are still wanted */
+/* While rows wait for places, look so often whether requests in flight are still wanted. */
 #define ABANDONED_CHECK_MS 1000
-/* after that a cancel request for a server that is gone, or has no place for it, has failed */
+/* A cancel request fails after so long if its server is gone, or has no place for it. */
 #define CANCEL_PATIENCE_MS 30000
-/* places beyond max_in_flight for cancel requests alone: one, and one for each so many that the server has */
+/* A server has places beyond max_in_flight for cancel requests: one, and one more for each so many of its places. */
 #define PLACES_PER_CANCEL 8
-/* while more is due than may be sent, look for cancel requests among it that often, and in so small a part of the time */
+/* While more is due than may be sent, cancel requests are looked for so often, in 1/CANCELS_CHECK_PART of the time. */
 #define CANCELS_CHECK_MS   1000
 #define CANCELS_CHECK_PART 20
-/* what stands behind rows of owners that may send no more is looked through again in so small a part of the time */
+/* Rows of owners that may send no more are looked through again in 1/PASSED_CHECK_PART of the time. */
 #define PASSED_CHECK_PART 20
-/* all that is parked for it is looked through for those, so not with each row that comes */
+/* For a server that is gone, cancel requests are looked for so often, since that reads all of its queue. */
 #define GONE_SERVER_CHECK_MS 5000
 
 typedef struct ProcessOwner
@@ -43,23 +47,23 @@ typedef struct ProcessOwner
 	Oid owner;
 } ProcessOwner;
 
-/* What one look at a queue gives, in the turn's memory. */
+/* The result of one look at a queue, in turn_context. */
 typedef struct Outgoing
 {
 	WfDispatcher  *dispatcher;
 	WfQueueCursor *cursor;
-	WfDueKey	  *keys; /* seen */
+	WfDueKey	  *keys; /* rows that were read */
 	int			   nkeys;
-	int64		  *instances; /* of those taken */
-	int64		  *taken;	  /* visits that are now in flight */
+	int64		  *instances; /* instances of the visits in `taken` */
+	int64		  *taken;	  /* visits that this look has put in flight */
 	int			   ntaken;
-	List		  *requests; /* WfHttpRequest * */
-	WfJob		  *broken;	 /* what cannot be sent */
+	List		  *requests; /* of WfHttpRequest *, to be sent */
+	WfJob		  *broken;	 /* jobs for visits whose requests cannot be sent */
 	int			   nbroken;
-	HTAB		  *owners; /* ProcessOwner; NULL: not asked for */
+	HTAB		  *owners; /* of ProcessOwner; NULL: no owner was asked for */
 } Outgoing;
 
-/* Whose process it is; looked up once in a look. */
+/* The owner of a process, which is looked up once in each look at a queue. */
 static Oid
 owner_of(Outgoing *out, int process_id)
 {
@@ -80,7 +84,7 @@ owner_of(Outgoing *out, int process_id)
 	return entry->owner;
 }
 
-/* The first as of the last look, the others as of now: whatever ends makes room for all. */
+/* Is there a place for a request, at the server as of the last look, and in the client as of now? */
 static bool
 has_free_place(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 {
@@ -94,7 +98,7 @@ may_call(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 	return !wf_shortage_holds_back(dispatcher) && has_free_place(dispatcher, cursor);
 }
 
-/* May somebody whose rows were gone past send more, now? */
+/* May an owner whose rows were passed over send more now? */
 static bool
 passed_may_go(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 {
@@ -104,7 +108,7 @@ passed_may_go(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 	return false;
 }
 
-/* When to look at a cursor: now, if those that had to wait may go. */
+/* When has the queue to be looked at? At once, if an owner that had to wait may send more. */
 static TimestampTz
 next_look_at(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 {
@@ -115,7 +119,7 @@ next_look_at(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 	return passed_may_go(dispatcher, cursor) ? Min(cursor->next, cursor->passed_at) : cursor->next;
 }
 
-/* What is held up wakes the dispatcher to see whether what is in its way is still wanted. */
+/* While rows wait for places, the dispatcher also wakes to look whether requests in flight are still wanted. */
 TimestampTz
 wf_requests_next(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 {
@@ -125,6 +129,7 @@ wf_requests_next(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 	return OidIsValid(cursor->blocked_by) ? Min(next, dispatcher->abandoned_at) : next;
 }
 
+/* Make the request of a visit; if that fails, a job that makes the visit fail. */
 static void
 prepare_request(Outgoing *out, WfVisit *visit, const WfServer *server)
 {
@@ -148,7 +153,10 @@ prepare_request(Outgoing *out, WfVisit *visit, const WfServer *server)
 	MemoryContextSwitchTo(old);
 }
 
-/* Take off at most `limit` of the rows that are due; those behind the last one are looked at again. */
+/*
+ * Put at most `limit` of the visits that were read in flight, skipping those that are already. If rows are left over,
+ * the cursor goes back to them.
+ */
 static void
 add_all(Outgoing *out, int limit)
 {
@@ -178,7 +186,7 @@ fail_deadly_request(int64 instance, int64 visit)
 	return job;
 }
 
-/* What was taken off becomes requests in memory. What is too large to be loaded with the rest comes after it, alone. */
+/* Make the requests of these visits. Those deferred for the memory budget are made alone after the others. */
 static void
 prepare_requests(Outgoing *out, const WfServer *server, const int64 *instances, const int64 *visits, int n)
 {
@@ -205,7 +213,7 @@ prepare_requests(Outgoing *out, const WfServer *server, const int64 *instances, 
 		prepare_requests(out, server, &instances[left[i]], &visits[left[i]], 1);
 }
 
-/* After a crash it is one. */
+/* Make the requests; after a crash of the server there is only one, which is recorded first (shmem/careful.h). */
 static void
 prepare_on_record(Outgoing *out, const WfServer *server, const int64 *instances)
 {
@@ -215,14 +223,17 @@ prepare_on_record(Outgoing *out, const WfServer *server, const int64 *instances)
 		out->broken[out->nbroken++] = fail_deadly_request(instances[0], out->taken[0]);
 }
 
-/* How many rows to read. Behind a few that are in flight there are more: after a restart of the cursor, all of them. */
+/*
+ * How many rows to read: as many as there are places. If all rows before were in flight, there are probably more of
+ * those, as after a restart of the cursor, so the number grows.
+ */
 static int
 rows_to_look_at(const WfQueueCursor *cursor, int limit)
 {
 	return cursor->cautious > 0 ? 1 : Min(Max(limit, cursor->skipped), DUE_PER_TRANSACTION);
 }
 
-/* The next rows, whosever they are. */
+/* Pick up the next rows without asking for their owners. */
 static void
 collect(Outgoing *out, int limit)
 {
@@ -233,7 +244,7 @@ collect(Outgoing *out, int limit)
 		add_all(out, limit);
 }
 
-/* ---- while places are few: whose rows are they? ---- */
+/* ---- while places are few: the rows of owners that may send more ---- */
 
 static bool
 is_before(const WfDueKey *a, const WfDueKey *b)
@@ -243,7 +254,7 @@ is_before(const WfDueKey *a, const WfDueKey *b)
 	return a->instance != b->instance ? a->instance < b->instance : a->visit < b->visit;
 }
 
-/* Listed first: should the rest fail, what is listed is put back. */
+/* Put one visit in flight. It is listed before that, so that undo_look removes it if anything fails. */
 static void
 add_one(Outgoing *out, const WfDueKey *key, Oid owner, int64 *instances)
 {
@@ -253,7 +264,7 @@ add_one(Outgoing *out, const WfDueKey *key, Oid owner, int64 *instances)
 	wf_in_flight_own(key->visit, owner);
 }
 
-/* One row that is due: it is added, or was before. Else its owner, who may send no more. */
+/* Put the visit of a row in flight, if it is not. Returns its owner if that may send no more, or InvalidOid. */
 static Oid
 take_owned(Outgoing *out, const WfDueKey *key)
 {
@@ -272,7 +283,10 @@ take_owned(Outgoing *out, const WfDueKey *key)
 	return InvalidOid;
 }
 
-/* In order, up to the first row whose owner may send no more. True if there may be others behind the last one. */
+/*
+ * Pick up rows in order, up to the first one whose owner may send no more (blocked_by). Returns true if there may be
+ * rows behind the last one that was read.
+ */
 static bool
 take_in_order(Outgoing *out, int limit, WfDueKey *keys)
 {
@@ -304,7 +318,10 @@ remember_passed(WfQueueCursor *cursor, Oid owner)
 		cursor->passed[cursor->npassed++] = owner;
 }
 
-/* From the first row again, if the cursor has come past the last one, or somebody whose rows were gone past may send again. */
+/*
+ * Begin with the first row again, if `position` has passed `beyond`, or if an owner whose rows were passed over may
+ * send more.
+ */
 static void
 begin_passing(WfDispatcher *dispatcher, WfQueueCursor *cursor, TimestampTz now)
 {
@@ -317,7 +334,10 @@ begin_passing(WfDispatcher *dispatcher, WfQueueCursor *cursor, TimestampTz now)
 	cursor->passing_us = 0;
 }
 
-/* Past what the owner of the first row has to do, and others like him. True if there may be more behind. */
+/*
+ * Pick up rows behind the first one, passing over those of owners that may send no more. Returns true if there may be
+ * rows behind the last one that was read.
+ */
 static bool
 take_beyond(Outgoing *out, int limit, WfDueKey *keys)
 {
@@ -342,7 +362,7 @@ take_beyond(Outgoing *out, int limit, WfDueKey *keys)
 	return n == DUE_PER_TRANSACTION;
 }
 
-/* The next rows of those who may still send something. */
+/* Pick up the next rows of owners that may send more. */
 static void
 collect_owned(Outgoing *out, int limit)
 {
@@ -361,8 +381,8 @@ collect_owned(Outgoing *out, int limit)
 }
 
 /*
- * What calls a server that is gone is parked until there is one of that name, or until that is paused no more. But nobody is to wait
- * for ever for the end of what was cancelled.
+ * The server is gone or paused: leave its queue alone until there is such a server that is not paused. Cancel requests
+ * that have been due for long fail, so that nobody waits for ever for the end of what was cancelled.
  */
 static void
 park(Outgoing *out, const char *why)
@@ -399,12 +419,14 @@ is_paused(const WfServer *server)
 	return server->max_in_flight == 0;
 }
 
+/* May only one row be picked up in this look? */
 static bool
 takes_one(const WfQueueCursor *cursor)
 {
 	return cursor->cautious > 0 || wf_careful();
 }
 
+/* Look at the queue of a server, and make requests for as many rows as may be sent. */
 static void
 look_at_server(Outgoing *out)
 {
@@ -445,6 +467,7 @@ look_at_server(Outgoing *out)
 	cursor->slots = server->max_in_flight - cursor->in_flight;
 }
 
+/* A job that makes a visit fail whose cancel request has waited for a place for too long. */
 static WfJob
 break_crowded_out(const WfDueKey *key)
 {
@@ -456,7 +479,11 @@ break_crowded_out(const WfDueKey *key)
 								 CANCEL_PATIENCE_MS) " ms"}};
 }
 
-/* The oldest ones are added; those that have waited for long enough, and that not only because we were not there, have failed. */
+/*
+ * Put the visits of the oldest cancel requests in flight. Of the others, those fail that have waited for long enough,
+ * if this dispatcher has seen cancel requests wait for so long: a dispatcher that was not there is not the server's
+ * fault.
+ */
 static void
 add_cancels(Outgoing *out, const WfDueKey *keys, int n, int places, int64 *instances)
 {
@@ -489,8 +516,9 @@ add_cancels(Outgoing *out, const WfDueKey *keys, int n, int places, int64 *insta
 }
 
 /*
- * More is due than there are places for. Whoever is asked to stop must not be told so only when all others are done, which may
- * be never: cancel requests go past what waits, and have some places of their own.
+ * More is due than there are places for: look for cancel requests alone. A service should not be asked to stop only
+ * after all other requests, which may be never: cancel requests overtake what waits, and have some places of their
+ * own.
  */
 static void
 look_at_cancels(Outgoing *out)
@@ -498,7 +526,7 @@ look_at_cancels(Outgoing *out)
 	WfQueueCursor  *cursor = out->cursor;
 	const WfServer *server = wf_server_by_name(cursor->server);
 	TimestampTz		now = GetCurrentTimestamp();
-	int				limit = DUE_PER_TRANSACTION + cursor->in_flight; /* some are among those in flight */
+	int				limit = DUE_PER_TRANSACTION + cursor->in_flight; /* rows in flight are found, too */
 	int				places;
 	WfDueKey	   *keys = palloc(sizeof(WfDueKey) * limit);
 	int64		   *instances = palloc(sizeof(int64) * limit);
@@ -522,7 +550,7 @@ look_at_cancels(Outgoing *out)
 	wf_limit_end();
 }
 
-/* As if it had not been looked at. */
+/* Undo a look at the queue: nothing of it stays in flight, and the cursor goes back. */
 static void
 undo_look(Outgoing *out)
 {
@@ -531,7 +559,10 @@ undo_look(Outgoing *out)
 	wf_queue_cursor_rewind(out->cursor, out->keys[0].due_at, DT_NOBEGIN);
 }
 
-/* Nothing is wrong with it: nothing becomes of it, and it is looked at again after a pause. */
+/*
+ * Something was lacking, and no row is to blame. If the look was at a single row, that is looked at again after a
+ * pause; otherwise the dispatcher leaves the database alone for a while.
+ */
 static void
 look_again_later(Outgoing *out, WfLack lack, const ErrorData *error)
 {
@@ -548,7 +579,10 @@ look_again_later(Outgoing *out, WfLack lack, const ErrorData *error)
 	wf_in_flight_postpone(out->taken[0], pause_ms);
 }
 
-/* Where one row made the whole look fail: look at single ones for a while, until it stands alone. */
+/*
+ * A look at the queue has failed. If it was at several rows, look at them one by one (`cautious`), until the one that
+ * is to blame stands alone; that one fails.
+ */
 static void
 look_failed(Outgoing *out, const ErrorData *error)
 {
@@ -557,14 +591,14 @@ look_failed(Outgoing *out, const ErrorData *error)
 
 	out->requests = NIL;
 	out->nbroken = 0;
-	/* what takes too much memory may be one of them */
+	/* If memory was lacking, one of several rows may be to blame, so these are looked at one by one. */
 	if (lack != WF_LACK_NONE && (out->nkeys <= 1 || lack != WF_LACK_MEMORY))
 	{
 		look_again_later(out, lack, error);
 		return;
 	}
 	if (out->nkeys == 0 && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-		return; /* somebody meant some work */
+		return; /* an operator has cancelled this process, and no row is concerned */
 	if (out->nkeys == 0)
 		ereport(ERROR, errcode(error->sqlerrcode), errmsg("%s", error->message));
 	if (out->nkeys > 1)
@@ -573,7 +607,7 @@ look_failed(Outgoing *out, const ErrorData *error)
 		out->cursor->cautious = out->nkeys;
 		return;
 	}
-	/* it stays in flight until something has become of it; what was so before is none of our business */
+	/* The visit stays in flight until its job is done. If it was in flight before, its request is not this one. */
 	if (out->ntaken == 0 && !wf_in_flight_take_off(out->keys[0].instance, out->keys[0].visit, out->cursor))
 		return;
 	job = &out->broken[out->nbroken++];
@@ -609,7 +643,7 @@ look_at_queue(WfDispatcher *dispatcher, WfQueueCursor *cursor, void (*look_at)(O
 	WfQueueCursor before = *cursor;
 	WfAccess	  access;
 
-	/* not on the stack: after an error a compiler may have what was in it before */
+	/* Not on the stack: after an error, changes of local variables that are not volatile may be lost. */
 	out = MemoryContextAllocZero(dispatcher->turn_context, sizeof(Outgoing));
 	out->dispatcher = dispatcher;
 	out->cursor = cursor;
@@ -635,11 +669,14 @@ look_at_queue(WfDispatcher *dispatcher, WfQueueCursor *cursor, void (*look_at)(O
 	wf_jobs_run(out->dispatcher, out->broken, out->nbroken);
 }
 
-/* Of the first cursor that has one to send, not the first that is asked: its server may be paused. */
+/*
+ * While replies cannot be stored, send one request now and then, to find out whether its reply can be. It is that of
+ * the first cursor that has a request to send.
+ */
 static void
 call_to_see(WfDispatcher *dispatcher, WfQueueCursor *cursor)
 {
-	cursor->cancels_wait_since = 0; /* it is not their server that they wait for */
+	cursor->cancels_wait_since = 0; /* cancel requests wait for the storing of replies, and not for their server */
 	if (next_look_at(dispatcher, cursor) > GetCurrentTimestamp() || !has_free_place(dispatcher, cursor) ||
 		!wf_shortage_canary(dispatcher))
 		return;
@@ -665,6 +702,7 @@ wf_requests_call(WfDispatcher *dispatcher, WfQueueCursor *cursor)
 
 /* ---- requests that nobody wants any more ---- */
 
+/* Are there rows of this server that wait for places? */
 static bool
 is_held_up(WfDispatcher *dispatcher, const WfQueueCursor *cursor, TimestampTz now)
 {
@@ -672,7 +710,10 @@ is_held_up(WfDispatcher *dispatcher, const WfQueueCursor *cursor, TimestampTz no
 		   (OidIsValid(cursor->blocked_by) || (cursor->next <= now && !may_call(dispatcher, cursor)));
 }
 
-/* Does anything wait for its turn? *crowded: not only for that of its own server. Inside wf_store_enter. */
+/*
+ * Does any row wait for a place? *crowded: for one of the client, and not only of its own server. To be called inside
+ * wf_store_enter.
+ */
 static bool
 anything_waits(WfDispatcher *dispatcher, TimestampTz now, bool *crowded)
 {
@@ -691,7 +732,10 @@ anything_waits(WfDispatcher *dispatcher, TimestampTz now, bool *crowded)
 	return waits;
 }
 
-/* Visits that have ended while their request is under way, among those that may be in the way of others. */
+/*
+ * Find visits that have ended, or were moved on, while their requests are in flight, if those may take places that
+ * others wait for. Writes them to `gone`, and returns how many.
+ */
 static int
 find_abandoned(WfDispatcher *dispatcher, bool crowded, int64 *gone)
 {
@@ -732,8 +776,8 @@ look_for_abandoned(WfDispatcher *dispatcher, void *arg)
 }
 
 /*
- * Who ends a visit in a session of his own cannot reach its request, which may hang for hours. That matters only if
- * something else waits for its place.
+ * A session that ends a visit cannot abort the visit's request, which may hang for hours. So the dispatcher aborts it,
+ * but only if rows wait for places, since it has to look at all requests in flight for that.
  */
 void
 wf_requests_abort_abandoned(WfDispatcher *dispatcher)

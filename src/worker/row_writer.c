@@ -1,8 +1,9 @@
 /*
  * row_writer.c
- *		What write-backs to an attached table are made from: its key, the columns that show something, and statements.
+ *		What write_back.c needs to write to the rows of an attached table: its key, columns and plans.
  *
- * Kept for each attachment until the table changes.
+ * They are kept for each attachment until the table changes. A relcache callback, which must not free what is in use,
+ * marks them as not valid; the next write-back makes them anew.
  */
 #include "postgres.h"
 
@@ -102,7 +103,7 @@ append_table(StringInfo sql, Relation rel)
 														   RelationGetRelationName(rel)));
 }
 
-/* The operator by its full name: users' types keep theirs elsewhere. */
+/* Append the type's equality operator with its schema, since users' types have theirs in other schemas. */
 static void
 append_operator(StringInfo sql, Oid type)
 {
@@ -118,7 +119,7 @@ append_operator(StringInfo sql, Oid type)
 	ReleaseSysCache(tuple);
 }
 
-/* Parameters of the key come first. */
+/* Append the condition on the key, whose values are the first parameters. */
 static void
 append_key_condition(StringInfo sql, const WfRowKey *key)
 {
@@ -208,7 +209,6 @@ wf_row_writer_see(WfRowWriter *writer, Relation rel)
 	writer->see = prepare_plan(sql.data, writer->key.n, types);
 }
 
-/* Inside SPI, as the owner. */
 void
 wf_row_writer_set_up(WfRowWriter *writer, Relation rel, const WfAttachment *attachment)
 {

@@ -1,6 +1,8 @@
 /*
  * row_writer.h
- *		How a process writes to the rows of an attached table: for write_back.c alone.
+ *		What write_back.c needs to write to the rows of an attached table: its key, columns and plans.
+ *
+ * A writer lives as long as the process, one for each attachment. An invalidation of the table makes it not valid.
  */
 #ifndef WF_ROW_WRITER_H
 #define WF_ROW_WRITER_H
@@ -13,6 +15,7 @@
 #include "store/attachment.h"
 #include "store/row.h"
 
+/* What columns of an attached row can show. */
 typedef enum WfShows
 {
 	WF_SHOWS_SERIAL_NUMBER,
@@ -25,27 +28,31 @@ typedef struct WfRowWriter
 {
 	int				 attachment;
 	Oid				 relid;
-	bool			 valid;
-	bool			 wide;		/* what it runs is not that of this table alone */
-	bool			 unchanged; /* since the last look at whose code it runs has begun */
-	bool			 trusted;	/* as of that look and this generation, nobody's but the owner's */
+	bool			 valid;		/* key, columns and plans are those of the table as it is now */
+	bool			 wide;		/* a write-back may run code of other tables, too (partitions, foreign keys) */
+	bool			 unchanged; /* no such table has changed since the last look at whose code runs has begun */
+	bool			 trusted;	/* that look, at this generation, has found no code but the owner's */
 	uint64			 generation;
-	MemoryContext	 context;
+	MemoryContext	 context; /* of key, columns and `lost` */
 	WfRowKey		 key;
-	WfRowColumn		 columns[WF_NSHOWS]; /* attno 0: none */
-	const ErrorData *lost;				 /* a column that is none any more; NULL: all are there */
-	SPIPlanPtr		 lock;
-	SPIPlanPtr		 see; /* the row, past row-level security; NULL: not made yet */
-	SPIPlanPtr		 update;
+	WfRowColumn		 columns[WF_NSHOWS]; /* attno 0: the table has none for this */
+	const ErrorData *lost;				 /* an error that names a lost column; NULL: all are there */
+	SPIPlanPtr		 lock;				 /* locks the row, and reads its columns */
+	SPIPlanPtr		 see;				 /* looks whether there is such a row; NULL: not made yet */
+	SPIPlanPtr		 update;			 /* writes the columns; NULL: there is no column */
 } WfRowWriter;
 
-/* Of an attachment; made if there is none yet. Good as long as the process. */
+/* Find the writer of an attachment, or make an empty one. */
 extern WfRowWriter *wf_row_writer_find(int attachment);
-/* As the table is now: its key, columns and plans. Inside SPI, as the owner. */
+
+/* The next two are called inside SPI, as the table's owner, with the table locked. */
+
+/* Prepare key, columns and plans for the table as it is now, unless the writer is valid. */
 extern void wf_row_writer_set_up(WfRowWriter *writer, Relation rel, const WfAttachment *attachment);
-/* Its plan `see`, likewise. */
+/* Prepare the plan `see`, which is seldom needed. */
 extern void wf_row_writer_see(WfRowWriter *writer, Relation rel);
-/* Is any of the columns still there? */
+
+/* Does the table still have any of the columns? */
 extern bool wf_row_writer_shows(const WfRowWriter *writer);
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * shortage.c
- *		The dispatcher while it is short of something: it lives on, keeps what it has, and tries again after a pause.
+ *		The dispatcher while something is lacking: it keeps what it has in memory, and tries again after a pause.
  *
- * What belongs to a visit waits with that visit (moves.c, replies_and_timers.c). What the dispatcher needs to look at its queues at all is tried
- * in small transactions here; if one fails, none is begun until the pause is over. Requests under way are served meanwhile.
+ * If something is lacking for the work on a visit, that visit waits alone (moves.c, replies_and_timers.c). Here is the
+ * rest: what the dispatcher needs to look at its queues is done in small transactions, and if one of them lacks
+ * something, none is begun until a pause is over. Requests in flight are served meanwhile.
  */
 #include "postgres.h"
 
@@ -20,12 +21,15 @@
 #include "worker/limit.h"
 #include "worker/worker.h"
 
-/* While replies cannot be stored, one request goes out in so long a time: the only one may be unlike all others. */
+/*
+ * While replies cannot be stored, one request is sent in so long a time: it may be that only the reply that is kept
+ * cannot be stored, and others could.
+ */
 #define CANARY_MS 60000
-/* of a lock, if moves may take as long as they like */
+/* Longest wait for a lock if there is no limit for moves. */
 #define LONGEST_LOCK_MS 1000
 
-/* ---- what it needs itself ---- */
+/* ---- what the dispatcher needs for itself ---- */
 
 void
 wf_shortage_begin(WfDispatcher *dispatcher, WfLack lack, const ErrorData *error)
@@ -41,7 +45,7 @@ wf_shortage_lasts(const WfDispatcher *dispatcher)
 	return dispatcher->short_until > GetCurrentTimestamp();
 }
 
-/* A cancel is meant for some work, and this is none. */
+/* What was lacking for a small transaction? A cancel is not meant for that, so it is tried again as after a lock. */
 static WfLack
 lack_of_small(const ErrorData *error)
 {
@@ -84,7 +88,7 @@ wf_small_transaction(WfDispatcher *dispatcher, void (*work)(WfDispatcher *dispat
 	return false;
 }
 
-/* It would stand before a lock while requests are not served. */
+/* While the dispatcher waits for a lock, it serves no requests. */
 void
 wf_shortage_limit_locks(void)
 {
@@ -94,7 +98,7 @@ wf_shortage_limit_locks(void)
 	SetConfigOption("lock_timeout", ms, PGC_SUSET, PGC_S_OVERRIDE);
 }
 
-/* ---- nothing new while replies cannot be stored ---- */
+/* ---- hardly any new requests while replies cannot be stored ---- */
 
 static void
 set_canary(WfDispatcher *dispatcher)

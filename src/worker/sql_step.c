@@ -38,8 +38,8 @@
 #define WAIT_PIECE_MS	  100
 #define DEADLOCK_AFTER_MS 10
 
-static int64 running = 0;
-static bool	 postponed = false;
+static int64 running = 0;		/* the visit whose statement is running; 0: none */
+static bool	 postponed = false; /* a visit was postponed since wf_sql_step_was_postponed was called */
 
 /* One run of a statement. */
 typedef struct Attempt
@@ -89,6 +89,7 @@ judge_sql_error(const ErrorData *error, WfAnswer *answer)
 		answer->fault.message = "the statement takes more memory than workflow.executor_memory allows";
 }
 
+/* Answer for an uncancellable statement, which is not run again: its last run made an executor end. */
 static void
 refuse_uncancellable(WfAnswer *answer)
 {
@@ -122,7 +123,7 @@ run_timed(WfVisit *visit, Attempt *attempt)
 	return !wf_claim_is_stopped();
 }
 
-/* ---- its instance ---- */
+/* ---- locking the instance ---- */
 
 static void
 set_ms(const char *name, int ms)
@@ -206,8 +207,9 @@ lock_instance(WfBatch *batch, int64 instance, TimestampTz statement_begun)
 	return failed == 0;
 }
 
-/* ---- what has become of it ---- */
+/* ---- what has become of the visit ---- */
 
+/* Is the visit as it was: its step, state, attempt and key, and whether it is suspended? */
 static bool
 is_same(const WfVisit *now, const WfVisit *then)
 {

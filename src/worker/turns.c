@@ -2,8 +2,9 @@
  * turns.c
  *		Which of its role's queues an executor takes work from next.
  *
- * A list of those that have work is made now and then, and gone through round and round, a piece of work from each, so that
- * no process keeps those of the same owner waiting for all it has. It is made again when it is used up, or old.
+ * A list of the queues that have work is made now and then. The executor goes through it round and round, and does
+ * one piece of work of each queue, so that a process with much work does not keep other processes of the same owner
+ * waiting. The list is made again when it is used up or old. It is in this process's memory.
  */
 #include "postgres.h"
 
@@ -17,23 +18,26 @@
 #include "worker/turns.h"
 #include "worker/worker.h"
 
-/* What has become due meanwhile waits so long until it is in the list; longer where there are so many queues that a list takes its time. */
+/*
+ * A list is old after LIST_US, or after LIST_PART times as long as it took to make, if there are so many queues that
+ * this takes longer.
+ */
 #define LIST_US	  INT64CONST(100000)
 #define LIST_PART 4
-/* A queue is in it for so many pieces of work at most. */
+/* A queue is in the list for so many pieces of work at most. */
 #define PIECES 32
 
 static MemoryContext   list_context = NULL;
 static WfExecutorWork *list;
 static int			   nlist = 0;
-static int			   current = 0; /* whose turn it is */
-static TimestampTz	   old_at = 0;	/* the list is, from then on */
+static int			   current = 0; /* index of the queue whose turn it is */
+static TimestampTz	   old_at = 0;	/* from this time on the list is old */
 
-/* The queue that had the last turn: others come first. Process or attachment, all of them have short names. */
+/* The queue that had the last turn, so that a new list begins behind it. Executors' queues have short names. */
 static char last[64] = "";
 static bool last_deliveries;
 
-/* Nothing is in the list before all is: an error on the way leaves it empty. */
+/* Read the list. nlist is set at the end, so that an error on the way leaves the list empty. */
 static void
 read_work(void)
 {

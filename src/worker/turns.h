@@ -9,16 +9,23 @@
 
 typedef struct WfTurn
 {
-	const char *queue;		/* valid until the next call */
-	bool		deliveries; /* else visits */
+	const char *queue;		/* valid until the list is made again */
+	bool		deliveries; /* deliveries of this queue are due; else visits are */
 } WfTurn;
 
-/* Make the list of queues that have work for this executor's role. Outside transactions. */
+/*
+ * Make the list of queues that have work for this executor's role. To be called outside a transaction; errors are those
+ * of reading the database, and leave the list empty.
+ */
 extern void wf_turns_list(void);
-extern bool wf_turns_are_old(void); /* it was made too long ago */
+/* Was the list made so long ago that it has to be made again? */
+extern bool wf_turns_are_old(void);
 
-extern bool wf_turn_next(WfTurn *turn); /* false: all that were in the list are used up */
-extern void wf_turn_done(void);			/* a piece of its work was done: others have their turn */
-extern void wf_turn_drop(void);			/* there was nothing to be taken from it */
+/* The queue whose turn it is. Returns false if all queues of the list are used up. */
+extern bool wf_turn_next(WfTurn *turn);
+/* A piece of work of that queue was done: now it is the turn of another one. */
+extern void wf_turn_done(void);
+/* That queue had no work that could be done: remove it from the list. */
+extern void wf_turn_drop(void);
 
 #endif

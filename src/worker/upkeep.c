@@ -1,12 +1,12 @@
 /*
  * upkeep.c
- *		Upkeep of the history: partitions are made ahead and dropped when they are past retention, strays go to their
- *		places. And attached tables that were dropped are forgotten.
+ *		Upkeep of the history: partitions are made ahead, and dropped when they are past retention; strays are moved
+ *		to their partitions. And attached tables that were dropped are forgotten.
  *
- * A delivery that is due once an hour, or as soon as somebody finds a partition missing. Each part is in small transactions of
- * its own and fails alone: what an administrator has made to happen with DDL, an event trigger that raises
- * for one, must stop neither the rest of upkeep nor anybody else's work. What fails is announced (log, NOTIFY, view workers)
- * and tried again after a pause that grows up to an hour.
+ * Upkeep is a delivery that is due once an hour, or as soon as a partition is found missing. Each part of it runs in
+ * small transactions of its own, and fails alone: what an administrator has attached to DDL, such as an event trigger
+ * that raises an error, must stop neither the rest of upkeep nor other work. Failures are announced (log, NOTIFY, view
+ * workers), and upkeep is tried again after a pause that grows up to an hour.
  */
 #include "postgres.h"
 
@@ -30,28 +30,28 @@
 
 #define EVERY_MS	   (60 * 60 * 1000)
 #define FIRST_PAUSE_MS (60 * 1000)
-/* with locks that all others wait for */
+/* Longest time for getting and holding locks behind which all others wait. */
 #define HURRY_MS 1000
-/* a lock that was not to be had so many times in a row is worth telling: before, there are weeks */
+/* A lock that was not free is announced only after so many rounds in a row: partitions are made weeks ahead. */
 #define LOCKED_TOO_OFTEN 5
 
 typedef struct Round
 {
 	MemoryContext context;	 /* lives as long as the round */
 	const char	 *retention; /* NULL: the history is kept for ever */
-	int			  attempt;	 /* in a row, counted from 1 */
-	bool		  again;	 /* something failed */
-	const char	 *failure;	 /* what failed first of what is worth telling; NULL: nothing */
-	const char	 *error;	 /* and why */
-	bool		  purged;	 /* something is gone from the history */
+	int			  attempt;	 /* rounds in a row, with this one, that have not succeeded */
+	bool		  again;	 /* something failed in this round */
+	const char	 *failure;	 /* the first failure that is worth telling; NULL: there is none */
+	const char	 *error;	 /* the error message of that failure */
+	bool		  purged;	 /* a part of the history was deleted */
 } Round;
 
-/* A piece of work in one transaction, inside the store; true if there may be more. */
+/* A piece of work in one transaction, inside wf_store_enter. Returns true if there may be more. */
 typedef bool (*Piece)(Round *round, void *at);
 
-static bool under_way = false;
+static bool under_way = false; /* is upkeep being carried out? */
 
-/* ---- what fails ---- */
+/* ---- failures ---- */
 
 static bool
 worth_telling(const Round *round, const ErrorData *error)
@@ -59,6 +59,7 @@ worth_telling(const Round *round, const ErrorData *error)
 	return error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE || round->attempt >= LOCKED_TOO_OFTEN;
 }
 
+/* Log a failure, unless the log has the same error from this round, and remember the first that is worth telling. */
 static void
 failed(Round *round, const char *failure, const ErrorData *error)
 {
@@ -83,6 +84,7 @@ failed(Round *round, const char *failure, const ErrorData *error)
 
 /* ---- one piece ---- */
 
+/* Begin the next transaction, after committing the one before. */
 static void
 begin_chunk(WfAccess *access, int limit_ms)
 {
@@ -94,7 +96,7 @@ begin_chunk(WfAccess *access, int limit_ms)
 	wf_store_enter(access);
 }
 
-/* False: it has failed, or there is no more. */
+/* Try a piece of work. Returns false if it has failed, or there is no more of it. */
 static bool
 try_piece(Round *round, const char *failure, Piece piece, void *at, int limit_ms)
 {
@@ -132,7 +134,7 @@ try_all_rounds(Round *round, const char *failure, Piece piece, void *at, int lim
 
 /* ---- making ---- */
 
-/* They outlive the transaction. */
+/* Find the partitions that are missing. Their list has to outlive this transaction. */
 static bool
 look_for_missing(Round *round, void *at)
 {
@@ -150,7 +152,7 @@ make_one(Round *round, void *at)
 	return false;
 }
 
-/* Each alone: what is in the way of one need not be in that of others. */
+/* Make the partitions that are missing, each in a transaction of its own: what stops one need not stop the others. */
 static void
 make_missing(Round *round)
 {
@@ -164,7 +166,7 @@ make_missing(Round *round)
 		(void) try_piece(round, "partitions of the history cannot be made", make_one, lfirst(lc),
 						 wf_setting_sql_timeout);
 		if (wf_limit_was_hit())
-			break; /* it would take as long for each */
+			break; /* each of the others would take as long */
 	}
 }
 
@@ -217,6 +219,7 @@ trim(Round *round, void *at)
 	return wf_history_trim();
 }
 
+/* Begin a shorter limit, before the locks for dropping are asked for: all others wait behind them. */
 static void
 hurry(void)
 {
@@ -233,7 +236,7 @@ drop_one(Round *round, void *at)
 	return true;
 }
 
-/* Looking through a partition takes as long as it takes, and is in nobody's way. */
+/* Drop expired partitions. Looking through one has no time limit, since nobody waits for it. */
 static void
 drop_all(Round *round)
 {
@@ -294,7 +297,7 @@ prune_attachments(Round *round, void *at)
 
 /* ---- a round ---- */
 
-/* As it would be found if this process came to an end: it has failed, and is due in an hour. */
+/* Until the round is over, upkeep stands as failed and due in an hour, for the case that this process dies. */
 static void
 begin_round(Round *round, const WfDelivery *delivery)
 {
@@ -347,7 +350,7 @@ wf_upkeep(const WfDelivery *delivery)
 	purge(&round);
 	(void) try_piece(&round, "attached tables that were dropped cannot be forgotten", prune_attachments, NULL,
 					 wf_setting_sql_timeout);
-	under_way = false; /* of what fails from here on the executor tells */
+	under_way = false; /* what fails from here on is reported by the executor */
 	end_round(&round, delivery);
 	MemoryContextDelete(context);
 }

@@ -1,17 +1,18 @@
 /*
  * utility_hook.c
- *		Statements that the workers must know of.
+ *		The hooks that tell workers of statements that concern them, and that refuse some statements.
  *
- * - COMMIT PREPARED and ROLLBACK PREPARED run none of the callbacks that publish wakeups.
- * - DROP DATABASE, RENAME, SET TABLESPACE and CREATE DATABASE … TEMPLATE want nobody connected; DROP EXTENSION and
- *   ALTER EXTENSION UPDATE want every table for themselves. Once it is certain that the caller has the right to do it,
- *   the workers of that database are stopped, and stay away until the transaction has ended.
- * - CREATE EXTENSION, and databases that come and go, are news for the launcher.
- * - What CREATE and ALTER SERVER change lets visits go on that had to stand, or more of them at once.
- * - ALTER TABLE … ATTACH PARTITION may not cut an attached table off from its process.
- * - SET CONSTRAINTS … DEFERRED in an executor would let users' triggers fire at commit, with other rights than theirs.
+ * - COMMIT PREPARED and ROLLBACK PREPARED run no callback that publishes wake-ups, so the workers are woken here.
+ * - DROP DATABASE, RENAME, SET TABLESPACE and CREATE DATABASE … TEMPLATE fail while anybody is connected; DROP
+ *   EXTENSION and ALTER EXTENSION UPDATE lock all tables. Once it is certain that the caller has the right to do it, the workers
+ *   of that database are stopped, and stay away until the transaction has ended.
+ * - CREATE EXTENSION, and databases that are made, changed or dropped, are told to the launcher.
+ * - CREATE and ALTER SERVER may let requests be sent that had to wait, so the dispatcher looks at everything again.
+ * - ALTER TABLE … ATTACH PARTITION is refused if it would cut an attached table off from its process.
+ * - SET CONSTRAINTS … DEFERRED is refused in executors: users' triggers would fire at commit, when the executor does
+ *   not run as their owner any more.
  *
- * An extension can also be dropped by a cascade; an object access hook sees that.
+ * An extension can also be dropped by CASCADE; the object access hook sees that.
  */
 #include "compat.h"
 
@@ -43,7 +44,7 @@ static object_access_hook_type	previous_access_hook = NULL;
 
 /* ---- databases ---- */
 
-/* The current database cannot be dropped, renamed or moved. */
+/* Stop the workers of a database. The current one cannot be dropped, renamed or moved, so nothing is done there. */
 static void
 stop_workers(Oid database)
 {
@@ -51,7 +52,7 @@ stop_workers(Oid database)
 		wf_database_block(database);
 }
 
-/* What the statement itself is going to require of its caller. */
+/* Is the caller an owner of the database, as the statement is going to require? */
 static bool
 owns_database(Oid database)
 {
@@ -182,7 +183,10 @@ before_alter_extension(AlterExtensionStmt *stmt)
 		stop_for_extension();
 }
 
-/* It may have come along with another one, or with a prepared transaction, which may also have adopted a copy. */
+/*
+ * If this database has the extension and no workers, tell the launcher. The extension may have come with CREATE
+ * EXTENSION … CASCADE of another one, or with a prepared transaction; that may also have adopted a copy.
+ */
 static void
 has_extension(void)
 {
@@ -201,7 +205,10 @@ on_object_access(ObjectAccessType access, Oid class, Oid object, int sub, void *
 
 /* ---- statements ---- */
 
-/* `alone`: at top level and in no transaction block, without which some statements fail anyway. */
+/*
+ * What has to be done before a statement. `alone` says that it is at top level and in no transaction block: statements
+ * on whole databases fail otherwise.
+ */
 static void
 before(Node *statement, bool alone)
 {
@@ -240,6 +247,7 @@ before(Node *statement, bool alone)
 	}
 }
 
+/* What has to be done after a statement that has succeeded. */
 static void
 after(NodeTag statement)
 {
@@ -287,7 +295,7 @@ concerns_us(Node *statement)
 	}
 }
 
-/* The table of ALTER TABLE … ATTACH PARTITION; NULL: the statement is another one, such as ALTER INDEX … ATTACH PARTITION. */
+/* The new partition of ALTER TABLE … ATTACH PARTITION; NULL for others, even ALTER INDEX … ATTACH PARTITION. */
 static RangeVar *
 new_partition(Node *statement)
 {
@@ -305,7 +313,7 @@ new_partition(Node *statement)
 	return NULL;
 }
 
-/* After the statement, which has locked it. */
+/* Refuse a new partition that is attached to a process. Called after the statement, which has locked the table. */
 static void
 refuse_cut_off(RangeVar *name)
 {
@@ -337,7 +345,7 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUt
 		   ParamListInfo params, QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
 	bool	  ours = concerns_us(pstmt->utilityStmt);
-	NodeTag	  tag = nodeTag(pstmt->utilityStmt); /* what comes next may change the tree */
+	NodeTag	  tag = nodeTag(pstmt->utilityStmt); /* running the statement may change the tree */
 	RangeVar *partition = new_partition(pstmt->utilityStmt);
 
 	refuse_deferring(pstmt->utilityStmt);

@@ -1,17 +1,18 @@
 /*
  * write_back.c
- *		What an attached row shows of its instance, written by an executor.
+ *		Write-backs: an executor writes to an attached row what it shows of its instance.
  *
- * The row is locked first and the state read after that, with a fresh snapshot: whoever comes second writes what is
- * true then, in whatever order deliveries are handled. No instance is locked. An UPDATE happens only if something differs.
+ * The row is locked first, and the state of the instance read after that with a fresh snapshot. So of two write-backs
+ * the second one writes what is true by then, in whatever order they come. No instance is locked. The row is updated
+ * only if a column differs.
  *
- * The table's triggers, constraints and policies are its owner's code: it runs in a subtransaction, as that owner, for whom
- * the session speaks too, in a security-restricted operation, with constraints immediate: at commit deferred triggers
- * would run as somebody else. Names in it are found as where the table was attached, with pg_temp last.
+ * The table's triggers, constraints and policies are code of its owner. They run in a subtransaction, as that owner
+ * (session_user, too), in a security-restricted operation. Constraints are immediate, since deferred triggers would run
+ * at commit as another role. Names are looked up by the search_path with which the table was attached, pg_temp last.
  *
- * What fails, whatever the reason, stays owed (store/owed.c), and is tried again after a growing pause, and whenever the
- * instance moves. It ends when it is done, and when there is no row of that key: that is looked for past row-level
- * security, which may only hide it.
+ * A write-back that fails, for whatever reason, is owed (store/owed.c): it is tried again after a pause that grows,
+ * and whenever the instance moves. It ends when it has worked, or when there is no row with that key. Row-level
+ * security may hide a row, so that is found out past its policies.
  */
 #include "postgres.h"
 
@@ -47,19 +48,24 @@
 #include "worker/row_writer.h"
 #include "worker/write_back.h"
 
-/* A row, or a table, that others hold for longer is left for later, since executors are few. */
+/* Longest wait for a row or a table that another transaction has locked, since executors are few. */
 #define LONGEST_LOCK_WAIT "1s"
-/* The pause after a failure doubles from the one to the other. */
+/* The pause after a failure doubles, from the shortest to the longest. */
 #define SHORTEST_PAUSE_MS INT64CONST(1000)
 #define LONGEST_PAUSE_MS  INT64CONST(3600000)
-#define DEADLY_PAUSE_MS	  (365 * INT64CONST(86400000))
-/* A table that somebody has locked is waited for that seldom. */
-#define BUSY_TABLE_MS	5000
+/* Pause after the server has died of a write-back: in fact, until somebody asks for it. */
+#define DEADLY_PAUSE_MS (365 * INT64CONST(86400000))
+/* While another transaction has locked a table, only one write-back in so long a time waits for it. */
+#define BUSY_TABLE_MS 5000
+/* Failures of an attachment for the same reason are logged so often at most. */
 #define REPORT_EVERY_MS 1000
 
-/* ---- what goes wrong ---- */
+/* ---- failures ---- */
 
-/* Reasons of our own; of an error that was caught elevel is set. PostgreSQL says nothing when policies and triggers keep a row as it is. */
+/*
+ * Failures that PostgreSQL does not report as errors, such as policies or triggers that leave the row as it is.
+ * Unlike in an error that was caught, elevel is 0.
+ */
 static const ErrorData untouched =
 	{.sqlerrcode = ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION,
 	 .message = "it was not updated",
@@ -70,7 +76,7 @@ static const ErrorData overruled = {.sqlerrcode = ERRCODE_TRIGGERED_DATA_CHANGE_
 									.message = "something else was written",
 									.detail =
 										"A trigger that comes after \"" WF_TRIGGER_KEEP "\" has set these columns."};
-/* Nothing to be told of: it has got another owner meanwhile. */
+/* The table has got another owner, for whom another executor works. This is not told. */
 static const ErrorData not_ours = {.sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE};
 static const ErrorData uncancellable =
 	{.sqlerrcode = ERRCODE_QUERY_CANCELED,
@@ -81,7 +87,7 @@ static const ErrorData deadly = {.sqlerrcode = ERRCODE_SYSTEM_ERROR,
 									 "the server has died of it several times, so it is not tried again by itself",
 								 .detail = "Look at the triggers of the table, and call workflow.write_back."};
 
-/* One of our own with a message that is made. */
+/* Make such a failure, with a message. */
 static ErrorData *
 make_error(int sqlerrcode, char *message)
 {
@@ -92,7 +98,7 @@ make_error(int sqlerrcode, char *message)
 	return error;
 }
 
-/* So many rows of a table may fail for the same reason that the log would be full of them. */
+/* Was the same failure of another row logged a moment ago? Thousands of rows may fail for the same reason. */
 static bool
 was_just_reported(const WfShown *shown, const ErrorData *error)
 {
@@ -110,7 +116,7 @@ was_just_reported(const WfShown *shown, const ErrorData *error)
 	return false;
 }
 
-/* Once for each reason: every try is in the view. */
+/* Log a failure. The caller does so once for each reason of a write-back; the view write_backs shows every try. */
 static void
 report_write_back(int64 instance, const WfShown *shown, const ErrorData *error)
 {
@@ -128,7 +134,7 @@ report_write_back(int64 instance, const WfShown *shown, const ErrorData *error)
 
 /* ---- one row ---- */
 
-/* What the statement has given of the row. */
+/* Read the columns from the result of the statement, as text. */
 static void
 read_columns(WfRowWriter *writer, char **current)
 {
@@ -144,7 +150,7 @@ read_columns(WfRowWriter *writer, char **current)
 		}
 }
 
-/* Its columns as they are, with the row locked. False if there is no such row. */
+/* Lock the row and read its columns. Returns false if no such row can be seen. */
 static bool
 lock_row(WfRowWriter *writer, Datum *key, char **current)
 {
@@ -159,8 +165,8 @@ lock_row(WfRowWriter *writer, Datum *key, char **current)
 }
 
 /*
- * A row that could not be locked may be hidden by policies, those for UPDATE as well. Its owner sees it without them in the
- * way that foreign keys do, though they are forced on him.
+ * Is there a row that could not be locked, since policies hide it? Those for UPDATE may do so, too. The row is looked
+ * for as the owner, without policies even if they are forced on the owner, as foreign keys do it.
  */
 static bool
 is_hidden(WfRowWriter *writer, Relation rel, Datum *key)
@@ -203,7 +209,7 @@ differs(const WfRowWriter *writer, char **current, char **wanted)
 	return false;
 }
 
-/* NULL: the row shows it now. */
+/* Update the row. Returns NULL if it shows what it should, or the failure. */
 static const ErrorData *
 update_row(WfRowWriter *writer, Datum *key, char **wanted)
 {
@@ -243,13 +249,14 @@ update_row(WfRowWriter *writer, Datum *key, char **wanted)
 	return differs(writer, current, wanted) ? &overruled : NULL;
 }
 
-/* The row belongs to an instance that was started later. */
+/* Does the row show an instance that was started later, so that it is not ours any more? */
 static bool
 belongs_to_a_later_one(const WfShown *shown, const char *current)
 {
 	return !shown->living && current != NULL && strtoll(current, NULL, 10) > shown->instance;
 }
 
+/* Find out what the row should show by now. */
 static void
 look_at_instance(int64 instance, WfShown *shown)
 {
@@ -264,8 +271,9 @@ look_at_instance(int64 instance, WfShown *shown)
 }
 
 /*
- * What attach refuses can come later: triggers of whoever has the privilege, constraints of domains. The table is locked, so
- * that it changes no more. NULL: it is trusted.
+ * Would the write-back run code of other roles as the table's owner? Attaching such a table is refused, but code can
+ * come later, by triggers of a role with that privilege, or by constraints of domains. The table is locked, so that
+ * it does not change any more. Returns NULL if there is no such code, or the failure.
  */
 static const ErrorData *
 distrust(Relation rel, const WfShown *shown)
@@ -283,7 +291,7 @@ distrust(Relation rel, const WfShown *shown)
 		return NULL;
 	writer->relid = RelationGetRelid(rel);
 	writer->wide = wide;
-	writer->trusted = false; /* and so it stays, should the look fail */
+	writer->trusted = false; /* it stays so if an error is thrown below */
 	writer->unchanged = true;
 	writer->generation = wf_trust_generation();
 	wf_store_enter(&access);
@@ -300,8 +308,8 @@ distrust(Relation rel, const WfShown *shown)
 }
 
 /*
- * Who has had the row, or its partition, locked until now could have brought more meanwhile; from now on he cannot. The row has
- * been locked by the statement before.
+ * Look for code of other roles again, now that the row is locked: a transaction for which that lock has waited may have
+ * brought some. Locking the row's partition, too, keeps others from doing so from now on.
  */
 static const ErrorData *
 distrust_again(Relation rel, const WfShown *shown)
@@ -323,7 +331,10 @@ distrust_again(Relation rel, const WfShown *shown)
 	return distrust(rel, shown);
 }
 
-/* NULL: it shows what it should, or there is none. What there are columns for is written, though others are missing. */
+/*
+ * Write to the row. Returns NULL if it shows what it should, or there is no such row; else the failure. If columns were
+ * lost, the others are written, and that is the failure.
+ */
 static const ErrorData *
 write_row(Relation rel, int64 instance, WfShown *shown)
 {
@@ -357,7 +368,10 @@ write_row(Relation rel, int64 instance, WfShown *shown)
 
 /* ---- as the owner ---- */
 
-/* Should a trigger defer constraints again, PostgreSQL refuses to queue anything in a security-restricted operation. */
+/*
+ * Write to the row as the table's owner. If a trigger defers constraints again, PostgreSQL itself refuses to queue
+ * their triggers in a security-restricted operation.
+ */
 static const ErrorData *
 write_as_owner(Relation rel, int64 instance, WfShown *shown)
 {
@@ -384,7 +398,10 @@ write_as_owner(Relation rel, int64 instance, WfShown *shown)
 	return error;
 }
 
-/* Is this still the table that was attached, and with which columns? Both may have changed before it was locked. */
+/*
+ * Is this table still attached? Reads the attachment again, since it may have changed before the table was locked, and
+ * its columns with it.
+ */
 static bool
 is_attached(Relation rel, int64 instance, WfShown *shown)
 {
@@ -405,8 +422,8 @@ is_attached(Relation rel, int64 instance, WfShown *shown)
 }
 
 /*
- * Whoever has locked the whole table is waited for as shortly as for a row, and by one write-back for all that come after
- * it: there may be thousands. NULL if there is no such table any more.
+ * Lock and open the table. If another transaction has locked all of it, one write-back waits for a short time; those
+ * that come after it, perhaps thousands, fail at once. Returns NULL if there is no such table any more.
  */
 static Relation
 open_table(Oid relid)
@@ -465,7 +482,10 @@ write_table(int64 instance, WfShown *shown)
 
 /* ---- done or owed ---- */
 
-/* A cancel ends the statement as any other error does, a trigger may have raised it; a termination is no error. */
+/*
+ * Write to the table in a subtransaction, and return the failure, or NULL. A cancel is caught like any other error,
+ * since a trigger may have raised it; a termination is not caught.
+ */
 static const ErrorData *
 write_guarded(int64 instance, WfShown *shown)
 {
@@ -496,7 +516,10 @@ write_guarded(int64 instance, WfShown *shown)
 	return error;
 }
 
-/* The details of PostgreSQL's own messages hold what is in the row: not for everybody who may view the process. */
+/*
+ * The text of a failure for the view write_backs. The details of errors that were caught are left out: they contain
+ * values of the row, and not everybody who may see the process may see those.
+ */
 static const char *
 describe(const ErrorData *error)
 {
@@ -504,7 +527,7 @@ describe(const ErrorData *error)
 													   : error->message;
 }
 
-/* The state is read again, since a failure may have come before that. */
+/* Postpone a write-back that has failed. What it shows is read again, since it may have failed before that was read. */
 static void
 owe(const WfDelivery *delivery, WfShown *shown, const ErrorData *error, TimestampTz since)
 {
@@ -521,6 +544,10 @@ owe(const WfDelivery *delivery, WfShown *shown, const ErrorData *error, Timestam
 				since != 0 ? since : delivery->due_at);
 }
 
+/*
+ * Find what is to be shown where, and end older write-backs that are owed to the same row. Returns false if there is
+ * nothing to be shown. *alone: no other worker is trying one of these at this moment.
+ */
 static bool
 begin_write_back(const WfDelivery *delivery, WfShown *shown, TimestampTz *since, bool *alone)
 {
@@ -539,8 +566,9 @@ begin_write_back(const WfDelivery *delivery, WfShown *shown, TimestampTz *since,
 }
 
 /*
- * Somebody who is trying an older one may yet write, after us, what was true before: then this one comes once more. Both would wait
- * for the same row, but for the other's delivery nobody does.
+ * Delete or postpone the delivery. If another worker is trying an older write-back of this row, it may write an older
+ * state after this one, so this one is made due once more. Both wait for the same row, but nobody waits for the other's
+ * delivery.
  */
 static void
 end_write_back(const WfDelivery *delivery, WfShown *shown, const ErrorData *error, TimestampTz since, bool alone)
@@ -550,7 +578,7 @@ end_write_back(const WfDelivery *delivery, WfShown *shown, const ErrorData *erro
 
 	wf_store_enter(&access);
 	if (error == &not_ours)
-		wf_wakeup_due(WF_QUEUE_EXECUTOR, delivery->due_at); /* it stays as it is, and is another executor's */
+		wf_wakeup_due(WF_QUEUE_EXECUTOR, delivery->due_at); /* the delivery stays as it is, for another executor */
 	else if (error != NULL)
 		owe(delivery, shown, error, since);
 	else if (alone)

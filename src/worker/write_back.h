@@ -1,6 +1,6 @@
 /*
  * write_back.h
- *		What an attached row shows of its instance, written by an executor.
+ *		Write-backs: an executor writes to an attached row what it shows of its instance.
  */
 #ifndef WF_WRITE_BACK_H
 #define WF_WRITE_BACK_H
@@ -10,15 +10,15 @@
 #include "store/delivery.h"
 
 /*
- * Bring the row that started this instance up to date, within a transaction that has locked the delivery, outside wf_store_enter. Throws
- * nothing that the table's triggers and constraints can cause: the delivery then stays, to be tried again later; else it is deleted.
- * What is `spared` fails untried.
+ * Bring the row that has started this instance up to date. To be called outside wf_store_enter, in a transaction that
+ * has locked the delivery. The delivery is deleted if that works, and otherwise postponed. Errors that the table's
+ * triggers and constraints can cause are not thrown. Unless `spared` is WF_SPARED_NOT, the write-back fails untried.
  */
 typedef enum WfSpared
 {
 	WF_SPARED_NOT,
-	WF_SPARED_UNCANCELLABLE, /* the last try made an executor end */
-	WF_SPARED_DEADLY,		 /* the server has died of it; it is tried again when somebody asks for that */
+	WF_SPARED_UNCANCELLABLE, /* it was uncancellable, and an executor had to end */
+	WF_SPARED_DEADLY,		 /* the server has died of it; it is tried again only when somebody asks for that */
 } WfSpared;
 extern void wf_write_back(const WfDelivery *delivery, WfSpared spared);
 
