@@ -4,8 +4,8 @@
  *
  * - COMMIT PREPARED and ROLLBACK PREPARED run no callback that publishes wake-ups, so the workers are woken here.
  * - DROP DATABASE, RENAME, SET TABLESPACE and CREATE DATABASE … TEMPLATE fail while anybody is connected; DROP
- *   EXTENSION and ALTER EXTENSION UPDATE lock all tables. Once it is certain that the caller has the right to do it, the workers
- *   of that database are stopped, and stay away until the transaction has ended.
+ *   EXTENSION and ALTER EXTENSION UPDATE lock all tables. Once it is certain that the caller has the right to do it,
+ *   the workers of that database are stopped, and stay away until the transaction has ended.
  * - CREATE EXTENSION, and databases that are made, changed or dropped, are told to the launcher.
  * - CREATE and ALTER SERVER may let requests be sent that had to wait, so the dispatcher looks at everything again.
  * - ALTER TABLE … ATTACH PARTITION is refused if it would cut an attached table off from its process.
