@@ -3,7 +3,7 @@
  *		What transactions leave for the workers, and for those who wait for the end of an instance.
  *
  * A transaction that leaves work for a worker says so while it runs (wf_note_*); one callback, registered once
- * per backend, publishes the wakeups at commit and sets the dispatcher's latch. An abort publishes only "locks are gone".
+ * per backend, publishes the wake-ups at commit and sets the dispatcher's latch. An abort publishes only "locks are gone".
  * COMMIT PREPARED and ROLLBACK PREPARED publish "look at everything" (the utility hook does it).
  */
 #ifndef WF_WAKEUPS_H

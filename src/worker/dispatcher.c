@@ -63,7 +63,7 @@ load_waiting_replies(void)
 
 	for (int i = 0; i < n; i++)
 	{
-		(void) wf_in_flight_take_off(keys[i].instance, keys[i].visit, NULL);
+		(void) wf_in_flight_add(keys[i].instance, keys[i].visit, NULL);
 		if (keys[i].with_executor)
 			wf_in_flight_hand_over(keys[i].visit);
 	}

@@ -108,7 +108,7 @@ set_kept(WfInFlight *entry, WfHttpReply *reply)
 }
 
 bool
-wf_in_flight_take_off(int64 instance, int64 visit, WfQueueCursor *cursor)
+wf_in_flight_add(int64 instance, int64 visit, WfQueueCursor *cursor)
 {
 	bool		found;
 	WfInFlight *entry = in_flight_insert(entries, visit, &found);
@@ -131,7 +131,7 @@ wf_in_flight_take_off(int64 instance, int64 visit, WfQueueCursor *cursor)
 }
 
 void
-wf_in_flight_own(int64 visit, Oid owner)
+wf_in_flight_set_owner(int64 visit, Oid owner)
 {
 	WfInFlight *entry = in_flight_lookup(entries, visit);
 
@@ -142,7 +142,7 @@ wf_in_flight_own(int64 visit, Oid owner)
 }
 
 void
-wf_in_flight_land(int64 visit)
+wf_in_flight_remove(int64 visit)
 {
 	WfInFlight *entry = in_flight_lookup(entries, visit);
 
@@ -157,7 +157,7 @@ wf_in_flight_land(int64 visit)
 }
 
 void
-wf_in_flight_hold(int64 visit)
+wf_in_flight_park(int64 visit)
 {
 	WfInFlight *entry = in_flight_lookup(entries, visit);
 
@@ -371,7 +371,7 @@ wf_in_flight_see_again(int64 visit, int longest_pause_ms)
 	WfInFlight	  *entry = in_flight_lookup(entries, visit);
 	WfQueueCursor *cursor = entry != NULL ? entry->cursor : NULL;
 
-	wf_in_flight_land(visit);
+	wf_in_flight_remove(visit);
 	if (cursor != NULL)
 		wf_queue_cursor_pause(cursor, DT_NOBEGIN, longest_pause_ms);
 }

@@ -41,16 +41,16 @@ extern WfInFlight *wf_in_flight_find(int64 visit);
  * Add a visit, with a request that counts for `cursor`; or, with `cursor` NULL, parked, since its reply waits as a
  * delivery. Returns false if it was in flight already. Without memory for the table, the process ends (FATAL).
  */
-extern bool wf_in_flight_take_off(int64 instance, int64 visit, WfQueueCursor *cursor);
+extern bool wf_in_flight_add(int64 instance, int64 visit, WfQueueCursor *cursor);
 
 /* Count the request of a visit for the owner of its process. To be called before it is sent; may be called again. */
-extern void wf_in_flight_own(int64 visit, Oid owner);
+extern void wf_in_flight_set_owner(int64 visit, Oid owner);
 
 /* Remove a visit, if it is in flight, since its result has been committed. Its row may be picked up again. */
-extern void wf_in_flight_land(int64 visit);
+extern void wf_in_flight_remove(int64 visit);
 
 /* Park a visit: its request has ended, but its reply waits as a delivery, so that it must not be sent again. */
-extern void wf_in_flight_hold(int64 visit);
+extern void wf_in_flight_park(int64 visit);
 
 /* Park a visit whose reply is a delivery for an executor. */
 extern void wf_in_flight_hand_over(int64 visit);

@@ -37,14 +37,14 @@ nothing(WfDispatcher *dispatcher, const WfJob *job)
 static void
 remove_visit(WfDispatcher *dispatcher, const WfJob *job)
 {
-	wf_in_flight_land(job->visit);
+	wf_in_flight_remove(job->visit);
 }
 
 /* The reply is stored as a delivery. Until that is applied, the row of the visit must not lead to a second request. */
 static void
 park_visit(WfDispatcher *dispatcher, const WfJob *job)
 {
-	wf_in_flight_hold(job->visit);
+	wf_in_flight_park(job->visit);
 }
 
 static void
@@ -63,7 +63,7 @@ abort_request(WfDispatcher *dispatcher, const WfJob *job)
 	if (job->awaits || wf_in_flight_awaits_delivery(job->visit))
 		return;
 	(void) wf_http_abort(dispatcher->http, (uint64) job->visit);
-	wf_in_flight_land(job->visit);
+	wf_in_flight_remove(job->visit);
 }
 
 static void

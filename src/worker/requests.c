@@ -139,7 +139,7 @@ prepare_request(Outgoing *out, WfVisit *visit, const WfServer *server)
 	Oid			   owner = owner_of(out, visit->instance->process->process_id);
 	WfJob		  *job;
 
-	wf_in_flight_own(visit->id, owner);
+	wf_in_flight_set_owner(visit->id, owner);
 	if (wf_http_request(visit, server, owner, request, &fault))
 		out->requests = lappend(out->requests, request);
 	else
@@ -164,7 +164,7 @@ add_all(Outgoing *out, int limit)
 	int			   looked;
 
 	for (looked = 0; looked < out->nkeys && out->ntaken < limit; looked++)
-		if (wf_in_flight_take_off(out->keys[looked].instance, out->keys[looked].visit, cursor))
+		if (wf_in_flight_add(out->keys[looked].instance, out->keys[looked].visit, cursor))
 		{
 			out->instances[out->ntaken] = out->keys[looked].instance;
 			out->taken[out->ntaken++] = out->keys[looked].visit;
@@ -206,7 +206,7 @@ prepare_requests(Outgoing *out, const WfServer *server, const int64 *instances, 
 		else if (visit != NULL && wf_state_wants_request(visit, batch->now))
 			prepare_request(out, visit, server);
 		else
-			wf_in_flight_land(visits[i]);
+			wf_in_flight_remove(visits[i]);
 	}
 	wf_batch_end(batch);
 	for (int i = 0; i < nleft; i++)
@@ -260,8 +260,8 @@ add_one(Outgoing *out, const WfDueKey *key, Oid owner, int64 *instances)
 {
 	instances[out->ntaken] = key->instance;
 	out->taken[out->ntaken++] = key->visit;
-	(void) wf_in_flight_take_off(key->instance, key->visit, out->cursor);
-	wf_in_flight_own(key->visit, owner);
+	(void) wf_in_flight_add(key->instance, key->visit, out->cursor);
+	wf_in_flight_set_owner(key->visit, owner);
 }
 
 /* Put the visit of a row in flight, if it is not. Returns its owner if that may send no more, or InvalidOid. */
@@ -555,7 +555,7 @@ static void
 undo_look(Outgoing *out)
 {
 	for (int i = 0; i < out->ntaken; i++)
-		wf_in_flight_land(out->taken[i]);
+		wf_in_flight_remove(out->taken[i]);
 	wf_queue_cursor_rewind(out->cursor, out->keys[0].due_at, DT_NOBEGIN);
 }
 
@@ -608,7 +608,7 @@ look_failed(Outgoing *out, const ErrorData *error)
 		return;
 	}
 	/* The visit stays in flight until its job is done. If it was in flight before, its request is not this one. */
-	if (out->ntaken == 0 && !wf_in_flight_take_off(out->keys[0].instance, out->keys[0].visit, out->cursor))
+	if (out->ntaken == 0 && !wf_in_flight_add(out->keys[0].instance, out->keys[0].visit, out->cursor))
 		return;
 	job = &out->broken[out->nbroken++];
 	memset(job, 0, sizeof(*job));
@@ -800,6 +800,6 @@ wf_requests_abort_abandoned(WfDispatcher *dispatcher)
 	for (int i = 0; i < abandoned.n; i++)
 	{
 		(void) wf_http_abort(dispatcher->http, (uint64) abandoned.visits[i]);
-		wf_in_flight_land(abandoned.visits[i]);
+		wf_in_flight_remove(abandoned.visits[i]);
 	}
 }
