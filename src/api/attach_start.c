@@ -27,7 +27,10 @@ wf_attached_sets_columns(const WfAttached *item)
 	return item->serial.attno != 0 || item->status.attno != 0 || item->instance.attno != 0;
 }
 
-/* Does a row that starts an instance hold the number of that instance? */
+/*
+ * Do rows of this table hold the number of their instance from the start on: in a column of their
+ * own, or in the serial number of the first step?
+ */
 bool
 wf_attached_is_numbered(const WfAttached *item)
 {
@@ -57,8 +60,8 @@ shows_active(WfAttached *item, HeapTuple tuple, TupleDesc desc)
 }
 
 /*
- * For a row that holds no number: was its condition true? The status that the BEFORE trigger set
- * tells, unless another trigger changed it.
+ * Does the row start an instance, although it holds no number that would tell? The status that the
+ * BEFORE trigger set tells, unless another trigger changed it; else the condition is judged again.
  */
 static bool
 is_wanted_without_number(WfAttached *item, HeapTuple tuple, TupleDesc desc, Jsonb *data)
@@ -208,8 +211,8 @@ attachment_shows(const WfRowColumn *column, const char *shown, const char *expec
 }
 
 /*
- * Redeem the numbers that the row shows, into *issued; zeros if it shows none. Throws for numbers
- * that were not issued to it.
+ * Take the numbers in the row's columns into *issued and use them up; zeros if it holds none. Throws
+ * for numbers that were not issued to this very row.
  */
 static void
 redeem(const WfChunk *chunk, const WfRowStart *start, WfIssued *issued)

@@ -201,7 +201,7 @@ workflow_wait_for(PG_FUNCTION_ARGS)
 	read_wait_arguments(fcinfo, &wait);
 	require_waiting_makes_sense(fcinfo);
 	if (wait.instance <= 0)
-		/* A waiter with instance 0 would count as none. */
+		/* In the table of waiters, 0 means an unused entry. */
 		report_unknown_waited(&wait);
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");

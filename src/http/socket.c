@@ -27,9 +27,9 @@
 #define EVENTS_AT_ONCE 256
 
 /*
- * How many sockets fd.c is told of. It grants all external descriptors together (those of wait
- * event sets too) only a third of its own, so the other sockets stay uncounted; wf_http_create has
- * raised the limit of descriptors for them.
+ * So many sockets are counted with PostgreSQL (AcquireExternalFD), half of what it allows for all
+ * external descriptors. More are opened uncounted; wf_http_create has raised the limit of
+ * descriptors for them.
  */
 #define MAX_COUNTED (max_safe_fds / 6)
 
@@ -193,7 +193,8 @@ wf_socket_close(void *arg, curl_socket_t fd)
  * a request that was allowed more.
  *
  * A kept connection may also be dead. Then libcurl sends the request again, up to five times while
- * it finds further kept connections; demanding a fresh connection makes that once.
+ * it finds further kept connections; so a fresh connection is demanded for a
+ * repetition: a request is repeated once at most.
  */
 int
 wf_socket_check_peer(void *arg, char *peer, char *local, int peer_port, int local_port)

@@ -172,7 +172,7 @@ last_type(JsonPathItem *item)
 	return at.type;
 }
 
-/* Find out how the expression can be evaluated. Strings stay inside the path. */
+/* Find out how the expression can be evaluated. Names and literals are not copied: they point into the path. */
 static void
 classify(WfExpression *expression)
 {
@@ -224,7 +224,7 @@ begins_with_one_of(const char *p, const char *const *words, int nwords)
 	return false;
 }
 
-/* Can the condition of a filter be unknown, without handling that itself? */
+/* Does the condition of a filter compare, so that it may be unknown, with no `is unknown` or `.type()` that handles it? */
 static bool
 may_be_unknown(const char *p, const char *end)
 {

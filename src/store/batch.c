@@ -192,8 +192,8 @@ wf_batch_new_visit(WfBatch *batch, WfInstance *instance, WfStep *step, int64 id)
 }
 
 /*
- * May the row be loaded within the memory budget? The first one always may. Nothing is read to find
- * out.
+ * May the row be loaded within the memory budget? The first one always may. Its
+ * size is that of the row and of its TOAST values, which are not fetched for it.
  */
 static bool
 fits(WfBatch *batch, const WfTable *table, uint64 row)
@@ -269,7 +269,7 @@ wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock)
 	if (rows > 0 && lock != WF_LOCK_NONE)
 		wf_wakeup_locked();
 	added = read_instances(batch, rows);
-	batch->now = GetCurrentTimestamp(); /* the lock may have been waited for */
+	batch->now = GetCurrentTimestamp(); /* anew: time may have passed while we waited for the lock */
 	MemoryContextSwitchTo(old);
 	return added;
 }
@@ -362,7 +362,10 @@ wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance)
 	MemoryContextSwitchTo(old);
 }
 
-/* The snapshot has the command number of a transaction that has run no command yet: so it does not see the changes of this one. */
+/*
+ * A transaction sees what commands before its own number have changed. With the number of the first
+ * command the snapshot shows the visit as others see it, without the changes of this transaction.
+ */
 void
 wf_batch_look(WfBatch *batch, int64 instance, int64 visit)
 {

@@ -163,7 +163,7 @@ static bool
 has_partition(Relation parent, TimestampTz stored_at)
 {
 	PartitionKey key = RelationGetPartitionKey(parent);
-	/* partitions that are being detached are seen as an INSERT sees them */
+	/* as INSERT does: omit those that are being detached, unless the snapshot is that of the whole transaction */
 	PartitionDesc desc = RelationGetPartitionDesc(parent, !IsolationUsesXactSnapshot());
 	Datum		  value = TimestampTzGetDatum(stored_at);
 	bool		  equal;
@@ -320,8 +320,8 @@ create_table(const WfHistoryTable *table, const char *name)
 }
 
 /*
- * ERROR 55000 for an existing table of that name. The owner of a foreign one would see what ends;
- * one of ours was detached by somebody.
+ * ERROR 55000 for an existing table of that name. Somebody else's table is not attached, since its
+ * owner would see what ends; one of ours was detached on purpose.
  */
 static void
 refuse_existing(const char *name, Oid relid)
