@@ -50,8 +50,8 @@ PGXS       := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 # What the code takes for the columns of its tables are those of the schema.
-$(EXTENSION)--$(EXTVERSION).sql: $(SCHEMA) src/store/columns.c src/schema/columns.awk
-	@awk -f src/schema/columns.awk src/store/columns.c src/schema/10_tables.sql
+$(EXTENSION)--$(EXTVERSION).sql: $(SCHEMA) src/store/columns.c src/store/partition.c src/schema/columns.awk
+	@awk -f src/schema/columns.awk src/schema/10_tables.sql src/store/columns.c src/store/partition.c
 	@printf '%s\n' '\echo Use "CREATE EXTENSION workflow" to load this file. \quit' > $@
 	cat $(SCHEMA) >> $@
 
