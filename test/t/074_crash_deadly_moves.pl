@@ -73,9 +73,10 @@ sub kill_until
 		}
 	}
 	is($is_so, 't', $name);
-	my ($most) = sort { $kills{$b} <=> $kills{$a} } keys %kills;
-	my $told = join ' ', map { "$_:$kills{$_}" } sort keys %kills;
-	ok($kills{ $most // '' } && $kills{$most} >= 3, "... after three kills at the same piece of work at least ($told)");
+	# which of the pieces it was is not certain: a request may have become its reply between the look and the kill
+	my $kills = 0;
+	$kills += $_ for values %kills;
+	cmp_ok($kills, '>=', 3, '... after three kills at least (' . join(' ', map { "$_:$kills{$_}" } sort keys %kills) . ')');
 }
 
 my $endless = 'exists($.list[*] ? (@ > $.list[*] && exists($.list[*] ? (@ > $.list[*] && @ < 0))))';
