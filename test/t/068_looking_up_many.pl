@@ -61,20 +61,21 @@ sub is_linear
 # ---- many visits of one instance ----
 
 crowd($_, 100) for qw(stand clock limit); # what is made once is there
+# So many that it shows if each of them is found by going through the others, which is little beside all else that is done for it.
 {
-	my %instance = map { $_ => crowd('stand', $_) } (1000, 10_000);
-	is_linear('suspended', $backend, 1000, 10_000, sub { sql("SELECT workflow.suspend($instance{$_[0]})") });
-	is(sql("SELECT count(*) FROM workflow_data.visit WHERE suspended"), 11_000, '... all of them');
-	is_linear('resumed', $backend, 1000, 10_000, sub { sql("SELECT workflow.resume($instance{$_[0]})") });
+	my %instance = map { $_ => crowd('stand', $_) } (4000, 40_000);
+	is_linear('suspended', $backend, 4000, 40_000, sub { sql("SELECT workflow.suspend($instance{$_[0]})") });
+	is(sql("SELECT count(*) FROM workflow_data.visit WHERE suspended"), 44_000, '... all of them');
+	is_linear('resumed', $backend, 4000, 40_000, sub { sql("SELECT workflow.resume($instance{$_[0]})") });
 	is(sql("SELECT count(*) FROM workflow_data.visit WHERE suspended"), 0, '... all of them');
-	is_linear('looked at', $backend, 1000, 10_000, sub { sql("SELECT count(blocked_by) FROM workflow.visits WHERE instance = $instance{$_[0]}") });
-	is_linear('completed in one call', $backend, 1000, 10_000, sub {
+	is_linear('looked at', $backend, 4000, 40_000, sub { sql("SELECT count(blocked_by) FROM workflow.visits WHERE instance = $instance{$_[0]}") });
+	is_linear('completed in one call', $backend, 4000, 40_000, sub {
 		my $callbacks = "SELECT json_agg(json_build_object('serial_number', serial_number, 'data', json_build_object('n', 1))) FROM workflow.waiting WHERE instance = $instance{$_[0]}";
 		is(sql("SELECT count(*) FROM workflow.complete_many(($callbacks)) WHERE accepted"), $_[0], "$_[0] are completed");
 	});
-	is_soon($node, 'postgres', "SELECT count(*) FROM workflow.waiting WHERE step = 'on' AND instance = $instance{10_000}", 10_000, '... and stand at the next step');
-	is_linear('cancelled', $backend, 1000, 10_000, sub { sql("SELECT workflow.cancel($instance{$_[0]})") });
-	is(sql("SELECT count(*) FROM workflow.instances WHERE instance IN ($instance{1000}, $instance{10_000}) AND status = 'aborted'"), 2, '... both');
+	is_soon($node, 'postgres', "SELECT count(*) FROM workflow.waiting WHERE step = 'on' AND instance = $instance{40_000}", 40_000, '... and stand at the next step');
+	is_linear('cancelled', $backend, 4000, 40_000, sub { sql("SELECT workflow.cancel($instance{$_[0]})") });
+	is(sql("SELECT count(*) FROM workflow.instances WHERE instance IN ($instance{4000}, $instance{40_000}) AND status = 'aborted'"), 2, '... both');
 }
 
 # clocks that strike together
