@@ -218,8 +218,9 @@ static WfQuery q_to_executor = {
 	.argtypes = {INT8OID, TIMESTAMPTZOID, TEXTOID},
 };
 static WfQuery q_follow = {
-	.sql = "UPDATE workflow_data.delivery SET queue = $2, due_at = $3 "
-		   "WHERE instance = $1 AND kind <> 'write_back' AND " IS_IN("move") " RETURNING visit",
+	.sql = "WITH f AS (UPDATE workflow_data.delivery SET queue = $2, due_at = $3 "
+		   "WHERE instance = $1 AND kind <> 'write_back' AND " IS_IN("move") " RETURNING kind, visit) "
+																			 "SELECT visit FROM f WHERE kind = 'reply'",
 	.nargs = 3,
 	.argtypes = {INT8OID, TEXTOID, TIMESTAMPTZOID},
 };

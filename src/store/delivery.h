@@ -107,7 +107,8 @@ extern void wf_delivery_to_executor(int64 id, const char *queue, TimestampTz now
 
 /*
  * Put the deliveries of an instance that are in the dispatcher's queue into `queue`, where an executor has an earlier
- * one to apply, so that they stay in order; leave the wake-up. Returns how many; *visits are theirs, palloc'd.
+ * one to apply, so that they stay in order; leave the wake-up. *visits are those whose replies are among them, palloc'd;
+ * of other kinds, a visit may have a request under way. Returns how many.
  */
 extern int wf_deliveries_follow(int64 instance, const char *queue, TimestampTz due_at, int64 **visits);
 

@@ -335,7 +335,7 @@ typedef struct Taken
 	WfJob		 *jobs;
 	int			 *attempts; /* for each job: how often its delivery was tried */
 	int			  n;
-	int64		 *followed; /* visits whose deliveries went to executors, behind earlier ones there */
+	int64		 *followed; /* visits whose replies went to executors, behind earlier deliveries there */
 	int			  nfollowed;
 } Taken;
 

@@ -114,6 +114,22 @@ is($order, 'edcba', 'handed over: in their order');
 $holder->query_safe('ROLLBACK');
 is_delivered($instance, $order, 'handed over');
 
+# ---- behind one that is with an executor, while the request of the last visit is under way ----
+
+$instance = start(a => 6);
+lock_instance($instance);
+is_soon($node, 'postgres', waiting($instance), 4, 'behind: four wait');
+my ($queue) = $scene->sql("SELECT 'executor ' || process_id FROM workflow_data.instance WHERE instance = $instance");
+$scene->sql(qq[
+	BEGIN;
+	INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue) SELECT instance, visit, now(), 'alarm', 'move' FROM workflow_data.visit WHERE instance = $instance AND step = 'a';
+	UPDATE workflow_data.delivery SET queue = '$queue' WHERE delivery = (SELECT min(delivery) FROM workflow_data.delivery WHERE instance = $instance);
+	COMMIT]);
+is_soon($node, 'postgres', waiting($instance) . " AND queue = '$queue'", 5, 'behind: all follow it, and an alarm of the last visit too');
+is(order($instance), 'edcba', 'behind: in their order');
+$client->query_safe('COMMIT');
+is_delivered($instance, 'edcba', 'behind');
+
 # ---- a poison among them ----
 
 $scene->sql(q[
