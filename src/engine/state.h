@@ -42,7 +42,7 @@ extern bool wf_state_is_over(const WfVisit *visit, TimestampTz now);
 extern bool wf_state_may_be_in_flight(const WfVisit *visit);
 /*
  * Is a request to be made for the visit now: that of its action, or a cancel request? Or a statement
- * to be run? Neither is after a callback, unless the statement was begun before and had to give way.
+ * to be run? Neither is after a callback, unless the statement was begun before, and abandoned.
  */
 extern bool wf_state_wants_request(const WfVisit *visit, TimestampTz now);
 extern bool wf_state_wants_statement(const WfVisit *visit, TimestampTz now, bool was_begun);

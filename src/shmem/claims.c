@@ -108,6 +108,30 @@ wf_claim_heed_end(void)
 		QueryCancelPending = false; /* it was meant for the statement */
 }
 
+/* The place in which the visit's abandoned statement is remembered, or NULL. Under the mutex. */
+static WfYield *
+yield_of(WfSlot *slot, int64 visit)
+{
+	for (int i = 0; i < WF_MAX_YIELDS; i++)
+		if (slot->yields[i].visit == visit)
+			return &slot->yields[i];
+	return NULL;
+}
+
+/* The same, made if need be. The place of the oldest is taken. */
+static WfYield *
+note_yield(WfSlot *slot, int64 visit)
+{
+	WfYield *yield = yield_of(slot, visit);
+
+	if (yield == NULL)
+	{
+		yield = &slot->yields[slot->nyields++ % WF_MAX_YIELDS];
+		*yield = (WfYield){.visit = visit};
+	}
+	return yield;
+}
+
 void
 wf_claim_release(void)
 {
@@ -118,6 +142,8 @@ wf_claim_release(void)
 		return;
 	wf_claim_heed_end();
 	SpinLockAcquire(&slot->mutex);
+	if (claim->begun)
+		(void) note_yield(slot, claim->visit);
 	*claim = (WfClaim){0};
 	slot->nclaims--;
 	SpinLockRelease(&slot->mutex);
@@ -171,59 +197,70 @@ wf_claims_stop(const int64 *visits, int n)
 	SpinLockRelease(&slot->mutex);
 }
 
-/* ---- giving way ---- */
+/* ---- statements that are begun again ---- */
 
-static WfYield *
-yield_of(WfSlot *slot, int64 visit)
+void
+wf_statement_begins(void)
 {
-	for (int i = 0; i < WF_MAX_YIELDS; i++)
-		if (slot->yields[i].visit == visit)
-			return &slot->yields[i];
-	return NULL;
+	wf_my_slot->claims[my_index()].begun = true;
+}
+
+void
+wf_statement_is_through(void)
+{
+	WfSlot	*slot = wf_my_slot;
+	WfClaim *claim = &slot->claims[my_index()];
+	WfYield *yield;
+
+	claim->begun = false;
+	if (*(volatile uint32 *) &slot->nyields == 0 || claim->visit == 0)
+		return;
+	SpinLockAcquire(&slot->mutex);
+	yield = yield_of(slot, claim->visit);
+	if (yield != NULL)
+		*yield = (WfYield){0};
+	SpinLockRelease(&slot->mutex);
+}
+
+/* Look for what is remembered of a visit. Returns false if that is nothing. */
+static bool
+recall(int64 visit, WfYield *found)
+{
+	WfSlot	*slot = wf_my_slot;
+	WfYield *yield;
+
+	*found = (WfYield){0};
+	if (*(volatile uint32 *) &slot->nyields == 0)
+		return false;
+	SpinLockAcquire(&slot->mutex);
+	yield = yield_of(slot, visit);
+	if (yield != NULL)
+		*found = *yield;
+	SpinLockRelease(&slot->mutex);
+	return found->visit != 0;
+}
+
+bool
+wf_statement_was_begun(int64 visit)
+{
+	const WfClaim *claim = &wf_my_slot->claims[my_index()];
+	WfYield		   yield;
+
+	return (claim->begun && claim->visit == visit) || recall(visit, &yield);
 }
 
 void
 wf_yield_record(int64 visit)
 {
-	WfSlot	*slot = wf_my_slot;
-	WfYield *yield;
-
-	SpinLockAcquire(&slot->mutex);
-	yield = yield_of(slot, visit);
-	if (yield == NULL)
-	{
-		yield = &slot->yields[slot->nyields++ % WF_MAX_YIELDS];
-		*yield = (WfYield){.visit = visit};
-	}
-	yield->times++;
-	SpinLockRelease(&slot->mutex);
+	SpinLockAcquire(&wf_my_slot->mutex);
+	note_yield(wf_my_slot, visit)->times++;
+	SpinLockRelease(&wf_my_slot->mutex);
 }
 
 int
 wf_yield_count(int64 visit)
 {
-	WfSlot	*slot = wf_my_slot;
-	WfYield *yield;
-	int		 times;
+	WfYield yield;
 
-	if (*(volatile uint32 *) &slot->nyields == 0)
-		return 0;
-	SpinLockAcquire(&slot->mutex);
-	yield = yield_of(slot, visit);
-	times = yield != NULL ? yield->times : 0;
-	SpinLockRelease(&slot->mutex);
-	return times;
-}
-
-void
-wf_yield_forget(int64 visit)
-{
-	WfSlot	*slot = wf_my_slot;
-	WfYield *yield;
-
-	SpinLockAcquire(&slot->mutex);
-	yield = yield_of(slot, visit);
-	if (yield != NULL)
-		*yield = (WfYield){0};
-	SpinLockRelease(&slot->mutex);
+	return recall(visit, &yield) ? yield.times : 0;
 }

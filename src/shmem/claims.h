@@ -42,11 +42,19 @@ extern void wf_claims_stop(const int64 *visits, int n);
 extern bool wf_claimed_elsewhere(int64 visit);
 
 /*
- * How often in a row a visit's statement gave way to a transaction that held its instance. Only the
- * last WF_MAX_YIELDS visits are remembered; the count of others begins anew.
+ * The statement of the claimed visit is about to run. If the claim ends, however that comes, before
+ * wf_statement_is_through, the statement was abandoned, and its visit is remembered as one whose
+ * statement is to be begun again. Only the last WF_MAX_YIELDS visits are remembered, and until the
+ * server stops.
  */
+extern void wf_statement_begins(void);
+/* The move that follows from the statement of the claimed visit was committed. */
+extern void wf_statement_is_through(void);
+/* Was the visit's statement begun and abandoned before, or begun under this process's claim? */
+extern bool wf_statement_was_begun(int64 visit);
+
+/* How often the claimed visit's statement gave way to a transaction that held its instance. */
 extern void wf_yield_record(int64 visit);
 extern int	wf_yield_count(int64 visit);
-extern void wf_yield_forget(int64 visit);
 
 #endif

@@ -298,19 +298,35 @@ wf_uncancellable_add(int64 visit)
 	SpinLockRelease(&wf_my_slot->mutex);
 }
 
-bool
-wf_uncancellable_take(int64 visit)
+/* Look for a visit. `forget`: as well, free its places. */
+static bool
+find_uncancellable(int64 visit, bool forget)
 {
 	bool found = false;
 
+	if (*(volatile int *) &wf_my_slot->nuncancellable == 0)
+		return false;
 	SpinLockAcquire(&wf_my_slot->mutex);
 	for (int i = 0; i < WF_MAX_UNCANCELLABLE; i++)
 	{
 		if (wf_my_slot->uncancellable[i] != visit)
 			continue;
-		wf_my_slot->uncancellable[i] = 0;
 		found = true;
+		if (forget)
+			wf_my_slot->uncancellable[i] = 0;
 	}
 	SpinLockRelease(&wf_my_slot->mutex);
 	return found;
+}
+
+bool
+wf_uncancellable_is(int64 visit)
+{
+	return find_uncancellable(visit, false);
+}
+
+void
+wf_uncancellable_forget(int64 visit)
+{
+	(void) find_uncancellable(visit, true);
 }

@@ -24,10 +24,11 @@ extern void wf_executor_idle(bool idle);
 
 /*
  * Remember an uncancellable visit: its SQL did not end, so an executor had to. The next executor
- * asks by wf_uncancellable_take, which returns true once, and does not run it.
+ * asks by wf_uncancellable_is, does not run it, and forgets it once that is committed.
  */
 extern void wf_uncancellable_add(int64 visit);
-extern bool wf_uncancellable_take(int64 visit);
+extern bool wf_uncancellable_is(int64 visit);
+extern void wf_uncancellable_forget(int64 visit);
 /* Deliveries are remembered among visits, by negative numbers. */
 #define WF_UNCANCELLABLE_DELIVERY(delivery) (-(delivery))
 

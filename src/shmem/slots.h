@@ -41,7 +41,7 @@
 #define WF_MAX_SERVERS		 64
 #define WF_MAX_BLOCKS		 32
 #define WF_MAX_UNCANCELLABLE 16
-#define WF_MAX_YIELDS		 32
+#define WF_MAX_YIELDS		 128
 #define WF_MAX_FAILING_ROLES 16
 #define WF_MAX_LACKS		 128
 #define WF_MAX_COPIES		 256
@@ -89,13 +89,14 @@ typedef struct WfClaim
 {
 	int64 visit;   /* 0: none */
 	bool  stopped; /* another transaction has ended or suspended the visit since */
+	bool  begun;   /* its statement was begun, and is not through; only the executor itself reads and writes this */
 } WfClaim;
 
-/* A statement that gave way to a transaction that held its instance. */
+/* A statement that was begun and abandoned, so that it is to be begun again. */
 typedef struct WfYield
 {
 	int64 visit; /* 0: a free place */
-	int	  times; /* in a row */
+	int	  times; /* so often it gave way to a transaction that held its instance */
 } WfYield;
 
 typedef struct WfServerSlot

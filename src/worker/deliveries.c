@@ -73,7 +73,7 @@ wf_deliveries_work(const char *queue, WfWorkItem *item, int64 *delivering)
 	MemoryContextSwitchTo(context);
 	if (write_back.id != 0)
 		wf_write_back(&write_back, deaths >= WF_MOST_DEATHS ? WF_SPARED_DEADLY
-								   : wf_uncancellable_take(WF_UNCANCELLABLE_DELIVERY(write_back.id))
+								   : wf_uncancellable_is(WF_UNCANCELLABLE_DELIVERY(write_back.id))
 									   ? WF_SPARED_UNCANCELLABLE
 									   : WF_SPARED_NOT);
 	if (upkeep_due.id != 0)

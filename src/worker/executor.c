@@ -121,7 +121,7 @@ take_work(WfWorkItem *item)
 	if (!wf_claim(item->visit))
 		return NOTHING; /* the executor that has it looks again when it is done */
 	yields = wf_yield_count(item->visit);
-	item->moves = item->moves && yields == 0;
+	item->moves = item->moves && !wf_statement_was_begun(item->visit);
 	item->locked = item->moves || yields >= MOST_YIELDS;
 	if (item->locked ? wf_due_lock(item->instance) : !wf_instance_is_locked(item->instance))
 		return DONE;
@@ -301,6 +301,7 @@ try_repair(Repair repair, const WfWorkItem *item, const Failure *failure, WfFail
 	{
 		WfAccess access;
 
+		wf_sql_step_transaction_begins();
 		wf_begin_transaction();
 		wf_limit_begin(REPAIR_LIMIT_MS);
 		wf_store_enter(&access);
@@ -308,6 +309,7 @@ try_repair(Repair repair, const WfWorkItem *item, const Failure *failure, WfFail
 		wf_store_leave(&access);
 		wf_limit_end();
 		CommitTransactionCommand();
+		wf_sql_step_transaction_committed();
 	}
 	PG_CATCH();
 	{
@@ -373,7 +375,7 @@ give_up_work(const WfWorkItem *item, const Failure *failure)
 /*
  * The transaction of a visit failed as a whole, perhaps at commit: count that as an attempt of the visit, unless
  * something was lacking. Since the lock is gone, other transactions may have ended or suspended the visit meanwhile, or
- * a callback may have been accepted.
+ * a callback may have been accepted; that does not keep a statement that was begun from being begun again.
  */
 static void
 count_failure(const WfWorkItem *item, const Failure *failure, WfFailing broken)
@@ -388,10 +390,14 @@ count_failure(const WfWorkItem *item, const Failure *failure, WfFailing broken)
 	if (failure->lack != WF_LACK_NONE && visit != NULL && wf_is_executor_queue(visit->queue) &&
 		!(runs && wf_engine_names(visit, &answer.fault)))
 		wf_sql_step_postpone(batch, visit, failure->lack, &failure->fault);
-	else if (runs && broken != WF_FAIL_BARE)
-		wf_engine_answer(batch, visit, &answer);
-	else if (visit != NULL && wf_is_executor_queue(visit->queue))
-		wf_engine_fail(batch, visit, &failure->fault, broken);
+	else
+	{
+		if (runs && broken != WF_FAIL_BARE)
+			wf_engine_answer(batch, visit, &answer);
+		else if (visit != NULL && wf_is_executor_queue(visit->queue))
+			wf_engine_fail(batch, visit, &failure->fault, broken);
+		wf_sql_step_answered(item->visit);
+	}
 	wf_batch_flush(batch);
 }
 
@@ -500,7 +506,10 @@ end_transaction(Found found)
 	if (found == DONE_IN_VAIN || found == GAVE_WAY)
 		AbortCurrentTransaction();
 	else
+	{
 		CommitTransactionCommand();
+		wf_sql_step_transaction_committed();
+	}
 }
 
 static Found
@@ -509,13 +518,15 @@ try_work(const WfTurn *turn, WfWorkItem *item)
 	volatile Found found = NOTHING;
 	Failure *volatile failure = NULL;
 
-	(void) wf_sql_step_was_postponed();
 	PG_TRY();
 	{
+		wf_sql_step_transaction_begins();
 		wf_begin_transaction();
 		wf_limit_begin(wf_setting_sql_timeout);
 		found = turn->deliveries ? work_on_delivery(turn->queue, item) : work_on_visit(turn->queue, item);
 		end_transaction(found);
+		if (item->delivery != 0)
+			wf_uncancellable_forget(WF_UNCANCELLABLE_DELIVERY(item->delivery));
 	}
 	PG_CATCH();
 	{

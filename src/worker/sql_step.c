@@ -8,6 +8,10 @@
  * statement itself has done to its own instance is no reason for that, since it would do so again.
  * Stopping the statement of a visit that has ended only saves time.
  *
+ * A statement that was begun and rolled back is begun again, as long as its visit lives, even if a
+ * callback was accepted meanwhile: that ends the visit when the statement is through. It is through
+ * once a transaction has committed that took its result, or its failure, as the answer.
+ *
  * Lock order: a client locks an instance first and then rows of its own; the executor locks rows
  * first and then the instance. The executor is to be the victim of a deadlock, not the client, so
  * it looks for one much sooner than anybody else, and repeatedly, and then gives way.
@@ -39,7 +43,8 @@
 #define DEADLOCK_AFTER_MS 10
 
 static int64 running = 0;		/* the visit whose statement is running; 0: none */
-static bool	 postponed = false; /* a visit was postponed since wf_sql_step_was_postponed was called */
+static bool	 postponed = false; /* this transaction has postponed a visit */
+static int64 answered = 0;		/* the visit whose statement is through when this transaction commits; 0: none */
 
 /* One run of a statement. */
 typedef struct Attempt
@@ -59,7 +64,7 @@ wf_sql_step_running(void)
 bool
 wf_sql_step_is_due(const WfBatch *batch, const WfVisit *visit)
 {
-	return visit != NULL && wf_state_wants_statement(visit, batch->now, wf_yield_count(visit->id) > 0);
+	return visit != NULL && wf_state_wants_statement(visit, batch->now, wf_statement_was_begun(visit->id));
 }
 
 /* ---- the statement ---- */
@@ -108,10 +113,11 @@ run_timed(WfVisit *visit, Attempt *attempt)
 	*attempt = (Attempt){.begun = GetCurrentTimestamp()};
 	wf_limit_end();
 	wf_limit_begin_sql(limit_ms);
-	if (wf_uncancellable_take(visit->id))
+	if (wf_uncancellable_is(visit->id))
 		refuse_uncancellable(&attempt->answer);
 	else if (wf_claim_heed())
 	{
+		wf_statement_begins();
 		running = visit->id;
 		wf_user_sql_run(visit, wf_executor_role(), judge_sql_error, &attempt->answer);
 		running = 0;
@@ -126,15 +132,24 @@ run_timed(WfVisit *visit, Attempt *attempt)
 /* ---- locking the instance ---- */
 
 static void
+set_locally(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+static void
 set_ms(const char *name, int ms)
 {
 	char value[16];
 
 	snprintf(value, sizeof(value), "%d", ms);
-	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	set_locally(name, value);
 }
 
-/* Wait for the lock for a short time, as the first to look for a deadlock. */
+/*
+ * Wait for the lock for a short time, as the first to look for a deadlock. That is not what
+ * log_lock_waits is for.
+ */
 static void
 lock_shortly(WfBatch *batch, int64 instance)
 {
@@ -143,6 +158,7 @@ lock_shortly(WfBatch *batch, int64 instance)
 
 	set_ms("lock_timeout", longest_ms);
 	set_ms("deadlock_timeout", Min(DEADLOCK_AFTER_MS, longest_ms / 2));
+	set_locally("log_lock_waits", "off");
 	(void) wf_batch_lock(batch, &instance, 1, WF_LOCK_WAIT);
 	AtEOXact_GUC(false, level);
 }
@@ -233,13 +249,33 @@ others_have_changed(const WfVisit *visit)
 
 /* ---- the move ---- */
 
+void
+wf_sql_step_transaction_begins(void)
+{
+	postponed = false;
+	answered = 0;
+}
+
+void
+wf_sql_step_transaction_committed(void)
+{
+	if (answered == 0)
+		return;
+	wf_statement_is_through();
+	wf_uncancellable_forget(answered);
+	answered = 0;
+}
+
 bool
 wf_sql_step_was_postponed(void)
 {
-	bool answer = postponed;
+	return postponed;
+}
 
-	postponed = false;
-	return answer;
+void
+wf_sql_step_answered(int64 visit)
+{
+	answered = visit;
 }
 
 void
@@ -264,11 +300,12 @@ take_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 		wf_engine_answer(batch, visit, answer);
 }
 
-/* Was the statement cancelled for a deadline that was extended meanwhile? */
+/* Was the statement cancelled for a deadline that was extended meanwhile, or lifted by a callback? */
 static bool
 was_cancelled_too_soon(const WfVisit *visit, const Attempt *attempt)
 {
-	return attempt->answer.fault.code != NULL && attempt->deadline != 0 && visit->clocks.deadline > attempt->deadline;
+	return attempt->answer.fault.code != NULL && attempt->deadline != 0 &&
+		   (visit->clocks.deadline == 0 || visit->clocks.deadline > attempt->deadline);
 }
 
 /* Move the visit on. `then` is the visit as it was when the statement began. */
@@ -290,6 +327,8 @@ move_after_statement(WfVisit *then, const Attempt *attempt)
 		return WF_STEP_OVERTAKEN;
 	if (visit != NULL)
 		take_answer(batch, visit, &attempt->answer);
+	if (!postponed)
+		wf_sql_step_answered(then->id);
 	wf_batch_flush(batch);
 	return WF_STEP_DONE;
 }
@@ -309,7 +348,5 @@ wf_sql_step_run(WfAccess *access, WfBatch *batch, WfVisit *visit)
 		end = move_after_statement(visit, &attempt);
 	if (end == WF_STEP_GAVE_WAY)
 		wf_yield_record(visit->id);
-	else if (!postponed && wf_yield_count(visit->id) > 0)
-		wf_yield_forget(visit->id);
 	return end;
 }

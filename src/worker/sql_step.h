@@ -33,7 +33,16 @@ extern WfStepEnd wf_sql_step_run(WfAccess *access, WfBatch *batch, WfVisit *visi
  * attempt does not count. The row waits, and not the executor.
  */
 extern void wf_sql_step_postpone(WfBatch *batch, WfVisit *visit, WfLack lack, const WfFault *fault);
-/* Was a visit postponed since this function was called last? */
+/*
+ * The transaction that is about to commit takes what came of the visit's statement as its answer, so
+ * that the statement is not begun again, unless that commit fails.
+ */
+extern void wf_sql_step_answered(int64 visit);
+
+/* To be called at the beginning of each transaction, and after its commit. */
+extern void wf_sql_step_transaction_begins(void);
+extern void wf_sql_step_transaction_committed(void);
+/* Has this transaction postponed a visit? */
 extern bool wf_sql_step_was_postponed(void);
 
 /* The visit whose statement is running; 0: none. */

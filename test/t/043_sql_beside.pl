@@ -15,7 +15,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use WorkflowTest;
 
-my $node = new_server('beside', conf => "workflow.executors = 3\n");
+my $node = new_server('beside', conf => "workflow.executors = 3\nlog_lock_waits = on\n");
 sub sql { return $node->safe_psql('postgres', $_[0]) }
 my $asleep = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'workflow executor' AND wait_event = 'PgSleep'";
 
@@ -41,6 +41,25 @@ sql(q[
 		PERFORM pg_sleep(0.05);
 		RETURN answer;
 	END $$;
+	-- fails the first time, of something that passes
+	CREATE SEQUENCE tries;
+	CREATE FUNCTION fail_once() RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		IF nextval('public.tries') = 1 THEN
+			RAISE EXCEPTION 'once' USING ERRCODE = '40001';
+		END IF;
+	END $$;
+	CREATE FUNCTION falter(instance bigint, step text) RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		INSERT INTO effect VALUES (instance, step);
+		PERFORM pg_advisory_xact_lock_shared(9);
+		IF step = 'now' THEN
+			PERFORM fail_once();
+		END IF;
+	END $$;
+	CREATE FUNCTION fail_late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM public.fail_once(); RETURN NULL; END $$;
+	CREATE CONSTRAINT TRIGGER late AFTER INSERT ON workflow_data.visit_history DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+		WHEN (NEW.step = 'late') EXECUTE FUNCTION fail_late();
 	-- heeds no cancel
 	CREATE FUNCTION stubborn(instance bigint) RETURNS void LANGUAGE plpgsql AS $$
 	BEGIN
@@ -67,6 +86,9 @@ sql(q[
 	SELECT workflow.define('take', '{"steps": [{"step": "take", "sql": "SELECT take((visit.data->>''item'')::int) AS n", "save": {"n": "${$reply.row.n}"}}]}');
 	SELECT workflow.define('take and wait', '{"steps": [{"step": "take", "sql": "SELECT take(1) AS n", "save_reply": {"n": "${$reply.row.n}"}, "wait": true, "save": {"by": "${$result.response.by}"}}]}');
 	SELECT workflow.define('stubborn', '{"steps": [{"step": "stubborn", "sql": "SELECT stubborn(visit.instance)"}]}');
+	SELECT workflow.define('now', '{"steps": [{"step": "now", "sql": "SELECT falter(visit.instance, visit.step)", "wait": true}]}');
+	SELECT workflow.define('late', '{"steps": [{"step": "late", "sql": "SELECT falter(visit.instance, visit.step)", "wait": true}]}');
+	SELECT workflow.define('called back', '{"steps": [{"step": "a", "sql": "SELECT work(visit.instance, visit.step, 3) AS done", "timeout": "2 s", "wait": true}]}');
 	SELECT workflow.define('extended', '{"steps": [{"step": "a", "sql": "SELECT work(visit.instance, visit.step, 4) AS done", "timeout": "3 s", "wait": {"callback": true, "when": "false"}}]}');
 ]);
 
@@ -108,10 +130,42 @@ status_is($instance, 'completed', 'a timeout that is put off meanwhile');
 is(sql("SELECT attempts FROM workflow.history WHERE instance = $instance"), 1, 'costs no attempt');
 is(effects($instance), 'a', 'nor an effect');
 
-# ---- two visits of one instance ----
+# ---- a callback ends the visit, but not without its statement, whatever becomes of that ----
+
+sub call_back { is(sql("SELECT workflow.complete(serial_number) FROM workflow.visits WHERE instance = $_[0]"), 't', 'a callback is accepted') }
+
+$instance = start('called back');
+is_soon($node, 'postgres', $asleep, 1, 'a statement with a timeout runs');
+call_back($instance);
+status_is($instance, 'completed', 'a timeout that a callback has lifted');
+is(effects($instance), 'a', 'costs no effect');
+is(sql("SELECT attempts FROM workflow.history WHERE instance = $instance"), 1, 'nor an attempt');
 
 my $client = $node->background_psql('postgres');
 my $busy = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+for my $when ('now', 'late')
+{
+	sql("SELECT setval('tries', 1, false)");
+	$client->query_safe('SELECT pg_advisory_lock(9)');
+	$instance = start($when);
+	is_soon($node, 'postgres', $busy, 1, "a statement runs that fails $when");
+	call_back($instance);
+	$client->query_safe('SELECT pg_advisory_unlock(9)');
+	status_is($instance, 'completed', 'a conflict that passes');
+	is(sql('SELECT last_value FROM tries'), 2, '... met once');
+	is(effects($instance), $when, 'costs no effect');
+	is(sql("SELECT attempts FROM workflow.history WHERE instance = $instance"), 1, 'nor an attempt');
+}
+
+$instance = start('called back');
+is_soon($node, 'postgres', $asleep, 1, 'a statement runs');
+call_back($instance);
+sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'workflow executor' AND wait_event = 'PgSleep'");
+status_is($instance, 'completed', 'an executor that ends');
+is(effects($instance), 'a', 'costs no effect');
+
+# ---- two visits of one instance ----
+
 $client->query_safe("SET deadlock_timeout = '400 ms'; SELECT pg_advisory_lock(2)");
 $instance = start('two');
 is_soon($node, 'postgres', "SELECT count(*) FROM effect WHERE instance = $instance", 1, 'a second one is through');
@@ -172,6 +226,17 @@ $client->query_safe('SELECT pg_advisory_unlock(1)');
 status_is($instance, 'completed', 'the visit ends by a callback');
 is(sql("SELECT data FROM workflow.instances WHERE instance = $instance"), '{"n": 42, "by": "client"}', 'but not without its statement');
 is(sql('SELECT last_value FROM runs'), 6, 'which ran again');
+
+# ... which is nothing to be told of in each piece of the wait
+$client->query_safe('SELECT pg_advisory_lock(1)');
+$instance = start('take', '{"item": 1}');
+is_soon($node, 'postgres', $busy, 1, 'a statement runs');
+$client->query_safe("BEGIN; SELECT workflow.set_data($instance, '{\"x\": 1}'); SELECT pg_advisory_unlock(1)");
+is_soon($node, 'postgres', "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'workflow executor' AND wait_event = 'transactionid'", 't', 'and waits for its instance');
+sleep 0.4;
+$client->query_safe('COMMIT');
+status_is($instance, 'completed', 'which it gets');
+ok(!log_has($node, qr/workflow executor .*still waiting for \S+ on transaction/), 'the log says nothing of it');
 
 # many of them, without a plan
 my @instances = map { start('take', "{\"item\": $_}") } 1 .. 5;
