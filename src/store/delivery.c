@@ -200,6 +200,12 @@ static WfQuery q_postpone_all = {
 	.nargs = 2,
 	.argtypes = {INT8ARRAYOID, TIMESTAMPTZARRAYOID},
 };
+static WfQuery q_hasten = {
+	.sql = "UPDATE workflow_data.delivery SET due_at = $2 "
+		   "WHERE instance = $1 AND kind <> 'write_back' AND queue <> 'suspended' AND due_at > $2",
+	.nargs = 2,
+	.argtypes = {INT8OID, TIMESTAMPTZOID},
+};
 static WfQuery q_hold = {
 	.sql = "UPDATE workflow_data.delivery SET queue = 'suspended' "
 		   "WHERE instance = ANY ($1) AND kind <> 'write_back' AND queue <> 'suspended'",
@@ -326,6 +332,17 @@ wf_deliveries_postpone(const int64 *instances, const TimestampTz *due_at, int n)
 	Datum values[2] = {wf_int64_array(instances, n), time_array(due_at, n)};
 
 	wf_query_run(&q_postpone_all, values, NULL);
+}
+
+void
+wf_deliveries_hasten(int64 instance, TimestampTz now)
+{
+	Datum values[2] = {Int64GetDatum(instance), TimestampTzGetDatum(now)};
+
+	if (wf_query_run(&q_hasten, values, NULL) == 0)
+		return;
+	wf_wakeup_due(WF_QUEUE_EXECUTOR, now);
+	wf_wakeup_due(WF_QUEUE_MOVE, now);
 }
 
 void

@@ -94,6 +94,9 @@ extern int wf_deliveries_delete(const int64 *ids, int n);
  */
 extern void wf_deliveries_postpone(const int64 *instances, const TimestampTz *due_at, int n);
 
+/* Make the deliveries that wait for an instance, and are due later, due now, with the wake-ups. */
+extern void wf_deliveries_hasten(int64 instance, TimestampTz now);
+
 /*
  * wf_deliveries_hold puts the deliveries for suspended instances into the queue WF_QUEUE_SUSPENDED, where no worker
  * looks at them. wf_deliveries_release, once the instances are resumed, makes them due in the dispatcher's queue, with

@@ -449,7 +449,8 @@ fail_delivery(const WfWorkItem *item, const Failure *failure, WfFailing broken)
 		wf_engine_fail(batch, visit, &failure->fault, broken);
 	wf_batch_flush(batch);
 	wf_delivery_delete(item->delivery);
-	wf_wakeup_due(WF_QUEUE_MOVE, batch->now); /* the dispatcher has the visit in flight until this */
+	wf_deliveries_hasten(item->instance, batch->now); /* those that were postponed until this one */
+	wf_wakeup_due(WF_QUEUE_MOVE, batch->now);		  /* the dispatcher has the visit in flight until this */
 }
 
 /* A delivery has failed. One that moves no visit is tried again, whatever the error was. */

@@ -142,6 +142,29 @@ $client->query_safe('COMMIT');
 is_soon($node, 'postgres', "SELECT data ->> 'order' FROM workflow.instances WHERE instance = $instance", 'edba', 'poison: the others are delivered, in their order');
 is($scene->sql("SELECT string_agg(step, ' ') FROM workflow.incidents WHERE instance = $instance"), 'c', 'poison: it alone is an incident');
 is($scene->sql(waiting($instance)), 0, 'poison: nothing is left over');
+
+# An executor applies one that fails. What is put off behind it, until it is an incident, does not wait for it any longer then. Visits
+# are locked meanwhile, so that it takes a while.
+$scene->sql(q[
+	CREATE OR REPLACE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.step = 'c' AND NEW.outcome = 'SUCCESS' THEN PERFORM pg_advisory_xact_lock(1); RAISE 'poison'; END IF; RETURN NEW; END $$]);
+$scene->define('statement', '{"steps": [{"step": "run", "sql": "SELECT 1"}]}');
+$instance = start(c => 1, d => 8, e => 8.5, b => 9, a => 9.5);
+lock_instance($instance);
+is_soon($node, 'postgres', waiting($instance), 1, 'poison with an executor: it waits');
+$holder->query_safe('BEGIN; SELECT pg_advisory_xact_lock(1)');
+$scene->sql("UPDATE workflow_data.delivery SET queue = '$queue', due_at = now() WHERE instance = $instance");
+$client->query_safe('COMMIT');
+$scene->run('statement'); # which has executors look what there is
+is_soon($node, 'postgres', "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted", 1, 'poison with an executor: it is applied');
+$client->query_until(qr/asked/, "\\echo asked\nBEGIN; LOCK TABLE workflow_data.visit IN SHARE MODE;\n");
+is_soon($node, 'postgres', "SELECT count(*) FROM pg_locks WHERE relation = 'workflow_data.visit'::regclass AND mode = 'ShareLock'", 1, 'poison with an executor: no visit can change before we like');
+$holder->query_safe('ROLLBACK');
+is_soon($node, 'postgres', waiting($instance) . " AND due_at > now() + interval '30 s'", 1, 'poison with an executor: it is put off before it is given up');
+$scene->sql("INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue) SELECT instance, v.visit, d.due_at, 'alarm', d.queue FROM workflow_data.visit v JOIN workflow_data.delivery d USING (instance) WHERE instance = $instance AND step = 'd'");
+$client->query_safe('COMMIT');
+is_soon($node, 'postgres', "SELECT string_agg(step, ' ') FROM workflow.incidents WHERE instance = $instance", 'c', 'poison with an executor: it is an incident');
+is($scene->sql(waiting($instance) . " AND due_at > now() + interval '10 s'"), 0, 'poison with an executor: what is behind it does not wait any longer');
+is_soon($node, 'postgres', "SELECT data ->> 'order' FROM workflow.instances WHERE instance = $instance", 'deba', 'poison with an executor: the others are delivered');
 $scene->sql('DROP TRIGGER poison ON workflow_data.visit_history');
 
 # ---- a crash ----
