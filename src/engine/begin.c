@@ -51,7 +51,7 @@ static void
 leave_unbegun(WfBatch *batch, WfVisit *visit)
 {
 	WfInstance *instance = visit->instance;
-	bool		handled = visit->unbegun++ < instance->process->def->nsteps;
+	bool		handled = visit->memory.unbegun++ < instance->process->def->nsteps;
 
 	wf_token_cancelled(batch, visit, wf_cancel_error(batch, instance->cancel_reason), handled);
 }
@@ -66,7 +66,7 @@ wf_op_enter(WfBatch *batch, WfVisit *visit)
 		leave_unbegun(batch, visit);
 		return;
 	}
-	visit->unbegun = 0;
+	visit->memory.unbegun = 0;
 	if (visit->steps_without_wait >= MOST_STEPS)
 		exceed_step_limit(batch, visit);
 	else if (instance->status == WF_STATUS_SUSPENDED)

@@ -75,16 +75,16 @@ drop_documents(WfVisit *visit)
 }
 
 void
-wf_engine_fail(WfBatch *batch, WfVisit *visit, const WfFault *fault, WfFailing broken)
+wf_engine_fail(WfBatch *batch, WfVisit *visit, const WfFault *fault, WfFailing failing)
 {
 	if (visit->ended || visit->state == WF_STATE_INCIDENT)
 		return;
-	if (broken == WF_FAIL_ACTION && wf_has_accepted(visit) && visit->state != WF_STATE_CANCELLING)
+	if (failing == WF_FAIL_ACTION && wf_has_accepted(visit) && visit->state != WF_STATE_CANCELLING)
 	{
 		wf_state_keep_callback(batch, visit);
 		return;
 	}
-	if (broken == WF_FAIL_BARE)
+	if (failing == WF_FAIL_BARE)
 		drop_documents(visit);
 	if (wf_interrupt_is_sending_cancel(visit))
 		wf_interrupt_answer(batch, visit, &(WfAnswer){.fault = *fault});

@@ -73,7 +73,7 @@ typedef enum WfFailing
 	/* Perhaps what the visit carries: its documents are dropped. */
 	WF_FAIL_BARE,
 } WfFailing;
-extern void wf_engine_fail(WfBatch *batch, WfVisit *visit, const WfFault *fault, WfFailing broken);
+extern void wf_engine_fail(WfBatch *batch, WfVisit *visit, const WfFault *fault, WfFailing failing);
 
 /* What is due takes too long in the dispatcher: an executor does it. */
 extern void wf_engine_hand_over(WfBatch *batch, WfVisit *visit);

@@ -83,7 +83,7 @@ work_out_route(WfVisit *visit, Leaving *leaving, WfFault *fault)
 	Jsonb *changes;
 	bool   answer = true;
 
-	if (visit->def->success != NULL && !visit->skipped &&
+	if (visit->def->success != NULL && !visit->memory.skipped &&
 		!wf_predicate_eval(visit->def->success, &leaving->scope, &answer, fault))
 		return false;
 	if (!answer || !work_out_save(visit, &leaving->scope, &changes, fault))

@@ -302,7 +302,7 @@ wf_state_begin_again(WfVisit *visit)
 	visit->steps_without_wait = 0;
 	visit->docs = (WfDocuments){.changed = true};
 	forget_accepted(visit);
-	visit->again = true;
+	visit->memory = (WfInMemory){.again = true};
 }
 
 /* Complete a resolved incident as a success, with the data that a person gave. */
@@ -311,7 +311,7 @@ wf_state_skip(WfBatch *batch, WfVisit *visit, Jsonb *data)
 {
 	WF_ASSERT(visit->state == WF_STATE_READY);
 	wf_state_accept(batch, visit, data, NULL);
-	visit->skipped = true;
+	visit->memory.skipped = true;
 }
 
 void

@@ -18,7 +18,7 @@ wf_token_enter(WfBatch *batch, WfInstance *instance, const WfVisit *from, int st
 
 	visit->caught = caught;
 	visit->steps_without_wait = from != NULL ? from->steps_without_wait + 1 : 0;
-	visit->unbegun = from != NULL ? from->unbegun : 0;
+	visit->memory.unbegun = from != NULL ? from->memory.unbegun : 0;
 	instance->tokens++;
 	instance->entered++;
 	wf_push(batch, visit, WF_ENTER);

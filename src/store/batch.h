@@ -156,6 +156,15 @@ typedef struct WfDocuments
 #define WF_ACCEPTED_CALLBACK 0
 #define WF_ACCEPTED_NOTHING	 (-1)
 
+/* What only this batch knows of it: no row has it. */
+typedef struct WfInMemory
+{
+	/* Steps that led to it and that could not begin, since the instance is being cancelled. */
+	int	 unbegun;
+	bool skipped; /* a person says that it has succeeded */
+	bool again;	  /* a resolved incident that begins again */
+} WfInMemory;
+
 struct WfVisit
 {
 	WfInstance *instance;
@@ -189,13 +198,11 @@ struct WfVisit
 	/* New progress that a heartbeat brought; NULL: none (not loaded). */
 	Jsonb *progress;
 
-	/* only in memory */
-	bool is_new;
-	bool changed;
-	/* Steps that led to it and that could not begin, since the instance is being cancelled. */
-	int			unbegun;
-	bool		skipped; /* a person says that it has succeeded */
-	bool		again;	 /* a resolved incident that begins again */
+	WfInMemory memory;
+
+	/* What the batch does with its row. */
+	bool		is_new;
+	bool		changed;
 	bool		ended;
 	TimestampTz ended_at;
 };

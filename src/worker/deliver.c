@@ -111,7 +111,7 @@ apply_delivery(WfBatch *batch, const WfDelivery *waiting, int n)
 
 /* The server does not survive the first delivery: its visit fails, and the delivery is not tried again. */
 static void
-break_first(WfBatch *batch, const WfDelivery *first, int deaths)
+fail_first(WfBatch *batch, const WfDelivery *first, int deaths)
 {
 	WfVisit *visit = wf_batch_visit(batch, first->instance, first->visit);
 	WfFault	 fault;
@@ -132,7 +132,7 @@ bring(WfBatch *batch, const WfDelivery *waiting, int n, int deaths)
 	load_visits(batch, waiting, n);
 	if (deaths >= WF_MOST_DEATHS)
 	{
-		break_first(batch, &waiting[0], deaths);
+		fail_first(batch, &waiting[0], deaths);
 		n = 1;
 	}
 	else

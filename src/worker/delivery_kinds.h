@@ -12,7 +12,7 @@
 typedef struct WfDeliveryKind
 {
 	const char *name;
-	bool		lands; /* the dispatcher has the visit in flight until the delivery is applied */
+	bool		keeps_in_flight; /* the dispatcher has the visit in flight until the delivery is applied */
 	/* Apply the payload to a living visit, inside wf_store_enter, with the instance locked and not suspended. */
 	void (*apply)(WfBatch *batch, WfVisit *visit, Jsonb *payload);
 } WfDeliveryKind;

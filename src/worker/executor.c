@@ -277,7 +277,7 @@ typedef struct Failure
  * A repair records a failure, in a transaction of its own (try_repair). It may wait for another executor that has taken
  * up the same piece of work meanwhile, but not for long, since that one records what it meets itself.
  */
-typedef void (*Repair)(const WfWorkItem *item, const Failure *failure, WfFailing broken);
+typedef void (*Repair)(const WfWorkItem *item, const Failure *failure, WfFailing failing);
 
 /* Take the current error, in PG_CATCH, and abort the transaction. */
 static Failure *
@@ -293,7 +293,7 @@ take_failure(void)
 
 /* Run a repair. Returns the failure of its transaction, or NULL if it has committed. */
 static Failure *
-try_repair(Repair repair, const WfWorkItem *item, const Failure *failure, WfFailing broken)
+try_repair(Repair repair, const WfWorkItem *item, const Failure *failure, WfFailing failing)
 {
 	Failure *volatile second = NULL;
 
@@ -305,7 +305,7 @@ try_repair(Repair repair, const WfWorkItem *item, const Failure *failure, WfFail
 		wf_begin_transaction();
 		wf_limit_begin(REPAIR_LIMIT_MS);
 		wf_store_enter(&access);
-		repair(item, failure, broken);
+		repair(item, failure, failing);
 		wf_store_leave(&access);
 		wf_limit_end();
 		CommitTransactionCommand();
@@ -325,9 +325,9 @@ try_repair(Repair repair, const WfWorkItem *item, const Failure *failure, WfFail
  * these may be the reason. Returns the last failure, or NULL if one of both has committed.
  */
 static Failure *
-try_to_fail_visit(Repair repair, const WfWorkItem *item, const Failure *failure, WfFailing broken)
+try_to_fail_visit(Repair repair, const WfWorkItem *item, const Failure *failure, WfFailing failing)
 {
-	Failure *second = try_repair(repair, item, failure, broken);
+	Failure *second = try_repair(repair, item, failure, failing);
 
 	if (second != NULL && second->lack == WF_LACK_NONE)
 		second = try_repair(repair, item, failure, WF_FAIL_BARE);
@@ -378,7 +378,7 @@ give_up_work(const WfWorkItem *item, const Failure *failure)
  * a callback may have been accepted; that does not keep a statement that was begun from being begun again.
  */
 static void
-count_failure(const WfWorkItem *item, const Failure *failure, WfFailing broken)
+count_failure(const WfWorkItem *item, const Failure *failure, WfFailing failing)
 {
 	WfBatch *batch = wf_batch_begin();
 	WfVisit *visit = load_visit(batch, item);
@@ -392,17 +392,17 @@ count_failure(const WfWorkItem *item, const Failure *failure, WfFailing broken)
 		wf_sql_step_postpone(batch, visit, failure->lack, &failure->fault);
 	else
 	{
-		if (runs && broken != WF_FAIL_BARE)
+		if (runs && failing != WF_FAIL_BARE)
 			wf_engine_answer(batch, visit, &answer);
 		else if (visit != NULL && wf_is_executor_queue(visit->queue))
-			wf_engine_fail(batch, visit, &failure->fault, broken);
+			wf_engine_fail(batch, visit, &failure->fault, failing);
 		wf_sql_step_answered(item->visit);
 	}
 	wf_batch_flush(batch);
 }
 
 static void
-postpone_visit(const WfWorkItem *item, const Failure *failure, WfFailing broken)
+postpone_visit(const WfWorkItem *item, const Failure *failure, WfFailing failing)
 {
 	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FAILED_PAUSE_MS);
 
@@ -425,7 +425,7 @@ visit_failed(const WfWorkItem *item, Failure *failure)
 }
 
 static void
-postpone_failed_delivery(const WfWorkItem *item, const Failure *failure, WfFailing broken)
+postpone_failed_delivery(const WfWorkItem *item, const Failure *failure, WfFailing failing)
 {
 	TimestampTz again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), failure->pause_ms);
 
@@ -440,13 +440,13 @@ postpone_failed_delivery(const WfWorkItem *item, const Failure *failure, WfFaili
 
 /* A delivery cannot be applied to its visit: make an incident of the visit, instead of trying for ever. */
 static void
-fail_delivery(const WfWorkItem *item, const Failure *failure, WfFailing broken)
+fail_delivery(const WfWorkItem *item, const Failure *failure, WfFailing failing)
 {
 	WfBatch *batch = wf_batch_begin();
 	WfVisit *visit = load_visit(batch, item);
 
 	if (visit != NULL)
-		wf_engine_fail(batch, visit, &failure->fault, broken);
+		wf_engine_fail(batch, visit, &failure->fault, failing);
 	wf_batch_flush(batch);
 	wf_delivery_delete(item->delivery);
 	wf_deliveries_hasten(item->instance, batch->now); /* those that were postponed until this one */

@@ -49,7 +49,7 @@ hand_over_visit(WfBatch *batch, WfJob *job, WfVisit *visit)
 			break;
 		case WF_JOB_DELIVERY:
 			wf_delivery_to_executor(job->delivery, queue, batch->now);
-			job->awaits = !job->deliver->lands;
+			job->awaits = !job->deliver->keeps_in_flight;
 			break;
 		case WF_JOB_ALARM: /* the visit stays in its queue, since it may be in flight */
 			deliver_to_executor(batch, job, queue, WF_DELIVERY_ALARM, NULL);

@@ -144,7 +144,7 @@ apply_job(WfBatch *batch, WfJob *job, WfVisit *visit)
 			wf_engine_alarm(batch, visit);
 			break;
 		case WF_JOB_FAIL:
-			wf_engine_fail(batch, visit, &job->fault, job->broken);
+			wf_engine_fail(batch, visit, &job->fault, job->failing);
 			break;
 	}
 	job->awaits = !visit->ended && (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING ||

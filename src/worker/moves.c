@@ -26,9 +26,9 @@
 /* ---- jobs that fail ---- */
 
 static ErrorData *
-try_to_fail_job(WfJob *job, WfFailing broken, int limit_ms)
+try_to_fail_job(WfJob *job, WfFailing failing, int limit_ms)
 {
-	job->broken = broken;
+	job->failing = failing;
 	return wf_jobs_try(job, 1, limit_ms, false);
 }
 
@@ -44,15 +44,15 @@ what_fails(const WfJob *job)
 
 /* Make an incident of the job's visit; if that fails, too, once more without the documents of the visit. */
 static void
-make_incident(WfJob *job, WfFailing broken, int limit_ms)
+make_incident(WfJob *job, WfFailing failing, int limit_ms)
 {
 	ErrorData *second;
 	WfLack	   lack = WF_LACK_NONE;
 	WfJobKind  kind = job->kind;
 
 	job->kind = WF_JOB_FAIL;
-	second = try_to_fail_job(job, broken, limit_ms);
-	if (second != NULL && (lack = wf_failure_lack(second)) == WF_LACK_NONE && broken != WF_FAIL_BARE)
+	second = try_to_fail_job(job, failing, limit_ms);
+	if (second != NULL && (lack = wf_failure_lack(second)) == WF_LACK_NONE && failing != WF_FAIL_BARE)
 	{
 		second = try_to_fail_job(job, WF_FAIL_BARE, limit_ms);
 		lack = second != NULL ? wf_failure_lack(second) : WF_LACK_NONE;

@@ -41,8 +41,8 @@ typedef struct WfJob
 	int64				  delivery; /* number of the delivery, which is deleted when applied; 0: none */
 	const WfDeliveryKind *deliver;	/* its kind */
 	Jsonb				 *payload;
-	WfFault				  fault;  /* of WF_JOB_FAIL */
-	WfFailing			  broken; /* what has failed with it */
+	WfFault				  fault;   /* of WF_JOB_FAIL */
+	WfFailing			  failing; /* what has failed with it */
 
 	/* set by wf_moves_run */
 	WfVerdictOfJob verdict;

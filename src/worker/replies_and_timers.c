@@ -121,7 +121,7 @@ origin_of(const WfJob *job)
 	if (job->reply != NULL)
 		return REPLY;
 	if (job->delivery != 0)
-		return job->deliver->lands ? DELIVERY : CLOCK;
+		return job->deliver->keeps_in_flight ? DELIVERY : CLOCK;
 	return job->kind == WF_JOB_FAIL ? REQUEST : CLOCK;
 }
 

@@ -58,8 +58,8 @@ typedef struct Outgoing
 	int64		  *taken;	  /* visits that this look has put in flight */
 	int			   ntaken;
 	List		  *requests; /* of WfHttpRequest *, to be sent */
-	WfJob		  *broken;	 /* jobs for visits whose requests cannot be sent */
-	int			   nbroken;
+	WfJob		  *failing;	 /* jobs for visits whose requests cannot be sent */
+	int			   nfailing;
 	HTAB		  *owners; /* of ProcessOwner; NULL: no owner was asked for */
 } Outgoing;
 
@@ -144,7 +144,7 @@ prepare_request(Outgoing *out, WfVisit *visit, const WfServer *server)
 		out->requests = lappend(out->requests, request);
 	else
 	{
-		job = &out->broken[out->nbroken++];
+		job = &out->failing[out->nfailing++];
 		job->kind = WF_JOB_FAIL;
 		job->instance = visit->instance->id;
 		job->visit = visit->id;
@@ -220,7 +220,7 @@ prepare_on_record(Outgoing *out, const WfServer *server, const int64 *instances)
 	if (wf_careful_begin(WF_PIECE_REQUEST, out->taken[0]) < WF_MOST_DEATHS)
 		prepare_requests(out, server, instances, out->taken, out->ntaken);
 	else
-		out->broken[out->nbroken++] = fail_deadly_request(instances[0], out->taken[0]);
+		out->failing[out->nfailing++] = fail_deadly_request(instances[0], out->taken[0]);
 }
 
 /*
@@ -400,7 +400,7 @@ park(Outgoing *out, const char *why)
 	cursor->cancels_at = TimestampTzPlusMilliseconds(now, GONE_SERVER_CHECK_MS);
 	keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
 	n = wf_due_cancels(cursor->queue, TimestampTzPlusMilliseconds(now, -CANCEL_PATIENCE_MS), DUE_PER_TRANSACTION, keys);
-	out->broken = MemoryContextAllocZero(out->dispatcher->turn_context, sizeof(WfJob) * Max(n, 1));
+	out->failing = MemoryContextAllocZero(out->dispatcher->turn_context, sizeof(WfJob) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
 		WfJob job = {.kind = WF_JOB_FAIL,
@@ -409,7 +409,7 @@ park(Outgoing *out, const char *why)
 					 .fault = {.code = WF_CODE_REQUEST, .message = why}};
 
 		if (wf_in_flight_find(job.visit) == NULL)
-			out->broken[out->nbroken++] = job;
+			out->failing[out->nfailing++] = job;
 	}
 }
 
@@ -451,7 +451,7 @@ look_at_server(Outgoing *out)
 	out->keys = MemoryContextAlloc(dispatcher->turn_context, sizeof(WfDueKey) * 2 * DUE_PER_TRANSACTION);
 	out->instances = palloc(sizeof(int64) * limit);
 	out->taken = MemoryContextAlloc(dispatcher->turn_context, sizeof(int64) * limit);
-	out->broken = MemoryContextAllocZero(dispatcher->turn_context, sizeof(WfJob) * limit);
+	out->failing = MemoryContextAllocZero(dispatcher->turn_context, sizeof(WfJob) * limit);
 	if (by_owner)
 		collect_owned(out, limit);
 	else
@@ -469,7 +469,7 @@ look_at_server(Outgoing *out)
 
 /* A job that makes a visit fail whose cancel request has waited for a place for too long. */
 static WfJob
-break_crowded_out(const WfDueKey *key)
+fail_crowded_out(const WfDueKey *key)
 {
 	return (WfJob){.kind = WF_JOB_FAIL,
 				   .instance = key->instance,
@@ -507,7 +507,7 @@ add_cancels(Outgoing *out, const WfDueKey *keys, int n, int places, int64 *insta
 		}
 		waits = true;
 		if (keys[i].due_at <= long_ago && cursor->cancels_wait_since != 0 && cursor->cancels_wait_since <= long_ago)
-			out->broken[out->nbroken++] = break_crowded_out(&keys[i]);
+			out->failing[out->nfailing++] = fail_crowded_out(&keys[i]);
 	}
 	if (!waits)
 		cursor->cancels_wait_since = 0;
@@ -541,7 +541,7 @@ look_at_cancels(Outgoing *out)
 		TimestampTzPlusMilliseconds(now, CANCELS_CHECK_MS) + (GetCurrentTimestamp() - now) * CANCELS_CHECK_PART;
 	out->keys = MemoryContextAlloc(out->dispatcher->turn_context, sizeof(WfDueKey) * limit);
 	out->taken = MemoryContextAlloc(out->dispatcher->turn_context, sizeof(int64) * limit);
-	out->broken = MemoryContextAllocZero(out->dispatcher->turn_context, sizeof(WfJob) * limit);
+	out->failing = MemoryContextAllocZero(out->dispatcher->turn_context, sizeof(WfJob) * limit);
 	add_cancels(out, keys, n, places, instances);
 	if (out->ntaken == 0)
 		return;
@@ -590,7 +590,7 @@ look_failed(Outgoing *out, const ErrorData *error)
 	WfJob *job;
 
 	out->requests = NIL;
-	out->nbroken = 0;
+	out->nfailing = 0;
 	/* If memory was lacking, one of several rows may be to blame, so these are looked at one by one. */
 	if (lack != WF_LACK_NONE && (out->nkeys <= 1 || lack != WF_LACK_MEMORY))
 	{
@@ -610,7 +610,7 @@ look_failed(Outgoing *out, const ErrorData *error)
 	/* The visit stays in flight until its job is done. If it was in flight before, its request is not this one. */
 	if (out->ntaken == 0 && !wf_in_flight_add(out->keys[0].instance, out->keys[0].visit, out->cursor))
 		return;
-	job = &out->broken[out->nbroken++];
+	job = &out->failing[out->nfailing++];
 	memset(job, 0, sizeof(*job));
 	job->kind = WF_JOB_FAIL;
 	job->instance = out->keys[0].instance;
@@ -666,7 +666,7 @@ look_at_queue(WfDispatcher *dispatcher, WfQueueCursor *cursor, void (*look_at)(O
 	wf_careful_end();
 	MemoryContextSwitchTo(dispatcher->turn_context);
 	send_all(out);
-	wf_jobs_run(out->dispatcher, out->broken, out->nbroken);
+	wf_jobs_run(out->dispatcher, out->failing, out->nfailing);
 }
 
 /*
