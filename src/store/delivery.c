@@ -225,8 +225,8 @@ static WfQuery q_to_executor = {
 };
 static WfQuery q_follow = {
 	.sql = "WITH f AS (UPDATE workflow_data.delivery SET queue = $2, due_at = $3 "
-		   "WHERE instance = $1 AND kind <> 'write_back' AND " IS_IN("move") " RETURNING kind, visit) "
-																			 "SELECT visit FROM f WHERE kind = 'reply'",
+		   "WHERE instance = $1 AND kind <> 'write_back' AND queue || '' = 'move' RETURNING kind, visit) "
+		   "SELECT visit FROM f WHERE kind = 'reply'",
 	.nargs = 3,
 	.argtypes = {INT8OID, TEXTOID, TIMESTAMPTZOID},
 };

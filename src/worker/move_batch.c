@@ -38,7 +38,7 @@ compare_ids(const void *a, const void *b)
 }
 
 static bool
-is_among_missing(int64 id, const int64 *sorted, int n)
+is_among_ids(int64 id, const int64 *sorted, int n)
 {
 	return bsearch(&id, sorted, n, sizeof(int64), compare_ids) != NULL;
 }
@@ -63,7 +63,7 @@ judge_missing(WfBatch *batch, WfJob *jobs, int n)
 	nliving = wf_instances_living(missing, nmissing, living);
 	qsort(living, nliving, sizeof(int64), compare_ids);
 	for (int i = 0; i < n; i++)
-		if (jobs[i].verdict == WF_JOB_GONE && is_among_missing(jobs[i].instance, living, nliving))
+		if (jobs[i].verdict == WF_JOB_GONE && is_among_ids(jobs[i].instance, living, nliving))
 			jobs[i].verdict = WF_JOB_LOCKED;
 }
 
@@ -83,7 +83,7 @@ judge_arrived(WfBatch *batch, WfJob *jobs, int n)
 		return;
 	nhave = wf_deliveries_have(instances, narrived, have);
 	for (int i = 0; i < n; i++)
-		jobs[i].behind = jobs[i].kind == WF_JOB_REPLY && is_among_missing(jobs[i].instance, have, nhave);
+		jobs[i].behind = jobs[i].kind == WF_JOB_REPLY && is_among_ids(jobs[i].instance, have, nhave);
 }
 
 /* Store a reply that cannot be handled now as a delivery. Returns true if that is in a queue for executors. */
