@@ -497,20 +497,20 @@ timezone_of(const WfAttached *attached)
 bool
 wf_attached_wants(const WfAttached *attached, Jsonb *row)
 {
-	WfScope scope;
-	WfFault fault = {0};
-	bool	answer;
+	WfVariables variables;
+	WfFault		fault = {0};
+	bool		answer;
 
 	if (attached->condition == NULL)
 		return true;
-	memset(&scope, 0, sizeof(scope));
-	scope.data = row;
-	scope.is_row = true;
+	memset(&variables, 0, sizeof(variables));
+	variables.data = row;
+	variables.is_row = true;
 	if (wf_predicate_has_times(attached->condition))
-		scope.timezone = timezone_of(attached);
-	scope.process = attached->row.process;
-	scope.index = -1;
-	if (!wf_predicate_eval(attached->condition, &scope, &answer, &fault))
+		variables.timezone = timezone_of(attached);
+	variables.process = attached->row.process;
+	variables.index = -1;
+	if (!wf_predicate_eval(attached->condition, &variables, &answer, &fault))
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("the condition for starting process \"%s\" gives no answer", attached->row.process),
 				errdetail("%s: %s", attached->row.condition, fault.message),

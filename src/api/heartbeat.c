@@ -91,7 +91,7 @@ moved_deadline(WfVisit *visit, const Interval *by)
 {
 	WfDuration	duration = {.present = true, .interval = *by};
 	WfFault		fault = {0};
-	WfScope		scope;
+	WfVariables scope;
 	TimestampTz at;
 
 	if (visit->clocks.deadline == 0)
@@ -99,7 +99,7 @@ moved_deadline(WfVisit *visit, const Interval *by)
 				errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " has no deadline", visit->instance->id, visit->id),
 				errdetail("It is in state \"%s\" at step \"%s\".", wf_state_name(visit->state), visit->step),
 				errhint("A visit has one if its step has a \"timeout\"."));
-	wf_engine_scope(visit, &scope);
+	wf_engine_variables(visit, &scope);
 	if (!wf_clock_after(visit, &duration, &scope, visit->clocks.deadline, &at, &fault))
 		ereport(ERROR, errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("the deadline cannot be moved by that"),
 				errdetail("%s.", fault.message));

@@ -21,10 +21,10 @@ begin_nothing(WfBatch *batch, WfVisit *visit, WfFault *fault)
 static WfBegun
 begin_set(WfBatch *batch, WfVisit *visit, WfFault *fault)
 {
-	WfScope scope;
+	WfVariables variables;
 
-	wf_engine_scope(visit, &scope);
-	return wf_data_apply(batch, visit, visit->def->set, &scope, fault) ? WF_BEGUN_DONE : WF_BEGUN_FAULT;
+	wf_engine_variables(visit, &variables);
+	return wf_data_apply(batch, visit, visit->def->set, &variables, fault) ? WF_BEGUN_DONE : WF_BEGUN_FAULT;
 }
 
 /*
@@ -34,15 +34,15 @@ begin_set(WfBatch *batch, WfVisit *visit, WfFault *fault)
 char *
 wf_action_http_queue(WfBatch *batch, WfVisit *visit, const WfHttpAction *http, WfFault *fault)
 {
-	WfScope			scope;
+	WfVariables		variables;
 	StringInfoData	url;
 	const WfServer *server;
 
 	if (http->server != NULL)
 		return MemoryContextStrdup(batch->context, psprintf(WF_QUEUE_HTTP "%s", http->server));
-	wf_engine_scope(visit, &scope);
+	wf_engine_variables(visit, &variables);
 	initStringInfo(&url);
-	if (!wf_template_text(http->url, &scope, WF_TEXT_URL, &url, fault))
+	if (!wf_template_text(http->url, &variables, WF_TEXT_URL, &url, fault))
 		return NULL;
 	server = wf_server_covering(url.data, wf_process_owner(visit->instance->process->process_id));
 	if (server == NULL)

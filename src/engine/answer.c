@@ -138,12 +138,12 @@ failed_attempt(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 bool
 wf_answer_save(WfBatch *batch, WfVisit *visit, WfFault *fault)
 {
-	WfScope scope;
+	WfVariables variables;
 
 	if (visit->def->save_reply == NULL)
 		return true;
-	wf_engine_scope(visit, &scope);
-	return wf_data_apply(batch, visit, visit->def->save_reply, &scope, fault);
+	wf_engine_variables(visit, &variables);
+	return wf_data_apply(batch, visit, visit->def->save_reply, &variables, fault);
 }
 
 static void

@@ -89,12 +89,12 @@ wf_op_enter(WfBatch *batch, WfVisit *visit)
 static bool
 set_clocks(WfBatch *batch, WfVisit *visit, WfFault *fault)
 {
-	WfScope scope;
+	WfVariables variables;
 
 	if (visit->def->timeout.present)
 	{
-		wf_engine_scope(visit, &scope);
-		if (!wf_clock_after(visit, &visit->def->timeout, &scope, batch->now, &visit->clocks.deadline, fault))
+		wf_engine_variables(visit, &variables);
+		if (!wf_clock_after(visit, &visit->def->timeout, &variables, batch->now, &visit->clocks.deadline, fault))
 			return false;
 		visit->changed = true;
 	}

@@ -79,8 +79,8 @@ work_out_as_defined(const WfProcess *process, Clock *clock, TimestampTz *at, WfF
 }
 
 bool
-wf_clock_after(WfVisit *visit, const WfDuration *duration, const WfScope *scope, TimestampTz from, TimestampTz *at,
-			   WfFault *fault)
+wf_clock_after(WfVisit *visit, const WfDuration *duration, const WfVariables *variables, TimestampTz from,
+			   TimestampTz *at, WfFault *fault)
 {
 	Clock		   clock = {.from = from};
 	StringInfoData text;
@@ -90,7 +90,7 @@ wf_clock_after(WfVisit *visit, const WfDuration *duration, const WfScope *scope,
 	else
 	{
 		initStringInfo(&text);
-		if (!wf_template_text(duration->tmpl, scope, WF_TEXT_KEY, &text, fault))
+		if (!wf_template_text(duration->tmpl, variables, WF_TEXT_KEY, &text, fault))
 			return false;
 		clock.interval = text.data;
 	}
@@ -98,13 +98,13 @@ wf_clock_after(WfVisit *visit, const WfDuration *duration, const WfScope *scope,
 }
 
 static bool
-clock_until(WfVisit *visit, const WfTemplate *tmpl, const WfScope *scope, TimestampTz *at, WfFault *fault)
+clock_until(WfVisit *visit, const WfTemplate *tmpl, const WfVariables *variables, TimestampTz *at, WfFault *fault)
 {
 	Clock		   clock = {0};
 	StringInfoData text;
 
 	initStringInfo(&text);
-	if (!wf_template_text(tmpl, scope, WF_TEXT_KEY, &text, fault))
+	if (!wf_template_text(tmpl, variables, WF_TEXT_KEY, &text, fault))
 		return false;
 	clock.until = text.data;
 	return work_out_as_defined(visit->instance->process, &clock, at, fault);
@@ -112,12 +112,12 @@ clock_until(WfVisit *visit, const WfTemplate *tmpl, const WfScope *scope, Timest
 
 /* When the time of an event comes, counted `from` there. */
 static bool
-clock_event(WfVisit *visit, const WfEvent *event, const WfScope *scope, TimestampTz from, TimestampTz *at,
+clock_event(WfVisit *visit, const WfEvent *event, const WfVariables *variables, TimestampTz from, TimestampTz *at,
 			WfFault *fault)
 {
 	if (event->kind == WF_EVENT_AFTER)
-		return wf_clock_after(visit, &event->after, scope, from, at, fault);
-	return clock_until(visit, event->until, scope, at, fault);
+		return wf_clock_after(visit, &event->after, variables, from, at, fault);
+	return clock_until(visit, event->until, variables, at, fault);
 }
 
 int
@@ -145,7 +145,7 @@ no_times(WfBatch *batch, const WfVisit *visit)
  * waits for none.
  */
 bool
-wf_clock_plan_wait(WfBatch *batch, WfVisit *visit, const WfScope *scope, TimestampTz *at, WfFault *fault)
+wf_clock_plan_wait(WfBatch *batch, WfVisit *visit, const WfVariables *variables, TimestampTz *at, WfFault *fault)
 {
 	*at = 0;
 	for (int i = 0; i < visit->def->nwaits; i++)
@@ -155,7 +155,7 @@ wf_clock_plan_wait(WfBatch *batch, WfVisit *visit, const WfScope *scope, Timesta
 
 		if (!wf_is_clock(event->kind))
 			continue;
-		if (!clock_event(visit, event, scope, batch->now, &time, fault))
+		if (!clock_event(visit, event, variables, batch->now, &time, fault))
 			return false;
 		if (visit->clocks.clock_times == NULL)
 			visit->clocks.clock_times = no_times(batch, visit);
@@ -167,12 +167,13 @@ wf_clock_plan_wait(WfBatch *batch, WfVisit *visit, const WfScope *scope, Timesta
 
 /* The heartbeat deadline, counted from now; 0 if the step has no heartbeat. */
 bool
-wf_clock_heartbeat_deadline(WfBatch *batch, WfVisit *visit, const WfScope *scope, TimestampTz *at, WfFault *fault)
+wf_clock_heartbeat_deadline(WfBatch *batch, WfVisit *visit, const WfVariables *variables, TimestampTz *at,
+							WfFault *fault)
 {
 	*at = 0;
 	if (!visit->def->heartbeat.present)
 		return true;
-	if (!wf_clock_after(visit, &visit->def->heartbeat, scope, batch->now, at, fault))
+	if (!wf_clock_after(visit, &visit->def->heartbeat, variables, batch->now, at, fault))
 		return false;
 	if (*at < batch->now)
 		return wf_fault(fault, WF_CODE_TEMPLATE, "a heartbeat cannot be negative");
@@ -187,11 +188,11 @@ void
 wf_clock_listen(WfBatch *batch, WfVisit *visit)
 {
 	WfFault		ignored = {0};
-	WfScope		scope;
+	WfVariables variables;
 	TimestampTz at;
 
-	wf_engine_scope(visit, &scope);
-	if (wf_clock_heartbeat_deadline(batch, visit, &scope, &at, &ignored))
+	wf_engine_variables(visit, &variables);
+	if (wf_clock_heartbeat_deadline(batch, visit, &variables, &at, &ignored))
 		visit->clocks.heartbeat_deadline = at;
 }
 
@@ -226,7 +227,7 @@ wf_clock_plan_handlers(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	const WfStep *def = visit->def;
 	TimestampTz	  from = visit->memory.again ? batch->now : visit->entered_at;
 	TimestampTz	 *times = NULL;
-	WfScope		  scope;
+	WfVariables	  variables;
 
 	for (int i = def->nwaits; i < def->nentries; i++)
 	{
@@ -237,9 +238,9 @@ wf_clock_plan_handlers(WfBatch *batch, WfVisit *visit, WfFault *fault)
 		if (times == NULL)
 		{
 			times = no_times(batch, visit);
-			wf_engine_scope(visit, &scope);
+			wf_engine_variables(visit, &variables);
 		}
-		if (!clock_event(visit, event, &scope, from, &times[i], fault))
+		if (!clock_event(visit, event, &variables, from, &times[i], fault))
 			return false;
 	}
 	if (times == NULL)

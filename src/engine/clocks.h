@@ -12,19 +12,20 @@
  * Compute `from` + duration, which may be constant or made of data. Returns false with *fault if
  * that gives no time.
  */
-extern bool wf_clock_after(WfVisit *visit, const WfDuration *duration, const WfScope *scope, TimestampTz from,
+extern bool wf_clock_after(WfVisit *visit, const WfDuration *duration, const WfVariables *variables, TimestampTz from,
 						   TimestampTz *at, WfFault *fault);
 /*
  * Compute the times for which the visit waits; *at is the first of them, 0: it waits for none.
  * Returns false with *fault if one gives no time.
  */
-extern bool wf_clock_plan_wait(WfBatch *batch, WfVisit *visit, const WfScope *scope, TimestampTz *at, WfFault *fault);
+extern bool wf_clock_plan_wait(WfBatch *batch, WfVisit *visit, const WfVariables *variables, TimestampTz *at,
+							   WfFault *fault);
 
 /*
  * Compute the heartbeat deadline, counted from now; 0 if the step has no heartbeat. Returns false
  * with *fault.
  */
-extern bool wf_clock_heartbeat_deadline(WfBatch *batch, WfVisit *visit, const WfScope *scope, TimestampTz *at,
+extern bool wf_clock_heartbeat_deadline(WfBatch *batch, WfVisit *visit, const WfVariables *variables, TimestampTz *at,
 										WfFault *fault);
 /* A heartbeat came: set the heartbeat deadline anew. */
 extern void wf_clock_listen(WfBatch *batch, WfVisit *visit);

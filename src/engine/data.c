@@ -40,10 +40,10 @@ wf_data_replace(WfInstance *instance, Jsonb *data)
 }
 
 bool
-wf_data_apply(WfBatch *batch, WfVisit *visit, const WfTemplate *changes, const WfScope *scope, WfFault *fault)
+wf_data_apply(WfBatch *batch, WfVisit *visit, const WfTemplate *changes, const WfVariables *variables, WfFault *fault)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Jsonb		 *rendered = wf_template_jsonb(changes, scope, fault);
+	Jsonb		 *rendered = wf_template_jsonb(changes, variables, fault);
 	Jsonb		 *data = rendered != NULL ? wf_jsonb_merge(visit->instance->data, rendered) : NULL;
 	bool		  fits = data != NULL && wf_data_fits(data, fault);
 

@@ -13,14 +13,14 @@
 static bool
 save_caught(WfBatch *batch, WfVisit *visit, const WfEntry *handler, WfFault *fault)
 {
-	WfScope scope;
+	WfVariables variables;
 
 	if (handler->save == NULL)
 		return true;
-	wf_engine_scope(visit, &scope);
-	scope.caught = wf_caught(visit);
-	scope.error = visit->error;
-	return wf_data_apply(batch, visit, handler->save, &scope, fault);
+	wf_engine_variables(visit, &variables);
+	variables.caught = wf_caught(visit);
+	variables.error = visit->error;
+	return wf_data_apply(batch, visit, handler->save, &variables, fault);
 }
 
 void

@@ -35,7 +35,7 @@ await_confirmation(WfBatch *batch, WfVisit *visit)
 	const WfDuration *timeout = &visit->def->cancel->timeout;
 	TimestampTz		  until = TimestampTzPlusMilliseconds(batch->now, CONFIRM_DEFAULT_MS);
 	WfFault			  ignored = {0};
-	WfScope			  scope;
+	WfVariables		  variables;
 
 	if (wf_has_accepted(visit) || visit->cancel.outcome == WF_OUTCOME_DIED ||
 		wf_step_waits_for(visit->def) != WF_EVENT_CALLBACK)
@@ -43,9 +43,9 @@ await_confirmation(WfBatch *batch, WfVisit *visit)
 		wf_push(batch, visit, WF_FINISH_CANCEL);
 		return;
 	}
-	wf_engine_scope(visit, &scope);
+	wf_engine_variables(visit, &variables);
 	if (timeout->present)
-		(void) wf_clock_after(visit, timeout, &scope, batch->now, &until, &ignored);
+		(void) wf_clock_after(visit, timeout, &variables, batch->now, &until, &ignored);
 	wf_state_cancel(batch, visit, WF_CANCEL_CONFIRM, server_queue_name(batch, WF_QUEUE_TIMER), until);
 }
 

@@ -15,15 +15,15 @@
 /* What a success leads to. */
 typedef struct Leaving
 {
-	WfScope			 scope;	  /* with the data as they will be after the visit */
-	bool			 saves;	  /* data differ from before */
-	const WfTargets *next;	  /* the next steps, of a route to steps */
-	char			*message; /* message of a route that ends the instance, or NULL */
+	WfVariables		 variables; /* with the data as they will be after the visit */
+	bool			 saves;		/* data differ from before */
+	const WfTargets *next;		/* the next steps, of a route to steps */
+	char			*message;	/* message of a route that ends the instance, or NULL */
 } Leaving;
 
 /* Find where the route leads. Returns false with *fault if it leads nowhere. */
 static bool
-choose_route(WfVisit *visit, const WfScope *scope, const WfTargets **next, char **message, WfFault *fault)
+choose_route(WfVisit *visit, const WfVariables *variables, const WfTargets **next, char **message, WfFault *fault)
 {
 	const WfRoute *route = &visit->def->route;
 	StringInfoData text;
@@ -35,7 +35,8 @@ choose_route(WfVisit *visit, const WfScope *scope, const WfTargets **next, char 
 		{
 			bool answer = true;
 
-			if (route->branches[i].when != NULL && !wf_predicate_eval(route->branches[i].when, scope, &answer, fault))
+			if (route->branches[i].when != NULL &&
+				!wf_predicate_eval(route->branches[i].when, variables, &answer, fault))
 				return false;
 			if (answer)
 			{
@@ -48,7 +49,7 @@ choose_route(WfVisit *visit, const WfScope *scope, const WfTargets **next, char 
 	if (route->message == NULL)
 		return true;
 	initStringInfo(&text);
-	if (!wf_template_text(route->message, scope, WF_TEXT_PLAIN, &text, fault))
+	if (!wf_template_text(route->message, variables, WF_TEXT_PLAIN, &text, fault))
 		return false;
 	*message = text.data;
 	return true;
@@ -56,20 +57,20 @@ choose_route(WfVisit *visit, const WfScope *scope, const WfTargets **next, char 
 
 /* Compute `save`; *changes is NULL if there is nothing to save. Returns false with *fault. */
 static bool
-work_out_save(WfVisit *visit, const WfScope *scope, Jsonb **changes, WfFault *fault)
+work_out_save(WfVisit *visit, const WfVariables *variables, Jsonb **changes, WfFault *fault)
 {
 	Jsonb *response;
 
 	*changes = NULL;
 	if (visit->def->save_all)
 	{
-		response = wf_jsonb_get(scope->result, "response");
+		response = wf_jsonb_get(variables->result, "response");
 		if (response != NULL && JB_ROOT_IS_OBJECT(response))
 			*changes = response;
 	}
 	else if (visit->def->save != NULL)
 	{
-		*changes = wf_template_jsonb(visit->def->save, scope, fault);
+		*changes = wf_template_jsonb(visit->def->save, variables, fault);
 		if (*changes == NULL)
 			return false;
 	}
@@ -84,16 +85,16 @@ work_out_route(WfVisit *visit, Leaving *leaving, WfFault *fault)
 	bool   answer = true;
 
 	if (visit->def->success != NULL && !visit->memory.skipped &&
-		!wf_predicate_eval(visit->def->success, &leaving->scope, &answer, fault))
+		!wf_predicate_eval(visit->def->success, &leaving->variables, &answer, fault))
 		return false;
-	if (!answer || !work_out_save(visit, &leaving->scope, &changes, fault))
+	if (!answer || !work_out_save(visit, &leaving->variables, &changes, fault))
 		return false;
 	leaving->saves = changes != NULL;
 	if (leaving->saves)
-		leaving->scope.data = wf_jsonb_merge(visit->instance->data, changes);
-	if (leaving->saves && !wf_data_fits(leaving->scope.data, fault))
+		leaving->variables.data = wf_jsonb_merge(visit->instance->data, changes);
+	if (leaving->saves && !wf_data_fits(leaving->variables.data, fault))
 		return false;
-	return choose_route(visit, &leaving->scope, &leaving->next, &leaving->message, fault);
+	return choose_route(visit, &leaving->variables, &leaving->next, &leaving->message, fault);
 }
 
 /* The route ends the instance as failed or aborted: all other visits in it are cancelled. */
@@ -110,7 +111,7 @@ static void
 leave_by(WfBatch *batch, WfVisit *visit, const Leaving *leaving)
 {
 	if (leaving->saves)
-		wf_data_replace(visit->instance, leaving->scope.data);
+		wf_data_replace(visit->instance, leaving->variables.data);
 	wf_token_end(batch, visit, WF_OUTCOME_SUCCESS, NULL);
 	switch (visit->def->route.kind)
 	{
@@ -143,7 +144,7 @@ wf_op_leave(WfBatch *batch, WfVisit *visit)
 		return;
 	}
 	visit->docs.result = wf_token_result(visit, WF_OUTCOME_SUCCESS, NULL);
-	wf_engine_scope(visit, &leaving.scope);
+	wf_engine_variables(visit, &leaving.variables);
 	if (work_out_route(visit, &leaving, &fault))
 		leave_by(batch, visit, &leaving);
 	else if (fault.code != NULL)

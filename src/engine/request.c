@@ -19,7 +19,7 @@ typedef struct Builder
 {
 	WfVisit		 *visit;
 	WfHttpAction *http;
-	WfScope		  scope;
+	WfVariables	  variables;
 	List		 *headers; /* List of WfHttpHeader * */
 	WfFault		 *fault;
 } Builder;
@@ -49,7 +49,7 @@ add_own_headers(Builder *b)
 		StringInfoData value;
 
 		initStringInfo(&value);
-		if (!wf_template_text(b->http->headers[i].value, &b->scope, WF_TEXT_HEADER, &value, b->fault))
+		if (!wf_template_text(b->http->headers[i].value, &b->variables, WF_TEXT_HEADER, &value, b->fault))
 			return false;
 		add_header(b, pstrdup(b->http->headers[i].name), value.data);
 	}
@@ -67,7 +67,7 @@ append_pairs(Builder *b, WfPair *pairs, int n, StringInfo out, bool started)
 		started = true;
 		wf_percent_encode(out, pairs[i].name, (int) strlen(pairs[i].name));
 		appendStringInfoChar(out, '=');
-		if (!wf_template_text(pairs[i].value, &b->scope, WF_TEXT_QUERY, out, b->fault))
+		if (!wf_template_text(pairs[i].value, &b->variables, WF_TEXT_QUERY, out, b->fault))
 			return false;
 	}
 	return true;
@@ -80,7 +80,7 @@ build_url(Builder *b, const WfServer *server, StringInfo url)
 
 	if (b->http->url != NULL)
 	{
-		if (!wf_template_text(b->http->url, &b->scope, WF_TEXT_URL, url, b->fault))
+		if (!wf_template_text(b->http->url, &b->variables, WF_TEXT_URL, url, b->fault))
 			return false;
 	}
 	else
@@ -91,7 +91,7 @@ build_url(Builder *b, const WfServer *server, StringInfo url)
 			StringInfoData path;
 
 			initStringInfo(&path);
-			if (!wf_template_text(b->http->path, &b->scope, WF_TEXT_PATH, &path, b->fault))
+			if (!wf_template_text(b->http->path, &b->variables, WF_TEXT_PATH, &path, b->fault))
 				return false;
 			if (path.len > 0 && path.data[0] != '/' && path.data[0] != '?')
 				appendStringInfoChar(url, '/');
@@ -114,13 +114,13 @@ build_body(Builder *b, WfHttpRequest *request)
 	if (b->http->body != NULL)
 	{
 		type = "application/json";
-		if (!wf_template_json(b->http->body, &b->scope, &body, b->fault))
+		if (!wf_template_json(b->http->body, &b->variables, &body, b->fault))
 			return false;
 	}
 	else if (b->http->text != NULL)
 	{
 		type = "text/plain; charset=utf-8";
-		if (!wf_template_text(b->http->text, &b->scope, WF_TEXT_PLAIN, &body, b->fault))
+		if (!wf_template_text(b->http->text, &b->variables, WF_TEXT_PLAIN, &body, b->fault))
 			return false;
 	}
 	else if (b->http->has_form)
@@ -138,13 +138,13 @@ build_body(Builder *b, WfHttpRequest *request)
 }
 
 static bool
-duration_ms(WfVisit *visit, const WfDuration *duration, const WfScope *scope, int *ms, WfFault *fault)
+duration_ms(WfVisit *visit, const WfDuration *duration, const WfVariables *variables, int *ms, WfFault *fault)
 {
 	TimestampTz at;
 
 	if (!duration->present)
 		return true;
-	if (!wf_clock_after(visit, duration, scope, 0, &at, fault))
+	if (!wf_clock_after(visit, duration, variables, 0, &at, fault))
 		return false;
 	*ms = (int) Max(1, Min(at / 1000, INT_MAX));
 	return true;
@@ -189,11 +189,11 @@ action_of(const WfVisit *visit)
 static void
 set_scope(Builder *b)
 {
-	wf_engine_scope(b->visit, &b->scope);
+	wf_engine_variables(b->visit, &b->variables);
 	if (b->visit->state != WF_STATE_INCIDENT)
 		return;
-	b->scope.attempt = 1;
-	b->scope.reply = b->scope.result = b->scope.error = NULL;
+	b->variables.attempt = 1;
+	b->variables.reply = b->variables.result = b->variables.error = NULL;
 }
 
 bool
@@ -210,8 +210,8 @@ wf_request_make(WfVisit *visit, const WfServer *server, WfHttpRequest *request, 
 	set_scope(&b);
 	initStringInfo(&url);
 	if (!build_url(&b, server, &url) || !add_own_headers(&b) || !build_body(&b, request) ||
-		!duration_ms(visit, &b.http->timeout, &b.scope, &request->timeout_ms, fault) ||
-		!duration_ms(visit, &b.http->connect_timeout, &b.scope, &request->connect_timeout_ms, fault))
+		!duration_ms(visit, &b.http->timeout, &b.variables, &request->timeout_ms, fault) ||
+		!duration_ms(visit, &b.http->connect_timeout, &b.variables, &request->connect_timeout_ms, fault))
 		return false;
 	request->url = url.data;
 	add_default_header(&b, "Accept", "application/json, */*;q=0.5");

@@ -126,18 +126,18 @@ static ParamListInfo
 values_of(WfVisit *visit)
 {
 	ParamListInfo params = makeParamList(lengthof(parameters));
-	WfScope		  scope;
+	WfVariables	  variables;
 
-	wf_engine_scope(visit, &scope);
+	wf_engine_variables(visit, &variables);
 	params->parserSetup = set_up_parser;
-	set_value(params, 0, JsonbPGetDatum(scope.data), false);
-	set_text_setting(params, 1, psprintf(INT64_FORMAT "_" INT64_FORMAT, scope.instance, scope.visit));
-	set_value(params, 2, Int64GetDatum(scope.instance), false);
-	set_text_setting(params, 3, scope.business_key);
-	set_text_setting(params, 4, scope.step);
-	set_value(params, 5, Int32GetDatum(scope.attempt), false);
-	set_value(params, 6, JsonbPGetDatum(scope.item), scope.item == NULL);
-	set_value(params, 7, Int32GetDatum(scope.index), scope.index < 0);
+	set_value(params, 0, JsonbPGetDatum(variables.data), false);
+	set_text_setting(params, 1, psprintf(INT64_FORMAT "_" INT64_FORMAT, variables.instance, variables.visit));
+	set_value(params, 2, Int64GetDatum(variables.instance), false);
+	set_text_setting(params, 3, variables.business_key);
+	set_text_setting(params, 4, variables.step);
+	set_value(params, 5, Int32GetDatum(variables.attempt), false);
+	set_value(params, 6, JsonbPGetDatum(variables.item), variables.item == NULL);
+	set_value(params, 7, Int32GetDatum(variables.index), variables.index < 0);
 	return params;
 }
 
@@ -459,17 +459,17 @@ static void
 run_notify(WfVisit *visit, MemoryContext context, WfFault *fault)
 {
 	MemoryContext  old = MemoryContextSwitchTo(context);
-	WfScope		   scope;
+	WfVariables	   variables;
 	StringInfoData channel;
 	StringInfoData payload;
 	bool		   rendered;
 
-	wf_engine_scope(visit, &scope);
+	wf_engine_variables(visit, &variables);
 	initStringInfo(&channel);
 	initStringInfo(&payload);
-	rendered =
-		wf_template_text(visit->def->channel, &scope, WF_TEXT_KEY, &channel, fault) &&
-		(visit->def->payload == NULL || wf_template_text(visit->def->payload, &scope, WF_TEXT_PLAIN, &payload, fault));
+	rendered = wf_template_text(visit->def->channel, &variables, WF_TEXT_KEY, &channel, fault) &&
+			   (visit->def->payload == NULL ||
+				wf_template_text(visit->def->payload, &variables, WF_TEXT_PLAIN, &payload, fault));
 	MemoryContextSwitchTo(old);
 	if (rendered)
 		Async_Notify(channel.data, payload.data);

@@ -13,28 +13,29 @@
 #include "store/token.h"
 
 void
-wf_engine_scope(WfVisit *visit, WfScope *scope)
+wf_engine_variables(WfVisit *visit, WfVariables *variables)
 {
 	WfInstance *instance = visit->instance;
 	bool		under_way =
 		visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING || visit->state == WF_STATE_READY;
 
-	memset(scope, 0, sizeof(*scope));
-	scope->data = instance->data;
-	scope->timezone = instance->process->timezone;
-	scope->instance = instance->id;
-	scope->visit = visit->id;
-	scope->business_key = instance->business_key;
-	scope->process = instance->process->name;
-	scope->step = visit->step;
-	scope->attempt = visit->attempt + (under_way && !visit->docs.has_reply ? 1 : 0);
-	scope->reply = visit->docs.reply;
-	scope->result = visit->docs.result;
-	scope->caught = visit->caught;
+	memset(variables, 0, sizeof(*variables));
+	variables->data = instance->data;
+	variables->timezone = instance->process->timezone;
+	variables->instance = instance->id;
+	variables->visit = visit->id;
+	variables->business_key = instance->business_key;
+	variables->process = instance->process->name;
+	variables->step = visit->step;
+	variables->attempt = visit->attempt + (under_way && !visit->docs.has_reply ? 1 : 0);
+	variables->reply = visit->docs.reply;
+	variables->result = visit->docs.result;
+	variables->caught = visit->caught;
 	/* a handler's visit without an error of its own shows the error that was caught */
-	scope->error = visit->error != NULL || visit->caught == NULL ? visit->error : wf_jsonb_get(visit->caught, "error");
-	scope->index = -1;
-	wf_token_offer_urls(scope);
+	variables->error =
+		visit->error != NULL || visit->caught == NULL ? visit->error : wf_jsonb_get(visit->caught, "error");
+	variables->index = -1;
+	wf_token_offer_urls(variables);
 }
 
 Jsonb *

@@ -15,7 +15,7 @@
 #define WF_CODE_MOVED "MOVED"
 
 /* Set the variables that templates of this visit see. */
-extern void wf_engine_scope(WfVisit *visit, WfScope *scope);
+extern void wf_engine_variables(WfVisit *visit, WfVariables *variables);
 
 /* Make $error: {code, message, http_status, sqlstate, attempt}, in CurrentMemoryContext. */
 extern Jsonb *wf_engine_error(const WfFault *fault, int attempt);
@@ -29,7 +29,7 @@ extern Jsonb *wf_caught(WfVisit *visit);
 extern Jsonb *wf_cancel_error(WfBatch *batch, const char *reason);
 
 /* Change the data of the instance by a template. Returns false with *fault. */
-extern bool wf_data_apply(WfBatch *batch, WfVisit *visit, const WfTemplate *changes, const WfScope *scope,
+extern bool wf_data_apply(WfBatch *batch, WfVisit *visit, const WfTemplate *changes, const WfVariables *variables,
 						  WfFault *fault);
 /*
  * Are the data within workflow.max_data? If not, wf_data_fits returns false with *fault,

@@ -16,15 +16,15 @@ static const WfWaitsFor waits_for[] = {
 
 /* Begin to wait: from now on the events of the step can happen. */
 static bool
-open_entries(WfBatch *batch, WfVisit *visit, const WfScope *scope, WfFault *fault)
+open_entries(WfBatch *batch, WfVisit *visit, const WfVariables *variables, WfFault *fault)
 {
 	WfEventKind kind = wf_step_waits_for(visit->def);
 	TimestampTz due_at;
 	TimestampTz heartbeat_deadline = 0;
 
-	if (!wf_clock_plan_wait(batch, visit, scope, &due_at, fault))
+	if (!wf_clock_plan_wait(batch, visit, variables, &due_at, fault))
 		return false;
-	if (kind == WF_EVENT_CALLBACK && !wf_clock_heartbeat_deadline(batch, visit, scope, &heartbeat_deadline, fault))
+	if (kind == WF_EVENT_CALLBACK && !wf_clock_heartbeat_deadline(batch, visit, variables, &heartbeat_deadline, fault))
 		return false;
 	wf_state_wait(batch, visit, waits_for[kind], due_at);
 	visit->clocks.heartbeat_deadline = heartbeat_deadline;
@@ -36,20 +36,20 @@ wf_op_open(WfBatch *batch, WfVisit *visit)
 {
 	const WfPredicate *when = visit->def->nwaits > 0 ? visit->def->entries[0].event.when : NULL;
 	WfFault			   fault = {0};
-	WfScope			   scope;
+	WfVariables		   variables;
 	bool			   answer = visit->def->nwaits > 0;
 	bool			   ok = true;
 
-	wf_engine_scope(visit, &scope);
+	wf_engine_variables(visit, &variables);
 	if (when != NULL)
-		ok = wf_predicate_eval(when, &scope, &answer, &fault);
+		ok = wf_predicate_eval(when, &variables, &answer, &fault);
 	if (ok && !answer)
 	{
 		wf_push(batch, visit, WF_LEAVE);
 		return;
 	}
 	if (ok)
-		ok = open_entries(batch, visit, &scope, &fault);
+		ok = open_entries(batch, visit, &variables, &fault);
 	if (!ok)
 		wf_push_fault(batch, visit, &fault);
 }

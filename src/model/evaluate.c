@@ -35,9 +35,9 @@ typedef enum Found
 /* ---- values ---- */
 
 static Found
-follow_chain(const WfChain *chain, const WfScope *scope, JsonbValue *value)
+follow_chain(const WfChain *chain, const WfVariables *variables, JsonbValue *value)
 {
-	wf_variable_value(scope, chain->variable, value);
+	wf_variable_value(variables, chain->variable, value);
 	for (int i = 0; i < chain->nkeys; i++)
 	{
 		JsonbContainer *container;
@@ -55,17 +55,17 @@ follow_chain(const WfChain *chain, const WfScope *scope, JsonbValue *value)
 
 /* Call one of the jsonb_path_query functions; NULL if the path gives no item. */
 static Jsonb *
-call_executor(PGFunction function, const WfExpression *expression, const WfScope *scope)
+call_executor(PGFunction function, const WfExpression *expression, const WfVariables *variables)
 {
 	LOCAL_FCINFO(fcinfo, 4);
 	Datum result;
 
 	InitFunctionCallInfoData(*fcinfo, NULL, 4, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = JsonbPGetDatum(scope->data);
+	fcinfo->args[0].value = JsonbPGetDatum(variables->data);
 	fcinfo->args[0].isnull = false;
 	fcinfo->args[1].value = PointerGetDatum(expression->path);
 	fcinfo->args[1].isnull = false;
-	fcinfo->args[2].value = JsonbPGetDatum(wf_variable_object(expression->own_variables, scope));
+	fcinfo->args[2].value = JsonbPGetDatum(wf_variable_object(expression->own_variables, variables));
 	fcinfo->args[2].isnull = false;
 	fcinfo->args[3].value = BoolGetDatum(false);
 	fcinfo->args[3].isnull = false;
@@ -75,17 +75,17 @@ call_executor(PGFunction function, const WfExpression *expression, const WfScope
 
 /* Run the jsonpath. The settings for times are changed only if the result may depend on them. */
 static Jsonb *
-execute_path(PGFunction function, const WfExpression *expression, const WfScope *scope)
+execute_path(PGFunction function, const WfExpression *expression, const WfVariables *variables)
 {
 	Jsonb *result = NULL;
 	int	   level;
 
-	if (!expression->has_times || scope->timezone == NULL)
-		return call_executor(function, expression, scope);
-	level = wf_zone_enter(scope->timezone);
+	if (!expression->has_times || variables->timezone == NULL)
+		return call_executor(function, expression, variables);
+	level = wf_zone_enter(variables->timezone);
 	PG_TRY();
 	{
-		result = call_executor(function, expression, scope);
+		result = call_executor(function, expression, variables);
 	}
 	PG_FINALLY();
 	{
@@ -104,18 +104,18 @@ throw_unknown(void)
 
 /* The value of one side of ??, or false if it is missing. */
 static bool
-side_value(const WfExpression *expression, const WfScope *scope, JsonbValue *value)
+side_value(const WfExpression *expression, const WfVariables *variables, JsonbValue *value)
 {
 	Jsonb *first;
 
 	if (expression->is_chain)
 	{
-		Found found = follow_chain(&expression->chain, scope, value);
+		Found found = follow_chain(&expression->chain, variables, value);
 
 		if (found != UNSURE)
 			return found == FOUND;
 	}
-	first = execute_path(jsonb_path_query_first_tz, expression, scope);
+	first = execute_path(jsonb_path_query_first_tz, expression, variables);
 	if (first == NULL)
 		return false;
 	wf_jsonb_value(first, value);
@@ -127,7 +127,7 @@ side_value(const WfExpression *expression, const WfScope *scope, JsonbValue *val
 typedef struct Trial
 {
 	const WfExpression *expression;
-	const WfScope	   *scope;
+	const WfVariables  *variables;
 	JsonbValue		   *value;
 	bool				found;
 } Trial;
@@ -137,22 +137,22 @@ try_side(void *arg)
 {
 	Trial *trial = arg;
 
-	trial->found = side_value(trial->expression, trial->scope, trial->value);
+	trial->found = side_value(trial->expression, trial->variables, trial->value);
 }
 
 bool
-wf_expression_value(const WfExpression *expression, const WfScope *scope, JsonbValue *value)
+wf_expression_value(const WfExpression *expression, const WfVariables *variables, JsonbValue *value)
 {
 	const char *ignored;
 
 	for (; expression->otherwise != NULL; expression = expression->otherwise)
 	{
-		Trial trial = {expression, scope, value, false};
+		Trial trial = {expression, variables, value, false};
 
 		if (wf_guard_run(try_side, &trial, &ignored) && trial.found)
 			return true;
 	}
-	return side_value(expression, scope, value);
+	return side_value(expression, variables, value);
 }
 
 /* ---- predicates ---- */
@@ -168,7 +168,7 @@ typedef enum Truth
 typedef struct Judging
 {
 	const WfExpression *expression;
-	const WfScope	   *scope;
+	const WfVariables  *variables;
 	Truth				truth;
 } Judging;
 
@@ -198,7 +198,7 @@ judge_equality(Judging *judging)
 {
 	const JsonbValue *literal = &judging->expression->literal;
 	JsonbValue		  value;
-	Found			  found = follow_chain(&judging->expression->chain, judging->scope, &value);
+	Found			  found = follow_chain(&judging->expression->chain, judging->variables, &value);
 
 	if (found == FOUND && value.type == jbvBinary && JsonContainerIsArray(value.val.binary.data))
 		return UNSURE;
@@ -212,24 +212,24 @@ judge_equality(Judging *judging)
 }
 
 static Truth
-truth_of(const JsonbValue *value, const WfScope *scope)
+truth_of(const JsonbValue *value, const WfVariables *variables)
 {
 	if (value->type == jbvBool)
 		return value->val.boolean ? TRUTH_YES : TRUTH_NO;
-	return value->type == jbvNull && scope->is_row ? TRUTH_NO : TRUTH_NONE;
+	return value->type == jbvNull && variables->is_row ? TRUTH_NO : TRUTH_NONE;
 }
 
 /* Judge what the path gives. Several items are not a boolean, whatever the first one is. */
 static Truth
-judge_items(const WfExpression *expression, const WfScope *scope)
+judge_items(const WfExpression *expression, const WfVariables *variables)
 {
-	Jsonb *all = execute_path(jsonb_path_query_array_tz, expression, scope);
+	Jsonb *all = execute_path(jsonb_path_query_array_tz, expression, variables);
 
 	if (all == NULL || JB_ROOT_COUNT(all) == 0)
 		return TRUTH_NO;
 	if (JB_ROOT_COUNT(all) > 1)
 		return TRUTH_NONE;
-	return truth_of(getIthJsonbValueFromContainer(&all->root, 0), scope);
+	return truth_of(getIthJsonbValueFromContainer(&all->root, 0), variables);
 }
 
 static void
@@ -242,17 +242,17 @@ judge_predicate(void *arg)
 	if (expression->is_equality && judge_equality(judging) != UNSURE)
 		return;
 	if (!expression->is_chain && !expression->yields_boolean)
-		judging->truth = judge_items(expression, judging->scope);
-	else if (side_value(expression, judging->scope, &value))
-		judging->truth = truth_of(&value, judging->scope);
+		judging->truth = judge_items(expression, judging->variables);
+	else if (side_value(expression, judging->variables, &value))
+		judging->truth = truth_of(&value, judging->variables);
 	else
 		judging->truth = TRUTH_NO;
 }
 
 bool
-wf_predicate_eval(const WfPredicate *predicate, const WfScope *scope, bool *answer, WfFault *fault)
+wf_predicate_eval(const WfPredicate *predicate, const WfVariables *variables, bool *answer, WfFault *fault)
 {
-	Judging		judging = {predicate->expression, scope, TRUTH_NO};
+	Judging		judging = {predicate->expression, variables, TRUTH_NO};
 	const char *text = predicate->expression->text;
 	const char *message = "it is unknown: values of different kinds are compared";
 

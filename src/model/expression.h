@@ -29,10 +29,10 @@ extern uint32 wf_expression_variables(const WfExpression *expression);
 extern const char *wf_expression_warning(const WfExpression *expression, const char **hint);
 
 /*
- * Evaluate: *value becomes the first item, and may point into the scope. Returns false if there is
+ * Evaluate: *value becomes the first item, and may point into the WfVariables. Returns false if there is
  * none. Throws what a user's content can cause, so it has to run within wf_guard_run.
  */
-extern bool wf_expression_value(const WfExpression *expression, const WfScope *scope, JsonbValue *value);
+extern bool wf_expression_value(const WfExpression *expression, const WfVariables *variables, JsonbValue *value);
 
 /*
  * The last byte of the jsonpath string, comment or escape that begins at p; p itself if none does.

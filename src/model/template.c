@@ -62,7 +62,7 @@ static const char *constant_text(const WfTemplate *tmpl);
 typedef struct Rendering
 {
 	const WfTemplate   *tmpl;
-	const WfScope	   *scope;
+	const WfVariables  *variables;
 	WfTextUse			use;
 	StringInfo			out;
 	Jsonb			   *jsonb;
@@ -400,7 +400,7 @@ static void
 get_value(Rendering *rendering, const WfExpression *expression, JsonbValue *value)
 {
 	rendering->at = expression;
-	if (!wf_expression_value(expression, rendering->scope, value))
+	if (!wf_expression_value(expression, rendering->variables, value))
 	{
 		rendering->missing = true;
 		ereport(ERROR, errcode(ERRCODE_NO_SQL_JSON_ITEM), errmsg("no value"));
@@ -460,9 +460,9 @@ render_json(void *arg)
 }
 
 bool
-wf_template_json(const WfTemplate *tmpl, const WfScope *scope, StringInfo out, WfFault *fault)
+wf_template_json(const WfTemplate *tmpl, const WfVariables *variables, StringInfo out, WfFault *fault)
 {
-	Rendering rendering = {.tmpl = tmpl, .scope = scope, .out = out, .fault = fault};
+	Rendering rendering = {.tmpl = tmpl, .variables = variables, .out = out, .fault = fault};
 	int		  before = out->len;
 
 	if (render(render_json, &rendering))
@@ -557,9 +557,9 @@ render_jsonb(void *arg)
 }
 
 Jsonb *
-wf_template_jsonb(const WfTemplate *tmpl, const WfScope *scope, WfFault *fault)
+wf_template_jsonb(const WfTemplate *tmpl, const WfVariables *variables, WfFault *fault)
 {
-	Rendering rendering = {.tmpl = tmpl, .scope = scope, .fault = fault};
+	Rendering rendering = {.tmpl = tmpl, .variables = variables, .fault = fault};
 
 	if (tmpl->constant)
 		return tmpl->jsonb;
@@ -670,9 +670,9 @@ render_text(void *arg)
 }
 
 bool
-wf_template_text(const WfTemplate *tmpl, const WfScope *scope, WfTextUse use, StringInfo out, WfFault *fault)
+wf_template_text(const WfTemplate *tmpl, const WfVariables *variables, WfTextUse use, StringInfo out, WfFault *fault)
 {
-	Rendering rendering = {.tmpl = tmpl, .scope = scope, .use = use, .out = out, .fault = fault};
+	Rendering rendering = {.tmpl = tmpl, .variables = variables, .use = use, .out = out, .fault = fault};
 	int		  before = out->len;
 
 	if (render(render_text, &rendering))

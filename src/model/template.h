@@ -1,6 +1,6 @@
 /*
  * template.h
- *		Compiled templates and predicates, and the scope in which they are evaluated.
+ *		Compiled templates and predicates, and the variables that they see.
  *
  * Both are compiled once, in the memory context of their definition, and hold no state: evaluation
  * allocates in CurrentMemoryContext only. Evaluation does not throw for what a user wrote (cancel
@@ -20,8 +20,8 @@
  * The values of `$` and the variables. A NULL pointer is JSON null. Strings are in the database
  * encoding.
  */
-typedef struct WfScope WfScope;
-struct WfScope
+typedef struct WfVariables WfVariables;
+struct WfVariables
 {
 	Jsonb	   *data;	  /* `$`; never NULL */
 	bool		is_row;	  /* `$` is a row, in which what is missing is null */
@@ -40,7 +40,7 @@ struct WfScope
 	Jsonb	   *item;
 	int			index; /* -1: null */
 	/* makes $callback_url and $heartbeat_url, or throws 22023; NULL: null */
-	const char *(*url)(const WfScope *scope, bool heartbeat);
+	const char *(*url)(const WfVariables *variables, bool heartbeat);
 };
 
 typedef struct WfTemplate  WfTemplate;
@@ -66,23 +66,23 @@ typedef enum WfTextUse
 	WF_TEXT_URL,
 } WfTextUse;
 
-/* Has the template no ${…}, so that it renders the same whatever the scope? */
+/* Has the template no ${…}, so that it renders the same whatever the variables are? */
 extern bool wf_template_is_constant(const WfTemplate *tmpl);
 
 /* Render as JSON text, appended to `out`: used for request bodies. Returns false with *fault. */
-extern bool wf_template_json(const WfTemplate *tmpl, const WfScope *scope, StringInfo out, WfFault *fault);
+extern bool wf_template_json(const WfTemplate *tmpl, const WfVariables *variables, StringInfo out, WfFault *fault);
 
 /*
  * Render as jsonb: used for `set`, `save`, `save_reply` and payloads. Returns NULL with *fault set
  * if that fails.
  */
-extern Jsonb *wf_template_jsonb(const WfTemplate *tmpl, const WfScope *scope, WfFault *fault);
+extern Jsonb *wf_template_jsonb(const WfTemplate *tmpl, const WfVariables *variables, WfFault *fault);
 
 /*
  * Render a string template as text, appended to `out`; a value that is no string is inserted as its
  * JSON text. Returns false with *fault.
  */
-extern bool wf_template_text(const WfTemplate *tmpl, const WfScope *scope, WfTextUse use, StringInfo out,
+extern bool wf_template_text(const WfTemplate *tmpl, const WfVariables *variables, WfTextUse use, StringInfo out,
 							 WfFault *fault);
 
 /* Append `text` percent-encoded, as UTF-8; unreserved characters of RFC 3986 stay. */
@@ -107,7 +107,7 @@ extern bool wf_predicate_has_times(const WfPredicate *predicate);
  * Evaluate a predicate. What is missing is false. What is unknown, cannot be computed or is no
  * single boolean is a fault: then false is returned.
  */
-extern bool wf_predicate_eval(const WfPredicate *predicate, const WfScope *scope, bool *answer, WfFault *fault);
+extern bool wf_predicate_eval(const WfPredicate *predicate, const WfVariables *variables, bool *answer, WfFault *fault);
 
 /* Merge the top-level keys of `changes` (an object) over `data` (an object). */
 extern Jsonb *wf_jsonb_merge(Jsonb *data, Jsonb *changes);

@@ -1,8 +1,8 @@
 /*
  * variable.c
- *		The variables of templates and predicates: their names, and their values in a scope.
+ *		The variables of templates and predicates: their names, and their values.
  *
- * No state; values are made in CurrentMemoryContext, or point into the scope.
+ * No state; values are made in CurrentMemoryContext, or point into the WfVariables.
  */
 #include "compat.h"
 
@@ -143,89 +143,89 @@ set_jsonb(JsonbValue *value, Jsonb *jsonb)
 }
 
 static void
-set_serial_number(JsonbValue *value, const WfScope *scope)
+set_serial_number(JsonbValue *value, const WfVariables *variables)
 {
 	char *text;
 	int	  len;
 
-	if (scope->visit == 0)
+	if (variables->visit == 0)
 	{
 		value->type = jbvNull;
 		return;
 	}
 	text = palloc(2 * MAXINT8LEN + 2);
-	len = pg_lltoa(scope->instance, text);
+	len = pg_lltoa(variables->instance, text);
 	text[len++] = '_';
-	len += pg_lltoa(scope->visit, text + len);
+	len += pg_lltoa(variables->visit, text + len);
 	value->type = jbvString;
 	value->val.string.val = text;
 	value->val.string.len = len;
 }
 
 static void
-set_url(JsonbValue *value, const WfScope *scope, bool heartbeat)
+set_url(JsonbValue *value, const WfVariables *variables, bool heartbeat)
 {
-	set_text_value(value, scope->url != NULL ? scope->url(scope, heartbeat) : NULL);
+	set_text_value(value, variables->url != NULL ? variables->url(variables, heartbeat) : NULL);
 }
 
 void
-wf_variable_value(const WfScope *scope, int variable, JsonbValue *value)
+wf_variable_value(const WfVariables *variables, int variable, JsonbValue *value)
 {
 	switch (variable)
 	{
 		case WF_VAR_SERIAL_NUMBER:
-			set_serial_number(value, scope);
+			set_serial_number(value, variables);
 			break;
 		case WF_VAR_INSTANCE:
-			set_number(value, scope->instance != 0, scope->instance);
+			set_number(value, variables->instance != 0, variables->instance);
 			break;
 		case WF_VAR_BUSINESS_KEY:
-			set_text_value(value, scope->business_key);
+			set_text_value(value, variables->business_key);
 			break;
 		case WF_VAR_PROCESS:
-			set_text_value(value, scope->process);
+			set_text_value(value, variables->process);
 			break;
 		case WF_VAR_STEP:
-			set_text_value(value, scope->step);
+			set_text_value(value, variables->step);
 			break;
 		case WF_VAR_ATTEMPT:
-			set_number(value, true, scope->attempt);
+			set_number(value, true, variables->attempt);
 			break;
 		case WF_VAR_CALLBACK_URL:
-			set_url(value, scope, false);
+			set_url(value, variables, false);
 			break;
 		case WF_VAR_HEARTBEAT_URL:
-			set_url(value, scope, true);
+			set_url(value, variables, true);
 			break;
 		case WF_VAR_REPLY:
-			set_jsonb(value, scope->reply);
+			set_jsonb(value, variables->reply);
 			break;
 		case WF_VAR_RESULT:
-			set_jsonb(value, scope->result);
+			set_jsonb(value, variables->result);
 			break;
 		case WF_VAR_EVENT:
-			set_jsonb(value, scope->event);
+			set_jsonb(value, variables->event);
 			break;
 		case WF_VAR_ERROR:
-			set_jsonb(value, scope->error);
+			set_jsonb(value, variables->error);
 			break;
 		case WF_VAR_CAUGHT:
-			set_jsonb(value, scope->caught);
+			set_jsonb(value, variables->caught);
 			break;
 		case WF_VAR_ITEM:
-			set_jsonb(value, scope->item);
+			set_jsonb(value, variables->item);
 			break;
 		case WF_VAR_INDEX:
-			set_number(value, scope->index >= 0, scope->index);
+			set_number(value, variables->index >= 0, variables->index);
 			break;
 		default:
-			set_jsonb(value, scope->data);
+			set_jsonb(value, variables->data);
 			break;
 	}
 }
 
 Jsonb *
-wf_variable_object(uint32 variables, const WfScope *scope)
+wf_variable_object(uint32 wanted, const WfVariables *variables)
 {
 	WfJsonbState state = {0};
 	JsonbValue	 value;
@@ -233,11 +233,11 @@ wf_variable_object(uint32 variables, const WfScope *scope)
 	wf_jsonb_push(&state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < WF_NVARIABLES; i++)
 	{
-		if ((variables & WF_VAR_BIT(i)) == 0)
+		if ((wanted & WF_VAR_BIT(i)) == 0)
 			continue;
 		set_text_value(&value, names[i]);
 		wf_jsonb_push(&state, WJB_KEY, &value);
-		wf_variable_value(scope, i, &value);
+		wf_variable_value(variables, i, &value);
 		wf_jsonb_push(&state, WJB_VALUE, &value);
 	}
 	return JsonbValueToJsonb(wf_jsonb_push(&state, WJB_END_OBJECT, NULL));

@@ -1,6 +1,6 @@
 /*
  * variable.h
- *		The variables of templates and predicates: their names, and their values in a scope.
+ *		The variables of templates and predicates: their names, and their values.
  */
 #ifndef WF_VARIABLE_H
 #define WF_VARIABLE_H
@@ -49,12 +49,12 @@ extern const char *wf_variable_hint(const char *name);
 extern const char *wf_variable_word_hint(const char *word);
 
 /*
- * The value of a variable; *value may point into the scope. Throws 22023 for a URL while there is
+ * The value of a variable; *value may point into the WfVariables. Throws 22023 for a URL while there is
  * none, so it has to run within wf_guard_run.
  */
-extern void wf_variable_value(const WfScope *scope, int variable, JsonbValue *value);
+extern void wf_variable_value(const WfVariables *variables, int variable, JsonbValue *value);
 
-/* Make an object of the variables in the set. */
-extern Jsonb *wf_variable_object(uint32 variables, const WfScope *scope);
+/* Make an object of the wanted variables, a set of bits. */
+extern Jsonb *wf_variable_object(uint32 wanted, const WfVariables *variables);
 
 #endif

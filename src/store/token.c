@@ -187,7 +187,7 @@ wf_token_is_genuine(WfTokenPurpose purpose, int64 instance, int64 visit, const c
 /* ---- URLs ---- */
 
 static const char *
-make_url(const WfScope *scope, bool heartbeat)
+make_url(const WfVariables *scope, bool heartbeat)
 {
 	WfTokenPurpose purpose = heartbeat ? WF_TOKEN_HEARTBEAT : WF_TOKEN_CALLBACK;
 	const char	  *base = wf_setting_callback_base;
@@ -211,7 +211,7 @@ has_base(void)
  * back.
  */
 static const char *
-refuse_url(const WfScope *scope, bool heartbeat)
+refuse_url(const WfVariables *scope, bool heartbeat)
 {
 	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			has_base() ? errmsg("this database has no key for tokens") : errmsg("workflow.callback_base is not set"));
@@ -219,7 +219,7 @@ refuse_url(const WfScope *scope, bool heartbeat)
 }
 
 void
-wf_token_offer_urls(WfScope *scope)
+wf_token_offer_urls(WfVariables *scope)
 {
 	scope->url = has_base() && wf_token_load_key() ? make_url : refuse_url;
 }

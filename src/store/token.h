@@ -36,6 +36,6 @@ extern bool wf_token_load_key(void);
  * Offer the URLs of webhooks to templates of this scope, if workflow.callback_base is set. A URL is
  * made only when a template asks for it, since few do.
  */
-extern void wf_token_offer_urls(WfScope *scope);
+extern void wf_token_offer_urls(WfVariables *scope);
 
 #endif
