@@ -152,8 +152,8 @@ end_instance(WfBatch *batch, WfInstance *instance, WfStatus status, Jsonb *error
 static void
 judge_end(WfBatch *batch, WfInstance *instance)
 {
-	if (instance->tokens > 0)
-		instance->changed |= instance->tokens != instance->stored_tokens;
+	if (instance->tokens.n > 0)
+		instance->changed |= instance->tokens.changed;
 	else if (instance->cancel_reason == NULL)
 		end_instance(batch, instance, WF_STATUS_COMPLETED, NULL);
 	else

@@ -117,9 +117,11 @@ leave_by(WfBatch *batch, WfVisit *visit, const Leaving *leaving)
 	{
 		case WF_ROUTE_NEXT:
 		case WF_ROUTE_CHOOSE:
+		case WF_ROUTE_SPLIT:
 			wf_token_follow(batch, visit, leaving->next, visit->caught);
 			break;
 		case WF_ROUTE_END:
+		case WF_ROUTE_END_SCOPE:
 			break;
 		case WF_ROUTE_ERROR:
 		case WF_ROUTE_ABORT:

@@ -327,7 +327,8 @@ wf_state_end(WfBatch *batch, WfVisit *visit)
 		instance->show_changed = true;
 	visit->ended = true;
 	visit->ended_at = batch->now;
-	instance->tokens--;
+	instance->tokens.n--;
+	instance->tokens.changed = true;
 }
 
 /* ---- questions ---- */

@@ -19,7 +19,8 @@ wf_token_enter(WfBatch *batch, WfInstance *instance, const WfVisit *from, int st
 	visit->caught = caught;
 	visit->steps_without_wait = from != NULL ? from->steps_without_wait + 1 : 0;
 	visit->memory.unbegun = from != NULL ? from->memory.unbegun : 0;
-	instance->tokens++;
+	instance->tokens.n++;
+	instance->tokens.changed = true;
 	instance->entered++;
 	wf_push(batch, visit, WF_ENTER);
 	return visit;
@@ -128,7 +129,7 @@ wf_token_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error, bool handled)
 	wf_token_end(batch, visit, WF_OUTCOME_CANCELLED, error);
 	if (handler != NULL)
 		wf_token_follow(batch, visit, &handler->next, wf_caught(visit));
-	else if (instance->tokens == 0 && instance->cancel_reason == NULL && !moved)
+	else if (instance->tokens.n == 0 && instance->cancel_reason == NULL && !moved)
 		instance->cancel_reason = cancelled_alone(visit, error);
 	MemoryContextSwitchTo(old);
 }

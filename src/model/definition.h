@@ -49,6 +49,7 @@ typedef enum WfActionKind
 	WF_ACTION_SQL,
 	WF_ACTION_NOTIFY,
 	WF_ACTION_SET,
+	WF_ACTION_STEPS, /* an embedded sub-process: the visit is a scope */
 } WfActionKind;
 
 typedef enum WfEventKind
@@ -119,9 +120,11 @@ typedef struct WfTargets /* where a token goes on: a token enters each of these 
 	int	 n;
 } WfTargets;
 
-typedef struct WfBranch /* one branch of `choose` */
+typedef struct WfBranch /* one branch of `choose`, or of a `next` with conditions */
 {
-	WfPredicate *when; /* NULL: this branch is taken if no other was */
+	/* NULL: of `choose`, it is taken if no other was; of `next`, always, unless it is `otherwise` */
+	WfPredicate *when;
+	bool		 otherwise; /* {"else": name}: it is taken if no other was */
 	WfTargets	 next;
 } WfBranch;
 
@@ -149,9 +152,11 @@ typedef struct WfEntry
 
 typedef enum WfRouteKind
 {
-	WF_ROUTE_NEXT, /* leads to `next` */
+	WF_ROUTE_NEXT, /* leads to each of `next` */
 	WF_ROUTE_CHOOSE,
+	WF_ROUTE_SPLIT, /* leads to each branch that is true */
 	WF_ROUTE_END,
+	WF_ROUTE_END_SCOPE, /* ends the scope that it is in, successfully */
 	WF_ROUTE_ERROR,
 	WF_ROUTE_ABORT,
 } WfRouteKind;
@@ -166,6 +171,26 @@ typedef struct WfRoute
 	/* message of `end: {error}`, or the reason of `end: {abort}`; NULL: none */
 	WfTemplate *message;
 } WfRoute;
+
+typedef enum WfJoinKind
+{
+	WF_JOIN_NONE,
+	WF_JOIN_ALL,   /* goes on when no other token can reach it any more */
+	WF_JOIN_COUNT, /* goes on when n have arrived; the others are too late */
+} WfJoinKind;
+
+typedef struct WfJoin
+{
+	WfJoinKind kind;
+	int		   n;	 /* of WF_JOIN_COUNT */
+	int		   slot; /* which of the joins of its list it is, from 0 */
+} WfJoin;
+
+typedef struct WfSlots /* slots of joins, sorted */
+{
+	int *slots;
+	int	 n;
+} WfSlots;
 
 typedef struct WfWarnWaiting /* after how long a wait is warned of */
 {
@@ -198,7 +223,20 @@ typedef struct WfStep
 	WfEntry		   *entries; /* what the step waits for, then its handlers; rows count them from 1 */
 	int				nwaits;	 /* how many entries it waits for */
 	int				nentries;
-	WfRoute			route;
+	WfJoin			join;
+	int				inner; /* of WF_ACTION_STEPS: its list of steps; else 0 */
+	/* Fields of the scope that it is, as an object template; NULL: none. */
+	WfTemplate	*local;
+	const char **local_names; /* the names of these fields */
+	int			 nlocals;
+	WfRoute		 route;
+	/* The joins of its list that a token at this step can reach, by routes and handlers. */
+	WfSlots reaches;
+	/*
+	 * The joins of its list, those of WF_JOIN_COUNT only, to which every way leads through this
+	 * step: a token that enters it begins a new round, and is not too late for them.
+	 */
+	WfSlots renews;
 } WfStep;
 
 static inline bool
@@ -216,10 +254,19 @@ wf_step_waits_for(const WfStep *step)
 
 typedef struct WfStepList /* a list of steps: routes of its steps do not leave it */
 {
-	int parent; /* the step that contains the list; -1: the process does */
-	int first;	/* of the steps of the list */
-	int n;
+	int	 parent; /* the step that contains the list; -1: the process does */
+	int	 first;	 /* of the steps of the list */
+	int	 n;
+	int	 start; /* the step at which it begins */
+	int *joins; /* the step of each of its joins, by slot */
+	int	 njoins;
 } WfStepList;
+
+/*
+ * A process with `timeout` or `catch` is a scope itself: the only step of the first list with
+ * `steps`, which cannot be named by anything, and with the steps to which its handlers lead.
+ */
+#define WF_PROCESS_STEP "(process)"
 
 typedef struct WfDefinition
 {
@@ -229,7 +276,8 @@ typedef struct WfDefinition
 	int			  nsteps;
 	WfStepList	 *lists; /* the first list is that of the process itself */
 	int			  nlists;
-	int			  start;
+	int			  start;		/* where an instance begins: the start of the first list */
+	int			  process_step; /* the step WF_PROCESS_STEP; -1: there is none */
 	WfRetry		  retry;		/* for steps that have none of their own */
 	WfWarnWaiting warn_waiting; /* for steps that have none of their own */
 	bool		  has_retention;

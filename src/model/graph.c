@@ -68,6 +68,7 @@ wf_graph_index(WfGraph *graph, const WfJson *nodes, WfIssues *issues)
 	def->lists = palloc0(sizeof(WfStepList));
 	def->lists[0].parent = -1;
 	def->nlists = 1;
+	def->process_step = -1;
 	graph->nodes = palloc(room * sizeof(WfJson *));
 	graph->by_name = palloc(room * sizeof(int));
 	for (int i = 0; i < nodes->n; i++)

@@ -72,9 +72,12 @@ CREATE TABLE workflow_data.instance (
     tokens        integer NOT NULL,
     incidents     integer NOT NULL,
     started_at    timestamptz NOT NULL,
+    reached_end   boolean,
     status        text NOT NULL,
     business_key  text,
     cancel_reason text,
+    ending        text,
+    joins         bigint[],
     error         jsonb,
     cookies       jsonb,
     data          jsonb NOT NULL
@@ -88,8 +91,11 @@ COMMENT ON COLUMN workflow_data.instance.instance IS 'Number of the instance';
 COMMENT ON COLUMN workflow_data.instance.process_id IS 'Process';
 COMMENT ON COLUMN workflow_data.instance.version IS 'Version of the process that it follows';
 COMMENT ON COLUMN workflow_data.instance.attachment IS 'Attachment of the row that started it; 0: started by workflow.start';
-COMMENT ON COLUMN workflow_data.instance.tokens IS 'Number of its living visits';
-COMMENT ON COLUMN workflow_data.instance.incidents IS 'Number of its visits that are incidents';
+COMMENT ON COLUMN workflow_data.instance.tokens IS 'Number of its living visits, but for those inside of scopes';
+COMMENT ON COLUMN workflow_data.instance.incidents IS 'Number of its visits that are incidents, inside of scopes as well';
+COMMENT ON COLUMN workflow_data.instance.reached_end IS 'Whether one of its tokens has ended by its own route; NULL: none has';
+COMMENT ON COLUMN workflow_data.instance.ending IS 'Status that it will have, while it ends before its tokens do: completed or aborted';
+COMMENT ON COLUMN workflow_data.instance.joins IS 'Of each join of its list of steps: the visit that stands at it, how many tokens have arrived, how many others can still arrive';
 COMMENT ON COLUMN workflow_data.instance.started_at IS 'When it was started';
 COMMENT ON COLUMN workflow_data.instance.status IS 'active, suspended or failed (has an incident)';
 COMMENT ON COLUMN workflow_data.instance.business_key IS 'Key given at start, unique among the living of a process; of an attached row its primary key';
@@ -126,7 +132,13 @@ CREATE TABLE workflow_data.visit (
     cancel_phase   text,
     completed_by   text,
     cancel_handler integer,
+    scope          bigint,
+    tokens         integer,
+    reached_end    boolean,
+    late           integer[],
+    joins          bigint[],
     clock_times    timestamptz[],
+    local          jsonb,
     reply          jsonb,
     callback       jsonb,
     callback_error jsonb,
@@ -141,6 +153,8 @@ CREATE INDEX visit_due ON workflow_data.visit (queue, due_at, instance, visit) W
 CREATE INDEX visit_next_timer ON workflow_data.visit (next_timer, instance, visit) WHERE next_timer IS NOT NULL AND NOT suspended;
 CREATE INDEX visit_serial_number ON workflow_data.visit ((workflow.serial_number(instance, visit) COLLATE "C"));
 CREATE INDEX visit_waiting ON workflow_data.visit (waiting_since) WHERE waiting_since IS NOT NULL;
+-- what lives in a scope; a visit never changes its scope
+CREATE INDEX visit_scope ON workflow_data.visit (instance, scope, visit) WHERE scope IS NOT NULL;
 CREATE INDEX visit_incident ON workflow_data.visit (instance) WHERE outcome IS NOT NULL;
 -- For counting, and for finding the oldest visit of each step. A state never changes without due_at
 -- or waiting_since, so this index keeps no update from being HOT that would be HOT without it.
@@ -148,6 +162,12 @@ CREATE INDEX visit_state ON workflow_data.visit (process_id, state, step, waitin
 COMMENT ON TABLE workflow_data.visit IS 'Living visits: one token at one step. Look at the views workflow.visits, waiting and incidents';
 COMMENT ON COLUMN workflow_data.visit.instance IS 'Instance';
 COMMENT ON COLUMN workflow_data.visit.visit IS 'Number of the visit, never issued twice in this database';
+COMMENT ON COLUMN workflow_data.visit.scope IS 'Visit of the embedded sub-process in which it lives; NULL: none';
+COMMENT ON COLUMN workflow_data.visit.tokens IS 'Of a scope: number of the visits that live directly in it';
+COMMENT ON COLUMN workflow_data.visit.reached_end IS 'Of a scope: whether one of its tokens has ended by its own route';
+COMMENT ON COLUMN workflow_data.visit.joins IS 'Of a scope: as instance.joins, for the joins of its list of steps';
+COMMENT ON COLUMN workflow_data.visit.local IS 'Of a scope: its fields';
+COMMENT ON COLUMN workflow_data.visit.late IS 'Joins for which its token is too late, counted from 0 in its list of steps';
 COMMENT ON COLUMN workflow_data.visit.due_at IS 'When a worker has to look at it; NULL: nobody has to';
 COMMENT ON COLUMN workflow_data.visit.deadline IS 'When the timeout of the step ends it';
 COMMENT ON COLUMN workflow_data.visit.entered_at IS 'When the token came';
@@ -166,10 +186,10 @@ COMMENT ON COLUMN workflow_data.visit.key IS 'Idempotency key, the same for all 
 COMMENT ON COLUMN workflow_data.visit.state IS 'ready, calling, retrying, waiting, cancelling or incident';
 COMMENT ON COLUMN workflow_data.visit.step IS 'Step of the process';
 COMMENT ON COLUMN workflow_data.visit.queue IS 'Who has to look at it: timer, move, executor <process_id> or http <server>';
-COMMENT ON COLUMN workflow_data.visit.waits_for IS 'callback, after or until';
+COMMENT ON COLUMN workflow_data.visit.waits_for IS 'callback, after, until, join or steps';
 COMMENT ON COLUMN workflow_data.visit.outcome IS 'Outcome that made it an incident';
 COMMENT ON COLUMN workflow_data.visit.cancel_outcome IS 'Outcome that it will have, while it is being cancelled';
-COMMENT ON COLUMN workflow_data.visit.cancel_phase IS 'await (an answer under way), send (the cancel request) or confirm (wait for its callback)';
+COMMENT ON COLUMN workflow_data.visit.cancel_phase IS 'await (an answer under way), send (the cancel request), confirm (wait for its callback) or inside (of a scope: what lives in it is interrupted)';
 COMMENT ON COLUMN workflow_data.visit.cancel_handler IS 'Entry of the handler that interrupted it and goes on after it, counted from 1';
 COMMENT ON COLUMN workflow_data.visit.clock_times IS 'When the clock of each entry of the step strikes: first of what it waits for, then of the handlers in catch; NULL: it has struck already, does not run yet, or the entry has none';
 COMMENT ON COLUMN workflow_data.visit.reply IS 'What the action answered: $reply';
@@ -323,12 +343,14 @@ CREATE TABLE workflow_data.visit_history (
     step       text NOT NULL,
     outcome    text NOT NULL,
     completed_by text,
+    scope      bigint,
     result     jsonb
 ) PARTITION BY RANGE (stored_at);
 COMMENT ON TABLE workflow_data.visit_history IS 'Ended visits, a partition a week. Look at the view workflow.history';
 COMMENT ON COLUMN workflow_data.visit_history.instance IS 'Instance';
 COMMENT ON COLUMN workflow_data.visit_history.visit IS 'Number of the visit';
 COMMENT ON COLUMN workflow_data.visit_history.process_id IS 'Process';
+COMMENT ON COLUMN workflow_data.visit_history.scope IS 'Visit of the embedded sub-process in which it lived; NULL: none';
 COMMENT ON COLUMN workflow_data.visit_history.attempts IS 'How often its action was tried, counted anew when an incident was retried';
 COMMENT ON COLUMN workflow_data.visit_history.entered_at IS 'When the token came';
 COMMENT ON COLUMN workflow_data.visit_history.ended_at IS 'When it went on';

@@ -54,6 +54,7 @@ typedef enum WfCancelPhase
 	WF_CANCEL_AWAIT, /* for the answer that may still come */
 	WF_CANCEL_SEND,
 	WF_CANCEL_CONFIRM, /* by the callback */
+	WF_CANCEL_INSIDE,  /* of a scope: what lives in it is interrupted */
 } WfCancelPhase;
 
 typedef enum WfWaitsFor
@@ -62,6 +63,8 @@ typedef enum WfWaitsFor
 	WF_WAITS_FOR_CALLBACK,
 	WF_WAITS_FOR_AFTER,
 	WF_WAITS_FOR_UNTIL,
+	WF_WAITS_FOR_JOIN,	/* for other tokens of its scope */
+	WF_WAITS_FOR_STEPS, /* for the tokens in the scope that it is */
 } WfWaitsFor;
 
 /*
@@ -72,22 +75,46 @@ extern WfCancelPhase wf_cancel_phase_from_name(const char *name);
 extern const char	*wf_waits_for_name(WfWaitsFor waits_for);
 extern WfWaitsFor	 wf_waits_for_from_name(const char *name);
 
+/* A join of a scope, and the tokens that it waits for. */
+typedef struct WfJoinCount
+{
+	int64 standing; /* visit that stands at it; 0: none */
+	int64 arrived;	/* tokens that have arrived since that one, it included */
+	/*
+	 * Tokens that can still arrive: those at steps that reach it, and those on the way into it, but
+	 * for the one that stands at it and those that are too late for it.
+	 */
+	int64 upstream;
+} WfJoinCount;
+
+/* The tokens of a scope: of an instance, or of a visit whose step has `steps`. */
+typedef struct WfTokens
+{
+	int			 n;		/* visits that live directly in it, loaded or not */
+	WfJoinCount *joins; /* by slot; NULL: all are 0 */
+	int			 njoins;
+	bool		 reached_end; /* one of its tokens has ended by its own route */
+	bool		 changed;	  /* differs from the row */
+} WfTokens;
+
 typedef struct WfInstance
 {
 	int64	   id;
 	WfProcess *process;
 	/* As in the row, for finding `process`. */
-	int			process_id;
-	int			version;	  /* as in the row */
-	char	   *business_key; /* NULL: none */
-	WfStatus	status;
-	Jsonb	   *data;
-	int			tokens;		   /* living visits, loaded or not */
-	int			incidents;	   /* how many of these are incidents */
-	int			attachment;	   /* 0: none */
-	char	   *cancel_reason; /* reason of the cancelling; NULL: it is not being cancelled */
-	Jsonb	   *error;		   /* why it ended that way, or NULL */
-	Jsonb	   *cookies;	   /* {server: [line, …]}, or NULL */
+	int		 process_id;
+	int		 version;	   /* as in the row */
+	char	*business_key; /* NULL: none */
+	WfStatus status;
+	Jsonb	*data;
+	WfTokens tokens;		/* its tokens, but for those in scopes inside */
+	int		 incidents;		/* living visits that are incidents, in scopes inside as well */
+	int		 attachment;	/* 0: none */
+	char	*cancel_reason; /* reason of the cancelling; NULL: it is not being cancelled */
+	/* It is to end before its tokens do, with this status; ACTIVE: it is not. */
+	WfStatus	ending;
+	Jsonb	   *error;	 /* why it ended that way, or NULL */
+	Jsonb	   *cookies; /* {server: [line, …]}, or NULL */
 	TimestampTz started_at;
 
 	/* only in memory */
@@ -97,8 +124,7 @@ typedef struct WfInstance
 	bool  data_changed;
 	bool  cookies_changed;
 	bool  ended;
-	bool  show_changed;	 /* what an attached row shows may have changed */
-	int	  stored_tokens; /* `tokens` as in the row */
+	bool  show_changed; /* what an attached row shows may have changed */
 	/* Steps entered in this batch: a loop is cut into transactions by this number. */
 	int			entered;
 	size_t		grown; /* bytes of data made in this batch */
@@ -163,6 +189,9 @@ typedef struct WfInMemory
 	int	 unbegun;
 	bool skipped; /* a person says that it has succeeded */
 	bool again;	  /* a resolved incident that begins again */
+	/* The number of the first visit inside the scope that it is; 0: the next one. */
+	int64 first_inside;
+	bool  absorbed; /* it has never become a row: its token ended in a join */
 } WfInMemory;
 
 struct WfVisit
@@ -170,7 +199,13 @@ struct WfVisit
 	WfInstance *instance;
 	int64		id;
 	const char *step;
-	WfStep	   *def; /* NULL: the version has no such step */
+	WfStep	   *def;	  /* NULL: the version has no such step */
+	int64		scope_id; /* number of `scope`; 0: the instance */
+	WfVisit	   *scope;	  /* the visit that is the scope in which it lives; NULL: the instance */
+	WfSlots		late;	  /* joins for which its token is too late */
+	WfTokens	tokens;	  /* of a scope: those inside */
+	Jsonb	   *local;	  /* of a scope: its fields; NULL: none */
+	bool		local_changed;
 	WfState		state;
 	char	   *queue;	/* which worker has to look at it at due_at */
 	TimestampTz due_at; /* 0: no worker has to */
@@ -194,6 +229,7 @@ struct WfVisit
 	const char	*completed_by; /* role whose call is its end, or NULL */
 	bool		 webhook;	   /* that role passed on what came with a token */
 	Jsonb		*caught;
+	bool		 caught_changed;
 	Jsonb		*error;
 	/* New progress that a heartbeat brought; NULL: none (not loaded). */
 	Jsonb *progress;

@@ -201,6 +201,101 @@ static const WfCodec flag_codec = {BOOLOID, write_bool, NULL};
 static const WfCodec end_codec = {TIMESTAMPTZOID, write_time, NULL};
 static const WfCodec progress_codec = {JSONBOID, write_jsonb, NULL};
 
+/* ---- tokens ---- */
+
+static Datum
+write_number(const void *row, const void *field, bool *isnull)
+{
+	*isnull = *(const int64 *) field == 0;
+	return write_int8(row, field, isnull);
+}
+
+static Datum
+write_mark(const void *row, const void *field, bool *isnull)
+{
+	*isnull = !*(const bool *) field;
+	return write_bool(row, field, isnull);
+}
+
+static Datum
+write_ending(const void *row, const void *field, bool *isnull)
+{
+	*isnull = *(const WfStatus *) field == WF_STATUS_ACTIVE;
+	return *isnull ? (Datum) 0 : write_status(row, field, isnull);
+}
+
+static Datum
+write_slots(const void *row, const void *field, bool *isnull)
+{
+	const WfSlots *slots = field;
+	Datum		  *elems;
+
+	*isnull = slots->n == 0;
+	if (*isnull)
+		return (Datum) 0;
+	elems = palloc(sizeof(Datum) * slots->n);
+	for (int i = 0; i < slots->n; i++)
+		elems[i] = Int32GetDatum(slots->slots[i]);
+	return PointerGetDatum(construct_array(elems, slots->n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+}
+
+static void
+read_slots(void *row, void *field, Datum value)
+{
+	WfSlots *slots = field;
+	Datum	*elems;
+
+	deconstruct_array(DatumGetArrayTypeP(value), INT4OID, sizeof(int32), true, TYPALIGN_INT, &elems, NULL, &slots->n);
+	slots->slots = palloc(sizeof(int) * slots->n);
+	for (int i = 0; i < slots->n; i++)
+		slots->slots[i] = DatumGetInt32(elems[i]);
+}
+
+/* The numbers of each join: standing, arrived, upstream. */
+#define NUMBERS_OF_JOIN (sizeof(WfJoinCount) / sizeof(int64))
+
+static Datum
+write_joins(const void *row, const void *field, bool *isnull)
+{
+	const WfTokens *tokens = field;
+	const int64	   *numbers = (const int64 *) tokens->joins;
+	int				n = tokens->njoins * NUMBERS_OF_JOIN;
+	Datum		   *elems;
+
+	*isnull = true;
+	for (int i = 0; i < n && *isnull; i++)
+		*isnull = numbers[i] == 0;
+	if (*isnull)
+		return (Datum) 0;
+	elems = palloc(sizeof(Datum) * n);
+	for (int i = 0; i < n; i++)
+		elems[i] = Int64GetDatum(numbers[i]);
+	return PointerGetDatum(construct_array(elems, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+static void
+read_joins(void *row, void *field, Datum value)
+{
+	WfTokens *tokens = field;
+	Datum	 *elems;
+	int64	 *numbers;
+	int		  n;
+
+	deconstruct_array(DatumGetArrayTypeP(value), INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &elems, NULL,
+					  &n);
+	tokens->njoins = n / NUMBERS_OF_JOIN;
+	tokens->joins = palloc(sizeof(WfJoinCount) * Max(tokens->njoins, 1));
+	numbers = (int64 *) tokens->joins;
+	for (int i = 0; i < tokens->njoins * (int) NUMBERS_OF_JOIN; i++)
+		numbers[i] = DatumGetInt64(elems[i]);
+}
+
+static const WfCodec number_codec = {INT8OID, write_number, read_int8}; /* NULL is 0 */
+static const WfCodec mark_codec = {BOOLOID, write_mark, read_bool};		/* NULL is false */
+static const WfCodec ending_codec = {TEXTOID, write_ending, read_status};
+static const WfCodec slots_codec = {INT4ARRAYOID, write_slots, read_slots};
+static const WfCodec joins_codec = {INT8ARRAYOID, write_joins, read_joins};
+
 /* ---- columns of instances ---- */
 
 static Datum
@@ -225,8 +320,11 @@ static const WfTableColumn instance_columns[] = {
 	{"process_id", &process_codec, I(process_id), WF_STORED_ONCE, "process_id"},
 	{"version", &version_codec, I(version), WF_STORED, "version"},
 	{"attachment", &int4_codec, I(attachment), WF_STORED_ONCE, "attachment"},
-	{"tokens", &int4_codec, I(tokens), WF_STORED},
+	{"tokens", &int4_codec, I(tokens.n), WF_STORED},
 	{"incidents", &int4_codec, I(incidents), WF_STORED},
+	{"joins", &joins_codec, I(tokens), WF_STORED},
+	{"reached_end", &mark_codec, I(tokens.reached_end), WF_STORED},
+	{"ending", &ending_codec, I(ending), WF_STORED},
 	{"started_at", &time_codec, I(started_at), WF_STORED_ONCE, "started_at"},
 	{"status", &status_codec, I(status), WF_STORED, "status"},
 	{"business_key", &text_codec, I(business_key), WF_STORED_ONCE, "business_key"},
@@ -340,6 +438,7 @@ static const WfCodec clock_times_codec = {TIMESTAMPTZARRAYOID, write_clock_times
 static const WfTableColumn visit_columns[] = {
 	{"instance", &visit_instance_codec, 0, WF_KEY, "instance"},
 	{"visit", &int8_codec, V(id), WF_KEY, "visit"},
+	{"scope", &number_codec, V(scope_id), WF_STORED_ONCE, "scope"},
 	{"due_at", &time_codec, V(due_at), WF_STORED},
 	{"deadline", &time_codec, V(clocks.deadline), WF_STORED},
 	{"entered_at", &time_codec, V(entered_at), WF_STORED_ONCE, "entered_at"},
@@ -366,16 +465,23 @@ static const WfTableColumn visit_columns[] = {
 	{"completed_by", &text_codec, V(completed_by), WF_STORED, "completed_by"},
 	{"cancel_handler", &count_codec, V(cancel.handler), WF_STORED},
 	{"clock_times", &clock_times_codec, 0, WF_STORED},
+	{"late", &slots_codec, V(late), WF_STORED},
+	{"tokens", &count_codec, V(tokens.n), WF_STORED},
+	{"joins", &joins_codec, V(tokens), WF_STORED},
+	{"reached_end", &mark_codec, V(tokens.reached_end), WF_STORED},
+	{"local", &jsonb_codec, V(local), WF_STORED_IF_CHANGED, NULL, "local_changed", V(local_changed)},
 	{"reply", &jsonb_codec, V(docs.reply), DOCUMENT, NULL, IF_CHANGED},
 	{"callback", &jsonb_codec, V(docs.callback), DOCUMENT, NULL, IF_CHANGED},
 	{"callback_error", &jsonb_codec, V(docs.callback_error), DOCUMENT, NULL, IF_CHANGED},
 	{"cancel_response", &jsonb_codec, V(cancel.response), DOCUMENT, NULL, IF_CHANGED},
-	{"caught", &jsonb_codec, V(caught), WF_STORED_ONCE},
+	{"caught", &jsonb_codec, V(caught), WF_STORED_IF_CHANGED, NULL, "caught_changed", V(caught_changed)},
 	{"error", &jsonb_codec, V(error), WF_STORED},
 	{"result", &jsonb_codec, V(docs.result), DOCUMENT, "result", IF_CHANGED},
 	{"progress", &progress_codec, V(progress), WF_STORED_IF_GIVEN},
 	{"ended_at", &end_codec, V(ended_at), WF_STORED_NOT, "ended_at"},
 	{"docs_changed", &flag_codec, V(docs.changed), WF_STORED_NOT},
+	{"caught_changed", &flag_codec, V(caught_changed), WF_STORED_NOT},
+	{"local_changed", &flag_codec, V(local_changed), WF_STORED_NOT},
 };
 
 #define ROW(row) \

@@ -9,8 +9,8 @@
 
 static const char *const status_names[] = {"active", "suspended", "completed", "aborted", "failed"};
 static const char *const state_names[] = {"ready", "calling", "retrying", "waiting", "cancelling", "incident"};
-static const char *const phase_names[] = {NULL, "await", "send", "confirm"};
-static const char *const waits_for_names[] = {NULL, "callback", "after", "until"};
+static const char *const phase_names[] = {NULL, "await", "send", "confirm", "inside"};
+static const char *const waits_for_names[] = {NULL, "callback", "after", "until", "join", "steps"};
 
 const char *
 wf_status_name(WfStatus status)
