@@ -72,10 +72,33 @@ begin_executor(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	return WF_BEGUN_UNDER_WAY;
 }
 
+/* Begin a scope: work out its fields. */
+static WfBegun
+begin_steps(WfBatch *batch, WfVisit *visit, WfFault *fault)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	WfVariables	  variables;
+	bool		  ok = true;
+
+	visit->local = NULL;
+	if (visit->def->local != NULL)
+	{
+		wf_engine_variables(visit, &variables);
+		visit->local = wf_template_jsonb(visit->def->local, &variables, fault);
+		ok = visit->local != NULL && wf_data_fits(visit->local, fault);
+	}
+	visit->local_changed = true;
+	MemoryContextSwitchTo(old);
+	if (!ok)
+		return WF_BEGUN_FAULT;
+	wf_state_stand(batch, visit, WF_WAITS_FOR_STEPS);
+	return WF_BEGUN_INSIDE;
+}
+
 const WfActionMethods wf_actions[] = {
 	[WF_ACTION_NONE] = {begin_nothing, NULL, false},	 [WF_ACTION_SET] = {begin_set, NULL, false},
 	[WF_ACTION_HTTP] = {begin_http, "body", true},		 [WF_ACTION_SQL] = {begin_executor, "row", false},
-	[WF_ACTION_NOTIFY] = {begin_executor, "row", false},
+	[WF_ACTION_NOTIFY] = {begin_executor, "row", false}, [WF_ACTION_STEPS] = {begin_steps, NULL, false},
 };
 
 bool

@@ -26,7 +26,8 @@ typedef struct WfAnswer
 typedef enum WfBegun
 {
 	WF_BEGUN_DONE,		/* the action is done already */
-	WF_BEGUN_UNDER_WAY, /* a worker carries the action out */
+	WF_BEGUN_UNDER_WAY, /* a worker carries the action out; or the visit waits for other tokens */
+	WF_BEGUN_INSIDE,	/* the visit is a scope, and its first step is to be entered */
 	WF_BEGUN_FAULT
 } WfBegun;
 

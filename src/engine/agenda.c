@@ -87,27 +87,40 @@ wf_push_interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *erro
 }
 
 void
-wf_push_close(WfBatch *batch, WfInstance *instance, const char *reason, Jsonb *error)
+wf_push_handler(WfBatch *batch, WfVisit *visit, const WfEntry *handler, Jsonb *error, Jsonb *caught)
 {
-	push(batch, &(WfOperation){.kind = WF_CLOSE, .instance = instance, .reason = reason, .error = error});
+	push(batch, &(WfOperation){.kind = WF_INTERRUPT,
+							   .visit = visit,
+							   .instance = visit->instance,
+							   .outcome = WF_OUTCOME_CANCELLED,
+							   .error = error,
+							   .handler = handler - visit->def->entries + 1,
+							   .caught = caught});
+}
+
+void
+wf_push_judge(WfBatch *batch, WfInstance *instance, WfVisit *scope)
+{
+	push(batch, &(WfOperation){.kind = WF_JUDGE, .instance = instance, .visit = scope});
+}
+
+void
+wf_push_close(WfBatch *batch, WfInstance *instance, WfStatus ending, const char *reason, Jsonb *error)
+{
+	push(batch,
+		 &(WfOperation){.kind = WF_CLOSE, .instance = instance, .ending = ending, .reason = reason, .error = error});
 }
 
 static void
-run_operation(WfBatch *batch, const WfOperation *operation)
+run_on_visit(WfBatch *batch, const WfOperation *operation, WfVisit *visit)
 {
-	WfVisit *visit = operation->visit;
-
-	if (operation->kind == WF_CLOSE)
-	{
-		wf_op_close(batch, operation->instance, operation->reason, operation->error);
-		return;
-	}
-	if (visit->ended)
-		return;
 	switch (operation->kind)
 	{
 		case WF_ENTER:
 			wf_op_enter(batch, visit);
+			break;
+		case WF_ARRIVE:
+			wf_op_arrive(batch, visit);
 			break;
 		case WF_BEGIN:
 			wf_op_begin(batch, visit);
@@ -125,14 +138,34 @@ run_operation(WfBatch *batch, const WfOperation *operation)
 			wf_op_fail(batch, visit, operation->outcome, operation->error);
 			break;
 		case WF_INTERRUPT:
-			wf_op_interrupt(batch, visit, operation->outcome, operation->error);
+			wf_op_interrupt(batch, visit, operation);
 			break;
 		case WF_FINISH_CANCEL:
 			wf_op_finish_cancel(batch, visit);
 			break;
+		case WF_INTERRUPT_INSIDE:
+			wf_op_interrupt_inside(batch, visit);
+			break;
+		case WF_CONCLUDE:
+			wf_op_conclude(batch, visit);
+			break;
+		case WF_JUDGE:
 		case WF_CLOSE:
 			break;
 	}
+}
+
+static void
+run_operation(WfBatch *batch, const WfOperation *operation)
+{
+	WfVisit *visit = operation->visit;
+
+	if (operation->kind == WF_CLOSE)
+		wf_op_close(batch, operation->instance, operation->ending, operation->reason, operation->error);
+	else if (operation->kind == WF_JUDGE)
+		wf_op_judge(batch, operation->instance, visit);
+	else if (!visit->ended)
+		run_on_visit(batch, operation, visit);
 }
 
 /* ---- the end of an instance ---- */
@@ -152,9 +185,10 @@ end_instance(WfBatch *batch, WfInstance *instance, WfStatus status, Jsonb *error
 static void
 judge_end(WfBatch *batch, WfInstance *instance)
 {
+	instance->changed |= instance->tokens.changed;
 	if (instance->tokens.n > 0)
-		instance->changed |= instance->tokens.changed;
-	else if (instance->cancel_reason == NULL)
+		return;
+	if (instance->ending != WF_STATUS_ABORTED)
 		end_instance(batch, instance, WF_STATUS_COMPLETED, NULL);
 	else
 		end_instance(batch, instance, WF_STATUS_ABORTED,

@@ -19,6 +19,8 @@ typedef enum WfOperationKind
 	 * the handler has caught.
 	 */
 	WF_ENTER,
+	/* The token has come into a join: it stands there, or ends in it. */
+	WF_ARRIVE,
 	/* Begin now, whatever prevented it at its entry. */
 	WF_BEGIN,
 	/* The action, if any, is done: wait for the event, or leave. */
@@ -33,18 +35,31 @@ typedef enum WfOperationKind
 	WF_INTERRUPT,
 	/* The service was asked to stop, or that was given up: finish the cancel. */
 	WF_FINISH_CANCEL,
-	/* End the instance, with `reason` and `error`: interrupt all visits that live in it. */
+	/* The visit is a scope that ends early: interrupt what lives in it, or the next part of that. */
+	WF_INTERRUPT_INSIDE,
+	/* No token lives any more in the scope that the visit is: leave it, or finish its cancel. */
+	WF_CONCLUDE,
+	/* The joins of the scope that the visit is, or of the instance: do they go on? */
+	WF_JUDGE,
+	/*
+	 * End the instance, with the status `ending`, `reason` and `error`: interrupt all visits that
+	 * live in it.
+	 */
 	WF_CLOSE,
 } WfOperationKind;
 
 typedef struct WfOperation
 {
 	WfOperationKind kind;
-	WfVisit		   *visit; /* NULL for WF_CLOSE */
+	WfVisit		   *visit; /* NULL for WF_CLOSE, and for WF_JUDGE of the instance */
 	WfInstance	   *instance;
 	WfOutcome		outcome;
+	WfStatus		ending;
 	Jsonb		   *error;
-	const char	   *reason;
+	/* For WF_INTERRUPT: the entry whose handler goes on afterwards, from 1, or 0; and its $caught. */
+	int			handler;
+	Jsonb	   *caught;
+	const char *reason;
 } WfOperation;
 
 /*
@@ -56,7 +71,13 @@ extern void wf_push_fail(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Json
 /* Push WF_FAIL with the outcome SYSTEM_ERROR and this fault, which is copied. */
 extern void wf_push_fault(WfBatch *batch, WfVisit *visit, const WfFault *fault);
 extern void wf_push_interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
-extern void wf_push_close(WfBatch *batch, WfInstance *instance, const char *reason, Jsonb *error);
+/*
+ * Interrupt for a handler of the visit, which goes on afterwards; `caught` NULL: it catches the visit
+ * itself.
+ */
+extern void wf_push_handler(WfBatch *batch, WfVisit *visit, const WfEntry *handler, Jsonb *error, Jsonb *caught);
+extern void wf_push_judge(WfBatch *batch, WfInstance *instance, WfVisit *scope);
+extern void wf_push_close(WfBatch *batch, WfInstance *instance, WfStatus ending, const char *reason, Jsonb *error);
 
 /*
  * Run all operations on an instance, and those that follow from them; then see whether the instance

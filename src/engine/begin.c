@@ -8,6 +8,7 @@
 
 #include "engine/action.h"
 #include "engine/operations.h"
+#include "engine/scope.h"
 #include "engine/token.h"
 #include "shmem/wakeups.h"
 
@@ -20,12 +21,6 @@
  * go on for ever, and fill the disk.
  */
 #define MOST_STEPS 100000
-
-static char *
-move_queue(WfBatch *batch)
-{
-	return MemoryContextStrdup(batch->context, WF_QUEUE_MOVE);
-}
 
 /*
  * Make the visit an incident at the step limit. Its handlers do not run, since they may be the
@@ -44,16 +39,15 @@ exceed_step_limit(WfBatch *batch, WfVisit *visit)
 }
 
 /*
- * End a visit whose instance is being cancelled, before it begins. Its handler runs only a limited
+ * End a visit before it begins, since its scope ends early, or its instance. Its handler runs only a limited
  * number of times in a row: handlers may lead in a circle of steps none of which may begin.
  */
 static void
 leave_unbegun(WfBatch *batch, WfVisit *visit)
 {
-	WfInstance *instance = visit->instance;
-	bool		handled = visit->memory.unbegun++ < instance->process->def->nsteps;
+	bool handled = visit->memory.unbegun++ < visit->instance->process->def->nsteps;
 
-	wf_token_cancelled(batch, visit, wf_cancel_error(batch, instance->cancel_reason), handled);
+	wf_token_cancelled(batch, visit, wf_token_ending_error(batch, visit), handled);
 }
 
 void
@@ -61,23 +55,25 @@ wf_op_enter(WfBatch *batch, WfVisit *visit)
 {
 	WfInstance *instance = visit->instance;
 
-	if (instance->cancel_reason != NULL && !visit->def->ignore_cancel)
+	if (wf_state_is_ending(visit))
 	{
 		leave_unbegun(batch, visit);
 		return;
 	}
 	visit->memory.unbegun = 0;
 	if (visit->steps_without_wait >= MOST_STEPS)
-		exceed_step_limit(batch, visit);
-	else if (instance->status == WF_STATUS_SUSPENDED)
 	{
-		wf_state_ready(batch, visit, visit->def->async ? wf_state_executor_queue(batch, visit) : move_queue(batch));
-		wf_state_set_suspended(batch, visit, true);
+		if (visit->memory.arriving)
+			wf_scope_pass(visit);
+		exceed_step_limit(batch, visit);
 	}
+	else if (visit->memory.arriving)
+		wf_push(batch, visit, WF_ARRIVE);
 	else if (visit->def->async)
-		wf_state_ready(batch, visit, wf_state_executor_queue(batch, visit));
-	else if (instance->entered > STEPS_PER_TRANSACTION || instance->grown > BYTES_PER_TRANSACTION)
-		wf_state_ready(batch, visit, move_queue(batch));
+		wf_token_defer(batch, visit, wf_state_executor_queue(batch, visit));
+	else if (instance->status == WF_STATUS_SUSPENDED || instance->entered > STEPS_PER_TRANSACTION ||
+			 instance->grown > BYTES_PER_TRANSACTION)
+		wf_token_defer(batch, visit, WF_QUEUE_MOVE);
 	else
 		wf_push(batch, visit, WF_BEGIN);
 }
@@ -101,6 +97,34 @@ set_clocks(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	return wf_clock_plan_handlers(batch, visit, fault);
 }
 
+/* Begin the scope that the visit is: a token enters its first step. */
+static void
+enter_scope(WfBatch *batch, WfVisit *visit)
+{
+	const WfStepList *list = wf_scope_list(visit->instance, visit);
+
+	(void) wf_token_enter(batch, visit->instance, visit, visit, list->start, visit->caught, visit->memory.first_inside);
+}
+
+/*
+ * A visit begins with its clocks. At a join that is when the first token comes; when the join goes on, its action
+ * begins.
+ */
+static WfBegun
+begin(WfBatch *batch, WfVisit *visit, WfFault *fault)
+{
+	bool stands = wf_scope_stands(visit);
+	bool has_stood = visit->def->join.kind != WF_JOIN_NONE && !stands && !visit->memory.again;
+
+	if (!has_stood && !set_clocks(batch, visit, fault))
+		return WF_BEGUN_FAULT;
+	if (!stands)
+		return wf_actions[visit->def->action].begin(batch, visit, fault);
+	wf_state_stand(batch, visit, WF_WAITS_FOR_JOIN);
+	wf_scope_judge_soon(batch, visit->instance, visit->scope);
+	return WF_BEGUN_UNDER_WAY;
+}
+
 void
 wf_op_begin(WfBatch *batch, WfVisit *visit)
 {
@@ -110,10 +134,17 @@ wf_op_begin(WfBatch *batch, WfVisit *visit)
 	if (visit->def == NULL)
 		wf_fault(&fault, WF_CODE_MOVE, "version %d of the process has no step \"%s\"",
 				 visit->instance->process->version, visit->step);
-	else if (set_clocks(batch, visit, &fault))
-		begun = wf_actions[visit->def->action].begin(batch, visit, &fault);
+	else if (wf_state_is_ending(visit))
+	{
+		leave_unbegun(batch, visit);
+		return;
+	}
+	else
+		begun = begin(batch, visit, &fault);
 	if (begun == WF_BEGUN_FAULT)
 		wf_push_fault(batch, visit, &fault);
 	else if (begun == WF_BEGUN_DONE)
 		wf_push(batch, visit, WF_OPEN);
+	else if (begun == WF_BEGUN_INSIDE)
+		enter_scope(batch, visit);
 }

@@ -8,6 +8,7 @@
 
 #include "engine/operations.h"
 #include "engine/suspend.h"
+#include "engine/token.h"
 
 /*
  * Is the visit interrupted? Steps with ignore_cancel go on. A second cancel ends only incidents,
@@ -20,17 +21,17 @@ is_cancelled(const WfVisit *visit, bool again)
 		return false;
 	if (again)
 		return visit->state == WF_STATE_INCIDENT;
-	return visit->def == NULL || !visit->def->ignore_cancel;
+	return !wf_state_ignores_cancel(visit);
 }
 
 /*
- * Cancel an instance. Once no visit lives in it, it ends as aborted, with `error`, or with one that
- * tells the reason.
+ * End an instance early. Once no visit lives in it, it has the status `ending`: completed; or aborted,
+ * with `error`, or with one that tells the reason. The first end stays.
  */
 void
-wf_op_close(WfBatch *batch, WfInstance *instance, const char *reason, Jsonb *error)
+wf_op_close(WfBatch *batch, WfInstance *instance, WfStatus ending, const char *reason, Jsonb *error)
 {
-	bool	  again = instance->cancel_reason != NULL;
+	bool	  again = instance->ending != WF_STATUS_ACTIVE;
 	ListCell *lc;
 
 	wf_batch_load_all_visits(batch, instance);
@@ -38,7 +39,9 @@ wf_op_close(WfBatch *batch, WfInstance *instance, const char *reason, Jsonb *err
 		wf_resume(batch, instance);
 	if (!again)
 	{
-		instance->cancel_reason = MemoryContextStrdup(batch->context, reason != NULL ? reason : "");
+		instance->ending = ending;
+		if (ending == WF_STATUS_ABORTED)
+			instance->cancel_reason = MemoryContextStrdup(batch->context, reason != NULL ? reason : "");
 		instance->error = error;
 	}
 	instance->changed = true;
@@ -47,6 +50,6 @@ wf_op_close(WfBatch *batch, WfInstance *instance, const char *reason, Jsonb *err
 		WfVisit *visit = lfirst(lc);
 
 		if (is_cancelled(visit, again))
-			wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, wf_cancel_error(batch, instance->cancel_reason));
+			wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, wf_token_ending_error(batch, visit));
 	}
 }

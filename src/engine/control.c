@@ -13,8 +13,21 @@
 #include "engine/engine.h"
 #include "engine/handler.h"
 #include "engine/interrupt.h"
+#include "engine/scope.h"
 #include "engine/suspend.h"
 #include "engine/token.h"
+
+/* Enter the first step; `visit` is the number of the visit there, inside the process as a scope. */
+static void
+enter_start(WfBatch *batch, WfInstance *instance, int64 visit)
+{
+	const WfDefinition *def = instance->process->def;
+	bool				is_scope = def->start == def->process_step;
+	WfVisit			   *first = wf_token_enter(batch, instance, NULL, NULL, def->start, NULL, is_scope ? 0 : visit);
+
+	if (is_scope)
+		first->memory.first_inside = visit;
+}
 
 WfInstance *
 wf_engine_start(WfBatch *batch, const WfStart *start)
@@ -31,7 +44,7 @@ wf_engine_start(WfBatch *batch, const WfStart *start)
 		instance->data = JB_ROOT_COUNT(def->data) == 0 ? start->data : wf_jsonb_merge(def->data, start->data);
 	wf_data_require_fit(instance->data);
 	MemoryContextSwitchTo(old);
-	(void) wf_token_enter(batch, instance, NULL, def->start, NULL, start->visit);
+	enter_start(batch, instance, start->visit);
 	wf_agenda_run(batch, instance);
 	return instance;
 }
@@ -131,8 +144,8 @@ refuse_callback(WfVisit *visit)
 bool
 wf_engine_takes_callback(const WfVisit *visit)
 {
-	return visit->state == WF_STATE_INCIDENT ||
-		   (visit->def != NULL && wf_step_waits_for(visit->def) == WF_EVENT_CALLBACK);
+	return visit->state == WF_STATE_INCIDENT || (visit->def != NULL && !wf_scope_stands(unconstify(WfVisit *, visit)) &&
+												 wf_step_waits_for(visit->def) == WF_EVENT_CALLBACK);
 }
 
 /*
@@ -173,11 +186,9 @@ wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error, bo
 bool
 wf_engine_wanted(const WfVisit *visit)
 {
-	bool cancelled = visit->instance->cancel_reason != NULL && (visit->def == NULL || !visit->def->ignore_cancel);
-
 	if (visit->state == WF_STATE_INCIDENT && is_late_for_incident(visit, false))
 		return false;
-	return wf_state_is_open(visit) && !cancelled;
+	return wf_state_is_open(visit) && !wf_state_is_ending(visit);
 }
 
 bool
@@ -278,7 +289,8 @@ wf_engine_alarm(WfBatch *batch, WfVisit *visit)
 	WfOutcome	  outcome = WF_OUTCOME_TIMED_OUT;
 	MemoryContext old;
 
-	if (visit->ended || visit->suspended || wf_has_accepted(visit) || visit->state == WF_STATE_INCIDENT)
+	if (visit->ended || visit->suspended || wf_has_accepted(visit) || visit->state == WF_STATE_INCIDENT ||
+		wf_state_is_ending(visit))
 		return;
 	if (!outlives_handlers(batch, visit))
 		return;
@@ -305,7 +317,7 @@ wf_engine_alarm(WfBatch *batch, WfVisit *visit)
 void
 wf_engine_cancel(WfBatch *batch, WfInstance *instance, const char *reason)
 {
-	wf_push_close(batch, instance, reason, NULL);
+	wf_push_close(batch, instance, WF_STATUS_ABORTED, reason, NULL);
 	wf_agenda_run(batch, instance);
 }
 
@@ -314,6 +326,21 @@ wf_engine_cancel_visit(WfBatch *batch, WfVisit *visit, const char *reason)
 {
 	wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, wf_cancel_error(batch, reason));
 	wf_agenda_run(batch, visit->instance);
+}
+
+/* Judge all joins: what is suspended was left alone. */
+static void
+judge_all(WfBatch *batch, WfInstance *instance)
+{
+	ListCell *lc;
+
+	wf_scope_judge_soon(batch, instance, NULL);
+	foreach (lc, instance->visits)
+	{
+		if (wf_state_is_scope(lfirst(lc)))
+			wf_scope_judge_soon(batch, instance, lfirst(lc));
+	}
+	wf_agenda_run(batch, instance);
 }
 
 void
@@ -326,6 +353,7 @@ void
 wf_engine_resume(WfBatch *batch, WfInstance *instance)
 {
 	wf_resume(batch, instance);
+	judge_all(batch, instance);
 }
 
 void
@@ -375,7 +403,7 @@ wf_engine_move(WfBatch *batch, WfInstance *instance, const char *from, int to)
 		if (strcmp(visit->step, from) != 0 || !wf_state_is_open(visit))
 			continue;
 		if (next == NULL)
-			next = wf_token_enter(batch, instance, NULL, to, visit->caught, 0);
+			next = wf_token_enter(batch, instance, visit->scope, NULL, to, visit->caught, 0);
 		wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, moved_error(batch, next->step));
 	}
 	if (next != NULL)

@@ -1,9 +1,10 @@
 /*
  * data.c
- *		Changing the data of an instance, within workflow.max_data.
+ *		Changing the data of an instance and the fields of its scopes, within workflow.max_data.
  */
 #include "postgres.h"
 
+#include "nodes/pg_list.h"
 #include "utils/memutils.h"
 
 #include "engine/variables.h"
@@ -39,16 +40,138 @@ wf_data_replace(WfInstance *instance, Jsonb *data)
 	instance->grown += VARSIZE(data);
 }
 
+/* ---- fields of scopes ---- */
+
+Jsonb *
+wf_data_seen(const WfVisit *visit)
+{
+	List	 *locals = NIL;
+	Jsonb	 *data = visit->instance->data;
+	ListCell *lc;
+
+	for (const WfVisit *scope = visit->scope; scope != NULL; scope = scope->scope)
+		if (scope->local != NULL)
+			locals = lcons(scope->local, locals);
+	foreach (lc, locals)
+		data = wf_jsonb_merge(data, lfirst(lc));
+	return data;
+}
+
+static bool
+has_field(const WfVisit *scope, const JsonbValue *name)
+{
+	for (int i = 0; scope->def != NULL && scope->local != NULL && i < scope->def->nlocals; i++)
+	{
+		const char *local = scope->def->local_names[i];
+
+		if ((int) strlen(local) == name->val.string.len &&
+			memcmp(local, name->val.string.val, name->val.string.len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The scope around a visit to whose fields this name belongs; NULL: to the instance. */
+static WfVisit *
+scope_with(const WfVisit *visit, const JsonbValue *name)
+{
+	WfVisit *scope = visit->scope;
+
+	while (scope != NULL && !has_field(scope, name))
+		scope = scope->scope;
+	return scope;
+}
+
+static bool
+has_locals_around(const WfVisit *visit)
+{
+	for (const WfVisit *scope = visit->scope; scope != NULL; scope = scope->scope)
+		if (scope->local != NULL)
+			return true;
+	return false;
+}
+
+/* Of the changes, those that belong to a scope; NULL: to the instance. */
+static Jsonb *
+changes_of(const WfVisit *visit, const WfVisit *scope, Jsonb *changes)
+{
+	WfJsonbState	   state = {0};
+	JsonbIterator	  *it = JsonbIteratorInit(&changes->root);
+	JsonbIteratorToken token;
+	JsonbValue		   value;
+	bool			   wanted = false;
+
+	wf_jsonb_push(&state, WJB_BEGIN_OBJECT, NULL);
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			wanted = scope_with(visit, &value) == scope;
+		if (wanted && (token == WJB_KEY || token == WJB_VALUE))
+			wf_jsonb_push(&state, token, &value);
+	}
+	return JsonbValueToJsonb(wf_jsonb_push(&state, WJB_END_OBJECT, NULL));
+}
+
+static bool
+plan_with_locals(const WfVisit *visit, Jsonb *changes, WfDataChange *change, WfFault *fault)
+{
+	change->data = wf_jsonb_merge(visit->instance->data, changes_of(visit, NULL, changes));
+	if (!wf_data_fits(change->data, fault))
+		return false;
+	for (WfVisit *scope = visit->scope; scope != NULL; scope = scope->scope)
+	{
+		Jsonb *own = scope->local != NULL ? changes_of(visit, scope, changes) : NULL;
+
+		if (own == NULL || JB_ROOT_COUNT(own) == 0)
+			continue;
+		change->scopes = lappend(change->scopes, scope);
+		change->locals = lappend(change->locals, wf_jsonb_merge(scope->local, own));
+		if (!wf_data_fits(llast(change->locals), fault))
+			return false;
+	}
+	change->seen = wf_jsonb_merge(wf_data_seen(visit), changes);
+	return true;
+}
+
+bool
+wf_data_plan(const WfVisit *visit, Jsonb *changes, WfDataChange *change, WfFault *fault)
+{
+	memset(change, 0, sizeof(*change));
+	if (has_locals_around(visit))
+		return plan_with_locals(visit, changes, change, fault);
+	change->data = change->seen = wf_jsonb_merge(visit->instance->data, changes);
+	return wf_data_fits(change->data, fault);
+}
+
+void
+wf_data_make(WfVisit *visit, const WfDataChange *change)
+{
+	ListCell *lc;
+	ListCell *local;
+
+	if (change->data != visit->instance->data)
+		wf_data_replace(visit->instance, change->data);
+	forboth(lc, change->scopes, local, change->locals)
+	{
+		WfVisit *scope = lfirst(lc);
+
+		scope->local = lfirst(local);
+		scope->local_changed = true;
+		scope->changed = true;
+		visit->instance->grown += VARSIZE(scope->local);
+	}
+}
+
 bool
 wf_data_apply(WfBatch *batch, WfVisit *visit, const WfTemplate *changes, const WfVariables *variables, WfFault *fault)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	Jsonb		 *rendered = wf_template_jsonb(changes, variables, fault);
-	Jsonb		 *data = rendered != NULL ? wf_jsonb_merge(visit->instance->data, rendered) : NULL;
-	bool		  fits = data != NULL && wf_data_fits(data, fault);
+	WfDataChange  change;
+	bool		  ok = rendered != NULL && wf_data_plan(visit, rendered, &change, fault);
 
-	if (fits)
-		wf_data_replace(visit->instance, data);
+	if (ok)
+		wf_data_make(visit, &change);
 	MemoryContextSwitchTo(old);
-	return fits;
+	return ok;
 }

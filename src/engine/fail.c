@@ -1,6 +1,7 @@
 /*
  * fail.c
- *		A visit comes to a bad outcome: the handler of its step runs, or it becomes an incident.
+ *		A visit comes to a bad outcome: a handler of its step runs, or one of a scope around it, or it
+ *		becomes an incident.
  */
 #include "postgres.h"
 
@@ -9,30 +10,63 @@
 #include "engine/operations.h"
 #include "engine/token.h"
 
-/*
- * Was the instance given up, by a person or by the process itself? Then nobody has to resolve an
- * incident.
- */
-static bool
-is_cancelled_with_its_instance(const WfVisit *visit)
+/* A timeout, or an error thrown, of the process as a whole that nothing catches: the instance is aborted. */
+static void
+abort_instance(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
-	return visit->instance->cancel_reason != NULL && (visit->def == NULL || !visit->def->ignore_cancel);
+	Jsonb	  *message = error != NULL ? wf_jsonb_get(error, "message") : NULL;
+	JsonbValue value;
+	char	  *reason = pstrdup(wf_outcome_name(outcome));
+
+	if (message != NULL && JsonbExtractScalar(&message->root, &value) && value.type == jbvString)
+		reason = pnstrdup(value.val.string.val, value.val.string.len);
+	wf_token_end(batch, visit, outcome, error);
+	wf_push_close(batch, visit->instance, WF_STATUS_ABORTED, reason, error);
+}
+
+static bool
+is_process(const WfVisit *visit)
+{
+	return visit->def != NULL && visit->def->index == visit->instance->process->def->process_step;
+}
+
+/* The step itself does not catch what became of it: a scope around it does, or nobody. */
+static void
+fail_outwards(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
+{
+	const WfEntry *handler = NULL;
+	bool		   ending;
+	WfVisit		  *scope = wf_token_catch_around(visit, outcome, error, &handler, &ending);
+
+	if (scope != NULL || ending)
+	{
+		visit->docs.result = NULL;
+		wf_token_end(batch, visit, outcome, error);
+		if (scope != NULL)
+			wf_token_caught(batch, scope, handler, wf_caught(visit));
+	}
+	else if (is_process(visit))
+		abort_instance(batch, visit, outcome, error);
+	else if (visit->state != WF_STATE_INCIDENT)
+		wf_token_become_incident(batch, visit, outcome, error);
 }
 
 void
 wf_op_fail(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
 	MemoryContext  old = MemoryContextSwitchTo(batch->context);
-	const WfEntry *handler = wf_token_catch(visit, outcome, error);
+	const WfEntry *handler;
 
-	if (handler != NULL || is_cancelled_with_its_instance(visit))
+	/* what lives in a scope ends first */
+	if (visit->tokens.n > 0)
+		wf_push_interrupt(batch, visit, outcome, error);
+	else if ((handler = wf_token_catch(visit, outcome, error)) != NULL)
 	{
 		visit->docs.result = NULL;
 		wf_token_end(batch, visit, outcome, error);
-		if (handler != NULL)
-			wf_token_follow(batch, visit, &handler->next, wf_caught(visit));
+		wf_token_follow(batch, visit, &handler->next, wf_caught(visit));
 	}
-	else if (visit->state != WF_STATE_INCIDENT)
-		wf_token_become_incident(batch, visit, outcome, error);
+	else
+		fail_outwards(batch, visit, outcome, error);
 	MemoryContextSwitchTo(old);
 }

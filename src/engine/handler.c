@@ -11,14 +11,14 @@
 
 /* Run the handler's `save`, which sees as $caught what the handler's steps will see. */
 static bool
-save_caught(WfBatch *batch, WfVisit *visit, const WfEntry *handler, WfFault *fault)
+save_caught(WfBatch *batch, WfVisit *visit, const WfEntry *handler, Jsonb *caught, WfFault *fault)
 {
 	WfVariables variables;
 
 	if (handler->save == NULL)
 		return true;
 	wf_engine_variables(visit, &variables);
-	variables.caught = wf_caught(visit);
+	variables.caught = caught;
 	variables.error = visit->error;
 	return wf_data_apply(batch, visit, handler->save, &variables, fault);
 }
@@ -31,11 +31,9 @@ wf_handler_begin(WfBatch *batch, WfVisit *visit, int entry)
 	MemoryContext  old = MemoryContextSwitchTo(batch->context);
 
 	if (handler->interrupt)
-	{
-		visit->cancel.handler = entry + 1;
-		wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, wf_engine_error(&fault, visit->attempt));
-	}
-	else if (!save_caught(batch, visit, handler, &fault))
+		wf_push_handler(batch, visit, handler, wf_engine_error(&fault, visit->attempt), NULL);
+	else if (!wf_token_room(visit, handler->next.n, &fault) ||
+			 !save_caught(batch, visit, handler, wf_caught(visit), &fault))
 		wf_push_fault(batch, visit, &fault);
 	else
 		wf_token_follow(batch, visit, &handler->next, wf_caught(visit));
@@ -52,12 +50,15 @@ wf_handler_take_over(WfBatch *batch, WfVisit *visit)
 	const WfEntry *handler = &visit->def->entries[visit->cancel.handler - 1];
 	MemoryContext  old = MemoryContextSwitchTo(batch->context);
 	WfFault		   fault = {0};
+	Jsonb		  *caught;
 
 	visit->docs.result = wf_token_result(visit, WF_OUTCOME_CANCELLED, visit->error);
-	if (save_caught(batch, visit, handler, &fault))
+	/* what a scope has caught is in its row */
+	caught = handler->event.kind != WF_EVENT_NONE ? wf_caught(visit) : visit->caught;
+	if (save_caught(batch, visit, handler, caught, &fault))
 	{
 		wf_token_end(batch, visit, WF_OUTCOME_CANCELLED, visit->error);
-		wf_token_follow(batch, visit, &handler->next, wf_caught(visit));
+		wf_token_follow(batch, visit, &handler->next, caught);
 	}
 	else
 		wf_push_fault(batch, visit, &fault);

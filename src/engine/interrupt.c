@@ -110,16 +110,27 @@ asks(const WfVisit *visit)
 }
 
 static void
-interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
+interrupt(WfBatch *batch, WfVisit *visit, const WfOperation *operation)
 {
 	bool in_flight = visit->state != WF_STATE_WAITING;
 
 	if (visit->state == WF_STATE_INCIDENT)
 		wf_state_record_incident(batch, visit);
-	visit->cancel.outcome = outcome;
-	visit->error = error;
+	visit->cancel.outcome = operation->outcome;
+	visit->cancel.handler = operation->handler;
+	visit->error = operation->error;
+	if (operation->caught != NULL)
+	{
+		visit->caught = operation->caught;
+		visit->caught_changed = true;
+	}
 	visit->changed = true;
-	if (!asks(visit))
+	if (visit->tokens.n > 0)
+	{
+		wf_state_cancel(batch, visit, WF_CANCEL_INSIDE, NULL, 0);
+		wf_push(batch, visit, WF_INTERRUPT_INSIDE);
+	}
+	else if (!asks(visit))
 		wf_push(batch, visit, WF_FINISH_CANCEL);
 	else if (in_flight)
 		wf_state_cancel(batch, visit, WF_CANCEL_AWAIT, server_queue_name(batch, WF_QUEUE_MOVE), batch->now);
@@ -133,12 +144,12 @@ interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
  * may be in flight, when the dispatcher has looked.
  */
 void
-wf_op_interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
+wf_op_interrupt(WfBatch *batch, WfVisit *visit, const WfOperation *operation)
 {
 	if (visit->state == WF_STATE_CANCELLING)
 		return;
 	if (!wf_has_accepted(visit))
-		interrupt(batch, visit, outcome, error);
+		interrupt(batch, visit, operation);
 	else if (!visit->suspended && !wf_state_may_be_in_flight(visit))
 		wf_push(batch, visit, WF_HAPPEN);
 }
@@ -152,6 +163,9 @@ wf_op_finish_cancel(WfBatch *batch, WfVisit *visit)
 		wf_handler_take_over(batch, visit);
 	else if (visit->cancel.outcome == WF_OUTCOME_CANCELLED)
 		wf_token_cancelled(batch, visit, visit->error, true);
+	/* a scope that a step inside has ended */
+	else if (visit->cancel.outcome == WF_OUTCOME_SUCCESS)
+		wf_push(batch, visit, WF_LEAVE);
 	else
 		wf_push_fail(batch, visit, visit->cancel.outcome, visit->error);
 }
@@ -165,6 +179,8 @@ wf_interrupt_due(WfBatch *batch, WfVisit *visit)
 		ask(batch, visit);
 	else if (wf_state_is_phase(visit, WF_CANCEL_CONFIRM))
 		wf_push(batch, visit, WF_FINISH_CANCEL);
+	else if (wf_state_is_phase(visit, WF_CANCEL_INSIDE))
+		wf_push(batch, visit, WF_INTERRUPT_INSIDE);
 }
 
 bool

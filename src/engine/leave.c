@@ -10,6 +10,7 @@
 
 #include "debug.h"
 #include "engine/operations.h"
+#include "engine/scope.h"
 #include "engine/token.h"
 
 /* What a success leads to. */
@@ -17,9 +18,69 @@ typedef struct Leaving
 {
 	WfVariables		 variables; /* with the data as they will be after the visit */
 	bool			 saves;		/* data differ from before */
+	WfDataChange	 change;	/* how */
 	const WfTargets *next;		/* the next steps, of a route to steps */
 	char			*message;	/* message of a route that ends the instance, or NULL */
 } Leaving;
+
+static bool
+is_taken(const WfBranch *branch, const WfVariables *variables, bool *answer, WfFault *fault)
+{
+	*answer = !branch->otherwise;
+	return branch->when == NULL || wf_predicate_eval(branch->when, variables, answer, fault);
+}
+
+/* The first branch that is true. */
+static bool
+choose_branch(const WfRoute *route, const WfVariables *variables, const WfTargets **next, WfFault *fault)
+{
+	for (int i = 0; i < route->nbranches; i++)
+	{
+		bool answer;
+
+		if (!is_taken(&route->branches[i], variables, &answer, fault))
+			return false;
+		if (answer)
+		{
+			*next = &route->branches[i].next;
+			return true;
+		}
+	}
+	return wf_fault(fault, WF_CODE_CHOOSE, "no branch of \"choose\" is true");
+}
+
+static void
+add_targets(WfTargets *all, const WfTargets *targets)
+{
+	if (targets->n == 0)
+		return;
+	all->steps =
+		all->n == 0 ? palloc(sizeof(int) * targets->n) : repalloc(all->steps, sizeof(int) * (all->n + targets->n));
+	memcpy(all->steps + all->n, targets->steps, sizeof(int) * targets->n);
+	all->n += targets->n;
+}
+
+/* Every branch that is true; if there is none, the one that says `else`. */
+static bool
+split(const WfRoute *route, const WfVariables *variables, const WfTargets **next, WfFault *fault)
+{
+	WfTargets *all = palloc0(sizeof(WfTargets));
+
+	for (int i = 0; i < route->nbranches; i++)
+	{
+		bool answer;
+
+		if (!is_taken(&route->branches[i], variables, &answer, fault))
+			return false;
+		if (answer)
+			add_targets(all, &route->branches[i].next);
+	}
+	for (int i = 0; all->n == 0 && i < route->nbranches; i++)
+		if (route->branches[i].otherwise)
+			add_targets(all, &route->branches[i].next);
+	*next = all;
+	return all->n > 0 || wf_fault(fault, WF_CODE_CHOOSE, "no branch of \"next\" is true");
+}
 
 /* Find where the route leads. Returns false with *fault if it leads nowhere. */
 static bool
@@ -30,22 +91,9 @@ choose_route(WfVisit *visit, const WfVariables *variables, const WfTargets **nex
 
 	*next = &route->next;
 	if (route->kind == WF_ROUTE_CHOOSE)
-	{
-		for (int i = 0; i < route->nbranches; i++)
-		{
-			bool answer = true;
-
-			if (route->branches[i].when != NULL &&
-				!wf_predicate_eval(route->branches[i].when, variables, &answer, fault))
-				return false;
-			if (answer)
-			{
-				*next = &route->branches[i].next;
-				return true;
-			}
-		}
-		return wf_fault(fault, WF_CODE_CHOOSE, "no branch of \"choose\" is true");
-	}
+		return choose_branch(route, variables, next, fault);
+	if (route->kind == WF_ROUTE_SPLIT)
+		return split(route, variables, next, fault);
 	if (route->message == NULL)
 		return true;
 	initStringInfo(&text);
@@ -91,27 +139,66 @@ work_out_route(WfVisit *visit, Leaving *leaving, WfFault *fault)
 		return false;
 	leaving->saves = changes != NULL;
 	if (leaving->saves)
-		leaving->variables.data = wf_jsonb_merge(visit->instance->data, changes);
-	if (leaving->saves && !wf_data_fits(leaving->variables.data, fault))
-		return false;
-	return choose_route(visit, &leaving->variables, &leaving->next, &leaving->message, fault);
+	{
+		if (!wf_data_plan(visit, changes, &leaving->change, fault))
+			return false;
+		leaving->variables.data = leaving->change.seen;
+	}
+	return choose_route(visit, &leaving->variables, &leaving->next, &leaving->message, fault) &&
+		   wf_token_room(visit, leaving->next->n - 1, fault);
 }
 
-/* The route ends the instance as failed or aborted: all other visits in it are cancelled. */
+/* The route aborts the instance: all other visits in it are cancelled. */
 static void
-end_by_route(WfBatch *batch, WfVisit *visit, char *message)
+abort_by_route(WfBatch *batch, WfVisit *visit, char *message)
 {
-	const WfRoute *route = &visit->def->route;
-	WfFault		   why = {.code = route->kind == WF_ROUTE_ERROR ? route->error_code : "aborted", .message = message};
+	WfFault why = {.code = "aborted", .message = message};
 
-	wf_push_close(batch, visit->instance, message != NULL ? message : why.code, wf_engine_error(&why, 0));
+	wf_push_close(batch, visit->instance, WF_STATUS_ABORTED, message != NULL ? message : why.code,
+				  wf_engine_error(&why, 0));
+}
+
+/*
+ * The route throws an error: the nearest scope around that catches it is interrupted; if none does, the
+ * instance is aborted. In a scope that ends early already it says nothing new.
+ */
+static void
+throw_error(WfBatch *batch, WfVisit *visit, char *message)
+{
+	WfFault		   why = {.code = visit->def->route.error_code, .message = message};
+	Jsonb		  *error = wf_engine_error(&why, 0);
+	const WfEntry *handler = NULL;
+	bool		   ending;
+	WfVisit		  *scope = wf_token_catch_around(visit, WF_OUTCOME_FAILED, error, &handler, &ending);
+
+	if (scope != NULL)
+	{
+		visit->error = error;
+		wf_token_caught(batch, scope, handler, wf_caught(visit));
+	}
+	else if (!ending)
+		wf_push_close(batch, visit->instance, WF_STATUS_ABORTED, message != NULL ? message : why.code, error);
+}
+
+/* The route ends the scope that it is in, successfully; that of the process is the instance. */
+static void
+end_scope(WfBatch *batch, WfVisit *visit)
+{
+	WfVisit *scope = visit->scope;
+
+	if (scope == NULL || scope->def->index == visit->instance->process->def->process_step)
+		wf_push_close(batch, visit->instance, WF_STATUS_COMPLETED, NULL, NULL);
+	else
+		wf_push_interrupt(batch, scope, WF_OUTCOME_SUCCESS, NULL);
 }
 
 static void
 leave_by(WfBatch *batch, WfVisit *visit, const Leaving *leaving)
 {
 	if (leaving->saves)
-		wf_data_replace(visit->instance, leaving->variables.data);
+		wf_data_make(visit, &leaving->change);
+	if (leaving->next->n == 0)
+		wf_scope_tokens(visit->instance, visit->scope)->reached_end = true;
 	wf_token_end(batch, visit, WF_OUTCOME_SUCCESS, NULL);
 	switch (visit->def->route.kind)
 	{
@@ -121,11 +208,15 @@ leave_by(WfBatch *batch, WfVisit *visit, const Leaving *leaving)
 			wf_token_follow(batch, visit, leaving->next, visit->caught);
 			break;
 		case WF_ROUTE_END:
+			break;
 		case WF_ROUTE_END_SCOPE:
+			end_scope(batch, visit);
 			break;
 		case WF_ROUTE_ERROR:
+			throw_error(batch, visit, leaving->message);
+			break;
 		case WF_ROUTE_ABORT:
-			end_by_route(batch, visit, leaving->message);
+			abort_by_route(batch, visit, leaving->message);
 			break;
 	}
 }

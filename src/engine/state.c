@@ -24,7 +24,7 @@
  * may come to the same state again, for another reason.
  */
 static const int predecessors[] = {
-	[WF_STATE_READY] = S(READY) | S(INCIDENT),
+	[WF_STATE_READY] = S(READY) | S(WAITING) | S(INCIDENT),
 	[WF_STATE_CALLING] = S(READY),
 	[WF_STATE_RETRYING] = S(CALLING) | S(RETRYING),
 	[WF_STATE_WAITING] = S(READY) | S(CALLING) | S(RETRYING),
@@ -107,6 +107,23 @@ wf_state_wait(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, TimestampTz 
 		visit->clocks.warn_at = TimestampTzPlusMilliseconds(batch->now, wf_warn_after(visit->def));
 	visit->instance->show_changed = true;
 	batch->needs_sync_commit = true;
+}
+
+/* Wait for other tokens: at a join, or for those inside the scope that the visit is. */
+void
+wf_state_stand(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for)
+{
+	set_state(visit, WF_STATE_WAITING, NULL, 0);
+	visit->waits_for = waits_for;
+	visit->waiting_since = batch->now;
+}
+
+/* What the visit has waited for at a join has come: it is ready for its action. */
+void
+wf_state_go_on(WfVisit *visit)
+{
+	WF_ASSERT(visit->waits_for == WF_WAITS_FOR_JOIN);
+	set_state(visit, WF_STATE_READY, NULL, 0);
 }
 
 /* The visit has waited for too long: warn once. */
@@ -327,11 +344,49 @@ wf_state_end(WfBatch *batch, WfVisit *visit)
 		instance->show_changed = true;
 	visit->ended = true;
 	visit->ended_at = batch->now;
-	instance->tokens.n--;
-	instance->tokens.changed = true;
+}
+
+/* The token of a visit that has not begun ends in a join, where another one stands. */
+void
+wf_state_absorb(WfVisit *visit)
+{
+	WF_ASSERT(visit->is_new && visit->state == WF_STATE_READY);
+	visit->memory.absorbed = true;
+	visit->ended = true;
 }
 
 /* ---- questions ---- */
+
+/*
+ * A step with ignore_cancel, and what is in a scope with it, goes on while what is around it ends.
+ */
+bool
+wf_state_is_ending(const WfVisit *visit)
+{
+	for (; visit->scope != NULL; visit = visit->scope)
+	{
+		if (visit->def != NULL && visit->def->ignore_cancel)
+			return false;
+		if (visit->scope->state == WF_STATE_CANCELLING)
+			return true;
+	}
+	return visit->instance->ending != WF_STATUS_ACTIVE && (visit->def == NULL || !visit->def->ignore_cancel);
+}
+
+bool
+wf_state_ignores_cancel(const WfVisit *visit)
+{
+	for (; visit != NULL; visit = visit->scope)
+		if (visit->def != NULL && visit->def->ignore_cancel)
+			return true;
+	return false;
+}
+
+bool
+wf_state_is_scope(const WfVisit *visit)
+{
+	return visit->def != NULL && visit->def->action == WF_ACTION_STEPS;
+}
 
 bool
 wf_state_may_be_in_flight(const WfVisit *visit)
@@ -379,7 +434,7 @@ awaits_answer(const WfVisit *visit, TimestampTz now)
 static bool
 is_called_for(const WfVisit *visit, TimestampTz now)
 {
-	return awaits_answer(visit, now) && !wf_has_accepted(visit);
+	return awaits_answer(visit, now) && !wf_has_accepted(visit) && !wf_state_is_ending(visit);
 }
 
 bool

@@ -15,6 +15,8 @@ extern void	 wf_state_call(WfBatch *batch, WfVisit *visit, char *queue);
 extern void	 wf_state_ready(WfBatch *batch, WfVisit *visit, char *queue);
 extern void	 wf_state_pause(WfBatch *batch, WfVisit *visit, TimestampTz until);
 extern void	 wf_state_wait(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, TimestampTz due_at);
+extern void	 wf_state_stand(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for);
+extern void	 wf_state_go_on(WfVisit *visit);
 extern void	 wf_state_warned(WfBatch *batch, WfVisit *visit);
 extern void	 wf_state_accept(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error);
 extern void	 wf_state_strike(WfVisit *visit);
@@ -30,6 +32,17 @@ extern void	 wf_state_incident(WfBatch *batch, WfVisit *visit);
 extern void	 wf_state_record_incident(WfBatch *batch, WfVisit *visit);
 extern void	 wf_state_resolve_incident(WfBatch *batch, WfVisit *visit);
 extern void	 wf_state_end(WfBatch *batch, WfVisit *visit);
+extern void	 wf_state_absorb(WfVisit *visit);
+
+/*
+ * Does a scope around the visit end early, or its instance, so that nothing may begin here? Steps
+ * with ignore_cancel may.
+ */
+extern bool wf_state_is_ending(const WfVisit *visit);
+/* Has its step ignore_cancel, or that of a scope around it? */
+extern bool wf_state_ignores_cancel(const WfVisit *visit);
+/* Is the visit a scope: has its step `steps`? */
+extern bool wf_state_is_scope(const WfVisit *visit);
 
 /* Is the end of the visit still open: nothing was accepted, and nothing interrupts it? */
 extern bool wf_state_is_open(const WfVisit *visit);

@@ -8,19 +8,29 @@
 #include "utils/memutils.h"
 
 #include "engine/action.h"
+#include "engine/scope.h"
 #include "engine/token.h"
+#include "shmem/settings.h"
 
 /* Let a token enter a step. Steps without wait are counted for each token. */
 WfVisit *
-wf_token_enter(WfBatch *batch, WfInstance *instance, const WfVisit *from, int step, Jsonb *caught, int64 id)
+wf_token_enter(WfBatch *batch, WfInstance *instance, WfVisit *scope, const WfVisit *from, int step, Jsonb *caught,
+			   int64 id)
 {
 	WfVisit *visit = wf_batch_new_visit(batch, instance, &instance->process->def->steps[step], id);
 
+	visit->scope = scope;
+	visit->scope_id = scope != NULL ? scope->id : 0;
 	visit->caught = caught;
-	visit->steps_without_wait = from != NULL ? from->steps_without_wait + 1 : 0;
-	visit->memory.unbegun = from != NULL ? from->memory.unbegun : 0;
-	instance->tokens.n++;
-	instance->tokens.changed = true;
+	if (from != NULL)
+	{
+		visit->steps_without_wait = from->steps_without_wait + 1;
+		visit->memory.unbegun = from->memory.unbegun;
+		if (from->scope == scope)
+			visit->late = wf_scope_late_after(batch, from, visit->def);
+	}
+	visit->memory.arriving = visit->def->join.kind != WF_JOIN_NONE;
+	wf_scope_add(batch, visit);
 	instance->entered++;
 	wf_push(batch, visit, WF_ENTER);
 	return visit;
@@ -30,7 +40,32 @@ void
 wf_token_follow(WfBatch *batch, const WfVisit *from, const WfTargets *targets, Jsonb *caught)
 {
 	for (int i = 0; i < targets->n; i++)
-		(void) wf_token_enter(batch, from->instance, from, targets->steps[i], caught, 0);
+		(void) wf_token_enter(batch, from->instance, from->scope, from, targets->steps[i], caught, 0);
+}
+
+bool
+wf_token_room(const WfVisit *visit, int more, WfFault *fault)
+{
+	const WfTokens *tokens = wf_scope_tokens(visit->instance, visit->scope);
+
+	if (more <= 0 || tokens->n + more <= wf_setting_max_tokens)
+		return true;
+	return wf_fault(fault, WF_CODE_MOVE, "there would be %d tokens, more than workflow.max_tokens allows",
+					tokens->n + more);
+}
+
+void
+wf_token_defer(WfBatch *batch, WfVisit *visit, const char *queue)
+{
+	wf_state_ready(batch, visit, MemoryContextStrdup(batch->context, queue));
+	wf_state_set_suspended(batch, visit, visit->instance->status == WF_STATUS_SUSPENDED);
+}
+
+void
+wf_token_absorb(WfBatch *batch, WfVisit *visit)
+{
+	wf_state_absorb(visit);
+	wf_scope_remove(batch, visit);
 }
 
 Jsonb *
@@ -40,7 +75,9 @@ wf_token_result(WfVisit *visit, WfOutcome outcome, Jsonb *error)
 	bool	called_back = visit->accepted == WF_ACCEPTED_CALLBACK;
 	WfField fields[6];
 
-	if (visit->docs.reply != NULL && visit->def != NULL)
+	if (wf_state_is_scope(visit))
+		initial = visit->local;
+	else if (visit->docs.reply != NULL && visit->def != NULL)
 		initial = wf_jsonb_get(visit->docs.reply, wf_actions[visit->def->action].reply_key);
 	memset(fields, 0, sizeof(fields));
 	fields[0] = (WfField){.key = "status", .kind = WF_FIELD_TEXT, .text = wf_outcome_name(outcome)};
@@ -60,6 +97,7 @@ wf_token_end(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 	if (visit->docs.result == NULL)
 		visit->docs.result = wf_token_result(visit, outcome, error);
 	wf_state_end(batch, visit);
+	wf_scope_remove(batch, visit);
 }
 
 void
@@ -92,6 +130,50 @@ wf_token_catch(WfVisit *visit, WfOutcome outcome, Jsonb *error)
 	return NULL;
 }
 
+/* ---- what is around ---- */
+
+WfVisit *
+wf_token_catch_around(WfVisit *visit, WfOutcome outcome, Jsonb *error, const WfEntry **handler, bool *ending)
+{
+	*ending = false;
+	for (WfVisit *scope = visit->scope; scope != NULL; scope = scope->scope)
+	{
+		*ending = scope->state == WF_STATE_CANCELLING;
+		if (*ending)
+			return NULL;
+		*handler = wf_token_catch(scope, outcome, error);
+		if (*handler != NULL)
+			return scope;
+	}
+	*ending = wf_state_is_ending(visit);
+	return NULL;
+}
+
+void
+wf_token_caught(WfBatch *batch, WfVisit *scope, const WfEntry *handler, Jsonb *caught)
+{
+	WfFault		  fault = {.code = "INTERRUPTED", .message = "a handler of the step caught what happened inside"};
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+	wf_push_handler(batch, scope, handler, wf_engine_error(&fault, scope->attempt), caught);
+	MemoryContextSwitchTo(old);
+}
+
+Jsonb *
+wf_token_ending_error(WfBatch *batch, const WfVisit *visit)
+{
+	const WfInstance *instance = visit->instance;
+
+	if (instance->ending == WF_STATUS_COMPLETED)
+		return wf_cancel_error(batch, "the process has ended");
+	if (instance->ending == WF_STATUS_ABORTED)
+		return wf_cancel_error(batch, instance->cancel_reason);
+	for (const WfVisit *scope = visit->scope; scope != NULL; scope = scope->scope)
+		if (scope->state == WF_STATE_CANCELLING)
+			return wf_cancel_error(batch, psprintf("what is in step \"%s\" ends with it", scope->step));
+	return wf_cancel_error(batch, NULL);
+}
+
 /* ---- cancelled ---- */
 
 /* The reason with which an instance ends that loses its last token by a cancelled visit. */
@@ -116,12 +198,30 @@ was_moved(Jsonb *error)
 	return code != NULL && strcmp(code, WF_CODE_MOVED) == 0;
 }
 
-/* End a visit as CANCELLED. An instance that loses its last token this way is cancelled itself. */
+/*
+ * The last token of a scope was cancelled by hand, and none has ended by its own route: so is the scope
+ * cancelled, and the instance.
+ */
+static void
+cancel_around(WfBatch *batch, WfVisit *visit, Jsonb *error)
+{
+	WfInstance *instance = visit->instance;
+
+	if (visit->scope != NULL)
+		visit->scope->memory.cancelled_inside = error != NULL ? error : wf_cancel_error(batch, NULL);
+	else if (instance->ending == WF_STATUS_ACTIVE)
+	{
+		instance->ending = WF_STATUS_ABORTED;
+		instance->cancel_reason = cancelled_alone(visit, error);
+	}
+}
+
+/* End a visit as CANCELLED. */
 void
 wf_token_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error, bool handled)
 {
 	MemoryContext  old = MemoryContextSwitchTo(batch->context);
-	WfInstance	  *instance = visit->instance;
+	WfTokens	  *tokens = wf_scope_tokens(visit->instance, visit->scope);
 	bool		   moved = was_moved(error);
 	const WfEntry *handler = !handled || moved ? NULL : wf_token_catch(visit, WF_OUTCOME_CANCELLED, error);
 
@@ -129,7 +229,7 @@ wf_token_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error, bool handled)
 	wf_token_end(batch, visit, WF_OUTCOME_CANCELLED, error);
 	if (handler != NULL)
 		wf_token_follow(batch, visit, &handler->next, wf_caught(visit));
-	else if (instance->tokens.n == 0 && instance->cancel_reason == NULL && !moved)
-		instance->cancel_reason = cancelled_alone(visit, error);
+	else if (tokens->n == 0 && !tokens->reached_end && !moved)
+		cancel_around(batch, visit, error);
 	MemoryContextSwitchTo(old);
 }

@@ -8,11 +8,20 @@
 #include "engine/agenda.h"
 
 /*
- * Let a token enter a step, and push its begin. It comes `from` a visit, or (NULL) from outside.
- * `id` is the number of the new visit; 0: the next.
+ * Let a token enter a step in a scope (NULL: directly in the instance), and push its begin. It comes
+ * `from` a visit, or (NULL) from outside. `id` is the number of the new visit; 0: the next.
  */
-extern WfVisit *wf_token_enter(WfBatch *batch, WfInstance *instance, const WfVisit *from, int step, Jsonb *caught,
-							   int64 id);
+extern WfVisit *wf_token_enter(WfBatch *batch, WfInstance *instance, WfVisit *scope, const WfVisit *from, int step,
+							   Jsonb *caught, int64 id);
+
+/* May a scope have so many tokens more? If not, wf_token_room returns false with *fault. */
+extern bool wf_token_room(const WfVisit *visit, int more, WfFault *fault);
+
+/* The visit begins in a transaction of its own: a worker finds it in the queue. */
+extern void wf_token_defer(WfBatch *batch, WfVisit *visit, const char *queue);
+
+/* Let a token end that has come to a join where another one stands, or for which it is too late. */
+extern void wf_token_absorb(WfBatch *batch, WfVisit *visit);
 
 /* Let a token enter each of the steps to which the route or a handler of a visit leads. */
 extern void wf_token_follow(WfBatch *batch, const WfVisit *from, const WfTargets *targets, Jsonb *caught);
@@ -32,6 +41,19 @@ extern void wf_token_become_incident(WfBatch *batch, WfVisit *visit, WfOutcome o
 
 /* The first entry of the step's `catch` for this outcome and error; NULL if there is none. */
 extern const WfEntry *wf_token_catch(WfVisit *visit, WfOutcome outcome, Jsonb *error);
+
+/*
+ * An outcome that the step of the visit does not catch is looked for in the scopes around it, outwards. Returns
+ * the first one that catches it, with its handler; NULL: none does. *ending: what is around ends early, and
+ * has its own reason.
+ */
+extern WfVisit *wf_token_catch_around(WfVisit *visit, WfOutcome outcome, Jsonb *error, const WfEntry **handler,
+									  bool *ending);
+/* Interrupt the scope that has caught what became of a visit inside; the handler goes on after that. */
+extern void wf_token_caught(WfBatch *batch, WfVisit *scope, const WfEntry *handler, Jsonb *caught);
+
+/* The error of a visit that ends because what is around it does. */
+extern Jsonb *wf_token_ending_error(WfBatch *batch, const WfVisit *visit);
 
 /*
  * End a visit as CANCELLED. Its handler runs, if `handled`, unless an operator has moved its token

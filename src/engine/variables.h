@@ -28,7 +28,27 @@ extern Jsonb *wf_caught(WfVisit *visit);
 /* The error of a CANCELLED visit, in the batch's context; reason NULL or "": none was given. */
 extern Jsonb *wf_cancel_error(WfBatch *batch, const char *reason);
 
-/* Change the data of the instance by a template. Returns false with *fault. */
+/* The data as a visit sees them: with the fields of the scopes around it laid over, outer ones first. */
+extern Jsonb *wf_data_seen(const WfVisit *visit);
+
+/* Changes of data, worked out and not made yet: everything that can fail comes before. */
+typedef struct WfDataChange
+{
+	Jsonb *seen;   /* the data as the visit will see them */
+	Jsonb *data;   /* those of the instance */
+	List  *scopes; /* of WfVisit: scopes whose fields change, */
+	List  *locals; /* and these, in the same order */
+} WfDataChange;
+
+/*
+ * Work out what becomes of the data if top-level keys are changed: each is written to the nearest
+ * scope around the visit that has a field of this name, else to the instance. Returns false with
+ * *fault if the data would be too large.
+ */
+extern bool wf_data_plan(const WfVisit *visit, Jsonb *changes, WfDataChange *change, WfFault *fault);
+extern void wf_data_make(WfVisit *visit, const WfDataChange *change);
+
+/* Change the data by a template. Returns false with *fault. */
 extern bool wf_data_apply(WfBatch *batch, WfVisit *visit, const WfTemplate *changes, const WfVariables *variables,
 						  WfFault *fault);
 /*

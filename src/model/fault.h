@@ -12,7 +12,8 @@
 
 #define WF_CODE_TEMPLATE  "template"  /* a template could not be rendered */
 #define WF_CODE_PREDICATE "predicate" /* a predicate gave something else than a boolean */
-#define WF_CODE_CHOOSE	  "choose"	  /* no branch of `choose` was true */
+#define WF_CODE_CHOOSE	  "choose"	  /* no branch of `choose` or `next` was true */
+#define WF_CODE_JOIN	  "join"	  /* fewer tokens can come to a join than it waits for */
 #define WF_CODE_CONNECT	  "connect"	  /* no connection, or it broke before an answer */
 #define WF_CODE_TIMEOUT	  "timeout"	  /* an attempt took longer than its timeout */
 /* the reply cannot be read: too large, or it says JSON and is not */

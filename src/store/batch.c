@@ -34,6 +34,20 @@ static WfQuery *const lock_queries[] = {&q_lock_wait, &q_lock_skip, &q_look};
 static WfQuery		  q_visit = {.nargs = 2, .argtypes = {INT8OID, INT8OID}};
 static WfQuery		  q_visits = {.nargs = 2, .argtypes = {INT8ARRAYOID, INT8ARRAYOID}};
 static WfQuery		  q_all_visits = {.nargs = 1, .argtypes = {INT8OID}};
+static WfQuery		  q_inside = {.nargs = 4, .argtypes = {INT8OID, INT8OID, TEXTARRAYOID, INT4OID}};
+#define MARK_LATE(scope) \
+	"UPDATE workflow_data.visit v SET late = array_append(v.late, $4) WHERE v.instance = $1 AND " scope \
+	" AND v.step = ANY ($3) AND ($4 = ANY (v.late)) IS NOT TRUE"
+static WfQuery q_mark_late = {
+	.sql = MARK_LATE("v.scope = $2"),
+	.nargs = 4,
+	.argtypes = {INT8OID, INT8OID, TEXTARRAYOID, INT4OID},
+};
+static WfQuery q_mark_late_at_top = {
+	.sql = MARK_LATE("v.scope IS NULL AND $2 = 0"),
+	.nargs = 4,
+	.argtypes = {INT8OID, INT8OID, TEXTARRAYOID, INT4OID},
+};
 
 static void
 prepare_batch_queries(void)
@@ -53,6 +67,9 @@ prepare_batch_queries(void)
 		wf_table_select(visit, "ROWS FROM (unnest($1), unnest($2)) AS k (instance, visit) "
 							   "JOIN workflow_data.visit t ON t.instance = k.instance AND t.visit = k.visit");
 	q_all_visits.sql = wf_table_select(visit, "workflow_data.visit t WHERE t.instance = $1 ORDER BY t.visit");
+	q_inside.sql = wf_table_select(visit, "workflow_data.visit t WHERE t.instance = $1 AND t.scope = $2 AND "
+										  "t.state <> 'cancelling' AND t.accepted IS NULL AND t.step <> ALL ($3) "
+										  "ORDER BY t.visit LIMIT $4");
 }
 
 /* An instance or visit of the batch, found by its numbers; an instance has visit 0. */
@@ -309,6 +326,8 @@ read_visit(WfBatch *batch, uint64 row)
 	wf_table_read(&wf_visit_table, visit, row);
 	visit->docs.has_reply = visit->docs.reply != NULL;
 	add_visit(batch, instance, visit);
+	if (visit->scope_id != 0)
+		batch->inside = lappend(batch->inside, visit);
 }
 
 /* Add the visits of the current result. */
@@ -320,10 +339,97 @@ read_rows(WfBatch *batch, uint64 rows)
 	SPI_freetuptable(SPI_tuptable);
 }
 
+/* Run a query for visits, as of a snapshot; NULL: the latest one. */
+static void
+read_visits_at(WfBatch *batch, WfQuery *query, Datum *values, Snapshot snapshot)
+{
+	if (snapshot != NULL)
+		read_rows(batch, wf_query_run_at(query, values, snapshot));
+	else
+		read_rows(batch, wf_query_run(query, values, NULL));
+}
+
+static void
+lost_scope(const WfVisit *visit)
+{
+	ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
+			errmsg("the scope of visit " INT64_FORMAT "_" INT64_FORMAT " is missing", visit->instance->id, visit->id),
+			errdetail("There is no visit " INT64_FORMAT ".", visit->scope_id),
+			errhint("SELECT * FROM workflow.verify() looks for what else is wrong."));
+}
+
+/* Link visits to their scopes. Returns those whose scope is not in the batch. */
+static List *
+link_scopes(WfBatch *batch, List *visits)
+{
+	List	 *missing = NIL;
+	ListCell *lc;
+
+	foreach (lc, visits)
+	{
+		WfVisit *visit = lfirst(lc);
+
+		visit->scope = wf_batch_visit(batch, visit->instance->id, visit->scope_id);
+		if (visit->scope == NULL)
+			missing = lappend(missing, visit);
+	}
+	return missing;
+}
+
+static void
+read_scopes(WfBatch *batch, List *visits, Snapshot snapshot)
+{
+	int64	 *instances = palloc(sizeof(int64) * list_length(visits));
+	int64	 *scopes = palloc(sizeof(int64) * list_length(visits));
+	int		  n = 0;
+	Datum	  values[2];
+	ListCell *lc;
+
+	foreach (lc, visits)
+	{
+		WfVisit *visit = lfirst(lc);
+
+		/* those of one scope often stand together */
+		if (n > 0 && scopes[n - 1] == visit->scope_id)
+			continue;
+		instances[n] = visit->instance->id;
+		scopes[n++] = visit->scope_id;
+	}
+	values[0] = wf_int64_array(instances, n);
+	values[1] = wf_int64_array(scopes, n);
+	read_visits_at(batch, &q_visits, values, snapshot);
+}
+
+/*
+ * Find the scopes of loaded visits, and load those that are missing, a query a level. They are few,
+ * and needed: the memory budget does not count for them.
+ */
+static void
+load_scopes(WfBatch *batch, Snapshot snapshot)
+{
+	size_t room = batch->memory_budget;
+
+	batch->memory_budget = 0;
+	while (batch->inside != NIL)
+	{
+		List *missing = link_scopes(batch, batch->inside);
+
+		batch->inside = NIL; /* scopes that are read add themselves, if they are in others */
+		if (missing == NIL)
+			break;
+		read_scopes(batch, missing, snapshot);
+		missing = link_scopes(batch, missing);
+		if (missing != NIL)
+			lost_scope(linitial(missing));
+	}
+	batch->memory_budget = room;
+}
+
 static void
 read_visits(WfBatch *batch, WfQuery *query, Datum *values)
 {
-	read_rows(batch, wf_query_run(query, values, NULL));
+	read_visits_at(batch, query, values, NULL);
+	load_scopes(batch, NULL);
 }
 
 void
@@ -361,6 +467,40 @@ wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance)
 	MemoryContextSwitchTo(old);
 }
 
+int
+wf_batch_load_inside(WfBatch *batch, const WfVisit *scope, const char **but_steps, int nsteps, int most)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	Datum  values[4] = {Int64GetDatum(scope->instance->id), Int64GetDatum(scope->id), wf_text_array(but_steps, nsteps),
+						Int32GetDatum(most)};
+	size_t room = batch->memory_budget;
+	uint64 rows = 0;
+
+	batch->memory_budget = 0;
+	if (!scope->is_new)
+	{
+		rows = wf_query_run(&q_inside, values, NULL);
+		read_rows(batch, rows);
+		load_scopes(batch, NULL);
+	}
+	batch->memory_budget = room;
+	MemoryContextSwitchTo(old);
+	return (int) rows;
+}
+
+void
+wf_batch_mark_late(WfBatch *batch, const WfInstance *instance, const WfVisit *scope, const char **steps, int nsteps,
+				   int slot)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	Datum		  values[4] = {Int64GetDatum(instance->id), Int64GetDatum(scope != NULL ? scope->id : 0),
+							   wf_text_array(steps, nsteps), Int32GetDatum(slot)};
+
+	if (!instance->is_new)
+		(void) wf_query_run(scope != NULL ? &q_mark_late : &q_mark_late_at_top, values, NULL);
+	MemoryContextSwitchTo(old);
+}
+
 /*
  * A transaction sees what commands before its own number have changed. With the number of the first
  * command the snapshot shows the visit as others see it, without the changes of this transaction.
@@ -375,7 +515,8 @@ wf_batch_look(WfBatch *batch, int64 instance, int64 visit)
 
 	snapshot->curcid = FirstCommandId;
 	(void) read_instances(batch, wf_query_run_at(&q_look, of_instance, snapshot));
-	read_rows(batch, wf_query_run_at(&q_visit, of_visit, snapshot));
+	read_visits_at(batch, &q_visit, of_visit, snapshot);
+	load_scopes(batch, snapshot);
 	UnregisterSnapshot(snapshot);
 	batch->now = GetCurrentTimestamp();
 	MemoryContextSwitchTo(old);

@@ -94,7 +94,11 @@ typedef struct WfTokens
 	WfJoinCount *joins; /* by slot; NULL: all are 0 */
 	int			 njoins;
 	bool		 reached_end; /* one of its tokens has ended by its own route */
-	bool		 changed;	  /* differs from the row */
+
+	/* only in memory */
+	bool changed;	 /* differs from the row */
+	bool is_judged;	 /* its joins are to be judged: the agenda has that */
+	int	 last_steps; /* steps_without_wait of the token that came to a join or ended last */
 } WfTokens;
 
 typedef struct WfInstance
@@ -191,7 +195,10 @@ typedef struct WfInMemory
 	bool again;	  /* a resolved incident that begins again */
 	/* The number of the first visit inside the scope that it is; 0: the next one. */
 	int64 first_inside;
-	bool  absorbed; /* it has never become a row: its token ended in a join */
+	bool  arriving; /* its token is on the way into a join */
+	bool  absorbed; /* its token has ended in a join: there is no row of it */
+	/* Of a scope: the last of its tokens was cancelled by hand, with this error. */
+	Jsonb *cancelled_inside;
 } WfInMemory;
 
 struct WfVisit
@@ -288,6 +295,7 @@ typedef struct WfBatch
 	List			   *incidents;	   /* of WfVisit: new incidents */
 	WfAgenda		   *agenda;		   /* operations that are still to be run */
 	List			   *warnings;	   /* of WfVisit: those that have waited for too long */
+	List			   *inside;		   /* of WfVisit: those in scopes that are to be loaded */
 	struct by_key_hash *by_key;		   /* all instances and visits, by number */
 	size_t				memory_budget; /* memory budget in bytes; 0: no limit */
 	size_t				loaded;		   /* bytes that were loaded */
@@ -339,10 +347,24 @@ extern int wf_batch_living(const int64 *ids, int n, WfLiving **living);
 
 /*
  * Load visits of locked instances: single ones, or all of an instance. Visits that do not exist are
- * not added.
+ * not added. The visits of the scopes in which they live are loaded with them.
  */
-extern void		wf_batch_load_visits(WfBatch *batch, const int64 *instances, const int64 *visits, int n);
-extern void		wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance);
+extern void wf_batch_load_visits(WfBatch *batch, const int64 *instances, const int64 *visits, int n);
+extern void wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance);
+
+/*
+ * Load visits directly in a scope that are to be interrupted, at most so many: those that are not
+ * being cancelled, have no accepted end, and are not at one of these steps. Returns how many there
+ * are.
+ */
+extern int wf_batch_load_inside(WfBatch *batch, const WfVisit *scope, const char **but_steps, int nsteps, int most);
+
+/*
+ * Mark the visits directly in a scope (NULL: in the instance) as too late for a join, whether they
+ * are loaded or not: those at one of these steps. The structs of loaded ones stay as they are.
+ */
+extern void		wf_batch_mark_late(WfBatch *batch, const WfInstance *instance, const WfVisit *scope, const char **steps,
+								   int nsteps, int slot);
 extern WfVisit *wf_batch_visit(WfBatch *batch, int64 instance, int64 visit);
 
 /*

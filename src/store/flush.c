@@ -274,6 +274,8 @@ stops_statement(const WfVisit *visit)
 static void
 sort_visit(Flush *flush, WfVisit *visit)
 {
+	if (visit->memory.absorbed)
+		return;
 	if (stops_statement(visit))
 		wf_wakeup_stopped(visit->id);
 	if (visit->ended)

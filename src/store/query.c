@@ -323,3 +323,13 @@ wf_int64_array(const int64 *values, int n)
 		datums[i] = Int64GetDatum(values[i]);
 	return PointerGetDatum(construct_array(datums, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
+
+Datum
+wf_text_array(const char *const *values, int n)
+{
+	Datum *datums = palloc(sizeof(Datum) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		datums[i] = CStringGetTextDatum(values[i]);
+	return PointerGetDatum(construct_array(datums, n, TEXTOID, -1, false, TYPALIGN_INT));
+}

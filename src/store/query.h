@@ -71,6 +71,7 @@ extern uint64 wf_query_run_rows(WfQuery *query, WfRows *rows);
 
 /* An array as an argument, palloc'd. */
 extern Datum wf_int64_array(const int64 *values, int n);
+extern Datum wf_text_array(const char *const *values, int n);
 
 /* Values of the current result. Rows count from 0, columns from 1. */
 extern Datum wf_result(uint64 row, int column, bool *isnull);

@@ -1,0 +1,81 @@
+/*
+ * conclude.c
+ *		The end of a scope: it is left when its last token has ended; if it ends early, what lives in
+ *		it is interrupted before.
+ *
+ * A scope that ends early is being cancelled, in phase `inside`. From then on nothing begins in it
+ * but steps with ignore_cancel: whatever else a token enters ends at once. What follows, its outcome or
+ * its handler, is in its row, as of any visit that is being cancelled.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "engine/operations.h"
+#include "engine/token.h"
+#include "shmem/wakeups.h"
+
+/* So many visits are interrupted in a transaction. */
+#define MOST_INSIDE 1000
+
+/* The steps directly in a scope that go on while it ends. */
+static const char **
+steps_that_go_on(const WfVisit *scope, int *n)
+{
+	const WfDefinition *def = scope->instance->process->def;
+	const WfStepList   *list = &def->lists[scope->def->inner];
+	const char		  **names = palloc(sizeof(char *) * Max(list->n, 1));
+
+	*n = 0;
+	for (int i = list->first; i < list->first + list->n; i++)
+		if (def->steps[i].ignore_cancel)
+			names[(*n)++] = def->steps[i].name;
+	return names;
+}
+
+static bool
+is_interrupted_with(const WfVisit *visit, const WfVisit *scope)
+{
+	return visit->scope == scope && !visit->ended && visit->state != WF_STATE_CANCELLING &&
+		   !(visit->def != NULL && visit->def->ignore_cancel);
+}
+
+void
+wf_op_interrupt_inside(WfBatch *batch, WfVisit *scope)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	int			  n;
+	const char	**names = steps_that_go_on(scope, &n);
+	int			  found = wf_batch_load_inside(batch, scope, names, n, MOST_INSIDE);
+	ListCell	 *lc;
+
+	foreach (lc, scope->instance->visits)
+	{
+		WfVisit *visit = lfirst(lc);
+
+		if (is_interrupted_with(visit, scope))
+			wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, wf_token_ending_error(batch, visit));
+	}
+	/* there may be more: in another transaction */
+	if (found == MOST_INSIDE)
+		wf_state_cancel(batch, scope, WF_CANCEL_INSIDE, pstrdup(WF_QUEUE_MOVE), batch->now);
+	else if (scope->queue != NULL)
+		wf_state_cancel(batch, scope, WF_CANCEL_INSIDE, NULL, 0);
+	MemoryContextSwitchTo(old);
+}
+
+void
+wf_op_conclude(WfBatch *batch, WfVisit *scope)
+{
+	if (scope->tokens.n > 0)
+		return;
+	if (scope->state == WF_STATE_CANCELLING)
+		wf_push(batch, scope, WF_FINISH_CANCEL);
+	else if (scope->memory.cancelled_inside != NULL)
+		wf_push_interrupt(batch, scope, WF_OUTCOME_CANCELLED, scope->memory.cancelled_inside);
+	else
+	{
+		scope->steps_without_wait = scope->tokens.last_steps;
+		wf_push(batch, scope, WF_LEAVE);
+	}
+}
