@@ -11,11 +11,11 @@
  */
 #include "postgres.h"
 
+#include "model/flow.h"
 #include "model/reader.h"
 #include "model/template_build.h"
 #include "model/variable.h"
 
-#define MAX_STEPS	   5000
 #define MAX_NAME_BYTES 200
 
 /* the largest payload that NOTIFY takes */
@@ -26,6 +26,12 @@
 static void
 read_step_text(WfReader *reader, const WfJson *node, void *target)
 {
+	if (node->type == WF_JSON_STRING && strcmp(node->text, WF_PROCESS_STEP) == 0)
+	{
+		wf_json_issue(reader->issues, node, "Give the step another name.", "\"%s\" stands for the process itself",
+					  WF_PROCESS_STEP);
+		return;
+	}
 	wf_read_string(reader, node, target);
 	if (node->type == WF_JSON_STRING && strlen(node->text) > MAX_NAME_BYTES)
 		wf_json_issue(reader->issues, node, NULL, "the name is longer than %d bytes", MAX_NAME_BYTES);
@@ -124,116 +130,40 @@ read_save(WfReader *reader, const WfJson *node, void *target)
 		wf_json_issue(reader->issues, node, "To save nothing, leave it out.", "must be true or an object, not false");
 }
 
-/* ---- where it goes ---- */
+/* ---- steps within a step ---- */
+
+static void read_list(WfReader *reader, int list);
 
 static void
-read_next(WfReader *reader, const WfJson *node, void *target)
+read_inner(WfReader *reader, const WfJson *node, void *target)
 {
-	WfRoute *route = target;
+	WfStep	*step = target;
+	WfReader around = *reader;
 
-	route->kind = WF_ROUTE_NEXT;
-	if (node->type != WF_JSON_ARRAY)
-	{
-		wf_read_target(reader, node, &route->next);
-		return;
-	}
-	wf_reader_not_yet(reader, node, "a list of steps");
-	route->next = wf_graph_target(-1);
-	for (int i = 0; i < node->n; i++)
-	{
-		int to;
-
-		wf_read_step_name(reader, node->items[i], &to);
-		wf_graph_add_edge(reader->graph, reader->step->index, to);
-	}
-}
-
-static const WfReaderField branch_fields[] = {
-	{"when", wf_read_predicate, offsetof(WfBranch, when)},
-	{"next", wf_read_target, offsetof(WfBranch, next), true},
-};
-
-static void
-read_choose(WfReader *reader, const WfJson *node, void *target)
-{
-	WfRoute *route = target;
-
-	route->kind = WF_ROUTE_CHOOSE;
-	if (!wf_reader_expect(reader, node, WF_JSON_ARRAY,
-						  "Branches are a list: [{\"when\": ..., \"next\": ...}, {\"next\": ...}]."))
+	step->action = WF_ACTION_STEPS;
+	if (!wf_reader_expect(reader, node, WF_JSON_ARRAY, "Steps are a list: [{\"step\": name, ...}, ...]."))
 		return;
 	if (node->n == 0)
-		wf_json_issue(reader->issues, node, NULL, "has no branches");
-	route->nbranches = node->n;
-	route->branches = palloc0(Max(node->n, 1) * sizeof(WfBranch));
+		wf_json_issue(reader->issues, node, "A sub-process needs at least one step.", "is empty");
+	if (step->inner > 0)
+		read_list(reader, step->inner);
+	*reader = around;
+}
+
+static void
+read_local(WfReader *reader, const WfJson *node, void *target)
+{
+	WfStep *step = target;
+
+	wf_read_changes(reader, node, &step->local);
+	if (step->local == NULL)
+		return;
+	step->local_names = palloc(Max(node->n, 1) * sizeof(char *));
 	for (int i = 0; i < node->n; i++)
 	{
-		const WfJson *branch = node->items[i];
-
-		if (wf_read_object(reader, branch, "a branch", FIELDS(branch_fields), &route->branches[i]) && i < node->n - 1 &&
-			!wf_json_member(branch, "when"))
-			wf_json_issue(reader->issues, branch, "Only the last branch may be without \"when\".",
-						  "the branches after it are never reached");
+		if (!node->items[i]->overridden)
+			step->local_names[step->nlocals++] = node->items[i]->key;
 	}
-}
-
-static void
-read_error_code(WfReader *reader, const WfJson *node, void *target)
-{
-	WfRoute *route = target;
-
-	route->kind = WF_ROUTE_ERROR;
-	wf_read_string(reader, node, &route->error_code);
-}
-
-static void
-read_abort(WfReader *reader, const WfJson *node, void *target)
-{
-	WfRoute *route = target;
-
-	route->kind = WF_ROUTE_ABORT;
-	wf_read_text(reader, node, &route->message);
-}
-
-static const WfReaderField end_fields[] = {
-	{"error", read_error_code, 0},
-	{"message", wf_read_text, offsetof(WfRoute, message)},
-	{"abort", read_abort, 0},
-};
-
-static void
-read_end(WfReader *reader, const WfJson *node, void *target)
-{
-	static const char hint[] = "Write true, {\"error\": code, \"message\": text} or {\"abort\": reason}.";
-	WfRoute			 *route = target;
-	bool			  error;
-	bool			  abort;
-
-	route->kind = WF_ROUTE_END;
-	if (node->type == WF_JSON_BOOL)
-	{
-		if (!node->truth)
-			wf_json_issue(reader->issues, node, "Not to end here, leave it out.", "must be true, not false");
-		return;
-	}
-	if (node->type == WF_JSON_STRING && strcmp(node->text, "scope") == 0)
-	{
-		wf_reader_not_yet(reader, node, "\"scope\"");
-		return;
-	}
-	if (!wf_reader_expect(reader, node, WF_JSON_OBJECT, hint))
-		return;
-
-	wf_read_object(reader, node, "\"end\"", FIELDS(end_fields), route);
-	error = wf_json_member(node, "error") != NULL;
-	abort = wf_json_member(node, "abort") != NULL;
-	if (error && abort)
-		wf_json_issue(reader->issues, node, hint, "\"error\" and \"abort\" cannot be given together");
-	else if (!error && !abort)
-		wf_json_issue(reader->issues, node, hint, "\"error\" or \"abort\" is missing");
-	else if (abort && wf_json_member(node, "message"))
-		wf_json_issue(reader->issues, node, "The reason is what stands behind \"abort\".",
-					  "\"message\" goes with \"error\" only");
 }
 
 /* ---- steps ---- */
@@ -259,7 +189,8 @@ static const WfReaderField step_fields[] = {
 	{"notify", read_notify, 0, false, WF_AT_ENTRY},
 	{"set", read_set, 0, false, WF_AT_ENTRY},
 	{"call"},
-	{"steps"},
+	{"steps", read_inner, 0},
+	{"local", read_local, 0, false, WF_AT_ENTRY},
 	{"wait", wf_read_wait, 0, false, WF_AFTER_ACTION},
 	{"success", wf_read_predicate, offsetof(WfStep, success), false, WF_AT_END},
 	{"save_reply", wf_read_changes, offsetof(WfStep, save_reply), false, WF_AFTER_ACTION},
@@ -273,11 +204,11 @@ static const WfReaderField step_fields[] = {
 	{"catch", wf_read_catch, 0, false, WF_AT_ENTRY},
 	{"each"},
 	{"async", wf_read_bool, offsetof(WfStep, async)},
-	{"join"},
-	{"next", read_next, offsetof(WfStep, route), false, WF_AT_END},
-	{"choose", read_choose, offsetof(WfStep, route), false, WF_AT_END},
+	{"join", wf_read_join, offsetof(WfStep, join)},
+	{"next", wf_read_next, offsetof(WfStep, route), false, WF_AT_END},
+	{"choose", wf_read_choose, offsetof(WfStep, route), false, WF_AT_END},
 	{"first_of"},
-	{"end", read_end, offsetof(WfStep, route), false, WF_AT_END},
+	{"end", wf_read_end, offsetof(WfStep, route), false, WF_AT_END},
 };
 
 static const char *const action_keys[] = {"http", "sql", "notify", "set", "call", "steps"};
@@ -485,13 +416,11 @@ add_hidden_edges(WfReader *reader, const WfJson *node)
 static void
 read_step_node(WfReader *reader, const WfJson *node, WfStep *step)
 {
-	const WfStepList *list = &reader->graph->def.lists[step->list];
+	int following = wf_graph_following(reader->graph, step->index);
 
 	step->retry.backoff = 1;
-	if (step->index + 1 < list->first + list->n)
-		step->route.next = wf_graph_target(step->index + 1);
-	else
-		step->route.kind = WF_ROUTE_END;
+	step->route.kind = following >= 0 ? WF_ROUTE_NEXT : WF_ROUTE_END;
+	step->route.next = wf_graph_target(following);
 
 	wf_read_entries(step, node);
 	reader->step = step;
@@ -512,12 +441,16 @@ read_step_node(WfReader *reader, const WfJson *node, WfStep *step)
 }
 
 static void
-read_steps(WfReader *reader, const WfJson *node, void *target)
+read_list(WfReader *reader, int number)
 {
-	const WfStepList *list = &reader->graph->def.lists[0];
+	WfDefinition	 *def = &reader->graph->def;
+	const WfStepList *list = &def->lists[number];
 
 	for (int i = list->first; i < list->first + list->n; i++)
-		read_step_node(reader, reader->graph->nodes[i], &reader->graph->def.steps[i]);
+	{
+		if (i != def->process_step)
+			read_step_node(reader, reader->graph->nodes[i], &def->steps[i]);
+	}
 }
 
 /* ---- the definition ---- */
@@ -550,13 +483,63 @@ read_retention(WfReader *reader, const WfJson *node, void *target)
 	def->has_retention = wf_read_interval_checked(reader, node, &def->retention);
 }
 
+/* Read the steps in the order in which they are compiled: those that handlers of the process lead to come first. */
+static void
+read_steps(WfReader *reader, const WfJson *node, void *target)
+{
+	read_list(reader, 0);
+	if (reader->graph->def.process_step >= 0)
+		read_list(reader, wf_graph_top_list(reader->graph));
+}
+
+static void
+read_start(WfReader *reader, const WfJson *node, void *target)
+{
+	WfDefinition *def = &reader->graph->def;
+	int			  start;
+
+	wf_read_step_name(reader, node, &start);
+	if (start >= 0)
+		def->lists[def->steps[start].list].start = start;
+}
+
+/* The timeout and the handlers of the process are those of the step that stands for it. */
+static void
+read_process_field(WfReader *reader, const WfJson *node, WfReadField read, void *target)
+{
+	reader->step = &reader->graph->def.steps[reader->graph->def.process_step];
+	reader->node = node->parent;
+	reader->moment = WF_AT_ENTRY;
+	read(reader, node, target);
+	reader->step = NULL;
+	reader->moment = WF_ANY_TIME;
+}
+
+static void
+read_process_timeout(WfReader *reader, const WfJson *node, void *target)
+{
+	WfDefinition *def = &reader->graph->def;
+
+	if (def->process_step >= 0)
+		read_process_field(reader, node, wf_read_timeout, &def->steps[def->process_step].timeout);
+}
+
+static void
+read_process_catch(WfReader *reader, const WfJson *node, void *target)
+{
+	WfDefinition *def = &reader->graph->def;
+
+	if (def->process_step >= 0)
+		read_process_field(reader, node, wf_read_catch, &def->steps[def->process_step]);
+}
+
 static const WfReaderField definition_fields[] = {
 	{"description", read_description, offsetof(WfDefinition, description)},
 	{"data", read_data, offsetof(WfDefinition, data)},
-	{"start", wf_read_step_name, offsetof(WfDefinition, start)},
+	{"start", read_start, 0},
 	{"steps", read_steps, 0, true},
-	{"timeout"},
-	{"catch"},
+	{"timeout", read_process_timeout, 0},
+	{"catch", read_process_catch, 0},
 	{"retry", wf_read_retry, offsetof(WfDefinition, retry)},
 	{"retention", read_retention, 0},
 	{"warn_waiting", read_warn_waiting, offsetof(WfDefinition, warn_waiting)},
@@ -617,13 +600,34 @@ index_steps(WfReader *reader, const WfJson *root)
 		return false;
 	if (steps->n == 0)
 		wf_json_issue(reader->issues, steps, "A process needs at least one step.", "is empty");
-	if (steps->n > MAX_STEPS)
-	{
-		wf_json_issue(reader->issues, steps, NULL, "has more than %d steps", MAX_STEPS);
-		return false;
-	}
-	wf_graph_index(reader->graph, steps, reader->issues);
-	return true;
+	return wf_graph_index(reader->graph, root, reader->issues);
+}
+
+/* Make the step that stands for the process, if there is one, and begin with it. */
+static void
+begin_process(WfGraph *graph, const WfJson *root)
+{
+	WfDefinition *def = &graph->def;
+	WfStep		 *step;
+
+	def->start = 0;
+	if (def->nsteps == 0 || def->process_step < 0)
+		return;
+	step = &def->steps[def->process_step];
+	step->action = WF_ACTION_STEPS;
+	step->retry.backoff = 1;
+	step->route.kind = WF_ROUTE_END;
+	wf_read_entries(step, root);
+}
+
+static void
+check_flow(WfGraph *graph, WfIssues *issues)
+{
+	graph->def.start = graph->def.lists[0].start;
+	wf_flow_check(graph, issues);
+	/* what comes to joins is known only if all routes are */
+	if (!graph->has_bad_routes)
+		wf_flow_joins(graph, issues);
 }
 
 WfDefinition *
@@ -637,16 +641,15 @@ wf_definition_compile(const char *json, WfReferences *references, WfIssues *issu
 	if (root == NULL || !wf_reader_expect(&reader, root, WF_JSON_OBJECT, NULL) || !index_steps(&reader, root))
 		return NULL;
 
+	begin_process(graph, root);
 	wf_read_object(&reader, root, "a definition", FIELDS(definition_fields), &graph->def);
 	if (graph->def.data == NULL)
 		graph->def.data = wf_jsonb_empty_object();
-	if (graph->def.start < 0)
-		graph->def.start = 0; /* so that checking can go on */
 	if (graph->def.retry.given)
 		pass_retry_on(&reader, &graph->def, wf_json_member(root, "retry"));
 	if (graph->def.warn_waiting.given)
 		pass_warn_waiting_on(&reader, &graph->def, wf_json_member(root, "warn_waiting"));
 	if (graph->def.nsteps > 0)
-		wf_graph_check(graph, issues);
+		check_flow(graph, issues);
 	return issues->n > before ? NULL : &graph->def;
 }

@@ -317,7 +317,7 @@ read_catch_on(WfReader *reader, const WfJson *node, void *target)
 
 static const WfReaderField catch_fields[] = {
 	{"on", read_catch_on, 0},
-	{"next", wf_read_target, offsetof(WfEntry, next), true},
+	{"next", wf_read_targets, offsetof(WfEntry, next), true},
 	{"save", wf_read_changes, offsetof(WfEntry, save), false, WF_BY_HANDLER},
 	{"interrupt", wf_read_bool, offsetof(WfEntry, interrupt)},
 	{"callback"},

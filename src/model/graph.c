@@ -1,7 +1,6 @@
 /*
  * graph.c
- *		Steps by name, routes that lead nowhere, steps that nothing reaches, loops that nothing
- *		leaves.
+ *		The lists of steps, steps by name, and routes that lead nowhere.
  *
  * All arrays are in the context of the definition that is being read; after reading, only the index
  * by name is used.
@@ -10,7 +9,12 @@
 
 #include "model/graph.h"
 #include "model/issue.h"
-#include "model/variable.h"
+#include "model/process_handlers.h"
+
+#define MAX_STEPS 5000
+
+/* how deep lists may stand in each other */
+#define MAX_NESTED_LISTS 20
 
 static int
 compare_names(const void *a, const void *b, void *arg)
@@ -42,14 +46,66 @@ check_duplicate_names(const WfGraph *graph, WfIssues *issues)
 	}
 }
 
+/* ---- lists ---- */
+
+/* How many steps and lists there are, and whether there are too many. */
+typedef struct Extent
+{
+	int	 nsteps;
+	int	 nlists;
+	bool too_deep;
+} Extent;
+
+/* The steps in `node`, a step or a definition, if they can be read. */
+static const WfJson *
+steps_within(const WfJson *node)
+{
+	const WfJson *steps = node->type == WF_JSON_OBJECT ? wf_json_member(node, "steps") : NULL;
+
+	return steps != NULL && steps->type == WF_JSON_ARRAY && steps->n > 0 ? steps : NULL;
+}
+
 static void
-add_step(WfGraph *graph, int list, const WfJson *node)
+measure(const WfJson *steps, int depth, Extent *size, WfIssues *issues)
+{
+	if (depth > MAX_NESTED_LISTS)
+	{
+		wf_json_issue(issues, steps, "Start an instance of another process for it.",
+					  "lists of steps stand deeper in each other than %d", MAX_NESTED_LISTS);
+		size->too_deep = true;
+		return;
+	}
+	size->nlists++;
+	size->nsteps += steps->n;
+	for (int i = 0; i < steps->n; i++)
+	{
+		const WfJson *within = steps_within(steps->items[i]);
+
+		if (within != NULL)
+			measure(within, depth + 1, size, issues);
+	}
+}
+
+static int
+add_list(WfGraph *graph, int parent)
+{
+	WfDefinition *def = &graph->def;
+	WfStepList	 *list = &def->lists[def->nlists];
+
+	list->parent = parent;
+	list->first = list->start = def->nsteps;
+	if (parent >= 0)
+		def->steps[parent].inner = def->nlists;
+	return def->nlists++;
+}
+
+static void
+add_step(WfGraph *graph, int list, const WfJson *node, const char *name)
 {
 	WfDefinition *def = &graph->def;
 	WfStep		 *step = &def->steps[def->nsteps];
-	const WfJson *name = wf_json_member(node, "step");
 
-	step->name = name && name->type == WF_JSON_STRING ? name->text : "";
+	step->name = name;
 	step->index = def->nsteps;
 	step->list = list;
 	graph->nodes[step->index] = node;
@@ -58,24 +114,96 @@ add_step(WfGraph *graph, int list, const WfJson *node)
 	def->nsteps++;
 }
 
-void
-wf_graph_index(WfGraph *graph, const WfJson *nodes, WfIssues *issues)
+/* The name of a step; "" if it has none that could be used. */
+static const char *
+name_in(const WfJson *node)
+{
+	const WfJson *name = wf_json_member(node, "step");
+
+	if (name == NULL || name->type != WF_JSON_STRING || strcmp(name->text, WF_PROCESS_STEP) == 0)
+		return "";
+	return name->text;
+}
+
+/* Add those of the steps that are, or are not, among `some`; NULL: all. */
+static void
+add_steps(WfGraph *graph, int list, const WfJson *steps, const bool *some, bool among)
+{
+	for (int i = 0; i < steps->n; i++)
+	{
+		if (some == NULL || some[i] == among)
+			add_step(graph, list, steps->items[i], name_in(steps->items[i]));
+	}
+}
+
+/* Add the steps of the process, below one that stands for the process if that catches anything. */
+static void
+add_top(WfGraph *graph, const WfJson *root, const WfJson *steps, WfIssues *issues)
+{
+	bool *handled;
+
+	graph->def.process_step = -1;
+	if (wf_json_member(root, "timeout") == NULL && wf_json_member(root, "catch") == NULL)
+	{
+		add_steps(graph, add_list(graph, -1), steps, NULL, true);
+		return;
+	}
+	handled = wf_process_handlers_find(root, steps, issues);
+	graph->def.process_step = 0;
+	add_step(graph, add_list(graph, -1), root, WF_PROCESS_STEP);
+	add_steps(graph, 0, steps, handled, true);
+	add_steps(graph, add_list(graph, graph->def.process_step), steps, handled, false);
+	pfree(handled);
+}
+
+bool
+wf_graph_index(WfGraph *graph, const WfJson *root, WfIssues *issues)
 {
 	WfDefinition *def = &graph->def;
-	int			  room = Max(nodes->n, 1);
+	const WfJson *steps = wf_json_member(root, "steps");
+	Extent		  size = {0};
 
-	def->steps = palloc0(room * sizeof(WfStep));
-	def->lists = palloc0(sizeof(WfStepList));
-	def->lists[0].parent = -1;
-	def->nlists = 1;
-	def->process_step = -1;
-	graph->nodes = palloc(room * sizeof(WfJson *));
-	graph->by_name = palloc(room * sizeof(int));
-	for (int i = 0; i < nodes->n; i++)
-		add_step(graph, 0, nodes->items[i]);
+	measure(steps, 1, &size, issues);
+	if (size.nsteps > MAX_STEPS)
+		wf_json_issue(issues, steps, NULL, "has more than %d steps", MAX_STEPS);
+	if (size.nsteps > MAX_STEPS || size.too_deep)
+		return false;
+	def->steps = palloc0((size.nsteps + 1) * sizeof(WfStep));
+	def->lists = palloc0((size.nlists + 1) * sizeof(WfStepList));
+	graph->nodes = palloc((size.nsteps + 1) * sizeof(WfJson *));
+	graph->by_name = palloc((size.nsteps + 1) * sizeof(int));
+	add_top(graph, root, steps, issues);
+	/* more steps come while this goes on, one list after the other */
+	for (int i = 0; i < def->nsteps; i++)
+	{
+		const WfJson *within = i == def->process_step ? NULL : steps_within(graph->nodes[i]);
+
+		if (within != NULL)
+			add_steps(graph, add_list(graph, i), within, NULL, true);
+	}
 	qsort_arg(graph->by_name, def->nsteps, sizeof(int), compare_names, def->steps);
 	check_duplicate_names(graph, issues);
+	return true;
 }
+
+int
+wf_graph_top_list(const WfGraph *graph)
+{
+	return graph->def.process_step >= 0 ? graph->def.steps[graph->def.process_step].inner : 0;
+}
+
+int
+wf_graph_following(const WfGraph *graph, int step)
+{
+	const WfStepList *list = &graph->def.lists[graph->def.steps[step].list];
+
+	if (step == graph->def.process_step || step + 1 >= list->first + list->n)
+		return -1;
+	/* what is listed next may be in another list, since handlers of the process lead to it */
+	return graph->nodes[step + 1]->index == graph->nodes[step]->index + 1 ? step + 1 : -1;
+}
+
+/* ---- steps by name ---- */
 
 WfTargets
 wf_graph_target(int step)
@@ -117,7 +245,7 @@ step_name_by_number(const void *steps, int i)
 {
 	const char *name = ((const WfStep *) steps)[i].name;
 
-	return name[0] == '\0' ? NULL : name;
+	return name[0] == '\0' || strcmp(name, WF_PROCESS_STEP) == 0 ? NULL : name;
 }
 
 void
@@ -138,94 +266,61 @@ wf_graph_add_edge(WfGraph *graph, int from, int to)
 	graph->nedges++;
 }
 
+/* The number of a list as a user sees it: that of the process is one. */
+static int
+written_list(const WfGraph *graph, int list)
+{
+	return list == wf_graph_top_list(graph) ? 0 : list;
+}
+
+/* Find the step that was meant, in the list from which the route leads. */
+static const char *
+guess_step(WfGraph *graph, int from, const WfJson *node)
+{
+	const WfDefinition *def = &graph->def;
+	const WfStepList   *list = &def->lists[from >= 0 ? def->steps[from].list : wf_graph_top_list(graph)];
+	int					first = list->first;
+	int					n = list->n;
+	int					near;
+
+	if (written_list(graph, list - def->lists) == 0)
+	{
+		/* the lists of the process lie one after the other */
+		first = 0;
+		n = def->lists[0].n + (def->process_step >= 0 ? def->lists[wf_graph_top_list(graph)].n : 0);
+	}
+	near = wf_issue_nearest(node->text, def->steps + first, n, step_name_by_number);
+	if (near >= 0)
+	{
+		/* so that the step that was meant is not called unreachable as well */
+		wf_graph_add_edge(graph, from, first + near);
+		return wf_issue_perhaps(def->steps[first + near].name, node->text);
+	}
+	return pg_strcasecmp(node->text, "end") == 0 ? "A path ends with \"end\": true instead of \"next\"." : NULL;
+}
+
 int
 wf_graph_route(WfGraph *graph, int from, const WfJson *node, WfIssues *issues)
 {
-	int			to = wf_definition_step(&graph->def, node->text);
-	const char *hint = NULL;
+	const WfDefinition *def = &graph->def;
+	int					to = wf_definition_step(def, node->text);
+	int					list = from >= 0 ? written_list(graph, def->steps[from].list) : 0;
 
-	if (to >= 0)
+	if (to >= 0 && to != def->process_step && written_list(graph, def->steps[to].list) == list)
 		return to;
-	if (!wf_issues_full(issues))
+	graph->has_bad_routes = true;
+	if (to < 0 || to == def->process_step)
 	{
-		int near = wf_issue_nearest(node->text, graph->def.steps, graph->def.nsteps, step_name_by_number);
-
-		if (near >= 0)
-		{
-			hint = wf_issue_perhaps(graph->def.steps[near].name, node->text);
-			/* so that the step that was meant is not called unreachable as well */
-			wf_graph_add_edge(graph, from, near);
-		}
-		else if (pg_strcasecmp(node->text, "end") == 0)
-			hint = "A path ends with \"end\": true instead of \"next\".";
+		wf_json_issue(issues, node, wf_issues_full(issues) ? NULL : guess_step(graph, from, node),
+					  "there is no step \"%s\"", wf_issue_clip(node->text));
+		return -1;
 	}
-	wf_json_issue(issues, node, hint, "there is no step \"%s\"", wf_issue_clip(node->text));
+	wf_graph_add_edge(graph, from, to);
+	wf_json_issue(
+		issues, node,
+		"Steps lead to steps of their own list: to the step that has the others as its \"steps\", or to what follows on it by its own \"next\".",
+		"step \"%s\" is in another list: %s", wf_issue_clip(node->text), wf_json_path(graph->nodes[to]->parent));
 	return -1;
-}
-
-/* ---- ways ---- */
-
-/* Ways, sorted by the step from which they lead: those of step i begin at edges[first[i]]. */
-typedef struct Ways
-{
-	WfEdge *edges;
-	int		n;
-	int		allocated;
-	int	   *first;
-} Ways;
-
-static void
-add_way(Ways *ways, int from, int to)
-{
-	if (from < 0 || to < 0)
-		return;
-	if (ways->n == ways->allocated)
-	{
-		ways->allocated = Max(64, ways->allocated * 2);
-		if (ways->edges)
-			ways->edges = repalloc(ways->edges, ways->allocated * sizeof(WfEdge));
-		else
-			ways->edges = palloc(ways->allocated * sizeof(WfEdge));
-	}
-	ways->edges[ways->n].from = from;
-	ways->edges[ways->n].to = to;
-	ways->n++;
-}
-
-static void
-add_ways(Ways *ways, int from, const WfTargets *targets)
-{
-	for (int i = 0; i < targets->n; i++)
-		add_way(ways, from, targets->steps[i]);
-}
-
-static void
-add_ways_back(Ways *ways, int from, const WfTargets *targets)
-{
-	for (int i = 0; i < targets->n; i++)
-		add_way(ways, targets->steps[i], from);
-}
-
-static int
-compare_ways(const void *a, const void *b)
-{
-	return ((const WfEdge *) a)->from - ((const WfEdge *) b)->from;
-}
-
-static void
-sort_ways(Ways *ways, int nsteps)
-{
-	int at = 0;
-
-	if (ways->n > 1)
-		qsort(ways->edges, ways->n, sizeof(WfEdge), compare_ways);
-	ways->first = palloc((nsteps + 1) * sizeof(int));
-	for (int i = 0; i <= nsteps; i++)
-	{
-		while (at < ways->n && ways->edges[at].from < i)
-			at++;
-		ways->first[i] = at;
-	}
 }
 
 void
@@ -243,252 +338,4 @@ wf_graph_add_use(WfGraph *graph, int step, const WfJson *node, int variable)
 	graph->uses[graph->nuses].step = step;
 	graph->uses[graph->nuses].variable = variable;
 	graph->nuses++;
-}
-
-/* Find all ways: routes, handlers, and those that the structs do not hold. */
-static Ways
-find_ways(const WfGraph *graph)
-{
-	Ways ways = {0};
-
-	for (int i = 0; i < graph->def.nsteps; i++)
-	{
-		const WfStep *step = &graph->def.steps[i];
-
-		if (step->route.kind == WF_ROUTE_NEXT)
-			add_ways(&ways, i, &step->route.next);
-		for (int b = 0; b < step->route.nbranches; b++)
-			add_ways(&ways, i, &step->route.branches[b].next);
-		for (int e = step->nwaits; e < step->nentries; e++)
-			add_ways(&ways, i, &step->entries[e].next);
-	}
-	for (int i = 0; i < graph->nedges; i++)
-		add_way(&ways, graph->edges[i].from, graph->edges[i].to);
-	sort_ways(&ways, graph->def.nsteps);
-	return ways;
-}
-
-/* Does every token pass the step within one transaction? */
-static bool
-is_pure(const WfStep *step)
-{
-	return (step->action == WF_ACTION_NONE || step->action == WF_ACTION_SET) &&
-		   wf_step_waits_for(step) == WF_EVENT_NONE && !step->async && step->success == NULL;
-}
-
-/* Find the ways of pure steps, reversed. */
-static Ways
-find_ways_back(const WfGraph *graph)
-{
-	Ways ways = {0};
-
-	for (int i = 0; i < graph->def.nsteps; i++)
-	{
-		const WfRoute *route = &graph->def.steps[i].route;
-
-		if (!is_pure(&graph->def.steps[i]))
-			continue;
-		if (route->kind == WF_ROUTE_NEXT)
-			add_ways_back(&ways, i, &route->next);
-		for (int b = 0; b < route->nbranches; b++)
-			add_ways_back(&ways, i, &route->branches[b].next);
-	}
-	sort_ways(&ways, graph->def.nsteps);
-	return ways;
-}
-
-typedef struct Walk
-{
-	bool *reached;
-	int	 *pending;
-	int	  npending;
-} Walk;
-
-static Walk
-begin_walk(const WfGraph *graph)
-{
-	Walk walk = {.reached = palloc0(graph->def.nsteps * sizeof(bool)),
-				 .pending = palloc(graph->def.nsteps * sizeof(int))};
-
-	return walk;
-}
-
-static void
-reach(Walk *walk, int step)
-{
-	if (step < 0 || walk->reached[step])
-		return;
-	walk->reached[step] = true;
-	walk->pending[walk->npending++] = step;
-}
-
-static void
-reach_all(Walk *walk, const WfTargets *targets)
-{
-	for (int i = 0; i < targets->n; i++)
-		reach(walk, targets->steps[i]);
-}
-
-/* Reach all steps to which ways lead from those where the walk began. */
-static bool *
-walk_on(Walk *walk, const Ways *ways)
-{
-	while (walk->npending > 0)
-	{
-		int step = walk->pending[--walk->npending];
-
-		for (int i = ways->first[step]; i < ways->first[step + 1]; i++)
-			reach(walk, ways->edges[i].to);
-	}
-	pfree(walk->pending);
-	return walk->reached;
-}
-
-/* ---- what is reached, and left again ---- */
-
-static bool *
-find_reached(const WfGraph *graph, const Ways *ways)
-{
-	Walk walk = begin_walk(graph);
-
-	reach(&walk, graph->def.start);
-	return walk_on(&walk, ways);
-}
-
-/* Which steps can a token reach that a handler has begun? */
-static bool *
-find_handled(const WfGraph *graph, const Ways *ways)
-{
-	Walk walk = begin_walk(graph);
-
-	for (int i = 0; i < graph->def.nsteps; i++)
-	{
-		const WfStep *step = &graph->def.steps[i];
-
-		for (int e = step->nwaits; e < step->nentries; e++)
-			reach_all(&walk, &step->entries[e].next);
-	}
-	return walk_on(&walk, ways);
-}
-
-/*
- * Does the step end a loop? It does if tokens stop there, end there, or fail there if no branch is
- * true.
- */
-static bool
-leaves(const WfStep *step)
-{
-	const WfRoute *route = &step->route;
-
-	if (!is_pure(step))
-		return true;
-	switch (route->kind)
-	{
-		case WF_ROUTE_NEXT:
-			return route->next.n == 0;
-		case WF_ROUTE_CHOOSE:
-			if (route->nbranches == 0 || route->branches[route->nbranches - 1].when != NULL)
-				return true;
-			for (int i = 0; i < route->nbranches; i++)
-			{
-				if (route->branches[i].next.n == 0)
-					return true;
-			}
-			return false;
-		default:
-			return true;
-	}
-}
-
-/* From which steps can a token reach one that ends a loop? */
-static bool *
-find_left(const WfGraph *graph)
-{
-	Ways ways = find_ways_back(graph);
-	Walk walk = begin_walk(graph);
-
-	for (int i = 0; i < graph->nedges; i++)
-		reach(&walk, graph->edges[i].from);
-	for (int i = 0; i < graph->def.nsteps; i++)
-	{
-		if (leaves(&graph->def.steps[i]))
-			reach(&walk, i);
-	}
-	return walk_on(&walk, &ways);
-}
-
-static int
-first_target(const WfStep *step)
-{
-	return step->route.kind == WF_ROUTE_CHOOSE ? step->route.branches[0].next.steps[0] : step->route.next.steps[0];
-}
-
-static void
-check_reached(const WfGraph *graph, const bool *reached, WfIssues *issues)
-{
-	for (int i = 0; i < graph->def.nsteps; i++)
-	{
-		/* a step without a name of its own cannot be reached, and has its own issue */
-		if (!reached[i] && wf_definition_step(&graph->def, graph->def.steps[i].name) == i)
-			wf_json_issue(issues, graph->nodes[i],
-						  "Lead to it with \"next\", \"choose\" or \"catch\", or leave it out.",
-						  "nothing leads to this step");
-	}
-}
-
-static void
-check_left(const WfGraph *graph, const bool *reached, WfIssues *issues)
-{
-	bool *left = find_left(graph);
-	int	  n = graph->def.nsteps;
-	int	  stuck = 0;
-
-	while (stuck < n && (left[stuck] || !reached[stuck]))
-		stuck++;
-	if (stuck < n)
-	{
-		/* after n steps the token is in the loop itself */
-		for (int i = 0; i < n; i++)
-			stuck = first_target(&graph->def.steps[stuck]);
-		wf_json_issue(issues, graph->nodes[stuck],
-					  "In a loop some step has to wait, to call out, or to lead out of it.",
-					  "is in a loop that never ends");
-	}
-	pfree(left);
-}
-
-static void
-check_uses(const WfGraph *graph, const Ways *ways, const bool *reached, WfIssues *issues)
-{
-	bool *handled = find_handled(graph, ways);
-
-	for (int i = 0; i < graph->nuses; i++)
-	{
-		const WfUse *use = &graph->uses[i];
-
-		if (handled[use->step] || !reached[use->step])
-			continue;
-		if (use->variable == WF_VAR_CAUGHT)
-			wf_json_issue(issues, use->node,
-						  "It is there in the steps that a \"catch\" leads to, and in those after them.",
-						  "\"$caught\" is never there: no handler leads to this step");
-		else
-			wf_json_warning(issues, use->node,
-							"It is the error of the attempt before, or of what a \"catch\" has caught.",
-							"\"$%s\" is null: the step does nothing that is tried again, and no handler leads to it",
-							wf_variable_name(use->variable));
-	}
-	pfree(handled);
-}
-
-void
-wf_graph_check(WfGraph *graph, WfIssues *issues)
-{
-	Ways  ways = find_ways(graph);
-	bool *reached = find_reached(graph, &ways);
-
-	check_reached(graph, reached, issues);
-	check_left(graph, reached, issues);
-	check_uses(graph, &ways, reached, issues);
-	pfree(reached);
 }

@@ -1,6 +1,6 @@
 /*
  * graph.h
- *		The steps of a definition by name, and the ways between them.
+ *		The steps of a definition by name and list, and the ways between them.
  */
 #ifndef WF_GRAPH_H
 #define WF_GRAPH_H
@@ -18,11 +18,7 @@ typedef struct WfUse
 	int			  variable;
 } WfUse;
 
-/*
- * A way that the definition's structs do not hold: of a part that is not supported yet, or a
- * misspelt one as it was meant.
- */
-typedef struct WfEdge
+typedef struct WfEdge /* a way from one step to another */
 {
 	int from;
 	int to;
@@ -33,25 +29,36 @@ typedef struct WfGraph
 	WfDefinition   def;		/* must be first: callers see only this */
 	int			  *by_name; /* indexes of steps, sorted by name */
 	const WfJson **nodes;	/* the JSON of each step, while it is read */
-	WfEdge		  *edges;	/* while the definition is read */
-	int			   nedges;
-	int			   edges_allocated;
-	WfUse		  *uses;
-	int			   nuses;
-	int			   uses_allocated;
+	/*
+	 * Ways that the definition's structs do not hold: of parts that are not supported yet, or
+	 * misspelt ones as they were meant. While the definition is read.
+	 */
+	WfEdge *edges;
+	int		nedges;
+	int		edges_allocated;
+	WfUse  *uses;
+	int		nuses;
+	int		uses_allocated;
+	bool	has_bad_routes; /* a route leads nowhere, or where it must not */
 } WfGraph;
 
 /*
- * Make a list of the array of steps, take the names from it, and sort them. Steps without a usable
- * name get "".
+ * Make the lists of steps of the definition `root`, take the names from them, and sort them. Steps
+ * without a usable name get "". Returns false, with an issue, if there are too many.
  */
-extern void wf_graph_index(WfGraph *graph, const WfJson *steps, WfIssues *issues);
+extern bool wf_graph_index(WfGraph *graph, const WfJson *root, WfIssues *issues);
 
 /*
  * The step that the string `node` names, in step `from` (-1: outside of steps). Returns -1, with an
- * issue, if there is none.
+ * issue, if there is none, or if it is one of another list.
  */
 extern int wf_graph_route(WfGraph *graph, int from, const WfJson *node, WfIssues *issues);
+
+/* The step that comes after a step that does not say where it goes; -1: none, it ends. */
+extern int wf_graph_following(const WfGraph *graph, int step);
+
+/* The list of steps in which an instance begins, below WF_PROCESS_STEP if there is one. */
+extern int wf_graph_top_list(const WfGraph *graph);
 
 /* The target of one step; -1: of none. */
 extern WfTargets wf_graph_target(int step);
@@ -61,11 +68,5 @@ extern void wf_graph_add_edge(WfGraph *graph, int from, int to);
 
 /* Note that a variable which only handlers set is used in `node`, within that step. */
 extern void wf_graph_add_use(WfGraph *graph, int step, const WfJson *node, int variable);
-
-/*
- * Check the graph: steps that are never reached, loops that never end, variables that no handler
- * has set.
- */
-extern void wf_graph_check(WfGraph *graph, WfIssues *issues);
 
 #endif

@@ -393,23 +393,29 @@ own_key(const WfJson *node)
 	return key;
 }
 
-/* The name of the step in which a value stands, or NULL. */
+/* Is the value a step: an item of the "steps" of the definition, or of another step? */
+static bool
+is_step(const WfJson *node)
+{
+	const WfJson *list = node->parent;
+
+	if (list == NULL || list->type != WF_JSON_ARRAY || list->key == NULL || strcmp(list->key, "steps") != 0)
+		return false;
+	return list->parent->parent == NULL || is_step(list->parent);
+}
+
+/* The name of the innermost step in which a value stands, or NULL. */
 static const char *
 step_into(const WfJson *node)
 {
 	const WfJson *name;
 
-	for (; node->parent != NULL; node = node->parent)
-	{
-		const WfJson *list = node->parent;
-
-		if (list->parent == NULL || list->parent->parent != NULL || list->key == NULL ||
-			strcmp(list->key, "steps") != 0)
-			continue;
-		name = node->type == WF_JSON_OBJECT ? wf_json_member(node, "step") : NULL;
-		return name != NULL && name->type == WF_JSON_STRING && name->text[0] != '\0' ? name->text : NULL;
-	}
-	return NULL;
+	while (node != NULL && !is_step(node))
+		node = node->parent;
+	if (node == NULL || node->type != WF_JSON_OBJECT)
+		return NULL;
+	name = wf_json_member(node, "step");
+	return name != NULL && name->type == WF_JSON_STRING && name->text[0] != '\0' ? name->text : NULL;
 }
 
 static void add_issue(WfIssues *issues, const WfJson *node, const char *hint, const char *fmt, va_list args)
@@ -455,6 +461,17 @@ wf_json_member(const WfJson *object, const char *key)
 			return object->items[i];
 	}
 	return NULL;
+}
+
+bool
+wf_json_has_one_of(const WfJson *object, const char *const *keys, int nkeys)
+{
+	for (int i = 0; i < nkeys; i++)
+	{
+		if (wf_json_member(object, keys[i]) != NULL)
+			return true;
+	}
+	return false;
 }
 
 const char *

@@ -62,6 +62,9 @@ extern void wf_json_warning(WfIssues *issues, const WfJson *node, const char *hi
 /* The last member with that key, or NULL. */
 extern const WfJson *wf_json_member(const WfJson *object, const char *key);
 
+/* Has the object a member with one of these keys? */
+extern bool wf_json_has_one_of(const WfJson *object, const char *const *keys, int nkeys);
+
 /* The name of a type for messages: "a string", "an object", … */
 extern const char *wf_json_type_name(WfJsonType type);
 

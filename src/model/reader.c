@@ -262,17 +262,10 @@ void
 wf_read_step_name(WfReader *reader, const WfJson *node, void *target)
 {
 	*(int *) target = -1;
-	if (wf_reader_expect(reader, node, WF_JSON_STRING, NULL))
+	if (!wf_reader_expect(reader, node, WF_JSON_STRING, NULL))
+		reader->graph->has_bad_routes = true;
+	else
 		*(int *) target = wf_graph_route(reader->graph, reader->step ? reader->step->index : -1, node, reader->issues);
-}
-
-void
-wf_read_target(WfReader *reader, const WfJson *node, void *target)
-{
-	int step;
-
-	wf_read_step_name(reader, node, &step);
-	*(WfTargets *) target = wf_graph_target(step);
 }
 
 /* ---- times ---- */

@@ -94,8 +94,14 @@ extern void wf_read_attempt_timeout(WfReader *reader, const WfJson *node,
 									void *target);								   /* WfDuration; as ms in an int */
 extern void wf_read_until(WfReader *reader, const WfJson *node, void *target);	   /* WfTemplate *; a timestamp */
 extern void wf_read_step_name(WfReader *reader, const WfJson *node, void *target); /* int; of an existing step */
-/* WfTargets; of an existing step, none if there is no such step */
-extern void wf_read_target(WfReader *reader, const WfJson *node, void *target);
+/* WfTargets; of the existing steps among those that are named, by one name or a list */
+extern void wf_read_targets(WfReader *reader, const WfJson *node, void *target);
+
+/* Where a step goes: the target of these three is a WfRoute, that of the last a WfJoin. */
+extern void wf_read_next(WfReader *reader, const WfJson *node, void *target);
+extern void wf_read_choose(WfReader *reader, const WfJson *node, void *target);
+extern void wf_read_end(WfReader *reader, const WfJson *node, void *target);
+extern void wf_read_join(WfReader *reader, const WfJson *node, void *target);
 
 /* Read an object of templates or scalars, in the order as written. */
 extern void wf_read_pairs(WfReader *reader, const WfJson *node, WfPair **pairs, int *npairs);

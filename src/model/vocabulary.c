@@ -17,23 +17,12 @@ static const char keep_hint[] =
 
 static const uint32 webhook_variables = WF_VAR_BIT(WF_VAR_CALLBACK_URL) | WF_VAR_BIT(WF_VAR_HEARTBEAT_URL);
 
-static bool
-has_one_of(const WfJson *step, const char *const *keys, int nkeys)
-{
-	for (int i = 0; i < nkeys; i++)
-	{
-		if (wf_json_member(step, keys[i]) != NULL)
-			return true;
-	}
-	return false;
-}
-
 bool
 wf_vocabulary_has_reply(const WfJson *step)
 {
-	static const char *const keys[] = {"http", "sql", "call", "steps", "each", "send"};
+	static const char *const keys[] = {"http", "sql", "call", "each", "send"};
 
-	return has_one_of(step, FIELDS(keys));
+	return wf_json_has_one_of(step, FIELDS(keys));
 }
 
 bool
@@ -41,7 +30,7 @@ wf_vocabulary_has_attempts(const WfJson *step)
 {
 	static const char *const keys[] = {"http", "sql", "notify", "call", "steps", "each", "send"};
 
-	return has_one_of(step, FIELDS(keys));
+	return wf_json_has_one_of(step, FIELDS(keys));
 }
 
 static void
