@@ -81,6 +81,7 @@ begin_steps(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	bool		  ok = true;
 
 	visit->local = NULL;
+	visit->tokens.reached_end = false;
 	if (visit->def->local != NULL)
 	{
 		wf_engine_variables(visit, &variables);

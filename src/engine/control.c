@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "engine/answer.h"
 #include "engine/engine.h"
@@ -78,6 +79,9 @@ wf_engine_names(const WfVisit *visit, const WfFault *fault)
 	return wf_answer_is_named(visit, fault);
 }
 
+/* The pause after visits in a scope could not be interrupted. */
+#define INSIDE_PAUSE_MS 60000
+
 /* Forget the documents of a visit, which may be more than a row can hold. */
 static void
 drop_documents(WfVisit *visit)
@@ -95,6 +99,12 @@ wf_engine_fail(WfBatch *batch, WfVisit *visit, const WfFault *fault, WfFailing f
 	if (failing == WF_FAIL_ACTION && wf_has_accepted(visit) && visit->state != WF_STATE_CANCELLING)
 	{
 		wf_state_keep_callback(batch, visit);
+		return;
+	}
+	/* what could not be interrupted in a scope is tried again, after a while */
+	if (wf_state_is_phase(visit, WF_CANCEL_INSIDE))
+	{
+		wf_state_postpone(batch, visit, TimestampTzPlusMilliseconds(batch->now, INSIDE_PAUSE_MS));
 		return;
 	}
 	if (failing == WF_FAIL_BARE)
