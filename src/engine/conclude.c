@@ -67,7 +67,10 @@ wf_op_interrupt_inside(WfBatch *batch, WfVisit *scope)
 void
 wf_op_conclude(WfBatch *batch, WfVisit *scope)
 {
-	if (scope->tokens.n > 0)
+	bool interrupted = scope->cancel.outcome != WF_OUTCOME_NONE;
+
+	/* one that is interrupted without tokens finishes that by itself */
+	if (scope->tokens.n > 0 || (interrupted && scope->state != WF_STATE_CANCELLING))
 		return;
 	if (scope->state == WF_STATE_CANCELLING)
 		wf_push(batch, scope, WF_FINISH_CANCEL);

@@ -40,10 +40,13 @@ fail_outwards(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 
 	if (scope != NULL || ending)
 	{
-		visit->docs.result = NULL;
-		wf_token_end(batch, visit, outcome, error);
+		visit->outcome = outcome;
+		visit->error = error;
+		visit->docs.result = wf_token_result(visit, outcome, error);
+		/* first, since the scope is left when its last token has ended */
 		if (scope != NULL)
 			wf_token_caught(batch, scope, handler, wf_caught(visit));
+		wf_token_end(batch, visit, outcome, error);
 	}
 	else if (is_process(visit))
 		abort_instance(batch, visit, outcome, error);

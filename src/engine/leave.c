@@ -199,6 +199,9 @@ leave_by(WfBatch *batch, WfVisit *visit, const Leaving *leaving)
 		wf_data_make(visit, &leaving->change);
 	if (leaving->next->n == 0)
 		wf_scope_tokens(visit->instance, visit->scope)->reached_end = true;
+	/* first, since the scope is left when its last token has ended */
+	if (visit->def->route.kind == WF_ROUTE_ERROR)
+		throw_error(batch, visit, leaving->message);
 	wf_token_end(batch, visit, WF_OUTCOME_SUCCESS, NULL);
 	switch (visit->def->route.kind)
 	{
@@ -208,12 +211,10 @@ leave_by(WfBatch *batch, WfVisit *visit, const Leaving *leaving)
 			wf_token_follow(batch, visit, leaving->next, visit->caught);
 			break;
 		case WF_ROUTE_END:
+		case WF_ROUTE_ERROR:
 			break;
 		case WF_ROUTE_END_SCOPE:
 			end_scope(batch, visit);
-			break;
-		case WF_ROUTE_ERROR:
-			throw_error(batch, visit, leaving->message);
 			break;
 		case WF_ROUTE_ABORT:
 			abort_by_route(batch, visit, leaving->message);

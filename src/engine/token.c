@@ -187,6 +187,9 @@ cancelled_alone(WfVisit *visit, Jsonb *error)
 	if (message == NULL || !JsonbExtractScalar(&message->root, &value) || value.type != jbvString ||
 		value.val.string.len == 0)
 		return what;
+	/* of a scope, it tells of the last visit inside */
+	if (visit->memory.cancelled_inside != NULL)
+		return pnstrdup(value.val.string.val, value.val.string.len);
 	return psprintf("%s: %.*s", what, value.val.string.len, value.val.string.val);
 }
 
@@ -208,7 +211,7 @@ cancel_around(WfBatch *batch, WfVisit *visit, Jsonb *error)
 	WfInstance *instance = visit->instance;
 
 	if (visit->scope != NULL)
-		visit->scope->memory.cancelled_inside = error != NULL ? error : wf_cancel_error(batch, NULL);
+		visit->scope->memory.cancelled_inside = wf_cancel_error(batch, cancelled_alone(visit, error));
 	else if (instance->ending == WF_STATUS_ACTIVE)
 	{
 		instance->ending = WF_STATUS_ABORTED;
