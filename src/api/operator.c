@@ -193,7 +193,7 @@ move_visit_to(WfTarget *target, const char *from, const char *to)
 	WfVisit	   *visit;
 
 	refuse_suspended(instance);
-	if (instance->cancel_reason != NULL)
+	if (instance->ending != WF_STATUS_ACTIVE)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("instance " INT64_FORMAT " is being cancelled", instance->id));
 	step = wf_target_step(instance->process, to);

@@ -69,6 +69,12 @@ wf_op_enter(WfBatch *batch, WfVisit *visit)
 	}
 	else if (visit->memory.arriving)
 		wf_push(batch, visit, WF_ARRIVE);
+	else if (wf_state_is_process(visit))
+	{
+		/* its first step is to be there even if it is suspended: its number may be known outside */
+		wf_state_set_suspended(batch, visit, instance->status == WF_STATUS_SUSPENDED);
+		wf_push(batch, visit, WF_BEGIN);
+	}
 	else if (visit->def->async)
 		wf_token_defer(batch, visit, wf_state_executor_queue(batch, visit));
 	else if (instance->status == WF_STATUS_SUSPENDED || instance->entered > STEPS_PER_TRANSACTION ||

@@ -248,7 +248,7 @@ wf_engine_due(WfBatch *batch, WfVisit *visit)
 	else if (visit->state == WF_STATE_READY)
 		wf_push(batch, visit, WF_BEGIN);
 	else if (visit->state == WF_STATE_WAITING && visit->waits_for != WF_WAITS_FOR_NOTHING &&
-			 visit->waits_for != WF_WAITS_FOR_CALLBACK)
+			 visit->waits_for != WF_WAITS_FOR_CALLBACK && !wf_state_is_ending(visit))
 	{
 		wf_state_strike(visit);
 		wf_push(batch, visit, WF_HAPPEN);

@@ -24,12 +24,6 @@ abort_instance(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 	wf_push_close(batch, visit->instance, WF_STATUS_ABORTED, reason, error);
 }
 
-static bool
-is_process(const WfVisit *visit)
-{
-	return visit->def != NULL && visit->def->index == visit->instance->process->def->process_step;
-}
-
 /* The step itself does not catch what became of it: a scope around it does, or nobody. */
 static void
 fail_outwards(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
@@ -48,7 +42,7 @@ fail_outwards(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 			wf_token_caught(batch, scope, handler, wf_caught(visit));
 		wf_token_end(batch, visit, outcome, error);
 	}
-	else if (is_process(visit))
+	else if (wf_state_is_process(visit))
 		abort_instance(batch, visit, outcome, error);
 	else if (visit->state != WF_STATE_INCIDENT)
 		wf_token_become_incident(batch, visit, outcome, error);

@@ -186,7 +186,7 @@ end_scope(WfBatch *batch, WfVisit *visit)
 {
 	WfVisit *scope = visit->scope;
 
-	if (scope == NULL || scope->def->index == visit->instance->process->def->process_step)
+	if (scope == NULL || wf_state_is_process(scope))
 		wf_push_close(batch, visit->instance, WF_STATUS_COMPLETED, NULL, NULL);
 	else
 		wf_push_interrupt(batch, scope, WF_OUTCOME_SUCCESS, NULL);

@@ -383,6 +383,12 @@ wf_state_ignores_cancel(const WfVisit *visit)
 }
 
 bool
+wf_state_is_process(const WfVisit *visit)
+{
+	return visit->def != NULL && visit->def->index == visit->instance->process->def->process_step;
+}
+
+bool
 wf_state_is_scope(const WfVisit *visit)
 {
 	return visit->def != NULL && visit->def->action == WF_ACTION_STEPS;

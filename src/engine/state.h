@@ -43,6 +43,8 @@ extern bool wf_state_is_ending(const WfVisit *visit);
 extern bool wf_state_ignores_cancel(const WfVisit *visit);
 /* Is the visit a scope: has its step `steps`? */
 extern bool wf_state_is_scope(const WfVisit *visit);
+/* Is it the scope that contains the process, which has `timeout` or `catch`? */
+extern bool wf_state_is_process(const WfVisit *visit);
 
 /* Is the end of the visit still open: nothing was accepted, and nothing interrupts it? */
 extern bool wf_state_is_open(const WfVisit *visit);
