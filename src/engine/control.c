@@ -304,6 +304,8 @@ wf_engine_alarm(WfBatch *batch, WfVisit *visit)
 		return;
 	if (!outlives_handlers(batch, visit))
 		return;
+	if (wf_state_is_process(visit))
+		fault.message = "the timeout of the process has passed";
 	if (visit->clocks.deadline == 0 || visit->clocks.deadline > batch->now)
 	{
 		if (visit->clocks.heartbeat_deadline == 0 || visit->clocks.heartbeat_deadline > batch->now)
