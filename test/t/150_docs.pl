@@ -134,8 +134,14 @@ sub leads_to
 	my ($value) = @_;
 	return map { leads_to($_) } @$value if ref $value eq 'ARRAY';
 	return () unless ref $value eq 'HASH';
-	return map { $_ eq 'next' && !ref $value->{$_} ? $value->{$_} : leads_to($value->{$_}) } sort keys %$value;
+	return map { /^(next|else)$/ ? names($value->{$_}) : leads_to($value->{$_}) } sort keys %$value;
 }
+
+# One name, or a list of them, among which branches may have conditions.
+sub names { return map { ref $_ ? leads_to($_) : $_ } ref $_[0] eq 'ARRAY' ? @{ $_[0] } : $_[0] }
+
+# Names of steps, those in sub-processes included.
+sub steps_of { return map { ($_->{step}, steps_of(@{ $_->{steps} // [] })) } @_ }
 
 sub define_json
 {
@@ -143,9 +149,10 @@ sub define_json
 	my $json = eval { JSON::PP->new->utf8->decode($block->{text}) };
 	ok(defined $json, "$name is JSON") or return;
 	return unless ref $json eq 'HASH' && ($json->{step} || $json->{steps});
-	my %there = map { $_->{step} => 1 } @{ $json->{steps} // [$json] };
+	my $alone = $json->{step};
+	my %there = map { $_ => 1 } steps_of($alone ? $json : @{ $json->{steps} });
 	my @stubs = map { $there{$_}++ ? () : qq({"step": "$_", "end": true}) } leads_to($json);
-	my $definition = $json->{steps} ? $block->{text} : '{"steps": [' . join(', ', $block->{text}, @stubs) . ']}';
+	my $definition = $alone ? '{"steps": [' . join(', ', $block->{text}, @stubs) . ']}' : $block->{text};
 	$definition =~ s/'/''/g;
 	my ($status, undef, $stderr) = $node->psql($database, "SELECT workflow.define('$name', '$definition')", on_error_stop => 1);
 	is($status, 0, "$name can be defined") or diag($stderr);
