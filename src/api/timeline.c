@@ -353,6 +353,19 @@ describe_late(uint64 row)
 					wf_result_text(row, 4), told("", wf_result_text(row, 5)));
 }
 
+/* What the visit waits for, as its row says. */
+static const char *
+waited_for(const char *event)
+{
+	if (event == NULL)
+		return "waits";
+	if (strcmp(event, "steps") == 0)
+		return "its steps are under way";
+	if (strcmp(event, "join") == 0)
+		return "waits for other tokens to join it";
+	return psprintf("waits for a %s", event);
+}
+
 static const char *
 describe_waiting(uint64 row)
 {
@@ -367,7 +380,7 @@ describe_waiting(uint64 row)
 
 	if (wf_result_int64(row, 7) != 0)
 		return psprintf("waits until %s, for %s so far%s", time_text(result_time(row, 7)), lasts, handler);
-	return psprintf("waits for a %s, for %s so far%s%s%s%s", event != NULL ? event : "?", lasts,
+	return psprintf("%s, for %s so far%s%s%s%s", waited_for(event), lasts,
 					deadline != 0 ? psprintf(", until %s at most", time_text(deadline)) : "", handler,
 					silence != 0 ? psprintf(", until %s if nothing is heard", time_text(silence)) : "",
 					progress != NULL ? psprintf("; progress %s", clip_detail(progress)) : "");
@@ -382,10 +395,12 @@ describe_cancelling(uint64 row)
 
 	if (phase != NULL && strcmp(phase, "await") == 0)
 		stands = "the answer to its request is awaited first";
+	else if (phase != NULL && strcmp(phase, "inside") == 0)
+		stands = "what is in it ends first";
 	else if (phase != NULL && strcmp(phase, "confirm") == 0)
 		stands = psprintf("the callback that confirms it is waited for until %s", time_text(result_time(row, 7)));
-	return psprintf("is being cancelled, %s%s; %s", outcome,
-					because(outcome, wf_result_text(row, 12), wf_result_text(row, 13)), stands);
+	return psprintf("%s, %s%s; %s", strcmp(outcome, "SUCCESS") == 0 ? "is ended by a step in it" : "is being cancelled",
+					outcome, because(outcome, wf_result_text(row, 12), wf_result_text(row, 13)), stands);
 }
 
 static const char *

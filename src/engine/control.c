@@ -137,6 +137,16 @@ wf_engine_set_data(WfBatch *batch, WfInstance *instance, Jsonb *changes)
 
 /* ---- callbacks ---- */
 
+static const char *
+hint_for_callback(const WfVisit *visit)
+{
+	if (wf_state_is_scope(visit))
+		return "It ends with the steps in it: complete those, see the view workflow.waiting.";
+	if (visit->waits_for == WF_WAITS_FOR_JOIN)
+		return "It waits for other tokens to join it.";
+	return "A step takes callbacks if it has \"wait\": true.";
+}
+
 static void
 refuse_callback(WfVisit *visit)
 {
@@ -144,7 +154,7 @@ refuse_callback(WfVisit *visit)
 			errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " does not wait for a callback", visit->instance->id,
 				   visit->id),
 			errdetail("It is in state \"%s\" at step \"%s\".", wf_state_name(visit->state), visit->step),
-			errhint("A step takes callbacks if it has \"wait\": true."));
+			errhint("%s", hint_for_callback(visit)));
 }
 
 /*

@@ -30,6 +30,8 @@ wf_handler_begin(WfBatch *batch, WfVisit *visit, int entry)
 	WfFault		   fault = {.code = "INTERRUPTED", .message = "a handler of the step interrupted it"};
 	MemoryContext  old = MemoryContextSwitchTo(batch->context);
 
+	if (wf_state_is_process(visit))
+		fault.message = "a handler of the process interrupted it";
 	if (handler->interrupt)
 		wf_push_handler(batch, visit, handler, wf_engine_error(&fault, visit->attempt), NULL);
 	else if (!wf_token_room(visit, handler->next.n, &fault) ||

@@ -155,6 +155,8 @@ wf_token_caught(WfBatch *batch, WfVisit *scope, const WfEntry *handler, Jsonb *c
 	WfFault		  fault = {.code = "INTERRUPTED", .message = "a handler of the step caught what happened inside"};
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
+	if (wf_state_is_process(scope))
+		fault.message = "a handler of the process caught what happened in it";
 	wf_push_handler(batch, scope, handler, wf_engine_error(&fault, scope->attempt), caught);
 	MemoryContextSwitchTo(old);
 }
@@ -170,7 +172,9 @@ wf_token_ending_error(WfBatch *batch, const WfVisit *visit)
 		return wf_cancel_error(batch, instance->cancel_reason);
 	for (const WfVisit *scope = visit->scope; scope != NULL; scope = scope->scope)
 		if (scope->state == WF_STATE_CANCELLING)
-			return wf_cancel_error(batch, psprintf("what is in step \"%s\" ends with it", scope->step));
+			return wf_cancel_error(batch, wf_state_is_process(scope)
+											  ? "the process ends"
+											  : psprintf("what is in step \"%s\" ends with it", scope->step));
 	return wf_cancel_error(batch, NULL);
 }
 
