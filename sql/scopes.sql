@@ -134,6 +134,11 @@ SELECT pg_temp.done(:i, 'tell'), pg_temp.ended(:i), pg_temp.went(:i);
 SELECT workflow.start('scopes: process', '{"patience": "0.1 s", "remind": "1 day"}') AS i \gset
 CALL test.until($$SELECT status = 'aborted' FROM workflow.instances WHERE instance = $$ || :i);
 SELECT pg_temp.ended(:i), pg_temp.went(:i);
+-- end: "scope" directly in it completes the instance
+SELECT workflow.define('scopes: whole', '{"timeout": "1 day", "steps": [
+  {"step": "fork", "next": ["a", "b"]}, {"step": "a", "wait": true, "end": "scope"}, {"step": "b", "wait": true, "end": true}]}');
+SELECT workflow.start('scopes: whole') AS i \gset
+SELECT pg_temp.done(:i, 'a'), pg_temp.ended(:i), pg_temp.went(:i);
 -- its first visit is there even if it begins suspended
 SELECT workflow.suspend_process('scopes: process');
 SELECT workflow.start('scopes: process', '{"patience": "1 day", "remind": "1 day"}') AS i \gset
