@@ -46,7 +46,7 @@ SELECT workflow.define('define_forks: inner', '{"steps": [
 
 -- what a process catches; steps that its handlers lead to may stand anywhere, and follow on each other as others do
 SELECT workflow.define('define_forks: process', '{"timeout": "${$.patience}", "start": "first",
-  "catch": [{"on": ["TIMED_OUT", "late", "5xx"], "next": "tell"}, {"after": "1 h", "interrupt": false, "next": "remind"}, {"until": "2030-01-01", "save": {"by": "${$result.status}"}, "next": "stop"}],
+  "catch": [{"on": ["TIMED_OUT", "late", "*"], "next": "tell"}, {"after": "1 h", "interrupt": false, "next": "remind"}, {"until": "2030-01-01", "save": {"by": "${$result.status}"}, "next": "stop"}],
   "steps": [
     {"step": "remind", "notify": {"channel": "c", "payload": "${$caught.step}"}},
     {"step": "first", "wait": true},
@@ -57,3 +57,21 @@ SELECT workflow.define('define_forks: process', '{"timeout": "${$.patience}", "s
     {"step": "join", "join": 2, "end": "scope"}]}');
 SELECT workflow.define('define_forks: patience', '{"timeout": "1 day", "steps": [{"step": "a", "wait": true}, {"step": "b", "steps": [{"step": "c", "wait": true}]}]}');
 SELECT workflow.define('define_forks: nothing', '{"catch": [], "steps": [{"step": "a", "wait": true}]}');
+
+-- names of any script, as long as they may be, with blanks, signs of all kinds, and letters that are composed of several
+CREATE FUNCTION pg_temp.named(VARIADIC names text[]) RETURNS json LANGUAGE sql AS $$
+    SELECT json_build_object('start', names[1], 'timeout', '1 day', 'catch', json_build_array(json_build_object('on', '*', 'next', json_build_array(names[6]))), 'steps', json_build_array(
+        json_build_object('step', names[1], 'next', json_build_array(names[2], names[3], json_build_object('when', '$.x', 'next', json_build_array(names[4])))),
+        json_build_object('step', names[2], 'wait', true, 'next', names[5]),
+        json_build_object('step', names[3], 'wait', true, 'choose', json_build_array(json_build_object('next', json_build_array(names[5])))),
+        json_build_object('step', names[4], 'steps', json_build_array(json_build_object('step', names[7], 'next', names[8]), json_build_object('step', names[8])), 'next', names[5]),
+        json_build_object('step', names[5], 'join', 3, 'end', 'scope'),
+        json_build_object('step', names[6], 'wait', true)))
+$$;
+SELECT workflow.define('define_forks: names', pg_temp.named('开始', '发货 📦', '👩‍👩‍👧‍👦', E'e\u0301', E'\u00e9', ' two  blanks ', 'مرحبا بالعالم', E'tab\tand\nline "quoted" \\ $.x ${$.x}'));
+SELECT workflow.define('define_forks: names', pg_temp.named(repeat('a', 200), repeat('é', 100), repeat('界', 66), repeat('😀', 50), repeat('😀', 49), repeat('é', 99) || 'a', repeat(E'e\u0301', 66), repeat('界', 66) || '2'));
+-- what looks the same is not, nor is what differs in case, width or blanks at the end
+SELECT workflow.define('define_forks: names', pg_temp.named('A', 'a', E'\uff21', E'\u0391', E'\u0410', 'A ', ' A', E'A\u200b'));
+-- one byte too long, and not there
+SELECT path, message, hint, step FROM workflow.check(pg_temp.named(repeat('a', 200), repeat('é', 100) || 'a', repeat('界', 67), repeat('😀', 50) || 'é', 'e', 'f', 'g', 'h'));
+SELECT path, message, hint, step FROM workflow.check('{"steps": [{"step": "开始", "next": ["发货", "完戍"]}, {"step": "发货", "join": "any"}, {"step": "完成", "join": "all"}, {"step": "👍🏽", "next": ["é"]}]}');

@@ -17,6 +17,28 @@ SELECT workflow.define('limits: waits', pg_temp.flat(5001, '{"wait": true}'));
 SELECT workflow.define('limits: sets', pg_temp.flat(5000, '{"set": {"a": {"b": ["${$.n}", {"c": {}}]}}}'));
 SELECT workflow.define('limits: backwards', pg_temp.backwards(5000));
 
+-- joins: as many as a list may have, one in five steps, in a loop of them all
+CREATE FUNCTION pg_temp.joined(n int, how jsonb, last jsonb) RETURNS json LANGUAGE sql AS $$
+    SELECT json_build_object('steps', json_agg(jsonb_build_object('step', 's' || g, 'wait', true) || CASE WHEN g = n THEN last
+        WHEN g % 5 = 0 THEN jsonb_build_object('join', how) WHEN g % 5 = 1 THEN jsonb_build_object('next', jsonb_build_array('s' || g + 1, 's' || g + 2)) WHEN g % 5 = 2 THEN jsonb_build_object('next', 's' || g + 3) ELSE '{}' END ORDER BY g)) FROM generate_series(1, n) g
+$$;
+SELECT clock_timestamp() AS began \gset
+SELECT workflow.define('limits: joins', pg_temp.joined(5000, '"any"', '{"join": "all"}'));
+SELECT workflow.define('limits: joins', pg_temp.joined(5000, '2', '{"join": 2, "next": "s1"}'));
+SELECT workflow.define('limits: joins', pg_temp.joined(5000, '"all"', '{"join": "all", "next": "s1"}'));
+SELECT clock_timestamp() - :'began' < '9 s' AS soon;
+SELECT workflow.define('limits: joins', pg_temp.flat(1001, '{"join": "any"}'));
+-- one fork into all that there may be
+CREATE FUNCTION pg_temp.forked(n int) RETURNS json LANGUAGE sql AS $$
+    SELECT json_build_object('steps', json_build_array(json_build_object('step', 'fork', 'next', json_agg('s' || g ORDER BY g)), json_build_object('step', 'join', 'join', n, 'end', true))::jsonb
+        || jsonb_agg(jsonb_build_object('step', 's' || g, 'wait', true, 'next', 'join') ORDER BY g)) FROM generate_series(1, n) g
+$$;
+SELECT workflow.define('limits: fork', pg_temp.forked(4998));
+SELECT workflow.define('limits: fork', pg_temp.forked(4999));
+-- steps count wherever they stand
+SELECT workflow.define('limits: inside', json_build_object('steps', json_build_array(json_build_object('step', 'in', 'steps', pg_temp.flat(4999, '{"wait": true}') -> 'steps')), 'timeout', '1 day'));
+SELECT workflow.define('limits: inside', json_build_object('steps', json_build_array(json_build_object('step', 'in', 'steps', pg_temp.flat(5000, '{"wait": true}') -> 'steps'))));
+
 -- a token goes through
 SELECT workflow.start('limits: waits') AS instance \gset
 SELECT step FROM workflow.waiting WHERE instance = :instance;

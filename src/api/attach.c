@@ -313,7 +313,7 @@ check_serial_step(const WfAttachment *wanted, const WfDefinition *def)
 	if (wanted->serial_column == NULL)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("serial_step is given without serial_column"));
 	step = wf_definition_step(def, wanted->serial_step);
-	if (step < 0)
+	if (step < 0 || step == def->process_step)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("process \"%s\" has no step \"%s\"", wanted->process, wanted->serial_step));
 	if (wf_step_waits_for(&def->steps[step]) != WF_EVENT_CALLBACK)

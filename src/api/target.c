@@ -181,7 +181,9 @@ wf_target_look(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege p
 static const char *
 step_name_of(const void *names, int i)
 {
-	return ((const WfDefinition *) names)->steps[i].name;
+	const WfDefinition *def = names;
+
+	return i == def->process_step ? NULL : def->steps[i].name;
 }
 
 int
@@ -191,7 +193,7 @@ wf_target_step(const WfProcess *process, const char *name)
 	int					step = wf_definition_step(def, name);
 	int					near;
 
-	if (step >= 0)
+	if (step >= 0 && step != def->process_step)
 		return step;
 	near = wf_issue_nearest(name, def, def->nsteps, step_name_of);
 	ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),

@@ -155,9 +155,9 @@ read_local(WfReader *reader, const WfJson *node, void *target)
 {
 	WfStep *step = target;
 
-	wf_read_changes(reader, node, &step->local);
-	if (step->local == NULL)
+	if (!wf_reader_expect(reader, node, WF_JSON_OBJECT, NULL))
 		return;
+	wf_read_changes(reader, node, &step->local);
 	step->local_names = palloc(Max(node->n, 1) * sizeof(char *));
 	for (int i = 0; i < node->n; i++)
 	{
@@ -211,190 +211,6 @@ static const WfReaderField step_fields[] = {
 	{"end", wf_read_end, offsetof(WfStep, route), false, WF_AT_END},
 };
 
-static const char *const action_keys[] = {"http", "sql", "notify", "set", "call", "steps"};
-static const char *const route_keys[] = {"next", "choose", "first_of", "end"};
-
-/* Of keys that exclude each other, an issue names the first two that are there. */
-static void
-check_at_most_one(WfReader *reader, const WfJson *node, const char *const *keys, int nkeys, const char *message,
-				  const char *hint)
-{
-	const char *first = NULL;
-
-	for (int i = 0; i < nkeys; i++)
-	{
-		if (wf_json_member(node, keys[i]) == NULL)
-			continue;
-		if (first)
-		{
-			wf_json_issue(reader->issues, node, hint, "%s: \"%s\" and \"%s\"", message, first, keys[i]);
-			return;
-		}
-		first = keys[i];
-	}
-}
-
-/* The place of the handler in `catch` that became this entry. */
-static const WfJson *
-handler_node(const WfStep *step, const WfJson *node, int entry)
-{
-	return wf_json_member(node, "catch")->items[entry - step->nwaits];
-}
-
-/*
- * Check keys about outside systems: only a callback can be late or need heartbeats, and only a
- * request can be cancelled by another one.
- */
-static void
-check_outside(WfReader *reader, const WfJson *node)
-{
-	WfStep		 *step = reader->step;
-	const WfJson *heartbeat = wf_json_member(node, "heartbeat");
-	const WfJson *warn_waiting = wf_json_member(node, "warn_waiting");
-	const WfJson *cancel = wf_json_member(node, "cancel");
-	bool		  event = wf_json_member(node, "wait") || wf_json_member(node, "first_of");
-	/* an event that could not be read has its own issue */
-	bool no_callback = !event || wf_is_clock(wf_step_waits_for(step));
-
-	if (warn_waiting && no_callback)
-		wf_json_issue(reader->issues, warn_waiting,
-					  "It is for waits for a callback, since a clock is never late: give the step \"wait\": true.",
-					  "there is no callback to wait for");
-	if (heartbeat && no_callback)
-		wf_json_issue(reader->issues, heartbeat,
-					  "It is missed while a callback is waited for: give the step \"wait\": true.",
-					  "there is no callback to wait for");
-	if (cancel && wf_json_member(node, "http") == NULL)
-		wf_json_issue(reader->issues, cancel, "Only \"http\" can be asked to stop by a request.",
-					  "there is no request that could be cancelled");
-	/* a path belongs to the step's server, while a url finds its own */
-	if (step->cancel && step->http && step->cancel->http->url == NULL)
-		step->cancel->http->server = step->http->server;
-}
-
-/*
- * Does a token go through the step at once, so that no timeout or handler with a time could ever
- * begin?
- */
-static bool
-takes_no_time(const WfReader *reader, const WfJson *node)
-{
-	static const char *const later[] = {"wait", "first_of", "join"};
-
-	for (int i = 0; i < lengthof(later); i++)
-	{
-		if (wf_json_member(node, later[i]) != NULL)
-			return false;
-	}
-	return !wf_vocabulary_has_attempts(node) && !reader->step->async;
-}
-
-static void
-check_clocks(WfReader *reader, const WfJson *node)
-{
-	const WfStep *step = reader->step;
-	const WfJson *timeout = wf_json_member(node, "timeout");
-
-	if (!takes_no_time(reader, node))
-		return;
-	if (timeout != NULL)
-		wf_json_issue(reader->issues, timeout, "Give it to the step that waits or calls out.",
-					  "there is nothing that could take so long: the step goes on at once");
-	for (int i = step->nwaits; i < step->nentries; i++)
-	{
-		if (step->entries[i].event.kind != WF_EVENT_NONE)
-			wf_json_issue(reader->issues, handler_node(step, node, i), "Give it to the step that waits or calls out.",
-						  "can never begin: the step goes on at once");
-	}
-}
-
-/* Warn of handlers for TIMED_OUT and DIED in steps that have no timeout or heartbeat. */
-static void
-warn_of_outcomes(WfReader *reader, const WfJson *node)
-{
-	const WfStep *step = reader->step;
-
-	for (int i = step->nwaits; i < step->nentries; i++)
-	{
-		const WfJson *on = wf_json_member(handler_node(step, node, i), "on");
-
-		if ((step->entries[i].outcomes & (1u << WF_OUTCOME_TIMED_OUT)) != 0 && wf_json_member(node, "timeout") == NULL)
-			wf_json_warning(
-				reader->issues, on,
-				"A step times out after its own \"timeout\"; an attempt of http that took too long has the code \"timeout\".",
-				"TIMED_OUT never happens: the step has no \"timeout\"");
-		if ((step->entries[i].outcomes & (1u << WF_OUTCOME_DIED)) != 0 && wf_json_member(node, "heartbeat") == NULL)
-			wf_json_warning(reader->issues, on, "A step dies of silence that is longer than its \"heartbeat\".",
-							"DIED never happens: the step has no \"heartbeat\"");
-	}
-}
-
-/* Warn of variables that exist in this step but have no use there. */
-static void
-warn_of_variables(WfReader *reader, const WfJson *node)
-{
-	bool callback = wf_json_member(node, "wait") != NULL && !wf_is_clock(wf_step_waits_for(reader->step));
-
-	if ((reader->mentioned & WF_VAR_BIT(WF_VAR_CALLBACK_URL)) != 0 && !callback &&
-		wf_json_member(node, "first_of") == NULL)
-		wf_json_warning(reader->issues, node,
-						"The URL is good for the visit that it was made in: give that step \"wait\": true.",
-						"\"$callback_url\" is of no use: the step does not wait for a callback");
-	if ((reader->mentioned & WF_VAR_BIT(WF_VAR_RESULT)) != 0 && !callback && !wf_vocabulary_has_attempts(node) &&
-		wf_json_member(node, "first_of") == NULL)
-		wf_json_warning(reader->issues, node,
-						"It is of this very visit; what an earlier step brought is kept by that step's \"save\".",
-						"\"$result\" says nothing: the step neither calls out nor waits for a callback");
-}
-
-/* Refuse classes of status codes in steps without "http": only an HTTP answer has a status. */
-static void
-check_classes(WfReader *reader, const WfJson *node)
-{
-	const WfStep *step = reader->step;
-
-	if (wf_json_member(node, "http") != NULL)
-		return;
-	for (int i = step->nwaits; i < step->nentries; i++)
-	{
-		for (int c = 0; c < step->entries[i].ncodes; c++)
-		{
-			if (wf_is_status_class(step->entries[i].codes[c]))
-				wf_json_issue(reader->issues, wf_json_member(handler_node(step, node, i), "on"), NULL,
-							  "\"%s\" is never what is wrong with a step without \"http\"", step->entries[i].codes[c]);
-		}
-	}
-}
-
-static void
-check_step_node(WfReader *reader, const WfJson *node)
-{
-	const WfJson *retry = wf_json_member(node, "retry");
-	bool		  has_reply = wf_vocabulary_has_reply(node);
-
-	check_at_most_one(reader, node, FIELDS(action_keys), "has more than one action",
-					  "A step does one thing: make a step of each.");
-	check_at_most_one(reader, node, FIELDS(route_keys), "has more than one way to go on",
-					  "A step has one of \"next\", \"choose\" and \"end\".");
-	if (!has_reply && wf_json_member(node, "save_reply"))
-		wf_json_issue(reader->issues, wf_json_member(node, "save_reply"),
-					  "Only \"http\" and \"sql\" have a reply; \"save\" keeps what a callback brings.",
-					  "there is no action whose reply could be saved");
-	if (!has_reply && retry)
-		wf_json_issue(reader->issues, retry, "Only \"http\" and \"sql\" are tried again.",
-					  "there is no action that could be tried again");
-	if (retry && retry->type == WF_JSON_OBJECT)
-		wf_retry_check(reader, retry);
-	check_outside(reader, node);
-	check_clocks(reader, node);
-	check_classes(reader, node);
-	warn_of_outcomes(reader, node);
-	warn_of_variables(reader, node);
-	if (wf_json_member(node, "wait") && wf_json_member(node, "first_of"))
-		wf_json_issue(reader->issues, node, "The events of \"first_of\" stand instead of \"wait\".",
-					  "\"wait\" and \"first_of\" cannot be given together");
-}
-
 /*
  * Add the routes that stand in parts which are not supported yet, lest the steps to which they lead
  * be called unreachable.
@@ -430,7 +246,7 @@ read_step_node(WfReader *reader, const WfJson *node, WfStep *step)
 	{
 		const WfJson *first_of = wf_json_member(node, "first_of");
 
-		check_step_node(reader, node);
+		wf_step_check(reader, node);
 		if (first_of)
 		{
 			add_hidden_edges(reader, first_of);
@@ -638,11 +454,14 @@ wf_definition_compile(const char *json, WfReferences *references, WfIssues *issu
 	int			  before = issues->n;
 	const WfJson *root = wf_json_parse(json, issues);
 
+	graph->def.process_step = -1;
 	if (root == NULL || !wf_reader_expect(&reader, root, WF_JSON_OBJECT, NULL) || !index_steps(&reader, root))
 		return NULL;
 
 	begin_process(graph, root);
 	wf_read_object(&reader, root, "a definition", FIELDS(definition_fields), &graph->def);
+	if (graph->def.nsteps > 0 && graph->def.process_step >= 0)
+		wf_step_check_process(&reader, root);
 	if (graph->def.data == NULL)
 		graph->def.data = wf_jsonb_empty_object();
 	if (graph->def.retry.given)

@@ -17,7 +17,7 @@ extern void wf_flow_check(WfGraph *graph, WfIssues *issues);
 
 /*
  * Number the joins of each list, find from where they are reached and where new rounds begin, and
- * check that they can fill. All routes must lead somewhere.
+ * check that they can fill. No route may lead to another list.
  */
 extern void wf_flow_joins(WfGraph *graph, WfIssues *issues);
 

@@ -390,6 +390,30 @@ count_arrivals(const Flow *flow, const WfStepList *list, const WfStep *join, int
 	return tokens[list->start];
 }
 
+/* Is it known of all routes and handlers where they lead? */
+static bool
+all_lead(const WfDefinition *def)
+{
+	for (int i = 0; i < def->nsteps; i++)
+	{
+		const WfStep *step = &def->steps[i];
+
+		if (step->route.kind == WF_ROUTE_NEXT && step->route.next.n == 0)
+			return false;
+		for (int b = 0; b < step->route.nbranches; b++)
+		{
+			if (step->route.branches[b].next.n == 0)
+				return false;
+		}
+		for (int e = step->nwaits; e < step->nentries; e++)
+		{
+			if (step->entries[e].next.n == 0)
+				return false;
+		}
+	}
+	return true;
+}
+
 static void
 check_fill(const WfGraph *graph, const Flow *flow, WfIssues *issues)
 {
@@ -428,5 +452,6 @@ wf_flow_joins(WfGraph *graph, WfIssues *issues)
 	find_reached(&flow);
 	set_reaches(&flow);
 	find_rounds(&flow);
-	check_fill(graph, &flow, issues);
+	if (all_lead(def))
+		check_fill(graph, &flow, issues);
 }

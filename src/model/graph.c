@@ -142,8 +142,7 @@ add_top(WfGraph *graph, const WfJson *root, const WfJson *steps, WfIssues *issue
 {
 	bool *handled;
 
-	graph->def.process_step = -1;
-	if (wf_json_member(root, "timeout") == NULL && wf_json_member(root, "catch") == NULL)
+	if (steps->n == 0 || (wf_json_member(root, "timeout") == NULL && wf_json_member(root, "catch") == NULL))
 	{
 		add_steps(graph, add_list(graph, -1), steps, NULL, true);
 		return;
@@ -278,23 +277,22 @@ static const char *
 guess_step(WfGraph *graph, int from, const WfJson *node)
 {
 	const WfDefinition *def = &graph->def;
-	const WfStepList   *list = &def->lists[from >= 0 ? def->steps[from].list : wf_graph_top_list(graph)];
-	int					first = list->first;
-	int					n = list->n;
+	int					number = from >= 0 ? def->steps[from].list : 0;
+	WfStepList			list = def->lists[number];
 	int					near;
 
-	if (written_list(graph, list - def->lists) == 0)
+	/* the lists of the process lie one after the other */
+	if (written_list(graph, number) == 0)
 	{
-		/* the lists of the process lie one after the other */
-		first = 0;
-		n = def->lists[0].n + (def->process_step >= 0 ? def->lists[wf_graph_top_list(graph)].n : 0);
+		list.first = 0;
+		list.n = def->lists[0].n + (def->process_step >= 0 ? def->lists[wf_graph_top_list(graph)].n : 0);
 	}
-	near = wf_issue_nearest(node->text, def->steps + first, n, step_name_by_number);
+	near = wf_issue_nearest(node->text, def->steps + list.first, list.n, step_name_by_number);
 	if (near >= 0)
 	{
 		/* so that the step that was meant is not called unreachable as well */
-		wf_graph_add_edge(graph, from, first + near);
-		return wf_issue_perhaps(def->steps[first + near].name, node->text);
+		wf_graph_add_edge(graph, from, list.first + near);
+		return wf_issue_perhaps(def->steps[list.first + near].name, node->text);
 	}
 	return pg_strcasecmp(node->text, "end") == 0 ? "A path ends with \"end\": true instead of \"next\"." : NULL;
 }
@@ -307,11 +305,16 @@ wf_graph_route(WfGraph *graph, int from, const WfJson *node, WfIssues *issues)
 	int					list = from >= 0 ? written_list(graph, def->steps[from].list) : 0;
 
 	if (to >= 0 && to != def->process_step && written_list(graph, def->steps[to].list) == list)
+	{
+		/* of the two lists of the process, only if both lead there, which has its issue */
+		if (from >= 0 && def->steps[to].list != def->steps[from].list)
+			graph->has_bad_routes = true;
 		return to;
+	}
 	graph->has_bad_routes = true;
 	if (to < 0 || to == def->process_step)
 	{
-		wf_json_issue(issues, node, wf_issues_full(issues) ? NULL : guess_step(graph, from, node),
+		wf_json_issue(issues, node, wf_issues_full(issues) || def->nlists == 0 ? NULL : guess_step(graph, from, node),
 					  "there is no step \"%s\"", wf_issue_clip(node->text));
 		return -1;
 	}

@@ -34,7 +34,7 @@ static const struct
 	const char *hint;
 } takes[] = {
 	{"step", "A step has a name of its own, a string of 1 to 200 bytes."},
-	{"next", "It is the name of a step; without it the following step is next."},
+	{"next", "It is the name of a step, or a list of them; without it the following step is next."},
 	{"start", "It is the name of a step; without it the first one listed is entered first."},
 	{"sql",
 	 "One statement; its parameters are visit.data, visit.serial_number, visit.instance, visit.business_key, visit.step, visit.attempt, and visit.item and visit.index, which are null as there are no loops yet."},
@@ -58,10 +58,12 @@ static const struct
 	{"catch",
 	 "Entries {\"on\": outcomes or codes, \"next\": step}, or with \"after\" or \"until\" in place of \"on\"."},
 	{"on", "An outcome, an error code, a list of them, or \"*\"."},
-	{"end", "true, {\"error\": code, \"message\": text} or {\"abort\": reason}."},
+	{"end", "true, \"scope\", {\"error\": code, \"message\": text} or {\"abort\": reason}."},
 	{"error", "A code, 1 to 200 characters, which callers see."},
 	{"wait", "true, {\"callback\": true}, {\"after\": interval} or {\"until\": timestamp}."},
 	{"steps", "An array of steps, each an object: {\"step\": name, ...}."},
+	{"else", "It is the name of a step, or a list of them."},
+	{"local", "{field: template}, fields that the steps of the sub-process see as data."},
 	{"http", "{\"server\": name, \"path\": text, \"body\": template} and the like."},
 	{"notify", "{\"channel\": text, \"payload\": template}"},
 	{"query", "{name: text}"},

@@ -261,8 +261,13 @@ wf_read_predicate(WfReader *reader, const WfJson *node, void *target)
 void
 wf_read_step_name(WfReader *reader, const WfJson *node, void *target)
 {
+	const char *hint = NULL;
+
 	*(int *) target = -1;
-	if (!wf_reader_expect(reader, node, WF_JSON_STRING, NULL))
+	if (node->type == WF_JSON_OBJECT)
+		hint =
+			"Branches with conditions stand in the \"next\" of a step, in a list: [{\"when\": ..., \"next\": ...}, ...].";
+	if (!wf_reader_expect(reader, node, WF_JSON_STRING, hint))
 		reader->graph->has_bad_routes = true;
 	else
 		*(int *) target = wf_graph_route(reader->graph, reader->step ? reader->step->index : -1, node, reader->issues);

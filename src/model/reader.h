@@ -97,6 +97,10 @@ extern void wf_read_step_name(WfReader *reader, const WfJson *node, void *target
 /* WfTargets; of the existing steps among those that are named, by one name or a list */
 extern void wf_read_targets(WfReader *reader, const WfJson *node, void *target);
 
+/* Check, when a step was read, whether its keys fit together; the same for the process itself. */
+extern void wf_step_check(WfReader *reader, const WfJson *node);
+extern void wf_step_check_process(WfReader *reader, const WfJson *root);
+
 /* Where a step goes: the target of these three is a WfRoute, that of the last a WfJoin. */
 extern void wf_read_next(WfReader *reader, const WfJson *node, void *target);
 extern void wf_read_choose(WfReader *reader, const WfJson *node, void *target);
