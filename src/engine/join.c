@@ -78,12 +78,12 @@ go_on(WfBatch *batch, WfVisit *visit)
 }
 
 static void
-lack_tokens(WfBatch *batch, WfVisit *visit, int64 arrived)
+lack_tokens(WfBatch *batch, WfVisit *visit, const char *others)
 {
 	WfFault fault = {0};
 
-	wf_fault(&fault, WF_CODE_JOIN, "the join waits for %d tokens, of which " INT64_FORMAT " came and no other can come",
-			 visit->def->join.n, arrived);
+	wf_fault(&fault, WF_CODE_JOIN, "the join waits for %d tokens, of which " INT64_FORMAT " came and %s",
+			 visit->def->join.n, wf_scope_join(visit)->arrived, others);
 	wf_push_fault(batch, visit, &fault);
 }
 
@@ -139,7 +139,7 @@ break_the_tie(WfBatch *batch, WfInstance *instance, const WfStepList *list, WfTo
 	if (all)
 		go_on(batch, longest);
 	else
-		lack_tokens(batch, longest, wf_scope_join(longest)->arrived);
+		lack_tokens(batch, longest, "the others wait at joins");
 }
 
 void
@@ -170,7 +170,7 @@ wf_op_judge(WfBatch *batch, WfInstance *instance, WfVisit *scope)
 		if (verdict == GOES_ON)
 			go_on(batch, visit);
 		else
-			lack_tokens(batch, visit, join->arrived);
+			lack_tokens(batch, visit, "no other can come");
 	}
 	if (nstanding > 0 && nmoving == 0 && tokens->n == nstanding)
 		break_the_tie(batch, instance, list, tokens);
