@@ -68,6 +68,14 @@ SELECT pg_temp.ended(:i), pg_temp.went(:i);
 SELECT workflow.start('scopes: star') AS i \gset
 SELECT workflow.cancel_visit(serial_number) FROM workflow.visits WHERE instance = :i AND step = 's';
 SELECT pg_temp.ended(:i), pg_temp.went(:i);
+-- a scope between ends without success, too
+SELECT workflow.define('scopes: between', '{"steps": [
+  {"step": "outer", "catch": [{"on": "far", "next": "caught"}], "next": "end", "steps": [
+    {"step": "middle", "save": {"saved": true}, "next": "after", "steps": [{"step": "a", "wait": true}]}, {"step": "after", "set": {"after": true}}]},
+  {"step": "caught", "next": "end"}, {"step": "end", "end": true}]}');
+SELECT workflow.start('scopes: between') AS i \gset
+SELECT test.try(format('SELECT workflow.heartbeat(%L)', serial_number)) FROM workflow.visits WHERE instance = :i AND step = 'middle';
+SELECT pg_temp.failed(:i, 'a', 'far'), pg_temp.ended(:i), pg_temp.went(:i);
 -- uncaught errors: an incident where it happened, in all scopes around; an error thrown aborts the instance
 SELECT workflow.define('scopes: uncaught', '{"steps": [
   {"step": "s", "end": true, "steps": [

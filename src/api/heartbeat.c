@@ -61,7 +61,8 @@ wf_heartbeat_apply(WfTarget *target, const WfSerial *serial, Jsonb *progress)
  * workflow.heartbeat(serial_number text, progress jsonb) → boolean
  *
  * False: the work is no longer wanted, so the caller should stop. Errors: 22P02 malformed, 42704
- * unknown, 42501 without the privilege complete, 22023 for a progress of more than 64 kB.
+ * unknown, 42501 without the privilege complete, 22023 for a progress of more than 64 kB, 55000 for a
+ * visit that waits for other tokens.
  */
 Datum
 workflow_heartbeat(PG_FUNCTION_ARGS)
@@ -91,7 +92,7 @@ moved_deadline(WfVisit *visit, const Interval *by)
 {
 	WfDuration	duration = {.present = true, .interval = *by};
 	WfFault		fault = {0};
-	WfVariables scope;
+	WfVariables variables;
 	TimestampTz at;
 
 	if (visit->clocks.deadline == 0)
@@ -99,8 +100,8 @@ moved_deadline(WfVisit *visit, const Interval *by)
 				errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " has no deadline", visit->instance->id, visit->id),
 				errdetail("It is in state \"%s\" at step \"%s\".", wf_state_name(visit->state), visit->step),
 				errhint("A visit has one if its step has a \"timeout\"."));
-	wf_engine_variables(visit, &scope);
-	if (!wf_clock_after(visit, &duration, &scope, visit->clocks.deadline, &at, &fault))
+	wf_engine_variables(visit, &variables);
+	if (!wf_clock_after(visit, &duration, &variables, visit->clocks.deadline, &at, &fault))
 		ereport(ERROR, errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("the deadline cannot be moved by that"),
 				errdetail("%s.", fault.message));
 	if (TIMESTAMP_NOT_FINITE(at))

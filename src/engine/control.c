@@ -214,6 +214,8 @@ wf_engine_wanted(const WfVisit *visit)
 bool
 wf_engine_heartbeat(WfBatch *batch, WfVisit *visit, Jsonb *progress)
 {
+	if (visit->state != WF_STATE_INCIDENT && (wf_state_is_scope(visit) || wf_scope_stands(visit)))
+		refuse_callback(visit);
 	if (!wf_engine_wanted(visit))
 		return false;
 	if (visit->state == WF_STATE_WAITING && visit->clocks.heartbeat_deadline != 0)

@@ -95,7 +95,10 @@ extern void wf_engine_resume(WfBatch *batch, WfInstance *instance);
 /* Is what the service was asked for still wanted? */
 extern bool wf_engine_wanted(const WfVisit *visit);
 
-/* A heartbeat, with a progress (NULL: none). Returns false if the service should stop. */
+/*
+ * A heartbeat, with a progress (NULL: none). Returns false if the service should stop. ERROR 55000 for a
+ * scope, and for a visit that stands at a join: no service works on these.
+ */
 extern bool wf_engine_heartbeat(WfBatch *batch, WfVisit *visit, Jsonb *progress);
 
 /* Set a new deadline. */

@@ -128,7 +128,12 @@ break_the_tie(WfBatch *batch, WfInstance *instance, const WfStepList *list, WfTo
 			tokens->joins[slot].standing != 0 ? standing_visit(batch, instance, &tokens->joins[slot]) : NULL;
 		bool is_all = steps[list->joins[slot]].join.kind == WF_JOIN_ALL;
 
-		if (!waits(visit) || (all && !is_all))
+		if (tokens->joins[slot].standing == 0)
+			continue;
+		/* an incident may still go on */
+		if (!waits(visit))
+			return;
+		if (all && !is_all)
 			continue;
 		if (longest == NULL || is_all != all || stands_longer(visit, longest))
 			longest = visit;

@@ -187,17 +187,18 @@ wf_token_is_genuine(WfTokenPurpose purpose, int64 instance, int64 visit, const c
 /* ---- URLs ---- */
 
 static const char *
-make_url(const WfVariables *scope, bool heartbeat)
+make_url(const WfVariables *variables, bool heartbeat)
 {
 	WfTokenPurpose purpose = heartbeat ? WF_TOKEN_HEARTBEAT : WF_TOKEN_CALLBACK;
 	const char	  *base = wf_setting_callback_base;
 	int			   len = strlen(base);
 
-	if (scope->visit == 0)
+	if (variables->visit == 0)
 		return NULL;
 	while (len > 0 && base[len - 1] == '/')
 		len--;
-	return psprintf("%.*s/%s/%s", len, base, purposes[purpose], wf_token_make(purpose, scope->instance, scope->visit));
+	return psprintf("%.*s/%s/%s", len, base, purposes[purpose],
+					wf_token_make(purpose, variables->instance, variables->visit));
 }
 
 static bool
@@ -211,7 +212,7 @@ has_base(void)
  * back.
  */
 static const char *
-refuse_url(const WfVariables *scope, bool heartbeat)
+refuse_url(const WfVariables *variables, bool heartbeat)
 {
 	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			has_base() ? errmsg("this database has no key for tokens") : errmsg("workflow.callback_base is not set"));
@@ -219,7 +220,7 @@ refuse_url(const WfVariables *scope, bool heartbeat)
 }
 
 void
-wf_token_offer_urls(WfVariables *scope)
+wf_token_offer_urls(WfVariables *variables)
 {
-	scope->url = has_base() && wf_token_load_key() ? make_url : refuse_url;
+	variables->url = has_base() && wf_token_load_key() ? make_url : refuse_url;
 }
