@@ -168,10 +168,10 @@ wf_op_judge(WfBatch *batch, WfInstance *instance, WfVisit *scope)
 		nstanding += join->standing != 0;
 		if (verdict == STANDS)
 			continue;
+		nmoving++;
 		visit = standing_visit(batch, instance, join);
 		if (!waits(visit))
 			continue;
-		nmoving++;
 		if (verdict == GOES_ON)
 			go_on(batch, visit);
 		else

@@ -33,7 +33,7 @@ extern bool wf_token_is_genuine(WfTokenPurpose purpose, int64 instance, int64 vi
 extern bool wf_token_load_key(void);
 
 /*
- * Offer the URLs of webhooks to templates of this variables, if workflow.callback_base is set. A URL is
+ * Offer the URLs of webhooks to templates with these variables, if workflow.callback_base is set. A URL is
  * made only when a template asks for it, since few do.
  */
 extern void wf_token_offer_urls(WfVariables *variables);
