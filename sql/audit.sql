@@ -41,7 +41,7 @@ SELECT workflow.extend(:'sn', '1 century 99999999 years');
 \set VERBOSITY sqlstate
 SELECT workflow.retry(:'sn');
 \set VERBOSITY default
-SELECT workflow.move(:i, 'ask', 'pay') IS NOT NULL AS moved;
+SELECT workflow.move(:'sn', 'pay') IS NOT NULL AS moved;
 RESET ROLE;
 SELECT serial_number AS sn FROM workflow.waiting WHERE instance = :i \gset
 SELECT workflow.complete(:'sn', '"s5"');

@@ -32,7 +32,7 @@ SELECT test.sn(:i) AS sn \gset
 SET ROLE completed_by_app;
 SELECT workflow.complete(:'sn', '0');
 RESET ROLE;
-SELECT workflow.move(:i, 'refused', 'skipped') IS NOT NULL AS moved;
+SELECT workflow.move(:'sn', 'skipped') IS NOT NULL AS moved;
 SELECT test.sn(:i) AS sn \gset
 SET ROLE completed_by_app;
 SELECT workflow.complete(:'sn', '0');

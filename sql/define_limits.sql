@@ -44,7 +44,7 @@ SELECT workflow.start('limits: waits') AS instance \gset
 SELECT step FROM workflow.waiting WHERE instance = :instance;
 SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE instance = :instance;
 SELECT step FROM workflow.waiting WHERE instance = :instance;
-SELECT workflow.move(:instance, 's2', 's5000') IS NOT NULL AS moved;
+SELECT workflow.move(test.waits(:instance), 's5000') IS NOT NULL AS moved;
 SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE instance = :instance;
 SELECT status FROM workflow.instances WHERE instance = :instance;
 SELECT workflow.start('limits: sets', '{"n": 1}') AS instance \gset

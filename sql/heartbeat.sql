@@ -40,10 +40,10 @@ SELECT workflow.define('heartbeat: rest', '{
     { "step": "rest less", "wait": { "after": "2 hours" }, "timeout": "1 hour" },
     { "step": "for ever", "wait": true } ]}');
 SELECT workflow.start('heartbeat: rest') AS r \gset
-SELECT workflow.move(:r, 'rest', 'rest less') IS NOT NULL AS moved;
+SELECT workflow.move(test.sn(:r), 'rest less') IS NOT NULL AS moved;
 SELECT workflow.start('heartbeat: rest') AS s \gset
 SELECT workflow.start('heartbeat: rest') AS t \gset
-SELECT workflow.move(:t, 'rest', 'for ever') IS NOT NULL AS moved;
+SELECT workflow.move(test.sn(:t), 'for ever') IS NOT NULL AS moved;
 SELECT step, waits_for, until - since AS lasts, deadline - since AS deadline, heartbeat_deadline FROM workflow.waiting WHERE process = 'heartbeat: rest' ORDER BY 1;
 SELECT workflow.cancel(i) FROM unnest(ARRAY[:r, :s, :t]) i;
 

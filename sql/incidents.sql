@@ -105,7 +105,7 @@ CALL test.until($$SELECT count(*) = 4 FROM workflow.visits WHERE process LIKE 'i
 SELECT workflow.complete(serial_number, '{"by": "hand"}') FROM workflow.visits WHERE instance = :i1;
 SELECT workflow.set_data(:i2, '{"mended": 1}');
 SELECT workflow.cancel_visit(serial_number) FROM workflow.visits WHERE instance = :i3;
-SELECT workflow.move(:i4, 'try', 'stand') IS NOT NULL AS moved;
+SELECT workflow.move(test.sn(:i4), 'stand') IS NOT NULL AS moved;
 CALL test.until($$SELECT count(*) = 4 FROM workflow.visits WHERE process LIKE 'incidents: pause%' AND state = 'waiting'$$);
 SELECT h.process, h.outcome, h.result->'response' AS response, v.step, v.state
 FROM workflow.history h JOIN workflow.visits v USING (instance) WHERE h.process LIKE 'incidents: pause%' ORDER BY instance;

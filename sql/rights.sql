@@ -111,7 +111,7 @@ INSERT INTO pg_temp.named VALUES
     ('workflow.retry(%2$L)'), ('workflow.skip(%2$L)'), ('workflow.cancel_visit(%2$L)'),
     ('(workflow.complete_many(format(''[{"serial_number": "%%s"}]'', %2$L)::json)).error'),
     ('workflow.cancel(%1$L)'), ('workflow.set_data(%1$L, ''{}'')'), ('workflow.suspend(%1$L)'), ('workflow.resume(%1$L)'),
-    ('workflow.move(%1$L, ''nap'', ''pay'')'), ('workflow.timeline(%1$L)');
+    ('workflow.move(%2$L, ''pay'')'), ('workflow.timeline(%1$L)');
 SELECT workflow.start('rights: order', '{"until": "never"}') AS lives \gset
 SELECT workflow.start('rights: order', '{"until": "never"}') AS ends \gset
 SELECT serial_number AS living FROM workflow.visits WHERE instance = :lives \gset

@@ -23,7 +23,7 @@ SELECT pg_temp.story(:i);
 SELECT workflow.complete(test.waits(:i));
 SELECT workflow.complete(:'first');
 SELECT pg_temp.story(:i);
-SELECT workflow.move(:i, 'pack', 'ship') IS NOT NULL AS moved;
+SELECT workflow.move(test.waits(:i), 'ship') IS NOT NULL AS moved;
 SELECT workflow.suspend(:i);
 SELECT workflow.complete(test.waits(:i));
 SELECT pg_temp.story(:i);

@@ -28,10 +28,10 @@ DECLARE
 BEGIN
 	FOR n IN 1 .. 4 LOOP
 		i := workflow.start('warned');
-		IF n > 1 THEN PERFORM workflow.move(i, 'own', (ARRAY['', 'inherited', 'never', 'month'])[n]); END IF;
+		IF n > 1 THEN PERFORM workflow.move(test.sn(i), (ARRAY['', 'inherited', 'never', 'month'])[n]); END IF;
 	END LOOP;
 	PERFORM workflow.start('unwarned');
-	PERFORM workflow.move(workflow.start('unwarned'), 'inherited never', 'own after all');
+	PERFORM workflow.move(test.sn(workflow.start('unwarned')), 'own after all');
 	PERFORM workflow.start('by_setting');
 END $$;
 SELECT v.step, v.warn_at - v.waiting_since AS warned_after, v.next_timer = v.warn_at AS at_its_time FROM workflow_data.visit v JOIN workflow_data.process p USING (process_id)

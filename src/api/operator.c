@@ -167,80 +167,113 @@ workflow_cancel_visit(PG_FUNCTION_ARGS)
 
 /* ---- moving ---- */
 
-/* The steps at which the tokens of an instance are, for a message. */
-static char *
-standing_at(const WfInstance *instance)
+static void
+refuse_step(const WfVisit *visit, const WfStep *to, const char *detail, const char *hint)
 {
-	StringInfoData text;
-	ListCell	  *lc;
-
-	initStringInfo(&text);
-	foreach (lc, instance->visits)
-	{
-		const WfVisit *visit = lfirst(lc);
-
-		appendStringInfo(&text, "%s\"%s\" (%s)", text.len > 0 ? ", " : "", visit->step,
-						 wf_has_accepted(visit) ? "called back" : wf_state_name(visit->state));
-	}
-	return text.data;
+	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " cannot be moved to step \"%s\"", visit->instance->id,
+				   visit->id, to->name),
+			errdetail_internal("%s", detail), errhint("%s", hint));
 }
 
-static WfVisit *
-move_visit_to(WfTarget *target, const char *from, const char *to)
+/* Where a list of steps is, for a message. */
+static char *
+place_of(const WfDefinition *def, int list)
 {
-	WfInstance *instance = target->instance;
-	int			step;
-	WfVisit	   *visit;
+	int parent = def->lists[list].parent;
+
+	if (parent < 0 || parent == def->process_step)
+		return pstrdup("one of the process itself");
+	return psprintf("inside of step \"%s\"", def->steps[parent].name);
+}
+
+/* A token stays in its scope, so it can only go to a step of the list in which it is. */
+static void
+require_same_list(const WfVisit *visit, int to)
+{
+	const WfDefinition *def = visit->instance->process->def;
+	const WfStep	   *step = &def->steps[to];
+
+	if (to == def->process_step)
+		refuse_step(visit, step, "It stands for the process as a whole.",
+					"Name a step that the definition lists under \"steps\".");
+	if (visit->def == NULL || visit->def->list == step->list)
+		return;
+	if (visit->def->index == def->process_step || def->lists[step->list].parent == def->process_step)
+		refuse_step(visit, step,
+					psprintf("Step \"%s\" belongs to another part of the process: what its handlers lead to is apart.",
+							 visit->step),
+					"Move it within its part, or end it with workflow.cancel_visit.");
+	refuse_step(visit, step,
+				psprintf("It is %s, but step \"%s\", at which the visit is, is %s.", place_of(def, step->list),
+						 visit->step, place_of(def, visit->def->list)),
+				"A token moves within one list of steps. To leave a sub-process, move the visit of the step that has "
+				"the list under \"steps\".");
+}
+
+static void
+refuse_closed(const WfVisit *visit)
+{
+	const WfInstance *instance = visit->instance;
 
 	refuse_suspended(instance);
 	if (instance->ending != WF_STATUS_ACTIVE)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("instance " INT64_FORMAT " is being cancelled", instance->id));
-	step = wf_target_step(instance->process, to);
-	(void) wf_target_step(instance->process, from);
-	target->batch->call = "move";
-	visit = wf_engine_move(target->batch, instance, from, step);
-	if (visit == NULL)
+	if (wf_state_is_ending(visit))
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("instance " INT64_FORMAT " has nothing at step \"%s\" to be moved", instance->id, from),
-				errdetail("It is at %s.", standing_at(instance)));
-	wf_batch_flush(target->batch);
-	return visit;
+				errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " is about to end", instance->id, visit->id),
+				errdetail("What it is in, its instance or a sub-process, is about to end."));
+	if (!wf_state_is_open(visit))
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " is about to end", instance->id, visit->id),
+				wf_has_accepted(visit)
+					? errdetail("It was called back at step \"%s\".", visit->step)
+					: errdetail("It is in state \"%s\" at step \"%s\".", wf_state_name(visit->state), visit->step));
 }
 
 /*
- * workflow.move(instance bigint, from_step text, to_step text) → text, the serial number of the new
- * visit; NULL: the instance has ended
+ * workflow.move(serial_number text, step text) → text, the serial number of the visit there; NULL:
+ * the visit has ended, or its token was too late for a join
  *
- * Errors: 42704 for an unknown instance or step, 42501 without admin, 55000 if no token is at
- * from_step, or the instance is suspended.
+ * Errors: 22P02 malformed, 42704 for an unknown serial number or step, 42501 without admin, 22023
+ * for a step of another list, 55000 if the visit is about to end, or its instance is suspended.
  */
 Datum
 workflow_move(PG_FUNCTION_ARGS)
 {
-	char		 *from = wf_argument_text_required(fcinfo, 1, "from_step");
-	char		 *to = wf_argument_text_required(fcinfo, 2, "to_step");
+	WfSerial	  serial = wf_argument_serial(fcinfo, 0);
+	char		 *to = wf_argument_text_required(fcinfo, 1, "step");
 	char		 *serial_number = NULL;
 	WfAccess	  access;
 	WfTarget	  target;
 	MemoryContext context = CurrentMemoryContext;
 
-	wf_argument_require(fcinfo, 0, "instance");
 	PreventCommandIfReadOnly("workflow.move()");
 	wf_store_enter(&access);
-	wf_target_instance(&target, PG_GETARG_INT64(0), access.caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
-	if (target.instance != NULL)
+	if (find_operator_visit(&target, &serial, &access))
 	{
-		WfVisit *visit = move_visit_to(&target, from, to);
+		const char *from = target.visit->step;
+		int			step = wf_target_step(target.instance->process, to);
+		WfVisit	   *visit;
+		int64		entered;
 
+		require_same_list(target.visit, step);
+		refuse_closed(target.visit);
+		target.batch->call = "move";
+		visit = wf_engine_move_visit(target.batch, target.visit, step);
+		entered = visit != NULL ? visit->id : 0;
+		wf_batch_flush(target.batch);
 		wf_audit(&(WfAudit){.call = "move",
 							.caller = access.caller,
 							.process_id = target.process_id,
 							.at = target.batch->now,
-							.instance = target.instance->id,
+							.instance = serial.instance,
+							.visit = serial.visit,
 							.arguments = {WF_AUDIT_TEXT("from_step", from), WF_AUDIT_TEXT("to_step", to)}});
 		MemoryContextSwitchTo(context);
-		serial_number = psprintf(INT64_FORMAT "_" INT64_FORMAT, target.instance->id, visit->id);
+		if (entered != 0)
+			serial_number = psprintf(INT64_FORMAT "_" INT64_FORMAT, serial.instance, entered);
 	}
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);

@@ -411,26 +411,38 @@ moved_error(WfBatch *batch, const char *to)
 	return error;
 }
 
-WfVisit *
-wf_engine_move(WfBatch *batch, WfInstance *instance, const char *from, int to)
+/*
+ * The visit at the step that a token has entered: where it ended in a join, the one that stands or stood there; NULL if
+ * it was too late for that.
+ */
+static WfVisit *
+visit_entered(WfBatch *batch, WfVisit *next)
 {
-	WfVisit	 *next = NULL;
-	List	 *visits;
-	ListCell *lc;
+	WfInstance *instance = next->instance;
+	WfVisit	   *found = NULL;
+	ListCell   *lc;
 
-	wf_batch_load_all_visits(batch, instance);
-	visits = list_copy(instance->visits); /* copied, so that the new visit is not among them */
-	foreach (lc, visits)
+	if (!next->memory.absorbed)
+		return next;
+	if (wf_scope_join(next)->standing != 0)
+		wf_batch_load_visits(batch, &instance->id, &wf_scope_join(next)->standing, 1);
+	foreach (lc, instance->visits)
 	{
 		WfVisit *visit = lfirst(lc);
 
-		if (strcmp(visit->step, from) != 0 || !wf_state_is_open(visit))
-			continue;
-		if (next == NULL)
-			next = wf_token_enter(batch, instance, visit->scope, NULL, to, visit->caught, 0);
-		wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, moved_error(batch, next->step));
+		if (visit->def == next->def && visit->scope == next->scope && !visit->memory.absorbed)
+			found = visit;
 	}
-	if (next != NULL)
-		wf_agenda_run(batch, instance);
-	return next;
+	return wf_scope_is_late(next, next->def->join.slot) ? NULL : found;
+}
+
+WfVisit *
+wf_engine_move_visit(WfBatch *batch, WfVisit *visit, int to)
+{
+	WfVisit *next = wf_token_enter(batch, visit->instance, visit->scope, visit, to, visit->caught, 0);
+
+	next->steps_without_wait = 0; /* a person let it go on */
+	wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, moved_error(batch, next->step));
+	wf_agenda_run(batch, visit->instance);
+	return visit_entered(batch, next);
 }

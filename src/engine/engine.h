@@ -112,10 +112,10 @@ extern void wf_engine_retry(WfBatch *batch, WfVisit *visit, bool new_key);
 extern void wf_engine_skip(WfBatch *batch, WfVisit *visit, Jsonb *data);
 
 /*
- * Cancel the visits at one step, incidents too, without running their handlers, and let a token
- * enter another step. Returns its visit, which has begun; NULL if there is no such visit, or the
- * end of each is known already.
+ * Cancel a visit, an incident too, without running its handler of that, and let its token enter
+ * another step of the same list. Returns the visit there, which has begun; where tokens meet, it
+ * may be one that stood there already; NULL if the token was too late for that.
  */
-extern WfVisit *wf_engine_move(WfBatch *batch, WfInstance *instance, const char *from, int to);
+extern WfVisit *wf_engine_move_visit(WfBatch *batch, WfVisit *visit, int to);
 
 #endif

@@ -102,10 +102,10 @@ CREATE FUNCTION workflow.cancel_visit(serial_number text, reason text DEFAULT NU
 COMMENT ON FUNCTION workflow.cancel_visit(text, text) IS
 'Interrupts one visit, an incident too: the outside system is asked to stop, if its step says how; the outcome is CANCELLED, and a "catch" of that goes on. An instance that has no other token is then aborted. False if the visit has ended, or its end is known already. Malformed: 22P02; unknown: 42704; needs admin: 42501';
 
-CREATE FUNCTION workflow.move(instance bigint, from_step text, to_step text) RETURNS text
+CREATE FUNCTION workflow.move(serial_number text, step text) RETURNS text
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_move';
-COMMENT ON FUNCTION workflow.move(bigint, text, text) IS
-'Takes the token that stands at one step, as an incident perhaps, to another: the visit ends CANCELLED without its "catch", the outside system being asked to stop, if the step says how. Returns the serial number of the new visit; NULL if the instance has ended. Unknown instance or step: 42704; nothing there to be moved, or suspended: 55000; needs admin: 42501';
+COMMENT ON FUNCTION workflow.move(text, text) IS
+'Takes the token of a visit, of an incident perhaps, to another step of the list of steps in which it is: the visit ends CANCELLED without its "catch", the outside system being asked to stop, if its step says how; an embedded sub-process with all that lives in it. Returns the serial number of the visit there: where tokens meet, of the one that stands there already; NULL if the visit has ended, or its token came too late for a join. Malformed: 22P02; unknown serial number or step: 42704; a step of another list: 22023; about to end, or suspended: 55000; needs admin: 42501';
 
 CREATE FUNCTION workflow.suspend(instance bigint) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_suspend';
@@ -146,6 +146,11 @@ CREATE FUNCTION workflow.adopt() RETURNS bigint
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_adopt';
 COMMENT ON FUNCTION workflow.adopt() IS
 'Says that a restored or copied database goes on in place of its original, which must be no more: until then it sends nothing. Also lets begin what workflow.start_paused holds back. Returns the number of living instances';
+
+CREATE FUNCTION workflow.verify(OUT instance bigint, OUT serial_number text, OUT problem text) RETURNS SETOF record
+    LANGUAGE c ROWS 10 AS 'MODULE_PATHNAME', 'workflow_verify';
+COMMENT ON FUNCTION workflow.verify() IS
+'What is wrong with the rows of living instances, as of one moment: tokens, joins and incidents that are counted wrong, visits without their scope or step, states that do not go with their queue or clocks, deliveries that nobody would look at. No row: all is well. Locks nothing. What it finds is a fault of the extension, unless somebody has written to its tables';
 
 CREATE FUNCTION workflow_data.identity_changed() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_identity_changed';
@@ -228,6 +233,11 @@ COMMENT ON FUNCTION workflow.cancel_visit(bigint, text) IS
 CREATE FUNCTION workflow.skip(serial_number bigint, data jsonb DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_serial_is_text';
 COMMENT ON FUNCTION workflow.skip(bigint, jsonb) IS
+'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
+
+CREATE FUNCTION workflow.move(serial_number bigint, step text) RETURNS text
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_serial_is_text';
+COMMENT ON FUNCTION workflow.move(bigint, text) IS
 'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
 
 -- ---- functions that views call ----

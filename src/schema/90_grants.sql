@@ -42,8 +42,8 @@ REVOKE EXECUTE ON FUNCTION workflow.define(text, json),
                            workflow.revoke_process(text, name, text, text)
     FROM PUBLIC;
 
--- adopt is about the whole database, not about a process: superusers may grant it.
-REVOKE EXECUTE ON FUNCTION workflow.adopt() FROM PUBLIC;
+-- adopt and verify are about the whole database, not about a process: superusers may grant them.
+REVOKE EXECUTE ON FUNCTION workflow.adopt(), workflow.verify() FROM PUBLIC;
 
 -- Functions that only PostgreSQL itself calls.
 REVOKE EXECUTE ON FUNCTION workflow_data.http_validator(text[], oid), workflow_data.identity_changed(), workflow_data.before_insert(),

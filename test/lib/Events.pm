@@ -156,9 +156,9 @@ sub set_data
 
 sub move
 {
-	my ($case, $from) = @_;
+	my ($case, $visit) = @_;
 	my $to = pick(@{ $case->{definition}{steps} })->{step};
-	call($case, "workflow.move($case->{instance}, '$from', '$to') IS NOT NULL", \&nothing_special, sub { return $_[0]->move($from, $to) });
+	call($case, "workflow.move('$visit->{sn}', '$to') IS NOT NULL", by_number($visit), sub { return $_[0]->move($_[1], $to) });
 }
 
 # ---- which ----
@@ -189,7 +189,8 @@ sub of_the_whole
 	my @takers = grep { Simulator::takes_callback({ def => $_ }) } @{ $case->{definition}{steps} };
 	return (simple($case, 'suspend'), 1) if !$reason && chance(0.06);
 	return (set_data($case), 1) if chance(0.06);
-	return (move($case, pick(@living)->{step}), 1) if chance(0.08);
+	my @numbered = grep { defined $_->{sn} } @living;
+	return (move($case, pick(@numbered)), 1) if @numbered && chance(0.08);
 	return (simple($case, 'cancel'), 1) if $again && chance(0.07);
 	return (complete_by_step($case, pick(@takers)), 1) if $again && @takers && chance(0.15);
 	return;
@@ -201,9 +202,10 @@ sub interfere
 	my ($case, $sim) = @_;
 	my @living = $sim->living or return;
 	my @takers = grep { Simulator::takes_callback($_) } @living;
-	my $what = pick(qw(suspend cancel set_data move), @takers ? 'complete' : ());
+	my @numbered = grep { defined $_->{sn} } @living;
+	my $what = pick(qw(suspend cancel set_data), @numbered ? 'move' : (), @takers ? 'complete' : ());
 	if    ($what eq 'set_data') { set_data($case) }
-	elsif ($what eq 'move')     { move($case, pick(@living)->{step}) }
+	elsif ($what eq 'move')     { move($case, pick(@numbered)) }
 	elsif ($what eq 'complete') { complete_by_step($case, pick(@takers)->{def}) }
 	else                        { simple($case, $what) }
 }

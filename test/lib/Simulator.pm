@@ -5,7 +5,7 @@
 #
 #   my $sim = Simulator->new($definition, { data });    has been started
 #   $sim->complete($visit, { data }), ->fail($visit, $code, { data }), ->webhook($visit, { data }), ->heartbeat($visit),
-#   ->retry($visit), ->skip($visit, { data }), ->cancel_visit($visit), ->move($step, $step), ->set_data({ data }),
+#   ->retry($visit), ->skip($visit, { data }), ->cancel_visit($visit), ->move($visit, $step), ->set_data({ data }),
 #   ->cancel, ->suspend, ->resume      each with the answer that it is given: true, false, or a SQLSTATE
 #   $sim->reply($visit, $kind, $status, { body }), ->crash
 #   $sim->moves       what can happen next by itself, as [name, number of visit, …];  $sim->go_on($move)
@@ -501,14 +501,12 @@ sub cancel_visit
 # The token goes on elsewhere, whatever its handlers would do.
 sub move
 {
-	my ($self, $from, $to) = @_;
-	return 'false' unless $self->living;
-	return '55000' if $self->{suspended} || $self->{reason};
-	my @visits = grep { $_->{step} eq $from && can_be_interrupted($_) } $self->living;
-	return '55000' unless @visits;
-	my $caught = $visits[0]{caught};
-	$_->{moved} = 1, $self->interrupt($_, 'CANCELLED') for @visits;
-	$self->enter($to, undef, $caught);
+	my ($self, $visit, $to) = @_;
+	return 'false' if !$visit || $visit->{outcome};
+	return '55000' if $self->{suspended} || $self->{reason} || !can_be_interrupted($visit);
+	$visit->{moved} = 1;
+	$self->interrupt($visit, 'CANCELLED');
+	$self->enter($to, undef, $visit->{caught});
 	return 'true';
 }
 

@@ -17,7 +17,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(new_server add_extension add_http_server start_again crash wait_until is_soon stays
-  worker_pid wait_for_workers log_has count_in_log switches cpu_seconds private_kb keys_by_serial);
+  leave_unverified worker_pid wait_for_workers log_has count_in_log switches cpu_seconds private_kb keys_by_serial);
 
 my $PATIENCE = 60;
 
@@ -55,6 +55,60 @@ sub add_http_server
 	$node->safe_psql($option{database} // 'postgres',
 		"CREATE SERVER partner FOREIGN DATA WRAPPER workflow_http "
 		  . "OPTIONS (url '$url', allow_private 'true', max_in_flight '$in_flight', timeout '1 h')");
+}
+
+# ---- what the rows say ----
+
+# Whatever a file tests: when a server of it is stopped, and when the file ends, workflow.verify() finds nothing wrong in it.
+my %started;      # name => cluster
+my $unverified;   # why not
+my $verified = 0; # how many databases
+
+# For tests that write to the tables by hand.
+sub leave_unverified { $unverified = $_[0] // die "for what reason?\n" }
+
+# What is wrong in a database; undef if nobody can connect to it, or it does not have the extension.
+sub faults_of_rows
+{
+	my ($node, $database) = @_;
+	my ($status, $stdout, $stderr) = eval { $node->psql($database, <<'EOQ', timeout => 180) };
+SELECT to_regprocedure('workflow.verify()') IS NOT NULL AND current_setting('workflow.databases', true) IS NOT NULL AS has \gset
+\if :has
+SELECT 'verified' UNION ALL SELECT concat_ws(' ', instance, serial_number, problem) FROM workflow.verify();
+\endif
+EOQ
+	return undef if !defined $status || $status == 2;
+	return $stderr if $stderr ne '';
+	return $stdout =~ s/^verified\n?// ? $stdout : undef;
+}
+
+sub verify_rows
+{
+	my ($node) = @_;
+	return if $unverified || !defined $node->{_pid};
+	my $names = ask($node, 'postgres', 'SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate') // return;
+	for my $database (split /\n/, $names)
+	{
+		my $faults = faults_of_rows($node, $database) // next;
+		$verified++;
+		next if $faults eq '';
+		local $Test::Builder::Level = $Test::Builder::Level + 1;
+		fail("the rows of $database on " . $node->name . ' agree');
+		diag($faults);
+	}
+}
+
+{
+	no warnings 'redefine';
+	my ($start, $stop, $done) =
+	  (\&PostgreSQL::Test::Cluster::start, \&PostgreSQL::Test::Cluster::stop, \&Test::Builder::done_testing);
+	*PostgreSQL::Test::Cluster::start = sub { $started{ $_[0]->name } = $_[0]; goto &$start };
+	*PostgreSQL::Test::Cluster::stop = sub { verify_rows($_[0]) if ($_[1] // 'fast') ne 'immediate'; goto &$stop };
+	*Test::Builder::done_testing = sub {
+		verify_rows($started{$_}) for sort keys %started;
+		pass("the rows of $verified databases agree") if $verified;
+		goto &$done;
+	};
 }
 
 # Processes whose parent is this one.

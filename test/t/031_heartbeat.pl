@@ -159,7 +159,7 @@ for my $what ('completed', 'failed', 'skipped', 'moved')
 	$scene->wait_for_state($instance, 'waiting');
 	$stopped{$what} = [ $instance, $scene->serial($instance) ];
 }
-$scene->sql("SELECT workflow.complete('$stopped{completed}[1]'), workflow.fail('$stopped{failed}[1]'), workflow.move($stopped{moved}[0], 'work', 'after')");
+$scene->sql("SELECT workflow.complete('$stopped{completed}[1]'), workflow.fail('$stopped{failed}[1]'), workflow.move('$stopped{moved}[1]', 'after')");
 is($scene->sql("SELECT workflow.cancel_visit('$stopped{skipped}[1]')"), 't', 'a visit is cancelled');
 is(beat($stopped{$_}[1]), 'f', "$_: stop") for sort keys %stopped;
 

@@ -398,7 +398,7 @@ $scene->define('moved', qq[{"steps": [
 	{"step": "end", "end": true}]}]);
 $instance = $scene->start('moved');
 $scene->wait_for_state($instance, 'waiting');
-my $new = $scene->sql("SELECT workflow.move($instance, 'call', 'other')");
+my $new = $scene->sql("SELECT workflow.move('@{[$scene->serial($instance)]}', 'other')");
 is($scene->sql("SELECT step FROM workflow.waiting WHERE serial_number = '$new'"), 'other', 'the token is elsewhere at once');
 is(($scene->wait_for_requests(2, $instance))[1]{method}, 'DELETE', 'and the service is asked to stop');
 is_soon($scene->node, 'postgres', "SELECT outcome FROM workflow.history WHERE instance = $instance AND step = 'call'", 'CANCELLED', 'the old visit ends');
@@ -410,7 +410,7 @@ is($scene->path($instance), 'call:CANCELLED other:SUCCESS end:SUCCESS', 'without
 # the same, completed before the service has confirmed: the instance waits for that
 $instance = $scene->start('moved');
 $scene->wait_for_state($instance, 'waiting');
-$scene->sql("SELECT workflow.complete(workflow.move($instance, 'call', 'other'))");
+$scene->sql("SELECT workflow.complete(workflow.move('@{[$scene->serial($instance)]}', 'other'))");
 is($scene->finish($instance), 'completed', 'an instance whose last visit is being cancelled for a move completes');
 
 # ---- one visit, not the instance ----

@@ -59,7 +59,7 @@ my %way = (
 	complete => [ q[workflow.complete('%s', '"by hand"')],               'completed', 'call:SUCCESS', 'by hand' ],
 	fail     => [ q[workflow.fail('%s', 'KNOWN', 'by a person')],        'completed', 'call:FAILED handled:SUCCESS', undef ],
 	'fail again' => [ q[workflow.fail('%s', 'UNKNOWN', 'by a person')],  'failed',    '', undef ],
-	move     => [ q[workflow.move(split_part('%s', '_', 1)::bigint, 'call', 'handled')], 'completed', 'call:CANCELLED handled:SUCCESS', undef ],
+	move     => [ q[workflow.move('%s', 'handled')], 'completed', 'call:CANCELLED handled:SUCCESS', undef ],
 	'cancel_visit' => [ q[workflow.cancel_visit('%s', 'no')],            'aborted',   'call:CANCELLED', undef ],
 	cancel   => [ q[workflow.cancel(split_part('%s', '_', 1)::bigint)],  'aborted',   'call:CANCELLED', undef ]);
 for my $way (sort keys %way)

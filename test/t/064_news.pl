@@ -114,7 +114,7 @@ $scene->sql("SELECT count(workflow.fail(serial_number)) FROM workflow.waiting WH
 is_deeply([ @{ $told[0] }{qw(process step count)} ], [ $name, $step, 30 ], 'the longest names fit into a notification');
 my $steps = join(',', map { qq({"step": "s$_", "wait": true}) } 1 .. 50);
 $scene->define('places', qq({"steps": [$steps]}));
-$scene->sql(qq[DO \$\$ DECLARE i bigint; BEGIN FOR n IN 1 .. 50 LOOP i := workflow.start('places'); IF n > 1 THEN PERFORM workflow.move(i, 's1', 's' || n); END IF; END LOOP;
+$scene->sql(qq[DO \$\$ DECLARE i bigint; BEGIN FOR n IN 1 .. 50 LOOP i := workflow.start('places'); IF n > 1 THEN PERFORM workflow.move(serial_number, 's' || n) FROM workflow.visits WHERE instance = i; END IF; END LOOP;
 	PERFORM workflow.fail(serial_number) FROM workflow.waiting WHERE process = 'places'; END \$\$]);
 @told = hear('incident', 50);
 is(sum(@told), 50, 'those of fifty places in one transaction are counted');

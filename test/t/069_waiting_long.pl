@@ -69,7 +69,7 @@ cmp_ok(count_in_log($scene->node, qr/been waiting for long/, $log), '<', 20, '..
 ok(!log_has($scene->node, qr/waiting for long at step "rest"/), 'those that wait for a clock are not');
 $scene->define('own', '{"warn_waiting": "2 hours", "steps": [{"step": "late", "wait": true}, {"step": "never", "wait": true, "warn_waiting": "0"}]}');
 my @own = map { $scene->start('own') } 1, 2;
-$scene->sql("SELECT workflow.move($own[1], 'late', 'never')");
+$scene->sql("SELECT workflow.move('@{[$scene->serial($own[1])]}', 'never')");
 set_warn_waiting(7200, '2h');
 $waits = $scene->sql("SELECT count(*) FROM workflow.waiting WHERE waits_for = 'callback'");
 is_soon($scene->node, 'postgres', $warnings, $waits - 1 . '|0', 'a step that says never is left out');

@@ -34,7 +34,7 @@ sub ended
 # ---- on disk before the answer, whatever becomes of the transaction ----
 
 my %told = (
-	'cancel($i)' => 'f', 'set_data($i, \'{}\')' => 'f', 'suspend($i)' => 'f', 'resume($i)' => 'f', 'move($i, \'clock\', \'clock\')' => '',
+	'cancel($i)' => 'f', 'set_data($i, \'{}\')' => 'f', 'suspend($i)' => 'f', 'resume($i)' => 'f', 'move(\'$s\', \'clock\')' => '',
 	'complete(\'$s\')' => 'f', 'fail(\'$s\')' => 'f', 'heartbeat(\'$s\')' => 'f', 'extend(\'$s\', \'1 h\')' => '',
 	(map { ("$_->[0](substring((SELECT data->>'$_->[1]' FROM workflow.instances WHERE instance = \$i) FROM '[^/]+\$'))" => 'f') } ['callback', 'done'], ['callback_heartbeat', 'beat']),
 	'retry(\'$s\')' => 'f', 'skip(\'$s\')' => 'f', 'cancel_visit(\'$s\')' => 'f',

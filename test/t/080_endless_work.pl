@@ -97,7 +97,7 @@ define('interrupted', '{"step": "call", "http": {"server": "partner", "path": "/
 	"catch": [{"after": "10 ms", "next": "choose"}, {"on": "FAILED", "next": "aside"}]}, {"step": "choose", "choose": [{"when": "ENDLESS", "next": "end"}, {"next": "end"}]}, {"step": "end", "end": true}, {"step": "aside", "end": true}');
 my @interrupted = map { sql("SELECT workflow.start('interrupted', $list)") } 1 .. 2;
 is_soon($node, 'postgres', "SELECT count(*) FROM workflow.incidents WHERE process = 'interrupted'", 2, 'a handler of a clock that is poison makes an incident');
-sql("SELECT workflow.move($interrupted[0], 'call', 'aside')");
+sql("SELECT workflow.move(serial_number, 'aside') FROM workflow.incidents WHERE instance = $interrupted[0]");
 is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE instance = $interrupted[0]", 'completed', '... which can be moved elsewhere');
 is(sql("SELECT string_agg(step, ' ' ORDER BY entered_at) FROM workflow.history WHERE instance = $interrupted[0]"), 'call aside', '... and goes only there');
 sql("SELECT workflow.cancel_visit(serial_number) FROM workflow.incidents WHERE instance = $interrupted[1]");

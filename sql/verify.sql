@@ -1,0 +1,109 @@
+-- workflow.verify(): rows that do not agree with each other are found, and others are not.
+\set VERBOSITY terse
+
+SELECT workflow.define('verify', '{"steps": [
+	{"step": "callback", "wait": true, "timeout": "1 day", "heartbeat": "1 hour", "warn_waiting": "2 hours",
+	 "catch": [{"after": "10 minutes", "interrupt": false, "next": "clock"}, {"after": "3 hours", "next": "clock"}]},
+	{"step": "clock", "wait": {"after": "1 day"}},
+	{"step": "later", "async": true, "set": {"x": 1}},
+	{"step": "broken", "set": {"x": "${$.missing}"}}
+]}');
+
+-- What is found after a change, which is then taken back; :v stands for the visit of an instance that stands at that step.
+CREATE FUNCTION pg_temp.found(at_step text, change text) RETURNS TABLE (what text, problem text) LANGUAGE plpgsql AS $$
+DECLARE
+	i bigint; sn text; found text[];
+BEGIN
+	BEGIN
+		i := workflow.start('verify');
+		sn := serial_number FROM workflow.visits WHERE instance = i;
+		IF at_step <> 'callback' THEN
+			sn := workflow.move(sn, at_step);
+		END IF;
+		EXECUTE replace(replace(change, ':i', i::text), ':v', split_part(sn, '_', 2));
+		found := array(SELECT CASE WHEN serial_number = sn THEN 'visit' WHEN serial_number IS NULL THEN 'instance' ELSE 'another visit' END
+				|| '|' || regexp_replace(v.problem, '(delivery|executor|process|scope) \d\S*', '\1 #', 'g')
+			FROM workflow.verify() v WHERE instance = i);
+		RAISE SQLSTATE 'ZZ001';
+	EXCEPTION WHEN SQLSTATE 'ZZ001' THEN
+	END;
+	RETURN QUERY SELECT split_part(f, '|', 1), split_part(f, '|', 2) FROM unnest(found) f;
+END $$;
+
+-- a state has its queue and what goes with it
+SELECT * FROM pg_temp.found('callback', $$SELECT 1$$);
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.visit SET queue = 'timer', due_at = now() WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.visit SET queue = 'move' WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.visit SET accepted = 0 WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.visit SET waits_for = 'until' WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.visit SET waits_for = NULL, waiting_since = NULL WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.visit SET state = 'nothing' WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.visit SET state = 'cancelling', cancel_phase = 'confirm', cancel_outcome = 'CANCELLED', waits_for = NULL WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('clock', $$SELECT 1$$);
+SELECT * FROM pg_temp.found('clock', $$UPDATE workflow_data.visit SET queue = NULL WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('clock', $$UPDATE workflow_data.visit SET due_at = NULL WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('later', $$SELECT 1$$);
+SELECT * FROM pg_temp.found('later', $$UPDATE workflow_data.visit SET queue = 'executor ' || process_id + 1 WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('later', $$UPDATE workflow_data.visit SET state = 'calling' WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('later', $$UPDATE workflow_data.visit SET state = 'calling', queue = 'timer' WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('broken', $$SELECT 1$$);
+SELECT * FROM pg_temp.found('broken', $$UPDATE workflow_data.visit SET deadline = now(), accepted = 0 WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('broken', $$UPDATE workflow_data.visit SET outcome = NULL WHERE instance = :i$$);
+
+-- clocks
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.visit SET next_timer = now() WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.visit SET next_handler = next_handler - interval '1 s', next_timer = next_timer - interval '1 s' WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.visit SET next_interrupt = next_handler WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.visit SET clock_times = clock_times[1:2] WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('later', $$UPDATE workflow_data.visit SET heartbeat_deadline = now(), next_timer = now() WHERE instance = :i$$);
+
+-- the instance
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.instance SET tokens = 2 WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.instance SET incidents = 1 WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('broken', $$UPDATE workflow_data.instance SET incidents = 2, status = 'active' WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.instance SET status = 'suspended' WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$SELECT workflow.suspend(:i); UPDATE workflow_data.instance SET status = 'active' WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$SELECT workflow.suspend(:i)$$);
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.instance SET version = 2 WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$DELETE FROM workflow_data.instance WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$DELETE FROM workflow_data.visit WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$SELECT workflow.cancel(:i)$$);
+
+-- the step and the scope of a visit
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.visit SET step = 'no such step' WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.visit SET process_id = 0 WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.visit SET scope = 1 WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.visit SET scope = visit WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.visit SET tokens = 1 WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.visit SET late = '{0}' WHERE instance = :i$$);
+SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.instance SET joins = '{0, 0, 1}' WHERE instance = :i$$);
+
+-- deliveries: held for nothing, or for a suspended instance
+SELECT * FROM pg_temp.found('callback', $$INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue) VALUES (:i, :v, now(), 'alarm', 'suspended')$$);
+SELECT * FROM pg_temp.found('callback', $$INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue) VALUES (:i, 0, now(), 'alarm', 'suspended'); SELECT workflow.cancel(:i)$$);
+SELECT * FROM pg_temp.found('callback', $$SELECT workflow.suspend(:i); INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue) VALUES (:i, :v, now(), 'alarm', 'suspended')$$);
+
+-- numbers of instances and visits that are not in one page, as of one moment
+BEGIN;
+SELECT count(workflow.start('verify')) FROM generate_series(1, 2500);
+UPDATE workflow_data.instance SET tokens = 0 WHERE instance IN (SELECT instance FROM workflow.visits WHERE process = 'verify' ORDER BY instance DESC OFFSET 700 LIMIT 1000);
+SELECT problem, count(*) FROM workflow.verify() WHERE instance IN (SELECT instance FROM workflow.visits WHERE process = 'verify') GROUP BY 1;
+ROLLBACK;
+
+-- for superusers, and whom they let
+CREATE ROLE verify_nobody;
+GRANT USAGE ON SCHEMA workflow TO verify_nobody;
+SELECT workflow.grant_process('verify', 'verify_nobody', 'admin');
+SET ROLE verify_nobody;
+SELECT count(*) FROM workflow.verify();
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION workflow.verify() TO verify_nobody;
+SET ROLE verify_nobody;
+SELECT count(*) FROM workflow.verify() WHERE instance = 0;
+BEGIN READ ONLY;
+SELECT count(*) FROM workflow.verify() WHERE instance = 0;
+COMMIT;
+RESET ROLE;
+SELECT workflow.revoke_process('verify', 'verify_nobody', 'admin');
+DROP OWNED BY verify_nobody;
+DROP ROLE verify_nobody;

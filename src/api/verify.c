@@ -1,0 +1,116 @@
+/*
+ * verify.c
+ *		workflow.verify: are the rows of all living instances in keeping with each other and with
+ *		their definitions?
+ *
+ * Everything is read with one snapshot and without a lock, so the function can be called while
+ * workers and clients move tokens, and on a standby. What it finds is a fault of the extension, or
+ * somebody has written to its tables by hand.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "api/verify_internal.h"
+#include "store/access.h"
+#include "store/query.h"
+
+/* What waits for the end of a suspension that is over, or whose instance has ended. */
+static WfQuery q_deliveries = {
+	.sql = "SELECT d.instance, d.visit, 'delivery ' || d.delivery || ' (' || d.kind || ') is held for ever: ' || "
+		   "CASE WHEN i.status IS NULL THEN 'its instance does not live' ELSE 'its instance is not suspended' END "
+		   "FROM workflow_data.delivery d LEFT JOIN workflow_data.instance i ON i.instance = d.instance "
+		   "WHERE d.queue = 'suspended' AND i.status IS DISTINCT FROM 'suspended' ORDER BY d.instance, d.delivery",
+};
+
+PG_FUNCTION_INFO_V1(workflow_verify);
+
+static bool
+is_status(const WfVerifiedInstance *instance, const char *status)
+{
+	return strcmp(instance->status, status) == 0;
+}
+
+static int
+count_incidents(const WfVerify *verify)
+{
+	int incidents = 0;
+
+	for (int i = 0; i < verify->n; i++)
+		if (strcmp(verify->visits[i].state, "incident") == 0)
+			incidents++;
+	return incidents;
+}
+
+static void
+verify_instance_row(WfVerify *verify)
+{
+	const WfVerifiedInstance *instance = &verify->instance;
+	int						  incidents = count_incidents(verify);
+
+	if (instance->def == NULL)
+		wf_verify_report(verify, NULL, "there is no version %d of process %d", instance->version, instance->process_id);
+	if (instance->incidents != incidents)
+		wf_verify_report(verify, NULL, "counts %d incidents, but %d of its visits are incidents", instance->incidents,
+						 incidents);
+	if (!is_status(instance, "suspended") && !is_status(instance, instance->incidents > 0 ? "failed" : "active"))
+		wf_verify_report(verify, NULL, "its status is %s, with %d incidents", instance->status, instance->incidents);
+	if (verify->n == 0)
+		wf_verify_report(verify, NULL, "lives, but has no visit");
+}
+
+static void
+verify_instance(WfVerify *verify)
+{
+	MemoryContext old = MemoryContextSwitchTo(verify->context);
+
+	CHECK_FOR_INTERRUPTS();
+	if (verify->instance.living)
+		verify_instance_row(verify);
+	for (int i = 0; i < verify->n; i++)
+		wf_verify_visit(verify, &verify->visits[i]);
+	if (verify->instance.living)
+		wf_verify_tokens(verify);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+verify_deliveries(WfVerify *verify, Snapshot snapshot)
+{
+	uint64 n = wf_query_run_at(&q_deliveries, NULL, snapshot);
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		verify->instance.id = wf_result_int64(i, 1);
+		wf_verify_report_number(verify, wf_result_int64(i, 2), wf_result_text(i, 3));
+	}
+}
+
+/*
+ * workflow.verify() → setof (instance bigint, serial_number text, problem text)
+ *
+ * serial_number is NULL where the problem is one of the instance as a whole.
+ */
+Datum
+workflow_verify(PG_FUNCTION_ARGS)
+{
+	WfVerify		verify = {.problems = (ReturnSetInfo *) fcinfo->resultinfo};
+	WfVerifyReader *reader;
+	Snapshot		snapshot;
+	WfAccess		access;
+
+	InitMaterializedSRF(fcinfo, 0);
+	wf_store_enter(&access);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	reader = wf_verify_begin(snapshot);
+	while (wf_verify_next(reader, &verify))
+		verify_instance(&verify);
+	verify_deliveries(&verify, snapshot);
+	UnregisterSnapshot(snapshot);
+	wf_store_leave(&access);
+	return (Datum) 0;
+}

@@ -1,0 +1,121 @@
+/*
+ * verify_internal.h
+ *		What the files of workflow.verify() share: rows as they were read, and problems found.
+ *
+ * Rows are read as they are, since they may be wrong in any way: names are texts, and nothing is
+ * taken for granted that workflow.verify() is to find out.
+ */
+#ifndef WF_VERIFY_INTERNAL_H
+#define WF_VERIFY_INTERNAL_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "nodes/execnodes.h"
+#include "utils/snapshot.h"
+
+#include "model/definition.h"
+
+/* Numbers of a join, as they are stored one after the other. */
+typedef struct WfVerifiedJoin
+{
+	int64 standing;
+	int64 arrived;
+	int64 upstream;
+} WfVerifiedJoin;
+
+/* The tokens of a scope, as its row has them. */
+typedef struct WfVerifiedTokens
+{
+	int				n;
+	WfVerifiedJoin *joins; /* NULL: none are stored */
+	int				njoins;
+	bool			is_torn; /* the numbers do not come in threes, or some are NULL */
+} WfVerifiedTokens;
+
+typedef struct WfVerifiedInstance
+{
+	int64				id;
+	bool				living; /* else there are only visits of it */
+	int					process_id;
+	int					version;
+	int					incidents;
+	bool				cancelled; /* it is being cancelled, or ends before its tokens do */
+	const char		   *status;
+	WfVerifiedTokens	tokens;
+	const WfDefinition *def; /* NULL: there is no such version */
+} WfVerifiedInstance;
+
+/* 0 is no time. */
+typedef struct WfVerifiedTimes
+{
+	TimestampTz due_at;
+	TimestampTz waiting_since;
+	TimestampTz deadline;
+	TimestampTz heartbeat_deadline;
+	TimestampTz next_handler;
+	TimestampTz next_interrupt;
+	TimestampTz warn_at;
+	TimestampTz next_timer;
+	/* By entry of the step; NULL: none is stored. */
+	TimestampTz *of_entries;
+	int			 nentries;
+} WfVerifiedTimes;
+
+typedef struct WfVerifiedVisit
+{
+	int64			 id;
+	int				 process_id;
+	const char		*step;
+	const WfStep	*def; /* NULL: the version has no step of that name */
+	const char		*state;
+	const char		*queue;
+	const char		*waits_for;
+	const char		*outcome;
+	const char		*cancel_outcome;
+	const char		*cancel_phase;
+	bool			 accepted;
+	bool			 suspended;
+	WfVerifiedTimes	 times;
+	int64			 scope; /* 0: none */
+	WfVerifiedTokens tokens;
+	int				*late;
+	int				 nlate;
+} WfVerifiedVisit;
+
+/* An instance that is verified, with all of its visits in the order of their numbers. */
+typedef struct WfVerify
+{
+	WfVerifiedInstance instance;
+	WfVerifiedVisit	  *visits;
+	int				   n;
+	MemoryContext	   context;	 /* for what is needed while this instance is verified */
+	ReturnSetInfo	  *problems; /* rows (instance, serial_number, problem) */
+} WfVerify;
+
+/* Report a problem of a visit; `visit` NULL: of the instance. */
+extern void wf_verify_report(WfVerify *verify, const WfVerifiedVisit *visit, const char *format, ...)
+	pg_attribute_printf(3, 4);
+
+/* Report a problem of a visit that was not read. */
+extern void wf_verify_report_number(WfVerify *verify, int64 visit, const char *problem);
+
+/* ---- verify_rows.c: instance by instance, as of one snapshot ---- */
+
+typedef struct WfVerifyReader WfVerifyReader;
+
+extern WfVerifyReader *wf_verify_begin(Snapshot snapshot);
+/*
+ * Read the next instance, or the next visits whose instance does not live, into `verify`. Memory of
+ * the one before is freed. Returns false if there is none.
+ */
+extern bool wf_verify_next(WfVerifyReader *reader, WfVerify *verify);
+
+/* ---- what is verified ---- */
+
+/* One visit by itself: state, queue, clocks. */
+extern void wf_verify_visit(WfVerify *verify, const WfVerifiedVisit *visit);
+/* The tokens of the instance, and of the scopes in it; their joins. */
+extern void wf_verify_tokens(WfVerify *verify);
+
+#endif
