@@ -10,19 +10,20 @@ SELECT workflow.define('verify', '{"steps": [
 ]}');
 
 -- What is found after a change, which is then taken back; :v stands for the visit of an instance that stands at that step.
-CREATE FUNCTION pg_temp.found(at_step text, change text) RETURNS TABLE (what text, problem text) LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.found(at_step text, change text, process text DEFAULT 'verify') RETURNS TABLE (what text, problem text) LANGUAGE plpgsql AS $$
 DECLARE
 	i bigint; sn text; found text[];
 BEGIN
 	BEGIN
-		i := workflow.start('verify');
-		sn := serial_number FROM workflow.visits WHERE instance = i;
-		IF at_step <> 'callback' THEN
+		i := workflow.start(process);
+		sn := serial_number FROM workflow.visits v WHERE v.instance = i AND v.step = at_step;
+		IF sn IS NULL THEN
+			sn := serial_number FROM workflow.visits v WHERE v.instance = i;
 			sn := workflow.move(sn, at_step);
 		END IF;
 		EXECUTE replace(replace(change, ':i', i::text), ':v', split_part(sn, '_', 2));
 		found := array(SELECT CASE WHEN serial_number = sn THEN 'visit' WHEN serial_number IS NULL THEN 'instance' ELSE 'another visit' END
-				|| '|' || regexp_replace(v.problem, '(delivery|executor|process|scope) \d\S*', '\1 #', 'g')
+				|| '|' || regexp_replace(v.problem, '(delivery|executor|process|scope|visit) \d\S*', '\1 #', 'g')
 			FROM workflow.verify() v WHERE instance = i);
 		RAISE SQLSTATE 'ZZ001';
 	EXCEPTION WHEN SQLSTATE 'ZZ001' THEN
@@ -82,6 +83,71 @@ SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.instance SET join
 SELECT * FROM pg_temp.found('callback', $$INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue) VALUES (:i, :v, now(), 'alarm', 'suspended')$$);
 SELECT * FROM pg_temp.found('callback', $$INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue) VALUES (:i, 0, now(), 'alarm', 'suspended'); SELECT workflow.cancel(:i)$$);
 SELECT * FROM pg_temp.found('callback', $$SELECT workflow.suspend(:i); INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue) VALUES (:i, :v, now(), 'alarm', 'suspended')$$);
+
+-- joins: how many tokens can still come, who stands there, how many have come
+SELECT workflow.define('verify: joins', '{"steps": [
+	{"step": "fork", "next": ["a", "b", "c"]},
+	{"step": "a", "wait": true, "next": "all"}, {"step": "b", "wait": true, "next": "all"}, {"step": "c", "wait": true, "next": "two"},
+	{"step": "all", "join": "all", "next": "two"},
+	{"step": "two", "join": 2, "wait": true, "heartbeat": "1 hour", "end": true}]}');
+CREATE FUNCTION pg_temp.found_at_joins(VARIADIC changes text[]) RETURNS TABLE (what text, problem text) LANGUAGE sql AS $$
+	SELECT * FROM pg_temp.found('c', array_to_string(changes, '; '), 'verify: joins') $$;
+\set a 'SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE instance = :i AND step = ''a'''
+\set b 'SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE instance = :i AND step = ''b'''
+\set c 'SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE instance = :i AND step = ''c'''
+SELECT * FROM pg_temp.found_at_joins($$SELECT 1$$);
+SELECT * FROM pg_temp.found_at_joins(:'a');
+SELECT * FROM pg_temp.found_at_joins(:'c');
+SELECT * FROM pg_temp.found_at_joins(:'a', :'c');
+SELECT * FROM pg_temp.found_at_joins(:'a', :'b');
+SELECT * FROM pg_temp.found_at_joins(:'a', :'b', :'c');
+SELECT * FROM pg_temp.found_at_joins($$UPDATE workflow_data.instance SET joins[3] = joins[3] + 1 WHERE instance = :i$$);
+SELECT * FROM pg_temp.found_at_joins($$UPDATE workflow_data.instance SET joins[6] = NULL WHERE instance = :i$$);
+SELECT * FROM pg_temp.found_at_joins($$UPDATE workflow_data.instance SET joins = NULL WHERE instance = :i$$);
+SELECT * FROM pg_temp.found_at_joins($$UPDATE workflow_data.instance SET joins = joins[1:4] WHERE instance = :i$$);
+SELECT * FROM pg_temp.found_at_joins($$UPDATE workflow_data.instance SET joins[2] = 1 WHERE instance = :i$$);
+SELECT * FROM pg_temp.found_at_joins(:'a', $$UPDATE workflow_data.instance SET joins[3] = 0 WHERE instance = :i$$);
+SELECT * FROM pg_temp.found_at_joins(:'a', $$UPDATE workflow_data.instance SET joins[2] = 0 WHERE instance = :i$$);
+SELECT * FROM pg_temp.found_at_joins(:'a', $$UPDATE workflow_data.instance SET joins[1] = 0, joins[2] = 0 WHERE instance = :i$$);
+SELECT * FROM pg_temp.found_at_joins(:'a', $$UPDATE workflow_data.instance SET joins[1] = :v WHERE instance = :i$$);
+SELECT * FROM pg_temp.found_at_joins(:'c', $$UPDATE workflow_data.instance SET joins[5] = 2 WHERE instance = :i$$);
+-- a token that went without a trace, and one that is too late and counted
+SELECT * FROM pg_temp.found_at_joins(:'a', $$DELETE FROM workflow_data.visit WHERE instance = :i AND step = 'b'$$);
+SELECT * FROM pg_temp.found_at_joins(:'a', $$DELETE FROM workflow_data.visit WHERE instance = :i AND step = 'b'; UPDATE workflow_data.instance SET tokens = 2, joins[3] = 0, joins[6] = 2 WHERE instance = :i$$);
+SELECT * FROM pg_temp.found_at_joins($$UPDATE workflow_data.visit SET late = '{1}' WHERE instance = :i AND step = 'a'$$);
+SELECT * FROM pg_temp.found_at_joins($$UPDATE workflow_data.visit SET late = '{1}' WHERE instance = :i AND step = 'a'; UPDATE workflow_data.instance SET joins[6] = 2 WHERE instance = :i$$);
+-- one that stands there, and does not say so; or stands elsewhere
+SELECT * FROM pg_temp.found_at_joins(:'a', $$UPDATE workflow_data.visit SET waits_for = 'callback' WHERE instance = :i AND step = 'all'$$);
+SELECT * FROM pg_temp.found_at_joins(:'a', $$UPDATE workflow_data.visit SET step = 'two' WHERE instance = :i AND step = 'all'$$);
+-- all that live wait for each other
+SELECT * FROM pg_temp.found_at_joins(:'a', :'c', $$DELETE FROM workflow_data.visit WHERE instance = :i AND step = 'b'; UPDATE workflow_data.instance SET tokens = 2, joins[3] = 0, joins[6] = 1 WHERE instance = :i$$);
+-- suspended while tokens stand, come and go
+SELECT * FROM pg_temp.found_at_joins($$SELECT workflow.suspend(:i)$$, :'c');
+SELECT * FROM pg_temp.found_at_joins(:'c', $$SELECT workflow.suspend(:i)$$, $$SELECT workflow.resume(:i)$$);
+SELECT * FROM pg_temp.found_at_joins(:'a', $$SELECT workflow.suspend(:i)$$, $$SELECT workflow.cancel_visit(serial_number) FROM workflow.visits WHERE instance = :i AND step = 'b'$$);
+
+-- scopes: the process as a whole, and a sub-process in it
+SELECT workflow.define('verify: scopes', '{"timeout": "1 day", "steps": [
+	{"step": "outer", "timeout": "2 hours", "local": {"x": 1}, "steps": [
+		{"step": "in", "next": ["i1", "i2"]},
+		{"step": "i1", "wait": true, "next": "meet"}, {"step": "i2", "wait": true, "next": "meet"},
+		{"step": "meet", "join": "all", "end": true}]},
+	{"step": "last", "wait": true}]}');
+CREATE FUNCTION pg_temp.found_in_scopes(VARIADIC changes text[]) RETURNS TABLE (what text, problem text) LANGUAGE sql AS $$
+	SELECT * FROM pg_temp.found('outer', array_to_string(changes, '; '), 'verify: scopes') $$;
+SELECT * FROM pg_temp.found_in_scopes($$SELECT 1$$);
+SELECT * FROM pg_temp.found_in_scopes($$SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE instance = :i AND step = 'i1'$$);
+SELECT * FROM pg_temp.found_in_scopes($$SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE instance = :i$$);
+SELECT * FROM pg_temp.found_in_scopes($$SELECT workflow.cancel_visit(workflow.serial_number(:i, :v))$$);
+SELECT * FROM pg_temp.found_in_scopes($$UPDATE workflow_data.visit SET tokens = 3 WHERE instance = :i AND visit = :v$$);
+SELECT * FROM pg_temp.found_in_scopes($$UPDATE workflow_data.visit SET joins[3] = 1 WHERE instance = :i AND visit = :v$$);
+SELECT * FROM pg_temp.found_in_scopes($$UPDATE workflow_data.visit SET scope = NULL WHERE instance = :i AND step = 'i1'$$);
+SELECT * FROM pg_temp.found_in_scopes($$UPDATE workflow_data.visit SET scope = (SELECT scope FROM workflow_data.visit WHERE instance = :i AND visit = :v) WHERE instance = :i AND step = 'i1'$$);
+SELECT * FROM pg_temp.found_in_scopes($$DELETE FROM workflow_data.visit WHERE instance = :i AND visit = :v$$);
+SELECT * FROM pg_temp.found_in_scopes($$UPDATE workflow_data.visit SET waits_for = 'callback' WHERE instance = :i AND visit = :v$$);
+SELECT * FROM pg_temp.found_in_scopes($$DELETE FROM workflow_data.visit WHERE instance = :i AND scope = :v; UPDATE workflow_data.visit SET tokens = 0, joins = NULL WHERE instance = :i AND visit = :v$$);
+SELECT * FROM pg_temp.found_in_scopes($$SELECT workflow.fail(serial_number) FROM workflow.waiting WHERE instance = :i AND step = 'i1'$$);
+SELECT * FROM pg_temp.found_in_scopes($$SELECT workflow.fail(serial_number) FROM workflow.waiting WHERE instance = :i AND step = 'i1'$$, $$UPDATE workflow_data.instance SET incidents = 0, status = 'active' WHERE instance = :i$$);
 
 -- numbers of instances and visits that are not in one page, as of one moment
 BEGIN;

@@ -233,6 +233,24 @@ redeem(const WfChunk *chunk, const WfRowStart *start, WfIssued *issued)
 		report_forged(chunk, start);
 }
 
+/* Does the visit live directly in its instance, or in the process as a whole, if that is a scope? */
+static bool
+is_outermost(const WfVisit *visit)
+{
+	return visit->scope == NULL || strcmp(visit->scope->step, WF_PROCESS_STEP) == 0;
+}
+
+static bool
+may_be_shown(const WfAttached *item, const WfVisit *visit)
+{
+	if (visit->ended)
+		return false;
+	if (item->row.serial_step != NULL)
+		return strcmp(visit->step, item->row.serial_step) == 0 && visit->state != WF_STATE_INCIDENT &&
+			   visit->waits_for != WF_WAITS_FOR_JOIN;
+	return visit->waits_for == WF_WAITS_FOR_CALLBACK && is_outermost(visit);
+}
+
 /*
  * The visit whose number the row should show, or 0; by the rule that a write-back applies to the
  * tables.
@@ -240,21 +258,17 @@ redeem(const WfChunk *chunk, const WfRowStart *start, WfIssued *issued)
 static int64
 visit_to_show(const WfAttached *item, const WfInstance *instance)
 {
+	int64	  oldest = 0;
 	ListCell *lc;
 
 	foreach (lc, instance->visits)
 	{
-		WfVisit *visit = lfirst(lc);
-		bool	 is_it;
+		const WfVisit *visit = lfirst(lc);
 
-		if (item->row.serial_step != NULL)
-			is_it = visit->state != WF_STATE_INCIDENT && strcmp(visit->step, item->row.serial_step) == 0;
-		else
-			is_it = visit->waits_for == WF_WAITS_FOR_CALLBACK;
-		if (is_it && !visit->ended)
-			return visit->id;
+		if (may_be_shown(item, visit) && (oldest == 0 || visit->id < oldest))
+			oldest = visit->id;
 	}
-	return 0;
+	return oldest;
 }
 
 /* Does the row show its instance already, so that no write-back is needed? */

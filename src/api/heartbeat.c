@@ -45,11 +45,28 @@ wf_argument_progress(FunctionCallInfo fcinfo, int n)
 	return progress;
 }
 
+/* What waits for other tokens is nothing that anybody outside is at work on. */
+static void
+refuse_inside(const WfVisit *visit)
+{
+	if (visit->waits_for != WF_WAITS_FOR_JOIN && visit->waits_for != WF_WAITS_FOR_STEPS)
+		return;
+	ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " does not wait for the outside", visit->instance->id,
+				   visit->id),
+			visit->waits_for == WF_WAITS_FOR_JOIN
+				? errdetail("It waits at step \"%s\" for other tokens of its scope.", visit->step)
+				: errdetail("It waits for the steps inside of step \"%s\".", visit->step));
+}
+
 bool
 wf_heartbeat_apply(WfTarget *target, const WfSerial *serial, Jsonb *progress)
 {
-	bool wanted = target->visit != NULL && wf_engine_heartbeat(target->batch, target->visit, progress);
+	bool wanted;
 
+	if (target->visit != NULL)
+		refuse_inside(target->visit);
+	wanted = target->visit != NULL && wf_engine_heartbeat(target->batch, target->visit, progress);
 	if (wanted)
 		wf_batch_flush(target->batch);
 	else

@@ -176,15 +176,22 @@ refuse_step(const WfVisit *visit, const WfStep *to, const char *detail, const ch
 			errdetail_internal("%s", detail), errhint("%s", hint));
 }
 
+/* Is it a list of the process itself, and not of one of its steps? It has two if it has handlers. */
+static bool
+is_top_list(const WfDefinition *def, int list)
+{
+	int parent = def->lists[list].parent;
+
+	return parent < 0 || parent == def->process_step;
+}
+
 /* Where a list of steps is, for a message. */
 static char *
 place_of(const WfDefinition *def, int list)
 {
-	int parent = def->lists[list].parent;
-
-	if (parent < 0 || parent == def->process_step)
+	if (is_top_list(def, list))
 		return pstrdup("one of the process itself");
-	return psprintf("inside of step \"%s\"", def->steps[parent].name);
+	return psprintf("inside of step \"%s\"", def->steps[def->lists[list].parent].name);
 }
 
 /* A token stays in its scope, so it can only go to a step of the list in which it is. */
@@ -194,15 +201,10 @@ require_same_list(const WfVisit *visit, int to)
 	const WfDefinition *def = visit->instance->process->def;
 	const WfStep	   *step = &def->steps[to];
 
-	if (to == def->process_step)
-		refuse_step(visit, step, "It stands for the process as a whole.",
-					"Name a step that the definition lists under \"steps\".");
 	if (visit->def == NULL || visit->def->list == step->list)
 		return;
-	if (visit->def->index == def->process_step || def->lists[step->list].parent == def->process_step)
-		refuse_step(visit, step,
-					psprintf("Step \"%s\" belongs to another part of the process: what its handlers lead to is apart.",
-							 visit->step),
+	if (is_top_list(def, visit->def->list) && is_top_list(def, step->list))
+		refuse_step(visit, step, "What the handlers of the process lead to is apart from its other steps.",
 					"Move it within its part, or end it with workflow.cancel_visit.");
 	refuse_step(visit, step,
 				psprintf("It is %s, but step \"%s\", at which the visit is, is %s.", place_of(def, step->list),

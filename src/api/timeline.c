@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "api/arguments.h"
+#include "model/definition.h"
 #include "store/access.h"
 #include "store/durable.h"
 #include "store/history.h"
@@ -44,10 +45,10 @@ static WfQuery q_instance = {
 
 /* Events. The columns of each query begin with time, visit and step. */
 static WfQuery q_entered = {
-	.sql = "SELECT h.entered_at, h.visit, h.step FROM " WF_ENDED(
+	.sql = "SELECT h.entered_at, h.visit, h.step, h.scope FROM " WF_ENDED(
 		"visit") " h WHERE h.instance = $1 "
 				 "UNION ALL "
-				 "SELECT v.entered_at, v.visit, v.step FROM workflow_data.visit v WHERE v.instance = $1",
+				 "SELECT v.entered_at, v.visit, v.step, v.scope FROM workflow_data.visit v WHERE v.instance = $1",
 	.nargs = 1,
 	.argtypes = {INT8OID},
 };
@@ -150,7 +151,15 @@ typedef struct Event
 	Rank		rank;
 	const char *step; /* NULL: the step that the visit entered */
 	const char *text;
+	int64		scope; /* of one that enters: the visit of the sub-process that it is in; 0: none */
 } Event;
+
+/* Which step a visit is at. */
+typedef struct Place
+{
+	int64		visit;
+	const char *step;
+} Place;
 
 typedef struct Story
 {
@@ -164,6 +173,8 @@ typedef struct Story
 	Event	   *events;
 	int			n;
 	int			allocated;
+	Place	   *places; /* of all visits of which it is known, by number */
+	int			nplaces;
 } Story;
 
 /* ---- words ---- */
@@ -471,7 +482,8 @@ read_source(Story *story, const Source *source)
 					   .visit = wf_result_int64(i, 2),
 					   .rank = source->rank,
 					   .step = wf_result_text(i, 3),
-					   .text = source->describe(i)};
+					   .text = source->describe(i),
+					   .scope = source->rank == ENTERED ? wf_result_int64(i, 4) : 0};
 
 		CHECK_FOR_INTERRUPTS();
 		add_event(story, &event);
@@ -496,19 +508,55 @@ compare_events(const void *a, const void *b)
 	return (int) left->rank - (int) right->rank;
 }
 
-/*
- * The step of the n-th event's visit. Events before it say so: the entry of a visit is told first,
- * unless it is no longer kept.
- */
-static const char *
-step_of_event(const Story *story, int n)
-{
-	const Event *event = &story->events[n];
+/* ---- which step a visit is at ---- */
 
-	for (int i = n - 1; event->step == NULL && i >= 0; i--)
-		if (story->events[i].visit == event->visit && story->events[i].step != NULL)
-			return story->events[i].step;
-	return event->step != NULL ? event->step : "?";
+static int
+compare_places(const void *a, const void *b)
+{
+	int64 left = ((const Place *) a)->visit;
+	int64 right = ((const Place *) b)->visit;
+
+	return left < right ? -1 : left > right;
+}
+
+/* The entries of visits say at which steps they are. */
+static void
+note_places(Story *story)
+{
+	story->places = palloc_extended(sizeof(Place) * Max(story->n, 1), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < story->n; i++)
+		if (story->events[i].rank == ENTERED)
+			story->places[story->nplaces++] = (Place){story->events[i].visit, story->events[i].step};
+	qsort(story->places, story->nplaces, sizeof(Place), compare_places);
+}
+
+/* NULL: it is no longer kept. */
+static const char *
+step_of_visit(const Story *story, int64 visit)
+{
+	Place  wanted = {visit};
+	Place *found = bsearch(&wanted, story->places, story->nplaces, sizeof(Place), compare_places);
+
+	return found != NULL ? found->step : NULL;
+}
+
+static const char *
+step_of_event(const Story *story, const Event *event)
+{
+	const char *step = event->step != NULL ? event->step : step_of_visit(story, event->visit);
+
+	return step != NULL ? step : "?";
+}
+
+/* The text ", in STEP (NUMBER)" of one that enters a step inside of another one. */
+static const char *
+told_scope(const Story *story, const Event *event)
+{
+	const char *step = event->scope != 0 ? step_of_visit(story, event->scope) : NULL;
+
+	if (step == NULL || strcmp(step, WF_PROCESS_STEP) == 0)
+		return "";
+	return psprintf(", in %s (" INT64_FORMAT "_" INT64_FORMAT ")", step, story->instance, event->scope);
 }
 
 /* ---- the function ---- */
@@ -617,8 +665,9 @@ tell_story(ReturnSetInfo *rsinfo, const Story *story)
 		if (event->visit == 0)
 			put_story_line(rsinfo, psprintf("%12s  %s", when, event->text));
 		else
-			put_story_line(rsinfo, psprintf("%12s  %s (" INT64_FORMAT "_" INT64_FORMAT "): %s", when,
-											step_of_event(story, i), story->instance, event->visit, event->text));
+			put_story_line(rsinfo, psprintf("%12s  %s (" INT64_FORMAT "_" INT64_FORMAT "): %s%s", when,
+											step_of_event(story, event), story->instance, event->visit, event->text,
+											told_scope(story, event)));
 	}
 }
 
@@ -642,6 +691,7 @@ workflow_timeline(PG_FUNCTION_ARGS)
 		report_unknown_instance(&story);
 	for (int i = 0; i < lengthof(sources); i++)
 		read_source(&story, &sources[i]);
+	note_places(&story);
 	add_end(&story);
 	qsort(story.events, story.n, sizeof(Event), compare_events);
 	tell_story((ReturnSetInfo *) fcinfo->resultinfo, &story);

@@ -110,6 +110,12 @@ goes_with(WfVerify *verify, const WfVerifiedVisit *visit, const char *column, bo
 		wf_verify_report(verify, visit, "in state \"%s\", and %s %s", visit->state, given ? "has a" : "has no", column);
 }
 
+static bool
+waits_for_outside(const WfVerifiedVisit *visit)
+{
+	return is(visit->state, "waiting") && !is(visit->waits_for, "join") && !is(visit->waits_for, "steps");
+}
+
 static void
 verify_state(WfVerify *verify, const WfVerifiedVisit *visit)
 {
@@ -129,7 +135,7 @@ verify_state(WfVerify *verify, const WfVerifiedVisit *visit)
 	if (has_any_clock(times) && (cancelling || incident || visit->accepted))
 		wf_verify_report(verify, visit, "in state \"%s\"%s, and has clocks", visit->state,
 						 visit->accepted ? " with its end known" : "");
-	if (!waiting && (times->heartbeat_deadline != 0 || times->warn_at != 0))
+	if (!waits_for_outside(visit) && (times->heartbeat_deadline != 0 || times->warn_at != 0))
 		wf_verify_report(verify, visit, "in state \"%s\", and something is to come of its silence", visit->state);
 }
 

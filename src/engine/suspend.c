@@ -21,6 +21,14 @@ wf_suspend(WfBatch *batch, WfInstance *instance)
 	instance->show_changed = true;
 }
 
+/* Does it wait for the outside, which may be silent for too long, and not for other tokens? */
+static bool
+listens(const WfVisit *visit)
+{
+	return visit->state == WF_STATE_WAITING && visit->waits_for != WF_WAITS_FOR_JOIN &&
+		   visit->waits_for != WF_WAITS_FOR_STEPS && visit->def != NULL && !wf_has_accepted(visit);
+}
+
 /* Resume an instance. Timers that came meanwhile are due now; heartbeat deadlines are set anew. */
 void
 wf_resume(WfBatch *batch, WfInstance *instance)
@@ -35,7 +43,7 @@ wf_resume(WfBatch *batch, WfInstance *instance)
 		WfVisit *visit = lfirst(lc);
 
 		wf_state_set_suspended(batch, visit, false);
-		if (visit->state == WF_STATE_WAITING && visit->def != NULL && !wf_has_accepted(visit))
+		if (listens(visit))
 			wf_clock_listen(batch, visit);
 	}
 	instance->status = instance->incidents > 0 ? WF_STATUS_FAILED : WF_STATUS_ACTIVE;

@@ -156,9 +156,9 @@ CREATE INDEX visit_waiting ON workflow_data.visit (waiting_since) WHERE waiting_
 -- what lives in a scope; a visit never changes its scope
 CREATE INDEX visit_scope ON workflow_data.visit (instance, scope, visit) WHERE scope IS NOT NULL;
 CREATE INDEX visit_incident ON workflow_data.visit (instance) WHERE outcome IS NOT NULL;
--- For counting, and for finding the oldest visit of each step. A state never changes without due_at
--- or waiting_since, so this index keeps no update from being HOT that would be HOT without it.
-CREATE INDEX visit_state ON workflow_data.visit (process_id, state, step, waiting_since);
+-- For counting, and for finding the oldest visit of each step. A state, with what is waited for, never changes
+-- without due_at or waiting_since, so this index keeps no update from being HOT that would be HOT without it.
+CREATE INDEX visit_state ON workflow_data.visit (process_id, state, step, waits_for, waiting_since);
 COMMENT ON TABLE workflow_data.visit IS 'Living visits: one token at one step. Look at the views workflow.visits, waiting and incidents';
 COMMENT ON COLUMN workflow_data.visit.instance IS 'Instance';
 COMMENT ON COLUMN workflow_data.visit.visit IS 'Number of the visit, never issued twice in this database';

@@ -71,10 +71,12 @@ COMMENT ON FUNCTION workflow_data.blocked_until(bigint, bigint) IS
 CREATE VIEW workflow.visits WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
            v.instance, p.process, v.step, v.state, v.attempt,
-           coalesce(workflow_data.blocked_until(v.instance, v.visit), v.due_at) AS due_at, v.deadline, v.accepted IS NOT DISTINCT FROM 0 AS called_back,
+           coalesce(workflow_data.blocked_until(v.instance, v.visit), v.due_at) AS due_at, v.deadline, v.waits_for,
            CASE WHEN v.suspended THEN 'suspended'
                 ELSE workflow_data.blocked_by(v.instance, v.visit, v.queue, v.due_at, v.next_timer) END AS blocked_by,
-           coalesce(workflow_data.blocked_error(v.instance, v.visit, v.attempt), v.error) AS error
+           coalesce(workflow_data.blocked_error(v.instance, v.visit, v.attempt), v.error) AS error,
+           workflow.serial_number(v.instance, v.scope) COLLATE "C" AS scope,
+           v.accepted IS NOT DISTINCT FROM 0 AS called_back
     FROM workflow_data.visit v
          JOIN workflow_data.process p USING (process_id)
     WHERE v.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
@@ -86,10 +88,12 @@ COMMENT ON COLUMN workflow.visits.step IS 'Step of the process';
 COMMENT ON COLUMN workflow.visits.state IS 'ready (to be moved on by a worker), calling (its request or SQL is due or under way), retrying (pause before the next attempt), waiting, cancelling, or incident';
 COMMENT ON COLUMN workflow.visits.attempt IS 'Attempts that were answered or have failed; 0 during the first';
 COMMENT ON COLUMN workflow.visits.due_at IS 'When a worker takes it up (again): the next attempt, its clock; one that has passed: it is under work, or blocked_by says why not; NULL: it waits for an outside system, or for a person to resolve its incident';
-COMMENT ON COLUMN workflow.visits.called_back IS 'A callback was accepted as its end, and waits for the answer of the request that is under way, or for the instance to be resumed';
 COMMENT ON COLUMN workflow.visits.deadline IS 'When the timeout of the step ends it';
+COMMENT ON COLUMN workflow.visits.waits_for IS 'Of one that waits: callback, after or until (clocks); join: for other tokens of its scope; steps: it is a sub-process, in which tokens live';
 COMMENT ON COLUMN workflow.visits.blocked_by IS 'Why no worker goes on with it. Tried, and tried again until it works, for want of: disk, memory, resources (connections, descriptors), lock, conflict (serialization failure, deadlock), server (one that shuts down), up to 128 visits of the database. Not taken up: suspended (its instance), lock (somebody holds its instance), server dropped, server paused, server full (max_in_flight), connections (workflow.max_connections_http, or what its owner may have of them), executors (all are busy), worker slot (max_worker_processes), dispatcher (none runs here), paused (a copy, or workflow.start_paused). NULL: nothing is known to be in the way';
 COMMENT ON COLUMN workflow.visits.error IS 'Error because of which it is blocked; else that of its last attempt, or of its incident: {code, message, http_status, sqlstate, attempt}';
+COMMENT ON COLUMN workflow.visits.scope IS 'Serial number of the visit of the sub-process in which it lives; NULL: it lives directly in its instance';
+COMMENT ON COLUMN workflow.visits.called_back IS 'A callback was accepted as its end, and waits for the answer of the request that is under way, or for the instance to be resumed';
 
 CREATE VIEW workflow.waiting WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
@@ -102,11 +106,12 @@ CREATE VIEW workflow.waiting WITH (security_barrier) AS
            CASE WHEN NOT v.suspended THEN v.heartbeat_deadline END AS heartbeat_deadline
     FROM workflow_data.visit v
          JOIN workflow_data.process p USING (process_id)
-    WHERE (v.state = 'waiting' OR v.state = 'cancelling' AND v.cancel_phase = 'confirm') AND v.waiting_since IS NOT NULL
+    WHERE (v.state = 'waiting' AND v.waits_for NOT IN ('join', 'steps') OR v.state = 'cancelling' AND v.cancel_phase = 'confirm')
+          AND v.waiting_since IS NOT NULL
           AND v.process_id = ANY ((SELECT workflow_data.my_processes('view', 'complete', true))::integer[])
           AND (v.process_id = ANY ((SELECT workflow_data.my_processes('view', 'complete'))::integer[])
                OR v.process_id || ' ' || v.step = ANY ((SELECT workflow_data.my_steps())::text[]));
-COMMENT ON VIEW workflow.waiting IS 'Visits that wait for their event: of processes that the caller may view, and those that he may complete';
+COMMENT ON VIEW workflow.waiting IS 'Visits that wait for their event, sub-processes and joins left out: of processes that the caller may view, and those that he may complete';
 COMMENT ON COLUMN workflow.waiting.serial_number IS 'Serial number: what workflow.complete takes';
 COMMENT ON COLUMN workflow.waiting.instance IS 'Instance';
 COMMENT ON COLUMN workflow.waiting.process IS 'Process';
@@ -138,7 +143,7 @@ COMMENT ON COLUMN workflow.incidents.result IS '$result: {status, initial_respon
 CREATE VIEW workflow.history WITH (security_barrier) AS
     SELECT workflow.serial_number(h.instance, h.visit) COLLATE "C" AS serial_number,
            h.instance, p.process, h.step, h.outcome, h.entered_at, h.ended_at, h.attempts, h.result,
-           h.completed_by, h.webhook
+           h.completed_by, workflow.serial_number(h.instance, h.scope) COLLATE "C" AS scope, h.webhook
     FROM (SELECT * FROM workflow_data.visit_history UNION ALL SELECT * FROM workflow_data.visit_stray) h
          JOIN workflow_data.process p USING (process_id)
     WHERE h.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
@@ -153,6 +158,7 @@ COMMENT ON COLUMN workflow.history.ended_at IS 'When it went on';
 COMMENT ON COLUMN workflow.history.attempts IS 'How often its action was tried, counted anew when an incident was retried: see the view workflow.attempts for those before';
 COMMENT ON COLUMN workflow.history.result IS '$result: {status, initial_response, callback_response, response, cancel_response, error}';
 COMMENT ON COLUMN workflow.history.completed_by IS 'Role that called workflow.complete, complete_many, fail, callback or skip; NULL: it ended by itself, or was interrupted';
+COMMENT ON COLUMN workflow.history.scope IS 'Serial number of the visit of the sub-process in which it lived; NULL: it lived directly in its instance';
 COMMENT ON COLUMN workflow.history.webhook IS 'Whether the callback came with a token, by workflow.callback: then the role is whoever passed it on, not who sent it';
 
 CREATE VIEW workflow.attempts WITH (security_barrier) AS

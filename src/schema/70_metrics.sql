@@ -6,10 +6,10 @@ CREATE FUNCTION workflow_data.count_instances(OUT process text, OUT status text,
 COMMENT ON FUNCTION workflow_data.count_instances() IS
 'How many instances live: of the processes that the caller may view, or of all for members of pg_monitor. For the view workflow.metrics';
 
-CREATE FUNCTION workflow_data.count_visits(OUT process text, OUT state text, OUT step text, OUT n bigint, OUT since timestamptz)
+CREATE FUNCTION workflow_data.count_visits(OUT process text, OUT state text, OUT step text, OUT waits_for text, OUT n bigint, OUT since timestamptz)
     RETURNS SETOF record LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 50 AS 'MODULE_PATHNAME', 'workflow_count_visits';
 COMMENT ON FUNCTION workflow_data.count_visits() IS
-'How many visits live, and since when the oldest of them waits or stands as an incident; likewise';
+'How many visits live, by what they wait for, and since when the oldest of them waits or stands as an incident; likewise';
 
 CREATE FUNCTION workflow_data.count_due(OUT work text, OUT process text, OUT server text, OUT n bigint, OUT since timestamptz)
     RETURNS SETOF record LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'workflow_count_due';
@@ -24,7 +24,7 @@ COMMENT ON FUNCTION workflow_data.count_write_backs() IS
 -- Each part of the union has its name as a constant, so that a condition on the name skips the
 -- other parts.
 CREATE VIEW workflow.metrics WITH (security_barrier) AS
-    WITH visits AS MATERIALIZED (SELECT process, state, step, n, since FROM workflow_data.count_visits()),
+    WITH visits AS MATERIALIZED (SELECT process, state, step, waits_for, n, since FROM workflow_data.count_visits()),
          due AS MATERIALIZED (SELECT work, process, server, n, since FROM workflow_data.count_due()),
          servers AS MATERIALIZED (
              SELECT s.srvname::text AS server, coalesce(c.in_flight, 0) AS in_flight, coalesce(c.requests, 0) AS requests,
@@ -43,12 +43,12 @@ CREATE VIEW workflow.metrics WITH (security_barrier) AS
     SELECT 'visits', jsonb_build_object('process', process, 'state', state), sum(n)::double precision
     FROM visits GROUP BY process, state
     UNION ALL
-    SELECT 'waiting', jsonb_build_object('process', process, 'step', step), n::double precision
-    FROM visits WHERE state = 'waiting'
+    SELECT 'waiting', jsonb_build_object('process', process, 'step', step), sum(n)::double precision
+    FROM visits WHERE state = 'waiting' AND waits_for NOT IN ('join', 'steps') GROUP BY process, step
     UNION ALL
     SELECT 'oldest_wait_seconds', jsonb_build_object('process', process, 'step', step),
-           greatest(extract(epoch FROM pg_catalog.statement_timestamp() - since), 0)::double precision
-    FROM visits WHERE state = 'waiting'
+           greatest(extract(epoch FROM pg_catalog.statement_timestamp() - min(since)), 0)::double precision
+    FROM visits WHERE state = 'waiting' AND waits_for NOT IN ('join', 'steps') GROUP BY process, step
     UNION ALL
     SELECT 'incidents', jsonb_build_object('process', process, 'step', step), n::double precision
     FROM visits WHERE state = 'incident'

@@ -149,13 +149,16 @@ static WfQuery q_shown = {
 	.argtypes = {INT8OID, INT8OID},
 };
 /*
- * What a living instance shows: the visit with the open wait for a callback, or the one at the step
- * that was asked for.
+ * What a living instance shows: the visit with the oldest open wait for a callback, which is not inside of a
+ * sub-process, unless the process as a whole is one; or the one at the step that was asked for, wherever that is.
  */
 static WfQuery q_look_living = {
 	.sql = "SELECT i.instance, i.status, (SELECT v.visit FROM workflow_data.visit v "
 		   "WHERE v.instance = i.instance AND CASE WHEN $4 IS NULL THEN v.waits_for = 'callback' "
-		   "ELSE v.step = $4 AND v.state <> 'incident' END ORDER BY v.visit LIMIT 1) "
+		   "AND (v.scope IS NULL OR EXISTS (SELECT FROM workflow_data.visit s WHERE s.instance = v.instance "
+		   "AND s.visit = v.scope AND s.step = '" WF_PROCESS_STEP "')) "
+		   "ELSE v.step = $4 AND v.state <> 'incident' AND v.waits_for IS DISTINCT FROM 'join' END "
+		   "ORDER BY v.visit LIMIT 1) "
 		   "FROM workflow_data.instance i WHERE i.process_id = $1 AND i.attachment = $2 "
 		   "AND i.business_key = $3 AND i.business_key IS NOT NULL",
 	.nargs = 4,
@@ -183,7 +186,8 @@ wf_attachment_shows(const WfAttachment *attachment)
 bool
 wf_attachment_shows_start(const WfAttachment *attachment, const WfDefinition *def)
 {
-	const WfStep *first = &def->steps[def->start];
+	int			  start = def->start == def->process_step ? def->lists[def->steps[def->start].inner].start : def->start;
+	const WfStep *first = &def->steps[start];
 
 	if (attachment->serial_column == NULL || wf_step_waits_for(first) != WF_EVENT_CALLBACK)
 		return false;

@@ -40,7 +40,13 @@ static WfQuery q_instances = {
 	COUNTED_ARGS,
 };
 
-#define GROUP "v.process_id = g.process_id AND v.state = g.state AND v.step = g.step"
+/*
+ * What a group waits for is part of the index, and of a few kinds: each is probed for.
+ */
+#define GROUP "v.process_id = g.process_id AND v.state = g.state AND v.step = g.step AND "
+#define COUNT_AND_OLDEST(kind) \
+	"(SELECT count(*) FROM workflow_data.visit v WHERE " GROUP kind "), " \
+	"(SELECT min(v.waiting_since) FROM workflow_data.visit v WHERE " GROUP kind ") "
 static WfQuery q_visits = {
 	.sql =
 		"WITH RECURSIVE g (process_id, state, step) AS ("
@@ -49,9 +55,17 @@ static WfQuery q_visits = {
 		"SELECT v.process_id, v.state, v.step FROM workflow_data.visit v "
 		"WHERE (v.process_id, v.state, v.step) > (g.process_id, g.state, g.step) "
 		"ORDER BY v.process_id, v.state, v.step LIMIT 1) n) "
-		"SELECT p.process, g.state, g.step, (SELECT count(*) FROM workflow_data.visit v WHERE " GROUP "), "
-		"(SELECT min(v.waiting_since) FROM workflow_data.visit v WHERE " GROUP ") "
-		"FROM g JOIN workflow_data.process p ON p.process_id = g.process_id WHERE " OF_PROCESS("g.process_id"),
+		"SELECT * FROM ("
+		"SELECT p.process, g.state, g.step, k.waits_for, " COUNT_AND_OLDEST(
+			"v.waits_for = k.waits_for") "FROM g JOIN workflow_data.process p ON p.process_id = g.process_id "
+										 "CROSS JOIN unnest('{callback, after, until, join, steps}'::text[]) k (waits_for) "
+										 "WHERE g.state = 'waiting' AND " OF_PROCESS(
+											 "g.process_id") " UNION ALL "
+															 "SELECT p.process, g.state, g.step, NULL, " COUNT_AND_OLDEST(
+																 "v.waits_for IS NULL") "FROM g JOIN workflow_data.process p ON p.process_id = g.process_id "
+																						"WHERE g.state <> 'waiting' AND " OF_PROCESS(
+																							"g.process_id") ") c (process, state, step, waits_for, n, since) "
+																											"WHERE n > 0",
 	COUNTED_ARGS,
 };
 

@@ -33,7 +33,8 @@ is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.visit_stray", 0, 
 # row is no smaller than those of a day's work, and a few of them are incidents.
 $node->safe_psql('postgres', fill($_)) for ([instance => "WHERE business_key = 'first'"], [visit => ''],
 	[instance_history => '', 'ended_at'], [visit_history => '', 'ended_at']);
-$node->safe_psql('postgres', "UPDATE workflow_data.visit SET state = 'incident', outcome = 'FAILED', waits_for = NULL WHERE instance / 10 % 5000 = 17");
+$node->safe_psql('postgres', "UPDATE workflow_data.visit SET state = 'incident', outcome = 'FAILED', waits_for = NULL WHERE instance / 10 % 5000 = 17;
+	UPDATE workflow_data.instance SET status = 'failed', incidents = 1 WHERE instance / 10 % 5000 = 17");
 $node->safe_psql(
 	'postgres', q[
 	SELECT brin_summarize_new_values(indexrelid) FROM pg_index JOIN pg_class i ON i.oid = indexrelid JOIN pg_am a ON a.oid = i.relam AND amname = 'brin';

@@ -160,6 +160,8 @@ my $cpu = cpu_seconds($dispatcher);
 sleep 2;
 cmp_ok(cpu_seconds($dispatcher) - $cpu, '<', 0.5, 'it does not run in circles');
 is(wait_for_workers($node, 'postgres'), $dispatcher, 'and lives');
+is(sql("SELECT count(*) FROM workflow.verify() WHERE problem LIKE '%no such step%'"), 3, 'they are told of');
+is(sql("SELECT count(*) FILTER (WHERE workflow.cancel(instance)) FROM workflow.instances WHERE process = 'broken'"), 3, '... and can be cancelled');
 
 $node->stop;
 done_testing();

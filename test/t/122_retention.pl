@@ -138,7 +138,7 @@ make_partitions('200 days');
 my $stands = sql("SELECT workflow.start('long')");
 my $wide = sql('SELECT ' . sprintf($week, '200 days'));
 sql("INSERT INTO workflow_data.visit_history SELECT $stands, -n, process_id, 1, ended_at - interval '200 days', ended_at - interval '200 days', stored_at - interval '200 days', "
-	  . "webhook, step, outcome, completed_by, jsonb_build_object('filler', repeat('x', 1800)) FROM workflow_data.visit_history, generate_series(1, 2000) n WHERE instance = $stands");
+	  . "webhook, step, outcome, completed_by, scope, jsonb_build_object('filler', repeat('x', 1800)) FROM workflow_data.visit_history, generate_series(1, 2000) n WHERE instance = $stands");
 sql(
 	qq[
 	CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.003); RETURN OLD; END';
