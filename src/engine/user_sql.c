@@ -412,15 +412,18 @@ make_sql_reply(uint64 count, SPITupleTable *table, MemoryContext context)
 	WfJsonbState  state = {0};
 	JsonbValue	 *array;
 	Jsonb		 *first = NULL;
+	Jsonb		 *reply;
 	Size		  bytes = 0;
 	WfField		  fields[3];
-	MemoryContext old;
+	MemoryContext old = MemoryContextSwitchTo(context);
+	MemoryContext scratch;
 
-	old = MemoryContextSwitchTo(context);
+	(void) wf_jsonb_begin();
+	scratch = CurrentMemoryContext;
 	wf_jsonb_push(&state, WJB_BEGIN_ARRAY, NULL);
 	for (uint64 i = 0; i < n; i++)
 	{
-		Jsonb	  *row = row_jsonb(table->vals[i], table->tupdesc, context);
+		Jsonb	  *row = row_jsonb(table->vals[i], table->tupdesc, scratch);
 		JsonbValue value = {.type = jbvBinary, .val.binary = {VARSIZE(row) - VARHDRSZ, &row->root}};
 
 		bytes += VARSIZE(row);
@@ -434,9 +437,9 @@ make_sql_reply(uint64 count, SPITupleTable *table, MemoryContext context)
 	fields[0] = (WfField){.key = "row", .jsonb = first};
 	fields[1] = (WfField){.key = "rows", .jsonb = JsonbValueToJsonb(array)};
 	fields[2] = (WfField){.key = "count", .kind = WF_FIELD_INT, .number = (int64) count};
-	first = wf_jsonb_object(fields, lengthof(fields));
+	reply = wf_jsonb_end(context, wf_jsonb_object(fields, lengthof(fields)));
 	MemoryContextSwitchTo(old);
-	return first;
+	return reply;
 }
 
 static Jsonb *

@@ -8,19 +8,46 @@
 
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 #include "utils/numeric.h"
 
 #include "model/json.h"
 #include "model/template.h"
 
+MemoryContext
+wf_jsonb_begin(void)
+{
+	return MemoryContextSwitchTo(AllocSetContextCreate(CurrentMemoryContext, "workflow jsonb", ALLOCSET_DEFAULT_SIZES));
+}
+
+Jsonb *
+wf_jsonb_end(MemoryContext old, Jsonb *jsonb)
+{
+	MemoryContext scratch = MemoryContextSwitchTo(old);
+	Jsonb		 *kept = NULL;
+
+	if (jsonb != NULL)
+	{
+		kept = palloc(VARSIZE(jsonb));
+		memcpy(kept, jsonb, VARSIZE(jsonb));
+	}
+	MemoryContextDelete(scratch);
+	return kept;
+}
+
 Jsonb *
 wf_jsonb_merge(Jsonb *data, Jsonb *changes)
 {
+	MemoryContext old;
+	Datum		  merged;
+
 	if (JB_ROOT_COUNT(changes) == 0)
 		return data;
 	if (JB_ROOT_COUNT(data) == 0)
 		return changes;
-	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(data), JsonbPGetDatum(changes)));
+	old = wf_jsonb_begin();
+	merged = DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(data), JsonbPGetDatum(changes));
+	return wf_jsonb_end(old, DatumGetJsonbP(merged));
 }
 
 static void
@@ -55,8 +82,9 @@ field_value(const WfField *field, JsonbValue *value)
 Jsonb *
 wf_jsonb_object(const WfField *fields, int nfields)
 {
-	WfJsonbState state = {0};
-	JsonbValue	 value;
+	MemoryContext old = wf_jsonb_begin();
+	WfJsonbState  state = {0};
+	JsonbValue	  value;
 
 	wf_jsonb_push(&state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < nfields; i++)
@@ -70,7 +98,7 @@ wf_jsonb_object(const WfField *fields, int nfields)
 		field_value(&fields[i], &value);
 		wf_jsonb_push(&state, WJB_VALUE, &value);
 	}
-	return JsonbValueToJsonb(wf_jsonb_push(&state, WJB_END_OBJECT, NULL));
+	return wf_jsonb_end(old, JsonbValueToJsonb(wf_jsonb_push(&state, WJB_END_OBJECT, NULL)));
 }
 
 Jsonb *

@@ -551,9 +551,10 @@ template_to_jsonb(Rendering *rendering, const WfTemplate *tmpl)
 static void
 render_jsonb(void *arg)
 {
-	Rendering *rendering = arg;
+	Rendering	 *rendering = arg;
+	MemoryContext old = wf_jsonb_begin();
 
-	rendering->jsonb = template_to_jsonb(rendering, rendering->tmpl);
+	rendering->jsonb = wf_jsonb_end(old, template_to_jsonb(rendering, rendering->tmpl));
 }
 
 Jsonb *

@@ -109,6 +109,15 @@ extern bool wf_predicate_has_times(const WfPredicate *predicate);
  */
 extern bool wf_predicate_eval(const WfPredicate *predicate, const WfVariables *variables, bool *answer, WfFault *fault);
 
+/*
+ * Making a jsonb takes many times its size, since each element of what becomes a part of it is looked at on its own. So
+ * whatever may be large is made between these two: begin() switches to a scratch context, and returns the one before;
+ * end() copies the jsonb, which may be NULL, to that and deletes the scratch context. What is thrown in between leaves it
+ * to its parent.
+ */
+extern MemoryContext wf_jsonb_begin(void);
+extern Jsonb		*wf_jsonb_end(MemoryContext old, Jsonb *jsonb);
+
 /* Merge the top-level keys of `changes` (an object) over `data` (an object). */
 extern Jsonb *wf_jsonb_merge(Jsonb *data, Jsonb *changes);
 

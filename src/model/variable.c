@@ -227,8 +227,9 @@ wf_variable_value(const WfVariables *variables, int variable, JsonbValue *value)
 Jsonb *
 wf_variable_object(uint32 wanted, const WfVariables *variables)
 {
-	WfJsonbState state = {0};
-	JsonbValue	 value;
+	MemoryContext old = wf_jsonb_begin();
+	WfJsonbState  state = {0};
+	JsonbValue	  value;
 
 	wf_jsonb_push(&state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < WF_NVARIABLES; i++)
@@ -240,5 +241,5 @@ wf_variable_object(uint32 wanted, const WfVariables *variables)
 		wf_variable_value(variables, i, &value);
 		wf_jsonb_push(&state, WJB_VALUE, &value);
 	}
-	return JsonbValueToJsonb(wf_jsonb_push(&state, WJB_END_OBJECT, NULL));
+	return wf_jsonb_end(old, JsonbValueToJsonb(wf_jsonb_push(&state, WJB_END_OBJECT, NULL)));
 }

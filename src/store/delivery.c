@@ -91,16 +91,11 @@ wf_delivery_take(const char *queue, TimestampTz now)
 {
 	Datum		values[2] = {CStringGetTextDatum(queue), TimestampTzGetDatum(now)};
 	WfDelivery *delivery;
-	Datum		payload;
-	bool		isnull;
 
 	if (wf_query_run(&q_take, values, NULL) == 0)
 		return NULL;
 	delivery = palloc(sizeof(WfDelivery));
 	read_delivery(delivery, 0);
-	payload = wf_result(0, 8, &isnull);
-	if (!isnull)
-		delivery->payload = DatumGetJsonbPCopy(payload);
 	return delivery;
 }
 

@@ -41,8 +41,8 @@ extern void wf_delivery_add(int64 instance, int64 visit, const char *kind, const
 							Jsonb *payload);
 
 /*
- * Lock the delivery of a queue that has been due longest, and return it in CurrentMemoryContext. Rows that other
- * transactions have locked are skipped. NULL: no delivery is due.
+ * Lock the delivery of a queue that has been due longest, and return it in CurrentMemoryContext, without its payload,
+ * which may be large. Rows that other transactions have locked are skipped. NULL: no delivery is due.
  */
 extern WfDelivery *wf_delivery_take(const char *queue, TimestampTz now);
 /* The due time of the queue's first delivery, which may be in the past; 0: the queue is empty. */

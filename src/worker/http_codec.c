@@ -313,42 +313,19 @@ cookies_jsonb(const WfHttpReply *reply)
 	return JsonbValueToJsonb(array);
 }
 
-/* Copy a jsonb out of a scratch context to the parent of that, and reset the scratch context. */
-static Jsonb *
-keep(Jsonb *jsonb, MemoryContext scratch)
-{
-	Jsonb *kept = NULL;
-
-	if (jsonb != NULL)
-	{
-		kept = MemoryContextAlloc(MemoryContextGetParent(scratch), VARSIZE(jsonb));
-		memcpy(kept, jsonb, VARSIZE(jsonb));
-	}
-	MemoryContextReset(scratch);
-	return kept;
-}
-
-/*
- * Make $reply of a reply; *message is as in read_body. Parsing a body, and then putting it into the reply, each take
- * many times its size, so that memory is freed after each of both.
- */
+/* Make $reply of a reply; *message is as in read_body. */
 static Jsonb *
 read_reply(const WfHttpReply *reply, const char **message)
 {
-	MemoryContext context = CurrentMemoryContext;
-	MemoryContext scratch = AllocSetContextCreate(context, "workflow reply", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = wf_jsonb_begin();
 	bool		  encoded;
-	Jsonb		 *body;
+	Jsonb		 *body = read_body(reply, &encoded, message);
 	Jsonb		 *result;
 
-	MemoryContextSwitchTo(scratch);
-	body = read_body(reply, &encoded, message);
 	if (*message != NULL)
 		*message = MemoryContextStrdup(context, *message);
-	body = keep(body, scratch);
-	result = keep(make_http_reply(reply, body, encoded), scratch);
-	MemoryContextSwitchTo(context);
-	MemoryContextDelete(scratch);
+	body = wf_jsonb_end(context, body);
+	result = make_http_reply(reply, body, encoded);
 	if (body != NULL)
 		pfree(body);
 	return result;

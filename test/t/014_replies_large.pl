@@ -10,6 +10,7 @@ use lib "$FindBin::Bin/../lib";
 
 use IO::Select;
 use IO::Socket::INET;
+use List::Util qw(max);
 use PostgreSQL::Test::Utils;
 use Scene;
 use Test::More;
@@ -57,6 +58,13 @@ sub new_dispatcher
 	return wait_for_workers($scene->node, 'postgres');
 }
 
+# The highest peak of those that are there.
+sub executors_peak_mb
+{
+	my $pids = $scene->sql("SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE backend_type = 'workflow executor'") || '';
+	return max(0, map { peak_mb($_) } split / /, $pids);
+}
+
 # The dispatcher's peak for so many replies of 8 MB
 sub peak_for
 {
@@ -71,7 +79,9 @@ sub peak_for
 	is(worker_pid($scene->node, 'dispatcher', 'postgres'), $dispatcher, 'by one dispatcher');
 	waitpid($service, 0);
 	my $peak = peak_mb($dispatcher);
-	note("peak for $n: $peak MB");
+	my $executor = executors_peak_mb();
+	note("peak for $n: $peak MB, of executors: $executor MB");
+	cmp_ok($executor, '<', 750, 'an executor that gets one leaves room below its limit of 1 GB');
 	return $peak;
 }
 
