@@ -319,6 +319,22 @@ announce(const Round *round)
 		ereport(LOG, errmsg("workflow: upkeep of the history works again"));
 }
 
+/*
+ * During a round nobody can make upkeep due: whoever misses a partition then, too late for this round, asks in vain. Once
+ * the round stands as over, this asks for him.
+ */
+static void
+call_again(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	WfAccess	access;
+
+	begin_chunk(&access, wf_setting_sql_timeout);
+	if (wf_strays_any() || wf_history_missing(now) != NIL)
+		wf_wakeup_due(WF_QUEUE_UPKEEP, now);
+	wf_store_leave(&access);
+}
+
 static void
 end_round(const Round *round, const WfDelivery *delivery)
 {
@@ -331,6 +347,8 @@ end_round(const Round *round, const WfDelivery *delivery)
 	wf_delivery_set(delivery->id, due_at, round->again ? round->attempt : 0);
 	wf_wakeup_due(WF_QUEUE_EXECUTOR, due_at);
 	wf_store_leave(&access);
+	if (!round->again)
+		call_again();
 }
 
 void
