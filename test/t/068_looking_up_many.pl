@@ -1,6 +1,6 @@
 #
-# What is done for many visits at once takes as long as there are visits, and no longer: ten times as many take ten times as long,
-# not a hundred times. Times are those of the processor, whatever else the machine does.
+# What is done for many visits at once takes as long as there are visits, and no longer: one instance with many takes no longer than
+# many with few, together. Times are those of the processor, whatever else the machine does.
 #
 use strict;
 use warnings;
@@ -8,16 +8,23 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use List::Util qw(max);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use WorkflowTest;
 
-# of ten times the work; a quadratic one takes a hundred times as long
-my $MOST = 20;
+# How long work may take that is done at once, beside twice what half of it takes in parts, each a twentieth: if each visit is found
+# by going through the others, it is 2.6 times as long, or more.
+my $MOST = 2;
+my $PARTS = 20;
+my $DONE = $PARTS / 2;
+# another machine on the same processor can make any measurement too long
+my $TRIES = 3;
 
 my $node = new_server('many_visits', conf => "autovacuum = off\nshared_buffers = 256MB\nmax_wal_size = 4GB\n");
 my $session = $node->background_psql('postgres');
+$session->set_query_timer_restart;
 my $backend = $session->query_safe('SELECT pg_backend_pid()');
 my ($dispatcher) = wait_for_workers($node, 'postgres');
 my $data = '"save": {"last": "${$result.response.n}"}';
@@ -41,67 +48,113 @@ sub crowd
 	return $instance;
 }
 
-# The work for both sizes, given as code, in seconds of a process.
-sub is_linear
+# So many visits in one instance, and half as many in instances that each have a part.
+sub crowds
 {
-	my ($name, $pid, $small, $large, $work) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	my %took;
-	for my $n ($small, $large)
+	my ($process, $n) = @_;
+	return { many => [ map { crowd($process, $n / $PARTS) } 1 .. $DONE ], one => [ crowd($process, $n) ] };
+}
+
+# Seconds of a process for work at either.
+sub measure
+{
+	my ($name, $pid, $crowds, $work) = @_;
+	my %took = (name => $name);
+	for my $which (qw(many one))
 	{
 		my $before = cpu_seconds($pid);
-		$work->($n);
-		$took{$n} = cpu_seconds($pid) - $before;
+		$work->(@{ $crowds->{$which} });
+		$took{$which} = cpu_seconds($pid) - $before;
 	}
 	# less than that cannot be told apart
-	my $least = $took{$small} < 0.05 ? 0.05 : $took{$small};
-	cmp_ok($took{$large}, '<', $MOST * $least, sprintf('%s: %.2f s for %d, %.2f s for %d', $name, $took{$small}, $small, $took{$large}, $large));
+	$took{ratio} = $took{one} / (2 * max($took{many}, 0.05));
+	return \%took;
+}
+
+# Code that measures whatever is done in one go, with crowds of its own each time that it is called.
+sub are_linear
+{
+	my ($measure_all) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my %best;
+	my @names;
+	for (1 .. $TRIES)
+	{
+		my @took = $measure_all->();
+		@names = map { $_->{name} } @took;
+		for (@took)
+		{
+			my $name = $_->{name};
+			$best{$name} = $_ if !$best{$name} || $_->{ratio} < $best{$name}{ratio};
+		}
+		last unless grep { $_->{ratio} >= $MOST } values %best;
+	}
+	cmp_ok($best{$_}{ratio}, '<', $MOST, sprintf('%s: half of it %.2f s in parts, all of it %.2f s at once', $_, @{ $best{$_} }{qw(many one)})) for @names;
 }
 
 # ---- many visits of one instance ----
 
 crowd($_, 100) for qw(stand clock limit); # what is made once is there
 # So many that it shows if each of them is found by going through the others, which is little beside all else that is done for it.
-{
-	my %instance = map { $_ => crowd('stand', $_) } (4000, 40_000);
-	is_linear('suspended', $backend, 4000, 40_000, sub { sql("SELECT workflow.suspend($instance{$_[0]})") });
-	is(sql("SELECT count(*) FROM workflow_data.visit WHERE suspended"), 44_000, '... all of them');
-	is_linear('resumed', $backend, 4000, 40_000, sub { sql("SELECT workflow.resume($instance{$_[0]})") });
-	is(sql("SELECT count(*) FROM workflow_data.visit WHERE suspended"), 0, '... all of them');
-	is_linear('looked at', $backend, 4000, 40_000, sub { sql("SELECT count(blocked_by) FROM workflow.visits WHERE instance = $instance{$_[0]}") });
-	is_linear('completed in one call', $backend, 4000, 40_000, sub {
-		my $callbacks = "SELECT json_agg(json_build_object('serial_number', serial_number, 'data', json_build_object('n', 1))) FROM workflow.waiting WHERE instance = $instance{$_[0]}";
-		is(sql("SELECT count(*) FROM workflow.complete_many(($callbacks)) WHERE accepted"), $_[0], "$_[0] are completed");
+my $MANY = 40_000;
+are_linear(sub {
+	my $crowds = crowds('stand', $MANY);
+	my @all = map { @$_ } values %$crowds;
+	my $suspended = "SELECT count(*) FROM workflow_data.visit WHERE suspended";
+	my @took = measure('suspended', $backend, $crowds, sub { sql("SELECT workflow.suspend($_)") for @_ });
+	is(sql($suspended), 1.5 * $MANY, 'all are suspended');
+	push @took, measure('resumed', $backend, $crowds, sub { sql("SELECT workflow.resume($_)") for @_ });
+	is(sql($suspended), 0, 'all are resumed');
+	push @took, measure('looked at', $backend, $crowds, sub { sql("SELECT count(blocked_by) FROM workflow.visits WHERE instance = $_") for @_ });
+	push @took, measure('completed in one call', $backend, $crowds, sub {
+		my $accepted = 0;
+		for (@_)
+		{
+			my $callbacks = "SELECT json_agg(json_build_object('serial_number', serial_number, 'data', json_build_object('n', 1))) FROM workflow.waiting WHERE instance = $_";
+			$accepted += sql("SELECT count(*) FROM workflow.complete_many(($callbacks)) WHERE accepted");
+		}
+		is($accepted, @_ == 1 ? $MANY : $MANY / 2, "$accepted are completed");
 	});
-	is_soon($node, 'postgres', "SELECT count(*) FROM workflow.waiting WHERE step = 'on' AND instance = $instance{40_000}", 40_000, '... and stand at the next step');
-	is_linear('cancelled', $backend, 4000, 40_000, sub { sql("SELECT workflow.cancel($instance{$_[0]})") });
-	is(sql("SELECT count(*) FROM workflow.instances WHERE instance IN ($instance{4000}, $instance{40_000}) AND status = 'aborted'"), 2, '... both');
-}
+	my $ids = join(', ', @all);
+	is_soon($node, 'postgres', "SELECT count(*) FROM workflow.waiting WHERE step = 'on' AND instance IN ($ids)", 1.5 * $MANY, '... and stand at the next step');
+	push @took, measure('cancelled', $backend, $crowds, sub { sql("SELECT workflow.cancel($_)") for @_ });
+	is(sql("SELECT count(*) FROM workflow.instances WHERE instance IN ($ids) AND status = 'aborted'"), @all, '... are cancelled');
+	return @took;
+});
 
 # clocks that strike together
 for ([clock => 'due_at'], [limit => 'deadline', 'next_timer'])
 {
 	my ($process, @clocks) = @$_;
-	my %instance = map { $_ => crowd($process, $_) } (1000, 10_000);
-	sql("SELECT workflow.suspend($_)") for values %instance;
-	is_linear("$process: moved on by the dispatcher", $dispatcher, 1000, 10_000, sub {
-		sql("UPDATE workflow_data.visit SET @{[join ', ', map { \"$_ = clock_timestamp()\" } @clocks]} WHERE instance = $instance{$_[0]}");
-		sql("SELECT workflow.resume($instance{$_[0]})"); # which tells the dispatcher
-		is_soon($node, 'postgres', "SELECT count(*) FROM workflow.waiting WHERE step = 'on' AND instance = $instance{$_[0]}", $_[0], "$process: $_[0] have gone on");
+	are_linear(sub {
+		my $n = 10_000;
+		my $crowds = crowds($process, $n);
+		sql("SELECT workflow.suspend($_)") for map { @$_ } values %$crowds;
+		return measure("$process: moved on by the dispatcher", $dispatcher, $crowds, sub {
+			my $ids = join(', ', @_);
+			my $expected = @_ == 1 ? $n : $n / 2;
+			sql("UPDATE workflow_data.visit SET @{[join ', ', map { \"$_ = clock_timestamp()\" } @clocks]} WHERE instance IN ($ids)");
+			sql("SELECT workflow.resume($_)") for @_; # which tells the dispatcher
+			is_soon($node, 'postgres', "SELECT count(*) FROM workflow.waiting WHERE step = 'on' AND instance IN ($ids)", $expected, "$process: $expected have gone on");
+		});
 	});
 }
 
 # what has waited for a suspended instance; nobody is there to whom it could go
-{
-	my %instance = map { $_ => crowd('stand', $_) } (1000, 10_000);
-	is_linear('delivered', $dispatcher, 1000, 10_000, sub {
-		my ($n) = @_;
-		sql("SELECT workflow.suspend($instance{$n})");
-		sql("INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue) SELECT $instance{$n}, 1000000000 + g, now(), 'alarm', 'suspended' FROM generate_series(1, $n) g");
-		sql("SELECT workflow.resume($instance{$n})");
-		is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance{$n}", 0, "$n are delivered");
+are_linear(sub {
+	my $n = 10_000;
+	return measure('delivered', $dispatcher, crowds('stand', $n), sub {
+		my $each = @_ == 1 ? $n : $n / $PARTS;
+		my $ids = join(', ', @_);
+		for (@_)
+		{
+			sql("SELECT workflow.suspend($_)");
+			sql("INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue) SELECT $_, 1000000000 + g, now(), 'alarm', 'suspended' FROM generate_series(1, $each) g");
+		}
+		sql("SELECT workflow.resume($_)") for @_;
+		is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance IN ($ids)", 0, $each * @_ . ' are delivered');
 	});
-}
+});
 
 # ---- many instances in one call ----
 
@@ -113,11 +166,18 @@ sub callbacks
 	return "SELECT json_agg(json_build_object('serial_number', serial_number, 'data', json_build_object('n', n))) FROM ($waiting) w, generate_series(1, 5) n";
 }
 
-sql("SELECT count(workflow.start('stand')) FROM generate_series(1, 11000)");
-is_linear('many numbers in one call', $backend, 5000, 50_000, sub {
-	my ($n) = @_;
-	is(sql("SELECT count(*) FILTER (WHERE accepted), count(*) FILTER (WHERE NOT accepted AND error_code IS NULL) FROM workflow.complete_many((@{[callbacks($n)]}))"),
-		$n / 5 . '|' . $n / 5 * 4, "$n numbers: each counts once");
+are_linear(sub {
+	my $n = 50_000;
+	sql("SELECT count(workflow.start('stand')) FROM generate_series(1, 1.5 * $n / 5)");
+	return measure('many numbers in one call', $backend, { many => [ ($n / $PARTS) x $DONE ], one => [$n] }, sub {
+		my %gave;
+		for my $numbers (@_)
+		{
+			my $counts = sql("SELECT count(*) FILTER (WHERE accepted), count(*) FILTER (WHERE NOT accepted AND error_code IS NULL) FROM workflow.complete_many((@{[callbacks($numbers)]}))");
+			$gave{ $numbers / 5 . '|' . $numbers / 5 * 4 eq $counts ? 'each once' : $counts }++;
+		}
+		is(join(', ', sort keys %gave), 'each once', "@_ numbers: each counts once");
+	});
 });
 
 $session->quit;
