@@ -5,6 +5,8 @@
 # Handlers that begin beside a visit make several requests for one instance. What is brought by their replies is written down in the order
 # in which they are dealt with; the last request is answered first.
 #
+# mostly waits
+
 use strict;
 use warnings;
 
