@@ -130,6 +130,14 @@ SELECT workflow.define('forks: incident', '{"data": {"go": false}, "steps": [
 SELECT workflow.start('forks: incident') AS i \gset
 SELECT pg_temp.at(:i);
 SELECT workflow.skip(serial_number), pg_temp.ended(:i) FROM workflow.incidents WHERE instance = :i;
+-- one that stands at a join has called nobody, so nobody is asked to stop
+CREATE SERVER forks_nobody FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'http://127.0.0.1:9', allow_private 'true');
+SELECT workflow.define('forks: stands', '{"steps": [
+  {"step": "f", "next": ["a", "b"]}, {"step": "b", "wait": true, "next": "a"},
+  {"step": "a", "join": "all", "http": {"server": "forks_nobody", "path": "/x"}, "wait": true, "cancel": {"path": "/cancel"}, "end": true}]}');
+SELECT workflow.start('forks: stands') AS i \gset
+SELECT workflow.cancel_visit(serial_number) FROM workflow.visits WHERE instance = :i AND step = 'a';
+SELECT pg_temp.at(:i);
 -- a loop of forks and joins without a rest is cut, and goes on
 SELECT workflow.define('forks: loop', '{"data": {"n": 0}, "steps": [
   {"step": "fork", "next": ["left", "right"]},
@@ -160,3 +168,4 @@ CALL test.until($$SELECT count(*) = 1 AND min(step) = 'after' FROM workflow.wait
 SELECT count(workflow.cancel(instance)) > 0 AS cancelled FROM workflow.instances WHERE process LIKE 'forks: %' AND ended_at IS NULL;
 SELECT count(*) FROM workflow.visits WHERE process LIKE 'forks: %';
 SELECT count(workflow.undefine(process)) > 0 AS undefined FROM workflow.processes WHERE process LIKE 'forks: %';
+DROP SERVER forks_nobody;

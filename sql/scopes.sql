@@ -76,6 +76,11 @@ SELECT workflow.define('scopes: between', '{"steps": [
 SELECT workflow.start('scopes: between') AS i \gset
 SELECT test.try(format('SELECT workflow.heartbeat(%L)', serial_number)) FROM workflow.visits WHERE instance = :i AND step = 'middle';
 SELECT pg_temp.failed(:i, 'a', 'far'), pg_temp.ended(:i), pg_temp.went(:i);
+-- nor does one whose last token ends the instance
+SELECT workflow.define('scopes: abort', '{"steps": [
+  {"step": "s", "steps": [{"step": "x", "end": {"abort": "enough"}}], "next": "n"}, {"step": "n", "ignore_cancel": true, "wait": true}]}');
+SELECT workflow.start('scopes: abort') AS i \gset
+SELECT pg_temp.ended(:i), pg_temp.went(:i);
 -- uncaught errors: an incident where it happened, in all scopes around; an error thrown aborts the instance
 SELECT workflow.define('scopes: uncaught', '{"steps": [
   {"step": "s", "end": true, "steps": [

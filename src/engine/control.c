@@ -439,10 +439,13 @@ visit_entered(WfBatch *batch, WfVisit *next)
 WfVisit *
 wf_engine_move_visit(WfBatch *batch, WfVisit *visit, int to)
 {
-	WfVisit *next = wf_token_enter(batch, visit->instance, visit->scope, visit, to, visit->caught, 0);
+	const WfStep *step = &visit->instance->process->def->steps[to];
+	WfVisit		 *next;
 
+	/* first, so that it does not stand any more at a join to which it is moved */
+	wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, moved_error(batch, step->name));
+	next = wf_token_enter(batch, visit->instance, visit->scope, visit, to, visit->caught, 0);
 	next->steps_without_wait = 0; /* a person let it go on */
-	wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, moved_error(batch, next->step));
 	wf_agenda_run(batch, visit->instance);
 	return visit_entered(batch, next);
 }

@@ -95,6 +95,7 @@ has_locals_around(const WfVisit *visit)
 static Jsonb *
 changes_of(const WfVisit *visit, const WfVisit *scope, Jsonb *changes)
 {
+	MemoryContext	   old = wf_jsonb_begin();
 	WfJsonbState	   state = {0};
 	JsonbIterator	  *it = JsonbIteratorInit(&changes->root);
 	JsonbIteratorToken token;
@@ -109,7 +110,7 @@ changes_of(const WfVisit *visit, const WfVisit *scope, Jsonb *changes)
 		if (wanted && (token == WJB_KEY || token == WJB_VALUE))
 			wf_jsonb_push(&state, token, &value);
 	}
-	return JsonbValueToJsonb(wf_jsonb_push(&state, WJB_END_OBJECT, NULL));
+	return wf_jsonb_end(old, JsonbValueToJsonb(wf_jsonb_push(&state, WJB_END_OBJECT, NULL)));
 }
 
 static bool

@@ -104,7 +104,7 @@ ask(WfBatch *batch, WfVisit *visit)
 static bool
 asks(const WfVisit *visit)
 {
-	if (!wf_action_can_stop(visit))
+	if (!wf_action_can_stop(visit) || visit->waits_for == WF_WAITS_FOR_JOIN)
 		return false;
 	return visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING || visit->state == WF_STATE_WAITING;
 }

@@ -192,6 +192,29 @@ end_scope(WfBatch *batch, WfVisit *visit)
 		wf_push_interrupt(batch, scope, WF_OUTCOME_SUCCESS, NULL);
 }
 
+/* What the route does beside ending the token. */
+static void
+end_around(WfBatch *batch, WfVisit *visit, char *message)
+{
+	switch (visit->def->route.kind)
+	{
+		case WF_ROUTE_END_SCOPE:
+			end_scope(batch, visit);
+			break;
+		case WF_ROUTE_ERROR:
+			throw_error(batch, visit, message);
+			break;
+		case WF_ROUTE_ABORT:
+			abort_by_route(batch, visit, message);
+			break;
+		case WF_ROUTE_NEXT:
+		case WF_ROUTE_CHOOSE:
+		case WF_ROUTE_SPLIT:
+		case WF_ROUTE_END:
+			break;
+	}
+}
+
 static void
 leave_by(WfBatch *batch, WfVisit *visit, const Leaving *leaving)
 {
@@ -199,27 +222,10 @@ leave_by(WfBatch *batch, WfVisit *visit, const Leaving *leaving)
 		wf_data_make(visit, &leaving->change);
 	if (leaving->next->n == 0)
 		wf_scope_tokens(visit->instance, visit->scope)->reached_end = true;
-	/* first, since the scope is left when its last token has ended */
-	if (visit->def->route.kind == WF_ROUTE_ERROR)
-		throw_error(batch, visit, leaving->message);
+	/* first, since a scope is left when its last token has ended */
+	end_around(batch, visit, leaving->message);
 	wf_token_end(batch, visit, WF_OUTCOME_SUCCESS, NULL);
-	switch (visit->def->route.kind)
-	{
-		case WF_ROUTE_NEXT:
-		case WF_ROUTE_CHOOSE:
-		case WF_ROUTE_SPLIT:
-			wf_token_follow(batch, visit, leaving->next, visit->caught);
-			break;
-		case WF_ROUTE_END:
-		case WF_ROUTE_ERROR:
-			break;
-		case WF_ROUTE_END_SCOPE:
-			end_scope(batch, visit);
-			break;
-		case WF_ROUTE_ABORT:
-			abort_by_route(batch, visit, leaving->message);
-			break;
-	}
+	wf_token_follow(batch, visit, leaving->next, visit->caught);
 }
 
 void
