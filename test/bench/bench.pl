@@ -13,17 +13,19 @@ use IO::Handle;
 use Time::HiRes qw(time sleep);
 
 my %quick = (rounds => 1, http => 10_000, transactions => 1000, seconds => 3, bulk => 20_000, wakeup => 60, waiting => 20_000,
-	idle => 10, operations => 500, pairs => 4, scrape => 50_000);
+	idle => 10, operations => 500, pairs => 4, scrape => 50_000, pure => 300, branches => 2);
 my %whole = (rounds => 3, http => 50_000, transactions => 5000, seconds => 10, bulk => 100_000, wakeup => 200,
-	waiting => 100_000, idle => 60, operations => 1000, pairs => 8, scrape => 1_000_000);
+	waiting => 100_000, idle => 60, operations => 1000, pairs => 8, scrape => 1_000_000, pure => 1000, branches => 5);
 my $concurrency = 64;
 my $clients = 8;
-my @all = qw(http complete start bulk wakeup idle indexes scrape);
+my @all = qw(http complete start bulk fork branches wakeup idle indexes scrape);
 my %case = (
 	http => \&http_case,
 	complete => \&complete_case,
 	start => \&start_case,
 	bulk => \&bulk_case,
+	fork => \&fork_case,
+	branches => \&branches_case,
 	wakeup => \&wakeup_case,
 	idle => \&idle_case,
 	indexes => \&indexes_case,
@@ -322,6 +324,80 @@ sub bulk_case
 		$session->end;
 	}
 	add_rates(sprintf('bulk start, %s rows in one INSERT', Bench::thousands($n)), 0.35, @rounds);
+	return;
+}
+
+# ---- forks ----
+
+# One backend starts instances that end at once: its CPU time in us for each.
+sub pure
+{
+	my ($session, $process, $n) = @_;
+	my $pid = $session->run('SELECT pg_backend_pid()');
+	my ($before) = Bench::cpu($pid);
+
+	$session->run(Bench::statements('pure.sql') =~ s/:n\b/$n/r =~ s/:process/$process/r);
+	my ($after) = Bench::cpu($pid);
+	return ($after - $before) * 1e6 / $n;
+}
+
+sub fork_case
+{
+	my @pairs;
+
+	for my $round (1 .. $size{rounds})
+	{
+		Bench::fresh_database('bench', 'forks_setup.sql');
+		wait_for_partitions('bench');
+		my $session = Bench::Session->new('bench');
+		# what waiting for the disk costs is no matter of forks
+		$session->run('SET synchronous_commit = off');
+		pure($session, $_, $size{pure} / 10) for 'fork', 'sequence';
+		for my $pair (1 .. $size{pairs})
+		{
+			push(@pairs, alternate($round + $pair, map { my $process = $_; sub { pure($session, $process, $size{pure}) } } 'fork', 'sequence'));
+		}
+		must_be('instances that have not completed', $session->run("SELECT count(*) FROM workflow.instances WHERE status <> 'completed'"), 0);
+		$session->end;
+	}
+	add_costs('CPU of a fork of 10 branches and their join, 11 steps in a row', 'us', 1.20, @pairs);
+	return;
+}
+
+# ---- callbacks into one instance ----
+
+sub branches_case
+{
+	my $n = 1000;
+	my @rounds;
+
+	for my $round (1 .. $size{rounds})
+	{
+		Bench::fresh_database('bench', 'forks_setup.sql');
+		my $session = Bench::Session->new('bench');
+		$session->run("SELECT count(workflow.start('branches', '{\"n\": $n}')) FROM generate_series(1, $size{branches});"
+			  . "SELECT count(workflow.start('single')) FROM generate_series(1, $n * $size{branches})");
+		my $open = "SELECT count(*) FROM workflow.waiting WHERE step = 'stand'";
+		for (my $limit = time + 60; $session->run($open) < 2 * $n * $size{branches};)
+		{
+			die "branches that do not begin\n" if time > $limit;
+			sleep(0.1);
+		}
+		for my $side ([ 'one', 'branches' ], [ 'many', 'single' ])
+		{
+			my ($table, $process) = @$side;
+			$session->run("INSERT INTO open_of_$table (serial_number) SELECT serial_number FROM workflow.waiting"
+				  . " WHERE process = '$process' AND step = 'stand' ORDER BY instance, serial_number");
+		}
+		$session->run('VACUUM (ANALYZE)');
+		my $side = sub {
+			return Bench::pgbench('bench', $_[0], transactions => $n * $size{branches} / $clients, define => { i => 0 });
+		};
+		push(@rounds, alternate($round, sub { $side->('complete_one.sql') }, sub { $side->('complete_many.sql') }));
+		must_be('instances that have not completed', $session->run("SELECT count(*) FROM workflow.instances WHERE status <> 'completed'"), 0);
+		$session->end;
+	}
+	add_rates("complete(), $n branches of one instance, $clients clients", undef, @rounds);
 	return;
 }
 
