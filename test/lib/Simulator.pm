@@ -504,9 +504,10 @@ sub move
 	my ($self, $visit, $to) = @_;
 	return 'false' if !$visit || $visit->{outcome};
 	return '55000' if $self->{suspended} || $self->{reason} || !can_be_interrupted($visit);
+	my $caught = $visit->{caught};
 	$visit->{moved} = 1;
 	$self->interrupt($visit, 'CANCELLED');
-	$self->enter($to, undef, $visit->{caught});
+	$self->enter($to, undef, $caught);
 	return 'true';
 }
 
