@@ -182,6 +182,23 @@ RESET min_parallel_table_scan_size;
 RESET min_parallel_index_scan_size;
 RESET max_parallel_workers_per_gather;
 
+-- fields of a scope are shown as they are now, to whom data are shown
+SELECT workflow.define('views: local', '{"steps": [{"step": "pack", "local": {"parcels": 0, "list": "${$.list}"}, "steps": [
+    {"step": "fill", "wait": true, "set": {"parcels": "${$.parcels + 1}"}}, {"step": "weigh", "steps": [{"step": "scales", "wait": true}]}]}]}');
+SELECT workflow.start('views: local', '{"list": ["bolts"]}') AS i \gset
+SELECT step, local FROM workflow.visits WHERE instance = :i ORDER BY visits.scope NULLS FIRST;
+SELECT workflow.complete(test.waits(:i));
+SELECT step, local FROM workflow.visits WHERE instance = :i ORDER BY visits.scope NULLS FIRST;
+SELECT workflow.grant_process('views: local', 'views_viewer', 'complete');
+SET ROLE views_viewer;
+SELECT step FROM workflow.waiting WHERE instance = :i;
+SELECT step, local FROM workflow.visits WHERE instance = :i;
+RESET ROLE;
+SELECT workflow.grant_process('views: local', 'views_viewer', 'view');
+SET ROLE views_viewer;
+SELECT step, local FROM workflow.visits WHERE instance = :i AND local IS NOT NULL;
+RESET ROLE;
+
 DROP TABLE views_batch, views_hidden;
 
 SET client_min_messages = warning;

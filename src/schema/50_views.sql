@@ -76,7 +76,8 @@ CREATE VIEW workflow.visits WITH (security_barrier) AS
                 ELSE workflow_data.blocked_by(v.instance, v.visit, v.queue, v.due_at, v.next_timer) END AS blocked_by,
            coalesce(workflow_data.blocked_error(v.instance, v.visit, v.attempt), v.error) AS error,
            workflow.serial_number(v.instance, v.scope) COLLATE "C" AS scope,
-           v.accepted IS NOT DISTINCT FROM 0 AS called_back
+           v.accepted IS NOT DISTINCT FROM 0 AS called_back,
+           v.local
     FROM workflow_data.visit v
          JOIN workflow_data.process p USING (process_id)
     WHERE v.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
@@ -94,6 +95,7 @@ COMMENT ON COLUMN workflow.visits.blocked_by IS 'Why no worker goes on with it. 
 COMMENT ON COLUMN workflow.visits.error IS 'Error because of which it is blocked; else that of its last attempt, or of its incident: {code, message, http_status, sqlstate, attempt}';
 COMMENT ON COLUMN workflow.visits.scope IS 'Serial number of the visit of the sub-process in which it lives; NULL: it lives directly in its instance';
 COMMENT ON COLUMN workflow.visits.called_back IS 'A callback was accepted as its end, and waits for the answer of the request that is under way, or for the instance to be resumed';
+COMMENT ON COLUMN workflow.visits.local IS 'Of a sub-process: its own fields, as they are now; NULL: it has none';
 
 CREATE VIEW workflow.waiting WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
