@@ -213,5 +213,7 @@ is_soon($node, 'postgres', 'SHOW workflow.max_tokens', 100, 'a larger one');
 $scene->sql("SELECT workflow.retry('" . serial_at($instance, 'spawn') . "')");
 is($scene->sql("SELECT count(*) FROM workflow.waiting WHERE instance = $instance"), 5, 'it goes on when there is room');
 
+is($scene->sql('SELECT count(*) FROM workflow.verify()'), 0, 'all rows agree with each other');
+
 $node->stop;
 done_testing();

@@ -270,5 +270,46 @@ is($scene->sql('SELECT count(*) FROM fired'), 0, 'no statement has run');
 is(scalar($scene->requests($instance)), 0, 'no request was sent');
 $client->quit;
 
+# ---- operators between the transactions in which it ends: the dispatcher is held ----
+
+$scene->define('held', qq[{"data": {"n": 0}, "steps": [
+	{"step": "scope", "steps": [
+		{"step": "begin", "next": ["stop", "spawn"]},
+		{"step": "stop", "wait": true, "end": "scope"},
+		{"step": "spawn", "set": {"n": "\${\$.n + 1}"}, "next": [{"when": "\$.n < $n", "next": "spawn"}, "stand"]},
+		{"step": "stand", "wait": true, "save": {"saved": true}, "next": "too much"},
+		{"step": "too much", "sql": "INSERT INTO fired VALUES (visit.serial_number)"}],
+		"next": "after"},
+	{"step": "after", "set": {"after": true}}]}]);
+# $1 instance, $2 its last visit, $3 that of the scope
+my %between = (
+	'a visit is cancelled' => [ 'SELECT workflow.cancel_visit($2)', 'completed' ],
+	'an incident is retried' => [ 'SELECT workflow.retry($2)', 'completed' ],
+	'the scope is cancelled' => [ 'SELECT NOT workflow.cancel_visit($3)', 'completed' ],
+	'it is suspended, and resumed' => [ 'SELECT workflow.suspend($1); SELECT workflow.resume($1)', 'completed' ],
+	'the instance is cancelled' => [ 'SELECT workflow.cancel($1)', 'aborted' ]);
+for my $name (sort keys %between)
+{
+	my ($sql, $end) = @{ $between{$name} };
+	$instance = $scene->start('held');
+	is_soon($node, 'postgres', "SELECT count(*) FROM workflow.waiting WHERE instance = $instance AND step IN ('stand', 'stop')", $n + 1, "$name: many visits wait");
+	my $last = $scene->sql("SELECT serial_number FROM workflow.visits WHERE instance = $instance AND step = 'stand' ORDER BY split_part(serial_number, '_', 2)::bigint DESC LIMIT 1");
+	$scene->sql("SELECT workflow.fail('$last')") if $name =~ /incident/;
+	my $scope = serial_at($instance, 'scope');
+	$sql =~ s/\$1/$instance/g;
+	$sql =~ s/\$2/'$last'/g;
+	$sql =~ s/\$3/'$scope'/g;
+	my $dispatcher = wait_for_workers($node, 'postgres');
+	kill 'STOP', $dispatcher;
+	$scene->sql("SELECT workflow.complete('" . serial_at($instance, 'stop') . "')");
+	like(eval { $scene->sql($sql) } // $@, qr/^t(\nt)*$/, "$name: ... while the scope ends");
+	kill 'CONT', $dispatcher;
+	is($scene->finish($instance), $end, "$name: the end");
+	is($scene->sql("SELECT outcome, count(*) FROM workflow.history WHERE instance = $instance AND step IN ('stand', 'too much') GROUP BY outcome"), "CANCELLED|$n", "$name: all in it has ended");
+	is_deeply($scene->data($instance), { n => $n, $end eq 'completed' ? (after => JSON::PP::true) : () }, "$name: and done nothing more");
+}
+is($scene->sql('SELECT count(*) FROM fired'), 0, 'no statement has run');
+is($scene->sql('SELECT count(*) FROM workflow.verify()'), 0, 'all rows agree with each other');
+
 $node->stop;
 done_testing();

@@ -147,5 +147,7 @@ for my $who ('dispatcher', 'server')
 }
 is(sql('SELECT count(*) FROM workflow.incidents'), 0, 'no incident');
 
+is(sql('SELECT count(*) FROM workflow.verify()'), 0, 'all rows agree with each other');
+
 $node->stop;
 done_testing();
