@@ -130,6 +130,18 @@ SELECT workflow.define('forks: incident', '{"data": {"go": false}, "steps": [
 SELECT workflow.start('forks: incident') AS i \gset
 SELECT pg_temp.at(:i);
 SELECT workflow.skip(serial_number), pg_temp.ended(:i) FROM workflow.incidents WHERE instance = :i;
+-- one that goes by way of joins alone is cut as well
+SELECT workflow.define('forks: cut', '{"data": {"n": 0}, "steps": [
+  {"step": "a", "join": "any", "set": {"n": "${$.n + 1}"}, "choose": [{"when": "$.n >= 3000", "next": "w"}, {"next": "a"}]}, {"step": "w", "wait": true}]}');
+SELECT workflow.start('forks: cut') AS i \gset
+SELECT (data -> 'n')::int < 1100 AS cut FROM workflow.instances WHERE instance = :i;
+CALL test.arrive(:i, 'w');
+-- the row of the instance is written only if something in it has changed
+SELECT workflow.define('forks: plain', '{"steps": [{"step": "a", "wait": true}, {"step": "b", "wait": true}]}');
+SELECT workflow.start('forks: plain') AS i \gset
+CREATE FUNCTION pg_temp.row_of(i bigint) RETURNS tid LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN (SELECT ctid FROM workflow_data.instance WHERE instance = i); END';
+SELECT pg_temp.row_of(:i) AS row \gset
+SELECT pg_temp.done(:i, 'a'), pg_temp.row_of(:i) = :'row' AS same_row;
 -- one that stands at a join has called nobody, so nobody is asked to stop
 CREATE SERVER forks_nobody FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'http://127.0.0.1:9', allow_private 'true');
 SELECT workflow.define('forks: stands', '{"steps": [

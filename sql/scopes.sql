@@ -7,7 +7,7 @@ CREATE FUNCTION pg_temp.failed(instance bigint, step text, code text) RETURNS bo
 CREATE FUNCTION pg_temp.at(instance bigint) RETURNS text LANGUAGE sql AS $$
     SELECT string_agg(step || ' ' || state, ', ' ORDER BY step) FROM workflow.visits v WHERE v.instance = $1 $$;
 CREATE FUNCTION pg_temp.ended(instance bigint) RETURNS text LANGUAGE sql AS $$
-    SELECT status || ' ' || data || coalesce(' ' || (error ->> 'message'), '') FROM workflow.instances i WHERE i.instance = $1 $$;
+    SELECT status || ' ' || data || coalesce(' ' || regexp_replace(error ->> 'message', '[0-9]+_[0-9]+', 'N'), '') FROM workflow.instances i WHERE i.instance = $1 $$;
 CREATE FUNCTION pg_temp.went(instance bigint) RETURNS text LANGUAGE sql AS $$
     SELECT string_agg(step || ' ' || outcome, ', ' ORDER BY step, outcome) FROM workflow.history h WHERE h.instance = $1 $$;
 
@@ -81,6 +81,17 @@ SELECT workflow.define('scopes: abort', '{"steps": [
   {"step": "s", "steps": [{"step": "x", "end": {"abort": "enough"}}], "next": "n"}, {"step": "n", "ignore_cancel": true, "wait": true}]}');
 SELECT workflow.start('scopes: abort') AS i \gset
 SELECT pg_temp.ended(:i), pg_temp.went(:i);
+-- of two errors the first one is caught
+SELECT workflow.define('scopes: first', '{"steps": [
+  {"step": "s", "catch": [{"on": "E1", "next": "h1"}, {"on": "E2", "next": "h2"}], "end": true, "steps": [
+    {"step": "f", "next": ["a", "b"]}, {"step": "a", "end": {"error": "E1"}}, {"step": "b", "end": {"error": "E2"}}]},
+  {"step": "h1", "end": true}, {"step": "h2", "end": true}]}');
+SELECT pg_temp.went(workflow.start('scopes: first'));
+-- a scope that a step has ended is left once
+SELECT workflow.define('scopes: once', '{"steps": [{"step": "s", "success": "$.x == 1", "steps": [{"step": "a", "end": "scope"}], "end": true}]}');
+SELECT workflow.start('scopes: once', '{"x": 0}') AS i \gset
+SELECT outcome, error ->> 'code' AS code FROM workflow.incidents WHERE instance = :i;
+SELECT workflow.cancel(:i);
 -- uncaught errors: an incident where it happened, in all scopes around; an error thrown aborts the instance
 SELECT workflow.define('scopes: uncaught', '{"steps": [
   {"step": "s", "end": true, "steps": [
@@ -147,6 +158,22 @@ SELECT pg_temp.done(:i, 'tell'), pg_temp.ended(:i), pg_temp.went(:i);
 SELECT workflow.start('scopes: process', '{"patience": "0.1 s", "remind": "1 day"}') AS i \gset
 CALL test.until($$SELECT status = 'aborted' FROM workflow.instances WHERE instance = $$ || :i);
 SELECT pg_temp.ended(:i), pg_temp.went(:i);
+-- called off, whatever its handlers have begun
+SELECT workflow.start('scopes: process', '{"patience": "1 day", "remind": "0.1 s"}') AS i \gset
+CALL test.until($$SELECT data ? 'reminded' FROM workflow.instances WHERE instance = $$ || :i);
+SELECT workflow.cancel_visit(serial_number, 'enough') FROM workflow.visits WHERE instance = :i AND step = '(process)';
+SELECT pg_temp.ended(:i), pg_temp.went(:i);
+SELECT workflow.start('scopes: process', '{"patience": "1 day", "remind": "0.1 s"}') AS i \gset
+CALL test.until($$SELECT data ? 'reminded' FROM workflow.instances WHERE instance = $$ || :i);
+SELECT workflow.cancel_visit(serial_number, 'enough') FROM workflow.visits WHERE instance = :i AND step = 'a';
+SELECT pg_temp.ended(:i), pg_temp.went(:i);
+-- a clock that cannot be worked out is an incident, as everywhere
+SELECT workflow.start('scopes: process', '{"remind": "1 day"}') AS i \gset
+SELECT pg_temp.at(:i);
+SELECT workflow.set_data(:i, '{"patience": "1 day"}');
+SELECT workflow.retry(serial_number) FROM workflow.incidents WHERE instance = :i;
+SELECT pg_temp.at(:i);
+SELECT workflow.cancel(:i);
 -- end: "scope" directly in it completes the instance
 SELECT workflow.define('scopes: whole', '{"timeout": "1 day", "steps": [
   {"step": "fork", "next": ["a", "b"]}, {"step": "a", "wait": true, "end": "scope"}, {"step": "b", "wait": true, "end": true}]}');

@@ -185,7 +185,7 @@ end_instance(WfBatch *batch, WfInstance *instance, WfStatus status, Jsonb *error
 static void
 judge_end(WfBatch *batch, WfInstance *instance)
 {
-	instance->changed |= instance->tokens.changed;
+	instance->changed |= wf_tokens_changed(&instance->tokens);
 	if (instance->tokens.n > 0)
 		return;
 	if (instance->ending != WF_STATUS_ABORTED)

@@ -12,10 +12,6 @@
 #include "engine/token.h"
 #include "shmem/wakeups.h"
 
-/* A loop of steps without wait is cut into transactions of so many steps, */
-#define STEPS_PER_TRANSACTION 1000
-/* and of so many bytes of data: each version stays in memory until the end of the batch. */
-#define BYTES_PER_TRANSACTION (32 * 1024 * 1024)
 /*
  * The step limit: a token that makes so many steps without a wait, a request or a statement would
  * go on for ever, and fill the disk.
@@ -45,7 +41,8 @@ exceed_step_limit(WfBatch *batch, WfVisit *visit)
 static void
 leave_unbegun(WfBatch *batch, WfVisit *visit)
 {
-	bool handled = visit->memory.unbegun++ < visit->instance->process->def->nsteps;
+	WfInstance *instance = visit->instance;
+	bool		handled = visit->memory.unbegun++ < instance->process->def->nsteps && instance->entered < MOST_STEPS;
 
 	wf_token_cancelled(batch, visit, wf_token_ending_error(batch, visit), handled);
 }
@@ -77,8 +74,7 @@ wf_op_enter(WfBatch *batch, WfVisit *visit)
 	}
 	else if (visit->def->async)
 		wf_token_defer(batch, visit, wf_state_executor_queue(batch, visit));
-	else if (instance->status == WF_STATUS_SUSPENDED || instance->entered > STEPS_PER_TRANSACTION ||
-			 instance->grown > BYTES_PER_TRANSACTION)
+	else if (instance->status == WF_STATUS_SUSPENDED || wf_token_is_cut(instance))
 		wf_token_defer(batch, visit, WF_QUEUE_MOVE);
 	else
 		wf_push(batch, visit, WF_BEGIN);

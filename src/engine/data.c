@@ -42,19 +42,35 @@ wf_data_replace(WfInstance *instance, Jsonb *data)
 
 /* ---- fields of scopes ---- */
 
+/*
+ * What the tokens in a scope see as data. It is kept as long as what it was made of stays the same, since data may be large
+ * and each step looks at them.
+ */
+static Jsonb *
+seen_in(WfVisit *scope)
+{
+	WfInstance	 *instance = scope->instance;
+	Jsonb		 *data = scope->scope != NULL ? seen_in(scope->scope) : instance->data;
+	WfInMemory	 *memory = &scope->memory;
+	MemoryContext old;
+
+	if (scope->local == NULL)
+		return data;
+	if (memory->seen != NULL && memory->seen_data == data && memory->seen_local == scope->local)
+		return memory->seen;
+	old = MemoryContextSwitchTo(GetMemoryChunkContext(instance));
+	memory->seen = wf_jsonb_merge(data, scope->local);
+	memory->seen_data = data;
+	memory->seen_local = scope->local;
+	instance->grown += VARSIZE(memory->seen);
+	MemoryContextSwitchTo(old);
+	return memory->seen;
+}
+
 Jsonb *
 wf_data_seen(const WfVisit *visit)
 {
-	List	 *locals = NIL;
-	Jsonb	 *data = visit->instance->data;
-	ListCell *lc;
-
-	for (const WfVisit *scope = visit->scope; scope != NULL; scope = scope->scope)
-		if (scope->local != NULL)
-			locals = lcons(scope->local, locals);
-	foreach (lc, locals)
-		data = wf_jsonb_merge(data, lfirst(lc));
-	return data;
+	return visit->scope != NULL ? seen_in(visit->scope) : visit->instance->data;
 }
 
 static bool
@@ -130,7 +146,6 @@ plan_with_locals(const WfVisit *visit, Jsonb *changes, WfDataChange *change, WfF
 		if (!wf_data_fits(llast(change->locals), fault))
 			return false;
 	}
-	change->seen = wf_jsonb_merge(wf_data_seen(visit), changes);
 	return true;
 }
 
@@ -140,8 +155,20 @@ wf_data_plan(const WfVisit *visit, Jsonb *changes, WfDataChange *change, WfFault
 	memset(change, 0, sizeof(*change));
 	if (has_locals_around(visit))
 		return plan_with_locals(visit, changes, change, fault);
-	change->data = change->seen = wf_jsonb_merge(visit->instance->data, changes);
+	change->data = wf_jsonb_merge(visit->instance->data, changes);
 	return wf_data_fits(change->data, fault);
+}
+
+Jsonb *
+wf_data_foreseen(const WfVisit *visit, Jsonb *changes, const WfDataChange *change)
+{
+	Jsonb *seen;
+
+	if (!has_locals_around(visit))
+		return change->data;
+	seen = wf_jsonb_merge(wf_data_seen(visit), changes);
+	visit->instance->grown += VARSIZE(seen);
+	return seen;
 }
 
 void

@@ -42,7 +42,7 @@ fail_outwards(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 			wf_token_caught(batch, scope, handler, wf_caught(visit));
 		wf_token_end(batch, visit, outcome, error);
 	}
-	else if (wf_state_is_process(visit))
+	else if (wf_state_is_process(visit) && outcome == WF_OUTCOME_TIMED_OUT)
 		abort_instance(batch, visit, outcome, error);
 	else if (visit->state != WF_STATE_INCIDENT)
 		wf_token_become_incident(batch, visit, outcome, error);
@@ -57,13 +57,13 @@ wf_op_fail(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 	/* what lives in a scope ends first */
 	if (visit->tokens.n > 0)
 		wf_push_interrupt(batch, visit, outcome, error);
-	else if ((handler = wf_token_catch(visit, outcome, error)) != NULL)
+	else if ((handler = wf_token_catch(visit, outcome, error)) == NULL)
+		fail_outwards(batch, visit, outcome, error);
+	else if (wf_token_has_room(batch, visit, handler))
 	{
 		visit->docs.result = NULL;
 		wf_token_end(batch, visit, outcome, error);
 		wf_token_follow(batch, visit, &handler->next, wf_caught(visit));
 	}
-	else
-		fail_outwards(batch, visit, outcome, error);
 	MemoryContextSwitchTo(old);
 }

@@ -146,7 +146,9 @@ interrupt(WfBatch *batch, WfVisit *visit, const WfOperation *operation)
 void
 wf_op_interrupt(WfBatch *batch, WfVisit *visit, const WfOperation *operation)
 {
-	if (visit->state == WF_STATE_CANCELLING)
+	/* the first reason stays, also of one that has nothing to end before it ends itself */
+	if (visit->state == WF_STATE_CANCELLING ||
+		(visit->cancel.outcome != WF_OUTCOME_NONE && visit->state != WF_STATE_INCIDENT))
 		return;
 	if (!wf_has_accepted(visit))
 		interrupt(batch, visit, operation);

@@ -41,25 +41,12 @@ wf_op_arrive(WfBatch *batch, WfVisit *visit)
 
 /* ---- which joins go on ---- */
 
-static WfVisit *
-standing_visit(WfBatch *batch, WfInstance *instance, const WfJoinCount *join)
-{
-	WfVisit *visit = wf_batch_visit(batch, instance->id, join->standing);
-
-	if (visit == NULL)
-	{
-		wf_batch_load_visits(batch, &instance->id, &join->standing, 1);
-		visit = wf_batch_visit(batch, instance->id, join->standing);
-	}
-	return visit;
-}
-
 /* Does the visit wait at its join, and may it move? */
 static bool
 waits(const WfVisit *visit)
 {
-	return visit != NULL && !visit->ended && !visit->suspended && !wf_state_is_ending(visit) &&
-		   visit->state == WF_STATE_WAITING && visit->waits_for == WF_WAITS_FOR_JOIN;
+	return !visit->ended && !visit->suspended && !wf_state_is_ending(visit) && visit->state == WF_STATE_WAITING &&
+		   visit->waits_for == WF_WAITS_FOR_JOIN;
 }
 
 static void
@@ -72,7 +59,9 @@ go_on(WfBatch *batch, WfVisit *visit)
 	visit->steps_without_wait = wf_scope_tokens(visit->instance, visit->scope)->last_steps;
 	wf_state_go_on(visit);
 	if (visit->def->async)
-		wf_state_ready(batch, visit, wf_state_executor_queue(batch, visit));
+		wf_token_defer(batch, visit, wf_state_executor_queue(batch, visit));
+	else if (wf_token_is_cut(visit->instance))
+		wf_token_defer(batch, visit, WF_QUEUE_MOVE);
 	else
 		wf_push(batch, visit, WF_BEGIN);
 }
@@ -124,9 +113,10 @@ break_the_tie(WfBatch *batch, WfInstance *instance, const WfStepList *list, WfTo
 
 	for (int slot = 0; slot < list->njoins; slot++)
 	{
-		WfVisit *visit =
-			tokens->joins[slot].standing != 0 ? standing_visit(batch, instance, &tokens->joins[slot]) : NULL;
-		bool is_all = steps[list->joins[slot]].join.kind == WF_JOIN_ALL;
+		WfVisit *visit = tokens->joins[slot].standing != 0
+							 ? wf_batch_need_visit(batch, instance, tokens->joins[slot].standing)
+							 : NULL;
+		bool	 is_all = steps[list->joins[slot]].join.kind == WF_JOIN_ALL;
 
 		if (tokens->joins[slot].standing == 0)
 			continue;
@@ -169,7 +159,7 @@ wf_op_judge(WfBatch *batch, WfInstance *instance, WfVisit *scope)
 		if (verdict == STANDS)
 			continue;
 		nmoving++;
-		visit = standing_visit(batch, instance, join);
+		visit = wf_batch_need_visit(batch, instance, join->standing);
 		if (!waits(visit))
 			continue;
 		if (verdict == GOES_ON)

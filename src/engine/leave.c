@@ -142,7 +142,7 @@ work_out_route(WfVisit *visit, Leaving *leaving, WfFault *fault)
 	{
 		if (!wf_data_plan(visit, changes, &leaving->change, fault))
 			return false;
-		leaving->variables.data = leaving->change.seen;
+		leaving->variables.data = wf_data_foreseen(visit, changes, &leaving->change);
 	}
 	return choose_route(visit, &leaving->variables, &leaving->next, &leaving->message, fault) &&
 		   wf_token_room(visit, leaving->next->n - 1, fault);
@@ -231,10 +231,13 @@ leave_by(WfBatch *batch, WfVisit *visit, const Leaving *leaving)
 void
 wf_op_leave(WfBatch *batch, WfVisit *visit)
 {
-	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	MemoryContext old;
 	WfFault		  fault = {0};
 	Leaving		  leaving = {0};
 
+	if (visit->state == WF_STATE_INCIDENT)
+		return;
+	old = MemoryContextSwitchTo(batch->context);
 	if (visit->def == NULL)
 	{
 		wf_fault(&fault, WF_CODE_MOVE, "version %d of the process has no step \"%s\"",

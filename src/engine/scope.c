@@ -45,14 +45,6 @@ wf_scope_is_late(const WfVisit *visit, int slot)
 
 /* ---- counting ---- */
 
-static void
-changed(WfVisit *visit, WfTokens *tokens)
-{
-	tokens->changed = true;
-	if (visit->scope != NULL)
-		visit->scope->changed = true;
-}
-
 /* The counters of all joins of the visit's scope. */
 static WfJoinCount *
 joins_around(WfVisit *visit)
@@ -140,7 +132,6 @@ wf_scope_add(WfBatch *batch, WfVisit *visit)
 	WfTokens *tokens = wf_scope_tokens(visit->instance, visit->scope);
 
 	tokens->n++;
-	changed(visit, tokens);
 	count(visit, 1);
 }
 
@@ -151,7 +142,6 @@ wf_scope_remove(WfBatch *batch, WfVisit *visit)
 
 	tokens->n--;
 	tokens->last_steps = visit->steps_without_wait;
-	changed(visit, tokens);
 	count(visit, -1);
 	if (wf_scope_stands(visit))
 		*wf_scope_join(visit) = (WfJoinCount){.upstream = wf_scope_join(visit)->upstream};
@@ -174,7 +164,6 @@ wf_scope_stand(WfVisit *visit)
 	join->standing = visit->id;
 	join->arrived = 1;
 	count(visit, 1);
-	changed(visit, wf_scope_tokens(visit->instance, visit->scope));
 }
 
 void
@@ -191,7 +180,6 @@ wf_scope_pass(WfVisit *visit)
 		join->arrived = 0;
 	}
 	count(visit, 1);
-	changed(visit, wf_scope_tokens(visit->instance, visit->scope));
 }
 
 static void

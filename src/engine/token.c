@@ -12,6 +12,11 @@
 #include "engine/token.h"
 #include "shmem/settings.h"
 
+/* A loop of steps without wait is cut into transactions of so many steps, */
+#define STEPS_PER_TRANSACTION 1000
+/* and of so many bytes of data: each version stays in memory until the end of the batch. */
+#define BYTES_PER_TRANSACTION (32 * 1024 * 1024)
+
 /* Let a token enter a step. Steps without wait are counted for each token. */
 WfVisit *
 wf_token_enter(WfBatch *batch, WfInstance *instance, WfVisit *scope, const WfVisit *from, int step, Jsonb *caught,
@@ -52,6 +57,12 @@ wf_token_room(const WfVisit *visit, int more, WfFault *fault)
 		return true;
 	return wf_fault(fault, WF_CODE_MOVE, "there would be %d tokens, more than workflow.max_tokens allows",
 					tokens->n + more);
+}
+
+bool
+wf_token_is_cut(const WfInstance *instance)
+{
+	return instance->entered > STEPS_PER_TRANSACTION || instance->grown > BYTES_PER_TRANSACTION;
 }
 
 void
@@ -130,6 +141,22 @@ wf_token_catch(WfVisit *visit, WfOutcome outcome, Jsonb *error)
 	return NULL;
 }
 
+bool
+wf_token_has_room(WfBatch *batch, WfVisit *visit, const WfEntry *handler)
+{
+	WfFault		  fault = {0};
+	MemoryContext old;
+
+	if (wf_token_room(visit, handler->next.n - 1, &fault))
+		return true;
+	if (visit->state == WF_STATE_INCIDENT)
+		return false;
+	old = MemoryContextSwitchTo(batch->context);
+	wf_token_become_incident(batch, visit, WF_OUTCOME_SYSTEM_ERROR, wf_engine_error(&fault, visit->attempt));
+	MemoryContextSwitchTo(old);
+	return false;
+}
+
 /* ---- what is around ---- */
 
 WfVisit *
@@ -138,6 +165,9 @@ wf_token_catch_around(WfVisit *visit, WfOutcome outcome, Jsonb *error, const WfE
 	*ending = false;
 	for (WfVisit *scope = visit->scope; scope != NULL; scope = scope->scope)
 	{
+		/* the end of an instance is asked for below: it is not that of the process as a scope */
+		if (wf_state_is_process(scope) && visit->instance->ending != WF_STATUS_ACTIVE)
+			break;
 		*ending = scope->state == WF_STATE_CANCELLING;
 		if (*ending)
 			return NULL;
@@ -223,6 +253,14 @@ cancel_around(WfBatch *batch, WfVisit *visit, Jsonb *error)
 	}
 }
 
+/* The process as a scope was cancelled: so is the instance, with what its handlers have begun. */
+static void
+call_off(WfBatch *batch, WfVisit *visit, Jsonb *error)
+{
+	if (visit->instance->ending == WF_STATUS_ACTIVE)
+		wf_push_close(batch, visit->instance, WF_STATUS_ABORTED, cancelled_alone(visit, error), NULL);
+}
+
 /* End a visit as CANCELLED. */
 void
 wf_token_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error, bool handled)
@@ -230,12 +268,23 @@ wf_token_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error, bool handled)
 	MemoryContext  old = MemoryContextSwitchTo(batch->context);
 	WfTokens	  *tokens = wf_scope_tokens(visit->instance, visit->scope);
 	bool		   moved = was_moved(error);
+	WfFault		   fault = {0};
 	const WfEntry *handler = !handled || moved ? NULL : wf_token_catch(visit, WF_OUTCOME_CANCELLED, error);
 
+	/* what ends anyway cannot wait for somebody to resolve an incident */
+	if (handler != NULL && wf_state_is_ending(visit) && !wf_token_room(visit, handler->next.n - 1, &fault))
+		handler = NULL;
+	if (handler != NULL && !wf_token_has_room(batch, visit, handler))
+	{
+		MemoryContextSwitchTo(old);
+		return;
+	}
 	visit->docs.result = NULL;
 	wf_token_end(batch, visit, WF_OUTCOME_CANCELLED, error);
 	if (handler != NULL)
 		wf_token_follow(batch, visit, &handler->next, wf_caught(visit));
+	else if (wf_state_is_process(visit))
+		call_off(batch, visit, error);
 	else if (tokens->n == 0 && !tokens->reached_end && !moved)
 		cancel_around(batch, visit, error);
 	MemoryContextSwitchTo(old);

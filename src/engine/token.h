@@ -14,8 +14,17 @@
 extern WfVisit *wf_token_enter(WfBatch *batch, WfInstance *instance, WfVisit *scope, const WfVisit *from, int step,
 							   Jsonb *caught, int64 id);
 
+/*
+ * Has the scope room for the tokens of a handler that goes on from a visit? If not, the visit becomes an
+ * incident, without running a handler of that.
+ */
+extern bool wf_token_has_room(WfBatch *batch, WfVisit *visit, const WfEntry *handler);
+
 /* May a scope have so many tokens more? If not, wf_token_room returns false with *fault. */
 extern bool wf_token_room(const WfVisit *visit, int more, WfFault *fault);
+
+/* Were so many steps made in this transaction that what comes next is to have one of its own? */
+extern bool wf_token_is_cut(const WfInstance *instance);
 
 /* The visit begins in a transaction of its own: a worker finds it in the queue. */
 extern void wf_token_defer(WfBatch *batch, WfVisit *visit, const char *queue);

@@ -34,7 +34,6 @@ extern Jsonb *wf_data_seen(const WfVisit *visit);
 /* Changes of data, worked out and not made yet: everything that can fail comes before. */
 typedef struct WfDataChange
 {
-	Jsonb *seen;   /* the data as the visit will see them */
 	Jsonb *data;   /* those of the instance */
 	List  *scopes; /* of WfVisit: scopes whose fields change, */
 	List  *locals; /* and these, in the same order */
@@ -47,6 +46,8 @@ typedef struct WfDataChange
  */
 extern bool wf_data_plan(const WfVisit *visit, Jsonb *changes, WfDataChange *change, WfFault *fault);
 extern void wf_data_make(WfVisit *visit, const WfDataChange *change);
+/* The data as the visit will see them then. */
+extern Jsonb *wf_data_foreseen(const WfVisit *visit, Jsonb *changes, const WfDataChange *change);
 
 /* Change the data by a template. Returns false with *fault. */
 extern bool wf_data_apply(WfBatch *batch, WfVisit *visit, const WfTemplate *changes, const WfVariables *variables,

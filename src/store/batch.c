@@ -238,12 +238,44 @@ wf_batch_is_deferred(const WfBatch *batch, int64 instance, int64 visit)
 	return (of_instance != NULL && of_instance->row == NULL) || (of_visit != NULL && of_visit->row == NULL);
 }
 
+/* Keep what the row says of the tokens of a scope, to be compared with. */
+static void
+keep_tokens(WfTokens *tokens)
+{
+	tokens->stored_n = tokens->n;
+	tokens->stored_reached_end = tokens->reached_end;
+	tokens->stored_njoins = tokens->njoins;
+	if (tokens->njoins > 0)
+	{
+		tokens->stored_joins = palloc(sizeof(WfJoinCount) * tokens->njoins);
+		memcpy(tokens->stored_joins, tokens->joins, sizeof(WfJoinCount) * tokens->njoins);
+	}
+}
+
+bool
+wf_tokens_changed(const WfTokens *tokens)
+{
+	static const WfJoinCount none = {0};
+
+	if (tokens->n != tokens->stored_n || tokens->reached_end != tokens->stored_reached_end)
+		return true;
+	for (int i = 0; i < tokens->njoins; i++)
+	{
+		const WfJoinCount *stored = i < tokens->stored_njoins ? &tokens->stored_joins[i] : &none;
+
+		if (memcmp(&tokens->joins[i], stored, sizeof(WfJoinCount)) != 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 read_instance_row(WfBatch *batch, uint64 row)
 {
 	WfInstance *instance = palloc0(sizeof(WfInstance));
 
 	wf_table_read(&wf_instance_table, instance, row);
+	keep_tokens(&instance->tokens);
 	add_instance(batch, instance);
 }
 
@@ -325,6 +357,7 @@ read_visit(WfBatch *batch, uint64 row)
 	visit->accepted = WF_ACCEPTED_NOTHING;
 	wf_table_read(&wf_visit_table, visit, row);
 	visit->docs.has_reply = visit->docs.reply != NULL;
+	keep_tokens(&visit->tokens);
 	add_visit(batch, instance, visit);
 	if (visit->scope_id != 0)
 		batch->inside = lappend(batch->inside, visit);
@@ -451,6 +484,26 @@ wf_batch_load_visits(WfBatch *batch, const int64 *instances, const int64 *visits
 		read_visits(batch, &q_visits, values);
 	}
 	MemoryContextSwitchTo(old);
+}
+
+WfVisit *
+wf_batch_need_visit(WfBatch *batch, WfInstance *instance, int64 id)
+{
+	WfVisit *visit = wf_batch_visit(batch, instance->id, id);
+	size_t	 room = batch->memory_budget;
+
+	if (visit == NULL)
+	{
+		batch->memory_budget = 0;
+		wf_batch_load_visits(batch, &instance->id, &id, 1);
+		batch->memory_budget = room;
+		visit = wf_batch_visit(batch, instance->id, id);
+	}
+	if (visit == NULL)
+		ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
+				errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " is missing, which stands at a join", instance->id, id),
+				errhint("SELECT * FROM workflow.verify() looks for what else is wrong."));
+	return visit;
 }
 
 void

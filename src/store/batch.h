@@ -96,9 +96,12 @@ typedef struct WfTokens
 	bool		 reached_end; /* one of its tokens has ended by its own route */
 
 	/* only in memory */
-	bool changed;	 /* differs from the row */
-	bool is_judged;	 /* its joins are to be judged: the agenda has that */
-	int	 last_steps; /* steps_without_wait of the token that came to a join or ended last */
+	int			 stored_n; /* as in the row, and so on */
+	WfJoinCount *stored_joins;
+	int			 stored_njoins;
+	bool		 stored_reached_end;
+	bool		 is_judged;	 /* its joins are to be judged: the agenda has that */
+	int			 last_steps; /* steps_without_wait of the token that came to a join or ended last */
 } WfTokens;
 
 typedef struct WfInstance
@@ -199,6 +202,10 @@ typedef struct WfInMemory
 	bool  absorbed; /* its token has ended in a join: there is no row of it */
 	/* Of a scope: the last of its tokens was cancelled by hand, with this error. */
 	Jsonb *cancelled_inside;
+	/* Of a scope: what its tokens see as data, made of these: see wf_data_seen. */
+	Jsonb *seen;
+	Jsonb *seen_data;
+	Jsonb *seen_local;
 } WfInMemory;
 
 struct WfVisit
@@ -315,6 +322,8 @@ extern void		wf_batch_end(WfBatch *batch); /* frees its memory */
 extern WfInstance *wf_batch_new_instance(WfBatch *batch, WfProcess *process, int64 id);
 /* Make a new visit at a step of an instance. `id` 0 means the next number. */
 extern WfVisit *wf_batch_new_visit(WfBatch *batch, WfInstance *instance, WfStep *step, int64 id);
+/* Do the tokens of a scope differ from those in its row? */
+extern bool wf_tokens_changed(const WfTokens *tokens);
 /* Make a new random idempotency key. */
 extern void wf_batch_make_key(pg_uuid_t *key);
 
@@ -366,6 +375,11 @@ extern int wf_batch_load_inside(WfBatch *batch, const WfVisit *scope, const char
 extern void		wf_batch_mark_late(WfBatch *batch, const WfInstance *instance, const WfVisit *scope, const char **steps,
 								   int nsteps, int slot);
 extern WfVisit *wf_batch_visit(WfBatch *batch, int64 instance, int64 visit);
+/*
+ * The same for a living visit, which is loaded if need be, whatever the memory budget is. ERROR XX001
+ * if it is not there.
+ */
+extern WfVisit *wf_batch_need_visit(WfBatch *batch, WfInstance *instance, int64 visit);
 
 /*
  * Load an instance and one of its visits without a lock, as of one moment, and without the changes

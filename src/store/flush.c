@@ -287,7 +287,7 @@ sort_visit(Flush *flush, WfVisit *visit)
 			put_key(flush, DELETE_VISITS, visit->instance->id, visit->id);
 		return;
 	}
-	if (!visit->is_new && !visit->changed)
+	if (!visit->is_new && !visit->changed && !wf_tokens_changed(&visit->tokens))
 		return;
 	put_visit(flush, visit->is_new ? INSERT_VISITS : UPDATE_VISITS, visit);
 	if (visit->suspended)
