@@ -88,6 +88,8 @@ begin_steps(WfBatch *batch, WfVisit *visit, WfFault *fault)
 		visit->local = wf_template_jsonb(visit->def->local, &variables, fault);
 		ok = visit->local != NULL && wf_data_fits(visit->local, fault);
 	}
+	if (!ok)
+		visit->local = NULL;
 	visit->local_changed = true;
 	MemoryContextSwitchTo(old);
 	if (!ok)

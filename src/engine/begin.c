@@ -17,6 +17,8 @@
  * go on for ever, and fill the disk.
  */
 #define MOST_STEPS 100000
+/* So many steps at most are made in a transaction for handlers of what may not begin. */
+#define MOST_UNBEGUN 10000
 
 /*
  * Make the visit an incident at the step limit. Its handlers do not run, since they may be the
@@ -42,7 +44,7 @@ static void
 leave_unbegun(WfBatch *batch, WfVisit *visit)
 {
 	WfInstance *instance = visit->instance;
-	bool		handled = visit->memory.unbegun++ < instance->process->def->nsteps && instance->entered < MOST_STEPS;
+	bool		handled = visit->memory.unbegun++ < instance->process->def->nsteps && instance->entered < MOST_UNBEGUN;
 
 	wf_token_cancelled(batch, visit, wf_token_ending_error(batch, visit), handled);
 }

@@ -46,7 +46,7 @@ wf_op_interrupt_inside(WfBatch *batch, WfVisit *scope)
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	int			  n;
 	const char	**names = steps_that_go_on(scope, &n);
-	int			  found = wf_batch_load_inside(batch, scope, names, n, MOST_INSIDE);
+	bool		  more = wf_batch_load_inside(batch, scope, names, n, MOST_INSIDE);
 	ListCell	 *lc;
 
 	foreach (lc, scope->instance->visits)
@@ -56,8 +56,8 @@ wf_op_interrupt_inside(WfBatch *batch, WfVisit *scope)
 		if (is_interrupted_with(visit, scope))
 			wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, wf_token_ending_error(batch, visit));
 	}
-	/* there may be more: in another transaction */
-	if (found == MOST_INSIDE)
+	/* in another transaction */
+	if (more)
 		wf_state_cancel(batch, scope, WF_CANCEL_INSIDE, pstrdup(WF_QUEUE_MOVE), batch->now);
 	else if (scope->queue != NULL)
 		wf_state_cancel(batch, scope, WF_CANCEL_INSIDE, NULL, 0);

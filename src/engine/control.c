@@ -259,8 +259,11 @@ wf_engine_due(WfBatch *batch, WfVisit *visit)
 	/* A loop that was cut, or a resumed visit, goes on. */
 	else if (visit->state == WF_STATE_READY)
 		wf_push(batch, visit, WF_BEGIN);
+	/* what is around it ends, and has not come to it yet */
+	else if (wf_state_is_ending(visit))
+		wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, wf_token_ending_error(batch, visit));
 	else if (visit->state == WF_STATE_WAITING && visit->waits_for != WF_WAITS_FOR_NOTHING &&
-			 visit->waits_for != WF_WAITS_FOR_CALLBACK && !wf_state_is_ending(visit))
+			 visit->waits_for != WF_WAITS_FOR_CALLBACK)
 	{
 		wf_state_strike(visit);
 		wf_push(batch, visit, WF_HAPPEN);

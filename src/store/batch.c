@@ -520,25 +520,34 @@ wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance)
 	MemoryContextSwitchTo(old);
 }
 
-int
+bool
 wf_batch_load_inside(WfBatch *batch, const WfVisit *scope, const char **but_steps, int nsteps, int most)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	Datum  values[4] = {Int64GetDatum(scope->instance->id), Int64GetDatum(scope->id), wf_text_array(but_steps, nsteps),
 						Int32GetDatum(most)};
 	size_t room = batch->memory_budget;
+	size_t loaded = batch->loaded;
 	uint64 rows = 0;
+	bool   deferred = false;
 
-	batch->memory_budget = 0;
 	if (!scope->is_new)
 	{
+		batch->memory_budget = WF_BATCH_MEMORY_BUDGET;
+		batch->loaded = 0;
 		rows = wf_query_run(&q_inside, values, NULL);
-		read_rows(batch, rows);
+		for (uint64 i = 0; i < rows; i++)
+		{
+			read_visit(batch, i);
+			deferred |= wf_batch_visit(batch, scope->instance->id, wf_result_int64(i, 2)) == NULL;
+		}
+		SPI_freetuptable(SPI_tuptable);
 		load_scopes(batch, NULL);
+		batch->memory_budget = room;
+		batch->loaded = loaded;
 	}
-	batch->memory_budget = room;
 	MemoryContextSwitchTo(old);
-	return (int) rows;
+	return deferred || rows == (uint64) most;
 }
 
 void
