@@ -8,6 +8,8 @@
 
 #include <limits.h>
 
+#include "common/string.h"
+#include "common/unicode_norm.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/varlena.h"
@@ -17,6 +19,7 @@
 #define MAX_ISSUES		  100
 #define MAX_PLACES		  3 /* places that one hint names at most */
 #define CLIP_BYTES		  64
+#define MAX_GUESSED_CHARS 64 /* longer names are not compared */
 #define CLIP_REASON_BYTES 240
 
 static const char not_yet[] = "not supported yet";
@@ -268,36 +271,78 @@ wf_issue_name_at(const void *names, int i)
 	return ((const char *const *) names)[i];
 }
 
+/* ---- what was meant ---- */
+
+/* The text in normal form C, or NULL if it has none of its own: ASCII, or another encoding. */
+static pg_wchar *
+normalized(const char *text)
+{
+	int		  len = strlen(text);
+	pg_wchar *wide;
+
+	if (GetDatabaseEncoding() != PG_UTF8 || pg_is_ascii(text))
+		return NULL;
+	wide = palloc((len + 1) * sizeof(pg_wchar));
+	(void) pg_mb2wchar_with_len(text, wide, len);
+	return unicode_normalize(UNICODE_NFC, wide);
+}
+
+/* Are these two different spellings of one name, such as with an accent that stands alone? */
+static bool
+looks_same(const pg_wchar *wide, const char *name)
+{
+	const pg_wchar *other = wide != NULL ? normalized(name) : NULL;
+
+	if (other == NULL)
+		return false;
+	while (*wide != 0 && *wide == *other)
+	{
+		wide++;
+		other++;
+	}
+	return *wide == *other;
+}
+
 /* Do the two names differ only by two neighbouring characters that have changed places? */
 static bool
 is_swap(const char *wrong, const char *name)
 {
-	while (*wrong && *wrong == *name)
+	int first;
+	int second;
+
+	while (*wrong && pg_mblen(wrong) == pg_mblen(name) && strncmp(wrong, name, pg_mblen(wrong)) == 0)
 	{
-		wrong++;
-		name++;
+		name += pg_mblen(wrong);
+		wrong += pg_mblen(wrong);
 	}
-	return wrong[0] != '\0' && wrong[1] != '\0' && wrong[0] == name[1] && wrong[1] == name[0] &&
-		   strcmp(wrong + 2, name + 2) == 0;
+	if (*wrong == '\0' || wrong[pg_mblen(wrong)] == '\0')
+		return false;
+	first = pg_mblen(wrong);
+	second = pg_mblen(wrong + first);
+	return strncmp(wrong + first, name, second) == 0 && strncmp(wrong, name + second, first) == 0 &&
+		   strcmp(wrong + first + second, name + second + first) == 0;
 }
 
-/* How far apart two names are; INT_MAX: too far for a slip of the pen. */
+/*
+ * How far apart two names are, in characters; INT_MAX: too far for a slip of the pen. `wide` is
+ * what is wrong in its normal form, or NULL.
+ */
 static int
-distance(const char *wrong, const char *name)
+distance(const char *wrong, const pg_wchar *wide, const char *name)
 {
-	int wrong_len = strlen(wrong);
-	int name_len = strlen(name);
-	int limit = Max(1, Min(wrong_len, name_len) / 3);
+	int wrong_chars = pg_mbstrlen(wrong);
+	int name_chars = pg_mbstrlen(name);
+	int limit = Max(1, Min(wrong_chars, name_chars) / 3);
 	int steps;
 
-	if (pg_strcasecmp(wrong, name) == 0)
+	if (pg_strcasecmp(wrong, name) == 0 || looks_same(wide, name))
 		return 0;
-	if (wrong_len == 0 || name_len == 0 || wrong_len > CLIP_BYTES || name_len > CLIP_BYTES)
+	if (wrong_chars == 0 || name_chars == 0 || wrong_chars > MAX_GUESSED_CHARS || name_chars > MAX_GUESSED_CHARS)
 		return INT_MAX;
 	if (is_swap(wrong, name))
 		return 1;
-	steps = varstr_levenshtein_less_equal(wrong, wrong_len, name, name_len, 1, 1, 1, limit, true);
-	if (steps > limit || steps >= Max(wrong_len, name_len))
+	steps = varstr_levenshtein_less_equal(wrong, strlen(wrong), name, strlen(name), 1, 1, 1, limit, true);
+	if (steps > limit || steps >= Max(wrong_chars, name_chars))
 		return INT_MAX;
 	return steps;
 }
@@ -305,8 +350,9 @@ distance(const char *wrong, const char *name)
 int
 wf_issue_nearest(const char *wrong, const void *names, int n, WfNameAt name_at)
 {
-	int best = -1;
-	int best_distance = INT_MAX;
+	const pg_wchar *wide = normalized(wrong);
+	int				best = -1;
+	int				best_distance = INT_MAX;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -315,7 +361,7 @@ wf_issue_nearest(const char *wrong, const void *names, int n, WfNameAt name_at)
 
 		if (name == NULL)
 			continue;
-		d = distance(wrong, name);
+		d = distance(wrong, wide, name);
 		if (d < best_distance)
 		{
 			best = i;
@@ -328,5 +374,8 @@ wf_issue_nearest(const char *wrong, const void *names, int n, WfNameAt name_at)
 const char *
 wf_issue_perhaps(const char *meant, const char *wrong)
 {
+	if (looks_same(normalized(wrong), meant))
+		return psprintf("\"%s\" looks the same and is another sequence of characters: write both in one normal form.",
+						wf_issue_clip(meant));
 	return psprintf("Perhaps you meant \"%s\" instead of \"%s\".", wf_issue_clip(meant), wf_issue_clip(wrong));
 }
