@@ -288,11 +288,46 @@ wf_step_check(WfReader *reader, const WfJson *node)
 	warn_of_variables(reader, node);
 }
 
+static bool
+goes_on_cancelled(const WfStep *step)
+{
+	for (int i = step->nwaits; i < step->nentries; i++)
+	{
+		if ((step->entries[i].outcomes & (1u << WF_OUTCOME_CANCELLED)) != 0)
+			return true;
+	}
+	return step->ignore_cancel;
+}
+
+/* Warn of what the process would do after its end: only steps with ignore_cancel are entered then. */
+static void
+warn_of_cancelled(WfReader *reader, const WfJson *root)
+{
+	const WfDefinition *def = &reader->graph->def;
+
+	for (int i = 0; i < reader->step->nentries; i++)
+	{
+		const WfEntry *entry = &reader->step->entries[i];
+
+		for (int t = 0; (entry->outcomes & (1u << WF_OUTCOME_CANCELLED)) != 0 && t < entry->next.n; t++)
+		{
+			const WfStep *next = &def->steps[entry->next.steps[t]];
+
+			if (!goes_on_cancelled(next))
+				wf_json_warning(
+					reader->issues, handler_node(reader->step, root, i),
+					"What is entered when an instance is cancelled ends at once, unless its step has \"ignore_cancel\": true.",
+					"after CANCELLED step \"%s\" does nothing: it has no \"ignore_cancel\"", wf_issue_clip(next->name));
+		}
+	}
+}
+
 void
 wf_step_check_process(WfReader *reader, const WfJson *root)
 {
 	reader->step = &reader->graph->def.steps[reader->graph->def.process_step];
 	check_classes(reader, root);
 	warn_of_outcomes(reader, root);
+	warn_of_cancelled(reader, root);
 	reader->step = NULL;
 }
