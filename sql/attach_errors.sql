@@ -16,6 +16,7 @@ SELECT workflow.attach('t', 'attach_errors', on_delete => 'explode');
 SELECT workflow.attach('t', 'attach_errors', serial_step => 'wait');
 SELECT workflow.attach('t', 'attach_errors', 'sn', 'sleep');
 SELECT workflow.attach('t', 'attach_errors', 'sn', 'nowhere');
+SELECT workflow.attach('t', 'attach_errors', 'sn', 'wiat');
 SELECT workflow.attach('t', 'attach_errors', condition => '$.amount >');
 SELECT workflow.attach('t', 'attach_errors', condition => '$nothing == 1');
 -- columns

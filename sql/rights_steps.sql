@@ -12,6 +12,14 @@ GRANT EXECUTE ON FUNCTION workflow.define(text, json), workflow.undefine(text), 
 SET ROLE steps_author;
 SELECT workflow.define('steps: order', '{"steps": [{"step": "approve", "wait": true, "timeout": "1 h", "heartbeat": "1 h"},
     {"step": "pay", "wait": true, "timeout": "1 h", "heartbeat": "1 h"}]}');
+-- only steps that wait for a callback can be completed
+SELECT workflow.define('steps: none', '{"steps": [{"step": "set", "set": {"x": 1}}, {"step": "sleep", "wait": {"after": "1 h"}}, {"step": "scope", "steps": [{"step": "in", "wait": true}]}]}');
+SELECT workflow.grant_process('steps: none', 'steps_clerks', 'complete', step => 'set');
+SELECT workflow.grant_process('steps: none', 'steps_clerks', 'complete', step => 'sleep');
+SELECT workflow.grant_process('steps: none', 'steps_clerks', 'complete', step => 'scope');
+SELECT workflow.grant_process('steps: none', 'steps_clerks', 'complete', step => 'in');
+SELECT workflow.revoke_process('steps: none', 'steps_clerks', 'complete', step => 'in');
+SELECT workflow.undefine('steps: none');
 SELECT workflow.grant_process('steps: order', 'steps_clerks', 'complete', step => 'aprove');
 SELECT workflow.grant_process('steps: order', 'steps_clerks', 'complete', '');
 SELECT workflow.grant_process('steps: order', 'steps_clerks', 'view', 'approve');

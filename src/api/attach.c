@@ -31,6 +31,7 @@
 #include "utils/rel.h"
 
 #include "api/attach_internal.h"
+#include "api/target.h"
 #include "model/expression.h"
 #include "shmem/shmem.h"
 #include "store/access.h"
@@ -306,7 +307,8 @@ check_columns(Relation rel, const WfAttachment *wanted, const WfAttachment *othe
 static void
 check_serial_step(const WfAttachment *wanted, const WfDefinition *def)
 {
-	int step;
+	const char *perhaps;
+	int			step;
 
 	if (wanted->serial_step == NULL)
 		return;
@@ -314,8 +316,12 @@ check_serial_step(const WfAttachment *wanted, const WfDefinition *def)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("serial_step is given without serial_column"));
 	step = wf_definition_step(def, wanted->serial_step);
 	if (step < 0 || step == def->process_step)
+	{
+		perhaps = wf_target_perhaps_step(def, wanted->serial_step);
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("process \"%s\" has no step \"%s\"", wanted->process, wanted->serial_step));
+				errmsg("process \"%s\" has no step \"%s\"", wanted->process, wanted->serial_step),
+				perhaps != NULL ? errhint("%s", perhaps) : 0);
+	}
 	if (wf_step_waits_for(&def->steps[step]) != WF_EVENT_CALLBACK)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("step \"%s\" of process \"%s\" does not wait for a callback", wanted->serial_step,

@@ -241,13 +241,26 @@ delete_grants(const Grant *grant)
 	return deleted;
 }
 
+/* Check that the latest version has the step, and that it waits for a callback. */
+static void
+check_step(const Grant *grant)
+{
+	const WfProcess *process = wf_process_by_name(grant->process, 0, NULL);
+	int				 step = wf_target_step(process, grant->step);
+
+	if (wf_step_waits_for(&process->def->steps[step]) != WF_EVENT_CALLBACK)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("step \"%s\" of process \"%s\" does not wait for a callback", grant->step, grant->process),
+				errhint("The privilege \"complete\" is for steps with \"wait\": true."));
+}
+
 /*
  * workflow.grant_process(process text, role name, privilege text, step text) → boolean: false, with
  * a NOTICE, if the role has it already
  *
  * A later version need not have the step. Errors: 42704 for an unknown process or role, or a step
- * that the latest version does not have; 22023 for an unknown privilege, or one that cannot be
- * given for a step; 42501 without admin.
+ * that the latest version does not have; 22023 for an unknown privilege, one that cannot be
+ * given for a step, or a step that does not wait for a callback; 42501 without admin.
  */
 Datum
 workflow_grant_process(PG_FUNCTION_ARGS)
@@ -261,7 +274,7 @@ workflow_grant_process(PG_FUNCTION_ARGS)
 	wf_store_enter(&access);
 	require_admin(&grant, access.caller);
 	if (grant.step[0] != '\0')
-		(void) wf_target_step(wf_process_by_name(grant.process, 0, NULL), grant.step);
+		check_step(&grant);
 	wf_identity_forget_lost();
 	granted = !is_privilege_granted(&grant) && insert_grant(&grant);
 	if (granted)

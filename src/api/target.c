@@ -186,18 +186,26 @@ step_name_of(const void *names, int i)
 	return i == def->process_step ? NULL : def->steps[i].name;
 }
 
+const char *
+wf_target_perhaps_step(const WfDefinition *def, const char *name)
+{
+	int near = wf_issue_nearest(name, def, def->nsteps, step_name_of);
+
+	return near >= 0 ? wf_issue_perhaps(def->steps[near].name, name) : NULL;
+}
+
 int
 wf_target_step(const WfProcess *process, const char *name)
 {
 	const WfDefinition *def = process->def;
 	int					step = wf_definition_step(def, name);
-	int					near;
+	const char		   *perhaps;
 
 	if (step >= 0 && step != def->process_step)
 		return step;
-	near = wf_issue_nearest(name, def, def->nsteps, step_name_of);
+	perhaps = wf_target_perhaps_step(def, name);
 	ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 			errmsg("version %d of process \"%s\" has no step \"%s\"", process->version, process->name,
 				   wf_issue_clip(name)),
-			near >= 0 ? errhint("%s", wf_issue_perhaps(def->steps[near].name, name)) : 0);
+			perhaps != NULL ? errhint("%s", perhaps) : 0);
 }

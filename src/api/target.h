@@ -40,4 +40,7 @@ extern bool wf_target_find_visit(WfTarget *target, const WfSerial *serial);
 /* The number of the step with that name. ERROR 42704 if there is none. */
 extern int wf_target_step(const WfProcess *process, const char *name);
 
+/* A hint that names the step which is meant by a name that no step has; NULL: none is like it. */
+extern const char *wf_target_perhaps_step(const WfDefinition *def, const char *name);
+
 #endif
