@@ -455,7 +455,10 @@ wf_definition_compile(const char *json, WfReferences *references, WfIssues *issu
 	const WfJson *root = wf_json_parse(json, issues);
 
 	graph->def.process_step = -1;
-	if (root == NULL || !wf_reader_expect(&reader, root, WF_JSON_OBJECT, NULL) || !index_steps(&reader, root))
+	if (root == NULL ||
+		!wf_reader_expect(&reader, root, WF_JSON_OBJECT,
+						  "A definition is written {\"steps\": [{\"step\": name, ...}, ...]}.") ||
+		!index_steps(&reader, root))
 		return NULL;
 
 	begin_process(graph, root);

@@ -124,10 +124,14 @@ wf_read_wait(WfReader *reader, const WfJson *node, void *target)
 			wf_json_issue(reader->issues, node, "Not to wait, leave it out.", "must be true or an event, not false");
 		return;
 	}
-	if (!wf_reader_expect(
-			reader, node, WF_JSON_OBJECT,
-			"Events are written {\"callback\": true}, {\"after\": \"2 days\"} or {\"until\": \"2030-01-31 12:00\"}."))
+	if (node->type != WF_JSON_OBJECT)
+	{
+		wf_json_issue(
+			reader->issues, node,
+			"Write true to wait for a callback, {\"after\": \"2 days\"} or {\"until\": \"2030-01-31 12:00\"}.",
+			"must be true or an event, not %s", wf_json_type_name(node->type));
 		return;
+	}
 	wf_read_object(reader, node, "\"wait\"", FIELDS(event_fields), event);
 	n = count_members(node, FIELDS(event_keys));
 	if (n == 0)
@@ -374,9 +378,16 @@ check_shadow(WfReader *reader, const WfJson *node, const WfEntry *earlier, const
 static void
 check_catch_kind(WfReader *reader, const WfJson *node)
 {
-	static const char *const of_events[] = {"interrupt", "save"};
-	bool					 on = wf_json_member(node, "on") != NULL;
-	int						 events = count_members(node, FIELDS(event_keys));
+	static const struct
+	{
+		const char *key;
+		const char *hint;
+	} of_events[] = {
+		{"interrupt", "What catches an outcome always interrupts: leave it out."},
+		{"save", "What has failed is $caught in the steps that the handler leads to: save it there with \"set\"."},
+	};
+	bool on = wf_json_member(node, "on") != NULL;
+	int	 events = count_members(node, FIELDS(event_keys));
 
 	if (!on && events == 0)
 		wf_json_issue(reader->issues, node, "Name an outcome, an error code, a list of them, or \"*\".",
@@ -387,10 +398,10 @@ check_catch_kind(WfReader *reader, const WfJson *node)
 		wf_json_issue(reader->issues, node, "Make a handler of each.", "catches more than one event");
 	for (int i = 0; on && i < lengthof(of_events); i++)
 	{
-		const WfJson *member = wf_json_member(node, of_events[i]);
+		const WfJson *member = wf_json_member(node, of_events[i].key);
 
 		if (member != NULL)
-			wf_json_issue(reader->issues, member, NULL, "goes with an event only, such as \"after\"");
+			wf_json_issue(reader->issues, member, of_events[i].hint, "goes with an event only, such as \"after\"");
 	}
 }
 
@@ -412,9 +423,13 @@ wf_read_catch(WfReader *reader, const WfJson *node, void *target)
 	WfEntry *handlers;
 
 	if (!wf_reader_expect(reader, node, WF_JSON_ARRAY, "Handlers are a list: [{\"on\": ..., \"next\": ...}]."))
+	{
+		wf_reader_unread(reader);
 		return;
+	}
 	if (node->n > MAX_CATCHES)
 	{
+		wf_reader_unread(reader);
 		wf_json_issue(reader->issues, node, NULL, "has more than %d entries", MAX_CATCHES);
 		return;
 	}

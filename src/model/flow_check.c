@@ -79,9 +79,24 @@ check_reached(const WfGraph *graph, const bool *reached, WfIssues *issues)
 		/* nor can what is in a sub-process that has one */
 		if (scope >= 0 && !reached[scope])
 			continue;
+		/* the way there may be one that could not be read */
+		if (wf_graph_is_unread(graph, i))
+			continue;
 		wf_json_issue(issues, graph->nodes[i], "Lead to it with \"next\", \"choose\" or \"catch\", or leave it out.",
 					  "nothing leads to this step");
 	}
+}
+
+/* May a handler that could not be read lead to the step, or to one around it? */
+static bool
+may_be_handled(const WfGraph *graph, int step)
+{
+	for (; step >= 0 && step != graph->def.process_step; step = graph->def.lists[graph->def.steps[step].list].parent)
+	{
+		if (wf_graph_is_unread(graph, step))
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -93,7 +108,7 @@ check_uses(const WfGraph *graph, const WfWays *ways, const bool *reached, WfIssu
 	{
 		const WfUse *use = &graph->uses[i];
 
-		if (handled[use->step] || !reached[use->step])
+		if (handled[use->step] || !reached[use->step] || may_be_handled(graph, use->step))
 			continue;
 		if (use->variable == WF_VAR_CAUGHT)
 			wf_json_issue(issues, use->node,

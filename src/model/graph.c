@@ -169,6 +169,7 @@ wf_graph_index(WfGraph *graph, const WfJson *root, WfIssues *issues)
 		return false;
 	def->steps = palloc0((size.nsteps + 1) * sizeof(WfStep));
 	def->lists = palloc0((size.nlists + 1) * sizeof(WfStepList));
+	graph->unread = palloc0((size.nlists + 1) * sizeof(bool));
 	graph->nodes = palloc((size.nsteps + 1) * sizeof(WfJson *));
 	graph->by_name = palloc((size.nsteps + 1) * sizeof(int));
 	add_top(graph, root, steps, issues);
@@ -272,6 +273,34 @@ written_list(const WfGraph *graph, int list)
 	return list == wf_graph_top_list(graph) ? 0 : list;
 }
 
+/* The list in which the step is, as a user sees it; -1: that of the process. */
+static int
+written_list_of(const WfGraph *graph, int step)
+{
+	return step >= 0 ? written_list(graph, graph->def.steps[step].list) : 0;
+}
+
+/* The step around this one, as a user sees it; -1: none. */
+static int
+step_around(const WfGraph *graph, int step)
+{
+	return written_list_of(graph, step) == 0 ? -1 : graph->def.lists[graph->def.steps[step].list].parent;
+}
+
+void
+wf_graph_unread(WfGraph *graph, int from)
+{
+	graph->has_bad_routes = true;
+	if (graph->unread != NULL)
+		graph->unread[written_list_of(graph, from)] = true;
+}
+
+bool
+wf_graph_is_unread(const WfGraph *graph, int step)
+{
+	return graph->unread[written_list_of(graph, step)];
+}
+
 /* Find the step that was meant, in the list from which the route leads. */
 static const char *
 guess_step(WfGraph *graph, int from, const WfJson *node)
@@ -297,32 +326,110 @@ guess_step(WfGraph *graph, int from, const WfJson *node)
 	return pg_strcasecmp(node->text, "end") == 0 ? "A path ends with \"end\": true instead of \"next\"." : NULL;
 }
 
+/* ---- routes into other lists ---- */
+
+/* How deep the list of the step stands in others. */
+static int
+depth_of(const WfGraph *graph, int step)
+{
+	int depth = 0;
+
+	while ((step = step_around(graph, step)) >= 0)
+		depth++;
+	return depth;
+}
+
+/* Find the steps in one list that are, or have in them, those two. `from` -1: all of the process. */
+static void
+find_common_list(const WfGraph *graph, int *from, int *to)
+{
+	int above = depth_of(graph, *to) - depth_of(graph, *from);
+
+	for (; above > 0; above--)
+		*to = step_around(graph, *to);
+	for (; above < 0; above++)
+		*from = step_around(graph, *from);
+	while (written_list_of(graph, *from) != written_list_of(graph, *to))
+	{
+		*from = step_around(graph, *from);
+		*to = step_around(graph, *to);
+	}
+}
+
+/* Does the route stand in a handler of its step? */
+static bool
+is_in_catch(const WfJson *node)
+{
+	for (; node != NULL; node = node->parent)
+	{
+		/* a step is an item of a list, without a key */
+		if (node->key != NULL && strcmp(node->key, "catch") == 0)
+			return true;
+		if (node->key != NULL && strcmp(node->key, "steps") == 0)
+			return false;
+	}
+	return false;
+}
+
+/* What to write instead of a route to a step of another list. */
+static const char *
+other_list_hint(const WfGraph *graph, int from, int to, const WfJson *node)
+{
+	const WfStep *steps = graph->def.steps;
+	bool		  handler = is_in_catch(node);
+	int			  left = from;
+	int			  entered = to;
+	const char	 *left_name;
+	const char	 *entered_name;
+
+	find_common_list(graph, &left, &entered);
+	entered_name = wf_issue_clip(steps[entered].name);
+	if (from < 0 || from == graph->def.process_step)
+		return psprintf("Name step \"%s\", whose first step is entered.", entered_name);
+	left_name = wf_issue_clip(steps[left].name);
+	if (left == from && left == entered)
+		return psprintf("%s \"%s\" stands beside it: move step \"%s\" to %s.",
+						handler ? "What handles failures of" : "What follows on", left_name,
+						wf_issue_clip(steps[to].name), wf_json_path(graph->nodes[left]->parent));
+	if (left == from)
+		return psprintf("Lead to step \"%s\", whose first step is entered.", entered_name);
+	if (handler)
+		return psprintf("Give the handler to step \"%s\", whose \"catch\" can lead to \"%s\".", left_name,
+						entered_name);
+	if (left == entered)
+		return psprintf(
+			"Write \"end\": true here, and \"next\": \"%s\" in that step: it begins anew when all in it has ended.",
+			left_name);
+	return psprintf(
+		"Write \"end\": true here, and \"next\": \"%s\" in step \"%s\", which goes there when all in it has ended.",
+		entered_name, left_name);
+}
+
 int
 wf_graph_route(WfGraph *graph, int from, const WfJson *node, WfIssues *issues)
 {
 	const WfDefinition *def = &graph->def;
 	int					to = wf_definition_step(def, node->text);
-	int					list = from >= 0 ? written_list(graph, def->steps[from].list) : 0;
 
-	if (to >= 0 && to != def->process_step && written_list(graph, def->steps[to].list) == list)
+	if (to >= 0 && to != def->process_step && written_list_of(graph, to) == written_list_of(graph, from))
 	{
 		/* of the two lists of the process, only if both lead there, which has its issue */
 		if (from >= 0 && def->steps[to].list != def->steps[from].list)
 			graph->has_bad_routes = true;
 		return to;
 	}
-	graph->has_bad_routes = true;
 	if (to < 0 || to == def->process_step)
 	{
+		wf_graph_unread(graph, from);
 		wf_json_issue(issues, node, wf_issues_full(issues) || def->nlists == 0 ? NULL : guess_step(graph, from, node),
 					  "there is no step \"%s\"", wf_issue_clip(node->text));
 		return -1;
 	}
+	graph->has_bad_routes = true;
 	wf_graph_add_edge(graph, from, to);
-	wf_json_issue(
-		issues, node,
-		"Steps lead to steps of their own list: to the step that has the others as its \"steps\", or to what follows on it by its own \"next\".",
-		"step \"%s\" is in another list: %s", wf_issue_clip(node->text), wf_json_path(graph->nodes[to]->parent));
+	wf_json_issue(issues, node, wf_issues_full(issues) ? NULL : other_list_hint(graph, from, to, node),
+				  "step \"%s\" is in another list: %s", wf_issue_clip(node->text),
+				  wf_json_path(graph->nodes[to]->parent));
 	return -1;
 }
 

@@ -40,6 +40,7 @@ typedef struct WfGraph
 	int		nuses;
 	int		uses_allocated;
 	bool	has_bad_routes; /* a route leads nowhere, or where it must not */
+	bool   *unread;			/* lists with a route that could not be read, or names no step */
 } WfGraph;
 
 /*
@@ -53,6 +54,15 @@ extern bool wf_graph_index(WfGraph *graph, const WfJson *root, WfIssues *issues)
  * issue, if there is none, or if it is one of another list.
  */
 extern int wf_graph_route(WfGraph *graph, int from, const WfJson *node, WfIssues *issues);
+
+/*
+ * Note that step `from` (-1: the process) has a route that could not be read: it may lead to any
+ * step of its list.
+ */
+extern void wf_graph_unread(WfGraph *graph, int from);
+
+/* Is there such a route in the list of the step? */
+extern bool wf_graph_is_unread(const WfGraph *graph, int step);
 
 /* The step that comes after a step that does not say where it goes; -1: none, it ends. */
 extern int wf_graph_following(const WfGraph *graph, int step);

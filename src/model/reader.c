@@ -34,6 +34,12 @@ wf_reader_expect(WfReader *reader, const WfJson *node, WfJsonType type, const ch
 }
 
 void
+wf_reader_unread(WfReader *reader)
+{
+	wf_graph_unread(reader->graph, reader->step != NULL ? reader->step->index : -1);
+}
+
+void
 wf_reader_not_yet(WfReader *reader, const WfJson *node, const char *what)
 {
 	wf_json_issue(reader->issues, node, NULL, "%s is not supported yet", what);
@@ -66,6 +72,34 @@ static const struct
 	{"error", "catch"},	 {"query", "sql"},		{"request", "http"},   {"output", "save"},	{"result", "save"},
 	{"code", "error"},	 {"reason", "message"},
 };
+
+/* Are there routes in objects with these fields? */
+static bool
+has_routes(const WfReaderField *fields, int nfields)
+{
+	for (int i = 0; i < nfields; i++)
+	{
+		if (strcmp(fields[i].key, "next") == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Does the key, as it was meant, say where a token goes? NULL: it is not known what was meant. */
+static bool
+is_route(const char *meant, const WfReaderField *fields, int nfields)
+{
+	static const char *const keys[] = {"next", "else", "choose", "catch", "start"};
+
+	if (meant == NULL)
+		return has_routes(fields, nfields);
+	for (int i = 0; i < lengthof(keys); i++)
+	{
+		if (strcmp(keys[i], meant) == 0)
+			return true;
+	}
+	return false;
+}
 
 /*
  * The field that the word means, as a word of another system or a misspelt key; -1 if there is
@@ -112,6 +146,8 @@ add_unknown_key(WfReader *reader, const WfJson *member, const char *what, const 
 		hint = psprintf("The keys of %s are: %s.", what, known.data);
 	}
 	wf_json_issue(reader->issues, member, hint, "unknown key");
+	if (is_route(near >= 0 ? fields[near].key : NULL, fields, nfields))
+		wf_reader_unread(reader);
 }
 
 static void
@@ -143,7 +179,11 @@ wf_read_object(WfReader *reader, const WfJson *node, const char *what, const WfR
 			   void *target)
 {
 	if (!wf_reader_expect(reader, node, WF_JSON_OBJECT, NULL))
+	{
+		if (has_routes(fields, nfields))
+			wf_reader_unread(reader);
 		return false;
+	}
 	for (int i = 0; i < node->n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -152,9 +192,12 @@ wf_read_object(WfReader *reader, const WfJson *node, const char *what, const WfR
 	}
 	for (int i = 0; i < nfields; i++)
 	{
-		if (fields[i].required && wf_json_member(node, fields[i].key) == NULL)
-			wf_json_issue(reader->issues, node, psprintf("The key \"%s\" of %s is required.", fields[i].key, what),
-						  "\"%s\" is missing", fields[i].key);
+		if (!fields[i].required || wf_json_member(node, fields[i].key) != NULL)
+			continue;
+		if (strcmp(fields[i].key, "next") == 0)
+			wf_reader_unread(reader);
+		wf_json_issue(reader->issues, node, psprintf("The key \"%s\" of %s is required.", fields[i].key, what),
+					  "\"%s\" is missing", fields[i].key);
 	}
 	return true;
 }
@@ -181,7 +224,7 @@ wf_read_string(WfReader *reader, const WfJson *node, void *target)
 void
 wf_read_bool(WfReader *reader, const WfJson *node, void *target)
 {
-	if (wf_reader_expect(reader, node, WF_JSON_BOOL, NULL))
+	if (wf_reader_expect(reader, node, WF_JSON_BOOL, "Write true or false."))
 		*(bool *) target = node->truth;
 }
 
@@ -261,14 +304,9 @@ wf_read_predicate(WfReader *reader, const WfJson *node, void *target)
 void
 wf_read_step_name(WfReader *reader, const WfJson *node, void *target)
 {
-	const char *hint = NULL;
-
 	*(int *) target = -1;
-	if (node->type == WF_JSON_OBJECT)
-		hint =
-			"Branches with conditions stand in the \"next\" of a step, in a list: [{\"when\": ..., \"next\": ...}, ...].";
-	if (!wf_reader_expect(reader, node, WF_JSON_STRING, hint))
-		reader->graph->has_bad_routes = true;
+	if (!wf_reader_expect(reader, node, WF_JSON_STRING, NULL))
+		wf_reader_unread(reader);
 	else
 		*(int *) target = wf_graph_route(reader->graph, reader->step ? reader->step->index : -1, node, reader->issues);
 }

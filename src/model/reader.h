@@ -64,6 +64,9 @@ extern bool wf_read_object(WfReader *reader, const WfJson *node, const char *wha
 extern bool wf_reader_expect(WfReader *reader, const WfJson *node, WfJsonType type, const char *hint);
 extern void wf_reader_not_yet(WfReader *reader, const WfJson *node, const char *what);
 
+/* Note that the step which is being read has a route that could not be read. */
+extern void wf_reader_unread(WfReader *reader);
+
 /* Record that the step which is being read refers to what `node` names. */
 extern void wf_reader_refer(WfReader *reader, WfReferenceKind kind, const WfJson *node);
 

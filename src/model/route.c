@@ -8,6 +8,18 @@
 
 /* ---- steps by name ---- */
 
+/* Tell of what names no step. */
+static void
+refuse_target(WfReader *reader, const WfJson *node, const char *wanted)
+{
+	static const char hint[] =
+		"Branches with conditions stand in the \"next\" of a step, in a list: [{\"when\": ..., \"next\": ...}, ...].";
+
+	wf_json_issue(reader->issues, node, node->type == WF_JSON_OBJECT ? hint : NULL, "must be %s, not %s", wanted,
+				  wf_json_type_name(node->type));
+	wf_reader_unread(reader);
+}
+
 /* Read a list of names; a name that leads nowhere has its issue, and is left out. */
 static void
 read_names(WfReader *reader, const WfJson *node, WfTargets *targets)
@@ -15,14 +27,20 @@ read_names(WfReader *reader, const WfJson *node, WfTargets *targets)
 	bool *listed = palloc0((reader->graph->def.nsteps + 1) * sizeof(bool));
 
 	if (node->n == 0)
+	{
 		wf_json_issue(reader->issues, node, "To end here, write \"end\": true instead.", "names no step");
+		wf_reader_unread(reader);
+	}
 	targets->steps = palloc(Max(node->n, 1) * sizeof(int));
 	targets->n = 0;
 	for (int i = 0; i < node->n; i++)
 	{
 		int step = -1;
 
-		wf_read_step_name(reader, node->items[i], &step);
+		if (node->items[i]->type == WF_JSON_STRING)
+			wf_read_step_name(reader, node->items[i], &step);
+		else
+			refuse_target(reader, node->items[i], "a string");
 		if (step < 0)
 			continue;
 		if (listed[step])
@@ -46,7 +64,10 @@ wf_read_targets(WfReader *reader, const WfJson *node, void *target)
 		read_names(reader, node, targets);
 		return;
 	}
-	wf_read_step_name(reader, node, &step);
+	if (node->type == WF_JSON_STRING)
+		wf_read_step_name(reader, node, &step);
+	else
+		refuse_target(reader, node, "a string or a list");
 	*targets = wf_graph_target(step);
 }
 
@@ -70,7 +91,10 @@ read_conditional(WfReader *reader, const WfJson *node, WfBranch *branch)
 		wf_json_issue(reader->issues, node, "Write {\"else\": step}: it is taken if no other branch is.",
 					  "\"else\" stands alone in its branch");
 	else if (!branch->otherwise && !next)
+	{
 		wf_json_issue(reader->issues, node, "Write {\"when\": predicate, \"next\": step}.", "\"next\" is missing");
+		wf_reader_unread(reader);
+	}
 	else if (!branch->otherwise && !when)
 		wf_json_issue(reader->issues, node, "A branch that is always taken is the name of its step alone.",
 					  "\"when\" is missing");
@@ -139,9 +163,12 @@ read_split(WfReader *reader, const WfJson *node, WfRoute *route)
 		else if (node->items[i]->type == WF_JSON_STRING)
 			wf_read_targets(reader, node->items[i], &route->branches[i].next);
 		else
+		{
 			wf_json_issue(reader->issues, node->items[i],
 						  "Branches are names of steps, or {\"when\": predicate, \"next\": step}.",
 						  "must be a string or an object, not %s", wf_json_type_name(node->items[i]->type));
+			wf_reader_unread(reader);
+		}
 	}
 	check_otherwise(reader, node, route);
 	check_names_once(reader, node, route);
@@ -180,9 +207,15 @@ wf_read_choose(WfReader *reader, const WfJson *node, void *target)
 	route->next = wf_graph_target(-1);
 	if (!wf_reader_expect(reader, node, WF_JSON_ARRAY,
 						  "Branches are a list: [{\"when\": ..., \"next\": ...}, {\"next\": ...}]."))
+	{
+		wf_reader_unread(reader);
 		return;
+	}
 	if (node->n == 0)
+	{
 		wf_json_issue(reader->issues, node, NULL, "has no branches");
+		wf_reader_unread(reader);
+	}
 	route->nbranches = node->n;
 	route->branches = palloc0(Max(node->n, 1) * sizeof(WfBranch));
 	for (int i = 0; i < node->n; i++)
@@ -222,13 +255,30 @@ static const WfReaderField end_fields[] = {
 	{"abort", read_abort, 0},
 };
 
+static const char end_hint[] = "Write true, \"scope\", {\"error\": code, \"message\": text} or {\"abort\": reason}.";
+
+/* Tell of what is neither true nor an object. */
+static void
+refuse_end(WfReader *reader, const WfJson *node)
+{
+	static const char *const words[] = {"scope"};
+
+	if (node->type == WF_JSON_STRING && wf_issue_nearest(node->text, words, 1, wf_issue_name_at) == 0)
+		wf_json_issue(reader->issues, node, wf_issue_perhaps(words[0], node->text),
+					  "must be true, \"scope\" or an object");
+	else if (node->type == WF_JSON_STRING)
+		wf_json_issue(reader->issues, node, end_hint, "must be true, \"scope\" or an object");
+	else
+		wf_json_issue(reader->issues, node, end_hint, "must be true, \"scope\" or an object, not %s",
+					  wf_json_type_name(node->type));
+}
+
 void
 wf_read_end(WfReader *reader, const WfJson *node, void *target)
 {
-	static const char hint[] = "Write true, \"scope\", {\"error\": code, \"message\": text} or {\"abort\": reason}.";
-	WfRoute			 *route = target;
-	bool			  error;
-	bool			  abort;
+	WfRoute *route = target;
+	bool	 error;
+	bool	 abort;
 
 	route->kind = WF_ROUTE_END;
 	route->next = wf_graph_target(-1);
@@ -243,16 +293,18 @@ wf_read_end(WfReader *reader, const WfJson *node, void *target)
 		route->kind = WF_ROUTE_END_SCOPE;
 		return;
 	}
-	if (!wf_reader_expect(reader, node, WF_JSON_OBJECT, hint))
+	if (node->type != WF_JSON_OBJECT)
+	{
+		refuse_end(reader, node);
 		return;
-
+	}
 	wf_read_object(reader, node, "\"end\"", FIELDS(end_fields), route);
 	error = wf_json_member(node, "error") != NULL;
 	abort = wf_json_member(node, "abort") != NULL;
 	if (error && abort)
-		wf_json_issue(reader->issues, node, hint, "\"error\" and \"abort\" cannot be given together");
+		wf_json_issue(reader->issues, node, end_hint, "\"error\" and \"abort\" cannot be given together");
 	else if (!error && !abort)
-		wf_json_issue(reader->issues, node, hint, "\"error\" or \"abort\" is missing");
+		wf_json_issue(reader->issues, node, end_hint, "\"error\" or \"abort\" is missing");
 	else if (abort && wf_json_member(node, "message"))
 		wf_json_issue(reader->issues, node, "The reason is what stands behind \"abort\".",
 					  "\"message\" goes with \"error\" only");
