@@ -179,6 +179,9 @@ SELECT workflow.define('scopes: whole', '{"timeout": "1 day", "steps": [
   {"step": "fork", "next": ["a", "b"]}, {"step": "a", "wait": true, "end": "scope"}, {"step": "b", "wait": true, "end": true}]}');
 SELECT workflow.start('scopes: whole') AS i \gset
 SELECT pg_temp.done(:i, 'a'), pg_temp.ended(:i), pg_temp.went(:i);
+SELECT workflow.define('scopes: last', '{"timeout": "1 day", "steps": [{"step": "a", "wait": true, "end": "scope"}]}');
+SELECT workflow.start('scopes: last') AS i \gset
+SELECT pg_temp.done(:i, 'a'), pg_temp.ended(:i), pg_temp.went(:i);
 -- its first visit is there even if it begins suspended
 SELECT workflow.suspend_process('scopes: process');
 SELECT workflow.start('scopes: process', '{"patience": "1 day", "remind": "1 day"}') AS i \gset
