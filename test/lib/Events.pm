@@ -12,11 +12,13 @@ package Events;
 use strict;
 use warnings;
 
+use Graph;
 use JSON::PP ();
 use ProcessMaker;
 use Simulator;
 
-my $MOST = 16; # then it is cancelled
+my $MOST = 20; # then it is cancelled
+our $LAST = 60; # then it is left alone
 my $json = JSON::PP->new->canonical->allow_nonref;
 
 sub chance { return rand() < $_[0] }
@@ -54,10 +56,10 @@ sub by_step
 
 sub call
 {
-	my ($case, $sql, $targets, $event) = @_;
+	my ($case, $sql, $targets, @events) = @_;
 	push @{ $case->{events} }, $sql;
 	$case->{call} = $sql;
-	$case->{worlds}->happens($targets, $event);
+	$case->{worlds}->happens($targets, @events);
 }
 
 # ---- callbacks ----
@@ -94,13 +96,13 @@ sub complete_many
 	my ($case, $visit) = @_;
 	my @numbers = grep { defined } map { $_->{sn} } $case->{worlds}->some->visits;
 	my @words = map { { serial_number => $_, data => body(), chance(0.3) ? (fail => { code => pick('E1', 'E2') }) : () } } $visit->{sn}, map { pick(@numbers) } 1 .. 1 + int(rand(2));
+	my $one = sub {
+		my ($sim, $word) = @_;
+		my $i = visit_of($sim, $word->{serial_number});
+		return $sim->callback(defined $i ? $sim->{visits}[$i] : undef, told($word->{data}), $word->{fail} && $word->{fail}{code}, 1);
+	};
 	call($case, "(SELECT string_agg(coalesce(error_code, accepted::text), ' ') FROM workflow.complete_many('" . $json->encode(\@words) . "'))", \&nothing_special,
-		sub {
-			my ($sim) = @_;
-			return join(' ', map {
-				my $i = visit_of($sim, $_->{serial_number});
-				$sim->callback(defined $i ? $sim->{visits}[$i] : undef, told($_->{data}), $_->{fail} && $_->{fail}{code}, 1) } @words);
-		});
+		map { my $word = $_; sub { return $one->($_[0], $word) } } @words);
 }
 
 sub callback
@@ -157,8 +159,10 @@ sub set_data
 sub move
 {
 	my ($case, $visit) = @_;
-	my $to = pick(@{ $case->{definition}{steps} })->{step};
+	my $graph = Graph->new($case->{definition});
+	my $to = pick(grep { $_ ne $Graph::PROCESS } @{ $graph->{lists}[ $graph->{step}{ $visit->{step} }{list} ]{steps} }) // return 0;
 	call($case, "workflow.move('$visit->{sn}', '$to') IS NOT NULL", by_number($visit), sub { return $_[0]->move($_[1], $to) });
+	return 1;
 }
 
 # ---- which ----
@@ -168,13 +172,14 @@ sub choices
 {
 	my ($sim, $outside) = @_;
 	my @choices;
-	for my $visit (grep { defined $_->{sn} } $sim->visits)
+	my @numbered = grep { defined $_->{sn} } $sim->visits;
+	my @ended = grep { $_->{outcome} } @numbered;
+	push @choices, [ \&complete, pick(@ended) ] if @ended && chance(0.1);
+	for my $visit (grep { !$_->{outcome} } @numbered)
 	{
 		my $sn = $visit->{sn};
-		push @choices, [ \&complete, $visit ] if $visit->{outcome} && chance(0.02);
-		next if $visit->{outcome};
 		push @choices, ([ \&reply, $visit ]) x 3 if $outside->is_open($sn, 'action') || $outside->is_open($sn, 'cancel');
-		push @choices, ([ \&callback, $visit ]) x 2 if Simulator::takes_callback($visit);
+		push @choices, ([ \&callback, $visit ]) x 2 if Simulator::takes_callback($visit) || chance(0.03);
 		push @choices, [ \&operate, $visit ] if $visit->{state} eq 'incident' || chance($sim->{suspended} ? 0.4 : 0.05);
 		push @choices, [ \&callback, $visit ] if $visit->{state} eq 'incident' && chance(0.5);
 	}
@@ -186,11 +191,11 @@ sub of_the_whole
 	my ($case, $sim, $again) = @_;
 	my @living = $sim->living or return;
 	my $reason = $sim->{reason};
-	my @takers = grep { Simulator::takes_callback({ def => $_ }) } @{ $case->{definition}{steps} };
+	my @takers = grep { Simulator::takes_callback({ def => $_ }) } ProcessMaker::all_steps($case->{definition}{steps});
 	return (simple($case, 'suspend'), 1) if !$reason && chance(0.06);
 	return (set_data($case), 1) if chance(0.06);
 	my @numbered = grep { defined $_->{sn} } @living;
-	return (move($case, pick(@numbered)), 1) if @numbered && chance(0.08);
+	return 1 if @numbered && chance(0.08) && move($case, pick(@numbered));
 	return (simple($case, 'cancel'), 1) if $again && chance(0.07);
 	return (complete_by_step($case, pick(@takers)), 1) if $again && @takers && chance(0.15);
 	return;

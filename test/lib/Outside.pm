@@ -57,12 +57,16 @@ sub read_request
 sub listen
 {
 	my ($self, $seconds) = @_;
-	for my $socket ($self->{select}->can_read($seconds))
+	while (my @ready = $self->{select}->can_read($seconds))
 	{
-		if ($socket != $self->{listener}) { $self->read_request($socket); next }
-		my $new = $self->{listener}->accept or next;
-		$self->{of_socket}{$new} = { text => '' };
-		$self->{select}->add($new);
+		$seconds = 0;
+		for my $socket (@ready)
+		{
+			if ($socket != $self->{listener}) { $self->read_request($socket); next }
+			my $new = $self->{listener}->accept or next;
+			$self->{of_socket}{$new} = { text => '' };
+			$self->{select}->add($new);
+		}
 	}
 }
 

@@ -6,82 +6,18 @@
 #   my $definition = ProcessMaker::make();      as define() wants it, once encoded
 #   my $attachment = ProcessMaker::attachment($definition);     {serial_step}, or undef: it is started by a call
 #
-# Clocks are soon, or in an hour, which is never. The main path has them, and so have branches, which handlers begin beside it.
-# Nothing goes in circles by itself: back goes only what the outside has moved.
-#
-# SQL steps write their serial numbers into the table effects, as far as they have an effect.
+# Some have a single token, but for what begins beside it; those are made here. Others have several: BranchMaker.pm. The main path has
+# clocks, and so have branches, which handlers begin beside it. Nothing goes in circles by itself: back goes only what the outside has moved.
 #
 package ProcessMaker;
 
 use strict;
 use warnings;
 
-use JSON::PP ();
+use BranchMaker;
+use StepMaker qw(chance pick true is_soon %SOON $NEVER http sql notify limits handlers);
 
-# in the order in which those of one visit strike, far enough apart for a busy machine
-our %SOON = (
-	pause     => '1 ms',
-	beside    => '100 ms',
-	early     => '300 ms',
-	instead   => '400 ms',
-	after     => '800 ms',
-	confirm   => '1 s',
-	heartbeat => '1.2 s',
-	timeout   => '2 s');
-
-my $NEVER = '1 h';
-
-sub chance { return rand() < $_[0] }
-sub pick   { return $_[ int(rand(@_)) ] }
-sub true   { return JSON::PP::true }
-sub false  { return JSON::PP::false }
-
-sub is_soon { return defined $_[0] && $_[0] ne $NEVER }
-
-# ---- what it does ----
-
-sub http
-{
-	my ($step, $soon) = @_;
-	my $body = { sn => '${$serial_number}' };
-	$step->{http} = { server => 'partner', method => 'POST', path => '/action', body => $body };
-	$step->{wait} = true if chance(0.3);
-	$step->{wait} = { callback => true, when => '$reply.status == 202' } if !$step->{wait} && chance(0.5);
-	$body->{url} = '${$callback_url}' if $step->{wait};
-	$step->{retry} = { max => int(rand(3)), delay => pick($SOON{pause}, $NEVER) } if chance(0.5);
-	$step->{cancel} = { path => '/cancel', body => { sn => '${$serial_number}' }, timeout => $soon ? pick($SOON{confirm}, $NEVER) : $NEVER }
-	  if chance(0.5);
-	$step->{save_reply} = { "reply_$step->{step}" => '${$reply.status}' } if chance(0.3);
-}
-
-# One that succeeds, one that fails, and two that have a say about their own instance.
-sub sql
-{
-	my ($step, $soon) = @_;
-	my $kind = pick(qw(effect effect effect bad data complete));
-	my $slowly = 'FROM pg_sleep(' . pick(0, 0.05, 0.2) . ')';
-	$step->{wait} = true if $kind eq 'complete' || chance(0.3);
-	if ($kind eq 'effect')
-	{
-		$slowly = 'FROM pg_sleep(0.6)', $step->{timeout} = $SOON{early} if $soon && chance(0.2);
-		$step->{sql} = "INSERT INTO effects SELECT visit.serial_number $slowly RETURNING 1 AS n";
-	}
-	elsif ($kind eq 'bad')
-	{
-		$step->{sql} = "SELECT 1 / (visit.instance - visit.instance) AS n $slowly";
-		$step->{retry} = { max => 1 + int(rand(2)), delay => pick($SOON{pause}, $NEVER), on => ['22012'] } if chance(0.4);
-	}
-	elsif ($kind eq 'data') { $step->{sql} = q[SELECT 1 AS n FROM workflow.set_data(visit.instance, '{"v": ] . int(rand(3)) . q[}')] }
-	else { $step->{sql} = q[SELECT 1 AS n FROM workflow.complete(visit.serial_number, '{"ok": true, "n": 6}')] }
-	$step->{save_reply} = { "reply_$step->{step}" => '${$reply.count}' } if chance(0.3);
-}
-
-sub notify
-{
-	my ($step) = @_;
-	$step->{notify} = { channel => 'generated', payload => chance(0.8) ? '${$serial_number}' : '${$.missing}' };
-	$step->{wait} = true if chance(0.5);
-}
+# ---- steps ----
 
 sub action
 {
@@ -95,32 +31,6 @@ sub action
 	elsif ($kind eq 'set')    { $step->{set} = { v => int(rand(3)) } }
 	elsif ($kind eq 'clock')  { $step->{wait} = { after => chance(0.8) ? $SOON{after} : $NEVER } }
 	return $kind;
-}
-
-# ---- what bounds it, and where it goes ----
-
-sub limits
-{
-	my ($step, $soon) = @_;
-	$step->{success} = '$result.response.ok == true' if chance(0.3);
-	$step->{save} = { "save_$step->{step}" => '${$result.response.n ?? 0}' } if chance(0.4);
-	$step->{ignore_cancel} = true if chance(0.15);
-	$step->{timeout} //= $soon && chance(0.5) ? $SOON{timeout} : $NEVER if chance(0.4);
-	$step->{heartbeat} = $SOON{heartbeat} if $soon && $step->{wait} && chance(0.25);
-}
-
-# Handlers: of outcomes, each named once, and of the clock.
-sub handlers
-{
-	my ($step, $targets, $beside, $soon) = @_;
-	my @outcomes = sort { rand() <=> 0.5 } qw(FAILED TIMED_OUT DIED CANCELLED SYSTEM_ERROR E1 503 22012);
-	my @catch;
-
-	push @catch, { on => [ splice(@outcomes, 0, 1 + int(rand(2))) ], next => pick(@$targets) } while chance(0.55) && @outcomes > 2;
-	push @catch, { on => '*', next => pick(@$targets) } if chance(0.25);
-	push @catch, { after => $SOON{beside}, interrupt => false, next => pick(@$beside) } if @$beside && chance(0.3);
-	push @catch, { after => $SOON{instead}, next => pick(@$targets) } if $soon && chance(0.15);
-	$step->{catch} = \@catch if @catch;
 }
 
 sub route
@@ -190,7 +100,10 @@ sub save_caught
 	}
 }
 
-sub make
+sub make { return chance(0.3) ? plain() : BranchMaker::make() }
+
+# One with a single token, but for what begins beside it.
+sub plain
 {
 	my @beside = map { "b$_" } 1 .. 2;
 	my @steps = (path([ map { "m$_" } 1 .. 3 + int(rand(5)) ], 1, \@beside), path(\@beside, chance(0.4), []));
@@ -201,12 +114,15 @@ sub make
 	return { data => { v => 0 }, steps => \@steps, chance(0.2) ? (retry => { max => 1, delay => $SOON{pause} }) : () };
 }
 
+# At any depth.
+sub all_steps { return map { ($_, $_->{steps} ? all_steps($_->{steps}) : ()) } @{ $_[0] } }
+
 # Does the row that starts an instance show the number of its first visit, and later that of this step alone?
 sub attachment
 {
 	my ($definition) = @_;
 	return undef unless chance(0.3);
-	my @waits = grep { $_->{wait} && !(ref $_->{wait} eq 'HASH' && $_->{wait}{after}) } @{ $definition->{steps} };
+	my @waits = grep { $_->{wait} && !(ref $_->{wait} eq 'HASH' && $_->{wait}{after}) } all_steps($definition->{steps});
 	return { serial_step => @waits && chance(0.4) ? pick(@waits)->{step} : undef };
 }
 

@@ -17,9 +17,11 @@ use strict;
 use warnings;
 
 use Scalar::Util qw(looks_like_number);
+use Time::HiRes qw(time);
 
 our $most = 0;
-my $MOST = 20000; # more of them nobody can look at
+my $MOST = 1000; # more of them nobody can look at
+my $LONGEST = 2; # seconds, since others wait meanwhile
 
 sub new
 {
@@ -27,17 +29,40 @@ sub new
 	return bless { all => [ from(@sims) ], known => {} }, $class;
 }
 
+# Those, once all is done that is done before anybody sees it, in any order.
+sub settled
+{
+	my ($had, @open) = @_;
+	my @settled;
+	my $end = $had->{' end'} //= time() + $LONGEST;
+	while (my $sim = shift @open)
+	{
+		my @choices = $sim->choices;
+		my $visits = $sim->visits;
+		while (@choices == 1)
+		{
+			$sim->choose($choices[0]);
+			@choices = $sim->choices;
+			die "too much may happen\n" if $sim->visits > $visits + 200;
+		}
+		next if $had->{ $sim->key }++;
+		if (@choices) { push @open, map { $sim->copy->choose($_) } @choices }
+		else          { push @settled, $sim }
+		die "too much may happen\n" if keys %$had > $MOST || time() > $end;
+	}
+	return @settled;
+}
+
 # Those, and all that they can come to by themselves.
 sub from
 {
-	my @open = @_;
-	my (%had, @all);
+	my %had;
+	my @open = settled(\%had, @_);
+	my @all;
 	while (my $sim = shift @open)
 	{
-		next if $had{ $sim->key }++;
 		push @all, $sim;
-		die "too much may happen\n" if @all > $MOST;
-		push @open, map { $sim->copy->go_on($_) } $sim->moves;
+		push @open, settled(\%had, map { $sim->copy->go_on($_) } $sim->moves);
 	}
 	$most = @all if @all > $most;
 	return @all;
@@ -46,21 +71,29 @@ sub from
 sub some { return $_[0]{all}[ int(rand(@{ $_[0]{all} })) ] }
 sub all  { return @{ $_[0]{all} } }
 
-# $targets tells to which visits it may happen, by index; undef: to none.
+# $targets tells to which visits it may happen, by index; undef: to none. Events are what happens one after the other; their answers are
+# answered as one.
 sub happens
 {
-	my ($self, $targets, $event) = @_;
-	my @after;
-	for my $sim (@{ $self->{all} })
+	my ($self, $targets, @events) = @_;
+	my @sims = @{ $self->{all} };
+	delete $_->{answer} for @sims;
+	for my $event (@events)
 	{
-		for my $i ($targets->($sim))
+		my @after;
+		for my $sim (@sims)
 		{
-			my $copy = $sim->copy;
-			$copy->{answer} = $event->($copy, defined $i ? $copy->{visits}[$i] : undef);
-			push @after, $copy;
+			for my $i ($targets->($sim))
+			{
+				my $copy = $sim->copy;
+				my $answer = $event->($copy, defined $i ? $copy->{visits}[$i] : undef);
+				$copy->{answer} = defined $copy->{answer} ? "$copy->{answer} $answer" : $answer;
+				push @after, $copy;
+			}
 		}
+		@sims = settled({}, @after);
 	}
-	$self->{all} = [ from(@after) ];
+	$self->{all} = [ from(@sims) ];
 }
 
 sub answered
@@ -69,9 +102,16 @@ sub answered
 	my %possible = map { $_->{answer} => 1 } @{ $self->{all} };
 	my @left = grep { $_->{answer} eq $answer } @{ $self->{all} };
 	return join(' or ', map { "\"$_\"" } sort keys %possible) unless @left;
-	delete $_->{answer} for @left;
-	$self->{all} = \@left;
+	$self->forget_answers(@left);
 	return undef;
+}
+
+sub forget_answers
+{
+	my ($self, @sims) = @_;
+	my %had;
+	delete $_->{answer} for @sims;
+	$self->{all} = [ grep { !$had{ $_->key }++ } @sims ];
 }
 
 # ---- how they look ----
@@ -88,19 +128,29 @@ sub look_of
 	return join(' | ', $status, join(', ', sort @visits), data_text($data), "$late late");
 }
 
+# In which scope: by its number or, as long as nobody has seen that, the name of its step.
+sub inside
+{
+	my ($scope) = @_;
+	return $scope ? 'in ' . ($scope->{sn} // $scope->{step}) . ' ' : '';
+}
+
 # Numbers are told if they were seen before: which of two new ones is which nobody can know.
 sub look_of_sim
 {
 	my ($sim) = @_;
 	return look_of($sim->status, $sim->data, $sim->late,
-		map { ($_->{sn} ? "$_->{sn} " : '') . "$_->{step} " . ($_->{outcome} // $_->{state}) . ($_->{effects} ? " $_->{effects}" : '') } $sim->visits);
+		map { ($_->{sn} ? "$_->{sn} " : '') . "$_->{step} " . inside($sim->scope_of($_)) . ($_->{outcome} // $_->{state}) . ($_->{effects} ? " $_->{effects}" : '') } $sim->visits);
 }
 
 sub look_of_seen
 {
 	my ($self, $seen) = @_;
+	my $known = $self->{known};
+	my %step = map { $_->{sn} => $_->{step} } @{ $seen->{visits} };
+	my $in = sub { my ($sn) = @_; return $sn ? inside({ sn => $known->{$sn} ? $sn : undef, step => $step{$sn} }) : '' };
 	return look_of($seen->{status}, $seen->{data}, $seen->{late},
-		map { ($self->{known}{ $_->{sn} } ? "$_->{sn} " : '') . "$_->{step} $_->{state}" . ($_->{effects} ? " $_->{effects}" : '') } @{ $seen->{visits} });
+		map { ($known->{ $_->{sn} } ? "$_->{sn} " : '') . "$_->{step} " . $in->($_->{scope}) . $_->{state} . ($_->{effects} ? " $_->{effects}" : '') } @{ $seen->{visits} });
 }
 
 sub fits_row
@@ -111,13 +161,17 @@ sub fits_row
 
 # ---- what is seen of them ----
 
-# New visits get the numbers of those that are there, in the order in which they came.
+# New visits get the numbers of those that are there, in the order in which they came; scopes before what is in them.
 sub number
 {
 	my ($sim, $seen, $known) = @_;
 	my %numbers;
-	push @{ $numbers{"$_->{step} $_->{state} $_->{effects}"} }, $_->{sn} for grep { !$known->{ $_->{sn} } } @{ $seen->{visits} };
-	$_->{sn} = shift @{ $numbers{ "$_->{step} " . ($_->{outcome} // $_->{state}) . " $_->{effects}" } } for grep { !$_->{sn} } $sim->visits;
+	push @{ $numbers{ join(' ', $_->{step}, $_->{scope} // '', $_->{state}, $_->{effects}) } }, $_->{sn} for grep { !$known->{ $_->{sn} } } @{ $seen->{visits} };
+	for my $visit (grep { !$_->{sn} } $sim->visits)
+	{
+		my $scope = $sim->scope_of($visit);
+		$visit->{sn} = shift @{ $numbers{ join(' ', $visit->{step}, $scope ? $scope->{sn} // '?' : '', $visit->{outcome} // $visit->{state}, $visit->{effects}) } };
+	}
 	return $sim;
 }
 
@@ -141,6 +195,7 @@ sub seen
 	for my $sim (grep { look_of_sim($_) eq $look } @{ $self->{all} })
 	{
 		my $copy = number($sim->copy, $seen, $self->{known});
+		next if grep { !$_->{sn} } $copy->visits;
 		$_->{asked} && $is_open->($_->{sn}, $_->{asked}) and $_->{sent} = 1 for $copy->living;
 		push @left, $copy;
 	}

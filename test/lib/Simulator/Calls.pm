@@ -1,0 +1,153 @@
+#
+# Simulator/Calls.pm
+#		What comes from outside: callbacks, replies, what callers and operators want.
+#
+package Simulator;
+
+use strict;
+use warnings;
+
+# The visit has ended, or is as good as that. Its clocks are gone, though it may still stand.
+sub callback
+{
+	my ($self, $visit, $data, $code, $by_hand) = @_;
+	my $incident = $visit && !$visit->{outcome} && $visit->{state} eq 'incident';
+	return $self->too_late if !$visit || $visit->{outcome} || $visit->{has_callback};
+	return '55000' unless $incident || takes_callback($visit);
+	return $self->too_late if $incident && ($visit->{told_to_stop} || (!$by_hand && has_been_called_back($visit)));
+
+	$visit->{clocks} = {} unless $visit->{state} eq 'cancelling';
+	$visit->{has_callback} = 1;
+	@$visit{qw(callback error_code)} = ($data, $code);
+	$visit->{state} = 'ready' if $incident;
+	return 'true' if $self->{suspended} || $visit->{asked} || $visit->{statement};
+	if    ($visit->{state} eq 'cancelling') { $self->conclude($visit) }
+	elsif ($incident || $visit->{state} eq 'waiting') { $self->called_back($visit) }
+	return 'true';
+}
+
+sub has_been_called_back { return defined $_[0]{callback} || defined $_[0]{error_code} }
+
+sub too_late { $_[0]{late}++; return 'false' }
+
+sub complete { my ($self, $visit, $data) = @_; return $self->callback($visit, $data, undef, 1) }
+sub fail     { my ($self, $visit, $code, $data) = @_; return $self->callback($visit, $data, $code, 1) }
+sub webhook  { my ($self, $visit, $data) = @_; return $self->callback($visit, $data) }
+
+sub heartbeat
+{
+	my ($self, $visit) = @_;
+	return 'false' if !$visit || $visit->{outcome};
+	return '55000' if $visit->{state} ne 'incident' && ($visit->{def}{steps} || $visit->{standing});
+	return 'false' if $visit->{has_callback} || $visit->{state} eq 'cancelling';
+	return 'false' if $self->{reason} && !$visit->{def}{ignore_cancel};
+	return 'false' if $visit->{state} eq 'incident' && ($visit->{told_to_stop} || has_been_called_back($visit));
+	$visit->{loose} = 1;
+	return 'true';
+}
+
+sub reply
+{
+	my ($self, $visit, $kind, $status, $body) = @_;
+	$visit->{arriving} = [ $status, $body ], $visit->{sent} = 1 if $visit && !$visit->{outcome} && ($visit->{asked} // '') eq $kind;
+	return '';
+}
+
+sub set_data
+{
+	my ($self, $data) = @_;
+	return 'false' unless $self->living;
+	$self->{data} = { %{ $self->{data} }, %$data };
+	return 'true';
+}
+
+sub cancel
+{
+	my ($self) = @_;
+	return 'false' unless $self->living;
+	$self->stop('aborted');
+	return 'true';
+}
+
+sub can_be_interrupted
+{
+	my ($visit) = @_;
+	return $visit && !$visit->{outcome} && !$visit->{has_callback} && $visit->{state} ne 'cancelling';
+}
+
+sub cancel_visit
+{
+	my ($self, $visit) = @_;
+	return 'false' unless can_be_interrupted($visit);
+	$self->interrupt($visit, 'CANCELLED');
+	return 'true';
+}
+
+# The token goes on elsewhere in its list, whatever its handlers would do; unless it comes too late for a join.
+sub move
+{
+	my ($self, $visit, $to) = @_;
+	return 'false' if !$visit || $visit->{outcome};
+	return '55000' if $self->{suspended} || $self->{reason} || !can_be_interrupted($visit);
+	my ($caught, $token) = ($visit->{caught}, { %{ token($visit) }, unbegun => 0, to => $to });
+	$visit->{moved} = 1;
+	$self->interrupt($visit, 'CANCELLED');
+	$self->enter($token, $caught, $to);
+	return $self->{graph}{step}{$to}{def}{join} && $self->late_on_arrival($token)->{$to} ? 'false' : 'true';
+}
+
+sub mends
+{
+	my ($self, $visit) = @_;
+	return 'false' if !$visit || $visit->{outcome};
+	return '55000' if $self->{suspended} || $visit->{state} ne 'incident';
+	return 'true';
+}
+
+sub retry
+{
+	my ($self, $visit) = @_;
+	my $answer = $self->mends($visit);
+	return $answer if $answer ne 'true';
+	if ($visit->{standing}) { $self->stand($visit) }
+	else                    { $self->begin($visit) }
+	return $answer;
+}
+
+sub skip
+{
+	my ($self, $visit, $data) = @_;
+	my $answer = $self->mends($visit);
+	return $answer if $answer ne 'true';
+	@$visit{qw(has_callback callback)} = (1, $data);
+	delete $visit->{error_code};
+	$self->success($visit, 1);
+	return $answer;
+}
+
+sub suspend
+{
+	my ($self) = @_;
+	return 'false' if $self->{suspended} || !$self->living;
+	$self->{suspended} = 1;
+	$_->{loose} = 1 for $self->living;
+	return 'true';
+}
+
+sub resume
+{
+	my ($self) = @_;
+	return 'false' unless $self->{suspended};
+	delete $self->{suspended};
+	return 'true';
+}
+
+# Requests under way are lost. They are sent again, unless nobody needs to know any more.
+sub crash
+{
+	my ($self) = @_;
+	delete @$_{qw(sent arriving)} for $self->living;
+	return '';
+}
+
+1;

@@ -1,0 +1,321 @@
+#
+# Simulator/Tokens.pm
+#		Where tokens go: into steps, through joins, in and out of scopes. Nothing is counted on the way: who lives where is looked
+#		up anew each time.
+#
+# What is on its way is a token that has left a step and has not come to the next one. A scope is the visit of a step with steps,
+# named by its place among the visits; undef is the instance.
+#
+package Simulator;
+
+use strict;
+use warnings;
+
+use Graph;
+
+# What a visit hands on to those that come after it.
+sub token { my ($visit) = @_; return { map { $_ => $visit->{$_} } qw(scope late unbegun) } }
+
+sub enter
+{
+	my ($self, $token, $caught, @steps) = @_;
+	push @{ $self->{on_their_way} }, map { { %$token, caught => $caught, to => $_ } } @steps;
+}
+
+sub scope_of { my ($self, $of) = @_; return defined $of->{scope} ? $self->{visits}[ $of->{scope} ] : undef }
+
+sub is_ending
+{
+	my ($self, $of) = @_;
+	my $scope = $self->scope_of($of);
+	return $scope ? $scope->{ending} : $self->{reason};
+}
+
+sub same_scope { return ($_[0]{scope} // -1) == ($_[1]{scope} // -1) }
+
+# How a token's path ends: by its own route, or by hand.
+sub path_ends
+{
+	my ($self, $of, $how) = @_;
+	my $scope = $self->scope_of($of);
+	($scope // $self)->{$how} = 1;
+}
+
+# ---- what is done before anybody sees it ----
+
+# In any order: what one branch does may come before or after what another one does, or has led to.
+sub choices
+{
+	my ($self) = @_;
+	my @choices = ((map { [ 'arrive', $_ ] } 0 .. $#{ $self->{on_their_way} }), map { [ 'end', $_ ] } 0 .. $#{ $self->{ends} });
+	for my $visit ($self->living)
+	{
+		push @choices, [ 'conclude', $visit->{id} ] if $self->is_empty($visit);
+		push @choices, [ 'judge', $visit->{id} ] if stands($visit) && !$self->is_awaited($visit);
+	}
+	return @choices if @choices;
+	return $self->deadlocks;
+}
+
+sub choose
+{
+	my ($self, $choice) = @_;
+	my ($what, $i) = @$choice;
+	if    ($what eq 'arrive')   { $self->arrive(splice(@{ $self->{on_their_way} }, $i, 1)) }
+	elsif ($what eq 'end')      { $self->end_scope(@{ splice(@{ $self->{ends} }, $i, 1) }) }
+	elsif ($what eq 'conclude') { $self->conclude_scope($self->{visits}[$i]) }
+	elsif ($what eq 'judge')    { $self->judge_join($self->{visits}[$i]) }
+	return $self;
+}
+
+# ---- joins ----
+
+# How many make it go on; undef: all.
+sub needs
+{
+	my ($visit) = @_;
+	my $join = $visit->{def}{join};
+	return $join eq 'all' ? undef : $join eq 'any' ? 1 : $join;
+}
+
+sub stands { return $_[0]{standing} && $_[0]{state} eq 'waiting' }
+
+sub late_on_arrival
+{
+	my ($self, $token) = @_;
+	return { map { $_ => 1 } grep { !$self->{graph}->renews($token->{to}, $_) } keys %{ $token->{late} } };
+}
+
+# Others that may still come to where it stands.
+sub is_awaited
+{
+	my ($self, $visit) = @_;
+	my ($join, $graph) = ($visit->{step}, $self->{graph});
+	for my $token (grep { same_scope($_, $visit) } @{ $self->{on_their_way} })
+	{
+		next if $self->late_on_arrival($token)->{$join};
+		return 1 if $token->{to} eq $join || $graph->reaches($token->{to}, $join);
+	}
+	return scalar grep { $_ != $visit && same_scope($_, $visit) && !$_->{late}{$join} && $graph->reaches($_->{step}, $join) } $self->living;
+}
+
+# Where all stand, the one that stands longest.
+sub deadlocks
+{
+	my ($self) = @_;
+	my (%of_scope, @choices);
+	push @{ $of_scope{ $_->{scope} // '' } }, $_ for $self->living;
+	for my $living (values %of_scope)
+	{
+		next if grep { !stands($_) } @$living;
+		my ($first) = ((grep { !defined needs($_) } @$living), @$living);
+		push @choices, [ 'judge', $first->{id} ];
+	}
+	return @choices;
+}
+
+sub judge_join
+{
+	my ($self, $visit) = @_;
+	return $self->bad($visit, 'SYSTEM_ERROR', 'join') if defined needs($visit);
+	$self->pass_join($visit);
+}
+
+sub pass_join
+{
+	my ($self, $visit) = @_;
+	my $join = $visit->{step};
+	delete @$visit{qw(standing arrived)};
+	if (defined needs($visit))
+	{
+		$_->{late} = { %{ $_->{late} }, $join => 1 } for grep { $_ != $visit && same_scope($_, $visit) && $self->{graph}->reaches($_->{step}, $join) } $self->living;
+		$_ = { %$_, late => { %{ $_->{late} }, $join => 1 } }
+		  for grep { same_scope($_, $visit) && ($_->{to} eq $join || $self->{graph}->reaches($_->{to}, $join)) } @{ $self->{on_their_way} };
+	}
+	@$visit{qw(state passed)} = ('ready', 1);
+	$self->act($visit) unless $self->{suspended} || $visit->{def}{async};
+}
+
+sub stand
+{
+	my ($self, $visit) = @_;
+	$self->prepare($visit);
+	@$visit{qw(state standing)} = ('waiting', 1);
+	$visit->{arrived} //= 1;
+	$self->pass_join($visit) if defined needs($visit) && $visit->{arrived} >= needs($visit);
+}
+
+# It is too late only if all that have come together are.
+sub absorb
+{
+	my ($self, $visit, $token) = @_;
+	$visit->{arrived}++;
+	$visit->{late} = { map { $_ => 1 } grep { $token->{late}{$_} } keys %{ $visit->{late} } };
+	$self->pass_join($visit) if stands($visit) && defined needs($visit) && $visit->{arrived} >= needs($visit);
+}
+
+# ---- into a step ----
+
+sub arrive
+{
+	my ($self, $token) = @_;
+	my $name = $token->{to};
+	my $def = $self->{graph}{step}{$name}{def};
+	my $cancelled = $self->is_ending($token) && !$def->{ignore_cancel};
+	$token = { %$token, late => $self->late_on_arrival($token) };
+	if ($def->{join} && !$cancelled)
+	{
+		return $self->path_ends($token, 'reached_end') if $token->{late}{$name};
+		my ($standing) = grep { $_->{standing} && $_->{step} eq $name && same_scope($_, $token) } $self->living;
+		return $self->absorb($standing, $token) if $standing;
+	}
+	my $visit = { id => scalar @{ $self->{visits} }, step => $name, def => $def, state => 'ready', attempt => 0, effects => 0, clocks => {},
+		map { $_ => $token->{$_} } qw(scope late unbegun caught) };
+	push @{ $self->{visits} }, $visit;
+	# handlers that lead in a circle of steps none of which begins lead nowhere
+	return $self->finish_cancelled($visit, $visit->{unbegun}++ >= keys %{ $self->{graph}{step} }) if $cancelled;
+	$visit->{unbegun} = 0;
+	return $self->stand($visit) if $def->{join};
+	$self->begin($visit) unless $self->{suspended} || $def->{async};
+}
+
+# ---- scopes ----
+
+sub is_begun_scope { my ($visit) = @_; return $visit->{def}{steps} && $visit->{state} =~ /waiting|cancelling/ && !$visit->{standing} }
+
+sub inside { my ($self, $scope) = @_; return grep { ($_->{scope} // -1) == $scope->{id} } $self->living }
+
+# Nothing is left of it, and nothing is about to end it or one that it is in.
+sub is_empty
+{
+	my ($self, $visit) = @_;
+	return 0 if !is_begun_scope($visit) || $self->inside($visit) || grep { ($_->{scope} // -1) == $visit->{id} } @{ $self->{on_their_way} };
+	return 1 if $visit->{ending} || !@{ $self->{ends} };
+	my %ends = map { ($_->[1] // 'all') => 1 } @{ $self->{ends} };
+	return 0 if $ends{all};
+	for (my $scope = $visit; $scope; $scope = $self->scope_of($scope)) { return 0 if $ends{ $scope->{id} } }
+	return 1;
+}
+
+# A scope, or undef for the instance, is about to be ended.
+sub will_end
+{
+	my ($self, $how, $scope, @more) = @_;
+	push @{ $self->{ends} }, [ $how, $scope ? $scope->{id} : undef, @more ];
+}
+
+sub end_scope
+{
+	my ($self, $how, $id, @more) = @_;
+	my $scope = defined $id ? $self->{visits}[$id] : undef;
+	return if $scope && $scope->{outcome};
+	if    ($how eq 'interrupt') { $self->interrupt_scope($scope, 'CANCELLED', @more) }
+	elsif ($how eq 'close')     { $self->close_scope($scope) }
+	else                        { $self->stop($how) }
+}
+
+# Its fields are made when it is entered.
+sub begin_scope
+{
+	my ($self, $visit) = @_;
+	my $fields = $visit->{def}{local};
+	$visit->{state} = 'waiting';
+	$visit->{local} = { map { $_ => ref $fields->{$_} ? $fields->{$_} ? 1 : 0 : $fields->{$_} =~ /^\$\{\$\.(\w+)\}$/ ? $self->field($visit, $1) : $fields->{$_} } keys %$fields }
+	  if $fields;
+	$self->enter({ scope => $visit->{id}, late => {}, unbegun => 0 }, $visit->{caught}, $self->{graph}->inner($visit->{step}));
+}
+
+# Where a visit finds a field: in the nearest scope that has it, or in the data.
+sub holder
+{
+	my ($self, $visit, $field) = @_;
+	for (my $scope = $self->scope_of($visit); $scope; $scope = $self->scope_of($scope))
+	{
+		return $scope if $scope->{local} && exists $scope->{local}{$field};
+	}
+	return undef;
+}
+
+sub field
+{
+	my ($self, $visit, $field) = @_;
+	my $scope = $self->holder($visit, $field);
+	return ($scope ? $scope->{local} : $self->{data})->{$field};
+}
+
+sub store
+{
+	my ($self, $visit, $field, $value) = @_;
+	my $scope = $self->holder($visit, $field);
+	if ($scope) { $scope->{local} = { %{ $scope->{local} }, $field => $value } }
+	else        { $self->{data}{$field} = $value }
+}
+
+# What lives in it is interrupted, but steps that ignore it, and what the outside has ended already. What is in the way of an end is not left.
+sub interrupt_inside
+{
+	my ($self, $scope) = @_;
+	for my $visit ($self->inside($scope))
+	{
+		next if $visit->{outcome} || $visit->{state} eq 'cancelling' || $visit->{has_callback};
+		next if $visit->{def}{ignore_cancel} && ($self->{reason} || $visit->{state} ne 'incident');
+		$self->interrupt($visit, 'CANCELLED');
+	}
+}
+
+# The first reason stays.
+sub interrupt_scope
+{
+	my ($self, $scope, $outcome, $handler, $caught) = @_;
+	return if $scope->{ending};
+	@$scope{qw(ending state cancelling handler handed)} = (1, 'cancelling', $outcome, $handler, $caught);
+	$scope->{clocks} = {};
+	$self->interrupt_inside($scope);
+}
+
+# Ended by a step inside, successfully. In the outermost one it is the end of the instance.
+sub close_scope
+{
+	my ($self, $scope) = @_;
+	my $outermost = !$scope || $scope->{step} eq $Graph::PROCESS;
+	if ($scope && !$scope->{ending})
+	{
+		@$scope{qw(ending state succeeds)} = (1, 'cancelling', 1);
+		$scope->{clocks} = {};
+		$self->interrupt_inside($scope);
+	}
+	$self->stop('completed') if $outermost;
+}
+
+# The last token in it has ended.
+sub conclude_scope
+{
+	my ($self, $scope) = @_;
+	if    ($scope->{ending}) { $scope->{succeeds} ? $self->success($scope) : $self->conclude($scope) }
+	elsif (!$scope->{reached_end} && $scope->{by_hand}) { $self->finish_cancelled($scope) }
+	else                                                { $self->success($scope) }
+}
+
+# Which scope around a visit catches that, and its handler. Whoever is ending looks no further.
+sub catcher_around
+{
+	my ($self, $visit, $outcome, $code) = @_;
+	for (my $scope = $self->scope_of($visit); $scope; $scope = $self->scope_of($scope))
+	{
+		return 'ending' if $scope->{ending};
+		my $handler = catcher($scope, $outcome, $code);
+		return ($scope, $handler) if $handler;
+	}
+	return undef;
+}
+
+# "end" with an error: the visit has ended as it should.
+sub throw
+{
+	my ($self, $visit, $code, $caught) = @_;
+	my ($scope, $handler) = $self->catcher_around($visit, 'FAILED', $code);
+	return $self->will_end('aborted') unless $scope;
+	$self->will_end('interrupt', $scope, $handler, $caught) if ref $scope;
+}
+
+1;
