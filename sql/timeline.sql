@@ -62,6 +62,44 @@ SELECT line FROM pg_temp.story(:i) line WHERE line ~ 'file.*(SUCCESS|incident)' 
 SELECT workflow.fail(serial_number, 'LATE', 'too late', '{"n": 1}') FROM workflow.history WHERE instance = :i AND step = 'file';
 SELECT line FROM pg_temp.story(:i) line WHERE line ~ 'too late';
 
+-- of the same moment: what is inside before what is around it, the failure before the interruption that it caused, the call first
+SELECT workflow.define('timeline: inside', '{
+  "timeout": "1 day", "catch": [ { "on": "BROKEN", "next": "repair" }, { "after": "1 hour", "interrupt": false, "next": "remind" } ],
+  "steps": [
+    { "step": "both", "next": ["box", "pay"] },
+    { "step": "box", "timeout": "1 hour", "steps": [
+        { "step": "watch", "wait": true, "catch": [ { "on": "CANCELLED", "next": "unwatch" } ], "end": true },
+        { "step": "unwatch", "set": { "watched": false }, "ignore_cancel": true, "end": true } ],
+      "catch": [ { "after": "1 hour", "next": "late" } ], "end": true },
+    { "step": "late", "end": true },
+    { "step": "pay", "wait": true, "catch": [ { "on": "BAD", "next": "give up" } ], "end": true },
+    { "step": "give up", "end": { "error": "BROKEN" } },
+    { "step": "repair", "wait": true, "end": true },
+    { "step": "remind", "end": true } ]}');
+SELECT workflow.start('timeline: inside') AS i \gset
+SELECT pg_temp.story(:i);
+SELECT workflow.fail(serial_number, 'BAD') FROM workflow.waiting WHERE instance = :i AND step = 'pay';
+SELECT pg_temp.story(:i);
+SELECT workflow.start('timeline: inside') AS i \gset
+SELECT workflow.fail(serial_number, 'BROKEN') FROM workflow.waiting WHERE instance = :i AND step = 'pay';
+SELECT pg_temp.story(:i);
+SELECT workflow.start('timeline: inside') AS i \gset
+SELECT workflow.cancel_visit(serial_number) FROM workflow.waiting WHERE instance = :i AND step = 'watch';
+SELECT pg_temp.story(:i);
+SELECT workflow.cancel(:i);
+SELECT pg_temp.story(:i);
+SELECT workflow.define('timeline: first', '{
+  "steps": [
+    { "step": "ask", "steps": [
+        { "step": "ask both", "next": ["ask north", "ask south"] },
+        { "step": "ask north", "wait": true, "end": "scope" },
+        { "step": "ask south", "wait": true, "next": "thank" },
+        { "step": "thank", "end": "scope" } ] },
+    { "step": "book", "wait": true } ]}');
+SELECT workflow.start('timeline: first') AS i \gset
+SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE instance = :i AND step = 'ask south';
+SELECT pg_temp.story(:i);
+
 -- time passes
 BEGIN;
 SELECT workflow.start('timeline: order') AS i \gset

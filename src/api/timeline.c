@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "api/arguments.h"
+#include "api/timeline_internal.h"
 #include "model/definition.h"
 #include "store/access.h"
 #include "store/durable.h"
@@ -90,11 +91,20 @@ static WfQuery q_ended = {
 		   "h.result->'error'->>'code', h.result->'error'->>'message', "
 		   "h.result->>'callback_response', h.result->>'cancel_response', c.error->>'message', "
 		   "CASE WHEN c.error->'http_status' = 'null' THEN c.error->>'code' END, "
-		   "h.result #>> '{cancel_response,body}', h.completed_by, h.webhook FROM " WF_ENDED("visit") " h "
+		   "h.result #>> '{cancel_response,body}', h.completed_by, h.webhook, "
+		   /* a step that ignores being cancelled, begun at that time, cleans up after the interruption */
+		   "NOT (coalesce(d.cleans, false) AND h.entered_at = h.ended_at) "
+		   "AND CASE h.outcome WHEN 'SUCCESS' THEN coalesce(d.ends, false) ELSE h.outcome <> 'CANCELLED' END "
+		   "FROM " WF_ENDED("visit") " h "
+		   "LEFT JOIN (SELECT s ->> 'step' AS step, s @> '{\"ignore_cancel\": true}' AS cleans, "
+		   "s @@ '$.end == \"scope\" || exists($.end.error) || exists($.end.abort)' AS ends "
+		   "FROM workflow_data.process_version v, LATERAL (SELECT DISTINCT q.s FROM "
+		   "jsonb_path_query(v.definition::jsonb, '$.**.steps[*] ? (@.ignore_cancel == true || exists(@.end))') q (s)) q "
+		   "WHERE v.process_id = $2 AND v.version = $3) d USING (step) "
 		   "LEFT JOIN LATERAL (SELECT h.result #> '{cancel_response,error}') c (error) "
 		   /* without an sqlstate, the service's own answer has a member "error" */
 		   "ON c.error ? 'sqlstate' WHERE h.instance = $1",
-	.nargs = 1, .argtypes = {INT8OID},
+	.nargs = 3, .argtypes = {INT8OID, INT4OID, INT4OID},
 };
 /* clang-format on */
 /*
@@ -122,7 +132,7 @@ static WfQuery q_standing = {
 	.sql = "SELECT clock_timestamp(), v.visit, v.step, v.state, v.waits_for, v.waiting_since, "
 		   "v.due_at, v.deadline, v.attempt, v.accepted IS NOT NULL, v.outcome, v.error->>'code', "
 		   "v.error->>'message', v.progress::text, v.suspended, v.cancel_phase, v.cancel_outcome, "
-		   "CASE WHEN NOT v.suspended THEN v.heartbeat_deadline END, v.next_interrupt "
+		   "CASE WHEN NOT v.suspended THEN v.heartbeat_deadline END, v.next_interrupt, v.next_handler "
 		   "FROM workflow_data.visit v WHERE v.instance = $1",
 	.nargs = 1,
 	.argtypes = {INT8OID},
@@ -130,51 +140,20 @@ static WfQuery q_standing = {
 
 PG_FUNCTION_INFO_V1(workflow_timeline);
 
-/* Events of the same time and visit are told in this order. */
-typedef enum Rank
-{
-	CALLED,
-	ENTERED,
-	ATTEMPT,
-	INCIDENT,
-	MENDED,
-	ENDED,
-	LATE,
-	INSTANCE,
-	STANDING
-} Rank;
-
-typedef struct Event
-{
-	TimestampTz at;
-	int64		visit; /* 0: the instance */
-	Rank		rank;
-	const char *step; /* NULL: the step that the visit entered */
-	const char *text;
-	int64		scope; /* of one that enters: the visit of the sub-process that it is in; 0: none */
-} Event;
-
-/* Which step a visit is at. */
-typedef struct Place
-{
-	int64		visit;
-	const char *step;
-} Place;
-
 typedef struct Story
 {
 	int64		instance;
 	int			process_id;
+	int			version;
 	const char *heading;
 	TimestampTz started_at;
 	TimestampTz ended_at;
 	const char *status;
 	const char *why;
-	Event	   *events;
+	WfTold	   *events;
 	int			n;
 	int			allocated;
-	Place	   *places; /* of all visits of which it is known, by number */
-	int			nplaces;
+	WfPlaces	places;
 } Story;
 
 /* ---- words ---- */
@@ -377,6 +356,20 @@ waited_for(const char *event)
 	return psprintf("waits for a %s", event);
 }
 
+/*
+ * The handlers with a time: that which ends the visit, unless its timeout does so at the same time,
+ * and a reminder, which goes on beside it, if that is the next.
+ */
+static const char *
+describe_handlers(TimestampTz deadline, TimestampTz interrupt, TimestampTz next)
+{
+	bool ends = interrupt != 0 && interrupt != deadline;
+	bool reminds = next != 0 && next != interrupt && (deadline == 0 || next < deadline);
+
+	return psprintf("%s%s", ends ? psprintf(", until %s, when a handler ends it", time_text(interrupt)) : "",
+					reminds ? psprintf(", with a reminder at %s", time_text(next)) : "");
+}
+
 static const char *
 describe_waiting(uint64 row)
 {
@@ -387,7 +380,7 @@ describe_waiting(uint64 row)
 	TimestampTz interrupt = result_time(row, 19);
 	const char *lasts = span(result_time(row, 6), result_time(row, 1));
 
-	const char *handler = interrupt != 0 ? psprintf(", until %s, when a handler ends it", time_text(interrupt)) : "";
+	const char *handler = describe_handlers(deadline, interrupt, result_time(row, 20));
 
 	if (wf_result_int64(row, 7) != 0)
 		return psprintf("waits until %s, for %s so far%s", time_text(result_time(row, 7)), lasts, handler);
@@ -441,107 +434,80 @@ describe_standing(uint64 row)
 
 typedef struct Source
 {
-	WfQuery *query;
-	Rank	 rank;
+	WfQuery	   *query;
+	WfEventRank rank;
 	const char *(*describe)(uint64 row);
 } Source;
 
-static const Source sources[] = {{&q_entered, ENTERED, describe_entered},
-								 {&q_attempts, ATTEMPT, describe_attempt},
-								 {&q_incidents, INCIDENT, describe_incident},
-								 {&q_resolved, MENDED, describe_resolved},
-								 {&q_called, CALLED, describe_called},
-								 {&q_ended, ENDED, describe_ended},
-								 {&q_late, LATE, describe_late},
-								 {&q_standing, STANDING, describe_standing}};
+static const Source sources[] = {{&q_entered, WF_RANK_ENTERED, describe_entered},
+								 {&q_attempts, WF_RANK_ATTEMPT, describe_attempt},
+								 {&q_incidents, WF_RANK_INCIDENT, describe_incident},
+								 {&q_resolved, WF_RANK_MENDED, describe_resolved},
+								 {&q_called, WF_RANK_CALLED, describe_called},
+								 {&q_ended, WF_RANK_ENDED, describe_ended},
+								 {&q_late, WF_RANK_LATE, describe_late},
+								 {&q_standing, WF_RANK_STANDING, describe_standing}};
 
 static void
-add_event(Story *story, const Event *event)
+add_event(Story *story, const WfTold *event)
 {
 	if (story->n == story->allocated)
 	{
 		story->allocated = Max(64, story->allocated * 2);
 		if (story->events == NULL)
-			story->events = palloc(sizeof(Event) * story->allocated);
+			story->events = palloc(sizeof(WfTold) * story->allocated);
 		else
-			story->events = repalloc_huge(story->events, sizeof(Event) * story->allocated);
+			story->events = repalloc_huge(story->events, sizeof(WfTold) * story->allocated);
 	}
 	story->events[story->n++] = *event;
 }
 
 static void
+note_end(uint64 row, WfTold *event)
+{
+	bool isnull;
+
+	event->cancelled = strcmp(wf_result_text(row, 4), "CANCELLED") == 0;
+	event->interrupts = DatumGetBool(wf_result(row, 16, &isnull));
+}
+
+static void
 read_source(Story *story, const Source *source)
 {
-	Datum		   values[1] = {Int64GetDatum(story->instance)};
+	Datum values[3] = {Int64GetDatum(story->instance), Int32GetDatum(story->process_id), Int32GetDatum(story->version)};
 	uint64		   n = wf_query_run(source->query, values, NULL);
 	SPITupleTable *table = SPI_tuptable;
 
 	for (uint64 i = 0; i < n; i++)
 	{
-		Event event = {.at = result_time(i, 1),
-					   .visit = wf_result_int64(i, 2),
-					   .rank = source->rank,
-					   .step = wf_result_text(i, 3),
-					   .text = source->describe(i),
-					   .scope = source->rank == ENTERED ? wf_result_int64(i, 4) : 0};
+		WfTold event = {.at = result_time(i, 1),
+						.visit = wf_result_int64(i, 2),
+						.rank = source->rank,
+						.step = wf_result_text(i, 3),
+						.text = source->describe(i),
+						.scope = source->rank == WF_RANK_ENTERED ? wf_result_int64(i, 4) : 0};
 
 		CHECK_FOR_INTERRUPTS();
+		if (source->rank == WF_RANK_ENDED)
+			note_end(i, &event);
 		add_event(story, &event);
 	}
 	SPI_freetuptable(table);
 }
 
-static int
-compare_events(const void *a, const void *b)
-{
-	const Event *left = a;
-	const Event *right = b;
-
-	if ((left->rank == STANDING) != (right->rank == STANDING))
-		return left->rank == STANDING ? 1 : -1;
-	if (left->at != right->at)
-		return left->at < right->at ? -1 : 1;
-	if ((left->rank == INSTANCE) != (right->rank == INSTANCE))
-		return left->rank == INSTANCE ? 1 : -1;
-	if (left->visit != right->visit)
-		return left->visit < right->visit ? -1 : 1;
-	return (int) left->rank - (int) right->rank;
-}
-
 /* ---- which step a visit is at ---- */
-
-static int
-compare_places(const void *a, const void *b)
-{
-	int64 left = ((const Place *) a)->visit;
-	int64 right = ((const Place *) b)->visit;
-
-	return left < right ? -1 : left > right;
-}
-
-/* The entries of visits say at which steps they are. */
-static void
-note_places(Story *story)
-{
-	story->places = palloc_extended(sizeof(Place) * Max(story->n, 1), MCXT_ALLOC_HUGE);
-	for (int i = 0; i < story->n; i++)
-		if (story->events[i].rank == ENTERED)
-			story->places[story->nplaces++] = (Place){story->events[i].visit, story->events[i].step};
-	qsort(story->places, story->nplaces, sizeof(Place), compare_places);
-}
 
 /* NULL: it is no longer kept. */
 static const char *
 step_of_visit(const Story *story, int64 visit)
 {
-	Place  wanted = {visit};
-	Place *found = bsearch(&wanted, story->places, story->nplaces, sizeof(Place), compare_places);
+	const WfPlace *place = wf_timeline_place(&story->places, visit);
 
-	return found != NULL ? found->step : NULL;
+	return place != NULL ? place->step : NULL;
 }
 
 static const char *
-step_of_event(const Story *story, const Event *event)
+step_of_event(const Story *story, const WfTold *event)
 {
 	const char *step = event->step != NULL ? event->step : step_of_visit(story, event->visit);
 
@@ -550,7 +516,7 @@ step_of_event(const Story *story, const Event *event)
 
 /* The text ", in STEP (NUMBER)" of one that enters a step inside of another one. */
 static const char *
-told_scope(const Story *story, const Event *event)
+told_scope(const Story *story, const WfTold *event)
 {
 	const char *step = event->scope != 0 ? step_of_visit(story, event->scope) : NULL;
 
@@ -578,20 +544,21 @@ read_story_instance(Story *story)
 	if (wf_query_run(&q_instance, values, NULL) == 0)
 		report_unknown_instance(story);
 	story->process_id = result_int(0, 1);
+	story->version = result_int(0, 3);
 	story->status = wf_result_text(0, 5);
 	story->started_at = result_time(0, 6);
 	story->ended_at = result_time(0, 7);
 	story->why = clip_detail(wf_result_text(0, 8));
 	key = wf_result_text(0, 4);
 	story->heading = psprintf("instance " INT64_FORMAT " of process \"%s\", version %d%s%s%s: %s", story->instance,
-							  wf_result_text(0, 2), result_int(0, 3), key != NULL ? ", business key \"" : "",
+							  wf_result_text(0, 2), story->version, key != NULL ? ", business key \"" : "",
 							  key != NULL ? key : "", key != NULL ? "\"" : "", story->status);
 }
 
 static void
 add_standing(Story *story, const char *text)
 {
-	Event event = {.at = DT_NOEND, .rank = STANDING, .text = text};
+	WfTold event = {.at = DT_NOEND, .rank = WF_RANK_STANDING, .text = text};
 
 	add_event(story, &event);
 }
@@ -600,7 +567,7 @@ static void
 add_end(Story *story)
 {
 	const char *why = story->why != NULL && *story->why ? psprintf(": %s", story->why) : "";
-	Event		end = {.at = story->ended_at, .rank = INSTANCE};
+	WfTold		end = {.at = story->ended_at, .rank = WF_RANK_INSTANCE};
 
 	if (story->ended_at != 0)
 	{
@@ -658,8 +625,9 @@ tell_story(ReturnSetInfo *rsinfo, const Story *story)
 	put_story_line(rsinfo, psprintf("%12s  started %s", "", time_text(story->started_at)));
 	for (int i = 0; i < story->n; i++)
 	{
-		const Event *event = &story->events[i];
-		const char	*when = event->rank == STANDING ? "now" : psprintf("+ %s", span(story->started_at, event->at));
+		const WfTold *event = &story->events[i];
+		const char	 *when =
+			  event->rank == WF_RANK_STANDING ? "now" : psprintf("+ %s", span(story->started_at, event->at));
 
 		CHECK_FOR_INTERRUPTS();
 		if (event->visit == 0)
@@ -691,9 +659,9 @@ workflow_timeline(PG_FUNCTION_ARGS)
 		report_unknown_instance(&story);
 	for (int i = 0; i < lengthof(sources); i++)
 		read_source(&story, &sources[i]);
-	note_places(&story);
+	wf_timeline_places(&story.places, story.events, story.n);
 	add_end(&story);
-	qsort(story.events, story.n, sizeof(Event), compare_events);
+	wf_timeline_sort(&story.places, story.events, story.n);
 	tell_story((ReturnSetInfo *) fcinfo->resultinfo, &story);
 	wf_store_leave(&access);
 	wf_durable_require();

@@ -1,0 +1,66 @@
+/*
+ * timeline_internal.h
+ *		What the files of workflow.timeline() share: events of an instance, and where its visits are.
+ */
+#ifndef WF_TIMELINE_INTERNAL_H
+#define WF_TIMELINE_INTERNAL_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+
+/* Events of the same time and visit are told in this order. */
+typedef enum WfEventRank
+{
+	WF_RANK_CALLED,
+	WF_RANK_ENTERED,
+	WF_RANK_ATTEMPT,
+	WF_RANK_INCIDENT,
+	WF_RANK_MENDED,
+	WF_RANK_ENDED,
+	WF_RANK_LATE,
+	WF_RANK_INSTANCE,
+	WF_RANK_STANDING
+} WfEventRank;
+
+typedef struct WfTold
+{
+	TimestampTz at;
+	int64		visit; /* 0: the instance */
+	WfEventRank rank;
+	const char *step; /* NULL: the step that the visit entered */
+	const char *text;
+	int64		scope;		/* of one that enters: the visit of the sub-process that it is in; 0: none */
+	bool		cancelled;	/* of one that ends: with the outcome CANCELLED */
+	bool		interrupts; /* of one that ends: if others are cancelled at the same time, it may be why */
+	/* for the order of those with the same time: the number of the visit after whose events it is told */
+	int64 after;
+	int	  depth; /* in how many sub-processes the visit is */
+} WfTold;
+
+/* A visit: which step it is at, and in which sub-process. */
+typedef struct WfPlace
+{
+	int64		visit;
+	const char *step;
+	int64		scope;
+	WfTold	   *end;  /* NULL: it lives, or its end is no longer kept */
+	int64		last; /* the highest number of a visit in it, its own included */
+	int			depth;
+} WfPlace;
+
+typedef struct WfPlaces
+{
+	WfPlace *of; /* all visits of which it is known, by number */
+	int		 n;
+} WfPlaces;
+
+extern void wf_timeline_places(WfPlaces *places, const WfTold *events, int n);
+
+/* NULL: it is no longer kept */
+extern WfPlace *wf_timeline_place(const WfPlaces *places, int64 visit);
+
+/* Sort the events by time, and those of the same time as they must have followed on each other. */
+extern void wf_timeline_sort(WfPlaces *places, WfTold *events, int n);
+
+#endif
