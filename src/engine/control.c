@@ -185,6 +185,9 @@ wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error, bo
 {
 	if (wf_has_accepted(visit))
 		return false;
+	/* what is around it ends, and has not come to it yet */
+	if (wf_state_is_ending(visit) && visit->state != WF_STATE_CANCELLING)
+		return false;
 	if (!wf_engine_takes_callback(visit))
 		refuse_callback(visit);
 	if (visit->state == WF_STATE_INCIDENT && is_late_for_incident(visit, by_hand))

@@ -284,6 +284,7 @@ $scene->define('held', qq[{"data": {"n": 0}, "steps": [
 # $1 instance, $2 its last visit, $3 that of the scope
 my %between = (
 	'a visit is cancelled' => [ 'SELECT workflow.cancel_visit($2)', 'completed' ],
+	'it is called back' => [ 'SELECT NOT workflow.complete($2)', 'completed' ],
 	'an incident is retried' => [ 'SELECT workflow.retry($2)', 'completed' ],
 	'the scope is cancelled' => [ 'SELECT NOT workflow.cancel_visit($3)', 'completed' ],
 	'it is suspended, and resumed' => [ 'SELECT workflow.suspend($1); SELECT workflow.resume($1)', 'completed' ],
