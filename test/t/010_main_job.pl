@@ -33,7 +33,7 @@ $scene->define('order', <<'EOD');
       "sql": "INSERT INTO shipment VALUES ((visit.data->>'id')::bigint, visit.serial_number, visit.data->>'receipt') RETURNING doc",
       "save": { "shipped": "${$reply.row.doc}" } }
   ],
-  "data": { "after": "0.5" }
+  "data": { "after": "1.5" }
 }
 EOD
 $scene->sql("SELECT workflow.attach('orders', 'order', serial_column => 'sn', status_column => 'state')");
