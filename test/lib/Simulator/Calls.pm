@@ -40,7 +40,7 @@ sub heartbeat
 	return 'false' if !$visit || $visit->{outcome};
 	return '55000' if $visit->{state} ne 'incident' && ($visit->{def}{steps} || $visit->{standing});
 	return 'false' if $visit->{has_callback} || $visit->{state} eq 'cancelling';
-	return 'false' if $self->{reason} && !$visit->{def}{ignore_cancel};
+	return 'false' if $self->is_ending($visit) && !$visit->{def}{ignore_cancel};
 	return 'false' if $visit->{state} eq 'incident' && ($visit->{told_to_stop} || has_been_called_back($visit));
 	$visit->{loose} = 1;
 	return 'true';
