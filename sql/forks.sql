@@ -95,6 +95,20 @@ SELECT pg_temp.at(:i);
 SELECT pg_temp.done(:i, 'right'), pg_temp.at(:i);
 SELECT pg_temp.done(:i, 'review'), pg_temp.ended(:i);
 
+-- tokens that merge are late only for what all of them were late for
+SELECT workflow.define('forks: merge', '{"steps": [
+  {"step": "fork", "next": ["a", "b", "c"]},
+  {"step": "a", "wait": true, "next": "any"},
+  {"step": "b", "wait": true, "next": "all"},
+  {"step": "c", "wait": true, "next": "all"},
+  {"step": "all", "join": "all", "next": "any"},
+  {"step": "any", "join": "any", "next": "on"},
+  {"step": "on", "wait": true, "choose": [{"when": "$.again == true", "next": "c"}, {"next": "end"}]}, {"step": "end", "end": true}]}');
+SELECT workflow.start('forks: merge', '{"again": true}') AS i \gset
+SELECT pg_temp.done(:i, 'a'), pg_temp.at(:i);
+SELECT pg_temp.done(:i, 'on'), pg_temp.at(:i);
+SELECT pg_temp.done(:i, 'b'), pg_temp.at(:i);
+SELECT pg_temp.done(:i, 'c'), pg_temp.done(:i, 'c'), pg_temp.at(:i);
 -- fewer than n can come: an incident, which can be judged again, or skipped
 SELECT workflow.define('forks: lack', '{"data": {"go": false}, "steps": [
   {"step": "a", "next": ["b", "c", "d"]},

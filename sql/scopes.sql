@@ -120,6 +120,13 @@ SELECT pg_temp.done(:i, 'a'), pg_temp.at(:i);
 SELECT pg_temp.done(:i, 'c'), pg_temp.at(:i);
 SELECT pg_temp.done(:i, 'd'), pg_temp.ended(:i), pg_temp.went(:i);
 
+-- an incident inside of a scope that ends does not keep it, whatever its step ignores
+SELECT workflow.define('scopes: stuck', '{"steps": [
+  {"step": "s", "next": "n", "steps": [{"step": "x", "wait": true, "ignore_cancel": true}]}, {"step": "n", "wait": true}]}');
+SELECT workflow.start('scopes: stuck') AS i \gset
+SELECT pg_temp.failed(:i, 'x', 'no'), pg_temp.at(:i);
+SELECT workflow.cancel_visit(serial_number) FROM workflow.visits WHERE instance = :i AND step = 's';
+SELECT status, pg_temp.went(:i) FROM workflow.instances WHERE instance = :i;
 -- the timeout of a scope: a handler, or an incident, which begins it anew when it is retried
 SELECT workflow.define('scopes: timeout', '{"steps": [
   {"step": "s", "timeout": "${$.patience}", "local": {"n": 1}, "end": true, "steps": [

@@ -18,7 +18,7 @@
 /* So many visits are interrupted in a transaction. */
 #define MOST_INSIDE 1000
 
-/* The steps directly in a scope that go on while it ends. */
+/* The steps directly in a scope that go on while it ends, but for incidents, which nobody wants to resolve any more. */
 static const char **
 steps_that_go_on(const WfVisit *scope, int *n)
 {
@@ -36,8 +36,9 @@ steps_that_go_on(const WfVisit *scope, int *n)
 static bool
 is_interrupted_with(const WfVisit *visit, const WfVisit *scope)
 {
-	return visit->scope == scope && !visit->ended && visit->state != WF_STATE_CANCELLING &&
-		   !(visit->def != NULL && visit->def->ignore_cancel);
+	bool goes_on = visit->def != NULL && visit->def->ignore_cancel && visit->state != WF_STATE_INCIDENT;
+
+	return visit->scope == scope && !visit->ended && visit->state != WF_STATE_CANCELLING && !goes_on;
 }
 
 void

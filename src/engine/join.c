@@ -25,6 +25,7 @@ wf_op_arrive(WfBatch *batch, WfVisit *visit)
 	else if (join->standing != 0)
 	{
 		join->arrived++;
+		wf_scope_merge(batch, visit, join->standing);
 		wf_token_absorb(batch, visit);
 	}
 	else

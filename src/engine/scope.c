@@ -182,6 +182,39 @@ wf_scope_pass(WfVisit *visit)
 	count(visit, 1);
 }
 
+/* Is there a join for which a token of the list can be too late, other than that at its own step? */
+static bool
+can_be_late(const WfVisit *visit)
+{
+	const WfDefinition *def = visit->instance->process->def;
+	const WfStepList   *list = wf_scope_list(visit->instance, visit->scope);
+
+	for (int i = 0; i < list->njoins; i++)
+		if (list->joins[i] != visit->def->index && def->steps[list->joins[i]].join.kind == WF_JOIN_COUNT)
+			return true;
+	return false;
+}
+
+void
+wf_scope_merge(WfBatch *batch, WfVisit *visit, int64 id)
+{
+	WfVisit *standing;
+	int		 n = 0;
+
+	if (!can_be_late(visit))
+		return;
+	standing = wf_batch_need_visit(batch, visit->instance, id);
+	if (standing->late.n == 0)
+		return;
+	count(standing, -1);
+	for (int i = 0; i < standing->late.n; i++)
+		if (wf_scope_is_late(visit, standing->late.slots[i]))
+			standing->late.slots[n++] = standing->late.slots[i];
+	standing->changed |= n != standing->late.n;
+	standing->late.n = n;
+	count(standing, 1);
+}
+
 static void
 make_late(WfBatch *batch, WfVisit *visit, int slot)
 {

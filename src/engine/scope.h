@@ -32,6 +32,9 @@ extern bool wf_scope_is_late(const WfVisit *visit, int slot);
 extern void wf_scope_stand(WfVisit *visit);
 extern void wf_scope_pass(WfVisit *visit);
 
+/* A token ends in the join at which the visit `standing` stands: what is left is late only for what both were. */
+extern void wf_scope_merge(WfBatch *batch, WfVisit *visit, int64 standing);
+
 /* All tokens that can still come to the join at which the visit has stood are too late from now on. */
 extern void wf_scope_mark_late(WfBatch *batch, WfVisit *visit);
 

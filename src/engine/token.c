@@ -283,7 +283,7 @@ wf_token_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error, bool handled)
 	wf_token_end(batch, visit, WF_OUTCOME_CANCELLED, error);
 	if (handler != NULL)
 		wf_token_follow(batch, visit, &handler->next, wf_caught(visit));
-	else if (wf_state_is_process(visit))
+	else if (wf_state_is_process(visit) && !moved)
 		call_off(batch, visit, error);
 	else if (tokens->n == 0 && !tokens->reached_end && !moved)
 		cancel_around(batch, visit, error);
