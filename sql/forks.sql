@@ -190,6 +190,15 @@ SELECT pg_temp.done(:i, 'c', '{"n": 1}'), pg_temp.done(:i, 'd'), pg_temp.at(:i);
 SELECT workflow.resume(:i);
 CALL test.until($$SELECT count(*) = 1 AND min(step) = 'after' FROM workflow.waiting WHERE instance = $$ || :i);
 
+-- an operator may take away what a join waits for: it goes on, and what follows waits for resume
+SELECT workflow.start('forks: all', '{"b": 1, "c": 1}') AS i \gset
+SELECT pg_temp.done(:i, 'b', '{"n": 1}'), pg_temp.done(:i, 'c', '{"n": 1}');
+SELECT workflow.suspend(:i);
+SELECT workflow.cancel_visit(serial_number) FROM workflow.waiting WHERE instance = :i AND step = 'd';
+SELECT pg_temp.at(:i);
+SELECT workflow.resume(:i);
+CALL test.arrive(:i, 'after');
+
 -- nothing is left
 SELECT count(workflow.cancel(instance)) > 0 AS cancelled FROM workflow.instances WHERE process LIKE 'forks: %' AND ended_at IS NULL;
 SELECT count(*) FROM workflow.visits WHERE process LIKE 'forks: %';

@@ -358,21 +358,6 @@ wf_engine_cancel_visit(WfBatch *batch, WfVisit *visit, const char *reason)
 	wf_agenda_run(batch, visit->instance);
 }
 
-/* Judge all joins: what is suspended was left alone. */
-static void
-judge_all(WfBatch *batch, WfInstance *instance)
-{
-	ListCell *lc;
-
-	wf_scope_judge_soon(batch, instance, NULL);
-	foreach (lc, instance->visits)
-	{
-		if (wf_state_is_scope(lfirst(lc)))
-			wf_scope_judge_soon(batch, instance, lfirst(lc));
-	}
-	wf_agenda_run(batch, instance);
-}
-
 void
 wf_engine_suspend(WfBatch *batch, WfInstance *instance)
 {
@@ -383,7 +368,6 @@ void
 wf_engine_resume(WfBatch *batch, WfInstance *instance)
 {
 	wf_resume(batch, instance);
-	judge_all(batch, instance);
 }
 
 void

@@ -42,11 +42,11 @@ wf_op_arrive(WfBatch *batch, WfVisit *visit)
 
 /* ---- which joins go on ---- */
 
-/* Does the visit wait at its join, and may it move? */
+/* Does the visit wait at its join, and may it go on? In a suspended instance it does no more than that. */
 static bool
 waits(const WfVisit *visit)
 {
-	return !visit->ended && !visit->suspended && !wf_state_is_ending(visit) && visit->state == WF_STATE_WAITING &&
+	return !visit->ended && !wf_state_is_ending(visit) && visit->state == WF_STATE_WAITING &&
 		   visit->waits_for == WF_WAITS_FOR_JOIN;
 }
 
@@ -61,7 +61,7 @@ go_on(WfBatch *batch, WfVisit *visit)
 	wf_state_go_on(visit);
 	if (visit->def->async)
 		wf_token_defer(batch, visit, wf_state_executor_queue(batch, visit));
-	else if (wf_token_is_cut(visit->instance))
+	else if (visit->instance->status == WF_STATUS_SUSPENDED || wf_token_is_cut(visit->instance))
 		wf_token_defer(batch, visit, WF_QUEUE_MOVE);
 	else
 		wf_push(batch, visit, WF_BEGIN);
