@@ -49,12 +49,7 @@ wf_op_close(WfBatch *batch, WfInstance *instance, WfStatus ending, const char *r
 	{
 		WfVisit *visit = lfirst(lc);
 
-		if (!is_cancelled(visit, again))
-			continue;
-		/* the process as a scope succeeds, as any scope does that a step inside ends */
-		if (wf_state_is_process(visit) && instance->ending == WF_STATUS_COMPLETED)
-			wf_push_interrupt(batch, visit, WF_OUTCOME_SUCCESS, NULL);
-		else
+		if (is_cancelled(visit, again))
 			wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, wf_token_ending_error(batch, visit));
 	}
 }

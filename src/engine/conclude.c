@@ -75,9 +75,7 @@ wf_op_conclude(WfBatch *batch, WfVisit *scope)
 		return;
 	if (scope->state == WF_STATE_CANCELLING)
 		wf_push(batch, scope, WF_FINISH_CANCEL);
-	/* that of the process is not interrupted by its own success */
-	else if (wf_state_is_ending(scope) &&
-			 !(wf_state_is_process(scope) && scope->instance->ending == WF_STATUS_COMPLETED))
+	else if (wf_state_is_ending(scope))
 		wf_push_interrupt(batch, scope, WF_OUTCOME_CANCELLED, wf_token_ending_error(batch, scope));
 	else if (scope->memory.cancelled_inside != NULL)
 		wf_push_interrupt(batch, scope, WF_OUTCOME_CANCELLED, scope->memory.cancelled_inside);

@@ -97,8 +97,7 @@ judge(const WfStep *step, const WfJoinCount *join)
 static bool
 stands_longer(const WfVisit *visit, const WfVisit *than)
 {
-	return visit->waiting_since < than->waiting_since ||
-		   (visit->waiting_since == than->waiting_since && visit->id < than->id);
+	return visit->entered_at < than->entered_at || (visit->entered_at == than->entered_at && visit->id < than->id);
 }
 
 /*

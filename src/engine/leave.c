@@ -148,14 +148,23 @@ work_out_route(WfVisit *visit, Leaving *leaving, WfFault *fault)
 		   wf_token_room(visit, leaving->next->n - 1, fault);
 }
 
-/* The route aborts the instance: all other visits in it are cancelled. */
+/*
+ * A route ends the instance: all other visits in it are cancelled. One that ends already does so for its first reason; and only a
+ * person's second cancel ends incidents in it.
+ */
+static void
+end_instance(WfBatch *batch, WfVisit *visit, WfStatus ending, const char *reason, Jsonb *error)
+{
+	if (visit->instance->ending == WF_STATUS_ACTIVE)
+		wf_push_close(batch, visit->instance, ending, reason, error);
+}
+
 static void
 abort_by_route(WfBatch *batch, WfVisit *visit, char *message)
 {
 	WfFault why = {.code = "aborted", .message = message};
 
-	wf_push_close(batch, visit->instance, WF_STATUS_ABORTED, message != NULL ? message : why.code,
-				  wf_engine_error(&why, 0));
+	end_instance(batch, visit, WF_STATUS_ABORTED, message != NULL ? message : why.code, wf_engine_error(&why, 0));
 }
 
 /*
@@ -177,7 +186,7 @@ throw_error(WfBatch *batch, WfVisit *visit, char *message)
 		wf_token_caught(batch, scope, handler, wf_caught(visit));
 	}
 	else if (!ending)
-		wf_push_close(batch, visit->instance, WF_STATUS_ABORTED, message != NULL ? message : why.code, error);
+		end_instance(batch, visit, WF_STATUS_ABORTED, message != NULL ? message : why.code, error);
 }
 
 /* The route ends the scope that it is in, successfully; that of the process is the instance. */
@@ -186,10 +195,10 @@ end_scope(WfBatch *batch, WfVisit *visit)
 {
 	WfVisit *scope = visit->scope;
 
-	if (scope == NULL || wf_state_is_process(scope))
-		wf_push_close(batch, visit->instance, WF_STATUS_COMPLETED, NULL, NULL);
-	else
+	if (scope != NULL)
 		wf_push_interrupt(batch, scope, WF_OUTCOME_SUCCESS, NULL);
+	if (scope == NULL || wf_state_is_process(scope))
+		end_instance(batch, visit, WF_STATUS_COMPLETED, NULL, NULL);
 }
 
 /* What the route does beside ending the token. */
