@@ -36,7 +36,9 @@ steps_that_go_on(const WfVisit *scope, int *n)
 static bool
 is_interrupted_with(const WfVisit *visit, const WfVisit *scope)
 {
-	bool goes_on = visit->def != NULL && visit->def->ignore_cancel && visit->state != WF_STATE_INCIDENT;
+	/* an incident goes on only in an instance that was cancelled: a second cancel ends it */
+	bool goes_on = visit->def != NULL && visit->def->ignore_cancel &&
+				   (visit->state != WF_STATE_INCIDENT || visit->instance->ending != WF_STATUS_ACTIVE);
 
 	return visit->scope == scope && !visit->ended && visit->state != WF_STATE_CANCELLING && !goes_on;
 }

@@ -177,7 +177,10 @@ is_late_for_incident(const WfVisit *visit, bool by_hand)
 {
 	bool called_back = visit->docs.callback != NULL || visit->docs.callback_error != NULL;
 
-	return wf_action_has_sent_cancel(visit) || (called_back && !by_hand);
+	/* one that stands at a join has called nobody yet */
+	bool asked = wf_action_has_sent_cancel(visit) && !wf_scope_stands(unconstify(WfVisit *, visit));
+
+	return asked || (called_back && !by_hand);
 }
 
 bool
