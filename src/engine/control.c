@@ -164,8 +164,8 @@ refuse_callback(WfVisit *visit)
 bool
 wf_engine_takes_callback(const WfVisit *visit)
 {
-	return visit->state == WF_STATE_INCIDENT || (visit->def != NULL && !wf_scope_stands(unconstify(WfVisit *, visit)) &&
-												 wf_step_waits_for(visit->def) == WF_EVENT_CALLBACK);
+	return visit->state == WF_STATE_INCIDENT ||
+		   (visit->def != NULL && !wf_scope_stands(visit) && wf_step_waits_for(visit->def) == WF_EVENT_CALLBACK);
 }
 
 /*
@@ -178,7 +178,7 @@ is_late_for_incident(const WfVisit *visit, bool by_hand)
 	bool called_back = visit->docs.callback != NULL || visit->docs.callback_error != NULL;
 
 	/* one that stands at a join has called nobody yet */
-	bool asked = wf_action_has_sent_cancel(visit) && !wf_scope_stands(unconstify(WfVisit *, visit));
+	bool asked = wf_action_has_sent_cancel(visit) && !wf_scope_stands(visit);
 
 	return asked || (called_back && !by_hand);
 }

@@ -57,14 +57,15 @@ wf_handler_take_over(WfBatch *batch, WfVisit *visit)
 	visit->docs.result = wf_token_result(visit, WF_OUTCOME_CANCELLED, visit->error);
 	/* what a scope has caught is in its row */
 	caught = handler->event.kind != WF_EVENT_NONE ? wf_caught(visit) : visit->caught;
-	if (!wf_token_has_room(batch, visit, handler))
-		;
-	else if (save_caught(batch, visit, handler, caught, &fault))
+	if (wf_token_has_room(batch, visit, handler))
 	{
-		wf_token_end(batch, visit, WF_OUTCOME_CANCELLED, visit->error);
-		wf_token_follow(batch, visit, &handler->next, caught);
+		if (save_caught(batch, visit, handler, caught, &fault))
+		{
+			wf_token_end(batch, visit, WF_OUTCOME_CANCELLED, visit->error);
+			wf_token_follow(batch, visit, &handler->next, caught);
+		}
+		else
+			wf_push_fault(batch, visit, &fault);
 	}
-	else
-		wf_push_fault(batch, visit, &fault);
 	MemoryContextSwitchTo(old);
 }

@@ -72,9 +72,12 @@ wf_scope_join(WfVisit *visit)
 }
 
 bool
-wf_scope_stands(WfVisit *visit)
+wf_scope_stands(const WfVisit *visit)
 {
-	return visit->def != NULL && visit->def->join.kind != WF_JOIN_NONE && wf_scope_join(visit)->standing == visit->id;
+	const WfTokens *tokens = visit->scope != NULL ? &visit->scope->tokens : &visit->instance->tokens;
+
+	return visit->def != NULL && visit->def->join.kind != WF_JOIN_NONE && visit->def->join.slot < tokens->njoins &&
+		   tokens->joins[visit->def->join.slot].standing == visit->id;
 }
 
 /* Has the list of steps in which the visit is any joins? */

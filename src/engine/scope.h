@@ -24,7 +24,7 @@ extern void wf_scope_judge_soon(WfBatch *batch, WfInstance *instance, WfVisit *s
 /* What a join knows of its tokens; the step of the visit must have one. */
 extern WfJoinCount *wf_scope_join(WfVisit *visit);
 /* Is the visit the one that stands at the join of its step? */
-extern bool wf_scope_stands(WfVisit *visit);
+extern bool wf_scope_stands(const WfVisit *visit);
 /* Is the token of the visit too late for a join? */
 extern bool wf_scope_is_late(const WfVisit *visit, int slot);
 

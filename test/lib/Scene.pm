@@ -204,11 +204,21 @@ sub server_row
 	return $self->sql("SELECT $columns FROM workflow.servers WHERE server = '$server'");
 }
 
-# The serial number of its visit.
+# The serial number of its visit, or of that at a step.
 sub serial
 {
-	my ($self, $instance) = @_;
-	return $self->sql("SELECT serial_number FROM workflow.visits WHERE instance = $instance");
+	my ($self, $instance, $step) = @_;
+	return $self->sql("SELECT serial_number FROM workflow.visits WHERE instance = $instance" . (defined $step ? " AND step = '$step'" : ''));
+}
+
+# "step state, ...", by step, of what lives in an instance is soon as expected.
+sub stands_soon
+{
+	my ($self, $instance, $expected, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is_soon($self->node, 'postgres',
+		"SELECT coalesce(string_agg(step || ' ' || state, ', ' ORDER BY step COLLATE \"C\"), '') FROM workflow.visits WHERE instance = $instance", $expected, $name);
+	return;
 }
 
 # ---- texts ----

@@ -24,14 +24,6 @@ sub stand
 {
 	return $scene->sql("SELECT string_agg(step || ' ' || state, ', ' ORDER BY step COLLATE \"C\") FROM workflow.visits WHERE instance = $_[0]");
 }
-sub stands_soon
-{
-	my ($instance, $expected, $name) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	is_soon($node, 'postgres',
-		"SELECT coalesce(string_agg(step || ' ' || state, ', ' ORDER BY step COLLATE \"C\"), '') FROM workflow.visits WHERE instance = $instance", $expected, $name);
-}
-sub serial_at { return $scene->sql("SELECT serial_number FROM workflow.visits WHERE instance = $_[0] AND step = '$_[1]'") }
 
 # A step that calls a path, and keeps the status of the answer under its own name.
 sub call
@@ -82,10 +74,10 @@ $scene->define('two and one', process('"data": {"joined": 0}', '{"step": "fork",
 	'{"step": "join", "join": "all", "set": {"joined": "${$.joined + 1}"}}'));
 $instance = $scene->start('two and one');
 $scene->wait_for_requests(1, $instance);
-my ($x, $y) = map { serial_at($instance, $_) } 'x', 'y';
+my ($x, $y) = map { $scene->serial($instance, $_) } 'x', 'y';
 $scene->sql("SELECT workflow.complete('$x')");
-stands_soon($instance, 'join waiting, y waiting, z calling', 'one stands at the join');
-like($scene->error("SELECT workflow.complete('" . serial_at($instance, 'join') . "')"), qr/^55000/, '... which takes no callback');
+$scene->stands_soon($instance, 'join waiting, y waiting, z calling', 'one stands at the join');
+like($scene->error("SELECT workflow.complete('" . $scene->serial($instance, 'join') . "')"), qr/^55000/, '... which takes no callback');
 $scene->sql("SELECT workflow.suspend($instance); SELECT workflow.complete('$y')");
 $scene->let_go($instance);
 stays(0.7, sub { stand($instance) }, 'join waiting, y waiting, z calling', 'nothing arrives while it is suspended');
@@ -101,10 +93,10 @@ for my $how ('retry', 'skip', 'cancel_visit')
 {
 	$instance = $scene->start('failing', { status => 404 });
 	is($scene->finish($instance), 'failed', "$how: a branch is an incident");
-	stands_soon($instance, 'bad incident, join waiting', "$how: the other waits for it");
+	$scene->stands_soon($instance, 'bad incident, join waiting', "$how: the other waits for it");
 	$scene->sql("SELECT workflow.set_data($instance, '{\"status\": 201}')");
-	is($scene->sql("SELECT workflow.$how('" . serial_at($instance, 'bad') . "')"), 't', "$how: it is mended") if $how ne 'skip';
-	is($scene->sql("SELECT workflow.skip('" . serial_at($instance, 'bad') . "', '{}')"), 't', "$how: it is mended") if $how eq 'skip';
+	is($scene->sql("SELECT workflow.$how('" . $scene->serial($instance, 'bad') . "')"), 't', "$how: it is mended") if $how ne 'skip';
+	is($scene->sql("SELECT workflow.skip('" . $scene->serial($instance, 'bad') . "', '{}')"), 't', "$how: it is mended") if $how eq 'skip';
 	is($scene->finish($instance), 'completed', "$how: they meet");
 	is(visited($instance, 'join'), 1, "$how: once");
 }
@@ -116,7 +108,7 @@ $scene->define('quorum', process('"data": {"joined": 0}', '{"step": "fork", "nex
 	'{"step": "join", "join": 2, "set": {"joined": "${$.joined + 1}"}, "next": "after"}', '{"step": "after", "set": {"after": true}}'));
 $instance = $scene->start('quorum');
 $scene->wait_for_requests(3, $instance);
-stands_soon($instance, 'x calling', 'two of three are enough');
+$scene->stands_soon($instance, 'x calling', 'two of three are enough');
 is(status($instance), 'active', '... though the third one is under way still');
 is(join(' ', map { $_->{outcome} } grep { $_->{step} eq 'after' } $scene->history($instance)), 'SUCCESS', 'what follows is done');
 $scene->let_go($instance);
@@ -128,9 +120,9 @@ $scene->define('late failure', process(undef, '{"step": "fork", "next": ["x", "y
 	call('y', '/status/200', '"next": "join"'), '{"step": "join", "join": "any", "set": {"joined": true}}'));
 $instance = $scene->start('late failure', { status => 404 });
 is($scene->finish($instance), 'failed', 'a late branch fails');
-stands_soon($instance, 'x incident', 'it alone stands');
+$scene->stands_soon($instance, 'x incident', 'it alone stands');
 is(visited($instance, 'join'), 1, 'the join has gone on');
-$scene->sql("SELECT workflow.set_data($instance, '{\"status\": 200}'); SELECT workflow.retry('" . serial_at($instance, 'x') . "')");
+$scene->sql("SELECT workflow.set_data($instance, '{\"status\": 200}'); SELECT workflow.retry('" . $scene->serial($instance, 'x') . "')");
 is($scene->finish($instance), 'completed', 'it is mended');
 is(visited($instance, 'join'), 1, 'and does not join a second time');
 
@@ -141,7 +133,7 @@ $scene->define('race', process(undef, '{"step": "fork", "next": ["fast", "slow"]
 	'{"step": "first", "join": "any", "end": "scope"}'));
 $instance = $scene->start('race');
 $scene->wait_for_requests(2, $instance);
-stands_soon($instance, 'slow cancelling', 'the loser is cancelled');
+$scene->stands_soon($instance, 'slow cancelling', 'the loser is cancelled');
 is(status($instance), 'active', 'the instance waits for its answer');
 $scene->let_go($instance);
 is($scene->finish($instance), 'completed', 'it is completed, not aborted');
@@ -191,7 +183,7 @@ $scene->define('patience', process(undef, '{"step": "fork", "next": ["x", "y"]}'
 	'{"step": "join", "join": "all", "timeout": "1 s", "catch": [{"on": "TIMED_OUT", "next": "without"}], "end": true}', '{"step": "without", "set": {"without": true}}'));
 $instance = $scene->start('patience');
 $scene->wait_for_requests(2, $instance);
-stands_soon($instance, 'y calling', 'a join waits no longer than its timeout');
+$scene->stands_soon($instance, 'y calling', 'a join waits no longer than its timeout');
 is($scene->history($instance, 'join')->{outcome}, 'TIMED_OUT', 'its visit has timed out');
 is($scene->data($instance)->{without}, JSON::PP::true, 'the handler goes on');
 $scene->let_go($instance);
@@ -210,7 +202,7 @@ is($scene->incident($instance)->{error}{code}, 'move', 'with an error of its own
 $node->append_conf('postgresql.conf', "workflow.max_tokens = 100\n");
 $node->reload;
 is_soon($node, 'postgres', 'SHOW workflow.max_tokens', 100, 'a larger one');
-$scene->sql("SELECT workflow.retry('" . serial_at($instance, 'spawn') . "')");
+$scene->sql("SELECT workflow.retry('" . $scene->serial($instance, 'spawn') . "')");
 is($scene->sql("SELECT count(*) FROM workflow.waiting WHERE instance = $instance"), 5, 'it goes on when there is room');
 
 is($scene->sql('SELECT count(*) FROM workflow.verify()'), 0, 'all rows agree with each other');

@@ -21,14 +21,6 @@ sub status { return $scene->sql("SELECT status FROM workflow.instances WHERE ins
 sub outcomes { return join(' ', map { "$_->{step}:$_->{outcome}" } sort { $a->{step} cmp $b->{step} } $scene->history($_[0])) }
 sub outcome { return ($scene->history(@_) // {})->{outcome} }
 sub asked { return scalar grep { $_->{path} eq '/stop' } $scene->requests($_[0]) }
-sub stands_soon
-{
-	my ($instance, $expected, $name) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	is_soon($node, 'postgres',
-		"SELECT coalesce(string_agg(step || ' ' || state, ', ' ORDER BY step COLLATE \"C\"), '') FROM workflow.visits WHERE instance = $instance", $expected, $name);
-}
-sub serial_at { return $scene->sql("SELECT serial_number FROM workflow.visits WHERE instance = $_[0] AND step = '$_[1]'") }
 
 # ---- a timeout while a request is under way, whose service is asked to stop ----
 
@@ -44,8 +36,8 @@ $scene->define('timed', qq[{"steps": [
 	{"step": "late", "http": {"server": "partner", "path": "/status/200", $H}, "save": {"caught": "\${\$caught}"}}]}]);
 my $instance = $scene->start('timed');
 $scene->wait_for_requests(2, $instance);
-my $stand = serial_at($instance, 'stand');
-stands_soon($instance, 'scope cancelling, work cancelling', 'what waits has ended; the answer that is under way is awaited');
+my $stand = $scene->serial($instance, 'stand');
+$scene->stands_soon($instance, 'scope cancelling, work cancelling', 'what waits has ended; the answer that is under way is awaited');
 is($scene->sql("SELECT workflow.complete('$stand')"), 'f', 'a callback comes too late');
 is(asked($instance), 0, 'nobody is asked to stop before that');
 stays(0.5, sub { outcome($instance, 'scope') // 'none' }, 'none', 'and the scope does not end');
@@ -68,11 +60,11 @@ $scene->define('confirmed', qq[{"steps": [
 		"catch": [{"on": "enough", "next": "after"}], "end": true},
 	{"step": "after", "set": {"caught": "\${\$caught}"}}]}]);
 $instance = $scene->start('confirmed');
-stands_soon($instance, 'scope waiting, stop waiting, work waiting', 'a service works');
-my $work = serial_at($instance, 'work');
-$scene->sql("SELECT workflow.complete('" . serial_at($instance, 'stop') . "')");
+$scene->stands_soon($instance, 'scope waiting, stop waiting, work waiting', 'a service works');
+my $work = $scene->serial($instance, 'work');
+$scene->sql("SELECT workflow.complete('" . $scene->serial($instance, 'stop') . "')");
 $scene->wait_for_requests(2, $instance);
-stands_soon($instance, 'scope cancelling, work cancelling', 'it is asked to stop, and waited for');
+$scene->stands_soon($instance, 'scope cancelling, work cancelling', 'it is asked to stop, and waited for');
 is(outcome($instance, 'after'), undef, 'the handler does not go on yet');
 is($scene->sql("SELECT workflow.complete('$work', '{\"stopped\": true}')"), 't', 'it confirms');
 is($scene->finish($instance), 'completed', 'then it goes on');
@@ -94,8 +86,8 @@ $scene->define('ignoring', qq[{"steps": [
 	{"step": "after", "set": {"after": true}}]}]);
 $instance = $scene->start('ignoring');
 $scene->wait_for_requests(2, $instance);
-$scene->sql("SELECT workflow.complete('" . serial_at($instance, 'stop') . "')");
-stands_soon($instance, 'report calling, scope cancelling', 'what ignores a cancel goes on');
+$scene->sql("SELECT workflow.complete('" . $scene->serial($instance, 'stop') . "')");
+$scene->stands_soon($instance, 'report calling, scope cancelling', 'what ignores a cancel goes on');
 $scene->let_go($instance);
 is($scene->finish($instance), 'completed', 'and the scope ends after it');
 is_deeply($scene->data($instance), { reported => 201, 'reported more' => JSON::PP::true, after => JSON::PP::true }, 'with what it has saved');
@@ -111,7 +103,7 @@ $scene->define('ignoring failure', qq[{"steps": [
 		{"step": "stop", "wait": true, "end": "scope"}], "end": true}]}]);
 $instance = $scene->start('ignoring failure');
 $scene->wait_for_requests(1, $instance);
-$scene->sql("SELECT workflow.complete('" . serial_at($instance, 'stop') . "')");
+$scene->sql("SELECT workflow.complete('" . $scene->serial($instance, 'stop') . "')");
 $scene->let_go($instance);
 is($scene->finish($instance), 'completed', 'one that fails there does not hold up the scope');
 is(outcome($instance, 'report'), 'SYSTEM_ERROR', '... with its own outcome');
@@ -131,7 +123,7 @@ $scene->define('outwards', qq[{"steps": [
 	{"step": "after", "set": {"step": "\${\$caught.step}", "http_status": "\${\$caught.error.http_status}", "outcome": "\${\$caught.result.status}"}}]}]);
 $instance = $scene->start('outwards');
 $scene->wait_for_requests(2, $instance);
-stands_soon($instance, 'bad calling, beside waiting, good waiting, inner waiting, outer waiting', 'scopes in each other');
+$scene->stands_soon($instance, 'bad calling, beside waiting, good waiting, inner waiting, outer waiting', 'scopes in each other');
 $scene->let_go($instance);
 is($scene->finish($instance), 'completed', 'an error that the outer one catches');
 is_deeply($scene->data($instance), { step => 'bad', http_status => 404, outcome => 'SYSTEM_ERROR' }, 'the handler sees what failed');
@@ -145,8 +137,8 @@ $scene->define('uncaught', qq[{"steps": [
 	{"step": "after", "set": {"after": true}}]}]);
 ($instance, my $status) = $scene->run('uncaught', { status => 404 });
 is($status, 'failed', 'an error that nothing catches');
-stands_soon($instance, 'bad incident, inner waiting, outer waiting', 'is an incident where it is');
-$scene->sql("SELECT workflow.set_data($instance, '{\"status\": 200}'); SELECT workflow.retry('" . serial_at($instance, 'bad') . "')");
+$scene->stands_soon($instance, 'bad incident, inner waiting, outer waiting', 'is an incident where it is');
+$scene->sql("SELECT workflow.set_data($instance, '{\"status\": 200}'); SELECT workflow.retry('" . $scene->serial($instance, 'bad') . "')");
 is($scene->finish($instance), 'completed', 'which goes on from there');
 is(outcomes($instance), 'after:SUCCESS bad:SUCCESS inner:SUCCESS outer:SUCCESS', 'and the scopes end after it');
 
@@ -158,8 +150,8 @@ $scene->define('again', qq[{"steps": [
 		"save": {"m": "\${\$result.response.n}"}, "end": true}]}]);
 ($instance, $status) = $scene->run('again', { patience => '300 ms', path => 'delay', n => 1 });
 is($status, 'failed', 'a scope times out');
-stands_soon($instance, 'scope incident', 'all in it has ended');
-$scene->sql("SELECT workflow.set_data($instance, '{\"patience\": \"1 h\", \"path\": \"echo\", \"n\": 5}'); SELECT workflow.retry('" . serial_at($instance, 'scope') . "')");
+$scene->stands_soon($instance, 'scope incident', 'all in it has ended');
+$scene->sql("SELECT workflow.set_data($instance, '{\"patience\": \"1 h\", \"path\": \"echo\", \"n\": 5}'); SELECT workflow.retry('" . $scene->serial($instance, 'scope') . "')");
 is($scene->finish($instance), 'completed', 'it begins anew');
 is($scene->data($instance)->{m}, 6, 'with fields that are made anew');
 is($scene->data($instance)->{n}, 5, '... beside the data');
@@ -171,7 +163,7 @@ $scene->define('patient', qq[{"timeout": "1 s", "steps": [{"step": "fork", "next
 	{"step": "stand", "wait": true, "end": true}]}]);
 $instance = $scene->start('patient');
 $scene->wait_for_requests(1, $instance);
-stands_soon($instance, '(process) cancelling, work cancelling', 'the timeout of a process ends what is in it');
+$scene->stands_soon($instance, '(process) cancelling, work cancelling', 'the timeout of a process ends what is in it');
 $scene->let_go($instance);
 is($scene->finish($instance), 'aborted', 'which aborts it');
 is($scene->reason($instance)->{code}, 'TIMED_OUT', 'with the timeout as its error');
@@ -201,7 +193,7 @@ $scene->let_go($instance);
 is($scene->finish($instance), 'completed', 'a handler of the process catches an answer that fails in a scope');
 is($scene->data($instance)->{caught}, 'bad', '... and sees it');
 is(outcomes($instance), '(process):CANCELLED bad:SYSTEM_ERROR fork:SUCCESS mend:SUCCESS scope:CANCELLED stand:CANCELLED', 'all else has ended');
-$scene->sql("SELECT workflow.complete('" . serial_at($second, 'stand') . "')");
+$scene->sql("SELECT workflow.complete('" . $scene->serial($second, 'stand') . "')");
 is($scene->finish($second), 'completed', 'or an error that is thrown there, while a request is under way that nobody has to stop');
 is($scene->data($second)->{caught}, 'stand', '... and sees that');
 $scene->let_go($second);
@@ -259,7 +251,7 @@ cmp_ok(time(), '<', $due, '... before their time');
 $client->query_safe('SELECT pg_advisory_unlock(45)');
 sleep($due + 0.1 - time()) if time() < $due + 0.1;
 # all of them are due, and in the same moment the scope ends
-my $stop_it = serial_at($instance, 'stop');
+my $stop_it = $scene->serial($instance, 'stop');
 $scene->sql("BEGIN; SELECT workflow.resume($instance); SELECT workflow.complete('$stop_it'); ALTER SERVER closed OPTIONS (SET max_in_flight '1000'); COMMIT");
 is($scene->finish($instance), 'completed', 'the scope ends');
 is_deeply($scene->data($instance), { n => $n, at => $at, after => JSON::PP::true }, 'nothing in it has fired');
@@ -296,13 +288,13 @@ for my $name (sort keys %between)
 	is_soon($node, 'postgres', "SELECT count(*) FROM workflow.waiting WHERE instance = $instance AND step IN ('stand', 'stop')", $n + 1, "$name: many visits wait");
 	my $last = $scene->sql("SELECT serial_number FROM workflow.visits WHERE instance = $instance AND step = 'stand' ORDER BY split_part(serial_number, '_', 2)::bigint DESC LIMIT 1");
 	$scene->sql("SELECT workflow.fail('$last')") if $name =~ /incident/;
-	my $scope = serial_at($instance, 'scope');
+	my $scope = $scene->serial($instance, 'scope');
 	$sql =~ s/\$1/$instance/g;
 	$sql =~ s/\$2/'$last'/g;
 	$sql =~ s/\$3/'$scope'/g;
 	my $dispatcher = wait_for_workers($node, 'postgres');
 	kill 'STOP', $dispatcher;
-	$scene->sql("SELECT workflow.complete('" . serial_at($instance, 'stop') . "')");
+	$scene->sql("SELECT workflow.complete('" . $scene->serial($instance, 'stop') . "')");
 	like(eval { $scene->sql($sql) } // $@, qr/^t(\nt)*$/, "$name: ... while the scope ends");
 	kill 'CONT', $dispatcher;
 	is($scene->finish($instance), $end, "$name: the end");

@@ -15,13 +15,12 @@ my $node = new_server('forks_limits');
 my $session = $node->background_psql('postgres');
 
 sub sql { return $session->query_safe($_[0]) }
-sub stands_soon { my ($query, $expected, $name) = @_; local $Test::Builder::Level = $Test::Builder::Level + 1; is_soon($node, 'postgres', $query, $expected, $name) }
 
 # ---- tokens ----
 
 $node->append_conf('postgresql.conf', 'workflow.max_tokens = 10');
 $node->reload;
-stands_soon('SHOW workflow.max_tokens', 10, 'ten tokens');
+is_soon($node, 'postgres', 'SHOW workflow.max_tokens', 10, 'ten tokens');
 my $many = join ', ', map { qq("b$_") } 1 .. 11;
 sql("SELECT workflow.define('fork', '{\"data\": {\"saved\": false}, \"steps\": [{\"step\": \"f\", \"save\": {\"saved\": true}, \"next\": [$many]}, " . join(', ', map { qq({"step": "b$_", "end": true}) } 1 .. 11) . "]}')");
 my $instance = sql("SELECT workflow.start('fork')");
@@ -31,13 +30,13 @@ sql(q[SELECT workflow.define('caught', '{"data": {"x": 0}, "steps": [
 	{"step": "a", "success": "$.x == 1", "catch": [{"on": "FAILED", "next": ["b", "c"]}], "end": true},
 	{"step": "b", "wait": {"after": "1 ms"}, "next": "a"}, {"step": "c", "wait": {"after": "1 ms"}, "next": "a"}]}')]);
 $instance = sql("SELECT workflow.start('caught')");
-stands_soon("SELECT count(*) FROM workflow.incidents WHERE instance = $instance", 10, 'nor do forks of handlers go beyond that');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.incidents WHERE instance = $instance", 10, 'nor do forks of handlers go beyond that');
 is(sql("SELECT DISTINCT step || ' ' || (error ->> 'code') FROM workflow.incidents WHERE instance = $instance"), 'a move', '... with the reason');
 # each of them leads to two others, none of which may begin: the number doubles, but not for ever
 sql("SELECT workflow.define('ring', '{\"steps\": [" . join(', ', map { my $n = $_; qq({"step": "s$n", "wait": true, "end": true, "catch": [{"on": "CANCELLED", "next": ["s) . ($n + 1) % 30 . '", "s' . ($n + 2) % 30 . '"]}]}' } 0 .. 29) . "]}')");
 $node->append_conf('postgresql.conf', 'workflow.max_tokens = 100000');
 $node->reload;
-stands_soon('SHOW workflow.max_tokens', 100_000, 'many tokens');
+is_soon($node, 'postgres', 'SHOW workflow.max_tokens', 100_000, 'many tokens');
 $instance = sql("SELECT workflow.start('ring')");
 is(sql("SELECT workflow.cancel($instance)"), 't', 'a ring of handlers of what may not begin comes to its end');
 is(sql("SELECT status FROM workflow.instances WHERE instance = $instance"), 'aborted', '... and so does the instance');
@@ -51,7 +50,7 @@ sql(q[SELECT workflow.define('large', '{"steps": [{"step": "f", "next": ["a", "b
 sql(q[SELECT count(workflow.start('large', jsonb_build_object('at', clock_timestamp() + interval '4 s'))) FROM generate_series(1, 60)]);
 sql(q[SELECT count(workflow.complete(serial_number, jsonb_build_object('x', repeat(md5(serial_number), 30000)))) FROM workflow.waiting WHERE process = 'large' AND step = 'a']);
 is(sql("SELECT count(*) FROM workflow.visits WHERE process = 'large' AND step = 'j'"), 60, 'sixty large visits stand at joins');
-stands_soon("SELECT count(*) FROM workflow.instances WHERE process = 'large' AND status = 'completed'", 60, '... and all of them go on');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'large' AND status = 'completed'", 60, '... and all of them go on');
 
 # What a scope shows as data is not made anew for each step.
 sub peak_mb { my ($pid) = @_; return slurp_file("/proc/$pid/status") =~ /^VmHWM:\s*(\d+)/m ? int($1 / 1024) : die }
@@ -59,7 +58,7 @@ sql(q[SELECT workflow.define('local', '{"steps": [{"step": "s", "local": {"n": 0
 	{"step": "a", "set": {"n": "${$.n + 1}"}, "choose": [{"when": "$.n >= 300", "next": "w"}, {"next": "a"}]}, {"step": "w", "wait": true}]}]}')]);
 my $backend = sql('SELECT pg_backend_pid()');
 $instance = sql(q[SELECT workflow.start('local', jsonb_build_object('x', repeat('x', 1000000)))]);
-stands_soon("SELECT step FROM workflow.waiting WHERE instance = $instance", 'w', 'three hundred steps beside large data');
+is_soon($node, 'postgres', "SELECT step FROM workflow.waiting WHERE instance = $instance", 'w', 'three hundred steps beside large data');
 cmp_ok(peak_mb($backend), '<', 400, 'take little memory: ' . peak_mb($backend) . ' MB');
 
 # ---- what is suspended at a join ----

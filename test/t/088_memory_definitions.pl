@@ -69,7 +69,7 @@ is($scene->sql(q[BEGIN; SAVEPOINT s; SELECT workflow.define('again', '{"steps": 
 	ROLLBACK TO s; SELECT workflow.define('again', '{"steps": [{"step": "second", "wait": true}]}') \g /dev/null
 	SELECT workflow.start('again') \g /dev/null
 	SELECT step FROM workflow.visits WHERE process = 'again'; COMMIT; SELECT workflow.start('again') \g /dev/null
-	SELECT string_agg(step, ' ') FROM workflow.visits WHERE process = 'again']), "second\nsecond second", 'a number that is used again stands for what it stands for now');
+	SELECT string_agg(step, ' ') FROM workflow.visits WHERE process = 'again']), "second\nsecond second", 'a number that is used again stands for its new definition');
 
 # ---- the setting ----
 
