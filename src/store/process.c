@@ -4,12 +4,18 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/transam.h"
 #include "access/xact.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "store/access.h"
 #include "store/process.h"
@@ -22,11 +28,6 @@ static WfQuery q_version = {
 		   "WHERE v.process_id = $1 AND v.version = $2",
 	.nargs = 2,
 	.argtypes = {INT4OID, INT4OID},
-};
-static WfQuery q_by_name = {
-	.sql = "SELECT process_id, latest, suspended FROM workflow_data.process WHERE process = $1",
-	.nargs = 1,
-	.argtypes = {TEXTOID},
 };
 static WfQuery q_name = {
 	.sql = "SELECT process FROM workflow_data.process WHERE process_id = $1",
@@ -97,40 +98,81 @@ wf_process_get(int process_id, int version)
 	return process;
 }
 
+/* Columns of the table `process`, in its order. */
+enum
+{
+	PROCESS_ID = 1,
+	PROCESS_NAME = 2,
+	PROCESS_LATEST = 5,
+	PROCESS_SUSPENDED = 6
+};
+
+/* What is looked up for every start. */
+typedef struct ProcessRow
+{
+	int	 process_id;
+	int	 latest;
+	bool suspended;
+} ProcessRow;
+
+static Datum
+process_column(HeapTuple tuple, Relation table, int column)
+{
+	bool isnull;
+
+	return heap_getattr(tuple, column, RelationGetDescr(table), &isnull);
+}
+
+/*
+ * Find the process of that name, as the latest snapshot shows it. Every start does, and a query
+ * would take a tenth of its time.
+ */
+static bool
+find_by_name(const char *name, ProcessRow *row)
+{
+	Relation	table = table_open(wf_store_relation("process"), AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyEntryInitialize(&key, 0, PROCESS_NAME, BTEqualStrategyNumber, TEXTOID, DEFAULT_COLLATION_OID, F_TEXTEQ,
+						   CStringGetTextDatum(name));
+	scan = systable_beginscan(table, wf_store_relation("process_process_key"), true, snapshot, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		*row = (ProcessRow){DatumGetInt32(process_column(tuple, table, PROCESS_ID)),
+							DatumGetInt32(process_column(tuple, table, PROCESS_LATEST)),
+							DatumGetBool(process_column(tuple, table, PROCESS_SUSPENDED))};
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(table, AccessShareLock);
+	return tuple != NULL;
+}
+
 int
 wf_process_id(const char *name)
 {
-	Datum values[1] = {CStringGetTextDatum(name)};
-	bool  isnull;
+	ProcessRow row;
 
-	if (wf_query_run(&q_by_name, values, NULL) == 0)
-		return 0;
-	return DatumGetInt32(wf_result(0, 1, &isnull));
+	return find_by_name(name, &row) ? row.process_id : 0;
 }
 
 WfProcess *
 wf_process_by_name(const char *name, int version, bool *suspended)
 {
-	Datum values[1] = {CStringGetTextDatum(name)};
-	bool  isnull;
-	int	  process_id;
-	int	  latest;
+	ProcessRow row;
 
-	if (wf_query_run(&q_by_name, values, NULL) == 0)
+	if (!find_by_name(name, &row))
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("process \"%s\" does not exist", name),
 				errhint("Define it with workflow.define."));
-	process_id = DatumGetInt32(wf_result(0, 1, &isnull));
-	latest = DatumGetInt32(wf_result(0, 2, &isnull));
 	if (suspended != NULL)
-		*suspended = DatumGetBool(wf_result(0, 3, &isnull));
-	if (latest == 0)
+		*suspended = row.suspended;
+	if (row.latest == 0)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("process \"%s\" was undefined: it takes no new instances", name),
 				errhint("Define it again with workflow.define."));
-	if (version == 0)
-		version = latest;
-	values[0] = Int32GetDatum(process_id);
-	return wf_process_get(process_id, version);
+	return wf_process_get(row.process_id, version != 0 ? version : row.latest);
 }
 
 bool
