@@ -50,6 +50,7 @@ typedef enum WfActionKind
 	WF_ACTION_NOTIFY,
 	WF_ACTION_SET,
 	WF_ACTION_STEPS, /* an embedded sub-process: the visit is a scope */
+	WF_ACTION_SEND,
 } WfActionKind;
 
 typedef enum WfEventKind
@@ -58,6 +59,11 @@ typedef enum WfEventKind
 	WF_EVENT_CALLBACK,
 	WF_EVENT_AFTER, /* after an interval */
 	WF_EVENT_UNTIL, /* until a timestamp */
+	WF_EVENT_EVERY, /* again and again, after an interval; of handlers only */
+	WF_EVENT_MESSAGE,
+	WF_EVENT_SIGNAL,
+	WF_EVENT_CONDITION,	 /* a predicate over the data becomes true */
+	WF_EVENT_ESCALATION, /* of handlers of scopes only */
 } WfEventKind;
 
 /*
@@ -99,9 +105,13 @@ typedef struct WfHttpAction
 typedef struct WfEvent
 {
 	WfEventKind	 kind;
-	WfDuration	 after;
+	WfDuration	 after; /* of EVERY too */
+	int			 times; /* of EVERY: how many beats; 0: no end */
 	WfTemplate	*until; /* renders to a text that timestamptz_in reads */
-	WfPredicate *when;	/* NULL: always wait */
+	const char	*name;	/* of a message or signal; the code of an escalation, or "*" */
+	WfTemplate	*key;	/* of a message; NULL: none */
+	WfPredicate *condition;
+	WfPredicate *when; /* NULL: always wait */
 } WfEvent;
 
 typedef struct WfCancelAction /* the request that asks the called service to stop */
@@ -113,6 +123,19 @@ typedef struct WfCancelAction /* the request that asks the called service to sto
 	WfHttpAction *http;
 	WfDuration	  timeout; /* how long the confirming callback is waited for; absent: 30 s */
 } WfCancelAction;
+
+typedef struct WfSend /* throws an event */
+{
+	WfEventKind kind; /* MESSAGE, SIGNAL or ESCALATION */
+	const char *name;
+	WfTemplate *data; /* NULL: none */
+	/* of a message only */
+	WfTemplate *key;		/* NULL: none */
+	WfTemplate *message_id; /* NULL: none */
+	WfTemplate *instance;	/* NULL: any */
+	WfDuration	ttl;
+	bool		to_all;
+} WfSend;
 
 typedef struct WfTargets /* where a token goes on: a token enters each of these steps */
 {
@@ -139,15 +162,17 @@ typedef struct WfEntry
 	 * codes.
 	 */
 	WfEvent event;
-	/* the rest is for handlers only */
+	/* the next four are for handlers only */
 	bool		 any;	   /* the entry has "*" */
 	uint32		 outcomes; /* bits (1 << WfOutcome) */
 	const char **codes;	   /* error codes, or classes of status codes: see wf_code_names */
 	int			 ncodes;
 	/* the handler interrupts the visit; otherwise its token is an additional one */
-	bool		interrupt;
-	WfTemplate *save; /* for an event; NULL: nothing to save */
+	bool interrupt; /* of handlers only */
+	/* Of `first_of`, and of handlers by events: NULL: nothing to save. Where it leads to. */
+	WfTemplate *save;
 	WfTargets	next;
+	int			beat; /* of EVERY: which of the repeating entries of the step it is, from 0 */
 } WfEntry;
 
 typedef enum WfRouteKind
@@ -221,8 +246,12 @@ typedef struct WfStep
 	bool			ignore_cancel;
 	bool			async;
 	WfEntry		   *entries; /* what the step waits for, then its handlers; rows count them from 1 */
-	int				nwaits;	 /* how many entries it waits for */
+	int				nwaits;	 /* how many entries it waits for: several are `first_of` */
 	int				nentries;
+	bool			first_of;	 /* the entry that happens says where to go on; none is open: `route` */
+	int				nsubscribed; /* how many entries are messages, signals or conditions */
+	int				nbeats;		 /* how many entries are EVERY */
+	WfSend		   *send;
 	WfJoin			join;
 	int				inner; /* of WF_ACTION_STEPS: its list of steps; else 0 */
 	/* Fields of the scope that it is, as an object template; NULL: none. */
@@ -242,14 +271,31 @@ typedef struct WfStep
 static inline bool
 wf_is_clock(WfEventKind kind)
 {
-	return kind == WF_EVENT_AFTER || kind == WF_EVENT_UNTIL;
+	return kind == WF_EVENT_AFTER || kind == WF_EVENT_UNTIL || kind == WF_EVENT_EVERY;
 }
 
-/* The event that a step waits for; NONE: it does not wait. */
+/* What rows know of: they come from outside, or from the data. */
+static inline bool
+wf_is_subscribed(WfEventKind kind)
+{
+	return kind == WF_EVENT_MESSAGE || kind == WF_EVENT_SIGNAL || kind == WF_EVENT_CONDITION;
+}
+
+/* The event that a step waits for, of `first_of` the first one; NONE: it does not wait. */
 static inline WfEventKind
 wf_step_waits_for(const WfStep *step)
 {
 	return step->nwaits > 0 ? step->entries[0].event.kind : WF_EVENT_NONE;
+}
+
+/* The entry by which the step waits for a callback, or -1. */
+static inline int
+wf_step_callback_entry(const WfStep *step)
+{
+	for (int i = 0; i < step->nwaits; i++)
+		if (step->entries[i].event.kind == WF_EVENT_CALLBACK)
+			return i;
+	return -1;
 }
 
 typedef struct WfStepList /* a list of steps: routes of its steps do not leave it */
@@ -268,6 +314,14 @@ typedef struct WfStepList /* a list of steps: routes of its steps do not leave i
  */
 #define WF_PROCESS_STEP "(process)"
 
+typedef struct WfStartOn /* a message that starts an instance */
+{
+	const char *message;
+	const char *key; /* NULL: none */
+	WfTemplate *business_key;
+	int			step; /* where it begins */
+} WfStartOn;
+
 typedef struct WfDefinition
 {
 	const char	 *description; /* NULL: none */
@@ -276,8 +330,11 @@ typedef struct WfDefinition
 	int			  nsteps;
 	WfStepList	 *lists; /* the first list is that of the process itself */
 	int			  nlists;
-	int			  start;		/* where an instance begins: the start of the first list */
-	int			  process_step; /* the step WF_PROCESS_STEP; -1: there is none */
+	int			  start;		  /* where an instance begins: the start of the first list */
+	int			  process_step;	  /* the step WF_PROCESS_STEP; -1: there is none */
+	bool		  has_conditions; /* a step has an entry of that kind */
+	WfStartOn	 *starts;
+	int			  nstarts;
 	WfRetry		  retry;		/* for steps that have none of their own */
 	WfWarnWaiting warn_waiting; /* for steps that have none of their own */
 	bool		  has_retention;
