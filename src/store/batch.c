@@ -22,7 +22,6 @@
 #include "store/query.h"
 
 static WfQuery q_lock_wait = {.nargs = 1, .argtypes = {INT8ARRAYOID}};
-static WfQuery q_lock_one = {.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery q_lock_skip = {.nargs = 1, .argtypes = {INT8ARRAYOID}};
 static WfQuery q_look = {.nargs = 1, .argtypes = {INT8ARRAYOID}};
 static WfQuery q_living = {
@@ -60,7 +59,6 @@ prepare_batch_queries(void)
 		return;
 	q_lock_wait.sql = wf_table_select(instance, "workflow_data.instance t WHERE t.instance = ANY ($1) "
 												"ORDER BY t.instance FOR NO KEY UPDATE OF t");
-	q_lock_one.sql = wf_table_select(instance, "workflow_data.instance t WHERE t.instance = $1 FOR NO KEY UPDATE OF t");
 	q_lock_skip.sql = wf_table_select(instance, "workflow_data.instance t WHERE t.instance = ANY ($1) "
 												"FOR NO KEY UPDATE OF t SKIP LOCKED");
 	q_look.sql = wf_table_select(instance, "workflow_data.instance t WHERE t.instance = ANY ($1)");
@@ -312,12 +310,11 @@ int
 wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	bool		  one = n == 1 && lock == WF_LOCK_WAIT; /* no array to be sorted */
-	Datum		  values[1] = {one ? Int64GetDatum(ids[0]) : wf_int64_array(ids, n)};
+	Datum		  values[1] = {wf_int64_array(ids, n)};
 	uint64		  rows;
 	int			  added;
 
-	rows = wf_query_run(one ? &q_lock_one : lock_queries[lock], values, NULL);
+	rows = wf_query_run(lock_queries[lock], values, NULL);
 	if (rows > 0 && lock != WF_LOCK_NONE)
 		wf_wakeup_locked();
 	added = read_instances(batch, rows);
