@@ -322,7 +322,7 @@ check_serial_step(const WfAttachment *wanted, const WfDefinition *def)
 				errmsg("process \"%s\" has no step \"%s\"", wanted->process, wanted->serial_step),
 				perhaps != NULL ? errhint("%s", perhaps) : 0);
 	}
-	if (wf_step_waits_for(&def->steps[step]) != WF_EVENT_CALLBACK)
+	if (wf_step_callback_entry(&def->steps[step]) < 0)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("step \"%s\" of process \"%s\" does not wait for a callback", wanted->serial_step,
 					   wanted->process),

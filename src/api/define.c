@@ -176,6 +176,23 @@ lock_process(Draft *draft, Oid caller)
 
 /* ---- the version ---- */
 
+/* Events other than callbacks and clocks are read, and not carried out yet. */
+static void
+refuse_events(const Draft *draft, const WfDefinition *def)
+{
+	for (int i = 0; i < def->nsteps; i++)
+	{
+		const WfStep *step = &def->steps[i];
+
+		if (step->nsubscribed > 0 || step->nbeats > 0 || step->first_of || step->send != NULL ||
+			wf_step_callback_handler(step) >= 0)
+			ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("definition of process \"%s\" has events that are not supported yet", draft->name),
+					errdetail("Step \"%s\" has.", step->name),
+					errhint("docs/reference.md lists the limits of this version."));
+	}
+}
+
 /*
  * Check the draft; throws if it has faults. Returns the warnings, which are told once the version
  * is stored.
@@ -183,12 +200,13 @@ lock_process(Draft *draft, Oid caller)
 static WfIssues
 check(const Draft *draft)
 {
-	WfIssues warnings = {0};
-	WfIssues issues = {.warnings = &warnings};
+	WfIssues	  warnings = {0};
+	WfIssues	  issues = {.warnings = &warnings};
+	WfDefinition *def = wf_check_definition(draft->json, draft->owner, draft->search_path, &issues);
 
-	wf_check_definition(draft->json, draft->owner, draft->search_path, &issues);
 	if (issues.n > 0)
 		wf_issues_report(draft->name, &issues);
+	refuse_events(draft, def);
 	return warnings;
 }
 

@@ -241,17 +241,19 @@ delete_grants(const Grant *grant)
 	return deleted;
 }
 
-/* Check that the latest version has the step, and that it waits for a callback. */
+/* Check that the latest version has the step, and that there is something to complete or to send to it. */
 static void
 check_step(const Grant *grant)
 {
 	const WfProcess *process = wf_process_by_name(grant->process, 0, NULL);
 	int				 step = wf_target_step(process, grant->step);
 
-	if (wf_step_waits_for(&process->def->steps[step]) != WF_EVENT_CALLBACK)
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("step \"%s\" of process \"%s\" does not wait for a callback", grant->step, grant->process),
-				errhint("The privilege \"complete\" is for steps with \"wait\": true."));
+	if (!wf_step_hears(&process->def->steps[step]))
+		ereport(
+			ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			errmsg("step \"%s\" of process \"%s\" takes no callback, message or signal", grant->step, grant->process),
+			errhint(
+				"The privilege \"complete\" is for steps with \"wait\": true, or that wait for messages and signals or have handlers by them."));
 }
 
 /*
@@ -260,7 +262,7 @@ check_step(const Grant *grant)
  *
  * A later version need not have the step. Errors: 42704 for an unknown process or role, or a step
  * that the latest version does not have; 22023 for an unknown privilege, one that cannot be
- * given for a step, or a step that does not wait for a callback; 42501 without admin.
+ * given for a step, or a step to which nobody can send anything; 42501 without admin.
  */
 Datum
 workflow_grant_process(PG_FUNCTION_ARGS)

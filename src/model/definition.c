@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "model/event.h"
 #include "model/flow.h"
 #include "model/reader.h"
 #include "model/template_build.h"
@@ -188,6 +189,7 @@ static const WfReaderField step_fields[] = {
 	{"sql", read_sql, 0},
 	{"notify", read_notify, 0, false, WF_AT_ENTRY},
 	{"set", read_set, 0, false, WF_AT_ENTRY},
+	{"send", wf_read_send, 0, false, WF_AT_ENTRY},
 	{"call"},
 	{"steps", read_inner, 0},
 	{"local", read_local, 0, false, WF_AT_ENTRY},
@@ -207,27 +209,9 @@ static const WfReaderField step_fields[] = {
 	{"join", wf_read_join, offsetof(WfStep, join)},
 	{"next", wf_read_next, offsetof(WfStep, route), false, WF_AT_END},
 	{"choose", wf_read_choose, offsetof(WfStep, route), false, WF_AT_END},
-	{"first_of"},
+	{"first_of", wf_read_first_of, 0, false, WF_AFTER_ACTION},
 	{"end", wf_read_end, offsetof(WfStep, route), false, WF_AT_END},
 };
-
-/*
- * Add the routes that stand in parts which are not supported yet, lest the steps to which they lead
- * be called unreachable.
- */
-static void
-add_hidden_edges(WfReader *reader, const WfJson *node)
-{
-	for (int i = 0; i < node->n; i++)
-	{
-		const WfJson *member = node->items[i];
-
-		if (member->key && strcmp(member->key, "next") == 0 && member->type == WF_JSON_STRING)
-			wf_graph_add_edge(reader->graph, reader->step->index,
-							  wf_definition_step(&reader->graph->def, member->text));
-		add_hidden_edges(reader, member);
-	}
-}
 
 static void
 read_step_node(WfReader *reader, const WfJson *node, WfStep *step)
@@ -243,16 +227,8 @@ read_step_node(WfReader *reader, const WfJson *node, WfStep *step)
 	reader->node = node;
 	reader->mentioned = 0;
 	if (wf_read_object(reader, node, "a step", FIELDS(step_fields), step))
-	{
-		const WfJson *first_of = wf_json_member(node, "first_of");
-
 		wf_step_check(reader, node);
-		if (first_of)
-		{
-			add_hidden_edges(reader, first_of);
-			step->route.kind = WF_ROUTE_END;
-		}
-	}
+	wf_event_finish(&reader->graph->def, step);
 	reader->step = NULL;
 }
 
@@ -393,7 +369,7 @@ pass_warn_waiting_on(WfReader *reader, WfDefinition *def, const WfJson *node)
 	{
 		WfStep *step = &def->steps[i];
 
-		if (step->warn_waiting.given || wf_step_waits_for(step) != WF_EVENT_CALLBACK)
+		if (step->warn_waiting.given || wf_step_callback_entry(step) < 0)
 			continue;
 		step->warn_waiting = def->warn_waiting;
 		used = true;
@@ -464,7 +440,10 @@ wf_definition_compile(const char *json, WfReferences *references, WfIssues *issu
 	begin_process(graph, root);
 	wf_read_object(&reader, root, "a definition", FIELDS(definition_fields), &graph->def);
 	if (graph->def.nsteps > 0 && graph->def.process_step >= 0)
+	{
 		wf_step_check_process(&reader, root);
+		wf_event_finish(&graph->def, &graph->def.steps[graph->def.process_step]);
+	}
 	if (graph->def.data == NULL)
 		graph->def.data = wf_jsonb_empty_object();
 	if (graph->def.retry.given)

@@ -298,6 +298,30 @@ wf_step_callback_entry(const WfStep *step)
 	return -1;
 }
 
+/* The handler of the step that begins by a callback, or -1. It has none if it waits for one itself. */
+static inline int
+wf_step_callback_handler(const WfStep *step)
+{
+	for (int i = step->nwaits; i < step->nentries; i++)
+		if (step->entries[i].event.kind == WF_EVENT_CALLBACK)
+			return i;
+	return -1;
+}
+
+/* Can something that is sent to it, or completes it, happen to a visit of the step? */
+static inline bool
+wf_step_hears(const WfStep *step)
+{
+	for (int i = 0; i < step->nentries; i++)
+	{
+		WfEventKind kind = step->entries[i].event.kind;
+
+		if (kind == WF_EVENT_CALLBACK || kind == WF_EVENT_MESSAGE || kind == WF_EVENT_SIGNAL)
+			return true;
+	}
+	return false;
+}
+
 typedef struct WfStepList /* a list of steps: routes of its steps do not leave it */
 {
 	int	 parent; /* the step that contains the list; -1: the process does */

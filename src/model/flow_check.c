@@ -82,7 +82,8 @@ check_reached(const WfGraph *graph, const bool *reached, WfIssues *issues)
 		/* the way there may be one that could not be read */
 		if (wf_graph_is_unread(graph, i))
 			continue;
-		wf_json_issue(issues, graph->nodes[i], "Lead to it with \"next\", \"choose\" or \"catch\", or leave it out.",
+		wf_json_issue(issues, graph->nodes[i],
+					  "Lead to it with \"next\", \"choose\", \"first_of\" or \"catch\", or leave it out.",
 					  "nothing leads to this step");
 	}
 }
@@ -129,21 +130,40 @@ typedef struct Loops
 {
 	const WfDefinition *def;
 	const WfComponents *components;
-	bool			   *slow; /* components in which some step takes time */
-	bool			   *left; /* steps from which tokens come to an end, or to a step that takes time */
+	bool				conditions; /* waiting for a condition takes time, too */
+	bool			   *slow;		/* components in which some step takes time */
+	bool			   *left;		/* steps from which tokens come to an end, or to a step that takes time */
 } Loops;
 
-static bool is_pure_list(const WfDefinition *def, const WfStepList *list);
+static bool is_pure_list(const Loops *loops, const WfStepList *list);
+
+/* Does a token rest at the step? It does not if it finds a condition true that it waits for. */
+static bool
+rests(const Loops *loops, const WfStep *step)
+{
+	for (int i = 0; i < step->nwaits && !loops->conditions; i++)
+	{
+		if (step->entries[i].event.kind == WF_EVENT_CONDITION)
+			return false;
+	}
+	return step->nwaits > 0 || step->first_of || step->async;
+}
 
 /* Does every token pass the step within one transaction? */
 static bool
-is_pure(const WfDefinition *def, const WfStep *step)
+is_pure(const Loops *loops, const WfStep *step)
 {
-	if (wf_step_waits_for(step) != WF_EVENT_NONE || step->async || step->success != NULL)
+	if (rests(loops, step) || step->success != NULL)
 		return false;
-	if (step->action == WF_ACTION_STEPS)
-		return step->inner > 0 && is_pure_list(def, &def->lists[step->inner]);
-	return step->action == WF_ACTION_NONE || step->action == WF_ACTION_SET;
+	switch (step->action)
+	{
+		case WF_ACTION_STEPS:
+			return step->inner > 0 && is_pure_list(loops, &loops->def->lists[step->inner]);
+		case WF_ACTION_SEND:
+			return step->send->message_id == NULL;
+		default:
+			return step->action == WF_ACTION_NONE || step->action == WF_ACTION_SET;
+	}
 }
 
 /* Does a token fail if no branch is true? */
@@ -162,13 +182,13 @@ may_choose_nothing(const WfRoute *route)
 
 /* Does every token pass the list at once, up to its end? */
 static bool
-is_pure_list(const WfDefinition *def, const WfStepList *list)
+is_pure_list(const Loops *loops, const WfStepList *list)
 {
 	for (int i = list->first; i < list->first + list->n; i++)
 	{
-		const WfStep *step = &def->steps[i];
+		const WfStep *step = &loops->def->steps[i];
 
-		if (!is_pure(def, step) || step->join.kind != WF_JOIN_NONE || may_choose_nothing(&step->route) ||
+		if (!is_pure(loops, step) || step->join.kind != WF_JOIN_NONE || may_choose_nothing(&step->route) ||
 			step->route.kind == WF_ROUTE_ERROR || step->route.kind == WF_ROUTE_ABORT)
 			return false;
 	}
@@ -210,6 +230,18 @@ leaves_split(const Loops *loops, const WfRoute *route)
 	return always || other || may_choose_nothing(route);
 }
 
+/* Does some event lead out, of those of which one happens? */
+static bool
+leaves_first_of(const Loops *loops, const WfStep *step)
+{
+	for (int i = 0; i < step->nwaits; i++)
+	{
+		if (all_left(loops, &step->entries[i].next))
+			return true;
+	}
+	return false;
+}
+
 /*
  * Do tokens leave the step for an end, or for a step that takes time? A join takes time if its
  * tokens come from steps that do.
@@ -220,10 +252,12 @@ leaves(const Loops *loops, int index)
 	const WfStep  *step = &loops->def->steps[index];
 	const WfRoute *route = &step->route;
 
-	if (!is_pure(loops->def, step) || step->join.kind == WF_JOIN_COUNT)
+	if (!is_pure(loops, step) || step->join.kind == WF_JOIN_COUNT)
 		return true;
 	if (step->join.kind == WF_JOIN_ALL && loops->slow[loops->components->of[index]])
 		return true;
+	if (step->first_of)
+		return leaves_first_of(loops, step);
 	switch (route->kind)
 	{
 		case WF_ROUTE_NEXT:
@@ -278,56 +312,71 @@ find_left(const WfGraph *graph, const WfWays *in_lists, Loops *loops)
 	pfree(pending);
 }
 
+/* The first of these steps that is not left, or -1. */
+static int
+first_not_left(const Loops *loops, const WfTargets *targets)
+{
+	for (int i = 0; i < targets->n; i++)
+	{
+		if (!loops->left[targets->steps[i]])
+			return targets->steps[i];
+	}
+	return -1;
+}
+
 /* Of a step that is not left, a step to which it leads and that is not left either. */
 static int
 next_not_left(const Loops *loops, int index)
 {
-	const WfRoute *route = &loops->def->steps[index].route;
+	const WfStep *step = &loops->def->steps[index];
+	int			  next = first_not_left(loops, &step->route.next);
 
-	for (int i = 0; i < route->next.n; i++)
-	{
-		if (!loops->left[route->next.steps[i]])
-			return route->next.steps[i];
-	}
-	for (int b = 0; b < route->nbranches; b++)
-	{
-		for (int i = 0; i < route->branches[b].next.n; i++)
-		{
-			if (!loops->left[route->branches[b].next.steps[i]])
-				return route->branches[b].next.steps[i];
-		}
-	}
-	return index;
+	for (int b = 0; next < 0 && b < step->route.nbranches; b++)
+		next = first_not_left(loops, &step->route.branches[b].next);
+	for (int e = 0; next < 0 && e < step->nwaits; e++)
+		next = first_not_left(loops, &step->entries[e].next);
+	return next >= 0 ? next : index;
 }
 
-static void
-check_left(const WfGraph *graph, const WfWays *in_lists, const bool *reached, WfIssues *issues)
+/*
+ * Tell of a loop that tokens never leave, and in which they never rest. Returns false if there is
+ * one. Whether a condition makes them rest is known only while they run, so a loop with no other
+ * rest is allowed; of that, tell with a warning.
+ */
+static bool
+check_left(const WfGraph *graph, const WfWays *in_lists, const bool *reached, bool conditions, WfIssues *issues)
 {
 	int			 n = graph->def.nsteps;
 	WfComponents components = wf_ways_components(in_lists, n);
 	Loops		 loops = {.def = &graph->def,
 						  .components = &components,
+						  .conditions = conditions,
 						  .slow = palloc0(n * sizeof(bool)),
 						  .left = palloc0(n * sizeof(bool))};
 	int			 stuck = 0;
 
 	for (int i = 0; i < n; i++)
 	{
-		if (!is_pure(&graph->def, &graph->def.steps[i]))
+		if (!is_pure(&loops, &graph->def.steps[i]))
 			loops.slow[components.of[i]] = true;
 	}
 	find_left(graph, in_lists, &loops);
 	while (stuck < n && (loops.left[stuck] || !reached[stuck]))
 		stuck++;
-	if (stuck < n)
-	{
-		/* after n steps the token is in the loop itself */
-		for (int i = 0; i < n; i++)
-			stuck = next_not_left(&loops, stuck);
+	if (stuck == n)
+		return true;
+	/* after n steps the token is in the loop itself */
+	for (int i = 0; i < n; i++)
+		stuck = next_not_left(&loops, stuck);
+	if (conditions)
 		wf_json_issue(issues, graph->nodes[stuck],
 					  "In a loop some step has to wait, to call out, or to lead out of it.",
 					  "is in a loop that never ends");
-	}
+	else
+		wf_json_warning(issues, graph->nodes[stuck],
+						"See to it that a condition in it becomes false, or that it waits for something else as well.",
+						"is in a loop that goes on for as long as its conditions are true");
+	return false;
 }
 
 /* ---- branches that run into each other ---- */
@@ -412,7 +461,7 @@ check_siblings(const WfGraph *graph, WfIssues *issues)
 			check_fork(&siblings, i, &step->route.next);
 		for (int b = 0; step->route.kind == WF_ROUTE_CHOOSE && b < step->route.nbranches; b++)
 			check_fork(&siblings, i, &step->route.branches[b].next);
-		for (int e = step->nwaits; e < step->nentries; e++)
+		for (int e = 0; e < step->nentries; e++)
 			check_fork(&siblings, i, &step->entries[e].next);
 	}
 }
@@ -425,7 +474,8 @@ wf_flow_check(WfGraph *graph, WfIssues *issues)
 	bool  *reached = find_reached(graph, &ways);
 
 	check_reached(graph, reached, issues);
-	check_left(graph, &in_lists, reached, issues);
+	if (check_left(graph, &in_lists, reached, true, issues) && graph->def.has_conditions && issues->warnings != NULL)
+		(void) check_left(graph, &in_lists, reached, false, issues);
 	check_siblings(graph, issues);
 	check_uses(graph, &ways, reached, issues);
 	pfree(reached);

@@ -342,9 +342,18 @@ count_route(const int64 *tokens, const WfRoute *route)
 	return most;
 }
 
+/* How often can a handler that does not interrupt begin? */
+static int64
+count_begins(const WfEvent *event)
+{
+	if (event->kind == WF_EVENT_EVERY && event->times > 0)
+		return event->times;
+	return event->kind == WF_EVENT_AFTER || event->kind == WF_EVENT_UNTIL ? 1 : MANY;
+}
+
 /*
  * How many tokens can a token at this step become, of those that are counted in `tokens`? It goes on
- * by its route or by a handler that interrupts, and others begin beside.
+ * by its route, an event that it waits for, or a handler that interrupts; and others begin beside.
  */
 static int64
 count_step(const int64 *tokens, const WfStep *step)
@@ -352,14 +361,16 @@ count_step(const int64 *tokens, const WfStep *step)
 	int64 most = count_route(tokens, &step->route);
 	int64 beside = 0;
 
-	for (int i = step->nwaits; i < step->nentries; i++)
+	for (int i = 0; i < step->nentries; i++)
 	{
-		int64 n = count_targets(tokens, &step->entries[i].next);
+		const WfEntry *entry = &step->entries[i];
+		int64		   n = count_targets(tokens, &entry->next);
 
-		if (step->entries[i].interrupt)
+		if (i < step->nwaits || entry->interrupt)
 			most = Max(most, n);
-		else
-			beside += n;
+		else if (n > 0)
+			beside =
+				n > MANY / count_begins(&entry->event) ? MANY : Min(beside + n * count_begins(&entry->event), MANY);
 	}
 	return Min(most + beside, MANY);
 }
@@ -405,7 +416,7 @@ all_lead(const WfDefinition *def)
 			if (step->route.branches[b].next.n == 0)
 				return false;
 		}
-		for (int e = step->nwaits; e < step->nentries; e++)
+		for (int e = step->first_of ? 0 : step->nwaits; e < step->nentries; e++)
 		{
 			if (step->entries[e].next.n == 0)
 				return false;

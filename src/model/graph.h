@@ -30,8 +30,8 @@ typedef struct WfGraph
 	int			  *by_name; /* indexes of steps, sorted by name */
 	const WfJson **nodes;	/* the JSON of each step, while it is read */
 	/*
-	 * Ways that the definition's structs do not hold: of parts that are not supported yet, or
-	 * misspelt ones as they were meant. While the definition is read.
+	 * Ways that the definition's structs do not hold: misspelt ones as they were meant. While the
+	 * definition is read.
 	 */
 	WfEdge *edges;
 	int		nedges;

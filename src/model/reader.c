@@ -73,6 +73,40 @@ static const struct
 	{"code", "error"},	 {"reason", "message"},
 };
 
+/* Keys that belong elsewhere: what to write instead. */
+static const struct
+{
+	const char *key;
+	const char *what; /* the object in which they are not known */
+	const char *hint;
+} misplaced[] = {
+	{"every", "\"wait\"", "A handler in \"catch\" begins again and again; a wait ends with its first event."},
+	{"every", "a \"first_of\" entry",
+	 "A handler in \"catch\" begins again and again; a wait ends with its first event."},
+	{"escalation", "\"wait\"", "Escalations are caught by \"catch\" of a step with \"steps\", or of the process."},
+	{"escalation", "a \"first_of\" entry",
+	 "Escalations are caught by \"catch\" of a step with \"steps\", or of the process."},
+	{"next", "\"wait\"",
+	 "Where the step goes stands beside \"wait\"; several events with a \"next\" each are \"first_of\"."},
+	{"save", "\"wait\"", "It stands beside \"wait\"."},
+	{"interrupt", "\"wait\"", "It is for handlers in \"catch\"."},
+	{"interrupt", "a \"first_of\" entry", "It is for handlers in \"catch\"; here the first event ends the wait."},
+	{"on", "a \"first_of\" entry", "Outcomes and error codes are caught by \"catch\"."},
+	{"when", "a \"catch\" entry",
+	 "A handler has no condition of its own: branch in the step that it leads to, with \"choose\"."},
+};
+
+static const char *
+misplaced_hint(const char *key, const char *what)
+{
+	for (int i = 0; i < lengthof(misplaced); i++)
+	{
+		if (strcmp(misplaced[i].key, key) == 0 && strcmp(misplaced[i].what, what) == 0)
+			return misplaced[i].hint;
+	}
+	return NULL;
+}
+
 /* Are there routes in objects with these fields? */
 static bool
 has_routes(const WfReaderField *fields, int nfields)
@@ -121,29 +155,30 @@ field_meant(const char *word, const WfReaderField *fields, int nfields)
 	return wf_issue_nearest(word, fields, nfields, field_key_at);
 }
 
+static const char *
+known_keys_hint(const char *what, const WfReaderField *fields, int nfields)
+{
+	StringInfoData known;
+
+	initStringInfo(&known);
+	for (int i = 0; i < nfields; i++)
+	{
+		if (fields[i].read != NULL)
+			appendStringInfo(&known, "%s%s", known.len > 0 ? ", " : "", fields[i].key);
+	}
+	return psprintf("The keys of %s are: %s.", what, known.data);
+}
+
 static void
 add_unknown_key(WfReader *reader, const WfJson *member, const char *what, const WfReaderField *fields, int nfields)
 {
 	int			near = -1;
-	const char *hint;
+	const char *hint = misplaced_hint(member->key, what);
 
-	if (!wf_issues_full(reader->issues))
-		near = field_meant(member->key, fields, nfields);
-	if (near >= 0)
-		hint = wf_issue_perhaps(fields[near].key, member->key);
-	else if (wf_issues_full(reader->issues))
-		hint = NULL;
-	else
+	if (hint == NULL && !wf_issues_full(reader->issues))
 	{
-		StringInfoData known;
-
-		initStringInfo(&known);
-		for (int i = 0; i < nfields; i++)
-		{
-			if (fields[i].read != NULL)
-				appendStringInfo(&known, "%s%s", known.len > 0 ? ", " : "", fields[i].key);
-		}
-		hint = psprintf("The keys of %s are: %s.", what, known.data);
+		near = field_meant(member->key, fields, nfields);
+		hint = near >= 0 ? wf_issue_perhaps(fields[near].key, member->key) : known_keys_hint(what, fields, nfields);
 	}
 	wf_json_issue(reader->issues, member, hint, "unknown key");
 	if (is_route(near >= 0 ? fields[near].key : NULL, fields, nfields))

@@ -127,9 +127,13 @@ extern void wf_read_cancel(WfReader *reader, const WfJson *node, void *target);
  * counted, which is not that of writing.
  */
 extern void wf_read_entries(WfStep *step, const WfJson *node);
-/* Read the wait and the handlers of a step into these places; the target is a WfStep. */
+/* Read what a step waits for, and its handlers, into these places; the target is a WfStep. */
 extern void wf_read_wait(WfReader *reader, const WfJson *node, void *target);
+extern void wf_read_first_of(WfReader *reader, const WfJson *node, void *target);
 extern void wf_read_catch(WfReader *reader, const WfJson *node, void *target);
+
+/* Read `send`; the target is a WfStep. */
+extern void wf_read_send(WfReader *reader, const WfJson *node, void *target);
 
 /*
  * Is it a status such as "404" or "5xx", as written in lists of errors? Adds an issue for those of

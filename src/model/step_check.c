@@ -6,11 +6,12 @@
  */
 #include "postgres.h"
 
+#include "model/event.h"
 #include "model/reader.h"
 #include "model/variable.h"
 
-static const char *const action_keys[] = {"http", "sql", "notify", "set", "call", "steps"};
-static const char *const route_keys[] = {"next", "choose", "first_of", "end"};
+static const char *const action_keys[] = {"http", "sql", "notify", "set", "send", "call", "steps"};
+static const char *const route_keys[] = {"next", "choose", "end"};
 
 /* Of keys that exclude each other, an issue names the first two that are there. */
 static void
@@ -39,6 +40,20 @@ handler_node(const WfStep *step, const WfJson *node, int entry)
 	return wf_json_member(node, "catch")->items[entry - step->nwaits];
 }
 
+/* May the step wait for a callback? What could not be read has its own issue, and may be one. */
+static bool
+may_wait_for_callback(const WfStep *step, const WfJson *node)
+{
+	if (wf_json_member(node, "wait") == NULL && wf_json_member(node, "first_of") == NULL)
+		return false;
+	for (int i = 0; i < step->nwaits; i++)
+	{
+		if (step->entries[i].event.kind == WF_EVENT_CALLBACK || step->entries[i].event.kind == WF_EVENT_NONE)
+			return true;
+	}
+	return step->nwaits == 0;
+}
+
 /*
  * Check keys about outside systems: only a callback can be late or need heartbeats, and only a
  * request can be cancelled by another one.
@@ -50,13 +65,10 @@ check_outside(WfReader *reader, const WfJson *node)
 	const WfJson *heartbeat = wf_json_member(node, "heartbeat");
 	const WfJson *warn_waiting = wf_json_member(node, "warn_waiting");
 	const WfJson *cancel = wf_json_member(node, "cancel");
-	bool		  event = wf_json_member(node, "wait") || wf_json_member(node, "first_of");
-	/* an event that could not be read has its own issue */
-	bool no_callback = !event || wf_is_clock(wf_step_waits_for(step));
+	bool		  no_callback = !may_wait_for_callback(step, node);
 
 	if (warn_waiting && no_callback)
-		wf_json_issue(reader->issues, warn_waiting,
-					  "It is for waits for a callback, since a clock is never late: give the step \"wait\": true.",
+		wf_json_issue(reader->issues, warn_waiting, "It is for waits for a callback: give the step \"wait\": true.",
 					  "there is no callback to wait for");
 	if (heartbeat && no_callback)
 		wf_json_issue(reader->issues, heartbeat,
@@ -84,6 +96,9 @@ takes_no_time(const WfReader *reader, const WfJson *node)
 		if (wf_json_member(node, later[i]) != NULL)
 			return false;
 	}
+	/* what has an identity is sent by an executor */
+	if (reader->step->send != NULL && reader->step->send->message_id != NULL)
+		return false;
 	return !wf_vocabulary_has_attempts(node) && !reader->step->async;
 }
 
@@ -174,15 +189,17 @@ warn_of_outcomes(WfReader *reader, const WfJson *node)
 static void
 warn_of_variables(WfReader *reader, const WfJson *node)
 {
-	bool callback = wf_json_member(node, "wait") != NULL && !wf_is_clock(wf_step_waits_for(reader->step));
+	const WfStep *step = reader->step;
+	bool		  first_of = wf_json_member(node, "first_of") != NULL;
+	bool		  waits = wf_json_member(node, "wait") != NULL && !wf_is_clock(wf_step_waits_for(step));
 
-	if ((reader->mentioned & WF_VAR_BIT(WF_VAR_CALLBACK_URL)) != 0 && !callback &&
-		wf_json_member(node, "first_of") == NULL)
+	if ((reader->mentioned & WF_VAR_BIT(WF_VAR_CALLBACK_URL)) != 0 && !may_wait_for_callback(step, node) &&
+		wf_step_callback_handler(step) < 0)
 		wf_json_warning(reader->issues, node,
 						"The URL is good for the visit that it was made in: give that step \"wait\": true.",
 						"\"$callback_url\" is of no use: the step does not wait for a callback");
-	if ((reader->mentioned & WF_VAR_BIT(WF_VAR_RESULT)) != 0 && !callback && !wf_vocabulary_has_attempts(node) &&
-		wf_json_member(node, "first_of") == NULL)
+	if ((reader->mentioned & WF_VAR_BIT(WF_VAR_RESULT)) != 0 && !waits && !first_of &&
+		!wf_vocabulary_has_attempts(node) && !wf_vocabulary_has_reply(node))
 		wf_json_warning(reader->issues, node,
 						"It is of this very visit; what an earlier step brought is kept by that step's \"save\".",
 						"\"$result\" says nothing: the step neither calls out nor waits for a callback");
@@ -251,12 +268,13 @@ check_action(WfReader *reader, const WfJson *node)
 {
 	const WfJson *retry = wf_json_member(node, "retry");
 	bool		  has_reply = wf_vocabulary_has_reply(node);
+	bool		  has_attempts = has_reply && wf_json_member(node, "send") == NULL;
 
 	if (!has_reply && wf_json_member(node, "save_reply"))
 		wf_json_issue(reader->issues, wf_json_member(node, "save_reply"),
-					  "Only \"http\" and \"sql\" have a reply; \"save\" keeps what a callback brings.",
+					  "Only \"http\", \"sql\" and \"send\" have a reply; \"save\" keeps what a callback brings.",
 					  "there is no action whose reply could be saved");
-	if (!has_reply && retry)
+	if (!has_attempts && retry)
 		wf_json_issue(reader->issues, retry, "Only \"http\" and \"sql\" are tried again.",
 					  "there is no action that could be tried again");
 	if (retry && retry->type == WF_JSON_OBJECT)
@@ -276,6 +294,7 @@ wf_step_check(WfReader *reader, const WfJson *node)
 {
 	check_at_most_one(reader, node, FIELDS(action_keys), "has more than one action",
 					  "A step does one thing: make a step of each.");
+	wf_event_check(reader, node);
 	check_at_most_one(reader, node, FIELDS(route_keys), "has more than one way to go on",
 					  "A step has one of \"next\", \"choose\" and \"end\".");
 	if (wf_json_member(node, "steps") != NULL)
@@ -326,6 +345,7 @@ void
 wf_step_check_process(WfReader *reader, const WfJson *root)
 {
 	reader->step = &reader->graph->def.steps[reader->graph->def.process_step];
+	wf_event_check_handlers(reader, root);
 	check_classes(reader, root);
 	warn_of_outcomes(reader, root);
 	warn_of_cancelled(reader, root);

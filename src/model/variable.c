@@ -71,7 +71,7 @@ wf_variable_by_name(const char *name, int len)
 static const char *
 offered_name_at(const void *all, int i)
 {
-	return i == WF_VAR_EVENT || i == WF_VAR_ITEM || i == WF_VAR_INDEX ? NULL : wf_issue_name_at(all, i);
+	return i == WF_VAR_ITEM || i == WF_VAR_INDEX ? NULL : wf_issue_name_at(all, i);
 }
 
 static const char *

@@ -28,7 +28,7 @@ wf_vocabulary_has_reply(const WfJson *step)
 bool
 wf_vocabulary_has_attempts(const WfJson *step)
 {
-	static const char *const keys[] = {"http", "sql", "notify", "call", "steps", "each", "send"};
+	static const char *const keys[] = {"http", "sql", "notify", "call", "steps", "each"};
 
 	return wf_json_has_one_of(step, FIELDS(keys));
 }
@@ -38,7 +38,7 @@ check_reply(WfReader *reader, const WfJson *node)
 {
 	if (!wf_vocabulary_has_reply(reader->node))
 		wf_json_issue(reader->issues, node, keep_hint,
-					  "\"$reply\" is never there: the step has no \"http\" or \"sql\" that is answered");
+					  "\"$reply\" is never there: the step has no \"http\", \"sql\" or \"send\" that is answered");
 	else if (reader->moment == WF_AT_ENTRY)
 		wf_json_issue(reader->issues, node, keep_hint, "\"$reply\" is never there: the action is yet to be answered");
 }
@@ -50,6 +50,21 @@ check_result(WfReader *reader, const WfJson *node)
 		return;
 	wf_json_issue(reader->issues, node, reader->moment == WF_AT_ENTRY ? keep_hint : "Before the end there is $reply.",
 				  "\"$result\" is never there: the visit has not ended yet");
+}
+
+static void
+check_event(WfReader *reader, const WfJson *node)
+{
+	static const char *const waits[] = {"wait", "first_of"};
+	static const char		 hint[] =
+		"It is there at the end of a step that waits, in \"success\", \"save\" and the route, and in the \"save\" of a handler; the steps of a handler see it as $caught.event.";
+
+	if (reader->moment == WF_BY_HANDLER)
+		return;
+	if (!wf_json_has_one_of(reader->node, FIELDS(waits)))
+		wf_json_issue(reader->issues, node, hint, "\"$event\" is never there: the step waits for nothing");
+	else if (reader->moment != WF_AT_END)
+		wf_json_issue(reader->issues, node, hint, "\"$event\" is never there: nothing has happened yet");
 }
 
 static void
@@ -77,7 +92,7 @@ check_variable(WfReader *reader, const WfJson *node, int variable)
 						  wf_variable_name(variable));
 			break;
 		case WF_VAR_EVENT:
-			wf_json_issue(reader->issues, node, NULL, "\"$event\" is not supported yet");
+			check_event(reader, node);
 			break;
 		default:
 			break;

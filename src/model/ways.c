@@ -69,7 +69,7 @@ wf_ways_in_lists(const WfDefinition *def)
 			add_targets(&ways, i, &step->route.next);
 		for (int b = 0; b < step->route.nbranches; b++)
 			add_targets(&ways, i, &step->route.branches[b].next);
-		for (int e = step->nwaits; e < step->nentries; e++)
+		for (int e = 0; e < step->nentries; e++)
 			add_targets(&ways, i, &step->entries[e].next);
 	}
 	wf_ways_sort(&ways, def->nsteps);

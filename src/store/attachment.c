@@ -188,12 +188,13 @@ wf_attachment_shows_start(const WfAttachment *attachment, const WfDefinition *de
 {
 	int			  start = def->start == def->process_step ? def->lists[def->steps[def->start].inner].start : def->start;
 	const WfStep *first = &def->steps[start];
+	int			  wait = wf_step_callback_entry(first);
 
-	if (attachment->serial_column == NULL || wf_step_waits_for(first) != WF_EVENT_CALLBACK)
+	if (attachment->serial_column == NULL || wait < 0)
 		return false;
 	if (attachment->serial_step != NULL)
 		return strcmp(attachment->serial_step, first->name) == 0;
-	return first->action == WF_ACTION_NONE && first->entries[0].event.when == NULL && !first->async;
+	return first->action == WF_ACTION_NONE && first->entries[wait].event.when == NULL && !first->async;
 }
 
 /*

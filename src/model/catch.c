@@ -1,12 +1,12 @@
 /*
- * events.c
- *		What a step waits for, and what it catches: events, outcomes, error codes.
+ * catch.c
+ *		What a step catches: outcomes, error codes, and events.
  */
 #include "postgres.h"
 
+#include "model/event.h"
 #include "model/reader.h"
 
-#define MAX_CATCHES		100
 #define MAX_CATCH_WORDS 100
 
 static const char *const outcome_names[] = {
@@ -37,108 +37,6 @@ wf_code_names(const char *word, const char *code, int http_status)
 	if (code != NULL && strcmp(word, code) == 0)
 		return true;
 	return http_status != 0 && word[0] == '0' + http_status / 100 && strcmp(word + 1, "xx") == 0;
-}
-
-/* ---- waits ---- */
-
-static void
-read_callback(WfReader *reader, const WfJson *node, void *target)
-{
-	WfEvent *event = target;
-	bool	 truth = true;
-
-	event->kind = WF_EVENT_CALLBACK;
-	wf_read_bool(reader, node, &truth);
-	if (!truth)
-		wf_json_issue(reader->issues, node, "Not to wait for a callback, leave it out.", "must be true");
-}
-
-static void
-read_after(WfReader *reader, const WfJson *node, void *target)
-{
-	WfEvent *event = target;
-
-	event->kind = WF_EVENT_AFTER;
-	wf_read_pause(reader, node, &event->after);
-}
-
-static void
-read_until(WfReader *reader, const WfJson *node, void *target)
-{
-	WfEvent *event = target;
-
-	event->kind = WF_EVENT_UNTIL;
-	wf_read_until(reader, node, &event->until);
-}
-
-static const WfReaderField event_fields[] = {
-	{"callback", read_callback},
-	{"after", read_after},
-	{"until", read_until},
-	{"when", wf_read_predicate, offsetof(WfEvent, when)},
-	{"message"},
-	{"key"},
-	{"signal"},
-	{"condition"},
-	{"task"},
-	{"topic"},
-};
-
-/* The keys of which one makes an object an event. */
-static const char *const event_keys[] = {
-	"callback", "after", "until", "message", "signal", "condition", "task", "topic",
-};
-
-static int
-count_members(const WfJson *node, const char *const *keys, int nkeys)
-{
-	int n = 0;
-
-	for (int i = 0; i < nkeys; i++)
-		n += wf_json_member(node, keys[i]) != NULL;
-	return n;
-}
-
-void
-wf_read_entries(WfStep *step, const WfJson *node)
-{
-	const WfJson *handlers = wf_json_member(node, "catch");
-
-	step->nwaits = wf_json_member(node, "wait") != NULL ? 1 : 0;
-	step->nentries = step->nwaits;
-	if (handlers != NULL && handlers->type == WF_JSON_ARRAY && handlers->n <= MAX_CATCHES)
-		step->nentries += handlers->n;
-	step->entries = palloc0(Max(step->nentries, 1) * sizeof(WfEntry));
-}
-
-void
-wf_read_wait(WfReader *reader, const WfJson *node, void *target)
-{
-	WfEvent *event = &((WfStep *) target)->entries[0].event;
-	int		 n;
-
-	if (node->type == WF_JSON_BOOL)
-	{
-		event->kind = WF_EVENT_CALLBACK;
-		if (!node->truth)
-			wf_json_issue(reader->issues, node, "Not to wait, leave it out.", "must be true or an event, not false");
-		return;
-	}
-	if (node->type != WF_JSON_OBJECT)
-	{
-		wf_json_issue(
-			reader->issues, node,
-			"Write true to wait for a callback, {\"after\": \"2 days\"} or {\"until\": \"2030-01-31 12:00\"}.",
-			"must be true or an event, not %s", wf_json_type_name(node->type));
-		return;
-	}
-	wf_read_object(reader, node, "\"wait\"", FIELDS(event_fields), event);
-	n = count_members(node, FIELDS(event_keys));
-	if (n == 0)
-		wf_json_issue(reader->issues, node, "Say \"callback\": true, \"after\": interval or \"until\": timestamp.",
-					  "names no event to wait for");
-	else if (n > 1)
-		wf_json_issue(reader->issues, node, "A step waits for one event.", "names more than one event");
 }
 
 /* ---- handlers ---- */
@@ -324,16 +222,18 @@ static const WfReaderField catch_fields[] = {
 	{"next", wf_read_targets, offsetof(WfEntry, next), true},
 	{"save", wf_read_changes, offsetof(WfEntry, save), false, WF_BY_HANDLER},
 	{"interrupt", wf_read_bool, offsetof(WfEntry, interrupt)},
-	{"callback"},
-	{"after", read_after, offsetof(WfEntry, event)},
-	{"until", read_until, offsetof(WfEntry, event)},
-	{"message"},
-	{"key"},
-	{"signal"},
-	{"condition"},
+	{"callback", wf_read_callback, offsetof(WfEntry, event)},
+	{"after", wf_read_after, offsetof(WfEntry, event)},
+	{"until", wf_read_event_until, offsetof(WfEntry, event)},
+	{"every", wf_read_every, offsetof(WfEntry, event)},
+	{"times", wf_read_times, offsetof(WfEntry, event)},
+	{"message", wf_read_message, offsetof(WfEntry, event)},
+	{"key", wf_read_key, offsetof(WfEntry, event.key)},
+	{"signal", wf_read_signal, offsetof(WfEntry, event)},
+	{"condition", wf_read_condition, offsetof(WfEntry, event)},
+	{"escalation", wf_read_escalation, offsetof(WfEntry, event)},
 	{"task"},
 	{"topic"},
-	{"when"},
 };
 
 static bool
@@ -374,6 +274,22 @@ check_shadow(WfReader *reader, const WfJson *node, const WfEntry *earlier, const
 	}
 }
 
+/* Is the escalation caught by an entry before it? Others do not stand in its way. */
+static void
+check_escalation_shadow(WfReader *reader, const WfJson *node, const WfEvent *earlier, const WfEvent *event)
+{
+	static const char hint[] = "The first entry that fits is taken: put the special ones first.";
+
+	if (event->kind != WF_EVENT_ESCALATION || earlier->kind != WF_EVENT_ESCALATION || event->name == NULL ||
+		earlier->name == NULL)
+		return;
+	if (strcmp(earlier->name, "*") == 0)
+		wf_json_issue(reader->issues, node, hint, "is never reached: an entry before it catches all escalations");
+	else if (strcmp(earlier->name, event->name) == 0)
+		wf_json_issue(reader->issues, node, hint, "the escalation \"%s\" is caught by an entry before it",
+					  wf_issue_clip(event->name));
+}
+
 /* Check that a handler catches either outcomes and errors, or one event. */
 static void
 check_catch_kind(WfReader *reader, const WfJson *node)
@@ -387,7 +303,7 @@ check_catch_kind(WfReader *reader, const WfJson *node)
 		{"save", "What has failed is $caught in the steps that the handler leads to: save it there with \"set\"."},
 	};
 	bool on = wf_json_member(node, "on") != NULL;
-	int	 events = count_members(node, FIELDS(event_keys));
+	int	 events = wf_event_count(node);
 
 	if (!on && events == 0)
 		wf_json_issue(reader->issues, node, "Name an outcome, an error code, a list of them, or \"*\".",
@@ -403,6 +319,25 @@ check_catch_kind(WfReader *reader, const WfJson *node)
 		if (member != NULL)
 			wf_json_issue(reader->issues, member, of_events[i].hint, "goes with an event only, such as \"after\"");
 	}
+	wf_event_check_keys(reader, node);
+}
+
+/* Check what only some steps can catch, or only in one way. */
+static void
+check_catch_event(WfReader *reader, const WfJson *node, const WfEntry *entry)
+{
+	const WfJson *every = wf_json_member(node, "every");
+	const WfJson *escalation = wf_json_member(node, "escalation");
+
+	if (every != NULL && entry->interrupt)
+		wf_json_issue(reader->issues, every, "Write \"interrupt\": false as well, or \"after\" in place of \"every\".",
+					  "what interrupts the step begins only once");
+	/* the process has "steps", too */
+	if (escalation != NULL && wf_json_member(reader->node, "steps") == NULL)
+		wf_json_issue(
+			reader->issues, escalation,
+			"They go to the scopes around the step that sends them: give the handler to a step with \"steps\", or to the process.",
+			"a step without \"steps\" catches no escalations");
 }
 
 static void
@@ -414,6 +349,7 @@ read_catch_entry(WfReader *reader, const WfJson *node, WfEntry *entry)
 	if (!wf_read_object(reader, node, "a \"catch\" entry", FIELDS(catch_fields), entry))
 		return;
 	check_catch_kind(reader, node);
+	check_catch_event(reader, node, entry);
 }
 
 void
@@ -427,10 +363,10 @@ wf_read_catch(WfReader *reader, const WfJson *node, void *target)
 		wf_reader_unread(reader);
 		return;
 	}
-	if (node->n > MAX_CATCHES)
+	if (node->n > WF_MAX_HANDLERS)
 	{
 		wf_reader_unread(reader);
-		wf_json_issue(reader->issues, node, NULL, "has more than %d entries", MAX_CATCHES);
+		wf_json_issue(reader->issues, node, NULL, "has more than %d entries", WF_MAX_HANDLERS);
 		return;
 	}
 	handlers = step->entries + step->nwaits;
@@ -441,7 +377,8 @@ wf_read_catch(WfReader *reader, const WfJson *node, void *target)
 		for (int j = 0; j < i; j++)
 		{
 			check_shadow(reader, node->items[i], &handlers[j], &handlers[i]);
-			if (handlers[j].any)
+			check_escalation_shadow(reader, node->items[i], &handlers[j].event, &handlers[i].event);
+			if (handlers[j].any && handlers[i].event.kind == WF_EVENT_NONE)
 				break;
 		}
 	}

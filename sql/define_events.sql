@@ -1,0 +1,63 @@
+-- Defining events: what steps wait for, catch and send, and what is accepted of it without a word.
+
+CREATE FUNCTION pg_temp.issues(definition json) RETURNS TABLE (path text, severity text, message text, hint text, step text) LANGUAGE sql AS $$
+    SELECT path, severity, message, hint, step FROM workflow.check(definition)
+$$;
+
+-- each event as a wait
+SELECT * FROM pg_temp.issues('{"steps": [
+    {"step": "a", "wait": {"message": "paid", "key": "${$.id}", "when": "$.dear"}, "success": "$event.data.ok == true", "save": {"by": "${$event.role}", "at": "${$event.at}", "paid": "${$result.response.sum}"}, "timeout": "2 days"},
+    {"step": "b", "wait": {"message": "shipped", "key": 17}, "choose": [{"when": "$event.kind == \"message\"", "next": "c"}, {"next": "d"}]},
+    {"step": "c", "wait": {"message": "any"}, "save": true},
+    {"step": "d", "wait": {"signal": "day closed"}, "save": {"day": "${$event.data.day ?? null}"}},
+    {"step": "e", "wait": {"condition": "$.approvals >= 2"}, "timeout": "1 day", "catch": [{"on": "TIMED_OUT", "next": "f"}]},
+    {"step": "f", "wait": true, "save": {"by": "${$event.role}"}}]}');
+-- the first of several, behind an action or without one; what is always open, and what need not be
+SELECT * FROM pg_temp.issues('{"steps": [
+    {"step": "ask", "notify": {"channel": "c", "payload": "${$callback_url ?? $serial_number}"}, "first_of": [
+        {"callback": true, "save": {"answer": "${$event.data}", "result": "${$result.response}"}, "next": "done"},
+        {"message": "refused", "key": "${$.id}", "next": ["tell", "note"]},
+        {"signal": "stop", "when": "$.can_stop", "next": "tell"},
+        {"condition": "$.withdrawn", "next": "done"},
+        {"until": "${$.deadline}", "next": "ask"},
+        {"after": "3 days", "next": "ask"}], "success": "$event.kind != \"callback\" || $result.response.ok == true", "save": {"n": "${$.n ?? 0}"}, "heartbeat": "1 h", "warn_waiting": "1 day", "timeout": "10 days",
+        "catch": [{"on": "*", "next": "done"}]},
+    {"step": "tell", "wait": true, "next": "done"}, {"step": "note", "next": "done"}, {"step": "done", "join": "all"}]}');
+SELECT * FROM pg_temp.issues('{"steps": [
+    {"step": "a", "first_of": [{"message": "m", "when": "$.m", "next": "b"}, {"message": "m", "when": "$.n", "next": "c"}], "choose": [{"when": "$.x", "next": "b"}, {"next": "d"}]},
+    {"step": "b", "end": true}, {"step": "c", "end": true}, {"step": "d"}]}');
+-- handlers of steps, of sub-processes and of the process
+SELECT * FROM pg_temp.issues('{"timeout": "9 days",
+    "catch": [{"message": "cancelled", "key": "${$.id}", "save": {"why": "${$event.data.why}", "status": "${$result.status}"}, "next": "stop"}, {"escalation": "*", "interrupt": false, "next": "tell"}, {"every": "1 day", "interrupt": false, "save": {"beats": "${$event.at}"}, "next": "tell"}],
+    "steps": [
+    {"step": "a", "wait": {"message": "m"}, "catch": [{"callback": true, "next": "b"}, {"message": "n", "interrupt": false, "next": "b"}, {"message": "m", "key": "x", "next": "b"}, {"signal": "s", "next": "b"}, {"condition": "$.x", "next": "b"},
+        {"every": "${$.pause}", "times": 3, "interrupt": false, "next": "b"}, {"until": "2030-01-01", "interrupt": false, "next": "b"}]},
+    {"step": "b", "join": "all"},
+    {"step": "c", "steps": [{"step": "d", "send": {"escalation": "late", "data": {"id": "${$.id}"}}}],
+        "catch": [{"escalation": "late", "interrupt": false, "next": "e"}, {"escalation": "later", "next": "e"}, {"escalation": "*", "next": "e"}, {"on": "*", "next": "e"}, {"callback": true, "next": "e"}]},
+    {"step": "e", "join": "all", "end": true},
+    {"step": "stop", "set": {"x": "${$caught.event.data}"}, "end": "scope"}, {"step": "tell", "notify": {"channel": "c", "payload": "${$caught.event.name ?? null}"}}]}');
+-- what is sent
+SELECT * FROM pg_temp.issues('{"steps": [
+    {"step": "a", "send": {"message": "m", "key": "${$.id}-1", "data": ["${$.x}", 1], "ttl": "1 day", "message_id": "${$serial_number}", "instance": "${$.other}", "to_all": false}, "success": "$reply == \"delivered\"", "save_reply": {"sent": "${$reply}"}, "wait": {"message": "answer", "key": "${$.id}"}, "timeout": "1 h"},
+    {"step": "b", "send": {"message": "m", "key": 5, "ttl": "${$.ttl}", "instance": 17}, "async": true, "save": {"x": "${$result.initial_response}"}, "choose": [{"when": "$reply == \"missed\"", "next": "b"}, {"next": "c"}]},
+    {"step": "c", "send": {"signal": "s", "data": "${$}"}, "first_of": [{"after": "1 s", "next": "d"}, {"signal": "t", "next": "a"}]},
+    {"step": "d", "send": {"message": "m", "message_id": 1}, "timeout": "1 h", "next": "d"}]}');
+
+-- routes of first_of are ways: what they lead to is reached, and meets at joins
+SELECT * FROM pg_temp.issues('{"steps": [
+    {"step": "a", "first_of": [{"signal": "s", "next": ["b", "c", "d"]}, {"after": "1 s", "next": ["c"]}]},
+    {"step": "b", "next": "e"}, {"step": "c", "next": "e"}, {"step": "d", "next": "e"}, {"step": "e", "join": 3}]}');
+-- handlers that begin as often as something happens fill any join; a beat only as often as it says
+SELECT * FROM pg_temp.issues('{"steps": [
+    {"step": "a", "wait": true, "catch": [{"message": "m", "interrupt": false, "next": "b"}], "next": "b"}, {"step": "b", "join": 1000}]}');
+SELECT * FROM pg_temp.issues('{"steps": [
+    {"step": "a", "wait": true, "catch": [{"every": "1 s", "interrupt": false, "next": "b"}], "next": "b"}, {"step": "b", "join": 1000}]}');
+SELECT * FROM pg_temp.issues('{"steps": [
+    {"step": "a", "wait": true, "catch": [{"every": "1 s", "times": 4, "interrupt": false, "next": ["b", "c"]}], "next": "b"}, {"step": "b", "join": 9, "end": true}, {"step": "c", "next": "b"}]}');
+-- a condition may be false, so a loop through it may end
+SELECT * FROM pg_temp.issues('{"steps": [{"step": "a", "wait": {"condition": "$.n > 0"}}, {"step": "b", "set": {"n": 0}, "next": "a"}]}');
+SELECT * FROM pg_temp.issues('{"steps": [{"step": "a", "first_of": [{"condition": "$.n > 0", "next": "a"}, {"condition": "$.m > 0", "next": "a"}]}]}');
+-- names are what they are, up to 200 bytes; keys up to 1024
+SELECT * FROM pg_temp.issues(format('{"steps": [{"step": "a", "wait": {"message": %s, "key": %s}}, {"step": "b", "wait": {"signal": " $.x } é"}}, {"step": "c", "wait": {"message": "m", "key": ""}}, {"step": "d", "wait": {"message": "m", "key": false}}]}',
+    to_json(repeat('é', 100)), to_json(repeat('k', 1024)))::json);

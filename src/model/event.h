@@ -1,0 +1,46 @@
+/*
+ * event.h
+ *		Readers of events, which are the same in `wait`, `first_of` and `catch`; and what must fit
+ *		together among the events of a step.
+ */
+#ifndef WF_EVENT_H
+#define WF_EVENT_H
+
+#include "postgres.h"
+
+#include "model/reader.h"
+
+#define WF_MAX_HANDLERS 100 /* in one `catch` */
+#define WF_MAX_FIRST_OF 100
+
+/* Each reads the key that makes an object an event of this kind, or `times`; the target is a WfEvent. */
+extern void wf_read_callback(WfReader *reader, const WfJson *node, void *target);
+extern void wf_read_after(WfReader *reader, const WfJson *node, void *target);
+extern void wf_read_event_until(WfReader *reader, const WfJson *node, void *target);
+extern void wf_read_every(WfReader *reader, const WfJson *node, void *target);
+extern void wf_read_times(WfReader *reader, const WfJson *node, void *target);
+extern void wf_read_message(WfReader *reader, const WfJson *node, void *target);
+extern void wf_read_signal(WfReader *reader, const WfJson *node, void *target);
+extern void wf_read_condition(WfReader *reader, const WfJson *node, void *target);
+extern void wf_read_escalation(WfReader *reader, const WfJson *node, void *target);
+
+/* Read the name of a message or signal, or the code of an escalation; the target is a const char *. */
+extern void wf_read_event_name(WfReader *reader, const WfJson *node, void *target);
+
+/* Read a template whose text is a key, or an identity; the target is a WfTemplate *. */
+extern void wf_read_key(WfReader *reader, const WfJson *node, void *target);
+
+/* How many events does the object name? */
+extern int wf_event_count(const WfJson *node);
+
+/* Check that what belongs to one kind of event stands beside that. */
+extern void wf_event_check_keys(WfReader *reader, const WfJson *node);
+
+/* Check, when the whole step was read, what must fit together among its events; the same for handlers alone. */
+extern void wf_event_check(WfReader *reader, const WfJson *node);
+extern void wf_event_check_handlers(WfReader *reader, const WfJson *node);
+
+/* Count the events of a step that was read. */
+extern void wf_event_finish(WfDefinition *def, WfStep *step);
+
+#endif

@@ -1,0 +1,115 @@
+/*
+ * send.c
+ *		The action `send`: a step throws a message, a signal or an escalation.
+ */
+#include "postgres.h"
+
+#include "model/event.h"
+#include "model/template_build.h"
+
+static void
+read_message(WfReader *reader, const WfJson *node, void *target)
+{
+	WfSend *send = target;
+
+	send->kind = WF_EVENT_MESSAGE;
+	wf_read_event_name(reader, node, &send->name);
+}
+
+static void
+read_signal(WfReader *reader, const WfJson *node, void *target)
+{
+	WfSend *send = target;
+
+	send->kind = WF_EVENT_SIGNAL;
+	wf_read_event_name(reader, node, &send->name);
+}
+
+static void
+read_escalation(WfReader *reader, const WfJson *node, void *target)
+{
+	WfSend *send = target;
+
+	send->kind = WF_EVENT_ESCALATION;
+	wf_read_event_name(reader, node, &send->name);
+	if (send->name != NULL && strcmp(send->name, "*") == 0)
+		wf_json_issue(reader->issues, node, "\"*\" is for \"catch\": it catches all of them.",
+					  "an escalation is sent by its code");
+}
+
+/* Is it the number of an instance, as far as that is known? */
+static bool
+may_be_number(const WfTemplate *tmpl, const WfJson *node)
+{
+	const char *text = node->text;
+
+	if (node->type == WF_JSON_STRING)
+		text = wf_template_constant_text(tmpl);
+	else if (node->type != WF_JSON_NUMBER)
+		return false;
+	return text == NULL ||
+		   (text[0] >= '1' && text[0] <= '9' && strlen(text) <= 18 && strspn(text, "0123456789") == strlen(text));
+}
+
+static void
+read_instance(WfReader *reader, const WfJson *node, void *target)
+{
+	WfTemplate *tmpl = wf_reader_template(reader, node);
+
+	if (tmpl == NULL)
+		return;
+	*(WfTemplate **) target = tmpl;
+	if (!may_be_number(tmpl, node))
+		wf_json_issue(reader->issues, node, "Such as \"${$.instance}\"; without it all instances are looked through.",
+					  "must be the number of an instance");
+}
+
+static const WfReaderField send_fields[] = {
+	{"message", read_message, 0},
+	{"signal", read_signal, 0},
+	{"escalation", read_escalation, 0},
+	{"key", wf_read_key, offsetof(WfSend, key)},
+	{"data", wf_read_any, offsetof(WfSend, data)},
+	{"ttl", wf_read_pause, offsetof(WfSend, ttl)},
+	{"message_id", wf_read_key, offsetof(WfSend, message_id)},
+	{"instance", read_instance, offsetof(WfSend, instance)},
+	{"to_all", wf_read_bool, offsetof(WfSend, to_all)},
+};
+
+/* Check that exactly one event is thrown, and that the other keys go with it. */
+static void
+check_send(WfReader *reader, const WfJson *node)
+{
+	static const char *const kinds[] = {"message", "signal", "escalation"};
+	static const char *const of_messages[] = {"key", "ttl", "message_id", "instance", "to_all"};
+	int						 n = 0;
+
+	for (int i = 0; i < lengthof(kinds); i++)
+		n += wf_json_member(node, kinds[i]) != NULL;
+	if (n == 0)
+		wf_json_issue(reader->issues, node,
+					  "Write {\"message\": name, \"key\": ...}, {\"signal\": name} or {\"escalation\": code}.",
+					  "names nothing to send");
+	else if (n > 1)
+		wf_json_issue(reader->issues, node, "A step does one thing: make a step of each.", "sends more than one event");
+	for (int i = 0; n > 0 && i < lengthof(of_messages) && wf_json_member(node, "message") == NULL; i++)
+	{
+		const WfJson *member = wf_json_member(node, of_messages[i]);
+
+		if (member != NULL)
+			wf_json_issue(reader->issues, member,
+						  "A signal reaches all that wait for it, an escalation the nearest scope that catches it.",
+						  "goes with \"message\" only");
+	}
+}
+
+void
+wf_read_send(WfReader *reader, const WfJson *node, void *target)
+{
+	WfStep *step = target;
+
+	step->action = WF_ACTION_SEND;
+	step->send = palloc0(sizeof(WfSend));
+	if (wf_read_object(reader, node, "\"send\"", FIELDS(send_fields), step->send))
+		check_send(reader, node);
+}
