@@ -69,7 +69,7 @@ SELECT * FROM pg_temp.issues('{"steps": [
     {"step": "a", "set": {"x": 1}, "steps": [{"step": "b", "wait": true}], "wait": true, "heartbeat": "1 s", "warn_waiting": "1 h", "retry": {"max": 1}, "save_reply": {"x": 1}, "cancel": {"path": "/x"}, "success": "$reply.status == 200"},
     {"step": "c", "local": {"x": 1}, "wait": true},
     {"step": "d", "steps": [{"step": "e", "set": {"x": "${$caught.step}"}}], "local": ["x"], "timeout": "${$result.x}"},
-    {"step": "f", "steps": [{"step": "g", "wait": true}], "local": {"x": "${$result.response}", "y": "${$reply.body}", "z": "${$caught.step}"}, "first_of": [{"after": "1 h"}], "each": "$.items[*]"}
+    {"step": "f", "steps": [{"step": "g", "wait": true}], "local": {"x": "${$result.response}", "y": "${$reply.body}", "z": "${$caught.step}"}, "first_of": [{"after": "1 h", "next": "f"}, {"callback": true, "next": "f"}], "each": "$.items[*]"}
   ]}');
 -- of steps that nothing leads to, what they have inside is not told of
 SELECT * FROM pg_temp.issues('{"steps": [
@@ -89,7 +89,7 @@ SELECT * FROM pg_temp.issues(pg_temp.deep(20));
 SELECT length(path), message, hint, step FROM pg_temp.issues(pg_temp.deep(21));
 
 -- what a process catches
-SELECT * FROM pg_temp.issues('{"timeout": "soon", "catch": [{"on": "*"}, {"on": "FAILED", "next": "nowhere"}, {"after": "1 h", "interrupt": false, "save": {"x": "${$result.status}${$reply.status}"}, "next": "inner"}, {"signal": "go", "next": "b"}],
+SELECT * FROM pg_temp.issues('{"timeout": "soon", "catch": [{"on": "*"}, {"on": "FAILED", "next": "nowhere"}, {"after": "1 h", "interrupt": false, "save": {"x": "${$result.status}${$reply.status}"}, "next": "inner"}, {"topic": "go", "next": "b"}],
     "steps": [{"step": "a", "wait": true}, {"step": "b", "steps": [{"step": "inner", "wait": true}]}]}');
 SELECT * FROM pg_temp.issues('{"timeout": "${$caught.step}", "catch": {"on": "*", "next": "b"}, "steps": [{"step": "a", "wait": true, "end": true}, {"step": "b"}]}');
 SELECT * FROM pg_temp.issues('{"catch": [{"on": ["TIMED_OUT", "DIED", "5xx"], "next": "b"}], "steps": [{"step": "a", "wait": true}, {"step": "b", "http": {"url": "${$.url}"}, "timeout": "1 h", "wait": true, "heartbeat": "1 h"}]}');
@@ -111,4 +111,4 @@ SELECT * FROM pg_temp.issues('{"catch": 1}');
 SELECT * FROM pg_temp.issues('{"timeout": "1 h", "catch": [{"on": "*", "next": "a"}], "start": "a"}');
 SELECT * FROM pg_temp.issues('{"timeout": "1 h", "catch": [{"on": "*", "next": "a"}], "steps": [1, []]}');
 -- parts of later versions are refused by name
-SELECT path, message FROM pg_temp.issues('{"priority": 1, "steps": [{"step": "a", "call": {}}, {"step": "b", "each": "$.a"}, {"step": "c", "first_of": [{"signal": "x", "next": "a"}]}]}');
+SELECT path, message FROM pg_temp.issues('{"priority": 1, "steps": [{"step": "a", "call": {}}, {"step": "b", "each": "$.a"}, {"step": "c", "wait": {"task": {}}}]}');

@@ -47,7 +47,7 @@ SELECT workflow.define('handlers_bad', $$
                  { "on": "FAILED", "interrupt": false, "next": "x" },
                  { "after": "1 s", "until": "2030-01-01", "next": "x" },
                  { "after": "-1 s", "next": "x" },
-                 { "message": "m", "next": "x" },
+                 { "topic": "m", "next": "x" },
                  { "next": "x" } ] },
     { "step": "x", "end": true } ] }
 $$);

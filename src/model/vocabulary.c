@@ -59,12 +59,14 @@ check_event(WfReader *reader, const WfJson *node)
 	static const char		 hint[] =
 		"It is there at the end of a step that waits, in \"success\", \"save\" and the route, and in the \"save\" of a handler; the steps of a handler see it as $caught.event.";
 
-	if (reader->moment == WF_BY_HANDLER)
+	bool waiting = wf_json_has_one_of(reader->node, FIELDS(waits));
+
+	if (reader->moment == WF_BY_HANDLER || (waiting && reader->moment == WF_AT_END))
 		return;
-	if (!wf_json_has_one_of(reader->node, FIELDS(waits)))
-		wf_json_issue(reader->issues, node, hint, "\"$event\" is never there: the step waits for nothing");
-	else if (reader->moment != WF_AT_END)
+	if (waiting || (reader->moment != WF_AT_END && wf_json_member(reader->node, "catch") != NULL))
 		wf_json_issue(reader->issues, node, hint, "\"$event\" is never there: nothing has happened yet");
+	else
+		wf_json_issue(reader->issues, node, hint, "\"$event\" is never there: the step waits for nothing");
 }
 
 static void
