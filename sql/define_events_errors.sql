@@ -82,4 +82,4 @@ SELECT * FROM pg_temp.issues('{"steps": [
 -- a sub-process waits for its steps alone
 SELECT * FROM pg_temp.issues('{"steps": [{"step": "a", "steps": [{"step": "b", "wait": true}], "first_of": [{"callback": true, "next": "c"}, {"signal": "s", "next": "c"}], "send": {"signal": "s"}}, {"step": "c"}]}');
 -- not there yet
-SELECT path, message FROM pg_temp.issues('{"steps": [{"step": "a", "wait": {"task": {}}}, {"step": "b", "first_of": [{"topic": "t", "next": "a"}, {"task": {}, "next": "a"}]}, {"step": "c", "wait": true, "catch": [{"topic": "t", "next": "a"}, {"task": {}, "next": "a"}]}]}');
+SELECT path, message FROM pg_temp.issues('{"start_on": [], "steps": [{"step": "a", "wait": {"task": {}}}, {"step": "b", "first_of": [{"topic": "t", "next": "a"}, {"task": {}, "next": "a"}]}, {"step": "c", "wait": true, "catch": [{"topic": "t", "next": "a"}, {"task": {}, "next": "a"}]}]}');

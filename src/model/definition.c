@@ -335,6 +335,7 @@ static const WfReaderField definition_fields[] = {
 	{"retry", wf_read_retry, offsetof(WfDefinition, retry)},
 	{"retention", read_retention, 0},
 	{"warn_waiting", read_warn_waiting, offsetof(WfDefinition, warn_waiting)},
+	{"start_on"},
 	{"priority"},
 };
 
