@@ -61,3 +61,8 @@ SELECT * FROM pg_temp.issues('{"steps": [{"step": "a", "first_of": [{"condition"
 -- names are what they are, up to 200 bytes; keys up to 1024
 SELECT * FROM pg_temp.issues(format('{"steps": [{"step": "a", "wait": {"message": %s, "key": %s}}, {"step": "b", "wait": {"signal": " $.x } é"}}, {"step": "c", "wait": {"message": "m", "key": ""}}, {"step": "d", "wait": {"message": "m", "key": false}}]}',
     to_json(repeat('é', 100)), to_json(repeat('k', 1024)))::json);
+
+-- messages that start an instance; where they let it begin is reached
+SELECT * FROM pg_temp.issues('{"start_on": [{"message": "ordered", "business_key": "${$event.data.id}"}, {"message": "returned", "key": 7, "business_key": "r-${$event.key}", "step": "c"}, {"message": "returned", "key": true, "step": "d"}, {"message": "returned"}],
+    "timeout": "1 day", "steps": [{"step": "a", "next": ["b", "e"]}, {"step": "b", "end": true}, {"step": "c", "next": ["d", "e"]}, {"step": "d", "next": "e"}, {"step": "e", "join": 2}]}');
+SELECT * FROM pg_temp.issues('{"start_on": [{"message": "m", "step": "b"}], "steps": [{"step": "a", "end": true}, {"step": "b", "next": ["c", "d"]}, {"step": "c", "next": "e"}, {"step": "d", "next": "e"}, {"step": "e", "join": 2}]}');

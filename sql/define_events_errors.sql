@@ -82,4 +82,12 @@ SELECT * FROM pg_temp.issues('{"steps": [
 -- a sub-process waits for its steps alone
 SELECT * FROM pg_temp.issues('{"steps": [{"step": "a", "steps": [{"step": "b", "wait": true}], "first_of": [{"callback": true, "next": "c"}, {"signal": "s", "next": "c"}], "send": {"signal": "s"}}, {"step": "c"}]}');
 -- not there yet
-SELECT path, message FROM pg_temp.issues('{"start_on": [], "steps": [{"step": "a", "wait": {"task": {}}}, {"step": "b", "first_of": [{"topic": "t", "next": "a"}, {"task": {}, "next": "a"}]}, {"step": "c", "wait": true, "catch": [{"topic": "t", "next": "a"}, {"task": {}, "next": "a"}]}]}');
+SELECT path, message FROM pg_temp.issues('{"start_on": [{"webhook": "x"}], "steps": [{"step": "a", "wait": {"task": {}}}, {"step": "b", "first_of": [{"topic": "t", "next": "a"}, {"task": {}, "next": "a"}]}, {"step": "c", "wait": true, "catch": [{"topic": "t", "next": "a"}, {"task": {}, "next": "a"}]}]}');
+
+-- messages that start an instance
+SELECT * FROM pg_temp.issues('{"start_on": [{}, 7, {"message": "${$.x}", "key": "${$.x}", "business_key": ["x"], "step": "nowhere"}, {"message": "m", "key": 1, "business_key": "${$serial_number}-${$event.data.id}-${$result}"}, {"message": "m", "key": "1", "step": "inner"}, {"message": "m", "key": null, "when": "$.x"}, {"message": "m", "ky": 1}],
+    "steps": [{"step": "a", "steps": [{"step": "inner"}]}]}');
+SELECT * FROM pg_temp.issues('{"start_on": {"message": "m"}, "steps": [{"step": "a", "end": true}, {"step": "b"}]}');
+SELECT path, message, hint FROM pg_temp.issues(format('{"start_on": [%s], "steps": [{"step": "a"}]}', (SELECT string_agg(format('{"message": "m%s"}', g), ',') FROM generate_series(1, 101) g))::json);
+-- both a message and a handler of the process lead there
+SELECT * FROM pg_temp.issues('{"start_on": [{"message": "m", "step": "b"}], "catch": [{"on": "*", "next": "b"}], "steps": [{"step": "a", "end": true}, {"step": "b"}]}');

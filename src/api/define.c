@@ -193,6 +193,16 @@ refuse_events(const Draft *draft, const WfDefinition *def)
 	}
 }
 
+/* Messages that start an instance are read, and start none yet. */
+static void
+refuse_starts(const Draft *draft, const WfDefinition *def)
+{
+	if (def->nstarts > 0)
+		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("definition of process \"%s\" has \"start_on\", which is not supported yet", draft->name),
+				errhint("docs/reference.md lists the limits of this version."));
+}
+
 /*
  * Check the draft; throws if it has faults. Returns the warnings, which are told once the version
  * is stored.
@@ -207,6 +217,7 @@ check(const Draft *draft)
 	if (issues.n > 0)
 		wf_issues_report(draft->name, &issues);
 	refuse_events(draft, def);
+	refuse_starts(draft, def);
 	return warnings;
 }
 

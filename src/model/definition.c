@@ -335,7 +335,7 @@ static const WfReaderField definition_fields[] = {
 	{"retry", wf_read_retry, offsetof(WfDefinition, retry)},
 	{"retention", read_retention, 0},
 	{"warn_waiting", read_warn_waiting, offsetof(WfDefinition, warn_waiting)},
-	{"start_on"},
+	{"start_on", wf_read_start_on, 0},
 	{"priority"},
 };
 
@@ -417,6 +417,7 @@ static void
 check_flow(WfGraph *graph, WfIssues *issues)
 {
 	graph->def.start = graph->def.lists[0].start;
+	wf_start_on_finish(&graph->def, graph->def.lists[wf_graph_top_list(graph)].start);
 	wf_flow_check(graph, issues);
 	/* what comes to joins is known only if all routes are */
 	if (!graph->has_bad_routes)

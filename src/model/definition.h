@@ -341,9 +341,9 @@ typedef struct WfStepList /* a list of steps: routes of its steps do not leave i
 typedef struct WfStartOn /* a message that starts an instance */
 {
 	const char *message;
-	const char *key; /* NULL: none */
-	WfTemplate *business_key;
-	int			step; /* where it begins */
+	const char *key;		  /* NULL: none */
+	WfTemplate *business_key; /* NULL: none */
+	int			step;		  /* where it begins, within WF_PROCESS_STEP if there is one */
 } WfStartOn;
 
 typedef struct WfDefinition

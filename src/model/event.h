@@ -40,6 +40,11 @@ extern void wf_event_check_keys(WfReader *reader, const WfJson *node);
 extern void wf_event_check(WfReader *reader, const WfJson *node);
 extern void wf_event_check_handlers(WfReader *reader, const WfJson *node);
 
+/* Read the messages that start an instance; the target is the WfDefinition. */
+extern void wf_read_start_on(WfReader *reader, const WfJson *node, void *target);
+/* Let those begin at `start` that do not say where, once all was read. */
+extern void wf_start_on_finish(WfDefinition *def, int start);
+
 /* Count the events of a step that was read. */
 extern void wf_event_finish(WfDefinition *def, WfStep *step);
 

@@ -38,6 +38,8 @@ find_reached(const WfGraph *graph, const WfWays *ways)
 	bool *reached = palloc0(graph->def.nsteps * sizeof(bool));
 
 	reached[graph->def.start] = true;
+	for (int i = 0; i < graph->def.nstarts; i++)
+		reached[graph->def.starts[i].step] = true;
 	wf_ways_follow(ways, graph->def.nsteps, reached);
 	return reached;
 }

@@ -23,7 +23,8 @@ typedef struct Flow
 	WfWays		  ways;
 	WfWays		  back;
 	WfComponents  components;
-	uint64		**reach; /* of each component, the joins that are reached from it as bits; by list */
+	bool		 *begins; /* at which steps may a token begin in their list? */
+	uint64		**reach;  /* of each component, the joins that are reached from it as bits; by list */
 } Flow;
 
 /* ---- slots ---- */
@@ -50,6 +51,19 @@ number_joins(WfGraph *graph, WfStepList *list, WfIssues *issues)
 	wf_json_issue(issues, graph->nodes[list->joins[MAX_JOINS]], "Put some of the steps into a step with \"steps\".",
 				  "is one join too many: a list has up to %d", MAX_JOINS);
 	return false;
+}
+
+/* Find where tokens may begin: at the start of each list, and where messages start an instance. */
+static void
+find_begins(Flow *flow)
+{
+	const WfDefinition *def = flow->def;
+
+	flow->begins = palloc0(def->nsteps * sizeof(bool));
+	for (int i = 0; i < def->nlists; i++)
+		flow->begins[def->lists[i].start] = true;
+	for (int i = 0; i < def->nstarts; i++)
+		flow->begins[def->starts[i].step] = true;
 }
 
 /* ---- which joins are reached ---- */
@@ -154,21 +168,22 @@ typedef struct Dominators
 {
 	int *order;	  /* steps of the list, in postorder */
 	int *number;  /* the place of a step in it, by step; -1: it is not reached */
-	int *nearest; /* the nearest dominator, by step; that of the start is the start */
+	int *nearest; /* the nearest dominator, by step */
 	int	 n;
+	int	 root; /* what stands before the steps at which tokens begin: the number of no step */
 } Dominators;
 
+/* Append to the postorder all that is reached from a step and was not seen yet. */
 static void
-find_postorder(const Flow *flow, const WfStepList *list, Dominators *dominators)
+append_postorder(const Flow *flow, const WfStepList *list, int from, bool *seen, Dominators *dominators)
 {
-	int	 *path = palloc(list->n * sizeof(int));
-	int	 *next = palloc(list->n * sizeof(int)); /* by place in the list */
-	bool *seen = palloc0(list->n * sizeof(bool));
-	int	  npath = 0;
+	int *path = palloc(list->n * sizeof(int));
+	int *next = palloc(list->n * sizeof(int)); /* by place in the list */
+	int	 npath = 0;
 
-	path[npath++] = list->start;
-	next[list->start - list->first] = flow->ways.first[list->start];
-	seen[list->start - list->first] = true;
+	path[npath++] = from;
+	next[from - list->first] = flow->ways.first[from];
+	seen[from - list->first] = true;
 	while (npath > 0)
 	{
 		int step = path[npath - 1];
@@ -191,6 +206,22 @@ find_postorder(const Flow *flow, const WfStepList *list, Dominators *dominators)
 	}
 	pfree(path);
 	pfree(next);
+}
+
+/* Find the postorder of all steps that are reached; the root comes last. */
+static void
+find_postorder(const Flow *flow, const WfStepList *list, Dominators *dominators)
+{
+	bool *seen = palloc0(list->n * sizeof(bool));
+
+	dominators->n = 0;
+	for (int i = list->first; i < list->first + list->n; i++)
+	{
+		if (flow->begins[i] && !seen[i - list->first])
+			append_postorder(flow, list, i, seen, dominators);
+	}
+	dominators->number[dominators->root] = dominators->n;
+	dominators->nearest[dominators->root] = dominators->root;
 	pfree(seen);
 }
 
@@ -211,7 +242,7 @@ common_dominator(const Dominators *dominators, int a, int b)
 static int
 judge_dominator(const Flow *flow, const Dominators *dominators, int step)
 {
-	int nearest = -1;
+	int nearest = flow->begins[step] ? dominators->root : -1;
 
 	for (int i = flow->back.first[step]; i < flow->back.first[step + 1]; i++)
 	{
@@ -229,16 +260,13 @@ find_dominators(const Flow *flow, const WfStepList *list, Dominators *dominators
 {
 	bool changed = true;
 
-	dominators->n = 0;
 	for (int i = list->first; i < list->first + list->n; i++)
 		dominators->number[i] = dominators->nearest[i] = -1;
 	find_postorder(flow, list, dominators);
-	dominators->nearest[list->start] = list->start;
 	while (changed)
 	{
 		changed = false;
-		/* the start is the last one */
-		for (int i = dominators->n - 2; i >= 0; i--)
+		for (int i = dominators->n - 1; i >= 0; i--)
 		{
 			int step = dominators->order[i];
 			int nearest = judge_dominator(flow, dominators, step);
@@ -277,11 +305,8 @@ set_renews(Flow *flow, const WfStepList *list, Dominators *dominators)
 
 		if (def->steps[step].join.kind != WF_JOIN_COUNT || dominators->number[step] < 0)
 			continue;
-		while (step != list->start)
-		{
-			step = dominators->nearest[step];
+		for (step = dominators->nearest[step]; step != dominators->root; step = dominators->nearest[step])
 			add_slot(&def->steps[step].renews, slot);
-		}
 	}
 }
 
@@ -290,8 +315,9 @@ find_rounds(Flow *flow)
 {
 	int		   nsteps = flow->def->nsteps;
 	Dominators dominators = {.order = palloc(nsteps * sizeof(int)),
-							 .number = palloc(nsteps * sizeof(int)),
-							 .nearest = palloc(nsteps * sizeof(int))};
+							 .number = palloc((nsteps + 1) * sizeof(int)),
+							 .nearest = palloc((nsteps + 1) * sizeof(int)),
+							 .root = nsteps};
 
 	for (int i = 0; i < flow->def->nlists; i++)
 		set_renews(flow, &flow->def->lists[i], &dominators);
@@ -383,6 +409,7 @@ static int64
 count_arrivals(const Flow *flow, const WfStepList *list, const WfStep *join, int64 *tokens)
 {
 	const WfComponents *components = &flow->components;
+	int64				most = 0;
 
 	for (int i = 0; i < flow->def->nsteps; i++)
 	{
@@ -398,7 +425,12 @@ count_arrivals(const Flow *flow, const WfStepList *list, const WfStep *join, int
 		else
 			tokens[step->index] = 0;
 	}
-	return tokens[list->start];
+	for (int i = list->first; i < list->first + list->n; i++)
+	{
+		if (flow->begins[i])
+			most = Max(most, tokens[i]);
+	}
+	return most;
 }
 
 /* Is it known of all routes and handlers where they lead? */
@@ -457,6 +489,7 @@ wf_flow_joins(WfGraph *graph, WfIssues *issues)
 		if (!number_joins(graph, &def->lists[i], issues))
 			return;
 	}
+	find_begins(&flow);
 	flow.ways = wf_ways_in_lists(def);
 	flow.back = wf_ways_reversed(&flow.ways, def->nsteps);
 	flow.components = wf_ways_components(&flow.ways, def->nsteps);

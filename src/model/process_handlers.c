@@ -147,6 +147,19 @@ find_named(Spread *spread, const WfJson *handlers)
 	return go_on(spread, false);
 }
 
+/* Reach the steps at which messages let an instance begin. */
+static void
+reach_starts(Spread *spread, const WfJson *starts)
+{
+	for (int i = 0; starts != NULL && starts->type == WF_JSON_ARRAY && i < starts->n; i++)
+	{
+		const WfJson *step = wf_json_member(starts->items[i], "step");
+
+		if (step != NULL && step->type == WF_JSON_STRING)
+			reach_names(spread, step);
+	}
+}
+
 /* What the start leads to; a step is not followed by one that is named from the handlers. */
 static bool *
 find_body(Spread *spread, const WfJson *root, const bool *named)
@@ -156,6 +169,7 @@ find_body(Spread *spread, const WfJson *root, const bool *named)
 
 	begin(spread, named, NULL);
 	reach(spread, Max(first, 0), true);
+	reach_starts(spread, wf_json_member(root, "start_on"));
 	return go_on(spread, true);
 }
 

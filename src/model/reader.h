@@ -74,10 +74,11 @@ extern void wf_reader_refer(WfReader *reader, WfReferenceKind kind, const WfJson
 extern WfTemplate *wf_reader_template(WfReader *reader, const WfJson *node);
 
 /*
- * Add issues for variables that never exist where `node` stands, and warnings. The `reader` of the
- * first is a WfReader.
+ * Add issues for variables that never exist where `node` stands, and warnings: in a step, or in what
+ * a message brings that starts an instance. The `reader` of the first two is a WfReader.
  */
 extern void wf_vocabulary_expression(void *reader, const WfJson *node, const WfExpression *expression);
+extern void wf_vocabulary_start(void *reader, const WfJson *node, const WfExpression *expression);
 extern void wf_vocabulary_predicate(WfReader *reader, const WfJson *node, const WfPredicate *predicate);
 /* Does the step have an action with a reply? One that can be tried again? */
 extern bool wf_vocabulary_has_reply(const WfJson *step);

@@ -135,6 +135,24 @@ wf_vocabulary_expression(void *arg, const WfJson *node, const WfExpression *expr
 }
 
 void
+wf_vocabulary_start(void *arg, const WfJson *node, const WfExpression *expression)
+{
+	static const uint32 known = WF_VAR_BIT(WF_VAR_EVENT) | WF_VAR_BIT(WF_VAR_PROCESS);
+	WfReader		   *reader = arg;
+	uint32				variables = wf_expression_variables(expression) & ~known;
+	const char		   *hint;
+	const char		   *warning = wf_expression_warning(expression, &hint);
+
+	for (int i = 0; variables >> i != 0; i++)
+	{
+		if ((variables & WF_VAR_BIT(i)) != 0)
+			wf_json_issue(reader->issues, node, "What the message brought is $event.data, its key $event.key.",
+						  "\"$%s\" is never there: no instance has started yet", wf_variable_name(i));
+	}
+	warn(reader, node, warning, hint);
+}
+
+void
 wf_vocabulary_predicate(WfReader *reader, const WfJson *node, const WfPredicate *predicate)
 {
 	const char *hint;
