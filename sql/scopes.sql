@@ -200,6 +200,22 @@ SELECT workflow.start('scopes: process', '{"patience": "1 day", "remind": "1 day
 SELECT workflow.cancel(:i, 'enough');
 SELECT pg_temp.ended(:i), pg_temp.went(:i);
 
+-- more steps with ignore_cancel stand as incidents in a cancelled sub-process than are looked at in one transaction:
+-- the others end all the same, and then nothing is due
+SELECT workflow.define('scopes: stubborn', '{"data": {"n": 0}, "steps": [
+  {"step": "s", "end": true, "steps": [
+    {"step": "fork", "set": {"n": "${$.n + 1}"}, "next": ["fails", {"when": "$.n < 1001", "next": "fork"}, {"when": "$.n >= 1001", "next": "w"}]},
+    {"step": "fails", "set": {"x": "${$.n / 0}"}, "ignore_cancel": true, "end": true},
+    {"step": "w", "wait": true, "end": true}]}]}');
+SELECT workflow.start('scopes: stubborn') AS i \gset
+CALL test.arrive(:i, 'w');
+SELECT workflow.cancel(:i);
+CALL test.until(format($$SELECT NOT EXISTS (SELECT FROM workflow.visits WHERE instance = %s AND step = 'w') AND
+  NOT EXISTS (SELECT FROM workflow_data.visit WHERE instance = %1$s AND due_at IS NOT NULL)$$, :i));
+SELECT step, state, count(*) FROM workflow.visits WHERE instance = :i GROUP BY 1, 2 ORDER BY 1;
+SELECT workflow.cancel(:i);
+SELECT pg_temp.ended(:i);
+
 -- nothing is left
 SELECT count(*) FROM workflow.visits WHERE process LIKE 'scopes: %';
 SELECT count(workflow.undefine(process)) > 0 AS undefined FROM workflow.processes WHERE process LIKE 'scopes: %';

@@ -346,7 +346,7 @@ compare_instances(const void *a, const void *b)
 }
 
 /*
- * Find out which entries name living instances that may be locked. `apply` handles those whose
+ * Find out which entries name living instances that may be locked. `apply_entry` handles those whose
  * instance has ended.
  */
 static void
@@ -469,8 +469,8 @@ apply_entries(Work *work, WfBatch *batch, Entry *entries, int n)
 }
 
 /*
- * Can one entry alone be the reason of this error? What is wrong with the transaction or the server
- * is not.
+ * Can one entry alone be the reason of this error? Errors of the transaction or the
+ * server are none of an entry.
  */
 static bool
 is_of_an_entry(int sqlerrcode)

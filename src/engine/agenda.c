@@ -181,7 +181,7 @@ end_instance(WfBatch *batch, WfInstance *instance, WfStatus status, Jsonb *error
 	instance->show_changed = true;
 }
 
-/* End an instance without tokens: it is complete, or it was cancelled. */
+/* End an instance if no token is left: it is completed, or aborted if something ended it early. */
 static void
 judge_end(WfBatch *batch, WfInstance *instance)
 {

@@ -18,7 +18,7 @@
 /* So many visits are interrupted in a transaction. */
 #define MOST_INSIDE 1000
 
-/* The steps directly in a scope that go on while it ends, but for incidents, which nobody wants to resolve any more. */
+/* The names of the steps directly in a scope that go on while it ends. */
 static const char **
 steps_that_go_on(const WfVisit *scope, int *n)
 {
@@ -33,12 +33,18 @@ steps_that_go_on(const WfVisit *scope, int *n)
 	return names;
 }
 
+/* Incidents at these steps go on only in an instance that was cancelled: a second cancel ends them. */
+static bool
+ends_incidents(const WfVisit *scope)
+{
+	return scope->instance->ending == WF_STATUS_ACTIVE;
+}
+
 static bool
 is_interrupted_with(const WfVisit *visit, const WfVisit *scope)
 {
-	/* an incident goes on only in an instance that was cancelled: a second cancel ends it */
 	bool goes_on = visit->def != NULL && visit->def->ignore_cancel &&
-				   (visit->state != WF_STATE_INCIDENT || visit->instance->ending != WF_STATUS_ACTIVE);
+				   (visit->state != WF_STATE_INCIDENT || !ends_incidents(scope));
 
 	return visit->scope == scope && !visit->ended && visit->state != WF_STATE_CANCELLING && !goes_on;
 }
@@ -49,7 +55,7 @@ wf_op_interrupt_inside(WfBatch *batch, WfVisit *scope)
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	int			  n;
 	const char	**names = steps_that_go_on(scope, &n);
-	bool		  more = wf_batch_load_inside(batch, scope, names, n, MOST_INSIDE);
+	bool		  more = wf_batch_load_inside(batch, scope, names, n, ends_incidents(scope), MOST_INSIDE);
 	ListCell	 *lc;
 
 	foreach (lc, scope->instance->visits)

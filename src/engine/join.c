@@ -12,8 +12,8 @@
 #include "shmem/wakeups.h"
 
 /*
- * A token has come. One that is too late for the join ends, and so does one that finds another there; that
- * waits for it, or has gone on.
+ * A token has come. One that is too late for the join ends. One that finds another standing ends, too, and is
+ * counted. (If that one has gone on, `standing` is 0.)
  */
 void
 wf_op_arrive(WfBatch *batch, WfVisit *visit)
@@ -42,7 +42,7 @@ wf_op_arrive(WfBatch *batch, WfVisit *visit)
 
 /* ---- which joins go on ---- */
 
-/* Does the visit wait at its join, and may it go on? In a suspended instance it does no more than that. */
+/* Does the visit wait at its join, and may it go on? */
 static bool
 waits(const WfVisit *visit)
 {
@@ -50,13 +50,14 @@ waits(const WfVisit *visit)
 		   visit->waits_for == WF_WAITS_FOR_JOIN;
 }
 
+/* In a suspended instance it becomes ready, and begins when that is resumed. */
 static void
 go_on(WfBatch *batch, WfVisit *visit)
 {
 	if (visit->def->join.kind == WF_JOIN_COUNT)
 		wf_scope_mark_late(batch, visit);
 	wf_scope_pass(visit);
-	/* a loop without a rest goes by way of the token that came last */
+	/* counted on from the token that came last, so that a loop through the join still meets the step limit */
 	visit->steps_without_wait = wf_scope_tokens(visit->instance, visit->scope)->last_steps;
 	wf_state_go_on(visit);
 	if (visit->def->async)

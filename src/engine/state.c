@@ -435,7 +435,7 @@ awaits_answer(const WfVisit *visit, TimestampTz now)
 
 /*
  * Is the visit's action to be done, once this is committed? It is not if a callback ended the
- * visit, or its deadline has passed.
+ * visit, if its deadline has passed, or if what is around it ends.
  */
 static bool
 is_called_for(const WfVisit *visit, TimestampTz now)

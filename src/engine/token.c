@@ -165,7 +165,10 @@ wf_token_catch_around(WfVisit *visit, WfOutcome outcome, Jsonb *error, const WfE
 	*ending = false;
 	for (WfVisit *scope = visit->scope; scope != NULL; scope = scope->scope)
 	{
-		/* the end of an instance is asked for below: it is not that of the process as a scope */
+		/*
+		 * an instance that ends is judged below, by wf_state_is_ending: the state of its process step says
+		 * nothing of that
+		 */
 		if (wf_state_is_process(scope) && visit->instance->ending != WF_STATUS_ACTIVE)
 			break;
 		*ending = scope->state == WF_STATE_CANCELLING;
@@ -221,7 +224,7 @@ cancelled_alone(WfVisit *visit, Jsonb *error)
 	if (message == NULL || !JsonbExtractScalar(&message->root, &value) || value.type != jbvString ||
 		value.val.string.len == 0)
 		return what;
-	/* of a scope, it tells of the last visit inside */
+	/* for a scope, the message already names the visit inside that was cancelled last */
 	if (visit->memory.cancelled_inside != NULL)
 		return pnstrdup(value.val.string.val, value.val.string.len);
 	return psprintf("%s: %.*s", what, value.val.string.len, value.val.string.val);

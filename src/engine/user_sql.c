@@ -6,10 +6,10 @@
  * with session_user set to him too; under the search_path that was recorded at define, with pg_temp
  * last; in the time zone of define; and with the settings that ALTER ROLE gave the owner.
  * Constraints are immediate, since a deferred trigger would fire at commit, with other rights.
- * Afterwards settings, advisory locks and sequence caches are as before.
+ * Afterwards settings are as before, and the session has no advisory locks or cached sequences.
  *
  * `visit.data` and the like are parameters, found by the parser's hook for column references; so is
- * a bare `data`, unless a column has that name.
+ * a bare `data`; where a column has that name as well, the reference is ambiguous, an error.
  */
 #include "compat.h"
 
@@ -117,7 +117,7 @@ set_value(ParamListInfo params, int index, Datum value, bool isnull)
 }
 
 static void
-set_text_setting(ParamListInfo params, int index, const char *text)
+set_text(ParamListInfo params, int index, const char *text)
 {
 	set_value(params, index, text != NULL ? CStringGetTextDatum(text) : (Datum) 0, text == NULL);
 }
@@ -131,10 +131,10 @@ values_of(WfVisit *visit)
 	wf_engine_variables(visit, &variables);
 	params->parserSetup = set_up_parser;
 	set_value(params, 0, JsonbPGetDatum(variables.data), false);
-	set_text_setting(params, 1, psprintf(INT64_FORMAT "_" INT64_FORMAT, variables.instance, variables.visit));
+	set_text(params, 1, psprintf(INT64_FORMAT "_" INT64_FORMAT, variables.instance, variables.visit));
 	set_value(params, 2, Int64GetDatum(variables.instance), false);
-	set_text_setting(params, 3, variables.business_key);
-	set_text_setting(params, 4, variables.step);
+	set_text(params, 3, variables.business_key);
+	set_text(params, 4, variables.step);
 	set_value(params, 5, Int32GetDatum(variables.attempt), false);
 	set_value(params, 6, JsonbPGetDatum(variables.item), variables.item == NULL);
 	set_value(params, 7, Int32GetDatum(variables.index), variables.index < 0);
@@ -207,7 +207,7 @@ leave_sandbox(Sandbox *s)
 }
 
 /*
- * Undo the subtransaction and return the error, in the sandbox's memory. To be called in PG_CATCH.
+ * Undo the subtransaction and return the error, in the memory of whoever entered the sandbox. To be called in PG_CATCH.
  */
 static ErrorData *
 undo(Sandbox *s)
@@ -479,8 +479,8 @@ run_notify(WfVisit *visit, MemoryContext context, WfFault *fault)
 }
 
 /*
- * Make an error of the statement the fault of the answer. So does a cancel, wherever it came from;
- * a shutdown is thrown on.
+ * Make an error of the statement, or a cancel wherever it came from, the fault of the answer. (A
+ * shutdown is FATAL and does not come here.)
  */
 static void
 take_sql_error(const ErrorData *error, WfAnswer *answer)

@@ -24,7 +24,7 @@ typedef struct Flow
 	WfWays		  back;
 	WfComponents  components;
 	bool		 *begins; /* at which steps may a token begin in their list? */
-	uint64		**reach;  /* of each component, the joins that are reached from it as bits; by list */
+	uint64		**reach;  /* by list and component: the joins of the list that are reached from it, as bits */
 } Flow;
 
 /* ---- slots ---- */
@@ -288,6 +288,7 @@ add_slot(WfSlots *slots, int slot)
 	slots->slots[slots->n++] = slot;
 }
 
+/* The steps through which every way to a join that counts leads begin a new round of it. */
 static void
 set_renews(Flow *flow, const WfStepList *list, Dominators *dominators)
 {

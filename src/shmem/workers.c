@@ -9,7 +9,7 @@
  * process that is only about to start.
  *
  * All of this is protected by wf_shared->lock, but for the requests to the launcher
- * (wf_shared->mutex).
+ * (wf_shared->mutex), and what is under the mutex of a slot (dispatcher_has_gone).
  */
 #include "compat.h"
 

@@ -34,7 +34,7 @@ static WfQuery *const lock_queries[] = {&q_lock_wait, &q_lock_skip, &q_look};
 static WfQuery		  q_visit = {.nargs = 2, .argtypes = {INT8OID, INT8OID}};
 static WfQuery		  q_visits = {.nargs = 2, .argtypes = {INT8ARRAYOID, INT8ARRAYOID}};
 static WfQuery		  q_all_visits = {.nargs = 1, .argtypes = {INT8OID}};
-static WfQuery		  q_inside = {.nargs = 4, .argtypes = {INT8OID, INT8OID, TEXTARRAYOID, INT4OID}};
+static WfQuery		  q_inside = {.nargs = 5, .argtypes = {INT8OID, INT8OID, TEXTARRAYOID, BOOLOID, INT4OID}};
 #define MARK_LATE(scope) \
 	"UPDATE workflow_data.visit v SET late = array_append(v.late, $4) WHERE v.instance = $1 AND " scope \
 	" AND v.step = ANY ($3) AND ($4 = ANY (v.late)) IS NOT TRUE"
@@ -69,8 +69,8 @@ prepare_batch_queries(void)
 	q_all_visits.sql = wf_table_select(visit, "workflow_data.visit t WHERE t.instance = $1 ORDER BY t.visit");
 	q_inside.sql = wf_table_select(visit, "workflow_data.visit t WHERE t.instance = $1 AND t.scope = $2 AND "
 										  "t.state <> 'cancelling' AND t.accepted IS NULL AND "
-										  "(t.step <> ALL ($3) OR t.state = 'incident') "
-										  "ORDER BY t.visit LIMIT $4");
+										  "(t.step <> ALL ($3) OR $4 AND t.state = 'incident') "
+										  "ORDER BY t.visit LIMIT $5");
 }
 
 /* An instance or visit of the batch, found by its numbers; an instance has visit 0. */
@@ -522,11 +522,11 @@ wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance)
 }
 
 bool
-wf_batch_load_inside(WfBatch *batch, const WfVisit *scope, const char **but_steps, int nsteps, int most)
+wf_batch_load_inside(WfBatch *batch, const WfVisit *scope, const char **but_steps, int nsteps, bool incidents, int most)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Datum  values[4] = {Int64GetDatum(scope->instance->id), Int64GetDatum(scope->id), wf_text_array(but_steps, nsteps),
-						Int32GetDatum(most)};
+	Datum  values[5] = {Int64GetDatum(scope->instance->id), Int64GetDatum(scope->id), wf_text_array(but_steps, nsteps),
+						BoolGetDatum(incidents), Int32GetDatum(most)};
 	size_t room = batch->memory_budget;
 	size_t loaded = batch->loaded;
 	uint64 rows = 0;

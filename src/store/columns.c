@@ -424,10 +424,11 @@ read_nothing(void *row, void *field, Datum value)
 {
 }
 
-/* Columns that are known before the row is read. */
+/* The instance and its process are known before the row is read; next_timer is only written. */
 static const WfCodec visit_instance_codec = {INT8OID, write_visit_instance, read_nothing};
 static const WfCodec visit_process_codec = {INT4OID, write_visit_process, NULL};
 static const WfCodec next_timer_codec = {TIMESTAMPTZOID, write_next_timer, NULL};
+
 static const WfCodec step_codec = {TEXTOID, write_text, read_step_name};
 static const WfCodec accepted_codec = {INT4OID, write_accepted, read_int4};
 static const WfCodec clock_times_codec = {TIMESTAMPTZARRAYOID, write_clock_times, read_clock_times};

@@ -2,7 +2,8 @@
  * delivery.c
  *		The table of deliveries: what waits to be brought to an instance, in order, and what executors owe.
  *
- * It owns the SQL of that table, except that of write-backs that have failed (owed.c). Who makes a delivery due leaves
+ * It has the SQL of what waits for instances; write-backs are inserted by flush.c and attachment.c, those that have
+ * failed are owed.c's, and others only count or look. Who makes a delivery due leaves
  * the wake-up in the same transaction; where the header does not say so, that is left to the caller.
  */
 #include "postgres.h"

@@ -244,7 +244,7 @@ put_instance(Flush *flush, Kind kind, const WfInstance *instance)
 }
 
 /*
- * Does an attached row show anything of its instance? Each attachment is looked up once in a batch.
+ * Does an attached row show anything of its instance? The one that was looked up last is remembered.
  */
 static bool
 shows_in_row(Flush *flush, int attachment)

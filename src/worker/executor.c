@@ -375,7 +375,7 @@ give_up_work(const WfWorkItem *item, const Failure *failure)
 /*
  * The transaction of a visit failed as a whole, perhaps at commit: count that as an attempt of the visit, unless
  * something was lacking. Since the lock is gone, other transactions may have ended or suspended the visit meanwhile, or
- * a callback may have been accepted; that does not keep a statement that was begun from being begun again.
+ * a callback may have been accepted; an accepted callback does not keep a statement that was begun from being due.
  */
 static void
 count_failure(const WfWorkItem *item, const Failure *failure, WfFailing failing)
@@ -565,7 +565,7 @@ work_in_turn(const WfTurn *turn)
 
 /* ---- the loop ---- */
 
-/* List the queues that have work. If that fails, the list is empty; the dispatcher wakes this executor again. */
+/* List the queues that have work. If that fails, the list is empty: a lack is sat out, any other error ends this process. */
 static void
 list_turns(void)
 {

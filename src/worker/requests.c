@@ -29,16 +29,22 @@
 
 /* While rows wait for places, look so often whether requests in flight are still wanted. */
 #define ABANDONED_CHECK_MS 1000
-/* A cancel request fails after so long if its server is gone, or has no place for it. */
+/* A cancel request fails after so long if its server is gone or paused, or has no place for it. */
 #define CANCEL_PATIENCE_MS 30000
 /* A server has places beyond max_in_flight for cancel requests: one, and one more for each so many of its places. */
 #define PLACES_PER_CANCEL 8
-/* While more is due than may be sent, cancel requests are looked for so often, in 1/CANCELS_CHECK_PART of the time. */
+/*
+ * While more is due than may be sent, cancel requests are looked for at most so often, and so seldom that it takes at
+ * most 1/CANCELS_CHECK_PART of the time.
+ */
 #define CANCELS_CHECK_MS   1000
 #define CANCELS_CHECK_PART 20
-/* Rows of owners that may send no more are looked through again in 1/PASSED_CHECK_PART of the time. */
+/*
+ * Rows of owners that may send no more are looked through again so seldom that it takes at most 1/PASSED_CHECK_PART of
+ * the time.
+ */
 #define PASSED_CHECK_PART 20
-/* For a server that is gone, cancel requests are looked for so often, since that reads all of its queue. */
+/* For a server that is gone or paused, cancel requests are looked for so often, since that reads all of its queue. */
 #define GONE_SERVER_CHECK_MS 5000
 
 typedef struct ProcessOwner
@@ -47,7 +53,7 @@ typedef struct ProcessOwner
 	Oid owner;
 } ProcessOwner;
 
-/* The result of one look at a queue, in turn_context. */
+/* The result of one look at a queue, in turn_context, but for `instances`, which nobody needs after the transaction. */
 typedef struct Outgoing
 {
 	WfDispatcher  *dispatcher;
@@ -319,8 +325,8 @@ remember_passed(WfQueueCursor *cursor, Oid owner)
 }
 
 /*
- * Begin with the first row again, if `position` has passed `beyond`, or if an owner whose rows were passed over may
- * send more.
+ * Set `beyond` back to `position`, if that has passed it, or if passed_at has come and an owner whose rows were passed
+ * over may send more.
  */
 static void
 begin_passing(WfDispatcher *dispatcher, WfQueueCursor *cursor, TimestampTz now)
@@ -335,7 +341,7 @@ begin_passing(WfDispatcher *dispatcher, WfQueueCursor *cursor, TimestampTz now)
 }
 
 /*
- * Pick up rows behind the first one, passing over those of owners that may send no more. Returns true if there may be
+ * Pick up rows behind that of blocked_by, passing over those of owners that may send no more. Returns true if there may be
  * rows behind the last one that was read.
  */
 static bool
@@ -607,7 +613,10 @@ look_failed(Outgoing *out, const ErrorData *error)
 		out->cursor->cautious = out->nkeys;
 		return;
 	}
-	/* The visit stays in flight until its job is done. If it was in flight before, its request is not this one. */
+	/*
+	 * The visit stays in flight until its job is done. If it was in flight before, that is somebody else's request:
+	 * leave it alone.
+	 */
 	if (out->ntaken == 0 && !wf_in_flight_add(out->keys[0].instance, out->keys[0].visit, out->cursor))
 		return;
 	job = &out->failing[out->nfailing++];
