@@ -33,7 +33,7 @@ SELECT * FROM pg_temp.issues('{"timeout": "9 days",
     {"step": "a", "wait": {"message": "m"}, "catch": [{"callback": true, "next": "b"}, {"message": "n", "interrupt": false, "next": "b"}, {"message": "m", "key": "x", "next": "b"}, {"signal": "s", "next": "b"}, {"condition": "$.x", "next": "b"},
         {"every": "${$.pause}", "times": 3, "interrupt": false, "next": "b"}, {"until": "2030-01-01", "interrupt": false, "next": "b"}]},
     {"step": "b", "join": "all"},
-    {"step": "c", "steps": [{"step": "d", "send": {"escalation": "late", "data": {"id": "${$.id}"}}}],
+    {"step": "c", "steps": [{"step": "d", "send": {"escalation": "late", "data": {"id": "${$.id}"}}}, {"step": "worse", "send": {"escalation": "later"}}],
         "catch": [{"escalation": "late", "interrupt": false, "next": "e"}, {"escalation": "later", "next": "e"}, {"escalation": "*", "next": "e"}, {"on": "*", "next": "e"}, {"callback": true, "next": "e"}]},
     {"step": "e", "join": "all", "end": true},
     {"step": "stop", "set": {"x": "${$caught.event.data}"}, "end": "scope"}, {"step": "tell", "notify": {"channel": "c", "payload": "${$caught.event.name ?? null}"}}]}');
@@ -42,7 +42,7 @@ SELECT * FROM pg_temp.issues('{"steps": [
     {"step": "a", "send": {"message": "m", "key": "${$.id}-1", "data": ["${$.x}", 1], "ttl": "1 day", "message_id": "${$serial_number}", "instance": "${$.other}", "to_all": false}, "success": "$reply == \"delivered\"", "save_reply": {"sent": "${$reply}"}, "wait": {"message": "answer", "key": "${$.id}"}, "timeout": "1 h"},
     {"step": "b", "send": {"message": "m", "key": 5, "ttl": "${$.ttl}", "instance": 17}, "async": true, "save": {"x": "${$result.initial_response}"}, "choose": [{"when": "$reply == \"missed\"", "next": "b"}, {"next": "c"}]},
     {"step": "c", "send": {"signal": "s", "data": "${$}"}, "first_of": [{"after": "1 s", "next": "d"}, {"signal": "t", "next": "a"}]},
-    {"step": "d", "send": {"message": "m", "message_id": 1}, "timeout": "1 h", "next": "d"}]}');
+    {"step": "d", "send": {"message": "m", "message_id": "${$serial_number}"}, "timeout": "1 h", "next": "d"}]}');
 
 -- routes of first_of are ways: what they lead to is reached, and meets at joins
 SELECT * FROM pg_temp.issues('{"steps": [

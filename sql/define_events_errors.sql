@@ -91,3 +91,9 @@ SELECT * FROM pg_temp.issues('{"start_on": {"message": "m"}, "steps": [{"step": 
 SELECT path, message, hint FROM pg_temp.issues(format('{"start_on": [%s], "steps": [{"step": "a"}]}', (SELECT string_agg(format('{"message": "m%s"}', g), ',') FROM generate_series(1, 101) g))::json);
 -- both a message and a handler of the process lead there
 SELECT * FROM pg_temp.issues('{"start_on": [{"message": "m", "step": "b"}], "catch": [{"on": "*", "next": "b"}], "steps": [{"step": "a", "end": true}, {"step": "b"}]}');
+
+-- what is hardly meant
+SELECT * FROM pg_temp.issues('{"catch": [{"escalation": "late", "next": "x"}, {"escalation": "later", "next": "x"}, {"escalation": "*", "interrupt": false, "next": "x"}], "steps": [
+    {"step": "a", "steps": [{"step": "b", "send": {"escalation": "late"}}], "catch": [{"escalation": "lat", "next": "c"}]},
+    {"step": "c", "steps": [{"step": "d", "wait": true}], "catch": [{"escalation": "*", "next": "e"}]},
+    {"step": "e", "send": {"message": "m", "message_id": "order"}}, {"step": "x", "send": {"escalation": "later"}}]}');

@@ -64,6 +64,20 @@ read_instance(WfReader *reader, const WfJson *node, void *target)
 					  "must be the number of an instance");
 }
 
+/* Read what tells a message that is sent again from another one. */
+static void
+read_message_id(WfReader *reader, const WfJson *node, void *target)
+{
+	WfTemplate *tmpl = NULL;
+
+	wf_read_key(reader, node, &tmpl);
+	*(WfTemplate **) target = tmpl;
+	if (tmpl != NULL && wf_template_is_constant(tmpl))
+		wf_json_warning(reader->issues, node,
+						"Make it of something that each visit has its own of, such as ${$serial_number}.",
+						"is the same for all instances: what the second one sends is taken for a duplicate");
+}
+
 static const WfReaderField send_fields[] = {
 	{"message", read_message, 0},
 	{"signal", read_signal, 0},
@@ -71,7 +85,7 @@ static const WfReaderField send_fields[] = {
 	{"key", wf_read_key, offsetof(WfSend, key)},
 	{"data", wf_read_any, offsetof(WfSend, data)},
 	{"ttl", wf_read_pause, offsetof(WfSend, ttl)},
-	{"message_id", wf_read_key, offsetof(WfSend, message_id)},
+	{"message_id", read_message_id, offsetof(WfSend, message_id)},
 	{"instance", read_instance, offsetof(WfSend, instance)},
 	{"to_all", wf_read_bool, offsetof(WfSend, to_all)},
 };

@@ -185,6 +185,51 @@ warn_of_outcomes(WfReader *reader, const WfJson *node)
 	}
 }
 
+/* Does the step send this escalation, or any (NULL)? One that could not be read may be meant. */
+static bool
+sends_escalation(const WfStep *step, const char *code)
+{
+	if (step->send == NULL || step->send->kind != WF_EVENT_ESCALATION)
+		return false;
+	return code == NULL || step->send->name == NULL || strcmp(step->send->name, code) == 0;
+}
+
+/* The same of the step and of all within it. */
+static bool
+escalates(const WfDefinition *def, const WfStep *step, const char *code)
+{
+	const WfStepList *list = &def->lists[step->inner];
+
+	if (sends_escalation(step, code))
+		return true;
+	for (int i = list->first; step->inner > 0 && i < list->first + list->n; i++)
+	{
+		if (escalates(def, &def->steps[i], code))
+			return true;
+	}
+	return false;
+}
+
+static void
+warn_of_escalations(WfReader *reader, const WfJson *node)
+{
+	const WfStep *step = reader->step;
+
+	for (int i = step->nwaits; i < step->nentries; i++)
+	{
+		const WfEvent *event = &step->entries[i].event;
+		bool		   any = event->name != NULL && strcmp(event->name, "*") == 0;
+
+		if (event->kind != WF_EVENT_ESCALATION || event->name == NULL || step->inner == 0 ||
+			escalates(&reader->graph->def, step, any ? NULL : event->name))
+			continue;
+		wf_json_warning(reader->issues, wf_json_member(handler_node(step, node, i), "escalation"),
+						"A step in it sends one with {\"send\": {\"escalation\": code}}.",
+						any ? "never begins: no step in it sends an escalation"
+							: "never begins: no step in it sends this escalation");
+	}
+}
+
 /* Warn of variables that exist in this step but have no use there. */
 static void
 warn_of_variables(WfReader *reader, const WfJson *node)
@@ -304,6 +349,7 @@ wf_step_check(WfReader *reader, const WfJson *node)
 	check_clocks(reader, node);
 	check_classes(reader, node);
 	warn_of_outcomes(reader, node);
+	warn_of_escalations(reader, node);
 	warn_of_variables(reader, node);
 }
 
@@ -348,6 +394,7 @@ wf_step_check_process(WfReader *reader, const WfJson *root)
 	wf_event_check_handlers(reader, root);
 	check_classes(reader, root);
 	warn_of_outcomes(reader, root);
+	warn_of_escalations(reader, root);
 	warn_of_cancelled(reader, root);
 	reader->step = NULL;
 }
