@@ -248,7 +248,7 @@ may_be_shown(const WfAttached *item, const WfVisit *visit)
 	if (item->row.serial_step != NULL)
 		return strcmp(visit->step, item->row.serial_step) == 0 && visit->state != WF_STATE_INCIDENT &&
 			   visit->waits_for != WF_WAITS_FOR_JOIN;
-	return visit->waits_for == WF_WAITS_FOR_CALLBACK && is_outermost(visit);
+	return (visit->waits_for & WF_WAITS_FOR_CALLBACK) != 0 && is_outermost(visit);
 }
 
 /*

@@ -176,7 +176,7 @@ lock_process(Draft *draft, Oid caller)
 
 /* ---- the version ---- */
 
-/* Events other than callbacks and clocks are read, and not carried out yet. */
+/* Messages and signals that steps send are read, and not carried out yet. */
 static void
 refuse_events(const Draft *draft, const WfDefinition *def)
 {
@@ -184,8 +184,7 @@ refuse_events(const Draft *draft, const WfDefinition *def)
 	{
 		const WfStep *step = &def->steps[i];
 
-		if (step->nsubscribed > 0 || step->nbeats > 0 || step->first_of || step->send != NULL ||
-			wf_step_callback_handler(step) >= 0)
+		if (step->send != NULL && step->send->kind != WF_EVENT_ESCALATION)
 			ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					errmsg("definition of process \"%s\" has events that are not supported yet", draft->name),
 					errdetail("Step \"%s\" has.", step->name),

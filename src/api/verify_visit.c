@@ -26,6 +26,13 @@ is(const char *name, const char *expected)
 	return name != NULL && strcmp(name, expected) == 0;
 }
 
+/* Is the word in a list of them? */
+static bool
+names(const char *list, const char *word)
+{
+	return list != NULL && strstr(list, word) != NULL;
+}
+
 /* ---- queues ---- */
 
 static int
@@ -47,7 +54,7 @@ kind_of_queue(const WfVerifiedVisit *visit)
 static int
 queues_while_waiting(const WfVerifiedVisit *visit)
 {
-	bool clock = is(visit->waits_for, "after") || is(visit->waits_for, "until");
+	bool clock = names(visit->waits_for, "after") || names(visit->waits_for, "until");
 
 	return clock ? IN_TIMER | IN_EXECUTOR : IN_NONE;
 }
@@ -147,7 +154,7 @@ earliest_handler(const WfVerifiedVisit *visit, bool interrupting)
 {
 	TimestampTz at = 0;
 
-	for (int i = visit->def->nwaits; i < visit->times.nentries; i++)
+	for (int i = visit->def->nwaits; i < Min(visit->def->nentries, visit->times.nentries); i++)
 		if (!interrupting || visit->def->entries[i].interrupt)
 			at = wf_earlier(at, visit->times.of_entries[i]);
 	return at;
@@ -158,9 +165,9 @@ verify_handlers(WfVerify *verify, const WfVerifiedVisit *visit)
 {
 	const WfVerifiedTimes *times = &visit->times;
 
-	if (times->of_entries != NULL && times->nentries != visit->def->nentries)
-		wf_verify_report(verify, visit, "%d clock_times, but its step has %d entries", times->nentries,
-						 visit->def->nentries);
+	if (times->of_entries != NULL && times->nentries != wf_step_nclocks(visit->def))
+		wf_verify_report(verify, visit, "%d clock_times, but its step has %d", times->nentries,
+						 wf_step_nclocks(visit->def));
 	else if (times->next_handler != earliest_handler(visit, false))
 		wf_verify_report(verify, visit, "next_handler is not the earliest of its clock_times");
 	else if (times->next_interrupt != earliest_handler(visit, true))

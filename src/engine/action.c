@@ -72,6 +72,12 @@ begin_executor(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	return WF_BEGUN_UNDER_WAY;
 }
 
+static WfBegun
+begin_send(WfBatch *batch, WfVisit *visit, WfFault *fault)
+{
+	return WF_BEGUN_SEND;
+}
+
 /* Begin a scope: work out its fields. */
 static WfBegun
 begin_steps(WfBatch *batch, WfVisit *visit, WfFault *fault)
@@ -102,6 +108,7 @@ const WfActionMethods wf_actions[] = {
 	[WF_ACTION_NONE] = {begin_nothing, NULL, false},	 [WF_ACTION_SET] = {begin_set, NULL, false},
 	[WF_ACTION_HTTP] = {begin_http, "body", true},		 [WF_ACTION_SQL] = {begin_executor, "row", false},
 	[WF_ACTION_NOTIFY] = {begin_executor, "row", false}, [WF_ACTION_STEPS] = {begin_steps, NULL, false},
+	[WF_ACTION_SEND] = {begin_send, NULL, false},
 };
 
 bool

@@ -28,13 +28,14 @@ typedef enum WfBegun
 	WF_BEGUN_DONE,		/* the action is done already */
 	WF_BEGUN_UNDER_WAY, /* a worker carries the action out; or the visit waits for other tokens */
 	WF_BEGUN_INSIDE,	/* the visit is a scope, and its first step is to be entered */
+	WF_BEGUN_SEND,		/* something is to be sent now */
 	WF_BEGUN_FAULT
 } WfBegun;
 
 typedef struct WfActionMethods
 {
 	WfBegun (*begin)(WfBatch *batch, WfVisit *visit, WfFault *fault);
-	/* Key of $reply that holds the initial response; NULL: the action has no answer. */
+	/* Key of $reply that holds the initial response; NULL: it is all of that, or the action has no answer. */
 	const char *reply_key;
 	bool		can_be_stopped; /* the service that it called can be asked to stop */
 } WfActionMethods;

@@ -12,6 +12,7 @@
 #include "utils/memutils.h"
 
 #include "debug.h"
+#include "engine/condition.h"
 #include "engine/operations.h"
 
 /* The queue of operations of a batch, in its memory. */
@@ -87,7 +88,7 @@ wf_push_interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *erro
 }
 
 void
-wf_push_handler(WfBatch *batch, WfVisit *visit, const WfEntry *handler, Jsonb *error, Jsonb *caught)
+wf_push_handler(WfBatch *batch, WfVisit *visit, const WfEntry *handler, Jsonb *error, Jsonb *caught, Jsonb *event)
 {
 	push(batch, &(WfOperation){.kind = WF_INTERRUPT,
 							   .visit = visit,
@@ -95,7 +96,8 @@ wf_push_handler(WfBatch *batch, WfVisit *visit, const WfEntry *handler, Jsonb *e
 							   .outcome = WF_OUTCOME_CANCELLED,
 							   .error = error,
 							   .handler = handler - visit->def->entries + 1,
-							   .caught = caught});
+							   .caught = caught,
+							   .event = event});
 }
 
 void
@@ -195,8 +197,8 @@ judge_end(WfBatch *batch, WfInstance *instance)
 					 instance->error != NULL ? instance->error : wf_cancel_error(batch, instance->cancel_reason));
 }
 
-void
-wf_agenda_run(WfBatch *batch, WfInstance *instance)
+static void
+run_operations(WfBatch *batch, WfInstance *instance)
 {
 	WfAgenda *agenda = agenda_of(batch);
 
@@ -209,6 +211,14 @@ wf_agenda_run(WfBatch *batch, WfInstance *instance)
 		run_operation(batch, &operation);
 	}
 	agenda->first = agenda->n = 0;
+}
+
+void
+wf_agenda_run(WfBatch *batch, WfInstance *instance)
+{
+	do
+		run_operations(batch, instance);
+	while (wf_condition_judge(batch, instance));
 	if (!instance->ended)
 		judge_end(batch, instance);
 }

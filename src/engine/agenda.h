@@ -25,7 +25,7 @@ typedef enum WfOperationKind
 	WF_BEGIN,
 	/* The action, if any, is done: wait for the event, or leave. */
 	WF_OPEN,
-	/* The accepted event, a callback or a time, ends the visit. */
+	/* The accepted event ends the visit. */
 	WF_HAPPEN,
 	/* The visit has succeeded, as far as is known: go where its route leads. */
 	WF_LEAVE,
@@ -56,9 +56,13 @@ typedef struct WfOperation
 	WfOutcome		outcome;
 	WfStatus		ending;
 	Jsonb		   *error;
-	/* For WF_INTERRUPT: the entry whose handler goes on afterwards, from 1, or 0; and its $caught. */
+	/*
+	 * For WF_INTERRUPT: the entry whose handler goes on afterwards, from 1, or 0; its $caught, or NULL; the event
+	 * by which it begins, or NULL.
+	 */
 	int			handler;
 	Jsonb	   *caught;
+	Jsonb	   *event;
 	const char *reason;
 } WfOperation;
 
@@ -73,9 +77,10 @@ extern void wf_push_fault(WfBatch *batch, WfVisit *visit, const WfFault *fault);
 extern void wf_push_interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
 /*
  * Interrupt for a handler of the visit, which goes on afterwards; `caught` NULL: it catches the visit
- * itself.
+ * itself. `event`: by which it begins; NULL: it catches an outcome.
  */
-extern void wf_push_handler(WfBatch *batch, WfVisit *visit, const WfEntry *handler, Jsonb *error, Jsonb *caught);
+extern void wf_push_handler(WfBatch *batch, WfVisit *visit, const WfEntry *handler, Jsonb *error, Jsonb *caught,
+							Jsonb *event);
 extern void wf_push_judge(WfBatch *batch, WfInstance *instance, WfVisit *scope);
 extern void wf_push_close(WfBatch *batch, WfInstance *instance, WfStatus ending, const char *reason, Jsonb *error);
 

@@ -7,8 +7,11 @@
 #include "utils/memutils.h"
 
 #include "engine/action.h"
+#include "engine/answer.h"
+#include "engine/condition.h"
 #include "engine/operations.h"
 #include "engine/scope.h"
+#include "engine/send.h"
 #include "engine/token.h"
 #include "shmem/wakeups.h"
 
@@ -74,7 +77,7 @@ wf_op_enter(WfBatch *batch, WfVisit *visit)
 		wf_state_set_suspended(batch, visit, instance->status == WF_STATUS_SUSPENDED);
 		wf_push(batch, visit, WF_BEGIN);
 	}
-	else if (visit->def->async)
+	else if (visit->def->async || wf_send_by_executor(visit->def))
 		wf_token_defer(batch, visit, wf_state_executor_queue(batch, visit));
 	else if (instance->status == WF_STATUS_SUSPENDED || wf_token_is_cut(instance))
 		wf_token_defer(batch, visit, WF_QUEUE_MOVE);
@@ -110,6 +113,17 @@ enter_scope(WfBatch *batch, WfVisit *visit)
 	(void) wf_token_enter(batch, visit->instance, visit, visit, list->start, visit->caught, visit->memory.first_inside);
 }
 
+static void
+carry_out_send(WfBatch *batch, WfVisit *visit)
+{
+	WfFault fault = {0};
+
+	if (wf_send(batch, visit, &fault) && wf_answer_save(batch, visit, &fault))
+		wf_push(batch, visit, WF_OPEN);
+	else
+		wf_push_fault(batch, visit, &fault);
+}
+
 /*
  * A visit begins with its clocks. At a join that is when the first token comes; when the join goes on, its action
  * begins.
@@ -119,9 +133,17 @@ begin(WfBatch *batch, WfVisit *visit, WfFault *fault)
 {
 	bool stands = wf_scope_stands(visit);
 	bool has_stood = visit->def->join.kind != WF_JOIN_NONE && !stands && !visit->memory.again;
+	bool interrupted = false;
 
 	if (!has_stood && !set_clocks(batch, visit, fault))
 		return WF_BEGUN_FAULT;
+	/* one that is in a queue was deferred */
+	if (visit->queue == NULL && !wf_token_subscribe(batch, visit, fault))
+		return WF_BEGUN_FAULT;
+	if (visit->def->nsubscribed > 0 && !has_stood && !wf_condition_open_handlers(batch, visit, &interrupted, fault))
+		return WF_BEGUN_FAULT;
+	if (interrupted)
+		return WF_BEGUN_UNDER_WAY;
 	if (!stands)
 		return wf_actions[visit->def->action].begin(batch, visit, fault);
 	wf_state_stand(batch, visit, WF_WAITS_FOR_JOIN);
@@ -151,4 +173,6 @@ wf_op_begin(WfBatch *batch, WfVisit *visit)
 		wf_push(batch, visit, WF_OPEN);
 	else if (begun == WF_BEGUN_INSIDE)
 		enter_scope(batch, visit);
+	else if (begun == WF_BEGUN_SEND)
+		carry_out_send(batch, visit);
 }

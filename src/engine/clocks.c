@@ -23,6 +23,7 @@ typedef struct Clock
 	const char	   *until;	  /* a timestamp, or */
 	const char	   *interval; /* an interval, or */
 	const Interval *constant;
+	int64			times; /* so many times the interval; 0: once */
 	TimestampTz		from;
 	TimestampTz		at; /* the result */
 } Clock;
@@ -46,6 +47,9 @@ work_out_clock(void *arg)
 	}
 	if (interval == NULL)
 		interval = DatumGetIntervalP(read_clock_text(interval_in, clock->interval));
+	if (clock->times > 1)
+		interval = DatumGetIntervalP(
+			DirectFunctionCall2(interval_mul, IntervalPGetDatum(interval), Float8GetDatum((double) clock->times)));
 	clock->at = DatumGetTimestampTz(
 		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(clock->from), IntervalPGetDatum(interval)));
 }
@@ -78,11 +82,11 @@ work_out_as_defined(const WfProcess *process, Clock *clock, TimestampTz *at, WfF
 	return ok;
 }
 
-bool
-wf_clock_after(WfVisit *visit, const WfDuration *duration, const WfVariables *variables, TimestampTz from,
-			   TimestampTz *at, WfFault *fault)
+static bool
+clock_after_times(WfVisit *visit, const WfDuration *duration, int64 times, const WfVariables *variables,
+				  TimestampTz from, TimestampTz *at, WfFault *fault)
 {
-	Clock		   clock = {.from = from};
+	Clock		   clock = {.times = times, .from = from};
 	StringInfoData text;
 
 	if (duration->tmpl == NULL)
@@ -95,6 +99,13 @@ wf_clock_after(WfVisit *visit, const WfDuration *duration, const WfVariables *va
 		clock.interval = text.data;
 	}
 	return work_out_as_defined(visit->instance->process, &clock, at, fault);
+}
+
+bool
+wf_clock_after(WfVisit *visit, const WfDuration *duration, const WfVariables *variables, TimestampTz from,
+			   TimestampTz *at, WfFault *fault)
+{
+	return clock_after_times(visit, duration, 1, variables, from, at, fault);
 }
 
 static bool
@@ -115,7 +126,7 @@ static bool
 clock_event(WfVisit *visit, const WfEvent *event, const WfVariables *variables, TimestampTz from, TimestampTz *at,
 			WfFault *fault)
 {
-	if (event->kind == WF_EVENT_AFTER)
+	if (event->kind != WF_EVENT_UNTIL)
 		return wf_clock_after(visit, &event->after, variables, from, at, fault);
 	return clock_until(visit, event->until, variables, at, fault);
 }
@@ -137,15 +148,16 @@ wf_clock_first_of_wait(const WfVisit *visit)
 static TimestampTz *
 no_times(WfBatch *batch, const WfVisit *visit)
 {
-	return MemoryContextAllocZero(batch->context, sizeof(TimestampTz) * visit->def->nentries);
+	return MemoryContextAllocZero(batch->context, sizeof(TimestampTz) * wf_step_nclocks(visit->def));
 }
 
 /*
- * Compute the times for which the visit waits, counted from now. *at is the first of them; 0: it
+ * Compute the times for which the visit waits, counted from now, those of open entries. *at is the first of them; 0: it
  * waits for none.
  */
 bool
-wf_clock_plan_wait(WfBatch *batch, WfVisit *visit, const WfVariables *variables, TimestampTz *at, WfFault *fault)
+wf_clock_plan_wait(WfBatch *batch, WfVisit *visit, const WfVariables *variables, const bool *open, TimestampTz *at,
+				   WfFault *fault)
 {
 	*at = 0;
 	for (int i = 0; i < visit->def->nwaits; i++)
@@ -153,7 +165,7 @@ wf_clock_plan_wait(WfBatch *batch, WfVisit *visit, const WfVariables *variables,
 		const WfEvent *event = &visit->def->entries[i].event;
 		TimestampTz	   time;
 
-		if (!wf_is_clock(event->kind))
+		if (!wf_is_clock(event->kind) || !open[i])
 			continue;
 		if (!clock_event(visit, event, variables, batch->now, &time, fault))
 			return false;
@@ -217,6 +229,94 @@ look_ahead(WfVisit *visit)
 	visit->changed = true;
 }
 
+/* ---- beats ---- */
+
+/* Handlers do not begin more often. */
+#define SHORTEST_BEAT_US 10000
+
+/* The place of the last beat of a repeating entry, in clock_times. */
+static int
+last_beat_at(const WfStep *def, int entry)
+{
+	return def->nentries + def->entries[entry].beat;
+}
+
+static bool
+is_long_enough(TimestampTz from, TimestampTz at, WfFault *fault)
+{
+	if (at - from >= SHORTEST_BEAT_US)
+		return true;
+	return wf_fault(fault, WF_CODE_TEMPLATE, "\"every\" is shorter than %d ms", SHORTEST_BEAT_US / 1000);
+}
+
+/*
+ * Compute the last beat of a repeating entry, the first of which is planned already. It is a time, since the interval
+ * may change; what is too far away never comes.
+ */
+static bool
+plan_last_beat(WfVisit *visit, int entry, const WfVariables *variables, TimestampTz from, TimestampTz *times,
+			   WfFault *fault)
+{
+	const WfEvent *event = &visit->def->entries[entry].event;
+	WfFault		   ignored = {0};
+
+	if (event->times > 0)
+		(void) clock_after_times(visit, &event->after, event->times, variables, from,
+								 &times[last_beat_at(visit->def, entry)], &ignored);
+	return is_long_enough(from, times[entry], fault);
+}
+
+/*
+ * The first beat after now, of those that are counted from the last one; intervals that are made of days or months differ in
+ * length.
+ */
+static bool
+first_beat_after_now(WfBatch *batch, WfVisit *visit, const WfDuration *every, const WfVariables *variables,
+					 TimestampTz last, TimestampTz *next, WfFault *fault)
+{
+	int64		n = (batch->now - last) / (*next - last) + 1;
+	TimestampTz before;
+
+	do
+	{
+		if (!clock_after_times(visit, every, n++, variables, last, next, fault))
+			return false;
+	} while (*next <= batch->now);
+	for (n -= 2; n > 0; n--)
+	{
+		if (!clock_after_times(visit, every, n, variables, last, &before, fault))
+			return false;
+		if (before <= batch->now)
+			break;
+		*next = before;
+	}
+	return true;
+}
+
+/*
+ * Compute when a handler that repeats begins again, since one of its beats has come; beats that were missed are one with that.
+ */
+bool
+wf_clock_beat(WfBatch *batch, WfVisit *visit, int entry, WfFault *fault)
+{
+	const WfDuration *every = &visit->def->entries[entry].event.after;
+	TimestampTz		 *times = visit->clocks.clock_times;
+	TimestampTz		  end = times[last_beat_at(visit->def, entry)];
+	TimestampTz		  last = times[entry];
+	TimestampTz		  next;
+	WfVariables		  variables;
+
+	wf_clock_begin_handler(visit, entry);
+	wf_engine_variables(visit, &variables);
+	if (!wf_clock_after(visit, every, &variables, last, &next, fault) || !is_long_enough(last, next, fault))
+		return false;
+	if (next <= batch->now && !first_beat_after_now(batch, visit, every, &variables, last, &next, fault))
+		return false;
+	times[entry] = end == 0 || next <= end ? next : 0;
+	look_ahead(visit);
+	return true;
+}
+
 /*
  * Compute when handlers begin: counted from the entry of the visit, or, for an incident that is
  * tried again, from now.
@@ -240,7 +340,8 @@ wf_clock_plan_handlers(WfBatch *batch, WfVisit *visit, WfFault *fault)
 			times = no_times(batch, visit);
 			wf_engine_variables(visit, &variables);
 		}
-		if (!clock_event(visit, event, &variables, from, &times[i], fault))
+		if (!clock_event(visit, event, &variables, from, &times[i], fault) ||
+			(event->kind == WF_EVENT_EVERY && !plan_last_beat(visit, i, &variables, from, times, fault)))
 			return false;
 	}
 	if (times == NULL)

@@ -15,11 +15,11 @@
 extern bool wf_clock_after(WfVisit *visit, const WfDuration *duration, const WfVariables *variables, TimestampTz from,
 						   TimestampTz *at, WfFault *fault);
 /*
- * Compute the times for which the visit waits; *at is the first of them, 0: it waits for none.
- * Returns false with *fault if one gives no time.
+ * Compute the times for which the visit waits, those of open entries; *at is the first of them, 0: it waits for
+ * none. Returns false with *fault if one gives no time.
  */
-extern bool wf_clock_plan_wait(WfBatch *batch, WfVisit *visit, const WfVariables *variables, TimestampTz *at,
-							   WfFault *fault);
+extern bool wf_clock_plan_wait(WfBatch *batch, WfVisit *visit, const WfVariables *variables, const bool *open,
+							   TimestampTz *at, WfFault *fault);
 
 /*
  * Compute the heartbeat deadline, counted from now; 0 if the step has no heartbeat. Returns false
@@ -39,5 +39,10 @@ extern bool wf_clock_plan_handlers(WfBatch *batch, WfVisit *visit, WfFault *faul
 extern int wf_clock_next_handler(const WfVisit *visit, TimestampTz until);
 /* Remove the time of a handler, which begins now. */
 extern void wf_clock_begin_handler(WfVisit *visit, int entry);
+/*
+ * The same of one that repeats: set its next time, if it begins once more. Returns false with *fault if that
+ * cannot be computed.
+ */
+extern bool wf_clock_beat(WfBatch *batch, WfVisit *visit, int entry, WfFault *fault);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * control.c
- *		Entry points of the engine: starts, answers, callbacks, timers, and what operators do.
+ *		Entry points of the engine: starts, answers, timers, and what operators do.
  *
  * Each checks whether the event still applies to the visit, pushes the operations that follow from
  * it, and runs the agenda to its end.
@@ -12,6 +12,7 @@
 
 #include "engine/answer.h"
 #include "engine/engine.h"
+#include "engine/event.h"
 #include "engine/handler.h"
 #include "engine/interrupt.h"
 #include "engine/scope.h"
@@ -98,7 +99,7 @@ wf_engine_fail(WfBatch *batch, WfVisit *visit, const WfFault *fault, WfFailing f
 		return;
 	if (failing == WF_FAIL_ACTION && wf_has_accepted(visit) && visit->state != WF_STATE_CANCELLING)
 	{
-		wf_state_keep_callback(batch, visit);
+		wf_state_keep_accepted(batch, visit);
 		return;
 	}
 	/* what could not be interrupted in a scope is tried again, after a while */
@@ -133,115 +134,9 @@ wf_engine_set_data(WfBatch *batch, WfInstance *instance, Jsonb *changes)
 	wf_data_require_fit(data);
 	wf_data_replace(instance, data);
 	MemoryContextSwitchTo(old);
-}
-
-/* ---- callbacks ---- */
-
-static const char *
-hint_for_callback(const WfVisit *visit)
-{
-	if (wf_state_is_scope(visit))
-		return "It ends with the steps in it: complete those, see the view workflow.waiting.";
-	if (visit->waits_for == WF_WAITS_FOR_JOIN)
-		return "It waits for other tokens to join it.";
-	return "A step takes callbacks if it has \"wait\": true.";
-}
-
-static void
-refuse_callback(WfVisit *visit)
-{
-	ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " does not wait for a callback", visit->instance->id,
-				   visit->id),
-			errdetail("It is in state \"%s\" at step \"%s\".", wf_state_name(visit->state), visit->step),
-			errhint("%s", hint_for_callback(visit)));
-}
-
-/*
- * Does the visit take a callback? Any incident can be completed by hand, whatever its step waits
- * for.
- */
-bool
-wf_engine_takes_callback(const WfVisit *visit)
-{
-	return visit->state == WF_STATE_INCIDENT ||
-		   (visit->def != NULL && !wf_scope_stands(visit) && wf_step_waits_for(visit->def) == WF_EVENT_CALLBACK);
-}
-
-/*
- * Is a callback too late for an incident? It is if the service has called back before, or was asked
- * to stop. An administrator may still complete the former by hand; for the latter there is skip.
- */
-static bool
-is_late_for_incident(const WfVisit *visit, bool by_hand)
-{
-	bool called_back = visit->docs.callback != NULL || visit->docs.callback_error != NULL;
-
-	/* one that stands at a join has called nobody yet */
-	bool asked = wf_action_has_sent_cancel(visit) && !wf_scope_stands(visit);
-
-	return asked || (called_back && !by_hand);
-}
-
-bool
-wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error, bool by_hand)
-{
-	if (wf_has_accepted(visit))
-		return false;
-	/* what is around it ends, and has not come to it yet */
-	if (wf_state_is_ending(visit) && visit->state != WF_STATE_CANCELLING)
-		return false;
-	if (!wf_engine_takes_callback(visit))
-		refuse_callback(visit);
-	if (visit->state == WF_STATE_INCIDENT && is_late_for_incident(visit, by_hand))
-		return false;
-	if (visit->state == WF_STATE_INCIDENT)
-		wf_state_resolve_incident(batch, visit);
-
-	wf_state_accept(batch, visit, data, error);
-	if (visit->state == WF_STATE_CANCELLING)
-		wf_interrupt_callback(batch, visit);
-	else if (visit->suspended || wf_state_may_be_in_flight(visit))
-		wf_state_keep_callback(batch, visit);
-	else
-		wf_push(batch, visit, WF_HAPPEN);
-	wf_agenda_run(batch, visit->instance);
-	return true;
-}
-
-bool
-wf_engine_wanted(const WfVisit *visit)
-{
-	if (visit->state == WF_STATE_INCIDENT && is_late_for_incident(visit, false))
-		return false;
-	return wf_state_is_open(visit) && !wf_state_is_ending(visit);
-}
-
-bool
-wf_engine_heartbeat(WfBatch *batch, WfVisit *visit, Jsonb *progress)
-{
-	if (visit->state != WF_STATE_INCIDENT && (wf_state_is_scope(visit) || wf_scope_stands(visit)))
-		refuse_callback(visit);
-	if (!wf_engine_wanted(visit))
-		return false;
-	if (visit->state == WF_STATE_WAITING && visit->clocks.heartbeat_deadline != 0)
-	{
-		wf_clock_listen(batch, visit);
-		visit->changed = true;
-	}
-	if (progress != NULL)
-	{
-		visit->progress = progress;
-		visit->changed = true;
-	}
-	return true;
-}
-
-void
-wf_engine_extend(WfBatch *batch, WfVisit *visit, TimestampTz deadline)
-{
-	visit->clocks.deadline = deadline;
-	visit->changed = true;
+	instance->judges_conditions = true;
+	instance->data_steps = 0;
+	wf_agenda_run(batch, instance);
 }
 
 /* ---- clocks ---- */
@@ -268,8 +163,7 @@ wf_engine_due(WfBatch *batch, WfVisit *visit)
 	/* what is around it ends, and has not come to it yet */
 	else if (wf_state_is_ending(visit))
 		wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, wf_token_ending_error(batch, visit));
-	else if (visit->state == WF_STATE_WAITING && visit->waits_for != WF_WAITS_FOR_NOTHING &&
-			 visit->waits_for != WF_WAITS_FOR_CALLBACK)
+	else if (visit->state == WF_STATE_WAITING && (visit->waits_for & WF_WAITS_FOR_CLOCKS) != 0)
 	{
 		wf_state_strike(visit);
 		wf_push(batch, visit, WF_HAPPEN);
@@ -277,6 +171,23 @@ wf_engine_due(WfBatch *batch, WfVisit *visit)
 	else
 		return;
 	wf_agenda_run(batch, visit->instance);
+}
+
+/* The clock of a handler strikes. */
+static void
+begin_handler(WfBatch *batch, WfVisit *visit, int entry)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	Jsonb		 *event = wf_event_of_clock(visit, entry);
+	WfFault		  fault = {0};
+
+	if (visit->def->entries[entry].event.kind != WF_EVENT_EVERY)
+		wf_clock_begin_handler(visit, entry);
+	else if (!wf_clock_beat(batch, visit, entry, &fault))
+		wf_push_fault(batch, visit, &fault);
+	if (fault.code == NULL)
+		wf_handler_begin(batch, visit, entry, event, 0);
+	MemoryContextSwitchTo(old);
 }
 
 static bool
@@ -303,8 +214,7 @@ outlives_handlers(WfBatch *batch, WfVisit *visit)
 		until = Min(until, visit->clocks.heartbeat_deadline - 1);
 	while ((entry = wf_clock_next_handler(visit, until)) >= 0)
 	{
-		wf_clock_begin_handler(visit, entry);
-		wf_handler_begin(batch, visit, entry);
+		begin_handler(batch, visit, entry);
 		wf_agenda_run(batch, visit->instance);
 		if (is_interrupted(visit))
 			return false;
@@ -371,6 +281,7 @@ void
 wf_engine_resume(WfBatch *batch, WfInstance *instance)
 {
 	wf_resume(batch, instance);
+	wf_agenda_run(batch, instance);
 }
 
 void
@@ -384,9 +295,21 @@ wf_engine_retry(WfBatch *batch, WfVisit *visit, bool new_key)
 	wf_agenda_run(batch, visit->instance);
 }
 
+/* A step with `first_of` goes where the event leads that has happened. */
+static void
+require_way(const WfVisit *visit)
+{
+	if (!wf_event_leads_on(visit))
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("step \"%s\" does not say where to go on without an event", visit->step),
+				errdetail("Its \"first_of\" has no callback, and none of its events has happened."),
+				errhint("Move the visit to the step at which it is to go on: workflow.move."));
+}
+
 void
 wf_engine_skip(WfBatch *batch, WfVisit *visit, Jsonb *data)
 {
+	require_way(visit);
 	wf_state_resolve_incident(batch, visit);
 	wf_state_skip(batch, visit, data);
 	wf_push(batch, visit, WF_HAPPEN);

@@ -179,6 +179,9 @@ wf_data_make(WfVisit *visit, const WfDataChange *change)
 
 	if (change->data != visit->instance->data)
 		wf_data_replace(visit->instance, change->data);
+	/* conditions are judged once that is at rest */
+	visit->instance->judges_conditions = true;
+	visit->instance->data_steps = visit->steps_without_wait;
 	forboth(lc, change->scopes, local, change->locals)
 	{
 		WfVisit *scope = lfirst(lc);

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "engine/action.h"
+#include "engine/event.h"
 #include "store/batch.h"
 
 /*
@@ -42,12 +43,22 @@ extern void wf_engine_postpone(WfBatch *batch, WfVisit *visit, TimestampTz until
 extern bool wf_engine_names(const WfVisit *visit, const WfFault *fault);
 
 /*
- * A callback: `error` is NULL for success, else what fail() gave. `by_hand` says that the caller
- * may resolve incidents by completing them. Returns false if a callback was accepted before, or
- * none is awaited any more. ERROR 55000 if the visit takes none.
+ * A callback, which ends the visit or begins a handler: `error` is NULL for success, else what fail() gave. `by_hand`
+ * says that the caller may resolve incidents by completing them. Returns false if an event was accepted before as the
+ * end of the visit, or none is awaited any more. ERROR 55000 if the visit takes no callback.
  */
 extern bool wf_engine_takes_callback(const WfVisit *visit);
 extern bool wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error, bool by_hand);
+
+/*
+ * A message or signal for an entry of the visit's step: it ends the visit, or begins a handler. Returns false
+ * if that cannot happen any more. Whoever calls has found the subscription under the instance's lock; one that is
+ * suspended is not to be called for.
+ */
+extern bool wf_engine_event(WfBatch *batch, WfVisit *visit, int entry, const WfHappening *happening);
+
+/* A callback for a handler that came while the instance was suspended. */
+extern bool wf_engine_handler_callback(WfBatch *batch, WfVisit *visit, const WfHappening *callback);
 
 /*
  * The visit's due time has come (a timer, a loop that was cut, a kept callback). Does nothing if

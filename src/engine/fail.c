@@ -36,10 +36,10 @@ fail_outwards(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 	{
 		visit->outcome = outcome;
 		visit->error = error;
-		visit->docs.result = wf_token_result(visit, outcome, error);
+		visit->docs.result = wf_token_result(batch, visit, outcome, error);
 		/* first, since the scope is left when its last token has ended */
 		if (scope != NULL)
-			wf_token_caught(batch, scope, handler, wf_caught(visit));
+			wf_token_caught(batch, scope, handler, wf_caught(visit), NULL);
 		wf_token_end(batch, visit, outcome, error);
 	}
 	else if (wf_state_is_process(visit) && outcome == WF_OUTCOME_TIMED_OUT)

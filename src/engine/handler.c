@@ -1,15 +1,16 @@
 /*
  * handler.c
- *		Handlers with times: their begin.
+ *		Handlers by events: their begin.
  */
 #include "postgres.h"
 
 #include "utils/memutils.h"
 
+#include "engine/event.h"
 #include "engine/handler.h"
 #include "engine/token.h"
 
-/* Run the handler's `save`, which sees as $caught what the handler's steps will see. */
+/* Run the handler's `save`, which sees as $caught what the handler's steps will see, and the event as $event, too. */
 static bool
 save_caught(WfBatch *batch, WfVisit *visit, const WfEntry *handler, Jsonb *caught, WfFault *fault)
 {
@@ -19,27 +20,67 @@ save_caught(WfBatch *batch, WfVisit *visit, const WfEntry *handler, Jsonb *caugh
 		return true;
 	wf_engine_variables(visit, &variables);
 	variables.caught = caught;
+	variables.event = wf_jsonb_get(caught, "event");
 	variables.error = visit->error;
 	return wf_data_apply(batch, visit, handler->save, &variables, fault);
 }
 
+/* A new token enters the handler's steps, beside the visit, which fails if that cannot be. */
+static void
+begin_beside(WfBatch *batch, WfVisit *visit, const WfEntry *handler, Jsonb *caught)
+{
+	WfFault fault = {0};
+
+	if (!wf_token_room(visit, handler->next.n, &fault) || !save_caught(batch, visit, handler, caught, &fault))
+		wf_push_fault(batch, visit, &fault);
+	else
+		wf_token_follow(batch, visit, &handler->next, caught);
+}
+
 void
-wf_handler_begin(WfBatch *batch, WfVisit *visit, int entry)
+wf_handler_begin(WfBatch *batch, WfVisit *visit, int entry, Jsonb *event, int steps)
 {
 	const WfEntry *handler = &visit->def->entries[entry];
+	int			   own_steps = visit->steps_without_wait;
 	WfFault		   fault = {.code = "INTERRUPTED", .message = "a handler of the step interrupted it"};
 	MemoryContext  old = MemoryContextSwitchTo(batch->context);
 
 	if (wf_state_is_process(visit))
 		fault.message = "a handler of the process interrupted it";
+	visit->steps_without_wait = Max(own_steps, steps);
 	if (handler->interrupt)
-		wf_push_handler(batch, visit, handler, wf_engine_error(&fault, visit->attempt), NULL);
-	else if (!wf_token_room(visit, handler->next.n, &fault) ||
-			 !save_caught(batch, visit, handler, wf_caught(visit), &fault))
-		wf_push_fault(batch, visit, &fault);
+		wf_push_handler(batch, visit, handler, wf_engine_error(&fault, visit->attempt), NULL, event);
 	else
-		wf_token_follow(batch, visit, &handler->next, wf_caught(visit));
+	{
+		begin_beside(batch, visit, handler, wf_event_caught(visit, event));
+		visit->steps_without_wait = own_steps;
+	}
 	MemoryContextSwitchTo(old);
+}
+
+void
+wf_handler_escalate(WfBatch *batch, WfVisit *visit, WfVisit *scope, const WfEntry *handler, Jsonb *event)
+{
+	Jsonb *caught = wf_event_caught(visit, event);
+	int	   own_steps = scope->steps_without_wait;
+
+	scope->steps_without_wait = Max(own_steps, visit->steps_without_wait);
+	if (handler->interrupt)
+		wf_token_caught(batch, scope, handler, caught, event);
+	else
+	{
+		begin_beside(batch, scope, handler, caught);
+		scope->steps_without_wait = own_steps;
+	}
+}
+
+/* $caught of the handler for which a visit was interrupted: what a scope has caught is in its row. */
+static Jsonb *
+caught_of(WfVisit *visit, const WfEntry *handler)
+{
+	if (handler->event.kind == WF_EVENT_NONE || handler->event.kind == WF_EVENT_ESCALATION)
+		return visit->caught;
+	return wf_event_caught(visit, visit->docs.event);
 }
 
 /*
@@ -54,9 +95,8 @@ wf_handler_take_over(WfBatch *batch, WfVisit *visit)
 	WfFault		   fault = {0};
 	Jsonb		  *caught;
 
-	visit->docs.result = wf_token_result(visit, WF_OUTCOME_CANCELLED, visit->error);
-	/* what a scope has caught is in its row */
-	caught = handler->event.kind != WF_EVENT_NONE ? wf_caught(visit) : visit->caught;
+	visit->docs.result = wf_token_result(batch, visit, WF_OUTCOME_CANCELLED, visit->error);
+	caught = caught_of(visit, handler);
 	if (wf_token_has_room(batch, visit, handler))
 	{
 		if (save_caught(batch, visit, handler, caught, &fault))

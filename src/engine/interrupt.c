@@ -37,8 +37,7 @@ await_confirmation(WfBatch *batch, WfVisit *visit)
 	WfFault			  ignored = {0};
 	WfVariables		  variables;
 
-	if (wf_has_accepted(visit) || visit->cancel.outcome == WF_OUTCOME_DIED ||
-		wf_step_waits_for(visit->def) != WF_EVENT_CALLBACK)
+	if (wf_has_accepted(visit) || visit->cancel.outcome == WF_OUTCOME_DIED || wf_step_callback_entry(visit->def) < 0)
 	{
 		wf_push(batch, visit, WF_FINISH_CANCEL);
 		return;
@@ -123,6 +122,11 @@ interrupt(WfBatch *batch, WfVisit *visit, const WfOperation *operation)
 	{
 		visit->caught = operation->caught;
 		visit->caught_changed = true;
+	}
+	if (operation->event != NULL)
+	{
+		visit->docs.event = operation->event;
+		visit->docs.changed = true;
 	}
 	visit->changed = true;
 	if (visit->tokens.n > 0)

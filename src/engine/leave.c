@@ -9,6 +9,7 @@
 #include "utils/memutils.h"
 
 #include "debug.h"
+#include "engine/event.h"
 #include "engine/operations.h"
 #include "engine/scope.h"
 #include "engine/token.h"
@@ -19,8 +20,9 @@ typedef struct Leaving
 	WfVariables		 variables; /* with the data as they will be after the visit */
 	bool			 saves;		/* data differ from before */
 	WfDataChange	 change;	/* how */
-	const WfTargets *next;		/* the next steps, of a route to steps */
-	char			*message;	/* message of a route that ends the instance, or NULL */
+	WfRouteKind		 route;
+	const WfTargets *next;	  /* the next steps, of a route to steps */
+	char			*message; /* message of a route that ends the instance, or NULL */
 } Leaving;
 
 static bool
@@ -82,24 +84,35 @@ split(const WfRoute *route, const WfVariables *variables, const WfTargets **next
 	return all->n > 0 || wf_fault(fault, WF_CODE_CHOOSE, "no branch of \"next\" is true");
 }
 
+/* The entry of `first_of` that says where to go on, since its event has happened; NULL: the step says so. */
+static const WfEntry *
+entry_that_leads(const WfVisit *visit)
+{
+	int entry = visit->def->first_of ? wf_event_entry(visit) : -1;
+
+	return entry >= 0 ? &visit->def->entries[entry] : NULL;
+}
+
 /* Find where the route leads. Returns false with *fault if it leads nowhere. */
 static bool
-choose_route(WfVisit *visit, const WfVariables *variables, const WfTargets **next, char **message, WfFault *fault)
+choose_route(WfVisit *visit, Leaving *leaving, WfFault *fault)
 {
 	const WfRoute *route = &visit->def->route;
+	const WfEntry *entry = entry_that_leads(visit);
 	StringInfoData text;
 
-	*next = &route->next;
-	if (route->kind == WF_ROUTE_CHOOSE)
-		return choose_branch(route, variables, next, fault);
-	if (route->kind == WF_ROUTE_SPLIT)
-		return split(route, variables, next, fault);
-	if (route->message == NULL)
+	leaving->route = entry != NULL ? WF_ROUTE_NEXT : route->kind;
+	leaving->next = entry != NULL ? &entry->next : &route->next;
+	if (leaving->route == WF_ROUTE_CHOOSE)
+		return choose_branch(route, &leaving->variables, &leaving->next, fault);
+	if (leaving->route == WF_ROUTE_SPLIT)
+		return split(route, &leaving->variables, &leaving->next, fault);
+	if (entry != NULL || route->message == NULL)
 		return true;
 	initStringInfo(&text);
-	if (!wf_template_text(route->message, variables, WF_TEXT_PLAIN, &text, fault))
+	if (!wf_template_text(route->message, &leaving->variables, WF_TEXT_PLAIN, &text, fault))
 		return false;
-	*message = text.data;
+	leaving->message = text.data;
 	return true;
 }
 
@@ -125,6 +138,32 @@ work_out_save(WfVisit *visit, const WfVariables *variables, Jsonb **changes, WfF
 	return true;
 }
 
+/* What is to be saved changes the data that the rest sees; all of it is made at once. */
+static bool
+foresee(WfVisit *visit, Leaving *leaving, Jsonb *changes, WfFault *fault)
+{
+	if (changes == NULL)
+		return true;
+	if (!wf_data_plan(visit, changes, &leaving->change, fault))
+		return false;
+	leaving->saves = true;
+	leaving->variables.data = wf_data_foreseen(visit, changes, &leaving->change);
+	return true;
+}
+
+/* `save` of the entry of `first_of` that leads on comes after that of the step. */
+static bool
+foresee_entry_save(WfVisit *visit, Leaving *leaving, Jsonb *changes, WfFault *fault)
+{
+	const WfEntry *entry = entry_that_leads(visit);
+	Jsonb		  *more;
+
+	if (entry == NULL || entry->save == NULL)
+		return true;
+	more = wf_template_jsonb(entry->save, &leaving->variables, fault);
+	return more != NULL && foresee(visit, leaving, changes != NULL ? wf_jsonb_merge(changes, more) : more, fault);
+}
+
 /* Compute everything. Returns false with *fault; or without one, if `success` is false. */
 static bool
 work_out_route(WfVisit *visit, Leaving *leaving, WfFault *fault)
@@ -137,15 +176,8 @@ work_out_route(WfVisit *visit, Leaving *leaving, WfFault *fault)
 		return false;
 	if (!answer || !work_out_save(visit, &leaving->variables, &changes, fault))
 		return false;
-	leaving->saves = changes != NULL;
-	if (leaving->saves)
-	{
-		if (!wf_data_plan(visit, changes, &leaving->change, fault))
-			return false;
-		leaving->variables.data = wf_data_foreseen(visit, changes, &leaving->change);
-	}
-	return choose_route(visit, &leaving->variables, &leaving->next, &leaving->message, fault) &&
-		   wf_token_room(visit, leaving->next->n - 1, fault);
+	return foresee(visit, leaving, changes, fault) && foresee_entry_save(visit, leaving, changes, fault) &&
+		   choose_route(visit, leaving, fault) && wf_token_room(visit, leaving->next->n - 1, fault);
 }
 
 /*
@@ -183,7 +215,7 @@ throw_error(WfBatch *batch, WfVisit *visit, char *message)
 	if (scope != NULL)
 	{
 		visit->error = error;
-		wf_token_caught(batch, scope, handler, wf_caught(visit));
+		wf_token_caught(batch, scope, handler, wf_caught(visit), NULL);
 	}
 	else if (!ending)
 		end_instance(batch, visit, WF_STATUS_ABORTED, message != NULL ? message : why.code, error);
@@ -203,9 +235,9 @@ end_scope(WfBatch *batch, WfVisit *visit)
 
 /* What the route does beside ending the token. */
 static void
-end_around(WfBatch *batch, WfVisit *visit, char *message)
+end_around(WfBatch *batch, WfVisit *visit, WfRouteKind route, char *message)
 {
-	switch (visit->def->route.kind)
+	switch (route)
 	{
 		case WF_ROUTE_END_SCOPE:
 			end_scope(batch, visit);
@@ -232,7 +264,7 @@ leave_by(WfBatch *batch, WfVisit *visit, const Leaving *leaving)
 	if (leaving->next->n == 0)
 		wf_scope_tokens(visit->instance, visit->scope)->reached_end = true;
 	/* first, since a scope is left when its last token has ended */
-	end_around(batch, visit, leaving->message);
+	end_around(batch, visit, leaving->route, leaving->message);
 	wf_token_end(batch, visit, WF_OUTCOME_SUCCESS, NULL);
 	wf_token_follow(batch, visit, leaving->next, visit->caught);
 }
@@ -255,8 +287,10 @@ wf_op_leave(WfBatch *batch, WfVisit *visit)
 		MemoryContextSwitchTo(old);
 		return;
 	}
-	visit->docs.result = wf_token_result(visit, WF_OUTCOME_SUCCESS, NULL);
+	visit->docs.result = wf_token_result(batch, visit, WF_OUTCOME_SUCCESS, NULL);
 	wf_engine_variables(visit, &leaving.variables);
+	if (visit->def->uses_event)
+		leaving.variables.event = wf_event_of(visit, batch->now);
 	if (work_out_route(visit, &leaving, &fault))
 		leave_by(batch, visit, &leaving);
 	else if (fault.code != NULL)

@@ -16,6 +16,7 @@
 #include "engine/state.h"
 #include "shmem/wakeups.h"
 #include "store/executor_work.h"
+#include "store/subscription.h"
 #include "store/warn_waiting.h"
 
 #define S(state) (1 << WF_STATE_##state)
@@ -52,6 +53,14 @@ static void
 stop_clocks(WfVisit *visit)
 {
 	visit->clocks = (WfClocks){0};
+}
+
+/* No event of the visit can happen any more, and no handler of it can begin. */
+static void
+unsubscribe(WfBatch *batch, WfVisit *visit)
+{
+	if (visit->def == NULL || visit->def->nsubscribed > 0)
+		wf_subscriptions_drop(batch, visit);
 }
 
 static char *
@@ -94,7 +103,7 @@ wf_state_pause(WfBatch *batch, WfVisit *visit, TimestampTz until)
 	set_state(visit, WF_STATE_RETRYING, visit->queue, until);
 }
 
-/* Wait for an event. due_at is its time; 0: a callback, which comes from outside. */
+/* Wait for events, the first clock of which strikes at due_at; 0: none does. */
 void
 wf_state_wait(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, TimestampTz due_at)
 {
@@ -102,8 +111,7 @@ wf_state_wait(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, TimestampTz 
 	visit->steps_without_wait = 0;
 	visit->waits_for = waits_for;
 	visit->waiting_since = batch->now;
-	/* no warning is needed for a time */
-	if (due_at == 0 && wf_warn_after(visit->def) > 0)
+	if ((waits_for & WF_WAITS_FOR_CALLBACK) != 0 && wf_warn_after(visit->def) > 0)
 		visit->clocks.warn_at = TimestampTzPlusMilliseconds(batch->now, wf_warn_after(visit->def));
 	visit->instance->show_changed = true;
 	batch->needs_sync_commit = true;
@@ -140,13 +148,13 @@ wf_state_warned(WfBatch *batch, WfVisit *visit)
 }
 
 /*
- * Keep an accepted callback until no request is in flight. The end of the visit is known, but the
+ * Keep an accepted event until no request is in flight. The end of the visit is known, but the
  * dispatcher has to find out whether a reply may still come; `move` is the queue in which it does.
  * The visit of a SQL step stays in its queue, since an executor knows that of a statement. From now
  * on no timer and no retry touches the visit.
  */
 void
-wf_state_keep_callback(WfBatch *batch, WfVisit *visit)
+wf_state_keep_accepted(WfBatch *batch, WfVisit *visit)
 {
 	stop_clocks(visit);
 	if (!wf_is_executor_queue(visit->queue))
@@ -174,7 +182,26 @@ wf_state_accept(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
 	visit->docs.changed = true;
 	visit->changed = true;
 	batch->needs_sync_commit = true; /* the caller was told `true`, which must not be lost */
+	unsubscribe(batch, visit);
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Accept the event of an entry for which the visit waits as its end, at once or later. `role`, who has sent it, is
+ * copied; NULL: nobody has.
+ */
+void
+wf_state_accept_event(WfBatch *batch, WfVisit *visit, int entry, Jsonb *event, const char *role)
+{
+	WF_ASSERT(!wf_has_accepted(visit) && entry < visit->def->nwaits);
+	visit->accepted = entry + 1;
+	visit->docs.event = event;
+	if (role != NULL)
+		visit->completed_by = MemoryContextStrdup(batch->context, role);
+	visit->docs.changed = true;
+	visit->changed = true;
+	batch->needs_sync_commit = true; /* its sender was told so */
+	unsubscribe(batch, visit);
 }
 
 /* Accept the first time for which the visit waits as its end. */
@@ -202,6 +229,7 @@ wf_state_cancel(WfBatch *batch, WfVisit *visit, WfCancelPhase phase, char *queue
 	visit->cancel.phase = phase;
 	visit->waiting_since = batch->now;
 	stop_clocks(visit);
+	unsubscribe(batch, visit);
 	visit->instance->show_changed = true;
 	batch->needs_sync_commit = true;
 }
@@ -241,6 +269,7 @@ wf_state_incident(WfBatch *batch, WfVisit *visit)
 	visit->waiting_since = batch->now;
 	visit->docs.changed = true;
 	stop_clocks(visit);
+	unsubscribe(batch, visit);
 	/*
 	 * an incident forgets the rest of its cancelling, but for cancel_outcome, which says that the
 	 * service may have been asked to stop
@@ -340,8 +369,9 @@ wf_state_end(WfBatch *batch, WfVisit *visit)
 	if (visit->state == WF_STATE_INCIDENT)
 		one_incident_less(instance);
 	/* an attached row may show the number of a visit that takes callbacks before it waits */
-	if (visit->state == WF_STATE_WAITING || (visit->def != NULL && wf_step_waits_for(visit->def) == WF_EVENT_CALLBACK))
+	if (visit->state == WF_STATE_WAITING || (visit->def != NULL && wf_step_callback_entry(visit->def) >= 0))
 		instance->show_changed = true;
+	unsubscribe(batch, visit);
 	visit->ended = true;
 	visit->ended_at = batch->now;
 }

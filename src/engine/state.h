@@ -19,10 +19,11 @@ extern void	 wf_state_stand(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for
 extern void	 wf_state_go_on(WfVisit *visit);
 extern void	 wf_state_warned(WfBatch *batch, WfVisit *visit);
 extern void	 wf_state_accept(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error);
+extern void	 wf_state_accept_event(WfBatch *batch, WfVisit *visit, int entry, Jsonb *event, const char *role);
 extern void	 wf_state_strike(WfVisit *visit);
 extern void	 wf_state_skip(WfBatch *batch, WfVisit *visit, Jsonb *data);
 extern void	 wf_state_begin_again(WfVisit *visit);
-extern void	 wf_state_keep_callback(WfBatch *batch, WfVisit *visit);
+extern void	 wf_state_keep_accepted(WfBatch *batch, WfVisit *visit);
 extern void	 wf_state_postpone(WfBatch *batch, WfVisit *visit, TimestampTz until);
 extern void	 wf_state_hand_over(WfBatch *batch, WfVisit *visit);
 extern char *wf_state_executor_queue(WfBatch *batch, const WfVisit *visit);

@@ -25,11 +25,14 @@ wf_suspend(WfBatch *batch, WfInstance *instance)
 static bool
 listens(const WfVisit *visit)
 {
-	return visit->state == WF_STATE_WAITING && visit->waits_for != WF_WAITS_FOR_JOIN &&
-		   visit->waits_for != WF_WAITS_FOR_STEPS && visit->def != NULL && !wf_has_accepted(visit);
+	return visit->state == WF_STATE_WAITING && (visit->waits_for & WF_WAITS_FOR_CALLBACK) != 0 && visit->def != NULL &&
+		   !wf_has_accepted(visit);
 }
 
-/* Resume an instance. Timers that came meanwhile are due now; heartbeat deadlines are set anew. */
+/*
+ * Resume an instance. Timers that came meanwhile are due now; heartbeat deadlines are set anew; conditions are judged,
+ * once nothing else is left to be done.
+ */
 void
 wf_resume(WfBatch *batch, WfInstance *instance)
 {
@@ -49,5 +52,7 @@ wf_resume(WfBatch *batch, WfInstance *instance)
 	instance->status = instance->incidents > 0 ? WF_STATUS_FAILED : WF_STATUS_ACTIVE;
 	instance->changed = true;
 	instance->show_changed = true;
+	instance->judges_conditions = true;
+	instance->data_steps = 0;
 	batch->needs_sync_commit = true;
 }

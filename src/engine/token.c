@@ -8,7 +8,9 @@
 #include "utils/memutils.h"
 
 #include "engine/action.h"
+#include "engine/event.h"
 #include "engine/scope.h"
+#include "engine/subscribe.h"
 #include "engine/token.h"
 #include "shmem/settings.h"
 
@@ -65,11 +67,26 @@ wf_token_is_cut(const WfInstance *instance)
 	return instance->entered > STEPS_PER_TRANSACTION || instance->grown > BYTES_PER_TRANSACTION;
 }
 
+bool
+wf_token_subscribe(WfBatch *batch, WfVisit *visit, WfFault *fault)
+{
+	const WfStep *def = visit->def;
+	bool		  stands = wf_scope_stands(visit);
+	bool		  has_stood = def->join.kind != WF_JOIN_NONE && !stands && !visit->memory.again;
+
+	return def->nsubscribed == 0 ||
+		   wf_subscribe(batch, visit, stands ? def->nwaits : 0, has_stood ? def->nwaits : def->nentries, fault);
+}
+
 void
 wf_token_defer(WfBatch *batch, WfVisit *visit, const char *queue)
 {
+	WfFault fault = {0};
+
 	wf_state_ready(batch, visit, MemoryContextStrdup(batch->context, queue));
 	wf_state_set_suspended(batch, visit, visit->instance->status == WF_STATUS_SUSPENDED);
+	if (!wf_token_subscribe(batch, visit, &fault))
+		wf_push_fault(batch, visit, &fault);
 }
 
 void
@@ -79,25 +96,47 @@ wf_token_absorb(WfBatch *batch, WfVisit *visit)
 	wf_scope_remove(batch, visit);
 }
 
-Jsonb *
-wf_token_result(WfVisit *visit, WfOutcome outcome, Jsonb *error)
+/* `response`: what the event brought that ended the visit, or else what the action was answered. */
+static Jsonb *
+response_of(const WfVisit *visit, Jsonb *initial, Jsonb *event)
 {
-	Jsonb  *initial = NULL;
-	bool	called_back = visit->accepted == WF_ACCEPTED_CALLBACK;
-	WfField fields[6];
+	if (visit->accepted == WF_ACCEPTED_CALLBACK)
+		return visit->docs.callback;
+	return event != NULL ? wf_jsonb_get(event, "data") : initial;
+}
+
+/* $reply of an action whose reply is an object with more than what it was asked for; that of others is all of it. */
+static Jsonb *
+initial_response(const WfVisit *visit)
+{
+	const char *key;
 
 	if (wf_state_is_scope(visit))
-		initial = visit->local;
-	else if (visit->docs.reply != NULL && visit->def != NULL)
-		initial = wf_jsonb_get(visit->docs.reply, wf_actions[visit->def->action].reply_key);
+		return visit->local;
+	if (visit->docs.reply == NULL || visit->def == NULL)
+		return NULL;
+	key = wf_actions[visit->def->action].reply_key;
+	return key != NULL ? wf_jsonb_get(visit->docs.reply, key) : visit->docs.reply;
+}
+
+Jsonb *
+wf_token_result(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
+{
+	Jsonb  *initial = initial_response(visit);
+	bool	called_back = visit->accepted == WF_ACCEPTED_CALLBACK;
+	bool	shows_event = wf_event_in_result(visit);
+	Jsonb  *event = shows_event ? wf_event_of(visit, batch->now) : NULL;
+	WfField fields[7];
+
 	memset(fields, 0, sizeof(fields));
 	fields[0] = (WfField){.key = "status", .kind = WF_FIELD_TEXT, .text = wf_outcome_name(outcome)};
 	fields[1] = (WfField){.key = "initial_response", .jsonb = initial};
 	fields[2] = (WfField){.key = "callback_response", .jsonb = called_back ? visit->docs.callback : NULL};
-	fields[3] = (WfField){.key = "response", .jsonb = called_back ? visit->docs.callback : initial};
+	fields[3] = (WfField){.key = "response", .jsonb = response_of(visit, initial, event)};
 	fields[4] = (WfField){.key = "cancel_response", .jsonb = visit->cancel.response};
 	fields[5] = (WfField){.key = "error", .jsonb = error};
-	return wf_jsonb_object(fields, lengthof(fields));
+	fields[6] = (WfField){.key = "event", .jsonb = event != NULL ? wf_event_without_data(event) : NULL};
+	return wf_jsonb_object(fields, shows_event ? 7 : 6);
 }
 
 void
@@ -106,7 +145,7 @@ wf_token_end(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 	visit->outcome = outcome;
 	visit->error = error;
 	if (visit->docs.result == NULL)
-		visit->docs.result = wf_token_result(visit, outcome, error);
+		visit->docs.result = wf_token_result(batch, visit, outcome, error);
 	wf_state_end(batch, visit);
 	wf_scope_remove(batch, visit);
 }
@@ -116,7 +155,7 @@ wf_token_become_incident(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Json
 {
 	visit->outcome = outcome;
 	visit->error = error;
-	visit->docs.result = wf_token_result(visit, outcome, error);
+	visit->docs.result = wf_token_result(batch, visit, outcome, error);
 	wf_state_incident(batch, visit);
 }
 
@@ -183,14 +222,14 @@ wf_token_catch_around(WfVisit *visit, WfOutcome outcome, Jsonb *error, const WfE
 }
 
 void
-wf_token_caught(WfBatch *batch, WfVisit *scope, const WfEntry *handler, Jsonb *caught)
+wf_token_caught(WfBatch *batch, WfVisit *scope, const WfEntry *handler, Jsonb *caught, Jsonb *event)
 {
 	WfFault		  fault = {.code = "INTERRUPTED", .message = "a handler of the step caught what happened inside"};
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
 	if (wf_state_is_process(scope))
 		fault.message = "a handler of the process caught what happened in it";
-	wf_push_handler(batch, scope, handler, wf_engine_error(&fault, scope->attempt), caught);
+	wf_push_handler(batch, scope, handler, wf_engine_error(&fault, scope->attempt), caught, event);
 	MemoryContextSwitchTo(old);
 }
 

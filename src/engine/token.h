@@ -26,7 +26,17 @@ extern bool wf_token_room(const WfVisit *visit, int more, WfFault *fault);
 /* Were so many steps made in this transaction that what comes next is to have one of its own? */
 extern bool wf_token_is_cut(const WfInstance *instance);
 
-/* The visit begins in a transaction of its own: a worker finds it in the queue. */
+/*
+ * From now on messages and signals can happen to the visit: to its handlers as soon as its token has come, those for which
+ * it waits before its action is due, since they may come before that is answered; at a join when that goes on. Returns
+ * false with *fault if a key cannot be worked out.
+ */
+extern bool wf_token_subscribe(WfBatch *batch, WfVisit *visit, WfFault *fault);
+
+/*
+ * The visit begins in a transaction of its own: a worker finds it in the queue. Messages and signals can happen to it
+ * already.
+ */
 extern void wf_token_defer(WfBatch *batch, WfVisit *visit, const char *queue);
 
 /* Let a token end that has come to a join where another one stands, or for which it is too late. */
@@ -37,9 +47,9 @@ extern void wf_token_follow(WfBatch *batch, const WfVisit *from, const WfTargets
 
 /*
  * $result as it would be: {status, initial_response, callback_response, response, cancel_response,
- * error}, in CurrentMemoryContext.
+ * error}, of some steps with `event`, in CurrentMemoryContext.
  */
-extern Jsonb *wf_token_result(WfVisit *visit, WfOutcome outcome, Jsonb *error);
+extern Jsonb *wf_token_result(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
 
 /* End a visit. Its result is kept if it has one, else made in CurrentMemoryContext. */
 extern void wf_token_end(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
@@ -58,8 +68,11 @@ extern const WfEntry *wf_token_catch(WfVisit *visit, WfOutcome outcome, Jsonb *e
  */
 extern WfVisit *wf_token_catch_around(WfVisit *visit, WfOutcome outcome, Jsonb *error, const WfEntry **handler,
 									  bool *ending);
-/* Interrupt the scope that has caught what became of a visit inside; the handler goes on after that. */
-extern void wf_token_caught(WfBatch *batch, WfVisit *scope, const WfEntry *handler, Jsonb *caught);
+/*
+ * Interrupt the scope that has caught what became of a visit inside, or (`event`) an escalation; the handler goes on after
+ * that.
+ */
+extern void wf_token_caught(WfBatch *batch, WfVisit *scope, const WfEntry *handler, Jsonb *caught, Jsonb *event);
 
 /* The error of a visit that ends because what is around it does. */
 extern Jsonb *wf_token_ending_error(WfBatch *batch, const WfVisit *visit);

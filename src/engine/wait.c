@@ -1,55 +1,113 @@
 /*
  * wait.c
- *		The action of a visit, if any, is done: the visit waits for the event of its step, or
+ *		The action of a visit, if any, is done: the visit waits for the events of its step, or
  *		leaves.
  */
 #include "postgres.h"
 
+#include "engine/condition.h"
 #include "engine/operations.h"
+#include "store/subscription.h"
 
 static const WfWaitsFor waits_for[] = {
-	[WF_EVENT_NONE] = WF_WAITS_FOR_NOTHING,
-	[WF_EVENT_CALLBACK] = WF_WAITS_FOR_CALLBACK,
-	[WF_EVENT_AFTER] = WF_WAITS_FOR_AFTER,
-	[WF_EVENT_UNTIL] = WF_WAITS_FOR_UNTIL,
+	[WF_EVENT_CALLBACK] = WF_WAITS_FOR_CALLBACK, [WF_EVENT_MESSAGE] = WF_WAITS_FOR_MESSAGE,
+	[WF_EVENT_SIGNAL] = WF_WAITS_FOR_SIGNAL,	 [WF_EVENT_CONDITION] = WF_WAITS_FOR_CONDITION,
+	[WF_EVENT_AFTER] = WF_WAITS_FOR_AFTER,		 [WF_EVENT_UNTIL] = WF_WAITS_FOR_UNTIL,
 };
 
-/* Begin to wait: from now on the events of the step can happen. */
-static bool
-open_entries(WfBatch *batch, WfVisit *visit, const WfVariables *variables, WfFault *fault)
+/* What of a step is waited for. */
+typedef struct Opening
 {
-	WfEventKind kind = wf_step_waits_for(visit->def);
+	WfVariables variables;
+	bool	   *open; /* by entry */
+	WfWaitsFor	kinds;
+} Opening;
+
+/* Judge `when` of each entry. */
+static bool
+choose_entries(const WfStep *def, Opening *opening, WfFault *fault)
+{
+	for (int i = 0; i < def->nwaits; i++)
+	{
+		const WfEvent *event = &def->entries[i].event;
+
+		opening->open[i] = true;
+		if (event->when != NULL && !wf_predicate_eval(event->when, &opening->variables, &opening->open[i], fault))
+			return false;
+		if (opening->open[i])
+			opening->kinds |= waits_for[event->kind];
+	}
+	return true;
+}
+
+/* What could happen from the begin of the visit on, and is not waited for after all, happens no more. */
+static void
+drop_others(WfBatch *batch, WfVisit *visit, const Opening *opening)
+{
+	for (int i = 0; i < visit->def->nwaits; i++)
+	{
+		WfEventKind kind = visit->def->entries[i].event.kind;
+
+		if (!opening->open[i] && (kind == WF_EVENT_MESSAGE || kind == WF_EVENT_SIGNAL))
+			wf_subscription_drop(batch, visit, i);
+	}
+}
+
+/* Begin to wait: from now on the clocks and conditions can happen, too. */
+static bool
+wait_for_events(WfBatch *batch, WfVisit *visit, const Opening *opening, WfFault *fault)
+{
 	TimestampTz due_at;
 	TimestampTz heartbeat_deadline = 0;
 
-	if (!wf_clock_plan_wait(batch, visit, variables, &due_at, fault))
+	if (!wf_clock_plan_wait(batch, visit, &opening->variables, opening->open, &due_at, fault))
 		return false;
-	if (kind == WF_EVENT_CALLBACK && !wf_clock_heartbeat_deadline(batch, visit, variables, &heartbeat_deadline, fault))
+	if ((opening->kinds & WF_WAITS_FOR_CALLBACK) != 0 &&
+		!wf_clock_heartbeat_deadline(batch, visit, &opening->variables, &heartbeat_deadline, fault))
 		return false;
-	wf_state_wait(batch, visit, waits_for[kind], due_at);
+	wf_state_wait(batch, visit, opening->kinds, due_at);
 	visit->clocks.heartbeat_deadline = heartbeat_deadline;
+	if ((opening->kinds & WF_WAITS_FOR_CONDITION) != 0)
+		wf_condition_wait(batch, visit, opening->open);
+	return true;
+}
+
+/* Open the chosen entries. Of the conditions, the first one that holds happens at once. */
+static bool
+open_entries(WfBatch *batch, WfVisit *visit, const Opening *opening, WfFault *fault)
+{
+	bool happened = false;
+
+	if (opening->kinds == WF_WAITS_FOR_NOTHING)
+	{
+		wf_push(batch, visit, WF_LEAVE);
+		return true;
+	}
+	drop_others(batch, visit, opening);
+	if ((opening->kinds & WF_WAITS_FOR_CONDITION) != 0 &&
+		!wf_condition_open_waits(batch, visit, opening->open, &happened, fault))
+		return false;
+	if (!happened)
+		return wait_for_events(batch, visit, opening, fault);
+	wf_push(batch, visit, WF_HAPPEN);
 	return true;
 }
 
 void
 wf_op_open(WfBatch *batch, WfVisit *visit)
 {
-	const WfPredicate *when = visit->def->nwaits > 0 ? visit->def->entries[0].event.when : NULL;
-	WfFault			   fault = {0};
-	WfVariables		   variables;
-	bool			   answer = visit->def->nwaits > 0;
-	bool			   ok = true;
+	bool	only;
+	Opening opening = {.open = &only};
+	WfFault fault = {0};
 
-	wf_engine_variables(visit, &variables);
-	if (when != NULL)
-		ok = wf_predicate_eval(when, &variables, &answer, &fault);
-	if (ok && !answer)
+	if (visit->def->nwaits == 0)
 	{
 		wf_push(batch, visit, WF_LEAVE);
 		return;
 	}
-	if (ok)
-		ok = open_entries(batch, visit, &variables, &fault);
-	if (!ok)
+	if (visit->def->nwaits > 1)
+		opening.open = MemoryContextAlloc(batch->context, sizeof(bool) * visit->def->nwaits);
+	wf_engine_variables(visit, &opening.variables);
+	if (!choose_entries(visit->def, &opening, &fault) || !open_entries(batch, visit, &opening, &fault))
 		wf_push_fault(batch, visit, &fault);
 }

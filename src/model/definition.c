@@ -229,6 +229,7 @@ read_step_node(WfReader *reader, const WfJson *node, WfStep *step)
 	if (wf_read_object(reader, node, "a step", FIELDS(step_fields), step))
 		wf_step_check(reader, node);
 	wf_event_finish(&reader->graph->def, step);
+	step->uses_event = (reader->mentioned & WF_VAR_BIT(WF_VAR_EVENT)) != 0;
 	reader->step = NULL;
 }
 

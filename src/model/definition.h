@@ -251,6 +251,7 @@ typedef struct WfStep
 	bool			first_of;	 /* the entry that happens says where to go on; none is open: `route` */
 	int				nsubscribed; /* how many entries are messages, signals or conditions */
 	int				nbeats;		 /* how many entries are EVERY */
+	bool			uses_event;	 /* it mentions $event */
 	WfSend		   *send;
 	WfJoin			join;
 	int				inner; /* of WF_ACTION_STEPS: its list of steps; else 0 */
@@ -286,6 +287,16 @@ static inline WfEventKind
 wf_step_waits_for(const WfStep *step)
 {
 	return step->nwaits > 0 ? step->entries[0].event.kind : WF_EVENT_NONE;
+}
+
+/*
+ * How many times the clocks of the step have: one for each entry, then one for each repeating entry,
+ * after which that has no more beats.
+ */
+static inline int
+wf_step_nclocks(const WfStep *step)
+{
+	return step->nentries + step->nbeats;
 }
 
 /* The entry by which the step waits for a callback, or -1. */

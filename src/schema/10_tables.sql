@@ -142,6 +142,7 @@ CREATE TABLE workflow_data.visit (
     reply          jsonb,
     callback       jsonb,
     callback_error jsonb,
+    event          jsonb,
     cancel_response jsonb,
     caught         jsonb,
     error          jsonb,
@@ -186,22 +187,56 @@ COMMENT ON COLUMN workflow_data.visit.key IS 'Idempotency key, the same for all 
 COMMENT ON COLUMN workflow_data.visit.state IS 'ready, calling, retrying, waiting, cancelling or incident';
 COMMENT ON COLUMN workflow_data.visit.step IS 'Step of the process';
 COMMENT ON COLUMN workflow_data.visit.queue IS 'Who has to look at it: timer, move, executor <process_id> or http <server>';
-COMMENT ON COLUMN workflow_data.visit.waits_for IS 'callback, after, until, join or steps';
+COMMENT ON COLUMN workflow_data.visit.waits_for IS 'What it waits for, callback first: callback, message, signal, condition, after or until, or several of them; join or steps';
 COMMENT ON COLUMN workflow_data.visit.outcome IS 'Outcome that made it an incident';
 COMMENT ON COLUMN workflow_data.visit.cancel_outcome IS 'Outcome that it will have, while it is being cancelled';
 COMMENT ON COLUMN workflow_data.visit.cancel_phase IS 'await (an answer under way), send (the cancel request), confirm (wait for its callback) or inside (of a scope: what lives in it is interrupted)';
 COMMENT ON COLUMN workflow_data.visit.cancel_handler IS 'Entry of the handler that interrupted it and goes on after it, counted from 1';
-COMMENT ON COLUMN workflow_data.visit.clock_times IS 'When the clock of each entry of the step strikes: first of what it waits for, then of the handlers in catch; NULL: it has struck already, does not run yet, or the entry has none';
+COMMENT ON COLUMN workflow_data.visit.clock_times IS 'When the clock of each entry of the step strikes: first of what it waits for, then of the handlers in catch; NULL: it has struck already, does not run yet, or the entry has none. Behind them, of each entry that repeats, its last beat; NULL: it has none';
 COMMENT ON COLUMN workflow_data.visit.reply IS 'What the action answered: $reply';
 COMMENT ON COLUMN workflow_data.visit.callback IS 'Data of the accepted callback, kept until the reply is handled';
 COMMENT ON COLUMN workflow_data.visit.completed_by IS 'Role that called back';
 COMMENT ON COLUMN workflow_data.visit.webhook IS 'Whether that role only passed on a callback that came with a token of $callback_url';
 COMMENT ON COLUMN workflow_data.visit.callback_error IS 'Error of the accepted callback, as given to workflow.fail';
+COMMENT ON COLUMN workflow_data.visit.event IS 'The message, signal or condition that ends it, or for which a handler interrupts it: $event';
 COMMENT ON COLUMN workflow_data.visit.cancel_response IS 'Answer to the cancel request';
 COMMENT ON COLUMN workflow_data.visit.caught IS 'What the handler that led here caught: $caught';
 COMMENT ON COLUMN workflow_data.visit.error IS 'The last error: $error';
 COMMENT ON COLUMN workflow_data.visit.result IS '$result of the visit, while it is an incident';
 COMMENT ON COLUMN workflow_data.visit.progress IS 'Progress that the last workflow.heartbeat reported';
+
+CREATE SEQUENCE workflow_data.event_seq;
+COMMENT ON SEQUENCE workflow_data.event_seq IS 'Numbers of subscriptions, messages and signals, which tell what came before what';
+CREATE TABLE workflow_data.subscription (
+    subscription bigint PRIMARY KEY DEFAULT nextval('workflow_data.event_seq'),
+    instance     bigint NOT NULL,
+    visit        bigint NOT NULL,
+    process_id   integer NOT NULL,
+    entry        integer NOT NULL,
+    keyed        boolean NOT NULL,
+    met          boolean NOT NULL,
+    interrupt    boolean,
+    kind         text NOT NULL,
+    name         text NOT NULL DEFAULT '',
+    key          text NOT NULL DEFAULT '',
+    step         text NOT NULL
+) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
+-- by process, since who may reach a subscription is asked once for each
+CREATE INDEX subscription_name ON workflow_data.subscription (kind, name, key, process_id, subscription);
+CREATE UNIQUE INDEX subscription_entry ON workflow_data.subscription (instance, visit, entry);
+COMMENT ON TABLE workflow_data.subscription IS 'Messages, signals and conditions for which living visits and their handlers wait. Whoever moves a token of the instance writes them';
+COMMENT ON COLUMN workflow_data.subscription.subscription IS 'Number of the subscription';
+COMMENT ON COLUMN workflow_data.subscription.instance IS 'Instance';
+COMMENT ON COLUMN workflow_data.subscription.visit IS 'Visit that waits, or whose handler does';
+COMMENT ON COLUMN workflow_data.subscription.process_id IS 'Process: who may reach it is looked up by this and the step';
+COMMENT ON COLUMN workflow_data.subscription.entry IS 'Entry of the step, counted from 0: first what it waits for, then the handlers in catch';
+COMMENT ON COLUMN workflow_data.subscription.keyed IS 'Whether the message has to have the key';
+COMMENT ON COLUMN workflow_data.subscription.met IS 'Of a condition: whether it held when it was judged last; it happens when it comes to hold';
+COMMENT ON COLUMN workflow_data.subscription.interrupt IS 'Of a handler: whether it interrupts the visit; NULL: the visit itself waits';
+COMMENT ON COLUMN workflow_data.subscription.kind IS 'message, signal or condition';
+COMMENT ON COLUMN workflow_data.subscription.name IS 'Name of the message or signal; empty: a condition has none';
+COMMENT ON COLUMN workflow_data.subscription.key IS 'Key that the message has to have; empty without one';
+COMMENT ON COLUMN workflow_data.subscription.step IS 'Step of the visit';
 
 CREATE SEQUENCE workflow_data.delivery_seq;
 COMMENT ON SEQUENCE workflow_data.delivery_seq IS 'Numbers of deliveries';
@@ -431,6 +466,7 @@ SELECT pg_catalog.pg_extension_config_dump('workflow_data.process_version', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.process_privilege', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.instance', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.visit', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow_data.subscription', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.delivery', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.attachment', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.late_callback', '');
@@ -442,6 +478,7 @@ SELECT pg_catalog.pg_extension_config_dump('workflow_data.identity', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.secret', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.instance_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.visit_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow_data.event_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.delivery_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.process_process_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.attachment_attachment_seq', '');

@@ -154,7 +154,7 @@ static WfQuery q_shown = {
  */
 static WfQuery q_look_living = {
 	.sql = "SELECT i.instance, i.status, (SELECT v.visit FROM workflow_data.visit v "
-		   "WHERE v.instance = i.instance AND CASE WHEN $4 IS NULL THEN v.waits_for = 'callback' "
+		   "WHERE v.instance = i.instance AND CASE WHEN $4 IS NULL THEN v.waits_for LIKE 'callback%' "
 		   "AND (v.scope IS NULL OR EXISTS (SELECT FROM workflow_data.visit s WHERE s.instance = v.instance "
 		   "AND s.visit = v.scope AND s.step = '" WF_PROCESS_STEP "')) "
 		   "ELSE v.step = $4 AND v.state <> 'incident' AND v.waits_for IS DISTINCT FROM 'join' END "

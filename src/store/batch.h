@@ -57,18 +57,23 @@ typedef enum WfCancelPhase
 	WF_CANCEL_INSIDE,  /* of a scope: what lives in it is interrupted */
 } WfCancelPhase;
 
-typedef enum WfWaitsFor
-{
-	WF_WAITS_FOR_NOTHING,
-	WF_WAITS_FOR_CALLBACK,
-	WF_WAITS_FOR_AFTER,
-	WF_WAITS_FOR_UNTIL,
-	WF_WAITS_FOR_JOIN,	/* for other tokens of its scope */
-	WF_WAITS_FOR_STEPS, /* for the tokens in the scope that it is */
-} WfWaitsFor;
+/* What a visit waits for: a set of these. */
+#define WF_WAITS_FOR_NOTHING   0
+#define WF_WAITS_FOR_CALLBACK  (1 << 0)
+#define WF_WAITS_FOR_MESSAGE   (1 << 1)
+#define WF_WAITS_FOR_SIGNAL	   (1 << 2)
+#define WF_WAITS_FOR_CONDITION (1 << 3)
+#define WF_WAITS_FOR_AFTER	   (1 << 4)
+#define WF_WAITS_FOR_UNTIL	   (1 << 5)
+#define WF_WAITS_FOR_JOIN	   (1 << 6) /* for other tokens of its scope */
+#define WF_WAITS_FOR_STEPS	   (1 << 7) /* for the tokens in the scope that it is */
+#define WF_WAITS_FOR_CLOCKS	   (WF_WAITS_FOR_AFTER | WF_WAITS_FOR_UNTIL)
+#define WF_WAITS_FOR_TOKENS	   (WF_WAITS_FOR_JOIN | WF_WAITS_FOR_STEPS)
+typedef int WfWaitsFor;
 
 /*
  * The name, as a row stores it, and back: NULL for none of them. ERROR XX001 for an unknown name.
+ * Several that a visit waits for are listed in the order above: "callback, message, after".
  */
 extern const char	*wf_cancel_phase_name(WfCancelPhase phase);
 extern WfCancelPhase wf_cancel_phase_from_name(const char *name);
@@ -132,6 +137,15 @@ typedef struct WfInstance
 	bool  cookies_changed;
 	bool  ended;
 	bool  show_changed; /* what an attached row shows may have changed */
+	/*
+	 * Its conditions are to be judged: data have changed, which the token of so many steps without a
+	 * wait did last.
+	 */
+	bool  judges_conditions;
+	int	  data_steps;
+	bool  has_read_conditions; /* from its rows */
+	List *conditions;		   /* of WfSubscription: in the order in which they are judged */
+	int	  judged;			   /* so many of them were, in this pass */
 	/* Steps entered in this batch: a loop is cut into transactions by this number. */
 	int			entered;
 	size_t		grown; /* bytes of data made in this batch */
@@ -181,6 +195,11 @@ typedef struct WfDocuments
 	bool   has_reply; /* the action was answered (the reply itself may be null) */
 	Jsonb *callback;
 	Jsonb *callback_error;
+	/*
+	 * What has happened to it: its $event, as WfHappening of engine/engine.h. NULL for callbacks, and for
+	 * clocks for which it waits.
+	 */
+	Jsonb *event;
 	Jsonb *result;
 	bool   changed; /* one of these has, or cancel.response */
 } WfDocuments;
@@ -188,6 +207,15 @@ typedef struct WfDocuments
 /* A callback has no entry of its own: whatever an incident waited for, a person may complete it. */
 #define WF_ACCEPTED_CALLBACK 0
 #define WF_ACCEPTED_NOTHING	 (-1)
+
+/* The subscriptions of a visit, as far as this batch changes them: see store/subscription.h. */
+typedef struct WfSubscribed
+{
+	List *known;		   /* of WfSubscription: made in this batch, or read */
+	bool  may_be_stored;   /* this batch has written some */
+	bool  all_dropped;	   /* those that were stored before it */
+	List *dropped_entries; /* stored ones of these entries */
+} WfSubscribed;
 
 /* What only this batch knows of it: no row has it. */
 typedef struct WfInMemory
@@ -248,7 +276,8 @@ struct WfVisit
 	/* New progress that a heartbeat brought; NULL: none (not loaded). */
 	Jsonb *progress;
 
-	WfInMemory memory;
+	WfSubscribed subscribed;
+	WfInMemory	 memory;
 
 	/* What the batch does with its row. */
 	bool		is_new;
@@ -302,6 +331,8 @@ typedef struct WfBatch
 	List			   *incidents;	   /* of WfVisit: new incidents */
 	WfAgenda		   *agenda;		   /* operations that are still to be run */
 	List			   *warnings;	   /* of WfVisit: those that have waited for too long */
+	List			   *subscribed;	   /* of WfSubscription: those to be written */
+	List			   *unsubscribed;  /* of WfUnsubscribed: those to be deleted */
 	List			   *inside;		   /* of WfVisit: those in scopes that are to be loaded */
 	struct by_key_hash *by_key;		   /* all instances and visits, by number */
 	size_t				memory_budget; /* memory budget in bytes; 0: no limit */

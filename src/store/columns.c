@@ -383,7 +383,7 @@ write_clock_times(const void *row, const void *field, bool *isnull)
 {
 	const WfVisit	  *visit = row;
 	const TimestampTz *times = visit->clocks.clock_times;
-	int				   n = times != NULL ? visit->def->nentries : 0;
+	int				   n = times != NULL ? wf_step_nclocks(visit->def) : 0;
 	int				   lower = 1;
 	Datum			  *elems;
 	bool			  *nulls;
@@ -414,8 +414,8 @@ read_clock_times(void *row, void *field, Datum value)
 		return;
 	deconstruct_array(DatumGetArrayTypeP(value), TIMESTAMPTZOID, sizeof(TimestampTz), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
 					  &elems, &nulls, &n);
-	visit->clocks.clock_times = palloc0(sizeof(TimestampTz) * Max(visit->def->nentries, 1));
-	for (int i = 0; i < Min(n, visit->def->nentries); i++)
+	visit->clocks.clock_times = palloc0(sizeof(TimestampTz) * Max(wf_step_nclocks(visit->def), 1));
+	for (int i = 0; i < Min(n, wf_step_nclocks(visit->def)); i++)
 		visit->clocks.clock_times[i] = nulls[i] ? 0 : DatumGetTimestampTz(elems[i]);
 }
 
@@ -474,6 +474,7 @@ static const WfTableColumn visit_columns[] = {
 	{"reply", &jsonb_codec, V(docs.reply), DOCUMENT, NULL, IF_CHANGED},
 	{"callback", &jsonb_codec, V(docs.callback), DOCUMENT, NULL, IF_CHANGED},
 	{"callback_error", &jsonb_codec, V(docs.callback_error), DOCUMENT, NULL, IF_CHANGED},
+	{"event", &jsonb_codec, V(docs.event), DOCUMENT, NULL, IF_CHANGED},
 	{"cancel_response", &jsonb_codec, V(cancel.response), DOCUMENT, NULL, IF_CHANGED},
 	{"caught", &jsonb_codec, V(caught), WF_STORED_IF_CHANGED, NULL, "caught_changed", V(caught_changed)},
 	{"error", &jsonb_codec, V(error), WF_STORED},

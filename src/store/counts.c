@@ -40,13 +40,15 @@ static WfQuery q_instances = {
 	COUNTED_ARGS,
 };
 
-/*
- * What a group waits for is part of the index, and of a few kinds: each is probed for.
- */
-#define GROUP "v.process_id = g.process_id AND v.state = g.state AND v.step = g.step AND "
-#define COUNT_AND_OLDEST(kind) \
-	"(SELECT count(*) FROM workflow_data.visit v WHERE " GROUP kind "), " \
-	"(SELECT min(v.waiting_since) FROM workflow_data.visit v WHERE " GROUP kind ") "
+/* SQL that is put together */
+/* clang-format off */
+/* What a group waits for is part of the index, too: w has each set of kinds, found like the groups. */
+#define GROUP(g) "v.process_id = " g ".process_id AND v.state = " g ".state AND v.step = " g ".step"
+#define NEXT_SET(g, condition) \
+	"(SELECT v.waits_for FROM workflow_data.visit v WHERE " GROUP(g) " AND " condition " ORDER BY v.waits_for LIMIT 1)"
+#define COUNT_AND_OLDEST(g, condition) \
+	"(SELECT count(*) FROM workflow_data.visit v WHERE " GROUP(g) " AND " condition "), " \
+	"(SELECT min(v.waiting_since) FROM workflow_data.visit v WHERE " GROUP(g) " AND " condition ") "
 static WfQuery q_visits = {
 	.sql =
 		"WITH RECURSIVE g (process_id, state, step) AS ("
@@ -54,20 +56,21 @@ static WfQuery q_visits = {
 		"SELECT n.process_id, n.state, n.step FROM g CROSS JOIN LATERAL ("
 		"SELECT v.process_id, v.state, v.step FROM workflow_data.visit v "
 		"WHERE (v.process_id, v.state, v.step) > (g.process_id, g.state, g.step) "
-		"ORDER BY v.process_id, v.state, v.step LIMIT 1) n) "
+		"ORDER BY v.process_id, v.state, v.step LIMIT 1) n), "
+		"w (process_id, state, step, waits_for) AS ("
+		"SELECT g.process_id, g.state, g.step, " NEXT_SET("g", "v.waits_for IS NOT NULL") " FROM g "
+		"WHERE g.state = 'waiting' AND " OF_PROCESS("g.process_id") " UNION ALL "
+		"SELECT w.process_id, w.state, w.step, " NEXT_SET("w", "v.waits_for > w.waits_for") " FROM w WHERE w.waits_for IS NOT NULL) "
 		"SELECT * FROM ("
-		"SELECT p.process, g.state, g.step, k.waits_for, " COUNT_AND_OLDEST(
-			"v.waits_for = k.waits_for") "FROM g JOIN workflow_data.process p ON p.process_id = g.process_id "
-										 "CROSS JOIN unnest('{callback, after, until, join, steps}'::text[]) k (waits_for) "
-										 "WHERE g.state = 'waiting' AND " OF_PROCESS(
-											 "g.process_id") " UNION ALL "
-															 "SELECT p.process, g.state, g.step, NULL, " COUNT_AND_OLDEST(
-																 "v.waits_for IS NULL") "FROM g JOIN workflow_data.process p ON p.process_id = g.process_id "
-																						"WHERE g.state <> 'waiting' AND " OF_PROCESS(
-																							"g.process_id") ") c (process, state, step, waits_for, n, since) "
-																											"WHERE n > 0",
+		"SELECT p.process, w.state, w.step, w.waits_for, " COUNT_AND_OLDEST("w", "v.waits_for = w.waits_for")
+		"FROM w JOIN workflow_data.process p ON p.process_id = w.process_id WHERE w.waits_for IS NOT NULL UNION ALL "
+		"SELECT p.process, g.state, g.step, NULL, " COUNT_AND_OLDEST("g", "v.waits_for IS NULL")
+		"FROM g JOIN workflow_data.process p ON p.process_id = g.process_id "
+		"WHERE g.state <> 'waiting' AND " OF_PROCESS("g.process_id") ") c (process, state, step, waits_for, n, since) "
+		"WHERE n > 0",
 	COUNTED_ARGS,
 };
+/* clang-format on */
 
 /* SQL that is put together */
 /* clang-format off */

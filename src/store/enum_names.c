@@ -10,7 +10,9 @@
 static const char *const status_names[] = {"active", "suspended", "completed", "aborted", "failed"};
 static const char *const state_names[] = {"ready", "calling", "retrying", "waiting", "cancelling", "incident"};
 static const char *const phase_names[] = {NULL, "await", "send", "confirm", "inside"};
-static const char *const waits_for_names[] = {NULL, "callback", "after", "until", "join", "steps"};
+/* by bit */
+static const char *const waits_for_names[] = {"callback", "message", "signal", "condition",
+											  "after",	  "until",	 "join",   "steps"};
 
 const char *
 wf_status_name(WfStatus status)
@@ -60,13 +62,33 @@ wf_cancel_phase_from_name(const char *name)
 const char *
 wf_waits_for_name(WfWaitsFor waits_for)
 {
-	return waits_for_names[waits_for];
+	const char *name = NULL;
+
+	for (int i = 0; i < lengthof(waits_for_names); i++)
+		if ((waits_for & (1 << i)) != 0)
+			name = name == NULL ? waits_for_names[i] : psprintf("%s, %s", name, waits_for_names[i]);
+	return name;
 }
 
 WfWaitsFor
-wf_waits_for_from_name(const char *name)
+wf_waits_for_from_name(const char *names)
 {
-	return (WfWaitsFor) name_index(waits_for_names, lengthof(waits_for_names), name);
+	char	  *rest = pstrdup(names);
+	WfWaitsFor waits_for = WF_WAITS_FOR_NOTHING;
+
+	while (rest != NULL)
+	{
+		char *name = rest;
+
+		rest = strstr(name, ", ");
+		if (rest != NULL)
+		{
+			*rest = '\0';
+			rest += strlen(", ");
+		}
+		waits_for |= 1 << name_index(waits_for_names, lengthof(waits_for_names), name);
+	}
+	return waits_for;
 }
 
 TimestampTz

@@ -19,6 +19,7 @@
 #include "store/executor_work.h"
 #include "store/history.h"
 #include "store/query.h"
+#include "store/subscription.h"
 
 static const WfColumn attempt_columns[] = {{"instance", INT8OID},		 {"visit", INT8OID},
 										   {"process_id", INT4OID},		 {"attempt", INT4OID},
@@ -404,6 +405,7 @@ wf_batch_flush(WfBatch *batch)
 					errmsg("could not serialize access to an instance due to concurrent update"));
 		wf_rows_end(&flush.rows[kind]);
 	}
+	wf_subscriptions_flush(batch);
 	spread_news(batch);
 	if (flush.released)
 		release_kept(batch);

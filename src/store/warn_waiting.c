@@ -15,7 +15,7 @@
 #include "store/query.h"
 #include "store/warn_waiting.h"
 
-#define WAITS			 "v.state = 'waiting' AND v.waits_for = 'callback'"
+#define WAITS			 "v.state = 'waiting' AND v.waits_for LIKE 'callback%'"
 #define AND_CLOCK(clock) ", v." #clock
 #define WARN_AT			 "CASE WHEN $3 > 0 THEN v.waiting_since + make_interval(secs => $3) END"
 

@@ -23,9 +23,22 @@ apply_alarm(WfBatch *batch, WfVisit *visit, Jsonb *payload)
 	wf_engine_alarm(batch, visit);
 }
 
+static void
+apply_callback(WfBatch *batch, WfVisit *visit, Jsonb *payload)
+{
+	WfHappening callback = {.kind = WF_EVENT_CALLBACK, .data = wf_jsonb_get(payload, "data"), .at = batch->now};
+	Jsonb	   *role = wf_jsonb_get(payload, "role");
+	JsonbValue	value;
+
+	if (role != NULL && JsonbExtractScalar(&role->root, &value) && value.type == jbvString)
+		callback.role = pnstrdup(value.val.string.val, value.val.string.len);
+	(void) wf_engine_handler_callback(batch, visit, &callback);
+}
+
 static const WfDeliveryKind kinds[] = {
 	{WF_DELIVERY_REPLY, true, apply_reply},
 	{WF_DELIVERY_ALARM, false, apply_alarm},
+	{WF_DELIVERY_CALLBACK, false, apply_callback},
 };
 
 const WfDeliveryKind *

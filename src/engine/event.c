@@ -1,0 +1,123 @@
+/*
+ * event.c
+ *		What has happened to a visit, as its templates see it.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/json.h"
+
+#include "engine/event.h"
+#include "model/zone.h"
+
+static const char *const kind_names[] = {
+	[WF_EVENT_CALLBACK] = "callback",	[WF_EVENT_AFTER] = "after",			  [WF_EVENT_UNTIL] = "until",
+	[WF_EVENT_EVERY] = "every",			[WF_EVENT_MESSAGE] = "message",		  [WF_EVENT_SIGNAL] = "signal",
+	[WF_EVENT_CONDITION] = "condition", [WF_EVENT_ESCALATION] = "escalation",
+};
+
+const char *
+wf_event_kind_name(WfEventKind kind)
+{
+	return kind_names[kind];
+}
+
+static char *
+time_text(const WfInstance *instance, TimestampTz at)
+{
+	char *text = palloc(MAXDATELEN + 1);
+	int	  level = wf_zone_enter(instance->process->timezone);
+
+	JsonEncodeDateTime(text, TimestampTzGetDatum(at), TIMESTAMPTZOID, NULL);
+	wf_zone_leave(level);
+	return text;
+}
+
+static Jsonb *
+event_object(const char *kind, const char *name, const char *key, Jsonb *data, const char *role, const char *at)
+{
+	WfField fields[6];
+
+	memset(fields, 0, sizeof(fields));
+	fields[0] = (WfField){.key = "kind", .kind = WF_FIELD_TEXT, .text = kind};
+	fields[1] = (WfField){.key = "name", .kind = WF_FIELD_TEXT, .text = name};
+	fields[2] = (WfField){.key = "key", .kind = WF_FIELD_TEXT, .text = key};
+	fields[3] = (WfField){.key = "data", .jsonb = data};
+	fields[4] = (WfField){.key = "role", .kind = WF_FIELD_TEXT, .text = role};
+	fields[5] = (WfField){.key = "at", .kind = WF_FIELD_TEXT, .text = at};
+	return wf_jsonb_object(fields, lengthof(fields));
+}
+
+Jsonb *
+wf_event_document(const WfInstance *instance, const WfHappening *happening)
+{
+	return event_object(kind_names[happening->kind], happening->name, happening->key, happening->data, happening->role,
+						happening->at != 0 ? time_text(instance, happening->at) : NULL);
+}
+
+Jsonb *
+wf_event_of_clock(const WfVisit *visit, int entry)
+{
+	WfHappening happening = {.kind = visit->def->entries[entry].event.kind,
+							 .at = visit->clocks.clock_times != NULL ? visit->clocks.clock_times[entry] : 0};
+
+	return wf_event_document(visit->instance, &happening);
+}
+
+Jsonb *
+wf_event_of(const WfVisit *visit, TimestampTz now)
+{
+	WfHappening callback = {.kind = WF_EVENT_CALLBACK, .at = now};
+
+	if (!wf_has_accepted(visit))
+		return NULL;
+	if (visit->accepted != WF_ACCEPTED_CALLBACK)
+		return visit->docs.event != NULL ? visit->docs.event : wf_event_of_clock(visit, visit->accepted - 1);
+	callback.data = visit->docs.callback;
+	callback.role = visit->completed_by;
+	return wf_event_document(visit->instance, &callback);
+}
+
+int
+wf_event_entry(const WfVisit *visit)
+{
+	if (!wf_has_accepted(visit))
+		return -1;
+	return visit->accepted == WF_ACCEPTED_CALLBACK ? wf_step_callback_entry(visit->def) : visit->accepted - 1;
+}
+
+bool
+wf_event_leads_on(const WfVisit *visit)
+{
+	const WfStep *def = visit->def;
+
+	if (def == NULL || !def->first_of || wf_step_callback_entry(def) >= 0)
+		return true;
+	for (int i = 0; i < def->nwaits; i++)
+		if (def->entries[i].event.when == NULL)
+			return false;
+	return true;
+}
+
+bool
+wf_event_in_result(const WfVisit *visit)
+{
+	return visit->def != NULL && (visit->def->first_of || wf_is_subscribed(wf_step_waits_for(visit->def)));
+}
+
+Jsonb *
+wf_event_without_data(Jsonb *event)
+{
+	return DatumGetJsonbP(
+		DirectFunctionCall2(jsonb_delete, JsonbPGetDatum(event), PointerGetDatum(cstring_to_text("data"))));
+}
+
+Jsonb *
+wf_event_caught(WfVisit *visit, Jsonb *event)
+{
+	WfField field = {.key = "event", .jsonb = event};
+
+	return wf_jsonb_merge(wf_caught(visit), wf_jsonb_object(&field, 1));
+}

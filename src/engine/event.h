@@ -1,0 +1,56 @@
+/*
+ * event.h
+ *		What has happened to a visit, as its templates see it: $event, $result.event and $caught.event.
+ */
+#ifndef WF_ENGINE_EVENT_H
+#define WF_ENGINE_EVENT_H
+
+#include "engine/clocks.h"
+
+typedef struct WfHappening
+{
+	WfEventKind kind;
+	const char *name; /* of a message or signal, the code of an escalation; else NULL */
+	const char *key;  /* of a message; NULL: none */
+	Jsonb	   *data; /* NULL: none */
+	const char *role; /* who has sent it; NULL: nobody has */
+	TimestampTz at;
+	/* Steps without a wait that led to it: a step that sends counts on, a caller does not. */
+	int steps;
+} WfHappening;
+
+/* "callback", "after", … */
+extern const char *wf_event_kind_name(WfEventKind kind);
+
+/*
+ * Make $event of a happening, in CurrentMemoryContext: {kind, name, key, data, role, at}, with null where there is
+ * nothing; `at` as the process writes times.
+ */
+extern Jsonb *wf_event_document(const WfInstance *instance, const WfHappening *happening);
+
+/*
+ * $event of a visit that leaves: what has ended its wait; NULL: nothing has. What no row has, of
+ * callbacks and clocks, is made in CurrentMemoryContext.
+ */
+extern Jsonb *wf_event_of(const WfVisit *visit, TimestampTz now);
+/* The same of a clock, which strikes now. */
+extern Jsonb *wf_event_of_clock(const WfVisit *visit, int entry);
+
+/* The entry whose event has ended the wait of a visit, or -1. */
+extern int wf_event_entry(const WfVisit *visit);
+
+/*
+ * Does the step of a visit say where to go on without an event, or with a callback? A person can go on with it then. A step
+ * with `first_of` may not, if it is always open.
+ */
+extern bool wf_event_leads_on(const WfVisit *visit);
+
+/* Does $result of the visit say what has happened? */
+extern bool wf_event_in_result(const WfVisit *visit);
+/* The event without its data, in CurrentMemoryContext: $result has these as `response`. */
+extern Jsonb *wf_event_without_data(Jsonb *event);
+
+/* $caught of a handler that begins by an event, in CurrentMemoryContext. */
+extern Jsonb *wf_event_caught(WfVisit *visit, Jsonb *event);
+
+#endif

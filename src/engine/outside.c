@@ -1,0 +1,255 @@
+/*
+ * outside.c
+ *		Entry points of the engine for outside systems: callbacks, messages and signals, heartbeats.
+ *
+ * Each checks whether the event still applies to the visit, pushes the operations that follow from
+ * it, and runs the agenda to its end.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "debug.h"
+#include "engine/engine.h"
+#include "engine/handler.h"
+#include "engine/interrupt.h"
+#include "engine/scope.h"
+#include "engine/suspend.h"
+#include "engine/token.h"
+#include "shmem/wakeups.h"
+#include "store/delivery.h"
+#include "store/subscription.h"
+
+/* ---- callbacks ---- */
+
+/* The handler that begins by a callback, or -1. */
+static int
+handler_by_callback(const WfVisit *visit)
+{
+	return visit->def != NULL ? wf_step_callback_handler(visit->def) : -1;
+}
+
+static const char *
+hint_for_callback(const WfVisit *visit)
+{
+	if (wf_state_is_scope(visit))
+		return "It ends with the steps in it: complete those, see the view workflow.waiting.";
+	if (visit->waits_for == WF_WAITS_FOR_JOIN)
+		return "It waits for other tokens to join it.";
+	if (visit->state == WF_STATE_INCIDENT)
+		return "Its \"first_of\" has no callback that says where to go on: retry it, or move it.";
+	if (handler_by_callback(visit) >= 0)
+		return "Its handler by a callback begins by workflow.complete.";
+	return "A step takes callbacks if it has \"wait\": true.";
+}
+
+static void
+refuse_callback(WfVisit *visit)
+{
+	ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " does not wait for a callback", visit->instance->id,
+				   visit->id),
+			errdetail("It is in state \"%s\" at step \"%s\".", wf_state_name(visit->state), visit->step),
+			errhint("%s", hint_for_callback(visit)));
+}
+
+/* Does a callback end the visit, while it lives? Of `first_of` that may be closed. */
+static bool
+ends_by_callback(const WfVisit *visit)
+{
+	return visit->def != NULL && !wf_scope_stands(visit) && wf_step_callback_entry(visit->def) >= 0 &&
+		   (visit->state != WF_STATE_WAITING || (visit->waits_for & WF_WAITS_FOR_CALLBACK) != 0);
+}
+
+/*
+ * Does the visit take a callback? Any incident can be completed by hand, whatever its step waits
+ * for.
+ */
+bool
+wf_engine_takes_callback(const WfVisit *visit)
+{
+	if (visit->state == WF_STATE_INCIDENT)
+		return wf_event_leads_on(visit);
+	return ends_by_callback(visit) || handler_by_callback(visit) >= 0;
+}
+
+/*
+ * Is a callback too late for an incident? It is if the service has called back before, or was asked
+ * to stop. An administrator may still complete the former by hand; for the latter there is skip.
+ */
+static bool
+is_late_for_incident(const WfVisit *visit, bool by_hand)
+{
+	bool called_back = visit->docs.callback != NULL || visit->docs.callback_error != NULL;
+
+	/* one that stands at a join has called nobody yet */
+	bool asked = wf_action_has_sent_cancel(visit) && !wf_scope_stands(visit);
+
+	return asked || (called_back && !by_hand);
+}
+
+/* The callback is the end of the visit, which lives or is an incident. */
+static void
+accept_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
+{
+	wf_state_accept(batch, visit, data, error);
+	if (visit->state == WF_STATE_CANCELLING)
+		wf_interrupt_callback(batch, visit);
+	else if (visit->suspended || wf_state_may_be_in_flight(visit))
+		wf_state_keep_accepted(batch, visit);
+	else
+		wf_push(batch, visit, WF_HAPPEN);
+}
+
+/*
+ * The callback begins a handler. In an instance that is suspended it is brought to it when that is resumed. Returns
+ * false if it is too late.
+ */
+static bool
+begin_handler(WfBatch *batch, WfVisit *visit, Jsonb *data)
+{
+	WfHappening callback = {.kind = WF_EVENT_CALLBACK,
+							.data = data,
+							.role = GetUserNameFromId(batch->caller, false),
+							.at = batch->now};
+	WfField payload[] = {{.key = "data", .jsonb = data}, {.key = "role", .kind = WF_FIELD_TEXT, .text = callback.role}};
+
+	if (!wf_state_is_open(visit))
+		return false;
+	if (visit->suspended)
+		(void) wf_delivery_append(visit->instance->id, visit->id, WF_DELIVERY_CALLBACK, WF_QUEUE_SUSPENDED, batch->now,
+								  wf_jsonb_object(payload, lengthof(payload)));
+	else
+		wf_handler_begin(batch, visit, handler_by_callback(visit), wf_event_document(visit->instance, &callback), 0);
+	batch->needs_sync_commit = true; /* the caller is told `true` */
+	return true;
+}
+
+/* Bring a callback to a visit that may take it. Returns false if it is too late. */
+static bool
+bring_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error, bool by_hand)
+{
+	if (visit->state == WF_STATE_INCIDENT)
+	{
+		if (is_late_for_incident(visit, by_hand))
+			return false;
+		wf_state_resolve_incident(batch, visit);
+	}
+	else if (!ends_by_callback(visit) && error == NULL)
+		return begin_handler(batch, visit, data);
+	else if (!ends_by_callback(visit))
+		refuse_callback(visit);
+	accept_callback(batch, visit, data, error);
+	return true;
+}
+
+bool
+wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error, bool by_hand)
+{
+	MemoryContext old;
+	bool		  taken;
+
+	if (wf_has_accepted(visit))
+		return false;
+	/* what is around it ends, and has not come to it yet */
+	if (wf_state_is_ending(visit) && visit->state != WF_STATE_CANCELLING)
+		return false;
+	if (!wf_engine_takes_callback(visit))
+		refuse_callback(visit);
+	old = MemoryContextSwitchTo(batch->context);
+	taken = bring_callback(batch, visit, data, error, by_hand);
+	MemoryContextSwitchTo(old);
+	if (taken)
+		wf_agenda_run(batch, visit->instance);
+	return taken;
+}
+
+/* ---- other events ---- */
+
+/*
+ * May the event of this entry happen now? What ends the visit may come before its action is answered, or is even due.
+ */
+static bool
+may_happen(const WfVisit *visit, int entry)
+{
+	if (visit->def == NULL || entry < 0 || entry >= visit->def->nentries || !wf_state_is_open(visit) ||
+		visit->state == WF_STATE_INCIDENT || wf_state_is_ending(visit))
+		return false;
+	if (wf_is_subscribed(visit->def->entries[entry].event.kind) && !wf_subscription_may_be_there(visit, entry))
+		return false;
+	return entry >= visit->def->nwaits || !wf_scope_stands(visit);
+}
+
+static void
+end_wait(WfBatch *batch, WfVisit *visit, int entry, const WfHappening *happening)
+{
+	wf_state_accept_event(batch, visit, entry, wf_event_document(visit->instance, happening), happening->role);
+	visit->steps_without_wait = Max(visit->steps_without_wait, happening->steps);
+	if (wf_state_may_be_in_flight(visit))
+		wf_state_keep_accepted(batch, visit);
+	else
+		wf_push(batch, visit, WF_HAPPEN);
+}
+
+bool
+wf_engine_event(WfBatch *batch, WfVisit *visit, int entry, const WfHappening *happening)
+{
+	MemoryContext old;
+
+	WF_ASSERT(!visit->suspended);
+	if (!may_happen(visit, entry))
+		return false;
+	old = MemoryContextSwitchTo(batch->context);
+	if (entry < visit->def->nwaits)
+		end_wait(batch, visit, entry, happening);
+	else
+		wf_handler_begin(batch, visit, entry, wf_event_document(visit->instance, happening), happening->steps);
+	batch->needs_sync_commit = true; /* its sender was told so */
+	MemoryContextSwitchTo(old);
+	wf_agenda_run(batch, visit->instance);
+	return true;
+}
+
+bool
+wf_engine_handler_callback(WfBatch *batch, WfVisit *visit, const WfHappening *callback)
+{
+	return wf_engine_event(batch, visit, handler_by_callback(visit), callback);
+}
+
+/* ---- whether it is still wanted ---- */
+
+bool
+wf_engine_wanted(const WfVisit *visit)
+{
+	if (visit->state == WF_STATE_INCIDENT && is_late_for_incident(visit, false))
+		return false;
+	return wf_state_is_open(visit) && !wf_state_is_ending(visit);
+}
+
+bool
+wf_engine_heartbeat(WfBatch *batch, WfVisit *visit, Jsonb *progress)
+{
+	if (visit->state != WF_STATE_INCIDENT && (wf_state_is_scope(visit) || wf_scope_stands(visit)))
+		refuse_callback(visit);
+	if (!wf_engine_wanted(visit))
+		return false;
+	if (visit->state == WF_STATE_WAITING && visit->clocks.heartbeat_deadline != 0)
+	{
+		wf_clock_listen(batch, visit);
+		visit->changed = true;
+	}
+	if (progress != NULL)
+	{
+		visit->progress = progress;
+		visit->changed = true;
+	}
+	return true;
+}
+
+void
+wf_engine_extend(WfBatch *batch, WfVisit *visit, TimestampTz deadline)
+{
+	visit->clocks.deadline = deadline;
+	visit->changed = true;
+}

@@ -1,0 +1,374 @@
+/*
+ * subscription.c
+ *		What visits and their handlers wait for besides callbacks and clocks.
+ *
+ * Rows belong to whoever has locked the instance. Who reaches them by the name of a message looks
+ * without a lock, locks the instance, and looks again.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "debug.h"
+#include "store/query.h"
+#include "store/subscription.h"
+
+static const WfColumn row_columns[] = {{"instance", INT8OID},  {"visit", INT8OID}, {"process_id", INT4OID},
+									   {"entry", INT4OID},	   {"keyed", BOOLOID}, {"met", BOOLOID},
+									   {"interrupt", BOOLOID}, {"kind", TEXTOID},  {"name", TEXTOID},
+									   {"key", TEXTOID},	   {"step", TEXTOID}};
+static const WfColumn entry_columns[] = {{"instance", INT8OID}, {"visit", INT8OID}, {"entry", INT4OID}};
+static const WfColumn met_columns[] = {{"instance", INT8OID}, {"visit", INT8OID}, {"entry", INT4OID}, {"met", BOOLOID}};
+
+#define INTERRUPT 6 /* its place among the former */
+
+static WfShape row_shape = {row_columns, lengthof(row_columns)};
+static WfShape entry_shape = {entry_columns, lengthof(entry_columns)};
+static WfShape met_shape = {met_columns, lengthof(met_columns)};
+
+/* numbers are given in the order in which the subscriptions were made */
+static WfQuery q_insert = {
+	.sql =
+		"INSERT INTO workflow_data.subscription (instance, visit, process_id, entry, keyed, met, interrupt, kind, name, "
+		"key, step) SELECT m.instance, m.visit, m.process_id, m.entry, m.keyed, m.met, m.interrupt, m.kind, m.name, "
+		"m.key, m.step FROM moved m",
+	.shape = &row_shape,
+};
+static WfQuery q_delete = {
+	.sql = "DELETE FROM workflow_data.subscription s USING moved m "
+		   "WHERE s.instance = m.instance AND s.visit = m.visit AND (m.entry < 0 OR s.entry = m.entry)",
+	.shape = &entry_shape,
+};
+static WfQuery q_set_met = {
+	.sql = "UPDATE workflow_data.subscription s SET met = m.met FROM moved m "
+		   "WHERE s.instance = m.instance AND s.visit = m.visit AND s.entry = m.entry",
+	.shape = &met_shape,
+};
+static WfQuery q_conditions = {
+	.sql = "SELECT s.visit, s.entry, s.met FROM workflow_data.subscription s WHERE s.instance = $1 AND "
+		   "s.kind = 'condition' ORDER BY s.subscription",
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
+
+static const char *const kind_names[] =
+	{[WF_EVENT_MESSAGE] = "message", [WF_EVENT_SIGNAL] = "signal", [WF_EVENT_CONDITION] = "condition"};
+
+/* ---- changes in memory ---- */
+
+/* May rows of it be stored that this batch has not seen? A step that is not there may have had any. */
+static bool
+may_be_stored(const WfVisit *visit)
+{
+	return visit->subscribed.may_be_stored ||
+		   (!visit->is_new && !visit->subscribed.all_dropped && (visit->def == NULL || visit->def->nsubscribed > 0));
+}
+
+static WfSubscription *
+remember(WfVisit *visit, int entry)
+{
+	WfSubscription *made = palloc0(sizeof(WfSubscription));
+
+	made->visit = visit;
+	made->entry = entry;
+	visit->subscribed.known = lappend(visit->subscribed.known, made);
+	if (visit->def->entries[entry].event.kind == WF_EVENT_CONDITION)
+		visit->instance->conditions = lappend(visit->instance->conditions, made);
+	return made;
+}
+
+WfSubscription *
+wf_subscription_add(WfBatch *batch, WfVisit *visit, int entry, const char *key)
+{
+	MemoryContext	old = MemoryContextSwitchTo(batch->context);
+	WfSubscription *made = remember(visit, entry);
+
+	WF_ASSERT(wf_is_subscribed(visit->def->entries[entry].event.kind));
+	made->key = key;
+	batch->subscribed = lappend(batch->subscribed, made);
+	MemoryContextSwitchTo(old);
+	return made;
+}
+
+/* Delete stored rows; entry -1: all of the visit. */
+static void
+delete_stored(WfBatch *batch, const WfVisit *visit, int entry)
+{
+	WfUnsubscribed *gone = palloc(sizeof(WfUnsubscribed));
+
+	*gone = (WfUnsubscribed){visit->instance->id, visit->id, entry};
+	batch->unsubscribed = lappend(batch->unsubscribed, gone);
+}
+
+/* Drop what is known of an entry, or (-1) of all. */
+static void
+drop_known(WfVisit *visit, int entry)
+{
+	ListCell *lc;
+
+	foreach (lc, visit->subscribed.known)
+	{
+		WfSubscription *known = lfirst(lc);
+
+		if (entry < 0 || known->entry == entry)
+			known->is_dropped = true;
+	}
+}
+
+void
+wf_subscription_drop(WfBatch *batch, WfVisit *visit, int entry)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+	drop_known(visit, entry);
+	if (may_be_stored(visit))
+	{
+		delete_stored(batch, visit, entry);
+		visit->subscribed.dropped_entries = lappend_int(visit->subscribed.dropped_entries, entry);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+void
+wf_subscriptions_drop(WfBatch *batch, WfVisit *visit)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+	drop_known(visit, -1);
+	if (may_be_stored(visit))
+		delete_stored(batch, visit, -1);
+	visit->subscribed.may_be_stored = false;
+	visit->subscribed.all_dropped = true;
+	MemoryContextSwitchTo(old);
+}
+
+bool
+wf_subscription_may_be_there(const WfVisit *visit, int entry)
+{
+	ListCell *lc;
+
+	foreach (lc, visit->subscribed.known)
+	{
+		const WfSubscription *known = lfirst(lc);
+
+		if (known->entry == entry && !known->is_dropped)
+			return true;
+	}
+	return may_be_stored(visit) && !list_member_int(visit->subscribed.dropped_entries, entry);
+}
+
+/* ---- conditions ---- */
+
+typedef struct StoredCondition
+{
+	int64 visit;
+	int	  entry;
+	bool  met;
+} StoredCondition;
+
+static int
+read_stored(const WfInstance *instance, StoredCondition **stored)
+{
+	Datum  values[1] = {Int64GetDatum(instance->id)};
+	uint64 n = wf_query_run(&q_conditions, values, NULL);
+	bool   isnull;
+
+	*stored = palloc(sizeof(StoredCondition) * Max(n, 1));
+	for (uint64 i = 0; i < n; i++)
+	{
+		(*stored)[i].visit = wf_result_int64(i, 1);
+		(*stored)[i].entry = DatumGetInt32(wf_result(i, 2, &isnull));
+		(*stored)[i].met = DatumGetBool(wf_result(i, 3, &isnull));
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return (int) n;
+}
+
+/* Load the visits, whatever the memory budget is: they are needed now. */
+static void
+load_visits(WfBatch *batch, WfInstance *instance, const StoredCondition *stored, int n)
+{
+	size_t room = batch->memory_budget;
+	int64 *instances = palloc(sizeof(int64) * Max(n, 1));
+	int64 *visits = palloc(sizeof(int64) * Max(n, 1));
+	int	   nvisits = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (wf_batch_visit(batch, instance->id, stored[i].visit) != NULL)
+			continue;
+		instances[nvisits] = instance->id;
+		visits[nvisits++] = stored[i].visit;
+	}
+	batch->memory_budget = 0;
+	wf_batch_load_visits(batch, instances, visits, nvisits);
+	batch->memory_budget = room;
+}
+
+/* Those of this batch are known, whether they were written already or not. */
+static bool
+is_known(const WfVisit *visit, int entry)
+{
+	ListCell *lc;
+
+	foreach (lc, visit->subscribed.known)
+		if (((const WfSubscription *) lfirst(lc))->entry == entry)
+			return true;
+	return false;
+}
+
+void
+wf_subscription_read_conditions(WfBatch *batch, WfInstance *instance)
+{
+	MemoryContext	 old = MemoryContextSwitchTo(batch->context);
+	List			*made = instance->conditions;
+	StoredCondition *stored;
+	int				 n;
+
+	if (instance->has_read_conditions || instance->is_new)
+	{
+		MemoryContextSwitchTo(old);
+		return;
+	}
+	n = read_stored(instance, &stored);
+	load_visits(batch, instance, stored, n);
+	instance->has_read_conditions = true;
+	instance->conditions = NIL;
+	for (int i = 0; i < n; i++)
+	{
+		WfVisit		   *visit = wf_batch_visit(batch, instance->id, stored[i].visit);
+		WfSubscription *known;
+
+		if (visit == NULL || visit->def == NULL || stored[i].entry >= visit->def->nentries ||
+			is_known(visit, stored[i].entry) || !wf_subscription_may_be_there(visit, stored[i].entry))
+			continue;
+		known = remember(visit, stored[i].entry);
+		known->met = stored[i].met;
+		known->is_stored = true;
+	}
+	instance->conditions = list_concat(instance->conditions, made);
+	MemoryContextSwitchTo(old);
+}
+
+void
+wf_subscription_set_met(WfBatch *batch, WfSubscription *subscription, bool met)
+{
+	MemoryContext old;
+
+	if (subscription->met == met)
+		return;
+	subscription->met = met;
+	if (!subscription->is_stored || subscription->met_changed)
+		return;
+	old = MemoryContextSwitchTo(batch->context);
+	subscription->met_changed = true;
+	batch->subscribed = lappend(batch->subscribed, subscription);
+	MemoryContextSwitchTo(old);
+}
+
+/* ---- writing ---- */
+
+static void
+put_deleted(WfRows *rows, const WfUnsubscribed *gone)
+{
+	Datum values[] = {Int64GetDatum(gone->instance), Int64GetDatum(gone->visit), Int32GetDatum(gone->entry)};
+	bool  nulls[lengthof(entry_columns)] = {0};
+
+	if (rows->store == NULL)
+		wf_rows_begin(rows, &entry_shape);
+	wf_rows_put(rows, values, nulls);
+}
+
+static void
+put_met(WfRows *rows, const WfSubscription *changed)
+{
+	Datum values[] = {Int64GetDatum(changed->visit->instance->id), Int64GetDatum(changed->visit->id),
+					  Int32GetDatum(changed->entry), BoolGetDatum(changed->met)};
+	bool  nulls[lengthof(met_columns)] = {0};
+
+	if (rows->store == NULL)
+		wf_rows_begin(rows, &met_shape);
+	wf_rows_put(rows, values, nulls);
+}
+
+static void
+put_made(WfRows *rows, const WfSubscription *made)
+{
+	const WfVisit *visit = made->visit;
+	const WfEvent *event = &visit->def->entries[made->entry].event;
+	Datum		   values[] = {Int64GetDatum(visit->instance->id),
+							   Int64GetDatum(visit->id),
+							   Int32GetDatum(visit->instance->process->process_id),
+							   Int32GetDatum(made->entry),
+							   BoolGetDatum(made->key != NULL),
+							   BoolGetDatum(made->met),
+							   BoolGetDatum(visit->def->entries[made->entry].interrupt),
+							   CStringGetTextDatum(kind_names[event->kind]),
+							   CStringGetTextDatum(event->name != NULL ? event->name : ""),
+							   CStringGetTextDatum(made->key != NULL ? made->key : ""),
+							   CStringGetTextDatum(visit->step)};
+	bool		   nulls[lengthof(row_columns)] = {[INTERRUPT] = made->entry < visit->def->nwaits};
+
+	if (rows->store == NULL)
+		wf_rows_begin(rows, &row_shape);
+	wf_rows_put(rows, values, nulls);
+}
+
+static void
+write_rows(WfQuery *query, WfRows *rows, bool each)
+{
+	if (rows->store == NULL)
+		return;
+	if (wf_query_run_rows(query, rows) != (uint64) rows->n && each)
+		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				errmsg("could not serialize access to an instance due to concurrent update"));
+	wf_rows_end(rows);
+}
+
+/* Sort what has changed. A subscription that was dropped before it was written leaves nothing. */
+static void
+sort_subscribed(WfBatch *batch, WfRows *made, WfRows *met)
+{
+	ListCell *lc;
+
+	foreach (lc, batch->subscribed)
+	{
+		WfSubscription *subscription = lfirst(lc);
+
+		if (subscription->is_dropped)
+			continue;
+		if (subscription->is_stored)
+			put_met(met, subscription);
+		else
+			put_made(made, subscription);
+		subscription->is_stored = true;
+		subscription->met_changed = false;
+		subscription->visit->subscribed.may_be_stored = true;
+	}
+}
+
+/* Deleted first: what was dropped may have been made anew since. */
+void
+wf_subscriptions_flush(WfBatch *batch)
+{
+	MemoryContext old;
+	WfRows		  made = {0};
+	WfRows		  met = {0};
+	WfRows		  gone = {0};
+	ListCell	 *lc;
+
+	if (batch->subscribed == NIL && batch->unsubscribed == NIL)
+		return;
+	old = MemoryContextSwitchTo(batch->context);
+	foreach (lc, batch->unsubscribed)
+		put_deleted(&gone, lfirst(lc));
+	sort_subscribed(batch, &made, &met);
+	batch->unsubscribed = NIL;
+	batch->subscribed = NIL;
+	write_rows(&q_delete, &gone, false);
+	write_rows(&q_set_met, &met, true);
+	write_rows(&q_insert, &made, true);
+	MemoryContextSwitchTo(old);
+}

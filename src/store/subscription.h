@@ -1,0 +1,55 @@
+/*
+ * subscription.h
+ *		What visits and their handlers wait for besides callbacks and clocks: messages, signals and
+ *		conditions.
+ *
+ * A subscription is a row as long as its event can happen. In a batch only what changes is known; it is
+ * written when the batch is flushed, or before, when somebody in the batch sends something. A visit has
+ * at most one for each entry of its step.
+ */
+#ifndef WF_SUBSCRIPTION_H
+#define WF_SUBSCRIPTION_H
+
+#include "store/batch.h"
+
+typedef struct WfSubscription
+{
+	WfVisit	   *visit;
+	int			entry; /* of the visit's step, from 0 */
+	const char *key;   /* NULL: without one */
+	bool		met;   /* of a condition: it held when it was judged last */
+	bool		is_stored;
+	bool		is_dropped;
+	bool		met_changed; /* since it was stored */
+} WfSubscription;
+
+/* A stored subscription that is to be deleted. */
+typedef struct WfUnsubscribed
+{
+	int64 instance;
+	int64 visit;
+	int	  entry; /* -1: all of the visit */
+} WfUnsubscribed;
+
+/* Make a subscription for an entry. `key` must live as long as the batch. */
+extern WfSubscription *wf_subscription_add(WfBatch *batch, WfVisit *visit, int entry, const char *key);
+/* Drop the subscription of an entry, or all of the visit: those events cannot happen any more. */
+extern void wf_subscription_drop(WfBatch *batch, WfVisit *visit, int entry);
+extern void wf_subscriptions_drop(WfBatch *batch, WfVisit *visit);
+/*
+ * Has the entry a subscription? One that may be stored counts, unless this batch has dropped it: whoever
+ * has found its row in this transaction knows the rest.
+ */
+extern bool wf_subscription_may_be_there(const WfVisit *visit, int entry);
+
+/*
+ * Read the conditions of an instance, unless that was done, and load their visits: instance->conditions has
+ * them all then, those of this batch last.
+ */
+extern void wf_subscription_read_conditions(WfBatch *batch, WfInstance *instance);
+extern void wf_subscription_set_met(WfBatch *batch, WfSubscription *subscription, bool met);
+
+/* Write what has changed. */
+extern void wf_subscriptions_flush(WfBatch *batch);
+
+#endif
