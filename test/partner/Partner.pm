@@ -32,7 +32,8 @@ my $program = File::Spec->catfile(dirname(File::Spec->rel2abs(__FILE__)), 'partn
 sub start
 {
 	my ($class, %option) = @_;
-	my $self = bless { dir => File::Temp->newdir, port => $option{port} // 0, psql => $option{psql}, owner => $$ }, $class;
+	my $self = bless { dir => File::Temp->newdir, port => $option{port} // 0, psql => $option{psql}, owner => $$,
+		read => 0, entries => [] }, $class;
 	$self->{log} = $option{log} // "$self->{dir}/log";
 	$self->_launch;
 	return $self;
@@ -90,17 +91,20 @@ sub restart
 	$self->_launch;
 }
 
+# Only what has come since the last time is read: tests poll for it.
 sub _log
 {
 	my ($self) = @_;
-	my @entries;
 	open(my $file, '<:raw', $self->{log}) or return;
+	seek($file, $self->{read}, 0);
 	while (my $line = <$file>)
 	{
 		# the last one may be under way
-		push @entries, JSON::PP::decode_json($line) if $line =~ /\n\z/;
+		last unless $line =~ /\n\z/;
+		push @{ $self->{entries} }, JSON::PP::decode_json($line);
+		$self->{read} += length $line;
 	}
-	return @entries;
+	return @{ $self->{entries} };
 }
 
 sub requests
