@@ -13,6 +13,7 @@ use Exporter qw(import);
 use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Session;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -102,8 +103,8 @@ sub verify_rows
 
 {
 	no warnings 'redefine';
-	my ($start, $stop, $done) =
-	  (\&PostgreSQL::Test::Cluster::start, \&PostgreSQL::Test::Cluster::stop, \&Test::Builder::done_testing);
+	my ($start, $stop, $done, $psql) = (\&PostgreSQL::Test::Cluster::start, \&PostgreSQL::Test::Cluster::stop,
+		\&Test::Builder::done_testing, \&PostgreSQL::Test::Cluster::psql);
 	*PostgreSQL::Test::Cluster::start = sub { $started{ $_[0]->name } = $_[0]; goto &$start };
 	*PostgreSQL::Test::Cluster::stop = sub { verify_rows($_[0]) if ($_[1] // 'fast') ne 'immediate'; goto &$stop };
 	*Test::Builder::done_testing = sub {
@@ -111,6 +112,30 @@ sub verify_rows
 		pass('rows agree with each other') if $verified && !$disagree;
 		goto &$done;
 	};
+	# what needs no psql is not given to one
+	*PostgreSQL::Test::Cluster::psql = sub {
+		my ($node, $database, $sql, %option) = @_;
+		my $simple = !grep { !/^(?:stdout|stderr|on_error_stop|on_error_die|timeout)\z/ } keys %option;
+		my ($verbose, $script) = $sql =~ /^(\\set VERBOSITY verbose\n)?(.*)\z/s;
+		my @statements = $simple && ($option{on_error_stop} // 1) ? Session::statements($script) : ();
+		goto &$psql unless @statements;
+		my ($status, $stdout, $stderr) = run_statements($node, $database, \@statements, timeout => $option{timeout}, verbose => $verbose);
+		chomp($stdout, $stderr);
+		${ $option{stdout} } = $stdout if $option{stdout};
+		${ $option{stderr} } = $stderr if $option{stderr};
+		print STDERR "$stderr\n" if !wantarray && !$option{stderr} && $stderr ne '';
+		die(($status == 2 ? 'connection error' : 'error running SQL') . ": '$stderr'\nwith sql '$sql'") if $status && $option{on_error_die};
+		return wantarray ? ($status, $stdout, $stderr) : $status;
+	};
+}
+
+# As psql has them.
+sub run_statements
+{
+	my ($node, $database, $statements, @option) = @_;
+	my $session = eval { Session->new($node, $database, @option) };
+	die $@ if !$session && $@ eq "psql timed out\n";
+	return $session ? $session->run(@$statements) : (2, '', $@);
 }
 
 # Processes whose parent is this one.
@@ -177,14 +202,27 @@ sub ask
 	return defined $status && $status == 0 ? $stdout : undef;
 }
 
+# The same again and again, in one session as long as it lasts.
+sub ask_again
+{
+	my ($session, $node, $database, $sql) = @_;
+	my @statements = Session::statements($sql);
+	return ask($node, $database, $sql) if @statements != 1;
+	$$session //= eval { Session->new($node, $database) } // return undef;
+	my ($status, $stdout) = $$session->run(@statements);
+	$$session = undef if $status;
+	chomp $stdout;
+	return $status ? undef : $stdout;
+}
+
 # Poll until a query answers that.
 sub is_soon
 {
 	my ($node, $database, $sql, $expected, $name) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my $end = time() + $PATIENCE;
-	my $got;
-	until (defined($got = ask($node, $database, $sql)) && $got eq $expected)
+	my ($session, $got);
+	until (defined($got = ask_again(\$session, $node, $database, $sql)) && $got eq $expected)
 	{
 		last if time() > $end;
 		sleep 0.05;

@@ -65,12 +65,15 @@ my @pids = (wait_for_workers($node, 'postgres'), worker_pid($node, 'launcher'));
 my $executor = worker_pid($node, 'executor', 'postgres');
 push @pids, $executor if defined $executor;
 sleep 2.5; # pauses grow to a second
+# an executor that has nothing to do leaves, which is as good
+pop @pids if @pids > 2 && !-d "/proc/$executor";
 my @before = map { [ switches($_), cpu_seconds($_) ] } @pids;
 my $begin = time();
 sleep 3;
 for my $i (0 .. $#pids)
 {
 	my $who = (qw(dispatcher launcher executor))[$i];
+	next if $who eq 'executor' && !-d "/proc/$executor";
 	my $slept = switches($pids[$i]) - $before[$i][0];
 	my $cpu = cpu_seconds($pids[$i]) - $before[$i][1];
 	cmp_ok($slept, '<', 40 * (time() - $begin), "the $who slept $slept times in 3 s");
