@@ -27,7 +27,7 @@ sub new_server
 {
 	my ($name, %option) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
-	$node->init(allows_streaming => $option{streaming} // 0);
+	init_node($node, allows_streaming => $option{streaming} // 0);
 	$node->append_conf('postgresql.conf', <<"EOC");
 shared_preload_libraries = 'workflow'
 restart_after_crash = on
@@ -39,6 +39,23 @@ EOC
 	$node->start;
 	add_extension($node, 'postgres') if $option{extension} // 1;
 	return $node;
+}
+
+# The first one of a file is a copy of one that test/check has made, which takes less time than initdb. Others are made by it: a cluster has an
+# identifier of its own.
+my $copied = 0;
+
+sub init_node
+{
+	my ($node, @option) = @_;
+	my $run = \&PostgreSQL::Test::Utils::system_or_bail;
+	no warnings 'redefine';
+	local *PostgreSQL::Test::Utils::system_or_bail = sub {
+		@_ = ('cp', '-RPp', $ENV{WF_TEMPLATE}, $node->data_dir) if $_[0] eq 'initdb' && $ENV{WF_TEMPLATE} && !$copied++;
+		goto &$run;
+	};
+	$node->init(@option);
+	return;
 }
 
 sub add_extension

@@ -2,6 +2,8 @@
 # Large replies that come at the same time, and large data that fall due so: they are read one after another, and none leaves its
 # garbage to the next.
 #
+# takes long
+
 use strict;
 use warnings;
 

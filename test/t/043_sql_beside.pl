@@ -2,6 +2,8 @@
 # While a statement runs its instance is free for others: what they do counts, nobody waits, the statement's effect is there exactly when
 # its visit has moved on by it, and a cancel meets no other work.
 #
+# mostly waits
+
 use strict;
 use warnings;
 

@@ -2,6 +2,8 @@
 # Asking the outside to stop: what is sent, when, what its answer and its callback are good for, and that nothing the outside
 # does changes the outcome. Begun by workflow.cancel and cancel_visit, timeouts, silence, handlers.
 #
+# mostly waits
+
 use strict;
 use warnings;
 

@@ -2,6 +2,8 @@
 # Crashes while the outside is being asked to stop: in each phase, of the dispatcher and of the server. It is asked, under
 # the same key, nothing else is sent again, and a callback that was accepted is kept.
 #
+# mostly waits
+
 use strict;
 use warnings;
 

@@ -1,6 +1,8 @@
 #
 # Suspended instances and processes: nothing is sent, nothing moves, nothing is lost; and what happens when they go on.
 #
+# mostly waits
+
 use strict;
 use warnings;
 

@@ -1,6 +1,8 @@
 #
 # A million wait, a million have ended: what is looked up by number, key or time is found through indexes, by whoever may see it.
 #
+# takes long
+
 use strict;
 use warnings;
 
@@ -138,4 +140,5 @@ my $plan = $node->safe_psql('postgres', "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF
 cmp_ok(pages($plan), '<', 5000, 'an instance is erased without reading all') or diag($plan);
 is($node->safe_psql('postgres', "SELECT count(*) FROM workflow.history WHERE instance = $ended"), 0, '... and is gone');
 
+leave_unverified('so many copies of four instances would take a third of the time; 094_verify has many');
 done_testing;

@@ -2,6 +2,8 @@
 # What is done for many visits at once takes as long as there are visits, and no longer: one instance with many takes no longer than
 # many with few, together. Times are those of the processor, whatever else the machine does.
 #
+# takes long
+
 use strict;
 use warnings;
 

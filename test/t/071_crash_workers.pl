@@ -2,6 +2,8 @@
 # Worker processes die or are ended, one at a time: others take over, requests go out again under the same key, SQL effects
 # come once.
 #
+# mostly waits
+
 use strict;
 use warnings;
 
@@ -12,6 +14,7 @@ use Partner;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(sleep time);
 use WorkflowTest;
 
 my $node = new_server('workers', conf => "workflow.executors = 2\n");
@@ -62,6 +65,7 @@ sub sent_again
 	my ($after, $late);
 	do
 	{
+		sleep 0.05;
 		$after = keys_by_serial($partner->requests('/hang'));
 		$late = grep { (values %{ $after->{$_} })[0] <= (values %{ $before->{$_} })[0] } keys %$before;
 	} while ($late && time() < $end);

@@ -2,6 +2,8 @@
 # What brings the server down each time it is worked on: after a crash workers do one thing at a time, on record, and three deaths
 # while a visit was alone under work make an incident of it. A server that is killed for other reasons blames nobody.
 #
+# mostly waits
+
 use strict;
 use warnings;
 

@@ -4,6 +4,8 @@
 #
 # A trigger on the table of visits says what the server would say, for all instances or for one.
 #
+# mostly waits
+
 use strict;
 use warnings;
 

@@ -2,6 +2,8 @@
 # Worker slots are few: those of others may leave none for executors, or not even for a dispatcher. That is said in the log,
 # and all gets done nevertheless, as soon as there is one.
 #
+# mostly waits
+
 use strict;
 use warnings;
 

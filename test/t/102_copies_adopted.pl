@@ -2,6 +2,8 @@
 # A copy that is adopted while its dispatcher looks at it, leaves, or is only about to start is not left without one. The
 # same with prepared transactions, of which many in a copy start few dispatchers.
 #
+# mostly waits
+
 use strict;
 use warnings;
 

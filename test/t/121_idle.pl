@@ -1,6 +1,8 @@
 #
 # Thousands of visits wait, nothing is due: nobody wakes up. What wakes somebody is served at once.
 #
+# mostly waits
+
 use strict;
 use warnings;
 

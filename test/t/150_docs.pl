@@ -8,6 +8,8 @@
 # that are said of it. A block after the line <!-- not run: REASON --> is left alone, as are other languages; before one after the line
 # <!-- partner stops --> or <!-- partner starts --> the outside system does that.
 #
+# takes long
+
 use strict;
 use warnings;
 

@@ -4,6 +4,8 @@
 # WF_AT_ONCE is how many are played beside each other: WF_SEED=<seed> WF_ROUNDS=1 WF_AT_ONCE=1 plays one again, as far as nothing
 # races in it.
 #
+# takes long
+
 use strict;
 use warnings;
 
