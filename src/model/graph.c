@@ -356,14 +356,14 @@ find_common_list(const WfGraph *graph, int *from, int *to)
 	}
 }
 
-/* Does the route stand in a handler of its step? */
+/* Does the route stand in a part of its step: in a handler, or an event of "first_of"? */
 static bool
-is_in_catch(const WfJson *node)
+is_in(const WfJson *node, const char *part)
 {
 	for (; node != NULL; node = node->parent)
 	{
 		/* a step is an item of a list, without a key */
-		if (node->key != NULL && strcmp(node->key, "catch") == 0)
+		if (node->key != NULL && strcmp(node->key, part) == 0)
 			return true;
 		if (node->key != NULL && strcmp(node->key, "steps") == 0)
 			return false;
@@ -376,7 +376,8 @@ static const char *
 other_list_hint(const WfGraph *graph, int from, int to, const WfJson *node)
 {
 	const WfStep *steps = graph->def.steps;
-	bool		  handler = is_in_catch(node);
+	bool		  handler = is_in(node, "catch");
+	const char	 *end = is_in(node, "first_of") ? "Lead to a step with \"end\": true" : "Write \"end\": true here";
 	int			  left = from;
 	int			  entered = to;
 	const char	 *left_name;
@@ -397,12 +398,10 @@ other_list_hint(const WfGraph *graph, int from, int to, const WfJson *node)
 		return psprintf("Give the handler to step \"%s\", whose \"catch\" can lead to \"%s\".", left_name,
 						entered_name);
 	if (left == entered)
-		return psprintf(
-			"Write \"end\": true here, and \"next\": \"%s\" in that step: it begins anew when all in it has ended.",
-			left_name);
-	return psprintf(
-		"Write \"end\": true here, and \"next\": \"%s\" in step \"%s\", which goes there when all in it has ended.",
-		entered_name, left_name);
+		return psprintf("%s, and \"next\": \"%s\" in that step: it begins anew when all in it has ended.", end,
+						left_name);
+	return psprintf("%s, and \"next\": \"%s\" in step \"%s\", which goes there when all in it has ended.", end,
+					entered_name, left_name);
 }
 
 int
