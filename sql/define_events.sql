@@ -66,3 +66,29 @@ SELECT * FROM pg_temp.issues(format('{"steps": [{"step": "a", "wait": {"message"
 SELECT * FROM pg_temp.issues('{"start_on": [{"message": "ordered", "business_key": "${$event.data.id}"}, {"message": "returned", "key": 7, "business_key": "r-${$event.key}", "step": "c"}, {"message": "returned", "key": true, "step": "d"}, {"message": "returned"}],
     "timeout": "1 day", "steps": [{"step": "a", "next": ["b", "e"]}, {"step": "b", "end": true}, {"step": "c", "next": ["d", "e"]}, {"step": "d", "next": "e"}, {"step": "e", "join": 2}]}');
 SELECT * FROM pg_temp.issues('{"start_on": [{"message": "m", "step": "b"}], "steps": [{"step": "a", "end": true}, {"step": "b", "next": ["c", "d"]}, {"step": "c", "next": "e"}, {"step": "d", "next": "e"}, {"step": "e", "join": 2}]}');
+
+-- who may complete such steps: those that take callbacks, messages or signals, in whatever place
+CREATE ROLE define_events_clerk;
+SELECT workflow.define('define_events: rights', '{"catch": [{"message": "m", "interrupt": false, "next": "x"}], "steps": [
+    {"step": "message", "wait": {"message": "m", "key": 1}}, {"step": "signal", "first_of": [{"after": "1 h", "next": "condition"}, {"signal": "s", "next": "condition"}]},
+    {"step": "condition", "wait": {"condition": "$.x"}, "catch": [{"every": "1 h", "interrupt": false, "next": "inner"}]}, {"step": "inner", "steps": [{"step": "wait", "wait": {"after": "1 h"}, "catch": [{"callback": true, "next": "clock"}]}, {"step": "clock", "wait": {"until": "2030-01-01"}}], "catch": [{"signal": "s", "next": "first"}]},
+    {"step": "first", "first_of": [{"after": "1 h", "next": "end"}, {"callback": true, "next": "end"}]}, {"step": "end", "end": true}, {"step": "x"}]}');
+SELECT s AS step, workflow.grant_process('define_events: rights', 'define_events_clerk', 'complete', step => s) FROM unnest('{message,signal,inner,wait,first}'::text[]) s;
+SELECT workflow.grant_process('define_events: rights', 'define_events_clerk', 'complete', step => 'condition');
+SELECT workflow.grant_process('define_events: rights', 'define_events_clerk', 'complete', step => 'clock');
+SELECT process, role, privilege, step FROM workflow.grants WHERE process = 'define_events: rights' ORDER BY step;
+
+
+-- a column shows the number of a step that waits for a callback, be it one of several events
+CREATE SCHEMA define_events;
+CREATE TABLE define_events.t (id int PRIMARY KEY, sn text);
+SELECT workflow.attach('define_events.t', 'define_events: rights', serial_column => 'sn', serial_step => 'message') IS NOT NULL AS attached;
+SELECT workflow.attach('define_events.t', 'define_events: rights', serial_column => 'sn', serial_step => 'wait') IS NOT NULL AS attached;
+SELECT workflow.attach('define_events.t', 'define_events: rights', serial_column => 'sn', serial_step => 'first') IS NOT NULL AS attached;
+SELECT workflow.define('define_events: first', '{"steps": [{"step": "a", "first_of": [{"after": "1 h", "next": "b"}, {"callback": true, "next": "b"}]}, {"step": "b"}]}');
+CREATE TABLE define_events.u (id int PRIMARY KEY, sn text);
+SELECT workflow.attach('define_events.u', 'define_events: first', serial_column => 'sn') IS NOT NULL AS attached;
+INSERT INTO define_events.u VALUES (1) RETURNING sn IS NOT NULL AS "set at once";
+SELECT u.sn = w.serial_number AS "shown" FROM define_events.u, workflow.waiting w WHERE w.process = 'define_events: first';
+SELECT workflow.complete(sn) FROM define_events.u;
+SELECT status FROM workflow.instances WHERE process = 'define_events: first';
