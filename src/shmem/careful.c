@@ -43,6 +43,8 @@
 #define MOST_UNCLEAR  5 /* with so many, the longest patience is almost three hours */
 #define FORGET_MS	  (60 * 60 * 1000)
 #define LOOK_AGAIN_MS 1000
+/* Who waits asks again and again: one that has not for so long stands still, and holds up nobody. */
+#define ABSENT_MS (5 * LOOK_AGAIN_MS)
 
 static int	my_piece = -1; /* index of our piece in the record; -1: none */
 static bool keep;		   /* what is known of our piece is kept at its end */
@@ -223,26 +225,52 @@ leave_queue(WfCareful *careful, int procno)
 	int kept = 0;
 
 	for (int i = 0; i < careful->nwaiting; i++)
-		if (careful->waiting[i] != procno)
+		if (careful->waiting[i].procno != procno)
 			careful->waiting[kept++] = careful->waiting[i];
 	careful->nwaiting = kept;
 }
 
 static void
-enter_queue(WfCareful *careful, int procno)
+enter_queue(WfCareful *careful, int procno, TimestampTz now)
 {
+	int place = 0;
+
+	while (place < careful->nwaiting && careful->waiting[place].procno != procno)
+		place++;
+	if (place == WF_MAX_PIECES)
+		return;
+	careful->waiting[place] = (WfTurnWaiter){procno, wf_am_dispatcher(), now};
+	careful->nwaiting = Max(careful->nwaiting, place + 1);
+}
+
+/*
+ * Whose turn is next. Dispatchers and executors take turns, so that requests and timers do not wait
+ * for a statement of each executor.
+ */
+static int
+next_in_line(const WfCareful *careful, TimestampTz now)
+{
+	int next = WF_NO_PROC;
+
 	for (int i = 0; i < careful->nwaiting; i++)
-		if (careful->waiting[i] == procno)
-			return;
-	if (careful->nwaiting < WF_MAX_PIECES)
-		careful->waiting[careful->nwaiting++] = procno;
+	{
+		const WfTurnWaiter *waiter = &careful->waiting[i];
+
+		if (TimestampDifferenceExceeds(waiter->asked_at, now, ABSENT_MS))
+			continue;
+		if (waiter->dispatcher != careful->dispatcher)
+			return waiter->procno;
+		if (next == WF_NO_PROC)
+			next = waiter->procno;
+	}
+	return next;
 }
 
 static void
 wake_next(WfCareful *careful)
 {
-	if (careful->holder == WF_NO_PROC && careful->nwaiting > 0)
-		wf_set_latch(careful->waiting[0]);
+	if (careful->holder == WF_NO_PROC)
+		wf_set_latch(next_in_line(careful, GetCurrentTimestamp()));
 }
 
 /* Take the turn if it is free. Called under the lock. */
@@ -253,16 +281,17 @@ take_turn(WfCareful *careful, int procno)
 
 	if (careful->holder == procno)
 		return true;
-	enter_queue(careful, procno);
+	enter_queue(careful, procno, now);
 	if (careful->holder != WF_NO_PROC && TimestampDifferenceExceeds(careful->since, now, careful->patience_ms))
 		end_patience(careful);
-	if (careful->holder != WF_NO_PROC || (careful->nwaiting > 0 && careful->waiting[0] != procno))
+	if (careful->holder != WF_NO_PROC || next_in_line(careful, now) != procno)
 	{
 		wake_next(careful);
 		return false;
 	}
 	leave_queue(careful, procno);
 	careful->holder = procno;
+	careful->dispatcher = wf_am_dispatcher();
 	careful->since = now;
 	careful->patience_ms = PATIENCE_MS;
 	return true;

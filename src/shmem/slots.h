@@ -201,18 +201,27 @@ typedef struct WfRecord
 	WfPiece	  pieces[WF_MAX_PIECES];
 } WfRecord;
 
+/* A process that waits for the turn. */
+typedef struct WfTurnWaiter
+{
+	int			procno;
+	bool		dispatcher;
+	TimestampTz asked_at; /* when it last asked for it */
+} WfTurnWaiter;
+
 typedef struct WfCareful
 {
-	LWLock	   *lock;	 /* protects all that follows */
-	bool		crashed; /* set when shared memory is made, and not changed after that */
-	bool		complained;
-	TimestampTz until;	/* end of the careful time; 0: no worker has asked yet */
-	int			holder; /* procno of the process that has the turn */
-	TimestampTz since;
-	int			patience_ms;
-	int			nwaiting; /* processes that wait for the turn */
-	int			waiting[WF_MAX_PIECES];
-	WfRecord	record; /* the same as in the file */
+	LWLock		*lock;	  /* protects all that follows */
+	bool		 crashed; /* set when shared memory is made, and not changed after that */
+	bool		 complained;
+	TimestampTz	 until;		 /* end of the careful time; 0: no worker has asked yet */
+	int			 holder;	 /* procno of the process that has the turn */
+	bool		 dispatcher; /* it is a dispatcher, or the last one was */
+	TimestampTz	 since;
+	int			 patience_ms;
+	int			 nwaiting; /* processes that wait for the turn */
+	WfTurnWaiter waiting[WF_MAX_PIECES];
+	WfRecord	 record; /* the same as in the file */
 } WfCareful;
 
 typedef struct WfShared

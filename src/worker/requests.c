@@ -44,6 +44,8 @@
  * the time.
  */
 #define PASSED_CHECK_PART 20
+/* After a crash a look is at a single row, so there are several in a turn, for so long. */
+#define LONGEST_LOOKS_MS 50
 /* For a server that is gone or paused, cancel requests are looked for so often, since that reads all of its queue. */
 #define GONE_SERVER_CHECK_MS 5000
 
@@ -693,6 +695,22 @@ call_to_see(WfDispatcher *dispatcher, WfQueueCursor *cursor)
 	look_at_queue(dispatcher, cursor, look_at_server);
 }
 
+/* Send what is due: after a crash one by one, for as long as a turn may take. */
+static void
+look_at_due(WfDispatcher *dispatcher, WfQueueCursor *cursor)
+{
+	TimestampTz begin = GetCurrentTimestamp();
+	TimestampTz now = begin;
+
+	while (next_look_at(dispatcher, cursor) <= now && has_free_place(dispatcher, cursor))
+	{
+		look_at_queue(dispatcher, cursor, look_at_server);
+		now = GetCurrentTimestamp();
+		if (!wf_careful() || wf_shortage_lasts(dispatcher) || TimestampDifferenceExceeds(begin, now, LONGEST_LOOKS_MS))
+			return;
+	}
+}
+
 void
 wf_requests_call(WfDispatcher *dispatcher, WfQueueCursor *cursor)
 {
@@ -701,8 +719,7 @@ wf_requests_call(WfDispatcher *dispatcher, WfQueueCursor *cursor)
 		call_to_see(dispatcher, cursor);
 		return;
 	}
-	if (next_look_at(dispatcher, cursor) <= GetCurrentTimestamp() && has_free_place(dispatcher, cursor))
-		look_at_queue(dispatcher, cursor, look_at_server);
+	look_at_due(dispatcher, cursor);
 	if (cursor->next > GetCurrentTimestamp() && !OidIsValid(cursor->blocked_by))
 		cursor->cancels_wait_since = 0;
 	else if (cursor->cancels_at <= GetCurrentTimestamp())
