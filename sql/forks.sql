@@ -78,6 +78,19 @@ SELECT pg_temp.done(:i, 'd'), pg_temp.at(:i);
 SELECT pg_temp.done(:i, 'b'), pg_temp.at(:i);
 SELECT pg_temp.done(:i, 'c'), pg_temp.done(:i, 'e'), pg_temp.at(:i);
 SELECT pg_temp.done(:i, 'on'), pg_temp.ended(:i), pg_temp.went(:i);
+-- nobody has called off one that comes too late, whether before or after the rest was
+SELECT workflow.define('forks: late', '{"steps": [
+  {"step": "a", "next": ["b", "c"]}, {"step": "b", "wait": true, "next": "j"}, {"step": "c", "wait": true, "next": "j"},
+  {"step": "j", "join": "any", "next": "on"}, {"step": "on", "wait": true}]}');
+SELECT workflow.start('forks: late') AS i \gset
+SELECT pg_temp.done(:i, 'b'), pg_temp.done(:i, 'c');
+SELECT workflow.cancel_visit(serial_number) FROM workflow.waiting WHERE instance = :i AND step = 'on';
+SELECT status FROM workflow.instances WHERE instance = :i;
+SELECT workflow.start('forks: late') AS i \gset
+SELECT pg_temp.done(:i, 'b');
+SELECT workflow.cancel_visit(serial_number) FROM workflow.waiting WHERE instance = :i AND step = 'on';
+SELECT pg_temp.done(:i, 'c');
+SELECT status FROM workflow.instances WHERE instance = :i;
 
 -- any, in a loop: what is late for one round is so only until it passes the fork again
 SELECT workflow.define('forks: rounds', '{"data": {"n": 0}, "steps": [

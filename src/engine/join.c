@@ -22,7 +22,11 @@ wf_op_arrive(WfBatch *batch, WfVisit *visit)
 	WfJoinCount *join = wf_scope_join(visit);
 
 	if (wf_scope_is_late(visit, visit->def->join.slot))
+	{
+		/* nobody has called it off */
+		wf_scope_tokens(visit->instance, visit->scope)->reached_end = true;
 		wf_token_absorb(batch, visit);
+	}
 	else if (join->standing != 0)
 	{
 		join->arrived++;
