@@ -163,7 +163,10 @@ sub list
 		my $step = { step => $name };
 		plain($step, $local, [], [], []);
 		$step->{end} = end($depth) if chance(0.3);
-		if (!$step->{end} && @names > 1 && chance(0.3)) { $step->{next} = $names[-1] }
+		my ($last) = grep { $_->{step} eq $names[-1] } @steps;
+		# which does not begin it again by a clock
+		my $begins_it = grep { $_->{next} eq $name } grep { !($_->{interrupt} // 1) } @{ $last->{catch} // [] };
+		if (!$step->{end} && @names > 1 && chance(0.3) && !$begins_it) { $step->{next} = $names[-1] }
 		$step->{end} //= true() unless $step->{next};
 		push @steps, $step;
 	}
@@ -205,8 +208,9 @@ sub joined
 		my $n = $ways{ $step->{step} } // 0;
 		next unless $n && chance($n > 1 ? 0.6 : 0.08);
 		my @forward = grep { $_ gt $step->{step} } map { $_->{step} } @steps;
-		# what a join catches may be that too few come
+		# what a join catches may be that too few come, which may happen again and again
 		next if grep { $_ le $step->{step} } $graph->caught($step->{step});
+		next if $step->{catch} && $step->{ignore_cancel} && $graph->reaches($step->{step}, $step->{step});
 		my $most = $graph->reaches($step->{step}, $step->{step}) ? 3 : can_come($graph, $step->{step}, $steps[0]{step});
 		$step->{join} = pick('all', 'all', 'any', $most > 1 ? 2 : (), $most > 2 ? 3 : ());
 		next if $step->{timeout} || !chance(0.25);

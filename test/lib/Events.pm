@@ -5,7 +5,8 @@
 #   Events::play($case, $outside, $again)     $again: amid what the event before has set going
 #
 # A case is {seed, instance, worlds, definition, events, call}. Calls are left in `call` as SQL that gives the answer as text, for the caller to
-# run; what it answers is for $case->{worlds}->answered. Requests are answered at once.
+# run; what it answers is for $case->{worlds}->answered. Requests are answered at once. Of what leads to too many worlds nothing is done;
+# that dies.
 #
 package Events;
 
@@ -127,8 +128,8 @@ sub reply
 	my $kind = $outside->is_open($sn, 'action') ? 'action' : 'cancel';
 	my $status = $kind eq 'cancel' ? pick(200, 500) : pick(200, 200, 202, 202, 503, 503, 404);
 	push @{ $case->{events} }, "$kind of $visit->{step} ($sn) is answered $status " . $json->encode($body);
-	$outside->answer($sn, $kind, $status, $body);
 	$case->{worlds}->happens(by_number($visit), sub { my ($sim, $its) = @_; return $sim->reply($its, $kind, $status, told($body)) });
+	$outside->answer($sn, $kind, $status, $body);
 }
 
 # ---- operators, and the caller ----
@@ -163,6 +164,14 @@ sub move
 	my $to = pick(grep { $_ ne $Graph::PROCESS } @{ $graph->{lists}[ $graph->{step}{ $visit->{step} }{list} ]{steps} }) // return 0;
 	call($case, "workflow.move('$visit->{sn}', '$to') IS NOT NULL", by_number($visit), sub { return $_[0]->move($_[1], $to) });
 	return 1;
+}
+
+# The server dies, with all that is under way.
+sub crash
+{
+	my ($case) = @_;
+	local $Worlds::patience = 4;
+	$case->{worlds}->happens(sub { return $_[0]{suspended} ? (undef, 0) : undef }, sub { return $_[0]->crash($_[1]) });
 }
 
 # ---- which ----

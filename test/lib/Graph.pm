@@ -8,6 +8,7 @@
 #   $graph->targets($name)      steps that one leads to when it succeeds, ->caught($name): its handlers
 #   $graph->reaches($from, $to) is there a way of at least one step?
 #   $graph->renews($name, $join)  does every way to that join go through the step, which is another one?
+#   $graph->renews_any($name)     is there such a join?
 #
 # A process that has a timeout or handlers is a list of its own: the step "(process)", and what its handlers lead to.
 #
@@ -121,6 +122,12 @@ sub renews
 	return 0 if $name eq $join || $self->{step}{$name}{list} != $self->{step}{$join}{list};
 	my $start = $self->{lists}[ $self->{step}{$name}{list} ]{start};
 	return $self->{renews}{$name}{$join} //= $self->behind_without($name, $start)->{$join} ? 0 : 1;
+}
+
+sub renews_any
+{
+	my ($self, $name) = @_;
+	return $self->{renews_any}{$name} //= scalar grep { $self->{step}{$_}{def}{join} && $self->renews($name, $_) } keys %{ $self->{step} };
 }
 
 sub inner

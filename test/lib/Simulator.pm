@@ -59,7 +59,7 @@ sub flat
 	my ($value) = @_;
 	return '' unless defined $value;
 	return join(' ', map { "$_=" . flat($value->{$_}) } sort keys %$value) if ref $value eq 'HASH' && !exists $value->{step} && !exists $value->{next};
-	return join(' ', map { flat($_) } @$value) if ref $value eq 'ARRAY';
+	return join(' ', map { ref $_ ? flat($_) : $_ // '' } @$value) if ref $value eq 'ARRAY';
 	return $value;
 }
 
@@ -71,11 +71,20 @@ sub names_of_visits
 	return map { "$_->{step} " . $n{ $_->{step} }++ } $self->visits;
 }
 
+# Most of the time goes here.
+my %no_part = map { $_ => 1 } qw(scope id def clocks);
+
 sub key_of_visit
 {
 	my ($visit) = @_;
-	return "$visit->{outcome} $visit->{effects} $visit->{sn}" if $visit->{outcome} && $visit->{sn};
-	return join(' ', map { "$_:" . ($_ eq 'clocks' ? join(' ', sort keys %{ $visit->{clocks} }) : flat($visit->{$_})) } grep { !/^(scope|id|def)$/ } sort keys %$visit);
+	return "$visit->{outcome} $visit->{effects} " . ($visit->{sn} // '') if $visit->{outcome};
+	my $key = join(' ', sort keys %{ $visit->{clocks} });
+	for (sort keys %$visit)
+	{
+		my $value = $visit->{$_};
+		$key .= ref $value ? " $_:" . flat($value) : " $_:$value" if defined $value && !$no_part{$_};
+	}
+	return $key;
 }
 
 # Of what stands at joins it matters which has come first.
@@ -181,6 +190,7 @@ sub take_up
 	my ($self, $visit) = @_;
 	if    ($visit->{has_callback}) { $self->called_back($visit) }
 	elsif ($visit->{passed})       { $self->act($visit) }
+	elsif ($visit->{standing})     { $self->stand($visit) }
 	else                           { $self->begin($visit) }
 }
 

@@ -17,11 +17,11 @@ use strict;
 use warnings;
 
 use Scalar::Util qw(looks_like_number);
-use Time::HiRes qw(time);
 
 our $most = 0;
-my $MOST = 1000; # more of them nobody can look at
-my $LONGEST = 2; # seconds, since others wait meanwhile
+my $MOST = 2000; # more of them nobody can look at
+my $LONGEST = 2; # seconds of CPU, since others wait meanwhile
+our $patience = 1; # as many times, for what has happened already
 
 sub new
 {
@@ -34,7 +34,7 @@ sub settled
 {
 	my ($had, @open) = @_;
 	my @settled;
-	my $end = $had->{' end'} //= time() + $LONGEST;
+	my $end = $had->{' end'} //= (times)[0] + $LONGEST * $patience;
 	while (my $sim = shift @open)
 	{
 		my @choices = $sim->choices;
@@ -43,12 +43,12 @@ sub settled
 		{
 			$sim->choose($choices[0]);
 			@choices = $sim->choices;
-			die "too much may happen\n" if $sim->visits > $visits + 200;
+			die "too much may happen: it does not come to rest\n" if $sim->visits > $visits + 200;
 		}
 		next if $had->{ $sim->key }++;
 		if (@choices) { push @open, map { $sim->copy->choose($_) } @choices }
 		else          { push @settled, $sim }
-		die "too much may happen\n" if keys %$had > $MOST || time() > $end;
+		die 'too much may happen: ' . keys(%$had) . " orders\n" if keys %$had > $MOST * $patience || (times)[0] > $end;
 	}
 	return @settled;
 }
@@ -189,6 +189,7 @@ sub at_rest
 sub seen
 {
 	my ($self, $seen, $is_open) = @_;
+	local $patience = 4;
 	my $look = $self->look_of_seen($seen);
 	my @left;
 	$self->{last} = $look . ($seen->{row} ? " | row: $seen->{row}{text}" : '');

@@ -142,11 +142,17 @@ sub resume
 	return 'true';
 }
 
-# Requests under way are lost. They are sent again, unless nobody needs to know any more.
+# Requests under way are lost. They are sent again, unless nobody needs to know any more. What has come for a suspended instance may have
+# been `stored`. It takes a while until clocks strike again.
 sub crash
 {
-	my ($self) = @_;
-	delete @$_{qw(sent arriving)} for $self->living;
+	my ($self, $stored) = @_;
+	for my $visit ($self->living)
+	{
+		delete $visit->{sent};
+		delete $visit->{arriving} unless $stored && $self->{suspended};
+		$visit->{loose} = 1;
+	}
 	return '';
 }
 

@@ -43,10 +43,28 @@ sub path_ends
 
 # ---- what is done before anybody sees it ----
 
+# Does nothing that comes of it depend on what is done before that? A token that comes to a step only to stand there, or goes through it
+# without a look at the data; but for where the order decides which of two visits of a step is the first, or whether it is too late.
+sub is_alone
+{
+	my ($self, $token) = @_;
+	my $name = $token->{to};
+	my $def = $self->{graph}{step}{$name}{def};
+	return 0 if $def->{join} || @{ $self->{ends} } || $self->is_ending($token);
+	return 0 if 1 < grep { $_->{to} eq $name } @{ $self->{on_their_way} };
+	return 0 if $self->{graph}->renews_any($name);
+	return 1 if $self->{suspended} || $def->{async} || $def->{http} || $def->{sql} || $def->{notify};
+	return 0 if $def->{steps} || grep { $_ ne "set_$name" } map { keys %{ $def->{$_} // {} } } qw(set save);
+	return 1 if $def->{wait} && !(ref $def->{wait} eq 'HASH' && $def->{wait}{when});
+	return !$def->{choose} && !$def->{success} && !$def->{end} && !grep { ref } Graph::listed($def->{next} // '');
+}
+
 # In any order: what one branch does may come before or after what another one does, or has led to.
 sub choices
 {
 	my ($self) = @_;
+	my ($alone) = grep { $self->is_alone($self->{on_their_way}[$_]) } 0 .. $#{ $self->{on_their_way} };
+	return [ 'arrive', $alone ] if defined $alone;
 	my @choices = ((map { [ 'arrive', $_ ] } 0 .. $#{ $self->{on_their_way} }), map { [ 'end', $_ ] } 0 .. $#{ $self->{ends} });
 	for my $visit ($self->living)
 	{
@@ -140,8 +158,7 @@ sub stand
 {
 	my ($self, $visit) = @_;
 	$self->prepare($visit);
-	@$visit{qw(state standing)} = ('waiting', 1);
-	$visit->{arrived} //= 1;
+	$visit->{state} = 'waiting';
 	$self->pass_join($visit) if defined needs($visit) && $visit->{arrived} >= needs($visit);
 }
 
@@ -175,8 +192,10 @@ sub arrive
 	# handlers that lead in a circle of steps none of which begins lead nowhere
 	return $self->finish_cancelled($visit, $visit->{unbegun}++ >= keys %{ $self->{graph}{step} }) if $cancelled;
 	$visit->{unbegun} = 0;
+	@$visit{qw(standing arrived)} = (1, 1) if $def->{join};
+	return if $self->{suspended};
 	return $self->stand($visit) if $def->{join};
-	$self->begin($visit) unless $self->{suspended} || $def->{async};
+	$self->begin($visit) unless $def->{async};
 }
 
 # ---- scopes ----
@@ -211,7 +230,14 @@ sub end_scope
 	return if $scope && $scope->{outcome};
 	if    ($how eq 'interrupt') { $self->interrupt_scope($scope, 'CANCELLED', @more) }
 	elsif ($how eq 'close')     { $self->close_scope($scope) }
-	else                        { $self->stop($how) }
+	else                        { $self->end_by_itself($how) }
+}
+
+# The instance, for the first reason. What else leads there is no second cancel, which would end incidents.
+sub end_by_itself
+{
+	my ($self, $status) = @_;
+	$self->stop($status) unless $self->{reason};
 }
 
 # Its fields are made when it is entered.
@@ -284,7 +310,7 @@ sub close_scope
 		$scope->{clocks} = {};
 		$self->interrupt_inside($scope);
 	}
-	$self->stop('completed') if $outermost;
+	$self->end_by_itself('completed') if $outermost;
 }
 
 # The last token in it has ended.
@@ -296,12 +322,14 @@ sub conclude_scope
 	else                                                { $self->success($scope) }
 }
 
-# Which scope around a visit catches that, and its handler. Whoever is ending looks no further.
+# Which scope around a visit catches that, and its handler. Whoever is ending looks no further; of an instance that ends it makes no
+# difference whether its process is a scope.
 sub catcher_around
 {
 	my ($self, $visit, $outcome, $code) = @_;
 	for (my $scope = $self->scope_of($visit); $scope; $scope = $self->scope_of($scope))
 	{
+		return undef if $scope->{step} eq $Graph::PROCESS && $self->{reason};
 		return 'ending' if $scope->{ending};
 		my $handler = catcher($scope, $outcome, $code);
 		return ($scope, $handler) if $handler;
