@@ -17,7 +17,6 @@
 #include "engine/engine.h"
 #include "store/access.h"
 #include "store/audit.h"
-#include "store/delivery.h"
 #include "store/durable.h"
 #include "store/privilege.h"
 #include "store/query.h"
@@ -205,7 +204,6 @@ workflow_cancel(PG_FUNCTION_ARGS)
 	WfAccess access;
 	WfTarget target;
 	char	*reason = wf_argument_text(fcinfo, 1);
-	bool	 was_suspended;
 	bool	 lives;
 
 	wf_argument_require(fcinfo, 0, "instance");
@@ -215,12 +213,9 @@ workflow_cancel(PG_FUNCTION_ARGS)
 	lives = target.instance != NULL;
 	if (lives)
 	{
-		was_suspended = target.instance->status == WF_STATUS_SUSPENDED;
 		target.batch->call = "cancel";
 		wf_engine_cancel(target.batch, target.instance, reason);
 		wf_batch_flush(target.batch);
-		if (was_suspended)
-			wf_deliveries_release(&target.instance->id, 1, target.batch->now);
 		wf_audit(&(WfAudit){.call = "cancel",
 							.caller = access.caller,
 							.process_id = target.process_id,

@@ -17,7 +17,6 @@
 #include "engine/engine.h"
 #include "store/access.h"
 #include "store/audit.h"
-#include "store/delivery.h"
 #include "store/durable.h"
 #include "store/privilege.h"
 #include "store/query.h"
@@ -45,7 +44,6 @@ PG_FUNCTION_INFO_V1(workflow_resume_process);
 static int
 change_suspension(WfBatch *batch, bool suspend)
 {
-	int64	 *changed = palloc(sizeof(int64) * Max(list_length(batch->instances), 1));
 	int		  n = 0;
 	ListCell *lc;
 
@@ -59,11 +57,9 @@ change_suspension(WfBatch *batch, bool suspend)
 			wf_engine_suspend(batch, instance);
 		else
 			wf_engine_resume(batch, instance);
-		changed[n++] = instance->id;
+		n++;
 	}
 	wf_batch_flush(batch);
-	if (!suspend && n > 0)
-		wf_deliveries_release(changed, n, batch->now);
 	return n;
 }
 

@@ -50,6 +50,7 @@ wf_resume(WfBatch *batch, WfInstance *instance)
 			wf_clock_listen(batch, visit);
 	}
 	instance->status = instance->incidents > 0 ? WF_STATUS_FAILED : WF_STATUS_ACTIVE;
+	instance->resumed = true;
 	instance->changed = true;
 	instance->show_changed = true;
 	instance->judges_conditions = true;

@@ -137,6 +137,7 @@ typedef struct WfInstance
 	bool  cookies_changed;
 	bool  ended;
 	bool  show_changed; /* what an attached row shows may have changed */
+	bool  resumed;		/* what was kept for it is to be released */
 	/*
 	 * Its conditions are to be judged: data have changed, which the token of so many steps without a
 	 * wait did last.

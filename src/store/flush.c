@@ -120,7 +120,7 @@ typedef struct Flush
 {
 	WfBatch *batch;
 	WfRows	 rows[NKINDS];
-	bool	 released;	 /* visits of suspended instances have ended */
+	bool	 released;	 /* visits of suspended instances have ended, or these were resumed */
 	int		 attachment; /* the one that was last looked up */
 	bool	 attachment_shows;
 } Flush;
@@ -306,6 +306,7 @@ sort_instance(Flush *flush, WfInstance *instance)
 
 	foreach (lc, instance->visits)
 		sort_visit(flush, lfirst(lc));
+	flush->released |= instance->resumed;
 	if (instance->ended)
 	{
 		put_instance(flush, KEEP_INSTANCES, instance);
@@ -325,8 +326,8 @@ sort_instance(Flush *flush, WfInstance *instance)
 }
 
 /*
- * Release the deliveries kept for suspended instances whose visits have ended: workers find that
- * nobody waits for them.
+ * Release the deliveries kept for suspended instances that were resumed, by whatever call, or whose
+ * visits have ended: workers find that nobody waits for them.
  */
 static void
 release_kept(WfBatch *batch)

@@ -169,6 +169,18 @@ is($scene->sql(waiting($instance) . " AND due_at > now() + interval '10 s'"), 0,
 is_soon($node, 'postgres', "SELECT data ->> 'order' FROM workflow.instances WHERE instance = $instance", 'deba', 'poison with an executor: the others are delivered');
 $scene->sql('DROP TRIGGER poison ON workflow_data.visit_history');
 
+# ---- suspended, and resumed since its process is called off ----
+
+$scene->define('process', qq({"catch": [{"after": "1 ms", "interrupt": false, "next": "beside"}], "steps": [{"step": "stand", "wait": true, "end": true},
+	{"step": "beside", "ignore_cancel": true, "http": {"server": "partner", "path": "/held", $H}}]}));
+$instance = $scene->start('process');
+$scene->wait_for_requests(1, $instance);
+$scene->sql("SELECT workflow.suspend($instance)");
+$scene->let_go($instance);
+is_soon($node, 'postgres', waiting($instance), 1, 'called off: the reply waits');
+$scene->sql("SELECT workflow.cancel_visit(serial_number) FROM workflow.visits WHERE instance = $instance AND step = '(process)'");
+is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE instance = $instance", 'aborted', 'called off: it is delivered, and was the last');
+
 # ---- a crash ----
 
 my %crashed = (locked => start(), suspended => start());
