@@ -209,7 +209,10 @@ sub finish_cancelled
 	my $handler = $for_good || $moved ? undef : catcher($visit, 'CANCELLED', 'CANCELLED');
 	return $self->hand_over($visit, 'CANCELLED', 'CANCELLED', $handler) if $handler;
 	$self->finish($visit, 'CANCELLED');
-	$self->path_ends($visit, 'by_hand') unless $moved;
+	return if $moved;
+	$self->path_ends($visit, 'by_hand');
+	# the instance is called off with its process, and so is what the handlers of that have begun
+	$self->will_end('aborted') if $visit->{step} eq $Graph::PROCESS;
 }
 
 # The outside is asked to stop, if it was asked to do something and there is a way.
