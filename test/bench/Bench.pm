@@ -8,6 +8,7 @@ use warnings;
 use IO::Handle;
 use IO::Socket::INET;
 use IPC::Open2;
+use POSIX ':sys_wait_h';
 use Time::HiRes qw(time sleep);
 
 my $status_requests = 0;
@@ -100,6 +101,29 @@ sub pgbench
 	my $output = slurp($log);
 	die "pgbench failed:\n$output" if $? != 0 || $output !~ /^tps = ([\d.]+)/m;
 	return $1;
+}
+
+# Clients of a script in bench.d that go on until they are stopped: their pid.
+sub pgbench_begin
+{
+	my ($database, $script, $clients) = @_;
+	my $log = program('pgbench.log');
+	my $pid = fork() // die "fork: $!\n";
+
+	return $pid if $pid;
+	exec('sh', '-c', 'exec "$@" >"$0" 2>&1 </dev/null', $log, 'pgbench', '-n', '-M', 'prepared', '-c', $clients, '-j', 1,
+		'-T', 3600, '-f', "$ENV{BENCH}/bench.d/$script", $database);
+	die "exec: $!\n";
+}
+
+sub pgbench_end
+{
+	my ($pid) = @_;
+
+	die "pgbench ended early:\n" . slurp(program('pgbench.log')) if waitpid($pid, WNOHANG) != 0;
+	kill('TERM', $pid);
+	waitpid($pid, 0);
+	return;
 }
 
 # Wait until no instance lives. The highest number is asked for, since an index answers that whatever died before.

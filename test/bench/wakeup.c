@@ -1,14 +1,18 @@
 /*
  * wakeup.c
- *		How long a commit takes to become a request: complete() in one session, until the next step's request arrives.
+ *		How long a commit takes to become a request: from COMMIT in one session until the next step's request arrives.
  *
- * One process and one clock: it completes visits through libpq and is itself the HTTP partner that the following step
- * calls. Between two rounds the system is left idle. Each round is followed by a NOTIFY round trip between two other
+ * What is committed is a complete(), a send_message(), or the start of an instance that waits for a message which is
+ * kept for it.
+ *
+ * One process and one clock: it commits through libpq and is itself the HTTP partner that the following step calls.
+ * Between two rounds the system is left idle. Each round is followed by a NOTIFY round trip between two other
  * sessions, the baseline: A notifies B, B on hearing it notifies A.
  *
- * The process "wakeup" (bench.d/wakeup_setup.sql) waits for a callback, then calls this program at 127.0.0.1:PORT.
+ * The processes "wakeup" and "wakeup by message" (bench.d/wakeup_setup.sql) wait for a callback or a message, then call
+ * this program at 127.0.0.1:PORT.
  *
- * usage: wakeup CONNINFO PORT ROUNDS
+ * usage: wakeup CONNINFO PORT ROUNDS complete|message|kept
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -36,6 +40,39 @@ typedef struct Peer
 	char		buffer[MAX_REQUEST];
 	size_t		len;
 } Peer;
+
+/* What is done $1 times beforehand, then in each round with an argument of its own. */
+typedef struct Mode
+{
+	const char *name;
+	const char *prepare;   /* or NULL */
+	const char *arguments; /* a row for each round */
+	const char *before;	   /* committed some time before, or NULL */
+	const char *before_answer;
+	const char *sql; /* whose COMMIT is measured */
+	const char *answer;
+} Mode;
+
+static const Mode modes[] = {
+	{.name = "complete",
+	 .prepare = "SELECT count(workflow.start('wakeup')) FROM generate_series(1, $1::int)",
+	 .arguments = "SELECT serial_number FROM workflow.waiting WHERE process = 'wakeup' ORDER BY instance LIMIT $1::int",
+	 .sql = "SELECT workflow.complete($1)",
+	 .answer = "t"},
+	{.name = "message",
+	 .prepare = "SELECT count(workflow.start('wakeup by message', jsonb_build_object('key', 'sent ' || n)))"
+				" FROM generate_series(1, $1::int) n",
+	 .arguments =
+		 "SELECT key FROM workflow.waiting WHERE process = 'wakeup by message' ORDER BY instance LIMIT $1::int",
+	 .sql = "SELECT workflow.send_message('wakeup', $1)",
+	 .answer = "delivered"},
+	{.name = "kept",
+	 .arguments = "SELECT 'kept ' || n FROM generate_series(1, $1::int) n",
+	 .before = "SELECT workflow.send_message('wakeup', $1, ttl => '1 hour')",
+	 .before_answer = "kept",
+	 .sql = "SELECT workflow.start('wakeup by message', jsonb_build_object('key', $1::text)) > 0",
+	 .answer = "t"},
+};
 
 static int	listener;
 static Peer peers[MAX_PEERS];
@@ -75,6 +112,17 @@ run(PGconn *conn, const char *sql, int nparams, const char *const *params)
 	if (PQresultStatus(res) != PGRES_COMMAND_OK && PQresultStatus(res) != PGRES_TUPLES_OK)
 		die(sql, PQerrorMessage(conn));
 	return res;
+}
+
+/* A statement with one parameter, which has to give one answer. */
+static void
+run_for(PGconn *conn, const char *sql, const char *argument, const char *answer)
+{
+	PGresult *res = run(conn, sql, 1, &argument);
+
+	if (PQntuples(res) != 1 || strcmp(PQgetvalue(res, 0, 0), answer) != 0)
+		die(sql, PQntuples(res) != 1 ? "no single row" : PQgetvalue(res, 0, 0));
+	PQclear(res);
 }
 
 static void
@@ -210,15 +258,15 @@ finished(PGconn *conn)
 	return 0;
 }
 
-/* One completion: from sending COMMIT to the first byte of the request; *committed is when the COMMIT was answered. */
+/* From sending COMMIT to the first byte of the request; *committed is when the COMMIT was answered. */
 static double
-complete_round(PGconn *conn, const char *serial_number, double *committed)
+commit_round(PGconn *conn, const Mode *mode, const char *argument, double *committed)
 {
 	double		start;
 	int			done = 0;
 
 	PQclear(run(conn, "BEGIN", 0, NULL));
-	PQclear(run(conn, "SELECT workflow.complete($1)", 1, &serial_number));
+	run_for(conn, mode->sql, argument, mode->answer);
 	arrived = 0;
 	start = now_us();
 	if (!PQsendQuery(conn, "COMMIT"))
@@ -229,7 +277,7 @@ complete_round(PGconn *conn, const char *serial_number, double *committed)
 		if (!done && (done = finished(conn)))
 			*committed = now_us() - start;
 		if (now_us() - start > GIVE_UP_US)
-			die("no request within 10 s", serial_number);
+			die("no request within 10 s", argument);
 	}
 	return arrived - start;
 }
@@ -291,21 +339,48 @@ percentile(double *values, int n, double fraction)
 	return values[(int) ((n - 1) * fraction)];
 }
 
+static const Mode *
+find_mode(const char *name)
+{
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (strcmp(modes[i].name, name) == 0)
+			return &modes[i];
+	die("unknown mode", name);
+	return NULL;
+}
+
+static PGresult *
+prepare_rounds(PGconn *conn, const Mode *mode, int rounds)
+{
+	char		n[20];
+	const char *params[1] = {n};
+	PGresult   *arguments;
+
+	snprintf(n, sizeof(n), "%d", rounds);
+	if (mode->prepare != NULL)
+		run_for(conn, mode->prepare, n, n);
+	arguments = run(conn, mode->arguments, 1, params);
+	if (PQntuples(arguments) != rounds)
+		die("too few waiting visits", mode->name);
+	return arguments;
+}
+
 int
 main(int argc, char **argv)
 {
-	int			rounds = argc == 4 ? atoi(argv[3]) : 0;
+	int			rounds = argc == 5 ? atoi(argv[3]) : 0;
+	const Mode *mode;
 	double	   *requests;
 	double	   *commits;
 	double	   *notifies;
-	char		sql[200];
 	PGconn	   *conn;
 	PGconn	   *a;
 	PGconn	   *b;
-	PGresult   *serials;
+	PGresult   *arguments;
 
 	if (rounds <= 0)
-		die("usage", "wakeup CONNINFO PORT ROUNDS");
+		die("usage", "wakeup CONNINFO PORT ROUNDS complete|message|kept");
+	mode = find_mode(argv[4]);
 	open_listener(atoi(argv[2]));
 	conn = connect_to(argv[1]);
 	a = connect_to(argv[1]);
@@ -315,21 +390,19 @@ main(int argc, char **argv)
 	requests = calloc(rounds, sizeof(double));
 	commits = calloc(rounds, sizeof(double));
 	notifies = calloc(rounds, sizeof(double));
-
-	snprintf(sql, sizeof(sql), "SELECT count(workflow.start('wakeup')) FROM generate_series(1, %d)", rounds + WARM_UP);
-	PQclear(run(conn, sql, 0, NULL));
-	serials = run(conn, "SELECT serial_number FROM workflow.waiting WHERE process = 'wakeup' ORDER BY instance", 0, NULL);
-	if (PQntuples(serials) < rounds + WARM_UP)
-		die("too few waiting visits", "wakeup");
+	arguments = prepare_rounds(conn, mode, rounds + WARM_UP);
 
 	for (int i = -WARM_UP; i < rounds; i++)
 	{
+		const char *argument = PQgetvalue(arguments, i + WARM_UP, 0);
 		double		committed = 0;
 		double		request;
 		double		notify;
 
+		if (mode->before != NULL)
+			run_for(conn, mode->before, argument, mode->before_answer);
 		rest(PAUSE_US);
-		request = complete_round(conn, PQgetvalue(serials, i + WARM_UP, 0), &committed);
+		request = commit_round(conn, mode, argument, &committed);
 		rest(PAUSE_US);
 		notify = notify_round(a, b);
 		if (i < 0)
@@ -341,7 +414,7 @@ main(int argc, char **argv)
 	printf("request %.0f p90 %.0f commit %.0f notify %.0f p90 %.0f\n", percentile(requests, rounds, 0.5),
 		   percentile(requests, rounds, 0.9), percentile(commits, rounds, 0.5), percentile(notifies, rounds, 0.5),
 		   percentile(notifies, rounds, 0.9));
-	PQclear(serials);
+	PQclear(arguments);
 	PQfinish(conn);
 	PQfinish(a);
 	PQfinish(b);
