@@ -327,7 +327,8 @@ wf_token_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error, bool handled)
 		wf_token_follow(batch, visit, &handler->next, wf_caught(visit));
 	else if (wf_state_is_process(visit) && !moved)
 		call_off(batch, visit, error);
-	else if (tokens->n == 0 && !tokens->reached_end && !moved)
+	/* also if it was moved: then the token has ended elsewhere meanwhile */
+	else if (tokens->n == 0 && !tokens->reached_end)
 		cancel_around(batch, visit, error);
 	MemoryContextSwitchTo(old);
 }

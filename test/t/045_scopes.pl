@@ -22,6 +22,19 @@ sub outcomes { return join(' ', map { "$_->{step}:$_->{outcome}" } sort { $a->{s
 sub outcome { return ($scene->history(@_) // {})->{outcome} }
 sub asked { return scalar grep { $_->{path} eq '/stop' } $scene->requests($_[0]) }
 
+# ---- moved, while what cleans up inside takes long: it makes no difference which of both ends first ----
+
+$scene->define('moved', qq[{"steps": [
+	{"step": "scope", "steps": [{"step": "work", "http": {"server": "partner", "path": "/held", $H}, "cancel": {"path": "/stop", $H}}]},
+	{"step": "elsewhere", "wait": true}]}]);
+my $moved = $scene->start('moved');
+$scene->wait_for_requests(1, $moved);
+$scene->sql("SELECT workflow.move('" . $scene->serial($moved, 'scope') . "', 'elsewhere')");
+$scene->sql("SELECT workflow.cancel_visit('" . $scene->serial($moved, 'elsewhere') . "')");
+$scene->stands_soon($moved, 'scope cancelling, work cancelling', 'moved: the token was called off, and the answer is awaited');
+$scene->let_go($moved);
+is($scene->finish($moved), 'aborted', 'moved: all was called off by hand');
+
 # ---- a timeout while a request is under way, whose service is asked to stop ----
 
 $scene->define('timed', qq[{"steps": [
