@@ -3,7 +3,7 @@
 #		Makes up processes with several tokens, for ProcessMaker.pm: forks, joins, embedded sub-processes, errors that are caught
 #		outside of where they happen, processes that have a timeout and handlers of their own.
 #
-#   my $definition = BranchMaker::make();
+#   my $definition = BranchMaker::make();       or with about so many steps
 #
 # Steps of a list lead forward; back goes only what the outside has moved. What a branch writes is mostly its own; what it reads may be
 # changed by others, which simulators try in any order.
@@ -286,7 +286,7 @@ sub of_the_process
 
 sub make
 {
-	$left = $MOST_STEPS;
+	$left = $_[0] // $MOST_STEPS;
 	$soon = chance(0.25);
 	my $definition = { data => { v => 0 }, steps => list('m', 0) };
 	of_the_process($definition) if chance(0.25);

@@ -3,7 +3,7 @@
 #		Makes up processes: any that the model allows, of the keys that it knows, from a seed.
 #
 #   srand($seed);
-#   my $definition = ProcessMaker::make();      as define() wants it, once encoded
+#   my $definition = ProcessMaker::make();      as define() wants it, once encoded; with about so many steps
 #   my $attachment = ProcessMaker::attachment($definition);     {serial_step}, or undef: it is started by a call
 #
 # Some have a single token, but for what begins beside it; those are made here. Others have several: BranchMaker.pm. The main path has
@@ -100,7 +100,7 @@ sub save_caught
 	}
 }
 
-sub make { return chance(0.3) ? plain() : BranchMaker::make() }
+sub make { return chance(0.3) ? plain() : BranchMaker::make(@_) }
 
 # One with a single token, but for what begins beside it.
 sub plain
