@@ -32,6 +32,7 @@
 #include "store/late.h"
 #include "store/privilege.h"
 #include "store/query.h"
+#include "store/subtransaction.h"
 
 static WfQuery q_elements = {
 	.sql = "SELECT e.value::text FROM pg_catalog.json_array_elements($1) e",
@@ -487,6 +488,27 @@ is_of_an_entry(int sqlerrcode)
 	}
 }
 
+typedef struct Try
+{
+	Work	*work;
+	WfBatch *batch;
+	Entry	*entries;
+	int		 n;
+} Try;
+
+static void
+apply_try(void *arg)
+{
+	Try			 *try = arg;
+	MemoryContext context = CurrentMemoryContext;
+	WfAccess	  access; /* entered anew here, so that an abort leaves nothing of it behind */
+
+	wf_store_enter(&access);
+	MemoryContextSwitchTo(context);
+	apply_entries(try->work, try->batch, try->entries, try->n);
+	wf_store_leave(&access);
+}
+
 /*
  * Apply the entries in a subtransaction. Returns NULL on success; else the error, and everything is
  * undone.
@@ -494,33 +516,11 @@ is_of_an_entry(int sqlerrcode)
 static ErrorData *
 try_entries(Work *work, WfBatch *batch, Entry *entries, int n)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData *volatile error = NULL;
-	WfAccess access; /* entered anew here, so that an abort leaves nothing of it behind */
+	Try		   try = {work, batch, entries, n};
+	ErrorData *error = wf_subtransaction_run(apply_try, &try);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		wf_store_enter(&access);
-		MemoryContextSwitchTo(context);
-		apply_entries(work, batch, entries, n);
-		wf_store_leave(&access);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		if (!is_of_an_entry(geterrcode()))
-			PG_RE_THROW();
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	if (error != NULL && !is_of_an_entry(error->sqlerrcode))
+		ReThrowError(error);
 	return error;
 }
 

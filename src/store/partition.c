@@ -39,6 +39,7 @@
 #include "store/history_internal.h"
 #include "store/query.h"
 #include "store/row.h"
+#include "store/subtransaction.h"
 
 #define WEEKS_AHEAD 4
 /* Timeout of a lock behind which no client waits. */
@@ -122,35 +123,33 @@ wf_history_run(const char *sql)
 		elog(ERROR, "SPI_execute failed: %s: %s", SPI_result_code_string(rc), sql);
 }
 
+typedef struct RelationLock
+{
+	Oid		 relid;
+	LOCKMODE mode;
+} RelationLock;
+
+static void
+lock_relation(void *arg)
+{
+	const RelationLock *lock = arg;
+
+	LockRelationOid(lock->relid, lock->mode);
+}
+
 bool
 wf_history_lock_within(Oid relid, LOCKMODE mode, const char *timeout_ms)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	int			  level = NewGUCNestLevel();
-	volatile bool locked = true;
+	RelationLock lock = {relid, mode};
+	int			 level = NewGUCNestLevel();
+	ErrorData	*error;
 
 	(void) set_config_option("lock_timeout", timeout_ms, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
-	{
-		LockRelationOid(relid, mode);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		if (geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		locked = false;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	error = wf_subtransaction_run(lock_relation, &lock);
+	if (error != NULL && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+		ReThrowError(error);
 	AtEOXact_GUC(false, level);
-	return locked;
+	return error == NULL;
 }
 
 /* ---- does a partition exist? ---- */

@@ -30,6 +30,7 @@
 #include "shmem/executors.h"
 #include "shmem/settings.h"
 #include "store/due.h"
+#include "store/subtransaction.h"
 #include "worker/failure.h"
 #include "worker/limit.h"
 #include "worker/sql_step.h"
@@ -146,20 +147,27 @@ set_ms(const char *name, int ms)
 	set_locally(name, value);
 }
 
+typedef struct ShortLock
+{
+	WfBatch *batch;
+	int64	 instance;
+} ShortLock;
+
 /*
  * Wait for the lock for a short time, as the first to look for a deadlock. That is not what
  * log_lock_waits is for.
  */
 static void
-lock_shortly(WfBatch *batch, int64 instance)
+lock_shortly(void *arg)
 {
-	int level = NewGUCNestLevel();
-	int longest_ms = Max(Min(WAIT_PIECE_MS, DeadlockTimeout / 4), 2);
+	ShortLock *lock = arg;
+	int		   level = NewGUCNestLevel();
+	int		   longest_ms = Max(Min(WAIT_PIECE_MS, DeadlockTimeout / 4), 2);
 
 	set_ms("lock_timeout", longest_ms);
 	set_ms("deadlock_timeout", Min(DEADLOCK_AFTER_MS, longest_ms / 2));
 	set_locally("log_lock_waits", "off");
-	(void) wf_batch_lock(batch, &instance, 1, WF_LOCK_WAIT);
+	(void) wf_batch_lock(lock->batch, &lock->instance, 1, WF_LOCK_WAIT);
 	AtEOXact_GUC(false, level);
 }
 
@@ -167,35 +175,14 @@ lock_shortly(WfBatch *batch, int64 instance)
 static int
 try_to_lock(WfBatch *batch, int64 instance)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile int  failed = 0;
+	ShortLock  lock = {batch, instance};
+	ErrorData *error = wf_subtransaction_run(lock_shortly, &lock);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		lock_shortly(batch, instance);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		failed = error->sqlerrcode;
-		if (failed != ERRCODE_LOCK_NOT_AVAILABLE && failed != ERRCODE_T_R_DEADLOCK_DETECTED)
-			ReThrowError(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return failed;
+	if (error == NULL)
+		return 0;
+	if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE && error->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED)
+		ReThrowError(error);
+	return error->sqlerrcode;
 }
 
 static bool

@@ -44,6 +44,7 @@
 #include "store/role_settings.h"
 #include "store/row.h"
 #include "store/session_user.h"
+#include "store/subtransaction.h"
 #include "store/trust.h"
 #include "worker/row_writer.h"
 #include "worker/write_back.h"
@@ -482,6 +483,21 @@ write_table(int64 instance, WfShown *shown)
 
 /* ---- done or owed ---- */
 
+typedef struct TableWrite
+{
+	int64			 instance;
+	WfShown			*shown;
+	const ErrorData *refused; /* why it was not written, though nothing was thrown; or NULL */
+} TableWrite;
+
+static void
+run_table_write(void *arg)
+{
+	TableWrite *write = arg;
+
+	write->refused = write_table(write->instance, write->shown);
+}
+
 /*
  * Write to the table in a subtransaction, and return the failure, or NULL. A cancel is caught like any other error,
  * since a trigger may have raised it; a termination is not caught.
@@ -489,28 +505,12 @@ write_table(int64 instance, WfShown *shown)
 static const ErrorData *
 write_guarded(int64 instance, WfShown *shown)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner resources = CurrentResourceOwner;
-	const ErrorData *volatile error = NULL;
+	TableWrite		 write = {instance, shown, NULL};
+	const ErrorData *error = wf_subtransaction_run(run_table_write, &write);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		error = write_table(instance, shown);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
+	if (error == NULL)
+		error = write.refused;
 	QueryCancelPending = false;
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = resources;
 	LockReleaseSession(USER_LOCKMETHOD);
 	ResetSequenceCaches();
 	return error;

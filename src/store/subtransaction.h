@@ -1,0 +1,18 @@
+/*
+ * subtransaction.h
+ *		Work of which an error is caught.
+ */
+#ifndef WF_SUBTRANSACTION_H
+#define WF_SUBTRANSACTION_H
+
+#include "postgres.h"
+
+/*
+ * Run `work` in a subtransaction. Returns NULL; or its error, in CurrentMemoryContext, and then everything that it has
+ * done is undone. Any error is caught, a cancel as well. Who does not want that one throws it with ReThrowError: the
+ * subtransaction has ended by then, so that whoever catches it further out ends his own one, and not ours, in which the
+ * user may be another.
+ */
+extern ErrorData *wf_subtransaction_run(void (*work)(void *arg), void *arg);
+
+#endif
