@@ -177,7 +177,7 @@ INSERT INTO parent VALUES (1), (2);
 CREATE FUNCTION finish(relation text, key text) RETURNS bigint LANGUAGE sql AS $$
     SELECT count(workflow.complete(w.serial_number)) FROM workflow.waiting w JOIN workflow.instances i USING (instance)
         JOIN workflow_data.instance n ON n.instance = i.instance JOIN workflow_data.attachment a ON a.attachment = n.attachment
-    WHERE a.relation = to_regclass(finish.relation) AND i.business_key = key $$;
+    WHERE a.relation = to_regclass(finish.relation) AND i.business_key = finish.key $$;
 SELECT finish('later', '1'), finish('parent', '1');
 CALL test.until($$SELECT state = 'completed' FROM later WHERE id = '1'$$);
 CALL test.until($$SELECT state = 'completed' FROM parent WHERE id = 1$$);

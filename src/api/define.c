@@ -28,6 +28,7 @@
 #include "store/audit.h"
 #include "store/delivery.h"
 #include "store/identity.h"
+#include "store/kept.h"
 #include "store/privilege.h"
 #include "store/process.h"
 #include "store/query.h"
@@ -261,6 +262,39 @@ store_version(const Draft *draft, TimestampTz now, bool *changed)
 	return version;
 }
 
+/* ---- what it names ---- */
+
+static void
+add_name(List **names, List **steps, const char *name, const char *step)
+{
+	*names = lappend(*names, unconstify(char *, name));
+	*steps = lappend(*steps, unconstify(char *, step));
+}
+
+/* Store which messages the version names, and where: who has a right there may keep one. */
+static void
+store_names(int process_id, int version)
+{
+	const WfDefinition *def = wf_process_get(process_id, version)->def;
+	List			   *names = NIL;
+	List			   *steps = NIL;
+	const char		  **arrays[2];
+
+	for (int i = 0; i < def->nsteps; i++)
+		for (int j = 0; j < def->steps[i].nentries; j++)
+			if (def->steps[i].entries[j].event.kind == WF_EVENT_MESSAGE)
+				add_name(&names, &steps, def->steps[i].entries[j].event.name, def->steps[i].name);
+	for (int i = 0; i < def->nstarts; i++)
+		add_name(&names, &steps, def->starts[i].message, "");
+	for (int k = 0; k < lengthof(arrays); k++)
+	{
+		arrays[k] = palloc(sizeof(char *) * Max(list_length(names), 1));
+		for (int i = 0; i < list_length(names); i++)
+			arrays[k][i] = list_nth(k == 0 ? names : steps, i);
+	}
+	wf_kept_names(process_id, arrays[0], arrays[1], list_length(names));
+}
+
 /* ---- what a database with processes needs ---- */
 
 /*
@@ -316,6 +350,8 @@ workflow_define(PG_FUNCTION_ARGS)
 	lock_process(&draft, access.caller);
 	warnings = check(&draft);
 	version = store_version(&draft, now, &changed);
+	if (changed)
+		store_names(draft.process_id, version);
 	ensure_ready(now);
 	if (changed)
 		wf_audit(&(WfAudit){.call = "define",

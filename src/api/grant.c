@@ -17,6 +17,7 @@
 
 #include "api/arguments.h"
 #include "api/target.h"
+#include "shmem/wakeups.h"
 #include "store/access.h"
 #include "store/audit.h"
 #include "store/identity.h"
@@ -280,7 +281,10 @@ workflow_grant_process(PG_FUNCTION_ARGS)
 	wf_identity_forget_lost();
 	granted = !is_privilege_granted(&grant) && insert_grant(&grant);
 	if (granted)
+	{
 		audit_grant(&grant, "grant_process", access.caller);
+		wf_wakeup_message(1); /* the role may have kept messages for what it reaches now */
+	}
 	else
 		ereport(NOTICE, errmsg("role \"%s\" has the privilege \"%s\" on process \"%s\"%s already", grant.role,
 							   wf_privilege_name(grant.privilege), grant.process, at_step(&grant)));

@@ -105,7 +105,12 @@ CREATE VIEW workflow.waiting WITH (security_barrier) AS
            least(v.deadline, v.next_interrupt,
                  CASE WHEN NOT v.suspended THEN v.heartbeat_deadline END,
                  CASE WHEN v.waits_for IS DISTINCT FROM 'callback' THEN v.due_at END) AS until,
-           CASE WHEN NOT v.suspended THEN v.heartbeat_deadline END AS heartbeat_deadline
+           CASE WHEN NOT v.suspended THEN v.heartbeat_deadline END AS heartbeat_deadline,
+           CASE WHEN v.state = 'waiting' THEN (SELECT s.name FROM workflow_data.subscription s WHERE s.instance = v.instance
+                AND s.visit = v.visit AND s.interrupt IS NULL AND s.name <> '' ORDER BY s.entry LIMIT 1) END AS name,
+           CASE WHEN v.state = 'waiting' THEN (SELECT CASE WHEN s.keyed THEN s.key END FROM workflow_data.subscription s
+                WHERE s.instance = v.instance AND s.visit = v.visit AND s.interrupt IS NULL AND s.name <> ''
+                ORDER BY s.entry LIMIT 1) END AS key
     FROM workflow_data.visit v
          JOIN workflow_data.process p USING (process_id)
     WHERE (v.state = 'waiting' AND v.waits_for NOT IN ('join', 'steps') OR v.state = 'cancelling' AND v.cancel_phase = 'confirm')
@@ -124,6 +129,45 @@ COMMENT ON COLUMN workflow.waiting.deadline IS 'When the timeout of the step end
 COMMENT ON COLUMN workflow.waiting.progress IS 'Progress that the last workflow.heartbeat reported';
 COMMENT ON COLUMN workflow.waiting.until IS 'When it ends at the latest if nothing comes from outside: the earliest of its clock, deadline, heartbeat_deadline and the handlers of clocks that end it; NULL: it waits for ever';
 COMMENT ON COLUMN workflow.waiting.heartbeat_deadline IS 'When the heartbeat of the step ends it, unless workflow.heartbeat is called before; NULL: it has none, or its instance is suspended';
+COMMENT ON COLUMN workflow.waiting.name IS 'Name of the first message or signal for which it waits: see the view workflow.subscriptions for all of them';
+COMMENT ON COLUMN workflow.waiting.key IS 'Key that this message has to have; NULL: none';
+
+CREATE VIEW workflow.subscriptions WITH (security_barrier) AS
+    SELECT workflow.serial_number(s.instance, s.visit) COLLATE "C" AS serial_number,
+           s.instance, p.process, s.step, s.kind, nullif(s.name, '') AS name, CASE WHEN s.keyed THEN s.key END AS key,
+           s.interrupt, CASE WHEN s.interrupt IS NULL THEN coalesce(v.waiting_since, v.entered_at) ELSE v.entered_at END AS since
+    FROM workflow_data.subscription s
+         JOIN workflow_data.visit v ON v.instance = s.instance AND v.visit = s.visit
+         JOIN workflow_data.process p ON p.process_id = s.process_id
+    WHERE s.process_id = ANY ((SELECT workflow_data.my_processes('view', 'complete', true))::integer[])
+          AND (s.process_id = ANY ((SELECT workflow_data.my_processes('view', 'complete'))::integer[])
+               OR s.process_id || ' ' || s.step = ANY ((SELECT workflow_data.my_steps())::text[]));
+COMMENT ON VIEW workflow.subscriptions IS 'Messages, signals and conditions for which visits wait, and their handlers: of processes that the caller may view, and those that he may complete';
+COMMENT ON COLUMN workflow.subscriptions.serial_number IS 'Serial number of the visit';
+COMMENT ON COLUMN workflow.subscriptions.instance IS 'Instance';
+COMMENT ON COLUMN workflow.subscriptions.process IS 'Process';
+COMMENT ON COLUMN workflow.subscriptions.step IS 'Step of the process';
+COMMENT ON COLUMN workflow.subscriptions.kind IS 'message, signal or condition';
+COMMENT ON COLUMN workflow.subscriptions.name IS 'Name of the message or signal; NULL: a condition';
+COMMENT ON COLUMN workflow.subscriptions.key IS 'Key that the message has to have; NULL: none';
+COMMENT ON COLUMN workflow.subscriptions.interrupt IS 'Of a handler in "catch": whether it interrupts the visit; NULL: the visit itself waits';
+COMMENT ON COLUMN workflow.subscriptions.since IS 'Since when the visit waits; of handlers, and before it waits: since when it is there';
+
+CREATE VIEW workflow.messages WITH (security_barrier) AS
+    SELECT m.message, m.name, CASE WHEN m.keyed THEN m.key END AS key, m.message_id,
+           workflow_data.role_name(m.role, m.role_name) AS sender, m.sent_at, m.expires_at, m.data
+    FROM workflow_data.message m
+    WHERE m.delivered_at IS NULL AND m.expires_at > pg_catalog.statement_timestamp()
+          AND workflow_data.has_role(m.role, m.role_name);
+COMMENT ON VIEW workflow.messages IS 'Messages that are kept until somebody waits for them, of the caller and of roles whose rights he has; superusers see all';
+COMMENT ON COLUMN workflow.messages.message IS 'Number of the message';
+COMMENT ON COLUMN workflow.messages.name IS 'Its name';
+COMMENT ON COLUMN workflow.messages.key IS 'Its key; NULL: none';
+COMMENT ON COLUMN workflow.messages.message_id IS 'What its sender calls it, so that it is not delivered twice';
+COMMENT ON COLUMN workflow.messages.sender IS 'Role that sent it';
+COMMENT ON COLUMN workflow.messages.sent_at IS 'When it was sent';
+COMMENT ON COLUMN workflow.messages.expires_at IS 'Until when it is kept';
+COMMENT ON COLUMN workflow.messages.data IS 'Its data';
 
 CREATE VIEW workflow.incidents WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,

@@ -57,6 +57,12 @@ CREATE VIEW workflow.metrics WITH (security_barrier) AS
            greatest(extract(epoch FROM pg_catalog.statement_timestamp() - since), 0)::double precision
     FROM visits WHERE state = 'incident'
     UNION ALL
+    SELECT 'messages', jsonb_build_object('name', m.name), count(*)::double precision
+    FROM workflow_data.message m
+    WHERE m.delivered_at IS NULL AND m.expires_at > pg_catalog.statement_timestamp()
+          AND (pg_catalog.pg_has_role('pg_monitor', 'USAGE') OR workflow_data.has_role(m.role, m.role_name))
+    GROUP BY m.name
+    UNION ALL
     SELECT 'write_backs', jsonb_build_object('process', process, 'relation', relation), n::double precision
     FROM workflow_data.count_write_backs()
     UNION ALL

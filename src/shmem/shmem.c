@@ -131,7 +131,8 @@ wf_slot_assign(WfSlot *slot, Oid database)
 	slot->upkeep_failing_since = 0;
 	slot->upkeep_failure[0] = slot->upkeep_error[0] = '\0';
 	slot->wakeups.n = 0;
-	slot->wakeups.everything = slot->wakeups.unlocked = false;
+	slot->wakeups.message = slot->wakeups.subscription = 0;
+	slot->wakeups.broadcast = slot->wakeups.everything = slot->wakeups.unlocked = false;
 	slot->nuncancellable = 0;
 	slot->nclaims = 0;
 	slot->nyields = 0;

@@ -4,7 +4,7 @@
  *
  * The wake-ups of the running transaction are in static memory, so that publishing them, after the
  * commit record is written, can neither allocate nor fail. Those of a rolled back subtransaction
- * stay: they only make a worker look in vain. The callback is registered by a backend's first
+ * stay: they only make a worker look in vain. But no statement is stopped for one. The callback is registered by a backend's first
  * wake-up.
  *
  * Ended instances are remembered as bits of their numbers, not as a list: there may be a hundred
@@ -31,7 +31,8 @@ typedef struct Pending
 	bool	  any_ended;
 	uint8	  ended[ENDED_BITS / 8];
 	int		  nstopped;
-	int64	  stopped[WF_MAX_WORKERS]; /* claimed visits that this transaction ends or suspends */
+	int64	  stopped[WF_MAX_WORKERS];		 /* claimed visits that this transaction ends or suspends */
+	int		  stopped_level[WF_MAX_WORKERS]; /* in which nested transaction */
 } Pending;
 
 static Pending pending;
@@ -63,6 +64,37 @@ wf_wakeup_due(const char *queue, TimestampTz due_at)
 	pending.any_due = true;
 }
 
+/* The smaller of two numbers, where 0 means none. */
+static int64
+smaller(int64 a, int64 b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+void
+wf_wakeup_message(int64 message)
+{
+	register_wakeups_once();
+	pending.wakeups.message = smaller(pending.wakeups.message, message);
+	pending.any_due = true;
+}
+
+void
+wf_wakeup_subscription(int64 subscription)
+{
+	register_wakeups_once();
+	pending.wakeups.subscription = smaller(pending.wakeups.subscription, subscription);
+	pending.any_due = true;
+}
+
+void
+wf_wakeup_broadcast(void)
+{
+	register_wakeups_once();
+	pending.wakeups.broadcast = true;
+	pending.any_due = true;
+}
+
 void
 wf_wakeup_ended(int64 instance)
 {
@@ -85,6 +117,7 @@ wf_wakeup_stopped(int64 visit)
 	if (pending.nstopped == WF_MAX_WORKERS)
 		return;
 	register_wakeups_once();
+	pending.stopped_level[pending.nstopped] = GetCurrentTransactionNestLevel();
 	pending.stopped[pending.nstopped++] = visit;
 }
 
@@ -111,11 +144,17 @@ wf_wakeup_locked(void)
 }
 
 static void
+clear_wakeups(WfWakeups *wakeups)
+{
+	wakeups->n = 0;
+	wakeups->message = wakeups->subscription = 0;
+	wakeups->broadcast = wakeups->everything = wakeups->unlocked = false;
+}
+
+static void
 forget_wakeups(void)
 {
-	pending.wakeups.n = 0;
-	pending.wakeups.everything = false;
-	pending.wakeups.unlocked = false;
+	clear_wakeups(&pending.wakeups);
 	pending.any_due = false;
 	if (pending.any_ended)
 		memset(pending.ended, 0, sizeof(pending.ended));
@@ -152,6 +191,9 @@ merge_wakeups(WfWakeups *into, const WfWakeups *from)
 {
 	into->everything |= from->everything;
 	into->unlocked |= from->unlocked;
+	into->message = smaller(into->message, from->message);
+	into->subscription = smaller(into->subscription, from->subscription);
+	into->broadcast |= from->broadcast;
 	for (int i = 0; i < from->n; i++)
 		add_wakeup(into, from->wakeups[i].queue, from->wakeups[i].due_at);
 }
@@ -213,8 +255,7 @@ publish_locks_gone(void)
 {
 	WfWakeups gone;
 
-	gone.n = 0;
-	gone.everything = false;
+	clear_wakeups(&gone);
 	gone.unlocked = true;
 	publish_wakeups(MyDatabaseId, &gone, false);
 }
@@ -258,12 +299,31 @@ wakeups_at_transaction_end(XactEvent event, void *arg)
 	}
 }
 
+/* What a nested transaction has ended or suspended, its parent has too, or nobody. */
+static void
+settle_stopped(bool aborted)
+{
+	int level = GetCurrentTransactionNestLevel();
+	int n = 0;
+
+	for (int i = 0; i < pending.nstopped; i++)
+	{
+		if (aborted && pending.stopped_level[i] >= level)
+			continue;
+		pending.stopped[n] = pending.stopped[i];
+		pending.stopped_level[n++] = Min(pending.stopped_level[i], level - 1);
+	}
+	pending.nstopped = n;
+}
+
 /* ROLLBACK TO SAVEPOINT releases locks too, so their end is published at once. */
 static void
 wakeups_at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB && pending.wakeups.unlocked)
 		publish_locks_gone();
+	if (event == SUBXACT_EVENT_ABORT_SUB || event == SUBXACT_EVENT_COMMIT_SUB)
+		settle_stopped(event == SUBXACT_EVENT_ABORT_SUB);
 }
 
 void
@@ -273,7 +333,7 @@ wf_wake_database(Oid database)
 
 	if (wf_shared == NULL)
 		return;
-	all.n = 0;
+	clear_wakeups(&all);
 	all.everything = all.unlocked = true;
 	publish_wakeups(database, &all, true);
 	wake_waiters(database, true);
@@ -284,8 +344,7 @@ wf_executors_look_again(WfSlot *slot)
 {
 	WfWakeups again;
 
-	again.n = 0;
-	again.everything = again.unlocked = false;
+	clear_wakeups(&again);
 	add_wakeup(&again, WF_QUEUE_EXECUTOR, DT_NOBEGIN);
 	publish_wakeups(slot->database, &again, true);
 }
@@ -298,12 +357,8 @@ wf_wakeups_take(WfWakeups *wakeups)
 	WfSlot *slot = wf_my_slot;
 
 	SpinLockAcquire(&slot->mutex);
-	wakeups->n = slot->wakeups.n;
-	wakeups->everything = slot->wakeups.everything;
-	wakeups->unlocked = slot->wakeups.unlocked;
-	memcpy(wakeups->wakeups, slot->wakeups.wakeups, sizeof(WfWakeup) * wakeups->n);
-	slot->wakeups.n = 0;
-	slot->wakeups.everything = slot->wakeups.unlocked = false;
+	*wakeups = slot->wakeups;
+	clear_wakeups(&slot->wakeups);
 	SpinLockRelease(&slot->mutex);
 }
 
@@ -314,7 +369,8 @@ wf_wakeups_pending(void)
 	bool	   answer;
 
 	SpinLockAcquire(&wf_my_slot->mutex);
-	answer = wakeups->n > 0 || wakeups->everything || (wakeups->unlocked && wf_my_slot->want_unlocks);
+	answer = wakeups->n > 0 || wakeups->message != 0 || wakeups->subscription != 0 || wakeups->broadcast ||
+			 wakeups->everything || (wakeups->unlocked && wf_my_slot->want_unlocks);
 	SpinLockRelease(&wf_my_slot->mutex);
 	return answer;
 }

@@ -27,6 +27,13 @@
 
 /* ---- wake-ups, from any backend, inside a transaction ---- */
 extern void wf_wakeup_due(const char *queue, TimestampTz due_at); /* a row of that queue has this due time */
+/*
+ * A message is kept, or somebody begins to wait for one, under this number; a signal, or a message to
+ * all, is to be taken to those that wait for it.
+ */
+extern void wf_wakeup_message(int64 message);
+extern void wf_wakeup_subscription(int64 subscription);
+extern void wf_wakeup_broadcast(void);
 /* The status of the instance has changed: wakes sessions in wait_for. */
 extern void wf_wakeup_ended(int64 instance);
 /* This transaction holds the lock of an instance that a worker may have skipped. */
@@ -50,6 +57,10 @@ typedef struct WfWakeups
 {
 	int		 n;
 	WfWakeup wakeups[WF_MAX_WAKEUPS];
+	/* The smallest numbers of new ones; 0: there are none. */
+	int64 message;
+	int64 subscription;
+	bool  broadcast; /* there may be a new one */
 	/* There were more queues than fit, or unknown ones: look at all of them from the start. */
 	bool everything;
 	bool unlocked; /* locks that the dispatcher had skipped may be gone */

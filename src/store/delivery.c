@@ -209,7 +209,8 @@ static WfQuery q_hold = {
 	.argtypes = {INT8ARRAYOID},
 };
 static WfQuery q_release = {
-	.sql = "UPDATE workflow_data.delivery SET queue = 'move', due_at = $2 "
+	.sql = "UPDATE workflow_data.delivery SET queue = 'move', due_at = $2, "
+		   "payload = CASE kind WHEN 'event' THEN payload || '{\"held\": true}' ELSE payload END "
 		   "WHERE instance = ANY ($1) AND kind <> 'write_back' AND " IS_IN("suspended"),
 	.nargs = 2,
 	.argtypes = {INT8ARRAYOID, TIMESTAMPTZOID},

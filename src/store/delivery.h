@@ -32,6 +32,7 @@ typedef struct WfDelivery
 #define WF_DELIVERY_REPLY	   "reply"
 #define WF_DELIVERY_ALARM	   "alarm"
 #define WF_DELIVERY_CALLBACK   "callback" /* for a handler, while its instance is suspended */
+#define WF_DELIVERY_EVENT	   "event"
 #define WF_DELIVERY_WRITE_BACK "write_back"
 #define WF_DELIVERY_MAINTAIN   "maintain"
 

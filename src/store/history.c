@@ -119,7 +119,8 @@ wf_history_cutoff(const char *retention)
 	TRIM("a", "attempt_history", OF_INSTANCE("h")) ", "                                                                \
 	TRIM("sa", "attempt_stray", OF_INSTANCE("h")) ", "                                                                 \
 	TRIM("l", "late_callback", OF_INSTANCE("h")) ", "                                                                  \
-	TRIM("au", "audit", "h.instance = o.instance") " "                                                                   \
+	TRIM("au", "audit", "h.instance = o.instance") ", "                                                                  \
+	TRIM("me", "message", "h.instance = o.instance") " "                                                                  \
 	"SELECT (SELECT count(*) FROM i) + (SELECT count(*) FROM s)"
 /* clang-format on */
 

@@ -70,6 +70,18 @@ static WfQuery q_adopt_grantees = {
 	.sql = "UPDATE workflow_data.process_privilege p SET grantee = r.oid FROM pg_roles r "
 		   "WHERE p.grantee <> 0 AND r.rolname = p.grantee_name AND p.grantee <> r.oid",
 };
+static WfQuery q_adopt_senders = {
+	.sql = "UPDATE workflow_data.message m SET role = r.oid FROM pg_roles r "
+		   "WHERE r.rolname = m.role_name AND m.role <> r.oid",
+};
+static WfQuery q_adopt_broadcasters = {
+	.sql = "UPDATE workflow_data.broadcast b SET role = r.oid FROM pg_roles r "
+		   "WHERE r.rolname = b.role_name AND b.role <> r.oid",
+};
+static WfQuery q_adopt_events = {
+	.sql = "UPDATE workflow_data.delivery d SET payload = d.payload || jsonb_build_object('role', r.oid::bigint) "
+		   "FROM pg_roles r WHERE d.kind = 'event' AND r.rolname = d.payload ->> 'role_name'",
+};
 /* Owners that were dropped, and created again under the same name. */
 static WfQuery q_adopt_lost_owners = {
 	.sql = "UPDATE workflow_data.process p SET owner = r.oid FROM pg_roles r "
@@ -175,6 +187,9 @@ wf_identity_adopt(void)
 	insert_identity();
 	wf_query_run(&q_adopt_owners, NULL, NULL);
 	wf_query_run(&q_adopt_grantees, NULL, NULL);
+	wf_query_run(&q_adopt_senders, NULL, NULL);
+	wf_query_run(&q_adopt_broadcasters, NULL, NULL);
+	wf_query_run(&q_adopt_events, NULL, NULL);
 	return true;
 }
 

@@ -12,6 +12,7 @@
 #include "utils/memutils.h"
 
 #include "debug.h"
+#include "shmem/wakeups.h"
 #include "store/query.h"
 #include "store/subscription.h"
 
@@ -33,7 +34,7 @@ static WfQuery q_insert = {
 	.sql =
 		"INSERT INTO workflow_data.subscription (instance, visit, process_id, entry, keyed, met, interrupt, kind, name, "
 		"key, step) SELECT m.instance, m.visit, m.process_id, m.entry, m.keyed, m.met, m.interrupt, m.kind, m.name, "
-		"m.key, m.step FROM moved m",
+		"m.key, m.step FROM moved m RETURNING subscription, kind",
 	.shape = &row_shape,
 };
 static WfQuery q_delete = {
@@ -316,6 +317,20 @@ put_made(WfRows *rows, const WfSubscription *made)
 	wf_rows_put(rows, values, nulls);
 }
 
+/* The dispatcher looks whether messages are kept for those that were made. */
+static void
+wake_for_messages(uint64 n)
+{
+	for (uint64 i = 0; i < n; i++)
+	{
+		if (strcmp(wf_result_text(i, 2), kind_names[WF_EVENT_MESSAGE]) != 0)
+			continue;
+		wf_wakeup_subscription(wf_result_int64(i, 1)); /* the first has the smallest number */
+		break;
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
 static void
 write_rows(WfQuery *query, WfRows *rows, bool each)
 {
@@ -324,6 +339,8 @@ write_rows(WfQuery *query, WfRows *rows, bool each)
 	if (wf_query_run_rows(query, rows) != (uint64) rows->n && each)
 		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				errmsg("could not serialize access to an instance due to concurrent update"));
+	if (query == &q_insert)
+		wake_for_messages((uint64) rows->n);
 	wf_rows_end(rows);
 }
 

@@ -99,12 +99,15 @@ apply_delivery(WfBatch *batch, const WfDelivery *waiting, int n)
 	while (applied < n && !wf_batch_is_deferred(batch, waiting[applied].instance, waiting[applied].visit) &&
 		   !TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), LONGEST_TURN_MS))
 	{
-		const WfDelivery *delivery = &waiting[applied++];
-		WfVisit			 *visit = wf_batch_visit(batch, delivery->instance, delivery->visit);
+		const WfDelivery	 *delivery = &waiting[applied++];
+		const WfDeliveryKind *kind = wf_delivery_kind(delivery->kind);
+		WfVisit				 *visit = wf_batch_visit(batch, delivery->instance, delivery->visit);
 
 		together = applied;
-		if (visit != NULL)
-			wf_delivery_kind(delivery->kind)->apply(batch, visit, delivery->payload);
+		if (visit != NULL && !visit->ended)
+			kind->apply(batch, visit, delivery->payload);
+		else if (kind->gone != NULL)
+			kind->gone(batch, delivery->payload);
 	}
 	return applied;
 }
@@ -122,6 +125,8 @@ fail_first(WfBatch *batch, const WfDelivery *first, int deaths)
 				   first->kind, first->instance, fault.message));
 	if (visit != NULL)
 		wf_engine_fail(batch, visit, &fault, deaths > WF_MOST_DEATHS ? WF_FAIL_BARE : WF_FAIL_ACTION);
+	if (wf_delivery_kind(first->kind)->failed != NULL)
+		wf_delivery_kind(first->kind)->failed(batch, first->payload);
 }
 
 static void

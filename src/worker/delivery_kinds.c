@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "store/delivery.h"
+#include "store/event_delivery.h"
 #include "worker/delivery_kinds.h"
 #include "worker/http_codec.h"
 
@@ -35,10 +36,60 @@ apply_callback(WfBatch *batch, WfVisit *visit, Jsonb *payload)
 	(void) wf_engine_handler_callback(batch, visit, &callback);
 }
 
+/* ---- messages and signals ---- */
+
+static void
+event_gone(WfBatch *batch, Jsonb *payload)
+{
+	WfEventDelivery delivery;
+
+	wf_event_delivery_read(payload, &delivery);
+	wf_event_delivery_refused(&delivery, batch->now);
+}
+
+/* It has made its visit fail: nobody else gets it. */
+static void
+event_failed(WfBatch *batch, Jsonb *payload)
+{
+	WfEventDelivery delivery;
+
+	wf_event_delivery_read(payload, &delivery);
+	wf_event_delivery_done(&delivery);
+}
+
+/*
+ * The wait must be the very one to which the message was brought: an incident that is tried again waits anew, for what
+ * comes after that.
+ */
+static void
+apply_event(WfBatch *batch, WfVisit *visit, Jsonb *payload)
+{
+	WfEventDelivery	 delivery;
+	const WfMessage *message = &delivery.message;
+	WfHappening		 happening;
+
+	wf_event_delivery_read(payload, &delivery);
+	happening = (WfHappening){.kind = delivery.signal ? WF_EVENT_SIGNAL : WF_EVENT_MESSAGE,
+							  .name = message->name,
+							  .key = message->key,
+							  .data = message->data,
+							  .role = message->role_name,
+							  .at = message->sent_at,
+							  .steps = message->steps};
+	if (wf_event_delivery_expired(&delivery, batch->now))
+		wf_event_delivery_refused(&delivery, batch->now);
+	else if (!visit->ended && wf_receiver_waits(delivery.subscription) &&
+			 wf_engine_event(batch, visit, delivery.entry, &happening))
+		wf_event_delivery_done(&delivery);
+	else
+		wf_event_delivery_refused(&delivery, batch->now);
+}
+
 static const WfDeliveryKind kinds[] = {
-	{WF_DELIVERY_REPLY, true, apply_reply},
-	{WF_DELIVERY_ALARM, false, apply_alarm},
-	{WF_DELIVERY_CALLBACK, false, apply_callback},
+	{.name = WF_DELIVERY_REPLY, .keeps_in_flight = true, .apply = apply_reply},
+	{.name = WF_DELIVERY_ALARM, .apply = apply_alarm},
+	{.name = WF_DELIVERY_CALLBACK, .apply = apply_callback},
+	{.name = WF_DELIVERY_EVENT, .apply = apply_event, .gone = event_gone, .failed = event_failed},
 };
 
 const WfDeliveryKind *

@@ -15,6 +15,9 @@ typedef struct WfDeliveryKind
 	bool		keeps_in_flight; /* the dispatcher has the visit in flight until the delivery is applied */
 	/* Apply the payload to a living visit, inside wf_store_enter, with the instance locked and not suspended. */
 	void (*apply)(WfBatch *batch, WfVisit *visit, Jsonb *payload);
+	/* The visit has gone, or was made to fail instead. NULL: then nothing has to be done. */
+	void (*gone)(WfBatch *batch, Jsonb *payload);
+	void (*failed)(WfBatch *batch, Jsonb *payload);
 } WfDeliveryKind;
 
 /* Find a kind by its name, as rows store it. NULL: such deliveries are for no instance (write-backs, upkeep). */

@@ -85,6 +85,10 @@ load_queues(WfDispatcher *dispatcher)
 	for (int i = 0; i < n; i++)
 		wf_queue_cursor_restart(cursors[i]);
 	dispatcher->deliveries_at = DT_NOBEGIN;
+	/* from the side of the messages: whoever waits is found for each of them */
+	dispatcher->messages_from = 0;
+	dispatcher->subscriptions_from = PG_INT64_MAX;
+	dispatcher->has_broadcasts = true;
 }
 
 /* Log that this database is a copy: once, however many dispatchers find that out one after the other. */
@@ -177,6 +181,17 @@ look_at_everything(WfDispatcher *dispatcher)
 
 /* ---- wake-ups ---- */
 
+/* Note the numbers of new messages and subscriptions, and new signals. */
+static void
+apply_numbers(WfDispatcher *dispatcher, const WfWakeups *wakeups)
+{
+	if (wakeups->message != 0)
+		dispatcher->messages_from = Min(dispatcher->messages_from, wakeups->message);
+	if (wakeups->subscription != 0)
+		dispatcher->subscriptions_from = Min(dispatcher->subscriptions_from, wakeups->subscription);
+	dispatcher->has_broadcasts |= wakeups->broadcast;
+}
+
 /*
  * Take the wake-ups that commits have left, and move the cursors of their queues back. Rows become visible out of the
  * order of their due times: without that, a cursor would have passed those that were committed late.
@@ -200,6 +215,7 @@ apply_wakeups(WfDispatcher *dispatcher)
 	look_at_everything(dispatcher);
 	if (dispatcher->paused)
 		return;
+	apply_numbers(dispatcher, &wakeups);
 	for (int i = 0; i < wakeups.n; i++)
 	{
 		if (strcmp(wakeups.wakeups[i].queue, WF_QUEUE_UPKEEP) == 0)
@@ -284,6 +300,9 @@ next_look_of_all(WfDispatcher *dispatcher)
 		return DT_NOBEGIN;
 	if (dispatcher->paused)
 		return WF_NEVER;
+	if (dispatcher->has_broadcasts)
+		return DT_NOBEGIN;
+	next = Min(next, wf_messages_next(dispatcher));
 	cursors = wf_queue_cursors_all(&n);
 	for (int i = 0; i < n; i++)
 		next = Min(next, cursors[i]->server != NULL ? wf_requests_next(dispatcher, cursors[i]) : cursors[i]->next);
@@ -377,9 +396,17 @@ fire(WfDispatcher *dispatcher)
 static void
 look_at_database(WfDispatcher *dispatcher)
 {
-	static void (*const steps[])(WfDispatcher * dispatcher) =
-		{wf_replies_retry_kept,		  remove_delivered, rewarn, call_for_upkeep, fire, wf_deliveries_take, call_servers,
-		 wf_requests_abort_abandoned, wf_demand_meet};
+	static void (*const steps[])(WfDispatcher * dispatcher) = {wf_replies_retry_kept,
+															   remove_delivered,
+															   rewarn,
+															   call_for_upkeep,
+															   fire,
+															   wf_messages_match,
+															   wf_signals_take,
+															   wf_deliveries_take,
+															   call_servers,
+															   wf_requests_abort_abandoned,
+															   wf_demand_meet};
 
 	wf_in_flight_resume(GetCurrentTimestamp());
 	for (int i = 0; i < lengthof(steps) && !wf_shortage_lasts(dispatcher); i++)
@@ -447,6 +474,8 @@ start_dispatching(WfDispatcher *dispatcher)
 	dispatcher->turn_context = AllocSetContextCreate(TopMemoryContext, "workflow turn", ALLOCSET_DEFAULT_SIZES);
 	wf_queue_cursors_init();
 	dispatcher->deliveries_at = WF_NEVER;
+	dispatcher->messages_from = dispatcher->subscriptions_from = dispatcher->locked_message = PG_INT64_MAX;
+	dispatcher->locked_messages_at = WF_NEVER;
 	dispatcher->upkeep_at = WF_NEVER;
 	dispatcher->short_until = DT_NOBEGIN;
 	dispatcher->abandoned_at = DT_NOBEGIN;

@@ -1,7 +1,7 @@
 /*
  * dispatcher_internal.h
  *		Between the files of the dispatcher: dispatcher.c (the loop), replies_and_timers.c, requests.c, demand.c,
- *		shortage.c.
+ *		matching.c, signals.c, shortage.c.
  *
  * The WfDispatcher lives as long as its process, which alone uses it. What is allocated while a turn is under way is in
  * turn_context unless said otherwise.
@@ -43,7 +43,13 @@ typedef struct WfDispatcher
 	bool		wants_unlocks;	/* the end of locks wakes this process */
 	bool		delivered;		/* an executor may have delivered a reply */
 	TimestampTz deliveries_at;	/* the next delivery is due */
-	TimestampTz short_until;	/* something is lacking: do not look at the database before this time */
+	/* Numbers from which on kept messages and subscriptions have to be looked at; PG_INT64_MAX: none. */
+	int64		messages_from;
+	int64		subscriptions_from;
+	int64		locked_message;		/* the first kept message that somebody else had locked; PG_INT64_MAX: none */
+	TimestampTz locked_messages_at; /* when to look at it again */
+	bool		has_broadcasts;		/* signals, or messages to many, may be there to be taken up */
+	TimestampTz short_until;		/* something is lacking: do not look at the database before this time */
 	/* While nothing is sent: when to send one request all the same; 0: nothing is held back. */
 	TimestampTz	 canary_at;
 	TimestampTz	 abandoned_at; /* do not look for abandoned requests before this time */
@@ -112,6 +118,16 @@ extern TimestampTz wf_requests_next(WfDispatcher *dispatcher, const WfQueueCurso
 extern void wf_requests_call(WfDispatcher *dispatcher, WfQueueCursor *cursor);
 /* Abort requests whose visits have ended meanwhile, if others wait for their places. */
 extern void wf_requests_abort_abandoned(WfDispatcher *dispatcher);
+
+/* ---- matching.c ---- */
+/* Bring kept messages and those that wait for them together, as far as wake-ups say that there is something new. */
+extern void wf_messages_match(WfDispatcher *dispatcher);
+/* When has the dispatcher to look at them next? WF_NEVER: when a wake-up says so. */
+extern TimestampTz wf_messages_next(const WfDispatcher *dispatcher);
+
+/* ---- signals.c ---- */
+/* Take the first signal, or message to many, to some of those that wait for it. */
+extern void wf_signals_take(WfDispatcher *dispatcher);
 
 /* ---- demand.c ---- */
 /* Look for work that is due for executors, and share out the executors. */

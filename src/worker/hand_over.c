@@ -74,7 +74,7 @@ hand_over_job(WfBatch *batch, WfJob *job)
 		wf_job_keep_locked(batch, job);
 	else
 	{
-		job->verdict = WF_JOB_GONE;
+		wf_job_gone(batch, job);
 		if (job->delivery != 0)
 			wf_delivery_delete(job->delivery);
 	}

@@ -117,6 +117,14 @@ wf_job_keep_locked(WfBatch *batch, WfJob *job)
 		job->verdict = WF_JOB_HANDED_OVER;
 }
 
+void
+wf_job_gone(WfBatch *batch, WfJob *job)
+{
+	job->verdict = WF_JOB_GONE;
+	if (job->delivery != 0 && job->deliver->gone != NULL)
+		job->deliver->gone(batch, job->payload);
+}
+
 bool
 wf_job_follows(const WfJob *jobs, int i)
 {
@@ -145,6 +153,8 @@ apply_job(WfBatch *batch, WfJob *job, WfVisit *visit)
 			break;
 		case WF_JOB_FAIL:
 			wf_engine_fail(batch, visit, &job->fault, job->failing);
+			if (job->delivery != 0 && job->deliver->failed != NULL)
+				job->deliver->failed(batch, job->payload);
 			break;
 	}
 	job->awaits = !visit->ended && (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING ||
@@ -190,7 +200,7 @@ carry_out(WfBatch *batch, WfJob *jobs, int i, WfVisit *visit)
 	if (visit == NULL && job->verdict == WF_JOB_LOCKED)
 		wf_job_keep_locked(batch, job);
 	else if (visit == NULL)
-		job->verdict = WF_JOB_GONE;
+		wf_job_gone(batch, job);
 	else if (visit->suspended && wf_job_follows(jobs, i) && jobs[i - 1].verdict == WF_JOB_SUSPENDED)
 		job->verdict = WF_JOB_SUSPENDED; /* the job before it has put all deliveries of the instance away */
 	else if (visit->suspended)

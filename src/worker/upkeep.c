@@ -23,6 +23,7 @@
 #include "store/audit.h"
 #include "store/history.h"
 #include "store/identity.h"
+#include "store/kept.h"
 #include "worker/announce.h"
 #include "worker/limit.h"
 #include "worker/upkeep.h"
@@ -265,6 +266,12 @@ purge_audit(Round *round, void *at)
 	return wf_audit_purge(round->retention, at);
 }
 
+static bool
+purge_messages(Round *round, void *at)
+{
+	return wf_kept_purge();
+}
+
 static void
 purge(Round *round)
 {
@@ -281,6 +288,7 @@ purge(Round *round)
 		(void) try_piece(round, failure, purge_late, NULL, wf_setting_sql_timeout);
 	(void) try_piece(round, "what was given to roles that are gone cannot be deleted", forget_lost, NULL,
 					 wf_setting_sql_timeout);
+	try_all_rounds(round, "messages that have expired cannot be deleted", purge_messages, NULL, wf_setting_sql_timeout);
 	if (round->retention != NULL)
 		try_all_rounds(round, "the record of calls that is past retention cannot be deleted", purge_audit, &looked_at,
 					   wf_setting_sql_timeout);
