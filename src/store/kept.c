@@ -231,6 +231,17 @@ static WfQuery q_for = {
 	.nargs = 3,
 	.argtypes = {INT8OID, INT8OID, INT4OID},
 };
+/* two arms, for the index of each */
+#define OLDER(instance) \
+	"(SELECT o.message FROM workflow_data.message n JOIN workflow_data.message o ON o.name = n.name AND o.key = n.key " \
+	"AND o.keyed = n.keyed AND o.message < n.message AND o.delivered_at IS NULL AND o.offered IS NULL AND " instance \
+	" WHERE n.message = $1 ORDER BY o.message LIMIT $2)"
+static WfQuery q_older = {
+	.sql = "SELECT message FROM (" OLDER("o.instance IS NULL AND n.instance IS NULL") " UNION ALL " OLDER(
+		"o.instance = n.instance AND o.instance IS NOT NULL") ") o ORDER BY message LIMIT $2",
+	.nargs = 2,
+	.argtypes = {INT8OID, INT4OID},
+};
 static WfQuery q_take = {
 	.sql = "SELECT m.name, CASE WHEN m.keyed THEN m.key END, m.message_id, m.instance, m.to_all, m.role, m.role_name, "
 		   "m.sent_at, m.expires_at, m.remembered_until, m.refused, m.steps, m.data FROM workflow_data.message m "
@@ -287,6 +298,18 @@ wf_kept_for(int64 subscription, int64 after, int limit, int64 *numbers)
 {
 	Datum  values[3] = {Int64GetDatum(subscription), Int64GetDatum(after), Int32GetDatum(limit)};
 	uint64 rows = wf_query_run(&q_for, values, NULL);
+
+	for (uint64 i = 0; i < rows; i++)
+		numbers[i] = wf_result_int64(i, 1);
+	SPI_freetuptable(SPI_tuptable);
+	return (int) rows;
+}
+
+int
+wf_kept_older(int64 number, int limit, int64 *numbers)
+{
+	Datum  values[2] = {Int64GetDatum(number), Int32GetDatum(limit)};
+	uint64 rows = wf_query_run(&q_older, values, NULL);
 
 	for (uint64 i = 0; i < rows; i++)
 		numbers[i] = wf_result_int64(i, 1);

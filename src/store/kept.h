@@ -75,6 +75,11 @@ extern int wf_kept_waiting(int64 *from, int limit, int64 *subscriptions);
 /* Find messages above `after` that are kept for this subscription, in order, at most `limit`. Returns how many. */
 extern int wf_kept_for(int64 subscription, int64 after, int limit, int64 *numbers);
 /*
+ * Find the messages that are kept for the same as this one and came before it, the oldest first, at most
+ * `limit`: whoever waits gets them first. Returns how many.
+ */
+extern int wf_kept_older(int64 number, int limit, int64 *numbers);
+/*
  * Lock a kept message and read it. Returns false if it is gone, has expired, or, with *locked set, somebody else has it
  * locked.
  */

@@ -41,6 +41,21 @@ match_one(Match *match, int64 number)
 	return matched;
 }
 
+/*
+ * Match a message, and before it those that were kept earlier for the same: a wait may have opened since these were
+ * looked at.
+ */
+static void
+match_in_order(Match *match, int64 number)
+{
+	int64 older[MATCHED_PER_TRANSACTION];
+	int	  n = wf_kept_older(number, lengthof(older), older);
+
+	for (int i = 0; i < n; i++)
+		(void) match_one(match, older[i]);
+	(void) match_one(match, number);
+}
+
 /* Look for the waits of kept messages. Returns how far it came. */
 static int64
 match_messages(Match *match)
@@ -53,7 +68,7 @@ match_messages(Match *match)
 	{
 		if (match->matched >= MATCHED_PER_TRANSACTION)
 			return numbers[i];
-		(void) match_one(match, numbers[i]);
+		match_in_order(match, numbers[i]);
 	}
 	return next;
 }
