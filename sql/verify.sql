@@ -58,6 +58,24 @@ SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.visit SET next_in
 SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.visit SET clock_times = clock_times[1:2] WHERE instance = :i$$);
 SELECT * FROM pg_temp.found('later', $$UPDATE workflow_data.visit SET heartbeat_deadline = now(), next_timer = now() WHERE instance = :i$$);
 
+-- subscriptions: those that are waited for, and no others
+SELECT workflow.define('verify: events', '{"steps": [
+	{"step": "events", "first_of": [{"message": "m", "key": 1, "next": "end"}, {"signal": "s", "when": "$.s == true", "next": "end"}, {"condition": "exists($.x)", "next": "later"}],
+	 "catch": [{"every": "1 hour", "times": 2, "interrupt": false, "next": "end"}, {"signal": "s", "next": "end"}]},
+	{"step": "end", "end": true}, {"step": "later", "async": true, "set": {"x": 1}, "wait": {"message": "m"}}
+]}');
+SELECT * FROM pg_temp.found('events', $$SELECT 1$$, 'verify: events');
+SELECT * FROM pg_temp.found('later', $$SELECT 1$$, 'verify: events');
+SELECT * FROM pg_temp.found('events', $$DELETE FROM workflow_data.subscription WHERE instance = :i$$, 'verify: events');
+SELECT * FROM pg_temp.found('later', $$DELETE FROM workflow_data.subscription WHERE instance = :i$$, 'verify: events');
+SELECT * FROM pg_temp.found('events', $$UPDATE workflow_data.subscription SET name = 'other' WHERE instance = :i AND entry = 0$$, 'verify: events');
+SELECT * FROM pg_temp.found('events', $$UPDATE workflow_data.subscription SET step = 'end' WHERE instance = :i AND entry = 4$$, 'verify: events');
+SELECT * FROM pg_temp.found('events', $$UPDATE workflow_data.subscription SET entry = 3 WHERE instance = :i AND entry = 4$$, 'verify: events');
+SELECT * FROM pg_temp.found('events', $$UPDATE workflow_data.subscription SET entry = 7 WHERE instance = :i AND entry = 4$$, 'verify: events');
+SELECT * FROM pg_temp.found('events', $$UPDATE workflow_data.subscription SET visit = visit + 1 WHERE instance = :i AND entry = 4$$, 'verify: events');
+SELECT * FROM pg_temp.found('events', $$SELECT workflow.suspend(:i)$$, 'verify: events');
+SELECT * FROM pg_temp.found('events', $$UPDATE workflow_data.visit SET clock_times = clock_times[1:5] WHERE instance = :i$$, 'verify: events');
+
 -- the instance
 SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.instance SET tokens = 2 WHERE instance = :i$$);
 SELECT * FROM pg_temp.found('callback', $$UPDATE workflow_data.instance SET incidents = 1 WHERE instance = :i$$);

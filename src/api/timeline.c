@@ -94,12 +94,14 @@ static WfQuery q_ended = {
 		   "h.result #>> '{cancel_response,body}', h.completed_by, h.webhook, "
 		   /* a step that ignores being cancelled, begun at that time, cleans up after the interruption */
 		   "NOT (coalesce(d.cleans, false) AND h.entered_at = h.ended_at) "
-		   "AND CASE h.outcome WHEN 'SUCCESS' THEN coalesce(d.ends, false) ELSE h.outcome <> 'CANCELLED' END "
+		   "AND CASE h.outcome WHEN 'SUCCESS' THEN coalesce(d.ends, false) ELSE h.outcome <> 'CANCELLED' END, "
+		   "h.result->'event'->>'kind', h.result->'event'->>'name', h.result->'event'->>'key', "
+		   "CASE WHEN d.sends THEN h.result->>'initial_response' END "
 		   "FROM " WF_ENDED("visit") " h "
 		   "LEFT JOIN (SELECT s ->> 'step' AS step, s @> '{\"ignore_cancel\": true}' AS cleans, "
-		   "s @@ '$.end == \"scope\" || exists($.end.error) || exists($.end.abort)' AS ends "
+		   "s @@ '$.end == \"scope\" || exists($.end.error) || exists($.end.abort)' AS ends, s ? 'send' AS sends "
 		   "FROM workflow_data.process_version v, LATERAL (SELECT DISTINCT q.s FROM "
-		   "jsonb_path_query(v.definition::jsonb, '$.**.steps[*] ? (@.ignore_cancel == true || exists(@.end))') q (s)) q "
+		   "jsonb_path_query(v.definition::jsonb, '$.**.steps[*] ? (@.ignore_cancel == true || exists(@.end) || exists(@.send))') q (s)) q "
 		   "WHERE v.process_id = $2 AND v.version = $3) d USING (step) "
 		   "LEFT JOIN LATERAL (SELECT h.result #> '{cancel_response,error}') c (error) "
 		   /* without an sqlstate, the service's own answer has a member "error" */
@@ -129,11 +131,16 @@ static WfQuery q_late = {
 	.argtypes = {INT8OID},
 };
 static WfQuery q_standing = {
-	.sql = "SELECT clock_timestamp(), v.visit, v.step, v.state, v.waits_for, v.waiting_since, "
-		   "v.due_at, v.deadline, v.attempt, v.accepted IS NOT NULL, v.outcome, v.error->>'code', "
-		   "v.error->>'message', v.progress::text, v.suspended, v.cancel_phase, v.cancel_outcome, "
-		   "CASE WHEN NOT v.suspended THEN v.heartbeat_deadline END, v.next_interrupt, v.next_handler "
-		   "FROM workflow_data.visit v WHERE v.instance = $1",
+	.sql =
+		"SELECT clock_timestamp(), v.visit, v.step, v.state, v.waits_for, v.waiting_since, "
+		"v.due_at, v.deadline, v.attempt, v.accepted IS NOT NULL, v.outcome, v.error->>'code', "
+		"v.error->>'message', v.progress::text, v.suspended, v.cancel_phase, v.cancel_outcome, "
+		"CASE WHEN NOT v.suspended THEN v.heartbeat_deadline END, v.next_interrupt, v.next_handler, "
+		"CASE v.accepted WHEN 0 THEN 'callback' ELSE v.event->>'kind' END, "
+		"(SELECT string_agg(CASE s.kind WHEN 'condition' THEN 'a condition' ELSE format('the %s \"%s\"%s', s.kind, s.name, "
+		"CASE WHEN s.keyed THEN format(' (%s)', s.key) END) END, ' or ' ORDER BY s.entry) "
+		"FROM workflow_data.subscription s WHERE s.instance = v.instance AND s.visit = v.visit AND s.interrupt IS NULL) "
+		"FROM workflow_data.visit v WHERE v.instance = $1",
 	.nargs = 1,
 	.argtypes = {INT8OID},
 };
@@ -299,16 +306,42 @@ completed_by(uint64 row)
 	return psprintf(", by %s%s", DatumGetBool(wf_result(row, 15, &isnull)) ? "webhook through " : "", role);
 }
 
+/*
+ * What has happened, of `first_of` and where messages, signals and conditions are waited for. Of a callback the
+ * role is told.
+ */
+static const char *
+by_event(uint64 row)
+{
+	char *kind = wf_result_text(row, 17);
+	char *name = wf_result_text(row, 18);
+	char *key = wf_result_text(row, 19);
+
+	if (kind == NULL || strcmp(kind, "callback") == 0)
+		return "";
+	return psprintf(", by %s%s%s", kind, name != NULL ? psprintf(" \"%s\"", name) : "",
+					key != NULL ? psprintf(" (%s)", clip_detail(key)) : "");
+}
+
+/* What became of what the step has sent. */
+static const char *
+told_sent(uint64 row)
+{
+	char *answer = wf_result_text(row, 20);
+
+	return answer != NULL ? psprintf("; what it sent was %s", answer) : "";
+}
+
 static const char *
 describe_ended(uint64 row)
 {
 	int	  attempts = result_int(row, 6);
 	char *outcome = wf_result_text(row, 4);
 
-	return psprintf("%s after %s%s%s%s%s%s", outcome, span(result_time(row, 5), result_time(row, 1)),
-					attempts > 1 ? psprintf(" and %d attempts", attempts) : "", completed_by(row),
+	return psprintf("%s after %s%s%s%s%s%s%s%s", outcome, span(result_time(row, 5), result_time(row, 1)),
+					attempts > 1 ? psprintf(" and %d attempts", attempts) : "", by_event(row), completed_by(row),
 					because(outcome, wf_result_text(row, 7), wf_result_text(row, 8)),
-					told("; was told", wf_result_text(row, 9)), told_to_stop(row));
+					told("; was told", wf_result_text(row, 9)), told_to_stop(row), told_sent(row));
 }
 
 /* What an operator has done with the instance or visit. */
@@ -343,17 +376,23 @@ describe_late(uint64 row)
 					wf_result_text(row, 4), told("", wf_result_text(row, 5)));
 }
 
-/* What the visit waits for, as its row says. */
+/*
+ * What the visit waits for, besides clocks: `kinds` as its row says, the callback first; `others` are the messages, signals and
+ * conditions, or NULL.
+ */
 static const char *
-waited_for(const char *event)
+waited_for(const char *kinds, const char *others)
 {
-	if (event == NULL)
-		return "waits";
-	if (strcmp(event, "steps") == 0)
+	bool called_back = kinds != NULL && strncmp(kinds, "callback", strlen("callback")) == 0;
+
+	if (kinds != NULL && strcmp(kinds, "steps") == 0)
 		return "its steps are under way";
-	if (strcmp(event, "join") == 0)
+	if (kinds != NULL && strcmp(kinds, "join") == 0)
 		return "waits for other tokens to join it";
-	return psprintf("waits for a %s", event);
+	if (!called_back && others == NULL)
+		return "waits";
+	return psprintf("waits for %s%s%s", called_back ? "a callback" : "", called_back && others != NULL ? " or " : "",
+					others != NULL ? others : "");
 }
 
 /*
@@ -373,18 +412,18 @@ describe_handlers(TimestampTz deadline, TimestampTz interrupt, TimestampTz next)
 static const char *
 describe_waiting(uint64 row)
 {
-	char	   *event = wf_result_text(row, 5);
 	TimestampTz deadline = result_time(row, 8);
 	char	   *progress = wf_result_text(row, 14);
 	TimestampTz silence = result_time(row, 18);
 	TimestampTz interrupt = result_time(row, 19);
 	const char *lasts = span(result_time(row, 6), result_time(row, 1));
-
 	const char *handler = describe_handlers(deadline, interrupt, result_time(row, 20));
 
+	const char *what = waited_for(wf_result_text(row, 5), clip_detail(wf_result_text(row, 22)));
+
 	if (wf_result_int64(row, 7) != 0)
-		return psprintf("waits until %s, for %s so far%s", time_text(result_time(row, 7)), lasts, handler);
-	return psprintf("%s, for %s so far%s%s%s%s", waited_for(event), lasts,
+		what = psprintf("%s until %s", what, time_text(result_time(row, 7)));
+	return psprintf("%s, for %s so far%s%s%s%s", what, lasts,
 					deadline != 0 ? psprintf(", until %s at most", time_text(deadline)) : "", handler,
 					silence != 0 ? psprintf(", until %s if nothing is heard", time_text(silence)) : "",
 					progress != NULL ? psprintf("; progress %s", clip_detail(progress)) : "");
@@ -415,9 +454,10 @@ describe_standing(uint64 row)
 	bool  isnull;
 
 	if (DatumGetBool(wf_result(row, 10, &isnull)))
-		return DatumGetBool(wf_result(row, 15, &isnull))
-				   ? "a callback has come, and is kept until the instance is resumed"
-				   : "a callback has come: it ends the visit once its request is answered, or given up";
+		return psprintf("a %s has come%s", wf_result_text(row, 21),
+						DatumGetBool(wf_result(row, 15, &isnull))
+							? ", and is kept until the instance is resumed"
+							: ": it ends the visit once its request is answered, or given up");
 	if (strcmp(state, "waiting") == 0)
 		return describe_waiting(row);
 	if (strcmp(state, "incident") == 0)

@@ -73,6 +73,7 @@ verify_instance(WfVerify *verify)
 		verify_instance_row(verify);
 	for (int i = 0; i < verify->n; i++)
 		wf_verify_visit(verify, &verify->visits[i]);
+	wf_verify_subscriptions(verify);
 	if (verify->instance.living)
 		wf_verify_tokens(verify);
 	MemoryContextSwitchTo(old);

@@ -83,14 +83,29 @@ typedef struct WfVerifiedVisit
 	int				 nlate;
 } WfVerifiedVisit;
 
+/* What a visit or a handler of it waits for besides callbacks and clocks. */
+typedef struct WfVerifiedSubscription
+{
+	int64		visit;
+	int			entry;
+	int			process_id;
+	const char *kind;
+	const char *name;
+	bool		keyed;
+	const char *step;
+} WfVerifiedSubscription;
+
 /* An instance that is verified, with all of its visits in the order of their numbers. */
 typedef struct WfVerify
 {
 	WfVerifiedInstance instance;
 	WfVerifiedVisit	  *visits;
 	int				   n;
-	MemoryContext	   context;	 /* for what is needed while this instance is verified */
-	ReturnSetInfo	  *problems; /* rows (instance, serial_number, problem) */
+	/* Its subscriptions, by visit and entry. */
+	WfVerifiedSubscription *subscriptions;
+	int						nsubscriptions;
+	MemoryContext			context;  /* for what is needed while this instance is verified */
+	ReturnSetInfo		   *problems; /* rows (instance, serial_number, problem) */
 } WfVerify;
 
 /* Report a problem of a visit; `visit` NULL: of the instance. */
@@ -115,6 +130,8 @@ extern bool wf_verify_next(WfVerifyReader *reader, WfVerify *verify);
 
 /* One visit by itself: state, queue, clocks. */
 extern void wf_verify_visit(WfVerify *verify, const WfVerifiedVisit *visit);
+/* The subscriptions of the instance: those that its visits must have, and no others. */
+extern void wf_verify_subscriptions(WfVerify *verify);
 /* The tokens of the instance, and of the scopes in it; their joins. */
 extern void wf_verify_tokens(WfVerify *verify);
 

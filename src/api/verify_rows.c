@@ -2,7 +2,7 @@
  * verify_rows.c
  *		Read instances with their visits for workflow.verify(), and report what is wrong with them.
  *
- * Both tables are read in the order of their keys, a page of rows at a time, with the same snapshot
+ * The tables are read in the order of their keys, a page of rows at a time, with the same snapshot
  * throughout: so what a transaction has changed in several rows is seen as a whole or not at all,
  * and no memory is needed but for one instance. Documents are not read.
  */
@@ -38,6 +38,13 @@ static WfQuery q_visits = {
 	.nargs = 2,
 	.argtypes = {INT8OID, INT8OID},
 };
+static WfQuery q_subscriptions = {
+	.sql = "SELECT instance, visit, entry::bigint, process_id, keyed, kind, name, step "
+		   "FROM workflow_data.subscription WHERE (instance, visit, entry) > ($1, $2, $3) "
+		   "ORDER BY instance, visit, entry LIMIT " ROWS_PER_PAGE,
+	.nargs = 3,
+	.argtypes = {INT8OID, INT8OID, INT8OID},
+};
 #define MOST_COLUMNS 25
 
 /* A table, of which a page is in memory. */
@@ -47,7 +54,7 @@ typedef struct Table
 	SPITupleTable *page;
 	uint64		   n;
 	uint64		   next; /* row of the page that comes next */
-	Datum		   key[2];
+	Datum		   key[3];
 	Datum		   values[MOST_COLUMNS]; /* of that row, if there is one */
 	bool		   nulls[MOST_COLUMNS];
 	bool		   at_end;
@@ -59,6 +66,7 @@ struct WfVerifyReader
 	MemoryContext context; /* for one instance */
 	Table		  instances;
 	Table		  visits;
+	Table		  subscriptions;
 	/* The version that was looked up last: neighbours often have the same. */
 	int			  process_id;
 	int			  version;
@@ -77,7 +85,7 @@ read_page(Table *table, Snapshot snapshot)
 	table->next = 0;
 }
 
-/* Go to the next row, whose first two columns are the key of the page after it. */
+/* Go to the next row, whose first columns are the key of the page after it. */
 static void
 advance(Table *table, Snapshot snapshot)
 {
@@ -259,8 +267,12 @@ wf_verify_begin(Snapshot snapshot)
 	reader->instances.key[0] = Int64GetDatum(0);
 	reader->visits.query = &q_visits;
 	reader->visits.key[0] = reader->visits.key[1] = Int64GetDatum(0);
+	reader->subscriptions.query = &q_subscriptions;
+	for (int i = 0; i < q_subscriptions.nargs; i++)
+		reader->subscriptions.key[i] = Int64GetDatum(0);
 	advance(&reader->instances, snapshot);
 	advance(&reader->visits, snapshot);
+	advance(&reader->subscriptions, snapshot);
 	return reader;
 }
 
@@ -289,17 +301,56 @@ read_visits(WfVerifyReader *reader, WfVerify *verify)
 	}
 }
 
+static void
+read_subscriptions(WfVerifyReader *reader, WfVerify *verify)
+{
+	const Table *table = &reader->subscriptions;
+	int			 allocated = 4;
+
+	verify->nsubscriptions = 0;
+	verify->subscriptions = palloc(sizeof(WfVerifiedSubscription) * allocated);
+	while (is_row_of(table, verify->instance.id))
+	{
+		WfVerifiedSubscription *read;
+
+		if (verify->nsubscriptions == allocated)
+		{
+			allocated *= 2;
+			verify->subscriptions = repalloc_huge(verify->subscriptions, sizeof(WfVerifiedSubscription) * allocated);
+		}
+		read = &verify->subscriptions[verify->nsubscriptions++];
+		*read = (WfVerifiedSubscription){.visit = int64_at(table, 1),
+										 .entry = (int) int64_at(table, 2),
+										 .process_id = int32_at(table, 3),
+										 .keyed = bool_at(table, 4),
+										 .kind = text_at(table, 5),
+										 .name = text_at(table, 6),
+										 .step = text_at(table, 7)};
+		advance(&reader->subscriptions, reader->snapshot);
+	}
+}
+
+/* The lowest number of an instance of which there are rows; 0: there are none. */
+static int64
+next_instance(const WfVerifyReader *reader)
+{
+	const Table *tables[] = {&reader->instances, &reader->visits, &reader->subscriptions};
+	int64		 id = 0;
+
+	for (int i = 0; i < lengthof(tables); i++)
+		if (!tables[i]->at_end && (id == 0 || int64_at(tables[i], 0) < id))
+			id = int64_at(tables[i], 0);
+	return id;
+}
+
 bool
 wf_verify_next(WfVerifyReader *reader, WfVerify *verify)
 {
 	MemoryContext old;
-	int64		  id;
+	int64		  id = next_instance(reader);
 
-	if (reader->instances.at_end && reader->visits.at_end)
+	if (id == 0)
 		return false;
-	id = reader->instances.at_end ? int64_at(&reader->visits, 0) : int64_at(&reader->instances, 0);
-	if (!reader->visits.at_end)
-		id = Min(id, int64_at(&reader->visits, 0));
 	MemoryContextReset(reader->context);
 	old = MemoryContextSwitchTo(reader->context);
 	verify->context = reader->context;
@@ -310,6 +361,7 @@ wf_verify_next(WfVerifyReader *reader, WfVerify *verify)
 		advance(&reader->instances, reader->snapshot);
 	}
 	read_visits(reader, verify);
+	read_subscriptions(reader, verify);
 	MemoryContextSwitchTo(old);
 	return true;
 }

@@ -37,16 +37,27 @@ begin_beside(WfBatch *batch, WfVisit *visit, const WfEntry *handler, Jsonb *caug
 		wf_token_follow(batch, visit, &handler->next, caught);
 }
 
+/* What interrupts, unless it is a clock. */
+static const char *
+by_event(const WfEvent *event)
+{
+	if (wf_is_clock(event->kind))
+		return "";
+	if (event->name == NULL)
+		return psprintf(", by a %s", wf_event_kind_name(event->kind));
+	return psprintf(", by the %s \"%s\"", wf_event_kind_name(event->kind), event->name);
+}
+
 void
 wf_handler_begin(WfBatch *batch, WfVisit *visit, int entry, Jsonb *event, int steps)
 {
 	const WfEntry *handler = &visit->def->entries[entry];
 	int			   own_steps = visit->steps_without_wait;
-	WfFault		   fault = {.code = "INTERRUPTED", .message = "a handler of the step interrupted it"};
+	WfFault		   fault = {.code = "INTERRUPTED"};
 	MemoryContext  old = MemoryContextSwitchTo(batch->context);
 
-	if (wf_state_is_process(visit))
-		fault.message = "a handler of the process interrupted it";
+	fault.message = psprintf("a handler of the %s interrupted it%s", wf_state_is_process(visit) ? "process" : "step",
+							 by_event(&handler->event));
 	visit->steps_without_wait = Max(own_steps, steps);
 	if (handler->interrupt)
 		wf_push_handler(batch, visit, handler, wf_engine_error(&fault, visit->attempt), NULL, event);

@@ -76,7 +76,7 @@ CREATE VIEW workflow.visits WITH (security_barrier) AS
                 ELSE workflow_data.blocked_by(v.instance, v.visit, v.queue, v.due_at, v.next_timer) END AS blocked_by,
            coalesce(workflow_data.blocked_error(v.instance, v.visit, v.attempt), v.error) AS error,
            workflow.serial_number(v.instance, v.scope) COLLATE "C" AS scope,
-           v.accepted IS NOT DISTINCT FROM 0 AS called_back,
+           v.accepted IS NOT NULL AS called_back,
            v.local
     FROM workflow_data.visit v
          JOIN workflow_data.process p USING (process_id)
@@ -90,11 +90,11 @@ COMMENT ON COLUMN workflow.visits.state IS 'ready (to be moved on by a worker), 
 COMMENT ON COLUMN workflow.visits.attempt IS 'Attempts that were answered or have failed; 0 during the first';
 COMMENT ON COLUMN workflow.visits.due_at IS 'When a worker takes it up (again): the next attempt, its clock; one that has passed: it is under work, or blocked_by says why not; NULL: it waits for an outside system, or for a person to resolve its incident';
 COMMENT ON COLUMN workflow.visits.deadline IS 'When the timeout of the step ends it';
-COMMENT ON COLUMN workflow.visits.waits_for IS 'Of one that waits: callback, after or until (clocks); join: for other tokens of its scope; steps: it is a sub-process, in which tokens live';
+COMMENT ON COLUMN workflow.visits.waits_for IS 'Of one that waits: callback, message, signal, condition, after or until (clocks), or several of them, callback first; join: for other tokens of its scope; steps: it is a sub-process, in which tokens live';
 COMMENT ON COLUMN workflow.visits.blocked_by IS 'Why no worker goes on with it. Tried, and tried again until it works, for want of: disk, memory, resources (connections, descriptors), lock, conflict (serialization failure, deadlock), server (one that shuts down), up to 128 visits of the database. Not taken up: suspended (its instance), lock (somebody holds its instance), server dropped, server paused, server full (max_in_flight), connections (workflow.max_connections_http, or what its owner may have of them), executors (all are busy), worker slot (max_worker_processes), dispatcher (none runs here), paused (a copy, or workflow.start_paused). NULL: nothing is known to be in the way';
 COMMENT ON COLUMN workflow.visits.error IS 'Error because of which it is blocked; else that of its last attempt, or of its incident: {code, message, http_status, sqlstate, attempt}';
 COMMENT ON COLUMN workflow.visits.scope IS 'Serial number of the visit of the sub-process in which it lives; NULL: it lives directly in its instance';
-COMMENT ON COLUMN workflow.visits.called_back IS 'A callback was accepted as its end, and waits for the answer of the request that is under way, or for the instance to be resumed';
+COMMENT ON COLUMN workflow.visits.called_back IS 'A callback, message or signal was accepted as its end, and waits for the answer of the request that is under way, or for the instance to be resumed';
 COMMENT ON COLUMN workflow.visits.local IS 'Of a sub-process: its own fields, as they are now; NULL: it has none';
 
 CREATE VIEW workflow.waiting WITH (security_barrier) AS
@@ -123,7 +123,7 @@ COMMENT ON COLUMN workflow.waiting.serial_number IS 'Serial number: what workflo
 COMMENT ON COLUMN workflow.waiting.instance IS 'Instance';
 COMMENT ON COLUMN workflow.waiting.process IS 'Process';
 COMMENT ON COLUMN workflow.waiting.step IS 'Step of the process';
-COMMENT ON COLUMN workflow.waiting.waits_for IS 'Event that it waits for: callback, after or until (clocks), or cancel: the callback that confirms its cancel request';
+COMMENT ON COLUMN workflow.waiting.waits_for IS 'Events that it waits for, callback first: callback, message, signal, condition, after or until (clocks); or cancel: the callback that confirms its cancel request';
 COMMENT ON COLUMN workflow.waiting.since IS 'Since when it waits';
 COMMENT ON COLUMN workflow.waiting.deadline IS 'When the timeout of the step ends it: what workflow.extend moves';
 COMMENT ON COLUMN workflow.waiting.progress IS 'Progress that the last workflow.heartbeat reported';

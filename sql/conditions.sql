@@ -1,0 +1,142 @@
+-- Conditions: when they are judged, in which order they happen, and what becomes of one that cannot be judged.
+
+CREATE FUNCTION pg_temp.done(instance bigint, step text, data jsonb DEFAULT NULL) RETURNS boolean LANGUAGE sql AS
+    'SELECT workflow.complete(serial_number, data) FROM workflow.waiting w WHERE w.instance = $1 AND w.step = $2 LIMIT 1';
+CREATE FUNCTION pg_temp.at(instance bigint) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(step || ' ' || coalesce(waits_for, state), ', ' ORDER BY step) FROM workflow.visits v WHERE v.instance = $1 $$;
+CREATE FUNCTION pg_temp.ended(instance bigint) RETURNS text LANGUAGE sql AS
+    'SELECT status || '' '' || data FROM workflow.instances i WHERE i.instance = $1';
+CREATE FUNCTION pg_temp.went(instance bigint) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(step || ' ' || outcome, ', ' ORDER BY step, outcome) FROM workflow.history h WHERE h.instance = $1 $$;
+-- which conditions are waited for; nobody else may look there
+CREATE FUNCTION pg_temp.open(instance bigint) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(format('%s %s%s', step, entry, CASE WHEN met THEN ' met' END), ', ' ORDER BY subscription)
+    FROM workflow_data.subscription s WHERE s.instance = $1 $$;
+
+-- it happens when data come to make it true
+SELECT workflow.define('conditions: wait', '{"data": {"x": 0}, "steps": [
+  {"step": "a", "wait": {"condition": "$.x > 5"}, "save": {"kind": "${$event.kind}", "data": "${$event.data}", "same": "${$result.event.at == $event.at}", "response": "${$result.response}"}}]}');
+SELECT workflow.start('conditions: wait') AS i \gset
+SELECT pg_temp.at(:i), pg_temp.open(:i);
+SELECT waits_for, until, heartbeat_deadline FROM workflow.waiting WHERE instance = :i;
+SELECT workflow.set_data(:i, '{"x": 5}'), pg_temp.at(:i);
+SELECT workflow.set_data(:i, '{"x": 6}'), pg_temp.ended(:i), pg_temp.open(:i);
+-- and at once, if they do already
+SELECT pg_temp.ended(workflow.start('conditions: wait', '{"x": 7}'));
+-- a callback is none of its business
+SELECT test.try(format('SELECT workflow.complete(%L)', test.sn(workflow.start('conditions: wait'))));
+
+-- what another branch leaves counts, not what it makes of the data on its way
+SELECT workflow.define('conditions: rest', '{"data": {"x": 0}, "steps": [
+  {"step": "fork", "next": ["a", "b"]},
+  {"step": "a", "wait": {"condition": "$.x == 1"}, "next": "end"},
+  {"step": "b", "wait": true, "save": {"x": "${$result.response.x}"}, "next": "c"},
+  {"step": "c", "set": {"x": "${$.x + 1}"}, "next": "b"},
+  {"step": "end", "end": "scope"}]}');
+SELECT workflow.start('conditions: rest') AS i \gset
+SELECT pg_temp.done(:i, 'b', '{"x": 1}'), pg_temp.at(:i);
+SELECT pg_temp.done(:i, 'b', '{"x": 0}'), pg_temp.at(:i), pg_temp.ended(:i);
+
+-- those that come to hold together happen in the order in which they were opened, each on what the one before has left
+SELECT workflow.define('conditions: order', '{"data": {"x": 0, "seen": ""}, "steps": [
+  {"step": "fork", "next": ["one", "two", "three"]},
+  {"step": "one", "wait": {"condition": "$.x == 1"}, "save": {"seen": "${$.seen}1"}, "end": true},
+  {"step": "two", "wait": {"condition": "$.x == 1"}, "save": {"seen": "${$.seen}2", "x": 2}, "end": true},
+  {"step": "three", "wait": {"condition": "$.x == 1"}, "save": {"seen": "${$.seen}3"}, "end": true}]}');
+SELECT workflow.start('conditions: order') AS i \gset
+SELECT workflow.set_data(:i, '{"x": 1}'), pg_temp.ended(:i), pg_temp.at(:i);
+SELECT workflow.set_data(:i, '{"x": 1}'), pg_temp.ended(:i), pg_temp.at(:i);
+
+-- a handler begins when its condition comes to hold, and again after it has not
+SELECT workflow.define('conditions: beside', '{"data": {"x": 0, "n": 0}, "steps": [
+  {"step": "a", "wait": true, "catch": [
+    {"condition": "$.x > 5", "interrupt": false, "save": {"n": "${$.n + 1}", "kind": "${$event.kind}"}, "next": "beside"},
+    {"condition": "$.x > 100", "next": "instead"}]},
+  {"step": "end", "end": true},
+  {"step": "beside", "set": {"caught": "${$caught.step} ${$caught.event.kind}"}, "end": true},
+  {"step": "instead", "set": {"instead": "${$caught.event.kind} ${$caught.error.message}"}}]}');
+SELECT workflow.start('conditions: beside') AS i \gset
+SELECT pg_temp.open(:i);
+SELECT workflow.set_data(:i, '{"x": 6}'), pg_temp.ended(:i), pg_temp.open(:i);
+SELECT workflow.set_data(:i, '{"x": 7}'), pg_temp.ended(:i);
+SELECT workflow.set_data(:i, '{"x": 1}'), pg_temp.open(:i);
+SELECT workflow.set_data(:i, '{"x": 8}'), pg_temp.ended(:i), pg_temp.open(:i);
+SELECT workflow.set_data(:i, '{"x": 101}'), pg_temp.ended(:i), pg_temp.went(:i), pg_temp.open(:i);
+-- one that holds when the step begins begins at once; if it interrupts, the action is not begun
+SELECT workflow.start('conditions: beside', '{"x": 6}') AS i \gset
+SELECT pg_temp.ended(:i), pg_temp.open(:i), pg_temp.at(:i);
+SELECT workflow.define('conditions: begun', '{"steps": [
+  {"step": "a", "sql": "SELECT 1 / 0", "catch": [{"condition": "$.stop == true", "next": "stopped"}, {"on": "22012", "next": "begun"}]},
+  {"step": "begun", "set": {"begun": true}, "end": true}, {"step": "stopped", "end": true}]}');
+SELECT workflow.start('conditions: begun', '{"stop": true}') AS i \gset
+SELECT pg_temp.ended(:i), pg_temp.went(:i);
+SELECT workflow.start('conditions: begun', '{"stop": false}') AS i \gset
+CALL test.until(format('SELECT status <> ''active'' FROM workflow.instances WHERE instance = %s', :i));
+SELECT pg_temp.ended(:i);
+
+-- of the whole process
+SELECT workflow.define('conditions: process', '{"catch": [{"condition": "$.stop == true", "next": "stopped"}], "steps": [
+  {"step": "a", "wait": true}, {"step": "stopped", "set": {"stopped": "${$caught.event.kind}"}}]}');
+SELECT workflow.start('conditions: process') AS i \gset
+SELECT workflow.set_data(:i, '{"stop": true}'), pg_temp.ended(:i), pg_temp.went(:i);
+SELECT pg_temp.ended(workflow.start('conditions: process', '{"stop": true}'));
+
+-- fields of a sub-process are data to what is in it
+SELECT workflow.define('conditions: local', '{"data": {"x": 0}, "steps": [
+  {"step": "s", "local": {"x": 0}, "steps": [
+    {"step": "fork", "next": ["a", "b"]},
+    {"step": "a", "wait": {"condition": "$.x == 1"}, "next": "end"},
+    {"step": "b", "wait": true, "save": {"x": 1}, "next": "end"},
+    {"step": "end", "join": "all"}]}]}');
+SELECT workflow.start('conditions: local') AS i \gset
+SELECT workflow.set_data(:i, '{"x": 1}'), pg_temp.at(:i);
+SELECT pg_temp.done(:i, 'b'), pg_temp.ended(:i);
+
+-- one that cannot be judged fails its own visit, never the move; mended, it is judged anew
+SELECT workflow.define('conditions: fault', '{"data": {"x": 0}, "steps": [
+  {"step": "fork", "next": ["a", "b"]},
+  {"step": "a", "wait": {"condition": "exists($.y)"}, "end": true},
+  {"step": "b", "wait": {"condition": "$.x > 5"}, "end": true}]}');
+SELECT workflow.start('conditions: fault') AS i \gset
+SELECT workflow.set_data(:i, '{"x": "text"}'), pg_temp.at(:i), pg_temp.open(:i);
+SELECT step, error ->> 'code' AS code FROM workflow.incidents WHERE instance = :i;
+SELECT workflow.set_data(:i, '{"x": 1}'), workflow.retry(test.stands(:i)), pg_temp.at(:i), pg_temp.open(:i);
+SELECT workflow.set_data(:i, '{"x": 6, "y": 1}'), pg_temp.went(:i), pg_temp.ended(:i);
+-- those of handlers, too: the visit is what fails
+SELECT workflow.define('conditions: handler fault', '{"data": {"x": 0}, "steps": [
+  {"step": "a", "wait": true, "catch": [{"condition": "$.x > 5", "next": "b"}, {"on": "predicate", "next": "c"}]},
+  {"step": "b", "end": true}, {"step": "c", "set": {"c": "${$caught.error.code}"}}]}');
+SELECT workflow.start('conditions: handler fault') AS i \gset
+SELECT workflow.set_data(:i, '{"x": "text"}'), pg_temp.ended(:i);
+
+-- nothing is judged in an instance that is suspended, until it is resumed
+SELECT workflow.start('conditions: wait') AS i \gset
+SELECT workflow.suspend(:i), workflow.set_data(:i, '{"x": 6}'), pg_temp.at(:i);
+SELECT workflow.resume(:i), pg_temp.ended(:i);
+SELECT workflow.start('conditions: wait') AS i \gset
+SELECT workflow.suspend(:i), workflow.set_data(:i, '{"x": 6}'), workflow.set_data(:i, '{"x": 0}'), workflow.resume(:i), pg_temp.at(:i);
+
+-- what was waited for goes with the visit
+SELECT workflow.cancel_visit(test.sn(:i)), pg_temp.open(:i);
+SELECT workflow.start('conditions: beside') AS i \gset
+SELECT workflow.move(test.sn(:i), 'end') IS NULL AS ended, pg_temp.open(:i);
+SELECT workflow.start('conditions: beside') AS i \gset
+SELECT workflow.cancel(:i), pg_temp.open(:i);
+
+-- two that make each other hold come to the step limit, however many transactions that takes
+SELECT workflow.define('conditions: loop', '{"data": {"x": 0}, "steps": [
+  {"step": "fork", "next": ["a", "b"]},
+  {"step": "a", "wait": {"condition": "$.x == 1"}, "save": {"x": 0}, "next": "a"},
+  {"step": "b", "wait": {"condition": "$.x == 0"}, "save": {"x": 1}, "next": "b"}]}');
+SELECT workflow.start('conditions: loop') AS i \gset
+CALL test.until(format('SELECT count(*) > 0 FROM workflow.incidents WHERE instance = %s', :i));
+SELECT DISTINCT error ->> 'code' AS code, error ->> 'message' AS message FROM workflow.incidents WHERE instance = :i;
+SELECT workflow.cancel(:i), workflow.cancel(:i);
+SELECT status FROM workflow.instances WHERE instance = :i;
+
+-- while nothing comes from outside that changes the data, nothing happens; what does counts from the beginning
+SELECT workflow.define('conditions: outside', '{"data": {"x": 0, "n": 0}, "steps": [
+  {"step": "a", "wait": {"condition": "$.x == 1"}, "save": {"x": 0, "n": "${$.n + 1}"}, "next": "a"}]}');
+SELECT workflow.start('conditions: outside') AS i \gset
+SELECT count(workflow.set_data(:i, '{"x": 1}')) FROM generate_series(1, 3);
+SELECT data, (SELECT steps_without_wait FROM workflow_data.visit v WHERE v.instance = i.instance) FROM workflow.instances i WHERE instance = :i;
