@@ -79,7 +79,7 @@ SET enable_material = off;
 SELECT pg_temp.scans($$SELECT * FROM views_batch b JOIN workflow.waiting w ON w.serial_number = b.sn WHERE b.id = 17$$);
 -- a table of a few pages is read as a whole as cheaply
 SET random_page_cost = 1;
-SELECT pg_temp.scans($$SELECT b.id, w.step FROM views_batch b JOIN workflow.waiting w ON w.serial_number = b.sn ORDER BY b.id LIMIT 3$$);
+SELECT pg_temp.scans($$SELECT b.id, w.step FROM views_batch b JOIN workflow.waiting w ON w.serial_number = b.sn ORDER BY b.id LIMIT 3$$) ~ '^Index Scan' AS by_index;
 RESET random_page_cost;
 SELECT pg_temp.scans($$SELECT * FROM views_batch b JOIN workflow.visits w ON w.serial_number = b.sn$$);
 SELECT pg_temp.scans($$SELECT * FROM views_batch b LEFT JOIN workflow.incidents w ON w.serial_number = b.sn$$);

@@ -177,22 +177,6 @@ lock_process(Draft *draft, Oid caller)
 
 /* ---- the version ---- */
 
-/* Messages and signals that steps send are read, and not carried out yet. */
-static void
-refuse_events(const Draft *draft, const WfDefinition *def)
-{
-	for (int i = 0; i < def->nsteps; i++)
-	{
-		const WfStep *step = &def->steps[i];
-
-		if (step->send != NULL && step->send->kind != WF_EVENT_ESCALATION)
-			ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					errmsg("definition of process \"%s\" has events that are not supported yet", draft->name),
-					errdetail("Step \"%s\" has.", step->name),
-					errhint("docs/reference.md lists the limits of this version."));
-	}
-}
-
 /* Messages that start an instance are read, and start none yet. */
 static void
 refuse_starts(const Draft *draft, const WfDefinition *def)
@@ -216,7 +200,6 @@ check(const Draft *draft)
 
 	if (issues.n > 0)
 		wf_issues_report(draft->name, &issues);
-	refuse_events(draft, def);
 	refuse_starts(draft, def);
 	return warnings;
 }

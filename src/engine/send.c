@@ -1,18 +1,26 @@
 /*
  * send.c
- *		The action `send`: a step throws an escalation. It goes to a scope around, which the same move has in
- *		its hands.
+ *		The action `send`: a step throws a message, a signal or an escalation.
+ *
+ * Messages and signals go out with the transaction, as deliveries, even to those who wait in the same instance: an
+ * instance that is entered while it is being moved would be found half-way. An escalation goes to a scope around, which
+ * the same move has in its hands.
  */
 #include "postgres.h"
 
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "engine/event.h"
 #include "engine/handler.h"
 #include "engine/send.h"
+#include "engine/subscribe.h"
 #include "engine/token.h"
+#include "store/message.h"
+#include "store/privilege.h"
+#include "store/subscription.h"
 
-/* The key that a message_id takes up in an index makes its sender wait for another one with the same. */
+/* While somebody else is about to send the same message_id, it has to be tried again. */
 bool
 wf_send_by_executor(const WfStep *step)
 {
@@ -64,6 +72,80 @@ escalate(WfBatch *batch, WfVisit *visit, Jsonb *data)
 	return "delivered";
 }
 
+/* ---- messages ---- */
+
+/* The milliseconds of an interval from now, 0 if it is not given. */
+static bool
+work_out_ttl(WfBatch *batch, WfVisit *visit, const WfVariables *variables, int64 *ms, WfFault *fault)
+{
+	TimestampTz until;
+
+	*ms = 0;
+	if (!visit->def->send->ttl.present)
+		return true;
+	if (!wf_clock_after(visit, &visit->def->send->ttl, variables, batch->now, &until, fault))
+		return false;
+	if (until < batch->now)
+		return wf_fault(fault, WF_CODE_TEMPLATE, "\"ttl\" cannot be negative");
+	*ms = (until - batch->now) / 1000;
+	return true;
+}
+
+static bool
+work_out_instance(const WfTemplate *tmpl, const WfVariables *variables, int64 *instance, WfFault *fault)
+{
+	StringInfoData text;
+	char		  *end;
+
+	*instance = 0;
+	if (tmpl == NULL)
+		return true;
+	initStringInfo(&text);
+	if (!wf_template_text(tmpl, variables, WF_TEXT_KEY, &text, fault))
+		return false;
+	errno = 0;
+	*instance = strtoi64(text.data, &end, 10);
+	if (errno != 0 || end == text.data || *end != '\0' || *instance <= 0)
+		return wf_fault(fault, WF_CODE_TEMPLATE, "\"%s\" is no number of an instance", text.data);
+	return true;
+}
+
+static bool
+work_out_message(WfBatch *batch, WfVisit *visit, const WfVariables *variables, WfSending *sending, WfFault *fault)
+{
+	const WfSend *send = visit->def->send;
+
+	return wf_message_key(send->key, variables, &sending->key, fault) &&
+		   wf_message_key(send->message_id, variables, &sending->message_id, fault) &&
+		   work_out_ttl(batch, visit, variables, &sending->ttl_ms, fault) &&
+		   work_out_instance(send->instance, variables, &sending->instance, fault);
+}
+
+static const char *
+send_message(WfBatch *batch, WfVisit *visit, const WfVariables *variables, Jsonb *data, Oid role, WfFault *fault)
+{
+	WfSending sending = {.name = visit->def->send->name,
+						 .data = data,
+						 .to_all = visit->def->send->to_all,
+						 .role = role,
+						 .steps = visit->steps_without_wait + 1};
+	WfSent	  sent;
+	int		  waiting;
+
+	if (!work_out_message(batch, visit, variables, &sending, fault))
+		return NULL;
+	sent = wf_message_queue(&sending, &waiting);
+	if (sent == WF_SENT_AMBIGUOUS)
+		(void) wf_fault(fault, WF_CODE_SEND, "%d wait for the message \"%s\", which goes to one", waiting,
+						sending.name);
+	else if (sent == WF_SENT_FORBIDDEN)
+		(void) wf_fault(
+			fault, WF_CODE_SEND,
+			"the owner of the process may keep no message \"%s\": no process that names it lets him start or complete it",
+			sending.name);
+	return fault->code != NULL ? NULL : wf_sent_name(sent);
+}
+
 /* ---- all of them ---- */
 
 /* Returns the answer; NULL with *fault. */
@@ -71,13 +153,21 @@ static const char *
 send_event(WfBatch *batch, WfVisit *visit, WfFault *fault)
 {
 	const WfSend *send = visit->def->send;
+	Oid			  owner = wf_process_owner(visit->instance->process->process_id);
 	WfVariables	  variables;
 	Jsonb		 *data = NULL;
 
 	wf_engine_variables(visit, &variables);
 	if (send->data != NULL && (data = wf_template_jsonb(send->data, &variables, fault)) == NULL)
 		return NULL;
-	return escalate(batch, visit, data);
+	if (send->kind == WF_EVENT_ESCALATION)
+		return escalate(batch, visit, data);
+	/* who waits is looked for in rows */
+	wf_subscriptions_flush(batch);
+	if (send->kind == WF_EVENT_MESSAGE)
+		return send_message(batch, visit, &variables, data, owner, fault);
+	wf_signal_queue(send->name, data, owner, visit->steps_without_wait + 1);
+	return wf_sent_name(WF_SENT_QUEUED);
 }
 
 bool

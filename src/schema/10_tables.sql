@@ -262,7 +262,7 @@ COMMENT ON COLUMN workflow_data.delivery.instance IS 'Instance it is for';
 COMMENT ON COLUMN workflow_data.delivery.visit IS 'Visit it is for; 0: the instance as a whole';
 COMMENT ON COLUMN workflow_data.delivery.due_at IS 'When it is tried (again)';
 COMMENT ON COLUMN workflow_data.delivery.attempt IS 'How often it was tried; of upkeep, how often in a row it has failed or was begun and not ended';
-COMMENT ON COLUMN workflow_data.delivery.kind IS 'reply, alarm, event (a message or signal), write_back, or maintain: the hourly upkeep';
+COMMENT ON COLUMN workflow_data.delivery.kind IS 'reply, alarm, callback (of a handler, while its instance is suspended), event (a message or signal), write_back, or maintain: the hourly upkeep';
 COMMENT ON COLUMN workflow_data.delivery.queue IS 'Who handles it: move; executor, executor <process_id> or executor table <attachment>; suspended: nobody, until the instance is resumed';
 COMMENT ON COLUMN workflow_data.delivery.subscription IS 'Of an event: the subscription that it is for';
 COMMENT ON COLUMN workflow_data.delivery.payload IS 'What arrived; of a write-back that has failed, why, since when it is owed, and what it takes to make it';
