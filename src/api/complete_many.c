@@ -496,7 +496,7 @@ typedef struct Try
 	int		 n;
 } Try;
 
-static void
+static bool
 apply_try(void *arg)
 {
 	Try			 *try = arg;
@@ -507,6 +507,7 @@ apply_try(void *arg)
 	MemoryContextSwitchTo(context);
 	apply_entries(try->work, try->batch, try->entries, try->n);
 	wf_store_leave(&access);
+	return true;
 }
 
 /*

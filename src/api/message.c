@@ -27,6 +27,7 @@
 #include "store/due.h"
 #include "store/durable.h"
 #include "store/message.h"
+#include "store/subtransaction.h"
 
 /* So many messages are brought directly in one transaction. */
 #define MOST_BROUGHT 32
@@ -200,45 +201,42 @@ has_brought_many(void)
 	return brought++ >= MOST_BROUGHT;
 }
 
+typedef struct Bringing
+{
+	const WfMessage	 *message;
+	const WfReceiver *receiver;
+	WfSent			  sent;
+} Bringing;
+
+static bool
+run_bringing(void *arg)
+{
+	Bringing	 *bringing = arg;
+	MemoryContext context = CurrentMemoryContext;
+	WfAccess	  access;
+
+	wf_store_enter(&access);
+	MemoryContextSwitchTo(context);
+	bringing->sent = move_receiver(bringing->message, bringing->receiver);
+	wf_store_leave(&access);
+	return bringing->sent == WF_SENT_DELIVERED;
+}
+
 /* Move the receiver on, in a subtransaction: nothing of it stays if that does not come to its end. */
 static WfSent
 bring(const WfMessage *message, const WfReceiver *receiver)
 {
-	MemoryContext	context = CurrentMemoryContext;
-	ResourceOwner	owner = CurrentResourceOwner;
-	volatile WfSent sent = WF_SENT_QUEUED;
+	Bringing   bringing = {message, receiver, WF_SENT_QUEUED};
+	ErrorData *error;
 
 	if (has_brought_many())
 		return WF_SENT_QUEUED;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		WfAccess access;
-
-		wf_store_enter(&access);
-		MemoryContextSwitchTo(context);
-		sent = move_receiver(message, receiver);
-		wf_store_leave(&access);
-		if (sent == WF_SENT_DELIVERED)
-			ReleaseCurrentSubTransaction();
-		else
-			RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		if (!is_of_receiver(geterrcode()))
-			PG_RE_THROW();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		sent = WF_SENT_QUEUED;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return sent;
+	error = wf_subtransaction_run(run_bringing, &bringing);
+	if (error == NULL)
+		return bringing.sent;
+	if (!is_of_receiver(error->sqlerrcode))
+		ReThrowError(error);
+	return WF_SENT_QUEUED;
 }
 
 /* ---- the functions ---- */

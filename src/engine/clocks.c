@@ -234,6 +234,9 @@ look_ahead(WfVisit *visit)
 /* Handlers do not begin more often. */
 #define SHORTEST_BEAT_US 10000
 
+/* So many beats are looked at: the first is a guess, which is close unless an interval goes back and forth. */
+#define MOST_TRIES 1000
+
 /* The place of the last beat of a repeating entry, in clock_times. */
 static int
 last_beat_at(const WfStep *def, int entry)
@@ -275,14 +278,17 @@ first_beat_after_now(WfBatch *batch, WfVisit *visit, const WfDuration *every, co
 					 TimestampTz last, TimestampTz *next, WfFault *fault)
 {
 	int64		n = (batch->now - last) / (*next - last) + 1;
+	int			tries = 0;
 	TimestampTz before;
 
 	do
 	{
+		if (tries++ == MOST_TRIES)
+			return wf_fault(fault, WF_CODE_TEMPLATE, "\"every\" has no beat after now");
 		if (!clock_after_times(visit, every, n++, variables, last, next, fault))
 			return false;
 	} while (*next <= batch->now);
-	for (n -= 2; n > 0; n--)
+	for (n -= 2; n > 0 && tries++ < MOST_TRIES; n--)
 	{
 		if (!clock_after_times(visit, every, n, variables, last, &before, fault))
 			return false;

@@ -60,7 +60,8 @@ wf_condition_open_handlers(WfBatch *batch, WfVisit *visit, bool *interrupted, Wf
 		wf_subscription_add(batch, visit, i, NULL)->met = answer;
 		if (!answer)
 			continue;
-		wf_handler_begin(batch, visit, i, happened_now(batch, visit), 0);
+		if (!wf_handler_try(batch, visit, i, happened_now(batch, visit), 0, fault))
+			return false;
 		*interrupted = def->entries[i].interrupt;
 	}
 	return true;

@@ -25,16 +25,14 @@ save_caught(WfBatch *batch, WfVisit *visit, const WfEntry *handler, Jsonb *caugh
 	return wf_data_apply(batch, visit, handler->save, &variables, fault);
 }
 
-/* A new token enters the handler's steps, beside the visit, which fails if that cannot be. */
-static void
-begin_beside(WfBatch *batch, WfVisit *visit, const WfEntry *handler, Jsonb *caught)
+/* A new token enters the handler's steps, beside the visit. Returns false with *fault if that cannot be. */
+static bool
+begin_beside(WfBatch *batch, WfVisit *visit, const WfEntry *handler, Jsonb *caught, WfFault *fault)
 {
-	WfFault fault = {0};
-
-	if (!wf_token_room(visit, handler->next.n, &fault) || !save_caught(batch, visit, handler, caught, &fault))
-		wf_push_fault(batch, visit, &fault);
-	else
-		wf_token_follow(batch, visit, &handler->next, caught);
+	if (!wf_token_room(visit, handler->next.n, fault) || !save_caught(batch, visit, handler, caught, fault))
+		return false;
+	wf_token_follow(batch, visit, &handler->next, caught);
+	return true;
 }
 
 /* What interrupts, unless it is a clock. */
@@ -48,39 +46,55 @@ by_event(const WfEvent *event)
 	return psprintf(", by the %s \"%s\"", wf_event_kind_name(event->kind), event->name);
 }
 
-void
-wf_handler_begin(WfBatch *batch, WfVisit *visit, int entry, Jsonb *event, int steps)
+bool
+wf_handler_try(WfBatch *batch, WfVisit *visit, int entry, Jsonb *event, int steps, WfFault *fault)
 {
 	const WfEntry *handler = &visit->def->entries[entry];
 	int			   own_steps = visit->steps_without_wait;
-	WfFault		   fault = {.code = "INTERRUPTED"};
+	WfFault		   why = {.code = "INTERRUPTED"};
 	MemoryContext  old = MemoryContextSwitchTo(batch->context);
+	bool		   begun = true;
 
-	fault.message = psprintf("a handler of the %s interrupted it%s", wf_state_is_process(visit) ? "process" : "step",
-							 by_event(&handler->event));
+	why.message = psprintf("a handler of the %s interrupted it%s", wf_state_is_process(visit) ? "process" : "step",
+						   by_event(&handler->event));
 	visit->steps_without_wait = Max(own_steps, steps);
 	if (handler->interrupt)
-		wf_push_handler(batch, visit, handler, wf_engine_error(&fault, visit->attempt), NULL, event);
+		wf_push_handler(batch, visit, handler, wf_engine_error(&why, visit->attempt), NULL, event);
 	else
 	{
-		begin_beside(batch, visit, handler, wf_event_caught(visit, event));
+		begun = begin_beside(batch, visit, handler, wf_event_caught(visit, event), fault);
 		visit->steps_without_wait = own_steps;
 	}
 	MemoryContextSwitchTo(old);
+	return begun;
+}
+
+void
+wf_handler_begin(WfBatch *batch, WfVisit *visit, int entry, Jsonb *event, int steps)
+{
+	WfFault fault = {0};
+
+	if (!wf_handler_try(batch, visit, entry, event, steps, &fault))
+		wf_push_fault(batch, visit, &fault);
 }
 
 void
 wf_handler_escalate(WfBatch *batch, WfVisit *visit, WfVisit *scope, const WfEntry *handler, Jsonb *event)
 {
-	Jsonb *caught = wf_event_caught(visit, event);
-	int	   own_steps = scope->steps_without_wait;
+	Jsonb  *caught = wf_event_caught(visit, event);
+	int		own_steps = scope->steps_without_wait;
+	WfFault fault = {0};
 
 	scope->steps_without_wait = Max(own_steps, visit->steps_without_wait);
 	if (handler->interrupt)
+	{
+		scope->memory.is_caught = true;
 		wf_token_caught(batch, scope, handler, caught, event);
+	}
 	else
 	{
-		begin_beside(batch, scope, handler, caught);
+		if (!begin_beside(batch, scope, handler, caught, &fault))
+			wf_push_fault(batch, scope, &fault);
 		scope->steps_without_wait = own_steps;
 	}
 }

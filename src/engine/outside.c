@@ -23,6 +23,10 @@
 
 /* ---- callbacks ---- */
 
+/* So much is looked at of what is kept for a suspended instance. */
+#define MOST_KEPT		1000
+#define MOST_KEPT_BYTES (4 * 1024 * 1024)
+
 /* The handler that begins by a callback, or -1. */
 static int
 handler_by_callback(const WfVisit *visit)
@@ -89,6 +93,13 @@ is_late_for_incident(const WfVisit *visit, bool by_hand)
 	return asked || (called_back && !by_hand);
 }
 
+/* It is no end of the visit: only a person who knows of the incident can mean it so. */
+static bool
+is_for_handler(const WfVisit *visit)
+{
+	return handler_by_callback(visit) >= 0 && wf_step_callback_entry(visit->def) < 0;
+}
+
 /* The callback is the end of the visit, which lives or is an incident. */
 static void
 accept_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
@@ -102,9 +113,25 @@ accept_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
 		wf_push(batch, visit, WF_HAPPEN);
 }
 
+/* Is a callback kept for the time after the suspension whose handler interrupts the visit? */
+static bool
+is_interrupted_soon(const WfVisit *visit)
+{
+	WfDelivery *kept;
+	int			n;
+
+	if (!visit->def->entries[handler_by_callback(visit)].interrupt)
+		return false;
+	n = wf_deliveries_waiting(&visit->instance->id, 1, MOST_KEPT, MOST_KEPT_BYTES, &kept);
+	for (int i = 0; i < n; i++)
+		if (kept[i].visit == visit->id && strcmp(kept[i].kind, WF_DELIVERY_CALLBACK) == 0)
+			return true;
+	return false;
+}
+
 /*
- * The callback begins a handler. In an instance that is suspended it is brought to it when that is resumed. Returns
- * false if it is too late.
+ * The callback begins a handler. In an instance that is suspended it is brought to it when that is resumed, and it
+ * does not overtake what waits for the instance. Returns false if it is too late.
  */
 static bool
 begin_handler(WfBatch *batch, WfVisit *visit, Jsonb *data)
@@ -115,10 +142,15 @@ begin_handler(WfBatch *batch, WfVisit *visit, Jsonb *data)
 							.at = batch->now};
 	WfField payload[] = {{.key = "data", .jsonb = data}, {.key = "role", .kind = WF_FIELD_TEXT, .text = callback.role}};
 
+	int64 waiting;
+
 	if (!wf_state_is_open(visit))
 		return false;
-	if (visit->suspended)
-		(void) wf_delivery_append(visit->instance->id, visit->id, WF_DELIVERY_CALLBACK, WF_QUEUE_SUSPENDED, batch->now,
+	if (visit->suspended && is_interrupted_soon(visit))
+		return false;
+	if (visit->suspended || wf_deliveries_have(&visit->instance->id, 1, &waiting) > 0)
+		(void) wf_delivery_append(visit->instance->id, visit->id, WF_DELIVERY_CALLBACK,
+								  visit->suspended ? WF_QUEUE_SUSPENDED : WF_QUEUE_MOVE, batch->now,
 								  wf_jsonb_object(payload, lengthof(payload)));
 	else
 		wf_handler_begin(batch, visit, handler_by_callback(visit), wf_event_document(visit->instance, &callback), 0);
@@ -132,7 +164,7 @@ bring_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error, bool b
 {
 	if (visit->state == WF_STATE_INCIDENT)
 	{
-		if (is_late_for_incident(visit, by_hand))
+		if (is_late_for_incident(visit, by_hand) || (is_for_handler(visit) && !by_hand))
 			return false;
 		wf_state_resolve_incident(batch, visit);
 	}

@@ -42,7 +42,8 @@ find_catcher(const WfVisit *visit, const char *code, const WfEntry **handler)
 {
 	for (WfVisit *scope = visit->scope; scope != NULL; scope = scope->scope)
 	{
-		if (scope->def == NULL || scope->state == WF_STATE_CANCELLING || wf_state_is_ending(scope))
+		if (scope->def == NULL || scope->state == WF_STATE_CANCELLING || scope->memory.is_caught ||
+			wf_state_is_ending(scope))
 			continue;
 		for (int i = scope->def->nwaits; i < scope->def->nentries; i++)
 		{
@@ -162,6 +163,11 @@ send_event(WfBatch *batch, WfVisit *visit, WfFault *fault)
 		return NULL;
 	if (send->kind == WF_EVENT_ESCALATION)
 		return escalate(batch, visit, data);
+	if (!OidIsValid(owner))
+	{
+		(void) wf_fault(fault, WF_CODE_SEND, "the owner of the process does not exist any more");
+		return NULL;
+	}
 	/* who waits is looked for in rows */
 	wf_subscriptions_flush(batch);
 	if (send->kind == WF_EVENT_MESSAGE)

@@ -121,6 +121,8 @@ wf_state_wait(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, TimestampTz 
 void
 wf_state_stand(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for)
 {
+	/* a join that goes on in the same batch has its clocks and subscriptions */
+	visit->memory.again = false;
 	set_state(visit, WF_STATE_WAITING, NULL, 0);
 	visit->waits_for = waits_for;
 	visit->waiting_since = batch->now;

@@ -100,6 +100,8 @@ wf_op_open(WfBatch *batch, WfVisit *visit)
 	Opening opening = {.open = &only};
 	WfFault fault = {0};
 
+	if (visit->state == WF_STATE_INCIDENT)
+		return;
 	if (visit->def->nwaits == 0)
 	{
 		wf_push(batch, visit, WF_LEAVE);

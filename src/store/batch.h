@@ -227,8 +227,9 @@ typedef struct WfInMemory
 	bool again;	  /* a resolved incident that begins again */
 	/* The number of the first visit inside the scope that it is; 0: the next one. */
 	int64 first_inside;
-	bool  arriving; /* its token is on the way into a join */
-	bool  absorbed; /* its token has ended in a join: there is no row of it */
+	bool  arriving;	 /* its token is on the way into a join */
+	bool  absorbed;	 /* its token has ended in a join: there is no row of it */
+	bool  is_caught; /* of a scope: it will be interrupted, for a handler of an escalation */
 	/* Of a scope: the last of its tokens was cancelled by hand, with this error. */
 	Jsonb *cancelled_inside;
 	/* Of a scope: what its tokens see as data, made of these: see wf_data_seen. */

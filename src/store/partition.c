@@ -129,12 +129,13 @@ typedef struct RelationLock
 	LOCKMODE mode;
 } RelationLock;
 
-static void
+static bool
 lock_relation(void *arg)
 {
 	const RelationLock *lock = arg;
 
 	LockRelationOid(lock->relid, lock->mode);
+	return true;
 }
 
 bool

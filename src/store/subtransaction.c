@@ -11,7 +11,7 @@
 #include "store/subtransaction.h"
 
 ErrorData *
-wf_subtransaction_run(void (*work)(void *arg), void *arg)
+wf_subtransaction_run(bool (*work)(void *arg), void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -21,8 +21,10 @@ wf_subtransaction_run(void (*work)(void *arg), void *arg)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		work(arg);
-		ReleaseCurrentSubTransaction();
+		if (work(arg))
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{

@@ -8,11 +8,11 @@
 #include "postgres.h"
 
 /*
- * Run `work` in a subtransaction. Returns NULL; or its error, in CurrentMemoryContext, and then everything that it has
- * done is undone. Any error is caught, a cancel as well. Who does not want that one throws it with ReThrowError: the
+ * Run `work` in a subtransaction: everything that it has done is undone if it returns false, or throws. Returns its
+ * error, in CurrentMemoryContext, or NULL. Any error is caught, a cancel as well. Who does not want that one throws it with ReThrowError: the
  * subtransaction has ended by then, so that whoever catches it further out ends his own one, and not ours, in which the
  * user may be another.
  */
-extern ErrorData *wf_subtransaction_run(void (*work)(void *arg), void *arg);
+extern ErrorData *wf_subtransaction_run(bool (*work)(void *arg), void *arg);
 
 #endif

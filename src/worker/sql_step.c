@@ -157,7 +157,7 @@ typedef struct ShortLock
  * Wait for the lock for a short time, as the first to look for a deadlock. That is not what
  * log_lock_waits is for.
  */
-static void
+static bool
 lock_shortly(void *arg)
 {
 	ShortLock *lock = arg;
@@ -169,6 +169,7 @@ lock_shortly(void *arg)
 	set_locally("log_lock_waits", "off");
 	(void) wf_batch_lock(lock->batch, &lock->instance, 1, WF_LOCK_WAIT);
 	AtEOXact_GUC(false, level);
+	return true;
 }
 
 /* Returns 0 if the instance is locked now or has ended, else the SQLSTATE that says why it is not. */

@@ -490,12 +490,13 @@ typedef struct TableWrite
 	const ErrorData *refused; /* why it was not written, though nothing was thrown; or NULL */
 } TableWrite;
 
-static void
+static bool
 run_table_write(void *arg)
 {
 	TableWrite *write = arg;
 
 	write->refused = write_table(write->instance, write->shown);
+	return true;
 }
 
 /*
