@@ -16,6 +16,7 @@ use warnings;
 use Graph;
 use JSON::PP ();
 use ProcessMaker;
+use Senders;
 use Simulator;
 
 my $MOST = 20; # then it is cancelled
@@ -228,7 +229,7 @@ sub play
 {
 	my ($case, $outside, $again) = @_;
 	my $sim = $case->{worlds}->some;
-	my @choices = choices($sim, $outside);
+	my @choices = (choices($sim, $outside), $case->{names} ? map { [$_] } Senders::choices($case, $sim, $again) : ());
 	return simple($case, 'resume') if $sim->{suspended} && (!@choices || chance(0.4));
 	return if of_the_whole($case, $sim, $again);
 	return interfere($case, $sim) if $again && !@choices;

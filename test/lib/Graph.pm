@@ -5,7 +5,9 @@
 #   my $graph = Graph->new($definition);
 #   $graph->{step}{$name}       of each step, at any depth: {def, list, follows}; follows: the step after it in its list, or undef
 #   $graph->{start}             the step that is entered first, $graph->{lists}[$list]{start} that of a list
-#   $graph->targets($name)      steps that one leads to when it succeeds, ->caught($name): its handlers
+#   $graph->targets($name)      steps that one leads to when it succeeds, ->caught($name): its handlers; ->own_targets($name): without those
+#                               of the first of several events
+#   $graph->names_message($name)  does any step wait for it?
 #   $graph->reaches($from, $to) is there a way of at least one step?
 #   $graph->renews($name, $join)  does every way to that join go through the step, which is another one?
 #   $graph->renews_any($name)     is there such a join?
@@ -79,13 +81,20 @@ sub names
 
 sub caught { my ($self, $name) = @_; return map { names($_->{next}) } @{ $self->{step}{$name}{def}{catch} // [] } }
 
-sub targets
+# Of the step itself, and of the first of several events.
+sub own_targets
 {
 	my ($self, $name) = @_;
 	my ($def, $follows) = @{ $self->{step}{$name} }{qw(def follows)};
 	return names($def->{next}) if exists $def->{next};
 	return map { names($_->{next}) } @{ $def->{choose} } if $def->{choose};
-	return defined $follows && !$def->{end} && $name ne $PROCESS ? $follows : ();
+	return defined $follows && !$def->{end} && !$def->{first_of} && $name ne $PROCESS ? $follows : ();
+}
+
+sub targets
+{
+	my ($self, $name) = @_;
+	return ($self->own_targets($name), map { names($_->{next}) } @{ $self->{step}{$name}{def}{first_of} // [] });
 }
 
 sub edges { my ($self, $name) = @_; return ($self->targets($name), $self->caught($name)) }
@@ -128,6 +137,13 @@ sub renews_any
 {
 	my ($self, $name) = @_;
 	return $self->{renews_any}{$name} //= scalar grep { $self->{step}{$_}{def}{join} && $self->renews($name, $_) } keys %{ $self->{step} };
+}
+
+# Does any step wait for it?
+sub names_message
+{
+	my ($self, $name) = @_;
+	return $self->{messages}{$name} //= 0 + grep { ($_->{message} // '') eq $name } map { my $def = $_->{def}; (@{ $def->{first_of} // [] }, @{ $def->{catch} // [] }, ref $def->{wait} eq 'HASH' ? $def->{wait} : ()) } values %{ $self->{step} };
 }
 
 sub inner

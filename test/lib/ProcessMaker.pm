@@ -117,12 +117,19 @@ sub plain
 # At any depth.
 sub all_steps { return map { ($_, $_->{steps} ? all_steps($_->{steps}) : ()) } @{ $_[0] } }
 
+sub takes_callback
+{
+	my ($step) = @_;
+	my $wait = $step->{wait};
+	return $wait && ref $wait ne 'HASH' || grep { $_->{callback} } $step->{first_of} ? @{ $step->{first_of} } : $wait ? $wait : ();
+}
+
 # Does the row that starts an instance show the number of its first visit, and later that of this step alone?
 sub attachment
 {
 	my ($definition) = @_;
 	return undef unless chance(0.3);
-	my @waits = grep { $_->{wait} && !(ref $_->{wait} eq 'HASH' && $_->{wait}{after}) } all_steps($definition->{steps});
+	my @waits = grep { takes_callback($_) } all_steps($definition->{steps});
 	return { serial_step => @waits && chance(0.4) ? pick(@waits)->{step} : undef };
 }
 

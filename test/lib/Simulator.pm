@@ -7,6 +7,7 @@
 #   $sim->complete($visit, { data }), ->fail($visit, $code, { data }), ->webhook($visit, { data }), ->heartbeat($visit),
 #   ->retry($visit), ->skip($visit, { data }), ->cancel_visit($visit), ->move($visit, $step), ->set_data({ data }),
 #   ->cancel, ->suspend, ->resume      each with the answer that it is given: true, false, or a SQLSTATE
+#   $sim->send_message({ name, key, data, … }, $later), ->send_signal($name, { data })
 #   $sim->reply($visit, $kind, $status, { body }), ->crash
 #   $sim->choices     what is to be done before anybody sees it, in any order: closures;  $sim->settled: there is nothing
 #   $sim->moves       what can happen next by itself, as [name, number of visit, …];  $sim->go_on($move)
@@ -18,7 +19,8 @@
 # What goes on by itself is done by nobody here, since it may do so in any order, and before or after what comes from outside:
 # Worlds.pm tries all of that. $visit may be undef where a serial number is of nothing that lives.
 #
-# In Simulator/: Tokens.pm (forks, joins, scopes), Visits.pm (what a visit does, and how it ends), Calls.pm (what comes from outside).
+# In Simulator/: Tokens.pm (forks, joins, scopes), Visits.pm (what a visit does, and how it ends), Events.pm (what it waits for, and
+# what happens to it meanwhile), Messages.pm (what is on its way to it), Calls.pm (what comes from outside).
 #
 package Simulator;
 
@@ -28,6 +30,8 @@ use warnings;
 use Graph;
 use StepMaker;
 use Simulator::Calls;
+use Simulator::Events;
+use Simulator::Messages;
 use Simulator::Tokens;
 use Simulator::Visits;
 
@@ -97,7 +101,8 @@ sub key
 		(sort map { "$names[$_->{id}]" . $place->($_) . ' ' . key_of_visit($_) } $self->visits),
 		(sort map { "to $_->{to}" . $place->($_) . ' ' . flat([ @$_{qw(late unbegun caught)} ]) } @{ $self->{on_their_way} }),
 		(map { join(' ', $_->[0], defined $_->[1] ? $names[ $_->[1] ] : '', map { flat($_) } @$_[ 2 .. $#$_ ]) } @{ $self->{ends} }),
-		map { $names[ $_->{id} ] } grep { $_->{standing} } $self->living);
+		(map { $names[ $_->{id} ] } grep { $_->{standing} } $self->living),
+		$self->key_of_events(\@names));
 }
 
 sub visits { return @{ $_[0]{visits} } }
@@ -131,7 +136,9 @@ sub shown
 
 # ---- what goes on by itself ----
 
+# what repeats is named by how often it will
 my %at = map { my ($n, $unit) = $StepMaker::SOON{$_} =~ /^([\d.]+) (\w+)$/; $_ => $n * ($unit eq 'ms' ? 1 : 1000) } keys %StepMaker::SOON;
+$at{every1} = $at{every2} = $at{every};
 
 # One clock after the other, unless they were not all set at once, or nobody has looked for a while. None waits for the answer of
 # something that takes as long.
@@ -146,7 +153,7 @@ sub clocks
 sub moves_of
 {
 	my ($visit) = @_;
-	my @moves = map { [ strike => $_ ] } clocks($visit);
+	my @moves = map { [ strike => $_ ], /every2/ ? [ strike => $_, 'late' ] : () } clocks($visit);
 	my $state = $visit->{state};
 	push @moves, ['begin'] if $state eq 'ready';
 	push @moves, ['arrive'] if $visit->{arriving};
@@ -160,8 +167,8 @@ sub moves_of
 sub moves
 {
 	my ($self) = @_;
-	my @moves;
-	return if $self->{suspended};
+	my @moves = $self->moves_of_events;
+	return @moves if $self->{suspended};
 	for my $i (0 .. $#{ $self->{visits} })
 	{
 		my $visit = $self->{visits}[$i];
@@ -173,9 +180,10 @@ sub moves
 sub go_on
 {
 	my ($self, $move) = @_;
-	my ($i, $what, $clock) = @$move;
+	my ($i, $what, @more) = @$move;
+	if (!defined $i) { $self->event_goes_on(@$move); return $self }
 	my $visit = $self->{visits}[$i];
-	if    ($what eq 'strike') { $self->strike($visit, $clock) }
+	if    ($what eq 'strike') { $self->strike($visit, @more) }
 	elsif ($what eq 'begin')  { $self->take_up($visit) }
 	elsif ($what eq 'arrive') { $self->answer($visit, @{ delete $visit->{arriving} }) }
 	elsif ($what eq 'run')    { $self->run($visit) }
@@ -196,12 +204,17 @@ sub take_up
 
 sub strike
 {
-	my ($self, $visit, $clock) = @_;
+	my ($self, $visit, $clock, $late) = @_;
 	my $what = delete $visit->{clocks}{$clock};
 	if    ($clock eq 'pause')     { $visit->{def}{http} ? $self->ask($visit, 'retrying', 'action') : ($visit->{statement} = 1) }
 	elsif ($clock eq 'beside')    { $self->enter(token($visit), handed($visit, $visit->{fault}), Graph::names($what->{next})) }
 	elsif ($clock eq 'instead')   { $self->interrupt($visit, 'CANCELLED', $what) }
-	elsif ($clock eq 'after')     { $self->success($visit) }
+	elsif ($clock =~ /every/)
+	{
+		$visit->{clocks}{every1} = $what if $clock eq 'every2' && !$late; # beats that are missed are one
+		$self->happen($visit, $what, 'beside', { kind => 'every' });
+	}
+	elsif ($clock eq 'after') { $visit->{def}{first_of} ? $self->accept_event($visit, $what, { kind => 'after' }) : $self->success($visit) }
 	elsif ($clock eq 'confirm')   { $self->conclude($visit) }
 	elsif ($clock eq 'heartbeat') { $self->interrupt($visit, 'DIED') }
 	elsif ($clock =~ /timeout|early/) { $self->interrupt($visit, 'TIMED_OUT') }

@@ -19,6 +19,7 @@ our @EXPORT_OK = qw(chance pick true false is_soon %SOON $NEVER http sql notify 
 our %SOON = (
 	pause     => '1 ms',
 	beside    => '100 ms',
+	every     => '130 ms',
 	early     => '300 ms',
 	instead   => '400 ms',
 	after     => '800 ms',

@@ -71,7 +71,7 @@ sub from
 sub some { return $_[0]{all}[ int(rand(@{ $_[0]{all} })) ] }
 sub all  { return @{ $_[0]{all} } }
 
-# $targets tells to which visits it may happen, by index; undef: to none. Events are what happens one after the other; their answers are
+# $targets tells to which visits it may happen, by index; undef: to none. The event is given the visit and the index. Events are what happens one after the other; their answers are
 # answered as one.
 sub happens
 {
@@ -86,7 +86,7 @@ sub happens
 			for my $i ($targets->($sim))
 			{
 				my $copy = $sim->copy;
-				my $answer = $event->($copy, defined $i ? $copy->{visits}[$i] : undef);
+				my $answer = $event->($copy, defined $i ? $copy->{visits}[$i] : undef, $i);
 				$copy->{answer} = defined $copy->{answer} ? "$copy->{answer} $answer" : $answer;
 				push @after, $copy;
 			}

@@ -11,6 +11,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib", "$FindBin::Bin/../partner";
 
+use EventMaker;
 use Events;
 use JSON::PP ();
 use Outside;
@@ -52,7 +53,7 @@ CREATE FUNCTION try(call text) RETURNS text LANGUAGE plpgsql AS '
 	BEGIN
 		EXECUTE format(\$\$SELECT (%s)::text\$\$, call) INTO answer;
 		RETURN coalesce(answer, \$\$\$\$);
-	EXCEPTION WHEN object_not_in_prerequisite_state THEN
+	EXCEPTION WHEN object_not_in_prerequisite_state OR cardinality_violation OR insufficient_privilege THEN
 		RETURN SQLSTATE;
 	END';
 EOF_SQL
@@ -175,6 +176,7 @@ sub make
 	for my $try (1 .. 100)
 	{
 		$case->{definition} = ProcessMaker::make($small{ $case->{seed} } ? $SMALL : ());
+		$case->{names} = EventMaker::add($case->{definition}, @$case{qw(seed name)});
 		$case->{attached} = ProcessMaker::attachment($case->{definition});
 		$case->{data} = $case->{attached} ? { id => $case->{seed}, v => int(rand(3)) } : undef;
 		return $case if eval { $case->{worlds} = Worlds->new(Simulator->new($case->{definition}, $case->{data})); 1 };
@@ -215,7 +217,7 @@ sub event
 {
 	my ($case, $again) = @_;
 	my $played = @{ $case->{events} };
-	for my $try (1 .. $again ? 1 : 10)
+	for my $try (1 .. ($again ? 1 : 10))
 	{
 		return 1 if eval { Events::play($case, $outside, $again); 1 };
 		die $@ if $@ !~ /^too much/;
@@ -250,6 +252,7 @@ sub make_calls
 	{
 		my ($answer) = (shift @answers) =~ /^= (.*)/;
 		my $expected = $case->{worlds}->answered($answer);
+		$played{"message $answer"}++ if $case->{events}[-1] =~ /send_message/;
 		differs($case, "answer    \"$answer\"", $expected) if defined $expected;
 	}
 }

@@ -13,11 +13,12 @@ sub callback
 	my ($self, $visit, $data, $code, $by_hand) = @_;
 	my $incident = $visit && !$visit->{outcome} && $visit->{state} eq 'incident';
 	return $self->too_late if !$visit || $visit->{outcome} || $visit->{has_callback};
-	return '55000' unless $incident || takes_callback($visit);
+	return '55000' unless $incident ? leads_on($visit->{def}) : takes_callback($visit);
 	return $self->too_late if $incident && ($visit->{told_to_stop} || (!$by_hand && has_been_called_back($visit)));
 
 	$visit->{clocks} = {} unless $visit->{state} eq 'cancelling';
 	$visit->{has_callback} = 1;
+	$self->by_callback($visit, $data);
 	@$visit{qw(callback error_code)} = ($data, $code);
 	$visit->{state} = 'ready' if $incident;
 	return 'true' if $self->{suspended} || $visit->{asked} || $visit->{statement};
@@ -119,7 +120,9 @@ sub skip
 	my ($self, $visit, $data) = @_;
 	my $answer = $self->mends($visit);
 	return $answer if $answer ne 'true';
+	return '55000' unless leads_on($visit->{def});
 	@$visit{qw(has_callback callback)} = (1, $data);
+	$self->by_callback($visit, $data);
 	delete $visit->{error_code};
 	$self->success($visit, 1);
 	return $answer;

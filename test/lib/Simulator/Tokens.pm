@@ -50,7 +50,7 @@ sub is_alone
 	my ($self, $token) = @_;
 	my $name = $token->{to};
 	my $def = $self->{graph}{step}{$name}{def};
-	return 0 if $def->{join} || @{ $self->{ends} } || $self->is_ending($token);
+	return 0 if $def->{join} || has_events($def) || @{ $self->{ends} } || $self->is_ending($token);
 	return 0 if 1 < grep { $_->{to} eq $name } @{ $self->{on_their_way} };
 	return 0 if $self->{graph}->renews_any($name);
 	return 1 if $self->{suspended} || $def->{async} || $def->{http} || $def->{sql} || $def->{notify};
@@ -72,7 +72,8 @@ sub choices
 		push @choices, [ 'judge', $visit->{id} ] if stands($visit) && !$self->is_awaited($visit);
 	}
 	return @choices if @choices;
-	return $self->deadlocks;
+	@choices = $self->deadlocks;
+	return @choices ? @choices : $self->conditions;
 }
 
 sub choose
@@ -83,6 +84,7 @@ sub choose
 	elsif ($what eq 'end')      { $self->end_scope(@{ splice(@{ $self->{ends} }, $i, 1) }) }
 	elsif ($what eq 'conclude') { $self->conclude_scope($self->{visits}[$i]) }
 	elsif ($what eq 'judge')    { $self->judge_join($self->{visits}[$i]) }
+	elsif ($what eq 'condition') { $self->condition_is_true($i) }
 	return $self;
 }
 
@@ -151,7 +153,8 @@ sub pass_join
 		  for grep { same_scope($_, $visit) && ($_->{to} eq $join || $self->{graph}->reaches($_->{to}, $join)) } @{ $self->{on_their_way} };
 	}
 	@$visit{qw(state passed)} = ('ready', 1);
-	$self->act($visit) unless $self->{suspended} || $visit->{def}{async};
+	$self->subscribe_waits($visit);
+	$self->act($visit) unless $self->{suspended} || is_left_to_an_executor($visit->{def});
 }
 
 sub stand
@@ -159,6 +162,7 @@ sub stand
 	my ($self, $visit) = @_;
 	$self->prepare($visit);
 	$visit->{state} = 'waiting';
+	return unless $self->open_conditions($visit);
 	$self->pass_join($visit) if defined needs($visit) && $visit->{arrived} >= needs($visit);
 }
 
@@ -193,10 +197,14 @@ sub arrive
 	return $self->finish_cancelled($visit, $visit->{unbegun}++ >= keys %{ $self->{graph}{step} }) if $cancelled;
 	$visit->{unbegun} = 0;
 	@$visit{qw(standing arrived)} = (1, 1) if $def->{join};
+	$self->subscribe($visit);
 	return if $self->{suspended};
 	return $self->stand($visit) if $def->{join};
-	$self->begin($visit) unless $def->{async};
+	$self->begin($visit) unless is_left_to_an_executor($def);
 }
+
+# Who sends a message with a number might have to wait for another one.
+sub is_left_to_an_executor { my ($def) = @_; return $def->{async} || $def->{send} && defined $def->{send}{message_id} }
 
 # ---- scopes ----
 

@@ -16,17 +16,22 @@ sub prepare
 	my ($self, $visit) = @_;
 	my $def = $visit->{def};
 	$visit->{attempt} = 0;
+	my $anew = !$visit->{subscribed} || $visit->{state} eq 'incident';
 	delete @$visit{qw(reply callback error_code has_callback cancelling handler handed fault told_to_stop moved passed ending succeeds reached_end by_hand local)};
+	delete @$visit{qw(accepted event happened opened)};
+	$visit->{state} = 'ready';
+	$self->subscribe($visit) if $anew;
 	$visit->{clocks} = {};
 	$visit->{clocks}{ $def->{timeout} eq $StepMaker::SOON{early} ? 'early' : 'timeout' } = 1 if StepMaker::is_soon($def->{timeout});
 	$visit->{clocks}{ $_->{interrupt} // 1 ? 'instead' : 'beside' } = $_ for grep { $_->{after} } @{ $def->{catch} // [] };
+	$visit->{clocks}{ 'every' . $_->{times} } = $_ for grep { StepMaker::is_soon($_->{every}) } @{ $def->{catch} // [] };
 }
 
 sub begin
 {
 	my ($self, $visit) = @_;
 	$self->prepare($visit);
-	$self->act($visit);
+	$self->act($visit) if $self->open_conditions($visit);
 }
 
 sub act
@@ -37,10 +42,11 @@ sub act
 	if    ($def->{http}) { $self->ask($visit, 'calling', 'action') }
 	elsif ($def->{sql} || $def->{notify}) { @$visit{qw(state statement)} = ('calling', 1) }
 	elsif ($def->{steps}) { $self->begin_scope($visit) }
+	elsif ($def->{send})  { $self->send_event($visit) }
 	else
 	{
 		$self->change($visit, set => sub { return ref $_[0] ? $_[0] ? 1 : 0 : $_[0] });
-		$self->wait($visit);
+		$self->open_waits($visit);
 	}
 }
 
@@ -53,7 +59,7 @@ sub change
 	for my $field (keys %$changes)
 	{
 		my $caught = $visit->{caught} // [ 0, 0 ];
-		$self->store($visit, $field, $field =~ /^caught_/ ? $caught->[0] : $field =~ /^error_/ ? $caught->[1] : $value->($changes->{$field}));
+		$self->store($visit, $field, $field =~ /^caught_/ ? $caught->[0] : $field =~ /^error_/ ? $caught->[1] : $field =~ /^event_/ ? $caught->[2] // 0 : $value->($changes->{$field}));
 	}
 }
 
@@ -65,22 +71,12 @@ sub ask
 	delete $visit->{sent};
 }
 
-sub wait
-{
-	my ($self, $visit, $status) = @_;
-	my $wait = $visit->{def}{wait};
-	return $self->success($visit) if !$wait || (ref $wait eq 'HASH' && $wait->{when} && $status != 202);
-	$visit->{state} = 'waiting';
-	if (ref $wait eq 'HASH' && $wait->{after}) { $visit->{clocks}{after} = 1 if StepMaker::is_soon($wait->{after}) }
-	elsif ($visit->{def}{heartbeat}) { $visit->{clocks}{heartbeat} = 1 }
-}
-
 sub takes_callback
 {
 	my ($visit) = @_;
-	my $wait = $visit->{def}{wait};
 	return 0 if $visit->{standing} && $visit->{state} ne 'incident';
-	return $wait && (ref $wait ne 'HASH' || $wait->{callback});
+	return 0 if $visit->{opened} && !grep { $_->{callback} } @{ $visit->{opened} };
+	return callback_of($visit->{def}) ? 1 : 0;
 }
 
 # ---- ends ----
@@ -88,6 +84,7 @@ sub takes_callback
 sub response
 {
 	my ($visit) = @_;
+	return $visit->{event} if $visit->{has_callback} && $visit->{event};
 	return ($visit->{has_callback} ? $visit->{callback} : $visit->{local} // $visit->{reply}) // {};
 }
 
@@ -112,7 +109,8 @@ sub hand_over
 {
 	my ($self, $visit, $outcome, $fault, $handler, $caught) = @_;
 	my $token = token($visit);
-	$caught //= handed($visit, $fault, response($visit));
+	$caught //= [ @{ handed($visit, $fault, response($visit)) }, ($visit->{happened} // {})->{n} // 0 ];
+	$self->save_event($visit, $handler, { n => $caught->[2], kind => kind_of($handler) }) if $handler->{save};
 	$self->finish($visit, $outcome);
 	$self->enter($token, $caught, Graph::names($handler->{next}));
 }
@@ -133,6 +131,7 @@ sub way
 {
 	my ($self, $visit) = @_;
 	my $def = $visit->{def};
+	return [ Graph::names($visit->{accepted}{next}) ] if $visit->{accepted} && $visit->{accepted}{next};
 	my $is_true = sub { return $_[0] eq '$.v == ' . ($self->field($visit, 'v') // 'null') };
 	if ($def->{choose})
 	{
@@ -140,7 +139,7 @@ sub way
 		return $branch ? [ Graph::names($branch->{next}) ] : undef;
 	}
 	my @conditions = grep { ref } Graph::listed($def->{next});
-	return [ $self->{graph}->targets($visit->{step}) ] unless @conditions;
+	return [ $self->{graph}->own_targets($visit->{step}) ] unless @conditions;
 	my @taken = map { ref $_ ? $_->{when} && $is_true->($_->{when}) ? Graph::listed($_->{next}) : () : $_ } Graph::listed($def->{next});
 	@taken = map { Graph::listed($_->{else}) } grep { exists $_->{else} } @conditions unless @taken;
 	return @taken ? \@taken : undef;
@@ -157,6 +156,7 @@ sub success
 	my $way = $self->way($visit);
 	return $self->bad($visit, 'SYSTEM_ERROR', 'choose') unless $way;
 	$self->change($visit, save => sub { $response->{n} // 0 });
+	$self->save_event($visit, $visit->{accepted}, $visit->{event}) if $visit->{accepted} && $visit->{event};
 	$self->finish($visit, 'SUCCESS');
 	my $end = $def->{end};
 	return $self->enter($token, $caught, @$way) if @$way;
@@ -190,7 +190,7 @@ sub bad
 	{
 		$visit->{state} = 'incident';
 		$visit->{clocks} = {};
-		delete @$visit{qw(asked sent arriving statement cancelling handler handed has_callback passed ending succeeds)};
+		delete @$visit{qw(asked sent arriving statement cancelling handler handed has_callback passed ending succeeds accepted event happened opened)};
 	}
 }
 
@@ -284,7 +284,7 @@ sub replied
 	$visit->{reply} = $body;
 	delete $visit->{fault};
 	$self->change($visit, save_reply => sub { $value });
-	return $visit->{has_callback} ? $self->called_back($visit) : $self->wait($visit, $value);
+	return $visit->{has_callback} ? $self->called_back($visit) : $self->open_waits($visit, $value);
 }
 
 # A statement, or NOTIFY. What it does itself to its own instance is part of it.
