@@ -27,6 +27,18 @@ static WfQuery q_deliveries = {
 		   "WHERE d.queue = 'suspended' AND i.status IS DISTINCT FROM 'suspended' ORDER BY d.instance, d.delivery",
 };
 
+/* Messages of which a delivery should be on its way, and deliveries whose message is not. */
+static WfQuery q_messages = {
+	.sql =
+		"SELECT s.instance, s.visit, 'message ' || m.message || ' is offered, but no delivery brings it' "
+		"FROM workflow_data.message m LEFT JOIN workflow_data.subscription s ON s.subscription = m.offered "
+		"WHERE m.offered IS NOT NULL AND NOT EXISTS (SELECT FROM workflow_data.delivery d WHERE d.kind = 'event' "
+		"AND d.subscription = m.offered AND d.payload ->> 'message' = m.message::text) UNION ALL "
+		"SELECT d.instance, d.visit, 'delivery ' || d.delivery || ' brings message ' || m.message || ', which is not offered to it' "
+		"FROM workflow_data.delivery d JOIN workflow_data.message m ON m.message = (d.payload ->> 'message')::bigint "
+		"WHERE d.kind = 'event' AND m.offered IS DISTINCT FROM d.subscription ORDER BY 1, 2, 3",
+};
+
 PG_FUNCTION_INFO_V1(workflow_verify);
 
 static bool
@@ -79,10 +91,11 @@ verify_instance(WfVerify *verify)
 	MemoryContextSwitchTo(old);
 }
 
+/* Report what a query finds: instances, visits and problems. */
 static void
-verify_deliveries(WfVerify *verify, Snapshot snapshot)
+verify_by(WfQuery *query, WfVerify *verify, Snapshot snapshot)
 {
-	uint64 n = wf_query_run_at(&q_deliveries, NULL, snapshot);
+	uint64 n = wf_query_run_at(query, NULL, snapshot);
 
 	for (uint64 i = 0; i < n; i++)
 	{
@@ -110,7 +123,8 @@ workflow_verify(PG_FUNCTION_ARGS)
 	reader = wf_verify_begin(snapshot);
 	while (wf_verify_next(reader, &verify))
 		verify_instance(&verify);
-	verify_deliveries(&verify, snapshot);
+	verify_by(&q_deliveries, &verify, snapshot);
+	verify_by(&q_messages, &verify, snapshot);
 	UnregisterSnapshot(snapshot);
 	wf_store_leave(&access);
 	return (Datum) 0;
