@@ -18,8 +18,9 @@
 #include "store/privilege.h"
 #include "store/query.h"
 
-#define CHUNK		256
-#define CHUNK_BYTES (4 * 1024 * 1024) /* of payloads, which the last one may exceed */
+#define CHUNK		  256
+#define MOST_TOGETHER 64				/* broadcasts in one transaction, which may have no receivers */
+#define CHUNK_BYTES	  (4 * 1024 * 1024) /* of payloads, which the last one may exceed */
 
 static WfQuery q_add = {
 	.sql =
@@ -115,8 +116,9 @@ read_first(Broadcast *first)
 	return true;
 }
 
-bool
-wf_broadcast_advance(void)
+/* Advance the first broadcast, if there is one; *reached: so many receive it now. */
+static bool
+advance_first(int *reached)
 {
 	Broadcast	first;
 	WfReach		reach = {0};
@@ -136,5 +138,18 @@ wf_broadcast_advance(void)
 	values[1] = Int64GetDatum(first.number);
 	values[2] = Int64GetDatum(first.position);
 	wf_query_run(first.position == PG_INT64_MAX ? &q_delete : &q_advance, values, NULL);
+	pfree(receivers);
+	*reached = n;
+	return true;
+}
+
+bool
+wf_broadcast_advance(void)
+{
+	int reached = 0;
+
+	for (int i = 0, n; i < MOST_TOGETHER && reached < CHUNK; i++, reached += n)
+		if (!advance_first(&n))
+			return false;
 	return true;
 }

@@ -18,6 +18,8 @@
 #define LOOKED_AT_PER_TRANSACTION 1000
 /* About so many messages are brought to a wait in one transaction. */
 #define MATCHED_PER_TRANSACTION 64
+/* So many are tried, most of which may find nobody who may have them. */
+#define TRIED_PER_TRANSACTION 200
 /* A message that somebody has locked is tried again after so long. */
 #define LOCKED_PAUSE_MS 1000
 
@@ -27,13 +29,25 @@ typedef struct Match
 	int64 subscriptions_from;
 	int64 locked; /* the first message that somebody else has locked; PG_INT64_MAX: none */
 	int	  matched;
+	int	  tried;
+	/* The wait that was not done with, and the last message that was tried for it. */
+	int64 resume;
+	int64 tried_for_it;
 } Match;
+
+/* Has this transaction done enough? */
+static bool
+is_full(const Match *match)
+{
+	return match->matched >= MATCHED_PER_TRANSACTION || match->tried >= TRIED_PER_TRANSACTION;
+}
 
 static int64
 match_one(Match *match, int64 number)
 {
 	int64 matched = wf_message_match(number);
 
+	match->tried++;
 	if (matched == WF_MATCHED_LOCKED)
 		match->locked = Min(match->locked, number);
 	else if (matched != WF_MATCHED_NONE)
@@ -66,7 +80,7 @@ match_messages(Match *match)
 
 	for (int i = 0; i < n; i++)
 	{
-		if (match->matched >= MATCHED_PER_TRANSACTION)
+		if (is_full(match))
 			return numbers[i];
 		match_in_order(match, numbers[i]);
 	}
@@ -85,16 +99,22 @@ static bool
 match_subscription(Match *match, int64 subscription)
 {
 	int64 numbers[MATCHED_PER_TRANSACTION];
-	int64 after = 0;
+	int64 after = subscription == match->resume ? match->tried_for_it : 0;
 	int	  n;
 
+	if (!wf_receiver_is_open(subscription))
+		return true;
 	do
 	{
 		n = wf_kept_for(subscription, after, lengthof(numbers), numbers);
 		for (int i = 0; i < n; i++)
 		{
-			if (match->matched >= MATCHED_PER_TRANSACTION)
+			if (is_full(match))
+			{
+				match->resume = subscription;
+				match->tried_for_it = after;
 				return false;
+			}
 			if (is_satisfied(subscription, match_one(match, numbers[i])))
 				return true;
 			after = numbers[i];
@@ -117,8 +137,12 @@ match_subscriptions(Match *match)
 		return PG_INT64_MAX;
 	n = wf_kept_waiting(&next, LOOKED_AT_PER_TRANSACTION, subscriptions);
 	for (int i = 0; i < n; i++)
+	{
 		if (!match_subscription(match, subscriptions[i]))
 			return subscriptions[i];
+		if (match->resume == subscriptions[i])
+			match->resume = 0;
+	}
 	/* there are more waits to be looked at than messages: look from the side of those */
 	if (next != PG_INT64_MAX && kept < LOOKED_AT_PER_TRANSACTION)
 	{
@@ -135,7 +159,7 @@ match_some(WfDispatcher *dispatcher, void *arg)
 
 	if (match->messages_from != PG_INT64_MAX)
 		match->messages_from = match_messages(match);
-	if (match->subscriptions_from != PG_INT64_MAX && match->matched < MATCHED_PER_TRANSACTION)
+	if (match->subscriptions_from != PG_INT64_MAX && !is_full(match))
 		match->subscriptions_from = match_subscriptions(match);
 }
 
@@ -143,7 +167,9 @@ void
 wf_messages_match(WfDispatcher *dispatcher)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	Match		match = {.locked = PG_INT64_MAX};
+	Match		match = {.locked = PG_INT64_MAX,
+						 .resume = dispatcher->resume_subscription,
+						 .tried_for_it = dispatcher->resume_after};
 
 	if (dispatcher->locked_messages_at <= now)
 	{
@@ -157,6 +183,8 @@ wf_messages_match(WfDispatcher *dispatcher)
 		return;
 	dispatcher->messages_from = match.messages_from;
 	dispatcher->subscriptions_from = match.subscriptions_from;
+	dispatcher->resume_subscription = match.resume;
+	dispatcher->resume_after = match.tried_for_it;
 	if (match.locked == PG_INT64_MAX)
 		return;
 	dispatcher->locked_message = Min(dispatcher->locked_message, match.locked);
