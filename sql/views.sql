@@ -9,8 +9,8 @@ GRANT USAGE ON SCHEMA workflow TO views_viewer;
 SELECT workflow.define('views: seen', '{"steps": [{"step": "one", "wait": true}]}');
 SELECT workflow.define('views: unseen', '{"steps": [{"step": "one", "wait": true}]}');
 SELECT workflow.grant_process('views: seen', 'views_viewer', 'view');
-SELECT count(workflow.start('views: seen', '{}', 'V-' || n)) FROM generate_series(1, 1000) n;
-SELECT count(workflow.start('views: unseen', '{}', 'V-' || n)) FROM generate_series(1, 1000) n;
+SELECT count(workflow.start('views: seen', '{}', 'V-' || n)) FROM generate_series(1, 4000) n;
+SELECT count(workflow.start('views: unseen', '{}', 'V-' || n)) FROM generate_series(1, 4000) n;
 SELECT count(workflow.complete(serial_number)) FROM workflow.waiting WHERE process LIKE 'views: %' AND instance % 2 = 0;
 SELECT count(workflow.complete(serial_number)) FROM workflow.history WHERE process LIKE 'views: %';
 -- partitions are made by a worker
