@@ -20,12 +20,12 @@ my $late = 5; # on a busy machine
 
 sub suspend { is($scene->sql("SELECT workflow.suspend($_[0])"), 't', "$_[1]: suspended") }
 
-# The time of it.
+# The time just before: nothing that is counted from then on can come too early, however busy the machine is.
 sub resume
 {
 	my ($instance, $name) = @_;
-	my $time = $scene->sql("SELECT extract(epoch FROM clock_timestamp()) FROM workflow.resume($instance) r WHERE r");
-	ok($time, "$name: resumed");
+	my $time = $scene->sql('SELECT extract(epoch FROM clock_timestamp())');
+	is($scene->sql("SELECT workflow.resume($instance)"), 't', "$name: resumed");
 	return $time;
 }
 
