@@ -476,16 +476,7 @@ apply_entries(Work *work, WfBatch *batch, Entry *entries, int n)
 static bool
 is_of_an_entry(int sqlerrcode)
 {
-	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
-	{
-		case MAKE_SQLSTATE('4', '0', '0', '0', '0'): /* transaction rollback */
-		case MAKE_SQLSTATE('5', '3', '0', '0', '0'): /* insufficient resources */
-		case MAKE_SQLSTATE('5', '7', '0', '0', '0'): /* operator intervention */
-		case MAKE_SQLSTATE('5', '8', '0', '0', '0'): /* system error */
-			return false;
-		default:
-			return true;
-	}
+	return ERRCODE_TO_CATEGORY(sqlerrcode) != ERRCODE_TRANSACTION_ROLLBACK && !wf_error_is_of_server(sqlerrcode);
 }
 
 typedef struct Try

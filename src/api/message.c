@@ -170,21 +170,6 @@ move_receiver(const WfMessage *message, const WfReceiver *receiver)
 	return sent;
 }
 
-/* What is wrong with the session, or with the server, is no matter of the receiver's. */
-static bool
-is_of_receiver(int sqlerrcode)
-{
-	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
-	{
-		case MAKE_SQLSTATE('5', '3', '0', '0', '0'): /* insufficient resources */
-		case MAKE_SQLSTATE('5', '7', '0', '0', '0'): /* operator intervention */
-		case MAKE_SQLSTATE('5', '8', '0', '0', '0'): /* system error */
-			return false;
-		default:
-			return true;
-	}
-}
-
 /*
  * Many subtransactions of one transaction make snapshots slow, for the whole server: after some, messages
  * become deliveries.
@@ -234,7 +219,7 @@ bring(const WfMessage *message, const WfReceiver *receiver)
 	error = wf_subtransaction_run(run_bringing, &bringing);
 	if (error == NULL)
 		return bringing.sent;
-	if (!is_of_receiver(error->sqlerrcode))
+	if (wf_error_is_of_server(error->sqlerrcode))
 		ReThrowError(error);
 	return WF_SENT_QUEUED;
 }

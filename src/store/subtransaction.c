@@ -38,3 +38,17 @@ wf_subtransaction_run(bool (*work)(void *arg), void *arg)
 	CurrentResourceOwner = owner;
 	return error;
 }
+
+bool
+wf_error_is_of_server(int sqlerrcode)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
+	{
+		case MAKE_SQLSTATE('5', '3', '0', '0', '0'): /* insufficient resources */
+		case MAKE_SQLSTATE('5', '7', '0', '0', '0'): /* operator intervention */
+		case MAKE_SQLSTATE('5', '8', '0', '0', '0'): /* system error */
+			return true;
+		default:
+			return false;
+	}
+}

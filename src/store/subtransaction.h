@@ -15,4 +15,7 @@
  */
 extern ErrorData *wf_subtransaction_run(bool (*work)(void *arg), void *arg);
 
+/* Is the error one of the session or the server (resources, a cancel, a shutdown), whatever the work is? */
+extern bool wf_error_is_of_server(int sqlerrcode);
+
 #endif
