@@ -2,12 +2,6 @@
 
 CREATE FUNCTION pg_temp.done(instance bigint, step text, data jsonb DEFAULT NULL) RETURNS boolean LANGUAGE sql AS
     'SELECT workflow.complete(serial_number, data) FROM workflow.waiting w WHERE w.instance = $1 AND w.step = $2 LIMIT 1';
-CREATE FUNCTION pg_temp.at(instance bigint) RETURNS text LANGUAGE sql AS $$
-    SELECT string_agg(step || ' ' || coalesce(waits_for, state), ', ' ORDER BY step) FROM workflow.visits v WHERE v.instance = $1 $$;
-CREATE FUNCTION pg_temp.ended(instance bigint) RETURNS text LANGUAGE sql AS
-    'SELECT status || '' '' || data FROM workflow.instances i WHERE i.instance = $1';
-CREATE FUNCTION pg_temp.went(instance bigint) RETURNS text LANGUAGE sql AS $$
-    SELECT string_agg(step || ' ' || outcome, ', ' ORDER BY step, outcome) FROM workflow.history h WHERE h.instance = $1 $$;
 -- which conditions are waited for; nobody else may look there
 CREATE FUNCTION pg_temp.open(instance bigint) RETURNS text LANGUAGE sql AS $$
     SELECT string_agg(format('%s %s%s', step, entry, CASE WHEN met THEN ' met' END), ', ' ORDER BY subscription)
@@ -17,12 +11,12 @@ CREATE FUNCTION pg_temp.open(instance bigint) RETURNS text LANGUAGE sql AS $$
 SELECT workflow.define('conditions: wait', '{"data": {"x": 0}, "steps": [
   {"step": "a", "wait": {"condition": "$.x > 5"}, "save": {"kind": "${$event.kind}", "data": "${$event.data}", "same": "${$result.event.at == $event.at}", "response": "${$result.response}"}}]}');
 SELECT workflow.start('conditions: wait') AS i \gset
-SELECT pg_temp.at(:i), pg_temp.open(:i);
+SELECT test.at(:i), pg_temp.open(:i);
 SELECT waits_for, until, heartbeat_deadline FROM workflow.waiting WHERE instance = :i;
-SELECT workflow.set_data(:i, '{"x": 5}'), pg_temp.at(:i);
-SELECT workflow.set_data(:i, '{"x": 6}'), pg_temp.ended(:i), pg_temp.open(:i);
+SELECT workflow.set_data(:i, '{"x": 5}'), test.at(:i);
+SELECT workflow.set_data(:i, '{"x": 6}'), test.ended(:i), pg_temp.open(:i);
 -- and at once, if they do already
-SELECT pg_temp.ended(workflow.start('conditions: wait', '{"x": 7}'));
+SELECT test.ended(workflow.start('conditions: wait', '{"x": 7}'));
 -- a callback is none of its business
 SELECT test.try(format('SELECT workflow.complete(%L)', test.sn(workflow.start('conditions: wait'))));
 
@@ -34,8 +28,8 @@ SELECT workflow.define('conditions: rest', '{"data": {"x": 0}, "steps": [
   {"step": "c", "set": {"x": "${$.x + 1}"}, "next": "b"},
   {"step": "end", "end": "scope"}]}');
 SELECT workflow.start('conditions: rest') AS i \gset
-SELECT pg_temp.done(:i, 'b', '{"x": 1}'), pg_temp.at(:i);
-SELECT pg_temp.done(:i, 'b', '{"x": 0}'), pg_temp.at(:i), pg_temp.ended(:i);
+SELECT pg_temp.done(:i, 'b', '{"x": 1}'), test.at(:i);
+SELECT pg_temp.done(:i, 'b', '{"x": 0}'), test.at(:i), test.ended(:i);
 
 -- those that come to hold together happen in the order in which they were opened, each on what the one before has left
 SELECT workflow.define('conditions: order', '{"data": {"x": 0, "seen": ""}, "steps": [
@@ -44,8 +38,8 @@ SELECT workflow.define('conditions: order', '{"data": {"x": 0, "seen": ""}, "ste
   {"step": "two", "wait": {"condition": "$.x == 1"}, "save": {"seen": "${$.seen}2", "x": 2}, "end": true},
   {"step": "three", "wait": {"condition": "$.x == 1"}, "save": {"seen": "${$.seen}3"}, "end": true}]}');
 SELECT workflow.start('conditions: order') AS i \gset
-SELECT workflow.set_data(:i, '{"x": 1}'), pg_temp.ended(:i), pg_temp.at(:i);
-SELECT workflow.set_data(:i, '{"x": 1}'), pg_temp.ended(:i), pg_temp.at(:i);
+SELECT workflow.set_data(:i, '{"x": 1}'), test.ended(:i), test.at(:i);
+SELECT workflow.set_data(:i, '{"x": 1}'), test.ended(:i), test.at(:i);
 
 -- a handler begins when its condition comes to hold, and again after it has not
 SELECT workflow.define('conditions: beside', '{"data": {"x": 0, "n": 0}, "steps": [
@@ -57,29 +51,29 @@ SELECT workflow.define('conditions: beside', '{"data": {"x": 0, "n": 0}, "steps"
   {"step": "instead", "set": {"instead": "${$caught.event.kind} ${$caught.error.message}"}}]}');
 SELECT workflow.start('conditions: beside') AS i \gset
 SELECT pg_temp.open(:i);
-SELECT workflow.set_data(:i, '{"x": 6}'), pg_temp.ended(:i), pg_temp.open(:i);
-SELECT workflow.set_data(:i, '{"x": 7}'), pg_temp.ended(:i);
+SELECT workflow.set_data(:i, '{"x": 6}'), test.ended(:i), pg_temp.open(:i);
+SELECT workflow.set_data(:i, '{"x": 7}'), test.ended(:i);
 SELECT workflow.set_data(:i, '{"x": 1}'), pg_temp.open(:i);
-SELECT workflow.set_data(:i, '{"x": 8}'), pg_temp.ended(:i), pg_temp.open(:i);
-SELECT workflow.set_data(:i, '{"x": 101}'), pg_temp.ended(:i), pg_temp.went(:i), pg_temp.open(:i);
+SELECT workflow.set_data(:i, '{"x": 8}'), test.ended(:i), pg_temp.open(:i);
+SELECT workflow.set_data(:i, '{"x": 101}'), test.ended(:i), test.went(:i), pg_temp.open(:i);
 -- one that holds when the step begins begins at once; if it interrupts, the action is not begun
 SELECT workflow.start('conditions: beside', '{"x": 6}') AS i \gset
-SELECT pg_temp.ended(:i), pg_temp.open(:i), pg_temp.at(:i);
+SELECT test.ended(:i), pg_temp.open(:i), test.at(:i);
 SELECT workflow.define('conditions: begun', '{"steps": [
   {"step": "a", "sql": "SELECT 1 / 0", "catch": [{"condition": "$.stop == true", "next": "stopped"}, {"on": "22012", "next": "begun"}]},
   {"step": "begun", "set": {"begun": true}, "end": true}, {"step": "stopped", "end": true}]}');
 SELECT workflow.start('conditions: begun', '{"stop": true}') AS i \gset
-SELECT pg_temp.ended(:i), pg_temp.went(:i);
+SELECT test.ended(:i), test.went(:i);
 SELECT workflow.start('conditions: begun', '{"stop": false}') AS i \gset
 CALL test.until(format('SELECT status <> ''active'' FROM workflow.instances WHERE instance = %s', :i));
-SELECT pg_temp.ended(:i);
+SELECT test.ended(:i);
 
 -- of the whole process
 SELECT workflow.define('conditions: process', '{"catch": [{"condition": "$.stop == true", "next": "stopped"}], "steps": [
   {"step": "a", "wait": true}, {"step": "stopped", "set": {"stopped": "${$caught.event.kind}"}}]}');
 SELECT workflow.start('conditions: process') AS i \gset
-SELECT workflow.set_data(:i, '{"stop": true}'), pg_temp.ended(:i), pg_temp.went(:i);
-SELECT pg_temp.ended(workflow.start('conditions: process', '{"stop": true}'));
+SELECT workflow.set_data(:i, '{"stop": true}'), test.ended(:i), test.went(:i);
+SELECT test.ended(workflow.start('conditions: process', '{"stop": true}'));
 
 -- fields of a sub-process are data to what is in it
 SELECT workflow.define('conditions: local', '{"data": {"x": 0}, "steps": [
@@ -89,8 +83,8 @@ SELECT workflow.define('conditions: local', '{"data": {"x": 0}, "steps": [
     {"step": "b", "wait": true, "save": {"x": 1}, "next": "end"},
     {"step": "end", "join": "all"}]}]}');
 SELECT workflow.start('conditions: local') AS i \gset
-SELECT workflow.set_data(:i, '{"x": 1}'), pg_temp.at(:i);
-SELECT pg_temp.done(:i, 'b'), pg_temp.ended(:i);
+SELECT workflow.set_data(:i, '{"x": 1}'), test.at(:i);
+SELECT pg_temp.done(:i, 'b'), test.ended(:i);
 
 -- one that cannot be judged fails its own visit, never the move; mended, it is judged anew
 SELECT workflow.define('conditions: fault', '{"data": {"x": 0}, "steps": [
@@ -98,23 +92,23 @@ SELECT workflow.define('conditions: fault', '{"data": {"x": 0}, "steps": [
   {"step": "a", "wait": {"condition": "exists($.y)"}, "end": true},
   {"step": "b", "wait": {"condition": "$.x > 5"}, "end": true}]}');
 SELECT workflow.start('conditions: fault') AS i \gset
-SELECT workflow.set_data(:i, '{"x": "text"}'), pg_temp.at(:i), pg_temp.open(:i);
+SELECT workflow.set_data(:i, '{"x": "text"}'), test.at(:i), pg_temp.open(:i);
 SELECT step, error ->> 'code' AS code FROM workflow.incidents WHERE instance = :i;
-SELECT workflow.set_data(:i, '{"x": 1}'), workflow.retry(test.stands(:i)), pg_temp.at(:i), pg_temp.open(:i);
-SELECT workflow.set_data(:i, '{"x": 6, "y": 1}'), pg_temp.went(:i), pg_temp.ended(:i);
+SELECT workflow.set_data(:i, '{"x": 1}'), workflow.retry(test.stands(:i)), test.at(:i), pg_temp.open(:i);
+SELECT workflow.set_data(:i, '{"x": 6, "y": 1}'), test.went(:i), test.ended(:i);
 -- those of handlers, too: the visit is what fails
 SELECT workflow.define('conditions: handler fault', '{"data": {"x": 0}, "steps": [
   {"step": "a", "wait": true, "catch": [{"condition": "$.x > 5", "next": "b"}, {"on": "predicate", "next": "c"}]},
   {"step": "b", "end": true}, {"step": "c", "set": {"c": "${$caught.error.code}"}}]}');
 SELECT workflow.start('conditions: handler fault') AS i \gset
-SELECT workflow.set_data(:i, '{"x": "text"}'), pg_temp.ended(:i);
+SELECT workflow.set_data(:i, '{"x": "text"}'), test.ended(:i);
 
 -- nothing is judged in an instance that is suspended, until it is resumed
 SELECT workflow.start('conditions: wait') AS i \gset
-SELECT workflow.suspend(:i), workflow.set_data(:i, '{"x": 6}'), pg_temp.at(:i);
-SELECT workflow.resume(:i), pg_temp.ended(:i);
+SELECT workflow.suspend(:i), workflow.set_data(:i, '{"x": 6}'), test.at(:i);
+SELECT workflow.resume(:i), test.ended(:i);
 SELECT workflow.start('conditions: wait') AS i \gset
-SELECT workflow.suspend(:i), workflow.set_data(:i, '{"x": 6}'), workflow.set_data(:i, '{"x": 0}'), workflow.resume(:i), pg_temp.at(:i);
+SELECT workflow.suspend(:i), workflow.set_data(:i, '{"x": 6}'), workflow.set_data(:i, '{"x": 0}'), workflow.resume(:i), test.at(:i);
 
 -- what was waited for goes with the visit
 SELECT workflow.cancel_visit(test.sn(:i)), pg_temp.open(:i);

@@ -1,11 +1,5 @@
 -- Escalations: which scope around catches them, and what becomes of the step that throws one.
 
-CREATE FUNCTION pg_temp.at(instance bigint) RETURNS text LANGUAGE sql AS $$
-    SELECT string_agg(step || ' ' || coalesce(waits_for, state), ', ' ORDER BY step) FROM workflow.visits v WHERE v.instance = $1 $$;
-CREATE FUNCTION pg_temp.ended(instance bigint) RETURNS text LANGUAGE sql AS
-    'SELECT status || '' '' || data FROM workflow.instances i WHERE i.instance = $1';
-CREATE FUNCTION pg_temp.went(instance bigint) RETURNS text LANGUAGE sql AS $$
-    SELECT string_agg(step || ' ' || outcome, ', ' ORDER BY step, outcome) FROM workflow.history h WHERE h.instance = $1 $$;
 CREATE FUNCTION pg_temp.done(instance bigint, step text) RETURNS boolean LANGUAGE sql AS
     'SELECT workflow.complete(serial_number) FROM workflow.waiting w WHERE w.instance = $1 AND w.step = $2 LIMIT 1';
 
@@ -22,13 +16,13 @@ SELECT workflow.define('escalations', '{"steps": [
   {"step": "tell", "set": {"tell": "${$caught.step} ${$caught.event.name}", "data": "${$caught.event.data}"}, "end": true},
   {"step": "stop", "set": {"stop": "${$caught.step} ${$caught.event.name}"}, "end": true}]}');
 SELECT workflow.start('escalations', '{"code": "late", "n": 5}') AS i \gset
-SELECT pg_temp.at(:i), pg_temp.ended(:i);
-SELECT pg_temp.done(:i, 'late'), pg_temp.ended(:i), pg_temp.went(:i);
+SELECT test.at(:i), test.ended(:i);
+SELECT pg_temp.done(:i, 'late'), test.ended(:i), test.went(:i);
 SELECT workflow.start('escalations', '{"code": "odd"}') AS i \gset
-SELECT pg_temp.ended(:i), pg_temp.went(:i);
+SELECT test.ended(:i), test.went(:i);
 -- one that interrupts ends what is inside, the step that has thrown it included
 SELECT workflow.start('escalations', '{"code": "other"}') AS i \gset
-SELECT pg_temp.ended(:i), pg_temp.went(:i);
+SELECT test.ended(:i), test.went(:i);
 
 -- the process as a whole catches, too; uncaught, nothing happens, and the answer says so
 SELECT workflow.define('escalations: process', '{"catch": [{"escalation": "stop", "next": "stopped"}], "steps": [
@@ -38,11 +32,11 @@ SELECT workflow.define('escalations: process', '{"catch": [{"escalation": "stop"
   {"step": "d", "set": {"d": true}},
   {"step": "stopped", "set": {"stopped": "${$caught.event.data}"}}]}');
 SELECT workflow.start('escalations: process') AS i \gset
-SELECT pg_temp.at(:i), pg_temp.ended(:i);
+SELECT test.at(:i), test.ended(:i);
 SELECT regexp_replace(t, '^ *(\S+|now|\+ .*?)  .*SUCCESS after \S+ \S+; ', '') AS story FROM workflow.timeline(:i) t WHERE t LIKE '%missed%';
-SELECT pg_temp.done(:i, 'b'), pg_temp.ended(:i), pg_temp.went(:i);
+SELECT pg_temp.done(:i, 'b'), test.ended(:i), test.went(:i);
 SELECT workflow.define('escalations: none', '{"steps": [{"step": "a", "send": {"escalation": "x"}, "choose": [{"when": "$reply == \"missed\"", "next": "b"}, {"next": "c"}]}, {"step": "b", "set": {"b": true}, "end": true}, {"step": "c"}]}');
-SELECT pg_temp.ended(workflow.start('escalations: none'));
+SELECT test.ended(workflow.start('escalations: none'));
 
 -- a step that goes on while what is around it ends finds nobody there, but further out
 SELECT workflow.define('escalations: ending', '{"steps": [
@@ -56,8 +50,8 @@ SELECT workflow.define('escalations: ending', '{"steps": [
   {"step": "end", "end": true},
   {"step": "heard", "set": {"heard": true}, "end": true}]}');
 SELECT workflow.start('escalations: ending') AS i \gset
-SELECT pg_temp.done(:i, 'b'), pg_temp.ended(:i), pg_temp.went(:i);
+SELECT pg_temp.done(:i, 'b'), test.ended(:i), test.went(:i);
 
 -- its data cannot be made: the step fails, and nobody is told
 SELECT workflow.define('escalations: fault', '{"catch": [{"escalation": "*", "next": "b"}], "steps": [{"step": "a", "send": {"escalation": "x", "data": "${$.missing}"}, "catch": [{"on": "template", "next": "c"}]}, {"step": "end", "end": true}, {"step": "c", "set": {"c": true}, "end": true}, {"step": "b", "set": {"b": true}, "end": true}]}');
-SELECT pg_temp.ended(workflow.start('escalations: fault'));
+SELECT test.ended(workflow.start('escalations: fault'));

@@ -1,11 +1,5 @@
 -- Handlers by callbacks, and those that repeat; what they and their steps see of the event.
 
-CREATE FUNCTION pg_temp.at(instance bigint) RETURNS text LANGUAGE sql AS $$
-    SELECT string_agg(step || ' ' || coalesce(waits_for, state), ', ' ORDER BY step) FROM workflow.visits v WHERE v.instance = $1 $$;
-CREATE FUNCTION pg_temp.ended(instance bigint) RETURNS text LANGUAGE sql AS
-    'SELECT status || '' '' || data FROM workflow.instances i WHERE i.instance = $1';
-CREATE FUNCTION pg_temp.went(instance bigint) RETURNS text LANGUAGE sql AS $$
-    SELECT string_agg(step || ' ' || outcome, ', ' ORDER BY step, outcome) FROM workflow.history h WHERE h.instance = $1 $$;
 
 -- a callback begins a handler, as often as it comes
 SELECT workflow.define('handlers_events: beside', '{"steps": [
@@ -13,14 +7,14 @@ SELECT workflow.define('handlers_events: beside', '{"steps": [
   {"step": "end", "end": true},
   {"step": "b", "set": {"n": "${$.n + 1 ?? 1}", "kind": "${$caught.event.kind}", "step": "${$caught.step}"}, "end": true}]}');
 SELECT workflow.start('handlers_events: beside') AS i \gset
-SELECT workflow.complete(test.sn(:i), '1'), workflow.complete(test.sn(:i), '{"x": 2}'), pg_temp.ended(:i), pg_temp.at(:i);
+SELECT workflow.complete(test.sn(:i), '1'), workflow.complete(test.sn(:i), '{"x": 2}'), test.ended(:i), test.at(:i);
 -- what has failed is no event for it
-SELECT test.try(format('SELECT workflow.fail(%L, %L)', test.sn(:i), 'NO')), pg_temp.at(:i);
+SELECT test.try(format('SELECT workflow.fail(%L, %L)', test.sn(:i), 'NO')), test.at(:i);
 -- while the instance is suspended it is kept, all of them, in their order
-SELECT workflow.suspend(:i), workflow.complete(test.sn(:i), '3'), workflow.complete(test.sn(:i), '4'), pg_temp.ended(:i);
+SELECT workflow.suspend(:i), workflow.complete(test.sn(:i), '3'), workflow.complete(test.sn(:i), '4'), test.ended(:i);
 SELECT workflow.resume(:i);
 CALL test.until(format('SELECT data ->> ''n'' = ''4'' FROM workflow.instances WHERE instance = %s', :i));
-SELECT pg_temp.ended(:i), pg_temp.at(:i);
+SELECT test.ended(:i), test.at(:i);
 -- one that interrupts takes one callback
 SELECT workflow.define('handlers_events: instead', '{"steps": [
   {"step": "s", "catch": [{"callback": true, "save": {"was": "${$result.status}", "data": "${$event.data}"}, "next": "b"}], "steps": [{"step": "a", "wait": {"after": "1 day"}}]},
@@ -29,16 +23,16 @@ SELECT workflow.define('handlers_events: instead', '{"steps": [
 SELECT workflow.start('handlers_events: instead') AS i \gset
 SELECT serial_number AS sn FROM workflow.visits WHERE instance = :i AND step = 's' \gset
 SELECT test.try(format('SELECT workflow.complete(%L)', serial_number)) FROM workflow.visits WHERE instance = :i AND step = 'a';
-SELECT workflow.complete(:'sn', '7'), pg_temp.ended(:i), pg_temp.went(:i);
+SELECT workflow.complete(:'sn', '7'), test.ended(:i), test.went(:i);
 SELECT workflow.complete(:'sn', '8');
 SELECT regexp_replace(t, '.*after \S+ \S+ ', '') AS story FROM workflow.timeline(:i) t WHERE t LIKE '%INTERRUPTED%' OR t LIKE '%interrupted%';
 -- kept while suspended, it interrupts when the instance is resumed
 SELECT workflow.start('handlers_events: instead') AS i \gset
 SELECT serial_number AS sn FROM workflow.visits WHERE instance = :i AND step = 's' \gset
-SELECT workflow.suspend(:i), workflow.complete(:'sn', '7'), pg_temp.at(:i);
+SELECT workflow.suspend(:i), workflow.complete(:'sn', '7'), test.at(:i);
 SELECT workflow.resume(:i);
 CALL test.until(format('SELECT status <> ''active'' FROM workflow.instances WHERE instance = %s', :i));
-SELECT pg_temp.ended(:i);
+SELECT test.ended(:i);
 
 -- a handler that repeats, so many times, beside the visit
 SELECT workflow.define('handlers_events: every', '{"data": {"n": 0, "every": "30 ms"}, "steps": [
@@ -48,7 +42,7 @@ SELECT workflow.define('handlers_events: every', '{"data": {"n": 0, "every": "30
 SELECT workflow.start('handlers_events: every') AS i \gset
 CALL test.until(format('SELECT next_timer IS NULL FROM workflow_data.visit WHERE instance = %s', :i));
 SELECT (data ->> 'n')::int BETWEEN 1 AND 3 AS n, data ->> 'kind' AS kind, data ->> 'caught' AS caught FROM workflow.instances WHERE instance = :i;
-SELECT workflow.complete(test.sn(:i)), pg_temp.at(:i);
+SELECT workflow.complete(test.sn(:i)), test.at(:i);
 -- beats that were missed are one
 SELECT workflow.start('handlers_events: every', '{"every": "100 ms"}') AS i \gset
 SELECT workflow.suspend(:i), pg_sleep(0.25);
@@ -64,7 +58,7 @@ SELECT step, error ->> 'code' AS code, error ->> 'message' AS message FROM workf
 SELECT workflow.set_data(:i, '{"every": "1 ms"}'), workflow.retry(test.stands(:i));
 SELECT step, error ->> 'code' AS code, error ->> 'message' AS message FROM workflow.incidents WHERE instance = :i;
 SELECT workflow.set_data(:i, '{"every": "1 month"}'), workflow.retry(test.stands(:i));
-SELECT pg_temp.at(:i), clock_times[2] - now() > interval '27 days' AS next, clock_times[3] - clock_times[2] BETWEEN interval '58 days' AND interval '63 days' AS last
+SELECT test.at(:i), clock_times[2] - now() > interval '27 days' AS next, clock_times[3] - clock_times[2] BETWEEN interval '58 days' AND interval '63 days' AS last
 FROM workflow_data.visit WHERE instance = :i;
 -- an interval that goes back and forth never comes to now
 SELECT workflow.define('handlers_events: astray', '{"data": {"every": "1 day"}, "steps": [
@@ -105,7 +99,7 @@ SELECT test.stands(:i) AS sn \gset
 SET ROLE regress_progress;
 SELECT workflow.complete(:'sn');
 RESET ROLE;
-SELECT workflow.complete(:'sn'), pg_temp.ended(:i);
+SELECT workflow.complete(:'sn'), test.ended(:i);
 SELECT workflow.revoke_process('handlers_events: progress', 'regress_progress', 'complete');
 DROP OWNED BY regress_progress;
 DROP ROLE regress_progress;
@@ -116,14 +110,14 @@ SELECT serial_number AS sn FROM workflow.visits WHERE instance = :i AND step = '
 SELECT workflow.suspend(:i), workflow.complete(:'sn', '7') AS first, workflow.complete(:'sn', '8') AS second;
 SELECT workflow.resume(:i);
 CALL test.until(format('SELECT status = ''completed'' FROM workflow.instances WHERE instance = %s', :i));
-SELECT pg_temp.ended(:i);
+SELECT test.ended(:i);
 SELECT workflow.start('handlers_events: beside') AS i \gset
 SELECT workflow.suspend(:i), workflow.complete(test.sn(:i), '1'), workflow.complete(test.sn(:i), '2');
 BEGIN;
 SELECT workflow.resume(:i), workflow.complete(test.sn(:i), '3');
 COMMIT;
 CALL test.until(format('SELECT data ->> ''n'' = ''3'' FROM workflow.instances WHERE instance = %s', :i));
-SELECT pg_temp.ended(:i);
+SELECT test.ended(:i);
 
 -- one escalation of two interrupts the sub-process that catches them; the other is told so
 SELECT workflow.define('handlers_events: two', '{"steps": [
@@ -132,5 +126,5 @@ SELECT workflow.define('handlers_events: two', '{"steps": [
     {"step": "b", "send": {"escalation": "x", "data": 2}, "save": {"rb": "${$reply}"}, "end": true}]},
   {"step": "h", "wait": true}]}');
 SELECT workflow.start('handlers_events: two') AS i \gset
-SELECT pg_temp.ended(:i), pg_temp.at(:i);
+SELECT test.ended(:i), test.at(:i);
 SELECT count(workflow.cancel(instance)) > 0 AS cancelled FROM workflow.instances WHERE process LIKE 'handlers_events: %' AND ended_at IS NULL;

@@ -2,10 +2,6 @@
 
 CREATE FUNCTION pg_temp.done(instance bigint, step text, data jsonb DEFAULT NULL) RETURNS boolean LANGUAGE sql AS
     'SELECT workflow.complete(serial_number, data) FROM workflow.waiting w WHERE w.instance = $1 AND w.step = $2 LIMIT 1';
-CREATE FUNCTION pg_temp.at(instance bigint) RETURNS text LANGUAGE sql AS $$
-    SELECT string_agg(step || ' ' || coalesce(waits_for, state), ', ' ORDER BY step) FROM workflow.visits v WHERE v.instance = $1 $$;
-CREATE FUNCTION pg_temp.ended(instance bigint) RETURNS text LANGUAGE sql AS
-    'SELECT status || '' '' || data FROM workflow.instances i WHERE i.instance = $1';
 CREATE PROCEDURE pg_temp.over(instance bigint) LANGUAGE plpgsql AS $$
 BEGIN
     CALL test.until(format('SELECT status NOT IN (''active'', ''suspended'') FROM workflow.instances WHERE instance = %s', $1));
@@ -19,11 +15,11 @@ SELECT workflow.define('send: sender', '{"steps": [
 -- one waits: it goes out with the transaction
 SELECT workflow.start('send: receiver', '{"id": 17}') AS r \gset
 SELECT workflow.start('send: sender', '{"id": "17", "n": 1}') AS s \gset
-SELECT pg_temp.ended(:s);
+SELECT test.ended(:s);
 CALL pg_temp.over(:r);
-SELECT pg_temp.ended(:r);
+SELECT test.ended(:r);
 -- nobody does
-SELECT pg_temp.ended(workflow.start('send: sender', '{"id": 18, "n": 1}'));
+SELECT test.ended(workflow.start('send: sender', '{"id": 18, "n": 1}'));
 -- several do: the step fails, and none gets it
 SELECT count(workflow.start('send: receiver', '{"id": 19}')) FROM generate_series(1, 2);
 SELECT workflow.start('send: sender', '{"id": 19, "n": 1}') AS s \gset
@@ -35,7 +31,7 @@ SELECT workflow.define('send: all', '{"steps": [
   {"step": "all", "send": {"message": "send", "key": 20, "to_all": true}, "save": {"reply": "${$reply}"}}]}');
 SELECT workflow.start('send: receiver', '{"id": 20}') AS r1 \gset
 SELECT workflow.start('send: receiver', '{"id": 20}') AS r2 \gset
-SELECT pg_temp.ended(workflow.start('send: all'));
+SELECT test.ended(workflow.start('send: all'));
 CALL pg_temp.over(:r1);
 CALL pg_temp.over(:r2);
 -- to one instance alone; what is no number of one is a fault
@@ -45,17 +41,17 @@ SELECT workflow.define('send: instance', '{"steps": [
 SELECT workflow.start('send: receiver', '{"id": 21}') AS r \gset
 SELECT workflow.start('send: receiver', '{"id": 21}') AS r2 \gset
 SELECT workflow.start('send: instance', jsonb_build_object('to', :r)) AS s \gset
-SELECT pg_temp.ended(:s) ~ '"reply": "queued"' AS sent;
+SELECT test.ended(:s) ~ '"reply": "queued"' AS sent;
 CALL pg_temp.over(:r);
-SELECT pg_temp.at(:r2), workflow.cancel(:r2);
-SELECT pg_temp.ended(workflow.start('send: instance', '{"to": "nobody"}'));
-SELECT pg_temp.ended(workflow.start('send: instance', '{"to": 0}'));
+SELECT test.at(:r2), workflow.cancel(:r2);
+SELECT test.ended(workflow.start('send: instance', '{"to": "nobody"}'));
+SELECT test.ended(workflow.start('send: instance', '{"to": 0}'));
 -- kept for those that do not wait yet
 SELECT workflow.define('send: kept', '{"steps": [{"step": "a", "send": {"message": "send", "key": "${$.id}", "data": "kept", "ttl": "${$.ttl}"}, "save": {"reply": "${$reply}"}}]}');
-SELECT pg_temp.ended(workflow.start('send: kept', '{"id": 22, "ttl": "1 hour"}'));
+SELECT test.ended(workflow.start('send: kept', '{"id": 22, "ttl": "1 hour"}'));
 SELECT workflow.start('send: receiver', '{"id": 22}') AS r \gset
 CALL pg_temp.over(:r);
-SELECT pg_temp.ended(:r);
+SELECT test.ended(:r);
 SELECT workflow.start('send: kept', '{"id": 22, "ttl": "-1 s"}') AS s \gset
 SELECT error ->> 'code' AS code, error ->> 'message' AS message FROM workflow.incidents WHERE instance = :s;
 -- keys are scalars
@@ -69,10 +65,10 @@ SELECT workflow.define('send: once', '{"steps": [
   {"step": "a", "send": {"message": "send", "key": 23, "message_id": "${$.id}", "ttl": "1 hour"}, "save": {"reply": "${$reply}"}}]}');
 SELECT workflow.start('send: once', '{"id": 1}') AS s \gset
 CALL pg_temp.over(:s);
-SELECT pg_temp.ended(:s);
+SELECT test.ended(:s);
 SELECT workflow.start('send: once', '{"id": 1}') AS s \gset
 CALL pg_temp.over(:s);
-SELECT pg_temp.ended(:s);
+SELECT test.ended(:s);
 
 -- to another branch of the same instance, whether that waits already or begins to in the same move
 SELECT workflow.define('send: branches', '{"steps": [
@@ -82,12 +78,12 @@ SELECT workflow.define('send: branches', '{"steps": [
   {"step": "end", "join": "all"}]}');
 SELECT workflow.start('send: branches') AS i \gset
 CALL pg_temp.over(:i);
-SELECT pg_temp.ended(:i);
+SELECT test.ended(:i);
 
 -- what is rolled back was not sent
 SELECT workflow.start('send: receiver', '{"id": 24}') AS r \gset
 BEGIN;
-SELECT pg_temp.ended(workflow.start('send: sender', '{"id": 24, "n": 1}'));
+SELECT test.ended(workflow.start('send: sender', '{"id": 24, "n": 1}'));
 ROLLBACK;
 SELECT count(*) FROM workflow_data.delivery WHERE instance = :r;
 SELECT workflow.cancel(:r);
@@ -99,9 +95,9 @@ SELECT workflow.define('send: signalled', '{"steps": [
 SELECT workflow.define('send: signal', '{"steps": [{"step": "a", "send": {"signal": "send", "data": [1]}, "save": {"reply": "${$reply}"}}]}');
 SELECT workflow.start('send: signalled') AS r1 \gset
 SELECT workflow.start('send: signalled') AS r2 \gset
-SELECT pg_temp.ended(workflow.start('send: signal'));
+SELECT test.ended(workflow.start('send: signal'));
 CALL test.until(format('SELECT count(*) = 2 FROM workflow.instances WHERE instance IN (%s, %s) AND data ->> ''n'' = ''1''', :r1, :r2));
-SELECT pg_temp.ended(:r1), pg_temp.at(:r2);
+SELECT test.ended(:r1), test.at(:r2);
 
 -- the steps of those that answer each other count on, so that they come to the step limit
 SELECT workflow.define('send: ping', '{"steps": [{"step": "a", "wait": {"message": "ping"}, "next": "b"}, {"step": "b", "send": {"message": "pong"}, "save": {"n": "${$.n + 1 ?? 1}"}, "next": "a"}]}');

@@ -36,6 +36,14 @@ CREATE FUNCTION test.stands(instance bigint) RETURNS text LANGUAGE sql AS
 CREATE FUNCTION test.sn(instance bigint) RETURNS text LANGUAGE sql AS
     'SELECT serial_number FROM workflow.visits v WHERE v.instance = $1 ORDER BY serial_number';
 
+-- Where an instance stands, how it ended, and by which steps it went.
+CREATE FUNCTION test.at(instance bigint) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(step || ' ' || coalesce(waits_for, state), ', ' ORDER BY step) FROM workflow.visits v WHERE v.instance = $1 $$;
+CREATE FUNCTION test.ended(instance bigint) RETURNS text LANGUAGE sql AS
+    'SELECT status || '' '' || data FROM workflow.instances i WHERE i.instance = $1';
+CREATE FUNCTION test.went(instance bigint) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(step || ' ' || outcome, ', ' ORDER BY step, outcome) FROM workflow.history h WHERE h.instance = $1 $$;
+
 -- Where the visit waits whose number a row shows.
 CREATE FUNCTION test.shows(sn text) RETURNS text LANGUAGE sql AS
     $$SELECT w.step FROM workflow.waiting w WHERE w.serial_number = sn$$;
