@@ -78,6 +78,10 @@ CREATE TABLE workflow_data.instance (
     cancel_reason text,
     ending        text,
     joins         bigint[],
+    parent        bigint,
+    parent_visit  bigint,
+    depth         integer,
+    rerun_of      bigint,
     error         jsonb,
     cookies       jsonb,
     data          jsonb NOT NULL
@@ -96,6 +100,10 @@ COMMENT ON COLUMN workflow_data.instance.incidents IS 'Number of its visits that
 COMMENT ON COLUMN workflow_data.instance.reached_end IS 'Whether one of its tokens has ended by its own route; NULL: none has';
 COMMENT ON COLUMN workflow_data.instance.ending IS 'Status that it will have, while it ends before its tokens do: completed or aborted';
 COMMENT ON COLUMN workflow_data.instance.joins IS 'Of each join of its list of steps: the visit that stands at it, how many tokens have arrived, how many others can still arrive';
+COMMENT ON COLUMN workflow_data.instance.parent IS 'Instance that has called it; NULL: none has';
+COMMENT ON COLUMN workflow_data.instance.parent_visit IS 'Visit of that instance, which waits for its end';
+COMMENT ON COLUMN workflow_data.instance.depth IS 'How many calls led to it; NULL: it was not called';
+COMMENT ON COLUMN workflow_data.instance.rerun_of IS 'Ended instance that it begins once more; NULL: none';
 COMMENT ON COLUMN workflow_data.instance.started_at IS 'When it was started';
 COMMENT ON COLUMN workflow_data.instance.status IS 'active, suspended or failed (has an incident)';
 COMMENT ON COLUMN workflow_data.instance.business_key IS 'Key given at start, unique among the living of a process; of an attached row its primary key';
@@ -133,10 +141,13 @@ CREATE TABLE workflow_data.visit (
     completed_by   text,
     cancel_handler integer,
     scope          bigint,
+    item           integer,
+    child          bigint,
     tokens         integer,
     reached_end    boolean,
     late           integer[],
     joins          bigint[],
+    item_counts    bigint[],
     clock_times    timestamptz[],
     local          jsonb,
     reply          jsonb,
@@ -164,6 +175,9 @@ COMMENT ON TABLE workflow_data.visit IS 'Living visits: one token at one step. L
 COMMENT ON COLUMN workflow_data.visit.instance IS 'Instance';
 COMMENT ON COLUMN workflow_data.visit.visit IS 'Number of the visit, never issued twice in this database';
 COMMENT ON COLUMN workflow_data.visit.scope IS 'Visit of the embedded sub-process in which it lives; NULL: none';
+COMMENT ON COLUMN workflow_data.visit.item IS 'Index of the item of each for which it is, from 0; NULL: it is for none';
+COMMENT ON COLUMN workflow_data.visit.child IS 'Instance that it has called, and for whose end it waits';
+COMMENT ON COLUMN workflow_data.visit.item_counts IS 'Of each: how many items there are, how many have been begun, in how many something is an incident; of an item that is a scope: how many incidents are in it';
 COMMENT ON COLUMN workflow_data.visit.tokens IS 'Of a scope: number of the visits that live directly in it';
 COMMENT ON COLUMN workflow_data.visit.reached_end IS 'Of a scope: whether one of its tokens has ended by its own route';
 COMMENT ON COLUMN workflow_data.visit.joins IS 'Of a scope: as instance.joins, for the joins of its list of steps';
@@ -352,6 +366,9 @@ CREATE TABLE workflow_data.instance_history (
     stored_at    timestamptz NOT NULL,
     status       text NOT NULL,
     business_key text,
+    parent       bigint,
+    parent_visit bigint,
+    rerun_of     bigint,
     error        jsonb,
     data         jsonb NOT NULL
 ) PARTITION BY RANGE (stored_at);
@@ -365,6 +382,9 @@ COMMENT ON COLUMN workflow_data.instance_history.ended_at IS 'When it ended';
 COMMENT ON COLUMN workflow_data.instance_history.stored_at IS 'What the partitions go by: the time of its end';
 COMMENT ON COLUMN workflow_data.instance_history.status IS 'completed or aborted';
 COMMENT ON COLUMN workflow_data.instance_history.business_key IS 'Key given at start';
+COMMENT ON COLUMN workflow_data.instance_history.parent IS 'Instance that had called it; NULL: none had';
+COMMENT ON COLUMN workflow_data.instance_history.parent_visit IS 'Visit of that instance';
+COMMENT ON COLUMN workflow_data.instance_history.rerun_of IS 'Ended instance that it began once more; NULL: none';
 COMMENT ON COLUMN workflow_data.instance_history.error IS 'Error or reason that ended it';
 COMMENT ON COLUMN workflow_data.instance_history.data IS 'Data at its end';
 
@@ -381,6 +401,8 @@ CREATE TABLE workflow_data.visit_history (
     outcome    text NOT NULL,
     completed_by text,
     scope      bigint,
+    item       integer,
+    child      bigint,
     result     jsonb
 ) PARTITION BY RANGE (stored_at);
 COMMENT ON TABLE workflow_data.visit_history IS 'Ended visits, a partition a week. Look at the view workflow.history';
@@ -388,6 +410,8 @@ COMMENT ON COLUMN workflow_data.visit_history.instance IS 'Instance';
 COMMENT ON COLUMN workflow_data.visit_history.visit IS 'Number of the visit';
 COMMENT ON COLUMN workflow_data.visit_history.process_id IS 'Process';
 COMMENT ON COLUMN workflow_data.visit_history.scope IS 'Visit of the embedded sub-process in which it lived; NULL: none';
+COMMENT ON COLUMN workflow_data.visit_history.item IS 'Index of the item of each for which it was, from 0; NULL: it was for none';
+COMMENT ON COLUMN workflow_data.visit_history.child IS 'Instance that it had called';
 COMMENT ON COLUMN workflow_data.visit_history.attempts IS 'How often its action was tried, counted anew when an incident was retried';
 COMMENT ON COLUMN workflow_data.visit_history.entered_at IS 'When the token came';
 COMMENT ON COLUMN workflow_data.visit_history.ended_at IS 'When it went on';

@@ -28,17 +28,19 @@ COMMENT ON COLUMN workflow.processes.suspended IS 'Whether workflow.suspend_proc
 
 -- Each part of the union reads one table, so that joins reach the indexes of all of them.
 CREATE VIEW workflow.instances WITH (security_barrier) AS
-    SELECT a.instance, p.process, a.version, a.business_key, a.status, a.data, a.started_at, a.ended_at, a.error, a.cancel_reason
+    SELECT a.instance, p.process, a.version, a.business_key, a.status, a.data, a.started_at, a.ended_at, a.error, a.cancel_reason,
+           workflow.serial_number(a.parent, a.parent_visit) COLLATE "C" AS called_by, a.parent, a.rerun_of
     FROM (SELECT i.instance, i.process_id, i.version, i.business_key, i.status, i.data, i.started_at,
-                 NULL::timestamptz AS ended_at, i.error, i.cancel_reason
+                 NULL::timestamptz AS ended_at, i.error, i.cancel_reason,
+                 i.parent, i.parent_visit, i.rerun_of
           FROM workflow_data.instance i
           UNION ALL
           SELECT h.instance, h.process_id, h.version, h.business_key, h.status, h.data, h.started_at, h.ended_at, h.error,
-                 NULL::text AS cancel_reason
+                 NULL::text AS cancel_reason, h.parent, h.parent_visit, h.rerun_of
           FROM workflow_data.instance_history h
           UNION ALL
           SELECT s.instance, s.process_id, s.version, s.business_key, s.status, s.data, s.started_at, s.ended_at, s.error,
-                 NULL::text AS cancel_reason
+                 NULL::text AS cancel_reason, s.parent, s.parent_visit, s.rerun_of
           FROM workflow_data.instance_stray s) a
          JOIN workflow_data.process p USING (process_id)
     WHERE a.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
@@ -53,6 +55,9 @@ COMMENT ON COLUMN workflow.instances.started_at IS 'When it was started';
 COMMENT ON COLUMN workflow.instances.ended_at IS 'When it ended; NULL: it lives';
 COMMENT ON COLUMN workflow.instances.error IS 'Error or reason that ended it: {code, message, http_status, sqlstate, attempt}';
 COMMENT ON COLUMN workflow.instances.cancel_reason IS 'Why it is being cancelled, while steps are asked to stop or ignore that; empty: no reason was given; NULL: it is not, or it has ended';
+COMMENT ON COLUMN workflow.instances.called_by IS 'Serial number of the visit that has called it, and that waits for its end; NULL: it was not called';
+COMMENT ON COLUMN workflow.instances.parent IS 'Instance of that visit';
+COMMENT ON COLUMN workflow.instances.rerun_of IS 'Ended instance that it began once more, by workflow.rerun; NULL: none';
 
 CREATE FUNCTION workflow_data.blocked_by(instance bigint, visit bigint, queue text, due_at timestamptz, next_timer timestamptz) RETURNS text
     LANGUAGE c STABLE PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_blocked_by';
@@ -77,7 +82,7 @@ CREATE VIEW workflow.visits WITH (security_barrier) AS
            coalesce(workflow_data.blocked_error(v.instance, v.visit, v.attempt), v.error) AS error,
            workflow.serial_number(v.instance, v.scope) COLLATE "C" AS scope,
            v.accepted IS NOT NULL AS called_back,
-           v.local
+           v.local, v.item, v.child
     FROM workflow_data.visit v
          JOIN workflow_data.process p USING (process_id)
     WHERE v.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
@@ -96,6 +101,8 @@ COMMENT ON COLUMN workflow.visits.error IS 'Error because of which it is blocked
 COMMENT ON COLUMN workflow.visits.scope IS 'Serial number of the visit of the sub-process in which it lives; NULL: it lives directly in its instance';
 COMMENT ON COLUMN workflow.visits.called_back IS 'A callback, message or signal was accepted as its end, and waits for the answer of the request that is under way, or for the instance to be resumed';
 COMMENT ON COLUMN workflow.visits.local IS 'Of a sub-process: its own fields, as they are now; NULL: it has none';
+COMMENT ON COLUMN workflow.visits.item IS 'Of each: the index of the item for which it is, from 0; NULL: it is for none';
+COMMENT ON COLUMN workflow.visits.child IS 'Instance that it has called, and for whose end it waits';
 
 CREATE VIEW workflow.waiting WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
@@ -110,7 +117,8 @@ CREATE VIEW workflow.waiting WITH (security_barrier) AS
                 AND s.visit = v.visit AND s.interrupt IS NULL AND s.name <> '' ORDER BY s.entry LIMIT 1) END AS name,
            CASE WHEN v.state = 'waiting' THEN (SELECT CASE WHEN s.keyed THEN s.key END FROM workflow_data.subscription s
                 WHERE s.instance = v.instance AND s.visit = v.visit AND s.interrupt IS NULL AND s.name <> ''
-                ORDER BY s.entry LIMIT 1) END AS key
+                ORDER BY s.entry LIMIT 1) END AS key,
+           v.item
     FROM workflow_data.visit v
          JOIN workflow_data.process p USING (process_id)
     WHERE (v.state = 'waiting' AND v.waits_for NOT IN ('join', 'steps') OR v.state = 'cancelling' AND v.cancel_phase = 'confirm')
@@ -131,6 +139,7 @@ COMMENT ON COLUMN workflow.waiting.until IS 'When it ends at the latest if nothi
 COMMENT ON COLUMN workflow.waiting.heartbeat_deadline IS 'When the heartbeat of the step ends it, unless workflow.heartbeat is called before; NULL: it has none, or its instance is suspended';
 COMMENT ON COLUMN workflow.waiting.name IS 'Name of the first message or signal for which it waits: see the view workflow.subscriptions for all of them';
 COMMENT ON COLUMN workflow.waiting.key IS 'Key that this message has to have; NULL: none';
+COMMENT ON COLUMN workflow.waiting.item IS 'Of each: the index of the item for which it is, from 0; NULL: it is for none';
 
 CREATE VIEW workflow.subscriptions WITH (security_barrier) AS
     SELECT workflow.serial_number(s.instance, s.visit) COLLATE "C" AS serial_number,
@@ -171,7 +180,9 @@ COMMENT ON COLUMN workflow.messages.data IS 'Its data';
 
 CREATE VIEW workflow.incidents WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
-           v.instance, p.process, v.step, v.outcome, v.error, v.waiting_since AS since, v.result
+           v.instance, p.process, v.step, v.outcome, v.error, v.waiting_since AS since, v.result,
+           (SELECT workflow.serial_number(i.parent, i.parent_visit) COLLATE "C" FROM workflow_data.instance i
+            WHERE i.instance = v.instance) AS called_by
     FROM workflow_data.visit v
          JOIN workflow_data.process p USING (process_id)
     WHERE v.outcome IS NOT NULL
@@ -185,11 +196,13 @@ COMMENT ON COLUMN workflow.incidents.outcome IS 'FAILED, TIMED_OUT, DIED or SYST
 COMMENT ON COLUMN workflow.incidents.error IS 'Error: {code, message, http_status, sqlstate, attempt}';
 COMMENT ON COLUMN workflow.incidents.since IS 'Since when it stands';
 COMMENT ON COLUMN workflow.incidents.result IS '$result: {status, initial_response, callback_response, response, cancel_response, error}; the data of workflow.fail is its callback_response';
+COMMENT ON COLUMN workflow.incidents.called_by IS 'Serial number of the visit that has called its instance, and waits for the end of that; NULL: none';
 
 CREATE VIEW workflow.history WITH (security_barrier) AS
     SELECT workflow.serial_number(h.instance, h.visit) COLLATE "C" AS serial_number,
            h.instance, p.process, h.step, h.outcome, h.entered_at, h.ended_at, h.attempts, h.result,
-           h.completed_by, workflow.serial_number(h.instance, h.scope) COLLATE "C" AS scope, h.webhook
+           h.completed_by, workflow.serial_number(h.instance, h.scope) COLLATE "C" AS scope, h.webhook,
+           h.item, h.child
     FROM (SELECT * FROM workflow_data.visit_history UNION ALL SELECT * FROM workflow_data.visit_stray) h
          JOIN workflow_data.process p USING (process_id)
     WHERE h.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
@@ -206,6 +219,8 @@ COMMENT ON COLUMN workflow.history.result IS '$result: {status, initial_response
 COMMENT ON COLUMN workflow.history.completed_by IS 'Role that called workflow.complete, complete_many, fail, callback or skip; NULL: it ended by itself, or was interrupted';
 COMMENT ON COLUMN workflow.history.scope IS 'Serial number of the visit of the sub-process in which it lived; NULL: it lived directly in its instance';
 COMMENT ON COLUMN workflow.history.webhook IS 'Whether the callback came with a token, by workflow.callback: then the role is whoever passed it on, not who sent it';
+COMMENT ON COLUMN workflow.history.item IS 'Of each: the index of the item for which it was, from 0; NULL: it was for none';
+COMMENT ON COLUMN workflow.history.child IS 'Instance that it had called';
 
 CREATE VIEW workflow.attempts WITH (security_barrier) AS
     SELECT workflow.serial_number(a.instance, a.visit) COLLATE "C" AS serial_number,

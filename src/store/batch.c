@@ -202,6 +202,7 @@ wf_batch_new_visit(WfBatch *batch, WfInstance *instance, WfStep *step, int64 id)
 	visit->step = step->name;
 	visit->entered_at = batch->now;
 	visit->accepted = WF_ACCEPTED_NOTHING;
+	visit->item = WF_NO_ITEM;
 	visit->is_new = true;
 	wf_batch_make_key(&visit->key);
 	add_visit(batch, instance, visit);
@@ -356,6 +357,7 @@ read_visit(WfBatch *batch, uint64 row)
 	visit = palloc0(sizeof(WfVisit));
 	visit->instance = instance;
 	visit->accepted = WF_ACCEPTED_NOTHING;
+	visit->item = WF_NO_ITEM;
 	wf_table_read(&wf_visit_table, visit, row);
 	visit->docs.has_reply = visit->docs.reply != NULL;
 	keep_tokens(&visit->tokens);

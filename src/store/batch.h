@@ -109,6 +109,15 @@ typedef struct WfTokens
 	int			 last_steps; /* steps_without_wait of the token that came to a join or ended last */
 } WfTokens;
 
+/* The items of a visit whose step has `each`. */
+typedef struct WfItemCounts
+{
+	int64 n;	 /* how many there are */
+	int64 begun; /* how many of them have been begun, from the first on */
+	/* In how many of them something is an incident; of an item that is a scope itself: incidents in it. */
+	int64 stuck;
+} WfItemCounts;
+
 typedef struct WfInstance
 {
 	int64	   id;
@@ -128,6 +137,10 @@ typedef struct WfInstance
 	Jsonb	   *error;	 /* why it ended that way, or NULL */
 	Jsonb	   *cookies; /* {server: [line, …]}, or NULL */
 	TimestampTz started_at;
+	int64		parent;		  /* instance that has called it; 0: none has */
+	int64		parent_visit; /* visit of that instance */
+	int			depth;		  /* how many calls led to it */
+	int64		rerun_of;	  /* ended instance that it begins once more; 0: none */
 
 	/* only in memory */
 	List *visits; /* loaded or new ones, ended ones included */
@@ -238,23 +251,28 @@ typedef struct WfInMemory
 	Jsonb *seen_local;
 } WfInMemory;
 
+#define WF_NO_ITEM (-1)
+
 struct WfVisit
 {
-	WfInstance *instance;
-	int64		id;
-	const char *step;
-	WfStep	   *def;	  /* NULL: the version has no such step */
-	int64		scope_id; /* number of `scope`; 0: the instance */
-	WfVisit	   *scope;	  /* the visit that is the scope in which it lives; NULL: the instance */
-	WfSlots		late;	  /* joins for which its token is too late */
-	WfTokens	tokens;	  /* of a scope: those inside */
-	Jsonb	   *local;	  /* of a scope: its fields; NULL: none */
-	bool		local_changed;
-	WfState		state;
-	char	   *queue;	/* which worker has to look at it at due_at */
-	TimestampTz due_at; /* 0: no worker has to */
-	WfClocks	clocks;
-	TimestampTz entered_at;
+	WfInstance	*instance;
+	int64		 id;
+	const char	*step;
+	WfStep		*def;	   /* NULL: the version has no such step */
+	int64		 scope_id; /* number of `scope`; 0: the instance */
+	WfVisit		*scope;	   /* the visit that is the scope in which it lives; NULL: the instance */
+	int			 item;	   /* index of the item of `each` for which it is, or WF_NO_ITEM */
+	int64		 child;	   /* instance that it has called; 0: none */
+	WfSlots		 late;	   /* joins for which its token is too late */
+	WfTokens	 tokens;   /* of a scope: those inside */
+	WfItemCounts items;	   /* of `each`, and of its items that are scopes */
+	Jsonb		*local;	   /* of a scope: its fields; NULL: none */
+	bool		 local_changed;
+	WfState		 state;
+	char		*queue;	 /* which worker has to look at it at due_at */
+	TimestampTz	 due_at; /* 0: no worker has to */
+	WfClocks	 clocks;
+	TimestampTz	 entered_at;
 	/*
 	 * Since when it waits, or is in this phase of being cancelled, or an incident; 0: none of
 	 * these.

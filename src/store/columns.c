@@ -290,6 +290,49 @@ read_joins(void *row, void *field, Datum value)
 		numbers[i] = DatumGetInt64(elems[i]);
 }
 
+static Datum
+write_item(const void *row, const void *field, bool *isnull)
+{
+	*isnull = *(const int *) field == WF_NO_ITEM;
+	return write_int4(row, field, isnull);
+}
+
+/* The numbers of items: how many, begun, stuck. */
+#define NUMBERS_OF_ITEMS (sizeof(WfItemCounts) / sizeof(int64))
+
+static Datum
+write_item_counts(const void *row, const void *field, bool *isnull)
+{
+	const int64 *numbers = field;
+	Datum		 elems[NUMBERS_OF_ITEMS];
+
+	*isnull = true;
+	for (int i = 0; i < (int) NUMBERS_OF_ITEMS; i++)
+	{
+		*isnull &= numbers[i] == 0;
+		elems[i] = Int64GetDatum(numbers[i]);
+	}
+	if (*isnull)
+		return (Datum) 0;
+	return PointerGetDatum(
+		construct_array(elems, NUMBERS_OF_ITEMS, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+static void
+read_item_counts(void *row, void *field, Datum value)
+{
+	int64 *numbers = field;
+	Datum *elems;
+	int	   n;
+
+	deconstruct_array(DatumGetArrayTypeP(value), INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &elems, NULL,
+					  &n);
+	for (int i = 0; i < Min(n, (int) NUMBERS_OF_ITEMS); i++)
+		numbers[i] = DatumGetInt64(elems[i]);
+}
+
+static const WfCodec item_codec = {INT4OID, write_item, read_int4}; /* NULL is WF_NO_ITEM */
+static const WfCodec item_counts_codec = {INT8ARRAYOID, write_item_counts, read_item_counts};
 static const WfCodec number_codec = {INT8OID, write_number, read_int8}; /* NULL is 0 */
 static const WfCodec mark_codec = {BOOLOID, write_mark, read_bool};		/* NULL is false */
 static const WfCodec ending_codec = {TEXTOID, write_ending, read_status};
@@ -329,6 +372,10 @@ static const WfTableColumn instance_columns[] = {
 	{"status", &status_codec, I(status), WF_STORED, "status"},
 	{"business_key", &text_codec, I(business_key), WF_STORED_ONCE, "business_key"},
 	{"cancel_reason", &text_codec, I(cancel_reason), WF_STORED},
+	{"parent", &number_codec, I(parent), WF_STORED_ONCE, "parent"},
+	{"parent_visit", &number_codec, I(parent_visit), WF_STORED_ONCE, "parent_visit"},
+	{"depth", &count_codec, I(depth), WF_STORED_ONCE},
+	{"rerun_of", &number_codec, I(rerun_of), WF_STORED_ONCE, "rerun_of"},
 	{"error", &jsonb_codec, I(error), WF_STORED, "error"},
 	{"cookies", &jsonb_codec, I(cookies), WF_STORED_IF_CHANGED, NULL, "cookies_changed", I(cookies_changed)},
 	{"data", &jsonb_codec, I(data), WF_STORED_IF_CHANGED, "data", "data_changed", I(data_changed)},
@@ -440,6 +487,8 @@ static const WfTableColumn visit_columns[] = {
 	{"instance", &visit_instance_codec, 0, WF_KEY, "instance"},
 	{"visit", &int8_codec, V(id), WF_KEY, "visit"},
 	{"scope", &number_codec, V(scope_id), WF_STORED_ONCE, "scope"},
+	{"item", &item_codec, V(item), WF_STORED_ONCE, "item"},
+	{"child", &number_codec, V(child), WF_STORED, "child"},
 	{"due_at", &time_codec, V(due_at), WF_STORED},
 	{"deadline", &time_codec, V(clocks.deadline), WF_STORED},
 	{"entered_at", &time_codec, V(entered_at), WF_STORED_ONCE, "entered_at"},
@@ -470,6 +519,7 @@ static const WfTableColumn visit_columns[] = {
 	{"tokens", &count_codec, V(tokens.n), WF_STORED},
 	{"joins", &joins_codec, V(tokens), WF_STORED},
 	{"reached_end", &mark_codec, V(tokens.reached_end), WF_STORED},
+	{"item_counts", &item_counts_codec, V(items), WF_STORED},
 	{"local", &jsonb_codec, V(local), WF_STORED_IF_CHANGED, NULL, "local_changed", V(local_changed)},
 	{"reply", &jsonb_codec, V(docs.reply), DOCUMENT, NULL, IF_CHANGED},
 	{"callback", &jsonb_codec, V(docs.callback), DOCUMENT, NULL, IF_CHANGED},

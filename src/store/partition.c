@@ -60,7 +60,7 @@ const WfHistoryTable wf_history_tables[] = {
 		 "visit_stray",
 		 ", PRIMARY KEY (instance, visit)",
 		 {BY_SERIAL_NUMBER, BY_END},
-		 "instance, visit, process_id, attempts, entered_at, ended_at, step, outcome, result, completed_by, webhook, scope",
+		 "instance, visit, process_id, attempts, entered_at, ended_at, step, outcome, result, completed_by, webhook, scope, item, child",
 		 true},
 	[WF_ATTEMPT_HISTORY] =
 		{"attempt_history",
@@ -74,7 +74,7 @@ const WfHistoryTable wf_history_tables[] = {
 		 "instance_stray",
 		 ", PRIMARY KEY (instance)",
 		 {"(business_key) WHERE business_key IS NOT NULL", BY_END},
-		 "instance, process_id, version, attachment, started_at, ended_at, status, business_key, error, data",
+		 "instance, process_id, version, attachment, started_at, ended_at, status, business_key, error, data, parent, parent_visit, rerun_of",
 		 false},
 };
 
