@@ -64,7 +64,7 @@ queues_while_cancelling(const WfVerifiedVisit *visit)
 {
 	if (is(visit->cancel_phase, "await"))
 		return IN_MOVE | IN_EXECUTOR;
-	if (is(visit->cancel_phase, "send"))
+	if (is(visit->cancel_phase, "send") || is(visit->cancel_phase, "tell"))
 		return IN_HTTP;
 	if (is(visit->cancel_phase, "confirm"))
 		return IN_TIMER | IN_EXECUTOR;

@@ -67,14 +67,20 @@ wf_push_fail(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 							   .error = error});
 }
 
-void
-wf_push_fault(WfBatch *batch, WfVisit *visit, const WfFault *fault)
+static Jsonb *
+error_of_fault(WfBatch *batch, const WfVisit *visit, const WfFault *fault)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	Jsonb		 *error = wf_engine_error(fault, visit->attempt);
 
 	MemoryContextSwitchTo(old);
-	wf_push_fail(batch, visit, WF_OUTCOME_SYSTEM_ERROR, error);
+	return error;
+}
+
+void
+wf_push_fault(WfBatch *batch, WfVisit *visit, const WfFault *fault)
+{
+	wf_push_fail(batch, visit, WF_OUTCOME_SYSTEM_ERROR, error_of_fault(batch, visit, fault));
 }
 
 void
@@ -85,6 +91,16 @@ wf_push_interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *erro
 							   .instance = visit->instance,
 							   .outcome = outcome,
 							   .error = error});
+}
+
+/* An event that was accepted says that the action is over. */
+void
+wf_push_break(WfBatch *batch, WfVisit *visit, const WfFault *fault)
+{
+	if (wf_has_accepted(visit))
+		wf_push_fault(batch, visit, fault);
+	else
+		wf_push_interrupt(batch, visit, WF_OUTCOME_SYSTEM_ERROR, error_of_fault(batch, visit, fault));
 }
 
 void

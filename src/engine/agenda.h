@@ -74,6 +74,11 @@ extern void wf_push(WfBatch *batch, WfVisit *visit, WfOperationKind kind);
 extern void wf_push_fail(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
 /* Push WF_FAIL with the outcome SYSTEM_ERROR and this fault, which is copied. */
 extern void wf_push_fault(WfBatch *batch, WfVisit *visit, const WfFault *fault);
+/*
+ * The fault of a visit that may have called out, and whose action is not over: what it has called is asked to stop first, as by
+ * any interruption.
+ */
+extern void wf_push_break(WfBatch *batch, WfVisit *visit, const WfFault *fault);
 extern void wf_push_interrupt(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
 /*
  * Interrupt for a handler of the visit, which goes on afterwards; `caught` NULL: it catches the visit

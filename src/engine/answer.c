@@ -156,10 +156,13 @@ replied(WfBatch *batch, WfVisit *visit, Jsonb *reply)
 	visit->docs.changed = true;
 	visit->error = NULL;
 	visit->changed = true;
-	if (!wf_answer_save(batch, visit, &fault))
-		wf_push_fault(batch, visit, &fault);
-	else
+	if (wf_answer_save(batch, visit, &fault))
 		wf_push(batch, visit, wf_has_accepted(visit) ? WF_HAPPEN : WF_OPEN);
+	/* the service goes on with what is waited for */
+	else if (visit->def->nwaits > 0)
+		wf_push_break(batch, visit, &fault);
+	else
+		wf_push_fault(batch, visit, &fault);
 }
 
 /*

@@ -75,14 +75,14 @@ wf_op_enter(WfBatch *batch, WfVisit *visit)
 	{
 		/* its first step is to be there even if it is suspended: its number may be known outside */
 		wf_state_set_suspended(batch, visit, instance->status == WF_STATUS_SUSPENDED);
-		wf_push(batch, visit, WF_BEGIN);
+		wf_token_begin(batch, visit);
 	}
 	else if (visit->def->async || wf_send_by_executor(visit->def))
 		wf_token_defer(batch, visit, wf_state_executor_queue(batch, visit));
 	else if (instance->status == WF_STATUS_SUSPENDED || wf_token_is_cut(instance))
 		wf_token_defer(batch, visit, WF_QUEUE_MOVE);
 	else
-		wf_push(batch, visit, WF_BEGIN);
+		wf_token_begin(batch, visit);
 }
 
 /*
@@ -132,13 +132,10 @@ static WfBegun
 begin(WfBatch *batch, WfVisit *visit, WfFault *fault)
 {
 	bool stands = wf_scope_stands(visit);
-	bool has_stood = visit->def->join.kind != WF_JOIN_NONE && !stands && !visit->memory.again;
+	bool has_stood = wf_scope_has_stood(visit);
 	bool interrupted = false;
 
 	if (!has_stood && !set_clocks(batch, visit, fault))
-		return WF_BEGUN_FAULT;
-	/* one that is in a queue was deferred */
-	if (visit->queue == NULL && !wf_token_subscribe(batch, visit, fault))
 		return WF_BEGUN_FAULT;
 	if (visit->def->nsubscribed > 0 && !has_stood && !wf_condition_open_handlers(batch, visit, &interrupted, fault))
 		return WF_BEGUN_FAULT;

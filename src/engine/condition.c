@@ -114,7 +114,7 @@ judge(WfBatch *batch, WfSubscription *subscription)
 		return false;
 	if (!holds(visit, subscription->entry, &answer, &fault))
 	{
-		wf_push_fault(batch, visit, &fault);
+		wf_push_break(batch, visit, &fault);
 		return true;
 	}
 	if (!waits)

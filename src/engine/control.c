@@ -184,7 +184,7 @@ begin_handler(WfBatch *batch, WfVisit *visit, int entry)
 	if (visit->def->entries[entry].event.kind != WF_EVENT_EVERY)
 		wf_clock_begin_handler(visit, entry);
 	else if (!wf_clock_beat(batch, visit, entry, &fault))
-		wf_push_fault(batch, visit, &fault);
+		wf_push_break(batch, visit, &fault);
 	if (fault.code == NULL)
 		wf_handler_begin(batch, visit, entry, event, 0);
 	MemoryContextSwitchTo(old);
@@ -291,7 +291,7 @@ wf_engine_retry(WfBatch *batch, WfVisit *visit, bool new_key)
 	wf_state_begin_again(visit);
 	if (new_key)
 		wf_batch_make_key(&visit->key);
-	wf_push(batch, visit, WF_BEGIN);
+	wf_token_begin(batch, visit);
 	wf_agenda_run(batch, visit->instance);
 }
 

@@ -24,6 +24,18 @@ wf_event_kind_name(WfEventKind kind)
 	return kind_names[kind];
 }
 
+static const WfWaitsFor waits_for[] = {
+	[WF_EVENT_CALLBACK] = WF_WAITS_FOR_CALLBACK, [WF_EVENT_MESSAGE] = WF_WAITS_FOR_MESSAGE,
+	[WF_EVENT_SIGNAL] = WF_WAITS_FOR_SIGNAL,	 [WF_EVENT_CONDITION] = WF_WAITS_FOR_CONDITION,
+	[WF_EVENT_AFTER] = WF_WAITS_FOR_AFTER,		 [WF_EVENT_UNTIL] = WF_WAITS_FOR_UNTIL,
+};
+
+WfWaitsFor
+wf_event_waits_for(WfEventKind kind)
+{
+	return waits_for[kind];
+}
+
 static char *
 time_text(const WfInstance *instance, TimestampTz at)
 {

@@ -21,6 +21,8 @@ typedef struct WfHappening
 
 /* "callback", "after", … */
 extern const char *wf_event_kind_name(WfEventKind kind);
+/* What a visit waits for that waits for it. */
+extern WfWaitsFor wf_event_waits_for(WfEventKind kind);
 
 /*
  * Make $event of a happening, in CurrentMemoryContext: {kind, name, key, data, role, at}, with null where there is

@@ -75,7 +75,7 @@ wf_handler_begin(WfBatch *batch, WfVisit *visit, int entry, Jsonb *event, int st
 	WfFault fault = {0};
 
 	if (!wf_handler_try(batch, visit, entry, event, steps, &fault))
-		wf_push_fault(batch, visit, &fault);
+		wf_push_break(batch, visit, &fault);
 }
 
 void
@@ -94,7 +94,7 @@ wf_handler_escalate(WfBatch *batch, WfVisit *visit, WfVisit *scope, const WfEntr
 	else
 	{
 		if (!begin_beside(batch, scope, handler, caught, &fault))
-			wf_push_fault(batch, scope, &fault);
+			wf_push_break(batch, scope, &fault);
 		scope->steps_without_wait = own_steps;
 	}
 }

@@ -6,8 +6,8 @@
  * If its step says how, a service that was called is asked to stop. That has three phases, each of
  * which can be the last: `await` the answer that may still come, so that $reply is known; `send`
  * the cancel request; then `confirm`: wait for the callback that it provokes, up to the step's
- * cancel timeout. Whatever the service does, the outcome is the one with which the interruption
- * began.
+ * cancel timeout. For a visit that takes no callback the second is `tell`, and is the last. Whatever
+ * the service does, the outcome is the one with which the interruption began.
  */
 #include "postgres.h"
 
@@ -29,6 +29,15 @@ server_queue_name(WfBatch *batch, const char *name)
 	return MemoryContextStrdup(batch->context, name);
 }
 
+/* Does the visit take a callback that confirms its cancel? An entry of `first_of` that was not opened takes none. */
+static bool
+takes_confirmation(const WfVisit *visit)
+{
+	if (visit->state == WF_STATE_WAITING)
+		return (visit->waits_for & WF_WAITS_FOR_CALLBACK) != 0;
+	return wf_step_callback_entry(visit->def) >= 0 && !wf_state_is_phase(visit, WF_CANCEL_TELL);
+}
+
 static void
 await_confirmation(WfBatch *batch, WfVisit *visit)
 {
@@ -37,7 +46,7 @@ await_confirmation(WfBatch *batch, WfVisit *visit)
 	WfFault			  ignored = {0};
 	WfVariables		  variables;
 
-	if (wf_has_accepted(visit) || visit->cancel.outcome == WF_OUTCOME_DIED || wf_step_callback_entry(visit->def) < 0)
+	if (wf_has_accepted(visit) || visit->cancel.outcome == WF_OUTCOME_DIED || !takes_confirmation(visit))
 	{
 		wf_push(batch, visit, WF_FINISH_CANCEL);
 		return;
@@ -79,8 +88,8 @@ cancel_response(WfBatch *batch, const WfAnswer *answer)
 }
 
 /*
- * Make the cancel request due (phase `send`). Without a server it has failed, like one that is
- * answered with an error.
+ * Make the cancel request due (phase `send`, or `tell` if its answer is the end of it). Without a
+ * server it has failed, like one that is answered with an error.
  */
 static void
 ask(WfBatch *batch, WfVisit *visit)
@@ -96,7 +105,7 @@ ask(WfBatch *batch, WfVisit *visit)
 		await_confirmation(batch, visit);
 		return;
 	}
-	wf_state_cancel(batch, visit, WF_CANCEL_SEND, queue, batch->now);
+	wf_state_cancel(batch, visit, takes_confirmation(visit) ? WF_CANCEL_SEND : WF_CANCEL_TELL, queue, batch->now);
 }
 
 /* Is there a service that has to be asked to stop? */
@@ -192,7 +201,7 @@ wf_interrupt_due(WfBatch *batch, WfVisit *visit)
 bool
 wf_interrupt_is_sending_cancel(const WfVisit *visit)
 {
-	return visit->state == WF_STATE_CANCELLING && wf_state_is_phase(visit, WF_CANCEL_SEND);
+	return visit->state == WF_STATE_CANCELLING && wf_state_asks_to_stop(visit);
 }
 
 void
@@ -212,7 +221,7 @@ wf_interrupt_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 			(void) wf_answer_save(batch, visit, &ignored);
 		ask(batch, visit);
 	}
-	else if (wf_state_is_phase(visit, WF_CANCEL_SEND))
+	else if (wf_state_asks_to_stop(visit))
 	{
 		visit->cancel.response = cancel_response(batch, answer);
 		await_confirmation(batch, visit);

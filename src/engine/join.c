@@ -40,7 +40,7 @@ wf_op_arrive(WfBatch *batch, WfVisit *visit)
 		if (visit->instance->status == WF_STATUS_SUSPENDED)
 			wf_token_defer(batch, visit, WF_QUEUE_MOVE);
 		else
-			wf_push(batch, visit, WF_BEGIN);
+			wf_token_begin(batch, visit);
 		wf_scope_judge_soon(batch, visit->instance, visit->scope);
 	}
 }
@@ -70,7 +70,7 @@ go_on(WfBatch *batch, WfVisit *visit)
 	else if (visit->instance->status == WF_STATUS_SUSPENDED || wf_token_is_cut(visit->instance))
 		wf_token_defer(batch, visit, WF_QUEUE_MOVE);
 	else
-		wf_push(batch, visit, WF_BEGIN);
+		wf_token_begin(batch, visit);
 }
 
 static void

@@ -34,9 +34,47 @@ handler_by_callback(const WfVisit *visit)
 	return visit->def != NULL ? wf_step_callback_handler(visit->def) : -1;
 }
 
+/* For what it waits, or in which state it is. */
+static const char *
+where_it_stands(const WfVisit *visit)
+{
+	StringInfoData what;
+
+	if (visit->state != WF_STATE_WAITING || visit->def == NULL || wf_scope_stands(visit) || visit->def->nwaits == 0)
+		return psprintf("It is in state \"%s\" at step \"%s\".", wf_state_name(visit->state), visit->step);
+	initStringInfo(&what);
+	for (int i = 0; i < visit->def->nwaits; i++)
+	{
+		const WfEvent *event = &visit->def->entries[i].event;
+
+		if ((visit->waits_for & wf_event_waits_for(event->kind)) == 0)
+			continue;
+		appendStringInfo(&what, "%sa %s", what.len > 0 ? " or " : "",
+						 wf_is_clock(event->kind) ? "clock" : wf_event_kind_name(event->kind));
+		if (event->name != NULL)
+			appendStringInfo(&what, " \"%s\"", event->name);
+	}
+	return psprintf("It waits for %s at step \"%s\".", what.data, visit->step);
+}
+
+/* How what it waits for comes about; NULL: by itself. */
+static const char *
+hint_for_wait(const WfVisit *visit)
+{
+	if ((visit->waits_for & WF_WAITS_FOR_MESSAGE) != 0)
+		return "A message is sent by workflow.send_message.";
+	if ((visit->waits_for & WF_WAITS_FOR_SIGNAL) != 0)
+		return "A signal is sent by workflow.send_signal.";
+	if ((visit->waits_for & WF_WAITS_FOR_CONDITION) != 0)
+		return "A condition comes to hold by the data of the instance: workflow.set_data.";
+	return NULL;
+}
+
 static const char *
 hint_for_callback(const WfVisit *visit)
 {
+	const char *hint = hint_for_wait(visit);
+
 	if (wf_state_is_scope(visit))
 		return "It ends with the steps in it: complete those, see the view workflow.waiting.";
 	if (visit->waits_for == WF_WAITS_FOR_JOIN)
@@ -45,6 +83,8 @@ hint_for_callback(const WfVisit *visit)
 		return "Its \"first_of\" has no callback that says where to go on: retry it, or move it.";
 	if (handler_by_callback(visit) >= 0)
 		return "Its handler by a callback begins by workflow.complete.";
+	if (hint != NULL)
+		return hint;
 	return "A step takes callbacks if it has \"wait\": true.";
 }
 
@@ -54,8 +94,7 @@ refuse_callback(WfVisit *visit)
 	ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " does not wait for a callback", visit->instance->id,
 				   visit->id),
-			errdetail("It is in state \"%s\" at step \"%s\".", wf_state_name(visit->state), visit->step),
-			errhint("%s", hint_for_callback(visit)));
+			errdetail("%s", where_it_stands(visit)), errhint("%s", hint_for_callback(visit)));
 }
 
 /* Does a callback end the visit, while it lives? Of `first_of` that may be closed. */
@@ -63,6 +102,7 @@ static bool
 ends_by_callback(const WfVisit *visit)
 {
 	return visit->def != NULL && !wf_scope_stands(visit) && wf_step_callback_entry(visit->def) >= 0 &&
+		   !wf_state_is_phase(visit, WF_CANCEL_TELL) &&
 		   (visit->state != WF_STATE_WAITING || (visit->waits_for & WF_WAITS_FOR_CALLBACK) != 0);
 }
 

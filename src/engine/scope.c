@@ -80,6 +80,12 @@ wf_scope_stands(const WfVisit *visit)
 		   tokens->joins[visit->def->join.slot].standing == visit->id;
 }
 
+bool
+wf_scope_has_stood(const WfVisit *visit)
+{
+	return visit->def->join.kind != WF_JOIN_NONE && !visit->memory.again && !wf_scope_stands(visit);
+}
+
 /* Has the list of steps in which the visit is any joins? */
 static bool
 has_joins_around(const WfVisit *visit)

@@ -25,6 +25,8 @@ extern void wf_scope_judge_soon(WfBatch *batch, WfInstance *instance, WfVisit *s
 extern WfJoinCount *wf_scope_join(WfVisit *visit);
 /* Is the visit the one that stands at the join of its step? */
 extern bool wf_scope_stands(const WfVisit *visit);
+/* Has it stood there, with its clocks and handlers, before it goes on? Not if it begins again, as an incident. */
+extern bool wf_scope_has_stood(const WfVisit *visit);
 /* Is the token of the visit too late for a join? */
 extern bool wf_scope_is_late(const WfVisit *visit, int slot);
 

@@ -440,6 +440,12 @@ wf_state_is_phase(const WfVisit *visit, WfCancelPhase phase)
 }
 
 bool
+wf_state_asks_to_stop(const WfVisit *visit)
+{
+	return wf_state_is_phase(visit, WF_CANCEL_SEND) || wf_state_is_phase(visit, WF_CANCEL_TELL);
+}
+
+bool
 wf_state_is_open(const WfVisit *visit)
 {
 	return !visit->ended && !wf_has_accepted(visit) && visit->state != WF_STATE_CANCELLING;
@@ -481,7 +487,7 @@ wf_state_wants_request(const WfVisit *visit, TimestampTz now)
 	if (!is_due_now(visit, now) || visit->def->action != WF_ACTION_HTTP)
 		return false;
 	if (visit->state == WF_STATE_CANCELLING)
-		return visit->cancel.phase == WF_CANCEL_SEND;
+		return wf_state_asks_to_stop(visit);
 	return is_called_for(visit, now);
 }
 

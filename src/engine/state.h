@@ -62,7 +62,8 @@ extern bool wf_state_may_be_in_flight(const WfVisit *visit);
  */
 extern bool wf_state_wants_request(const WfVisit *visit, TimestampTz now);
 extern bool wf_state_wants_statement(const WfVisit *visit, TimestampTz now, bool was_begun);
-/* Is the visit in that phase of being cancelled? */
+/* Is the visit in that phase of being cancelled? And in one of those in which the cancel request is due or under way? */
 extern bool wf_state_is_phase(const WfVisit *visit, WfCancelPhase phase);
+extern bool wf_state_asks_to_stop(const WfVisit *visit);
 
 #endif

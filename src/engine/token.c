@@ -67,26 +67,38 @@ wf_token_is_cut(const WfInstance *instance)
 	return instance->entered > STEPS_PER_TRANSACTION || instance->grown > BYTES_PER_TRANSACTION;
 }
 
-bool
-wf_token_subscribe(WfBatch *batch, WfVisit *visit, WfFault *fault)
+/*
+ * From now on messages and signals can happen to the visit: to its handlers as soon as its token has come, those for which
+ * it waits before its action is due, since they may come before that is answered; at a join when that goes on. Returns
+ * false if a key cannot be worked out: the visit fails.
+ */
+static bool
+subscribe(WfBatch *batch, WfVisit *visit)
 {
 	const WfStep *def = visit->def;
-	bool		  stands = wf_scope_stands(visit);
-	bool		  has_stood = def->join.kind != WF_JOIN_NONE && !stands && !visit->memory.again;
+	WfFault		  fault = {0};
 
-	return def->nsubscribed == 0 ||
-		   wf_subscribe(batch, visit, stands ? def->nwaits : 0, has_stood ? def->nwaits : def->nentries, fault);
+	if (def == NULL || def->nsubscribed == 0 ||
+		wf_subscribe(batch, visit, wf_scope_stands(visit) ? def->nwaits : 0,
+					 wf_scope_has_stood(visit) ? def->nwaits : def->nentries, &fault))
+		return true;
+	wf_push_fault(batch, visit, &fault);
+	return false;
+}
+
+void
+wf_token_begin(WfBatch *batch, WfVisit *visit)
+{
+	if (subscribe(batch, visit))
+		wf_push(batch, visit, WF_BEGIN);
 }
 
 void
 wf_token_defer(WfBatch *batch, WfVisit *visit, const char *queue)
 {
-	WfFault fault = {0};
-
 	wf_state_ready(batch, visit, MemoryContextStrdup(batch->context, queue));
 	wf_state_set_suspended(batch, visit, visit->instance->status == WF_STATUS_SUSPENDED);
-	if (!wf_token_subscribe(batch, visit, &fault))
-		wf_push_fault(batch, visit, &fault);
+	(void) subscribe(batch, visit);
 }
 
 void

@@ -27,16 +27,10 @@ extern bool wf_token_room(const WfVisit *visit, int more, WfFault *fault);
 extern bool wf_token_is_cut(const WfInstance *instance);
 
 /*
- * From now on messages and signals can happen to the visit: to its handlers as soon as its token has come, those for which
- * it waits before its action is due, since they may come before that is answered; at a join when that goes on. Returns
- * false with *fault if a key cannot be worked out.
+ * The visit begins: in the course of this move, when those have entered that come with it; or in a transaction of its own, where
+ * a worker finds it in the queue. Messages and signals can happen to it from now on.
  */
-extern bool wf_token_subscribe(WfBatch *batch, WfVisit *visit, WfFault *fault);
-
-/*
- * The visit begins in a transaction of its own: a worker finds it in the queue. Messages and signals can happen to it
- * already.
- */
+extern void wf_token_begin(WfBatch *batch, WfVisit *visit);
 extern void wf_token_defer(WfBatch *batch, WfVisit *visit, const char *queue);
 
 /* Let a token end that has come to a join where another one stands, or for which it is too late. */

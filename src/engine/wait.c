@@ -6,14 +6,9 @@
 #include "postgres.h"
 
 #include "engine/condition.h"
+#include "engine/event.h"
 #include "engine/operations.h"
 #include "store/subscription.h"
-
-static const WfWaitsFor waits_for[] = {
-	[WF_EVENT_CALLBACK] = WF_WAITS_FOR_CALLBACK, [WF_EVENT_MESSAGE] = WF_WAITS_FOR_MESSAGE,
-	[WF_EVENT_SIGNAL] = WF_WAITS_FOR_SIGNAL,	 [WF_EVENT_CONDITION] = WF_WAITS_FOR_CONDITION,
-	[WF_EVENT_AFTER] = WF_WAITS_FOR_AFTER,		 [WF_EVENT_UNTIL] = WF_WAITS_FOR_UNTIL,
-};
 
 /* What of a step is waited for. */
 typedef struct Opening
@@ -35,7 +30,7 @@ choose_entries(const WfStep *def, Opening *opening, WfFault *fault)
 		if (event->when != NULL && !wf_predicate_eval(event->when, &opening->variables, &opening->open[i], fault))
 			return false;
 		if (opening->open[i])
-			opening->kinds |= waits_for[event->kind];
+			opening->kinds |= wf_event_waits_for(event->kind);
 	}
 	return true;
 }
@@ -111,5 +106,5 @@ wf_op_open(WfBatch *batch, WfVisit *visit)
 		opening.open = MemoryContextAlloc(batch->context, sizeof(bool) * visit->def->nwaits);
 	wf_engine_variables(visit, &opening.variables);
 	if (!choose_entries(visit->def, &opening, &fault) || !open_entries(batch, visit, &opening, &fault))
-		wf_push_fault(batch, visit, &fault);
+		wf_push_break(batch, visit, &fault);
 }

@@ -204,7 +204,7 @@ COMMENT ON COLUMN workflow_data.visit.queue IS 'Who has to look at it: timer, mo
 COMMENT ON COLUMN workflow_data.visit.waits_for IS 'What it waits for, callback first: callback, message, signal, condition, after or until, or several of them; join or steps';
 COMMENT ON COLUMN workflow_data.visit.outcome IS 'Outcome that made it an incident';
 COMMENT ON COLUMN workflow_data.visit.cancel_outcome IS 'Outcome that it will have, while it is being cancelled';
-COMMENT ON COLUMN workflow_data.visit.cancel_phase IS 'await (an answer under way), send (the cancel request), confirm (wait for its callback) or inside (of a scope: what lives in it is interrupted)';
+COMMENT ON COLUMN workflow_data.visit.cancel_phase IS 'await (an answer under way), send (the cancel request), tell (the same, which no callback confirms), confirm (wait for its callback) or inside (of a scope: what lives in it is interrupted)';
 COMMENT ON COLUMN workflow_data.visit.cancel_handler IS 'Entry of the handler that interrupted it and goes on after it, counted from 1';
 COMMENT ON COLUMN workflow_data.visit.clock_times IS 'When the clock of each entry of the step strikes: first of what it waits for, then of the handlers in catch; NULL: it has struck already, does not run yet, or the entry has none. Behind them, of each entry that repeats, its last beat; NULL: it has none';
 COMMENT ON COLUMN workflow_data.visit.reply IS 'What the action answered: $reply';

@@ -53,6 +53,7 @@ typedef enum WfCancelPhase
 	WF_CANCEL_NONE,
 	WF_CANCEL_AWAIT, /* for the answer that may still come */
 	WF_CANCEL_SEND,
+	WF_CANCEL_TELL,	   /* the same, of a visit that takes no callback any more */
 	WF_CANCEL_CONFIRM, /* by the callback */
 	WF_CANCEL_INSIDE,  /* of a scope: what lives in it is interrupted */
 } WfCancelPhase;

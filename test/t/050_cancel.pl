@@ -596,6 +596,61 @@ is($scene->sql("SELECT workflow.retry('$sn'), workflow.heartbeat('$sn')"), 't|t'
 cancel($instance);
 is($scene->finish($instance), 'aborted', 'and is cancelled');
 
+# ---- a visit that has called out and fails by itself: a handler, a condition or its wait cannot be worked out ----
+
+my $call = qq["step": "work", "http": {"server": "partner", "path": "/accept/job?callback=none", $H, "body": {"sn": "\${\$serial_number}"}}];
+my $stop = '"cancel": {"path": "/stop", "headers": {"X-Instance": "${$instance}"}, "timeout": "0"}';
+my $beside = '"interrupt": false, "save": {"x": "${$.nothere}"}, "next": "beside"';
+my %faulty = (
+	'a handler by a message' => [ qq["wait": true, "catch": [{"message": "fail", "key": "\${\$instance}", $beside}]],
+		sub { $scene->sql("SELECT workflow.send_message('fail', '$_[0]')") } ],
+	'a handler by a callback' => [ qq["wait": {"after": "1 h"}, "catch": [{"callback": true, $beside}]],
+		sub { $scene->sql('SELECT workflow.complete(' . "'" . $scene->serial($_[0]) . "')") } ],
+	'a handler by a clock' => [ qq["wait": true, "catch": [{"after": "0.3 s", $beside}]], sub { } ],
+	'a beat' => [ '"wait": true, "catch": [{"every": "${$.every ?? \"0.3 s\"}", "interrupt": false, "next": "beside"}]',
+		sub { $scene->sql("SELECT workflow.set_data($_[0], '{\"every\": \"soon\"}')") } ],
+	'a condition' => [ '"wait": true, "catch": [{"condition": "$.n > 0", "next": "beside"}]',
+		sub { $scene->sql("SELECT workflow.set_data($_[0], '{\"n\": \"none\"}')") } ],
+	'"when"' => [ '"first_of": [{"callback": true, "when": "$reply.body.id > 0", "next": "beside"}, {"after": "1 h", "next": "beside"}]', undef ],
+	'save_reply' => [ '"wait": true, "save_reply": {"x": "${$reply.body.nothere}"}', undef ]);
+my %fails;
+for my $name (sort keys %faulty)
+{
+	my $more = $name eq 'save_reply' ? '' : ($name eq '"when"' ? '' : ', {"step": "end", "end": true}') . ', {"step": "beside", "end": true}';
+	$scene->define("faulty: $name", qq[{"steps": [{$call, $stop, $faulty{$name}[0]}$more]}]);
+	$fails{$name} = $scene->start("faulty: $name");
+	next unless $faulty{$name}[1];
+	$scene->wait_for_state($fails{$name}, 'waiting');
+	$faulty{$name}[1]->($fails{$name});
+}
+for my $name (sort keys %faulty)
+{
+	is($scene->finish($fails{$name}), 'failed', "$name: a fault makes an incident");
+	is($scene->incident($fails{$name})->{outcome}, 'SYSTEM_ERROR', "$name: of the system");
+	my (undef, @asked) = $scene->requests($fails{$name});
+	is(join(' ', map { $_->{path} } @asked), '/stop', "$name: the service is asked to stop first");
+	cancel($fails{$name});
+	is($scene->finish($fails{$name}), 'aborted', "$name: and it ends");
+}
+
+# ---- what takes no callback is not confirmed by one ----
+
+$scene->define('closed', qq[{"steps": [{$call, "cancel": {"path": "/held", "headers": {"X-Instance": "\${\$instance}-stop"}, "timeout": "1 h"},
+	"first_of": [{"callback": true, "when": "\$.open == true", "next": "a"}, {"after": "1 h", "next": "a"}]}, {"step": "a"}]}]);
+my ($open, $closed) = map { $scene->start('closed', { open => $_ ? JSON::PP::true : JSON::PP::false }) } 1, 0;
+for ($open, $closed)
+{
+	$scene->wait_for_state($_, 'waiting');
+	cancel($_);
+	$scene->wait_for_requests(1, "$_-stop");
+}
+like($scene->error("SELECT workflow.complete('" . $scene->serial($closed) . "')"), qr/^55000/, 'a callback that is not waited for is refused while the service is asked to stop');
+$scene->let_go("$_-stop") for $open, $closed;
+is($scene->finish($closed), 'aborted', 'and none is waited for when it has answered');
+$scene->wait_for_state($open, 'cancelling');
+is($scene->sql("SELECT workflow.complete('" . $scene->serial($open) . "')"), 't', 'one that is waited for may still come');
+is($scene->finish($open), 'aborted', 'and is the end');
+
 # ---- without any place, nobody waits for ever ----
 
 (my $unasked, @stops) = cancelled($full[2], 'CANCELLED', 'without any place');
