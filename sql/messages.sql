@@ -22,6 +22,52 @@ SELECT data -> 'open' AS open FROM workflow.instances WHERE instance = :i;
 SELECT step FROM workflow.waiting WHERE instance = :i;
 SELECT count(*) FROM workflow.subscriptions WHERE instance = :i;
 
+-- ---- keys of other types: the text of the same value in JSON ----
+SELECT workflow.define('messages: keys', '{"steps": [{"step": "a", "wait": {"message": "messages: keys", "key": "${$.key}"}, "save": {"got": "${$event.key}"}}]}');
+CREATE FUNCTION pg_temp.keys(key jsonb) RETURNS bigint LANGUAGE sql AS $$SELECT workflow.start('messages: keys', jsonb_build_object('key', key))$$;
+CREATE DOMAIN pg_temp.number AS int;
+SELECT pg_temp.keys('17') AS i1, pg_temp.keys('1e20') AS i2, pg_temp.keys('2.50') AS i3, pg_temp.keys('true') AS i4, pg_temp.keys('"x y"') AS i5,
+    pg_temp.keys('"2026-01-31"') AS i6, pg_temp.keys('"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"') AS i7, pg_temp.keys('"10"') AS i8, pg_temp.keys('10.0') AS i9, pg_temp.keys('0.1') AS i10,
+    pg_temp.keys('18') AS i11, pg_temp.keys('19') AS i12 \gset
+SELECT workflow.send_message('messages: keys', 17), workflow.send_message('messages: keys', 1e20::float8), workflow.send_message('messages: keys', 2.50),
+    workflow.send_message('messages: keys', true), workflow.send_message('messages: keys', '"x y"'::jsonb);
+SET datestyle = 'German';
+SELECT workflow.send_message('messages: keys', date '2026-01-31');
+RESET datestyle;
+SELECT workflow.send_message('messages: keys', 'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'::uuid), workflow.send_message('messages: keys', 10::bigint),
+    workflow.send_message('messages: keys', '10.0'::json), workflow.send_message('messages: keys', 0.1::float4),
+    workflow.send_message('messages: keys', 18::pg_temp.number), workflow.send_message('messages: keys', key => 19, data => '1');
+SELECT DISTINCT status FROM workflow.instances WHERE process = 'messages: keys';
+SELECT workflow.send_message('messages: keys', '[17]'::jsonb);
+SELECT workflow.send_message('messages: keys', 'null'::jsonb);
+SELECT workflow.send_message('messages: keys', NULL::int), workflow.send_message('messages: keys', NULL), workflow.send_message('messages: keys', key => 20);
+
+-- ---- a callback is nothing for what waits for a message: the error says what is ----
+SELECT workflow.define('messages: other', '{"steps": [
+  {"step": "a", "wait": {"message": "messages: other"}},
+  {"step": "b", "first_of": [{"message": "messages: closed", "when": "$.open == true", "next": "c"}, {"signal": "messages: other", "next": "c"}, {"after": "1 h", "next": "c"}]},
+  {"step": "c", "wait": {"condition": "$.go == true"}}, {"step": "d", "wait": {"until": "2100-01-01"}}]}');
+SELECT workflow.start('messages: other', '{"open": false, "go": false}') AS i \gset
+CREATE FUNCTION pg_temp.refused(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    what text;
+    help text;
+BEGIN
+    EXECUTE statement;
+    RETURN 'taken';
+EXCEPTION WHEN object_not_in_prerequisite_state THEN
+    GET STACKED DIAGNOSTICS what = PG_EXCEPTION_DETAIL, help = PG_EXCEPTION_HINT;
+    RETURN concat_ws(' ', what, help);
+END $$;
+SELECT pg_temp.refused(format('SELECT workflow.complete(%L)', test.waits(:i)));
+SELECT workflow.send_message('messages: other');
+SELECT pg_temp.refused(format('SELECT workflow.fail(%L)', test.waits(:i)));
+SELECT workflow.move(test.waits(:i), 'c') IS NOT NULL AS moved;
+SELECT pg_temp.refused(format('SELECT workflow.complete(%L)', test.waits(:i)));
+SELECT workflow.move(test.waits(:i), 'd') IS NOT NULL AS moved;
+SELECT pg_temp.refused(format('SELECT workflow.complete(%L)', test.waits(:i)));
+SELECT workflow.cancel(:i);
+
 -- ---- arguments ----
 SELECT workflow.send_message(NULL);
 SELECT workflow.send_message('');

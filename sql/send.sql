@@ -110,3 +110,65 @@ SELECT workflow.suspend(:p2);
 CALL test.until(format('SELECT count(*) > 0 FROM workflow_data.delivery WHERE instance = %s', :p2));
 SELECT (payload ->> 'steps')::int > 6 AS counted FROM workflow_data.delivery WHERE instance = :p2;
 SELECT workflow.cancel(:p1), workflow.cancel(:p2);
+
+-- the limits are those of send_message
+SELECT workflow.define('send: limits', '{"steps": [
+  {"step": "a", "choose": [{"when": "exists($.message_id)", "next": "id"}, {"next": "plain"}]},
+  {"step": "plain", "send": {"message": "send", "key": "${$.key ?? 1}", "ttl": "${$.ttl ?? \"1 s\"}", "data": "${$.data ?? null}"}, "end": true},
+  {"step": "id", "send": {"message": "send: limits", "message_id": "${$.message_id}"}, "end": true}]}');
+CREATE FUNCTION pg_temp.fault(data jsonb) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    i bigint = workflow.start('send: limits', data);
+BEGIN
+    RETURN (SELECT concat_ws(' | ', error ->> 'code', error ->> 'sqlstate', error ->> 'message') FROM workflow.incidents WHERE instance = i);
+END $$;
+SELECT pg_temp.fault('{"ttl": "10 years"}');
+SELECT pg_temp.fault('{"ttl": "-1 ms"}');
+SELECT pg_temp.fault(jsonb_build_object('key', repeat('x', 1025)));
+SELECT workflow.start('send: limits', '{"message_id": ""}') AS i1, workflow.start('send: limits', jsonb_build_object('message_id', repeat('x', 1025))) AS i2,
+    workflow.start('send: limits', '{"message_id": []}') AS i3 \gset
+CALL test.until(format('SELECT count(*) = 3 FROM workflow.incidents WHERE instance IN (%s, %s, %s)', :i1, :i2, :i3));
+SELECT error ->> 'code' AS code, error ->> 'sqlstate' AS sqlstate, error ->> 'message' AS message FROM workflow.incidents WHERE instance IN (:i1, :i2, :i3) ORDER BY instance;
+-- a ttl is never rounded to none
+SELECT workflow.start('send: limits', '{"ttl": "1 microsecond", "key": "short"}') AS i \gset
+SELECT result ->> 'initial_response' AS reply FROM workflow.history WHERE instance = :i AND step = 'plain';
+-- what keeps a message from being sent has the SQLSTATE that a caller gets
+SELECT count(workflow.start('send: receiver', '{"id": 30}')) FROM generate_series(1, 2);
+SELECT workflow.start('send: sender', '{"id": 30, "n": 1}') AS s1 \gset
+SELECT error ->> 'code' AS code, error ->> 'sqlstate' AS sqlstate FROM workflow.incidents WHERE instance = :s1;
+CREATE ROLE regress_send;
+GRANT USAGE ON SCHEMA workflow, test TO regress_send;
+GRANT EXECUTE ON FUNCTION workflow.define(text, json), workflow.undefine(text) TO regress_send;
+SET ROLE regress_send;
+SELECT workflow.define('send: forbidden', '{"steps": [{"step": "a", "send": {"message": "send", "ttl": "1 h"}}]}');
+SELECT workflow.start('send: forbidden') AS s \gset
+SELECT error ->> 'code' AS code, error ->> 'sqlstate' AS sqlstate FROM workflow.incidents WHERE instance = :s;
+SELECT workflow.cancel(:s);
+SELECT workflow.undefine('send: forbidden');
+RESET ROLE;
+DROP OWNED BY regress_send;
+DROP ROLE regress_send;
+
+-- the branches of a fork have all entered before the first one sends, in whatever order they are named
+SELECT workflow.define('send: order', '{"steps": [
+  {"step": "f", "next": ["a", "b", "c", "d"]},
+  {"step": "a", "send": {"message": "send: order", "key": "${$instance}", "data": "from a"}, "save": {"reply": "${$reply}"}, "next": "end"},
+  {"step": "b", "wait": {"message": "send: order", "key": "${$instance}"}, "save": {"b": "${$event.data}"}, "next": "end"},
+  {"step": "c", "wait": true, "catch": [{"signal": "send: order", "next": "end"}], "next": "end"},
+  {"step": "d", "send": {"signal": "send: order"}, "next": "end"},
+  {"step": "end", "join": "all"}]}');
+SELECT workflow.start('send: order') AS i \gset
+CALL pg_temp.over(:i);
+SELECT test.ended(:i), test.went(:i);
+-- what they lead to has not
+SELECT workflow.define('send: later', '{"steps": [
+  {"step": "f", "next": ["a", "b"]},
+  {"step": "a", "send": {"message": "send: later", "key": "${$instance}"}, "save": {"reply": "${$reply}"}, "end": true},
+  {"step": "b", "steps": [{"step": "c", "wait": {"message": "send: later", "key": "${$instance}"}}]}]}');
+SELECT workflow.start('send: later') AS i \gset
+SELECT test.ended(:i), test.at(:i), workflow.cancel(:i);
+-- a duplicate is told of as such
+SELECT workflow.start('send: once', '{"id": 31}') AS s1, workflow.start('send: once', '{"id": 31}') AS s2 \gset
+CALL pg_temp.over(:s1);
+CALL pg_temp.over(:s2);
+SELECT DISTINCT substring(t FROM $$what it sent was .*$$) AS sent FROM unnest(ARRAY[:s1, :s2]) i (instance), LATERAL workflow.timeline(i.instance) t WHERE t LIKE '%what it sent was%' ORDER BY 1;

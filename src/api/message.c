@@ -9,11 +9,13 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "datatype/timestamp.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
@@ -21,98 +23,122 @@
 #include "api/arguments.h"
 #include "engine/engine.h"
 #include "model/issue.h"
-#include "shmem/settings.h"
+#include "model/template.h"
 #include "store/access.h"
 #include "store/delivery.h"
 #include "store/due.h"
 #include "store/durable.h"
 #include "store/message.h"
+#include "store/row.h"
 #include "store/subtransaction.h"
 
 /* So many messages are brought directly in one transaction. */
 #define MOST_BROUGHT 32
-#define MAX_TTL		 "1 year"
 
 PG_FUNCTION_INFO_V1(workflow_send_message);
 PG_FUNCTION_INFO_V1(workflow_send_signal);
 
 /* ---- arguments ---- */
 
+static void
+report_unsendable(const WfUnsendable *why)
+{
+	ereport(ERROR, errcode(why->sqlerrcode), errmsg("argument \"%s\" %s", why->field, why->problem),
+			why->detail != NULL ? errdetail("It %s.", why->detail) : 0,
+			why->sqlerrcode == ERRCODE_PROGRAM_LIMIT_EXCEEDED
+				? errhint("Keep large documents in tables, and their keys in the data.")
+				: 0);
+}
+
+static void
+require_fit(const WfSending *sending)
+{
+	WfUnsendable why;
+
+	if (!wf_sending_fits(sending, &why))
+		report_unsendable(&why);
+}
+
+/* In jsonb a number has one form, whatever type it had. */
 static char *
-name_argument(FunctionCallInfo fcinfo)
+number_text(Datum value, Oid type)
 {
-	char *name = wf_argument_text_required(fcinfo, 0, "name");
+	Datum number = DirectFunctionCall3(numeric_in, CStringGetDatum(wf_row_value_text(value, type)),
+									   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 
-	if (name[0] == '\0')
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("argument \"%s\" must not be empty", "name"));
-	if (strlen(name) > WF_MESSAGE_MAX_NAME)
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("argument \"%s\" has at most %d bytes", "name", WF_MESSAGE_MAX_NAME));
-	return name;
+	return DatumGetCString(DirectFunctionCall1(numeric_out, number));
 }
 
 static char *
-key_argument(FunctionCallInfo fcinfo, int n, const char *name, bool may_be_empty)
+jsonb_text(Jsonb *jsonb)
 {
-	char *key = wf_argument_text(fcinfo, n);
+	JsonbValue value;
+	char	  *text = NULL;
 
-	if (key != NULL && key[0] == '\0' && !may_be_empty)
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("argument \"%s\" must not be empty", name));
-	if (key != NULL && strlen(key) > WF_MESSAGE_MAX_KEY)
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("argument \"%s\" has at most %d bytes", name, WF_MESSAGE_MAX_KEY));
-	return key;
+	if (JsonbExtractScalar(&jsonb->root, &value))
+		text = wf_jsonb_scalar_text(&value);
+	if (text == NULL)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("argument \"%s\" must be a scalar", "key"),
+				errdetail("A key is the text of a string, a number or a boolean."));
+	return text;
 }
 
-static TimestampTz
-add_interval(TimestampTz at, Datum interval)
+/* The key as text: the one that its value has as a JSON scalar, as keys of those who wait are. */
+static char *
+key_argument(FunctionCallInfo fcinfo, int n)
 {
-	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(at), interval));
+	Oid	  type = get_fn_expr_argtype(fcinfo->flinfo, n);
+	Datum value;
+
+	if (PG_ARGISNULL(n))
+		return NULL;
+	if (!OidIsValid(type))
+		elog(ERROR, "could not determine the type of the key");
+	value = PG_GETARG_DATUM(n);
+	switch (getBaseType(type))
+	{
+		case BOOLOID:
+			return DatumGetBool(value) ? "true" : "false";
+		case FLOAT4OID:
+		case FLOAT8OID:
+			return number_text(value, type);
+		case JSONBOID:
+			return jsonb_text(DatumGetJsonbP(value));
+		case JSONOID:
+			return jsonb_text(
+				DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(TextDatumGetCString(value)))));
+		default:
+			return wf_row_value_text(value, type);
+	}
 }
 
-/* In milliseconds: months and days are counted from now. A ttl that is not 0 is at least one of them. */
-static int64
-ttl_argument(FunctionCallInfo fcinfo, int n)
+/* Months and days are counted from now. */
+static void
+read_ttl(FunctionCallInfo fcinfo, int n, WfSending *sending)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	Datum		longest =
-		DirectFunctionCall3(interval_in, CStringGetDatum(MAX_TTL), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
-	TimestampTz until;
+	TimestampTz	 now = GetCurrentTimestamp();
+	TimestampTz	 until;
+	WfUnsendable why;
 
 	wf_argument_require(fcinfo, n, "ttl");
-	until = add_interval(now, PG_GETARG_DATUM(n));
-	if (until > add_interval(now, longest))
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("argument \"%s\" is at most %s", "ttl", MAX_TTL));
-	if (until < now)
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("argument \"%s\" must not be negative", "ttl"));
-	return (until - now + 999) / 1000;
-}
-
-static Jsonb *
-data_argument(FunctionCallInfo fcinfo, int n)
-{
-	Jsonb *data = wf_argument_jsonb(fcinfo, n);
-
-	if (data != NULL && VARSIZE(data) > (Size) wf_setting_max_data * 1024)
-		ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("argument \"%s\" is too large", "data"),
-				errdetail("It has %zu bytes; workflow.max_data allows %d kB.", (Size) VARSIZE(data),
-						  wf_setting_max_data),
-				errhint("Keep large documents in tables, and their keys in the data."));
-	return data;
+	until =
+		DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now), PG_GETARG_DATUM(n)));
+	if (!wf_sending_keep(sending, now, until, &why))
+		report_unsendable(&why);
 }
 
 static void
 read_message_arguments(FunctionCallInfo fcinfo, WfSending *sending)
 {
 	memset(sending, 0, sizeof(*sending));
-	sending->name = name_argument(fcinfo);
-	sending->key = key_argument(fcinfo, 1, "key", true);
-	sending->data = data_argument(fcinfo, 2);
-	sending->ttl_ms = ttl_argument(fcinfo, 3);
-	sending->message_id = key_argument(fcinfo, 4, "message_id", false);
+	sending->name = wf_argument_text_required(fcinfo, 0, "name");
+	sending->key = key_argument(fcinfo, 1);
+	sending->data = wf_argument_jsonb(fcinfo, 2);
+	read_ttl(fcinfo, 3, sending);
+	sending->message_id = wf_argument_text(fcinfo, 4);
 	wf_argument_require(fcinfo, 6, "to_all");
 	sending->to_all = PG_GETARG_BOOL(6);
+	require_fit(sending);
 	if (PG_ARGISNULL(5))
 		return;
 	sending->instance = PG_GETARG_INT64(5);
@@ -250,7 +276,7 @@ report_forbidden(const WfSending *sending)
 }
 
 /*
- * workflow.send_message(name text, key text, data jsonb, ttl interval, message_id text, instance bigint,
+ * workflow.send_message(name text, key "any type", data jsonb, ttl interval, message_id text, instance bigint,
  * to_all boolean) → text: delivered, queued, kept, missed or duplicate
  *
  * Errors: 21000 if several wait, unless to_all; 22004 for a NULL name; 22023 for a name, key,
@@ -290,15 +316,15 @@ workflow_send_message(PG_FUNCTION_ARGS)
 Datum
 workflow_send_signal(PG_FUNCTION_ARGS)
 {
-	char	*name;
-	Jsonb	*data;
-	WfAccess access;
+	WfSending sending = {0};
+	WfAccess  access;
 
 	PreventCommandIfReadOnly("workflow.send_signal()");
-	name = name_argument(fcinfo);
-	data = data_argument(fcinfo, 1);
+	sending.name = wf_argument_text_required(fcinfo, 0, "name");
+	sending.data = wf_argument_jsonb(fcinfo, 1);
+	require_fit(&sending);
 	wf_store_enter(&access);
-	wf_signal_queue(name, data, access.caller, 0);
+	wf_signal_queue(sending.name, sending.data, access.caller, 0);
 	wf_store_leave(&access);
 	PG_RETURN_VOID();
 }

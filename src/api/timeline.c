@@ -329,7 +329,9 @@ told_sent(uint64 row)
 {
 	char *answer = wf_result_text(row, 20);
 
-	return answer != NULL ? psprintf("; what it sent was %s", answer) : "";
+	if (answer == NULL)
+		return "";
+	return psprintf("; what it sent was %s%s", strcmp(answer, "duplicate") == 0 ? "a " : "", answer);
 }
 
 static const char *

@@ -75,21 +75,35 @@ escalate(WfBatch *batch, WfVisit *visit, Jsonb *data)
 
 /* ---- messages ---- */
 
-/* The milliseconds of an interval from now, 0 if it is not given. */
+/* The fault of a step that sends, with the SQLSTATE that a caller would get. */
 static bool
-work_out_ttl(WfBatch *batch, WfVisit *visit, const WfVariables *variables, int64 *ms, WfFault *fault)
+wrong(WfFault *fault, int sqlerrcode)
 {
-	TimestampTz until;
+	strlcpy(fault->sqlstate, unpack_sql_state(sqlerrcode), sizeof(fault->sqlstate));
+	return false;
+}
 
-	*ms = 0;
+static bool
+unsendable(const WfUnsendable *why, WfFault *fault)
+{
+	const char *code = why->sqlerrcode == ERRCODE_PROGRAM_LIMIT_EXCEEDED ? WF_CODE_DATA : WF_CODE_TEMPLATE;
+
+	(void) wf_fault(fault, code, "\"%s\" %s%s%s", why->field, why->problem, why->detail != NULL ? ": it " : "",
+					why->detail != NULL ? why->detail : "");
+	return wrong(fault, why->sqlerrcode);
+}
+
+static bool
+work_out_ttl(WfBatch *batch, WfVisit *visit, const WfVariables *variables, WfSending *sending, WfFault *fault)
+{
+	TimestampTz	 until;
+	WfUnsendable why;
+
 	if (!visit->def->send->ttl.present)
 		return true;
 	if (!wf_clock_after(visit, &visit->def->send->ttl, variables, batch->now, &until, fault))
 		return false;
-	if (until < batch->now)
-		return wf_fault(fault, WF_CODE_TEMPLATE, "\"ttl\" cannot be negative");
-	*ms = (until - batch->now) / 1000;
-	return true;
+	return wf_sending_keep(sending, batch->now, until, &why) || unsendable(&why, fault);
 }
 
 static bool
@@ -116,54 +130,74 @@ work_out_message(WfBatch *batch, WfVisit *visit, const WfVariables *variables, W
 {
 	const WfSend *send = visit->def->send;
 
-	return wf_message_key(send->key, variables, &sending->key, fault) &&
-		   wf_message_key(send->message_id, variables, &sending->message_id, fault) &&
-		   work_out_ttl(batch, visit, variables, &sending->ttl_ms, fault) &&
+	return wf_key_text(send->key, variables, "key", &sending->key, fault) &&
+		   wf_key_text(send->message_id, variables, "message_id", &sending->message_id, fault) &&
+		   work_out_ttl(batch, visit, variables, sending, fault) &&
 		   work_out_instance(send->instance, variables, &sending->instance, fault);
 }
 
-static const char *
-send_message(WfBatch *batch, WfVisit *visit, const WfVariables *variables, Jsonb *data, Oid role, WfFault *fault)
+/* What nobody may send, or not to so many. */
+static void
+not_sent(WfSent sent, const char *name, int waiting, WfFault *fault)
 {
-	WfSending sending = {.name = visit->def->send->name,
-						 .data = data,
-						 .to_all = visit->def->send->to_all,
-						 .role = role,
-						 .steps = visit->steps_without_wait + 1};
-	WfSent	  sent;
-	int		  waiting;
-
-	if (!work_out_message(batch, visit, variables, &sending, fault))
-		return NULL;
-	sent = wf_message_queue(&sending, &waiting);
 	if (sent == WF_SENT_AMBIGUOUS)
-		(void) wf_fault(fault, WF_CODE_SEND, "%d wait for the message \"%s\", which goes to one", waiting,
-						sending.name);
+	{
+		(void) wf_fault(fault, WF_CODE_SEND, "%d wait for the message \"%s\", which goes to one", waiting, name);
+		(void) wrong(fault, ERRCODE_CARDINALITY_VIOLATION);
+	}
 	else if (sent == WF_SENT_FORBIDDEN)
+	{
 		(void) wf_fault(
 			fault, WF_CODE_SEND,
 			"the owner of the process may keep no message \"%s\": no process that names it lets him start or complete it",
-			sending.name);
+			name);
+		(void) wrong(fault, ERRCODE_INSUFFICIENT_PRIVILEGE);
+	}
+}
+
+static const char *
+send_message(WfSending *sending, WfFault *fault)
+{
+	int	   waiting = 0;
+	WfSent sent = wf_message_queue(sending, &waiting);
+
+	not_sent(sent, sending->name, waiting, fault);
 	return fault->code != NULL ? NULL : wf_sent_name(sent);
 }
 
 /* ---- all of them ---- */
+
+/* What is sent. Returns false with *fault if that cannot be worked out, or is more than may be sent. */
+static bool
+work_out(WfBatch *batch, WfVisit *visit, WfSending *sending, WfFault *fault)
+{
+	const WfSend *send = visit->def->send;
+	WfVariables	  variables;
+	WfUnsendable  why;
+
+	wf_engine_variables(visit, &variables);
+	if (send->data != NULL && (sending->data = wf_template_jsonb(send->data, &variables, fault)) == NULL)
+		return false;
+	if (send->kind == WF_EVENT_MESSAGE && !work_out_message(batch, visit, &variables, sending, fault))
+		return false;
+	return wf_sending_fits(sending, &why) || unsendable(&why, fault);
+}
 
 /* Returns the answer; NULL with *fault. */
 static const char *
 send_event(WfBatch *batch, WfVisit *visit, WfFault *fault)
 {
 	const WfSend *send = visit->def->send;
-	Oid			  owner = wf_process_owner(visit->instance->process->process_id);
-	WfVariables	  variables;
-	Jsonb		 *data = NULL;
+	WfSending	  sending = {.name = send->name,
+							 .to_all = send->to_all,
+							 .role = wf_process_owner(visit->instance->process->process_id),
+							 .steps = visit->steps_without_wait + 1};
 
-	wf_engine_variables(visit, &variables);
-	if (send->data != NULL && (data = wf_template_jsonb(send->data, &variables, fault)) == NULL)
+	if (!work_out(batch, visit, &sending, fault))
 		return NULL;
 	if (send->kind == WF_EVENT_ESCALATION)
-		return escalate(batch, visit, data);
-	if (!OidIsValid(owner))
+		return escalate(batch, visit, sending.data);
+	if (!OidIsValid(sending.role))
 	{
 		(void) wf_fault(fault, WF_CODE_SEND, "the owner of the process does not exist any more");
 		return NULL;
@@ -171,8 +205,8 @@ send_event(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	/* who waits is looked for in rows */
 	wf_subscriptions_flush(batch);
 	if (send->kind == WF_EVENT_MESSAGE)
-		return send_message(batch, visit, &variables, data, owner, fault);
-	wf_signal_queue(send->name, data, owner, visit->steps_without_wait + 1);
+		return send_message(&sending, fault);
+	wf_signal_queue(send->name, sending.data, sending.role, sending.steps);
 	return wf_sent_name(WF_SENT_QUEUED);
 }
 

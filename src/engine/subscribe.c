@@ -4,51 +4,38 @@
  */
 #include "postgres.h"
 
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
 #include "engine/subscribe.h"
+#include "store/message.h"
 #include "store/subscription.h"
 
-/* A key is part of an index. */
-#define MAX_KEY_BYTES 1024
-
-static const char *
-scalar_text(const JsonbValue *value)
-{
-	switch (value->type)
-	{
-		case jbvString:
-			return pnstrdup(value->val.string.val, value->val.string.len);
-		case jbvNumeric:
-			return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
-		case jbvBool:
-			return value->val.boolean ? "true" : "false";
-		default:
-			return NULL;
-	}
-}
-
 bool
-wf_message_key(const WfTemplate *tmpl, const WfVariables *variables, const char **key, WfFault *fault)
+wf_key_text(const WfTemplate *tmpl, const WfVariables *variables, const char *what, const char **text, WfFault *fault)
 {
 	JsonbValue value;
 	Jsonb	  *rendered;
 
-	*key = NULL;
+	*text = NULL;
 	if (tmpl == NULL)
 		return true;
 	rendered = wf_template_jsonb(tmpl, variables, fault);
 	if (rendered == NULL)
 		return false;
 	if (JsonbExtractScalar(&rendered->root, &value))
-		*key = scalar_text(&value);
-	if (*key == NULL)
-		return wf_fault(fault, WF_CODE_TEMPLATE, "the key of a message has to be a string, a number or a boolean");
-	if (strlen(*key) > MAX_KEY_BYTES)
+		*text = wf_jsonb_scalar_text(&value);
+	return *text != NULL ||
+		   wf_fault(fault, WF_CODE_TEMPLATE, "the %s of a message has to be a string, a number or a boolean", what);
+}
+
+static bool
+work_out_key(const WfTemplate *tmpl, const WfVariables *variables, const char **key, WfFault *fault)
+{
+	if (!wf_key_text(tmpl, variables, "key", key, fault))
+		return false;
+	if (*key != NULL && strlen(*key) > WF_MESSAGE_MAX_KEY)
 		return wf_fault(fault, WF_CODE_TEMPLATE, "the key of a message has %zu bytes, more than %d", strlen(*key),
-						MAX_KEY_BYTES);
+						WF_MESSAGE_MAX_KEY);
 	return true;
 }
 
@@ -67,7 +54,7 @@ wf_subscribe(WfBatch *batch, WfVisit *visit, int first, int end, WfFault *fault)
 
 		if (event->kind != WF_EVENT_MESSAGE && event->kind != WF_EVENT_SIGNAL)
 			continue;
-		ok = wf_message_key(event->key, &variables, &key, fault);
+		ok = work_out_key(event->key, &variables, &key, fault);
 		if (ok)
 			(void) wf_subscription_add(batch, visit, i, key);
 	}

@@ -14,9 +14,10 @@
 extern bool wf_subscribe(WfBatch *batch, WfVisit *visit, int first, int end, WfFault *fault);
 
 /*
- * Work out the key of a message: the text of a scalar, in CurrentMemoryContext; *key is NULL without a
- * template. Returns false with *fault for anything else, and for what is too long.
+ * Work out what identifies a message, `what` says by what: the text of a scalar, in CurrentMemoryContext; *text is NULL
+ * without a template. Returns false with *fault for anything else.
  */
-extern bool wf_message_key(const WfTemplate *tmpl, const WfVariables *variables, const char **key, WfFault *fault);
+extern bool wf_key_text(const WfTemplate *tmpl, const WfVariables *variables, const char *what, const char **text,
+						WfFault *fault);
 
 #endif

@@ -117,3 +117,19 @@ wf_jsonb_get(Jsonb *object, const char *key)
 		return NULL;
 	return JsonbValueToJsonb(&value);
 }
+
+char *
+wf_jsonb_scalar_text(const JsonbValue *value)
+{
+	switch (value->type)
+	{
+		case jbvString:
+			return pnstrdup(value->val.string.val, value->val.string.len);
+		case jbvNumeric:
+			return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+		case jbvBool:
+			return pstrdup(value->val.boolean ? "true" : "false");
+		default:
+			return NULL;
+	}
+}

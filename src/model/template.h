@@ -148,4 +148,7 @@ extern Jsonb *wf_jsonb_empty_object(void);
  */
 extern Jsonb *wf_jsonb_get(Jsonb *object, const char *key);
 
+/* A string, number or boolean as text; NULL for anything else. */
+extern char *wf_jsonb_scalar_text(const JsonbValue *value);
+
 #endif

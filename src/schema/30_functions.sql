@@ -47,11 +47,11 @@ CREATE FUNCTION workflow.cancel(instance bigint, reason text DEFAULT NULL) RETUR
 COMMENT ON FUNCTION workflow.cancel(bigint, text) IS
 'Ends an instance: its visits CANCELLED, itself aborted. False if it had already ended. Unknown: 42704; needs start or admin: 42501';
 
-CREATE FUNCTION workflow.send_message(name text, key text DEFAULT NULL, data jsonb DEFAULT NULL, ttl interval DEFAULT '0',
+CREATE FUNCTION workflow.send_message(name text, key anycompatible DEFAULT NULL::text, data jsonb DEFAULT NULL, ttl interval DEFAULT '0',
                                       message_id text DEFAULT NULL, instance bigint DEFAULT NULL, to_all boolean DEFAULT false) RETURNS text
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_send_message';
-COMMENT ON FUNCTION workflow.send_message(text, text, jsonb, interval, text, bigint, boolean) IS
-'Sends a message to the visit that waits for it, with the same key or both without; instance: to that one alone, whose key may be left out; to_all: to all that wait. Answers delivered: it has gone on with it, in this transaction; queued: it is busy, workers bring the message; kept: nobody waits yet, the first that does within ttl gets it; missed: nobody waits; duplicate: the caller has sent this message_id under this name in the last 24 hours, or within its ttl if that is longer. Reaches visits of processes and steps on which the caller has complete. Several wait: 21000; name empty, key or message_id too long, ttl negative: 22023; ttl without complete or start on a process that names the message: 42501; data larger than workflow.max_data: 54000';
+COMMENT ON FUNCTION workflow.send_message(text, anycompatible, jsonb, interval, text, bigint, boolean) IS
+'Sends a message to the visit that waits for it, with the same key or both without; key: of any type, kept as the text that it has in JSON; instance: to that one alone, whose key may be left out; to_all: to all that wait. Answers delivered: it has gone on with it, in this transaction; queued: it is busy, workers bring the message; kept: nobody waits yet, the first that does within ttl gets it; missed: nobody waits; duplicate: the caller has sent this message_id under this name in the last 24 hours, or within its ttl if that is longer. Reaches visits of processes and steps on which the caller has complete. Several wait: 21000; name empty, key or message_id too long, key no scalar, ttl negative or above a year: 22023; ttl without complete or start on a process that names the message: 42501; data larger than workflow.max_data: 54000';
 
 CREATE FUNCTION workflow.send_signal(name text, data jsonb DEFAULT NULL) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_send_signal';

@@ -31,6 +31,23 @@ typedef struct WfSending
 	int steps;
 } WfSending;
 
+/* Why it cannot be sent: `field` `problem`, such as "key" has at most 1024 bytes; it `detail`, or NULL. */
+typedef struct WfUnsendable
+{
+	int			sqlerrcode;
+	const char *field;
+	const char *problem;
+	const char *detail;
+} WfUnsendable;
+
+/*
+ * Does it keep to the limits of messages, and of signals? Whoever sends asks before, and sets ttl_ms by
+ * wf_sending_keep: it is kept `until`, counted from `from`; a time that is not 0 is at least a millisecond. Both
+ * return false with *why.
+ */
+extern bool wf_sending_fits(const WfSending *sending, WfUnsendable *why);
+extern bool wf_sending_keep(WfSending *sending, TimestampTz from, TimestampTz until, WfUnsendable *why);
+
 typedef enum WfSent
 {
 	WF_SENT_DELIVERED, /* the visit has gone on with it */

@@ -27,6 +27,7 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
+#include "model/template.h"
 #include "store/row.h"
 
 static const char *const pinned_settings[][2] = {{"datestyle", "ISO, MDY"},
@@ -319,22 +320,6 @@ wf_row_value_text(Datum value, Oid type)
 	return text;
 }
 
-static char *
-element_text(JsonbValue *element)
-{
-	switch (element->type)
-	{
-		case jbvString:
-			return pnstrdup(element->val.string.val, element->val.string.len);
-		case jbvNumeric:
-			return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(element->val.numeric)));
-		case jbvBool:
-			return pstrdup(element->val.boolean ? "true" : "false");
-		default:
-			return NULL;
-	}
-}
-
 static bool
 parse_array(WfRowKey *key, const char *text, Datum *values)
 {
@@ -345,7 +330,7 @@ parse_array(WfRowKey *key, const char *text, Datum *values)
 	for (int i = 0; i < key->n; i++)
 	{
 		JsonbValue *element = getIthJsonbValueFromContainer(&jsonb->root, i);
-		char	   *element_as_text = element_text(element);
+		char	   *element_as_text = wf_jsonb_scalar_text(element);
 
 		if (element_as_text == NULL)
 			return false;

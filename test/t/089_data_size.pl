@@ -47,6 +47,15 @@ like(incident_of($stand), $too_large, '... and that of a callback');
 $scene->define('sql', q[{"steps": [{"step": "sql", "sql": "SELECT repeat('x', 100000) AS text", "save": {"text": "${$reply.row.text}"}}]}]);
 like(incident_of($scene->start('sql')), $too_large, '... and that of SQL');
 
+# what a step sends has the limit of those that callers send
+my $unsendable = qr/^data: "data" is too large: it has \d+ bytes; workflow.max_data allows 64 kB$/;
+for my $kind (qw(message signal escalation))
+{
+	$scene->define("sends $kind", qq[{"steps": [{"step": "a", "send": {"$kind": "LARGE", "data": ["\${\$.x}", "\${\$.x}"]}}]}]);
+	like(incident_of($scene->start("sends $kind", { x => 'x' x 40000 })), $unsendable, "... and what a step sends: $kind");
+	is(incident_of($scene->start("sends $kind", { x => 'x' x 30000 })), 'none: ', '... unless it is small enough');
+}
+
 # ---- what callers give ----
 
 my $large = "jsonb_build_object('text', repeat('x', 70000))";

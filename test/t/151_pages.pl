@@ -104,6 +104,16 @@ for my $file (glob 'src/model/*.c')
 }
 cmp_ok($keys, '>', 50, 'the keys were found');
 
+# ---- codes of errors ----
+
+my %code = slurp_file('src/model/fault.h') =~ /^#define (WF_CODE_\w+)\s+"(\w+)"/mg;
+cmp_ok(scalar keys %code, '>', 10, 'there are codes');
+my %told = map { $_ => 1 } map { $_->{cells}[0] =~ /`(\w+)`/g } tables($text{'docs/failures.md'});
+none('docs/failures.md names all codes of errors', grep { !$told{$_} } values %code);
+my ($known) = slurp_file('src/model/catch.c') =~ /^static const char \*const known_codes\[\] = \{\n(.*?)^\};/ms;
+# that one looks like the outcome DIED, and is caught as SYSTEM_ERROR
+none('"on" knows all of them', grep { $_ ne 'WF_CODE_DIED' && $known !~ /\b$_\b/ } sort keys %code);
+
 # ---- the reference ----
 
 my $node = new_server('pages');
