@@ -5,6 +5,7 @@
 #
 #   my $session = Session->new($node, 'postgres')   dies of what the server says
 #   my ($status, $stdout, $stderr) = $session->run(@statements)     as psql -XAtq -v ON_ERROR_STOP=1 has them
+#   $session->tell($statement); … $session->hear            the same for one, in two parts: it may have to wait for others meanwhile
 #   my @statements = Session::statements($script)   those of a script that needs no psql; none if it does
 #
 # What a session that goes out of scope has left behind at the server is gone, too.
@@ -49,7 +50,7 @@ sub run
 	for my $statement (@statements)
 	{
 		$line += $statement =~ tr/\n//;
-		$self->_write('Q' . pack('N', length($statement) + 5) . "$statement\0");
+		$self->tell($statement);
 		my ($status, $stdout, $stderr) = $self->_results("psql:<stdin>:$line: ", $statement);
 		$out .= $stdout;
 		$err .= $stderr;
@@ -57,6 +58,14 @@ sub run
 	}
 	return (0, $out, $err);
 }
+
+sub tell
+{
+	my ($self, $statement) = @_;
+	$self->_write('Q' . pack('N', length($statement) + 5) . "$statement\0");
+}
+
+sub hear { return $_[0]->_results('psql:<stdin>:1: ') }
 
 # What is quoted, which may hold any character.
 my $QUOTED = qr/'[^']*'|"[^"]*"|\$(?<tag>\w*)\$.*?\$\k<tag>\$/s;

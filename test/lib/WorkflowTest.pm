@@ -17,7 +17,7 @@ use Session;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(new_server add_extension add_http_server start_again crash wait_until is_soon stays
+our @EXPORT = qw(new_server add_extension add_http_server start_again crash crash_at_once wait_until is_soon stays
   leave_unverified worker_pid wait_for_workers log_has count_in_log switches cpu_seconds private_kb keys_by_serial);
 
 my $PATIENCE = 60;
@@ -181,6 +181,21 @@ sub crash
 		die "processes do not see that their postmaster has gone\n" if time() > $end;
 		sleep 0.02;
 	}
+}
+
+# All processes at once: whoever is at work or stands still would not see for a while that the postmaster has gone.
+sub crash_at_once
+{
+	my ($node) = @_;
+	my @pids = ($node->{_pid}, children($node->{_pid}));
+	my $end = time() + $PATIENCE;
+	kill 'KILL', @pids;
+	while (grep { -d "/proc/$_" } @pids)
+	{
+		die "processes that do not die\n" if time() > $end;
+		sleep 0.02;
+	}
+	$node->kill9;
 }
 
 sub start_again

@@ -1,6 +1,6 @@
 #
 # A message is delivered once, in whichever moment of its way the server dies: kept, kept beside a wait that has opened, on its way
-# to it, delivered. A signal reaches each of thousands once, whatever happens in the middle of it.
+# to it, delivered.
 #
 use strict;
 use warnings;
@@ -32,26 +32,16 @@ sub is_delivered_once
 	is(sql("SELECT data ->> 'by', data ->> 'n' FROM workflow.instances WHERE instance = $instance"), "$key|1", '... once, as it was sent');
 	is(sql('SELECT count(*) FROM workflow.messages'), 0, '... and is kept no more');
 }
-my $held;
-
 sub crash_and_start
 {
-	if (defined $held) # one that is stopped does not see that the postmaster has gone
-	{
-		my @pids = ($node->{_pid}, WorkflowTest::children($node->{_pid}));
-		kill 'KILL', $node->{_pid}, $held;
-		wait_until(sub { !grep { -d "/proc/$_" } @pids }, 'all processes have gone');
-		undef $held;
-	}
-	crash($node);
+	crash_at_once($node);
 	start_again($node);
 }
 
 # From now on the dispatcher does nothing, until the server dies.
 sub hold_dispatcher
 {
-	$held = wait_for_workers($node, 'postgres');
-	kill 'STOP', $held;
+	kill 'STOP', wait_for_workers($node, 'postgres');
 }
 
 for my $id ('', ", message_id => 'id %s'")
@@ -124,43 +114,6 @@ my ($rc, undef, $stderr) = $node->psql('postgres', "SELECT workflow.send_message
 like($stderr, qr/54000.*argument "data" is too large/s, 'data that are too large');
 (undef, undef, $stderr) = $node->psql('postgres', "SELECT workflow.send_signal('go', to_jsonb(repeat('x', 100000)))", extra_params => [ '-v', 'VERBOSITY=verbose' ]);
 like($stderr, qr/54000.*argument "data" is too large/s, '... of a signal');
-
-# ---- a signal to thousands, of whom clients complete some meanwhile ----
-
-my $N = 3000;
-sql(q[SELECT workflow.define('crowd', '{"data": {"heard": 0}, "steps": [
-	{"step": "first", "first_of": [
-		{"signal": "go", "save": {"by": "signal", "heard": "${$.heard + 1}"}, "next": "again"},
-		{"callback": true, "save": {"by": "callback"}, "next": "again"}]},
-	{"step": "again", "wait": {"signal": "go"}, "save": {"heard": "${$.heard + 1}"}, "next": "last"},
-	{"step": "last", "wait": true}]}')]);
-sql("SELECT count(workflow.start('crowd')) FROM generate_series(1, $N)");
-my $moved = "SELECT count(*) FROM workflow.visits WHERE process = 'crowd' AND step <> 'first'";
-my $deliveries = "SELECT count(*) FROM workflow_data.delivery WHERE kind = 'event'";
-sub complete_some
-{
-	my ($rest) = @_;
-	return sql("SELECT count(*) FILTER (WHERE done) FROM (SELECT workflow.complete(serial_number) AS done FROM workflow.waiting WHERE process = 'crowd' AND step = 'first' AND instance % 50 = $rest ORDER BY instance) s");
-}
-my $completed = complete_some(0);
-is(sql("SET synchronous_commit = off; SELECT workflow.send_signal('go')"), '', 'a signal');
-for my $round (1 .. 3)
-{
-	$completed += complete_some($round);
-	wait_until(sub { sql("SELECT count(*) FROM workflow.visits WHERE process = 'crowd' AND step = 'first'") < $N - 600 * $round
-			|| sql('SELECT count(*) FROM workflow_data.broadcast') == 0 }, "some have it, round $round");
-	crash_and_start();
-}
-is_soon($node, 'postgres', 'SELECT count(*) FROM workflow_data.broadcast', 0, 'the signal has been everywhere');
-is_soon($node, 'postgres', $deliveries, 0, 'and all have it');
-# who was completed before the signal was taken up has heard it at the next step, who was completed later not at all
-is(sql("SELECT count(*) FROM workflow.visits WHERE process = 'crowd' AND step = 'first'"), 0, 'nobody was left out');
-is(sql("SELECT count(*), count(DISTINCT instance) FROM workflow.waiting WHERE process = 'crowd'"), "$N|$N", 'all have one token still');
-is(sql("SELECT count(*) FROM workflow.instances WHERE process = 'crowd' AND (data ->> 'heard')::integer > 1"), 0, 'nobody was hit twice');
-is(sql("SELECT w.step, i.data ->> 'heard', count(*) FROM workflow.waiting w JOIN workflow.instances i USING (instance) WHERE w.process = 'crowd' AND i.data ->> 'by' = 'signal' GROUP BY 1, 2"),
-	'again|1|' . ($N - $completed), 'by the signal the others went on, each once');
-is(sql("SELECT count(*) FROM workflow.instances WHERE process = 'crowd' AND data ->> 'by' = 'callback'"), $completed, 'each callback that was accepted has ended its step');
-is(sql("SELECT count(*) FROM workflow.history WHERE process = 'crowd' AND step = 'first'"), $N, 'the first step ended once for each');
 
 $node->stop;
 done_testing();
