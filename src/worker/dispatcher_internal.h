@@ -114,11 +114,15 @@ extern bool wf_replies_remove_delivered(WfDispatcher *dispatcher);
 /* Try again to store replies that could not be stored before. */
 extern void wf_replies_retry_kept(WfDispatcher *dispatcher);
 
-/* ---- requests.c ---- */
+/* ---- pick_up.c ---- */
 /* When has the dispatcher to wake for this cursor of a server? */
 extern TimestampTz wf_requests_next(WfDispatcher *dispatcher, const WfQueueCursor *cursor);
+
+/* ---- requests.c ---- */
 /* Send the requests of a server that are due, as far as there are places. */
 extern void wf_requests_call(WfDispatcher *dispatcher, WfQueueCursor *cursor);
+
+/* ---- abandoned.c ---- */
 /* Abort requests whose visits have ended meanwhile, if others wait for their places. */
 extern void wf_requests_abort_abandoned(WfDispatcher *dispatcher);
 

@@ -1,0 +1,46 @@
+/*
+ * pick_up.h
+ *		Which rows of a server's queue the dispatcher picks up, to send their requests.
+ */
+#ifndef WF_PICK_UP_H
+#define WF_PICK_UP_H
+
+#include "worker/dispatcher_internal.h"
+
+/* A cancel request fails after so long if its server is gone or paused, or has no place for it. */
+#define CANCEL_PATIENCE_MS 30000
+
+/* The result of one look at a queue, in turn_context, but for `instances`, which nobody needs after the transaction. */
+typedef struct WfOutgoing
+{
+	WfDispatcher  *dispatcher;
+	WfQueueCursor *cursor;
+	WfDueKey	  *keys; /* rows that were read */
+	int			   nkeys;
+	int64		  *instances; /* instances of the visits in `taken` */
+	int64		  *taken;	  /* visits that this look has put in flight */
+	int			   ntaken;
+	List		  *requests; /* of WfHttpRequest *, to be sent */
+	WfJob		  *failing;	 /* jobs for visits whose requests cannot be sent */
+	int			   nfailing;
+	HTAB		  *owners; /* of ProcessOwner; NULL: no owner was asked for */
+} WfOutgoing;
+
+/* The owner of a process, which is looked up once in each look at a queue. */
+extern Oid wf_pick_up_owner(WfOutgoing *out, int process_id);
+
+/* Is there a place for a request, at the server as of the last look, and in the client as of now? */
+extern bool wf_pick_up_has_place(WfDispatcher *dispatcher, const WfQueueCursor *cursor);
+/* The same, while replies can be stored. */
+extern bool wf_pick_up_may(WfDispatcher *dispatcher, const WfQueueCursor *cursor);
+/* When has the queue to be looked at? At once, if an owner that had to wait may send more. */
+extern TimestampTz wf_pick_up_next(WfDispatcher *dispatcher, const WfQueueCursor *cursor);
+
+/* May only one row be picked up in this look? */
+extern bool wf_pick_up_takes_one(const WfQueueCursor *cursor);
+/* Put at most `limit` visits of the next rows in flight; by_owner: of owners that may send more. */
+extern void wf_pick_up(WfOutgoing *out, bool by_owner, int limit);
+/* The same, of cancel requests that are due; those for which there has been no place for too long fail. */
+extern void wf_pick_up_cancels(WfOutgoing *out, const WfDueKey *keys, int n, int places, int64 *instances);
+
+#endif
