@@ -1,7 +1,5 @@
 -- Conditions: when they are judged, in which order they happen, and what becomes of one that cannot be judged.
 
-CREATE FUNCTION pg_temp.done(instance bigint, step text, data jsonb DEFAULT NULL) RETURNS boolean LANGUAGE sql AS
-    'SELECT workflow.complete(serial_number, data) FROM workflow.waiting w WHERE w.instance = $1 AND w.step = $2 LIMIT 1';
 -- which conditions are waited for; nobody else may look there
 CREATE FUNCTION pg_temp.open(instance bigint) RETURNS text LANGUAGE sql AS $$
     SELECT string_agg(format('%s %s%s', step, entry, CASE WHEN met THEN ' met' END), ', ' ORDER BY subscription)
@@ -28,8 +26,8 @@ SELECT workflow.define('conditions: rest', '{"data": {"x": 0}, "steps": [
   {"step": "c", "set": {"x": "${$.x + 1}"}, "next": "b"},
   {"step": "end", "end": "scope"}]}');
 SELECT workflow.start('conditions: rest') AS i \gset
-SELECT pg_temp.done(:i, 'b', '{"x": 1}'), test.at(:i);
-SELECT pg_temp.done(:i, 'b', '{"x": 0}'), test.at(:i), test.ended(:i);
+SELECT test.done(:i, 'b', '{"x": 1}'), test.at(:i);
+SELECT test.done(:i, 'b', '{"x": 0}'), test.at(:i), test.ended(:i);
 
 -- those that come to hold together happen in the order in which they were opened, each on what the one before has left
 SELECT workflow.define('conditions: order', '{"data": {"x": 0, "seen": ""}, "steps": [
@@ -84,7 +82,7 @@ SELECT workflow.define('conditions: local', '{"data": {"x": 0}, "steps": [
     {"step": "end", "join": "all"}]}]}');
 SELECT workflow.start('conditions: local') AS i \gset
 SELECT workflow.set_data(:i, '{"x": 1}'), test.at(:i);
-SELECT pg_temp.done(:i, 'b'), test.ended(:i);
+SELECT test.done(:i, 'b'), test.ended(:i);
 
 -- one that cannot be judged fails its own visit, never the move; mended, it is judged anew
 SELECT workflow.define('conditions: fault', '{"data": {"x": 0}, "steps": [

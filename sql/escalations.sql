@@ -1,8 +1,5 @@
 -- Escalations: which scope around catches them, and what becomes of the step that throws one.
 
-CREATE FUNCTION pg_temp.done(instance bigint, step text) RETURNS boolean LANGUAGE sql AS
-    'SELECT workflow.complete(serial_number) FROM workflow.waiting w WHERE w.instance = $1 AND w.step = $2 LIMIT 1';
-
 -- the nearest one that names it, or "*"; beside what goes on inside
 SELECT workflow.define('escalations', '{"steps": [
   {"step": "outer", "catch": [{"escalation": "late", "interrupt": false, "save": {"outer": "${$event.data}"}, "next": "tell"}, {"escalation": "*", "next": "stop"}], "next": "end", "steps": [
@@ -17,7 +14,7 @@ SELECT workflow.define('escalations', '{"steps": [
   {"step": "stop", "set": {"stop": "${$caught.step} ${$caught.event.name}"}, "end": true}]}');
 SELECT workflow.start('escalations', '{"code": "late", "n": 5}') AS i \gset
 SELECT test.at(:i), test.ended(:i);
-SELECT pg_temp.done(:i, 'late'), test.ended(:i), test.went(:i);
+SELECT test.done(:i, 'late'), test.ended(:i), test.went(:i);
 SELECT workflow.start('escalations', '{"code": "odd"}') AS i \gset
 SELECT test.ended(:i), test.went(:i);
 -- one that interrupts ends what is inside, the step that has thrown it included
@@ -34,7 +31,7 @@ SELECT workflow.define('escalations: process', '{"catch": [{"escalation": "stop"
 SELECT workflow.start('escalations: process') AS i \gset
 SELECT test.at(:i), test.ended(:i);
 SELECT regexp_replace(t, '^ *(\S+|now|\+ .*?)  .*SUCCESS after \S+ \S+; ', '') AS story FROM workflow.timeline(:i) t WHERE t LIKE '%missed%';
-SELECT pg_temp.done(:i, 'b'), test.ended(:i), test.went(:i);
+SELECT test.done(:i, 'b'), test.ended(:i), test.went(:i);
 SELECT workflow.define('escalations: none', '{"steps": [{"step": "a", "send": {"escalation": "x"}, "choose": [{"when": "$reply == \"missed\"", "next": "b"}, {"next": "c"}]}, {"step": "b", "set": {"b": true}, "end": true}, {"step": "c"}]}');
 SELECT test.ended(workflow.start('escalations: none'));
 
@@ -50,7 +47,7 @@ SELECT workflow.define('escalations: ending', '{"steps": [
   {"step": "end", "end": true},
   {"step": "heard", "set": {"heard": true}, "end": true}]}');
 SELECT workflow.start('escalations: ending') AS i \gset
-SELECT pg_temp.done(:i, 'b'), test.ended(:i), test.went(:i);
+SELECT test.done(:i, 'b'), test.ended(:i), test.went(:i);
 
 -- its data cannot be made: the step fails, and nobody is told
 SELECT workflow.define('escalations: fault', '{"catch": [{"escalation": "*", "next": "b"}], "steps": [{"step": "a", "send": {"escalation": "x", "data": "${$.missing}"}, "catch": [{"on": "template", "next": "c"}]}, {"step": "end", "end": true}, {"step": "c", "set": {"c": true}, "end": true}, {"step": "b", "set": {"b": true}, "end": true}]}');

@@ -1,7 +1,5 @@
 -- The action `send`: to whom messages and signals go, what is answered, and what becomes of one that cannot be sent.
 
-CREATE FUNCTION pg_temp.done(instance bigint, step text, data jsonb DEFAULT NULL) RETURNS boolean LANGUAGE sql AS
-    'SELECT workflow.complete(serial_number, data) FROM workflow.waiting w WHERE w.instance = $1 AND w.step = $2 LIMIT 1';
 CREATE PROCEDURE pg_temp.over(instance bigint) LANGUAGE plpgsql AS $$
 BEGIN
     CALL test.until(format('SELECT status NOT IN (''active'', ''suspended'') FROM workflow.instances WHERE instance = %s', $1));

@@ -44,6 +44,10 @@ CREATE FUNCTION test.ended(instance bigint) RETURNS text LANGUAGE sql AS
 CREATE FUNCTION test.went(instance bigint) RETURNS text LANGUAGE sql AS $$
     SELECT string_agg(step || ' ' || outcome, ', ' ORDER BY step, outcome) FROM workflow.history h WHERE h.instance = $1 $$;
 
+-- Complete a visit that waits at a step.
+CREATE FUNCTION test.done(instance bigint, step text, data jsonb DEFAULT NULL) RETURNS boolean LANGUAGE sql AS
+    'SELECT workflow.complete(serial_number, data) FROM workflow.waiting w WHERE w.instance = $1 AND w.step = $2 LIMIT 1';
+
 -- Where the visit waits whose number a row shows.
 CREATE FUNCTION test.shows(sn text) RETURNS text LANGUAGE sql AS
     $$SELECT w.step FROM workflow.waiting w WHERE w.serial_number = sn$$;
