@@ -132,3 +132,57 @@ SELECT workflow.define('conditions: outside', '{"data": {"x": 0, "n": 0}, "steps
 SELECT workflow.start('conditions: outside') AS i \gset
 SELECT count(workflow.set_data(:i, '{"x": 1}')) FROM generate_series(1, 3);
 SELECT data, (SELECT steps_without_wait FROM workflow_data.visit v WHERE v.instance = i.instance) FROM workflow.instances i WHERE instance = :i;
+
+-- a change of what no condition reads costs no look at them, of what some do a look at these
+SELECT workflow.define('conditions: fields', '{"data": {"a": 0, "b": {"c": 0}, "z": 0}, "steps": [
+  {"step": "f", "next": ["a", "b", "odd", "missing", "list", "not", "deep"]},
+  {"step": "a", "wait": {"condition": "$.a > 5 && $.a < 100"}, "end": true},
+  {"step": "b", "wait": {"condition": "$.b.c == 7"}, "end": true},
+  {"step": "odd", "wait": {"condition": "$.\"x $ y\" == \"$.a\""}, "end": true},
+  {"step": "missing", "wait": {"condition": "exists($.e)"}, "end": true},
+  {"step": "list", "wait": {"condition": "exists($.l[*] ? (@.n == 1 && $.m == 2))"}, "end": true},
+  {"step": "not", "wait": {"condition": "!($.n == null)"}, "end": true},
+  {"step": "deep", "steps": [{"step": "s", "local": {"d": 0}, "steps": [{"step": "t", "next": ["u", "v"]}, {"step": "u", "wait": {"condition": "$.d == 1"}, "end": true}, {"step": "v", "wait": true, "save": {"d": 1}, "end": true}]}]}]}');
+SELECT workflow.start('conditions: fields', '{"n": null}') AS i \gset
+CREATE FUNCTION pg_temp.rows_read(instance bigint, data jsonb) RETURNS TABLE (subscriptions bigint, visits bigint) LANGUAGE plpgsql AS $$
+DECLARE
+    before bigint[] = pg_temp.rows_read();
+BEGIN
+    PERFORM workflow.set_data(instance, data);
+    RETURN QUERY SELECT now[1] - before[1], now[2] - before[2] FROM pg_temp.rows_read() now;
+END $$;
+CREATE FUNCTION pg_temp.rows_read() RETURNS bigint[] LANGUAGE sql AS $$
+    SELECT array_agg(seq_tup_read + idx_tup_fetch ORDER BY relname) FROM pg_stat_xact_user_tables WHERE schemaname = 'workflow_data' AND relname IN ('subscription', 'visit') $$;
+SELECT * FROM pg_temp.rows_read(:i, '{"z": 1, "y": {"a": 1}}');
+SELECT visits FROM pg_temp.rows_read(:i, '{"a": 1}');
+SELECT test.at(:i);
+SELECT workflow.set_data(:i, '{"a": 6}'), test.at(:i);
+SELECT workflow.set_data(:i, '{"b": {"c": 7, "d": 1}}'), test.at(:i);
+SELECT workflow.set_data(:i, '{"x $ y": "$.a"}'), test.at(:i);
+SELECT workflow.set_data(:i, '{"e": null}'), test.at(:i);
+SELECT workflow.set_data(:i, '{"l": [{"n": 1}]}'), test.at(:i);
+SELECT workflow.set_data(:i, '{"m": 2}'), test.at(:i);
+SELECT workflow.set_data(:i, '{"n": 0}'), test.at(:i);
+SELECT test.done(:i, 'v'), test.ended(:i);
+-- those that read more than fields are judged at each change
+SELECT workflow.define('conditions: all', '{"steps": [
+  {"step": "f", "next": ["any", "size", "variable"]},
+  {"step": "any", "wait": {"condition": "$.* == 17"}, "end": true},
+  {"step": "size", "wait": {"condition": "exists($ ? (@.a == 1))"}, "end": true},
+  {"step": "variable", "wait": {"condition": "$business_key == $.key"}, "end": true}]}');
+SELECT workflow.start('conditions: all', business_key => 'conditions: k') AS i \gset
+SELECT workflow.set_data(:i, '{"x": 1}'), test.at(:i);
+SELECT workflow.set_data(:i, '{"a": 1}'), test.at(:i);
+SELECT workflow.set_data(:i, '{"y": 17}'), test.at(:i);
+SELECT workflow.set_data(:i, '{"key": "conditions: k"}'), test.ended(:i);
+-- what has changed while the instance was suspended counts when it is resumed; what has come and gone in one move does not
+SELECT workflow.define('conditions: while', '{"data": {"a": 0, "b": 0}, "steps": [
+  {"step": "f", "next": ["w", "c"]}, {"step": "w", "wait": {"condition": "$.a == 1"}, "end": true},
+  {"step": "c", "wait": true, "save": {"a": 1}, "next": "d"}, {"step": "d", "set": {"a": 0}, "next": "e"},
+  {"step": "e", "wait": {"condition": "$.b == 1"}, "catch": [{"condition": "$.a == 2", "interrupt": false, "next": "g"}], "end": true}, {"step": "g", "set": {"a": 1}, "end": true}]}');
+SELECT workflow.start('conditions: while') AS i \gset
+SELECT test.done(:i, 'c'), test.at(:i);
+SELECT workflow.suspend(:i), workflow.set_data(:i, '{"b": 1}'), test.at(:i);
+SELECT workflow.resume(:i), test.at(:i);
+SELECT workflow.start('conditions: while') AS i \gset
+SELECT test.done(:i, 'c'), workflow.set_data(:i, '{"a": 2}'), test.went(:i);

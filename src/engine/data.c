@@ -181,6 +181,7 @@ wf_data_make(WfVisit *visit, const WfDataChange *change)
 		wf_data_replace(visit->instance, change->data);
 	/* conditions are judged once that is at rest */
 	visit->instance->judges_conditions = true;
+	visit->instance->judges_all |= change->scopes != NIL;
 	visit->instance->data_steps = visit->steps_without_wait;
 	forboth(lc, change->scopes, local, change->locals)
 	{

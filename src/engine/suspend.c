@@ -54,6 +54,7 @@ wf_resume(WfBatch *batch, WfInstance *instance)
 	instance->changed = true;
 	instance->show_changed = true;
 	instance->judges_conditions = true;
+	instance->judges_all = true;
 	instance->data_steps = 0;
 	batch->needs_sync_commit = true;
 }

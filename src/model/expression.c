@@ -510,6 +510,76 @@ wf_expression_warning(const WfExpression *expression, const char **hint)
 
 /* ---- predicates ---- */
 
+/*
+ * Find the fields of the data that the path reads: behind each `$` stands a name, $."field". A variable is `$` and a name in
+ * quotes.
+ */
+static void
+find_fields(WfPredicate *predicate)
+{
+	char *canonical = DatumGetCString(DirectFunctionCall1(jsonpath_out, PointerGetDatum(predicate->expression->path)));
+
+	for (const char *p = canonical; *p && !predicate->reads_all; p++)
+	{
+		const char *name = p + 3;
+
+		if (*p == '"')
+			p = closing_quote(p);
+		else if (*p == '$')
+		{
+			if (strncmp(p, "$.\"", 3) != 0)
+				predicate->reads_all = true;
+			else
+			{
+				p = closing_quote(p + 2);
+				predicate->reads_all = memchr(name, '\\', p - name) != NULL;
+				predicate->fields = lappend(predicate->fields, pnstrdup(name, p - name));
+			}
+		}
+		if (*p == '\0')
+			break;
+	}
+	pfree(canonical);
+}
+
+static bool
+is_same(Jsonb *a, Jsonb *b)
+{
+	bool same = compareJsonbContainers(&a->root, &b->root) == 0;
+
+	pfree(a);
+	pfree(b);
+	return same;
+}
+
+static bool
+has_changed(const char *field, Jsonb *before, Jsonb *data)
+{
+	JsonbValue was;
+	JsonbValue is;
+	bool	   was_there = getKeyJsonValueFromContainer(&before->root, field, strlen(field), &was) != NULL;
+	bool	   is_there = getKeyJsonValueFromContainer(&data->root, field, strlen(field), &is) != NULL;
+
+	if (!was_there || !is_there)
+		return was_there != is_there;
+	return was.type != is.type || !is_same(JsonbValueToJsonb(&was), JsonbValueToJsonb(&is));
+}
+
+bool
+wf_predicate_may_differ(const WfPredicate *predicate, Jsonb *before, Jsonb *data)
+{
+	ListCell *lc;
+
+	if (predicate->reads_all || before == NULL)
+		return true;
+	if (before == data)
+		return false;
+	foreach (lc, predicate->fields)
+		if (has_changed(lfirst(lc), before, data))
+			return true;
+	return false;
+}
+
 WfPredicate *
 wf_predicate_compile(const char *text, const char **message, const char **hint)
 {
@@ -530,8 +600,9 @@ wf_predicate_compile(const char *text, const char **message, const char **hint)
 		*hint = "A predicate compares, such as $.amount > 100, or asks: exists($.field).";
 		return NULL;
 	}
-	predicate = palloc(sizeof(WfPredicate));
+	predicate = palloc0(sizeof(WfPredicate));
 	predicate->expression = expression;
+	find_fields(predicate);
 	return predicate;
 }
 

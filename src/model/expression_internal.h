@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "nodes/pg_list.h"
 #include "utils/jsonpath.h"
 
 #include "model/expression.h"
@@ -46,6 +47,8 @@ struct WfExpression
 struct WfPredicate
 {
 	WfExpression *expression;
+	List		 *fields;	 /* of char *: the fields of the data that it reads, */
+	bool		  reads_all; /* unless it reads anything else */
 };
 
 #endif

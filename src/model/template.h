@@ -104,6 +104,12 @@ extern WfPredicate *wf_predicate_compile_row(const char *text, const char **mess
 extern bool wf_predicate_has_times(const WfPredicate *predicate);
 
 /*
+ * May the predicate's answer over these data differ from that over those before, all else being the same? Not if it reads
+ * only fields of the data that have not changed.
+ */
+extern bool wf_predicate_may_differ(const WfPredicate *predicate, Jsonb *before, Jsonb *data);
+
+/*
  * Evaluate a predicate. What is missing is false. What is unknown, cannot be computed or is no
  * single boolean is a fault: then false is returned.
  */

@@ -277,6 +277,7 @@ read_instance_row(WfBatch *batch, uint64 row)
 	WfInstance *instance = palloc0(sizeof(WfInstance));
 
 	wf_table_read(&wf_instance_table, instance, row);
+	instance->data_before = instance->data;
 	keep_tokens(&instance->tokens);
 	add_instance(batch, instance);
 }

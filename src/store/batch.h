@@ -156,11 +156,14 @@ typedef struct WfInstance
 	 * Its conditions are to be judged: data have changed, which the token of so many steps without a
 	 * wait did last.
 	 */
-	bool  judges_conditions;
-	int	  data_steps;
-	bool  has_read_conditions; /* from its rows */
-	List *conditions;		   /* of WfSubscription: in the order in which they are judged */
-	int	  judged;			   /* so many of them were, in this pass */
+	bool   judges_conditions;
+	bool   judges_all; /* not only those that read what has changed */
+	int	   data_steps;
+	Jsonb *data_before;		  /* as they were at the last judging before this batch */
+	List  *stored_conditions; /* its rows, if has_read_conditions: see store/subscription.c */
+	bool   has_read_conditions;
+	List  *conditions; /* of WfSubscription: in the order in which they are judged */
+	int	   judged;	   /* so many of them were, in this pass */
 	/* Steps entered in this batch: a loop is cut into transactions by this number. */
 	int			entered;
 	size_t		grown; /* bytes of data made in this batch */

@@ -48,7 +48,7 @@ static WfQuery q_set_met = {
 	.shape = &met_shape,
 };
 static WfQuery q_conditions = {
-	.sql = "SELECT s.visit, s.entry, s.met FROM workflow_data.subscription s WHERE s.instance = $1 AND "
+	.sql = "SELECT s.visit, s.entry, s.met, s.step FROM workflow_data.subscription s WHERE s.instance = $1 AND "
 		   "s.kind = 'condition' ORDER BY s.subscription",
 	.nargs = 1,
 	.argtypes = {INT8OID},
@@ -164,47 +164,98 @@ wf_subscription_may_be_there(const WfVisit *visit, int entry)
 
 typedef struct StoredCondition
 {
-	int64 visit;
-	int	  entry;
-	bool  met;
+	int64			visit;
+	const WfStep   *def; /* NULL: the version has no such step */
+	int				entry;
+	bool			met;
+	bool			was_taken;
+	WfSubscription *known; /* NULL: it is not among those that are judged */
 } StoredCondition;
 
-static int
-read_stored(const WfInstance *instance, StoredCondition **stored)
+static bool
+may_differ(const WfInstance *instance, const WfStep *def, int entry)
 {
-	Datum  values[1] = {Int64GetDatum(instance->id)};
-	uint64 n = wf_query_run(&q_conditions, values, NULL);
-	bool   isnull;
+	const WfEvent *event = &def->entries[entry].event;
 
-	*stored = palloc(sizeof(StoredCondition) * Max(n, 1));
+	return event->kind == WF_EVENT_CONDITION &&
+		   (instance->judges_all || wf_predicate_may_differ(event->condition, instance->data_before, instance->data));
+}
+
+/* May the answer of any condition of the process have changed? */
+static bool
+any_may_differ(const WfInstance *instance)
+{
+	const WfDefinition *def = instance->process->def;
+
+	for (int i = 0; i < def->nsteps; i++)
+		for (int entry = 0; def->steps[i].nsubscribed > 0 && entry < def->steps[i].nentries; entry++)
+			if (may_differ(instance, &def->steps[i], entry))
+				return true;
+	return false;
+}
+
+static void
+read_stored(WfInstance *instance)
+{
+	const WfDefinition *def = instance->process->def;
+	Datum				values[1] = {Int64GetDatum(instance->id)};
+	uint64				n = wf_query_run(&q_conditions, values, NULL);
+	bool				isnull;
+
 	for (uint64 i = 0; i < n; i++)
 	{
-		(*stored)[i].visit = wf_result_int64(i, 1);
-		(*stored)[i].entry = DatumGetInt32(wf_result(i, 2, &isnull));
-		(*stored)[i].met = DatumGetBool(wf_result(i, 3, &isnull));
+		StoredCondition *stored = palloc0(sizeof(StoredCondition));
+		int				 step = wf_definition_step(def, wf_result_text(i, 4));
+
+		stored->visit = wf_result_int64(i, 1);
+		stored->def = step >= 0 ? &def->steps[step] : NULL;
+		stored->entry = DatumGetInt32(wf_result(i, 2, &isnull));
+		stored->met = DatumGetBool(wf_result(i, 3, &isnull));
+		instance->stored_conditions = lappend(instance->stored_conditions, stored);
 	}
 	SPI_freetuptable(SPI_tuptable);
-	return (int) n;
+	instance->has_read_conditions = true;
+}
+
+/* Those that are not judged yet, and have to be now. */
+static List *
+find_concerned(const WfInstance *instance)
+{
+	List	 *concerned = NIL;
+	ListCell *lc;
+
+	foreach (lc, instance->stored_conditions)
+	{
+		StoredCondition *stored = lfirst(lc);
+
+		if (!stored->was_taken && stored->def != NULL && stored->entry < stored->def->nentries &&
+			may_differ(instance, stored->def, stored->entry))
+			concerned = lappend(concerned, stored);
+	}
+	return concerned;
 }
 
 /* Load the visits, whatever the memory budget is: they are needed now. */
 static void
-load_visits(WfBatch *batch, WfInstance *instance, const StoredCondition *stored, int n)
+load_visits(WfBatch *batch, WfInstance *instance, const List *concerned)
 {
-	size_t room = batch->memory_budget;
-	int64 *instances = palloc(sizeof(int64) * Max(n, 1));
-	int64 *visits = palloc(sizeof(int64) * Max(n, 1));
-	int	   nvisits = 0;
+	size_t	  room = batch->memory_budget;
+	int64	 *instances = palloc(sizeof(int64) * Max(list_length(concerned), 1));
+	int64	 *visits = palloc(sizeof(int64) * Max(list_length(concerned), 1));
+	int		  n = 0;
+	ListCell *lc;
 
-	for (int i = 0; i < n; i++)
+	foreach (lc, concerned)
 	{
-		if (wf_batch_visit(batch, instance->id, stored[i].visit) != NULL)
+		const StoredCondition *stored = lfirst(lc);
+
+		if (wf_batch_visit(batch, instance->id, stored->visit) != NULL)
 			continue;
-		instances[nvisits] = instance->id;
-		visits[nvisits++] = stored[i].visit;
+		instances[n] = instance->id;
+		visits[n++] = stored->visit;
 	}
 	batch->memory_budget = 0;
-	wf_batch_load_visits(batch, instances, visits, nvisits);
+	wf_batch_load_visits(batch, instances, visits, n);
 	batch->memory_budget = room;
 }
 
@@ -220,36 +271,57 @@ is_known(const WfVisit *visit, int entry)
 	return false;
 }
 
+static void
+take(WfBatch *batch, WfInstance *instance, StoredCondition *stored)
+{
+	WfVisit *visit = wf_batch_visit(batch, instance->id, stored->visit);
+
+	stored->was_taken = true;
+	if (visit == NULL || visit->def == NULL || is_known(visit, stored->entry) ||
+		!wf_subscription_may_be_there(visit, stored->entry))
+		return;
+	stored->known = remember(visit, stored->entry);
+	stored->known->met = stored->met;
+	stored->known->is_stored = true;
+	stored->known->was_read = true;
+}
+
+/* The order in which they were made: those of this batch last. */
+static void
+order_conditions(WfInstance *instance)
+{
+	List	 *known = instance->conditions;
+	ListCell *lc;
+
+	instance->conditions = NIL;
+	foreach (lc, instance->stored_conditions)
+		if (((const StoredCondition *) lfirst(lc))->known != NULL)
+			instance->conditions = lappend(instance->conditions, ((const StoredCondition *) lfirst(lc))->known);
+	foreach (lc, known)
+		if (!((const WfSubscription *) lfirst(lc))->was_read)
+			instance->conditions = lappend(instance->conditions, lfirst(lc));
+	list_free(known);
+}
+
+/* What nobody has to judge is not loaded, and nothing is read if that goes for all of the process. */
 void
 wf_subscription_read_conditions(WfBatch *batch, WfInstance *instance)
 {
-	MemoryContext	 old = MemoryContextSwitchTo(batch->context);
-	List			*made = instance->conditions;
-	StoredCondition *stored;
-	int				 n;
+	MemoryContext old;
+	List		 *concerned;
+	ListCell	 *lc;
 
-	if (instance->has_read_conditions || instance->is_new)
-	{
-		MemoryContextSwitchTo(old);
+	if (instance->is_new || !any_may_differ(instance))
 		return;
-	}
-	n = read_stored(instance, &stored);
-	load_visits(batch, instance, stored, n);
-	instance->has_read_conditions = true;
-	instance->conditions = NIL;
-	for (int i = 0; i < n; i++)
-	{
-		WfVisit		   *visit = wf_batch_visit(batch, instance->id, stored[i].visit);
-		WfSubscription *known;
-
-		if (visit == NULL || visit->def == NULL || stored[i].entry >= visit->def->nentries ||
-			is_known(visit, stored[i].entry) || !wf_subscription_may_be_there(visit, stored[i].entry))
-			continue;
-		known = remember(visit, stored[i].entry);
-		known->met = stored[i].met;
-		known->is_stored = true;
-	}
-	instance->conditions = list_concat(instance->conditions, made);
+	old = MemoryContextSwitchTo(batch->context);
+	if (!instance->has_read_conditions)
+		read_stored(instance);
+	concerned = find_concerned(instance);
+	load_visits(batch, instance, concerned);
+	foreach (lc, concerned)
+		take(batch, instance, lfirst(lc));
+	if (concerned != NIL)
+		order_conditions(instance);
 	MemoryContextSwitchTo(old);
 }
 

@@ -19,6 +19,7 @@ typedef struct WfSubscription
 	const char *key;   /* NULL: without one */
 	bool		met;   /* of a condition: it held when it was judged last */
 	bool		is_stored;
+	bool		was_read; /* its row was, by this batch */
 	bool		is_dropped;
 	bool		met_changed; /* since it was stored */
 } WfSubscription;
@@ -43,8 +44,8 @@ extern void wf_subscriptions_drop(WfBatch *batch, WfVisit *visit);
 extern bool wf_subscription_may_be_there(const WfVisit *visit, int entry);
 
 /*
- * Read the conditions of an instance, unless that was done, and load their visits: instance->conditions has
- * them all then, those of this batch last.
+ * Read the conditions of an instance whose answer may have changed with its data, and load their visits:
+ * instance->conditions has them then, and those of this batch last.
  */
 extern void wf_subscription_read_conditions(WfBatch *batch, WfInstance *instance);
 extern void wf_subscription_set_met(WfBatch *batch, WfSubscription *subscription, bool met);
