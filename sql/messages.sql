@@ -225,6 +225,62 @@ SELECT workflow.send_message('messages: paid', '83', message_id => 'g');
 SELECT workflow.cancel(:i);
 CALL test.until(format($$SELECT NOT EXISTS (SELECT FROM workflow_data.delivery WHERE instance = %s)$$, :i));
 SELECT workflow.send_message('messages: paid', '83', message_id => 'g');
+-- one that has expired while it was held there can be sent again at once, and is what arrives
+SELECT workflow.start('messages: one', '{"order": 84}') AS i \gset
+SELECT workflow.suspend(:i);
+SELECT workflow.send_message('messages: paid', '84', '"expired"', ttl => '10 ms', message_id => 'h');
+CALL test.until(format($$SELECT EXISTS (SELECT FROM workflow_data.delivery WHERE instance = %s AND queue = 'suspended')$$, :i));
+SELECT pg_sleep(0.05);
+SELECT workflow.send_message('messages: paid', '84', '"again"', ttl => '1 h', message_id => 'h');
+SELECT workflow.send_message('messages: paid', '84', '"again"', ttl => '1 h', message_id => 'h');
+SELECT workflow.resume(:i);
+CALL test.arrive(:i, 'open');
+SELECT data ->> 'by' AS by FROM workflow.instances WHERE instance = :i;
+SELECT workflow.send_message('messages: paid', '84', '"again"', ttl => '1 h', message_id => 'h');
+-- what was on its way to one that is over goes to one that waited before it, as soon as that is free
+SELECT workflow.start('messages: one', '{"order": 85}') AS a \gset
+SELECT workflow.suspend(:a);
+SELECT workflow.send_message('messages: paid', '85', '"expires"', ttl => '10 ms');
+SELECT workflow.start('messages: one', '{"order": 85}') AS b \gset
+SELECT workflow.suspend(:b);
+SELECT workflow.send_message('messages: paid', '85', '"for the second"', ttl => '1 h');
+SELECT workflow.cancel(:b);
+SELECT pg_sleep(0.1);
+SELECT workflow.resume(:a);
+CALL test.arrive(:a, 'open');
+SELECT data ->> 'by' AS by FROM workflow.instances WHERE instance = :a;
+
+-- ---- what nobody has to look at ----
+-- waits that have theirs, while they are suspended
+BEGIN;
+SELECT count(workflow.start('messages: one', '{"order": 86}')) FROM generate_series(1, 300);
+COMMIT;
+SELECT workflow.suspend_process('messages: one') > 0 AS suspended;
+SELECT workflow.send_message('messages: paid', '86', to_all => true);
+CALL test.until($$SELECT count(*) = 300 FROM workflow_data.delivery d JOIN workflow_data.instance i USING (instance) WHERE i.data ->> 'order' = '86' AND d.queue = 'suspended'$$);
+BEGIN;
+SELECT idx_tup_fetch AS before FROM pg_stat_xact_user_tables WHERE relid = 'workflow_data.subscription'::regclass \gset
+SELECT workflow.send_message('messages: paid', '86', ttl => '1 min');
+SELECT idx_tup_fetch - :before < 50 AS few FROM pg_stat_xact_user_tables WHERE relid = 'workflow_data.subscription'::regclass;
+ROLLBACK;
+SELECT workflow.resume_process('messages: one') > 0 AS resumed;
+CALL test.until($$SELECT count(*) = 300 FROM workflow.visits v JOIN workflow.instances i USING (instance) WHERE i.data ->> 'order' = '86' AND v.step = 'open'$$);
+SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE data ->> 'order' = '86' AND ended_at IS NULL;
+-- messages that are only remembered
+BEGIN;
+INSERT INTO workflow_data.message (name, key, keyed, message_id, role, role_name, to_all, steps, sent_at, expires_at, delivered_at, remembered_until)
+    SELECT 'messages: many', '', false, 'id ' || n, 'postgres'::regrole, 'postgres', false, 0, now(), now() + interval '1 h', now(), now() + interval '1 d' FROM generate_series(1, 20000) n;
+ANALYZE workflow_data.message;
+DO $$
+DECLARE line text; plan text;
+BEGIN
+    FOREACH plan IN ARRAY ARRAY['SELECT count(*) FROM workflow.messages', $q$SELECT * FROM workflow.metrics WHERE name = 'messages'$q$] LOOP
+        FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || plan LOOP
+            IF line LIKE '% on message m%' THEN RAISE NOTICE '%', trim(line, ' ->'); END IF;
+        END LOOP;
+    END LOOP;
+END $$;
+ROLLBACK;
 
 -- ---- handlers ----
 SELECT workflow.define('messages: handlers', '{"data": {"n": 0}, "steps": [{"step": "work", "wait": true, "catch": [

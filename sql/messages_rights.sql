@@ -68,6 +68,42 @@ SELECT labels, value FROM workflow.metrics WHERE name = 'messages';
 SET ROLE messages_clerk;
 SELECT count(*) FROM workflow.metrics WHERE name = 'messages';
 
+RESET ROLE;
+-- what an older version names counts, since its instances go on; what is undefined, as long as some live
+SELECT workflow.define('messages_rights: versions', '{"steps": [{"step": "a", "wait": {"message": "messages_rights: old"}}, {"step": "z", "wait": true}]}');
+SELECT workflow.grant_process('messages_rights: versions', 'messages_sender', 'complete');
+SELECT workflow.start('messages_rights: versions') AS v \gset
+SELECT workflow.define('messages_rights: versions', '{"steps": [{"step": "a", "wait": true}]}');
+SELECT workflow.undefine('messages_rights: versions');
+SET ROLE messages_sender;
+SELECT workflow.send_message('messages_rights: old', ttl => '1 h');
+SELECT workflow.send_message('messages_rights: old', ttl => '1 h');
+RESET ROLE;
+SELECT step FROM workflow.waiting WHERE instance = :v;
+SELECT workflow.cancel(:v);
+SET ROLE messages_sender;
+SELECT workflow.send_message('messages_rights: old', ttl => '1 h');
+RESET ROLE;
+SELECT workflow.define('messages_rights: gone', '{"steps": [{"step": "a", "wait": {"message": "messages_rights: gone"}}]}');
+SELECT workflow.grant_process('messages_rights: gone', 'messages_starter', 'start');
+SELECT workflow.undefine('messages_rights: gone');
+SET ROLE messages_starter;
+SELECT workflow.send_message('messages_rights: gone', ttl => '1 h');
+RESET ROLE;
+-- what waits at other steps of a process is not looked at
+SELECT workflow.define('messages_rights: steps', '{"steps": [{"step": "w", "wait": {"message": "messages_rights: q"}}, {"step": "z", "wait": {"message": "messages_rights: q"}}]}');
+SELECT workflow.grant_process('messages_rights: steps', 'messages_clerk', 'complete', 'z');
+BEGIN;
+SELECT count(workflow.start('messages_rights: steps')) FROM generate_series(1, 300);
+COMMIT;
+BEGIN;
+SELECT idx_tup_fetch AS before FROM pg_stat_xact_user_tables WHERE relid = 'workflow_data.subscription'::regclass \gset
+SET LOCAL ROLE messages_clerk;
+SELECT workflow.send_message('messages_rights: q', ttl => '1 h');
+RESET ROLE;
+SELECT idx_tup_fetch - :before < 50 AS few FROM pg_stat_xact_user_tables WHERE relid = 'workflow_data.subscription'::regclass;
+ROLLBACK;
+
 -- ---- signals ----
 SET ROLE messages_clerk;
 SELECT workflow.send_signal('messages_rights: s');

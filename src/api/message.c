@@ -267,12 +267,10 @@ report_several(const WfSending *sending, int waiting, const char *whose)
 static void
 report_forbidden(const WfSending *sending)
 {
-	ereport(
-		ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-		errmsg("permission denied to keep message \"%s\"", wf_issue_clip(sending->name)),
-		errdetail(
-			"The privilege \"complete\" or \"start\" is needed on a process whose latest version names that message."),
-		errhint("Without \"ttl\" it goes to whoever waits for it now, or to nobody."));
+	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			errmsg("permission denied to keep message \"%s\"", wf_issue_clip(sending->name)),
+			errdetail("The privilege \"complete\" or \"start\" is needed on a process that names that message."),
+			errhint("Without \"ttl\" it goes to whoever waits for it now, or to nobody."));
 }
 
 /*

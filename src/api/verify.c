@@ -39,6 +39,24 @@ static WfQuery q_messages = {
 		"WHERE d.kind = 'event' AND m.offered IS DISTINCT FROM d.subscription ORDER BY 1, 2, 3",
 };
 
+/*
+ * Waits of which senders and the dispatcher do not know that a message is held for them, and those that get none though
+ * nothing is held for them, nor does their scope end.
+ */
+static WfQuery q_closed = {
+	.sql =
+		"SELECT s.instance, s.visit, 'subscription ' || s.subscription || ' is not closed, though a message is held for it' "
+		"FROM workflow_data.subscription s WHERE s.kind = 'message' AND s.interrupt IS NOT FALSE AND NOT s.closed "
+		"AND EXISTS (SELECT FROM workflow_data.delivery d WHERE d.subscription = s.subscription AND d.queue = 'suspended') "
+		"UNION ALL "
+		"SELECT s.instance, s.visit, 'subscription ' || s.subscription || ' is closed, though nothing is held for it' "
+		"FROM workflow_data.subscription s WHERE s.closed AND NOT EXISTS ("
+		"SELECT FROM workflow_data.delivery d WHERE d.subscription = s.subscription AND d.queue = 'suspended') "
+		"AND NOT EXISTS (SELECT FROM workflow_data.visit v WHERE v.instance = s.instance AND v.state = 'cancelling') "
+		"AND NOT EXISTS (SELECT FROM workflow_data.instance i WHERE i.instance = s.instance AND i.ending IS NOT NULL) "
+		"ORDER BY 1, 2, 3",
+};
+
 PG_FUNCTION_INFO_V1(workflow_verify);
 
 static bool
@@ -125,6 +143,7 @@ workflow_verify(PG_FUNCTION_ARGS)
 		verify_instance(&verify);
 	verify_by(&q_deliveries, &verify, snapshot);
 	verify_by(&q_messages, &verify, snapshot);
+	verify_by(&q_closed, &verify, snapshot);
 	UnregisterSnapshot(snapshot);
 	wf_store_leave(&access);
 	return (Datum) 0;

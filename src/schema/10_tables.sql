@@ -229,14 +229,15 @@ CREATE TABLE workflow_data.subscription (
     entry        integer NOT NULL,
     keyed        boolean NOT NULL,
     met          boolean NOT NULL,
+    closed       boolean NOT NULL DEFAULT false,
     interrupt    boolean,
     kind         text NOT NULL,
     name         text NOT NULL DEFAULT '',
     key          text NOT NULL DEFAULT '',
     step         text NOT NULL
 ) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
--- by process, since who may reach a subscription is asked once for each
-CREATE INDEX subscription_name ON workflow_data.subscription (kind, name, key, process_id, subscription);
+-- by process and step, since who may reach a subscription is asked once for each
+CREATE INDEX subscription_name ON workflow_data.subscription (kind, name, key, process_id, step, subscription) WHERE NOT closed;
 CREATE UNIQUE INDEX subscription_entry ON workflow_data.subscription (instance, visit, entry);
 COMMENT ON TABLE workflow_data.subscription IS 'Messages, signals and conditions for which living visits and their handlers wait. Whoever moves a token of the instance writes them';
 COMMENT ON COLUMN workflow_data.subscription.subscription IS 'Number of the subscription';
@@ -246,6 +247,7 @@ COMMENT ON COLUMN workflow_data.subscription.process_id IS 'Process: who may rea
 COMMENT ON COLUMN workflow_data.subscription.entry IS 'Entry of the step, counted from 0: first what it waits for, then the handlers in catch';
 COMMENT ON COLUMN workflow_data.subscription.keyed IS 'Whether the message has to have the key';
 COMMENT ON COLUMN workflow_data.subscription.met IS 'Of a condition: whether it held when it was judged last; it happens when it comes to hold';
+COMMENT ON COLUMN workflow_data.subscription.closed IS 'Of a message: nothing more is brought to it, since what ends its wait is held until its instance is resumed, or since it did not take what was brought';
 COMMENT ON COLUMN workflow_data.subscription.interrupt IS 'Of a handler: whether it interrupts the visit; NULL: the visit itself waits';
 COMMENT ON COLUMN workflow_data.subscription.kind IS 'message, signal or condition';
 COMMENT ON COLUMN workflow_data.subscription.name IS 'Name of the message or signal; empty: a condition has none';
@@ -267,6 +269,8 @@ CREATE TABLE workflow_data.delivery (
 );
 CREATE INDEX delivery_due ON workflow_data.delivery (queue, due_at, delivery);
 CREATE INDEX delivery_instance ON workflow_data.delivery (instance, delivery) WHERE kind <> 'write_back';
+-- for finding out what is under way to a subscription
+CREATE INDEX delivery_subscription ON workflow_data.delivery (subscription) WHERE subscription IS NOT NULL;
 CREATE INDEX delivery_owed ON workflow_data.delivery ((payload ->> 'attachment'), (payload ->> 'business_key'))
     WHERE kind = 'write_back' AND payload IS NOT NULL;
 CREATE INDEX delivery_maintain ON workflow_data.delivery (due_at) WHERE kind = 'maintain';

@@ -9,7 +9,6 @@ CREATE TABLE workflow_data.message (
     remembered_until timestamptz,
     delivered_at     timestamptz,
     offered          bigint,
-    refused          bigint NOT NULL DEFAULT 0,
     role             oid NOT NULL,
     steps            integer NOT NULL,
     keyed            boolean NOT NULL,
@@ -22,9 +21,10 @@ CREATE TABLE workflow_data.message (
 ) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 CREATE UNIQUE INDEX message_sent ON workflow_data.message (name, role_name, message_id) WHERE message_id IS NOT NULL;
 CREATE INDEX message_kept ON workflow_data.message (message) WHERE delivered_at IS NULL AND offered IS NULL;
-CREATE INDEX message_name ON workflow_data.message (name, key, message) WHERE delivered_at IS NULL AND offered IS NULL AND instance IS NULL;
-CREATE INDEX message_instance ON workflow_data.message (instance, message) WHERE instance IS NOT NULL;
-CREATE INDEX message_expires ON workflow_data.message (expires_at) WHERE delivered_at IS NULL AND offered IS NULL;
+-- by sender, whose rights decide who gets what he has sent
+CREATE INDEX message_name ON workflow_data.message (name, key, role, message) WHERE delivered_at IS NULL AND offered IS NULL AND instance IS NULL;
+CREATE INDEX message_instance ON workflow_data.message (instance, name, role, message) WHERE instance IS NOT NULL;
+CREATE INDEX message_expires ON workflow_data.message (expires_at) WHERE delivered_at IS NULL;
 CREATE INDEX message_remembered ON workflow_data.message (remembered_until) WHERE delivered_at IS NOT NULL;
 COMMENT ON TABLE workflow_data.message IS 'Messages that are kept until somebody waits for them, or on their way, and those whose message_id is remembered. Who delivers one holds the lock on its row. Look at the view workflow.messages';
 COMMENT ON COLUMN workflow_data.message.message IS 'Number of the message';
@@ -34,7 +34,6 @@ COMMENT ON COLUMN workflow_data.message.expires_at IS 'Until when it is kept; NU
 COMMENT ON COLUMN workflow_data.message.remembered_until IS 'Until when a second one with its message_id is a duplicate; NULL: it has none';
 COMMENT ON COLUMN workflow_data.message.delivered_at IS 'When it was delivered; NULL: it was not yet';
 COMMENT ON COLUMN workflow_data.message.offered IS 'Subscription to which a delivery is bringing it; NULL: none, it is kept';
-COMMENT ON COLUMN workflow_data.message.refused IS 'The last subscription that was over when it came: it is for later ones';
 COMMENT ON COLUMN workflow_data.message.role IS 'Role that sent it, and whose rights decide who gets it';
 COMMENT ON COLUMN workflow_data.message.role_name IS 'Name of that role: what counts after a restore, until workflow.adopt()';
 COMMENT ON COLUMN workflow_data.message.steps IS 'Steps without a wait that led to the step that sent it; 0: no step did';
@@ -80,7 +79,7 @@ CREATE TABLE workflow_data.process_message (
     PRIMARY KEY (name, process_id, step)
 );
 CREATE INDEX process_message_process ON workflow_data.process_message (process_id);
-COMMENT ON TABLE workflow_data.process_message IS 'Messages that the latest version of a process names: who may keep one until somebody waits for it';
+COMMENT ON TABLE workflow_data.process_message IS 'Messages that a process names, in any of its versions: who may keep one until somebody waits for it';
 COMMENT ON COLUMN workflow_data.process_message.process_id IS 'Process';
 COMMENT ON COLUMN workflow_data.process_message.name IS 'Name of the message';
 COMMENT ON COLUMN workflow_data.process_message.step IS 'Step that waits for it, or catches it; empty: it starts an instance';

@@ -121,7 +121,8 @@ static bool
 advance_first(int *reached)
 {
 	Broadcast	first;
-	WfReach		reach = {0};
+	WfRights	rights = {0};
+	WfReach		reach = {.rights = &rights};
 	WfReceiver *receivers;
 	Datum		values[3];
 	int			limit;
@@ -131,7 +132,7 @@ advance_first(int *reached)
 		return false;
 	limit = wf_broadcast_chunk(&first.message);
 	receivers = palloc(sizeof(WfReceiver) * limit);
-	reach.role = wf_role_resolve(first.message.role, first.message.role_name);
+	rights.role = wf_role_resolve(first.message.role, first.message.role_name);
 	n = wf_receivers(&first.address, &reach, &first.position, first.number, limit, receivers);
 	wf_event_deliveries_add(first.address.signal, &first.message, receivers, n);
 	values[0] = Int64GetDatum(first.id);

@@ -17,6 +17,7 @@
 #include "store/delivery.h"
 #include "store/executor_work.h"
 #include "store/query.h"
+#include "store/receivers.h"
 
 /* ---- by queue ---- */
 
@@ -347,7 +348,8 @@ wf_deliveries_hold(const int64 *instances, int n)
 {
 	Datum values[1] = {wf_int64_array(instances, n)};
 
-	wf_query_run(&q_hold, values, NULL);
+	if (wf_query_run(&q_hold, values, NULL) > 0)
+		wf_receivers_close(instances, n);
 }
 
 void
@@ -355,8 +357,10 @@ wf_deliveries_release(const int64 *instances, int n, TimestampTz now)
 {
 	Datum values[2] = {wf_int64_array(instances, n), TimestampTzGetDatum(now)};
 
-	if (wf_query_run(&q_release, values, NULL) > 0)
-		wf_wakeup_due(WF_QUEUE_MOVE, now);
+	if (wf_query_run(&q_release, values, NULL) == 0)
+		return;
+	wf_receivers_open(instances, n);
+	wf_wakeup_due(WF_QUEUE_MOVE, now);
 }
 
 void

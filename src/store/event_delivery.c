@@ -186,6 +186,6 @@ wf_event_delivery_refused(const WfEventDelivery *delivery, TimestampTz now)
 {
 	if (delivery->signal)
 		return;
-	wf_kept_refused(&delivery->message, delivery->subscription, now);
+	wf_kept_refused(&delivery->message, now);
 	wf_wakeup_subscription(delivery->subscription);
 }

@@ -30,11 +30,15 @@ static WfQuery q_add = {
 	.argtypes = {TEXTOID, TEXTOID, TEXTOID, INT8OID, OIDOID, NAMEOID, BOOLOID, JSONBOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
 				 TIMESTAMPTZOID, INT4OID},
 };
+/* It was offered, and its delivery brings it: not if that is held until its instance is resumed, since it is late then. */
+#define COMING \
+	"(m.offered IS NOT NULL AND EXISTS (SELECT FROM workflow_data.delivery d WHERE d.subscription = m.offered " \
+	"AND d.queue || '' <> 'suspended'))"
 /* What need not be remembered, and upkeep has not deleted yet. */
 static WfQuery q_outdated = {
-	.sql =
-		"DELETE FROM workflow_data.message WHERE name = $1 AND role_name = $2 AND message_id = $3 AND message_id IS NOT NULL "
-		"AND CASE WHEN delivered_at IS NOT NULL THEN remembered_until <= $4 ELSE offered IS NULL AND expires_at <= $4 END",
+	.sql = "DELETE FROM workflow_data.message m WHERE m.name = $1 AND m.role_name = $2 AND m.message_id = $3 "
+		   "AND m.message_id IS NOT NULL AND CASE WHEN m.delivered_at IS NOT NULL THEN m.remembered_until <= $4 "
+		   "ELSE m.expires_at <= $4 AND NOT " COMING " END",
 	.nargs = 4,
 	.argtypes = {TEXTOID, NAMEOID, TEXTOID, TIMESTAMPTZOID},
 };
@@ -54,10 +58,17 @@ static WfQuery q_delete = {
 	.nargs = 1,
 	.argtypes = {INT8OID},
 };
-static WfQuery q_refused = {
-	.sql = "UPDATE workflow_data.message SET offered = NULL, refused = greatest(refused, $2) WHERE message = $1",
-	.nargs = 2,
-	.argtypes = {INT8OID, INT8OID},
+/* Another transaction may be deleting it, to send it again: that is not waited for. */
+static WfQuery q_delete_unless_locked = {
+	.sql = "DELETE FROM workflow_data.message WHERE message = ("
+		   "SELECT message FROM workflow_data.message WHERE message = $1 FOR UPDATE SKIP LOCKED)",
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
+static WfQuery q_keep = {
+	.sql = "UPDATE workflow_data.message SET offered = NULL WHERE message = $1",
+	.nargs = 1,
+	.argtypes = {INT8OID},
 };
 static WfQuery q_before = {
 	.sql =
@@ -74,7 +85,7 @@ static WfQuery q_before_of_instance = {
 };
 
 /* Delete the row that is in the way of this message, if it need not be remembered any more. */
-static bool
+static void
 delete_outdated(const WfMessage *message)
 {
 	NameData role_name;
@@ -82,7 +93,7 @@ delete_outdated(const WfMessage *message)
 						  CStringGetTextDatum(message->message_id), TimestampTzGetDatum(GetCurrentTimestamp())};
 
 	namestrcpy(&role_name, message->role_name);
-	return wf_query_run(&q_outdated, values, NULL) > 0;
+	wf_query_run(&q_outdated, values, NULL);
 }
 
 bool
@@ -113,9 +124,12 @@ wf_kept_add(WfMessage *message)
 	nulls[7] = message->data != NULL ? ' ' : 'n';
 	nulls[9] = message->expires_at != 0 ? ' ' : 'n';
 	nulls[10] = message->remembered_until != 0 ? ' ' : 'n';
-	if (wf_query_run(&q_add, values, nulls) == 0 &&
-		(!delete_outdated(message) || wf_query_run(&q_add, values, nulls) == 0))
-		return false;
+	if (wf_query_run(&q_add, values, nulls) == 0)
+	{
+		delete_outdated(message); /* or somebody else does meanwhile */
+		if (wf_query_run(&q_add, values, nulls) == 0)
+			return false;
+	}
 	message->number = wf_result_int64(0, 1);
 	return true;
 }
@@ -156,15 +170,15 @@ wf_kept_delivered(const WfMessage *message)
 }
 
 void
-wf_kept_refused(const WfMessage *message, int64 subscription, TimestampTz now)
+wf_kept_refused(const WfMessage *message, TimestampTz now)
 {
-	Datum values[2] = {Int64GetDatum(message->number), Int64GetDatum(subscription)};
+	Datum values[1] = {Int64GetDatum(message->number)};
 
 	if (message->number == 0)
 		return;
 	if (message->expires_at <= now)
-		wf_kept_forget(message);
-	else if (wf_query_run(&q_refused, values, NULL) > 0)
+		wf_query_run(&q_delete_unless_locked, values, NULL);
+	else if (wf_query_run(&q_keep, values, NULL) > 0)
 		wf_kept_wake(message);
 }
 
@@ -186,15 +200,16 @@ wf_kept_before(const WfMessage *message)
  * Messages for a subscription, and subscriptions for a message: those of any instance have the same
  * key, or both none; those of one instance may leave it out.
  */
-#define FOR_ANY(more) \
-	"m.name = s.name AND m.key = s.key AND m.keyed = s.keyed AND m.instance IS NULL AND m.refused < s.subscription AND " KEPT \
-		more
-#define FOR_INSTANCE(more) \
-	"m.instance = s.instance AND m.name = s.name AND (NOT m.keyed OR s.keyed AND m.key = s.key) " \
-	"AND m.refused < s.subscription AND " KEPT more
-#define A_SUBSCRIPTION \
-	"SELECT FROM workflow_data.subscription s WHERE s.kind = 'message' AND s.subscription > m.refused AND "
-#define A_MESSAGE "SELECT FROM workflow_data.message m WHERE "
+#define A_MESSAGE "workflow_data.message m WHERE "
+#define FOR_ANY	  "m.name = s.name AND m.key = s.key AND m.keyed = s.keyed AND m.instance IS NULL AND " KEPT
+#define FOR_INSTANCE \
+	"m.instance = s.instance AND m.name = s.name AND (NOT m.keyed OR s.keyed AND m.key = s.key) AND " KEPT
+#define A_SUBSCRIPTION "(SELECT FROM workflow_data.subscription s WHERE NOT s.closed AND s.keyed = m.keyed AND "
+/* What is not to be looked up by an index is compared after an operator: an instance has few subscriptions. */
+#define A_SUBSCRIPTION_OF_INSTANCE \
+	"(SELECT FROM workflow_data.subscription s WHERE s.instance = m.instance AND s.kind || '' = 'message' " \
+	"AND s.name || '' = m.name AND NOT s.closed AND (NOT m.keyed OR s.keyed AND s.key || '' = m.key) LIMIT 1)"
+#define HEADER "m.message, m.name, CASE WHEN m.keyed THEN m.key END, m.instance, m.to_all, m.role, m.role_name"
 
 static WfQuery q_count = {
 	.sql =
@@ -202,49 +217,45 @@ static WfQuery q_count = {
 	.nargs = 1,
 	.argtypes = {INT4OID},
 };
-static WfQuery q_wanted = {
-	.sql = "SELECT m.message, m.expires_at > clock_timestamp() AND CASE WHEN m.instance IS NULL "
-		   "THEN EXISTS (" A_SUBSCRIPTION "s.name = m.name AND s.key = m.key AND s.keyed = m.keyed) "
-		   "ELSE EXISTS (" A_SUBSCRIPTION "s.instance = m.instance AND s.name = m.name "
-		   "AND (NOT m.keyed OR s.keyed AND s.key = m.key)) END "
-		   "FROM workflow_data.message m WHERE m.message >= $1 AND m.delivered_at IS NULL AND m.offered IS NULL "
-		   "ORDER BY m.message LIMIT $2",
+static WfQuery q_look = {
+	.sql = "SELECT " HEADER ", w.wanted IS NOT NULL AND m.expires_at > clock_timestamp() FROM ("
+		   "SELECT * FROM workflow_data.message WHERE message >= $1 AND delivered_at IS NULL AND offered IS NULL "
+		   "ORDER BY message LIMIT $2) m LEFT JOIN LATERAL (SELECT true AS wanted FROM (" A_SUBSCRIPTION
+		   "m.instance IS NULL AND s.kind = 'message' AND s.name = m.name AND s.key = m.key LIMIT 1) "
+		   "UNION ALL " A_SUBSCRIPTION_OF_INSTANCE ") s LIMIT 1) w ON true ORDER BY m.message",
 	.nargs = 2,
 	.argtypes = {INT8OID, INT4OID},
 };
 static WfQuery q_waiting = {
-	.sql = "SELECT s.subscription, s.kind = 'message' AND (EXISTS (" A_MESSAGE FOR_ANY(
-		"") ") "
-			"OR EXISTS (" A_MESSAGE FOR_INSTANCE(
-				"") ")) "
-					"FROM workflow_data.subscription s WHERE s.subscription >= $1 ORDER BY s.subscription LIMIT $2",
+	.sql = "SELECT s.subscription, k.is_kept IS NOT NULL FROM ("
+		   "SELECT * FROM workflow_data.subscription WHERE subscription >= $1 ORDER BY subscription LIMIT $2) s "
+		   "LEFT JOIN LATERAL (SELECT true AS is_kept FROM (("
+		   "SELECT FROM " A_MESSAGE FOR_ANY " LIMIT 1) UNION ALL (SELECT FROM " A_MESSAGE FOR_INSTANCE " LIMIT 1)) m "
+		   "WHERE s.kind = 'message' AND NOT s.closed LIMIT 1) k ON true ORDER BY s.subscription",
 	.nargs = 2,
 	.argtypes = {INT8OID, INT4OID},
 };
-static WfQuery q_for = {
-	.sql =
-		"SELECT k.message FROM workflow_data.subscription s CROSS JOIN LATERAL ("
-		"(SELECT m.message FROM workflow_data.message m WHERE " FOR_ANY(
-			" AND m.message > $2") " ORDER BY m.name, m.key, m.message LIMIT $3) UNION ALL "
-								   "(SELECT m.message FROM workflow_data.message m WHERE " FOR_INSTANCE(
-									   " AND m.message > $2") " ORDER BY m.instance, m.message LIMIT $3)) k WHERE s.subscription = $1 ORDER BY k.message LIMIT $3",
-	.nargs = 3,
-	.argtypes = {INT8OID, INT8OID, INT4OID},
-};
-/* two arms, for the index of each */
-#define OLDER(instance) \
-	"(SELECT o.message FROM workflow_data.message n JOIN workflow_data.message o ON o.name = n.name AND o.key = n.key " \
-	"AND o.keyed = n.keyed AND o.message < n.message AND o.delivered_at IS NULL AND o.offered IS NULL AND " instance \
-	" WHERE n.message = $1 ORDER BY o.message LIMIT $2)"
-static WfQuery q_older = {
-	.sql = "SELECT message FROM (" OLDER("o.instance IS NULL AND n.instance IS NULL") " UNION ALL " OLDER(
-		"o.instance = n.instance AND o.instance IS NOT NULL") ") o ORDER BY message LIMIT $2",
-	.nargs = 2,
-	.argtypes = {INT8OID, INT4OID},
+/* one index probe for each role, or two */
+#define FIRST_OF_ROLE(matching, behind, columns) \
+	"(SELECT m.role, m.message FROM " A_MESSAGE matching behind " ORDER BY " columns ", m.role, m.message LIMIT 1)"
+#define EACH_ROLE(name, matching, columns) \
+	name " (role, message) AS (SELECT f.* FROM s CROSS JOIN LATERAL " FIRST_OF_ROLE( \
+		matching, "", columns) " f UNION ALL SELECT f.* FROM " name \
+							   " r CROSS JOIN s CROSS JOIN LATERAL " FIRST_OF_ROLE(matching, " AND m.role > r.role", \
+																				   columns) " f)"
+static WfQuery q_firsts = {
+	.sql = "WITH RECURSIVE s AS MATERIALIZED (SELECT * FROM workflow_data.subscription WHERE subscription = $1), " EACH_ROLE(
+		"any_instance", FOR_ANY,
+		"m.name, m.key") ", " EACH_ROLE("one_instance", FOR_INSTANCE,
+										"m.instance, m.name") " SELECT " HEADER
+															  ", true FROM (SELECT message FROM any_instance UNION ALL SELECT message FROM one_instance) f "
+															  "JOIN workflow_data.message m ON m.message = f.message ORDER BY m.message",
+	.nargs = 1,
+	.argtypes = {INT8OID},
 };
 static WfQuery q_take = {
 	.sql = "SELECT m.name, CASE WHEN m.keyed THEN m.key END, m.message_id, m.instance, m.to_all, m.role, m.role_name, "
-		   "m.sent_at, m.expires_at, m.remembered_until, m.refused, m.steps, m.data FROM workflow_data.message m "
+		   "m.sent_at, m.expires_at, m.remembered_until, m.steps, m.data FROM workflow_data.message m "
 		   "WHERE m.message = $1 AND " KEPT " FOR UPDATE SKIP LOCKED",
 	.nargs = 1,
 	.argtypes = {INT8OID},
@@ -264,56 +275,61 @@ wf_kept_count(int limit)
 	return (int) wf_result_int64(0, 1);
 }
 
-/* Run a query that looks at numbers, and says of each whether it has a partner. */
-static int
-look_from(WfQuery *query, int64 *from, int limit, int64 *found)
+/* Read what q_look and q_firsts give. */
+static void
+read_kept(uint64 rows, WfKept *kept)
+{
+	bool isnull;
+
+	for (uint64 i = 0; i < rows; i++)
+	{
+		kept[i] = (WfKept){.message.number = wf_result_int64(i, 1),
+						   .message.name = wf_result_text(i, 2),
+						   .message.key = wf_result_text(i, 3),
+						   .message.instance = wf_result_int64(i, 4),
+						   .message.to_all = DatumGetBool(wf_result(i, 5, &isnull)),
+						   .message.role = DatumGetObjectId(wf_result(i, 6, &isnull)),
+						   .message.role_name = pstrdup(NameStr(*DatumGetName(wf_result(i, 7, &isnull)))),
+						   .wanted = DatumGetBool(wf_result(i, 8, &isnull))};
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+int
+wf_kept_look(int64 *from, int limit, WfKept *kept)
 {
 	Datum  values[2] = {Int64GetDatum(*from), Int32GetDatum(limit)};
-	uint64 rows = wf_query_run(query, values, NULL);
+	uint64 rows = wf_query_run(&q_look, values, NULL);
+
+	read_kept(rows, kept);
+	*from = rows == (uint64) limit ? kept[rows - 1].message.number + 1 : PG_INT64_MAX;
+	return (int) rows;
+}
+
+int
+wf_kept_waiting(int64 *from, int limit, int64 *subscriptions)
+{
+	Datum  values[2] = {Int64GetDatum(*from), Int32GetDatum(limit)};
+	uint64 rows = wf_query_run(&q_waiting, values, NULL);
 	int	   n = 0;
 	bool   isnull;
 
 	for (uint64 i = 0; i < rows; i++)
 		if (DatumGetBool(wf_result(i, 2, &isnull)))
-			found[n++] = wf_result_int64(i, 1);
+			subscriptions[n++] = wf_result_int64(i, 1);
 	*from = rows == (uint64) limit ? wf_result_int64(rows - 1, 1) + 1 : PG_INT64_MAX;
 	SPI_freetuptable(SPI_tuptable);
 	return n;
 }
 
 int
-wf_kept_wanted(int64 *from, int limit, int64 *numbers)
+wf_kept_firsts(int64 subscription, WfKept **firsts)
 {
-	return look_from(&q_wanted, from, limit, numbers);
-}
+	Datum  values[1] = {Int64GetDatum(subscription)};
+	uint64 rows = wf_query_run(&q_firsts, values, NULL);
 
-int
-wf_kept_waiting(int64 *from, int limit, int64 *subscriptions)
-{
-	return look_from(&q_waiting, from, limit, subscriptions);
-}
-
-int
-wf_kept_for(int64 subscription, int64 after, int limit, int64 *numbers)
-{
-	Datum  values[3] = {Int64GetDatum(subscription), Int64GetDatum(after), Int32GetDatum(limit)};
-	uint64 rows = wf_query_run(&q_for, values, NULL);
-
-	for (uint64 i = 0; i < rows; i++)
-		numbers[i] = wf_result_int64(i, 1);
-	SPI_freetuptable(SPI_tuptable);
-	return (int) rows;
-}
-
-int
-wf_kept_older(int64 number, int limit, int64 *numbers)
-{
-	Datum  values[2] = {Int64GetDatum(number), Int32GetDatum(limit)};
-	uint64 rows = wf_query_run(&q_older, values, NULL);
-
-	for (uint64 i = 0; i < rows; i++)
-		numbers[i] = wf_result_int64(i, 1);
-	SPI_freetuptable(SPI_tuptable);
+	*firsts = palloc(sizeof(WfKept) * Max(rows, 1));
+	read_kept(rows, *firsts);
 	return (int) rows;
 }
 
@@ -340,10 +356,9 @@ wf_kept_take(int64 number, WfMessage *message, bool *locked)
 						   .sent_at = wf_result_int64(0, 8),
 						   .expires_at = wf_result_int64(0, 9),
 						   .remembered_until = wf_result_int64(0, 10),
-						   .refused = wf_result_int64(0, 11),
-						   .steps = DatumGetInt32(wf_result(0, 12, &isnull))};
+						   .steps = DatumGetInt32(wf_result(0, 11, &isnull))};
 	message->role = DatumGetObjectId(wf_result(0, 6, &isnull));
-	data = wf_result(0, 13, &isnull);
+	data = wf_result(0, 12, &isnull);
 	if (!isnull)
 		message->data = DatumGetJsonbPCopy(data);
 	SPI_freetuptable(SPI_tuptable);
@@ -353,18 +368,15 @@ wf_kept_take(int64 number, WfMessage *message, bool *locked)
 /* ---- who may keep one ---- */
 
 static WfQuery q_naming = {
-	.sql = "SELECT process_id, step FROM workflow_data.process_message WHERE name = $1 ORDER BY process_id, step",
+	.sql = "SELECT m.process_id, m.step FROM workflow_data.process_message m JOIN workflow_data.process p "
+		   "ON p.process_id = m.process_id WHERE m.name = $1 AND (p.latest > 0 OR EXISTS ("
+		   "SELECT FROM workflow_data.instance i WHERE i.process_id = m.process_id)) ORDER BY m.process_id, m.step",
 	.nargs = 1,
 	.argtypes = {TEXTOID},
 };
-static WfQuery q_unname = {
-	.sql = "DELETE FROM workflow_data.process_message WHERE process_id = $1",
-	.nargs = 1,
-	.argtypes = {INT4OID},
-};
 static WfQuery q_name = {
 	.sql = "INSERT INTO workflow_data.process_message (process_id, name, step) "
-		   "SELECT DISTINCT $1, n.name, n.step FROM unnest($2, $3) AS n (name, step)",
+		   "SELECT $1, n.name, n.step FROM unnest($2, $3) AS n (name, step) ON CONFLICT DO NOTHING",
 	.nargs = 3,
 	.argtypes = {INT4OID, TEXTARRAYOID, TEXTARRAYOID},
 };
@@ -399,7 +411,6 @@ wf_kept_names(int process_id, const char *const *names, const char *const *steps
 {
 	Datum values[3] = {Int32GetDatum(process_id), wf_text_array(names, n), wf_text_array(steps, n)};
 
-	wf_query_run(&q_unname, values, NULL);
 	if (n > 0)
 		wf_query_run(&q_name, values, NULL);
 }
@@ -408,7 +419,7 @@ wf_kept_names(int process_id, const char *const *names, const char *const *steps
 
 static WfQuery q_purge = {
 	.sql = "WITH x AS MATERIALIZED ((SELECT m.message FROM workflow_data.message m WHERE m.delivered_at IS NULL "
-		   "AND m.offered IS NULL AND m.expires_at <= clock_timestamp() ORDER BY m.expires_at LIMIT " PURGE_CHUNK
+		   "AND m.expires_at <= clock_timestamp() AND NOT " COMING " ORDER BY m.expires_at LIMIT " PURGE_CHUNK
 		   ") UNION ALL "
 		   "(SELECT m.message FROM workflow_data.message m WHERE m.delivered_at IS NOT NULL "
 		   "AND m.remembered_until <= clock_timestamp() ORDER BY m.remembered_until LIMIT " PURGE_CHUNK ")) "

@@ -31,7 +31,6 @@ typedef struct WfMessage
 	TimestampTz sent_at;
 	TimestampTz expires_at;		  /* 0: it is for who waits at the time */
 	TimestampTz remembered_until; /* 0: it has no message_id */
-	int64		refused;		  /* the last subscription that did not take it */
 } WfMessage;
 
 /*
@@ -52,7 +51,7 @@ extern void wf_kept_forget(const WfMessage *message);
  * The wait to which it was offered is over: it is kept again for later ones, with its wake-up, or
  * forgotten, if it has expired or was not to be kept.
  */
-extern void wf_kept_refused(const WfMessage *message, int64 subscription, TimestampTz now);
+extern void wf_kept_refused(const WfMessage *message, TimestampTz now);
 
 /*
  * Does the role have a message kept with this name, key and instance? Then one that comes after that is
@@ -64,21 +63,25 @@ extern bool wf_kept_before(const WfMessage *message);
 
 /* How many are kept? They are counted up to `limit`. */
 extern int wf_kept_count(int limit);
+/* What is needed to find out who may have a message. The others of its fields are not set. */
+typedef struct WfKept
+{
+	WfMessage message;
+	bool	  wanted; /* somebody waits for such a message, with or without rights of its sender there */
+} WfKept;
+
 /*
- * Look at kept messages from number *from on, `limit` of them, and find those for which somebody
- * waits, written to `numbers`. Returns how many; *from is moved behind those that were looked at, and is
- * PG_INT64_MAX at the end.
+ * Look at kept messages from number *from on, at most `limit` of them. Returns how many; *from is moved behind
+ * those that were looked at, and is PG_INT64_MAX at the end.
  */
-extern int wf_kept_wanted(int64 *from, int limit, int64 *numbers);
-/* The same for subscriptions: find those for which a message is kept. */
+extern int wf_kept_look(int64 *from, int limit, WfKept *kept);
+/* Look at subscriptions likewise, and find those for which a message is kept. */
 extern int wf_kept_waiting(int64 *from, int limit, int64 *subscriptions);
-/* Find messages above `after` that are kept for this subscription, in order, at most `limit`. Returns how many. */
-extern int wf_kept_for(int64 subscription, int64 after, int limit, int64 *numbers);
 /*
- * Find the messages that are kept for the same as this one and came before it, the oldest first, at most
- * `limit`: whoever waits gets them first. Returns how many.
+ * Of each role that has messages kept for this subscription, find the first: those of all roles in the order in which
+ * they came. Returns how many, palloc'd.
  */
-extern int wf_kept_older(int64 number, int limit, int64 *numbers);
+extern int wf_kept_firsts(int64 subscription, WfKept **firsts);
 /*
  * Lock a kept message and read it. Returns false if it is gone, has expired, or, with *locked set, somebody else has it
  * locked.
@@ -87,9 +90,12 @@ extern bool wf_kept_take(int64 number, WfMessage *message, bool *locked);
 
 /* ---- who may keep one ---- */
 
-/* Has the role complete or start on a process whose latest version names the message? */
+/*
+ * Has the role complete or start on a process that names the message, in any of its versions? Of one that is undefined
+ * only as long as instances of it live.
+ */
 extern bool wf_kept_allowed(const char *name, Oid role);
-/* The messages that the latest version of the process names, each with its step, are these from now on. */
+/* A version of the process names these messages, each with its step. */
 extern void wf_kept_names(int process_id, const char *const *names, const char *const *steps, int n);
 
 /* ---- upkeep ---- */

@@ -35,8 +35,8 @@ wf_sent_name(WfSent sent)
 	return answers[sent];
 }
 
-static WfAddress
-address_of(const WfMessage *message)
+WfAddress
+wf_message_address(const WfMessage *message)
 {
 	return (WfAddress){.name = message->name, .key = message->key, .instance = message->instance};
 }
@@ -65,12 +65,12 @@ message_of(const WfSending *sending)
 
 /* ---- to whom ---- */
 
-/* Take it to all that wait now: to many by a broadcast. Returns false if nobody waits. */
-static bool
-send_to_all(const WfMessage *message, Oid role)
+bool
+wf_message_to_all(const WfMessage *message, Oid role)
 {
-	WfAddress	address = address_of(message);
-	WfReach		reach = {.role = role};
+	WfAddress	address = wf_message_address(message);
+	WfRights	rights = {.role = role};
+	WfReach		reach = {.rights = &rights};
 	int			most = wf_broadcast_chunk(message);
 	WfReceiver *receivers = palloc(sizeof(WfReceiver) * (most + 1));
 	WfMessage	copy = *message;
@@ -88,9 +88,8 @@ send_to_all(const WfMessage *message, Oid role)
 	return n > 0;
 }
 
-/* Let a delivery bring it. Until that is there, the message has a row, if it is to be kept or remembered. */
-static void
-offer(WfMessage *message, const WfReceiver *receiver)
+void
+wf_message_offer(WfMessage *message, const WfReceiver *receiver)
 {
 	if (message->number == 0 && message->expires_at != 0)
 		(void) wf_kept_add(message);
@@ -102,15 +101,16 @@ offer(WfMessage *message, const WfReceiver *receiver)
 static WfSent
 send_to_one(WfMessage *message, WfBring bring, int *waiting, char **whose)
 {
-	WfAddress  address = address_of(message);
+	WfAddress  address = wf_message_address(message);
 	WfReceiver receivers[2];
 
 	for (int round = 0; round < MOST_ROUNDS; round++)
 	{
-		WfReach reach = {.role = message->role};
-		int64	after = 0;
-		int		n = wf_receivers(&address, &reach, &after, PG_INT64_MAX, 2, receivers);
-		WfSent	sent = WF_SENT_QUEUED;
+		WfRights rights = {.role = message->role};
+		WfReach	 reach = {.rights = &rights};
+		int64	 after = 0;
+		int		 n = wf_receivers(&address, &reach, &after, PG_INT64_MAX, 2, receivers);
+		WfSent	 sent = WF_SENT_QUEUED;
 
 		if (n > 1 && (*waiting = wf_receivers_count(&address, &reach, whose)) > 1)
 			return WF_SENT_AMBIGUOUS;
@@ -119,7 +119,7 @@ send_to_one(WfMessage *message, WfBring bring, int *waiting, char **whose)
 		if (bring != NULL)
 			sent = bring(message, &receivers[0]);
 		if (sent == WF_SENT_QUEUED)
-			offer(message, &receivers[0]);
+			wf_message_offer(message, &receivers[0]);
 		if (sent != WF_SENT_MISSED)
 			return sent;
 	}
@@ -152,7 +152,7 @@ send_added(WfMessage *message, WfBring bring, int *waiting, char **whose)
 	WfSent sent;
 
 	if (message->to_all)
-		sent = send_to_all(message, message->role) ? WF_SENT_QUEUED : WF_SENT_MISSED;
+		sent = wf_message_to_all(message, message->role) ? WF_SENT_QUEUED : WF_SENT_MISSED;
 	else
 		sent = send_to_one(message, bring, waiting, whose);
 	sent = settle(message, sent);
@@ -218,34 +218,4 @@ wf_signal_queue(const char *name, Jsonb *data, Oid role, int steps)
 
 	wf_broadcast_add(true, &signal);
 	ForceSyncCommit();
-}
-
-/* ---- matching ---- */
-
-int64
-wf_message_match(int64 number)
-{
-	WfMessage  message;
-	WfAddress  address;
-	WfReach	   reach = {0};
-	WfReceiver receiver;
-	int64	   after;
-	bool	   locked;
-
-	if (!wf_kept_take(number, &message, &locked))
-		return locked ? WF_MATCHED_LOCKED : WF_MATCHED_NONE;
-	reach.role = wf_role_resolve(message.role, message.role_name);
-	if (message.to_all)
-	{
-		if (!send_to_all(&message, reach.role))
-			return WF_MATCHED_NONE;
-		wf_kept_delivered(&message);
-		return WF_MATCHED_ALL;
-	}
-	address = address_of(&message);
-	after = message.refused;
-	if (wf_receivers(&address, &reach, &after, PG_INT64_MAX, 1, &receiver) == 0)
-		return WF_MATCHED_NONE;
-	offer(&message, &receiver);
-	return receiver.subscription;
 }

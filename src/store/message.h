@@ -80,15 +80,12 @@ extern WfSent wf_message_send(const WfSending *sending, WfBring bring, int *wait
 /* Send a signal: the dispatcher takes it up after the commit. `steps` as of WfSending. */
 extern void wf_signal_queue(const char *name, Jsonb *data, Oid role, int steps);
 
-/* ---- the dispatcher's side ---- */
+/* ---- to whom ---- */
 
-/*
- * Take a kept message to the one that has waited for it longest, or to all. Returns the subscription to
- * which it went, or:
- */
-#define WF_MATCHED_NONE	  INT64CONST(0)
-#define WF_MATCHED_ALL	  INT64CONST(-1)
-#define WF_MATCHED_LOCKED INT64CONST(-2) /* somebody else has locked it: it has to be tried again */
-extern int64 wf_message_match(int64 number);
+extern WfAddress wf_message_address(const WfMessage *message);
+/* Let a delivery bring it. Until that is there, the message has a row, if it is to be kept or remembered. */
+extern void wf_message_offer(WfMessage *message, const WfReceiver *receiver);
+/* Take it to all that wait now: to many by a broadcast. Returns false if nobody waits. */
+extern bool wf_message_to_all(const WfMessage *message, Oid role);
 
 #endif

@@ -31,14 +31,25 @@ typedef struct WfAddress
 	int64		instance; /* of a message; 0: any, else it may leave the key out */
 } WfAddress;
 
-/* A role, and what it may reach at an address. */
+/* A role, and what it may reach, as far as that was asked. */
+typedef struct WfRights
+{
+	Oid	  role; /* InvalidOid: it reaches nobody */
+	List *known;
+} WfRights;
+
+/* The processes and steps with waits at an address that a role may reach. */
 typedef struct WfReach
 {
-	Oid	  role;		  /* InvalidOid: it reaches nobody */
-	List *rights;	  /* as far as they were looked up */
-	int	  nprocesses; /* of `processes` */
-	int	 *processes;  /* where it may reach some visit; NULL: they were not looked up */
+	WfRights	*rights;
+	bool		 found; /* whether they were looked up */
+	int			 nplaces;
+	int			*processes;
+	const char **steps;
 } WfReach;
+
+/* May the role reach visits of the process at this step? */
+extern bool wf_rights_reach(WfRights *rights, int process_id, const char *step);
 
 /*
  * Look at the subscriptions of an address behind *after and below `before`, in their order, and return
@@ -51,8 +62,20 @@ extern int wf_receivers(const WfAddress *address, WfReach *reach, int64 *after, 
 
 /* Does the subscription still stand? To be asked with its instance locked. */
 extern bool wf_receiver_waits(int64 subscription);
-/* Does it, and is nothing under way to it that ends its wait? */
-extern bool wf_receiver_is_open(int64 subscription);
+/* Does it, and is nothing under way to it that ends its wait? Then read it. */
+extern bool wf_receiver_is_open(int64 subscription, WfReceiver *receiver);
+
+/*
+ * Close it, if it stands, since it did not take what was brought: nothing more is. To be called with its
+ * instance locked, as are the following.
+ */
+extern void wf_receiver_close(int64 subscription);
+/*
+ * What ends waits of these instances is held, or is held no longer: so that whoever looks for receivers does
+ * not look at thousands that have theirs.
+ */
+extern void wf_receivers_close(const int64 *instances, int n);
+extern void wf_receivers_open(const int64 *instances, int n);
 
 /*
  * How many visits wait for a message that the role may reach; and as text, of which processes and

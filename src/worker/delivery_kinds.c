@@ -76,13 +76,16 @@ apply_event(WfBatch *batch, WfVisit *visit, Jsonb *payload)
 							  .role = message->role_name,
 							  .at = message->sent_at,
 							  .steps = message->steps};
-	if (wf_event_delivery_expired(&delivery, batch->now))
+	if (wf_event_delivery_expired(&delivery, batch->now) || visit->ended || !wf_receiver_waits(delivery.subscription))
 		wf_event_delivery_refused(&delivery, batch->now);
-	else if (!visit->ended && wf_receiver_waits(delivery.subscription) &&
-			 wf_engine_event(batch, visit, delivery.entry, &happening))
+	else if (wf_engine_event(batch, visit, delivery.entry, &happening))
 		wf_event_delivery_done(&delivery);
 	else
+	{
+		/* what is around it ends: nothing more is brought there, else the same message were brought again and again */
+		wf_receiver_close(delivery.subscription);
 		wf_event_delivery_refused(&delivery, batch->now);
+	}
 }
 
 static const WfDeliveryKind kinds[] = {

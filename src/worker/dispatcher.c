@@ -88,7 +88,6 @@ load_queues(WfDispatcher *dispatcher)
 	/* from the side of the messages: whoever waits is found for each of them */
 	dispatcher->messages_from = 0;
 	dispatcher->subscriptions_from = PG_INT64_MAX;
-	dispatcher->resume_subscription = 0;
 	dispatcher->has_broadcasts = true;
 }
 

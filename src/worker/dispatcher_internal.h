@@ -44,11 +44,8 @@ typedef struct WfDispatcher
 	bool		delivered;		/* an executor may have delivered a reply */
 	TimestampTz deliveries_at;	/* the next delivery is due */
 	/* Numbers from which on kept messages and subscriptions have to be looked at; PG_INT64_MAX: none. */
-	int64 messages_from;
-	int64 subscriptions_from;
-	/* The wait for which not all kept messages were tried, and the last one that was. */
-	int64		resume_subscription;
-	int64		resume_after;
+	int64		messages_from;
+	int64		subscriptions_from;
 	int64		locked_message;		/* the first kept message that somebody else had locked; PG_INT64_MAX: none */
 	TimestampTz locked_messages_at; /* when to look at it again */
 	bool		has_broadcasts;		/* signals, or messages to many, may be there to be taken up */

@@ -11,165 +11,150 @@
 #include "utils/timestamp.h"
 
 #include "store/kept.h"
-#include "store/message.h"
+#include "store/match.h"
 #include "worker/dispatcher_internal.h"
 
-/* At most so many numbers are looked at in one transaction. */
+/* So many numbers are looked at together, and at most so many in one transaction. */
+#define LOOKED_AT_TOGETHER		  100
 #define LOOKED_AT_PER_TRANSACTION 1000
-/* About so many messages are brought to a wait in one transaction. */
+/* So many messages are brought to a wait in one transaction. */
 #define MATCHED_PER_TRANSACTION 64
-/* So many are tried, most of which may find nobody who may have them. */
-#define TRIED_PER_TRANSACTION 200
+/* After so long the transaction ends, whatever it has come to: so that other queues have their turn. */
+#define LONGEST_LOOK_MS 50
 /* A message that somebody has locked is tried again after so long. */
 #define LOCKED_PAUSE_MS 1000
 
 typedef struct Match
 {
-	int64 messages_from;
-	int64 subscriptions_from;
-	int64 locked; /* the first message that somebody else has locked; PG_INT64_MAX: none */
-	int	  matched;
-	int	  tried;
-	/* The wait that was not done with, and the last message that was tried for it. */
-	int64 resume;
-	int64 tried_for_it;
+	WfMatching *matching;
+	TimestampTz began_at;
+	int64		messages_from;
+	int64		subscriptions_from;
+	int64		locked; /* the first message that somebody else has locked; PG_INT64_MAX: none */
+	int			looked_at;
+	int			matched;
 } Match;
 
 /* Has this transaction done enough? */
 static bool
 is_full(const Match *match)
 {
-	return match->matched >= MATCHED_PER_TRANSACTION || match->tried >= TRIED_PER_TRANSACTION;
+	return match->matched >= MATCHED_PER_TRANSACTION ||
+		   TimestampDifferenceExceeds(match->began_at, GetCurrentTimestamp(), LONGEST_LOOK_MS);
 }
 
-static int64
-match_one(Match *match, int64 number)
+/* Note what became of a message. Returns false if it has to be tried again: not if nobody may have it. */
+static bool
+note(Match *match, WfMatched matched, int64 number)
 {
-	int64 matched = wf_message_match(number);
-
-	match->tried++;
 	if (matched == WF_MATCHED_LOCKED)
 		match->locked = Min(match->locked, number);
 	else if (matched != WF_MATCHED_NONE)
 		match->matched++;
-	return matched;
+	return matched != WF_MATCHED_OTHER;
 }
 
-/*
- * Match a message, and before it those that were kept earlier for the same: a wait may have opened since these were
- * looked at.
- */
-static void
-match_in_order(Match *match, int64 number)
-{
-	int64 older[MATCHED_PER_TRANSACTION];
-	int	  n = wf_kept_older(number, lengthof(older), older);
-
-	for (int i = 0; i < n; i++)
-		(void) match_one(match, older[i]);
-	(void) match_one(match, number);
-}
-
-/* Look for the waits of kept messages. Returns how far it came. */
+/* Look for the waits of some kept messages. Returns how far it came. */
 static int64
 match_messages(Match *match)
 {
-	int64 *numbers = palloc(sizeof(int64) * LOOKED_AT_PER_TRANSACTION);
-	int64  next = match->messages_from;
-	int	   n = wf_kept_wanted(&next, LOOKED_AT_PER_TRANSACTION, numbers);
+	WfKept *kept = palloc(sizeof(WfKept) * LOOKED_AT_TOGETHER);
+	int64	next = match->messages_from;
+	int		n = wf_kept_look(&next, LOOKED_AT_TOGETHER, kept);
 
 	for (int i = 0; i < n; i++)
 	{
-		if (is_full(match))
-			return numbers[i];
-		match_in_order(match, numbers[i]);
+		const WfMessage *message = &kept[i].message;
+
+		if (!kept[i].wanted)
+			continue;
+		do
+		{
+			if (is_full(match) && match->looked_at > 0)
+				return message->number;
+			match->looked_at++;
+		} while (!note(match, wf_match_message(match->matching, message), message->number));
 	}
+	match->looked_at += n;
 	return next;
 }
 
-/* Does a wait that ends with its message have one now? A handler that stays has all that are kept for it. */
-static bool
-is_satisfied(int64 subscription, int64 matched)
-{
-	return (matched == subscription || matched == WF_MATCHED_ALL) && !wf_receiver_is_open(subscription);
-}
-
-/* Look for the messages of one wait. Returns false if there may be more of them. */
+/* Look for the messages of one wait: one that does not end with its message gets all. Returns false if it is full. */
 static bool
 match_subscription(Match *match, int64 subscription)
 {
-	int64 numbers[MATCHED_PER_TRANSACTION];
-	int64 after = subscription == match->resume ? match->tried_for_it : 0;
-	int	  n;
+	WfMatched matched;
+	int64	  number;
 
-	if (!wf_receiver_is_open(subscription))
-		return true;
 	do
 	{
-		n = wf_kept_for(subscription, after, lengthof(numbers), numbers);
-		for (int i = 0; i < n; i++)
-		{
-			if (is_full(match))
-			{
-				match->resume = subscription;
-				match->tried_for_it = after;
-				return false;
-			}
-			if (is_satisfied(subscription, match_one(match, numbers[i])))
-				return true;
-			after = numbers[i];
-		}
-	} while (n == lengthof(numbers));
+		if (is_full(match) && match->looked_at > 0)
+			return false;
+		match->looked_at++;
+		matched = wf_match_subscription(match->matching, subscription, &number);
+		(void) note(match, matched, number);
+	} while (matched == WF_MATCHED || matched == WF_MATCHED_OTHER);
 	return true;
 }
 
-/* Look for the messages of waits. Returns how far it came. */
+/* Look for the messages of some waits. Returns how far it came. */
 static int64
 match_subscriptions(Match *match)
 {
-	int64 *subscriptions = palloc(sizeof(int64) * LOOKED_AT_PER_TRANSACTION);
+	int64 *subscriptions = palloc(sizeof(int64) * LOOKED_AT_TOGETHER);
 	int64  next = match->subscriptions_from;
-	int	   kept = wf_kept_count(LOOKED_AT_PER_TRANSACTION);
-	int	   n;
+	int	   n = wf_kept_waiting(&next, LOOKED_AT_TOGETHER, subscriptions);
 
-	/* who keeps a message from now on looks at all waits for it */
-	if (kept == 0)
-		return PG_INT64_MAX;
-	n = wf_kept_waiting(&next, LOOKED_AT_PER_TRANSACTION, subscriptions);
 	for (int i = 0; i < n; i++)
-	{
 		if (!match_subscription(match, subscriptions[i]))
 			return subscriptions[i];
-		if (match->resume == subscriptions[i])
-			match->resume = 0;
-	}
-	/* there are more waits to be looked at than messages: look from the side of those */
-	if (next != PG_INT64_MAX && kept < LOOKED_AT_PER_TRANSACTION)
-	{
-		match->messages_from = 0;
-		return PG_INT64_MAX;
-	}
+	match->looked_at += LOOKED_AT_TOGETHER;
 	return next;
 }
 
+static void
+begin_side(Match *match)
+{
+	match->began_at = GetCurrentTimestamp();
+	match->looked_at = match->matched = 0;
+}
+
+static bool
+may_look_at_more(const Match *match)
+{
+	return match->looked_at < LOOKED_AT_PER_TRANSACTION && !is_full(match);
+}
+
+/* Each side has its share of the transaction, so that neither waits for the other. */
 static void
 match_some(WfDispatcher *dispatcher, void *arg)
 {
 	Match *match = arg;
+	int	   kept;
 
-	if (match->messages_from != PG_INT64_MAX)
+	match->matching = wf_matching_begin();
+	begin_side(match);
+	while (match->messages_from != PG_INT64_MAX && may_look_at_more(match))
 		match->messages_from = match_messages(match);
-	if (match->subscriptions_from != PG_INT64_MAX && !is_full(match))
+	if (match->subscriptions_from == PG_INT64_MAX)
+		return;
+	begin_side(match);
+	kept = wf_kept_count(LOOKED_AT_PER_TRANSACTION);
+	while (kept > 0 && match->subscriptions_from != PG_INT64_MAX && may_look_at_more(match))
 		match->subscriptions_from = match_subscriptions(match);
+	/* there are more waits to be looked at than messages: look from the side of those */
+	if (kept > 0 && kept < LOOKED_AT_PER_TRANSACTION && match->subscriptions_from != PG_INT64_MAX)
+		match->messages_from = 0;
+	/* who keeps a message from now on looks at all waits for it */
+	if (kept < LOOKED_AT_PER_TRANSACTION)
+		match->subscriptions_from = PG_INT64_MAX;
 }
 
 void
 wf_messages_match(WfDispatcher *dispatcher)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	Match		match = {.locked = PG_INT64_MAX,
-						 .resume = dispatcher->resume_subscription,
-						 .tried_for_it = dispatcher->resume_after};
+	Match		match = {.locked = PG_INT64_MAX};
 
 	if (dispatcher->locked_messages_at <= now)
 	{
@@ -183,8 +168,6 @@ wf_messages_match(WfDispatcher *dispatcher)
 		return;
 	dispatcher->messages_from = match.messages_from;
 	dispatcher->subscriptions_from = match.subscriptions_from;
-	dispatcher->resume_subscription = match.resume;
-	dispatcher->resume_after = match.tried_for_it;
 	if (match.locked == PG_INT64_MAX)
 		return;
 	dispatcher->locked_message = Min(dispatcher->locked_message, match.locked);
