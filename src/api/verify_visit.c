@@ -81,6 +81,9 @@ possible_queues(const WfVerifiedVisit *visit)
 		return IN_NONE;
 	if (is(visit->state, "cancelling"))
 		return queues_while_cancelling(visit);
+	/* what has not been sent, or run, before an event came */
+	if (is(visit->state, "calling") && visit->accepted)
+		return IN_HTTP | IN_MOVE | IN_EXECUTOR;
 	if (is(visit->state, "ready") || visit->accepted)
 		return IN_MOVE | IN_EXECUTOR;
 	if (is(visit->state, "calling") || is(visit->state, "retrying"))

@@ -135,6 +135,9 @@ begin(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	bool has_stood = wf_scope_has_stood(visit);
 	bool interrupted = false;
 
+	/* its end is known already */
+	if (wf_has_accepted(visit))
+		return wf_actions[visit->def->action].begin(batch, visit, fault);
 	if (!has_stood && !set_clocks(batch, visit, fault))
 		return WF_BEGUN_FAULT;
 	if (visit->def->nsubscribed > 0 && !has_stood && !wf_condition_open_handlers(batch, visit, &interrupted, fault))

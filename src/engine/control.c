@@ -155,7 +155,8 @@ wf_engine_due(WfBatch *batch, WfVisit *visit)
 		return;
 	if (visit->state == WF_STATE_CANCELLING)
 		wf_interrupt_due(batch, visit);
-	else if (wf_has_accepted(visit))
+	else if (wf_has_accepted(visit) &&
+			 (visit->state != WF_STATE_READY || !wf_state_acts_first(visit) || wf_state_is_ending(visit)))
 		wf_push(batch, visit, WF_HAPPEN);
 	/* A loop that was cut, or a resumed visit, goes on. */
 	else if (visit->state == WF_STATE_READY)

@@ -165,6 +165,9 @@ wf_op_interrupt(WfBatch *batch, WfVisit *visit, const WfOperation *operation)
 		return;
 	if (!wf_has_accepted(visit))
 		interrupt(batch, visit, operation);
+	else if (wf_state_acts_first(visit))
+		/* what has not been begun is left out */
+		wf_state_keep_accepted(batch, visit);
 	else if (!visit->suspended && !wf_state_may_be_in_flight(visit))
 		wf_push(batch, visit, WF_HAPPEN);
 }

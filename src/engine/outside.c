@@ -258,7 +258,9 @@ end_wait(WfBatch *batch, WfVisit *visit, int entry, const WfHappening *happening
 {
 	wf_state_accept_event(batch, visit, entry, wf_event_document(visit->instance, happening), happening->role);
 	visit->steps_without_wait = Max(visit->steps_without_wait, happening->steps);
-	if (wf_state_may_be_in_flight(visit))
+	if (wf_state_acts_first(visit))
+		wf_state_keep_event(batch, visit);
+	else if (wf_state_may_be_in_flight(visit))
 		wf_state_keep_accepted(batch, visit);
 	else
 		wf_push(batch, visit, WF_HAPPEN);

@@ -206,6 +206,18 @@ wf_state_accept_event(WfBatch *batch, WfVisit *visit, int entry, Jsonb *event, c
 	unsubscribe(batch, visit);
 }
 
+/*
+ * The event that was accepted has to wait for the action, which is still to be done. No timer touches the visit
+ * meanwhile; it stays in its queue.
+ */
+void
+wf_state_keep_event(WfBatch *batch, WfVisit *visit)
+{
+	WF_ASSERT(wf_state_acts_first(visit));
+	stop_clocks(visit);
+	batch->needs_sync_commit = true;
+}
+
 /* Accept the first time for which the visit waits as its end. */
 void
 wf_state_strike(WfVisit *visit)
@@ -457,6 +469,14 @@ wf_state_is_over(const WfVisit *visit, TimestampTz now)
 	return !wf_has_accepted(visit) && visit->clocks.deadline != 0 && visit->clocks.deadline <= now;
 }
 
+/* A callback says that the work is done, or need not be; who sends messages and signals knows nothing of that. */
+bool
+wf_state_acts_first(const WfVisit *visit)
+{
+	return visit->accepted > WF_ACCEPTED_CALLBACK && visit->attempt == 0 && !visit->docs.has_reply &&
+		   (visit->state == WF_STATE_READY || visit->state == WF_STATE_CALLING);
+}
+
 static bool
 is_due_now(const WfVisit *visit, TimestampTz now)
 {
@@ -478,7 +498,8 @@ awaits_answer(const WfVisit *visit, TimestampTz now)
 static bool
 is_called_for(const WfVisit *visit, TimestampTz now)
 {
-	return awaits_answer(visit, now) && !wf_has_accepted(visit) && !wf_state_is_ending(visit);
+	return awaits_answer(visit, now) && (!wf_has_accepted(visit) || wf_state_acts_first(visit)) &&
+		   !wf_state_is_ending(visit);
 }
 
 bool

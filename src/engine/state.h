@@ -20,6 +20,7 @@ extern void	 wf_state_go_on(WfVisit *visit);
 extern void	 wf_state_warned(WfBatch *batch, WfVisit *visit);
 extern void	 wf_state_accept(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error);
 extern void	 wf_state_accept_event(WfBatch *batch, WfVisit *visit, int entry, Jsonb *event, const char *role);
+extern void	 wf_state_keep_event(WfBatch *batch, WfVisit *visit);
 extern void	 wf_state_strike(WfVisit *visit);
 extern void	 wf_state_skip(WfBatch *batch, WfVisit *visit, Jsonb *data);
 extern void	 wf_state_begin_again(WfVisit *visit);
@@ -47,6 +48,8 @@ extern bool wf_state_is_scope(const WfVisit *visit);
 /* Is it the scope that contains the process, which has `timeout` or `catch`? */
 extern bool wf_state_is_process(const WfVisit *visit);
 
+/* Was an event accepted before the visit has done its action, which is to be done all the same? */
+extern bool wf_state_acts_first(const WfVisit *visit);
 /* Is the end of the visit still open: nothing was accepted, and nothing interrupts it? */
 extern bool wf_state_is_open(const WfVisit *visit);
 /* Has the visit's deadline passed, before anything was accepted as its end? */

@@ -97,9 +97,9 @@ wf_op_open(WfBatch *batch, WfVisit *visit)
 
 	if (visit->state == WF_STATE_INCIDENT)
 		return;
-	if (visit->def->nwaits == 0)
+	if (visit->def->nwaits == 0 || wf_has_accepted(visit))
 	{
-		wf_push(batch, visit, WF_LEAVE);
+		wf_push(batch, visit, visit->def->nwaits == 0 ? WF_LEAVE : WF_HAPPEN);
 		return;
 	}
 	if (visit->def->nwaits > 1)

@@ -68,7 +68,8 @@ prepare_batch_queries(void)
 							   "JOIN workflow_data.visit t ON t.instance = k.instance AND t.visit = k.visit");
 	q_all_visits.sql = wf_table_select(visit, "workflow_data.visit t WHERE t.instance = $1 ORDER BY t.visit");
 	q_inside.sql = wf_table_select(visit, "workflow_data.visit t WHERE t.instance = $1 AND t.scope = $2 AND "
-										  "t.state <> 'cancelling' AND t.accepted IS NULL AND "
+										  "t.state <> 'cancelling' AND (t.accepted IS NULL OR t.accepted > 0 AND "
+										  "starts_with(t.queue, 'http ')) AND "
 										  "(t.step <> ALL ($3) OR $4 AND t.state = 'incident') "
 										  "ORDER BY t.visit LIMIT $5");
 }

@@ -418,7 +418,7 @@ extern void wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance);
 
 /*
  * Load visits directly in a scope that are to be interrupted, at most so many: those that are not
- * being cancelled, have no accepted end, and are not at one of these steps, or are `incidents` there; and no more than fit into
+ * being cancelled, have no accepted end, or have still to send their request, and are not at one of these steps, or are `incidents` there; and no more than fit into
  * WF_BATCH_MEMORY_BUDGET, but at least one. Returns whether there may be more of them.
  */
 extern bool wf_batch_load_inside(WfBatch *batch, const WfVisit *scope, const char **but_steps, int nsteps,

@@ -98,7 +98,7 @@ $instance = $scene->start('statement');
 is(message($instance, 'beside'), 'delivered', 'a message while the statement is due or under way');
 is($scene->finish($instance), 'completed', '... ends the visit when it is through');
 is($scene->data($instance)->{order}, 'beside', '... with what it brought');
-cmp_ok($scene->sql("SELECT count(*) FROM effect WHERE instance = $instance"), '<=', 1, '... and the statement has run once at most');
+is($scene->sql("SELECT count(*) FROM effect WHERE instance = $instance"), 1, '... and the statement has run once, whether it was under way or not');
 
 # ---- suspended ----
 
@@ -139,13 +139,16 @@ is($scene->path($instance), 'fork:SUCCESS call:CANCELLED watch:SUCCESS end:SUCCE
 
 # ---- a crash ----
 
-my %kept = map { $_ => under_way('early', $_) } '/hang', '/held?status=202';
-is(message($_, 'before'), 'delivered', 'a message before a crash') for values %kept;
+my $kept = under_way('early', '/held?status=202');
+is(message($kept, 'before'), 'delivered', 'a message before a crash');
 my $waits = under_way('early', '/held?status=202');
 crash($scene->node);
 start_again($scene->node);
-is_ended('a message before a crash', $_, ' before') for values %kept;
-$scene->wait_for_requests(2, $waits);
+# whether the request has come to the service is not known: it is sent again, and the message counts then
+$scene->wait_for_requests(2, $_) for $kept, $waits;
+$scene->let_go($kept);
+is($scene->finish($kept), 'completed', 'a message before a crash ends the visit');
+is($scene->data($kept)->{order}, ' reply before', '... after the reply to the request that was sent again');
 is(message($waits, 'after'), 'delivered', 'what is waited for is still so after it');
 $scene->let_go($waits);
 is($scene->finish($waits), 'completed', '... and ends');
