@@ -108,6 +108,17 @@ UPDATE workflow_data.visit SET entered_at = entered_at - '2 hours 5 minutes 10 s
 SELECT left(line, 14), substring(line, ', for .* so far') FROM workflow.timeline(:i) line OFFSET 1;
 ROLLBACK;
 
+-- where the tokens of handlers that run beside came from
+SELECT workflow.define('timeline: beside', '{"steps": [
+  {"step": "s", "catch": [{"escalation": "dear", "interrupt": false, "next": "warn"}], "steps": [
+    {"step": "a", "wait": true, "catch": [{"message": "timeline: note", "key": "k 1", "interrupt": false, "next": ["b", "c"]}, {"condition": "$.x == 1", "interrupt": false, "next": "c"}]},
+    {"step": "b", "wait": true, "end": true},
+    {"step": "c", "send": {"escalation": "dear"}, "end": true}]},
+  {"step": "end", "end": true}, {"step": "warn", "next": "warned"}, {"step": "warned", "end": true}]}');
+SELECT workflow.start('timeline: beside') AS i \gset
+SELECT workflow.send_message('timeline: note', 'k 1'), workflow.set_data(:i, '{"x": 1}');
+SELECT regexp_replace(substring(line, '\S+ \(\d+_\d+\): entered.*'), '\d+_\d+', 'N', 'g') AS line FROM workflow.timeline(:i) line WHERE line LIKE '%: entered%';
+SELECT workflow.cancel(:i);
 SELECT workflow.timeline(NULL);
 SELECT workflow.timeline(9223372036854775807);
 CREATE ROLE timeline_nobody;

@@ -46,10 +46,12 @@ static WfQuery q_instance = {
 
 /* Events. The columns of each query begin with time, visit and step. */
 static WfQuery q_entered = {
-	.sql = "SELECT h.entered_at, h.visit, h.step, h.scope FROM " WF_ENDED(
+	.sql = "WITH e AS (SELECT h.entered_at, h.visit, h.step, h.scope, h.begun_by FROM " WF_ENDED(
 		"visit") " h WHERE h.instance = $1 "
 				 "UNION ALL "
-				 "SELECT v.entered_at, v.visit, v.step, v.scope FROM workflow_data.visit v WHERE v.instance = $1",
+				 "SELECT v.entered_at, v.visit, v.step, v.scope, v.begun_by FROM workflow_data.visit v WHERE v.instance = $1) "
+				 "SELECT e.entered_at, e.visit, e.step, e.scope, workflow.serial_number($1, (e.begun_by->>'visit')::bigint), "
+				 "e.begun_by->>'kind', e.begun_by->>'name', e.begun_by->>'key' FROM e",
 	.nargs = 1,
 	.argtypes = {INT8OID},
 };
@@ -235,10 +237,25 @@ time_text(TimestampTz at)
 
 /* ---- events ---- */
 
+/* The text ", by message "paid" (17)", which the columns from `kind` on tell. */
+static const char *
+by_event(uint64 row, int column)
+{
+	char *kind = wf_result_text(row, column);
+	char *name = wf_result_text(row, column + 1);
+	char *key = wf_result_text(row, column + 2);
+
+	return psprintf(", by %s%s%s", kind, name != NULL ? psprintf(" \"%s\"", name) : "",
+					key != NULL ? psprintf(" (%s)", clip_detail(key)) : "");
+}
+
+/* Of the first visit of a handler that runs beside another one: by what that was begun. */
 static const char *
 describe_entered(uint64 row)
 {
-	return "entered";
+	char *beside = wf_result_text(row, 5);
+
+	return beside == NULL ? "entered" : psprintf("entered%s, beside %s", by_event(row, 6), beside);
 }
 
 static const char *
@@ -311,16 +328,11 @@ completed_by(uint64 row)
  * role is told.
  */
 static const char *
-by_event(uint64 row)
+ended_by_event(uint64 row)
 {
 	char *kind = wf_result_text(row, 17);
-	char *name = wf_result_text(row, 18);
-	char *key = wf_result_text(row, 19);
 
-	if (kind == NULL || strcmp(kind, "callback") == 0)
-		return "";
-	return psprintf(", by %s%s%s", kind, name != NULL ? psprintf(" \"%s\"", name) : "",
-					key != NULL ? psprintf(" (%s)", clip_detail(key)) : "");
+	return kind == NULL || strcmp(kind, "callback") == 0 ? "" : by_event(row, 17);
 }
 
 /* What became of what the step has sent. */
@@ -341,7 +353,7 @@ describe_ended(uint64 row)
 	char *outcome = wf_result_text(row, 4);
 
 	return psprintf("%s after %s%s%s%s%s%s%s%s", outcome, span(result_time(row, 5), result_time(row, 1)),
-					attempts > 1 ? psprintf(" and %d attempts", attempts) : "", by_event(row), completed_by(row),
+					attempts > 1 ? psprintf(" and %d attempts", attempts) : "", ended_by_event(row), completed_by(row),
 					because(outcome, wf_result_text(row, 7), wf_result_text(row, 8)),
 					told("; was told", wf_result_text(row, 9)), told_to_stop(row), told_sent(row));
 }

@@ -25,13 +25,32 @@ save_caught(WfBatch *batch, WfVisit *visit, const WfEntry *handler, Jsonb *caugh
 	return wf_data_apply(batch, visit, handler->save, &variables, fault);
 }
 
-/* A new token enters the handler's steps, beside the visit. Returns false with *fault if that cannot be. */
+/* Which event begins a handler beside the visit, for those who ask where its tokens came from. */
+static Jsonb *
+begun_by(const WfVisit *visit, const WfEntry *handler, Jsonb *caught)
+{
+	Jsonb  *event = wf_jsonb_get(caught, "event");
+	WfField fields[] = {
+		{.key = "visit", .kind = WF_FIELD_INT, .number = visit->id},
+		{.key = "kind", .kind = WF_FIELD_TEXT, .text = wf_event_kind_name(handler->event.kind)},
+		{.key = "name", .jsonb = event != NULL ? wf_jsonb_get(event, "name") : NULL},
+		{.key = "key", .jsonb = event != NULL ? wf_jsonb_get(event, "key") : NULL},
+	};
+
+	return wf_jsonb_object(fields, lengthof(fields));
+}
+
+/* New tokens enter the handler's steps, beside the visit. Returns false with *fault if that cannot be. */
 static bool
 begin_beside(WfBatch *batch, WfVisit *visit, const WfEntry *handler, Jsonb *caught, WfFault *fault)
 {
+	Jsonb *by;
+
 	if (!wf_token_room(visit, handler->next.n, fault) || !save_caught(batch, visit, handler, caught, fault))
 		return false;
-	wf_token_follow(batch, visit, &handler->next, caught);
+	by = begun_by(visit, handler, caught);
+	for (int i = 0; i < handler->next.n; i++)
+		wf_token_enter(batch, visit->instance, visit->scope, visit, handler->next.steps[i], caught, 0)->begun_by = by;
 	return true;
 }
 

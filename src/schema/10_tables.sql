@@ -143,6 +143,7 @@ CREATE TABLE workflow_data.visit (
     scope          bigint,
     item           integer,
     child          bigint,
+    begun_by       jsonb,
     tokens         integer,
     reached_end    boolean,
     late           integer[],
@@ -177,6 +178,7 @@ COMMENT ON COLUMN workflow_data.visit.visit IS 'Number of the visit, never issue
 COMMENT ON COLUMN workflow_data.visit.scope IS 'Visit of the embedded sub-process in which it lives; NULL: none';
 COMMENT ON COLUMN workflow_data.visit.item IS 'Index of the item of each for which it is, from 0; NULL: it is for none';
 COMMENT ON COLUMN workflow_data.visit.child IS 'Instance that it has called, and for whose end it waits';
+COMMENT ON COLUMN workflow_data.visit.begun_by IS 'Of the first visit of a handler that runs beside: {visit, kind, name, key} of the event, and beside what; NULL: it is none';
 COMMENT ON COLUMN workflow_data.visit.item_counts IS 'Of each: how many items there are, how many have been begun, in how many something is an incident; of an item that is a scope: how many incidents are in it';
 COMMENT ON COLUMN workflow_data.visit.tokens IS 'Of a scope: number of the visits that live directly in it';
 COMMENT ON COLUMN workflow_data.visit.reached_end IS 'Of a scope: whether one of its tokens has ended by its own route';
@@ -407,6 +409,7 @@ CREATE TABLE workflow_data.visit_history (
     scope      bigint,
     item       integer,
     child      bigint,
+    begun_by   jsonb,
     result     jsonb
 ) PARTITION BY RANGE (stored_at);
 COMMENT ON TABLE workflow_data.visit_history IS 'Ended visits, a partition a week. Look at the view workflow.history';
@@ -416,6 +419,7 @@ COMMENT ON COLUMN workflow_data.visit_history.process_id IS 'Process';
 COMMENT ON COLUMN workflow_data.visit_history.scope IS 'Visit of the embedded sub-process in which it lived; NULL: none';
 COMMENT ON COLUMN workflow_data.visit_history.item IS 'Index of the item of each for which it was, from 0; NULL: it was for none';
 COMMENT ON COLUMN workflow_data.visit_history.child IS 'Instance that it had called';
+COMMENT ON COLUMN workflow_data.visit_history.begun_by IS 'Of the first visit of a handler that ran beside: {visit, kind, name, key} of the event, and beside what; NULL: it was none';
 COMMENT ON COLUMN workflow_data.visit_history.attempts IS 'How often its action was tried, counted anew when an incident was retried';
 COMMENT ON COLUMN workflow_data.visit_history.entered_at IS 'When the token came';
 COMMENT ON COLUMN workflow_data.visit_history.ended_at IS 'When it went on';

@@ -267,6 +267,7 @@ struct WfVisit
 	WfVisit		*scope;	   /* the visit that is the scope in which it lives; NULL: the instance */
 	int			 item;	   /* index of the item of `each` for which it is, or WF_NO_ITEM */
 	int64		 child;	   /* instance that it has called; 0: none */
+	Jsonb		*begun_by; /* of the first visit of a handler that runs beside: by which event, and beside what */
 	WfSlots		 late;	   /* joins for which its token is too late */
 	WfTokens	 tokens;   /* of a scope: those inside */
 	WfItemCounts items;	   /* of `each`, and of its items that are scopes */

@@ -489,6 +489,7 @@ static const WfTableColumn visit_columns[] = {
 	{"scope", &number_codec, V(scope_id), WF_STORED_ONCE, "scope"},
 	{"item", &item_codec, V(item), WF_STORED_ONCE, "item"},
 	{"child", &number_codec, V(child), WF_STORED, "child"},
+	{"begun_by", &jsonb_codec, V(begun_by), WF_STORED_ONCE, "begun_by"},
 	{"due_at", &time_codec, V(due_at), WF_STORED},
 	{"deadline", &time_codec, V(clocks.deadline), WF_STORED},
 	{"entered_at", &time_codec, V(entered_at), WF_STORED_ONCE, "entered_at"},
