@@ -25,7 +25,7 @@ SELECT serial_number AS sn FROM workflow.visits WHERE instance = :i AND step = '
 SELECT test.try(format('SELECT workflow.complete(%L)', serial_number)) FROM workflow.visits WHERE instance = :i AND step = 'a';
 SELECT workflow.complete(:'sn', '7'), test.ended(:i), test.went(:i);
 SELECT workflow.complete(:'sn', '8');
-SELECT regexp_replace(t, '.*after \S+ \S+ ', '') AS story FROM workflow.timeline(:i) t WHERE t LIKE '%INTERRUPTED%' OR t LIKE '%interrupted%';
+SELECT replace(regexp_replace(t, '.*after [0-9.]+ m?s', ''), current_user, 'ME') AS story FROM workflow.timeline(:i) t WHERE t LIKE '%INTERRUPTED%' OR t LIKE '%interrupted%';
 -- kept while suspended, it interrupts when the instance is resumed
 SELECT workflow.start('handlers_events: instead') AS i \gset
 SELECT serial_number AS sn FROM workflow.visits WHERE instance = :i AND step = 's' \gset

@@ -252,16 +252,23 @@ bring(const WfMessage *message, const WfReceiver *receiver)
 
 /* ---- the functions ---- */
 
+/* What could tell those who wait apart, of what was not given. Without an instance both sides have no key. */
+static const char *
+hint_for_several(const WfSending *sending)
+{
+	if (sending->instance == 0)
+		return "Give the instance, if they are of several; or let all of them have it: to_all => true.";
+	if (sending->key == NULL)
+		return "Give the key, if they wait with one; or let all of them have it: to_all => true.";
+	return "Let all of them have it: to_all => true. To reach one, the process has to give them names or keys of their own.";
+}
+
 static void
 report_several(const WfSending *sending, int waiting, const char *whose)
 {
 	ereport(ERROR, errcode(ERRCODE_CARDINALITY_VIOLATION),
 			errmsg("%d visits wait for message \"%s\"", waiting, wf_issue_clip(sending->name)),
-			errdetail("They are %s.", whose),
-			sending->key == NULL
-				? errhint(
-					  "Give a key, if they wait with one, or the instance; or let all of them have it: to_all => true.")
-				: errhint("Give the instance, or let all of them have it: to_all => true."));
+			errdetail("They are %s.", whose), errhint("%s", hint_for_several(sending)));
 }
 
 static void

@@ -2,8 +2,7 @@
  * timeline.c
  *		workflow.timeline: the history of an instance, one line for each event, for people at psql.
  *
- * The tables are read without a lock: what happens meanwhile may be missing or show up twice. Times
- * are told since the start; visits that have not ended come last. What is not stored is not told:
+ * All tables are read as of one moment. Times are told since the start; visits that have not ended come last. What is not stored is not told:
  * when the whole process was suspended, for one.
  */
 #include "postgres.h"
@@ -14,6 +13,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "api/arguments.h"
@@ -98,7 +98,10 @@ static WfQuery q_ended = {
 		   "NOT (coalesce(d.cleans, false) AND h.entered_at = h.ended_at) "
 		   "AND CASE h.outcome WHEN 'SUCCESS' THEN coalesce(d.ends, false) ELSE h.outcome <> 'CANCELLED' END, "
 		   "h.result->'event'->>'kind', h.result->'event'->>'name', h.result->'event'->>'key', "
-		   "CASE WHEN d.sends THEN h.result->>'initial_response' END "
+		   "CASE WHEN d.sends THEN h.result->>'initial_response' END, h.result->'event'->>'role', "
+		   /* what ended the wait: then its data are the response */
+		   "CASE WHEN h.result->'event' ? 'data' THEN h.result->'event'->>'data' "
+		   "WHEN h.result->'event'->>'name' IS NOT NULL THEN h.result->>'response' END "
 		   "FROM " WF_ENDED("visit") " h "
 		   "LEFT JOIN (SELECT s ->> 'step' AS step, s @> '{\"ignore_cancel\": true}' AS cleans, "
 		   "s @@ '$.end == \"scope\" || exists($.end.error) || exists($.end.abort)' AS ends, s ? 'send' AS sends "
@@ -141,7 +144,9 @@ static WfQuery q_standing = {
 		"CASE v.accepted WHEN 0 THEN 'callback' ELSE v.event->>'kind' END, "
 		"(SELECT string_agg(CASE s.kind WHEN 'condition' THEN 'a condition' ELSE format('the %s \"%s\"%s', s.kind, s.name, "
 		"CASE WHEN s.keyed THEN format(' (%s)', s.key) END) END, ' or ' ORDER BY s.entry) "
-		"FROM workflow_data.subscription s WHERE s.instance = v.instance AND s.visit = v.visit AND s.interrupt IS NULL) "
+		"FROM workflow_data.subscription s WHERE s.instance = v.instance AND s.visit = v.visit AND s.interrupt IS NULL), "
+		"(SELECT count(*) FROM workflow_data.delivery d WHERE d.instance = v.instance AND d.visit = v.visit AND d.kind = 'event' "
+		"AND d.kind <> 'write_back') "
 		"FROM workflow_data.visit v WHERE v.instance = $1",
 	.nargs = 1,
 	.argtypes = {INT8OID},
@@ -155,6 +160,7 @@ typedef struct Story
 	int			process_id;
 	int			version;
 	const char *heading;
+	Snapshot	snapshot; /* one moment for all tables */
 	TimestampTz started_at;
 	TimestampTz ended_at;
 	const char *status;
@@ -237,16 +243,19 @@ time_text(TimestampTz at)
 
 /* ---- events ---- */
 
-/* The text ", by message "paid" (17)", which the columns from `kind` on tell. */
+/* The event that the columns from `kind` on tell, such as: message "paid" (17). */
 static const char *
-by_event(uint64 row, int column)
+event_words(uint64 row, int column)
 {
-	char *kind = wf_result_text(row, column);
-	char *name = wf_result_text(row, column + 1);
-	char *key = wf_result_text(row, column + 2);
+	const char *kind = wf_result_text(row, column);
+	const char *name = wf_result_text(row, column + 1);
+	char	   *key = wf_result_text(row, column + 2);
 
-	return psprintf(", by %s%s%s", kind, name != NULL ? psprintf(" \"%s\"", name) : "",
-					key != NULL ? psprintf(" (%s)", clip_detail(key)) : "");
+	if (strcmp(kind, "callback") == 0 || strcmp(kind, "condition") == 0)
+		return psprintf("a %s", kind);
+	if (name == NULL)
+		return "a clock";
+	return psprintf("%s \"%s\"%s", kind, name, key != NULL ? psprintf(" (%s)", clip_detail(key)) : "");
 }
 
 /* Of the first visit of a handler that runs beside another one: by what that was begun. */
@@ -255,7 +264,7 @@ describe_entered(uint64 row)
 {
 	char *beside = wf_result_text(row, 5);
 
-	return beside == NULL ? "entered" : psprintf("entered%s, beside %s", by_event(row, 6), beside);
+	return beside == NULL ? "entered" : psprintf("entered, by %s, beside %s", event_words(row, 6), beside);
 }
 
 static const char *
@@ -323,16 +332,43 @@ completed_by(uint64 row)
 	return psprintf(", by %s%s", DatumGetBool(wf_result(row, 15, &isnull)) ? "webhook through " : "", role);
 }
 
+static bool
+is_interrupted(uint64 row)
+{
+	char *code = wf_result_text(row, 7);
+
+	return code != NULL && strcmp(code, "INTERRUPTED") == 0;
+}
+
 /*
- * What has happened, of `first_of` and where messages, signals and conditions are waited for. Of a callback the
- * role is told.
+ * What has happened, of `first_of`, where messages, signals and conditions are waited for, and of what a handler
+ * has interrupted. Of a callback that ends a wait the role is told.
  */
 static const char *
 ended_by_event(uint64 row)
 {
-	char *kind = wf_result_text(row, 17);
+	char	   *kind = wf_result_text(row, 17);
+	const char *words;
+	char	   *role;
 
-	return kind == NULL || strcmp(kind, "callback") == 0 ? "" : by_event(row, 17);
+	if (kind == NULL)
+		return "";
+	words = event_words(row, 17);
+	if (is_interrupted(row))
+	{
+		role = wf_result_text(row, 21);
+		return psprintf(": interrupted by %s%s", words, role != NULL ? psprintf(", by %s", role) : "");
+	}
+	return strcmp(kind, "callback") == 0 ? "" : psprintf(", by %s", words);
+}
+
+/* Why it has ended badly, unless that is told by what interrupted it. */
+static const char *
+because_of(uint64 row, const char *outcome)
+{
+	if (is_interrupted(row) && wf_result_text(row, 17) != NULL)
+		return "";
+	return because(outcome, wf_result_text(row, 7), wf_result_text(row, 8));
 }
 
 /* What became of what the step has sent. */
@@ -352,10 +388,10 @@ describe_ended(uint64 row)
 	int	  attempts = result_int(row, 6);
 	char *outcome = wf_result_text(row, 4);
 
-	return psprintf("%s after %s%s%s%s%s%s%s%s", outcome, span(result_time(row, 5), result_time(row, 1)),
+	return psprintf("%s after %s%s%s%s%s%s%s%s%s", outcome, span(result_time(row, 5), result_time(row, 1)),
 					attempts > 1 ? psprintf(" and %d attempts", attempts) : "", ended_by_event(row), completed_by(row),
-					because(outcome, wf_result_text(row, 7), wf_result_text(row, 8)),
-					told("; was told", wf_result_text(row, 9)), told_to_stop(row), told_sent(row));
+					because_of(row, outcome), told("; was told", wf_result_text(row, 9)),
+					told("; it brought", wf_result_text(row, 22)), told_to_stop(row), told_sent(row));
 }
 
 /* What an operator has done with the instance or visit. */
@@ -461,7 +497,7 @@ describe_cancelling(uint64 row)
 }
 
 static const char *
-describe_standing(uint64 row)
+describe_state(uint64 row)
 {
 	char *state = wf_result_text(row, 4);
 	char *outcome = wf_result_text(row, 11);
@@ -484,6 +520,18 @@ describe_standing(uint64 row)
 	if (strcmp(state, "cancelling") == 0)
 		return describe_cancelling(row);
 	return "is about to be begun";
+}
+
+/* The state, and how many messages and signals are on their way: they are handled when the instance is free. */
+static const char *
+describe_standing(uint64 row)
+{
+	int64 queued = wf_result_int64(row, 23);
+
+	if (queued == 0)
+		return describe_state(row);
+	return psprintf("%s; " INT64_FORMAT " %s on %s way to it", describe_state(row), queued,
+					queued == 1 ? "message or signal is" : "messages or signals are", queued == 1 ? "its" : "their");
 }
 
 typedef struct Source
@@ -529,7 +577,7 @@ static void
 read_source(Story *story, const Source *source)
 {
 	Datum values[3] = {Int64GetDatum(story->instance), Int32GetDatum(story->process_id), Int32GetDatum(story->version)};
-	uint64		   n = wf_query_run(source->query, values, NULL);
+	uint64		   n = wf_query_run_at(source->query, values, story->snapshot);
 	SPITupleTable *table = SPI_tuptable;
 
 	for (uint64 i = 0; i < n; i++)
@@ -595,7 +643,7 @@ read_story_instance(Story *story)
 	Datum values[1] = {Int64GetDatum(story->instance)};
 	char *key;
 
-	if (wf_query_run(&q_instance, values, NULL) == 0)
+	if (wf_query_run_at(&q_instance, values, story->snapshot) == 0)
 		report_unknown_instance(story);
 	story->process_id = result_int(0, 1);
 	story->version = result_int(0, 3);
@@ -708,11 +756,13 @@ workflow_timeline(PG_FUNCTION_ARGS)
 	story.instance = PG_GETARG_INT64(0);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	wf_store_enter(&access);
+	story.snapshot = RegisterSnapshot(GetLatestSnapshot());
 	read_story_instance(&story);
 	if (!wf_privilege_admits(story.process_id, access.caller, WF_PRIVILEGE_VIEW, WF_PRIVILEGE_ADMIN))
 		report_unknown_instance(&story);
 	for (int i = 0; i < lengthof(sources); i++)
 		read_source(&story, &sources[i]);
+	UnregisterSnapshot(story.snapshot);
 	wf_timeline_places(&story.places, story.events, story.n);
 	add_end(&story);
 	wf_timeline_sort(&story.places, story.events, story.n);

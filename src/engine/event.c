@@ -92,6 +92,17 @@ wf_event_of(const WfVisit *visit, TimestampTz now)
 	return wf_event_document(visit->instance, &callback);
 }
 
+char *
+wf_event_name(Jsonb *event)
+{
+	Jsonb	  *name = wf_jsonb_get(event, "name");
+	JsonbValue value;
+
+	if (name == NULL || !JsonbExtractScalar(&name->root, &value) || value.type != jbvString)
+		return NULL;
+	return pnstrdup(value.val.string.val, value.val.string.len);
+}
+
 int
 wf_event_entry(const WfVisit *visit)
 {
@@ -113,23 +124,37 @@ wf_event_leads_on(const WfVisit *visit)
 	return true;
 }
 
+Jsonb *
+wf_event_told(const WfVisit *visit, TimestampTz now)
+{
+	return wf_has_accepted(visit) ? wf_event_of(visit, now) : visit->docs.event;
+}
+
 bool
 wf_event_in_result(const WfVisit *visit)
 {
+	if (!wf_has_accepted(visit) && visit->docs.event != NULL)
+		return true;
 	return visit->def != NULL && (visit->def->first_of || wf_is_subscribed(wf_step_waits_for(visit->def)));
 }
 
-Jsonb *
-wf_event_without_data(Jsonb *event)
+static Jsonb *
+without_data(Jsonb *event)
 {
 	return DatumGetJsonbP(
 		DirectFunctionCall2(jsonb_delete, JsonbPGetDatum(event), PointerGetDatum(cstring_to_text("data"))));
 }
 
 Jsonb *
-wf_event_caught(WfVisit *visit, Jsonb *event)
+wf_event_of_result(const WfVisit *visit, TimestampTz now)
 {
-	WfField field = {.key = "event", .jsonb = event};
+	Jsonb *event = wf_event_in_result(visit) ? wf_event_told(visit, now) : NULL;
 
-	return wf_jsonb_merge(wf_caught(visit), wf_jsonb_object(&field, 1));
+	return event != NULL && wf_has_accepted(visit) ? without_data(event) : event;
+}
+
+Jsonb *
+wf_event_caught(WfVisit *visit, TimestampTz now)
+{
+	return wf_caught(visit, wf_event_told(visit, now));
 }

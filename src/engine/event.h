@@ -38,6 +38,9 @@ extern Jsonb *wf_event_of(const WfVisit *visit, TimestampTz now);
 /* The same of a clock, which strikes now. */
 extern Jsonb *wf_event_of_clock(const WfVisit *visit, int entry);
 
+/* The name in $event; NULL: it has none. */
+extern char *wf_event_name(Jsonb *event);
+
 /* The entry whose event has ended the wait of a visit, or -1. */
 extern int wf_event_entry(const WfVisit *visit);
 
@@ -47,12 +50,21 @@ extern int wf_event_entry(const WfVisit *visit);
  */
 extern bool wf_event_leads_on(const WfVisit *visit);
 
+/*
+ * What a visit has come to: the event that has ended its wait, or that interrupts it, or whose handler could not
+ * begin. NULL: it was none.
+ */
+extern Jsonb *wf_event_told(const WfVisit *visit, TimestampTz now);
+
 /* Does $result of the visit say what has happened? */
 extern bool wf_event_in_result(const WfVisit *visit);
-/* The event without its data, in CurrentMemoryContext: $result has these as `response`. */
-extern Jsonb *wf_event_without_data(Jsonb *event);
+/*
+ * The same as $result has it, in CurrentMemoryContext: without its data if these are the `response`, since it has ended the
+ * wait.
+ */
+extern Jsonb *wf_event_of_result(const WfVisit *visit, TimestampTz now);
 
-/* $caught of a handler that begins by an event, in CurrentMemoryContext. */
-extern Jsonb *wf_event_caught(WfVisit *visit, Jsonb *event);
+/* $caught of a visit that has ended, in CurrentMemoryContext. */
+extern Jsonb *wf_event_caught(WfVisit *visit, TimestampTz now);
 
 #endif

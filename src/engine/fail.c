@@ -7,6 +7,7 @@
 
 #include "utils/memutils.h"
 
+#include "engine/event.h"
 #include "engine/operations.h"
 #include "engine/token.h"
 
@@ -39,7 +40,7 @@ fail_outwards(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 		visit->docs.result = wf_token_result(batch, visit, outcome, error);
 		/* first, since the scope is left when its last token has ended */
 		if (scope != NULL)
-			wf_token_caught(batch, scope, handler, wf_caught(visit), NULL);
+			wf_token_caught(batch, scope, handler, wf_event_caught(visit, batch->now), NULL);
 		wf_token_end(batch, visit, outcome, error);
 	}
 	else if (wf_state_is_process(visit) && outcome == WF_OUTCOME_TIMED_OUT)
@@ -63,7 +64,7 @@ wf_op_fail(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 	{
 		visit->docs.result = NULL;
 		wf_token_end(batch, visit, outcome, error);
-		wf_token_follow(batch, visit, &handler->next, wf_caught(visit));
+		wf_token_follow(batch, visit, &handler->next, wf_event_caught(visit, batch->now));
 	}
 	MemoryContextSwitchTo(old);
 }

@@ -54,6 +54,14 @@ begin_beside(WfBatch *batch, WfVisit *visit, const WfEntry *handler, Jsonb *caug
 	return true;
 }
 
+/* A handler cannot begin: that is a failure of its visit, whose result says by which event. */
+static void
+note_failed(WfVisit *visit, Jsonb *event)
+{
+	visit->docs.event = event;
+	visit->docs.changed = true;
+}
+
 /* What interrupts, unless it is a clock. */
 static const char *
 by_event(const WfEvent *event)
@@ -81,8 +89,10 @@ wf_handler_try(WfBatch *batch, WfVisit *visit, int entry, Jsonb *event, int step
 		wf_push_handler(batch, visit, handler, wf_engine_error(&why, visit->attempt), NULL, event);
 	else
 	{
-		begun = begin_beside(batch, visit, handler, wf_event_caught(visit, event), fault);
+		begun = begin_beside(batch, visit, handler, wf_caught(visit, event), fault);
 		visit->steps_without_wait = own_steps;
+		if (!begun)
+			note_failed(visit, event);
 	}
 	MemoryContextSwitchTo(old);
 	return begun;
@@ -100,7 +110,7 @@ wf_handler_begin(WfBatch *batch, WfVisit *visit, int entry, Jsonb *event, int st
 void
 wf_handler_escalate(WfBatch *batch, WfVisit *visit, WfVisit *scope, const WfEntry *handler, Jsonb *event)
 {
-	Jsonb  *caught = wf_event_caught(visit, event);
+	Jsonb  *caught = wf_caught(visit, event);
 	int		own_steps = scope->steps_without_wait;
 	WfFault fault = {0};
 
@@ -113,7 +123,10 @@ wf_handler_escalate(WfBatch *batch, WfVisit *visit, WfVisit *scope, const WfEntr
 	else
 	{
 		if (!begin_beside(batch, scope, handler, caught, &fault))
+		{
+			note_failed(scope, event);
 			wf_push_break(batch, scope, &fault);
+		}
 		scope->steps_without_wait = own_steps;
 	}
 }
@@ -124,7 +137,7 @@ caught_of(WfVisit *visit, const WfEntry *handler)
 {
 	if (handler->event.kind == WF_EVENT_NONE || handler->event.kind == WF_EVENT_ESCALATION)
 		return visit->caught;
-	return wf_event_caught(visit, visit->docs.event);
+	return wf_caught(visit, visit->docs.event);
 }
 
 /*

@@ -215,7 +215,7 @@ throw_error(WfBatch *batch, WfVisit *visit, char *message)
 	if (scope != NULL)
 	{
 		visit->error = error;
-		wf_token_caught(batch, scope, handler, wf_caught(visit), NULL);
+		wf_token_caught(batch, scope, handler, wf_event_caught(visit, batch->now), NULL);
 	}
 	else if (!ending)
 		end_instance(batch, visit, WF_STATUS_ABORTED, message != NULL ? message : why.code, error);

@@ -291,6 +291,7 @@ wf_state_incident(WfBatch *batch, WfVisit *visit)
 	visit->cancel.phase = WF_CANCEL_NONE;
 	visit->cancel.handler = 0;
 	forget_accepted(visit);
+	visit->docs.event = NULL; /* it is in the result */
 	instance->incidents++;
 	if (instance->status == WF_STATUS_ACTIVE)
 		instance->status = WF_STATUS_FAILED;

@@ -110,11 +110,13 @@ wf_token_absorb(WfBatch *batch, WfVisit *visit)
 
 /* `response`: what the event brought that ended the visit, or else what the action was answered. */
 static Jsonb *
-response_of(const WfVisit *visit, Jsonb *initial, Jsonb *event)
+response_of(const WfVisit *visit, Jsonb *initial)
 {
 	if (visit->accepted == WF_ACCEPTED_CALLBACK)
 		return visit->docs.callback;
-	return event != NULL ? wf_jsonb_get(event, "data") : initial;
+	if (!wf_has_accepted(visit) || !wf_event_in_result(visit))
+		return initial;
+	return visit->docs.event != NULL ? wf_jsonb_get(visit->docs.event, "data") : NULL;
 }
 
 /* $reply of an action whose reply is an object with more than what it was asked for; that of others is all of it. */
@@ -136,19 +138,17 @@ wf_token_result(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
 	Jsonb  *initial = initial_response(visit);
 	bool	called_back = visit->accepted == WF_ACCEPTED_CALLBACK;
-	bool	shows_event = wf_event_in_result(visit);
-	Jsonb  *event = shows_event ? wf_event_of(visit, batch->now) : NULL;
 	WfField fields[7];
 
 	memset(fields, 0, sizeof(fields));
 	fields[0] = (WfField){.key = "status", .kind = WF_FIELD_TEXT, .text = wf_outcome_name(outcome)};
 	fields[1] = (WfField){.key = "initial_response", .jsonb = initial};
 	fields[2] = (WfField){.key = "callback_response", .jsonb = called_back ? visit->docs.callback : NULL};
-	fields[3] = (WfField){.key = "response", .jsonb = response_of(visit, initial, event)};
+	fields[3] = (WfField){.key = "response", .jsonb = response_of(visit, initial)};
 	fields[4] = (WfField){.key = "cancel_response", .jsonb = visit->cancel.response};
 	fields[5] = (WfField){.key = "error", .jsonb = error};
-	fields[6] = (WfField){.key = "event", .jsonb = event != NULL ? wf_event_without_data(event) : NULL};
-	return wf_jsonb_object(fields, shows_event ? 7 : 6);
+	fields[6] = (WfField){.key = "event", .jsonb = wf_event_of_result(visit, batch->now)};
+	return wf_jsonb_object(fields, wf_event_in_result(visit) ? 7 : 6);
 }
 
 void
@@ -241,6 +241,9 @@ wf_token_caught(WfBatch *batch, WfVisit *scope, const WfEntry *handler, Jsonb *c
 
 	if (wf_state_is_process(scope))
 		fault.message = "a handler of the process caught what happened in it";
+	if (event != NULL)
+		fault.message = psprintf("a handler of the %s interrupted it, by the escalation \"%s\"",
+								 wf_state_is_process(scope) ? "process" : "step", wf_event_name(event));
 	wf_push_handler(batch, scope, handler, wf_engine_error(&fault, scope->attempt), caught, event);
 	MemoryContextSwitchTo(old);
 }
@@ -336,7 +339,7 @@ wf_token_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error, bool handled)
 	visit->docs.result = NULL;
 	wf_token_end(batch, visit, WF_OUTCOME_CANCELLED, error);
 	if (handler != NULL)
-		wf_token_follow(batch, visit, &handler->next, wf_caught(visit));
+		wf_token_follow(batch, visit, &handler->next, wf_event_caught(visit, batch->now));
 	else if (wf_state_is_process(visit) && !moved)
 		call_off(batch, visit, error);
 	/* also if it was moved: then the token has ended elsewhere meanwhile */

@@ -78,12 +78,11 @@ wf_error_status(Jsonb *error)
 	return DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(value.val.numeric)));
 }
 
-/* Make $caught: {serial_number, step, result, error}. */
 Jsonb *
-wf_caught(WfVisit *visit)
+wf_caught(WfVisit *visit, Jsonb *event)
 {
 	char	serial_number[64];
-	WfField fields[4];
+	WfField fields[5];
 
 	snprintf(serial_number, sizeof(serial_number), INT64_FORMAT "_" INT64_FORMAT, visit->instance->id, visit->id);
 	memset(fields, 0, sizeof(fields));
@@ -91,6 +90,7 @@ wf_caught(WfVisit *visit)
 	fields[1] = (WfField){.key = "step", .kind = WF_FIELD_TEXT, .text = visit->step};
 	fields[2] = (WfField){.key = "result", .jsonb = visit->docs.result};
 	fields[3] = (WfField){.key = "error", .jsonb = visit->error};
+	fields[4] = (WfField){.key = "event", .jsonb = event};
 	return wf_jsonb_object(fields, lengthof(fields));
 }
 

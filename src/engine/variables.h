@@ -22,8 +22,8 @@ extern Jsonb *wf_engine_error(const WfFault *fault, int attempt);
 extern char	 *wf_error_code(Jsonb *error);	 /* NULL: the error has none */
 extern int	  wf_error_status(Jsonb *error); /* 0: the error has none */
 
-/* Make $caught of a visit: {serial_number, step, result, error}, in CurrentMemoryContext. */
-extern Jsonb *wf_caught(WfVisit *visit);
+/* Make $caught of a visit: {serial_number, step, result, error, event}, in CurrentMemoryContext. event NULL: none. */
+extern Jsonb *wf_caught(WfVisit *visit, Jsonb *event);
 
 /* The error of a CANCELLED visit, in the batch's context; reason NULL or "": none was given. */
 extern Jsonb *wf_cancel_error(WfBatch *batch, const char *reason);

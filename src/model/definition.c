@@ -415,11 +415,12 @@ begin_process(WfGraph *graph, const WfJson *root)
 }
 
 static void
-check_flow(WfGraph *graph, WfIssues *issues)
+check_flow(WfGraph *graph, const WfJson *root, WfIssues *issues)
 {
 	graph->def.start = graph->def.lists[0].start;
 	wf_start_on_finish(&graph->def, graph->def.lists[wf_graph_top_list(graph)].start);
 	wf_flow_check(graph, issues);
+	wf_event_check_around(graph, root, issues);
 	/* what comes to joins is known only if all routes are */
 	if (!graph->has_bad_routes)
 		wf_flow_joins(graph, issues);
@@ -454,6 +455,6 @@ wf_definition_compile(const char *json, WfReferences *references, WfIssues *issu
 	if (graph->def.warn_waiting.given)
 		pass_warn_waiting_on(&reader, &graph->def, wf_json_member(root, "warn_waiting"));
 	if (graph->def.nsteps > 0)
-		check_flow(graph, issues);
+		check_flow(graph, root, issues);
 	return issues->n > before ? NULL : &graph->def;
 }

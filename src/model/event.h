@@ -39,6 +39,8 @@ extern void wf_event_check_keys(WfReader *reader, const WfJson *node);
 /* Check, when the whole step was read, what must fit together among its events; the same for handlers alone. */
 extern void wf_event_check(WfReader *reader, const WfJson *node);
 extern void wf_event_check_handlers(WfReader *reader, const WfJson *node);
+/* Warn of messages, when all steps were read, for which a scope around a step waits, too. */
+extern void wf_event_check_around(const WfGraph *graph, const WfJson *root, WfIssues *issues);
 
 /* Read the messages that start an instance; the target is the WfDefinition. */
 extern void wf_read_start_on(WfReader *reader, const WfJson *node, void *target);

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "model/event.h"
+#include "model/issue.h"
 #include "model/template_build.h"
 
 /* The place of what became this entry of the step. */
@@ -28,13 +29,14 @@ static void
 check_callbacks(WfReader *reader, const WfJson *node)
 {
 	const WfStep *step = reader->step;
+	bool		  both = step->first_of && wf_json_member(node, "wait") != NULL; /* that is an issue already */
 	int			  first = -1;
 
 	for (int i = 0; i < step->nentries; i++)
 	{
 		if (step->entries[i].event.kind != WF_EVENT_CALLBACK)
 			continue;
-		if (first < 0)
+		if (first < 0 || (both && i < step->nwaits))
 			first = i;
 		else if (first < step->nwaits && i >= step->nwaits)
 			wf_json_issue(reader->issues, entry_node(step, node, i),
@@ -85,6 +87,79 @@ check_messages(WfReader *reader, const WfJson *node)
 						  "Give them different names or keys, or go by the data of the message: $event.data.",
 						  "another entry waits for the same message, so nobody could send it to one of them");
 			break;
+		}
+	}
+}
+
+/*
+ * Is the text of a key the same wherever in an instance it is worked out? Data and serial numbers need not be: a scope has
+ * fields of its own.
+ */
+static bool
+same_everywhere(const WfJson *entry)
+{
+	const WfJson *key = wf_json_member(entry, "key");
+
+	return key == NULL || key->text == NULL || strstr(key->text, "${") == NULL ||
+		   strcmp(key->text, "${$business_key}") == 0 || strcmp(key->text, "${$instance}") == 0;
+}
+
+/* Does a handler of the scope wait for the message of `entry`? */
+static bool
+scope_waits_for(const WfStep *scope, const WfJson *scope_node, const WfEvent *event, const WfJson *entry)
+{
+	for (int i = scope->nwaits; i < scope->nentries; i++)
+	{
+		const WfEvent *other = &scope->entries[i].event;
+
+		if (other->kind == WF_EVENT_MESSAGE && other->name != NULL && strcmp(other->name, event->name) == 0 &&
+			same_key(entry, entry_node(scope, scope_node, i)))
+			return true;
+	}
+	return false;
+}
+
+static void
+warn_of_scopes(const WfGraph *graph, const WfJson *root, int index, int entry, WfIssues *issues)
+{
+	const WfDefinition *def = &graph->def;
+	const WfStep	   *step = &def->steps[index];
+	const WfJson	   *node = entry_node(step, graph->nodes[index], entry);
+	int					around = def->lists[step->list].parent;
+
+	for (; around >= 0; around = def->lists[def->steps[around].list].parent)
+	{
+		bool is_process = around == def->process_step;
+
+		if (!scope_waits_for(&def->steps[around], is_process ? root : graph->nodes[around], &step->entries[entry].event,
+							 node))
+			continue;
+		wf_json_warning(issues, node,
+						"Give them different names or keys: only to_all => true reaches two of one instance.",
+						"%s waits for the same message, so that it cannot be sent to one of them",
+						is_process
+							? "the process"
+							: psprintf("step \"%s\", in which this is,", wf_issue_clip(def->steps[around].name)));
+		return;
+	}
+}
+
+void
+wf_event_check_around(const WfGraph *graph, const WfJson *root, WfIssues *issues)
+{
+	if (issues->warnings == NULL)
+		return;
+	for (int i = 0; i < graph->def.nsteps; i++)
+	{
+		const WfStep *step = &graph->def.steps[i];
+
+		for (int e = 0; e < step->nentries && i != graph->def.process_step; e++)
+		{
+			const WfEvent *event = &step->entries[e].event;
+
+			if (event->kind == WF_EVENT_MESSAGE && event->name != NULL && event->when == NULL &&
+				same_everywhere(entry_node(step, graph->nodes[i], e)))
+				warn_of_scopes(graph, root, i, e, issues);
 		}
 	}
 }

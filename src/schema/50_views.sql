@@ -99,7 +99,7 @@ COMMENT ON COLUMN workflow.visits.waits_for IS 'Of one that waits: callback, mes
 COMMENT ON COLUMN workflow.visits.blocked_by IS 'Why no worker goes on with it. Tried, and tried again until it works, for want of: disk, memory, resources (connections, descriptors), lock, conflict (serialization failure, deadlock), server (one that shuts down), up to 128 visits of the database. Not taken up: suspended (its instance), lock (somebody holds its instance), server dropped, server paused, server full (max_in_flight), connections (workflow.max_connections_http, or what its owner may have of them), executors (all are busy), worker slot (max_worker_processes), dispatcher (none runs here), paused (a copy, or workflow.start_paused). NULL: nothing is known to be in the way';
 COMMENT ON COLUMN workflow.visits.error IS 'Error because of which it is blocked; else that of its last attempt, or of its incident: {code, message, http_status, sqlstate, attempt}';
 COMMENT ON COLUMN workflow.visits.scope IS 'Serial number of the visit of the sub-process in which it lives; NULL: it lives directly in its instance';
-COMMENT ON COLUMN workflow.visits.called_back IS 'A callback, message or signal was accepted as its end, and waits for the answer of the request that is under way, or for the instance to be resumed';
+COMMENT ON COLUMN workflow.visits.called_back IS 'A callback, message or signal was accepted as its end, and waits for the answer of the request or the statement that is under way; of a callback also for the instance to be resumed (messages and signals are queued then: see the view workflow.subscriptions)';
 COMMENT ON COLUMN workflow.visits.local IS 'Of a sub-process: its own fields, as they are now; NULL: it has none';
 COMMENT ON COLUMN workflow.visits.item IS 'Of each: the index of the item for which it is, from 0; NULL: it is for none';
 COMMENT ON COLUMN workflow.visits.child IS 'Instance that it has called, and for whose end it waits';
@@ -144,7 +144,9 @@ COMMENT ON COLUMN workflow.waiting.item IS 'Of each: the index of the item for w
 CREATE VIEW workflow.subscriptions WITH (security_barrier) AS
     SELECT workflow.serial_number(s.instance, s.visit) COLLATE "C" AS serial_number,
            s.instance, p.process, s.step, s.kind, nullif(s.name, '') AS name, CASE WHEN s.keyed THEN s.key END AS key,
-           s.interrupt, CASE WHEN s.interrupt IS NULL THEN coalesce(v.waiting_since, v.entered_at) ELSE v.entered_at END AS since
+           s.interrupt, CASE WHEN s.interrupt IS NULL THEN coalesce(v.waiting_since, v.entered_at) ELSE v.entered_at END AS since,
+           (SELECT count(*) FROM workflow_data.delivery d
+            WHERE d.instance = s.instance AND d.kind <> 'write_back' AND d.subscription = s.subscription) AS queued
     FROM workflow_data.subscription s
          JOIN workflow_data.visit v ON v.instance = s.instance AND v.visit = s.visit
          JOIN workflow_data.process p ON p.process_id = s.process_id
@@ -161,6 +163,7 @@ COMMENT ON COLUMN workflow.subscriptions.name IS 'Name of the message or signal;
 COMMENT ON COLUMN workflow.subscriptions.key IS 'Key that the message has to have; NULL: none';
 COMMENT ON COLUMN workflow.subscriptions.interrupt IS 'Of a handler in "catch": whether it interrupts the visit; NULL: the visit itself waits';
 COMMENT ON COLUMN workflow.subscriptions.since IS 'Since when the visit waits; of handlers, and before it waits: since when it is there';
+COMMENT ON COLUMN workflow.subscriptions.queued IS 'How many messages or signals are on their way to it: they come when its instance is free, or resumed';
 
 CREATE VIEW workflow.messages WITH (security_barrier) AS
     SELECT m.message, m.name, CASE WHEN m.keyed THEN m.key END AS key, m.message_id,
@@ -195,7 +198,7 @@ COMMENT ON COLUMN workflow.incidents.step IS 'Step of the process';
 COMMENT ON COLUMN workflow.incidents.outcome IS 'FAILED, TIMED_OUT, DIED or SYSTEM_ERROR';
 COMMENT ON COLUMN workflow.incidents.error IS 'Error: {code, message, http_status, sqlstate, attempt}';
 COMMENT ON COLUMN workflow.incidents.since IS 'Since when it stands';
-COMMENT ON COLUMN workflow.incidents.result IS '$result: {status, initial_response, callback_response, response, cancel_response, error}; the data of workflow.fail is its callback_response';
+COMMENT ON COLUMN workflow.incidents.result IS '$result: {status, initial_response, callback_response, response, cancel_response, error, event}; the data of workflow.fail is its callback_response';
 COMMENT ON COLUMN workflow.incidents.called_by IS 'Serial number of the visit that has called its instance, and waits for the end of that; NULL: none';
 
 CREATE VIEW workflow.history WITH (security_barrier) AS
@@ -215,7 +218,7 @@ COMMENT ON COLUMN workflow.history.outcome IS 'SUCCESS, FAILED, CANCELLED, TIMED
 COMMENT ON COLUMN workflow.history.entered_at IS 'When the token came';
 COMMENT ON COLUMN workflow.history.ended_at IS 'When it went on';
 COMMENT ON COLUMN workflow.history.attempts IS 'How often its action was tried, counted anew when an incident was retried: see the view workflow.attempts for those before';
-COMMENT ON COLUMN workflow.history.result IS '$result: {status, initial_response, callback_response, response, cancel_response, error}';
+COMMENT ON COLUMN workflow.history.result IS '$result: {status, initial_response, callback_response, response, cancel_response, error, event}';
 COMMENT ON COLUMN workflow.history.completed_by IS 'Role that called workflow.complete, complete_many, fail, callback or skip; NULL: it ended by itself, or was interrupted';
 COMMENT ON COLUMN workflow.history.scope IS 'Serial number of the visit of the sub-process in which it lived; NULL: it lived directly in its instance';
 COMMENT ON COLUMN workflow.history.webhook IS 'Whether the callback came with a token, by workflow.callback: then the role is whoever passed it on, not who sent it';
