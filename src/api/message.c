@@ -274,6 +274,12 @@ report_several(const WfSending *sending, int waiting, const char *whose)
 static void
 report_forbidden(const WfSending *sending)
 {
+	/* he may keep all that there is; others are not told what there is */
+	if (superuser_arg(sending->role))
+		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("message \"%s\" cannot be kept", wf_issue_clip(sending->name)),
+				errdetail("No process names that message, so that nobody could come to wait for it."),
+				errhint("Perhaps it is misspelt, or has another name in the latest version of the process."));
 	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			errmsg("permission denied to keep message \"%s\"", wf_issue_clip(sending->name)),
 			errdetail("The privilege \"complete\" or \"start\" is needed on a process that names that message."),
