@@ -186,19 +186,19 @@ bring(WfMatching *matching, const WfMessage *kept, const WfReceiver *receiver, b
 	return WF_MATCHED;
 }
 
+/* `of` as above; *receiver: who got it, unless it went to all. */
 static WfMatched
-match(WfMatching *matching, const WfMessage *kept, int64 of)
+match(WfMatching *matching, const WfMessage *kept, int64 of, WfReceiver *receiver)
 {
 	for (int i = 0; i < MOST_GONE; i++)
 	{
-		WfReceiver		 receiver;
-		const WfMessage *first = find_pair(matching, kept, i == 0 ? of : 0, &receiver);
+		const WfMessage *first = find_pair(matching, kept, i == 0 ? of : 0, receiver);
 		WfMatched		 matched;
 		bool			 gone;
 
 		if (first == NULL)
 			return WF_MATCHED_NONE;
-		matched = bring(matching, first, &receiver, &gone);
+		matched = bring(matching, first, receiver, &gone);
 		if (first->number != kept->number && matched != WF_MATCHED_LOCKED)
 			return matched == WF_MATCHED ? WF_MATCHED_OTHER : WF_MATCHED_LOCKED;
 		if (!gone)
@@ -213,7 +213,8 @@ WfMatched
 wf_match_message(WfMatching *matching, const WfMessage *kept)
 {
 	MemoryContext old = MemoryContextSwitchTo(matching->scratch);
-	WfMatched	  matched = match(matching, kept, 0);
+	WfReceiver	  receiver;
+	WfMatched	  matched = match(matching, kept, 0, &receiver);
 
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(matching->scratch);
@@ -225,6 +226,7 @@ wf_match_subscription(WfMatching *matching, int64 subscription, int64 *number)
 {
 	MemoryContext	 old = MemoryContextSwitchTo(matching->scratch);
 	WfReceiver		 receiver;
+	WfReceiver		 got = {0};
 	const WfMessage *first = NULL;
 	WfMatched		 matched = WF_MATCHED_NONE;
 
@@ -233,7 +235,9 @@ wf_match_subscription(WfMatching *matching, int64 subscription, int64 *number)
 	if (first != NULL)
 	{
 		*number = first->number;
-		matched = match(matching, first, subscription);
+		matched = match(matching, first, subscription, &got);
+		if (matched == WF_MATCHED && (got.subscription != subscription || got.stays))
+			matched = WF_MATCHED_OTHER;
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(matching->scratch);

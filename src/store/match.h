@@ -31,7 +31,7 @@ extern WfMatched wf_match_message(WfMatching *matching, const WfMessage *kept);
 
 /*
  * Take the first message that is kept for a wait, or one before that, as above. *number is set to that of the first one,
- * if there is any. Whatever was brought, the wait is to be tried again.
+ * if there is any. WF_MATCHED: the wait has its message; WF_MATCHED_OTHER: it is to be tried again at once.
  */
 extern WfMatched wf_match_subscription(WfMatching *matching, int64 subscription, int64 *number);
 

@@ -36,7 +36,9 @@
 #define TAKEN \
 	"(s.kind || '' = 'message' AND s.interrupt IS NOT FALSE AND EXISTS (SELECT FROM workflow_data.delivery d " \
 	"WHERE d.subscription = s.subscription))"
-#define COLUMNS "s.subscription, s.instance, s.visit, s.entry, s.process_id, s.step, " TAKEN " AS taken"
+#define COLUMNS \
+	"s.subscription, s.instance, s.visit, s.entry, s.process_id, s.step, s.interrupt IS FALSE AS stays, " TAKEN \
+	" AS taken"
 
 #define FIRST_PLACE(behind) \
 	"SELECT s.process_id, s.step FROM workflow_data.subscription s WHERE " OF_KEY behind \
@@ -239,8 +241,9 @@ read_row(uint64 i)
 				  .visit = wf_result_int64(i, 3),
 				  .entry = DatumGetInt32(wf_result(i, 4, &isnull)),
 				  .process_id = DatumGetInt32(wf_result(i, 5, &isnull)),
-				  .step = wf_result_text(i, 6)},
-				 DatumGetBool(wf_result(i, 7, &isnull))};
+				  .step = wf_result_text(i, 6),
+				  .stays = DatumGetBool(wf_result(i, 7, &isnull))},
+				 DatumGetBool(wf_result(i, 8, &isnull))};
 }
 
 /* Read at most `size` rows. Returns how many. */

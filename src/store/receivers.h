@@ -21,6 +21,7 @@ typedef struct WfReceiver
 	int			entry;
 	int			process_id;
 	const char *step;
+	bool		stays; /* it does not end with what it gets: a handler that goes on beside it */
 } WfReceiver;
 
 typedef struct WfAddress

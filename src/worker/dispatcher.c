@@ -392,21 +392,17 @@ fire(WfDispatcher *dispatcher)
 		wf_timers_fire(dispatcher, wf_queue_cursor(WF_QUEUE_MOVE), WF_JOB_DUE);
 }
 
-/* Do all that needs the database. As soon as something is lacking for that, the rest is left for a later turn. */
+/*
+ * Do all that needs the database. As soon as something is lacking for that, the rest is left for a later turn. Deliveries
+ * are taken before messages are matched: what one that is over gives back goes before what came after it.
+ */
 static void
 look_at_database(WfDispatcher *dispatcher)
 {
-	static void (*const steps[])(WfDispatcher * dispatcher) = {wf_replies_retry_kept,
-															   remove_delivered,
-															   rewarn,
-															   call_for_upkeep,
-															   fire,
-															   wf_messages_match,
-															   wf_signals_take,
-															   wf_deliveries_take,
-															   call_servers,
-															   wf_requests_abort_abandoned,
-															   wf_demand_meet};
+	static void (*const steps[])(WfDispatcher * dispatcher) =
+		{wf_replies_retry_kept, remove_delivered,  rewarn,			call_for_upkeep, fire,
+		 wf_deliveries_take,	wf_messages_match, wf_signals_take, call_servers,	 wf_requests_abort_abandoned,
+		 wf_demand_meet};
 
 	wf_in_flight_resume(GetCurrentTimestamp());
 	for (int i = 0; i < lengthof(steps) && !wf_shortage_lasts(dispatcher); i++)

@@ -93,7 +93,7 @@ match_subscription(Match *match, int64 subscription)
 		match->looked_at++;
 		matched = wf_match_subscription(match->matching, subscription, &number);
 		(void) note(match, matched, number);
-	} while (matched == WF_MATCHED || matched == WF_MATCHED_OTHER);
+	} while (matched == WF_MATCHED_OTHER);
 	return true;
 }
 
