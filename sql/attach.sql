@@ -253,11 +253,11 @@ SELECT workflow.attach('plain', 'attach: order') > 0 AS attached_again;
 INSERT INTO plain VALUES (51);
 SELECT count(*) FROM workflow.instances WHERE process = 'attach: order' AND data @> '{"id": 51}' AND data ? 'tags';
 -- a table whose process has living attachments keeps it; a dropped one does not count
-SELECT workflow.undefine('attach: two');
+SELECT workflow.undefine('attach: two', force => true);
 \set VERBOSITY sqlstate
-SELECT workflow.undefine('attach: quick');
+SELECT workflow.undefine('attach: quick', force => true);
 \set VERBOSITY default
 SET client_min_messages = warning;
 DROP SCHEMA attach CASCADE;
 RESET client_min_messages;
-SELECT workflow.undefine('attach: quick');
+SELECT workflow.undefine('attach: quick', force => true);

@@ -88,5 +88,5 @@ ROLLBACK;
 -- a dropped table's attachment is gone with it
 SET client_min_messages = warning;
 DROP TABLE t CASCADE;
-SELECT workflow.undefine('attach_errors');
+SELECT workflow.undefine('attach_errors', force => true);
 DROP SCHEMA attach_errors CASCADE;

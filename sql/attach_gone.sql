@@ -97,9 +97,9 @@ INSERT INTO renamed VALUES ('x3');
 SELECT workflow.attach('renamed', 'gone', 'sn', existing => true) > 0 AS attached;
 SELECT told('x3');
 -- only those that are attached are in the way of this
-SELECT workflow.undefine('gone');
+SELECT workflow.undefine('gone', force => true);
 SELECT workflow.detach('renamed');
-SELECT workflow.undefine('gone');
+SELECT workflow.undefine('gone', force => true);
 
 SET client_min_messages = warning;
 DROP SCHEMA attach_gone CASCADE;

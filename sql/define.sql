@@ -48,8 +48,8 @@ SELECT workflow.define(repeat('é', 200), '{"steps": [{"step": "one", "wait": tr
 SELECT workflow.define(repeat('é', 201), '{"steps": [{"step": "one", "wait": true}]}');
 
 -- undefine: no new instances, the living go on
-SELECT workflow.undefine('define: new');
-SELECT workflow.undefine('define: new');
+SELECT workflow.undefine('define: new', force => true);
+SELECT workflow.undefine('define: new', force => true);
 SELECT workflow.start('define: new');
 SELECT version, latest FROM workflow.processes WHERE process = 'define: new' ORDER BY version;
 SELECT count(workflow.complete(serial_number)) FROM workflow.waiting WHERE process = 'define: new';

@@ -24,7 +24,7 @@ SELECT workflow.grant_process('rights: order', 'rights_nobody', 'start');
 SELECT workflow.revoke_process('rights: order', 'rights_nobody', 'start');
 SELECT workflow.adopt();
 RESET ROLE;
-GRANT EXECUTE ON FUNCTION workflow.define(text, json), workflow.undefine(text), workflow.grant_process(text, name, text, text),
+GRANT EXECUTE ON FUNCTION workflow.define(text, json), workflow.undefine(text, boolean), workflow.grant_process(text, name, text, text),
     workflow.revoke_process(text, name, text, text) TO rights_author, rights_admin, rights_nobody;
 
 SET ROLE rights_author;

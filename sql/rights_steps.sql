@@ -6,7 +6,7 @@ CREATE ROLE steps_clerk IN ROLE steps_clerks;
 CREATE ROLE steps_viewer;
 CREATE ROLE steps_stranger;
 GRANT USAGE ON SCHEMA workflow TO steps_author, steps_clerks, steps_viewer, steps_stranger;
-GRANT EXECUTE ON FUNCTION workflow.define(text, json), workflow.undefine(text), workflow.grant_process(text, name, text, text),
+GRANT EXECUTE ON FUNCTION workflow.define(text, json), workflow.undefine(text, boolean), workflow.grant_process(text, name, text, text),
     workflow.revoke_process(text, name, text, text) TO steps_author;
 
 SET ROLE steps_author;

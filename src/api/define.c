@@ -81,6 +81,11 @@ static WfQuery q_attached = {
 	.nargs = 1,
 	.argtypes = {INT4OID},
 };
+static WfQuery q_living = {
+	.sql = "SELECT i.instance FROM workflow_data.instance i WHERE i.process_id = $1 ORDER BY i.instance LIMIT 1",
+	.nargs = 1,
+	.argtypes = {INT4OID},
+};
 static WfQuery q_maintained = {
 	.sql = "SELECT 1 FROM workflow_data.delivery WHERE kind = '" WF_DELIVERY_MAINTAIN "' LIMIT 1",
 };
@@ -373,17 +378,32 @@ lock_whole_process(const char *name, int process_id)
 	return latest;
 }
 
+static void
+refuse_living(const char *name, int process_id)
+{
+	Datum values[1] = {Int32GetDatum(process_id)};
+
+	if (wf_query_run(&q_living, values, NULL) > 0)
+		ereport(
+			ERROR, errcode(ERRCODE_OBJECT_IN_USE),
+			errmsg("process \"%s\" cannot be undefined while instances of it live", name),
+			errdetail("Instance " INT64_FORMAT " does.", wf_result_int64(0, 1)),
+			errhint("Wait for their end, cancel them, or let them go on: SELECT workflow.undefine(%s, force => true).",
+					quote_literal_cstr(name)));
+}
+
 /*
- * workflow.undefine(name text) → boolean: false if it had been undefined already
+ * workflow.undefine(name text, force boolean) → boolean: false if it had been undefined already
  *
- * Living instances go on. Errors: 42704 unknown, 42501 without admin, 55006 while tables are
- * attached.
+ * With `force` living instances go on. Errors: 42704 unknown, 42501 without admin, 55006 while tables are
+ * attached, or instances live.
  */
 Datum
 workflow_undefine(PG_FUNCTION_ARGS)
 {
 	WfAccess access;
 	char	*name = wf_argument_text_required(fcinfo, 0, "name");
+	bool	 force = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 	int		 process_id;
 	int		 latest;
 
@@ -394,9 +414,14 @@ workflow_undefine(PG_FUNCTION_ARGS)
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("process \"%s\" does not exist", name));
 	wf_privilege_require(process_id, access.caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
 	latest = lock_whole_process(name, process_id);
+	if (latest != 0 && !force)
+		refuse_living(name, process_id);
 	(void) set_latest(process_id, 0);
 	if (latest != 0)
-		wf_audit(&(WfAudit){.call = "undefine", .caller = access.caller, .process_id = process_id});
+		wf_audit(&(WfAudit){.call = "undefine",
+							.caller = access.caller,
+							.process_id = process_id,
+							.arguments = {WF_AUDIT_TRUE("force", force)}});
 	wf_store_leave(&access);
 	PG_RETURN_BOOL(latest != 0);
 }

@@ -151,7 +151,7 @@ read_message_arguments(FunctionCallInfo fcinfo, WfSending *sending)
 
 /* Is the receiver free to be moved on? */
 static WfSent
-look_at_receiver(WfBatch *batch, const WfReceiver *receiver)
+look_at_receiver(WfBatch *batch, const WfReceiver *receiver, int *entry)
 {
 	int64		instance = receiver->instance;
 	int64		number;
@@ -162,7 +162,7 @@ look_at_receiver(WfBatch *batch, const WfReceiver *receiver)
 	locked = wf_batch_instance(batch, instance);
 	if (locked->status == WF_STATUS_SUSPENDED || wf_deliveries_have(&instance, 1, &number) > 0)
 		return WF_SENT_QUEUED;
-	if (!wf_receiver_waits(receiver->subscription))
+	if (!wf_receiver_waits(receiver->subscription, entry))
 		return WF_SENT_MISSED;
 	return WF_SENT_DELIVERED;
 }
@@ -178,16 +178,17 @@ move_receiver(const WfMessage *message, const WfReceiver *receiver)
 							 .role = message->role_name,
 							 .at = message->sent_at};
 	WfVisit	   *visit = NULL;
+	int			entry = receiver->entry;
 	WfSent		sent;
 
 	batch->caller = message->role;
 	batch->call = "send_message";
-	sent = look_at_receiver(batch, receiver);
+	sent = look_at_receiver(batch, receiver, &entry);
 	if (sent == WF_SENT_DELIVERED)
 	{
 		wf_batch_load_visits(batch, &receiver->instance, &receiver->visit, 1);
 		visit = wf_batch_visit(batch, receiver->instance, receiver->visit);
-		if (visit == NULL || !wf_engine_event(batch, visit, receiver->entry, &happening))
+		if (visit == NULL || !wf_engine_event(batch, visit, entry, &happening))
 			sent = WF_SENT_MISSED;
 		else
 			wf_batch_flush(batch);

@@ -23,6 +23,7 @@ typedef struct Request
 	Oid			role;
 	WfPrivilege privilege;
 	WfPrivilege other;
+	char	   *step; /* step for which alone the role has the privilege; NULL: none was looked at */
 } Request;
 
 static void
@@ -38,17 +39,16 @@ report_unknown_target(const Request *request)
 
 /* May the role complete visits of this step, though not of the whole process? */
 static bool
-has_step(const Request *request, int process_id)
+has_step(Request *request, int process_id)
 {
-	char *step;
 
 	if (request->visit == 0 || request->privilege != WF_PRIVILEGE_COMPLETE || !wf_privilege_by_step(process_id) ||
 		!wf_privilege_has_any(process_id, request->role))
 		return false;
-	step = wf_late_step(request->instance, request->visit);
-	if (step == NULL)
+	request->step = wf_late_step(request->instance, request->visit);
+	if (request->step == NULL)
 		report_unknown_target(request);
-	return wf_privilege_has_step(process_id, request->role, step);
+	return wf_privilege_has_step(process_id, request->role, request->step);
 }
 
 /*
@@ -56,7 +56,7 @@ has_step(const Request *request, int process_id)
  * unknown, whether it exists or not.
  */
 static void
-require_rights(const Request *request, int process_id)
+require_rights(Request *request, int process_id)
 {
 	if (wf_privilege_has(process_id, request->role, request->privilege) || has_step(request, process_id))
 		return;
@@ -69,7 +69,7 @@ require_rights(const Request *request, int process_id)
  * checked; 0 if the instance does not live.
  */
 static int
-require_for_living(const Request *request)
+require_for_living(Request *request)
 {
 	WfLiving *living;
 	int		  process_id = 0;
@@ -91,7 +91,7 @@ require_for_living(const Request *request)
  * Returns the process of the instance, for which the rights are checked; 0 if it does not live.
  */
 static int
-lock_with_rights(WfTarget *target, const Request *request)
+lock_with_rights(WfTarget *target, Request *request)
 {
 	int64 instance = request->instance;
 	int	  checked = 0;
@@ -158,7 +158,9 @@ wf_target_visit(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege 
 
 	if (!load_target_visit(target, serial))
 		report_unknown_target(&request);
-	if (target->process_id != checked)
+	/* another version may have given the step of the visit another name, before its instance was locked */
+	if (target->process_id != checked ||
+		(request.step != NULL && target->visit != NULL && strcmp(request.step, target->visit->step) != 0))
 		require_rights(&request, target->process_id);
 	if (target->visit == NULL)
 		wf_late_require_seen(serial->instance, serial->visit);

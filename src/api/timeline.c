@@ -120,7 +120,8 @@ static WfQuery q_ended = {
  */
 static WfQuery q_called = {
 	.sql = "SELECT a.at, coalesce(a.visit, 0), NULL::text, a.call, a.role::text, a.arguments->>'by', "
-		   "a.arguments->>'from_step', a.arguments->>'to_step' FROM workflow_data.audit a "
+		   "coalesce(a.arguments->>'from_step', a.arguments->>'from_version', a.arguments->>'instance'), "
+		   "coalesce(a.arguments->>'to_step', a.arguments->>'version') FROM workflow_data.audit a "
 		   "WHERE a.instance = $1 AND a.call NOT IN ('retry', 'skip')",
 	.nargs = 1,
 	.argtypes = {INT8OID},
@@ -413,6 +414,10 @@ describe_called(uint64 row)
 		what = psprintf("deadline moved by %s", wf_result_text(row, 6));
 	else if (strcmp(call, "move") == 0)
 		what = psprintf("moved from \"%s\" to \"%s\"", wf_result_text(row, 7), wf_result_text(row, 8));
+	else if (strcmp(call, "migrate") == 0)
+		what = psprintf("taken from version %s to version %s", wf_result_text(row, 7), wf_result_text(row, 8));
+	else if (strcmp(call, "rerun") == 0)
+		what = psprintf("begun once more, as instance %s", wf_result_text(row, 7));
 	return psprintf("%s, by %s", what, wf_result_text(row, 5));
 }
 

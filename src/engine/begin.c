@@ -109,8 +109,9 @@ static void
 enter_scope(WfBatch *batch, WfVisit *visit)
 {
 	const WfStepList *list = wf_scope_list(visit->instance, visit);
+	int				  first = visit->memory.first_step != NULL ? visit->memory.first_step->index : list->start;
 
-	(void) wf_token_enter(batch, visit->instance, visit, visit, list->start, visit->caught, visit->memory.first_inside);
+	(void) wf_token_enter(batch, visit->instance, visit, visit, first, visit->caught, visit->memory.first_inside);
 }
 
 static void

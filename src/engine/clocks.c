@@ -210,9 +210,8 @@ wf_clock_listen(WfBatch *batch, WfVisit *visit)
 
 /* ---- handlers ---- */
 
-/* Find the next of the handlers that have not begun yet. */
-static void
-look_ahead(WfVisit *visit)
+void
+wf_clock_look_ahead(WfVisit *visit)
 {
 	const WfStep *def = visit->def;
 
@@ -237,13 +236,6 @@ look_ahead(WfVisit *visit)
 /* So many beats are looked at: the first is a guess, which is close unless an interval goes back and forth. */
 #define MOST_TRIES 1000
 
-/* The place of the last beat of a repeating entry, in clock_times. */
-static int
-last_beat_at(const WfStep *def, int entry)
-{
-	return def->nentries + def->entries[entry].beat;
-}
-
 static bool
 is_long_enough(TimestampTz from, TimestampTz at, WfFault *fault)
 {
@@ -265,7 +257,7 @@ plan_last_beat(WfVisit *visit, int entry, const WfVariables *variables, Timestam
 
 	if (event->times > 0)
 		(void) clock_after_times(visit, &event->after, event->times, variables, from,
-								 &times[last_beat_at(visit->def, entry)], &ignored);
+								 &times[wf_clock_last_beat(visit->def, entry)], &ignored);
 	return is_long_enough(from, times[entry], fault);
 }
 
@@ -307,7 +299,7 @@ wf_clock_beat(WfBatch *batch, WfVisit *visit, int entry, WfFault *fault)
 {
 	const WfDuration *every = &visit->def->entries[entry].event.after;
 	TimestampTz		 *times = visit->clocks.clock_times;
-	TimestampTz		  end = times[last_beat_at(visit->def, entry)];
+	TimestampTz		  end = times[wf_clock_last_beat(visit->def, entry)];
 	TimestampTz		  last = times[entry];
 	TimestampTz		  next;
 	WfVariables		  variables;
@@ -319,8 +311,24 @@ wf_clock_beat(WfBatch *batch, WfVisit *visit, int entry, WfFault *fault)
 	if (next <= batch->now && !first_beat_after_now(batch, visit, every, &variables, last, &next, fault))
 		return false;
 	times[entry] = end == 0 || next <= end ? next : 0;
-	look_ahead(visit);
+	wf_clock_look_ahead(visit);
 	return true;
+}
+
+bool
+wf_clock_plan_entry(WfVisit *visit, int entry, const WfVariables *variables, TimestampTz from, TimestampTz *times,
+					WfFault *fault)
+{
+	const WfEvent *event = &visit->def->entries[entry].event;
+
+	return clock_event(visit, event, variables, from, &times[entry], fault) &&
+		   (event->kind != WF_EVENT_EVERY || plan_last_beat(visit, entry, variables, from, times, fault));
+}
+
+int
+wf_clock_last_beat(const WfStep *step, int entry)
+{
+	return step->nentries + step->entries[entry].beat;
 }
 
 /*
@@ -346,14 +354,13 @@ wf_clock_plan_handlers(WfBatch *batch, WfVisit *visit, WfFault *fault)
 			times = no_times(batch, visit);
 			wf_engine_variables(visit, &variables);
 		}
-		if (!clock_event(visit, event, &variables, from, &times[i], fault) ||
-			(event->kind == WF_EVENT_EVERY && !plan_last_beat(visit, i, &variables, from, times, fault)))
+		if (!wf_clock_plan_entry(visit, i, &variables, from, times, fault))
 			return false;
 	}
 	if (times == NULL)
 		return true;
 	visit->clocks.clock_times = times;
-	look_ahead(visit);
+	wf_clock_look_ahead(visit);
 	return true;
 }
 
@@ -383,5 +390,5 @@ void
 wf_clock_begin_handler(WfVisit *visit, int entry)
 {
 	visit->clocks.clock_times[entry] = 0;
-	look_ahead(visit);
+	wf_clock_look_ahead(visit);
 }

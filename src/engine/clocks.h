@@ -35,6 +35,13 @@ extern int wf_clock_first_of_wait(const WfVisit *visit);
 
 /* Compute when the handlers with times begin. Returns false with *fault. */
 extern bool wf_clock_plan_handlers(WfBatch *batch, WfVisit *visit, WfFault *fault);
+/* The same of one entry that has a time, of whatever kind; `times` are those of all entries of the step. */
+extern bool wf_clock_plan_entry(WfVisit *visit, int entry, const WfVariables *variables, TimestampTz from,
+								TimestampTz *times, WfFault *fault);
+/* The place of the last beat of a repeating entry among these times. */
+extern int wf_clock_last_beat(const WfStep *step, int entry);
+/* The times of entries have changed: find the next of the handlers that have not begun yet. */
+extern void wf_clock_look_ahead(WfVisit *visit);
 /* The entry of the handler that begins next, if its time is not after `until`; else -1. */
 extern int wf_clock_next_handler(const WfVisit *visit, TimestampTz until);
 /* Remove the time of a handler, which begins now. */

@@ -19,16 +19,19 @@
 #include "engine/suspend.h"
 #include "engine/token.h"
 
-/* Enter the first step; `visit` is the number of the visit there, inside the process as a scope. */
+/* Enter the first step, or `step`; `visit` is the number of the visit there, inside the process as a scope. */
 static void
-enter_start(WfBatch *batch, WfInstance *instance, int64 visit)
+enter_start(WfBatch *batch, WfInstance *instance, const WfStep *step, int64 visit)
 {
 	const WfDefinition *def = instance->process->def;
 	bool				is_scope = def->start == def->process_step;
-	WfVisit			   *first = wf_token_enter(batch, instance, NULL, NULL, def->start, NULL, is_scope ? 0 : visit);
+	int					start = step == NULL || is_scope ? def->start : step->index;
+	WfVisit			   *first = wf_token_enter(batch, instance, NULL, NULL, start, NULL, is_scope ? 0 : visit);
 
-	if (is_scope)
-		first->memory.first_inside = visit;
+	if (!is_scope)
+		return;
+	first->memory.first_inside = visit;
+	first->memory.first_step = step;
 }
 
 WfInstance *
@@ -40,13 +43,14 @@ wf_engine_start(WfBatch *batch, const WfStart *start)
 
 	instance->business_key = start->business_key;
 	instance->attachment = start->attachment;
+	instance->rerun_of = start->rerun_of;
 	if (start->suspended)
 		instance->status = WF_STATUS_SUSPENDED;
 	if (start->data != NULL)
 		instance->data = JB_ROOT_COUNT(def->data) == 0 ? start->data : wf_jsonb_merge(def->data, start->data);
 	wf_data_require_fit(instance->data);
 	MemoryContextSwitchTo(old);
-	enter_start(batch, instance, start->visit);
+	enter_start(batch, instance, start->step, start->visit);
 	wf_agenda_run(batch, instance);
 	return instance;
 }

@@ -28,6 +28,9 @@ typedef struct WfStart
 	int64	   instance;
 	int64	   visit;	  /* number of the visit of the first step */
 	bool	   suspended; /* suspended before its first step */
+	/* Where it begins: a step of the process itself; NULL: the first one. */
+	const WfStep *step;
+	int64		  rerun_of; /* ended instance that it begins once more; 0: none */
 } WfStart;
 extern WfInstance *wf_engine_start(WfBatch *batch, const WfStart *start);
 

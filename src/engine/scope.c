@@ -145,6 +145,12 @@ wf_scope_add(WfBatch *batch, WfVisit *visit)
 }
 
 void
+wf_scope_count_anew(WfVisit *visit)
+{
+	count(visit, 1);
+}
+
+void
 wf_scope_remove(WfBatch *batch, WfVisit *visit)
 {
 	WfTokens *tokens = wf_scope_tokens(visit->instance, visit->scope);

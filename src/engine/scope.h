@@ -18,6 +18,8 @@ extern const WfStepList *wf_scope_list(const WfInstance *instance, const WfVisit
 extern void wf_scope_add(WfBatch *batch, WfVisit *visit);
 extern void wf_scope_remove(WfBatch *batch, WfVisit *visit);
 
+/* Count a token again at its step, for the joins of its scope, which were all reset. */
+extern void wf_scope_count_anew(WfVisit *visit);
 /* Let the joins of a scope be judged, once what is on the agenda now is done. */
 extern void wf_scope_judge_soon(WfBatch *batch, WfInstance *instance, WfVisit *scope);
 

@@ -375,6 +375,20 @@ wf_state_skip(WfBatch *batch, WfVisit *visit, Jsonb *data)
 	visit->memory.skipped = true;
 }
 
+/* The visit is one of another version now: it stays in its state, perhaps with other events, and elsewhere. */
+void
+wf_state_carry(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, char *queue, TimestampTz due_at)
+{
+	if (visit->waits_for != waits_for)
+		visit->instance->show_changed = true;
+	visit->waits_for = waits_for;
+	visit->queue = queue;
+	visit->due_at = due_at;
+	visit->memory.carried = true;
+	visit->changed = true;
+	batch->needs_sync_commit = true;
+}
+
 void
 wf_state_end(WfBatch *batch, WfVisit *visit)
 {

@@ -33,6 +33,7 @@ extern void	 wf_state_set_suspended(WfBatch *batch, WfVisit *visit, bool suspend
 extern void	 wf_state_incident(WfBatch *batch, WfVisit *visit);
 extern void	 wf_state_record_incident(WfBatch *batch, WfVisit *visit);
 extern void	 wf_state_resolve_incident(WfBatch *batch, WfVisit *visit);
+extern void	 wf_state_carry(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, char *queue, TimestampTz due_at);
 extern void	 wf_state_end(WfBatch *batch, WfVisit *visit);
 extern void	 wf_state_absorb(WfVisit *visit);
 

@@ -28,8 +28,8 @@ wf_key_text(const WfTemplate *tmpl, const WfVariables *variables, const char *wh
 		   wf_fault(fault, WF_CODE_TEMPLATE, "the %s of a message has to be a string, a number or a boolean", what);
 }
 
-static bool
-work_out_key(const WfTemplate *tmpl, const WfVariables *variables, const char **key, WfFault *fault)
+bool
+wf_message_key(const WfTemplate *tmpl, const WfVariables *variables, const char **key, WfFault *fault)
 {
 	if (!wf_key_text(tmpl, variables, "key", key, fault))
 		return false;
@@ -54,7 +54,7 @@ wf_subscribe(WfBatch *batch, WfVisit *visit, int first, int end, WfFault *fault)
 
 		if (event->kind != WF_EVENT_MESSAGE && event->kind != WF_EVENT_SIGNAL)
 			continue;
-		ok = work_out_key(event->key, &variables, &key, fault);
+		ok = wf_message_key(event->key, &variables, &key, fault);
 		if (ok)
 			(void) wf_subscription_add(batch, visit, i, key);
 	}

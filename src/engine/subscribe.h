@@ -13,6 +13,9 @@
  */
 extern bool wf_subscribe(WfBatch *batch, WfVisit *visit, int first, int end, WfFault *fault);
 
+/* Work out the key of a message, in CurrentMemoryContext; NULL without a template. Returns false with *fault. */
+extern bool wf_message_key(const WfTemplate *tmpl, const WfVariables *variables, const char **key, WfFault *fault);
+
 /*
  * Work out what identifies a message, `what` says by what: the text of a scalar, in CurrentMemoryContext; *text is NULL
  * without a template. Returns false with *fault for anything else.

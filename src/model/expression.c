@@ -620,6 +620,23 @@ wf_predicate_compile_row(const char *text, const char **message, const char **hi
 	return NULL;
 }
 
+bool
+wf_expression_is_same(const WfExpression *a, const WfExpression *b)
+{
+	while (a != NULL && b != NULL && strcmp(a->text, b->text) == 0)
+	{
+		a = a->otherwise;
+		b = b->otherwise;
+	}
+	return a == NULL && b == NULL;
+}
+
+bool
+wf_predicate_is_same(const WfPredicate *a, const WfPredicate *b)
+{
+	return a == b || (a != NULL && b != NULL && wf_expression_is_same(a->expression, b->expression));
+}
+
 uint32
 wf_predicate_variables(const WfPredicate *predicate)
 {

@@ -22,6 +22,9 @@ extern WfExpression *wf_expression_compile(const char *text, int len, const char
 /* The text as it was written, for messages. */
 extern const char *wf_expression_text(const WfExpression *expression);
 
+/* Are they written the same way? */
+extern bool wf_expression_is_same(const WfExpression *a, const WfExpression *b);
+
 /* The variables that the expression mentions, as WF_VAR_BIT()s of model/variable.h. */
 extern uint32 wf_expression_variables(const WfExpression *expression);
 

@@ -567,6 +567,43 @@ wf_template_jsonb(const WfTemplate *tmpl, const WfVariables *variables, WfFault 
 	return render(render_jsonb, &rendering) ? rendering.jsonb : NULL;
 }
 
+/* ---- comparing ---- */
+
+static bool
+is_same_part(const Part *a, const Part *b)
+{
+	if (a->kind != b->kind)
+		return false;
+	if (a->kind == PART_LITERAL)
+		return a->len == b->len && memcmp(a->text, b->text, a->len) == 0;
+	return wf_expression_is_same(a->expression, b->expression);
+}
+
+static bool
+is_same_node(const WfTemplate *a, const WfTemplate *b)
+{
+	check_stack_depth();
+	if (a->type != b->type || a->constant != b->constant || a->chunks.n != b->chunks.n || a->n != b->n)
+		return false;
+	if (a->constant && a->type != WF_JSON_ARRAY && a->type != WF_JSON_OBJECT)
+		return compareJsonbContainers(&JsonbValueToJsonb(unconstify(JsonbValue *, &a->scalar))->root,
+									  &JsonbValueToJsonb(unconstify(JsonbValue *, &b->scalar))->root) == 0;
+	for (int i = 0; i < a->chunks.n; i++)
+		if (!is_same_part(&a->chunks.items[i], &b->chunks.items[i]))
+			return false;
+	for (int i = 0; i < a->n; i++)
+		if ((a->type == WF_JSON_OBJECT && strcmp(a->items[i]->key, b->items[i]->key) != 0) ||
+			!is_same_node(a->items[i], b->items[i]))
+			return false;
+	return true;
+}
+
+bool
+wf_template_is_same(const WfTemplate *a, const WfTemplate *b)
+{
+	return a == b || (a != NULL && b != NULL && is_same_node(a, b));
+}
+
 void
 wf_percent_encode(StringInfo out, const char *text, int len)
 {

@@ -69,6 +69,9 @@ typedef enum WfTextUse
 /* Has the template no ${…}, so that it renders the same whatever the variables are? */
 extern bool wf_template_is_constant(const WfTemplate *tmpl);
 
+/* Do they say the same, apart from spaces outside of strings? Both may be NULL. */
+extern bool wf_template_is_same(const WfTemplate *a, const WfTemplate *b);
+
 /* Render as JSON text, appended to `out`: used for request bodies. Returns false with *fault. */
 extern bool wf_template_json(const WfTemplate *tmpl, const WfVariables *variables, StringInfo out, WfFault *fault);
 
@@ -99,6 +102,9 @@ extern WfPredicate *wf_predicate_compile(const char *text, const char **message,
  * $process.
  */
 extern WfPredicate *wf_predicate_compile_row(const char *text, const char **message, const char **hint);
+
+/* Are they written the same way? Both may be NULL. */
+extern bool wf_predicate_is_same(const WfPredicate *a, const WfPredicate *b);
 
 /* May the predicate's answer depend on TimeZone? */
 extern bool wf_predicate_has_times(const WfPredicate *predicate);

@@ -166,7 +166,7 @@ CREATE INDEX visit_due ON workflow_data.visit (queue, due_at, instance, visit) W
 CREATE INDEX visit_next_timer ON workflow_data.visit (next_timer, instance, visit) WHERE next_timer IS NOT NULL AND NOT suspended;
 CREATE INDEX visit_serial_number ON workflow_data.visit ((workflow.serial_number(instance, visit) COLLATE "C"));
 CREATE INDEX visit_waiting ON workflow_data.visit (waiting_since) WHERE waiting_since IS NOT NULL;
--- what lives in a scope; a visit never changes its scope
+-- what lives in a scope; a visit changes its scope only if another version of the process has an outermost one or none
 CREATE INDEX visit_scope ON workflow_data.visit (instance, scope, visit) WHERE scope IS NOT NULL;
 CREATE INDEX visit_incident ON workflow_data.visit (instance) WHERE outcome IS NOT NULL;
 -- For counting, and for finding the oldest visit of each step. A state, with what is waited for, never changes

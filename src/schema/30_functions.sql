@@ -13,10 +13,16 @@ CREATE FUNCTION workflow.check(definition json, OUT path text, OUT severity text
 COMMENT ON FUNCTION workflow.check(json) IS
 'What workflow.define would say of a definition of the caller''s, a row for each: severity is ''error'' for what it refuses, ''warning'' for what it tells in a NOTICE; path is a jsonpath to the place, step the name of the step that it is in. Nothing is stored. At most 100 of either kind are given';
 
-CREATE FUNCTION workflow.undefine(name text) RETURNS boolean
+CREATE FUNCTION workflow.undefine(name text, force boolean DEFAULT false) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_undefine';
-COMMENT ON FUNCTION workflow.undefine(text) IS
-'The process takes no new instances; those that live go on, and the history stays. False if it had been undefined already. Unknown: 42704; needs admin: 42501; tables are attached: 55006';
+COMMENT ON FUNCTION workflow.undefine(text, boolean) IS
+'The process takes no new instances, and the history stays; with force also while instances live, which go on. False if it had been undefined already. Unknown: 42704; needs admin: 42501; tables are attached, or instances live and it is not forced: 55006';
+
+CREATE FUNCTION workflow.difference(process text, from_version integer DEFAULT NULL, version integer DEFAULT NULL,
+                                    OUT path text, OUT change text, OUT old jsonb, OUT new jsonb)
+    RETURNS SETOF record LANGUAGE c ROWS 20 AS 'MODULE_PATHNAME', 'workflow_difference';
+COMMENT ON FUNCTION workflow.difference(text, integer, integer) IS
+'What two versions of a process do not have in common, a row for each value that was added, removed or changed, and for each list of steps whose order is another (moved). Steps are told by their names. version: the latest unless given; from_version: the one before that. Unknown process or version: 42704; needs view: 42501';
 
 CREATE FUNCTION workflow.grant_process(process text, role name, privilege text, step text DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_grant_process';
@@ -142,6 +148,22 @@ CREATE FUNCTION workflow.erase(instance bigint) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_erase';
 COMMENT ON FUNCTION workflow.erase(bigint) IS
 'Deletes an ended instance from the history, with its visits, its attempts, what came late, what is in workflow.audit of it but for this call, and what is owed to its row. While it lives: 55000; while a write-back of it is being tried: 55006; unknown: 42704; needs admin: 42501';
+
+CREATE FUNCTION workflow.migrate(INOUT instance bigint, version integer, mapping jsonb DEFAULT NULL, OUT obstacle text)
+    RETURNS SETOF record LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'workflow_migrate';
+COMMENT ON FUNCTION workflow.migrate(bigint, integer, jsonb) IS
+'Takes a living instance to another version of its process, where each of its visits goes on at the step of the same name, or the one that mapping, {"old step": "new step", …}, gives. A row for each obstacle; then it stays as it is. No row: it was done, or it has that version. Unknown instance or version: 42704; a mapping that is none, or names steps that are not there: 22023; needs admin: 42501';
+
+CREATE FUNCTION workflow.migrate(process text, from_version integer, version integer, mapping jsonb DEFAULT NULL,
+                                 OUT instance bigint, OUT obstacle text)
+    RETURNS SETOF record LANGUAGE c ROWS 10 AS 'MODULE_PATHNAME', 'workflow_migrate_process';
+COMMENT ON FUNCTION workflow.migrate(text, integer, integer, jsonb) IS
+'The same for all living instances of a process that have from_version: those with obstacles, which the rows name, stay as they are, all others are taken to the new version in this transaction. Unknown process or version: 42704; a mapping that is none, or names steps that are not there: 22023; needs admin: 42501';
+
+CREATE FUNCTION workflow.rerun(instance bigint, step text DEFAULT NULL, data jsonb DEFAULT NULL, version integer DEFAULT NULL) RETURNS bigint
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_rerun';
+COMMENT ON FUNCTION workflow.rerun(bigint, text, jsonb, integer) IS
+'Begins an ended instance once more, from its first step or another one of the process itself, as a new instance with the same business key and attached row; its data are those at its end, with data merged into them. version: the latest unless given. Returns the number of the new instance; NULL: an instance with that key lives. Unknown instance, step or version: 42704; it has not ended, or its process was undefined: 55000; a step inside of another one, or data that are no object: 22023; needs admin: 42501';
 
 CREATE FUNCTION workflow.request(serial_number text) RETURNS jsonb
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_request';

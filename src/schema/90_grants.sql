@@ -35,7 +35,7 @@ GRANT EXECUTE ON ALL ROUTINES IN SCHEMA workflow_data TO PUBLIC;
 -- Authors: EXECUTE on these functions makes a role an author.
 REVOKE EXECUTE ON FUNCTION workflow.define(text, json),
                            workflow.check(json),
-                           workflow.undefine(text),
+                           workflow.undefine(text, boolean),
                            workflow.attach(regclass, text, name, text, name, name, text, text, text, boolean, boolean),
                            workflow.detach(regclass, text),
                            workflow.grant_process(text, name, text, text),

@@ -34,6 +34,7 @@ static WfQuery *const lock_queries[] = {&q_lock_wait, &q_lock_skip, &q_look};
 static WfQuery		  q_visit = {.nargs = 2, .argtypes = {INT8OID, INT8OID}};
 static WfQuery		  q_visits = {.nargs = 2, .argtypes = {INT8ARRAYOID, INT8ARRAYOID}};
 static WfQuery		  q_all_visits = {.nargs = 1, .argtypes = {INT8OID}};
+static WfQuery		  q_visits_of = {.nargs = 1, .argtypes = {INT8ARRAYOID}};
 static WfQuery		  q_inside = {.nargs = 5, .argtypes = {INT8OID, INT8OID, TEXTARRAYOID, BOOLOID, INT4OID}};
 #define MARK_LATE(scope) \
 	"UPDATE workflow_data.visit v SET late = array_append(v.late, $4) WHERE v.instance = $1 AND " scope \
@@ -67,6 +68,8 @@ prepare_batch_queries(void)
 		wf_table_select(visit, "ROWS FROM (unnest($1), unnest($2)) AS k (instance, visit) "
 							   "JOIN workflow_data.visit t ON t.instance = k.instance AND t.visit = k.visit");
 	q_all_visits.sql = wf_table_select(visit, "workflow_data.visit t WHERE t.instance = $1 ORDER BY t.visit");
+	q_visits_of.sql = wf_table_select(visit, "workflow_data.visit t WHERE t.instance = ANY ($1) "
+											 "ORDER BY t.instance, t.visit");
 	q_inside.sql = wf_table_select(visit, "workflow_data.visit t WHERE t.instance = $1 AND t.scope = $2 AND "
 										  "t.state <> 'cancelling' AND (t.accepted IS NULL OR t.accepted > 0 AND "
 										  "starts_with(t.queue, 'http ')) AND "
@@ -523,6 +526,29 @@ wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance)
 		read_visits(batch, &q_all_visits, values);
 	batch->memory_budget = room;
 	MemoryContextSwitchTo(old);
+}
+
+int64
+wf_batch_load_visits_of(WfBatch *batch, const int64 *instances, int n)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	Datum		  values[1] = {wf_int64_array(instances, n)};
+	uint64		  rows = wf_query_run(&q_visits_of, values, NULL);
+	int64		  incomplete = 0;
+
+	for (uint64 i = 0; i < rows && incomplete == 0; i++)
+	{
+		int64 instance = wf_result_int64(i, 1);
+
+		read_visit(batch, i);
+		if (wf_batch_instance(batch, instance) != NULL &&
+			wf_batch_visit(batch, instance, wf_result_int64(i, 2)) == NULL)
+			incomplete = instance;
+	}
+	SPI_freetuptable(SPI_tuptable);
+	load_scopes(batch, NULL);
+	MemoryContextSwitchTo(old);
+	return incomplete;
 }
 
 bool

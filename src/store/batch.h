@@ -230,6 +230,7 @@ typedef struct WfDocuments
 typedef struct WfSubscribed
 {
 	List *known;		   /* of WfSubscription: made in this batch, or read */
+	List *stored;		   /* of WfSubscription: its rows, if all of them were read */
 	bool  may_be_stored;   /* this batch has written some */
 	bool  all_dropped;	   /* those that were stored before it */
 	List *dropped_entries; /* stored ones of these entries */
@@ -244,9 +245,13 @@ typedef struct WfInMemory
 	bool again;	  /* a resolved incident that begins again */
 	/* The number of the first visit inside the scope that it is; 0: the next one. */
 	int64 first_inside;
-	bool  arriving;	 /* its token is on the way into a join */
-	bool  absorbed;	 /* its token has ended in a join: there is no row of it */
-	bool  is_caught; /* of a scope: it will be interrupted, for a handler of an escalation */
+	/* The first step inside of it, in place of the one that its list of steps has; NULL: that one. */
+	const WfStep *first_step;
+	bool		  arriving;			 /* its token is on the way into a join */
+	bool		  absorbed;			 /* its token has ended in a join: there is no row of it */
+	bool		  has_kept_callback; /* a callback for a handler of it is kept until its turn comes */
+	bool		  carried;			 /* it is one of another version now */
+	bool		  is_caught;		 /* of a scope: it will be interrupted, for a handler of an escalation */
 	/* Of a scope: the last of its tokens was cancelled by hand, with this error. */
 	Jsonb *cancelled_inside;
 	/* Of a scope: what its tokens see as data, made of these: see wf_data_seen. */
@@ -307,6 +312,7 @@ struct WfVisit
 	/* What the batch does with its row. */
 	bool		is_new;
 	bool		changed;
+	bool		place_changed; /* its step and scope: another version has other names, or another outermost scope */
 	bool		ended;
 	TimestampTz ended_at;
 };
@@ -416,6 +422,11 @@ extern int wf_batch_living(const int64 *ids, int n, WfLiving **living);
  */
 extern void wf_batch_load_visits(WfBatch *batch, const int64 *instances, const int64 *visits, int n);
 extern void wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance);
+/*
+ * Load all visits of these instances of the batch, in their order, as far as the memory budget allows. Returns the first
+ * instance of which not all were loaded; 0: there is none.
+ */
+extern int64 wf_batch_load_visits_of(WfBatch *batch, const int64 *instances, int n);
 
 /*
  * Load visits directly in a scope that are to be interrupted, at most so many: those that are not

@@ -483,10 +483,12 @@ static const WfCodec clock_times_codec = {TIMESTAMPTZARRAYOID, write_clock_times
 #define V(field)   offsetof(WfVisit, field)
 #define DOCUMENT   WF_STORED_IF_CHANGED
 #define IF_CHANGED "docs_changed", V(docs.changed)
+#define PLACE	   WF_STORED_IF_CHANGED
+#define IF_PLACED  "place_changed", V(place_changed)
 static const WfTableColumn visit_columns[] = {
 	{"instance", &visit_instance_codec, 0, WF_KEY, "instance"},
 	{"visit", &int8_codec, V(id), WF_KEY, "visit"},
-	{"scope", &number_codec, V(scope_id), WF_STORED_ONCE, "scope"},
+	{"scope", &number_codec, V(scope_id), PLACE, "scope", IF_PLACED},
 	{"item", &item_codec, V(item), WF_STORED_ONCE, "item"},
 	{"child", &number_codec, V(child), WF_STORED, "child"},
 	{"begun_by", &jsonb_codec, V(begun_by), WF_STORED_ONCE, "begun_by"},
@@ -507,7 +509,7 @@ static const WfTableColumn visit_columns[] = {
 	{"webhook", &bool_codec, V(webhook), WF_STORED, "webhook"},
 	{"key", &uuid_codec, V(key), WF_STORED},
 	{"state", &state_codec, V(state), WF_STORED},
-	{"step", &step_codec, V(step), WF_STORED_ONCE, "step"},
+	{"step", &step_codec, V(step), PLACE, "step", IF_PLACED},
 	{"queue", &text_codec, V(queue), WF_STORED},
 	{"waits_for", &waits_for_codec, V(waits_for), WF_STORED},
 	{"outcome", &outcome_codec, V(outcome), WF_STORED, "outcome"},
@@ -533,6 +535,7 @@ static const WfTableColumn visit_columns[] = {
 	{"progress", &progress_codec, V(progress), WF_STORED_IF_GIVEN},
 	{"ended_at", &end_codec, V(ended_at), WF_STORED_NOT, "ended_at"},
 	{"docs_changed", &flag_codec, V(docs.changed), WF_STORED_NOT},
+	{"place_changed", &flag_codec, V(place_changed), WF_STORED_NOT},
 	{"caught_changed", &flag_codec, V(caught_changed), WF_STORED_NOT},
 	{"local_changed", &flag_codec, V(local_changed), WF_STORED_NOT},
 };

@@ -21,6 +21,12 @@
 
 /* ---- by queue ---- */
 
+static WfQuery q_callbacks = {
+	.sql = "SELECT d.instance, d.visit FROM workflow_data.delivery d WHERE d.instance = ANY ($1) AND "
+		   "d.kind = '" WF_DELIVERY_CALLBACK "'",
+	.nargs = 1,
+	.argtypes = {INT8ARRAYOID},
+};
 static WfQuery q_add = {
 	.sql = "INSERT INTO workflow_data.delivery (instance, visit, kind, queue, due_at, payload) "
 		   "VALUES ($1, $2, $3, $4, $5, $6)",
@@ -397,4 +403,27 @@ wf_delivery_replies(const int64 *instances, int ninstances, WfReplyKey **keys)
 	for (uint64 i = 0; i < n; i++)
 		(*keys)[i] = (WfReplyKey){wf_result_int64(i, 1), wf_result_int64(i, 2), DatumGetBool(wf_result(i, 3, &isnull))};
 	return (int) n;
+}
+
+void
+wf_deliveries_mark_callbacks(WfBatch *batch)
+{
+	int64	 *ids = palloc(sizeof(int64) * Max(list_length(batch->instances), 1));
+	int		  n = 0;
+	Datum	  values[1];
+	uint64	  rows;
+	ListCell *lc;
+
+	foreach (lc, batch->instances)
+		ids[n++] = ((WfInstance *) lfirst(lc))->id;
+	values[0] = wf_int64_array(ids, n);
+	rows = wf_query_run(&q_callbacks, values, NULL);
+	for (uint64 i = 0; i < rows; i++)
+	{
+		WfVisit *visit = wf_batch_visit(batch, wf_result_int64(i, 1), wf_result_int64(i, 2));
+
+		if (visit != NULL)
+			visit->memory.has_kept_callback = true;
+	}
+	SPI_freetuptable(SPI_tuptable);
 }

@@ -17,6 +17,8 @@
 #include "datatype/timestamp.h"
 #include "utils/jsonb.h"
 
+#include "store/batch.h"
+
 typedef struct WfDelivery
 {
 	int64		id;
@@ -86,6 +88,9 @@ extern int wf_deliveries_waiting(const int64 *instances, int ninstances, int lim
 
 /* Find those of the instances for which deliveries wait, in ascending order, written to `have`. Returns how many. */
 extern int wf_deliveries_have(const int64 *instances, int n, int64 *have);
+
+/* Mark the visits of the batch for whose handlers callbacks are kept. */
+extern void wf_deliveries_mark_callbacks(WfBatch *batch);
 
 /* Delete deliveries by their numbers. Returns how many there were. */
 extern int wf_deliveries_delete(const int64 *ids, int n);

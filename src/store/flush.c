@@ -267,7 +267,7 @@ stops_statement(const WfVisit *visit)
 	if (visit->is_new || visit->def == NULL ||
 		(visit->def->action != WF_ACTION_SQL && visit->def->action != WF_ACTION_NOTIFY))
 		return false;
-	return visit->ended ||
+	return visit->ended || visit->memory.carried ||
 		   (visit->changed &&
 			(visit->suspended || (visit->state != WF_STATE_CALLING && visit->state != WF_STATE_RETRYING)));
 }

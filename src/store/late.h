@@ -18,8 +18,8 @@ extern bool wf_late_visit(int64 instance, int64 visit, int *process_id, char **s
 extern bool wf_late_instance(int64 instance, int *process_id);
 
 /*
- * The step of a visit that lives or has ended; NULL if there is no such visit. Takes no lock, since
- * a visit never changes its step.
+ * The step of a visit that lives or has ended; NULL if there is no such visit. Takes no lock: as long as nobody
+ * has the instance locked, another version of the process may give it another name.
  */
 extern char *wf_late_step(int64 instance, int64 visit);
 

@@ -68,7 +68,7 @@ static WfQuery q_of_instance = {
 	.argtypes = {INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID, INT4OID},
 };
 static WfQuery q_waits = {
-	.sql = "SELECT FROM workflow_data.subscription WHERE subscription = $1",
+	.sql = "SELECT entry FROM workflow_data.subscription WHERE subscription = $1",
 	.nargs = 1,
 	.argtypes = {INT8OID},
 };
@@ -315,11 +315,15 @@ wf_receivers(const WfAddress *address, WfReach *reach, int64 *after, int64 befor
 }
 
 bool
-wf_receiver_waits(int64 subscription)
+wf_receiver_waits(int64 subscription, int *entry)
 {
 	Datum values[1] = {Int64GetDatum(subscription)};
+	bool  isnull;
 
-	return wf_query_run(&q_waits, values, NULL) > 0;
+	if (wf_query_run(&q_waits, values, NULL) == 0)
+		return false;
+	*entry = DatumGetInt32(wf_result(0, 1, &isnull));
+	return true;
 }
 
 bool

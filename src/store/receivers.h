@@ -61,8 +61,11 @@ extern bool wf_rights_reach(WfRights *rights, int process_id, const char *step);
 extern int wf_receivers(const WfAddress *address, WfReach *reach, int64 *after, int64 before, int limit,
 						WfReceiver *receivers);
 
-/* Does the subscription still stand? To be asked with its instance locked. */
-extern bool wf_receiver_waits(int64 subscription);
+/*
+ * Does the subscription still stand? To be asked with its instance locked. *entry becomes that of its visit's step, which
+ * another version of the process may have at another place.
+ */
+extern bool wf_receiver_waits(int64 subscription, int *entry);
 /* Does it, and is nothing under way to it that ends its wait? Then read it. */
 extern bool wf_receiver_is_open(int64 subscription, WfReceiver *receiver);
 

@@ -23,9 +23,16 @@ static const WfColumn row_columns[] = {{"instance", INT8OID},  {"visit", INT8OID
 static const WfColumn entry_columns[] = {{"instance", INT8OID}, {"visit", INT8OID}, {"entry", INT4OID}};
 static const WfColumn met_columns[] = {{"instance", INT8OID}, {"visit", INT8OID}, {"entry", INT4OID}, {"met", BOOLOID}};
 
+static const WfColumn carried_columns[] = {{"instance", INT8OID},  {"visit", INT8OID}, {"process_id", INT4OID},
+										   {"entry", INT4OID},	   {"keyed", BOOLOID}, {"met", BOOLOID},
+										   {"interrupt", BOOLOID}, {"kind", TEXTOID},  {"name", TEXTOID},
+										   {"key", TEXTOID},	   {"step", TEXTOID},  {"subscription", INT8OID},
+										   {"closed", BOOLOID}};
+
 #define INTERRUPT 6 /* its place among the former */
 
 static WfShape row_shape = {row_columns, lengthof(row_columns)};
+static WfShape carried_shape = {carried_columns, lengthof(carried_columns)};
 static WfShape entry_shape = {entry_columns, lengthof(entry_columns)};
 static WfShape met_shape = {met_columns, lengthof(met_columns)};
 
@@ -36,6 +43,13 @@ static WfQuery q_insert = {
 		"key, step) SELECT m.instance, m.visit, m.process_id, m.entry, m.keyed, m.met, m.interrupt, m.kind, m.name, "
 		"m.key, m.step FROM moved m RETURNING subscription, kind",
 	.shape = &row_shape,
+};
+static WfQuery q_carry = {
+	.sql =
+		"INSERT INTO workflow_data.subscription (subscription, closed, instance, visit, process_id, entry, keyed, met, "
+		"interrupt, kind, name, key, step) SELECT m.subscription, m.closed, m.instance, m.visit, m.process_id, m.entry, m.keyed, "
+		"m.met, m.interrupt, m.kind, m.name, m.key, m.step FROM moved m",
+	.shape = &carried_shape,
 };
 static WfQuery q_delete = {
 	.sql = "DELETE FROM workflow_data.subscription s USING moved m "
@@ -52,6 +66,14 @@ static WfQuery q_conditions = {
 		   "s.kind = 'condition' ORDER BY s.subscription",
 	.nargs = 1,
 	.argtypes = {INT8OID},
+};
+
+static WfQuery q_read = {
+	.sql =
+		"SELECT s.instance, s.visit, s.subscription, s.entry, s.keyed, s.key, s.met, s.closed FROM workflow_data.subscription s "
+		"WHERE s.instance = ANY ($1) ORDER BY s.subscription",
+	.nargs = 1,
+	.argtypes = {INT8ARRAYOID},
 };
 
 static const char *const kind_names[] =
@@ -158,6 +180,65 @@ wf_subscription_may_be_there(const WfVisit *visit, int entry)
 			return true;
 	}
 	return may_be_stored(visit) && !list_member_int(visit->subscribed.dropped_entries, entry);
+}
+
+/* ---- carrying over ---- */
+
+void
+wf_subscriptions_read(WfBatch *batch)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	int64		 *ids = palloc(sizeof(int64) * Max(list_length(batch->instances), 1));
+	int			  n = 0;
+	Datum		  values[1];
+	uint64		  rows;
+	bool		  isnull;
+	ListCell	 *lc;
+
+	foreach (lc, batch->instances)
+		ids[n++] = ((WfInstance *) lfirst(lc))->id;
+	values[0] = wf_int64_array(ids, n);
+	rows = wf_query_run(&q_read, values, NULL);
+	for (uint64 i = 0; i < rows; i++)
+	{
+		WfVisit		   *visit = wf_batch_visit(batch, wf_result_int64(i, 1), wf_result_int64(i, 2));
+		WfSubscription *read;
+
+		if (visit == NULL)
+			continue;
+		read = palloc0(sizeof(WfSubscription));
+		read->visit = visit;
+		read->number = wf_result_int64(i, 3);
+		read->entry = DatumGetInt32(wf_result(i, 4, &isnull));
+		read->key = DatumGetBool(wf_result(i, 5, &isnull)) ? wf_result_text(i, 6) : NULL;
+		read->met = DatumGetBool(wf_result(i, 7, &isnull));
+		read->closed = DatumGetBool(wf_result(i, 8, &isnull));
+		visit->subscribed.stored = lappend(visit->subscribed.stored, read);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	MemoryContextSwitchTo(old);
+}
+
+void
+wf_subscriptions_replace(WfBatch *batch, WfVisit *visit)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+	drop_known(visit, -1);
+	delete_stored(batch, visit, -1);
+	visit->subscribed.may_be_stored = false;
+	visit->subscribed.all_dropped = true;
+	MemoryContextSwitchTo(old);
+}
+
+void
+wf_subscription_carry(WfBatch *batch, const WfSubscription *stored, int entry)
+{
+	WfSubscription *carried = wf_subscription_add(batch, stored->visit, entry, stored->key);
+
+	carried->number = stored->number;
+	carried->met = stored->met;
+	carried->closed = stored->closed;
 }
 
 /* ---- conditions ---- */
@@ -381,11 +462,13 @@ put_made(WfRows *rows, const WfSubscription *made)
 							   CStringGetTextDatum(kind_names[event->kind]),
 							   CStringGetTextDatum(event->name != NULL ? event->name : ""),
 							   CStringGetTextDatum(made->key != NULL ? made->key : ""),
-							   CStringGetTextDatum(visit->step)};
-	bool		   nulls[lengthof(row_columns)] = {[INTERRUPT] = made->entry < visit->def->nwaits};
+							   CStringGetTextDatum(visit->step),
+							   Int64GetDatum(made->number),
+							   BoolGetDatum(made->closed)};
+	bool		   nulls[lengthof(values)] = {[INTERRUPT] = made->entry < visit->def->nwaits};
 
 	if (rows->store == NULL)
-		wf_rows_begin(rows, &row_shape);
+		wf_rows_begin(rows, made->number != 0 ? &carried_shape : &row_shape);
 	wf_rows_put(rows, values, nulls);
 }
 
@@ -418,7 +501,7 @@ write_rows(WfQuery *query, WfRows *rows, bool each)
 
 /* Sort what has changed. A subscription that was dropped before it was written leaves nothing. */
 static void
-sort_subscribed(WfBatch *batch, WfRows *made, WfRows *met)
+sort_subscribed(WfBatch *batch, WfRows *made, WfRows *carried, WfRows *met)
 {
 	ListCell *lc;
 
@@ -431,7 +514,7 @@ sort_subscribed(WfBatch *batch, WfRows *made, WfRows *met)
 		if (subscription->is_stored)
 			put_met(met, subscription);
 		else
-			put_made(made, subscription);
+			put_made(subscription->number != 0 ? carried : made, subscription);
 		subscription->is_stored = true;
 		subscription->met_changed = false;
 		subscription->visit->subscribed.may_be_stored = true;
@@ -444,6 +527,7 @@ wf_subscriptions_flush(WfBatch *batch)
 {
 	MemoryContext old;
 	WfRows		  made = {0};
+	WfRows		  carried = {0};
 	WfRows		  met = {0};
 	WfRows		  gone = {0};
 	ListCell	 *lc;
@@ -453,11 +537,12 @@ wf_subscriptions_flush(WfBatch *batch)
 	old = MemoryContextSwitchTo(batch->context);
 	foreach (lc, batch->unsubscribed)
 		put_deleted(&gone, lfirst(lc));
-	sort_subscribed(batch, &made, &met);
+	sort_subscribed(batch, &made, &carried, &met);
 	batch->unsubscribed = NIL;
 	batch->subscribed = NIL;
 	write_rows(&q_delete, &gone, false);
 	write_rows(&q_set_met, &met, true);
+	write_rows(&q_carry, &carried, true);
 	write_rows(&q_insert, &made, true);
 	MemoryContextSwitchTo(old);
 }

@@ -15,9 +15,11 @@
 typedef struct WfSubscription
 {
 	WfVisit	   *visit;
-	int			entry; /* of the visit's step, from 0 */
-	const char *key;   /* NULL: without one */
-	bool		met;   /* of a condition: it held when it was judged last */
+	int64		number; /* that of its row; 0: it gets the next one, or is not known here */
+	int			entry;	/* of the visit's step, from 0 */
+	const char *key;	/* NULL: without one */
+	bool		met;	/* of a condition: it held when it was judged last */
+	bool		closed; /* nothing more is brought to it; known only if its number is */
 	bool		is_stored;
 	bool		was_read; /* its row was, by this batch */
 	bool		is_dropped;
@@ -49,6 +51,14 @@ extern bool wf_subscription_may_be_there(const WfVisit *visit, int entry);
  */
 extern void wf_subscription_read_conditions(WfBatch *batch, WfInstance *instance);
 extern void wf_subscription_set_met(WfBatch *batch, WfSubscription *subscription, bool met);
+
+/*
+ * Read the stored subscriptions of the batch's visits into these, in their order. Those of one visit may then be
+ * replaced: all are dropped, and some carried over to an entry of its step of now, under their number.
+ */
+extern void wf_subscriptions_read(WfBatch *batch);
+extern void wf_subscriptions_replace(WfBatch *batch, WfVisit *visit);
+extern void wf_subscription_carry(WfBatch *batch, const WfSubscription *stored, int entry);
 
 /* Write what has changed. */
 extern void wf_subscriptions_flush(WfBatch *batch);

@@ -76,7 +76,8 @@ apply_event(WfBatch *batch, WfVisit *visit, Jsonb *payload)
 							  .role = message->role_name,
 							  .at = message->sent_at,
 							  .steps = message->steps};
-	if (wf_event_delivery_expired(&delivery, batch->now) || visit->ended || !wf_receiver_waits(delivery.subscription))
+	if (wf_event_delivery_expired(&delivery, batch->now) || visit->ended ||
+		!wf_receiver_waits(delivery.subscription, &delivery.entry))
 		wf_event_delivery_refused(&delivery, batch->now);
 	else if (wf_engine_event(batch, visit, delivery.entry, &happening))
 		wf_event_delivery_done(&delivery);

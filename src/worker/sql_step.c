@@ -213,13 +213,13 @@ lock_instance(WfBatch *batch, int64 instance, TimestampTz statement_begun)
 
 /* ---- what has become of the visit ---- */
 
-/* Is the visit as it was: its step, state, attempt and key, and whether it is suspended? */
+/* Is the visit as it was: its version, step, state, attempt and key, and whether it is suspended? */
 static bool
 is_same(const WfVisit *now, const WfVisit *then)
 {
-	return now != NULL && strcmp(now->step, then->step) == 0 && now->state == then->state &&
-		   now->attempt == then->attempt && now->suspended == then->suspended &&
-		   memcmp(&now->key, &then->key, sizeof(then->key)) == 0;
+	return now != NULL && now->instance->process->version == then->instance->process->version &&
+		   strcmp(now->step, then->step) == 0 && now->state == then->state && now->attempt == then->attempt &&
+		   now->suspended == then->suspended && memcmp(&now->key, &then->key, sizeof(then->key)) == 0;
 }
 
 /*

@@ -18,7 +18,7 @@ my %whole = (rounds => 3, http => 50_000, transactions => 5000, seconds => 10, b
 	waiting => 100_000, signal => 100_000, idle => 60, operations => 1000, pairs => 8, scrape => 1_000_000, pure => 1000, branches => 5);
 my $concurrency = 64;
 my $clients = 8;
-my @all = qw(http complete start bulk fork branches wakeup message messages signal idle indexes scrape);
+my @all = qw(http complete start bulk fork branches wakeup message messages signal migrate idle indexes scrape);
 my %case = (
 	http => \&http_case,
 	complete => \&complete_case,
@@ -30,6 +30,7 @@ my %case = (
 	message => \&message_case,
 	messages => \&messages_case,
 	signal => \&signal_case,
+	migrate => \&migrate_case,
 	idle => \&idle_case,
 	indexes => \&indexes_case,
 	scrape => \&scrape_case,
@@ -584,6 +585,47 @@ sub signal_case
 	add_rates('  complete() of these clients', undef, @clients);
 	push(@remarks, 'The baseline of a signal is complete_many() of as many, 256 a transaction, beside 2 clients as well; that of the'
 		  . ' clients is without a signal.');
+	return;
+}
+
+# ---- versions ----
+
+# All instances of a version to another one, where their step has another name; back the next time. And ended ones once more.
+sub migrate_case
+{
+	my $n = $size{bulk};
+	my (@plain, @events, @rerun);
+
+	for my $round (1 .. $size{rounds})
+	{
+		Bench::fresh_database('bench', 'versions_setup.sql');
+		my $session = Bench::Session->new('bench');
+		$session->run("SELECT count(workflow.start('$_', jsonb_build_object('i', i), version => 1)) FROM generate_series(1, $n) i") for qw(plain events);
+		$session->run("SELECT count(workflow.start('ended')) FROM generate_series(1, $n / 10)");
+		$session->run('VACUUM (ANALYZE)');
+		my $timed = sub {
+			my ($rows, $sql) = @_;
+			my $begin = time;
+			$session->run($sql);
+			return $rows / (time - $begin);
+		};
+		my $start = sub { $timed->($n, "SELECT count(workflow.start('other', jsonb_build_object('i', i))) FROM generate_series(1, $n) i") };
+		for my $process (qw(plain events))
+		{
+			my $figures = alternate($round,
+				sub { $timed->($n, "SELECT * FROM workflow.migrate('$process', 1, 2, '{\"a\": \"b\"}')") }, $start);
+			push(@{ $process eq 'plain' ? \@plain : \@events }, $figures);
+		}
+		push(@rerun, alternate($round, sub { $timed->($n / 10, 'SELECT count(workflow.rerun(instance)) FROM workflow.instances WHERE process = \'ended\' AND rerun_of IS NULL') },
+			$start));
+		must_be('instances of the old version', $session->run("SELECT count(*) FROM workflow.instances WHERE process IN ('plain', 'events') AND version = 1"), 0);
+		must_be('instances begun once more', $session->run("SELECT count(*) FROM workflow.instances WHERE rerun_of IS NOT NULL"), $n / 10);
+		$session->end;
+	}
+	add_rates(sprintf('migrating %s that wait, in one call', Bench::thousands($n)), undef, @plain);
+	add_rates('  ... for messages and clocks that move', undef, @events);
+	add_rates(sprintf('rerun() of %s, in one statement', Bench::thousands($n / 10)), undef, @rerun);
+	push(@remarks, 'The baseline of migrating and of rerun() is start() of as many that wait for a callback, in one statement.');
 	return;
 }
 
