@@ -14,7 +14,7 @@ use strict;
 use warnings;
 
 use Graph;
-use StepMaker qw(chance pick true false %SOON $NEVER http sql notify limits handlers);
+use StepMaker qw(chance pick true false clock_of %SOON $NEVER http sql notify limits handlers);
 
 my $MOST_STEPS = 16;
 my $DEEPEST = 3;
@@ -48,7 +48,7 @@ sub action
 	elsif ($kind eq 'notify') { notify($step) }
 	elsif ($kind eq 'wait')   { $step->{wait} = true() }
 	elsif ($kind eq 'set')    { set($step, $local) }
-	elsif ($kind eq 'clock')  { $step->{wait} = { after => $SOON{after} } }
+	elsif ($kind eq 'clock')  { $step->{wait} = { clock_of('after', 1) } }
 	return $kind;
 }
 

@@ -18,7 +18,8 @@ use BranchMaker;
 use Graph;
 use JSON::PP ();
 use ProcessMaker;
-use StepMaker qw(chance pick true false is_soon %SOON $NEVER);
+use Simulator;
+use StepMaker qw(chance pick true false is_soon clock_of %SOON $NEVER $SHORT);
 
 my ($graph, $soon, $names, $local);
 
@@ -76,7 +77,8 @@ sub first_of
 	my @kinds = (qw(message message signal), $step->{ignore_cancel} ? () : 'condition');
 	my @entries = $has_callback ? { callback => true() } : ();
 	push @entries, grep { defined } map { event($used, @kinds) } 1 .. 1 + int(rand(2));
-	push @entries, { after => $soon ? $SOON{after} : $NEVER } if @entries < 2 || chance(0.25);
+	my $has_until = grep { $_->{until} } @{ $step->{catch} // [] };
+	push @entries, { $has_until ? (after => $soon ? $SOON{after} : $NEVER) : clock_of('after', $soon) } if @entries < 2 || chance(0.25);
 	@entries = sort { rand() <=> 0.5 } @entries;
 
 	my $next = $step->{next} // $graph->{step}{$name}{follows};
@@ -136,9 +138,9 @@ sub send_something
 	else
 	{
 		$step->{send} = message(pick(@{ $names->{messages} }));
-		$step->{send}{ttl} = $NEVER if chance(0.4);
+		$step->{send}{ttl} = pick($NEVER, $NEVER, $SHORT) if chance(0.45);
 		$step->{send}{message_id} = pick('i1', 'i2') if chance(0.15);
-		$step->{send}{to_all} = true() if !$step->{send}{ttl} && chance(0.2);
+		$step->{send}{to_all} = true() if chance(0.15);
 	}
 	$step->{send}{data} = data() if chance(0.8);
 	$step->{save_reply} = { "reply_$name" => '${$reply}' } if chance(0.6);
@@ -150,7 +152,9 @@ sub send_something
 sub handler
 {
 	my ($step, $used, $is_scope, $has_beside) = @_;
-	my $kind = pick(qw(message message signal), $step->{ignore_cancel} ? () : 'condition', $has_beside ? 'every' : (), $is_scope ? qw(escalation escalation) : ());
+	my @callback = Simulator::callback_of($step) || $used->{callback} ? () : 'callback';
+	my $kind = pick(qw(message message signal), $step->{ignore_cancel} ? () : 'condition', $has_beside ? 'every' : (), @callback, $is_scope ? qw(escalation escalation) : ());
+	return { callback => $used->{callback} = true() } if $kind eq 'callback';
 	return event($used, $kind) unless $kind =~ /escalation|every/;
 	my ($code) = grep { !$used->{$_} } $kind eq 'every' ? 'every' : sort { rand() <=> 0.5 } 'X', 'Y', '*';
 	return undef unless defined $code;
@@ -234,7 +238,7 @@ sub calm
 	delete $step->{save} if $step->{save} && !%{ $step->{save} };
 }
 
-sub begins_by_event { return !$_[0]{on} && !$_[0]{after} }
+sub begins_by_event { return !$_[0]{on} && !$_[0]{after} && !$_[0]{until} }
 
 sub calm_what_repeats
 {

@@ -7,7 +7,7 @@
 #   $graph->{start}             the step that is entered first, $graph->{lists}[$list]{start} that of a list
 #   $graph->targets($name)      steps that one leads to when it succeeds, ->caught($name): its handlers; ->own_targets($name): without those
 #                               of the first of several events
-#   $graph->names_message($name)  does any step wait for it?
+#   $graph->names_message($name)  does any step wait for it?  ->is_sent_to($step): does that wait for what some step sends?
 #   $graph->reaches($from, $to) is there a way of at least one step?
 #   $graph->renews($name, $join)  does every way to that join go through the step, which is another one?
 #   $graph->renews_any($name)     is there such a join?
@@ -143,7 +143,17 @@ sub renews_any
 sub names_message
 {
 	my ($self, $name) = @_;
-	return $self->{messages}{$name} //= 0 + grep { ($_->{message} // '') eq $name } map { my $def = $_->{def}; (@{ $def->{first_of} // [] }, @{ $def->{catch} // [] }, ref $def->{wait} eq 'HASH' ? $def->{wait} : ()) } values %{ $self->{step} };
+	return $self->{messages}{$name} //= scalar grep { $_ eq $name } map { messages_of($_->{def}) } values %{ $self->{step} };
+}
+
+sub messages_of { my ($def) = @_; return grep { defined } map { $_->{message} } @{ $def->{first_of} // [] }, @{ $def->{catch} // [] }, ref $def->{wait} eq 'HASH' ? $def->{wait} : () }
+
+# Does it wait for a message that some step sends?
+sub is_sent_to
+{
+	my ($self, $name) = @_;
+	my $sent = $self->{sent} //= { map { $_->{def}{send}{message} => 1 } grep { $_->{def}{send} && $_->{def}{send}{message} } values %{ $self->{step} } };
+	return $self->{sent_to}{$name} //= scalar grep { $sent->{$_} } messages_of($self->{step}{$name}{def});
 }
 
 sub inner

@@ -15,7 +15,7 @@ use strict;
 use warnings;
 
 use BranchMaker;
-use StepMaker qw(chance pick true is_soon %SOON $NEVER http sql notify limits handlers);
+use StepMaker qw(chance pick true is_soon clock_of %SOON $NEVER http sql notify limits handlers);
 
 # ---- steps ----
 
@@ -29,7 +29,7 @@ sub action
 	elsif ($kind eq 'notify') { notify($step) }
 	elsif ($kind eq 'wait')   { $step->{wait} = true }
 	elsif ($kind eq 'set')    { $step->{set} = { v => int(rand(3)) } }
-	elsif ($kind eq 'clock')  { $step->{wait} = { after => chance(0.8) ? $SOON{after} : $NEVER } }
+	elsif ($kind eq 'clock')  { $step->{wait} = { clock_of('after', chance(0.8)) } }
 	return $kind;
 }
 

@@ -14,11 +14,9 @@ use warnings;
 use Events;
 use JSON::PP ();
 use Simulator;
+use StepMaker qw(chance pick $NEVER $SHORT);
 
 my $json = JSON::PP->new->canonical->allow_nonref;
-
-sub chance { return rand() < $_[0] }
-sub pick   { return $_[ int(rand(@_)) ] }
 
 # Whoever is busy with an instance is not waited for.
 sub is_busy
@@ -33,14 +31,14 @@ sub send_message
 	my ($case, $again, $one) = @_;
 	my $message = { name => $one ? $one->{name} : pick(@{ $case->{names}{messages} }), key => $one && chance(0.85) ? $one->{key} : pick(undef, 0 .. 2) };
 	$message->{data} = Events::body() if chance(0.8);
-	$message->{ttl} = '1 h' if chance($one ? 0.2 : 0.6);
+	$message->{ttl} = pick($NEVER, $NEVER, $SHORT) if chance($one ? 0.25 : 0.65);
 	$message->{message_id} = pick('i1', 'i2') if chance(0.15);
 	if (chance(0.2))
 	{
 		$message->{instance} = $case->{instance};
 		$message->{key} = undef if chance(0.5);
 	}
-	$message->{to_all} = 'true' if !$message->{ttl} && chance(0.15);
+	$message->{to_all} = 'true' if chance(0.15);
 	my @arguments = ("'$message->{name}'", map { "$_ => '" . ($_ eq 'data' ? $json->encode($message->{data}) : $message->{$_}) . q['] } grep { defined $message->{$_} } qw(key data ttl message_id instance to_all));
 	Events::call($case, 'workflow.send_message(' . join(', ', @arguments) . ')', sub { return is_busy($case, $_[0], $again) ? (0, 1) : 0 },
 		sub { my ($sim, undef, $later) = @_; return $sim->send_message($message, $later) });

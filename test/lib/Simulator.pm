@@ -128,7 +128,7 @@ sub is_outermost
 sub shown
 {
 	my ($self, $serial_step) = @_;
-	my @waits = grep { $_->{state} eq 'waiting' && takes_callback($_) && (defined $serial_step ? $_->{step} eq $serial_step : $self->is_outermost($_)) } $self->living;
+	my @waits = grep { $_->{state} eq 'waiting' && ends_by_callback($_) && (defined $serial_step ? $_->{step} eq $serial_step : $self->is_outermost($_)) } $self->living;
 	my @shown = defined $serial_step ? grep { $_->{step} eq $serial_step && $_->{state} ne 'incident' } $self->living : @waits;
 	@shown = sort { ($a =~ /_(.*)/)[0] <=> ($b =~ /_(.*)/)[0] } map { $_->{sn} } @shown;
 	return (defined $serial_step ? @shown : grep { defined } $shown[0]), @waits ? () : '';
@@ -139,6 +139,7 @@ sub shown
 # what repeats is named by how often it will
 my %at = map { my ($n, $unit) = $StepMaker::SOON{$_} =~ /^([\d.]+) (\w+)$/; $_ => $n * ($unit eq 'ms' ? 1 : 1000) } keys %StepMaker::SOON;
 $at{every1} = $at{every2} = $at{every};
+$at{$_} = 0 for 'past', 'past beside', 'past instead';
 
 # One clock after the other, unless they were not all set at once, or nobody has looked for a while. None waits for the answer of
 # something that takes as long.
@@ -207,14 +208,14 @@ sub strike
 	my ($self, $visit, $clock, $late) = @_;
 	my $what = delete $visit->{clocks}{$clock};
 	if    ($clock eq 'pause')     { $visit->{def}{http} ? $self->ask($visit, 'retrying', 'action') : ($visit->{statement} = 1) }
-	elsif ($clock eq 'beside')    { $self->enter(token($visit), handed($visit, $visit->{fault}), Graph::names($what->{next})) }
-	elsif ($clock eq 'instead')   { $self->interrupt($visit, 'CANCELLED', $what) }
+	elsif ($clock =~ /beside$/)   { $self->enter(token($visit), handed($visit, $visit->{fault}), Graph::names($what->{next})) }
+	elsif ($clock =~ /instead$/)  { $self->interrupt($visit, 'CANCELLED', $what) }
 	elsif ($clock =~ /every/)
 	{
 		$visit->{clocks}{every1} = $what if $clock eq 'every2' && !$late; # beats that are missed are one
 		$self->happen($visit, $what, 'beside', { kind => 'every' });
 	}
-	elsif ($clock eq 'after') { $visit->{def}{first_of} ? $self->accept_event($visit, $what, { kind => 'after' }) : $self->success($visit) }
+	elsif ($clock =~ /^(after|past)$/) { $visit->{def}{first_of} ? $self->accept_event($visit, $what, { kind => kind_of($what) }) : $self->success($visit) }
 	elsif ($clock eq 'confirm')   { $self->conclude($visit) }
 	elsif ($clock eq 'heartbeat') { $self->interrupt($visit, 'DIED') }
 	elsif ($clock =~ /timeout|early/) { $self->interrupt($visit, 'TIMED_OUT') }

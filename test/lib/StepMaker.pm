@@ -13,7 +13,7 @@ use warnings;
 use Exporter qw(import);
 use JSON::PP ();
 
-our @EXPORT_OK = qw(chance pick true false is_soon %SOON $NEVER http sql notify limits handlers);
+our @EXPORT_OK = qw(chance pick true false is_soon clock_of %SOON $NEVER $SHORT http sql notify limits handlers);
 
 # in the order in which those of one visit strike, far enough apart for a busy machine
 our %SOON = (
@@ -28,13 +28,25 @@ our %SOON = (
 	timeout   => '2 s');
 
 our $NEVER = '1 h';
+our $SHORT = '1 ms'; # of what is kept, nobody is as fast as that
+
+# of "until"
+our ($PAST, $FUTURE) = ('2000-01-01 00:00:00+00', '2200-01-01 00:00:00+00');
 
 sub chance { return rand() < $_[0] }
 sub pick   { return $_[ int(rand(@_)) ] }
 sub true   { return JSON::PP::true }
 sub false  { return JSON::PP::false }
 
-sub is_soon { return defined $_[0] && $_[0] ne $NEVER }
+sub is_soon { return defined $_[0] && $_[0] ne $NEVER && $_[0] ne $FUTURE }
+
+# Of that name, or one that has struck long ago; or never.
+sub clock_of
+{
+	my ($name, $soon) = @_;
+	return chance(0.2) ? (until => $FUTURE) : (after => $NEVER) unless $soon;
+	return chance(0.25) ? (until => $PAST) : (after => $SOON{$name});
+}
 
 # ---- what it does ----
 
@@ -102,8 +114,8 @@ sub handlers
 
 	push @catch, { on => [ splice(@outcomes, 0, 1 + int(rand(2))) ], next => pick(@$targets) } while chance(0.55) && @outcomes > 2;
 	push @catch, { on => '*', next => pick(@$targets) } if chance(0.25);
-	push @catch, { after => $SOON{beside}, interrupt => false, next => pick(@$beside) } if @$beside && chance(0.3);
-	push @catch, { after => $SOON{instead}, next => pick(@$targets) } if $soon && chance(0.15);
+	push @catch, { clock_of('beside', 1), interrupt => false, next => pick(@$beside) } if @$beside && chance(0.3);
+	push @catch, { $catch[-1] && $catch[-1]{until} ? (after => $SOON{instead}) : clock_of('instead', 1), next => pick(@$targets) } if $soon && chance(0.15);
 	$step->{catch} = \@catch if @catch;
 }
 

@@ -124,8 +124,8 @@ sub data_text
 
 sub look_of
 {
-	my ($status, $data, $late, @visits) = @_;
-	return join(' | ', $status, join(', ', sort @visits), data_text($data), "$late late");
+	my ($status, $data, $late, $kept, @visits) = @_;
+	return join(' | ', $status, join(', ', sort @visits), data_text($data), "$late late", "$kept kept");
 }
 
 # In which scope: by its number or, as long as nobody has seen that, the name of its step.
@@ -139,7 +139,7 @@ sub inside
 sub look_of_sim
 {
 	my ($sim) = @_;
-	return look_of($sim->status, $sim->data, $sim->late,
+	return look_of($sim->status, $sim->data, $sim->late, $sim->kept_for_long,
 		map { ($_->{sn} ? "$_->{sn} " : '') . "$_->{step} " . inside($sim->scope_of($_)) . ($_->{outcome} // $_->{state}) . ($_->{effects} ? " $_->{effects}" : '') } $sim->visits);
 }
 
@@ -149,7 +149,7 @@ sub look_of_seen
 	my $known = $self->{known};
 	my %step = map { $_->{sn} => $_->{step} } @{ $seen->{visits} };
 	my $in = sub { my ($sn) = @_; return $sn ? inside({ sn => $known->{$sn} ? $sn : undef, step => $step{$sn} }) : '' };
-	return look_of($seen->{status}, $seen->{data}, $seen->{late},
+	return look_of($seen->{status}, $seen->{data}, $seen->{late}, $seen->{kept},
 		map { ($known->{ $_->{sn} } ? "$_->{sn} " : '') . "$_->{step} " . $in->($_->{scope}) . $_->{state} . ($_->{effects} ? " $_->{effects}" : '') } @{ $seen->{visits} });
 }
 

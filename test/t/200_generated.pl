@@ -61,7 +61,7 @@ EOF_SQL
 # ---- what is there ----
 
 # One line for each instance, in columns: it is looked at again and again, and JSON takes Perl long to read. Of visits of an attached
-# instance the row shows something, too.
+# instance the row shows something, too. Names of messages end with that of the case.
 my $LOOK = <<'EOF_SQL';
 	WITH visits AS (
 		SELECT instance, serial_number, step, state, scope FROM workflow.visits WHERE instance = ANY ($list) UNION ALL
@@ -70,11 +70,13 @@ my $LOOK = <<'EOF_SQL';
 		SELECT instance, string_agg(concat_ws(' ', serial_number, step, state, coalesce(scope, '-'),
 			(SELECT count(*) FROM effects e WHERE e.serial_number = v.serial_number)), ',' ORDER BY split_part(serial_number, '_', 2)::bigint) AS text
 		FROM visits v GROUP BY instance),
+	kept AS (
+		SELECT substr(name, 3) AS name, count(*) AS n FROM workflow.messages WHERE expires_at > now() + interval '1 min' GROUP BY 1),
 	late AS (
 		SELECT split_part(serial_number, '_', 1)::bigint AS instance, count(*) AS n FROM workflow.late_callbacks GROUP BY 1)
-	SELECT concat_ws(chr(9), instance, i.status, coalesce(late.n, 0), v.text, coalesce(r.status || ' ' || coalesce(r.sn, '-'), '-'),
+	SELECT concat_ws(chr(9), instance, i.status, coalesce(late.n, 0), coalesce(k.n, 0), v.text, coalesce(r.status || ' ' || coalesce(r.sn, '-'), '-'),
 		(SELECT string_agg(key || '=' || coalesce(value, 'null'), chr(9)) FROM jsonb_each_text(i.data)))
-	FROM workflow.instances i JOIN v USING (instance) LEFT JOIN late USING (instance) LEFT JOIN ($rows) r ON r.inst = instance
+	FROM workflow.instances i JOIN v USING (instance) LEFT JOIN kept k ON k.name = substr(i.process, 2) LEFT JOIN late USING (instance) LEFT JOIN ($rows) r ON r.inst = instance
 	WHERE instance = ANY ($list);
 EOF_SQL
 
@@ -96,8 +98,8 @@ sub look
 	my %seen;
 	for (split(/\n/, $lines))
 	{
-		my ($instance, $status, $late, $visits, $row, @data) = split(/\t/);
-		my $seen = $seen{$instance} = { status => $status, late => $late, visits => [ map { visit_seen($_) } split(/,/, $visits) ] };
+		my ($instance, $status, $late, $kept, $visits, $row, @data) = split(/\t/);
+		my $seen = $seen{$instance} = { status => $status, late => $late, kept => $kept, visits => [ map { visit_seen($_) } split(/,/, $visits) ] };
 		$seen->{row} = $row =~ s/-$//r if $attached{$instance};
 		$seen->{data} = { map { /^(.*?)=(.*)$/ ? ($1 => $TRUTH{$2} // $2) : () } @data };
 	}

@@ -14,7 +14,9 @@ sub callback
 	my $incident = $visit && !$visit->{outcome} && $visit->{state} eq 'incident';
 	return $self->too_late if !$visit || $visit->{outcome} || $visit->{has_callback};
 	return '55000' unless $incident ? leads_on($visit->{def}) : takes_callback($visit);
-	return $self->too_late if $incident && ($visit->{told_to_stop} || (!$by_hand && has_been_called_back($visit)));
+	my $ends = ends_by_callback($visit);
+	return $self->too_late if $incident && ($visit->{told_to_stop} || (!$by_hand && (has_been_called_back($visit) || (takes_callback($visit) && !$ends))));
+	return defined $code ? '55000' : $self->callback_for_handler($visit, $data) unless $incident || $ends;
 
 	$visit->{clocks} = {} unless $visit->{state} eq 'cancelling';
 	$visit->{has_callback} = 1;
@@ -25,6 +27,26 @@ sub callback
 	if    ($visit->{state} eq 'cancelling') { $self->conclude($visit) }
 	elsif ($incident || $visit->{state} eq 'waiting') { $self->called_back($visit) }
 	return 'true';
+}
+
+# It does not overtake what is on its way to the instance. One that interrupts has one while the instance is suspended.
+sub callback_for_handler
+{
+	my ($self, $visit, $data) = @_;
+	my ($handler) = handlers_of($visit->{def}, 'callback');
+	my $posts = $self->{posts} // [];
+	return $self->too_late unless $self->may_begin_handlers($visit);
+	return $self->too_late if $self->{suspended} && role_of($handler) eq 'instead' && grep { defined $_->{callback} && $_->{callback} == $visit->{id} } @$posts;
+	my $event = { kind => 'callback', %{ $data // {} } };
+	if ($self->{suspended} || @$posts || grep { $_->{arriving} } $self->living) { $self->{posts} = [ @$posts, { callback => $visit->{id}, event => $event } ] }
+	else                                                                        { $self->happen($visit, $handler, role_of($handler), $event) }
+	return 'true';
+}
+
+sub may_begin_handlers
+{
+	my ($self, $visit) = @_;
+	return takes_events($visit) && (!$self->is_ending($visit) || $visit->{def}{ignore_cancel});
 }
 
 sub has_been_called_back { return defined $_[0]{callback} || defined $_[0]{error_code} }
@@ -94,7 +116,10 @@ sub move
 	$visit->{moved} = 1;
 	$self->interrupt($visit, 'CANCELLED');
 	$self->enter($token, $caught, $to);
-	return $self->{graph}{step}{$to}{def}{join} && $self->late_on_arrival($token)->{$to} ? 'false' : 'true';
+	my $def = $self->{graph}{step}{$to}{def};
+	# where its scope is ending it does not come to the join
+	return 'true' if $self->is_ending($token) && !$def->{ignore_cancel};
+	return $def->{join} && $self->late_on_arrival($token)->{$to} ? 'false' : 'true';
 }
 
 sub mends
@@ -133,6 +158,7 @@ sub suspend
 	my ($self) = @_;
 	return 'false' if $self->{suspended} || !$self->living;
 	$self->{suspended} = 1;
+	$self->{posts} = [ map { { held => 'perhaps', %$_ } } @{ $self->{posts} // [] } ];
 	$_->{loose} = 1 for $self->living;
 	return 'true';
 }

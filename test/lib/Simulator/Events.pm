@@ -39,7 +39,7 @@ sub handlers_of
 sub has_events
 {
 	my ($def) = @_;
-	return $def->{send} || $def->{first_of} || (grep { !$_->{callback} && !$_->{after} } waits_of($def)) || grep { !$_->{on} && !$_->{after} } @{ $def->{catch} // [] };
+	return $def->{send} || $def->{first_of} || (grep { !$_->{callback} && !$_->{after} && !$_->{until} } waits_of($def)) || grep { !$_->{on} && !$_->{after} && !$_->{until} } @{ $def->{catch} // [] };
 }
 
 # Does a person know where to go on from an incident of that step?
@@ -177,6 +177,7 @@ sub open_waits
 	for my $entry (@open)
 	{
 		$visit->{clocks}{after} = $entry if StepMaker::is_soon($entry->{after});
+		$visit->{clocks}{past} = $entry if StepMaker::is_soon($entry->{until});
 		next unless $entry->{condition};
 		return $self->accept_event($visit, $entry, { kind => 'condition' }) if $self->is_true($visit, $entry->{condition});
 		$self->add_subscription($visit, $entry, 'wait');

@@ -1,6 +1,6 @@
 #
 # Simulator/Messages.pm
-#		Messages and signals on their way: what is kept until somebody waits for it, and what is yet to be taken up by who does.
+#		Messages, signals and callbacks on their way: what is kept until somebody waits for it, and what is yet to be taken up by who does.
 #
 #   $sim->send_message({ name, key, data, ttl, message_id, instance, to_all }, $later)    as its answer; $later: somebody is busy
 #   $sim->send_signal($name, { data })
@@ -9,6 +9,8 @@ package Simulator;
 
 use strict;
 use warnings;
+
+use StepMaker;
 
 # ---- who gets it ----
 
@@ -24,7 +26,7 @@ sub matches
 sub is_offered
 {
 	my ($self, $one) = @_;
-	return $one->{role} ne 'beside' && grep { $_->{to} == $one->{number} } @{ $self->{posts} // [] };
+	return $one->{role} ne 'beside' && grep { defined $_->{to} && $_->{to} == $one->{number} } @{ $self->{posts} // [] };
 }
 
 sub receivers
@@ -41,13 +43,21 @@ sub keep
 {
 	my ($self, $message) = @_;
 	$message = { after => 0, order => ++$self->{numbers}, %$message };
+	delete @$message{qw(to held)};
 	$self->{kept} = [ sort { $a->{order} <=> $b->{order} } @{ $self->{kept} // [] }, $message ];
 }
 
 sub post
 {
 	my ($self, $one, $message) = @_;
-	$self->{posts} = [ @{ $self->{posts} // [] }, { %$message, to => $one->{number} } ];
+	$self->{posts} = [ @{ $self->{posts} // [] }, { $message->{ttl} ? (order => ++$self->{numbers}) : (), %$message, to => $one->{number}, $self->{suspended} ? (held => 'surely') : () } ];
+}
+
+# None of these is kept or sent again by itself.
+sub post_to_all
+{
+	my ($self, $message, @receivers) = @_;
+	$self->post($_, { %$message, ttl => undef, message_id => undef }) for @receivers;
 }
 
 sub remember
@@ -87,20 +97,21 @@ sub send_message
 	return '42501' if $message->{ttl} && !$self->{graph}->names_message($message->{name});
 	return 'duplicate' if $self->is_known($message);
 	my @receivers = $self->receivers($message);
-	if ($message->{ttl} && (!@receivers || $self->is_behind_another($message)))
+	if ($message->{ttl} && (!@receivers || ($self->is_behind_another($message) && !$message->{to_all})))
 	{
 		$self->keep($message);
 		return $self->remember($message, 'kept');
 	}
 	return 'missed' unless @receivers;
 	return '21000' if @receivers > 1 && !$message->{to_all};
-	if ($later || $message->{to_all} || $self->{suspended} || @{ $self->{posts} // [] })
+	if    ($message->{to_all}) { $self->post_to_all($message, @receivers) }
+	elsif ($later || $self->{suspended} || @{ $self->{posts} // [] }) { $self->post($receivers[0], $message) }
+	else
 	{
-		$self->post($_, $message) for @receivers;
-		return $self->remember($message, 'queued');
+		$self->happen_to($receivers[0], event_of('message', $message->{data}));
+		return $self->remember($message, 'delivered');
 	}
-	$self->happen_to($receivers[0], event_of('message', $message->{data}));
-	return $self->remember($message, 'delivered');
+	return $self->remember($message, 'queued');
 }
 
 # Who waits for it is settled when it is taken up.
@@ -151,36 +162,61 @@ sub matchable
 	return @matches;
 }
 
+sub is_short { my ($message) = @_; return ($message->{ttl} // '') eq $StepMaker::SHORT }
+
+# What has expired while the instance was suspended is not brought to it, unless it was not put aside in the meantime.
+sub ways_to_deliver
+{
+	my ($post) = @_;
+	return !$post ? () : !is_short($post) || !$post->{held} ? 'brought' : $post->{held} eq 'perhaps' ? ('brought', 'expired') : 'expired';
+}
+
 sub moves_of_events
 {
 	my ($self) = @_;
 	return (map({ [ undef, 'take_up', $_ ] } 0 .. $#{ $self->{signals} // [] }), $self->matchable,
-		@{ $self->{posts} // [] } && !$self->{suspended} ? [ undef, 'deliver' ] : ());
+		(map { [ undef, 'expire', $_ ] } grep { is_short($self->{kept}[$_]) } 0 .. $#{ $self->{kept} // [] }),
+		$self->{suspended} ? () : map { [ undef, 'deliver', $_ ] } ways_to_deliver(@{ $self->{posts} // [] }));
 }
 
 sub event_goes_on
 {
 	my ($self, undef, $what, $i, $number) = @_;
-	if ($what eq 'deliver') { return $self->deliver }
-	my $list = $what eq 'match' ? 'kept' : 'signals';
+	if ($what eq 'deliver') { return $self->deliver($i) }
+	my $list = $what eq 'take_up' ? 'signals' : 'kept';
 	my @rest = @{ $self->{$list} };
 	my ($one) = splice(@rest, $i, 1);
 	$self->{$list} = \@rest;
-	if ($what eq 'match') { $self->post({ number => $number }, $one) }
-	else                  { $self->post($_, $one) for grep { $_->{kind} eq 'signal' && $_->{name} eq $one->{name} } $self->subscriptions }
+	if    ($what eq 'expire') { $self->forget($one) }
+	elsif ($what eq 'match' && $one->{to_all}) { $self->post_to_all($one, $self->receivers($one)) }
+	elsif ($what eq 'match') { $self->post({ number => $number }, $one) }
+	else                     { $self->post($_, $one) for grep { $_->{kind} eq 'signal' && $_->{name} eq $one->{name} } $self->subscriptions }
 }
 
 # Those that find nobody any more are kept for as long as they were to be.
 sub deliver
 {
-	my ($self) = @_;
+	my ($self, $how) = @_;
 	my ($post, @rest) = @{ $self->{posts} };
-	my ($one) = grep { $_->{number} == $post->{to} } $self->subscriptions;
 	$self->{posts} = \@rest;
+	return $self->deliver_callback($post) if defined $post->{callback};
+	my ($one) = grep { $_->{number} == $post->{to} } $self->subscriptions;
+	return $self->forget($post) if $how eq 'expired';
 	return $self->happen_to($one, event_of($one->{kind}, $post->{data})) if $one;
 	if ($post->{ttl}) { $self->keep({ %$post, after => $post->{to} }) }
 	else              { $self->forget($post) }
 }
+
+sub deliver_callback
+{
+	my ($self, $post) = @_;
+	my $visit = $self->{visits}[ $post->{callback} ];
+	my ($handler) = handlers_of($visit->{def}, 'callback');
+	$self->happen($visit, $handler, role_of($handler), $post->{event}) if $self->may_begin_handlers($visit);
+}
+
+# Messages that are kept for long, or will be again, as far as anybody sees them.
+sub kept_for_long { my ($self) = @_; return scalar grep { $_->{ttl} && !is_short($_) } @{ $self->{kept} // [] }, @{ $self->{posts} // [] } }
 
 # ---- what tells it from others ----
 
@@ -190,11 +226,16 @@ sub key_of_events
 	my @subscriptions = $self->subscriptions;
 	my %place = map { $_->{number} => join(' ', $names->[ $_->{visit} ], @$_{qw(role kind name)}, $_->{key} // '-', $_->{met}, flat($_->{entry}{next})) } @subscriptions;
 	my $group = sub { my ($one) = @_; return $one->{kind} eq 'condition' ? '' : $one->{name} };
-	my $message = sub { my ($it) = @_; return join(' ', $it->{name}, map { flat($it->{$_}) } qw(key data ttl message_id instance)) };
+	my $message = sub { my ($it) = @_; return join(' ', $it->{name}, map { flat($it->{$_}) } qw(key data ttl message_id instance to_all)) };
+	my $post = sub {
+		my ($it) = @_;
+		return "callback of $names->[ $it->{callback} ] " . flat($it->{event}) if defined $it->{callback};
+		return join(' ', $message->($it), 'to', $place{ $it->{to} } // 'nobody', $it->{order} ? 'kept' : '', $it->{held} // '');
+	};
 	my $not_before = sub { my ($it) = @_; return join(' ', grep { defined } map { $_->{number} <= $it->{after} ? $place{ $_->{number} } : undef } @subscriptions) };
 	return (
 		(map { "waits $place{ $_->{number} }" } sort { $group->($a) cmp $group->($b) } @subscriptions),
-		(map { 'post ' . $message->($_) . ' to ' . ($place{ $_->{to} } // 'nobody') . ($_->{order} ? ' kept' : '') } @{ $self->{posts} // [] }),
+		(map { 'post ' . $post->($_) } @{ $self->{posts} // [] }),
 		(map { 'kept ' . $message->($_) . ' not ' . $not_before->($_) } @{ $self->{kept} // [] }),
 		(map { "signal $_->{name} " . flat($_->{data}) } @{ $self->{signals} // [] }),
 		join(' ', 'sent', sort keys %{ $self->{sent} // {} }));

@@ -66,6 +66,7 @@ sub choices
 	my ($alone) = grep { $self->is_alone($self->{on_their_way}[$_]) } 0 .. $#{ $self->{on_their_way} };
 	return [ 'arrive', $alone ] if defined $alone;
 	my @choices = ((map { [ 'arrive', $_ ] } 0 .. $#{ $self->{on_their_way} }), map { [ 'end', $_ ] } 0 .. $#{ $self->{ends} });
+	push @choices, map { [ 'begin', $_->{id} ] } grep { $_->{entered} } $self->living;
 	for my $visit ($self->living)
 	{
 		push @choices, [ 'conclude', $visit->{id} ] if $self->is_empty($visit);
@@ -81,6 +82,7 @@ sub choose
 	my ($self, $choice) = @_;
 	my ($what, $i) = @$choice;
 	if    ($what eq 'arrive')   { $self->arrive(splice(@{ $self->{on_their_way} }, $i, 1)) }
+	elsif ($what eq 'begin')    { delete $self->{visits}[$i]{entered} && $self->take_up($self->{visits}[$i]) }
 	elsif ($what eq 'end')      { $self->end_scope(@{ splice(@{ $self->{ends} }, $i, 1) }) }
 	elsif ($what eq 'conclude') { $self->conclude_scope($self->{visits}[$i]) }
 	elsif ($what eq 'judge')    { $self->judge_join($self->{visits}[$i]) }
@@ -154,7 +156,9 @@ sub pass_join
 	}
 	@$visit{qw(state passed)} = ('ready', 1);
 	$self->subscribe_waits($visit);
-	$self->act($visit) unless $self->{suspended} || is_left_to_an_executor($visit->{def});
+	return if $self->{suspended} || is_left_to_an_executor($visit->{def});
+	if ($self->{graph}->is_sent_to($join)) { $visit->{entered} = 1 }
+	else                                   { $self->act($visit) }
 }
 
 sub stand
@@ -200,7 +204,10 @@ sub arrive
 	$self->subscribe($visit);
 	return if $self->{suspended};
 	return $self->stand($visit) if $def->{join};
-	$self->begin($visit) unless is_left_to_an_executor($def);
+	return if is_left_to_an_executor($def);
+	# others may send to it before it begins
+	if ($self->{graph}->is_sent_to($name)) { $visit->{entered} = 1 }
+	else                                   { $self->begin($visit) }
 }
 
 # Who sends a message with a number might have to wait for another one.

@@ -23,7 +23,8 @@ sub prepare
 	$self->subscribe($visit) if $anew;
 	$visit->{clocks} = {};
 	$visit->{clocks}{ $def->{timeout} eq $StepMaker::SOON{early} ? 'early' : 'timeout' } = 1 if StepMaker::is_soon($def->{timeout});
-	$visit->{clocks}{ $_->{interrupt} // 1 ? 'instead' : 'beside' } = $_ for grep { $_->{after} } @{ $def->{catch} // [] };
+	$visit->{clocks}{ role_of($_) } = $_ for grep { $_->{after} } @{ $def->{catch} // [] };
+	$visit->{clocks}{ 'past ' . role_of($_) } = $_ for grep { $_->{until} } @{ $def->{catch} // [] };
 	$visit->{clocks}{ 'every' . $_->{times} } = $_ for grep { StepMaker::is_soon($_->{every}) } @{ $def->{catch} // [] };
 }
 
@@ -71,13 +72,15 @@ sub ask
 	delete $visit->{sent};
 }
 
-sub takes_callback
+sub ends_by_callback
 {
 	my ($visit) = @_;
 	return 0 if $visit->{standing} && $visit->{state} ne 'incident';
 	return 0 if $visit->{opened} && !grep { $_->{callback} } @{ $visit->{opened} };
 	return callback_of($visit->{def}) ? 1 : 0;
 }
+
+sub takes_callback { my ($visit) = @_; return ends_by_callback($visit) || handlers_of($visit->{def}, 'callback') ? 1 : 0 }
 
 # ---- ends ----
 
@@ -241,7 +244,7 @@ sub cancel_answered
 {
 	my ($self, $visit) = @_;
 	delete @$visit{qw(asked sent)};
-	return $self->conclude($visit) if $visit->{has_callback} || $visit->{cancelling} eq 'DIED' || !takes_callback($visit);
+	return $self->conclude($visit) if $visit->{has_callback} || $visit->{cancelling} eq 'DIED' || !ends_by_callback($visit);
 	$visit->{clocks}{confirm} = 1 if StepMaker::is_soon($visit->{def}{cancel}{timeout});
 }
 
