@@ -469,8 +469,8 @@ sub message_case
 		push(@kept, [ $kept, $complete ]);
 		push(@{ $commit[$_] }, $sides->[$_][1]) for 0 .. 2;
 	}
-	add_costs("COMMIT of send_message() to the next request, $size{wakeup} rounds", 'us', undef, @message);
-	add_costs('  COMMIT of a wait for which it is kept', 'us', undef, @kept);
+	add_costs("COMMIT of send_message() to the next request, $size{wakeup} rounds", 'us', 2.00, @message);
+	add_costs('  COMMIT of a wait for which it is kept', 'us', 4.00, @kept);
 	push(@remarks, sprintf('The baseline is from COMMIT of complete() to the next request. Until the COMMIT itself was answered:'
 			. ' %.0f us of send_message(), %.0f us of the wait, %.0f us of complete().', map { Bench::median(@$_) } @commit));
 	return;
@@ -500,7 +500,7 @@ sub messages_case
 		push(@rounds, alternate($round, sub { $side->('send_message.sql') }, sub { $side->('complete.sql') }));
 		must_be('instances that have completed', completed(), "callback $n, message $n");
 	}
-	add_rates("send_message(), $clients clients, beside complete()", undef, @rounds);
+	add_rates("send_message(), $clients clients, beside complete()", 0.60, @rounds);
 	return;
 }
 
@@ -581,8 +581,8 @@ sub signal_case
 		must_be('instances that have completed', completed() =~ s/^callback \d+, //r, "signal $n");
 		$session->end;
 	}
-	add_rates(sprintf('a signal to %s that wait, 2 clients beside it', Bench::thousands($n)), undef, @receivers);
-	add_rates('  complete() of these clients', undef, @clients);
+	add_rates(sprintf('a signal to %s that wait, 2 clients beside it', Bench::thousands($n)), 0.40, @receivers);
+	add_rates('  complete() of these clients', 0.50, @clients);
 	push(@remarks, 'The baseline of a signal is complete_many() of as many, 256 a transaction, beside 2 clients as well; that of the'
 		  . ' clients is without a signal.');
 	return;
