@@ -153,15 +153,16 @@ sub clocks
 
 sub moves_of
 {
-	my ($visit) = @_;
+	my ($self, $visit) = @_;
+	my $ends = $visit->{has_callback} && !$self->acts_first($visit);
 	my @moves = map { [ strike => $_ ], /every2/ ? [ strike => $_, 'late' ] : () } clocks($visit);
 	my $state = $visit->{state};
 	push @moves, ['begin'] if $state eq 'ready';
 	push @moves, ['arrive'] if $visit->{arriving};
 	push @moves, ['run']    if $visit->{statement};
 	# a request that is due, and was perhaps never sent
-	push @moves, ['unsent'] if ($visit->{asked} // '') =~ /action|nothing/ && !$visit->{sent} && ($visit->{has_callback} || $state eq 'cancelling');
-	push @moves, ['happen'] if $visit->{has_callback} && !$visit->{asked};
+	push @moves, ['unsent'] if ($visit->{asked} // '') =~ /action|nothing/ && !$visit->{sent} && ($ends || $state eq 'cancelling');
+	push @moves, ['happen'] if $ends && !$visit->{asked};
 	return @moves;
 }
 
@@ -173,7 +174,7 @@ sub moves
 	for my $i (0 .. $#{ $self->{visits} })
 	{
 		my $visit = $self->{visits}[$i];
-		push @moves, map { [ $i, @$_ ] } moves_of($visit) unless $visit->{outcome};
+		push @moves, map { [ $i, @$_ ] } $self->moves_of($visit) unless $visit->{outcome};
 	}
 	return @moves;
 }
@@ -197,10 +198,11 @@ sub go_on
 sub take_up
 {
 	my ($self, $visit) = @_;
-	if    ($visit->{has_callback}) { $self->called_back($visit) }
-	elsif ($visit->{passed})       { $self->act($visit) }
-	elsif ($visit->{standing})     { $self->stand($visit) }
-	else                           { $self->begin($visit) }
+	if    ($self->acts_first($visit)) { $self->act($visit) }
+	elsif ($visit->{has_callback})    { $self->called_back($visit) }
+	elsif ($visit->{passed})          { $self->act($visit) }
+	elsif ($visit->{standing})        { $self->stand($visit) }
+	else                              { $self->begin($visit) }
 }
 
 sub strike

@@ -101,6 +101,11 @@ sub can_be_interrupted
 sub cancel_visit
 {
 	my ($self, $visit) = @_;
+	if ($visit && !$visit->{outcome} && is_early($visit))
+	{
+		$visit->{left_out} = 1;
+		return 'true';
+	}
 	return 'false' unless can_be_interrupted($visit);
 	$self->interrupt($visit, 'CANCELLED');
 	return 'true';

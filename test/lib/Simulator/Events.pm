@@ -137,6 +137,20 @@ sub accept_event
 	$self->called_back($visit) if $visit->{state} eq 'waiting';
 }
 
+# Has an event come before what the step does was done? Who sends it knows nothing of that, as a callback does.
+sub is_early
+{
+	my ($visit) = @_;
+	return $visit->{has_callback} && $visit->{event} && $visit->{event}{kind} ne 'callback' && !$visit->{attempt} && $visit->{state} =~ /ready|calling/;
+}
+
+# Then it is done all the same, unless it was called off.
+sub acts_first
+{
+	my ($self, $visit) = @_;
+	return is_early($visit) && !$visit->{left_out} && (!$self->is_ending($visit) || $visit->{def}{ignore_cancel});
+}
+
 # A callback may be the first of several events.
 sub by_callback
 {
@@ -170,6 +184,7 @@ sub open_waits
 {
 	my ($self, $visit, $status) = @_;
 	my (@open, @closed);
+	return $self->called_back($visit) if $visit->{has_callback};
 	push @{ $self->is_open($visit, $_, $status) ? \@open : \@closed }, $_ for waits_of($visit->{def});
 	$self->unsubscribe($visit, @closed) if @closed;
 	return $self->success($visit) unless @open;

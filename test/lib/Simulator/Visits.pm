@@ -18,7 +18,7 @@ sub prepare
 	$visit->{attempt} = 0;
 	my $anew = !$visit->{subscribed} || $visit->{state} eq 'incident';
 	delete @$visit{qw(reply callback error_code has_callback cancelling handler handed fault told_to_stop moved passed ending succeeds reached_end by_hand local)};
-	delete @$visit{qw(accepted event happened opened)};
+	delete @$visit{qw(accepted event happened opened left_out)};
 	$visit->{state} = 'ready';
 	$self->subscribe($visit) if $anew;
 	$visit->{clocks} = {};
@@ -193,7 +193,7 @@ sub bad
 	{
 		$visit->{state} = 'incident';
 		$visit->{clocks} = {};
-		delete @$visit{qw(asked sent arriving statement cancelling handler handed has_callback passed ending succeeds accepted event happened opened)};
+		delete @$visit{qw(asked sent arriving statement cancelling handler handed has_callback passed ending succeeds accepted event happened opened left_out)};
 	}
 }
 
