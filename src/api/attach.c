@@ -304,6 +304,16 @@ check_columns(Relation rel, const WfAttachment *wanted, const WfAttachment *othe
 
 /* ---- the process ---- */
 
+/* Is the step one with `each`, or within such a step? */
+static bool
+is_of_items(const WfDefinition *def, int step)
+{
+	for (; step >= 0; step = def->lists[def->steps[step].list].parent)
+		if (def->steps[step].each != NULL)
+			return true;
+	return false;
+}
+
 static void
 check_serial_step(const WfAttachment *wanted, const WfDefinition *def)
 {
@@ -322,6 +332,12 @@ check_serial_step(const WfAttachment *wanted, const WfDefinition *def)
 				errmsg("process \"%s\" has no step \"%s\"", wanted->process, wanted->serial_step),
 				perhaps != NULL ? errhint("%s", perhaps) : 0);
 	}
+	if (is_of_items(def, step))
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("at step \"%s\" of process \"%s\" there is a visit for each item", wanted->serial_step,
+					   wanted->process),
+				errdetail("A row can show the number of one visit."),
+				errhint("What is done for an item finds $serial_number in its own step."));
 	if (wf_step_callback_entry(&def->steps[step]) < 0)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("step \"%s\" of process \"%s\" does not wait for a callback", wanted->serial_step,

@@ -49,13 +49,15 @@ wf_argument_progress(FunctionCallInfo fcinfo, int n)
 static void
 refuse_inside(const WfVisit *visit)
 {
-	if (visit->waits_for != WF_WAITS_FOR_JOIN && visit->waits_for != WF_WAITS_FOR_STEPS)
+	if ((visit->waits_for & WF_WAITS_FOR_TOKENS) == 0)
 		return;
 	ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " does not wait for the outside", visit->instance->id,
 				   visit->id),
 			visit->waits_for == WF_WAITS_FOR_JOIN
 				? errdetail("It waits at step \"%s\" for other tokens of its scope.", visit->step)
+			: visit->waits_for == WF_WAITS_FOR_EACH
+				? errdetail("It waits for the items of step \"%s\".", visit->step)
 				: errdetail("It waits for the steps inside of step \"%s\".", visit->step));
 }
 

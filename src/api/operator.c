@@ -202,6 +202,14 @@ require_same_list(const WfVisit *visit, int to)
 	const WfDefinition *def = visit->instance->process->def;
 	const WfStep	   *step = &def->steps[to];
 
+	if (wf_is_item(visit))
+		ereport(
+			ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " is for an item of step \"%s\", and cannot be moved",
+				   visit->instance->id, visit->id, visit->step),
+			errhint("End it with workflow.skip, workflow.complete or workflow.cancel_visit, or move the visit of the "
+					"step that goes through the list: " INT64_FORMAT "_" INT64_FORMAT ".",
+					visit->instance->id, visit->scope_id));
 	if (visit->def == NULL || visit->def->list == step->list)
 		return;
 	if (is_top_list(def, visit->def->list) && is_top_list(def, step->list))

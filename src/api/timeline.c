@@ -46,12 +46,12 @@ static WfQuery q_instance = {
 
 /* Events. The columns of each query begin with time, visit and step. */
 static WfQuery q_entered = {
-	.sql = "WITH e AS (SELECT h.entered_at, h.visit, h.step, h.scope, h.begun_by FROM " WF_ENDED(
+	.sql = "WITH e AS (SELECT h.entered_at, h.visit, h.step, h.scope, h.begun_by, h.item FROM " WF_ENDED(
 		"visit") " h WHERE h.instance = $1 "
 				 "UNION ALL "
-				 "SELECT v.entered_at, v.visit, v.step, v.scope, v.begun_by FROM workflow_data.visit v WHERE v.instance = $1) "
+				 "SELECT v.entered_at, v.visit, v.step, v.scope, v.begun_by, v.item FROM workflow_data.visit v WHERE v.instance = $1) "
 				 "SELECT e.entered_at, e.visit, e.step, e.scope, workflow.serial_number($1, (e.begun_by->>'visit')::bigint), "
-				 "e.begun_by->>'kind', e.begun_by->>'name', e.begun_by->>'key' FROM e",
+				 "e.begun_by->>'kind', e.begun_by->>'name', e.begun_by->>'key', e.item FROM e",
 	.nargs = 1,
 	.argtypes = {INT8OID},
 };
@@ -147,7 +147,8 @@ static WfQuery q_standing = {
 		"CASE WHEN s.keyed THEN format(' (%s)', s.key) END) END, ' or ' ORDER BY s.entry) "
 		"FROM workflow_data.subscription s WHERE s.instance = v.instance AND s.visit = v.visit AND s.interrupt IS NULL), "
 		"(SELECT count(*) FROM workflow_data.delivery d WHERE d.instance = v.instance AND d.visit = v.visit AND d.kind = 'event' "
-		"AND d.kind <> 'write_back') "
+		"AND d.kind <> 'write_back'), "
+		"v.item_counts[1], v.item_counts[2], v.item_counts[3] "
 		"FROM workflow_data.visit v WHERE v.instance = $1",
 	.nargs = 1,
 	.argtypes = {INT8OID},
@@ -442,6 +443,8 @@ waited_for(const char *kinds, const char *others)
 
 	if (kinds != NULL && strcmp(kinds, "steps") == 0)
 		return "its steps are under way";
+	if (kinds != NULL && strcmp(kinds, "each") == 0)
+		return "its items are under way";
 	if (kinds != NULL && strcmp(kinds, "join") == 0)
 		return "waits for other tokens to join it";
 	if (!called_back && others == NULL)
@@ -464,6 +467,14 @@ describe_handlers(TimestampTz deadline, TimestampTz interrupt, TimestampTz next)
 					reminds ? psprintf(", with a reminder at %s", time_text(next)) : "");
 }
 
+/* How far it has gone through a list. */
+static const char *
+told_items(int64 n, int64 begun, int64 stuck)
+{
+	return psprintf(" (" INT64_FORMAT " of " INT64_FORMAT " were begun%s)", begun, n,
+					stuck > 0 ? psprintf(", something is an incident in " INT64_FORMAT, stuck) : "");
+}
+
 static const char *
 describe_waiting(uint64 row)
 {
@@ -476,6 +487,9 @@ describe_waiting(uint64 row)
 
 	const char *what = waited_for(wf_result_text(row, 5), clip_detail(wf_result_text(row, 22)));
 
+	if (wf_result_int64(row, 24) != 0)
+		what = psprintf("%s%s", what,
+						told_items(wf_result_int64(row, 24), wf_result_int64(row, 25), wf_result_int64(row, 26)));
 	if (wf_result_int64(row, 7) != 0)
 		what = psprintf("%s until %s", what, time_text(result_time(row, 7)));
 	return psprintf("%s, for %s so far%s%s%s%s", what, lasts,
@@ -570,9 +584,22 @@ add_event(Story *story, const WfTold *event)
 }
 
 static void
+note_entry(uint64 row, WfTold *event)
+{
+	bool  isnull;
+	Datum item = wf_result(row, 9, &isnull);
+
+	event->scope = wf_result_int64(row, 4);
+	if (!isnull)
+		event->item = DatumGetInt32(item);
+}
+
+static void
 note_end(uint64 row, WfTold *event)
 {
 	bool isnull;
+
+	event->outcome = wf_result_text(row, 4);
 
 	event->cancelled = strcmp(wf_result_text(row, 4), "CANCELLED") == 0;
 	event->interrupts = DatumGetBool(wf_result(row, 16, &isnull));
@@ -592,11 +619,15 @@ read_source(Story *story, const Source *source)
 						.rank = source->rank,
 						.step = wf_result_text(i, 3),
 						.text = source->describe(i),
-						.scope = source->rank == WF_RANK_ENTERED ? wf_result_int64(i, 4) : 0};
+						.item = WF_NO_ITEM};
 
 		CHECK_FOR_INTERRUPTS();
-		if (source->rank == WF_RANK_ENDED)
+		if (source->rank == WF_RANK_ENTERED)
+			note_entry(i, &event);
+		else if (source->rank == WF_RANK_ENDED)
 			note_end(i, &event);
+		else if (source->rank == WF_RANK_STANDING)
+			event.outcome = wf_result_text(i, 11);
 		add_event(story, &event);
 	}
 	SPI_freetuptable(table);
@@ -621,6 +652,15 @@ step_of_event(const Story *story, const WfTold *event)
 	return step != NULL ? step : "?";
 }
 
+/* The text " [3]" of a visit that is for an item. */
+static const char *
+told_item(const Story *story, int64 visit)
+{
+	const WfPlace *place = wf_timeline_place(&story->places, visit);
+
+	return place != NULL && place->item != WF_NO_ITEM ? psprintf(" [%d]", place->item) : "";
+}
+
 /* The text ", in STEP (NUMBER)" of one that enters a step inside of another one. */
 static const char *
 told_scope(const Story *story, const WfTold *event)
@@ -629,7 +669,8 @@ told_scope(const Story *story, const WfTold *event)
 
 	if (step == NULL || strcmp(step, WF_PROCESS_STEP) == 0)
 		return "";
-	return psprintf(", in %s (" INT64_FORMAT "_" INT64_FORMAT ")", step, story->instance, event->scope);
+	return psprintf(", in %s%s (" INT64_FORMAT "_" INT64_FORMAT ")", step, told_item(story, event->scope),
+					story->instance, event->scope);
 }
 
 /* ---- the function ---- */
@@ -740,9 +781,9 @@ tell_story(ReturnSetInfo *rsinfo, const Story *story)
 		if (event->visit == 0)
 			put_story_line(rsinfo, psprintf("%12s  %s", when, event->text));
 		else
-			put_story_line(rsinfo, psprintf("%12s  %s (" INT64_FORMAT "_" INT64_FORMAT "): %s%s", when,
-											step_of_event(story, event), story->instance, event->visit, event->text,
-											told_scope(story, event)));
+			put_story_line(rsinfo, psprintf("%12s  %s%s (" INT64_FORMAT "_" INT64_FORMAT "): %s%s", when,
+											step_of_event(story, event), told_item(story, event->visit),
+											story->instance, event->visit, event->text, told_scope(story, event)));
 	}
 }
 
@@ -769,6 +810,7 @@ workflow_timeline(PG_FUNCTION_ARGS)
 		read_source(&story, &sources[i]);
 	UnregisterSnapshot(story.snapshot);
 	wf_timeline_places(&story.places, story.events, story.n);
+	story.n = wf_timeline_items(&story.places, story.events, story.n);
 	add_end(&story);
 	wf_timeline_sort(&story.places, story.events, story.n);
 	tell_story((ReturnSetInfo *) fcinfo->resultinfo, &story);

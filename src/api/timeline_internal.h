@@ -9,6 +9,8 @@
 
 #include "datatype/timestamp.h"
 
+#include "store/batch.h"
+
 /* Events of the same time and visit are told in this order. */
 typedef enum WfEventRank
 {
@@ -31,6 +33,8 @@ typedef struct WfTold
 	const char *step; /* NULL: the step that the visit entered */
 	const char *text;
 	int64		scope;		/* of one that enters: the visit of the sub-process that it is in; 0: none */
+	int			item;		/* of one that enters: WF_NO_ITEM, or for which item it is */
+	const char *outcome;	/* of one that ends, or stands as an incident */
 	bool		cancelled;	/* of one that ends: with the outcome CANCELLED */
 	bool		interrupts; /* of one that ends: if others are cancelled at the same time, it may be why */
 	/* for the order of those with the same time: the number of the visit after whose events it is told */
@@ -44,6 +48,7 @@ typedef struct WfPlace
 	int64		visit;
 	const char *step;
 	int64		scope;
+	int			item; /* WF_NO_ITEM: it is for none */
 	WfTold	   *end;  /* NULL: it lives, or its end is no longer kept */
 	int64		last; /* the highest number of a visit in it, its own included */
 	int			depth;
@@ -59,6 +64,12 @@ extern void wf_timeline_places(WfPlaces *places, const WfTold *events, int n);
 
 /* NULL: it is no longer kept */
 extern WfPlace *wf_timeline_place(const WfPlaces *places, int64 visit);
+
+/*
+ * Of long lists tell only of items to which something has happened that a reader looks for, and sum the others up. Returns
+ * how many events are left.
+ */
+extern int wf_timeline_items(WfPlaces *places, WfTold *events, int n);
 
 /* Sort the events by time, and those of the same time as they must have followed on each other. */
 extern void wf_timeline_sort(WfPlaces *places, WfTold *events, int n);

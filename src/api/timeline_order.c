@@ -33,6 +33,7 @@ wf_timeline_places(WfPlaces *places, const WfTold *events, int n)
 			places->of[places->n++] = (WfPlace){.visit = events[i].visit,
 												.step = events[i].step,
 												.scope = events[i].scope,
+												.item = events[i].item,
 												.last = events[i].visit};
 	qsort(places->of, places->n, sizeof(WfPlace), compare_places);
 }

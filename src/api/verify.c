@@ -57,6 +57,18 @@ static WfQuery q_closed = {
 		"ORDER BY 1, 2, 3",
 };
 
+/* Items that nobody goes through, and lists of which some are missing. */
+static WfQuery q_items = {
+	.sql =
+		"SELECT i.instance, i.visit, 'there are items of it, but it does not live' FROM workflow_data.item i "
+		"WHERE NOT EXISTS (SELECT FROM workflow_data.visit v WHERE v.instance = i.instance AND v.visit = i.visit) "
+		"GROUP BY i.instance, i.visit UNION ALL "
+		"SELECT v.instance, v.visit, 'goes through ' || coalesce(v.item_counts[1], 0) || ' items, of which ' || i.n || ' are there' "
+		"FROM workflow_data.visit v, LATERAL (SELECT count(*) AS n FROM workflow_data.item i "
+		"WHERE i.instance = v.instance AND i.visit = v.visit) i WHERE v.waits_for = 'each' "
+		"AND i.n <> coalesce(v.item_counts[1], 0) ORDER BY 1, 2, 3",
+};
+
 PG_FUNCTION_INFO_V1(workflow_verify);
 
 static bool
@@ -104,6 +116,7 @@ verify_instance(WfVerify *verify)
 	for (int i = 0; i < verify->n; i++)
 		wf_verify_visit(verify, &verify->visits[i]);
 	wf_verify_subscriptions(verify);
+	wf_verify_items(verify);
 	if (verify->instance.living)
 		wf_verify_tokens(verify);
 	MemoryContextSwitchTo(old);
@@ -144,6 +157,7 @@ workflow_verify(PG_FUNCTION_ARGS)
 	verify_by(&q_deliveries, &verify, snapshot);
 	verify_by(&q_messages, &verify, snapshot);
 	verify_by(&q_closed, &verify, snapshot);
+	verify_by(&q_items, &verify, snapshot);
 	UnregisterSnapshot(snapshot);
 	wf_store_leave(&access);
 	return (Datum) 0;

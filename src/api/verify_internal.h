@@ -15,6 +15,7 @@
 #include "utils/snapshot.h"
 
 #include "model/definition.h"
+#include "store/batch.h"
 
 /* Numbers of a join, as they are stored one after the other. */
 typedef struct WfVerifiedJoin
@@ -62,6 +63,14 @@ typedef struct WfVerifiedTimes
 	int			 nentries;
 } WfVerifiedTimes;
 
+/* How far a list has been gone through. */
+typedef struct WfVerifiedItems
+{
+	int64 n;
+	int64 begun;
+	int64 stuck;
+} WfVerifiedItems;
+
 typedef struct WfVerifiedVisit
 {
 	int64			 id;
@@ -78,6 +87,8 @@ typedef struct WfVerifiedVisit
 	bool			 suspended;
 	WfVerifiedTimes	 times;
 	int64			 scope; /* 0: none */
+	int				 item;	/* WF_NO_ITEM: none */
+	WfVerifiedItems	 items;
 	WfVerifiedTokens tokens;
 	int				*late;
 	int				 nlate;
@@ -126,12 +137,17 @@ extern WfVerifyReader *wf_verify_begin(Snapshot snapshot);
  */
 extern bool wf_verify_next(WfVerifyReader *reader, WfVerify *verify);
 
+/* The visit of that number; NULL: there is none. */
+extern WfVerifiedVisit *wf_verify_find(const WfVerify *verify, int64 id);
+
 /* ---- what is verified ---- */
 
 /* One visit by itself: state, queue, clocks. */
 extern void wf_verify_visit(WfVerify *verify, const WfVerifiedVisit *visit);
 /* The subscriptions of the instance: those that its visits must have, and no others. */
 extern void wf_verify_subscriptions(WfVerify *verify);
+/* The lists that its visits go through, but for their rows. */
+extern void wf_verify_items(WfVerify *verify);
 /* The tokens of the instance, and of the scopes in it; their joins. */
 extern void wf_verify_tokens(WfVerify *verify);
 

@@ -33,7 +33,7 @@ static WfQuery q_visits = {
 	.sql = "SELECT instance, visit, process_id, scope, tokens, accepted IS NOT NULL, suspended, "
 		   "step, state, queue, waits_for, outcome, cancel_outcome, cancel_phase, "
 		   "due_at, waiting_since, deadline, heartbeat_deadline, next_handler, next_interrupt, warn_at, next_timer, "
-		   "clock_times, late, joins "
+		   "clock_times, late, joins, item, item_counts "
 		   "FROM workflow_data.visit WHERE (instance, visit) > ($1, $2) ORDER BY instance, visit LIMIT " ROWS_PER_PAGE,
 	.nargs = 2,
 	.argtypes = {INT8OID, INT8OID},
@@ -45,7 +45,7 @@ static WfQuery q_subscriptions = {
 	.nargs = 3,
 	.argtypes = {INT8OID, INT8OID, INT8OID},
 };
-#define MOST_COLUMNS 25
+#define MOST_COLUMNS 27
 
 /* A table, of which a page is in memory. */
 typedef struct Table
@@ -185,6 +185,18 @@ read_joins(const Table *table, int column, WfVerifiedTokens *tokens)
 	}
 }
 
+static void
+read_items(const Table *table, int column, WfVerifiedItems *items)
+{
+	int64 *const numbers[] = {&items->n, &items->begun, &items->stuck};
+	Datum		*elems;
+	bool		*nulls;
+	int			 n = elements(table, column, INT8OID, sizeof(int64), TYPALIGN_DOUBLE, &elems, &nulls);
+
+	for (int i = 0; i < Min(n, lengthof(numbers)); i++)
+		*numbers[i] = nulls[i] ? 0 : DatumGetInt64(elems[i]);
+}
+
 /* ---- rows ---- */
 
 static const WfDefinition *
@@ -250,8 +262,41 @@ read_visit(const Table *table, const WfDefinition *def, WfVerifiedVisit *visit)
 	read_times(table, 22, times);
 	read_late(table, 23, visit);
 	read_joins(table, 24, &visit->tokens);
+	visit->item = table->nulls[25] ? WF_NO_ITEM : int32_at(table, 25);
+	read_items(table, 26, &visit->items);
 	step = def != NULL ? wf_definition_step(def, visit->step) : -1;
 	visit->def = step >= 0 ? &def->steps[step] : NULL;
+}
+
+static int
+compare_visits(const void *a, const void *b)
+{
+	int64 left = *(const int64 *) a;
+	int64 right = ((const WfVerifiedVisit *) b)->id;
+
+	return left < right ? -1 : left > right;
+}
+
+WfVerifiedVisit *
+wf_verify_find(const WfVerify *verify, int64 id)
+{
+	return bsearch(&id, verify->visits, verify->n, sizeof(WfVerifiedVisit), compare_visits);
+}
+
+/* What lives in a visit that goes through a list is an item of that, though its row names the step as the other does. */
+static void
+find_items(WfVerify *verify)
+{
+	for (int i = 0; i < verify->n; i++)
+	{
+		WfVerifiedVisit		  *visit = &verify->visits[i];
+		const WfVerifiedVisit *around = visit->scope != 0 ? wf_verify_find(verify, visit->scope) : NULL;
+
+		if (around == NULL || around->def == NULL || around->def->action != WF_ACTION_EACH || around->def->is_item)
+			continue;
+		if (strcmp(around->step, visit->step) == 0)
+			visit->def = wf_step_of_item(verify->instance.def, around->def);
+	}
 }
 
 /* ---- instance by instance ---- */
@@ -361,6 +406,7 @@ wf_verify_next(WfVerifyReader *reader, WfVerify *verify)
 		advance(&reader->instances, reader->snapshot);
 	}
 	read_visits(reader, verify);
+	find_items(verify);
 	read_subscriptions(reader, verify);
 	MemoryContextSwitchTo(old);
 	return true;

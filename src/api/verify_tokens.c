@@ -39,28 +39,13 @@ is(const char *name, const char *expected)
 static bool
 is_scope_step(const WfVerifiedVisit *visit)
 {
-	return visit->def != NULL && visit->def->action == WF_ACTION_STEPS;
+	return visit->def != NULL && (visit->def->action == WF_ACTION_STEPS || visit->def->action == WF_ACTION_EACH);
 }
 
 static bool
 waits_at_join(const WfVerifiedVisit *visit)
 {
 	return is(visit->waits_for, "join");
-}
-
-static int
-compare_visits(const void *a, const void *b)
-{
-	int64 left = *(const int64 *) a;
-	int64 right = ((const WfVerifiedVisit *) b)->id;
-
-	return left < right ? -1 : left > right;
-}
-
-static WfVerifiedVisit *
-find_visit(const WfVerify *verify, int64 id)
-{
-	return bsearch(&id, verify->visits, verify->n, sizeof(WfVerifiedVisit), compare_visits);
 }
 
 /* ---- counting ---- */
@@ -106,7 +91,7 @@ scope_of(Tally *tally, const WfVerifiedVisit *visit)
 
 	if (visit->scope != 0)
 	{
-		around = find_visit(verify, visit->scope);
+		around = wf_verify_find(verify, visit->scope);
 		if (around == NULL)
 		{
 			wf_verify_report(verify, visit, "its scope " INT64_FORMAT "_" INT64_FORMAT " does not live",
@@ -202,7 +187,7 @@ report_join(Tally *tally, const Scope *scope, int slot, const char *problem)
 static bool
 is_held(const WfVerify *verify, const WfVerifiedVisit *scope)
 {
-	for (; scope != NULL; scope = scope->scope != 0 ? find_visit(verify, scope->scope) : NULL)
+	for (; scope != NULL; scope = scope->scope != 0 ? wf_verify_find(verify, scope->scope) : NULL)
 		if (is(scope->state, "cancelling"))
 			return true;
 	return verify->instance.cancelled || is(verify->instance.status, "suspended");
@@ -228,7 +213,7 @@ static void
 verify_standing(Tally *tally, const Scope *scope, int slot, const WfVerifiedJoin *join)
 {
 	const WfVerify		  *verify = tally->verify;
-	const WfVerifiedVisit *visit = find_visit(verify, join->standing);
+	const WfVerifiedVisit *visit = wf_verify_find(verify, join->standing);
 
 	if (join->arrived < 1)
 		report_join(tally, scope, slot, "a visit stands at it, but none has arrived");
@@ -292,11 +277,12 @@ static void
 verify_scope_state(Tally *tally, const Scope *scope)
 {
 	const WfVerifiedVisit *visit = scope->visit;
-	bool				   open = is(visit->waits_for, "steps") || is(visit->cancel_phase, "inside");
+	bool open = is(visit->waits_for, "steps") || is(visit->waits_for, "each") || is(visit->cancel_phase, "inside");
+	bool more = is(visit->waits_for, "each") && visit->queue != NULL; /* its next items are due */
 
 	if (scope->living > 0 && !open)
 		wf_verify_report(tally->verify, visit, "in state \"%s\", but tokens live in it", visit->state);
-	else if (scope->living == 0 && open && !visit->accepted)
+	else if (scope->living == 0 && open && !more && !visit->accepted)
 		wf_verify_report(tally->verify, visit, "waits for its steps, but no token lives in it");
 }
 

@@ -56,6 +56,8 @@ queues_while_waiting(const WfVerifiedVisit *visit)
 {
 	bool clock = names(visit->waits_for, "after") || names(visit->waits_for, "until");
 
+	if (is(visit->waits_for, "each"))
+		return IN_NONE | IN_MOVE | IN_EXECUTOR;
 	return clock ? IN_TIMER | IN_EXECUTOR : IN_NONE;
 }
 
@@ -123,7 +125,8 @@ goes_with(WfVerify *verify, const WfVerifiedVisit *visit, const char *column, bo
 static bool
 waits_for_outside(const WfVerifiedVisit *visit)
 {
-	return is(visit->state, "waiting") && !is(visit->waits_for, "join") && !is(visit->waits_for, "steps");
+	return is(visit->state, "waiting") && !is(visit->waits_for, "join") && !is(visit->waits_for, "steps") &&
+		   !is(visit->waits_for, "each");
 }
 
 static void

@@ -9,7 +9,9 @@
 
 #include "engine/action.h"
 #include "http/server.h"
+#include "model/each.h"
 #include "shmem/wakeups.h"
+#include "store/item.h"
 #include "store/privilege.h"
 
 static WfBegun
@@ -104,11 +106,34 @@ begin_steps(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	return WF_BEGUN_INSIDE;
 }
 
+/* Begin to go through a list, as it is now. */
+static WfBegun
+begin_each(WfBatch *batch, WfVisit *visit, WfFault *fault)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	WfVariables	  variables;
+	Jsonb		 *list;
+	bool		  ok;
+
+	wf_engine_variables(visit, &variables);
+	ok = wf_each_list(visit->def->each, &variables, &list, fault);
+	MemoryContextSwitchTo(old);
+	if (!ok)
+		return WF_BEGUN_FAULT;
+	visit->items = (WfItemCounts){.n = JB_ROOT_COUNT(list)};
+	visit->tokens.reached_end = false;
+	visit->tokens.last_steps = visit->steps_without_wait;
+	visit->instance->grown += VARSIZE(list);
+	wf_items_begin(batch, visit, list);
+	wf_state_stand(batch, visit, WF_WAITS_FOR_EACH);
+	return WF_BEGUN_ITEMS;
+}
+
 const WfActionMethods wf_actions[] = {
 	[WF_ACTION_NONE] = {begin_nothing, NULL, false},	 [WF_ACTION_SET] = {begin_set, NULL, false},
 	[WF_ACTION_HTTP] = {begin_http, "body", true},		 [WF_ACTION_SQL] = {begin_executor, "row", false},
 	[WF_ACTION_NOTIFY] = {begin_executor, "row", false}, [WF_ACTION_STEPS] = {begin_steps, NULL, false},
-	[WF_ACTION_SEND] = {begin_send, NULL, false},
+	[WF_ACTION_SEND] = {begin_send, NULL, false},		 [WF_ACTION_EACH] = {begin_each, NULL, false},
 };
 
 bool

@@ -28,6 +28,7 @@ typedef enum WfBegun
 	WF_BEGUN_DONE,		/* the action is done already */
 	WF_BEGUN_UNDER_WAY, /* a worker carries the action out; or the visit waits for other tokens */
 	WF_BEGUN_INSIDE,	/* the visit is a scope, and its first step is to be entered */
+	WF_BEGUN_ITEMS,		/* the visit is a scope, and goes through a list */
 	WF_BEGUN_SEND,		/* something is to be sent now */
 	WF_BEGUN_FAULT
 } WfBegun;

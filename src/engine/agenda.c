@@ -3,7 +3,8 @@
  *		What is still to be done in a batch: the only place where operations are run, and where it
  *		is decided, once nothing is left to be done in an instance, whether that has ended.
  *
- * Operations run in the order in which they were pushed. All of them belong to one instance: each
+ * Operations run in the order in which they were pushed, but for those that begin items of lists: these come when nothing
+ * else is left to be done, so that items go on as far as they can before further ones begin. All of them belong to one instance: each
  * entry point of the engine runs the agenda to its end.
  */
 #include "postgres.h"
@@ -22,6 +23,7 @@ struct WfAgenda
 	int			 first;
 	int			 n; /* index behind the last operation */
 	int			 allocated;
+	List		*lists; /* of WfVisit: those of which items are to be begun */
 };
 
 #define FIRST_SIZE 16
@@ -39,10 +41,24 @@ agenda_of(WfBatch *batch)
 }
 
 static void
+push_items(WfBatch *batch, WfAgenda *agenda, WfVisit *visit)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+	agenda->lists = list_append_unique_ptr(agenda->lists, visit);
+	MemoryContextSwitchTo(old);
+}
+
+static void
 push(WfBatch *batch, const WfOperation *operation)
 {
 	WfAgenda *agenda = agenda_of(batch);
 
+	if (operation->kind == WF_ITEMS)
+	{
+		push_items(batch, agenda, operation->visit);
+		return;
+	}
 	if (agenda->n == agenda->allocated)
 	{
 		agenda->allocated *= 2;
@@ -167,6 +183,9 @@ run_on_visit(WfBatch *batch, const WfOperation *operation, WfVisit *visit)
 		case WF_CONCLUDE:
 			wf_op_conclude(batch, visit);
 			break;
+		case WF_ITEMS:
+			wf_op_items(batch, visit);
+			break;
 		case WF_JUDGE:
 		case WF_CLOSE:
 			break;
@@ -213,20 +232,38 @@ judge_end(WfBatch *batch, WfInstance *instance)
 					 instance->error != NULL ? instance->error : wf_cancel_error(batch, instance->cancel_reason));
 }
 
+/* Take the next operation. Returns false if there is none. */
+static bool
+next_operation(WfAgenda *agenda, WfOperation *operation)
+{
+	WfVisit *visit;
+
+	if (agenda->first < agenda->n)
+	{
+		*operation = agenda->items[agenda->first++];
+		return true;
+	}
+	agenda->first = agenda->n = 0;
+	if (agenda->lists == NIL)
+		return false;
+	visit = linitial(agenda->lists);
+	agenda->lists = list_delete_first(agenda->lists);
+	*operation = (WfOperation){.kind = WF_ITEMS, .visit = visit, .instance = visit->instance};
+	return true;
+}
+
 static void
 run_operations(WfBatch *batch, WfInstance *instance)
 {
-	WfAgenda *agenda = agenda_of(batch);
+	WfAgenda   *agenda = agenda_of(batch);
+	WfOperation operation;
 
-	while (agenda->first < agenda->n)
+	while (next_operation(agenda, &operation))
 	{
-		WfOperation operation = agenda->items[agenda->first++];
-
 		WF_ASSERT(operation.instance == instance);
 		CHECK_FOR_INTERRUPTS();
 		run_operation(batch, &operation);
 	}
-	agenda->first = agenda->n = 0;
 }
 
 void

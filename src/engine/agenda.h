@@ -39,6 +39,8 @@ typedef enum WfOperationKind
 	WF_INTERRUPT_INSIDE,
 	/* No token lives any more in the scope that the visit is: leave it, or finish its cancel. */
 	WF_CONCLUDE,
+	/* The visit goes through a list: begin as many of its items as may be. */
+	WF_ITEMS,
 	/* The joins of the scope that the visit is, or of the instance: do they go on? */
 	WF_JUDGE,
 	/*

@@ -174,6 +174,8 @@ wf_op_begin(WfBatch *batch, WfVisit *visit)
 		wf_push(batch, visit, WF_OPEN);
 	else if (begun == WF_BEGUN_INSIDE)
 		enter_scope(batch, visit);
+	else if (begun == WF_BEGUN_ITEMS)
+		wf_push(batch, visit, WF_ITEMS);
 	else if (begun == WF_BEGUN_SEND)
 		carry_out_send(batch, visit);
 }

@@ -48,7 +48,7 @@ wf_carry_refuse(const WfVisit *visit, List **obstacles, const char *fmt, ...)
 bool
 wf_carry_contains(const WfStep *step)
 {
-	return step->action == WF_ACTION_STEPS;
+	return step->action == WF_ACTION_STEPS || step->action == WF_ACTION_EACH;
 }
 
 void
@@ -75,7 +75,7 @@ action_name(WfActionKind action)
 	static const char *const names[] =
 		{[WF_ACTION_NONE] = "no action",	[WF_ACTION_HTTP] = "\"http\"", [WF_ACTION_SQL] = "\"sql\"",
 		 [WF_ACTION_NOTIFY] = "\"notify\"", [WF_ACTION_SET] = "\"set\"",   [WF_ACTION_STEPS] = "\"steps\"",
-		 [WF_ACTION_SEND] = "\"send\""};
+		 [WF_ACTION_SEND] = "\"send\"",		[WF_ACTION_EACH] = "\"each\""};
 
 	return action < (WfActionKind) lengthof(names) && names[action] != NULL ? names[action] : "another action";
 }

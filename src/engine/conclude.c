@@ -85,6 +85,8 @@ wf_op_conclude(WfBatch *batch, WfVisit *scope)
 		wf_push(batch, scope, WF_FINISH_CANCEL);
 	else if (wf_state_is_ending(scope))
 		wf_push_interrupt(batch, scope, WF_OUTCOME_CANCELLED, wf_token_ending_error(batch, scope));
+	else if (wf_has_more_items(scope))
+		return;
 	else if (scope->memory.cancelled_inside != NULL)
 		wf_push_interrupt(batch, scope, WF_OUTCOME_CANCELLED, scope->memory.cancelled_inside);
 	else

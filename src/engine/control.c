@@ -173,6 +173,8 @@ wf_engine_due(WfBatch *batch, WfVisit *visit)
 		wf_state_strike(visit);
 		wf_push(batch, visit, WF_HAPPEN);
 	}
+	else if (visit->state == WF_STATE_WAITING && visit->waits_for == WF_WAITS_FOR_EACH)
+		wf_push(batch, visit, WF_ITEMS);
 	else
 		return;
 	wf_agenda_run(batch, visit->instance);

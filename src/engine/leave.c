@@ -13,6 +13,9 @@
 #include "engine/operations.h"
 #include "engine/scope.h"
 #include "engine/token.h"
+#include "model/each.h"
+#include "shmem/settings.h"
+#include "store/item.h"
 
 /* What a success leads to. */
 typedef struct Leaving
@@ -23,6 +26,7 @@ typedef struct Leaving
 	WfRouteKind		 route;
 	const WfTargets *next;	  /* the next steps, of a route to steps */
 	char			*message; /* message of a route that ends the instance, or NULL */
+	bool			 enough;  /* of an item: the others are not needed any more */
 } Leaving;
 
 static bool
@@ -116,13 +120,69 @@ choose_route(WfVisit *visit, Leaving *leaving, WfFault *fault)
 	return true;
 }
 
+/* ---- items ---- */
+
+/*
+ * What is collected of all items, as a change of the data. An operator who goes on without them says himself what that is.
+ */
+static bool
+collect(WfBatch *batch, WfVisit *visit, Jsonb **changes, WfFault *fault)
+{
+	WfField field = {.key = visit->def->each->collect};
+
+	if (visit->accepted == WF_ACCEPTED_CALLBACK)
+		field.jsonb = visit->docs.callback;
+	else if (visit->items.given > (int64) wf_setting_max_data * 1024)
+		return wf_fault(fault, WF_CODE_DATA,
+						"the items have given " INT64_FORMAT " bytes, more than workflow.max_data allows",
+						visit->items.given);
+	else
+		field.jsonb = wf_items_collect(batch, visit);
+	*changes = wf_jsonb_object(&field, 1);
+	return true;
+}
+
+/* Does the item that is about to end make the others needless? Its own `save` counts. */
+static bool
+judge_until(WfVisit *visit, Leaving *leaving, WfFault *fault)
+{
+	const WfEach *each = wf_is_item(visit) ? visit->scope->def->each : NULL;
+
+	return each == NULL || each->until == NULL ||
+		   wf_predicate_eval(each->until, &leaving->variables, &leaving->enough, fault);
+}
+
+/* Keep what the item has given, and let go of the others if they are not needed. */
+static void
+end_item(WfBatch *batch, WfVisit *visit, const Leaving *leaving)
+{
+	WfVisit *whole = visit->scope;
+	Jsonb	*response = whole->def->each->collect != NULL ? wf_jsonb_get(visit->docs.result, "response") : NULL;
+
+	if (response != NULL)
+	{
+		whole->items.given += VARSIZE(response);
+		whole->changed = true;
+		wf_items_give(batch, whole, visit->item, response);
+	}
+	if (leaving->enough)
+	{
+		whole->memory.has_enough = true;
+		wf_push_interrupt(batch, whole, WF_OUTCOME_SUCCESS, NULL);
+	}
+}
+
+/* ---- what is saved ---- */
+
 /* Compute `save`; *changes is NULL if there is nothing to save. Returns false with *fault. */
 static bool
-work_out_save(WfVisit *visit, const WfVariables *variables, Jsonb **changes, WfFault *fault)
+work_out_save(WfBatch *batch, WfVisit *visit, const WfVariables *variables, Jsonb **changes, WfFault *fault)
 {
 	Jsonb *response;
 
 	*changes = NULL;
+	if (visit->def->each != NULL && visit->def->each->collect != NULL)
+		return collect(batch, visit, changes, fault);
 	if (visit->def->save_all)
 	{
 		response = wf_jsonb_get(variables->result, "response");
@@ -166,7 +226,7 @@ foresee_entry_save(WfVisit *visit, Leaving *leaving, Jsonb *changes, WfFault *fa
 
 /* Compute everything. Returns false with *fault; or without one, if `success` is false. */
 static bool
-work_out_route(WfVisit *visit, Leaving *leaving, WfFault *fault)
+work_out_route(WfBatch *batch, WfVisit *visit, Leaving *leaving, WfFault *fault)
 {
 	Jsonb *changes;
 	bool   answer = true;
@@ -174,10 +234,11 @@ work_out_route(WfVisit *visit, Leaving *leaving, WfFault *fault)
 	if (visit->def->success != NULL && !visit->memory.skipped &&
 		!wf_predicate_eval(visit->def->success, &leaving->variables, &answer, fault))
 		return false;
-	if (!answer || !work_out_save(visit, &leaving->variables, &changes, fault))
+	if (!answer || !work_out_save(batch, visit, &leaving->variables, &changes, fault))
 		return false;
 	return foresee(visit, leaving, changes, fault) && foresee_entry_save(visit, leaving, changes, fault) &&
-		   choose_route(visit, leaving, fault) && wf_token_room(visit, leaving->next->n - 1, fault);
+		   judge_until(visit, leaving, fault) && choose_route(visit, leaving, fault) &&
+		   wf_token_room(visit, leaving->next->n - 1, fault);
 }
 
 /*
@@ -264,6 +325,8 @@ leave_by(WfBatch *batch, WfVisit *visit, const Leaving *leaving)
 	if (leaving->next->n == 0)
 		wf_scope_tokens(visit->instance, visit->scope)->reached_end = true;
 	/* first, since a scope is left when its last token has ended */
+	if (wf_is_item(visit))
+		end_item(batch, visit, leaving);
 	end_around(batch, visit, leaving->route, leaving->message);
 	wf_token_end(batch, visit, WF_OUTCOME_SUCCESS, NULL);
 	wf_token_follow(batch, visit, leaving->next, visit->caught);
@@ -278,6 +341,11 @@ wf_op_leave(WfBatch *batch, WfVisit *visit)
 
 	if (visit->state == WF_STATE_INCIDENT)
 		return;
+	if (wf_is_item(visit) && visit->scope->memory.has_enough)
+	{
+		wf_token_cancelled(batch, visit, wf_token_ending_error(batch, visit), false);
+		return;
+	}
 	old = MemoryContextSwitchTo(batch->context);
 	if (visit->def == NULL)
 	{
@@ -291,7 +359,7 @@ wf_op_leave(WfBatch *batch, WfVisit *visit)
 	wf_engine_variables(visit, &leaving.variables);
 	if (visit->def->uses_event)
 		leaving.variables.event = wf_event_of(visit, batch->now);
-	if (work_out_route(visit, &leaving, &fault))
+	if (work_out_route(batch, visit, &leaving, &fault))
 		leave_by(batch, visit, &leaving);
 	else if (fault.code != NULL)
 		wf_push_fault(batch, visit, &fault);

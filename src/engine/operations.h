@@ -27,6 +27,8 @@ extern void wf_op_judge(WfBatch *batch, WfInstance *instance, WfVisit *scope);
 /* conclude.c */
 extern void wf_op_interrupt_inside(WfBatch *batch, WfVisit *visit);
 extern void wf_op_conclude(WfBatch *batch, WfVisit *visit);
+/* items.c */
+extern void wf_op_items(WfBatch *batch, WfVisit *visit);
 /* close.c */
 extern void wf_op_close(WfBatch *batch, WfInstance *instance, WfStatus ending, const char *reason, Jsonb *error);
 

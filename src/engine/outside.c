@@ -75,6 +75,8 @@ hint_for_callback(const WfVisit *visit)
 {
 	const char *hint = hint_for_wait(visit);
 
+	if (visit->def != NULL && visit->def->action == WF_ACTION_EACH)
+		return "It ends with its items: complete those, see the view workflow.waiting.";
 	if (wf_state_is_scope(visit))
 		return "It ends with the steps in it: complete those, see the view workflow.waiting.";
 	if (visit->waits_for == WF_WAITS_FOR_JOIN)

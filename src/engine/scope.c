@@ -161,6 +161,8 @@ wf_scope_remove(WfBatch *batch, WfVisit *visit)
 	if (wf_scope_stands(visit))
 		*wf_scope_join(visit) = (WfJoinCount){.upstream = wf_scope_join(visit)->upstream};
 	WF_ASSERT(tokens->n >= 0);
+	if (visit->scope != NULL && wf_has_more_items(visit->scope))
+		wf_push(batch, visit->scope, WF_ITEMS);
 	if (tokens->n == 0 && visit->scope != NULL)
 		wf_push(batch, visit->scope, WF_CONCLUDE);
 	else

@@ -63,6 +63,13 @@ unsubscribe(WfBatch *batch, WfVisit *visit)
 		wf_subscriptions_drop(batch, visit);
 }
 
+/* An attached row may show the visit. Of many items it shows none, and nobody looks through all of them for it. */
+static void
+show(WfVisit *visit)
+{
+	visit->instance->show_changed |= visit->item == WF_NO_ITEM;
+}
+
 static char *
 copy_queue_name(WfBatch *batch, const char *name)
 {
@@ -113,7 +120,7 @@ wf_state_wait(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, TimestampTz 
 	visit->waiting_since = batch->now;
 	if ((waits_for & WF_WAITS_FOR_CALLBACK) != 0 && wf_warn_after(visit->def) > 0)
 		visit->clocks.warn_at = TimestampTzPlusMilliseconds(batch->now, wf_warn_after(visit->def));
-	visit->instance->show_changed = true;
+	show(visit);
 	batch->needs_sync_commit = true;
 }
 
@@ -134,6 +141,19 @@ wf_state_go_on(WfVisit *visit)
 {
 	WF_ASSERT(visit->waits_for == WF_WAITS_FOR_JOIN);
 	set_state(visit, WF_STATE_READY, NULL, 0);
+}
+
+/* More items are to be begun: in another transaction, or (not due) once one of those under way has ended. */
+void
+wf_state_next_items(WfBatch *batch, WfVisit *visit, bool due)
+{
+	WF_ASSERT(visit->waits_for == WF_WAITS_FOR_EACH);
+	if (due == (visit->queue != NULL))
+		return;
+	visit->queue = due ? copy_queue_name(batch, WF_QUEUE_MOVE) : NULL;
+	visit->due_at = due ? batch->now : 0;
+	visit->changed = true;
+	batch->needs_sync_commit = true;
 }
 
 /* The visit has waited for too long: warn once. */
@@ -244,7 +264,7 @@ wf_state_cancel(WfBatch *batch, WfVisit *visit, WfCancelPhase phase, char *queue
 	visit->waiting_since = batch->now;
 	stop_clocks(visit);
 	unsubscribe(batch, visit);
-	visit->instance->show_changed = true;
+	show(visit);
 	batch->needs_sync_commit = true;
 }
 
@@ -273,6 +293,33 @@ wf_state_hand_over(WfBatch *batch, WfVisit *visit)
 	visit->changed = true;
 }
 
+/*
+ * Count an incident, or one less, for the items that it is in, of lists in each other. An item that is no scope is the
+ * incident itself.
+ */
+static void
+count_incident(WfVisit *visit, int by)
+{
+	for (; visit->scope != NULL; visit = visit->scope)
+	{
+		int64 before = 0;
+
+		if (!wf_is_item(visit))
+			continue;
+		if (wf_state_is_scope(visit))
+		{
+			before = by > 0 ? visit->items.stuck : visit->items.stuck - 1;
+			visit->items.stuck += by;
+			visit->changed = true;
+		}
+		if (before > 0)
+			continue;
+		visit->scope->items.stuck += by;
+		visit->scope->changed = true;
+		WF_ASSERT(visit->scope->items.stuck >= 0);
+	}
+}
+
 void
 wf_state_incident(WfBatch *batch, WfVisit *visit)
 {
@@ -293,6 +340,7 @@ wf_state_incident(WfBatch *batch, WfVisit *visit)
 	forget_accepted(visit);
 	visit->docs.event = NULL; /* it is in the result */
 	instance->incidents++;
+	count_incident(visit, 1);
 	if (instance->status == WF_STATUS_ACTIVE)
 		instance->status = WF_STATUS_FAILED;
 	instance->changed = true;
@@ -302,8 +350,11 @@ wf_state_incident(WfBatch *batch, WfVisit *visit)
 }
 
 static void
-one_incident_less(WfInstance *instance)
+one_incident_less(WfVisit *visit)
 {
+	WfInstance *instance = visit->instance;
+
+	count_incident(visit, -1);
 	instance->incidents--;
 	if (instance->incidents == 0 && instance->status == WF_STATUS_FAILED)
 		instance->status = WF_STATUS_ACTIVE;
@@ -348,7 +399,7 @@ wf_state_resolve_incident(WfBatch *batch, WfVisit *visit)
 	visit->docs.changed = true;
 	visit->error = NULL;
 	visit->docs.result = NULL;
-	one_incident_less(instance);
+	one_incident_less(visit);
 }
 
 /*
@@ -392,14 +443,12 @@ wf_state_carry(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, char *queue
 void
 wf_state_end(WfBatch *batch, WfVisit *visit)
 {
-	WfInstance *instance = visit->instance;
-
 	Assert(!visit->ended);
 	if (visit->state == WF_STATE_INCIDENT)
-		one_incident_less(instance);
+		one_incident_less(visit);
 	/* an attached row may show the number of a visit that takes callbacks before it waits */
 	if (visit->state == WF_STATE_WAITING || (visit->def != NULL && wf_step_callback_entry(visit->def) >= 0))
-		instance->show_changed = true;
+		show(visit);
 	unsubscribe(batch, visit);
 	visit->ended = true;
 	visit->ended_at = batch->now;
@@ -450,7 +499,7 @@ wf_state_is_process(const WfVisit *visit)
 bool
 wf_state_is_scope(const WfVisit *visit)
 {
-	return visit->def != NULL && visit->def->action == WF_ACTION_STEPS;
+	return visit->def != NULL && (visit->def->action == WF_ACTION_STEPS || visit->def->action == WF_ACTION_EACH);
 }
 
 bool

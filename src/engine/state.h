@@ -17,6 +17,7 @@ extern void	 wf_state_pause(WfBatch *batch, WfVisit *visit, TimestampTz until);
 extern void	 wf_state_wait(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, TimestampTz due_at);
 extern void	 wf_state_stand(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for);
 extern void	 wf_state_go_on(WfVisit *visit);
+extern void	 wf_state_next_items(WfBatch *batch, WfVisit *visit, bool due);
 extern void	 wf_state_warned(WfBatch *batch, WfVisit *visit);
 extern void	 wf_state_accept(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error);
 extern void	 wf_state_accept_event(WfBatch *batch, WfVisit *visit, int entry, Jsonb *event, const char *role);
@@ -44,7 +45,7 @@ extern void	 wf_state_absorb(WfVisit *visit);
 extern bool wf_state_is_ending(const WfVisit *visit);
 /* Has its step ignore_cancel, or that of a scope around it? */
 extern bool wf_state_ignores_cancel(const WfVisit *visit);
-/* Is the visit a scope: has its step `steps`? */
+/* Is the visit a scope: has its step `steps`, or `each`? */
 extern bool wf_state_is_scope(const WfVisit *visit);
 /* Is it the scope that contains the process, which has `timeout` or `catch`? */
 extern bool wf_state_is_process(const WfVisit *visit);

@@ -13,6 +13,7 @@
 #include "engine/subscribe.h"
 #include "engine/token.h"
 #include "shmem/settings.h"
+#include "store/item.h"
 
 /* A loop of steps without wait is cut into transactions of so many steps, */
 #define STEPS_PER_TRANSACTION 1000
@@ -28,6 +29,7 @@ wf_token_enter(WfBatch *batch, WfInstance *instance, WfVisit *scope, const WfVis
 
 	visit->scope = scope;
 	visit->scope_id = scope != NULL ? scope->id : 0;
+	visit->item = scope != NULL ? scope->item : WF_NO_ITEM;
 	visit->caught = caught;
 	if (from != NULL)
 	{
@@ -65,6 +67,12 @@ bool
 wf_token_is_cut(const WfInstance *instance)
 {
 	return instance->entered > STEPS_PER_TRANSACTION || instance->grown > BYTES_PER_TRANSACTION;
+}
+
+bool
+wf_token_is_half_cut(const WfInstance *instance)
+{
+	return instance->entered >= STEPS_PER_TRANSACTION / 2 || instance->grown > BYTES_PER_TRANSACTION / 2;
 }
 
 /*
@@ -158,6 +166,8 @@ wf_token_end(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 	visit->error = error;
 	if (visit->docs.result == NULL)
 		visit->docs.result = wf_token_result(batch, visit, outcome, error);
+	if (visit->def != NULL && visit->def->action == WF_ACTION_EACH)
+		wf_items_drop(batch, visit);
 	wf_state_end(batch, visit);
 	wf_scope_remove(batch, visit);
 }
@@ -169,6 +179,10 @@ wf_token_become_incident(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Json
 	visit->error = error;
 	visit->docs.result = wf_token_result(batch, visit, outcome, error);
 	wf_state_incident(batch, visit);
+	/* it leaves its place to another item */
+	for (WfVisit *scope = visit->scope; scope != NULL; scope = scope->scope)
+		if (wf_has_more_items(scope))
+			wf_push(batch, scope, WF_ITEMS);
 }
 
 const WfEntry *
@@ -258,7 +272,7 @@ wf_token_ending_error(WfBatch *batch, const WfVisit *visit)
 	if (instance->ending == WF_STATUS_ABORTED)
 		return wf_cancel_error(batch, instance->cancel_reason);
 	for (const WfVisit *scope = visit->scope; scope != NULL; scope = scope->scope)
-		if (scope->state == WF_STATE_CANCELLING)
+		if (scope->state == WF_STATE_CANCELLING || scope->memory.has_enough)
 			return wf_cancel_error(batch, wf_state_is_process(scope)
 											  ? "the process ends"
 											  : psprintf("what is in step \"%s\" ends with it", scope->step));
@@ -343,7 +357,7 @@ wf_token_cancelled(WfBatch *batch, WfVisit *visit, Jsonb *error, bool handled)
 	else if (wf_state_is_process(visit) && !moved)
 		call_off(batch, visit, error);
 	/* also if it was moved: then the token has ended elsewhere meanwhile */
-	else if (tokens->n == 0 && !tokens->reached_end)
+	else if (tokens->n == 0 && !tokens->reached_end && (visit->scope == NULL || !wf_has_more_items(visit->scope)))
 		cancel_around(batch, visit, error);
 	MemoryContextSwitchTo(old);
 }

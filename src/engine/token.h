@@ -25,6 +25,8 @@ extern bool wf_token_room(const WfVisit *visit, int more, WfFault *fault);
 
 /* Were so many steps made in this transaction that what comes next is to have one of its own? */
 extern bool wf_token_is_cut(const WfInstance *instance);
+/* Were half as many made? Then nothing is begun that would come to the other half. */
+extern bool wf_token_is_half_cut(const WfInstance *instance);
 
 /*
  * The visit begins: in the course of this move, when those have entered that come with it; or in a transaction of its own, where

@@ -12,6 +12,18 @@
 #include "engine/variables.h"
 #include "store/token.h"
 
+/* $item and $index are those of the nearest item: that of the visit, or of one around it. */
+static void
+set_item(const WfVisit *visit, WfVariables *variables)
+{
+	while (visit != NULL && !wf_is_item(visit))
+		visit = visit->scope;
+	if (visit == NULL)
+		return;
+	variables->item = visit->item_value;
+	variables->index = visit->item;
+}
+
 void
 wf_engine_variables(WfVisit *visit, WfVariables *variables)
 {
@@ -34,7 +46,8 @@ wf_engine_variables(WfVisit *visit, WfVariables *variables)
 	/* a handler's visit without an error of its own shows the error that was caught */
 	variables->error =
 		visit->error != NULL || visit->caught == NULL ? visit->error : wf_jsonb_get(visit->caught, "error");
-	variables->index = -1;
+	variables->index = WF_NO_ITEM;
+	set_item(visit, variables);
 	wf_token_offer_urls(variables);
 }
 
@@ -81,8 +94,9 @@ wf_error_status(Jsonb *error)
 Jsonb *
 wf_caught(WfVisit *visit, Jsonb *event)
 {
-	char	serial_number[64];
-	WfField fields[5];
+	char		serial_number[64];
+	WfVariables variables = {.index = WF_NO_ITEM};
+	WfField		fields[7];
 
 	snprintf(serial_number, sizeof(serial_number), INT64_FORMAT "_" INT64_FORMAT, visit->instance->id, visit->id);
 	memset(fields, 0, sizeof(fields));
@@ -91,6 +105,12 @@ wf_caught(WfVisit *visit, Jsonb *event)
 	fields[2] = (WfField){.key = "result", .jsonb = visit->docs.result};
 	fields[3] = (WfField){.key = "error", .jsonb = visit->error};
 	fields[4] = (WfField){.key = "event", .jsonb = event};
+	set_item(visit, &variables);
+	fields[5] = (WfField){.key = "item", .jsonb = variables.item, .omit = variables.index == WF_NO_ITEM};
+	fields[6] = (WfField){.key = "index",
+						  .kind = WF_FIELD_INT,
+						  .number = variables.index,
+						  .omit = variables.index == WF_NO_ITEM};
 	return wf_jsonb_object(fields, lengthof(fields));
 }
 

@@ -140,14 +140,19 @@ read_inner(WfReader *reader, const WfJson *node, void *target)
 {
 	WfStep	*step = target;
 	WfReader around = *reader;
+	int		 list =
+		 wf_json_member(around.node, "each") != NULL ? wf_step_of_item(&reader->graph->def, step)->inner : step->inner;
 
 	step->action = WF_ACTION_STEPS;
 	if (!wf_reader_expect(reader, node, WF_JSON_ARRAY, "Steps are a list: [{\"step\": name, ...}, ...]."))
 		return;
 	if (node->n == 0)
 		wf_json_issue(reader->issues, node, "A sub-process needs at least one step.", "is empty");
-	if (step->inner > 0)
-		read_list(reader, step->inner);
+	if (list > 0)
+	{
+		reader->of_whole = false;
+		read_list(reader, list);
+	}
 	*reader = around;
 }
 
@@ -197,20 +202,20 @@ static const WfReaderField step_fields[] = {
 	{"success", wf_read_predicate, offsetof(WfStep, success), false, WF_AT_END},
 	{"save_reply", wf_read_changes, offsetof(WfStep, save_reply), false, WF_AFTER_ACTION},
 	{"save", read_save, 0, false, WF_AT_END},
-	{"timeout", wf_read_timeout, offsetof(WfStep, timeout), false, WF_AT_ENTRY},
+	{"timeout", wf_read_timeout, offsetof(WfStep, timeout), false, WF_AT_ENTRY, true},
 	{"heartbeat", wf_read_timeout, offsetof(WfStep, heartbeat), false, WF_AFTER_ACTION},
 	{"warn_waiting", read_warn_waiting, offsetof(WfStep, warn_waiting)},
 	{"retry", wf_read_retry, offsetof(WfStep, retry)},
 	{"cancel", wf_read_cancel, offsetof(WfStep, cancel), false, WF_AFTER_ACTION},
 	{"ignore_cancel", wf_read_bool, offsetof(WfStep, ignore_cancel)},
-	{"catch", wf_read_catch, 0, false, WF_AT_ENTRY},
-	{"each"},
+	{"catch", wf_read_catch, 0, false, WF_AT_ENTRY, true},
+	{"each", wf_read_each, 0},
 	{"async", wf_read_bool, offsetof(WfStep, async)},
 	{"join", wf_read_join, offsetof(WfStep, join)},
-	{"next", wf_read_next, offsetof(WfStep, route), false, WF_AT_END},
-	{"choose", wf_read_choose, offsetof(WfStep, route), false, WF_AT_END},
+	{"next", wf_read_next, offsetof(WfStep, route), false, WF_AT_END, true},
+	{"choose", wf_read_choose, offsetof(WfStep, route), false, WF_AT_END, true},
 	{"first_of", wf_read_first_of, 0, false, WF_AFTER_ACTION},
-	{"end", wf_read_end, offsetof(WfStep, route), false, WF_AT_END},
+	{"end", wf_read_end, offsetof(WfStep, route), false, WF_AT_END, true},
 };
 
 static void
@@ -228,8 +233,13 @@ read_step_node(WfReader *reader, const WfJson *node, WfStep *step)
 	reader->mentioned = 0;
 	if (wf_read_object(reader, node, "a step", FIELDS(step_fields), step))
 		wf_step_check(reader, node);
-	wf_event_finish(&reader->graph->def, step);
 	step->uses_event = (reader->mentioned & WF_VAR_BIT(WF_VAR_EVENT)) != 0;
+	if (step->each != NULL)
+	{
+		wf_each_split(&reader->graph->def, step);
+		wf_event_finish(&reader->graph->def, wf_step_of_item(&reader->graph->def, step));
+	}
+	wf_event_finish(&reader->graph->def, step);
 	reader->step = NULL;
 }
 

@@ -51,6 +51,7 @@ typedef enum WfActionKind
 	WF_ACTION_SET,
 	WF_ACTION_STEPS, /* an embedded sub-process: the visit is a scope */
 	WF_ACTION_SEND,
+	WF_ACTION_EACH, /* the visit is a scope: for each item of a list there is a visit in it */
 } WfActionKind;
 
 typedef enum WfEventKind
@@ -136,6 +137,8 @@ typedef struct WfSend /* throws an event */
 	WfDuration	ttl;
 	bool		to_all;
 } WfSend;
+
+typedef struct WfEach WfEach; /* see model/each.h */
 
 typedef struct WfTargets /* where a token goes on: a token enters each of these steps */
 {
@@ -254,7 +257,13 @@ typedef struct WfStep
 	bool			uses_event;	 /* it mentions $event */
 	WfSend		   *send;
 	WfJoin			join;
-	int				inner; /* of WF_ACTION_STEPS: its list of steps; else 0 */
+	int				inner; /* of WF_ACTION_STEPS: its list of steps; of WF_ACTION_EACH: a list of one; else 0 */
+	/*
+	 * A step with `each` is two of the same name. The first is the whole: `timeout`, `catch`, `async`, `join`,
+	 * `ignore_cancel` and the route. The other, the only one of a list within, is what is done for each item.
+	 */
+	WfEach *each;
+	bool	is_item;
 	/* Fields of the scope that it is, as an object template; NULL: none. */
 	WfTemplate	*local;
 	const char **local_names; /* the names of these fields */
@@ -422,7 +431,14 @@ extern void wf_issues_notice(const char *process, const WfIssues *warnings);
  */
 extern WfDefinition *wf_definition_compile(const char *json, WfReferences *references, WfIssues *issues);
 
-/* The index of the step with that name, or -1. */
+/* The index of the step with that name, or -1: of one with `each`, that of the whole. */
 extern int wf_definition_step(const WfDefinition *def, const char *name);
+
+/* What a step with `each` does for each item. */
+static inline WfStep *
+wf_step_of_item(const WfDefinition *def, const WfStep *whole)
+{
+	return &def->steps[def->lists[whole->inner].start];
+}
 
 #endif

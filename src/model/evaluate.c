@@ -155,6 +155,84 @@ wf_expression_value(const WfExpression *expression, const WfVariables *variables
 	return side_value(expression, variables, value);
 }
 
+/* ---- lists ---- */
+
+typedef struct Listing
+{
+	const WfExpression *expression;
+	const WfVariables  *variables;
+	Jsonb			   *list; /* NULL: there is nothing */
+} Listing;
+
+/* The array itself, or one with the value; of null an empty one. */
+static Jsonb *
+as_list(JsonbValue *value)
+{
+	WfJsonbState state = {0};
+
+	if (value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data) &&
+		!JsonContainerIsScalar(value->val.binary.data))
+		return JsonbValueToJsonb(value);
+	wf_jsonb_push(&state, WJB_BEGIN_ARRAY, NULL);
+	if (value->type != jbvNull)
+		wf_jsonb_push(&state, WJB_ELEM, value);
+	return JsonbValueToJsonb(wf_jsonb_push(&state, WJB_END_ARRAY, NULL));
+}
+
+static void
+list_side(void *arg)
+{
+	Listing	  *listing = arg;
+	Jsonb	  *all;
+	JsonbValue value;
+
+	if (listing->expression->is_chain)
+	{
+		Found found = follow_chain(&listing->expression->chain, listing->variables, &value);
+
+		if (found != UNSURE)
+		{
+			listing->list = found == FOUND ? as_list(&value) : NULL;
+			return;
+		}
+	}
+	all = execute_path(jsonb_path_query_array_tz, listing->expression, listing->variables);
+	if (all == NULL || JB_ROOT_COUNT(all) != 1)
+		listing->list = all;
+	else
+		listing->list = as_list(getIthJsonbValueFromContainer(&all->root, 0));
+}
+
+static bool
+is_empty(const Jsonb *list)
+{
+	return list == NULL || JB_ROOT_COUNT(list) == 0;
+}
+
+bool
+wf_expression_list(const WfExpression *expression, const WfVariables *variables, Jsonb **list, WfFault *fault)
+{
+	Listing		listing = {expression, variables, NULL};
+	const char *text = wf_issue_clip(expression->text);
+	const char *message;
+
+	for (; expression->otherwise != NULL; expression = expression->otherwise)
+	{
+		listing.expression = expression;
+		listing.list = NULL;
+		if (wf_guard_run(list_side, &listing, &message) && !is_empty(listing.list))
+			break;
+	}
+	if (expression->otherwise == NULL)
+	{
+		listing.expression = expression;
+		if (!wf_guard_run(list_side, &listing, &message))
+			return wf_fault(fault, WF_CODE_TEMPLATE, "\"%s\" cannot be worked out: %s", text, message);
+	}
+	*list = listing.list;
+	return *list != NULL || wf_fault(fault, WF_CODE_TEMPLATE, "\"%s\" has no value", text);
+}
+
 /* ---- predicates ---- */
 
 typedef enum Truth

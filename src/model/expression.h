@@ -38,6 +38,14 @@ extern const char *wf_expression_warning(const WfExpression *expression, const c
 extern bool wf_expression_value(const WfExpression *expression, const WfVariables *variables, JsonbValue *value);
 
 /*
+ * Evaluate to a list: all items, or the elements if the only item is an array; a null is none. *list is an
+ * array in CurrentMemoryContext. Returns false with *fault if it cannot be worked out, or if a member is
+ * missing.
+ */
+extern bool wf_expression_list(const WfExpression *expression, const WfVariables *variables, Jsonb **list,
+							   WfFault *fault);
+
+/*
  * The last byte of the jsonpath string, comment or escape that begins at p; p itself if none does.
  */
 extern const char *wf_expression_skip_quoted(const char *p);

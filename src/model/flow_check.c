@@ -160,6 +160,7 @@ is_pure(const Loops *loops, const WfStep *step)
 	switch (step->action)
 	{
 		case WF_ACTION_STEPS:
+		case WF_ACTION_EACH:
 			return step->inner > 0 && is_pure_list(loops, &loops->def->lists[step->inner]);
 		case WF_ACTION_SEND:
 			return step->send->message_id == NULL;

@@ -33,7 +33,7 @@ check_duplicate_names(const WfGraph *graph, WfIssues *issues)
 	const WfStep *steps = graph->def.steps;
 	int			  first = 0; /* the first of those with the same name */
 
-	for (int i = 1; i < graph->def.nsteps; i++)
+	for (int i = 1; i < graph->nnamed; i++)
 	{
 		int index = graph->by_name[i];
 
@@ -65,6 +65,12 @@ steps_within(const WfJson *node)
 	return steps != NULL && steps->type == WF_JSON_ARRAY && steps->n > 0 ? steps : NULL;
 }
 
+static bool
+has_each(const WfJson *step)
+{
+	return step->type == WF_JSON_OBJECT && wf_json_member(step, "each") != NULL;
+}
+
 static void
 measure(const WfJson *steps, int depth, Extent *size, WfIssues *issues)
 {
@@ -83,6 +89,11 @@ measure(const WfJson *steps, int depth, Extent *size, WfIssues *issues)
 
 		if (within != NULL)
 			measure(within, depth + 1, size, issues);
+		if (has_each(steps->items[i]))
+		{
+			size->nlists++;
+			size->nsteps++;
+		}
 	}
 }
 
@@ -109,9 +120,15 @@ add_step(WfGraph *graph, int list, const WfJson *node, const char *name)
 	step->index = def->nsteps;
 	step->list = list;
 	graph->nodes[step->index] = node;
-	graph->by_name[step->index] = step->index;
 	def->lists[list].n++;
 	def->nsteps++;
+}
+
+static void
+add_named_step(WfGraph *graph, int list, const WfJson *node, const char *name)
+{
+	graph->by_name[graph->nnamed++] = graph->def.nsteps;
+	add_step(graph, list, node, name);
 }
 
 /* The name of a step; "" if it has none that could be used. */
@@ -132,7 +149,7 @@ add_steps(WfGraph *graph, int list, const WfJson *steps, const bool *some, bool 
 	for (int i = 0; i < steps->n; i++)
 	{
 		if (some == NULL || some[i] == among)
-			add_step(graph, list, steps->items[i], name_in(steps->items[i]));
+			add_named_step(graph, list, steps->items[i], name_in(steps->items[i]));
 	}
 }
 
@@ -149,10 +166,32 @@ add_top(WfGraph *graph, const WfJson *root, const WfJson *steps, WfIssues *issue
 	}
 	handled = wf_process_handlers_find(root, steps, issues);
 	graph->def.process_step = 0;
-	add_step(graph, add_list(graph, -1), root, WF_PROCESS_STEP);
+	add_named_step(graph, add_list(graph, -1), root, WF_PROCESS_STEP);
 	add_steps(graph, 0, steps, handled, true);
 	add_steps(graph, add_list(graph, graph->def.process_step), steps, handled, false);
 	pfree(handled);
+}
+
+/*
+ * Add what is in a step: the steps of the list under "steps"; below one that is done for each item, if it
+ * has "each".
+ */
+static void
+add_inner(WfGraph *graph, int index)
+{
+	const WfDefinition *def = &graph->def;
+	const WfJson	   *node = graph->nodes[index];
+	const WfJson	   *within = steps_within(node);
+
+	if (index == def->process_step)
+		return;
+	if (has_each(node) && !def->steps[index].is_item)
+	{
+		add_step(graph, add_list(graph, index), node, def->steps[index].name);
+		def->steps[def->nsteps - 1].is_item = true;
+	}
+	else if (within != NULL)
+		add_steps(graph, add_list(graph, index), within, NULL, true);
 }
 
 bool
@@ -175,13 +214,8 @@ wf_graph_index(WfGraph *graph, const WfJson *root, WfIssues *issues)
 	add_top(graph, root, steps, issues);
 	/* more steps come while this goes on, one list after the other */
 	for (int i = 0; i < def->nsteps; i++)
-	{
-		const WfJson *within = i == def->process_step ? NULL : steps_within(graph->nodes[i]);
-
-		if (within != NULL)
-			add_steps(graph, add_list(graph, i), within, NULL, true);
-	}
-	qsort_arg(graph->by_name, def->nsteps, sizeof(int), compare_names, def->steps);
+		add_inner(graph, i);
+	qsort_arg(graph->by_name, graph->nnamed, sizeof(int), compare_names, def->steps);
 	check_duplicate_names(graph, issues);
 	return true;
 }
@@ -223,7 +257,7 @@ wf_definition_step(const WfDefinition *def, const char *name)
 {
 	const WfGraph *graph = (const WfGraph *) def;
 	int			   low = 0;
-	int			   high = def->nsteps;
+	int			   high = graph->nnamed;
 
 	/* find the first that is not less */
 	while (low < high)
@@ -235,7 +269,7 @@ wf_definition_step(const WfDefinition *def, const char *name)
 		else
 			high = middle;
 	}
-	if (low < def->nsteps && name[0] != '\0' && strcmp(def->steps[graph->by_name[low]].name, name) == 0)
+	if (low < graph->nnamed && name[0] != '\0' && strcmp(def->steps[graph->by_name[low]].name, name) == 0)
 		return graph->by_name[low];
 	return -1;
 }

@@ -27,8 +27,9 @@ typedef struct WfEdge /* a way from one step to another */
 typedef struct WfGraph
 {
 	WfDefinition   def;		/* must be first: callers see only this */
-	int			  *by_name; /* indexes of steps, sorted by name */
-	const WfJson **nodes;	/* the JSON of each step, while it is read */
+	int			  *by_name; /* indexes of steps, sorted by name, but for those that are the items of others */
+	int			   nnamed;
+	const WfJson **nodes; /* the JSON of each step, while it is read */
 	/*
 	 * Ways that the definition's structs do not hold: misspelt ones as they were meant. While the
 	 * definition is read.

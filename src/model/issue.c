@@ -40,7 +40,7 @@ static const struct
 	{"next", "It is the name of a step, or a list of them; without it the following step is next."},
 	{"start", "It is the name of a step; without it the first one listed is entered first."},
 	{"sql",
-	 "One statement; its parameters are visit.data, visit.serial_number, visit.instance, visit.business_key, visit.step, visit.attempt, and visit.item and visit.index, which are null as there are no loops yet."},
+	 "One statement; its parameters are visit.data, visit.serial_number, visit.instance, visit.business_key, visit.step, visit.attempt, visit.item and visit.index."},
 	{"when", "A jsonpath predicate, such as \"$.amount > 100\"."},
 	{"success", "A jsonpath predicate, such as \"$result.response.status == \\\"OK\\\"\"."},
 	{"choose", "Branches {\"when\": predicate, \"next\": step}; the last one may be without \"when\"."},

@@ -35,21 +35,6 @@ wf_jsonb_end(MemoryContext old, Jsonb *jsonb)
 	return kept;
 }
 
-Jsonb *
-wf_jsonb_merge(Jsonb *data, Jsonb *changes)
-{
-	MemoryContext old;
-	Datum		  merged;
-
-	if (JB_ROOT_COUNT(changes) == 0)
-		return data;
-	if (JB_ROOT_COUNT(data) == 0)
-		return changes;
-	old = wf_jsonb_begin();
-	merged = DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(data), JsonbPGetDatum(changes));
-	return wf_jsonb_end(old, DatumGetJsonbP(merged));
-}
-
 static void
 field_value(const WfField *field, JsonbValue *value)
 {

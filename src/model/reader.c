@@ -196,11 +196,14 @@ read_object_member(WfReader *reader, const WfJson *member, const char *what, con
 		if (fields[i].read)
 		{
 			WfMoment around = reader->moment;
+			bool	 of_whole = reader->of_whole;
 
 			if (fields[i].moment != WF_ANY_TIME)
 				reader->moment = fields[i].moment;
+			reader->of_whole |= fields[i].of_whole;
 			fields[i].read(reader, member, (char *) target + fields[i].offset);
 			reader->moment = around;
+			reader->of_whole = of_whole;
 		}
 		else
 			wf_reader_not_yet(reader, member, psprintf("\"%s\"", fields[i].key));

@@ -33,6 +33,7 @@ typedef struct WfReader
 	const WfJson *node; /* the JSON of that step */
 	WfMoment	  moment;
 	bool		  interrupts; /* the handler that is being read interrupts the visit */
+	bool		  of_whole;	  /* what is being read is of the whole, if the step has "each", and not of its items */
 	uint32		  mentioned;  /* variables that the step mentions */
 } WfReader;
 
@@ -48,6 +49,7 @@ typedef struct WfReaderField
 	size_t		offset; /* offset of the member in the object's struct */
 	bool		required;
 	WfMoment	moment;
+	bool		of_whole; /* in a step with "each": see WfReader */
 } WfReaderField;
 
 /* A table and its length, as two arguments. */
@@ -135,6 +137,11 @@ extern void wf_read_catch(WfReader *reader, const WfJson *node, void *target);
 
 /* Read `send`; the target is a WfStep. */
 extern void wf_read_send(WfReader *reader, const WfJson *node, void *target);
+
+/* Read `each`; the target is a WfStep. Then, when all of the step was read and checked, make two of it. */
+extern void wf_read_each(WfReader *reader, const WfJson *node, void *target);
+extern void wf_each_check(WfReader *reader, const WfJson *node);
+extern void wf_each_split(WfDefinition *def, WfStep *whole);
 
 /*
  * Is it a status such as "404" or "5xx", as written in lists of errors? Adds an issue for those of

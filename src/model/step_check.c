@@ -346,6 +346,8 @@ wf_step_check(WfReader *reader, const WfJson *node)
 		check_scope(reader, node);
 	else
 		check_action(reader, node);
+	if (wf_json_member(node, "each") != NULL)
+		wf_each_check(reader, node);
 	check_clocks(reader, node);
 	check_classes(reader, node);
 	warn_of_outcomes(reader, node);

@@ -149,14 +149,27 @@ map_entries(const WfVersionMap *map, int old)
 	step->same_heartbeat = same_duration(&pair.from->heartbeat, &pair.to->heartbeat);
 }
 
+/* What is done for an item becomes what the whole that it is of becomes does for one; -1: that goes through no list. */
+static int
+map_item(const WfVersionMap *map, int item)
+{
+	int whole = map->steps[map->from->lists[map->from->steps[item].list].parent].to;
+
+	return whole >= 0 && map->to->steps[whole].each != NULL ? wf_step_of_item(map->to, &map->to->steps[whole])->index
+															: -1;
+}
+
 WfVersionMap *
 wf_version_map(const WfDefinition *from, const WfDefinition *to, const int *steps)
 {
 	WfVersionMap *map = palloc(sizeof(WfVersionMap));
 
 	*map = (WfVersionMap){from, to, palloc0(sizeof(WfStepMap) * from->nsteps)};
+	/* what is done for an item is listed behind the whole */
 	for (int i = 0; i < from->nsteps; i++)
-		map->steps[i].to = steps[i] >= 0 ? steps[i] : wf_definition_step(to, from->steps[i].name);
+		map->steps[i].to = from->steps[i].is_item ? map_item(map, i)
+						   : steps[i] >= 0		  ? steps[i]
+												  : wf_definition_step(to, from->steps[i].name);
 	for (int i = 0; i < from->nsteps; i++)
 		if (map->steps[i].to >= 0)
 			map_entries(map, i);

@@ -20,7 +20,7 @@ static const uint32 webhook_variables = WF_VAR_BIT(WF_VAR_CALLBACK_URL) | WF_VAR
 bool
 wf_vocabulary_has_reply(const WfJson *step)
 {
-	static const char *const keys[] = {"http", "sql", "call", "each", "send"};
+	static const char *const keys[] = {"http", "sql", "call", "send"};
 
 	return wf_json_has_one_of(step, FIELDS(keys));
 }
@@ -33,9 +33,25 @@ wf_vocabulary_has_attempts(const WfJson *step)
 	return wf_json_has_one_of(step, FIELDS(keys));
 }
 
+/* Of which the whole of a step with "each" has nothing: only its items have. Returns whether that was told. */
+static bool
+is_of_items(WfReader *reader, const WfJson *node, int variable)
+{
+	bool of_whole = reader->of_whole && wf_json_member(reader->node, "each") != NULL;
+
+	if (of_whole)
+		wf_json_issue(
+			reader->issues, node,
+			"\"timeout\", \"catch\" and where the step goes are of the whole; \"collect\" keeps what the items gave.",
+			"\"$%s\" is never there: each item has one of its own", wf_variable_name(variable));
+	return of_whole;
+}
+
 static void
 check_reply(WfReader *reader, const WfJson *node)
 {
+	if (is_of_items(reader, node, WF_VAR_REPLY))
+		return;
 	if (!wf_vocabulary_has_reply(reader->node))
 		wf_json_issue(reader->issues, node, keep_hint,
 					  "\"$reply\" is never there: the step has no \"http\", \"sql\" or \"send\" that is answered");
@@ -46,7 +62,9 @@ check_reply(WfReader *reader, const WfJson *node)
 static void
 check_result(WfReader *reader, const WfJson *node)
 {
-	if (reader->moment == WF_AT_END || (reader->moment == WF_BY_HANDLER && reader->interrupts))
+	if (reader->moment == WF_BY_HANDLER && reader->interrupts)
+		return;
+	if (is_of_items(reader, node, WF_VAR_RESULT) || reader->moment == WF_AT_END)
 		return;
 	wf_json_issue(reader->issues, node, reader->moment == WF_AT_ENTRY ? keep_hint : "Before the end there is $reply.",
 				  "\"$result\" is never there: the visit has not ended yet");
@@ -61,12 +79,40 @@ check_event(WfReader *reader, const WfJson *node)
 
 	bool waiting = wf_json_has_one_of(reader->node, FIELDS(waits));
 
-	if (reader->moment == WF_BY_HANDLER || (waiting && reader->moment == WF_AT_END))
+	if (reader->moment == WF_BY_HANDLER || is_of_items(reader, node, WF_VAR_EVENT))
+		return;
+	if (waiting && reader->moment == WF_AT_END)
 		return;
 	if (waiting || (reader->moment != WF_AT_END && wf_json_member(reader->node, "catch") != NULL))
 		wf_json_issue(reader->issues, node, hint, "\"$event\" is never there: nothing has happened yet");
 	else
 		wf_json_issue(reader->issues, node, hint, "\"$event\" is never there: the step waits for nothing");
+}
+
+/* Is the step, or one around it, what is done for an item? */
+static bool
+is_in_item(const WfDefinition *def, int step)
+{
+	for (; step >= 0; step = def->lists[def->steps[step].list].parent)
+	{
+		if (def->steps[step].is_item)
+			return true;
+	}
+	return false;
+}
+
+static void
+check_item(WfReader *reader, const WfJson *node, int variable)
+{
+	bool own = wf_json_member(reader->node, "each") != NULL;
+
+	if ((own && !reader->of_whole) || is_in_item(&reader->graph->def, reader->step->index))
+		return;
+	if (!is_of_items(reader, node, variable))
+		wf_json_issue(
+			reader->issues, node,
+			"It is what a step with \"each\" is done for, and what all steps within such a step are done for.",
+			"\"$%s\" is never there: neither the step nor one around it has \"each\"", wf_variable_name(variable));
 }
 
 static void
@@ -90,8 +136,7 @@ check_variable(WfReader *reader, const WfJson *node, int variable)
 			break;
 		case WF_VAR_ITEM:
 		case WF_VAR_INDEX:
-			wf_json_issue(reader->issues, node, NULL, "\"$%s\" belongs to \"each\", which is not supported yet",
-						  wf_variable_name(variable));
+			check_item(reader, node, variable);
 			break;
 		case WF_VAR_EVENT:
 			check_event(reader, node);

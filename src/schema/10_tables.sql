@@ -179,7 +179,7 @@ COMMENT ON COLUMN workflow_data.visit.scope IS 'Visit of the embedded sub-proces
 COMMENT ON COLUMN workflow_data.visit.item IS 'Index of the item of each for which it is, from 0; NULL: it is for none';
 COMMENT ON COLUMN workflow_data.visit.child IS 'Instance that it has called, and for whose end it waits';
 COMMENT ON COLUMN workflow_data.visit.begun_by IS 'Of the first visit of a handler that runs beside: {visit, kind, name, key} of the event, and beside what; NULL: it is none';
-COMMENT ON COLUMN workflow_data.visit.item_counts IS 'Of each: how many items there are, how many have been begun, in how many something is an incident; of an item that is a scope: how many incidents are in it';
+COMMENT ON COLUMN workflow_data.visit.item_counts IS 'Of each: how many items there are, how many have been begun, in how many something is an incident, how many bytes they have given; of an item that is a scope: how many incidents are in it, in the third place';
 COMMENT ON COLUMN workflow_data.visit.tokens IS 'Of a scope: number of the visits that live directly in it';
 COMMENT ON COLUMN workflow_data.visit.reached_end IS 'Of a scope: whether one of its tokens has ended by its own route';
 COMMENT ON COLUMN workflow_data.visit.joins IS 'Of a scope: as instance.joins, for the joins of its list of steps';
@@ -203,7 +203,7 @@ COMMENT ON COLUMN workflow_data.visit.key IS 'Idempotency key, the same for all 
 COMMENT ON COLUMN workflow_data.visit.state IS 'ready, calling, retrying, waiting, cancelling or incident';
 COMMENT ON COLUMN workflow_data.visit.step IS 'Step of the process';
 COMMENT ON COLUMN workflow_data.visit.queue IS 'Who has to look at it: timer, move, executor <process_id> or http <server>';
-COMMENT ON COLUMN workflow_data.visit.waits_for IS 'What it waits for, callback first: callback, message, signal, condition, after or until, or several of them; join or steps';
+COMMENT ON COLUMN workflow_data.visit.waits_for IS 'What it waits for, callback first: callback, message, signal, condition, after or until, or several of them; join, steps or each';
 COMMENT ON COLUMN workflow_data.visit.outcome IS 'Outcome that made it an incident';
 COMMENT ON COLUMN workflow_data.visit.cancel_outcome IS 'Outcome that it will have, while it is being cancelled';
 COMMENT ON COLUMN workflow_data.visit.cancel_phase IS 'await (an answer under way), send (the cancel request), tell (the same, which no callback confirms), confirm (wait for its callback) or inside (of a scope: what lives in it is interrupted)';
@@ -255,6 +255,23 @@ COMMENT ON COLUMN workflow_data.subscription.kind IS 'message, signal or conditi
 COMMENT ON COLUMN workflow_data.subscription.name IS 'Name of the message or signal; empty: a condition has none';
 COMMENT ON COLUMN workflow_data.subscription.key IS 'Key that the message has to have; empty without one';
 COMMENT ON COLUMN workflow_data.subscription.step IS 'Step of the visit';
+
+CREATE TABLE workflow_data.item (
+    instance   bigint NOT NULL,
+    visit      bigint NOT NULL,
+    index      integer NOT NULL,
+    process_id integer NOT NULL,
+    item       jsonb NOT NULL,
+    response   jsonb,
+    PRIMARY KEY (instance, visit, index)
+) WITH (fillfactor = 70);
+COMMENT ON TABLE workflow_data.item IS 'The items of living visits with each. Whoever moves a token of the instance writes them';
+COMMENT ON COLUMN workflow_data.item.instance IS 'Instance';
+COMMENT ON COLUMN workflow_data.item.visit IS 'Visit that goes through the list';
+COMMENT ON COLUMN workflow_data.item.index IS 'Place in the list, from 0: $index';
+COMMENT ON COLUMN workflow_data.item.process_id IS 'Process';
+COMMENT ON COLUMN workflow_data.item.item IS '$item';
+COMMENT ON COLUMN workflow_data.item.response IS 'What it has given, if that is collected: $result.response of its visit; NULL: nothing yet, or it has not succeeded';
 
 CREATE SEQUENCE workflow_data.delivery_seq;
 COMMENT ON SEQUENCE workflow_data.delivery_seq IS 'Numbers of deliveries';
@@ -501,6 +518,7 @@ SELECT pg_catalog.pg_extension_config_dump('workflow_data.process_privilege', ''
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.instance', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.visit', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.subscription', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow_data.item', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.delivery', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.attachment', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.late_callback', '');

@@ -121,7 +121,7 @@ CREATE VIEW workflow.waiting WITH (security_barrier) AS
            v.item
     FROM workflow_data.visit v
          JOIN workflow_data.process p USING (process_id)
-    WHERE (v.state = 'waiting' AND v.waits_for NOT IN ('join', 'steps') OR v.state = 'cancelling' AND v.cancel_phase = 'confirm')
+    WHERE (v.state = 'waiting' AND v.waits_for NOT IN ('join', 'steps', 'each') OR v.state = 'cancelling' AND v.cancel_phase = 'confirm')
           AND v.waiting_since IS NOT NULL
           AND v.process_id = ANY ((SELECT workflow_data.my_processes('view', 'complete', true))::integer[])
           AND (v.process_id = ANY ((SELECT workflow_data.my_processes('view', 'complete'))::integer[])

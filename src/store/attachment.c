@@ -157,7 +157,7 @@ static WfQuery q_look_living = {
 		   "WHERE v.instance = i.instance AND CASE WHEN $4 IS NULL THEN v.waits_for LIKE 'callback%' "
 		   "AND (v.scope IS NULL OR EXISTS (SELECT FROM workflow_data.visit s WHERE s.instance = v.instance "
 		   "AND s.visit = v.scope AND s.step = '" WF_PROCESS_STEP "')) "
-		   "ELSE v.step = $4 AND v.state <> 'incident' AND v.waits_for IS DISTINCT FROM 'join' END "
+		   "ELSE v.step = $4 AND v.state <> 'incident' AND v.waits_for IS DISTINCT FROM 'join' AND v.item IS NULL END "
 		   "ORDER BY v.visit LIMIT 1) "
 		   "FROM workflow_data.instance i WHERE i.process_id = $1 AND i.attachment = $2 "
 		   "AND i.business_key = $3 AND i.business_key IS NOT NULL",

@@ -19,6 +19,7 @@
 #include "store/batch.h"
 #include "store/columns.h"
 #include "store/identity.h"
+#include "store/item.h"
 #include "store/query.h"
 
 static WfQuery q_lock_wait = {.nargs = 1, .argtypes = {INT8ARRAYOID}};
@@ -399,6 +400,19 @@ lost_scope(const WfVisit *visit)
 			errhint("SELECT * FROM workflow.verify() looks for what else is wrong."));
 }
 
+/*
+ * In a scope that goes through a list a visit has the name of that, but is at the step of its items. Nothing else has the
+ * name of the step around it.
+ */
+static void
+find_item(WfBatch *batch, WfVisit *visit)
+{
+	if (visit->scope->def == NULL || visit->scope->def->each == NULL || strcmp(visit->step, visit->scope->step) != 0)
+		return;
+	visit->def = wf_step_of_item(visit->instance->process->def, visit->scope->def);
+	batch->items = lappend(batch->items, visit);
+}
+
 /* Link visits to their scopes. Returns those whose scope is not in the batch. */
 static List *
 link_scopes(WfBatch *batch, List *visits)
@@ -413,6 +427,8 @@ link_scopes(WfBatch *batch, List *visits)
 		visit->scope = wf_batch_visit(batch, visit->instance->id, visit->scope_id);
 		if (visit->scope == NULL)
 			missing = lappend(missing, visit);
+		else
+			find_item(batch, visit);
 	}
 	return missing;
 }
@@ -464,6 +480,8 @@ load_scopes(WfBatch *batch, Snapshot snapshot)
 			lost_scope(linitial(missing));
 	}
 	batch->memory_budget = room;
+	if (batch->items != NIL)
+		wf_items_load(batch, snapshot);
 }
 
 static void

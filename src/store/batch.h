@@ -68,8 +68,9 @@ typedef enum WfCancelPhase
 #define WF_WAITS_FOR_UNTIL	   (1 << 5)
 #define WF_WAITS_FOR_JOIN	   (1 << 6) /* for other tokens of its scope */
 #define WF_WAITS_FOR_STEPS	   (1 << 7) /* for the tokens in the scope that it is */
+#define WF_WAITS_FOR_EACH	   (1 << 8) /* for the items that it goes through */
 #define WF_WAITS_FOR_CLOCKS	   (WF_WAITS_FOR_AFTER | WF_WAITS_FOR_UNTIL)
-#define WF_WAITS_FOR_TOKENS	   (WF_WAITS_FOR_JOIN | WF_WAITS_FOR_STEPS)
+#define WF_WAITS_FOR_TOKENS	   (WF_WAITS_FOR_JOIN | WF_WAITS_FOR_STEPS | WF_WAITS_FOR_EACH)
 typedef int WfWaitsFor;
 
 /*
@@ -117,6 +118,7 @@ typedef struct WfItemCounts
 	int64 begun; /* how many of them have been begun, from the first on */
 	/* In how many of them something is an incident; of an item that is a scope itself: incidents in it. */
 	int64 stuck;
+	int64 given; /* bytes of what they have given, if that is collected */
 } WfItemCounts;
 
 typedef struct WfInstance
@@ -252,6 +254,7 @@ typedef struct WfInMemory
 	bool		  has_kept_callback; /* a callback for a handler of it is kept until its turn comes */
 	bool		  carried;			 /* it is one of another version now */
 	bool		  is_caught;		 /* of a scope: it will be interrupted, for a handler of an escalation */
+	bool		  has_enough;		 /* of `each`: `until` holds, and the other items will be interrupted */
 	/* Of a scope: the last of its tokens was cancelled by hand, with this error. */
 	Jsonb *cancelled_inside;
 	/* Of a scope: what its tokens see as data, made of these: see wf_data_seen. */
@@ -262,21 +265,25 @@ typedef struct WfInMemory
 
 #define WF_NO_ITEM (-1)
 
+typedef struct WfItemList WfItemList; /* in store/item.c */
+
 struct WfVisit
 {
 	WfInstance	*instance;
 	int64		 id;
 	const char	*step;
-	WfStep		*def;	   /* NULL: the version has no such step */
-	int64		 scope_id; /* number of `scope`; 0: the instance */
-	WfVisit		*scope;	   /* the visit that is the scope in which it lives; NULL: the instance */
-	int			 item;	   /* index of the item of `each` for which it is, or WF_NO_ITEM */
-	int64		 child;	   /* instance that it has called; 0: none */
-	Jsonb		*begun_by; /* of the first visit of a handler that runs beside: by which event, and beside what */
-	WfSlots		 late;	   /* joins for which its token is too late */
-	WfTokens	 tokens;   /* of a scope: those inside */
-	WfItemCounts items;	   /* of `each`, and of its items that are scopes */
-	Jsonb		*local;	   /* of a scope: its fields; NULL: none */
+	WfStep		*def;		 /* NULL: the version has no such step */
+	int64		 scope_id;	 /* number of `scope`; 0: the instance */
+	WfVisit		*scope;		 /* the visit that is the scope in which it lives; NULL: the instance */
+	int			 item;		 /* index of the item of `each` for which it is, or WF_NO_ITEM */
+	int64		 child;		 /* instance that it has called; 0: none */
+	Jsonb		*begun_by;	 /* of the first visit of a handler that runs beside: by which event, and beside what */
+	WfSlots		 late;		 /* joins for which its token is too late */
+	WfTokens	 tokens;	 /* of a scope: those inside */
+	WfItemCounts items;		 /* of `each`, and of its items that are scopes */
+	WfItemList	*item_list;	 /* of `each`: what this batch knows of the list; NULL: nothing */
+	Jsonb		*item_value; /* of an item itself: $item */
+	Jsonb		*local;		 /* of a scope: its fields; NULL: none */
 	bool		 local_changed;
 	WfState		 state;
 	char		*queue;	 /* which worker has to look at it at due_at */
@@ -316,6 +323,20 @@ struct WfVisit
 	bool		ended;
 	TimestampTz ended_at;
 };
+
+/* Is the visit one for an item of `each`? What lives inside of such a visit is not. */
+static inline bool
+wf_is_item(const WfVisit *visit)
+{
+	return visit->scope != NULL && visit->scope->def != NULL && visit->scope->def->action == WF_ACTION_EACH;
+}
+
+/* Does the visit go through a list of which items have not been begun yet? */
+static inline bool
+wf_has_more_items(const WfVisit *visit)
+{
+	return visit->def != NULL && visit->def->action == WF_ACTION_EACH && visit->items.begun < visit->items.n;
+}
 
 /* Is the end of the visit known already? */
 static inline bool
@@ -365,6 +386,8 @@ typedef struct WfBatch
 	List			   *subscribed;	   /* of WfSubscription: those to be written */
 	List			   *unsubscribed;  /* of WfUnsubscribed: those to be deleted */
 	List			   *inside;		   /* of WfVisit: those in scopes that are to be loaded */
+	List			   *items;		   /* of WfVisit: items that are to be loaded */
+	List			   *item_lists;	   /* of WfItemList: those that are to be written */
 	struct by_key_hash *by_key;		   /* all instances and visits, by number */
 	size_t				memory_budget; /* memory budget in bytes; 0: no limit */
 	size_t				loaded;		   /* bytes that were loaded */

@@ -297,7 +297,7 @@ write_item(const void *row, const void *field, bool *isnull)
 	return write_int4(row, field, isnull);
 }
 
-/* The numbers of items: how many, begun, stuck. */
+/* The numbers of items: how many, begun, stuck, given. */
 #define NUMBERS_OF_ITEMS (sizeof(WfItemCounts) / sizeof(int64))
 
 static Datum
@@ -461,8 +461,9 @@ read_clock_times(void *row, void *field, Datum value)
 		return;
 	deconstruct_array(DatumGetArrayTypeP(value), TIMESTAMPTZOID, sizeof(TimestampTz), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
 					  &elems, &nulls, &n);
-	visit->clocks.clock_times = palloc0(sizeof(TimestampTz) * Max(wf_step_nclocks(visit->def), 1));
-	for (int i = 0; i < Min(n, wf_step_nclocks(visit->def)); i++)
+	/* it may turn out to be an item of that step, which has others: wf_batch_load_visits */
+	visit->clocks.clock_times = palloc0(sizeof(TimestampTz) * Max(wf_step_nclocks(visit->def), Max(n, 1)));
+	for (int i = 0; i < n; i++)
 		visit->clocks.clock_times[i] = nulls[i] ? 0 : DatumGetTimestampTz(elems[i]);
 }
 

@@ -18,6 +18,7 @@
 #include "store/delivery.h"
 #include "store/executor_work.h"
 #include "store/history.h"
+#include "store/item.h"
 #include "store/query.h"
 #include "store/subscription.h"
 
@@ -407,6 +408,7 @@ wf_batch_flush(WfBatch *batch)
 		wf_rows_end(&flush.rows[kind]);
 	}
 	wf_subscriptions_flush(batch);
+	wf_items_flush(batch);
 	spread_news(batch);
 	if (flush.released)
 		release_kept(batch);

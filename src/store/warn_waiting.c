@@ -60,6 +60,9 @@ goes_by_setting(uint64 row)
 	int					step = wf_definition_step(def, name);
 
 	SPI_tuptable = rows;
+	/* of a step with `each` it is the items that wait */
+	if (step >= 0 && def->steps[step].each != NULL)
+		step = wf_step_of_item(def, &def->steps[step])->index;
 	return step < 0 || !def->steps[step].warn_waiting.given;
 }
 

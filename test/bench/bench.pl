@@ -13,12 +13,12 @@ use IO::Handle;
 use Time::HiRes qw(time sleep);
 
 my %quick = (rounds => 1, http => 10_000, transactions => 1000, seconds => 3, bulk => 20_000, wakeup => 60, waiting => 20_000,
-	signal => 5000, idle => 10, operations => 500, pairs => 4, scrape => 50_000, pure => 300, branches => 2);
+	signal => 5000, idle => 10, operations => 500, pairs => 4, scrape => 50_000, pure => 300, branches => 2, each => 1000);
 my %whole = (rounds => 3, http => 50_000, transactions => 5000, seconds => 10, bulk => 100_000, wakeup => 200,
-	waiting => 100_000, signal => 100_000, idle => 60, operations => 1000, pairs => 8, scrape => 1_000_000, pure => 1000, branches => 5);
+	waiting => 100_000, signal => 100_000, idle => 60, operations => 1000, pairs => 8, scrape => 1_000_000, pure => 1000, branches => 5, each => 10_000);
 my $concurrency = 64;
 my $clients = 8;
-my @all = qw(http complete start bulk fork branches wakeup message messages signal migrate idle indexes scrape);
+my @all = qw(http complete start bulk fork branches each wakeup message messages signal migrate idle indexes scrape);
 my %case = (
 	http => \&http_case,
 	complete => \&complete_case,
@@ -26,6 +26,7 @@ my %case = (
 	bulk => \&bulk_case,
 	fork => \&fork_case,
 	branches => \&branches_case,
+	each => \&each_case,
 	wakeup => \&wakeup_case,
 	message => \&message_case,
 	messages => \&messages_case,
@@ -410,6 +411,43 @@ sub branches_case
 		$session->end;
 	}
 	add_rates("complete(), $n branches of one instance, $clients clients", undef, @rounds);
+	return;
+}
+
+# ---- items of a list ----
+
+# From the start to the end of all, in items a second.
+sub each_rate
+{
+	my ($session, $n, $start) = @_;
+	my $begin = time;
+
+	$session->run($start);
+	Bench::drain($session, 120);
+	return $n / (time - $begin);
+}
+
+sub each_case
+{
+	my $n = $size{each};
+	my %rounds;
+
+	for my $round (1 .. $size{rounds})
+	{
+		Bench::fresh_database('bench', 'each_setup.sql');
+		wait_for_partitions('bench');
+		my $session = Bench::Session->new('bench');
+		each_rate($session, 100, "SELECT count(workflow.start('$_', jsonb_build_object('i', n))) FROM generate_series(1, 100) n") for qw(set sql http);
+		for my $what (qw(set sql http))
+		{
+			push(@{ $rounds{$what} }, alternate($round,
+				sub { each_rate($session, $n, "SELECT workflow.start('$what each', jsonb_build_object('list', (SELECT jsonb_agg(n) FROM generate_series(1, $n) n)))") },
+				sub { each_rate($session, $n, "SELECT count(workflow.start('$what', jsonb_build_object('i', n))) FROM generate_series(1, $n) n") }));
+		}
+		must_be('instances that have not completed', $session->run("SELECT count(*) FROM workflow.instances WHERE status <> 'completed'"), 0);
+		$session->end;
+	}
+	add_rates("`each` over " . Bench::thousands($n) . " items of `$_`, as many instances", undef, @{ $rounds{$_} }) for qw(set sql http);
 	return;
 }
 
