@@ -124,16 +124,23 @@ wf_event_leads_on(const WfVisit *visit)
 	return true;
 }
 
+/* Has an event ended the wait of the visit? A callback that confirms its cancel is none. */
+static bool
+ended_wait(const WfVisit *visit)
+{
+	return wf_has_accepted(visit) && visit->cancel.outcome == WF_OUTCOME_NONE;
+}
+
 Jsonb *
 wf_event_told(const WfVisit *visit, TimestampTz now)
 {
-	return wf_has_accepted(visit) ? wf_event_of(visit, now) : visit->docs.event;
+	return ended_wait(visit) ? wf_event_of(visit, now) : visit->docs.event;
 }
 
 bool
 wf_event_in_result(const WfVisit *visit)
 {
-	if (!wf_has_accepted(visit) && visit->docs.event != NULL)
+	if (!ended_wait(visit) && visit->docs.event != NULL)
 		return true;
 	return visit->def != NULL && (visit->def->first_of || wf_is_subscribed(wf_step_waits_for(visit->def)));
 }
@@ -150,7 +157,7 @@ wf_event_of_result(const WfVisit *visit, TimestampTz now)
 {
 	Jsonb *event = wf_event_in_result(visit) ? wf_event_told(visit, now) : NULL;
 
-	return event != NULL && wf_has_accepted(visit) ? without_data(event) : event;
+	return event != NULL && ended_wait(visit) ? without_data(event) : event;
 }
 
 Jsonb *

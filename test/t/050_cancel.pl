@@ -633,6 +633,24 @@ for my $name (sort keys %faulty)
 	is($scene->finish($fails{$name}), 'aborted', "$name: and it ends");
 }
 
+# ---- what interrupted it is told, not the callback that confirms that ----
+
+$scene->define('interrupted', qq[{"steps": [
+	{"step": "work", "http": {"url": "$base/accept/job?callback=none", $H, "body": {"sn": "\${\$serial_number}"}}, "wait": true, "cancel": {"path": "/stop"},
+		"catch": [{"message": "stop work", "key": "\${\$instance}", "next": "after"}], "end": true},
+	{"step": "after", "set": {"event": "\${\$caught.event}"}}]}]);
+{
+	my $instance = $scene->start('interrupted', {});
+	$scene->wait_for_state($instance, 'waiting');
+	is($scene->sql("SELECT workflow.send_message('stop work', '$instance', '7')"), 'delivered', 'a handler interrupts');
+	is_soon($scene->node, 'postgres', "SELECT waits_for FROM workflow.waiting WHERE instance = $instance", 'cancel', '... and a callback is waited for');
+	is($scene->sql("SELECT workflow.complete(serial_number, '8') FROM workflow.waiting WHERE instance = $instance"), 't', '... which comes');
+	is($scene->finish($instance), 'completed', '... and the handler goes on');
+	my $result = $scene->history($instance, 'work')->{result};
+	is_deeply([ @{ $result->{event} }{qw(kind name data)}, $result->{callback_response} ], [ 'message', 'stop work', 7, 8 ], 'the history tells both');
+	is_deeply($scene->data($instance)->{event}, $result->{event}, '... as the handler was told');
+}
+
 # ---- what takes no callback is not confirmed by one ----
 
 $scene->define('closed', qq[{"steps": [{$call, "cancel": {"path": "/held", "headers": {"X-Instance": "\${\$instance}-stop"}, "timeout": "1 h"},

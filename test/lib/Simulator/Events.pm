@@ -109,7 +109,7 @@ sub save_event
 	$self->store($visit, $_, $fields->{$_} =~ /kind/ ? $event->{kind} : $event->{n} // 0) for keys %$fields;
 }
 
-sub caught_event { my ($event, $fault, $visit) = @_; return [ @{ handed($visit, $fault) }, $event->{n} // 0 ] }
+sub caught_event { my ($event, $fault, $visit) = @_; return [ @{ handed($visit, $fault) }[ 0, 1 ], $event->{n} // 0 ] }
 
 sub happen
 {

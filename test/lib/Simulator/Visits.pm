@@ -100,11 +100,13 @@ sub finish
 	$visit->{clocks} = {};
 }
 
-# $caught of those that a visit hands over to: of its result, if it has one; and its error, or its name.
+# $caught of those that a visit hands over to: of its result, if it has one; its error, or its name; and of the event that interrupted
+# it, or ended its wait.
 sub handed
 {
-	my ($visit, $fault, $result) = @_;
-	return [ $result && $result->{n} // 0, $fault // $visit->{step} ];
+	my ($visit, $fault, $result, $outcome) = @_;
+	my $event = $visit->{has_callback} && ($outcome // '') =~ /FAILED|SYSTEM_ERROR/ ? $visit->{event} // $visit->{callback} : $visit->{happened};
+	return [ $result && $result->{n} // 0, $fault // $visit->{step}, ($event // {})->{n} // 0 ];
 }
 
 # $caught is what a scope was interrupted for, if it was.
@@ -112,7 +114,7 @@ sub hand_over
 {
 	my ($self, $visit, $outcome, $fault, $handler, $caught) = @_;
 	my $token = token($visit);
-	$caught //= [ @{ handed($visit, $fault, response($visit)) }, ($visit->{happened} // {})->{n} // 0 ];
+	$caught //= handed($visit, $fault, response($visit), $outcome);
 	$self->save_event($visit, $handler, { n => $caught->[2], kind => kind_of($handler) }) if $handler->{save};
 	$self->finish($visit, $outcome);
 	$self->enter($token, $caught, Graph::names($handler->{next}));
@@ -179,7 +181,7 @@ sub bad
 	my ($scope, $its_handler) = $self->catcher_around($visit, $outcome, $code);
 	if ($scope)
 	{
-		my $caught = handed($visit, $code, response($visit));
+		my $caught = handed($visit, $code, response($visit), $outcome);
 		$self->finish($visit, $outcome);
 		$self->will_end('interrupt', $scope, $its_handler, $caught) if ref $scope;
 	}
