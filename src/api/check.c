@@ -24,12 +24,12 @@
 PG_FUNCTION_INFO_V1(workflow_check);
 
 WfDefinition *
-wf_check_definition(const char *json, Oid owner, const char *search_path, WfIssues *issues)
+wf_check_definition(const char *json, const char *process, Oid owner, const char *search_path, WfIssues *issues)
 {
 	WfReferences  references = {0};
 	WfDefinition *def = wf_definition_compile(json, &references, issues);
 
-	wf_references_check(&references, owner, search_path, issues);
+	wf_references_check(&references, process, owner, search_path, issues);
 	return def;
 }
 
@@ -74,7 +74,7 @@ workflow_check(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	wf_store_enter(&access);
-	(void) wf_check_definition(json, access.caller, search_path, &issues);
+	(void) wf_check_definition(json, NULL, access.caller, search_path, &issues);
 	put_all((ReturnSetInfo *) fcinfo->resultinfo, &issues, "error");
 	put_all((ReturnSetInfo *) fcinfo->resultinfo, &warnings, "warning");
 	wf_store_leave(&access);

@@ -201,7 +201,7 @@ check(const Draft *draft)
 {
 	WfIssues	  warnings = {0};
 	WfIssues	  issues = {.warnings = &warnings};
-	WfDefinition *def = wf_check_definition(draft->json, draft->owner, draft->search_path, &issues);
+	WfDefinition *def = wf_check_definition(draft->json, draft->name, draft->owner, draft->search_path, &issues);
 
 	if (issues.n > 0)
 		wf_issues_report(draft->name, &issues);

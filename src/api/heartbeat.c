@@ -49,12 +49,17 @@ wf_argument_progress(FunctionCallInfo fcinfo, int n)
 static void
 refuse_inside(const WfVisit *visit)
 {
-	if ((visit->waits_for & WF_WAITS_FOR_TOKENS) == 0)
+	bool called = visit->waits_for == WF_WAITS_FOR_CALL;
+
+	/* what the step waits for after its call may give signs of life before */
+	if ((visit->waits_for & WF_WAITS_FOR_TOKENS) == 0 || (called && wf_step_callback_entry(visit->def) >= 0))
 		return;
 	ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " does not wait for the outside", visit->instance->id,
 				   visit->id),
-			visit->waits_for == WF_WAITS_FOR_JOIN
+			called ? errdetail("It waits at step \"%s\" for the end of instance " INT64_FORMAT ", which it has called.",
+							   visit->step, visit->child)
+			: visit->waits_for == WF_WAITS_FOR_JOIN
 				? errdetail("It waits at step \"%s\" for other tokens of its scope.", visit->step)
 			: visit->waits_for == WF_WAITS_FOR_EACH
 				? errdetail("It waits for the items of step \"%s\".", visit->step)

@@ -18,11 +18,14 @@
 #include "model/issue.h"
 #include "model/reference.h"
 #include "shmem/settings.h"
+#include "store/privilege.h"
+#include "store/process.h"
 #include "store/query.h"
 
 typedef struct Checking
 {
 	WfIssues	*issues;
+	const char	*process; /* that the definition is of; NULL: not known */
 	Oid			 owner;
 	const char	*search_path;
 	const char **servers; /* names of all servers; NULL: not looked up yet */
@@ -161,6 +164,45 @@ check_sql(Checking *checking, const WfJson *node)
 		wf_json_warning(checking->issues, node, parameter_hint(template), "\"${\" stands for itself in SQL");
 }
 
+/* ---- processes that are called ---- */
+
+/*
+ * Warn of a process that cannot be called as things stand. It is no fault, since processes may call each other, and
+ * rights may come later.
+ */
+static void
+warn_of_process(Checking *checking, const WfJson *node)
+{
+	static const char not_there[] =
+		"Define it before an instance comes to this step: until then the call fails, with the code \"call\".";
+
+	const WfJson	*version = wf_json_member(node->parent, "version");
+	bool			 pinned = version != NULL && version->type == WF_JSON_NUMBER;
+	WfProcessMissing missing = WF_PROCESS_THERE;
+	const char		*owner;
+	int				 process_id;
+
+	if (checking->process != NULL && strcmp(node->text, checking->process) == 0)
+		return;
+	process_id = wf_process_find(node->text, pinned ? atoi(version->text) : 0, &missing);
+	if (missing == WF_PROCESS_UNKNOWN)
+		wf_json_warning(checking->issues, node, not_there, "process \"%s\" does not exist", wf_issue_clip(node->text));
+	else if (missing == WF_PROCESS_UNDEFINED)
+		wf_json_warning(checking->issues, node, not_there, "process \"%s\" was undefined: it takes no new instances",
+						wf_issue_clip(node->text));
+	else if (missing == WF_PROCESS_VERSION)
+		wf_json_warning(checking->issues, version, "See the view workflow.processes.",
+						"process \"%s\" has no version %s", wf_issue_clip(node->text), version->text);
+	if (missing == WF_PROCESS_UNKNOWN || wf_privilege_has(process_id, checking->owner, WF_PRIVILEGE_START))
+		return;
+	owner = GetUserNameFromId(checking->owner, false);
+	wf_json_warning(checking->issues, node,
+					psprintf("SELECT workflow.grant_process(%s, %s, 'start');", quote_literal_cstr(node->text),
+							 quote_literal_cstr(owner)),
+					"role \"%s\", the owner of the process, may not start process \"%s\"", owner,
+					wf_issue_clip(node->text));
+}
+
 /* ---- URLs of webhooks ---- */
 
 /*
@@ -199,6 +241,9 @@ check_reference(Checking *checking, const WfReference *reference)
 		case WF_REFERENCE_SQL:
 			check_sql(checking, reference->node);
 			break;
+		case WF_REFERENCE_PROCESS:
+			warn_of_process(checking, reference->node);
+			break;
 		case WF_REFERENCE_WEBHOOK:
 			warn_of_webhook(checking, reference->node);
 			break;
@@ -206,9 +251,10 @@ check_reference(Checking *checking, const WfReference *reference)
 }
 
 void
-wf_references_check(const WfReferences *references, Oid owner, const char *search_path, WfIssues *issues)
+wf_references_check(const WfReferences *references, const char *process, Oid owner, const char *search_path,
+					WfIssues *issues)
 {
-	Checking checking = {.issues = issues, .owner = owner, .search_path = search_path};
+	Checking checking = {.issues = issues, .process = process, .owner = owner, .search_path = search_path};
 	int		 step = -1;
 
 	for (int i = 0; i < references->n; i++)

@@ -29,15 +29,15 @@
 
 /*
  * the instance: process_id, process, version, business_key, status, started_at, ended_at, why it
- * ended
+ * ended, which visit has called it
  */
 static WfQuery q_instance = {
 	.sql = "SELECT i.process_id, p.process, i.version, i.business_key, i.status, i.started_at, "
-		   "NULL::timestamptz, i.cancel_reason FROM workflow_data.instance i "
+		   "NULL::timestamptz, i.cancel_reason, i.parent || '_' || i.parent_visit FROM workflow_data.instance i "
 		   "JOIN workflow_data.process p ON p.process_id = i.process_id WHERE i.instance = $1 "
 		   "UNION ALL "
 		   "SELECT h.process_id, p.process, h.version, h.business_key, h.status, h.started_at, "
-		   "h.ended_at, h.error->>'message' FROM " WF_ENDED(
+		   "h.ended_at, h.error->>'message', h.parent || '_' || h.parent_visit FROM " WF_ENDED(
 			   "instance") " h "
 						   "JOIN workflow_data.process p ON p.process_id = h.process_id WHERE h.instance = $1 LIMIT 1",
 	.nargs = 1,
@@ -101,7 +101,7 @@ static WfQuery q_ended = {
 		   "CASE WHEN d.sends THEN h.result->>'initial_response' END, h.result->'event'->>'role', "
 		   /* what ended the wait: then its data are the response */
 		   "CASE WHEN h.result->'event' ? 'data' THEN h.result->'event'->>'data' "
-		   "WHEN h.result->'event'->>'name' IS NOT NULL THEN h.result->>'response' END "
+		   "WHEN h.result->'event'->>'name' IS NOT NULL THEN h.result->>'response' END, h.child "
 		   "FROM " WF_ENDED("visit") " h "
 		   "LEFT JOIN (SELECT s ->> 'step' AS step, s @> '{\"ignore_cancel\": true}' AS cleans, "
 		   "s @@ '$.end == \"scope\" || exists($.end.error) || exists($.end.abort)' AS ends, s ? 'send' AS sends "
@@ -148,7 +148,7 @@ static WfQuery q_standing = {
 		"FROM workflow_data.subscription s WHERE s.instance = v.instance AND s.visit = v.visit AND s.interrupt IS NULL), "
 		"(SELECT count(*) FROM workflow_data.delivery d WHERE d.instance = v.instance AND d.visit = v.visit AND d.kind = 'event' "
 		"AND d.kind <> 'write_back'), "
-		"v.item_counts[1], v.item_counts[2], v.item_counts[3] "
+		"v.item_counts[1], v.item_counts[2], v.item_counts[3], v.child "
 		"FROM workflow_data.visit v WHERE v.instance = $1",
 	.nargs = 1,
 	.argtypes = {INT8OID},
@@ -384,16 +384,26 @@ told_sent(uint64 row)
 	return psprintf("; what it sent was %s%s", strcmp(answer, "duplicate") == 0 ? "a " : "", answer);
 }
 
+/* The text of a visit that has called an instance, with its number; "" if it has called none. */
+static const char *
+told_child(const char *words, uint64 row, int column)
+{
+	int64 child = wf_result_int64(row, column);
+
+	return child != 0 ? psprintf("%s instance " INT64_FORMAT, words, child) : "";
+}
+
 static const char *
 describe_ended(uint64 row)
 {
 	int	  attempts = result_int(row, 6);
 	char *outcome = wf_result_text(row, 4);
 
-	return psprintf("%s after %s%s%s%s%s%s%s%s%s", outcome, span(result_time(row, 5), result_time(row, 1)),
+	return psprintf("%s after %s%s%s%s%s%s%s%s%s%s", outcome, span(result_time(row, 5), result_time(row, 1)),
 					attempts > 1 ? psprintf(" and %d attempts", attempts) : "", ended_by_event(row), completed_by(row),
 					because_of(row, outcome), told("; was told", wf_result_text(row, 9)),
-					told("; it brought", wf_result_text(row, 22)), told_to_stop(row), told_sent(row));
+					told("; it brought", wf_result_text(row, 22)), told_to_stop(row), told_sent(row),
+					told_child("; it had called", row, 23));
 }
 
 /* What an operator has done with the instance or visit. */
@@ -447,6 +457,8 @@ waited_for(const char *kinds, const char *others)
 		return "its items are under way";
 	if (kinds != NULL && strcmp(kinds, "join") == 0)
 		return "waits for other tokens to join it";
+	if (kinds != NULL && strcmp(kinds, "call") == 0)
+		return "waits for the end of what it has called,";
 	if (!called_back && others == NULL)
 		return "waits";
 	return psprintf("waits for %s%s%s", called_back ? "a callback" : "", called_back && others != NULL ? " or " : "",
@@ -490,6 +502,8 @@ describe_waiting(uint64 row)
 	if (wf_result_int64(row, 24) != 0)
 		what = psprintf("%s%s", what,
 						told_items(wf_result_int64(row, 24), wf_result_int64(row, 25), wf_result_int64(row, 26)));
+	if (wf_result_int64(row, 27) != 0 && strcmp(wf_result_text(row, 5), "call") == 0)
+		what = psprintf("%s%s", what, told_child("", row, 27));
 	if (wf_result_int64(row, 7) != 0)
 		what = psprintf("%s until %s", what, time_text(result_time(row, 7)));
 	return psprintf("%s, for %s so far%s%s%s%s", what, lasts,
@@ -509,6 +523,8 @@ describe_cancelling(uint64 row)
 		stands = "the answer to its request is awaited first";
 	else if (phase != NULL && strcmp(phase, "inside") == 0)
 		stands = "what is in it ends first";
+	else if (phase != NULL && strcmp(phase, "child") == 0)
+		stands = psprintf("%s, which was told to end, ends first", told_child("", row, 27) + 1);
 	else if (phase != NULL && strcmp(phase, "confirm") == 0)
 		stands = psprintf("the callback that confirms it is waited for until %s", time_text(result_time(row, 7)));
 	return psprintf("%s, %s%s; %s", strcmp(outcome, "SUCCESS") == 0 ? "is ended by a step in it" : "is being cancelled",
@@ -524,8 +540,10 @@ describe_state(uint64 row)
 
 	if (DatumGetBool(wf_result(row, 10, &isnull)))
 		return psprintf("a %s has come%s", wf_result_text(row, 21),
-						DatumGetBool(wf_result(row, 15, &isnull))
-							? ", and is kept until the instance is resumed"
+						DatumGetBool(wf_result(row, 15, &isnull)) ? ", and is kept until the instance is resumed"
+						: strcmp(state, "waiting") == 0
+							? psprintf(": it ends the visit when what it has called,%s, has ended",
+									   told_child("", row, 27))
 							: ": it ends the visit once its request is answered, or given up");
 	if (strcmp(state, "waiting") == 0)
 		return describe_waiting(row);
@@ -688,6 +706,7 @@ read_story_instance(Story *story)
 {
 	Datum values[1] = {Int64GetDatum(story->instance)};
 	char *key;
+	char *caller;
 
 	if (wf_query_run_at(&q_instance, values, story->snapshot) == 0)
 		report_unknown_instance(story);
@@ -698,9 +717,11 @@ read_story_instance(Story *story)
 	story->ended_at = result_time(0, 7);
 	story->why = clip_detail(wf_result_text(0, 8));
 	key = wf_result_text(0, 4);
-	story->heading = psprintf("instance " INT64_FORMAT " of process \"%s\", version %d%s%s%s: %s", story->instance,
+	caller = wf_result_text(0, 9);
+	story->heading = psprintf("instance " INT64_FORMAT " of process \"%s\", version %d%s%s%s%s%s: %s", story->instance,
 							  wf_result_text(0, 2), story->version, key != NULL ? ", business key \"" : "",
-							  key != NULL ? key : "", key != NULL ? "\"" : "", story->status);
+							  key != NULL ? key : "", key != NULL ? "\"" : "", caller != NULL ? ", called by " : "",
+							  caller != NULL ? caller : "", story->status);
 }
 
 static void

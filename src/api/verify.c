@@ -17,6 +17,7 @@
 
 #include "api/verify_internal.h"
 #include "store/access.h"
+#include "store/delivery.h"
 #include "store/query.h"
 
 /* What waits for the end of a suspension that is over, or whose instance has ended. */
@@ -67,6 +68,25 @@ static WfQuery q_items = {
 		"FROM workflow_data.visit v, LATERAL (SELECT count(*) AS n FROM workflow_data.item i "
 		"WHERE i.instance = v.instance AND i.visit = v.visit) i WHERE v.waits_for = 'each' "
 		"AND i.n <> coalesce(v.item_counts[1], 0) ORDER BY 1, 2, 3",
+};
+
+/* Visits that wait for an instance which cannot tell them of its end, and instances that could tell nobody. */
+static WfQuery q_calls = {
+	.sql =
+		"SELECT v.instance, v.visit, CASE WHEN i.instance IS NULL "
+		"THEN 'waits for instance ' || coalesce(v.child::text, 'none') || ', which does not live, and no delivery tells of its end' "
+		"ELSE 'has called instance ' || v.child || ', which was called by ' || "
+		"coalesce(i.parent || '_' || i.parent_visit, 'nobody') END "
+		"FROM workflow_data.visit v LEFT JOIN workflow_data.instance i ON i.instance = v.child "
+		"WHERE (v.waits_for = 'call' OR v.cancel_phase = 'child') "
+		"AND (i.parent, i.parent_visit) IS DISTINCT FROM (v.instance, v.visit) "
+		"AND NOT EXISTS (SELECT FROM workflow_data.delivery d WHERE d.instance = v.instance AND d.visit = v.visit "
+		"AND d.kind = '" WF_DELIVERY_ENDED
+		"' AND d.kind <> 'write_back' AND d.payload ->> 'child' = v.child::text) UNION ALL "
+		"SELECT i.instance, 0, 'was called by ' || i.parent || '_' || i.parent_visit || ', which does not wait for it' "
+		"FROM workflow_data.instance i LEFT JOIN workflow_data.visit v ON v.instance = i.parent AND v.visit = i.parent_visit "
+		"WHERE i.parent IS NOT NULL AND (v.child IS DISTINCT FROM i.instance "
+		"OR (v.waits_for = 'call' OR v.cancel_phase = 'child') IS NOT TRUE) ORDER BY 1, 2",
 };
 
 PG_FUNCTION_INFO_V1(workflow_verify);
@@ -158,6 +178,7 @@ workflow_verify(PG_FUNCTION_ARGS)
 	verify_by(&q_messages, &verify, snapshot);
 	verify_by(&q_closed, &verify, snapshot);
 	verify_by(&q_items, &verify, snapshot);
+	verify_by(&q_calls, &verify, snapshot);
 	UnregisterSnapshot(snapshot);
 	wf_store_leave(&access);
 	return (Datum) 0;

@@ -41,15 +41,16 @@ wait_wants(const WfVerifiedVisit *visit, const WfEvent *event)
 {
 	bool ready = is(visit->state, "ready");
 	bool waiting = is(visit->state, "waiting");
+	bool called = is(visit->waits_for, "call"); /* that is its action */
 
 	if (is(visit->waits_for, "join"))
 		return NEVER;
-	if (event->kind == WF_EVENT_CONDITION && !waiting)
+	if (event->kind == WF_EVENT_CONDITION && (!waiting || called))
 		return NEVER;
 	/* one that stands at a join may be about to begin that */
 	if (ready && visit->def->join.kind != WF_JOIN_NONE)
 		return PERHAPS;
-	return waiting && event->when != NULL ? PERHAPS : ALWAYS;
+	return waiting && !called && event->when != NULL ? PERHAPS : ALWAYS;
 }
 
 static Wanted

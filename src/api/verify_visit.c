@@ -72,6 +72,8 @@ queues_while_cancelling(const WfVerifiedVisit *visit)
 		return IN_TIMER | IN_EXECUTOR;
 	if (is(visit->cancel_phase, "inside"))
 		return IN_NONE | IN_MOVE | IN_EXECUTOR;
+	if (is(visit->cancel_phase, "child"))
+		return IN_NONE;
 	return 0;
 }
 
@@ -83,6 +85,8 @@ possible_queues(const WfVerifiedVisit *visit)
 		return IN_NONE;
 	if (is(visit->state, "cancelling"))
 		return queues_while_cancelling(visit);
+	if (is(visit->waits_for, "call"))
+		return IN_NONE;
 	/* what has not been sent, or run, before an event came */
 	if (is(visit->state, "calling") && visit->accepted)
 		return IN_HTTP | IN_MOVE | IN_EXECUTOR;
@@ -126,7 +130,7 @@ static bool
 waits_for_outside(const WfVerifiedVisit *visit)
 {
 	return is(visit->state, "waiting") && !is(visit->waits_for, "join") && !is(visit->waits_for, "steps") &&
-		   !is(visit->waits_for, "each");
+		   !is(visit->waits_for, "each") && !is(visit->waits_for, "call");
 }
 
 static void

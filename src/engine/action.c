@@ -80,6 +80,12 @@ begin_send(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	return WF_BEGUN_SEND;
 }
 
+static WfBegun
+begin_call(WfBatch *batch, WfVisit *visit, WfFault *fault)
+{
+	return WF_BEGUN_CALL;
+}
+
 /* Begin a scope: work out its fields. */
 static WfBegun
 begin_steps(WfBatch *batch, WfVisit *visit, WfFault *fault)
@@ -134,6 +140,7 @@ const WfActionMethods wf_actions[] = {
 	[WF_ACTION_HTTP] = {begin_http, "body", true},		 [WF_ACTION_SQL] = {begin_executor, "row", false},
 	[WF_ACTION_NOTIFY] = {begin_executor, "row", false}, [WF_ACTION_STEPS] = {begin_steps, NULL, false},
 	[WF_ACTION_SEND] = {begin_send, NULL, false},		 [WF_ACTION_EACH] = {begin_each, NULL, false},
+	[WF_ACTION_CALL] = {begin_call, NULL, false},
 };
 
 bool

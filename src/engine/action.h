@@ -30,6 +30,7 @@ typedef enum WfBegun
 	WF_BEGUN_INSIDE,	/* the visit is a scope, and its first step is to be entered */
 	WF_BEGUN_ITEMS,		/* the visit is a scope, and goes through a list */
 	WF_BEGUN_SEND,		/* something is to be sent now */
+	WF_BEGUN_CALL,		/* a process is to be called now */
 	WF_BEGUN_FAULT
 } WfBegun;
 

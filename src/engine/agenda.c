@@ -5,7 +5,8 @@
  *
  * Operations run in the order in which they were pushed, but for those that begin items of lists: these come when nothing
  * else is left to be done, so that items go on as far as they can before further ones begin. All of them belong to one instance: each
- * entry point of the engine runs the agenda to its end.
+ * entry point of the engine runs the agenda to its end. Then those begin, one after the other, that were called, and those
+ * go on that have called what has ended.
  */
 #include "postgres.h"
 
@@ -13,6 +14,7 @@
 #include "utils/memutils.h"
 
 #include "debug.h"
+#include "engine/call.h"
 #include "engine/condition.h"
 #include "engine/operations.h"
 
@@ -228,8 +230,11 @@ judge_end(WfBatch *batch, WfInstance *instance)
 	if (instance->ending != WF_STATUS_ABORTED)
 		end_instance(batch, instance, WF_STATUS_COMPLETED, NULL);
 	else
+	{
+		instance->cancelled = instance->error == NULL;
 		end_instance(batch, instance, WF_STATUS_ABORTED,
-					 instance->error != NULL ? instance->error : wf_cancel_error(batch, instance->cancel_reason));
+					 instance->cancelled ? wf_cancel_error(batch, instance->cancel_reason) : instance->error);
+	}
 }
 
 /* Take the next operation. Returns false if there is none. */
@@ -266,12 +271,41 @@ run_operations(WfBatch *batch, WfInstance *instance)
 	}
 }
 
-void
-wf_agenda_run(WfBatch *batch, WfInstance *instance)
+/* Run all operations on an instance. Returns whether it has ended by that. */
+static bool
+run_instance(WfBatch *batch, WfInstance *instance)
 {
+	bool had_ended = instance->ended;
+	int	 entered = instance->entered;
+
 	do
 		run_operations(batch, instance);
 	while (wf_condition_judge(batch, instance));
 	if (!instance->ended)
 		judge_end(batch, instance);
+	if (instance->parent != 0 && instance->is_new)
+		batch->called_steps += instance->entered - entered;
+	return !had_ended && instance->ended;
+}
+
+/* The same; when it has ended, the one goes on that has called it in this batch, and so on. */
+static void
+run_upwards(WfBatch *batch, WfInstance *instance)
+{
+	while (run_instance(batch, instance))
+	{
+		instance = wf_call_return(batch, instance);
+		if (instance == NULL)
+			break;
+	}
+}
+
+void
+wf_agenda_run(WfBatch *batch, WfInstance *instance)
+{
+	while (instance != NULL)
+	{
+		run_upwards(batch, instance);
+		instance = wf_call_next(batch);
+	}
 }

@@ -93,7 +93,7 @@ extern void wf_push_close(WfBatch *batch, WfInstance *instance, WfStatus ending,
 
 /*
  * Run all operations on an instance, and those that follow from them; then see whether the instance
- * has ended.
+ * has ended. What it has called begins after that.
  */
 extern void wf_agenda_run(WfBatch *batch, WfInstance *instance);
 

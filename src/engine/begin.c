@@ -8,6 +8,7 @@
 
 #include "engine/action.h"
 #include "engine/answer.h"
+#include "engine/call.h"
 #include "engine/condition.h"
 #include "engine/operations.h"
 #include "engine/scope.h"
@@ -77,7 +78,7 @@ wf_op_enter(WfBatch *batch, WfVisit *visit)
 		wf_state_set_suspended(batch, visit, instance->status == WF_STATUS_SUSPENDED);
 		wf_token_begin(batch, visit);
 	}
-	else if (visit->def->async || wf_send_by_executor(visit->def))
+	else if (visit->def->async || wf_send_by_executor(visit->def) || wf_call_by_executor(visit->def))
 		wf_token_defer(batch, visit, wf_state_executor_queue(batch, visit));
 	else if (instance->status == WF_STATUS_SUSPENDED || wf_token_is_cut(instance))
 		wf_token_defer(batch, visit, WF_QUEUE_MOVE);
@@ -122,6 +123,15 @@ carry_out_send(WfBatch *batch, WfVisit *visit)
 	if (wf_send(batch, visit, &fault) && wf_answer_save(batch, visit, &fault))
 		wf_push(batch, visit, WF_OPEN);
 	else
+		wf_push_fault(batch, visit, &fault);
+}
+
+static void
+carry_out_call(WfBatch *batch, WfVisit *visit)
+{
+	WfFault fault = {0};
+
+	if (!wf_call_begin(batch, visit, &fault))
 		wf_push_fault(batch, visit, &fault);
 }
 
@@ -178,4 +188,6 @@ wf_op_begin(WfBatch *batch, WfVisit *visit)
 		wf_push(batch, visit, WF_ITEMS);
 	else if (begun == WF_BEGUN_SEND)
 		carry_out_send(batch, visit);
+	else if (begun == WF_BEGUN_CALL)
+		carry_out_call(batch, visit);
 }

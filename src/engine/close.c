@@ -6,6 +6,7 @@
 
 #include "utils/memutils.h"
 
+#include "engine/call.h"
 #include "engine/operations.h"
 #include "engine/suspend.h"
 #include "engine/token.h"
@@ -25,6 +26,21 @@ is_cancelled(const WfVisit *visit, bool again)
 }
 
 /*
+ * What the visit has called is told to end when the visit is interrupted. It may have been told before, and have incidents of its own,
+ * or be suspended with its caller.
+ */
+static void
+tell_child(WfBatch *batch, const WfVisit *visit, bool again, bool was_suspended)
+{
+	if (visit->ended)
+		return;
+	if (again && wf_state_is_phase(visit, WF_CANCEL_CHILD))
+		wf_call_order(batch, visit, WF_ORDER_CANCEL);
+	else if (was_suspended && (wf_state_is_phase(visit, WF_CANCEL_CHILD) || !is_cancelled(visit, again)))
+		wf_call_order(batch, visit, WF_ORDER_RESUME);
+}
+
+/*
  * End an instance early. Once no visit lives in it, it has the status `ending`: completed; or aborted,
  * with `error`, or with one that tells the reason. The first end stays.
  */
@@ -32,10 +48,11 @@ void
 wf_op_close(WfBatch *batch, WfInstance *instance, WfStatus ending, const char *reason, Jsonb *error)
 {
 	bool	  again = instance->ending != WF_STATUS_ACTIVE;
+	bool	  was_suspended = instance->status == WF_STATUS_SUSPENDED;
 	ListCell *lc;
 
 	wf_batch_load_all_visits(batch, instance);
-	if (instance->status == WF_STATUS_SUSPENDED)
+	if (was_suspended)
 		wf_resume(batch, instance);
 	if (!again)
 	{
@@ -49,6 +66,7 @@ wf_op_close(WfBatch *batch, WfInstance *instance, WfStatus ending, const char *r
 	{
 		WfVisit *visit = lfirst(lc);
 
+		tell_child(batch, visit, again, was_suspended);
 		if (is_cancelled(visit, again))
 			wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, wf_token_ending_error(batch, visit));
 	}

@@ -11,6 +11,7 @@
 #include "utils/timestamp.h"
 
 #include "engine/answer.h"
+#include "engine/call.h"
 #include "engine/engine.h"
 #include "engine/event.h"
 #include "engine/handler.h"
@@ -18,21 +19,6 @@
 #include "engine/scope.h"
 #include "engine/suspend.h"
 #include "engine/token.h"
-
-/* Enter the first step, or `step`; `visit` is the number of the visit there, inside the process as a scope. */
-static void
-enter_start(WfBatch *batch, WfInstance *instance, const WfStep *step, int64 visit)
-{
-	const WfDefinition *def = instance->process->def;
-	bool				is_scope = def->start == def->process_step;
-	int					start = step == NULL || is_scope ? def->start : step->index;
-	WfVisit			   *first = wf_token_enter(batch, instance, NULL, NULL, start, NULL, is_scope ? 0 : visit);
-
-	if (!is_scope)
-		return;
-	first->memory.first_inside = visit;
-	first->memory.first_step = step;
-}
 
 WfInstance *
 wf_engine_start(WfBatch *batch, const WfStart *start)
@@ -50,7 +36,7 @@ wf_engine_start(WfBatch *batch, const WfStart *start)
 		instance->data = JB_ROOT_COUNT(def->data) == 0 ? start->data : wf_jsonb_merge(def->data, start->data);
 	wf_data_require_fit(instance->data);
 	MemoryContextSwitchTo(old);
-	enter_start(batch, instance, start->step, start->visit);
+	(void) wf_token_start(batch, instance, start->step, start->visit);
 	wf_agenda_run(batch, instance);
 	return instance;
 }
@@ -96,11 +82,25 @@ drop_documents(WfVisit *visit)
 	visit->changed = true;
 }
 
+static bool
+lives(WfBatch *batch, int64 instance)
+{
+	WfLiving *living;
+
+	return wf_batch_instance(batch, instance) != NULL || wf_batch_living(&instance, 1, &living) > 0;
+}
+
 void
 wf_engine_fail(WfBatch *batch, WfVisit *visit, const WfFault *fault, WfFailing failing)
 {
 	if (visit->ended || visit->state == WF_STATE_INCIDENT)
 		return;
+	/* what it was to be told of a child that has ended is lost */
+	if (wf_state_awaits_child(visit) && !lives(batch, visit->child) && wf_call_give_up(batch, visit))
+	{
+		wf_agenda_run(batch, visit->instance);
+		return;
+	}
 	if (failing == WF_FAIL_ACTION && wf_has_accepted(visit) && visit->state != WF_STATE_CANCELLING)
 	{
 		wf_state_keep_accepted(batch, visit);
@@ -141,6 +141,22 @@ wf_engine_set_data(WfBatch *batch, WfInstance *instance, Jsonb *changes)
 	instance->judges_conditions = true;
 	instance->data_steps = 0;
 	wf_agenda_run(batch, instance);
+}
+
+/* ---- what was called ---- */
+
+void
+wf_engine_ended(WfBatch *batch, WfVisit *visit, const WfEnded *ended)
+{
+	wf_call_ended(batch, visit, ended);
+	wf_agenda_run(batch, visit->instance);
+}
+
+void
+wf_engine_escalated(WfBatch *batch, WfVisit *visit, const WfEscalation *escalation)
+{
+	wf_call_escalated(batch, visit, escalation);
+	wf_agenda_run(batch, visit->instance);
 }
 
 /* ---- clocks ---- */
@@ -287,7 +303,11 @@ wf_engine_suspend(WfBatch *batch, WfInstance *instance)
 void
 wf_engine_resume(WfBatch *batch, WfInstance *instance)
 {
-	wf_resume(batch, instance);
+	if (instance->status == WF_STATUS_SUSPENDED)
+	{
+		wf_resume(batch, instance);
+		wf_resume_called(batch, instance);
+	}
 	wf_agenda_run(batch, instance);
 }
 

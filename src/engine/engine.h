@@ -14,6 +14,7 @@
 #include "engine/action.h"
 #include "engine/event.h"
 #include "store/batch.h"
+#include "store/notice.h"
 
 /*
  * Start an instance and move its token as far as it goes. `data` NULL: none; numbers 0: the next
@@ -59,6 +60,13 @@ extern bool wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Json
  * suspended is not to be called for.
  */
 extern bool wf_engine_event(WfBatch *batch, WfVisit *visit, int entry, const WfHappening *happening);
+
+/*
+ * The instance that the visit has called has ended, or escalates. Does nothing if the visit does not wait for it any
+ * more.
+ */
+extern void wf_engine_ended(WfBatch *batch, WfVisit *visit, const WfEnded *ended);
+extern void wf_engine_escalated(WfBatch *batch, WfVisit *visit, const WfEscalation *escalation);
 
 /* A callback for a handler that came while the instance was suspended. */
 extern bool wf_engine_handler_callback(WfBatch *batch, WfVisit *visit, const WfHappening *callback);

@@ -55,8 +55,8 @@ wf_op_fail(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 	MemoryContext  old = MemoryContextSwitchTo(batch->context);
 	const WfEntry *handler;
 
-	/* what lives in a scope ends first */
-	if (visit->tokens.n > 0)
+	/* what lives in a scope, or was called, ends first */
+	if (visit->tokens.n > 0 || wf_state_awaits_child(visit))
 		wf_push_interrupt(batch, visit, outcome, error);
 	else if ((handler = wf_token_catch(visit, outcome, error)) == NULL)
 		fail_outwards(batch, visit, outcome, error);

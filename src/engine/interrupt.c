@@ -7,7 +7,8 @@
  * which can be the last: `await` the answer that may still come, so that $reply is known; `send`
  * the cancel request; then `confirm`: wait for the callback that it provokes, up to the step's
  * cancel timeout. For a visit that takes no callback the second is `tell`, and is the last. Whatever
- * the service does, the outcome is the one with which the interruption began.
+ * the service does, the outcome is the one with which the interruption began. A visit that has called another
+ * instance waits, in the phase `child`, for the end of that.
  */
 #include "postgres.h"
 
@@ -15,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "engine/answer.h"
+#include "engine/call.h"
 #include "engine/handler.h"
 #include "engine/interrupt.h"
 #include "engine/operations.h"
@@ -143,6 +145,11 @@ interrupt(WfBatch *batch, WfVisit *visit, const WfOperation *operation)
 		wf_state_cancel(batch, visit, WF_CANCEL_INSIDE, NULL, 0);
 		wf_push(batch, visit, WF_INTERRUPT_INSIDE);
 	}
+	else if (wf_state_awaits_child(visit))
+	{
+		wf_call_order(batch, visit, WF_ORDER_CANCEL);
+		wf_state_cancel(batch, visit, WF_CANCEL_CHILD, NULL, 0);
+	}
 	else if (!asks(visit))
 		wf_push(batch, visit, WF_FINISH_CANCEL);
 	else if (in_flight)
@@ -165,6 +172,9 @@ wf_op_interrupt(WfBatch *batch, WfVisit *visit, const WfOperation *operation)
 		return;
 	if (!wf_has_accepted(visit))
 		interrupt(batch, visit, operation);
+	/* what was accepted is its end, when the instance that it has called has ended */
+	else if (wf_state_awaits_child(visit))
+		wf_call_order(batch, visit, WF_ORDER_CANCEL);
 	else if (wf_state_acts_first(visit))
 		/* what has not been begun is left out */
 		wf_state_keep_accepted(batch, visit);

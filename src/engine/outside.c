@@ -81,6 +81,8 @@ hint_for_callback(const WfVisit *visit)
 		return "It ends with the steps in it: complete those, see the view workflow.waiting.";
 	if (visit->waits_for == WF_WAITS_FOR_JOIN)
 		return "It waits for other tokens to join it.";
+	if (wf_state_awaits_child(visit))
+		return "It ends with the instance that it has called: see the view workflow.visits.";
 	if (visit->state == WF_STATE_INCIDENT)
 		return "Its \"first_of\" has no callback that says where to go on: retry it, or move it.";
 	if (handler_by_callback(visit) >= 0)
@@ -105,7 +107,7 @@ ends_by_callback(const WfVisit *visit)
 {
 	return visit->def != NULL && !wf_scope_stands(visit) && wf_step_callback_entry(visit->def) >= 0 &&
 		   !wf_state_is_phase(visit, WF_CANCEL_TELL) &&
-		   (visit->state != WF_STATE_WAITING || (visit->waits_for & WF_WAITS_FOR_CALLBACK) != 0);
+		   (visit->state != WF_STATE_WAITING || (visit->waits_for & (WF_WAITS_FOR_CALLBACK | WF_WAITS_FOR_CALL)) != 0);
 }
 
 /*
@@ -149,7 +151,7 @@ accept_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
 	wf_state_accept(batch, visit, data, error);
 	if (visit->state == WF_STATE_CANCELLING)
 		wf_interrupt_callback(batch, visit);
-	else if (visit->suspended || wf_state_may_be_in_flight(visit))
+	else if (visit->suspended || wf_state_may_be_in_flight(visit) || wf_state_awaits_child(visit))
 		wf_state_keep_accepted(batch, visit);
 	else
 		wf_push(batch, visit, WF_HAPPEN);
@@ -262,7 +264,7 @@ end_wait(WfBatch *batch, WfVisit *visit, int entry, const WfHappening *happening
 	visit->steps_without_wait = Max(visit->steps_without_wait, happening->steps);
 	if (wf_state_acts_first(visit))
 		wf_state_keep_event(batch, visit);
-	else if (wf_state_may_be_in_flight(visit))
+	else if (wf_state_may_be_in_flight(visit) || wf_state_awaits_child(visit))
 		wf_state_keep_accepted(batch, visit);
 	else
 		wf_push(batch, visit, WF_HAPPEN);

@@ -17,6 +17,7 @@
 #include "engine/subscribe.h"
 #include "engine/token.h"
 #include "store/message.h"
+#include "store/notice.h"
 #include "store/privilege.h"
 #include "store/subscription.h"
 
@@ -36,11 +37,11 @@ catches(const WfEntry *handler, const char *code)
 		   (strcmp(handler->event.name, "*") == 0 || strcmp(handler->event.name, code) == 0);
 }
 
-/* The nearest scope around that catches the code and does not end early, and its handler; NULL: there is none. */
+/* The nearest one outwards that catches the code and does not end early, and its handler; NULL: there is none. */
 static WfVisit *
-find_catcher(const WfVisit *visit, const char *code, const WfEntry **handler)
+find_catcher(WfVisit *nearest, const char *code, const WfEntry **handler)
 {
-	for (WfVisit *scope = visit->scope; scope != NULL; scope = scope->scope)
+	for (WfVisit *scope = nearest; scope != NULL; scope = scope->scope)
 	{
 		if (scope->def == NULL || scope->state == WF_STATE_CANCELLING || scope->memory.is_caught ||
 			wf_state_is_ending(scope))
@@ -55,22 +56,39 @@ find_catcher(const WfVisit *visit, const char *code, const WfEntry **handler)
 	return NULL;
 }
 
-static const char *
-escalate(WfBatch *batch, WfVisit *visit, Jsonb *data)
+/* Nobody in the instance catches it: the one that has called it may. Returns false if there is none. */
+static bool
+escalate_to_caller(WfBatch *batch, WfVisit *visit, const char *code, Jsonb *data, TimestampTz at)
 {
-	const WfEntry *handler;
-	WfVisit		  *scope = find_catcher(visit, visit->def->send->name, &handler);
-	WfHappening	   happening = {.kind = WF_EVENT_ESCALATION,
-								.name = visit->def->send->name,
-								.data = data,
-								.at = batch->now};
-	Jsonb		  *event;
+	WfInstance	*instance = visit->instance;
+	WfEscalation escalation = {.child = instance->id,
+							   .code = code,
+							   .data = data,
+							   .steps = visit->steps_without_wait + 1,
+							   .at = at};
 
-	if (scope == NULL)
-		return "missed";
-	event = wf_event_document(visit->instance, &happening);
-	wf_handler_escalate(batch, visit, scope, handler, event);
-	return "delivered";
+	if (instance->parent == 0)
+		return false;
+	wf_notice_escalation(batch, instance->parent, instance->parent_visit, &escalation);
+	instance->has_escalated = true;
+	return true;
+}
+
+const char *
+wf_send_escalate(WfBatch *batch, WfVisit *visit, WfVisit *nearest, const char *code, Jsonb *data, TimestampTz at)
+{
+	MemoryContext  old = MemoryContextSwitchTo(batch->context);
+	const WfEntry *handler;
+	WfVisit		  *scope = find_catcher(nearest, code, &handler);
+	WfHappening	   happening = {.kind = WF_EVENT_ESCALATION, .name = code, .data = data, .at = at};
+	const char	  *answer = "delivered";
+
+	if (scope != NULL)
+		wf_handler_escalate(batch, visit, scope, handler, wf_event_document(visit->instance, &happening));
+	else
+		answer = escalate_to_caller(batch, visit, code, data, at) ? "queued" : "missed";
+	MemoryContextSwitchTo(old);
+	return answer;
 }
 
 /* ---- messages ---- */
@@ -196,7 +214,7 @@ send_event(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	if (!work_out(batch, visit, &sending, fault))
 		return NULL;
 	if (send->kind == WF_EVENT_ESCALATION)
-		return escalate(batch, visit, sending.data);
+		return wf_send_escalate(batch, visit, visit->scope, send->name, sending.data, batch->now);
 	if (!OidIsValid(sending.role))
 	{
 		(void) wf_fault(fault, WF_CODE_SEND, "the owner of the process does not exist any more");

@@ -124,7 +124,7 @@ wf_state_wait(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, TimestampTz 
 	batch->needs_sync_commit = true;
 }
 
-/* Wait for other tokens: at a join, or for those inside the scope that the visit is. */
+/* Wait for other tokens: at a join, for those inside the scope that the visit is, or of the instance that it has called. */
 void
 wf_state_stand(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for)
 {
@@ -135,11 +135,11 @@ wf_state_stand(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for)
 	visit->waiting_since = batch->now;
 }
 
-/* What the visit has waited for at a join has come: it is ready for its action. */
+/* What the visit has waited for has come: at a join it is ready for its action, after a call that is done. */
 void
 wf_state_go_on(WfVisit *visit)
 {
-	WF_ASSERT(visit->waits_for == WF_WAITS_FOR_JOIN);
+	WF_ASSERT(visit->waits_for == WF_WAITS_FOR_JOIN || visit->waits_for == WF_WAITS_FOR_CALL);
 	set_state(visit, WF_STATE_READY, NULL, 0);
 }
 
@@ -172,18 +172,20 @@ wf_state_warned(WfBatch *batch, WfVisit *visit)
 /*
  * Keep an accepted event until no request is in flight. The end of the visit is known, but the
  * dispatcher has to find out whether a reply may still come; `move` is the queue in which it does.
- * The visit of a SQL step stays in its queue, since an executor knows that of a statement. From now
- * on no timer and no retry touches the visit.
+ * The visit of a SQL step stays in its queue, since an executor knows that of a statement; that of a call waits for the end
+ * of its child. From now on no timer and no retry touches the visit.
  */
 void
 wf_state_keep_accepted(WfBatch *batch, WfVisit *visit)
 {
 	stop_clocks(visit);
+	visit->changed = true;
+	batch->needs_sync_commit = true;
+	if (wf_state_awaits_child(visit))
+		return;
 	if (!wf_is_executor_queue(visit->queue))
 		visit->queue = copy_queue_name(batch, WF_QUEUE_MOVE);
 	visit->due_at = batch->now;
-	visit->changed = true;
-	batch->needs_sync_commit = true;
 }
 
 /*
@@ -411,6 +413,7 @@ wf_state_begin_again(WfVisit *visit)
 {
 	WF_ASSERT(visit->state == WF_STATE_READY);
 	visit->attempt = 0;
+	visit->child = 0;
 	visit->steps_without_wait = 0;
 	visit->docs = (WfDocuments){.changed = true};
 	forget_accepted(visit);
@@ -507,6 +510,12 @@ wf_state_may_be_in_flight(const WfVisit *visit)
 {
 	return visit->queue != NULL &&
 		   (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_READY || visit->state == WF_STATE_RETRYING);
+}
+
+bool
+wf_state_awaits_child(const WfVisit *visit)
+{
+	return (visit->waits_for & WF_WAITS_FOR_CALL) != 0 || visit->cancel.phase == WF_CANCEL_CHILD;
 }
 
 bool

@@ -61,6 +61,8 @@ extern bool wf_state_is_over(const WfVisit *visit, TimestampTz now);
  * alone know, so they end the visit.
  */
 extern bool wf_state_may_be_in_flight(const WfVisit *visit);
+/* Does the visit wait for the end of an instance that it has called, whether it was told to end or not? */
+extern bool wf_state_awaits_child(const WfVisit *visit);
 /*
  * Is a request to be made for the visit now: that of its action, or a cancel request? Or a statement
  * to be run? Neither is after a callback, unless the statement was begun before, and abandoned.

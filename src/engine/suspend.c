@@ -1,9 +1,10 @@
 /*
  * suspend.c
- *		Suspending an instance, and resuming it.
+ *		Suspending an instance, and resuming it, with what it has called.
  */
 #include "postgres.h"
 
+#include "engine/call.h"
 #include "engine/suspend.h"
 
 void
@@ -15,7 +16,10 @@ wf_suspend(WfBatch *batch, WfInstance *instance)
 		return;
 	wf_batch_load_all_visits(batch, instance);
 	foreach (lc, instance->visits)
+	{
 		wf_state_set_suspended(batch, lfirst(lc), true);
+		wf_call_order(batch, lfirst(lc), WF_ORDER_SUSPEND);
+	}
 	instance->status = WF_STATUS_SUSPENDED;
 	instance->changed = true;
 	instance->show_changed = true;
@@ -27,6 +31,15 @@ listens(const WfVisit *visit)
 {
 	return visit->state == WF_STATE_WAITING && (visit->waits_for & WF_WAITS_FOR_CALLBACK) != 0 && visit->def != NULL &&
 		   !wf_has_accepted(visit);
+}
+
+void
+wf_resume_called(WfBatch *batch, WfInstance *instance)
+{
+	ListCell *lc;
+
+	foreach (lc, instance->visits)
+		wf_call_order(batch, lfirst(lc), WF_ORDER_RESUME);
 }
 
 /*

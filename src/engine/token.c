@@ -45,6 +45,22 @@ wf_token_enter(WfBatch *batch, WfInstance *instance, WfVisit *scope, const WfVis
 	return visit;
 }
 
+WfVisit *
+wf_token_start(WfBatch *batch, WfInstance *instance, const WfStep *step, int64 id)
+{
+	const WfDefinition *def = instance->process->def;
+	bool				is_scope = def->start == def->process_step;
+	int					start = step == NULL || is_scope ? def->start : step->index;
+	WfVisit			   *first = wf_token_enter(batch, instance, NULL, NULL, start, NULL, is_scope ? 0 : id);
+
+	if (is_scope)
+	{
+		first->memory.first_inside = id;
+		first->memory.first_step = step;
+	}
+	return first;
+}
+
 void
 wf_token_follow(WfBatch *batch, const WfVisit *from, const WfTargets *targets, Jsonb *caught)
 {
@@ -73,6 +89,12 @@ bool
 wf_token_is_half_cut(const WfInstance *instance)
 {
 	return instance->entered >= STEPS_PER_TRANSACTION / 2 || instance->grown > BYTES_PER_TRANSACTION / 2;
+}
+
+void
+wf_token_cut(WfInstance *instance)
+{
+	instance->entered = STEPS_PER_TRANSACTION + 1;
 }
 
 /*

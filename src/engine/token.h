@@ -15,6 +15,12 @@ extern WfVisit *wf_token_enter(WfBatch *batch, WfInstance *instance, WfVisit *sc
 							   Jsonb *caught, int64 id);
 
 /*
+ * Enter the first step of a new instance, or `step`. `id` is the number of the visit there, inside the process as a scope; 0: the
+ * next. Returns the visit that was entered, which may be that scope.
+ */
+extern WfVisit *wf_token_start(WfBatch *batch, WfInstance *instance, const WfStep *step, int64 id);
+
+/*
  * Has the scope room for the tokens of a handler that goes on from a visit? If not, the visit becomes an
  * incident, without running a handler of that.
  */
@@ -27,6 +33,8 @@ extern bool wf_token_room(const WfVisit *visit, int more, WfFault *fault);
 extern bool wf_token_is_cut(const WfInstance *instance);
 /* Were half as many made? Then nothing is begun that would come to the other half. */
 extern bool wf_token_is_half_cut(const WfInstance *instance);
+/* What comes next in the instance has a transaction of its own, whatever was done in this one. */
+extern void wf_token_cut(WfInstance *instance);
 
 /*
  * The visit begins: in the course of this move, when those have entered that come with it; or in a transaction of its own, where

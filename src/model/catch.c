@@ -90,7 +90,7 @@ static const struct
 
 static const char *const known_codes[] = {
 	WF_CODE_TEMPLATE, WF_CODE_PREDICATE, WF_CODE_CHOOSE, WF_CODE_CONNECT, WF_CODE_TIMEOUT, WF_CODE_REPLY,
-	WF_CODE_REQUEST,  WF_CODE_MOVE,		 WF_CODE_JOIN,	 WF_CODE_DATA,	  WF_CODE_SEND,
+	WF_CODE_REQUEST,  WF_CODE_MOVE,		 WF_CODE_JOIN,	 WF_CODE_DATA,	  WF_CODE_SEND,	   WF_CODE_CALL,
 };
 
 /* The outcome that a code looks like, or NULL. */
@@ -326,18 +326,20 @@ check_catch_kind(WfReader *reader, const WfJson *node)
 static void
 check_catch_event(WfReader *reader, const WfJson *node, const WfEntry *entry)
 {
+	static const char *const escalating[] = {"steps", "call"};
+
 	const WfJson *every = wf_json_member(node, "every");
 	const WfJson *escalation = wf_json_member(node, "escalation");
 
 	if (every != NULL && entry->interrupt)
 		wf_json_issue(reader->issues, every, "Write \"interrupt\": false as well, or \"after\" in place of \"every\".",
 					  "what interrupts the step begins only once");
-	/* the process has "steps", too */
-	if (escalation != NULL && wf_json_member(reader->node, "steps") == NULL)
+	/* the process has "steps", too; what is called may escalate */
+	if (escalation != NULL && !wf_json_has_one_of(reader->node, FIELDS(escalating)))
 		wf_json_issue(
 			reader->issues, escalation,
-			"They go to the scopes around the step that sends them: give the handler to a step with \"steps\", or to the process.",
-			"a step without \"steps\" catches no escalations");
+			"They go to the scopes around the step that sends them, and to the step that has called the process: give the handler to a step with \"steps\" or \"call\", or to the process.",
+			"a step without \"steps\" or \"call\" catches no escalations");
 }
 
 static void

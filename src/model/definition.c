@@ -195,7 +195,7 @@ static const WfReaderField step_fields[] = {
 	{"notify", read_notify, 0, false, WF_AT_ENTRY},
 	{"set", read_set, 0, false, WF_AT_ENTRY},
 	{"send", wf_read_send, 0, false, WF_AT_ENTRY},
-	{"call"},
+	{"call", wf_read_call, 0, false, WF_AT_ENTRY},
 	{"steps", read_inner, 0},
 	{"local", read_local, 0, false, WF_AT_ENTRY},
 	{"wait", wf_read_wait, 0, false, WF_AFTER_ACTION},

@@ -52,6 +52,7 @@ typedef enum WfActionKind
 	WF_ACTION_STEPS, /* an embedded sub-process: the visit is a scope */
 	WF_ACTION_SEND,
 	WF_ACTION_EACH, /* the visit is a scope: for each item of a list there is a visit in it */
+	WF_ACTION_CALL, /* an instance of another process: the visit waits for its end */
 } WfActionKind;
 
 typedef enum WfEventKind
@@ -139,6 +140,14 @@ typedef struct WfSend /* throws an event */
 } WfSend;
 
 typedef struct WfEach WfEach; /* see model/each.h */
+
+typedef struct WfCall /* another process, as a child */
+{
+	const char *process;
+	int			version;	  /* 0: the latest */
+	WfTemplate *data;		  /* an object template; NULL: none */
+	WfTemplate *business_key; /* NULL: none */
+} WfCall;
 
 typedef struct WfTargets /* where a token goes on: a token enters each of these steps */
 {
@@ -256,6 +265,7 @@ typedef struct WfStep
 	int				nbeats;		 /* how many entries are EVERY */
 	bool			uses_event;	 /* it mentions $event */
 	WfSend		   *send;
+	WfCall		   *call;
 	WfJoin			join;
 	int				inner; /* of WF_ACTION_STEPS: its list of steps; of WF_ACTION_EACH: a list of one; else 0 */
 	/*

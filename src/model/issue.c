@@ -67,6 +67,7 @@ static const struct
 	{"first_of", "Events with \"next\": [{\"message\": name, \"next\": step}, {\"after\": interval, \"next\": step}]."},
 	{"condition", "A jsonpath predicate over the data, such as \"$.approvals >= 2\"."},
 	{"send", "{\"message\": name, \"key\": text, \"data\": template}, {\"signal\": name} or {\"escalation\": code}."},
+	{"call", "{\"process\": name, \"data\": {field: template}}, with \"version\" and \"business_key\" if need be."},
 	{"start_on",
 	 "[{\"message\": name, \"key\": constant, \"business_key\": template, \"step\": name}]; all but \"message\" may be left out."},
 	{"steps", "An array of steps, each an object: {\"step\": name, ...}."},

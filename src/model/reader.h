@@ -137,6 +137,8 @@ extern void wf_read_catch(WfReader *reader, const WfJson *node, void *target);
 
 /* Read `send`; the target is a WfStep. */
 extern void wf_read_send(WfReader *reader, const WfJson *node, void *target);
+/* Read the action `call` of a step; the target is a WfStep. */
+extern void wf_read_call(WfReader *reader, const WfJson *node, void *target);
 
 /* Read `each`; the target is a WfStep. Then, when all of the step was read and checked, make two of it. */
 extern void wf_read_each(WfReader *reader, const WfJson *node, void *target);

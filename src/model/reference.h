@@ -21,6 +21,8 @@ typedef enum WfReferenceKind
 	WF_REFERENCE_URL,	 /* URL of a request, which some server has to cover */
 	WF_REFERENCE_CANCEL_URL,
 	WF_REFERENCE_SQL, /* an SQL statement */
+	/* The name of a process that is called; the version, if one is given, stands beside it. */
+	WF_REFERENCE_PROCESS,
 	/* A template that uses the URL of a webhook: see workflow.callback_base. */
 	WF_REFERENCE_WEBHOOK,
 } WfReferenceKind;

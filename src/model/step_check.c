@@ -74,7 +74,11 @@ check_outside(WfReader *reader, const WfJson *node)
 		wf_json_issue(reader->issues, heartbeat,
 					  "It is missed while a callback is waited for: give the step \"wait\": true.",
 					  "there is no callback to wait for");
-	if (cancel && wf_json_member(node, "http") == NULL)
+	if (cancel && wf_json_member(node, "call") != NULL)
+		wf_json_issue(reader->issues, cancel,
+					  "What is to be told to the outside then stands in the process that it calls.",
+					  "an instance that was called is cancelled with the step by itself");
+	else if (cancel && wf_json_member(node, "http") == NULL)
 		wf_json_issue(reader->issues, cancel, "Only \"http\" can be asked to stop by a request.",
 					  "there is no request that could be cancelled");
 	/* a path belongs to the step's server, while a url finds its own */
@@ -210,6 +214,13 @@ escalates(const WfDefinition *def, const WfStep *step, const char *code)
 	return false;
 }
 
+/* What a process that is called may send is not known here. */
+static bool
+calls(const WfStep *step)
+{
+	return step->action == WF_ACTION_CALL;
+}
+
 static void
 warn_of_escalations(WfReader *reader, const WfJson *node)
 {
@@ -221,6 +232,7 @@ warn_of_escalations(WfReader *reader, const WfJson *node)
 		bool		   any = event->name != NULL && strcmp(event->name, "*") == 0;
 
 		if (event->kind != WF_EVENT_ESCALATION || event->name == NULL || step->inner == 0 ||
+			has_within(&reader->graph->def, step, calls) ||
 			escalates(&reader->graph->def, step, any ? NULL : event->name))
 			continue;
 		wf_json_warning(reader->issues, wf_json_member(handler_node(step, node, i), "escalation"),
@@ -311,17 +323,25 @@ check_scope(WfReader *reader, const WfJson *node)
 static void
 check_action(WfReader *reader, const WfJson *node)
 {
+	static const char *const at_once[] = {"send", "call"};
+
 	const WfJson *retry = wf_json_member(node, "retry");
 	bool		  has_reply = wf_vocabulary_has_reply(node);
-	bool		  has_attempts = has_reply && wf_json_member(node, "send") == NULL;
+	bool		  has_attempts = has_reply && !wf_json_has_one_of(node, FIELDS(at_once));
+	bool		  step_calls = wf_json_member(node, "call") != NULL;
 
 	if (!has_reply && wf_json_member(node, "save_reply"))
-		wf_json_issue(reader->issues, wf_json_member(node, "save_reply"),
-					  "Only \"http\", \"sql\" and \"send\" have a reply; \"save\" keeps what a callback brings.",
-					  "there is no action whose reply could be saved");
+		wf_json_issue(
+			reader->issues, wf_json_member(node, "save_reply"),
+			"Only \"http\", \"sql\", \"send\" and \"call\" have a reply; \"save\" keeps what a callback brings.",
+			"there is no action whose reply could be saved");
 	if (!has_attempts && retry)
-		wf_json_issue(reader->issues, retry, "Only \"http\" and \"sql\" are tried again.",
-					  "there is no action that could be tried again");
+		wf_json_issue(
+			reader->issues, retry,
+			step_calls
+				? "Lead back to the step with \"catch\", or give \"retry\" to the steps of the process that it calls."
+				: "Only \"http\" and \"sql\" are tried again.",
+			step_calls ? "a call is not tried again by itself" : "there is no action that could be tried again");
 	if (retry && retry->type == WF_JSON_OBJECT)
 		wf_retry_check(reader, retry);
 	check_outside(reader, node);

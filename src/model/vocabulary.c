@@ -53,8 +53,9 @@ check_reply(WfReader *reader, const WfJson *node)
 	if (is_of_items(reader, node, WF_VAR_REPLY))
 		return;
 	if (!wf_vocabulary_has_reply(reader->node))
-		wf_json_issue(reader->issues, node, keep_hint,
-					  "\"$reply\" is never there: the step has no \"http\", \"sql\" or \"send\" that is answered");
+		wf_json_issue(
+			reader->issues, node, keep_hint,
+			"\"$reply\" is never there: the step has no \"http\", \"sql\", \"send\" or \"call\" that is answered");
 	else if (reader->moment == WF_AT_ENTRY)
 		wf_json_issue(reader->issues, node, keep_hint, "\"$reply\" is never there: the action is yet to be answered");
 }

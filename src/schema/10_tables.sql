@@ -203,7 +203,7 @@ COMMENT ON COLUMN workflow_data.visit.key IS 'Idempotency key, the same for all 
 COMMENT ON COLUMN workflow_data.visit.state IS 'ready, calling, retrying, waiting, cancelling or incident';
 COMMENT ON COLUMN workflow_data.visit.step IS 'Step of the process';
 COMMENT ON COLUMN workflow_data.visit.queue IS 'Who has to look at it: timer, move, executor <process_id> or http <server>';
-COMMENT ON COLUMN workflow_data.visit.waits_for IS 'What it waits for, callback first: callback, message, signal, condition, after or until, or several of them; join, steps or each';
+COMMENT ON COLUMN workflow_data.visit.waits_for IS 'What it waits for, callback first: callback, message, signal, condition, after or until, or several of them; join, steps, each or call';
 COMMENT ON COLUMN workflow_data.visit.outcome IS 'Outcome that made it an incident';
 COMMENT ON COLUMN workflow_data.visit.cancel_outcome IS 'Outcome that it will have, while it is being cancelled';
 COMMENT ON COLUMN workflow_data.visit.cancel_phase IS 'await (an answer under way), send (the cancel request), tell (the same, which no callback confirms), confirm (wait for its callback) or inside (of a scope: what lives in it is interrupted)';
@@ -299,7 +299,7 @@ COMMENT ON COLUMN workflow_data.delivery.instance IS 'Instance it is for';
 COMMENT ON COLUMN workflow_data.delivery.visit IS 'Visit it is for; 0: the instance as a whole';
 COMMENT ON COLUMN workflow_data.delivery.due_at IS 'When it is tried (again)';
 COMMENT ON COLUMN workflow_data.delivery.attempt IS 'How often it was tried; of upkeep, how often in a row it has failed or was begun and not ended';
-COMMENT ON COLUMN workflow_data.delivery.kind IS 'reply, alarm, callback (of a handler, while its instance is suspended), event (a message or signal), write_back, or maintain: the hourly upkeep';
+COMMENT ON COLUMN workflow_data.delivery.kind IS 'reply, alarm, callback (of a handler, while its instance is suspended), event (a message or signal), ended or escalation (of an instance that was called, to its caller), control (an order to one that was called), write_back, or maintain: the hourly upkeep';
 COMMENT ON COLUMN workflow_data.delivery.queue IS 'Who handles it: move; executor, executor <process_id> or executor table <attachment>; suspended: nobody, until the instance is resumed';
 COMMENT ON COLUMN workflow_data.delivery.subscription IS 'Of an event: the subscription that it is for';
 COMMENT ON COLUMN workflow_data.delivery.payload IS 'What arrived; of a write-back that has failed, why, since when it is owed, and what it takes to make it';

@@ -95,7 +95,7 @@ COMMENT ON COLUMN workflow.visits.state IS 'ready (to be moved on by a worker), 
 COMMENT ON COLUMN workflow.visits.attempt IS 'Attempts that were answered or have failed; 0 during the first';
 COMMENT ON COLUMN workflow.visits.due_at IS 'When a worker takes it up (again): the next attempt, its clock; one that has passed: it is under work, or blocked_by says why not; NULL: it waits for an outside system, or for a person to resolve its incident';
 COMMENT ON COLUMN workflow.visits.deadline IS 'When the timeout of the step ends it';
-COMMENT ON COLUMN workflow.visits.waits_for IS 'Of one that waits: callback, message, signal, condition, after or until (clocks), or several of them, callback first; join: for other tokens of its scope; steps: it is a sub-process, in which tokens live';
+COMMENT ON COLUMN workflow.visits.waits_for IS 'Of one that waits: callback, message, signal, condition, after or until (clocks), or several of them, callback first; join: for other tokens of its scope; steps: it is a sub-process, in which tokens live; call: for the end of the instance that it has called';
 COMMENT ON COLUMN workflow.visits.blocked_by IS 'Why no worker goes on with it. Tried, and tried again until it works, for want of: disk, memory, resources (connections, descriptors), lock, conflict (serialization failure, deadlock), server (one that shuts down), up to 128 visits of the database. Not taken up: suspended (its instance), lock (somebody holds its instance), server dropped, server paused, server full (max_in_flight), connections (workflow.max_connections_http, or what its owner may have of them), executors (all are busy), worker slot (max_worker_processes), dispatcher (none runs here), paused (a copy, or workflow.start_paused). NULL: nothing is known to be in the way';
 COMMENT ON COLUMN workflow.visits.error IS 'Error because of which it is blocked; else that of its last attempt, or of its incident: {code, message, http_status, sqlstate, attempt}';
 COMMENT ON COLUMN workflow.visits.scope IS 'Serial number of the visit of the sub-process in which it lives; NULL: it lives directly in its instance';
@@ -121,7 +121,7 @@ CREATE VIEW workflow.waiting WITH (security_barrier) AS
            v.item
     FROM workflow_data.visit v
          JOIN workflow_data.process p USING (process_id)
-    WHERE (v.state = 'waiting' AND v.waits_for NOT IN ('join', 'steps', 'each') OR v.state = 'cancelling' AND v.cancel_phase = 'confirm')
+    WHERE (v.state = 'waiting' AND v.waits_for NOT IN ('join', 'steps', 'each', 'call') OR v.state = 'cancelling' AND v.cancel_phase = 'confirm')
           AND v.waiting_since IS NOT NULL
           AND v.process_id = ANY ((SELECT workflow_data.my_processes('view', 'complete', true))::integer[])
           AND (v.process_id = ANY ((SELECT workflow_data.my_processes('view', 'complete'))::integer[])

@@ -44,11 +44,11 @@ CREATE VIEW workflow.metrics WITH (security_barrier) AS
     FROM visits GROUP BY process, state
     UNION ALL
     SELECT 'waiting', jsonb_build_object('process', process, 'step', step), sum(n)::double precision
-    FROM visits WHERE state = 'waiting' AND waits_for NOT IN ('join', 'steps', 'each') GROUP BY process, step
+    FROM visits WHERE state = 'waiting' AND waits_for NOT IN ('join', 'steps', 'each', 'call') GROUP BY process, step
     UNION ALL
     SELECT 'oldest_wait_seconds', jsonb_build_object('process', process, 'step', step),
            greatest(extract(epoch FROM pg_catalog.statement_timestamp() - min(since)), 0)::double precision
-    FROM visits WHERE state = 'waiting' AND waits_for NOT IN ('join', 'steps', 'each') GROUP BY process, step
+    FROM visits WHERE state = 'waiting' AND waits_for NOT IN ('join', 'steps', 'each', 'call') GROUP BY process, step
     UNION ALL
     SELECT 'incidents', jsonb_build_object('process', process, 'step', step), n::double precision
     FROM visits WHERE state = 'incident'

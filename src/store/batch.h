@@ -56,6 +56,7 @@ typedef enum WfCancelPhase
 	WF_CANCEL_TELL,	   /* the same, of a visit that takes no callback any more */
 	WF_CANCEL_CONFIRM, /* by the callback */
 	WF_CANCEL_INSIDE,  /* of a scope: what lives in it is interrupted */
+	WF_CANCEL_CHILD,   /* of a call: the instance that it has called was told to end */
 } WfCancelPhase;
 
 /* What a visit waits for: a set of these. */
@@ -69,8 +70,9 @@ typedef enum WfCancelPhase
 #define WF_WAITS_FOR_JOIN	   (1 << 6) /* for other tokens of its scope */
 #define WF_WAITS_FOR_STEPS	   (1 << 7) /* for the tokens in the scope that it is */
 #define WF_WAITS_FOR_EACH	   (1 << 8) /* for the items that it goes through */
+#define WF_WAITS_FOR_CALL	   (1 << 9) /* for the end of the instance that it has called */
 #define WF_WAITS_FOR_CLOCKS	   (WF_WAITS_FOR_AFTER | WF_WAITS_FOR_UNTIL)
-#define WF_WAITS_FOR_TOKENS	   (WF_WAITS_FOR_JOIN | WF_WAITS_FOR_STEPS | WF_WAITS_FOR_EACH)
+#define WF_WAITS_FOR_TOKENS	   (WF_WAITS_FOR_JOIN | WF_WAITS_FOR_STEPS | WF_WAITS_FOR_EACH | WF_WAITS_FOR_CALL)
 typedef int WfWaitsFor;
 
 /*
@@ -152,8 +154,10 @@ typedef struct WfInstance
 	bool  data_changed;
 	bool  cookies_changed;
 	bool  ended;
-	bool  show_changed; /* what an attached row shows may have changed */
-	bool  resumed;		/* what was kept for it is to be released */
+	bool  show_changed;	 /* what an attached row shows may have changed */
+	bool  resumed;		 /* what was kept for it is to be released */
+	bool  cancelled;	 /* it has ended, since it was cancelled, and not by its own logic */
+	bool  has_escalated; /* to its caller, which is to hear of that before its end */
 	/*
 	 * Its conditions are to be judged: data have changed, which the token of so many steps without a
 	 * wait did last.
@@ -388,6 +392,11 @@ typedef struct WfBatch
 	List			   *inside;		   /* of WfVisit: those in scopes that are to be loaded */
 	List			   *items;		   /* of WfVisit: items that are to be loaded */
 	List			   *item_lists;	   /* of WfItemList: those that are to be written */
+	List			   *called;		   /* of WfInstance: those that were called, and are still to begin */
+	int					ncalled;	   /* how many were, */
+	int64				called_steps;  /* how many steps they have entered, */
+	size_t				called_bytes;  /* and how large their data were */
+	List			   *notices;	   /* to callers and to what was called: see store/notice.h */
 	struct by_key_hash *by_key;		   /* all instances and visits, by number */
 	size_t				memory_budget; /* memory budget in bytes; 0: no limit */
 	size_t				loaded;		   /* bytes that were loaded */

@@ -157,7 +157,7 @@ wf_delivery_hasten_upkeep(bool anyway)
  */
 #define IS_IN(queue) "queue || '' = '" queue "'"
 #define INSTANCES	 "unnest($1) AS i (instance)"
-#define OF_INSTANCE	 "d.instance = i.instance AND d.kind <> 'write_back'"
+#define OF_INSTANCE	 "d.instance = i.instance AND " WF_DELIVERY_IN_LINE
 /* The first or last delivery of an instance, which may have thousands, is found by the index that has this order. */
 #define IN_ORDER(order) " ORDER BY d.instance" order ", d.delivery" order " "
 
@@ -204,14 +204,14 @@ static WfQuery q_postpone_all = {
 	.argtypes = {INT8ARRAYOID, TIMESTAMPTZARRAYOID},
 };
 static WfQuery q_hasten = {
-	.sql = "UPDATE workflow_data.delivery SET due_at = $2 "
-		   "WHERE instance = $1 AND kind <> 'write_back' AND queue <> 'suspended' AND due_at > $2",
+	.sql = "UPDATE workflow_data.delivery d SET due_at = $2 "
+		   "WHERE d.instance = $1 AND " WF_DELIVERY_IN_LINE " AND queue <> 'suspended' AND due_at > $2",
 	.nargs = 2,
 	.argtypes = {INT8OID, TIMESTAMPTZOID},
 };
 static WfQuery q_hold = {
-	.sql = "UPDATE workflow_data.delivery SET queue = 'suspended' "
-		   "WHERE instance = ANY ($1) AND kind <> 'write_back' AND queue <> 'suspended'",
+	.sql = "UPDATE workflow_data.delivery d SET queue = 'suspended' "
+		   "WHERE d.instance = ANY ($1) AND " WF_DELIVERY_IN_LINE " AND queue <> 'suspended'",
 	.nargs = 1,
 	.argtypes = {INT8ARRAYOID},
 };
@@ -228,8 +228,8 @@ static WfQuery q_to_executor = {
 	.argtypes = {INT8OID, TIMESTAMPTZOID, TEXTOID},
 };
 static WfQuery q_follow = {
-	.sql = "WITH f AS (UPDATE workflow_data.delivery SET queue = $2, due_at = $3 "
-		   "WHERE instance = $1 AND kind <> 'write_back' AND queue || '' = 'move' RETURNING kind, visit) "
+	.sql = "WITH f AS (UPDATE workflow_data.delivery d SET queue = $2, due_at = $3 "
+		   "WHERE d.instance = $1 AND " WF_DELIVERY_IN_LINE " AND queue || '' = 'move' RETURNING kind, visit) "
 		   "SELECT visit FROM f WHERE kind = 'reply'",
 	.nargs = 3,
 	.argtypes = {INT8OID, TEXTOID, TIMESTAMPTZOID},

@@ -4,7 +4,8 @@
  *
  * Deliveries of most kinds are for an instance (worker/delivery_kinds.c). They wait because another transaction had the
  * instance locked, because the instance is suspended, or because an executor applies them; they are applied in the
- * order of their numbers. Write-backs (owed.c) and upkeep are work of executors, and stand outside of that order.
+ * order of their numbers. Write-backs (owed.c), upkeep and orders to an instance that was called (notice.h) are work of
+ * executors, and stand outside of that order.
  *
  * Who applies deliveries of an instance has locked it. All functions are called inside wf_store_enter; their errors are
  * those of the statements.
@@ -35,8 +36,14 @@ typedef struct WfDelivery
 #define WF_DELIVERY_ALARM	   "alarm"
 #define WF_DELIVERY_CALLBACK   "callback" /* for a handler, while its instance is suspended */
 #define WF_DELIVERY_EVENT	   "event"
+#define WF_DELIVERY_ENDED	   "ended"		/* of an instance that was called, to its caller: see notice.h */
+#define WF_DELIVERY_ESCALATION "escalation" /* likewise */
+#define WF_DELIVERY_CONTROL	   "control"	/* an order to an instance that was called */
 #define WF_DELIVERY_WRITE_BACK "write_back"
 #define WF_DELIVERY_MAINTAIN   "maintain"
+
+/* Does the delivery `d` stand in line with others of its instance? The first condition is that of the index. */
+#define WF_DELIVERY_IN_LINE "d.kind <> 'write_back' AND d.kind <> '" WF_DELIVERY_CONTROL "'"
 
 /* ---- by queue ---- */
 

@@ -9,10 +9,10 @@
 
 static const char *const status_names[] = {"active", "suspended", "completed", "aborted", "failed"};
 static const char *const state_names[] = {"ready", "calling", "retrying", "waiting", "cancelling", "incident"};
-static const char *const phase_names[] = {NULL, "await", "send", "tell", "confirm", "inside"};
+static const char *const phase_names[] = {NULL, "await", "send", "tell", "confirm", "inside", "child"};
 /* by bit */
 static const char *const waits_for_names[] = {"callback", "message", "signal", "condition", "after",
-											  "until",	  "join",	 "steps",  "each"};
+											  "until",	  "join",	 "steps",  "each",		"call"};
 
 const char *
 wf_status_name(WfStatus status)

@@ -26,14 +26,14 @@ static WfShape		  shape = {columns, lengthof(columns)};
 
 /* As wf_delivery_append does it, for many at once. */
 static WfQuery q_add = {
-	.sql =
-		"INSERT INTO workflow_data.delivery (instance, visit, kind, queue, due_at, subscription, payload) "
-		"SELECT m.instance, m.visit, '" WF_DELIVERY_EVENT "', "
-		"CASE WHEN l.queue LIKE 'executor%' THEN l.queue ELSE '" WF_QUEUE_MOVE "' END, "
-		"greatest(clock_timestamp(), CASE WHEN l.queue <> 'suspended' THEN l.due_at END), m.subscription, m.payload "
-		"FROM moved m LEFT JOIN LATERAL (SELECT d.queue, d.due_at FROM workflow_data.delivery d "
-		"WHERE d.instance = m.instance AND d.kind <> 'write_back' ORDER BY d.instance DESC, d.delivery DESC LIMIT 1) l ON true "
-		"RETURNING queue, due_at",
+	.sql = "INSERT INTO workflow_data.delivery (instance, visit, kind, queue, due_at, subscription, payload) "
+		   "SELECT m.instance, m.visit, '" WF_DELIVERY_EVENT "', "
+		   "CASE WHEN l.queue LIKE 'executor%' THEN l.queue ELSE '" WF_QUEUE_MOVE "' END, "
+		   "greatest(clock_timestamp(), CASE WHEN l.queue <> 'suspended' THEN l.due_at END), m.subscription, m.payload "
+		   "FROM moved m LEFT JOIN LATERAL (SELECT d.queue, d.due_at FROM workflow_data.delivery d "
+		   "WHERE d.instance = m.instance AND " WF_DELIVERY_IN_LINE
+		   " ORDER BY d.instance DESC, d.delivery DESC LIMIT 1) l ON true "
+		   "RETURNING queue, due_at",
 	.shape = &shape,
 };
 

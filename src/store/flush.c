@@ -19,6 +19,7 @@
 #include "store/executor_work.h"
 #include "store/history.h"
 #include "store/item.h"
+#include "store/notice.h"
 #include "store/query.h"
 #include "store/subscription.h"
 
@@ -409,6 +410,8 @@ wf_batch_flush(WfBatch *batch)
 	}
 	wf_subscriptions_flush(batch);
 	wf_items_flush(batch);
+	if (batch->notices != NIL)
+		wf_notices_flush(batch);
 	spread_news(batch);
 	if (flush.released)
 		release_kept(batch);

@@ -34,6 +34,16 @@ static WfQuery q_name = {
 	.nargs = 1,
 	.argtypes = {INT4OID},
 };
+static WfQuery q_has_version = {
+	.sql = "SELECT 1 FROM workflow_data.process_version WHERE process_id = $1 AND version = $2",
+	.nargs = 2,
+	.argtypes = {INT4OID, INT4OID},
+};
+static WfQuery q_look_suspended = {
+	.sql = "SELECT suspended FROM workflow_data.process WHERE process_id = $1",
+	.nargs = 1,
+	.argtypes = {INT4OID},
+};
 static WfQuery q_is_suspended = {
 	.sql = "SELECT suspended FROM workflow_data.process WHERE process_id = $1 FOR NO KEY UPDATE",
 	.nargs = 1,
@@ -158,6 +168,47 @@ wf_process_id(const char *name)
 	return find_by_name(name, &row) ? row.process_id : 0;
 }
 
+/* Is the version there? One that is compiled is known to be. */
+static bool
+has_version(int process_id, int version)
+{
+	Datum values[2] = {Int32GetDatum(process_id), Int32GetDatum(version)};
+
+	return wf_process_cache_find(wf_store_relation("process_version"), process_id, version) != NULL ||
+		   wf_query_run(&q_has_version, values, NULL) > 0;
+}
+
+static WfProcessMissing
+find_version(const char *name, int version, ProcessRow *row)
+{
+	if (!find_by_name(name, row))
+		return WF_PROCESS_UNKNOWN;
+	if (row->latest == 0)
+		return WF_PROCESS_UNDEFINED;
+	return version == 0 || has_version(row->process_id, version) ? WF_PROCESS_THERE : WF_PROCESS_VERSION;
+}
+
+int
+wf_process_find(const char *name, int version, WfProcessMissing *missing)
+{
+	ProcessRow row;
+
+	*missing = find_version(name, version, &row);
+	return *missing == WF_PROCESS_UNKNOWN ? 0 : row.process_id;
+}
+
+WfProcess *
+wf_process_look_up(const char *name, int version, bool *suspended, WfProcessMissing *missing)
+{
+	ProcessRow row;
+
+	*missing = find_version(name, version, &row);
+	if (*missing != WF_PROCESS_THERE)
+		return NULL;
+	*suspended = row.suspended;
+	return wf_process_get(row.process_id, version != 0 ? version : row.latest);
+}
+
 WfProcess *
 wf_process_by_name(const char *name, int version, bool *suspended)
 {
@@ -173,6 +224,15 @@ wf_process_by_name(const char *name, int version, bool *suspended)
 				errmsg("process \"%s\" was undefined: it takes no new instances", name),
 				errhint("Define it again with workflow.define."));
 	return wf_process_get(row.process_id, version != 0 ? version : row.latest);
+}
+
+bool
+wf_process_is_suspended(int process_id)
+{
+	Datum values[1] = {Int32GetDatum(process_id)};
+	bool  isnull;
+
+	return wf_query_run(&q_look_suspended, values, NULL) > 0 && DatumGetBool(wf_result(0, 1, &isnull));
 }
 
 bool

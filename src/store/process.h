@@ -47,11 +47,28 @@ extern WfProcess *wf_process_get(int process_id, int version);
 extern WfProcess *wf_process_by_name(const char *name, int version, bool *suspended);
 
 /*
+ * The same without an error for what is not there: NULL, and *missing says why. wf_process_find looks only: it returns
+ * the number of the process, or 0, and whether a version is missing (0: the latest).
+ */
+typedef enum WfProcessMissing
+{
+	WF_PROCESS_THERE,
+	WF_PROCESS_UNKNOWN,
+	WF_PROCESS_UNDEFINED,
+	WF_PROCESS_VERSION, /* it has no such version */
+} WfProcessMissing;
+extern WfProcess *wf_process_look_up(const char *name, int version, bool *suspended, WfProcessMissing *missing);
+extern int		  wf_process_find(const char *name, int version, WfProcessMissing *missing);
+
+/*
  * Where the plan of a step's SQL is kept, as long as the compiled version is. wf_process_plan_used
  * has to be called once the plan was run, since it has grown then.
  */
 extern SPIPlanPtr *wf_process_plan(WfProcess *process, const WfStep *step);
 extern void		   wf_process_plan_used(WfProcess *process, const WfStep *step);
+
+/* Do new instances of the process start suspended? */
+extern bool wf_process_is_suspended(int process_id);
 
 /* Number of the process of that name, or 0. */
 extern int wf_process_id(const char *name);

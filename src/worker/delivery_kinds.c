@@ -89,10 +89,32 @@ apply_event(WfBatch *batch, WfVisit *visit, Jsonb *payload)
 	}
 }
 
+/* ---- of instances that were called ---- */
+
+static void
+apply_ended(WfBatch *batch, WfVisit *visit, Jsonb *payload)
+{
+	WfEnded ended;
+
+	wf_notice_read_ended(payload, &ended);
+	wf_engine_ended(batch, visit, &ended);
+}
+
+static void
+apply_escalation(WfBatch *batch, WfVisit *visit, Jsonb *payload)
+{
+	WfEscalation escalation;
+
+	wf_notice_read_escalation(payload, &escalation);
+	wf_engine_escalated(batch, visit, &escalation);
+}
+
 static const WfDeliveryKind kinds[] = {
 	{.name = WF_DELIVERY_REPLY, .keeps_in_flight = true, .apply = apply_reply},
 	{.name = WF_DELIVERY_ALARM, .apply = apply_alarm},
 	{.name = WF_DELIVERY_CALLBACK, .apply = apply_callback},
+	{.name = WF_DELIVERY_ENDED, .apply = apply_ended},
+	{.name = WF_DELIVERY_ESCALATION, .apply = apply_escalation},
 	{.name = WF_DELIVERY_EVENT, .apply = apply_event, .gone = event_gone, .failed = event_failed},
 };
 

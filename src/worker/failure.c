@@ -109,6 +109,17 @@ is_exhausted(const ErrorData *error)
 		   says(error, "database is not accepting commands");
 }
 
+/*
+ * Has another transaction taken the business key of an instance that a step calls, after that had found it free? When it
+ * is tried again, it finds that instance.
+ */
+static bool
+took_key(const ErrorData *error)
+{
+	return error->constraint_name != NULL && strcmp(error->constraint_name, "instance_business_key") == 0 &&
+		   error->schema_name != NULL && strcmp(error->schema_name, "workflow_data") == 0;
+}
+
 WfLack
 wf_failure_lack(const ErrorData *error)
 {
@@ -117,6 +128,8 @@ wf_failure_lack(const ErrorData *error)
 		case ERRCODE_T_R_SERIALIZATION_FAILURE:
 		case ERRCODE_T_R_DEADLOCK_DETECTED:
 			return WF_LACK_CONFLICT;
+		case ERRCODE_UNIQUE_VIOLATION:
+			return took_key(error) ? WF_LACK_CONFLICT : WF_LACK_NONE;
 		case ERRCODE_LOCK_NOT_AVAILABLE:
 			return WF_LACK_LOCK;
 		case ERRCODE_IO_ERROR:

@@ -18,7 +18,7 @@ my %whole = (rounds => 3, http => 50_000, transactions => 5000, seconds => 10, b
 	waiting => 100_000, signal => 100_000, idle => 60, operations => 1000, pairs => 8, scrape => 1_000_000, pure => 1000, branches => 5, each => 10_000);
 my $concurrency = 64;
 my $clients = 8;
-my @all = qw(http complete start bulk fork branches each wakeup message messages signal migrate idle indexes scrape);
+my @all = qw(http complete start bulk fork branches call each wakeup message messages signal migrate idle indexes scrape);
 my %case = (
 	http => \&http_case,
 	complete => \&complete_case,
@@ -26,6 +26,7 @@ my %case = (
 	bulk => \&bulk_case,
 	fork => \&fork_case,
 	branches => \&branches_case,
+	call => \&call_case,
 	each => \&each_case,
 	wakeup => \&wakeup_case,
 	message => \&message_case,
@@ -374,6 +375,30 @@ sub fork_case
 		$session->end;
 	}
 	add_costs('CPU of a fork of 10 branches and their join, 11 steps in a row', 'us', 1.20, @pairs);
+	return;
+}
+
+# ---- calls of other processes ----
+
+sub call_case
+{
+	my @pairs;
+
+	for my $round (1 .. $size{rounds})
+	{
+		Bench::fresh_database('bench', 'call_setup.sql');
+		wait_for_partitions('bench');
+		my $session = Bench::Session->new('bench');
+		$session->run('SET synchronous_commit = off');
+		pure($session, $_, $size{pure} / 10) for 'calls', 'sequence';
+		for my $pair (1 .. $size{pairs})
+		{
+			push(@pairs, alternate($round + $pair, map { my $process = $_; sub { pure($session, $process, $size{pure}) } } 'calls', 'sequence'));
+		}
+		must_be('instances that have not completed', $session->run("SELECT count(*) FROM workflow.instances WHERE status <> 'completed'"), 0);
+		$session->end;
+	}
+	add_costs('CPU of 10 calls of a process of one step, 10 steps in a row', 'us', undef, @pairs);
 	return;
 }
 
