@@ -29,6 +29,7 @@
 #include "store/delivery.h"
 #include "store/identity.h"
 #include "store/kept.h"
+#include "store/message_start.h"
 #include "store/privilege.h"
 #include "store/process.h"
 #include "store/query.h"
@@ -182,16 +183,6 @@ lock_process(Draft *draft, Oid caller)
 
 /* ---- the version ---- */
 
-/* Messages that start an instance are read, and start none yet. */
-static void
-refuse_starts(const Draft *draft, const WfDefinition *def)
-{
-	if (def->nstarts > 0)
-		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				errmsg("definition of process \"%s\" has \"start_on\", which is not supported yet", draft->name),
-				errhint("docs/reference.md lists the limits of this version."));
-}
-
 /*
  * Check the draft; throws if it has faults. Returns the warnings, which are told once the version
  * is stored.
@@ -199,13 +190,12 @@ refuse_starts(const Draft *draft, const WfDefinition *def)
 static WfIssues
 check(const Draft *draft)
 {
-	WfIssues	  warnings = {0};
-	WfIssues	  issues = {.warnings = &warnings};
-	WfDefinition *def = wf_check_definition(draft->json, draft->name, draft->owner, draft->search_path, &issues);
+	WfIssues warnings = {0};
+	WfIssues issues = {.warnings = &warnings};
 
+	(void) wf_check_definition(draft->json, draft->name, draft->owner, draft->search_path, &issues);
 	if (issues.n > 0)
 		wf_issues_report(draft->name, &issues);
-	refuse_starts(draft, def);
 	return warnings;
 }
 
@@ -281,6 +271,7 @@ store_names(int process_id, int version)
 			arrays[k][i] = list_nth(k == 0 ? names : steps, i);
 	}
 	wf_kept_names(process_id, arrays[0], arrays[1], list_length(names));
+	wf_message_starts_store(process_id, def);
 }
 
 /* ---- what a database with processes needs ---- */
@@ -417,6 +408,7 @@ workflow_undefine(PG_FUNCTION_ARGS)
 	if (latest != 0 && !force)
 		refuse_living(name, process_id);
 	(void) set_latest(process_id, 0);
+	wf_message_starts_store(process_id, NULL);
 	if (latest != 0)
 		wf_audit(&(WfAudit){.call = "undefine",
 							.caller = access.caller,

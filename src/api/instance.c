@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -17,78 +16,16 @@
 #include "engine/engine.h"
 #include "store/access.h"
 #include "store/audit.h"
+#include "store/business_key.h"
 #include "store/durable.h"
 #include "store/privilege.h"
-#include "store/query.h"
 #include "store/row.h"
-
-/* What an index entry can hold, whether the key compresses or not. */
-#define MAX_KEY_BYTES 2000
-
-#define KEY_INDEX "instance_business_key"
-
-static WfQuery q_living_key = {
-	.sql = "SELECT instance FROM workflow_data.instance "
-		   "WHERE process_id = $1 AND attachment = 0 AND business_key = $2",
-	.nargs = 2,
-	.argtypes = {INT4OID, TEXTOID},
-};
 
 PG_FUNCTION_INFO_V1(workflow_start);
 PG_FUNCTION_INFO_V1(workflow_set_data);
 PG_FUNCTION_INFO_V1(workflow_cancel);
 
 /* ---- start ---- */
-
-/* ERROR 23505. `instance` is the living instance with that key, or 0 if it cannot be named. */
-static void
-report_duplicate(const WfStart *start, int64 instance)
-{
-	ereport(ERROR, errcode(ERRCODE_UNIQUE_VIOLATION),
-			errmsg("process \"%s\" has a living instance with business key \"%s\" already", start->process->name,
-				   start->business_key),
-			instance != 0 ? errdetail("It is instance " INT64_FORMAT ".", instance) : 0,
-			errhint("The key is free again when that instance has ended."));
-}
-
-static void
-require_free_key(const WfStart *start)
-{
-	Datum values[2] = {Int32GetDatum(start->process->process_id), CStringGetTextDatum(start->business_key)};
-
-	if (wf_query_run(&q_living_key, values, NULL) > 0)
-		report_duplicate(start, wf_result_int64(0, 1));
-}
-
-/*
- * Flush a new instance with a key. Another session may have started one with that key meanwhile:
- * the unique index decides, and its error is replaced by one about processes and keys.
- */
-static void
-flush_with_key(WfBatch *batch, const WfStart *start)
-{
-	MemoryContext context = CurrentMemoryContext;
-
-	PG_TRY();
-	{
-		wf_batch_flush(batch);
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && error->constraint_name != NULL &&
-			strcmp(error->constraint_name, KEY_INDEX) == 0)
-		{
-			FlushErrorState();
-			report_duplicate(start, 0);
-		}
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-}
 
 static int64
 start_instance(const char *process, int version, WfStart *start)
@@ -101,14 +38,10 @@ start_instance(const char *process, int version, WfStart *start)
 	wf_store_enter(&access);
 	start->process = wf_process_by_name(process, version, &start->suspended);
 	wf_privilege_require(start->process->process_id, access.caller, WF_PRIVILEGE_START, WF_PRIVILEGE_START);
-	if (start->business_key != NULL)
-		require_free_key(start);
+	wf_business_key_require_free(start->process, start->business_key);
 	batch = wf_batch_begin();
 	instance = wf_engine_start(batch, start)->id;
-	if (start->business_key != NULL)
-		flush_with_key(batch, start);
-	else
-		wf_batch_flush(batch);
+	wf_business_key_flush(batch, start->process, start->business_key);
 	wf_batch_end(batch);
 	wf_store_leave(&access);
 	return instance;
@@ -126,9 +59,9 @@ key_argument(FunctionCallInfo fcinfo, int n)
 	if (!OidIsValid(type))
 		elog(ERROR, "could not determine the type of the business key");
 	key = wf_row_value_text(PG_GETARG_DATUM(n), type);
-	if (strlen(key) > MAX_KEY_BYTES)
+	if (strlen(key) > WF_MAX_BUSINESS_KEY)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("a business key has at most %d bytes", MAX_KEY_BYTES));
+				errmsg("a business key has at most %d bytes", WF_MAX_BUSINESS_KEY));
 	return key;
 }
 

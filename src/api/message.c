@@ -4,7 +4,8 @@
  *
  * A message for which exactly one visit waits moves that on at once, in the sender's transaction, if its
  * instance is free. That is tried in a subtransaction: whatever keeps it from moving, an error included, is
- * no business of the sender's, and the message becomes a delivery, which workers bring.
+ * no business of the sender's, and the message becomes a delivery, which workers bring. If nobody waits, and a process
+ * starts on it, its instance starts in that transaction, too, and what fails then is the sender's error.
  */
 #include "postgres.h"
 
@@ -22,6 +23,7 @@
 
 #include "api/arguments.h"
 #include "engine/engine.h"
+#include "engine/start_on.h"
 #include "model/issue.h"
 #include "model/template.h"
 #include "store/access.h"
@@ -213,17 +215,17 @@ has_brought_many(void)
 	return brought++ >= MOST_BROUGHT;
 }
 
-typedef struct Bringing
+typedef struct Try
 {
 	const WfMessage	 *message;
 	const WfReceiver *receiver;
 	WfSent			  sent;
-} Bringing;
+} Try;
 
 static bool
 run_bringing(void *arg)
 {
-	Bringing	 *bringing = arg;
+	Try			 *bringing = arg;
 	MemoryContext context = CurrentMemoryContext;
 	WfAccess	  access;
 
@@ -238,7 +240,7 @@ run_bringing(void *arg)
 static WfSent
 bring(const WfMessage *message, const WfReceiver *receiver)
 {
-	Bringing   bringing = {message, receiver, WF_SENT_QUEUED};
+	Try		   bringing = {message, receiver, WF_SENT_QUEUED};
 	ErrorData *error;
 
 	if (has_brought_many())
@@ -264,12 +266,37 @@ hint_for_several(const WfSending *sending)
 	return "Let all of them have it: to_all => true. To reach one, the process has to give them names or keys of their own.";
 }
 
+/* An instance starts in the caller's transaction, as by workflow.start. */
 static void
-report_several(const WfSending *sending, int waiting, const char *whose)
+start(const WfMessage *message, const WfMessageStart *start_on)
+{
+	(void) wf_engine_start_on(start_on, message);
+}
+
+static void
+report_several_starts(const WfSending *sending, const WfUnsent *unsent)
 {
 	ereport(ERROR, errcode(ERRCODE_CARDINALITY_VIOLATION),
-			errmsg("%d visits wait for message \"%s\"", waiting, wf_issue_clip(sending->name)),
-			errdetail("They are %s.", whose), errhint("%s", hint_for_several(sending)));
+			errmsg("%d processes start on message \"%s\"", unsent->n, wf_issue_clip(sending->name)),
+			errdetail("They are %s.", unsent->whose), errhint("Let all of them have it: to_all => true."));
+}
+
+static void
+report_unfit(const WfSending *sending, const WfUnsent *unsent)
+{
+	const char *state = unsent->fault.sqlstate;
+
+	ereport(ERROR, errcode(MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4])),
+			errmsg("message \"%s\" starts no instance: %s", wf_issue_clip(sending->name), unsent->fault.message),
+			errhint("The view workflow.message_starts shows which processes start on it, and how."));
+}
+
+static void
+report_several(const WfSending *sending, const WfUnsent *unsent)
+{
+	ereport(ERROR, errcode(ERRCODE_CARDINALITY_VIOLATION),
+			errmsg("%d visits wait for message \"%s\"", unsent->n, wf_issue_clip(sending->name)),
+			errdetail("They are %s.", unsent->whose), errhint("%s", hint_for_several(sending)));
 }
 
 static void
@@ -291,26 +318,30 @@ report_forbidden(const WfSending *sending)
  * workflow.send_message(name text, key "any type", data jsonb, ttl interval, message_id text, instance bigint,
  * to_all boolean) → text: delivered, queued, kept, missed or duplicate
  *
- * Errors: 21000 if several wait, unless to_all; 22004 for a NULL name; 22023 for a name, key,
- * message_id, ttl or instance that cannot be; 42501 for a ttl without a right to that; 54000 for data that are
- * larger than workflow.max_data; 40001 for a conflict in a serializable transaction.
+ * Errors: 21000 if several wait, or several processes start on it, unless to_all; 22004 for a NULL name; 22023 for a name,
+ * key, message_id, ttl or instance that cannot be, and for data with which no instance can start; 23505 for the business
+ * key of a living instance; 42501 for a ttl without a right to that; 54000 for data that are larger than
+ * workflow.max_data; 40001 for a conflict in a serializable transaction.
  */
 Datum
 workflow_send_message(PG_FUNCTION_ARGS)
 {
 	WfSending sending;
 	WfAccess  access;
-	int		  waiting = 0;
-	char	 *whose = NULL;
+	WfUnsent  unsent;
 	WfSent	  sent;
 
 	PreventCommandIfReadOnly("workflow.send_message()");
 	read_message_arguments(fcinfo, &sending);
 	wf_store_enter(&access);
 	sending.role = access.caller;
-	sent = wf_message_send(&sending, bring, &waiting, &whose);
+	sent = wf_message_send(&sending, &(WfBringing){bring, start}, &unsent);
+	if (sent == WF_SENT_AMBIGUOUS && unsent.starts)
+		report_several_starts(&sending, &unsent);
 	if (sent == WF_SENT_AMBIGUOUS)
-		report_several(&sending, waiting, whose);
+		report_several(&sending, &unsent);
+	if (sent == WF_SENT_UNFIT)
+		report_unfit(&sending, &unsent);
 	if (sent == WF_SENT_FORBIDDEN)
 		report_forbidden(&sending);
 	wf_store_leave(&access);

@@ -33,11 +33,11 @@ static WfQuery q_messages = {
 	.sql =
 		"SELECT s.instance, s.visit, 'message ' || m.message || ' is offered, but no delivery brings it' "
 		"FROM workflow_data.message m LEFT JOIN workflow_data.subscription s ON s.subscription = m.offered "
-		"WHERE m.offered IS NOT NULL AND NOT EXISTS (SELECT FROM workflow_data.delivery d WHERE d.kind = 'event' "
+		"WHERE m.offered IS NOT NULL AND NOT EXISTS (SELECT FROM workflow_data.delivery d WHERE d.kind IN ('event', 'start') "
 		"AND d.subscription = m.offered AND d.payload ->> 'message' = m.message::text) UNION ALL "
 		"SELECT d.instance, d.visit, 'delivery ' || d.delivery || ' brings message ' || m.message || ', which is not offered to it' "
 		"FROM workflow_data.delivery d JOIN workflow_data.message m ON m.message = (d.payload ->> 'message')::bigint "
-		"WHERE d.kind = 'event' AND m.offered IS DISTINCT FROM d.subscription ORDER BY 1, 2, 3",
+		"WHERE d.kind IN ('event', 'start') AND m.offered IS DISTINCT FROM d.subscription ORDER BY 1, 2, 3",
 };
 
 /*

@@ -36,7 +36,7 @@ wf_engine_start(WfBatch *batch, const WfStart *start)
 		instance->data = JB_ROOT_COUNT(def->data) == 0 ? start->data : wf_jsonb_merge(def->data, start->data);
 	wf_data_require_fit(instance->data);
 	MemoryContextSwitchTo(old);
-	(void) wf_token_start(batch, instance, start->step, start->visit);
+	wf_token_start(batch, instance, start->step, start->visit)->steps_without_wait = start->steps;
 	wf_agenda_run(batch, instance);
 	return instance;
 }

@@ -32,6 +32,7 @@ typedef struct WfStart
 	/* Where it begins: a step of the process itself; NULL: the first one. */
 	const WfStep *step;
 	int64		  rerun_of; /* ended instance that it begins once more; 0: none */
+	int			  steps;	/* without a wait that led to it */
 } WfStart;
 extern WfInstance *wf_engine_start(WfBatch *batch, const WfStart *start);
 

@@ -4,13 +4,10 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "utils/builtins.h"
-#include "utils/datetime.h"
-#include "utils/json.h"
 
 #include "engine/event.h"
-#include "model/zone.h"
+#include "model/event_document.h"
 
 static const char *const kind_names[] = {
 	[WF_EVENT_CALLBACK] = "callback",	[WF_EVENT_AFTER] = "after",			  [WF_EVENT_UNTIL] = "until",
@@ -36,37 +33,16 @@ wf_event_waits_for(WfEventKind kind)
 	return waits_for[kind];
 }
 
-static char *
-time_text(const WfInstance *instance, TimestampTz at)
-{
-	char *text = palloc(MAXDATELEN + 1);
-	int	  level = wf_zone_enter(instance->process->timezone);
-
-	JsonEncodeDateTime(text, TimestampTzGetDatum(at), TIMESTAMPTZOID, NULL);
-	wf_zone_leave(level);
-	return text;
-}
-
-static Jsonb *
-event_object(const char *kind, const char *name, const char *key, Jsonb *data, const char *role, const char *at)
-{
-	WfField fields[6];
-
-	memset(fields, 0, sizeof(fields));
-	fields[0] = (WfField){.key = "kind", .kind = WF_FIELD_TEXT, .text = kind};
-	fields[1] = (WfField){.key = "name", .kind = WF_FIELD_TEXT, .text = name};
-	fields[2] = (WfField){.key = "key", .kind = WF_FIELD_TEXT, .text = key};
-	fields[3] = (WfField){.key = "data", .jsonb = data};
-	fields[4] = (WfField){.key = "role", .kind = WF_FIELD_TEXT, .text = role};
-	fields[5] = (WfField){.key = "at", .kind = WF_FIELD_TEXT, .text = at};
-	return wf_jsonb_object(fields, lengthof(fields));
-}
-
 Jsonb *
 wf_event_document(const WfInstance *instance, const WfHappening *happening)
 {
-	return event_object(kind_names[happening->kind], happening->name, happening->key, happening->data, happening->role,
-						happening->at != 0 ? time_text(instance, happening->at) : NULL);
+	return wf_event_document_make(&(WfEventDocument){.kind = kind_names[happening->kind],
+													 .name = happening->name,
+													 .key = happening->key,
+													 .data = happening->data,
+													 .role = happening->role,
+													 .at = happening->at,
+													 .timezone = instance->process->timezone});
 }
 
 Jsonb *

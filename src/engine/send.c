@@ -156,12 +156,20 @@ work_out_message(WfBatch *batch, WfVisit *visit, const WfVariables *variables, W
 
 /* What nobody may send, or not to so many. */
 static void
-not_sent(WfSent sent, const char *name, int waiting, WfFault *fault)
+not_sent(WfSent sent, const char *name, const WfUnsent *unsent, WfFault *fault)
 {
 	if (sent == WF_SENT_AMBIGUOUS)
 	{
-		(void) wf_fault(fault, WF_CODE_SEND, "%d wait for the message \"%s\", which goes to one", waiting, name);
+		(void) wf_fault(fault, WF_CODE_SEND,
+						unsent->starts ? "%d processes start on the message \"%s\", which goes to one"
+									   : "%d wait for the message \"%s\", which goes to one",
+						unsent->n, name);
 		(void) wrong(fault, ERRCODE_CARDINALITY_VIOLATION);
+	}
+	else if (sent == WF_SENT_UNFIT)
+	{
+		(void) wf_fault(fault, WF_CODE_SEND, "the message \"%s\" starts no instance: %s", name, unsent->fault.message);
+		memcpy(fault->sqlstate, unsent->fault.sqlstate, sizeof(fault->sqlstate));
 	}
 	else if (sent == WF_SENT_FORBIDDEN)
 	{
@@ -176,10 +184,10 @@ not_sent(WfSent sent, const char *name, int waiting, WfFault *fault)
 static const char *
 send_message(WfSending *sending, WfFault *fault)
 {
-	int	   waiting = 0;
-	WfSent sent = wf_message_queue(sending, &waiting);
+	WfUnsent unsent;
+	WfSent	 sent = wf_message_queue(sending, &unsent);
 
-	not_sent(sent, sending->name, waiting, fault);
+	not_sent(sent, sending->name, &unsent, fault);
 	return fault->code != NULL ? NULL : wf_sent_name(sent);
 }
 

@@ -295,13 +295,13 @@ CREATE INDEX delivery_owed ON workflow_data.delivery ((payload ->> 'attachment')
 CREATE INDEX delivery_maintain ON workflow_data.delivery (due_at) WHERE kind = 'maintain';
 COMMENT ON TABLE workflow_data.delivery IS 'What waits to be brought to an instance, in the order of its numbers, and what executors owe: write-backs to attached rows, upkeep';
 COMMENT ON COLUMN workflow_data.delivery.delivery IS 'Number of the delivery';
-COMMENT ON COLUMN workflow_data.delivery.instance IS 'Instance it is for';
+COMMENT ON COLUMN workflow_data.delivery.instance IS 'Instance it is for; 0: none, or one that is still to be started';
 COMMENT ON COLUMN workflow_data.delivery.visit IS 'Visit it is for; 0: the instance as a whole';
 COMMENT ON COLUMN workflow_data.delivery.due_at IS 'When it is tried (again)';
 COMMENT ON COLUMN workflow_data.delivery.attempt IS 'How often it was tried; of upkeep, how often in a row it has failed or was begun and not ended';
-COMMENT ON COLUMN workflow_data.delivery.kind IS 'reply, alarm, callback (of a handler, while its instance is suspended), event (a message or signal), ended or escalation (of an instance that was called, to its caller), control (an order to one that was called), write_back, or maintain: the hourly upkeep';
+COMMENT ON COLUMN workflow_data.delivery.kind IS 'reply, alarm, callback (of a handler, while its instance is suspended), event (a message or signal), ended or escalation (of an instance that was called, to its caller), control (an order to one that was called), start (a message that starts an instance), write_back, or maintain: the hourly upkeep';
 COMMENT ON COLUMN workflow_data.delivery.queue IS 'Who handles it: move; executor, executor <process_id> or executor table <attachment>; suspended: nobody, until the instance is resumed';
-COMMENT ON COLUMN workflow_data.delivery.subscription IS 'Of an event: the subscription that it is for';
+COMMENT ON COLUMN workflow_data.delivery.subscription IS 'Of an event: the subscription that it is for; of a start: 0';
 COMMENT ON COLUMN workflow_data.delivery.payload IS 'What arrived; of a write-back that has failed, why, since when it is owed, and what it takes to make it';
 
 CREATE TABLE workflow_data.attachment (

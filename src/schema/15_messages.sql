@@ -33,7 +33,7 @@ COMMENT ON COLUMN workflow_data.message.sent_at IS 'When it was sent';
 COMMENT ON COLUMN workflow_data.message.expires_at IS 'Until when it is kept; NULL: it is not, but on its way to who waited when it was sent';
 COMMENT ON COLUMN workflow_data.message.remembered_until IS 'Until when a second one with its message_id is a duplicate; NULL: it has none';
 COMMENT ON COLUMN workflow_data.message.delivered_at IS 'When it was delivered; NULL: it was not yet';
-COMMENT ON COLUMN workflow_data.message.offered IS 'Subscription to which a delivery is bringing it; NULL: none, it is kept';
+COMMENT ON COLUMN workflow_data.message.offered IS 'Subscription to which a delivery is bringing it, 0: it is about to start an instance; NULL: none, it is kept';
 COMMENT ON COLUMN workflow_data.message.role IS 'Role that sent it, and whose rights decide who gets it';
 COMMENT ON COLUMN workflow_data.message.role_name IS 'Name of that role: what counts after a restore, until workflow.adopt()';
 COMMENT ON COLUMN workflow_data.message.steps IS 'Steps without a wait that led to the step that sent it; 0: no step did';
@@ -84,6 +84,23 @@ COMMENT ON COLUMN workflow_data.process_message.process_id IS 'Process';
 COMMENT ON COLUMN workflow_data.process_message.name IS 'Name of the message';
 COMMENT ON COLUMN workflow_data.process_message.step IS 'Step that waits for it, or catches it; empty: it starts an instance';
 
+CREATE TABLE workflow_data.message_start (
+    process_id integer NOT NULL,
+    entry      integer NOT NULL,
+    keyed      boolean NOT NULL,
+    name       text NOT NULL,
+    key        text NOT NULL,
+    PRIMARY KEY (name, key, keyed, process_id)
+);
+CREATE INDEX message_start_process ON workflow_data.message_start (process_id);
+COMMENT ON TABLE workflow_data.message_start IS 'Messages that start an instance of the latest version of a process. Look at the view workflow.message_starts';
+COMMENT ON COLUMN workflow_data.message_start.process_id IS 'Process';
+COMMENT ON COLUMN workflow_data.message_start.entry IS 'Entry of "start_on", counted from 1';
+COMMENT ON COLUMN workflow_data.message_start.keyed IS 'Whether the message has to have a key';
+COMMENT ON COLUMN workflow_data.message_start.name IS 'Name of the message';
+COMMENT ON COLUMN workflow_data.message_start.key IS 'Its key; empty without one';
+
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.message', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.broadcast', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.process_message', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow_data.message_start', '');

@@ -165,6 +165,27 @@ COMMENT ON COLUMN workflow.subscriptions.interrupt IS 'Of a handler in "catch": 
 COMMENT ON COLUMN workflow.subscriptions.since IS 'Since when the visit waits; of handlers, and before it waits: since when it is there';
 COMMENT ON COLUMN workflow.subscriptions.queued IS 'How many messages or signals are on their way to it: they come when its instance is free, or resumed';
 
+-- What the definition says of an entry is read from it, since few look and few processes have any.
+CREATE VIEW workflow.message_starts WITH (security_barrier) AS
+    SELECT s.name, CASE WHEN s.keyed THEN s.key END AS key, p.process, p.latest AS version,
+           v.definition -> 'start_on' -> (s.entry - 1) ->> 'business_key' AS business_key,
+           v.definition -> 'start_on' -> (s.entry - 1) ->> 'step' AS step,
+           (SELECT count(*) FROM workflow_data.delivery d
+            WHERE d.queue = 'executor ' || s.process_id AND d.kind = 'start' AND d.payload ->> 'name' = s.name
+                  AND d.payload ->> 'key' IS NOT DISTINCT FROM CASE WHEN s.keyed THEN s.key END) AS queued
+    FROM workflow_data.message_start s
+         JOIN workflow_data.process p ON p.process_id = s.process_id
+         JOIN workflow_data.process_version v ON v.process_id = p.process_id AND v.version = p.latest
+    WHERE s.process_id = ANY ((SELECT workflow_data.my_processes('view', 'start'))::integer[]);
+COMMENT ON VIEW workflow.message_starts IS 'Messages that start an instance: of processes that the caller may view, and those that he may start';
+COMMENT ON COLUMN workflow.message_starts.name IS 'Name of the message';
+COMMENT ON COLUMN workflow.message_starts.key IS 'Key that the message has to have; NULL: none';
+COMMENT ON COLUMN workflow.message_starts.process IS 'Process';
+COMMENT ON COLUMN workflow.message_starts.version IS 'Its latest version, which the instance follows';
+COMMENT ON COLUMN workflow.message_starts.business_key IS 'Template of the business key; NULL: it has none';
+COMMENT ON COLUMN workflow.message_starts.step IS 'Step at which the instance begins; NULL: the first one';
+COMMENT ON COLUMN workflow.message_starts.queued IS 'How many messages were queued for it and have not started one yet';
+
 CREATE VIEW workflow.messages WITH (security_barrier) AS
     SELECT m.message, m.name, CASE WHEN m.keyed THEN m.key END AS key, m.message_id,
            workflow_data.role_name(m.role, m.role_name) AS sender, m.sent_at, m.expires_at, m.data

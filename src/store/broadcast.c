@@ -112,6 +112,7 @@ read_first(Broadcast *first)
 								 .name = message->name,
 								 .key = message->key,
 								 .instance = message->instance};
+	message->to_all = !first->address.signal;
 	SPI_freetuptable(SPI_tuptable);
 	return true;
 }

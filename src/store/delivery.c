@@ -45,6 +45,11 @@ static WfQuery q_next = {
 	.nargs = 1,
 	.argtypes = {TEXTOID},
 };
+static WfQuery q_payload = {
+	.sql = "SELECT payload FROM workflow_data.delivery WHERE delivery = $1",
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
 static WfQuery q_delete = {
 	.sql = "DELETE FROM workflow_data.delivery WHERE delivery = $1",
 	.nargs = 1,
@@ -113,6 +118,16 @@ wf_delivery_next(const char *queue)
 	Datum values[1] = {CStringGetTextDatum(queue)};
 
 	return wf_query_run(&q_next, values, NULL) > 0 ? wf_result_int64(0, 1) : 0;
+}
+
+Jsonb *
+wf_delivery_payload(int64 id)
+{
+	Datum values[1] = {Int64GetDatum(id)};
+	bool  isnull;
+
+	wf_query_run(&q_payload, values, NULL);
+	return DatumGetJsonbPCopy(wf_result(0, 1, &isnull));
 }
 
 void

@@ -23,7 +23,7 @@
 typedef struct WfDelivery
 {
 	int64		id;
-	int64		instance; /* 0: upkeep */
+	int64		instance; /* 0: upkeep, or one that is still to be started */
 	int64		visit;	  /* 0: the delivery is for no single visit */
 	int			attempt;  /* tries in a row that have failed */
 	TimestampTz due_at;
@@ -39,6 +39,7 @@ typedef struct WfDelivery
 #define WF_DELIVERY_ENDED	   "ended"		/* of an instance that was called, to its caller: see notice.h */
 #define WF_DELIVERY_ESCALATION "escalation" /* likewise */
 #define WF_DELIVERY_CONTROL	   "control"	/* an order to an instance that was called */
+#define WF_DELIVERY_START	   "start"		/* a message that starts an instance; of instance 0 */
 #define WF_DELIVERY_WRITE_BACK "write_back"
 #define WF_DELIVERY_MAINTAIN   "maintain"
 
@@ -58,7 +59,9 @@ extern void wf_delivery_add(int64 instance, int64 visit, const char *kind, const
 extern WfDelivery *wf_delivery_take(const char *queue, TimestampTz now);
 /* The due time of the queue's first delivery, which may be in the past; 0: the queue is empty. */
 extern TimestampTz wf_delivery_next(const char *queue);
-extern void		   wf_delivery_delete(int64 id);
+/* Read the payload of a delivery that has one, in CurrentMemoryContext. */
+extern Jsonb *wf_delivery_payload(int64 id);
+extern void	  wf_delivery_delete(int64 id);
 /* Make the delivery due at `due_at`, and count that as an attempt. */
 extern void wf_delivery_postpone(int64 id, TimestampTz due_at);
 /* Make the delivery due at `due_at`, and set how often it was tried. */

@@ -39,8 +39,8 @@ static WfQuery q_add = {
 
 /* ---- payloads ---- */
 
-static Jsonb *
-make_payload(bool signal, const WfMessage *message, const WfReceiver *receiver)
+Jsonb *
+wf_event_delivery_payload(bool signal, const WfMessage *message, const WfReceiver *receiver)
 {
 	WfField fields[] =
 		{{.key = "kind", .kind = WF_FIELD_TEXT, .text = signal ? "signal" : "message"},
@@ -52,6 +52,12 @@ make_payload(bool signal, const WfMessage *message, const WfReceiver *receiver)
 		 {.key = "at", .kind = WF_FIELD_INT, .number = message->sent_at},
 		 {.key = "subscription", .kind = WF_FIELD_INT, .number = receiver->subscription},
 		 {.key = "entry", .kind = WF_FIELD_INT, .number = receiver->entry},
+		 {.key = "process",
+		  .kind = WF_FIELD_INT,
+		  .number = receiver->process_id,
+		  .omit = receiver->subscription != WF_SUBSCRIPTION_NONE},
+		 {.key = "to_all", .kind = WF_FIELD_TRUE, .omit = !message->to_all},
+		 {.key = "to_instance", .kind = WF_FIELD_INT, .number = message->instance, .omit = message->instance == 0},
 		 {.key = "steps", .kind = WF_FIELD_INT, .number = message->steps, .omit = message->steps == 0},
 		 {.key = "expires_at", .kind = WF_FIELD_INT, .number = message->expires_at, .omit = message->expires_at == 0},
 		 {.key = "message", .kind = WF_FIELD_INT, .number = message->number, .omit = message->number == 0},
@@ -106,11 +112,14 @@ wf_event_delivery_read(Jsonb *payload, WfEventDelivery *delivery)
 	delivery->signal = kind != NULL && strcmp(kind, "signal") == 0;
 	delivery->subscription = read_number(payload, "subscription");
 	delivery->entry = (int) read_number(payload, "entry");
+	delivery->process_id = (int) read_number(payload, "process");
 	delivery->held = wf_jsonb_get(payload, "held") != NULL;
 	delivery->message = (WfMessage){.number = read_number(payload, "message"),
 									.name = read_text(payload, "name"),
 									.key = read_text(payload, "key"),
 									.message_id = read_text(payload, "message_id"),
+									.to_all = wf_jsonb_get(payload, "to_all") != NULL,
+									.instance = read_number(payload, "to_instance"),
 									.data = wf_jsonb_get(payload, "data"),
 									.steps = (int) read_number(payload, "steps"),
 									.role = (Oid) read_number(payload, "role"),
@@ -154,7 +163,7 @@ wf_event_deliveries_add(bool signal, const WfMessage *message, const WfReceiver 
 	wf_rows_begin(&rows, &shape);
 	for (int i = 0; i < n; i++)
 	{
-		Jsonb *payload = make_payload(signal, message, &receivers[i]);
+		Jsonb *payload = wf_event_delivery_payload(signal, message, &receivers[i]);
 		Datum  values[] = {Int64GetDatum(receivers[i].instance), Int64GetDatum(receivers[i].visit),
 						   Int64GetDatum(receivers[i].subscription), JsonbPGetDatum(payload)};
 		bool   nulls[lengthof(values)] = {0};

@@ -18,8 +18,9 @@ typedef struct WfEventDelivery
 	bool	  signal; /* else a message */
 	WfMessage message;
 	int64	  subscription;
-	int		  entry; /* of the step of the visit */
-	bool	  held;	 /* it has waited for the end of a suspension */
+	int		  entry;	  /* of the step of the visit */
+	int		  process_id; /* of which it starts an instance; 0: it is for a visit */
+	bool	  held;		  /* it has waited for the end of a suspension */
 } WfEventDelivery;
 
 /*
@@ -28,6 +29,9 @@ typedef struct WfEventDelivery
  */
 extern void	  wf_event_deliveries_add(bool signal, const WfMessage *message, const WfReceiver *receivers, int n);
 extern size_t wf_event_delivery_bytes(const WfMessage *message); /* about how large each is */
+
+/* What such a delivery has, in CurrentMemoryContext. */
+extern Jsonb *wf_event_delivery_payload(bool signal, const WfMessage *message, const WfReceiver *receiver);
 
 extern void wf_event_delivery_read(Jsonb *payload, WfEventDelivery *delivery);
 

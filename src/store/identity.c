@@ -80,7 +80,7 @@ static WfQuery q_adopt_broadcasters = {
 };
 static WfQuery q_adopt_events = {
 	.sql = "UPDATE workflow_data.delivery d SET payload = d.payload || jsonb_build_object('role', r.oid::bigint) "
-		   "FROM pg_roles r WHERE d.kind = 'event' AND r.rolname = d.payload ->> 'role_name'",
+		   "FROM pg_roles r WHERE d.kind IN ('event', 'start') AND r.rolname = d.payload ->> 'role_name'",
 };
 /* Owners that were dropped, and created again under the same name. */
 static WfQuery q_adopt_lost_owners = {

@@ -222,6 +222,8 @@ static WfQuery q_look = {
 		   "SELECT * FROM workflow_data.message WHERE message >= $1 AND delivered_at IS NULL AND offered IS NULL "
 		   "ORDER BY message LIMIT $2) m LEFT JOIN LATERAL (SELECT true AS wanted FROM (" A_SUBSCRIPTION
 		   "m.instance IS NULL AND s.kind = 'message' AND s.name = m.name AND s.key = m.key LIMIT 1) "
+		   "UNION ALL (SELECT FROM workflow_data.message_start s WHERE m.instance IS NULL AND s.name = m.name "
+		   "AND s.key = m.key AND s.keyed = m.keyed LIMIT 1) "
 		   "UNION ALL " A_SUBSCRIPTION_OF_INSTANCE ") s LIMIT 1) w ON true ORDER BY m.message",
 	.nargs = 2,
 	.argtypes = {INT8OID, INT4OID},

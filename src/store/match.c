@@ -186,7 +186,23 @@ bring(WfMatching *matching, const WfMessage *kept, const WfReceiver *receiver, b
 	return WF_MATCHED;
 }
 
-/* `of` as above; *receiver: who got it, unless it went to all. */
+/* Nobody waits for it: it may start an instance. It is locked only if some process starts on it. */
+static WfMatched
+start(WfMatching *matching, const WfMessage *kept)
+{
+	Oid				role = rights_of_sender(matching, kept)->role;
+	WfMessageStart *starts;
+	WfMessage		message;
+	bool			locked;
+
+	if (wf_message_starts(kept, role, 0, &starts) == 0)
+		return WF_MATCHED_NONE;
+	if (!wf_kept_take(kept->number, &message, &locked))
+		return locked ? WF_MATCHED_LOCKED : WF_MATCHED_NONE;
+	return wf_message_start_kept(&message, role) ? WF_MATCHED : WF_MATCHED_NONE;
+}
+
+/* `of` as above; *receiver: who got it, unless it went to all or starts an instance. */
 static WfMatched
 match(WfMatching *matching, const WfMessage *kept, int64 of, WfReceiver *receiver)
 {
@@ -197,7 +213,10 @@ match(WfMatching *matching, const WfMessage *kept, int64 of, WfReceiver *receive
 		bool			 gone;
 
 		if (first == NULL)
-			return WF_MATCHED_NONE;
+		{
+			*receiver = (WfReceiver){0};
+			return start(matching, kept);
+		}
 		matched = bring(matching, first, receiver, &gone);
 		if (first->number != kept->number && matched != WF_MATCHED_LOCKED)
 			return matched == WF_MATCHED ? WF_MATCHED_OTHER : WF_MATCHED_LOCKED;

@@ -23,10 +23,10 @@ typedef enum WfMatched
 	WF_MATCHED_NONE,   /* nobody may have it now */
 	WF_MATCHED_LOCKED, /* somebody else has locked it, or one that goes before: it has to be tried again */
 	WF_MATCHED_OTHER,  /* one that goes before it was brought to a wait: it is to be tried again at once */
-	WF_MATCHED,		   /* it was brought to a wait, or to all of them */
+	WF_MATCHED,		   /* it was brought to a wait, or to all of them, or starts an instance */
 } WfMatched;
 
-/* Take a kept message to a wait, or first one that is kept for that wait and came before. */
+/* Take a kept message to a wait, or, if nobody waits, to a process that starts on it; or first one that is kept for that wait and came before. */
 extern WfMatched wf_match_message(WfMatching *matching, const WfMessage *kept);
 
 /*

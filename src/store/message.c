@@ -2,6 +2,7 @@
  * message.c
  *		Sending messages and signals: to whom they go, and what becomes of those that nobody takes now.
  *
+ * Who waits for a message comes first; if nobody does, it may start an instance (message_start.c).
  * A sender sees the waits that were committed, and those of its own transaction. A wait that is committed
  * later meets the message in the dispatcher (worker/matching.c), if that is kept.
  */
@@ -65,27 +66,86 @@ message_of(const WfSending *sending)
 
 /* ---- to whom ---- */
 
-bool
-wf_message_to_all(const WfMessage *message, Oid role)
+/* What goes to several has no row that says something of each. */
+static WfMessage
+copy_for_all(const WfMessage *message)
+{
+	WfMessage copy = *message;
+
+	copy.number = 0;
+	copy.message_id = NULL;
+	copy.expires_at = 0;
+	return copy;
+}
+
+/* Take it to all that wait now: to many by a broadcast. Returns false if nobody waits. */
+static bool
+send_to_waiting(const WfMessage *message, Oid role)
 {
 	WfAddress	address = wf_message_address(message);
 	WfRights	rights = {.role = role};
 	WfReach		reach = {.rights = &rights};
 	int			most = wf_broadcast_chunk(message);
 	WfReceiver *receivers = palloc(sizeof(WfReceiver) * (most + 1));
-	WfMessage	copy = *message;
+	WfMessage	copy = copy_for_all(message);
 	int64		after = 0;
 	int			n = wf_receivers(&address, &reach, &after, PG_INT64_MAX, most + 1, receivers);
 
-	copy.number = 0; /* its row says nothing of single receivers */
-	copy.message_id = NULL;
-	copy.expires_at = 0;
 	if (n > most)
 		wf_broadcast_add(false, &copy);
 	else
 		wf_event_deliveries_add(false, &copy, receivers, n);
 	pfree(receivers);
 	return n > 0;
+}
+
+/*
+ * Start an instance of all processes that start on it. Returns how many; -1 with unsent->fault if it does not do for
+ * one of them. Without `unsent` the message was kept: those are passed over, and executors work out business keys.
+ */
+static int
+start_all(const WfMessage *message, Oid role, WfUnsent *unsent)
+{
+	WfMessageStart *starts;
+	WfMessage		copy = copy_for_all(message);
+	int				n = wf_message_starts(message, role, 0, &starts);
+	int				fit = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		WfFault fault = {0};
+
+		if (unsent != NULL ? wf_message_start_prepare(&starts[i], message, &fault)
+						   : wf_message_start_takes(&starts[i], message, &fault))
+			starts[fit++] = starts[i];
+		else if (unsent != NULL)
+		{
+			unsent->fault = fault;
+			return -1;
+		}
+	}
+	for (int i = 0; i < fit; i++)
+		wf_message_start_queue(&starts[i], &copy);
+	return fit;
+}
+
+/* Take it to all that wait now, and all that start on it. */
+static WfSent
+send_to_all(const WfMessage *message, Oid role, WfUnsent *unsent)
+{
+	int	 started = start_all(message, role, unsent);
+	bool waits;
+
+	if (started < 0)
+		return WF_SENT_UNFIT;
+	waits = send_to_waiting(message, role);
+	return waits || started > 0 ? WF_SENT_QUEUED : WF_SENT_MISSED;
+}
+
+bool
+wf_message_to_all(const WfMessage *message, Oid role)
+{
+	return send_to_all(message, role, NULL) != WF_SENT_MISSED;
 }
 
 void
@@ -97,9 +157,46 @@ wf_message_offer(WfMessage *message, const WfReceiver *receiver)
 	wf_event_deliveries_add(false, message, receiver, 1);
 }
 
-/* Take it to the only one that waits. */
+/* Let an executor start an instance with it, as offer does. */
+static void
+offer_start(WfMessage *message, const WfMessageStart *start)
+{
+	if (message->number == 0 && message->expires_at != 0)
+		(void) wf_kept_add(message);
+	wf_kept_offer(message, WF_SUBSCRIPTION_NONE);
+	wf_message_start_queue(start, message);
+}
+
+/* Nobody waits: it starts an instance of the only process that starts on it. */
 static WfSent
-send_to_one(WfMessage *message, WfBring bring, int *waiting, char **whose)
+start_one(WfMessage *message, const WfBringing *by, WfUnsent *unsent)
+{
+	WfMessageStart *starts;
+	int				n = wf_message_starts(message, message->role, 0, &starts);
+
+	if (n == 0)
+		return WF_SENT_MISSED;
+	if (n > 1)
+	{
+		*unsent = (WfUnsent){.n = n, .starts = true, .whose = wf_message_starts_text(starts, n)};
+		return WF_SENT_AMBIGUOUS;
+	}
+	if (!wf_message_start_prepare(&starts[0], message, &unsent->fault))
+		return WF_SENT_UNFIT;
+	if (by != NULL)
+	{
+		by->start(message, &starts[0]);
+		return WF_SENT_DELIVERED;
+	}
+	if (!wf_message_start_is_free(&starts[0], &unsent->fault))
+		return WF_SENT_UNFIT;
+	offer_start(message, &starts[0]);
+	return WF_SENT_QUEUED;
+}
+
+/* Take it to the only one that waits; if nobody does, to a process that starts on it. */
+static WfSent
+send_to_one(WfMessage *message, const WfBringing *by, WfUnsent *unsent)
 {
 	WfAddress  address = wf_message_address(message);
 	WfReceiver receivers[2];
@@ -112,12 +209,14 @@ send_to_one(WfMessage *message, WfBring bring, int *waiting, char **whose)
 		int		 n = wf_receivers(&address, &reach, &after, PG_INT64_MAX, 2, receivers);
 		WfSent	 sent = WF_SENT_QUEUED;
 
-		if (n > 1 && (*waiting = wf_receivers_count(&address, &reach, whose)) > 1)
+		if (n > 1 && (unsent->n = wf_receivers_count(&address, &reach, &unsent->whose)) > 1)
 			return WF_SENT_AMBIGUOUS;
-		if (n == 0 || (message->expires_at != 0 && wf_kept_before(message)))
+		if (n == 0)
+			return start_one(message, by, unsent);
+		if (message->expires_at != 0 && wf_kept_before(message))
 			return WF_SENT_MISSED;
-		if (bring != NULL)
-			sent = bring(message, &receivers[0]);
+		if (by != NULL)
+			sent = by->bring(message, &receivers[0]);
 		if (sent == WF_SENT_QUEUED)
 			wf_message_offer(message, &receivers[0]);
 		if (sent != WF_SENT_MISSED)
@@ -147,14 +246,15 @@ settle(WfMessage *message, WfSent sent)
 }
 
 static WfSent
-send_added(WfMessage *message, WfBring bring, int *waiting, char **whose)
+send_added(WfMessage *message, const WfBringing *by, WfUnsent *unsent)
 {
 	WfSent sent;
 
+	*unsent = (WfUnsent){0};
 	if (message->to_all)
-		sent = wf_message_to_all(message, message->role) ? WF_SENT_QUEUED : WF_SENT_MISSED;
+		sent = send_to_all(message, message->role, unsent);
 	else
-		sent = send_to_one(message, bring, waiting, whose);
+		sent = send_to_one(message, by, unsent);
 	sent = settle(message, sent);
 	if (sent == WF_SENT_QUEUED || sent == WF_SENT_KEPT)
 		ForceSyncCommit(); /* the sender was told so */
@@ -169,7 +269,7 @@ may_send(const WfSending *sending)
 
 /* A message with a message_id gets its row first, so that two of them do not both go on. */
 WfSent
-wf_message_send(const WfSending *sending, WfBring bring, int *waiting, char **whose)
+wf_message_send(const WfSending *sending, const WfBringing *by, WfUnsent *unsent)
 {
 	WfMessage message = message_of(sending);
 
@@ -177,7 +277,7 @@ wf_message_send(const WfSending *sending, WfBring bring, int *waiting, char **wh
 		return WF_SENT_FORBIDDEN;
 	if (message.message_id != NULL && !wf_kept_add(&message))
 		return WF_SENT_DUPLICATE;
-	return send_added(&message, bring, waiting, whose);
+	return send_added(&message, by, unsent);
 }
 
 static bool
@@ -194,16 +294,15 @@ add_in_move(WfMessage *message)
 }
 
 WfSent
-wf_message_queue(const WfSending *sending, int *waiting)
+wf_message_queue(const WfSending *sending, WfUnsent *unsent)
 {
 	WfMessage message = message_of(sending);
-	char	 *ignored;
 
 	if (!may_send(sending))
 		return WF_SENT_FORBIDDEN;
 	if (message.message_id != NULL && !add_in_move(&message))
 		return WF_SENT_DUPLICATE;
-	return send_added(&message, NULL, waiting, &ignored);
+	return send_added(&message, NULL, unsent);
 }
 
 void
@@ -218,4 +317,48 @@ wf_signal_queue(const char *name, Jsonb *data, Oid role, int steps)
 
 	wf_broadcast_add(true, &signal);
 	ForceSyncCommit();
+}
+
+/* ---- what starts an instance instead ---- */
+
+bool
+wf_message_start_kept(WfMessage *message, Oid role)
+{
+	WfMessageStart *starts;
+	int				n = wf_message_starts(message, role, 0, &starts);
+	WfFault			fault = {0};
+
+	for (int i = 0; i < n; i++)
+	{
+		if (!wf_message_start_takes(&starts[i], message, &fault))
+			continue;
+		offer_start(message, &starts[i]);
+		return true;
+	}
+	return false;
+}
+
+void
+wf_message_refused(const WfEventDelivery *delivery, TimestampTz now)
+{
+	WfMessage message = delivery->message;
+	bool	  is_kept = message.expires_at != 0 || message.to_all || delivery->signal;
+
+	if (is_kept || !wf_message_start_kept(&message, wf_role_resolve(message.role, message.role_name)))
+		wf_event_delivery_refused(delivery, now);
+}
+
+bool
+wf_message_redirect(WfMessage *message, Oid role)
+{
+	WfAddress  address = wf_message_address(message);
+	WfRights   rights = {.role = role};
+	WfReach	   reach = {.rights = &rights};
+	WfReceiver receiver;
+	int64	   after = 0;
+
+	if (wf_receivers(&address, &reach, &after, PG_INT64_MAX, 1, &receiver) == 0)
+		return false;
+	wf_message_offer(message, &receiver);
+	return true;
 }

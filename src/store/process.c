@@ -74,15 +74,21 @@ compile(int process_id, int version, MemoryContext context)
 	return process;
 }
 
-static void
-report_missing(int process_id, int version)
+char *
+wf_process_name(int process_id)
 {
 	Datum values[1] = {Int32GetDatum(process_id)};
 
 	if (wf_query_run(&q_name, values, NULL) == 0)
 		elog(ERROR, "process %d does not exist", process_id);
+	return wf_result_text(0, 1);
+}
+
+static void
+report_missing(int process_id, int version)
+{
 	ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-			errmsg("version %d of process \"%s\" does not exist", version, wf_result_text(0, 1)),
+			errmsg("version %d of process \"%s\" does not exist", version, wf_process_name(process_id)),
 			errhint("See the view workflow.processes."));
 }
 

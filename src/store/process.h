@@ -67,6 +67,9 @@ extern int		  wf_process_find(const char *name, int version, WfProcessMissing *m
 extern SPIPlanPtr *wf_process_plan(WfProcess *process, const WfStep *step);
 extern void		   wf_process_plan_used(WfProcess *process, const WfStep *step);
 
+/* The name of the process with that number, palloc'd. */
+extern char *wf_process_name(int process_id);
+
 /* Do new instances of the process start suspended? */
 extern bool wf_process_is_suspended(int process_id);
 

@@ -13,6 +13,9 @@
 
 #include "nodes/pg_list.h"
 
+/* A process that the message starts an instance of has no subscription. */
+#define WF_SUBSCRIPTION_NONE INT64CONST(0)
+
 typedef struct WfReceiver
 {
 	int64		subscription;

@@ -1,7 +1,7 @@
 /*
  * deliveries.c
- *		Deliveries that executors carry out: for instances (deliver.c), orders to instances that were called (order.c),
- *		write-backs (write_back.c), upkeep (upkeep.c).
+ *		Deliveries that executors carry out: for instances (deliver.c), messages that start one (message_start.c), orders to
+ *		instances that were called (order.c), write-backs (write_back.c), upkeep (upkeep.c).
  *
  * Each is carried out in the transaction that deletes its row, so that it is carried out once. Two rows stay: that of a
  * write-back that has failed, and that of upkeep, which is due again in an hour.
@@ -19,6 +19,7 @@
 #include "worker/deliver.h"
 #include "worker/delivery_kinds.h"
 #include "worker/failure.h"
+#include "worker/message_start.h"
 #include "worker/order.h"
 #include "worker/upkeep.h"
 #include "worker/write_back.h"
@@ -67,6 +68,8 @@ wf_deliveries_work(const char *queue, WfWorkItem *item, int64 *delivering)
 	}
 	else if (wf_delivery_kind(delivery->kind) != NULL)
 		wf_deliver(delivery, deaths);
+	else if (strcmp(delivery->kind, WF_DELIVERY_START) == 0)
+		wf_start_deliver(delivery, deaths);
 	else if (strcmp(delivery->kind, WF_DELIVERY_CONTROL) == 0)
 		wf_order_carry_out(delivery, deaths);
 	else if (deaths >= WF_MOST_DEATHS)

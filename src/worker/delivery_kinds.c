@@ -5,7 +5,7 @@
 #include "postgres.h"
 
 #include "store/delivery.h"
-#include "store/event_delivery.h"
+#include "store/message.h"
 #include "worker/delivery_kinds.h"
 #include "worker/http_codec.h"
 
@@ -44,7 +44,7 @@ event_gone(WfBatch *batch, Jsonb *payload)
 	WfEventDelivery delivery;
 
 	wf_event_delivery_read(payload, &delivery);
-	wf_event_delivery_refused(&delivery, batch->now);
+	wf_message_refused(&delivery, batch->now);
 }
 
 /* It has made its visit fail: nobody else gets it. */
@@ -78,14 +78,14 @@ apply_event(WfBatch *batch, WfVisit *visit, Jsonb *payload)
 							  .steps = message->steps};
 	if (wf_event_delivery_expired(&delivery, batch->now) || visit->ended ||
 		!wf_receiver_waits(delivery.subscription, &delivery.entry))
-		wf_event_delivery_refused(&delivery, batch->now);
+		wf_message_refused(&delivery, batch->now);
 	else if (wf_engine_event(batch, visit, delivery.entry, &happening))
 		wf_event_delivery_done(&delivery);
 	else
 	{
 		/* what is around it ends: nothing more is brought there, else the same message were brought again and again */
 		wf_receiver_close(delivery.subscription);
-		wf_event_delivery_refused(&delivery, batch->now);
+		wf_message_refused(&delivery, batch->now);
 	}
 }
 

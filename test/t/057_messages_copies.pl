@@ -20,7 +20,9 @@ $node->safe_psql('shop', q[
 	GRANT USAGE ON SCHEMA workflow TO alice, bob;
 	SELECT workflow.define('mine', '{"steps": [{"step": "wait", "wait": {"message": "m", "key": "${$.k}"}, "save": {"got": "${$event.data}", "from": "${$event.role}"}}, {"step": "end", "wait": true}]}');
 	SELECT workflow.define('heard', '{"steps": [{"step": "wait", "wait": {"signal": "s"}}, {"step": "end", "wait": true}]}');
+	SELECT workflow.define('born', '{"start_on": [{"message": "born"}, {"message": "born", "key": 7, "business_key": "${$event.role}"}], "steps": [{"step": "live", "wait": true}]}');
 	SELECT workflow.grant_process('mine', 'bob', 'complete');
+	SELECT workflow.grant_process('born', 'bob', 'start');
 	SELECT workflow.start('mine', '{"k": "offered"}');
 	SELECT workflow.suspend(instance) FROM workflow.instances WHERE process = 'mine';
 	SET ROLE bob;
@@ -48,8 +50,14 @@ stays(1.5, sub { shop("SELECT string_agg(step, ' ') FROM workflow.visits") }, 'w
 is(shop("SELECT workflow.start('mine', '{\"k\": \"direct\"}') > 0"), 't', 'a message by a client');
 is(shop("SELECT workflow.send_message('m', 'direct', '3')"), 'delivered', '... is delivered, as a callback is');
 
+is(shop("SET ROLE bob; SELECT workflow.send_message('born', data => '{\"n\": 1}')"), 'delivered', '... starts an instance, as workflow.start does');
+is(shop("SET ROLE bob; SELECT workflow.send_message('born', '7', to_all => true)"), 'queued', '... but an executor does not');
+is(shop("SET ROLE alice; SELECT workflow.send_message('born', '7', to_all => true)"), 'missed', '... nor for a role with the number of another one');
+stays(1, sub { shop("SELECT count(*) FROM workflow.instances WHERE process = 'born'") }, 1, '... so far');
+
 shop('SELECT workflow.adopt()');
-is_soon($other, 'shop', "SELECT string_agg(step, ' ') FROM workflow.visits", 'end end end end', 'adopted: everything is delivered');
+is_soon($other, 'shop', "SELECT business_key FROM workflow.instances WHERE process = 'born' AND business_key IS NOT NULL", 'bob', 'adopted: the executor starts it');
+is_soon($other, 'shop', "SELECT string_agg(step, ' ') FROM workflow.visits WHERE process <> 'born'", 'end end end end', 'adopted: everything is delivered');
 is(shop("SELECT data ->> 'got', data ->> 'from' FROM workflow.instances WHERE process = 'mine' AND data ->> 'k' <> 'direct' ORDER BY data ->> 'got'"), "1|bob\n2|bob", '... as it was sent');
 is(shop("SET ROLE bob; SELECT workflow.send_message('m', 'offered', message_id => 'two')"), 'duplicate', '... and is remembered');
 is(shop("SELECT count(*) FROM workflow_data.message m JOIN pg_roles r ON r.oid = m.role WHERE r.rolname = m.role_name"), 2, '... under the number that its sender has now');
