@@ -229,3 +229,11 @@ wf_answer_apply(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 	else
 		replied(batch, visit, answer->reply);
 }
+
+void
+wf_answer_note_failed(WfBatch *batch, WfVisit *visit, const WfFault *fault)
+{
+	visit->attempt++;
+	visit->changed = true;
+	record_attempt(batch, visit, &(WfAnswer){.fault = *fault});
+}

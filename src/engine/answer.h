@@ -10,6 +10,8 @@
 
 /* Apply the answer to the action of a visit: go on, pause before the next attempt, or fail. */
 extern void wf_answer_apply(WfBatch *batch, WfVisit *visit, const WfAnswer *answer);
+/* Its request could not be made, or its reply not be handled, and its end is known: note that as its attempt. */
+extern void wf_answer_note_failed(WfBatch *batch, WfVisit *visit, const WfFault *fault);
 
 /* Change the data by `save_reply` of the visit's step. Returns false with *fault if that fails. */
 extern bool wf_answer_save(WfBatch *batch, WfVisit *visit, WfFault *fault);

@@ -103,6 +103,10 @@ wf_engine_fail(WfBatch *batch, WfVisit *visit, const WfFault *fault, WfFailing f
 	}
 	if (failing == WF_FAIL_ACTION && wf_has_accepted(visit) && visit->state != WF_STATE_CANCELLING)
 	{
+		/* its request could not be made, or the reply not be handled: the event counts all the same */
+		if (wf_state_acts_first(visit) && visit->state == WF_STATE_CALLING && visit->def != NULL &&
+			visit->def->action == WF_ACTION_HTTP)
+			wf_answer_note_failed(batch, visit, fault);
 		wf_state_keep_accepted(batch, visit);
 		return;
 	}

@@ -22,6 +22,7 @@
 #include "engine/operations.h"
 #include "engine/token.h"
 #include "shmem/wakeups.h"
+#include "store/executor_work.h"
 
 #define CONFIRM_DEFAULT_MS 30000
 
@@ -159,6 +160,19 @@ interrupt(WfBatch *batch, WfVisit *visit, const WfOperation *operation)
 }
 
 /*
+ * An event came before the action: what has not been begun of that is left out. A request may be in flight; a statement is
+ * stopped, as that of any visit that ends.
+ */
+static void
+leave_action_out(WfBatch *batch, WfVisit *visit)
+{
+	if (wf_state_is_ending(visit) || (visit->state == WF_STATE_CALLING && !wf_is_executor_queue(visit->queue)))
+		wf_state_keep_accepted(batch, visit);
+	else
+		wf_push(batch, visit, WF_HAPPEN);
+}
+
+/*
  * Interrupt with CANCELLED, TIMED_OUT or DIED. A visit that is being cancelled already keeps its
  * outcome. An accepted callback stays the end of its visit: it ends that at once, or, if a request
  * may be in flight, when the dispatcher has looked.
@@ -176,8 +190,7 @@ wf_op_interrupt(WfBatch *batch, WfVisit *visit, const WfOperation *operation)
 	else if (wf_state_awaits_child(visit))
 		wf_call_order(batch, visit, WF_ORDER_CANCEL);
 	else if (wf_state_acts_first(visit))
-		/* what has not been begun is left out */
-		wf_state_keep_accepted(batch, visit);
+		leave_action_out(batch, visit);
 	else if (!visit->suspended && !wf_state_may_be_in_flight(visit))
 		wf_push(batch, visit, WF_HAPPEN);
 }
