@@ -177,6 +177,17 @@ SELECT workflow.start('each: send', '{"list": [7, 8]}') AS i \gset
 CALL test.until(format('SELECT status = ''completed'' FROM workflow.instances WHERE instance = %s', :i));
 SELECT data -> 'heard' AS heard, jsonb_array_length(data -> 'sent') AS sent FROM workflow.instances WHERE instance = :i;
 
+-- conditions of items, and of the whole
+SELECT workflow.define('each: conditions', '{"data": {"n": 0}, "steps": [{"step": "e", "each": {"in": "$.list", "collect": "got"}, "wait": {"condition": "$.n > $index"}, "save": {"m": "${$index}"}, "catch": [{"condition": "$.n == 100", "next": "stop"}], "end": true}, {"step": "stop", "end": true}]}');
+SELECT workflow.start('each: conditions', '{"list": [1, 2, 3]}') AS i \gset
+SELECT workflow.set_data(:i, '{"n": 2}');
+SELECT pg_temp.at(:i), pg_temp.went(:i), workflow.set_data(:i, '{"n": 3}');
+SELECT test.ended(:i);
+SELECT workflow.start('each: conditions', '{"list": [1, 2, 3]}') AS i \gset
+SELECT workflow.set_data(:i, '{"n": 1, "x": 1}');
+SELECT pg_temp.at(:i), workflow.set_data(:i, '{"n": 100}');
+SELECT test.ended(:i), pg_temp.went(:i);
+
 -- a long list, in many transactions
 SELECT workflow.define('each: long', '{"data": {"n": 0}, "steps": [{"step": "e", "each": {"in": "$.list", "collect": "got"}, "local": {"i": "${$index}"}, "steps": [{"step": "add", "set": {"n": "${$.n + 1}"}}]}]}');
 SELECT workflow.start('each: long', jsonb_build_object('list', (SELECT jsonb_agg(n) FROM generate_series(1, 2500) n))) AS i \gset

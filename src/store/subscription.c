@@ -62,8 +62,9 @@ static WfQuery q_set_met = {
 	.shape = &met_shape,
 };
 static WfQuery q_conditions = {
-	.sql = "SELECT s.visit, s.entry, s.met, s.step FROM workflow_data.subscription s WHERE s.instance = $1 AND "
-		   "s.kind = 'condition' ORDER BY s.subscription",
+	.sql =
+		"SELECT s.visit, s.entry, s.met, s.step, s.interrupt IS NULL FROM workflow_data.subscription s WHERE s.instance = $1 AND "
+		"s.kind = 'condition' ORDER BY s.subscription",
 	.nargs = 1,
 	.argtypes = {INT8OID},
 };
@@ -290,6 +291,9 @@ read_stored(WfInstance *instance)
 
 		stored->visit = wf_result_int64(i, 1);
 		stored->def = step >= 0 ? &def->steps[step] : NULL;
+		/* of a step with `each` the handlers are of the whole, and it is the items that wait */
+		if (step >= 0 && stored->def->each != NULL && DatumGetBool(wf_result(i, 5, &isnull)))
+			stored->def = wf_step_of_item(def, stored->def);
 		stored->entry = DatumGetInt32(wf_result(i, 2, &isnull));
 		stored->met = DatumGetBool(wf_result(i, 3, &isnull));
 		instance->stored_conditions = lappend(instance->stored_conditions, stored);

@@ -6,3 +6,5 @@ SELECT workflow.define('sql each', '{ "steps": [ { "step": "sql", "each": { "in"
 SELECT workflow.define('sql', $$ { "steps": [ { "step": "sql", "sql": "SELECT visit.data -> 'i'" } ] } $$);
 SELECT workflow.define('http each', '{ "steps": [ { "step": "http", "each": { "in": "$.list", "collect": "got" }, "http": { "server": "partner", "path": "/charges", "body": "${$item}" } } ] }');
 SELECT workflow.define('http', '{ "steps": [ { "step": "http", "http": { "server": "partner", "path": "/charges", "body": "${$.i}" } } ] }');
+-- what ends brings the partitions of history into being
+SELECT workflow.start('set', '{"i": 1}');
