@@ -272,6 +272,24 @@ CALL test.until(format('SELECT count(*) = 1 FROM workflow.instances WHERE parent
 SELECT workflow.cancel(:j);
 CALL pg_temp.end(:j);
 
+-- behind a join, too, a key is an executor's business: who brings the last token does not wait for another start
+SELECT workflow.define('call: joined', '{"steps": [{"step": "fork", "next": ["a", "b"]}, {"step": "a", "next": "join"}, {"step": "b", "next": "join"}, {"step": "join", "join": "all", "call": {"process": "call: ask", "business_key": "joined"}}]}');
+BEGIN;
+SELECT workflow.start('call: joined') AS i \gset
+SELECT step, state, waits_for, child FROM workflow.visits WHERE instance = :i;
+COMMIT;
+CALL test.until(format('SELECT count(*) = 1 FROM workflow.instances WHERE parent = %s', :i));
+SELECT workflow.cancel(:i);
+CALL pg_temp.end(:i);
+
+-- a scope that ends tells what was called in it, also by a visit that was called back early
+SELECT workflow.define('call: early', '{"steps": [{"step": "scope", "steps": [{"step": "call", "call": {"process": "call: ask"}, "wait": true}]}]}');
+SELECT workflow.start('call: early') AS i \gset
+SELECT workflow.complete(serial_number) FROM workflow.visits WHERE instance = :i AND step = 'call';
+SELECT workflow.cancel_visit(serial_number) FROM workflow.visits WHERE instance = :i AND step = 'scope';
+CALL pg_temp.end(:i);
+SELECT status FROM workflow.instances WHERE parent = :i;
+
 -- steps inside a child: SQL and clocks, three deep, in a process that is a scope
 SELECT workflow.define('call: deep 3', '{"timeout": "1 hour", "steps": [{"step": "sleep", "wait": {"after": "20 ms"}}, {"step": "sql", "sql": "SELECT 3 AS n", "save": {"n": "${$reply.row.n}"}}]}');
 SELECT workflow.define('call: deep 2', '{"steps": [{"step": "call", "async": true, "call": {"process": "call: deep 3"}, "save": true}]}');

@@ -14,6 +14,7 @@
 #include "utils/memutils.h"
 
 #include "engine/action.h"
+#include "engine/call.h"
 #include "engine/carry.h"
 #include "engine/event.h"
 #include "engine/scope.h"
@@ -482,7 +483,7 @@ plan_queue(WfBatch *batch, WfCarried *carried, WfFault *fault)
 			carried->queue = MemoryContextStrdup(batch->context, WF_QUEUE_TIMER);
 	}
 	else if (visit->state == WF_STATE_READY && carried->queue != NULL &&
-			 (carried->step->async || wf_send_by_executor(carried->step)))
+			 (carried->step->async || wf_send_by_executor(carried->step) || wf_call_by_executor(carried->step)))
 		carried->queue = wf_state_executor_queue(batch, visit);
 	else if (is_under_way(visit) && carried->step->action == WF_ACTION_HTTP && !wf_has_accepted(visit))
 		carried->queue = wf_action_http_queue(batch, visit, carried->step->http, fault);
