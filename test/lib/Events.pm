@@ -158,6 +158,15 @@ sub set_data
 	call($case, "workflow.set_data($case->{instance}, " . quoted($data) . ')', \&nothing_special, sub { return $_[0]->set_data($data) });
 }
 
+# To the version that it does not have, and that means the same; or not, if something keeps it from that.
+sub migrate
+{
+	my ($case) = @_;
+	call($case, "(SELECT left(count(*)::text, 0) FROM workflow.migrate($case->{instance}, (SELECT 3 - version FROM workflow.instances WHERE instance = $case->{instance})))",
+		\&nothing_special, sub { return '' });
+	return 1;
+}
+
 sub move
 {
 	my ($case, $visit) = @_;
@@ -204,6 +213,7 @@ sub of_the_whole
 	my @takers = grep { Simulator::takes_callback({ def => $_ }) } ProcessMaker::all_steps($case->{definition}{steps});
 	return (simple($case, 'suspend'), 1) if !$reason && chance(0.06);
 	return (set_data($case), 1) if chance(0.06);
+	return 1 if $case->{migrates} && chance(0.15) && migrate($case);
 	my @numbered = grep { defined $_->{sn} } @living;
 	return 1 if @numbered && chance(0.08) && move($case, pick(@numbered));
 	return (simple($case, 'cancel'), 1) if $again && chance(0.07);
@@ -218,8 +228,9 @@ sub interfere
 	my @living = $sim->living or return;
 	my @takers = grep { Simulator::takes_callback($_) } @living;
 	my @numbered = grep { defined $_->{sn} } @living;
-	my $what = pick(qw(suspend cancel set_data), @numbered ? 'move' : (), @takers ? 'complete' : ());
+	my $what = pick(qw(suspend cancel set_data), @numbered ? 'move' : (), @takers ? 'complete' : (), $case->{migrates} ? 'migrate' : ());
 	if    ($what eq 'set_data') { set_data($case) }
+	elsif ($what eq 'migrate')  { migrate($case) }
 	elsif ($what eq 'move')     { move($case, pick(@numbered)) }
 	elsif ($what eq 'complete') { complete_by_step($case, pick(@takers)->{def}) }
 	else                        { simple($case, $what) }

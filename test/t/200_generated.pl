@@ -187,7 +187,21 @@ sub make
 	die "seed $case->{seed} makes no process that can be looked at\n";
 }
 
-# What is defined, and how an instance of it starts.
+# A version with the same meaning, whose entries have other places: one more stands before them, which never happens.
+sub other_version
+{
+	my ($definition) = @_;
+	my $other = $json->decode($json->encode($definition));
+	for my $step ($other, ProcessMaker::all_steps($other->{steps}))
+	{
+		unshift @{ $step->{catch} }, { signal => 'nobody', interrupt => JSON::PP::false, next => $step->{catch}[0]{next} } if $step->{catch};
+		unshift @{ $step->{first_of} }, { signal => 'nobody', when => '1 == 2', next => $step->{first_of}[0]{next} } if $step->{first_of};
+	}
+	$other->{description} = 'the same in other words';
+	return $json->encode($other) =~ s/'/''/gr;
+}
+
+# What is defined, and how an instance of it starts. Of every other process there are two versions.
 sub prepare
 {
 	my ($seed) = @_;
@@ -195,7 +209,8 @@ sub prepare
 	my $name = $seed . ($small{$seed} ? '_small' : '');
 	my $case = make({ seed => $seed, name => $name, events => ['start'] });
 	my $text = $json->encode($case->{definition}) =~ s/'/''/gr;
-	$case->{define} = "SELECT workflow.define('p$name', '$text');";
+	$case->{migrates} = $seed % 2;
+	$case->{define} = join('', map { "SELECT workflow.define('p$name', '$_');" } $case->{migrates} ? other_version($case->{definition}) : (), $text);
 	$case->{start} = "SELECT workflow.start('p$name');";
 	return $case unless $case->{attached};
 
