@@ -155,6 +155,25 @@ SELECT workflow.complete(test.waits(:i));
 SELECT workflow.complete(test.waits(:i));
 SELECT test.ended(:i);
 
+-- items of a list: those that are under way go on, and more of them at a time; one that was done before gives null
+SELECT workflow.define('migrate: items', '{
+  "steps": [ { "step": "e", "each": { "in": "$.list", "parallel": 1 }, "wait": true, "next": "end" }, { "step": "end", "wait": true } ] }');
+SELECT workflow.define('migrate: items', '{
+  "steps": [ { "step": "g", "each": { "in": "$.other", "parallel": 3, "collect": "got" }, "timeout": "1 day", "wait": { "callback": true }, "heartbeat": "1 hour",
+               "catch": [ { "on": "TIMED_OUT", "next": "end" } ], "next": "end" }, { "step": "end", "wait": true } ] }');
+SELECT workflow.define('migrate: items', '{
+  "steps": [ { "step": "e", "wait": true, "next": "end" }, { "step": "end", "wait": true } ] }');
+SELECT workflow.start('migrate: items', '{"list": ["a", "b", "c", "d", "e"]}', version => 1) AS i \gset
+SELECT workflow.complete(test.waits(:i), '"first"');
+SELECT regexp_replace(obstacle, '^\d+_\d+ ', '') AS obstacle FROM workflow.migrate(:i, 3);
+SELECT * FROM workflow.migrate(:i, 2, '{"e": "g"}');
+SELECT step, waits_for, item, deadline IS NOT NULL AS timed, scope IS NOT NULL AS inside FROM workflow.visits WHERE instance = :i ORDER BY item NULLS FIRST;
+SELECT count(workflow.complete(serial_number, to_jsonb(item))) FROM workflow.waiting WHERE instance = :i;
+SELECT test.at(:i);
+SELECT workflow.complete(serial_number, to_jsonb(item)) FROM workflow.waiting WHERE instance = :i;
+SELECT test.at(:i), data FROM workflow.instances WHERE instance = :i;
+SELECT workflow.cancel(:i);
+
 -- the process comes to be a scope, as of its start, and ceases to be one
 SELECT workflow.define('migrate: whole', '{ "steps": [ { "step": "a", "next": ["b", "c"] }, { "step": "b", "wait": true, "next": "d" }, { "step": "c", "wait": true, "next": "d" }, { "step": "d", "join": "all", "end": true } ] }');
 SELECT workflow.define('migrate: whole', '{ "timeout": "1 day", "catch": [ { "message": "migrate: h", "interrupt": false, "next": "h" }, { "condition": "$.x == 1", "interrupt": false, "next": "h" } ],

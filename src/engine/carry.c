@@ -93,7 +93,9 @@ judge_action(const WfCarried *carried, TimestampTz now, List **obstacles)
 	const WfVisit *visit = carried->visit;
 	const WfStep  *old = carried->old;
 	const WfStep  *step = carried->step;
-	bool		   begun = visit->state != WF_STATE_READY && visit->state != WF_STATE_INCIDENT && !carried->stands;
+	/* the list around an item counts incidents, in scopes in another way than elsewhere */
+	bool begun =
+		visit->state != WF_STATE_READY && !carried->stands && (visit->state != WF_STATE_INCIDENT || wf_is_item(visit));
 
 	/* the dispatcher may have it in flight */
 	if (is_under_way(visit) && old->action == WF_ACTION_HTTP && visit->due_at <= now)
@@ -222,6 +224,9 @@ wf_carry_judge(const WfCarried *carried, TimestampTz now, List **obstacles)
 			wf_carry_refuse(visit, obstacles, "is the process as a whole, which is in state \"%s\"",
 							wf_state_name(visit->state));
 	}
+	else if (carried->step == NULL && visit->def != NULL && visit->def->is_item)
+		wf_carry_refuse(visit, obstacles, "is for an item of step \"%s\", which has no \"each\" in version %d",
+						visit->step, carried->migration->to->version);
 	else if (carried->step == NULL)
 		wf_carry_refuse(visit, obstacles, "is at step \"%s\", which version %d does not have", visit->step,
 						carried->migration->to->version);
@@ -390,7 +395,7 @@ is_added(const WfCarried *carried, int entry)
 		return false;
 	if (!waits)
 		return !is_condition || has_begun(carried);
-	if (carried->stands || carried->visit->waits_for == WF_WAITS_FOR_STEPS)
+	if (carried->stands)
 		return false;
 	return carried->open != NULL ? carried->open[entry] : !is_condition;
 }

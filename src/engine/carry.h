@@ -55,7 +55,7 @@ extern bool wf_carry_plan(WfBatch *batch, WfCarried *carried, WfFault *fault);
 /* Do so. */
 extern void wf_carry_make(WfBatch *batch, const WfCarried *carried);
 
-/* Is a visit of that step a container of others: they live in it, or it waits for another instance? */
+/* Do others live in a visit of that step? */
 extern bool wf_carry_contains(const WfStep *step);
 
 #endif

@@ -394,8 +394,13 @@ wf_engine_migrated(WfBatch *batch, WfInstance *instance)
 	{
 		WfVisit *visit = lfirst(lc);
 
-		if (!visit->ended && visit->tokens.n > 0)
+		if (visit->ended)
+			continue;
+		if (visit->tokens.n > 0)
 			wf_scope_judge_soon(batch, instance, visit);
+		/* more of them may be under way now */
+		if (wf_has_more_items(visit))
+			wf_push(batch, visit, WF_ITEMS);
 	}
 	if (instance->process->def->has_conditions)
 	{

@@ -13,7 +13,10 @@
  */
 extern List *wf_engine_migrate(WfBatch *batch, WfInstance *instance, const WfMigration *migration);
 
-/* Go on with what follows from that: joins and conditions are judged. The subscriptions of the batch are to be written before. */
+/*
+ * Go on with what follows from that: joins and conditions are judged, items of lists are begun. The subscriptions of the batch are
+ * to be written before.
+ */
 extern void wf_engine_migrated(WfBatch *batch, WfInstance *instance);
 
 #endif
