@@ -56,8 +56,9 @@ SELECT workflow.define('obstacles: calls', '{ "steps": [ { "step": "a", "sql": "
 SELECT workflow.start('obstacles: calls', version => 1) AS i \gset
 SELECT regexp_replace(obstacle, '\d+_\d+', 'n_n') AS obstacle FROM workflow.migrate(:i, 2);
 -- nor once it has called back, before its request was known to be over
-SELECT workflow.complete(test.sn(:i));
+SELECT workflow.suspend(:i), workflow.complete(test.sn(:i));
 SELECT regexp_replace(obstacle, '\d+_\d+', 'n_n') AS obstacle FROM workflow.migrate(:i, 2);
+SELECT workflow.resume(:i);
 CALL test.until(format('SELECT status = ''completed'' FROM workflow.instances WHERE instance = %s', :i));
 SELECT obstacle FROM workflow.migrate(:i, 2);
 -- a service that is asked to stop
@@ -68,6 +69,18 @@ SELECT workflow.cancel_visit(test.sn(:i));
 SELECT regexp_replace(obstacle, '\d+_\d+', 'n_n') AS obstacle FROM workflow.migrate(:i, 2);
 SELECT workflow.cancel(:i);
 SELECT regexp_replace(obstacle, '\d+_\d+', 'n_n') AS obstacle FROM workflow.migrate(:i, 2);
+
+-- an instance that it has called: that goes on, and is waited for
+SELECT workflow.define('obstacles: child', '{ "steps": [ { "step": "a", "wait": true, "save": true } ] }');
+SELECT workflow.define('obstacles: parent', '{ "steps": [ { "step": "c", "call": { "process": "obstacles: child" }, "save": { "got": "${$reply}" } } ] }');
+SELECT workflow.define('obstacles: parent', '{ "steps": [ { "step": "c", "wait": true } ] }');
+SELECT workflow.define('obstacles: parent', '{ "steps": [ { "step": "b", "call": { "process": "obstacles: child" }, "timeout": "1 day", "save": { "new": "${$reply}" } } ] }');
+SELECT workflow.start('obstacles: parent', version => 1) AS i \gset
+SELECT regexp_replace(obstacle, '\d+_\d+', 'n_n') AS obstacle FROM workflow.migrate(:i, 2);
+SELECT * FROM workflow.migrate(:i, 3, '{"c": "b"}');
+SELECT workflow.complete(serial_number, '{"n": 1}') FROM workflow.waiting WHERE process = 'obstacles: child';
+CALL test.until(format('SELECT status = ''completed'' FROM workflow.instances WHERE instance = %s', :i));
+SELECT test.ended(:i), version FROM workflow.instances WHERE instance = :i;
 
 -- a callback that is kept for a handler
 SELECT workflow.define('obstacles: kept', '{ "steps": [ { "step": "a", "wait": { "message": "obstacles: k" }, "catch": [ { "callback": true, "interrupt": false, "next": "b" } ] }, { "step": "b", "end": true } ] }');

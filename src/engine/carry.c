@@ -76,15 +76,17 @@ action_name(WfActionKind action)
 	static const char *const names[] =
 		{[WF_ACTION_NONE] = "no action",	[WF_ACTION_HTTP] = "\"http\"", [WF_ACTION_SQL] = "\"sql\"",
 		 [WF_ACTION_NOTIFY] = "\"notify\"", [WF_ACTION_SET] = "\"set\"",   [WF_ACTION_STEPS] = "\"steps\"",
-		 [WF_ACTION_SEND] = "\"send\"",		[WF_ACTION_EACH] = "\"each\""};
+		 [WF_ACTION_SEND] = "\"send\"",		[WF_ACTION_EACH] = "\"each\"", [WF_ACTION_CALL] = "\"call\""};
 
 	return action < (WfActionKind) lengthof(names) && names[action] != NULL ? names[action] : "another action";
 }
 
+/* Is its action under way: a request, a statement, or an instance that it has called? */
 static bool
 is_under_way(const WfVisit *visit)
 {
-	return visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING;
+	return visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING ||
+		   (visit->waits_for & WF_WAITS_FOR_CALL) != 0;
 }
 
 static void
