@@ -74,7 +74,7 @@ SELECT workflow.define('messages_rights: versions', '{"steps": [{"step": "a", "w
 SELECT workflow.grant_process('messages_rights: versions', 'messages_sender', 'complete');
 SELECT workflow.start('messages_rights: versions') AS v \gset
 SELECT workflow.define('messages_rights: versions', '{"steps": [{"step": "a", "wait": true}]}');
-SELECT workflow.undefine('messages_rights: versions');
+SELECT workflow.undefine('messages_rights: versions', force => true);
 SET ROLE messages_sender;
 SELECT workflow.send_message('messages_rights: old', ttl => '1 h');
 SELECT workflow.send_message('messages_rights: old', ttl => '1 h');

@@ -136,7 +136,7 @@ SELECT workflow.start('send: sender', '{"id": 30, "n": 1}') AS s1 \gset
 SELECT error ->> 'code' AS code, error ->> 'sqlstate' AS sqlstate FROM workflow.incidents WHERE instance = :s1;
 CREATE ROLE regress_send;
 GRANT USAGE ON SCHEMA workflow, test TO regress_send;
-GRANT EXECUTE ON FUNCTION workflow.define(text, json), workflow.undefine(text) TO regress_send;
+GRANT EXECUTE ON FUNCTION workflow.define(text, json), workflow.undefine(text, boolean) TO regress_send;
 SET ROLE regress_send;
 SELECT workflow.define('send: forbidden', '{"steps": [{"step": "a", "send": {"message": "send", "ttl": "1 h"}}]}');
 SELECT workflow.start('send: forbidden') AS s \gset

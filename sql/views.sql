@@ -69,7 +69,7 @@ RESET ROLE;
 CREATE TABLE views_batch (id int, sn text, instance bigint, key text);
 GRANT SELECT ON views_batch TO views_viewer;
 INSERT INTO views_batch SELECT row_number() OVER (ORDER BY instance), serial_number, instance, business_key
-    FROM workflow.waiting JOIN workflow.instances USING (instance) WHERE instances.process LIKE 'views: %' ORDER BY instance LIMIT 400;
+    FROM workflow.waiting JOIN workflow.instances USING (instance) WHERE instances.process LIKE 'views: %' ORDER BY instance LIMIT 100;
 CREATE INDEX ON views_batch (id);
 ANALYZE views_batch;
 SET ROLE views_viewer;

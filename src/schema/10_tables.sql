@@ -88,6 +88,8 @@ CREATE TABLE workflow_data.instance (
 ) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 CREATE UNIQUE INDEX instance_business_key ON workflow_data.instance (business_key, process_id, attachment)
     WHERE business_key IS NOT NULL;
+-- for the incidents of those that were called
+CREATE INDEX instance_called ON workflow_data.instance (instance) WHERE parent IS NOT NULL;
 -- for counting by status
 CREATE INDEX instance_status ON workflow_data.instance (process_id, status);
 COMMENT ON TABLE workflow_data.instance IS 'Living instances. Whoever moves a token holds the lock on its row. Look at the view workflow.instances';

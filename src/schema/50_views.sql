@@ -206,7 +206,7 @@ CREATE VIEW workflow.incidents WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
            v.instance, p.process, v.step, v.outcome, v.error, v.waiting_since AS since, v.result,
            (SELECT workflow.serial_number(i.parent, i.parent_visit) COLLATE "C" FROM workflow_data.instance i
-            WHERE i.instance = v.instance) AS called_by
+            WHERE i.instance = v.instance AND i.parent IS NOT NULL) AS called_by
     FROM workflow_data.visit v
          JOIN workflow_data.process p USING (process_id)
     WHERE v.outcome IS NOT NULL

@@ -51,7 +51,7 @@ sub result
 	}
 	else
 	{
-		is_deeply($data->{caught}, { serial_number => $visit->{serial_number}, step => 'ask', result => $result, error => $result->{error} },
+		is_deeply($data->{caught}, { serial_number => $visit->{serial_number}, step => 'ask', result => $result, error => $result->{error}, event => undef },
 			"$name: \$caught is what the history has");
 		is_deeply([ sort keys %{ $result->{error} } ], [qw(attempt code http_status message sqlstate)], "$name: all parts of the error are there");
 		ok(length $result->{error}{message}, "$name: it says why") unless $result->{error}{code} eq 'QUIET';

@@ -46,10 +46,11 @@ is(sql("SELECT status FROM workflow.instances WHERE instance = $instance"), 'abo
 # A worker loads visits up to a budget: one that stands at a join is loaded whatever else there is.
 sql(q[SELECT workflow.define('large', '{"steps": [{"step": "f", "next": ["a", "b"]},
 	{"step": "a", "wait": true, "success": "false", "end": true, "catch": [{"on": "FAILED", "next": "j"}]},
-	{"step": "b", "wait": {"until": "${$.at}"}, "next": "j"}, {"step": "j", "join": "all", "end": true}]}')]);
-sql(q[SELECT count(workflow.start('large', jsonb_build_object('at', clock_timestamp() + interval '4 s'))) FROM generate_series(1, 60)]);
+	{"step": "b", "wait": {"signal": "large: go on"}, "next": "j"}, {"step": "j", "join": "all", "end": true}]}')]);
+sql(q[SELECT count(workflow.start('large')) FROM generate_series(1, 60)]);
 sql(q[SELECT count(workflow.complete(serial_number, jsonb_build_object('x', repeat(md5(serial_number), 30000)))) FROM workflow.waiting WHERE process = 'large' AND step = 'a']);
 is(sql("SELECT count(*) FROM workflow.visits WHERE process = 'large' AND step = 'j'"), 60, 'sixty large visits stand at joins');
+sql(q[SELECT workflow.send_signal('large: go on')]);
 is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'large' AND status = 'completed'", 60, '... and all of them go on');
 
 # What a scope shows as data is not made anew for each step.
