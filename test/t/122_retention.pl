@@ -137,7 +137,8 @@ partitions_go('after that it is dropped');
 make_partitions('200 days');
 my $stands = sql("SELECT workflow.start('long')");
 my $wide = sql('SELECT ' . sprintf($week, '200 days'));
-sql("INSERT INTO workflow_data.visit_history SELECT $stands, -n, process_id, 1, ended_at - interval '200 days', ended_at - interval '200 days', stored_at - interval '200 days', "
+sql("INSERT INTO workflow_data.visit_history (instance, visit, process_id, attempts, entered_at, ended_at, stored_at, webhook, step, outcome, completed_by, scope, result) "
+	  . "SELECT $stands, -n, process_id, 1, ended_at - interval '200 days', ended_at - interval '200 days', stored_at - interval '200 days', "
 	  . "webhook, step, outcome, completed_by, scope, jsonb_build_object('filler', repeat('x', 1800)) FROM workflow_data.visit_history, generate_series(1, 2000) n WHERE instance = $stands");
 sql(
 	qq[
