@@ -71,12 +71,7 @@ wf_event_of(const WfVisit *visit, TimestampTz now)
 char *
 wf_event_name(Jsonb *event)
 {
-	Jsonb	  *name = wf_jsonb_get(event, "name");
-	JsonbValue value;
-
-	if (name == NULL || !JsonbExtractScalar(&name->root, &value) || value.type != jbvString)
-		return NULL;
-	return pnstrdup(value.val.string.val, value.val.string.len);
+	return wf_jsonb_get_text(event, "name");
 }
 
 int

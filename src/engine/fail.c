@@ -15,12 +15,10 @@
 static void
 abort_instance(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 {
-	Jsonb	  *message = error != NULL ? wf_jsonb_get(error, "message") : NULL;
-	JsonbValue value;
-	char	  *reason = pstrdup(wf_outcome_name(outcome));
+	char *reason = wf_jsonb_get_text(error, "message");
 
-	if (message != NULL && JsonbExtractScalar(&message->root, &value) && value.type == jbvString)
-		reason = pnstrdup(value.val.string.val, value.val.string.len);
+	if (reason == NULL)
+		reason = pstrdup(wf_outcome_name(outcome));
 	wf_token_end(batch, visit, outcome, error);
 	wf_push_close(batch, visit->instance, WF_STATUS_ABORTED, reason, error);
 }

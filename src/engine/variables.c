@@ -72,23 +72,13 @@ wf_engine_error(const WfFault *fault, int attempt)
 char *
 wf_error_code(Jsonb *error)
 {
-	Jsonb	  *code = error != NULL ? wf_jsonb_get(error, "code") : NULL;
-	JsonbValue value;
-
-	if (code == NULL || !JsonbExtractScalar(&code->root, &value) || value.type != jbvString)
-		return NULL;
-	return pnstrdup(value.val.string.val, value.val.string.len);
+	return wf_jsonb_get_text(error, "code");
 }
 
 int
 wf_error_status(Jsonb *error)
 {
-	Jsonb	  *status = error != NULL ? wf_jsonb_get(error, "http_status") : NULL;
-	JsonbValue value;
-
-	if (status == NULL || !JsonbExtractScalar(&status->root, &value) || value.type != jbvNumeric)
-		return 0;
-	return DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(value.val.numeric)));
+	return (int) wf_jsonb_get_int64(error, "http_status");
 }
 
 Jsonb *

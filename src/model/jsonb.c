@@ -104,6 +104,28 @@ wf_jsonb_get(Jsonb *object, const char *key)
 }
 
 char *
+wf_jsonb_get_text(Jsonb *object, const char *key)
+{
+	JsonbValue value;
+
+	if (object == NULL || !JB_ROOT_IS_OBJECT(object) ||
+		getKeyJsonValueFromContainer(&object->root, key, strlen(key), &value) == NULL || value.type != jbvString)
+		return NULL;
+	return pnstrdup(value.val.string.val, value.val.string.len);
+}
+
+int64
+wf_jsonb_get_int64(Jsonb *object, const char *key)
+{
+	JsonbValue value;
+
+	if (object == NULL || !JB_ROOT_IS_OBJECT(object) ||
+		getKeyJsonValueFromContainer(&object->root, key, strlen(key), &value) == NULL || value.type != jbvNumeric)
+		return 0;
+	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value.val.numeric)));
+}
+
+char *
 wf_jsonb_scalar_text(const JsonbValue *value)
 {
 	switch (value->type)

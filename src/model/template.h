@@ -160,6 +160,10 @@ extern Jsonb *wf_jsonb_empty_object(void);
  */
 extern Jsonb *wf_jsonb_get(Jsonb *object, const char *key);
 
+/* The value of a key, if it is a string, or a number; else, and if `object` is NULL or no object: NULL, or 0. */
+extern char *wf_jsonb_get_text(Jsonb *object, const char *key);
+extern int64 wf_jsonb_get_int64(Jsonb *object, const char *key);
+
 /* A string, number or boolean as text; NULL for anything else. */
 extern char *wf_jsonb_scalar_text(const JsonbValue *value);
 

@@ -75,57 +75,29 @@ wf_event_delivery_bytes(const WfMessage *message)
 	return PAYLOAD_BYTES + (message->data != NULL ? VARSIZE(message->data) : 0);
 }
 
-static bool
-read_scalar(Jsonb *payload, const char *key, JsonbValue *value)
-{
-	Jsonb *field = wf_jsonb_get(payload, key);
-
-	return field != NULL && JsonbExtractScalar(&field->root, value);
-}
-
-static char *
-read_text(Jsonb *payload, const char *key)
-{
-	JsonbValue value;
-
-	if (!read_scalar(payload, key, &value) || value.type != jbvString)
-		return NULL;
-	return pnstrdup(value.val.string.val, value.val.string.len);
-}
-
-static int64
-read_number(Jsonb *payload, const char *key)
-{
-	JsonbValue value;
-
-	if (!read_scalar(payload, key, &value) || value.type != jbvNumeric)
-		return 0;
-	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value.val.numeric)));
-}
-
 void
 wf_event_delivery_read(Jsonb *payload, WfEventDelivery *delivery)
 {
-	char *kind = read_text(payload, "kind");
+	char *kind = wf_jsonb_get_text(payload, "kind");
 
 	memset(delivery, 0, sizeof(*delivery));
 	delivery->signal = kind != NULL && strcmp(kind, "signal") == 0;
-	delivery->subscription = read_number(payload, "subscription");
-	delivery->entry = (int) read_number(payload, "entry");
-	delivery->process_id = (int) read_number(payload, "process");
+	delivery->subscription = wf_jsonb_get_int64(payload, "subscription");
+	delivery->entry = (int) wf_jsonb_get_int64(payload, "entry");
+	delivery->process_id = (int) wf_jsonb_get_int64(payload, "process");
 	delivery->held = wf_jsonb_get(payload, "held") != NULL;
-	delivery->message = (WfMessage){.number = read_number(payload, "message"),
-									.name = read_text(payload, "name"),
-									.key = read_text(payload, "key"),
-									.message_id = read_text(payload, "message_id"),
+	delivery->message = (WfMessage){.number = wf_jsonb_get_int64(payload, "message"),
+									.name = wf_jsonb_get_text(payload, "name"),
+									.key = wf_jsonb_get_text(payload, "key"),
+									.message_id = wf_jsonb_get_text(payload, "message_id"),
 									.to_all = wf_jsonb_get(payload, "to_all") != NULL,
-									.instance = read_number(payload, "to_instance"),
+									.instance = wf_jsonb_get_int64(payload, "to_instance"),
 									.data = wf_jsonb_get(payload, "data"),
-									.steps = (int) read_number(payload, "steps"),
-									.role = (Oid) read_number(payload, "role"),
-									.role_name = read_text(payload, "role_name"),
-									.sent_at = read_number(payload, "at"),
-									.expires_at = read_number(payload, "expires_at")};
+									.steps = (int) wf_jsonb_get_int64(payload, "steps"),
+									.role = (Oid) wf_jsonb_get_int64(payload, "role"),
+									.role_name = wf_jsonb_get_text(payload, "role_name"),
+									.sent_at = wf_jsonb_get_int64(payload, "at"),
+									.expires_at = wf_jsonb_get_int64(payload, "expires_at")};
 }
 
 /* ---- on the way ---- */

@@ -156,54 +156,26 @@ wf_notices_flush(WfBatch *batch)
 
 /* ---- reading ---- */
 
-static bool
-read_scalar(Jsonb *payload, const char *key, JsonbValue *value)
-{
-	Jsonb *field = wf_jsonb_get(payload, key);
-
-	return field != NULL && JsonbExtractScalar(&field->root, value);
-}
-
-static char *
-read_text(Jsonb *payload, const char *key)
-{
-	JsonbValue value;
-
-	if (!read_scalar(payload, key, &value) || value.type != jbvString)
-		return NULL;
-	return pnstrdup(value.val.string.val, value.val.string.len);
-}
-
-static int64
-read_number(Jsonb *payload, const char *key)
-{
-	JsonbValue value;
-
-	if (!read_scalar(payload, key, &value) || value.type != jbvNumeric)
-		return 0;
-	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value.val.numeric)));
-}
-
 void
 wf_notice_read_ended(Jsonb *payload, WfEnded *ended)
 {
-	char *outcome = read_text(payload, "outcome");
+	char *outcome = wf_jsonb_get_text(payload, "outcome");
 
-	*ended = (WfEnded){.child = read_number(payload, "child"),
+	*ended = (WfEnded){.child = wf_jsonb_get_int64(payload, "child"),
 					   .outcome = outcome != NULL ? wf_outcome_from_name(outcome) : WF_OUTCOME_NONE,
 					   .data = wf_jsonb_get(payload, "data"),
 					   .error = wf_jsonb_get(payload, "error"),
-					   .steps = (int) read_number(payload, "steps")};
+					   .steps = (int) wf_jsonb_get_int64(payload, "steps")};
 }
 
 void
 wf_notice_read_escalation(Jsonb *payload, WfEscalation *escalation)
 {
-	*escalation = (WfEscalation){.child = read_number(payload, "child"),
-								 .code = read_text(payload, "code"),
+	*escalation = (WfEscalation){.child = wf_jsonb_get_int64(payload, "child"),
+								 .code = wf_jsonb_get_text(payload, "code"),
 								 .data = wf_jsonb_get(payload, "data"),
-								 .steps = (int) read_number(payload, "steps"),
-								 .at = read_number(payload, "at")};
+								 .steps = (int) wf_jsonb_get_int64(payload, "steps"),
+								 .at = wf_jsonb_get_int64(payload, "at")};
 }
 
 int64
@@ -220,8 +192,8 @@ wf_notice_first_order(int64 child, WfOrder *order, char **reason)
 	number = wf_result_int64(0, 1);
 	payload = DatumGetJsonbPCopy(wf_result(0, 2, &isnull));
 	SPI_freetuptable(SPI_tuptable);
-	*reason = read_text(payload, "reason");
-	name = read_text(payload, "order");
+	*reason = wf_jsonb_get_text(payload, "reason");
+	name = wf_jsonb_get_text(payload, "order");
 	for (int i = 0; i < lengthof(orders); i++)
 		if (name != NULL && strcmp(name, orders[i]) == 0)
 		{

@@ -28,11 +28,8 @@ static void
 apply_callback(WfBatch *batch, WfVisit *visit, Jsonb *payload)
 {
 	WfHappening callback = {.kind = WF_EVENT_CALLBACK, .data = wf_jsonb_get(payload, "data"), .at = batch->now};
-	Jsonb	   *role = wf_jsonb_get(payload, "role");
-	JsonbValue	value;
 
-	if (role != NULL && JsonbExtractScalar(&role->root, &value) && value.type == jbvString)
-		callback.role = pnstrdup(value.val.string.val, value.val.string.len);
+	callback.role = wf_jsonb_get_text(payload, "role");
 	(void) wf_engine_handler_callback(batch, visit, &callback);
 }
 

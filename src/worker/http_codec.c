@@ -406,47 +406,19 @@ wf_http_encode(const WfAnswer *answer)
 	return wf_jsonb_object(fields, lengthof(fields));
 }
 
-static bool
-get_scalar(Jsonb *object, const char *key, JsonbValue *value)
-{
-	Jsonb *field = wf_jsonb_get(object, key);
-
-	return field != NULL && JsonbExtractScalar(&field->root, value);
-}
-
-static char *
-get_text(Jsonb *object, const char *key)
-{
-	JsonbValue value;
-
-	if (!get_scalar(object, key, &value) || value.type != jbvString)
-		return NULL;
-	return pnstrdup(value.val.string.val, value.val.string.len);
-}
-
-static int
-get_int(Jsonb *object, const char *key)
-{
-	JsonbValue value;
-
-	if (!get_scalar(object, key, &value) || value.type != jbvNumeric)
-		return 0;
-	return DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(value.val.numeric)));
-}
-
 void
 wf_http_decode(Jsonb *packed, WfAnswer *answer)
 {
-	char *sqlstate = get_text(packed, "sqlstate");
+	char *sqlstate = wf_jsonb_get_text(packed, "sqlstate");
 
 	memset(answer, 0, sizeof(*answer));
 	answer->reply = wf_jsonb_get(packed, "reply");
 	answer->cookies = wf_jsonb_get(packed, "cookies");
-	answer->fault.code = get_text(packed, "code");
-	answer->fault.message = get_text(packed, "message");
-	answer->fault.http_status = get_int(packed, "http_status");
+	answer->fault.code = wf_jsonb_get_text(packed, "code");
+	answer->fault.message = wf_jsonb_get_text(packed, "message");
+	answer->fault.http_status = (int) wf_jsonb_get_int64(packed, "http_status");
 	if (sqlstate != NULL)
 		strlcpy(answer->fault.sqlstate, sqlstate, sizeof(answer->fault.sqlstate));
-	answer->retryable = get_int(packed, "retryable") != 0;
-	answer->retry_after_ms = get_int(packed, "retry_after_ms");
+	answer->retryable = (int) wf_jsonb_get_int64(packed, "retryable") != 0;
+	answer->retry_after_ms = (int) wf_jsonb_get_int64(packed, "retry_after_ms");
 }
