@@ -17,7 +17,7 @@ use Session;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(new_server add_extension add_http_server start_again crash crash_at_once wait_until is_soon stays
+our @EXPORT = qw(new_server add_extension add_http_server start_again crash crash_at_once killed grows_to wait_until is_soon stays
   leave_unverified worker_pid wait_for_workers log_has count_in_log switches cpu_seconds private_kb keys_by_serial);
 
 my $PATIENCE = 60;
@@ -181,6 +181,30 @@ sub crash
 		die "processes do not see that their postmaster has gone\n" if time() > $end;
 		sleep 0.02;
 	}
+}
+
+# The server dies (kind `server`), or a worker of the database `postgres`, of which the server recovers.
+sub killed
+{
+	my ($node, $kind) = @_;
+	my $offset = -s $node->logfile;
+	if ($kind eq 'server')
+	{
+		crash($node);
+		start_again($node);
+		return;
+	}
+	my $pid = worker_pid($node, $kind, 'postgres');
+	return pass("the $kind has gone by itself") unless $pid && kill 9, $pid;
+	wait_until(sub { log_has($node, qr/all server processes terminated; reinitializing/, $offset) }, "the $kind is killed");
+}
+
+# Wait until a query gives at least that; meanwhile the server may be recovering.
+sub grows_to
+{
+	my ($node, $sql, $n, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	wait_until(sub { (eval { ask($node, 'postgres', $sql) } // 0) >= $n }, $name);
 }
 
 # All processes at once: whoever is at work or stands still would not see for a while that the postmaster has gone.

@@ -55,30 +55,6 @@ SELECT workflow.define('scope', '{"data": {"n": 0}, "steps": [
 	{"step": "after", "sql": "INSERT INTO effect VALUES (visit.instance, visit.serial_number, visit.step)"}]}');
 EOF_SQL
 
-# Who dies, and how.
-sub killed
-{
-	my ($kind) = @_;
-	my $offset = -s $node->logfile;
-	if ($kind eq 'server')
-	{
-		crash($node);
-		start_again($node);
-		return;
-	}
-	my $pid = worker_pid($node, $kind, 'postgres');
-	return pass("the $kind has gone by itself") unless $pid && kill 9, $pid;
-	wait_until(sub { log_has($node, qr/all server processes terminated; reinitializing/, $offset) }, "the $kind is killed");
-}
-
-# Wait until a query gives at least that; meanwhile the server may be recovering.
-sub grows_to
-{
-	my ($sql, $n, $name) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	wait_until(sub { (eval { sql($sql) } // 0) >= $n }, $name);
-}
-
 sub allow
 {
 	my ($n) = @_;
@@ -94,8 +70,8 @@ for my $who ('dispatcher', 'executor', 'server', 'dispatcher', 'server')
 {
 	$part += 150;
 	allow($part + 200);
-	grows_to($done, $part, "$part branches are done");
-	killed($who);
+	grows_to($node, $done, $part, "$part branches are done");
+	killed($node, $who);
 }
 allow(1_000_000);
 is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE instance = $instance", 'completed', 'it comes to its end');
@@ -136,8 +112,8 @@ for my $who ('dispatcher', 'server')
 		wait_until(sub { log_has($node, qr/all server processes terminated; reinitializing/, $offset) }, "$who: is killed");
 	}
 	# once more amid the cancel requests
-	grows_to("SELECT count(*) FROM workflow.history WHERE instance = $instance AND step = 'call'", 20, "$who: services are asked to stop");
-	killed($who);
+	grows_to($node, "SELECT count(*) FROM workflow.history WHERE instance = $instance AND step = 'call'", 20, "$who: services are asked to stop");
+	killed($node, $who);
 	is_soon($node, 'postgres', "SELECT status FROM workflow.instances WHERE instance = $instance", 'completed', "$who: it comes to its end");
 	is(sql("SELECT outcome, count(*), count(DISTINCT serial_number) FROM workflow.history WHERE instance = $instance AND step IN ('call', 'stand', 'too much') GROUP BY outcome"), "CANCELLED|$many|$many", "$who: all that was in it is cancelled, once each");
 	is(sql("SELECT string_agg(step, ' ') FROM effect WHERE instance = $instance"), 'after', "$who: what follows has been done once, and nothing else");

@@ -56,30 +56,6 @@ sql(q[SELECT workflow.define('ping', '{"data": {"n": 0}, "steps": [
 	{"step": "deep", "set": {"deep": "${$.n}"}}]}');
 	SELECT workflow.define('pong', '{"steps": [{"step": "call", "async": true, "call": {"process": "ping", "data": {"n": "${$.n + 1}"}}, "save": {"deep": "${$reply.deep}"}}]}')]);
 
-# Who dies, and how.
-sub killed
-{
-	my ($kind) = @_;
-	my $offset = -s $node->logfile;
-	if ($kind eq 'server')
-	{
-		crash($node);
-		start_again($node);
-		return;
-	}
-	my $pid = worker_pid($node, $kind, 'postgres');
-	return pass("the $kind has gone by itself") unless $pid && kill 9, $pid;
-	wait_until(sub { log_has($node, qr/all server processes terminated; reinitializing/, $offset) }, "the $kind is killed");
-}
-
-# Wait until a query gives at least that; meanwhile the server may be recovering.
-sub grows_to
-{
-	my ($sql, $n, $name) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	wait_until(sub { (eval { sql($sql) } // 0) >= $n }, $name);
-}
-
 sub allow
 {
 	my ($n) = @_;
@@ -95,8 +71,8 @@ for my $who ('dispatcher', 'executor', 'server', 'dispatcher', 'executor')
 {
 	$part += int($all / 7);
 	allow($part + 15);
-	grows_to('SELECT count(*) FROM effect', $part, "$part effects");
-	killed($who);
+	grows_to($node, 'SELECT count(*) FROM effect', $part, "$part effects");
+	killed($node, $who);
 }
 allow(1_000_000);
 is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'one' AND status = 'completed'", $callers, 'all callers come to their end');
@@ -117,8 +93,8 @@ for my $who ('executor', 'server', 'dispatcher')
 {
 	$part += int($callers / 4);
 	allow($part + 10);
-	grows_to('SELECT count(*) FROM effect', $part, "$part effects");
-	killed($who);
+	grows_to($node, 'SELECT count(*) FROM effect', $part, "$part effects");
+	killed($node, $who);
 }
 allow(1_000_000);
 is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process IN ('top', 'middle', 'bottom') AND status = 'aborted'", 3 * $callers, 'all that was called ends');
@@ -130,10 +106,10 @@ is(sql("SELECT step, outcome, count(*) FROM workflow.history WHERE process IN ('
 
 my $instance = sql("SELECT workflow.start('ping')");
 my $deep = "SELECT count(*) FROM workflow.instances WHERE process IN ('ping', 'pong')";
-grows_to($deep, 20, 'two processes call each other');
-killed('executor');
-grows_to($deep, 50, '... go on');
-killed('server');
+grows_to($node, $deep, 20, 'two processes call each other');
+killed($node, 'executor');
+grows_to($node, $deep, 50, '... go on');
+killed($node, 'server');
 is_soon($node, 'postgres', "SELECT status, data ->> 'deep' FROM workflow.instances WHERE instance = $instance", 'completed|100', '... and end at the depth that is allowed');
 is(sql($deep), 101, '... so many instances');
 
