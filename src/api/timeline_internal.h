@@ -10,6 +10,7 @@
 #include "datatype/timestamp.h"
 
 #include "store/batch.h"
+#include "store/query.h"
 
 /* Events of the same time and visit are told in this order. */
 typedef enum WfEventRank
@@ -59,6 +60,32 @@ typedef struct WfPlaces
 	WfPlace *of; /* all visits of which it is known, by number */
 	int		 n;
 } WfPlaces;
+
+/* Where events are read, and how each row is told. The columns of a query begin with time, visit and step. */
+typedef struct WfTimelineSource
+{
+	WfQuery	   *query; /* of instance $1; of its process $2 and version $3, if it has them */
+	WfEventRank rank;
+	const char *(*describe)(uint64 row);
+	void (*note)(uint64 row, WfTold *event); /* NULL: there is no more to note */
+} WfTimelineSource;
+
+extern const WfTimelineSource wf_timeline_events[]; /* the last one has no query */
+extern const WfTimelineSource wf_timeline_standing;
+
+/* A column of a time or a number; 0 if it is NULL. */
+extern TimestampTz wf_told_time(uint64 row, int column);
+extern int		   wf_told_int(uint64 row, int column);
+
+/* A period of time in its two largest units, which are enough for a person. */
+extern char *wf_told_span(TimestampTz from, TimestampTz to);
+extern char *wf_told_time_text(TimestampTz at);
+/* Cut a text to the length that fits in a line. NULL stays. */
+extern const char *wf_told_clip(char *text);
+/* The text ": CODE, message", as far as there is any of it, and the code says more than the outcome. */
+extern const char *wf_told_because(const char *outcome, const char *code, char *message);
+/* The text of a visit that has called an instance, with its number; "" if it has called none. */
+extern const char *wf_told_child(const char *words, uint64 row, int column);
 
 extern void wf_timeline_places(WfPlaces *places, const WfTold *events, int n);
 
