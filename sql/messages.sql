@@ -150,6 +150,26 @@ SELECT step FROM workflow.waiting WHERE instance = :i;
 SELECT count(*) FROM workflow.messages;
 -- nobody names it
 SELECT workflow.send_message('messages: nobody', ttl => '1 h');
+-- taken back by its sender: nobody gets it, and it can be sent again
+SELECT workflow.send_message('messages: paid', '51', ttl => '1 h', message_id => 'back');
+SELECT message FROM workflow.messages WHERE key = '51' \gset
+BEGIN;
+SELECT workflow.withdraw_message(:message);
+ROLLBACK;
+CREATE ROLE messages_other;
+GRANT USAGE ON SCHEMA workflow TO messages_other;
+SET ROLE messages_other;
+SELECT workflow.withdraw_message(:message);
+RESET ROLE;
+DROP OWNED BY messages_other;
+DROP ROLE messages_other;
+SELECT workflow.withdraw_message(:message);
+SELECT workflow.withdraw_message(:message);
+SELECT workflow.withdraw_message(NULL);
+SELECT workflow.start('messages: one', '{"order": 51}') AS i \gset
+SELECT workflow.send_message('messages: open', instance => :i), count(*) FROM workflow.messages;
+SELECT workflow.send_message('messages: paid', '51', message_id => 'back');
+SELECT step FROM workflow.waiting WHERE instance = :i;
 -- to all, kept: those that wait when the first does
 SELECT workflow.send_message('messages: paid', '60', ttl => '1 h', to_all => true);
 BEGIN;

@@ -1,6 +1,6 @@
 /*
  * message.c
- *		workflow.send_message and workflow.send_signal.
+ *		workflow.send_message, workflow.send_signal and workflow.withdraw_message.
  *
  * A message for which exactly one visit waits moves that on at once, in the sender's transaction, if its
  * instance is free. That is tried in a subtransaction: whatever keeps it from moving, an error included, is
@@ -39,6 +39,7 @@
 
 PG_FUNCTION_INFO_V1(workflow_send_message);
 PG_FUNCTION_INFO_V1(workflow_send_signal);
+PG_FUNCTION_INFO_V1(workflow_withdraw_message);
 
 /* ---- arguments ---- */
 
@@ -370,4 +371,25 @@ workflow_send_signal(PG_FUNCTION_ARGS)
 	wf_signal_queue(sending.name, sending.data, access.caller, 0);
 	wf_store_leave(&access);
 	PG_RETURN_VOID();
+}
+
+/*
+ * workflow.withdraw_message(message bigint) → boolean: false if the caller has none kept under this number
+ *
+ * Errors: 22004 for NULL; 40001 for a conflict in a serializable transaction.
+ */
+Datum
+workflow_withdraw_message(PG_FUNCTION_ARGS)
+{
+	WfAccess access;
+	bool	 withdrawn;
+
+	PreventCommandIfReadOnly("workflow.withdraw_message()");
+	wf_argument_require(fcinfo, 0, "message");
+	wf_store_enter(&access);
+	withdrawn = wf_kept_withdraw(PG_GETARG_INT64(0), access.caller);
+	wf_store_leave(&access);
+	if (!withdrawn)
+		wf_durable_require();
+	PG_RETURN_BOOL(withdrawn);
 }

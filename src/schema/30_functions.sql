@@ -64,6 +64,11 @@ CREATE FUNCTION workflow.send_signal(name text, data jsonb DEFAULT NULL) RETURNS
 COMMENT ON FUNCTION workflow.send_signal(text, jsonb) IS
 'Sends a signal to all visits that wait for it when it is taken up, a moment after the commit: to each once. Reaches visits of processes and steps on which the caller has complete. Name empty: 22023; data larger than workflow.max_data: 54000';
 
+CREATE FUNCTION workflow.withdraw_message(message bigint) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_withdraw_message';
+COMMENT ON FUNCTION workflow.withdraw_message(bigint) IS
+'Takes back a message that is kept, under its number in the view messages: nobody gets it, and its message_id is free again. False if none is kept under this number that the caller sees there: it was delivered, is on its way, or has expired';
+
 -- ---- outside systems ----
 
 CREATE FUNCTION workflow.complete(serial_number text, data jsonb DEFAULT NULL) RETURNS boolean

@@ -6,6 +6,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -62,6 +63,16 @@ static WfQuery q_delete = {
 static WfQuery q_delete_unless_locked = {
 	.sql = "DELETE FROM workflow_data.message WHERE message = ("
 		   "SELECT message FROM workflow_data.message WHERE message = $1 FOR UPDATE SKIP LOCKED)",
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
+static WfQuery q_sender = {
+	.sql = "SELECT m.role, m.role_name FROM workflow_data.message m WHERE m.message = $1 AND " KEPT,
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
+static WfQuery q_withdraw = {
+	.sql = "DELETE FROM workflow_data.message m WHERE m.message = $1 AND " KEPT,
 	.nargs = 1,
 	.argtypes = {INT8OID},
 };
@@ -167,6 +178,21 @@ wf_kept_delivered(const WfMessage *message)
 		wf_kept_forget(message);
 	else if (message->number != 0)
 		wf_query_run(&q_delivered, values, NULL);
+}
+
+bool
+wf_kept_withdraw(int64 number, Oid role)
+{
+	Datum values[1] = {Int64GetDatum(number)};
+	Oid	  sender;
+	bool  isnull;
+
+	/* looked at without a lock: nobody may hold up what he may not touch */
+	if (wf_query_run(&q_sender, values, NULL) == 0)
+		return false;
+	sender =
+		wf_role_resolve(DatumGetObjectId(wf_result(0, 1, &isnull)), NameStr(*DatumGetName(wf_result(0, 2, &isnull))));
+	return OidIsValid(sender) && has_privs_of_role(role, sender) && wf_query_run(&q_withdraw, values, NULL) > 0;
 }
 
 void

@@ -48,6 +48,11 @@ extern void wf_kept_delivered(const WfMessage *message);
 /* It goes to nobody: its row goes as if it had not been sent, and it can be sent again. */
 extern void wf_kept_forget(const WfMessage *message);
 /*
+ * Its sender takes it back, or another role that has his rights. Returns false if none of theirs is kept under this
+ * number; one that is about to be matched is waited for.
+ */
+extern bool wf_kept_withdraw(int64 number, Oid role);
+/*
  * The wait to which it was offered is over: it is kept again for later ones, with its wake-up, or
  * forgotten, if it has expired or was not to be kept.
  */
