@@ -38,6 +38,7 @@
 #include "store/audit.h"
 #include "store/privilege.h"
 #include "store/process.h"
+#include "store/row_result.h"
 #include "store/trust.h"
 
 PG_FUNCTION_INFO_V1(workflow_attach);
@@ -77,6 +78,37 @@ check_reaction(const char *argument, const char *value, const char *other)
 			errhint("It is 'ignore' or '%s'.", other));
 }
 
+static bool
+is_object_of_texts(Jsonb *columns)
+{
+	JsonbIterator	  *it;
+	JsonbIteratorToken token;
+	JsonbValue		   value;
+
+	if (!JB_ROOT_IS_OBJECT(columns))
+		return false;
+	it = JsonbIteratorInit(&columns->root);
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+		if (token == WJB_VALUE && value.type != jbvString)
+			return false;
+	return true;
+}
+
+static void
+read_result_columns(Jsonb *columns, WfAttachment *wanted)
+{
+	if (columns == NULL)
+		return;
+	if (!is_object_of_texts(columns))
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("argument \"%s\" must be an object of columns and jsonpaths", "result_columns"),
+				errhint("For example: '{\"receipt\": \"$.receipt\"}'."));
+	if (JB_ROOT_COUNT(columns) > WF_MAX_RESULT_COLUMNS)
+		ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				errmsg("argument \"%s\" has more than %d columns", "result_columns", WF_MAX_RESULT_COLUMNS));
+	wanted->nresults = wf_row_results_read(columns, &wanted->results);
+}
+
 static void
 read_attach_arguments(FunctionCallInfo fcinfo, WfAttachment *wanted)
 {
@@ -89,11 +121,12 @@ read_attach_arguments(FunctionCallInfo fcinfo, WfAttachment *wanted)
 	wanted->serial_step = text_argument(fcinfo, 3);
 	wanted->status_column = name_argument(fcinfo, 4);
 	wanted->instance_column = name_argument(fcinfo, 5);
-	wanted->condition = text_argument(fcinfo, 6);
+	read_result_columns(PG_ARGISNULL(6) ? NULL : PG_GETARG_JSONB_P(6), wanted);
+	wanted->condition = text_argument(fcinfo, 7);
 	wanted->search_path = pstrdup(namespace_search_path);
-	wanted->trust = !PG_ARGISNULL(10) && PG_GETARG_BOOL(10);
-	check_reaction("on_update", text_argument(fcinfo, 7), "set_data");
-	check_reaction("on_delete", text_argument(fcinfo, 8), "cancel");
+	wanted->trust = !PG_ARGISNULL(11) && PG_GETARG_BOOL(11);
+	check_reaction("on_update", text_argument(fcinfo, 8), "set_data");
+	check_reaction("on_delete", text_argument(fcinfo, 9), "cancel");
 }
 
 /* ---- the table ---- */
@@ -237,8 +270,9 @@ check_type(const char *argument, const char *name, Oid type, int32 typmod, int l
 	check_column_length(argument, name, base, typmod, longest);
 }
 
-static void
-check_column(Relation rel, const char *argument, const char *name, int longest, bool needs_null)
+/* Check that it is a column that can be written to. Returns its number. */
+static AttrNumber
+check_writable(Relation rel, const char *argument, const char *name)
 {
 	AttrNumber		  keys[INDEX_MAX_KEYS];
 	int				  nkeys = wf_row_key_attnos(rel, keys);
@@ -256,6 +290,15 @@ check_column(Relation rel, const char *argument, const char *name, int longest, 
 	for (int i = 0; i < nkeys; i++)
 		if (keys[i] == attno)
 			refuse_column(argument, name, "It is part of the primary key.", NULL);
+	return attno;
+}
+
+static void
+check_column(Relation rel, const char *argument, const char *name, int longest, bool needs_null)
+{
+	AttrNumber		  attno = check_writable(rel, argument, name);
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
+
 	if (needs_null && att->attnotnull)
 		refuse_column(argument, name, "It is NOT NULL, and there are times when it has no value.",
 					  "Use ALTER TABLE … ALTER COLUMN … DROP NOT NULL.");
@@ -263,27 +306,63 @@ check_column(Relation rel, const char *argument, const char *name, int longest, 
 }
 
 static void
+check_result(Relation rel, const WfResultColumn *result)
+{
+	const char *message;
+	const char *hint = NULL;
+
+	(void) check_writable(rel, "column of a result", result->column);
+	if (wf_row_result_compile(result->path, &message, &hint) == NULL)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("column \"%s\" cannot show \"%s\"", result->column, result->path),
+				errdetail("\"%s\": %s.", result->path, message),
+				hint != NULL ? errhint("%s", hint) : errhint("It is a jsonpath over the data, such as '$.receipt'."));
+}
+
+/* ---- columns that show something: each only one thing ---- */
+
+/* The names of all such columns. */
+static List *
+shown_columns(const WfAttachment *attachment)
+{
+	const char *fixed[] = {attachment->serial_column, attachment->status_column, attachment->instance_column};
+	List	   *names = NIL;
+
+	for (int i = 0; i < lengthof(fixed); i++)
+		if (fixed[i] != NULL)
+			names = lappend(names, unconstify(char *, fixed[i]));
+	for (int i = 0; i < attachment->nresults; i++)
+		names = lappend(names, unconstify(char *, attachment->results[i].column));
+	return names;
+}
+
+static bool
+is_among(const char *name, const List *names, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(list_nth(names, i), name) == 0)
+			return true;
+	return false;
+}
+
+static void
 check_distinct(const WfAttachment *wanted, const WfAttachment *others, int n)
 {
-	const char *mine[] = {wanted->serial_column, wanted->status_column, wanted->instance_column};
+	List *mine = shown_columns(wanted);
 
-	for (int i = 0; i < lengthof(mine); i++)
+	for (int i = 0; i < list_length(mine); i++)
 	{
-		if (mine[i] == NULL)
-			continue;
-		for (int k = 0; k < i; k++)
-			if (mine[k] != NULL && strcmp(mine[i], mine[k]) == 0)
-				ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("column \"%s\" is given twice", mine[i]));
+		const char *name = list_nth(mine, i);
+
+		if (is_among(name, mine, i))
+			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("column \"%s\" is given twice", name));
 		for (int k = 0; k < n; k++)
 		{
-			const char *theirs[] = {others[k].serial_column, others[k].status_column, others[k].instance_column};
+			List *theirs = shown_columns(&others[k]);
 
-			for (int t = 0; t < lengthof(theirs); t++)
-				if (theirs[t] != NULL && strcmp(mine[i], theirs[t]) == 0)
-					ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("column \"%s\" already shows instances of process \"%s\"", mine[i],
-								   others[k].process));
+			if (is_among(name, theirs, list_length(theirs)))
+				ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("column \"%s\" already shows instances of process \"%s\"", name, others[k].process));
 		}
 	}
 }
@@ -299,6 +378,8 @@ check_columns(Relation rel, const WfAttachment *wanted, const WfAttachment *othe
 		check_column(rel, "status_column", wanted->status_column, LONGEST_STATUS, conditional);
 	if (wanted->instance_column != NULL)
 		check_column(rel, "instance_column", wanted->instance_column, 0, conditional);
+	for (int i = 0; i < wanted->nresults; i++)
+		check_result(rel, &wanted->results[i]);
 	check_distinct(wanted, others, n);
 }
 
@@ -437,11 +518,11 @@ qualified_name(Relation rel)
  * into a partition fire no other trigger of ours.
  */
 static void
-create_triggers(Relation rel, bool shows)
+create_triggers(Relation rel, bool sets)
 {
 	bool plain = rel->rd_rel->relkind == RELKIND_RELATION && !rel->rd_rel->relispartition;
 
-	if (shows && !wf_attachment_has_trigger(rel, "before_insert"))
+	if (sets && !wf_attachment_has_trigger(rel, "before_insert"))
 		execute_ddl(psprintf("CREATE TRIGGER " WF_TRIGGER_BEFORE " BEFORE INSERT ON %s "
 							 "FOR EACH ROW EXECUTE FUNCTION workflow_data.before_insert()",
 							 qualified_name(rel)));
@@ -452,13 +533,6 @@ create_triggers(Relation rel, bool shows)
 							 plain ? "REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT" : "FOR EACH ROW"));
 }
 
-static void
-append_column(StringInfo list, const char *column)
-{
-	if (column != NULL)
-		appendStringInfo(list, "%s%s", list->len > 0 ? ", " : "", quote_literal_cstr(column));
-}
-
 /*
  * Create or replace the trigger that keeps the columns in which any attachment of the table shows
  * something.
@@ -466,19 +540,20 @@ append_column(StringInfo list, const char *column)
 static void
 keep_columns(Relation rel, const WfAttachment *attachments, int n)
 {
+	List		  *names = NIL;
 	StringInfoData columns;
+	ListCell	  *lc;
 
-	initStringInfo(&columns);
 	for (int i = 0; i < n; i++)
-	{
-		append_column(&columns, attachments[i].serial_column);
-		append_column(&columns, attachments[i].status_column);
-		append_column(&columns, attachments[i].instance_column);
-	}
-	if (columns.len > 0)
-		execute_ddl(psprintf("CREATE OR REPLACE TRIGGER " WF_TRIGGER_KEEP " BEFORE UPDATE ON %s "
-							 "FOR EACH ROW EXECUTE FUNCTION workflow_data.keep_columns(%s)",
-							 qualified_name(rel), columns.data));
+		names = list_concat(names, shown_columns(&attachments[i]));
+	if (names == NIL)
+		return;
+	initStringInfo(&columns);
+	foreach (lc, names)
+		appendStringInfo(&columns, "%s%s", columns.len > 0 ? ", " : "", quote_literal_cstr(lfirst(lc)));
+	execute_ddl(psprintf("CREATE OR REPLACE TRIGGER " WF_TRIGGER_KEEP " BEFORE UPDATE ON %s "
+						 "FOR EACH ROW EXECUTE FUNCTION workflow_data.keep_columns(%s)",
+						 qualified_name(rel), columns.data));
 }
 
 static void
@@ -556,7 +631,7 @@ attach(Relation rel, List *partitions, WfAttachment *wanted)
 
 	wanted->relation_name = qualified_name(rel);
 	taken_over = wf_attachment_add(wanted, n == 0 && wf_attachment_has_trigger(rel, "after_insert"));
-	create_triggers(rel, wf_attachment_shows(wanted));
+	create_triggers(rel, wf_attachment_sets(wanted));
 	n = wf_attachments_of(RelationGetRelid(rel), &others);
 	keep_columns(rel, others, n);
 	forget_cached(partitions);
@@ -585,8 +660,12 @@ audit_attach(const WfAttachment *attachment, bool existing, Relation rel, Oid ca
 									  WF_AUDIT_TEXT("serial_step", attachment->serial_step),
 									  WF_AUDIT_TEXT("status_column", attachment->status_column),
 									  WF_AUDIT_TEXT("instance_column", attachment->instance_column),
+									  {.key = "result_columns",
+									   .jsonb = wf_row_results_store(attachment),
+									   .omit = attachment->nresults == 0},
 									  WF_AUDIT_TEXT("condition", attachment->condition),
-									  WF_AUDIT_TRUE("existing", existing), WF_AUDIT_TRUE("trust", attachment->trust)}});
+									  WF_AUDIT_TRUE("existing", existing),
+									  WF_AUDIT_TRUE("trust", attachment->trust)}});
 }
 
 Datum
@@ -594,7 +673,7 @@ workflow_attach(PG_FUNCTION_ARGS)
 {
 	WfAccess	 access;
 	WfAttachment wanted;
-	bool		 existing = !PG_ARGISNULL(9) && PG_GETARG_BOOL(9);
+	bool		 existing = !PG_ARGISNULL(10) && PG_GETARG_BOOL(10);
 	Relation	 rel;
 	List		*partitions;
 	bool		 taken_over;
@@ -665,6 +744,7 @@ detach_table(Relation rel, const char *process, Oid caller)
 	int			  n = wf_attachments_of(RelationGetRelid(rel), &attachments);
 	int			  left = 0;
 	bool		  shows = false;
+	bool		  sets = false;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -678,6 +758,7 @@ detach_table(Relation rel, const char *process, Oid caller)
 			continue;
 		}
 		shows |= wf_attachment_shows(&attachments[i]);
+		sets |= wf_attachment_sets(&attachments[i]);
 		attachments[left++] = attachments[i];
 	}
 	/*
@@ -691,10 +772,9 @@ detach_table(Relation rel, const char *process, Oid caller)
 					: errmsg("table \"%s\" is not attached to a process", RelationGetRelationName(rel)));
 	keep_columns(rel, attachments, left);
 	if (!shows)
-	{
 		drop_trigger(rel, WF_TRIGGER_KEEP, "keep_columns");
+	if (!sets)
 		drop_trigger(rel, WF_TRIGGER_BEFORE, "before_insert");
-	}
 	if (left == 0)
 		drop_trigger(rel, WF_TRIGGER_AFTER, "after_insert");
 	forget_cached(partitions);

@@ -23,6 +23,7 @@ typedef struct WfAttached
 	WfRowColumn	 serial; /* the column that shows it; attno 0: none does */
 	WfRowColumn	 status;
 	WfRowColumn	 instance;
+	WfRowColumn *results;	  /* of result_columns */
 	WfPredicate *condition;	  /* NULL: every row starts an instance */
 	int			 version;	  /* the version that the next row starts */
 	bool		 shows_start; /* a row's serial number is known while the row is being inserted */
@@ -124,6 +125,7 @@ typedef struct WfRowStart
 	char	   *key;
 	char	   *instance; /* as the row shows it; NULL: the row shows none */
 	char	   *serial_number;
+	char	  **results; /* what its columns for results show; NULL: there are none */
 	/* set if the condition is judged again: */
 	bool refused;  /* the row shows an instance, but does not satisfy the condition */
 	bool unmarked; /* the row shows no instance, but satisfies the condition */

@@ -16,6 +16,7 @@
 #include "engine/engine.h"
 #include "store/access.h"
 #include "store/privilege.h"
+#include "store/row_result.h"
 
 /* Limits of one batch of the engine: so many rows, or so many bytes of them. */
 #define CHUNK_ROWS	2000
@@ -132,6 +133,18 @@ is_wanted_though_old(WfRowStart *start)
 	return wf_attached_wants(start->item, start->data);
 }
 
+static char **
+shown_results(WfAttached *item, HeapTuple tuple, TupleDesc desc)
+{
+	char **results = NULL;
+
+	if (item->row.nresults > 0)
+		results = palloc(sizeof(char *) * item->row.nresults);
+	for (int i = 0; i < item->row.nresults; i++)
+		results[i] = wf_row_text(&item->results[i], tuple, desc);
+	return results;
+}
+
 void
 wf_chunk_begin(WfChunk *chunk)
 {
@@ -157,6 +170,7 @@ wf_chunk_add(WfChunk *chunk, HeapTuple tuple)
 	for (int i = 0; i < chunk->table->n; i++)
 	{
 		start.item = &chunk->table->items[i];
+		start.results = shown_results(start.item, tuple, desc);
 		if (chunk->existing == 0 ? is_wanted(&start, tuple, desc)
 								 : start.item->row.id == chunk->existing && is_wanted_though_old(&start))
 			add_start(chunk, &start);
@@ -282,6 +296,31 @@ is_shown(const WfAttached *item, const WfInstance *instance, const WfIssued *iss
 	return item->serial.attno == 0 || visit_to_show(item, instance) == issued->visit;
 }
 
+/*
+ * Do the columns for results hold what they are to show? They may although they do not look like it, if their types write
+ * values in another way: then a write-back finds that out.
+ */
+static bool
+has_results(const WfRowStart *start, const WfInstance *instance)
+{
+	const WfAttachment *row = &start->item->row;
+	const char		   *unworked;
+	WfRowResult		   *results;
+
+	if (row->nresults == 0)
+		return true;
+	results = wf_row_results_work_out(row, instance->data, instance->process->timezone, &unworked);
+	for (int i = 0; i < row->nresults; i++)
+	{
+		const char *text = wf_row_result_text(&results[i], start->item->results[i].type);
+
+		if (!results[i].worked || (text == NULL) != (start->results[i] == NULL) ||
+			(text != NULL && strcmp(text, start->results[i]) != 0))
+			return false;
+	}
+	return true;
+}
+
 static void
 start_row(WfChunk *chunk, WfBatch *batch, const WfRowStart *start)
 {
@@ -301,7 +340,9 @@ start_row(WfChunk *chunk, WfBatch *batch, const WfRowStart *start)
 					   .visit = issued.visit,
 					   .suspended = item->row.suspended};
 	instance = wf_engine_start(batch, &wanted);
-	instance->show_changed = wf_attached_sets_columns(item) && (start->unmarked || !is_shown(item, instance, &issued));
+	instance->show_changed =
+		(wf_attached_sets_columns(item) && (start->unmarked || !is_shown(item, instance, &issued))) ||
+		!has_results(start, instance);
 	chunk->started++;
 }
 
@@ -352,7 +393,7 @@ start_item(WfChunk *chunk, WfBatch *batch, WfAttached *item)
 		found = nknown > 0 ? bsearch(&wanted, known, nknown, sizeof(WfLivingKey), compare_living_instances) : NULL;
 		if (found == NULL)
 			start_row(chunk, batch, start);
-		else if (chunk->existing == 0 && wf_attached_sets_columns(item))
+		else if (chunk->existing == 0 && wf_attachment_shows(&item->row))
 			wf_attachment_write_back(found->instance, item->row.id, batch->now);
 	}
 }

@@ -31,6 +31,7 @@
 #include "api/attach_internal.h"
 #include "store/access.h"
 #include "store/process.h"
+#include "store/row_result.h"
 #include "store/trust.h"
 
 typedef struct Entry
@@ -115,6 +116,9 @@ copy_attachment(WfAttachment *to, const WfAttachment *from)
 	to->status_column = copy(from->status_column);
 	to->instance_column = copy(from->instance_column);
 	to->condition = copy(from->condition);
+	to->results = palloc0(sizeof(WfResultColumn) * Max(from->nresults, 1));
+	for (int i = 0; i < from->nresults; i++)
+		to->results[i] = (WfResultColumn){copy(from->results[i].column), copy(from->results[i].path), NULL};
 	to->search_path = copy(from->search_path);
 }
 
@@ -129,7 +133,6 @@ find_column(WfAttachedTable *table, Relation rel, const char *process, const cha
 				errdetail("That column was to show instances of process \"%s\".", process),
 				errhint(
 					"Detach the table with workflow.detach, and attach it again with the columns that it has now."));
-	table->has_columns = true;
 }
 
 static void
@@ -142,6 +145,11 @@ set_up_item(WfAttachedTable *table, Relation rel, WfAttached *item, const WfAtta
 	find_column(table, rel, row->process, row->serial_column, &item->serial);
 	find_column(table, rel, row->process, row->status_column, &item->status);
 	find_column(table, rel, row->process, row->instance_column, &item->instance);
+	table->has_columns |= wf_attachment_sets(row);
+	item->results = palloc0(sizeof(WfRowColumn) * Max(row->nresults, 1));
+	for (int i = 0; i < row->nresults; i++)
+		find_column(table, rel, row->process, row->results[i].column, &item->results[i]);
+	wf_row_results_compile(&item->row);
 	if (row->condition == NULL)
 		return;
 	item->condition = wf_predicate_compile(item->row.condition, &message, &hint);

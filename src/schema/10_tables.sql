@@ -319,6 +319,7 @@ CREATE TABLE workflow_data.attachment (
     condition       text,
     search_path     text NOT NULL,
     trust           boolean NOT NULL,
+    result_columns  jsonb,
     UNIQUE (relation, process_id)
 );
 COMMENT ON TABLE workflow_data.attachment IS 'Tables whose rows start instances: see workflow.attach. Those that were detached stay, since instances are of them';
@@ -335,6 +336,7 @@ COMMENT ON COLUMN workflow_data.attachment.instance_column IS 'Column that shows
 COMMENT ON COLUMN workflow_data.attachment.condition IS 'jsonpath predicate over the row: only such rows start an instance';
 COMMENT ON COLUMN workflow_data.attachment.search_path IS 'search_path at workflow.attach, under which its triggers and constraints run in a write-back';
 COMMENT ON COLUMN workflow_data.attachment.trust IS 'Write-backs run the code of whatever roles the table brings with it, with the rights of its owner';
+COMMENT ON COLUMN workflow_data.attachment.result_columns IS 'Columns that show something of the data, each with a jsonpath over it; NULL: none do';
 
 CREATE TABLE workflow_data.late_callback (
     instance    bigint NOT NULL,

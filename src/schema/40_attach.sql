@@ -12,12 +12,13 @@ COMMENT ON FUNCTION workflow_data.keep_columns() IS
 
 CREATE FUNCTION workflow.attach(relation regclass, process text, serial_column name DEFAULT NULL,
                                 serial_step text DEFAULT NULL, status_column name DEFAULT NULL,
-                                instance_column name DEFAULT NULL, condition text DEFAULT NULL,
+                                instance_column name DEFAULT NULL, result_columns jsonb DEFAULT NULL,
+                                condition text DEFAULT NULL,
                                 on_update text DEFAULT 'ignore', on_delete text DEFAULT 'ignore',
                                 existing boolean DEFAULT false, trust boolean DEFAULT false)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_attach';
-COMMENT ON FUNCTION workflow.attach(regclass, text, name, text, name, name, text, text, text, boolean, boolean) IS
-'Has each new row of a table start an instance of a process: its data is the row as JSON, its business key the primary key. Columns of the row can show the serial number of the open callback wait (the oldest, or that of serial_step), the status and the number of the instance. condition is a jsonpath predicate over the row: only such rows start one. With existing, rows that are there already and never had an instance of this table and process start one as well. With trust, code of other roles that the table brings with it runs with the rights of its owner. Needs ownership of the table, whose owner needs the privilege "start". Returns the number of the attachment';
+COMMENT ON FUNCTION workflow.attach(regclass, text, name, text, name, name, jsonb, text, text, text, boolean, boolean) IS
+'Has each new row of a table start an instance of a process: its data is the row as JSON, its business key the primary key. Columns of the row can show the serial number of the open callback wait (the oldest, or that of serial_step), the status and the number of the instance; result_columns names others, each with a jsonpath over the data of the instance. condition is a jsonpath predicate over the row: only such rows start one. With existing, rows that are there already and never had an instance of this table and process start one as well. With trust, code of other roles that the table brings with it runs with the rights of its owner. Needs ownership of the table, whose owner needs the privilege "start". Returns the number of the attachment';
 
 CREATE FUNCTION workflow.detach(relation regclass, process text DEFAULT NULL)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_detach';

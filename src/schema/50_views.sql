@@ -276,7 +276,8 @@ COMMENT ON COLUMN workflow.late_callbacks.data IS 'Data of the callback: data of
 COMMENT ON COLUMN workflow.late_callbacks.webhook IS 'Whether the callback came with a token, by workflow.callback: then the role is whoever passed it on, not who sent it';
 
 CREATE VIEW workflow.attachments WITH (security_barrier) AS
-    SELECT a.relation, p.process, a.serial_column, a.serial_step, a.status_column, a.instance_column, a.condition, a.trust
+    SELECT a.relation, p.process, a.serial_column, a.serial_step, a.status_column, a.instance_column,
+           a.result_columns, a.condition, a.trust
     FROM workflow_data.attachment a
          JOIN workflow_data.process p ON p.process_id = a.process_id
          JOIN pg_catalog.pg_class c ON c.oid = a.relation
@@ -290,6 +291,7 @@ COMMENT ON COLUMN workflow.attachments.serial_column IS 'Column that shows the s
 COMMENT ON COLUMN workflow.attachments.serial_step IS 'Step whose wait that is; NULL: the oldest open one';
 COMMENT ON COLUMN workflow.attachments.status_column IS 'Column that shows the status of the instance';
 COMMENT ON COLUMN workflow.attachments.instance_column IS 'Column that shows the number of the instance';
+COMMENT ON COLUMN workflow.attachments.result_columns IS 'Columns that show something of the data, each with a jsonpath over it';
 COMMENT ON COLUMN workflow.attachments.condition IS 'jsonpath predicate over the row: only such rows start an instance';
 COMMENT ON COLUMN workflow.attachments.trust IS 'Write-backs run the code of whatever roles the table brings with it, with the rights of its owner';
 

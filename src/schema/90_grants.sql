@@ -36,7 +36,7 @@ GRANT EXECUTE ON ALL ROUTINES IN SCHEMA workflow_data TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION workflow.define(text, json),
                            workflow.check(json),
                            workflow.undefine(text, boolean),
-                           workflow.attach(regclass, text, name, text, name, name, text, text, text, boolean, boolean),
+                           workflow.attach(regclass, text, name, text, name, name, jsonb, text, text, text, boolean, boolean),
                            workflow.detach(regclass, text),
                            workflow.grant_process(text, name, text, text),
                            workflow.revoke_process(text, name, text, text)

@@ -28,12 +28,13 @@
 #include "store/owed.h"
 #include "store/privilege.h"
 #include "store/query.h"
+#include "store/row_result.h"
 
 #define ATTACHMENT_COLUMNS \
 	"a.attachment, a.relation, a.process_id, p.process, p.latest, a.serial_column::text, " \
 	"a.serial_step, a.status_column::text, a.instance_column::text, a.condition, p.suspended, " \
-	"a.search_path, a.trust, a.relation_name"
-#define ATTACHMENT_NCOLUMNS 14
+	"a.search_path, a.trust, a.relation_name, a.result_columns"
+#define ATTACHMENT_NCOLUMNS 15
 
 static WfQuery q_of = {
 	.sql = "SELECT " ATTACHMENT_COLUMNS " FROM workflow_data.attachment a "
@@ -55,20 +56,21 @@ static WfQuery q_former = {
 	.argtypes = {REGCLASSOID, INT4OID, BOOLOID, TEXTOID},
 };
 static WfQuery q_add = {
-	.sql =
-		"INSERT INTO workflow_data.attachment (relation, process_id, relation_name, serial_column, serial_step, "
-		"status_column, instance_column, condition, search_path, trust) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
-		"RETURNING attachment",
-	.nargs = 10,
-	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID},
+	.sql = "INSERT INTO workflow_data.attachment (relation, process_id, relation_name, serial_column, serial_step, "
+		   "status_column, instance_column, condition, search_path, trust, result_columns) "
+		   "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING attachment",
+	.nargs = 11,
+	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID,
+				 JSONBOID},
 };
 static WfQuery q_add_again = {
 	.sql =
 		"UPDATE workflow_data.attachment SET relation = $1, process_id = $2, relation_name = $3, serial_column = $4, "
 		"serial_step = $5, status_column = $6, instance_column = $7, condition = $8, search_path = $9, trust = $10, "
-		"detached_at = NULL WHERE attachment = $11 RETURNING attachment",
-	.nargs = 11,
-	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, INT4OID},
+		"result_columns = $11, detached_at = NULL WHERE attachment = $12 RETURNING attachment",
+	.nargs = 12,
+	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, JSONBOID,
+				 INT4OID},
 };
 static WfQuery q_detach = {
 	.sql = "UPDATE workflow_data.attachment SET relation_name = $3, detached_at = least(clock_timestamp(), "
@@ -158,18 +160,19 @@ static WfQuery q_look_living = {
 		   "AND (v.scope IS NULL OR EXISTS (SELECT FROM workflow_data.visit s WHERE s.instance = v.instance "
 		   "AND s.visit = v.scope AND s.step = '" WF_PROCESS_STEP "')) "
 		   "ELSE v.step = $4 AND v.state <> 'incident' AND v.waits_for IS DISTINCT FROM 'join' AND v.item IS NULL END "
-		   "ORDER BY v.visit LIMIT 1) "
+		   "ORDER BY v.visit LIMIT 1), CASE WHEN $5 THEN i.data END, i.version "
 		   "FROM workflow_data.instance i WHERE i.process_id = $1 AND i.attachment = $2 "
 		   "AND i.business_key = $3 AND i.business_key IS NOT NULL",
-	.nargs = 4,
-	.argtypes = {INT4OID, INT4OID, TEXTOID, TEXTOID},
+	.nargs = 5,
+	.argtypes = {INT4OID, INT4OID, TEXTOID, TEXTOID, BOOLOID},
 };
 static WfQuery q_look_ended = {
-	.sql = "SELECT instance, status FROM " WF_ENDED(
+	.sql = "SELECT instance, status, CASE WHEN $3 THEN data END, version, NULL FROM " WF_ENDED(
 		"instance") " h WHERE instance = $1 UNION ALL "
-					"SELECT instance, payload ->> 'status' FROM workflow_data.delivery WHERE delivery = $2 AND payload ? 'status' LIMIT 1",
-	.nargs = 2,
-	.argtypes = {INT8OID, INT8OID},
+					"SELECT instance, payload ->> 'status', NULL, 0, payload -> 'results' FROM workflow_data.delivery "
+					"WHERE delivery = $2 AND payload ? 'status' LIMIT 1",
+	.nargs = 3,
+	.argtypes = {INT8OID, INT8OID, BOOLOID},
 };
 
 const WfWriting *wf_attachment_writing = NULL;
@@ -177,10 +180,16 @@ const WfWriting *wf_attachment_writing = NULL;
 /* ---- answers that need no row ---- */
 
 bool
-wf_attachment_shows(const WfAttachment *attachment)
+wf_attachment_sets(const WfAttachment *attachment)
 {
 	return attachment->serial_column != NULL || attachment->status_column != NULL ||
 		   attachment->instance_column != NULL;
+}
+
+bool
+wf_attachment_shows(const WfAttachment *attachment)
+{
+	return wf_attachment_sets(attachment) || attachment->nresults > 0;
 }
 
 bool
@@ -245,7 +254,8 @@ wf_attachment_is_cut_off(Relation rel)
 static void
 read_attachment(uint64 row, WfAttachment *attachment)
 {
-	bool isnull;
+	Datum columns;
+	bool  isnull;
 
 	attachment->id = DatumGetInt32(wf_result(row, 1, &isnull));
 	attachment->relation = DatumGetObjectId(wf_result(row, 2, &isnull));
@@ -261,6 +271,8 @@ read_attachment(uint64 row, WfAttachment *attachment)
 	attachment->search_path = wf_result_text(row, 12);
 	attachment->trust = DatumGetBool(wf_result(row, 13, &isnull));
 	attachment->relation_name = wf_result_text(row, 14);
+	columns = wf_result(row, 15, &isnull);
+	attachment->nresults = wf_row_results_read(isnull ? NULL : DatumGetJsonbP(columns), &attachment->results);
 }
 
 int
@@ -319,8 +331,9 @@ wf_attachment_add(WfAttachment *attachment, bool restored)
 {
 	TimestampTz stale_since;
 	int			former = former_attachment(attachment, restored, &stale_since);
-	Datum		values[11] = {ObjectIdGetDatum(attachment->relation), Int32GetDatum(attachment->process_id)};
-	char		nulls[11] = {' ', ' '};
+	Jsonb	   *results = wf_row_results_store(attachment);
+	Datum		values[12] = {ObjectIdGetDatum(attachment->relation), Int32GetDatum(attachment->process_id)};
+	char		nulls[12] = {' ', ' '};
 	bool		isnull;
 
 	set_text_column(&values[2], &nulls[2], attachment->relation_name);
@@ -331,8 +344,10 @@ wf_attachment_add(WfAttachment *attachment, bool restored)
 	set_text_column(&values[7], &nulls[7], attachment->condition);
 	set_text_column(&values[8], &nulls[8], attachment->search_path);
 	values[9] = BoolGetDatum(attachment->trust);
-	values[10] = Int32GetDatum(former);
-	nulls[9] = nulls[10] = ' ';
+	values[10] = JsonbPGetDatum(results);
+	values[11] = Int32GetDatum(former);
+	nulls[9] = nulls[11] = ' ';
+	nulls[10] = results != NULL ? ' ' : 'n';
 	wf_query_run(former != 0 ? &q_add_again : &q_add, values, nulls);
 	attachment->id = DatumGetInt32(wf_result(0, 1, &isnull));
 	if (former != 0 && wf_attachment_shows(attachment))
@@ -444,16 +459,46 @@ wf_attachment_shown(int64 instance, int64 delivery, WfShown *shown)
 	return true;
 }
 
+/*
+ * What the columns for results show, of the row that was found: over its data, the version of which is in the next column,
+ * or as they were kept.
+ */
+static void
+look_at_results(WfShown *shown, int data_column, int kept_column)
+{
+	bool	   no_data;
+	bool	   nothing_kept = true;
+	Datum	   data = wf_result(0, data_column, &no_data);
+	Datum	   kept = kept_column != 0 ? wf_result(0, kept_column, &nothing_kept) : (Datum) 0;
+	Jsonb	  *copy = no_data ? NULL : DatumGetJsonbPCopy(data);
+	WfProcess *process;
+	bool	   isnull;
+
+	if (no_data)
+	{
+		shown->results =
+			wf_row_results_kept(&shown->attachment, nothing_kept ? wf_jsonb_empty_object() : DatumGetJsonbPCopy(kept));
+		return;
+	}
+	process = wf_process_get(shown->attachment.process_id, DatumGetInt32(wf_result(0, data_column + 1, &isnull)));
+	wf_row_results_compile(&shown->attachment);
+	shown->results = wf_row_results_work_out(&shown->attachment, copy, process->timezone, &shown->unworked);
+}
+
 void
 wf_attachment_look(int64 instance, WfShown *shown)
 {
-	Datum values[4] = {Int32GetDatum(shown->attachment.process_id), Int32GetDatum(shown->attachment.id),
+	bool  has_results = shown->attachment.nresults > 0;
+	Datum values[5] = {Int32GetDatum(shown->attachment.process_id), Int32GetDatum(shown->attachment.id),
 					   CStringGetTextDatum(shown->business_key)};
-	char  nulls[4] = {' ', ' ', ' ', ' '};
+	char  nulls[5] = {' ', ' ', ' ', ' ', ' '};
 
 	set_text_column(&values[3], &nulls[3], shown->attachment.serial_step);
+	values[4] = BoolGetDatum(has_results);
 	shown->status = NULL;
 	shown->visit = 0;
+	shown->results = NULL;
+	shown->unworked = NULL;
 	shown->living = wf_query_run(&q_look_living, values, nulls) > 0;
 	if (shown->living)
 		shown->visit = wf_result_int64(0, 3);
@@ -461,11 +506,14 @@ wf_attachment_look(int64 instance, WfShown *shown)
 	{
 		values[0] = Int64GetDatum(instance);
 		values[1] = Int64GetDatum(shown->delivery);
+		values[2] = BoolGetDatum(has_results);
 		if (wf_query_run(&q_look_ended, values, NULL) == 0)
 			return;
 	}
 	shown->instance = wf_result_int64(0, 1);
 	shown->status = wf_result_text(0, 2);
+	if (has_results)
+		look_at_results(shown, shown->living ? 4 : 3, shown->living ? 0 : 5);
 }
 
 void

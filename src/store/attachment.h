@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "utils/jsonb.h"
 #include "utils/relcache.h"
 
 #include "model/definition.h"
@@ -24,13 +25,22 @@
 /* What the running write-back puts into a row; NULL: no write-back is running. */
 typedef struct WfWriting
 {
-	Oid			relation; /* the attached table */
-	int			n;
-	const char *names[3];
-	Datum		values[3];
-	bool		nulls[3];
+	Oid			 relation; /* the attached table */
+	int			 n;
+	const char **names;
+	Datum		*values;
+	bool		*nulls;
 } WfWriting;
 extern const WfWriting *wf_attachment_writing;
+
+/* A column of the row that shows something of the data. */
+typedef struct WfResultColumn
+{
+	const char				  *column;
+	const char				  *path;	   /* jsonpath over the data */
+	const struct WfExpression *expression; /* compiled: see row_result.h */
+} WfResultColumn;
+#define WF_MAX_RESULT_COLUMNS 100
 
 typedef struct WfAttachment
 {
@@ -46,12 +56,16 @@ typedef struct WfAttachment
 	const char *status_column;
 	const char *instance_column;
 	const char *condition;
-	const char *search_path; /* that of the session that attached the table */
-	bool		trust;		 /* write-backs may run code of roles other than the table's owner */
+	int			nresults;
+	/* in the order of their names, with which jsonb has them */
+	WfResultColumn *results;
+	const char	   *search_path; /* that of the session that attached the table */
+	bool			trust;		 /* write-backs may run code of roles other than the table's owner */
 } WfAttachment;
 
-/* Does a row show anything of its instance? */
+/* Does a row show anything of its instance? Results are not set in a row that is being inserted, the others are. */
 extern bool wf_attachment_shows(const WfAttachment *attachment);
+extern bool wf_attachment_sets(const WfAttachment *attachment);
 /*
  * Does the row's serial column show the number of the first visit from the start? It does if the
  * first step only waits for a callback, or if it is the very step whose number was asked for.
@@ -113,10 +127,12 @@ typedef struct WfShown
 	int64		 delivery; /* delivery that asks for the write-back */
 	/* set by wf_attachment_look */
 	/* Instance that the row shows: a younger one with the same key, or the given one. */
-	int64 instance;
-	int64 visit;  /* visit whose serial number is shown; 0: none */
-	char *status; /* NULL: the instance is nowhere to be found */
-	bool  living;
+	int64				instance;
+	int64				visit;	/* visit whose serial number is shown; 0: none */
+	char			   *status; /* NULL: the instance is nowhere to be found */
+	bool				living;
+	struct WfRowResult *results;  /* of result_columns, in their order */
+	const char		   *unworked; /* why one of these could not be worked out; NULL: all could */
 } WfShown;
 
 /*

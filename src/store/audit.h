@@ -13,7 +13,7 @@
 
 #include "model/template.h"
 
-#define WF_AUDIT_ARGUMENTS 8
+#define WF_AUDIT_ARGUMENTS 12
 
 typedef struct WfAudit
 {

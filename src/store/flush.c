@@ -21,6 +21,7 @@
 #include "store/item.h"
 #include "store/notice.h"
 #include "store/query.h"
+#include "store/row_result.h"
 #include "store/subscription.h"
 
 static const WfColumn attempt_columns[] = {{"instance", INT8OID},		 {"visit", INT8OID},
@@ -61,8 +62,9 @@ static WfQuery q_stray_visits = {.shape = &wf_visit_table.shape};
 static WfQuery q_keep_attempts = {.sql = KEEP_ATTEMPTS("attempt_history"), .shape = &attempt_shape};
 static WfQuery q_stray_attempts = {.sql = KEEP_ATTEMPTS("attempt_stray"), .shape = &attempt_shape};
 static WfQuery q_shows = {
-	.sql = "SELECT 1 FROM workflow_data.attachment WHERE attachment = $1 AND detached_at IS NULL AND "
-		   "(serial_column IS NOT NULL OR status_column IS NOT NULL OR instance_column IS NOT NULL)",
+	.sql = "SELECT result_columns FROM workflow_data.attachment WHERE attachment = $1 AND detached_at IS NULL AND "
+		   "(serial_column IS NOT NULL OR status_column IS NOT NULL OR instance_column IS NOT NULL OR "
+		   "result_columns IS NOT NULL)",
 	.nargs = 1,
 	.argtypes = {INT4OID},
 };
@@ -120,11 +122,11 @@ prepare_flush_queries(void)
 
 typedef struct Flush
 {
-	WfBatch *batch;
-	WfRows	 rows[NKINDS];
-	bool	 released;	 /* visits of suspended instances have ended, or these were resumed */
-	int		 attachment; /* the one that was last looked up */
-	bool	 attachment_shows;
+	WfBatch		*batch;
+	WfRows		 rows[NKINDS];
+	bool		 released;	 /* visits of suspended instances have ended, or these were resumed */
+	WfAttachment attachment; /* the one that was last looked up: its number, and its columns for results */
+	bool		 attachment_shows;
 } Flush;
 
 /* A row that is set column by column. */
@@ -252,14 +254,37 @@ put_instance(Flush *flush, Kind kind, const WfInstance *instance)
 static bool
 shows_in_row(Flush *flush, int attachment)
 {
-	if (flush->attachment != attachment)
+	if (flush->attachment.id != attachment)
 	{
 		Datum values[1] = {Int32GetDatum(attachment)};
+		Datum columns;
+		bool  isnull = true;
 
 		flush->attachment_shows = wf_query_run(&q_shows, values, NULL) > 0;
-		flush->attachment = attachment;
+		columns = flush->attachment_shows ? wf_result(0, 1, &isnull) : (Datum) 0;
+		flush->attachment = (WfAttachment){.id = attachment};
+		if (!isnull)
+			flush->attachment.nresults = wf_row_results_read(DatumGetJsonbPCopy(columns), &flush->attachment.results);
+		wf_row_results_compile(&flush->attachment);
 	}
 	return flush->attachment_shows;
+}
+
+/* Do columns of the row that show something of the data show something else from now on? */
+static bool
+has_new_results(Flush *flush, const WfInstance *instance)
+{
+	const WfAttachment *attachment = &flush->attachment;
+	const char		   *timezone = instance->process->timezone;
+	const char		   *unworked;
+	WfRowResult		   *before;
+
+	if (!instance->data_changed || instance->is_new || !shows_in_row(flush, instance->attachment) ||
+		attachment->nresults == 0)
+		return false;
+	before = wf_row_results_work_out(attachment, instance->data_before, timezone, &unworked);
+	return wf_row_results_differ(before, wf_row_results_work_out(attachment, instance->data, timezone, &unworked),
+								 attachment->nresults);
 }
 
 /* Is a statement that may be running for the visit not wanted any more? */
@@ -320,11 +345,10 @@ sort_instance(Flush *flush, WfInstance *instance)
 	else if (instance->changed || instance->data_changed || instance->cookies_changed)
 		put_instance(flush, UPDATE_INSTANCES, instance);
 	if (instance->show_changed)
-	{
 		wf_wakeup_ended(instance->id);
-		if (instance->attachment != 0 && shows_in_row(flush, instance->attachment))
-			put_delivery(flush, WRITE_BACK, instance->id, 0, wf_executor_queue_of_table(instance->attachment));
-	}
+	if (instance->attachment != 0 &&
+		(instance->show_changed ? shows_in_row(flush, instance->attachment) : has_new_results(flush, instance)))
+		put_delivery(flush, WRITE_BACK, instance->id, 0, wf_executor_queue_of_table(instance->attachment));
 }
 
 /*
@@ -391,7 +415,7 @@ void
 wf_batch_flush(WfBatch *batch)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Flush		  flush = {.batch = batch, .attachment = -1};
+	Flush		  flush = {.batch = batch, .attachment = {.id = -1}};
 	ListCell	 *lc;
 
 	prepare_flush_queries();

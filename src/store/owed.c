@@ -3,8 +3,9 @@
  *		Write-backs to attached rows that have failed and are owed.
  *
  * A write-back is a delivery; its first try leaves nothing behind. One that fails stays, with a
- * payload {attachment, business_key, status, since, error}: `status` only of an instance that has
- * ended, whose history may be gone before the row can be written.
+ * payload {attachment, business_key, status, results, since, error}: `status`, and `results` of
+ * result_columns, only of an instance that has ended, whose history may be gone before the row can be
+ * written.
  *
  * Whoever tries a write-back has the delivery's row locked, and nobody may wait for that lock: the
  * holder may himself be waiting for the attached row, or its table.
@@ -23,6 +24,7 @@
 #include "store/history.h"
 #include "store/owed.h"
 #include "store/query.h"
+#include "store/row_result.h"
 
 /* Bytes of an error message that are kept: a trigger may say anything. */
 #define LONGEST_ERROR 2000
@@ -46,9 +48,10 @@ static WfQuery q_keep = {
 		"UPDATE workflow_data.delivery d SET due_at = $2, attempt = d.attempt + 1, "
 		"payload = jsonb_strip_nulls(jsonb_build_object('attachment', $3, 'business_key', $4, 'status', $5, 'error', $6, "
 		"'since', least($7, coalesce((d.payload ->> 'since')::timestamptz, d.due_at)))) "
+		"|| CASE WHEN $8 IS NULL THEN '{}' ELSE jsonb_build_object('results', $8) END "
 		"FROM o WHERE d.delivery = $1 RETURNING o.error IS DISTINCT FROM $6",
-	.nargs = 7,
-	.argtypes = {INT8OID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
+	.nargs = 8,
+	.argtypes = {INT8OID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID},
 };
 static WfQuery q_record_error = {
 	.sql = "UPDATE workflow_data.delivery SET payload = coalesce(payload, '{}') || jsonb_build_object('error', $2, "
@@ -118,20 +121,25 @@ error_text(const char *error)
 bool
 wf_owed_keep(int64 delivery, const WfShown *shown, const char *error, TimestampTz again, TimestampTz since)
 {
-	Datum values[7] = {Int64GetDatum(delivery),
+	Datum values[8] = {Int64GetDatum(delivery),
 					   TimestampTzGetDatum(again),
 					   Int32GetDatum(shown->attachment.id),
 					   CStringGetTextDatum(shown->business_key),
 					   (Datum) 0,
 					   error_text(error),
 					   TimestampTzGetDatum(since)};
-	char  nulls[7] = {' ', ' ', ' ', ' ', 'n', ' ', since == 0 ? 'n' : ' '};
+	char  nulls[8] = {' ', ' ', ' ', ' ', 'n', ' ', since == 0 ? 'n' : ' ', 'n'};
 	bool  isnull;
 
 	if (!shown->living && shown->status != NULL)
 	{
 		values[4] = CStringGetTextDatum(shown->status);
 		nulls[4] = ' ';
+		if (shown->results != NULL)
+		{
+			values[7] = JsonbPGetDatum(wf_row_results_keep(&shown->attachment, shown->results));
+			nulls[7] = ' ';
+		}
 	}
 	wf_wakeup_due(WF_QUEUE_EXECUTOR, again);
 	return wf_query_run(&q_keep, values, nulls) > 0 && DatumGetBool(wf_result(0, 1, &isnull));

@@ -79,11 +79,15 @@ wf_row_text(WfRowColumn *column, HeapTuple tuple, TupleDesc desc)
 {
 	bool  isnull;
 	Datum value = heap_getattr(tuple, column->attno, desc, &isnull);
-	char *text;
 
 	if (isnull)
 		return NULL;
-	text = OutputFunctionCall(&column->output, value);
+	return wf_row_strip(column, OutputFunctionCall(&column->output, value));
+}
+
+char *
+wf_row_strip(const WfRowColumn *column, char *text)
+{
 	if (getBaseType(column->type) == BPCHAROID)
 		strip_padding(text);
 	return text;

@@ -41,6 +41,8 @@ extern bool wf_row_column(TupleDesc desc, const char *name, WfRowColumn *column,
  * A column's value as text and back. NULL for NULL; text comes without the padding of character(n).
  */
 extern char *wf_row_text(WfRowColumn *column, HeapTuple tuple, TupleDesc desc);
+/* What the output function gives, without padding, in place. */
+extern char *wf_row_strip(const WfRowColumn *column, char *text);
 extern Datum wf_row_input(WfRowColumn *column, char *text);
 
 /*

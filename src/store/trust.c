@@ -229,12 +229,14 @@ static Datum
 written_columns(const WfAttachment *attachment)
 {
 	const char *names[] = {attachment->serial_column, attachment->status_column, attachment->instance_column};
-	Datum		datums[lengthof(names)];
+	Datum		datums[lengthof(names) + WF_MAX_RESULT_COLUMNS];
 	int			n = 0;
 
 	for (int i = 0; i < lengthof(names); i++)
 		if (names[i] != NULL)
 			datums[n++] = CStringGetTextDatum(names[i]);
+	for (int i = 0; i < attachment->nresults; i++)
+		datums[n++] = CStringGetTextDatum(attachment->results[i].column);
 	return PointerGetDatum(construct_array(datums, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 

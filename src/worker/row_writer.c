@@ -146,7 +146,7 @@ prepare_plan(const char *sql, int nargs, Oid *types)
 bool
 wf_row_writer_shows(const WfRowWriter *writer)
 {
-	for (int i = 0; i < WF_NSHOWS; i++)
+	for (int i = 0; i < writer->ncolumns; i++)
 		if (writer->columns[i].attno != 0)
 			return true;
 	return false;
@@ -155,7 +155,7 @@ wf_row_writer_shows(const WfRowWriter *writer)
 static void
 prepare_plans(WfRowWriter *writer, Relation rel)
 {
-	Oid			   types[INDEX_MAX_KEYS + WF_NSHOWS];
+	Oid			   types[INDEX_MAX_KEYS + WF_MAX_SHOWS];
 	int			   nargs = writer->key.n;
 	StringInfoData select;
 	StringInfoData update;
@@ -170,7 +170,7 @@ prepare_plans(WfRowWriter *writer, Relation rel)
 	appendStringInfoString(&update, " SET ");
 	for (int i = 0; i < writer->key.n; i++)
 		types[i] = writer->key.columns[i].type;
-	for (int i = 0; i < WF_NSHOWS; i++)
+	for (int i = 0; i < writer->ncolumns; i++)
 	{
 		WfRowColumn *column = &writer->columns[i];
 
@@ -209,25 +209,36 @@ wf_row_writer_see(WfRowWriter *writer, Relation rel)
 	writer->see = prepare_plan(sql.data, writer->key.n, types);
 }
 
+static void
+find_column(WfRowWriter *writer, Relation rel, WfShows shows, const char *name)
+{
+	writer->columns[shows].attno = 0;
+	if (name != NULL && !wf_row_column(RelationGetDescr(rel), name, &writer->columns[shows], writer->context))
+		writer->lost = lost_column(name, writer->context);
+}
+
+static void
+find_columns(WfRowWriter *writer, Relation rel, const WfAttachment *attachment)
+{
+	writer->ncolumns = WF_SHOWS_RESULTS + attachment->nresults;
+	writer->columns = MemoryContextAllocZero(writer->context, sizeof(WfRowColumn) * writer->ncolumns);
+	find_column(writer, rel, WF_SHOWS_SERIAL_NUMBER, attachment->serial_column);
+	find_column(writer, rel, WF_SHOWS_STATUS, attachment->status_column);
+	find_column(writer, rel, WF_SHOWS_INSTANCE, attachment->instance_column);
+	for (int i = 0; i < attachment->nresults; i++)
+		find_column(writer, rel, WF_SHOWS_RESULTS + i, attachment->results[i].column);
+}
+
 void
 wf_row_writer_set_up(WfRowWriter *writer, Relation rel, const WfAttachment *attachment)
 {
-	const char *names[WF_NSHOWS] = {attachment->serial_column, attachment->status_column, attachment->instance_column};
-
 	if (!writer->valid)
 	{
 		reset_writer(writer);
 		writer->relid = RelationGetRelid(rel);
 		writer->context = AllocSetContextCreate(TopMemoryContext, "workflow write-back", ALLOCSET_SMALL_SIZES);
 		wf_row_key(rel, RelationGetDescr(rel), &writer->key, writer->context);
-		for (int i = 0; i < WF_NSHOWS; i++)
-		{
-			writer->columns[i].attno = 0;
-			if (names[i] == NULL)
-				continue;
-			if (!wf_row_column(RelationGetDescr(rel), names[i], &writer->columns[i], writer->context))
-				writer->lost = lost_column(names[i], writer->context);
-		}
+		find_columns(writer, rel, attachment);
 		writer->valid = true;
 	}
 	if (writer->key.n > 0 && writer->lock == NULL)

@@ -21,8 +21,9 @@ typedef enum WfShows
 	WF_SHOWS_SERIAL_NUMBER,
 	WF_SHOWS_STATUS,
 	WF_SHOWS_INSTANCE,
-	WF_NSHOWS
+	WF_SHOWS_RESULTS, /* the first of result_columns; the others follow */
 } WfShows;
+#define WF_MAX_SHOWS (WF_SHOWS_RESULTS + WF_MAX_RESULT_COLUMNS)
 
 typedef struct WfRowWriter
 {
@@ -35,11 +36,12 @@ typedef struct WfRowWriter
 	uint64			 generation;
 	MemoryContext	 context; /* of key, columns and `lost` */
 	WfRowKey		 key;
-	WfRowColumn		 columns[WF_NSHOWS]; /* attno 0: the table has none for this */
-	const ErrorData *lost;				 /* an error that names a lost column; NULL: all are there */
-	SPIPlanPtr		 lock;				 /* locks the row, and reads its columns */
-	SPIPlanPtr		 see;				 /* looks whether there is such a row; NULL: not made yet */
-	SPIPlanPtr		 update;			 /* writes the columns; NULL: there is no column */
+	int				 ncolumns;
+	WfRowColumn		*columns; /* by WfShows; attno 0: the table has none for this */
+	const ErrorData *lost;	  /* an error that names a lost column; NULL: all are there */
+	SPIPlanPtr		 lock;	  /* locks the row, and reads its columns */
+	SPIPlanPtr		 see;	  /* looks whether there is such a row; NULL: not made yet */
+	SPIPlanPtr		 update;  /* writes the columns; NULL: there is no column */
 } WfRowWriter;
 
 /* Find the writer of an attachment, or make an empty one. */

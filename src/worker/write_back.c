@@ -43,6 +43,7 @@
 #include "store/owed.h"
 #include "store/role_settings.h"
 #include "store/row.h"
+#include "store/row_result.h"
 #include "store/session_user.h"
 #include "store/subtransaction.h"
 #include "store/trust.h"
@@ -141,7 +142,7 @@ read_columns(WfRowWriter *writer, char **current)
 {
 	int n = 0;
 
-	for (int i = 0; i < WF_NSHOWS; i++)
+	for (int i = 0; i < writer->ncolumns; i++)
 		if (writer->columns[i].attno != 0)
 		{
 			WfRowColumn column = writer->columns[i];
@@ -188,19 +189,70 @@ is_hidden(WfRowWriter *writer, Relation rel, Datum *key)
 	return SPI_processed > 0;
 }
 
-static void
-what_to_show(const WfShown *shown, char **wanted)
+/* A result on its way into its column. */
+typedef struct Reading
 {
+	WfRowColumn *column;
+	char		*text; /* as it is given, and then as the column's type has it */
+} Reading;
+
+static bool
+read_as_type(void *arg)
+{
+	Reading *reading = arg;
+	Datum	 value = wf_row_input(reading->column, reading->text);
+
+	reading->text = OutputFunctionCall(&reading->column->output, value);
+	return true;
+}
+
+/*
+ * What the column shows if this result is written to it; what it shows already if that cannot be, with the failure in *error. A
+ * result that the column's type does not take is caught here, so that the other columns are written all the same.
+ */
+static char *
+what_result_shows(WfRowColumn *column, const WfRowResult *result, char *current, const ErrorData **error)
+{
+	Reading	   reading = {column, wf_row_result_text(result, column->type)};
+	ErrorData *refused;
+
+	if (!result->worked)
+		return current;
+	if (reading.text == NULL || (current != NULL && strcmp(reading.text, current) == 0))
+		return reading.text;
+	refused = wf_subtransaction_run(read_as_type, &reading);
+	if (refused == NULL)
+		return wf_row_strip(column, reading.text);
+	if (wf_error_is_of_server(refused->sqlerrcode))
+		ReThrowError(refused);
+	if (*error == NULL)
+		*error = make_error(refused->sqlerrcode, psprintf("column \"%s\": %s", column->name, refused->message));
+	return current;
+}
+
+/* Returns the failure of the first result that cannot be written; NULL: all can. */
+static const ErrorData *
+what_to_show(WfRowWriter *writer, const WfShown *shown, char **current, char **wanted)
+{
+	const ErrorData *error = NULL;
+
+	if (shown->unworked != NULL)
+		error = make_error(ERRCODE_INVALID_PARAMETER_VALUE, pstrdup(shown->unworked));
 	wanted[WF_SHOWS_STATUS] = shown->status;
 	wanted[WF_SHOWS_INSTANCE] = psprintf(INT64_FORMAT, shown->instance);
 	wanted[WF_SHOWS_SERIAL_NUMBER] =
 		shown->visit != 0 ? psprintf(INT64_FORMAT "_" INT64_FORMAT, shown->instance, shown->visit) : NULL;
+	for (int i = WF_SHOWS_RESULTS; i < writer->ncolumns; i++)
+		if (writer->columns[i].attno != 0)
+			wanted[i] =
+				what_result_shows(&writer->columns[i], &shown->results[i - WF_SHOWS_RESULTS], current[i], &error);
+	return error;
 }
 
 static bool
 differs(const WfRowWriter *writer, char **current, char **wanted)
 {
-	for (int i = 0; i < WF_NSHOWS; i++)
+	for (int i = 0; i < writer->ncolumns; i++)
 	{
 		if (writer->columns[i].attno == 0)
 			continue;
@@ -214,21 +266,23 @@ differs(const WfRowWriter *writer, char **current, char **wanted)
 static const ErrorData *
 update_row(WfRowWriter *writer, Datum *key, char **wanted)
 {
-	Datum		 values[INDEX_MAX_KEYS + WF_NSHOWS];
-	char		 nulls[INDEX_MAX_KEYS + WF_NSHOWS];
-	char		*current[WF_NSHOWS] = {NULL};
-	WfWriting	 writing = {.relation = writer->relid};
+	Datum		 values[INDEX_MAX_KEYS + WF_MAX_SHOWS];
+	char		 nulls[INDEX_MAX_KEYS + WF_MAX_SHOWS];
+	const char	*names[WF_MAX_SHOWS];
+	bool		 writes_null[WF_MAX_SHOWS];
+	char		*current[WF_MAX_SHOWS] = {NULL};
+	WfWriting	 writing = {writer->relid, 0, names, values + writer->key.n, writes_null};
 	volatile int rc = 0;
 
 	memcpy(values, key, sizeof(Datum) * writer->key.n);
 	memset(nulls, ' ', writer->key.n);
-	for (int i = 0; i < WF_NSHOWS; i++)
+	for (int i = 0; i < writer->ncolumns; i++)
 		if (writer->columns[i].attno != 0)
 		{
 			int n = writing.n++;
 
 			writing.names[n] = writer->columns[i].name;
-			writing.values[n] = values[writer->key.n + n] = wf_row_input(&writer->columns[i], wanted[i]);
+			writing.values[n] = wf_row_input(&writer->columns[i], wanted[i]);
 			writing.nulls[n] = wanted[i] == NULL;
 			nulls[writer->key.n + n] = wanted[i] != NULL ? ' ' : 'n';
 		}
@@ -334,17 +388,18 @@ distrust_again(Relation rel, const WfShown *shown)
 
 /*
  * Write to the row. Returns NULL if it shows what it should, or there is no such row; else the failure. If columns were
- * lost, the others are written, and that is the failure.
+ * lost, or do not take their results, the others are written, and that is the failure.
  */
 static const ErrorData *
 write_row(Relation rel, int64 instance, WfShown *shown)
 {
 	WfRowWriter		*writer = wf_row_writer_find(shown->attachment.id);
 	Datum			 key[INDEX_MAX_KEYS];
-	char			*current[WF_NSHOWS] = {NULL};
-	char			*wanted[WF_NSHOWS] = {NULL};
+	char			*current[WF_MAX_SHOWS] = {NULL};
+	char			*wanted[WF_MAX_SHOWS] = {NULL};
 	MemoryContext	 context = CurrentMemoryContext;
 	const ErrorData *error;
+	const ErrorData *unfit;
 
 	wf_row_writer_set_up(writer, rel, &shown->attachment);
 	if (writer->key.n == 0)
@@ -362,9 +417,9 @@ write_row(Relation rel, int64 instance, WfShown *shown)
 	look_at_instance(instance, shown);
 	if (shown->status == NULL || belongs_to_a_later_one(shown, current[WF_SHOWS_INSTANCE]))
 		return NULL;
-	what_to_show(shown, wanted);
+	unfit = what_to_show(writer, shown, current, wanted);
 	error = differs(writer, current, wanted) ? update_row(writer, key, wanted) : NULL;
-	return error != NULL ? error : writer->lost;
+	return error != NULL ? error : unfit != NULL ? unfit : writer->lost;
 }
 
 /* ---- as the owner ---- */
