@@ -25,11 +25,12 @@
 #define LITERAL(n) #n
 #define LIMIT(n)   " LIMIT " LITERAL(n)
 
+static WfQuery q_last = {.sql = "SELECT last_value FROM workflow_data.instance_seq"};
 static WfQuery q_next = {
-	.sql = "SELECT instance FROM workflow_data.instance WHERE process_id = $1 AND instance > $2 "
+	.sql = "SELECT instance FROM workflow_data.instance WHERE process_id = $1 AND instance > $2 AND instance <= $4 "
 		   "AND (status = 'suspended') <> $3 ORDER BY instance" LIMIT(CHUNK),
-	.nargs = 3,
-	.argtypes = {INT4OID, INT8OID, BOOLOID},
+	.nargs = 4,
+	.argtypes = {INT4OID, INT8OID, BOOLOID, INT8OID},
 };
 
 PG_FUNCTION_INFO_V1(workflow_suspend);
@@ -116,13 +117,13 @@ workflow_resume(PG_FUNCTION_ARGS)
 /* ---- all of a process ---- */
 
 /*
- * Suspend or resume the next chunk of instances, those above *after. Returns how many were changed;
+ * Suspend or resume the next chunk of instances, those above *after and up to `last`. Returns how many were changed;
  * *more says whether there are further ones.
  */
 static int
-change_chunk(int process_id, bool suspend, int64 *after, bool *more)
+change_chunk(int process_id, bool suspend, int64 *after, int64 last, bool *more)
 {
-	Datum	 values[3] = {Int32GetDatum(process_id), Int64GetDatum(*after), BoolGetDatum(suspend)};
+	Datum	 values[4] = {Int32GetDatum(process_id), Int64GetDatum(*after), BoolGetDatum(suspend), Int64GetDatum(last)};
 	int		 n = (int) wf_query_run(&q_next, values, NULL);
 	WfBatch *batch;
 	int64	*ids;
@@ -132,6 +133,8 @@ change_chunk(int process_id, bool suspend, int64 *after, bool *more)
 	if (n == 0)
 		return 0;
 	batch = wf_batch_begin();
+	batch->all_of = process_id;
+	batch->all_to = last;
 	ids = MemoryContextAlloc(batch->context, sizeof(int64) * n);
 	for (int i = 0; i < n; i++)
 		ids[i] = wf_result_int64(i, 1);
@@ -143,6 +146,10 @@ change_chunk(int process_id, bool suspend, int64 *after, bool *more)
 	return changed;
 }
 
+/*
+ * Only those that are there at its begin: what these call meanwhile comes faster than it could follow. That is told by
+ * its callers (engine/suspend.c), and what begins after the commit sees that its process is suspended.
+ */
 static int64
 change_all(FunctionCallInfo fcinfo, const char *function, const char *call, bool suspend)
 {
@@ -152,6 +159,7 @@ change_all(FunctionCallInfo fcinfo, const char *function, const char *call, bool
 	int64	 changed = 0;
 	bool	 is_news;
 	int64	 after = 0;
+	int64	 last;
 	bool	 more = true;
 
 	PreventCommandIfReadOnly(function);
@@ -161,10 +169,12 @@ change_all(FunctionCallInfo fcinfo, const char *function, const char *call, bool
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("process \"%s\" does not exist", process));
 	wf_privilege_require(process_id, access.caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
 	is_news = wf_process_set_suspended(process_id, suspend);
+	wf_query_run(&q_last, NULL, NULL);
+	last = wf_result_int64(0, 1);
 	while (more)
 	{
 		CHECK_FOR_INTERRUPTS();
-		changed += change_chunk(process_id, suspend, &after, &more);
+		changed += change_chunk(process_id, suspend, &after, last, &more);
 	}
 	if (is_news || changed > 0)
 		wf_audit(&(WfAudit){.call = call, .caller = access.caller, .process_id = process_id});

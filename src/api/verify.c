@@ -86,7 +86,11 @@ static WfQuery q_calls = {
 		"SELECT i.instance, 0, 'was called by ' || i.parent || '_' || i.parent_visit || ', which does not wait for it' "
 		"FROM workflow_data.instance i LEFT JOIN workflow_data.visit v ON v.instance = i.parent AND v.visit = i.parent_visit "
 		"WHERE i.parent IS NOT NULL AND (v.child IS DISTINCT FROM i.instance "
-		"OR (v.waits_for = 'call' OR v.cancel_phase = 'child') IS NOT TRUE) ORDER BY 1, 2",
+		"OR (v.waits_for = 'call' OR v.cancel_phase = 'child') IS NOT TRUE) UNION ALL "
+		"SELECT i.instance, 0, 'has root ' || coalesce(i.root::text, 'none') || ' and depth ' || coalesce(i.depth::text, 'none') || "
+		"', and was called by one with ' || coalesce(p.root, p.instance) || ' and ' || coalesce(p.depth, 0) "
+		"FROM workflow_data.instance i JOIN workflow_data.instance p ON p.instance = i.parent "
+		"WHERE (i.root, i.depth) IS DISTINCT FROM (coalesce(p.root, p.instance), coalesce(p.depth, 0) + 1) ORDER BY 1, 2",
 };
 
 PG_FUNCTION_INFO_V1(workflow_verify);

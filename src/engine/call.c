@@ -16,6 +16,8 @@
 #include "engine/call.h"
 #include "engine/send.h"
 #include "engine/token.h"
+#include "shmem/settings.h"
+#include "store/called.h"
 #include "store/privilege.h"
 #include "store/query.h"
 
@@ -129,6 +131,22 @@ work_out_data(const WfCall *call, const WfVariables *variables, WfProcess *proce
 	return wf_data_fits(*data, fault);
 }
 
+/*
+ * Each call may make several more, so their depth alone bounds nothing. What was not called itself may call as many as
+ * its tokens allow.
+ */
+static bool
+has_room(WfBatch *batch, const WfInstance *caller, WfFault *fault)
+{
+	if (caller->depth >= MOST_DEEP)
+		return wf_fault(fault, WF_CODE_CALL, "%d calls have led to this instance, and no more may", MOST_DEEP);
+	if (caller->depth == 0 || wf_called_has_room(batch, caller->root))
+		return true;
+	return wf_fault(fault, WF_CODE_CALL,
+					"below instance " INT64_FORMAT " live as many instances as workflow.max_called allows: %d",
+					caller->root, wf_setting_max_called);
+}
+
 /* Work out everything that can fail, then make the instance. */
 static bool
 make_child(WfBatch *batch, WfVisit *visit, WfFault *fault)
@@ -141,8 +159,8 @@ make_child(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	Jsonb		 *data;
 	bool		  suspended;
 
-	if (visit->instance->depth >= MOST_DEEP)
-		return wf_fault(fault, WF_CODE_CALL, "%d calls have led to this instance, and no more may", MOST_DEEP);
+	if (!has_room(batch, visit->instance, fault))
+		return false;
 	process = find_process(visit, &suspended, fault);
 	wf_engine_variables(visit, &variables);
 	if (process == NULL || !work_out_key(call, &variables, process, &key, fault) ||
@@ -153,6 +171,7 @@ make_child(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	child->data = data;
 	child->parent = visit->instance->id;
 	child->parent_visit = visit->id;
+	child->root = visit->instance->depth > 0 ? visit->instance->root : visit->instance->id;
 	child->depth = visit->instance->depth + 1;
 	if (suspended)
 		child->status = WF_STATUS_SUSPENDED;

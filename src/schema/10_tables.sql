@@ -80,6 +80,7 @@ CREATE TABLE workflow_data.instance (
     joins         bigint[],
     parent        bigint,
     parent_visit  bigint,
+    root          bigint,
     depth         integer,
     rerun_of      bigint,
     error         jsonb,
@@ -90,6 +91,8 @@ CREATE UNIQUE INDEX instance_business_key ON workflow_data.instance (business_ke
     WHERE business_key IS NOT NULL;
 -- for the incidents of those that were called
 CREATE INDEX instance_called ON workflow_data.instance (instance) WHERE parent IS NOT NULL;
+-- for counting what calls of calls have led to; a call by one that was not called pays nothing for it
+CREATE INDEX instance_root ON workflow_data.instance (root) WHERE depth > 1;
 -- for counting by status
 CREATE INDEX instance_status ON workflow_data.instance (process_id, status);
 COMMENT ON TABLE workflow_data.instance IS 'Living instances. Whoever moves a token holds the lock on its row. Look at the view workflow.instances';
@@ -104,6 +107,7 @@ COMMENT ON COLUMN workflow_data.instance.ending IS 'Status that it will have, wh
 COMMENT ON COLUMN workflow_data.instance.joins IS 'Of each join of its list of steps: the visit that stands at it, how many tokens have arrived, how many others can still arrive';
 COMMENT ON COLUMN workflow_data.instance.parent IS 'Instance that has called it; NULL: none has';
 COMMENT ON COLUMN workflow_data.instance.parent_visit IS 'Visit of that instance, which waits for its end';
+COMMENT ON COLUMN workflow_data.instance.root IS 'The first of those that have called each other until it was called; NULL: it was not called';
 COMMENT ON COLUMN workflow_data.instance.depth IS 'How many calls led to it; NULL: it was not called';
 COMMENT ON COLUMN workflow_data.instance.rerun_of IS 'Ended instance that it begins once more; NULL: none';
 COMMENT ON COLUMN workflow_data.instance.started_at IS 'When it was started';
@@ -395,6 +399,7 @@ CREATE TABLE workflow_data.instance_history (
     business_key text,
     parent       bigint,
     parent_visit bigint,
+    root         bigint,
     rerun_of     bigint,
     error        jsonb,
     data         jsonb NOT NULL
@@ -411,6 +416,7 @@ COMMENT ON COLUMN workflow_data.instance_history.status IS 'completed or aborted
 COMMENT ON COLUMN workflow_data.instance_history.business_key IS 'Key given at start';
 COMMENT ON COLUMN workflow_data.instance_history.parent IS 'Instance that had called it; NULL: none had';
 COMMENT ON COLUMN workflow_data.instance_history.parent_visit IS 'Visit of that instance';
+COMMENT ON COLUMN workflow_data.instance_history.root IS 'The first of those that had called each other until it was called';
 COMMENT ON COLUMN workflow_data.instance_history.rerun_of IS 'Ended instance that it began once more; NULL: none';
 COMMENT ON COLUMN workflow_data.instance_history.error IS 'Error or reason that ended it';
 COMMENT ON COLUMN workflow_data.instance_history.data IS 'Data at its end';

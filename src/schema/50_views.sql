@@ -29,18 +29,18 @@ COMMENT ON COLUMN workflow.processes.suspended IS 'Whether workflow.suspend_proc
 -- Each part of the union reads one table, so that joins reach the indexes of all of them.
 CREATE VIEW workflow.instances WITH (security_barrier) AS
     SELECT a.instance, p.process, a.version, a.business_key, a.status, a.data, a.started_at, a.ended_at, a.error, a.cancel_reason,
-           workflow.serial_number(a.parent, a.parent_visit) COLLATE "C" AS called_by, a.parent, a.rerun_of
+           workflow.serial_number(a.parent, a.parent_visit) COLLATE "C" AS called_by, a.parent, a.root, a.rerun_of
     FROM (SELECT i.instance, i.process_id, i.version, i.business_key, i.status, i.data, i.started_at,
                  NULL::timestamptz AS ended_at, i.error, i.cancel_reason,
-                 i.parent, i.parent_visit, i.rerun_of
+                 i.parent, i.parent_visit, i.root, i.rerun_of
           FROM workflow_data.instance i
           UNION ALL
           SELECT h.instance, h.process_id, h.version, h.business_key, h.status, h.data, h.started_at, h.ended_at, h.error,
-                 NULL::text AS cancel_reason, h.parent, h.parent_visit, h.rerun_of
+                 NULL::text AS cancel_reason, h.parent, h.parent_visit, h.root, h.rerun_of
           FROM workflow_data.instance_history h
           UNION ALL
           SELECT s.instance, s.process_id, s.version, s.business_key, s.status, s.data, s.started_at, s.ended_at, s.error,
-                 NULL::text AS cancel_reason, s.parent, s.parent_visit, s.rerun_of
+                 NULL::text AS cancel_reason, s.parent, s.parent_visit, s.root, s.rerun_of
           FROM workflow_data.instance_stray s) a
          JOIN workflow_data.process p USING (process_id)
     WHERE a.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
@@ -57,6 +57,7 @@ COMMENT ON COLUMN workflow.instances.error IS 'Error or reason that ended it: {c
 COMMENT ON COLUMN workflow.instances.cancel_reason IS 'Why it is being cancelled, while steps are asked to stop or ignore that; empty: no reason was given; NULL: it is not, or it has ended';
 COMMENT ON COLUMN workflow.instances.called_by IS 'Serial number of the visit that has called it, and that waits for its end; NULL: it was not called';
 COMMENT ON COLUMN workflow.instances.parent IS 'Instance of that visit';
+COMMENT ON COLUMN workflow.instances.root IS 'The first of those that have called each other until it was called; NULL: it was not called';
 COMMENT ON COLUMN workflow.instances.rerun_of IS 'Ended instance that it began once more, by workflow.rerun; NULL: none';
 
 CREATE FUNCTION workflow_data.blocked_by(instance bigint, visit bigint, queue text, due_at timestamptz, next_timer timestamptz) RETURNS text

@@ -15,6 +15,7 @@
 
 #define LONGEST_YEARS	1000 /* limit of intervals, the same as in definitions */
 #define MOST_TOKENS		1000000
+#define MOST_CALLED		10000000
 #define MOST_DATA_KB	(255 * 1024) /* the most that a jsonb can hold */
 #define LEAST_MEMORY_MB 64			 /* with less a worker could do nothing at all */
 
@@ -27,6 +28,7 @@ int	  wf_setting_move_timeout = 1000;
 int	  wf_setting_sql_timeout = 5 * 60 * 1000;
 int	  wf_setting_max_data = 64 * 1024;
 int	  wf_setting_max_tokens = 100000;
+int	  wf_setting_max_called = 100000;
 int	  wf_setting_dispatcher_memory = 2048;
 int	  wf_setting_executor_memory = 1024;
 int	  wf_setting_careful_after_crash = 5 * 60;
@@ -137,6 +139,11 @@ define_sizes(void)
 	DefineCustomIntVariable("workflow.max_tokens", "Most tokens of an instance, or of an embedded sub-process.",
 							"A fork that would make more of them fails.", &wf_setting_max_tokens, 100000, 1,
 							MOST_TOKENS, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"workflow.max_called",
+		"Most living instances below one that was started, without those that it has called itself.",
+		"A call that would make more of them fails.", &wf_setting_max_called, 100000, 1, MOST_CALLED, PGC_SIGHUP, 0,
+		NULL, NULL, NULL);
 	DefineCustomIntVariable("workflow.dispatcher_memory", "Most memory of its own that a dispatcher may take.",
 							"Beside shared memory. 0 means no limit.", &wf_setting_dispatcher_memory, 2048, 0,
 							MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_MB, check_memory, NULL, NULL);

@@ -20,6 +20,7 @@ extern bool	 wf_setting_start_paused;	   /* dispatchers start nothing until work
 extern int	 wf_setting_move_timeout;	   /* ms; longest time of a move in a dispatcher */
 extern int	 wf_setting_sql_timeout;	   /* ms; statement timeout of SQL steps; 0: none */
 extern int	 wf_setting_max_data;		   /* kB; the largest data of an instance */
+extern int	 wf_setting_max_called;		   /* the most living instances that calls of calls have led to */
 extern int	 wf_setting_max_tokens;		   /* the most tokens directly in one scope */
 extern int	 wf_setting_dispatcher_memory; /* MB; limit of one dispatcher's memory; 0: no limit */
 extern int	 wf_setting_executor_memory;   /* MB; limit of one executor's memory; 0: no limit */

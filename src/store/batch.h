@@ -144,6 +144,7 @@ typedef struct WfInstance
 	TimestampTz started_at;
 	int64		parent;		  /* instance that has called it; 0: none has */
 	int64		parent_visit; /* visit of that instance */
+	int64		root;		  /* the first of those that have called each other until it was; 0: it was not called */
 	int			depth;		  /* how many calls led to it */
 	int64		rerun_of;	  /* ended instance that it begins once more; 0: none */
 
@@ -380,23 +381,26 @@ typedef struct WfAgenda WfAgenda; /* in engine/agenda.c */
 
 typedef struct WfBatch
 {
-	MemoryContext		context;
-	TimestampTz			now;		   /* the time of all moves in it */
-	List			   *instances;	   /* of WfInstance */
-	List			   *attempts;	   /* of WfAttempt */
-	List			   *incidents;	   /* of WfVisit: new incidents */
-	WfAgenda		   *agenda;		   /* operations that are still to be run */
-	List			   *warnings;	   /* of WfVisit: those that have waited for too long */
-	List			   *subscribed;	   /* of WfSubscription: those to be written */
-	List			   *unsubscribed;  /* of WfUnsubscribed: those to be deleted */
-	List			   *inside;		   /* of WfVisit: those in scopes that are to be loaded */
-	List			   *items;		   /* of WfVisit: items that are to be loaded */
-	List			   *item_lists;	   /* of WfItemList: those that are to be written */
-	List			   *called;		   /* of WfInstance: those that were called, and are still to begin */
-	int					ncalled;	   /* how many were, */
-	int64				called_steps;  /* how many steps they have entered, */
-	size_t				called_bytes;  /* and how large their data were */
-	List			   *notices;	   /* to callers and to what was called: see store/notice.h */
+	MemoryContext context;
+	TimestampTz	  now;			/* the time of all moves in it */
+	List		 *instances;	/* of WfInstance */
+	List		 *attempts;		/* of WfAttempt */
+	List		 *incidents;	/* of WfVisit: new incidents */
+	WfAgenda	 *agenda;		/* operations that are still to be run */
+	List		 *warnings;		/* of WfVisit: those that have waited for too long */
+	List		 *subscribed;	/* of WfSubscription: those to be written */
+	List		 *unsubscribed; /* of WfUnsubscribed: those to be deleted */
+	List		 *inside;		/* of WfVisit: those in scopes that are to be loaded */
+	List		 *items;		/* of WfVisit: items that are to be loaded */
+	List		 *item_lists;	/* of WfItemList: those that are to be written */
+	List		 *called;		/* of WfInstance: those that were called, and are still to begin */
+	int			  ncalled;		/* how many were, */
+	int64		  called_steps; /* how many steps they have entered, */
+	size_t		  called_bytes; /* and how large their data were */
+	List		 *notices;		/* to callers and to what was called: see store/notice.h */
+	/* All instances of this process up to this number are suspended or resumed for themselves; 0: of none. */
+	int					all_of;
+	int64				all_to;
 	struct by_key_hash *by_key;		   /* all instances and visits, by number */
 	size_t				memory_budget; /* memory budget in bytes; 0: no limit */
 	size_t				loaded;		   /* bytes that were loaded */

@@ -374,6 +374,7 @@ static const WfTableColumn instance_columns[] = {
 	{"cancel_reason", &text_codec, I(cancel_reason), WF_STORED},
 	{"parent", &number_codec, I(parent), WF_STORED_ONCE, "parent"},
 	{"parent_visit", &number_codec, I(parent_visit), WF_STORED_ONCE, "parent_visit"},
+	{"root", &number_codec, I(root), WF_STORED_ONCE, "root"},
 	{"depth", &count_codec, I(depth), WF_STORED_ONCE},
 	{"rerun_of", &number_codec, I(rerun_of), WF_STORED_ONCE, "rerun_of"},
 	{"error", &jsonb_codec, I(error), WF_STORED, "error"},

@@ -20,11 +20,13 @@ typedef struct WfNotice
 	int64		instance; /* that gets it */
 	int64		visit;	  /* 0: it is for the instance */
 	Jsonb	   *payload;
+	bool		is_cancel;
 } WfNotice;
 
 static const char *const orders[] = {"cancel", "suspend", "resume"};
 
-static const WfColumn columns[] = {{"instance", INT8OID}, {"visit", INT8OID}, {"kind", TEXTOID}, {"payload", JSONBOID}};
+static const WfColumn columns[] = {{"instance", INT8OID}, {"visit", INT8OID},  {"kind", TEXTOID},
+								   {"payload", JSONBOID}, {"all_of", INT4OID}, {"all_to", INT8OID}};
 static WfShape		  shape = {columns, lengthof(columns)};
 
 /* As wf_delivery_append does it, for many at once. */
@@ -39,11 +41,17 @@ static WfQuery q_add_up = {
 		   "RETURNING queue, due_at",
 	.shape = &shape,
 };
-/* An instance that has ended needs no orders. */
+/*
+ * An instance that has ended needs no orders, nor does one that is suspended or resumed for itself, unless it would obey
+ * an earlier order after that.
+ */
 static WfQuery q_add_down = {
-	.sql = "INSERT INTO workflow_data.delivery (instance, visit, kind, queue, due_at, payload) "
-		   "SELECT m.instance, 0, m.kind, 'executor ' || i.process_id, clock_timestamp(), m.payload "
-		   "FROM moved m JOIN workflow_data.instance i ON i.instance = m.instance",
+	.sql =
+		"INSERT INTO workflow_data.delivery (instance, visit, kind, queue, due_at, payload) "
+		"SELECT m.instance, 0, m.kind, 'executor ' || i.process_id, clock_timestamp(), m.payload "
+		"FROM moved m JOIN workflow_data.instance i ON i.instance = m.instance "
+		"WHERE (i.process_id = m.all_of AND i.instance <= m.all_to) IS NOT TRUE OR EXISTS (SELECT FROM workflow_data.delivery d "
+		"WHERE d.instance = m.instance AND d.kind = '" WF_DELIVERY_CONTROL "' AND d.kind <> 'write_back')",
 	.shape = &shape,
 };
 static WfQuery q_first_order = {
@@ -56,15 +64,16 @@ static WfQuery q_first_order = {
 
 /* ---- giving notice ---- */
 
-static void
+static WfNotice *
 add(WfBatch *batch, const char *kind, int64 instance, int64 visit, const WfField *fields, int n)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	WfNotice	 *notice = palloc(sizeof(WfNotice));
 
-	*notice = (WfNotice){kind, instance, visit, wf_jsonb_object(fields, n)};
+	*notice = (WfNotice){.kind = kind, .instance = instance, .visit = visit, .payload = wf_jsonb_object(fields, n)};
 	batch->notices = lappend(batch->notices, notice);
 	MemoryContextSwitchTo(old);
+	return notice;
 }
 
 void
@@ -76,7 +85,7 @@ wf_notice_ended(WfBatch *batch, int64 instance, int64 visit, const WfEnded *ende
 						{.key = "error", .jsonb = ended->error, .omit = ended->error == NULL},
 						{.key = "steps", .kind = WF_FIELD_INT, .number = ended->steps}};
 
-	add(batch, WF_DELIVERY_ENDED, instance, visit, fields, lengthof(fields));
+	(void) add(batch, WF_DELIVERY_ENDED, instance, visit, fields, lengthof(fields));
 }
 
 void
@@ -88,7 +97,7 @@ wf_notice_escalation(WfBatch *batch, int64 instance, int64 visit, const WfEscala
 						{.key = "steps", .kind = WF_FIELD_INT, .number = escalation->steps},
 						{.key = "at", .kind = WF_FIELD_INT, .number = escalation->at}};
 
-	add(batch, WF_DELIVERY_ESCALATION, instance, visit, fields, lengthof(fields));
+	(void) add(batch, WF_DELIVERY_ESCALATION, instance, visit, fields, lengthof(fields));
 }
 
 void
@@ -97,17 +106,18 @@ wf_notice_order(WfBatch *batch, int64 child, WfOrder order, const char *reason)
 	WfField fields[] = {{.key = "order", .kind = WF_FIELD_TEXT, .text = orders[order]},
 						{.key = "reason", .kind = WF_FIELD_TEXT, .text = reason, .omit = reason == NULL}};
 
-	add(batch, WF_DELIVERY_CONTROL, child, 0, fields, lengthof(fields));
+	add(batch, WF_DELIVERY_CONTROL, child, 0, fields, lengthof(fields))->is_cancel = order == WF_ORDER_CANCEL;
 }
 
 /* ---- on the way ---- */
 
 static void
-put(WfRows *rows, const WfNotice *notice)
+put(WfRows *rows, const WfNotice *notice, const WfBatch *batch)
 {
+	bool  with_all = batch->all_of != 0 && !notice->is_cancel;
 	Datum values[] = {Int64GetDatum(notice->instance), Int64GetDatum(notice->visit), CStringGetTextDatum(notice->kind),
-					  JsonbPGetDatum(notice->payload)};
-	bool  nulls[lengthof(values)] = {0};
+					  JsonbPGetDatum(notice->payload), Int32GetDatum(batch->all_of), Int64GetDatum(batch->all_to)};
+	bool  nulls[lengthof(values)] = {[4] = !with_all, [5] = !with_all};
 
 	if (rows->store == NULL)
 		wf_rows_begin(rows, &shape);
@@ -138,7 +148,7 @@ wf_notices_flush(WfBatch *batch)
 	{
 		const WfNotice *notice = lfirst(lc);
 
-		put(notice->visit != 0 ? &up : &down, notice);
+		put(notice->visit != 0 ? &up : &down, notice, batch);
 	}
 	batch->notices = NIL;
 	if (up.store != NULL)
