@@ -133,6 +133,13 @@ moved_deadline(WfVisit *visit, const Interval *by)
 	return at;
 }
 
+/* Is the visit wanted still, or its action, for which what was accepted waits? */
+static bool
+has_time(const WfVisit *visit)
+{
+	return wf_engine_wanted(visit) || (wf_state_awaits_action(visit) && !wf_state_is_ending(visit));
+}
+
 static void
 audit_progress(const WfTarget *target, const WfAccess *access, Interval *by)
 {
@@ -154,7 +161,7 @@ audit_progress(const WfTarget *target, const WfAccess *access, Interval *by)
 
 /*
  * workflow.extend(serial_number text, by interval) → timestamptz, the new deadline; NULL: the visit
- * has ended
+ * has ended, or what was accepted as its end waits for nothing that the deadline would end
  *
  * Errors: 22P02 malformed, 42704 unknown, 42501 without the privilege complete, 55000 if there is
  * no deadline, 22008 for one out of range.
@@ -171,7 +178,7 @@ workflow_extend(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("workflow.extend()");
 	wf_store_enter(&access);
 	find_heartbeat_visit(&target, &serial, &access);
-	if (target.visit != NULL && wf_engine_wanted(target.visit))
+	if (target.visit != NULL && has_time(target.visit))
 	{
 		deadline = moved_deadline(target.visit, PG_GETARG_INTERVAL_P(1));
 		wf_engine_extend(target.batch, target.visit, deadline);

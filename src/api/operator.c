@@ -145,7 +145,7 @@ workflow_cancel_visit(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("workflow.cancel_visit()");
 	wf_store_enter(&access);
 	cancelled = find_operator_visit(&target, &serial, &access) &&
-				(wf_state_is_open(target.visit) || wf_state_acts_first(target.visit));
+				(wf_state_is_open(target.visit) || wf_state_awaits_action(target.visit));
 	if (cancelled)
 	{
 		target.batch->call = "cancel_visit";

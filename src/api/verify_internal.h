@@ -84,6 +84,7 @@ typedef struct WfVerifiedVisit
 	const char		*cancel_outcome;
 	const char		*cancel_phase;
 	bool			 accepted;
+	bool			 early; /* what was accepted is no callback, and so waits for the action */
 	bool			 suspended;
 	WfVerifiedTimes	 times;
 	int64			 scope; /* 0: none */

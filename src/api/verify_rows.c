@@ -30,7 +30,7 @@ static WfQuery q_instances = {
 	.argtypes = {INT8OID},
 };
 static WfQuery q_visits = {
-	.sql = "SELECT instance, visit, process_id, scope, tokens, accepted IS NOT NULL, suspended, "
+	.sql = "SELECT instance, visit, process_id, scope, tokens, accepted IS NOT NULL, accepted > 0, suspended, "
 		   "step, state, queue, waits_for, outcome, cancel_outcome, cancel_phase, "
 		   "due_at, waiting_since, deadline, heartbeat_deadline, next_handler, next_interrupt, warn_at, next_timer, "
 		   "clock_times, late, joins, item, item_counts "
@@ -45,7 +45,7 @@ static WfQuery q_subscriptions = {
 	.nargs = 3,
 	.argtypes = {INT8OID, INT8OID, INT8OID},
 };
-#define MOST_COLUMNS 27
+#define MOST_COLUMNS 28
 
 /* A table, of which a page is in memory. */
 typedef struct Table
@@ -243,27 +243,28 @@ read_visit(const Table *table, const WfDefinition *def, WfVerifiedVisit *visit)
 	visit->scope = int64_at(table, 3);
 	visit->tokens.n = int32_at(table, 4);
 	visit->accepted = bool_at(table, 5);
-	visit->suspended = bool_at(table, 6);
-	visit->step = text_at(table, 7);
-	visit->state = text_at(table, 8);
-	visit->queue = text_at(table, 9);
-	visit->waits_for = text_at(table, 10);
-	visit->outcome = text_at(table, 11);
-	visit->cancel_outcome = text_at(table, 12);
-	visit->cancel_phase = text_at(table, 13);
-	times->due_at = int64_at(table, 14);
-	times->waiting_since = int64_at(table, 15);
-	times->deadline = int64_at(table, 16);
-	times->heartbeat_deadline = int64_at(table, 17);
-	times->next_handler = int64_at(table, 18);
-	times->next_interrupt = int64_at(table, 19);
-	times->warn_at = int64_at(table, 20);
-	times->next_timer = int64_at(table, 21);
-	read_times(table, 22, times);
-	read_late(table, 23, visit);
-	read_joins(table, 24, &visit->tokens);
-	visit->item = table->nulls[25] ? WF_NO_ITEM : int32_at(table, 25);
-	read_items(table, 26, &visit->items);
+	visit->early = bool_at(table, 6);
+	visit->suspended = bool_at(table, 7);
+	visit->step = text_at(table, 8);
+	visit->state = text_at(table, 9);
+	visit->queue = text_at(table, 10);
+	visit->waits_for = text_at(table, 11);
+	visit->outcome = text_at(table, 12);
+	visit->cancel_outcome = text_at(table, 13);
+	visit->cancel_phase = text_at(table, 14);
+	times->due_at = int64_at(table, 15);
+	times->waiting_since = int64_at(table, 16);
+	times->deadline = int64_at(table, 17);
+	times->heartbeat_deadline = int64_at(table, 18);
+	times->next_handler = int64_at(table, 19);
+	times->next_interrupt = int64_at(table, 20);
+	times->warn_at = int64_at(table, 21);
+	times->next_timer = int64_at(table, 22);
+	read_times(table, 23, times);
+	read_late(table, 24, visit);
+	read_joins(table, 25, &visit->tokens);
+	visit->item = table->nulls[26] ? WF_NO_ITEM : int32_at(table, 26);
+	read_items(table, 27, &visit->items);
 	step = def != NULL ? wf_definition_step(def, visit->step) : -1;
 	visit->def = step >= 0 ? &def->steps[step] : NULL;
 }

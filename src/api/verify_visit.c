@@ -87,8 +87,8 @@ possible_queues(const WfVerifiedVisit *visit)
 		return queues_while_cancelling(visit);
 	if (is(visit->waits_for, "call"))
 		return IN_NONE;
-	/* what has not been sent, or run, before an event came */
-	if (is(visit->state, "calling") && visit->accepted)
+	/* what is still to be sent, or run, before an event counts */
+	if (visit->early && (is(visit->state, "calling") || is(visit->state, "retrying")))
 		return IN_HTTP | IN_MOVE | IN_EXECUTOR;
 	if (is(visit->state, "ready") || visit->accepted)
 		return IN_MOVE | IN_EXECUTOR;
@@ -133,6 +133,16 @@ waits_for_outside(const WfVerifiedVisit *visit)
 		   !is(visit->waits_for, "each") && !is(visit->waits_for, "call");
 }
 
+/* May something come of its clocks? Of a visit whose end is known it may only while that waits for the action. */
+static bool
+may_have_clocks(const WfVerifiedVisit *visit)
+{
+	if (is(visit->state, "cancelling") || is(visit->state, "incident"))
+		return false;
+	return !visit->accepted || is(visit->waits_for, "call") || (visit->early && kind_of_queue(visit) != IN_MOVE) ||
+		   is(visit->state, "ready");
+}
+
 static void
 verify_state(WfVerify *verify, const WfVerifiedVisit *visit)
 {
@@ -149,10 +159,10 @@ verify_state(WfVerify *verify, const WfVerifiedVisit *visit)
 		goes_with(verify, visit, "cancel_outcome", visit->cancel_outcome != NULL, cancelling);
 	if (incident && visit->accepted)
 		wf_verify_report(verify, visit, "an incident, and its end is known");
-	if (has_any_clock(times) && (cancelling || incident || visit->accepted))
+	if (has_any_clock(times) && !may_have_clocks(visit))
 		wf_verify_report(verify, visit, "in state \"%s\"%s, and has clocks", visit->state,
 						 visit->accepted ? " with its end known" : "");
-	if (!waits_for_outside(visit) && (times->heartbeat_deadline != 0 || times->warn_at != 0))
+	if (!waits_for_outside(visit) && (times->heartbeat_deadline != 0 || (times->warn_at != 0 && !visit->accepted)))
 		wf_verify_report(verify, visit, "in state \"%s\", and something is to come of its silence", visit->state);
 }
 

@@ -118,15 +118,16 @@ failed_attempt(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 	const WfRetry *retry = retry_of(batch, visit);
 	MemoryContext  old = MemoryContextSwitchTo(batch->context);
 	Jsonb		  *error = wf_engine_error(&answer->fault, visit->attempt);
+	bool		   open = !wf_has_accepted(visit) || (wf_state_acts_first(visit) && !wf_state_is_ending(visit));
 
 	MemoryContextSwitchTo(old);
-	if (wf_has_accepted(visit))
-		wf_push(batch, visit, WF_HAPPEN);
-	else if (is_retried(visit, retry, answer))
+	if (open && is_retried(visit, retry, answer))
 	{
 		visit->error = error;
 		wf_state_pause(batch, visit, next_attempt_at(batch, visit, retry, answer->retry_after_ms));
 	}
+	else if (wf_has_accepted(visit))
+		wf_push(batch, visit, WF_HAPPEN);
 	else
 	{
 		visit->docs.reply = answer->reply;

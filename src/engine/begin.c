@@ -146,12 +146,11 @@ begin(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	bool has_stood = wf_scope_has_stood(visit);
 	bool interrupted = false;
 
-	/* its end is known already */
-	if (wf_has_accepted(visit))
-		return wf_actions[visit->def->action].begin(batch, visit, fault);
 	if (!has_stood && !set_clocks(batch, visit, fault))
 		return WF_BEGUN_FAULT;
-	if (visit->def->nsubscribed > 0 && !has_stood && !wf_condition_open_handlers(batch, visit, &interrupted, fault))
+	/* one whose end is known already subscribes to nothing any more */
+	if (visit->def->nsubscribed > 0 && !has_stood && !wf_has_accepted(visit) &&
+		!wf_condition_open_handlers(batch, visit, &interrupted, fault))
 		return WF_BEGUN_FAULT;
 	if (interrupted)
 		return WF_BEGUN_UNDER_WAY;

@@ -321,6 +321,14 @@ plan_deadline(WfCarried *carried, const WfVariables *variables, WfFault *fault)
 						  fault);
 }
 
+/* The clocks of a visit that has begun. */
+static bool
+plan_clocks(WfBatch *batch, WfCarried *carried, const WfVariables *variables, WfFault *fault)
+{
+	return !has_begun(carried) ||
+		   (plan_deadline(carried, variables, fault) && plan_entries(batch, carried, variables, fault));
+}
+
 /* What comes of a silence while a callback is waited for. */
 static bool
 plan_silence(WfBatch *batch, WfCarried *carried, const WfVariables *variables, WfFault *fault)
@@ -492,7 +500,8 @@ plan_queue(WfBatch *batch, WfCarried *carried, WfFault *fault)
 	else if (visit->state == WF_STATE_READY && carried->queue != NULL &&
 			 (carried->step->async || wf_send_by_executor(carried->step) || wf_call_by_executor(carried->step)))
 		carried->queue = wf_state_executor_queue(batch, visit);
-	else if (is_under_way(visit) && carried->step->action == WF_ACTION_HTTP && !wf_has_accepted(visit))
+	else if (is_under_way(visit) && carried->step->action == WF_ACTION_HTTP &&
+			 (!wf_has_accepted(visit) || wf_state_acts_first(visit)))
 		carried->queue = wf_action_http_queue(batch, visit, carried->step->http, fault);
 	else
 		return true;
@@ -512,10 +521,14 @@ wf_carry_plan(WfBatch *batch, WfCarried *carried, WfFault *fault)
 	carried->due_at = waits_outside(visit) ? 0 : visit->due_at;
 	wf_engine_variables(visit, &variables);
 	ok = plan_fields(carried, &variables, fault);
-	if (ok && !wf_has_accepted(visit) && visit->state != WF_STATE_INCIDENT)
+	if (ok && wf_state_awaits_action(visit))
+	{
+		carried->clocks.warn_at = visit->clocks.warn_at;
+		ok = plan_clocks(batch, carried, &variables, fault);
+	}
+	else if (ok && !wf_has_accepted(visit) && visit->state != WF_STATE_INCIDENT)
 		ok = (!waits_outside(visit) || plan_wait(carried, &variables, fault)) &&
-			 (!has_begun(carried) ||
-			  (plan_deadline(carried, &variables, fault) && plan_entries(batch, carried, &variables, fault))) &&
+			 plan_clocks(batch, carried, &variables, fault) &&
 			 (!waits_outside(visit) || plan_silence(batch, carried, &variables, fault)) &&
 			 plan_subscriptions(carried, &variables, fault);
 	ok = ok && plan_queue(batch, carried, fault);

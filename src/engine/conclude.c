@@ -55,10 +55,8 @@ wf_op_interrupt_inside(WfBatch *batch, WfVisit *scope)
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	int			  n;
 	const char	**names = steps_that_go_on(scope, &n);
-	/* what was called is told only once to end, also by a visit whose own end is known already */
-	bool	  first = scope->queue == NULL;
-	bool	  more = wf_batch_load_inside(batch, scope, names, n, ends_incidents(scope), first, MOST_INSIDE);
-	ListCell *lc;
+	bool		  more = wf_batch_load_inside(batch, scope, names, n, ends_incidents(scope), MOST_INSIDE);
+	ListCell	 *lc;
 
 	foreach (lc, scope->instance->visits)
 	{

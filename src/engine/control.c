@@ -104,8 +104,7 @@ wf_engine_fail(WfBatch *batch, WfVisit *visit, const WfFault *fault, WfFailing f
 	if (failing == WF_FAIL_ACTION && wf_has_accepted(visit) && visit->state != WF_STATE_CANCELLING)
 	{
 		/* its request could not be made, or the reply not be handled: the event counts all the same */
-		if (wf_state_acts_first(visit) && visit->state == WF_STATE_CALLING && visit->def != NULL &&
-			visit->def->action == WF_ACTION_HTTP)
+		if (wf_state_acts_first(visit) && visit->state != WF_STATE_READY && visit->def->action == WF_ACTION_HTTP)
 			wf_answer_note_failed(batch, visit, fault);
 		wf_state_keep_accepted(batch, visit);
 		return;
@@ -179,8 +178,7 @@ wf_engine_due(WfBatch *batch, WfVisit *visit)
 		return;
 	if (visit->state == WF_STATE_CANCELLING)
 		wf_interrupt_due(batch, visit);
-	else if (wf_has_accepted(visit) &&
-			 (visit->state != WF_STATE_READY || !wf_state_acts_first(visit) || wf_state_is_ending(visit)))
+	else if (wf_has_accepted(visit) && (!wf_state_acts_first(visit) || wf_state_is_ending(visit)))
 		wf_push(batch, visit, WF_HAPPEN);
 	/* A loop that was cut, or a resumed visit, goes on. */
 	else if (visit->state == WF_STATE_READY)
@@ -249,7 +247,10 @@ outlives_handlers(WfBatch *batch, WfVisit *visit)
 	return true;
 }
 
-/* A timer has come: that of a handler, of the timeout, of the heartbeat, or of the warning. */
+/*
+ * A timer has come: that of a handler, of the timeout, of the heartbeat, or of the warning. If the visit's event came in
+ * time, and waits for the action, that is given up, and the event counts.
+ */
 void
 wf_engine_alarm(WfBatch *batch, WfVisit *visit)
 {
@@ -257,8 +258,8 @@ wf_engine_alarm(WfBatch *batch, WfVisit *visit)
 	WfOutcome	  outcome = WF_OUTCOME_TIMED_OUT;
 	MemoryContext old;
 
-	if (visit->ended || visit->suspended || wf_has_accepted(visit) || visit->state == WF_STATE_INCIDENT ||
-		wf_state_is_ending(visit))
+	if (visit->ended || visit->suspended || (wf_has_accepted(visit) && !wf_state_awaits_action(visit)) ||
+		visit->state == WF_STATE_INCIDENT || wf_state_is_ending(visit))
 		return;
 	if (!outlives_handlers(batch, visit))
 		return;
@@ -276,6 +277,8 @@ wf_engine_alarm(WfBatch *batch, WfVisit *visit)
 		fault.code = "DIED";
 		fault.message = "nothing was heard of the outside for longer than the step's heartbeat";
 	}
+	if (wf_has_accepted(visit))
+		outcome = WF_OUTCOME_SUCCESS;
 	old = MemoryContextSwitchTo(batch->context);
 	wf_push_interrupt(batch, visit, outcome, wf_engine_error(&fault, visit->attempt));
 	MemoryContextSwitchTo(old);

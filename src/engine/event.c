@@ -99,7 +99,8 @@ wf_event_leads_on(const WfVisit *visit)
 static bool
 ended_wait(const WfVisit *visit)
 {
-	return wf_has_accepted(visit) && visit->cancel.outcome == WF_OUTCOME_NONE;
+	return wf_has_accepted(visit) &&
+		   (visit->cancel.outcome == WF_OUTCOME_NONE || visit->cancel.outcome == WF_OUTCOME_SUCCESS);
 }
 
 Jsonb *

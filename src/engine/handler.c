@@ -58,6 +58,8 @@ begin_beside(WfBatch *batch, WfVisit *visit, const WfEntry *handler, Jsonb *caug
 static void
 note_failed(WfVisit *visit, Jsonb *event)
 {
+	if (wf_has_accepted(visit))
+		return; /* what it had accepted is lost with it, and is told instead */
 	visit->docs.event = event;
 	visit->docs.changed = true;
 }
@@ -85,7 +87,9 @@ wf_handler_try(WfBatch *batch, WfVisit *visit, int entry, Jsonb *event, int step
 	why.message = psprintf("a handler of the %s interrupted it%s", wf_state_is_process(visit) ? "process" : "step",
 						   by_event(&handler->event));
 	visit->steps_without_wait = Max(own_steps, steps);
-	if (handler->interrupt)
+	if (handler->interrupt && wf_has_accepted(visit))
+		wf_push_interrupt(batch, visit, WF_OUTCOME_SUCCESS, wf_engine_error(&why, visit->attempt));
+	else if (handler->interrupt)
 		wf_push_handler(batch, visit, handler, wf_engine_error(&why, visit->attempt), NULL, event);
 	else
 	{

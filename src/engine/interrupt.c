@@ -9,6 +9,9 @@
  * cancel timeout. For a visit that takes no callback the second is `tell`, and is the last. Whatever
  * the service does, the outcome is the one with which the interruption began. A visit that has called another
  * instance waits, in the phase `child`, for the end of that.
+ *
+ * A visit that has accepted what ends it, and whose action takes longer than it may, is interrupted with SUCCESS: what was
+ * accepted counts when these phases are over.
  */
 #include "postgres.h"
 
@@ -36,6 +39,8 @@ server_queue_name(WfBatch *batch, const char *name)
 static bool
 takes_confirmation(const WfVisit *visit)
 {
+	if (wf_has_accepted(visit))
+		return false;
 	if (visit->state == WF_STATE_WAITING)
 		return (visit->waits_for & WF_WAITS_FOR_CALLBACK) != 0;
 	return wf_step_callback_entry(visit->def) >= 0 && !wf_state_is_phase(visit, WF_CANCEL_TELL);
@@ -49,7 +54,7 @@ await_confirmation(WfBatch *batch, WfVisit *visit)
 	WfFault			  ignored = {0};
 	WfVariables		  variables;
 
-	if (wf_has_accepted(visit) || visit->cancel.outcome == WF_OUTCOME_DIED || !takes_confirmation(visit))
+	if (visit->cancel.outcome == WF_OUTCOME_DIED || !takes_confirmation(visit))
 	{
 		wf_push(batch, visit, WF_FINISH_CANCEL);
 		return;
@@ -120,6 +125,17 @@ asks(const WfVisit *visit)
 	return visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING || visit->state == WF_STATE_WAITING;
 }
 
+/* That the action of a visit was given up, and its event counts, is in its attempts, since its outcome does not tell. */
+static void
+note_given_up(WfBatch *batch, WfVisit *visit)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	WfFault		  fault = {.code = wf_error_code(visit->error), .message = wf_jsonb_get_text(visit->error, "message")};
+
+	MemoryContextSwitchTo(old);
+	wf_answer_note_failed(batch, visit, &fault);
+}
+
 static void
 interrupt(WfBatch *batch, WfVisit *visit, const WfOperation *operation)
 {
@@ -152,7 +168,11 @@ interrupt(WfBatch *batch, WfVisit *visit, const WfOperation *operation)
 		wf_state_cancel(batch, visit, WF_CANCEL_CHILD, NULL, 0);
 	}
 	else if (!asks(visit))
+	{
+		if (wf_state_acts_first(visit))
+			note_given_up(batch, visit);
 		wf_push(batch, visit, WF_FINISH_CANCEL);
+	}
 	else if (in_flight)
 		wf_state_cancel(batch, visit, WF_CANCEL_AWAIT, server_queue_name(batch, WF_QUEUE_MOVE), batch->now);
 	else
@@ -166,7 +186,7 @@ interrupt(WfBatch *batch, WfVisit *visit, const WfOperation *operation)
 static void
 leave_action_out(WfBatch *batch, WfVisit *visit)
 {
-	if (wf_state_is_ending(visit) || (visit->state == WF_STATE_CALLING && !wf_is_executor_queue(visit->queue)))
+	if (wf_state_is_ending(visit) || (visit->state != WF_STATE_READY && !wf_is_executor_queue(visit->queue)))
 		wf_state_keep_accepted(batch, visit);
 	else
 		wf_push(batch, visit, WF_HAPPEN);
@@ -184,11 +204,11 @@ wf_op_interrupt(WfBatch *batch, WfVisit *visit, const WfOperation *operation)
 	if (visit->state == WF_STATE_CANCELLING ||
 		(visit->cancel.outcome != WF_OUTCOME_NONE && visit->state != WF_STATE_INCIDENT))
 		return;
-	if (!wf_has_accepted(visit))
+	if (!wf_has_accepted(visit) || operation->outcome == WF_OUTCOME_SUCCESS)
 		interrupt(batch, visit, operation);
 	/* what was accepted is its end, when the instance that it has called has ended */
 	else if (wf_state_awaits_child(visit))
-		wf_call_order(batch, visit, WF_ORDER_CANCEL);
+		interrupt(batch, visit, &(WfOperation){.outcome = WF_OUTCOME_SUCCESS, .error = operation->error});
 	else if (wf_state_acts_first(visit))
 		leave_action_out(batch, visit);
 	else if (!visit->suspended && !wf_state_may_be_in_flight(visit))
@@ -204,9 +224,12 @@ wf_op_finish_cancel(WfBatch *batch, WfVisit *visit)
 		wf_handler_take_over(batch, visit);
 	else if (visit->cancel.outcome == WF_OUTCOME_CANCELLED)
 		wf_token_cancelled(batch, visit, visit->error, true);
-	/* a scope that a step inside has ended */
+	/* a scope that a step inside has ended, or a visit whose action was given up */
 	else if (visit->cancel.outcome == WF_OUTCOME_SUCCESS)
-		wf_push(batch, visit, WF_LEAVE);
+	{
+		visit->error = NULL;
+		wf_push(batch, visit, wf_has_accepted(visit) ? WF_HAPPEN : WF_LEAVE);
+	}
 	else
 		wf_push_fail(batch, visit, visit->cancel.outcome, visit->error);
 }

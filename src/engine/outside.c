@@ -151,7 +151,9 @@ accept_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
 	wf_state_accept(batch, visit, data, error);
 	if (visit->state == WF_STATE_CANCELLING)
 		wf_interrupt_callback(batch, visit);
-	else if (visit->suspended || wf_state_may_be_in_flight(visit) || wf_state_awaits_child(visit))
+	else if (wf_state_awaits_action(visit))
+		wf_state_keep_for_action(batch, visit);
+	else if (visit->suspended || wf_state_may_be_in_flight(visit))
 		wf_state_keep_accepted(batch, visit);
 	else
 		wf_push(batch, visit, WF_HAPPEN);
@@ -262,9 +264,9 @@ end_wait(WfBatch *batch, WfVisit *visit, int entry, const WfHappening *happening
 {
 	wf_state_accept_event(batch, visit, entry, wf_event_document(visit->instance, happening), happening->role);
 	visit->steps_without_wait = Max(visit->steps_without_wait, happening->steps);
-	if (wf_state_acts_first(visit))
-		wf_state_keep_event(batch, visit);
-	else if (wf_state_may_be_in_flight(visit) || wf_state_awaits_child(visit))
+	if (wf_state_awaits_action(visit))
+		wf_state_keep_for_action(batch, visit);
+	else if (wf_state_may_be_in_flight(visit))
 		wf_state_keep_accepted(batch, visit);
 	else
 		wf_push(batch, visit, WF_HAPPEN);

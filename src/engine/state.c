@@ -44,7 +44,8 @@ set_state(WfVisit *visit, WfState state, char *queue, TimestampTz due_at)
 	visit->waits_for = WF_WAITS_FOR_NOTHING;
 	visit->waiting_since = 0;
 	visit->clocks.heartbeat_deadline = 0;
-	visit->clocks.warn_at = 0;
+	if (!wf_has_accepted(visit))
+		visit->clocks.warn_at = 0; /* else it is of the time since that came */
 	visit->changed = true;
 }
 
@@ -110,6 +111,14 @@ wf_state_pause(WfBatch *batch, WfVisit *visit, TimestampTz until)
 	set_state(visit, WF_STATE_RETRYING, visit->queue, until);
 }
 
+/* Warn if the visit stands as it does for too long. */
+static void
+warn_later(WfBatch *batch, WfVisit *visit)
+{
+	if (wf_warn_after(visit->def) > 0)
+		visit->clocks.warn_at = TimestampTzPlusMilliseconds(batch->now, wf_warn_after(visit->def));
+}
+
 /* Wait for events, the first clock of which strikes at due_at; 0: none does. */
 void
 wf_state_wait(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, TimestampTz due_at)
@@ -118,8 +127,8 @@ wf_state_wait(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, TimestampTz 
 	visit->steps_without_wait = 0;
 	visit->waits_for = waits_for;
 	visit->waiting_since = batch->now;
-	if ((waits_for & WF_WAITS_FOR_CALLBACK) != 0 && wf_warn_after(visit->def) > 0)
-		visit->clocks.warn_at = TimestampTzPlusMilliseconds(batch->now, wf_warn_after(visit->def));
+	if ((waits_for & WF_WAITS_FOR_CALLBACK) != 0)
+		warn_later(batch, visit);
 	show(visit);
 	batch->needs_sync_commit = true;
 }
@@ -229,14 +238,14 @@ wf_state_accept_event(WfBatch *batch, WfVisit *visit, int entry, Jsonb *event, c
 }
 
 /*
- * The event that was accepted has to wait for the action, which is still to be done. No timer touches the visit
- * meanwhile; it stays in its queue.
+ * What was accepted has to wait for the action, which is still to be done, with all its attempts, or for the end of a child:
+ * the visit stays in its queue, and its clocks go on, lest it wait for ever.
  */
 void
-wf_state_keep_event(WfBatch *batch, WfVisit *visit)
+wf_state_keep_for_action(WfBatch *batch, WfVisit *visit)
 {
-	WF_ASSERT(wf_state_acts_first(visit));
-	stop_clocks(visit);
+	WF_ASSERT(wf_state_awaits_action(visit));
+	warn_later(batch, visit);
 	batch->needs_sync_commit = true;
 }
 
@@ -539,15 +548,36 @@ wf_state_is_open(const WfVisit *visit)
 bool
 wf_state_is_over(const WfVisit *visit, TimestampTz now)
 {
-	return !wf_has_accepted(visit) && visit->clocks.deadline != 0 && visit->clocks.deadline <= now;
+	return (!wf_has_accepted(visit) || wf_state_awaits_action(visit)) && visit->clocks.deadline != 0 &&
+		   visit->clocks.deadline <= now;
+}
+
+/* Is the visit in the queue of those who do its action? One that was called off is in another (wf_state_keep_accepted). */
+static bool
+is_in_queue_of_action(const WfVisit *visit)
+{
+	if (visit->def == NULL || visit->queue == NULL)
+		return false;
+	if (visit->def->action == WF_ACTION_HTTP)
+		return strncmp(visit->queue, WF_QUEUE_HTTP, strlen(WF_QUEUE_HTTP)) == 0;
+	return wf_is_executor_queue(visit->queue);
 }
 
 /* A callback says that the work is done, or need not be; who sends messages and signals knows nothing of that. */
 bool
 wf_state_acts_first(const WfVisit *visit)
 {
-	return visit->accepted > WF_ACCEPTED_CALLBACK && visit->attempt == 0 && !visit->docs.has_reply &&
-		   (visit->state == WF_STATE_READY || visit->state == WF_STATE_CALLING);
+	if (visit->accepted <= WF_ACCEPTED_CALLBACK || visit->docs.has_reply)
+		return false;
+	if (visit->state == WF_STATE_READY)
+		return visit->attempt == 0; /* a call that came to nothing is ready, too */
+	return (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING) && is_in_queue_of_action(visit);
+}
+
+bool
+wf_state_awaits_action(const WfVisit *visit)
+{
+	return wf_state_acts_first(visit) || (wf_has_accepted(visit) && (visit->waits_for & WF_WAITS_FOR_CALL) != 0);
 }
 
 static bool

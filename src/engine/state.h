@@ -21,7 +21,7 @@ extern void	 wf_state_next_items(WfBatch *batch, WfVisit *visit, bool due);
 extern void	 wf_state_warned(WfBatch *batch, WfVisit *visit);
 extern void	 wf_state_accept(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error);
 extern void	 wf_state_accept_event(WfBatch *batch, WfVisit *visit, int entry, Jsonb *event, const char *role);
-extern void	 wf_state_keep_event(WfBatch *batch, WfVisit *visit);
+extern void	 wf_state_keep_for_action(WfBatch *batch, WfVisit *visit);
 extern void	 wf_state_strike(WfVisit *visit);
 extern void	 wf_state_skip(WfBatch *batch, WfVisit *visit, Jsonb *data);
 extern void	 wf_state_begin_again(WfVisit *visit);
@@ -52,9 +52,14 @@ extern bool wf_state_is_process(const WfVisit *visit);
 
 /* Was an event accepted before the visit has done its action, which is to be done all the same? */
 extern bool wf_state_acts_first(const WfVisit *visit);
+/*
+ * Does what was accepted wait for the action, so that its clocks go on? An event does until that is done, or has failed for
+ * good; whatever is accepted does until the instance has ended that the visit has called.
+ */
+extern bool wf_state_awaits_action(const WfVisit *visit);
 /* Is the end of the visit still open: nothing was accepted, and nothing interrupts it? */
 extern bool wf_state_is_open(const WfVisit *visit);
-/* Has the visit's deadline passed, before anything was accepted as its end? */
+/* Has the visit's deadline passed, before anything was accepted as its end, or else while that waits for the action? */
 extern bool wf_state_is_over(const WfVisit *visit, TimestampTz now);
 /*
  * May the dispatcher have the visit's request in flight, or an executor run its statement? They

@@ -371,7 +371,10 @@ pass_retry_on(WfReader *reader, WfDefinition *def, const WfJson *node)
 						"there is no step that goes by it");
 }
 
-/* Give warn_waiting of the definition to steps that wait for a callback and have none. */
+/*
+ * Give warn_waiting of the definition to steps that have none. It is for those that wait for a callback; one for whose
+ * action another event waits goes by it, too.
+ */
 static void
 pass_warn_waiting_on(WfReader *reader, WfDefinition *def, const WfJson *node)
 {
@@ -381,10 +384,10 @@ pass_warn_waiting_on(WfReader *reader, WfDefinition *def, const WfJson *node)
 	{
 		WfStep *step = &def->steps[i];
 
-		if (step->warn_waiting.given || wf_step_callback_entry(step) < 0)
+		if (step->warn_waiting.given)
 			continue;
 		step->warn_waiting = def->warn_waiting;
-		used = true;
+		used |= wf_step_callback_entry(step) >= 0;
 	}
 	if (!used)
 		wf_json_warning(reader->issues, node,

@@ -36,7 +36,7 @@ static WfQuery		  q_visit = {.nargs = 2, .argtypes = {INT8OID, INT8OID}};
 static WfQuery		  q_visits = {.nargs = 2, .argtypes = {INT8ARRAYOID, INT8ARRAYOID}};
 static WfQuery		  q_all_visits = {.nargs = 1, .argtypes = {INT8OID}};
 static WfQuery		  q_visits_of = {.nargs = 1, .argtypes = {INT8ARRAYOID}};
-static WfQuery		  q_inside = {.nargs = 6, .argtypes = {INT8OID, INT8OID, TEXTARRAYOID, BOOLOID, INT4OID, BOOLOID}};
+static WfQuery		  q_inside = {.nargs = 5, .argtypes = {INT8OID, INT8OID, TEXTARRAYOID, BOOLOID, INT4OID}};
 #define MARK_LATE(scope) \
 	"UPDATE workflow_data.visit v SET late = array_append(v.late, $4) WHERE v.instance = $1 AND " scope \
 	" AND v.step = ANY ($3) AND ($4 = ANY (v.late)) IS NOT TRUE"
@@ -72,8 +72,9 @@ prepare_batch_queries(void)
 	q_visits_of.sql = wf_table_select(visit, "workflow_data.visit t WHERE t.instance = ANY ($1) "
 											 "ORDER BY t.instance, t.visit");
 	q_inside.sql = wf_table_select(visit, "workflow_data.visit t WHERE t.instance = $1 AND t.scope = $2 AND "
-										  "t.state <> 'cancelling' AND (t.accepted IS NULL OR t.accepted > 0 AND "
-										  "starts_with(t.queue, 'http ') OR $6 AND t.child IS NOT NULL) AND "
+										  "t.state <> 'cancelling' AND (t.accepted IS NULL OR t.waits_for = 'call' OR "
+										  "t.accepted > 0 AND (starts_with(t.queue, 'http ') OR "
+										  "t.state = 'retrying' AND t.due_at > clock_timestamp())) AND "
 										  "(t.step <> ALL ($3) OR $4 AND t.state = 'incident') "
 										  "ORDER BY t.visit LIMIT $5");
 }
@@ -570,20 +571,15 @@ wf_batch_load_visits_of(WfBatch *batch, const int64 *instances, int n)
 }
 
 bool
-wf_batch_load_inside(WfBatch *batch, const WfVisit *scope, const char **but_steps, int nsteps, bool incidents,
-					 bool called, int most)
+wf_batch_load_inside(WfBatch *batch, const WfVisit *scope, const char **but_steps, int nsteps, bool incidents, int most)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Datum		  values[6] = {Int64GetDatum(scope->instance->id),
-							   Int64GetDatum(scope->id),
-							   wf_text_array(but_steps, nsteps),
-							   BoolGetDatum(incidents),
-							   Int32GetDatum(most),
-							   BoolGetDatum(called)};
-	size_t		  room = batch->memory_budget;
-	size_t		  loaded = batch->loaded;
-	uint64		  rows = 0;
-	bool		  deferred = false;
+	Datum  values[5] = {Int64GetDatum(scope->instance->id), Int64GetDatum(scope->id), wf_text_array(but_steps, nsteps),
+						BoolGetDatum(incidents), Int32GetDatum(most)};
+	size_t room = batch->memory_budget;
+	size_t loaded = batch->loaded;
+	uint64 rows = 0;
+	bool   deferred = false;
 
 	if (!scope->is_new)
 	{

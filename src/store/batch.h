@@ -466,12 +466,12 @@ extern int64 wf_batch_load_visits_of(WfBatch *batch, const int64 *instances, int
 
 /*
  * Load visits directly in a scope that are to be interrupted, at most so many: those that are not
- * being cancelled, have no accepted end, or have still to send their request, or have `called` another instance, and are
+ * being cancelled, have no accepted end, or have still to do their action, or have called another instance, and are
  * not at one of these steps, or are `incidents` there; and no more than fit into WF_BATCH_MEMORY_BUDGET, but at least one.
  * Returns whether there may be more of them.
  */
 extern bool wf_batch_load_inside(WfBatch *batch, const WfVisit *scope, const char **but_steps, int nsteps,
-								 bool incidents, bool called, int most);
+								 bool incidents, int most);
 
 /*
  * Mark the visits directly in a scope (NULL: in the instance) as too late for a join, whether they

@@ -37,11 +37,10 @@ static WfQuery q_scan_alarms = {
 	.argtypes = {TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID},
 };
 static WfQuery q_scan_work = {
-	.sql =
-		"SELECT due_at, instance, visit, state NOT IN ('calling', 'retrying') OR accepted = 0 OR accepted > 0 AND attempt > 0 "
-		"FROM workflow_data.visit "
-		"WHERE queue = $1 AND (due_at, instance, visit) > ($2, $3, $4) AND due_at <= $5 "
-		"AND due_at IS NOT NULL AND NOT suspended ORDER BY queue, due_at, instance, visit LIMIT $6",
+	.sql = "SELECT due_at, instance, visit, state NOT IN ('calling', 'retrying') OR accepted = 0 "
+		   "FROM workflow_data.visit "
+		   "WHERE queue = $1 AND (due_at, instance, visit) > ($2, $3, $4) AND due_at <= $5 "
+		   "AND due_at IS NOT NULL AND NOT suspended ORDER BY queue, due_at, instance, visit LIMIT $6",
 	.nargs = 6,
 	.argtypes = {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID},
 };

@@ -405,9 +405,9 @@ spread_news(const WfBatch *batch)
 	{
 		WfVisit *visit = lfirst(lc);
 
-		if (!visit->ended && visit->state == WF_STATE_WAITING)
+		if (!visit->ended && (visit->state == WF_STATE_WAITING || wf_has_accepted(visit)))
 			wf_news_add(WF_NEWS_WAITING_LONG, visit->instance->process->name, visit->step, visit->instance->id,
-						visit->id, visit->waiting_since);
+						visit->id, visit->waiting_since != 0 ? visit->waiting_since : visit->entered_at);
 	}
 }
 

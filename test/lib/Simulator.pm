@@ -198,7 +198,11 @@ sub go_on
 sub take_up
 {
 	my ($self, $visit) = @_;
-	if    ($self->acts_first($visit)) { $self->act($visit) }
+	if ($self->acts_first($visit))
+	{
+		set_clocks($visit) unless $visit->{passed};
+		$self->act($visit);
+	}
 	elsif ($visit->{has_callback})    { $self->called_back($visit) }
 	elsif ($visit->{passed})          { $self->act($visit) }
 	elsif ($visit->{standing})        { $self->stand($visit) }
@@ -211,6 +215,7 @@ sub strike
 	my $what = delete $visit->{clocks}{$clock};
 	if    ($clock eq 'pause')     { $visit->{def}{http} ? $self->ask($visit, 'retrying', 'action') : ($visit->{statement} = 1) }
 	elsif ($clock =~ /beside$/)   { $self->enter(token($visit), handed($visit, $visit->{fault}), Graph::names($what->{next})) }
+	elsif ($clock =~ /instead$|timeout|early/ && $self->acts_first($visit)) { $self->interrupt($visit, 'SUCCESS') }
 	elsif ($clock =~ /instead$/)  { $self->interrupt($visit, 'CANCELLED', $what) }
 	elsif ($clock =~ /every/)
 	{

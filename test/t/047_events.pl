@@ -79,14 +79,75 @@ is_ended('no message, and a clock', $instance, ' reply', 'call:SUCCESS late:SUCC
 
 # ---- a reply that fails, a pause ----
 
-$instance = under_way('early', '/held?status=503');
-is(message($instance, 'early'), 'delivered', 'a message before a reply that fails');
+# what fails is tried again, and the message counts when the action was done, or has failed for good
+$instance = under_way('early', '/held?status=404');
+is(message($instance, 'early'), 'delivered', 'a message before a reply that fails for good');
 $scene->let_go($instance);
-is_ended('a message before a reply that fails', $instance, ' early');
-$instance = under_way('early', '/status/503');
+is_ended('a message before a reply that fails for good', $instance, ' early');
+
+sub retried
+{
+	my ($name, $delay, $more) = @_;
+	return $scene->define($name, '{"data": {"order": ""}, "steps": [{"step": "call", "http": {"server": "partner", "url": "${$.url}", ' . $H . '}, "retry": {"max": 2, "delay": "' . $delay . '"},
+		"save_reply": {"order": "${$.order} reply"}, "wait": {"message": "go", "key": "${$instance}"}, "save": {"order": "${$.order} ${$event.data}"}' . $more . '}]}');
+}
+
+# In the transaction of its start, before anything can have been sent.
+sub at_once
+{
+	my ($process, $path) = @_;
+	my $data = '{"url": "' . $scene->url($path) . '"}';
+	return $scene->sql("SELECT instance FROM workflow.start('$process', '$data') AS instance, workflow.send_message('go', instance::text, '\"early\"') AS answer WHERE answer = 'delivered'");
+}
+
+sub attempts
+{
+	my ($instance) = @_;
+	return $scene->sql("SELECT string_agg(coalesce(error ->> 'code', 'done'), ' ' ORDER BY attempt) FROM workflow.attempts WHERE serial_number LIKE '${instance}\\_%'");
+}
+
+retried('retried', '50 ms', '');
+$instance = at_once('retried', '/flaky?fail=2');
+is($scene->finish($instance), 'completed', 'a message before an action that fails twice');
+is($scene->data($instance)->{order}, ' reply early', '... which is done, and then the message counts');
+is(attempts($instance), '503 503 done', '... each attempt is on record');
+is($scene->path($instance), 'call:SUCCESS', '... and it ends as if nothing had failed');
+$instance = at_once('retried', '/flaky?fail=5');
+is($scene->finish($instance), 'completed', 'a message before an action that fails for good');
+is($scene->data($instance)->{order}, ' early', '... counts');
+is(attempts($instance), '503 503 503', '... after the last attempt');
+retried('paused', '2 s', '');
+$instance = under_way('paused', '/flaky?fail=1');
 $scene->wait_for_state($instance, 'retrying');
 is(message($instance, 'paused'), 'delivered', 'a message during a pause');
-is_ended('a message during a pause', $instance, ' paused');
+is($scene->visit($instance)->{state}, 'retrying', '... does not end it');
+is($scene->finish($instance), 'completed', '... but the visit after that');
+is($scene->data($instance)->{order}, ' reply paused', '... when the action was done');
+
+# ---- a deadline, while the event waits for the action ----
+
+retried('deadline', '1 h', ', "timeout": "1 s"');
+$instance = at_once('deadline', '/hang');
+is($scene->finish($instance), 'completed', 'a deadline while the request is under way');
+is($scene->data($instance)->{order}, ' early', '... the message counts');
+is($scene->path($instance) . ' ' . attempts($instance), 'call:SUCCESS TIMED_OUT', '... since it came in time, and what was given up is on record');
+$instance = at_once('deadline', '/status/503');
+is($scene->finish($instance), 'completed', 'a deadline in a pause');
+is($scene->path($instance) . ' ' . attempts($instance), 'call:SUCCESS 503 TIMED_OUT', '... ends that');
+retried('asked', '1 h', ', "timeout": "500 ms", "cancel": {"path": "/ok?cancel", "body": {"why": "${$error.message}"}, "headers": {' . Scene::HEADERS . '}}');
+$instance = at_once('asked', '/held?status=200');
+$scene->wait_for_requests(1, $instance);
+$scene->wait_for_state($instance, 'cancelling');
+$scene->let_go($instance);
+is($scene->finish($instance), 'completed', 'a deadline, and a way to ask the service to stop');
+is($scene->data($instance)->{order}, ' reply early', '... its answer is awaited, then the message counts');
+my @asked = $scene->requests($instance);
+is(scalar(@asked), 2, '... and it was asked');
+is($scene->history($instance, 'call')->{outcome}, 'SUCCESS', '... whatever that gives');
+$scene->define('slow', '{"steps": [{"step": "call", "sql": "SELECT pg_sleep(100)", "timeout": "500 ms", "wait": {"message": "go", "key": "${$instance}"}, "save": {"order": "${$event.data}"}}]}');
+$instance = at_once('slow', '/');
+is($scene->finish($instance), 'completed', 'a deadline while a statement runs');
+is($scene->path($instance) . ' ' . $scene->data($instance)->{order}, 'call:SUCCESS early', '... the message counts');
 
 # ---- while a statement runs ----
 
@@ -153,5 +214,20 @@ is(message($waits, 'after'), 'delivered', 'what is waited for is still so after 
 $scene->let_go($waits);
 is($scene->finish($waits), 'completed', '... and ends');
 is($scene->data($waits)->{order}, ' reply after', '... with the reply to the request that was sent again');
+
+# in a pause, and while a request is under way that has a deadline
+retried('crash', '3 s', ', "timeout": "1 h"');
+my $paused = under_way('crash', '/flaky?fail=1');
+$scene->wait_for_state($paused, 'retrying');
+is(message($paused, 'paused'), 'delivered', 'a message in a pause before a crash');
+retried('crash and deadline', '1 h', ', "timeout": "3 s"');
+my $hangs = at_once('crash and deadline', '/hang');
+$scene->wait_for_requests(1, $hangs);
+crash($scene->node);
+start_again($scene->node);
+is($scene->finish($paused), 'completed', 'the action is tried again after the crash');
+is($scene->data($paused)->{order}, ' reply paused', '... and then the message counts');
+is($scene->finish($hangs), 'completed', 'and a deadline strikes after it');
+is($scene->path($hangs) . $scene->data($hangs)->{order}, 'call:SUCCESS early', '... and the message counts');
 
 done_testing();

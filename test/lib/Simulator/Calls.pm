@@ -101,13 +101,22 @@ sub can_be_interrupted
 sub cancel_visit
 {
 	my ($self, $visit) = @_;
-	if ($visit && !$visit->{outcome} && is_early($visit))
-	{
-		$visit->{left_out} = 1;
-		return 'true';
-	}
+	return $self->leave_action_out($visit) if $visit && !$visit->{outcome} && is_early($visit);
 	return 'false' unless can_be_interrupted($visit);
 	$self->interrupt($visit, 'CANCELLED');
+	return 'true';
+}
+
+# What was not begun of the action of a visit whose event came before it. A request may be under way; where that will be found out already it
+# is too late.
+sub leave_action_out
+{
+	my ($self, $visit) = @_;
+	my $may_be_under_way = $visit->{def}{http} && $visit->{state} ne 'ready';
+	return $may_be_under_way ? 'false' : 'true' unless $self->acts_first($visit);
+	$visit->{clocks} = {};
+	if ($may_be_under_way) { $visit->{left_out} = 1 }
+	else                   { $self->called_back($visit) }
 	return 'true';
 }
 

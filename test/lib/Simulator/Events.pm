@@ -131,20 +131,21 @@ sub happen
 sub accept_event
 {
 	my ($self, $visit, $entry, $event) = @_;
-	@$visit{qw(clocks has_callback accepted event)} = ({}, 1, $entry, $event);
+	@$visit{qw(has_callback accepted event)} = (1, $entry, $event);
 	delete $visit->{error_code};
+	$visit->{clocks} = {} unless is_early($visit);
 	return if $self->{suspended} || $visit->{asked} || $visit->{statement};
 	$self->called_back($visit) if $visit->{state} eq 'waiting';
 }
 
-# Has an event come before what the step does was done? Who sends it knows nothing of that, as a callback does.
+# Has an event come before what the step does was done, with all its attempts? Who sends it knows nothing of that, as a callback does.
 sub is_early
 {
 	my ($visit) = @_;
-	return $visit->{has_callback} && $visit->{event} && $visit->{event}{kind} ne 'callback' && !$visit->{attempt} && $visit->{state} =~ /ready|calling/;
+	return $visit->{has_callback} && $visit->{event} && $visit->{event}{kind} ne 'callback' && $visit->{state} =~ /ready|calling|retrying/;
 }
 
-# Then it is done all the same, unless it was called off.
+# Then it is done all the same, as long as the clocks of the step let it, unless it was called off.
 sub acts_first
 {
 	my ($self, $visit) = @_;

@@ -298,9 +298,10 @@ sub interrupt_inside
 	my ($self, $scope) = @_;
 	for my $visit ($self->inside($scope))
 	{
-		next if $visit->{outcome} || $visit->{state} eq 'cancelling' || $visit->{has_callback};
+		next if $visit->{outcome} || $visit->{state} eq 'cancelling';
 		next if $visit->{def}{ignore_cancel} && ($self->{reason} || $visit->{state} ne 'incident');
-		$self->interrupt($visit, 'CANCELLED');
+		if ($visit->{has_callback}) { $visit->{clocks} = {} }
+		else                        { $self->interrupt($visit, 'CANCELLED') }
 	}
 }
 

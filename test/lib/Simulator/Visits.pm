@@ -14,13 +14,19 @@ use StepMaker;
 sub prepare
 {
 	my ($self, $visit) = @_;
-	my $def = $visit->{def};
 	$visit->{attempt} = 0;
 	my $anew = !$visit->{subscribed} || $visit->{state} eq 'incident';
 	delete @$visit{qw(reply callback error_code has_callback cancelling handler handed fault told_to_stop moved passed ending succeeds reached_end by_hand local)};
 	delete @$visit{qw(accepted event happened opened left_out)};
 	$visit->{state} = 'ready';
 	$self->subscribe($visit) if $anew;
+	set_clocks($visit);
+}
+
+sub set_clocks
+{
+	my ($visit) = @_;
+	my $def = $visit->{def};
 	$visit->{clocks} = {};
 	$visit->{clocks}{ $def->{timeout} eq $StepMaker::SOON{early} ? 'early' : 'timeout' } = 1 if StepMaker::is_soon($def->{timeout});
 	$visit->{clocks}{ role_of($_) } = $_ for grep { $_->{after} } @{ $def->{catch} // [] };
@@ -238,6 +244,7 @@ sub conclude
 	my ($self, $visit) = @_;
 	my ($outcome, $handler, $caught) = delete @$visit{qw(cancelling handler handed)};
 	if    ($handler) { $self->hand_over($visit, 'CANCELLED', 'INTERRUPTED', $handler, $caught) }
+	elsif ($outcome eq 'SUCCESS')   { $self->called_back($visit) }
 	elsif ($outcome eq 'CANCELLED') { $self->finish_cancelled($visit) }
 	else                            { $self->bad($visit, $outcome, $outcome) }
 }
@@ -260,8 +267,9 @@ sub stop
 	for my $visit ($self->living)
 	{
 		next if $visit->{outcome} || ($again ? $visit->{state} ne 'incident' : defined $visit->{scope} || $visit->{def}{ignore_cancel});
-		next if $visit->{state} eq 'cancelling' || $visit->{has_callback};
-		$self->interrupt($visit, 'CANCELLED');
+		next if $visit->{state} eq 'cancelling';
+		if ($visit->{has_callback}) { $visit->{clocks} = {} }
+		else                        { $self->interrupt($visit, 'CANCELLED') }
 	}
 }
 
@@ -272,9 +280,10 @@ sub attempt_failed
 {
 	my ($self, $visit, $code, $retryable, $body) = @_;
 	my $retry = $visit->{def}{retry} // $self->{retry};
-	return $self->called_back($visit) if $visit->{has_callback};
-	if ($visit->{attempt} > $retry->{max} || !($retry->{on} ? grep { $_ eq $code } @{ $retry->{on} } : $retryable))
+	my $open = !$visit->{has_callback} || $self->acts_first($visit);
+	if (!$open || $visit->{attempt} > $retry->{max} || !($retry->{on} ? grep { $_ eq $code } @{ $retry->{on} } : $retryable))
 	{
+		return $self->called_back($visit) if $visit->{has_callback};
 		$visit->{reply} = $body;
 		return $self->bad($visit, 'SYSTEM_ERROR', $code);
 	}
