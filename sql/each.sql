@@ -43,6 +43,30 @@ SELECT step, outcome, error ->> 'code' AS code, error ->> 'message' AS message F
 SELECT workflow.set_data(:i, '{"orders": [{"lines": {"n": 7}}]}'), workflow.retry(test.stands(:i)), test.ended(:i);
 SELECT workflow.define('each: either', '{"steps": [{"step": "e", "each": {"in": "$.a ?? $.b ?? null", "collect": "got"}, "local": {"x": "${$item}"}, "steps": [{"step": "nothing"}]}]}');
 SELECT test.ended(workflow.start('each: either', data)) FROM unnest('{"{\"a\": [1]}", "{\"a\": [], \"b\": [2]}", "{}"}'::jsonb[]) AS data;
+-- an empty list that is there is one, if nothing else is; what is not there is none
+SELECT workflow.define('each: or', '{"steps": [{"step": "e", "each": "$.a ?? $.b", "set": {"x": "${$item}"}}]}');
+SELECT test.ended(workflow.start('each: or', data)) FROM unnest('{"{\"a\": []}", "{\"a\": null}", "{\"b\": []}", "{\"b\": [1]}"}'::jsonb[]) AS data;
+SELECT workflow.start('each: or') AS i \gset
+SELECT error ->> 'message' AS message FROM workflow.incidents WHERE instance = :i;
+SELECT workflow.cancel(:i);
+
+-- an error that is thrown in the steps of an item, and that nobody catches, is the item's: the others go on
+SELECT workflow.define('each: thrown', '{"steps": [{"step": "e", "each": {"in": "$.list", "parallel": 2, "collect": "got"}, "local": {"x": "${$item}"}, "steps": [
+  {"step": "judge", "choose": [{"when": "$item == 2 && !exists($.mended)", "next": "fork"}, {"next": "set"}]}, {"step": "fork", "next": ["bad", "beside"]},
+  {"step": "bad", "end": {"error": "BAD", "message": "not ${$item}"}}, {"step": "beside", "wait": true, "end": true}, {"step": "set", "set": {"x": "${$item * 10}"}, "end": true}]}]}');
+SELECT workflow.start('each: thrown', '{"list": [1, 2, 3, 4]}') AS i \gset
+SELECT step, item, outcome, error ->> 'code' AS code, error ->> 'message' AS message FROM workflow.incidents WHERE instance = :i;
+SELECT step, outcome, result -> 'error' ->> 'message' AS message FROM workflow.history WHERE instance = :i AND item = 1 ORDER BY step;
+SELECT pg_temp.at(:i), pg_temp.counts(:i);
+SELECT workflow.set_data(:i, '{"mended": true}'), workflow.retry(test.stands(:i)), test.ended(:i);
+-- caught in the item, by the step or further out, it is as ever
+SELECT workflow.define('each: caught', '{"steps": [{"step": "e", "each": {"in": "$.list", "collect": "got"}, "steps": [
+  {"step": "judge", "choose": [{"when": "$item == 2", "next": "bad"}, {"next": "wait"}]}, {"step": "bad", "end": {"error": "BAD"}}, {"step": "wait", "wait": true, "end": true}],
+  "catch": [{"on": "BAD", "next": "caught"}], "end": true}, {"step": "caught", "set": {"why": "${$caught.item}"}}]}');
+SELECT test.ended(workflow.start('each: caught', '{"list": [1, 2, 3]}'));
+-- an instance is still ended by who asks for that
+SELECT workflow.define('each: abort', '{"steps": [{"step": "e", "each": "$.list", "steps": [{"step": "bad", "end": {"abort": "enough"}}]}]}');
+SELECT test.ended(workflow.start('each: abort', '{"list": [1, 2, 3]}'));
 
 -- no more than so many are under way; incidents take no place
 SELECT workflow.define('each: two', '{"steps": [{"step": "e", "each": {"in": "$.list", "parallel": 2, "collect": "got"}, "wait": true}, {"step": "end", "end": true}]}');

@@ -75,12 +75,22 @@ SELECT workflow.define('obstacles: child', '{ "steps": [ { "step": "a", "wait": 
 SELECT workflow.define('obstacles: parent', '{ "steps": [ { "step": "c", "call": { "process": "obstacles: child" }, "save": { "got": "${$reply}" } } ] }');
 SELECT workflow.define('obstacles: parent', '{ "steps": [ { "step": "c", "wait": true } ] }');
 SELECT workflow.define('obstacles: parent', '{ "steps": [ { "step": "b", "call": { "process": "obstacles: child" }, "timeout": "1 day", "save": { "new": "${$reply}" } } ] }');
+SELECT workflow.define('obstacles: parent', '{ "steps": [ { "step": "c", "call": { "process": "obstacles: kept" } } ] }');
 SELECT workflow.start('obstacles: parent', version => 1) AS i \gset
+SELECT regexp_replace(obstacle, '\d+_\d+', 'n_n') AS obstacle FROM workflow.migrate(:i, 4);
 SELECT regexp_replace(obstacle, '\d+_\d+', 'n_n') AS obstacle FROM workflow.migrate(:i, 2);
 SELECT * FROM workflow.migrate(:i, 3, '{"c": "b"}');
 SELECT workflow.complete(serial_number, '{"n": 1}') FROM workflow.waiting WHERE process = 'obstacles: child';
 CALL test.until(format('SELECT status = ''completed'' FROM workflow.instances WHERE instance = %s', :i));
 SELECT test.ended(:i), version FROM workflow.instances WHERE instance = :i;
+
+-- an item of the same name is another place
+SELECT workflow.define('obstacles: list', '{ "steps": [ { "step": "s", "local": { "a": 1 }, "steps": [ { "step": "i", "wait": true } ] } ] }');
+SELECT workflow.define('obstacles: list', '{ "steps": [ { "step": "s", "each": "$.l", "local": { "a": 1 }, "steps": [ { "step": "i", "wait": true } ] } ] }');
+SELECT workflow.start('obstacles: list', version => 1) AS i \gset
+SELECT regexp_replace(obstacle, '\d+_\d+', 'n_n') AS obstacle FROM workflow.migrate(:i, 2);
+SELECT workflow.start('obstacles: list', '{"l": [1]}', version => 2) AS i \gset
+SELECT regexp_replace(obstacle, '\d+_\d+', 'n_n') AS obstacle FROM workflow.migrate(:i, 1);
 
 -- a callback that is kept for a handler
 SELECT workflow.define('obstacles: kept', '{ "steps": [ { "step": "a", "wait": { "message": "obstacles: k" }, "catch": [ { "callback": true, "interrupt": false, "next": "b" } ] }, { "step": "b", "end": true } ] }');

@@ -107,6 +107,10 @@ judge_action(const WfCarried *carried, TimestampTz now, List **obstacles)
 		wf_carry_refuse(visit, obstacles, "is at step \"%s\", which has %s, and step \"%s\" of version %d has %s",
 						visit->step, action_name(old->action), step->name, carried->migration->to->version,
 						action_name(step->action));
+	/* what it brings is what the step was written for */
+	else if ((visit->waits_for & WF_WAITS_FOR_CALL) != 0 && strcmp(old->call->process, step->call->process) != 0)
+		wf_carry_refuse(visit, obstacles, "has called process \"%s\", and step \"%s\" of version %d calls \"%s\"",
+						old->call->process, step->name, carried->migration->to->version, step->call->process);
 }
 
 static void

@@ -260,9 +260,21 @@ abort_by_route(WfBatch *batch, WfVisit *visit, char *message)
 	end_instance(batch, visit, WF_STATUS_ABORTED, message != NULL ? message : why.code, wf_engine_error(&why, 0));
 }
 
+/* The item of a list for which the visit is, if it is in the steps of one; NULL: it is not. */
+static WfVisit *
+item_around(const WfVisit *visit)
+{
+	WfVisit *scope = visit->scope;
+
+	while (scope != NULL && !wf_is_item(scope))
+		scope = scope->scope;
+	return scope;
+}
+
 /*
- * The route throws an error: the nearest scope around that catches it is interrupted; if none does, the
- * instance is aborted. In a scope that ends early already it says nothing new.
+ * The route throws an error: the nearest scope around that catches it is interrupted. If none does, the item that it
+ * is for fails, so that the others go on; without a list, the instance is aborted. In a scope that ends early already it
+ * says nothing new.
  */
 static void
 throw_error(WfBatch *batch, WfVisit *visit, char *message)
@@ -272,12 +284,15 @@ throw_error(WfBatch *batch, WfVisit *visit, char *message)
 	const WfEntry *handler = NULL;
 	bool		   ending;
 	WfVisit		  *scope = wf_token_catch_around(visit, WF_OUTCOME_FAILED, error, &handler, &ending);
+	WfVisit		  *item = item_around(visit);
 
 	if (scope != NULL)
 	{
 		visit->error = error;
 		wf_token_caught(batch, scope, handler, wf_event_caught(visit, batch->now), NULL);
 	}
+	else if (!ending && item != NULL)
+		wf_push_interrupt(batch, item, WF_OUTCOME_FAILED, error);
 	else if (!ending)
 		end_instance(batch, visit, WF_STATUS_ABORTED, message != NULL ? message : why.code, error);
 }

@@ -50,6 +50,12 @@ is_of_process(const WfDefinition *def, const WfStep *step)
 	return parent < 0 || parent == def->process_step;
 }
 
+static const char *
+inside_of(bool is_item, const char *step)
+{
+	return psprintf("inside of %sstep \"%s\"", is_item ? "an item of " : "", step);
+}
+
 /* A token stays in its scope. */
 static void
 judge_place(Migrating *migrating, const WfCarried *carried)
@@ -60,15 +66,15 @@ judge_place(Migrating *migrating, const WfCarried *carried)
 	const WfVisit	   *visit = carried->visit;
 	int					parent = list_of(to, carried->step)->parent;
 	const char		   *place = parent >= 0 && parent != to->process_step
-									? psprintf("inside of step \"%s\"", to->steps[parent].name)
+									? inside_of(to->steps[parent].is_item, to->steps[parent].name)
 									: "a step of the process itself";
 
 	if (!carried->outermost)
 	{
 		if (visit->scope->def != NULL && migrating->migration->map->steps[visit->scope->def->index].to == parent)
 			return;
-		wf_carry_refuse(visit, &migrating->obstacles, "is inside of step \"%s\", but step \"%s\" of version %d is %s",
-						visit->scope->step, carried->step->name, version, place);
+		wf_carry_refuse(visit, &migrating->obstacles, "is %s, but step \"%s\" of version %d is %s",
+						inside_of(wf_is_item(visit->scope), visit->scope->step), carried->step->name, version, place);
 	}
 	else if (!is_of_process(to, carried->step))
 		wf_carry_refuse(visit, &migrating->obstacles,

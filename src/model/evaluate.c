@@ -161,8 +161,15 @@ typedef struct Listing
 {
 	const WfExpression *expression;
 	const WfVariables  *variables;
-	Jsonb			   *list; /* NULL: there is nothing */
+	Jsonb			   *list;  /* NULL: there is nothing */
+	Jsonb			   *empty; /* NULL, or a list without items that is there, of this side or one before */
 } Listing;
+
+static bool
+is_empty(const Jsonb *list)
+{
+	return list == NULL || JB_ROOT_COUNT(list) == 0;
+}
 
 /* The array itself, or one with the value; of null an empty one. */
 static Jsonb *
@@ -180,6 +187,14 @@ as_list(JsonbValue *value)
 }
 
 static void
+take_value(Listing *listing, JsonbValue *value)
+{
+	listing->list = as_list(value);
+	if (is_empty(listing->list))
+		listing->empty = listing->list;
+}
+
+static void
 list_side(void *arg)
 {
 	Listing	  *listing = arg;
@@ -192,7 +207,8 @@ list_side(void *arg)
 
 		if (found != UNSURE)
 		{
-			listing->list = found == FOUND ? as_list(&value) : NULL;
+			if (found == FOUND)
+				take_value(listing, &value);
 			return;
 		}
 	}
@@ -200,19 +216,13 @@ list_side(void *arg)
 	if (all == NULL || JB_ROOT_COUNT(all) != 1)
 		listing->list = all;
 	else
-		listing->list = as_list(getIthJsonbValueFromContainer(&all->root, 0));
-}
-
-static bool
-is_empty(const Jsonb *list)
-{
-	return list == NULL || JB_ROOT_COUNT(list) == 0;
+		take_value(listing, getIthJsonbValueFromContainer(&all->root, 0));
 }
 
 bool
 wf_expression_list(const WfExpression *expression, const WfVariables *variables, Jsonb **list, WfFault *fault)
 {
-	Listing		listing = {expression, variables, NULL};
+	Listing		listing = {expression, variables, NULL, NULL};
 	const char *text = wf_issue_clip(expression->text);
 	const char *message;
 
@@ -226,10 +236,11 @@ wf_expression_list(const WfExpression *expression, const WfVariables *variables,
 	if (expression->otherwise == NULL)
 	{
 		listing.expression = expression;
+		listing.list = NULL;
 		if (!wf_guard_run(list_side, &listing, &message))
 			return wf_fault(fault, WF_CODE_TEMPLATE, "\"%s\" cannot be worked out: %s", text, message);
 	}
-	*list = listing.list;
+	*list = listing.list != NULL ? listing.list : listing.empty;
 	return *list != NULL || wf_fault(fault, WF_CODE_TEMPLATE, "\"%s\" has no value", text);
 }
 

@@ -207,7 +207,7 @@ CREATE VIEW workflow.incidents WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
            v.instance, p.process, v.step, v.outcome, v.error, v.waiting_since AS since, v.result,
            (SELECT workflow.serial_number(i.parent, i.parent_visit) COLLATE "C" FROM workflow_data.instance i
-            WHERE i.instance = v.instance AND i.parent IS NOT NULL) AS called_by
+            WHERE i.instance = v.instance AND i.parent IS NOT NULL) AS called_by, v.item
     FROM workflow_data.visit v
          JOIN workflow_data.process p USING (process_id)
     WHERE v.outcome IS NOT NULL
@@ -222,6 +222,7 @@ COMMENT ON COLUMN workflow.incidents.error IS 'Error: {code, message, http_statu
 COMMENT ON COLUMN workflow.incidents.since IS 'Since when it stands';
 COMMENT ON COLUMN workflow.incidents.result IS '$result: {status, initial_response, callback_response, response, cancel_response, error, event}; the data of workflow.fail is its callback_response';
 COMMENT ON COLUMN workflow.incidents.called_by IS 'Serial number of the visit that has called its instance, and waits for the end of that; NULL: none';
+COMMENT ON COLUMN workflow.incidents.item IS 'Index of the item of each for which it is, from 0; NULL: it is for none';
 
 CREATE VIEW workflow.history WITH (security_barrier) AS
     SELECT workflow.serial_number(h.instance, h.visit) COLLATE "C" AS serial_number,
