@@ -164,6 +164,7 @@ SELECT count(*) FROM workflow_data.item WHERE instance = :i;
 -- operators: an item is not moved, the whole may be; a suspended instance begins no item
 SELECT workflow.start('each: two', '{"list": [1, 2, 3]}') AS i \gset
 SELECT test.try(format('SELECT workflow.move(%L, ''end'')', serial_number)) FROM workflow.waiting WHERE instance = :i AND item = 0;
+SELECT test.try(format('SELECT workflow.extend(%L, ''1 day'')', serial_number)) FROM workflow.waiting WHERE instance = :i AND item = 0;
 SELECT test.try(format('SELECT workflow.complete(%L)', serial_number)), test.try(format('SELECT workflow.heartbeat(%L)', serial_number)) FROM workflow.visits WHERE instance = :i AND item IS NULL;
 SELECT workflow.suspend(:i), workflow.cancel_visit(serial_number) FROM workflow.visits WHERE instance = :i AND item = 0;
 SELECT pg_temp.at(:i), pg_temp.done(:i, 1, '"kept"');

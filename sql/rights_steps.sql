@@ -112,6 +112,18 @@ SET ROLE steps_author;
 SELECT workflow.revoke_process('steps: order', 'public', 'complete', 'approve');
 RESET ROLE;
 
+-- what is done for the items of a list, and what is sent to a handler of the whole
+SELECT workflow.define('steps: list', '{"steps": [{"step": "lines", "each": "$.lines", "wait": true}, {"step": "told", "each": "$.lines", "wait": {"message": "steps: m", "key": "${$item}"}},
+  {"step": "whole", "each": "$.lines", "wait": {"after": "1 day"}, "catch": [{"message": "steps: stop", "next": "none"}]}, {"step": "none", "each": "$.lines", "wait": {"after": "1 day"}}]}');
+SELECT workflow.grant_process('steps: list', 'steps_clerk', 'complete', step) FROM unnest('{lines, told, whole}'::text[]) AS step;
+SELECT workflow.grant_process('steps: list', 'steps_clerk', 'complete', 'none');
+SELECT workflow.start('steps: list', '{"lines": [1, 2]}') > 0 AS started;
+SET ROLE steps_clerk;
+SELECT step, item, workflow.complete(serial_number) FROM workflow.waiting WHERE process = 'steps: list' ORDER BY item;
+SELECT workflow.send_message('steps: m', n) FROM generate_series(1, 2) n;
+SELECT workflow.send_message('steps: stop');
+RESET ROLE;
+
 -- what a role was given that is gone is no namesake's, and can be taken back
 CREATE ROLE steps_gone;
 SELECT workflow.grant_process('steps: order', 'steps_gone', 'complete', 'pay');
@@ -129,6 +141,6 @@ SELECT * FROM workflow.grants WHERE process LIKE 'steps:%' ORDER BY 1, 2, 3, 4;
 DROP ROLE steps_gone;
 
 SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE process LIKE 'steps:%' AND ended_at IS NULL;
-SELECT workflow.undefine('steps: order');
+SELECT workflow.undefine('steps: order'), workflow.undefine('steps: list');
 DROP OWNED BY steps_author, steps_clerks, steps_clerk, steps_viewer, steps_stranger;
 DROP ROLE steps_author, steps_clerks, steps_clerk, steps_viewer, steps_stranger;

@@ -247,9 +247,10 @@ static void
 check_step(const Grant *grant)
 {
 	const WfProcess *process = wf_process_by_name(grant->process, 0, NULL);
-	int				 step = wf_target_step(process, grant->step);
+	const WfStep	*step = &process->def->steps[wf_target_step(process, grant->step)];
 
-	if (!wf_step_hears(&process->def->steps[step]))
+	/* what is sent to a step with "each" goes to its items, or to a handler of the whole */
+	if (!wf_step_hears(step) && (step->each == NULL || !wf_step_hears(wf_step_of_item(process->def, step))))
 		ereport(
 			ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			errmsg("step \"%s\" of process \"%s\" takes no callback, message or signal", grant->step, grant->process),

@@ -123,7 +123,10 @@ moved_deadline(WfVisit *visit, const Interval *by)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " has no deadline", visit->instance->id, visit->id),
 				errdetail("It is in state \"%s\" at step \"%s\".", wf_state_name(visit->state), visit->step),
-				errhint("A visit has one if its step has a \"timeout\"."));
+				wf_is_item(visit) ? errhint("The \"timeout\" is of the visit that goes through the list: " INT64_FORMAT
+											"_" INT64_FORMAT ".",
+											visit->instance->id, visit->scope_id)
+								  : errhint("A visit has one if its step has a \"timeout\"."));
 	wf_engine_variables(visit, &variables);
 	if (!wf_clock_after(visit, &duration, &variables, visit->clocks.deadline, &at, &fault))
 		ereport(ERROR, errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("the deadline cannot be moved by that"),
