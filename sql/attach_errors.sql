@@ -10,8 +10,6 @@ CREATE TABLE t (id int PRIMARY KEY, sn text, state text NOT NULL DEFAULT '', ins
 SELECT workflow.attach(NULL, 'attach_errors');
 SELECT workflow.attach('t', NULL);
 SELECT workflow.attach('t', 'attach_errors: none');
-SELECT workflow.attach('t', 'attach_errors', on_update => 'set_data');
-SELECT workflow.attach('t', 'attach_errors', on_delete => 'cancel');
 SELECT workflow.attach('t', 'attach_errors', on_delete => 'explode');
 SELECT workflow.attach('t', 'attach_errors', serial_step => 'wait');
 SELECT workflow.attach('t', 'attach_errors', 'sn', 'sleep');

@@ -5,8 +5,7 @@
  * Only the owner of a table may attach it; an administrator of the process may detach it as well.
  * Both functions hold ShareRowExclusiveLock on the table and all its partitions until the end of
  * the transaction, so that nobody inserts meanwhile. The triggers are created as the owner of the
- * extension, since nobody else may use their functions. One pair of triggers serves all attachments
- * of a table.
+ * extension, since nobody else may use their functions. Each serves all attachments of a table.
  */
 #include "compat.h"
 
@@ -65,17 +64,16 @@ require_argument(FunctionCallInfo fcinfo, int i, const char *name)
 		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"%s\" must not be null", name));
 }
 
-/* Check on_update or on_delete. The only reaction that exists so far is to do nothing. */
-static void
-check_reaction(const char *argument, const char *value, const char *other)
+/* Read on_update or on_delete: whether something follows. */
+static bool
+read_reaction(const char *argument, const char *value, const char *other)
 {
 	if (value == NULL || strcmp(value, "ignore") == 0)
-		return;
-	if (strcmp(value, other) == 0)
-		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				errmsg("%s => '%s' is not supported yet", argument, value), errhint("Leave it at 'ignore'."));
-	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("\"%s\" is no value for %s", value, argument),
-			errhint("It is 'ignore' or '%s'.", other));
+		return false;
+	if (strcmp(value, other) != 0)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("\"%s\" is no value for %s", value, argument),
+				errhint("It is 'ignore' or '%s'.", other));
+	return true;
 }
 
 static bool
@@ -125,8 +123,8 @@ read_attach_arguments(FunctionCallInfo fcinfo, WfAttachment *wanted)
 	wanted->condition = text_argument(fcinfo, 7);
 	wanted->search_path = pstrdup(namespace_search_path);
 	wanted->trust = !PG_ARGISNULL(11) && PG_GETARG_BOOL(11);
-	check_reaction("on_update", text_argument(fcinfo, 8), "set_data");
-	check_reaction("on_delete", text_argument(fcinfo, 9), "cancel");
+	wanted->on_update = read_reaction("on_update", text_argument(fcinfo, 8), "set_data");
+	wanted->on_delete = read_reaction("on_delete", text_argument(fcinfo, 9), "cancel");
 }
 
 /* ---- the table ---- */
@@ -518,11 +516,11 @@ qualified_name(Relation rel)
  * into a partition fire no other trigger of ours.
  */
 static void
-create_triggers(Relation rel, bool sets)
+create_triggers(Relation rel, const WfAttachment *wanted)
 {
 	bool plain = rel->rd_rel->relkind == RELKIND_RELATION && !rel->rd_rel->relispartition;
 
-	if (sets && !wf_attachment_has_trigger(rel, "before_insert"))
+	if (wf_attachment_sets(wanted) && !wf_attachment_has_trigger(rel, "before_insert"))
 		execute_ddl(psprintf("CREATE TRIGGER " WF_TRIGGER_BEFORE " BEFORE INSERT ON %s "
 							 "FOR EACH ROW EXECUTE FUNCTION workflow_data.before_insert()",
 							 qualified_name(rel)));
@@ -531,6 +529,21 @@ create_triggers(Relation rel, bool sets)
 							 "EXECUTE FUNCTION workflow_data.after_insert()",
 							 qualified_name(rel),
 							 plain ? "REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT" : "FOR EACH ROW"));
+	if (wanted->on_update && !wf_attachment_has_trigger(rel, "after_update"))
+		execute_ddl(psprintf("CREATE TRIGGER " WF_TRIGGER_UPDATE " AFTER UPDATE ON %s %s "
+							 "EXECUTE FUNCTION workflow_data.after_update()",
+							 qualified_name(rel),
+							 plain ? "REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT"
+								   : "FOR EACH ROW"));
+	if (!wanted->on_delete || wf_attachment_has_trigger(rel, "after_delete"))
+		return;
+	execute_ddl(psprintf("CREATE TRIGGER " WF_TRIGGER_DELETE " AFTER DELETE ON %s %s "
+						 "EXECUTE FUNCTION workflow_data.after_delete()",
+						 qualified_name(rel),
+						 plain ? "REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT" : "FOR EACH ROW"));
+	execute_ddl(psprintf("CREATE TRIGGER " WF_TRIGGER_TRUNCATE " AFTER TRUNCATE ON %s "
+						 "FOR EACH STATEMENT EXECUTE FUNCTION workflow_data.after_truncate()",
+						 qualified_name(rel)));
 }
 
 /*
@@ -613,7 +626,7 @@ attach(Relation rel, List *partitions, WfAttachment *wanted)
 	process = wf_process_by_name(wanted->process, 0, NULL);
 	wanted->process_id = process->process_id;
 	wf_attachment_lock_process(wanted->process_id);
-	wf_attachment_require_start(wanted->process_id, wanted->process, rel->rd_rel->relowner);
+	wf_attachment_require_start(wanted->process_id, wanted->process, rel->rd_rel->relowner, false);
 
 	n = living_attachments(rel, &others);
 	for (int i = 0; i < n; i++)
@@ -631,7 +644,7 @@ attach(Relation rel, List *partitions, WfAttachment *wanted)
 
 	wanted->relation_name = qualified_name(rel);
 	taken_over = wf_attachment_add(wanted, n == 0 && wf_attachment_has_trigger(rel, "after_insert"));
-	create_triggers(rel, wf_attachment_sets(wanted));
+	create_triggers(rel, wanted);
 	n = wf_attachments_of(RelationGetRelid(rel), &others);
 	keep_columns(rel, others, n);
 	forget_cached(partitions);
@@ -664,6 +677,10 @@ audit_attach(const WfAttachment *attachment, bool existing, Relation rel, Oid ca
 									   .jsonb = wf_row_results_store(attachment),
 									   .omit = attachment->nresults == 0},
 									  WF_AUDIT_TEXT("condition", attachment->condition),
+									  WF_AUDIT_TEXT("on_update",
+													attachment->on_update ? wf_attachment_on_update(attachment) : NULL),
+									  WF_AUDIT_TEXT("on_delete",
+													attachment->on_delete ? wf_attachment_on_delete(attachment) : NULL),
 									  WF_AUDIT_TRUE("existing", existing),
 									  WF_AUDIT_TRUE("trust", attachment->trust)}});
 }
@@ -736,6 +753,37 @@ open_to_detach(Oid relid, const char *process)
 	return open_owned(relid);
 }
 
+/* Drop those of our triggers that the attachments that are left do not need. */
+static void
+drop_triggers(Relation rel, const WfAttachment *left, int n)
+{
+	bool shows = false;
+	bool sets = false;
+	bool on_update = false;
+	bool on_delete = false;
+
+	for (int i = 0; i < n; i++)
+	{
+		shows |= wf_attachment_shows(&left[i]);
+		sets |= wf_attachment_sets(&left[i]);
+		on_update |= left[i].on_update;
+		on_delete |= left[i].on_delete;
+	}
+	if (!shows)
+		drop_trigger(rel, WF_TRIGGER_KEEP, "keep_columns");
+	if (!sets)
+		drop_trigger(rel, WF_TRIGGER_BEFORE, "before_insert");
+	if (!on_update)
+		drop_trigger(rel, WF_TRIGGER_UPDATE, "after_update");
+	if (!on_delete)
+	{
+		drop_trigger(rel, WF_TRIGGER_DELETE, "after_delete");
+		drop_trigger(rel, WF_TRIGGER_TRUNCATE, "after_truncate");
+	}
+	if (n == 0)
+		drop_trigger(rel, WF_TRIGGER_AFTER, "after_insert");
+}
+
 static int
 detach_table(Relation rel, const char *process, Oid caller)
 {
@@ -743,8 +791,6 @@ detach_table(Relation rel, const char *process, Oid caller)
 	WfAttachment *attachments;
 	int			  n = wf_attachments_of(RelationGetRelid(rel), &attachments);
 	int			  left = 0;
-	bool		  shows = false;
-	bool		  sets = false;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -757,8 +803,6 @@ detach_table(Relation rel, const char *process, Oid caller)
 								.arguments = {WF_AUDIT_TEXT("relation", qualified_name(rel))}});
 			continue;
 		}
-		shows |= wf_attachment_shows(&attachments[i]);
-		sets |= wf_attachment_sets(&attachments[i]);
 		attachments[left++] = attachments[i];
 	}
 	/*
@@ -771,12 +815,7 @@ detach_table(Relation rel, const char *process, Oid caller)
 					? errmsg("table \"%s\" is not attached to process \"%s\"", RelationGetRelationName(rel), process)
 					: errmsg("table \"%s\" is not attached to a process", RelationGetRelationName(rel)));
 	keep_columns(rel, attachments, left);
-	if (!shows)
-		drop_trigger(rel, WF_TRIGGER_KEEP, "keep_columns");
-	if (!sets)
-		drop_trigger(rel, WF_TRIGGER_BEFORE, "before_insert");
-	if (left == 0)
-		drop_trigger(rel, WF_TRIGGER_AFTER, "after_insert");
+	drop_triggers(rel, attachments, left);
 	forget_cached(partitions);
 	return n - left;
 }

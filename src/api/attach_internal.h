@@ -46,7 +46,12 @@ typedef struct WfAttachedTable
 	bool has_stored;  /* stored generated columns */
 	bool has_virtual;
 	/* compiled expressions of generated columns; NULL: not made yet, or in use */
-	WfGenerated	 *generated;
+	WfGenerated *generated;
+	/* a column that shows something is not there any more: its name, and the process; NULL: all are */
+	const char	 *missing;
+	const char	 *missing_process;
+	bool		 *kept;	  /* by column: attach keeps it, since it shows something */
+	bool		 *of_key; /* by column: it is of the key */
 	WfRowKey	  key;
 	FmgrInfo	  to_jsonb;
 	MemoryContext shape_context;
@@ -66,6 +71,11 @@ typedef struct WfAttachedTable
  * until the end of the transaction. Not to be called inside wf_store_enter.
  */
 extern WfAttachedTable *wf_attached_table(Relation rel, bool same);
+/*
+ * The same for rows that are changed or deleted: their versions do not count, nor does it matter whether instances can be
+ * started. ERROR 55000 if there is no primary key.
+ */
+extern WfAttachedTable *wf_attached_table_of_changes(Relation rel);
 
 /*
  * The row with the generated columns that it lacks; `before`: as a BEFORE trigger sees it. To be
@@ -169,6 +179,44 @@ extern void wf_chunk_start(WfChunk *chunk);
  * wf_store_enter.
  */
 extern int64 wf_attach_existing(Relation rel, List *partitions, int attachment, bool remembered);
+
+/* A row that was changed or deleted. */
+typedef struct WfRowChange
+{
+	char  *key;
+	Jsonb *changes; /* the columns that have changed; NULL: it was deleted */
+} WfRowChange;
+
+/* Rows for whose instances something follows in one batch of the engine, allocated in CurrentMemoryContext. */
+typedef struct WfFollowing
+{
+	WfAttachedTable *table;
+	Relation		 rel;
+	Oid				 owner;	  /* owner of the attached table */
+	bool			 deleted; /* rows were deleted, not changed */
+	WfRowChange		*changes;
+	int				 n;
+	int				 allocated;
+	Size			 bytes;
+} WfFollowing;
+
+/* Begin an empty chunk; add rows until it is full; then let follow what does. Not to be called inside wf_store_enter. */
+extern void wf_following_begin(WfFollowing *following);
+extern bool wf_following_is_full(const WfFollowing *following);
+extern void wf_following_add(WfFollowing *following, char *key, Jsonb *changes);
+extern void wf_following_end(WfFollowing *following);
+/* All rows are gone. */
+extern void wf_following_truncated(WfFollowing *following);
+
+/*
+ * Which of the keys have rows, as this transaction sees it; or whether there is any row. The whole attached table is looked
+ * at. Not to be called inside wf_store_enter.
+ */
+extern void wf_rows_find(WfAttachedTable *table, Oid owner, char **keys, int n, bool *there);
+extern bool wf_rows_any(WfAttachedTable *table, Oid owner);
+
+/* The write-back by which the trigger that was called with fcinfo fires, or NULL: see attach_keep.c. */
+extern const WfWriting *wf_attached_writing(FunctionCallInfo fcinfo, Relation rel);
 
 /* The number of the current transaction, counted within this backend. */
 extern uint64 wf_attach_transaction(void);

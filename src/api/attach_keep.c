@@ -25,6 +25,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "api/attach_internal.h"
 #include "store/attachment.h"
 
 PG_FUNCTION_INFO_V1(workflow_keep_columns);
@@ -113,8 +114,8 @@ is_changed(const TriggerData *trigdata, const WfWriting *writing, AttrNumber att
  * The write-back that updates this row, or NULL. Updates that the table's own triggers and rules
  * make meanwhile, of other rows or tables, are no part of it.
  */
-static const WfWriting *
-writing_to(FunctionCallInfo fcinfo, Relation rel)
+const WfWriting *
+wf_attached_writing(FunctionCallInfo fcinfo, Relation rel)
 {
 	const WfWriting *writing = wf_attachment_writing;
 
@@ -149,7 +150,7 @@ workflow_keep_columns(PG_FUNCTION_ARGS)
 {
 	TriggerData		*trigdata = keep_trigger_data(fcinfo);
 	Kept			*kept = find_columns(fcinfo, trigdata);
-	const WfWriting *writing = writing_to(fcinfo, trigdata->tg_relation);
+	const WfWriting *writing = wf_attached_writing(fcinfo, trigdata->tg_relation);
 
 	for (int i = 0; i < kept->n; i++)
 		if (is_changed(trigdata, writing, kept->attnos[i]))

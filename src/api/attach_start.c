@@ -16,6 +16,7 @@
 #include "engine/engine.h"
 #include "store/access.h"
 #include "store/privilege.h"
+#include "store/row_delivery.h"
 #include "store/row_result.h"
 
 /* Limits of one batch of the engine: so many rows, or so many bytes of them. */
@@ -188,7 +189,7 @@ require_owner_may_start(WfChunk *chunk)
 	{
 		const WfAttachment *row = &chunk->table->items[i].row;
 
-		wf_attachment_require_start(row->process_id, row->process, chunk->owner);
+		wf_attachment_require_start(row->process_id, row->process, chunk->owner, false);
 	}
 	chunk->allowed = true;
 }
@@ -364,6 +365,16 @@ find_known(const WfChunk *chunk, const WfAttached *item, char **keys, int n, WfL
 	return 0;
 }
 
+/* The row that was inserted has an instance already, which it shows. If a row of that key was deleted, it is there again. */
+static void
+show_known(const WfAttached *item, const WfLivingKey *known, TimestampTz now)
+{
+	if (item->row.on_delete)
+		wf_row_deliveries_withdraw(&known->instance, 1);
+	if (wf_attachment_shows(&item->row))
+		wf_attachment_write_back(known->instance, item->row.id, now);
+}
+
 /*
  * Start the instances of one attachment. Where the key has a living instance, none is started, and
  * the row shows that one.
@@ -393,8 +404,8 @@ start_item(WfChunk *chunk, WfBatch *batch, WfAttached *item)
 		found = nknown > 0 ? bsearch(&wanted, known, nknown, sizeof(WfLivingKey), compare_living_instances) : NULL;
 		if (found == NULL)
 			start_row(chunk, batch, start);
-		else if (chunk->existing == 0 && wf_attachment_shows(&item->row))
-			wf_attachment_write_back(found->instance, item->row.id, batch->now);
+		else if (chunk->existing == 0)
+			show_known(item, found, batch->now);
 	}
 }
 

@@ -127,12 +127,13 @@ find_column(WfAttachedTable *table, Relation rel, const char *process, const cha
 {
 	if (name == NULL)
 		return;
-	if (!wf_row_column(RelationGetDescr(rel), name, column, table->context))
-		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("attached table \"%s\" has no column \"%s\" any more", RelationGetRelationName(rel), name),
-				errdetail("That column was to show instances of process \"%s\".", process),
-				errhint(
-					"Detach the table with workflow.detach, and attach it again with the columns that it has now."));
+	if (wf_row_column(RelationGetDescr(rel), name, column, table->context))
+		table->kept[column->attno - 1] = true;
+	else if (table->missing == NULL)
+	{
+		table->missing = name;
+		table->missing_process = process;
+	}
 }
 
 static void
@@ -142,6 +143,7 @@ set_up_item(WfAttachedTable *table, Relation rel, WfAttached *item, const WfAtta
 	const char *hint;
 
 	copy_attachment(&item->row, row);
+	row = &item->row; /* it lives as long as the table */
 	find_column(table, rel, row->process, row->serial_column, &item->serial);
 	find_column(table, rel, row->process, row->status_column, &item->status);
 	find_column(table, rel, row->process, row->instance_column, &item->instance);
@@ -185,6 +187,8 @@ set_up_key(WfAttachedTable *table, Relation rel)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("attached table \"%s\" has no primary key any more", RelationGetRelationName(rel)),
 				errhint("Add one, or detach the table with workflow.detach."));
+	for (int i = 0; i < table->key.n; i++)
+		table->of_key[table->key.columns[i].attno - 1] = true;
 }
 
 static void
@@ -280,6 +284,8 @@ make_attached_table(Relation rel, const WfAttachment *rows, int n)
 	if (n > 0)
 	{
 		table->root = rows[0].relation;
+		table->kept = palloc0(sizeof(bool) * RelationGetDescr(rel)->natts);
+		table->of_key = palloc0(sizeof(bool) * RelationGetDescr(rel)->natts);
 		for (int i = 0; i < n; i++)
 			set_up_item(table, rel, &table->items[i], &rows[i]);
 		set_up_key(table, rel);
@@ -312,12 +318,9 @@ set_versions(WfAttachedTable *table, const WfAttachment *rows)
 	{
 		WfAttached *item = &table->items[i];
 
-		if (rows[i].latest == 0)
-			ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					errmsg("process \"%s\" was undefined: it takes no new instances", rows[i].process),
-					errhint("Define it again with workflow.define, or detach the table with workflow.detach."));
 		item->row.suspended = rows[i].suspended;
-		if (item->version == rows[i].latest)
+		item->row.latest = rows[i].latest;
+		if (item->version == rows[i].latest || rows[i].latest == 0)
 			continue;
 		item->version = rows[i].latest;
 		item->shows_start =
@@ -377,8 +380,8 @@ load_attached(Relation rel, Entry *entry)
 	wf_store_leave(&access);
 }
 
-WfAttachedTable *
-wf_attached_table(Relation rel, bool same)
+static Entry *
+find_entry(Relation rel)
 {
 	Oid	   relid = RelationGetRelid(rel);
 	Entry *entry;
@@ -392,10 +395,46 @@ wf_attached_table(Relation rel, bool same)
 		entry->table = NULL;
 		entry->transaction = 0;
 	}
-	if (entry->table != NULL && entry->table->valid &&
-		(is_of_now(entry) || (same && entry->table->has_columns && is_of_this_transaction(entry))))
-		return entry->table;
-	load_attached(rel, entry);
+	return entry;
+}
+
+/* Rows that are inserted need what those that change do not. */
+static void
+require_startable(const WfAttachedTable *table, Relation rel)
+{
+	if (table->missing != NULL)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("attached table \"%s\" has no column \"%s\" any more", RelationGetRelationName(rel),
+					   table->missing),
+				errdetail("That column was to show instances of process \"%s\".", table->missing_process),
+				errhint(
+					"Detach the table with workflow.detach, and attach it again with the columns that it has now."));
+	for (int i = 0; i < table->n; i++)
+		if (table->items[i].row.latest == 0)
+			ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("process \"%s\" was undefined: it takes no new instances", table->items[i].row.process),
+					errhint("Define it again with workflow.define, or detach the table with workflow.detach."));
+}
+
+WfAttachedTable *
+wf_attached_table(Relation rel, bool same)
+{
+	Entry *entry = find_entry(rel);
+
+	if (entry->table == NULL || !entry->table->valid ||
+		!(is_of_now(entry) || (same && entry->table->has_columns && is_of_this_transaction(entry))))
+		load_attached(rel, entry);
+	require_startable(entry->table, rel);
+	return entry->table;
+}
+
+WfAttachedTable *
+wf_attached_table_of_changes(Relation rel)
+{
+	Entry *entry = find_entry(rel);
+
+	if (entry->table == NULL || !entry->table->valid)
+		load_attached(rel, entry);
 	return entry->table;
 }
 

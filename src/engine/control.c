@@ -131,19 +131,43 @@ wf_engine_hand_over(WfBatch *batch, WfVisit *visit)
 		wf_state_hand_over(batch, visit);
 }
 
-void
-wf_engine_set_data(WfBatch *batch, WfInstance *instance, Jsonb *changes)
+static void
+replace_data(WfBatch *batch, WfInstance *instance, Jsonb *data)
 {
-	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Jsonb		 *data;
-
-	data = wf_jsonb_merge(instance->data, changes);
-	wf_data_require_fit(data);
 	wf_data_replace(instance, data);
-	MemoryContextSwitchTo(old);
 	instance->judges_conditions = true;
 	instance->data_steps = 0;
 	wf_agenda_run(batch, instance);
+}
+
+static Jsonb *
+merge(WfBatch *batch, const WfInstance *instance, Jsonb *changes)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	Jsonb		 *data = wf_jsonb_merge(instance->data, changes);
+
+	MemoryContextSwitchTo(old);
+	return data;
+}
+
+void
+wf_engine_set_data(WfBatch *batch, WfInstance *instance, Jsonb *changes)
+{
+	Jsonb *data = merge(batch, instance, changes);
+
+	wf_data_require_fit(data);
+	replace_data(batch, instance, data);
+}
+
+bool
+wf_engine_try_data(WfBatch *batch, WfInstance *instance, Jsonb *changes, WfFault *fault)
+{
+	Jsonb *data = merge(batch, instance, changes);
+
+	if (!wf_data_fits(data, fault))
+		return false;
+	replace_data(batch, instance, data);
+	return true;
 }
 
 /* ---- what was called ---- */

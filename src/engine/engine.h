@@ -103,6 +103,8 @@ extern void wf_engine_hand_over(WfBatch *batch, WfVisit *visit);
 
 /* Merge changes into the data. ERROR 54000 if the result is larger than workflow.max_data. */
 extern void wf_engine_set_data(WfBatch *batch, WfInstance *instance, Jsonb *changes);
+/* The same without that error: returns false with *fault, and has done nothing. */
+extern bool wf_engine_try_data(WfBatch *batch, WfInstance *instance, Jsonb *changes, WfFault *fault);
 
 /*
  * Cancel all visits of an instance, but those of steps with ignore_cancel; once none is left, it

@@ -305,7 +305,7 @@ COMMENT ON COLUMN workflow_data.delivery.instance IS 'Instance it is for; 0: non
 COMMENT ON COLUMN workflow_data.delivery.visit IS 'Visit it is for; 0: the instance as a whole';
 COMMENT ON COLUMN workflow_data.delivery.due_at IS 'When it is tried (again)';
 COMMENT ON COLUMN workflow_data.delivery.attempt IS 'How often it was tried; of upkeep, how often in a row it has failed or was begun and not ended';
-COMMENT ON COLUMN workflow_data.delivery.kind IS 'reply, alarm, callback (of a handler, while its instance is suspended), event (a message or signal), ended or escalation (of an instance that was called, to its caller), control (an order to one that was called), start (a message that starts an instance), write_back, or maintain: the hourly upkeep';
+COMMENT ON COLUMN workflow_data.delivery.kind IS 'reply, alarm, callback (of a handler, while its instance is suspended), event (a message or signal), ended or escalation (of an instance that was called, to its caller), control (an order to one that was called), start (a message that starts an instance), row (what has become of an attached row), write_back, or maintain: the hourly upkeep';
 COMMENT ON COLUMN workflow_data.delivery.queue IS 'Who handles it: move; executor, executor <process_id> or executor table <attachment>; suspended: nobody, until the instance is resumed';
 COMMENT ON COLUMN workflow_data.delivery.subscription IS 'Of an event: the subscription that it is for; of a start: 0';
 COMMENT ON COLUMN workflow_data.delivery.payload IS 'What arrived; of a write-back that has failed, why, since when it is owed, and what it takes to make it';
@@ -324,6 +324,8 @@ CREATE TABLE workflow_data.attachment (
     search_path     text NOT NULL,
     trust           boolean NOT NULL,
     result_columns  jsonb,
+    on_update       text NOT NULL,
+    on_delete       text NOT NULL,
     UNIQUE (relation, process_id)
 );
 COMMENT ON TABLE workflow_data.attachment IS 'Tables whose rows start instances: see workflow.attach. Those that were detached stay, since instances are of them';
@@ -341,6 +343,8 @@ COMMENT ON COLUMN workflow_data.attachment.condition IS 'jsonpath predicate over
 COMMENT ON COLUMN workflow_data.attachment.search_path IS 'search_path at workflow.attach, under which its triggers and constraints run in a write-back';
 COMMENT ON COLUMN workflow_data.attachment.trust IS 'Write-backs run the code of whatever roles the table brings with it, with the rights of its owner';
 COMMENT ON COLUMN workflow_data.attachment.result_columns IS 'Columns that show something of the data, each with a jsonpath over it; NULL: none do';
+COMMENT ON COLUMN workflow_data.attachment.on_update IS 'set_data: what changes in a row is merged into the data; ignore';
+COMMENT ON COLUMN workflow_data.attachment.on_delete IS 'cancel: an instance whose row was deleted is cancelled; ignore';
 
 CREATE TABLE workflow_data.late_callback (
     instance    bigint NOT NULL,

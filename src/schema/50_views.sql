@@ -279,7 +279,7 @@ COMMENT ON COLUMN workflow.late_callbacks.webhook IS 'Whether the callback came 
 
 CREATE VIEW workflow.attachments WITH (security_barrier) AS
     SELECT a.relation, p.process, a.serial_column, a.serial_step, a.status_column, a.instance_column,
-           a.result_columns, a.condition, a.trust
+           a.result_columns, a.condition, a.on_update, a.on_delete, a.trust
     FROM workflow_data.attachment a
          JOIN workflow_data.process p ON p.process_id = a.process_id
          JOIN pg_catalog.pg_class c ON c.oid = a.relation
@@ -295,6 +295,8 @@ COMMENT ON COLUMN workflow.attachments.status_column IS 'Column that shows the s
 COMMENT ON COLUMN workflow.attachments.instance_column IS 'Column that shows the number of the instance';
 COMMENT ON COLUMN workflow.attachments.result_columns IS 'Columns that show something of the data, each with a jsonpath over it';
 COMMENT ON COLUMN workflow.attachments.condition IS 'jsonpath predicate over the row: only such rows start an instance';
+COMMENT ON COLUMN workflow.attachments.on_update IS 'set_data: what an UPDATE changes in a row is merged into the data; ignore';
+COMMENT ON COLUMN workflow.attachments.on_delete IS 'cancel: the instance of a row that was deleted is cancelled; ignore';
 COMMENT ON COLUMN workflow.attachments.trust IS 'Write-backs run the code of whatever roles the table brings with it, with the rights of its owner';
 
 -- Only superusers see calls that were about no process.

@@ -33,8 +33,9 @@
 #define ATTACHMENT_COLUMNS \
 	"a.attachment, a.relation, a.process_id, p.process, p.latest, a.serial_column::text, " \
 	"a.serial_step, a.status_column::text, a.instance_column::text, a.condition, p.suspended, " \
-	"a.search_path, a.trust, a.relation_name, a.result_columns"
-#define ATTACHMENT_NCOLUMNS 15
+	"a.search_path, a.trust, a.relation_name, a.result_columns, " \
+	"a.on_update <> 'ignore', a.on_delete <> 'ignore'"
+#define ATTACHMENT_NCOLUMNS 17
 
 static WfQuery q_of = {
 	.sql = "SELECT " ATTACHMENT_COLUMNS " FROM workflow_data.attachment a "
@@ -57,20 +58,21 @@ static WfQuery q_former = {
 };
 static WfQuery q_add = {
 	.sql = "INSERT INTO workflow_data.attachment (relation, process_id, relation_name, serial_column, serial_step, "
-		   "status_column, instance_column, condition, search_path, trust, result_columns) "
-		   "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING attachment",
-	.nargs = 11,
-	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID,
-				 JSONBOID},
+		   "status_column, instance_column, condition,search_path, trust, result_columns, on_update, "
+		   "on_delete) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING attachment",
+	.nargs = 13,
+	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, JSONBOID,
+				 TEXTOID, TEXTOID},
 };
 static WfQuery q_add_again = {
 	.sql =
 		"UPDATE workflow_data.attachment SET relation = $1, process_id = $2, relation_name = $3, serial_column = $4, "
 		"serial_step = $5, status_column = $6, instance_column = $7, condition = $8, search_path = $9, trust = $10, "
-		"result_columns = $11, detached_at = NULL WHERE attachment = $12 RETURNING attachment",
-	.nargs = 12,
+		"result_columns = $11, on_update = $12, on_delete = $13, detached_at = NULL WHERE attachment = $14 "
+		"RETURNING attachment",
+	.nargs = 14,
 	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, JSONBOID,
-				 INT4OID},
+				 TEXTOID, TEXTOID, INT4OID},
 };
 static WfQuery q_detach = {
 	.sql = "UPDATE workflow_data.attachment SET relation_name = $3, detached_at = least(clock_timestamp(), "
@@ -123,6 +125,13 @@ static WfQuery q_living = {
 		   "AND business_key IS NOT NULL ORDER BY business_key COLLATE \"C\"",
 	.nargs = 3,
 	.argtypes = {INT4OID, INT4OID, TEXTARRAYOID},
+};
+static WfQuery q_living_after = {
+	.sql = "SELECT business_key, instance FROM workflow_data.instance "
+		   "WHERE process_id = $1 AND attachment = $2 AND business_key >= $3 AND business_key IS NOT NULL "
+		   "AND instance <> $4 ORDER BY business_key, process_id, attachment LIMIT $5",
+	.nargs = 5,
+	.argtypes = {INT4OID, INT4OID, TEXTOID, INT8OID, INT4OID},
 };
 static WfQuery q_known = {
 	.sql =
@@ -178,6 +187,18 @@ static WfQuery q_look_ended = {
 const WfWriting *wf_attachment_writing = NULL;
 
 /* ---- answers that need no row ---- */
+
+const char *
+wf_attachment_on_update(const WfAttachment *attachment)
+{
+	return attachment->on_update ? "set_data" : "ignore";
+}
+
+const char *
+wf_attachment_on_delete(const WfAttachment *attachment)
+{
+	return attachment->on_delete ? "cancel" : "ignore";
+}
 
 bool
 wf_attachment_sets(const WfAttachment *attachment)
@@ -273,6 +294,8 @@ read_attachment(uint64 row, WfAttachment *attachment)
 	attachment->relation_name = wf_result_text(row, 14);
 	columns = wf_result(row, 15, &isnull);
 	attachment->nresults = wf_row_results_read(isnull ? NULL : DatumGetJsonbP(columns), &attachment->results);
+	attachment->on_update = DatumGetBool(wf_result(row, 16, &isnull));
+	attachment->on_delete = DatumGetBool(wf_result(row, 17, &isnull));
 }
 
 int
@@ -332,8 +355,8 @@ wf_attachment_add(WfAttachment *attachment, bool restored)
 	TimestampTz stale_since;
 	int			former = former_attachment(attachment, restored, &stale_since);
 	Jsonb	   *results = wf_row_results_store(attachment);
-	Datum		values[12] = {ObjectIdGetDatum(attachment->relation), Int32GetDatum(attachment->process_id)};
-	char		nulls[12] = {' ', ' '};
+	Datum		values[14] = {ObjectIdGetDatum(attachment->relation), Int32GetDatum(attachment->process_id)};
+	char		nulls[14] = {' ', ' '};
 	bool		isnull;
 
 	set_text_column(&values[2], &nulls[2], attachment->relation_name);
@@ -345,8 +368,10 @@ wf_attachment_add(WfAttachment *attachment, bool restored)
 	set_text_column(&values[8], &nulls[8], attachment->search_path);
 	values[9] = BoolGetDatum(attachment->trust);
 	values[10] = JsonbPGetDatum(results);
-	values[11] = Int32GetDatum(former);
-	nulls[9] = nulls[11] = ' ';
+	set_text_column(&values[11], &nulls[11], wf_attachment_on_update(attachment));
+	set_text_column(&values[12], &nulls[12], wf_attachment_on_delete(attachment));
+	values[13] = Int32GetDatum(former);
+	nulls[9] = nulls[13] = ' ';
 	nulls[10] = results != NULL ? ' ' : 'n';
 	wf_query_run(former != 0 ? &q_add_again : &q_add, values, nulls);
 	attachment->id = DatumGetInt32(wf_result(0, 1, &isnull));
@@ -388,15 +413,15 @@ wf_attachment_prune(void)
 }
 
 void
-wf_attachment_require_start(int process_id, const char *process, Oid owner)
+wf_attachment_require_start(int process_id, const char *process, Oid owner, bool changes)
 {
 	char *name = GetUserNameFromId(owner, true);
 
 	if (wf_privilege_has(process_id, owner, WF_PRIVILEGE_START))
 		return;
 	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for process \"%s\"", process),
-			errdetail("Starting it by INSERT needs the privilege \"start\" of the owner of the table, role \"%s\".",
-					  name != NULL ? name : "?"),
+			errdetail("%s needs the privilege \"start\" of the owner of the table, role \"%s\".",
+					  changes ? "Changing an instance by its row" : "Starting it by INSERT", name != NULL ? name : "?"),
 			errhint("The owner of the process can give it with workflow.grant_process."));
 }
 
@@ -411,27 +436,40 @@ wf_attachment_lock_process(int process_id)
 }
 
 static int
+read_keys(uint64 rows, WfLivingKey **found)
+{
+	*found = palloc(sizeof(WfLivingKey) * Max(rows, 1));
+	for (uint64 i = 0; i < rows; i++)
+		(*found)[i] = (WfLivingKey){wf_result_text(i, 1), wf_result_int64(i, 2)};
+	SPI_freetuptable(SPI_tuptable);
+	return (int) rows;
+}
+
+static int
 find_keys(WfQuery *query, int process_id, int attachment, char **keys, int n, WfLivingKey **found)
 {
 	Datum *datums = palloc(sizeof(Datum) * Max(n, 1));
 	Datum  values[3] = {Int32GetDatum(process_id), Int32GetDatum(attachment)};
-	int	   rows;
 
 	for (int i = 0; i < n; i++)
 		datums[i] = CStringGetTextDatum(keys[i]);
 	values[2] = PointerGetDatum(construct_array(datums, n, TEXTOID, -1, false, TYPALIGN_INT));
-	rows = (int) wf_query_run(query, values, NULL);
-	*found = palloc(sizeof(WfLivingKey) * Max(rows, 1));
-	for (int i = 0; i < rows; i++)
-		(*found)[i] = (WfLivingKey){wf_result_text(i, 1), wf_result_int64(i, 2)};
-	SPI_freetuptable(SPI_tuptable);
-	return rows;
+	return read_keys(wf_query_run(query, values, NULL), found);
 }
 
 int
 wf_attachment_living(int process_id, int attachment, char **keys, int n, WfLivingKey **living)
 {
 	return find_keys(&q_living, process_id, attachment, keys, n, living);
+}
+
+int
+wf_attachment_living_after(int process_id, int attachment, const WfLivingKey *last, int limit, WfLivingKey **living)
+{
+	Datum values[5] = {Int32GetDatum(process_id), Int32GetDatum(attachment), CStringGetTextDatum(last->business_key),
+					   Int64GetDatum(last->instance), Int32GetDatum(limit)};
+
+	return read_keys(wf_query_run(&q_living_after, values, NULL), living);
 }
 
 int

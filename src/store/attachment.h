@@ -21,6 +21,10 @@
 #define WF_TRIGGER_AFTER  "workflow_start" /* AFTER trigger: starts instances */
 /* BEFORE UPDATE trigger: keeps the columns that are set */
 #define WF_TRIGGER_KEEP "zzz_workflow_keep"
+/* AFTER triggers of on_update and on_delete */
+#define WF_TRIGGER_UPDATE	"workflow_update"
+#define WF_TRIGGER_DELETE	"workflow_delete"
+#define WF_TRIGGER_TRUNCATE "workflow_truncate"
 
 /* What the running write-back puts into a row; NULL: no write-back is running. */
 typedef struct WfWriting
@@ -61,11 +65,16 @@ typedef struct WfAttachment
 	WfResultColumn *results;
 	const char	   *search_path; /* that of the session that attached the table */
 	bool			trust;		 /* write-backs may run code of roles other than the table's owner */
+	bool			on_update;	 /* what changes in the row is merged into the data */
+	bool			on_delete;	 /* the instance is cancelled when its row was deleted */
 } WfAttachment;
 
 /* Does a row show anything of its instance? Results are not set in a row that is being inserted, the others are. */
 extern bool wf_attachment_shows(const WfAttachment *attachment);
 extern bool wf_attachment_sets(const WfAttachment *attachment);
+/* The names of what follows from an UPDATE and from a DELETE. */
+extern const char *wf_attachment_on_update(const WfAttachment *attachment);
+extern const char *wf_attachment_on_delete(const WfAttachment *attachment);
 /*
  * Does the row's serial column show the number of the first visit from the start? It does if the
  * first step only waits for a callback, or if it is the very step whose number was asked for.
@@ -95,8 +104,8 @@ extern void wf_attachment_detach(int id, const char *relation_name);
 extern void wf_attachment_forget(int id);
 /* Do that for all attachments whose tables are gone. */
 extern void wf_attachment_prune(void);
-/* ERROR 42501 unless the table's owner may start the process. */
-extern void wf_attachment_require_start(int process_id, const char *process, Oid owner);
+/* ERROR 42501 unless the table's owner may start the process; `changes`: and change its instances. */
+extern void wf_attachment_require_start(int process_id, const char *process, Oid owner, bool changes);
 /*
  * Keep other transactions from undefining the process until this one has ended. They may define a
  * new version of it, or suspend it.
@@ -113,6 +122,9 @@ typedef struct WfLivingKey
 	int64 instance;
 } WfLivingKey;
 extern int wf_attachment_living(int process_id, int attachment, char **keys, int n, WfLivingKey **living);
+/* Find the next living instances of the attachment behind `last` (instance 0: from the first on), in the order of keys. */
+extern int wf_attachment_living_after(int process_id, int attachment, const WfLivingKey *last, int limit,
+									  WfLivingKey **living);
 /*
  * Find those of the keys that have an instance of the attachment, living or ended. A key with
  * several instances may come several times.

@@ -40,6 +40,7 @@ typedef struct WfDelivery
 #define WF_DELIVERY_ESCALATION "escalation" /* likewise */
 #define WF_DELIVERY_CONTROL	   "control"	/* an order to an instance that was called */
 #define WF_DELIVERY_START	   "start"		/* a message that starts an instance; of instance 0 */
+#define WF_DELIVERY_ROW		   "row"		/* what has become of an attached row; for the instance as a whole */
 #define WF_DELIVERY_WRITE_BACK "write_back"
 #define WF_DELIVERY_MAINTAIN   "maintain"
 

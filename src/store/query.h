@@ -11,7 +11,7 @@
 #include "executor/spi.h"
 #include "utils/tuplestore.h"
 
-#define WF_QUERY_MAX_ARGS 12
+#define WF_QUERY_MAX_ARGS 14
 
 typedef struct WfColumn
 {

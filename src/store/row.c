@@ -12,6 +12,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
@@ -25,6 +26,7 @@
 #include "utils/numeric.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 #include "utils/varlena.h"
 
 #include "model/template.h"
@@ -358,6 +360,44 @@ wf_row_key_parse(WfRowKey *key, const char *text, Datum *values)
 		ok = parse_array(key, text, values);
 	unpin_settings(level);
 	return ok;
+}
+
+/* ---- SQL over rows ---- */
+
+void
+wf_row_append_table(StringInfo sql, Oid relid)
+{
+	if (get_rel_relkind(relid) == RELKIND_RELATION)
+		appendStringInfoString(sql, "ONLY ");
+	appendStringInfoString(sql, quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+														   get_rel_name(relid)));
+}
+
+/* Append the type's equality operator with its schema, since users' types have theirs in other schemas. */
+static void
+append_operator(StringInfo sql, Oid type)
+{
+	Oid				 operator= lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
+	HeapTuple		 tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	Form_pg_operator form;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "type %u has no equality operator", type);
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	appendStringInfo(sql, " OPERATOR(%s.%s) ", quote_identifier(get_namespace_name(form->oprnamespace)),
+					 NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+}
+
+void
+wf_row_append_key_condition(StringInfo sql, const WfRowKey *key)
+{
+	for (int i = 0; i < key->n; i++)
+	{
+		appendStringInfo(sql, "%s%s", i == 0 ? " WHERE " : " AND ", quote_identifier(key->columns[i].name));
+		append_operator(sql, key->columns[i].type);
+		appendStringInfo(sql, "$%d", i + 1);
+	}
 }
 
 /* ---- as the owner ---- */

@@ -10,6 +10,7 @@
 #include "access/htup.h"
 #include "access/tupdesc.h"
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "utils/relcache.h"
 
 /* A column whose values are read and written as text. */
@@ -71,6 +72,13 @@ extern char *wf_row_value_text(Datum value, Oid type);
  * many columns.
  */
 extern bool wf_row_key_parse(WfRowKey *key, const char *text, Datum *values);
+
+/*
+ * Append the name of a table for SELECT or UPDATE: a plain one without its children. And a WHERE on its key, whose values are
+ * the first parameters.
+ */
+extern void wf_row_append_table(StringInfo sql, Oid relid);
+extern void wf_row_append_key_condition(StringInfo sql, const WfRowKey *key);
 
 /*
  * Between wf_as_owner_begin and wf_as_owner_end, code runs with no other rights than those of the

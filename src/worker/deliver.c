@@ -102,9 +102,12 @@ apply_delivery(WfBatch *batch, const WfDelivery *waiting, int n)
 		const WfDelivery	 *delivery = &waiting[applied++];
 		const WfDeliveryKind *kind = wf_delivery_kind(delivery->kind);
 		WfVisit				 *visit = wf_batch_visit(batch, delivery->instance, delivery->visit);
+		WfInstance			 *whole = wf_delivery_whole(batch, kind, delivery->instance);
 
 		together = applied;
-		if (visit != NULL && !visit->ended)
+		if (whole != NULL)
+			kind->apply_whole(batch, whole, delivery->payload);
+		else if (visit != NULL && !visit->ended)
 			kind->apply(batch, visit, delivery->payload);
 		else if (kind->gone != NULL)
 			kind->gone(batch, delivery->payload);

@@ -6,6 +6,7 @@
 
 #include "store/delivery.h"
 #include "store/message.h"
+#include "store/row_delivery.h"
 #include "worker/delivery_kinds.h"
 #include "worker/http_codec.h"
 
@@ -106,14 +107,43 @@ apply_escalation(WfBatch *batch, WfVisit *visit, Jsonb *payload)
 	wf_engine_escalated(batch, visit, &escalation);
 }
 
+/* ---- of attached rows ---- */
+
+static void
+apply_row(WfBatch *batch, WfInstance *instance, Jsonb *payload)
+{
+	Jsonb  *changes = wf_row_delivery_changes(payload);
+	WfFault fault = {0};
+
+	if (changes == NULL)
+		wf_engine_cancel(batch, instance, WF_ROW_DELETED);
+	else if (!wf_engine_try_data(batch, instance, changes, &fault))
+		ereport(
+			WARNING, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			errmsg(
+				"workflow could not merge what has changed in the row with key %s into the data of instance " INT64_FORMAT
+				": %s",
+				instance->business_key, instance->id, fault.message),
+			errhint("Keep large documents in tables of their own, and their keys in the row."));
+}
+
 static const WfDeliveryKind kinds[] = {
 	{.name = WF_DELIVERY_REPLY, .keeps_in_flight = true, .apply = apply_reply},
 	{.name = WF_DELIVERY_ALARM, .apply = apply_alarm},
 	{.name = WF_DELIVERY_CALLBACK, .apply = apply_callback},
 	{.name = WF_DELIVERY_ENDED, .apply = apply_ended},
 	{.name = WF_DELIVERY_ESCALATION, .apply = apply_escalation},
+	{.name = WF_DELIVERY_ROW, .apply_whole = apply_row},
 	{.name = WF_DELIVERY_EVENT, .apply = apply_event, .gone = event_gone, .failed = event_failed},
 };
+
+WfInstance *
+wf_delivery_whole(WfBatch *batch, const WfDeliveryKind *kind, int64 instance)
+{
+	WfInstance *whole = kind->apply_whole != NULL ? wf_batch_instance(batch, instance) : NULL;
+
+	return whole != NULL && !whole->ended ? whole : NULL;
+}
 
 const WfDeliveryKind *
 wf_delivery_kind(const char *name)

@@ -15,10 +15,15 @@ typedef struct WfDeliveryKind
 	bool		keeps_in_flight; /* the dispatcher has the visit in flight until the delivery is applied */
 	/* Apply the payload to a living visit, inside wf_store_enter, with the instance locked and not suspended. */
 	void (*apply)(WfBatch *batch, WfVisit *visit, Jsonb *payload);
+	/* The same for a kind that is for the living instance as a whole, with visit 0; then `apply` is NULL. */
+	void (*apply_whole)(WfBatch *batch, WfInstance *instance, Jsonb *payload);
 	/* The visit has gone, or was made to fail instead. NULL: then nothing has to be done. */
 	void (*gone)(WfBatch *batch, Jsonb *payload);
 	void (*failed)(WfBatch *batch, Jsonb *payload);
 } WfDeliveryKind;
+
+/* The instance for which a delivery of this kind is as a whole, if it is in the batch and lives; NULL: none. */
+extern WfInstance *wf_delivery_whole(WfBatch *batch, const WfDeliveryKind *kind, int64 instance);
 
 /* Find a kind by its name, as rows store it. NULL: such deliveries are for no instance (write-backs, upkeep). */
 extern const WfDeliveryKind *wf_delivery_kind(const char *name);

@@ -34,10 +34,10 @@ deliver_to_executor(WfBatch *batch, const WfJob *job, const char *queue, const c
  * is due is put into such a queue itself. For a timer there is a delivery that makes the executor look.
  */
 static void
-hand_over_visit(WfBatch *batch, WfJob *job, WfVisit *visit)
+hand_over_visit(WfBatch *batch, WfJob *job, WfInstance *instance, WfVisit *visit)
 {
 	WfAnswer answer = {.fault = job->fault};
-	char	*queue = wf_executor_queue(visit->instance->process->process_id);
+	char	*queue = wf_executor_queue(instance->process->process_id);
 
 	switch (job->kind)
 	{
@@ -64,12 +64,13 @@ hand_over_visit(WfBatch *batch, WfJob *job, WfVisit *visit)
 static void
 hand_over_job(WfBatch *batch, WfJob *job)
 {
-	WfVisit *visit = wf_batch_visit(batch, job->instance, job->visit);
+	WfVisit	   *visit = wf_batch_visit(batch, job->instance, job->visit);
+	WfInstance *instance = visit != NULL ? visit->instance : wf_job_whole(batch, job);
 
-	if (visit != NULL && visit->suspended)
+	if (visit != NULL ? visit->suspended : instance != NULL && instance->status == WF_STATUS_SUSPENDED)
 		wf_job_keep_suspended(batch, job);
-	else if (visit != NULL)
-		hand_over_visit(batch, job, visit);
+	else if (instance != NULL)
+		hand_over_visit(batch, job, instance, visit);
 	else if (job->verdict == WF_JOB_LOCKED)
 		wf_job_keep_locked(batch, job);
 	else

@@ -125,6 +125,12 @@ wf_job_gone(WfBatch *batch, WfJob *job)
 		job->deliver->gone(batch, job->payload);
 }
 
+WfInstance *
+wf_job_whole(WfBatch *batch, const WfJob *job)
+{
+	return job->delivery != 0 ? wf_delivery_whole(batch, job->deliver, job->instance) : NULL;
+}
+
 bool
 wf_job_follows(const WfJob *jobs, int i)
 {
@@ -163,6 +169,21 @@ apply_job(WfBatch *batch, WfJob *job, WfVisit *visit)
 	job->verdict = visit->ended || visit->changed ? WF_JOB_DONE : WF_JOB_UNMOVED;
 }
 
+/* A delivery for the instance as a whole. What has failed is left out, since it would fail again; the log has it. */
+static void
+apply_to_whole(WfBatch *batch, WfJob *job, WfInstance *instance)
+{
+	if (job->kind == WF_JOB_FAIL)
+		ereport(WARNING, errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				errmsg("workflow gives up delivery " INT64_FORMAT " (%s) of instance " INT64_FORMAT ": %s",
+					   job->delivery, job->deliver->name, job->instance, job->fault.message));
+	else
+		job->deliver->apply_whole(batch, instance, job->payload);
+	job->awaits = true; /* no request is concerned */
+	job->retried = false;
+	job->verdict = WF_JOB_DONE;
+}
+
 static void
 describe_job(void *arg)
 {
@@ -177,13 +198,13 @@ describe_job(void *arg)
  * one have to wait, too.
  */
 static bool
-is_left(WfBatch *batch, WfJob *jobs, int i, const WfVisit *visit, bool avoid_slow)
+is_left(WfBatch *batch, WfJob *jobs, int i, const WfInstance *instance, bool avoid_slow)
 {
 	WfJob *job = &jobs[i];
 
 	job->deferred = wf_batch_is_deferred(batch, job->instance, job->visit);
 	job->slow =
-		avoid_slow && visit != NULL && wf_budget_is_spent(visit->instance->process->process_id, GetCurrentTimestamp());
+		avoid_slow && instance != NULL && wf_budget_is_spent(instance->process->process_id, GetCurrentTimestamp());
 	if (wf_job_follows(jobs, i))
 	{
 		job->deferred |= jobs[i - 1].deferred;
@@ -192,21 +213,25 @@ is_left(WfBatch *batch, WfJob *jobs, int i, const WfVisit *visit, bool avoid_slo
 	return job->deferred || job->slow;
 }
 
+/* `instance` is the job's, if its visit, or that as a whole, is there for it. */
 static void
-carry_out(WfBatch *batch, WfJob *jobs, int i, WfVisit *visit)
+carry_out(WfBatch *batch, WfJob *jobs, int i, WfInstance *instance, WfVisit *visit)
 {
 	WfJob *job = &jobs[i];
+	bool   suspended = visit != NULL ? visit->suspended : instance != NULL && instance->status == WF_STATUS_SUSPENDED;
 
-	if (visit == NULL && job->verdict == WF_JOB_LOCKED)
+	if (instance == NULL && job->verdict == WF_JOB_LOCKED)
 		wf_job_keep_locked(batch, job);
-	else if (visit == NULL)
+	else if (instance == NULL)
 		wf_job_gone(batch, job);
-	else if (visit->suspended && wf_job_follows(jobs, i) && jobs[i - 1].verdict == WF_JOB_SUSPENDED)
+	else if (suspended && wf_job_follows(jobs, i) && jobs[i - 1].verdict == WF_JOB_SUSPENDED)
 		job->verdict = WF_JOB_SUSPENDED; /* the job before it has put all deliveries of the instance away */
-	else if (visit->suspended)
+	else if (suspended)
 		wf_job_keep_suspended(batch, job);
 	else if (job->behind)
 		wf_job_keep_locked(batch, job);
+	else if (visit == NULL)
+		apply_to_whole(batch, job, instance);
 	else
 		apply_job(batch, job, visit);
 }
@@ -222,14 +247,15 @@ apply_all(WfBatch *batch, WfJob *jobs, int n, bool avoid_slow)
 	error_context_stack = &context;
 	for (int i = 0; i < n; i++)
 	{
-		WfVisit *visit = wf_batch_visit(batch, jobs[i].instance, jobs[i].visit);
+		WfVisit	   *visit = wf_batch_visit(batch, jobs[i].instance, jobs[i].visit);
+		WfInstance *instance = visit != NULL ? visit->instance : wf_job_whole(batch, &jobs[i]);
 
 		current = &jobs[i];
-		if (is_left(batch, jobs, i, visit, avoid_slow))
+		if (is_left(batch, jobs, i, instance, avoid_slow))
 			continue;
-		if (avoid_slow && visit != NULL)
-			wf_budget_begin(visit->instance->process->process_id);
-		carry_out(batch, jobs, i, visit);
+		if (avoid_slow && instance != NULL)
+			wf_budget_begin(instance->process->process_id);
+		carry_out(batch, jobs, i, instance, visit);
 		(void) wf_budget_end();
 	}
 	error_context_stack = context.previous;

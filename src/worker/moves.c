@@ -173,7 +173,8 @@ run_carefully(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
 			follow_result(&jobs[i], &jobs[i - 1]);
 			continue;
 		}
-		deaths = wf_careful_begin(piece_of(&jobs[i]), jobs[i].visit);
+		/* visits and instances are counted apart */
+		deaths = wf_careful_begin(piece_of(&jobs[i]), jobs[i].visit != 0 ? jobs[i].visit : -jobs[i].instance);
 		if (deaths < WF_MOST_DEATHS || jobs[i].kind == WF_JOB_FAIL)
 			run_one(&jobs[i], limit_ms, may_hand_over);
 		else

@@ -35,6 +35,9 @@ extern void wf_job_keep_locked(WfBatch *batch, WfJob *job);
 /* The visit of the job has ended: what it was about is put right. To be called as wf_jobs_load is. */
 extern void wf_job_gone(WfBatch *batch, WfJob *job);
 
+/* The instance, if the job is a delivery for that as a whole and it lives; NULL otherwise. */
+extern WfInstance *wf_job_whole(WfBatch *batch, const WfJob *job);
+
 /* Is the i-th job a delivery behind another one of the same instance? */
 extern bool wf_job_follows(const WfJob *jobs, int i);
 

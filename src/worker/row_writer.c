@@ -7,17 +7,11 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_operator.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
-#include "utils/typcache.h"
 
 #include "worker/row_writer.h"
 
@@ -94,43 +88,6 @@ reset_writer(WfRowWriter *writer)
 	writer->valid = false;
 }
 
-static void
-append_table(StringInfo sql, Relation rel)
-{
-	if (rel->rd_rel->relkind == RELKIND_RELATION)
-		appendStringInfoString(sql, "ONLY ");
-	appendStringInfoString(sql, quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
-														   RelationGetRelationName(rel)));
-}
-
-/* Append the type's equality operator with its schema, since users' types have theirs in other schemas. */
-static void
-append_operator(StringInfo sql, Oid type)
-{
-	Oid				 operator= lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
-	HeapTuple		 tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
-	Form_pg_operator form;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "type %u has no equality operator", type);
-	form = (Form_pg_operator) GETSTRUCT(tuple);
-	appendStringInfo(sql, " OPERATOR(%s.%s) ", quote_identifier(get_namespace_name(form->oprnamespace)),
-					 NameStr(form->oprname));
-	ReleaseSysCache(tuple);
-}
-
-/* Append the condition on the key, whose values are the first parameters. */
-static void
-append_key_condition(StringInfo sql, const WfRowKey *key)
-{
-	for (int i = 0; i < key->n; i++)
-	{
-		appendStringInfo(sql, "%s%s", i == 0 ? " WHERE " : " AND ", quote_identifier(key->columns[i].name));
-		append_operator(sql, key->columns[i].type);
-		appendStringInfo(sql, "$%d", i + 1);
-	}
-}
-
 static SPIPlanPtr
 prepare_plan(const char *sql, int nargs, Oid *types)
 {
@@ -166,7 +123,7 @@ prepare_plans(WfRowWriter *writer, Relation rel)
 	initStringInfo(&select);
 	initStringInfo(&update);
 	appendStringInfoString(&update, "UPDATE ");
-	append_table(&update, rel);
+	wf_row_append_table(&update, RelationGetRelid(rel));
 	appendStringInfoString(&update, " SET ");
 	for (int i = 0; i < writer->key.n; i++)
 		types[i] = writer->key.columns[i].type;
@@ -182,9 +139,9 @@ prepare_plans(WfRowWriter *writer, Relation rel)
 		separator = ", ";
 	}
 	appendStringInfo(&select, "SELECT %s%stableoid FROM ", columns.data, separator);
-	append_table(&select, rel);
-	append_key_condition(&select, &writer->key);
-	append_key_condition(&update, &writer->key);
+	wf_row_append_table(&select, RelationGetRelid(rel));
+	wf_row_append_key_condition(&select, &writer->key);
+	wf_row_append_key_condition(&update, &writer->key);
 	appendStringInfoString(&select, " FOR NO KEY UPDATE");
 	appendStringInfo(&update, " RETURNING %s", columns.data);
 	writer->lock = prepare_plan(select.data, writer->key.n, types);
@@ -204,8 +161,8 @@ wf_row_writer_see(WfRowWriter *writer, Relation rel)
 		types[i] = writer->key.columns[i].type;
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT FROM ");
-	append_table(&sql, rel);
-	append_key_condition(&sql, &writer->key);
+	wf_row_append_table(&sql, RelationGetRelid(rel));
+	wf_row_append_key_condition(&sql, &writer->key);
 	writer->see = prepare_plan(sql.data, writer->key.n, types);
 }
 
