@@ -129,6 +129,44 @@ take_work(WfWorkItem *item)
 	return ONLY_LOCKED;
 }
 
+/*
+ * Instances that were found locked while the queue is gone through. One may have very many visits that are due, the items
+ * of a list, and none of them can be taken up.
+ */
+typedef struct Locked
+{
+	int64 ids[LOOK_AT];
+	int	  n;
+} Locked;
+
+static bool
+is_known_as_locked(const Locked *locked, int64 instance)
+{
+	for (int i = 0; i < locked->n; i++)
+		if (locked->ids[i] == instance)
+			return true;
+	return false;
+}
+
+static void
+note_locked(Locked *locked, int64 instance)
+{
+	if (locked->n == LOOK_AT)
+		locked->n = 0;
+	locked->ids[locked->n++] = instance;
+}
+
+/* Behind the row, and behind all of its instance that are due at the same time if that is locked. */
+static WfWorkItem
+place_behind(const WfWorkItem *item, const Locked *locked)
+{
+	WfWorkItem place = *item;
+
+	if (is_known_as_locked(locked, item->instance))
+		place.visit = PG_INT64_MAX;
+	return place;
+}
+
 /* Take up the first visit of the queue that no other transaction has claimed or locked. */
 static Found
 take_next(const char *queue, WfWorkItem *item)
@@ -136,7 +174,7 @@ take_next(const char *queue, WfWorkItem *item)
 	WfWorkItem *items = palloc(sizeof(WfWorkItem) * LOOK_AT);
 	WfWorkItem	after = {.due_at = DT_NOBEGIN};
 	TimestampTz now = GetCurrentTimestamp();
-	Found		found = NOTHING;
+	Locked		locked = {.n = 0};
 	int			n;
 
 	do
@@ -144,7 +182,7 @@ take_next(const char *queue, WfWorkItem *item)
 		n = wf_due_scan_work(queue, &after, now, LOOK_AT, items);
 		for (int i = 0; i < n; i++)
 		{
-			Found one = take_work(&items[i]);
+			Found one = is_known_as_locked(&locked, items[i].instance) ? NOTHING : take_work(&items[i]);
 
 			if (one == DONE)
 			{
@@ -152,12 +190,12 @@ take_next(const char *queue, WfWorkItem *item)
 				return DONE;
 			}
 			if (one == ONLY_LOCKED)
-				found = ONLY_LOCKED;
+				note_locked(&locked, items[i].instance);
 		}
 		if (n > 0)
-			after = items[n - 1];
+			after = place_behind(&items[n - 1], &locked);
 	} while (n == LOOK_AT);
-	return found;
+	return locked.n > 0 ? ONLY_LOCKED : NOTHING;
 }
 
 /* Lock the instance of a visit that turns out to need no statement. */

@@ -161,6 +161,21 @@ sub workers
 	return %found;
 }
 
+# CPU time in seconds of a whole cluster so far: of its processes, and of those that have ended.
+sub cluster_cpu
+{
+	my ($postmaster) = slurp("$ENV{WF_DATA}/postmaster.pid") =~ /^(\d+)/;
+	my @ended = split(' ', slurp("/proc/$postmaster/stat") =~ s/^.*\) //r);
+	my $sum = ($ended[13] + $ended[14]) / 100;
+
+	for my $child (split(' ', slurp("/proc/$postmaster/task/$postmaster/children")))
+	{
+		my ($cpu) = cpu($child);
+		$sum += $cpu;
+	}
+	return $sum;
+}
+
 # CPU time in seconds and voluntary context switches of a process.
 sub cpu
 {

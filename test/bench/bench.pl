@@ -13,12 +13,15 @@ use IO::Handle;
 use Time::HiRes qw(time sleep);
 
 my %quick = (rounds => 1, http => 10_000, transactions => 1000, seconds => 3, bulk => 20_000, wakeup => 60, waiting => 20_000,
-	signal => 5000, idle => 10, operations => 500, pairs => 4, scrape => 50_000, pure => 300, branches => 2, each => 1000);
+	signal => 5000, idle => 10, operations => 500, pairs => 4, scrape => 50_000, pure => 300, branches => 2, each => 1000,
+	items => [ 1000, 5000 ]);
 my %whole = (rounds => 3, http => 50_000, transactions => 5000, seconds => 10, bulk => 100_000, wakeup => 200,
-	waiting => 100_000, signal => 100_000, idle => 60, operations => 1000, pairs => 8, scrape => 1_000_000, pure => 1000, branches => 5, each => 10_000);
+	waiting => 100_000, signal => 100_000, idle => 60, operations => 1000, pairs => 8, scrape => 1_000_000, pure => 1000, branches => 5, each => 10_000,
+	items => [ 1000, 10_000, 100_000 ]);
 my $concurrency = 64;
 my $clients = 8;
-my @all = qw(http complete start bulk fork branches call each wakeup message messages signal migrate idle indexes scrape);
+my @items = qw(none set sql http);
+my @all = qw(http complete start bulk fork branches call each items wakeup message messages signal migrate idle indexes scrape);
 my %case = (
 	http => \&http_case,
 	complete => \&complete_case,
@@ -28,6 +31,7 @@ my %case = (
 	branches => \&branches_case,
 	call => \&call_case,
 	each => \&each_case,
+	items => \&items_case,
 	wakeup => \&wakeup_case,
 	message => \&message_case,
 	messages => \&messages_case,
@@ -398,7 +402,7 @@ sub call_case
 		must_be('instances that have not completed', $session->run("SELECT count(*) FROM workflow.instances WHERE status <> 'completed'"), 0);
 		$session->end;
 	}
-	add_costs('CPU of 10 calls of a process of one step, 10 steps in a row', 'us', undef, @pairs);
+	add_costs('CPU of 10 calls of a process of one step, 10 steps in a row', 'us', 3.00, @pairs);
 	return;
 }
 
@@ -441,38 +445,108 @@ sub branches_case
 
 # ---- items of a list ----
 
-# From the start to the end of all, in items a second.
-sub each_rate
+# The statement that starts one instance with so many items, or as many instances; what is done for each: see each_setup.sql.
+sub start_items
+{
+	my ($what, $n) = @_;
+	return "SELECT workflow.start('$what each', jsonb_build_object('list', (SELECT jsonb_agg(n) FROM generate_series(1, $n) n)))";
+}
+
+sub start_instances
+{
+	my ($what, $n) = @_;
+	return "SELECT count(workflow.start('$what', jsonb_build_object('i', n))) FROM generate_series(1, $n) n";
+}
+
+# From the start to the end of all: us of one item, and CPU time of the cluster for it.
+sub each_costs
 {
 	my ($session, $n, $start) = @_;
+	my $cpu = Bench::cluster_cpu();
 	my $begin = time;
 
 	$session->run($start);
-	Bench::drain($session, 120);
-	return $n / (time - $begin);
+	Bench::drain($session, 120 + $n / 50);
+	return [ (time - $begin) * 1e6 / $n, (Bench::cluster_cpu() - $cpu) * 1e6 / $n ];
+}
+
+sub begin_each
+{
+	Bench::fresh_database('bench', 'each_setup.sql');
+	wait_for_partitions('bench');
+	my $session = Bench::Session->new('bench');
+	for my $what (@items)
+	{
+		each_costs($session, 100, start_instances($what, 100));
+		each_costs($session, 100, start_items($what, 100));
+	}
+	return $session;
+}
+
+sub end_each
+{
+	my ($session) = @_;
+	must_be('instances that have not completed', $session->run("SELECT count(*) FROM workflow.instances WHERE status <> 'completed'"), 0);
+	$session->end;
+	return;
 }
 
 sub each_case
 {
 	my $n = $size{each};
+	my %wanted = (none => 0.50, set => 0.50, sql => 2.00, http => 1.50);
 	my %rounds;
 
 	for my $round (1 .. $size{rounds})
 	{
-		Bench::fresh_database('bench', 'each_setup.sql');
-		wait_for_partitions('bench');
-		my $session = Bench::Session->new('bench');
-		each_rate($session, 100, "SELECT count(workflow.start('$_', jsonb_build_object('i', n))) FROM generate_series(1, 100) n") for qw(set sql http);
-		for my $what (qw(set sql http))
+		my $session = begin_each();
+		for my $what (@items)
 		{
-			push(@{ $rounds{$what} }, alternate($round,
-				sub { each_rate($session, $n, "SELECT workflow.start('$what each', jsonb_build_object('list', (SELECT jsonb_agg(n) FROM generate_series(1, $n) n)))") },
-				sub { each_rate($session, $n, "SELECT count(workflow.start('$what', jsonb_build_object('i', n))) FROM generate_series(1, $n) n") }));
+			push(@{ $rounds{$what} }, alternate($round, sub { each_costs($session, $n, start_items($what, $n)) },
+				sub { each_costs($session, $n, start_instances($what, $n)) }));
 		}
-		must_be('instances that have not completed', $session->run("SELECT count(*) FROM workflow.instances WHERE status <> 'completed'"), 0);
-		$session->end;
+		end_each($session);
 	}
-	add_rates("`each` over " . Bench::thousands($n) . " items of `$_`, as many instances", undef, @{ $rounds{$_} }) for qw(set sql http);
+	for my $what (@items)
+	{
+		my @both = @{ $rounds{$what} };
+		add_costs(sprintf('CPU of `each` over %s items of `%s`, as many instances', Bench::thousands($n), $what), 'us', $wanted{$what},
+			map { [ map { $_->[1] } @$_ ] } @both);
+		add_costs('  from the start to the end', 'us', undef, map { [ map { $_->[0] } @$_ ] } @both);
+	}
+	return;
+}
+
+# What an item costs in lists of all sizes, beside the shortest one: that is to grow with their number alone.
+sub items_case
+{
+	my ($least, @more) = @{ $size{items} };
+	my (%before, %after, @lines);
+	my $session = begin_each();
+	my $own = sub { my %found = Bench::workers(); return map { ($_ => (Bench::memory($_))[0]) } grep { $found{$_} =~ /dispatcher|executor/ } keys %found; };
+
+	%before = $own->();
+	for my $what (@items)
+	{
+		my @small = map { each_costs($session, $least, start_items($what, $least)) } 1 .. 3;
+		my @short = map { my $column = $_; Bench::median(map { $_->[$column] } @small) } 0, 1;
+		push(@lines, sprintf('%s %s: %.0f us, CPU %.0f us', Bench::thousands($least), $what, @short));
+		for my $n (@more)
+		{
+			Bench::sql('postgres', 'CHECKPOINT');
+			my $long = each_costs($session, $n, start_items($what, $n));
+			push(@lines, sprintf('%s %s: %.0f us, CPU %.0f us', Bench::thousands($n), $what, @$long));
+			add_costs(sprintf('CPU of an item of `%s` of %s, of %s', $what, Bench::thousands($n), Bench::thousands($least)), 'us', 2.00,
+				[ $long->[1], $short[1] ]);
+			print '.';
+		}
+		my %now = $own->();
+		$after{$_} = $now{$_} > ($after{$_} // 0) ? $now{$_} : $after{$_} for keys %now;
+	}
+	end_each($session);
+	push(@remarks, 'Of an item, from the start of its list to its end, divided by their number: ' . join('; ', @lines) . '.');
+	my ($most) = sort { $b <=> $a } map { $after{$_} - ($before{$_} // 0) } keys %after;
+	push(@remarks, sprintf('Memory of a worker has grown by %.0f MB at most, and is %.0f MB at most.', $most / 1024, (sort { $b <=> $a } values %after)[0] / 1024));
 	return;
 }
 
@@ -666,11 +740,12 @@ sub migrate_case
 		$session->run("SELECT count(workflow.start('$_', jsonb_build_object('i', i), version => 1)) FROM generate_series(1, $n) i") for qw(plain events);
 		$session->run("SELECT count(workflow.start('ended')) FROM generate_series(1, $n / 10)");
 		$session->run('VACUUM (ANALYZE)');
+		my $pid = $session->run('SELECT pg_backend_pid()');
 		my $timed = sub {
 			my ($rows, $sql) = @_;
-			my $begin = time;
+			my ($before) = Bench::cpu($pid);
 			$session->run($sql);
-			return $rows / (time - $begin);
+			return ((Bench::cpu($pid))[0] - $before) * 1e6 / $rows;
 		};
 		my $start = sub { $timed->($n, "SELECT count(workflow.start('other', jsonb_build_object('i', i))) FROM generate_series(1, $n) i") };
 		for my $process (qw(plain events))
@@ -685,9 +760,9 @@ sub migrate_case
 		must_be('instances begun once more', $session->run("SELECT count(*) FROM workflow.instances WHERE rerun_of IS NOT NULL"), $n / 10);
 		$session->end;
 	}
-	add_rates(sprintf('migrating %s that wait, in one call', Bench::thousands($n)), undef, @plain);
-	add_rates('  ... for messages and clocks that move', undef, @events);
-	add_rates(sprintf('rerun() of %s, in one statement', Bench::thousands($n / 10)), undef, @rerun);
+	add_costs(sprintf('CPU of migrating one of %s that wait, in one call', Bench::thousands($n)), 'us', 1.00, @plain);
+	add_costs('  ... for messages and clocks that move', 'us', 2.00, @events);
+	add_costs(sprintf('CPU of rerun() of one of %s, in one statement', Bench::thousands($n / 10)), 'us', 4.00, @rerun);
 	push(@remarks, 'The baseline of migrating and of rerun() is start() of as many that wait for a callback, in one statement.');
 	return;
 }
