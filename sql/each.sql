@@ -220,6 +220,30 @@ CALL test.until(format('SELECT status = ''completed'' FROM workflow.instances WH
 SELECT data -> 'n' AS n, jsonb_array_length(data -> 'got') AS got, data -> 'got' -> 2499 AS last FROM workflow.instances WHERE instance = :i;
 SELECT count(*), count(DISTINCT item), max(item) FROM workflow.history WHERE instance = :i AND step = 'e' AND item IS NOT NULL;
 
+-- items that change the same fields, each after the other in one move: whatever is there, and whatever takes its place
+SELECT workflow.define('each: change', '{"steps": [{"step": "e", "each": "$.list", "set": {"m": "${$item}"}, "save": {"k": ["${$item}", "${$.m}"]}, "end": true}]}');
+WITH v (v) AS (VALUES ('null'::jsonb), ('true'), ('false'), ('0'), ('17'), ('12345678'), ('1.5'), ('"ab"'), ('"cd"'), ('"abc"'), ('""'), ('{}'), ('[]'), ('{"x": 1}'), ('{"y": 2}'), ('{"y": "a"}'), ('[1, "a"]')),
+    run AS (SELECT c.v AS last, jsonb_build_object('a', a.v, 'list', jsonb_build_array(a.v, b.v, a.v, c.v), 'm', b.v, 'z', '"end"'::jsonb) AS data FROM v a, v b, v c)
+SELECT last, data, workflow.start('each: change', data) AS instance INTO TEMP changed FROM run;
+SELECT count(*), count(*) FILTER (WHERE i.data = c.data || jsonb_build_object('m', last, 'k', jsonb_build_array(last, last))) AS right
+FROM changed c JOIN workflow.instances i USING (instance);
+-- PostgreSQL finds the same in it as it has built itself
+SELECT count(*) FROM changed c JOIN workflow.instances i USING (instance) WHERE i.data::text::jsonb <> i.data OR i.data::text <> i.data::text::jsonb::text OR pg_column_size(i.data || '{}') <> pg_column_size(i.data::text::jsonb);
+
+-- what is seen through the fields of a scope is not what was there before
+SELECT workflow.define('each: seen', '{"data": {"n": 1}, "steps": [{"step": "f", "next": ["scope", "a"]},
+  {"step": "scope", "local": {"x": 0}, "steps": [{"step": "w1"}, {"step": "w2"}, {"step": "w3"}, {"step": "w4", "set": {"x": "${$.n}"}}], "save": {"got": "${$result.response.x}"}, "end": true},
+  {"step": "a", "set": {"n": 2}}, {"step": "b", "set": {"n": 3}}, {"step": "c", "set": {"n": 4}}, {"step": "d", "set": {"n": 5}, "end": true}]}');
+SELECT workflow.start('each: seen') AS i \gset
+SELECT status, data FROM workflow.instances WHERE instance = :i;
+
+-- statements of items see the data as the items before have left them, large as these are
+SELECT workflow.define('each: large', '{"data": {"n": 0}, "steps": [{"step": "e", "each": {"in": "$.list", "parallel": 1}, "sql": "SELECT (visit.data ->> ''n'')::int + 1 AS n", "save": {"n": "${$reply.row.n}"}, "end": true}]}');
+SELECT workflow.start('each: large', jsonb_build_object('list', (SELECT jsonb_agg(n) FROM generate_series(1, 20) n),
+    'more', (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 3000) n))) AS i \gset
+CALL test.until(format('SELECT status = ''completed'' FROM workflow.instances WHERE instance = %s', :i));
+SELECT data -> 'n' AS n, length(data ->> 'more') AS more FROM workflow.instances WHERE instance = :i;
+
 -- what is told of it: of a long list only what somebody may look for
 SELECT workflow.define('each: told', '{"steps": [{"step": "e", "each": "$.list", "wait": true}]}');
 SELECT workflow.start('each: told', jsonb_build_object('list', (SELECT jsonb_agg(n) FROM generate_series(1, 30) n))) AS i \gset

@@ -7,6 +7,7 @@
 #include "nodes/pg_list.h"
 #include "utils/memutils.h"
 
+#include "debug.h"
 #include "engine/variables.h"
 #include "shmem/settings.h"
 
@@ -32,45 +33,88 @@ wf_data_require_fit(const Jsonb *data)
 				errhint("Keep large documents in tables, and their keys in the data."));
 }
 
+/* Versions that nobody can refer to any more are given back: data may be large, and each of many items may change them. */
+static void
+replace(WfInstance *instance, Jsonb *data, bool own)
+{
+	Jsonb *before = instance->data;
+
+	instance->data_changed = true;
+	if (data == before)
+		return;
+	instance->data = data;
+	instance->data_version = ++instance->versions;
+	instance->grown += VARSIZE(data);
+	if (instance->own_data != NULL)
+	{
+		WF_ASSERT(instance->own_data == before && before != instance->data_before);
+		instance->grown -= VARSIZE(before);
+		pfree(before);
+	}
+	instance->own_data = own ? data : NULL;
+}
+
 void
 wf_data_replace(WfInstance *instance, Jsonb *data)
 {
-	instance->data = data;
-	instance->data_changed = true;
-	instance->grown += VARSIZE(data);
+	replace(instance, data, false);
 }
 
 /* ---- fields of scopes ---- */
 
 /*
- * What the tokens in a scope see as data. It is kept as long as what it was made of stays the same, since data may be large
- * and each step looks at them.
+ * What the tokens in a scope see as data, and which version that is. It is kept as long as what it was made of stays the same,
+ * since data may be large and each step looks at them.
  */
 static Jsonb *
-seen_in(WfVisit *scope)
+seen_in(WfVisit *scope, uint64 *version)
 {
 	WfInstance	 *instance = scope->instance;
-	Jsonb		 *data = scope->scope != NULL ? seen_in(scope->scope) : instance->data;
 	WfInMemory	 *memory = &scope->memory;
+	Jsonb		 *data = instance->data;
 	MemoryContext old;
 
+	*version = instance->data_version;
+	if (scope->scope != NULL)
+		data = seen_in(scope->scope, version);
 	if (scope->local == NULL)
 		return data;
-	if (memory->seen != NULL && memory->seen_data == data && memory->seen_local == scope->local)
-		return memory->seen;
-	old = MemoryContextSwitchTo(GetMemoryChunkContext(instance));
-	memory->seen = wf_jsonb_merge(data, scope->local);
-	memory->seen_data = data;
-	memory->seen_local = scope->local;
-	instance->grown += VARSIZE(memory->seen);
-	MemoryContextSwitchTo(old);
+	if (memory->seen == NULL || memory->seen_data != *version || memory->seen_local != scope->local)
+	{
+		wf_data_forget_seen(scope);
+		memory->seen_data = *version;
+		memory->seen_local = scope->local;
+		memory->seen_version = ++instance->versions;
+		old = MemoryContextSwitchTo(GetMemoryChunkContext(instance));
+		memory->seen = wf_jsonb_merge(data, scope->local);
+		MemoryContextSwitchTo(old);
+		memory->owns_seen = memory->seen != data && memory->seen != scope->local;
+		instance->grown += memory->owns_seen ? VARSIZE(memory->seen) : 0;
+	}
+	*version = memory->seen_version;
 	return memory->seen;
+}
+
+void
+wf_data_forget_seen(WfVisit *scope)
+{
+	WfInMemory *memory = &scope->memory;
+
+	if (memory->owns_seen)
+	{
+		scope->instance->grown -= VARSIZE(memory->seen);
+		pfree(memory->seen);
+	}
+	memory->seen = NULL;
+	memory->owns_seen = false;
 }
 
 Jsonb *
 wf_data_seen(const WfVisit *visit)
 {
-	return visit->scope != NULL ? seen_in(visit->scope) : visit->instance->data;
+	uint64 ignored;
+
+	return visit->scope != NULL ? seen_in(visit->scope, &ignored) : visit->instance->data;
 }
 
 static bool
@@ -133,6 +177,7 @@ static bool
 plan_with_locals(const WfVisit *visit, Jsonb *changes, WfDataChange *change, WfFault *fault)
 {
 	change->data = wf_jsonb_merge(visit->instance->data, changes_of(visit, NULL, changes));
+	change->is_own = change->data != visit->instance->data;
 	if (!wf_data_fits(change->data, fault))
 		return false;
 	for (WfVisit *scope = visit->scope; scope != NULL; scope = scope->scope)
@@ -152,18 +197,33 @@ plan_with_locals(const WfVisit *visit, Jsonb *changes, WfDataChange *change, WfF
 bool
 wf_data_plan(const WfVisit *visit, Jsonb *changes, WfDataChange *change, WfFault *fault)
 {
+	WfInstance *instance = visit->instance;
+
 	memset(change, 0, sizeof(*change));
 	if (has_locals_around(visit))
 		return plan_with_locals(visit, changes, change, fault);
-	change->data = wf_jsonb_merge(visit->instance->data, changes);
+	if (instance->own_data != NULL && wf_jsonb_can_overwrite(instance->data, changes))
+	{
+		change->data = instance->data;
+		change->overwrite = changes;
+		return true;
+	}
+	change->data = wf_jsonb_merge(instance->data, changes);
+	change->is_own = change->data != instance->data && change->data != changes;
 	return wf_data_fits(change->data, fault);
 }
 
 Jsonb *
-wf_data_foreseen(const WfVisit *visit, Jsonb *changes, const WfDataChange *change)
+wf_data_foreseen(const WfVisit *visit, Jsonb *changes, WfDataChange *change)
 {
 	Jsonb *seen;
 
+	if (change->overwrite != NULL)
+	{
+		change->data = wf_jsonb_merge(change->data, changes);
+		change->overwrite = NULL;
+		change->is_own = true;
+	}
 	if (!has_locals_around(visit))
 		return change->data;
 	seen = wf_jsonb_merge(wf_data_seen(visit), changes);
@@ -177,8 +237,13 @@ wf_data_make(WfVisit *visit, const WfDataChange *change)
 	ListCell *lc;
 	ListCell *local;
 
-	if (change->data != visit->instance->data)
-		wf_data_replace(visit->instance, change->data);
+	if (change->overwrite != NULL)
+	{
+		wf_jsonb_overwrite(visit->instance->data, change->overwrite);
+		visit->instance->data_version = ++visit->instance->versions;
+	}
+	else if (change->data != visit->instance->data)
+		replace(visit->instance, change->data, change->is_own);
 	/* conditions are judged once that is at rest */
 	visit->instance->judges_conditions = true;
 	visit->instance->judges_all |= change->scopes != NIL;

@@ -198,6 +198,16 @@ work_out_save(WfBatch *batch, WfVisit *visit, const WfVariables *variables, Json
 	return true;
 }
 
+/* Does anything that comes after `save` look at the data? */
+static bool
+looks_at_data(const WfVisit *visit)
+{
+	const WfRoute *route = &visit->def->route;
+
+	return entry_that_leads(visit) != NULL || route->kind == WF_ROUTE_CHOOSE || route->kind == WF_ROUTE_SPLIT ||
+		   route->message != NULL || (wf_is_item(visit) && visit->scope->def->each->until != NULL);
+}
+
 /* What is to be saved changes the data that the rest sees; all of it is made at once. */
 static bool
 foresee(WfVisit *visit, Leaving *leaving, Jsonb *changes, WfFault *fault)
@@ -207,7 +217,8 @@ foresee(WfVisit *visit, Leaving *leaving, Jsonb *changes, WfFault *fault)
 	if (!wf_data_plan(visit, changes, &leaving->change, fault))
 		return false;
 	leaving->saves = true;
-	leaving->variables.data = wf_data_foreseen(visit, changes, &leaving->change);
+	if (looks_at_data(visit))
+		leaving->variables.data = wf_data_foreseen(visit, changes, &leaving->change);
 	return true;
 }
 

@@ -17,8 +17,14 @@
 
 /* A loop of steps without wait is cut into transactions of so many steps, */
 #define STEPS_PER_TRANSACTION 1000
-/* and of so many bytes of data: each version stays in memory until the end of the batch. */
+/* and of so many bytes of data: what somebody may refer to stays in memory until the end of the batch. */
 #define BYTES_PER_TRANSACTION (32 * 1024 * 1024)
+/*
+ * Each transaction that changes the data stores all of them anew. If they are large, more steps share that: as many again for
+ * each so many bytes, up to so often.
+ */
+#define BYTES_PER_SHARE (64 * 1024)
+#define MOST_SHARES		4
 
 /* Let a token enter a step. Steps without wait are counted for each token. */
 WfVisit *
@@ -79,22 +85,30 @@ wf_token_room(const WfVisit *visit, int more, WfFault *fault)
 					tokens->n + more);
 }
 
+static int
+steps_per_transaction(const WfInstance *instance)
+{
+	int shares = instance->data_changed ? 1 + (int) (VARSIZE(instance->data) / BYTES_PER_SHARE) : 1;
+
+	return STEPS_PER_TRANSACTION * Min(shares, MOST_SHARES);
+}
+
 bool
 wf_token_is_cut(const WfInstance *instance)
 {
-	return instance->entered > STEPS_PER_TRANSACTION || instance->grown > BYTES_PER_TRANSACTION;
+	return instance->entered > steps_per_transaction(instance) || instance->grown > BYTES_PER_TRANSACTION;
 }
 
 bool
 wf_token_is_half_cut(const WfInstance *instance)
 {
-	return instance->entered >= STEPS_PER_TRANSACTION / 2 || instance->grown > BYTES_PER_TRANSACTION / 2;
+	return instance->entered >= steps_per_transaction(instance) / 2 || instance->grown > BYTES_PER_TRANSACTION / 2;
 }
 
 void
 wf_token_cut(WfInstance *instance)
 {
-	instance->entered = STEPS_PER_TRANSACTION + 1;
+	instance->entered = STEPS_PER_TRANSACTION * MOST_SHARES + 1;
 }
 
 /*
@@ -190,6 +204,7 @@ wf_token_end(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 		visit->docs.result = wf_token_result(batch, visit, outcome, error);
 	if (visit->def != NULL && visit->def->action == WF_ACTION_EACH)
 		wf_items_drop(batch, visit);
+	wf_data_forget_seen(visit);
 	wf_state_end(batch, visit);
 	wf_scope_remove(batch, visit);
 }

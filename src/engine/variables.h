@@ -34,9 +34,11 @@ extern Jsonb *wf_data_seen(const WfVisit *visit);
 /* Changes of data, worked out and not made yet: everything that can fail comes before. */
 typedef struct WfDataChange
 {
-	Jsonb *data;   /* those of the instance */
-	List  *scopes; /* of WfVisit: scopes whose fields change, */
-	List  *locals; /* and these, in the same order */
+	Jsonb *data;	  /* those of the instance */
+	bool   is_own;	  /* they were made for this, and nothing else refers to them */
+	Jsonb *overwrite; /* written over what `data` have there; NULL: `data` are as they will be */
+	List  *scopes;	  /* of WfVisit: scopes whose fields change, */
+	List  *locals;	  /* and these, in the same order */
 } WfDataChange;
 
 /*
@@ -46,8 +48,10 @@ typedef struct WfDataChange
  */
 extern bool wf_data_plan(const WfVisit *visit, Jsonb *changes, WfDataChange *change, WfFault *fault);
 extern void wf_data_make(WfVisit *visit, const WfDataChange *change);
-/* The data as the visit will see them then. */
-extern Jsonb *wf_data_foreseen(const WfVisit *visit, Jsonb *changes, const WfDataChange *change);
+/* The data as the visit will see them then, for those who look at them before they are made. */
+extern Jsonb *wf_data_foreseen(const WfVisit *visit, Jsonb *changes, WfDataChange *change);
+/* Forget what tokens in the scope see as data, since it ends: many scopes may, one after the other. */
+extern void wf_data_forget_seen(WfVisit *scope);
 
 /* Change the data by a template. Returns false with *fault. */
 extern bool wf_data_apply(WfBatch *batch, WfVisit *visit, const WfTemplate *changes, const WfVariables *variables,

@@ -163,3 +163,89 @@ wf_jsonb_merge(Jsonb *data, Jsonb *changes)
 	pfree(members);
 	return result;
 }
+
+/* ---- in place ---- */
+
+/* What an entry of an object takes in memory, without what comes before it to begin at a multiple of four bytes. */
+static uint32
+place_of(const Members *members, int index, uint32 *len)
+{
+	uint32 offset = getJsonbOffset(members->object, index);
+	uint32 start = is_aligned(members->object->children[index]) ? INTALIGN(offset) : offset;
+
+	*len = getJsonbLength(members->object, index) - (start - offset);
+	return start;
+}
+
+/* The member with a key of another object, or -1. */
+static int
+find_member(const Members *members, const Members *other, int key)
+{
+	int low = 0;
+	int high = members->n;
+
+	while (low < high)
+	{
+		int middle = low + (high - low) / 2;
+		int order = compare_keys(members, middle, other, key);
+
+		if (order == 0)
+			return middle;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return -1;
+}
+
+/* Does a value take the place of another one exactly? */
+static bool
+is_congruent(const Members *a, int i, const Members *b, int j)
+{
+	uint32 left;
+	uint32 right;
+
+	(void) place_of(a, i, &left);
+	(void) place_of(b, j, &right);
+	return left == right && is_aligned(a->object->children[i]) == is_aligned(b->object->children[j]);
+}
+
+bool
+wf_jsonb_can_overwrite(const Jsonb *data, const Jsonb *changes)
+{
+	Members old;
+	Members new;
+
+	if (!JB_ROOT_IS_OBJECT(data) || !JB_ROOT_IS_OBJECT(changes))
+		return false;
+	old = members_of(data);
+	new = members_of(changes);
+	for (int i = 0; i < new.n; i++)
+	{
+		int member = find_member(&old, &new, i);
+
+		if (member < 0 || !is_congruent(&old, old.n + member, &new, new.n + i))
+			return false;
+	}
+	return true;
+}
+
+void
+wf_jsonb_overwrite(Jsonb *data, const Jsonb *changes)
+{
+	Members old = members_of(data);
+	Members new = members_of(changes);
+
+	for (int i = 0; i < new.n; i++)
+	{
+		int		member = old.n + find_member(&old, &new, i);
+		JEntry *entry = &data->root.children[member];
+		uint32	len;
+		uint32	from = place_of(&new, new.n + i, &len);
+		uint32	to = place_of(&old, member, &len);
+
+		memcpy(unconstify(char *, old.base) + to, new.base + from, len);
+		*entry = (*entry & ~JENTRY_TYPEMASK) | (new.object->children[new.n + i] & JENTRY_TYPEMASK);
+	}
+}

@@ -132,6 +132,9 @@ extern Jsonb		*wf_jsonb_end(MemoryContext old, Jsonb *jsonb);
 
 /* Merge the top-level keys of `changes` (an object) over `data` (an object). */
 extern Jsonb *wf_jsonb_merge(Jsonb *data, Jsonb *changes);
+/* The same in place: can it be done, since each member is there, and its value takes as much space? */
+extern bool wf_jsonb_can_overwrite(const Jsonb *data, const Jsonb *changes);
+extern void wf_jsonb_overwrite(Jsonb *data, const Jsonb *changes);
 
 /*
  * Build {"k": v, …} without going through text. NULL Jsonb pointers become JSON null; strings are

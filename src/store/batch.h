@@ -167,13 +167,16 @@ typedef struct WfInstance
 	bool   judges_all; /* not only those that read what has changed */
 	int	   data_steps;
 	Jsonb *data_before;		  /* as they were at the last judging before this batch */
+	Jsonb *own_data;		  /* `data`, if this batch has made them and nothing else refers to them */
+	uint64 versions;		  /* the number of the last version of what tokens see as data */
+	uint64 data_version;	  /* that of `data` */
 	List  *stored_conditions; /* its rows, if has_read_conditions: see store/subscription.c */
 	bool   has_read_conditions;
 	List  *conditions; /* of WfSubscription: in the order in which they are judged */
 	int	   judged;	   /* so many of them were, in this pass */
 	/* Steps entered in this batch: a loop is cut into transactions by this number. */
 	int			entered;
-	size_t		grown; /* bytes of data made in this batch */
+	size_t		grown; /* bytes of data made in this batch that are still in memory */
 	TimestampTz ended_at;
 } WfInstance;
 
@@ -264,8 +267,10 @@ typedef struct WfInMemory
 	Jsonb *cancelled_inside;
 	/* Of a scope: what its tokens see as data, made of these: see wf_data_seen. */
 	Jsonb *seen;
-	Jsonb *seen_data;
+	uint64 seen_version;
+	uint64 seen_data; /* version */
 	Jsonb *seen_local;
+	bool   owns_seen; /* nothing else refers to `seen` */
 } WfInMemory;
 
 #define WF_NO_ITEM (-1)

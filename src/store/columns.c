@@ -17,6 +17,7 @@
 
 #include "store/batch.h"
 #include "store/columns.h"
+#include "store/data_cache.h"
 
 #define MAX_COLUMNS 64
 
@@ -110,6 +111,12 @@ read_jsonb(void *row, void *field, Datum value)
 	*(Jsonb **) field = DatumGetJsonbPCopy(value);
 }
 
+static void
+read_data(void *row, void *field, Datum value)
+{
+	*(Jsonb **) field = wf_data_cache_read(value);
+}
+
 static Datum
 write_uuid(const void *row, const void *field, bool *isnull)
 {
@@ -189,6 +196,7 @@ static const WfCodec bool_codec = {BOOLOID, write_bool, read_bool};
 static const WfCodec time_codec = {TIMESTAMPTZOID, write_time, read_time_field}; /* NULL is 0 */
 static const WfCodec text_codec = {TEXTOID, write_text, read_text_field};
 static const WfCodec jsonb_codec = {JSONBOID, write_jsonb, read_jsonb};
+static const WfCodec data_codec = {JSONBOID, write_jsonb, read_data};
 static const WfCodec uuid_codec = {UUIDOID, write_uuid, read_uuid};
 static const WfCodec status_codec = {TEXTOID, write_status, read_status};
 static const WfCodec state_codec = {TEXTOID, write_state, read_state};
@@ -379,7 +387,7 @@ static const WfTableColumn instance_columns[] = {
 	{"rerun_of", &number_codec, I(rerun_of), WF_STORED_ONCE, "rerun_of"},
 	{"error", &jsonb_codec, I(error), WF_STORED, "error"},
 	{"cookies", &jsonb_codec, I(cookies), WF_STORED_IF_CHANGED, NULL, "cookies_changed", I(cookies_changed)},
-	{"data", &jsonb_codec, I(data), WF_STORED_IF_CHANGED, "data", "data_changed", I(data_changed)},
+	{"data", &data_codec, I(data), WF_STORED_IF_CHANGED, "data", "data_changed", I(data_changed)},
 	{"ended_at", &end_codec, I(ended_at), WF_STORED_NOT, "ended_at"},
 	{"data_changed", &flag_codec, I(data_changed), WF_STORED_NOT},
 	{"cookies_changed", &flag_codec, I(cookies_changed), WF_STORED_NOT},
@@ -726,7 +734,7 @@ wf_table_external(const WfTable *table, uint64 n)
 		if (table->columns[i].codec->read == NULL)
 			continue;
 		at++;
-		if (table->columns[i].codec != &jsonb_codec)
+		if (table->columns[i].codec->type != JSONBOID)
 			continue;
 		value = wf_result(n, at, &isnull);
 		if (!isnull)

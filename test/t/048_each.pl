@@ -9,6 +9,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 
 use Scene;
+use Session;
 use Test::More;
 use Time::HiRes qw(sleep time);
 use WorkflowTest;
@@ -139,6 +140,17 @@ for my $name (qw(long plain))
 is($scene->sql("SELECT count(*), count(DISTINCT item) FROM workflow.history WHERE instance = $long{$_} AND step = 'e' AND item IS NOT NULL AND outcome = 'SUCCESS'"),
 	"$LONG|$LONG", "$_: each item has ended once") for sort keys %long;
 is($scene->sql("SELECT count(*) FROM workflow_data.item"), 0, 'no item is left');
+
+# ---- a list that somebody has locked keeps others from nothing ----
+
+$scene->define('slow', q[{"steps": [{"step": "e", "each": "$.list", "sql": "SELECT pg_sleep(0.05)", "end": true}]}]);
+my $locked = $scene->start('slow', list(60));
+my $holder = Session->new($node, 'postgres');
+$holder->run('BEGIN', "SELECT FROM workflow_data.instance WHERE instance = $locked FOR NO KEY UPDATE");
+is($scene->finish($scene->start('slow', list(1))), 'completed', 'what is due behind its items is done');
+cmp_ok($scene->sql("SELECT count(*) FROM workflow.visits WHERE instance = $locked AND item IS NOT NULL"), '>', 40, 'while they wait');
+$holder->run('COMMIT');
+is($scene->finish($locked), 'completed', 'and they go on when it is free');
 
 # ---- room for tokens ----
 
