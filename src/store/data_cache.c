@@ -19,28 +19,40 @@
 /* and nothing for longer. */
 #define LONGEST_MS 10000
 
-static struct varatt_external where; /* place of what is kept */
+static struct varatt_external last;			  /* place of what was read last, and is not kept */
+static struct varatt_external where;		  /* place of what is kept */
+static MemoryContext		  context = NULL; /* has `kept` */
 static Jsonb				 *kept = NULL;
 static TimestampTz			  kept_at;
 
+/* Whoever has read it in this transaction may still look at it. */
 static void
 forget(void)
 {
-	if (kept != NULL)
-		pfree(kept);
+	if (context != NULL)
+		MemoryContextSetParent(context, TopTransactionContext);
+	context = NULL;
 	kept = NULL;
 }
 
-static void
-keep(const struct varatt_external *place, const Jsonb *jsonb)
+/* Whoever reads it may not change it. */
+static Jsonb *
+keep(const struct varatt_external *place, Datum stored)
 {
-	forget();
+	MemoryContext fresh = AllocSetContextCreate(CurrentMemoryContext, "workflow data", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(fresh);
+	Jsonb		 *jsonb = DatumGetJsonbPCopy(stored);
+
+	MemoryContextSwitchTo(old);
 	if (VARSIZE(jsonb) > LARGEST)
-		return;
-	kept = MemoryContextAlloc(TopMemoryContext, VARSIZE(jsonb));
-	memcpy(kept, jsonb, VARSIZE(jsonb));
+		return jsonb;
+	forget();
+	MemoryContextSetParent(fresh, TopMemoryContext);
+	context = fresh;
+	kept = jsonb;
 	where = *place;
 	kept_at = GetCurrentTimestamp();
+	return jsonb;
 }
 
 static bool
@@ -50,27 +62,19 @@ is_kept(const struct varatt_external *place)
 		   !TimestampDifferenceExceeds(kept_at, GetCurrentTimestamp(), LONGEST_MS);
 }
 
-static Jsonb *
-copy_kept(void)
-{
-	Jsonb *copy = palloc(VARSIZE(kept));
-
-	memcpy(copy, kept, VARSIZE(kept));
-	return copy;
-}
-
 Jsonb *
 wf_data_cache_read(Datum stored)
 {
 	struct varatt_external place;
-	Jsonb				  *jsonb;
 
 	if (!VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(stored)))
 		return DatumGetJsonbPCopy(stored);
 	VARATT_EXTERNAL_GET_POINTER(place, (struct varlena *) DatumGetPointer(stored));
 	if (is_kept(&place))
-		return copy_kept();
-	jsonb = DatumGetJsonbPCopy(stored);
-	keep(&place, jsonb);
-	return jsonb;
+		return kept;
+	/* only what is read twice in a row: a transaction may read very many, and what is kept stays until its end */
+	if (memcmp(&place, &last, sizeof(last)) == 0)
+		return keep(&place, stored);
+	last = place;
+	return DatumGetJsonbPCopy(stored);
 }
