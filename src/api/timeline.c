@@ -2,8 +2,8 @@
  * timeline.c
  *		workflow.timeline: the history of an instance, one line for each event, for people at psql.
  *
- * All tables are read as of one moment. Times are told since the start; visits that have not ended come last. What is not stored is not told:
- * when the whole process was suspended, for one.
+ * All tables are read as of one moment. Times are told since the start; visits that have not ended come last. What is not
+ * stored is not told: when the whole process was suspended, for one.
  */
 #include "postgres.h"
 

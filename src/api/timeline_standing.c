@@ -9,6 +9,7 @@
 #include "api/timeline_internal.h"
 #include "store/query.h"
 
+/* Of deliveries it says twice which it means: the index of an instance's deliveries is without write-backs. */
 static WfQuery q_standing = {
 	.sql =
 		"SELECT clock_timestamp(), v.visit, v.step, v.state, v.waits_for, v.waiting_since, "
@@ -97,24 +98,52 @@ describe_waiting(uint64 row)
 					progress != NULL ? psprintf("; progress %s", wf_told_clip(progress)) : "");
 }
 
+/* What a visit that is being cancelled waits for. */
+static const char *
+describe_phase(uint64 row)
+{
+	char *phase = wf_result_text(row, 16);
+
+	if (phase != NULL && strcmp(phase, "await") == 0)
+		return "the answer to its request is awaited first";
+	if (phase != NULL && strcmp(phase, "inside") == 0)
+		return "what is in it ends first";
+	if (phase != NULL && strcmp(phase, "child") == 0)
+		return psprintf("%s, which was told to end, ends first", wf_told_child("", row, 27) + 1);
+	if (phase != NULL && strcmp(phase, "confirm") == 0)
+		return psprintf("the callback that confirms it is waited for until %s",
+						wf_told_time_text(wf_told_time(row, 7)));
+	return "its cancel request is due or under way";
+}
+
 static const char *
 describe_cancelling(uint64 row)
 {
-	char	   *phase = wf_result_text(row, 16);
-	char	   *outcome = wf_result_text(row, 17);
-	const char *stands = "its cancel request is due or under way";
+	char *outcome = wf_result_text(row, 17);
 
-	if (phase != NULL && strcmp(phase, "await") == 0)
-		stands = "the answer to its request is awaited first";
-	else if (phase != NULL && strcmp(phase, "inside") == 0)
-		stands = "what is in it ends first";
-	else if (phase != NULL && strcmp(phase, "child") == 0)
-		stands = psprintf("%s, which was told to end, ends first", wf_told_child("", row, 27) + 1);
-	else if (phase != NULL && strcmp(phase, "confirm") == 0)
-		stands =
-			psprintf("the callback that confirms it is waited for until %s", wf_told_time_text(wf_told_time(row, 7)));
 	return psprintf("%s, %s%s; %s", strcmp(outcome, "SUCCESS") == 0 ? "is ended by a step in it" : "is being cancelled",
-					outcome, wf_told_because(outcome, wf_result_text(row, 12), wf_result_text(row, 13)), stands);
+					outcome, wf_told_because(outcome, wf_result_text(row, 12), wf_result_text(row, 13)),
+					describe_phase(row));
+}
+
+/* What ends the visit has come, and waits for something. */
+static const char *
+describe_accepted(uint64 row)
+{
+	const char *what = psprintf("a %s has come", wf_result_text(row, 21));
+	char	   *state = wf_result_text(row, 4);
+	TimestampTz deadline = wf_told_time(row, 8);
+	const char *until = deadline != 0 ? psprintf(", until %s at most", wf_told_time_text(deadline)) : "";
+	bool		isnull;
+
+	if (DatumGetBool(wf_result(row, 15, &isnull)))
+		return psprintf("%s, and is kept until the instance is resumed", what);
+	if (strcmp(state, "cancelling") == 0)
+		return psprintf("%s: it ends the visit after that: %s", what, describe_phase(row));
+	if (strcmp(state, "waiting") == 0)
+		return psprintf("%s: it ends the visit when what it has called,%s, has ended%s", what,
+						wf_told_child("", row, 27), until);
+	return psprintf("%s: it ends the visit once its action is done, or given up%s", what, until);
 }
 
 static const char *
@@ -125,12 +154,7 @@ describe_state(uint64 row)
 	bool  isnull;
 
 	if (DatumGetBool(wf_result(row, 10, &isnull)))
-		return psprintf("a %s has come%s", wf_result_text(row, 21),
-						DatumGetBool(wf_result(row, 15, &isnull)) ? ", and is kept until the instance is resumed"
-						: strcmp(state, "waiting") == 0
-							? psprintf(": it ends the visit when what it has called,%s, has ended",
-									   wf_told_child("", row, 27))
-							: ": it ends the visit once its request is answered, or given up");
+		return describe_accepted(row);
 	if (strcmp(state, "waiting") == 0)
 		return describe_waiting(row);
 	if (strcmp(state, "incident") == 0)

@@ -215,7 +215,8 @@ match(WfMatching *matching, const WfMessage *kept, int64 of, WfReceiver *receive
 		if (first == NULL)
 		{
 			*receiver = (WfReceiver){0};
-			return start(matching, kept);
+			/* found by a wait of which the lines do not know yet, since it is newer than they are: it is looked at again */
+			return of != 0 ? WF_MATCHED_NONE : start(matching, kept);
 		}
 		matched = bring(matching, first, receiver, &gone);
 		if (first->number != kept->number && matched != WF_MATCHED_LOCKED)

@@ -137,7 +137,10 @@ is($scene->path($instance) . ' ' . attempts($instance), 'call:SUCCESS 503 TIMED_
 retried('asked', '1 h', ', "timeout": "500 ms", "cancel": {"path": "/ok?cancel", "body": {"why": "${$error.message}"}, "headers": {' . Scene::HEADERS . '}}');
 $instance = at_once('asked', '/held?status=200');
 $scene->wait_for_requests(1, $instance);
+sub told { my ($instance) = @_; return $scene->sql("SELECT string_agg(t, ' ') FROM workflow.timeline($instance) t") }
+like(told($instance), qr/a message has come: it ends the visit once its action is done, or given up, until .* at most|after that/, 'a deadline, which the timeline tells');
 $scene->wait_for_state($instance, 'cancelling');
+like(told($instance), qr/a message has come: it ends the visit after that: the answer to its request is awaited first/, '... and that it has struck');
 $scene->let_go($instance);
 is($scene->finish($instance), 'completed', 'a deadline, and a way to ask the service to stop');
 is($scene->data($instance)->{order}, ' reply early', '... its answer is awaited, then the message counts');
