@@ -82,7 +82,7 @@ SELECT * FROM pg_temp.issues('{"steps": [
 -- a sub-process waits for its steps alone
 SELECT * FROM pg_temp.issues('{"steps": [{"step": "a", "steps": [{"step": "b", "wait": true}], "first_of": [{"callback": true, "next": "c"}, {"signal": "s", "next": "c"}], "send": {"signal": "s"}}, {"step": "c"}]}');
 -- not there yet
-SELECT path, message FROM pg_temp.issues('{"start_on": [{"webhook": "x"}], "steps": [{"step": "a", "wait": {"task": {}}}, {"step": "b", "first_of": [{"topic": "t", "next": "a"}, {"task": {}, "next": "a"}]}, {"step": "c", "wait": true, "catch": [{"topic": "t", "next": "a"}, {"task": {}, "next": "a"}]}]}');
+SELECT path, message FROM pg_temp.issues('{"start_on": [{"webhook": "x"}], "steps": [{"step": "a", "wait": {"topic": "t"}}, {"step": "b", "first_of": [{"topic": "t", "next": "a"}, {"signal": "s", "next": "a"}]}, {"step": "c", "wait": true, "catch": [{"topic": "t", "next": "a"}]}]}');
 
 -- messages that start an instance
 SELECT * FROM pg_temp.issues('{"start_on": [{}, 7, {"message": "${$.x}", "key": "${$.x}", "business_key": ["x"], "step": "nowhere"}, {"message": "m", "key": 1, "business_key": "${$serial_number}-${$event.data.id}-${$result}"}, {"message": "m", "key": "1", "step": "inner"}, {"message": "m", "key": null, "when": "$.x"}, {"message": "m", "ky": 1}],

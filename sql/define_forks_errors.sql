@@ -111,4 +111,4 @@ SELECT * FROM pg_temp.issues('{"catch": 1}');
 SELECT * FROM pg_temp.issues('{"timeout": "1 h", "catch": [{"on": "*", "next": "a"}], "start": "a"}');
 SELECT * FROM pg_temp.issues('{"timeout": "1 h", "catch": [{"on": "*", "next": "a"}], "steps": [1, []]}');
 -- parts of later versions are refused by name
-SELECT path, message FROM pg_temp.issues('{"priority": 1, "steps": [{"step": "a", "call": {}}, {"step": "b", "each": "$.a"}, {"step": "c", "wait": {"task": {}}}]}');
+SELECT path, message FROM pg_temp.issues('{"priority": 1, "steps": [{"step": "a", "call": {}}, {"step": "b", "each": "$.a"}, {"step": "c", "wait": {"topic": "t"}}]}');

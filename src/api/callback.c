@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 
 #include "api/completion.h"
+#include "api/meant.h"
 #include "engine/engine.h"
 #include "model/template.h"
 #include "store/access.h"
@@ -83,6 +84,24 @@ is_by_hand(const WfTarget *target, const WfCompletion *completion, Oid role)
 		   wf_privilege_has(target->process_id, role, WF_PRIVILEGE_ADMIN);
 }
 
+/* Let happen what is meant. Returns false if it is too late for that. */
+static bool
+bring(WfTarget *target, const WfSerial *serial, const WfCompletion *completion, Oid role)
+{
+	WfVisit *visit = target->visit;
+	WfMeant	 meant = wf_meant(target, serial, completion, role);
+	WfDone	 done = {.data = completion->data, .error = error_of_completion(completion, visit->attempt)};
+
+	if (meant.what == WF_MEANT_NOTHING)
+		wf_meant_refuse(&meant, serial);
+	if (meant.what == WF_MEANT_TASK)
+	{
+		done.person = meant.task->person;
+		return wf_engine_done(target->batch, visit, WF_EVENT_TASK, &done);
+	}
+	return wf_engine_callback(target->batch, visit, done.data, done.error, is_by_hand(target, completion, role));
+}
+
 bool
 wf_completion_apply(WfTarget *target, const WfSerial *serial, const WfCompletion *completion, Oid role)
 {
@@ -92,9 +111,7 @@ wf_completion_apply(WfTarget *target, const WfSerial *serial, const WfCompletion
 	target->batch->caller = role;
 	target->batch->webhook = completion->webhook;
 	target->batch->call = completion->failed ? "fail" : "complete";
-	if (visit != NULL && !visit->ended &&
-		wf_engine_callback(target->batch, visit, completion->data, error_of_completion(completion, visit->attempt),
-						   is_by_hand(target, completion, role)))
+	if (visit != NULL && !visit->ended && bring(target, serial, completion, role))
 		return true;
 	wf_late_require_seen(serial->instance, serial->visit);
 	wf_late_record(serial->instance, serial->visit, target->process_id, role, completion->webhook,
@@ -126,7 +143,7 @@ call_back(const char *function, const WfSerial *serial, const WfCompletion *comp
 
 	PreventCommandIfReadOnly(function);
 	wf_store_enter(&access);
-	wf_target_visit(&target, serial, access.caller, WF_PRIVILEGE_COMPLETE, WF_PRIVILEGE_COMPLETE);
+	wf_target_task(&target, serial, access.caller);
 	accepted = wf_completion_apply(&target, serial, completion, access.caller);
 	if (accepted)
 		wf_batch_flush(target.batch);

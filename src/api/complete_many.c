@@ -23,6 +23,7 @@
 #include "utils/resowner.h"
 
 #include "api/completion.h"
+#include "api/meant.h"
 #include "engine/engine.h"
 #include "model/guard.h"
 #include "model/issue.h"
@@ -33,6 +34,7 @@
 #include "store/privilege.h"
 #include "store/query.h"
 #include "store/subtransaction.h"
+#include "store/task.h"
 
 static WfQuery q_elements = {
 	.sql = "SELECT e.value::text FROM pg_catalog.json_array_elements($1) e",
@@ -47,7 +49,8 @@ typedef struct Entry
 	const char	*text; /* the serial number as it was given; NULL: the entry has none */
 	WfSerial	 serial;
 	WfCompletion completion;
-	bool		 lives; /* the instance lives, and the caller may complete the visit */
+	bool		 lives;	   /* the instance lives, and the caller may complete the visit */
+	bool		 admitted; /* since he may have its task, without any privilege */
 
 	/* the result */
 	int			code; /* 0: no error */
@@ -307,6 +310,13 @@ may_complete_step(Work *work, int process_id, const char *step)
 	return step != NULL && has_right(work, process_id, step);
 }
 
+/* May the caller have the task of the visit, or has he that? */
+static bool
+has_task(const Work *work, const WfSerial *serial)
+{
+	return wf_task_standing(wf_task_read(serial->instance, serial->visit), work->caller) >= WF_TASK_CANDIDATE;
+}
+
 /* May the caller complete the visit? This is asked before its instance is locked. */
 static bool
 may_lock(Work *work, int process_id, const WfSerial *serial)
@@ -368,6 +378,8 @@ check_rights(Work *work)
 		const WfLiving *found = entry->code != 0 ? NULL : bsearch(&key, living, n, sizeof(WfLiving), compare_instances);
 
 		entry->lives = found != NULL && may_lock(work, found->process_id, &entry->serial);
+		entry->admitted = found != NULL && !entry->lives && has_task(work, &entry->serial);
+		entry->lives |= entry->admitted;
 		if (found != NULL && !entry->lives)
 			deny(work, entry, found->process_id);
 	}
@@ -433,6 +445,7 @@ apply_entry(Work *work, WfBatch *batch, Entry *entry)
 {
 	const WfSerial *serial = &entry->serial;
 	WfTarget		target = {.batch = batch};
+	WfMeant			meant = {WF_MEANT_CALLBACK};
 	WfVisit		   *visit;
 	char		   *step = NULL;
 
@@ -447,10 +460,18 @@ apply_entry(Work *work, WfBatch *batch, Entry *entry)
 		refuse_unknown(entry);
 		return;
 	}
-	if (!may_complete(work, target.process_id) &&
+	if (!may_complete(work, target.process_id) && !entry->admitted &&
 		!may_complete_step(work, target.process_id, visit != NULL ? visit->step : step))
+	{
 		deny(work, entry, target.process_id);
-	else if (visit != NULL && !visit->ended && !wf_has_accepted(visit) && !wf_engine_takes_callback(visit))
+		return;
+	}
+	if (visit != NULL && !visit->ended && !wf_has_accepted(visit))
+		meant = wf_meant(&target, serial, &entry->completion, work->caller);
+	if (meant.what == WF_MEANT_NOTHING)
+		refuse(entry, ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied for the task of %s", entry->text);
+	else if (meant.what == WF_MEANT_CALLBACK && visit != NULL && !visit->ended && !wf_has_accepted(visit) &&
+			 !wf_engine_takes_callback(visit))
 		refuse(entry, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "visit %s does not wait for a callback", entry->text);
 	else if (!wf_completion_fits(&entry->completion))
 		refuse(entry, ERRCODE_PROGRAM_LIMIT_EXCEEDED, "what ends visit %s is too large", entry->text);

@@ -14,6 +14,7 @@
 #include "api/target.h"
 #include "model/issue.h"
 #include "store/late.h"
+#include "store/task.h"
 
 /* What is asked for, and by which role. */
 typedef struct Request
@@ -23,7 +24,8 @@ typedef struct Request
 	Oid			role;
 	WfPrivilege privilege;
 	WfPrivilege other;
-	char	   *step; /* step for which alone the role has the privilege; NULL: none was looked at */
+	bool		tasks; /* whoever may have the task of the visit needs no privilege */
+	char	   *step;  /* step for which alone the role has the privilege; NULL: none was looked at */
 } Request;
 
 static void
@@ -51,6 +53,14 @@ has_step(Request *request, int process_id)
 	return wf_privilege_has_step(process_id, request->role, request->step);
 }
 
+/* May the role have the task of the visit, or has it that? */
+static bool
+has_task(const Request *request)
+{
+	return request->tasks &&
+		   wf_task_standing(wf_task_read(request->instance, request->visit), request->role) >= WF_TASK_CANDIDATE;
+}
+
 /*
  * Check the role's rights on the process. To a role without any privilege on it, the instance is
  * unknown, whether it exists or not.
@@ -58,7 +68,8 @@ has_step(Request *request, int process_id)
 static void
 require_rights(Request *request, int process_id)
 {
-	if (wf_privilege_has(process_id, request->role, request->privilege) || has_step(request, process_id))
+	if (wf_privilege_has(process_id, request->role, request->privilege) || has_task(request) ||
+		has_step(request, process_id))
 		return;
 	if (!wf_privilege_admits(process_id, request->role, request->privilege, request->other))
 		report_unknown_target(request);
@@ -150,20 +161,35 @@ wf_target_find_visit(WfTarget *target, const WfSerial *serial)
 	return load_target_visit(target, serial);
 }
 
+static void
+find_visit(WfTarget *target, const WfSerial *serial, Request *request)
+{
+	int checked = lock_with_rights(target, request);
+
+	if (!load_target_visit(target, serial))
+		report_unknown_target(request);
+	/* another version may have given the step of the visit another name, before its instance was locked */
+	if (target->process_id != checked ||
+		(request->step != NULL && target->visit != NULL && strcmp(request->step, target->visit->step) != 0))
+		require_rights(request, target->process_id);
+	if (target->visit == NULL)
+		wf_late_require_seen(serial->instance, serial->visit);
+}
+
 void
 wf_target_visit(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege, WfPrivilege other)
 {
 	Request request = {serial->instance, serial->visit, role, privilege, other};
-	int		checked = lock_with_rights(target, &request);
 
-	if (!load_target_visit(target, serial))
-		report_unknown_target(&request);
-	/* another version may have given the step of the visit another name, before its instance was locked */
-	if (target->process_id != checked ||
-		(request.step != NULL && target->visit != NULL && strcmp(request.step, target->visit->step) != 0))
-		require_rights(&request, target->process_id);
-	if (target->visit == NULL)
-		wf_late_require_seen(serial->instance, serial->visit);
+	find_visit(target, serial, &request);
+}
+
+void
+wf_target_task(WfTarget *target, const WfSerial *serial, Oid role)
+{
+	Request request = {serial->instance, serial->visit, role, WF_PRIVILEGE_COMPLETE, WF_PRIVILEGE_COMPLETE, true};
+
+	find_visit(target, serial, &request);
 }
 
 void

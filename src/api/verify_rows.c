@@ -39,9 +39,13 @@ static WfQuery q_visits = {
 	.argtypes = {INT8OID, INT8OID},
 };
 static WfQuery q_subscriptions = {
-	.sql = "SELECT instance, visit, entry::bigint, process_id, keyed, kind, name, step "
+	.sql = "(SELECT instance, visit, entry::bigint, process_id, keyed, kind, name, step "
 		   "FROM workflow_data.subscription WHERE (instance, visit, entry) > ($1, $2, $3) "
-		   "ORDER BY instance, visit, entry LIMIT " ROWS_PER_PAGE,
+		   "ORDER BY instance, visit, entry LIMIT " ROWS_PER_PAGE ") "
+		   "UNION ALL (SELECT instance, visit, entry::bigint, process_id, false, 'task', '', NULL "
+		   "FROM workflow_data.task WHERE (instance, visit) >= ($1, $2) AND (instance, visit, entry) > ($1, $2, $3) "
+		   "ORDER BY instance, visit LIMIT " ROWS_PER_PAGE ") "
+		   "ORDER BY 1, 2, 3 LIMIT " ROWS_PER_PAGE,
 	.nargs = 3,
 	.argtypes = {INT8OID, INT8OID, INT8OID},
 };

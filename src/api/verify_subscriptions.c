@@ -33,6 +33,8 @@ is_open(const WfVerifiedVisit *visit)
 static Wanted
 handler_wants(const WfVerifiedVisit *visit, WfEventKind kind)
 {
+	if (wf_is_offered(kind))
+		return PERHAPS; /* it is done once */
 	return kind == WF_EVENT_CONDITION && is(visit->state, "ready") ? PERHAPS : ALWAYS;
 }
 
@@ -45,7 +47,7 @@ wait_wants(const WfVerifiedVisit *visit, const WfEvent *event)
 
 	if (is(visit->waits_for, "join"))
 		return NEVER;
-	if (event->kind == WF_EVENT_CONDITION && (!waiting || called))
+	if ((event->kind == WF_EVENT_CONDITION || wf_is_offered(event->kind)) && (!waiting || called))
 		return NEVER;
 	/* one that stands at a join may be about to begin that */
 	if (ready && visit->def->join.kind != WF_JOIN_NONE)
@@ -71,9 +73,9 @@ verify_row(WfVerify *verify, const WfVerifiedVisit *visit, const WfVerifiedSubsc
 {
 	const WfEvent *event = &visit->def->entries[row->entry].event;
 
-	if (row->process_id != visit->process_id || !is(row->step, visit->step))
+	if (row->process_id != visit->process_id || (row->step != NULL && !is(row->step, visit->step)))
 		wf_verify_report(verify, visit, "its subscription of entry %d is of step \"%s\" of process %d", row->entry,
-						 row->step, row->process_id);
+						 row->step != NULL ? row->step : visit->step, row->process_id);
 	if (!is(row->kind, wf_event_kind_name(event->kind)) || !is(row->name, event->name != NULL ? event->name : "") ||
 		row->keyed != (event->key != NULL))
 		wf_verify_report(verify, visit, "its subscription of entry %d is not of what that waits for", row->entry);

@@ -10,6 +10,7 @@
 #include "engine/answer.h"
 #include "engine/call.h"
 #include "engine/condition.h"
+#include "engine/offer.h"
 #include "engine/operations.h"
 #include "engine/scope.h"
 #include "engine/send.h"
@@ -148,9 +149,9 @@ begin(WfBatch *batch, WfVisit *visit, WfFault *fault)
 
 	if (!has_stood && !set_clocks(batch, visit, fault))
 		return WF_BEGUN_FAULT;
-	/* one whose end is known already subscribes to nothing any more */
+	/* one whose end is known already subscribes to nothing any more, and offers nothing */
 	if (visit->def->nsubscribed > 0 && !has_stood && !wf_has_accepted(visit) &&
-		!wf_condition_open_handlers(batch, visit, &interrupted, fault))
+		(!wf_offer_handlers(batch, visit, fault) || !wf_condition_open_handlers(batch, visit, &interrupted, fault)))
 		return WF_BEGUN_FAULT;
 	if (interrupted)
 		return WF_BEGUN_UNDER_WAY;

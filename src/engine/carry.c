@@ -17,6 +17,7 @@
 #include "engine/call.h"
 #include "engine/carry.h"
 #include "engine/event.h"
+#include "engine/offer.h"
 #include "engine/scope.h"
 #include "engine/send.h"
 #include "engine/subscribe.h"
@@ -196,6 +197,23 @@ judge_wait(const WfCarried *carried, List **obstacles)
 		refuse_event(carried, lost, obstacles);
 }
 
+/* What waits for its turn to begin a handler must find that. */
+static void
+judge_kept(const WfCarried *carried, List **obstacles)
+{
+	ListCell *lc;
+
+	foreach (lc, carried->visit->memory.kept)
+	{
+		const char *kind = lfirst(lc);
+
+		if (wf_step_entry(carried->step, wf_event_kind_from_name(kind)) < carried->step->nwaits)
+			wf_carry_refuse(carried->visit, obstacles,
+							"has a %s for a handler, which step \"%s\" of version %d does not have", kind,
+							carried->step->name, carried->migration->to->version);
+	}
+}
+
 static void
 judge_events(const WfCarried *carried, List **obstacles)
 {
@@ -212,9 +230,7 @@ judge_events(const WfCarried *carried, List **obstacles)
 		wf_carry_refuse(visit, obstacles,
 						"has accepted an event at step \"%s\", for which step \"%s\" of version %d does not wait",
 						visit->step, carried->step->name, carried->migration->to->version);
-	if (visit->memory.has_kept_callback && wf_step_callback_handler(carried->step) < 0)
-		wf_carry_refuse(visit, obstacles, "has a callback for a handler, which step \"%s\" of version %d does not have",
-						carried->step->name, carried->migration->to->version);
+	judge_kept(carried, obstacles);
 }
 
 void
@@ -395,6 +411,7 @@ plan_kept(WfCarried *carried, const WfSubscription *stored, const WfVariables *v
 	}
 	carried->added = lappend_int(carried->added, entry);
 	carried->keys = lappend(carried->keys, unconstify(char *, key));
+	carried->offers = lappend(carried->offers, NULL);
 	return true;
 }
 
@@ -402,20 +419,39 @@ plan_kept(WfCarried *carried, const WfSubscription *stored, const WfVariables *v
 static bool
 is_added(const WfCarried *carried, int entry)
 {
-	bool waits = entry < carried->step->nwaits;
-	bool is_condition = carried->step->entries[entry].event.kind == WF_EVENT_CONDITION;
+	bool		waits = entry < carried->step->nwaits;
+	WfEventKind kind = carried->step->entries[entry].event.kind;
+	bool opens_late = kind == WF_EVENT_CONDITION || wf_is_offered(kind); /* messages and signals may come before */
 
-	if (!wf_is_subscribed(carried->step->entries[entry].event.kind) || carried->map->from[entry] >= 0)
+	if (!wf_is_subscribed(kind) || carried->map->from[entry] >= 0)
 		return false;
 	if (!waits)
-		return !is_condition || has_begun(carried);
+		return !opens_late || has_begun(carried);
 	if (carried->stands)
 		return false;
-	return carried->open != NULL ? carried->open[entry] : !is_condition;
+	return carried->open != NULL ? carried->open[entry] : !opens_late;
+}
+
+/* Plan what is new: the key, or what is offered. */
+static bool
+plan_added(WfBatch *batch, WfCarried *carried, int entry, const WfVariables *variables, WfFault *fault)
+{
+	const WfEvent *event = &carried->step->entries[entry].event;
+	const char	  *key = NULL;
+	WfOffer		  *offer = NULL;
+
+	if (wf_is_offered(event->kind))
+		offer = wf_offer_make(batch, carried->visit, entry, variables, fault);
+	else
+		(void) wf_message_key(event->key, variables, &key, fault);
+	carried->added = lappend_int(carried->added, entry);
+	carried->keys = lappend(carried->keys, unconstify(char *, key));
+	carried->offers = lappend(carried->offers, offer);
+	return fault->code == NULL;
 }
 
 static bool
-plan_subscriptions(WfCarried *carried, const WfVariables *variables, WfFault *fault)
+plan_subscriptions(WfBatch *batch, WfCarried *carried, const WfVariables *variables, WfFault *fault)
 {
 	const WfVisit *visit = carried->visit;
 	ListCell	  *lc;
@@ -428,16 +464,8 @@ plan_subscriptions(WfCarried *carried, const WfVariables *variables, WfFault *fa
 		if (!plan_kept(carried, lfirst(lc), variables, fault))
 			return false;
 	for (int i = 0; i < carried->step->nentries; i++)
-	{
-		const char *key = NULL;
-
-		if (!is_added(carried, i))
-			continue;
-		if (!wf_message_key(carried->step->entries[i].event.key, variables, &key, fault))
+		if (is_added(carried, i) && !plan_added(batch, carried, i, variables, fault))
 			return false;
-		carried->added = lappend_int(carried->added, i);
-		carried->keys = lappend(carried->keys, unconstify(char *, key));
-	}
 	return true;
 }
 
@@ -534,7 +562,7 @@ wf_carry_plan(WfBatch *batch, WfCarried *carried, WfFault *fault)
 		ok = (!waits_outside(visit) || plan_wait(carried, &variables, fault)) &&
 			 plan_clocks(batch, carried, &variables, fault) &&
 			 (!waits_outside(visit) || plan_silence(batch, carried, &variables, fault)) &&
-			 plan_subscriptions(carried, &variables, fault);
+			 plan_subscriptions(batch, carried, &variables, fault);
 	ok = ok && plan_queue(batch, carried, fault);
 	MemoryContextSwitchTo(old);
 	return ok;
@@ -545,11 +573,13 @@ make_subscriptions(WfBatch *batch, const WfCarried *carried)
 {
 	ListCell *lc;
 	ListCell *of;
+	ListCell *offered;
 
 	wf_subscriptions_replace(batch, carried->visit);
 	forboth(lc, carried->kept, of, carried->entries) wf_subscription_carry(batch, lfirst(lc), lfirst_int(of));
-	forboth(lc, carried->added, of, carried->keys)(void)
-		wf_subscription_add(batch, carried->visit, lfirst_int(lc), lfirst(of));
+	forthree(lc, carried->added, of, carried->keys, offered, carried->offers)
+		wf_subscription_add(batch, carried->visit, lfirst_int(lc), lfirst(of))
+			->offer = lfirst(offered);
 }
 
 void

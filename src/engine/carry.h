@@ -37,7 +37,8 @@ typedef struct WfCarried
 	List	   *kept;	   /* of WfSubscription, */
 	List	   *entries;   /* and their new entries */
 	List	   *added;	   /* entries that get subscriptions, */
-	List	   *keys;	   /* and these keys */
+	List	   *keys;	   /* and these keys, */
+	List	   *offers;	   /* or that is offered by them; NULL: nothing is */
 	bool		relocates; /* its fields change */
 	Jsonb	   *local;
 } WfCarried;

@@ -121,6 +121,19 @@ clock_until(WfVisit *visit, const WfTemplate *tmpl, const WfVariables *variables
 	return work_out_as_defined(visit->instance->process, &clock, at, fault);
 }
 
+bool
+wf_clock_due(WfVisit *visit, const char *text, TimestampTz from, TimestampTz *at, WfFault *fault)
+{
+	Clock	time = {.until = text};
+	Clock	after = {.interval = text, .from = from};
+	WfFault ignored = {0};
+
+	if (work_out_as_defined(visit->instance->process, &time, at, &ignored) ||
+		work_out_as_defined(visit->instance->process, &after, at, &ignored))
+		return true;
+	return wf_fault(fault, WF_CODE_TEMPLATE, "\"%s\" is neither an interval nor a timestamp", text);
+}
+
 /* When the time of an event comes, counted `from` there. */
 static bool
 clock_event(WfVisit *visit, const WfEvent *event, const WfVariables *variables, TimestampTz from, TimestampTz *at,

@@ -8,6 +8,9 @@
 
 #include "engine/variables.h"
 
+/* The time that a text means: a time, or an interval from then on. Returns false with *fault if it is neither. */
+extern bool wf_clock_due(WfVisit *visit, const char *text, TimestampTz from, TimestampTz *at, WfFault *fault);
+
 /*
  * Compute `from` + duration, which may be constant or made of data. Returns false with *fault if
  * that gives no time.

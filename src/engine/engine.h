@@ -69,8 +69,22 @@ extern bool wf_engine_event(WfBatch *batch, WfVisit *visit, int entry, const WfH
 extern void wf_engine_ended(WfBatch *batch, WfVisit *visit, const WfEnded *ended);
 extern void wf_engine_escalated(WfBatch *batch, WfVisit *visit, const WfEscalation *escalation);
 
-/* A callback for a handler that came while the instance was suspended. */
-extern bool wf_engine_handler_callback(WfBatch *batch, WfVisit *visit, const WfHappening *callback);
+/* A callback, task or work for a handler that came while the instance was suspended. */
+extern bool wf_engine_kept(WfBatch *batch, WfVisit *visit, const WfHappening *kept);
+
+/* Somebody has done the task of a visit, or the work of its topic. */
+typedef struct WfDone
+{
+	Jsonb	   *data;
+	Jsonb	   *error;	/* NULL: a success, else what fail() gave */
+	const char *person; /* of a task; NULL: not known */
+} WfDone;
+
+/*
+ * So the event of this kind happens: it ends the visit, or begins a handler. Returns false if that cannot happen any more. ERROR
+ * 55000 for an error where that begins a handler. The caller has found its row under the instance's lock.
+ */
+extern bool wf_engine_done(WfBatch *batch, WfVisit *visit, WfEventKind kind, const WfDone *done);
 
 /*
  * The visit's due time has come (a timer, a loop that was cut, a kept callback). Does nothing if

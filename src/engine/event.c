@@ -12,7 +12,8 @@
 static const char *const kind_names[] = {
 	[WF_EVENT_CALLBACK] = "callback",	[WF_EVENT_AFTER] = "after",			  [WF_EVENT_UNTIL] = "until",
 	[WF_EVENT_EVERY] = "every",			[WF_EVENT_MESSAGE] = "message",		  [WF_EVENT_SIGNAL] = "signal",
-	[WF_EVENT_CONDITION] = "condition", [WF_EVENT_ESCALATION] = "escalation",
+	[WF_EVENT_CONDITION] = "condition", [WF_EVENT_ESCALATION] = "escalation", [WF_EVENT_TASK] = "task",
+	[WF_EVENT_TOPIC] = "topic",
 };
 
 const char *
@@ -21,9 +22,19 @@ wf_event_kind_name(WfEventKind kind)
 	return kind_names[kind];
 }
 
+WfEventKind
+wf_event_kind_from_name(const char *name)
+{
+	for (int i = 0; i < lengthof(kind_names); i++)
+		if (kind_names[i] != NULL && strcmp(kind_names[i], name) == 0)
+			return (WfEventKind) i;
+	return WF_EVENT_NONE;
+}
+
 static const WfWaitsFor waits_for[] = {
 	[WF_EVENT_CALLBACK] = WF_WAITS_FOR_CALLBACK, [WF_EVENT_MESSAGE] = WF_WAITS_FOR_MESSAGE,
 	[WF_EVENT_SIGNAL] = WF_WAITS_FOR_SIGNAL,	 [WF_EVENT_CONDITION] = WF_WAITS_FOR_CONDITION,
+	[WF_EVENT_TASK] = WF_WAITS_FOR_TASK,		 [WF_EVENT_TOPIC] = WF_WAITS_FOR_TOPIC,
 	[WF_EVENT_AFTER] = WF_WAITS_FOR_AFTER,		 [WF_EVENT_UNTIL] = WF_WAITS_FOR_UNTIL,
 };
 
@@ -41,6 +52,8 @@ wf_event_document(const WfInstance *instance, const WfHappening *happening)
 													 .key = happening->key,
 													 .data = happening->data,
 													 .role = happening->role,
+													 .person = happening->person,
+													 .has_person = happening->kind == WF_EVENT_TASK,
 													 .at = happening->at,
 													 .timezone = instance->process->timezone});
 }

@@ -10,22 +10,24 @@
 typedef struct WfHappening
 {
 	WfEventKind kind;
-	const char *name; /* of a message or signal, the code of an escalation; else NULL */
-	const char *key;  /* of a message; NULL: none */
-	Jsonb	   *data; /* NULL: none */
-	const char *role; /* who has sent it; NULL: nobody has */
+	const char *name;	/* of a message or signal, the code of an escalation; else NULL */
+	const char *key;	/* of a message; NULL: none */
+	Jsonb	   *data;	/* NULL: none */
+	const char *role;	/* who has sent it; NULL: nobody has */
+	const char *person; /* of a task: who has done it within that role; NULL: not known */
 	TimestampTz at;
 	/* Steps without a wait that led to it: a step that sends counts on, a caller does not. */
 	int steps;
 } WfHappening;
 
-/* "callback", "after", … */
+/* "callback", "after", …, and back: NONE for any other name. */
 extern const char *wf_event_kind_name(WfEventKind kind);
+extern WfEventKind wf_event_kind_from_name(const char *name);
 /* What a visit waits for that waits for it. */
 extern WfWaitsFor wf_event_waits_for(WfEventKind kind);
 
 /*
- * Make $event of a happening, in CurrentMemoryContext: {kind, name, key, data, role, at}, with null where there is
+ * Make $event of a happening, in CurrentMemoryContext: {kind, name, key, data, role, at}, of a task with `person`, with null where there is
  * nothing; `at` as the process writes times.
  */
 extern Jsonb *wf_event_document(const WfInstance *instance, const WfHappening *happening);

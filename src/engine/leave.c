@@ -403,7 +403,7 @@ void
 wf_op_happen(WfBatch *batch, WfVisit *visit)
 {
 	WF_ASSERT(wf_has_accepted(visit));
-	if (visit->accepted == WF_ACCEPTED_CALLBACK && visit->docs.callback_error != NULL)
+	if (visit->docs.callback_error != NULL)
 		wf_push_fail(batch, visit, WF_OUTCOME_FAILED, visit->docs.callback_error);
 	else
 		wf_push(batch, visit, WF_LEAVE);

@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 
 #include "engine/migrate.h"
+#include "engine/offer.h"
 #include "engine/operations.h"
 #include "engine/scope.h"
 #include "engine/subscribe.h"
@@ -173,7 +174,8 @@ begin_process(Migrating *migrating, WfFault *fault)
 	return (!visit->def->timeout.present || wf_clock_after(visit, &visit->def->timeout, &variables, visit->entered_at,
 														   &visit->clocks.deadline, fault)) &&
 		   wf_clock_plan_handlers(migrating->batch, visit, fault) &&
-		   wf_subscribe(migrating->batch, visit, 0, visit->def->nentries, fault);
+		   wf_subscribe(migrating->batch, visit, 0, visit->def->nentries, fault) &&
+		   wf_offer_handlers(migrating->batch, visit, fault);
 }
 
 /* Leave no trace of it. */

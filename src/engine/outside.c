@@ -65,6 +65,8 @@ hint_for_wait(const WfVisit *visit)
 		return "A message is sent by workflow.send_message.";
 	if ((visit->waits_for & WF_WAITS_FOR_SIGNAL) != 0)
 		return "A signal is sent by workflow.send_signal.";
+	if ((visit->waits_for & WF_WAITS_FOR_TASK) != 0)
+		return "A task is done by whoever has it: see the view workflow.tasks.";
 	if ((visit->waits_for & WF_WAITS_FOR_CONDITION) != 0)
 		return "A condition comes to hold by the data of the instance: workflow.set_data.";
 	return NULL;
@@ -89,6 +91,8 @@ hint_for_callback(const WfVisit *visit)
 		return "Its handler by a callback begins by workflow.complete.";
 	if (hint != NULL)
 		return hint;
+	if (visit->def != NULL && wf_step_entry(visit->def, WF_EVENT_TASK) >= 0)
+		return "Its task is there once its action is done: see the view workflow.tasks.";
 	return "A step takes callbacks if it has \"wait\": true.";
 }
 
@@ -161,12 +165,12 @@ accept_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
 
 /* Is a callback kept for the time after the suspension whose handler interrupts the visit? */
 static bool
-is_interrupted_soon(const WfVisit *visit)
+is_interrupted_soon(const WfVisit *visit, int entry)
 {
 	WfDelivery *kept;
 	int			n;
 
-	if (!visit->def->entries[handler_by_callback(visit)].interrupt)
+	if (!visit->def->entries[entry].interrupt)
 		return false;
 	n = wf_deliveries_waiting(&visit->instance->id, 1, MOST_KEPT, MOST_KEPT_BYTES, &kept);
 	for (int i = 0; i < n; i++)
@@ -175,31 +179,48 @@ is_interrupted_soon(const WfVisit *visit)
 	return false;
 }
 
+/* What happens by somebody's call, now. */
+static WfHappening
+done_by_caller(const WfBatch *batch, WfEventKind kind, Jsonb *data)
+{
+	return (WfHappening){.kind = kind, .data = data, .role = GetUserNameFromId(batch->caller, false), .at = batch->now};
+}
+
+/* Keep it until its turn comes. */
+static void
+keep_happening(WfBatch *batch, WfVisit *visit, const WfHappening *happening)
+{
+	WfField payload[] =
+		{{.key = "data", .jsonb = happening->data},
+		 {.key = "role", .kind = WF_FIELD_TEXT, .text = happening->role},
+		 {.key = "kind", .kind = WF_FIELD_TEXT, .text = wf_event_kind_name(happening->kind)},
+		 {.key = "person", .kind = WF_FIELD_TEXT, .text = happening->person, .omit = happening->person == NULL}};
+
+	(void) wf_delivery_append(visit->instance->id, visit->id, WF_DELIVERY_CALLBACK,
+							  visit->suspended ? WF_QUEUE_SUSPENDED : WF_QUEUE_MOVE, batch->now,
+							  wf_jsonb_object(payload, lengthof(payload)));
+}
+
 /*
- * The callback begins a handler. In an instance that is suspended it is brought to it when that is resumed, and it
+ * What has happened begins a handler. In an instance that is suspended it is brought to it when that is resumed, and it
  * does not overtake what waits for the instance. Returns false if it is too late.
  */
 static bool
-begin_handler(WfBatch *batch, WfVisit *visit, Jsonb *data)
+begin_handler(WfBatch *batch, WfVisit *visit, int entry, const WfHappening *happening)
 {
-	WfHappening callback = {.kind = WF_EVENT_CALLBACK,
-							.data = data,
-							.role = GetUserNameFromId(batch->caller, false),
-							.at = batch->now};
-	WfField payload[] = {{.key = "data", .jsonb = data}, {.key = "role", .kind = WF_FIELD_TEXT, .text = callback.role}};
-
 	int64 waiting;
 
 	if (!wf_state_is_open(visit))
 		return false;
-	if (visit->suspended && is_interrupted_soon(visit))
+	if (visit->suspended && is_interrupted_soon(visit, entry))
 		return false;
+	/* a task or work is done once */
+	if (wf_is_offered(happening->kind))
+		wf_subscription_drop(batch, visit, entry);
 	if (visit->suspended || wf_deliveries_have(&visit->instance->id, 1, &waiting) > 0)
-		(void) wf_delivery_append(visit->instance->id, visit->id, WF_DELIVERY_CALLBACK,
-								  visit->suspended ? WF_QUEUE_SUSPENDED : WF_QUEUE_MOVE, batch->now,
-								  wf_jsonb_object(payload, lengthof(payload)));
+		keep_happening(batch, visit, happening);
 	else
-		wf_handler_begin(batch, visit, handler_by_callback(visit), wf_event_document(visit->instance, &callback), 0);
+		wf_handler_begin(batch, visit, entry, wf_event_document(visit->instance, happening), 0);
 	batch->needs_sync_commit = true; /* the caller is told `true` */
 	return true;
 }
@@ -208,6 +229,8 @@ begin_handler(WfBatch *batch, WfVisit *visit, Jsonb *data)
 static bool
 bring_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error, bool by_hand)
 {
+	WfHappening callback = done_by_caller(batch, WF_EVENT_CALLBACK, data);
+
 	if (visit->state == WF_STATE_INCIDENT)
 	{
 		if (is_late_for_incident(visit, by_hand) || (is_for_handler(visit) && !by_hand))
@@ -215,7 +238,7 @@ bring_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error, bool b
 		wf_state_resolve_incident(batch, visit);
 	}
 	else if (!ends_by_callback(visit) && error == NULL)
-		return begin_handler(batch, visit, data);
+		return begin_handler(batch, visit, handler_by_callback(visit), &callback);
 	else if (!ends_by_callback(visit))
 		refuse_callback(visit);
 	accept_callback(batch, visit, data, error);
@@ -249,40 +272,42 @@ wf_engine_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error, bo
  * May the event of this entry happen now? What ends the visit may come before its action is answered, or is even due.
  */
 static bool
-may_happen(const WfVisit *visit, int entry)
+may_happen(const WfVisit *visit, int entry, bool was_kept)
 {
 	if (visit->def == NULL || entry < 0 || entry >= visit->def->nentries || !wf_state_is_open(visit) ||
 		visit->state == WF_STATE_INCIDENT || wf_state_is_ending(visit))
 		return false;
-	if (wf_is_subscribed(visit->def->entries[entry].event.kind) && !wf_subscription_may_be_there(visit, entry))
+	if (!was_kept && wf_is_subscribed(visit->def->entries[entry].event.kind) &&
+		!wf_subscription_may_be_there(visit, entry))
 		return false;
 	return entry >= visit->def->nwaits || !wf_scope_stands(visit);
 }
 
 static void
-end_wait(WfBatch *batch, WfVisit *visit, int entry, const WfHappening *happening)
+end_wait(WfBatch *batch, WfVisit *visit, int entry, const WfHappening *happening, Jsonb *error)
 {
 	wf_state_accept_event(batch, visit, entry, wf_event_document(visit->instance, happening), happening->role);
+	visit->docs.callback_error = error;
 	visit->steps_without_wait = Max(visit->steps_without_wait, happening->steps);
 	if (wf_state_awaits_action(visit))
 		wf_state_keep_for_action(batch, visit);
-	else if (wf_state_may_be_in_flight(visit))
+	else if (visit->suspended || wf_state_may_be_in_flight(visit))
 		wf_state_keep_accepted(batch, visit);
 	else
 		wf_push(batch, visit, WF_HAPPEN);
 }
 
-bool
-wf_engine_event(WfBatch *batch, WfVisit *visit, int entry, const WfHappening *happening)
+static bool
+happen(WfBatch *batch, WfVisit *visit, int entry, const WfHappening *happening, bool was_kept)
 {
 	MemoryContext old;
 
 	WF_ASSERT(!visit->suspended);
-	if (!may_happen(visit, entry))
+	if (!may_happen(visit, entry, was_kept))
 		return false;
 	old = MemoryContextSwitchTo(batch->context);
 	if (entry < visit->def->nwaits)
-		end_wait(batch, visit, entry, happening);
+		end_wait(batch, visit, entry, happening, NULL);
 	else
 		wf_handler_begin(batch, visit, entry, wf_event_document(visit->instance, happening), happening->steps);
 	batch->needs_sync_commit = true; /* its sender was told so */
@@ -292,9 +317,50 @@ wf_engine_event(WfBatch *batch, WfVisit *visit, int entry, const WfHappening *ha
 }
 
 bool
-wf_engine_handler_callback(WfBatch *batch, WfVisit *visit, const WfHappening *callback)
+wf_engine_event(WfBatch *batch, WfVisit *visit, int entry, const WfHappening *happening)
 {
-	return wf_engine_event(batch, visit, handler_by_callback(visit), callback);
+	return happen(batch, visit, entry, happening, false);
+}
+
+bool
+wf_engine_kept(WfBatch *batch, WfVisit *visit, const WfHappening *kept)
+{
+	int entry = visit->def == NULL				  ? -1
+				: kept->kind == WF_EVENT_CALLBACK ? handler_by_callback(visit)
+												  : wf_step_entry(visit->def, kept->kind);
+
+	/* what ends a wait is not kept */
+	return entry >= 0 && entry >= visit->def->nwaits && happen(batch, visit, entry, kept, true);
+}
+
+/* ---- tasks and topics ---- */
+
+bool
+wf_engine_done(WfBatch *batch, WfVisit *visit, WfEventKind kind, const WfDone *done)
+{
+	int			  entry = visit->def != NULL ? wf_step_entry(visit->def, kind) : -1;
+	WfHappening	  happening = done_by_caller(batch, kind, done->data);
+	MemoryContext old;
+	bool		  taken = true;
+
+	if (!may_happen(visit, entry, false))
+		return false;
+	if (entry >= visit->def->nwaits && done->error != NULL)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("visit " INT64_FORMAT "_" INT64_FORMAT " does not fail by its %s", visit->instance->id,
+					   visit->id, wf_event_kind_name(kind)),
+				errdetail("It begins a handler of step \"%s\".", visit->step),
+				errhint("Complete it, or leave it: it goes with the visit."));
+	happening.person = done->person;
+	happening.name = visit->def->entries[entry].event.name;
+	old = MemoryContextSwitchTo(batch->context);
+	if (entry < visit->def->nwaits)
+		end_wait(batch, visit, entry, &happening, done->error);
+	else
+		taken = begin_handler(batch, visit, entry, &happening);
+	MemoryContextSwitchTo(old);
+	wf_agenda_run(batch, visit->instance);
+	return taken;
 }
 
 /* ---- whether it is still wanted ---- */

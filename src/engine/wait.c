@@ -7,6 +7,7 @@
 
 #include "engine/condition.h"
 #include "engine/event.h"
+#include "engine/offer.h"
 #include "engine/operations.h"
 #include "store/subscription.h"
 
@@ -59,6 +60,9 @@ wait_for_events(WfBatch *batch, WfVisit *visit, const Opening *opening, WfFault 
 		return false;
 	if ((opening->kinds & WF_WAITS_FOR_CALLBACK) != 0 &&
 		!wf_clock_heartbeat_deadline(batch, visit, &opening->variables, &heartbeat_deadline, fault))
+		return false;
+	if ((opening->kinds & (WF_WAITS_FOR_TASK | WF_WAITS_FOR_TOPIC)) != 0 &&
+		!wf_offer_waits(batch, visit, &opening->variables, opening->open, fault))
 		return false;
 	wf_state_wait(batch, visit, opening->kinds, due_at);
 	visit->clocks.heartbeat_deadline = heartbeat_deadline;

@@ -89,8 +89,9 @@ static const struct
 };
 
 static const char *const known_codes[] = {
-	WF_CODE_TEMPLATE, WF_CODE_PREDICATE, WF_CODE_CHOOSE, WF_CODE_CONNECT, WF_CODE_TIMEOUT, WF_CODE_REPLY,
-	WF_CODE_REQUEST,  WF_CODE_MOVE,		 WF_CODE_JOIN,	 WF_CODE_DATA,	  WF_CODE_SEND,	   WF_CODE_CALL,
+	WF_CODE_TEMPLATE, WF_CODE_PREDICATE, WF_CODE_CHOOSE, WF_CODE_CONNECT, WF_CODE_TIMEOUT,
+	WF_CODE_REPLY,	  WF_CODE_REQUEST,	 WF_CODE_MOVE,	 WF_CODE_JOIN,	  WF_CODE_DATA,
+	WF_CODE_SEND,	  WF_CODE_CALL,		 WF_CODE_TASK,
 };
 
 /* The outcome that a code looks like, or NULL. */
@@ -232,8 +233,9 @@ static const WfReaderField catch_fields[] = {
 	{"signal", wf_read_signal, offsetof(WfEntry, event)},
 	{"condition", wf_read_condition, offsetof(WfEntry, event)},
 	{"escalation", wf_read_escalation, offsetof(WfEntry, event)},
-	{"task"},
-	{"topic"},
+	{"task", wf_read_task, offsetof(WfEntry, event)},
+	{"topic", wf_read_topic, offsetof(WfEntry, event)},
+	{"data", wf_read_any, offsetof(WfEntry, event.data)},
 };
 
 static bool

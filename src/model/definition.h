@@ -66,6 +66,8 @@ typedef enum WfEventKind
 	WF_EVENT_SIGNAL,
 	WF_EVENT_CONDITION,	 /* a predicate over the data becomes true */
 	WF_EVENT_ESCALATION, /* of handlers of scopes only */
+	WF_EVENT_TASK,		 /* a person does something */
+	WF_EVENT_TOPIC,		 /* a worker fetches work, and does it */
 } WfEventKind;
 
 /*
@@ -104,15 +106,28 @@ typedef struct WfHttpAction
 	WfDuration	connect_timeout;
 } WfHttpAction;
 
+#define WF_TASK_MAX_ROLES 100
+
+typedef struct WfTask /* for a person; each NULL: not given */
+{
+	WfTemplate *title;	  /* renders to a text */
+	WfTemplate *assignee; /* renders to the name of a role, or null */
+	WfTemplate *roles;	  /* renders to the name of a role, or a list of such names, or null */
+	WfTemplate *due;	  /* renders to a text that interval_in or timestamptz_in reads, or null */
+	WfTemplate *data;
+} WfTask;
+
 typedef struct WfEvent
 {
 	WfEventKind	 kind;
 	WfDuration	 after; /* of EVERY too */
 	int			 times; /* of EVERY: how many beats; 0: no end */
 	WfTemplate	*until; /* renders to a text that timestamptz_in reads */
-	const char	*name;	/* of a message or signal; the code of an escalation, or "*" */
+	const char	*name;	/* of a message or signal; the code of an escalation, or "*"; a topic */
 	WfTemplate	*key;	/* of a message; NULL: none */
 	WfPredicate *condition;
+	WfTask		*task;
+	WfTemplate	*data; /* of a topic; NULL: none */
 	WfPredicate *when; /* NULL: always wait */
 } WfEvent;
 
@@ -261,7 +276,8 @@ typedef struct WfStep
 	int				nwaits;	 /* how many entries it waits for: several are `first_of` */
 	int				nentries;
 	bool			first_of;	 /* the entry that happens says where to go on; none is open: `route` */
-	int				nsubscribed; /* how many entries are messages, signals or conditions */
+	int				nsubscribed; /* how many entries come from outside or from the data: see wf_is_subscribed */
+	int				noffered;	 /* how many of these are tasks or topics */
 	int				nbeats;		 /* how many entries are EVERY */
 	bool			uses_event;	 /* it mentions $event */
 	WfSend		   *send;
@@ -294,11 +310,18 @@ wf_is_clock(WfEventKind kind)
 	return kind == WF_EVENT_AFTER || kind == WF_EVENT_UNTIL || kind == WF_EVENT_EVERY;
 }
 
+/* Work that is offered to people or to workers: a task or a topic, of each of which a step has at most one. */
+static inline bool
+wf_is_offered(WfEventKind kind)
+{
+	return kind == WF_EVENT_TASK || kind == WF_EVENT_TOPIC;
+}
+
 /* What rows know of: they come from outside, or from the data. */
 static inline bool
 wf_is_subscribed(WfEventKind kind)
 {
-	return kind == WF_EVENT_MESSAGE || kind == WF_EVENT_SIGNAL || kind == WF_EVENT_CONDITION;
+	return kind == WF_EVENT_MESSAGE || kind == WF_EVENT_SIGNAL || kind == WF_EVENT_CONDITION || wf_is_offered(kind);
 }
 
 /* The event that a step waits for, of `first_of` the first one; NONE: it does not wait. */
@@ -338,6 +361,16 @@ wf_step_callback_handler(const WfStep *step)
 	return -1;
 }
 
+/* The entry of the step, a handler too, whose event is of this kind: the first one, or -1. */
+static inline int
+wf_step_entry(const WfStep *step, WfEventKind kind)
+{
+	for (int i = 0; i < step->nentries; i++)
+		if (step->entries[i].event.kind == kind)
+			return i;
+	return -1;
+}
+
 /* Can something that is sent to it, or completes it, happen to a visit of the step? */
 static inline bool
 wf_step_hears(const WfStep *step)
@@ -346,7 +379,7 @@ wf_step_hears(const WfStep *step)
 	{
 		WfEventKind kind = step->entries[i].event.kind;
 
-		if (kind == WF_EVENT_CALLBACK || kind == WF_EVENT_MESSAGE || kind == WF_EVENT_SIGNAL)
+		if (kind == WF_EVENT_CALLBACK || kind == WF_EVENT_MESSAGE || kind == WF_EVENT_SIGNAL || kind == WF_EVENT_TOPIC)
 			return true;
 	}
 	return false;

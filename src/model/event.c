@@ -4,7 +4,10 @@
  */
 #include "postgres.h"
 
+#include "utils/fmgrprotos.h"
+
 #include "model/event.h"
+#include "model/guard.h"
 #include "model/template_build.h"
 
 #define MAX_NAME_BYTES 200
@@ -38,6 +41,7 @@ wf_event_check_keys(WfReader *reader, const WfJson *node)
 		const char *hint;
 	} beside[] = {
 		{"key", "message", "It is what tells apart messages of the same name; signals reach all that wait."},
+		{"data", "topic", "It is what a worker gets with the work; a task has its own in it."},
 		{"times", "every", "It is how often \"every\" begins; others begin as often as their event happens."},
 	};
 
@@ -187,4 +191,121 @@ wf_read_condition(WfReader *reader, const WfJson *node, void *target)
 
 	event->kind = WF_EVENT_CONDITION;
 	wf_read_predicate(reader, node, &event->condition);
+}
+
+/* ---- tasks and topics ---- */
+
+static void
+read_title(WfReader *reader, const WfJson *node, void *target)
+{
+	wf_read_text(reader, node, target);
+	if (node->type == WF_JSON_STRING && node->text[strspn(node->text, " \t\r\n")] == '\0')
+		wf_json_issue(reader->issues, node, "It says what is to be done, in the list of whoever is to do it.",
+					  "is empty");
+}
+
+/* Is it a name, or a template of one? */
+static bool
+is_role(WfReader *reader, const WfJson *node)
+{
+	static const char hint[] = "A role of the database, by its name, such as \"accounting\" or \"${$.manager}\".";
+
+	if (!wf_reader_expect(reader, node, WF_JSON_STRING, hint))
+		return false;
+	if (node->text[0] == '\0')
+		wf_json_issue(reader->issues, node, hint, "is empty");
+	return node->text[0] != '\0';
+}
+
+static void
+read_assignee(WfReader *reader, const WfJson *node, void *target)
+{
+	if (is_role(reader, node))
+		wf_read_any(reader, node, target);
+}
+
+static void
+read_roles(WfReader *reader, const WfJson *node, void *target)
+{
+	bool ok = true;
+
+	if (node->type == WF_JSON_STRING)
+	{
+		read_assignee(reader, node, target);
+		return;
+	}
+	if (!wf_reader_expect(
+			reader, node, WF_JSON_ARRAY,
+			"Roles of the database, by their names, such as [\"accounting\"], or a template of such a list."))
+		return;
+	if (node->n == 0 || node->n > WF_TASK_MAX_ROLES)
+		wf_json_issue(reader->issues, node, "Name a role that many have been granted.",
+					  node->n == 0 ? "is empty" : "has more than %d roles", WF_TASK_MAX_ROLES);
+	for (int i = 0; i < node->n; i++)
+		ok &= is_role(reader, node->items[i]);
+	if (ok)
+		wf_read_any(reader, node, target);
+}
+
+static void
+parse_due(void *arg)
+{
+	(void) DirectFunctionCall3(timestamptz_in, CStringGetDatum(arg), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+}
+
+static void
+parse_due_interval(void *arg)
+{
+	(void) DirectFunctionCall3(interval_in, CStringGetDatum(arg), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+}
+
+static void
+read_due(WfReader *reader, const WfJson *node, void *target)
+{
+	static const char hint[] =
+		"An interval from when the task is there, such as \"2 days\", or a time, such as \"2030-01-31 12:00:00+01\".";
+	WfTemplate *tmpl;
+	const char *message;
+
+	if (!wf_reader_expect(reader, node, WF_JSON_STRING, hint))
+		return;
+	tmpl = wf_reader_template(reader, node);
+	if (tmpl == NULL)
+		return;
+	*(WfTemplate **) target = tmpl;
+	if (wf_template_is_constant(tmpl) && !wf_guard_run(parse_due, unconstify(char *, node->text), &message) &&
+		!wf_guard_run(parse_due_interval, unconstify(char *, node->text), &message))
+		wf_json_issue(reader->issues, node, hint, "\"%s\" is neither an interval nor a timestamp",
+					  wf_issue_clip(node->text));
+}
+
+static const WfReaderField task_fields[] = {
+	{"title", read_title, offsetof(WfTask, title), true}, {"assignee", read_assignee, offsetof(WfTask, assignee)},
+	{"roles", read_roles, offsetof(WfTask, roles)},		  {"due", read_due, offsetof(WfTask, due)},
+	{"data", wf_read_any, offsetof(WfTask, data)},
+};
+
+void
+wf_read_task(WfReader *reader, const WfJson *node, void *target)
+{
+	WfEvent *event = target;
+
+	event->kind = WF_EVENT_TASK;
+	event->task = palloc0(sizeof(WfTask));
+	if (!wf_read_object(reader, node, "a task", FIELDS(task_fields), event->task))
+		return;
+	if (wf_json_member(node, "assignee") == NULL && wf_json_member(node, "roles") == NULL)
+		wf_json_issue(reader->issues, node,
+					  "Say who is to do it: \"assignee\", a role, or \"roles\", any of which may claim it.",
+					  "is for nobody");
+}
+
+void
+wf_read_topic(WfReader *reader, const WfJson *node, void *target)
+{
+	WfEvent *event = target;
+
+	event->kind = WF_EVENT_TOPIC;
+	wf_read_event_name(reader, node, &event->name);
+	wf_reader_not_yet(reader, node, "\"topic\"");
 }

@@ -22,6 +22,8 @@ extern void wf_read_times(WfReader *reader, const WfJson *node, void *target);
 extern void wf_read_message(WfReader *reader, const WfJson *node, void *target);
 extern void wf_read_signal(WfReader *reader, const WfJson *node, void *target);
 extern void wf_read_condition(WfReader *reader, const WfJson *node, void *target);
+extern void wf_read_task(WfReader *reader, const WfJson *node, void *target);
+extern void wf_read_topic(WfReader *reader, const WfJson *node, void *target);
 extern void wf_read_escalation(WfReader *reader, const WfJson *node, void *target);
 
 /* Read the name of a message or signal, or the code of an escalation; the target is a const char *. */

@@ -49,6 +49,22 @@ check_callbacks(WfReader *reader, const WfJson *node)
 	}
 }
 
+/* ---- tasks and topics ---- */
+
+/* Serial number and right say which task is meant, or which work. */
+static void
+check_offers(WfReader *reader, const WfJson *node, WfEventKind kind)
+{
+	const WfStep *step = reader->step;
+	int			  first = wf_step_entry(step, kind);
+
+	for (int i = first + 1; first >= 0 && i < step->nentries; i++)
+		if (step->entries[i].event.kind == kind)
+			wf_json_issue(reader->issues, entry_node(step, node, i),
+						  "Put it into a step of its own, in a branch beside: the serial number says which is meant.",
+						  kind == WF_EVENT_TASK ? "the step has a task already" : "the step has a topic already");
+}
+
 /* ---- messages ---- */
 
 /* Is it certain that the two keys are equal? */
@@ -223,6 +239,8 @@ void
 wf_event_check_handlers(WfReader *reader, const WfJson *node)
 {
 	check_callbacks(reader, node);
+	check_offers(reader, node, WF_EVENT_TASK);
+	check_offers(reader, node, WF_EVENT_TOPIC);
 	check_messages(reader, node);
 }
 
@@ -242,6 +260,8 @@ wf_event_finish(WfDefinition *def, WfStep *step)
 
 		if (wf_is_subscribed(entry->event.kind))
 			step->nsubscribed++;
+		if (wf_is_offered(entry->event.kind))
+			step->noffered++;
 		if (entry->event.kind == WF_EVENT_CONDITION)
 			def->has_conditions = true;
 		if (entry->event.kind == WF_EVENT_EVERY)

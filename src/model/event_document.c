@@ -26,7 +26,7 @@ time_text(const char *timezone, TimestampTz at)
 Jsonb *
 wf_event_document_make(const WfEventDocument *event)
 {
-	WfField fields[6];
+	WfField fields[7];
 
 	memset(fields, 0, sizeof(fields));
 	fields[0] = (WfField){.key = "kind", .kind = WF_FIELD_TEXT, .text = event->kind};
@@ -37,5 +37,6 @@ wf_event_document_make(const WfEventDocument *event)
 	fields[5] = (WfField){.key = "at",
 						  .kind = WF_FIELD_TEXT,
 						  .text = event->at != 0 ? time_text(event->timezone, event->at) : NULL};
+	fields[6] = (WfField){.key = "person", .kind = WF_FIELD_TEXT, .text = event->person, .omit = !event->has_person};
 	return wf_jsonb_object(fields, lengthof(fields));
 }

@@ -17,11 +17,13 @@ typedef struct WfEventDocument
 	const char *key;
 	Jsonb	   *data;
 	const char *role;
-	TimestampTz at;		  /* 0: not known */
-	const char *timezone; /* in which the process writes times */
+	const char *person;
+	bool		has_person; /* it is a task */
+	TimestampTz at;			/* 0: not known */
+	const char *timezone;	/* in which the process writes times */
 } WfEventDocument;
 
-/* Make {kind, name, key, data, role, at}, with null where there is nothing, in CurrentMemoryContext. */
+/* Make {kind, name, key, data, role, at}, perhaps with `person`, with null where there is nothing, in CurrentMemoryContext. */
 extern Jsonb *wf_event_document_make(const WfEventDocument *event);
 
 #endif

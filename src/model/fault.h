@@ -22,6 +22,7 @@
 #define WF_CODE_DATA	"data"	  /* the data would be larger than workflow.max_data */
 #define WF_CODE_SEND	"send"	  /* several wait for a message that goes to one, or it may not be kept */
 #define WF_CODE_CALL	"call" /* the process of `call` cannot be started: not there, no right, too deep, a living key */
+#define WF_CODE_TASK	"task" /* a task is for a role that does not exist, or for nobody */
 #define WF_CODE_DIED	"died" /* the server crashes whenever this visit is worked on */
 #define WF_CODE_MOVE	"move" /* a move of the engine failed or took too long */
 

@@ -28,11 +28,22 @@ same_duration(const WfDuration *a, const WfDuration *b)
 }
 
 static bool
+same_task(const WfTask *a, const WfTask *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return wf_template_is_same(a->title, b->title) && wf_template_is_same(a->assignee, b->assignee) &&
+		   wf_template_is_same(a->roles, b->roles) && wf_template_is_same(a->due, b->due) &&
+		   wf_template_is_same(a->data, b->data);
+}
+
+static bool
 same_event(const WfEvent *a, const WfEvent *b)
 {
 	return a->kind == b->kind && same_text(a->name, b->name) && a->times == b->times &&
 		   same_duration(&a->after, &b->after) && wf_template_is_same(a->until, b->until) &&
-		   wf_template_is_same(a->key, b->key) && wf_predicate_is_same(a->condition, b->condition);
+		   wf_template_is_same(a->key, b->key) && wf_predicate_is_same(a->condition, b->condition) &&
+		   same_task(a->task, b->task) && wf_template_is_same(a->data, b->data);
 }
 
 /* Is one what has become of the other, if they lead to the same? */
@@ -40,7 +51,8 @@ static bool
 is_like(const WfEvent *a, const WfEvent *b)
 {
 	return a->kind == b->kind && same_text(a->name, b->name) &&
-		   (wf_is_clock(a->kind) || a->kind == WF_EVENT_CONDITION || a->kind == WF_EVENT_MESSAGE);
+		   (wf_is_clock(a->kind) || a->kind == WF_EVENT_CONDITION || a->kind == WF_EVENT_MESSAGE ||
+			wf_is_offered(a->kind));
 }
 
 /* ---- the entries of a step ---- */

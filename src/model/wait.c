@@ -34,7 +34,7 @@ check_one_event(WfReader *reader, const WfJson *node, const char *several)
 	if (n == 0)
 		wf_json_issue(
 			reader->issues, node,
-			"Say \"callback\": true, or one of \"after\", \"until\", \"message\", \"signal\" and \"condition\".",
+			"Say \"callback\": true, or one of \"after\", \"until\", \"message\", \"signal\", \"condition\" and \"task\".",
 			"names no event to wait for");
 	else if (n > 1)
 		wf_json_issue(reader->issues, node, several, "names more than one event");
@@ -52,8 +52,9 @@ static const WfReaderField wait_fields[] = {
 	{"signal", wf_read_signal, 0},
 	{"condition", wf_read_condition, 0},
 	{"when", wf_read_predicate, offsetof(WfEvent, when)},
-	{"task"},
-	{"topic"},
+	{"task", wf_read_task, 0},
+	{"topic", wf_read_topic, 0},
+	{"data", wf_read_any, offsetof(WfEvent, data)},
 };
 
 void
@@ -93,8 +94,9 @@ static const WfReaderField first_of_fields[] = {
 	{"when", wf_read_predicate, offsetof(WfEntry, event.when)},
 	{"save", wf_read_changes, offsetof(WfEntry, save), false, WF_AT_END},
 	{"next", wf_read_targets, offsetof(WfEntry, next), true},
-	{"task"},
-	{"topic"},
+	{"task", wf_read_task, offsetof(WfEntry, event)},
+	{"topic", wf_read_topic, offsetof(WfEntry, event)},
+	{"data", wf_read_any, offsetof(WfEntry, event.data)},
 };
 
 void

@@ -209,7 +209,7 @@ COMMENT ON COLUMN workflow_data.visit.key IS 'Idempotency key, the same for all 
 COMMENT ON COLUMN workflow_data.visit.state IS 'ready, calling, retrying, waiting, cancelling or incident';
 COMMENT ON COLUMN workflow_data.visit.step IS 'Step of the process';
 COMMENT ON COLUMN workflow_data.visit.queue IS 'Who has to look at it: timer, move, executor <process_id> or http <server>';
-COMMENT ON COLUMN workflow_data.visit.waits_for IS 'What it waits for, callback first: callback, message, signal, condition, after or until, or several of them; join, steps, each or call';
+COMMENT ON COLUMN workflow_data.visit.waits_for IS 'What it waits for, callback first: callback, message, signal, condition, task, topic, after or until, or several of them; join, steps, each or call';
 COMMENT ON COLUMN workflow_data.visit.outcome IS 'Outcome that made it an incident';
 COMMENT ON COLUMN workflow_data.visit.cancel_outcome IS 'Outcome that it will have, while it is being cancelled';
 COMMENT ON COLUMN workflow_data.visit.cancel_phase IS 'await (an answer under way), send (the cancel request), tell (the same, which no callback confirms), confirm (wait for its callback) or inside (of a scope: what lives in it is interrupted)';
@@ -220,7 +220,7 @@ COMMENT ON COLUMN workflow_data.visit.callback IS 'Data of the accepted callback
 COMMENT ON COLUMN workflow_data.visit.completed_by IS 'Role that called back';
 COMMENT ON COLUMN workflow_data.visit.webhook IS 'Whether that role only passed on a callback that came with a token of $callback_url';
 COMMENT ON COLUMN workflow_data.visit.callback_error IS 'Error of the accepted callback, as given to workflow.fail';
-COMMENT ON COLUMN workflow_data.visit.event IS 'The message, signal or condition that ends it, or for which a handler interrupts it: $event';
+COMMENT ON COLUMN workflow_data.visit.event IS 'The message, signal, condition, task or topic that ends it, or for which a handler interrupts it: $event';
 COMMENT ON COLUMN workflow_data.visit.cancel_response IS 'Answer to the cancel request';
 COMMENT ON COLUMN workflow_data.visit.caught IS 'What the handler that led here caught: $caught';
 COMMENT ON COLUMN workflow_data.visit.error IS 'The last error: $error';
@@ -261,6 +261,47 @@ COMMENT ON COLUMN workflow_data.subscription.kind IS 'message, signal or conditi
 COMMENT ON COLUMN workflow_data.subscription.name IS 'Name of the message or signal; empty: a condition has none';
 COMMENT ON COLUMN workflow_data.subscription.key IS 'Key that the message has to have; empty without one';
 COMMENT ON COLUMN workflow_data.subscription.step IS 'Step of the visit';
+
+CREATE TABLE workflow_data.task (
+    instance      bigint NOT NULL,
+    visit         bigint NOT NULL,
+    process_id    integer NOT NULL,
+    entry         integer NOT NULL,
+    assignee      oid,
+    assigned      oid,
+    claimed_at    timestamptz,
+    due           timestamptz,
+    created_at    timestamptz NOT NULL,
+    assignee_name name,
+    assigned_name name,
+    roles         oid[] NOT NULL,
+    role_names    name[] NOT NULL,
+    person        text,
+    title         text NOT NULL,
+    data          jsonb,
+    PRIMARY KEY (instance, visit)
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
+CREATE INDEX task_assignee ON workflow_data.task (assignee) WHERE assignee IS NOT NULL;
+-- changed as often as tasks come and go, and asked for few roles at a time
+CREATE INDEX task_roles ON workflow_data.task USING gin (roles) WITH (fastupdate = off);
+CREATE INDEX task_process ON workflow_data.task (process_id);
+COMMENT ON TABLE workflow_data.task IS 'Tasks for which living visits and their handlers wait. Whoever has locked the instance writes them. Look at the view workflow.tasks';
+COMMENT ON COLUMN workflow_data.task.instance IS 'Instance';
+COMMENT ON COLUMN workflow_data.task.visit IS 'Visit that waits, or whose handler does';
+COMMENT ON COLUMN workflow_data.task.process_id IS 'Process';
+COMMENT ON COLUMN workflow_data.task.entry IS 'Entry of the step, counted from 0: first what it waits for, then the handlers in catch';
+COMMENT ON COLUMN workflow_data.task.assignee IS 'Role that has it: who has claimed it, or to whom it was assigned; NULL: nobody has, and any of the roles may';
+COMMENT ON COLUMN workflow_data.task.assigned IS 'Role to which it was assigned, by the step or by workflow.reassign; NULL: none';
+COMMENT ON COLUMN workflow_data.task.claimed_at IS 'When it was claimed; NULL: it is not';
+COMMENT ON COLUMN workflow_data.task.due IS 'By when it is to be done';
+COMMENT ON COLUMN workflow_data.task.created_at IS 'Since when it is there';
+COMMENT ON COLUMN workflow_data.task.assignee_name IS 'Name of the assignee: what counts after a restore, until workflow.adopt()';
+COMMENT ON COLUMN workflow_data.task.assigned_name IS 'Name of the role to which it was assigned, likewise';
+COMMENT ON COLUMN workflow_data.task.roles IS 'Roles whose members may claim it';
+COMMENT ON COLUMN workflow_data.task.role_names IS 'Their names, in the same order, likewise';
+COMMENT ON COLUMN workflow_data.task.person IS 'Who has it within the role that has it; NULL: that role says nothing of it';
+COMMENT ON COLUMN workflow_data.task.title IS 'What is to be done';
+COMMENT ON COLUMN workflow_data.task.data IS 'What whoever does it gets to see';
 
 CREATE TABLE workflow_data.item (
     instance   bigint NOT NULL,
@@ -305,7 +346,7 @@ COMMENT ON COLUMN workflow_data.delivery.instance IS 'Instance it is for; 0: non
 COMMENT ON COLUMN workflow_data.delivery.visit IS 'Visit it is for; 0: the instance as a whole';
 COMMENT ON COLUMN workflow_data.delivery.due_at IS 'When it is tried (again)';
 COMMENT ON COLUMN workflow_data.delivery.attempt IS 'How often it was tried; of upkeep, how often in a row it has failed or was begun and not ended';
-COMMENT ON COLUMN workflow_data.delivery.kind IS 'reply, alarm, callback (of a handler, while its instance is suspended), event (a message or signal), ended or escalation (of an instance that was called, to its caller), control (an order to one that was called), start (a message that starts an instance), row (what has become of an attached row), write_back, or maintain: the hourly upkeep';
+COMMENT ON COLUMN workflow_data.delivery.kind IS 'reply, alarm, callback (of a handler, while its instance is suspended; a task or work of one likewise), event (a message or signal), ended or escalation (of an instance that was called, to its caller), control (an order to one that was called), start (a message that starts an instance), row (what has become of an attached row), write_back, or maintain: the hourly upkeep';
 COMMENT ON COLUMN workflow_data.delivery.queue IS 'Who handles it: move; executor, executor <process_id> or executor table <attachment>; suspended: nobody, until the instance is resumed';
 COMMENT ON COLUMN workflow_data.delivery.subscription IS 'Of an event: the subscription that it is for; of a start: 0';
 COMMENT ON COLUMN workflow_data.delivery.payload IS 'What arrived; of a write-back that has failed, why, since when it is owed, and what it takes to make it';
@@ -533,6 +574,7 @@ SELECT pg_catalog.pg_extension_config_dump('workflow_data.instance', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.visit', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.subscription', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.item', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow_data.task', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.delivery', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.attachment', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_data.late_callback', '');

@@ -65,12 +65,14 @@ typedef enum WfCancelPhase
 #define WF_WAITS_FOR_MESSAGE   (1 << 1)
 #define WF_WAITS_FOR_SIGNAL	   (1 << 2)
 #define WF_WAITS_FOR_CONDITION (1 << 3)
-#define WF_WAITS_FOR_AFTER	   (1 << 4)
-#define WF_WAITS_FOR_UNTIL	   (1 << 5)
-#define WF_WAITS_FOR_JOIN	   (1 << 6) /* for other tokens of its scope */
-#define WF_WAITS_FOR_STEPS	   (1 << 7) /* for the tokens in the scope that it is */
-#define WF_WAITS_FOR_EACH	   (1 << 8) /* for the items that it goes through */
-#define WF_WAITS_FOR_CALL	   (1 << 9) /* for the end of the instance that it has called */
+#define WF_WAITS_FOR_TASK	   (1 << 4)
+#define WF_WAITS_FOR_TOPIC	   (1 << 5)
+#define WF_WAITS_FOR_AFTER	   (1 << 6)
+#define WF_WAITS_FOR_UNTIL	   (1 << 7)
+#define WF_WAITS_FOR_JOIN	   (1 << 8)	 /* for other tokens of its scope */
+#define WF_WAITS_FOR_STEPS	   (1 << 9)	 /* for the tokens in the scope that it is */
+#define WF_WAITS_FOR_EACH	   (1 << 10) /* for the items that it goes through */
+#define WF_WAITS_FOR_CALL	   (1 << 11) /* for the end of the instance that it has called */
 #define WF_WAITS_FOR_CLOCKS	   (WF_WAITS_FOR_AFTER | WF_WAITS_FOR_UNTIL)
 #define WF_WAITS_FOR_TOKENS	   (WF_WAITS_FOR_JOIN | WF_WAITS_FOR_STEPS | WF_WAITS_FOR_EACH | WF_WAITS_FOR_CALL)
 typedef int WfWaitsFor;
@@ -239,11 +241,12 @@ typedef struct WfDocuments
 /* The subscriptions of a visit, as far as this batch changes them: see store/subscription.h. */
 typedef struct WfSubscribed
 {
-	List *known;		   /* of WfSubscription: made in this batch, or read */
-	List *stored;		   /* of WfSubscription: its rows, if all of them were read */
-	bool  may_be_stored;   /* this batch has written some */
-	bool  all_dropped;	   /* those that were stored before it */
-	List *dropped_entries; /* stored ones of these entries */
+	List				  *known;			/* of WfSubscription: made in this batch, or read */
+	List				  *stored;			/* of WfSubscription: its rows, if all of them were read */
+	bool				   may_be_stored;	/* this batch has written some */
+	bool				   all_dropped;		/* those that were stored before it */
+	List				  *dropped_entries; /* stored ones of these entries */
+	struct WfUnsubscribed *replaced;		/* its rows, which another version's take the place of */
 } WfSubscribed;
 
 /* What only this batch knows of it: no row has it. */
@@ -257,12 +260,12 @@ typedef struct WfInMemory
 	int64 first_inside;
 	/* The first step inside of it, in place of the one that its list of steps has; NULL: that one. */
 	const WfStep *first_step;
-	bool		  arriving;			 /* its token is on the way into a join */
-	bool		  absorbed;			 /* its token has ended in a join: there is no row of it */
-	bool		  has_kept_callback; /* a callback for a handler of it is kept until its turn comes */
-	bool		  carried;			 /* it is one of another version now */
-	bool		  is_caught;		 /* of a scope: it will be interrupted, for a handler of an escalation */
-	bool		  has_enough;		 /* of `each`: `until` holds, and the other items will be interrupted */
+	bool		  arriving;	  /* its token is on the way into a join */
+	bool		  absorbed;	  /* its token has ended in a join: there is no row of it */
+	List		 *kept;		  /* kinds of events for handlers of it that are kept until their turn comes */
+	bool		  carried;	  /* it is one of another version now */
+	bool		  is_caught;  /* of a scope: it will be interrupted, for a handler of an escalation */
+	bool		  has_enough; /* of `each`: `until` holds, and the other items will be interrupted */
 	/* Of a scope: the last of its tokens was cancelled by hand, with this error. */
 	Jsonb *cancelled_inside;
 	/* Of a scope: what its tokens see as data, made of these: see wf_data_seen. */

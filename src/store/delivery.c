@@ -22,8 +22,9 @@
 /* ---- by queue ---- */
 
 static WfQuery q_callbacks = {
-	.sql = "SELECT d.instance, d.visit FROM workflow_data.delivery d WHERE d.instance = ANY ($1) AND "
-		   "d.kind = '" WF_DELIVERY_CALLBACK "'",
+	.sql =
+		"SELECT d.instance, d.visit, COALESCE(d.payload ->> 'kind', 'callback') FROM workflow_data.delivery d WHERE d.instance = ANY ($1) AND "
+		"d.kind = '" WF_DELIVERY_CALLBACK "'",
 	.nargs = 1,
 	.argtypes = {INT8ARRAYOID},
 };
@@ -438,7 +439,7 @@ wf_deliveries_mark_callbacks(WfBatch *batch)
 		WfVisit *visit = wf_batch_visit(batch, wf_result_int64(i, 1), wf_result_int64(i, 2));
 
 		if (visit != NULL)
-			visit->memory.has_kept_callback = true;
+			visit->memory.kept = lappend(visit->memory.kept, wf_result_text(i, 3));
 	}
 	SPI_freetuptable(SPI_tuptable);
 }

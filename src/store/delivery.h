@@ -34,7 +34,7 @@ typedef struct WfDelivery
 
 #define WF_DELIVERY_REPLY	   "reply"
 #define WF_DELIVERY_ALARM	   "alarm"
-#define WF_DELIVERY_CALLBACK   "callback" /* for a handler, while its instance is suspended */
+#define WF_DELIVERY_CALLBACK   "callback" /* for a handler, while its instance is suspended; a task or work likewise */
 #define WF_DELIVERY_EVENT	   "event"
 #define WF_DELIVERY_ENDED	   "ended"		/* of an instance that was called, to its caller: see notice.h */
 #define WF_DELIVERY_ESCALATION "escalation" /* likewise */
@@ -100,7 +100,7 @@ extern int wf_deliveries_waiting(const int64 *instances, int ninstances, int lim
 /* Find those of the instances for which deliveries wait, in ascending order, written to `have`. Returns how many. */
 extern int wf_deliveries_have(const int64 *instances, int n, int64 *have);
 
-/* Mark the visits of the batch for whose handlers callbacks are kept. */
+/* Mark the visits of the batch for whose handlers callbacks, tasks or work are kept. */
 extern void wf_deliveries_mark_callbacks(WfBatch *batch);
 
 /* Delete deliveries by their numbers. Returns how many there were. */

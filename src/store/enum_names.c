@@ -11,8 +11,8 @@ static const char *const status_names[] = {"active", "suspended", "completed", "
 static const char *const state_names[] = {"ready", "calling", "retrying", "waiting", "cancelling", "incident"};
 static const char *const phase_names[] = {NULL, "await", "send", "tell", "confirm", "inside", "child"};
 /* by bit */
-static const char *const waits_for_names[] = {"callback", "message", "signal", "condition", "after",
-											  "until",	  "join",	 "steps",  "each",		"call"};
+static const char *const waits_for_names[] = {"callback", "message", "signal", "condition", "task", "topic",
+											  "after",	  "until",	 "join",   "steps",		"each", "call"};
 
 const char *
 wf_status_name(WfStatus status)

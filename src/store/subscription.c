@@ -15,6 +15,7 @@
 #include "shmem/wakeups.h"
 #include "store/query.h"
 #include "store/subscription.h"
+#include "store/task.h"
 
 static const WfColumn row_columns[] = {{"instance", INT8OID},  {"visit", INT8OID}, {"process_id", INT4OID},
 									   {"entry", INT4OID},	   {"keyed", BOOLOID}, {"met", BOOLOID},
@@ -72,7 +73,9 @@ static WfQuery q_conditions = {
 static WfQuery q_read = {
 	.sql =
 		"SELECT s.instance, s.visit, s.subscription, s.entry, s.keyed, s.key, s.met, s.closed FROM workflow_data.subscription s "
-		"WHERE s.instance = ANY ($1) ORDER BY s.subscription",
+		"WHERE s.instance = ANY ($1) "
+		"UNION ALL SELECT t.instance, t.visit, 0, t.entry, false, '', false, false FROM workflow_data.task t WHERE t.instance = ANY ($1) "
+		"ORDER BY 3",
 	.nargs = 1,
 	.argtypes = {INT8ARRAYOID},
 };
@@ -116,14 +119,38 @@ wf_subscription_add(WfBatch *batch, WfVisit *visit, int entry, const char *key)
 	return made;
 }
 
+static int
+table_of(WfEventKind kind)
+{
+	return kind == WF_EVENT_TASK ? WF_IN_TASK : kind == WF_EVENT_TOPIC ? WF_IN_WORK : WF_IN_SUBSCRIPTION;
+}
+
+/* In which tables may the entry, or (-1) any of the visit, have rows? */
+static int
+tables_of(const WfVisit *visit, int entry)
+{
+	const WfStep *def = visit->def;
+	int			  tables = 0;
+
+	if (def == NULL)
+		return WF_IN_ALL;
+	if (entry >= 0)
+		return table_of(def->entries[entry].event.kind);
+	for (int i = 0; def->noffered > 0 && i < def->nentries; i++)
+		if (wf_is_offered(def->entries[i].event.kind))
+			tables |= table_of(def->entries[i].event.kind);
+	return tables | (def->nsubscribed > def->noffered ? WF_IN_SUBSCRIPTION : 0);
+}
+
 /* Delete stored rows; entry -1: all of the visit. */
-static void
-delete_stored(WfBatch *batch, const WfVisit *visit, int entry)
+static WfUnsubscribed *
+delete_stored(WfBatch *batch, const WfVisit *visit, int entry, int tables)
 {
 	WfUnsubscribed *gone = palloc(sizeof(WfUnsubscribed));
 
-	*gone = (WfUnsubscribed){visit->instance->id, visit->id, entry};
+	*gone = (WfUnsubscribed){visit->instance->id, visit->id, entry, tables};
 	batch->unsubscribed = lappend(batch->unsubscribed, gone);
+	return gone;
 }
 
 /* Drop what is known of an entry, or (-1) of all. */
@@ -149,7 +176,7 @@ wf_subscription_drop(WfBatch *batch, WfVisit *visit, int entry)
 	drop_known(visit, entry);
 	if (may_be_stored(visit))
 	{
-		delete_stored(batch, visit, entry);
+		(void) delete_stored(batch, visit, entry, tables_of(visit, entry));
 		visit->subscribed.dropped_entries = lappend_int(visit->subscribed.dropped_entries, entry);
 	}
 	MemoryContextSwitchTo(old);
@@ -162,7 +189,7 @@ wf_subscriptions_drop(WfBatch *batch, WfVisit *visit)
 
 	drop_known(visit, -1);
 	if (may_be_stored(visit))
-		delete_stored(batch, visit, -1);
+		(void) delete_stored(batch, visit, -1, tables_of(visit, -1));
 	visit->subscribed.may_be_stored = false;
 	visit->subscribed.all_dropped = true;
 	MemoryContextSwitchTo(old);
@@ -226,7 +253,7 @@ wf_subscriptions_replace(WfBatch *batch, WfVisit *visit)
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
 	drop_known(visit, -1);
-	delete_stored(batch, visit, -1);
+	visit->subscribed.replaced = delete_stored(batch, visit, -1, WF_IN_ALL);
 	visit->subscribed.may_be_stored = false;
 	visit->subscribed.all_dropped = true;
 	MemoryContextSwitchTo(old);
@@ -240,6 +267,9 @@ wf_subscription_carry(WfBatch *batch, const WfSubscription *stored, int entry)
 	carried->number = stored->number;
 	carried->met = stored->met;
 	carried->closed = stored->closed;
+	/* who does a task or work keeps it: its row stays */
+	if (wf_is_offered(carried->visit->def->entries[entry].event.kind))
+		carried->visit->subscribed.replaced->tables &= ~table_of(carried->visit->def->entries[entry].event.kind);
 }
 
 /* ---- conditions ---- */
@@ -503,12 +533,25 @@ write_rows(WfQuery *query, WfRows *rows, bool each)
 	wf_rows_end(rows);
 }
 
+/* What of a batch is to be written, and where. */
+typedef struct Writing
+{
+	WfRows gone;
+	WfRows met;
+	WfRows carried;
+	WfRows made;
+	List  *tasks; /* of WfSubscription */
+} Writing;
+
 /* Sort what has changed. A subscription that was dropped before it was written leaves nothing. */
 static void
-sort_subscribed(WfBatch *batch, WfRows *made, WfRows *carried, WfRows *met)
+sort_subscribed(WfBatch *batch, Writing *writing)
 {
 	ListCell *lc;
 
+	foreach (lc, batch->unsubscribed)
+		if ((((const WfUnsubscribed *) lfirst(lc))->tables & WF_IN_SUBSCRIPTION) != 0)
+			put_deleted(&writing->gone, lfirst(lc));
 	foreach (lc, batch->subscribed)
 	{
 		WfSubscription *subscription = lfirst(lc);
@@ -516,9 +559,11 @@ sort_subscribed(WfBatch *batch, WfRows *made, WfRows *carried, WfRows *met)
 		if (subscription->is_dropped)
 			continue;
 		if (subscription->is_stored)
-			put_met(met, subscription);
+			put_met(&writing->met, subscription);
+		else if (table_of(subscription->visit->def->entries[subscription->entry].event.kind) == WF_IN_TASK)
+			writing->tasks = lappend(writing->tasks, subscription);
 		else
-			put_made(subscription->number != 0 ? carried : made, subscription);
+			put_made(subscription->number != 0 ? &writing->carried : &writing->made, subscription);
 		subscription->is_stored = true;
 		subscription->met_changed = false;
 		subscription->visit->subscribed.may_be_stored = true;
@@ -530,23 +575,18 @@ void
 wf_subscriptions_flush(WfBatch *batch)
 {
 	MemoryContext old;
-	WfRows		  made = {0};
-	WfRows		  carried = {0};
-	WfRows		  met = {0};
-	WfRows		  gone = {0};
-	ListCell	 *lc;
+	Writing		  writing = {0};
 
 	if (batch->subscribed == NIL && batch->unsubscribed == NIL)
 		return;
 	old = MemoryContextSwitchTo(batch->context);
-	foreach (lc, batch->unsubscribed)
-		put_deleted(&gone, lfirst(lc));
-	sort_subscribed(batch, &made, &carried, &met);
+	sort_subscribed(batch, &writing);
+	wf_tasks_write(batch->unsubscribed, writing.tasks);
 	batch->unsubscribed = NIL;
 	batch->subscribed = NIL;
-	write_rows(&q_delete, &gone, false);
-	write_rows(&q_set_met, &met, true);
-	write_rows(&q_carry, &carried, true);
-	write_rows(&q_insert, &made, true);
+	write_rows(&q_delete, &writing.gone, false);
+	write_rows(&q_set_met, &writing.met, true);
+	write_rows(&q_carry, &writing.carried, true);
+	write_rows(&q_insert, &writing.made, true);
 	MemoryContextSwitchTo(old);
 }

@@ -1,7 +1,7 @@
 /*
  * subscription.h
- *		What visits and their handlers wait for besides callbacks and clocks: messages, signals and
- *		conditions.
+ *		What visits and their handlers wait for besides callbacks and clocks: messages, signals,
+ *		conditions, tasks and topics.
  *
  * A subscription is a row as long as its event can happen. In a batch only what changes is known; it is
  * written when the batch is flushed, or before, when somebody in the batch sends something. A visit has
@@ -12,12 +12,26 @@
 
 #include "store/batch.h"
 
+/* What is offered to people or to workers, as its row has it. */
+typedef struct WfOffer
+{
+	TimestampTz since; /* when it was made */
+	Jsonb	   *data;  /* NULL: none */
+	/* of a task */
+	const char *title;
+	Oid			assignee; /* InvalidOid: nobody yet */
+	Oid		   *roles;
+	int			nroles;
+	TimestampTz due; /* 0: none */
+} WfOffer;
+
 typedef struct WfSubscription
 {
 	WfVisit	   *visit;
 	int64		number; /* that of its row; 0: it gets the next one, or is not known here */
 	int			entry;	/* of the visit's step, from 0 */
 	const char *key;	/* NULL: without one */
+	WfOffer	   *offer;	/* of a task or topic that is to be written */
 	bool		met;	/* of a condition: it held when it was judged last */
 	bool		closed; /* nothing more is brought to it; known only if its number is */
 	bool		is_stored;
@@ -31,10 +45,20 @@ typedef struct WfUnsubscribed
 {
 	int64 instance;
 	int64 visit;
-	int	  entry; /* -1: all of the visit */
+	int	  entry;  /* -1: all of the visit */
+	int	  tables; /* in which of them: see below */
 } WfUnsubscribed;
 
-/* Make a subscription for an entry. `key` must live as long as the batch. */
+/* Where subscriptions are rows: those of tasks and topics are found by who does them. */
+#define WF_IN_SUBSCRIPTION (1 << 0)
+#define WF_IN_TASK		   (1 << 1)
+#define WF_IN_WORK		   (1 << 2)
+#define WF_IN_ALL		   (WF_IN_SUBSCRIPTION | WF_IN_TASK | WF_IN_WORK)
+
+/*
+ * Make a subscription for an entry. `key` must live as long as the batch; so must the `offer` that a task or topic is to be
+ * given.
+ */
 extern WfSubscription *wf_subscription_add(WfBatch *batch, WfVisit *visit, int entry, const char *key);
 /* Drop the subscription of an entry, or all of the visit: those events cannot happen any more. */
 extern void wf_subscription_drop(WfBatch *batch, WfVisit *visit, int entry);

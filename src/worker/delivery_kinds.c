@@ -28,10 +28,14 @@ apply_alarm(WfBatch *batch, WfVisit *visit, Jsonb *payload)
 static void
 apply_callback(WfBatch *batch, WfVisit *visit, Jsonb *payload)
 {
-	WfHappening callback = {.kind = WF_EVENT_CALLBACK, .data = wf_jsonb_get(payload, "data"), .at = batch->now};
+	const char *kind = wf_jsonb_get_text(payload, "kind");
+	WfHappening kept = {.kind = kind != NULL ? wf_event_kind_from_name(kind) : WF_EVENT_CALLBACK,
+						.data = wf_jsonb_get(payload, "data"),
+						.at = batch->now};
 
-	callback.role = wf_jsonb_get_text(payload, "role");
-	(void) wf_engine_handler_callback(batch, visit, &callback);
+	kept.role = wf_jsonb_get_text(payload, "role");
+	kept.person = wf_jsonb_get_text(payload, "person");
+	(void) wf_engine_kept(batch, visit, &kept);
 }
 
 /* ---- messages and signals ---- */
