@@ -175,11 +175,16 @@ sub list
 
 sub most { return (sort { $b <=> $a } 0, @_)[0] }
 
-# How many tokens can come to a step from one at another; in a circle as many as you like.
+our %on_the_way;
+
+# How many tokens can come to a step from one at another; in a circle as many as you like, be it one that handlers of joins have closed
+# since the graph was made.
 sub can_come
 {
 	my ($graph, $to, $from) = @_;
 	return 1 if $from eq $to;
+	return 99 if $on_the_way{$from};
+	local $on_the_way{$from} = 1;
 	return 0 unless $graph->reaches($from, $to);
 	return 99 if $graph->reaches($from, $from);
 	my $all = sub { my $n = 0; $n += can_come($graph, $to, $_) for @_; return $n };

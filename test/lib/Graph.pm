@@ -12,6 +12,8 @@
 #   $graph->renews($name, $join)  does every way to that join go through the step, which is another one?
 #   $graph->renews_any($name)     is there such a join?
 #
+# A step with `each` is two: that of the whole, to which routes lead, and its `item`, which is done for each of them.
+#
 # A process that has a timeout or handlers is a list of its own: the step "(process)", and what its handlers lead to.
 #
 package Graph;
@@ -35,6 +37,16 @@ sub new
 	return $self;
 }
 
+my %OF_WHOLE = map { $_ => 1 } qw(step each timeout catch ignore_cancel async join next choose end);
+
+sub split_in_two
+{
+	my ($step) = @_;
+	return $step unless $step->{each};
+	my %item = map { $_ => $step->{$_} } grep { !$OF_WHOLE{$_} } keys %$step;
+	return { (map { $_ => $step->{$_} } grep { $OF_WHOLE{$_} } keys %$step), item => { %item, step => $step->{step}, is_item => 1 } };
+}
+
 # Definitions may change then.
 sub forget_all { %made = () }
 
@@ -49,7 +61,7 @@ sub add_list
 	for my $i (grep { $among{ $names[$_] } } 0 .. $#names)
 	{
 		my $next = $names[ $i + 1 ];
-		$self->{step}{ $names[$i] } = { def => $steps->[$i], list => $list, follows => defined $next && $among{$next} ? $next : undef };
+		$self->{step}{ $names[$i] } = { def => split_in_two($steps->[$i]), list => $list, follows => defined $next && $among{$next} ? $next : undef };
 		$self->add_list($steps->[$i]{steps}) if $steps->[$i]{steps};
 	}
 	return $list;
@@ -143,8 +155,12 @@ sub renews_any
 sub names_message
 {
 	my ($self, $name) = @_;
-	return $self->{messages}{$name} //= scalar grep { $_ eq $name } map { messages_of($_->{def}) } values %{ $self->{step} };
+	return $self->{messages}{$name} //= scalar grep { $_ eq $name } map { messages_of($_) } $self->defs;
 }
+
+# Of all steps, and of their items.
+sub both { my ($def) = @_; return ($def, $def->{item} // ()) }
+sub defs { my ($self) = @_; return map { both($_->{def}) } values %{ $self->{step} } }
 
 sub messages_of { my ($def) = @_; return grep { defined } map { $_->{message} } @{ $def->{first_of} // [] }, @{ $def->{catch} // [] }, ref $def->{wait} eq 'HASH' ? $def->{wait} : () }
 
@@ -152,8 +168,8 @@ sub messages_of { my ($def) = @_; return grep { defined } map { $_->{message} } 
 sub is_sent_to
 {
 	my ($self, $name) = @_;
-	my $sent = $self->{sent} //= { map { $_->{def}{send}{message} => 1 } grep { $_->{def}{send} && $_->{def}{send}{message} } values %{ $self->{step} } };
-	return $self->{sent_to}{$name} //= scalar grep { $sent->{$_} } messages_of($self->{step}{$name}{def});
+	my $sent = $self->{sent} //= { map { $_->{send}{message} => 1 } grep { $_->{send} && $_->{send}{message} } $self->defs };
+	return $self->{sent_to}{$name} //= scalar grep { $sent->{$_} } map { messages_of($_) } both($self->{step}{$name}{def});
 }
 
 sub inner
@@ -161,7 +177,7 @@ sub inner
 	my ($self, $name) = @_;
 	my $def = $self->{step}{$name}{def};
 	return $self->{lists}[ $def->{inner} ]{start} if $name eq $PROCESS;
-	return $def->{steps}[0]{step};
+	return ($def->{item} // $def)->{steps}[0]{step};
 }
 
 1;

@@ -117,6 +117,8 @@ sub plain
 # At any depth.
 sub all_steps { return map { ($_, $_->{steps} ? all_steps($_->{steps}) : ()) } @{ $_[0] } }
 
+sub steps_of_no_item { return map { ($_, $_->{steps} ? steps_of_no_item($_->{steps}) : ()) } grep { !$_->{each} } @{ $_[0] } }
+
 sub takes_callback
 {
 	my ($step) = @_;
@@ -129,7 +131,7 @@ sub attachment
 {
 	my ($definition) = @_;
 	return undef unless chance(0.3);
-	my @waits = grep { takes_callback($_) } all_steps($definition->{steps});
+	my @waits = grep { takes_callback($_) } steps_of_no_item($definition->{steps});
 	return { serial_step => @waits && chance(0.4) ? pick(@waits)->{step} : undef };
 }
 

@@ -11,16 +11,17 @@
 #   $sim->reply($visit, $kind, $status, { body }), ->crash
 #   $sim->choices     what is to be done before anybody sees it, in any order: closures;  $sim->settled: there is nothing
 #   $sim->moves       what can happen next by itself, as [name, number of visit, …];  $sim->go_on($move)
-#   $sim->visits      in the order in which they were entered: { step, scope, state, outcome, asked, effects, sn }; outcome if it has
-#                     ended; scope: the visit in which it lives, by its place; asked: the request that is open, action or cancel
+#   $sim->visits      in the order in which they were entered: { step, scope, item, state, outcome, asked, effects, sn }; outcome if it
+#                     has ended; scope: the visit in which it lives, by its place; item: the index of the item for which it is; asked: the
+#                     request that is open, action or cancel
 #   $sim->status, ->data, ->late, ->shown($serial_step)
 #   $sim->copy, ->key: another one like it, and what tells it from others
 #
 # What goes on by itself is done by nobody here, since it may do so in any order, and before or after what comes from outside:
 # Worlds.pm tries all of that. $visit may be undef where a serial number is of nothing that lives.
 #
-# In Simulator/: Tokens.pm (forks, joins, scopes), Visits.pm (what a visit does, and how it ends), Events.pm (what it waits for, and
-# what happens to it meanwhile), Messages.pm (what is on its way to it), Calls.pm (what comes from outside).
+# In Simulator/: Tokens.pm (forks, joins, scopes), Items.pm (lists of items), Visits.pm (what a visit does, and how it ends), Events.pm
+# (what it waits for, and what happens to it meanwhile), Messages.pm (what is on its way to it), Calls.pm (what comes from outside).
 #
 package Simulator;
 
@@ -31,6 +32,7 @@ use Graph;
 use StepMaker;
 use Simulator::Calls;
 use Simulator::Events;
+use Simulator::Items;
 use Simulator::Messages;
 use Simulator::Tokens;
 use Simulator::Visits;
@@ -72,7 +74,7 @@ sub names_of_visits
 {
 	my ($self) = @_;
 	my %n;
-	return map { "$_->{step} " . $n{ $_->{step} }++ } $self->visits;
+	return map { my $name = $_->{step} . (defined $_->{item} ? "[$_->{item}]" : ''); "$name " . $n{$name}++ } $self->visits;
 }
 
 # Most of the time goes here.
@@ -99,7 +101,7 @@ sub key
 	my $place = sub { return defined $_[0]{scope} ? " in $names[ $_[0]{scope} ]" : '' };
 	return join("\n", map { flat($_) } @$self{qw(data late reason suspended reached_end by_hand answer)},
 		(sort map { "$names[$_->{id}]" . $place->($_) . ' ' . key_of_visit($_) } $self->visits),
-		(sort map { "to $_->{to}" . $place->($_) . ' ' . flat([ @$_{qw(late unbegun caught)} ]) } @{ $self->{on_their_way} }),
+		(sort map { "to $_->{to}" . $place->($_) . ' ' . flat([ @$_{qw(item late unbegun caught)} ]) } @{ $self->{on_their_way} }),
 		(map { join(' ', $_->[0], defined $_->[1] ? $names[ $_->[1] ] : '', map { flat($_) } @$_[ 2 .. $#$_ ]) } @{ $self->{ends} }),
 		(map { $names[ $_->{id} ] } grep { $_->{standing} } $self->living),
 		$self->key_of_events(\@names));
@@ -128,8 +130,9 @@ sub is_outermost
 sub shown
 {
 	my ($self, $serial_step) = @_;
-	my @waits = grep { $_->{state} eq 'waiting' && ends_by_callback($_) && (defined $serial_step ? $_->{step} eq $serial_step : $self->is_outermost($_)) } $self->living;
-	my @shown = defined $serial_step ? grep { $_->{step} eq $serial_step && $_->{state} ne 'incident' } $self->living : @waits;
+	my @of_no_item = grep { !defined $_->{item} } $self->living;
+	my @waits = grep { $_->{state} eq 'waiting' && ends_by_callback($_) && (defined $serial_step ? $_->{step} eq $serial_step : $self->is_outermost($_)) } @of_no_item;
+	my @shown = defined $serial_step ? grep { $_->{step} eq $serial_step && $_->{state} ne 'incident' } @of_no_item : @waits;
 	@shown = sort { ($a =~ /_(.*)/)[0] <=> ($b =~ /_(.*)/)[0] } map { $_->{sn} } @shown;
 	return (defined $serial_step ? @shown : grep { defined } $shown[0]), @waits ? () : '';
 }
@@ -160,6 +163,7 @@ sub moves_of
 	push @moves, ['begin'] if $state eq 'ready';
 	push @moves, ['arrive'] if $visit->{arriving};
 	push @moves, ['run']    if $visit->{statement};
+	push @moves, ['items']  if $visit->{due};
 	# a request that is due, and was perhaps never sent
 	push @moves, ['unsent'] if ($visit->{asked} // '') =~ /action|nothing/ && !$visit->{sent} && ($ends || $state eq 'cancelling');
 	push @moves, ['happen'] if $ends && !$visit->{asked};
@@ -189,6 +193,7 @@ sub go_on
 	elsif ($what eq 'begin')  { $self->take_up($visit) }
 	elsif ($what eq 'arrive') { $self->answer($visit, @{ delete $visit->{arriving} }) }
 	elsif ($what eq 'run')    { $self->run($visit) }
+	elsif ($what eq 'items')  { delete $visit->{due} }
 	elsif ($what eq 'unsent') { $visit->{state} eq 'cancelling' ? $self->ask($visit, 'cancelling', 'cancel') : $self->called_back($visit) }
 	elsif ($what eq 'happen') { $visit->{state} eq 'cancelling' ? $self->conclude($visit) : $self->called_back($visit) }
 	return $self;

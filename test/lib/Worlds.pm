@@ -116,10 +116,20 @@ sub forget_answers
 
 # ---- how they look ----
 
+# As PostgreSQL shows it, but for true and false, which are 1 and 0, and text that is not within something.
+sub json_text
+{
+	my ($value, $within) = @_;
+	return 'null' unless defined $value;
+	return $within && !looks_like_number($value) ? "\"$value\"" : $value unless ref $value;
+	return '[' . join(', ', map { json_text($_, 1) } @$value) . ']' if ref $value eq 'ARRAY';
+	return '{' . join(', ', map { "\"$_\": " . json_text($value->{$_}, 1) } sort { length($a) <=> length($b) || $a cmp $b } keys %$value) . '}';
+}
+
 sub data_text
 {
 	my ($data) = @_;
-	return join(' ', map { my $value = $data->{$_} // 'null'; "$_=" . (looks_like_number($value) ? $value + 0 : $value) } sort keys %$data);
+	return join(' ', map { my $value = json_text($data->{$_}); "$_=" . (looks_like_number($value) ? $value + 0 : $value) } sort keys %$data);
 }
 
 sub look_of
@@ -135,12 +145,14 @@ sub inside
 	return $scope ? 'in ' . ($scope->{sn} // $scope->{step}) . ' ' : '';
 }
 
+sub of_item { my ($item) = @_; return defined $item ? "[$item]" : '' }
+
 # Numbers are told if they were seen before: which of two new ones is which nobody can know.
 sub look_of_sim
 {
 	my ($sim) = @_;
 	return look_of($sim->status, $sim->data, $sim->late, $sim->kept_for_long,
-		map { ($_->{sn} ? "$_->{sn} " : '') . "$_->{step} " . inside($sim->scope_of($_)) . ($_->{outcome} // $_->{state}) . ($_->{effects} ? " $_->{effects}" : '') } $sim->visits);
+		map { ($_->{sn} ? "$_->{sn} " : '') . "$_->{step}" . of_item($_->{item}) . ' ' . inside($sim->scope_of($_)) . ($_->{outcome} // $_->{state}) . ($_->{effects} ? " $_->{effects}" : '') } $sim->visits);
 }
 
 sub look_of_seen
@@ -150,7 +162,7 @@ sub look_of_seen
 	my %step = map { $_->{sn} => $_->{step} } @{ $seen->{visits} };
 	my $in = sub { my ($sn) = @_; return $sn ? inside({ sn => $known->{$sn} ? $sn : undef, step => $step{$sn} }) : '' };
 	return look_of($seen->{status}, $seen->{data}, $seen->{late}, $seen->{kept},
-		map { ($known->{ $_->{sn} } ? "$_->{sn} " : '') . "$_->{step} " . $in->($_->{scope}) . $_->{state} . ($_->{effects} ? " $_->{effects}" : '') } @{ $seen->{visits} });
+		map { ($known->{ $_->{sn} } ? "$_->{sn} " : '') . "$_->{step}" . of_item($_->{item}) . ' ' . $in->($_->{scope}) . $_->{state} . ($_->{effects} ? " $_->{effects}" : '') } @{ $seen->{visits} });
 }
 
 sub fits_row
@@ -166,11 +178,11 @@ sub number
 {
 	my ($sim, $seen, $known) = @_;
 	my %numbers;
-	push @{ $numbers{ join(' ', $_->{step}, $_->{scope} // '', $_->{state}, $_->{effects}) } }, $_->{sn} for grep { !$known->{ $_->{sn} } } @{ $seen->{visits} };
+	push @{ $numbers{ join(' ', $_->{step} . of_item($_->{item}), $_->{scope} // '', $_->{state}, $_->{effects}) } }, $_->{sn} for grep { !$known->{ $_->{sn} } } @{ $seen->{visits} };
 	for my $visit (grep { !$_->{sn} } $sim->visits)
 	{
 		my $scope = $sim->scope_of($visit);
-		$visit->{sn} = shift @{ $numbers{ join(' ', $visit->{step}, $scope ? $scope->{sn} // '?' : '', $visit->{outcome} // $visit->{state}, $visit->{effects}) } };
+		$visit->{sn} = shift @{ $numbers{ join(' ', $visit->{step} . of_item($visit->{item}), $scope ? $scope->{sn} // '?' : '', $visit->{outcome} // $visit->{state}, $visit->{effects}) } };
 	}
 	return $sim;
 }

@@ -11,6 +11,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib", "$FindBin::Bin/../partner";
 
+use EachMaker;
 use EventMaker;
 use Events;
 use JSON::PP ();
@@ -64,10 +65,10 @@ EOF_SQL
 # instance the row shows something, too. Names of messages end with that of the case.
 my $LOOK = <<'EOF_SQL';
 	WITH visits AS (
-		SELECT instance, serial_number, step, state, scope FROM workflow.visits WHERE instance = ANY ($list) UNION ALL
-		SELECT instance, serial_number, step, outcome, scope FROM workflow.history WHERE instance = ANY ($list)),
+		SELECT instance, serial_number, step, state, scope, item FROM workflow.visits WHERE instance = ANY ($list) UNION ALL
+		SELECT instance, serial_number, step, outcome, scope, item FROM workflow.history WHERE instance = ANY ($list)),
 	v AS (
-		SELECT instance, string_agg(concat_ws(' ', serial_number, step, state, coalesce(scope, '-'),
+		SELECT instance, string_agg(concat_ws(' ', serial_number, step, state, coalesce(scope, '-'), coalesce(item::text, '-'),
 			(SELECT count(*) FROM effects e WHERE e.serial_number = v.serial_number)), ',' ORDER BY split_part(serial_number, '_', 2)::bigint) AS text
 		FROM visits v GROUP BY instance),
 	kept AS (
@@ -82,10 +83,13 @@ EOF_SQL
 
 my %TRUTH = (true => 1, false => 0);
 
+# Of whatever it is made.
+sub value_seen { return $_[0] =~ s/\b(true|false)\b/$TRUTH{$1}/gr }
+
 sub visit_seen
 {
-	my ($sn, $step, $state, $scope, $effects) = split(/ /, $_[0]);
-	return { sn => $sn, step => $step, state => $state, scope => $scope eq '-' ? undef : $scope, effects => $effects };
+	my ($sn, $step, $state, $scope, $item, $effects) = split(/ /, $_[0]);
+	return { sn => $sn, step => $step, state => $state, scope => $scope eq '-' ? undef : $scope, item => $item eq '-' ? undef : $item, effects => $effects };
 }
 
 sub look
@@ -101,7 +105,7 @@ sub look
 		my ($instance, $status, $late, $kept, $visits, $row, @data) = split(/\t/);
 		my $seen = $seen{$instance} = { status => $status, late => $late, kept => $kept, visits => [ map { visit_seen($_) } split(/,/, $visits) ] };
 		$seen->{row} = $row =~ s/-$//r if $attached{$instance};
-		$seen->{data} = { map { /^(.*?)=(.*)$/ ? ($1 => $TRUTH{$2} // $2) : () } @data };
+		$seen->{data} = { map { /^(.*?)=(.*)$/ ? ($1 => value_seen($2)) : () } @data };
 	}
 	return %seen;
 }
@@ -179,6 +183,7 @@ sub make
 	{
 		$case->{definition} = ProcessMaker::make($small{ $case->{seed} } ? $SMALL : ());
 		$case->{names} = EventMaker::add($case->{definition}, @$case{qw(seed name)});
+		EachMaker::add($case->{definition}, $case->{seed});
 		$case->{attached} = ProcessMaker::attachment($case->{definition});
 		$case->{data} = $case->{attached} ? { id => $case->{seed}, v => int(rand(3)) } : undef;
 		return $case if eval { $case->{worlds} = Worlds->new(Simulator->new($case->{definition}, $case->{data})); 1 };

@@ -61,7 +61,7 @@ sub heartbeat
 {
 	my ($self, $visit) = @_;
 	return 'false' if !$visit || $visit->{outcome};
-	return '55000' if $visit->{state} ne 'incident' && ($visit->{def}{steps} || $visit->{standing});
+	return '55000' if $visit->{state} ne 'incident' && ($visit->{def}{steps} || is_whole($visit) || $visit->{standing});
 	return 'false' if $visit->{has_callback} || $visit->{state} eq 'cancelling';
 	return 'false' if $self->is_ending($visit) && !$visit->{def}{ignore_cancel};
 	return 'false' if $visit->{state} eq 'incident' && ($visit->{told_to_stop} || has_been_called_back($visit));
@@ -125,6 +125,7 @@ sub move
 {
 	my ($self, $visit, $to) = @_;
 	return 'false' if !$visit || $visit->{outcome};
+	return '55000' if is_item($visit);
 	return '55000' if $self->{suspended} || $self->{reason} || !can_be_interrupted($visit);
 	my ($caught, $token) = ($visit->{caught}, { %{ token($visit) }, unbegun => 0, to => $to });
 	$visit->{moved} = 1;

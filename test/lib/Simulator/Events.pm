@@ -71,7 +71,7 @@ sub add_subscription
 	my ($self, $visit, $entry, $role) = @_;
 	my $kind = kind_of($entry);
 	my $key = $entry->{key};
-	$key = $self->field($visit, $1) if defined $key && $key =~ /^\$\{\$\.(\w+)\}$/;
+	$key = $self->worked_out($visit, $key) // $key;
 	my $one = { number => ++$self->{numbers}, visit => $visit->{id}, entry => $entry, role => $role, kind => $kind, name => $entry->{$kind}, key => $key, met => 0 };
 	$self->{subscriptions} = [ $self->subscriptions, $one ];
 	return $one;
@@ -130,12 +130,14 @@ sub happen
 # As a callback, perhaps before it is waited for.
 sub accept_event
 {
-	my ($self, $visit, $entry, $event) = @_;
+	my ($self, $visit, $entry, $event, $at_once) = @_;
 	@$visit{qw(has_callback accepted event)} = (1, $entry, $event);
 	delete $visit->{error_code};
 	$visit->{clocks} = {} unless is_early($visit);
 	return if $self->{suspended} || $visit->{asked} || $visit->{statement};
-	$self->called_back($visit) if $visit->{state} eq 'waiting';
+	return if $visit->{state} ne 'waiting';
+	if ($at_once) { $self->pass($visit) }
+	else          { $self->called_back($visit) }
 }
 
 # Has an event come before what the step does was done, with all its attempts? Who sends it knows nothing of that, as a callback does.
@@ -188,14 +190,14 @@ sub open_waits
 	return $self->called_back($visit) if $visit->{has_callback};
 	push @{ $self->is_open($visit, $_, $status) ? \@open : \@closed }, $_ for waits_of($visit->{def});
 	$self->unsubscribe($visit, @closed) if @closed;
-	return $self->success($visit) unless @open;
+	return $self->pass($visit) unless @open;
 	@$visit{qw(state opened)} = ('waiting', \@open);
 	for my $entry (@open)
 	{
 		$visit->{clocks}{after} = $entry if StepMaker::is_soon($entry->{after});
 		$visit->{clocks}{past} = $entry if StepMaker::is_soon($entry->{until});
 		next unless $entry->{condition};
-		return $self->accept_event($visit, $entry, { kind => 'condition' }) if $self->is_true($visit, $entry->{condition});
+		return $self->accept_event($visit, $entry, { kind => 'condition' }, 'at once') if $self->is_true($visit, $entry->{condition});
 		$self->add_subscription($visit, $entry, 'wait');
 	}
 	$visit->{clocks}{heartbeat} = 1 if $visit->{def}{heartbeat} && grep { $_->{callback} } @open;

@@ -137,10 +137,11 @@ sub send_event
 	else
 	{
 		my $key = $send->{key};
-		$key = $self->field($visit, $1) if defined $key && $key =~ /^\$\{\$\.(\w+)\}$/;
+		$key = $self->worked_out($visit, $key) // $key;
 		$answer = $self->send_message({ %$send, name => $send->{message}, key => $key }, 1);
 	}
 	return $self->bad($visit, 'SYSTEM_ERROR', 'send') if $answer =~ /21000|42501/;
+	$visit->{told} = $answer;
 	$self->replied($visit, $answer);
 }
 

@@ -49,8 +49,10 @@ sub is_alone
 {
 	my ($self, $token) = @_;
 	my $name = $token->{to};
-	my $def = $self->{graph}{step}{$name}{def};
+	my $def = $self->step_of($token);
 	return 0 if $def->{join} || has_events($def) || @{ $self->{ends} } || $self->is_ending($token);
+	return $self->is_item_alone($def) if $def->{is_item};
+	return 0 if $def->{each} && !$self->{suspended} && !$def->{async};
 	return 0 if 1 < grep { $_->{to} eq $name } @{ $self->{on_their_way} };
 	return 0 if $self->{graph}->renews_any($name);
 	return 1 if $self->{suspended} || $def->{async} || $def->{http} || $def->{sql} || $def->{notify};
@@ -59,17 +61,26 @@ sub is_alone
 	return !$def->{choose} && !$def->{success} && !$def->{end} && !grep { ref } Graph::listed($def->{next} // '');
 }
 
+sub is_item_alone
+{
+	my ($self, $def) = @_;
+	return 1 if $self->{suspended} || $def->{http} || $def->{sql} || $def->{notify};
+	return $def->{wait} && !ref $def->{wait} && !$def->{set} ? 1 : 0;
+}
+
 # In any order: what one branch does may come before or after what another one does, or has led to.
 sub choices
 {
 	my ($self) = @_;
-	my ($alone) = grep { $self->is_alone($self->{on_their_way}[$_]) } 0 .. $#{ $self->{on_their_way} };
+	my @turns = grep { !$self->is_before_its_turn($_) } 0 .. $#{ $self->{on_their_way} };
+	my ($alone) = grep { $self->is_alone($self->{on_their_way}[$_]) } @turns;
 	return [ 'arrive', $alone ] if defined $alone;
-	my @choices = ((map { [ 'arrive', $_ ] } 0 .. $#{ $self->{on_their_way} }), map { [ 'end', $_ ] } 0 .. $#{ $self->{ends} });
+	my @choices = ((map { [ 'arrive', $_ ] } @turns), $self->choices_of_items, map { [ 'end', $_ ] } 0 .. $#{ $self->{ends} });
 	push @choices, map { [ 'begin', $_->{id} ] } grep { $_->{entered} } $self->living;
 	for my $visit ($self->living)
 	{
 		push @choices, [ 'conclude', $visit->{id} ] if $self->is_empty($visit);
+		push @choices, [ 'leave', $visit->{id} ] if $visit->{leaving};
 		push @choices, [ 'judge', $visit->{id} ] if stands($visit) && !$self->is_awaited($visit);
 	}
 	return @choices if @choices;
@@ -86,6 +97,9 @@ sub choose
 	elsif ($what eq 'end')      { $self->end_scope(@{ splice(@{ $self->{ends} }, $i, 1) }) }
 	elsif ($what eq 'conclude') { $self->conclude_scope($self->{visits}[$i]) }
 	elsif ($what eq 'judge')    { $self->judge_join($self->{visits}[$i]) }
+	elsif ($what eq 'items')    { $self->begin_items($self->{visits}[$i]) }
+	elsif ($what eq 'put_off')  { $self->{visits}[$i]{due} = 1 }
+	elsif ($what eq 'leave')    { delete $self->{visits}[$i]{leaving} && $self->success($self->{visits}[$i]) }
 	elsif ($what eq 'condition') { $self->condition_is_true($i) }
 	return $self;
 }
@@ -181,11 +195,20 @@ sub absorb
 
 # ---- into a step ----
 
+# Of the whole, or of an item.
+sub step_of
+{
+	my ($self, $token) = @_;
+	my $def = $self->{graph}{step}{ $token->{to} }{def};
+	return defined $token->{item} ? $def->{item} : $def;
+}
+
 sub arrive
 {
 	my ($self, $token) = @_;
 	my $name = $token->{to};
-	my $def = $self->{graph}{step}{$name}{def};
+	my $def = $self->step_of($token);
+	my $scope = $self->scope_of($token);
 	my $cancelled = $self->is_ending($token) && !$def->{ignore_cancel};
 	$token = { %$token, late => $self->late_on_arrival($token) };
 	if ($def->{join} && !$cancelled)
@@ -194,11 +217,11 @@ sub arrive
 		my ($standing) = grep { $_->{standing} && $_->{step} eq $name && same_scope($_, $token) } $self->living;
 		return $self->absorb($standing, $token) if $standing;
 	}
-	my $visit = { id => scalar @{ $self->{visits} }, step => $name, def => $def, state => 'ready', attempt => 0, effects => 0, clocks => {},
+	my $visit = { id => scalar @{ $self->{visits} }, step => $name, def => $def, item => $token->{item} // ($scope ? $scope->{item} : undef), state => 'ready', attempt => 0, effects => 0, clocks => {},
 		map { $_ => $token->{$_} } qw(scope late unbegun caught) };
 	push @{ $self->{visits} }, $visit;
 	# handlers that lead in a circle of steps none of which begins lead nowhere
-	return $self->finish_cancelled($visit, $visit->{unbegun}++ >= keys %{ $self->{graph}{step} }) if $cancelled;
+	return $self->finish_cancelled($visit, $visit->{unbegun}++ >= $self->{graph}->defs) if $cancelled;
 	$visit->{unbegun} = 0;
 	@$visit{qw(standing arrived)} = (1, 1) if $def->{join};
 	$self->subscribe($visit);
@@ -215,7 +238,7 @@ sub is_left_to_an_executor { my ($def) = @_; return $def->{async} || $def->{send
 
 # ---- scopes ----
 
-sub is_begun_scope { my ($visit) = @_; return $visit->{def}{steps} && $visit->{state} =~ /waiting|cancelling/ && !$visit->{standing} }
+sub is_begun_scope { my ($visit) = @_; return ($visit->{def}{steps} || is_whole($visit)) && $visit->{state} =~ /waiting|cancelling/ && !$visit->{standing} }
 
 sub inside { my ($self, $scope) = @_; return grep { ($_->{scope} // -1) == $scope->{id} } $self->living }
 
@@ -224,6 +247,7 @@ sub is_empty
 {
 	my ($self, $visit) = @_;
 	return 0 if !is_begun_scope($visit) || $self->inside($visit) || grep { ($_->{scope} // -1) == $visit->{id} } @{ $self->{on_their_way} };
+	return 0 if has_more_items($visit);
 	return 1 if $visit->{ending} || !@{ $self->{ends} };
 	my %ends = map { ($_->[1] // 'all') => 1 } @{ $self->{ends} };
 	return 0 if $ends{all};
@@ -244,6 +268,7 @@ sub end_scope
 	my $scope = defined $id ? $self->{visits}[$id] : undef;
 	return if $scope && $scope->{outcome};
 	if    ($how eq 'interrupt') { $self->interrupt_scope($scope, 'CANCELLED', @more) }
+	elsif ($how eq 'fail')      { $self->interrupt_scope($scope, 'FAILED') }
 	elsif ($how eq 'close')     { $self->close_scope($scope) }
 	else                        { $self->end_by_itself($how) }
 }
@@ -261,7 +286,7 @@ sub begin_scope
 	my ($self, $visit) = @_;
 	my $fields = $visit->{def}{local};
 	$visit->{state} = 'waiting';
-	$visit->{local} = { map { $_ => ref $fields->{$_} ? $fields->{$_} ? 1 : 0 : $fields->{$_} =~ /^\$\{\$\.(\w+)\}$/ ? $self->field($visit, $1) : $fields->{$_} } keys %$fields }
+	$visit->{local} = { map { $_ => ref $fields->{$_} ? $fields->{$_} ? 1 : 0 : $self->worked_out($visit, $fields->{$_}) // $fields->{$_} } keys %$fields }
 	  if $fields;
 	$self->enter({ scope => $visit->{id}, late => {}, unbegun => 0 }, $visit->{caught}, $self->{graph}->inner($visit->{step}));
 }
@@ -353,12 +378,13 @@ sub catcher_around
 	return undef;
 }
 
-# "end" with an error: the visit has ended as it should.
+# "end" with an error: the visit has ended as it should. What nobody catches is the fault of the item, if there is one.
 sub throw
 {
 	my ($self, $visit, $code, $caught) = @_;
 	my ($scope, $handler) = $self->catcher_around($visit, 'FAILED', $code);
-	return $self->will_end('aborted') unless $scope;
+	my $item = $self->item_of_steps($visit);
+	return $self->will_end($item ? 'fail' : 'aborted', $item) unless $scope;
 	$self->will_end('interrupt', $scope, $handler, $caught) if ref $scope;
 }
 

@@ -17,7 +17,7 @@ sub prepare
 	$visit->{attempt} = 0;
 	my $anew = !$visit->{subscribed} || $visit->{state} eq 'incident';
 	delete @$visit{qw(reply callback error_code has_callback cancelling handler handed fault told_to_stop moved passed ending succeeds reached_end by_hand local)};
-	delete @$visit{qw(accepted event happened opened left_out)};
+	delete @$visit{qw(accepted event happened opened left_out list begun given due leaving told)};
 	$visit->{state} = 'ready';
 	$self->subscribe($visit) if $anew;
 	set_clocks($visit);
@@ -49,6 +49,7 @@ sub act
 	if    ($def->{http}) { $self->ask($visit, 'calling', 'action') }
 	elsif ($def->{sql} || $def->{notify}) { @$visit{qw(state statement)} = ('calling', 1) }
 	elsif ($def->{steps}) { $self->begin_scope($visit) }
+	elsif ($def->{each})  { $self->begin_list($visit) }
 	elsif ($def->{send})  { $self->send_event($visit) }
 	else
 	{
@@ -66,7 +67,7 @@ sub change
 	for my $field (keys %$changes)
 	{
 		my $caught = $visit->{caught} // [ 0, 0 ];
-		$self->store($visit, $field, $field =~ /^caught_/ ? $caught->[0] : $field =~ /^error_/ ? $caught->[1] : $field =~ /^event_/ ? $caught->[2] // 0 : $value->($changes->{$field}));
+		$self->store($visit, $field, $field =~ /^caught_/ ? $caught->[0] : $field =~ /^error_/ ? $caught->[1] : $field =~ /^event_/ ? $caught->[2] // 0 : $self->worked_out($visit, $changes->{$field}) // $value->($changes->{$field}));
 	}
 }
 
@@ -101,9 +102,10 @@ sub finish
 {
 	my ($self, $visit, $outcome) = @_;
 	$visit->{outcome} = $outcome;
-	delete @$visit{grep { !/^(id|step|def|outcome|effects|sn|scope)$/ } keys %$visit};
+	delete @$visit{grep { !/^(id|step|def|outcome|effects|sn|scope|item)$/ } keys %$visit};
 	$visit->{late} = {};
 	$visit->{clocks} = {};
+	$self->gives_way($visit);
 }
 
 # $caught of those that a visit hands over to: of its result, if it has one; its error, or its name; and of the event that interrupted
@@ -142,6 +144,7 @@ sub way
 {
 	my ($self, $visit) = @_;
 	my $def = $visit->{def};
+	return [] if is_item($visit);
 	return [ Graph::names($visit->{accepted}{next}) ] if $visit->{accepted} && $visit->{accepted}{next};
 	my $is_true = sub { return $_[0] eq '$.v == ' . ($self->field($visit, 'v') // 'null') };
 	if ($def->{choose})
@@ -156,6 +159,15 @@ sub way
 	return @taken ? \@taken : undef;
 }
 
+# Of items that are done in the same moment the others may be done before the first of them changes anything.
+sub pass
+{
+	my ($self, $visit) = @_;
+	my $whole = is_item($visit) && $self->scope_of($visit);
+	return $self->called_back($visit) unless $whole && (defined each_of($whole)->{until} || $visit->{accepted});
+	@$visit{qw(state leaving)} = ('waiting', 1);
+}
+
 # Nothing is saved by what cannot go on.
 sub success
 {
@@ -168,10 +180,13 @@ sub success
 	return $self->bad($visit, 'SYSTEM_ERROR', 'choose') unless $way;
 	$self->change($visit, save => sub { $response->{n} // 0 });
 	$self->save_event($visit, $visit->{accepted}, $visit->{event}) if $visit->{accepted} && $visit->{event};
+	$self->collect($visit) if is_whole($visit);
+	my $given = given($visit);
 	$self->finish($visit, 'SUCCESS');
 	my $end = $def->{end};
 	return $self->enter($token, $caught, @$way) if @$way;
 	$self->path_ends($token, 'reached_end');
+	return $self->end_item($token, $visit->{item}, $given) if is_item($visit);
 	return unless $end;
 	if    ($end eq 'scope') { $self->will_end('close', $self->scope_of($token)) }
 	elsif (ref $end eq 'HASH' && $end->{error}) { $self->throw($token, $end->{error}, [ $response->{n} // 0, $end->{error} ]) }
@@ -201,7 +216,8 @@ sub bad
 	{
 		$visit->{state} = 'incident';
 		$visit->{clocks} = {};
-		delete @$visit{qw(asked sent arriving statement cancelling handler handed has_callback passed ending succeeds accepted event happened opened left_out)};
+		delete @$visit{qw(asked sent arriving statement cancelling handler handed has_callback passed ending succeeds accepted event happened opened left_out leaving due)};
+		$self->gives_way($visit);
 	}
 }
 
@@ -318,7 +334,8 @@ sub run
 		$self->callback($visit, { ok => 1, n => 6 });
 		delete $visit->{statement};
 	}
-	$self->replied($visit, 1, $sql ? { n => 1 } : undef);
+	my $n = $sql =~ /visit.index AS n/ ? $self->item_visit_around($visit)->{item} : 1;
+	$self->replied($visit, 1, $sql ? { n => $n } : undef);
 }
 
 sub answer
