@@ -98,6 +98,12 @@ SELECT workflow.define('each: until', '{"steps": [
   {"step": "end", "end": true}]}');
 SELECT workflow.start('each: until', '{"who": ["ann", "bob", "cem", "dan"]}') AS i \gset
 SELECT pg_temp.done(:i, 3, '{"yes": false}'), pg_temp.done(:i, 1, '{"yes": true}'), test.ended(:i), pg_temp.went(:i);
+-- what a callback has ended already counts all the same
+SELECT workflow.start('each: until', '{"who": ["ann", "bob", "cem"]}') AS i \gset
+SELECT workflow.suspend(:i), pg_temp.done(:i, 0, '{"yes": true}'), pg_temp.done(:i, 1, '{"yes": false}');
+SELECT workflow.resume(:i);
+CALL test.until(format('SELECT status = ''completed'' FROM workflow.instances WHERE instance = %s', :i));
+SELECT test.ended(:i), pg_temp.went(:i);
 -- over what is saved, too; what ends at the same moment comes too late
 SELECT workflow.define('each: enough', '{"data": {"n": 0}, "steps": [
   {"step": "e", "each": {"in": "$.list", "until": "$.n == 3", "collect": "got"}, "wait": {"callback": true, "when": "$.n > 100"}, "save": {"n": "${$.n + 1}"}}]}');

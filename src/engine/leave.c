@@ -367,7 +367,7 @@ wf_op_leave(WfBatch *batch, WfVisit *visit)
 
 	if (visit->state == WF_STATE_INCIDENT)
 		return;
-	if (wf_is_item(visit) && visit->scope->memory.has_enough)
+	if (wf_is_item(visit) && visit->scope->memory.has_enough && !wf_has_accepted(visit))
 	{
 		wf_token_cancelled(batch, visit, wf_token_ending_error(batch, visit), false);
 		return;
