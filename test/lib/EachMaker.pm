@@ -60,6 +60,7 @@ sub see_item
 	$step->{save_reply}{"item_$name"} = pick($item, '${$index}') if $step->{save_reply} && chance(0.4);
 	$step->{local}{n} = $item if $step->{local} && chance(0.5);
 	$step->{sql} =~ s/RETURNING 1 AS n/RETURNING visit.index AS n/ if $step->{sql} && chance(0.6);
+	$step->{call}{data}{n} = $item if $step->{call} && chance(0.6);
 	for my $event (grep { ref eq 'HASH' && defined $_->{key} } map { $step->{$_} } qw(wait send))
 	{
 		$event->{key} = $item if chance(0.5);
@@ -96,7 +97,7 @@ sub go_through
 
 # ---- all of it ----
 
-sub can_have_items { my ($step) = @_; return !$step->{first_of} && grep { $step->{$_} } qw(http sql notify send wait set steps) }
+sub can_have_items { my ($step) = @_; return !$step->{first_of} && grep { $step->{$_} } qw(http sql notify send call wait set steps) }
 
 sub has_soon { return grep { is_soon($_) } map { ($_->{after}, $_->{every}, $_->{until}) } @{ $_[0]{catch} // [] } }
 

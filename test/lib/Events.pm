@@ -184,12 +184,29 @@ sub crash
 	$case->{worlds}->happens(sub { return $_[0]{suspended} ? (undef, 0) : undef }, sub { return $_[0]->crash($_[1]) });
 }
 
+# ---- what it has called ----
+
+sub complete_child
+{
+	my ($case, $visit) = @_;
+	my $body = body();
+	call($case, "(SELECT workflow.complete(w.serial_number, " . quoted($body) . ") FROM workflow.visits v JOIN workflow.waiting w ON w.instance = v.child WHERE v.serial_number = '$visit->{sn}')",
+		by_number($visit), sub { my ($sim, $its) = @_; return $sim->complete_child($its, told($body)) });
+}
+
+sub cancel_child
+{
+	my ($case, $visit) = @_;
+	call($case, "(SELECT workflow.cancel(child) FROM workflow.visits WHERE serial_number = '$visit->{sn}')", by_number($visit),
+		sub { my ($sim, $its) = @_; return $sim->cancel_child($its) });
+}
+
 # ---- which ----
 
 # As one of the worlds is, which need not be the one that it is in.
 sub choices
 {
-	my ($sim, $outside) = @_;
+	my ($sim, $outside, $again) = @_;
 	my @choices;
 	my @numbered = grep { defined $_->{sn} } $sim->visits;
 	my @ended = grep { $_->{outcome} } @numbered;
@@ -199,6 +216,7 @@ sub choices
 		my $sn = $visit->{sn};
 		push @choices, ([ \&reply, $visit ]) x 3 if $outside->is_open($sn, 'action') || $outside->is_open($sn, 'cancel');
 		push @choices, ([ \&callback, $visit ]) x 2 if Simulator::takes_callback($visit) || chance(0.03);
+		push @choices, (([ \&complete_child, $visit ]) x 3, [ \&cancel_child, $visit ]) if !$again && Simulator::waits_for_outside($visit);
 		push @choices, [ \&operate, $visit ] if $visit->{state} eq 'incident' || chance($sim->{suspended} ? 0.4 : 0.05);
 		push @choices, [ \&callback, $visit ] if $visit->{state} eq 'incident' && chance(0.5);
 	}
@@ -240,7 +258,7 @@ sub play
 {
 	my ($case, $outside, $again) = @_;
 	my $sim = $case->{worlds}->some;
-	my @choices = (choices($sim, $outside), $case->{names} ? map { [$_] } Senders::choices($case, $sim, $again) : ());
+	my @choices = (choices($sim, $outside, $again), $case->{names} ? map { [$_] } Senders::choices($case, $sim, $again) : ());
 	return simple($case, 'resume') if $sim->{suspended} && (!@choices || chance(0.4));
 	return if of_the_whole($case, $sim, $again);
 	return interfere($case, $sim) if $again && !@choices;

@@ -21,7 +21,8 @@
 # Worlds.pm tries all of that. $visit may be undef where a serial number is of nothing that lives.
 #
 # In Simulator/: Tokens.pm (forks, joins, scopes), Items.pm (lists of items), Visits.pm (what a visit does, and how it ends), Events.pm
-# (what it waits for, and what happens to it meanwhile), Messages.pm (what is on its way to it), Calls.pm (what comes from outside).
+# (what it waits for, and what happens to it meanwhile), Messages.pm (what is on its way to it), Called.pm (what it has called),
+# Calls.pm (what comes from outside).
 #
 package Simulator;
 
@@ -30,6 +31,7 @@ use warnings;
 
 use Graph;
 use StepMaker;
+use Simulator::Called;
 use Simulator::Calls;
 use Simulator::Events;
 use Simulator::Items;
@@ -131,7 +133,7 @@ sub shown
 {
 	my ($self, $serial_step) = @_;
 	my @of_no_item = grep { !defined $_->{item} } $self->living;
-	my @waits = grep { $_->{state} eq 'waiting' && ends_by_callback($_) && (defined $serial_step ? $_->{step} eq $serial_step : $self->is_outermost($_)) } @of_no_item;
+	my @waits = grep { $_->{state} eq 'waiting' && !$_->{child} && ends_by_callback($_) && (defined $serial_step ? $_->{step} eq $serial_step : $self->is_outermost($_)) } @of_no_item;
 	my @shown = defined $serial_step ? grep { $_->{step} eq $serial_step && $_->{state} ne 'incident' } @of_no_item : @waits;
 	@shown = sort { ($a =~ /_(.*)/)[0] <=> ($b =~ /_(.*)/)[0] } map { $_->{sn} } @shown;
 	return (defined $serial_step ? @shown : grep { defined } $shown[0]), @waits ? () : '';
@@ -163,10 +165,11 @@ sub moves_of
 	push @moves, ['begin'] if $state eq 'ready';
 	push @moves, ['arrive'] if $visit->{arriving};
 	push @moves, ['run']    if $visit->{statement};
+	push @moves, moves_of_child($visit);
 	push @moves, ['items']  if $visit->{due};
 	# a request that is due, and was perhaps never sent
 	push @moves, ['unsent'] if ($visit->{asked} // '') =~ /action|nothing/ && !$visit->{sent} && ($ends || $state eq 'cancelling');
-	push @moves, ['happen'] if $ends && !$visit->{asked};
+	push @moves, ['happen'] if $ends && !$visit->{asked} && !$visit->{child};
 	return @moves;
 }
 
@@ -193,6 +196,7 @@ sub go_on
 	elsif ($what eq 'begin')  { $self->take_up($visit) }
 	elsif ($what eq 'arrive') { $self->answer($visit, @{ delete $visit->{arriving} }) }
 	elsif ($what eq 'run')    { $self->run($visit) }
+	elsif ($what eq 'child')  { $self->child_goes_on($visit, @more) }
 	elsif ($what eq 'items')  { delete $visit->{due} }
 	elsif ($what eq 'unsent') { $visit->{state} eq 'cancelling' ? $self->ask($visit, 'cancelling', 'cancel') : $self->called_back($visit) }
 	elsif ($what eq 'happen') { $visit->{state} eq 'cancelling' ? $self->conclude($visit) : $self->called_back($visit) }

@@ -11,6 +11,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib", "$FindBin::Bin/../partner";
 
+use CallMaker;
 use EachMaker;
 use EventMaker;
 use Events;
@@ -58,6 +59,8 @@ CREATE FUNCTION try(call text) RETURNS text LANGUAGE plpgsql AS '
 		RETURN SQLSTATE;
 	END';
 EOF_SQL
+
+sql('SET client_min_messages = warning;', map { "SELECT workflow.define('$_->[0]', '" . $json->encode($_->[1]) =~ s/'/''/gr . "');" } CallMaker::definitions());
 
 # ---- what is there ----
 
@@ -183,6 +186,7 @@ sub make
 	{
 		$case->{definition} = ProcessMaker::make($small{ $case->{seed} } ? $SMALL : ());
 		$case->{names} = EventMaker::add($case->{definition}, @$case{qw(seed name)});
+		CallMaker::add($case->{definition}, $case->{seed});
 		EachMaker::add($case->{definition}, $case->{seed});
 		$case->{attached} = ProcessMaker::attachment($case->{definition});
 		$case->{data} = $case->{attached} ? { id => $case->{seed}, v => int(rand(3)) } : undef;

@@ -23,7 +23,7 @@ sub callback
 	$self->by_callback($visit, $data);
 	@$visit{qw(callback error_code)} = ($data, $code);
 	$visit->{state} = 'ready' if $incident;
-	return 'true' if $self->{suspended} || $visit->{asked} || $visit->{statement};
+	return 'true' if $self->{suspended} || $visit->{asked} || $visit->{statement} || $visit->{child};
 	if    ($visit->{state} eq 'cancelling') { $self->conclude($visit) }
 	elsif ($incident || $visit->{state} eq 'waiting') { $self->called_back($visit) }
 	return 'true';
@@ -61,7 +61,7 @@ sub heartbeat
 {
 	my ($self, $visit) = @_;
 	return 'false' if !$visit || $visit->{outcome};
-	return '55000' if $visit->{state} ne 'incident' && ($visit->{def}{steps} || is_whole($visit) || $visit->{standing});
+	return '55000' if $visit->{state} ne 'incident' && ($visit->{def}{steps} || is_whole($visit) || $visit->{standing} || ($visit->{child} && !ends_by_callback($visit)));
 	return 'false' if $visit->{has_callback} || $visit->{state} eq 'cancelling';
 	return 'false' if $self->is_ending($visit) && !$visit->{def}{ignore_cancel};
 	return 'false' if $visit->{state} eq 'incident' && ($visit->{told_to_stop} || has_been_called_back($visit));

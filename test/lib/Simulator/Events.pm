@@ -39,7 +39,7 @@ sub handlers_of
 sub has_events
 {
 	my ($def) = @_;
-	return $def->{send} || $def->{first_of} || (grep { !$_->{callback} && !$_->{after} && !$_->{until} } waits_of($def)) || grep { !$_->{on} && !$_->{after} && !$_->{until} } @{ $def->{catch} // [] };
+	return $def->{send} || $def->{call} || $def->{first_of} || (grep { !$_->{callback} && !$_->{after} && !$_->{until} } waits_of($def)) || grep { !$_->{on} && !$_->{after} && !$_->{until} } @{ $def->{catch} // [] };
 }
 
 # Does a person know where to go on from an incident of that step?
@@ -134,7 +134,7 @@ sub accept_event
 	@$visit{qw(has_callback accepted event)} = (1, $entry, $event);
 	delete $visit->{error_code};
 	$visit->{clocks} = {} unless is_early($visit);
-	return if $self->{suspended} || $visit->{asked} || $visit->{statement};
+	return if $self->{suspended} || $visit->{asked} || $visit->{statement} || $visit->{child};
 	return if $visit->{state} ne 'waiting';
 	if ($at_once) { $self->pass($visit) }
 	else          { $self->called_back($visit) }

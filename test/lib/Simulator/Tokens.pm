@@ -80,6 +80,7 @@ sub choices
 	for my $visit ($self->living)
 	{
 		push @choices, [ 'conclude', $visit->{id} ] if $self->is_empty($visit);
+		push @choices, [ 'child', $visit->{id} ] if $visit->{child} && $visit->{child}{fresh};
 		push @choices, [ 'leave', $visit->{id} ] if $visit->{leaving};
 		push @choices, [ 'judge', $visit->{id} ] if stands($visit) && !$self->is_awaited($visit);
 	}
@@ -99,6 +100,7 @@ sub choose
 	elsif ($what eq 'judge')    { $self->judge_join($self->{visits}[$i]) }
 	elsif ($what eq 'items')    { $self->begin_items($self->{visits}[$i]) }
 	elsif ($what eq 'put_off')  { $self->{visits}[$i]{due} = 1 }
+	elsif ($what eq 'child')    { $self->begin_child($self->{visits}[$i]) }
 	elsif ($what eq 'leave')    { delete $self->{visits}[$i]{leaving} && $self->success($self->{visits}[$i]) }
 	elsif ($what eq 'condition') { $self->condition_is_true($i) }
 	return $self;
@@ -325,9 +327,17 @@ sub interrupt_inside
 	{
 		next if $visit->{outcome} || $visit->{state} eq 'cancelling';
 		next if $visit->{def}{ignore_cancel} && ($self->{reason} || $visit->{state} ne 'incident');
-		if ($visit->{has_callback}) { $visit->{clocks} = {} }
+		if ($visit->{has_callback}) { $self->leave_to_its_end($visit) }
 		else                        { $self->interrupt($visit, 'CANCELLED') }
 	}
+}
+
+# Which is known.
+sub leave_to_its_end
+{
+	my ($self, $visit) = @_;
+	$visit->{clocks} = {};
+	tell_child($visit);
 }
 
 # The first reason stays.

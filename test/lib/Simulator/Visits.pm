@@ -17,7 +17,7 @@ sub prepare
 	$visit->{attempt} = 0;
 	my $anew = !$visit->{subscribed} || $visit->{state} eq 'incident';
 	delete @$visit{qw(reply callback error_code has_callback cancelling handler handed fault told_to_stop moved passed ending succeeds reached_end by_hand local)};
-	delete @$visit{qw(accepted event happened opened left_out list begun given due leaving told)};
+	delete @$visit{qw(accepted event happened opened left_out list begun given due leaving told child)};
 	$visit->{state} = 'ready';
 	$self->subscribe($visit) if $anew;
 	set_clocks($visit);
@@ -49,6 +49,7 @@ sub act
 	if    ($def->{http}) { $self->ask($visit, 'calling', 'action') }
 	elsif ($def->{sql} || $def->{notify}) { @$visit{qw(state statement)} = ('calling', 1) }
 	elsif ($def->{steps}) { $self->begin_scope($visit) }
+	elsif ($def->{call})  { $self->begin_call($visit) }
 	elsif ($def->{each})  { $self->begin_list($visit) }
 	elsif ($def->{send})  { $self->send_event($visit) }
 	else
@@ -250,6 +251,7 @@ sub interrupt
 	my $asks = $visit->{def}{http} && $visit->{def}{cancel} && !$visit->{standing};
 	@$visit{qw(cancelling handler told_to_stop)} = ($outcome, $handler, $asks);
 	$visit->{clocks} = {};
+	return $visit->{state} = 'cancelling' if $visit->{child};
 	return $self->conclude($visit) unless $asks && $visit->{state} =~ /calling|retrying|waiting/;
 	if ($visit->{asked}) { $visit->{state} = 'cancelling' }
 	else                 { $self->ask($visit, 'cancelling', $visit->{state} eq 'waiting' ? 'cancel' : 'nothing') }
@@ -284,7 +286,7 @@ sub stop
 	{
 		next if $visit->{outcome} || ($again ? $visit->{state} ne 'incident' : defined $visit->{scope} || $visit->{def}{ignore_cancel});
 		next if $visit->{state} eq 'cancelling';
-		if ($visit->{has_callback}) { $visit->{clocks} = {} }
+		if ($visit->{has_callback}) { $self->leave_to_its_end($visit) }
 		else                        { $self->interrupt($visit, 'CANCELLED') }
 	}
 }

@@ -1,0 +1,106 @@
+#
+# Simulator/Called.pm
+#		Steps that call another process: CallMaker.pm has those. Of what is called only that is known which its caller can see: whether it
+#		lives, and what it ends with.
+#
+# A visit that has called something has `child`: {process, n, fresh, told, done}. n is what it gives when it is completed; fresh: it has
+# not begun; told: to end; done: somebody has ended it, `completed` or `cancelled`.
+#
+package Simulator;
+
+use strict;
+use warnings;
+
+use CallMaker;
+
+sub begin_call
+{
+	my ($self, $visit) = @_;
+	my $call = $visit->{def}{call};
+	my $n = $call->{data}{n};
+	$n = $self->worked_out($visit, $n) // $n;
+	my $ends = CallMaker::ends($call->{process}, $call->{version});
+	return $self->bad($visit, 'SYSTEM_ERROR', 'call') unless $ends;
+	@$visit{qw(state child)} = ('waiting', { process => $call->{process}, n => $n + ($ends->{adds} // 0), fresh => 1 });
+}
+
+sub ends_of { my ($visit) = @_; return CallMaker::ends($visit->{child}{process}) }
+
+# It begins when its caller rests, and has ended then if it waits for nothing.
+sub begin_child
+{
+	my ($self, $visit) = @_;
+	my $ends = ends_of($visit);
+	return $self->child_ends($visit, 'cancelled') if $visit->{child}{told} || $visit->{state} eq 'cancelling';
+	$visit->{child} = { %{ $visit->{child} }, fresh => 0, escalates => $ends->{escalates} };
+	$self->child_ends($visit, $ends->{how}) if $ends->{at_once};
+}
+
+sub tell_child
+{
+	my ($visit) = @_;
+	$visit->{child} = { %{ $visit->{child} }, told => 1 } if $visit->{child};
+}
+
+# What its end, or what it sends before, may be next.
+sub moves_of_child
+{
+	my ($visit) = @_;
+	my $child = $visit->{child} // return;
+	my $told = $child->{told} || $visit->{state} eq 'cancelling';
+	return ([ 'child', 'escalates' ], $told ? [ 'child', 'cancelled' ] : ()) if $child->{escalates};
+	return [ 'child', $child->{done} ] if $child->{done};
+	return (ends_of($visit)->{by_itself} ? [ 'child', 'completed' ] : (), $told ? [ 'child', 'cancelled' ] : ());
+}
+
+sub child_goes_on
+{
+	my ($self, $visit, $what) = @_;
+	return $self->child_ends($visit, $what) if $what ne 'escalates';
+	delete $visit->{child}{escalates} if $visit->{child} = { %{ $visit->{child} } };
+	return if $visit->{state} eq 'cancelling' || ($self->is_ending($visit) && !$visit->{def}{ignore_cancel});
+	$self->escalate($visit, 'X', { kind => 'escalation', n => 4, ok => 1 });
+}
+
+sub child_ends
+{
+	my ($self, $visit, $how) = @_;
+	my $child = delete $visit->{child};
+	my $given = { n => $child->{n}, ok => 1 };
+	$visit->{attempt}++;
+	if ($visit->{state} eq 'cancelling')
+	{
+		if ($how eq 'completed')
+		{
+			$visit->{reply} = $given;
+			$self->change($visit, save_reply => sub { $given->{n} });
+		}
+		return $self->conclude($visit);
+	}
+	return $self->replied($visit, $given->{n}, $given) if $how eq 'completed';
+	return $self->called_back($visit) if $visit->{has_callback};
+	return $self->interrupt($visit, 'CANCELLED') if $how eq 'cancelled';
+	$self->bad($visit, 'FAILED', $how);
+}
+
+# ---- from outside ----
+
+sub waits_for_outside { my ($visit) = @_; my $child = $visit->{child}; return $child && !$child->{fresh} && !$child->{done} && !$child->{told} && $visit->{state} eq 'waiting' && ends_of($visit)->{outside} }
+
+sub complete_child
+{
+	my ($self, $visit, $data) = @_;
+	return '' unless $visit && !$visit->{outcome} && $visit->{child};
+	$visit->{child} = { %{ $visit->{child} }, done => 'completed', n => $data->{n} };
+	return 'true';
+}
+
+sub cancel_child
+{
+	my ($self, $visit) = @_;
+	return '' unless $visit && !$visit->{outcome} && $visit->{child};
+	$visit->{child} = { %{ $visit->{child} }, done => 'cancelled' };
+	return 'true';
+}
+
+1;
