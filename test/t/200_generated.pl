@@ -189,7 +189,8 @@ sub make
 		CallMaker::add($case->{definition}, $case->{seed});
 		EachMaker::add($case->{definition}, $case->{seed});
 		$case->{attached} = ProcessMaker::attachment($case->{definition});
-		$case->{data} = $case->{attached} ? { id => $case->{seed}, v => int(rand(3)) } : undef;
+		$case->{by} = $case->{attached} || $case->{seed} % 7 ? undef : pick('client', 'step');
+		$case->{data} = $case->{attached} ? { id => $case->{seed}, v => int(rand(3)) } : $case->{by} ? { v => int(rand(3)) } : undef;
 		return $case if eval { $case->{worlds} = Worlds->new(Simulator->new($case->{definition}, $case->{data})); 1 };
 		die $@ if $@ !~ /^too much/;
 	}
@@ -217,10 +218,12 @@ sub prepare
 	srand($seed);
 	my $name = $seed . ($small{$seed} ? '_small' : '');
 	my $case = make({ seed => $seed, name => $name, events => ['start'] });
+	$case->{definition}{start_on} = [ { message => "Z $name" } ] if $case->{by};
 	my $text = $json->encode($case->{definition}) =~ s/'/''/gr;
 	$case->{migrates} = $seed % 2;
 	$case->{define} = join('', map { "SELECT workflow.define('p$name', '$_');" } $case->{migrates} ? other_version($case->{definition}) : (), $text);
 	$case->{start} = "SELECT workflow.start('p$name');";
+	start_on_message($case) if $case->{by};
 	return $case unless $case->{attached};
 
 	my $step = $case->{attached}{serial_step};
@@ -230,12 +233,39 @@ sub prepare
 	return $case;
 }
 
+# A message starts it, which a client or a step sends, twice.
+sub start_on_message
+{
+	my ($case) = @_;
+	my $message = { data => $case->{data}, message_id => 'once' };
+	my $send = "workflow.send_message('Z $case->{name}', data => '" . $json->encode($case->{data}) . "', message_id => 'once')";
+	my @steps = map { { step => $_, send => { message => "Z $case->{name}", %$message } } } 'first', 'again';
+	$case->{define} .= "SELECT workflow.define('s$case->{name}', '" . $json->encode({ steps => \@steps }) . "');" if $case->{by} eq 'step';
+	$case->{start} = 'DO $$ BEGIN ' . ($case->{by} eq 'step' ? "PERFORM workflow.start('s$case->{name}');" : "ASSERT $send = 'delivered'; ASSERT $send = 'duplicate';") . ' END $$;';
+}
+
 sub start
 {
 	my (@cases) = @_;
+	my @called = grep { !$_->{by} } @cases;
 	sql('SET client_min_messages = warning;', map { $_->{define} } @cases);
-	my @instances = split(/\n/, sql(map { $_->{start} } @cases));
-	$_->{instance} = shift @instances for @cases;
+	my @instances = split(/\n/, sql(map { $_->{start} } @called));
+	$_->{instance} = shift @instances for @called;
+	await_start($_) for grep { $_->{by} } @cases;
+}
+
+# One, not two.
+sub await_start
+{
+	my ($case) = @_;
+	my $end = time() + $PATIENCE;
+	sql($case->{start});
+	while (($case->{instance} = sql("SELECT instance FROM workflow.instances WHERE process = 'p$case->{name}';")) !~ /^\d+\z/)
+	{
+		die "seed $case->{seed}: its message has started \"$case->{instance}\"\n" if time() > $end;
+		sleep 0.05;
+	}
+	$played{"started by a $case->{by}"}++;
 }
 
 # An event, unless more may become of that than can be looked at. Who is at rest has to have one.
