@@ -320,6 +320,53 @@ SELECT workflow.start('call: sum', '{"n": 1}') AS i \gset
 SELECT workflow.erase(:i);
 SELECT count(*), count(called_by) FROM workflow.instances WHERE parent = :i;
 
+-- a child that was suspended for itself stays so when its caller is resumed, also if it was suspended with it before
+SELECT workflow.start('call: wait') AS i \gset
+SELECT pg_temp.child(:i) AS c \gset
+SELECT workflow.suspend(:c), workflow.suspend(:i), workflow.resume(:i);
+CALL test.until('SELECT count(*) = 0 FROM workflow_data.delivery WHERE kind = ''control''');
+SELECT status FROM workflow.instances WHERE instance = :c;
+SELECT workflow.resume(:c), workflow.suspend(:i);
+CALL pg_temp.is(:c, 'suspended');
+SELECT workflow.suspend(:c) AS for_itself, workflow.suspend(:c) AS again, workflow.resume(:i);
+CALL test.until('SELECT count(*) = 0 FROM workflow_data.delivery WHERE kind = ''control''');
+SELECT status FROM workflow.instances WHERE instance = :c;
+SELECT workflow.resume(:c), workflow.suspend(:i);
+CALL pg_temp.is(:c, 'suspended');
+SELECT workflow.suspend_process('call: ask') > 0 AS suspended, workflow.resume(:i);
+CALL test.until('SELECT count(*) = 0 FROM workflow_data.delivery WHERE kind = ''control''');
+SELECT status FROM workflow.instances WHERE instance = :c;
+SELECT workflow.resume_process('call: ask') > 0 AS resumed, workflow.suspend(:i);
+CALL pg_temp.is(:c, 'suspended');
+SELECT workflow.resume(:i);
+CALL pg_temp.is(:c, 'active');
+SELECT workflow.cancel(:i);
+
+-- whoever tries a call with a key again does not wait for that of others: an executor does; clocks begin anew, also at a join
+SELECT workflow.define('call: key again', '{"steps": [{"step": "fork", "next": ["a", "b"]}, {"step": "a", "next": "j"}, {"step": "b", "next": "j"},
+  {"step": "j", "join": "all", "call": {"process": "call: ask", "business_key": "call: again"}, "timeout": "1 h"}]}');
+SELECT workflow.start('call: ask', business_key => 'call: again') AS k, workflow.start('call: key again') AS i \gset
+CALL test.until(format('SELECT test.stands(%s) IS NOT NULL', :i));
+SELECT workflow.cancel(:k);
+CALL pg_temp.end(:k);
+BEGIN;
+SELECT workflow.retry(test.stands(:i));
+SELECT step, state, child IS NOT NULL AS has_called FROM workflow.visits WHERE instance = :i;
+COMMIT;
+CALL test.until(format('SELECT child IS NOT NULL AND state = ''waiting'' FROM workflow.visits WHERE instance = %s', :i));
+SELECT deadline > now() + '30 min' AS has_timeout, again FROM workflow_data.visit WHERE instance = :i;
+SELECT workflow.cancel(:i);
+
+-- a scope that ends tells all that was called in it, also by those whose own end is known
+SELECT workflow.define('call: many early', '{"steps": [{"step": "scope", "steps": [{"step": "each", "each": "$.list", "call": {"process": "call: ask"}, "wait": true}]}, {"step": "n", "wait": true}]}');
+SELECT workflow.start('call: many early', jsonb_build_object('list', (SELECT jsonb_agg(n) FROM generate_series(1, 30) n))) AS i \gset
+CALL test.until(format('SELECT count(*) = 30 FROM workflow.visits WHERE instance = %s AND child IS NOT NULL', :i));
+SELECT count(*) FILTER (WHERE workflow.complete(serial_number)) FROM workflow.visits WHERE instance = :i AND child IS NOT NULL;
+SELECT workflow.cancel_visit(serial_number) FROM workflow.visits WHERE instance = :i AND step = 'scope';
+CALL test.until(format('SELECT count(*) = 30 FROM workflow.instances WHERE parent = %s AND status = ''aborted''', :i));
+CALL pg_temp.end(:i);
+SELECT count(*), count(DISTINCT error ->> 'message') FROM workflow.instances WHERE parent = :i;
+
 -- nothing is left on its way
 CALL test.until('SELECT count(*) = 0 FROM workflow_data.delivery WHERE kind IN (''control'', ''ended'', ''escalation'')');
 SELECT problem FROM workflow.verify();

@@ -28,7 +28,7 @@
 static WfQuery q_last = {.sql = "SELECT last_value FROM workflow_data.instance_seq"};
 static WfQuery q_next = {
 	.sql = "SELECT instance FROM workflow_data.instance WHERE process_id = $1 AND instance > $2 AND instance <= $4 "
-		   "AND (status = 'suspended') <> $3 ORDER BY instance" LIMIT(CHUNK),
+		   "AND ((status = 'suspended') <> $3 OR $3 AND with_caller) ORDER BY instance" LIMIT(CHUNK),
 	.nargs = 4,
 	.argtypes = {INT4OID, INT8OID, BOOLOID, INT8OID},
 };
@@ -52,10 +52,10 @@ change_suspension(WfBatch *batch, bool suspend)
 	{
 		WfInstance *instance = lfirst(lc);
 
-		if ((instance->status == WF_STATUS_SUSPENDED) == suspend)
+		if ((instance->status == WF_STATUS_SUSPENDED && !(suspend && instance->with_caller)) == suspend)
 			continue;
 		if (suspend)
-			wf_engine_suspend(batch, instance);
+			wf_engine_suspend(batch, instance, false);
 		else
 			wf_engine_resume(batch, instance);
 		n++;

@@ -90,7 +90,9 @@ static WfQuery q_calls = {
 		"SELECT i.instance, 0, 'has root ' || coalesce(i.root::text, 'none') || ' and depth ' || coalesce(i.depth::text, 'none') || "
 		"', and was called by one with ' || coalesce(p.root, p.instance) || ' and ' || coalesce(p.depth, 0) "
 		"FROM workflow_data.instance i JOIN workflow_data.instance p ON p.instance = i.parent "
-		"WHERE (i.root, i.depth) IS DISTINCT FROM (coalesce(p.root, p.instance), coalesce(p.depth, 0) + 1) ORDER BY 1, 2",
+		"WHERE (i.root, i.depth) IS DISTINCT FROM (coalesce(p.root, p.instance), coalesce(p.depth, 0) + 1) UNION ALL "
+		"SELECT instance, 0, 'is to be resumed with its caller' FROM workflow_data.instance "
+		"WHERE with_caller AND (parent IS NULL OR status <> 'suspended') ORDER BY 1, 2",
 };
 
 PG_FUNCTION_INFO_V1(workflow_verify);

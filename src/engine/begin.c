@@ -79,12 +79,8 @@ wf_op_enter(WfBatch *batch, WfVisit *visit)
 		wf_state_set_suspended(batch, visit, instance->status == WF_STATUS_SUSPENDED);
 		wf_token_begin(batch, visit);
 	}
-	else if (visit->def->async || wf_send_by_executor(visit->def) || wf_call_by_executor(visit->def))
-		wf_token_defer(batch, visit, wf_state_executor_queue(batch, visit));
-	else if (instance->status == WF_STATUS_SUSPENDED || wf_token_is_cut(instance))
-		wf_token_defer(batch, visit, WF_QUEUE_MOVE);
 	else
-		wf_token_begin(batch, visit);
+		wf_token_begin_in_turn(batch, visit);
 }
 
 /*

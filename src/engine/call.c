@@ -38,12 +38,6 @@ static WfQuery q_living_key = {
 	.argtypes = {INT4OID, TEXTOID},
 };
 
-bool
-wf_call_by_executor(const WfStep *step)
-{
-	return step->call != NULL && step->call->business_key != NULL;
-}
-
 /* ---- the begin ---- */
 
 static bool

@@ -8,9 +8,6 @@
 #include "engine/agenda.h"
 #include "store/notice.h"
 
-/* Is the step carried out by an executor, in a transaction of its own? A business key may have to wait for another start. */
-extern bool wf_call_by_executor(const WfStep *step);
-
 /*
  * Make the instance that the step of the visit calls; it begins when nothing is left to be done in its caller. Returns
  * false with *fault if it cannot be started.

@@ -529,8 +529,7 @@ plan_queue(WfBatch *batch, WfCarried *carried, WfFault *fault)
 		else if (carried->queue == NULL || !wf_is_executor_queue(carried->queue))
 			carried->queue = MemoryContextStrdup(batch->context, WF_QUEUE_TIMER);
 	}
-	else if (visit->state == WF_STATE_READY && carried->queue != NULL &&
-			 (carried->step->async || wf_send_by_executor(carried->step) || wf_call_by_executor(carried->step)))
+	else if (visit->state == WF_STATE_READY && carried->queue != NULL && wf_step_by_executor(carried->step))
 		carried->queue = wf_state_executor_queue(batch, visit);
 	else if (is_under_way(visit) && carried->step->action == WF_ACTION_HTTP &&
 			 (!wf_has_accepted(visit) || wf_state_acts_first(visit)))

@@ -352,7 +352,7 @@ bool
 wf_clock_plan_handlers(WfBatch *batch, WfVisit *visit, WfFault *fault)
 {
 	const WfStep *def = visit->def;
-	TimestampTz	  from = visit->memory.again ? batch->now : visit->entered_at;
+	TimestampTz	  from = visit->again ? batch->now : visit->entered_at;
 	TimestampTz	 *times = NULL;
 	WfVariables	  variables;
 

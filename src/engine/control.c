@@ -326,9 +326,9 @@ wf_engine_cancel_visit(WfBatch *batch, WfVisit *visit, const char *reason)
 }
 
 void
-wf_engine_suspend(WfBatch *batch, WfInstance *instance)
+wf_engine_suspend(WfBatch *batch, WfInstance *instance, bool with_caller)
 {
-	wf_suspend(batch, instance);
+	wf_suspend(batch, instance, with_caller);
 }
 
 void
@@ -349,7 +349,7 @@ wf_engine_retry(WfBatch *batch, WfVisit *visit, bool new_key)
 	wf_state_begin_again(visit);
 	if (new_key)
 		wf_batch_make_key(&visit->key);
-	wf_token_begin(batch, visit);
+	wf_token_begin_in_turn(batch, visit);
 	wf_agenda_run(batch, visit->instance);
 }
 

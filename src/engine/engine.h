@@ -128,7 +128,7 @@ extern void wf_engine_cancel(WfBatch *batch, WfInstance *instance, const char *r
 extern void wf_engine_cancel_visit(WfBatch *batch, WfVisit *visit, const char *reason);
 
 /* Suspend: no worker looks at the visits, and callbacks are kept until the instance is resumed. */
-extern void wf_engine_suspend(WfBatch *batch, WfInstance *instance);
+extern void wf_engine_suspend(WfBatch *batch, WfInstance *instance, bool with_caller);
 extern void wf_engine_resume(WfBatch *batch, WfInstance *instance);
 
 /* Is what the service was asked for still wanted? */

@@ -66,12 +66,7 @@ go_on(WfBatch *batch, WfVisit *visit)
 	/* counted on from the token that came last, so that a loop through the join still meets the step limit */
 	visit->steps_without_wait = wf_scope_tokens(visit->instance, visit->scope)->last_steps;
 	wf_state_go_on(visit);
-	if (visit->def->async || wf_send_by_executor(visit->def) || wf_call_by_executor(visit->def))
-		wf_token_defer(batch, visit, wf_state_executor_queue(batch, visit));
-	else if (visit->instance->status == WF_STATUS_SUSPENDED || wf_token_is_cut(visit->instance))
-		wf_token_defer(batch, visit, WF_QUEUE_MOVE);
-	else
-		wf_token_begin(batch, visit);
+	wf_token_begin_in_turn(batch, visit);
 }
 
 static void

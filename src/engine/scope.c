@@ -83,7 +83,7 @@ wf_scope_stands(const WfVisit *visit)
 bool
 wf_scope_has_stood(const WfVisit *visit)
 {
-	return visit->def->join.kind != WF_JOIN_NONE && !visit->memory.again && !wf_scope_stands(visit);
+	return visit->def->join.kind != WF_JOIN_NONE && !visit->again && !wf_scope_stands(visit);
 }
 
 /* Has the list of steps in which the visit is any joins? */

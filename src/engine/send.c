@@ -21,13 +21,6 @@
 #include "store/privilege.h"
 #include "store/subscription.h"
 
-/* While somebody else is about to send the same message_id, it has to be tried again. */
-bool
-wf_send_by_executor(const WfStep *step)
-{
-	return step->send != NULL && step->send->message_id != NULL;
-}
-
 /* ---- escalations ---- */
 
 static bool

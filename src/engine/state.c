@@ -138,7 +138,7 @@ void
 wf_state_stand(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for)
 {
 	/* a join that goes on in the same batch has its clocks and subscriptions */
-	visit->memory.again = false;
+	visit->again = false;
 	set_state(visit, WF_STATE_WAITING, NULL, 0);
 	visit->waits_for = waits_for;
 	visit->waiting_since = batch->now;
@@ -426,7 +426,8 @@ wf_state_begin_again(WfVisit *visit)
 	visit->steps_without_wait = 0;
 	visit->docs = (WfDocuments){.changed = true};
 	forget_accepted(visit);
-	visit->memory = (WfInMemory){.again = true};
+	visit->memory = (WfInMemory){0};
+	visit->again = true;
 }
 
 /* Complete a resolved incident as a success, with the data that a person gave. */

@@ -8,12 +8,20 @@
 #include "engine/suspend.h"
 
 void
-wf_suspend(WfBatch *batch, WfInstance *instance)
+wf_suspend(WfBatch *batch, WfInstance *instance, bool with_caller)
 {
 	ListCell *lc;
 
 	if (instance->status == WF_STATUS_SUSPENDED)
+	{
+		/* from now on it is suspended for itself */
+		if (!with_caller && instance->with_caller)
+		{
+			instance->with_caller = false;
+			instance->changed = true;
+		}
 		return;
+	}
 	wf_batch_load_all_visits(batch, instance);
 	foreach (lc, instance->visits)
 	{
@@ -21,6 +29,7 @@ wf_suspend(WfBatch *batch, WfInstance *instance)
 		wf_call_order(batch, lfirst(lc), WF_ORDER_SUSPEND);
 	}
 	instance->status = WF_STATUS_SUSPENDED;
+	instance->with_caller = with_caller;
 	instance->changed = true;
 	instance->show_changed = true;
 }
@@ -63,6 +72,7 @@ wf_resume(WfBatch *batch, WfInstance *instance)
 			wf_clock_listen(batch, visit);
 	}
 	instance->status = instance->incidents > 0 ? WF_STATUS_FAILED : WF_STATUS_ACTIVE;
+	instance->with_caller = false;
 	instance->resumed = true;
 	instance->changed = true;
 	instance->show_changed = true;

@@ -13,6 +13,7 @@
 #include "engine/subscribe.h"
 #include "engine/token.h"
 #include "shmem/settings.h"
+#include "shmem/wakeups.h"
 #include "store/item.h"
 
 /* A loop of steps without wait is cut into transactions of so many steps, */
@@ -143,6 +144,17 @@ wf_token_defer(WfBatch *batch, WfVisit *visit, const char *queue)
 	wf_state_ready(batch, visit, MemoryContextStrdup(batch->context, queue));
 	wf_state_set_suspended(batch, visit, visit->instance->status == WF_STATUS_SUSPENDED);
 	(void) subscribe(batch, visit);
+}
+
+void
+wf_token_begin_in_turn(WfBatch *batch, WfVisit *visit)
+{
+	if (visit->def != NULL && wf_step_by_executor(visit->def))
+		wf_token_defer(batch, visit, wf_state_executor_queue(batch, visit));
+	else if (visit->instance->status == WF_STATUS_SUSPENDED || wf_token_is_cut(visit->instance))
+		wf_token_defer(batch, visit, WF_QUEUE_MOVE);
+	else
+		wf_token_begin(batch, visit);
 }
 
 void

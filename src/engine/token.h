@@ -42,6 +42,8 @@ extern void wf_token_cut(WfInstance *instance);
  */
 extern void wf_token_begin(WfBatch *batch, WfVisit *visit);
 extern void wf_token_defer(WfBatch *batch, WfVisit *visit, const char *queue);
+/* The former, if its step and what is done in this transaction allow it, else the latter. */
+extern void wf_token_begin_in_turn(WfBatch *batch, WfVisit *visit);
 
 /* Let a token end that has come to a join where another one stands, or for which it is too late. */
 extern void wf_token_absorb(WfBatch *batch, WfVisit *visit);

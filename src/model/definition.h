@@ -341,6 +341,17 @@ wf_step_nclocks(const WfStep *step)
 	return step->nentries + step->nbeats;
 }
 
+/*
+ * Is the step begun by an executor, in a transaction of its own? A business key or a message_id may have to wait for
+ * another transaction that is about to use it.
+ */
+static inline bool
+wf_step_by_executor(const WfStep *step)
+{
+	return step->async || (step->send != NULL && step->send->message_id != NULL) ||
+		   (step->call != NULL && step->call->business_key != NULL);
+}
+
 /* The entry by which the step waits for a callback, or -1. */
 static inline int
 wf_step_callback_entry(const WfStep *step)

@@ -73,6 +73,7 @@ CREATE TABLE workflow_data.instance (
     incidents     integer NOT NULL,
     started_at    timestamptz NOT NULL,
     reached_end   boolean,
+    with_caller   boolean,
     status        text NOT NULL,
     business_key  text,
     cancel_reason text,
@@ -103,6 +104,7 @@ COMMENT ON COLUMN workflow_data.instance.attachment IS 'Attachment of the row th
 COMMENT ON COLUMN workflow_data.instance.tokens IS 'Number of its living visits, but for those inside of scopes';
 COMMENT ON COLUMN workflow_data.instance.incidents IS 'Number of its visits that are incidents, inside of scopes as well';
 COMMENT ON COLUMN workflow_data.instance.reached_end IS 'Whether one of its tokens has ended by its own route; NULL: none has';
+COMMENT ON COLUMN workflow_data.instance.with_caller IS 'Whether it is suspended since its caller is, and to be resumed with that; NULL: it is not';
 COMMENT ON COLUMN workflow_data.instance.ending IS 'Status that it will have, while it ends before its tokens do: completed or aborted';
 COMMENT ON COLUMN workflow_data.instance.joins IS 'Of each join of its list of steps: the visit that stands at it, how many tokens have arrived, how many others can still arrive';
 COMMENT ON COLUMN workflow_data.instance.parent IS 'Instance that has called it; NULL: none has';
@@ -135,6 +137,7 @@ CREATE TABLE workflow_data.visit (
     process_id     integer NOT NULL,
     accepted       integer,
     suspended           boolean NOT NULL,
+    again          boolean,
     webhook        boolean NOT NULL,
     key            uuid NOT NULL,
     state          text NOT NULL,
@@ -201,6 +204,7 @@ COMMENT ON COLUMN workflow_data.visit.next_interrupt IS 'When the next handler w
 COMMENT ON COLUMN workflow_data.visit.warn_at IS 'When a warning says that it has been waiting for long, as warn_waiting asks';
 COMMENT ON COLUMN workflow_data.visit.next_timer IS 'The earliest of deadline, heartbeat_deadline, next_handler and warn_at';
 COMMENT ON COLUMN workflow_data.visit.suspended IS 'Suspended: no worker looks at it';
+COMMENT ON COLUMN workflow_data.visit.again IS 'Whether it is an incident that was resolved, and is to begin again; NULL: it is none';
 COMMENT ON COLUMN workflow_data.visit.attempt IS 'Attempts that were answered or have failed';
 COMMENT ON COLUMN workflow_data.visit.process_id IS 'Process: who may see it is looked up by this alone';
 COMMENT ON COLUMN workflow_data.visit.steps_without_wait IS 'Steps that led to it without a wait, a request or a statement';

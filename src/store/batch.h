@@ -141,8 +141,9 @@ typedef struct WfInstance
 	char	*cancel_reason; /* reason of the cancelling; NULL: it is not being cancelled */
 	/* It is to end before its tokens do, with this status; ACTIVE: it is not. */
 	WfStatus	ending;
-	Jsonb	   *error;	 /* why it ended that way, or NULL */
-	Jsonb	   *cookies; /* {server: [line, …]}, or NULL */
+	bool		with_caller; /* suspended since its caller is, to be resumed with that */
+	Jsonb	   *error;		 /* why it ended that way, or NULL */
+	Jsonb	   *cookies;	 /* {server: [line, …]}, or NULL */
 	TimestampTz started_at;
 	int64		parent;		  /* instance that has called it; 0: none has */
 	int64		parent_visit; /* visit of that instance */
@@ -255,7 +256,6 @@ typedef struct WfInMemory
 	/* Steps that led to it and that could not begin, since the instance is being cancelled. */
 	int	 unbegun;
 	bool skipped; /* a person says that it has succeeded */
-	bool again;	  /* a resolved incident that begins again */
 	/* The number of the first visit inside the scope that it is; 0: the next one. */
 	int64 first_inside;
 	/* The first step inside of it, in place of the one that its list of steps has; NULL: that one. */
@@ -314,6 +314,7 @@ struct WfVisit
 	/* Entry, from 1, whose event was accepted as its end, or one of WF_ACCEPTED_. */
 	int			 accepted;
 	bool		 suspended; /* suspended: no worker looks at it */
+	bool		 again;		/* a resolved incident that begins again */
 	WfCancelling cancel;
 	pg_uuid_t	 key;
 	WfOutcome	 outcome; /* of an incident, or once it has ended */

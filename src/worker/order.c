@@ -59,11 +59,11 @@ obey(WfBatch *batch, WfInstance *instance, WfOrder order, const char *reason)
 			wf_engine_cancel(batch, instance, reason);
 			break;
 		case WF_ORDER_SUSPEND:
-			wf_engine_suspend(batch, instance);
+			wf_engine_suspend(batch, instance, true);
 			break;
 		case WF_ORDER_RESUME:
-			/* its own process may have been suspended for itself */
-			if (!wf_process_is_suspended(instance->process->process_id))
+			/* it, or its own process, may have been suspended for itself */
+			if (instance->with_caller && !wf_process_is_suspended(instance->process->process_id))
 				wf_engine_resume(batch, instance);
 			break;
 	}
