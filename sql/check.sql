@@ -94,7 +94,7 @@ SELECT workflow.define('check: warned', '{"steps": [
 SELECT count(*) FROM workflow.processes WHERE process LIKE 'check: %';
 -- of a definition that is refused the faults alone
 SELECT workflow.define('check: refused', '{"steps": [{"step": "a", "http": {"server": "check_open", "method": "PSOT"}, "retry": 3}]}');
-SELECT workflow.define('check: topic', '{"steps": [{"step": "a", "wait": {"topic": "x"}}]}');
+SELECT workflow.define('check: later', '{"priority": 1, "steps": [{"step": "a", "wait": true}]}');
 \echo :SQLSTATE
 
 RESET ROLE;

@@ -95,7 +95,7 @@ SELECT workflow.define('bad', '{"steps": [{"step": "one", "set": {"a": "${$repli
 -- what jsonb would drop is seen
 SELECT workflow.define('bad', '{"steps": [{"step": "one", "wait": true, "wait": true}]}');
 -- not there yet, and nothing else is wrong
-SELECT workflow.define('bad', '{"steps": [{"step": "one", "wait": {"topic": "go"}}]}');
+SELECT workflow.define('bad', '{"priority": 1, "steps": [{"step": "one", "wait": true}]}');
 \echo :SQLSTATE
 SELECT workflow.define('bad', '[]');
 SELECT workflow.define('bad', '{}');

@@ -40,6 +40,12 @@ wf_argument_text_required(FunctionCallInfo fcinfo, int n, const char *name)
 	return text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
+pg_uuid_t *
+wf_argument_uuid(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : PG_GETARG_UUID_P(n);
+}
+
 Jsonb *
 wf_argument_jsonb(FunctionCallInfo fcinfo, int n)
 {

@@ -12,6 +12,10 @@
 
 #include "fmgr.h"
 #include "utils/jsonb.h"
+#include "utils/uuid.h"
+
+/* A uuid argument; NULL for NULL. */
+extern pg_uuid_t *wf_argument_uuid(FunctionCallInfo fcinfo, int n);
 
 typedef struct WfSerial
 {

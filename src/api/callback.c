@@ -84,6 +84,17 @@ is_by_hand(const WfTarget *target, const WfCompletion *completion, Oid role)
 		   wf_privilege_has(target->process_id, role, WF_PRIVILEGE_ADMIN);
 }
 
+/* Work is done, or has failed. */
+static bool
+bring_work(WfTarget *target, const WfMeant *meant, const WfCompletion *completion)
+{
+	WfFault fault = {.code = completion->code, .message = completion->message};
+	WfDone	done = {.data = completion->data, .error = error_of_completion(completion, target->visit->attempt + 1)};
+
+	return wf_engine_worked(target->batch, target->visit, &meant->work, &done, completion->failed ? &fault : NULL,
+							!completion->no_retry);
+}
+
 /* Let happen what is meant. Returns false if it is too late for that. */
 static bool
 bring(WfTarget *target, const WfSerial *serial, const WfCompletion *completion, Oid role)
@@ -92,14 +103,30 @@ bring(WfTarget *target, const WfSerial *serial, const WfCompletion *completion, 
 	WfMeant	 meant = wf_meant(target, serial, completion, role);
 	WfDone	 done = {.data = completion->data, .error = error_of_completion(completion, visit->attempt)};
 
-	if (meant.what == WF_MEANT_NOTHING)
-		wf_meant_refuse(&meant, serial);
-	if (meant.what == WF_MEANT_TASK)
+	switch (meant.what)
 	{
-		done.person = meant.task->person;
-		return wf_engine_done(target->batch, visit, WF_EVENT_TASK, &done);
+		case WF_MEANT_CALLBACK:
+			return wf_engine_callback(target->batch, visit, done.data, done.error,
+									  is_by_hand(target, completion, role));
+		case WF_MEANT_TASK:
+			done.person = meant.task->person;
+			return wf_engine_done(target->batch, visit, WF_EVENT_TASK, &done);
+		case WF_MEANT_WORK:
+			return bring_work(target, &meant, completion);
+		case WF_MEANT_LOST:
+			return false;
+		case WF_MEANT_LOCKED:
+		case WF_MEANT_NOTHING:
+			break;
 	}
-	return wf_engine_callback(target->batch, visit, done.data, done.error, is_by_hand(target, completion, role));
+	wf_meant_refuse(&meant, serial);
+}
+
+/* Has the visit ended, or is its end known? If not, and a completion is too late all the same, somebody else does its work. */
+static bool
+is_over(const WfVisit *visit)
+{
+	return visit == NULL || visit->ended || wf_has_accepted(visit) || visit->state == WF_STATE_INCIDENT;
 }
 
 bool
@@ -113,6 +140,8 @@ wf_completion_apply(WfTarget *target, const WfSerial *serial, const WfCompletion
 	target->batch->call = completion->failed ? "fail" : "complete";
 	if (visit != NULL && !visit->ended && bring(target, serial, completion, role))
 		return true;
+	if (completion->lock_token != NULL && !is_over(visit))
+		return false;
 	wf_late_require_seen(serial->instance, serial->visit);
 	wf_late_record(serial->instance, serial->visit, target->process_id, role, completion->webhook,
 				   record_of(completion));
@@ -165,7 +194,7 @@ Datum
 workflow_complete(PG_FUNCTION_ARGS)
 {
 	WfSerial	 serial = wf_argument_serial(fcinfo, 0);
-	WfCompletion completion = {.data = wf_argument_jsonb(fcinfo, 1)};
+	WfCompletion completion = {.data = wf_argument_jsonb(fcinfo, 1), .lock_token = wf_argument_uuid(fcinfo, 2)};
 
 	PG_RETURN_BOOL(call_back("workflow.complete()", &serial, &completion));
 }
@@ -184,7 +213,9 @@ workflow_fail(PG_FUNCTION_ARGS)
 	WfCompletion completion = {.data = wf_argument_jsonb(fcinfo, 3),
 							   .failed = true,
 							   .code = code != NULL ? code : WF_COMPLETION_DEFAULT_CODE,
-							   .message = wf_argument_text(fcinfo, 2)};
+							   .message = wf_argument_text(fcinfo, 2),
+							   .no_retry = !PG_ARGISNULL(4) && !PG_GETARG_BOOL(4),
+							   .lock_token = wf_argument_uuid(fcinfo, 5)};
 
 	wf_completion_require_code(completion.code);
 	PG_RETURN_BOOL(call_back("workflow.fail()", &serial, &completion));

@@ -19,6 +19,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
@@ -56,6 +57,7 @@ typedef struct Entry
 	int			code; /* 0: no error */
 	const char *error;
 	bool		accepted; /* without an error: false means that the callback came too late */
+	bool		lost;	  /* since somebody else has its work */
 } Entry;
 
 /* Whether the caller has the privilege complete, by process and step. */
@@ -121,6 +123,25 @@ read_entry_text(Entry *entry, const WfJson *node, const char **text)
 }
 
 static bool
+read_failure_member(Entry *entry, const WfJson *member)
+{
+	WfCompletion *completion = &entry->completion;
+
+	if (strcmp(member->key, "code") == 0)
+		return read_entry_text(entry, member, &completion->code);
+	if (strcmp(member->key, "message") == 0)
+		return read_entry_text(entry, member, &completion->message);
+	if (strcmp(member->key, "retry") != 0)
+		refuse(entry, ERRCODE_INVALID_PARAMETER_VALUE,
+			   "%s is not known: \"fail\" has \"code\", \"message\" and \"retry\"", wf_json_path(member));
+	else if (member->type != WF_JSON_BOOL)
+		refuse(entry, ERRCODE_INVALID_PARAMETER_VALUE, "%s must be true or false", wf_json_path(member));
+	else
+		completion->no_retry = !member->truth;
+	return entry->code == 0;
+}
+
+static bool
 read_failure(Entry *entry, const WfJson *node)
 {
 	WfCompletion *completion = &entry->completion;
@@ -134,24 +155,26 @@ read_failure(Entry *entry, const WfJson *node)
 	}
 	completion->failed = true;
 	for (int i = 0; i < node->n; i++)
-	{
-		const WfJson *member = node->items[i];
-		bool		  is_code = strcmp(member->key, "code") == 0;
-
-		if (!is_code && strcmp(member->key, "message") != 0)
-		{
-			refuse(entry, ERRCODE_INVALID_PARAMETER_VALUE, "%s is not known: \"fail\" has \"code\" and \"message\"",
-				   wf_json_path(member));
+		if (!read_failure_member(entry, node->items[i]))
 			return false;
-		}
-		if (!read_entry_text(entry, member, is_code ? &completion->code : &completion->message))
-			return false;
-	}
 	if (completion->code == NULL)
 		completion->code = WF_COMPLETION_DEFAULT_CODE;
 	if (!wf_completion_code_fits(completion->code))
 		refuse(entry, ERRCODE_INVALID_PARAMETER_VALUE, "%s is empty or too long", "$.fail.code");
 	return entry->code == 0;
+}
+
+/* What is no uuid throws, as any entry may that cannot be read. */
+static bool
+read_token(Entry *entry, const WfJson *node)
+{
+	const char *text;
+
+	if (!read_entry_text(entry, node, &text))
+		return false;
+	if (text != NULL)
+		entry->completion.lock_token = DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(text)));
+	return true;
 }
 
 static bool
@@ -161,10 +184,13 @@ read_entry_member(Entry *entry, const WfJson *node)
 		return read_entry_text(entry, node, &entry->text);
 	if (strcmp(node->key, "fail") == 0)
 		return read_failure(entry, node);
+	if (strcmp(node->key, "lock_token") == 0)
+		return read_token(entry, node);
 	if (strcmp(node->key, "data") != 0)
 	{
 		refuse(entry, ERRCODE_INVALID_PARAMETER_VALUE,
-			   "%s is not known: an entry has \"serial_number\", \"data\" and \"fail\"", wf_json_path(node));
+			   "%s is not known: an entry has \"serial_number\", \"data\", \"fail\" and \"lock_token\"",
+			   wf_json_path(node));
 		return false;
 	}
 	if (node->type != WF_JSON_NULL)
@@ -468,7 +494,10 @@ apply_entry(Work *work, WfBatch *batch, Entry *entry)
 	}
 	if (visit != NULL && !visit->ended && !wf_has_accepted(visit))
 		meant = wf_meant(&target, serial, &entry->completion, work->caller);
-	if (meant.what == WF_MEANT_NOTHING)
+	entry->lost = meant.what == WF_MEANT_LOST && visit->state != WF_STATE_INCIDENT;
+	if (meant.what == WF_MEANT_LOCKED)
+		refuse(entry, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the work of %s is locked", entry->text);
+	else if (meant.what == WF_MEANT_NOTHING)
 		refuse(entry, ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied for the task of %s", entry->text);
 	else if (meant.what == WF_MEANT_CALLBACK && visit != NULL && !visit->ended && !wf_has_accepted(visit) &&
 			 !wf_engine_takes_callback(visit))
@@ -561,6 +590,7 @@ work_on(Work *work)
 /* ---- the function ---- */
 
 #define LATE "came too late: the visit had already ended"
+#define LOST "came too late: its lock has run out, and somebody else has the work"
 
 static void
 put_result(ReturnSetInfo *rsinfo, const Entry *entry)
@@ -581,7 +611,7 @@ put_result(ReturnSetInfo *rsinfo, const Entry *entry)
 		values[3] = CStringGetTextDatum(entry->error);
 	}
 	else if (!entry->accepted)
-		values[3] = CStringGetTextDatum(LATE);
+		values[3] = CStringGetTextDatum(entry->lost ? LOST : LATE);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 

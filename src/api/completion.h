@@ -8,6 +8,8 @@
 
 #include "postgres.h"
 
+#include "utils/uuid.h"
+
 #include "api/target.h"
 
 /* A completion: the end of the work on a visit, good or bad. */
@@ -18,6 +20,9 @@ typedef struct WfCompletion
 	const char *code; /* of a failure */
 	const char *message;
 	bool		webhook; /* it came with a token */
+	/* of work that was fetched; NULL: none was given */
+	pg_uuid_t *lock_token;
+	bool	   no_retry; /* of a failure: what the step says in `retry` does not count */
 } WfCompletion;
 
 /* The code of a failure that names none. */

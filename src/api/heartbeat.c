@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "api/completion.h"
+#include "api/lock.h"
 #include "engine/engine.h"
 #include "store/access.h"
 #include "store/audit.h"
@@ -81,26 +82,40 @@ wf_heartbeat_apply(WfTarget *target, const WfSerial *serial, Jsonb *progress)
 	return wanted;
 }
 
+/* Is the visit at work on by who calls? A worker that has lost its work is to stop, as if the visit had ended. */
+static bool
+is_at_work(const WfTarget *target, const WfSerial *serial, const pg_uuid_t *lock_token)
+{
+	WfWork work;
+
+	if (target->visit == NULL || target->visit->ended)
+		return true; /* what is too late is told of those as ever */
+	if (lock_token == NULL)
+		wf_lock_require_free(target, serial);
+	return lock_token == NULL || wf_lock_find(target, serial, lock_token, &work);
+}
+
 /*
- * workflow.heartbeat(serial_number text, progress jsonb) → boolean
+ * workflow.heartbeat(serial_number text, progress jsonb, lock_token uuid) → boolean
  *
  * False: the work is no longer wanted, so the caller should stop. Errors: 22P02 malformed, 42704
  * unknown, 42501 without the privilege complete, 22023 for a progress of more than 64 kB, 55000 for a
- * visit that waits for other tokens.
+ * visit that waits for other tokens, and for work that somebody has without its lock_token.
  */
 Datum
 workflow_heartbeat(PG_FUNCTION_ARGS)
 {
-	WfSerial serial = wf_argument_serial(fcinfo, 0);
-	Jsonb	*progress = wf_argument_progress(fcinfo, 1);
-	WfAccess access;
-	WfTarget target;
-	bool	 wanted;
+	WfSerial   serial = wf_argument_serial(fcinfo, 0);
+	Jsonb	  *progress = wf_argument_progress(fcinfo, 1);
+	pg_uuid_t *lock_token = wf_argument_uuid(fcinfo, 2);
+	WfAccess   access;
+	WfTarget   target;
+	bool	   wanted;
 
 	PreventCommandIfReadOnly("workflow.heartbeat()");
 	wf_store_enter(&access);
 	find_heartbeat_visit(&target, &serial, &access);
-	wanted = wf_heartbeat_apply(&target, &serial, progress);
+	wanted = is_at_work(&target, &serial, lock_token) && wf_heartbeat_apply(&target, &serial, progress);
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
 	if (!wanted)
@@ -162,12 +177,24 @@ audit_progress(const WfTarget *target, const WfAccess *access, Interval *by)
 						.arguments = {WF_AUDIT_TEXT("by", text)}});
 }
 
+static TimestampTz
+extend_deadline(WfTarget *target, const WfAccess *access, Interval *by)
+{
+	TimestampTz deadline = moved_deadline(target->visit, by);
+
+	wf_engine_extend(target->batch, target->visit, deadline);
+	wf_batch_flush(target->batch);
+	audit_progress(target, access, by);
+	return deadline;
+}
+
 /*
- * workflow.extend(serial_number text, by interval) → timestamptz, the new deadline; NULL: the visit
- * has ended, or what was accepted as its end waits for nothing that the deadline would end
+ * workflow.extend(serial_number text, by interval, lock_token uuid) → timestamptz, the new deadline, with a token the new end of
+ * the lock; NULL: the visit has ended, or what was accepted as its end waits for nothing that the deadline would end, or somebody
+ * else has the work
  *
  * Errors: 22P02 malformed, 42704 unknown, 42501 without the privilege complete, 55000 if there is
- * no deadline, 22008 for one out of range.
+ * no deadline, 22008 for one out of range, 22023 for a lock that would last no time, or more than a year.
  */
 Datum
 workflow_extend(PG_FUNCTION_ARGS)
@@ -175,19 +202,17 @@ workflow_extend(PG_FUNCTION_ARGS)
 	WfSerial	serial = wf_argument_serial(fcinfo, 0);
 	WfAccess	access;
 	WfTarget	target;
+	pg_uuid_t  *lock_token = wf_argument_uuid(fcinfo, 2);
 	TimestampTz deadline = 0;
 
 	wf_argument_require(fcinfo, 1, "by");
 	PreventCommandIfReadOnly("workflow.extend()");
 	wf_store_enter(&access);
 	find_heartbeat_visit(&target, &serial, &access);
-	if (target.visit != NULL && has_time(target.visit))
-	{
-		deadline = moved_deadline(target.visit, PG_GETARG_INTERVAL_P(1));
-		wf_engine_extend(target.batch, target.visit, deadline);
-		wf_batch_flush(target.batch);
-		audit_progress(&target, &access, PG_GETARG_INTERVAL_P(1));
-	}
+	if (lock_token != NULL)
+		deadline = wf_lock_extend(&target, &serial, lock_token, PG_GETARG_INTERVAL_P(1));
+	else if (target.visit != NULL && has_time(target.visit))
+		deadline = extend_deadline(&target, &access, PG_GETARG_INTERVAL_P(1));
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
 	if (deadline != 0)

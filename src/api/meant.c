@@ -7,8 +7,10 @@
  */
 #include "postgres.h"
 
+#include "api/lock.h"
 #include "api/meant.h"
 #include "engine/engine.h"
+#include "store/privilege.h"
 
 /* The task of the visit, if it is there. */
 static WfTaskRow *
@@ -21,36 +23,83 @@ task_of(const WfVisit *visit, const WfSerial *serial)
 	return wf_task_read(serial->instance, serial->visit);
 }
 
+/* The work of the visit, if it is there: else its number is 0. */
+static WfWork
+work_of(const WfVisit *visit, const WfSerial *serial)
+{
+	int entry = wf_step_entry(visit->def, WF_EVENT_TOPIC);
+
+	if (entry < 0 || !wf_subscription_may_be_there(visit, entry))
+		return (WfWork){0};
+	return wf_work_read(serial->instance, serial->visit);
+}
+
+/* Can neither a task nor work of it be done? Of an incident nothing is left but the callback, by hand. */
+static bool
+offers_nothing(const WfVisit *visit)
+{
+	return visit->def == NULL || visit->def->noffered == 0 || wf_has_accepted(visit) ||
+		   visit->state == WF_STATE_INCIDENT;
+}
+
+/* The privilege is looked for only where somebody without it may have come so far, since the task is his. */
+static bool
+has_right(const WfTarget *target, Oid role)
+{
+	return wf_step_entry(target->visit->def, WF_EVENT_TASK) < 0 ||
+		   wf_privilege_has_step(target->process_id, role, target->visit->step);
+}
+
+static WfMeant
+meant_by_token(const WfTarget *target, const WfSerial *serial, const pg_uuid_t *token, Oid role)
+{
+	WfMeant meant = {WF_MEANT_LOST};
+
+	if (offers_nothing(target->visit) || !has_right(target, role))
+		return meant;
+	meant.work = work_of(target->visit, serial);
+	if (wf_work_has_token(&meant.work, token))
+		meant.what = WF_MEANT_WORK;
+	return meant;
+}
+
 WfMeant
 wf_meant(const WfTarget *target, const WfSerial *serial, const WfCompletion *completion, Oid role)
 {
 	WfVisit *visit = target->visit;
 	WfMeant	 meant = {WF_MEANT_CALLBACK};
+	bool	 takes_callback;
 	bool	 is_admin;
-	bool	 has_right;
 
-	/* a plain step pays nothing for the others; of an incident nothing is left but the callback, by hand */
-	if (completion->webhook || visit->def == NULL || visit->def->noffered == 0 || wf_has_accepted(visit) ||
-		visit->state == WF_STATE_INCIDENT)
+	if (completion->lock_token != NULL)
+		return meant_by_token(target, serial, completion->lock_token, role);
+	/* a plain step pays nothing for the others */
+	if (completion->webhook || offers_nothing(visit))
 		return meant;
 	meant.task = task_of(visit, serial);
-	is_admin = wf_privilege_has(target->process_id, role, WF_PRIVILEGE_ADMIN);
-	if (wf_task_standing(meant.task, role) == WF_TASK_HOLDER && !(is_admin && wf_engine_takes_callback(visit)))
+	meant.work = work_of(visit, serial);
+	takes_callback = wf_engine_takes_callback(visit);
+	is_admin = meant.task != NULL && wf_privilege_has(target->process_id, role, WF_PRIVILEGE_ADMIN);
+	if (wf_task_standing(meant.task, role) == WF_TASK_HOLDER && !(is_admin && takes_callback))
 		meant.what = WF_MEANT_TASK;
-	if (meant.what == WF_MEANT_TASK || meant.task == NULL)
-		return meant;
-	has_right = is_admin || wf_privilege_has_step(target->process_id, role, visit->step);
-	if (has_right && wf_engine_takes_callback(visit))
-		return meant;
-	meant.what = is_admin ? WF_MEANT_TASK : WF_MEANT_NOTHING;
+	else if (!is_admin && !has_right(target, role))
+		meant.what = WF_MEANT_NOTHING;
+	else if (takes_callback)
+		meant.what = WF_MEANT_CALLBACK;
+	else if (meant.task != NULL && (is_admin || meant.work.number == 0))
+		meant.what = is_admin ? WF_MEANT_TASK : WF_MEANT_NOTHING;
+	else if (meant.work.number != 0)
+		meant.what = wf_work_is_taken(&meant.work, target->batch->now) ? WF_MEANT_LOCKED : WF_MEANT_WORK;
 	return meant;
 }
 
 void
 wf_meant_refuse(const WfMeant *meant, const WfSerial *serial)
 {
-	bool is_taken = meant->task->holder != NULL;
+	bool is_taken = meant->task != NULL && meant->task->holder != NULL;
 
+	if (meant->what == WF_MEANT_LOCKED)
+		wf_lock_refuse(&meant->work, serial);
 	ereport(
 		ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 		errmsg("permission denied for the task of " INT64_FORMAT "_" INT64_FORMAT, serial->instance, serial->visit),

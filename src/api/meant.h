@@ -7,11 +7,15 @@
 
 #include "api/completion.h"
 #include "store/task.h"
+#include "store/work.h"
 
 typedef enum WfMeantWhat
 {
 	WF_MEANT_CALLBACK, /* or nothing that is there: then the callback is refused */
 	WF_MEANT_TASK,
+	WF_MEANT_WORK,
+	WF_MEANT_LOCKED,  /* there is only work, and somebody has it */
+	WF_MEANT_LOST,	  /* the lock_token is none of now: somebody else has the work, or nobody has to do it any more */
 	WF_MEANT_NOTHING, /* there is only a task, and it is not the caller's */
 } WfMeantWhat;
 
@@ -19,16 +23,17 @@ typedef struct WfMeant
 {
 	WfMeantWhat what;
 	WfTaskRow  *task; /* NULL: the visit has none, or it was not looked for */
+	WfWork		work; /* number 0: likewise */
 } WfMeant;
 
 /*
- * Who has a task means that, and so does who may have it while nobody has. Else who may complete the visit means the callback, if it
- * takes one. An administrator means the callback before the task. To be called inside wf_store_enter, with the visit locked and
+ * Who gives a lock_token means the work that he has fetched. Who has a task means that, and so does who may have it while nobody has. Else who may complete the visit means the callback, if it
+ * takes one, and then the work, if nobody has it. An administrator means the callback before the task, and the task before the work. To be called inside wf_store_enter, with the visit locked and
  * loaded.
  */
 extern WfMeant wf_meant(const WfTarget *target, const WfSerial *serial, const WfCompletion *completion, Oid role);
 
-/* ERROR 42501 for somebody else's task. */
+/* ERROR 42501 for somebody else's task, 55000 for work that somebody has. */
 pg_noreturn extern void wf_meant_refuse(const WfMeant *meant, const WfSerial *serial);
 
 #endif

@@ -70,6 +70,28 @@ static WfQuery q_items = {
 		"AND i.n <> coalesce(v.item_counts[1], 0) ORDER BY 1, 2, 3",
 };
 
+/* Work that nobody waits for, or that is held or not when it should not be; visits that wait for work that is not there. */
+static WfQuery q_works = {
+	.sql =
+		"SELECT w.instance, w.visit, 'has work of topic \"' || w.topic || '\", ' || CASE "
+		"WHEN v.visit IS NULL THEN 'but does not live' "
+		"WHEN v.accepted IS NOT NULL OR v.state IN ('incident', 'cancelling') OR w.interrupt IS NULL "
+		"AND (v.state <> 'waiting' OR v.waits_for !~ '\\mtopic\\M') THEN 'for which it does not wait' "
+		"WHEN v.process_id <> w.process_id OR v.step <> w.step THEN 'of another step' "
+		"WHEN w.held THEN 'which is held' ELSE 'which is not held' END "
+		"FROM workflow_data.work w LEFT JOIN workflow_data.visit v ON v.instance = w.instance AND v.visit = w.visit "
+		"LEFT JOIN workflow_data.work_note n ON n.work = w.work WHERE n.gone IS NOT TRUE "
+		"AND (v.visit IS NULL OR v.accepted IS NOT NULL OR v.state IN ('incident', 'cancelling') OR w.interrupt IS NULL "
+		"AND (v.state <> 'waiting' OR v.waits_for !~ '\\mtopic\\M') OR v.process_id <> w.process_id "
+		"OR v.step <> w.step AND w.fetched_at IS NULL OR v.suspended AND NOT w.held AND n.work IS NULL "
+		"OR NOT v.suspended AND (w.held OR n.work IS NOT NULL) AND NOT EXISTS (SELECT FROM workflow_data.visit c "
+		"WHERE c.instance = w.instance AND c.cancel_phase = 'inside')) UNION ALL "
+		"SELECT v.instance, v.visit, 'waits for a worker, and has ' || w.n || ' pieces of work' FROM workflow_data.visit v, LATERAL ("
+		"SELECT count(*) AS n FROM workflow_data.work w WHERE w.instance = v.instance AND w.visit = v.visit "
+		"AND NOT EXISTS (SELECT FROM workflow_data.work_note n WHERE n.work = w.work AND n.gone)) w "
+		"WHERE v.state = 'waiting' AND v.waits_for ~ '\\mtopic\\M' AND v.accepted IS NULL AND w.n <> 1 ORDER BY 1, 2",
+};
+
 /* Visits that wait for an instance which cannot tell them of its end, and instances that could tell nobody. */
 static WfQuery q_calls = {
 	.sql =
@@ -184,6 +206,7 @@ workflow_verify(PG_FUNCTION_ARGS)
 	verify_by(&q_messages, &verify, snapshot);
 	verify_by(&q_closed, &verify, snapshot);
 	verify_by(&q_items, &verify, snapshot);
+	verify_by(&q_works, &verify, snapshot);
 	verify_by(&q_calls, &verify, snapshot);
 	UnregisterSnapshot(snapshot);
 	wf_store_leave(&access);

@@ -60,7 +60,8 @@ wants(const WfVerifiedVisit *visit, int entry)
 {
 	const WfEvent *event = &visit->def->entries[entry].event;
 
-	if (!wf_is_subscribed(event->kind) || !is_open(visit))
+	/* of work see q_works in verify.c */
+	if (!wf_is_subscribed(event->kind) || event->kind == WF_EVENT_TOPIC || !is_open(visit))
 		return NEVER;
 	return entry < visit->def->nwaits ? wait_wants(visit, event) : handler_wants(visit, event->kind);
 }

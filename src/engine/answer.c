@@ -31,13 +31,12 @@ in_us(WfBatch *batch, WfVisit *visit, const Interval *interval)
 	return (double) (at - batch->now);
 }
 
-/* When to try again after the attempt that has just failed. */
-static TimestampTz
-next_attempt_at(WfBatch *batch, WfVisit *visit, const WfRetry *retry, int retry_after_ms)
+TimestampTz
+wf_answer_next_at(WfBatch *batch, WfVisit *visit, const WfRetry *retry, int failures)
 {
 	int	   last = retry->ndelays - 1;
-	double pause = in_us(batch, visit, &retry->delays[Min(visit->attempt - 1, last)]);
-	int	   grown = visit->attempt - 1 - last;
+	double pause = in_us(batch, visit, &retry->delays[Min(failures - 1, last)]);
+	int	   grown = failures - 1 - last;
 
 	if (grown > 0 && retry->linear)
 		pause *= grown + 1;
@@ -48,7 +47,16 @@ next_attempt_at(WfBatch *batch, WfVisit *visit, const WfRetry *retry, int retry_
 	pause += in_us(batch, visit, &retry->jitter) * pg_prng_double(&pg_global_prng_state);
 	if (!(pause < MAX_PAUSE_US))
 		pause = MAX_PAUSE_US;
-	return batch->now + Max((int64) pause, (int64) retry_after_ms * 1000);
+	return batch->now + (int64) pause;
+}
+
+/* When to try again after the attempt that has just failed. */
+static TimestampTz
+next_attempt_at(WfBatch *batch, WfVisit *visit, const WfRetry *retry, int retry_after_ms)
+{
+	TimestampTz at = wf_answer_next_at(batch, visit, retry, visit->attempt);
+
+	return Max(at, TimestampTzPlusMilliseconds(batch->now, retry_after_ms));
 }
 
 /* Is the fault one of those that `retry.on` names: "503", "5xx", a SQLSTATE, "connect", "timeout"? */
@@ -62,6 +70,12 @@ is_named(const WfRetry *retry, const WfFault *fault)
 			(fault->http_status != 0 && pg_strcasecmp(retry->on[i], class) == 0))
 			return true;
 	return false;
+}
+
+bool
+wf_answer_is_retried(const WfRetry *retry, const WfFault *fault)
+{
+	return retry->non == 0 || is_named(retry, fault);
 }
 
 bool
@@ -234,7 +248,13 @@ wf_answer_apply(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 void
 wf_answer_note_failed(WfBatch *batch, WfVisit *visit, const WfFault *fault)
 {
+	wf_answer_note(batch, visit, &(WfAnswer){.fault = *fault});
+}
+
+void
+wf_answer_note(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
+{
 	visit->attempt++;
 	visit->changed = true;
-	record_attempt(batch, visit, &(WfAnswer){.fault = *fault});
+	record_attempt(batch, visit, answer);
 }

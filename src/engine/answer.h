@@ -13,6 +13,13 @@ extern void wf_answer_apply(WfBatch *batch, WfVisit *visit, const WfAnswer *answ
 /* Its request could not be made, or its reply not be handled, and its end is known: note that as its attempt. */
 extern void wf_answer_note_failed(WfBatch *batch, WfVisit *visit, const WfFault *fault);
 
+/* Note as an attempt of the visit what a worker has done. */
+extern void wf_answer_note(WfBatch *batch, WfVisit *visit, const WfAnswer *answer);
+/* Is the fault one that is tried again, as far as `retry` says which are? */
+extern bool wf_answer_is_retried(const WfRetry *retry, const WfFault *fault);
+/* When to try again after so many failures. */
+extern TimestampTz wf_answer_next_at(WfBatch *batch, WfVisit *visit, const WfRetry *retry, int failures);
+
 /* Change the data by `save_reply` of the visit's step. Returns false with *fault if that fails. */
 extern bool wf_answer_save(WfBatch *batch, WfVisit *visit, WfFault *fault);
 

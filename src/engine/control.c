@@ -17,6 +17,7 @@
 #include "engine/handler.h"
 #include "engine/interrupt.h"
 #include "engine/scope.h"
+#include "engine/silence.h"
 #include "engine/suspend.h"
 #include "engine/token.h"
 
@@ -297,6 +298,8 @@ wf_engine_alarm(WfBatch *batch, WfVisit *visit)
 				wf_state_warned(batch, visit);
 			return;
 		}
+		if (wf_silence_outlives(batch, visit))
+			return;
 		outcome = WF_OUTCOME_DIED;
 		fault.code = "DIED";
 		fault.message = "nothing was heard of the outside for longer than the step's heartbeat";

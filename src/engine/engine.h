@@ -15,6 +15,7 @@
 #include "engine/event.h"
 #include "store/batch.h"
 #include "store/notice.h"
+#include "store/work.h"
 
 /*
  * Start an instance and move its token as far as it goes. `data` NULL: none; numbers 0: the next
@@ -130,6 +131,16 @@ extern void wf_engine_cancel_visit(WfBatch *batch, WfVisit *visit, const char *r
 /* Suspend: no worker looks at the visits, and callbacks are kept until the instance is resumed. */
 extern void wf_engine_suspend(WfBatch *batch, WfInstance *instance, bool with_caller);
 extern void wf_engine_resume(WfBatch *batch, WfInstance *instance);
+
+/*
+ * For workers: the visit's work was fetched; it is given back, false if somebody else is just fetching it; it is done, or has
+ * failed with a fault. A failure goes by the step's `retry` if it may be tried again: then the visit lives on, and the work is free
+ * after a pause. False if it is too late for what was done.
+ */
+extern void wf_engine_fetched(WfBatch *batch, WfVisit *visit);
+extern bool wf_engine_released(WfBatch *batch, WfVisit *visit, const WfWork *work);
+extern bool wf_engine_worked(WfBatch *batch, WfVisit *visit, const WfWork *work, const WfDone *done,
+							 const WfFault *fault, bool retry);
 
 /* Is what the service was asked for still wanted? */
 extern bool wf_engine_wanted(const WfVisit *visit);

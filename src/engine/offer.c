@@ -119,6 +119,8 @@ wf_offer_make(WfBatch *batch, WfVisit *visit, int entry, const WfVariables *vari
 	WfOffer		  *offer = palloc0(sizeof(WfOffer));
 
 	offer->since = batch->now;
+	offer->item = variables->item;
+	offer->index = variables->index;
 	if (data != NULL)
 	{
 		offer->data = wf_template_jsonb(data, variables, fault);

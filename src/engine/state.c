@@ -285,6 +285,8 @@ wf_state_set_suspended(WfBatch *batch, WfVisit *visit, bool suspended)
 {
 	visit->suspended = suspended;
 	visit->changed = true;
+	if (visit->def == NULL || (visit->def->noffered > 0 && wf_step_entry(visit->def, WF_EVENT_TOPIC) >= 0))
+		visit->instance->holds_work = true;
 }
 
 /* Look at the visit again at `until`, in the same state. */

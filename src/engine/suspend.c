@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "engine/call.h"
+#include "engine/silence.h"
 #include "engine/suspend.h"
 
 void
@@ -70,6 +71,8 @@ wf_resume(WfBatch *batch, WfInstance *instance)
 		wf_state_set_suspended(batch, visit, false);
 		if (listens(visit))
 			wf_clock_listen(batch, visit);
+		else
+			wf_silence_resume(batch, visit);
 	}
 	instance->status = instance->incidents > 0 ? WF_STATUS_FAILED : WF_STATUS_ACTIVE;
 	instance->with_caller = false;

@@ -360,7 +360,8 @@ pass_retry_on(WfReader *reader, WfDefinition *def, const WfJson *node)
 	{
 		WfStep *step = &def->steps[i];
 
-		if (step->retry.given || (step->action != WF_ACTION_HTTP && step->action != WF_ACTION_SQL))
+		if (step->retry.given || (step->action != WF_ACTION_HTTP && step->action != WF_ACTION_SQL &&
+								  wf_step_entry(step, WF_EVENT_TOPIC) < 0))
 			continue;
 		step->retry = def->retry;
 		used = true;

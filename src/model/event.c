@@ -10,8 +10,9 @@
 #include "model/guard.h"
 #include "model/template_build.h"
 
-#define MAX_NAME_BYTES 200
-#define MAX_KEY_BYTES  1024
+#define MAX_TOPIC_BYTES 63 /* WF_TOPIC_MAX of shmem/topics.h */
+#define MAX_NAME_BYTES	200
+#define MAX_KEY_BYTES	1024
 
 /* a clock that strikes more often is of no use to anybody */
 static const Interval shortest_beat = {INT64CONST(10000), 0, 0};
@@ -307,5 +308,7 @@ wf_read_topic(WfReader *reader, const WfJson *node, void *target)
 
 	event->kind = WF_EVENT_TOPIC;
 	wf_read_event_name(reader, node, &event->name);
-	wf_reader_not_yet(reader, node, "\"topic\"");
+	if (event->name != NULL && strlen(event->name) > MAX_TOPIC_BYTES)
+		wf_json_issue(reader->issues, node, "It is what workers call workflow.fetch with.",
+					  "the name of a topic is longer than %d bytes", MAX_TOPIC_BYTES);
 }

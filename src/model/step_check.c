@@ -54,6 +54,15 @@ may_wait_for_callback(const WfStep *step, const WfJson *node)
 	return step->nwaits == 0;
 }
 
+/* Does the step wait for a worker that fetches its work? */
+static bool
+waits_for_worker(const WfStep *step)
+{
+	int entry = wf_step_entry(step, WF_EVENT_TOPIC);
+
+	return entry >= 0 && entry < step->nwaits;
+}
+
 /*
  * Check keys about outside systems: only a callback can be late or need heartbeats, and only a
  * request can be cancelled by another one.
@@ -66,11 +75,12 @@ check_outside(WfReader *reader, const WfJson *node)
 	const WfJson *warn_waiting = wf_json_member(node, "warn_waiting");
 	const WfJson *cancel = wf_json_member(node, "cancel");
 	bool		  no_callback = !may_wait_for_callback(step, node);
+	bool		  no_worker = !waits_for_worker(step);
 
 	if (warn_waiting && no_callback)
 		wf_json_issue(reader->issues, warn_waiting, "It is for waits for a callback: give the step \"wait\": true.",
 					  "there is no callback to wait for");
-	if (heartbeat && no_callback)
+	if (heartbeat && no_callback && no_worker)
 		wf_json_issue(reader->issues, heartbeat,
 					  "It is missed while a callback is waited for: give the step \"wait\": true.",
 					  "there is no callback to wait for");
@@ -327,8 +337,8 @@ check_action(WfReader *reader, const WfJson *node)
 
 	const WfJson *retry = wf_json_member(node, "retry");
 	bool		  has_reply = wf_vocabulary_has_reply(node);
-	bool		  has_attempts = has_reply && !wf_json_has_one_of(node, FIELDS(at_once));
-	bool		  step_calls = wf_json_member(node, "call") != NULL;
+	bool has_attempts = (has_reply && !wf_json_has_one_of(node, FIELDS(at_once))) || waits_for_worker(reader->step);
+	bool step_calls = wf_json_member(node, "call") != NULL;
 
 	if (!has_reply && wf_json_member(node, "save_reply"))
 		wf_json_issue(
@@ -340,7 +350,7 @@ check_action(WfReader *reader, const WfJson *node)
 			reader->issues, retry,
 			step_calls
 				? "Lead back to the step with \"catch\", or give \"retry\" to the steps of the process that it calls."
-				: "Only \"http\" and \"sql\" are tried again.",
+				: "Only \"http\", \"sql\" and the work of a topic are tried again.",
 			step_calls ? "a call is not tried again by itself" : "there is no action that could be tried again");
 	if (retry && retry->type == WF_JSON_OBJECT)
 		wf_retry_check(reader, retry);

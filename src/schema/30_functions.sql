@@ -71,31 +71,31 @@ COMMENT ON FUNCTION workflow.withdraw_message(bigint) IS
 
 -- ---- outside systems ----
 
-CREATE FUNCTION workflow.complete(serial_number text, data jsonb DEFAULT NULL) RETURNS boolean
+CREATE FUNCTION workflow.complete(serial_number text, data jsonb DEFAULT NULL, lock_token uuid DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_complete';
-COMMENT ON FUNCTION workflow.complete(text, jsonb) IS
-'The work that a visit waits for is done, with data as its response. True: this is its end; false: it had already ended, and what came is in workflow.late_callbacks. Malformed: 22P02; unknown: 42704; takes no callback: 55000; needs complete: 42501';
+COMMENT ON FUNCTION workflow.complete(text, jsonb, uuid) IS
+'The work that a visit waits for is done, with data as its response. True: this is its end; false: it had already ended, and what came is in workflow.late_callbacks. Malformed: 22P02; unknown: 42704; takes no callback, or its work is locked by a worker whose lock_token is not given: 55000; needs complete: 42501';
 
 CREATE FUNCTION workflow.fail(serial_number text, code text DEFAULT 'FAILED', message text DEFAULT NULL,
-                              data jsonb DEFAULT NULL) RETURNS boolean
+                              data jsonb DEFAULT NULL, retry boolean DEFAULT true, lock_token uuid DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_fail';
-COMMENT ON FUNCTION workflow.fail(text, text, text, jsonb) IS
-'The work that a visit waits for has failed, with a code that its "catch" may name and data as its response. Answers and errors as of workflow.complete; 22023 for an empty code';
+COMMENT ON FUNCTION workflow.fail(text, text, text, jsonb, boolean, uuid) IS
+'The work that a visit waits for has failed, with a code that its "catch" may name and data as its response. Work of a topic goes by the "retry" of the step, unless retry is false or a "catch" names the code: it is free again after the delay, and the failure stands in workflow.attempts. Answers and errors as of workflow.complete; 22023 for an empty code';
 
 CREATE FUNCTION workflow.complete_many(callbacks json, OUT serial_number text, OUT accepted boolean, OUT error_code text, OUT error text)
     RETURNS SETOF record LANGUAGE c ROWS 100 AS 'MODULE_PATHNAME', 'workflow_complete_many';
 COMMENT ON FUNCTION workflow.complete_many(json) IS
 'Many callbacks in one call: an array of {"serial_number": "5_31", "data": …}, or with "fail": {"code", "message"} beside. Returns a row for each, in their order: accepted as workflow.complete or workflow.fail would answer, or the SQLSTATE and message of its error, which does not hold up the others; one that came too late says so in error, without an error_code. NULL, as json_agg over no rows gives it: no rows. Two such calls never deadlock. Duplicate keys are an error of their entry, as are data of more than 4 MB or 64 levels. No array: 22023';
 
-CREATE FUNCTION workflow.heartbeat(serial_number text, progress jsonb DEFAULT NULL) RETURNS boolean
+CREATE FUNCTION workflow.heartbeat(serial_number text, progress jsonb DEFAULT NULL, lock_token uuid DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_heartbeat';
-COMMENT ON FUNCTION workflow.heartbeat(text, jsonb) IS
-'The outside is still at work on a visit: the silence that its step allows begins anew, and progress, if given, is shown in workflow.waiting. False: the work is no longer wanted, stop. Malformed: 22P02; unknown: 42704; progress of more than 64 kB: 22023; needs complete: 42501';
+COMMENT ON FUNCTION workflow.heartbeat(text, jsonb, uuid) IS
+'The outside is still at work on a visit: the silence that its step allows begins anew, and progress, if given, is shown in workflow.waiting. lock_token: of work that workflow.fetch has given; its silence counts from then on. False: the work is no longer wanted, or somebody else has it by now: stop. Malformed: 22P02; unknown: 42704; progress of more than 64 kB: 22023; needs complete: 42501';
 
-CREATE FUNCTION workflow.extend(serial_number text, by interval) RETURNS timestamptz
+CREATE FUNCTION workflow.extend(serial_number text, by interval, lock_token uuid DEFAULT NULL) RETURNS timestamptz
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_extend';
-COMMENT ON FUNCTION workflow.extend(text, interval) IS
-'Moves the deadline of a visit, which its "timeout" set, and returns the new one; NULL: it is too late, the visit has ended or is about to. Malformed: 22P02; unknown: 42704; there is no deadline: 55000; out of range: 22008; needs complete: 42501';
+COMMENT ON FUNCTION workflow.extend(text, interval, uuid) IS
+'Moves the deadline of a visit, which its "timeout" set, and returns the new one; with the lock_token of workflow.fetch it prolongs the lock until then from now, and returns its new end; NULL: it is too late, the visit has ended or is about to, or somebody else has its work. Malformed: 22P02; unknown: 42704; there is no deadline: 55000; out of range: 22008; needs complete: 42501';
 
 CREATE FUNCTION workflow.callback(token text, data jsonb DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_callback';
@@ -106,6 +106,17 @@ CREATE FUNCTION workflow.callback_heartbeat(token text, progress jsonb DEFAULT N
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_callback_heartbeat';
 COMMENT ON FUNCTION workflow.callback_heartbeat(text, jsonb) IS
 'As workflow.heartbeat, for public webhooks: the token, with which $heartbeat_url ends, is all the right that is needed. False: the work is no longer wanted. Malformed: 22P02; wrong: 28000; progress of more than 64 kB: 22023';
+
+CREATE FUNCTION workflow.fetch(topic text, n integer DEFAULT 1, lock interval DEFAULT '5 minutes', worker text DEFAULT NULL,
+                               OUT serial_number text, OUT data jsonb, OUT item jsonb, OUT index integer, OUT lock_token uuid)
+    RETURNS SETOF record LANGUAGE c ROWS 10 AS 'MODULE_PATHNAME', 'workflow_fetch';
+COMMENT ON FUNCTION workflow.fetch(text, integer, interval, text) IS
+'Takes up to n pieces of work of a topic, roughly those that have waited longest first: nobody else gets them until lock has passed, or the transaction is rolled back. worker: how the caller calls himself, else his role. What is fetched is ended by workflow.complete or workflow.fail with its lock_token, or given back by workflow.release. No rows: there is none now, or none that the caller may complete; the channel workflow_topic tells when there is. n, lock or worker out of range: 22023; in a copy of a database: 55000';
+
+CREATE FUNCTION workflow.release(serial_number text, lock_token uuid) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_release';
+COMMENT ON FUNCTION workflow.release(text, uuid) IS
+'Gives work back that was fetched, so that others can fetch it at once. False: somebody else has it by now, or the visit has ended. Malformed: 22P02; unknown: 42704; needs complete: 42501';
 
 -- ---- operators ----
 
@@ -232,25 +243,30 @@ ALTER TABLE workflow_data.secret ENABLE ALWAYS TRIGGER changed;
 
 -- ---- serial numbers without quotes ----
 
-CREATE FUNCTION workflow.complete(serial_number bigint, data jsonb DEFAULT NULL) RETURNS boolean
+CREATE FUNCTION workflow.complete(serial_number bigint, data jsonb DEFAULT NULL, lock_token uuid DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_serial_is_text';
-COMMENT ON FUNCTION workflow.complete(bigint, jsonb) IS
+COMMENT ON FUNCTION workflow.complete(bigint, jsonb, uuid) IS
 'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
 
 CREATE FUNCTION workflow.fail(serial_number bigint, code text DEFAULT 'FAILED', message text DEFAULT NULL,
-                              data jsonb DEFAULT NULL) RETURNS boolean
+                              data jsonb DEFAULT NULL, retry boolean DEFAULT true, lock_token uuid DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_serial_is_text';
-COMMENT ON FUNCTION workflow.fail(bigint, text, text, jsonb) IS
+COMMENT ON FUNCTION workflow.fail(bigint, text, text, jsonb, boolean, uuid) IS
 'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
 
-CREATE FUNCTION workflow.heartbeat(serial_number bigint, progress jsonb DEFAULT NULL) RETURNS boolean
+CREATE FUNCTION workflow.heartbeat(serial_number bigint, progress jsonb DEFAULT NULL, lock_token uuid DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_serial_is_text';
-COMMENT ON FUNCTION workflow.heartbeat(bigint, jsonb) IS
+COMMENT ON FUNCTION workflow.heartbeat(bigint, jsonb, uuid) IS
 'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
 
-CREATE FUNCTION workflow.extend(serial_number bigint, by interval) RETURNS timestamptz
+CREATE FUNCTION workflow.extend(serial_number bigint, by interval, lock_token uuid DEFAULT NULL) RETURNS timestamptz
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_serial_is_text';
-COMMENT ON FUNCTION workflow.extend(bigint, interval) IS
+COMMENT ON FUNCTION workflow.extend(bigint, interval, uuid) IS
+'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
+
+CREATE FUNCTION workflow.release(serial_number bigint, lock_token uuid) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_serial_is_text';
+COMMENT ON FUNCTION workflow.release(bigint, uuid) IS
 'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
 
 CREATE FUNCTION workflow.retry(serial_number bigint, new_key boolean DEFAULT false) RETURNS boolean

@@ -114,14 +114,17 @@ CREATE VIEW workflow.waiting WITH (security_barrier) AS
                  CASE WHEN NOT v.suspended THEN v.heartbeat_deadline END,
                  CASE WHEN v.waits_for IS DISTINCT FROM 'callback' THEN v.due_at END) AS until,
            CASE WHEN NOT v.suspended THEN v.heartbeat_deadline END AS heartbeat_deadline,
-           CASE WHEN v.state = 'waiting' THEN (SELECT s.name FROM workflow_data.subscription s WHERE s.instance = v.instance
-                AND s.visit = v.visit AND s.interrupt IS NULL AND s.name <> '' ORDER BY s.entry LIMIT 1) END AS name,
+           CASE WHEN v.state = 'waiting' THEN coalesce((SELECT s.name FROM workflow_data.subscription s WHERE s.instance = v.instance
+                AND s.visit = v.visit AND s.interrupt IS NULL AND s.name <> '' ORDER BY s.entry LIMIT 1), w.topic) END AS name,
            CASE WHEN v.state = 'waiting' THEN (SELECT CASE WHEN s.keyed THEN s.key END FROM workflow_data.subscription s
                 WHERE s.instance = v.instance AND s.visit = v.visit AND s.interrupt IS NULL AND s.name <> ''
                 ORDER BY s.entry LIMIT 1) END AS key,
-           v.item
+           v.item, w.worker, w.locked_until
     FROM workflow_data.visit v
          JOIN workflow_data.process p USING (process_id)
+         LEFT JOIN LATERAL (SELECT w.topic, w.worker, CASE WHEN w.lock_token IS NOT NULL THEN w.free_at END AS locked_until
+                            FROM workflow_data.work w WHERE v.waits_for LIKE '%topic%' AND w.instance = v.instance AND w.visit = v.visit
+                                 AND NOT EXISTS (SELECT FROM workflow_data.work_note n WHERE n.work = w.work AND n.gone)) w ON true
     WHERE (v.state = 'waiting' AND v.waits_for NOT IN ('join', 'steps', 'each', 'call') OR v.state = 'cancelling' AND v.cancel_phase = 'confirm')
           AND v.waiting_since IS NOT NULL
           AND v.process_id = ANY ((SELECT workflow_data.my_processes('view', 'complete', true))::integer[])
@@ -138,7 +141,9 @@ COMMENT ON COLUMN workflow.waiting.deadline IS 'When the timeout of the step end
 COMMENT ON COLUMN workflow.waiting.progress IS 'Progress that the last workflow.heartbeat reported';
 COMMENT ON COLUMN workflow.waiting.until IS 'When it ends at the latest if nothing comes from outside: the earliest of its clock, deadline, heartbeat_deadline and the handlers of clocks that end it; NULL: it waits for ever';
 COMMENT ON COLUMN workflow.waiting.heartbeat_deadline IS 'When the heartbeat of the step ends it, unless workflow.heartbeat is called before; NULL: it has none, or its instance is suspended';
-COMMENT ON COLUMN workflow.waiting.name IS 'Name of the first message or signal for which it waits: see the view workflow.subscriptions for all of them';
+COMMENT ON COLUMN workflow.waiting.name IS 'Name of the first message or signal for which it waits: see the view workflow.subscriptions for all of them; else the topic under which its work is offered';
+COMMENT ON COLUMN workflow.waiting.worker IS 'Of a topic: the worker that has fetched its work; NULL: none has';
+COMMENT ON COLUMN workflow.waiting.locked_until IS 'Until when that worker has it: then others can fetch it';
 COMMENT ON COLUMN workflow.waiting.key IS 'Key that this message has to have; NULL: none';
 COMMENT ON COLUMN workflow.waiting.item IS 'Of each: the index of the item for which it is, from 0; NULL: it is for none';
 
@@ -165,6 +170,25 @@ COMMENT ON COLUMN workflow.subscriptions.key IS 'Key that the message has to hav
 COMMENT ON COLUMN workflow.subscriptions.interrupt IS 'Of a handler in "catch": whether it interrupts the visit; NULL: the visit itself waits';
 COMMENT ON COLUMN workflow.subscriptions.since IS 'Since when the visit waits; of handlers, and before it waits: since when it is there';
 COMMENT ON COLUMN workflow.subscriptions.queued IS 'How many messages or signals are on their way to it: they come when its instance is free, or resumed';
+
+CREATE VIEW workflow.topics WITH (security_barrier) AS
+    SELECT w.topic,
+           count(*) FILTER (WHERE w.free_at <= pg_catalog.statement_timestamp() AND NOT w.held) AS ready,
+           count(*) FILTER (WHERE w.free_at > pg_catalog.statement_timestamp() AND w.lock_token IS NOT NULL) AS locked,
+           min(w.since) FILTER (WHERE w.free_at <= pg_catalog.statement_timestamp() AND NOT w.held) AS oldest,
+           count(*) FILTER (WHERE w.held OR w.free_at > pg_catalog.statement_timestamp() AND w.lock_token IS NULL) AS paused
+    FROM workflow_data.work w
+    WHERE w.process_id = ANY ((SELECT workflow_data.my_processes('view', 'complete', true))::integer[])
+          AND (w.process_id = ANY ((SELECT workflow_data.my_processes('view', 'complete'))::integer[])
+               OR w.process_id || ' ' || w.step = ANY ((SELECT workflow_data.my_steps())::text[]))
+          AND NOT EXISTS (SELECT FROM workflow_data.work_note n WHERE n.work = w.work AND n.gone)
+    GROUP BY w.topic;
+COMMENT ON VIEW workflow.topics IS 'Work that is offered to workers, by topic: of processes that the caller may view, and those that he may complete';
+COMMENT ON COLUMN workflow.topics.topic IS 'Topic: what workflow.fetch takes';
+COMMENT ON COLUMN workflow.topics.ready IS 'How many pieces of work can be fetched now';
+COMMENT ON COLUMN workflow.topics.locked IS 'How many workers have, and nobody else can fetch for now';
+COMMENT ON COLUMN workflow.topics.oldest IS 'Since when the oldest of those that can be fetched is offered; NULL: there is none';
+COMMENT ON COLUMN workflow.topics.paused IS 'How many nobody can fetch for now: their instance is suspended, or they have failed and wait for the delay of "retry"';
 
 -- What the definition says of an entry is read from it, since few look and few processes have any.
 CREATE VIEW workflow.message_starts WITH (security_barrier) AS

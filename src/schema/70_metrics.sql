@@ -26,6 +26,16 @@ COMMENT ON FUNCTION workflow_data.count_write_backs() IS
 CREATE VIEW workflow.metrics WITH (security_barrier) AS
     WITH visits AS MATERIALIZED (SELECT process, state, step, waits_for, n, since FROM workflow_data.count_visits()),
          due AS MATERIALIZED (SELECT work, process, server, n, since FROM workflow_data.count_due()),
+         topics AS MATERIALIZED (
+             SELECT w.topic,
+                    count(*) FILTER (WHERE w.free_at <= pg_catalog.statement_timestamp() AND NOT w.held) AS ready,
+                    count(*) FILTER (WHERE w.free_at > pg_catalog.statement_timestamp() AND w.lock_token IS NOT NULL) AS locked,
+                    min(w.since) FILTER (WHERE w.free_at <= pg_catalog.statement_timestamp() AND NOT w.held) AS oldest
+             FROM workflow_data.work w
+             WHERE (pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+                    OR w.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]))
+                   AND NOT EXISTS (SELECT FROM workflow_data.work_note n WHERE n.work = w.work AND n.gone)
+             GROUP BY w.topic),
          servers AS MATERIALIZED (
              SELECT s.srvname::text AS server, coalesce(c.in_flight, 0) AS in_flight, coalesce(c.requests, 0) AS requests,
                     coalesce(c.failures, 0) AS failures, coalesce(c.retries, 0) AS retries, c.p50, c.p99,
@@ -62,6 +72,14 @@ CREATE VIEW workflow.metrics WITH (security_barrier) AS
     WHERE m.delivered_at IS NULL AND m.expires_at > pg_catalog.statement_timestamp()
           AND (pg_catalog.pg_has_role('pg_monitor', 'USAGE') OR workflow_data.has_role(m.role, m.role_name))
     GROUP BY m.name
+    UNION ALL
+    SELECT 'topic_ready', jsonb_build_object('topic', topic), ready::double precision FROM topics
+    UNION ALL
+    SELECT 'topic_locked', jsonb_build_object('topic', topic), locked::double precision FROM topics
+    UNION ALL
+    SELECT 'topic_oldest_seconds', jsonb_build_object('topic', topic),
+           coalesce(greatest(extract(epoch FROM pg_catalog.statement_timestamp() - oldest), 0), 0)::double precision
+    FROM topics
     UNION ALL
     SELECT 'write_backs', jsonb_build_object('process', process, 'relation', relation), n::double precision
     FROM workflow_data.count_write_backs()

@@ -136,6 +136,9 @@ typedef struct WfSlot
 	bool		timeline_checked;
 	WfPause		pause;
 	WfWakeups	wakeups;
+	WfTopics	topics;
+	TimestampTz topics_next;						   /* when the dispatcher looks at them by itself */
+	TimestampTz topics_quiet;						   /* it does not before */
 	TimestampTz upkeep_failing_since;				   /* 0: upkeep does not fail */
 	char		upkeep_failure[WF_UPKEEP_FAILURE_LEN]; /* what upkeep cannot do */
 	char		upkeep_error[WF_UPKEEP_ERROR_LEN];	   /* and why */

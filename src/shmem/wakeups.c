@@ -27,6 +27,7 @@
 typedef struct Pending
 {
 	WfWakeups wakeups;
+	WfTopics  topics;
 	bool	  any_due;
 	bool	  any_ended;
 	uint8	  ended[ENDED_BITS / 8];
@@ -96,6 +97,13 @@ wf_wakeup_broadcast(void)
 }
 
 void
+wf_wakeup_topic(const char *topic, TimestampTz at)
+{
+	register_wakeups_once();
+	wf_topics_add(&pending.topics, topic, at);
+}
+
+void
 wf_wakeup_ended(int64 instance)
 {
 	uint64 bit = ENDED_BIT(instance);
@@ -155,6 +163,7 @@ static void
 forget_wakeups(void)
 {
 	clear_wakeups(&pending.wakeups);
+	wf_topics_clear(&pending.topics);
 	pending.any_due = false;
 	if (pending.any_ended)
 		memset(pending.ended, 0, sizeof(pending.ended));
@@ -223,6 +232,31 @@ publish_wakeups(Oid database, const WfWakeups *wakeups, bool wake)
 	wf_set_latch(procno);
 }
 
+/* Publish what is noted of topics. The dispatcher is woken if it would look too late. */
+static void
+publish_topics(Oid database, const WfTopics *topics)
+{
+	WfSlot	   *slot = wf_slot_of(database);
+	TimestampTz due = wf_topics_due(topics);
+	int			procno = WF_NO_PROC;
+
+	if (slot == NULL)
+		return;
+	SpinLockAcquire(&slot->mutex);
+	if (slot->database == database)
+	{
+		wf_topics_merge(&slot->topics, topics);
+		due = Max(due, slot->topics_quiet);
+		if (due < slot->topics_next)
+		{
+			slot->topics_next = due;
+			procno = slot->dispatcher_procno;
+		}
+	}
+	SpinLockRelease(&slot->mutex);
+	wf_set_latch(procno);
+}
+
 static bool
 is_ended(uint64 instance)
 {
@@ -265,6 +299,8 @@ publish_commit(void)
 {
 	if (pending.any_due || pending.wakeups.unlocked)
 		publish_wakeups(MyDatabaseId, &pending.wakeups, pending.any_due);
+	if (pending.topics.n > 0)
+		publish_topics(MyDatabaseId, &pending.topics);
 	if (pending.any_ended)
 		wake_waiters(MyDatabaseId, false);
 	if (pending.nstopped > 0)
@@ -362,6 +398,40 @@ wf_wakeups_take(WfWakeups *wakeups)
 	SpinLockRelease(&slot->mutex);
 }
 
+void
+wf_topics_take(WfTopics *topics)
+{
+	WfSlot *slot = wf_my_slot;
+
+	SpinLockAcquire(&slot->mutex);
+	*topics = slot->topics;
+	wf_topics_clear(&slot->topics);
+	SpinLockRelease(&slot->mutex);
+}
+
+/* Some may have come since they were taken. */
+void
+wf_topics_look(TimestampTz next, TimestampTz quiet)
+{
+	WfSlot *slot = wf_my_slot;
+
+	SpinLockAcquire(&slot->mutex);
+	slot->topics_quiet = quiet;
+	slot->topics_next = Max(Min(next, wf_topics_due(&slot->topics)), quiet);
+	SpinLockRelease(&slot->mutex);
+}
+
+TimestampTz
+wf_topics_next(void)
+{
+	TimestampTz next;
+
+	SpinLockAcquire(&wf_my_slot->mutex);
+	next = wf_my_slot->topics_next;
+	SpinLockRelease(&wf_my_slot->mutex);
+	return next;
+}
+
 bool
 wf_wakeups_pending(void)
 {
@@ -395,6 +465,7 @@ wf_dispatcher_attach(void)
 	wf_my_slot->dispatcher_procno = wf_my_procno();
 	wf_my_slot->want_unlocks = false;
 	wf_my_slot->wakeups.everything = true;
+	wf_my_slot->topics_quiet = wf_my_slot->topics_next = 0;
 	SpinLockRelease(&wf_my_slot->mutex);
 }
 

@@ -13,6 +13,8 @@
 
 #include "datatype/timestamp.h"
 
+#include "shmem/topics.h"
+
 /* The longest name of a queue is "http " and a server's name. */
 #define WF_QUEUE_LEN (NAMEDATALEN + 8)
 
@@ -34,6 +36,8 @@ extern void wf_wakeup_due(const char *queue, TimestampTz due_at); /* a row of th
 extern void wf_wakeup_message(int64 message);
 extern void wf_wakeup_subscription(int64 subscription);
 extern void wf_wakeup_broadcast(void);
+/* Work under this topic can be fetched from `at` on; 0: at once. */
+extern void wf_wakeup_topic(const char *topic, TimestampTz at);
 /* The status of the instance has changed: wakes sessions in wait_for. */
 extern void wf_wakeup_ended(int64 instance);
 /* This transaction holds the lock of an instance that a worker may have skipped. */
@@ -68,6 +72,15 @@ typedef struct WfWakeups
 
 /* Take all wake-ups of this database, leaving none. */
 extern void wf_wakeups_take(WfWakeups *wakeups);
+
+/*
+ * Take what is noted of topics, and look again at `next`, or earlier if some come to be due until then, but not before
+ * `quiet`: nobody wakes the dispatcher for them meanwhile.
+ */
+extern void wf_topics_take(WfTopics *topics);
+extern void wf_topics_look(TimestampTz next, TimestampTz quiet);
+/* When it has to look at them next. */
+extern TimestampTz wf_topics_next(void);
 
 /*
  * Are there wake-ups to take? The dispatcher asks before it sleeps, since a wait for a lock may

@@ -160,6 +160,7 @@ typedef struct WfInstance
 	bool  ended;
 	bool  show_changed;	 /* what an attached row shows may have changed */
 	bool  resumed;		 /* what was kept for it is to be released */
+	bool  holds_work;	 /* what it offers to workers is to be held, since it is suspended, or given free again */
 	bool  cancelled;	 /* it has ended, since it was cancelled, and not by its own logic */
 	bool  has_escalated; /* to its caller, which is to hear of that before its end */
 	/*

@@ -36,6 +36,7 @@ typedef struct WfDelivery
 #define WF_DELIVERY_ALARM	   "alarm"
 #define WF_DELIVERY_CALLBACK   "callback" /* for a handler, while its instance is suspended; a task or work likewise */
 #define WF_DELIVERY_EVENT	   "event"
+#define WF_DELIVERY_FETCHED	   "fetched"	/* a worker has fetched the work for which the visit waits */
 #define WF_DELIVERY_ENDED	   "ended"		/* of an instance that was called, to its caller: see notice.h */
 #define WF_DELIVERY_ESCALATION "escalation" /* likewise */
 #define WF_DELIVERY_CONTROL	   "control"	/* an order to an instance that was called */

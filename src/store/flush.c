@@ -23,6 +23,7 @@
 #include "store/query.h"
 #include "store/row_result.h"
 #include "store/subscription.h"
+#include "store/work.h"
 
 static const WfColumn attempt_columns[] = {{"instance", INT8OID},		 {"visit", INT8OID},
 										   {"process_id", INT4OID},		 {"attempt", INT4OID},
@@ -433,6 +434,7 @@ wf_batch_flush(WfBatch *batch)
 		wf_rows_end(&flush.rows[kind]);
 	}
 	wf_subscriptions_flush(batch);
+	wf_works_flush(batch);
 	wf_items_flush(batch);
 	if (batch->notices != NIL)
 		wf_notices_flush(batch);

@@ -16,6 +16,7 @@
 #include "store/query.h"
 #include "store/subscription.h"
 #include "store/task.h"
+#include "store/work.h"
 
 static const WfColumn row_columns[] = {{"instance", INT8OID},  {"visit", INT8OID}, {"process_id", INT4OID},
 									   {"entry", INT4OID},	   {"keyed", BOOLOID}, {"met", BOOLOID},
@@ -75,7 +76,8 @@ static WfQuery q_read = {
 		"SELECT s.instance, s.visit, s.subscription, s.entry, s.keyed, s.key, s.met, s.closed FROM workflow_data.subscription s "
 		"WHERE s.instance = ANY ($1) "
 		"UNION ALL SELECT t.instance, t.visit, 0, t.entry, false, '', false, false FROM workflow_data.task t WHERE t.instance = ANY ($1) "
-		"ORDER BY 3",
+		"UNION ALL SELECT w.instance, w.visit, 0, -1, false, '', false, false FROM workflow_data.work w WHERE w.instance = ANY ($1) "
+		"AND NOT EXISTS (SELECT FROM workflow_data.work_note n WHERE n.work = w.work AND n.gone) ORDER BY 3",
 	.nargs = 1,
 	.argtypes = {INT8ARRAYOID},
 };
@@ -238,6 +240,9 @@ wf_subscriptions_read(WfBatch *batch)
 		read->visit = visit;
 		read->number = wf_result_int64(i, 3);
 		read->entry = DatumGetInt32(wf_result(i, 4, &isnull));
+		/* work has no number of an entry */
+		if (read->entry < 0 && visit->def != NULL)
+			read->entry = wf_step_entry(visit->def, WF_EVENT_TOPIC);
 		read->key = DatumGetBool(wf_result(i, 5, &isnull)) ? wf_result_text(i, 6) : NULL;
 		read->met = DatumGetBool(wf_result(i, 7, &isnull));
 		read->closed = DatumGetBool(wf_result(i, 8, &isnull));
@@ -540,7 +545,9 @@ typedef struct Writing
 	WfRows met;
 	WfRows carried;
 	WfRows made;
-	List  *tasks; /* of WfSubscription */
+	/* of WfSubscription */
+	List *tasks;
+	List *works;
 } Writing;
 
 /* Sort what has changed. A subscription that was dropped before it was written leaves nothing. */
@@ -562,6 +569,8 @@ sort_subscribed(WfBatch *batch, Writing *writing)
 			put_met(&writing->met, subscription);
 		else if (table_of(subscription->visit->def->entries[subscription->entry].event.kind) == WF_IN_TASK)
 			writing->tasks = lappend(writing->tasks, subscription);
+		else if (table_of(subscription->visit->def->entries[subscription->entry].event.kind) == WF_IN_WORK)
+			writing->works = lappend(writing->works, subscription);
 		else
 			put_made(subscription->number != 0 ? &writing->carried : &writing->made, subscription);
 		subscription->is_stored = true;
@@ -582,6 +591,7 @@ wf_subscriptions_flush(WfBatch *batch)
 	old = MemoryContextSwitchTo(batch->context);
 	sort_subscribed(batch, &writing);
 	wf_tasks_write(batch->unsubscribed, writing.tasks);
+	wf_works_write(batch, batch->unsubscribed, writing.works);
 	batch->unsubscribed = NIL;
 	batch->subscribed = NIL;
 	write_rows(&q_delete, &writing.gone, false);

@@ -23,6 +23,9 @@ typedef struct WfOffer
 	Oid		   *roles;
 	int			nroles;
 	TimestampTz due; /* 0: none */
+	/* of a topic: for which item of `each` it is, if it is for one */
+	Jsonb *item;
+	int	   index; /* or WF_NO_ITEM */
 } WfOffer;
 
 typedef struct WfSubscription

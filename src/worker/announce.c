@@ -12,6 +12,7 @@
 #include "commands/async.h"
 #include "mb/pg_wchar.h"
 #include "utils/datetime.h"
+#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
@@ -19,7 +20,8 @@
 #include "worker/limit.h"
 #include "worker/worker.h"
 
-#define CHANNEL "workflow"
+#define CHANNEL		  "workflow"
+#define TOPIC_CHANNEL "workflow_topic"
 /* Pause between the first of the news and telling them all. */
 #define BUNDLE_MS 1000
 
@@ -86,8 +88,10 @@ wf_announce(const WfAnnouncement *announcement)
 }
 
 static void
-notify_all(const WfNewsList *list)
+notify_news(const void *arg)
 {
+	const WfNewsList *list = arg;
+
 	for (int i = 0; i < WF_ALL_NEWS; i++)
 	{
 		const WfNews *news = &list->news[i];
@@ -104,11 +108,27 @@ notify_all(const WfNewsList *list)
 	}
 }
 
+typedef struct Topics
+{
+	const char *const *names;
+	int				   n;
+} Topics;
+
+static void
+notify_topics(const void *arg)
+{
+	const Topics *topics = arg;
+
+	for (int i = 0; i < topics->n; i++)
+		Async_Notify(TOPIC_CHANNEL, topics->names[i]);
+}
+
 /*
- * NOTIFY may fail since its queue is full, or since another session holds its lock: then only the log tells the news.
+ * NOTIFY may fail since its queue is full, or since another session holds its lock: then only the log tells the news. What
+ * is told is durable already, so nothing waits for the disk here.
  */
 static void
-try_to_notify(const WfNewsList *list)
+try_to_notify(void (*notify)(const void *arg), const void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
 
@@ -116,7 +136,9 @@ try_to_notify(const WfNewsList *list)
 	PG_TRY();
 	{
 		wf_begin_transaction();
-		notify_all(list);
+		notify(arg);
+		(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+								 false);
 		CommitTransactionCommand();
 	}
 	PG_CATCH();
@@ -187,7 +209,14 @@ announce_all(const WfNewsList *list)
 	for (int i = 0; i < WF_ALL_NEWS; i++)
 		if ((i < list->n || i >= WF_MAX_NEWS) && list->news[i].count > 0)
 			write_log(&list->news[i]);
-	try_to_notify(list);
+	try_to_notify(notify_news, list);
+}
+
+void
+wf_announce_topics(const char *const *topics, int n)
+{
+	if (n > 0)
+		try_to_notify(notify_topics, &(Topics){topics, n});
 }
 
 TimestampTz

@@ -36,4 +36,7 @@ extern void wf_announce(const WfAnnouncement *announcement);
  */
 extern TimestampTz wf_announce_news(TimestampTz now);
 
+/* The same for topics that have work: on the channel workflow_topic, with nothing but the name of each. */
+extern void wf_announce_topics(const char *const *topics, int n);
+
 #endif

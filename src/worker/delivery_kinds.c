@@ -38,6 +38,12 @@ apply_callback(WfBatch *batch, WfVisit *visit, Jsonb *payload)
 	(void) wf_engine_kept(batch, visit, &kept);
 }
 
+static void
+apply_fetched(WfBatch *batch, WfVisit *visit, Jsonb *payload)
+{
+	wf_engine_fetched(batch, visit);
+}
+
 /* ---- messages and signals ---- */
 
 static void
@@ -135,6 +141,7 @@ static const WfDeliveryKind kinds[] = {
 	{.name = WF_DELIVERY_REPLY, .keeps_in_flight = true, .apply = apply_reply},
 	{.name = WF_DELIVERY_ALARM, .apply = apply_alarm},
 	{.name = WF_DELIVERY_CALLBACK, .apply = apply_callback},
+	{.name = WF_DELIVERY_FETCHED, .apply = apply_fetched},
 	{.name = WF_DELIVERY_ENDED, .apply = apply_ended},
 	{.name = WF_DELIVERY_ESCALATION, .apply = apply_escalation},
 	{.name = WF_DELIVERY_ROW, .apply_whole = apply_row},

@@ -89,6 +89,7 @@ load_queues(WfDispatcher *dispatcher)
 	dispatcher->messages_from = 0;
 	dispatcher->subscriptions_from = PG_INT64_MAX;
 	dispatcher->has_broadcasts = true;
+	wf_topics_forget();
 }
 
 /* Log that this database is a copy: once, however many dispatchers find that out one after the other. */
@@ -302,7 +303,7 @@ next_look_of_all(WfDispatcher *dispatcher)
 		return WF_NEVER;
 	if (dispatcher->has_broadcasts)
 		return DT_NOBEGIN;
-	next = Min(next, wf_messages_next(dispatcher));
+	next = Min(Min(next, wf_messages_next(dispatcher)), wf_topics_next());
 	cursors = wf_queue_cursors_all(&n);
 	for (int i = 0; i < n; i++)
 		next = Min(next, cursors[i]->server != NULL ? wf_requests_next(dispatcher, cursors[i]) : cursors[i]->next);
@@ -399,10 +400,11 @@ fire(WfDispatcher *dispatcher)
 static void
 look_at_database(WfDispatcher *dispatcher)
 {
-	static void (*const steps[])(WfDispatcher * dispatcher) =
-		{wf_replies_retry_kept, remove_delivered,  rewarn,			call_for_upkeep, fire,
-		 wf_deliveries_take,	wf_messages_match, wf_signals_take, call_servers,	 wf_requests_abort_abandoned,
-		 wf_demand_meet};
+	static void (*const steps[])(
+		WfDispatcher *
+		dispatcher) = {wf_replies_retry_kept,		remove_delivered,  rewarn,			call_for_upkeep, fire,
+					   wf_deliveries_take,			wf_messages_match, wf_signals_take, wf_topics_tell,	 call_servers,
+					   wf_requests_abort_abandoned, wf_demand_meet};
 
 	wf_in_flight_resume(GetCurrentTimestamp());
 	for (int i = 0; i < lengthof(steps) && !wf_shortage_lasts(dispatcher); i++)

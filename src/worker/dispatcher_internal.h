@@ -133,6 +133,12 @@ extern TimestampTz wf_messages_next(const WfDispatcher *dispatcher);
 /* Take the first signal, or message to many, to some of those that wait for it. */
 extern void wf_signals_take(WfDispatcher *dispatcher);
 
+/* ---- topics.c ---- */
+/* Tell those who listen which topics have work to be fetched, if it is time for that. */
+extern void wf_topics_tell(WfDispatcher *dispatcher);
+/* Nothing is known of topics: look for all of them. */
+extern void wf_topics_forget(void);
+
 /* ---- demand.c ---- */
 /* Look for work that is due for executors, and share out the executors. */
 extern void wf_demand_meet(WfDispatcher *dispatcher);
