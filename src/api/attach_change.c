@@ -22,7 +22,6 @@
 #include "utils/tuplestore.h"
 
 #include "api/attach_internal.h"
-#include "model/json.h"
 #include "store/access.h"
 
 PG_FUNCTION_INFO_V1(workflow_after_update);
@@ -105,28 +104,6 @@ changed_row(const WfAttachedTable *table, TupleTableSlot *new, const bool *chang
 	return heap_form_tuple(desc, new->tts_values, nulls);
 }
 
-/* Of the row as JSON, the columns that have changed. */
-static Jsonb *
-pick(Jsonb *row, TupleDesc desc, const bool *changed)
-{
-	MemoryContext old = wf_jsonb_begin();
-	WfJsonbState  state = {0};
-
-	wf_jsonb_push(&state, WJB_BEGIN_OBJECT, NULL);
-	for (int i = 0; i < desc->natts; i++)
-	{
-		char	  *name = NameStr(TupleDescAttr(desc, i)->attname);
-		JsonbValue key = {.type = jbvString, .val.string = {strlen(name), name}};
-		JsonbValue value;
-
-		if (!changed[i] || getKeyJsonValueFromContainer(&row->root, name, strlen(name), &value) == NULL)
-			continue;
-		wf_jsonb_push(&state, WJB_KEY, &key);
-		wf_jsonb_push(&state, WJB_VALUE, &value);
-	}
-	return wf_jsonb_end(old, JsonbValueToJsonb(wf_jsonb_push(&state, WJB_END_OBJECT, NULL)));
-}
-
 /* To be called between wf_as_owner_begin and wf_as_owner_end, with rows that have all their columns. */
 static void
 add_updated(WfFollowing *following, TupleTableSlot *old, TupleTableSlot *new)
@@ -140,7 +117,7 @@ add_updated(WfFollowing *following, TupleTableSlot *old, TupleTableSlot *new)
 		return;
 	tuple = changed_row(table, new, changed);
 	wf_following_add(following, wf_row_key_text(&table->key, tuple, desc),
-					 pick(wf_attached_row(table, following->rel, tuple), desc, changed));
+					 wf_attached_pick(wf_attached_row(table, following->rel, tuple), desc, changed));
 }
 
 static void

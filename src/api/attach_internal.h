@@ -88,6 +88,8 @@ extern HeapTuple wf_attached_fill(WfAttachedTable *table, Relation rel, HeapTupl
  */
 extern Jsonb *wf_attached_row(WfAttachedTable *table, Relation rel, HeapTuple tuple);
 extern bool	  wf_attached_wants(const WfAttached *attached, Jsonb *row);
+/* Of a row as JSON, the columns that are wanted, by their numbers. */
+extern Jsonb *wf_attached_pick(Jsonb *row, TupleDesc desc, const bool *wanted);
 
 /*
  * A copy of the row with its virtual generated columns computed, and the stored ones if

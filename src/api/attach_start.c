@@ -365,14 +365,37 @@ find_known(const WfChunk *chunk, const WfAttached *item, char **keys, int n, WfL
 	return 0;
 }
 
-/* The row that was inserted has an instance already, which it shows. If a row of that key was deleted, it is there again. */
-static void
-show_known(const WfAttached *item, const WfLivingKey *known, TimestampTz now)
+/* What the row that was inserted brings, but for what attach keeps. */
+static Jsonb *
+brought(const WfChunk *chunk, const WfRowStart *start)
 {
-	if (item->row.on_delete)
+	TupleDesc desc = RelationGetDescr(chunk->rel);
+	bool	 *wanted = palloc(sizeof(bool) * desc->natts);
+
+	for (int i = 0; i < desc->natts; i++)
+		wanted[i] = !TupleDescAttr(desc, i)->attisdropped && !chunk->table->kept[i];
+	return wf_attached_pick(start->data, desc, wanted);
+}
+
+/*
+ * The row that was inserted has an instance already, which it shows. A row of that key was there before: if it was deleted,
+ * it is there again, and if it was another one, that has changed.
+ */
+static void
+take_known(const WfChunk *chunk, const WfRowStart *start, const WfLivingKey *known, TimestampTz now)
+{
+	const WfAttachment *row = &start->item->row;
+	WfRowEffect			effect = {.instance = known->instance};
+
+	if (row->on_delete)
 		wf_row_deliveries_withdraw(&known->instance, 1);
-	if (wf_attachment_shows(&item->row))
-		wf_attachment_write_back(known->instance, item->row.id, now);
+	if (row->on_update)
+	{
+		effect.changes = brought(chunk, start);
+		wf_row_deliveries_add(&effect, 1);
+	}
+	if (wf_attachment_shows(row))
+		wf_attachment_write_back(known->instance, row->id, now);
 }
 
 /*
@@ -405,7 +428,7 @@ start_item(WfChunk *chunk, WfBatch *batch, WfAttached *item)
 		if (found == NULL)
 			start_row(chunk, batch, start);
 		else if (chunk->existing == 0)
-			show_known(item, found, batch->now);
+			take_known(chunk, start, found, batch->now);
 	}
 }
 

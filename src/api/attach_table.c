@@ -29,6 +29,7 @@
 #include "utils/rel.h"
 
 #include "api/attach_internal.h"
+#include "model/json.h"
 #include "store/access.h"
 #include "store/process.h"
 #include "store/row_result.h"
@@ -526,6 +527,27 @@ wf_attached_row(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 	find_shape(table, rel);
 	row = table->shape != NULL ? shaped_row(table, desc, tuple) : heap_copy_tuple_as_datum(tuple, desc);
 	return DatumGetJsonbP(FunctionCall1(&table->to_jsonb, row));
+}
+
+Jsonb *
+wf_attached_pick(Jsonb *row, TupleDesc desc, const bool *wanted)
+{
+	MemoryContext old = wf_jsonb_begin();
+	WfJsonbState  state = {0};
+
+	wf_jsonb_push(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		char	  *name = NameStr(TupleDescAttr(desc, i)->attname);
+		JsonbValue key = {.type = jbvString, .val.string = {strlen(name), name}};
+		JsonbValue value;
+
+		if (!wanted[i] || getKeyJsonValueFromContainer(&row->root, name, strlen(name), &value) == NULL)
+			continue;
+		wf_jsonb_push(&state, WJB_KEY, &key);
+		wf_jsonb_push(&state, WJB_VALUE, &value);
+	}
+	return wf_jsonb_end(old, JsonbValueToJsonb(wf_jsonb_push(&state, WJB_END_OBJECT, NULL)));
 }
 
 /* The time zone of the version that the row would start, whoever inserts. */

@@ -158,7 +158,7 @@ wf_batch_instance(WfBatch *batch, int64 id)
 WfVisit *
 wf_batch_visit(WfBatch *batch, int64 instance, int64 visit)
 {
-	return recall(batch, instance, visit);
+	return visit != 0 ? recall(batch, instance, visit) : NULL; /* 0 is the instance itself */
 }
 
 WfInstance *

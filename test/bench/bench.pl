@@ -21,12 +21,13 @@ my %whole = (rounds => 3, http => 50_000, transactions => 5000, seconds => 10, b
 my $concurrency = 64;
 my $clients = 8;
 my @items = qw(none set sql http);
-my @all = qw(http complete start bulk fork branches call each items wakeup message messages signal migrate idle indexes scrape);
+my @all = qw(http complete start bulk rows fork branches call each items wakeup message messages signal migrate idle indexes scrape);
 my %case = (
 	http => \&http_case,
 	complete => \&complete_case,
 	start => \&start_case,
 	bulk => \&bulk_case,
+	rows => \&rows_case,
 	fork => \&fork_case,
 	branches => \&branches_case,
 	call => \&call_case,
@@ -342,6 +343,42 @@ sub bulk_case
 		$session->end;
 	}
 	add_rates(sprintf('bulk start, %s rows in one INSERT', Bench::thousands($n)), 0.35, @rounds);
+	return;
+}
+
+# ---- rows that change ----
+
+# An UPDATE of all rows, what changes in them merged into the data of their instances; by hand with one statement more.
+sub rows_case
+{
+	my $n = $size{bulk};
+	my ($update, $plain) = map { Bench::statements($_) } 'rows.sql', 'rows_plain.sql';
+	my @rounds;
+
+	for my $round (1 .. $size{rounds})
+	{
+		Bench::fresh_database('bench', 'orders.sql', 'wait_setup.sql');
+		Bench::sql('bench', "SELECT workflow.attach('orders', 'wait', on_update => 'set_data')");
+		Bench::sql('bench', Bench::statements('plain.sql'));
+		my $session = Bench::Session->new('bench');
+		my $side = sub {
+			my ($sql) = @_;
+			my $begin = time;
+			$session->run("BEGIN;\n$sql;\nCOMMIT");
+			return $n / (time - $begin);
+		};
+
+		$session->run(Bench::statements('bulk.sql') =~ s/:n\b/$n/gr);
+		$session->run('INSERT INTO plain_orders SELECT * FROM orders; INSERT INTO plain.instance SELECT * FROM workflow_data.instance');
+		Bench::sql('bench', 'VACUUM (ANALYZE) orders, plain_orders, plain.instance, workflow_data.instance');
+		push(@rounds, alternate($round, sub { $side->($update) }, sub { $side->($plain) }));
+		for my $table (qw(workflow_data.instance plain.instance))
+		{
+			must_be("rows in $table that have changed", $session->run("SELECT count(*) FROM $table WHERE (data ->> 'amount')::numeric > 1000"), $n);
+		}
+		$session->end;
+	}
+	add_rates(sprintf('UPDATE of %s attached rows', Bench::thousands($n)), 0.5, @rounds);
 	return;
 }
 
