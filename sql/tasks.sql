@@ -82,6 +82,78 @@ SELECT workflow.start('tasks: whom', '{"who": "tasks_bob", "due": "2030-01-31 12
 SELECT due FROM workflow_data.task WHERE instance = :i;
 SELECT left(pg_temp.whom(jsonb_build_object('who', 'tasks_bob', 'title', repeat('x', 1001))), 90);
 
+-- who has it
+SELECT workflow.define('tasks: claim', '{"steps": [{"step": "ask", "wait": {"task": {"title": "${$.title}", "assignee": "${$.who ?? null}", "roles": "${$.roles ?? null}"}}, "save": {"by": "${$event.role}", "person": "${$event.person}"}}]}');
+SELECT workflow.grant_process('tasks: claim', 'tasks_service', 'complete') \g /dev/null
+SELECT workflow.start('tasks: claim', '{"title": "any", "roles": ["tasks_accounting"]}') AS i \gset
+SELECT test.sn(:i) AS sn \gset
+SET ROLE tasks_stranger;
+SELECT test.try(format('SELECT workflow.claim(%L)', :'sn')) AS claim, test.try(format('SELECT workflow.reassign(%L, ''tasks_bob'')', :'sn')) AS reassign, (SELECT count(*) FROM workflow.tasks) AS seen;
+SET ROLE tasks_service;
+SELECT test.try(format('SELECT workflow.claim(%L)', :'sn')) AS claim, (SELECT count(*) FROM workflow.tasks) AS seen;
+SET ROLE tasks_alice;
+SELECT title, assignee, person, roles, claimed_at IS NOT NULL AS claimed, serial_number = :'sn' AS this, suspended FROM workflow.tasks WHERE instance = :i;
+SELECT workflow.unclaim(:'sn'), test.try(format('SELECT workflow.reassign(%L, ''tasks_bob'')', :'sn')) AS reassign;
+SELECT workflow.claim(:'sn'), workflow.claim(:'sn') AS again, workflow.claim(:'sn', 'somebody') AS other_person;
+SELECT title, assignee, person, roles, claimed_at IS NOT NULL AS claimed FROM workflow.tasks WHERE instance = :i;
+SET ROLE tasks_bob;
+SELECT workflow.claim(:'sn');
+SELECT test.try(format('SELECT workflow.complete(%L)', :'sn')) AS complete, test.try(format('SELECT workflow.unclaim(%L)', :'sn')) AS unclaim, test.try(format('SELECT workflow.reassign(%L, ''tasks_bob'')', :'sn')) AS reassign;
+DO $$ BEGIN PERFORM workflow.complete(serial_number) FROM workflow.tasks WHERE title = 'any'; EXCEPTION WHEN insufficient_privilege THEN
+    RAISE NOTICE '%', regexp_replace(SQLERRM, '\d+_\d+', 'N'); END $$;
+SELECT title, assignee FROM workflow.tasks WHERE instance = :i;
+SET ROLE tasks_alice;
+SELECT workflow.unclaim(:'sn');
+SELECT title, assignee, person, roles, claimed_at IS NOT NULL AS claimed FROM workflow.tasks WHERE instance = :i;
+-- persons of an application that connects as one role
+SELECT workflow.claim(:'sn', 'ann'), workflow.claim(:'sn', 'ben') AS other, workflow.claim(:'sn', 'ann') AS again, workflow.claim(:'sn') AS none;
+SELECT test.try(format('SELECT workflow.claim(%L, '''')', :'sn')), test.try(format('SELECT workflow.claim(%L, repeat(''x'', 201))', :'sn'));
+SELECT test.try(format('SELECT workflow.reassign(%L, ''tasks_nobody'')', :'sn')) AS unknown, workflow.reassign(:'sn', 'tasks_bob', 'cid');
+SELECT title, assignee, person, roles, claimed_at IS NOT NULL AS claimed FROM workflow.tasks WHERE instance = :i;
+SELECT workflow.claim(:'sn'), test.try(format('SELECT workflow.complete(%L)', :'sn')) AS complete;
+SET ROLE tasks_bob;
+SELECT workflow.claim(:'sn', 'dan'), workflow.complete(:'sn', '{"done": true}');
+SELECT workflow.complete(:'sn') AS late, workflow.claim(:'sn') AS claim, workflow.unclaim(:'sn') AS unclaim, workflow.reassign(:'sn', 'tasks_alice') AS reassign;
+SET ROLE tasks_alice;
+SELECT workflow.complete(:'sn') AS late;
+RESET ROLE;
+SELECT test.ended(:i);
+SELECT call, role, arguments FROM workflow.audit WHERE instance = :i ORDER BY at;
+SELECT regexp_replace(regexp_replace(t, '\d+_\d+', 'N', 'g'), '^.*: ', '') AS story FROM workflow.timeline(:i) t WHERE t ~ ': (claimed|given)';
+SELECT role, data FROM workflow.late_callbacks WHERE serial_number = :'sn' ORDER BY received_at;
+-- assigned: that role alone, until it gives it back
+SELECT workflow.start('tasks: claim', '{"title": "mine", "who": "tasks_bob", "roles": "tasks_accounting"}') AS i, workflow.start('tasks: claim', '{"title": "alone", "who": "tasks_bob"}') AS j \gset
+SELECT test.sn(:i) AS sni, test.sn(:j) AS snj \gset
+SELECT regexp_replace(t, '^.*\): |, for .*$', '', 'g') AS story FROM workflow.timeline(:i) t WHERE t LIKE '%waits%';
+SET ROLE tasks_alice;
+SELECT title, assignee, roles FROM workflow.tasks WHERE instance IN (:i, :j) ORDER BY title;
+SELECT workflow.claim(:'sni'), test.try(format('SELECT workflow.claim(%L)', :'snj')) AS alone;
+SET ROLE tasks_bob;
+SELECT title, assignee, roles FROM workflow.tasks WHERE instance IN (:i, :j) ORDER BY title;
+SELECT test.try(format('SELECT workflow.unclaim(%L)', :'snj')) AS nobody_else, workflow.claim(:'snj'), workflow.unclaim(:'snj'), workflow.unclaim(:'sni'), workflow.unclaim(:'sni') AS again;
+SELECT title, assignee, roles FROM workflow.tasks WHERE instance IN (:i, :j) ORDER BY title;
+SET ROLE tasks_alice;
+SELECT workflow.claim(:'sni'), workflow.complete(:'sni');
+RESET ROLE;
+-- an administrator gives it to somebody; a role that is dropped has nothing, and its name is left
+CREATE ROLE tasks_gone;
+SELECT workflow.reassign(:'snj', 'tasks_gone'), test.try(format('SELECT workflow.claim(%L)', :'snj')) AS admin_is_no_candidate;
+DROP ROLE tasks_gone;
+SELECT title, assignee, roles FROM workflow.tasks WHERE instance = :j;
+CREATE ROLE tasks_gone;
+GRANT USAGE ON SCHEMA workflow, test TO tasks_gone;
+SET ROLE tasks_gone;
+SELECT test.try(format('SELECT workflow.claim(%L)', :'snj')) AS namesake, (SELECT count(*) FROM workflow.tasks) AS seen;
+RESET ROLE;
+DROP OWNED BY tasks_gone;
+DROP ROLE tasks_gone;
+SELECT workflow.reassign(:'snj', 'tasks_bob'), workflow.complete(:'snj'), test.ended(:j);
+-- no task at all, or not yet
+SELECT workflow.define('tasks: none', '{"steps": [{"step": "call", "wait": true}]}');
+SELECT workflow.start('tasks: none') AS i \gset
+SELECT test.try(format('SELECT workflow.claim(%L)', test.sn(:i))), test.try('SELECT workflow.claim(''0_0'')'), test.try('SELECT workflow.claim(''x'')'), test.try(format('SELECT workflow.reassign(%L, NULL)', test.sn(:i)));
+SELECT workflow.cancel(:i) \g /dev/null
+
 -- with a callback beside it, the right says which is meant
 SELECT workflow.define('tasks: both', '{"steps": [{"step": "ask", "first_of": [{"callback": true, "next": "by callback"}, {"task": {"title": "t", "roles": "tasks_accounting"}, "next": "by task"}]},
   {"step": "by callback", "end": true}, {"step": "by task", "end": true}]}');

@@ -172,7 +172,7 @@ call_back(const char *function, const WfSerial *serial, const WfCompletion *comp
 
 	PreventCommandIfReadOnly(function);
 	wf_store_enter(&access);
-	wf_target_task(&target, serial, access.caller);
+	wf_target_task(&target, serial, access.caller, WF_PRIVILEGE_COMPLETE);
 	accepted = wf_completion_apply(&target, serial, completion, access.caller);
 	if (accepted)
 		wf_batch_flush(target.batch);

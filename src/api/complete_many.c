@@ -340,7 +340,7 @@ may_complete_step(Work *work, int process_id, const char *step)
 static bool
 has_task(const Work *work, const WfSerial *serial)
 {
-	return wf_task_standing(wf_task_read(serial->instance, serial->visit), work->caller) >= WF_TASK_CANDIDATE;
+	return wf_task_admits(serial->instance, serial->visit, work->caller);
 }
 
 /* May the caller complete the visit? This is asked before its instance is locked. */
@@ -486,7 +486,7 @@ apply_entry(Work *work, WfBatch *batch, Entry *entry)
 		refuse_unknown(entry);
 		return;
 	}
-	if (!may_complete(work, target.process_id) && !entry->admitted &&
+	if (!may_complete(work, target.process_id) && !entry->admitted && !(visit == NULL && has_task(work, serial)) &&
 		!may_complete_step(work, target.process_id, visit != NULL ? visit->step : step))
 	{
 		deny(work, entry, target.process_id);

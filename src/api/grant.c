@@ -27,6 +27,7 @@
 
 #define PUBLIC_NAME "public"
 
+static WfQuery q_roles = {.sql = "SELECT r.oid FROM pg_roles r"};
 static WfQuery q_holders = {
 	.sql = "SELECT grantee, grantee_name, step FROM workflow_data.process_privilege "
 		   "WHERE process_id = $1 AND privilege = $2",
@@ -64,6 +65,7 @@ PG_FUNCTION_INFO_V1(workflow_revoke_process);
 PG_FUNCTION_INFO_V1(workflow_my_processes);
 PG_FUNCTION_INFO_V1(workflow_my_steps);
 PG_FUNCTION_INFO_V1(workflow_role_name);
+PG_FUNCTION_INFO_V1(workflow_my_roles);
 PG_FUNCTION_INFO_V1(workflow_has_role);
 
 /* ---- grant and revoke ---- */
@@ -429,6 +431,44 @@ workflow_my_steps(PG_FUNCTION_ARGS)
 	}
 	old = MemoryContextSwitchTo(context);
 	result = makeArrayResult(steps, context);
+	MemoryContextSwitchTo(old);
+	wf_store_leave(&access);
+	return result;
+}
+
+/* Superusers have the rights of all roles, but do not see the tasks of all among their own. */
+static bool
+is_mine(Oid caller, Oid role)
+{
+	return superuser_arg(caller) ? is_member_of_role_nosuper(caller, role) : has_privs_of_role(caller, role);
+}
+
+/*
+ * workflow_data.my_roles() → oid[]: the roles whose tasks are the caller's; none in a copy
+ */
+Datum
+workflow_my_roles(PG_FUNCTION_ARGS)
+{
+	MemoryContext	 context = CurrentMemoryContext;
+	MemoryContext	 old;
+	WfAccess		 access;
+	ArrayBuildState *roles;
+	Datum			 result;
+	uint64			 n;
+	bool			 isnull;
+
+	wf_store_enter(&access);
+	roles = initArrayResult(OIDOID, CurrentMemoryContext, false);
+	n = wf_identity_check() == WF_IDENTITY_COPY ? 0 : wf_query_run(&q_roles, NULL, NULL);
+	for (uint64 i = 0; i < n; i++)
+	{
+		Datum role = wf_result(i, 1, &isnull);
+
+		if (is_mine(access.caller, DatumGetObjectId(role)))
+			roles = accumArrayResult(roles, role, false, OIDOID, CurrentMemoryContext);
+	}
+	old = MemoryContextSwitchTo(context);
+	result = makeArrayResult(roles, context);
 	MemoryContextSwitchTo(old);
 	wf_store_leave(&access);
 	return result;

@@ -24,19 +24,24 @@ typedef struct Request
 	Oid			role;
 	WfPrivilege privilege;
 	WfPrivilege other;
-	bool		tasks; /* whoever may have the task of the visit needs no privilege */
-	char	   *step;  /* step for which alone the role has the privilege; NULL: none was looked at */
+	bool		tasks;	  /* whoever may have the task of the visit needs no privilege */
+	bool		has_task; /* the role may, or might before somebody else was faster */
+	char	   *step;	  /* step for which alone the role has the privilege; NULL: none was looked at */
 } Request;
 
 static void
 report_unknown_target(const Request *request)
 {
-	ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-			request->visit == 0 ? errmsg("instance " INT64_FORMAT " does not exist", request->instance)
-								: errmsg("serial number " INT64_FORMAT "_" INT64_FORMAT " does not exist",
-										 request->instance, request->visit),
-			request->visit == 0 ? errdetail("It was never started, or is no longer kept in the history.")
-								: errdetail("It was never issued, or is no longer kept in the history."));
+	ereport(
+		ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+		request->visit == 0 ? errmsg("instance " INT64_FORMAT " does not exist", request->instance)
+							: errmsg("serial number " INT64_FORMAT "_" INT64_FORMAT " does not exist",
+									 request->instance, request->visit),
+		request->visit == 0 ? errdetail("It was never started, or is no longer kept in the history.")
+		: request->tasks && request->privilege == WF_PRIVILEGE_ADMIN
+			? errdetail(
+				  "It was never issued, is no longer kept in the history, or is of a task that is not, or no longer, yours.")
+			: errdetail("It was never issued, or is no longer kept in the history."));
 }
 
 /* May the role complete visits of this step, though not of the whole process? */
@@ -55,10 +60,10 @@ has_step(Request *request, int process_id)
 
 /* May the role have the task of the visit, or has it that? */
 static bool
-has_task(const Request *request)
+has_task(Request *request)
 {
-	return request->tasks &&
-		   wf_task_standing(wf_task_read(request->instance, request->visit), request->role) >= WF_TASK_CANDIDATE;
+	request->has_task |= request->tasks && wf_task_admits(request->instance, request->visit, request->role);
+	return request->has_task;
 }
 
 /*
@@ -185,9 +190,9 @@ wf_target_visit(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege 
 }
 
 void
-wf_target_task(WfTarget *target, const WfSerial *serial, Oid role)
+wf_target_task(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege)
 {
-	Request request = {serial->instance, serial->visit, role, WF_PRIVILEGE_COMPLETE, WF_PRIVILEGE_COMPLETE, true};
+	Request request = {serial->instance, serial->visit, role, privilege, privilege, true};
 
 	find_visit(target, serial, &request);
 }

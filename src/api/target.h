@@ -29,11 +29,8 @@ typedef struct WfTarget
 extern void wf_target_instance(WfTarget *target, int64 instance, Oid role, WfPrivilege privilege, WfPrivilege other);
 extern void wf_target_visit(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege,
 							WfPrivilege other);
-/*
- * The same of a visit that is to be completed, or whose task it is about: of whoever has `complete`, and of whoever may have
- * its task.
- */
-extern void wf_target_task(WfTarget *target, const WfSerial *serial, Oid role);
+/* The same of a visit that may have a task: of whoever has the privilege, and of whoever may have that task. */
+extern void wf_target_task(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege);
 /* Load the visit without a lock, just to look at it. Rights and errors as above. */
 extern void wf_target_look(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege);
 /*

@@ -68,7 +68,7 @@ static WfQuery q_ended = {
 		   "CASE WHEN d.sends THEN h.result->>'initial_response' END, h.result->'event'->>'role', "
 		   /* what ended the wait: then its data are the response */
 		   "CASE WHEN h.result->'event' ? 'data' THEN h.result->'event'->>'data' "
-		   "WHEN h.result->'event'->>'name' IS NOT NULL THEN h.result->>'response' END, h.child "
+		   "WHEN h.result->'event'->>'name' IS NOT NULL OR h.result->'event'->>'kind' = 'task' THEN h.result->>'response' END, h.child "
 		   "FROM " WF_ENDED("visit") " h "
 		   "LEFT JOIN (SELECT s ->> 'step' AS step, s @> '{\"ignore_cancel\": true}' AS cleans, "
 		   "s @@ '$.end == \"scope\" || exists($.end.error) || exists($.end.abort)' AS ends, s ? 'send' AS sends "
@@ -88,7 +88,8 @@ static WfQuery q_ended = {
 static WfQuery q_called = {
 	.sql = "SELECT a.at, coalesce(a.visit, 0), NULL::text, a.call, a.role::text, a.arguments->>'by', "
 		   "coalesce(a.arguments->>'from_step', a.arguments->>'from_version', a.arguments->>'instance'), "
-		   "coalesce(a.arguments->>'to_step', a.arguments->>'version') FROM workflow_data.audit a "
+		   "coalesce(a.arguments->>'to_step', a.arguments->>'version', a.arguments->>'role'), a.arguments->>'person' "
+		   "FROM workflow_data.audit a "
 		   "WHERE a.instance = $1 AND a.call NOT IN ('retry', 'skip')",
 	.nargs = 1,
 	.argtypes = {INT8OID},
@@ -111,7 +112,7 @@ event_words(uint64 row, int column)
 	const char *name = wf_result_text(row, column + 1);
 	char	   *key = wf_result_text(row, column + 2);
 
-	if (strcmp(kind, "callback") == 0 || strcmp(kind, "condition") == 0)
+	if (strcmp(kind, "callback") == 0 || strcmp(kind, "condition") == 0 || strcmp(kind, "task") == 0)
 		return psprintf("a %s", kind);
 	if (name == NULL)
 		return "a clock";
@@ -259,11 +260,10 @@ describe_ended(uint64 row)
 static const char *
 describe_called(uint64 row)
 {
-	static const char *const words[][2] = {{"suspend", "suspended"},
-										   {"resume", "resumed"},
-										   {"set_data", "data changed"},
-										   {"cancel", "cancelled"},
-										   {"cancel_visit", "cancelled"}};
+	static const char *const words[][2] = {{"suspend", "suspended"},	  {"resume", "resumed"},
+										   {"set_data", "data changed"},  {"cancel", "cancelled"},
+										   {"cancel_visit", "cancelled"}, {"claim", "claimed"},
+										   {"unclaim", "given back"}};
 	char					*call = wf_result_text(row, 4);
 	const char				*what = call;
 
@@ -276,8 +276,12 @@ describe_called(uint64 row)
 		what = psprintf("moved from \"%s\" to \"%s\"", wf_result_text(row, 7), wf_result_text(row, 8));
 	else if (strcmp(call, "migrate") == 0)
 		what = psprintf("taken from version %s to version %s", wf_result_text(row, 7), wf_result_text(row, 8));
+	else if (strcmp(call, "reassign") == 0)
+		what = psprintf("given to %s", wf_result_text(row, 8));
 	else if (strcmp(call, "rerun") == 0)
 		what = psprintf("begun once more, as instance %s", wf_result_text(row, 7));
+	if (wf_result_text(row, 9) != NULL)
+		what = psprintf("%s for %s", what, wf_told_clip(wf_result_text(row, 9)));
 	return psprintf("%s, by %s", what, wf_result_text(row, 5));
 }
 

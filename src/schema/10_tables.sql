@@ -285,9 +285,8 @@ CREATE TABLE workflow_data.task (
     data          jsonb,
     PRIMARY KEY (instance, visit)
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
-CREATE INDEX task_assignee ON workflow_data.task (assignee) WHERE assignee IS NOT NULL;
--- changed as often as tasks come and go, and asked for few roles at a time
-CREATE INDEX task_roles ON workflow_data.task USING gin (roles) WITH (fastupdate = off);
+-- by all roles to which it shows
+CREATE INDEX task_roles ON workflow_data.task USING gin ((roles || assignee || assigned)) WITH (fastupdate = off);
 CREATE INDEX task_process ON workflow_data.task (process_id);
 COMMENT ON TABLE workflow_data.task IS 'Tasks for which living visits and their handlers wait. Whoever has locked the instance writes them. Look at the view workflow.tasks';
 COMMENT ON COLUMN workflow_data.task.instance IS 'Instance';

@@ -74,7 +74,7 @@ COMMENT ON FUNCTION workflow.withdraw_message(bigint) IS
 CREATE FUNCTION workflow.complete(serial_number text, data jsonb DEFAULT NULL, lock_token uuid DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_complete';
 COMMENT ON FUNCTION workflow.complete(text, jsonb, uuid) IS
-'The work that a visit waits for is done, with data as its response. True: this is its end; false: it had already ended, and what came is in workflow.late_callbacks. Malformed: 22P02; unknown: 42704; takes no callback, or its work is locked by a worker whose lock_token is not given: 55000; needs complete: 42501';
+'The work that a visit waits for is done, with data as its response. True: this is its end; false: it had already ended, and what came is in workflow.late_callbacks. Malformed: 22P02; unknown: 42704; takes no callback, or its work is locked by a worker whose lock_token is not given: 55000; needs complete, or to have its task: 42501';
 
 CREATE FUNCTION workflow.fail(serial_number text, code text DEFAULT 'FAILED', message text DEFAULT NULL,
                               data jsonb DEFAULT NULL, retry boolean DEFAULT true, lock_token uuid DEFAULT NULL) RETURNS boolean
@@ -117,6 +117,23 @@ CREATE FUNCTION workflow.release(serial_number text, lock_token uuid) RETURNS bo
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_release';
 COMMENT ON FUNCTION workflow.release(text, uuid) IS
 'Gives work back that was fetched, so that others can fetch it at once. False: somebody else has it by now, or the visit has ended. Malformed: 22P02; unknown: 42704; needs complete: 42501';
+
+-- ---- people ----
+
+CREATE FUNCTION workflow.claim(serial_number text, person text DEFAULT NULL) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_claim';
+COMMENT ON FUNCTION workflow.claim(text, text) IS
+'Takes the task of a visit for the caller, so that nobody else does it: person, a name within his role, for applications whose users share one. True: he has it, perhaps since before; false: somebody else has it, or it is over. For members of the role that it is assigned to, else of its roles. Malformed, or a person of no or more than 200 bytes: 22P02, 22023; unknown: 42704; the visit has no task: 55000; for other roles: 42501';
+
+CREATE FUNCTION workflow.unclaim(serial_number text) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_unclaim';
+COMMENT ON FUNCTION workflow.unclaim(text) IS
+'Gives the task of a visit back: to its roles, any of which may claim it then, or, if it has none, to the role that it was assigned to. False: nobody had it, or it is over. Malformed: 22P02; unknown: 42704; the visit has no task, or that has nobody to go back to: 55000; needs to have it, or admin: 42501';
+
+CREATE FUNCTION workflow.reassign(serial_number text, role name, person text DEFAULT NULL) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_reassign';
+COMMENT ON FUNCTION workflow.reassign(text, name, text) IS
+'Gives the task of a visit to a role, whose members may claim and do it, and perhaps to a person in it. False: it is over. Malformed, or a person of no or more than 200 bytes: 22P02, 22023; unknown visit or role: 42704; the visit has no task: 55000; needs to have it, or admin: 42501';
 
 -- ---- operators ----
 
@@ -305,6 +322,11 @@ CREATE FUNCTION workflow_data.my_steps() RETURNS text[]
     LANGUAGE c STABLE PARALLEL RESTRICTED COST 1000 AS 'MODULE_PATHNAME', 'workflow_my_steps';
 COMMENT ON FUNCTION workflow_data.my_steps() IS
 'Steps whose visits the caller may complete although he may not complete all of their process, each as "<process_id> <step>"';
+
+CREATE FUNCTION workflow_data.my_roles() RETURNS oid[]
+    LANGUAGE c STABLE PARALLEL RESTRICTED COST 100 AS 'MODULE_PATHNAME', 'workflow_my_roles';
+COMMENT ON FUNCTION workflow_data.my_roles() IS
+'The roles whose tasks are the caller''s: those whose rights he has, of a superuser those that he is a member of. None in a copy, where OIDs say nothing, until workflow.adopt()';
 
 CREATE FUNCTION workflow_data.has_role(role oid, name name) RETURNS boolean
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_has_role';

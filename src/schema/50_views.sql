@@ -96,7 +96,7 @@ COMMENT ON COLUMN workflow.visits.state IS 'ready (to be moved on by a worker), 
 COMMENT ON COLUMN workflow.visits.attempt IS 'Attempts that were answered or have failed; 0 during the first';
 COMMENT ON COLUMN workflow.visits.due_at IS 'When a worker takes it up (again): the next attempt, its clock; one that has passed: it is under work, or blocked_by says why not; NULL: it waits for an outside system, or for a person to resolve its incident';
 COMMENT ON COLUMN workflow.visits.deadline IS 'When the timeout of the step ends it';
-COMMENT ON COLUMN workflow.visits.waits_for IS 'Of one that waits: callback, message, signal, condition, after or until (clocks), or several of them, callback first; join: for other tokens of its scope; steps: it is a sub-process, in which tokens live; call: for the end of the instance that it has called';
+COMMENT ON COLUMN workflow.visits.waits_for IS 'Of one that waits: callback, message, signal, condition, task, topic, after or until (clocks), or several of them, callback first; join: for other tokens of its scope; steps: it is a sub-process, in which tokens live; call: for the end of the instance that it has called';
 COMMENT ON COLUMN workflow.visits.blocked_by IS 'Why no worker goes on with it. Tried, and tried again until it works, for want of: disk, memory, resources (connections, descriptors), lock, conflict (serialization failure, deadlock), server (one that shuts down), up to 128 visits of the database. Not taken up: suspended (its instance), lock (somebody holds its instance), server dropped, server paused, server full (max_in_flight), connections (workflow.max_connections_http, or what its owner may have of them), executors (all are busy), worker slot (max_worker_processes), dispatcher (none runs here), paused (a copy, or workflow.start_paused). NULL: nothing is known to be in the way';
 COMMENT ON COLUMN workflow.visits.error IS 'Error because of which it is blocked; else that of its last attempt, or of its incident: {code, message, http_status, sqlstate, attempt}';
 COMMENT ON COLUMN workflow.visits.scope IS 'Serial number of the visit of the sub-process in which it lives; NULL: it lives directly in its instance';
@@ -135,7 +135,7 @@ COMMENT ON COLUMN workflow.waiting.serial_number IS 'Serial number: what workflo
 COMMENT ON COLUMN workflow.waiting.instance IS 'Instance';
 COMMENT ON COLUMN workflow.waiting.process IS 'Process';
 COMMENT ON COLUMN workflow.waiting.step IS 'Step of the process';
-COMMENT ON COLUMN workflow.waiting.waits_for IS 'Events that it waits for, callback first: callback, message, signal, condition, after or until (clocks); or cancel: the callback that confirms its cancel request';
+COMMENT ON COLUMN workflow.waiting.waits_for IS 'Events that it waits for, callback first: callback, message, signal, condition, task, topic, after or until (clocks); or cancel: the callback that confirms its cancel request';
 COMMENT ON COLUMN workflow.waiting.since IS 'Since when it waits';
 COMMENT ON COLUMN workflow.waiting.deadline IS 'When the timeout of the step ends it: what workflow.extend moves';
 COMMENT ON COLUMN workflow.waiting.progress IS 'Progress that the last workflow.heartbeat reported';
@@ -226,6 +226,36 @@ COMMENT ON COLUMN workflow.messages.sender IS 'Role that sent it';
 COMMENT ON COLUMN workflow.messages.sent_at IS 'When it was sent';
 COMMENT ON COLUMN workflow.messages.expires_at IS 'Until when it is kept';
 COMMENT ON COLUMN workflow.messages.data IS 'Its data';
+
+-- In two parts, so that who may view no process reads nothing but his own: the second is left out for him as a whole.
+CREATE VIEW workflow.tasks WITH (security_barrier) AS
+    SELECT workflow.serial_number(t.instance, t.visit) COLLATE "C" AS serial_number,
+           t.instance, p.process, v.step, t.title,
+           CASE WHEN t.assignee IS NOT NULL THEN workflow_data.role_name(t.assignee, t.assignee_name) END AS assignee, t.person,
+           ARRAY(SELECT workflow_data.role_name(r.oid, r.name) FROM ROWS FROM (pg_catalog.unnest(t.roles), pg_catalog.unnest(t.role_names)) WITH ORDINALITY r (oid, name, place)
+                 ORDER BY r.place) AS roles,
+           t.due, t.created_at AS since, t.claimed_at, t.data, v.suspended
+    FROM (SELECT * FROM workflow_data.task t WHERE t.roles || t.assignee || t.assigned && (SELECT workflow_data.my_roles())::oid[]
+          UNION ALL
+          SELECT * FROM workflow_data.task t
+          WHERE (SELECT workflow_data.my_processes('view')) <> '{}' AND t.process_id IN (SELECT pg_catalog.unnest(workflow_data.my_processes('view')))
+                AND (t.roles || t.assignee || t.assigned && (SELECT workflow_data.my_roles())::oid[]) IS NOT TRUE) t
+         JOIN workflow_data.visit v ON v.instance = t.instance AND v.visit = t.visit
+         JOIN workflow_data.process p ON p.process_id = t.process_id;
+COMMENT ON VIEW workflow.tasks IS 'Tasks that are to be done: those that the caller has, those that he may claim or that another one of their roles has, and those of processes that he may view';
+COMMENT ON COLUMN workflow.tasks.serial_number IS 'Serial number of the visit: what workflow.claim and workflow.complete take';
+COMMENT ON COLUMN workflow.tasks.instance IS 'Instance';
+COMMENT ON COLUMN workflow.tasks.process IS 'Process';
+COMMENT ON COLUMN workflow.tasks.step IS 'Step of the process';
+COMMENT ON COLUMN workflow.tasks.title IS 'What is to be done';
+COMMENT ON COLUMN workflow.tasks.assignee IS 'Role that has it, since it has claimed it, or it was assigned to it; NULL: nobody has it yet';
+COMMENT ON COLUMN workflow.tasks.person IS 'Who has it within that role, if the role says so';
+COMMENT ON COLUMN workflow.tasks.roles IS 'Roles whose members may claim it, if nobody has it';
+COMMENT ON COLUMN workflow.tasks.due IS 'By when it is to be done; NULL: no such time was given';
+COMMENT ON COLUMN workflow.tasks.since IS 'Since when it is there';
+COMMENT ON COLUMN workflow.tasks.claimed_at IS 'When it was claimed; NULL: it was not';
+COMMENT ON COLUMN workflow.tasks.data IS 'What whoever does it gets to see';
+COMMENT ON COLUMN workflow.tasks.suspended IS 'Whether its instance is suspended: it can be done, and the process goes on when that is resumed';
 
 CREATE VIEW workflow.incidents WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,

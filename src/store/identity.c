@@ -82,6 +82,15 @@ static WfQuery q_adopt_events = {
 	.sql = "UPDATE workflow_data.delivery d SET payload = d.payload || jsonb_build_object('role', r.oid::bigint) "
 		   "FROM pg_roles r WHERE d.kind IN ('event', 'start') AND r.rolname = d.payload ->> 'role_name'",
 };
+/* Roles that do not exist become nobody: 0 is no role, and in an array it keeps the place of its name. */
+static WfQuery q_adopt_tasks = {
+	.sql =
+		"UPDATE workflow_data.task t SET "
+		"assignee = CASE WHEN t.assignee_name IS NOT NULL THEN coalesce((SELECT r.oid FROM pg_roles r WHERE r.rolname = t.assignee_name), 0) END, "
+		"assigned = CASE WHEN t.assigned_name IS NOT NULL THEN coalesce((SELECT r.oid FROM pg_roles r WHERE r.rolname = t.assigned_name), 0) END, "
+		"roles = ARRAY(SELECT coalesce(r.oid, 0) FROM unnest(t.role_names) WITH ORDINALITY n (name, place) "
+		"LEFT JOIN pg_roles r ON r.rolname = n.name ORDER BY n.place)",
+};
 /* Owners that were dropped, and created again under the same name. */
 static WfQuery q_adopt_lost_owners = {
 	.sql = "UPDATE workflow_data.process p SET owner = r.oid FROM pg_roles r "
@@ -190,6 +199,7 @@ wf_identity_adopt(void)
 	wf_query_run(&q_adopt_senders, NULL, NULL);
 	wf_query_run(&q_adopt_broadcasters, NULL, NULL);
 	wf_query_run(&q_adopt_events, NULL, NULL);
+	wf_query_run(&q_adopt_tasks, NULL, NULL);
 	return true;
 }
 

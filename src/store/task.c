@@ -49,6 +49,33 @@ static WfQuery q_read = {
 	.argtypes = {INT8OID, INT8OID},
 };
 
+static WfQuery q_claimed = {
+	.sql =
+		"SELECT FROM workflow_data.audit a WHERE a.instance = $1 AND a.visit = $2 AND a.call = 'claim' AND a.role = $3 LIMIT 1",
+	.nargs = 3,
+	.argtypes = {INT8OID, INT8OID, NAMEOID},
+};
+static WfQuery q_claim = {
+	.sql = "UPDATE workflow_data.task SET assignee = $3, assignee_name = $4, person = $5, claimed_at = $6 "
+		   "WHERE instance = $1 AND visit = $2",
+	.nargs = 6,
+	.argtypes = {INT8OID, INT8OID, OIDOID, NAMEOID, TEXTOID, TIMESTAMPTZOID},
+};
+static WfQuery q_unclaim = {
+	.sql = "UPDATE workflow_data.task SET assignee = CASE WHEN roles = '{}' THEN assigned END, "
+		   "assignee_name = CASE WHEN roles = '{}' THEN assigned_name END, person = NULL, claimed_at = NULL "
+		   "WHERE instance = $1 AND visit = $2",
+	.nargs = 2,
+	.argtypes = {INT8OID, INT8OID},
+};
+static WfQuery q_assign = {
+	.sql =
+		"UPDATE workflow_data.task SET assignee = $3, assignee_name = $4, assigned = $3, assigned_name = $4, person = $5, "
+		"claimed_at = NULL WHERE instance = $1 AND visit = $2",
+	.nargs = 5,
+	.argtypes = {INT8OID, INT8OID, OIDOID, NAMEOID, TEXTOID},
+};
+
 /* ---- writing ---- */
 
 static Datum
@@ -140,6 +167,47 @@ wf_tasks_write(const List *gone, const List *subscribed)
 	write_rows(&q_delete, &deleted, false);
 	write_rows(&q_carry, &carried, true);
 	write_rows(&q_insert, &made, true);
+}
+
+/* ---- changing ---- */
+
+/* Run a query that has to find the row: the instance is locked, and it was read. */
+static void
+change(WfQuery *query, Datum *values, const char *nulls)
+{
+	if (wf_query_run(query, values, nulls) != 1)
+		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				errmsg("could not serialize access to a task due to concurrent update"));
+}
+
+void
+wf_task_claim(int64 instance, int64 visit, Oid role, const char *person, TimestampTz now)
+{
+	Datum values[] = {Int64GetDatum(instance),
+					  Int64GetDatum(visit),
+					  ObjectIdGetDatum(role),
+					  role_name(role),
+					  person != NULL ? CStringGetTextDatum(person) : (Datum) 0,
+					  TimestampTzGetDatum(now)};
+
+	change(&q_claim, values, person != NULL ? NULL : "    n ");
+}
+
+void
+wf_task_unclaim(int64 instance, int64 visit)
+{
+	Datum values[] = {Int64GetDatum(instance), Int64GetDatum(visit)};
+
+	change(&q_unclaim, values, NULL);
+}
+
+void
+wf_task_assign(int64 instance, int64 visit, Oid role, const char *person)
+{
+	Datum values[] = {Int64GetDatum(instance), Int64GetDatum(visit), ObjectIdGetDatum(role), role_name(role),
+					  person != NULL ? CStringGetTextDatum(person) : (Datum) 0};
+
+	change(&q_assign, values, person != NULL ? NULL : "    n");
 }
 
 /* ---- reading ---- */
@@ -243,7 +311,18 @@ wf_task_standing(const WfTaskRow *task, Oid role)
 {
 	if (task == NULL)
 		return WF_TASK_NONE;
-	if (is_of(role, task->assignee) || (task->holder == NULL && is_candidate(task, role)))
+	if (is_of(role, task->assignee))
 		return WF_TASK_HOLDER;
-	return is_of(role, task->assigned) || is_candidate(task, role) ? WF_TASK_CANDIDATE : WF_TASK_STRANGER;
+	if (!is_of(role, task->assigned) && !is_candidate(task, role))
+		return WF_TASK_STRANGER;
+	return task->holder == NULL ? WF_TASK_HOLDER : WF_TASK_CANDIDATE;
+}
+
+bool
+wf_task_admits(int64 instance, int64 visit, Oid role)
+{
+	Datum values[] = {Int64GetDatum(instance), Int64GetDatum(visit), role_name(role)};
+
+	return wf_task_standing(wf_task_read(instance, visit), role) >= WF_TASK_CANDIDATE ||
+		   wf_query_run(&q_claimed, values, NULL) > 0;
 }

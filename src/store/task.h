@@ -24,7 +24,7 @@ typedef struct WfTaskRow
 	int			entry;
 	Oid			assignee; /* who has it; InvalidOid: nobody has, or that role is gone */
 	const char *holder;	  /* the name of that role, as it is stored; NULL: nobody has it */
-	Oid			assigned; /* who was to have it, unless one of the roles has it; InvalidOid: nobody */
+	Oid			assigned; /* to whom it was assigned, who may have it as its roles may; InvalidOid: nobody */
 	Oid		   *roles;
 	int			nroles;
 	char	   *person;		/* NULL: none was named */
@@ -35,6 +35,20 @@ typedef struct WfTaskRow
 extern WfTaskRow *wf_task_read(int64 instance, int64 visit);
 /* What is `role` to it? NULL is no task. */
 extern WfTaskStanding wf_task_standing(const WfTaskRow *task, Oid role);
+
+/*
+ * May the role have the task of the visit, or has it that? A role that once claimed it may ask what became of it, and is told so when
+ * it is too late.
+ */
+extern bool wf_task_admits(int64 instance, int64 visit, Oid role);
+
+/*
+ * Give a task to a role, and perhaps to a person in it, who claims it; or back to its roles, if it has any, else to whom it was assigned;
+ * or assign it to a role. To be called with the instance locked.
+ */
+extern void wf_task_claim(int64 instance, int64 visit, Oid role, const char *person, TimestampTz now);
+extern void wf_task_unclaim(int64 instance, int64 visit);
+extern void wf_task_assign(int64 instance, int64 visit, Oid role, const char *person);
 
 /* Write, for subscription.c: delete those of a list of WfUnsubscribed, then carry over or insert those of a list of WfSubscription. */
 extern void wf_tasks_write(const List *gone, const List *subscribed);
