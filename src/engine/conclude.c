@@ -14,6 +14,7 @@
 #include "engine/operations.h"
 #include "engine/token.h"
 #include "shmem/wakeups.h"
+#include "store/work.h"
 
 /* So many visits are interrupted in a transaction. */
 #define MOST_INSIDE 1000
@@ -49,6 +50,29 @@ is_interrupted_with(const WfVisit *visit, const WfVisit *scope)
 	return visit->scope == scope && !visit->ended && visit->state != WF_STATE_CANCELLING && !goes_on;
 }
 
+static bool
+offers_work(const WfDefinition *def)
+{
+	for (int i = 0; i < def->nsteps; i++)
+		if (def->steps[i].noffered > 0 && wf_step_entry(&def->steps[i], WF_EVENT_TOPIC) >= 0)
+			return true;
+	return false;
+}
+
+/* Hold the work of all that lives in a scope, but for what goes on while it ends. */
+static void
+hold_work(const WfVisit *scope)
+{
+	const WfDefinition *def = scope->instance->process->def;
+	const char		  **names = palloc(sizeof(char *) * Max(def->nsteps, 1));
+	int					n = 0;
+
+	for (int i = 0; i < def->nsteps; i++)
+		if (def->steps[i].ignore_cancel)
+			names[n++] = def->steps[i].name;
+	wf_works_hold_inside(scope, names, n);
+}
+
 void
 wf_op_interrupt_inside(WfBatch *batch, WfVisit *scope)
 {
@@ -65,7 +89,9 @@ wf_op_interrupt_inside(WfBatch *batch, WfVisit *scope)
 		if (is_interrupted_with(visit, scope))
 			wf_push_interrupt(batch, visit, WF_OUTCOME_CANCELLED, wf_token_ending_error(batch, visit));
 	}
-	/* in another transaction */
+	/* the rest in another transaction; nobody fetches its work meanwhile */
+	if (more && scope->queue == NULL && offers_work(scope->instance->process->def))
+		hold_work(scope);
 	if (more)
 		wf_state_cancel(batch, scope, WF_CANCEL_INSIDE, pstrdup(WF_QUEUE_MOVE), batch->now);
 	else if (scope->queue != NULL)

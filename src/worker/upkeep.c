@@ -24,6 +24,7 @@
 #include "store/history.h"
 #include "store/identity.h"
 #include "store/kept.h"
+#include "store/work.h"
 #include "worker/announce.h"
 #include "worker/limit.h"
 #include "worker/upkeep.h"
@@ -303,6 +304,15 @@ prune_attachments(Round *round, void *at)
 	return false;
 }
 
+/* ---- work ---- */
+
+/* Work that a worker's transaction held when its visit ended. */
+static bool
+sweep_work(Round *round, void *at)
+{
+	return wf_work_sweep();
+}
+
 /* ---- a round ---- */
 
 /* Until the round is over, upkeep stands as failed and due in an hour, for the case that this process dies. */
@@ -376,6 +386,7 @@ wf_upkeep(const WfDelivery *delivery)
 	purge(&round);
 	(void) try_piece(&round, "attached tables that were dropped cannot be forgotten", prune_attachments, NULL,
 					 wf_setting_sql_timeout);
+	try_all_rounds(&round, "work whose visit has ended cannot be deleted", sweep_work, NULL, wf_setting_sql_timeout);
 	under_way = false; /* what fails from here on is reported by the executor */
 	end_round(&round, delivery);
 	MemoryContextDelete(context);
