@@ -357,6 +357,31 @@ CALL test.until(format('SELECT child IS NOT NULL AND state = ''waiting'' FROM wo
 SELECT deadline > now() + '30 min' AS has_timeout, again FROM workflow_data.visit WHERE instance = :i;
 SELECT workflow.cancel(:i);
 
+-- an end is told once; that of another child than the one that it waits for is none
+SELECT workflow.start('call: wait') AS i, workflow.start('call: wait') AS j \gset
+INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue, payload)
+    SELECT instance, visit, now(), 'ended', 'move', jsonb_build_object('child', child - 1, 'outcome', 'SUCCESS', 'data', '{"answer": "of an earlier one"}'::jsonb, 'steps', 0)
+    FROM workflow_data.visit WHERE instance = :i AND child IS NOT NULL;
+BEGIN;
+SELECT pg_temp.done(pg_temp.child(:j), '{"answer": "once"}');
+SELECT count(*) FROM workflow_data.delivery WHERE instance = :j AND kind = 'ended';
+COMMIT;
+CALL pg_temp.end(:j);
+CALL test.until('SELECT count(*) = 0 FROM workflow_data.delivery WHERE kind = ''ended''');
+SELECT test.ended(:j), test.at(:i);
+SELECT pg_temp.done(pg_temp.child(:i), '{"answer": "of its own"}');
+CALL pg_temp.end(:i);
+SELECT test.ended(:i);
+
+-- a child that is completed before it is told to end: what it brought is there
+SELECT workflow.define('call: faster', '{"steps": [{"step": "call", "call": {"process": "call: ask"}, "save_reply": {"brought": "${$reply.answer}"}, "catch": [{"on": "CANCELLED", "next": "after"}], "end": true}, {"step": "after"}]}');
+SELECT workflow.start('call: faster') AS i \gset
+BEGIN;
+SELECT pg_temp.done(pg_temp.child(:i), '{"answer": "just in time"}'), workflow.cancel_visit(test.sn(:i));
+COMMIT;
+CALL pg_temp.end(:i);
+SELECT test.ended(:i), test.went(:i), test.ended(pg_temp.child(:i));
+
 -- a scope that ends tells all that was called in it, also by those whose own end is known
 SELECT workflow.define('call: many early', '{"steps": [{"step": "scope", "steps": [{"step": "each", "each": "$.list", "call": {"process": "call: ask"}, "wait": true}]}, {"step": "n", "wait": true}]}');
 SELECT workflow.start('call: many early', jsonb_build_object('list', (SELECT jsonb_agg(n) FROM generate_series(1, 30) n))) AS i \gset
