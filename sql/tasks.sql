@@ -204,6 +204,24 @@ SELECT pg_temp.tasks(:i);
 SELECT workflow.complete(workflow.serial_number(instance, visit), '"bad"') FROM workflow_data.task WHERE instance = :i;
 SELECT test.ended(:i);
 
+-- another version: whoever has the task keeps it, and what is new is offered; of a step that has none any more it is an obstacle
+SELECT workflow.define('tasks: versions', '{"steps": [{"step": "ask", "wait": {"task": {"title": "old", "roles": "tasks_accounting"}}, "next": "done"}, {"step": "done", "end": true}]}');
+SELECT workflow.start('tasks: versions') AS i, workflow.start('tasks: versions') AS j \gset
+SELECT test.sn(:i) AS sn \gset
+SET ROLE tasks_alice;
+SELECT workflow.claim(:'sn', 'ann');
+RESET ROLE;
+SELECT workflow.define('tasks: versions', '{"catch": [{"task": {"title": "stop", "assignee": "tasks_bob"}, "next": "stopped"}], "steps": [{"step": "asked", "first_of": [{"after": "1 day", "next": "late"},
+  {"task": {"title": "new", "roles": "tasks_accounting"}, "next": "done"}]}, {"step": "late", "end": true}, {"step": "done", "end": true}, {"step": "stopped"}]}');
+SELECT workflow.migrate(:i, 2, '{"ask": "asked"}');
+SELECT t.title, t.step, d.entry, t.assignee, t.person FROM workflow.tasks t JOIN workflow_data.task d ON workflow.serial_number(d.instance, d.visit) = t.serial_number WHERE t.instance = :i ORDER BY t.title;
+SELECT workflow.define('tasks: versions', '{"steps": [{"step": "ask", "wait": true}, {"step": "done"}]}');
+SELECT regexp_replace(obstacle, '\d+_\d+', 'N') AS obstacle FROM workflow.migrate(:j, 3);
+SET ROLE tasks_alice;
+SELECT workflow.complete(:'sn');
+RESET ROLE;
+SELECT test.went(:i), test.ended(:i), workflow.cancel(:j);
+
 SELECT * FROM workflow.verify();
 DROP OWNED BY tasks_alice, tasks_bob, tasks_stranger, tasks_service;
 DROP ROLE tasks_alice, tasks_bob, tasks_accounting, tasks_stranger, tasks_service;

@@ -94,7 +94,8 @@ fits(const Pair *pair, const WfEntry *a, const WfEntry *b, Likeness likeness)
 		case EVENT_SAME:
 			return same_event(&a->event, &b->event);
 		default:
-			return is_like(&a->event, &b->event) && leads_to_same(pair, a, b);
+			/* of tasks and topics a step has one each, wherever that leads to */
+			return is_like(&a->event, &b->event) && (wf_is_offered(a->event.kind) || leads_to_same(pair, a, b));
 	}
 }
 
