@@ -88,7 +88,7 @@ sub fresh_database
 	return;
 }
 
-# Transactions per second of a script in bench.d with 8 clients: transactions => n each, or seconds => n.
+# Transactions per second of a script in bench.d with 8 clients, or clients => n: transactions => n each, or seconds => n.
 sub pgbench
 {
 	my ($database, $script, %opt) = @_;
@@ -96,7 +96,8 @@ sub pgbench
 	my @define = map { ('-D', "$_=$opt{define}{$_}") } sort keys %{ $opt{define} || {} };
 	my $log = program('pgbench.log');
 
-	system('sh', '-c', 'exec "$@" >"$0" 2>&1 </dev/null', $log, 'pgbench', '-n', '-M', 'prepared', '-c', 8, '-j', 2, @length,
+	system('sh', '-c', 'exec "$@" >"$0" 2>&1 </dev/null', $log, 'pgbench', '-n', '-M', 'prepared', '-c', $opt{clients} // 8, '-j', 2,
+		@length,
 		@define, '-f', "$ENV{BENCH}/bench.d/$script", $database);
 	my $output = slurp($log);
 	die "pgbench failed:\n$output" if $? != 0 || $output !~ /^tps = ([\d.]+)/m;

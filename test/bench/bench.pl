@@ -12,16 +12,16 @@ use Getopt::Long;
 use IO::Handle;
 use Time::HiRes qw(time sleep);
 
-my %quick = (rounds => 1, http => 10_000, transactions => 1000, seconds => 3, bulk => 20_000, wakeup => 60, waiting => 20_000,
+my %quick = (pull => 500, rounds => 1, http => 10_000, transactions => 1000, seconds => 3, bulk => 20_000, wakeup => 60, waiting => 20_000,
 	signal => 5000, idle => 10, operations => 500, pairs => 4, scrape => 50_000, pure => 300, branches => 2, each => 1000,
 	items => [ 1000, 5000 ]);
 my %whole = (rounds => 3, http => 50_000, transactions => 5000, seconds => 10, bulk => 100_000, wakeup => 200,
-	waiting => 100_000, signal => 100_000, idle => 60, operations => 1000, pairs => 8, scrape => 1_000_000, pure => 1000, branches => 5, each => 10_000,
+	waiting => 100_000, signal => 100_000, pull => 16_000, idle => 60, operations => 1000, pairs => 8, scrape => 1_000_000, pure => 1000, branches => 5, each => 10_000,
 	items => [ 1000, 10_000, 100_000 ]);
 my $concurrency = 64;
 my $clients = 8;
 my @items = qw(none set sql http);
-my @all = qw(http complete start bulk rows fork branches call each items wakeup message messages signal migrate idle indexes scrape);
+my @all = qw(http complete start bulk rows fork branches call each items wakeup message messages signal pull migrate idle indexes scrape);
 my %case = (
 	http => \&http_case,
 	complete => \&complete_case,
@@ -37,6 +37,7 @@ my %case = (
 	message => \&message_case,
 	messages => \&messages_case,
 	signal => \&signal_case,
+	pull => \&pull_case,
 	migrate => \&migrate_case,
 	idle => \&idle_case,
 	indexes => \&indexes_case,
@@ -686,6 +687,42 @@ sub completed
 {
 	return Bench::sql('bench', "SELECT string_agg(process || ' ' || n, ', ' ORDER BY process) FROM (SELECT process, count(*) AS n"
 		  . " FROM workflow.instances WHERE status = 'completed' AND process <> 'nothing' GROUP BY process) AS c");
+}
+
+# ---- work that is fetched ----
+
+# How many pieces of work a second so many clients fetch and complete, one at a time.
+sub pull_rounds
+{
+	my ($pullers) = @_;
+	my $each = int($size{pull} / $pullers) || 1;
+	my $n = 2 * $pullers * ($each + 2);
+	my @rounds;
+
+	for my $round (1 .. $size{rounds})
+	{
+		Bench::fresh_database('bench', 'pull_setup.sql');
+		Bench::sql('bench', "SELECT count(workflow.start('pull', jsonb_build_object('id', n))) FROM generate_series(1, $n) n");
+		Bench::sql('bench', "INSERT INTO jobs (topic, data) SELECT 'bench', jsonb_build_object('id', n) FROM generate_series(1, $n) n");
+		Bench::sql('bench', 'VACUUM (ANALYZE)');
+		my $side = sub {
+			my ($script) = @_;
+			Bench::pgbench('bench', $script, clients => $pullers, transactions => 2);
+			return Bench::pgbench('bench', $script, clients => $pullers, transactions => $each);
+		};
+		push(@rounds, alternate($round, sub { $side->('pull.sql') }, sub { $side->('pull_plain.sql') }));
+		must_be('pieces of work that are left', Bench::sql('bench', 'SELECT count(*) FROM workflow_data.work'), $n / 2);
+	}
+	return @rounds;
+}
+
+sub pull_case
+{
+	add_rates('fetch() and complete(), 16 clients', 0.30, pull_rounds(16));
+	add_rates('  250 clients', 0.30, pull_rounds(250));
+	push(@remarks, 'The baseline of fetch() is a table of jobs from which clients take one by SKIP LOCKED and delete it, in order, as graphile-worker'
+		  . ' and pg-boss do: without history, instances, steps or rights.');
+	return;
 }
 
 # ---- a signal to very many ----
