@@ -26,6 +26,7 @@
 #include "store/work.h"
 
 #define MOST_FETCHED 10000
+#define AT_ONCE		 4	 /* from one part, if few are asked for */
 #define MAX_WORKER	 200 /* characters */
 
 PG_FUNCTION_INFO_V1(workflow_fetch);
@@ -127,6 +128,33 @@ begin_heartbeats(const WfFetch *fetch, SPITupleTable *table, uint64 rows)
 	}
 }
 
+/*
+ * Fetch up to n pieces of work of a process and step: a few from each of several parts, since those of one part alone would be new
+ * ones soon, while old ones of the others wait.
+ */
+static int
+fetch_from(ReturnSetInfo *rsinfo, const WfFetch *fetch, const WfOffering *offering, int n)
+{
+	WfFetch part = *fetch;
+	int		at_once = Max(AT_ONCE, n / 8 + 1);
+	int		fetched = 0;
+	uint64	rows = 1;
+
+	for (; fetched < n && rows > 0; part.from += 5)
+	{
+		SPITupleTable *table;
+
+		rows = wf_work_fetch(&part, offering, Min(at_once, n - fetched));
+		table = SPI_tuptable;
+		for (uint64 row = 0; row < rows; row++)
+			put_fetched(rsinfo, row);
+		begin_heartbeats(fetch, table, rows);
+		SPI_freetuptable(table);
+		fetched += (int) rows;
+	}
+	return fetched;
+}
+
 /* Fetch from those processes and steps that the role may complete, beginning with any of them, since each shall have its turn. */
 static void
 fetch_some(ReturnSetInfo *rsinfo, const WfFetch *fetch, int n, Oid role)
@@ -134,25 +162,17 @@ fetch_some(ReturnSetInfo *rsinfo, const WfFetch *fetch, int n, Oid role)
 	WfOffering *offerings;
 	int			noffering = wf_work_offerings(fetch->topic, &offerings);
 	int			first = noffering > 1 ? (int) pg_prng_uint64_range(&pg_global_prng_state, 0, noffering - 1) : 0;
+	int			fetched = 0;
 
-	for (int i = 0; i < noffering && n > 0; i++)
+	for (int i = 0; i < noffering && fetched < n; i++)
 	{
 		const WfOffering *offering = &offerings[(first + i) % noffering];
-		SPITupleTable	 *table;
-		uint64			  rows;
 
-		if (!wf_privilege_has_step(offering->process_id, role, offering->step))
-			continue;
-		rows = wf_work_fetch(fetch, offering, n);
-		table = SPI_tuptable;
-		for (uint64 row = 0; row < rows; row++)
-			put_fetched(rsinfo, row);
-		begin_heartbeats(fetch, table, rows);
-		SPI_freetuptable(table);
-		n -= (int) rows;
-		if (rows > 0)
-			wf_wakeup_topic(fetch->topic, fetch->until);
+		if (wf_privilege_has_step(offering->process_id, role, offering->step))
+			fetched += fetch_from(rsinfo, fetch, offering, n - fetched);
 	}
+	if (fetched > 0)
+		wf_wakeup_topic(fetch->topic, fetch->until);
 }
 
 /*
