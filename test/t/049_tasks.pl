@@ -66,7 +66,7 @@ sql("SET synchronous_commit = off; SELECT count(workflow.start('ask', jsonb_buil
 my $plan = sql("SET ROLE cid; EXPLAIN (COSTS off) SELECT title FROM workflow.tasks");
 like($plan, qr/task_roles/, 'by an index');
 my $read = sql("SET ROLE cid; EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) SELECT title FROM workflow.tasks");
-is((grep { /on task/ && !/rows=[01] / && !/never executed/ } split /\n/, $read), 0, '... and nothing else is read') or diag($read);
+is((grep { /on task/ && !/rows=[01](?:\.00)? / && !/never executed/ } split /\n/, $read), 0, '... and nothing else is read') or diag($read);
 is(sql("SET ROLE cid; SELECT title, assignee FROM workflow.tasks"), 't0|cid', 'what is found');
 
 # ---- copies ----

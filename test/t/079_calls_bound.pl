@@ -78,10 +78,11 @@ $node->reload;
 is_soon($node, 'postgres', 'SHOW workflow.max_called', 1_000_000, 'hardly any bound');
 $first = sql("SELECT workflow.start('two')");
 grows_to($node, $living, 300, 'it grows');
-my $before = sql('SELECT last_value FROM workflow_data.instance_seq');
+# numbers tell less: some belong to instances that are about to be committed
+sql('CREATE TABLE before AS SELECT instance FROM workflow.instances WHERE ended_at IS NULL');
 my $suspended = sql("SET statement_timeout = '170s'; SELECT workflow.suspend_process('two')");
 cmp_ok($suspended, '>=', 300, 'suspend_process comes to its end');
-is(sql("$living AND instance <= $before AND status <> 'suspended'"), 0, 'all that were there are suspended');
+is(sql("$living AND instance IN (SELECT instance FROM before) AND status <> 'suspended'"), 0, 'all that were there are suspended');
 sql("SET statement_timeout = '170s'; SELECT workflow.suspend_process('two')");
 is_soon($node, 'postgres', "$living AND status <> 'suspended'", 0, 'a second one takes the others');
 my $stands = sql($living);
