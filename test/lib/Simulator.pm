@@ -224,7 +224,7 @@ sub strike
 	my $what = delete $visit->{clocks}{$clock};
 	if    ($clock eq 'pause')     { $visit->{def}{http} ? $self->ask($visit, 'retrying', 'action') : ($visit->{statement} = 1) }
 	elsif ($clock =~ /beside$/)   { $self->enter(token($visit), handed($visit, $visit->{fault}), Graph::names($what->{next})) }
-	elsif ($clock =~ /instead$|timeout|early/ && $self->acts_first($visit)) { $self->interrupt($visit, 'SUCCESS') }
+	elsif ($clock =~ /instead$|timeout|early/ && ($self->acts_first($visit) || awaits_child($visit))) { $self->interrupt($visit, 'SUCCESS') }
 	elsif ($clock =~ /instead$/)  { $self->interrupt($visit, 'CANCELLED', $what) }
 	elsif ($clock =~ /every/)
 	{

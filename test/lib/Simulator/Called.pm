@@ -36,6 +36,10 @@ sub begin_child
 	$self->child_ends($visit, $ends->{how}) if $ends->{at_once};
 }
 
+# Is its end known, whoever has told it, and what it has called lives still? Its clocks go on, and it can be called off: it goes on
+# with what was accepted when that has ended.
+sub awaits_child { my ($visit) = @_; return $visit->{has_callback} && $visit->{child} && $visit->{state} eq 'waiting' }
+
 sub tell_child
 {
 	my ($visit) = @_;

@@ -18,8 +18,8 @@ sub callback
 	return $self->too_late if $incident && ($visit->{told_to_stop} || (!$by_hand && (has_been_called_back($visit) || (takes_callback($visit) && !$ends))));
 	return defined $code ? '55000' : $self->callback_for_handler($visit, $data) unless $incident || $ends;
 
-	$visit->{clocks} = {} unless $visit->{state} eq 'cancelling';
 	$visit->{has_callback} = 1;
+	$visit->{clocks} = {} unless $visit->{state} eq 'cancelling' || awaits_child($visit);
 	$self->by_callback($visit, $data);
 	@$visit{qw(callback error_code)} = ($data, $code);
 	$visit->{state} = 'ready' if $incident;
@@ -102,8 +102,9 @@ sub cancel_visit
 {
 	my ($self, $visit) = @_;
 	return $self->leave_action_out($visit) if $visit && !$visit->{outcome} && is_early($visit);
-	return 'false' unless can_be_interrupted($visit);
-	$self->interrupt($visit, 'CANCELLED');
+	my $known = $visit && !$visit->{outcome} && awaits_child($visit);
+	return 'false' unless $known || can_be_interrupted($visit);
+	$self->interrupt($visit, $known ? 'SUCCESS' : 'CANCELLED');
 	return 'true';
 }
 

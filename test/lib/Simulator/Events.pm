@@ -133,7 +133,7 @@ sub accept_event
 	my ($self, $visit, $entry, $event, $at_once) = @_;
 	@$visit{qw(has_callback accepted event)} = (1, $entry, $event);
 	delete $visit->{error_code};
-	$visit->{clocks} = {} unless is_early($visit);
+	$visit->{clocks} = {} unless is_early($visit) || awaits_child($visit);
 	return if $self->{suspended} || $visit->{asked} || $visit->{statement} || $visit->{child};
 	return if $visit->{state} ne 'waiting';
 	if ($at_once) { $self->pass($visit) }
