@@ -15,6 +15,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_foreign_server.h"
+#include "commands/defrem.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -27,15 +28,9 @@
 #include "compat.h"
 #include "http/credentials.h"
 #include "http/options.h"
-#include "http/retry_options.h"
+#include "http/server_options.h"
 #include "http/server.h"
 #include "http/url.h"
-
-#define DEFAULT_TIMEOUT_MS		   30000
-#define DEFAULT_CONNECT_TIMEOUT_MS 10000
-#define DEFAULT_IDLE_TIMEOUT_MS	   60000
-#define DEFAULT_MAX_IN_FLIGHT	   64
-#define DEFAULT_MAX_RESPONSE	   (16 * 1024 * 1024)
 
 typedef struct ServerEntry
 {
@@ -78,14 +73,6 @@ wf_server_init(void)
 	CacheRegisterSyscacheCallback(USERMAPPINGOID, invalidate_cache, (Datum) 0);
 }
 
-static const char *
-get_string(List *options, const char *name)
-{
-	const char *value = wf_option_get(options, name);
-
-	return value ? pstrdup(value) : NULL;
-}
-
 /*
  * Read one server. False if it has no usable url, and so cannot be used at all. Bad values of other
  * options, which only a wrapper without its validator lets in, count as not given.
@@ -108,37 +95,12 @@ read_server(HeapTuple tuple, TupleDesc desc, ServerEntry *entry)
 	for (size_t n = strlen(copy); copy[n - 1] == '/'; n--)
 		copy[n - 1] = '\0';
 	server->url = copy;
-	server->timeout_ms = DEFAULT_TIMEOUT_MS;
-	server->connect_timeout_ms = DEFAULT_CONNECT_TIMEOUT_MS;
-	server->idle_timeout_ms = DEFAULT_IDLE_TIMEOUT_MS;
-	server->max_in_flight = DEFAULT_MAX_IN_FLIGHT;
-	server->max_response = DEFAULT_MAX_RESPONSE;
-	server->ca = get_string(options, "ca");
-	server->allow_private = false;
-	server->verify = true;
-	wf_retry_options_init(&server->retry);
-
+	wf_server_options_init(server);
 	foreach (cell, options)
 	{
-		const char *name = ((DefElem *) lfirst(cell))->defname;
-		const char *value = wf_option_get(options, name);
+		DefElem *def = lfirst(cell);
 
-		if (strcmp(name, "timeout") == 0)
-			(void) wf_option_timeout(value, &server->timeout_ms);
-		else if (strcmp(name, "connect_timeout") == 0)
-			(void) wf_option_milliseconds(value, &server->connect_timeout_ms);
-		else if (strcmp(name, "idle_timeout") == 0)
-			(void) wf_option_milliseconds(value, &server->idle_timeout_ms);
-		else if (strcmp(name, "max_in_flight") == 0)
-			(void) wf_option_count(value, &server->max_in_flight);
-		else if (strcmp(name, "max_response") == 0)
-			(void) wf_option_bytes(value, &server->max_response);
-		else if (strcmp(name, "allow_private") == 0)
-			(void) wf_option_boolean(value, &server->allow_private);
-		else if (strcmp(name, "verify") == 0)
-			(void) wf_option_boolean(value, &server->verify);
-		else if (wf_is_retry_option(name))
-			(void) wf_retry_option(name, value, &server->retry);
+		(void) wf_server_option(def->defname, defGetString(def), server);
 	}
 	return true;
 }

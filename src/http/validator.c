@@ -32,49 +32,32 @@
 #include "compat.h"
 #include "http/credentials.h"
 #include "http/options.h"
-#include "http/retry_options.h"
+#include "http/server_options.h"
 #include "http/url.h"
 
 PG_FUNCTION_INFO_V1(workflow_http_validator);
 
-typedef struct OptionName
-{
-	const char *name;
-	Oid			catalog;
-} OptionName;
-
-static const OptionName option_names[] = {
-	{"url", ForeignServerRelationId},
-	{"timeout", ForeignServerRelationId},
-	{"connect_timeout", ForeignServerRelationId},
-	{"idle_timeout", ForeignServerRelationId},
-	{"max_in_flight", ForeignServerRelationId},
-	{"max_response", ForeignServerRelationId},
-	{"ca", ForeignServerRelationId},
-	{"allow_private", ForeignServerRelationId},
-	{"verify", ForeignServerRelationId},
-	{"retry_max", ForeignServerRelationId},
-	{"retry_delay", ForeignServerRelationId},
-	{"retry_backoff", ForeignServerRelationId},
-	{"retry_max_delay", ForeignServerRelationId},
-	{"retry_jitter", ForeignServerRelationId},
-	{"retry_on", ForeignServerRelationId},
-	{"auth", UserMappingRelationId},
-	{"user", UserMappingRelationId},
-	{"password", UserMappingRelationId},
-	{"token", UserMappingRelationId},
-	{"name", UserMappingRelationId},
-	{"value", UserMappingRelationId},
-};
+static const char *const mapping_options[] = {"auth", "user", "password", "token", "name", "value"};
 
 /* ---- names ---- */
+
+/* The name of the i-th option of a server or a user mapping, or NULL if there are no more. */
+static const char *
+option_name(Oid catalog, int i)
+{
+	if (catalog == ForeignServerRelationId)
+		return wf_server_option_name(i);
+	return catalog == UserMappingRelationId && i < lengthof(mapping_options) ? mapping_options[i] : NULL;
+}
 
 static bool
 is_option(const char *name, Oid catalog)
 {
-	for (int i = 0; i < lengthof(option_names); i++)
+	const char *other;
+
+	for (int i = 0; (other = option_name(catalog, i)) != NULL; i++)
 	{
-		if (option_names[i].catalog == catalog && strcmp(option_names[i].name, name) == 0)
+		if (strcmp(other, name) == 0)
 			return true;
 	}
 	return false;
@@ -86,16 +69,14 @@ names_hint(const char *name, Oid catalog)
 {
 	StringInfoData valid;
 	const char	  *nearest = NULL;
+	const char	  *other;
 	int			   best = 4;
 
 	initStringInfo(&valid);
-	for (int i = 0; i < lengthof(option_names); i++)
+	for (int i = 0; (other = option_name(catalog, i)) != NULL; i++)
 	{
-		const char *other = option_names[i].name;
-		int			distance;
+		int distance;
 
-		if (option_names[i].catalog != catalog)
-			continue;
 		appendStringInfo(&valid, "%s%s", valid.len ? ", " : "", other);
 		/* varstr_levenshtein throws for longer names */
 		if (strlen(name) >= NAMEDATALEN)
@@ -173,35 +154,6 @@ check_url_option(const char *text)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid value for option \"url\""),
 				 errdetail("The URL %s.", problem),
 				 errhint("A URL of a server is http(s)://host[:port][/path], as in \"https://pay.example.com/v1\".")));
-}
-
-static const char *
-check_server_value(const char *name, const char *value)
-{
-	int		number;
-	int64	bytes;
-	bool	boolean;
-	WfRetry retry;
-
-	if (wf_is_retry_option(name))
-	{
-		wf_retry_options_init(&retry);
-		return wf_retry_option(name, value, &retry);
-	}
-	if (strcmp(name, "timeout") == 0)
-		return wf_option_timeout(value, &number);
-	if (strcmp(name, "connect_timeout") == 0 || strcmp(name, "idle_timeout") == 0)
-		return wf_option_milliseconds(value, &number);
-	if (strcmp(name, "max_in_flight") == 0)
-		return wf_option_count(value, &number);
-	if (strcmp(name, "max_response") == 0)
-		return wf_option_bytes(value, &bytes);
-	if (strcmp(name, "allow_private") == 0 || strcmp(name, "verify") == 0)
-		return wf_option_boolean(value, &boolean);
-	if (strcmp(name, "ca") == 0)
-		return wf_option_file(value);
-	check_url_option(value);
-	return NULL;
 }
 
 /*
@@ -284,16 +236,19 @@ static void
 check_server_options(List *options)
 {
 	const char *url = wf_option_get(options, "url");
+	WfServer	server;
 	ListCell   *cell;
 
 	if (url == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("option \"url\" is missing"),
 						errhint("A server needs an address: OPTIONS (url 'https://pay.example.com/v1').")));
+	check_url_option(url);
+	wf_server_options_init(&server);
 	foreach (cell, options)
 	{
 		DefElem	   *def = lfirst(cell);
 		const char *value = defGetString(def);
-		const char *expected = check_server_value(def->defname, value);
+		const char *expected = wf_server_option(def->defname, value, &server);
 
 		if (expected != NULL)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
