@@ -34,6 +34,9 @@ restart_after_crash = on
 max_worker_processes = 16
 log_line_prefix = '%m [%p] %b %d '
 EOC
+	# a sanitizer maps more memory than workers may take
+	$node->append_conf('postgresql.conf', "workflow.dispatcher_memory = 0\nworkflow.executor_memory = 0\n")
+		if ($ENV{LD_PRELOAD} // '') =~ /asan/;
 	$node->append_conf('postgresql.conf', $option{conf}) if defined $option{conf};
 	return $node unless $option{start} // 1;
 	$node->start;
