@@ -40,13 +40,13 @@ static WfQuery q_insert = {
 		"m.topic, m.step, m.since, m.since, m.data, m.item FROM moved m",
 	.shape = &row_shape,
 };
-/* What a fetcher has locked stays. */
+/* What a fetcher has locked stays. A visit may be named twice: its handler's work is done, which ends the visit. */
 static WfQuery q_delete = {
 	.sql =
 		"WITH gone AS (DELETE FROM workflow_data.work w USING (SELECT l.work FROM moved m, LATERAL ("
 		"SELECT w.work FROM workflow_data.work w WHERE w.instance = m.instance AND w.visit = m.visit "
 		"FOR UPDATE SKIP LOCKED) l) f WHERE w.work = f.work RETURNING w.work) "
-		"INSERT INTO workflow_data.work_note (work, process_id, gone) SELECT w.work, w.process_id, true FROM moved m "
+		"INSERT INTO workflow_data.work_note (work, process_id, gone) SELECT DISTINCT w.work, w.process_id, true FROM moved m "
 		"JOIN workflow_data.work w ON w.instance = m.instance AND w.visit = m.visit "
 		"WHERE NOT EXISTS (SELECT FROM gone g WHERE g.work = w.work) AND NOT " IS_GONE
 		" ON CONFLICT (work) DO UPDATE SET gone = true",
