@@ -192,6 +192,42 @@ CALL test.until(format('SELECT data ? ''helped'' FROM workflow.instances WHERE i
 SELECT test.at(:i), test.went(:i);
 SELECT workflow.cancel(:i) \g /dev/null
 
+-- who once had a task may ask what became of it, and has no right on what is left of the visit: an incident, a callback
+SELECT workflow.define('tasks: over', '{"steps": [{"step": "ask", "wait": {"task": {"title": "t", "roles": ["tasks_accounting"]}}, "timeout": "1 hour", "save": {"by": "${$result.response}"}}]}');
+SELECT workflow.start('tasks: over') AS i \gset
+SELECT test.sn(:i) AS sn \gset
+SET ROLE tasks_alice;
+SELECT workflow.claim(:'sn'), workflow.unclaim(:'sn');
+RESET ROLE;
+SELECT workflow.extend(:'sn', '-1 hour') < now() AS past;
+CALL test.until(format('SELECT state = ''incident'' FROM workflow.visits WHERE serial_number = %L', :'sn'));
+SET ROLE tasks_alice;
+SELECT workflow.complete(:'sn', '"too late"'), workflow.fail(:'sn', 'LATE');
+SELECT accepted, error_code, error FROM workflow.complete_many(json_build_array(json_build_object('serial_number', :'sn', 'data', 'too late')));
+RESET ROLE;
+SELECT test.at(:i), (SELECT count(*) FROM workflow.late_callbacks WHERE serial_number = :'sn') AS late;
+SELECT workflow.complete(:'sn', '"by hand"'), test.ended(:i);
+SELECT workflow.start('tasks: handlers') AS i \gset
+SELECT test.sn(:i) AS sn \gset
+SET ROLE tasks_alice;
+SELECT workflow.claim(:'sn'), workflow.complete(:'sn'), workflow.complete(:'sn') AS again;
+SELECT accepted, error_code, error FROM workflow.complete_many(json_build_array(json_build_object('serial_number', :'sn')));
+RESET ROLE;
+SELECT test.at(:i), (SELECT count(*) FROM workflow.late_callbacks WHERE serial_number = :'sn') AS late;
+SELECT workflow.cancel(:i) \g /dev/null
+SELECT workflow.start('tasks: handlers') AS i \gset
+SELECT test.sn(:i) AS sn \gset
+SET ROLE tasks_alice;
+SELECT workflow.claim(:'sn');
+RESET ROLE;
+SELECT workflow.define('tasks: handlers', '{"steps": [{"step": "work", "wait": true}, {"step": "done", "end": true}]}');
+SELECT count(*) AS obstacles FROM workflow.migrate(:i, 2);
+SET ROLE tasks_alice;
+SELECT workflow.complete(:'sn');
+RESET ROLE;
+SELECT test.at(:i);
+SELECT workflow.cancel(:i) \g /dev/null
+
 -- a task for each item, and one after an action
 SELECT workflow.define('tasks: each', '{"steps": [{"step": "look", "each": {"in": "$.names[*]", "collect": "looked"}, "set": {"x": 1}, "wait": {"task": {"title": "Look at ${$item}", "assignee": "tasks_bob", "data": "${$index}"}}}]}');
 SELECT workflow.start('tasks: each', '{"names": ["a", "b"]}') AS i \gset

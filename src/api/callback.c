@@ -122,7 +122,7 @@ bring(WfTarget *target, const WfSerial *serial, const WfCompletion *completion, 
 	wf_meant_refuse(&meant, serial);
 }
 
-/* Has the visit ended, or is its end known? If not, and a completion is too late all the same, somebody else does its work. */
+/* Has the visit ended, or is its end known? If not, and a completion is too late all the same, somebody else does its work, or its task is over. */
 static bool
 is_over(const WfVisit *visit)
 {
@@ -140,7 +140,7 @@ wf_completion_apply(WfTarget *target, const WfSerial *serial, const WfCompletion
 	target->batch->call = completion->failed ? "fail" : "complete";
 	if (visit != NULL && !visit->ended && bring(target, serial, completion, role))
 		return true;
-	if (completion->lock_token != NULL && !is_over(visit))
+	if ((completion->lock_token != NULL || target->by_task) && !is_over(visit))
 		return false;
 	wf_late_require_seen(serial->instance, serial->visit);
 	wf_late_record(serial->instance, serial->visit, target->process_id, role, completion->webhook,

@@ -37,6 +37,11 @@
 #include "store/subtransaction.h"
 #include "store/task.h"
 
+/* Why something is not accepted that is no error. */
+#define LATE "came too late: the visit had already ended"
+#define LOST "came too late: its lock has run out, and somebody else has the work"
+#define OVER "came too late: the task is over"
+
 static WfQuery q_elements = {
 	.sql = "SELECT e.value::text FROM pg_catalog.json_array_elements($1) e",
 	.nargs = 1,
@@ -56,8 +61,8 @@ typedef struct Entry
 	/* the result */
 	int			code; /* 0: no error */
 	const char *error;
-	bool		accepted; /* without an error: false means that the callback came too late */
-	bool		lost;	  /* since somebody else has its work */
+	bool		accepted; /* without an error: false means that the callback came too late, */
+	const char *late;	  /* for this reason; NULL: the visit has ended */
 } Entry;
 
 /* Whether the caller has the privilege complete, by process and step. */
@@ -470,7 +475,7 @@ static void
 apply_entry(Work *work, WfBatch *batch, Entry *entry)
 {
 	const WfSerial *serial = &entry->serial;
-	WfTarget		target = {.batch = batch};
+	WfTarget		target = {.batch = batch, .by_task = entry->admitted};
 	WfMeant			meant = {WF_MEANT_CALLBACK};
 	WfVisit		   *visit;
 	char		   *step = NULL;
@@ -494,7 +499,8 @@ apply_entry(Work *work, WfBatch *batch, Entry *entry)
 	}
 	if (visit != NULL && !visit->ended && !wf_has_accepted(visit))
 		meant = wf_meant(&target, serial, &entry->completion, work->caller);
-	entry->lost = meant.what == WF_MEANT_LOST && visit->state != WF_STATE_INCIDENT;
+	if (meant.what == WF_MEANT_LOST && visit->state != WF_STATE_INCIDENT)
+		entry->late = entry->completion.lock_token != NULL ? LOST : OVER;
 	if (meant.what == WF_MEANT_LOCKED)
 		refuse(entry, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the work of %s is locked", entry->text);
 	else if (meant.what == WF_MEANT_NOTHING)
@@ -589,9 +595,6 @@ work_on(Work *work)
 
 /* ---- the function ---- */
 
-#define LATE "came too late: the visit had already ended"
-#define LOST "came too late: its lock has run out, and somebody else has the work"
-
 static void
 put_result(ReturnSetInfo *rsinfo, const Entry *entry)
 {
@@ -611,7 +614,7 @@ put_result(ReturnSetInfo *rsinfo, const Entry *entry)
 		values[3] = CStringGetTextDatum(entry->error);
 	}
 	else if (!entry->accepted)
-		values[3] = CStringGetTextDatum(entry->lost ? LOST : LATE);
+		values[3] = CStringGetTextDatum(entry->late != NULL ? entry->late : LATE);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 

@@ -42,12 +42,14 @@ offers_nothing(const WfVisit *visit)
 		   visit->state == WF_STATE_INCIDENT;
 }
 
-/* The privilege is looked for only where somebody without it may have come so far, since the task is his. */
+/*
+ * The privilege is looked for only where somebody without it may have come so far, since the task is his, or once was: that gives no
+ * right on anything else of the visit, and none on what has become of it.
+ */
 static bool
 has_right(const WfTarget *target, Oid role)
 {
-	return wf_step_entry(target->visit->def, WF_EVENT_TASK) < 0 ||
-		   wf_privilege_has_step(target->process_id, role, target->visit->step);
+	return !target->by_task || wf_privilege_has_step(target->process_id, role, target->visit->step);
 }
 
 static WfMeant
@@ -74,8 +76,14 @@ wf_meant(const WfTarget *target, const WfSerial *serial, const WfCompletion *com
 	if (completion->lock_token != NULL)
 		return meant_by_token(target, serial, completion->lock_token, role);
 	/* a plain step pays nothing for the others */
-	if (completion->webhook || offers_nothing(visit))
+	if (completion->webhook)
 		return meant;
+	if (offers_nothing(visit))
+	{
+		if (!has_right(target, role))
+			meant.what = WF_MEANT_LOST;
+		return meant;
+	}
 	meant.task = task_of(visit, serial);
 	meant.work = work_of(visit, serial);
 	takes_callback = wf_engine_takes_callback(visit);
@@ -83,7 +91,7 @@ wf_meant(const WfTarget *target, const WfSerial *serial, const WfCompletion *com
 	if (wf_task_standing(meant.task, role) == WF_TASK_HOLDER && !(is_admin && takes_callback))
 		meant.what = WF_MEANT_TASK;
 	else if (!is_admin && !has_right(target, role))
-		meant.what = WF_MEANT_NOTHING;
+		meant.what = meant.task != NULL ? WF_MEANT_NOTHING : WF_MEANT_LOST;
 	else if (takes_callback)
 		meant.what = WF_MEANT_CALLBACK;
 	else if (meant.task != NULL && (is_admin || meant.work.number == 0))

@@ -14,8 +14,8 @@ typedef enum WfMeantWhat
 	WF_MEANT_CALLBACK, /* or nothing that is there: then the callback is refused */
 	WF_MEANT_TASK,
 	WF_MEANT_WORK,
-	WF_MEANT_LOCKED,  /* there is only work, and somebody has it */
-	WF_MEANT_LOST,	  /* the lock_token is none of now: somebody else has the work, or nobody has to do it any more */
+	WF_MEANT_LOCKED, /* there is only work, and somebody has it */
+	WF_MEANT_LOST, /* the lock_token is none of now: somebody else has the work, or nobody has to do it any more; or the task is over */
 	WF_MEANT_NOTHING, /* there is only a task, and it is not the caller's */
 } WfMeantWhat;
 

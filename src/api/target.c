@@ -177,6 +177,7 @@ find_visit(WfTarget *target, const WfSerial *serial, Request *request)
 	if (target->process_id != checked ||
 		(request->step != NULL && target->visit != NULL && strcmp(request->step, target->visit->step) != 0))
 		require_rights(request, target->process_id);
+	target->by_task = request->has_task;
 	if (target->visit == NULL)
 		wf_late_require_seen(serial->instance, serial->visit);
 }

@@ -17,6 +17,7 @@ typedef struct WfTarget
 	WfInstance *instance; /* locked; NULL: the instance has ended */
 	WfVisit	   *visit;	  /* NULL: the visit has ended */
 	int			process_id;
+	bool		by_task; /* the caller may have its task, or might once: whether he has a privilege was not asked */
 } WfTarget;
 
 /*
