@@ -2,9 +2,9 @@
  * broadcast.c
  *		Signals, and messages to very many: one row each, which the dispatcher takes to all that wait.
  *
- * The transaction that makes deliveries for some also says in the row how far it has come: so each gets it
- * once, whatever happens in between. A signal gets its number when it is taken up, after its commit: it
- * reaches all that waited by then, and none that begins to wait because of it.
+ * The transaction that brings it to some, or makes deliveries for them, also says in the row how far it has come: so
+ * each gets it once, whatever happens in between. A signal gets its number when it is taken up, after its commit: it
+ * reaches all that waited by then, and none that begins to wait because of it. Only the dispatcher takes them up.
  */
 #include "postgres.h"
 
@@ -19,7 +19,8 @@
 #include "store/query.h"
 
 #define CHUNK		  256
-#define MOST_TOGETHER 64				/* broadcasts in one transaction, which may have no receivers */
+#define MANY		  64 /* receivers to whom it pays to bring it at once, in a transaction of their own */
+#define MOST_TOGETHER 64 /* broadcasts in one transaction, which may have no receivers */
 #define CHUNK_BYTES	  (4 * 1024 * 1024) /* of payloads, which the last one may exceed */
 
 static WfQuery q_add = {
@@ -32,7 +33,7 @@ static WfQuery q_add = {
 static WfQuery q_first = {
 	.sql =
 		"SELECT broadcast, coalesce(number, nextval('workflow_data.event_seq')), position, kind, name, key, instance, role, "
-		"role_name, sent_at, steps, data FROM workflow_data.broadcast ORDER BY broadcast LIMIT 1 FOR UPDATE",
+		"role_name, sent_at, steps, data FROM workflow_data.broadcast ORDER BY broadcast LIMIT 1",
 };
 static WfQuery q_advance = {
 	.sql = "UPDATE workflow_data.broadcast SET number = $2, position = $3 WHERE broadcast = $1",
@@ -75,18 +76,9 @@ wf_broadcast_add(bool signal, const WfMessage *message)
 	wf_wakeup_broadcast();
 }
 
-/* A broadcast that was taken up. */
-typedef struct Broadcast
-{
-	int64	  id;
-	int64	  number;
-	int64	  position;
-	WfAddress address;
-	WfMessage message;
-} Broadcast;
-
+/* Read the first broadcast, and from where on it is to be taken to those that wait. */
 static bool
-read_first(Broadcast *first)
+read_first(WfBroadcastPart *first, WfAddress *address)
 {
 	WfMessage *message = &first->message;
 	bool	   isnull;
@@ -98,6 +90,7 @@ read_first(Broadcast *first)
 	first->id = wf_result_int64(0, 1);
 	first->number = wf_result_int64(0, 2);
 	first->position = wf_result_int64(0, 3);
+	first->signal = strcmp(wf_result_text(0, 4), "signal") == 0;
 	message->name = wf_result_text(0, 5);
 	message->key = wf_result_text(0, 6);
 	message->instance = wf_result_int64(0, 7);
@@ -108,50 +101,60 @@ read_first(Broadcast *first)
 	data = wf_result(0, 12, &isnull);
 	if (!isnull)
 		message->data = DatumGetJsonbPCopy(data);
-	first->address = (WfAddress){.signal = strcmp(wf_result_text(0, 4), "signal") == 0,
-								 .name = message->name,
-								 .key = message->key,
-								 .instance = message->instance};
-	message->to_all = !first->address.signal;
+	message->to_all = !first->signal;
+	*address =
+		(WfAddress){.signal = first->signal, .name = message->name, .key = message->key, .instance = message->instance};
 	SPI_freetuptable(SPI_tuptable);
 	return true;
 }
 
-/* Advance the first broadcast, if there is one; *reached: so many receive it now. */
+/* The next part of the first broadcast, if there is one. It may have no receivers. */
 static bool
-advance_first(int *reached)
+look_at_first(WfBroadcastPart *part)
 {
-	Broadcast	first;
-	WfRights	rights = {0};
-	WfReach		reach = {.rights = &rights};
-	WfReceiver *receivers;
-	Datum		values[3];
-	int			limit;
-	int			n;
+	WfAddress address;
+	WfRights  rights = {0};
+	WfReach	  reach = {.rights = &rights};
+	int		  limit;
 
-	if (!read_first(&first))
+	if (!read_first(part, &address))
 		return false;
-	limit = wf_broadcast_chunk(&first.message);
-	receivers = palloc(sizeof(WfReceiver) * limit);
-	rights.role = wf_role_resolve(first.message.role, first.message.role_name);
-	n = wf_receivers(&first.address, &reach, &first.position, first.number, limit, receivers);
-	wf_event_deliveries_add(first.address.signal, &first.message, receivers, n);
-	values[0] = Int64GetDatum(first.id);
-	values[1] = Int64GetDatum(first.number);
-	values[2] = Int64GetDatum(first.position);
-	wf_query_run(first.position == PG_INT64_MAX ? &q_delete : &q_advance, values, NULL);
-	pfree(receivers);
-	*reached = n;
+	limit = wf_broadcast_chunk(&part->message);
+	part->receivers = palloc(sizeof(WfReceiver) * limit);
+	rights.role = wf_role_resolve(part->message.role, part->message.role_name);
+	part->n = wf_receivers(&address, &reach, &part->position, part->number, limit, part->receivers);
 	return true;
 }
 
-bool
-wf_broadcast_advance(void)
+void
+wf_broadcast_brought(const WfBroadcastPart *part)
 {
-	int reached = 0;
+	Datum values[3] = {Int64GetDatum(part->id), Int64GetDatum(part->number), Int64GetDatum(part->position)};
 
-	for (int i = 0, n; i < MOST_TOGETHER && reached < CHUNK; i++, reached += n)
-		if (!advance_first(&n))
+	if (wf_query_run(part->position == PG_INT64_MAX ? &q_delete : &q_advance, values, NULL) != 1)
+		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE), errmsg("a broadcast was taken up by somebody else"));
+}
+
+bool
+wf_broadcast_advance(WfBroadcastPart *many)
+{
+	WfBroadcastPart part;
+	int				reached = 0;
+
+	if (many != NULL)
+		many->n = 0;
+	for (int i = 0; i < MOST_TOGETHER && reached < CHUNK; i++, reached += part.n)
+	{
+		if (!look_at_first(&part))
 			return false;
+		if (many != NULL && part.n >= MANY)
+		{
+			*many = part;
+			return true;
+		}
+		wf_event_deliveries_add(part.signal, &part.message, part.receivers, part.n);
+		wf_broadcast_brought(&part);
+		pfree(part.receivers);
+	}
 	return true;
 }

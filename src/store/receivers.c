@@ -40,14 +40,15 @@
 	"s.subscription, s.instance, s.visit, s.entry, s.process_id, s.step, s.interrupt IS FALSE AS stays, " TAKEN \
 	" AS taken"
 
-#define FIRST_PLACE(behind) \
-	"SELECT s.process_id, s.step FROM workflow_data.subscription s WHERE " OF_KEY behind \
-	" ORDER BY s.kind, s.name, s.key, s.process_id, s.step LIMIT 1"
+/* From the last one on: those that have waited longest go first, and the index may still have entries of them. */
+#define LAST_PLACE(before) \
+	"SELECT s.process_id, s.step FROM workflow_data.subscription s WHERE " OF_KEY before \
+	" ORDER BY s.kind DESC, s.name DESC, s.key DESC, s.process_id DESC, s.step DESC LIMIT 1"
 static WfQuery q_places = {
-	.sql = "WITH RECURSIVE p (process_id, step) AS ((" FIRST_PLACE(
+	.sql = "WITH RECURSIVE p (process_id, step) AS ((" LAST_PLACE(
 		"") ") UNION ALL "
-			"SELECT n.process_id, n.step FROM p CROSS JOIN LATERAL (" FIRST_PLACE(
-				" AND (s.process_id, s.step) > (p.process_id, p.step)") ") n) SELECT process_id, step FROM p",
+			"SELECT n.process_id, n.step FROM p CROSS JOIN LATERAL (" LAST_PLACE(
+				" AND (s.process_id, s.step) < (p.process_id, p.step)") ") n) SELECT process_id, step FROM p",
 	.nargs = 3,
 	.argtypes = {TEXTOID, TEXTOID, TEXTOID},
 };
@@ -71,6 +72,12 @@ static WfQuery q_waits = {
 	.sql = "SELECT entry FROM workflow_data.subscription WHERE subscription = $1",
 	.nargs = 1,
 	.argtypes = {INT8OID},
+};
+static WfQuery q_stand = {
+	.sql = "SELECT i.n, s.entry FROM unnest($1) WITH ORDINALITY AS i (subscription, n) "
+		   "JOIN workflow_data.subscription s ON s.subscription = i.subscription",
+	.nargs = 1,
+	.argtypes = {INT8ARRAYOID},
 };
 static WfQuery q_open = {
 	.sql = "SELECT " COLUMNS
@@ -324,6 +331,20 @@ wf_receiver_waits(int64 subscription, int *entry)
 		return false;
 	*entry = DatumGetInt32(wf_result(0, 1, &isnull));
 	return true;
+}
+
+void
+wf_receivers_stand(const int64 *subscriptions, int n, int *entries)
+{
+	Datum  values[1] = {wf_int64_array(subscriptions, n)};
+	uint64 rows = wf_query_run(&q_stand, values, NULL);
+	bool   isnull;
+
+	for (int i = 0; i < n; i++)
+		entries[i] = -1;
+	for (uint64 i = 0; i < rows; i++)
+		entries[wf_result_int64(i, 1) - 1] = DatumGetInt32(wf_result(i, 2, &isnull));
+	SPI_freetuptable(SPI_tuptable);
 }
 
 bool

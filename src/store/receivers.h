@@ -69,6 +69,8 @@ extern int wf_receivers(const WfAddress *address, WfReach *reach, int64 *after, 
  * another version of the process may have at another place.
  */
 extern bool wf_receiver_waits(int64 subscription, int *entry);
+/* The same of many; -1: it does not stand. */
+extern void wf_receivers_stand(const int64 *subscriptions, int n, int *entries);
 /* Does it, and is nothing under way to it that ends its wait? Then read it. */
 extern bool wf_receiver_is_open(int64 subscription, WfReceiver *receiver);
 

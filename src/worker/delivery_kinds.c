@@ -65,36 +65,39 @@ event_failed(WfBatch *batch, Jsonb *payload)
 	wf_event_delivery_done(&delivery);
 }
 
-/*
- * The wait must be the very one to which the message was brought: an incident that is tried again waits anew, for what
- * comes after that.
- */
-static void
-apply_event(WfBatch *batch, WfVisit *visit, Jsonb *payload)
+void
+wf_event_bring(WfBatch *batch, WfVisit *visit, const WfEventDelivery *event)
 {
-	WfEventDelivery	 delivery;
-	const WfMessage *message = &delivery.message;
-	WfHappening		 happening;
+	const WfMessage *message = &event->message;
+	WfHappening		 happening = {.kind = event->signal ? WF_EVENT_SIGNAL : WF_EVENT_MESSAGE,
+								  .name = message->name,
+								  .key = message->key,
+								  .data = message->data,
+								  .role = message->role_name,
+								  .at = message->sent_at,
+								  .steps = message->steps};
 
-	wf_event_delivery_read(payload, &delivery);
-	happening = (WfHappening){.kind = delivery.signal ? WF_EVENT_SIGNAL : WF_EVENT_MESSAGE,
-							  .name = message->name,
-							  .key = message->key,
-							  .data = message->data,
-							  .role = message->role_name,
-							  .at = message->sent_at,
-							  .steps = message->steps};
-	if (wf_event_delivery_expired(&delivery, batch->now) || visit->ended ||
-		!wf_receiver_waits(delivery.subscription, &delivery.entry))
-		wf_message_refused(&delivery, batch->now);
-	else if (wf_engine_event(batch, visit, delivery.entry, &happening))
-		wf_event_delivery_done(&delivery);
+	if (wf_event_delivery_expired(event, batch->now) || visit->ended || event->entry < 0)
+		wf_message_refused(event, batch->now);
+	else if (wf_engine_event(batch, visit, event->entry, &happening))
+		wf_event_delivery_done(event);
 	else
 	{
 		/* what is around it ends: nothing more is brought there, else the same message were brought again and again */
-		wf_receiver_close(delivery.subscription);
-		wf_message_refused(&delivery, batch->now);
+		wf_receiver_close(event->subscription);
+		wf_message_refused(event, batch->now);
 	}
+}
+
+static void
+apply_event(WfBatch *batch, WfVisit *visit, Jsonb *payload)
+{
+	WfEventDelivery event;
+
+	wf_event_delivery_read(payload, &event);
+	if (!wf_receiver_waits(event.subscription, &event.entry))
+		event.entry = -1;
+	wf_event_bring(batch, visit, &event);
 }
 
 /* ---- of instances that were called ---- */

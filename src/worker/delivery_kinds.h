@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "engine/engine.h"
+#include "store/event_delivery.h"
 
 typedef struct WfDeliveryKind
 {
@@ -27,5 +28,11 @@ extern WfInstance *wf_delivery_whole(WfBatch *batch, const WfDeliveryKind *kind,
 
 /* Find a kind by its name, as rows store it. NULL: such deliveries are for no instance (write-backs, upkeep). */
 extern const WfDeliveryKind *wf_delivery_kind(const char *name);
+
+/*
+ * Bring a message or signal to a visit, as deliveries of that kind do. Its entry is that of the very wait for which it is
+ * meant, or -1 if that does not stand any more: an incident that is tried again waits anew, for what comes after that.
+ */
+extern void wf_event_bring(WfBatch *batch, WfVisit *visit, const WfEventDelivery *event);
 
 #endif

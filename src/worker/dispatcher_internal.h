@@ -100,6 +100,9 @@ extern void wf_shortage_canary_sent(WfDispatcher *dispatcher);
 /* ---- replies_and_timers.c ---- */
 /* Carry out jobs, and do to the requests in flight what follows from their verdicts. */
 extern void wf_jobs_run(WfDispatcher *dispatcher, WfJob *jobs, int n);
+/* The same for events that have no deliveries, by wf_moves_try. */
+extern bool wf_jobs_try_events(WfDispatcher *dispatcher, WfJob *jobs, int n,
+							   void (*rest)(const WfJob *jobs, int n, void *arg), void *arg);
 /* Record a batch of finished requests, and move their visits on. Returns true if there may be more. */
 extern bool wf_replies_take(WfDispatcher *dispatcher);
 /* Handle visits of a cursor that are due, as jobs of this kind. */

@@ -58,6 +58,8 @@ hand_over_visit(WfBatch *batch, WfJob *job, WfInstance *instance, WfVisit *visit
 		case WF_JOB_DUE:
 			wf_engine_hand_over(batch, visit);
 			break;
+		case WF_JOB_EVENT: /* it becomes a delivery, and that is handed over */
+			elog(ERROR, "an event that has no delivery is handed over");
 	}
 }
 

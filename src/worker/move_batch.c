@@ -4,7 +4,7 @@
  *
  * Locks: the instances of all jobs, without waiting for any. If an instance is locked by another transaction, or is
  * suspended, its job changes nothing and waits in its row; a reply, which has no row yet, becomes a delivery, so that
- * it survives a crash.
+ * it survives a crash; an event that has none is left to whoever has made the job.
  */
 #include "postgres.h"
 
@@ -16,6 +16,7 @@
 #include "store/access.h"
 #include "store/delivery.h"
 #include "store/due.h"
+#include "store/message.h"
 #include "worker/budget.h"
 #include "worker/http_codec.h"
 #include "worker/failure.h"
@@ -67,7 +68,13 @@ judge_missing(WfBatch *batch, WfJob *jobs, int n)
 			jobs[i].verdict = WF_JOB_LOCKED;
 }
 
-/* Mark the replies for whose instances deliveries wait: they must not overtake these. */
+static bool
+has_no_row(const WfJob *job)
+{
+	return job->kind == WF_JOB_REPLY || job->kind == WF_JOB_EVENT;
+}
+
+/* Mark the replies and events for whose instances deliveries wait: they must not overtake these. */
 static void
 judge_arrived(WfBatch *batch, WfJob *jobs, int n)
 {
@@ -77,13 +84,33 @@ judge_arrived(WfBatch *batch, WfJob *jobs, int n)
 	int	   nhave;
 
 	for (int i = 0; i < n; i++)
-		if (jobs[i].kind == WF_JOB_REPLY && wf_batch_instance(batch, jobs[i].instance) != NULL)
+		if (has_no_row(&jobs[i]) && wf_batch_instance(batch, jobs[i].instance) != NULL)
 			instances[narrived++] = jobs[i].instance;
 	if (narrived == 0)
 		return;
 	nhave = wf_deliveries_have(instances, narrived, have);
 	for (int i = 0; i < n; i++)
-		jobs[i].behind = jobs[i].kind == WF_JOB_REPLY && is_among_ids(jobs[i].instance, have, nhave);
+		jobs[i].behind = has_no_row(&jobs[i]) && is_among_ids(jobs[i].instance, have, nhave);
+}
+
+/* Look which of the waits stand to which events are brought, now that their instances are locked. */
+static void
+look_at_waits(WfJob *jobs, int n)
+{
+	int64 *subscriptions = palloc(sizeof(int64) * n);
+	int	  *entries = palloc(sizeof(int) * n);
+	int	   nevents = 0;
+
+	for (int i = 0; i < n; i++)
+		if (jobs[i].kind == WF_JOB_EVENT)
+			subscriptions[nevents++] = jobs[i].event->subscription;
+	if (nevents == 0)
+		return;
+	wf_receivers_stand(subscriptions, nevents, entries);
+	nevents = 0;
+	for (int i = 0; i < n; i++)
+		if (jobs[i].kind == WF_JOB_EVENT)
+			jobs[i].event->entry = entries[nevents++];
 }
 
 /* Store a reply that cannot be handled now as a delivery. Returns true if that is in a queue for executors. */
@@ -123,6 +150,8 @@ wf_job_gone(WfBatch *batch, WfJob *job)
 	job->verdict = WF_JOB_GONE;
 	if (job->delivery != 0 && job->deliver->gone != NULL)
 		job->deliver->gone(batch, job->payload);
+	if (job->kind == WF_JOB_EVENT)
+		wf_message_refused(job->event, batch->now);
 }
 
 WfInstance *
@@ -156,6 +185,9 @@ apply_job(WfBatch *batch, WfJob *job, WfVisit *visit)
 			break;
 		case WF_JOB_ALARM:
 			wf_engine_alarm(batch, visit);
+			break;
+		case WF_JOB_EVENT:
+			wf_event_bring(batch, visit, job->event);
 			break;
 		case WF_JOB_FAIL:
 			wf_engine_fail(batch, visit, &job->fault, job->failing);
@@ -269,8 +301,7 @@ delete_delivered(WfJob *jobs, int n)
 	int	   ndelivered = 0;
 
 	for (int i = 0; i < n; i++)
-		if (jobs[i].delivery != 0 && !jobs[i].deferred && !jobs[i].slow && jobs[i].verdict != WF_JOB_LOCKED &&
-			jobs[i].verdict != WF_JOB_SUSPENDED)
+		if (jobs[i].delivery != 0 && !wf_job_is_left(&jobs[i]))
 			ids[ndelivered++] = jobs[i].delivery;
 	if (wf_deliveries_delete(ids, ndelivered) != ndelivered)
 		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE), errmsg("a delivery was made by somebody else"));
@@ -302,11 +333,12 @@ wf_jobs_load(WfBatch *batch, WfJob *jobs, int n, WfVerdictOfJob verdict)
 	wf_batch_lock(batch, instances, n, WF_LOCK_SKIP);
 	judge_missing(batch, jobs, n);
 	judge_arrived(batch, jobs, n);
+	look_at_waits(jobs, n);
 	wf_batch_load_visits(batch, instances, visits, n);
 }
 
 static void
-transaction(WfJob *jobs, int n, bool avoid_slow)
+transaction(WfJob *jobs, int n, bool avoid_slow, const WfRest *rest)
 {
 	WfAccess	  access;
 	WfBatch		 *batch;
@@ -321,6 +353,8 @@ transaction(WfJob *jobs, int n, bool avoid_slow)
 	wf_jobs_load(batch, jobs, n, WF_JOB_DONE);
 	apply_all(batch, jobs, n, avoid_slow);
 	delete_delivered(jobs, n);
+	if (rest->work != NULL)
+		rest->work(jobs, n, rest->arg);
 	wf_batch_flush(batch);
 	needs_sync_commit = batch->needs_sync_commit;
 	MemoryContextSwitchTo(old);
@@ -332,7 +366,7 @@ transaction(WfJob *jobs, int n, bool avoid_slow)
 }
 
 ErrorData *
-wf_jobs_try(WfJob *jobs, int n, int limit_ms, bool avoid_slow)
+wf_jobs_try_with(WfJob *jobs, int n, int limit_ms, bool avoid_slow, const WfRest *rest)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ErrorData *volatile error = NULL;
@@ -343,7 +377,7 @@ wf_jobs_try(WfJob *jobs, int n, int limit_ms, bool avoid_slow)
 			wf_limit_begin_moves(limit_ms);
 		else
 			wf_limit_begin(limit_ms);
-		transaction(jobs, n, avoid_slow);
+		transaction(jobs, n, avoid_slow, rest);
 		wf_limit_end();
 	}
 	PG_CATCH();
@@ -353,6 +387,12 @@ wf_jobs_try(WfJob *jobs, int n, int limit_ms, bool avoid_slow)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	return error;
+}
+
+ErrorData *
+wf_jobs_try(WfJob *jobs, int n, int limit_ms, bool avoid_slow)
+{
+	return wf_jobs_try_with(jobs, n, limit_ms, avoid_slow, &(WfRest){0});
 }
 
 void

@@ -149,6 +149,7 @@ piece_of(const WfJob *job)
 	{
 		case WF_JOB_REPLY:
 		case WF_JOB_DELIVERY:
+		case WF_JOB_EVENT:
 			return WF_PIECE_ANSWER;
 		case WF_JOB_DUE:
 			return WF_PIECE_DUE;
@@ -257,4 +258,20 @@ wf_moves_run(WfJob *jobs, int n, int limit_ms, bool may_hand_over)
 	if (together && may_hand_over)
 		wf_jobs_hand_over_slow(jobs, n);
 	run_rest(jobs, n, together, limit_ms, may_hand_over);
+}
+
+bool
+wf_moves_try(WfJob *jobs, int n, int limit_ms, void (*rest)(const WfJob *jobs, int n, void *arg), void *arg)
+{
+	if (wf_careful())
+		return false;
+	if (wf_jobs_try_with(jobs, n, limit_ms, true, &(WfRest){rest, arg}) != NULL)
+	{
+		(void) wf_budget_end();
+		return false;
+	}
+	for (int i = 0; i < n; i++)
+		if (!wf_job_is_left(&jobs[i]))
+			wf_failure_over(jobs[i].instance, jobs[i].visit);
+	return true;
 }

@@ -17,6 +17,7 @@ typedef enum WfJobKind
 	WF_JOB_DELIVERY, /* apply a delivery */
 	WF_JOB_DUE,		 /* move a visit whose due time has come */
 	WF_JOB_ALARM,	 /* handle a timer of a visit */
+	WF_JOB_EVENT,	 /* bring a message or signal that has no delivery */
 	WF_JOB_FAIL,	 /* make a visit fail with `fault` */
 } WfJobKind;
 
@@ -41,6 +42,7 @@ typedef struct WfJob
 	int64				  delivery; /* number of the delivery, which is deleted when applied; 0: none */
 	const WfDeliveryKind *deliver;	/* its kind */
 	Jsonb				 *payload;
+	WfEventDelivery		 *event;   /* of WF_JOB_EVENT */
 	WfFault				  fault;   /* of WF_JOB_FAIL */
 	WfFailing			  failing; /* what has failed with it */
 
@@ -49,7 +51,7 @@ typedef struct WfJob
 	bool		   awaits;	 /* the visit still wants the reply to its request */
 	bool		   slow;	 /* its owner's budget is spent, or its process too slow: for an executor, untried */
 	bool		   deferred; /* beyond the memory budget of the batch, so that it is carried out alone */
-	bool		   behind;	 /* deliveries wait for the instance, so the reply becomes one behind them */
+	bool		   behind;	 /* deliveries wait for the instance, so the reply or event becomes one behind them */
 	bool		   retried;	 /* a pause before the visit's next attempt has begun */
 	WfLack		   lack;	 /* of WF_JOB_SHORT: what was lacking */
 	int			   pause_ms; /* of WF_JOB_SHORT: pause before the next try */
@@ -62,6 +64,19 @@ typedef struct WfJob
  * its own fault, its visit becomes an incident. With `hand_over`, a job that takes too long goes to an executor.
  */
 extern void wf_moves_run(WfJob *jobs, int n, int limit_ms, bool hand_over);
+
+/*
+ * Carry out jobs that have no rows, in one transaction with `rest`, which puts away those that could not be carried out
+ * now (wf_job_is_left). Returns false if nothing has changed, for whatever reason: then it is to be tried in another way.
+ */
+extern bool wf_moves_try(WfJob *jobs, int n, int limit_ms, void (*rest)(const WfJob *jobs, int n, void *arg),
+						 void *arg);
+
+static inline bool
+wf_job_is_left(const WfJob *job)
+{
+	return job->deferred || job->slow || job->verdict == WF_JOB_LOCKED || job->verdict == WF_JOB_SUSPENDED;
+}
 
 /* Has the job changed nothing, so that it has to be tried again? */
 static inline bool

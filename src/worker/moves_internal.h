@@ -11,12 +11,20 @@
 
 /* ---- move_batch.c ---- */
 
+/* What has to be done in the same transaction as the jobs, after them; `work` NULL: nothing. */
+typedef struct WfRest
+{
+	void (*work)(const WfJob *jobs, int n, void *arg);
+	void *arg;
+} WfRest;
+
 /*
  * Carry out all jobs in one transaction, within limit_ms milliseconds. With `avoid_slow`, jobs of owners whose budget
  * is spent are not carried out, but marked as slow. Returns NULL, or the error with which the transaction has failed,
  * in CurrentMemoryContext; then nothing has changed.
  */
 extern ErrorData *wf_jobs_try(WfJob *jobs, int n, int limit_ms, bool avoid_slow);
+extern ErrorData *wf_jobs_try_with(WfJob *jobs, int n, int limit_ms, bool avoid_slow, const WfRest *rest);
 
 /*
  * Lock the instances of the jobs, as far as that is possible without waiting, and load the visits. Jobs whose instance

@@ -143,6 +143,17 @@ wf_jobs_run(WfDispatcher *dispatcher, WfJob *jobs, int n)
 		after_job(dispatcher, &jobs[i]);
 }
 
+bool
+wf_jobs_try_events(WfDispatcher *dispatcher, WfJob *jobs, int n, void (*rest)(const WfJob *jobs, int n, void *arg),
+				   void *arg)
+{
+	if (!wf_moves_try(jobs, n, wf_setting_move_timeout, rest, arg))
+		return false;
+	for (int i = 0; i < n; i++)
+		after_job(dispatcher, &jobs[i]);
+	return true;
+}
+
 static void
 count_reply(const WfHttpReply *reply, const WfJob *job)
 {

@@ -795,7 +795,7 @@ sub signal_case
 		must_be('instances that have completed', completed() =~ s/^callback \d+, //r, "signal $n");
 		$session->end;
 	}
-	add_rates(sprintf('a signal to %s that wait, 2 clients beside it', Bench::thousands($n)), 0.40, @receivers);
+	add_rates(sprintf('a signal to %s that wait, 2 clients beside it', Bench::thousands($n)), 0.45, @receivers);
 	add_rates('  complete() of these clients', 0.50, @clients);
 	push(@remarks, 'The baseline of a signal is complete_many() of as many, 256 a transaction, beside 2 clients as well; that of the'
 		  . ' clients is without a signal.');
