@@ -13,6 +13,8 @@ CREATE FUNCTION test.resize(file text) RETURNS bigint LANGUAGE sql AS $$SELECT w
 CREATE TABLE test.fetched (instance bigint, serial_number text, data jsonb, item jsonb, index integer, lock_token uuid);
 CREATE PROCEDURE test.fetch(topic text, n integer DEFAULT 1, lock interval DEFAULT '5 minutes') LANGUAGE sql AS $$
     INSERT INTO test.fetched SELECT split_part(serial_number, '_', 1)::bigint, * FROM workflow.fetch(topic, n, lock, 'w1') $$;
+CREATE FUNCTION test.fetch_one(topic text, turn integer) RETURNS TABLE (serial_number text, data jsonb, lock_token uuid) LANGUAGE sql VOLATILE AS $$
+    SELECT serial_number, data, lock_token FROM workflow.fetch(topic) $$;
 CREATE FUNCTION test.complete(instance bigint, response jsonb DEFAULT NULL) RETURNS boolean LANGUAGE sql AS $$
     SELECT workflow.complete(serial_number, response, lock_token) FROM test.fetched f WHERE f.instance = $1 $$;
 CREATE FUNCTION test.lock_gone(instance bigint) RETURNS void LANGUAGE sql AS $$
@@ -122,6 +124,17 @@ CALL test.fetch('pull: resize', 10);
 SELECT test.complete(:i, '{"size": 1}'), test.ended(:i);
 SELECT a.attempt, a.error ->> 'code' AS code FROM workflow.attempts a JOIN workflow.history h USING (serial_number) WHERE h.instance = :i ORDER BY 1;
 SELECT workflow.skip(test.stands(:h), '{"size": 0}'), test.ended(:h);
+TRUNCATE test.fetched;
+-- of which retry.on says nothing: not tried again
+SELECT workflow.define('pull: on', '{ "steps": [ { "step": "do", "wait": { "topic": "pull: on" }, "retry": { "max": 9, "delay": "0 s", "on": ["5xx", "connect", "40001"] } } ]}');
+SELECT workflow.start('pull: on') AS i \gset
+CALL test.fetch('pull: on');
+SELECT workflow.fail(serial_number, '40001', lock_token => lock_token), test.at(:i) FROM test.fetched;
+TRUNCATE test.fetched;
+CALL test.fetch('pull: on');
+SELECT workflow.fail(serial_number, 'DISK', lock_token => lock_token) FROM test.fetched;
+SELECT error ->> 'code' AS code FROM workflow.incidents WHERE instance = :i;
+SELECT workflow.skip(test.stands(:i)), test.ended(:i);
 TRUNCATE test.fetched;
 
 -- the end of the visit takes the work along: cancelled, timed out, moved
@@ -255,6 +268,47 @@ SELECT workflow.complete(:'sn', '{"size": 1}', :'token');
 RESET ROLE;
 SELECT test.ended(:y);
 
+-- a scope that ends with more in it than a transaction ends: nobody fetches the rest meanwhile, but for what ignores the cancel
+SELECT workflow.define('pull: many', '{
+  "steps": [ { "step": "scope", "catch": [ { "on": "CANCELLED", "next": "end" } ], "next": "end", "steps": [
+               { "step": "split", "next": [ "all", "tidy" ] },
+               { "step": "all", "steps": [ { "step": "do", "each": { "in": "$.list", "parallel": 2000 }, "wait": { "topic": "pull: many" } } ], "end": true },
+               { "step": "tidy", "ignore_cancel": true, "wait": { "topic": "pull: many", "data": "tidy" }, "end": true } ] },
+             { "step": "end", "set": { "end": true }, "end": true } ]}');
+SELECT workflow.start('pull: many', jsonb_build_object('list', (SELECT jsonb_agg(i) FROM generate_series(1, 1500) i))) AS z \gset
+CALL test.until(format('SELECT count(*) = 1501 FROM workflow_data.work WHERE instance = %s', :z));
+BEGIN;
+SELECT workflow.cancel_visit(serial_number) FROM workflow.visits WHERE instance = :z AND step = 'scope';
+SELECT count(*) > 1 AS not_all_ended FROM workflow.visits WHERE instance = :z AND step = 'do' AND waits_for = 'topic';
+SELECT data, workflow.release(serial_number, lock_token) FROM workflow.fetch('pull: many', 2000);
+COMMIT;
+CALL test.until(format('SELECT count(*) = 1 FROM workflow_data.work WHERE instance = %s', :z));
+SELECT data, workflow.complete(serial_number, NULL, lock_token) FROM workflow.fetch('pull: many');
+SELECT status, data -> 'end' AS ended FROM workflow.instances WHERE instance = :z;
+
+-- many processes: each has its turn, and who may complete one gets its work alone
+SELECT count(workflow.define('pull: p' || i, '{"steps": [{"step": "do", "wait": {"topic": "pull: shared", "data": "${$.i}"}}, {"step": "again", "wait": {"topic": "pull: shared"}}]}'))
+FROM generate_series(1, 100) i;
+SELECT count(workflow.start('pull: p' || i, jsonb_build_object('i', i))) FROM generate_series(1, 100) i;
+SELECT workflow.grant_process('pull: p77', 'pull_worker', 'complete');
+SET ROLE pull_worker;
+SELECT data, workflow.release(serial_number, lock_token) FROM workflow.fetch('pull: shared', 5);
+RESET ROLE;
+SELECT count(DISTINCT data) > 1 AS any_of_them FROM (SELECT data, workflow.release(serial_number, lock_token) FROM generate_series(1, 20) g, LATERAL test.fetch_one('pull: shared', g)) f;
+CALL test.fetch('pull: shared', 60);
+SELECT count(DISTINCT data) FROM test.fetched;
+CALL test.fetch('pull: shared', 60);
+SELECT count(DISTINCT data) FROM test.fetched;
+SELECT count(*) FROM workflow.fetch('pull: shared');
+-- the last one whose lock runs out is found
+SELECT test.lock_gone(instance) FROM test.fetched WHERE data = '100';
+SELECT data FROM workflow.fetch('pull: shared', 60);
+SELECT count(*) FILTER (WHERE test.complete(instance)) FROM test.fetched WHERE data <> '100';
+SELECT count(*) FROM workflow.fetch('pull: shared', 200);
+SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE process LIKE 'pull: p%' AND ended_at IS NULL;
+SELECT workflow.revoke_process('pull: p77', 'pull_worker', 'complete');
+TRUNCATE test.fetched;
+
 -- what is refused
 SELECT workflow.fetch(NULL);
 SELECT workflow.fetch('t', 0);
@@ -271,7 +325,7 @@ SELECT workflow.define('pull: no', '{ "steps": [ { "step": "a", "wait": { "after
 SELECT count(*) FROM workflow_data.work;
 SELECT count(*) FROM workflow.verify();
 DROP TABLE test.fetched;
-DROP FUNCTION test.resize(text), test.complete(bigint, jsonb), test.lock_gone(bigint);
+DROP FUNCTION test.resize(text), test.fetch_one(text, integer), test.complete(bigint, jsonb), test.lock_gone(bigint);
 DROP PROCEDURE test.fetch(text, integer, interval);
 SELECT workflow.revoke_process('pull: resize', 'pull_worker', 'complete', 'resize');
 DROP OWNED BY pull_worker, pull_other;

@@ -27,6 +27,7 @@
 
 #define MOST_FETCHED 10000
 #define AT_ONCE		 4	 /* from one part, if few are asked for */
+#define FEW			 8	 /* of fewer processes and steps all are looked at, from any of them on */
 #define MAX_WORKER	 200 /* characters */
 
 PG_FUNCTION_INFO_V1(workflow_fetch);
@@ -155,23 +156,68 @@ fetch_from(ReturnSetInfo *rsinfo, const WfFetch *fetch, const WfOffering *offeri
 	return fetched;
 }
 
-/* Fetch from those processes and steps that the role may complete, beginning with any of them, since each shall have its turn. */
+typedef struct Fetcher
+{
+	ReturnSetInfo *rsinfo;
+	const WfFetch *fetch;
+	int			   n; /* so many are wanted still */
+	Oid			   role;
+} Fetcher;
+
+/* Fetch from one, if the role may complete what it offers. */
+static void
+fetch_offered(Fetcher *fetcher, const WfOffering *offering)
+{
+	if (fetcher->n > 0 && offering->may_be_ready &&
+		wf_privilege_has_step(offering->process_id, fetcher->role, offering->step))
+		fetcher->n -= fetch_from(fetcher->rsinfo, fetcher->fetch, offering, fetcher->n);
+}
+
+/* Fetch from those behind `behind`, up to those of the process `last`: few at first, since that is mostly enough. */
+static void
+fetch_from_many(Fetcher *fetcher, WfOffering behind, int last)
+{
+	WfOffering offerings[WF_OFFERINGS];
+	int		   limit = FEW / 2;
+	int		   n;
+
+	do
+	{
+		limit = Min(2 * limit, WF_OFFERINGS);
+		n = wf_work_offerings_when(fetcher->fetch->topic, &behind, limit, fetcher->fetch->now, offerings);
+		for (int i = 0; i < n && offerings[i].process_id <= last; i++)
+			fetch_offered(fetcher, &offerings[i]);
+		if (n > 0)
+			behind = offerings[n - 1];
+	} while (n == limit && behind.process_id <= last && fetcher->n > 0);
+}
+
+/*
+ * Fetch from those processes and steps that the role may complete, beginning with any of them, since each shall have its turn. Where there
+ * are many, only as many are looked for as are needed.
+ */
 static void
 fetch_some(ReturnSetInfo *rsinfo, const WfFetch *fetch, int n, Oid role)
 {
-	WfOffering *offerings;
-	int			noffering = wf_work_offerings(fetch->topic, &offerings);
-	int			first = noffering > 1 ? (int) pg_prng_uint64_range(&pg_global_prng_state, 0, noffering - 1) : 0;
-	int			fetched = 0;
+	Fetcher	   fetcher = {rsinfo, fetch, n, role};
+	WfOffering before = {.step = ""};
+	WfOffering offerings[FEW];
+	int		   noffering = wf_work_offerings(fetch->topic, &before, FEW, offerings);
+	int		   first = noffering > 1 ? (int) pg_prng_uint64_range(&pg_global_prng_state, 0, noffering - 1) : 0;
 
-	for (int i = 0; i < noffering && fetched < n; i++)
+	if (noffering < FEW)
+		for (int i = 0; i < noffering; i++)
+			fetch_offered(&fetcher, &offerings[(first + i) % noffering]);
+	else
 	{
-		const WfOffering *offering = &offerings[(first + i) % noffering];
+		int lowest = offerings[0].process_id;
+		int highest = Max(wf_work_last_process(fetch->topic), lowest);
+		int from = (int) pg_prng_uint64_range(&pg_global_prng_state, lowest, highest);
 
-		if (wf_privilege_has_step(offering->process_id, role, offering->step))
-			fetched += fetch_from(rsinfo, fetch, offering, n - fetched);
+		fetch_from_many(&fetcher, (WfOffering){.process_id = from, .step = ""}, highest);
+		fetch_from_many(&fetcher, before, from - 1);
 	}
-	if (fetched > 0)
+	if (fetcher.n < n)
 		wf_wakeup_topic(fetch->topic, fetch->until);
 }
 

@@ -368,13 +368,34 @@ wf_work_extend(const WfWork *work, TimestampTz until)
 
 /* ---- for whoever fetches ---- */
 
+/* So many rows of a process and step are looked at as they come; of more the first of each part are. */
+#define FEW_ROWS "500"
+/* Those behind $2, $3, by a probe each. */
+#define OFFERINGS \
+	"WITH RECURSIVE o AS ((SELECT w.process_id, w.step, 1 AS n FROM workflow_data.work w WHERE w.topic = $1 AND NOT w.held " \
+	"AND (w.process_id, w.step) > ($2, $3) ORDER BY w.process_id, w.step LIMIT 1) " \
+	"UNION ALL SELECT s.process_id, s.step, o.n + 1 FROM o, LATERAL (" \
+	"SELECT w.process_id, w.step FROM workflow_data.work w WHERE w.topic = $1 AND NOT w.held " \
+	"AND (w.process_id, w.step) > (o.process_id, o.step) ORDER BY w.process_id, w.step LIMIT 1) s WHERE o.n < $4) "
 static WfQuery q_offerings = {
+	.sql = OFFERINGS "SELECT o.process_id, o.step FROM o",
+	.nargs = 4,
+	.argtypes = {TEXTOID, INT4OID, TEXTOID, INT4OID},
+};
+/* With what can be fetched at $5, and when there will be more; the last column is false if there are too many to tell. */
+static WfQuery q_offerings_when = {
+	.sql = OFFERINGS
+	"SELECT o.process_id, o.step, s.ready, s.next, s.n < " FEW_ROWS
+	" FROM o, LATERAL (SELECT pg_catalog.count(*) AS n, "
+	"pg_catalog.min(f.free_at) FILTER (WHERE f.free_at <= $5) AS ready, pg_catalog.min(f.free_at) FILTER (WHERE f.free_at > $5) AS next "
+	"FROM (SELECT w.free_at FROM workflow_data.work w WHERE w.topic = $1 AND w.process_id = o.process_id AND w.step = o.step "
+	"AND NOT w.held LIMIT " FEW_ROWS ") f) s",
+	.nargs = 5,
+	.argtypes = {TEXTOID, INT4OID, TEXTOID, INT4OID, TIMESTAMPTZOID},
+};
+static WfQuery q_last_offering = {
 	.sql =
-		"WITH RECURSIVE o AS ((SELECT w.process_id, w.step FROM workflow_data.work w WHERE w.topic = $1 AND NOT w.held "
-		"ORDER BY w.process_id, w.step LIMIT 1) UNION ALL SELECT n.process_id, n.step FROM o, LATERAL ("
-		"SELECT w.process_id, w.step FROM workflow_data.work w WHERE w.topic = $1 AND NOT w.held "
-		"AND (w.process_id, w.step) > (o.process_id, o.step) ORDER BY w.process_id, w.step LIMIT 1) n) "
-		"SELECT o.process_id, o.step FROM o",
+		"SELECT w.process_id FROM workflow_data.work w WHERE w.topic = $1 AND NOT w.held ORDER BY w.process_id DESC LIMIT 1",
 	.nargs = 1,
 	.argtypes = {TEXTOID},
 };
@@ -393,18 +414,52 @@ static WfQuery q_fetch = {
 };
 
 int
-wf_work_offerings(const char *topic, WfOffering **offerings)
+wf_work_offerings(const char *topic, const WfOffering *behind, int limit, WfOffering *offerings)
 {
-	Datum  values[1] = {CStringGetTextDatum(topic)};
+	Datum values[4] = {CStringGetTextDatum(topic), Int32GetDatum(behind->process_id), CStringGetTextDatum(behind->step),
+					   Int32GetDatum(limit)};
 	uint64 rows = wf_query_run(&q_offerings, values, NULL);
 	bool   isnull;
 
-	*offerings = palloc(sizeof(WfOffering) * Max(rows, 1));
 	for (uint64 i = 0; i < rows; i++)
-		(*offerings)[i] =
-			(WfOffering){.process_id = DatumGetInt32(wf_result(i, 1, &isnull)), .step = wf_result_text(i, 2)};
+		offerings[i] = (WfOffering){.process_id = DatumGetInt32(wf_result(i, 1, &isnull)),
+									.step = wf_result_text(i, 2),
+									.may_be_ready = true};
 	SPI_freetuptable(SPI_tuptable);
 	return (int) rows;
+}
+
+int
+wf_work_offerings_when(const char *topic, const WfOffering *behind, int limit, TimestampTz now, WfOffering *offerings)
+{
+	Datum values[5] = {CStringGetTextDatum(topic), Int32GetDatum(behind->process_id), CStringGetTextDatum(behind->step),
+					   Int32GetDatum(limit), TimestampTzGetDatum(now)};
+	uint64 rows = wf_query_run(&q_offerings_when, values, NULL);
+	bool   isnull;
+
+	for (uint64 i = 0; i < rows; i++)
+	{
+		bool few = DatumGetBool(wf_result(i, 5, &isnull));
+
+		offerings[i] = (WfOffering){.process_id = DatumGetInt32(wf_result(i, 1, &isnull)),
+									.step = wf_result_text(i, 2),
+									.may_be_ready = !few || result_time(i, 3) != 0,
+									.next = result_time(i, 4),
+									.few = few};
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return (int) rows;
+}
+
+int
+wf_work_last_process(const char *topic)
+{
+	Datum values[1] = {CStringGetTextDatum(topic)};
+	bool  isnull;
+	int	  last = wf_query_run(&q_last_offering, values, NULL) > 0 ? DatumGetInt32(wf_result(0, 1, &isnull)) : 0;
+
+	SPI_freetuptable(SPI_tuptable);
+	return last;
 }
 
 uint64
@@ -462,27 +517,41 @@ wf_work_topics(const char *behind, int limit, const char **topics)
 	return (int) rows;
 }
 
+/* The same of one that has more rows than were looked at: by its parts. */
+static void
+look_at_parts(const char *topic, WfOffering *offering, TimestampTz now)
+{
+	Datum values[4] = {CStringGetTextDatum(topic), Int32GetDatum(offering->process_id),
+					   CStringGetTextDatum(offering->step), TimestampTzGetDatum(now)};
+
+	(void) wf_query_run(&q_earliest, values, NULL);
+	offering->may_be_ready = result_time(0, 1) != 0;
+	offering->next = result_time(0, 2);
+	SPI_freetuptable(SPI_tuptable);
+}
+
 bool
 wf_work_is_ready(const char *topic, TimestampTz now, TimestampTz *next)
 {
-	WfOffering *offerings;
-	int			n = wf_work_offerings(topic, &offerings);
-	bool		ready = false;
+	WfOffering offerings[WF_OFFERINGS];
+	WfOffering behind = {.step = ""};
+	bool	   ready = false;
+	int		   n;
 
 	*next = 0;
-	for (int i = 0; i < n; i++)
+	do
 	{
-		Datum		values[4] = {CStringGetTextDatum(topic), Int32GetDatum(offerings[i].process_id),
-								 CStringGetTextDatum(offerings[i].step), TimestampTzGetDatum(now)};
-		TimestampTz later;
-
-		(void) wf_query_run(&q_earliest, values, NULL);
-		ready |= result_time(0, 1) != 0;
-		later = result_time(0, 2);
-		if (later != 0 && (*next == 0 || later < *next))
-			*next = later;
-		SPI_freetuptable(SPI_tuptable);
-	}
+		n = wf_work_offerings_when(topic, &behind, WF_OFFERINGS, now, offerings);
+		for (int i = 0; i < n; i++)
+		{
+			behind = offerings[i];
+			if (!offerings[i].few)
+				look_at_parts(topic, &offerings[i], now);
+			ready |= offerings[i].may_be_ready;
+			if (offerings[i].next != 0 && (*next == 0 || offerings[i].next < *next))
+				*next = offerings[i].next;
+		}
+	} while (n == WF_OFFERINGS);
 	return ready;
 }
 

@@ -66,10 +66,23 @@ typedef struct WfOffering
 {
 	int			process_id;
 	const char *step;
+	bool		may_be_ready; /* there may be some that can be fetched now */
+	bool		few;  /* so few that all were looked at: then there is some, and `next` is when there will be more */
+	TimestampTz next; /* 0: not known */
 } WfOffering;
 
-/* Those of a topic, in CurrentMemoryContext. */
-extern int wf_work_offerings(const char *topic, WfOffering **offerings);
+/* So many are asked for at a time, at most. */
+#define WF_OFFERINGS 64
+
+/*
+ * Those of a topic behind this one, in order, in CurrentMemoryContext: up to `limit`. Returns how many. The second one also looks
+ * whether there is something to be fetched, which is for those who go through many.
+ */
+extern int wf_work_offerings(const char *topic, const WfOffering *behind, int limit, WfOffering *offerings);
+extern int wf_work_offerings_when(const char *topic, const WfOffering *behind, int limit, TimestampTz now,
+								  WfOffering *offerings);
+/* The last process that offers something under the topic. */
+extern int wf_work_last_process(const char *topic);
 
 typedef struct WfFetch
 {

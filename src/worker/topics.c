@@ -4,7 +4,7 @@
  *
  * Commits say which topics have work now, and from when on there may be some more: locks run out, and pauses end
  * (shmem/topics.h). So it is known without a look at the database that something new is there; only when a lock may have
- * run out are the rows asked whether it has, and when the next one will.
+ * run out are the rows asked whether it has, and when the next one will: not too often, where that takes long.
  *
  * A topic is told at once, and then at most once in TOLD_EVERY_MS.
  */
@@ -21,6 +21,8 @@
 #define TOLD_EVERY_MS 100
 /* Commits do not wake the dispatcher for the sake of topics within this time after it has looked. */
 #define QUIET_MS 10
+/* After a look at rows it rests so many times as long as that took: there are as many moments as locks and pauses that end. */
+#define LOOK_SHARE 10
 /* If not all is known, so many topics are looked for in one transaction. */
 #define TOPICS_PER_LOOK 64
 
@@ -37,6 +39,8 @@ static int	  room = 0;
 /* All topics have to be looked for, behind this one. */
 static bool looking_for_all = false;
 static char behind[NAMEDATALEN];
+/* Until then the rows are not looked at. */
+static TimestampTz rests_until = 0;
 
 static Known *
 know(const char *name)
@@ -121,11 +125,15 @@ look(WfDispatcher *dispatcher, void *arg)
 			look_at_topic(&known[i], now);
 	if (looking_for_all)
 		look_for_some(now);
+	now = GetCurrentTimestamp();
+	rests_until = now + LOOK_SHARE * (now - *(TimestampTz *) arg);
 }
 
 static bool
 has_to_look(TimestampTz now)
 {
+	if (now < rests_until)
+		return false;
 	for (int i = 0; i < nknown; i++)
 		if (known[i].topic.later != 0 && known[i].topic.later <= now)
 			return true;
@@ -161,7 +169,7 @@ tell(TimestampTz now)
 static TimestampTz
 look_ahead(TimestampTz now)
 {
-	TimestampTz next = looking_for_all ? 0 : WF_NEVER;
+	TimestampTz next = looking_for_all ? rests_until : WF_NEVER;
 	int			n = 0;
 
 	for (int i = 0; i < nknown; i++)
@@ -173,7 +181,7 @@ look_ahead(TimestampTz now)
 		if (one->topic.ready)
 			next = Min(next, told_next(one));
 		if (one->topic.later != 0)
-			next = Min(next, one->topic.later);
+			next = Min(next, Max(one->topic.later, rests_until));
 		known[n++] = *one;
 	}
 	nknown = n;
