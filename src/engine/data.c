@@ -109,12 +109,61 @@ wf_data_forget_seen(WfVisit *scope)
 	memory->owns_seen = false;
 }
 
-Jsonb *
-wf_data_seen(const WfVisit *visit)
+static bool
+has_locals_around(const WfVisit *visit)
 {
-	uint64 ignored;
+	for (const WfVisit *scope = visit->scope; scope != NULL; scope = scope->scope)
+		if (scope->local != NULL)
+			return true;
+	return false;
+}
 
-	return visit->scope != NULL ? seen_in(visit->scope, &ignored) : visit->instance->data;
+static bool
+find_in(const Jsonb *object, const char *name, int len, JsonbValue *value)
+{
+	return object != NULL &&
+		   getKeyJsonValueFromContainer(unconstify(JsonbContainer *, &object->root), name, len, value) != NULL;
+}
+
+static bool
+seen_field(const WfVariables *variables, const char *name, int len, JsonbValue *value)
+{
+	const WfVisit *visit = variables->seen_by;
+
+	if (find_in(variables->seen_over, name, len, value))
+		return true;
+	for (const WfVisit *scope = visit->scope; scope != NULL; scope = scope->scope)
+		if (find_in(scope->local, name, len, value))
+			return true;
+	return find_in(visit->instance->data, name, len, value);
+}
+
+static Jsonb *
+seen_whole(const WfVariables *variables)
+{
+	const WfVisit *visit = variables->seen_by;
+	uint64		   ignored;
+	Jsonb		  *seen = seen_in(visit->scope, &ignored);
+
+	if (variables->seen_over == NULL)
+		return seen;
+	seen = wf_jsonb_merge(seen, variables->seen_over);
+	visit->instance->grown += VARSIZE(seen);
+	return seen;
+}
+
+/* In layers, since data may be large, and each of many items has fields of its own to lay over them. */
+void
+wf_data_show(WfVisit *visit, WfVariables *variables)
+{
+	variables->seen_over = NULL;
+	variables->data = visit->instance->data;
+	if (!has_locals_around(visit))
+		return;
+	variables->data = NULL;
+	variables->seen_by = visit;
+	variables->seen_field = seen_field;
+	variables->seen_whole = seen_whole;
 }
 
 static bool
@@ -140,15 +189,6 @@ scope_with(const WfVisit *visit, const JsonbValue *name)
 	while (scope != NULL && !has_field(scope, name))
 		scope = scope->scope;
 	return scope;
-}
-
-static bool
-has_locals_around(const WfVisit *visit)
-{
-	for (const WfVisit *scope = visit->scope; scope != NULL; scope = scope->scope)
-		if (scope->local != NULL)
-			return true;
-	return false;
 }
 
 /* Of the changes, those that belong to a scope; NULL: to the instance. */
@@ -213,22 +253,19 @@ wf_data_plan(const WfVisit *visit, Jsonb *changes, WfDataChange *change, WfFault
 	return wf_data_fits(change->data, fault);
 }
 
-Jsonb *
-wf_data_foreseen(const WfVisit *visit, Jsonb *changes, WfDataChange *change)
+void
+wf_data_foresee(WfVisit *visit, Jsonb *changes, WfDataChange *change, WfVariables *variables)
 {
-	Jsonb *seen;
-
 	if (change->overwrite != NULL)
 	{
 		change->data = wf_jsonb_merge(change->data, changes);
 		change->overwrite = NULL;
 		change->is_own = true;
 	}
-	if (!has_locals_around(visit))
-		return change->data;
-	seen = wf_jsonb_merge(wf_data_seen(visit), changes);
-	visit->instance->grown += VARSIZE(seen);
-	return seen;
+	if (variables->data != NULL)
+		variables->data = change->data;
+	else
+		variables->seen_over = changes;
 }
 
 void

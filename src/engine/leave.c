@@ -218,7 +218,7 @@ foresee(WfVisit *visit, Leaving *leaving, Jsonb *changes, WfFault *fault)
 		return false;
 	leaving->saves = true;
 	if (looks_at_data(visit))
-		leaving->variables.data = wf_data_foreseen(visit, changes, &leaving->change);
+		wf_data_foresee(visit, changes, &leaving->change, &leaving->variables);
 	return true;
 }
 

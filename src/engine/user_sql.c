@@ -130,7 +130,7 @@ values_of(WfVisit *visit)
 
 	wf_engine_variables(visit, &variables);
 	params->parserSetup = set_up_parser;
-	set_value(params, 0, JsonbPGetDatum(variables.data), false);
+	set_value(params, 0, JsonbPGetDatum(wf_variable_data(&variables)), false);
 	set_text(params, 1, psprintf(INT64_FORMAT "_" INT64_FORMAT, variables.instance, variables.visit));
 	set_value(params, 2, Int64GetDatum(variables.instance), false);
 	set_text(params, 3, variables.business_key);

@@ -32,7 +32,7 @@ wf_engine_variables(WfVisit *visit, WfVariables *variables)
 		visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING || visit->state == WF_STATE_READY;
 
 	memset(variables, 0, sizeof(*variables));
-	variables->data = wf_data_seen(visit);
+	wf_data_show(visit, variables);
 	variables->timezone = instance->process->timezone;
 	variables->instance = instance->id;
 	variables->visit = visit->id;

@@ -28,8 +28,8 @@ extern Jsonb *wf_caught(WfVisit *visit, Jsonb *event);
 /* The error of a CANCELLED visit, in the batch's context; reason NULL or "": none was given. */
 extern Jsonb *wf_cancel_error(WfBatch *batch, const char *reason);
 
-/* The data as a visit sees them: with the fields of the scopes around it laid over, outer ones first. */
-extern Jsonb *wf_data_seen(const WfVisit *visit);
+/* Show the data as a visit sees them: with the fields of the scopes around it laid over, outer ones first. */
+extern void wf_data_show(WfVisit *visit, WfVariables *variables);
 
 /* Changes of data, worked out and not made yet: everything that can fail comes before. */
 typedef struct WfDataChange
@@ -48,8 +48,8 @@ typedef struct WfDataChange
  */
 extern bool wf_data_plan(const WfVisit *visit, Jsonb *changes, WfDataChange *change, WfFault *fault);
 extern void wf_data_make(WfVisit *visit, const WfDataChange *change);
-/* The data as the visit will see them then, for those who look at them before they are made. */
-extern Jsonb *wf_data_foreseen(const WfVisit *visit, Jsonb *changes, WfDataChange *change);
+/* Show the data as the visit will see them then, for those who look at them before they are made. */
+extern void wf_data_foresee(WfVisit *visit, Jsonb *changes, WfDataChange *change, WfVariables *variables);
 /* Forget what tokens in the scope see as data, since it ends: many scopes may, one after the other. */
 extern void wf_data_forget_seen(WfVisit *scope);
 

@@ -34,11 +34,28 @@ typedef enum Found
 
 /* ---- values ---- */
 
+/* Where a chain begins; *next: the key that follows then. A field of data that are seen in layers is looked for in these. */
+static Found
+begin_chain(const WfChain *chain, const WfVariables *variables, JsonbValue *value, int *next)
+{
+	*next = 0;
+	if (chain->variable != WF_VAR_DATA || variables->data != NULL || chain->nkeys == 0)
+	{
+		wf_variable_value(variables, chain->variable, value);
+		return FOUND;
+	}
+	*next = 1;
+	return variables->seen_field(variables, chain->keys[0].name, chain->keys[0].len, value) ? FOUND : MISSING;
+}
+
 static Found
 follow_chain(const WfChain *chain, const WfVariables *variables, JsonbValue *value)
 {
-	wf_variable_value(variables, chain->variable, value);
-	for (int i = 0; i < chain->nkeys; i++)
+	int next;
+
+	if (begin_chain(chain, variables, value, &next) == MISSING)
+		return MISSING;
+	for (int i = next; i < chain->nkeys; i++)
 	{
 		JsonbContainer *container;
 
@@ -61,7 +78,7 @@ call_executor(PGFunction function, const WfExpression *expression, const WfVaria
 	Datum result;
 
 	InitFunctionCallInfoData(*fcinfo, NULL, 4, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = JsonbPGetDatum(variables->data);
+	fcinfo->args[0].value = JsonbPGetDatum(wf_variable_data(variables));
 	fcinfo->args[0].isnull = false;
 	fcinfo->args[1].value = PointerGetDatum(expression->path);
 	fcinfo->args[1].isnull = false;

@@ -23,7 +23,15 @@
 typedef struct WfVariables WfVariables;
 struct WfVariables
 {
-	Jsonb	   *data;	  /* `$`; never NULL */
+	Jsonb *data; /* `$`; NULL: it is seen in layers */
+	/*
+	 * Fields lie over data that may be large: they are put together only for who asks for more than a field. `seen_field` returns false if
+	 * there is no such field.
+	 */
+	bool (*seen_field)(const WfVariables *variables, const char *name, int len, JsonbValue *value);
+	Jsonb *(*seen_whole)(const WfVariables *variables);
+	void	   *seen_by; /* for these two */
+	Jsonb	   *seen_over;
 	bool		is_row;	  /* `$` is a row, in which what is missing is null */
 	const char *timezone; /* time zone in which jsonpath reads times; NULL: that of the session */
 	int64		instance;
@@ -42,6 +50,9 @@ struct WfVariables
 	/* makes $callback_url and $heartbeat_url, or throws 22023; NULL: null */
 	const char *(*url)(const WfVariables *variables, bool heartbeat);
 };
+
+/* `$` as a whole. */
+extern Jsonb *wf_variable_data(const WfVariables *variables);
 
 typedef struct WfTemplate  WfTemplate;
 typedef struct WfPredicate WfPredicate;

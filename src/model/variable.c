@@ -168,6 +168,12 @@ set_url(JsonbValue *value, const WfVariables *variables, bool heartbeat)
 	set_text_value(value, variables->url != NULL ? variables->url(variables, heartbeat) : NULL);
 }
 
+Jsonb *
+wf_variable_data(const WfVariables *variables)
+{
+	return variables->data != NULL ? variables->data : variables->seen_whole(variables);
+}
+
 void
 wf_variable_value(const WfVariables *variables, int variable, JsonbValue *value)
 {
@@ -219,7 +225,7 @@ wf_variable_value(const WfVariables *variables, int variable, JsonbValue *value)
 			set_number(value, variables->index >= 0, variables->index);
 			break;
 		default:
-			set_jsonb(value, variables->data);
+			set_jsonb(value, wf_variable_data(variables));
 			break;
 	}
 }

@@ -269,7 +269,7 @@ typedef struct WfInMemory
 	bool		  has_enough; /* of `each`: `until` holds, and the other items will be interrupted */
 	/* Of a scope: the last of its tokens was cancelled by hand, with this error. */
 	Jsonb *cancelled_inside;
-	/* Of a scope: what its tokens see as data, made of these: see wf_data_seen. */
+	/* Of a scope: what its tokens see as data, made of these: see engine/data.c. */
 	Jsonb *seen;
 	uint64 seen_version;
 	uint64 seen_data; /* version */
