@@ -213,6 +213,16 @@ SELECT data, test.at(:t) FROM workflow.instances WHERE instance = :t;
 SELECT test.done(:t, 'wait'), test.ended(:t);
 TRUNCATE test.fetched;
 
+-- while the instance is suspended it is kept, with its name
+SELECT workflow.define('pull: named', '{
+  "steps": [ { "step": "wait", "wait": true, "catch": [ { "topic": "pull: named", "next": "done", "save": { "by": "${$event.name}" } } ] }, { "step": "done" } ]}');
+SELECT workflow.start('pull: named') AS t \gset
+CALL test.fetch('pull: named');
+SELECT workflow.suspend(:t), test.complete(:t), workflow.resume(:t);
+CALL test.until(format('SELECT status = ''completed'' FROM workflow.instances WHERE instance = %s', :t));
+SELECT test.ended(:t);
+TRUNCATE test.fetched;
+
 -- silence counts from the fetch on
 SELECT workflow.define('pull: heart', '{
   "steps": [ { "step": "beat", "wait": { "topic": "pull: heart" }, "heartbeat": "50 ms", "catch": [ { "on": "DIED", "next": "died" } ], "end": true },

@@ -228,6 +228,33 @@ RESET ROLE;
 SELECT test.at(:i);
 SELECT workflow.cancel(:i) \g /dev/null
 
+-- kept while the instance is suspended: what only begins a handler keeps nothing else from happening, what interrupts the step does
+SELECT workflow.define('tasks: kept', '{"steps": [{"step": "work", "wait": {"topic": "tasks: kept"}, "catch": [{"task": {"title": "help", "roles": ["tasks_accounting"]}, "interrupt": false, "next": "help"}, {"callback": true, "next": "stop"}], "end": true},
+  {"step": "help", "set": {"helped": true}, "end": true}, {"step": "stop", "set": {"stopped": true}, "end": true}]}');
+SELECT workflow.start('tasks: kept') AS i, workflow.start('tasks: kept') AS j \gset
+SELECT test.sn(:i) AS sni, test.sn(:j) AS snj, workflow.suspend(:i), workflow.suspend(:j) \gset
+SELECT workflow.grant_process('tasks: kept', 'tasks_service', 'complete') \g /dev/null
+SET ROLE tasks_alice;
+SELECT workflow.complete(:'sni') AS helped;
+SET ROLE tasks_service;
+SELECT workflow.complete(:'sni') AS stopped, workflow.complete(:'sni') AS again, workflow.complete(:'snj') AS stopped_before;
+SET ROLE tasks_alice;
+SELECT workflow.complete(:'snj') AS helped_too_late;
+RESET ROLE;
+SELECT workflow.resume(:i), workflow.resume(:j) \g /dev/null
+CALL test.until(format('SELECT count(*) = 2 FROM workflow.instances WHERE status = ''completed'' AND instance IN (%s, %s)', :i, :j));
+SELECT test.ended(:i), test.ended(:j);
+-- nor is what is waited for done then
+SELECT workflow.start('tasks: kept') AS i \gset
+SELECT serial_number AS sn, lock_token FROM workflow.fetch('tasks: kept') \gset
+SELECT workflow.suspend(:i) \g /dev/null
+SET ROLE tasks_service;
+SELECT workflow.complete(:'sn') AS stopped, workflow.complete(:'sn', NULL, :'lock_token') AS done_too_late;
+RESET ROLE;
+SELECT workflow.resume(:i) \g /dev/null
+CALL test.until(format('SELECT status = ''completed'' FROM workflow.instances WHERE instance = %s', :i));
+SELECT test.ended(:i), test.went(:i);
+
 -- a task for each item, and one after an action
 SELECT workflow.define('tasks: each', '{"steps": [{"step": "look", "each": {"in": "$.names[*]", "collect": "looked"}, "set": {"x": 1}, "wait": {"task": {"title": "Look at ${$item}", "assignee": "tasks_bob", "data": "${$index}"}}}]}');
 SELECT workflow.start('tasks: each', '{"names": ["a", "b"]}') AS i \gset

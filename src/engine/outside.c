@@ -34,6 +34,18 @@ handler_by_callback(const WfVisit *visit)
 	return visit->def != NULL ? wf_step_callback_handler(visit->def) : -1;
 }
 
+/* The handler that begins by a callback, a task or work, or -1. */
+static int
+handler_of_kind(const WfVisit *visit, WfEventKind kind)
+{
+	int entry;
+
+	if (visit->def == NULL || kind == WF_EVENT_CALLBACK)
+		return handler_by_callback(visit);
+	entry = wf_step_entry(visit->def, kind);
+	return entry >= visit->def->nwaits ? entry : -1;
+}
+
 /* For what it waits, or in which state it is. */
 static const char *
 where_it_stands(const WfVisit *visit)
@@ -163,19 +175,35 @@ accept_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error)
 		wf_push(batch, visit, WF_HAPPEN);
 }
 
-/* Is a callback kept for the time after the suspension whose handler interrupts the visit? */
+/* The handler for which a callback, a task or work was kept, or -1. */
+static int
+handler_of_kept(const WfVisit *visit, Jsonb *payload)
+{
+	const char *kind = wf_jsonb_get_text(payload, "kind");
+
+	return handler_of_kind(visit, kind != NULL ? wf_event_kind_from_name(kind) : WF_EVENT_CALLBACK);
+}
+
+/* Is something kept for the time after the suspension whose handler interrupts the visit? What comes after that is too late. */
 static bool
-is_interrupted_soon(const WfVisit *visit, int entry)
+is_interrupted_soon(const WfVisit *visit)
 {
 	WfDelivery *kept;
 	int			n;
 
-	if (!visit->def->entries[entry].interrupt)
+	if (!visit->suspended || visit->state == WF_STATE_CANCELLING)
 		return false;
 	n = wf_deliveries_waiting(&visit->instance->id, 1, MOST_KEPT, MOST_KEPT_BYTES, &kept);
 	for (int i = 0; i < n; i++)
-		if (kept[i].visit == visit->id && strcmp(kept[i].kind, WF_DELIVERY_CALLBACK) == 0)
+	{
+		int entry;
+
+		if (kept[i].visit != visit->id || strcmp(kept[i].kind, WF_DELIVERY_CALLBACK) != 0)
+			continue;
+		entry = handler_of_kept(visit, kept[i].payload);
+		if (entry >= 0 && visit->def->entries[entry].interrupt)
 			return true;
+	}
 	return false;
 }
 
@@ -212,7 +240,7 @@ begin_handler(WfBatch *batch, WfVisit *visit, int entry, const WfHappening *happ
 
 	if (!wf_state_is_open(visit))
 		return false;
-	if (visit->suspended && is_interrupted_soon(visit, entry))
+	if (is_interrupted_soon(visit))
 		return false;
 	/* a task or work is done once */
 	if (wf_is_offered(happening->kind))
@@ -241,6 +269,8 @@ bring_callback(WfBatch *batch, WfVisit *visit, Jsonb *data, Jsonb *error, bool b
 		return begin_handler(batch, visit, handler_by_callback(visit), &callback);
 	else if (!ends_by_callback(visit))
 		refuse_callback(visit);
+	else if (visit->def->noffered > 0 && is_interrupted_soon(visit))
+		return false;
 	accept_callback(batch, visit, data, error);
 	return true;
 }
@@ -325,12 +355,13 @@ wf_engine_event(WfBatch *batch, WfVisit *visit, int entry, const WfHappening *ha
 bool
 wf_engine_kept(WfBatch *batch, WfVisit *visit, const WfHappening *kept)
 {
-	int entry = visit->def == NULL				  ? -1
-				: kept->kind == WF_EVENT_CALLBACK ? handler_by_callback(visit)
-												  : wf_step_entry(visit->def, kept->kind);
+	int			entry = handler_of_kind(visit, kept->kind);
+	WfHappening happening = *kept;
 
-	/* what ends a wait is not kept */
-	return entry >= 0 && entry >= visit->def->nwaits && happen(batch, visit, entry, kept, true);
+	if (entry < 0)
+		return false;
+	happening.name = visit->def->entries[entry].event.name;
+	return happen(batch, visit, entry, &happening, true);
 }
 
 /* ---- tasks and topics ---- */
@@ -354,10 +385,12 @@ wf_engine_done(WfBatch *batch, WfVisit *visit, WfEventKind kind, const WfDone *d
 	happening.person = done->person;
 	happening.name = visit->def->entries[entry].event.name;
 	old = MemoryContextSwitchTo(batch->context);
-	if (entry < visit->def->nwaits)
-		end_wait(batch, visit, entry, &happening, done->error);
-	else
+	if (entry >= visit->def->nwaits)
 		taken = begin_handler(batch, visit, entry, &happening);
+	else if (is_interrupted_soon(visit))
+		taken = false;
+	else
+		end_wait(batch, visit, entry, &happening, done->error);
 	MemoryContextSwitchTo(old);
 	wf_agenda_run(batch, visit->instance);
 	return taken;

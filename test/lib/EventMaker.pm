@@ -1,10 +1,10 @@
 #
 # EventMaker.pm
-#		Gives a made-up process events: messages, signals, conditions, escalations, clocks that repeat, the first of several; and steps
+#		Gives a made-up process events: messages, signals, conditions, tasks, topics, escalations, clocks that repeat, the first of several; and steps
 #		that send. It changes what ProcessMaker.pm has made: steps that waited for a callback wait for something else, steps that did
 #		nothing send, handlers begin by events.
 #
-#   my $names = EventMaker::add($definition, $seed, $name);     {messages, signals}: names that no other process has; undef: it has none
+#   my $names = EventMaker::add($definition, $seed, $name);     {messages, signals, topic}: names that no other process has; undef: it has none
 #
 # Nothing goes in circles by itself: what leads back stays as it is, and what handlers lead to that may begin again and again neither
 # sends nor makes conditions true.
@@ -17,11 +17,13 @@ use warnings;
 use BranchMaker;
 use Graph;
 use JSON::PP ();
+use OfferMaker;
 use ProcessMaker;
 use Simulator;
 use StepMaker qw(chance pick true false is_soon clock_of %SOON $NEVER $SHORT);
 
 my ($graph, $soon, $names, $local);
+our $may_fail;
 
 # ---- events ----
 
@@ -42,11 +44,15 @@ sub event
 	my ($used, @kinds) = @_;
 	my $kind = pick(@kinds);
 	return condition() if $kind eq 'condition';
+	return $used->{$kind}++ ? undef : $kind eq 'task' ? OfferMaker::task($may_fail) : OfferMaker::topic($names->{topic}) if $kind =~ /task|topic/;
 	my ($name) = grep { !$used->{$_} } sort { rand() <=> 0.5 } @{ $names->{"${kind}s"} };
 	return undef unless defined $name;
 	$used->{$name} = 1;
 	return $kind eq 'message' ? message($name) : { signal => $name };
 }
+
+# Kinds of events that a step may wait for.
+sub kinds { my ($step) = @_; return (qw(message message signal), $step->{ignore_cancel} ? () : 'condition', $names->{topic} ? qw(task task topic topic) : ()) }
 
 sub data { return { n => 1 + int(rand(9)), ok => chance(0.8) ? true() : false() } }
 
@@ -74,9 +80,8 @@ sub first_of
 {
 	my ($step, $used, $forward, $has_callback) = @_;
 	my $name = $step->{step};
-	my @kinds = (qw(message message signal), $step->{ignore_cancel} ? () : 'condition');
 	my @entries = $has_callback ? { callback => true() } : ();
-	push @entries, grep { defined } map { event($used, @kinds) } 1 .. 1 + int(rand(2));
+	push @entries, grep { defined } map { event($used, kinds($step)) } 1 .. 1 + int(rand(2));
 	my $has_until = grep { $_->{until} } @{ $step->{catch} // [] };
 	push @entries, { $has_until ? (after => $soon ? $SOON{after} : $NEVER) : clock_of('after', $soon) } if @entries < 2 || chance(0.25);
 	@entries = sort { rand() <=> 0.5 } @entries;
@@ -100,7 +105,7 @@ sub first_of
 sub wait_for_event
 {
 	my ($step, $used) = @_;
-	$step->{wait} = event($used, qw(message message signal), $step->{ignore_cancel} ? () : 'condition') // return;
+	$step->{wait} = event($used, kinds($step)) // return;
 	$step->{wait}{when} = '$reply.status == 202' if $step->{http} && chance(0.6);
 	delete $step->{success} if $step->{wait}{condition} && chance(0.9);
 }
@@ -111,6 +116,7 @@ sub wait_for_something
 	my ($step, $used, $forward) = @_;
 	my $has_callback = $step->{wait} && chance(0.6);
 	my $was = delete $step->{wait};
+	local $may_fail = !$step->{http};
 	if (@$forward && chance(0.55)) { first_of($step, $used, $forward, $has_callback) }
 	else
 	{
@@ -119,6 +125,17 @@ sub wait_for_something
 	}
 	$step->{wait} = $was if !$step->{first_of} && !$step->{wait} && $was;
 	return if $has_callback || !$step->{first_of} && !ref $step->{wait};
+	delete $step->{heartbeat};
+	delete $step->{http}{body}{url} if $step->{http};
+}
+
+# For a person or a worker. They are outside, so it may lead back.
+sub wait_for_client
+{
+	my ($step, $used, $leads_back) = @_;
+	my $when = ref $step->{wait} eq 'HASH' ? $step->{wait}{when} : undef;
+	local $may_fail = !$step->{http} && !$leads_back;
+	$step->{wait} = { %{ event($used, qw(task topic)) }, $when ? (when => $when) : () };
 	delete $step->{heartbeat};
 	delete $step->{http}{body}{url} if $step->{http};
 }
@@ -153,7 +170,7 @@ sub handler
 {
 	my ($step, $used, $is_scope, $has_beside) = @_;
 	my @callback = Simulator::callback_of($step) || $used->{callback} ? () : 'callback';
-	my $kind = pick(qw(message message signal), $step->{ignore_cancel} ? () : 'condition', $has_beside ? 'every' : (), @callback, $is_scope ? qw(escalation escalation) : ());
+	my $kind = pick(kinds($step), $has_beside ? 'every' : (), @callback, $is_scope ? qw(escalation escalation) : ());
 	return { callback => $used->{callback} = true() } if $kind eq 'callback';
 	return event($used, $kind) unless $kind =~ /escalation|every/;
 	my ($code) = grep { !$used->{$_} } $kind eq 'every' ? 'every' : sort { rand() <=> 0.5 } 'X', 'Y', '*';
@@ -206,8 +223,9 @@ sub change
 		send_something($step, \%used, $forward, $in_scope) if chance(0.4) && !leads_back($name, $behind);
 		return;
 	}
-	wait_for_something($step, \%used, $forward)
-	  if $takes_callback && ($step->{sql} // '') !~ /complete/ && !leads_back($name, $behind) && chance(0.5);
+	my $is_free = $takes_callback && ($step->{sql} // '') !~ /complete/;
+	if    ($is_free && $names->{topic} && chance(0.5))                   { wait_for_client($step, \%used, leads_back($name, $behind)) }
+	elsif ($is_free && !leads_back($name, $behind) && chance(0.5))       { wait_for_something($step, \%used, $forward) }
 	$step->{save}{c} = '${$result.response.n ?? 0}' if ($step->{wait} || $step->{first_of}) && chance(0.1);
 	handlers($step, $name, \%used, $forward, $step->{join} ? [] : $beside, $step->{steps} ? 1 : 0) if chance($step->{steps} ? 0.5 : 0.25);
 }
@@ -270,7 +288,7 @@ sub add
 {
 	my ($definition, $seed, $name) = @_;
 	return undef unless $seed % 2;
-	$names = { messages => [ "A $name", "B $name" ], signals => [ "S $name", "T $name" ] };
+	$names = { messages => [ "A $name", "B $name" ], signals => [ "S $name", "T $name" ], $seed % 4 == 1 ? (topic => "W $name") : () };
 	$soon = JSON::PP->new->encode($definition) =~ /"(@{[ join('|', map { quotemeta } grep { $_ ne $SOON{pause} } values %SOON) ]})"/;
 	$definition->{data}{c} = 0;
 	of_the_process(renew($definition) && $definition) if chance(0.2);

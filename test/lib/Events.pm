@@ -4,8 +4,8 @@
 #
 #   Events::play($case, $outside, $again)     $again: amid what the event before has set going
 #
-# A case is {seed, instance, worlds, definition, events, call}. Calls are left in `call` as SQL that gives the answer as text, for the caller to
-# run; what it answers is for $case->{worlds}->answered. Requests are answered at once. Of what leads to too many worlds nothing is done;
+# A case is {seed, instance, worlds, definition, events, call, who}. Calls are left in `call` as SQL that gives the answer as text, for the caller to
+# run, in the role `who` if there is one; what it answers is for $case->{worlds}->answered. Requests are answered at once. Of what leads to too many worlds nothing is done;
 # that dies.
 #
 package Events;
@@ -13,6 +13,7 @@ package Events;
 use strict;
 use warnings;
 
+use Clients;
 use Graph;
 use JSON::PP ();
 use ProcessMaker;
@@ -101,7 +102,7 @@ sub complete_many
 	my $one = sub {
 		my ($sim, $word) = @_;
 		my $i = visit_of($sim, $word->{serial_number});
-		return $sim->callback(defined $i ? $sim->{visits}[$i] : undef, told($word->{data}), $word->{fail} && $word->{fail}{code}, 1);
+		return $sim->bring(defined $i ? $sim->{visits}[$i] : undef, told($word->{data}), $word->{fail} && $word->{fail}{code}, {});
 	};
 	call($case, "(SELECT string_agg(coalesce(error_code, accepted::text), ' ') FROM workflow.complete_many('" . $json->encode(\@words) . "'))", \&nothing_special,
 		map { my $word = $_; sub { return $one->($_[0], $word) } } @words);
@@ -258,7 +259,7 @@ sub play
 {
 	my ($case, $outside, $again) = @_;
 	my $sim = $case->{worlds}->some;
-	my @choices = (choices($sim, $outside, $again), $case->{names} ? map { [$_] } Senders::choices($case, $sim, $again) : ());
+	my @choices = (choices($sim, $outside, $again), $case->{names} ? map { [$_] } (Senders::choices($case, $sim, $again), $case->{names}{topic} ? Clients::choices($case, $sim, $again) : ()) : ());
 	return simple($case, 'resume') if $sim->{suspended} && (!@choices || chance(0.4));
 	return if of_the_whole($case, $sim, $again);
 	return interfere($case, $sim) if $again && !@choices;

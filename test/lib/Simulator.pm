@@ -4,9 +4,11 @@
 #		extension goes about it.
 #
 #   my $sim = Simulator->new($definition, { data });    has been started
-#   $sim->complete($visit, { data }), ->fail($visit, $code, { data }), ->webhook($visit, { data }), ->heartbeat($visit),
+#   $sim->complete($visit, { data }, $by), ->fail($visit, $code, { data }, $by), ->webhook($visit, { data }), ->heartbeat($visit),
 #   ->retry($visit), ->skip($visit, { data }), ->cancel_visit($visit), ->move($visit, $step), ->set_data({ data }),
 #   ->cancel, ->suspend, ->resume      each with the answer that it is given: true, false, or a SQLSTATE
+#   $sim->claim($visit, $by, $person), ->unclaim($visit, $by), ->reassign($visit, $by, $role), ->fetch($lock, @visits), ->release($visit, $fetch), …
+#                     likewise; $by: who calls, and with which lock (Offers.pm)
 #   $sim->send_message({ name, key, data, … }, $later), ->send_signal($name, { data })
 #   $sim->reply($visit, $kind, $status, { body }), ->crash
 #   $sim->choices     what is to be done before anybody sees it, in any order: closures;  $sim->settled: there is nothing
@@ -21,7 +23,7 @@
 # Worlds.pm tries all of that. $visit may be undef where a serial number is of nothing that lives.
 #
 # In Simulator/: Tokens.pm (forks, joins, scopes), Items.pm (lists of items), Visits.pm (what a visit does, and how it ends), Events.pm
-# (what it waits for, and what happens to it meanwhile), Messages.pm (what is on its way to it), Called.pm (what it has called),
+# (what it waits for, and what happens to it meanwhile), Messages.pm (what is on its way to it), Offers.pm (tasks and work), Called.pm (what it has called),
 # Calls.pm (what comes from outside).
 #
 package Simulator;
@@ -36,6 +38,7 @@ use Simulator::Calls;
 use Simulator::Events;
 use Simulator::Items;
 use Simulator::Messages;
+use Simulator::Offers;
 use Simulator::Tokens;
 use Simulator::Visits;
 
@@ -85,7 +88,7 @@ my %no_part = map { $_ => 1 } qw(scope id def clocks);
 sub key_of_visit
 {
 	my ($visit) = @_;
-	return "$visit->{outcome} $visit->{effects} " . ($visit->{sn} // '') if $visit->{outcome};
+	return join(' ', @$visit{qw(outcome effects)}, $visit->{sn} // '', sort keys %{ $visit->{claimants} // {} }) if $visit->{outcome};
 	my $key = join(' ', sort keys %{ $visit->{clocks} });
 	for (sort keys %$visit)
 	{

@@ -86,7 +86,7 @@ sub happens
 			for my $i ($targets->($sim))
 			{
 				my $copy = $sim->copy;
-				my $answer = $event->($copy, defined $i ? $copy->{visits}[$i] : undef, $i);
+				my $answer = $event->($copy, defined $i && !ref $i ? $copy->{visits}[$i] : undef, $i);
 				$copy->{answer} = defined $copy->{answer} ? "$copy->{answer} $answer" : $answer;
 				push @after, $copy;
 			}
@@ -96,11 +96,20 @@ sub happens
 	$self->{all} = [ from(@sims) ];
 }
 
+# A number that nobody has seen yet is "*".
+sub is_answer
+{
+	my ($expected, $answer) = @_;
+	return 1 if $expected eq $answer;
+	my $pattern = join('\d+_\d+', map { quotemeta } split(/\*/, $expected, -1));
+	return $expected =~ /\*/ && $answer =~ /^$pattern\z/;
+}
+
 sub answered
 {
 	my ($self, $answer) = @_;
 	my %possible = map { $_->{answer} => 1 } @{ $self->{all} };
-	my @left = grep { $_->{answer} eq $answer } @{ $self->{all} };
+	my @left = grep { is_answer($_->{answer}, $answer) } @{ $self->{all} };
 	return join(' or ', map { "\"$_\"" } sort keys %possible) unless @left;
 	$self->forget_answers(@left);
 	return undef;
@@ -134,8 +143,8 @@ sub data_text
 
 sub look_of
 {
-	my ($status, $data, $late, $kept, @visits) = @_;
-	return join(' | ', $status, join(', ', sort @visits), data_text($data), "$late late", "$kept kept");
+	my ($status, $data, $late, $kept, $topics, @visits) = @_;
+	return join(' | ', $status, join(', ', sort @visits), data_text($data), "$late late", "$kept kept", "work $topics");
 }
 
 # In which scope: by its number or, as long as nobody has seen that, the name of its step.
@@ -145,14 +154,17 @@ sub inside
 	return $scope ? 'in ' . ($scope->{sn} // $scope->{step}) . ' ' : '';
 }
 
+sub of_task { my ($holder) = @_; return defined $holder ? " task of $holder" : '' }
+
 sub of_item { my ($item) = @_; return defined $item ? "[$item]" : '' }
 
 # Numbers are told if they were seen before: which of two new ones is which nobody can know.
 sub look_of_sim
 {
 	my ($sim) = @_;
-	return look_of($sim->status, $sim->data, $sim->late, $sim->kept_for_long,
-		map { ($_->{sn} ? "$_->{sn} " : '') . "$_->{step}" . of_item($_->{item}) . ' ' . inside($sim->scope_of($_)) . ($_->{outcome} // $_->{state}) . ($_->{effects} ? " $_->{effects}" : '') } $sim->visits);
+	my $of_task = sub { my $task = Simulator::task_of($_[0]); return of_task($task && ($task->{holder} // '-')) };
+	return look_of($sim->status, $sim->data, $sim->late, $sim->kept_for_long, $sim->topics,
+		map { ($_->{sn} ? "$_->{sn} " : '') . "$_->{step}" . of_item($_->{item}) . ' ' . inside($sim->scope_of($_)) . ($_->{outcome} // $_->{state}) . ($_->{effects} ? " $_->{effects}" : '') . $of_task->($_) } $sim->visits);
 }
 
 sub look_of_seen
@@ -161,8 +173,8 @@ sub look_of_seen
 	my $known = $self->{known};
 	my %step = map { $_->{sn} => $_->{step} } @{ $seen->{visits} };
 	my $in = sub { my ($sn) = @_; return $sn ? inside({ sn => $known->{$sn} ? $sn : undef, step => $step{$sn} }) : '' };
-	return look_of($seen->{status}, $seen->{data}, $seen->{late}, $seen->{kept},
-		map { ($known->{ $_->{sn} } ? "$_->{sn} " : '') . "$_->{step}" . of_item($_->{item}) . ' ' . $in->($_->{scope}) . $_->{state} . ($_->{effects} ? " $_->{effects}" : '') } @{ $seen->{visits} });
+	return look_of($seen->{status}, $seen->{data}, $seen->{late}, $seen->{kept}, $seen->{topics},
+		map { ($known->{ $_->{sn} } ? "$_->{sn} " : '') . "$_->{step}" . of_item($_->{item}) . ' ' . $in->($_->{scope}) . $_->{state} . ($_->{effects} ? " $_->{effects}" : '') . of_task($_->{task}) } @{ $seen->{visits} });
 }
 
 sub fits_row

@@ -16,6 +16,7 @@ use EachMaker;
 use EventMaker;
 use Events;
 use JSON::PP ();
+use OfferMaker;
 use Outside;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -50,16 +51,18 @@ CREATE SERVER partner FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'http://12
 CREATE TABLE effects (serial_number text);
 CREATE INDEX ON effects (serial_number);
 CREATE TABLE rows (id bigint, v integer, sn text, status text, inst bigint);
-CREATE FUNCTION try(call text) RETURNS text LANGUAGE plpgsql AS '
+CREATE FUNCTION try(call text, who text) RETURNS text LANGUAGE plpgsql AS '
 	DECLARE answer text;
 	BEGIN
+		PERFORM set_config(\$\$role\$\$, who, true);
 		EXECUTE format(\$\$SELECT (%s)::text\$\$, call) INTO answer;
 		RETURN coalesce(answer, \$\$\$\$);
-	EXCEPTION WHEN object_not_in_prerequisite_state OR cardinality_violation OR insufficient_privilege THEN
+	EXCEPTION WHEN object_not_in_prerequisite_state OR cardinality_violation OR insufficient_privilege OR undefined_object THEN
 		RETURN SQLSTATE;
 	END';
 EOF_SQL
 
+sql(OfferMaker::prepare());
 sql('SET client_min_messages = warning;', map { "SELECT workflow.define('$_->[0]', '" . $json->encode($_->[1]) =~ s/'/''/gr . "');" } CallMaker::definitions());
 
 # ---- what is there ----
@@ -67,20 +70,24 @@ sql('SET client_min_messages = warning;', map { "SELECT workflow.define('$_->[0]
 # One line for each instance, in columns: it is looked at again and again, and JSON takes Perl long to read. Of visits of an attached
 # instance the row shows something, too. Names of messages end with that of the case.
 my $LOOK = <<'EOF_SQL';
-	WITH visits AS (
+	WITH tasks AS (
+		SELECT serial_number, coalesce(assignee, '-') AS task FROM workflow.tasks WHERE instance = ANY ($list)),
+	visits AS (
 		SELECT instance, serial_number, step, state, scope, item FROM workflow.visits WHERE instance = ANY ($list) UNION ALL
 		SELECT instance, serial_number, step, outcome, scope, item FROM workflow.history WHERE instance = ANY ($list)),
 	v AS (
 		SELECT instance, string_agg(concat_ws(' ', serial_number, step, state, coalesce(scope, '-'), coalesce(item::text, '-'),
-			(SELECT count(*) FROM effects e WHERE e.serial_number = v.serial_number)), ',' ORDER BY split_part(serial_number, '_', 2)::bigint) AS text
-		FROM visits v GROUP BY instance),
+			(SELECT count(*) FROM effects e WHERE e.serial_number = v.serial_number), task), ',' ORDER BY split_part(serial_number, '_', 2)::bigint) AS text
+		FROM visits v LEFT JOIN tasks USING (serial_number) GROUP BY instance),
+	work AS (
+		SELECT substr(topic, 3) AS name, concat_ws(' ', ready, locked, paused) AS topics FROM workflow.topics),
 	kept AS (
 		SELECT substr(name, 3) AS name, count(*) AS n FROM workflow.messages WHERE expires_at > now() + interval '1 min' GROUP BY 1),
 	late AS (
 		SELECT split_part(serial_number, '_', 1)::bigint AS instance, count(*) AS n FROM workflow.late_callbacks GROUP BY 1)
-	SELECT concat_ws(chr(9), instance, i.status, coalesce(late.n, 0), coalesce(k.n, 0), v.text, coalesce(r.status || ' ' || coalesce(r.sn, '-'), '-'),
+	SELECT concat_ws(chr(9), instance, i.status, coalesce(late.n, 0), coalesce(k.n, 0), coalesce(topics, '0 0 0'), v.text, coalesce(r.status || ' ' || coalesce(r.sn, '-'), '-'),
 		(SELECT string_agg(key || '=' || coalesce(value, 'null'), chr(9)) FROM jsonb_each_text(i.data)))
-	FROM workflow.instances i JOIN v USING (instance) LEFT JOIN kept k ON k.name = substr(i.process, 2) LEFT JOIN late USING (instance) LEFT JOIN ($rows) r ON r.inst = instance
+	FROM workflow.instances i JOIN v USING (instance) LEFT JOIN kept k ON k.name = substr(i.process, 2) LEFT JOIN work w ON w.name = substr(i.process, 2) LEFT JOIN late USING (instance) LEFT JOIN ($rows) r ON r.inst = instance
 	WHERE instance = ANY ($list);
 EOF_SQL
 
@@ -91,8 +98,8 @@ sub value_seen { return $_[0] =~ s/\b(true|false)\b/$TRUTH{$1}/gr }
 
 sub visit_seen
 {
-	my ($sn, $step, $state, $scope, $item, $effects) = split(/ /, $_[0]);
-	return { sn => $sn, step => $step, state => $state, scope => $scope eq '-' ? undef : $scope, item => $item eq '-' ? undef : $item, effects => $effects };
+	my ($sn, $step, $state, $scope, $item, $effects, $task) = split(/ /, $_[0]);
+	return { sn => $sn, step => $step, state => $state, scope => $scope eq '-' ? undef : $scope, item => $item eq '-' ? undef : $item, effects => $effects, task => $task };
 }
 
 sub look
@@ -105,8 +112,8 @@ sub look
 	my %seen;
 	for (split(/\n/, $lines))
 	{
-		my ($instance, $status, $late, $kept, $visits, $row, @data) = split(/\t/);
-		my $seen = $seen{$instance} = { status => $status, late => $late, kept => $kept, visits => [ map { visit_seen($_) } split(/,/, $visits) ] };
+		my ($instance, $status, $late, $kept, $topics, $visits, $row, @data) = split(/\t/);
+		my $seen = $seen{$instance} = { status => $status, late => $late, kept => $kept, topics => $topics, visits => [ map { visit_seen($_) } split(/,/, $visits) ] };
 		$seen->{row} = $row =~ s/-$//r if $attached{$instance};
 		$seen->{data} = { map { /^(.*?)=(.*)$/ ? ($1 => value_seen($2)) : () } @data };
 	}
@@ -222,6 +229,7 @@ sub prepare
 	my $text = $json->encode($case->{definition}) =~ s/'/''/gr;
 	$case->{migrates} = $seed % 2;
 	$case->{define} = join('', map { "SELECT workflow.define('p$name', '$_');" } $case->{migrates} ? other_version($case->{definition}) : (), $text);
+	$case->{define} .= "SELECT workflow.grant_process('p$name', 'service', 'complete');" if $case->{names} && $case->{names}{topic};
 	$case->{start} = "SELECT workflow.start('p$name');";
 	start_on_message($case) if $case->{by};
 	return $case unless $case->{attached};
@@ -293,7 +301,7 @@ sub play
 		my $played = @{ $case->{events} };
 		event($case, $again);
 		next if @{ $case->{events} } == $played;
-		$played{ $1 // $2 }++ while $case->{events}[-1] =~ /workflow\.([a-z_]+)\(|is (answered)/g;
+		$played{ $1 // $2 // $3 }++ while $case->{events}[-1] =~ /workflow\.([a-z_]+)\(|(fetch)_work|is (answered)/g;
 	}
 	make_calls(@cases);
 }
@@ -303,7 +311,7 @@ sub make_calls
 	my (@cases) = @_;
 	my @called = grep { $_->{call} } @cases;
 	return unless @called;
-	my @answers = split(/\n/, sql(map { "SELECT '= ' || try(\$\$" . delete($_->{call}) . '$$);' } @called), -1);
+	my @answers = split(/\n/, sql(map { "SELECT '= ' || try(\$\$" . delete($_->{call}) . '$$, \'' . (delete($_->{who}) // 'none') . "');" } @called), -1);
 	for my $case (@called)
 	{
 		my ($answer) = (shift @answers) =~ /^= (.*)/;
@@ -399,6 +407,7 @@ my @seeds = split(/\D+/, $ENV{WF_SEED} // 1);
 @seeds = $seeds[0] .. $seeds[0] + $ROUNDS * $AT_ONCE - 1 if @seeds == 1;
 note("seeds $seeds[0] to $seeds[-1]");
 ok(eval { game(@seeds); 1 }, 'all are played') or diag($@);
+is(sql('SELECT * FROM workflow.verify();'), '', 'all rows agree with each other');
 is("@differ", '', "seeds $seeds[0] to $seeds[-1] end as the model says");
 cmp_ok(@given_up, '<=', 1 + @seeds / 20, 'hardly any has more ends than can be looked at');
 note("played: " . join(', ', map { "$played{$_} $_" } sort keys %played) . "; most worlds of a case: $Worlds::most; given up: " . (@given_up ? "@given_up" : 'none'));

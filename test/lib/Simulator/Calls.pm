@@ -17,8 +17,10 @@ sub callback
 	my $ends = ends_by_callback($visit);
 	return $self->too_late if $incident && ($visit->{told_to_stop} || (!$by_hand && (has_been_called_back($visit) || (takes_callback($visit) && !$ends))));
 	return defined $code ? '55000' : $self->callback_for_handler($visit, $data) unless $incident || $ends;
+	return $self->too_late if !$incident && $self->is_interrupted_soon($visit);
 
 	$visit->{has_callback} = 1;
+	drop_offers($visit);
 	$visit->{clocks} = {} unless $visit->{state} eq 'cancelling' || awaits_child($visit);
 	$self->by_callback($visit, $data);
 	@$visit{qw(callback error_code)} = ($data, $code);
@@ -29,18 +31,35 @@ sub callback
 	return 'true';
 }
 
-# It does not overtake what is on its way to the instance. One that interrupts has one while the instance is suspended.
 sub callback_for_handler
 {
 	my ($self, $visit, $data) = @_;
 	my ($handler) = handlers_of($visit->{def}, 'callback');
-	my $posts = $self->{posts} // [];
 	return $self->too_late unless $self->may_begin_handlers($visit);
-	return $self->too_late if $self->{suspended} && role_of($handler) eq 'instead' && grep { defined $_->{callback} && $_->{callback} == $visit->{id} } @$posts;
-	my $event = { kind => 'callback', %{ $data // {} } };
+	return $self->begin_handler($visit, $handler, { kind => 'callback', %{ $data // {} } }) // $self->too_late;
+}
+
+# A callback, a task or work: it does not overtake what is on its way to the instance. Returns undef if it is too late.
+sub begin_handler
+{
+	my ($self, $visit, $handler, $event) = @_;
+	my $posts = $self->{posts} // [];
+	return undef if $self->is_interrupted_soon($visit);
+	delete $visit->{ $event->{kind} eq 'topic' ? 'work' : $event->{kind} };
 	if ($self->{suspended} || @$posts || grep { $_->{arriving} } $self->living) { $self->{posts} = [ @$posts, { callback => $visit->{id}, event => $event } ] }
 	else                                                                        { $self->happen($visit, $handler, role_of($handler), $event) }
 	return 'true';
+}
+
+sub handler_of { my ($visit, $kind) = @_; return (handlers_of($visit->{def}, $kind))[0] }
+
+# Has one come while the instance is suspended that will interrupt it?
+sub is_interrupted_soon
+{
+	my ($self, $visit) = @_;
+	return 0 if !$self->{suspended} || $visit->{state} eq 'cancelling';
+	my @kept = grep { defined $_->{callback} && $_->{callback} == $visit->{id} } @{ $self->{posts} // [] };
+	return scalar grep { role_of(handler_of($visit, $_->{event}{kind})) eq 'instead' } @kept;
 }
 
 sub may_begin_handlers
@@ -53,14 +72,16 @@ sub has_been_called_back { return defined $_[0]{callback} || defined $_[0]{error
 
 sub too_late { $_[0]{late}++; return 'false' }
 
-sub complete { my ($self, $visit, $data) = @_; return $self->callback($visit, $data, undef, 1) }
-sub fail     { my ($self, $visit, $code, $data) = @_; return $self->callback($visit, $data, $code, 1) }
+sub complete { my ($self, $visit, $data, $by) = @_; return $self->bring($visit, $data, undef, $by // {}) }
+sub fail     { my ($self, $visit, $code, $data, $by) = @_; return $self->bring($visit, $data, $code, $by // {}) }
 sub webhook  { my ($self, $visit, $data) = @_; return $self->callback($visit, $data) }
 
 sub heartbeat
 {
-	my ($self, $visit) = @_;
+	my ($self, $visit, $has_lock) = @_;
 	return 'false' if !$visit || $visit->{outcome};
+	my $work = work_of($visit);
+	return '55000' if !$has_lock && $work && $work->{role} eq 'wait' && is_taken($work) && !ends_by_callback($visit);
 	return '55000' if $visit->{state} ne 'incident' && ($visit->{def}{steps} || is_whole($visit) || $visit->{standing} || ($visit->{child} && !ends_by_callback($visit)));
 	return 'false' if $visit->{has_callback} || $visit->{state} eq 'cancelling';
 	return 'false' if $self->is_ending($visit) && !$visit->{def}{ignore_cancel};

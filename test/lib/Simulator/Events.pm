@@ -14,7 +14,7 @@ use warnings;
 use Graph;
 use StepMaker;
 
-my @KINDS = qw(callback message signal condition escalation every after until);
+my @KINDS = qw(callback message signal condition task topic escalation every after until);
 
 sub kind_of { my ($entry) = @_; return (grep { exists $entry->{$_} } @KINDS)[0] }
 
@@ -130,9 +130,11 @@ sub happen
 # As a callback, perhaps before it is waited for.
 sub accept_event
 {
-	my ($self, $visit, $entry, $event, $at_once) = @_;
+	my ($self, $visit, $entry, $event, $at_once, $code) = @_;
 	@$visit{qw(has_callback accepted event)} = (1, $entry, $event);
+	drop_offers($visit);
 	delete $visit->{error_code};
+	$visit->{error_code} = $code if defined $code;
 	$visit->{clocks} = {} unless is_early($visit) || awaits_child($visit);
 	return if $self->{suspended} || $visit->{asked} || $visit->{statement} || $visit->{child};
 	return if $visit->{state} ne 'waiting';
@@ -200,6 +202,7 @@ sub open_waits
 		return $self->accept_event($visit, $entry, { kind => 'condition' }, 'at once') if $self->is_true($visit, $entry->{condition});
 		$self->add_subscription($visit, $entry, 'wait');
 	}
+	$self->offer($visit, $_, 'wait') || return $self->bad($visit, 'SYSTEM_ERROR', 'task') for grep { is_offer($_) } @open;
 	$visit->{clocks}{heartbeat} = 1 if $visit->{def}{heartbeat} && grep { $_->{callback} } @open;
 }
 

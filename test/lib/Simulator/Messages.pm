@@ -212,7 +212,7 @@ sub deliver_callback
 {
 	my ($self, $post) = @_;
 	my $visit = $self->{visits}[ $post->{callback} ];
-	my ($handler) = handlers_of($visit->{def}, 'callback');
+	my $handler = handler_of($visit, $post->{event}{kind});
 	$self->happen($visit, $handler, role_of($handler), $post->{event}) if $self->may_begin_handlers($visit);
 }
 

@@ -182,6 +182,7 @@ sub stand
 	my ($self, $visit) = @_;
 	$self->prepare($visit);
 	$visit->{state} = 'waiting';
+	$self->offer_handlers($visit);
 	return unless $self->open_conditions($visit);
 	$self->pass_join($visit) if defined needs($visit) && $visit->{arrived} >= needs($visit);
 }
@@ -348,6 +349,7 @@ sub interrupt_scope
 	return if $scope->{ending};
 	@$scope{qw(ending state cancelling handler handed)} = (1, 'cancelling', $outcome, $handler, $caught);
 	$scope->{clocks} = {};
+	drop_offers($scope);
 	$self->interrupt_inside($scope);
 }
 
@@ -360,6 +362,7 @@ sub close_scope
 	{
 		@$scope{qw(ending state succeeds)} = (1, 'cancelling', 1);
 		$scope->{clocks} = {};
+		drop_offers($scope);
 		$self->interrupt_inside($scope);
 	}
 	$self->end_by_itself('completed') if $outermost;

@@ -17,7 +17,7 @@ sub prepare
 	$visit->{attempt} = 0;
 	my $anew = !$visit->{subscribed} || $visit->{state} eq 'incident';
 	delete @$visit{qw(reply callback error_code has_callback cancelling handler handed fault told_to_stop moved passed ending succeeds reached_end by_hand local)};
-	delete @$visit{qw(accepted event happened opened left_out list begun given due leaving told child)};
+	delete @$visit{qw(accepted event happened opened left_out list begun given due leaving told child task work)};
 	$visit->{state} = 'ready';
 	$self->subscribe($visit) if $anew;
 	set_clocks($visit);
@@ -38,6 +38,7 @@ sub begin
 {
 	my ($self, $visit) = @_;
 	$self->prepare($visit);
+	$self->offer_handlers($visit);
 	$self->act($visit) if $self->open_conditions($visit);
 }
 
@@ -103,7 +104,7 @@ sub finish
 {
 	my ($self, $visit, $outcome) = @_;
 	$visit->{outcome} = $outcome;
-	delete @$visit{grep { !/^(id|step|def|outcome|effects|sn|scope|item)$/ } keys %$visit};
+	delete @$visit{grep { !/^(id|step|def|outcome|effects|sn|scope|item|claimants|fetches)$/ } keys %$visit};
 	$visit->{late} = {};
 	$visit->{clocks} = {};
 	$self->gives_way($visit);
@@ -217,7 +218,7 @@ sub bad
 	{
 		$visit->{state} = 'incident';
 		$visit->{clocks} = {};
-		delete @$visit{qw(asked sent arriving statement cancelling handler handed has_callback passed ending succeeds accepted event happened opened left_out leaving due)};
+		delete @$visit{qw(asked sent arriving statement cancelling handler handed has_callback passed ending succeeds accepted event happened opened left_out leaving due task work)};
 		$self->gives_way($visit);
 	}
 }
@@ -249,6 +250,7 @@ sub interrupt
 	my ($self, $visit, $outcome, $handler) = @_;
 	return $self->interrupt_scope($visit, $outcome, $handler) if is_begun_scope($visit);
 	my $asks = $visit->{def}{http} && $visit->{def}{cancel} && !$visit->{standing};
+	drop_offers($visit);
 	@$visit{qw(cancelling handler told_to_stop)} = ($outcome, $handler, $asks);
 	$visit->{clocks} = {};
 	return $visit->{state} = 'cancelling' if $visit->{child};
