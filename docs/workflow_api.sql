@@ -34,15 +34,33 @@ END $$;
 COMMENT ON FUNCTION workflow_api.heartbeat(text, jsonb) IS 'Says that the work on the visit of the token goes on';
 
 -- ---- token in the header X-Workflow-Token, the whole body is the data: for URLs, with a proxy in front ----
+-- The body comes as bytes (Content-Type: application/octet-stream), since signatures are over bytes.
 
-CREATE FUNCTION workflow_api.webhook_callback(jsonb) RETURNS void
-    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT workflow_api.callback(nullif(current_setting('request.headers', true), '')::json->>'x-workflow-token', $1)
+CREATE FUNCTION workflow_api.request_headers() RETURNS jsonb
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT nullif(current_setting('request.headers', true), '')::jsonb
 $$;
-COMMENT ON FUNCTION workflow_api.webhook_callback(jsonb) IS 'What $callback_url leads to';
+COMMENT ON FUNCTION workflow_api.request_headers() IS 'The headers of the request, by their names in lower case';
 
-CREATE FUNCTION workflow_api.webhook_heartbeat(jsonb) RETURNS void
+CREATE FUNCTION workflow_api.webhook_callback(bytea) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    headers jsonb := workflow_api.request_headers();
+BEGIN
+    IF NOT workflow.callback_raw(headers->>'x-workflow-token', $1, headers) THEN
+        PERFORM set_config('response.status', '409', true);
+    END IF;
+EXCEPTION WHEN object_not_in_prerequisite_state THEN
+    -- as above
+    IF SQLERRM NOT LIKE '%does not wait for a callback' THEN
+        RAISE;
+    END IF;
+    PERFORM set_config('response.status', '409', true);
+END $$;
+COMMENT ON FUNCTION workflow_api.webhook_callback(bytea) IS 'What $callback_url leads to';
+
+CREATE FUNCTION workflow_api.webhook_heartbeat(bytea) RETURNS void
     LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT workflow_api.heartbeat(nullif(current_setting('request.headers', true), '')::json->>'x-workflow-token', $1)
+    SELECT workflow_api.heartbeat(workflow_api.request_headers()->>'x-workflow-token', nullif(convert_from($1, 'UTF8'), '')::jsonb)
 $$;
-COMMENT ON FUNCTION workflow_api.webhook_heartbeat(jsonb) IS 'What $heartbeat_url leads to';
+COMMENT ON FUNCTION workflow_api.webhook_heartbeat(bytea) IS 'What $heartbeat_url leads to';

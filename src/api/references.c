@@ -224,6 +224,28 @@ warn_of_webhook(Checking *checking, const WfJson *node)
 	}
 }
 
+/*
+ * Warn of a signature that nobody can verify as things stand. It is no fault, since the secret may
+ * come later.
+ */
+static void
+warn_of_secret(Checking *checking, const WfJson *node)
+{
+	const WfServer *server = wf_server_by_name(node->text);
+	const char	   *owner;
+
+	if (server == NULL || !wf_server_usable(server, checking->owner) ||
+		wf_server_webhook_secret(server, checking->owner) != NULL)
+		return;
+	owner = GetUserNameFromId(checking->owner, false);
+	wf_json_warning(
+		checking->issues, node,
+		psprintf("CREATE USER MAPPING FOR %s SERVER %s OPTIONS (webhook_secret '...'), or ALTER it.",
+				 quote_identifier(owner), quote_identifier(server->name)),
+		"role \"%s\", the owner of the process, has no webhook_secret for server \"%s\" to verify a signature with",
+		owner, server->name);
+}
+
 /* ---- the list of references ---- */
 
 static void
@@ -246,6 +268,9 @@ check_reference(Checking *checking, const WfReference *reference)
 			break;
 		case WF_REFERENCE_WEBHOOK:
 			warn_of_webhook(checking, reference->node);
+			break;
+		case WF_REFERENCE_SECRET:
+			warn_of_secret(checking, reference->node);
 			break;
 	}
 }

@@ -66,6 +66,12 @@ extern const WfServer *wf_server_covering(const char *url, Oid role);
  */
 extern bool wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *request, List **headers, WfFault *fault);
 
+/*
+ * What webhooks of the server are signed with: the option webhook_secret of the role's user mapping (its own, else
+ * PUBLIC's), palloc'd, or NULL. Whoever asks has checked that the role may use the server.
+ */
+extern char *wf_server_webhook_secret(const WfServer *server, Oid role);
+
 /* Has a List of WfHttpHeader * one of that name, in any case? */
 extern bool wf_server_has_header(List *headers, const char *name);
 

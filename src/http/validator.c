@@ -37,7 +37,7 @@
 
 PG_FUNCTION_INFO_V1(workflow_http_validator);
 
-static const char *const mapping_options[] = {"auth", "user", "password", "token", "name", "value"};
+static const char *const mapping_options[] = {"auth", "user", "password", "token", "name", "value", "webhook_secret"};
 
 /* ---- names ---- */
 
@@ -261,6 +261,17 @@ check_server_options(List *options)
 
 /* ---- user mappings ---- */
 
+/* It goes with any auth: it is for what comes in. */
+static void
+check_webhook_secret(List *options)
+{
+	const char *secret = wf_option_get(options, "webhook_secret");
+
+	if (secret != NULL && *secret == '\0')
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("option \"webhook_secret\" is empty"),
+						errhint("It is the secret with which the service signs what it sends to webhooks.")));
+}
+
 static void
 check_user_mapping(List *options)
 {
@@ -269,6 +280,7 @@ check_user_mapping(List *options)
 	if (!wf_credentials_read(options, &credentials))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", credentials.problem),
 						credentials.hint ? errhint("%s", credentials.hint) : 0));
+	check_webhook_secret(options);
 }
 
 /*

@@ -6,6 +6,7 @@
 
 #include "model/event.h"
 #include "model/reader.h"
+#include "model/signature.h"
 
 #define MAX_CATCH_WORDS 100
 
@@ -224,6 +225,7 @@ static const WfReaderField catch_fields[] = {
 	{"save", wf_read_changes, offsetof(WfEntry, save), false, WF_BY_HANDLER},
 	{"interrupt", wf_read_bool, offsetof(WfEntry, interrupt)},
 	{"callback", wf_read_callback, offsetof(WfEntry, event)},
+	{"signature", wf_read_signature, offsetof(WfEntry, event.signature)},
 	{"after", wf_read_after, offsetof(WfEntry, event)},
 	{"until", wf_read_event_until, offsetof(WfEntry, event)},
 	{"every", wf_read_every, offsetof(WfEntry, event)},

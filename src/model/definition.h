@@ -117,6 +117,8 @@ typedef struct WfTask /* for a person; each NULL: not given */
 	WfTemplate *data;
 } WfTask;
 
+typedef struct WfSignature WfSignature; /* see model/signature.h */
+
 typedef struct WfEvent
 {
 	WfEventKind	 kind;
@@ -129,6 +131,8 @@ typedef struct WfEvent
 	WfTask		*task;
 	WfTemplate	*data; /* of a topic; NULL: none */
 	WfPredicate *when; /* NULL: always wait */
+	/* of a callback: what one that comes with a token has to be signed with; NULL: nothing */
+	const WfSignature *signature;
 } WfEvent;
 
 typedef struct WfCancelAction /* the request that asks the called service to stop */
@@ -431,6 +435,7 @@ typedef struct WfDefinition
 	int			  start;		  /* where an instance begins: the start of the first list */
 	int			  process_step;	  /* the step WF_PROCESS_STEP; -1: there is none */
 	bool		  has_conditions; /* a step has an entry of that kind */
+	bool		  has_signatures; /* callbacks of a step have to be signed */
 	WfStartOn	 *starts;
 	int			  nstarts;
 	WfRetry		  retry;		/* for steps that have none of their own */

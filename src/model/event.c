@@ -43,6 +43,7 @@ wf_event_check_keys(WfReader *reader, const WfJson *node)
 	} beside[] = {
 		{"key", "message", "It is what tells apart messages of the same name; signals reach all that wait."},
 		{"data", "topic", "It is what a worker gets with the work; a task has its own in it."},
+		{"signature", "callback", "It is of what comes with the token in $callback_url, over the bytes that came."},
 		{"times", "every", "It is how often \"every\" begins; others begin as often as their event happens."},
 	};
 

@@ -264,6 +264,8 @@ wf_event_finish(WfDefinition *def, WfStep *step)
 			step->noffered++;
 		if (entry->event.kind == WF_EVENT_CONDITION)
 			def->has_conditions = true;
+		if (entry->event.signature != NULL)
+			def->has_signatures = true;
 		if (entry->event.kind == WF_EVENT_EVERY)
 			entry->beat = step->nbeats++;
 	}

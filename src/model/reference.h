@@ -25,6 +25,8 @@ typedef enum WfReferenceKind
 	WF_REFERENCE_PROCESS,
 	/* A template that uses the URL of a webhook: see workflow.callback_base. */
 	WF_REFERENCE_WEBHOOK,
+	/* The name of a server, whose user mapping has the secret of a signature. */
+	WF_REFERENCE_SECRET,
 } WfReferenceKind;
 
 typedef struct WfReference

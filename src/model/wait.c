@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "model/event.h"
+#include "model/signature.h"
 
 /* The places that the array `node` needs, unless it has too many. */
 static int
@@ -45,6 +46,7 @@ check_one_event(WfReader *reader, const WfJson *node, const char *several)
 
 static const WfReaderField wait_fields[] = {
 	{"callback", wf_read_callback, 0},
+	{"signature", wf_read_signature, offsetof(WfEvent, signature)},
 	{"after", wf_read_after, 0},
 	{"until", wf_read_event_until, 0},
 	{"message", wf_read_message, 0},
@@ -85,6 +87,7 @@ wf_read_wait(WfReader *reader, const WfJson *node, void *target)
 
 static const WfReaderField first_of_fields[] = {
 	{"callback", wf_read_callback, offsetof(WfEntry, event)},
+	{"signature", wf_read_signature, offsetof(WfEntry, event.signature)},
 	{"after", wf_read_after, offsetof(WfEntry, event)},
 	{"until", wf_read_event_until, offsetof(WfEntry, event)},
 	{"message", wf_read_message, offsetof(WfEntry, event)},

@@ -100,7 +100,12 @@ COMMENT ON FUNCTION workflow.extend(text, interval, uuid) IS
 CREATE FUNCTION workflow.callback(token text, data jsonb DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_callback';
 COMMENT ON FUNCTION workflow.callback(text, jsonb) IS
-'As workflow.complete, for public webhooks: the token, with which $callback_url ends, is all the right that is needed, and finishes just that visit. False: it had already ended. Malformed: 22P02; wrong: 28000; takes no callback: 55000';
+'As workflow.complete, for public webhooks: the token, with which $callback_url ends, is all the right that is needed, and finishes just that visit. False: it had already ended. Malformed: 22P02; wrong, or the step wants a signature, so that it takes workflow.callback_raw: 28000; takes no callback: 55000';
+
+CREATE FUNCTION workflow.callback_raw(token text, body bytea, headers jsonb DEFAULT NULL) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_callback_raw';
+COMMENT ON FUNCTION workflow.callback_raw(text, bytea, jsonb) IS
+'As workflow.callback, with the bytes that came and the headers of the request, by their names in any case: the signature that the step asks for is verified over these bytes before they are read. An empty body is no data. Errors as of workflow.callback; wrong signature: 28000; no secret to verify it with: 55000; no JSON in UTF-8: class 22; more than 32 MB: 54000';
 
 CREATE FUNCTION workflow.callback_heartbeat(token text, progress jsonb DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_callback_heartbeat';

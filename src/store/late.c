@@ -43,6 +43,11 @@ static WfQuery q_instance = {
 	.nargs = 1,
 	.argtypes = {INT8OID},
 };
+static WfQuery q_version = {
+	.sql = STORED("instance_history", ", h.version") " UNION ALL " STORED("instance_stray", ", h.version"),
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
 static WfQuery q_living = {
 	.sql = "SELECT v.xmin, v.process_id, v.step FROM workflow_data.visit v WHERE v.instance = $1 AND v.visit = $2",
 	.nargs = 2,
@@ -105,6 +110,15 @@ wf_late_step(int64 instance, int64 visit)
 	if (wf_query_run(&q_living, values, NULL) > 0 || wf_query_run(&q_visit, values, NULL) > 0)
 		return wf_result_text(0, 3);
 	return NULL;
+}
+
+int
+wf_late_version(int64 instance)
+{
+	Datum values[1] = {Int64GetDatum(instance)};
+	bool  isnull;
+
+	return wf_query_run(&q_version, values, NULL) > 0 ? DatumGetInt32(wf_result(0, 3, &isnull)) : 0;
 }
 
 bool

@@ -22,6 +22,8 @@ extern bool wf_late_instance(int64 instance, int *process_id);
  * has the instance locked, another version of the process may give it another name.
  */
 extern char *wf_late_step(int64 instance, int64 visit);
+/* The version that an ended instance followed; 0: it is not known to have ended. */
+extern int wf_late_version(int64 instance);
 
 /*
  * ERROR 40001 if the visit has ended, or as a living one was changed, after the snapshot of a

@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/inval.h"
 
+#include "model/signature.h"
 #include "shmem/settings.h"
 #include "store/access.h"
 #include "store/query.h"
@@ -175,13 +176,10 @@ wf_token_make(WfTokenPurpose purpose, int64 instance, int64 visit)
 bool
 wf_token_is_genuine(WfTokenPurpose purpose, int64 instance, int64 visit, const char *proof)
 {
-	char		  expected[WF_TOKEN_PROOF_LEN + 1];
-	unsigned char difference = 0;
+	char expected[WF_TOKEN_PROOF_LEN + 1];
 
 	prove(purpose, instance, visit, expected);
-	for (int i = 0; i < WF_TOKEN_PROOF_LEN; i++)
-		difference |= (unsigned char) expected[i] ^ (unsigned char) proof[i];
-	return difference == 0;
+	return wf_equal_in_constant_time(expected, proof, WF_TOKEN_PROOF_LEN);
 }
 
 /* ---- URLs ---- */
