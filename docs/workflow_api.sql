@@ -2,7 +2,7 @@
 --
 -- Run it in the database that has the extension, as its owner or a superuser. The functions have the rights of whoever
 -- runs it; those who call them need USAGE on this schema, and a token. Outcomes as HTTP: 204 done; 400 malformed;
--- 403 wrong token; 409 too late, or no callback is waited for.
+-- 403 wrong token or signature; 409 too late, or no callback is waited for.
 
 CREATE SCHEMA workflow_api;
 COMMENT ON SCHEMA workflow_api IS 'Public webhooks of the extension workflow';
@@ -64,3 +64,9 @@ CREATE FUNCTION workflow_api.webhook_heartbeat(bytea) RETURNS void
     SELECT workflow_api.heartbeat(workflow_api.request_headers()->>'x-workflow-token', nullif(convert_from($1, 'UTF8'), '')::jsonb)
 $$;
 COMMENT ON FUNCTION workflow_api.webhook_heartbeat(bytea) IS 'What $heartbeat_url leads to';
+
+CREATE FUNCTION workflow_api.webhook_start(bytea) RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT workflow.webhook(workflow_api.request_headers()->>'x-workflow-token', $1, workflow_api.request_headers())
+$$;
+COMMENT ON FUNCTION workflow_api.webhook_start(bytea) IS 'Starts an instance: what the URL of a webhook in "start_on" leads to';

@@ -263,7 +263,8 @@ store_names(int process_id, int version)
 			if (def->steps[i].entries[j].event.kind == WF_EVENT_MESSAGE)
 				add_name(&names, &steps, def->steps[i].entries[j].event.name, def->steps[i].name);
 	for (int i = 0; i < def->nstarts; i++)
-		add_name(&names, &steps, def->starts[i].message, "");
+		if (def->starts[i].message != NULL)
+			add_name(&names, &steps, def->starts[i].message, "");
 	for (int k = 0; k < lengthof(arrays); k++)
 	{
 		arrays[k] = palloc(sizeof(char *) * Max(list_length(names), 1));

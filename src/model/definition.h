@@ -416,13 +416,21 @@ typedef struct WfStepList /* a list of steps: routes of its steps do not leave i
  */
 #define WF_PROCESS_STEP "(process)"
 
-typedef struct WfStartOn /* a message that starts an instance */
+typedef struct WfStartOn /* a message or a webhook that starts an instance */
 {
-	const char *message;
+	const char *message;	  /* NULL: a webhook does */
 	const char *key;		  /* NULL: none */
 	WfTemplate *business_key; /* NULL: none */
 	int			step;		  /* where it begins, within WF_PROCESS_STEP if there is one */
+	/* of a webhook only */
+	const char		  *webhook;
+	const WfSignature *signature;		   /* NULL: none is needed */
+	WfTemplate		  *data;			   /* an object template; NULL: the body */
+	WfTemplate		  *idempotency_key;	   /* NULL: a header has it */
+	const char		  *idempotency_header; /* that has to be there; NULL: WF_IDEMPOTENCY_HEADER, if that is there */
 } WfStartOn;
+
+#define WF_IDEMPOTENCY_HEADER "Idempotency-Key"
 
 typedef struct WfDefinition
 {

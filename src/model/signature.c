@@ -60,8 +60,8 @@ read_server(WfReader *reader, const WfJson *node, void *target)
 	wf_reference_add(reader->references, WF_REFERENCE_SERVER, reader->step != NULL ? reader->step->index : -1, node);
 }
 
-static void
-read_header_name(WfReader *reader, const WfJson *node, void *target)
+void
+wf_read_header_name(WfReader *reader, const WfJson *node, void *target)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~";
 
@@ -108,10 +108,10 @@ read_tolerance(WfReader *reader, const WfJson *node, void *target)
 static const WfReaderField signature_fields[] = {
 	{"kind", read_kind, 0, true},
 	{"server", read_server, offsetof(WfSignature, server)},
-	{"header", read_header_name, offsetof(WfSignature, header)},
+	{"header", wf_read_header_name, offsetof(WfSignature, header)},
 	{"encoding", read_encoding, offsetof(WfSignature, base64)},
 	{"prefix", read_prefix, offsetof(WfSignature, prefix)},
-	{"timestamp", read_header_name, offsetof(WfSignature, timestamp)},
+	{"timestamp", wf_read_header_name, offsetof(WfSignature, timestamp)},
 	{"signed", wf_read_string, offsetof(WfSignature, content)},
 	{"tolerance", read_tolerance, offsetof(WfSignature, tolerance_ms)},
 };

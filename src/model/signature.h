@@ -30,6 +30,8 @@ struct WfSignature
 
 /* Read `signature`; the target is a const WfSignature *. Of a step, the server is that of its "http" unless it is given. */
 extern void wf_read_signature(WfReader *reader, const WfJson *node, void *target);
+/* Read the name of a header of what comes in; the target is a const char *. */
+extern void wf_read_header_name(WfReader *reader, const WfJson *node, void *target);
 
 /* A request as it came. */
 typedef struct WfRawRequest

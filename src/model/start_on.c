@@ -1,10 +1,11 @@
 /*
  * start_on.c
- *		Messages that start an instance.
+ *		Messages and webhooks that start an instance.
  */
 #include "postgres.h"
 
 #include "model/event.h"
+#include "model/signature.h"
 #include "model/template_build.h"
 
 #define MAX_STARTS 100
@@ -47,18 +48,92 @@ read_business_key(WfReader *reader, const WfJson *node, void *target)
 		*(WfTemplate **) target = wf_template_build(node, reader->issues, wf_vocabulary_start, reader);
 }
 
+static void
+read_data(WfReader *reader, const WfJson *node, void *target)
+{
+	if (wf_reader_expect(reader, node, WF_JSON_OBJECT,
+						 "What becomes the data is written {\"field\": \"${$event.data.field}\"}."))
+		*(WfTemplate **) target = wf_template_build(node, reader->issues, wf_vocabulary_start, reader);
+}
+
+static const WfReaderField idempotency_fields[] = {
+	{"header", wf_read_header_name, 0, true},
+};
+
+static void
+read_idempotency_key(WfReader *reader, const WfJson *node, void *target)
+{
+	WfStartOn *on = target;
+
+	if (node->type == WF_JSON_OBJECT)
+		wf_read_object(reader, node, "\"idempotency_key\"", FIELDS(idempotency_fields), &on->idempotency_header);
+	else if (wf_reader_expect(
+				 reader, node, WF_JSON_STRING,
+				 "A template of a text, such as \"${$event.data.id}\", or {\"header\": \"X-GitHub-Delivery\"}."))
+		on->idempotency_key = wf_template_build(node, reader->issues, wf_vocabulary_start, reader);
+}
+
 static const WfReaderField start_on_fields[] = {
 	{"message", read_message, offsetof(WfStartOn, message)},
 	{"key", read_constant_key, offsetof(WfStartOn, key)},
 	{"business_key", read_business_key, offsetof(WfStartOn, business_key)},
 	{"step", wf_read_step_name, offsetof(WfStartOn, step)},
-	{"webhook"},
+	{"webhook", read_message, offsetof(WfStartOn, webhook)},
+	{"signature", wf_read_signature, offsetof(WfStartOn, signature)},
+	{"data", read_data, offsetof(WfStartOn, data)},
+	{"idempotency_key", read_idempotency_key, 0},
 };
 
 static bool
 same_key(const char *a, const char *b)
 {
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* An entry is of a message or of a webhook, with what belongs to that. */
+static void
+check_kind(WfReader *reader, const WfJson *node)
+{
+	static const struct
+	{
+		const char *key;
+		const char *with;
+		const char *hint;
+	} beside[] = {
+		{"key", "message", "What comes to a webhook has none; its \"business_key\" and \"data\" are of what came."},
+		{"signature", "webhook", "Who sends a message is a role of the database, which needs the privilege \"start\"."},
+		{"data", "webhook", "The data of a message are those of the instance."},
+		{"idempotency_key", "webhook", "Who sends a message gives a message_id."},
+	};
+	bool message = wf_json_member(node, "message") != NULL;
+	bool webhook = wf_json_member(node, "webhook") != NULL;
+
+	if (!message && !webhook)
+		wf_json_issue(reader->issues, node, "Name the message: {\"message\": name}, or a webhook: {\"webhook\": name}.",
+					  "\"message\" is missing");
+	if (message && webhook)
+		wf_json_issue(reader->issues, node, "Make two entries of it.", "is of a message and of a webhook");
+	for (int i = 0; i < lengthof(beside) && message != webhook; i++)
+	{
+		const WfJson *member = wf_json_member(node, beside[i].key);
+
+		if (member != NULL && wf_json_member(node, beside[i].with) == NULL)
+			wf_json_issue(reader->issues, member, beside[i].hint, "goes with \"%s\" only", beside[i].with);
+	}
+}
+
+/* A webhook has one token. */
+static void
+check_webhook_once(WfReader *reader, const WfJson *node, const WfStartOn *starts, int i)
+{
+	for (int j = 0; j < i; j++)
+	{
+		if (starts[i].webhook == NULL || starts[j].webhook == NULL || strcmp(starts[i].webhook, starts[j].webhook) != 0)
+			continue;
+		wf_json_issue(reader->issues, node, "Each webhook has a token of its own: give it another name.",
+					  "the same webhook is listed already");
+		return;
+	}
 }
 
 /* A message starts an instance in one way. */
@@ -102,9 +177,9 @@ wf_read_start_on(WfReader *reader, const WfJson *node, void *target)
 		def->nstarts++;
 		if (!wf_read_object(reader, item, "a \"start_on\" entry", FIELDS(start_on_fields), &def->starts[i]))
 			continue;
-		if (wf_json_member(item, "message") == NULL && wf_json_member(item, "webhook") == NULL)
-			wf_json_issue(reader->issues, item, "Name the message: {\"message\": name}.", "\"message\" is missing");
+		check_kind(reader, item);
 		check_once(reader, item, def->starts, i);
+		check_webhook_once(reader, item, def->starts, i);
 	}
 }
 

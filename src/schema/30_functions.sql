@@ -112,6 +112,16 @@ CREATE FUNCTION workflow.callback_heartbeat(token text, progress jsonb DEFAULT N
 COMMENT ON FUNCTION workflow.callback_heartbeat(text, jsonb) IS
 'As workflow.heartbeat, for public webhooks: the token, with which $heartbeat_url ends, is all the right that is needed. False: the work is no longer wanted. Malformed: 22P02; wrong: 28000; progress of more than 64 kB: 22023';
 
+CREATE FUNCTION workflow.webhook(token text, body bytea DEFAULT NULL, headers jsonb DEFAULT NULL) RETURNS bigint
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_webhook';
+COMMENT ON FUNCTION workflow.webhook(text, bytea, jsonb) IS
+'Starts an instance of the process that lists this webhook in its "start_on", for whoever has its token: with the bytes that came and the headers of the request, whose signature is verified, if the entry asks for one, before they are read. Returns the number of the instance; if one was started under the same idempotency key, or lives with the same business key, of that. Malformed: 22P02; wrong token or signature: 28000; no secret to verify that with: 55000; no JSON in UTF-8, or no instance can start with it: class 22; too large: 54000';
+
+CREATE FUNCTION workflow.webhook_token(process text, webhook text) RETURNS text
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_webhook_token';
+COMMENT ON FUNCTION workflow.webhook_token(text, text) IS
+'The token of a webhook that starts instances of a process: what workflow.webhook takes, and a secret. It is the same in all versions that list the webhook. Unknown process or webhook: 42704; process undefined: 55000; needs admin: 42501';
+
 CREATE FUNCTION workflow.fetch(topic text, n integer DEFAULT 1, lock interval DEFAULT '5 minutes', worker text DEFAULT NULL,
                                OUT serial_number text, OUT data jsonb, OUT item jsonb, OUT index integer, OUT lock_token uuid)
     RETURNS SETOF record LANGUAGE c ROWS 10 AS 'MODULE_PATHNAME', 'workflow_fetch';

@@ -39,7 +39,7 @@ static WfQuery q_expired = {
 	.argtypes = {TEXTOID, TEXTOID},
 };
 /*
- * Delete late callbacks of visits that are gone. Each row is looked up in all partitions, so this
+ * Delete late callbacks of visits that are gone, and keys of webhooks of such instances. Each row is looked up in all partitions, so this
  * runs only after a partition was dropped.
  */
 /* SQL that is put together */
@@ -49,6 +49,11 @@ static WfQuery q_purge_late = {
 		   "WHERE h.instance = l.instance AND h.visit = l.visit) "
 		   "AND NOT EXISTS (SELECT FROM workflow_data.visit v "
 		   "WHERE v.instance = l.instance AND v.visit = l.visit)",
+};
+static WfQuery q_purge_webhooks = {
+	.sql = "DELETE FROM workflow_data.webhook_start w WHERE NOT EXISTS (SELECT FROM " WF_ENDED("instance") " h "
+		   "WHERE h.instance = w.instance) "
+		   "AND NOT EXISTS (SELECT FROM workflow_data.instance i WHERE i.instance = w.instance)",
 };
 /* clang-format on */
 
@@ -120,6 +125,7 @@ wf_history_cutoff(const char *retention)
 	TRIM("sa", "attempt_stray", OF_INSTANCE("h")) ", "                                                                 \
 	TRIM("l", "late_callback", OF_INSTANCE("h")) ", "                                                                  \
 	TRIM("au", "audit", "h.instance = o.instance") ", "                                                                  \
+	TRIM("wh", "webhook_start", "h.instance = o.instance") ", "                                                           \
 	TRIM("me", "message", "h.instance = o.instance") " "                                                                  \
 	"SELECT (SELECT count(*) FROM i) + (SELECT count(*) FROM s)"
 /* clang-format on */
@@ -309,4 +315,5 @@ void
 wf_history_purge_late(void)
 {
 	wf_query_run(&q_purge_late, NULL, NULL);
+	wf_query_run(&q_purge_webhooks, NULL, NULL);
 }

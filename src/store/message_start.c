@@ -68,6 +68,8 @@ wf_message_starts_store(int process_id, const WfDefinition *def)
 		const WfStartOn *on = &def->starts[i];
 		char			 nulls[4] = {' ', ' ', ' ', on->key != NULL ? ' ' : 'n'};
 
+		if (on->message == NULL)
+			continue;
 		values[1] = Int32GetDatum(i + 1);
 		values[2] = CStringGetTextDatum(on->message);
 		values[3] = on->key != NULL ? CStringGetTextDatum(on->key) : (Datum) 0;
@@ -171,6 +173,18 @@ work_out_key(WfMessageStart *start, const WfVariables *variables)
 	return NULL;
 }
 
+bool
+wf_message_start_work_out_key(WfMessageStart *start, const WfVariables *variables, WfFault *fault)
+{
+	const char *problem = start->on->business_key != NULL ? work_out_key(start, variables) : NULL;
+
+	if (problem == NULL)
+		return true;
+	return unfit(fault, ERRCODE_INVALID_PARAMETER_VALUE,
+				 psprintf("the business key of an instance of process \"%s\" cannot be made: %s", start->process->name,
+						  problem));
+}
+
 static bool
 key_fits(WfMessageStart *start, const WfMessage *message, Jsonb *data, WfFault *fault)
 {
@@ -186,13 +200,8 @@ key_fits(WfMessageStart *start, const WfMessage *message, Jsonb *data, WfFault *
 								 .process = start->process->name,
 								 .event = wf_event_document_make(&event),
 								 .index = -1};
-	const char	   *problem = work_out_key(start, &variables);
 
-	if (problem == NULL)
-		return true;
-	return unfit(fault, ERRCODE_INVALID_PARAMETER_VALUE,
-				 psprintf("the business key of an instance of process \"%s\" cannot be made: %s", start->process->name,
-						  problem));
+	return wf_message_start_work_out_key(start, &variables, fault);
 }
 
 static Jsonb *

@@ -40,6 +40,8 @@ extern char *wf_message_starts_text(const WfMessageStart *starts, int n);
 extern bool wf_message_start_takes(const WfMessageStart *start, const WfMessage *message, WfFault *fault);
 /* The same, and work out its business key: that runs what the author of the process has written. */
 extern bool wf_message_start_prepare(WfMessageStart *start, const WfMessage *message, WfFault *fault);
+/* Only its business key, of an entry of any kind, from what its author may use. */
+extern bool wf_message_start_work_out_key(WfMessageStart *start, const WfVariables *variables, WfFault *fault);
 /* Has no living instance the business key? Returns false with *fault. */
 extern bool wf_message_start_is_free(const WfMessageStart *start, WfFault *fault);
 

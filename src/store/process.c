@@ -39,6 +39,11 @@ static WfQuery q_has_version = {
 	.nargs = 2,
 	.argtypes = {INT4OID, INT4OID},
 };
+static WfQuery q_latest = {
+	.sql = "SELECT latest, suspended FROM workflow_data.process WHERE process_id = $1",
+	.nargs = 1,
+	.argtypes = {INT4OID},
+};
 static WfQuery q_look_suspended = {
 	.sql = "SELECT suspended FROM workflow_data.process WHERE process_id = $1",
 	.nargs = 1,
@@ -230,6 +235,20 @@ wf_process_by_name(const char *name, int version, bool *suspended)
 				errmsg("process \"%s\" was undefined: it takes no new instances", name),
 				errhint("Define it again with workflow.define."));
 	return wf_process_get(row.process_id, version != 0 ? version : row.latest);
+}
+
+WfProcess *
+wf_process_latest(int process_id, bool *suspended)
+{
+	Datum values[1] = {Int32GetDatum(process_id)};
+	int	  latest = 0;
+	bool  isnull;
+
+	if (wf_query_run(&q_latest, values, NULL) == 0)
+		return NULL;
+	latest = DatumGetInt32(wf_result(0, 1, &isnull));
+	*suspended = DatumGetBool(wf_result(0, 2, &isnull));
+	return latest != 0 ? wf_process_get(process_id, latest) : NULL;
 }
 
 bool

@@ -67,6 +67,9 @@ extern int		  wf_process_find(const char *name, int version, WfProcessMissing *m
 extern SPIPlanPtr *wf_process_plan(WfProcess *process, const WfStep *step);
 extern void		   wf_process_plan_used(WfProcess *process, const WfStep *step);
 
+/* The latest version of the process with that number, as wf_process_by_name; NULL: it is not there, or was undefined. */
+extern WfProcess *wf_process_latest(int process_id, bool *suspended);
+
 /* The name of the process with that number, palloc'd. */
 extern char *wf_process_name(int process_id);
 

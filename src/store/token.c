@@ -3,7 +3,7 @@
  *		Tokens for public webhooks.
  *
  * A token is the serial number, a dot, and an HMAC over what the token is good for and the serial
- * number. The key of the HMAC is made with the first definition. pg_dump carries it, so that tokens
+ * number; of a webhook that starts instances, the number of the process, and its name in place of the serial number. The key of the HMAC is made with the first definition. pg_dump carries it, so that tokens
  * issued before a restore are good after it. A backend keeps the key until its table changes, of
  * which a trigger tells by an invalidation. The key never leaves this file.
  */
@@ -154,14 +154,30 @@ encode(const uint8 *bytes, int len, char *text)
 }
 
 static void
-prove(WfTokenPurpose purpose, int64 instance, int64 visit, char *proof)
+prove_text(const char *text, char *proof)
 {
 	uint8 result[PG_SHA256_DIGEST_LENGTH];
-	char  text[80];
 
-	snprintf(text, sizeof(text), "%s " INT64_FORMAT "_" INT64_FORMAT, purposes[purpose], instance, visit);
 	digest(text, result);
 	encode(result, sizeof(result), proof);
+}
+
+static void
+prove(WfTokenPurpose purpose, int64 instance, int64 visit, char *proof)
+{
+	char text[80];
+
+	snprintf(text, sizeof(text), "%s " INT64_FORMAT "_" INT64_FORMAT, purposes[purpose], instance, visit);
+	prove_text(text, proof);
+}
+
+static void
+prove_webhook(int process_id, const char *name, char *proof)
+{
+	char *text = psprintf("webhook %d %s", process_id, name);
+
+	prove_text(text, proof);
+	pfree(text);
 }
 
 char *
@@ -179,6 +195,24 @@ wf_token_is_genuine(WfTokenPurpose purpose, int64 instance, int64 visit, const c
 	char expected[WF_TOKEN_PROOF_LEN + 1];
 
 	prove(purpose, instance, visit, expected);
+	return wf_equal_in_constant_time(expected, proof, WF_TOKEN_PROOF_LEN);
+}
+
+char *
+wf_token_make_webhook(int process_id, const char *name)
+{
+	char proof[WF_TOKEN_PROOF_LEN + 1];
+
+	prove_webhook(process_id, name, proof);
+	return psprintf("%d.%s", process_id, proof);
+}
+
+bool
+wf_token_is_webhook(int process_id, const char *name, const char *proof)
+{
+	char expected[WF_TOKEN_PROOF_LEN + 1];
+
+	prove_webhook(process_id, name, expected);
 	return wf_equal_in_constant_time(expected, proof, WF_TOKEN_PROOF_LEN);
 }
 

@@ -1,6 +1,6 @@
 /*
  * token.h
- *		Tokens for public webhooks: a serial number, and the proof that we have issued it.
+ *		Tokens for public webhooks: a serial number, or the number of a process, and the proof that we have issued it.
  */
 #ifndef WF_TOKEN_H
 #define WF_TOKEN_H
@@ -28,6 +28,10 @@ extern char *wf_token_make(WfTokenPurpose purpose, int64 instance, int64 visit);
  * Is this the proof that wf_token_make gives? The comparison takes the same time for every proof.
  */
 extern bool wf_token_is_genuine(WfTokenPurpose purpose, int64 instance, int64 visit, const char *proof);
+
+/* The same for the webhook of that name which starts instances of the process: "5.…". */
+extern char *wf_token_make_webhook(int process_id, const char *name);
+extern bool	 wf_token_is_webhook(int process_id, const char *name, const char *proof);
 
 /* Read the key, unless it is kept. Needs a transaction. Returns false if there is no key. */
 extern bool wf_token_load_key(void);
