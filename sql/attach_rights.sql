@@ -62,8 +62,19 @@ RESET ROLE;
 INSERT INTO moody VALUES (1, 'fine') RETURNING state;
 SELECT DISTINCT who FROM who;
 SELECT data->'m' AS m FROM workflow.instances WHERE process = 'attach_rights' AND data ? 'm';
--- nobody's trigger but ours
+-- he adds partitions, which get our triggers
 SET ROLE attach_shop;
+CREATE TABLE parted (id int, region text, sn text, PRIMARY KEY (id, region)) PARTITION BY LIST (region);
+SELECT workflow.attach('parted', 'attach_rights', 'sn', on_update => 'set_data', on_delete => 'cancel') > 0 AS attached;
+CREATE TABLE parted_a PARTITION OF parted FOR VALUES IN ('a');
+CREATE TABLE parted_b (LIKE parted INCLUDING ALL);
+ALTER TABLE parted ATTACH PARTITION parted_b FOR VALUES IN ('b');
+INSERT INTO parted VALUES (1, 'a'), (1, 'b');
+RESET ROLE;
+SELECT business_key FROM workflow.instances WHERE process = 'attach_rights' AND data ->> 'region' IN ('a', 'b') ORDER BY 1;
+SET ROLE attach_shop;
+DROP TABLE parted;
+-- nobody's trigger but ours
 CREATE TABLE other (id int PRIMARY KEY);
 CREATE TRIGGER workflow_start AFTER INSERT ON other FOR EACH ROW EXECUTE FUNCTION workflow_data.after_insert();
 SELECT workflow.detach('orders');

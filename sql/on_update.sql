@@ -106,12 +106,37 @@ SELECT data - 'doc', length(data ->> 'doc') FROM workflow.instances WHERE proces
 UPDATE large SET doc = 'x' || doc;
 SELECT length(data ->> 'doc') FROM workflow.instances WHERE process = 'on_update' AND data ? 'doc' AND data ? 'n';
 
--- a key that is changed makes another row of it; renamed columns have their new names
+-- the instance follows a row whose key is changed; others go on without a row
 UPDATE orders SET id = 60, amount = 65 WHERE id = 6;
-SELECT data('6') -> 'amount' AS amount, data('60');
+SELECT data('6') IS NULL AS none, data('60') -> 'amount' AS amount, data('60') -> 'id' AS id;
+UPDATE orders SET amount = 66 WHERE id = 60;
+SELECT data('60') -> 'amount' AS amount;
+SELECT workflow.set_data(instance, '{"receipt": "r60"}') FROM workflow.instances WHERE process = 'on_update' AND business_key = '60';
+CALL test.until($$SELECT receipt = 'r60' FROM orders WHERE id = 60$$);
+CREATE TABLE keys (id int PRIMARY KEY DEFERRABLE, name text, sn text, state text);
+SELECT workflow.attach('keys', 'on_update: keys', 'sn', status_column => 'state', on_update => 'set_data') > 0 AS attached
+FROM workflow.define('on_update: keys', '{"steps": [{"step": "one", "wait": true}]}');
+INSERT INTO keys SELECT i, 'name ' || i FROM generate_series(1, 5000) i;
+UPDATE keys SET id = id + 1;
+SELECT count(*), bool_and(business_key::int = (data ->> 'id')::int AND 'name ' || business_key::int - 1 = data ->> 'name') AS follow FROM workflow.instances WHERE process = 'on_update: keys';
+UPDATE keys SET id = 5003 - id;
+SELECT count(*), bool_and(business_key::int = (data ->> 'id')::int) AS follow FROM workflow.instances WHERE process = 'on_update: keys';
+SELECT count(*) FROM keys k JOIN workflow.instances i ON i.instance::text = split_part(k.sn, '_', 1) AND i.business_key = k.id::text AND i.data ->> 'name' = k.name;
+DELETE FROM keys WHERE id = 2;
+UPDATE keys SET id = 2 WHERE id = 3;
+SELECT business_key, data ->> 'name' AS name FROM workflow.instances WHERE process = 'on_update: keys' AND (business_key IS NULL OR business_key IN ('2', '3')) ORDER BY 1;
+BEGIN;
+UPDATE keys SET id = 3 WHERE id = 2;
+ROLLBACK;
+SELECT data ->> 'id' AS id FROM workflow.instances WHERE process = 'on_update: keys' AND business_key = '2';
+-- suspended: it follows at once, what has changed beside is merged when it is resumed
+SELECT workflow.suspend(instance) FROM workflow.instances WHERE process = 'on_update: keys' AND business_key = '2';
+UPDATE keys SET id = 1, name = 'first' WHERE id = 2;
+SELECT business_key, data ->> 'name' AS name, workflow.resume(instance) FROM workflow.instances WHERE process = 'on_update: keys' AND business_key = '1';
+CALL test.until($$SELECT data ->> 'name' = 'first' FROM workflow.instances WHERE process = 'on_update: keys' AND business_key = '1'$$);
+DROP TABLE keys;
 UPDATE orders SET id = 6 WHERE id = 60;
-UPDATE orders SET amount = 66 WHERE id = 6;
-SELECT data('6') -> 'amount' AS amount;
+-- renamed columns have their new names
 ALTER TABLE orders RENAME COLUMN note TO remark;
 UPDATE orders SET remark = 'renamed' WHERE id = 6;
 SELECT data('6') -> 'note' AS note, data('6') -> 'remark' AS remark;

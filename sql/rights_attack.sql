@@ -164,10 +164,15 @@ SELECT workflow_data.role_name(10, 'x') IS NOT NULL, workflow_data.role_name(0, 
 SELECT workflow.serial_number(5, 31), workflow.serial_number(-5, 0), workflow.serial_number(NULL, 1);
 SELECT test.try('SELECT workflow_data.before_insert()'), test.try('SELECT workflow_data.http_validator(ARRAY[''url=x''], 1417)');
 CREATE TABLE attack.orders (id int PRIMARY KEY);
+-- the table says what is started, not the trigger
 CREATE TRIGGER forged AFTER INSERT ON attack.orders FOR EACH ROW EXECUTE FUNCTION workflow_data.after_insert('attack');
+INSERT INTO attack.orders VALUES (0);
+DROP TRIGGER forged ON attack.orders;
 RESET ROLE;
 REVOKE USAGE ON SCHEMA workflow_data FROM attack_visitor;
--- nor does it help where it may be executed: the table says what is started, not the trigger
+SET ROLE attack_visitor;
+CREATE TRIGGER forged AFTER INSERT ON attack.orders FOR EACH ROW EXECUTE FUNCTION workflow_data.after_insert('attack');
+RESET ROLE;
 CREATE TRIGGER forged AFTER INSERT ON attack.orders REFERENCING NEW TABLE AS rows FOR EACH STATEMENT EXECUTE FUNCTION workflow_data.after_insert('attack');
 INSERT INTO attack.orders VALUES (1);
 DROP TABLE attack.orders;

@@ -511,6 +511,13 @@ qualified_name(Relation rel)
 	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)), RelationGetRelationName(rel));
 }
 
+/* Neither partitioned, nor a partition? */
+static bool
+is_plain(Relation rel)
+{
+	return rel->rd_rel->relkind == RELKIND_RELATION && !rel->rd_rel->relispartition;
+}
+
 /*
  * Create the triggers FOR EACH ROW, so that partitions get copies: rows that are inserted directly
  * into a partition fire no other trigger of ours.
@@ -518,7 +525,7 @@ qualified_name(Relation rel)
 static void
 create_triggers(Relation rel, const WfAttachment *wanted)
 {
-	bool plain = rel->rd_rel->relkind == RELKIND_RELATION && !rel->rd_rel->relispartition;
+	bool plain = is_plain(rel);
 
 	if (wf_attachment_sets(wanted) && !wf_attachment_has_trigger(rel, "before_insert"))
 		execute_ddl(psprintf("CREATE TRIGGER " WF_TRIGGER_BEFORE " BEFORE INSERT ON %s "
@@ -535,12 +542,14 @@ create_triggers(Relation rel, const WfAttachment *wanted)
 							 qualified_name(rel),
 							 plain ? "REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT"
 								   : "FOR EACH ROW"));
-	if (!wanted->on_delete || wf_attachment_has_trigger(rel, "after_delete"))
+	/* a row that leaves a partition may come into another one */
+	if ((wanted->on_delete || !plain) && !wf_attachment_has_trigger(rel, "after_delete"))
+		execute_ddl(psprintf("CREATE TRIGGER " WF_TRIGGER_DELETE " AFTER DELETE ON %s %s "
+							 "EXECUTE FUNCTION workflow_data.after_delete()",
+							 qualified_name(rel),
+							 plain ? "REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT" : "FOR EACH ROW"));
+	if (!wanted->on_delete || wf_attachment_has_trigger(rel, "after_truncate"))
 		return;
-	execute_ddl(psprintf("CREATE TRIGGER " WF_TRIGGER_DELETE " AFTER DELETE ON %s %s "
-						 "EXECUTE FUNCTION workflow_data.after_delete()",
-						 qualified_name(rel),
-						 plain ? "REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT" : "FOR EACH ROW"));
 	execute_ddl(psprintf("CREATE TRIGGER " WF_TRIGGER_TRUNCATE " AFTER TRUNCATE ON %s "
 						 "FOR EACH STATEMENT EXECUTE FUNCTION workflow_data.after_truncate()",
 						 qualified_name(rel)));
@@ -776,10 +785,9 @@ drop_triggers(Relation rel, const WfAttachment *left, int n)
 	if (!on_update)
 		drop_trigger(rel, WF_TRIGGER_UPDATE, "after_update");
 	if (!on_delete)
-	{
-		drop_trigger(rel, WF_TRIGGER_DELETE, "after_delete");
 		drop_trigger(rel, WF_TRIGGER_TRUNCATE, "after_truncate");
-	}
+	if (!on_delete && (n == 0 || is_plain(rel)))
+		drop_trigger(rel, WF_TRIGGER_DELETE, "after_delete");
 	if (n == 0)
 		drop_trigger(rel, WF_TRIGGER_AFTER, "after_insert");
 }

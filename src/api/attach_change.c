@@ -6,8 +6,8 @@
  * partitions row by row, as on INSERT. What changes is worked out here, as the table's owner where code
  * of users runs; what follows for the instances is in attach_follow.c.
  *
- * What a write-back does to its row is no change. A row whose key is changed is another row from then on:
- * nothing is merged, and nothing was deleted. Both tables of an UPDATE have its rows in the same order.
+ * What a write-back does to its row is no change. Instances of rows whose key is changed get the new key first, all of a statement
+ * together, since keys may be exchanged. Both tables of an UPDATE have its rows in the same order.
  */
 #include "compat.h"
 
@@ -67,29 +67,36 @@ has_changed(const TupleTableSlot *old, const TupleTableSlot *new, int i)
 	return !is_same_value(old->tts_values[i], new->tts_values[i], TupleDescAttr(new->tts_tupleDescriptor, i));
 }
 
-typedef enum Difference
-{
-	NOTHING,
-	COLUMNS,
-	KEY
-} Difference;
-
-/* Find the columns that differ, but for those that attach keeps. */
-static Difference
+/* Find the columns that differ, but for those that attach keeps. Returns whether there are any. */
+static bool
 find_changed(const WfAttachedTable *table, TupleTableSlot *old, TupleTableSlot *new, bool *changed)
 {
-	TupleDesc  desc = new->tts_tupleDescriptor;
-	Difference difference = NOTHING;
+	TupleDesc desc = new->tts_tupleDescriptor;
+	bool	  any = false;
 
 	slot_getallattrs(old);
 	slot_getallattrs(new);
 	for (int i = 0; i < desc->natts; i++)
 	{
 		changed[i] = !TupleDescAttr(desc, i)->attisdropped && !table->kept[i] && has_changed(old, new, i);
-		if (changed[i])
-			difference = table->of_key[i] ? KEY : Max(difference, COLUMNS);
+		any |= changed[i];
 	}
-	return difference;
+	return any;
+}
+
+static bool
+has_another_key(const WfAttachedTable *table, TupleTableSlot *old, TupleTableSlot *new)
+{
+	for (int i = 0; i < table->key.n; i++)
+	{
+		int attno = table->key.columns[i].attno;
+
+		slot_getsomeattrs(old, attno);
+		slot_getsomeattrs(new, attno);
+		if (has_changed(old, new, attno - 1))
+			return true;
+	}
+	return false;
 }
 
 /* The new row with its key and what has changed alone, so that nothing else is made JSON. */
@@ -113,7 +120,7 @@ add_updated(WfFollowing *following, TupleTableSlot *old, TupleTableSlot *new)
 	bool			*changed = palloc(sizeof(bool) * desc->natts);
 	HeapTuple		 tuple;
 
-	if (find_changed(table, old, new, changed) != COLUMNS)
+	if (!find_changed(table, old, new, changed))
 		return;
 	tuple = changed_row(table, new, changed);
 	wf_following_add(following, wf_row_key_text(&table->key, tuple, desc),
@@ -137,14 +144,20 @@ typedef struct Rows
 } Rows;
 
 static void
+rewind_rows(Rows *rows)
+{
+	tuplestore_select_read_pointer(rows->store, rows->pointer);
+	tuplestore_rescan(rows->store);
+}
+
+static void
 open_rows(Rows *rows, Tuplestorestate *store, TupleDesc desc)
 {
 	rows->store = store;
 	rows->pointer = tuplestore_alloc_read_pointer(store, EXEC_FLAG_REWIND);
 	rows->slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 	rows->filled = MakeSingleTupleTableSlot(desc, &TTSOpsHeapTuple);
-	tuplestore_select_read_pointer(store, rows->pointer);
-	tuplestore_rescan(store);
+	rewind_rows(rows);
 }
 
 static bool
@@ -203,6 +216,57 @@ read_rows(WfFollowing *following, Rows *old, Rows *new)
 	return true;
 }
 
+/* Rows that have got another key. */
+typedef struct Rekeyed
+{
+	char **olds;
+	char **news;
+	int	   n;
+	int	   allocated;
+} Rekeyed;
+
+/* To be called between wf_as_owner_begin and wf_as_owner_end. */
+static void
+note_rekeyed(Rekeyed *rekeyed, WfAttachedTable *table, TupleTableSlot *old, TupleTableSlot *new)
+{
+	TupleDesc desc = new->tts_tupleDescriptor;
+
+	if (rekeyed->n == rekeyed->allocated)
+	{
+		bool first = rekeyed->allocated == 0;
+
+		rekeyed->allocated = Max(8, rekeyed->allocated * 2);
+		rekeyed->olds = first ? palloc(sizeof(char *) * rekeyed->allocated)
+							  : repalloc_huge(rekeyed->olds, sizeof(char *) * rekeyed->allocated);
+		rekeyed->news = first ? palloc(sizeof(char *) * rekeyed->allocated)
+							  : repalloc_huge(rekeyed->news, sizeof(char *) * rekeyed->allocated);
+	}
+	rekeyed->olds[rekeyed->n] = wf_row_key_text(&table->key, ExecFetchSlotHeapTuple(old, false, NULL), desc);
+	rekeyed->news[rekeyed->n++] = wf_row_key_text(&table->key, ExecFetchSlotHeapTuple(new, false, NULL), desc);
+}
+
+/* Those of the statement; they are mostly none, and comparing keys is cheap. */
+static void
+rekey_statement(WfFollowing *following, Rows *before, Rows *after)
+{
+	WfAttachedTable *table = following->table;
+	Rekeyed			 rekeyed = {0};
+	WfAsOwner		 owner;
+
+	while (next_row(before) && next_row(after))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!has_another_key(table, before->slot, after->slot))
+			continue;
+		wf_as_owner_begin(&owner, following->owner, table->items[0].row.search_path);
+		note_rekeyed(&rekeyed, table, before->slot, after->slot);
+		wf_as_owner_end(&owner);
+	}
+	wf_rows_rekey(table, following->owner, rekeyed.olds, rekeyed.news, rekeyed.n, false);
+	rewind_rows(before);
+	rewind_rows(after);
+}
+
 static void
 follow_statement(WfFollowing *following, Tuplestorestate *old, Tuplestorestate *new)
 {
@@ -214,7 +278,14 @@ follow_statement(WfFollowing *following, Tuplestorestate *old, Tuplestorestate *
 
 	open_rows(&before, old, desc);
 	if (new != NULL)
+	{
+		MemoryContext caller;
+
 		open_rows(&after, new, desc);
+		caller = MemoryContextSwitchTo(context);
+		rekey_statement(following, &before, &after);
+		MemoryContextSwitchTo(caller);
+	}
 	while (more)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(context);
@@ -242,24 +313,49 @@ slot_of(WfFollowing *following, HeapTuple tuple)
 }
 
 static void
-follow_row(WfFollowing *following, HeapTuple old, HeapTuple new)
+follow_deleted_row(WfFollowing *following, HeapTuple tuple)
 {
-	WfAsOwner		owner;
-	TupleTableSlot *before = new != NULL ? slot_of(following, old) : NULL;
-	TupleTableSlot *after = new != NULL ? slot_of(following, new) : NULL;
+	WfAsOwner owner;
 
 	wf_following_begin(following);
 	wf_as_owner_begin(&owner, following->owner, following->table->items[0].row.search_path);
-	if (new != NULL)
-		add_updated(following, before, after);
-	else
-		add_deleted(following, old);
+	add_deleted(following, tuple);
 	wf_as_owner_end(&owner);
 	wf_following_end(following);
-	if (new == NULL)
-		return;
+}
+
+/* `moved`: to another partition. */
+static void
+follow_updated_row(WfFollowing *following, HeapTuple old, HeapTuple new, bool moved)
+{
+	const char	   *search_path = following->table->items[0].row.search_path;
+	WfAsOwner		owner;
+	TupleTableSlot *before = slot_of(following, old);
+	TupleTableSlot *after = slot_of(following, new);
+	Rekeyed			rekeyed = {0};
+
+	if (has_another_key(following->table, before, after))
+	{
+		wf_as_owner_begin(&owner, following->owner, search_path);
+		note_rekeyed(&rekeyed, following->table, before, after);
+		wf_as_owner_end(&owner);
+		wf_rows_rekey(following->table, following->owner, rekeyed.olds, rekeyed.news, 1, moved);
+	}
+	wf_following_begin(following);
+	wf_as_owner_begin(&owner, following->owner, search_path);
+	add_updated(following, before, after);
+	wf_as_owner_end(&owner);
+	wf_following_end(following);
 	ExecDropSingleTupleTableSlot(before);
 	ExecDropSingleTupleTableSlot(after);
+}
+
+void
+wf_attached_moved(WfAttachedTable *table, Relation rel, HeapTuple old, HeapTuple new)
+{
+	WfFollowing following = {.table = table, .rel = rel, .owner = wf_row_owner(table->root)};
+
+	follow_updated_row(&following, old, new, true);
 }
 
 /* ---- the triggers ---- */
@@ -287,7 +383,7 @@ workflow_after_update(PG_FUNCTION_ARGS)
 	if (!begin(fcinfo, trigdata, &following))
 		PG_RETURN_POINTER(NULL);
 	if (TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
-		follow_row(&following, trigdata->tg_trigtuple, trigdata->tg_newtuple);
+		follow_updated_row(&following, trigdata->tg_trigtuple, trigdata->tg_newtuple, false);
 	else if (trigdata->tg_oldtable != NULL && trigdata->tg_newtable != NULL)
 		follow_statement(&following, trigdata->tg_oldtable, trigdata->tg_newtable);
 	PG_RETURN_POINTER(NULL);
@@ -306,8 +402,10 @@ workflow_after_delete(PG_FUNCTION_ARGS)
 		if (trigdata->tg_oldtable != NULL)
 			follow_statement(&following, trigdata->tg_oldtable, NULL);
 	}
-	else if (!HeapTupleHeaderIndicatesMovedPartitions(trigdata->tg_trigtuple->t_data)) /* it is in another partition */
-		follow_row(&following, trigdata->tg_trigtuple, NULL);
+	else if (HeapTupleHeaderIndicatesMovedPartitions(trigdata->tg_trigtuple->t_data))
+		wf_move_left(following.table, following.rel, trigdata->tg_trigtuple);
+	else
+		follow_deleted_row(&following, trigdata->tg_trigtuple);
 	PG_RETURN_POINTER(NULL);
 }
 

@@ -209,6 +209,11 @@ extern void wf_following_add(WfFollowing *following, char *key, Jsonb *changes);
 extern void wf_following_end(WfFollowing *following);
 /* All rows are gone. */
 extern void wf_following_truncated(WfFollowing *following);
+/*
+ * A row was moved to another partition, which is `rel`: its instances get its key, and what else has changed in it is merged. Both have the
+ * columns of `rel`.
+ */
+extern void wf_attached_moved(WfAttachedTable *table, Relation rel, HeapTuple old, HeapTuple new);
 
 /*
  * Which of the keys have rows, as this transaction sees it; or whether there is any row. The whole attached table is looked
@@ -216,6 +221,24 @@ extern void wf_following_truncated(WfFollowing *following);
  */
 extern void wf_rows_find(WfAttachedTable *table, Oid owner, char **keys, int n, bool *there);
 extern bool wf_rows_any(WfAttachedTable *table, Oid owner);
+
+/*
+ * A row is about to be changed: if it gets another key, it may move to another partition, where it is expected from then on, in this
+ * command. Is the row that is about to be inserted the one that is expected?
+ */
+extern void wf_move_expect(Relation rel, HeapTuple old, HeapTuple new);
+extern bool wf_move_is_expected(WfAttachedTable *table, Relation rel, HeapTuple tuple);
+/*
+ * A row was deleted, since it moves to another partition. wf_move_arrived returns that row, with the columns of `rel`, if it is the one
+ * that was inserted there; else NULL. To be called for each row, in the order of the events.
+ */
+extern void		 wf_move_left(WfAttachedTable *table, Relation rel, HeapTuple tuple);
+extern HeapTuple wf_move_arrived(const WfAttachedTable *table, Relation rel, HeapTuple tuple);
+/*
+ * Rows have got other keys: so do their living instances, of `all` attachments, or of those with on_update. Not to be called inside
+ * wf_store_enter.
+ */
+extern void wf_rows_rekey(const WfAttachedTable *table, Oid owner, char **olds, char **news, int n, bool all);
 
 /* The write-back by which the trigger that was called with fcinfo fires, or NULL: see attach_keep.c. */
 extern const WfWriting *wf_attached_writing(FunctionCallInfo fcinfo, Relation rel);

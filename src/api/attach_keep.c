@@ -152,6 +152,8 @@ workflow_keep_columns(PG_FUNCTION_ARGS)
 	Kept			*kept = find_columns(fcinfo, trigdata);
 	const WfWriting *writing = wf_attached_writing(fcinfo, trigdata->tg_relation);
 
+	if (writing == NULL)
+		wf_move_expect(trigdata->tg_relation, trigdata->tg_trigtuple, trigdata->tg_newtuple);
 	for (int i = 0; i < kept->n; i++)
 		if (is_changed(trigdata, writing, kept->attnos[i]))
 			PG_RETURN_POINTER(writing == NULL && superuser() ? trigdata->tg_newtuple

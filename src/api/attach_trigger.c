@@ -7,6 +7,8 @@
  * transition table of a statement, in chunks, so that memory stays bounded; row by row for
  * partitions, which have no such table.
  *
+ * A row that an UPDATE moves to another partition is no new one: see attach_move.c.
+ *
  * Rows are made JSON as the owner of the attached table, since types bring functions of users with
  * them. Their generated columns are computed as the inserting role, as PostgreSQL does. All else
  * happens as the owner of the extension, so the inserting role needs no right on anything of ours.
@@ -166,6 +168,8 @@ workflow_before_insert(PG_FUNCTION_ARGS)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("table \"%s\" has become a partition since it was attached", RelationGetRelationName(rel)),
 				errhint("Detach it with workflow.detach and attach it, or its parent, again."));
+	if (rel->rd_rel->relispartition && wf_move_is_expected(table, rel, trigdata->tg_trigtuple))
+		PG_RETURN_POINTER(trigdata->tg_trigtuple);
 	PG_RETURN_POINTER(set_columns(table, rel, trigdata->tg_trigtuple));
 }
 
@@ -192,11 +196,18 @@ after_row(FunctionCallInfo fcinfo, TriggerData *trigdata)
 	WfChunk	  chunk = {.rel = trigdata->tg_relation};
 	WfAsOwner owner;
 	HeapTuple tuple;
+	HeapTuple moved;
 
 	chunk.table = wf_attached_table(chunk.rel, true);
 	if (chunk.table->n == 0)
 	{
 		warn_of_unattached(fcinfo, chunk.rel);
+		return;
+	}
+	moved = wf_move_arrived(chunk.table, chunk.rel, trigdata->tg_trigtuple);
+	if (moved != NULL)
+	{
+		wf_attached_moved(chunk.table, chunk.rel, moved, trigdata->tg_trigtuple);
 		return;
 	}
 	chunk.owner = wf_row_owner(chunk.table->root);

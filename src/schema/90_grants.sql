@@ -45,10 +45,10 @@ REVOKE EXECUTE ON FUNCTION workflow.define(text, json),
 -- adopt and verify are about the whole database, not about a process: superusers may grant them.
 REVOKE EXECUTE ON FUNCTION workflow.adopt(), workflow.verify() FROM PUBLIC;
 
--- Functions that only PostgreSQL itself calls.
-REVOKE EXECUTE ON FUNCTION workflow_data.http_validator(text[], oid), workflow_data.identity_changed(), workflow_data.before_insert(),
-                           workflow_data.after_insert(), workflow_data.keep_columns(), workflow_data.after_update(), workflow_data.after_delete(),
-                           workflow_data.after_truncate(), workflow_data.owner_only(), workflow_data.secret_changed()
+-- Functions that only PostgreSQL itself calls. Those of the triggers of attached tables whoever owns such a table may execute: with a new
+-- partition he creates triggers. They ask the table what it starts.
+REVOKE EXECUTE ON FUNCTION workflow_data.http_validator(text[], oid), workflow_data.identity_changed(), workflow_data.owner_only(),
+                           workflow_data.secret_changed()
     FROM PUBLIC;
 
 GRANT SELECT ON workflow.processes, workflow.instances, workflow.visits, workflow.waiting, workflow.subscriptions, workflow.topics, workflow.message_starts, workflow.messages, workflow.tasks, workflow.incidents,

@@ -133,6 +133,34 @@ static WfQuery q_living_after = {
 	.nargs = 5,
 	.argtypes = {INT4OID, INT4OID, TEXTOID, INT8OID, INT4OID},
 };
+/* Those of the old keys, with the new one, and those of the new ones, which have no row. */
+static WfQuery q_rekey_find = {
+	.sql = "SELECT f.instance, max(f.key) FROM (SELECT i.instance, m.new AS key FROM unnest($3, $4) m (old, new) "
+		   "JOIN workflow_data.instance i ON i.process_id = $1 AND i.attachment = $2 AND i.business_key = m.old "
+		   "AND i.business_key IS NOT NULL UNION ALL "
+		   "SELECT i.instance, NULL FROM unnest($4) m (new) "
+		   "JOIN workflow_data.instance i ON i.process_id = $1 AND i.attachment = $2 AND i.business_key = m.new "
+		   "AND i.business_key IS NOT NULL) f GROUP BY f.instance",
+	.nargs = 4,
+	.argtypes = {INT4OID, INT4OID, TEXTARRAYOID, TEXTARRAYOID},
+};
+static WfQuery q_rekey_lock = {
+	.sql = "SELECT 1 FROM workflow_data.instance i WHERE i.instance = ANY ($1) ORDER BY i.instance FOR NO KEY UPDATE",
+	.nargs = 1,
+	.argtypes = {INT8ARRAYOID},
+};
+/* In two steps, since keys may be exchanged. */
+static WfQuery q_rekey_clear = {
+	.sql = "UPDATE workflow_data.instance i SET business_key = NULL WHERE i.instance = ANY ($1)",
+	.nargs = 1,
+	.argtypes = {INT8ARRAYOID},
+};
+static WfQuery q_rekey_set = {
+	.sql = "UPDATE workflow_data.instance i SET business_key = m.key FROM unnest($1, $2) m (instance, key) "
+		   "WHERE i.instance = m.instance",
+	.nargs = 2,
+	.argtypes = {INT8ARRAYOID, TEXTARRAYOID},
+};
 static WfQuery q_known = {
 	.sql =
 		"SELECT business_key, instance FROM ("
@@ -476,6 +504,38 @@ int
 wf_attachment_known(int process_id, int attachment, char **keys, int n, WfLivingKey **known)
 {
 	return find_keys(&q_known, process_id, attachment, keys, n, known);
+}
+
+bool
+wf_attachment_rekey(int process_id, int attachment, char **olds, char **news, int n)
+{
+	Datum  found[4] = {Int32GetDatum(process_id), Int32GetDatum(attachment), wf_text_array((const char **) olds, n),
+					   wf_text_array((const char **) news, n)};
+	int	   rows = (int) wf_query_run(&q_rekey_find, found, NULL);
+	int64 *all = palloc(sizeof(int64) * Max(rows, 1));
+	int64 *moved = palloc(sizeof(int64) * Max(rows, 1));
+	const char **keys = palloc(sizeof(char *) * Max(rows, 1));
+	int			 nmoved = 0;
+	Datum		 values[2];
+
+	for (int i = 0; i < rows; i++)
+	{
+		all[i] = moved[nmoved] = wf_result_int64(i, 1);
+		keys[nmoved] = wf_result_text(i, 2);
+		if (keys[nmoved] != NULL)
+			nmoved++;
+	}
+	SPI_freetuptable(SPI_tuptable);
+	if (nmoved == 0)
+		return false;
+	values[0] = wf_int64_array(all, rows);
+	(void) wf_query_run(&q_rekey_lock, values, NULL);
+	SPI_freetuptable(SPI_tuptable);
+	(void) wf_query_run(&q_rekey_clear, values, NULL);
+	values[0] = wf_int64_array(moved, nmoved);
+	values[1] = wf_text_array(keys, nmoved);
+	(void) wf_query_run(&q_rekey_set, values, NULL);
+	return true;
 }
 
 /* ---- what rows show ---- */

@@ -131,6 +131,12 @@ extern int wf_attachment_living_after(int process_id, int attachment, const WfLi
  */
 extern int wf_attachment_known(int process_id, int attachment, char **keys, int n, WfLivingKey **known);
 
+/*
+ * Rows have got other keys, from `olds` to `news`: so do their living instances, which are locked for that. One that lives under a
+ * new key has no row, and gets none. Returns whether there were any.
+ */
+extern bool wf_attachment_rekey(int process_id, int attachment, char **olds, char **news, int n);
+
 /* What a write-back writes, and to which row. */
 typedef struct WfShown
 {
