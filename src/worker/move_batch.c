@@ -26,6 +26,8 @@
 
 /* A reply that found its instance locked is tried again after so long, or sooner if the end of the lock wakes us. */
 #define LOCKED_PAUSE_MS 10
+/* So many bytes are loaded together where events are brought to many, of which those that are left get them later. */
+#define EVENTS_MEMORY_BUDGET (4 * 1024 * 1024)
 /* Longest pause before a job for which something was lacking is tried again. */
 #define LONGEST_WAIT_MS 10000
 
@@ -237,6 +239,9 @@ is_left(WfBatch *batch, WfJob *jobs, int i, const WfInstance *instance, bool avo
 	job->deferred = wf_batch_is_deferred(batch, job->instance, job->visit);
 	job->slow =
 		avoid_slow && instance != NULL && wf_budget_is_spent(instance->process->process_id, GetCurrentTimestamp());
+	/* those who have got an event stand before all who have not */
+	if (i > 0 && job->kind == WF_JOB_EVENT)
+		job->deferred |= jobs[i - 1].deferred;
 	if (wf_job_follows(jobs, i))
 	{
 		job->deferred |= jobs[i - 1].deferred;
@@ -317,6 +322,15 @@ commit_lazily(void)
 	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 }
 
+/* 0: a job that is alone takes what it takes. */
+static size_t
+memory_budget(const WfJob *jobs, int n)
+{
+	if (n == 1)
+		return 0;
+	return jobs[0].kind == WF_JOB_EVENT ? EVENTS_MEMORY_BUDGET : WF_BATCH_MEMORY_BUDGET;
+}
+
 void
 wf_jobs_load(WfBatch *batch, WfJob *jobs, int n, WfVerdictOfJob verdict)
 {
@@ -329,7 +343,7 @@ wf_jobs_load(WfBatch *batch, WfJob *jobs, int n, WfVerdictOfJob verdict)
 		instances[i] = jobs[i].instance;
 		visits[i] = jobs[i].visit;
 	}
-	batch->memory_budget = n > 1 ? WF_BATCH_MEMORY_BUDGET : 0;
+	batch->memory_budget = memory_budget(jobs, n);
 	wf_batch_lock(batch, instances, n, WF_LOCK_SKIP);
 	judge_missing(batch, jobs, n);
 	judge_arrived(batch, jobs, n);

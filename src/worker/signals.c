@@ -32,14 +32,29 @@ advance(WfDispatcher *dispatcher, void *arg)
 	MemoryContextSwitchTo(old);
 }
 
+/* Those who were too large to be loaded with the others have their turn next: so that what they take holds up nobody for long. */
+static int
+leave_large(WfBroadcastPart *part, const WfJob *jobs, int n)
+{
+	int first = 0;
+
+	while (first < n && !jobs[first].deferred)
+		first++;
+	if (first == 0 || first == n)
+		return n;
+	part->position = part->receivers[first - 1].subscription;
+	return first;
+}
+
 /* Those to whom it could not be brought get deliveries, and it has come further. */
 static void
 bring_to_rest(const WfJob *jobs, int n, void *arg)
 {
-	const WfBroadcastPart *part = arg;
-	WfReceiver			  *left = palloc(sizeof(WfReceiver) * n);
-	int					   nleft = 0;
+	WfBroadcastPart *part = arg;
+	WfReceiver		*left = palloc(sizeof(WfReceiver) * n);
+	int				 nleft = 0;
 
+	n = leave_large(part, jobs, n);
 	for (int i = 0; i < n; i++)
 		if (wf_job_is_left(&jobs[i]))
 			left[nleft++] = part->receivers[i];
