@@ -33,6 +33,12 @@ SELECT * FROM workflow.migrate(process => 'migrate: order', from_version => 1, v
 SELECT version, test.at(instance), count(*) FROM workflow.instances WHERE process = 'migrate: order' GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT call, instance, arguments FROM workflow.audit WHERE process = 'migrate: order' AND call = 'migrate' AND instance IS NULL;
 SELECT * FROM workflow.migrate('migrate: order', 1, 2, '{"pay": "paid"}');
+-- each tells of it, living or ended
+SELECT * FROM workflow.migrate('migrate: order', 2, 1, '{"paid": "pay"}');
+SELECT substr(line, 15) FROM unnest(ARRAY[:i, :j]) AS i, workflow.timeline(i) AS line WHERE line LIKE '%taken from%';
+SELECT * FROM workflow.migrate('migrate: order', 1, 2, '{"pay": "paid"}');
+SELECT workflow.cancel(:j);
+SELECT substr(line, 15) FROM workflow.timeline(:j) AS line WHERE line LIKE '%taken from%';
 SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE process = 'migrate: order' AND ended_at IS NULL;
 
 -- clocks: those that stand in both keep their times; changed ones count from where they did; new ones from the entry

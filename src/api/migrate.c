@@ -12,13 +12,16 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "api/target.h"
 #include "compat.h"
 #include "engine/engine.h"
 #include "engine/migrate.h"
 #include "model/issue.h"
+#include "model/json.h"
 #include "store/access.h"
 #include "store/audit.h"
 #include "store/delivery.h"
@@ -240,6 +243,34 @@ workflow_migrate(PG_FUNCTION_ARGS)
 
 /* ---- all of a version ---- */
 
+/* What each of them keeps of it: a row of the audit for each would be too many. */
+static Jsonb *
+told_of_each(Oid caller, const WfProcess *from, int version)
+{
+	WfField		 fields[] = {{.key = "at", .kind = WF_FIELD_INT, .number = GetCurrentTimestamp()},
+							 {.key = "from", .kind = WF_FIELD_INT, .number = from->version},
+							 {.key = "to", .kind = WF_FIELD_INT, .number = version},
+							 {.key = "by", .kind = WF_FIELD_TEXT, .text = GetUserNameFromId(caller, false)}};
+	WfJsonbState state = {0};
+	JsonbValue	 one;
+
+	wf_jsonb_value(wf_jsonb_object(fields, lengthof(fields)), &one);
+	wf_jsonb_push(&state, WJB_BEGIN_ARRAY, NULL);
+	wf_jsonb_push(&state, WJB_ELEM, &one);
+	return JsonbValueToJsonb(wf_jsonb_push(&state, WJB_END_ARRAY, NULL));
+}
+
+static void
+keep_migration(WfInstance *instance, Jsonb *told)
+{
+	Jsonb *before = instance->migrations;
+
+	instance->migrations =
+		before == NULL
+			? told
+			: DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(before), JsonbPGetDatum(told)));
+}
+
 /*
  * Load the instances, which are locked in ascending order, and all of their visits, as far as memory allows. Returns how many were
  * looked at: some may have ended, or been taken to another version, while they were waited for.
@@ -288,7 +319,7 @@ go_on(WfBatch *batch, const WfProcess *from)
  * further ones.
  */
 static int
-migrate_chunk(WfProcess *from, const WfMigration *migration, int64 *after, bool *more, ReturnSetInfo *rows)
+migrate_chunk(WfProcess *from, const WfMigration *migration, Jsonb *told, int64 *after, bool *more, ReturnSetInfo *rows)
 {
 	Datum	 values[3] = {Int32GetDatum(from->process_id), Int64GetDatum(*after), Int32GetDatum(from->version)};
 	int		 n = (int) wf_query_run(&q_next, values, NULL);
@@ -310,8 +341,11 @@ migrate_chunk(WfProcess *from, const WfMigration *migration, int64 *after, bool 
 	{
 		WfInstance *instance = wf_batch_instance(batch, ids[i]);
 
-		if (instance != NULL && instance->process->version == from->version)
-			moved += migrate_instance(batch, instance, migration, rows);
+		if (instance == NULL || instance->process->version != from->version ||
+			!migrate_instance(batch, instance, migration, rows))
+			continue;
+		keep_migration(instance, told);
+		moved++;
 	}
 	wf_subscriptions_flush(batch);
 	go_on(batch, from);
@@ -338,6 +372,7 @@ workflow_migrate_process(PG_FUNCTION_ARGS)
 	Jsonb		  *mapping = mapping_argument(fcinfo, 3);
 	WfProcess	  *from;
 	WfMigration	   migration;
+	Jsonb		  *told;
 	WfAccess	   access;
 	int			   process_id;
 	int64		   moved = 0;
@@ -353,13 +388,17 @@ workflow_migrate_process(PG_FUNCTION_ARGS)
 	wf_privilege_require(process_id, access.caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
 	from = wf_process_get(process_id, from_version);
 	migration = plan_migration(from, wf_process_get(process_id, version), mapping);
+	told = told_of_each(access.caller, from, version);
 	while (more && version != from_version)
 	{
 		CHECK_FOR_INTERRUPTS();
-		moved += migrate_chunk(from, &migration, &after, &more, rows);
+		moved += migrate_chunk(from, &migration, told, &after, &more, rows);
 	}
 	if (moved > 0)
 		audit_migration(access.caller, process_id, 0, from_version, version, moved);
 	wf_store_leave(&access);
+	ereport(NOTICE,
+			errmsg(INT64_FORMAT " %s of process \"%s\" %s taken from version %d to version %d", moved,
+				   moved == 1 ? "instance" : "instances", name, moved == 1 ? "was" : "were", from_version, version));
 	return (Datum) 0;
 }

@@ -83,14 +83,20 @@ static WfQuery q_ended = {
 /* clang-format on */
 /*
  * Calls of operators, but for retry and skip: the line of the incident that they resolved tells of
- * them.
+ * them. What took the whole process to another version, the instance keeps itself.
  */
 static WfQuery q_called = {
-	.sql = "SELECT a.at, coalesce(a.visit, 0), NULL::text, a.call, a.role::text, a.arguments->>'by', "
-		   "coalesce(a.arguments->>'from_step', a.arguments->>'from_version', a.arguments->>'instance'), "
-		   "coalesce(a.arguments->>'to_step', a.arguments->>'version', a.arguments->>'role'), a.arguments->>'person' "
-		   "FROM workflow_data.audit a "
-		   "WHERE a.instance = $1 AND a.call NOT IN ('retry', 'skip')",
+	.sql =
+		"SELECT a.at, coalesce(a.visit, 0), NULL::text, a.call, a.role::text, a.arguments->>'by', "
+		"coalesce(a.arguments->>'from_step', a.arguments->>'from_version', a.arguments->>'instance'), "
+		"coalesce(a.arguments->>'to_step', a.arguments->>'version', a.arguments->>'role'), a.arguments->>'person' "
+		"FROM workflow_data.audit a "
+		"WHERE a.instance = $1 AND a.call NOT IN ('retry', 'skip') "
+		"UNION ALL "
+		"SELECT timestamptz '2000-01-01 00:00:00+00' + (m ->> 'at')::bigint * interval '1 microsecond', 0, NULL, 'migrate', "
+		"m ->> 'by', NULL, m ->> 'from', m ->> 'to', NULL FROM (SELECT i.migrations FROM workflow_data.instance i "
+		"WHERE i.instance = $1 UNION ALL SELECT h.migrations FROM " WF_ENDED(
+			"instance") " h WHERE h.instance = $1) i, jsonb_array_elements(i.migrations) m",
 	.nargs = 1,
 	.argtypes = {INT8OID},
 };

@@ -74,7 +74,7 @@ static const char *
 told_items(int64 n, int64 begun, int64 stuck)
 {
 	return psprintf(" (" INT64_FORMAT " of " INT64_FORMAT " were begun%s)", begun, n,
-					stuck > 0 ? psprintf(", something is an incident in " INT64_FORMAT, stuck) : "");
+					stuck > 0 ? psprintf(", " INT64_FORMAT " %s an incident", stuck, stuck == 1 ? "has" : "have") : "");
 }
 
 static const char *

@@ -33,13 +33,34 @@ wf_vocabulary_has_attempts(const WfJson *step)
 	return wf_json_has_one_of(step, FIELDS(keys));
 }
 
+/* Is it the jsonpath of the list of "each"? */
+static bool
+is_list(const WfReader *reader, const WfJson *node)
+{
+	const WfJson *each = wf_json_member(reader->node, "each");
+
+	return node == each || (each->type == WF_JSON_OBJECT && node == wf_json_member(each, "in"));
+}
+
+static const char *
+hint_for_list(int variable)
+{
+	if (variable == WF_VAR_ITEM || variable == WF_VAR_INDEX)
+		return "A list of lists: a step with \"each\" and \"steps\", and in these one with \"each\": \"$item…\".";
+	return keep_hint;
+}
+
 /* Of which the whole of a step with "each" has nothing: only its items have. Returns whether that was told. */
 static bool
 is_of_items(WfReader *reader, const WfJson *node, int variable)
 {
 	bool of_whole = reader->of_whole && wf_json_member(reader->node, "each") != NULL;
 
-	if (of_whole)
+	if (of_whole && is_list(reader, node))
+		wf_json_issue(reader->issues, node, hint_for_list(variable),
+					  "\"$%s\" is never there: the list is looked up before any of its items begins",
+					  wf_variable_name(variable));
+	else if (of_whole)
 		wf_json_issue(
 			reader->issues, node,
 			"\"timeout\", \"catch\" and where the step goes are of the whole; \"collect\" keeps what the items gave.",

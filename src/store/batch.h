@@ -150,6 +150,7 @@ typedef struct WfInstance
 	int64		root;		  /* the first of those that have called each other until it was; 0: it was not called */
 	int			depth;		  /* how many calls led to it */
 	int64		rerun_of;	  /* ended instance that it begins once more; 0: none */
+	Jsonb	   *migrations;	  /* that took it to another version with its whole process; NULL: none */
 
 	/* only in memory */
 	List *visits; /* loaded or new ones, ended ones included */
