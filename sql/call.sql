@@ -392,6 +392,15 @@ CALL test.until(format('SELECT count(*) = 30 FROM workflow.instances WHERE paren
 CALL pg_temp.end(:i);
 SELECT count(*), count(DISTINCT error ->> 'message') FROM workflow.instances WHERE parent = :i;
 
+-- many with keys, which executors begin some at a time: one whose key is taken is an incident, and holds up no others
+SELECT workflow.define('call: keys', '{"steps": [{"step": "each", "each": "$.list", "call": {"process": "call: ask", "business_key": "call: ${$item}"}}]}');
+SELECT workflow.start('call: keys', jsonb_build_object('list', (SELECT jsonb_agg(CASE n WHEN 150 THEN 70 WHEN 60 THEN 59 ELSE n END ORDER BY n) FROM generate_series(1, 300) n))) AS i \gset
+CALL test.until(format('SELECT count(*) FILTER (WHERE child IS NOT NULL) = 298 AND count(*) FILTER (WHERE state = ''incident'') = 2 FROM workflow.visits WHERE instance = %s', :i));
+SELECT outcome, regexp_replace(error ->> 'message', 'instance [0-9]+', 'instance n') AS message FROM workflow.incidents WHERE instance = :i ORDER BY 2;
+SELECT count(DISTINCT business_key) FROM workflow.instances WHERE parent = :i;
+SELECT workflow.cancel(:i);
+CALL test.until(format('SELECT count(*) = 298 FROM workflow.instances WHERE parent = %s AND status = ''aborted''', :i));
+
 -- nothing is left on its way
 CALL test.until('SELECT count(*) = 0 FROM workflow_data.delivery WHERE kind IN (''control'', ''ended'', ''escalation'')');
 SELECT problem FROM workflow.verify();

@@ -40,6 +40,7 @@
 #include "worker/failure.h"
 #include "worker/limit.h"
 #include "worker/sql_step.h"
+#include "worker/together.h"
 #include "worker/turns.h"
 #include "worker/upkeep.h"
 #include "worker/worker.h"
@@ -73,12 +74,12 @@ typedef enum Found
 
 /* ---- visits ---- */
 
-/* Lock the instance and load the visit. Returns NULL if it has ended. */
+/* Lock the instance and load the visit, with those that are moved along. Returns NULL if it has ended. */
 static WfVisit *
 load_visit(WfBatch *batch, const WfWorkItem *item)
 {
 	wf_batch_lock(batch, &item->instance, 1, WF_LOCK_WAIT);
-	wf_batch_load_visits(batch, &item->instance, &item->visit, 1);
+	wf_together_load(batch, item);
 	return wf_batch_visit(batch, item->instance, item->visit);
 }
 
@@ -97,7 +98,6 @@ move_visit(WfBatch *batch, WfVisit *visit)
 		wf_engine_alarm(batch, visit);
 	else
 		wf_engine_due(batch, visit);
-	wf_batch_flush(batch);
 }
 
 /* Does this executor serve the visit's role? The process may have got another owner since the queue was listed. */
@@ -271,6 +271,8 @@ work_on_taken(WfAccess *access, WfWorkItem *item)
 	}
 	if (visit != NULL)
 		move_visit(batch, visit);
+	wf_together_move(batch, item, move_visit);
+	wf_batch_flush(batch);
 	return DONE;
 }
 
@@ -283,7 +285,10 @@ work_on_visit(const char *queue, WfWorkItem *item)
 	wf_store_enter(&access);
 	found = take_next(queue, item);
 	if (found == DONE)
+	{
+		wf_together_find(queue, item);
 		found = work_on_taken(&access, item);
+	}
 	wf_store_leave(&access);
 	return found;
 }
@@ -519,6 +524,8 @@ has_failed(const WfWorkItem *item, Failure *failure)
 
 	if (item->delivery != 0 && item->visit != 0 && wf_deliver_one_by_one(item->instance))
 		return;
+	if (wf_together_failed())
+		return;
 	/* What is lacking is logged once (failure.c), and not for each piece of work. */
 	if (failure->lack == WF_LACK_NONE)
 		ereport(LOG, errcode(error->sqlerrcode), errmsg("workflow executor: %s", error->message),
@@ -557,6 +564,7 @@ try_work(const WfTurn *turn, WfWorkItem *item)
 	volatile Found found = NOTHING;
 	Failure *volatile failure = NULL;
 
+	wf_together_none();
 	PG_TRY();
 	{
 		wf_sql_step_transaction_begins();
@@ -582,6 +590,7 @@ try_work(const WfTurn *turn, WfWorkItem *item)
 	wf_failure_over(0, 0);
 	if (!wf_sql_step_was_postponed())
 		wf_failure_over(item->instance, item->visit);
+	wf_together_done(item);
 	return found == DONE_IN_VAIN ? DONE : found == GAVE_WAY ? ONLY_LOCKED : found;
 }
 
