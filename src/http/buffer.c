@@ -43,6 +43,17 @@ wf_buffer_append(WfBuffer *buffer, const char *data, size_t len)
 	return true;
 }
 
+char *
+wf_buffer_put(WfBuffer *buffer, const char *data, size_t len)
+{
+	char *at = buffer->data + buffer->len;
+
+	memcpy(at, data, len);
+	at[len] = '\0';
+	buffer->len += len + 1;
+	return at;
+}
+
 void
 wf_buffer_reset(WfBuffer *buffer)
 {

@@ -1,6 +1,7 @@
 /*
  * credentials.c
- *		From a user mapping to the header that carries its secret.
+ *		From a user mapping to what carries its secret: a header, a parameter of the query, a client
+ *		certificate, a signature.
  *
  * Both the validator, which checks a mapping, and server.c, which uses it, read it here, so that
  * what was accepted works. Messages name options, never their values.
@@ -10,66 +11,122 @@
 #include "access/htup_details.h"
 #include "access/reloptions.h"
 #include "catalog/pg_user_mapping.h"
+#include "commands/defrem.h"
 #include "common/base64.h"
 #include "http/credentials.h"
 #include "http/options.h"
+#include "http/secret_file.h"
+#include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/syscache.h"
 
-typedef struct AuthKind
-{
-	const char *name;
-	const char *options[2]; /* both are required */
-} AuthKind;
+#define AUTH_NAMES "Valid values are: none, basic, bearer, header, query, sigv4."
 
-static const AuthKind auth_kinds[] = {
-	{"none", {NULL, NULL}},
-	{"basic", {"user", "password"}},
-	{"bearer", {"token", NULL}},
-	{"header", {"name", "value"}},
+/* An option of a user mapping that belongs to an auth. */
+typedef struct AuthOption
+{
+	const char *auth;
+	const char *name;
+	bool		required;
+} AuthOption;
+
+/* Those with a secret may also be given as NAME_file: see `secrets`. */
+static const AuthOption auth_options[] = {
+	{"basic", "user", true},  {"basic", "password", true},		 {"bearer", "token", true},
+	{"header", "name", true}, {"header", "value", true},		 {"query", "name", true},
+	{"query", "value", true}, {"sigv4", "user", true},			 {"sigv4", "password", true},
+	{"sigv4", "scope", true}, {"sigv4", "session_token", false},
 };
 
-static bool
-problem(WfCredentials *credentials, const char *text, const char *hint)
+static const char *const secrets[] = {"password", "token", "value", "session_token", "key_password"};
+
+/* What is read, and into what. */
+typedef struct Reader
 {
-	credentials->header.name = NULL;
+	List		  *options;
+	const char	  *auth;
+	bool		   with_files;
+	WfCredentials *credentials;
+} Reader;
+
+static bool
+problem(Reader *reader, const char *text, const char *hint)
+{
+	WfCredentials *credentials = reader->credentials;
+
+	memset(credentials, 0, sizeof(WfCredentials));
 	credentials->problem = text;
 	credentials->hint = hint;
 	return false;
 }
 
-static const AuthKind *
-find_auth_kind(const char *name)
-{
-	for (int i = 0; i < lengthof(auth_kinds); i++)
-	{
-		if (strcmp(auth_kinds[i].name, name) == 0)
-			return &auth_kinds[i];
-	}
-	return NULL;
-}
+/* ---- which options there are ---- */
 
 static bool
-kind_has_option(const AuthKind *kind, const char *name)
+is_auth(const char *name)
 {
-	for (int i = 0; i < lengthof(kind->options); i++)
-	{
-		if (kind->options[i] != NULL && strcmp(kind->options[i], name) == 0)
+	if (strcmp(name, "none") == 0)
+		return true;
+	for (int i = 0; i < lengthof(auth_options); i++)
+		if (strcmp(auth_options[i].auth, name) == 0)
 			return true;
-	}
 	return false;
 }
 
-/* The name of the auth that has this option, or NULL; used by the hint. */
-static const char *
-kind_for_option(const char *name)
+static bool
+is_secret(const char *name, size_t len)
 {
-	for (int i = 0; i < lengthof(auth_kinds); i++)
-	{
-		if (kind_has_option(&auth_kinds[i], name))
-			return auth_kinds[i].name;
-	}
-	return NULL;
+	for (int i = 0; i < lengthof(secrets); i++)
+		if (strlen(secrets[i]) == len && strncmp(secrets[i], name, len) == 0)
+			return true;
+	return false;
+}
+
+/* How much of the name is left without "_file"? */
+static size_t
+length_of_name(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (len > 5 && strcmp(name + len - 5, "_file") == 0 && is_secret(name, len - 5))
+		return len - 5;
+	return len;
+}
+
+bool
+wf_credentials_is_file(const char *name)
+{
+	return strcmp(name, "cert") == 0 || strcmp(name, "key") == 0 || length_of_name(name) != strlen(name);
+}
+
+static bool
+is_option_of(const AuthOption *option, const char *name)
+{
+	size_t len = length_of_name(name);
+
+	return strlen(option->name) == len && strncmp(option->name, name, len) == 0;
+}
+
+static bool
+auth_has_option(const char *auth, const char *name)
+{
+	for (int i = 0; i < lengthof(auth_options); i++)
+		if (strcmp(auth_options[i].auth, auth) == 0 && is_option_of(&auth_options[i], name))
+			return true;
+	return false;
+}
+
+/* The auths that have this option, for a hint: "'header' or 'query'"; NULL: it belongs to none. */
+static const char *
+auths_of_option(const char *name)
+{
+	const char *auths = NULL;
+
+	for (int i = 0; i < lengthof(auth_options); i++)
+		if (is_option_of(&auth_options[i], name))
+			auths = auths == NULL ? psprintf("'%s'", auth_options[i].auth)
+								  : psprintf("%s or '%s'", auths, auth_options[i].auth);
+	return auths;
 }
 
 /* Can the text be the value of a header, or, if `token`, the name of one? */
@@ -87,62 +144,163 @@ fits_header(const char *text, bool token)
 	return true;
 }
 
-/* Check that all options of the auth are there, and none of another auth. */
+/* Has the value of an option characters that a header cannot carry? A parameter of the query is encoded. */
 static bool
-check_options(List *options, const AuthKind *kind, WfCredentials *credentials)
+is_unfit(const Reader *reader, const char *name, const char *value)
 {
-	ListCell *cell;
+	bool is_name = strcmp(name, "name") == 0;
 
-	foreach (cell, options)
+	if (strcmp(reader->auth, "query") == 0 && (is_name || strcmp(name, "value") == 0))
+		return false;
+	return !fits_header(value, is_name);
+}
+
+/* Is the option there, or is the file that holds it? */
+static bool
+is_given(const Reader *reader, const char *name)
+{
+	return wf_option_get(reader->options, name) != NULL ||
+		   (is_secret(name, strlen(name)) && wf_option_get(reader->options, psprintf("%s_file", name)) != NULL);
+}
+
+/* Check one option by itself. */
+static bool
+check_option(Reader *reader, const char *name, const char *value)
+{
+	const char *auths = auths_of_option(name);
+	char	   *secret = pnstrdup(name, length_of_name(name));
+
+	if (auths != NULL && !auth_has_option(reader->auth, name))
 	{
-		DefElem	   *def = lfirst(cell);
-		const char *other = kind_for_option(def->defname);
-
-		if (other != NULL && !kind_has_option(kind, def->defname))
-			return problem(credentials,
-						   psprintf("option \"%s\" does not belong to auth '%s'", def->defname, kind->name),
-						   psprintf("It belongs to auth '%s'.", other));
+		if (wf_option_get(reader->options, "auth") == NULL)
+			return problem(reader, "option \"auth\" is missing", AUTH_NAMES);
+		return problem(reader, psprintf("option \"%s\" does not belong to auth '%s'", name, reader->auth),
+					   psprintf("It belongs to auth %s.", auths));
 	}
-	for (int i = 0; i < lengthof(kind->options); i++)
+	if (wf_credentials_is_file(name))
 	{
-		const char *name = kind->options[i];
-		const char *value = name ? wf_option_get(options, name) : NULL;
-
-		if (name == NULL)
-			continue;
-		if (value == NULL)
-			return problem(credentials, psprintf("option \"%s\" is missing, which auth '%s' needs", name, kind->name),
+		if (wf_option_file(value) != NULL)
+			return problem(reader, psprintf("option \"%s\" is no %s", name, "absolute path of a file on the server"),
 						   NULL);
-		if (!fits_header(value, strcmp(name, "name") == 0))
-			return problem(credentials, psprintf("option \"%s\" has characters that an HTTP header cannot carry", name),
-						   NULL);
+		if (strcmp(secret, name) != 0 && wf_option_get(reader->options, secret) != NULL)
+			return problem(reader, psprintf("options \"%s\" and \"%s\" are given both", secret, name),
+						   "One of them has the secret.");
+		return true;
 	}
+	if (is_unfit(reader, name, value))
+		return problem(reader, psprintf("option \"%s\" has characters that an HTTP header cannot carry", name), NULL);
 	return true;
 }
 
+/* Check that all options of the auth are there, and none of another auth. */
 static bool
-read_basic(List *options, WfCredentials *credentials)
+check_options(Reader *reader)
 {
-	const char *user = wf_option_get(options, "user");
-	const char *password = wf_option_get(options, "password");
-	char	   *plain;
-	char	   *header;
-	int			len;
-	int			size;
+	ListCell *cell;
 
-	if (strchr(user, ':') != NULL)
-		return problem(credentials, "option \"user\" has a colon, which auth 'basic' cannot carry", NULL);
-	plain = psprintf("%s:%s", user, password);
-	len = strlen(plain);
-	size = pg_b64_enc_len(len);
-	header = palloc(6 + size + 1);
+	foreach (cell, reader->options)
+	{
+		DefElem *def = lfirst(cell);
+
+		if (!check_option(reader, def->defname, defGetString(def)))
+			return false;
+	}
+	for (int i = 0; i < lengthof(auth_options); i++)
+	{
+		const AuthOption *option = &auth_options[i];
+
+		if (strcmp(option->auth, reader->auth) == 0 && option->required && !is_given(reader, option->name))
+			return problem(reader,
+						   psprintf("option \"%s\" is missing, which auth '%s' needs", option->name, reader->auth),
+						   NULL);
+	}
+	if (is_given(reader, "key") && !is_given(reader, "cert"))
+		return problem(reader, "option \"cert\" is missing, which \"key\" belongs to", NULL);
+	if (is_given(reader, "key_password") && !is_given(reader, "cert"))
+		return problem(reader, "option \"cert\" is missing, which \"key_password\" belongs to", NULL);
+	return true;
+}
+
+/* ---- their values ---- */
+
+/* Read the file that an option names into *value: what is in it may be anything but NUL. */
+static bool
+read_file(Reader *reader, const char *name, const char **value)
+{
+	const char *why;
+
+	*value = wf_secret_file_read(wf_option_get(reader->options, name), &why);
+	if (*value != NULL)
+		return true;
+	(void) problem(reader, psprintf("the file of option \"%s\" %s", name, why), NULL);
+	reader->credentials->unread = true;
+	return false;
+}
+
+/*
+ * The value of an option that may be in a file; NULL if there is none. A file that is not read
+ * counts as empty.
+ */
+static bool
+read_secret(Reader *reader, const char *name, const char **value)
+{
+	const char *file = psprintf("%s_file", name);
+
+	*value = wf_option_get(reader->options, name);
+	if (*value != NULL || wf_option_get(reader->options, file) == NULL)
+		return true;
+	*value = "";
+	if (!reader->with_files)
+		return true;
+	if (!read_file(reader, file, value))
+		return false;
+	if (is_unfit(reader, name, *value))
+		return problem(reader,
+					   psprintf("the file of option \"%s\" has characters that an HTTP header cannot carry", file),
+					   NULL);
+	return true;
+}
+
+static char *
+basic_header(const char *user, const char *password)
+{
+	char *plain = psprintf("%s:%s", user, password);
+	int	  len = strlen(plain);
+	int	  size = pg_b64_enc_len(len);
+	char *header = palloc(6 + size + 1);
+
 	memcpy(header, "Basic ", 6);
 	size = pg_b64_encode((const void *) plain, len, header + 6, size);
 	if (size < 0)
 		elog(ERROR, "could not encode credentials");
 	header[6 + size] = '\0';
-	credentials->header.name = "Authorization";
-	credentials->header.value = header;
+	return header;
+}
+
+static bool
+read_basic(Reader *reader)
+{
+	const char *user = wf_option_get(reader->options, "user");
+	const char *password;
+
+	if (strchr(user, ':') != NULL)
+		return problem(reader, "option \"user\" has a colon, which auth 'basic' cannot carry", NULL);
+	if (!read_secret(reader, "password", &password))
+		return false;
+	reader->credentials->header = (WfHttpHeader){"Authorization", basic_header(user, password)};
+	return true;
+}
+
+static bool
+read_bearer(Reader *reader)
+{
+	const char *token;
+
+	if (!read_secret(reader, "token", &token))
+		return false;
+	if (*token == '\0' && wf_option_get(reader->options, "token") != NULL)
+		return problem(reader, "option \"token\" is empty", NULL);
+	reader->credentials->header = (WfHttpHeader){"Authorization", psprintf("Bearer %s", token)};
 	return true;
 }
 
@@ -163,45 +321,129 @@ is_own_header(const char *name)
 }
 
 static bool
-read_header(List *options, WfCredentials *credentials)
+read_header(Reader *reader)
 {
-	const char *name = wf_option_get(options, "name");
+	const char *name = wf_option_get(reader->options, "name");
+	const char *value;
 
 	if (is_own_header(name))
-		return problem(credentials, psprintf("option \"name\" cannot be the header %s", name), NULL);
-	credentials->header.name = pstrdup(name);
-	credentials->header.value = pstrdup(wf_option_get(options, "value"));
+		return problem(reader, psprintf("option \"name\" cannot be the header %s", name), NULL);
+	if (!read_secret(reader, "value", &value))
+		return false;
+	reader->credentials->header = (WfHttpHeader){pstrdup(name), pstrdup(value)};
 	return true;
 }
 
-bool
-wf_credentials_read(List *options, WfCredentials *credentials)
+/* Text as it stands in a query: what RFC 3986 reserves is percent-encoded. */
+static char *
+encoded(const char *text)
 {
-	const char	   *auth = wf_option_get(options, "auth");
-	const AuthKind *kind = find_auth_kind(auth ? auth : "none");
+	StringInfoData out;
 
-	memset(credentials, 0, sizeof(WfCredentials));
-	if (kind == NULL)
-		return problem(credentials, "option \"auth\" has an unknown value",
-					   "Valid values are: none, basic, bearer, header.");
-	if (!check_options(options, kind, credentials))
+	initStringInfo(&out);
+	for (const unsigned char *p = (const unsigned char *) text; *p; p++)
 	{
-		if (auth == NULL)
-			return problem(credentials, "option \"auth\" is missing", "Valid values are: none, basic, bearer, header.");
+		if (!IS_HIGHBIT_SET(*p) && (isalnum(*p) || strchr("-._~", *p) != NULL))
+			appendStringInfoChar(&out, *p);
+		else
+			appendStringInfo(&out, "%%%02X", *p);
+	}
+	return out.data;
+}
+
+static bool
+read_query(Reader *reader)
+{
+	const char *name = wf_option_get(reader->options, "name");
+	const char *value;
+
+	if (*name == '\0')
+		return problem(reader, "option \"name\" is empty", NULL);
+	if (!read_secret(reader, "value", &value))
 		return false;
-	}
+	reader->credentials->query = (WfHttpHeader){encoded(name), encoded(value)};
+	return true;
+}
 
-	if (strcmp(kind->name, "basic") == 0)
-		return read_basic(options, credentials);
-	if (strcmp(kind->name, "header") == 0)
-		return read_header(options, credentials);
-	if (strcmp(kind->name, "bearer") == 0)
+static bool
+read_sigv4(Reader *reader)
+{
+	WfCredentials  *credentials = reader->credentials;
+	WfHttpIdentity *identity = &credentials->identity;
+	const char	   *token;
+
+	identity->sigv4 = wf_option_get(reader->options, "scope");
+	identity->user = wf_option_get(reader->options, "user");
+	if (*identity->sigv4 == '\0')
+		return problem(reader, "option \"scope\" is empty", "It is \"aws:amz:REGION:SERVICE\".");
+	if (!read_secret(reader, "password", &identity->password) || !read_secret(reader, "session_token", &token))
+		return false;
+	if (token != NULL)
+		credentials->session = (WfHttpHeader){"X-Amz-Security-Token", pstrdup(token)};
+	credentials->has_identity = true;
+	return true;
+}
+
+static bool
+read_certificate(Reader *reader)
+{
+	WfHttpIdentity *identity = &reader->credentials->identity;
+
+	if (wf_option_get(reader->options, "cert") == NULL)
+		return true;
+	reader->credentials->has_identity = true;
+	if (!read_secret(reader, "key_password", &identity->key_password))
+		return false;
+	if (!reader->with_files)
+		return true;
+	return read_file(reader, "cert", &identity->cert) &&
+		   (wf_option_get(reader->options, "key") == NULL || read_file(reader, "key", &identity->key));
+}
+
+static bool
+read_auth(Reader *reader)
+{
+	static const struct
 	{
-		if (*wf_option_get(options, "token") == '\0')
-			return problem(credentials, "option \"token\" is empty", NULL);
-		credentials->header.name = "Authorization";
-		credentials->header.value = psprintf("Bearer %s", wf_option_get(options, "token"));
-	}
+		const char *auth;
+		bool (*read)(Reader *reader);
+	} readers[] = {{"basic", read_basic},
+				   {"bearer", read_bearer},
+				   {"header", read_header},
+				   {"query", read_query},
+				   {"sigv4", read_sigv4}};
+
+	for (int i = 0; i < lengthof(readers); i++)
+		if (strcmp(readers[i].auth, reader->auth) == 0)
+			return readers[i].read(reader);
+	return true;
+}
+
+static bool
+has_files(List *options)
+{
+	ListCell *cell;
+
+	foreach (cell, options)
+		if (wf_credentials_is_file(((DefElem *) lfirst(cell))->defname))
+			return true;
+	return false;
+}
+
+bool
+wf_credentials_read(List *options, bool with_files, WfCredentials *credentials)
+{
+	const char *auth = wf_option_get(options, "auth");
+	Reader		reader = {.options = options, .with_files = with_files, .credentials = credentials};
+
+	reader.auth = auth != NULL ? auth : "none";
+	memset(credentials, 0, sizeof(WfCredentials));
+	if (!is_auth(reader.auth))
+		return problem(&reader, "option \"auth\" has an unknown value", AUTH_NAMES);
+	if (!check_options(&reader) || !read_auth(&reader) || !read_certificate(&reader))
+		return false;
+	if (!with_files && has_files(options))
+		credentials->files = options;
 	return true;
 }
 
@@ -221,6 +463,6 @@ wf_credentials_look_up(Oid role, Oid serverid, WfCredentials *credentials)
 		return;
 	options = SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple, Anum_pg_user_mapping_umoptions, &isnull);
 	if (!isnull)
-		(void) wf_credentials_read(untransformRelOptions(options), credentials);
+		(void) wf_credentials_read(untransformRelOptions(options), false, credentials);
 	ReleaseSysCache(tuple);
 }

@@ -1,6 +1,7 @@
 /*
  * credentials.h
- *		From a user mapping to the header that carries its secret.
+ *		From a user mapping to what carries its secret: a header, a parameter of the query, a client
+ *		certificate, a signature.
  */
 #ifndef WF_CREDENTIALS_H
 #define WF_CREDENTIALS_H
@@ -12,22 +13,35 @@
 
 typedef struct WfCredentials
 {
-	/* the header with the secret; its name is NULL if the server needs none */
+	/* the header with the secret; its name is NULL if there is none */
 	WfHttpHeader header;
-	const char	*problem; /* why the mapping cannot be used, without secrets; NULL if it can */
-	const char	*hint;
+	/* a second header of sigv4, the session token; its name is NULL if there is none */
+	WfHttpHeader session;
+	/* name and value of a parameter of the query, encoded; the name is NULL if there is none */
+	WfHttpHeader   query;
+	bool		   has_identity;
+	WfHttpIdentity identity;
+	/* Options some of which name files: what is above is read anew, from these, at each use. */
+	List	   *files;
+	const char *problem; /* why the mapping cannot be used, without secrets; NULL if it can */
+	const char *hint;
+	bool		unread; /* the problem is that of a file, which may be over soon */
 } WfCredentials;
 
 /*
  * Read the options (a List of DefElem) of a user mapping into *credentials, allocated in
- * CurrentMemoryContext. False if the mapping cannot be used: then `problem` says why. Throws
- * nothing.
+ * CurrentMemoryContext. The files that they name are read only if `with_files`, which needs a
+ * transaction. False if the mapping cannot be used: then `problem` says why. Throws nothing but
+ * that there is no memory.
  */
-extern bool wf_credentials_read(List *options, WfCredentials *credentials);
+extern bool wf_credentials_read(List *options, bool with_files, WfCredentials *credentials);
+
+/* Does an option of this name hold the path of a file? */
+extern bool wf_credentials_is_file(const char *name);
 
 /*
  * The credentials of `role` at a server, allocated in CurrentMemoryContext: from the role's own
- * user mapping, else from that of PUBLIC, else none. Needs a transaction.
+ * user mapping, else from that of PUBLIC, else none. Files are not read yet. Needs a transaction.
  */
 extern void wf_credentials_look_up(Oid role, Oid serverid, WfCredentials *credentials);
 

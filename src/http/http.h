@@ -24,20 +24,36 @@ typedef struct WfHttpHeader
 } WfHttpHeader;
 
 /*
+ * Who is calling, besides headers: a client certificate with its key, and what an AWS signature
+ * (version 4) is made with. Each part may be NULL.
+ */
+typedef struct WfHttpIdentity
+{
+	const char *cert; /* PEM, perhaps with the key */
+	const char *key;  /* PEM */
+	const char *key_password;
+	const char *sigv4; /* "aws:amz:region:service" */
+	const char *user;
+	const char *password;
+} WfHttpIdentity;
+
+/*
  * A request as the owner hands it in. wf_http_send copies everything, so it may live in a
  * transaction's memory.
  */
 typedef struct WfHttpRequest
 {
-	uint64				tag; /* chosen by the owner; the reply has the same */
-	const char		   *method;
-	const char		   *url;	 /* absolute, already encoded */
-	const WfHttpHeader *headers; /* with secrets, so never logged */
-	int					nheaders;
-	const char		   *body; /* NULL: no body */
-	size_t				body_len;
-	int					timeout_ms;			/* for the whole attempt; 0: none */
-	int					connect_timeout_ms; /* 0: libcurl's default, 300 s */
+	uint64				  tag; /* chosen by the owner; the reply has the same */
+	const char			 *method;
+	const char			 *url;	   /* absolute, already encoded */
+	const WfHttpHeader	 *headers; /* with secrets, so never logged */
+	int					  nheaders;
+	const char			 *secret_query; /* added to the query of the URL, encoded; NULL: nothing */
+	const WfHttpIdentity *identity;		/* NULL: none */
+	const char			 *body;			/* NULL: no body */
+	size_t				  body_len;
+	int					  timeout_ms;		  /* for the whole attempt; 0: none */
+	int					  connect_timeout_ms; /* 0: libcurl's default, 300 s */
 	/* A kept connection that was idle for longer is not used again; 0: 60 s. */
 	int			idle_timeout_ms;
 	int64		max_response;  /* bytes that the body may have; 0: 16 MB */

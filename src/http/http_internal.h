@@ -1,6 +1,7 @@
 /*
  * http_internal.h
- *		What client.c, transfer.c, reply.c, coding.c, cookies.c, buffer.c and socket.c share. No
+ *		What client.c, transfer.c, identity.c, reply.c, coding.c, cookies.c, buffer.c and socket.c
+ *		share. No
  *		other file includes it.
  */
 #ifndef WF_HTTP_INTERNAL_H
@@ -83,6 +84,8 @@ typedef struct WfTransfer
 	bool  verify;
 	bool  tls;
 	bool  settings_valid;
+	/* a URL with a secret, certificate or signature is set, which the next request must not find */
+	bool has_secrets;
 
 	/*
 	 * The cookie jar, of which cookies.c takes care. Lines that are withheld until the answer
@@ -122,11 +125,18 @@ extern void		   wf_transfer_give_up(WfTransfer *transfer, int64 most);
 extern void		   wf_transfer_recycle(WfTransfer *transfer);
 extern void		   wf_transfer_destroy(WfTransfer *transfer);
 
+/* identity.c. All of these are for requests that have such secrets. */
+extern size_t wf_identity_size(const WfHttpRequest *request);
+extern bool	  wf_identity_set(WfTransfer *transfer, const WfHttpRequest *request, bool tls);
+extern void	  wf_identity_forget(WfTransfer *transfer);
+
 /* buffer.c. These return false if there is no memory. */
 extern bool wf_buffer_reserve(WfBuffer *buffer, size_t more);
 extern bool wf_buffer_append(WfBuffer *buffer, const char *data, size_t len);
-extern void wf_buffer_reset(WfBuffer *buffer);
-extern void wf_buffer_free(WfBuffer *buffer);
+/* Append data and a 0 byte, for which there is room already. Returns where they are. */
+extern char *wf_buffer_put(WfBuffer *buffer, const char *data, size_t len);
+extern void	 wf_buffer_reset(WfBuffer *buffer);
+extern void	 wf_buffer_free(WfBuffer *buffer);
 
 /* coding.c */
 extern void wf_coding_undo(WfTransfer *transfer, const char *content_encoding);

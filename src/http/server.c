@@ -359,6 +359,60 @@ copy_header(const WfHttpHeader *header)
 	return copy;
 }
 
+static void
+add_header(List **headers, const WfHttpHeader *header)
+{
+	if (header->name != NULL && !wf_server_has_header(*headers, header->name))
+		*headers = lappend(*headers, copy_header(header));
+}
+
+/* Has the query of the URL a parameter of that name? Both are encoded. */
+static bool
+has_parameter(const char *url, const char *name)
+{
+	const char *at = strchr(url, '?');
+	size_t		len = strlen(name);
+
+	for (; at != NULL && *at != '#'; at = strpbrk(at + 1, "&#"))
+		if (strncmp(at + 1, name, len) == 0 && strchr("=&#", at[1 + len]) != NULL)
+			return true;
+	return false;
+}
+
+static const char *
+copy_text(const char *text)
+{
+	return text != NULL ? pstrdup(text) : NULL;
+}
+
+static void
+add_identity(const WfCredentials *credentials, WfHttpRequest *request, List **headers)
+{
+	const WfHttpIdentity *identity = &credentials->identity;
+	WfHttpIdentity		 *copy = palloc(sizeof(WfHttpIdentity));
+
+	copy->cert = copy_text(identity->cert);
+	copy->key = copy_text(identity->key);
+	copy->key_password = copy_text(identity->key_password);
+	copy->user = copy_text(identity->user);
+	copy->password = copy_text(identity->password);
+	/* an Authorization header of the step stands */
+	copy->sigv4 = wf_server_has_header(*headers, "Authorization") ? NULL : copy_text(identity->sigv4);
+	if (copy->sigv4 != NULL)
+		add_header(headers, &credentials->session);
+	request->identity = copy;
+}
+
+/* The credentials with what is in their files now. */
+static const WfCredentials *
+read_files(const WfCredentials *credentials)
+{
+	WfCredentials *fresh = palloc(sizeof(WfCredentials));
+
+	(void) wf_credentials_read(credentials->files, true, fresh);
+	return fresh;
+}
+
 bool
 wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *request, List **headers, WfFault *fault)
 {
@@ -371,9 +425,12 @@ wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *request, List
 	if (!require_covered(server, request->url, fault))
 		return false;
 	credentials = get_credentials(server, role);
+	if (credentials->files != NULL)
+		credentials = read_files(credentials);
 	if (credentials->problem != NULL)
-		return wf_fault(fault, WF_CODE_REQUEST, "the user mapping of role \"%s\" for server \"%s\" cannot be used: %s",
-						role_name, server->name, credentials->problem);
+		return wf_fault(fault, credentials->unread ? WF_CODE_AUTH : WF_CODE_REQUEST,
+						"the user mapping of role \"%s\" for server \"%s\" cannot be used: %s", role_name, server->name,
+						credentials->problem);
 
 	if (request->timeout_ms == 0)
 		request->timeout_ms = server->timeout_ms;
@@ -384,7 +441,10 @@ wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *request, List
 	request->allow_private = server->allow_private;
 	request->verify = server->verify;
 	request->ca = server->ca != NULL ? pstrdup(server->ca) : NULL;
-	if (credentials->header.name != NULL && !wf_server_has_header(*headers, credentials->header.name))
-		*headers = lappend(*headers, copy_header(&credentials->header));
+	add_header(headers, &credentials->header);
+	if (credentials->query.name != NULL && !has_parameter(request->url, credentials->query.name))
+		request->secret_query = psprintf("%s=%s", credentials->query.name, credentials->query.value);
+	if (credentials->has_identity)
+		add_identity(credentials, request, headers);
 	return true;
 }

@@ -4,7 +4,8 @@
  *		them.
  *
  * Look-ups use the system caches and are themselves cached, invalidated by syscache callbacks; they
- * need a transaction. Secrets leave this module only as headers of a WfHttpRequest.
+ * need a transaction. Secrets leave this module only as headers, secret_query and identity of a
+ * WfHttpRequest.
  */
 #ifndef WF_SERVER_H
 #define WF_SERVER_H
@@ -57,8 +58,9 @@ extern const WfServer *wf_server_covering(const char *url, Oid role);
  * none is fine).
  *
  * *headers is a List of WfHttpHeader * that the caller turns into the request's array afterwards.
- * An Authorization header that is in the list already is kept, and auth = basic or bearer then adds
- * none; the same goes for the header of auth = header. What is added is allocated in
+ * An Authorization header that is in the list already is kept, and auth = basic, bearer or sigv4
+ * then adds none; the same goes for the header of auth = header, and for a parameter of the query
+ * that the URL has already. What is added is allocated in
  * CurrentMemoryContext.
  *
  * Returns false and sets *fault if the role has no USAGE, the mapping is unusable, or the server's

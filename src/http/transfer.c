@@ -345,17 +345,6 @@ check_request(WfTransfer *transfer, const WfHttpRequest *request)
 	return true;
 }
 
-static char *
-block_put(WfTransfer *transfer, const char *data, size_t len)
-{
-	char *at = transfer->block.data + transfer->block.len;
-
-	memcpy(at, data, len);
-	at[len] = '\0';
-	transfer->block.len += len + 1;
-	return at;
-}
-
 /*
  * Build the header list that libcurl reads, at the start of the block: nodes first, then their
  * text. "Name;" is libcurl's syntax for an empty header, "Name:" for leaving out one of its own.
@@ -408,6 +397,8 @@ block_size(const WfHttpRequest *request)
 		size += strlen(request->headers[i].name) + strlen(request->headers[i].value) + 3;
 	if (request->body != NULL)
 		size += request->body_len + 1;
+	if (request->secret_query != NULL || request->identity != NULL)
+		size += wf_identity_size(request);
 	return size;
 }
 
@@ -466,14 +457,19 @@ wf_transfer_prepare(WfTransfer *transfer, const WfHttpRequest *request)
 		goto out_of_memory;
 	headers = put_headers(transfer, request);
 	if (request->body != NULL)
-		body = block_put(transfer, request->body, request->body_len);
+		body = wf_buffer_put(&transfer->block, request->body, request->body_len);
 
 	if (!set_transport(transfer, tls, request->verify) || !set_limits(transfer, request) ||
 		!set_method(transfer, request->method, body, request->body_len) ||
 		curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, headers) != CURLE_OK)
 		goto out_of_memory;
 	/* here libcurl checks only the length of the URL, the rest when the request begins */
-	if (curl_easy_setopt(transfer->easy, CURLOPT_URL, request->url) != CURLE_OK)
+	if (request->secret_query != NULL || request->identity != NULL)
+	{
+		if (!wf_identity_set(transfer, request, tls))
+			goto out_of_memory;
+	}
+	if (request->secret_query == NULL && curl_easy_setopt(transfer->easy, CURLOPT_URL, request->url) != CURLE_OK)
 	{
 		wf_transfer_fail(transfer, WF_HTTP_REFUSED, "the URL cannot be used");
 		return false;
@@ -535,6 +531,8 @@ wipe_request(WfTransfer *transfer)
 void
 wf_transfer_recycle(WfTransfer *transfer)
 {
+	if (transfer->has_secrets)
+		wf_identity_forget(transfer);
 	wipe_request(transfer);
 	wf_buffer_reset(&transfer->block);
 	wf_buffer_reset(&transfer->head);

@@ -37,7 +37,23 @@
 
 PG_FUNCTION_INFO_V1(workflow_http_validator);
 
-static const char *const mapping_options[] = {"auth", "user", "password", "token", "name", "value", "webhook_secret"};
+static const char *const mapping_options[] = {"auth",
+											  "user",
+											  "password",
+											  "password_file",
+											  "token",
+											  "token_file",
+											  "name",
+											  "value",
+											  "value_file",
+											  "session_token",
+											  "session_token_file",
+											  "scope",
+											  "cert",
+											  "key",
+											  "key_password",
+											  "key_password_file",
+											  "webhook_secret"};
 
 /* ---- names ---- */
 
@@ -272,12 +288,39 @@ check_webhook_secret(List *options)
 						errhint("It is the secret with which the service signs what it sends to webhooks.")));
 }
 
+/*
+ * Unlike the options of a server, one that is left in place is asked for as well: whoever could copy
+ * it to a mapping of his own would have what is in the file sent to where he likes.
+ */
+static void
+check_files(List *options)
+{
+	ListCell *cell;
+
+	if (superuser() || has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+		return;
+	foreach (cell, options)
+	{
+		DefElem *def = lfirst(cell);
+
+		if (wf_credentials_is_file(def->defname))
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for a user mapping with option \"%s\"", def->defname),
+				 errdetail(
+					 "Only roles with privileges of the \"%s\" role may name files on the server, or change a mapping that does.",
+					 "pg_read_server_files")));
+	}
+}
+
 static void
 check_user_mapping(List *options)
 {
 	WfCredentials credentials;
 
-	if (!wf_credentials_read(options, &credentials))
+	check_files(options);
+	if (!wf_credentials_read(options, false, &credentials))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", credentials.problem),
 						credentials.hint ? errhint("%s", credentials.hint) : 0));
 	check_webhook_secret(options);

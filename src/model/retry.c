@@ -4,7 +4,7 @@
  *		pauses, and after which faults.
  *
  * Retried faults are kept as words that are compared with a fault: a status ("503"), a class of
- * them ("5xx"), a SQLSTATE, "connect", "timeout". A word that the step's own action can never meet
+ * them ("5xx"), a SQLSTATE, "connect", "timeout", "auth". A word that the step's own action can never meet
  * is an issue. All memory is in CurrentMemoryContext, that of the definition.
  */
 #include "postgres.h"
@@ -12,9 +12,9 @@
 #include "model/reader.h"
 
 static const char on_hint[] =
-	"Name status codes (503), classes of them (\"5xx\"), SQLSTATEs (\"40001\"), \"connect\" or \"timeout\".";
+	"Name status codes (503), classes of them (\"5xx\"), SQLSTATEs (\"40001\"), \"connect\", \"timeout\" or \"auth\".";
 
-static const char *const fault_words[] = {WF_CODE_CONNECT, WF_CODE_TIMEOUT};
+static const char *const fault_words[] = {WF_CODE_CONNECT, WF_CODE_TIMEOUT, WF_CODE_AUTH};
 
 /* ---- how often, and after which pauses ---- */
 
@@ -258,7 +258,7 @@ wf_retry_check(WfReader *reader, const WfJson *node)
 		if (is_sqlstate(word) != http)
 			continue;
 		wf_json_issue(reader->issues, wf_json_member(node, "on"),
-					  http ? "A request fails with a status code, \"connect\" or \"timeout\"."
+					  http ? "A request fails with a status code, \"connect\", \"timeout\" or \"auth\"."
 						   : "SQL fails with a SQLSTATE: \"40001\", \"57014\" and the like.",
 					  "\"%s\" is never what is wrong with \"%s\"", word, http ? "http" : "sql");
 	}

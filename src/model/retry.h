@@ -22,7 +22,7 @@ typedef struct WfRetry
 	Interval  max_delay;
 	Interval  jitter; /* a random time up to that is added */
 	/*
-	 * What is retried instead of the usual faults: "503", "5xx", a SQLSTATE, "connect", "timeout".
+	 * What is retried instead of the usual faults: "503", "5xx", a SQLSTATE, "connect", "timeout", "auth".
 	 */
 	const char **on;
 	int			 non; /* 0: the usual faults */
@@ -34,7 +34,7 @@ typedef struct WfRetry
 
 extern bool wf_is_status(const char *text);
 extern bool wf_is_status_class(const char *text); /* 5xx and the like, in either case */
-/* Is it "connect" or "timeout"? */
+/* Is it "connect", "timeout" or "auth"? */
 extern bool wf_is_retry_word(const char *text);
 
 #endif

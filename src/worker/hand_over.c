@@ -36,7 +36,7 @@ deliver_to_executor(WfBatch *batch, const WfJob *job, const char *queue, const c
 static void
 hand_over_visit(WfBatch *batch, WfJob *job, WfInstance *instance, WfVisit *visit)
 {
-	WfAnswer answer = {.fault = job->fault};
+	WfAnswer answer = {.fault = job->fault, .retryable = job->retryable};
 	char	*queue = wf_executor_queue(instance->process->process_id);
 
 	switch (job->kind)

@@ -192,7 +192,10 @@ apply_job(WfBatch *batch, WfJob *job, WfVisit *visit)
 			wf_event_bring(batch, visit, job->event);
 			break;
 		case WF_JOB_FAIL:
-			wf_engine_fail(batch, visit, &job->fault, job->failing);
+			if (job->attempt)
+				wf_engine_answer(batch, visit, &(WfAnswer){.fault = job->fault, .retryable = job->retryable});
+			else
+				wf_engine_fail(batch, visit, &job->fault, job->failing);
 			if (job->delivery != 0 && job->deliver->failed != NULL)
 				job->deliver->failed(batch, job->payload);
 			break;

@@ -51,6 +51,7 @@ make_incident(WfJob *job, WfFailing failing, int limit_ms)
 	WfJobKind  kind = job->kind;
 
 	job->kind = WF_JOB_FAIL;
+	job->attempt = false;
 	second = try_to_fail_job(job, failing, limit_ms);
 	if (second != NULL && (lack = wf_failure_lack(second)) == WF_LACK_NONE && failing != WF_FAIL_BARE)
 	{

@@ -45,6 +45,9 @@ typedef struct WfJob
 	WfEventDelivery		 *event;   /* of WF_JOB_EVENT */
 	WfFault				  fault;   /* of WF_JOB_FAIL */
 	WfFailing			  failing; /* what has failed with it */
+	/* the failure counts as that of an attempt, and goes by `retry` */
+	bool attempt;
+	bool retryable; /* of an attempt: without `retry.on` it is retried */
 
 	/* set by wf_moves_run */
 	WfVerdictOfJob verdict;

@@ -59,6 +59,8 @@ prepare_request(WfOutgoing *out, WfVisit *visit, const WfServer *server)
 		job->instance = visit->instance->id;
 		job->visit = visit->id;
 		job->fault = fault;
+		/* a file with a secret cannot be read, which may be over soon */
+		job->attempt = job->retryable = strcmp(fault.code, WF_CODE_AUTH) == 0;
 	}
 	MemoryContextSwitchTo(old);
 }

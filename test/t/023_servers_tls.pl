@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use Certificates;
 use IO::Socket::INET;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -15,46 +16,20 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use WorkflowTest;
 
-sub program
-{
-	my ($name) = @_;
-	return (grep { -x $_ } map { "$_/$name" } split(/:/, $ENV{PATH}), '/usr/sbin', '/usr/local/sbin')[0];
-}
-
-my ($nginx, $openssl) = (program('nginx'), program('openssl'));
+my ($nginx, $openssl) = map { Certificates::program($_) } 'nginx', 'openssl';
 plan skip_all => 'nginx and openssl are not there' unless $nginx && $openssl;
 plan skip_all => 'this nginx has no HTTP/2' unless `$nginx -V 2>&1` =~ /http_v2_module/ && `$nginx -V 2>&1` =~ /http_ssl_module/;
 
 # ---- certificates and nginx ----
 
-my $dir = PostgreSQL::Test::Utils::tempdir();
+my $certificates = Certificates->new;
+my $dir = $certificates->dir;
 my @ports = map { PostgreSQL::Test::Cluster::get_free_port() } 1 .. 3;
 
-sub openssl
-{
-	my @command = @_;
-	system("cd $dir && $openssl @command >>$dir/openssl.log 2>&1") == 0 or die "openssl @command: " . slurp_file("$dir/openssl.log");
-}
-
-sub authority
-{
-	my ($name) = @_;
-	openssl("req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=$name of the tests' -keyout $name.key -out $name.crt");
-}
-
-# A certificate for names, by an authority
-sub certificate
-{
-	my ($name, $authority, $names) = @_;
-	append_to_file("$dir/$name.ext", "subjectAltName=$names\n");
-	openssl("req -newkey rsa:2048 -nodes -subj '/CN=$name' -keyout $name.key -out $name.csr");
-	openssl("x509 -req -days 2 -in $name.csr -CA $authority.crt -CAkey $authority.key -CAcreateserial -extfile $name.ext -out $name.crt");
-}
-
-authority('ca');
-authority('other');
-certificate('good', 'ca', 'DNS:localhost,IP:127.0.0.1');
-certificate('elsewhere', 'ca', 'DNS:elsewhere.example');
+$certificates->authority('ca');
+$certificates->authority('other');
+$certificates->certificate('good', 'ca', 'DNS:localhost,IP:127.0.0.1');
+$certificates->certificate('elsewhere', 'ca', 'DNS:elsewhere.example');
 
 my $answer = 'default_type application/json; return 200 \'{"protocol": "$server_protocol", "connection": "$connection", "host": "$host", "status": "SUCCESS"}\';';
 mkdir "$dir/logs";

@@ -1,0 +1,32 @@
+-- Options of user mappings, as far as the validator judges them
+CREATE SERVER sm_pay FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'https://pay.example.com/v1');
+\set VERBOSITY terse
+\set mapping 'USER MAPPING FOR CURRENT_USER SERVER sm_pay'
+CREATE :mapping OPTIONS (auth 'kerberos');
+CREATE :mapping OPTIONS (auth 'bearer');
+CREATE :mapping OPTIONS (token 'x');
+CREATE :mapping OPTIONS (auth 'bearer', token 'x', token_file '/x');
+CREATE :mapping OPTIONS (auth 'bearer', token_file 'x');
+CREATE :mapping OPTIONS (auth 'bearer', token 'x', password_file '/x');
+CREATE :mapping OPTIONS (auth 'query', name '', value 'x');
+CREATE :mapping OPTIONS (auth 'query', name 'x');
+CREATE :mapping OPTIONS (auth 'sigv4', user 'x', password 'y');
+CREATE :mapping OPTIONS (auth 'none', key '/x');
+CREATE :mapping OPTIONS (key_password 'x');
+CREATE :mapping OPTIONS (auth 'basic', user 'x', password 'y', scope 'z');
+\set VERBOSITY default
+CREATE :mapping OPTIONS (auth 'bearer', tokenfile '/x');
+CREATE :mapping OPTIONS (auth 'basic', user 'x', password 'y', value 'z');
+ALTER SERVER sm_pay OPTIONS (ADD cert '/x');
+CREATE ROLE sm_author;
+GRANT USAGE ON FOREIGN SERVER sm_pay TO sm_author;
+SET ROLE sm_author;
+CREATE :mapping OPTIONS (auth 'bearer', token_file '/x');
+RESET ROLE;
+-- what is right
+CREATE :mapping OPTIONS (auth 'query', name 'key with & and =', value E'\n', cert '/x', key '/y', key_password_file '/z');
+ALTER :mapping OPTIONS (SET auth 'sigv4', DROP name, DROP value, ADD user 'x', ADD password_file '/x', ADD scope 'aws:amz:a:b', ADD session_token 'x');
+ALTER :mapping OPTIONS (SET auth 'none', DROP user, DROP password_file, DROP scope, DROP session_token, DROP key, DROP key_password_file);
+DROP :mapping;
+DROP SERVER sm_pay;
+DROP ROLE sm_author;

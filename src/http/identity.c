@@ -1,0 +1,127 @@
+/*
+ * identity.c
+ *		Secrets of a request that are no headers: a parameter of its URL, a client certificate, and
+ *		what an AWS signature is made with.
+ *
+ * They are copied into the transfer's block, which is wiped when the request has ended; the handle
+ * forgets them then. Requests without any never come here.
+ */
+#include "postgres.h"
+
+#include "http/http_internal.h"
+
+static size_t
+length(const char *text)
+{
+	return text != NULL ? strlen(text) : 0;
+}
+
+/* How many bytes do the secrets take in the block, at most? */
+size_t
+wf_identity_size(const WfHttpRequest *request)
+{
+	const WfHttpIdentity *identity = request->identity;
+	size_t				  size = strlen(request->url) + length(request->secret_query) + 3;
+
+	if (identity != NULL)
+		size += length(identity->cert) + 2 * length(identity->key) + length(identity->key_password) + 8;
+	return size;
+}
+
+/* Set the URL with the secret parameter in its query; a fragment, which is not sent, is left out. */
+static bool
+set_url(WfTransfer *transfer, const WfHttpRequest *request)
+{
+	size_t len = strcspn(request->url, "#");
+	char  *url = wf_buffer_put(&transfer->block, request->url, len);
+	char  *query = memchr(url, '?', len);
+	char   separator[2] = {query == NULL ? '?' : '&', '\0'};
+
+	if (query != NULL && (query[1] == '\0' || url[len - 1] == '&'))
+		separator[0] = '\0';
+	transfer->block.len--; /* the byte that ends the text */
+	(void) wf_buffer_put(&transfer->block, separator, strlen(separator));
+	transfer->block.len--;
+	(void) wf_buffer_put(&transfer->block, request->secret_query, strlen(request->secret_query));
+	return curl_easy_setopt(transfer->easy, CURLOPT_URL, url) == CURLE_OK;
+}
+
+/*
+ * libcurl gives a connection to another request if that has the same certificate, whatever its key
+ * and password are. So these are added to what it takes for the certificate: the key as it is, which
+ * is passed over there, and the password as a comment.
+ */
+static bool
+set_certificate(WfTransfer *transfer, const WfHttpIdentity *identity)
+{
+	const char		 *key = identity->key != NULL ? identity->key : "";
+	const char		 *password = identity->key_password != NULL ? identity->key_password : "";
+	size_t			  begin = transfer->block.len;
+	struct curl_blob  cert = {.flags = CURL_BLOB_NOCOPY};
+	struct curl_blob  separate = {.flags = CURL_BLOB_NOCOPY};
+	const char *const parts[] = {identity->cert, "\n", key, "\n# ", password, "\n"};
+	int				  failed = 0;
+
+	for (int i = 0; i < lengthof(parts); i++)
+	{
+		(void) wf_buffer_put(&transfer->block, parts[i], strlen(parts[i]));
+		transfer->block.len--;
+	}
+	cert.data = transfer->block.data + begin;
+	cert.len = transfer->block.len - begin;
+	transfer->block.len++;
+	failed |= curl_easy_setopt(transfer->easy, CURLOPT_SSLCERT_BLOB, &cert);
+	if (identity->key != NULL)
+	{
+		separate.data = wf_buffer_put(&transfer->block, key, strlen(key));
+		separate.len = strlen(key);
+		failed |= curl_easy_setopt(transfer->easy, CURLOPT_SSLKEY_BLOB, &separate);
+	}
+	/* without a password, even an empty one, OpenSSL would ask for it at the terminal */
+	failed |= curl_easy_setopt(transfer->easy, CURLOPT_KEYPASSWD, password);
+	return failed == 0;
+}
+
+static bool
+set_signature(WfTransfer *transfer, const WfHttpIdentity *identity)
+{
+	int failed = 0;
+
+	failed |= curl_easy_setopt(transfer->easy, CURLOPT_AWS_SIGV4, identity->sigv4);
+	failed |= curl_easy_setopt(transfer->easy, CURLOPT_USERNAME, identity->user);
+	failed |= curl_easy_setopt(transfer->easy, CURLOPT_PASSWORD, identity->password);
+	return failed == 0;
+}
+
+/* Set the secrets of the request, and its URL if that has one. False if there is no memory. */
+bool
+wf_identity_set(WfTransfer *transfer, const WfHttpRequest *request, bool tls)
+{
+	const WfHttpIdentity *identity = request->identity;
+
+	transfer->has_secrets = true;
+	if (request->secret_query != NULL && !set_url(transfer, request))
+		return false;
+	if (identity == NULL)
+		return true;
+	if (tls && identity->cert != NULL && !set_certificate(transfer, identity))
+		return false;
+	return identity->sigv4 == NULL || set_signature(transfer, identity);
+}
+
+/* Let the handle forget the secrets of its last request. */
+void
+wf_identity_forget(WfTransfer *transfer)
+{
+	transfer->has_secrets = false;
+	if (transfer->easy == NULL)
+		return;
+	(void) curl_easy_setopt(transfer->easy, CURLOPT_URL, NULL);
+	(void) curl_easy_setopt(transfer->easy, CURLOPT_SSLCERT_BLOB, NULL);
+	(void) curl_easy_setopt(transfer->easy, CURLOPT_SSLKEY_BLOB, NULL);
+	(void) curl_easy_setopt(transfer->easy, CURLOPT_KEYPASSWD, NULL);
+	(void) curl_easy_setopt(transfer->easy, CURLOPT_AWS_SIGV4, NULL);
+	(void) curl_easy_setopt(transfer->easy, CURLOPT_HTTPAUTH, (long) CURLAUTH_BASIC);
+	(void) curl_easy_setopt(transfer->easy, CURLOPT_USERNAME, NULL);
+	(void) curl_easy_setopt(transfer->easy, CURLOPT_PASSWORD, NULL);
+}
