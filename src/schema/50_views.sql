@@ -173,15 +173,16 @@ COMMENT ON COLUMN workflow.subscriptions.queued IS 'How many messages or signals
 
 CREATE VIEW workflow.topics WITH (security_barrier) AS
     SELECT w.topic,
-           count(*) FILTER (WHERE w.free_at <= pg_catalog.statement_timestamp() AND NOT w.held) AS ready,
+           count(*) FILTER (WHERE w.free_at <= pg_catalog.statement_timestamp() AND NOT w.held AND n.work IS NULL) AS ready,
            count(*) FILTER (WHERE w.free_at > pg_catalog.statement_timestamp() AND w.lock_token IS NOT NULL) AS locked,
-           min(w.since) FILTER (WHERE w.free_at <= pg_catalog.statement_timestamp() AND NOT w.held) AS oldest,
-           count(*) FILTER (WHERE w.held OR w.free_at > pg_catalog.statement_timestamp() AND w.lock_token IS NULL) AS paused
+           min(w.since) FILTER (WHERE w.free_at <= pg_catalog.statement_timestamp() AND NOT w.held AND n.work IS NULL) AS oldest,
+           count(*) FILTER (WHERE w.held OR n.work IS NOT NULL OR w.free_at > pg_catalog.statement_timestamp() AND w.lock_token IS NULL) AS paused
     FROM workflow_data.work w
+         LEFT JOIN workflow_data.work_note n ON n.work = w.work
     WHERE w.process_id = ANY ((SELECT workflow_data.my_processes('view', 'complete', true))::integer[])
           AND (w.process_id = ANY ((SELECT workflow_data.my_processes('view', 'complete'))::integer[])
                OR w.process_id || ' ' || w.step = ANY ((SELECT workflow_data.my_steps())::text[]))
-          AND NOT EXISTS (SELECT FROM workflow_data.work_note n WHERE n.work = w.work AND n.gone)
+          AND n.gone IS NOT TRUE
     GROUP BY w.topic;
 COMMENT ON VIEW workflow.topics IS 'Work that is offered to workers, by topic: of processes that the caller may view, and those that he may complete';
 COMMENT ON COLUMN workflow.topics.topic IS 'Topic: what workflow.fetch takes';

@@ -28,13 +28,14 @@ CREATE VIEW workflow.metrics WITH (security_barrier) AS
          due AS MATERIALIZED (SELECT work, process, server, n, since FROM workflow_data.count_due()),
          topics AS MATERIALIZED (
              SELECT w.topic,
-                    count(*) FILTER (WHERE w.free_at <= pg_catalog.statement_timestamp() AND NOT w.held) AS ready,
+                    count(*) FILTER (WHERE w.free_at <= pg_catalog.statement_timestamp() AND NOT w.held AND n.work IS NULL) AS ready,
                     count(*) FILTER (WHERE w.free_at > pg_catalog.statement_timestamp() AND w.lock_token IS NOT NULL) AS locked,
-                    min(w.since) FILTER (WHERE w.free_at <= pg_catalog.statement_timestamp() AND NOT w.held) AS oldest
+                    min(w.since) FILTER (WHERE w.free_at <= pg_catalog.statement_timestamp() AND NOT w.held AND n.work IS NULL) AS oldest
              FROM workflow_data.work w
+                  LEFT JOIN workflow_data.work_note n ON n.work = w.work
              WHERE (pg_catalog.pg_has_role('pg_monitor', 'USAGE')
                     OR w.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]))
-                   AND NOT EXISTS (SELECT FROM workflow_data.work_note n WHERE n.work = w.work AND n.gone)
+                   AND n.gone IS NOT TRUE
              GROUP BY w.topic),
          servers AS MATERIALIZED (
              SELECT s.srvname::text AS server, coalesce(c.in_flight, 0) AS in_flight, coalesce(c.requests, 0) AS requests,

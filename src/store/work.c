@@ -85,7 +85,7 @@ static WfQuery q_hold_inside = {
 };
 static WfQuery q_forget_held = {
 	.sql = "DELETE FROM workflow_data.work_note n USING workflow_data.work w "
-		   "WHERE w.instance = ANY ($1) AND n.work = w.work AND NOT n.gone",
+		   "WHERE w.instance = ANY ($1) AND n.work = w.work AND NOT n.gone RETURNING w.topic, w.free_at",
 	.nargs = 1,
 	.argtypes = {INT8ARRAYOID},
 };
@@ -262,7 +262,7 @@ wf_works_flush(WfBatch *batch)
 	values[0] = wf_int64_array(ids, n);
 	if (n == 0)
 		return;
-	(void) wf_query_run(&q_forget_held, values, NULL);
+	wake_fetchers(wf_query_run(&q_forget_held, values, NULL));
 	wake_fetchers(wf_query_run(&q_free, values, NULL));
 	wake_fetchers(wf_query_run(&q_replace, values, NULL));
 }

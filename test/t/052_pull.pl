@@ -14,6 +14,7 @@ use Pages qw(blocks);
 use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils qw(slurp_file);
+use Session;
 use Test::More;
 use Time::HiRes qw(sleep time);
 use WorkflowTest;
@@ -130,6 +131,24 @@ sql("SELECT workflow.start('work', '{\"n\": -1}')");
 is(sql("SELECT count(*) FROM workflow.fetch('work', lock => '3 seconds')"), 1, 'somebody has work, and says no more');
 start_worker($python, 'worker.py', 'work');
 is_soon($node, 'postgres', 'SELECT count(*) FROM effect WHERE n = -1', 1, 'another one gets it');
+
+# so is work that was being fetched when its instance was suspended, and is free when that is resumed
+kill 'KILL', keys %alive;
+waitpid $_, 0 for keys %alive;
+%alive = ();
+my $suspended = sql("SELECT workflow.start('work', '{\"n\": -3}')");
+my $fetcher = Session->new($node, 'postgres');
+$fetcher->run('BEGIN', "SELECT count(*) FROM workflow.fetch('work', lock => '1 second')");
+sql("SELECT workflow.suspend($suspended)");
+$fetcher->run('COMMIT');
+undef $fetcher;
+is_soon($node, 'postgres', "SELECT ready, locked, paused FROM workflow.topics WHERE topic = 'work'", '0|0|1', 'what was fetched meanwhile is paused as well');
+start_worker($python, 'worker.py', 'work');
+is_soon($node, 'postgres', "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle' AND query = 'COMMIT'", 1, 'a worker listens');
+$begin = time();
+sql("SELECT workflow.resume($suspended)");
+is_soon($node, 'postgres', 'SELECT count(*) FROM effect WHERE n = -3', 1, 'and gets it when the instance is resumed');
+cmp_ok(time() - $begin, '<', 20, 'at once, too');
 
 # what a worker raises is a failure with that name
 kill 'KILL', keys %alive;
