@@ -554,11 +554,12 @@ wf_attached_pick(Jsonb *row, TupleDesc desc, const bool *wanted)
 static const char *
 timezone_of(const WfAttached *attached)
 {
-	WfAccess	access;
-	const char *timezone;
+	MemoryContext context = CurrentMemoryContext; /* that of the store is gone when it is left */
+	WfAccess	  access;
+	const char	 *timezone;
 
 	wf_store_enter(&access);
-	timezone = pstrdup(wf_process_by_name(attached->row.process, 0, NULL)->timezone);
+	timezone = MemoryContextStrdup(context, wf_process_by_name(attached->row.process, 0, NULL)->timezone);
 	wf_store_leave(&access);
 	return timezone;
 }
