@@ -101,3 +101,20 @@ SELECT workflow.fail(531, 'X');
 SELECT workflow.retry(531);
 SELECT workflow.skip(531, '{}');
 SELECT workflow.complete(NULL::bigint);
+
+-- large data that were read are not kept until the end of a transaction in which others are
+SELECT workflow.define('complete: large', '{"steps": [{"step": "a", "wait": true}, {"step": "b", "wait": true}, {"step": "c", "wait": true}]}');
+CREATE TABLE test.large AS SELECT workflow.start('complete: large', jsonb_build_object('t', (SELECT string_agg(md5(i || ' ' || n), '') FROM generate_series(1, 300) n))) AS i
+FROM generate_series(1, 5) i;
+BEGIN;
+DO $$ DECLARE
+    mine bigint;
+BEGIN
+    FOR mine IN SELECT i FROM test.large LOOP
+        PERFORM test.done(mine, 'a'), test.done(mine, 'b');
+    END LOOP;
+END $$;
+SELECT count(*) FROM pg_backend_memory_contexts WHERE name = 'workflow data';
+COMMIT;
+SELECT sum(length(data ->> 't')) AS length, count(workflow.cancel(i)) AS cancelled FROM test.large JOIN workflow.instances ON instance = i;
+DROP TABLE test.large;

@@ -19,40 +19,73 @@
 /* and nothing for longer. */
 #define LONGEST_MS 10000
 
-static struct varatt_external last;			  /* place of what was read last, and is not kept */
-static struct varatt_external where;		  /* place of what is kept */
-static MemoryContext		  context = NULL; /* has `kept` */
-static Jsonb				 *kept = NULL;
+/* Data in a context of their own. */
+typedef struct Kept
+{
+	MemoryContext context;
+	Jsonb		 *jsonb;
+	int			  readers;	 /* contexts in which somebody may still look at them */
+	bool		  forgotten; /* nobody new looks at them */
+} Kept;
+
+static struct varatt_external last;	 /* place of what was read last, and is not kept */
+static struct varatt_external where; /* place of what is kept */
+static Kept					 *kept = NULL;
 static TimestampTz			  kept_at;
 
-/* Whoever has read it in this transaction may still look at it. */
+static void
+reader_gone(void *arg)
+{
+	Kept *read = arg;
+
+	if (--read->readers == 0 && read->forgotten)
+		MemoryContextDelete(read->context);
+}
+
+/* A transaction may read very many, one after the other: they go as soon as whoever has read them is gone. */
 static void
 forget(void)
 {
-	if (context != NULL)
-		MemoryContextSetParent(context, TopTransactionContext);
-	context = NULL;
+	Kept *old = kept;
+
 	kept = NULL;
+	if (old == NULL)
+		return;
+	old->forgotten = true;
+	if (old->readers == 0)
+		MemoryContextDelete(old->context);
 }
 
-/* Whoever reads it may not change it. */
+/* Whoever reads it may not change it, and looks at it as long as CurrentMemoryContext is there. */
+static Jsonb *
+lend(void)
+{
+	MemoryContextCallback *callback = palloc(sizeof(MemoryContextCallback));
+
+	*callback = (MemoryContextCallback){.func = reader_gone, .arg = kept};
+	kept->readers++;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+	return kept->jsonb;
+}
+
 static Jsonb *
 keep(const struct varatt_external *place, Datum stored)
 {
 	MemoryContext fresh = AllocSetContextCreate(CurrentMemoryContext, "workflow data", ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(fresh);
-	Jsonb		 *jsonb = DatumGetJsonbPCopy(stored);
+	Kept		 *read = palloc0(sizeof(Kept));
 
+	read->context = fresh;
+	read->jsonb = DatumGetJsonbPCopy(stored);
 	MemoryContextSwitchTo(old);
-	if (VARSIZE(jsonb) > LARGEST)
-		return jsonb;
+	if (VARSIZE(read->jsonb) > LARGEST)
+		return read->jsonb;
 	forget();
 	MemoryContextSetParent(fresh, TopMemoryContext);
-	context = fresh;
-	kept = jsonb;
+	kept = read;
 	where = *place;
 	kept_at = GetCurrentTimestamp();
-	return jsonb;
+	return lend();
 }
 
 static bool
@@ -71,8 +104,8 @@ wf_data_cache_read(Datum stored)
 		return DatumGetJsonbPCopy(stored);
 	VARATT_EXTERNAL_GET_POINTER(place, (struct varlena *) DatumGetPointer(stored));
 	if (is_kept(&place))
-		return kept;
-	/* only what is read twice in a row: a transaction may read very many, and what is kept stays until its end */
+		return lend();
+	/* only what is read twice in a row */
 	if (memcmp(&place, &last, sizeof(last)) == 0)
 		return keep(&place, stored);
 	last = place;

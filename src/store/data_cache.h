@@ -11,7 +11,7 @@
 
 #include "utils/jsonb.h"
 
-/* What is stored: it lives until the end of the transaction at least, or as long as CurrentMemoryContext, and may not be changed. */
+/* What is stored: it lives as long as CurrentMemoryContext, and may not be changed. */
 extern Jsonb *wf_data_cache_read(Datum stored);
 
 #endif
