@@ -225,3 +225,21 @@ DROP TABLE migrate_orders;
 
 SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE process LIKE 'migrate: %' AND ended_at IS NULL;
 SELECT count(workflow.undefine(process)) > 0 AS undefined FROM workflow.processes WHERE process LIKE 'migrate: %';
+
+-- the silence of who has fetched work: as it was; from now on if the heartbeat has changed
+SELECT workflow.define('migrate: worker', replace('{"steps": [{"step": "work", "wait": {"topic": "migrate: worker"}, "heartbeat": "1 hour"}], "data": {"v": N}}', 'N', n::text)::json) FROM generate_series(1, 2) n;
+SELECT workflow.define('migrate: worker', '{"steps": [{"step": "work", "wait": {"topic": "migrate: worker"}, "heartbeat": "1 day"}]}');
+SELECT workflow.define('migrate: worker', '{"steps": [{"step": "work", "wait": {"topic": "migrate: worker"}}]}');
+SELECT workflow.start('migrate: worker', version => 1) AS i, workflow.start('migrate: worker', version => 1) AS j \gset
+SELECT count(*) FROM workflow.fetch('migrate: worker');
+CALL test.until(format('SELECT count(heartbeat_deadline) = 1 FROM workflow.waiting WHERE instance IN (%s, %s)', :'i', :'j'));
+SELECT instance AS i, heartbeat_deadline AS before FROM workflow.waiting WHERE instance IN (:i, :j) AND heartbeat_deadline IS NOT NULL \gset
+SELECT count(*) AS obstacles FROM workflow.migrate(process => 'migrate: worker', from_version => 1, version => 2);
+SELECT instance = :i AS fetched, heartbeat_deadline = :'before' AS as_before FROM workflow.waiting WHERE process = 'migrate: worker' ORDER BY 1;
+SELECT count(*) AS obstacles FROM workflow.migrate(process => 'migrate: worker', from_version => 2, version => 3);
+SELECT instance = :i AS fetched, heartbeat_deadline > now() + interval '23 hours' AS a_day FROM workflow.waiting WHERE process = 'migrate: worker' ORDER BY 1;
+SELECT count(*) AS obstacles FROM workflow.migrate(process => 'migrate: worker', from_version => 3, version => 4);
+SELECT instance = :i AS fetched, heartbeat_deadline FROM workflow.waiting WHERE process = 'migrate: worker' ORDER BY 1;
+SELECT count(*) AS obstacles FROM workflow.migrate(process => 'migrate: worker', from_version => 4, version => 1);
+SELECT instance = :i AS fetched, heartbeat_deadline > now() + interval '59 minutes' AS an_hour FROM workflow.waiting WHERE process = 'migrate: worker' ORDER BY 1;
+SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE process = 'migrate: worker' AND ended_at IS NULL;

@@ -585,6 +585,7 @@ work_on(Work *work)
 		ErrorData *own;
 
 		entry->accepted = false;
+		entry->late = NULL;
 		batch = load_entries(entry, 1);
 		own = try_entries(work, batch, entry, 1);
 		wf_batch_end(batch);

@@ -20,6 +20,7 @@
 #include "engine/offer.h"
 #include "engine/scope.h"
 #include "engine/send.h"
+#include "engine/silence.h"
 #include "engine/subscribe.h"
 #include "shmem/wakeups.h"
 #include "store/executor_work.h"
@@ -349,13 +350,16 @@ plan_clocks(WfBatch *batch, WfCarried *carried, const WfVariables *variables, Wf
 		   (plan_deadline(carried, variables, fault) && plan_entries(batch, carried, variables, fault));
 }
 
-/* What comes of a silence while a callback is waited for. */
+/* What comes of a silence while a callback is waited for, or a worker. */
 static bool
 plan_silence(WfBatch *batch, WfCarried *carried, const WfVariables *variables, WfFault *fault)
 {
 	WfVisit *visit = carried->visit;
 	bool	 warned = wf_warn_after(carried->old) > 0 && visit->clocks.warn_at == 0;
 
+	if ((carried->waits_for & (WF_WAITS_FOR_CALLBACK | WF_WAITS_FOR_TOPIC)) == WF_WAITS_FOR_TOPIC)
+		return wf_silence_carry(batch, visit, carried->map->same_heartbeat, variables,
+								&carried->clocks.heartbeat_deadline, fault);
 	if ((carried->waits_for & WF_WAITS_FOR_CALLBACK) == 0)
 		return true;
 	if (wf_warn_after(carried->step) > 0 && !warned)

@@ -65,6 +65,21 @@ wf_silence_outlives(WfBatch *batch, WfVisit *visit)
 	return true;
 }
 
+bool
+wf_silence_carry(WfBatch *batch, WfVisit *visit, bool same, const WfVariables *variables, TimestampTz *deadline,
+				 WfFault *fault)
+{
+	WfWork work;
+
+	*deadline = visit->def->heartbeat.present ? visit->clocks.heartbeat_deadline : 0;
+	if (same || !visit->def->heartbeat.present)
+		return true;
+	work = wf_work_read(visit->instance->id, visit->id);
+	*deadline = 0;
+	return !wf_work_is_taken(&work, batch->now) ||
+		   wf_clock_heartbeat_deadline(batch, visit, variables, deadline, fault);
+}
+
 void
 wf_silence_resume(WfBatch *batch, WfVisit *visit)
 {

@@ -16,6 +16,12 @@ extern void wf_silence_end(WfVisit *visit);
  * its heartbeat counts anew, or not at all until somebody fetches it.
  */
 extern bool wf_silence_outlives(WfBatch *batch, WfVisit *visit);
+/*
+ * The visit is to go on under another version, at a step that listens to a worker: what becomes of its deadline. It stays as it was if the
+ * heartbeat is the `same`; else it counts from now, if somebody has the work. Returns false with *fault.
+ */
+extern bool wf_silence_carry(WfBatch *batch, WfVisit *visit, bool same, const WfVariables *variables,
+							 TimestampTz *deadline, WfFault *fault);
 /* The instance is resumed: who is at work may be silent from now on. */
 extern void wf_silence_resume(WfBatch *batch, WfVisit *visit);
 
