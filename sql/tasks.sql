@@ -194,8 +194,9 @@ SELECT workflow.cancel(:i) \g /dev/null
 
 -- who once had a task may ask what became of it, and has no right on what is left of the visit: an incident, a callback
 SELECT workflow.define('tasks: over', '{"steps": [{"step": "ask", "wait": {"task": {"title": "t", "roles": ["tasks_accounting"]}}, "timeout": "1 hour", "save": {"by": "${$result.response}"}}]}');
+SELECT workflow.grant_process('tasks: over', 'tasks_service', 'complete') \g /dev/null
 SELECT workflow.start('tasks: over') AS i \gset
-SELECT test.sn(:i) AS sn \gset
+SELECT test.sn(:i) AS sn, set_config('test.sn', test.sn(:i), false) \gset
 SET ROLE tasks_alice;
 SELECT workflow.claim(:'sn'), workflow.unclaim(:'sn');
 RESET ROLE;
@@ -203,6 +204,11 @@ SELECT workflow.extend(:'sn', '-1 hour') < now() AS past;
 CALL test.until(format('SELECT state = ''incident'' FROM workflow.visits WHERE serial_number = %L', :'sn'));
 SET ROLE tasks_alice;
 SELECT workflow.complete(:'sn', '"too late"'), workflow.fail(:'sn', 'LATE');
+SET ROLE tasks_service;
+DO $$ BEGIN PERFORM workflow.complete(current_setting('test.sn'), '"service"'); EXCEPTION WHEN insufficient_privilege THEN
+    RAISE NOTICE '%', regexp_replace(SQLERRM, '\d+_\d+', 'N'); END $$;
+SELECT accepted, error_code FROM workflow.complete_many(json_build_array(json_build_object('serial_number', :'sn')));
+SET ROLE tasks_alice;
 SELECT accepted, error_code, error FROM workflow.complete_many(json_build_array(json_build_object('serial_number', :'sn', 'data', 'too late')));
 RESET ROLE;
 SELECT test.at(:i), (SELECT count(*) FROM workflow.late_callbacks WHERE serial_number = :'sn') AS late;

@@ -117,6 +117,7 @@ bring(WfTarget *target, const WfSerial *serial, const WfCompletion *completion, 
 			return false;
 		case WF_MEANT_LOCKED:
 		case WF_MEANT_NOTHING:
+		case WF_MEANT_BY_HAND:
 			break;
 	}
 	wf_meant_refuse(&meant, serial);

@@ -503,6 +503,8 @@ apply_entry(Work *work, WfBatch *batch, Entry *entry)
 		entry->late = entry->completion.lock_token != NULL ? LOST : OVER;
 	if (meant.what == WF_MEANT_LOCKED)
 		refuse(entry, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the work of %s is locked", entry->text);
+	else if (meant.what == WF_MEANT_BY_HAND)
+		refuse(entry, ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied for the incident %s", entry->text);
 	else if (meant.what == WF_MEANT_NOTHING)
 		refuse(entry, ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied for the task of %s", entry->text);
 	else if (meant.what == WF_MEANT_CALLBACK && visit != NULL && !visit->ended && !wf_has_accepted(visit) &&

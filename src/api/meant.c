@@ -42,6 +42,25 @@ offers_nothing(const WfVisit *visit)
 		   visit->state == WF_STATE_INCIDENT;
 }
 
+/* Is it an incident of a step that waits for a task, and for nothing that the privilege complete is for? */
+static bool
+is_incident_of_task(const WfVisit *visit)
+{
+	bool waits = false;
+
+	if (visit->state != WF_STATE_INCIDENT || visit->def == NULL || visit->def->noffered == 0)
+		return false;
+	for (int i = 0; i < visit->def->nwaits; i++)
+	{
+		WfEventKind kind = visit->def->entries[i].event.kind;
+
+		if (kind == WF_EVENT_CALLBACK || kind == WF_EVENT_TOPIC)
+			return false;
+		waits |= kind == WF_EVENT_TASK;
+	}
+	return waits;
+}
+
 /*
  * The privilege is looked for only where somebody without it may have come so far, since the task is his, or once was: that gives no
  * right on anything else of the visit, and none on what has become of it.
@@ -82,6 +101,8 @@ wf_meant(const WfTarget *target, const WfSerial *serial, const WfCompletion *com
 	{
 		if (!has_right(target, role))
 			meant.what = WF_MEANT_LOST;
+		else if (is_incident_of_task(visit) && !wf_privilege_has(target->process_id, role, WF_PRIVILEGE_ADMIN))
+			meant.what = WF_MEANT_BY_HAND;
 		return meant;
 	}
 	meant.task = task_of(visit, serial);
@@ -108,6 +129,13 @@ wf_meant_refuse(const WfMeant *meant, const WfSerial *serial)
 
 	if (meant->what == WF_MEANT_LOCKED)
 		wf_lock_refuse(&meant->work, serial);
+	if (meant->what == WF_MEANT_BY_HAND)
+		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("permission denied for the incident " INT64_FORMAT "_" INT64_FORMAT, serial->instance,
+					   serial->visit),
+				errdetail("It is of a task, which nobody has any more."),
+				errhint(
+					"Who may administer the process completes it by hand, or offers the task anew by workflow.retry."));
 	ereport(
 		ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 		errmsg("permission denied for the task of " INT64_FORMAT "_" INT64_FORMAT, serial->instance, serial->visit),

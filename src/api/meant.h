@@ -17,6 +17,7 @@ typedef enum WfMeantWhat
 	WF_MEANT_LOCKED, /* there is only work, and somebody has it */
 	WF_MEANT_LOST, /* the lock_token is none of now: somebody else has the work, or nobody has to do it any more; or the task is over */
 	WF_MEANT_NOTHING, /* there is only a task, and it is not the caller's */
+	WF_MEANT_BY_HAND, /* it is the incident of a task, which only an administrator completes */
 } WfMeantWhat;
 
 typedef struct WfMeant
@@ -33,7 +34,7 @@ typedef struct WfMeant
  */
 extern WfMeant wf_meant(const WfTarget *target, const WfSerial *serial, const WfCompletion *completion, Oid role);
 
-/* ERROR 42501 for somebody else's task, 55000 for work that somebody has. */
+/* ERROR 42501 for somebody else's task, or the incident of one, 55000 for work that somebody has. */
 pg_noreturn extern void wf_meant_refuse(const WfMeant *meant, const WfSerial *serial);
 
 #endif
