@@ -212,6 +212,17 @@ SELECT count(*) FROM workflow.fetch('pull: beside');
 SELECT data, test.at(:t) FROM workflow.instances WHERE instance = :t;
 SELECT test.done(:t, 'wait'), test.ended(:t);
 TRUNCATE test.fetched;
+-- whatever "retry" says: that is of the action, and their work is none of its attempts
+SELECT workflow.define('pull: beside an action', '{
+  "steps": [ { "step": "wait", "sql": "SELECT 1 AS one", "retry": { "max": 3, "delay": "1 ms" }, "wait": true,
+               "catch": [ { "topic": "pull: beside", "interrupt": false, "next": "helped" } ], "next": "done" },
+             { "step": "helped", "set": { "helped": true }, "end": true }, { "step": "done", "set": { "done": true }, "end": true } ]}');
+SELECT workflow.start('pull: beside an action') AS t \gset
+CALL test.arrive(:t, 'wait');
+CALL test.fetch('pull: beside');
+SELECT test.try(format('SELECT workflow.fail(%L, lock_token => %L)', serial_number, lock_token)) AS fail, workflow.complete(serial_number, NULL, lock_token) FROM test.fetched;
+SELECT test.done(:t, 'wait'), test.ended(:t), (SELECT attempts FROM workflow.history WHERE instance = :t AND step = 'wait') AS attempts;
+TRUNCATE test.fetched;
 
 -- while the instance is suspended it is kept, with its name
 SELECT workflow.define('pull: named', '{

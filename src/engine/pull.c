@@ -85,10 +85,21 @@ try_again(WfBatch *batch, WfVisit *visit, const WfWork *work, const WfFault *fau
 	return released;
 }
 
+/* Does the visit wait for the work? That of a handler is none of its attempts, and cannot fail. */
+static bool
+waits_for_work(const WfVisit *visit)
+{
+	int entry = visit->def != NULL ? wf_step_entry(visit->def, WF_EVENT_TOPIC) : -1;
+
+	return entry >= 0 && entry < visit->def->nwaits;
+}
+
 bool
 wf_engine_worked(WfBatch *batch, WfVisit *visit, const WfWork *work, const WfDone *done, const WfFault *fault,
 				 bool retry)
 {
+	if (!waits_for_work(visit))
+		return wf_engine_done(batch, visit, WF_EVENT_TOPIC, done);
 	if (fault != NULL && retry && wf_engine_wanted(visit) && is_tried_again(visit, work, fault))
 		return try_again(batch, visit, work, fault);
 	if (fault == NULL)
