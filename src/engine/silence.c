@@ -41,14 +41,17 @@ deadline_of_fetch(WfBatch *batch, WfVisit *visit)
 	return wf_clock_after(visit, &visit->def->heartbeat, &variables, work.fetched_at, &at, &ignored) ? at : 0;
 }
 
+/*
+ * Told a moment after the fetch; or much later, since the instance was suspended or locked, and its worker may have been heard of meanwhile:
+ * so the silence counts from now.
+ */
 void
 wf_silence_begin(WfBatch *batch, WfVisit *visit)
 {
-	TimestampTz deadline = listens_to_worker(visit) ? deadline_of_fetch(batch, visit) : 0;
-
-	/* it may have been heard of since */
-	if (deadline > visit->clocks.heartbeat_deadline)
-		set_deadline(visit, deadline);
+	if (!listens_to_worker(visit) || deadline_of_fetch(batch, visit) == 0)
+		return;
+	wf_clock_listen(batch, visit);
+	visit->changed = true;
 }
 
 bool

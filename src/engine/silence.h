@@ -7,7 +7,7 @@
 
 #include "engine/clocks.h"
 
-/* It was fetched: the heartbeat counts from then on. */
+/* It was fetched: the heartbeat counts from now on. */
 extern void wf_silence_begin(WfBatch *batch, WfVisit *visit);
 /* Nobody has it any more. */
 extern void wf_silence_end(WfVisit *visit);
