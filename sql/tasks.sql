@@ -213,6 +213,20 @@ SELECT accepted, error_code, error FROM workflow.complete_many(json_build_array(
 RESET ROLE;
 SELECT test.at(:i), (SELECT count(*) FROM workflow.late_callbacks WHERE serial_number = :'sn') AS late;
 SELECT workflow.complete(:'sn', '"by hand"'), test.ended(:i);
+-- so may who has done it, and claimed nothing
+SELECT workflow.start('tasks: over') AS i \gset
+SELECT test.sn(:i) AS sn, workflow.suspend(:i) \gset
+SET ROLE tasks_alice;
+SELECT workflow.complete(:'sn', '"alice"'), workflow.complete(:'sn', '"again"') AS again;
+RESET ROLE;
+SELECT workflow.resume(:i) \g /dev/null
+CALL test.until(format('SELECT status = ''completed'' FROM workflow.instances WHERE instance = %s', :i));
+SET ROLE tasks_alice;
+SELECT workflow.complete(:'sn', '"again"') AS again, workflow.claim(:'sn');
+SET ROLE tasks_bob;
+SELECT test.try(format('SELECT workflow.complete(%L)', :'sn')) AS of_nobody_else;
+RESET ROLE;
+SELECT test.ended(:i);
 SELECT workflow.start('tasks: handlers') AS i \gset
 SELECT test.sn(:i) AS sn \gset
 SET ROLE tasks_alice;

@@ -49,9 +49,15 @@ static WfQuery q_read = {
 	.argtypes = {INT8OID, INT8OID},
 };
 
-static WfQuery q_claimed = {
+/* Has the role claimed it, or done it? Who does a task at once claims nothing. */
+#define DONE(table, event) \
+	"SELECT FROM workflow_data." table " v WHERE v.instance = $1 AND v.visit = $2 AND v.completed_by = $3 AND " event \
+	" ->> 'kind' = 'task'"
+static WfQuery q_had = {
 	.sql =
-		"SELECT FROM workflow_data.audit a WHERE a.instance = $1 AND a.visit = $2 AND a.call = 'claim' AND a.role = $3 LIMIT 1",
+		"SELECT FROM workflow_data.audit a WHERE a.instance = $1 AND a.visit = $2 AND a.call = 'claim' AND a.role = $3 "
+		"UNION ALL " DONE("visit", "v.event") " UNION ALL " DONE(
+			"visit_history", "v.result -> 'event'") " UNION ALL " DONE("visit_stray", "v.result -> 'event'") " LIMIT 1",
 	.nargs = 3,
 	.argtypes = {INT8OID, INT8OID, NAMEOID},
 };
@@ -324,5 +330,5 @@ wf_task_admits(int64 instance, int64 visit, Oid role)
 	Datum values[] = {Int64GetDatum(instance), Int64GetDatum(visit), role_name(role)};
 
 	return wf_task_standing(wf_task_read(instance, visit), role) >= WF_TASK_CANDIDATE ||
-		   wf_query_run(&q_claimed, values, NULL) > 0;
+		   wf_query_run(&q_had, values, NULL) > 0;
 }
