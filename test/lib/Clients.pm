@@ -112,7 +112,8 @@ sub keep_lock
 {
 	my ($case, $visit, $again) = @_;
 	my $by = fetch_of($visit);
-	my ($what, $lock, $token) = (pick(qw(release extend heartbeat)), pick(qw(long short)), "token('$visit->{sn}', $by->{fetch})");
+	# of a lock that has run out nobody counts the silence, even if it is prolonged
+	my ($what, $lock, $token) = (pick(qw(release heartbeat), $visit->{def}{heartbeat} ? () : 'extend'), pick(qw(long short)), "token('$visit->{sn}', $by->{fetch})");
 	my $sql = $what eq 'release' ? "release('$visit->{sn}', $token)" : $what eq 'extend' ? "extend('$visit->{sn}', '$LOCK{$lock}', $token) IS NOT NULL" : "heartbeat('$visit->{sn}', NULL, $token)";
 	call($case, "workflow.$sql", $visit, $by, $again, sub {
 		my ($sim, $its) = @_;

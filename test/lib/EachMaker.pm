@@ -65,6 +65,7 @@ sub see_item
 	{
 		$event->{key} = $item if chance(0.5);
 	}
+	$step->{wait}{data} = $item if ref $step->{wait} eq 'HASH' && $step->{wait}{topic} && chance(0.5);
 }
 
 # For steps within, too, but where another list is gone through.

@@ -136,7 +136,8 @@ sub wait_for_client
 	my $when = ref $step->{wait} eq 'HASH' ? $step->{wait}{when} : undef;
 	local $may_fail = !$step->{http} && !$leads_back;
 	$step->{wait} = { %{ event($used, qw(task topic)) }, $when ? (when => $when) : () };
-	delete $step->{heartbeat};
+	delete $step->{heartbeat} unless $step->{wait}{topic};
+	$step->{heartbeat} = $SOON{heartbeat} if $step->{wait}{topic} && $soon && chance(0.4);
 	delete $step->{http}{body}{url} if $step->{http};
 }
 
@@ -224,8 +225,8 @@ sub change
 		return;
 	}
 	my $is_free = $takes_callback && ($step->{sql} // '') !~ /complete/;
-	if    ($is_free && $names->{topic} && chance(0.5))                   { wait_for_client($step, \%used, leads_back($name, $behind)) }
-	elsif ($is_free && !leads_back($name, $behind) && chance(0.5))       { wait_for_something($step, \%used, $forward) }
+	if    ($is_free && $names->{topic} && chance(0.6))             { wait_for_client($step, \%used, leads_back($name, $behind)) }
+	elsif ($is_free && !leads_back($name, $behind) && chance(0.5)) { wait_for_something($step, \%used, $forward) }
 	$step->{save}{c} = '${$result.response.n ?? 0}' if ($step->{wait} || $step->{first_of}) && chance(0.1);
 	handlers($step, $name, \%used, $forward, $step->{join} ? [] : $beside, $step->{steps} ? 1 : 0) if chance($step->{steps} ? 0.5 : 0.25);
 }
@@ -288,7 +289,7 @@ sub add
 {
 	my ($definition, $seed, $name) = @_;
 	return undef unless $seed % 2;
-	$names = { messages => [ "A $name", "B $name" ], signals => [ "S $name", "T $name" ], $seed % 4 == 1 ? (topic => "W $name") : () };
+	$names = { messages => [ "A $name", "B $name" ], signals => [ "S $name", "T $name" ], $seed % 4 == 1 || $seed % 8 == 3 ? (topic => "W $name") : () };
 	$soon = JSON::PP->new->encode($definition) =~ /"(@{[ join('|', map { quotemeta } grep { $_ ne $SOON{pause} } values %SOON) ]})"/;
 	$definition->{data}{c} = 0;
 	of_the_process(renew($definition) && $definition) if chance(0.2);

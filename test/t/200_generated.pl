@@ -32,6 +32,7 @@ my $AT_ONCE = $ENV{WF_AT_ONCE} // 32;
 my $PATIENCE = $ENV{WF_PATIENCE} // 60; # seconds, in which only others may take so long
 my $PLAYS_TO_CRASH = ($ENV{WF_CRASH} // 5) * $AT_ONCE;
 my $MOST_WORLDS = 100; # amid which something happens again
+my $LONGEST = 15; # seconds of CPU that one may take
 my $SMALL = 5; # steps of a process that is made instead of one of which more may become than can be looked at
 my (@given_up, @differ, %played, %small, @anew);
 # one that there always is, and that is another one after a crash
@@ -139,9 +140,21 @@ sub agrees
 		$seen->{row} = { text => $seen->{row}, serial_step => $case->{attached}{serial_step} };
 	}
 	my $agrees;
-	eval { $agrees = $case->{worlds}->seen($seen, sub { return $outside->is_open(@_) }); 1 } || give_up($case, $@);
+	thinking_of($case, sub { $agrees = $case->{worlds}->seen($seen, sub { return $outside->is_open(@_) }) }) || give_up($case, $@);
 	return $agrees;
 }
+
+# Others wait meanwhile. Returns false, with the error, if more may become of it than can be looked at.
+sub thinking_of
+{
+	my ($case, $think) = @_;
+	my $begin = (times)[0];
+	my $done = eval { $think->(); 1 };
+	$case->{thought} += (times)[0] - $begin;
+	return $done;
+}
+
+sub takes_too_long { return ($_[0]{thought} // 0) > $LONGEST }
 
 # More may have become of it than can be looked at. The seed makes a smaller process then.
 sub give_up
@@ -151,7 +164,7 @@ sub give_up
 	my $again = !$small{ $case->{seed} }++;
 	push @{ $again ? \@anew : \@given_up }, $case->{seed};
 	note("seed $case->{seed} is " . ($again ? 'made anew' : 'given up') . ' after ' . @{ $case->{events} } . " events, $case->{events}[-1]: $error" =~ s{\n}{}r);
-	delete $case->{call};
+	delete @$case{qw(call who)};
 	$case->{given_up} = 1;
 	return 0;
 }
@@ -283,12 +296,13 @@ sub event
 	my $played = @{ $case->{events} };
 	for my $try (1 .. ($again ? 1 : 10))
 	{
-		return 1 if eval { Events::play($case, $outside, $again); 1 };
+		return 1 if thinking_of($case, sub { Events::play($case, $outside, $again) });
 		die $@ if $@ !~ /^too much/;
 		$#{ $case->{events} } = $played - 1;
-		delete $case->{call};
+		delete @$case{qw(call who)};
+		last if takes_too_long($case);
 	}
-	return $again || give_up($case, $@);
+	return $again && !takes_too_long($case) || give_up($case, $@);
 }
 
 # One for each; calls in one go.

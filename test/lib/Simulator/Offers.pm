@@ -149,7 +149,7 @@ sub worked
 	return $self->done($visit, 'work', $data, $code)
 	  if !defined $code || $by->{no_retry} || !$self->may_begin_handlers($visit) || $work->{failures} >= $retry->{max}
 	  || ($retry->{on} && !grep { $_ eq $code } @{ $retry->{on} }) || $self->is_caught($visit, $code);
-	$visit->{work} = { %$work, failures => $work->{failures} + 1, fetch => undef, lock => undef, paused => StepMaker::is_soon($retry->{delay}) ? 0 : 1 };
+	free_work($visit, failures => $work->{failures} + 1, paused => StepMaker::is_soon($retry->{delay}) ? 0 : 1);
 	$visit->{fault} = $code;
 	return 'true';
 }
@@ -162,6 +162,25 @@ sub fetchable
 	return map { $_->{id} } grep { my $work = work_of($_); $work && !$work->{paused} && !is_taken($work) } $self->living;
 }
 
+# The silence that the step allows begins with a fetch, as long as the lock lasts, if it is not of a callback.
+sub listens_to_worker { my ($visit) = @_; return $visit->{def}{heartbeat} && $visit->{work}{role} eq 'wait' && !ends_by_callback($visit) }
+
+sub listen_to_worker
+{
+	my ($visit) = @_;
+	return unless listens_to_worker($visit);
+	$visit->{loose} = 1;
+	$visit->{clocks}{heartbeat} = 1;
+}
+
+# Nobody has it.
+sub free_work
+{
+	my ($visit, %changes) = @_;
+	delete $visit->{clocks}{heartbeat} if listens_to_worker($visit);
+	$visit->{work} = { %{ $visit->{work} }, fetch => undef, lock => undef, %changes };
+}
+
 # As [step, data, number], in an order that does not depend on numbers that nobody has seen.
 sub fetch
 {
@@ -170,6 +189,7 @@ sub fetch
 	for my $visit (map { $self->{visits}[$_] } @ids)
 	{
 		$visit->{work} = { %{ $visit->{work} }, fetch => ++$visit->{fetches}, lock => $lock };
+		listen_to_worker($visit) if $lock eq 'long';
 		push @fetched, [ $visit->{step}, $visit->{work}{data} // '-', $visit->{sn} // '*' ];
 	}
 	return @fetched;
@@ -186,8 +206,8 @@ sub lock_of
 sub release
 {
 	my ($self, $visit, $fetch) = @_;
-	my $work = lock_of($visit, $fetch) // return 'false';
-	$visit->{work} = { %$work, fetch => undef, lock => undef };
+	lock_of($visit, $fetch) // return 'false';
+	free_work($visit);
 	return 'true';
 }
 
