@@ -78,6 +78,37 @@ sub fail
 		sub { my ($sim, $its, $who) = @_; return $sim->fail($its, $code, Events::told($body), $who) });
 }
 
+# Several in one call, of tasks and work. Who may do that is settled before any of it is done.
+sub complete_many
+{
+	my ($case, $visit, $again, @others) = @_;
+	my $who = $again ? pick(qw(admin service)) : pick(@OfferMaker::PEOPLE, qw(admin service));
+	my @words = map { { sn => $_->{sn}, data => Events::body(), by => { who => $who, %{ fetch_of($_) } } } } $visit, map { pick(@others) } 1 .. 1 + int(rand(2));
+	for my $word (@words)
+	{
+		$word->{by}{who} = $who;
+		delete $word->{by}{fetch} if chance($who =~ /admin|service/ ? 0.3 : 0.9);
+		next unless chance(0.3);
+		$word->{code} = pick('E1', 'E2', 'E3');
+		$word->{by}{no_retry} = 1 if chance(0.3);
+	}
+	my $entry = sub {
+		my ($word) = @_;
+		my @fail = $word->{code} ? ("'fail', json_build_object('code', '$word->{code}'" . ($word->{by}{no_retry} ? ", 'retry', false" : '') . ')') : ();
+		my @token = defined $word->{by}{fetch} ? "'lock_token', token('$word->{sn}', $word->{by}{fetch})" : ();
+		return 'json_build_object(' . join(', ', "'serial_number', '$word->{sn}'", "'data', " . Events::quoted($word->{data}) . '::json', @fail, @token) . ')';
+	};
+	my $its = sub { my ($sim, $word) = @_; my $i = Events::visit_of($sim, $word->{sn}); return defined $i ? $sim->{visits}[$i] : undef };
+	my $admit = sub { my ($sim) = @_; $sim->{admitted} = { map { $_->{sn} => Simulator::is_admitted($its->($sim, $_), $_->{by}) } @words }; return undef };
+	my @bring = map { my $word = $_; sub {
+		my ($sim) = @_;
+		return $sim->bring($its->($sim, $word), Events::told($word->{data}), $word->{code}, { %{ $word->{by} }, let_in => $sim->{admitted}{ $word->{sn} } });
+	} } @words;
+	Events::call($case, "(SELECT string_agg(coalesce(error_code, accepted::text), ' ') FROM workflow.complete_many(json_build_array(" . join(', ', map { $entry->($_) } @words) . ')))', \&Events::nothing_special, $admit, @bring);
+	$case->{who} = $who unless $who eq 'admin';
+	$case->{events}[-1] .= " by $who";
+}
+
 # ---- work ----
 
 # All that he may get of those that there are.
@@ -105,7 +136,8 @@ sub fetch
 sub fetch_of
 {
 	my ($visit) = @_;
-	return { who => pick(qw(admin service)), fetch => chance(0.8) ? $visit->{fetches} : 1 + int(rand($visit->{fetches})) };
+	my $n = $visit->{fetches} // 1;
+	return { who => pick(qw(admin service)), fetch => chance(0.8) ? $n : 1 + int(rand($n)) };
 }
 
 sub keep_lock
@@ -134,7 +166,7 @@ sub of_work
 {
 	my ($case, $visit, $again) = @_;
 	return sub { pick(\&complete, \&fail)->($case, $visit, $again, { who => pick(qw(admin service)) }) } unless $visit->{fetches};
-	return (sub { keep_lock($case, $visit, $again) }, (sub { complete($case, $visit, $again, fetch_of($visit)) }) x 2, (sub { fail($case, $visit, $again, fetch_of($visit)) }) x 2);
+	return ((sub { keep_lock($case, $visit, $again) }) x 2, (sub { complete($case, $visit, $again, fetch_of($visit)) }) x 2, (sub { fail($case, $visit, $again, fetch_of($visit)) }) x 2);
 }
 
 sub choices
@@ -142,7 +174,9 @@ sub choices
 	my ($case, $sim, $again) = @_;
 	my @choices;
 	my @numbered = grep { defined $_->{sn} && Simulator::offers_of($_->{def}) } $sim->visits;
+	my @offer = grep { Simulator::task_of($_) || Simulator::work_of($_) } @numbered;
 	push @choices, (sub { fetch($case) }) x 3 if $sim->fetchable || chance(0.05);
+	push @choices, sub { complete_many($case, pick(@offer), $again, @numbered) } if @offer;
 	for my $visit (@numbered)
 	{
 		my $is_rare = $visit->{outcome} ? 0.03 : 0.15;

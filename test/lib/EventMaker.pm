@@ -138,6 +138,7 @@ sub wait_for_client
 	$step->{wait} = { %{ event($used, qw(task topic)) }, $when ? (when => $when) : () };
 	delete $step->{heartbeat} unless $step->{wait}{topic};
 	$step->{heartbeat} = $SOON{heartbeat} if $step->{wait}{topic} && $soon && chance(0.4);
+	$step->{retry} = { max => 1 + int(rand(2)), delay => pick($SOON{pause}, $SOON{pause}, $NEVER) } if $step->{wait}{topic} && !$step->{http} && !$step->{sql} && chance(0.5);
 	delete $step->{http}{body}{url} if $step->{http};
 }
 

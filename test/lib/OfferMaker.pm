@@ -38,7 +38,7 @@ sub prepare
 CREATE ROLE clerks; CREATE ROLE ann IN ROLE clerks; CREATE ROLE ben IN ROLE clerks; CREATE ROLE service;
 GRANT USAGE ON SCHEMA workflow TO clerks, service;
 CREATE TABLE fetched (sn text, n bigint, lock_token uuid, PRIMARY KEY (sn, n));
-GRANT SELECT ON fetched TO service;
+GRANT SELECT ON fetched TO clerks, service;
 CREATE FUNCTION fetch_work(topic text, n integer, lock interval) RETURNS text LANGUAGE sql AS '
 	WITH f AS (SELECT * FROM workflow.fetch(topic, n, lock)),
 	noted AS (INSERT INTO fetched SELECT f.serial_number, 1 + (SELECT count(*) FROM fetched o WHERE o.sn = f.serial_number), f.lock_token FROM f)

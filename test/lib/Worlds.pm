@@ -87,7 +87,7 @@ sub happens
 			{
 				my $copy = $sim->copy;
 				my $answer = $event->($copy, defined $i && !ref $i ? $copy->{visits}[$i] : undef, $i);
-				$copy->{answer} = defined $copy->{answer} ? "$copy->{answer} $answer" : $answer;
+				$copy->{answer} = defined $copy->{answer} ? "$copy->{answer} $answer" : $answer if defined $answer;
 				push @after, $copy;
 			}
 		}
