@@ -2,7 +2,8 @@
 --
 -- Run it in the database that has the extension, as its owner or a superuser. The functions have the rights of whoever
 -- runs it; those who call them need USAGE on this schema, and a token. Outcomes as HTTP: 204 done; 400 malformed;
--- 403 wrong token or signature; 409 too late, or no callback is waited for.
+-- 403 wrong token or signature; 409 too late, or no callback is waited for;
+-- 413 too large.
 
 CREATE SCHEMA workflow_api;
 COMMENT ON SCHEMA workflow_api IS 'Public webhooks of the extension workflow';
@@ -50,12 +51,16 @@ BEGIN
     IF NOT workflow.callback_raw(headers->>'x-workflow-token', $1, headers) THEN
         PERFORM set_config('response.status', '409', true);
     END IF;
-EXCEPTION WHEN object_not_in_prerequisite_state THEN
-    -- as above
-    IF SQLERRM NOT LIKE '%does not wait for a callback' THEN
-        RAISE;
-    END IF;
-    PERFORM set_config('response.status', '409', true);
+EXCEPTION
+    WHEN object_not_in_prerequisite_state THEN
+        -- as above
+        IF SQLERRM NOT LIKE '%does not wait for a callback' THEN
+            RAISE;
+        END IF;
+        PERFORM set_config('response.status', '409', true);
+    WHEN program_limit_exceeded OR statement_too_complex THEN
+        -- too large, the next time as well; PostgREST would say 500
+        PERFORM set_config('response.status', '413', true);
 END $$;
 COMMENT ON FUNCTION workflow_api.webhook_callback(bytea) IS 'What $callback_url leads to';
 
@@ -66,7 +71,12 @@ $$;
 COMMENT ON FUNCTION workflow_api.webhook_heartbeat(bytea) IS 'What $heartbeat_url leads to';
 
 CREATE FUNCTION workflow_api.webhook_start(bytea) RETURNS void
-    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT workflow.webhook(workflow_api.request_headers()->>'x-workflow-token', $1, workflow_api.request_headers())
-$$;
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    headers jsonb := workflow_api.request_headers();
+BEGIN
+    PERFORM workflow.webhook(headers->>'x-workflow-token', $1, headers);
+EXCEPTION WHEN program_limit_exceeded OR statement_too_complex THEN
+    PERFORM set_config('response.status', '413', true);
+END $$;
 COMMENT ON FUNCTION workflow_api.webhook_start(bytea) IS 'Starts an instance: what the URL of a webhook in "start_on" leads to';

@@ -159,7 +159,8 @@ my %own = (ever => '0', longer => '1 year', shorter => '1 day', default => undef
 for my $name (keys %own)
 {
 	my $says = defined $own{$name} ? qq["retention": "$own{$name}", ] : '';
-	sql("SELECT workflow.define('$name', '{$says\"steps\": [{\"step\": \"stand\", \"wait\": true}]}'); SELECT workflow.start('$name') FROM generate_series(1, 2)");
+	sql("SELECT workflow.define('$name', '{$says\"start_on\": [{\"webhook\": \"w\"}], \"steps\": [{\"step\": \"stand\", \"wait\": true}]}'); "
+		  . "SELECT workflow.webhook(workflow.webhook_token('$name', 'w'), '{}', jsonb_build_object('Idempotency-Key', n::text)) FROM generate_series(1, 2) n");
 }
 make_partitions('300 days');
 my $late = "SELECT string_agg(DISTINCT process, ' ' ORDER BY process) FROM workflow.late_callbacks JOIN workflow.history USING (serial_number) WHERE process <> 'long'";
@@ -175,6 +176,9 @@ partitions_go('the old partition is gone');
 is_soon($node, 'postgres', 'SELECT process, count(*) FROM workflow.instances JOIN workflow.history USING (instance, process) JOIN workflow.late_callbacks USING (serial_number) '
 	  . "WHERE process IN ('ever', 'longer', 'shorter', 'default') GROUP BY 1 ORDER BY 1", "default|1\never|2\nlonger|2\nshorter|1", 'each is kept as long as its process says, with what came late');
 is_soon($node, 'postgres', 'SELECT count(*) FROM workflow_data.late_callback l WHERE NOT EXISTS (SELECT FROM workflow_data.visit_history h WHERE h.instance = l.instance AND h.visit = l.visit)', 0, 'nothing is orphaned');
+
+is_soon($node, 'postgres', 'SELECT process, count(*) FROM workflow_data.webhook_start JOIN workflow_data.process USING (process_id) GROUP BY 1 ORDER BY 1',
+	"default|1\never|2\nlonger|2\nshorter|1", 'and so is what is known of webhooks that have started them');
 
 # ---- somebody has a lock on it ----
 
