@@ -186,8 +186,33 @@ CREATE USER MAPPING FOR PUBLIC SERVER sig_pay;
 SELECT pg_temp.raw(:'token', '{}', '{"X-Slack-Signature": "v0="}');
 DROP SERVER sig_pay CASCADE;
 SELECT pg_temp.raw(:'token', '{}', '{"X-Slack-Signature": "v0="}');
+-- in a file
+SELECT workflow.cancel(:i);
+SELECT current_setting('data_directory') || '/signatures.secret' AS file \gset
+COPY (SELECT 'hush') TO :'file';
+CREATE USER MAPPING FOR PUBLIC SERVER sig_hub OPTIONS (webhook_secret_file '/hush', webhook_secret 'hush');
+CREATE USER MAPPING FOR PUBLIC SERVER sig_hub OPTIONS (webhook_secret_file 'hush');
+DROP USER MAPPING FOR CURRENT_USER SERVER sig_hub;
+CREATE USER MAPPING FOR CURRENT_USER SERVER sig_hub OPTIONS (webhook_secret_file :'file');
+SELECT workflow.start('signatures: hub', version => 1) AS i \gset
+SELECT pg_temp.token(test.waits(:i)) AS token, jsonb_build_object('X-Hub-Signature-256', 'sha256=' || pg_temp.sign('1', 'hush')) AS headers \gset
+COPY (SELECT '') TO :'file';
+SELECT pg_temp.raw(:'token', '1', :'headers');
+COPY (SELECT 'shush') TO :'file';
+SELECT pg_temp.raw(:'token', '1', :'headers');
+COPY (SELECT 'hush') TO :'file';
+SELECT pg_temp.raw(:'token', '1', :'headers');
+SELECT workflow.cancel(:i);
+ALTER USER MAPPING FOR CURRENT_USER SERVER sig_hub OPTIONS (SET webhook_secret_file '/nowhere');
+SELECT pg_temp.raw(:'token', '1', :'headers');
+CREATE ROLE signatures_author;
+GRANT USAGE ON FOREIGN SERVER sig_hub TO signatures_author;
+SET ROLE signatures_author;
+CREATE USER MAPPING FOR CURRENT_USER SERVER sig_hub OPTIONS (webhook_secret_file '/etc/passwd');
+RESET ROLE;
+DROP OWNED BY signatures_author;
+DROP ROLE signatures_author;
 SELECT workflow.callback_raw(:'token' || 'x', '{}');
 SELECT workflow.callback_raw(NULL, '{}');
-SELECT workflow.cancel(:i);
 SET client_min_messages = warning;
 DROP SERVER sig_hub CASCADE;

@@ -232,10 +232,11 @@ static void
 warn_of_secret(Checking *checking, const WfJson *node)
 {
 	const WfServer *server = wf_server_by_name(node->text);
+	const char	   *problem;
 	const char	   *owner;
 
 	if (server == NULL || !wf_server_usable(server, checking->owner) ||
-		wf_server_webhook_secret(server, checking->owner) != NULL)
+		wf_server_webhook_secret(server, checking->owner, &problem) != NULL)
 		return;
 	owner = GetUserNameFromId(checking->owner, false);
 	wf_json_warning(

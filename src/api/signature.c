@@ -50,16 +50,15 @@ require_secret(const WfSignature *signature, int process_id)
 {
 	Oid				owner = wf_process_owner(process_id);
 	const WfServer *server = wf_server_by_name(signature->server);
+	const char	   *problem = "there is no such server, or he may not use it";
 	char		   *secret = NULL;
 
 	if (server != NULL && OidIsValid(owner) && wf_server_usable(server, owner))
-		secret = wf_server_webhook_secret(server, owner);
+		secret = wf_server_webhook_secret(server, owner, &problem);
 	if (secret == NULL)
-		ereport(
-			ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("the signature cannot be verified"),
-			errdetail_log(
-				"The owner of the process has no option webhook_secret in a user mapping for server \"%s\", or may not use that.",
-				signature->server));
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("the signature cannot be verified"),
+				errdetail_log("The owner of the process has no secret for server \"%s\": %s.", signature->server,
+							  problem));
 	return secret;
 }
 

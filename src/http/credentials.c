@@ -38,7 +38,7 @@ static const AuthOption auth_options[] = {
 	{"sigv4", "scope", true}, {"sigv4", "session_token", false},
 };
 
-static const char *const secrets[] = {"password", "token", "value", "session_token", "key_password"};
+static const char *const secrets[] = {"password", "token", "value", "session_token", "key_password", "webhook_secret"};
 
 /* What is read, and into what. */
 typedef struct Reader
@@ -419,14 +419,19 @@ read_auth(Reader *reader)
 	return true;
 }
 
+/* Does what a request needs stand in files? */
 static bool
 has_files(List *options)
 {
 	ListCell *cell;
 
 	foreach (cell, options)
-		if (wf_credentials_is_file(((DefElem *) lfirst(cell))->defname))
+	{
+		const char *name = ((DefElem *) lfirst(cell))->defname;
+
+		if (wf_credentials_is_file(name) && strcmp(name, "webhook_secret_file") != 0)
 			return true;
+	}
 	return false;
 }
 

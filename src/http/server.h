@@ -70,9 +70,10 @@ extern bool wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *r
 
 /*
  * What webhooks of the server are signed with: the option webhook_secret of the role's user mapping (its own, else
- * PUBLIC's), palloc'd, or NULL. Whoever asks has checked that the role may use the server.
+ * PUBLIC's), or what is in the file of webhook_secret_file, palloc'd; NULL with *problem. Whoever asks has checked that the
+ * role may use the server.
  */
-extern char *wf_server_webhook_secret(const WfServer *server, Oid role);
+extern char *wf_server_webhook_secret(const WfServer *server, Oid role, const char **problem);
 
 /* Has a List of WfHttpHeader * one of that name, in any case? */
 extern bool wf_server_has_header(List *headers, const char *name);

@@ -53,7 +53,8 @@ static const char *const mapping_options[] = {"auth",
 											  "key",
 											  "key_password",
 											  "key_password_file",
-											  "webhook_secret"};
+											  "webhook_secret",
+											  "webhook_secret_file"};
 
 /* ---- names ---- */
 

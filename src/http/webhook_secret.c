@@ -12,6 +12,7 @@
 #include "utils/syscache.h"
 
 #include "http/options.h"
+#include "http/secret_file.h"
 #include "http/server.h"
 
 static HeapTuple
@@ -20,24 +21,43 @@ find_mapping(Oid role, Oid serverid)
 	return SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(role), ObjectIdGetDatum(serverid));
 }
 
-char *
-wf_server_webhook_secret(const WfServer *server, Oid role)
+/* From the option itself, or from the file that it names. */
+static char *
+read_secret(List *options, const char **problem)
 {
-	HeapTuple	tuple = find_mapping(role, server->serverid);
-	const char *secret = NULL;
-	char	   *copy = NULL;
-	Datum		options;
-	bool		isnull;
+	const char *secret = wf_option_get(options, "webhook_secret");
+	const char *file = wf_option_get(options, "webhook_secret_file");
+	char	   *copy;
+	const char *why;
+
+	*problem = "there is no option webhook_secret";
+	if (secret != NULL)
+		return *secret != '\0' ? pstrdup(secret) : NULL;
+	if (file == NULL)
+		return NULL;
+	copy = wf_secret_file_read(file, &why);
+	if (copy != NULL && *copy != '\0')
+		return copy;
+	*problem = psprintf("the file of option webhook_secret_file %s", copy != NULL ? "is empty" : why);
+	return NULL;
+}
+
+char *
+wf_server_webhook_secret(const WfServer *server, Oid role, const char **problem)
+{
+	HeapTuple tuple = find_mapping(role, server->serverid);
+	List	 *list = NIL;
+	Datum	  options;
+	bool	  isnull;
 
 	if (!HeapTupleIsValid(tuple))
 		tuple = find_mapping(InvalidOid, server->serverid);
+	*problem = "there is no user mapping";
 	if (!HeapTupleIsValid(tuple))
 		return NULL;
 	options = SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple, Anum_pg_user_mapping_umoptions, &isnull);
 	if (!isnull)
-		secret = wf_option_get(untransformRelOptions(options), "webhook_secret");
-	if (secret != NULL && *secret != '\0')
-		copy = pstrdup(secret);
+		list = untransformRelOptions(options);
 	ReleaseSysCache(tuple);
-	return copy;
+	return read_secret(list, problem);
 }
