@@ -164,17 +164,21 @@ apply_batch(WfRowEffect *effects, int n)
 	int			 nlater = 0;
 	int			 nhave;
 	int			 left = 0;
+	int64		 incomplete = 0;
 
 	for (int i = 0; i < n; i++)
 		ids[i] = effects[i].instance;
 	batch->memory_budget = WF_BATCH_MEMORY_BUDGET;
 	wf_batch_lock(batch, ids, n, WF_LOCK_SKIP);
 	nhave = wf_deliveries_have(ids, n, have);
+	if (effects[0].changes == NULL) /* they are all cancelled, for which all their visits are needed */
+		incomplete = wf_batch_load_ahead(batch, ids, n);
 	for (int i = 0; i < n; i++)
 	{
 		WfInstance *instance = wf_batch_instance(batch, ids[i]);
 
-		if (instance == NULL && wf_batch_is_deferred(batch, ids[i], 0))
+		if ((instance == NULL && wf_batch_is_deferred(batch, ids[i], 0)) ||
+			(incomplete != 0 && ids[i] > incomplete && instance != NULL))
 			effects[left++] = effects[i];
 		else if (instance == NULL || bsearch(&ids[i], have, nhave, sizeof(int64), compare_ids) != NULL)
 			later[nlater++] = effects[i];

@@ -541,7 +541,7 @@ wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance)
 	size_t		  room = batch->memory_budget;
 
 	batch->memory_budget = 0; /* all visits are needed, so there is no memory budget */
-	if (!instance->is_new)
+	if (!instance->is_new && !instance->has_all_visits)
 		read_visits(batch, &q_all_visits, values);
 	batch->memory_budget = room;
 	MemoryContextSwitchTo(old);
@@ -567,6 +567,21 @@ wf_batch_load_visits_of(WfBatch *batch, const int64 *instances, int n)
 	SPI_freetuptable(SPI_tuptable);
 	load_scopes(batch, NULL);
 	MemoryContextSwitchTo(old);
+	return incomplete;
+}
+
+int64
+wf_batch_load_ahead(WfBatch *batch, const int64 *instances, int n)
+{
+	int64 incomplete = n > 1 ? wf_batch_load_visits_of(batch, instances, n) : 0;
+
+	for (int i = 0; i < n && n > 1; i++)
+	{
+		WfInstance *instance = wf_batch_instance(batch, instances[i]);
+
+		if (instance != NULL && (incomplete == 0 || instances[i] < incomplete))
+			instance->has_all_visits = true;
+	}
 	return incomplete;
 }
 

@@ -177,8 +177,9 @@ typedef struct WfInstance
 	uint64 data_version;	  /* that of `data` */
 	List  *stored_conditions; /* its rows, if has_read_conditions: see store/subscription.c */
 	bool   has_read_conditions;
-	List  *conditions; /* of WfSubscription: in the order in which they are judged */
-	int	   judged;	   /* so many of them were, in this pass */
+	bool   has_all_visits; /* all of them were loaded */
+	List  *conditions;	   /* of WfSubscription: in the order in which they are judged */
+	int	   judged;		   /* so many of them were, in this pass */
 	/* Steps entered in this batch: a loop is cut into transactions by this number. */
 	int			entered;
 	size_t		grown; /* bytes of data made in this batch that are still in memory */
@@ -474,6 +475,8 @@ extern void wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance);
  * instance of which not all were loaded; 0: there is none.
  */
 extern int64 wf_batch_load_visits_of(WfBatch *batch, const int64 *instances, int n);
+/* The same of those that are locked, by whom all visits are needed then: wf_batch_load_all_visits asks no more for those that were loaded. */
+extern int64 wf_batch_load_ahead(WfBatch *batch, const int64 *instances, int n);
 
 /*
  * Load visits directly in a scope that are to be interrupted, at most so many: those that are not

@@ -63,12 +63,15 @@ static WfQuery q_set_met = {
 		   "WHERE s.instance = m.instance AND s.visit = m.visit AND s.entry = m.entry",
 	.shape = &met_shape,
 };
+/* Of so many instances the conditions are read at once, and so many of their visits. */
+#define MOST_AHEAD 200
+
 static WfQuery q_conditions = {
 	.sql =
-		"SELECT s.visit, s.entry, s.met, s.step, s.interrupt IS NULL FROM workflow_data.subscription s WHERE s.instance = $1 AND "
-		"s.kind = 'condition' ORDER BY s.subscription",
+		"SELECT s.visit, s.entry, s.met, s.step, s.interrupt IS NULL, s.instance FROM workflow_data.subscription s WHERE s.instance = ANY ($1) "
+		"AND s.kind = 'condition' ORDER BY s.subscription",
 	.nargs = 1,
-	.argtypes = {INT8OID},
+	.argtypes = {INT8ARRAYOID},
 };
 
 static WfQuery q_read = {
@@ -311,30 +314,90 @@ any_may_differ(const WfInstance *instance)
 	return false;
 }
 
+/* Load the visits for which these instances have conditions, if they are few. */
 static void
-read_stored(WfInstance *instance)
+load_ahead(WfBatch *batch, const int64 *ids, int n)
 {
-	const WfDefinition *def = instance->process->def;
-	Datum				values[1] = {Int64GetDatum(instance->id)};
-	uint64				n = wf_query_run(&q_conditions, values, NULL);
-	bool				isnull;
+	size_t room = batch->memory_budget;
+	int64  instances[MOST_AHEAD];
+	int64  visits[MOST_AHEAD];
+	int	   nvisits = 0;
 
-	for (uint64 i = 0; i < n; i++)
+	for (int i = 0; i < n; i++)
 	{
-		StoredCondition *stored = palloc0(sizeof(StoredCondition));
-		int				 step = wf_definition_step(def, wf_result_text(i, 4));
+		const WfInstance *instance = wf_batch_instance(batch, ids[i]);
+		ListCell		 *lc;
 
-		stored->visit = wf_result_int64(i, 1);
-		stored->def = step >= 0 ? &def->steps[step] : NULL;
-		/* of a step with `each` the handlers are of the whole, and it is the items that wait */
-		if (step >= 0 && stored->def->each != NULL && DatumGetBool(wf_result(i, 5, &isnull)))
-			stored->def = wf_step_of_item(def, stored->def);
-		stored->entry = DatumGetInt32(wf_result(i, 2, &isnull));
-		stored->met = DatumGetBool(wf_result(i, 3, &isnull));
-		instance->stored_conditions = lappend(instance->stored_conditions, stored);
+		foreach (lc, instance->stored_conditions)
+		{
+			int64 visit = ((const StoredCondition *) lfirst(lc))->visit;
+
+			if (nvisits == MOST_AHEAD)
+				return;
+			if (wf_batch_visit(batch, instance->id, visit) != NULL)
+				continue;
+			instances[nvisits] = instance->id;
+			visits[nvisits++] = visit;
+		}
+	}
+	batch->memory_budget = 0;
+	wf_batch_load_visits(batch, instances, visits, nvisits);
+	batch->memory_budget = room;
+}
+
+static StoredCondition *
+read_condition(const WfDefinition *def, uint64 row)
+{
+	StoredCondition *stored = palloc0(sizeof(StoredCondition));
+	int				 step = wf_definition_step(def, wf_result_text(row, 4));
+	bool			 isnull;
+
+	stored->visit = wf_result_int64(row, 1);
+	stored->def = step >= 0 ? &def->steps[step] : NULL;
+	/* of a step with `each` the handlers are of the whole, and it is the items that wait */
+	if (step >= 0 && stored->def->each != NULL && DatumGetBool(wf_result(row, 5, &isnull)))
+		stored->def = wf_step_of_item(def, stored->def);
+	stored->entry = DatumGetInt32(wf_result(row, 2, &isnull));
+	stored->met = DatumGetBool(wf_result(row, 3, &isnull));
+	return stored;
+}
+
+/*
+ * Read those of the instance, and ahead of need those of others of its process that are in the batch: if the data of many are changed in
+ * one way, that is what follows.
+ */
+static void
+read_stored(WfBatch *batch, WfInstance *instance)
+{
+	int64	  ids[MOST_AHEAD] = {instance->id};
+	int		  n = 1;
+	uint64	  rows;
+	Datum	  values[1];
+	ListCell *lc;
+
+	instance->has_read_conditions = true;
+	foreach (lc, batch->instances)
+	{
+		WfInstance *other = lfirst(lc);
+
+		if (n == MOST_AHEAD)
+			break;
+		if (other->has_read_conditions || other->is_new || other->process->def != instance->process->def)
+			continue;
+		other->has_read_conditions = true;
+		ids[n++] = other->id;
+	}
+	values[0] = wf_int64_array(ids, n);
+	rows = wf_query_run(&q_conditions, values, NULL);
+	for (uint64 i = 0; i < rows; i++)
+	{
+		WfInstance *of = n == 1 ? instance : wf_batch_instance(batch, wf_result_int64(i, 6));
+
+		of->stored_conditions = lappend(of->stored_conditions, read_condition(of->process->def, i));
 	}
 	SPI_freetuptable(SPI_tuptable);
-	instance->has_read_conditions = true;
+	if (n > 1)
+		load_ahead(batch, ids, n);
 }
 
 /* Those that are not judged yet, and have to be now. */
@@ -435,7 +498,7 @@ wf_subscription_read_conditions(WfBatch *batch, WfInstance *instance)
 		return;
 	old = MemoryContextSwitchTo(batch->context);
 	if (!instance->has_read_conditions)
-		read_stored(instance);
+		read_stored(batch, instance);
 	concerned = find_concerned(instance);
 	load_visits(batch, instance, concerned);
 	foreach (lc, concerned)
