@@ -36,4 +36,14 @@ INSERT INTO p (id, v) VALUES (11, 2), (12, 1);
 SELECT * FROM started WHERE business_key LIKE '1_';
 
 SET client_min_messages = warning;
+-- an UPDATE brings those that follow from what it changes
+SELECT workflow.define('attach_virtual: update', '{"steps": [{"step": "wait", "wait": {"condition": "$.g >= 40"}}, {"step": "rest", "wait": true}]}');
+\set ECHO none
+\set create 'CREATE TABLE u (id int PRIMARY KEY, v int, g int GENERATED ALWAYS AS (v * 2) ' :kind ', w int GENERATED ALWAYS AS (id * 2) ' :kind ')'
+:create;
+\set ECHO all
+SELECT workflow.attach('u', 'attach_virtual: update', on_update => 'set_data') > 0 AS attached;
+INSERT INTO u (id, v) VALUES (901, 1), (902, 2);
+UPDATE u SET v = v * 10;
+SELECT business_key, data, step FROM workflow.instances JOIN workflow.waiting USING (instance) WHERE waiting.process = 'attach_virtual: update' ORDER BY 1;
 DROP SCHEMA attach_virtual CASCADE;

@@ -192,6 +192,41 @@ RESET ROLE;
 SELECT amount FROM theirs;
 SELECT workflow.grant_process('on_update: theirs', 'on_update_shop', 'start');
 
+-- data that would be too large refuse the statement, and only that
+CREATE TABLE fat (id int PRIMARY KEY, doc text, twice int GENERATED ALWAYS AS (length(doc)) STORED, sn text);
+SELECT workflow.attach('fat', 'on_update: theirs', 'sn', on_update => 'set_data', on_delete => 'cancel') > 0 AS attached;
+INSERT INTO fat (id, doc) VALUES (801, 'a'), (802, 'b');
+\set VERBOSITY sqlstate
+UPDATE fat SET doc = repeat('x', CASE id WHEN 802 THEN pg_size_bytes(current_setting('workflow.max_data')) + 1 ELSE 2 END::int);
+UPDATE fat SET doc = repeat('x', pg_size_bytes(current_setting('workflow.max_data'))::int) WHERE id = 802;
+\set VERBOSITY default
+SELECT id, doc, data('' || id, 'on_update: theirs') - 'sn' AS data FROM fat ORDER BY 1;
+-- stored columns that follow from others are merged with them
+UPDATE fat SET doc = 'abc' WHERE id = 801;
+SELECT data('801', 'on_update: theirs') - 'sn' AS data;
+-- COPY over rows that were deleted in the same transaction; deferred constraints that fail, and that hold
+BEGIN;
+DELETE FROM fat WHERE id = 802;
+COPY fat (id, doc) FROM stdin;
+802	copied
+803	copied
+\.
+UPDATE fat SET doc = 'changed' WHERE id = 803;
+COMMIT;
+SELECT business_key, status, data - 'sn' - 'id' AS data FROM workflow.instances WHERE process = 'on_update: theirs' AND business_key IN ('802', '803') ORDER BY instance;
+CREATE TABLE parent_of (id int PRIMARY KEY);
+ALTER TABLE fat ADD COLUMN of int REFERENCES parent_of DEFERRABLE INITIALLY DEFERRED;
+BEGIN;
+UPDATE fat SET of = 1, doc = 'never' WHERE id = 801;
+DELETE FROM fat WHERE id = 803;
+COMMIT;
+SELECT id, doc, of, data('' || id, 'on_update: theirs') -> 'doc' AS of_data FROM fat ORDER BY 1;
+BEGIN;
+UPDATE fat SET of = 1, doc = 'at last' WHERE id = 801;
+INSERT INTO parent_of VALUES (1);
+COMMIT;
+SELECT data('801', 'on_update: theirs') - 'sn' AS data;
+
 -- partitions, inheritance
 CREATE TABLE parted (id int, region text, amount int, PRIMARY KEY (id, region)) PARTITION BY LIST (region);
 CREATE TABLE parted_n PARTITION OF parted FOR VALUES IN ('n');
@@ -254,6 +289,6 @@ SELECT workflow_data.after_update();
 CREATE TRIGGER own AFTER INSERT ON two FOR EACH ROW EXECUTE FUNCTION workflow_data.after_update();
 INSERT INTO two VALUES (9);
 
-DROP TABLE orders, own, large, theirs, parted, parent, child, many, two;
+DROP TABLE orders, own, large, theirs, fat, parent_of, parted, parent, child, many, two;
 DROP SCHEMA on_update CASCADE;
 DROP ROLE on_update_clerk, on_update_shop;

@@ -119,6 +119,20 @@ SELECT workflow.start('timeline: beside') AS i \gset
 SELECT workflow.send_message('timeline: note', 'k 1'), workflow.set_data(:i, '{"x": 1}');
 SELECT regexp_replace(substring(line, '\S+ \(\d+_\d+\): entered.*'), '\d+_\d+', 'N', 'g') AS line FROM workflow.timeline(:i) line WHERE line LIKE '%: entered%';
 SELECT workflow.cancel(:i);
+-- who has the work of a topic, or had it
+SELECT workflow.define('timeline: topic', '{"steps": [{"step": "do", "wait": {"topic": "timeline: topic"}, "retry": {"max": 3, "delay": "1 hour"}}]}');
+SELECT workflow.start('timeline: topic') AS i \gset
+PREPARE standing AS SELECT regexp_replace(regexp_replace(line, '^.*\): |, for .*$', '', 'g'), '\d{4}-[^)]*?(?= on\)|\))', 'T') AS line FROM workflow.timeline($1) line WHERE line LIKE '%waits%';
+EXECUTE standing(:i);
+SELECT serial_number AS sn, lock_token AS token FROM workflow.fetch('timeline: topic', worker => 'ada') \gset
+EXECUTE standing(:i);
+UPDATE workflow_data.work SET free_at = now() - interval '1 s' WHERE instance = :i;
+EXECUTE standing(:i);
+SELECT workflow.fail(:'sn', 'BUSY', 'come later', lock_token => :'token');
+EXECUTE standing(:i);
+SELECT regexp_replace(line, '^.*\): ', '') AS line FROM workflow.timeline(:i) line WHERE line LIKE '%attempt%';
+SELECT workflow.cancel(:i);
+DEALLOCATE standing;
 SELECT workflow.timeline(NULL);
 SELECT workflow.timeline(9223372036854775807);
 CREATE ROLE timeline_nobody;
