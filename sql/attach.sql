@@ -77,8 +77,10 @@ INSERT INTO keyed VALUES (1, 1);
 INSERT INTO keyed VALUES (1, 2), (2, 2), (3, 2) ON CONFLICT DO NOTHING RETURNING id, shows(sn);
 INSERT INTO keyed VALUES (4, 3), (3, 3), (5, 3) ON CONFLICT (id) DO UPDATE SET amount = excluded.amount RETURNING id, shows(sn);
 SELECT count(*) FROM workflow.instances i JOIN keyed k ON k.id::text = i.business_key AND k.sn LIKE i.instance || '\_%';
+-- the number of a row that is not inserted is nothing to the one that was there, whoever puts it there
+INSERT INTO keyed VALUES (5, 4) ON CONFLICT (id) DO UPDATE SET sn = excluded.sn, amount = excluded.amount RETURNING id, amount, shows(sn);
 -- a number that belongs to nothing finishes nothing
-INSERT INTO keyed VALUES (5, 4) ON CONFLICT (id) DO UPDATE SET sn = excluded.sn RETURNING id, shows(sn);
+UPDATE keyed SET sn = '9000000_9000000' WHERE id = 5;
 \set VERBOSITY sqlstate
 SELECT workflow.complete(sn) FROM keyed WHERE id = 5;
 \set VERBOSITY default

@@ -38,6 +38,12 @@ UPDATE p SET id = 101 WHERE region = 'eu' AND id = 1 RETURNING test.shows(sn), s
 SELECT business_key, split_part(:'before', '_', 1) = instance::text AS same FROM started WHERE business_key LIKE '%101%';
 UPDATE p SET region = 'us', id = 102 WHERE id = 101 RETURNING sn = :'before' AS same, state;
 SELECT business_key FROM started WHERE split_part(:'before', '_', 1) = instance::text;
+-- as the first thing that a session does
+\c
+SET search_path = attach_partitions;
+UPDATE p SET region = 'as' WHERE id = 102 RETURNING sn = :'before' AS same, state;
+UPDATE p SET region = 'us' WHERE id = 102 RETURNING sn = :'before' AS same, state;
+SELECT business_key FROM started WHERE business_key LIKE '%102%';
 -- many at once, and back; within a partition an UPDATE changes keys as of any table
 UPDATE p SET id = id + 100 WHERE region = 'eu';
 SELECT count(*) = :before_count AS none_started FROM started;

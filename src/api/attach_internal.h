@@ -117,6 +117,8 @@ extern void wf_numbers_issue(const WfAttached *attached, WfIssued *issued);
  * this transaction, or were redeemed before.
  */
 extern bool wf_numbers_redeem(int attachment, int64 instance, WfIssued *issued);
+/* Was the number issued in this transaction, to a row that has not started its instance? */
+extern bool wf_numbers_is_unused(int64 instance);
 
 #define WF_SERIAL_NUMBER_LEN 48
 /* Write the serial number of issued numbers to `buffer`, which has WF_SERIAL_NUMBER_LEN bytes. */

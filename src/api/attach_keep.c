@@ -5,7 +5,7 @@
  * An application that saves a stale object, or all columns of an upsert, would put NULL or numbers
  * that were never issued there, and nothing would correct them before the instance moves. So an
  * UPDATE leaves these columns as they are, even one of the table's owner, since applications
- * connect as owners. Superusers may change them, and the next write-back corrects that. What a
+ * connect as owners. Superusers may change them, and the next write-back corrects that; but for numbers of rows that were not inserted. What a
  * write-back itself writes passes unchanged by other triggers, which fire before this one.
  *
  * The names of the columns are arguments of the trigger, so that an UPDATE needs no look-up. A
@@ -16,12 +16,15 @@
 
 #include "access/htup_details.h"
 #include "catalog/partition.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -145,6 +148,28 @@ restore(const TriggerData *trigdata, const WfWriting *writing, const Kept *kept)
 	return heap_modify_tuple_by_cols(trigdata->tg_newtuple, desc, kept->n, columns, values, nulls);
 }
 
+/* Does the row get a number that was issued to one that an upsert has not inserted? No instance will ever have it. */
+static bool
+is_of_excluded_row(const TriggerData *trigdata, const Kept *kept)
+{
+	TupleDesc desc = RelationGetDescr(trigdata->tg_relation);
+
+	for (int i = 0; i < kept->n; i++)
+	{
+		bool  isnull;
+		Datum value = heap_getattr(trigdata->tg_newtuple, kept->attnos[i], desc, &isnull);
+		Oid	  type = getBaseType(TupleDescAttr(desc, kept->attnos[i] - 1)->atttypid);
+
+		if (isnull)
+			continue;
+		if ((type == TEXTOID || type == VARCHAROID)
+				? wf_numbers_is_unused(strtoll(TextDatumGetCString(value), NULL, 10))
+				: type == INT8OID && wf_numbers_is_unused(DatumGetInt64(value)))
+			return true;
+	}
+	return false;
+}
+
 Datum
 workflow_keep_columns(PG_FUNCTION_ARGS)
 {
@@ -156,7 +181,8 @@ workflow_keep_columns(PG_FUNCTION_ARGS)
 		wf_move_expect(trigdata->tg_relation, trigdata->tg_trigtuple, trigdata->tg_newtuple);
 	for (int i = 0; i < kept->n; i++)
 		if (is_changed(trigdata, writing, kept->attnos[i]))
-			PG_RETURN_POINTER(writing == NULL && superuser() ? trigdata->tg_newtuple
-															 : restore(trigdata, writing, kept));
+			PG_RETURN_POINTER(writing == NULL && superuser() && !is_of_excluded_row(trigdata, kept)
+								  ? trigdata->tg_newtuple
+								  : restore(trigdata, writing, kept));
 	PG_RETURN_POINTER(trigdata->tg_newtuple);
 }

@@ -27,7 +27,8 @@
 
 static struct
 {
-	uint64	  transaction; /* 0: none is */
+	bool	  is; /* there is one */
+	uint64	  transaction;
 	CommandId command;
 	Oid		  root;
 	char	 *key;
@@ -92,16 +93,17 @@ wf_move_expect(Relation rel, HeapTuple old, HeapTuple new)
 	expected.root = table->root;
 	expected.command = current_command();
 	expected.transaction = wf_attach_transaction();
+	expected.is = true;
 }
 
 bool
 wf_move_is_expected(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 {
-	bool is = expected.transaction == wf_attach_transaction() && expected.command == current_command() &&
+	bool is = expected.is && expected.transaction == wf_attach_transaction() && expected.command == current_command() &&
 			  expected.root == table->root && strcmp(expected.key, key_of(table, rel, tuple)) == 0;
 
 	if (is)
-		expected.transaction = 0;
+		expected.is = false;
 	return is;
 }
 
@@ -109,7 +111,8 @@ wf_move_is_expected(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 
 static struct
 {
-	uint64		  transaction; /* 0: none has */
+	bool		  has; /* one has */
+	uint64		  transaction;
 	CommandId	  command;
 	Oid			  root;
 	MemoryContext context; /* of the next two */
@@ -124,7 +127,7 @@ wf_move_left(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 
 	if (left.context == NULL)
 		left.context = AllocSetContextCreate(TopMemoryContext, "workflow row that moves", ALLOCSET_SMALL_SIZES);
-	left.transaction = 0;
+	left.has = false;
 	MemoryContextReset(left.context);
 	caller = MemoryContextSwitchTo(left.context);
 	left.desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
@@ -133,6 +136,7 @@ wf_move_left(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 	left.root = table->root;
 	left.command = HeapTupleHeaderGetCmax(tuple->t_data);
 	left.transaction = wf_attach_transaction();
+	left.has = true;
 }
 
 HeapTuple
@@ -140,10 +144,10 @@ wf_move_arrived(const WfAttachedTable *table, Relation rel, HeapTuple tuple)
 {
 	TupleConversionMap *map;
 
-	if (left.transaction == 0 || left.transaction != wf_attach_transaction() || left.root != table->root ||
+	if (!left.has || left.transaction != wf_attach_transaction() || left.root != table->root ||
 		left.command != HeapTupleHeaderGetCmin(tuple->t_data))
 		return NULL;
-	left.transaction = 0;
+	left.has = false;
 	map = convert_tuples_by_name(left.desc, RelationGetDescr(rel));
 	return map != NULL ? execute_attr_map_tuple(left.tuple, map) : heap_copytuple(left.tuple);
 }

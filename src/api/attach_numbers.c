@@ -207,3 +207,12 @@ wf_numbers_redeem(int attachment, int64 instance, WfIssued *issued)
 	issued->version = run->version;
 	return true;
 }
+
+bool
+wf_numbers_is_unused(int64 instance)
+{
+	const Run *run = outstanding > 0 ? find_run(instance) : NULL;
+
+	return run != NULL && instance - run->instance < run->n &&
+		   (run->redeemed & (UINT64CONST(1) << (instance - run->instance))) == 0;
+}
