@@ -1,7 +1,7 @@
 /*
  * credentials.c
  *		From a user mapping to what carries its secret: a header, a parameter of the query, a client
- *		certificate, a signature.
+ *		certificate, a signature; or how a token is got.
  *
  * Both the validator, which checks a mapping, and server.c, which uses it, read it here, so that
  * what was accepted works. Messages name options, never their values.
@@ -16,11 +16,12 @@
 #include "http/credentials.h"
 #include "http/options.h"
 #include "http/secret_file.h"
+#include "http/url.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/syscache.h"
 
-#define AUTH_NAMES "Valid values are: none, basic, bearer, header, query, sigv4."
+#define AUTH_NAMES "Valid values are: none, basic, bearer, header, query, oauth2, sigv4."
 
 /* An option of a user mapping that belongs to an auth. */
 typedef struct AuthOption
@@ -32,13 +33,30 @@ typedef struct AuthOption
 
 /* Those with a secret may also be given as NAME_file: see `secrets`. */
 static const AuthOption auth_options[] = {
-	{"basic", "user", true},  {"basic", "password", true},		 {"bearer", "token", true},
-	{"header", "name", true}, {"header", "value", true},		 {"query", "name", true},
-	{"query", "value", true}, {"sigv4", "user", true},			 {"sigv4", "password", true},
-	{"sigv4", "scope", true}, {"sigv4", "session_token", false},
+	{"basic", "user", true},
+	{"basic", "password", true},
+	{"bearer", "token", true},
+	{"header", "name", true},
+	{"header", "value", true},
+	{"query", "name", true},
+	{"query", "value", true},
+	{"sigv4", "user", true},
+	{"sigv4", "password", true},
+	{"sigv4", "scope", true},
+	{"sigv4", "session_token", false},
+	{"oauth2", "token_url", true},
+	{"oauth2", "client_id", true},
+	{"oauth2", "client_secret", false},
+	{"oauth2", "refresh_token", false},
+	{"oauth2", "scope", false},
+	{"oauth2", "audience", false},
+	{"oauth2", "client_auth", false},
+	{"oauth2", "token_ca", false},
+	{"oauth2", "token_allow_private", false},
 };
 
-static const char *const secrets[] = {"password", "token", "value", "session_token", "key_password", "webhook_secret"};
+static const char *const secrets[] = {"password",	  "token",			"value",		"session_token",
+									  "key_password", "webhook_secret", "client_secret"};
 
 /* What is read, and into what. */
 typedef struct Reader
@@ -96,7 +114,8 @@ length_of_name(const char *name)
 bool
 wf_credentials_is_file(const char *name)
 {
-	return strcmp(name, "cert") == 0 || strcmp(name, "key") == 0 || length_of_name(name) != strlen(name);
+	return strcmp(name, "cert") == 0 || strcmp(name, "key") == 0 || strcmp(name, "token_ca") == 0 ||
+		   length_of_name(name) != strlen(name);
 }
 
 static bool
@@ -261,8 +280,8 @@ read_secret(Reader *reader, const char *name, const char **value)
 	return true;
 }
 
-static char *
-basic_header(const char *user, const char *password)
+char *
+wf_credentials_basic(const char *user, const char *password)
 {
 	char *plain = psprintf("%s:%s", user, password);
 	int	  len = strlen(plain);
@@ -287,7 +306,7 @@ read_basic(Reader *reader)
 		return problem(reader, "option \"user\" has a colon, which auth 'basic' cannot carry", NULL);
 	if (!read_secret(reader, "password", &password))
 		return false;
-	reader->credentials->header = (WfHttpHeader){"Authorization", basic_header(user, password)};
+	reader->credentials->header = (WfHttpHeader){"Authorization", wf_credentials_basic(user, password)};
 	return true;
 }
 
@@ -385,6 +404,60 @@ read_sigv4(Reader *reader)
 }
 
 static bool
+check_token_url(Reader *reader, const char *text)
+{
+	WfUrl		url;
+	const char *why = wf_url_parse(text, &url);
+
+	/* the message does not show the value, which may hold a password */
+	return why == NULL || problem(reader, psprintf("the URL of option \"token_url\" %s", why), NULL);
+}
+
+static bool
+read_client_auth(Reader *reader, WfGrant *grant)
+{
+	const char *value = wf_option_get(reader->options, "client_auth");
+
+	grant->in_body = value != NULL && strcmp(value, "body") == 0;
+	return value == NULL || grant->in_body || strcmp(value, "basic") == 0 ||
+		   problem(reader, "option \"client_auth\" has an unknown value", "Valid values are: basic, body.");
+}
+
+static bool
+read_allow_private(Reader *reader, WfGrant *grant)
+{
+	const char *value = wf_option_get(reader->options, "token_allow_private");
+
+	return value == NULL || wf_option_boolean(value, &grant->token_allow_private) == NULL ||
+		   problem(reader, "option \"token_allow_private\" is no Boolean value", NULL);
+}
+
+/* The file with the client's secret is read when a token is asked for. */
+static bool
+read_oauth2(Reader *reader)
+{
+	WfGrant *grant = &reader->credentials->grant;
+	List	*options = reader->options;
+
+	grant->token_url = wf_option_get(options, "token_url");
+	grant->client_id = wf_option_get(options, "client_id");
+	grant->client_secret = wf_option_get(options, "client_secret");
+	grant->client_secret_file = wf_option_get(options, "client_secret_file");
+	grant->refresh_token = wf_option_get(options, "refresh_token");
+	grant->scope = wf_option_get(options, "scope");
+	grant->audience = wf_option_get(options, "audience");
+	grant->token_ca = wf_option_get(options, "token_ca");
+	if (!check_token_url(reader, grant->token_url) || !read_client_auth(reader, grant) ||
+		!read_allow_private(reader, grant))
+		return false;
+	if (!is_given(reader, "client_secret") && grant->refresh_token == NULL && !is_given(reader, "cert"))
+		return problem(reader, "option \"client_secret\" is missing, which auth 'oauth2' needs",
+					   "Without it there must be a \"refresh_token\" or a \"cert\".");
+	reader->credentials->has_grant = true;
+	return true;
+}
+
+static bool
 read_certificate(Reader *reader)
 {
 	WfHttpIdentity *identity = &reader->credentials->identity;
@@ -407,11 +480,8 @@ read_auth(Reader *reader)
 	{
 		const char *auth;
 		bool (*read)(Reader *reader);
-	} readers[] = {{"basic", read_basic},
-				   {"bearer", read_bearer},
-				   {"header", read_header},
-				   {"query", read_query},
-				   {"sigv4", read_sigv4}};
+	} readers[] = {{"basic", read_basic}, {"bearer", read_bearer}, {"header", read_header},
+				   {"query", read_query}, {"sigv4", read_sigv4},   {"oauth2", read_oauth2}};
 
 	for (int i = 0; i < lengthof(readers); i++)
 		if (strcmp(readers[i].auth, reader->auth) == 0)
@@ -419,7 +489,7 @@ read_auth(Reader *reader)
 	return true;
 }
 
-/* Does what a request needs stand in files? */
+/* Are there files that are read at each use? Those for requests of tokens, and for webhooks, are not. */
 static bool
 has_files(List *options)
 {
@@ -429,7 +499,8 @@ has_files(List *options)
 	{
 		const char *name = ((DefElem *) lfirst(cell))->defname;
 
-		if (wf_credentials_is_file(name) && strcmp(name, "webhook_secret_file") != 0)
+		if (wf_credentials_is_file(name) && strcmp(name, "token_ca") != 0 && strcmp(name, "client_secret_file") != 0 &&
+			strcmp(name, "webhook_secret_file") != 0)
 			return true;
 	}
 	return false;
@@ -457,6 +528,7 @@ void
 wf_credentials_look_up(Oid role, Oid serverid, WfCredentials *credentials)
 {
 	HeapTuple tuple;
+	Oid		  mapping;
 	Datum	  options;
 	bool	  isnull;
 
@@ -466,8 +538,10 @@ wf_credentials_look_up(Oid role, Oid serverid, WfCredentials *credentials)
 		tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid), ObjectIdGetDatum(serverid));
 	if (!HeapTupleIsValid(tuple))
 		return;
+	mapping = ((Form_pg_user_mapping) GETSTRUCT(tuple))->oid;
 	options = SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple, Anum_pg_user_mapping_umoptions, &isnull);
 	if (!isnull)
 		(void) wf_credentials_read(untransformRelOptions(options), false, credentials);
+	credentials->grant.mapping = mapping;
 	ReleaseSysCache(tuple);
 }

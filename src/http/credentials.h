@@ -1,13 +1,14 @@
 /*
  * credentials.h
  *		From a user mapping to what carries its secret: a header, a parameter of the query, a client
- *		certificate, a signature.
+ *		certificate, a signature; or how a token is got.
  */
 #ifndef WF_CREDENTIALS_H
 #define WF_CREDENTIALS_H
 
 #include "postgres.h"
 
+#include "http/grant.h"
 #include "http/http.h"
 #include "nodes/parsenodes.h"
 
@@ -20,7 +21,9 @@ typedef struct WfCredentials
 	/* name and value of a parameter of the query, encoded; the name is NULL if there is none */
 	WfHttpHeader   query;
 	bool		   has_identity;
+	bool		   has_grant;
 	WfHttpIdentity identity;
+	WfGrant		   grant;
 	/* Options some of which name files: what is above is read anew, from these, at each use. */
 	List	   *files;
 	const char *problem; /* why the mapping cannot be used, without secrets; NULL if it can */
@@ -35,6 +38,9 @@ typedef struct WfCredentials
  * that there is no memory.
  */
 extern bool wf_credentials_read(List *options, bool with_files, WfCredentials *credentials);
+
+/* The value of a header Authorization. */
+extern char *wf_credentials_basic(const char *user, const char *password);
 
 /* Does an option of this name hold the path of a file? */
 extern bool wf_credentials_is_file(const char *name);

@@ -448,3 +448,39 @@ wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *request, List
 		add_identity(credentials, request, headers);
 	return true;
 }
+
+/* ---- requests for tokens ---- */
+
+const WfGrant *
+wf_server_grant(const WfServer *server, Oid role)
+{
+	const WfCredentials *credentials = get_credentials(server, role);
+
+	return credentials->has_grant ? &credentials->grant : NULL;
+}
+
+bool
+wf_server_prepare_token(const WfServer *server, Oid role, WfHttpRequest *request, WfFault *fault)
+{
+	const WfCredentials *credentials = get_credentials(server, role);
+	const WfGrant		*grant = &credentials->grant;
+	List				*ignored = NIL;
+	WfUrl				 url;
+	bool				 within;
+
+	if (credentials->files != NULL)
+		credentials = read_files(credentials);
+	if (credentials->problem != NULL)
+		return wf_fault(fault, WF_CODE_AUTH, "no token could be asked for: %s", credentials->problem);
+	within =
+		wf_url_parse(grant->token_url, &url) == NULL && wf_url_is_within(&url, &((const ServerEntry *) server)->url);
+	request->url = pstrdup(grant->token_url);
+	request->connect_timeout_ms = server->connect_timeout_ms;
+	request->idle_timeout_ms = server->idle_timeout_ms;
+	request->allow_private = grant->token_allow_private || (within && server->allow_private);
+	request->verify = !within || server->verify;
+	request->ca = copy_text(grant->token_ca != NULL ? grant->token_ca : within ? server->ca : NULL);
+	if (credentials->has_identity)
+		add_identity(credentials, request, &ignored);
+	return true;
+}

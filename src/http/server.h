@@ -12,6 +12,7 @@
 
 #include "postgres.h"
 
+#include "http/grant.h"
 #include "http/http.h"
 #include "model/fault.h"
 #include "model/retry.h"
@@ -74,6 +75,19 @@ extern bool wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *r
  * role may use the server.
  */
 extern char *wf_server_webhook_secret(const WfServer *server, Oid role, const char **problem);
+
+/*
+ * How the role gets a token for the server, after wf_server_prepare; NULL: it needs none. It is
+ * valid until the end of the transaction.
+ */
+extern const WfGrant *wf_server_grant(const WfServer *server, Oid role);
+
+/*
+ * Complete a request for a token of the role: whom it trusts and what it may reach are settings of
+ * the server if the token_url is within its url, else those of the grant. The client certificate of
+ * the mapping is shown there, too. False with *fault if that cannot be read.
+ */
+extern bool wf_server_prepare_token(const WfServer *server, Oid role, WfHttpRequest *request, WfFault *fault);
 
 /* Has a List of WfHttpHeader * one of that name, in any case? */
 extern bool wf_server_has_header(List *headers, const char *name);

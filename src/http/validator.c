@@ -53,6 +53,15 @@ static const char *const mapping_options[] = {"auth",
 											  "key",
 											  "key_password",
 											  "key_password_file",
+											  "token_url",
+											  "client_id",
+											  "client_secret",
+											  "client_secret_file",
+											  "refresh_token",
+											  "audience",
+											  "client_auth",
+											  "token_ca",
+											  "token_allow_private",
 											  "webhook_secret",
 											  "webhook_secret_file"};
 
@@ -294,15 +303,24 @@ check_webhook_secret(List *options)
  * it to a mapping of his own would have what is in the file sent to where he likes.
  */
 static void
-check_files(List *options)
+check_rights(List *options)
 {
 	ListCell *cell;
 
-	if (superuser() || has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+	if (superuser())
 		return;
 	foreach (cell, options)
 	{
 		DefElem *def = lfirst(cell);
+		bool	 allowed = true;
+
+		if (strcmp(def->defname, "token_allow_private") == 0 &&
+			(wf_option_boolean(defGetString(def), &allowed) != NULL || allowed))
+			ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+							errmsg("permission denied for a user mapping with option \"token_allow_private\""),
+							errdetail("Only superusers may make or change such a mapping.")));
+		if (has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+			continue;
 
 		if (wf_credentials_is_file(def->defname))
 			ereport(
@@ -320,7 +338,7 @@ check_user_mapping(List *options)
 {
 	WfCredentials credentials;
 
-	check_files(options);
+	check_rights(options);
 	if (!wf_credentials_read(options, false, &credentials))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", credentials.problem),
 						credentials.hint ? errhint("%s", credentials.hint) : 0));

@@ -42,6 +42,7 @@
 #include "worker/failure.h"
 #include "worker/in_flight.h"
 #include "worker/places.h"
+#include "worker/token.h"
 #include "worker/worker.h"
 
 #define REWARN_PER_TRANSACTION 1000
@@ -303,7 +304,7 @@ next_look_of_all(WfDispatcher *dispatcher)
 		return WF_NEVER;
 	if (dispatcher->has_broadcasts)
 		return DT_NOBEGIN;
-	next = Min(Min(next, wf_messages_next(dispatcher)), wf_topics_next());
+	next = Min(Min(Min(next, wf_messages_next(dispatcher)), wf_topics_next()), wf_tokens_next());
 	cursors = wf_queue_cursors_all(&n);
 	for (int i = 0; i < n; i++)
 		next = Min(next, cursors[i]->server != NULL ? wf_requests_next(dispatcher, cursors[i]) : cursors[i]->next);
@@ -393,6 +394,21 @@ fire(WfDispatcher *dispatcher)
 		wf_timers_fire(dispatcher, wf_queue_cursor(WF_QUEUE_MOVE), WF_JOB_DUE);
 }
 
+/* What has waited for a token goes on, or makes an attempt that has failed. */
+static void
+look_at_tokens(WfDispatcher *dispatcher)
+{
+	WfJob *jobs;
+	int	   n;
+
+	wf_tokens_run();
+	if (wf_tokens_next() != DT_NOBEGIN)
+		return;
+	jobs = palloc0(sizeof(WfJob) * DUE_PER_TRANSACTION);
+	while ((n = wf_tokens_failed(jobs, DUE_PER_TRANSACTION)) > 0)
+		wf_jobs_run(dispatcher, jobs, n);
+}
+
 /*
  * Do all that needs the database. As soon as something is lacking for that, the rest is left for a later turn. Deliveries
  * are taken before messages are matched: what one that is over gives back goes before what came after it.
@@ -406,6 +422,7 @@ look_at_database(WfDispatcher *dispatcher)
 					   wf_deliveries_take,			wf_messages_match, wf_signals_take, wf_topics_tell,	 call_servers,
 					   wf_requests_abort_abandoned, wf_demand_meet};
 
+	look_at_tokens(dispatcher);
 	wf_in_flight_resume(GetCurrentTimestamp());
 	for (int i = 0; i < lengthof(steps) && !wf_shortage_lasts(dispatcher); i++)
 		steps[i](dispatcher);
@@ -468,6 +485,7 @@ start_dispatching(WfDispatcher *dispatcher)
 	share_memory(dispatcher);
 	before_shmem_exit(close_connections, PointerGetDatum(dispatcher));
 	wf_in_flight_init();
+	wf_tokens_init();
 	wf_places_init();
 	dispatcher->turn_context = AllocSetContextCreate(TopMemoryContext, "workflow turn", ALLOCSET_DEFAULT_SIZES);
 	wf_queue_cursors_init();

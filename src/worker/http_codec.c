@@ -258,8 +258,8 @@ make_http_reply(const WfHttpReply *reply, Jsonb *body, bool encoded)
  * The pause that Retry-After asks for, in milliseconds; 0: none. Its value is a number of seconds or a date. If a proxy
  * has added a second one, both are joined by a comma, and the longer one counts.
  */
-static int
-retry_after_ms(const WfHttpReply *reply)
+int
+wf_http_retry_after_ms(const WfHttpReply *reply)
 {
 	const char *value = header_value(reply, "retry-after");
 	char	   *at = value != NULL ? pstrdup(value) : NULL;
@@ -284,8 +284,8 @@ retry_after_ms(const WfHttpReply *reply)
 	return (int) (Min(longest, LONGEST_RETRY_AFTER_S) * 1000);
 }
 
-static bool
-is_retryable_status(int status)
+bool
+wf_http_is_retryable(int status)
 {
 	return status == 408 || status == 425 || status == 429 || status >= 500;
 }
@@ -341,8 +341,8 @@ read_answered(const WfHttpReply *reply, WfAnswer *answer)
 	{
 		wf_fault(&answer->fault, psprintf("%d", reply->status), "the service answered %d", reply->status);
 		answer->fault.http_status = reply->status;
-		answer->retryable = is_retryable_status(reply->status);
-		answer->retry_after_ms = retry_after_ms(reply);
+		answer->retryable = wf_http_is_retryable(reply->status);
+		answer->retry_after_ms = wf_http_retry_after_ms(reply);
 		return;
 	}
 	if (message != NULL)

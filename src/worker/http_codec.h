@@ -23,6 +23,11 @@ extern bool wf_http_request(WfVisit *visit, const WfServer *server, Oid owner, W
  */
 extern void wf_http_answer(const WfHttpReply *reply, WfAnswer *answer);
 
+/* Is a status one that may be another one soon? */
+extern bool wf_http_is_retryable(int status);
+/* The pause that Retry-After asks for, in milliseconds; 0: none. */
+extern int wf_http_retry_after_ms(const WfHttpReply *reply);
+
 /*
  * Encode an answer as jsonb for a delivery, and decode it. When the attempt began, and what was lacking, is not kept.
  */

@@ -116,6 +116,7 @@ wf_in_flight_add(int64 instance, int64 visit, WfQueueCursor *cursor)
 	if (found)
 		return false;
 	entry->instance = instance;
+	entry->token = 0;
 	entry->cursor = cursor;
 	entry->owner = InvalidOid;
 	entry->home = cursor;
@@ -329,6 +330,52 @@ wf_in_flight_postpone(int64 visit, int pause_ms)
 	npostponed++;
 }
 
+static bool
+awaits_token(const WfInFlight *entry)
+{
+	return entry != NULL && entry->later && entry->again_at == WF_NEVER;
+}
+
+void
+wf_in_flight_await(int64 visit)
+{
+	WfInFlight *entry = in_flight_lookup(entries, visit);
+
+	wf_in_flight_postpone(visit, 0);
+	if (entry != NULL && entry->later)
+		entry->again_at = WF_NEVER;
+}
+
+void
+wf_in_flight_go_on(int64 visit)
+{
+	WfInFlight *entry = in_flight_lookup(entries, visit);
+
+	if (awaits_token(entry))
+		entry->again_at = DT_NOBEGIN;
+}
+
+int64
+wf_in_flight_take_back(int64 visit)
+{
+	WfInFlight *entry = in_flight_lookup(entries, visit);
+
+	if (!awaits_token(entry))
+		return 0;
+	entry->later = false;
+	npostponed--;
+	return entry->instance;
+}
+
+void
+wf_in_flight_set_token(int64 visit, uint64 token)
+{
+	WfInFlight *entry = in_flight_lookup(entries, visit);
+
+	if (entry != NULL)
+		entry->token = token;
+}
+
 /* Their cursors start again, since they have passed these rows. */
 void
 wf_in_flight_resume(TimestampTz now)
@@ -369,7 +416,7 @@ void
 wf_in_flight_see_again(int64 visit, int longest_pause_ms)
 {
 	WfInFlight	  *entry = in_flight_lookup(entries, visit);
-	WfQueueCursor *cursor = entry != NULL ? entry->cursor : NULL;
+	WfQueueCursor *cursor = entry == NULL ? NULL : entry->cursor != NULL ? entry->cursor : entry->home;
 
 	wf_in_flight_remove(visit);
 	if (cursor != NULL)

@@ -19,6 +19,7 @@ typedef struct WfInFlight
 {
 	int64		   visit;
 	int64		   instance;
+	uint64		   token;  /* number of the token that its request has (token.h); 0: none */
 	WfQueueCursor *cursor; /* cursor of the server that its request is in flight to; NULL: no request is */
 	int			   place;  /* where the request is shown (shmem/shown.h), while cursor is set */
 	Oid			   owner;  /* owner of its process, while its request is in flight; InvalidOid: not known yet */
@@ -90,6 +91,16 @@ extern void wf_in_flight_postpone(int64 visit, int pause_ms);
 extern void wf_in_flight_resume(TimestampTz now);
 /* When the first pause is over; WF_NEVER: there is none. */
 extern TimestampTz wf_in_flight_resume_next(void);
+
+/*
+ * The request of a visit cannot be made before its token is there. Keep the visit, without a place, until
+ * wf_in_flight_go_on has its row looked at again; or until wf_in_flight_take_back, after which a job decides on it:
+ * that returns its instance. Both leave alone a visit that does not wait so any more; then 0 is returned.
+ */
+extern void	 wf_in_flight_await(int64 visit);
+extern void	 wf_in_flight_go_on(int64 visit);
+extern int64 wf_in_flight_take_back(int64 visit);
+extern void	 wf_in_flight_set_token(int64 visit, uint64 token);
 
 /* Remove a visit, and let the cursor of its server look again after a pause, which grows up to longest_pause_ms. */
 extern void wf_in_flight_see_again(int64 visit, int longest_pause_ms);

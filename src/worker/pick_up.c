@@ -15,6 +15,7 @@
 #include "worker/in_flight.h"
 #include "worker/pick_up.h"
 #include "worker/places.h"
+#include "worker/token.h"
 
 /*
  * Rows of owners that may send no more are looked through again so seldom that it takes at most 1/PASSED_CHECK_PART of
@@ -65,12 +66,19 @@ wf_pick_up_may(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 	return !wf_shortage_holds_back(dispatcher) && wf_pick_up_has_place(dispatcher, cursor);
 }
 
+/* May the owner send more: is there a place, and is no token awaited? */
+static bool
+may_send(WfDispatcher *dispatcher, const WfQueueCursor *cursor, Oid owner, int taken)
+{
+	return wf_places_allow(dispatcher->http, cursor, owner, false, taken) && !wf_tokens_hold(cursor, owner);
+}
+
 /* May an owner whose rows were passed over send more now? */
 static bool
 passed_may_go(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 {
 	for (int i = 0; i < cursor->npassed; i++)
-		if (wf_places_allow(dispatcher->http, cursor, cursor->passed[i], false, 0))
+		if (may_send(dispatcher, cursor, cursor->passed[i], 0))
 			return true;
 	return false;
 }
@@ -81,7 +89,7 @@ wf_pick_up_next(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 {
 	if (!OidIsValid(cursor->blocked_by) || cursor->slots <= 0)
 		return cursor->next;
-	if (wf_places_allow(dispatcher->http, cursor, cursor->blocked_by, false, 0))
+	if (may_send(dispatcher, cursor, cursor->blocked_by, 0))
 		return DT_NOBEGIN;
 	return passed_may_go(dispatcher, cursor) ? Min(cursor->next, cursor->passed_at) : cursor->next;
 }
@@ -173,7 +181,7 @@ take_owned(WfOutgoing *out, const WfDueKey *key)
 	if (!in_flight)
 	{
 		owner = wf_pick_up_owner(out, key->process_id);
-		if (!wf_places_allow(out->dispatcher->http, out->cursor, owner, false, out->ntaken))
+		if (!may_send(out->dispatcher, out->cursor, owner, out->ntaken))
 			return owner;
 	}
 	out->keys[out->nkeys++] = *key;

@@ -19,6 +19,7 @@
 #include "worker/dispatcher_internal.h"
 #include "worker/failure.h"
 #include "worker/in_flight.h"
+#include "worker/token.h"
 #include "worker/worker.h"
 
 #define REPLIES_PER_TRANSACTION 256
@@ -220,8 +221,20 @@ wf_replies_take(WfDispatcher *dispatcher)
 	while (n < REPLIES_PER_TRANSACTION && bytes < REPLY_BYTES_PER_TRANSACTION &&
 		   (reply = wf_http_next(dispatcher->http)) != NULL)
 	{
-		WfInFlight *entry = wf_in_flight_find((int64) reply->tag);
+		WfInFlight *entry;
 
+		if (wf_is_token_tag(reply->tag))
+		{
+			wf_token_take(reply);
+			wf_http_release(dispatcher->http, reply);
+			continue;
+		}
+		entry = wf_in_flight_find((int64) reply->tag);
+		if (entry != NULL && entry->token != 0 && wf_token_rejected(entry->visit, entry->token, reply))
+		{
+			wf_in_flight_postpone(entry->visit, 0);
+			entry = NULL;
+		}
 		if (entry != NULL && reply->verdict == WF_HTTP_NO_MEMORY)
 			send_later(entry, reply);
 		if (entry == NULL || reply->verdict == WF_HTTP_NO_MEMORY)
@@ -279,7 +292,7 @@ take_keys(WfDispatcher *dispatcher, void *arg)
 /*
  * Does a visit that is due, or whose timer has come, have to wait for its request? A visit in queue `move` whose
  * callback was accepted early waits for the reply that is in flight: that comes first, and then the callback ends the
- * visit. A timer waits only for a reply that is there already, as a delivery or in memory.
+ * visit; if no request is in flight, there is nothing to wait for. A timer waits only for a reply that is there already, as a delivery or in memory.
  */
 static bool
 has_to_wait(WfQueueCursor *cursor, WfJobKind kind, const WfDueKey *key)
@@ -288,6 +301,11 @@ has_to_wait(WfQueueCursor *cursor, WfJobKind kind, const WfDueKey *key)
 
 	if (entry == NULL)
 		return false;
+	if (kind == WF_JOB_DUE && entry->later)
+	{
+		wf_in_flight_remove(key->visit);
+		return false;
+	}
 	if (kind == WF_JOB_DUE)
 		return true;
 	if (!wf_in_flight_awaits_delivery(key->visit))

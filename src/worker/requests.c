@@ -24,6 +24,7 @@
 #include "worker/limit.h"
 #include "worker/pick_up.h"
 #include "worker/places.h"
+#include "worker/token.h"
 #include "worker/worker.h"
 
 /* A server has places beyond max_in_flight for cancel requests: one, and one more for each so many of its places. */
@@ -51,7 +52,10 @@ prepare_request(WfOutgoing *out, WfVisit *visit, const WfServer *server)
 
 	wf_in_flight_set_owner(visit->id, owner);
 	if (wf_http_request(visit, server, owner, request, &fault))
-		out->requests = lappend(out->requests, request);
+	{
+		if (wf_token_add(out->cursor, server, owner, request))
+			out->requests = lappend(out->requests, request);
+	}
 	else
 	{
 		job = &out->failing[out->nfailing++];
@@ -168,7 +172,8 @@ look_at_server(WfOutgoing *out)
 	cursor->slots = server->max_in_flight - cursor->in_flight;
 	if (cursor->slots <= 0)
 		return;
-	by_owner = OidIsValid(cursor->blocked_by) || wf_places_free_for_all(dispatcher->http) == 0;
+	by_owner =
+		OidIsValid(cursor->blocked_by) || wf_places_free_for_all(dispatcher->http) == 0 || wf_tokens_hold_any(cursor);
 	limit =
 		Min(cursor->slots, by_owner ? wf_places_free(dispatcher->http, 0) : wf_places_free_for_all(dispatcher->http));
 	limit = wf_pick_up_takes_one(cursor) ? 1 : Min(limit, DUE_PER_TRANSACTION);
@@ -306,6 +311,7 @@ send_all(const WfOutgoing *out)
 		if (!wf_http_send(out->dispatcher->http, request))
 			wf_in_flight_postpone((int64) request->tag, LONGEST_LOCK_PAUSE_MS);
 	}
+	wf_tokens_send(out->dispatcher->http);
 	if (out->requests != NIL)
 		wf_shortage_canary_sent(out->dispatcher);
 	if (out->cursor->counts != NULL)
