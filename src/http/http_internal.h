@@ -126,9 +126,9 @@ extern void		   wf_transfer_recycle(WfTransfer *transfer);
 extern void		   wf_transfer_destroy(WfTransfer *transfer);
 
 /* identity.c. All of these are for requests that have such secrets. */
-extern size_t wf_identity_size(const WfHttpRequest *request);
-extern bool	  wf_identity_set(WfTransfer *transfer, const WfHttpRequest *request, bool tls);
-extern void	  wf_identity_forget(WfTransfer *transfer);
+extern size_t	wf_identity_size(const WfHttpRequest *request);
+extern CURLcode wf_identity_set(WfTransfer *transfer, const WfHttpRequest *request, bool tls);
+extern void		wf_identity_forget(WfTransfer *transfer);
 
 /* buffer.c. These return false if there is no memory. */
 extern bool wf_buffer_reserve(WfBuffer *buffer, size_t more);

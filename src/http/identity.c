@@ -29,7 +29,7 @@ wf_identity_size(const WfHttpRequest *request)
 }
 
 /* Set the URL with the secret parameter in its query; a fragment, which is not sent, is left out. */
-static bool
+static CURLcode
 set_url(WfTransfer *transfer, const WfHttpRequest *request)
 {
 	size_t len = strcspn(request->url, "#");
@@ -43,7 +43,7 @@ set_url(WfTransfer *transfer, const WfHttpRequest *request)
 	(void) wf_buffer_put(&transfer->block, separator, strlen(separator));
 	transfer->block.len--;
 	(void) wf_buffer_put(&transfer->block, request->secret_query, strlen(request->secret_query));
-	return curl_easy_setopt(transfer->easy, CURLOPT_URL, url) == CURLE_OK;
+	return curl_easy_setopt(transfer->easy, CURLOPT_URL, url);
 }
 
 /*
@@ -51,7 +51,7 @@ set_url(WfTransfer *transfer, const WfHttpRequest *request)
  * and password are. So these are added to what it takes for the certificate: the key as it is, which
  * is passed over there, and the password as a comment.
  */
-static bool
+static CURLcode
 set_certificate(WfTransfer *transfer, const WfHttpIdentity *identity)
 {
 	const char		 *key = identity->key != NULL ? identity->key : "";
@@ -60,7 +60,7 @@ set_certificate(WfTransfer *transfer, const WfHttpIdentity *identity)
 	struct curl_blob  cert = {.flags = CURL_BLOB_NOCOPY};
 	struct curl_blob  separate = {.flags = CURL_BLOB_NOCOPY};
 	const char *const parts[] = {identity->cert, "\n", key, "\n# ", password, "\n"};
-	int				  failed = 0;
+	CURLcode		  code;
 
 	for (int i = 0; i < lengthof(parts); i++)
 	{
@@ -70,43 +70,42 @@ set_certificate(WfTransfer *transfer, const WfHttpIdentity *identity)
 	cert.data = transfer->block.data + begin;
 	cert.len = transfer->block.len - begin;
 	transfer->block.len++;
-	failed |= curl_easy_setopt(transfer->easy, CURLOPT_SSLCERT_BLOB, &cert);
-	if (identity->key != NULL)
+	code = curl_easy_setopt(transfer->easy, CURLOPT_SSLCERT_BLOB, &cert);
+	if (code == CURLE_OK && identity->key != NULL)
 	{
 		separate.data = wf_buffer_put(&transfer->block, key, strlen(key));
 		separate.len = strlen(key);
-		failed |= curl_easy_setopt(transfer->easy, CURLOPT_SSLKEY_BLOB, &separate);
+		code = curl_easy_setopt(transfer->easy, CURLOPT_SSLKEY_BLOB, &separate);
 	}
 	/* without a password, even an empty one, OpenSSL would ask for it at the terminal */
-	failed |= curl_easy_setopt(transfer->easy, CURLOPT_KEYPASSWD, password);
-	return failed == 0;
+	return code != CURLE_OK ? code : curl_easy_setopt(transfer->easy, CURLOPT_KEYPASSWD, password);
 }
 
-static bool
+static CURLcode
 set_signature(WfTransfer *transfer, const WfHttpIdentity *identity)
 {
-	int failed = 0;
+	CURLcode code = curl_easy_setopt(transfer->easy, CURLOPT_AWS_SIGV4, identity->sigv4);
 
-	failed |= curl_easy_setopt(transfer->easy, CURLOPT_AWS_SIGV4, identity->sigv4);
-	failed |= curl_easy_setopt(transfer->easy, CURLOPT_USERNAME, identity->user);
-	failed |= curl_easy_setopt(transfer->easy, CURLOPT_PASSWORD, identity->password);
-	return failed == 0;
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(transfer->easy, CURLOPT_USERNAME, identity->user);
+	return code != CURLE_OK ? code : curl_easy_setopt(transfer->easy, CURLOPT_PASSWORD, identity->password);
 }
 
-/* Set the secrets of the request, and its URL if that has one. False if there is no memory. */
-bool
+/* Set the secrets of the request, and its URL if that has one. */
+CURLcode
 wf_identity_set(WfTransfer *transfer, const WfHttpRequest *request, bool tls)
 {
 	const WfHttpIdentity *identity = request->identity;
+	CURLcode			  code = CURLE_OK;
 
 	transfer->has_secrets = true;
-	if (request->secret_query != NULL && !set_url(transfer, request))
-		return false;
-	if (identity == NULL)
-		return true;
-	if (tls && identity->cert != NULL && !set_certificate(transfer, identity))
-		return false;
-	return identity->sigv4 == NULL || set_signature(transfer, identity);
+	if (request->secret_query != NULL)
+		code = set_url(transfer, request);
+	if (code == CURLE_OK && identity != NULL && tls && identity->cert != NULL)
+		code = set_certificate(transfer, identity);
+	if (code == CURLE_OK && identity != NULL && identity->sigv4 != NULL)
+		code = set_signature(transfer, identity);
+	return code;
 }
 
 /* Let the handle forget the secrets of its last request. */

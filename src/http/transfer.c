@@ -466,8 +466,15 @@ wf_transfer_prepare(WfTransfer *transfer, const WfHttpRequest *request)
 	/* here libcurl checks only the length of the URL, the rest when the request begins */
 	if (request->secret_query != NULL || request->identity != NULL)
 	{
-		if (!wf_identity_set(transfer, request, tls))
+		CURLcode code = wf_identity_set(transfer, request, tls);
+
+		if (code == CURLE_OUT_OF_MEMORY)
 			goto out_of_memory;
+		if (code != CURLE_OK)
+		{
+			wf_transfer_fail(transfer, WF_HTTP_REFUSED, "the credentials cannot be used: %s", curl_easy_strerror(code));
+			return false;
+		}
 	}
 	if (request->secret_query == NULL && curl_easy_setopt(transfer->easy, CURLOPT_URL, request->url) != CURLE_OK)
 	{

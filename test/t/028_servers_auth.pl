@@ -270,6 +270,9 @@ map_user("auth 'sigv4', user 'AKID', password_file '$file', scope 'aws:amz:eu-ce
 $request = request_of('signed');
 is_signed($request, 'a=1', 'by a secret in a file');
 is($request->{headers}{'x-amz-security-token'}, undef, 'and without a session');
+map_user("auth 'sigv4', user 'AKID', password_file '$file', scope ':'");
+($instance) = $scene->run('signed');
+is($scene->incident($instance)->{error}{code}, 'request', 'a scope that is none');
 $scene->sql('DROP USER MAPPING FOR CURRENT_USER SERVER partner');
 is(request_of('signed')->{headers}{authorization}, undef, 'dropped, nothing is signed');
 
