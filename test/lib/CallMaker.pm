@@ -5,7 +5,7 @@
 #
 #   CallMaker::definitions()                as [name, definition], in the order in which they are defined
 #   CallMaker::ends($process, $version)     how such a process ends: {how, at_once, by_itself, outside, escalates, adds}; undef: there is none
-#   CallMaker::add($definition, $seed)      every fifth one has such steps
+#   CallMaker::add($definition, $seed, $name)  every fifth one has such steps; $name: that no other process has
 #
 package CallMaker;
 
@@ -53,13 +53,14 @@ sub definitions
 # What it does instead of what it did. What something else has changed, it saves.
 sub call
 {
-	my ($step, $is_circle) = @_;
+	my ($step, $is_circle, $name) = @_;
 	my $set = delete $step->{set} // {};
 	$step->{save}{$_} = $set->{$_} for grep { /^(caught|error|event)_/ } keys %$set;
 	delete @$step{qw(sql notify retry save_reply)};
 	my $process = $is_circle ? 'called to wait' : pick(sort(keys %ENDS), 'called to wait', 'nothing to call');
 	my $at_once = $process eq 'called at once' && chance(0.5);
 	$step->{call} = { process => $process, data => { n => chance(0.5) ? '${$.v}' : 1 + int(rand(5)) }, $at_once ? (version => pick(1, 2)) : () };
+	$step->{call}{business_key} = pick("K $name", "K $name", "K $name " . '${$.v}') if !$is_circle && chance(0.4);
 	$step->{save_reply} = { "reply_$step->{step}" => '${$reply.n}' } if chance(0.6);
 	$step->{timeout} //= $StepMaker::NEVER if chance(0.2);
 }
@@ -73,13 +74,13 @@ sub can_call
 
 sub add
 {
-	my ($definition, $seed) = @_;
+	my ($definition, $seed, $name) = @_;
 	return if $seed % 5;
 	Graph::forget_all();
 	my $graph = Graph->new($definition);
 	for my $step (sort { rand() <=> 0.5 } grep { can_call($_) } ProcessMaker::all_steps($definition->{steps}))
 	{
-		call($step, $graph->reaches($step->{step}, $step->{step}));
+		call($step, $graph->reaches($step->{step}, $step->{step}), $name);
 		last if chance(0.5);
 	}
 	Graph::forget_all();

@@ -206,7 +206,7 @@ sub make
 	{
 		$case->{definition} = ProcessMaker::make($small{ $case->{seed} } ? $SMALL : ());
 		$case->{names} = EventMaker::add($case->{definition}, @$case{qw(seed name)});
-		CallMaker::add($case->{definition}, $case->{seed});
+		CallMaker::add($case->{definition}, @$case{qw(seed name)});
 		EachMaker::add($case->{definition}, $case->{seed});
 		$case->{attached} = ProcessMaker::attachment($case->{definition});
 		$case->{by} = $case->{attached} || $case->{seed} % 7 ? undef : pick('client', 'step');

@@ -172,8 +172,13 @@ sub retry
 	my ($self, $visit) = @_;
 	my $answer = $self->mends($visit);
 	return $answer if $answer ne 'true';
-	if ($visit->{standing}) { $self->stand($visit) }
-	else                    { $self->begin($visit) }
+	if    ($visit->{standing}) { $self->stand($visit) }
+	elsif ($visit->{def}{call} && is_left_to_an_executor($visit->{def}))
+	{
+		$self->prepare($visit);
+		$visit->{clocks} = {};
+	}
+	else { $self->begin($visit) }
 	return $answer;
 }
 

@@ -236,8 +236,8 @@ sub arrive
 	else                                   { $self->begin($visit) }
 }
 
-# Who sends a message with a number might have to wait for another one.
-sub is_left_to_an_executor { my ($def) = @_; return $def->{async} || $def->{send} && defined $def->{send}{message_id} }
+# Who sends a message with a number, or calls with a key, might have to wait for another one.
+sub is_left_to_an_executor { my ($def) = @_; return $def->{async} || $def->{send} && defined $def->{send}{message_id} || $def->{call} && defined $def->{call}{business_key} }
 
 # ---- scopes ----
 

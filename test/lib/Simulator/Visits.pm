@@ -184,6 +184,7 @@ sub success
 	$self->save_event($visit, $visit->{accepted}, $visit->{event}) if $visit->{accepted} && $visit->{event};
 	$self->collect($visit) if is_whole($visit);
 	my $given = given($visit);
+	my $told = $visit->{has_callback} ? $visit->{event} // $visit->{callback} : $visit->{happened};
 	$self->finish($visit, 'SUCCESS');
 	my $end = $def->{end};
 	return $self->enter($token, $caught, @$way) if @$way;
@@ -191,7 +192,7 @@ sub success
 	return $self->end_item($token, $visit->{item}, $given) if is_item($visit);
 	return unless $end;
 	if    ($end eq 'scope') { $self->will_end('close', $self->scope_of($token)) }
-	elsif (ref $end eq 'HASH' && $end->{error}) { $self->throw($token, $end->{error}, [ $response->{n} // 0, $end->{error} ]) }
+	elsif (ref $end eq 'HASH' && $end->{error}) { $self->throw($token, $end->{error}, [ $response->{n} // 0, $end->{error}, ($told // {})->{n} // 0 ]) }
 	elsif (ref $end eq 'HASH')                  { $self->will_end('aborted') }
 }
 
