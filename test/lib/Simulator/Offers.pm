@@ -4,7 +4,8 @@
 #
 # A visit that offers a task has `task`: {entry, role, holder, assigned, roles, claimed, person}; one that offers work has `work`: {entry, role,
 # data, failures, fetch, lock, paused}. fetch is the number of the fetch, of those of this visit, that has the work; lock: `long`, or `short`,
-# which has run out already. Of a visit `fetches` tells how often its work was fetched, `claimants` who has ever claimed its task.
+# which has run out already. Of a visit `fetches` tells how often its work was fetched, `claimants` who has ever claimed its task, `done_by`
+# who has done it.
 #
 # $by says who calls: {who, fetch, no_retry, let_in}. let_in: the task was his when he began to wait for those who are busy with the instance.
 #
@@ -74,7 +75,8 @@ sub is_admitted
 	my ($visit, $by) = @_;
 	return 1 if has_privilege($by) || $by->{let_in};
 	return 1 if standing(task_of($visit), $by->{who}) =~ /holder|candidate/;
-	return $visit && $visit->{claimants} && $visit->{claimants}{ $by->{who} } ? 1 : 0;
+	return 0 unless $visit;
+	return ($visit->{claimants} && $visit->{claimants}{ $by->{who} }) || ($visit->{done_by} // '') eq $by->{who} ? 1 : 0;
 }
 
 # ---- complete and fail ----
@@ -106,6 +108,7 @@ sub bring
 	return '42501' if $meant eq 'nothing';
 	return '55000' if $meant eq 'locked';
 	my $is_over = $visit->{has_callback} || $visit->{state} eq 'incident' || (has_privilege($by) && !defined $by->{fetch});
+	$visit->{done_by} = $by->{who} if $meant eq 'task' && $visit->{task}{role} eq 'wait' && !$self->is_interrupted_soon($visit);
 	my $answer = $meant eq 'task' ? $self->done($visit, 'task', $data, $code) : $meant eq 'work' ? $self->worked($visit, $data, $code, $by) : undef;
 	return $answer // ($is_over ? $self->too_late : 'false');
 }
@@ -139,12 +142,13 @@ sub is_caught
 	return 0;
 }
 
-# It goes by the retry of the step.
+# It goes by the retry of the step, for which that of a handler is no attempt.
 sub worked
 {
 	my ($self, $visit, $data, $code, $by) = @_;
 	my $work = $visit->{work};
 	my $retry = $visit->{def}{retry} // $self->{retry};
+	return $self->done($visit, 'work', $data, $code) if $work->{role} ne 'wait';
 	delete $visit->{fault} unless defined $code;
 	return $self->done($visit, 'work', $data, $code)
 	  if !defined $code || $by->{no_retry} || !$self->may_begin_handlers($visit) || $work->{failures} >= $retry->{max}

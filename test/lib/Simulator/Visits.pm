@@ -104,7 +104,7 @@ sub finish
 {
 	my ($self, $visit, $outcome) = @_;
 	$visit->{outcome} = $outcome;
-	delete @$visit{grep { !/^(id|step|def|outcome|effects|sn|scope|item|claimants|fetches)$/ } keys %$visit};
+	delete @$visit{grep { !/^(id|step|def|outcome|effects|sn|scope|item|claimants|done_by|fetches)$/ } keys %$visit};
 	$visit->{late} = {};
 	$visit->{clocks} = {};
 	$self->gives_way($visit);
@@ -219,7 +219,7 @@ sub bad
 	{
 		$visit->{state} = 'incident';
 		$visit->{clocks} = {};
-		delete @$visit{qw(asked sent arriving statement cancelling handler handed has_callback passed ending succeeds accepted event happened opened left_out leaving due task work)};
+		delete @$visit{qw(asked sent arriving statement cancelling handler handed has_callback passed ending succeeds accepted event happened opened left_out leaving due task work done_by)};
 		$self->gives_way($visit);
 	}
 }
