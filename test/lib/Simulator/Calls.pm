@@ -78,10 +78,16 @@ sub webhook  { my ($self, $visit, $data) = @_; return $self->callback($visit, $d
 
 sub heartbeat
 {
-	my ($self, $visit, $has_lock) = @_;
-	return 'false' if !$visit || $visit->{outcome};
+	my ($self, $visit) = @_;
 	my $work = work_of($visit);
-	return '55000' if !$has_lock && $work && $work->{role} eq 'wait' && is_taken($work) && !ends_by_callback($visit);
+	return '55000' if $work && $work->{role} eq 'wait' && is_taken($work) && !ends_by_callback($visit);
+	return $self->sign_of_life($visit);
+}
+
+sub sign_of_life
+{
+	my ($self, $visit) = @_;
+	return 'false' if !$visit || $visit->{outcome};
 	return '55000' if $visit->{state} ne 'incident' && ($visit->{def}{steps} || is_whole($visit) || $visit->{standing} || ($visit->{child} && !ends_by_callback($visit)));
 	return 'false' if $visit->{has_callback} || $visit->{state} eq 'cancelling';
 	return 'false' if $self->is_ending($visit) && !$visit->{def}{ignore_cancel};

@@ -227,7 +227,7 @@ sub heartbeat_of_worker
 {
 	my ($self, $visit, $fetch) = @_;
 	return 'false' unless lock_of($visit, $fetch);
-	return $self->heartbeat($visit, 1);
+	return $self->sign_of_life($visit);
 }
 
 # As the view of the topics counts it: ready, locked, paused.
