@@ -25,7 +25,13 @@ SELECT pg_temp.tasks(:i);
 -- a candidate does it
 SET ROLE tasks_alice;
 SELECT workflow.complete(:'sn', '{"ok": true}');
+-- and once more, since he has not heard of that: he is told that it is over, and nobody else is
+SELECT workflow.complete(:'sn', '{"ok": false}'), workflow.fail(:'sn'), workflow.claim(:'sn');
+SELECT accepted, error_code, error FROM workflow.complete_many(json_build_array(json_build_object('serial_number', :'sn')));
+SET ROLE tasks_bob;
+SELECT regexp_replace(test.try(format('SELECT workflow.complete(%L)', :'sn')), '\d+_\d+', 'N') AS unknown;
 RESET ROLE;
+SELECT role, data FROM workflow.late_callbacks WHERE serial_number = :'sn' ORDER BY received_at;
 SELECT pg_temp.tasks(:i), test.ended(:i);
 SELECT outcome, completed_by, result #- '{event,at}' AS result FROM workflow.history WHERE instance = :i;
 SELECT workflow.complete(:'sn');
@@ -41,7 +47,7 @@ SELECT test.ended(:i), test.ended(:j);
 SELECT workflow.start('tasks', '{"id": 18}') AS i \gset
 SELECT test.sn(:i) AS sn \gset
 SET ROLE tasks_bob;
-SELECT workflow.fail(:'sn', 'NO', 'not ours', '{"why": 1}');
+SELECT workflow.fail(:'sn', 'NO', 'not ours', '{"why": 1}'), workflow.fail(:'sn', 'NO') AS again;
 RESET ROLE;
 SELECT pg_temp.tasks(:i), (SELECT outcome || ' ' || (error ->> 'code') || ' ' || (result #>> '{response,why}') FROM workflow.incidents WHERE instance = :i);
 SELECT workflow.retry(:'sn'), pg_temp.tasks(:i);
@@ -49,11 +55,22 @@ SET ROLE tasks_bob;
 SELECT workflow.complete(:'sn', '{"ok": 2}');
 RESET ROLE;
 SELECT test.ended(:i);
+-- who was given it, himself or as a member, is told that it is over
+SELECT workflow.start('tasks', '{"id": 1}') AS i, workflow.start('tasks', '{"id": 1}') AS j, workflow.start('tasks', '{"id": 1}') AS k \gset
+SELECT test.sn(:i) AS sn, test.sn(:j) AS snj, test.sn(:k) AS snk \gset
+SELECT workflow.reassign(:'sn', 'tasks_stranger'), workflow.reassign(:'snj', 'tasks_accounting'), workflow.reassign(:'snj', 'tasks_stranger');
+SELECT workflow.cancel(:i), workflow.cancel(:j), workflow.cancel(:k) \g /dev/null
+SET ROLE tasks_stranger;
+SELECT workflow.complete(:'sn', '1'), workflow.complete(:'snj'), test.try(format('SELECT workflow.complete(%L)', :'snk')) ~ '42704' AS never;
+SET ROLE tasks_alice;
+SELECT test.try(format('SELECT workflow.complete(%L)', :'sn')) ~ '42704' AS never, workflow.complete(:'snj'), test.try(format('SELECT workflow.complete(%L)', :'snk')) ~ '42704' AS unclaimed;
+RESET ROLE;
+SELECT role, data FROM workflow.late_callbacks WHERE serial_number = :'sn';
 -- done while the instance is suspended, it is held
 SELECT workflow.start('tasks', '{"id": 19}') AS i \gset
 SELECT test.sn(:i) AS sn, workflow.suspend(:i) \gset
 SET ROLE tasks_bob;
-SELECT workflow.complete(:'sn', '{"ok": 3}');
+SELECT workflow.complete(:'sn', '{"ok": 3}'), workflow.complete(:'sn', '{"ok": 3}') AS again;
 RESET ROLE;
 SELECT pg_temp.tasks(:i), test.at(:i);
 SELECT workflow.resume(:i) \g /dev/null

@@ -38,7 +38,7 @@ report_unknown_target(const Request *request)
 							: errmsg("serial number " INT64_FORMAT "_" INT64_FORMAT " does not exist",
 									 request->instance, request->visit),
 		request->visit == 0 ? errdetail("It was never started, or is no longer kept in the history.")
-		: request->tasks && request->privilege == WF_PRIVILEGE_ADMIN
+		: request->tasks
 			? errdetail(
 				  "It was never issued, is no longer kept in the history, or is of a task that is not, or no longer, yours.")
 			: errdetail("It was never issued, or is no longer kept in the history."));

@@ -49,18 +49,27 @@ static WfQuery q_read = {
 	.argtypes = {INT8OID, INT8OID},
 };
 
-/* Has the role claimed it, or done it? Who does a task at once claims nothing. */
-#define DONE(table, event) \
-	"SELECT FROM workflow_data." table " v WHERE v.instance = $1 AND v.visit = $2 AND v.completed_by = $3 AND " event \
-	" ->> 'kind' = 'task'"
-static WfQuery q_had = {
+static WfQuery q_claimed = {
 	.sql =
-		"SELECT FROM workflow_data.audit a WHERE a.instance = $1 AND a.visit = $2 AND a.call = 'claim' AND a.role = $3 "
-		"UNION ALL " DONE("visit", "v.event") " UNION ALL " DONE(
-			"visit_history", "v.result -> 'event'") " UNION ALL " DONE("visit_stray", "v.result -> 'event'") " LIMIT 1",
+		"SELECT FROM workflow_data.audit a WHERE a.instance = $1 AND a.visit = $2 AND a.call = 'claim' AND a.role = $3 LIMIT 1",
 	.nargs = 3,
 	.argtypes = {INT8OID, INT8OID, NAMEOID},
 };
+/* SQL that is put together */
+/* clang-format off */
+#define DONE_BY(table, event) \
+	"SELECT FROM workflow_data." table " v WHERE v.instance = $1 AND v.visit = $2 " \
+	"AND " event " ->> 'kind' = 'task' AND " event " ->> 'role' = $3"
+/* Of a task that is over: to whom, or to whose group, it was given, and who has done it. */
+static WfQuery q_was_his = {
+	.sql = "SELECT FROM workflow_data.audit a JOIN pg_catalog.pg_roles r ON r.rolname = a.arguments ->> 'role' "
+		   "WHERE a.instance = $1 AND a.visit = $2 AND a.call = 'reassign' AND pg_catalog.pg_has_role($4, r.oid, 'USAGE') "
+		   "UNION ALL " DONE_BY("visit", "coalesce(v.event, v.result -> 'event')") " UNION ALL "
+		   DONE_BY("visit_history", "(v.result -> 'event')") " UNION ALL "
+		   DONE_BY("visit_stray", "(v.result -> 'event')"),
+	.nargs = 4, .argtypes = {INT8OID, INT8OID, NAMEOID, OIDOID},
+};
+/* clang-format on */
 static WfQuery q_claim = {
 	.sql = "UPDATE workflow_data.task SET assignee = $3, assignee_name = $4, person = $5, claimed_at = $6 "
 		   "WHERE instance = $1 AND visit = $2",
@@ -327,8 +336,9 @@ wf_task_standing(const WfTaskRow *task, Oid role)
 bool
 wf_task_admits(int64 instance, int64 visit, Oid role)
 {
-	Datum values[] = {Int64GetDatum(instance), Int64GetDatum(visit), role_name(role)};
+	Datum	   values[] = {Int64GetDatum(instance), Int64GetDatum(visit), role_name(role), ObjectIdGetDatum(role)};
+	WfTaskRow *task = wf_task_read(instance, visit);
 
-	return wf_task_standing(wf_task_read(instance, visit), role) >= WF_TASK_CANDIDATE ||
-		   wf_query_run(&q_had, values, NULL) > 0;
+	return wf_task_standing(task, role) >= WF_TASK_CANDIDATE || wf_query_run(&q_claimed, values, NULL) > 0 ||
+		   (task == NULL && wf_query_run(&q_was_his, values, NULL) > 0);
 }

@@ -37,8 +37,8 @@ extern WfTaskRow *wf_task_read(int64 instance, int64 visit);
 extern WfTaskStanding wf_task_standing(const WfTaskRow *task, Oid role);
 
 /*
- * May the role have the task of the visit, or has it that? A role that once claimed it, or has done it, may ask what became of it, and is
- * told so when it is too late.
+ * May the role have the task of the visit, or has it that? A role that once claimed it may ask what became of it, and is told so when
+ * it is too late; of one that is over, so may whoever it was given to by workflow.reassign, or has done it.
  */
 extern bool wf_task_admits(int64 instance, int64 visit, Oid role);
 
