@@ -9,7 +9,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 
 use File::Basename qw(dirname);
-use Pages qw(pages prose tables headings links);
+use Pages qw(pages blocks prose tables headings links);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -48,6 +48,19 @@ for my $page (sort keys %text)
 		@columns = ($_->{line}, $first ? scalar @{ $_->{cells} } : $columns[1]);
 		@{ $_->{cells} } == $columns[1] ? () : "line $_->{line}"
 	} tables($text{$page}));
+}
+
+# ---- examples ----
+
+# A test runs each in a session of its own; who pastes them has one, in which a role stays.
+for my $page (sort keys %text)
+{
+	my $role = 0;
+	none("examples of $page go back from a role, or set another one", map {
+		my $stays = $role && $_->{text} !~ /^\s*(?:RE)?SET (?:SESSION )?(?:ROLE|AUTHORIZATION)\b/i;
+		$role = $2 ? 0 : 1 while $_->{text} =~ /^\s*((RE)?)SET (?:SESSION )?(?:ROLE|AUTHORIZATION)\b/mgi;
+		$stays ? "line $_->{line}" : ()
+	} grep { $_->{language} eq 'sql' && !defined $_->{not_run} } blocks($text{$page}));
 }
 
 # ---- links ----
