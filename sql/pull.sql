@@ -33,7 +33,8 @@ SELECT count(*) FROM workflow.fetch('pull: resize');
 SELECT serial_number AS sn, lock_token AS token FROM test.fetched \gset
 -- not without the token, nor with another one
 SELECT replace(test.try(format('SELECT workflow.complete(%L)', :'sn')), '55000', 'locked') AS complete,
-       test.try(format('SELECT workflow.fail(%L)', :'sn')) AS fail, test.try(format('SELECT workflow.heartbeat(%L)', :'sn')) AS heartbeat;
+       test.try(format('SELECT workflow.fail(%L)', :'sn')) AS fail, test.try(format('SELECT workflow.heartbeat(%L)', :'sn')) AS heartbeat,
+       test.try(format('SELECT workflow.extend(%L, ''1 hour'')', :'sn')) AS extend, (SELECT deadline < now() + interval '2 hours' FROM workflow.visits WHERE instance = :a) AS same;
 SELECT workflow.complete(:'sn', '{"size": 1}', gen_random_uuid()), workflow.fail(:'sn', lock_token => gen_random_uuid()),
        workflow.heartbeat(:'sn', NULL, gen_random_uuid()), workflow.extend(:'sn', '1 hour', gen_random_uuid()), workflow.release(:'sn', gen_random_uuid());
 SELECT count(*) FROM workflow.late_callbacks WHERE serial_number = :'sn';
@@ -282,7 +283,17 @@ SET ROLE pull_worker;
 SELECT topic, ready FROM workflow.topics;
 SELECT lock_token AS token, data FROM workflow.fetch('pull: resize', worker => 'me') \gset
 SELECT worker FROM workflow.waiting;
+-- nor frees what he has not fetched: an administrator does, and the worker hears of it
+SELECT test.try(format('SELECT workflow.release(%L)', :'sn'));
+RESET ROLE;
+SELECT workflow.release(:'sn'), workflow.release(:'sn') AS again;
+SELECT role = current_user AS mine, arguments FROM workflow.audit WHERE call = 'release';
+SELECT count(*) AS told FROM workflow.timeline(:y) line WHERE line LIKE '%work given back, by ' || current_user || '%';
+SET ROLE pull_worker;
+SELECT workflow.heartbeat(:'sn', NULL, :'token'), workflow.complete(:'sn', '{"size": 1}', :'token');
+SELECT lock_token AS token, data FROM workflow.fetch('pull: resize', worker => 'me') \gset
 SET ROLE pull_other;
+SELECT test.try(format('SELECT workflow.release(%L)', :'sn')) AS unknown;
 SELECT test.try(format('SELECT workflow.complete(%L, NULL, %L)', :'sn', :'token'));
 SET ROLE pull_worker;
 SELECT workflow.complete(:'sn', '{"size": 1}', :'token');
@@ -330,13 +341,25 @@ SELECT count(workflow.cancel(instance)) FROM workflow.instances WHERE process LI
 SELECT workflow.revoke_process('pull: p77', 'pull_worker', 'complete');
 TRUNCATE test.fetched;
 
+-- with "on", only codes that are named are tried again
+SELECT workflow.define('pull: on', '{"steps": [{"step": "a", "wait": {"topic": "pull: on"}, "retry": {"max": 3, "on": ["DISK", "disk1"]}}]}');
+SELECT workflow.start('pull: on') AS o \gset
+SELECT workflow.fail(serial_number, 'DISK', lock_token => lock_token), test.at(:o) FROM workflow.fetch('pull: on');
+SELECT workflow.fail(serial_number, 'disk1', lock_token => lock_token), test.at(:o) FROM workflow.fetch('pull: on');
+SELECT workflow.fail(serial_number, 'disk', lock_token => lock_token) FROM workflow.fetch('pull: on');
+SELECT test.at(:o), (SELECT count(*) FROM workflow.attempts a WHERE a.serial_number = test.sn(:o)) AS attempts;
+SELECT workflow.cancel(:o) \g /dev/null
+SELECT message, hint FROM workflow.check('{"retry": {"max": 1, "on": "DISK"}, "steps": [{"step": "a", "wait": {"topic": "t"}}]}');
+SELECT message, hint FROM workflow.check('{"steps": [{"step": "a", "sql": "SELECT 1", "retry": {"max": 1, "on": ["DISK"]}}, {"step": "b", "wait": {"topic": "t"}, "retry": {"max": 1, "on": [""]}}]}');
+SELECT message, hint FROM workflow.check('{"retry": {"max": 1, "on": "5xx"}, "steps": [{"step": "a", "wait": {"topic": "t"}}]}');
+
 -- what is refused
 SELECT workflow.fetch(NULL);
 SELECT workflow.fetch('t', 0);
 SELECT workflow.fetch('t', 1, '0');
 SELECT workflow.fetch('t', 1, '2 years');
 SELECT workflow.fetch('t', worker => repeat('x', 201));
-SELECT workflow.release('1_1', NULL);
+SELECT workflow.release('999999999999_1');
 SELECT workflow.release('x', gen_random_uuid());
 SELECT workflow.define('pull: no', jsonb_build_object('steps', jsonb_build_array(jsonb_build_object('step', 'a', 'wait', jsonb_build_object('topic', repeat('t', 64)))))::json);
 SELECT workflow.define('pull: no', '{ "steps": [ { "step": "a", "first_of": [ { "topic": "a", "next": "b" }, { "topic": "b", "next": "b" } ] }, { "step": "b", "set": {"x": 1} } ]}');

@@ -194,7 +194,8 @@ extend_deadline(WfTarget *target, const WfAccess *access, Interval *by)
  * else has the work
  *
  * Errors: 22P02 malformed, 42704 unknown, 42501 without the privilege complete, 55000 if there is
- * no deadline, 22008 for one out of range, 22023 for a lock that would last no time, or more than a year.
+ * no deadline, and for work that somebody has without its lock_token: that is hardly meant, 22008 for
+ * one out of range, 22023 for a lock that would last no time, or more than a year.
  */
 Datum
 workflow_extend(PG_FUNCTION_ARGS)
@@ -212,7 +213,10 @@ workflow_extend(PG_FUNCTION_ARGS)
 	if (lock_token != NULL)
 		deadline = wf_lock_extend(&target, &serial, lock_token, PG_GETARG_INTERVAL_P(1));
 	else if (target.visit != NULL && has_time(target.visit))
+	{
+		wf_lock_require_free(&target, &serial);
 		deadline = extend_deadline(&target, &access, PG_GETARG_INTERVAL_P(1));
+	}
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
 	if (deadline != 0)

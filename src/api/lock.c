@@ -15,6 +15,7 @@
 #include "api/lock.h"
 #include "engine/engine.h"
 #include "store/access.h"
+#include "store/audit.h"
 #include "store/durable.h"
 #include "store/privilege.h"
 
@@ -40,7 +41,7 @@ wf_lock_find(const WfTarget *target, const WfSerial *serial, const pg_uuid_t *to
 		!wf_engine_wanted(target->visit))
 		return false;
 	*work = wf_work_read(serial->instance, serial->visit);
-	return wf_work_has_token(work, token);
+	return token != NULL ? wf_work_has_token(work, token) : work->is_locked;
 }
 
 void
@@ -76,30 +77,43 @@ wf_lock_extend(const WfTarget *target, const WfSerial *serial, const pg_uuid_t *
 	return wf_work_extend(&work, until) ? until : 0;
 }
 
+static void
+audit_release(const WfTarget *target, const WfSerial *serial, Oid caller, const char *from)
+{
+	wf_audit(&(WfAudit){.call = "release",
+						.caller = caller,
+						.process_id = target->process_id,
+						.at = target->batch->now,
+						.instance = serial->instance,
+						.visit = serial->visit,
+						.arguments = {WF_AUDIT_TEXT("from", from)}});
+}
+
 /*
  * workflow.release(serial_number text, lock_token uuid) → boolean
  *
- * False: the visit has ended, or somebody else has the work. Errors: 22004 for a NULL, 22P02 malformed, 42704 unknown,
- * 42501 without the privilege complete.
+ * Without a token it is an administrator who frees what a worker will never end. False: the visit has ended, somebody else
+ * has the work, or nobody has. Errors: 22P02 malformed, 42704 unknown, 42501 without the privilege complete, or admin.
  */
 Datum
 workflow_release(PG_FUNCTION_ARGS)
 {
-	WfSerial   serial = wf_argument_serial(fcinfo, 0);
-	pg_uuid_t *token;
-	WfAccess   access;
-	WfTarget   target;
-	WfWork	   work;
-	bool	   released;
+	WfSerial	serial = wf_argument_serial(fcinfo, 0);
+	pg_uuid_t  *token = wf_argument_uuid(fcinfo, 1);
+	WfPrivilege privilege = token != NULL ? WF_PRIVILEGE_COMPLETE : WF_PRIVILEGE_ADMIN;
+	WfAccess	access;
+	WfTarget	target;
+	WfWork		work;
+	bool		released;
 
-	wf_argument_require(fcinfo, 1, "lock_token");
-	token = wf_argument_uuid(fcinfo, 1);
 	PreventCommandIfReadOnly("workflow.release()");
 	wf_store_enter(&access);
-	wf_target_visit(&target, &serial, access.caller, WF_PRIVILEGE_COMPLETE, WF_PRIVILEGE_COMPLETE);
+	wf_target_visit(&target, &serial, access.caller, privilege, privilege);
 	released = wf_lock_find(&target, &serial, token, &work) && wf_engine_released(target.batch, target.visit, &work);
 	if (released)
 		wf_batch_flush(target.batch);
+	if (released && token == NULL)
+		audit_release(&target, &serial, access.caller, work.worker);
 	wf_batch_end(target.batch);
 	wf_store_leave(&access);
 	if (!released)

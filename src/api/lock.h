@@ -22,8 +22,8 @@
 extern TimestampTz wf_lock_until(Interval *lock, TimestampTz now, const char *argument);
 
 /*
- * Find the work that the token is of, of a visit that is locked and loaded. Returns false if it is somebody else's by now, or nobody
- * has to do it any more.
+ * Find the work that the token is of, of a visit that is locked and loaded; NULL: whoever has it. Returns false if it is somebody else's
+ * by now, nobody's, or nobody has to do it any more.
  */
 extern bool wf_lock_find(const WfTarget *target, const WfSerial *serial, const pg_uuid_t *token, WfWork *work);
 

@@ -269,7 +269,7 @@ describe_called(uint64 row)
 	static const char *const words[][2] = {{"suspend", "suspended"},	  {"resume", "resumed"},
 										   {"set_data", "data changed"},  {"cancel", "cancelled"},
 										   {"cancel_visit", "cancelled"}, {"claim", "claimed"},
-										   {"unclaim", "given back"}};
+										   {"unclaim", "given back"},	  {"release", "work given back"}};
 	char					*call = wf_result_text(row, 4);
 	const char				*what = call;
 

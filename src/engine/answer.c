@@ -59,7 +59,7 @@ next_attempt_at(WfBatch *batch, WfVisit *visit, const WfRetry *retry, int retry_
 	return Max(at, TimestampTzPlusMilliseconds(batch->now, retry_after_ms));
 }
 
-/* Is the fault one of those that `retry.on` names: "503", "5xx", a SQLSTATE, "connect", "timeout", "auth"? */
+/* Is the fault one of those that `retry.on` names: "503", "5xx", a SQLSTATE, "connect", "timeout", "auth", the code of a worker? */
 static bool
 is_named(const WfRetry *retry, const WfFault *fault)
 {

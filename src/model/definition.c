@@ -354,7 +354,8 @@ static const WfReaderField definition_fields[] = {
 static void
 pass_retry_on(WfReader *reader, WfDefinition *def, const WfJson *node)
 {
-	bool used = false;
+	bool		used = false;
+	const char *worker = NULL;
 
 	for (int i = 0; i < def->nsteps; i++)
 	{
@@ -365,7 +366,12 @@ pass_retry_on(WfReader *reader, WfDefinition *def, const WfJson *node)
 			continue;
 		step->retry = def->retry;
 		used = true;
+		if (step->action == WF_ACTION_NONE && worker == NULL)
+			worker = step->name;
 	}
+	if (worker != NULL && def->retry.non > 0)
+		wf_json_warning(reader->issues, wf_json_member(node, "on"), "Give the step a \"retry\" of its own.",
+						"nothing of this is what workers fail with, as at step \"%s\"", wf_issue_clip(worker));
 	if (!used)
 		wf_json_warning(reader->issues, node,
 						"It is for steps with \"http\" or \"sql\" that have no \"retry\" of their own.",

@@ -4,15 +4,16 @@
  *		pauses, and after which faults.
  *
  * Retried faults are kept as words that are compared with a fault: a status ("503"), a class of
- * them ("5xx"), a SQLSTATE, "connect", "timeout", "auth". A word that the step's own action can never meet
- * is an issue. All memory is in CurrentMemoryContext, that of the definition.
+ * them ("5xx"), a SQLSTATE, "connect", "timeout", "auth", or of a step whose work is fetched the code
+ * of a worker. A word that the step's own action can never meet is an issue. All memory is in CurrentMemoryContext, that of the definition.
  */
 #include "postgres.h"
 
 #include "model/reader.h"
 
 static const char on_hint[] =
-	"Name status codes (503), classes of them (\"5xx\"), SQLSTATEs (\"40001\"), \"connect\", \"timeout\" or \"auth\".";
+	"Name status codes (503), classes of them (\"5xx\"), SQLSTATEs (\"40001\"), \"connect\", \"timeout\" or \"auth\"; "
+	"a step that waits for a \"topic\" also codes of workers.";
 
 static const char *const fault_words[] = {WF_CODE_CONNECT, WF_CODE_TIMEOUT, WF_CODE_AUTH};
 
@@ -155,6 +156,13 @@ add_unknown_word(WfReader *reader, const WfJson *node)
 				  "\"%s\" is nothing that could be retried", wf_issue_clip(node->text));
 }
 
+static bool
+is_known_word(const char *word)
+{
+	return wf_is_status(word) || wf_is_status_class(word) || is_sqlstate(word) || wf_is_retry_word(word);
+}
+
+/* What is unknown can be the code of a worker: whether the step has one is known when all of it was read. */
 static void
 read_on_word(WfReader *reader, const WfJson *node, WfRetry *retry)
 {
@@ -177,7 +185,7 @@ read_on_word(WfReader *reader, const WfJson *node, WfRetry *retry)
 	word = usual_spelling(node->text);
 	if (!wf_reader_is_failure(reader, node))
 		return;
-	if (wf_is_status(word) || wf_is_status_class(word) || is_sqlstate(word) || wf_is_retry_word(word))
+	if (is_known_word(word) || (reader->step != NULL && node->text[0] != '\0'))
 		retry->on[retry->non++] = word;
 	else
 		add_unknown_word(reader, node);
@@ -243,21 +251,64 @@ wf_read_retry(WfReader *reader, const WfJson *node, void *target)
 	}
 }
 
+static bool
+waits_for_worker(const WfStep *step)
+{
+	int entry = wf_step_entry(step, WF_EVENT_TOPIC);
+
+	return entry >= 0 && entry < step->nwaits;
+}
+
+static void
+check_known(WfReader *reader, const WfJson *on)
+{
+	int n = on->type == WF_JSON_ARRAY ? on->n : 1;
+
+	for (int i = 0; i < n && n <= WF_MAX_RETRY_WORDS; i++)
+	{
+		const WfJson *word = on->type == WF_JSON_ARRAY ? on->items[i] : on;
+
+		if (word->type == WF_JSON_STRING && word->text[0] != '\0' && !is_known_word(usual_spelling(word->text)))
+			add_unknown_word(reader, word);
+	}
+}
+
+/* Codes of workers are compared as they are written. */
+static void
+keep_spelling(const WfJson *on, WfRetry *retry)
+{
+	int n = on->type == WF_JSON_ARRAY ? on->n : 1;
+
+	if (n != retry->non)
+		return; /* there is an issue */
+	for (int i = 0; i < n; i++)
+		retry->on[i] = on->type == WF_JSON_ARRAY ? on->items[i]->text : on->text;
+}
+
 void
 wf_retry_check(WfReader *reader, const WfJson *node)
 {
 	const WfStep *step = reader->step;
+	const WfJson *on = wf_json_member(node, "on");
 	bool		  http = step->action == WF_ACTION_HTTP;
 
+	if (on == NULL)
+		return;
+	if (waits_for_worker(step))
+	{
+		keep_spelling(on, &reader->step->retry);
+		return;
+	}
+	check_known(reader, on);
 	if (!http && step->action != WF_ACTION_SQL)
 		return;
 	for (int i = 0; i < step->retry.non; i++)
 	{
 		const char *word = step->retry.on[i];
 
-		if (is_sqlstate(word) != http)
+		if (!is_known_word(word) || is_sqlstate(word) != http)
 			continue;
-		wf_json_issue(reader->issues, wf_json_member(node, "on"),
+		wf_json_issue(reader->issues, on,
 					  http ? "A request fails with a status code, \"connect\", \"timeout\" or \"auth\"."
 						   : "SQL fails with a SQLSTATE: \"40001\", \"57014\" and the like.",
 					  "\"%s\" is never what is wrong with \"%s\"", word, http ? "http" : "sql");

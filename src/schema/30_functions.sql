@@ -95,7 +95,7 @@ COMMENT ON FUNCTION workflow.heartbeat(text, jsonb, uuid) IS
 CREATE FUNCTION workflow.extend(serial_number text, by interval, lock_token uuid DEFAULT NULL) RETURNS timestamptz
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_extend';
 COMMENT ON FUNCTION workflow.extend(text, interval, uuid) IS
-'Moves the deadline of a visit, which its "timeout" set, and returns the new one; with the lock_token of workflow.fetch it prolongs the lock until then from now, and returns its new end; NULL: it is too late, the visit has ended or is about to, or somebody else has its work. Malformed: 22P02; unknown: 42704; there is no deadline: 55000; out of range: 22008; needs complete: 42501';
+'Moves the deadline of a visit, which its "timeout" set, and returns the new one; with the lock_token of workflow.fetch it prolongs the lock until then from now, and returns its new end; NULL: it is too late, the visit has ended or is about to, or somebody else has its work. Malformed: 22P02; unknown: 42704; there is no deadline, or somebody has its work and no lock_token is given: 55000; out of range: 22008; needs complete: 42501';
 
 CREATE FUNCTION workflow.callback(token text, data jsonb DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_callback';
@@ -128,10 +128,10 @@ CREATE FUNCTION workflow.fetch(topic text, n integer DEFAULT 1, lock interval DE
 COMMENT ON FUNCTION workflow.fetch(text, integer, interval, text) IS
 'Takes up to n pieces of work of a topic, roughly those that have waited longest first: nobody else gets them until lock has passed, or the transaction is rolled back. worker: how the caller calls himself, else his role. What is fetched is ended by workflow.complete or workflow.fail with its lock_token, or given back by workflow.release. No rows: there is none now, or none that the caller may complete; the channel workflow_topic tells when there is. n, lock or worker out of range: 22023; in a copy of a database: 55000';
 
-CREATE FUNCTION workflow.release(serial_number text, lock_token uuid) RETURNS boolean
+CREATE FUNCTION workflow.release(serial_number text, lock_token uuid DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_release';
 COMMENT ON FUNCTION workflow.release(text, uuid) IS
-'Gives work back that was fetched, so that others can fetch it at once. False: somebody else has it by now, or the visit has ended. Malformed: 22P02; unknown: 42704; needs complete: 42501';
+'Gives work back that was fetched, so that others can fetch it at once; without a lock_token, for who may administer the process, whoever has it. False: somebody else has it by now, nobody has it, or the visit has ended. Malformed: 22P02; unknown: 42704; needs complete, without a lock_token admin: 42501';
 
 -- ---- people ----
 
@@ -296,7 +296,7 @@ CREATE FUNCTION workflow.extend(serial_number bigint, by interval, lock_token uu
 COMMENT ON FUNCTION workflow.extend(bigint, interval, uuid) IS
 'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';
 
-CREATE FUNCTION workflow.release(serial_number bigint, lock_token uuid) RETURNS boolean
+CREATE FUNCTION workflow.release(serial_number bigint, lock_token uuid DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_serial_is_text';
 COMMENT ON FUNCTION workflow.release(bigint, uuid) IS
 'Always an error, 22P02: PostgreSQL 16 and newer read 5_31 without quotes as the number 531';

@@ -1,6 +1,7 @@
 #
 # The workers of docs/pull.md, as they stand there: killed again and again, the server once too, while ten thousand pieces of work go
-# through. Each is done once, what was written with that has been written once, and none is left. And who listens is told.
+# through. Each is done once, what was written with that has been written once, and none is left. And who listens is told. Work that
+# goes wrong each time is not done again for ever, however it goes wrong: each time an attempt is counted.
 #
 # takes long
 
@@ -39,6 +40,7 @@ sub write_file
 }
 write_file('worker.py', $worker{python});
 write_file('worker.sh', $worker{sh});
+write_file('watchful.sh', $worker{sh} =~ s/sleep 20/sleep 1/r);
 write_file('my_work.py', <<'EOP');
 def work(cursor, data):
     cursor.execute("INSERT INTO effect VALUES (%s)", (data["n"],))
@@ -75,7 +77,14 @@ sub replace_worker
 	start_worker(@{ delete $alive{$pid} });
 }
 
-END { kill 'KILL', keys %alive; waitpid $_, 0 for keys %alive }
+sub stop_workers
+{
+	kill 'KILL', keys %alive;
+	waitpid $_, 0 for keys %alive;
+	%alive = ();
+}
+
+END { stop_workers() }
 
 # ---- ten thousand pieces ----
 
@@ -124,9 +133,7 @@ is_soon($node, 'postgres', 'SELECT count(*) FROM effect WHERE n = 0', 1, 'who li
 cmp_ok(time() - $begin, '<', 20, 'at once');
 
 # a lock that runs out is told, too
-kill 'KILL', keys %alive;
-waitpid $_, 0 for keys %alive;
-%alive = ();
+stop_workers();
 sql("SELECT workflow.start('work', '{\"n\": -1}')");
 is(sql("SELECT count(*) FROM workflow.fetch('work', lock => '3 seconds')"), 1, 'somebody has work, and says no more');
 start_worker($python, 'worker.py', 'work');
@@ -151,9 +158,7 @@ is_soon($node, 'postgres', 'SELECT count(*) FROM effect WHERE n = -3', 1, 'and g
 cmp_ok(time() - $begin, '<', 20, 'at once, too');
 
 # what a worker raises is a failure with that name
-kill 'KILL', keys %alive;
-waitpid $_, 0 for keys %alive;
-%alive = ();
+stop_workers();
 write_file('my_work.py', "def work(cursor, data):\n    cursor.execute('INSERT INTO effect VALUES (-2)')\n    return 1 / 0\n");
 my $failing = sql("SELECT workflow.start('work', '{\"n\": -2}')");
 start_worker($python, 'worker.py', 'work');
@@ -164,8 +169,108 @@ is(sql('SELECT count(*) FROM effect WHERE n = -2'), 0, 'and what it has written 
 $failing = sql("SELECT workflow.start('print', '{\"n\": -2}')");
 is_soon($node, 'postgres', "SELECT DISTINCT trim(E'\\n' FROM a.error ->> 'message') FROM workflow.attempts a JOIN workflow.visits v USING (serial_number) WHERE v.instance = $failing",
 	'jam', 'one of a command as well');
-kill 'KILL', keys %alive;
-waitpid $_, 0 for keys %alive;
-%alive = ();
+stop_workers();
+
+# ---- work that goes wrong each time ----
+
+# Starts one under a topic of its own: what was killed a moment ago may still be fetching. Returns the instance and the topic.
+my $topics = 0;
+sub start_work
+{
+	my $topic = 'topic ' . ++$topics;
+	sql(sprintf(q{SELECT workflow.define('%1$s', '{"steps": [{"step": "do", "wait": {"topic": "%1$s", "data": {"n": "${$.n}"}}, "retry": {"max": 1, "delay": "100 ms"},
+		"catch": [{"on": "*", "next": "failed"}], "save": {"did": "${$result.response}"}, "end": true},
+		{"step": "failed", "set": {"did": "${$caught.error.code}"}}]}')}, $topic));
+	return (sql("SELECT workflow.start('$topic', '{\"n\": 1}')"), $topic);
+}
+
+# An instance whose work fails twice with that code, or succeeds with that result: done by workers that stay alive.
+sub is_ended
+{
+	my ($instance, $did, $failures, $name) = @_;
+	is_soon($node, 'postgres', "SELECT data ->> 'did', (SELECT count(*) FROM workflow.attempts a "
+		  . "WHERE a.serial_number LIKE i.instance || '\\_%' AND a.error IS NOT NULL) FROM workflow.instances i WHERE instance = $instance AND data ? 'did'",
+		"$did|$failures", $name);
+	is(scalar(grep { waitpid($_, POSIX::WNOHANG()) == 0 } keys %alive), scalar(keys %alive), '... and its worker goes on');
+}
+
+sub python_gives
+{
+	my ($work, $did, $failures, $name) = @_;
+	write_file('my_work.py', "import sys\ndef work(cursor, data):\n" . join('', map { "    $_\n" } split / ;; /, $work));
+	my ($instance, $topic) = start_work();
+	start_worker($python, 'worker.py', $topic, 1, '1 second');
+	is_ended($instance, $did, $failures, $name);
+	stop_workers();
+}
+python_gives(q{cursor.execute("SET LOCAL statement_timeout = '100 ms'") ;; cursor.execute("SELECT pg_sleep(9)")}, 'QueryCanceled', 2, 'a statement that takes too long is a failure');
+python_gives(q{cursor.execute("DO $$ BEGIN RAISE serialization_failure; END $$")}, 'SerializationFailure', 2, 'so is a conflict');
+python_gives('return "x" * 34000000', 'ProgramLimitExceeded', 2, 'a result that is too large');
+python_gives('raise ValueError("no\0thing")', 'ValueError', 2, 'an error with a null byte in its text');
+python_gives('raise type("E" * 300, (Exception,), {})("\udcff")', 'ERROR', 2, 'one of which nothing can be stored');
+python_gives('sys.exit(1)', 'SystemExit', 2, 'an exit');
+python_gives('cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")', 'IN_VAIN', 2, 'and what ends the connection each time');
+
+# what nobody waits for any more
+write_file('my_work.py', <<'EOP');
+def work(cursor, data):
+    if data["n"] == 1:
+        for call in ("cancel", "erase"):
+            cursor.execute("SELECT workflow.%s(%s)" % (call, open("gone").read()))
+            cursor.connection.commit()
+    return "it"
+EOP
+my ($gone, $topic) = start_work();
+write_file('gone', $gone);
+start_worker($python, 'worker.py', $topic, 1, '1 second');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE instance = $gone", 0, 'work erases its instance');
+is_ended(sql("SELECT workflow.start('$topic', '{\"n\": 2}')"), 'it', 0, '... and the next piece is done');
+stop_workers();
+
+sub start_command
+{
+	my ($instance, $topic) = start_work();
+	start_worker('bash', 'watchful.sh', $topic, $_[0]);
+	return $instance;
+}
+
+sub command_gives
+{
+	my ($command, $did, $failures, $name) = @_;
+	is_ended(start_command($command), $did, $failures, $name);
+	stop_workers();
+}
+command_gives('echo careful >&2; echo 7', 7, 0, 'what a command says beside is no part of its result');
+my $silent = start_command('true');
+is_soon($node, 'postgres', "SELECT data -> 'did' FROM workflow.instances WHERE instance = $silent", 'null', 'nothing printed is null');
+stop_workers();
+command_gives('echo done', 'RESULT', 2, 'what is no JSON is a failure');
+command_gives('printf "\xff"', 'RESULT', 2, 'so is what is no UTF-8');
+command_gives('printf "\xff"; exit 1', 'EXIT', 2, 'a failure may say that');
+my $long = start_command('printf "\"%s\"" "$(head -c 300000 /dev/zero | tr "\\\\0" 1)"');
+is_soon($node, 'postgres', "SELECT length(data ->> 'did') FROM workflow.instances WHERE instance = $long", 300000, 'much can be printed');
+stop_workers();
+
+# an outage does not end a command; the end of the wait does, with all that it has started
+sql('CREATE ROLE shaky SUPERUSER LOGIN');
+my $slow = do { local $ENV{PGUSER} = 'shaky'; start_command('sleep 5; echo 8') };
+my $locked = 'SELECT count(*) FROM workflow.waiting WHERE worker IS NOT NULL AND instance = ';
+is_soon($node, 'postgres', $locked . $slow, 1, 'a command that takes long');
+sql('ALTER ROLE shaky NOLOGIN');
+sleep 7;
+sql('ALTER ROLE shaky LOGIN');
+is_ended($slow, 8, 0, '... is done, though the database could not be reached meanwhile');
+stop_workers();
+
+$slow = start_command('sleep 600 & echo $! >pid; wait');
+is_soon($node, 'postgres', $locked . $slow, 1, 'a command that starts another one');
+sleep 0.1 until -s "$folder/pid";
+chomp(my $pid = slurp_file("$folder/pid"));
+ok(kill(0, $pid), '... which runs');
+sql("SELECT workflow.cancel($slow)");
+my $patience = time() + 20;
+sleep 0.1 while kill(0, $pid) && time() < $patience;
+ok(!kill(0, $pid), '... and is ended with it, when nobody waits for it any more');
+stop_workers();
 
 done_testing();
