@@ -352,6 +352,7 @@ SELECT workflow.cancel(:o) \g /dev/null
 SELECT message, hint FROM workflow.check('{"retry": {"max": 1, "on": "DISK"}, "steps": [{"step": "a", "wait": {"topic": "t"}}]}');
 SELECT message, hint FROM workflow.check('{"steps": [{"step": "a", "sql": "SELECT 1", "retry": {"max": 1, "on": ["DISK"]}}, {"step": "b", "wait": {"topic": "t"}, "retry": {"max": 1, "on": [""]}}]}');
 SELECT message, hint FROM workflow.check('{"retry": {"max": 1, "on": "5xx"}, "steps": [{"step": "a", "wait": {"topic": "t"}}]}');
+SELECT message, hint FROM workflow.check('{"steps": [{"step": "a", "wait": {"topic": ""}}, {"step": "b", "wait": {"topic": "${$.t}"}}]}');
 
 -- what is refused
 SELECT workflow.fetch(NULL);

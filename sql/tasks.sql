@@ -5,6 +5,16 @@ GRANT tasks_accounting TO tasks_alice, tasks_bob;
 GRANT USAGE ON SCHEMA workflow, test TO tasks_alice, tasks_bob, tasks_stranger, tasks_service;
 CREATE FUNCTION pg_temp.tasks(instance bigint) RETURNS text LANGUAGE sql AS $$
     SELECT string_agg(format('%s: %s %s %s', entry, title, assignee_name, role_names), '; ' ORDER BY visit) FROM workflow_data.task t WHERE t.instance = $1 $$;
+CREATE FUNCTION test.said(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    message text; detail text; hint text;
+BEGIN
+    EXECUTE query;
+    RETURN 'nothing';
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    RETURN regexp_replace(concat_ws(' / ', message, detail, hint), '\d+_\d+', 'N');
+END $$;
 
 -- one that waits
 SELECT workflow.define('tasks', '{"steps": [{"step": "ask", "wait": {"task": {"title": "Charge ${$.id}", "roles": ["tasks_accounting"], "due": "2 days", "data": {"id": "${$.id}"}}},
@@ -93,7 +103,7 @@ BEGIN
                     (SELECT error ->> 'code' || ': ' || (error ->> 'message') FROM workflow.incidents n WHERE n.instance = s));
 END $$;
 SELECT d AS data, pg_temp.whom(d::jsonb) FROM unnest(ARRAY['{"who": "tasks_bob"}', '{"roles": "tasks_bob"}', '{"who": "tasks_bob", "roles": ["tasks_alice", "tasks_accounting", "tasks_alice"], "due": "1 day 2 h"}',
-    '{}', '{"who": "tasks_nobody"}', '{"roles": ["tasks_bob", "tasks_nobody"]}', '{"roles": []}', '{"roles": [["tasks_bob"]]}', '{"roles": [1]}', '{"roles": {"tasks_bob": 1}}', '{"who": ["tasks_bob"]}', '{"who": 7}', '{"who": "public"}',
+    '{}', '{"who": "tasks_nobody"}', '{"roles": ["tasks_bob", "tasks_nobody"]}', '{"roles": []}', '{"roles": [["tasks_bob"]]}', '{"roles": [1]}', '{"roles": ["tasks_bob", null]}', '{"roles": {"tasks_bob": 1}}', '{"who": ["tasks_bob"]}', '{"who": 7}', '{"who": "public"}',
     '{"who": "tasks_bob", "due": "soon"}', '{"who": "tasks_bob", "due": 7}', '{"who": "tasks_bob", "due": "infinity"}', '{"who": "tasks_bob", "title": {"a": [1]}}']) d;
 SELECT workflow.start('tasks: whom', '{"who": "tasks_bob", "due": "2030-01-31 12:00+00"}') AS i \gset
 SELECT due FROM workflow_data.task WHERE instance = :i;
@@ -162,6 +172,24 @@ GRANT USAGE ON SCHEMA workflow, test TO tasks_gone;
 SET ROLE tasks_gone;
 SELECT test.try(format('SELECT workflow.claim(%L)', :'snj')) AS namesake, (SELECT count(*) FROM workflow.tasks) AS seen;
 RESET ROLE;
+-- whom the others are told of
+GRANT tasks_accounting TO tasks_gone;
+SELECT workflow.start('tasks: claim', '{"title": "left", "roles": "tasks_accounting"}') AS k \gset
+SELECT test.sn(:k) AS snk \gset
+SET ROLE tasks_gone;
+SELECT workflow.claim(:'snk');
+RESET ROLE;
+DROP OWNED BY tasks_gone;
+DROP ROLE tasks_gone;
+CREATE ROLE tasks_gone;
+GRANT USAGE ON SCHEMA workflow, test TO tasks_gone;
+SET ROLE tasks_alice;
+SELECT test.said(format('SELECT workflow.complete(%L)', :'snk')) AS complete, test.said(format('SELECT workflow.unclaim(%L)', :'snk')) AS unclaim;
+SET ROLE tasks_service;
+SELECT test.said(format('SELECT workflow.claim(%L)', :'snk')) AS no_privilege_helps;
+RESET ROLE;
+SELECT workflow.unclaim(:'snk');
+SELECT workflow.cancel(:k) \g /dev/null
 DROP OWNED BY tasks_gone;
 DROP ROLE tasks_gone;
 SELECT workflow.reassign(:'snj', 'tasks_bob'), workflow.complete(:'snj'), test.ended(:j);
@@ -325,3 +353,4 @@ SELECT test.went(:i), test.ended(:i), workflow.cancel(:j);
 SELECT * FROM workflow.verify();
 DROP OWNED BY tasks_alice, tasks_bob, tasks_stranger, tasks_service;
 DROP ROLE tasks_alice, tasks_bob, tasks_accounting, tasks_stranger, tasks_service;
+DROP FUNCTION test.said(text);

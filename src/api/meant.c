@@ -126,6 +126,7 @@ void
 wf_meant_refuse(const WfMeant *meant, const WfSerial *serial)
 {
 	bool is_taken = meant->task != NULL && meant->task->holder != NULL;
+	bool is_gone = is_taken && !OidIsValid(meant->task->assignee);
 
 	if (meant->what == WF_MEANT_LOCKED)
 		wf_lock_refuse(&meant->work, serial);
@@ -139,9 +140,11 @@ wf_meant_refuse(const WfMeant *meant, const WfSerial *serial)
 	ereport(
 		ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 		errmsg("permission denied for the task of " INT64_FORMAT "_" INT64_FORMAT, serial->instance, serial->visit),
-		is_taken ? errdetail("Role \"%s\" has it.", meant->task->holder)
-				 : errdetail("It is for members of other roles."),
-		is_taken
+		is_gone	   ? errdetail(WF_TASK_HOLDER_GONE, meant->task->holder)
+		: is_taken ? errdetail("Role \"%s\" has it.", meant->task->holder)
+				   : errdetail("It is for members of other roles."),
+		is_gone ? errhint(WF_TASK_HOLDER_GONE_HINT)
+		: is_taken
 			? errhint(
 				  "Whoever has it gives it back by workflow.unclaim, or to somebody else by workflow.reassign; so does who may administer the process.")
 			: errhint(

@@ -25,6 +25,7 @@ typedef struct Request
 	WfPrivilege privilege;
 	WfPrivilege other;
 	bool		tasks;	  /* whoever may have the task of the visit needs no privilege */
+	bool		claims;	  /* no privilege helps */
 	bool		has_task; /* the role may, or might before somebody else was faster */
 	char	   *step;	  /* step for which alone the role has the privilege; NULL: none was looked at */
 } Request;
@@ -42,6 +43,16 @@ report_unknown_target(const Request *request)
 			? errdetail(
 				  "It was never issued, is no longer kept in the history, or is of a task that is not, or no longer, yours.")
 			: errdetail("It was never issued, or is no longer kept in the history."));
+}
+
+void
+wf_target_refuse_claim(const WfSerial *serial, Oid role)
+{
+	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			errmsg("role \"%s\" may not claim the task of " INT64_FORMAT "_" INT64_FORMAT,
+				   GetUserNameFromId(role, false), serial->instance, serial->visit),
+			errdetail("The task is for members of other roles."),
+			errhint("Who may administer the process gives it to somebody by workflow.reassign."));
 }
 
 /* May the role complete visits of this step, though not of the whole process? */
@@ -76,6 +87,8 @@ require_rights(Request *request, int process_id)
 	if (wf_privilege_has(process_id, request->role, request->privilege) || has_task(request) ||
 		has_step(request, process_id))
 		return;
+	if (request->claims && wf_privilege_has_any(process_id, request->role))
+		wf_target_refuse_claim(&(WfSerial){request->instance, request->visit}, request->role);
 	if (!wf_privilege_admits(process_id, request->role, request->privilege, request->other))
 		report_unknown_target(request);
 }
@@ -194,6 +207,20 @@ void
 wf_target_task(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege)
 {
 	Request request = {serial->instance, serial->visit, role, privilege, privilege, true};
+
+	find_visit(target, serial, &request);
+}
+
+void
+wf_target_claim(WfTarget *target, const WfSerial *serial, Oid role)
+{
+	Request request = {.instance = serial->instance,
+					   .visit = serial->visit,
+					   .role = role,
+					   .privilege = WF_PRIVILEGE_ADMIN,
+					   .other = WF_PRIVILEGE_ADMIN,
+					   .tasks = true,
+					   .claims = true};
 
 	find_visit(target, serial, &request);
 }

@@ -32,6 +32,9 @@ extern void wf_target_visit(WfTarget *target, const WfSerial *serial, Oid role, 
 							WfPrivilege other);
 /* The same of a visit that may have a task: of whoever has the privilege, and of whoever may have that task. */
 extern void wf_target_task(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege);
+/* The same for workflow.claim, for which no privilege helps: ERROR 42501 says so to a role that has one, but for admin. */
+extern void				wf_target_claim(WfTarget *target, const WfSerial *serial, Oid role);
+pg_noreturn extern void wf_target_refuse_claim(const WfSerial *serial, Oid role);
 /* Load the visit without a lock, just to look at it. Rights and errors as above. */
 extern void wf_target_look(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege);
 /*

@@ -32,6 +32,7 @@ typedef struct Call
 	WfSerial	   serial;
 	const char	  *person;
 	Oid			   role; /* of reassign */
+	bool		   claims;
 	WfAccess	   access;
 	WfTarget	   target;
 	WfTaskRow	  *task; /* NULL: it is over */
@@ -73,7 +74,10 @@ begin(Call *call)
 {
 	PreventCommandIfReadOnly(call->name);
 	wf_store_enter(&call->access);
-	wf_target_task(&call->target, &call->serial, call->access.caller, WF_PRIVILEGE_ADMIN);
+	if (call->claims)
+		wf_target_claim(&call->target, &call->serial, call->access.caller);
+	else
+		wf_target_task(&call->target, &call->serial, call->access.caller, WF_PRIVILEGE_ADMIN);
 	call->target.batch->caller = call->access.caller;
 	if (is_over(call->target.visit))
 	{
@@ -139,11 +143,7 @@ claim(Call *call)
 	if (call->task == NULL || call->standing == WF_TASK_CANDIDATE)
 		return false;
 	if (call->standing != WF_TASK_HOLDER)
-		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				errmsg("role \"%s\" may not claim the task of " INT64_FORMAT "_" INT64_FORMAT,
-					   GetUserNameFromId(call->access.caller, false), call->serial.instance, call->serial.visit),
-				errdetail("The task is for members of other roles."),
-				errhint("Who may administer the process gives it to somebody by workflow.reassign."));
+		wf_target_refuse_claim(&call->serial, call->access.caller);
 	if (call->task->claimed_at != 0)
 		return is_mine(call);
 	wf_task_claim(call->serial.instance, call->serial.visit, call->access.caller, call->person,
@@ -161,7 +161,7 @@ claim(Call *call)
 Datum
 workflow_claim(PG_FUNCTION_ARGS)
 {
-	Call call = {.name = "claim", .serial = wf_argument_serial(fcinfo, 0)};
+	Call call = {.name = "claim", .serial = wf_argument_serial(fcinfo, 0), .claims = true};
 
 	read_person(fcinfo, 1, &call);
 	begin(&call);
@@ -174,14 +174,20 @@ workflow_claim(PG_FUNCTION_ARGS)
 static void
 require_holder(const Call *call)
 {
-	if ((call->standing == WF_TASK_HOLDER && call->task->holder != NULL) || is_admin(call))
+	bool is_taken = call->task->holder != NULL;
+	bool is_gone = is_taken && !OidIsValid(call->task->assignee);
+
+	if ((call->standing == WF_TASK_HOLDER && is_taken) || is_admin(call))
 		return;
 	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			errmsg("role \"%s\" does not have the task of " INT64_FORMAT "_" INT64_FORMAT,
 				   GetUserNameFromId(call->access.caller, false), call->serial.instance, call->serial.visit),
-			call->task->holder != NULL ? errdetail("Role \"%s\" has it.", call->task->holder) : 0,
-			call->task->holder != NULL ? errhint("That role, or who may administer the process, gives it away.")
-									   : errhint("Claim it first."));
+			is_gone	   ? errdetail(WF_TASK_HOLDER_GONE, call->task->holder)
+			: is_taken ? errdetail("Role \"%s\" has it.", call->task->holder)
+					   : 0,
+			is_gone	   ? errhint(WF_TASK_HOLDER_GONE_HINT)
+			: is_taken ? errhint("That role, or who may administer the process, gives it away.")
+					   : errhint("Claim it first."));
 }
 
 static bool

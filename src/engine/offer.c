@@ -49,9 +49,11 @@ read_roles(WfOffer *offer, Jsonb *rendered, const char *what, WfFault *fault)
 			if (!add_role(offer, pnstrdup(value.val.string.val, value.val.string.len), fault))
 				return false;
 		}
-		else if (token != WJB_ELEM || value.type != jbvNull || !JB_ROOT_IS_SCALAR(rendered))
+		else if (token != WJB_ELEM || value.type != jbvNull)
 			return wf_fault(fault, WF_CODE_TASK, "%s of a task must be %s", what,
 							"the name of a role, or a list of such names");
+		else if (!JB_ROOT_IS_SCALAR(rendered))
+			return wf_fault(fault, WF_CODE_TASK, "one of %s of a task is null: leave it out of the list", what);
 	}
 	return true;
 }

@@ -115,11 +115,9 @@ wf_read_times(WfReader *reader, const WfJson *node, void *target)
 
 /* ---- messages, signals, escalations ---- */
 
-void
-wf_read_event_name(WfReader *reader, const WfJson *node, void *target)
+static void
+read_name(WfReader *reader, const WfJson *node, void *target, const char *hint, const char *not_template)
 {
-	static const char hint[] = "A name is a string of 1 to 200 bytes, the same for all instances.";
-
 	if (!wf_reader_expect(reader, node, WF_JSON_STRING, hint))
 		return;
 	if (node->text[strspn(node->text, " \t\r\n")] == '\0')
@@ -127,10 +125,16 @@ wf_read_event_name(WfReader *reader, const WfJson *node, void *target)
 	else if (strlen(node->text) > MAX_NAME_BYTES)
 		wf_json_issue(reader->issues, node, hint, "the name is longer than %d bytes", MAX_NAME_BYTES);
 	else if (strstr(node->text, "${") != NULL)
-		wf_json_issue(reader->issues, node, "What differs from instance to instance is the \"key\" of a message.",
-					  "must be a name, not a template");
+		wf_json_issue(reader->issues, node, not_template, "must be a name, not a template");
 	else
 		*(const char **) target = node->text;
+}
+
+void
+wf_read_event_name(WfReader *reader, const WfJson *node, void *target)
+{
+	read_name(reader, node, target, "A name is a string of 1 to 200 bytes, the same for all instances.",
+			  "What differs from instance to instance is the \"key\" of a message.");
 }
 
 void
@@ -308,7 +312,8 @@ wf_read_topic(WfReader *reader, const WfJson *node, void *target)
 	WfEvent *event = target;
 
 	event->kind = WF_EVENT_TOPIC;
-	wf_read_event_name(reader, node, &event->name);
+	read_name(reader, node, &event->name, "A topic is a string of 1 to 63 bytes, the same for all instances.",
+			  "What differs from instance to instance is its \"data\".");
 	if (event->name != NULL && strlen(event->name) > MAX_TOPIC_BYTES)
 		wf_json_issue(reader->issues, node, "It is what workers call workflow.fetch with.",
 					  "the name of a topic is longer than %d bytes", MAX_TOPIC_BYTES);

@@ -18,6 +18,11 @@ typedef enum WfTaskStanding
 	WF_TASK_HOLDER,	   /* it has it, or nobody has and it may */
 } WfTaskStanding;
 
+/* A namesake that was created since is somebody else. */
+#define WF_TASK_HOLDER_GONE "Role \"%s\", which has it, was dropped."
+#define WF_TASK_HOLDER_GONE_HINT \
+	"Who may administer the process gives it away by workflow.reassign or workflow.unclaim."
+
 /* A stored task, in CurrentMemoryContext. */
 typedef struct WfTaskRow
 {
