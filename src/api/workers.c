@@ -51,6 +51,8 @@ kind_name(WfWorkerKind kind)
 static const char *
 state_name(const WfWorkerRow *row)
 {
+	if (row->crowded_out)
+		return "no place: see workflow.databases";
 	if (row->refused)
 		return "no free worker slot";
 	if (row->kind == WF_EXECUTOR)

@@ -16,12 +16,12 @@ CREATE VIEW workflow.workers AS
 COMMENT ON VIEW workflow.workers IS
 'Worker processes that run now, and a row, without a pid, for each copy, in place of its dispatcher, and in place of those for which no worker slot is free: those of this database, or of all for superusers and members of pg_monitor';
 COMMENT ON COLUMN workflow.workers.kind IS 'launcher, dispatcher or executor';
-COMMENT ON COLUMN workflow.workers.pid IS 'Process ID, as in pg_stat_activity; NULL: there is no process, since the database is a copy, or no worker slot is free';
+COMMENT ON COLUMN workflow.workers.pid IS 'Process ID, as in pg_stat_activity; NULL: there is no process, since the database is a copy, no worker slot is free, or too many databases have workers';
 COMMENT ON COLUMN workflow.workers.database IS 'Database it works for; NULL for the launcher';
 COMMENT ON COLUMN workflow.workers.started_at IS 'When it was started; NULL: there is no process';
 COMMENT ON COLUMN workflow.workers.in_flight IS 'What it is working on: requests of a dispatcher, steps of an executor';
 COMMENT ON COLUMN workflow.workers.handled IS 'Number of pieces of work that it has handled since it was started';
-COMMENT ON COLUMN workflow.workers.state IS 'running; idle: an executor that waits for work and leaves after a while; paused: nothing is sent, since the database is a copy or workflow.start_paused is on, until workflow.adopt(); no free worker slot: there is work for one, and max_worker_processes is used up';
+COMMENT ON COLUMN workflow.workers.state IS 'running; idle: an executor that waits for work and leaves after a while; paused: nothing is sent, since the database is a copy or workflow.start_paused is on, until workflow.adopt(); no free worker slot: there is work for one, and max_worker_processes is used up; no place: as many other databases have workers as workflow.databases says, shown in this one alone';
 COMMENT ON COLUMN workflow.workers.role IS 'Of an executor: the role that it serves, all its life; NULL: it has only upkeep to do, or work of a role that is not there any more';
 COMMENT ON COLUMN workflow.workers.error IS 'Of a dispatcher: what upkeep of its database cannot do, and why; the reason is shown to superusers and members of pg_monitor; NULL: all is well';
 

@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
 
+#include "shmem/settings.h"
 #include "shmem/slots.h"
 
 void
@@ -94,7 +95,7 @@ list_worker(WfWorkerRow *row, WfWorkerKind kind, WfSlot *slot, const WfWorker *w
 	row->started_at = worker->started_at;
 	row->in_flight = worker->in_flight;
 	row->handled = worker->handled;
-	row->refused = false;
+	row->refused = row->crowded_out = false;
 	row->failure[0] = row->error[0] = '\0';
 	if (kind == WF_DISPATCHER)
 	{
@@ -137,8 +138,20 @@ is_refused(WfSlot *slot)
 	return wf_shared->dispatchers_refused && slot->workers[WF_DISPATCHER_INDEX].state == WF_WORKER_NONE;
 }
 
+/* Is there no place for one more database? */
+static bool
+is_crowded(void)
+{
+	int n = 0;
+
+	for (int i = 0; i < wf_shared->nslots; i++)
+		if (wf_shared->slots[i].confirmed)
+			n++;
+	return n >= wf_setting_databases;
+}
+
 /*
- * Rows for workers that could not be started, since no worker slot is free. A database without a
+ * Rows for workers that could not be started, since no worker slot is free, or no place for the database. One without a
  * slot is known to need a dispatcher only to its own sessions.
  */
 static int
@@ -161,9 +174,11 @@ list_all_refused(WfWorkerRow *rows)
 	}
 	for (int i = 0; i < WF_MAX_COPIES; i++)
 		ours |= wf_shared->copies[i] == MyDatabaseId;
-	if (!ours && wf_shared->dispatchers_refused)
-		n += list_refused(&rows[n], WF_DISPATCHER, MyDatabaseId);
-	return n;
+	if (ours || (!wf_shared->dispatchers_refused && !is_crowded()))
+		return n;
+	(void) list_refused(&rows[n], WF_DISPATCHER, MyDatabaseId);
+	rows[n].crowded_out = is_crowded();
+	return n + 1;
 }
 
 int

@@ -40,9 +40,10 @@ extern void wf_server_count_elapsed(WfServerCounts *counts, int64 elapsed_us);
 typedef struct WfWorkerRow
 {
 	WfWorkerKind kind;
-	int			 pid;	   /* 0: there is no process, since the database is a copy, or `refused` */
-	bool		 refused;  /* no background worker slot is free for a dispatcher */
-	Oid			 database; /* InvalidOid: the worker is connected to none */
+	int			 pid;		  /* 0: there is no process, since the database is a copy, `refused` or `crowded_out` */
+	bool		 refused;	  /* no background worker slot is free for a dispatcher */
+	bool		 crowded_out; /* as many other databases have one as workflow.databases says */
+	Oid			 database;	  /* InvalidOid: the worker is connected to none */
 	TimestampTz	 started_at;
 	bool		 idle;	/* for an executor: it has found no work */
 	Oid			 role;	/* the role that an executor serves; InvalidOid: none */

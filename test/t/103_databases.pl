@@ -135,6 +135,8 @@ my $offset = -s $node->logfile;
 $node->safe_psql('postgres', 'CREATE DATABASE four');
 set_up('four');
 wait_until(sub { log_has($node, qr/too many databases have its workers.*\n.*Increase workflow.databases/, $offset) }, 'a fourth finds no room, and the log says so');
+is_soon($node, 'four', "SELECT kind, pid, database, state FROM workflow.workers WHERE database = current_database()", 'dispatcher||four|no place: see workflow.databases',
+	'so does the view workers');
 works($_, "$_ goes on") for qw(uno two);
 quickly('postgres', 'DROP DATABASE three');
 works('four', 'when one is dropped another has its room');
