@@ -62,7 +62,7 @@ SELECT workflow.resume(:i);
 CALL test.until(format('SELECT status = ''completed'' FROM workflow.instances WHERE instance = %s', :i));
 SELECT obstacle FROM workflow.migrate(:i, 2);
 -- a service that is asked to stop
-SELECT workflow.define('obstacles: asked', '{ "steps": [ { "step": "a", "http": { "server": "obstacles", "path": "/" }, "wait": true, "cancel": { "path": "/stop" }, "catch": [ { "on": "CANCELLED", "next": "b" } ] }, { "step": "b", "set": { "b": 1 }, "ignore_cancel": true } ] }');
+SELECT workflow.define('obstacles: asked', '{ "steps": [ { "step": "a", "http": { "server": "obstacles", "path": "/" }, "wait": true, "cancel": { "path": "/stop", "timeout": "100 ms" }, "catch": [ { "on": "CANCELLED", "next": "b" } ] }, { "step": "b", "set": { "b": 1 }, "ignore_cancel": true } ] }');
 SELECT workflow.define('obstacles: asked', '{ "steps": [ { "step": "a", "wait": true, "next": "b" }, { "step": "b", "wait": true } ] }');
 SELECT workflow.start('obstacles: asked', version => 1) AS i \gset
 SELECT workflow.cancel_visit(test.sn(:i));
