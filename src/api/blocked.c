@@ -18,6 +18,7 @@
 
 #include "engine/engine.h"
 #include "http/server.h"
+#include "shmem/counters.h"
 #include "shmem/database.h"
 #include "shmem/lacks.h"
 #include "shmem/wakeups.h"
@@ -111,12 +112,16 @@ why_unsent(const Asked *asked, const char *name, bool perhaps_under_way)
 		return "server paused";
 	if (perhaps_under_way)
 		return NULL;
+	if (wf_server_state(name) != WF_SERVER_OK)
+		return "server tripped";
 	if (wf_server_in_flight(name) >= server->max_in_flight)
 		return "server full";
 	if (!asked->late)
 		return NULL;
 	if (wf_lack_said() != WF_LACK_NONE)
 		return wf_lack_name(wf_lack_said());
+	if (server->rate > 0)
+		return "server rate";
 	return asked->serving.in_flight >= wf_setting_max_connections_http / 2 ? "connections" : NULL;
 }
 
@@ -185,7 +190,7 @@ is_over(TimestampTz at, int ms)
  * The last three arguments are those of the visit's row. The result says what was lacking when the
  * visit was tried (disk, memory, resources, lock, conflict, server), or what it waits for (lock,
  * paused, dispatcher, worker slot, executors, connections, server dropped, server paused, server
- * full); NULL: nothing.
+ * tripped, server full, server rate); NULL: nothing.
  */
 Datum
 workflow_blocked_by(PG_FUNCTION_ARGS)

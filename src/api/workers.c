@@ -176,17 +176,20 @@ percentile(const WfServerCounts *counts, double share)
 	return -1;
 }
 
+static const char *const state_names[] =
+	{[WF_SERVER_OK] = "ok", [WF_SERVER_TRIPPED] = "tripped", [WF_SERVER_PROBING] = "probing"};
+
 static void
 put_server(ReturnSetInfo *rsinfo, const WfServerRow *row)
 {
 	const WfServerCounts *counts = &row->counts;
 	double				  p50 = percentile(counts, 0.50);
 	double				  p99 = percentile(counts, 0.99);
-	Datum				  values[8];
-	bool				  nulls[8] = {false};
+	Datum				  values[11];
+	bool				  nulls[11] = {false};
 
 	values[0] = CStringGetTextDatum(row->name);
-	values[1] = CStringGetTextDatum("closed");
+	values[1] = CStringGetTextDatum(state_names[counts->state]);
 	values[2] = Int32GetDatum(counts->in_flight);
 	values[3] = Int64GetDatum((int64) counts->requests);
 	values[4] = Int64GetDatum((int64) counts->failures);
@@ -195,6 +198,12 @@ put_server(ReturnSetInfo *rsinfo, const WfServerRow *row)
 	nulls[6] = p50 < 0;
 	values[7] = Float8GetDatum(p99);
 	nulls[7] = p99 < 0;
+	values[8] = TimestampTzGetDatum(counts->since);
+	nulls[8] = counts->since == 0;
+	values[9] = TimestampTzGetDatum(counts->until);
+	nulls[9] = counts->state != WF_SERVER_TRIPPED || counts->until == DT_NOEND;
+	nulls[10] = counts->error[0] == '\0';
+	values[10] = nulls[10] ? (Datum) 0 : CStringGetTextDatum(counts->error);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 

@@ -21,6 +21,8 @@ typedef struct WfAnswer
 	Jsonb	   *cookies;	/* cookie jar after a 2xx answer, an array of lines; NULL: empty */
 	/* With a fault: no attempt was made, since this was lacking. */
 	WfLack lack;
+	/* With a fault: the request only tried whether its server is well again, and no attempt counts. */
+	bool held;
 } WfAnswer;
 
 typedef enum WfBegun

@@ -235,6 +235,11 @@ wf_answer_keep_cookies(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 void
 wf_answer_apply(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
+	if (answer->held && !wf_has_accepted(visit))
+	{
+		wf_state_postpone(batch, visit, batch->now);
+		return;
+	}
 	visit->attempt++;
 	visit->changed = true;
 	if (answer->fault.code != NULL || visit->attempt > 1)

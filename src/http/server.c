@@ -102,6 +102,7 @@ read_server(HeapTuple tuple, TupleDesc desc, ServerEntry *entry)
 
 		(void) wf_server_option(def->defname, defGetString(def), server);
 	}
+	wf_server_options_finish(server);
 	return true;
 }
 

@@ -16,21 +16,44 @@
 #include "http/http.h"
 #include "model/fault.h"
 #include "model/retry.h"
+#include "nodes/pg_list.h"
+
+typedef enum WfBreakerMode
+{
+	WF_BREAKER_ON,
+	WF_BREAKER_OFF,
+	WF_BREAKER_OPEN /* nothing is sent */
+} WfBreakerMode;
+
+/* When requests to a server that fails are held back. */
+typedef struct WfBreakerOptions
+{
+	WfBreakerMode mode;
+	int			  min_calls;	/* it takes so many visits with a result */
+	int			  failure_rate; /* and so many percent of them that failed */
+	int			  window_ms;	/* within this time */
+	int			  open_ms;		/* nothing is sent for so long */
+	int			  probes;		/* then so many requests */
+	int			  slow_ms;		/* an answer that takes so long is a failure; 0: none is */
+} WfBreakerOptions;
 
 typedef struct WfServer
 {
-	Oid			serverid;
-	const char *name;
-	const char *url;				/* without a trailing slash */
-	int			timeout_ms;			/* default 30 s */
-	int			connect_timeout_ms; /* default 10 s */
-	int			idle_timeout_ms;	/* default 60 s */
-	int			max_in_flight;		/* default 64; 0: the server is paused */
-	int64		max_response;		/* default 16 MB */
-	const char *ca;
-	bool		allow_private; /* default false */
-	bool		verify;		   /* default true */
-	WfRetry		retry;		   /* for steps that have no `retry` */
+	Oid				 serverid;
+	const char		*name;
+	const char		*url;				 /* without a trailing slash */
+	int				 timeout_ms;		 /* default 30 s */
+	int				 connect_timeout_ms; /* default 10 s */
+	int				 idle_timeout_ms;	 /* default 60 s */
+	int				 max_in_flight;		 /* default 64; 0: the server is paused */
+	double			 rate;				 /* requests a second; 0: as many as can be */
+	int				 burst;				 /* so many at once, after a pause */
+	int64			 max_response;		 /* default 16 MB */
+	const char		*ca;
+	bool			 allow_private; /* default false */
+	bool			 verify;		/* default true */
+	WfBreakerOptions breaker;
+	WfRetry			 retry; /* for steps that have no `retry` */
 } WfServer;
 
 /*

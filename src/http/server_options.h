@@ -19,4 +19,7 @@ extern const char *wf_server_option_name(int i);
  */
 extern const char *wf_server_option(const char *name, const char *value, WfServer *server);
 
+/* After all options were read: give those that follow from others their defaults. */
+extern void wf_server_options_finish(WfServer *server);
+
 #endif

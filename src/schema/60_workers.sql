@@ -27,7 +27,8 @@ COMMENT ON COLUMN workflow.workers.error IS 'Of a dispatcher: what upkeep of its
 
 CREATE FUNCTION workflow_data.servers(OUT server text, OUT state text, OUT in_flight integer,
                                  OUT requests bigint, OUT failures bigint, OUT retries bigint,
-                                 OUT p50 double precision, OUT p99 double precision)
+                                 OUT p50 double precision, OUT p99 double precision,
+                                 OUT since timestamptz, OUT until timestamptz, OUT error text)
     RETURNS SETOF record LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'workflow_servers';
 COMMENT ON FUNCTION workflow_data.servers() IS
 'Counters of the servers called from this database since the start of the database server: those that the caller may use, or all for members of pg_monitor';
@@ -39,7 +40,7 @@ CREATE VIEW workflow.servers AS
            (SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) o WHERE o.option_name = 'url') AS url,
            CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_options_to_table(s.srvoptions) o
                              WHERE o.option_name = 'max_in_flight' AND o.option_value = '0')
-                THEN 'paused' ELSE coalesce(c.state, 'closed') END AS state,
+                THEN 'paused' ELSE coalesce(c.state, 'ok') END AS state,
            coalesce(c.in_flight, 0) AS in_flight,
            greatest((SELECT count(*) FROM workflow_data.visit v
                      WHERE v.queue = 'http ' || s.srvname::text AND v.due_at <= pg_catalog.statement_timestamp()
@@ -49,13 +50,16 @@ CREATE VIEW workflow.servers AS
            coalesce(c.failures, 0) AS failures,
            coalesce(c.retries, 0) AS retries,
            c.p50,
-           c.p99
+           c.p99,
+           c.since,
+           c.until,
+           c.error
     FROM pg_catalog.pg_foreign_server s
          JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw
          LEFT JOIN workflow_data.servers() c ON c.server = s.srvname::text
     WHERE w.fdwname = 'workflow_http' AND pg_catalog.has_server_privilege(s.oid, 'USAGE')
     UNION ALL
-    SELECT d.server, NULL, 'dropped', 0, d.due::integer, 0, 0, 0, NULL, NULL
+    SELECT d.server, NULL, 'dropped', 0, d.due::integer, 0, 0, 0, NULL, NULL, NULL, NULL, NULL
     FROM (SELECT substr(v.queue, length('http ') + 1) AS server, count(*) AS due
           FROM workflow_data.visit v
           WHERE v.queue >= 'http ' AND v.queue < 'http!' AND v.due_at <= pg_catalog.statement_timestamp()
@@ -69,7 +73,7 @@ COMMENT ON VIEW workflow.servers IS
 'Servers of the wrapper workflow_http that the caller may use, with counters since the start of the database server; and dropped ones that visits of the caller''s processes want to call';
 COMMENT ON COLUMN workflow.servers.server IS 'Name of the server';
 COMMENT ON COLUMN workflow.servers.url IS 'Its address';
-COMMENT ON COLUMN workflow.servers.state IS 'closed: its breaker lets requests pass; paused: its max_in_flight is 0, nothing is sent; dropped: there is no server of that name, its visits are parked until there is one';
+COMMENT ON COLUMN workflow.servers.state IS 'ok: requests are sent; tripped: its breaker holds them back, since too many have failed; probing: a few are sent to see whether it is well again; paused: its max_in_flight is 0, nothing is sent; dropped: there is no server of that name, its visits are parked until there is one';
 COMMENT ON COLUMN workflow.servers.in_flight IS 'Requests under way';
 COMMENT ON COLUMN workflow.servers.parked IS 'Requests that are due and held back: no more are sent at once, or there is no such server';
 COMMENT ON COLUMN workflow.servers.requests IS 'Requests sent';
@@ -77,3 +81,6 @@ COMMENT ON COLUMN workflow.servers.failures IS 'Requests that failed: no answer,
 COMMENT ON COLUMN workflow.servers.retries IS 'Requests that were sent again';
 COMMENT ON COLUMN workflow.servers.p50 IS 'Half of the requests were answered within this time, in milliseconds';
 COMMENT ON COLUMN workflow.servers.p99 IS '99 of 100 requests were answered within this time, in milliseconds';
+COMMENT ON COLUMN workflow.servers.since IS 'Since when it has been ok, or has not been, as its breaker sees it; NULL: since the dispatcher was started';
+COMMENT ON COLUMN workflow.servers.until IS 'Of a tripped one: when it is tried again; NULL: not before its option breaker is changed';
+COMMENT ON COLUMN workflow.servers.error IS 'Why its breaker has tripped: the last failure';

@@ -42,7 +42,7 @@ CREATE VIEW workflow.metrics WITH (security_barrier) AS
                     coalesce(c.failures, 0) AS failures, coalesce(c.retries, 0) AS retries, c.p50, c.p99,
                     CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_options_to_table(s.srvoptions) o
                                       WHERE o.option_name = 'max_in_flight' AND o.option_value = '0')
-                         THEN 'paused' ELSE coalesce(c.state, 'closed') END AS state
+                         THEN 'paused' ELSE coalesce(c.state, 'ok') END AS state
              FROM pg_catalog.pg_foreign_server s
                   JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw
                   LEFT JOIN workflow_data.servers() c ON c.server = s.srvname::text
@@ -92,7 +92,7 @@ CREATE VIEW workflow.metrics WITH (security_barrier) AS
            coalesce(greatest(extract(epoch FROM pg_catalog.statement_timestamp() - since), 0), 0)::double precision
     FROM due
     UNION ALL
-    SELECT 'sending', jsonb_build_object('server', server, 'state', state), (state <> 'paused')::integer::double precision FROM servers
+    SELECT 'sending', jsonb_build_object('server', server, 'state', state), (state IN ('ok', 'probing'))::integer::double precision FROM servers
     UNION ALL
     SELECT 'in_flight', jsonb_build_object('server', server), in_flight::double precision FROM servers
     UNION ALL

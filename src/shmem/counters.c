@@ -58,6 +58,30 @@ wf_server_count_elapsed(WfServerCounts *counts, int64 elapsed_us)
 	counts->elapsed_us_buckets[Min(bucket, lengthof(counts->elapsed_us_buckets) - 1)]++;
 }
 
+void
+wf_server_show_state(WfServerCounts *counts, WfServerState state, TimestampTz since, TimestampTz until,
+					 const char *error)
+{
+	SpinLockAcquire(&wf_my_slot->mutex);
+	counts->state = state;
+	counts->since = since;
+	counts->until = until;
+	strlcpy(counts->error, error, sizeof(counts->error));
+	SpinLockRelease(&wf_my_slot->mutex);
+}
+
+WfServerState
+wf_server_state(const char *name)
+{
+	WfServerRow *rows;
+	int			 n = wf_servers_list(&rows);
+
+	for (int i = 0; i < n; i++)
+		if (strcmp(rows[i].name, name) == 0)
+			return rows[i].counts.state;
+	return WF_SERVER_OK;
+}
+
 int
 wf_servers_list(WfServerRow **rows)
 {
@@ -75,7 +99,9 @@ wf_servers_list(WfServerRow **rows)
 	for (int i = 0; i < n; i++)
 	{
 		memcpy((*rows)[i].name, slot->servers[i].name, NAMEDATALEN);
+		SpinLockAcquire(&slot->mutex);
 		(*rows)[i].counts = slot->servers[i].counts;
+		SpinLockRelease(&slot->mutex);
 	}
 	LWLockRelease(wf_shared->lock);
 	return n;

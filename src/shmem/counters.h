@@ -19,6 +19,15 @@
 extern void wf_count_handled(int n);  /* this worker has done n more pieces of work */
 extern void wf_show_in_flight(int n); /* this worker has n requests in flight now */
 
+typedef enum WfServerState
+{
+	WF_SERVER_OK,
+	WF_SERVER_TRIPPED, /* its breaker holds everything back */
+	WF_SERVER_PROBING  /* a few requests are sent to see whether it is well again */
+} WfServerState;
+
+#define WF_SERVER_ERROR_LEN 200
+
 typedef struct WfServerCounts
 {
 	uint64 requests; /* sent, each attempt counted */
@@ -27,12 +36,20 @@ typedef struct WfServerCounts
 	int	   in_flight;
 	/* The i-th bucket counts requests that took 2^i up to 2^(i+1) microseconds. */
 	uint64 elapsed_us_buckets[32];
+	/* under the slot's mutex */
+	WfServerState state;
+	TimestampTz	  since; /* since when it has been ok, or has not; 0: since the dispatcher was started */
+	TimestampTz	  until; /* of WF_SERVER_TRIPPED: DT_NOEND: until the option is changed */
+	char		  error[WF_SERVER_ERROR_LEN]; /* "": none */
 } WfServerCounts;
 /*
  * Find or make this database's counters of a server. Returns NULL if their table, which has a fixed size, is full. Only
  * the dispatcher writes to them.
  */
 extern WfServerCounts *wf_server_counts(const char *server);
+/* Show the state of a server's breaker. */
+extern void wf_server_show_state(WfServerCounts *counts, WfServerState state, TimestampTz since, TimestampTz until,
+								 const char *error);
 /* Count the time that a request took. */
 extern void wf_server_count_elapsed(WfServerCounts *counts, int64 elapsed_us);
 
@@ -67,5 +84,7 @@ typedef struct WfServerRow
  */
 extern int wf_workers_list(WfWorkerRow **rows);
 extern int wf_servers_list(WfServerRow **rows);
+/* The state of a server of this database, as its dispatcher has shown it last. */
+extern WfServerState wf_server_state(const char *name);
 
 #endif

@@ -74,6 +74,7 @@ wf_announce(const WfAnnouncement *announcement)
 	add_text_field(&json, "process", announcement->process);
 	add_text_field(&json, "step", announcement->step);
 	add_text_field(&json, "server", announcement->server);
+	add_text_field(&json, "state", announcement->state);
 	if (announcement->count != 0)
 	{
 		add_key(&json, "count");
@@ -210,6 +211,19 @@ announce_all(const WfNewsList *list)
 		if ((i < list->n || i >= WF_MAX_NEWS) && list->news[i].count > 0)
 			write_log(&list->news[i]);
 	try_to_notify(notify_news, list);
+}
+
+static void
+notify_server(const void *arg)
+{
+	wf_announce(arg);
+}
+
+void
+wf_announce_server(const char *server, const char *state, TimestampTz since)
+{
+	try_to_notify(notify_server,
+				  &(WfAnnouncement){.event = "server", .server = server, .state = state, .since = since});
 }
 
 void

@@ -21,6 +21,7 @@ typedef struct WfAnnouncement
 	const char		   *process; /* with names as long as definitions allow, all of it fits into a NOTIFY */
 	const char		   *step;
 	const char		   *server;
+	const char		   *state; /* of the server */
 	int64				count;
 	const WfNewsSerial *serials;
 	int					nserials; /* at most WF_NEWS_SERIALS */
@@ -35,6 +36,9 @@ extern void wf_announce(const WfAnnouncement *announcement);
  * the first of them. Returns when to call again; DT_NOEND: when the dispatcher is woken.
  */
 extern TimestampTz wf_announce_news(TimestampTz now);
+
+/* At once: the breaker of a server has another state since then. */
+extern void wf_announce_server(const char *server, const char *state, TimestampTz since);
 
 /* The same for topics that have work: on the channel workflow_topic, with nothing but the name of each. */
 extern void wf_announce_topics(const char *const *topics, int n);

@@ -42,7 +42,7 @@ hand_over_visit(WfBatch *batch, WfJob *job, WfInstance *instance, WfVisit *visit
 	switch (job->kind)
 	{
 		case WF_JOB_REPLY:
-			wf_http_answer(job->reply, &answer);
+			wf_job_answer(job, &answer);
 			pg_fallthrough;
 		case WF_JOB_FAIL: /* a request that could not be made: its fault is handed over like a reply */
 			deliver_to_executor(batch, job, queue, WF_DELIVERY_REPLY, wf_http_encode(&answer));

@@ -392,7 +392,7 @@ Jsonb *
 wf_http_encode(const WfAnswer *answer)
 {
 	const WfFault *fault = &answer->fault;
-	WfField		   fields[8];
+	WfField		   fields[9];
 
 	memset(fields, 0, sizeof(fields));
 	fields[0] = (WfField){.key = "reply", .jsonb = answer->reply};
@@ -403,6 +403,7 @@ wf_http_encode(const WfAnswer *answer)
 	fields[5] = (WfField){.key = "retryable", .kind = WF_FIELD_INT, .number = answer->retryable};
 	fields[6] = (WfField){.key = "retry_after_ms", .kind = WF_FIELD_INT, .number = answer->retry_after_ms};
 	fields[7] = (WfField){.key = "cookies", .jsonb = answer->cookies};
+	fields[8] = (WfField){.key = "held", .kind = WF_FIELD_INT, .number = answer->held};
 	return wf_jsonb_object(fields, lengthof(fields));
 }
 
@@ -421,4 +422,5 @@ wf_http_decode(Jsonb *packed, WfAnswer *answer)
 		strlcpy(answer->fault.sqlstate, sqlstate, sizeof(answer->fault.sqlstate));
 	answer->retryable = (int) wf_jsonb_get_int64(packed, "retryable") != 0;
 	answer->retry_after_ms = (int) wf_jsonb_get_int64(packed, "retry_after_ms");
+	answer->held = (int) wf_jsonb_get_int64(packed, "held") != 0;
 }

@@ -93,6 +93,8 @@ leave_cursor(WfInFlight *entry)
 		wf_places_count(cursor, entry->owner, -1);
 	entry->owner = InvalidOid;
 	wf_request_hide(entry->place);
+	cursor->probes -= entry->probe;
+	entry->probe = false;
 	count_in_flight(cursor, -1);
 	if (cursor->slots <= 0)
 		cursor->slots = 1; /* so that the cursor looks whether there is a row for this place */
@@ -119,6 +121,7 @@ wf_in_flight_add(int64 instance, int64 visit, WfQueueCursor *cursor)
 	entry->token = 0;
 	entry->cursor = cursor;
 	entry->owner = InvalidOid;
+	entry->probe = entry->cancel = entry->held = false;
 	entry->home = cursor;
 	entry->later = false;
 	entry->kept = NULL;
@@ -140,6 +143,18 @@ wf_in_flight_set_owner(int64 visit, Oid owner)
 		return;
 	entry->owner = owner;
 	wf_places_count(entry->cursor, owner, 1);
+}
+
+void
+wf_in_flight_set_kind(int64 visit, bool probe, bool cancel)
+{
+	WfInFlight *entry = in_flight_lookup(entries, visit);
+
+	if (entry == NULL || entry->cursor == NULL)
+		return;
+	entry->cursor->probes += probe - entry->probe;
+	entry->probe = probe;
+	entry->cancel = cancel;
 }
 
 void

@@ -22,6 +22,9 @@ typedef struct WfInFlight
 	uint64		   token;  /* number of the token that its request has (token.h); 0: none */
 	WfQueueCursor *cursor; /* cursor of the server that its request is in flight to; NULL: no request is */
 	int			   place;  /* where the request is shown (shmem/shown.h), while cursor is set */
+	bool		   probe;  /* its request tries whether the server is well again */
+	bool		   cancel; /* its request asks the service to stop, and says nothing of the server */
+	bool		   held;   /* its request was a probe that has failed */
 	Oid			   owner;  /* owner of its process, while its request is in flight; InvalidOid: not known yet */
 	WfQueueCursor *home;   /* cursor of the queue where its row was due; NULL: it was parked from the start */
 	bool		   later;  /* no request is in flight, and its row is looked at again at again_at */
@@ -46,6 +49,9 @@ extern bool wf_in_flight_add(int64 instance, int64 visit, WfQueueCursor *cursor)
 
 /* Count the request of a visit for the owner of its process. To be called before it is sent; may be called again. */
 extern void wf_in_flight_set_owner(int64 visit, Oid owner);
+
+/* Note what kind of request was made of a visit. */
+extern void wf_in_flight_set_kind(int64 visit, bool probe, bool cancel);
 
 /* Remove a visit, if it is in flight, since its result has been committed. Its row may be picked up again. */
 extern void wf_in_flight_remove(int64 visit);

@@ -115,6 +115,13 @@ look_at_waits(WfJob *jobs, int n)
 			jobs[i].event->entry = entries[nevents++];
 }
 
+void
+wf_job_answer(const WfJob *job, WfAnswer *answer)
+{
+	wf_http_answer(job->reply, answer);
+	answer->held = job->held && answer->fault.code != NULL;
+}
+
 /* Store a reply that cannot be handled now as a delivery. Returns true if that is in a queue for executors. */
 static bool
 store_reply(WfBatch *batch, WfJob *job, const char *queue)
@@ -122,7 +129,7 @@ store_reply(WfBatch *batch, WfJob *job, const char *queue)
 	TimestampTz again = TimestampTzPlusMilliseconds(batch->now, LOCKED_PAUSE_MS);
 	WfAnswer	answer;
 
-	wf_http_answer(job->reply, &answer);
+	wf_job_answer(job, &answer);
 	return wf_delivery_append(job->instance, job->visit, WF_DELIVERY_REPLY, queue, again, wf_http_encode(&answer));
 }
 
@@ -176,7 +183,7 @@ apply_job(WfBatch *batch, WfJob *job, WfVisit *visit)
 	switch (job->kind)
 	{
 		case WF_JOB_REPLY:
-			wf_http_answer(job->reply, &answer);
+			wf_job_answer(job, &answer);
 			wf_engine_answer(batch, visit, &answer);
 			break;
 		case WF_JOB_DELIVERY:

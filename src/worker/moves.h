@@ -51,6 +51,7 @@ typedef struct WfJob
 
 	/* set by wf_moves_run */
 	WfVerdictOfJob verdict;
+	bool		   held;	 /* of WF_JOB_REPLY: the request was a probe that has failed, and counts as no attempt */
 	bool		   awaits;	 /* the visit still wants the reply to its request */
 	bool		   slow;	 /* its owner's budget is spent, or its process too slow: for an executor, untried */
 	bool		   deferred; /* beyond the memory budget of the batch, so that it is carried out alone */

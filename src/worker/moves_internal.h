@@ -40,6 +40,9 @@ extern void wf_jobs_load(WfBatch *batch, WfJob *jobs, int n, WfVerdictOfJob verd
 extern void wf_job_keep_suspended(WfBatch *batch, WfJob *job);
 extern void wf_job_keep_locked(WfBatch *batch, WfJob *job);
 
+/* Read the reply of the job. */
+extern void wf_job_answer(const WfJob *job, WfAnswer *answer);
+
 /* The visit of the job has ended: what it was about is put right. To be called as wf_jobs_load is. */
 extern void wf_job_gone(WfBatch *batch, WfJob *job);
 

@@ -88,7 +88,9 @@ TimestampTz
 wf_pick_up_next(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 {
 	if (!OidIsValid(cursor->blocked_by) || cursor->slots <= 0)
-		return cursor->next;
+		return Max(cursor->next, cursor->held_until);
+	if (cursor->held_until > GetCurrentTimestamp())
+		return cursor->held_until;
 	if (may_send(dispatcher, cursor, cursor->blocked_by, 0))
 		return DT_NOBEGIN;
 	return passed_may_go(dispatcher, cursor) ? Min(cursor->next, cursor->passed_at) : cursor->next;
@@ -101,6 +103,9 @@ wf_requests_next(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 	TimestampTz next = wf_pick_up_may(dispatcher, cursor) ? wf_pick_up_next(dispatcher, cursor)
 														  : Max(cursor->next, dispatcher->abandoned_at);
 
+	/* what is due is held back, but not what asks a service to stop */
+	if (cursor->held_until > cursor->next)
+		next = Min(next, Max(cursor->next, cursor->cancels_at));
 	return OidIsValid(cursor->blocked_by) ? Min(next, dispatcher->abandoned_at) : next;
 }
 

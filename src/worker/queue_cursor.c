@@ -42,6 +42,7 @@ make_cursor(const char *queue)
 	{
 		cursor->server = cursor->queue + strlen(WF_QUEUE_HTTP);
 		cursor->counts = wf_server_counts(cursor->server);
+		cursor->breaker = wf_breaker_create(cursor->server, cursor->counts);
 	}
 	wf_queue_cursor_restart(cursor);
 	return cursor;
@@ -78,7 +79,9 @@ wf_queue_cursor_restart(WfQueueCursor *cursor)
 	cursor->pause_ms = 0;
 	cursor->blocked_by = InvalidOid;
 	cursor->beyond = cursor->position;
-	cursor->slots = Max(cursor->slots, 1); /* the server's max_in_flight may have grown: let a look find out */
+	/* the server's options may have changed: let a look find out */
+	cursor->slots = Max(cursor->slots, 1);
+	cursor->held_until = DT_NOBEGIN;
 }
 
 void

@@ -19,6 +19,7 @@
 #include "shmem/counters.h"
 #include "shmem/wakeups.h"
 #include "store/due.h"
+#include "worker/breaker.h"
 
 #define WF_NEVER DT_NOEND
 /* A cursor remembers so many owners whose rows it has passed over. */
@@ -36,6 +37,11 @@ typedef struct WfQueueCursor
 	int slots;	   /* how many more the server may get, as of the last look */
 	int cautious;  /* look at so many rows one by one, since one of them made a look fail */
 	int skipped;   /* so many rows in a row were found to be in flight */
+	int probes;	   /* of the requests in flight, those that try whether the server is well again */
+	/* Nothing is sent before, whatever is due: its breaker has tripped, or its rate is used up. */
+	TimestampTz held_until;
+	WfBreaker  *breaker;
+	WfRate		rate;
 	/* The owner of the first row after `position`, who may send no more now; InvalidOid: there is none. */
 	Oid blocked_by;
 	/* If there is one: rows up to here were passed over, unless their owners may send more. */

@@ -196,6 +196,16 @@ run_replies(WfDispatcher *dispatcher, WfJob *jobs, int n, bool again)
 		wf_in_flight_stored();
 }
 
+/* Let the breaker of its server know of a reply. Returns true if the request was a probe that has failed. */
+static bool
+count_for_breaker(WfInFlight *entry, const WfHttpReply *reply)
+{
+	if (entry->cursor == NULL || entry->cancel)
+		return false;
+	entry->held = wf_breaker_count(entry->cursor->breaker, entry->visit, entry->probe, reply, GetCurrentTimestamp());
+	return entry->held;
+}
+
 /* There was no memory for the answer: no attempt is counted, and the visit's row is looked at again after a pause. */
 static void
 send_later(const WfInFlight *entry, const WfHttpReply *reply)
@@ -247,6 +257,7 @@ wf_replies_take(WfDispatcher *dispatcher)
 		jobs[n].kind = WF_JOB_REPLY;
 		jobs[n].instance = entry->instance;
 		jobs[n].visit = entry->visit;
+		jobs[n].held = count_for_breaker(entry, reply);
 		jobs[n++].reply = reply;
 		bytes += reply->body_len;
 	}
@@ -268,8 +279,11 @@ wf_replies_retry_kept(WfDispatcher *dispatcher)
 	n = wf_in_flight_kept(GetCurrentTimestamp(), REPLIES_PER_TRANSACTION, REPLY_BYTES_PER_TRANSACTION, due);
 	jobs = palloc0(sizeof(WfJob) * Max(n, 1));
 	for (int i = 0; i < n; i++)
-		jobs[i] =
-			(WfJob){.kind = WF_JOB_REPLY, .instance = due[i].instance, .visit = due[i].visit, .reply = due[i].kept};
+		jobs[i] = (WfJob){.kind = WF_JOB_REPLY,
+						  .instance = due[i].instance,
+						  .visit = due[i].visit,
+						  .reply = due[i].kept,
+						  .held = due[i].held};
 	run_replies(dispatcher, jobs, n, true);
 }
 

@@ -48,9 +48,11 @@ prepare_request(WfOutgoing *out, WfVisit *visit, const WfServer *server)
 	WfHttpRequest *request = palloc(sizeof(WfHttpRequest));
 	WfFault		   fault = {0};
 	Oid			   owner = wf_pick_up_owner(out, visit->instance->process->process_id);
+	bool		   is_cancel = visit->state == WF_STATE_CANCELLING;
 	WfJob		  *job;
 
 	wf_in_flight_set_owner(visit->id, owner);
+	wf_in_flight_set_kind(visit->id, !is_cancel && out->cursor->breaker->state == WF_SERVER_PROBING, is_cancel);
 	if (wf_http_request(visit, server, owner, request, &fault))
 	{
 		if (wf_token_add(out->cursor, server, owner, request))
@@ -154,6 +156,26 @@ is_paused(const WfServer *server)
 	return server->max_in_flight == 0;
 }
 
+/*
+ * How many requests may be sent to a server now. Those that it has no place for wait until a request has ended (slots);
+ * those that its breaker or its rate holds back wait for their time (held_until).
+ */
+static int
+places_now(WfQueueCursor *cursor, const WfServer *server)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz next = DT_NOBEGIN;
+	int			by_breaker = wf_breaker_places(cursor->breaker, server, cursor->in_flight, cursor->probes, now);
+	int			by_rate = wf_rate_places(&cursor->rate, server, now, &next);
+	bool		tripped = cursor->breaker->state == WF_SERVER_TRIPPED;
+
+	cursor->held_until = tripped ? Max(cursor->breaker->until, next) : next;
+	cursor->slots = server->max_in_flight - cursor->in_flight;
+	if (!tripped)
+		cursor->slots = Min(cursor->slots, by_breaker);
+	return tripped ? 0 : Min(cursor->slots, by_rate);
+}
+
 /* Look at the queue of a server, and make requests for as many rows as may be sent. */
 static void
 look_at_server(WfOutgoing *out)
@@ -162,6 +184,7 @@ look_at_server(WfOutgoing *out)
 	WfQueueCursor  *cursor = out->cursor;
 	const WfServer *server = wf_server_by_name(cursor->server);
 	bool			by_owner;
+	int				may_send;
 	int				limit;
 
 	if (server == NULL || is_paused(server))
@@ -169,13 +192,12 @@ look_at_server(WfOutgoing *out)
 		park(out, server == NULL ? "there is no such server" : "the server is paused");
 		return;
 	}
-	cursor->slots = server->max_in_flight - cursor->in_flight;
-	if (cursor->slots <= 0)
+	may_send = places_now(cursor, server);
+	if (may_send <= 0)
 		return;
 	by_owner =
 		OidIsValid(cursor->blocked_by) || wf_places_free_for_all(dispatcher->http) == 0 || wf_tokens_hold_any(cursor);
-	limit =
-		Min(cursor->slots, by_owner ? wf_places_free(dispatcher->http, 0) : wf_places_free_for_all(dispatcher->http));
+	limit = Min(may_send, by_owner ? wf_places_free(dispatcher->http, 0) : wf_places_free_for_all(dispatcher->http));
 	limit = wf_pick_up_takes_one(cursor) ? 1 : Min(limit, DUE_PER_TRANSACTION);
 	out->keys = MemoryContextAlloc(dispatcher->turn_context, sizeof(WfDueKey) * 2 * DUE_PER_TRANSACTION);
 	out->instances = palloc(sizeof(int64) * limit);
@@ -190,7 +212,8 @@ look_at_server(WfOutgoing *out)
 	}
 	cursor->cautious -= Min(cursor->cautious, out->nkeys);
 	cursor->pause_ms = 0;
-	cursor->slots = server->max_in_flight - cursor->in_flight;
+	wf_rate_take(&cursor->rate, list_length(out->requests));
+	(void) places_now(cursor, server);
 }
 
 /*
@@ -226,6 +249,7 @@ look_at_cancels(WfOutgoing *out)
 	wf_limit_begin(wf_setting_move_timeout);
 	prepare_on_record(out, server, instances);
 	wf_limit_end();
+	wf_rate_take(&cursor->rate, list_length(out->requests));
 }
 
 /* Undo a look at the queue: nothing of it stays in flight, and the cursor goes back. */
@@ -385,6 +409,7 @@ look_at_due(WfDispatcher *dispatcher, WfQueueCursor *cursor)
 void
 wf_requests_call(WfDispatcher *dispatcher, WfQueueCursor *cursor)
 {
+	wf_breaker_tell(cursor->breaker);
 	if (wf_shortage_holds_back(dispatcher))
 	{
 		call_to_see(dispatcher, cursor);

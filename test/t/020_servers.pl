@@ -137,7 +137,7 @@ is($scene->finish($paused[0]), 'aborted', '... and has ended');
 like($scene->error("ALTER SERVER paused OPTIONS (SET max_in_flight '$_')"), qr/^22023/, "$_ is no whole number") for '0.2', '0x0', '-1';
 $scene->sql("ALTER SERVER paused OPTIONS (SET max_in_flight '1')");
 is($scene->finish($_), 'completed', 'it goes on at once') for @paused[ 1, 2 ];
-is($scene->server_row('paused', 'state, parked'), 'closed|0', 'as if nothing had been');
+is($scene->server_row('paused', 'state, parked'), 'ok|0', 'as if nothing had been');
 # in the middle of it: what is under way comes to its end
 $scene->define('slow', '{"steps": [{"step": "call", "http": {"server": "paused", "path": "/delay", "query": {"s": "0.4"}, "headers": {' . Scene::HEADERS . '}}}]}');
 my ($under_way, $behind) = map { $scene->start('slow') } 1 .. 2;
@@ -176,7 +176,7 @@ my $took = time() - $begin;
 note(sprintf 'on their way %.0f ms after CREATE SERVER', 1000 * $took);
 ok($took < 2, 'created again, they go on at once');
 is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'parking' AND status = 'completed'", 3, 'to their end');
-is($scene->server_row('moving', 'state, parked'), 'closed|0', 'and nothing is parked');
+is($scene->server_row('moving', 'state, parked'), 'ok|0', 'and nothing is parked');
 
 # under another name, and back
 $scene->sql("ALTER SERVER moving RENAME TO gone; SELECT workflow.start('parking')");
@@ -203,7 +203,7 @@ define_call('counted', 'counted', '/delay?s=0.05');
 define_call('failing', 'counted', '/status/404');
 define_call('flaky', 'counted', '/flaky?fail=2', '"retry": {"max": 2}');
 $scene->finish($_) for split /\n/, $scene->sql("SELECT workflow.start('counted') FROM generate_series(1, 6) UNION ALL SELECT workflow.start('failing') UNION ALL SELECT workflow.start('flaky')");
-is($scene->server_row('counted', 'state, in_flight, parked, requests, failures, retries'), 'closed|0|0|10|3|2', 'requests, failures and retries are counted');
+is($scene->server_row('counted', 'state, in_flight, parked, requests, failures, retries'), 'ok|0|0|10|3|2', 'requests, failures and retries are counted');
 my ($p50, $p99) = split /\|/, $scene->server_row('counted', 'p50, p99');
 is_between($p50, 25, 200, 'half of them took about that long');
 ok($p99 >= $p50, 'and nearly all not much longer');

@@ -36,7 +36,7 @@ is($scene->sql("SET ROLE watch; SELECT (SELECT value FROM workflow.metrics WHERE
 	$served, 'latency as the view servers has it');
 shows('incidents', '{"process": "fail", "step": "ask"}', 1, 'incidents');
 shows('instances', '{"process": "fail", "status": "failed"}', 1, 'instances that have one');
-shows('sending', '{"server": "partner", "state": "closed"}', 1, 'a server that is used');
+shows('sending', '{"server": "partner", "state": "ok"}', 1, 'a server that is used');
 
 $scene->server('shut', $scene->url, "max_in_flight '0'");
 $scene->define('shut', qq({"steps": [{"step": "ask", "http": {"server": "shut", "path": "/ok", $H}}]}));
