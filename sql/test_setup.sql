@@ -38,7 +38,7 @@ CREATE FUNCTION test.sn(instance bigint) RETURNS text LANGUAGE sql AS
 
 -- Where an instance stands, how it ended, and by which steps it went.
 CREATE FUNCTION test.at(instance bigint) RETURNS text LANGUAGE sql AS $$
-    SELECT string_agg(step || ' ' || coalesce(waits_for, state), ', ' ORDER BY step) FROM workflow.visits v WHERE v.instance = $1 $$;
+    SELECT string_agg(step || ' ' || coalesce(waits_for, state), ', ' ORDER BY step, split_part(serial_number, '_', 2)::bigint) FROM workflow.visits v WHERE v.instance = $1 $$;
 CREATE FUNCTION test.ended(instance bigint) RETURNS text LANGUAGE sql AS
     'SELECT status || '' '' || data FROM workflow.instances i WHERE i.instance = $1';
 CREATE FUNCTION test.went(instance bigint) RETURNS text LANGUAGE sql AS $$

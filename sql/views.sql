@@ -90,7 +90,12 @@ SELECT pg_temp.scans($$SELECT * FROM views_batch b JOIN workflow.history w USING
 SELECT pg_temp.scans($$SELECT * FROM views_batch b JOIN workflow.instances w USING (instance)$$);
 SELECT pg_temp.scans($$SELECT * FROM views_batch b WHERE b.id = 17 AND EXISTS (SELECT FROM workflow.instances w WHERE w.business_key = b.key AND w.process = 'views: seen')$$);
 SELECT pg_temp.scans($$SELECT * FROM workflow.instances WHERE business_key = 'V-4' AND process = 'views: seen'$$);
+-- sorting few is as good
+SET enable_sort = off;
+SET enable_incremental_sort = off;
 SELECT pg_temp.scans($$SELECT * FROM workflow.waiting ORDER BY since LIMIT 5$$);
+RESET enable_sort;
+RESET enable_incremental_sort;
 \pset format aligned
 \pset tuples_only off
 RESET enable_hashjoin;

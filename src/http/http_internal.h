@@ -86,6 +86,7 @@ typedef struct WfTransfer
 	bool  settings_valid;
 	/* a URL with a secret, certificate or signature is set, which the next request must not find */
 	bool has_secrets;
+	bool has_certificate;
 
 	/*
 	 * The cookie jar, of which cookies.c takes care. Lines that are withheld until the answer

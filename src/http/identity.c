@@ -102,7 +102,10 @@ wf_identity_set(WfTransfer *transfer, const WfHttpRequest *request, bool tls)
 	if (request->secret_query != NULL)
 		code = set_url(transfer, request);
 	if (code == CURLE_OK && identity != NULL && tls && identity->cert != NULL)
+	{
+		transfer->has_certificate = true;
 		code = set_certificate(transfer, identity);
+	}
 	if (code == CURLE_OK && identity != NULL && identity->sigv4 != NULL)
 		code = set_signature(transfer, identity);
 	return code;
@@ -112,7 +115,7 @@ wf_identity_set(WfTransfer *transfer, const WfHttpRequest *request, bool tls)
 void
 wf_identity_forget(WfTransfer *transfer)
 {
-	transfer->has_secrets = false;
+	transfer->has_secrets = transfer->has_certificate = false;
 	if (transfer->easy == NULL)
 		return;
 	(void) curl_easy_setopt(transfer->easy, CURLOPT_URL, NULL);

@@ -251,10 +251,11 @@ not_answered(WfTransfer *transfer, CURLcode code)
 						 transfer->max_response);
 	else if (code == CURLE_URL_MALFORMAT || (code == CURLE_UNSUPPORTED_PROTOCOL && transfer->addresses_tried == 0))
 		wf_transfer_fail(transfer, WF_HTTP_REFUSED, "the URL cannot be used: %s", text);
+	else if (code == CURLE_SSL_CERTPROBLEM || (code == CURLE_BAD_FUNCTION_ARGUMENT && transfer->has_certificate))
+		/* which of these a key gets that does not fit depends on the version of libcurl */
+		wf_transfer_fail(transfer, WF_HTTP_REFUSED, "the client certificate cannot be used: %s", text);
 	else if (code == CURLE_BAD_FUNCTION_ARGUMENT)
 		wf_transfer_fail(transfer, WF_HTTP_REFUSED, "the request cannot be made: %s", text);
-	else if (code == CURLE_SSL_CERTPROBLEM)
-		wf_transfer_fail(transfer, WF_HTTP_REFUSED, "the client certificate cannot be used: %s", text);
 	else
 		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "%s", text);
 }
