@@ -32,9 +32,8 @@ static WfQuery q_add = {
 	.shape = &shape,
 };
 static WfQuery q_withdraw = {
-	.sql = "DELETE FROM workflow_data.delivery WHERE delivery IN (SELECT d.delivery FROM workflow_data.delivery d "
-		   "WHERE d.instance = ANY ($1) AND d.kind <> 'write_back' AND d.kind = '" WF_DELIVERY_ROW "' "
-		   "AND d.payload ? 'deleted' FOR UPDATE SKIP LOCKED)",
+	.sql = "DELETE FROM workflow_data.delivery d WHERE d.instance = ANY ($1) AND d.kind <> 'write_back' "
+		   "AND d.kind = '" WF_DELIVERY_ROW "' AND d.payload ? 'deleted'",
 	.nargs = 1,
 	.argtypes = {INT8ARRAYOID},
 };

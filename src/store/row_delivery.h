@@ -25,7 +25,10 @@ typedef struct WfRowEffect
 /* Let the effects wait behind all that waits for these instances, and leave the wake-ups. Those that have ended need none. */
 extern void wf_row_deliveries_add(const WfRowEffect *effects, int n);
 
-/* Take back that the rows of these instances were deleted, as far as no worker is about to apply it: they are there again. */
+/*
+ * Take back that the rows of these instances were deleted: they are there again. Waits for a worker that is about to apply it;
+ * if it does, the instance has ended afterwards.
+ */
 extern void wf_row_deliveries_withdraw(const int64 *instances, int n);
 
 /* The changes that a payload has; NULL: the row was deleted. */
