@@ -303,8 +303,7 @@ apply_all(WfBatch *batch, WfJob *jobs, int n, bool avoid_slow)
 		if (avoid_slow && instance != NULL)
 			wf_budget_begin(instance->process->process_id);
 		carry_out(batch, jobs, i, instance, visit);
-		if (n > 1)
-			(void) wf_budget_end();
+		(void) wf_budget_end();
 	}
 	error_context_stack = context.previous;
 }
@@ -381,9 +380,6 @@ transaction(WfJob *jobs, int n, bool avoid_slow, const WfRest *rest)
 	if (rest->work != NULL)
 		rest->work(jobs, n, rest->arg);
 	wf_batch_flush(batch);
-	/* writing large data takes long, too: of a job that is alone it counts */
-	if (n == 1)
-		(void) wf_budget_end();
 	needs_sync_commit = batch->needs_sync_commit;
 	MemoryContextSwitchTo(old);
 	wf_batch_end(batch);
