@@ -108,6 +108,9 @@ obey_options(WfBreaker *breaker, const WfServer *server, TimestampTz now)
 		recover(breaker, now);
 	else if (server->breaker.mode == WF_BREAKER_OFF && breaker->state != WF_SERVER_OK)
 		recover(breaker, now);
+	/* answers are not counted, so it would never grow */
+	if (server->breaker.mode == WF_BREAKER_OFF)
+		breaker->allowed = 0;
 }
 
 int

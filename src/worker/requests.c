@@ -234,7 +234,11 @@ look_at_cancels(WfOutgoing *out)
 	int				n;
 
 	if (server == NULL || is_paused(server))
+	{
+		/* nobody tells of a server that is dropped: let the next look park its queue */
+		cursor->held_until = DT_NOBEGIN;
 		return;
+	}
 	places = server->max_in_flight + 1 + server->max_in_flight / PLACES_PER_CANCEL - cursor->in_flight;
 	places = Min(places, wf_pick_up_takes_one(cursor) ? 1 : DUE_PER_TRANSACTION);
 	n = wf_due_cancels(cursor->queue, now, limit, keys);

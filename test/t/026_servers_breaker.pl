@@ -121,6 +121,26 @@ $scene->sql("ALTER SERVER five OPTIONS (SET breaker 'on')");
 $scene->wait_for_state($_, 'waiting') for @held;
 is(state_of('five'), 'ok', 'until he lets it go');
 
+# without a breaker it gets all it may have, at once
+define_call('slowly', 'five', '/delay?s=1');
+$scene->sql("ALTER SERVER five OPTIONS (SET breaker 'open')");
+becomes('five', 'tripped', 'held open once more');
+my @slowly = start_many('slowly', 20);
+$scene->sql("ALTER SERVER five OPTIONS (SET breaker 'off')");
+is_soon($scene->node, 'postgres', "SELECT in_flight FROM workflow.servers WHERE server = 'five'", 20, 'switched off, it holds nothing back');
+$scene->finish($_) for @slowly;
+# dropped while it is held open, its visits are parked, and nobody looks at them again and again
+$scene->sql("ALTER SERVER five OPTIONS (SET breaker 'open')");
+becomes('five', 'tripped', 'held open');
+@held = start_many('slowly', 3);
+$scene->sql('DROP SERVER five');
+sleep 1.5;
+my $worker = $scene->sql("SELECT pid FROM workflow.workers WHERE kind = 'dispatcher'");
+my $cpu = cpu_seconds($worker);
+sleep 1.5;
+cmp_ok(cpu_seconds($worker) - $cpu, '<', 0.5, 'a server that is dropped meanwhile costs nothing');
+$scene->sql("SELECT workflow.cancel($_)") for @held;
+
 # ---- a server that is half dead ----
 
 # Of three probes two are answered: less than half of them have failed, so it is well again.
