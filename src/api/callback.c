@@ -150,6 +150,18 @@ wf_completion_apply(WfTarget *target, const WfSerial *serial, const WfCompletion
 }
 
 bool
+wf_completion_end(WfTarget *target, WfAccess *access, bool accepted)
+{
+	if (accepted)
+		wf_batch_flush(target->batch);
+	wf_batch_end(target->batch);
+	wf_store_leave(access);
+	if (!accepted)
+		wf_durable_require();
+	return accepted;
+}
+
+bool
 wf_completion_code_fits(const char *code)
 {
 	return code[0] != '\0' && pg_mbstrlen(code) <= MAX_CODE_LENGTH;
@@ -175,13 +187,7 @@ call_back(const char *function, const WfSerial *serial, const WfCompletion *comp
 	wf_store_enter(&access);
 	wf_target_task(&target, serial, access.caller, WF_PRIVILEGE_COMPLETE);
 	accepted = wf_completion_apply(&target, serial, completion, access.caller);
-	if (accepted)
-		wf_batch_flush(target.batch);
-	wf_batch_end(target.batch);
-	wf_store_leave(&access);
-	if (!accepted)
-		wf_durable_require();
-	return accepted;
+	return wf_completion_end(&target, &access, accepted);
 }
 
 /*

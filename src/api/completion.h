@@ -11,6 +11,7 @@
 #include "utils/uuid.h"
 
 #include "api/target.h"
+#include "store/access.h"
 
 /* A completion: the end of the work on a visit, good or bad. */
 typedef struct WfCompletion
@@ -43,6 +44,12 @@ extern void wf_completion_require_code(const char *code);
  * the completion is too large. To be called inside wf_store_enter, after the rights were checked.
  */
 extern bool wf_completion_apply(WfTarget *target, const WfSerial *serial, const WfCompletion *completion, Oid role);
+
+/*
+ * Flush what was accepted, and leave the store. If it was not, make sure that what the answer rests on is durable. Returns
+ * `accepted`.
+ */
+extern bool wf_completion_end(WfTarget *target, WfAccess *access, bool accepted);
 
 /* An argument with the progress of a heartbeat; ERROR 22023 if it is larger than 64 kB. */
 extern Jsonb *wf_argument_progress(FunctionCallInfo fcinfo, int n);

@@ -141,13 +141,7 @@ call_back(const Token *token, WfCompletion *completion, const WfRawRequest *requ
 			completion->data = wf_request_json(request);
 		accepted = wf_completion_apply(&target, &token->serial, completion, access.caller);
 	}
-	if (accepted)
-		wf_batch_flush(target.batch);
-	wf_batch_end(target.batch);
-	wf_store_leave(&access);
-	if (!accepted)
-		wf_durable_require();
-	return accepted;
+	return wf_completion_end(&target, &access, accepted);
 }
 
 /*
