@@ -16,12 +16,16 @@ BEGIN
     IF NOT workflow.callback(token, data) THEN
         PERFORM set_config('response.status', '409', true);
     END IF;
-EXCEPTION WHEN object_not_in_prerequisite_state THEN
-    -- its step takes no callback, nor will it the next time; PostgREST would say 500, which is repeated
-    IF SQLERRM NOT LIKE '%does not wait for a callback' THEN
-        RAISE;
-    END IF;
-    PERFORM set_config('response.status', '409', true);
+EXCEPTION
+    WHEN object_not_in_prerequisite_state THEN
+        -- its step takes no callback, nor will it the next time; PostgREST would say 500, which is repeated
+        IF SQLERRM NOT LIKE '%does not wait for a callback' THEN
+            RAISE;
+        END IF;
+        PERFORM set_config('response.status', '409', true);
+    WHEN program_limit_exceeded OR statement_too_complex THEN
+        -- too large, the next time as well
+        PERFORM set_config('response.status', '413', true);
 END $$;
 COMMENT ON FUNCTION workflow_api.callback(text, jsonb) IS 'Finishes the visit of the token, with data as its response';
 
@@ -59,7 +63,7 @@ EXCEPTION
         END IF;
         PERFORM set_config('response.status', '409', true);
     WHEN program_limit_exceeded OR statement_too_complex THEN
-        -- too large, the next time as well; PostgREST would say 500
+        -- as above
         PERFORM set_config('response.status', '413', true);
 END $$;
 COMMENT ON FUNCTION workflow_api.webhook_callback(bytea) IS 'What $callback_url leads to';
