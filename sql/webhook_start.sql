@@ -50,6 +50,7 @@ SELECT workflow.define('webhook_start: order', '{"data": {"from": "shop", "paid"
   {"webhook": "hub", "signature": {"kind": "github", "server": "start_hub"}, "data": {"all": "${$event.data}"}, "idempotency_key": {"header": "X-GitHub-Delivery"}, "business_key": "${$event.data.id ?? \"none\"}"}],
   "steps": [{"step": "read", "wait": true}, {"step": "call", "wait": true}]}');
 SELECT name, process FROM workflow.message_starts WHERE process LIKE 'webhook_start: %';
+SELECT * FROM workflow.webhook_starts WHERE process LIKE 'webhook_start: %' ORDER BY name COLLATE "C";
 SELECT workflow.webhook_token('webhook_start: order', 'plain') AS plain, workflow.webhook_token('webhook_start: order', 'keyed') AS keyed, workflow.webhook_token('webhook_start: order', 'signed') AS signed, workflow.webhook_token('webhook_start: order', 'hub') AS hub \gset
 SELECT :'plain' ~ '^[0-9]+\.[A-Za-z0-9_-]{43}$' AS looks, :'plain' <> :'keyed' AS differ, :'plain' = workflow.webhook_token('webhook_start: order', 'plain') AS same;
 SELECT workflow.webhook_token('webhook_start: order', 'plane');
@@ -123,6 +124,7 @@ SET ROLE webhook_start_anon;
 SELECT workflow.webhook_token('webhook_start: order', 'plain');
 SELECT workflow.webhook(:'plain', '{"by": "anon"}') > 0 AS started;
 SELECT * FROM workflow_data.webhook_start;
+SELECT count(*) FROM workflow.webhook_starts;
 RESET ROLE;
 SELECT workflow.grant_process('webhook_start: order', 'webhook_start_admin', 'start');
 SET ROLE webhook_start_admin;
@@ -131,6 +133,7 @@ RESET ROLE;
 SELECT workflow.grant_process('webhook_start: order', 'webhook_start_admin', 'admin');
 SET ROLE webhook_start_admin;
 SELECT workflow.webhook_token('webhook_start: order', 'plain') = :'plain' AS same;
+SELECT name, workflow.webhook_token(process, name) = :'plain' AS same FROM workflow.webhook_starts WHERE name = 'plain';
 RESET ROLE;
 SELECT * FROM pg_temp.started();
 SELECT pg_temp.end_all();
@@ -149,6 +152,7 @@ SELECT version, step, data FROM pg_temp.started();
 SELECT workflow.webhook_token('webhook_start: order', 'keyed');
 SELECT workflow.undefine('webhook_start: order', true);
 SELECT pg_temp.hook(:'plain', '{"n": 3}');
+SELECT name FROM workflow.webhook_starts WHERE process = 'webhook_start: order';
 SELECT workflow.webhook_token('webhook_start: order', 'plain');
 SELECT workflow.define('webhook_start: order', '{"start_on": [{"webhook": "plain"}], "steps": [{"step": "again", "wait": true}]}') > 0 AS defined;
 SELECT pg_temp.hook(:'plain', '{"n": 4}') <> '' AS started;

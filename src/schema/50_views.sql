@@ -212,6 +212,28 @@ COMMENT ON COLUMN workflow.message_starts.business_key IS 'Template of the busin
 COMMENT ON COLUMN workflow.message_starts.step IS 'Step at which the instance begins; NULL: the first one';
 COMMENT ON COLUMN workflow.message_starts.queued IS 'How many messages were queued for it and have not started one yet';
 
+CREATE VIEW workflow.webhook_starts WITH (security_barrier) AS
+    SELECT w.entry ->> 'webhook' AS name, p.process, p.latest AS version,
+           w.entry -> 'signature' ->> 'kind' AS signature, w.entry -> 'signature' ->> 'server' AS server,
+           coalesce(CASE WHEN pg_catalog.json_typeof(w.entry -> 'idempotency_key') = 'object' THEN w.entry -> 'idempotency_key' ->> 'header' END,
+                    CASE WHEN w.entry -> 'idempotency_key' IS NULL THEN 'Idempotency-Key' END) AS idempotency_header,
+           CASE WHEN pg_catalog.json_typeof(w.entry -> 'idempotency_key') = 'string' THEN w.entry ->> 'idempotency_key' END AS idempotency_key,
+           w.entry ->> 'business_key' AS business_key, w.entry ->> 'step' AS step
+    FROM workflow_data.process p
+         JOIN workflow_data.process_version v ON v.process_id = p.process_id AND v.version = p.latest,
+         LATERAL pg_catalog.json_array_elements(v.definition -> 'start_on') w (entry)
+    WHERE w.entry ->> 'webhook' IS NOT NULL AND p.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
+COMMENT ON VIEW workflow.webhook_starts IS 'Webhooks that start an instance: of processes that the caller may view. Their tokens are shown by workflow.webhook_token';
+COMMENT ON COLUMN workflow.webhook_starts.name IS 'Name of the webhook';
+COMMENT ON COLUMN workflow.webhook_starts.process IS 'Process';
+COMMENT ON COLUMN workflow.webhook_starts.version IS 'Its latest version, which the instance follows';
+COMMENT ON COLUMN workflow.webhook_starts.signature IS 'Kind of the signature that what comes has to have; NULL: none, so that the token is all that is needed';
+COMMENT ON COLUMN workflow.webhook_starts.server IS 'Server whose user mapping, that of the owner of the process, has the secret of the signature';
+COMMENT ON COLUMN workflow.webhook_starts.idempotency_header IS 'Header by which a delivery that comes again is known; NULL: idempotency_key says';
+COMMENT ON COLUMN workflow.webhook_starts.idempotency_key IS 'Template of the key by which it is known; NULL: idempotency_header says';
+COMMENT ON COLUMN workflow.webhook_starts.business_key IS 'Template of the business key; NULL: it has none';
+COMMENT ON COLUMN workflow.webhook_starts.step IS 'Step at which the instance begins; NULL: the first one';
+
 CREATE VIEW workflow.messages WITH (security_barrier) AS
     SELECT m.message, m.name, CASE WHEN m.keyed THEN m.key END AS key, m.message_id,
            workflow_data.role_name(m.role, m.role_name) AS sender, m.sent_at, m.expires_at, m.data
