@@ -55,21 +55,24 @@ typedef struct Asked
 {
 	int64	  instance;
 	int64	  visit;
+	int		  process_id;
 	char	 *queue; /* NULL: in no queue */
 	bool	  due;	 /* due: a worker of the queue should be working on it */
 	bool	  late;	 /* due for longer than LATE_MS */
 	WfServing serving;
 } Asked;
 
-/* May the caller see the instance? To be called inside wf_store_enter. */
+/* May the caller see the instance? Finds its process. To be called inside wf_store_enter. */
 static bool
-may_be_seen(int64 instance, Oid caller)
+may_be_seen(int64 instance, Oid caller, int *process_id)
 {
 	Datum values[1] = {Int64GetDatum(instance)};
 	bool  isnull;
 
-	return wf_query_run(&q_process, values, NULL) > 0 &&
-		   wf_privilege_has(DatumGetInt32(wf_result(0, 1, &isnull)), caller, WF_PRIVILEGE_VIEW);
+	if (wf_query_run(&q_process, values, NULL) == 0)
+		return false;
+	*process_id = DatumGetInt32(wf_result(0, 1, &isnull));
+	return wf_privilege_has(*process_id, caller, WF_PRIVILEGE_VIEW);
 }
 
 /* ---- why a visit is not moved on, as far as nothing is lacking ---- */
@@ -114,6 +117,8 @@ why_unsent(const Asked *asked, const char *name, bool perhaps_under_way)
 		return NULL;
 	if (wf_server_state(name) != WF_SERVER_OK)
 		return "server tripped";
+	if (asked->late && wf_token_is_awaited(name, wf_process_owner(asked->process_id)))
+		return "token";
 	if (wf_server_in_flight(name) >= server->max_in_flight)
 		return "server full";
 	if (!asked->late)
@@ -190,7 +195,7 @@ is_over(TimestampTz at, int ms)
  * The last three arguments are those of the visit's row. The result says what was lacking when the
  * visit was tried (disk, memory, resources, lock, conflict, server), or what it waits for (lock,
  * paused, dispatcher, worker slot, executors, connections, server dropped, server paused, server
- * tripped, server full, server rate); NULL: nothing.
+ * tripped, server full, server rate, token); NULL: nothing.
  */
 Datum
 workflow_blocked_by(PG_FUNCTION_ARGS)
@@ -216,7 +221,7 @@ workflow_blocked_by(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	asked.queue = asked.due ? text_to_cstring(PG_GETARG_TEXT_PP(2)) : NULL;
 	wf_store_enter(&access);
-	if (!may_be_seen(asked.instance, access.caller))
+	if (!may_be_seen(asked.instance, access.caller, &asked.process_id))
 		word = NULL;
 	else if (word == NULL)
 		word = why(&asked);
@@ -236,11 +241,12 @@ find_lack_of_visit(FunctionCallInfo fcinfo, WfLackRow *row)
 	MemoryContext context = CurrentMemoryContext;
 	WfAccess	  access;
 	bool		  found;
+	int			  process_id;
 
 	if (!wf_lack_find(PG_GETARG_INT64(0), PG_GETARG_INT64(1), row))
 		return false;
 	wf_store_enter(&access);
-	found = may_be_seen(row->instance, access.caller);
+	found = may_be_seen(row->instance, access.caller, &process_id);
 	wf_store_leave(&access);
 	MemoryContextSwitchTo(context);
 	return found;

@@ -53,6 +53,7 @@ typedef struct CredentialsEntry
 
 static MemoryContext cache_context = NULL;
 static bool			 cache_valid = false;
+static uint64		 changes = 0;
 static ServerEntry	*servers; /* sorted by name */
 static int			 nservers;
 static HTAB			*credentials_cache;
@@ -63,6 +64,7 @@ static void
 invalidate_cache(Datum arg, int cacheid, uint32 hashvalue)
 {
 	cache_valid = false;
+	changes++;
 }
 
 void
@@ -188,6 +190,12 @@ void
 wf_server_forget(void)
 {
 	cache_valid = false;
+}
+
+uint64
+wf_server_changes(void)
+{
+	return changes;
 }
 
 /* ---- finding servers ---- */

@@ -121,6 +121,9 @@ extern bool wf_server_has_header(List *headers, const char *name);
  */
 extern void wf_server_forget(void);
 
+/* How often has a server or a user mapping changed, as far as this process has been told (in a transaction)? */
+extern uint64 wf_server_changes(void);
+
 /* Register the syscache callbacks; once per process, from _PG_init. */
 extern void wf_server_init(void);
 

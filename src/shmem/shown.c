@@ -57,6 +57,17 @@ wf_request_hide(int place)
 	free_places[nfree++] = place;
 }
 
+void
+wf_tokens_show(const WfShownToken *awaited, int n)
+{
+	WfShownTokens *shown = &wf_my_slot->tokens;
+
+	shown->n = 0;
+	for (int i = 0; i < n; i++)
+		shown->awaited[i] = awaited[i];
+	shown->n = n;
+}
+
 /* ---- executors and launcher ---- */
 
 void
@@ -121,6 +132,17 @@ wf_request_is_shown(int64 visit, bool *unknown)
 	*unknown = slot == NULL || slot->requests.hidden > 0;
 	for (int i = 0; slot != NULL && i < slot->requests.n; i++)
 		if (slot->requests.visits[i] == visit)
+			return true;
+	return false;
+}
+
+bool
+wf_token_is_awaited(const char *server, Oid owner)
+{
+	WfSlot *slot = wf_slot_of(MyDatabaseId);
+
+	for (int i = 0; slot != NULL && i < slot->tokens.n; i++)
+		if (slot->tokens.awaited[i].owner == owner && strcmp(slot->tokens.awaited[i].server, server) == 0)
 			return true;
 	return false;
 }

@@ -22,6 +22,22 @@ typedef struct WfShownRequests
 	int64 visits[WF_MAX_SHOWN]; /* 0: the place is free */
 } WfShownRequests;
 
+/* So many of those who wait for a token are shown. */
+#define WF_MAX_SHOWN_TOKENS 32
+
+/* Requests of this owner to this server wait for a token (worker/token.h). */
+typedef struct WfShownToken
+{
+	char server[NAMEDATALEN];
+	Oid	 owner;
+} WfShownToken;
+
+typedef struct WfShownTokens
+{
+	int			 n;
+	WfShownToken awaited[WF_MAX_SHOWN_TOKENS];
+} WfShownTokens;
+
 /* ---- workers ---- */
 /*
  * For the dispatcher: the request of a visit is in flight. Returns its place, to be given back; -1:
@@ -31,6 +47,8 @@ extern int	wf_request_show(int64 visit);
 extern void wf_request_hide(int place);
 /* Show no requests; a new dispatcher calls this. */
 extern void wf_requests_show_none(void);
+/* Show who waits for a token, at most WF_MAX_SHOWN_TOKENS, in place of those shown before. */
+extern void wf_tokens_show(const WfShownToken *awaited, int n);
 /* For the launcher: a dispatcher could not be started, since no worker slot is free. */
 extern void wf_show_dispatchers_refused(bool refused);
 
@@ -49,6 +67,7 @@ typedef struct WfServing /* the workers of this database */
 extern void wf_serving(WfServing *serving);
 /* Is the request of a visit in flight? *unknown: it may be, but is not shown. */
 extern bool wf_request_is_shown(int64 visit, bool *unknown);
+extern bool wf_token_is_awaited(const char *server, Oid owner);
 extern bool wf_visit_is_shown(int64 visit); /* an executor is working on it */
 /*
  * Does the statement of the visit, which an executor runs, wait for a lock that another transaction

@@ -160,6 +160,7 @@ typedef struct WfSlot
 	int				nservers;
 	WfServerSlot	servers[WF_MAX_SERVERS];
 	WfShownRequests requests; /* only the dispatcher writes them */
+	WfShownTokens	tokens;	  /* likewise */
 } WfSlot;
 
 /* While a statement works on a database as a whole, no worker may start there. */

@@ -12,17 +12,22 @@
  */
 #include "compat.h"
 
+#include "access/xact.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "shmem/shown.h"
 #include "worker/in_flight.h"
 #include "worker/token.h"
 #include "worker/token_request.h"
 #include "worker/token_store.h"
+#include "worker/worker.h"
 
 #define FIRST_PAUSE_MS	1000
 #define LONGEST_PAUSE_S 60
+/* A refresh token that is in memory alone is lost if this process ends. */
+#define LONGEST_STORE_PAUSE_MS 10000
 /* A token is not used in the last part of its life, which a request may take: a tenth, at most so long. */
 #define LAST_PART		0.1
 #define LONGEST_LAST_S	30
@@ -35,6 +40,8 @@
 #define RESENT_MANY	   1000
 /* The same for tokens that nobody uses any more. */
 #define UNUSED_KEPT_MS 3600000
+/* While tokens are awaited, it is looked so often whether a user mapping has changed. */
+#define CHANGES_CHECK_MS 1000
 
 typedef struct Token
 {
@@ -78,14 +85,16 @@ typedef struct Resent
 	TimestampTz at;
 } Resent;
 
-static HTAB	 *tokens = NULL;
-static HTAB	 *resent = NULL; /* visits whose requests were sent again since their token was rejected */
-static List	 *unsent = NIL;	 /* requests for tokens, of WfHttpRequest *, in the turn's context */
-static Hold	 *holds = NULL;
-static int	  nholds = 0;
-static int	  holds_allocated = 0;
-static uint64 last_number = 0;
-static uint64 last_tag = UINT64CONST(0x8000000000000000);
+static HTAB		  *tokens = NULL;
+static HTAB		  *resent = NULL; /* visits whose requests were sent again since their token was rejected */
+static List		  *unsent = NIL;  /* requests for tokens, of WfHttpRequest *, in the turn's context */
+static Hold		  *holds = NULL;
+static int		   nholds = 0;
+static int		   holds_allocated = 0;
+static uint64	   seen_changes = 0;		/* of servers and user mappings, as of wf_server_changes */
+static TimestampTz changes_at = DT_NOBEGIN; /* when to look for further ones */
+static uint64	   last_number = 0;
+static uint64	   last_tag = UINT64CONST(0x8000000000000000);
 
 void
 wf_tokens_init(void)
@@ -95,6 +104,7 @@ wf_tokens_init(void)
 
 	tokens = hash_create("workflow tokens", 16, &of_tokens, HASH_ELEM | HASH_BLOBS);
 	resent = hash_create("workflow requests sent again", 16, &of_resent, HASH_ELEM | HASH_BLOBS);
+	wf_tokens_show(NULL, 0);
 }
 
 /* ---- secrets in memory ---- */
@@ -135,15 +145,21 @@ strings_of(WfGrant *grant, const char ***strings)
 	memcpy(strings, list, sizeof(list));
 }
 
+/* If memory runs out, *kept has no string that is not its own. */
 static void
 keep_grant(WfGrant *kept, const WfGrant *grant)
 {
+	WfGrant		 from = *grant;
 	const char **strings[WF_GRANT_STRINGS];
+	const char **copies[WF_GRANT_STRINGS];
 
-	*kept = *grant;
-	strings_of(kept, strings);
+	strings_of(&from, strings);
+	*kept = (WfGrant){.mapping = grant->mapping,
+					  .in_body = grant->in_body,
+					  .token_allow_private = grant->token_allow_private};
+	strings_of(kept, copies);
 	for (int i = 0; i < WF_GRANT_STRINGS; i++)
-		*strings[i] = keep(*strings[i]);
+		*copies[i] = keep(*strings[i]);
 }
 
 static void
@@ -180,6 +196,20 @@ same_grant(WfGrant *a, WfGrant *b)
 /* ---- who waits ---- */
 
 static void
+show_holds(void)
+{
+	WfShownToken shown[WF_MAX_SHOWN_TOKENS];
+	int			 n = Min(nholds, WF_MAX_SHOWN_TOKENS);
+
+	for (int i = 0; i < n; i++)
+	{
+		strlcpy(shown[i].server, holds[i].cursor->server, sizeof(shown[i].server));
+		shown[i].owner = holds[i].owner;
+	}
+	wf_tokens_show(shown, n);
+}
+
+static void
 hold(WfQueueCursor *cursor, Oid owner, Token *token)
 {
 	for (int i = 0; i < nholds; i++)
@@ -192,6 +222,7 @@ hold(WfQueueCursor *cursor, Oid owner, Token *token)
 							  : repalloc(holds, sizeof(Hold) * holds_allocated);
 	}
 	holds[nholds++] = (Hold){cursor, owner, token};
+	show_holds();
 }
 
 static void
@@ -202,7 +233,10 @@ end_holds(const Token *token)
 	for (int i = 0; i < nholds; i++)
 		if (holds[i].token != token)
 			holds[n++] = holds[i];
+	if (n == nholds)
+		return;
 	nholds = n;
+	show_holds();
 }
 
 bool
@@ -469,6 +503,25 @@ end_of_use(double expires_in)
 	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), (int64) (seconds * 1000));
 }
 
+/* Store the new refresh token; if that cannot be done, again after a pause that grows. */
+static void
+store(Token *token)
+{
+	switch (wf_token_store(&token->grant, token->refresh_token))
+	{
+		case WF_TOKEN_STORED:
+			keep_instead((char **) &token->grant.refresh_token, token->refresh_token);
+			pg_fallthrough;
+		case WF_TOKEN_GONE:
+			token->store_at = WF_NEVER;
+			break;
+		case WF_TOKEN_UNSTORED:
+			token->store_pause_ms = Min(Max(token->store_pause_ms * 2, FIRST_PAUSE_MS), LONGEST_STORE_PAUSE_MS);
+			token->store_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), token->store_pause_ms);
+			break;
+	}
+}
+
 static void
 succeeded(Token *token, const WfTokenAnswer *answer)
 {
@@ -482,8 +535,8 @@ succeeded(Token *token, const WfTokenAnswer *answer)
 		strcmp(answer->refresh_token, token->refresh_token) == 0)
 		return;
 	keep_instead(&token->refresh_token, answer->refresh_token);
-	token->store_at = DT_NOBEGIN;
 	token->store_pause_ms = 0;
+	store(token);
 }
 
 void
@@ -563,25 +616,6 @@ wf_token_rejected(int64 visit, uint64 number, const WfHttpReply *reply)
 
 /* ---- in each turn ---- */
 
-/* Store the new refresh token; if that cannot be done, again after a pause that grows. */
-static void
-store(Token *token)
-{
-	switch (wf_token_store(&token->grant, token->refresh_token))
-	{
-		case WF_TOKEN_STORED:
-			keep_instead((char **) &token->grant.refresh_token, token->refresh_token);
-			pg_fallthrough;
-		case WF_TOKEN_GONE:
-			token->store_at = WF_NEVER;
-			break;
-		case WF_TOKEN_UNSTORED:
-			token->store_pause_ms = Min(Max(token->store_pause_ms * 2, FIRST_PAUSE_MS), LONGEST_PAUSE_S * 1000);
-			token->store_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), token->store_pause_ms);
-			break;
-	}
-}
-
 /* All of them; no scan of the hash table may be open while a transaction ends. */
 static Token **
 list_tokens(int *n)
@@ -597,6 +631,36 @@ list_tokens(int *n)
 	return list;
 }
 
+/* Let this process be told what others have committed. */
+static void
+hear_of_changes(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	wf_begin_transaction();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * A mapping that was altered, dropped or made counts at once: have all that waits for a token looked at again, since
+ * nobody looks at the mappings of owners whose rows are passed over.
+ */
+static void
+look_for_changes(Token **list, int n, TimestampTz now)
+{
+	if (nholds == 0 || changes_at > now)
+		return;
+	changes_at = TimestampTzPlusMilliseconds(now, CHANGES_CHECK_MS);
+	hear_of_changes();
+	if (seen_changes == wf_server_changes())
+		return;
+	seen_changes = wf_server_changes();
+	for (int i = 0; i < n; i++)
+		if (list[i]->fault.code == NULL)
+			release(list[i]);
+}
+
 void
 wf_tokens_run(void)
 {
@@ -607,6 +671,7 @@ wf_tokens_run(void)
 	if (hash_get_num_entries(tokens) == 0)
 		return;
 	list = list_tokens(&n);
+	look_for_changes(list, n, now);
 	for (int i = 0; i < n; i++)
 	{
 		Token *token = list[i];
@@ -672,6 +737,8 @@ wf_tokens_next(void)
 
 	if (hash_get_num_entries(tokens) == 0)
 		return next;
+	if (nholds > 0)
+		next = changes_at;
 	hash_seq_init(&scan, tokens);
 	while ((token = hash_seq_search(&scan)) != NULL)
 	{

@@ -32,7 +32,10 @@ extern void wf_tokens_send(WfHttp *http);
 extern bool wf_tokens_hold_any(const WfQueueCursor *cursor);
 extern bool wf_tokens_hold(const WfQueueCursor *cursor, Oid owner);
 
-/* Is this the tag of a request for a token? Then its reply is for wf_token_take, which copies what it needs. */
+/*
+ * Is this the tag of a request for a token? Then its reply is for wf_token_take, which copies what it needs, and stores a
+ * refresh token that is new: outside a transaction.
+ */
 static inline bool
 wf_is_token_tag(uint64 tag)
 {
@@ -46,7 +49,7 @@ extern void wf_token_take(const WfHttpReply *reply);
  */
 extern bool wf_token_rejected(int64 visit, uint64 token, const WfHttpReply *reply);
 
-/* Do what has become due: store refresh tokens, and let visits go on. */
+/* Do what has become due: store refresh tokens that could not be stored, and let visits go on. */
 extern void wf_tokens_run(void);
 /*
  * Write to `jobs`, which has room for `max`, those that make attempts fail for which there is no token. Returns how many;

@@ -8,14 +8,18 @@
  */
 #include "compat.h"
 
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/reloptions.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "storage/bufmgr.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
@@ -27,9 +31,10 @@
 
 typedef struct Mapping
 {
-	Oid			role;
-	Oid			server;
-	const char *refresh_token;
+	ItemPointerData place;
+	Oid				role;
+	Oid				server;
+	const char	   *refresh_token;
 } Mapping;
 
 static bool
@@ -43,12 +48,33 @@ look_up(Oid id, Mapping *mapping)
 	if (!HeapTupleIsValid(tuple))
 		return false;
 	form = (Form_pg_user_mapping) GETSTRUCT(tuple);
+	mapping->place = tuple->t_self;
 	mapping->role = form->umuser;
 	mapping->server = form->umserver;
 	options = SysCacheGetAttr(USERMAPPINGOID, tuple, Anum_pg_user_mapping_umoptions, &isnull);
 	mapping->refresh_token = isnull ? NULL : wf_option_get(untransformRelOptions(options), "refresh_token");
 	ReleaseSysCache(tuple);
 	return true;
+}
+
+/*
+ * ERROR 55P03 if another transaction has the row. It may be that of the mapping's owner, who could hold up the dispatcher
+ * again and again if that waited for him.
+ */
+static void
+lock(const Mapping *mapping)
+{
+	Relation	   rel = table_open(UserMappingRelationId, RowExclusiveLock);
+	HeapTupleData  tuple = {.t_self = mapping->place};
+	Buffer		   buffer;
+	TM_FailureData failure;
+	TM_Result result = heap_lock_tuple(rel, &tuple, GetCurrentCommandId(false), LockTupleExclusive, LockWaitSkip, false,
+									   &buffer, &failure);
+
+	ReleaseBuffer(buffer);
+	if (result != TM_Ok)
+		ereport(ERROR, errcode(ERRCODE_LOCK_NOT_AVAILABLE), errmsg("another transaction has it locked, or altered"));
+	table_close(rel, NoLock);
 }
 
 static void
@@ -81,6 +107,7 @@ transaction(const WfGrant *grant, const char *refresh_token)
 	if (look_up(grant->mapping, &mapping) && mapping.refresh_token != NULL && grant->refresh_token != NULL &&
 		strcmp(mapping.refresh_token, grant->refresh_token) == 0)
 	{
+		lock(&mapping);
 		replace(&mapping, refresh_token);
 		stored = WF_TOKEN_STORED;
 	}

@@ -6,7 +6,7 @@
 #   $service->url('/token')        where tokens are asked for; '/api…' wants one of them that is not revoked, and answers 401 without
 #   $service->set(delay => 1)      what it does from now on; other keys:
 #     expires_in, type, token (text instead of token-N), length (of the token), rotate (1: each refresh token is good for once),
-#     answer ("STATUS BODY" instead of a token), location, repeat (how often the body is said), hang (1), hold (1: until something else is set), revoke (N: up to token-N)
+#     answer ("STATUS BODY" instead of a token), location, retry_after, repeat (how often the body is said), hang (1), hold (1: until something else is set), revoke (N: up to token-N)
 #   $service->requests('/token')   what came so far: {path, headers, body, form, time}
 #   $service->stop, $service->restart
 #
@@ -202,7 +202,8 @@ sub _token
 	if (defined $does->{answer})
 	{
 		my ($status, $body) = split / /, $does->{answer}, 2;
-		return _say($status, $body x ($does->{repeat} // 1), $does->{location} ? "Location: $does->{location}" : ());
+		return _say($status, $body x ($does->{repeat} // 1), $does->{location} ? "Location: $does->{location}" : (),
+			defined $does->{retry_after} ? "Retry-After: $does->{retry_after}" : ());
 	}
 	my ($n, $refresh) = $self->_change(sub {
 		my ($state) = @_;

@@ -105,12 +105,38 @@ for my $round (1 .. 3)
 	is(refresh_token(), $service->refresh_token, 'nothing is lost');
 }
 
+# killed while a reply that came together with the new one is handled
+$scene->sql('ALTER SYSTEM SET workflow.move_timeout = $$20 s$$');
+$scene->sql('SELECT pg_reload_conf()');
+$scene->define('beside', '{"steps": [{"step": "call", "http": {"server": "api", "path": "/api/beside", "headers": {"Authorization": "Bearer token-99999"}}}]}');
+$service->set(rotate => 1, hold => 1, api_delay => 2);
+my ($beside, $before) = ($scene->start('beside'), asked());
+wait_until(sub { $service->requests('/api/beside') > 0 }, 'a request is under way');
+expire();
+my $calling = $scene->start('call');
+wait_until(sub { asked() > $before }, 'and one for a token');
+my $holder = $scene->node->background_psql('postgres', on_error_stop => 1);
+$holder->query_safe('BEGIN; LOCK TABLE workflow_data.visit IN EXCLUSIVE MODE');
+kill 'STOP', my $dispatcher = wait_for_workers($scene->node, 'postgres');
+my $latest = $service->refresh_token;
+$service->set(rotate => 1);
+wait_until(sub { $service->refresh_token ne $latest }, 'the token service answers');
+sleep 2.5;
+kill 'CONT', $dispatcher;
+wait_until(sub { $scene->sql("SELECT count(*) FROM pg_locks WHERE pid = $dispatcher AND NOT granted") > 0 }, 'the move that follows from the reply waits for a lock');
+kill_dispatcher();
+eval { $holder->quit };
+is($scene->finish($_), 'completed', 'both go on with another dispatcher') for $beside, $calling;
+is(refresh_token(), $service->refresh_token, 'nothing is lost');
+
 # ---- when it cannot be stored ----
 
-my $holder = $scene->node->background_psql('postgres', on_error_stop => 1);
+$holder = $scene->node->background_psql('postgres', on_error_stop => 1);
 expire();
 $holder->query_safe("BEGIN; SELECT FROM pg_user_mapping FOR UPDATE");
+my $began = time();
 $token = served();
+cmp_ok(time() - $began, '<', 10, 'nobody waits for whoever has the mapping locked');
 isnt(refresh_token(), $service->refresh_token, 'while the mapping is locked, the old one is there');
 is(served(), $token, 'and the token is used');
 $holder->query_safe('COMMIT');
@@ -127,7 +153,7 @@ ok(served() > $token, 'altered meanwhile, the mapping counts at once');
 is_soon($scene->node, 'postgres', "SELECT option_value FROM pg_user_mapping, pg_options_to_table(umoptions) WHERE option_name = 'refresh_token'", $service->refresh_token, 'with the refresh token that was not stored yet');
 $service->set(rotate => 1, hold => 1);
 expire();
-my $before = asked();
+$before = asked();
 my @both = $scene->start('call');
 sleep 0.02 until asked() > $before;
 expire();
