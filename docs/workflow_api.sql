@@ -47,6 +47,20 @@ CREATE FUNCTION workflow_api.request_headers() RETURNS jsonb
 $$;
 COMMENT ON FUNCTION workflow_api.request_headers() IS 'The headers of the request, by their names in lower case';
 
+-- What is started belongs to the trace of the request, if it has one. As PostgREST's db-pre-request it does so for whatever is called.
+CREATE FUNCTION workflow_api.take_trace() RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    traceparent text := workflow_api.request_headers()->>'traceparent';
+BEGIN
+    IF traceparent IS NOT NULL THEN
+        PERFORM set_config('workflow.traceparent', traceparent, true);
+    END IF;
+EXCEPTION WHEN invalid_parameter_value THEN
+    NULL; -- one that is malformed counts for nothing
+END $$;
+COMMENT ON FUNCTION workflow_api.take_trace() IS 'Sets workflow.traceparent from the headers of the request';
+
 CREATE FUNCTION workflow_api.webhook_callback(bytea) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -79,6 +93,7 @@ CREATE FUNCTION workflow_api.webhook_start(bytea) RETURNS void
 DECLARE
     headers jsonb := workflow_api.request_headers();
 BEGIN
+    PERFORM workflow_api.take_trace();
     PERFORM workflow.webhook(headers->>'x-workflow-token', $1, headers);
 EXCEPTION WHEN program_limit_exceeded OR statement_too_complex THEN
     PERFORM set_config('response.status', '413', true);

@@ -11,7 +11,7 @@ GRANT USAGE ON FOREIGN SERVER rq_pay TO rq_owner;
 CREATE USER MAPPING FOR rq_owner SERVER rq_pay OPTIONS (auth 'bearer', token 'very secret');
 -- without what differs from run to run
 CREATE FUNCTION pg_temp.request(i bigint) RETURNS text LANGUAGE sql AS $$
-    SELECT regexp_replace(regexp_replace(jsonb_pretty(workflow.request(test.sn(i))), '[0-9a-f]{8}-[0-9a-f-]{27}', 'KEY'), '\d+_\d+', 'SN', 'g') $$;
+    SELECT regexp_replace(regexp_replace(regexp_replace(jsonb_pretty(workflow.request(test.sn(i))), '00-[0-9a-f]{32}-[0-9a-f]{16}-01', 'TRACE'), '[0-9a-f]{8}-[0-9a-f-]{27}', 'KEY'), '\d+_\d+', 'SN', 'g') $$;
 
 SET ROLE rq_owner;
 SELECT workflow.define('rq: json', '{"steps": [{"step": "charge", "http": {"server": "rq_pay", "path": "/charges/${$.id}", "query": {"q": "a b&${$.id}"},

@@ -18,6 +18,7 @@
 #include "store/privilege.h"
 #include "store/row_delivery.h"
 #include "store/row_result.h"
+#include "store/trace.h"
 
 /* Limits of one batch of the engine: so many rows, or so many bytes of them. */
 #define CHUNK_ROWS	2000
@@ -339,6 +340,7 @@ start_row(WfChunk *chunk, WfBatch *batch, const WfRowStart *start)
 					   .attachment = item->row.id,
 					   .instance = issued.instance,
 					   .visit = issued.visit,
+					   .traceparent = wf_trace_given(),
 					   .suspended = item->row.suspended};
 	instance = wf_engine_start(batch, &wanted);
 	instance->show_changed =

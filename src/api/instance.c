@@ -20,6 +20,7 @@
 #include "store/durable.h"
 #include "store/privilege.h"
 #include "store/row.h"
+#include "store/trace.h"
 
 PG_FUNCTION_INFO_V1(workflow_start);
 PG_FUNCTION_INFO_V1(workflow_set_data);
@@ -39,6 +40,7 @@ start_instance(const char *process, int version, WfStart *start)
 	start->process = wf_process_by_name(process, version, &start->suspended);
 	wf_privilege_require(start->process->process_id, access.caller, WF_PRIVILEGE_START, WF_PRIVILEGE_START);
 	wf_business_key_require_free(start->process, start->business_key);
+	start->traceparent = wf_trace_given();
 	batch = wf_batch_begin();
 	instance = wf_engine_start(batch, start)->id;
 	wf_business_key_flush(batch, start->process, start->business_key);

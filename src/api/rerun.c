@@ -23,6 +23,7 @@
 #include "store/privilege.h"
 #include "store/query.h"
 #include "store/subtransaction.h"
+#include "store/trace.h"
 
 #define KEY_INDEX "instance_business_key"
 
@@ -90,6 +91,7 @@ read_ended(const Rerun *rerun, WfStart *start)
 	if (rerun->data != NULL)
 		start->data = wf_jsonb_merge(start->data, rerun->data);
 	start->rerun_of = rerun->instance;
+	start->traceparent = wf_trace_given();
 	start->process = wf_process_by_name(process, rerun->version, &start->suspended);
 }
 

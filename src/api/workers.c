@@ -24,6 +24,8 @@
 
 PG_FUNCTION_INFO_V1(workflow_workers);
 PG_FUNCTION_INFO_V1(workflow_servers);
+PG_FUNCTION_INFO_V1(workflow_server_failures);
+PG_FUNCTION_INFO_V1(workflow_server_latencies);
 
 static bool
 sees_all(void)
@@ -184,9 +186,10 @@ put_server(ReturnSetInfo *rsinfo, const WfServerRow *row)
 {
 	const WfServerCounts *counts = &row->counts;
 	double				  p50 = percentile(counts, 0.50);
+	double				  p95 = percentile(counts, 0.95);
 	double				  p99 = percentile(counts, 0.99);
-	Datum				  values[11];
-	bool				  nulls[11] = {false};
+	Datum				  values[15];
+	bool				  nulls[15] = {false};
 
 	values[0] = CStringGetTextDatum(row->name);
 	values[1] = CStringGetTextDatum(state_names[counts->state]);
@@ -204,6 +207,11 @@ put_server(ReturnSetInfo *rsinfo, const WfServerRow *row)
 	nulls[9] = counts->state != WF_SERVER_TRIPPED || counts->until == DT_NOEND;
 	nulls[10] = counts->error[0] == '\0';
 	values[10] = nulls[10] ? (Datum) 0 : CStringGetTextDatum(counts->error);
+	values[11] = Float8GetDatum(p95);
+	nulls[11] = p95 < 0;
+	values[12] = Int64GetDatum((int64) counts->trips);
+	values[13] = Int64GetDatum((int64) counts->token_requests);
+	values[14] = Int64GetDatum((int64) counts->token_failures);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
@@ -215,8 +223,9 @@ sees_server(const char *name)
 	return server != NULL && (sees_all() || wf_server_usable(server, GetUserId()));
 }
 
-Datum
-workflow_servers(PG_FUNCTION_ARGS)
+/* Let `put` make rows of each server that the caller sees. */
+static Datum
+return_servers(FunctionCallInfo fcinfo, void (*put)(ReturnSetInfo *rsinfo, const WfServerRow *row))
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	WfServerRow	  *rows;
@@ -228,7 +237,64 @@ workflow_servers(PG_FUNCTION_ARGS)
 	for (int i = 0; i < n; i++)
 	{
 		if (sees_server(rows[i].name))
-			put_server(rsinfo, &rows[i]);
+			put(rsinfo, &rows[i]);
 	}
 	return (Datum) 0;
+}
+
+Datum
+workflow_servers(PG_FUNCTION_ARGS)
+{
+	return return_servers(fcinfo, put_server);
+}
+
+/* ---- what is counted by kind ---- */
+
+static void
+put_count(ReturnSetInfo *rsinfo, const WfServerRow *row, const char *label, uint64 n)
+{
+	Datum values[3] = {CStringGetTextDatum(row->name), CStringGetTextDatum(label), Int64GetDatum((int64) n)};
+	bool  nulls[3] = {false};
+
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+static void
+put_failures(ReturnSetInfo *rsinfo, const WfServerRow *row)
+{
+	for (int kind = 0; kind < WF_FAILURE_KINDS; kind++)
+		put_count(rsinfo, row, wf_failure_kind_name(kind), row->counts.failures_by_kind[kind]);
+}
+
+/* workflow_data.server_failures() → setof (server, kind, n) */
+Datum
+workflow_server_failures(PG_FUNCTION_ARGS)
+{
+	return return_servers(fcinfo, put_failures);
+}
+
+/* The buckets that are shown begin with what took up to a millisecond, and end with what took a minute. */
+#define FIRST_BUCKET 9
+#define LAST_BUCKET	 25
+
+/* As Prometheus has histograms: how many took at most so many seconds. */
+static void
+put_latencies(ReturnSetInfo *rsinfo, const WfServerRow *row)
+{
+	uint64 n = 0;
+
+	for (int i = 0; i < WF_LATENCY_BUCKETS; i++)
+	{
+		n += row->counts.elapsed_us_buckets[i];
+		if (i >= FIRST_BUCKET && i <= LAST_BUCKET)
+			put_count(rsinfo, row, psprintf("%.6f", ldexp(1, i + 1) / USECS_PER_SEC), n);
+	}
+	put_count(rsinfo, row, "+Inf", n);
+}
+
+/* workflow_data.server_latencies() → setof (server, le, n) */
+Datum
+workflow_server_latencies(PG_FUNCTION_ARGS)
+{
+	return return_servers(fcinfo, put_latencies);
 }

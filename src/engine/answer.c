@@ -196,6 +196,7 @@ record_attempt(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 	attempt->attempt = visit->attempt;
 	attempt->started_at = answer->started_at != 0 ? answer->started_at : batch->now;
 	attempt->http_status = answer->fault.http_status;
+	attempt->server = called_server(batch, visit);
 	if (answer->fault.code != NULL)
 		attempt->error = wf_engine_error(&answer->fault, visit->attempt);
 	else if (status != NULL && JsonbExtractScalar(&status->root, &value) && value.type == jbvNumeric)

@@ -20,6 +20,7 @@
 #include "store/called.h"
 #include "store/privilege.h"
 #include "store/query.h"
+#include "store/trace.h"
 
 /* What an index entry can hold, whether the key compresses or not. */
 #define MAX_KEY_BYTES 2000
@@ -167,6 +168,7 @@ make_child(WfBatch *batch, WfVisit *visit, WfFault *fault)
 	child->parent_visit = visit->id;
 	child->root = visit->instance->depth > 0 ? visit->instance->root : visit->instance->id;
 	child->depth = visit->instance->depth + 1;
+	child->traceparent = wf_trace_parent(visit, visit->attempt + 1);
 	if (suspended)
 		child->status = WF_STATUS_SUSPENDED;
 	visit->child = child->id;

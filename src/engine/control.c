@@ -31,6 +31,8 @@ wf_engine_start(WfBatch *batch, const WfStart *start)
 	instance->business_key = start->business_key;
 	instance->attachment = start->attachment;
 	instance->rerun_of = start->rerun_of;
+	if (start->traceparent != NULL)
+		instance->traceparent = pstrdup(start->traceparent);
 	if (start->suspended)
 		instance->status = WF_STATUS_SUSPENDED;
 	if (start->data != NULL)

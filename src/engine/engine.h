@@ -32,8 +32,9 @@ typedef struct WfStart
 	bool	   suspended; /* suspended before its first step */
 	/* Where it begins: a step of the process itself; NULL: the first one. */
 	const WfStep *step;
-	int64		  rerun_of; /* ended instance that it begins once more; 0: none */
-	int			  steps;	/* without a wait that led to it */
+	int64		  rerun_of;	   /* ended instance that it begins once more; 0: none */
+	int			  steps;	   /* without a wait that led to it */
+	char		 *traceparent; /* of whoever starts it: wf_trace_given; NULL: none */
 } WfStart;
 extern WfInstance *wf_engine_start(WfBatch *batch, const WfStart *start);
 

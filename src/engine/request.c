@@ -14,6 +14,7 @@
 
 #include "engine/request.h"
 #include "shmem/wakeups.h"
+#include "store/trace.h"
 
 typedef struct Builder
 {
@@ -196,6 +197,19 @@ set_scope(Builder *b)
 	b->variables.reply = b->variables.result = b->variables.error = NULL;
 }
 
+/* Tell the service to which trace the request belongs, unless the step does, or the server wants to hear of none. */
+static void
+add_trace(Builder *b, const WfServer *server)
+{
+	char *value;
+
+	if (!server->trace || wf_server_has_header(b->headers, WF_TRACE_HEADER))
+		return;
+	value = wf_trace_parent(b->visit, sends_cancel(b->visit) ? WF_ATTEMPT_CANCEL : b->variables.attempt);
+	if (value != NULL)
+		add_header(b, WF_TRACE_HEADER, value);
+}
+
 bool
 wf_request_make(WfVisit *visit, const WfServer *server, WfHttpRequest *request, List **headers, WfFault *fault)
 {
@@ -217,6 +231,7 @@ wf_request_make(WfVisit *visit, const WfServer *server, WfHttpRequest *request, 
 	add_default_header(&b, "Accept", "application/json, */*;q=0.5");
 	add_default_header(&b, "User-Agent", "workflow/" WORKFLOW_VERSION);
 	add_default_header(&b, "Idempotency-Key", sends_cancel(visit) ? psprintf("%s-cancel", key) : key);
+	add_trace(&b, server);
 	add_cookies(&b, server, request);
 	*headers = b.headers;
 	return true;

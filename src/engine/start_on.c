@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 #include "engine/start_on.h"
 #include "store/business_key.h"
+#include "store/trace.h"
 
 int64
 wf_engine_start_on(const WfMessageStart *start, const WfMessage *message)
@@ -17,6 +18,8 @@ wf_engine_start_on(const WfMessageStart *start, const WfMessage *message)
 					   .business_key = unconstify(char *, start->business_key),
 					   .step = &start->process->def->steps[start->on->step],
 					   .steps = message->steps,
+					   /* the sender of a message does not know whom he starts, and when */
+					   .traceparent = start->on->webhook != NULL ? wf_trace_given() : NULL,
 					   .suspended = start->suspended};
 	int64	 instance;
 

@@ -39,6 +39,7 @@
 #include "store/role_settings.h"
 #include "store/row.h"
 #include "store/session_user.h"
+#include "store/trace.h"
 
 #define MAX_ROWS 10000
 /* limit of all rows together, both as they come and as JSON: as much as may end a visit */
@@ -504,17 +505,22 @@ wf_user_sql_run(WfVisit *visit, Oid owner, WfJudge judge, WfAnswer *answer)
 	}
 	clean_session(); /* also of our own sequences, of which lastval() must not tell */
 	enter(&s, owner, visit->instance->process->search_path, visit->instance->process->timezone);
+	wf_trace_run(visit);
 	PG_TRY();
 	{
 		if (visit->def->action == WF_ACTION_NOTIFY)
 			run_notify(visit, s.context, &answer->fault);
 		else
 			answer->reply = run_statement(visit, s.context);
+		wf_trace_run(NULL);
 		leave_sandbox(&s);
 	}
 	PG_CATCH();
 	{
-		ErrorData *error = undo(&s);
+		ErrorData *error;
+
+		wf_trace_run(NULL);
+		error = undo(&s);
 
 		take_sql_error(error, answer);
 		judge(error, answer);

@@ -52,6 +52,7 @@ typedef struct WfServer
 	const char		*ca;
 	bool			 allow_private; /* default false */
 	bool			 verify;		/* default true */
+	bool			 trace;			/* requests say to which trace they belong; default true */
 	WfBreakerOptions breaker;
 	WfRetry			 retry; /* for steps that have no `retry` */
 } WfServer;

@@ -50,6 +50,7 @@ static const ServerOption options[] = {
 	{"ca", FILE_NAME, offsetof(WfServer, ca)},
 	{"allow_private", BOOLEAN, offsetof(WfServer, allow_private)},
 	{"verify", BOOLEAN, offsetof(WfServer, verify)},
+	{"trace", BOOLEAN, offsetof(WfServer, trace)},
 	{"breaker", BREAKER, offsetof(WfServer, breaker.mode)},
 	{"breaker_min_calls", NUMBER, offsetof(WfServer, breaker.min_calls)},
 	{"breaker_failure_rate", PERCENT, offsetof(WfServer, breaker.failure_rate)},
@@ -78,6 +79,7 @@ wf_server_options_init(WfServer *server)
 	server->ca = NULL;
 	server->allow_private = false;
 	server->verify = true;
+	server->trace = true;
 	server->breaker = (WfBreakerOptions){.mode = WF_BREAKER_ON,
 										 .min_calls = 20,
 										 .failure_rate = 50,

@@ -84,6 +84,7 @@ CREATE TABLE workflow_data.instance (
     root          bigint,
     depth         integer,
     rerun_of      bigint,
+    traceparent   text,
     migrations    jsonb,
     error         jsonb,
     cookies       jsonb,
@@ -113,6 +114,7 @@ COMMENT ON COLUMN workflow_data.instance.parent_visit IS 'Visit of that instance
 COMMENT ON COLUMN workflow_data.instance.root IS 'The first of those that have called each other until it was called; NULL: it was not called';
 COMMENT ON COLUMN workflow_data.instance.depth IS 'How many calls led to it; NULL: it was not called';
 COMMENT ON COLUMN workflow_data.instance.rerun_of IS 'Ended instance that it begins once more; NULL: none';
+COMMENT ON COLUMN workflow_data.instance.traceparent IS 'The trace that it was given at start, as the header of that name, version 00; NULL: none, its trace is worked out of its number';
 COMMENT ON COLUMN workflow_data.instance.migrations IS 'When it was taken to another version with its whole process: [{at, from, to, by}], the time in microseconds since 2000; NULL: never';
 COMMENT ON COLUMN workflow_data.instance.started_at IS 'When it was started';
 COMMENT ON COLUMN workflow_data.instance.status IS 'active, suspended or failed (has an incident)';
@@ -451,6 +453,7 @@ CREATE TABLE workflow_data.instance_history (
     parent_visit bigint,
     root         bigint,
     rerun_of     bigint,
+    traceparent  text,
     migrations   jsonb,
     error        jsonb,
     data         jsonb NOT NULL
@@ -469,6 +472,7 @@ COMMENT ON COLUMN workflow_data.instance_history.parent IS 'Instance that had ca
 COMMENT ON COLUMN workflow_data.instance_history.parent_visit IS 'Visit of that instance';
 COMMENT ON COLUMN workflow_data.instance_history.root IS 'The first of those that had called each other until it was called';
 COMMENT ON COLUMN workflow_data.instance_history.rerun_of IS 'Ended instance that it began once more; NULL: none';
+COMMENT ON COLUMN workflow_data.instance_history.traceparent IS 'The trace that it was given at start; NULL: none';
 COMMENT ON COLUMN workflow_data.instance_history.migrations IS 'When it was taken to another version with its whole process: [{at, from, to, by}], the time in microseconds since 2000; NULL: never';
 COMMENT ON COLUMN workflow_data.instance_history.error IS 'Error or reason that ended it';
 COMMENT ON COLUMN workflow_data.instance_history.data IS 'Data at its end';

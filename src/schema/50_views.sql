@@ -26,21 +26,31 @@ COMMENT ON COLUMN workflow.processes.defined_at IS 'When the version was defined
 COMMENT ON COLUMN workflow.processes.latest IS 'Whether it is the version that new instances follow; of an undefined process none is';
 COMMENT ON COLUMN workflow.processes.suspended IS 'Whether workflow.suspend_process holds it: new instances start suspended';
 
+CREATE FUNCTION workflow_data.trace_id(instance bigint, started_at timestamptz, traceparent text) RETURNS text
+    LANGUAGE c STABLE PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_trace_id';
+COMMENT ON FUNCTION workflow_data.trace_id(bigint, timestamptz, text) IS
+'The trace of an instance of which that is in its row. For the view workflow.instances';
+CREATE FUNCTION workflow_data.span_id(visit bigint, attempt integer) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_span_id';
+COMMENT ON FUNCTION workflow_data.span_id(bigint, integer) IS
+'The span of an attempt; NULL: none was made. For the views workflow.history and workflow.attempts';
+
 -- Each part of the union reads one table, so that joins reach the indexes of all of them.
 CREATE VIEW workflow.instances WITH (security_barrier) AS
     SELECT a.instance, p.process, a.version, a.business_key, a.status, a.data, a.started_at, a.ended_at, a.error, a.cancel_reason,
-           workflow.serial_number(a.parent, a.parent_visit) COLLATE "C" AS called_by, a.parent, a.root, a.rerun_of
+           workflow.serial_number(a.parent, a.parent_visit) COLLATE "C" AS called_by, a.parent, a.root, a.rerun_of,
+           workflow_data.trace_id(a.instance, a.started_at, a.traceparent) AS trace_id, a.traceparent
     FROM (SELECT i.instance, i.process_id, i.version, i.business_key, i.status, i.data, i.started_at,
                  NULL::timestamptz AS ended_at, i.error, i.cancel_reason,
-                 i.parent, i.parent_visit, i.root, i.rerun_of
+                 i.parent, i.parent_visit, i.root, i.rerun_of, i.traceparent
           FROM workflow_data.instance i
           UNION ALL
           SELECT h.instance, h.process_id, h.version, h.business_key, h.status, h.data, h.started_at, h.ended_at, h.error,
-                 NULL::text AS cancel_reason, h.parent, h.parent_visit, h.root, h.rerun_of
+                 NULL::text AS cancel_reason, h.parent, h.parent_visit, h.root, h.rerun_of, h.traceparent
           FROM workflow_data.instance_history h
           UNION ALL
           SELECT s.instance, s.process_id, s.version, s.business_key, s.status, s.data, s.started_at, s.ended_at, s.error,
-                 NULL::text AS cancel_reason, s.parent, s.parent_visit, s.root, s.rerun_of
+                 NULL::text AS cancel_reason, s.parent, s.parent_visit, s.root, s.rerun_of, s.traceparent
           FROM workflow_data.instance_stray s) a
          JOIN workflow_data.process p USING (process_id)
     WHERE a.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
@@ -59,6 +69,8 @@ COMMENT ON COLUMN workflow.instances.called_by IS 'Serial number of the visit th
 COMMENT ON COLUMN workflow.instances.parent IS 'Instance of that visit';
 COMMENT ON COLUMN workflow.instances.root IS 'The first of those that have called each other until it was called; NULL: it was not called';
 COMMENT ON COLUMN workflow.instances.rerun_of IS 'Ended instance that it began once more, by workflow.rerun; NULL: none';
+COMMENT ON COLUMN workflow.instances.trace_id IS 'Trace to which its requests belong (W3C Trace Context), that of whoever started it, or its own';
+COMMENT ON COLUMN workflow.instances.traceparent IS 'The trace that it was given at start, and the span in it that started it: of workflow.traceparent, or of the visit that has called it; NULL: it has one of its own';
 
 CREATE FUNCTION workflow_data.blocked_by(instance bigint, visit bigint, queue text, due_at timestamptz, next_timer timestamptz) RETURNS text
     LANGUAGE c STABLE PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_blocked_by';
@@ -305,7 +317,8 @@ CREATE VIEW workflow.history WITH (security_barrier) AS
     SELECT workflow.serial_number(h.instance, h.visit) COLLATE "C" AS serial_number,
            h.instance, p.process, h.step, h.outcome, h.entered_at, h.ended_at, h.attempts, h.result,
            h.completed_by, workflow.serial_number(h.instance, h.scope) COLLATE "C" AS scope, h.webhook,
-           h.item, h.child
+           h.item, h.child,
+           CASE WHEN h.attempts > 0 THEN workflow_data.span_id(h.visit, h.attempts) END AS span_id
     FROM (SELECT * FROM workflow_data.visit_history UNION ALL SELECT * FROM workflow_data.visit_stray) h
          JOIN workflow_data.process p USING (process_id)
     WHERE h.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
@@ -324,11 +337,13 @@ COMMENT ON COLUMN workflow.history.scope IS 'Serial number of the visit of the s
 COMMENT ON COLUMN workflow.history.webhook IS 'Whether the callback came with a token, by workflow.callback: then the role is whoever passed it on, not who sent it';
 COMMENT ON COLUMN workflow.history.item IS 'Of each: the index of the item for which it was, from 0; NULL: it was for none';
 COMMENT ON COLUMN workflow.history.child IS 'Instance that it had called';
+COMMENT ON COLUMN workflow.history.span_id IS 'Span of its last attempt in the trace of its instance: what its request had, or the instance that it had called; NULL: it made none';
 
 CREATE VIEW workflow.attempts WITH (security_barrier) AS
     SELECT workflow.serial_number(a.instance, a.visit) COLLATE "C" AS serial_number,
            a.attempt, a.started_at, a.ended_at, a.http_status, a.error, a.incident,
-           a.ended_with, a.ended_by
+           a.ended_with, a.ended_by,
+           CASE WHEN NOT a.incident THEN workflow_data.span_id(a.visit, a.attempt) END AS span_id
     FROM (SELECT * FROM workflow_data.attempt_history UNION ALL SELECT * FROM workflow_data.attempt_stray) a
     WHERE a.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.attempts IS 'Attempts of HTTP and SQL steps that have failed, those that came after them, and incidents that are over; an action that succeeds at once, or at once when an incident is retried, is only in the history';
@@ -340,6 +355,7 @@ COMMENT ON COLUMN workflow.attempts.http_status IS 'HTTP status of the answer; N
 COMMENT ON COLUMN workflow.attempts.incident IS 'Whether the row is no attempt, but an incident from started_at until it was resolved or given up at ended_at';
 COMMENT ON COLUMN workflow.attempts.ended_with IS 'What ended the incident: retry, skip, complete, fail, move, cancel_visit or cancel; NULL: no call of that kind, or no incident';
 COMMENT ON COLUMN workflow.attempts.ended_by IS 'Role that made that call';
+COMMENT ON COLUMN workflow.attempts.span_id IS 'Its span in the trace of its instance: what its request had; NULL: an incident';
 COMMENT ON COLUMN workflow.attempts.error IS 'Error: {code, message, http_status, sqlstate, attempt}; NULL: it succeeded';
 
 CREATE VIEW workflow.late_callbacks WITH (security_barrier) AS

@@ -28,10 +28,21 @@ COMMENT ON COLUMN workflow.workers.error IS 'Of a dispatcher: what upkeep of its
 CREATE FUNCTION workflow_data.servers(OUT server text, OUT state text, OUT in_flight integer,
                                  OUT requests bigint, OUT failures bigint, OUT retries bigint,
                                  OUT p50 double precision, OUT p99 double precision,
-                                 OUT since timestamptz, OUT until timestamptz, OUT error text)
+                                 OUT since timestamptz, OUT until timestamptz, OUT error text, OUT p95 double precision,
+                                 OUT trips bigint, OUT token_requests bigint, OUT token_failures bigint)
     RETURNS SETOF record LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'workflow_servers';
 COMMENT ON FUNCTION workflow_data.servers() IS
 'Counters of the servers called from this database since the start of the database server: those that the caller may use, or all for members of pg_monitor';
+
+CREATE FUNCTION workflow_data.server_failures(OUT server text, OUT kind text, OUT n bigint)
+    RETURNS SETOF record LANGUAGE c VOLATILE ROWS 100 AS 'MODULE_PATHNAME', 'workflow_server_failures';
+COMMENT ON FUNCTION workflow_data.server_failures() IS
+'How many attempts have failed, by server and kind: likewise. For the view workflow.metrics';
+
+CREATE FUNCTION workflow_data.server_latencies(OUT server text, OUT le text, OUT n bigint)
+    RETURNS SETOF record LANGUAGE c VOLATILE ROWS 200 AS 'MODULE_PATHNAME', 'workflow_server_latencies';
+COMMENT ON FUNCTION workflow_data.server_latencies() IS
+'How many requests took at most so many seconds, by server: likewise. For the view workflow.metrics';
 
 -- A dropped server has no catalog row any more, but its visits know its name. OFFSET 0 keeps
 -- conditions of the query from being pushed down to where rows have not been hidden yet.
@@ -53,13 +64,16 @@ CREATE VIEW workflow.servers AS
            c.p99,
            c.since,
            c.until,
-           c.error
+           c.error,
+           c.p95,
+           coalesce(c.token_requests, 0) AS token_requests,
+           coalesce(c.token_failures, 0) AS token_failures
     FROM pg_catalog.pg_foreign_server s
          JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw
          LEFT JOIN workflow_data.servers() c ON c.server = s.srvname::text
     WHERE w.fdwname = 'workflow_http' AND pg_catalog.has_server_privilege(s.oid, 'USAGE')
     UNION ALL
-    SELECT d.server, NULL, 'dropped', 0, d.due::integer, 0, 0, 0, NULL, NULL, NULL, NULL, NULL
+    SELECT d.server, NULL, 'dropped', 0, d.due::integer, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0
     FROM (SELECT substr(v.queue, length('http ') + 1) AS server, count(*) AS due
           FROM workflow_data.visit v
           WHERE v.queue >= 'http ' AND v.queue < 'http!' AND v.due_at <= pg_catalog.statement_timestamp()
@@ -80,6 +94,9 @@ COMMENT ON COLUMN workflow.servers.requests IS 'Requests sent';
 COMMENT ON COLUMN workflow.servers.failures IS 'Requests that failed: no answer, or one that is not 2xx';
 COMMENT ON COLUMN workflow.servers.retries IS 'Requests that were sent again';
 COMMENT ON COLUMN workflow.servers.p50 IS 'Half of the requests were answered within this time, in milliseconds';
+COMMENT ON COLUMN workflow.servers.p95 IS '95 of 100 requests were answered within this time, in milliseconds';
+COMMENT ON COLUMN workflow.servers.token_requests IS 'Requests to the token services that its user mappings name, which are not among its requests';
+COMMENT ON COLUMN workflow.servers.token_failures IS 'Those of them that brought no token';
 COMMENT ON COLUMN workflow.servers.p99 IS '99 of 100 requests were answered within this time, in milliseconds';
 COMMENT ON COLUMN workflow.servers.since IS 'Since when it has been ok, or has not been, as its breaker sees it; NULL: since the dispatcher was started';
 COMMENT ON COLUMN workflow.servers.until IS 'Of a tripped one: when it is tried again; NULL: not before its option breaker is changed';

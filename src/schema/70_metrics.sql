@@ -39,7 +39,8 @@ CREATE VIEW workflow.metrics WITH (security_barrier) AS
              GROUP BY w.topic),
          servers AS MATERIALIZED (
              SELECT s.srvname::text AS server, coalesce(c.in_flight, 0) AS in_flight, coalesce(c.requests, 0) AS requests,
-                    coalesce(c.failures, 0) AS failures, coalesce(c.retries, 0) AS retries, c.p50, c.p99,
+                    coalesce(c.failures, 0) AS failures, coalesce(c.retries, 0) AS retries, c.p50, c.p95, c.p99,
+                    coalesce(c.trips, 0) AS trips, coalesce(c.token_requests, 0) AS token_requests, coalesce(c.token_failures, 0) AS token_failures,
                     CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_options_to_table(s.srvoptions) o
                                       WHERE o.option_name = 'max_in_flight' AND o.option_value = '0')
                          THEN 'paused' ELSE coalesce(c.state, 'ok') END AS state
@@ -106,8 +107,18 @@ CREATE VIEW workflow.metrics WITH (security_barrier) AS
     UNION ALL
     SELECT 'retries', jsonb_build_object('server', server), retries::double precision FROM servers
     UNION ALL
+    SELECT 'failures_by_kind', jsonb_build_object('server', server, 'kind', kind), n::double precision FROM workflow_data.server_failures()
+    UNION ALL
+    SELECT 'token_requests', jsonb_build_object('server', server), token_requests::double precision FROM servers
+    UNION ALL
+    SELECT 'token_failures', jsonb_build_object('server', server), token_failures::double precision FROM servers
+    UNION ALL
+    SELECT 'breaker_trips', jsonb_build_object('server', server), trips::double precision FROM servers
+    UNION ALL
+    SELECT 'latency_seconds_bucket', jsonb_build_object('server', server, 'le', le), n::double precision FROM workflow_data.server_latencies()
+    UNION ALL
     SELECT 'latency_seconds', jsonb_build_object('server', s.server, 'quantile', q.quantile), q.ms / 1000
-    FROM servers s CROSS JOIN LATERAL (VALUES ('0.5', s.p50), ('0.99', s.p99)) q (quantile, ms)
+    FROM servers s CROSS JOIN LATERAL (VALUES ('0.5', s.p50), ('0.95', s.p95), ('0.99', s.p99)) q (quantile, ms)
     WHERE q.ms IS NOT NULL
     UNION ALL
     SELECT 'workers', jsonb_build_object('kind', kind, 'state', state), count(*)::double precision
@@ -138,4 +149,4 @@ COMMENT ON VIEW workflow.metrics IS
 'Counts for monitoring: of all processes and servers for members of pg_monitor, else of the processes that the caller may view and the servers that he may use';
 COMMENT ON COLUMN workflow.metrics.name IS 'What is counted or measured';
 COMMENT ON COLUMN workflow.metrics.labels IS 'To what the value belongs: process, step, state, server and the like; never a key, a number or data of an instance';
-COMMENT ON COLUMN workflow.metrics.value IS 'How many, or seconds; requests, failures and retries count since the start of the database server';
+COMMENT ON COLUMN workflow.metrics.value IS 'How many, or seconds; what is counted of servers counts since the start of the database server';

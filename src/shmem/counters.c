@@ -59,9 +59,29 @@ wf_server_count_elapsed(WfServerCounts *counts, int64 elapsed_us)
 }
 
 void
+wf_server_count_failure(WfServerCounts *counts, WfFailureKind kind)
+{
+	if (kind != WF_FAILURE_AUTH)
+		counts->failures++;
+	counts->failures_by_kind[kind]++;
+}
+
+const char *
+wf_failure_kind_name(WfFailureKind kind)
+{
+	static const char *const names[] = {"connect", "timeout", "reply", "request", "3xx",
+										"4xx",	   "429",	  "5xx",   "other",	  "auth"};
+
+	StaticAssertStmt(lengthof(names) == WF_FAILURE_KINDS, "each kind has its name");
+	return names[kind];
+}
+
+void
 wf_server_show_state(WfServerCounts *counts, WfServerState state, TimestampTz since, TimestampTz until,
 					 const char *error)
 {
+	if (state == WF_SERVER_TRIPPED && counts->state == WF_SERVER_OK)
+		counts->trips++;
 	SpinLockAcquire(&wf_my_slot->mutex);
 	counts->state = state;
 	counts->since = since;

@@ -28,14 +28,37 @@ typedef enum WfServerState
 
 #define WF_SERVER_ERROR_LEN 200
 
+/* What attempts have failed of; wf_failure_kind_name says it in the words of their codes. */
+typedef enum WfFailureKind
+{
+	WF_FAILURE_CONNECT,
+	WF_FAILURE_TIMEOUT,
+	WF_FAILURE_REPLY,	/* an answer that is too large, or was given up for memory */
+	WF_FAILURE_REQUEST, /* the address is not allowed */
+	WF_FAILURE_3XX,
+	WF_FAILURE_4XX, /* but for 429 */
+	WF_FAILURE_429,
+	WF_FAILURE_5XX,
+	WF_FAILURE_OTHER, /* another status that is not 2xx */
+	WF_FAILURE_AUTH,  /* no token or secret was to be had: nothing was sent */
+} WfFailureKind;
+#define WF_FAILURE_KINDS (WF_FAILURE_AUTH + 1)
+
+/* The i-th bucket of latencies counts requests that took 2^i up to 2^(i+1) microseconds. */
+#define WF_LATENCY_BUCKETS 32
+
 typedef struct WfServerCounts
 {
 	uint64 requests; /* sent, each attempt counted */
-	uint64 failures; /* without an answer of status 2xx */
+	uint64 failures; /* without an answer of status 2xx: those of all kinds but WF_FAILURE_AUTH */
 	uint64 retries;	 /* failures after which a pause before the next attempt began */
+	uint64 failures_by_kind[WF_FAILURE_KINDS];
+	uint64 trips; /* how often the breaker has tripped, probes that failed left out */
+	/* of the token services that its user mappings name, which are not counted above */
+	uint64 token_requests;
+	uint64 token_failures;
 	int	   in_flight;
-	/* The i-th bucket counts requests that took 2^i up to 2^(i+1) microseconds. */
-	uint64 elapsed_us_buckets[32];
+	uint64 elapsed_us_buckets[WF_LATENCY_BUCKETS];
 	/* under the slot's mutex */
 	WfServerState state;
 	TimestampTz	  since; /* since when it has been ok, or has not; 0: since the dispatcher was started */
@@ -52,6 +75,9 @@ extern void wf_server_show_state(WfServerCounts *counts, WfServerState state, Ti
 								 const char *error);
 /* Count the time that a request took. */
 extern void wf_server_count_elapsed(WfServerCounts *counts, int64 elapsed_us);
+/* Count an attempt that has failed. */
+extern void		   wf_server_count_failure(WfServerCounts *counts, WfFailureKind kind);
+extern const char *wf_failure_kind_name(WfFailureKind kind);
 
 /* ---- for the views ---- */
 typedef struct WfWorkerRow

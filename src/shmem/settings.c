@@ -36,6 +36,14 @@ int	  wf_setting_max_connections_http = 1000;
 int	  wf_setting_warn_waiting = 0;
 int	  wf_setting_definition_cache = 32 * 1024;
 char *wf_setting_callback_base = NULL;
+char *wf_setting_traceparent = NULL;
+int	  wf_setting_log_failed_attempts = 0;
+
+static const struct config_enum_entry failed_attempt_levels[] = {{"off", 0, false},			  {"debug5", DEBUG5, false},
+																 {"debug4", DEBUG4, false},	  {"debug3", DEBUG3, false},
+																 {"debug2", DEBUG2, false},	  {"debug1", DEBUG1, false},
+																 {"log", LOG, false},		  {"notice", NOTICE, false},
+																 {"warning", WARNING, false}, {NULL, 0, false}};
 
 /*
  * Read an interval without throwing: interval_in would throw, and the postmaster reads settings
@@ -119,6 +127,47 @@ check_callback_base(char **newval, void **extra, GucSource source)
 		return true;
 	GUC_check_errdetail("It is no URL such as \"https://hooks.example.com/workflow\".");
 	return false;
+}
+
+/* Are these n hexadecimal digits in lower case, and not all of them 0? */
+static bool
+is_number(const char *text, int n)
+{
+	return strspn(text, "0123456789abcdef") == n && strspn(text, "0") < n;
+}
+
+/*
+ * A traceparent of version 00, "00-<trace>-<span>-<flags>", or what a later one begins with. Each part ends where the
+ * hyphen is, so that no byte beyond the end is looked at.
+ */
+static bool
+check_traceparent(char **newval, void **extra, GucSource source)
+{
+	const char *t = *newval;
+	bool		well_formed;
+
+	if (t == NULL || *t == '\0')
+		return true;
+	well_formed = strspn(t, "0123456789abcdef") == 2 && strncmp(t, "ff", 2) != 0 && t[2] == '-' &&
+				  is_number(t + 3, 32) && t[35] == '-' && is_number(t + 36, 16) && t[52] == '-' &&
+				  strspn(t + 53, "0123456789abcdef") == 2 &&
+				  (t[55] == '\0' || (t[55] == '-' && strncmp(t, "00", 2) != 0));
+	if (!well_formed)
+		GUC_check_errdetail(
+			"It is no traceparent such as \"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\".");
+	return well_formed;
+}
+
+static void
+define_traces(void)
+{
+	DefineCustomStringVariable(
+		"workflow.traceparent", "The trace to which instances belong that are started now.",
+		"As the header of that name (W3C Trace Context). An empty string: each has one of its own.",
+		&wf_setting_traceparent, "", PGC_USERSET, 0, check_traceparent, NULL, NULL);
+	DefineCustomEnumVariable("workflow.log_failed_attempts",
+							 "The level at which each attempt that has failed is logged.", NULL,
+							 &wf_setting_log_failed_attempts, 0, failed_attempt_levels, PGC_SUSET, 0, NULL, NULL, NULL);
 }
 
 static void
@@ -205,5 +254,6 @@ wf_settings_define(void)
 		"workflow.callback_base", "The URL under which outside systems reach the webhooks of this database.",
 		"What $callback_url and $heartbeat_url begin with; an empty string: they are an error when they are used.",
 		&wf_setting_callback_base, "", PGC_SUSET, 0, check_callback_base, NULL, NULL);
+	define_traces();
 	MarkGUCPrefixReserved("workflow");
 }

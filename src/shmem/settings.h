@@ -35,6 +35,11 @@ extern int wf_setting_warn_waiting;
 /* An absolute URL; with "" or NULL, $callback_url and $heartbeat_url are errors. */
 extern char *wf_setting_callback_base;
 
+/* A traceparent of the caller, checked; "" or NULL: there is none. */
+extern char *wf_setting_traceparent;
+/* The level at which failed attempts are logged; 0: they are not. */
+extern int wf_setting_log_failed_attempts;
+
 /*
  * Define the settings; called once by _PG_init. Those fixed at server start are defined only while
  * the library is preloaded.

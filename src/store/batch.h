@@ -150,6 +150,7 @@ typedef struct WfInstance
 	int64		root;		  /* the first of those that have called each other until it was; 0: it was not called */
 	int			depth;		  /* how many calls led to it */
 	int64		rerun_of;	  /* ended instance that it begins once more; 0: none */
+	char	   *traceparent;  /* that it was given at start; NULL: none */
 	Jsonb	   *migrations;	  /* that took it to another version with its whole process; NULL: none */
 
 	/* only in memory */
@@ -368,6 +369,7 @@ typedef struct WfAttempt
 	WfVisit	   *visit;
 	int			attempt;
 	int			http_status; /* 0: none */
+	const char *server;		 /* that was called; NULL: none, or not known */
 	TimestampTz started_at;
 	Jsonb	   *error; /* NULL: it succeeded */
 	bool		incident;

@@ -386,6 +386,7 @@ static const WfTableColumn instance_columns[] = {
 	{"root", &number_codec, I(root), WF_STORED_ONCE, "root"},
 	{"depth", &count_codec, I(depth), WF_STORED_ONCE},
 	{"rerun_of", &number_codec, I(rerun_of), WF_STORED_ONCE, "rerun_of"},
+	{"traceparent", &text_codec, I(traceparent), WF_STORED_ONCE, "traceparent"},
 	{"migrations", &jsonb_codec, I(migrations), WF_STORED, "migrations"},
 	{"error", &jsonb_codec, I(error), WF_STORED, "error"},
 	{"cookies", &jsonb_codec, I(cookies), WF_STORED_IF_CHANGED, NULL, "cookies_changed", I(cookies_changed)},

@@ -13,6 +13,7 @@
 #include "shmem/claims.h"
 #include "shmem/news.h"
 #include "shmem/wakeups.h"
+#include "store/attempt_log.h"
 #include "store/batch.h"
 #include "store/columns.h"
 #include "store/delivery.h"
@@ -439,6 +440,7 @@ wf_batch_flush(WfBatch *batch)
 	if (batch->notices != NIL)
 		wf_notices_flush(batch);
 	spread_news(batch);
+	wf_attempts_log(batch);
 	if (flush.released)
 		release_kept(batch);
 	if (flush.rows[INSERT_INSTANCES].n > 0 && !wf_history_begun())

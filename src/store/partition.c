@@ -74,7 +74,7 @@ const WfHistoryTable wf_history_tables[] = {
 		 "instance_stray",
 		 ", PRIMARY KEY (instance)",
 		 {"(business_key) WHERE business_key IS NOT NULL", BY_END},
-		 "instance, process_id, version, attachment, started_at, ended_at, status, business_key, error, data, parent, parent_visit, root, rerun_of, migrations",
+		 "instance, process_id, version, attachment, started_at, ended_at, status, business_key, error, data, parent, parent_visit, root, rerun_of, traceparent, migrations",
 		 false},
 };
 

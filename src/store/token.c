@@ -39,6 +39,10 @@ static uint8 key[KEY_BYTES];
 static Oid	key_of = InvalidOid;
 static bool key_changed = false; /* the key changed while it was being read */
 
+/* made of the key when it is first asked for */
+static uint8 trace_key[WF_TOKEN_TRACE_KEY_BYTES];
+static bool	 has_trace_key = false;
+
 /* ---- the key ---- */
 
 void
@@ -92,6 +96,7 @@ read_key(Oid table)
 		ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
 				errmsg("the key of workflow's tokens has not %d bytes", KEY_BYTES));
 	memcpy(key, VARDATA_ANY(stored), KEY_BYTES);
+	has_trace_key = false;
 	/* a key that this transaction has made is not kept, since it may yet be rolled back */
 	xmin = DatumGetTransactionId(wf_result(0, 2, &isnull));
 	if (!key_changed && (!TransactionIdIsNormal(xmin) || !TransactionIdIsCurrentTransactionId(xmin)))
@@ -129,6 +134,18 @@ digest(const char *text, uint8 *result)
 		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute a token"));
 	}
 	pg_hmac_free(ctx);
+}
+
+const uint8 *
+wf_token_trace_key(void)
+{
+	StaticAssertStmt(WF_TOKEN_TRACE_KEY_BYTES == PG_SHA256_DIGEST_LENGTH, "a digest is the key");
+	if (!wf_token_load_key())
+		return NULL;
+	if (!has_trace_key)
+		digest("trace", trace_key);
+	has_trace_key = true;
+	return trace_key;
 }
 
 /*

@@ -33,6 +33,13 @@ extern bool wf_token_is_genuine(WfTokenPurpose purpose, int64 instance, int64 vi
 extern char *wf_token_make_webhook(int process_id, const char *name);
 extern bool	 wf_token_is_webhook(int process_id, const char *name, const char *proof);
 
+/*
+ * A key for numbers of traces, which tells nothing of the one that tokens are made with; NULL: there is no key. Needs a
+ * transaction.
+ */
+#define WF_TOKEN_TRACE_KEY_BYTES 32
+extern const uint8 *wf_token_trace_key(void);
+
 /* Read the key, unless it is kept. Needs a transaction. Returns false if there is no key. */
 extern bool wf_token_load_key(void);
 

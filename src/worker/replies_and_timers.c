@@ -155,19 +155,55 @@ wf_jobs_try_events(WfDispatcher *dispatcher, WfJob *jobs, int n, void (*rest)(co
 	return true;
 }
 
-static void
-count_reply(const WfHttpReply *reply, const WfJob *job)
+/* Where the server of a visit in flight is counted; NULL: nowhere. */
+static WfServerCounts *
+counts_of(const WfInFlight *entry)
 {
-	WfInFlight	   *entry = wf_in_flight_find(job->visit);
-	WfServerCounts *counts;
+	return entry != NULL && entry->cursor != NULL ? entry->cursor->counts : NULL;
+}
 
-	if (entry == NULL || entry->cursor == NULL || entry->cursor->counts == NULL)
+static WfFailureKind
+failure_of_status(int status)
+{
+	switch (status / 100)
+	{
+		case 3:
+			return WF_FAILURE_3XX;
+		case 4:
+			return status == 429 ? WF_FAILURE_429 : WF_FAILURE_4XX;
+		case 5:
+			return WF_FAILURE_5XX;
+		default:
+			return WF_FAILURE_OTHER;
+	}
+}
+
+static void
+count_reply(WfServerCounts *counts, const WfHttpReply *reply)
+{
+	static const WfFailureKind kinds[] = {
+		[WF_HTTP_CONNECT] = WF_FAILURE_CONNECT,	  [WF_HTTP_TIMEOUT] = WF_FAILURE_TIMEOUT,
+		[WF_HTTP_TOO_LARGE] = WF_FAILURE_REPLY,	  [WF_HTTP_CROWDED_OUT] = WF_FAILURE_REPLY,
+		[WF_HTTP_NO_MEMORY] = WF_FAILURE_CONNECT, /* never comes here */
+		[WF_HTTP_REFUSED] = WF_FAILURE_REQUEST,
+	};
+
+	if (counts == NULL)
 		return;
-	counts = entry->cursor->counts;
 	wf_server_count_elapsed(counts, reply->elapsed_us);
-	if (reply->verdict != WF_HTTP_ANSWERED || reply->status / 100 != 2)
-		counts->failures++;
-	if (job->retried)
+	if (reply->verdict != WF_HTTP_ANSWERED)
+		wf_server_count_failure(counts, kinds[reply->verdict]);
+	else if (reply->status / 100 != 2)
+		wf_server_count_failure(counts, failure_of_status(reply->status));
+}
+
+static void
+count_answer(const WfJob *job)
+{
+	WfServerCounts *counts = counts_of(wf_in_flight_find(job->visit));
+
+	count_reply(counts, job->reply);
+	if (counts != NULL && job->retried)
 		counts->retries++;
 }
 
@@ -185,7 +221,7 @@ run_replies(WfDispatcher *dispatcher, WfJob *jobs, int n, bool again)
 	for (int i = 0; i < n; i++)
 	{
 		if (!again)
-			count_reply(jobs[i].reply, &jobs[i]);
+			count_answer(&jobs[i]);
 		after_job(dispatcher, &jobs[i]);
 		if (jobs[i].verdict == WF_JOB_SHORT)
 			continue;
@@ -242,6 +278,7 @@ wf_replies_take(WfDispatcher *dispatcher)
 		entry = wf_in_flight_find((int64) reply->tag);
 		if (entry != NULL && entry->token != 0 && wf_token_rejected(entry->visit, entry->token, reply))
 		{
+			count_reply(counts_of(entry), reply);
 			wf_in_flight_postpone(entry->visit, 0);
 			entry = NULL;
 		}

@@ -67,6 +67,8 @@ prepare_request(WfOutgoing *out, WfVisit *visit, const WfServer *server)
 		job->fault = fault;
 		/* a file with a secret cannot be read, which may be over soon */
 		job->attempt = job->retryable = strcmp(fault.code, WF_CODE_AUTH) == 0;
+		if (job->attempt && out->cursor->counts != NULL)
+			wf_server_count_failure(out->cursor->counts, WF_FAILURE_AUTH);
 	}
 	MemoryContextSwitchTo(old);
 }

@@ -54,6 +54,8 @@ typedef struct Token
 	TimestampTz expires_at;
 	TimestampTz rejected_at; /* when a token was dropped since a service had rejected it; 0: none was */
 	TimestampTz used_at;
+	/* of the server that its mapping is for; NULL: it is not counted */
+	WfServerCounts *counts;
 
 	/* the request for one */
 	uint64		tag;   /* of the request that is under way; 0: none is */
@@ -442,6 +444,7 @@ wf_token_add(WfQueueCursor *cursor, const WfServer *server, Oid owner, WfHttpReq
 	token = find_token(grant, now);
 	if (!is_usable(token, now))
 	{
+		token->counts = cursor->counts;
 		if (token->tag == 0 && token->fault.code == NULL && token->not_before <= now)
 			ask_for_token(token, server, owner);
 		await(token, cursor, owner, (int64) request->tag);
@@ -485,8 +488,12 @@ wf_tokens_send(WfHttp *http)
 		Token				*token = token_of_tag(request->tag);
 		WfFault				 fault = {.code = WF_CODE_AUTH, .message = "no token could be asked for: out of memory"};
 
-		if (token != NULL && !wf_http_send(http, request))
+		if (token == NULL)
+			continue;
+		if (!wf_http_send(http, request))
 			failed(token, &fault, true, 0);
+		else if (token->counts != NULL)
+			token->counts->token_requests++;
 	}
 	unsent = NIL;
 }
@@ -551,7 +558,11 @@ wf_token_take(const WfHttpReply *reply)
 	if (answer.access_token != NULL)
 		succeeded(token, &answer);
 	else
+	{
+		if (token->counts != NULL)
+			token->counts->token_failures++;
 		failed(token, &answer.fault, answer.retryable, answer.retry_after_ms);
+	}
 }
 
 /* ---- rejected tokens ---- */
@@ -696,13 +707,16 @@ take_failed(Token *token, WfJob *jobs, int max)
 		int64 visit = token->waiting[--token->nwaiting];
 		int64 instance = wf_in_flight_take_back(visit);
 
-		if (instance != 0)
-			jobs[n++] = (WfJob){.kind = WF_JOB_FAIL,
-								.instance = instance,
-								.visit = visit,
-								.fault = fault,
-								.attempt = true,
-								.retryable = token->retryable};
+		if (instance == 0)
+			continue;
+		if (token->counts != NULL)
+			wf_server_count_failure(token->counts, WF_FAILURE_AUTH);
+		jobs[n++] = (WfJob){.kind = WF_JOB_FAIL,
+							.instance = instance,
+							.visit = visit,
+							.fault = fault,
+							.attempt = true,
+							.retryable = token->retryable};
 	}
 	if (token->nwaiting > 0)
 		return n;

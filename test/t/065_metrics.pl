@@ -10,6 +10,7 @@ use lib "$FindBin::Bin/../lib";
 use PostgreSQL::Test::Utils;
 use Scene;
 use Test::More;
+use TokenService;
 use WorkflowTest;
 
 my $scene = Scene->new('metrics', conf => "max_prepared_transactions = 2\nautovacuum = off\n");
@@ -34,9 +35,69 @@ shows('in_flight', '{"server": "partner"}', 0, 'nothing under way');
 my $served = $scene->sql("SELECT p50 / 1000, p99 / 1000 FROM workflow.servers WHERE server = 'partner'");
 is($scene->sql("SET ROLE watch; SELECT (SELECT value FROM workflow.metrics WHERE name = 'latency_seconds' AND labels ->> 'quantile' = '0.5'), (SELECT value FROM workflow.metrics WHERE name = 'latency_seconds' AND labels ->> 'quantile' = '0.99')"),
 	$served, 'latency as the view servers has it');
+is($scene->sql("SET ROLE watch; SELECT count(*), min(value), max(value), bool_and(grows), max(value) FILTER (WHERE le = '+Inf') FROM (SELECT labels ->> 'le' AS le, value, "
+	  . "value >= lag(value, 1, 0) OVER (ORDER BY (labels ->> 'le')::float8) AS grows FROM workflow.metrics WHERE name = 'latency_seconds_bucket' AND labels ->> 'server' = 'partner') b"),
+	$scene->sql("SELECT 18, (SELECT min(n) FROM workflow_data.server_latencies() WHERE server = 'partner'), 8, true, 8"), 'and as a histogram');
 shows('incidents', '{"process": "fail", "step": "ask"}', 1, 'incidents');
 shows('instances', '{"process": "fail", "status": "failed"}', 1, 'instances that have one');
 shows('sending', '{"server": "partner", "state": "ok"}', 1, 'a server that is used');
+
+# ---- failures by kind ----
+
+my $tokens = TokenService->start;
+sub kinds
+{
+	return $scene->sql("SET ROLE watch; SELECT string_agg(labels ->> 'kind' || ' ' || value, ', ' ORDER BY labels ->> 'kind' COLLATE \"C\") FROM workflow.metrics "
+		  . "WHERE name = 'failures_by_kind' AND labels ->> 'server' = '$_[0]' AND value > 0");
+}
+is(kinds('partner'), '5xx 3', 'those three');
+$scene->server('kinds', $scene->url, "max_response '1000000', breaker 'off'");
+$scene->define('kinds', qq({"steps": [{"step": "ask", "http": {"server": "kinds", "url": "\${\$.url}", "timeout": "500 ms", $H}}]}));
+for my $case ([ '/drop', 1 ], [ '/hang', 2 ], [ '/status/429', 3 ], [ '/status/404', 4 ], [ '/status/400', 1 ], [ '/status/503', 1 ], [ '/redirect?to=/ok', 2 ], [ '/huge?bytes=2000000', 1 ], [ '/status/600', 1 ], [ '/ok', 3 ])
+{
+	my ($path, $n) = @$case;
+	is(($scene->run('kinds', { url => $scene->url($path) }))[1], $path eq '/ok' ? 'completed' : 'failed', $path) for 1 .. $n;
+}
+is(kinds('kinds'), '3xx 2, 429 3, 4xx 5, 5xx 1, connect 1, other 1, reply 1, timeout 2', 'each kind is counted');
+shows('failures', '{"server": "kinds"}', 16, 'together they are what has failed');
+shows('requests', '{"server": "kinds"}', 19, '... of what was sent');
+$scene->sql("CREATE SERVER private FOREIGN DATA WRAPPER workflow_http OPTIONS (url '" . $scene->url . "')");
+$scene->define('private', '{"steps": [{"step": "ask", "http": {"server": "private", "path": "/ok"}}]}');
+is(($scene->run('private'))[1], 'failed', 'an address that is refused');
+is(kinds('private'), 'request 1', '... is another kind');
+$scene->server('closed', 'http://127.0.0.1:1', "breaker_min_calls '1', breaker_open '200 ms'");
+$scene->define('closed', '{"steps": [{"step": "ask", "http": {"server": "closed", "path": "/ok"}, "timeout": "1 s"}]}');
+is(($scene->run('closed'))[1], 'failed', 'no connection');
+is(kinds('closed'), 'connect 1', '... is one');
+shows('breaker_trips', '{"server": "closed"}', 1, '... and trips the breaker');
+is(($scene->run('closed'))[1], 'failed', 'a probe that fails');
+shows('breaker_trips', '{"server": "closed"}', 1, '... does not trip it once more');
+shows('breaker_trips', '{"server": "partner"}', 0, 'another one has not tripped');
+
+# tokens are asked for elsewhere
+$scene->server('api', $tokens->url);
+$scene->sql("CREATE USER MAPPING FOR CURRENT_USER SERVER api OPTIONS (auth 'oauth2', token_url '" . $tokens->url('/token') . "', client_id 'c', client_secret 's')");
+$scene->define('api', '{"steps": [{"step": "ask", "http": {"server": "api", "path": "/api"}}]}');
+is(($scene->run('api'))[1], 'completed', 'with a token') for 1 .. 3;
+shows('requests', '{"server": "api"}', 3, 'requests');
+shows('token_requests', '{"server": "api"}', 1, 'and one for the token');
+shows('token_failures', '{"server": "api"}', 0, 'which has come');
+$tokens->set(answer => '400 {"error": "invalid_client"}');
+$scene->sql("ALTER USER MAPPING FOR CURRENT_USER SERVER api OPTIONS (ADD scope 'other')");
+is(($scene->run('api'))[1], 'failed', 'without one');
+is(kinds('api'), 'auth 1', 'is a kind of its own');
+shows('failures', '{"server": "api"}', 0, 'no request has failed, since none was sent');
+shows('requests', '{"server": "api"}', 3, '... indeed');
+is($scene->server_row('api', 'token_requests, token_failures'), '2|1', 'as in the view servers');
+$tokens->set;
+$scene->sql("ALTER USER MAPPING FOR CURRENT_USER SERVER api OPTIONS (SET scope 'third')");
+is(($scene->run('api'))[1], 'completed', 'with another token');
+$tokens->set(revoke => 99);
+$scene->run('api');
+is(kinds('api'), '4xx 2, auth 1', 'a token that is rejected is a request that has failed');
+$scene->sql("DROP USER MAPPING FOR CURRENT_USER SERVER api; CREATE USER MAPPING FOR CURRENT_USER SERVER api OPTIONS (auth 'bearer', token_file '/nonexistent/token')");
+is(($scene->run('api'))[1], 'failed', 'a secret that cannot be read');
+like(kinds('api'), qr/auth 2/, '... is of the same kind');
 
 $scene->server('shut', $scene->url, "max_in_flight '0'");
 $scene->define('shut', qq({"steps": [{"step": "ask", "http": {"server": "shut", "path": "/ok", $H}}]}));
