@@ -471,6 +471,7 @@ wf_chunk_start(WfChunk *chunk)
 	if (!chunk->allowed)
 		require_owner_may_start(chunk);
 	batch = wf_batch_begin();
+	batch->by_call = true;
 	for (int i = 0; i < chunk->table->n; i++)
 		start_item(chunk, batch, &chunk->table->items[i]);
 	wf_batch_flush(batch);

@@ -458,6 +458,7 @@ load_entries(const Entry *entries, int n)
 	int64	 *instances = MemoryContextAllocHuge(batch->context, sizeof(int64) * Max(n, 1));
 	int64	 *visits = MemoryContextAllocHuge(batch->context, sizeof(int64) * Max(n, 1));
 
+	batch->by_call = true;
 	n = sort_serials(entries, n, serials);
 	if (n == 0)
 		return batch;

@@ -42,6 +42,7 @@ start_instance(const char *process, int version, WfStart *start)
 	wf_business_key_require_free(start->process, start->business_key);
 	start->traceparent = wf_trace_given();
 	batch = wf_batch_begin();
+	batch->by_call = true;
 	instance = wf_engine_start(batch, start)->id;
 	wf_business_key_flush(batch, start->process, start->business_key);
 	wf_batch_end(batch);

@@ -271,7 +271,7 @@ hint_for_several(const WfSending *sending)
 static void
 start(const WfMessage *message, const WfMessageStart *start_on)
 {
-	(void) wf_engine_start_on(start_on, message);
+	(void) wf_engine_start_on(start_on, message, false);
 }
 
 static void

@@ -335,6 +335,7 @@ migrate_chunk(WfProcess *from, const WfMigration *migration, Jsonb *told, int64 
 		ids[i] = wf_result_int64(i, 1);
 	SPI_freetuptable(SPI_tuptable);
 	batch = wf_batch_begin();
+	batch->by_call = true;
 	looked = load_chunk(batch, ids, n);
 	load_rest(batch, from->def);
 	for (int i = 0; i < looked; i++)

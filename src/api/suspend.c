@@ -133,6 +133,7 @@ change_chunk(int process_id, bool suspend, int64 *after, int64 last, bool *more)
 	if (n == 0)
 		return 0;
 	batch = wf_batch_begin();
+	batch->by_call = true;
 	batch->all_of = process_id;
 	batch->all_to = last;
 	ids = MemoryContextAlloc(batch->context, sizeof(int64) * n);

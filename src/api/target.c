@@ -128,6 +128,7 @@ lock_with_rights(WfTarget *target, Request *request)
 	memset(target, 0, sizeof(*target));
 	target->batch = wf_batch_begin();
 	target->batch->caller = request->role;
+	target->batch->by_call = true;
 	if (!superuser_arg(request->role) && wf_batch_lock(target->batch, &instance, 1, WF_LOCK_SKIP) == 0)
 		checked = require_for_living(request);
 	if (wf_batch_instance(target->batch, instance) == NULL)
@@ -174,6 +175,7 @@ wf_target_find_visit(WfTarget *target, const WfSerial *serial)
 {
 	memset(target, 0, sizeof(*target));
 	target->batch = wf_batch_begin();
+	target->batch->by_call = true;
 	if (wf_batch_lock(target->batch, &serial->instance, 1, WF_LOCK_WAIT) > 0)
 		target->instance = wf_batch_instance(target->batch, serial->instance);
 	return load_target_visit(target, serial);

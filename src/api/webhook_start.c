@@ -101,7 +101,7 @@ run_start(void *arg)
 
 	wf_store_enter(&access);
 	MemoryContextSwitchTo(context);
-	instance = wf_engine_start_on(&try->webhook->start, &try->webhook->message);
+	instance = wf_engine_start_on(&try->webhook->start, &try->webhook->message, true);
 	if (try->webhook->key == NULL || wf_webhook_start_remember(try->webhook, instance))
 		try->instance = instance;
 	wf_store_leave(&access);
@@ -128,7 +128,7 @@ start_once(const WfWebhookStart *webhook, bool *known)
 
 	*known = false;
 	if (webhook->key == NULL && webhook->start.business_key == NULL)
-		return wf_engine_start_on(&webhook->start, &webhook->message);
+		return wf_engine_start_on(&webhook->start, &webhook->message, true);
 	for (int round = 0; round < MOST_ROUNDS && instance == 0; round++)
 	{
 		instance = wf_webhook_start_known(webhook);

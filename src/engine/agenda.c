@@ -16,6 +16,7 @@
 #include "debug.h"
 #include "engine/call.h"
 #include "engine/condition.h"
+#include "engine/on_behalf.h"
 #include "engine/operations.h"
 
 /* The queue of operations of a batch, in its memory. */
@@ -308,4 +309,5 @@ wf_agenda_run(WfBatch *batch, WfInstance *instance)
 		run_upwards(batch, instance);
 		instance = wf_call_next(batch);
 	}
+	wf_on_behalf_end(batch);
 }

@@ -16,6 +16,7 @@
 #include "engine/event.h"
 #include "engine/handler.h"
 #include "engine/interrupt.h"
+#include "engine/on_behalf.h"
 #include "engine/scope.h"
 #include "engine/silence.h"
 #include "engine/suspend.h"
@@ -51,13 +52,17 @@ wf_engine_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 {
 	if (visit->ended)
 		return;
+	wf_on_behalf_follow(batch, visit);
 	wf_answer_keep_cookies(batch, visit, answer);
 	if (visit->state == WF_STATE_CANCELLING)
 		wf_interrupt_answer(batch, visit, answer);
 	else if (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING)
 		wf_answer_apply(batch, visit, answer);
 	else
+	{
+		wf_on_behalf_end(batch);
 		return;
+	}
 	wf_agenda_run(batch, visit->instance);
 }
 
@@ -98,6 +103,7 @@ wf_engine_fail(WfBatch *batch, WfVisit *visit, const WfFault *fault, WfFailing f
 {
 	if (visit->ended || visit->state == WF_STATE_INCIDENT)
 		return;
+	wf_on_behalf_follow(batch, visit);
 	/* what it was to be told of a child that has ended is lost */
 	if (wf_state_awaits_child(visit) && !lives(batch, visit->child) && wf_call_give_up(batch, visit))
 	{
@@ -110,12 +116,14 @@ wf_engine_fail(WfBatch *batch, WfVisit *visit, const WfFault *fault, WfFailing f
 		if (wf_state_acts_first(visit) && visit->state != WF_STATE_READY && visit->def->action == WF_ACTION_HTTP)
 			wf_answer_note_failed(batch, visit, fault);
 		wf_state_keep_accepted(batch, visit);
+		wf_on_behalf_end(batch);
 		return;
 	}
 	/* what could not be interrupted in a scope is tried again, after a while */
 	if (wf_state_is_phase(visit, WF_CANCEL_INSIDE))
 	{
 		wf_state_postpone(batch, visit, TimestampTzPlusMilliseconds(batch->now, INSIDE_PAUSE_MS));
+		wf_on_behalf_end(batch);
 		return;
 	}
 	if (failing == WF_FAIL_BARE)
@@ -178,6 +186,7 @@ wf_engine_try_data(WfBatch *batch, WfInstance *instance, Jsonb *changes, WfFault
 void
 wf_engine_ended(WfBatch *batch, WfVisit *visit, const WfEnded *ended)
 {
+	wf_on_behalf_follow(batch, visit);
 	wf_call_ended(batch, visit, ended);
 	wf_agenda_run(batch, visit->instance);
 }
@@ -203,6 +212,7 @@ wf_engine_due(WfBatch *batch, WfVisit *visit)
 {
 	if (!is_due_visit(batch, visit) || visit->suspended)
 		return;
+	wf_on_behalf_follow(batch, visit);
 	if (visit->state == WF_STATE_CANCELLING)
 		wf_interrupt_due(batch, visit);
 	else if (wf_has_accepted(visit) && (!wf_state_acts_first(visit) || wf_state_is_ending(visit)))
@@ -221,7 +231,10 @@ wf_engine_due(WfBatch *batch, WfVisit *visit)
 	else if (visit->state == WF_STATE_WAITING && visit->waits_for == WF_WAITS_FOR_EACH)
 		wf_push(batch, visit, WF_ITEMS);
 	else
+	{
+		wf_on_behalf_end(batch);
 		return;
+	}
 	wf_agenda_run(batch, visit->instance);
 }
 

@@ -10,7 +10,7 @@
 #include "store/trace.h"
 
 int64
-wf_engine_start_on(const WfMessageStart *start, const WfMessage *message)
+wf_engine_start_on(const WfMessageStart *start, const WfMessage *message, bool by_call)
 {
 	WfBatch *batch = wf_batch_begin();
 	WfStart	 wanted = {.process = start->process,
@@ -23,6 +23,7 @@ wf_engine_start_on(const WfMessageStart *start, const WfMessage *message)
 					   .suspended = start->suspended};
 	int64	 instance;
 
+	batch->by_call = by_call;
 	wf_business_key_require_free(start->process, start->business_key);
 	instance = wf_engine_start(batch, &wanted)->id;
 	batch->needs_sync_commit = true; /* its sender is told so */

@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "debug.h"
+#include "engine/on_behalf.h"
 #include "engine/state.h"
 #include "shmem/wakeups.h"
 #include "store/executor_work.h"
@@ -92,6 +93,7 @@ void
 wf_state_call(WfBatch *batch, WfVisit *visit, char *queue)
 {
 	set_state(visit, WF_STATE_CALLING, queue, batch->now);
+	wf_on_behalf_due(batch, visit);
 	visit->steps_without_wait = 0;
 	batch->needs_sync_commit = true;
 }
@@ -101,6 +103,7 @@ void
 wf_state_ready(WfBatch *batch, WfVisit *visit, char *queue)
 {
 	set_state(visit, WF_STATE_READY, queue, batch->now);
+	wf_on_behalf_due(batch, visit);
 	batch->needs_sync_commit = true;
 }
 
@@ -127,6 +130,7 @@ wf_state_wait(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for, TimestampTz 
 	visit->steps_without_wait = 0;
 	visit->waits_for = waits_for;
 	visit->waiting_since = batch->now;
+	wf_on_behalf_drop(batch, visit);
 	if ((waits_for & WF_WAITS_FOR_CALLBACK) != 0)
 		warn_later(batch, visit);
 	show(visit);
@@ -142,6 +146,10 @@ wf_state_stand(WfBatch *batch, WfVisit *visit, WfWaitsFor waits_for)
 	set_state(visit, WF_STATE_WAITING, NULL, 0);
 	visit->waits_for = waits_for;
 	visit->waiting_since = batch->now;
+	if (waits_for == WF_WAITS_FOR_EACH)
+		wf_on_behalf_due(batch, visit);
+	else
+		wf_on_behalf_drop(batch, visit);
 }
 
 /* What the visit has waited for has come: at a join it is ready for its action, after a call that is done. */
@@ -188,6 +196,8 @@ void
 wf_state_keep_accepted(WfBatch *batch, WfVisit *visit)
 {
 	stop_clocks(visit);
+	wf_on_behalf_sent(batch, visit);
+	wf_on_behalf_onwards(batch, visit);
 	visit->changed = true;
 	batch->needs_sync_commit = true;
 	if (wf_state_awaits_child(visit))
@@ -245,6 +255,9 @@ void
 wf_state_keep_for_action(WfBatch *batch, WfVisit *visit)
 {
 	WF_ASSERT(wf_state_awaits_action(visit));
+	/* what a visit has that is to begin is for that */
+	if (visit->state != WF_STATE_READY)
+		wf_on_behalf_onwards(batch, visit);
 	warn_later(batch, visit);
 	batch->needs_sync_commit = true;
 }
@@ -266,12 +279,27 @@ forget_accepted(WfVisit *visit)
 	visit->webhook = false;
 }
 
+/* What interrupts a visit lets it send its cancel request, however long it awaits an answer before. */
+static void
+keep_for_cancel(WfBatch *batch, WfVisit *visit, WfCancelPhase phase, bool begins)
+{
+	if (phase == WF_CANCEL_INSIDE)
+		wf_on_behalf_onwards(batch, visit);
+	else if (phase == WF_CANCEL_CHILD || phase == WF_CANCEL_CONFIRM)
+		wf_on_behalf_sent(batch, visit);
+	else if (begins)
+		wf_on_behalf_cancel(batch, visit);
+}
+
 /* Cancel the visit: see the phases in engine/interrupt.c. */
 void
 wf_state_cancel(WfBatch *batch, WfVisit *visit, WfCancelPhase phase, char *queue, TimestampTz due_at)
 {
+	bool begins = visit->state != WF_STATE_CANCELLING;
+
 	set_state(visit, WF_STATE_CANCELLING, queue, due_at);
 	visit->cancel.phase = phase;
+	keep_for_cancel(batch, visit, phase, begins);
 	visit->waiting_since = batch->now;
 	stop_clocks(visit);
 	unsubscribe(batch, visit);
@@ -340,6 +368,7 @@ wf_state_incident(WfBatch *batch, WfVisit *visit)
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
 	set_state(visit, WF_STATE_INCIDENT, NULL, 0);
+	wf_on_behalf_drop(batch, visit);
 	visit->waiting_since = batch->now;
 	visit->docs.changed = true;
 	stop_clocks(visit);
@@ -465,6 +494,7 @@ wf_state_end(WfBatch *batch, WfVisit *visit)
 	if (visit->state == WF_STATE_WAITING || (visit->def != NULL && wf_step_callback_entry(visit->def) >= 0))
 		show(visit);
 	unsubscribe(batch, visit);
+	wf_on_behalf_drop(batch, visit);
 	visit->ended = true;
 	visit->ended_at = batch->now;
 }

@@ -21,7 +21,7 @@
 #include "utils/builtins.h"
 #include "utils/syscache.h"
 
-#define AUTH_NAMES "Valid values are: none, basic, bearer, header, query, oauth2, sigv4."
+#define AUTH_NAMES "Valid values are: none, basic, bearer, header, query, oauth2, on_behalf, sigv4."
 
 /* An option of a user mapping that belongs to an auth. */
 typedef struct AuthOption
@@ -53,6 +53,7 @@ static const AuthOption auth_options[] = {
 	{"oauth2", "client_auth", false},
 	{"oauth2", "token_ca", false},
 	{"oauth2", "token_allow_private", false},
+	{"on_behalf", "name", true},
 };
 
 static const char *const secrets[] = {"password",	  "token",			"value",		"session_token",
@@ -353,6 +354,18 @@ read_header(Reader *reader)
 	return true;
 }
 
+/* The value is that of the call which made a request due. */
+static bool
+read_on_behalf(Reader *reader)
+{
+	const char *name = wf_option_get(reader->options, "name");
+
+	if (is_own_header(name))
+		return problem(reader, psprintf("option \"name\" cannot be the header %s", name), NULL);
+	reader->credentials->passed_on = pstrdup(name);
+	return true;
+}
+
 /* Text as it stands in a query: what RFC 3986 reserves is percent-encoded. */
 static char *
 encoded(const char *text)
@@ -480,8 +493,8 @@ read_auth(Reader *reader)
 	{
 		const char *auth;
 		bool (*read)(Reader *reader);
-	} readers[] = {{"basic", read_basic}, {"bearer", read_bearer}, {"header", read_header},
-				   {"query", read_query}, {"sigv4", read_sigv4},   {"oauth2", read_oauth2}};
+	} readers[] = {{"basic", read_basic}, {"bearer", read_bearer}, {"header", read_header},		 {"query", read_query},
+				   {"sigv4", read_sigv4}, {"oauth2", read_oauth2}, {"on_behalf", read_on_behalf}};
 
 	for (int i = 0; i < lengthof(readers); i++)
 		if (strcmp(readers[i].auth, reader->auth) == 0)

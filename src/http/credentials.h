@@ -19,7 +19,9 @@ typedef struct WfCredentials
 	/* a second header of sigv4, the session token; its name is NULL if there is none */
 	WfHttpHeader session;
 	/* name and value of a parameter of the query, encoded; the name is NULL if there is none */
-	WfHttpHeader   query;
+	WfHttpHeader query;
+	/* the header of a call that is passed on; NULL: none is */
+	const char	  *passed_on;
 	bool		   has_identity;
 	bool		   has_grant;
 	WfHttpIdentity identity;

@@ -28,6 +28,7 @@
 #include "compat.h"
 #include "http/credentials.h"
 #include "http/options.h"
+#include "http/passed_on.h"
 #include "http/server_options.h"
 #include "http/server.h"
 #include "http/url.h"
@@ -73,6 +74,7 @@ wf_server_init(void)
 	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, invalidate_cache, (Datum) 0);
 	CacheRegisterSyscacheCallback(FOREIGNDATAWRAPPEROID, invalidate_cache, (Datum) 0);
 	CacheRegisterSyscacheCallback(USERMAPPINGOID, invalidate_cache, (Datum) 0);
+	wf_passed_on_init();
 }
 
 /*
@@ -190,6 +192,7 @@ void
 wf_server_forget(void)
 {
 	cache_valid = false;
+	wf_passed_on_forget();
 }
 
 uint64
@@ -456,6 +459,12 @@ wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *request, List
 	if (credentials->has_identity)
 		add_identity(credentials, request, headers);
 	return true;
+}
+
+const char *
+wf_server_header_passed_on(const WfServer *server, Oid role)
+{
+	return get_credentials(server, role)->passed_on;
 }
 
 /* ---- requests for tokens ---- */

@@ -94,6 +94,15 @@ extern const WfServer *wf_server_covering(const char *url, Oid role);
 extern bool wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *request, List **headers, WfFault *fault);
 
 /*
+ * Headers of the call that made a request due, and that go with it (auth = on_behalf). Does any user mapping want one?
+ * Which do the mappings of the role want, or of PUBLIC, for whatever server: names in lower case, palloc'd? And which
+ * does that of the role for this server: NULL, or its name, valid until the end of the transaction?
+ */
+extern bool		   wf_server_passes_on(void);
+extern List		  *wf_server_headers_passed_on(Oid role);
+extern const char *wf_server_header_passed_on(const WfServer *server, Oid role);
+
+/*
  * What webhooks of the server are signed with: the option webhook_secret of the role's user mapping (its own, else
  * PUBLIC's), or what is in the file of webhook_secret_file, palloc'd; NULL with *problem. Whoever asks has checked that the
  * role may use the server.

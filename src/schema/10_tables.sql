@@ -143,6 +143,7 @@ CREATE TABLE workflow_data.visit (
     suspended           boolean NOT NULL,
     again          boolean,
     webhook        boolean NOT NULL,
+    on_behalf      boolean,
     key            uuid NOT NULL,
     state          text NOT NULL,
     step           text NOT NULL,
@@ -226,6 +227,7 @@ COMMENT ON COLUMN workflow_data.visit.clock_times IS 'When the clock of each ent
 COMMENT ON COLUMN workflow_data.visit.reply IS 'What the action answered: $reply';
 COMMENT ON COLUMN workflow_data.visit.callback IS 'Data of the accepted callback, kept until the reply is handled';
 COMMENT ON COLUMN workflow_data.visit.completed_by IS 'Role that called back';
+COMMENT ON COLUMN workflow_data.visit.on_behalf IS 'Whether headers of a call are kept for it, in the table on_behalf; NULL: none are';
 COMMENT ON COLUMN workflow_data.visit.webhook IS 'Whether that role only passed on a callback that came with a token of $callback_url';
 COMMENT ON COLUMN workflow_data.visit.callback_error IS 'Error of the accepted callback, as given to workflow.fail';
 COMMENT ON COLUMN workflow_data.visit.event IS 'The message, signal, condition, task or topic that ends it, or for which a handler interrupts it: $event';

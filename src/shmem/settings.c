@@ -36,6 +36,7 @@ int	  wf_setting_max_connections_http = 1000;
 int	  wf_setting_warn_waiting = 0;
 int	  wf_setting_definition_cache = 32 * 1024;
 char *wf_setting_callback_base = NULL;
+char *wf_setting_on_behalf = NULL;
 char *wf_setting_traceparent = NULL;
 int	  wf_setting_log_failed_attempts = 0;
 
@@ -255,5 +256,10 @@ wf_settings_define(void)
 		"What $callback_url and $heartbeat_url begin with; an empty string: they are an error when they are used.",
 		&wf_setting_callback_base, "", PGC_SUSET, 0, check_callback_base, NULL, NULL);
 	define_traces();
+	DefineCustomStringVariable("workflow.on_behalf",
+							   "Headers of the calls of this session, for user mappings with auth on_behalf.",
+							   "A JSON object; an empty string: those of request.headers, which PostgREST sets.",
+							   &wf_setting_on_behalf, "", PGC_USERSET,
+							   GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("workflow");
 }

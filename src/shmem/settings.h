@@ -34,6 +34,8 @@ extern int wf_setting_definition_cache;
 extern int wf_setting_warn_waiting;
 /* An absolute URL; with "" or NULL, $callback_url and $heartbeat_url are errors. */
 extern char *wf_setting_callback_base;
+/* What its session says of the headers of a call: a JSON object, or "" or NULL, which says nothing. May hold secrets. */
+extern char *wf_setting_on_behalf;
 
 /* A traceparent of the caller, checked; "" or NULL: there is none. */
 extern char *wf_setting_traceparent;

@@ -239,6 +239,21 @@ typedef struct WfDocuments
 	bool   changed; /* one of these has, or cancel.response */
 } WfDocuments;
 
+/*
+ * Headers of calls that are kept with the visit: see engine/on_behalf.h. They are objects of names in lower case and
+ * values, or NULL.
+ */
+typedef struct WfKeptHeaders
+{
+	bool   has_row; /* there will be a row of them */
+	bool   had_row; /* there was one before this batch */
+	bool   was_read;
+	bool   changed;
+	bool   listed;	/* in the batch, as one to be looked at when it is flushed */
+	Jsonb *request; /* for its own request */
+	Jsonb *onwards; /* for what follows from it without anything from outside */
+} WfKeptHeaders;
+
 /* A callback has no entry of its own: whatever an incident waited for, a person may complete it. */
 #define WF_ACCEPTED_CALLBACK 0
 #define WF_ACCEPTED_NOTHING	 (-1)
@@ -331,8 +346,9 @@ struct WfVisit
 	/* New progress that a heartbeat brought; NULL: none (not loaded). */
 	Jsonb *progress;
 
-	WfSubscribed subscribed;
-	WfInMemory	 memory;
+	WfSubscribed  subscribed;
+	WfKeptHeaders kept;
+	WfInMemory	  memory;
 
 	/* What the batch does with its row. */
 	bool		is_new;
@@ -424,6 +440,12 @@ typedef struct WfBatch
 	const char *call;
 	Oid			caller;
 	bool		webhook; /* the caller passed on what came with a token */
+	/* A call moves the instances that it names, or starts: what it makes due is due on its behalf, with its headers. */
+	bool   by_call;
+	bool   has_call_headers; /* they were asked for */
+	Jsonb *call_headers;
+	Jsonb *headers; /* else those of the call from which the present move follows; NULL: of none */
+	List  *kept;	/* of WfVisit: those whose headers may have changed */
 } WfBatch;
 
 /* ---- life of a batch; to be called inside wf_store_enter ---- */

@@ -489,6 +489,16 @@ static const WfCodec visit_instance_codec = {INT8OID, write_visit_instance, read
 static const WfCodec visit_process_codec = {INT4OID, write_visit_process, NULL};
 static const WfCodec next_timer_codec = {TIMESTAMPTZOID, write_next_timer, NULL};
 
+/* What is there is known from the row, until something else is kept. */
+static void
+read_kept(void *row, void *field, Datum value)
+{
+	WfVisit *visit = row;
+
+	visit->kept.has_row = visit->kept.had_row = DatumGetBool(value);
+}
+
+static const WfCodec kept_codec = {BOOLOID, write_mark, read_kept}; /* NULL is false */
 static const WfCodec step_codec = {TEXTOID, write_text, read_step_name};
 static const WfCodec accepted_codec = {INT4OID, write_accepted, read_int4};
 static const WfCodec clock_times_codec = {TIMESTAMPTZARRAYOID, write_clock_times, read_clock_times};
@@ -521,6 +531,7 @@ static const WfTableColumn visit_columns[] = {
 	{"suspended", &bool_codec, V(suspended), WF_STORED},
 	{"again", &mark_codec, V(again), WF_STORED},
 	{"webhook", &bool_codec, V(webhook), WF_STORED, "webhook"},
+	{"on_behalf", &kept_codec, V(kept.has_row), WF_STORED},
 	{"key", &uuid_codec, V(key), WF_STORED},
 	{"state", &state_codec, V(state), WF_STORED},
 	{"step", &step_codec, V(step), PLACE, "step", IF_PLACED},

@@ -20,6 +20,7 @@
 #include "store/executor_work.h"
 #include "store/history.h"
 #include "store/item.h"
+#include "store/kept_headers.h"
 #include "store/notice.h"
 #include "store/query.h"
 #include "store/row_result.h"
@@ -421,6 +422,7 @@ wf_batch_flush(WfBatch *batch)
 	ListCell	 *lc;
 
 	prepare_flush_queries();
+	wf_kept_headers_settle(batch);
 	foreach (lc, batch->instances)
 		sort_instance(&flush, lfirst(lc));
 	foreach (lc, batch->attempts)
@@ -437,6 +439,7 @@ wf_batch_flush(WfBatch *batch)
 	wf_subscriptions_flush(batch);
 	wf_works_flush(batch);
 	wf_items_flush(batch);
+	wf_kept_headers_flush(batch);
 	if (batch->notices != NIL)
 		wf_notices_flush(batch);
 	spread_news(batch);

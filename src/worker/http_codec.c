@@ -11,6 +11,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/formatting.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
@@ -24,6 +25,32 @@
 /* A service that asks for a longer pause is called again after so long. */
 #define LONGEST_RETRY_AFTER_S 86400
 
+/*
+ * Add the header of the call on whose behalf the request is due, if the user mapping wants that. What the step says itself
+ * stands.
+ */
+static bool
+pass_on(const WfVisit *visit, const WfServer *server, Oid owner, List **headers, WfFault *fault)
+{
+	const char	 *name = wf_server_header_passed_on(server, owner);
+	Jsonb		 *kept = visit->kept.request;
+	char		 *value;
+	WfHttpHeader *header;
+
+	if (name == NULL || wf_server_has_header(*headers, name))
+		return true;
+	value = kept != NULL ? wf_jsonb_get_text(kept, asc_tolower(name, strlen(name))) : NULL;
+	if (value == NULL)
+		return wf_fault(
+			fault, WF_CODE_REQUEST,
+			"there is no header \"%s\" to be passed on to server \"%s\": the request is not due on behalf of a call that had one",
+			name, server->name);
+	header = palloc(sizeof(WfHttpHeader));
+	*header = (WfHttpHeader){pstrdup(name), value};
+	*headers = lappend(*headers, header);
+	return true;
+}
+
 bool
 wf_http_request(WfVisit *visit, const WfServer *server, Oid owner, WfHttpRequest *request, WfFault *fault)
 {
@@ -32,7 +59,7 @@ wf_http_request(WfVisit *visit, const WfServer *server, Oid owner, WfHttpRequest
 	ListCell	 *lc;
 
 	if (!wf_request_make(visit, server, request, &list, fault) ||
-		!wf_server_prepare(server, owner, request, &list, fault))
+		!wf_server_prepare(server, owner, request, &list, fault) || !pass_on(visit, server, owner, &list, fault))
 		return false;
 	headers = palloc(sizeof(WfHttpHeader) * Max(list_length(list), 1));
 	foreach (lc, list)

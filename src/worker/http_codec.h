@@ -13,7 +13,7 @@
 
 /*
  * Make the request of a visit, in CurrentMemoryContext, with the credentials of `owner`, who owns the process. To be
- * called in a transaction. Returns false with *fault if there is no such request, or it may not be sent.
+ * called in a transaction, with what is kept for the visit read (store/kept_headers.h). Returns false with *fault if there is no such request, or it may not be sent.
  */
 extern bool wf_http_request(WfVisit *visit, const WfServer *server, Oid owner, WfHttpRequest *request, WfFault *fault);
 

@@ -93,7 +93,7 @@ run_start(void *arg)
 
 	wf_store_enter(&access);
 	MemoryContextSwitchTo(context);
-	(void) wf_engine_start_on(try->start, try->message);
+	(void) wf_engine_start_on(try->start, try->message, false);
 	wf_store_leave(&access);
 	return true;
 }

@@ -17,6 +17,7 @@
 #include "shmem/settings.h"
 #include "store/access.h"
 #include "store/due.h"
+#include "store/kept_headers.h"
 #include "worker/dispatcher_internal.h"
 #include "worker/http_codec.h"
 #include "worker/failure.h"
@@ -99,7 +100,7 @@ prepare_requests(WfOutgoing *out, const WfServer *server, const int64 *instances
 
 		if (wf_batch_is_deferred(batch, instances[i], visits[i]))
 			left[nleft++] = i;
-		else if (visit != NULL && wf_state_wants_request(visit, batch->now))
+		else if (visit != NULL && wf_state_wants_request(visit, batch->now) && wf_kept_headers_read(batch, visit))
 			prepare_request(out, visit, server);
 		else
 			wf_in_flight_remove(visits[i]);
