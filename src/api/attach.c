@@ -177,7 +177,7 @@ check_table(Relation rel)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("table \"%s\" has no primary key", RelationGetRelationName(rel)),
 				errdetail("The primary key tells which row belongs to which instance."),
-				errhint("Add one with ALTER TABLE … ADD PRIMARY KEY."));
+				errhint("Add one with ALTER TABLE ... ADD PRIMARY KEY."));
 }
 
 /* Lock all partitions, so that what they are attached to does not change during an INSERT. */
@@ -299,7 +299,7 @@ check_column(Relation rel, const char *argument, const char *name, int longest, 
 
 	if (needs_null && att->attnotnull)
 		refuse_column(argument, name, "It is NOT NULL, and there are times when it has no value.",
-					  "Use ALTER TABLE … ALTER COLUMN … DROP NOT NULL.");
+					  "Use ALTER TABLE ... ALTER COLUMN ... DROP NOT NULL.");
 	check_type(argument, name, att->atttypid, att->atttypmod, longest);
 }
 

@@ -46,7 +46,7 @@ static const char *
 hint_for_list(int variable)
 {
 	if (variable == WF_VAR_ITEM || variable == WF_VAR_INDEX)
-		return "A list of lists: a step with \"each\" and \"steps\", and in these one with \"each\": \"$item…\".";
+		return "A list of lists: a step with \"each\" and \"steps\", and in these one with \"each\": \"$item...\".";
 	return keep_hint;
 }
 

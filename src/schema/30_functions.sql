@@ -85,7 +85,7 @@ COMMENT ON FUNCTION workflow.fail(text, text, text, jsonb, boolean, uuid) IS
 CREATE FUNCTION workflow.complete_many(callbacks json, OUT serial_number text, OUT accepted boolean, OUT error_code text, OUT error text)
     RETURNS SETOF record LANGUAGE c ROWS 100 AS 'MODULE_PATHNAME', 'workflow_complete_many';
 COMMENT ON FUNCTION workflow.complete_many(json) IS
-'Many callbacks in one call: an array of {"serial_number": "5_31", "data": …}, or with "fail": {"code", "message"} beside. Returns a row for each, in their order: accepted as workflow.complete or workflow.fail would answer, or the SQLSTATE and message of its error, which does not hold up the others; one that came too late says so in error, without an error_code. NULL, as json_agg over no rows gives it: no rows. Two such calls never deadlock. Duplicate keys are an error of their entry, as are data of more than 4 MB or 64 levels. No array: 22023';
+'Many callbacks in one call: an array of {"serial_number": "5_31", "data": ...}, or with "fail": {"code", "message"} beside. Returns a row for each, in their order: accepted as workflow.complete or workflow.fail would answer, or the SQLSTATE and message of its error, which does not hold up the others; one that came too late says so in error, without an error_code. NULL, as json_agg over no rows gives it: no rows. Two such calls never deadlock. Duplicate keys are an error of their entry, as are data of more than 4 MB or 64 levels. No array: 22023';
 
 CREATE FUNCTION workflow.heartbeat(serial_number text, progress jsonb DEFAULT NULL, lock_token uuid DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_heartbeat';
@@ -200,7 +200,7 @@ COMMENT ON FUNCTION workflow.erase(bigint) IS
 CREATE FUNCTION workflow.migrate(INOUT instance bigint, version integer, mapping jsonb DEFAULT NULL, OUT obstacle text)
     RETURNS SETOF record LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'workflow_migrate';
 COMMENT ON FUNCTION workflow.migrate(bigint, integer, jsonb) IS
-'Takes a living instance to another version of its process, where each of its visits goes on at the step of the same name, or the one that mapping, {"old step": "new step", …}, gives. A row for each obstacle; then it stays as it is. No row: it was done, or it has that version. Unknown instance or version: 42704; a mapping that is none, or names steps that are not there: 22023; needs admin: 42501';
+'Takes a living instance to another version of its process, where each of its visits goes on at the step of the same name, or the one that mapping, {"old step": "new step", ...}, gives. A row for each obstacle; then it stays as it is. No row: it was done, or it has that version. Unknown instance or version: 42704; a mapping that is none, or names steps that are not there: 22023; needs admin: 42501';
 
 CREATE FUNCTION workflow.migrate(process text, from_version integer, version integer, mapping jsonb DEFAULT NULL,
                                  OUT instance bigint, OUT obstacle text)

@@ -36,7 +36,7 @@ require_schema(const char *name)
 				errhint("Run CREATE EXTENSION workflow."));
 	ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			errmsg("the schema \"%s\" of the extension \"workflow\" has another name", name),
-			errhint("It must be called so: use ALTER SCHEMA … RENAME TO %s.", name));
+			errhint("It must be called so: use ALTER SCHEMA ... RENAME TO %s.", name));
 	return InvalidOid;
 }
 

@@ -129,7 +129,7 @@ wf_message_starts_text(const WfMessageStart *starts, int n)
 	for (int i = 0; i < Min(n, MOST_NAMED); i++)
 		appendStringInfo(&text, "%s\"%s\"", i > 0 ? ", " : "", starts[i].process->name);
 	if (n > MOST_NAMED)
-		appendStringInfoString(&text, ", …");
+		appendStringInfoString(&text, ", ...");
 	return text.data;
 }
 

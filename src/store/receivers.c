@@ -429,7 +429,7 @@ wf_receivers_count(const WfAddress *address, WfReach *reach, char **whose)
 			appendStringInfo(&text, "%s%d of process \"%s\" at step \"%s\"", named > 1 ? ", " : "", count,
 							 SPI_getvalue(groups->vals[i], groups->tupdesc, 3), group.step);
 		else if (named == MOST_NAMED + 1)
-			appendStringInfoString(&text, ", …");
+			appendStringInfoString(&text, ", ...");
 	}
 	SPI_freetuptable(groups);
 	*whose = text.data;
