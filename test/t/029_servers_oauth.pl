@@ -212,36 +212,6 @@ is($scene->sql("SELECT count(*) FROM workflow.visits v WHERE process = 'persiste
 $service->set;
 is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'persistent' AND status = 'completed'", 300, 'until there is a token');
 
-# what waits says so
-$service->set(hold => 1);
-map_user("$client, scope 'awaited'");
-$instance = $scene->start('call');
-my $of_author = $scene->start('of author');
-is_soon($scene->node, 'postgres', "SELECT state || ' ' || blocked_by FROM workflow.visits WHERE instance = $instance", 'calling token', 'who waits for a token says so');
-is($scene->finish($of_author), 'completed', 'another owner has his own');
-$service->set(answer => '503 x', retry_after => 3600);
-is($scene->finish($instance), 'failed', 'it cannot be had');
-
-# a mapping that is altered, or another one, counts at once, however long the token service wants to be left alone
-for (
-	[ 'altered', "ALTER USER MAPPING FOR CURRENT_USER SERVER api OPTIONS (SET scope 'not so long')" ],
-	[ 'replaced', "DROP USER MAPPING FOR CURRENT_USER SERVER api; CREATE USER MAPPING FOR CURRENT_USER SERVER api OPTIONS ($client, scope 'new')" ],
-	[ 'of another kind', "DROP USER MAPPING FOR CURRENT_USER SERVER api; CREATE USER MAPPING FOR CURRENT_USER SERVER api OPTIONS (auth 'bearer', token 'token-7')" ])
-{
-	my ($name, $sql) = @$_;
-	$service->set(answer => '503 x', retry_after => 3600);
-	map_user("$client, scope 'an hour, $name'");
-	$scene->run('call');
-	my $before = asked();
-	my @waiting = map { $scene->start('call') } 1 .. 3;
-	is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.visits WHERE blocked_by = 'token'", 3, 'who waits for the end of a pause says so, too');
-	is(asked(), $before, 'nobody asks meanwhile');
-	$service->set;
-	$scene->sql($sql);
-	is($scene->finish($_), 'completed', "a mapping that is $name in the pause counts at once") for @waiting;
-	is($scene->sql("SELECT count(*) FROM workflow.visits WHERE blocked_by = 'token'"), 0, 'then nobody waits');
-}
-
 # down altogether
 $service->stop;
 map_user("$client, scope 'stopped'");
