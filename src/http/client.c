@@ -210,13 +210,19 @@ put_transfer(WfHttp *http, WfTransfer *transfer)
 	http->npool++;
 }
 
+static void
+unlist_running(WfHttp *http, WfTransfer *transfer)
+{
+	dlist_delete(&transfer->node);
+	http->nrunning--;
+}
+
 /* Take a running transfer out of libcurl's hands and out of the list. */
 static void
 stop_transfer(WfHttp *http, WfTransfer *transfer)
 {
 	curl_multi_remove_handle(http->multi, transfer->easy);
-	dlist_delete(&transfer->node);
-	http->nrunning--;
+	unlist_running(http, transfer);
 }
 
 static int64
@@ -284,6 +290,21 @@ wf_http_abort(WfHttp *http, uint64 tag)
 
 /* ---- running ---- */
 
+/*
+ * Follow a redirect, if the answer is one that is followed. It is the same request to all others, so
+ * it keeps its place among those that run.
+ */
+static bool
+goes_on(WfHttp *http, WfTransfer *transfer, CURLcode *code)
+{
+	if (transfer->follow.most == 0 || *code != CURLE_OK || !wf_redirect_follow(transfer, code))
+		return false;
+	if (curl_multi_add_handle(http->multi, transfer->easy) == CURLM_OK)
+		return true;
+	*code = CURLE_OUT_OF_MEMORY;
+	return false;
+}
+
 static void
 collect_finished(WfHttp *http)
 {
@@ -300,7 +321,10 @@ collect_finished(WfHttp *http)
 			continue;
 		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &arg);
 		transfer = (WfTransfer *) arg;
-		stop_transfer(http, transfer);
+		curl_multi_remove_handle(http->multi, transfer->easy);
+		if (goes_on(http, transfer, &code))
+			continue;
+		unlist_running(http, transfer);
 		wf_transfer_finish(transfer, code);
 		dlist_push_tail(&http->finished, &transfer->node);
 	}

@@ -97,6 +97,35 @@ withhold(WfTransfer *transfer, const WfHttpRequest *request)
 }
 
 /*
+ * Empty the jar after an answer that set cookies, as the next hop of the same request again has a
+ * Cookie header of its own. False if there is no memory.
+ */
+bool
+wf_cookies_withhold_again(WfTransfer *transfer)
+{
+	struct curl_slist *jar = NULL;
+	size_t			   size = 1;
+	char			  *at;
+
+	if (!transfer->has_jar)
+		return true;
+	if (curl_easy_getinfo(transfer->easy, CURLINFO_COOKIELIST, &jar) != CURLE_OK)
+		return false;
+	for (struct curl_slist *node = jar; node != NULL; node = node->next)
+		size += strlen(node->data) + 1;
+	free(transfer->withheld);
+	at = transfer->withheld = malloc(size);
+	transfer->nwithheld = 0;
+	for (struct curl_slist *node = jar; node != NULL && at != NULL; node = node->next)
+	{
+		at = stpcpy(at, node->data) + 1;
+		transfer->nwithheld++;
+	}
+	curl_slist_free_all(jar);
+	return at != NULL && curl_easy_setopt(transfer->easy, CURLOPT_COOKIELIST, "ALL") == CURLE_OK;
+}
+
+/*
  * Switch the cookie engine on and fill the jar. Where the request has a Cookie header of its own,
  * the jar must not be sent, so it is filled when the answer begins. False if there is no memory.
  */

@@ -56,8 +56,8 @@ static const AuthOption auth_options[] = {
 	{"on_behalf", "name", true},
 };
 
-static const char *const secrets[] = {"password",	  "token",			"value",		"session_token",
-									  "key_password", "webhook_secret", "client_secret"};
+static const char *const secrets[] = {"password",	  "token",			"value",		 "session_token",
+									  "key_password", "webhook_secret", "client_secret", "proxy_password"};
 
 /* What is read, and into what. */
 typedef struct Reader
@@ -238,6 +238,8 @@ check_options(Reader *reader)
 		return problem(reader, "option \"cert\" is missing, which \"key\" belongs to", NULL);
 	if (is_given(reader, "key_password") && !is_given(reader, "cert"))
 		return problem(reader, "option \"cert\" is missing, which \"key_password\" belongs to", NULL);
+	if (is_given(reader, "proxy_password") && !is_given(reader, "proxy_user"))
+		return problem(reader, "option \"proxy_user\" is missing, which \"proxy_password\" belongs to", NULL);
 	return true;
 }
 
@@ -486,6 +488,22 @@ read_certificate(Reader *reader)
 		   (wf_option_get(reader->options, "key") == NULL || read_file(reader, "key", &identity->key));
 }
 
+/* Who is calling at the proxy of the server, if that has one. */
+static bool
+read_proxy_user(Reader *reader)
+{
+	const char *user = wf_option_get(reader->options, "proxy_user");
+
+	if (user == NULL)
+		return true;
+	if (*user == '\0')
+		return problem(reader, "option \"proxy_user\" is empty", NULL);
+	if (strchr(user, ':') != NULL)
+		return problem(reader, "option \"proxy_user\" has a colon, which a proxy takes for its end", NULL);
+	reader->credentials->proxy_user = pstrdup(user);
+	return read_secret(reader, "proxy_password", &reader->credentials->proxy_password);
+}
+
 static bool
 read_auth(Reader *reader)
 {
@@ -529,7 +547,7 @@ wf_credentials_read(List *options, bool with_files, WfCredentials *credentials)
 	memset(credentials, 0, sizeof(WfCredentials));
 	if (!is_auth(reader.auth))
 		return problem(&reader, "option \"auth\" has an unknown value", AUTH_NAMES);
-	if (!check_options(&reader) || !read_auth(&reader) || !read_certificate(&reader))
+	if (!check_options(&reader) || !read_auth(&reader) || !read_certificate(&reader) || !read_proxy_user(&reader))
 		return false;
 	if (!with_files && has_files(options))
 		credentials->files = options;

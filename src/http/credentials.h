@@ -22,6 +22,8 @@ typedef struct WfCredentials
 	WfHttpHeader query;
 	/* the header of a call that is passed on; NULL: none is */
 	const char	  *passed_on;
+	const char	  *proxy_user; /* NULL: there is none */
+	const char	  *proxy_password;
 	bool		   has_identity;
 	bool		   has_grant;
 	WfHttpIdentity identity;

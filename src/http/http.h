@@ -43,11 +43,13 @@ typedef struct WfHttpIdentity
  */
 typedef struct WfHttpRequest
 {
-	uint64				  tag; /* chosen by the owner; the reply has the same */
-	const char			 *method;
-	const char			 *url;	   /* absolute, already encoded */
-	const WfHttpHeader	 *headers; /* with secrets, so never logged */
-	int					  nheaders;
+	uint64				tag; /* chosen by the owner; the reply has the same */
+	const char		   *method;
+	const char		   *url;	 /* absolute, already encoded */
+	const WfHttpHeader *headers; /* with secrets, so never logged */
+	int					nheaders;
+	/* Is there a secret among the headers, whatever their names are? */
+	bool				  has_credentials;
 	const char			 *secret_query; /* added to the query of the URL, encoded; NULL: nothing */
 	const WfHttpIdentity *identity;		/* NULL: none */
 	const char			 *body;			/* NULL: no body */
@@ -60,6 +62,19 @@ typedef struct WfHttpRequest
 	bool		allow_private; /* may loopback, link-local and private addresses be reached? */
 	bool		verify;		   /* verify the TLS peer and its host name */
 	const char *ca;			   /* CA file, or NULL for the system's */
+	/*
+	 * Redirects that are followed one after the other; 0: none is, and it is the answer. With
+	 * credentials, or headers that may hold some, only those to the same origin are, and none from
+	 * https to http. All hops together have the timeout, each one the limit of the body.
+	 */
+	int max_redirects;
+	/*
+	 * "http://host:port" or "socks5h://host:port", by way of which it is sent; NULL: directly. The
+	 * proxy may have any address; which ones it reaches is its own matter.
+	 */
+	const char *proxy;
+	const char *proxy_user; /* NULL: the proxy wants none */
+	const char *proxy_password;
 
 	/*
 	 * Keep a cookie jar: `cookies` are sent as their domain, path, expiry and secure flag allow,
@@ -102,8 +117,12 @@ typedef struct WfHttpReply
 {
 	uint64		  tag;
 	WfHttpVerdict verdict;
-	const char	 *message; /* for all verdicts but ANSWERED: one sentence without secrets */
-	int			  status;
+	/*
+	 * One sentence without secrets: what went wrong, or, of an answer that is a redirect, why that is not
+	 * followed, to go behind a comma; else NULL.
+	 */
+	const char *message;
+	int			status;
 	/*
 	 * Headers of the last answer: names in lower case, lines unfolded, values of repeated headers
 	 * joined with ", ", those of set-cookie with LF.

@@ -1,8 +1,7 @@
 /*
  * http_internal.h
- *		What client.c, transfer.c, identity.c, reply.c, coding.c, cookies.c, buffer.c and socket.c
- *		share. No
- *		other file includes it.
+ *		What client.c, transfer.c, handle.c, receive.c, redirect.c, proxy.c, identity.c, reply.c,
+ *		verdict.c, coding.c, cookies.c, buffer.c and socket.c share. No other file includes it.
  */
 #ifndef WF_HTTP_INTERNAL_H
 #define WF_HTTP_INTERNAL_H
@@ -64,6 +63,22 @@ typedef struct WfBuffer
 	size_t size;
 } WfBuffer;
 
+/* What a redirect needs of the request; redirect.c takes care of it. Strings are in the block. */
+typedef struct WfFollow
+{
+	int				   most;  /* redirects that may be followed; 0: nothing else is set, but `hops` */
+	int				   hops;  /* that were */
+	bool			   bound; /* the request stays at its origin */
+	bool			   own_cookies;
+	bool			   verify;
+	const char		  *method;
+	const char		  *ca;
+	const char		  *secret_query;
+	struct curl_slist *headers;
+	const char		  *body;
+	size_t			   body_len;
+} WfFollow;
+
 /* One request with its easy handle, and then its reply. Transfers are kept and used again. */
 typedef struct WfTransfer
 {
@@ -78,15 +93,18 @@ typedef struct WfTransfer
 	int64	 max_response;
 	int		 timeout_ms;
 	bool	 allow_private;
+	WfFollow follow;
 
 	/* what the easy handle is set to, so that an option is set again only if it changes */
 	char *ca;
 	bool  verify;
 	bool  tls;
 	bool  settings_valid;
+	char *proxy; /* malloc'ed; NULL: none */
 	/* a URL with a secret, certificate or signature is set, which the next request must not find */
 	bool has_secrets;
 	bool has_certificate;
+	bool has_proxy_user; /* likewise, and perhaps a connection that it keeps to itself */
 
 	/*
 	 * The cookie jar, of which cookies.c takes care. Lines that are withheld until the answer
@@ -113,11 +131,13 @@ typedef struct WfTransfer
 	char			  *joined;	/* values of repeated headers; malloc'ed, or NULL */
 	struct curl_slist *jar;		/* libcurl's list, into which reply.cookies points */
 	char			 **cookies; /* array of reply.cookies; malloc'ed, or NULL */
-	char			   message[CURL_ERROR_SIZE + 64];
+	char			   message[CURL_ERROR_SIZE + 128];
 } WfTransfer;
 
-/* client.c and verdict.c: the clock, in monotonic microseconds */
+/* verdict.c: the clock, in monotonic microseconds */
 extern int64 wf_http_clock(void);
+/* verdict.c: set the message of the reply */
+extern void wf_transfer_say(WfTransfer *transfer, const char *fmt, ...) pg_attribute_printf(2, 3);
 
 /* transfer.c */
 extern WfTransfer *wf_transfer_create(WfHttp *http);
@@ -126,10 +146,37 @@ extern void		   wf_transfer_give_up(WfTransfer *transfer, int64 most);
 extern void		   wf_transfer_recycle(WfTransfer *transfer);
 extern void		   wf_transfer_destroy(WfTransfer *transfer);
 
+/* receive.c */
+extern size_t wf_receive_head(char *data, size_t size, size_t nmemb, void *arg);
+extern size_t wf_receive_body(char *data, size_t size, size_t nmemb, void *arg);
+extern void	  wf_receive_drop(WfTransfer *transfer);
+extern void	  wf_receive_begin(WfTransfer *transfer);
+
+/* handle.c. These return false if there is no memory. */
+extern bool wf_handle_open(WfTransfer *transfer);
+extern bool wf_handle_set_ca(WfTransfer *transfer, const char *ca);
+extern bool wf_handle_set_transport(WfTransfer *transfer, bool tls, bool verify, const char *ca);
+extern bool wf_handle_set_method(WfTransfer *transfer, const char *method, const char *body, size_t body_len);
+
 /* identity.c. All of these are for requests that have such secrets. */
 extern size_t	wf_identity_size(const WfHttpRequest *request);
 extern CURLcode wf_identity_set(WfTransfer *transfer, const WfHttpRequest *request, bool tls);
 extern void		wf_identity_forget(WfTransfer *transfer);
+/* Write the URL with this parameter in its query to `out`, which has room for both and two bytes more. */
+extern void wf_identity_put_url(char *out, const char *url, const char *secret_query);
+
+/* redirect.c */
+extern size_t wf_redirect_size(const WfHttpRequest *request);
+extern void	  wf_redirect_keep(WfTransfer *transfer, const WfHttpRequest *request, struct curl_slist *headers,
+							   const char *body);
+extern bool	  wf_redirect_follow(WfTransfer *transfer, CURLcode *code);
+
+/* proxy.c. The first two return false if there is no memory. */
+extern bool wf_proxy_choose(WfTransfer *transfer, const WfHttpRequest *request);
+extern bool wf_proxy_set(WfTransfer *transfer, bool tls);
+extern void wf_proxy_forget(WfTransfer *transfer);
+extern bool wf_proxy_answered(WfTransfer *transfer, long status);
+extern bool wf_proxy_failed(WfTransfer *transfer, CURLcode code, const char *text);
 
 /* buffer.c. These return false if there is no memory. */
 extern bool wf_buffer_reserve(WfBuffer *buffer, size_t more);
@@ -152,6 +199,7 @@ extern void wf_transfer_fail(WfTransfer *transfer, WfHttpVerdict verdict, const 
 extern bool wf_cookies_prepare(WfTransfer *transfer, const WfHttpRequest *request);
 extern bool wf_cookies_are_complete(WfTransfer *transfer, const WfHttpRequest *request);
 extern bool wf_cookies_release_withheld(WfTransfer *transfer);
+extern bool wf_cookies_withhold_again(WfTransfer *transfer);
 extern bool wf_cookies_collect(WfTransfer *transfer);
 extern void wf_cookies_forget(WfTransfer *transfer);
 

@@ -28,21 +28,29 @@ wf_identity_size(const WfHttpRequest *request)
 	return size;
 }
 
-/* Set the URL with the secret parameter in its query; a fragment, which is not sent, is left out. */
+/* A fragment, which is not sent, is left out. */
+void
+wf_identity_put_url(char *out, const char *url, const char *secret_query)
+{
+	size_t		len = strcspn(url, "#");
+	const char *query = memchr(url, '?', len);
+
+	memcpy(out, url, len);
+	if (query == NULL)
+		out[len++] = '?';
+	else if (query + 1 < url + len && url[len - 1] != '&')
+		out[len++] = '&';
+	strcpy(out + len, secret_query);
+}
+
+/* Set the URL with the secret parameter in its query. */
 static CURLcode
 set_url(WfTransfer *transfer, const WfHttpRequest *request)
 {
-	size_t len = strcspn(request->url, "#");
-	char  *url = wf_buffer_put(&transfer->block, request->url, len);
-	char  *query = memchr(url, '?', len);
-	char   separator[2] = {query == NULL ? '?' : '&', '\0'};
+	char *url = transfer->block.data + transfer->block.len;
 
-	if (query != NULL && (query[1] == '\0' || url[len - 1] == '&'))
-		separator[0] = '\0';
-	transfer->block.len--; /* the byte that ends the text */
-	(void) wf_buffer_put(&transfer->block, separator, strlen(separator));
-	transfer->block.len--;
-	(void) wf_buffer_put(&transfer->block, request->secret_query, strlen(request->secret_query));
+	wf_identity_put_url(url, request->url, request->secret_query);
+	transfer->block.len += strlen(url) + 1;
 	return curl_easy_setopt(transfer->easy, CURLOPT_URL, url);
 }
 

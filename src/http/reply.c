@@ -175,6 +175,8 @@ answered(WfTransfer *transfer)
 	long		 status = 0;
 
 	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (transfer->proxy != NULL && wf_proxy_answered(transfer, status))
+		return;
 	if (!split_head(transfer))
 		wf_transfer_fail(transfer, WF_HTTP_TOO_LARGE, "the answer has more than %d headers", WF_MAX_REPLY_HEADERS);
 	else if (!join_repeated_headers(transfer) || !wf_cookies_collect(transfer))
@@ -244,6 +246,8 @@ not_answered(WfTransfer *transfer, CURLcode code)
 						 transfer->refused_class);
 	else if (code == CURLE_COULDNT_CONNECT && transfer->socket_errno != 0)
 		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "could not create a socket: %s", strerror(transfer->socket_errno));
+	else if (transfer->proxy != NULL && wf_proxy_failed(transfer, code, text))
+		return;
 	else if (code == CURLE_OPERATION_TIMEDOUT)
 		timed_out(transfer);
 	else if (code == CURLE_FILESIZE_EXCEEDED)

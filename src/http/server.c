@@ -378,19 +378,6 @@ add_header(List **headers, const WfHttpHeader *header)
 		*headers = lappend(*headers, copy_header(header));
 }
 
-/* Has the query of the URL a parameter of that name? Both are encoded. */
-static bool
-has_parameter(const char *url, const char *name)
-{
-	const char *at = strchr(url, '?');
-	size_t		len = strlen(name);
-
-	for (; at != NULL && *at != '#'; at = strpbrk(at + 1, "&#"))
-		if (strncmp(at + 1, name, len) == 0 && strchr("=&#", at[1 + len]) != NULL)
-			return true;
-	return false;
-}
-
 static const char *
 copy_text(const char *text)
 {
@@ -413,6 +400,17 @@ add_identity(const WfCredentials *credentials, WfHttpRequest *request, List **he
 	if (copy->sigv4 != NULL)
 		add_header(headers, &credentials->session);
 	request->identity = copy;
+}
+
+/* The proxy is the server's, who is calling there is the role's matter. */
+static void
+add_proxy(const WfServer *server, const WfCredentials *credentials, WfHttpRequest *request)
+{
+	if (server->proxy == NULL)
+		return;
+	request->proxy = pstrdup(server->proxy);
+	request->proxy_user = copy_text(credentials->proxy_user);
+	request->proxy_password = copy_text(credentials->proxy_password);
 }
 
 /* The credentials with what is in their files now. */
@@ -452,9 +450,13 @@ wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *request, List
 	request->max_response = server->max_response;
 	request->allow_private = server->allow_private;
 	request->verify = server->verify;
-	request->ca = server->ca != NULL ? pstrdup(server->ca) : NULL;
+	request->ca = copy_text(server->ca);
+	request->max_redirects = server->follow_redirects;
+	add_proxy(server, credentials, request);
 	add_header(headers, &credentials->header);
-	if (credentials->query.name != NULL && !has_parameter(request->url, credentials->query.name))
+	request->has_credentials = credentials->header.name != NULL || credentials->passed_on != NULL;
+	if (credentials->query.name != NULL &&
+		!wf_url_has_parameter(request->url, credentials->query.name, strlen(credentials->query.name)))
 		request->secret_query = psprintf("%s=%s", credentials->query.name, credentials->query.value);
 	if (credentials->has_identity)
 		add_identity(credentials, request, headers);
@@ -498,6 +500,7 @@ wf_server_prepare_token(const WfServer *server, Oid role, WfHttpRequest *request
 	request->allow_private = grant->token_allow_private || (within && server->allow_private);
 	request->verify = !within || server->verify;
 	request->ca = copy_text(grant->token_ca != NULL ? grant->token_ca : within ? server->ca : NULL);
+	add_proxy(server, credentials, request);
 	if (credentials->has_identity)
 		add_identity(credentials, request, &ignored);
 	return true;

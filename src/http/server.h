@@ -50,9 +50,11 @@ typedef struct WfServer
 	int				 burst;				 /* so many at once, after a pause */
 	int64			 max_response;		 /* default 16 MB */
 	const char		*ca;
-	bool			 allow_private; /* default false */
-	bool			 verify;		/* default true */
-	bool			 trace;			/* requests say to which trace they belong; default true */
+	bool			 allow_private;	   /* default false */
+	bool			 verify;		   /* default true */
+	bool			 trace;			   /* requests say to which trace they belong; default true */
+	int				 follow_redirects; /* so many one after the other; default 0 */
+	const char		*proxy;			   /* URL of a proxy; default NULL: none */
 	WfBreakerOptions breaker;
 	WfRetry			 retry; /* for steps that have no `retry` */
 } WfServer;

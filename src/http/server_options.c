@@ -9,11 +9,15 @@
 #include "http/options.h"
 #include "http/retry_options.h"
 #include "http/server_options.h"
+#include "http/url.h"
 
 #define MAX_COUNT 10000
 #define MAX_RATE  1000000
 /* A burst is as many requests as the rate allows in so many seconds, if no option says otherwise. */
 #define BURST_S 0.05
+/* How many redirects are followed at most, and where the option says just that they are. */
+#define MAX_REDIRECTS	  20
+#define DEFAULT_REDIRECTS 5
 
 typedef enum OptionKind
 {
@@ -28,6 +32,8 @@ typedef enum OptionKind
 	FILE_NAME,
 	RATE,
 	BREAKER,
+	REDIRECTS,
+	PROXY,
 	RETRY
 } OptionKind;
 
@@ -51,6 +57,8 @@ static const ServerOption options[] = {
 	{"allow_private", BOOLEAN, offsetof(WfServer, allow_private)},
 	{"verify", BOOLEAN, offsetof(WfServer, verify)},
 	{"trace", BOOLEAN, offsetof(WfServer, trace)},
+	{"follow_redirects", REDIRECTS, offsetof(WfServer, follow_redirects)},
+	{"proxy", PROXY, offsetof(WfServer, proxy)},
 	{"breaker", BREAKER, offsetof(WfServer, breaker.mode)},
 	{"breaker_min_calls", NUMBER, offsetof(WfServer, breaker.min_calls)},
 	{"breaker_failure_rate", PERCENT, offsetof(WfServer, breaker.failure_rate)},
@@ -80,6 +88,8 @@ wf_server_options_init(WfServer *server)
 	server->allow_private = false;
 	server->verify = true;
 	server->trace = true;
+	server->follow_redirects = 0;
+	server->proxy = NULL;
 	server->breaker = (WfBreakerOptions){.mode = WF_BREAKER_ON,
 										 .min_calls = 20,
 										 .failure_rate = 50,
@@ -140,6 +150,33 @@ read_breaker(const char *value, WfBreakerMode *result)
 	return NULL;
 }
 
+/* A number is one of redirects, also 0 and 1. */
+static const char *
+read_redirects(const char *value, int *result)
+{
+	size_t digits = strspn(value, "0123456789");
+	bool   on;
+
+	if (digits > 0 && digits <= 4 && value[digits] == '\0' && atoi(value) <= MAX_REDIRECTS)
+		*result = atoi(value);
+	else if (digits == 0 && wf_option_boolean(value, &on) == NULL)
+		*result = on ? DEFAULT_REDIRECTS : 0;
+	else
+		return "on, off or a number of redirects between 0 and " CppAsString2(MAX_REDIRECTS);
+	return NULL;
+}
+
+static const char *
+read_proxy(const char *value, const char **result)
+{
+	const char *problem = wf_url_proxy_problem(value);
+
+	if (problem != NULL)
+		return psprintf("http://host:port or socks5h://host:port; this %s", problem);
+	*result = pstrdup(value);
+	return NULL;
+}
+
 static const char *
 read_file_name(const char *value, const char **result)
 {
@@ -183,6 +220,10 @@ wf_server_option(const char *name, const char *value, WfServer *server)
 				return read_rate(value, field);
 			case BREAKER:
 				return read_breaker(value, field);
+			case REDIRECTS:
+				return read_redirects(value, field);
+			case PROXY:
+				return read_proxy(value, field);
 			case RETRY:
 				return wf_retry_option(name, value, &server->retry);
 		}

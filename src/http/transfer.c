@@ -1,11 +1,10 @@
 /*
  * transfer.c
- *		One HTTP request: its easy handle, and the callbacks that receive the answer.
+ *		One HTTP request: how it is handed to libcurl, and the life of its transfer.
  *
  * A transfer owns copies of everything in the request, in one block that libcurl points into until
  * the transfer is finished, and the buffers of the answer until it is recycled. Block and buffers
- * are kept for the next request unless they have grown large. The easy handle is kept with its
- * options: only options that differ from request to request are set each time.
+ * are kept for the next request unless they have grown large. The easy handle is kept, too (handle.c).
  *
  * All memory is malloc'ed, since callbacks grow it inside libcurl, where nothing may throw.
  */
@@ -15,241 +14,7 @@
 
 #define DEFAULT_MAX_RESPONSE (16 * 1024 * 1024)
 
-#ifndef WORKFLOW_VERSION
-#define WORKFLOW_VERSION "unknown"
-#endif
-
-/* ---- what libcurl calls ---- */
-
-/* Has an interim head (100 Continue) just ended, so that another head will follow? */
-static bool
-is_interim(const WfTransfer *transfer)
-{
-	long status = 0;
-
-	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-	return status / 100 == 1;
-}
-
-/*
- * CURLOPT_HEADERFUNCTION: receive one line of a head. After an interim head comes the next head,
- * after a body come trailers.
- */
-static size_t
-receive_head(char *data, size_t size, size_t nmemb, void *arg)
-{
-	WfTransfer *transfer = arg;
-	size_t		len = size * nmemb;
-
-	if (transfer->head_done)
-	{
-		if (!transfer->interim)
-			return len; /* a trailer, which is ignored */
-		transfer->head_done = false;
-		transfer->head.len = 0;
-	}
-	if (transfer->head.len + len > WF_MAX_HEAD_SIZE)
-	{
-		transfer->too_large = true;
-		return 0;
-	}
-	if (!wf_buffer_append(&transfer->head, data, len) ||
-		(transfer->nwithheld > 0 && !wf_cookies_release_withheld(transfer)))
-	{
-		transfer->out_of_memory = true;
-		return 0;
-	}
-	if (data[0] == '\r' || data[0] == '\n')
-	{
-		transfer->head_done = true;
-		transfer->interim = is_interim(transfer);
-	}
-	return len;
-}
-
-/* CURLOPT_WRITEFUNCTION: receive a piece of the body. */
-static size_t
-receive_body(char *data, size_t size, size_t nmemb, void *arg)
-{
-	WfTransfer *transfer = arg;
-	size_t		len = size * nmemb;
-
-	if (transfer->body.len + len > transfer->max_response)
-	{
-		transfer->too_large = true;
-		return 0;
-	}
-	if (!wf_buffer_append(&transfer->body, data, len))
-	{
-		transfer->out_of_memory = true;
-		return 0;
-	}
-	transfer->http->body_bytes += len;
-	return len;
-}
-
-static void
-forget_body(WfTransfer *transfer)
-{
-	transfer->http->body_bytes -= transfer->body.len;
-	wf_buffer_reset(&transfer->body);
-}
-
-/* ---- the easy handle ---- */
-
-/*
- * Set the options that are the same for all requests. Called again after curl_easy_reset, which
- * keeps connections and caches but no options.
- */
-static bool
-set_constant_options(WfTransfer *transfer)
-{
-	CURL *easy = transfer->easy;
-	int	  failed = 0;
-
-	failed |= curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
-	failed |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
-	failed |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-#if LIBCURL_VERSION_NUM >= 0x075700
-	/*
-	 * when a request is given up while its host name is being resolved, do not wait for the name
-	 * server
-	 */
-	failed |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-#endif
-	/* an empty string, unlike NULL, makes libcurl ignore the proxies that the environment names */
-	failed |= curl_easy_setopt(easy, CURLOPT_PROXY, "");
-#if LIBCURL_VERSION_NUM >= 0x075500
-	failed |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-#else
-	failed |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long) (CURLPROTO_HTTP | CURLPROTO_HTTPS));
-#endif
-	failed |= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-	failed |= curl_easy_setopt(easy, CURLOPT_USERAGENT, "workflow/" WORKFLOW_VERSION " (PostgreSQL)");
-	failed |= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, receive_head);
-	failed |= curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
-	failed |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, receive_body);
-	failed |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-	failed |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, wf_socket_open);
-	failed |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
-	/*
-	 * closing gets the WfHttp, not the transfer, since a connection outlives the transfer that
-	 * opened it
-	 */
-	failed |= curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, wf_socket_close);
-	failed |= curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer->http);
-	failed |= curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, wf_socket_check_peer);
-	failed |= curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
-
-	free(transfer->ca);
-	transfer->ca = NULL;
-	transfer->settings_valid = false;
-	return failed == 0;
-}
-
-static bool
-open_easy(WfTransfer *transfer)
-{
-	if (transfer->easy != NULL)
-		return true;
-	transfer->easy = curl_easy_init();
-	if (transfer->easy == NULL)
-		return false;
-	if (set_constant_options(transfer))
-		return true;
-	curl_easy_cleanup(transfer->easy);
-	transfer->easy = NULL;
-	return false;
-}
-
-/*
- * Set the CA file. libcurl's own choice of CA, once replaced, comes back only by a reset of the
- * handle.
- */
-static bool
-set_ca(WfTransfer *transfer, const char *ca)
-{
-	int failed = 0;
-
-	if (ca == NULL ? transfer->ca == NULL : transfer->ca != NULL && strcmp(ca, transfer->ca) == 0)
-		return true;
-	if (ca == NULL)
-	{
-		curl_easy_reset(transfer->easy);
-		return set_constant_options(transfer);
-	}
-
-	free(transfer->ca);
-	transfer->ca = strdup(ca);
-	if (transfer->ca == NULL)
-	{
-		transfer->settings_valid = false;
-		return false;
-	}
-	failed |= curl_easy_setopt(transfer->easy, CURLOPT_CAINFO, ca);
-	failed |= curl_easy_setopt(transfer->easy, CURLOPT_CAPATH, NULL);
-	return failed == 0;
-}
-
-/*
- * Set TLS verification and HTTP version. HTTP/2 is used over TLS only, where the peer is asked for
- * it; there a request waits for a connection that is being made, to share it. Without TLS it would
- * wait for the first answer.
- */
-static bool
-set_transport(WfTransfer *transfer, bool tls, bool verify)
-{
-	CURL *easy = transfer->easy;
-	int	  failed = 0;
-
-	if (transfer->settings_valid && transfer->tls == tls && transfer->verify == verify)
-		return true;
-	failed |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
-							   tls ? (long) CURL_HTTP_VERSION_2TLS : (long) CURL_HTTP_VERSION_1_1);
-	failed |= curl_easy_setopt(easy, CURLOPT_PIPEWAIT, tls ? 1L : 0L);
-	failed |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, verify ? 1L : 0L);
-	failed |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, verify ? 2L : 0L);
-	transfer->tls = tls;
-	transfer->verify = verify;
-	transfer->settings_valid = failed == 0;
-	return failed == 0;
-}
-
-/*
- * Set method and body. The order of these options matters, since each of them changes the method.
- */
-static bool
-set_method(WfTransfer *transfer, const char *method, const char *body, size_t body_len)
-{
-	CURL	   *easy = transfer->easy;
-	const char *custom = method;
-	int			failed = 0;
-
-	if (strcmp(method, "HEAD") == 0)
-	{
-		failed |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
-		failed |= curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-		custom = NULL;
-	}
-	else if (body != NULL || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0)
-	{
-		failed |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
-		failed |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body ? body : "");
-		failed |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) body_len);
-		if (strcmp(method, "POST") == 0)
-			custom = NULL;
-	}
-	else
-	{
-		failed |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
-		failed |= curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
-		if (strcmp(method, "GET") == 0)
-			custom = NULL;
-	}
-	failed |= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, custom);
-	return failed == 0;
-}
+/* ---- the request ---- */
 
 static bool
 set_limits(WfTransfer *transfer, const WfHttpRequest *request)
@@ -265,8 +30,6 @@ set_limits(WfTransfer *transfer, const WfHttpRequest *request)
 	failed |= curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) transfer->max_response);
 	return failed == 0;
 }
-
-/* ---- the request ---- */
 
 /* Is the text a token of RFC 9110, as the names of methods and headers are? */
 static bool
@@ -399,13 +162,17 @@ block_size(const WfHttpRequest *request)
 		size += request->body_len + 1;
 	if (request->secret_query != NULL || request->identity != NULL)
 		size += wf_identity_size(request);
+	if (request->max_redirects > 0)
+		size += wf_redirect_size(request);
 	return size;
 }
 
 static bool
 set_up_easy(WfTransfer *transfer, const WfHttpRequest *request, bool tls)
 {
-	return open_easy(transfer) && set_ca(transfer, tls ? request->ca : NULL) && wf_cookies_prepare(transfer, request);
+	/* an authority comes first, since it may be a reset */
+	return wf_handle_open(transfer) && wf_handle_set_ca(transfer, tls ? request->ca : NULL) &&
+		   wf_cookies_prepare(transfer, request);
 }
 
 /*
@@ -440,15 +207,11 @@ wf_transfer_prepare(WfTransfer *transfer, const WfHttpRequest *request)
 	transfer->reply.tag = request->tag;
 	transfer->started_at = wf_http_clock();
 	transfer->timeout_ms = request->timeout_ms;
-	transfer->allow_private = request->allow_private;
+	/* a proxy is chosen by a superuser, as are servers that may reach private addresses */
+	transfer->allow_private = request->allow_private || request->proxy != NULL;
 	transfer->max_response = request->max_response > 0 ? request->max_response : DEFAULT_MAX_RESPONSE;
-	transfer->head_done = false;
-	transfer->too_large = false;
-	transfer->out_of_memory = false;
-	transfer->addresses_tried = 0;
-	transfer->socket_errno = 0;
-	transfer->refused_class = NULL;
-	transfer->error[0] = '\0';
+	transfer->follow.most = transfer->follow.hops = 0;
+	wf_receive_begin(transfer);
 
 	if (!check_request(transfer, request))
 		return false;
@@ -459,9 +222,15 @@ wf_transfer_prepare(WfTransfer *transfer, const WfHttpRequest *request)
 	if (request->body != NULL)
 		body = wf_buffer_put(&transfer->block, request->body, request->body_len);
 
-	if (!set_transport(transfer, tls, request->verify) || !set_limits(transfer, request) ||
-		!set_method(transfer, request->method, body, request->body_len) ||
+	if (request->max_redirects > 0)
+		wf_redirect_keep(transfer, request, headers, body);
+
+	if (!wf_handle_set_transport(transfer, tls, request->verify, tls ? request->ca : NULL) ||
+		!set_limits(transfer, request) || !wf_handle_set_method(transfer, request->method, body, request->body_len) ||
 		curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, headers) != CURLE_OK)
+		goto out_of_memory;
+	if ((request->proxy != NULL || transfer->proxy != NULL) &&
+		(!wf_proxy_choose(transfer, request) || !wf_proxy_set(transfer, tls)))
 		goto out_of_memory;
 	/* here libcurl checks only the length of the URL, the rest when the request begins */
 	if (request->secret_query != NULL || request->identity != NULL)
@@ -503,7 +272,7 @@ wf_transfer_give_up(WfTransfer *transfer, int64 most)
 		"the answer was given up after %zu bytes, as the largest of all that are being received: together they took more "
 		"than " INT64_FORMAT " MB of memory",
 		transfer->body.len, most / (1024 * 1024));
-	forget_body(transfer);
+	wf_receive_drop(transfer);
 }
 
 /* ---- life ---- */
@@ -540,10 +309,12 @@ wf_transfer_recycle(WfTransfer *transfer)
 {
 	if (transfer->has_secrets)
 		wf_identity_forget(transfer);
+	if (transfer->has_proxy_user)
+		wf_proxy_forget(transfer);
 	wipe_request(transfer);
 	wf_buffer_reset(&transfer->block);
 	wf_buffer_reset(&transfer->head);
-	forget_body(transfer);
+	wf_receive_drop(transfer);
 	free(transfer->joined);
 	transfer->joined = NULL;
 	wf_cookies_forget(transfer);
@@ -556,12 +327,13 @@ wf_transfer_destroy(WfTransfer *transfer)
 	if (transfer->easy != NULL)
 		curl_easy_cleanup(transfer->easy);
 	wipe_request(transfer);
-	forget_body(transfer);
+	wf_receive_drop(transfer);
 	free(transfer->block.data);
 	free(transfer->head.data);
 	free(transfer->body.data);
 	free(transfer->headers);
 	free(transfer->joined);
 	free(transfer->ca);
+	free(transfer->proxy);
 	free(transfer);
 }

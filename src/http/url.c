@@ -114,3 +114,49 @@ wf_url_continues(const char *text, const char *base)
 
 	return strncmp(text, base, len) == 0 && strchr("/?#", text[len]) != NULL && wf_url_path_problem(text + len) == NULL;
 }
+
+bool
+wf_url_has_parameter(const char *url, const char *name, size_t len)
+{
+	const char *at = strchr(url, '?');
+
+	for (; at != NULL && *at != '#'; at = strpbrk(at + 1, "&#"))
+		if (strncmp(at + 1, name, len) == 0 && strchr("=&#", at[1 + len]) != NULL)
+			return true;
+	return false;
+}
+
+/* Does the text "host:port", perhaps with a slash behind, say the port? */
+static bool
+says_port(const char *text)
+{
+	size_t len = strlen(text);
+	size_t digits = 0;
+
+	if (len > 0 && text[len - 1] == '/')
+		len--;
+	while (len > 0 && isdigit((unsigned char) text[len - 1]))
+	{
+		len--;
+		digits++;
+	}
+	return digits > 0 && len > 0 && text[len - 1] == ':';
+}
+
+const char *
+wf_url_proxy_problem(const char *text)
+{
+	const char *host = strstr(text, "://");
+	const char *problem;
+	WfUrl		url;
+
+	if (host == NULL || (pg_strncasecmp(text, "http://", 7) != 0 && pg_strncasecmp(text, "socks5h://", 10) != 0))
+		return "does not begin with http:// or socks5h://";
+	host += 3;
+	problem = wf_url_parse(psprintf("http://%s", host), &url);
+	if (problem != NULL)
+		return problem;
+	if (!url.bare || *url.path != '\0')
+		return "has more than host and port";
+	return says_port(host) ? NULL : "has no port";
+}

@@ -29,4 +29,10 @@ extern bool wf_url_is_within(const WfUrl *url, const WfUrl *base);
  */
 extern bool wf_url_continues(const char *text, const char *base);
 
+/* Has the query of the URL a parameter with that name, of so many bytes? Both are encoded. */
+extern bool wf_url_has_parameter(const char *url, const char *name, size_t len);
+
+/* What is wrong with "http://host:port" or "socks5h://host:port" as a proxy, or NULL; a text to follow "it". */
+extern const char *wf_url_proxy_problem(const char *text);
+
 #endif

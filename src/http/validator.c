@@ -62,6 +62,9 @@ static const char *const mapping_options[] = {"auth",
 											  "client_auth",
 											  "token_ca",
 											  "token_allow_private",
+											  "proxy_user",
+											  "proxy_password",
+											  "proxy_password_file",
 											  "webhook_secret",
 											  "webhook_secret_file"};
 
@@ -195,7 +198,7 @@ is_privileged(const char *name, const char *value)
 		return wf_option_boolean(value, &boolean) != NULL || boolean;
 	if (strcmp(name, "verify") == 0)
 		return wf_option_boolean(value, &boolean) != NULL || !boolean;
-	return strcmp(name, "ca") == 0;
+	return strcmp(name, "ca") == 0 || strcmp(name, "proxy") == 0;
 }
 
 static bool
@@ -207,7 +210,7 @@ same_value(List *options, const char *name, const char *value)
 
 	if (other == NULL)
 		return false;
-	if (strcmp(name, "ca") == 0 || strcmp(name, "url") == 0)
+	if (strcmp(name, "ca") == 0 || strcmp(name, "url") == 0 || strcmp(name, "proxy") == 0)
 		return strcmp(other, value) == 0;
 	return wf_option_boolean(other, &a) == NULL && wf_option_boolean(value, &b) == NULL && a == b;
 }
@@ -276,9 +279,12 @@ check_server_options(List *options)
 		const char *value = defGetString(def);
 		const char *expected = wf_server_option(def->defname, value, &server);
 
+		/* of a proxy the message does not show the value, which may hold a password */
 		if (expected != NULL)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("invalid value for option \"%s\": \"%s\"", def->defname, value),
+							strcmp(def->defname, "proxy") == 0
+								? errmsg("invalid value for option \"%s\"", def->defname)
+								: errmsg("invalid value for option \"%s\": \"%s\"", def->defname, value),
 							errdetail("Expected is %s.", expected)));
 		if (is_privileged(def->defname, value))
 			check_right(url, def->defname, value);

@@ -366,7 +366,9 @@ read_answered(const WfHttpReply *reply, WfAnswer *answer)
 	answer->reply = read_reply(reply, &message);
 	if (reply->status / 100 != 2)
 	{
-		wf_fault(&answer->fault, psprintf("%d", reply->status), "the service answered %d", reply->status);
+		wf_fault(&answer->fault, psprintf("%d", reply->status), "the service answered %d%s%s", reply->status,
+				 reply->message != NULL ? ", a redirect that is not followed: " : "",
+				 reply->message != NULL ? reply->message : "");
 		answer->fault.http_status = reply->status;
 		answer->retryable = wf_http_is_retryable(reply->status);
 		answer->retry_after_ms = wf_http_retry_after_ms(reply);

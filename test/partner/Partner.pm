@@ -32,7 +32,7 @@ my $program = File::Spec->catfile(dirname(File::Spec->rel2abs(__FILE__)), 'partn
 sub start
 {
 	my ($class, %option) = @_;
-	my $self = bless { dir => File::Temp->newdir, port => $option{port} // 0, psql => $option{psql}, owner => $$,
+	my $self = bless { dir => File::Temp->newdir, host => $option{host}, port => $option{port} // 0, psql => $option{psql}, owner => $$,
 		read => 0, entries => [] }, $class;
 	$self->{log} = $option{log} // "$self->{dir}/log";
 	$self->_launch;
@@ -45,6 +45,7 @@ sub _launch
 	my $port_file = "$self->{dir}/port";
 	my @command = ($^X, $program, '--port', $self->{port}, '--port-file', $port_file, '--log', $self->{log}, '--with-parent');
 	push @command, '--psql', $self->{psql} if defined $self->{psql};
+	push @command, '--host', $self->{host} if defined $self->{host};
 
 	unlink $port_file;
 	my $pid = fork() // die "could not fork: $!";

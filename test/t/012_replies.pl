@@ -121,6 +121,18 @@ when_answered('more than is allowed, said only at the end', '/huge?bytes=102401&
 when_answered('much more than is allowed', '/huge?bytes=1000000000&chunked=1', error => 'reply');
 when_answered('six hundred headers', '/headers?n=600', error => 'reply');
 when_answered('half an answer', '/half', error => 'connect', requests => 2);
+# what lies about its length
+sub lies
+{
+	my ($name, $length, $body, %expected) = @_;
+	when_answered($name, '/raw?answer=' . encoded("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: $length\r\n\r\n$body"), %expected);
+}
+lies('more than it says', 8, '{"a": 1}garbage', body => { a => 1 });
+lies('another answer behind it', 8, "{\"a\": 1}HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{\"a\": 2}", body => { a => 1 });
+lies('less than it says', 9, '{"a": 1}', error => 'connect', requests => 2);
+lies('nothing, and more than is allowed', 1000000000000, '{"a": 1}', error => 'reply');
+lies('a length beyond all numbers', '99999999999999999999999', '{"a": 1}', error => 'reply');
+lies('a length that is none', '-8', '{"a": 1}', error => 'connect', requests => 2);
 # one that is cut off on a connection that was kept may be sent once more by the library
 when_answered('no answer', '/drop', error => 'connect', requests => 2, repeated => 2);
 when_answered('404', '/status/404', error => '404', status => 404);
