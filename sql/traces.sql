@@ -41,6 +41,10 @@ GRANT USAGE ON SCHEMA workflow TO traces_nobody;
 SET ROLE traces_nobody;
 SELECT count(trace_id) FROM workflow.instances;
 RESET ROLE;
+SELECT workflow.grant_process('traces: wait', 'traces_nobody', 'view');
+SET ROLE traces_nobody;
+SELECT count(trace_id) FROM workflow.instances;
+RESET ROLE;
 
 -- ---- one of whoever starts it ----
 \set given 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
@@ -117,5 +121,6 @@ DO $$ BEGIN
     PERFORM workflow.detach('traces_rows', 'traces: wait');
 END $$;
 DROP TABLE traces_rows;
+SELECT workflow.revoke_process('traces: wait', 'traces_nobody', 'view');
 REVOKE USAGE ON SCHEMA workflow FROM traces_nobody;
 DROP ROLE traces_nobody;

@@ -31,15 +31,19 @@ static const WfVisit *running = NULL; /* whose statement runs */
 static void
 hash_to_hex(const uint8 *key, int64 a, int64 b, Part part, char *hex)
 {
-	uint8  text[WF_TOKEN_TRACE_KEY_BYTES + 2 * sizeof(int64)];
-	uint64 hash;
+	static const char digits[] = "0123456789abcdef";
+	uint8			  text[WF_TOKEN_TRACE_KEY_BYTES + 2 * sizeof(int64)];
+	uint64			  hash;
 
 	memcpy(text, key, WF_TOKEN_TRACE_KEY_BYTES);
 	memcpy(text + WF_TOKEN_TRACE_KEY_BYTES, &a, sizeof(a));
 	memcpy(text + WF_TOKEN_TRACE_KEY_BYTES + sizeof(a), &b, sizeof(b));
 	hash = hash_bytes_extended(text, sizeof(text), part);
-	/* all zeros are no valid number of a trace or span */
-	snprintf(hex, WF_SPAN_ID_LEN + 1, "%016" INT64_MODIFIER "x", hash != 0 ? hash : 1);
+	if (hash == 0)
+		hash = 1; /* all zeros are no valid number of a trace or span */
+	for (int i = WF_SPAN_ID_LEN - 1; i >= 0; i--, hash >>= 4)
+		hex[i] = digits[hash & 0x0f];
+	hex[WF_SPAN_ID_LEN] = '\0';
 }
 
 bool

@@ -158,12 +158,12 @@ for my $case (
 	(undef, $status) = $scene->run($name, { secret => $secret });
 	is($status, 'failed', "$name fails");
 }
-$scene->sql('CREATE TABLE secrets (secret text PRIMARY KEY)');
-$scene->sql("INSERT INTO secrets VALUES ('$secret')");
-$scene->define('insert', '{"steps": [{"step": "call", "sql": "INSERT INTO secrets VALUES (visit.data->>$$secret$$)"}]}');
-is(($scene->run('insert', { secret => $secret }))[1], 'failed', 'a statement fails, too');
+$scene->define('statement', '{"steps": [{"step": "call", "sql": "SELECT (visit.data->>$$secret$$)::int"}]}');
+($instance, $status) = $scene->run('statement', { secret => $secret });
+is($status, 'failed', 'a statement fails, too');
+like($scene->incident($instance)->{error}{message}, qr/\Q$secret\E/, '... with an error that tells it');
 @lines = lines($offset);
-is_deeply([ map { /process="(\w+)".* code="([^"]*)"/ ? "$1 $2" : $_ } @lines ], [ 'answer 500', 'request 503', 'refused connect', 'json reply', 'large reply', 'insert 23505' ], 'each is logged');
+is_deeply([ map { /process="(\w+)".* code="([^"]*)"/ ? "$1 $2" : $_ } @lines ], [ 'answer 500', 'request 503', 'refused connect', 'json reply', 'large reply', 'statement 22P02' ], 'each is logged');
 is((grep { /server="secretive"/ } @lines), 5, '... with the server');
 unlike(slurp_file($scene->node->logfile, $offset), qr/\Q$secret\E/, '... and no secret');
 unlike(join("\n", @lines), qr/next=/, '... nor a next attempt, since there is none');
