@@ -39,7 +39,8 @@ static char *
 read_open(int fd, const char **problem)
 {
 	struct stat status;
-	char	   *text;
+	char		text[MAX_SIZE + 2]; /* no palloc, which many requests of a turn would not give back before its end */
+	char	   *secret;
 	ssize_t		len;
 
 	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
@@ -47,7 +48,6 @@ read_open(int fd, const char **problem)
 		*problem = "is no regular file";
 		return NULL;
 	}
-	text = palloc(MAX_SIZE + 2);
 	len = read_all(fd, text);
 	if (len < 0)
 		*problem = psprintf("cannot be read: %s", strerror(errno));
@@ -61,8 +61,9 @@ read_open(int fd, const char **problem)
 		len--;
 	if (len > 0 && text[len - 1] == '\r')
 		len--;
-	text[len] = '\0';
-	return text;
+	secret = pnstrdup(text, len);
+	explicit_bzero(text, sizeof(text));
+	return secret;
 }
 
 char *

@@ -615,6 +615,7 @@ drop_rejected(uint64 number, TimestampTz now)
 bool
 wf_token_rejected(int64 visit, uint64 number, const WfHttpReply *reply)
 {
+	static long most = RESENT_MANY;
 	bool		found = false;
 	Resent	   *entry;
 	TimestampTz now;
@@ -626,8 +627,11 @@ wf_token_rejected(int64 visit, uint64 number, const WfHttpReply *reply)
 	now = GetCurrentTimestamp();
 	if (!drop_rejected(number, now))
 		return false;
-	if (hash_get_num_entries(resent) >= RESENT_MANY)
+	if (hash_get_num_entries(resent) >= most)
+	{
 		forget_resent(now);
+		most = Max(RESENT_MANY, 2 * hash_get_num_entries(resent));
+	}
 	entry = hash_search(resent, &visit, HASH_ENTER, &found);
 	entry->at = now;
 	return true;
