@@ -27,8 +27,6 @@ if ($statistics)
 	$scene->node->restart;
 	$scene->sql('CREATE EXTENSION pg_stat_statements');
 }
-$scene->sql("CREATE USER MAPPING FOR CURRENT_USER SERVER partner OPTIONS (auth 'on_behalf', name 'Authorization')");
-
 # A step that calls the partner
 sub call
 {
@@ -60,7 +58,7 @@ sub ends_with
 {
 	my ($instance, $status, $senders, $name) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	is($scene->finish($instance), $status, "$name: $status") or diag(explain($scene->incident($instance)));
+	is($scene->finish($instance), $status, "$name: $status") or diag($scene->path($instance));
 	is(senders($instance), $senders, $name);
 }
 
@@ -85,6 +83,9 @@ sub stands_without
 # ---- the call that starts ----
 
 define_steps('call', call('call', '/ok'));
+ends_with(start('ada', 'call'), 'completed', 'call:-', 'without a mapping');
+is($scene->sql("SELECT count(*) FROM pg_stat_statements WHERE query ~ 'workflow_data.on_behalf'"), 0, 'nobody asks for what is kept') if $statistics;
+$scene->sql("CREATE USER MAPPING FOR CURRENT_USER SERVER partner OPTIONS (auth 'on_behalf', name 'Authorization')");
 ends_with(start('ada', 'call'), 'completed', 'call:ada', 'the header of a start');
 none_kept('which is not kept after that');
 ends_with(behalf({ authorization => 'Bearer secret-web', accept => '*/*', 'x-other' => 'secret-other' }, "SELECT workflow.start('call')", 'request.headers'),
@@ -194,6 +195,7 @@ for my $early (1, 0)
 }
 
 my $cancel = '"wait": true, "timeout": "300 ms", "cancel": {"path": "/ok?cancel=1", "timeout": "1 ms", "headers": {"X-Instance": "${$instance}", "X-Step": "cancel"}}';
+define_steps('statement in between', '{"step": "wait", "wait": true}', '{"step": "look", "sql": "SELECT 1 AS a"}', call('second', '/ok'));
 define_steps('cancel', call('first', '/ok', $cancel =~ s/300 ms/1 h/r));
 $instance = start('ada', 'cancel');
 $scene->wait_for_state($instance, 'waiting');
@@ -220,6 +222,27 @@ define_steps('order', call('call', '/ok'));
 $scene->sql(q[SELECT workflow.attach('orders', 'order')]);
 behalf('row', 'INSERT INTO orders VALUES (1)');
 ends_with($scene->sql("SELECT instance FROM workflow.instances WHERE process = 'order'"), 'completed', 'call:row', 'a row');
+
+$scene->define('hooked', '{"start_on": [{"webhook": "hook"}, {"message": "begin"}], "steps": [' . call('call', '/ok') . ']}');
+my $token = $scene->sql("SELECT workflow.webhook_token('hooked', 'hook')");
+ends_with(behalf('web', "SELECT workflow.webhook('$token', '{}', '{}')"), 'completed', 'call:web', 'a webhook');
+behalf('bob', "SELECT workflow.send_message('begin')");
+stands_without($scene->sql("SELECT max(instance) FROM workflow.instances WHERE process = 'hooked'"), 'call', 'a message that starts an instance has none');
+define_steps('condition', '{"step": "wait", "wait": {"condition": "$.ok == true"}}', call('second', '/ok'));
+$instance = start('ada', 'condition');
+behalf('bob', "SELECT workflow.set_data($instance, '{\"ok\": true}')");
+ends_with($instance, 'completed', 'second:bob', 'a condition that new data let hold');
+for my $mend ("skip('SERIAL')", "move('SERIAL', 'second')")
+{
+	$instance = $scene->start('after a reply');
+	stands_without($instance, 'first', 'without');
+	$serial = $scene->incident($instance)->{serial_number};
+	behalf('op', "SELECT workflow.$mend" =~ s/SERIAL/$serial/r);
+	ends_with($instance, 'completed', 'second:op', "an operator: $mend");
+}
+$instance = start('ada', 'statement in between');
+behalf('bob', "SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE instance = $instance");
+ends_with($instance, 'completed', 'second:bob', 'statements after a callback');
 
 # ---- whose mappings ----
 
