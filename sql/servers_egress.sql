@@ -45,9 +45,29 @@ RESET ROLE;
 ALTER SERVER se_mine OPTIONS (ADD proxy 'http://proxy.example:3128');
 SET ROLE se_operator;
 ALTER SERVER se_mine OPTIONS (SET follow_redirects '4');
+ALTER SERVER se_mine OPTIONS (ADD timeout '5 s');
 ALTER SERVER se_mine OPTIONS (SET url 'https://pay.example.com/v2');
 ALTER SERVER se_mine OPTIONS (SET proxy 'http://proxy.example:8080');
 ALTER SERVER se_mine OPTIONS (DROP proxy);
+-- redirects that may lead to private addresses are for superusers; those of a server beside it are no reason
+ALTER SERVER se_mine OPTIONS (SET follow_redirects '4');
+CREATE SERVER se_inside FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'https://pay.example.com/v1');
+RESET ROLE;
+ALTER SERVER se_inside OPTIONS (ADD allow_private 'true');
+SET ROLE se_operator;
+ALTER SERVER se_inside OPTIONS (ADD follow_redirects '4');
+ALTER SERVER se_inside OPTIONS (ADD follow_redirects 'off');
+ALTER SERVER se_inside OPTIONS (SET follow_redirects 'on');
+RESET ROLE;
+ALTER SERVER se_inside OPTIONS (SET follow_redirects 'on');
+SET ROLE se_operator;
+ALTER SERVER se_inside OPTIONS (ADD timeout '5 s');
+ALTER SERVER se_inside OPTIONS (SET url 'https://pay.example.com/v2');
+ALTER SERVER se_inside OPTIONS (DROP allow_private);
+RESET ROLE;
+ALTER SERVER se_inside OPTIONS (ADD verify 'off', DROP follow_redirects);
+SET ROLE se_operator;
+ALTER SERVER se_inside OPTIONS (ADD follow_redirects '1');
 RESET ROLE;
 -- who is calling at the proxy
 \set mapping 'USER MAPPING FOR CURRENT_USER SERVER se_pay'
@@ -68,5 +88,6 @@ ALTER :mapping OPTIONS (DROP proxy_password_file);
 DROP :mapping;
 DROP SERVER se_pay;
 DROP SERVER se_mine;
+DROP SERVER se_inside;
 REVOKE USAGE ON FOREIGN DATA WRAPPER workflow_http FROM se_operator;
 DROP ROLE se_operator;

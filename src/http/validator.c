@@ -8,7 +8,8 @@
  * superuser may set must be told from one that a superuser has set before and that the owner merely
  * leaves in place: a privileged option passes if the current user already owns a server with the
  * same url and the same value of it. Nobody reaches more by that than before: changing the url of a
- * server with allow_private needs a superuser, changing its timeout does not.
+ * server with allow_private needs a superuser, changing its timeout does not. To follow redirects
+ * leads elsewhere than to the url, so it needs one, too, where that may be private or is not verified.
  */
 #include "postgres.h"
 
@@ -210,14 +211,23 @@ same_value(List *options, const char *name, const char *value)
 
 	if (other == NULL)
 		return false;
-	if (strcmp(name, "ca") == 0 || strcmp(name, "url") == 0 || strcmp(name, "proxy") == 0)
+	if (strcmp(name, "allow_private") != 0 && strcmp(name, "verify") != 0)
 		return strcmp(other, value) == 0;
 	return wf_option_boolean(other, &a) == NULL && wf_option_boolean(value, &b) == NULL && a == b;
 }
 
-/* Does the current user own a server of our wrapper with this url and this value of the option? */
+/* Have both lists the same value of the option, or `wanted` none? */
 static bool
-owns_server_with(const char *url, const char *name, const char *value)
+has_wanted(List *options, List *wanted, const char *name)
+{
+	const char *value = wf_option_get(wanted, name);
+
+	return value == NULL || same_value(options, name, value);
+}
+
+/* Does the current user own a server of our wrapper with the wanted url, and the same values of these options? */
+static bool
+owns_server_with(List *wanted, const char *const *names, int n)
 {
 	Oid			wrapper = get_foreign_data_wrapper_oid(WF_FDW_NAME, true);
 	Relation	rel = table_open(ForeignServerRelationId, AccessShareLock);
@@ -233,7 +243,9 @@ owns_server_with(const char *url, const char *name, const char *value)
 		if (form->srvfdw != wrapper || !has_privs_of_role(GetUserId(), form->srvowner))
 			continue;
 		options = wf_option_list_of_server(tuple, RelationGetDescr(rel));
-		found = same_value(options, "url", url) && same_value(options, name, value);
+		found = has_wanted(options, wanted, "url");
+		for (int i = 0; i < n; i++)
+			found = found && has_wanted(options, wanted, names[i]);
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
@@ -241,13 +253,13 @@ owns_server_with(const char *url, const char *name, const char *value)
 }
 
 static void
-check_right(const char *url, const char *name, const char *value)
+check_right(List *options, const char *name, const char *value)
 {
 	bool is_file = strcmp(name, "ca") == 0;
 
 	if (superuser() || (is_file && has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES)))
 		return;
-	if (owns_server_with(url, name, value))
+	if (owns_server_with(options, &name, 1))
 		return;
 	if (is_file)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied to set option \"ca\""),
@@ -259,6 +271,20 @@ check_right(const char *url, const char *name, const char *value)
 		 errmsg("permission denied for a server with option %s '%s'", name, value),
 		 errdetail(
 			 "Only superusers may create such a server or change its url; its owner may change the other options.")));
+}
+
+/* Only called for a server that would go on with rights that were given to it for its url alone. */
+static void
+check_right_to_follow(List *options)
+{
+	static const char *const names[] = {"follow_redirects", "allow_private", "verify", "proxy"};
+
+	if (!superuser() && !owns_server_with(options, names, lengthof(names)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for a server with option follow_redirects"),
+				 errdetail(
+					 "With allow_private, a proxy or without verify, only superusers may let it follow redirects.")));
 }
 
 static void
@@ -287,8 +313,10 @@ check_server_options(List *options)
 								: errmsg("invalid value for option \"%s\": \"%s\"", def->defname, value),
 							errdetail("Expected is %s.", expected)));
 		if (is_privileged(def->defname, value))
-			check_right(url, def->defname, value);
+			check_right(options, def->defname, value);
 	}
+	if (server.follow_redirects > 0 && (server.allow_private || !server.verify || server.proxy != NULL))
+		check_right_to_follow(options);
 }
 
 /* ---- user mappings ---- */

@@ -273,8 +273,8 @@ like($scene->error("SET ROLE operator; CREATE SERVER mine FOREIGN DATA WRAPPER w
 is($scene->error("SET ROLE operator; CREATE SERVER mine FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'https://a.example')"), '', 'the rest is for others, too');
 like($scene->error("SET ROLE operator; ALTER SERVER mine OPTIONS (ADD proxy 'http://b.example:3128')"), qr/^42501: /, 'who cannot add one');
 $scene->sql("ALTER SERVER mine OPTIONS (ADD proxy 'http://b.example:3128')");
-is($scene->error("SET ROLE operator; ALTER SERVER mine OPTIONS (ADD timeout '5 s', ADD follow_redirects 'on')"), '', 'may change what is beside it');
-like($scene->error("SET ROLE operator; ALTER SERVER mine OPTIONS ($_)"), qr/^42501: /, "but not: $_") for "SET url 'https://c.example'", "SET proxy 'http://c.example:3128'";
+is($scene->error("SET ROLE operator; ALTER SERVER mine OPTIONS (ADD timeout '5 s')"), '', 'may change what is beside it');
+like($scene->error("SET ROLE operator; ALTER SERVER mine OPTIONS ($_)"), qr/^42501: /, "but not: $_") for "ADD follow_redirects 'on'", "SET url 'https://c.example'", "SET proxy 'http://c.example:3128'";
 
 # ---- the environment ----
 
