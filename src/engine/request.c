@@ -6,12 +6,12 @@
 
 #include <limits.h>
 
-#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "engine/body.h"
 #include "engine/request.h"
 #include "shmem/wakeups.h"
 #include "store/trace.h"
@@ -57,23 +57,6 @@ add_own_headers(Builder *b)
 	return true;
 }
 
-/* Append name=value&…, both encoded. */
-static bool
-append_pairs(Builder *b, WfPair *pairs, int n, StringInfo out, bool started)
-{
-	for (int i = 0; i < n; i++)
-	{
-		if (started)
-			appendStringInfoChar(out, '&');
-		started = true;
-		wf_percent_encode(out, pairs[i].name, (int) strlen(pairs[i].name));
-		appendStringInfoChar(out, '=');
-		if (!wf_template_text(pairs[i].value, &b->variables, WF_TEXT_QUERY, out, b->fault))
-			return false;
-	}
-	return true;
-}
-
 static bool
 build_url(Builder *b, const WfServer *server, StringInfo url)
 {
@@ -102,39 +85,20 @@ build_url(Builder *b, const WfServer *server, StringInfo url)
 	has_query = strchr(url->data, '?') != NULL;
 	if (b->http->nquery > 0 && !has_query)
 		appendStringInfoChar(url, '?');
-	return append_pairs(b, b->http->query, b->http->nquery, url, has_query);
+	return wf_body_pairs(b->http->query, b->http->nquery, &b->variables, url, has_query, b->fault);
 }
 
 static bool
 build_body(Builder *b, WfHttpRequest *request)
 {
-	StringInfoData body;
-	const char	  *type;
+	WfBody body;
 
-	initStringInfo(&body);
-	if (b->http->body != NULL)
-	{
-		type = "application/json";
-		if (!wf_template_json(b->http->body, &b->variables, &body, b->fault))
-			return false;
-	}
-	else if (b->http->text != NULL)
-	{
-		type = "text/plain; charset=utf-8";
-		if (!wf_template_text(b->http->text, &b->variables, WF_TEXT_PLAIN, &body, b->fault))
-			return false;
-	}
-	else if (b->http->has_form)
-	{
-		type = "application/x-www-form-urlencoded";
-		if (!append_pairs(b, b->http->form, b->http->nform, &body, false))
-			return false;
-	}
-	else
-		return true;
-	request->body = pg_server_to_any(body.data, body.len, PG_UTF8);
-	request->body_len = request->body == body.data ? body.len : strlen(request->body);
-	add_default_header(b, "Content-Type", type);
+	if (!wf_body_make(b->http, &b->variables, &b->visit->key, &body, b->fault))
+		return false;
+	request->body = body.data;
+	request->body_len = body.len;
+	if (body.data != NULL)
+		add_default_header(b, "Content-Type", body.type);
 	return true;
 }
 
@@ -249,22 +213,6 @@ wf_request_server(WfBatch *batch, WfVisit *visit, WfFault *fault)
 
 /* ---- shown by workflow.request ---- */
 
-static Jsonb *
-body_jsonb(const WfVisit *visit, const WfHttpRequest *request)
-{
-	char	  *text;
-	JsonbValue value = {.type = jbvString};
-
-	if (request->body == NULL)
-		return NULL;
-	text = pg_any_to_server(unconstify(char *, request->body), (int) request->body_len, PG_UTF8);
-	if (action_of(visit)->body != NULL)
-		return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
-	value.val.string.val = text;
-	value.val.string.len = (int) strlen(text);
-	return JsonbValueToJsonb(&value);
-}
-
 /*
  * Is this header a credential? Definitions may have some in their headers, though they belong into
  * user mappings.
@@ -299,12 +247,16 @@ headers_jsonb(List *headers)
 Jsonb *
 wf_request_jsonb(const WfVisit *visit, const WfHttpRequest *request, List *headers)
 {
-	WfField fields[4];
+	WfField fields[5];
+	bool	encoded = false;
 
 	memset(fields, 0, sizeof(fields));
 	fields[0] = (WfField){.key = "method", .kind = WF_FIELD_TEXT, .text = request->method};
 	fields[1] = (WfField){.key = "url", .kind = WF_FIELD_TEXT, .text = request->url};
 	fields[2] = (WfField){.key = "headers", .jsonb = headers_jsonb(headers)};
-	fields[3] = (WfField){.key = "body", .jsonb = body_jsonb(visit, request)};
+	fields[3] = (WfField){.key = "body"};
+	if (request->body != NULL)
+		fields[3].jsonb = wf_body_jsonb(action_of(visit), request->body, request->body_len, &encoded);
+	fields[4] = (WfField){.key = "encoding", .kind = WF_FIELD_TEXT, .text = "base64", .omit = !encoded};
 	return wf_jsonb_object(fields, lengthof(fields));
 }

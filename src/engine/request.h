@@ -22,7 +22,10 @@ extern bool wf_request_make(WfVisit *visit, const WfServer *server, WfHttpReques
 /* The name of the server to which the request goes; NULL with *fault if there is none. */
 extern const char *wf_request_server(WfBatch *batch, WfVisit *visit, WfFault *fault);
 
-/* A request of wf_request_make as {method, url, headers, body}, without credentials and cookies. */
+/*
+ * A request of wf_request_make as {method, url, headers, body}, without credentials and cookies; with `encoding` if the
+ * body is no text.
+ */
 extern Jsonb *wf_request_jsonb(const WfVisit *visit, const WfHttpRequest *request, List *headers);
 
 #endif

@@ -87,6 +87,16 @@ typedef struct WfPair /* a header, query parameter or form field */
 	WfTemplate *value;
 } WfPair;
 
+typedef struct WfPart /* of a body of several */
+{
+	const char *name;
+	WfTemplate *body; /* exactly one of body (JSON), text and bytes is given */
+	WfTemplate *text;
+	WfTemplate *bytes;	  /* see model/bytes.h */
+	WfTemplate *filename; /* NULL: none */
+	WfTemplate *type;	  /* NULL: by what it holds */
+} WfPart;
+
 typedef struct WfHttpAction
 {
 	const char *server; /* NULL only if `url` is given without a server */
@@ -97,11 +107,15 @@ typedef struct WfHttpAction
 	int			nquery;
 	WfPair	   *headers;
 	int			nheaders;
-	WfTemplate *body; /* at most one of body (JSON), text and form is given */
+	WfTemplate *body; /* at most one of body (JSON), text, form, parts and bytes is given */
 	WfTemplate *text;
 	WfPair	   *form;
 	int			nform;
 	bool		has_form;
+	WfPart	   *parts;
+	int			nparts;
+	WfTemplate *bytes;	 /* see model/bytes.h */
+	WfTemplate *type;	 /* of bytes; NULL: the most general one */
 	WfDuration	timeout; /* timeout of each attempt */
 	WfDuration	connect_timeout;
 } WfHttpAction;
@@ -261,14 +275,16 @@ typedef struct WfStep
 	int				list; /* the list that it belongs to */
 	WfActionKind	action;
 	WfHttpAction   *http;
-	const char	   *sql;		/* statement, as written */
-	WfTemplate	   *channel;	/* for NOTIFY */
-	WfTemplate	   *payload;	/* for NOTIFY; NULL: '' */
-	WfTemplate	   *set;		/* an object template */
-	WfPredicate	   *success;	/* NULL: always true */
-	WfTemplate	   *save_reply; /* an object template; NULL: nothing to save */
-	WfTemplate	   *save;		/* an object template; NULL: nothing to save */
-	bool			save_all;	/* "save": true */
+	const char	   *sql;		   /* statement, as written */
+	WfTemplate	   *channel;	   /* for NOTIFY */
+	WfTemplate	   *payload;	   /* for NOTIFY; NULL: '' */
+	WfTemplate	   *set;		   /* an object template */
+	WfPredicate	   *success;	   /* NULL: always true */
+	WfTemplate	   *save_reply;	   /* an object template; NULL: nothing to save */
+	WfTemplate	   *save;		   /* an object template; NULL: nothing to save */
+	bool			save_all;	   /* "save": true */
+	bool			forgets_reply; /* what its action is answered is kept nowhere after the visit, */
+	bool			drops_reply;   /* nor while that stands, since nothing can ask for it then */
 	WfDuration		timeout;
 	WfDuration		heartbeat;
 	WfWarnWaiting	warn_waiting; /* that of the step, else that of the definition */

@@ -297,28 +297,12 @@ static const WfReaderField http_fields[] = {
 	{"body", wf_read_any, offsetof(WfHttpAction, body)},
 	{"text", wf_read_text, offsetof(WfHttpAction, text)},
 	{"form", read_form, 0},
+	{"multipart", wf_read_multipart, 0},
+	{"bytes", wf_read_bytes, offsetof(WfHttpAction, bytes)},
+	{"type", wf_read_media_type, offsetof(WfHttpAction, type)},
 	{"timeout", wf_read_attempt_timeout, offsetof(WfHttpAction, timeout)},
 	{"connect_timeout", wf_read_attempt_timeout, offsetof(WfHttpAction, connect_timeout)},
 };
-
-/* Of keys that exclude each other, the second one given is an issue. */
-static void
-check_one_of(WfReader *reader, const WfJson *node, const char *const *keys, int nkeys)
-{
-	const char *first = NULL;
-
-	for (int i = 0; i < nkeys; i++)
-	{
-		const WfJson *member = wf_json_member(node, keys[i]);
-
-		if (member == NULL)
-			continue;
-		if (first)
-			wf_json_issue(reader->issues, member, NULL, "\"%s\" cannot be given together with \"%s\"", keys[i], first);
-		else
-			first = keys[i];
-	}
-}
 
 /*
  * Warn of a body of a method for which the standard gives it no meaning: it may be dropped or
@@ -343,22 +327,23 @@ void
 wf_read_http(WfReader *reader, const WfJson *node, void *target)
 {
 	static const char *const places[] = {"path", "url"};
-	static const char *const bodies[] = {"body", "text", "form"};
+	static const char *const bodies[] = {"body", "text", "form", "multipart", "bytes"};
 	WfHttpAction			*http = palloc0(sizeof(WfHttpAction));
 
 	if (!wf_read_object(reader, node, "\"http\"", http_fields, lengthof(http_fields), http))
 		return;
 	*(WfHttpAction **) target = http;
 
-	check_one_of(reader, node, places, lengthof(places));
-	check_one_of(reader, node, bodies, lengthof(bodies));
+	wf_reader_one_of(reader, node, places, lengthof(places));
+	wf_reader_one_of(reader, node, bodies, lengthof(bodies));
+	wf_http_check_type(reader, node);
 	if (!wf_json_member(node, "server") && !wf_json_member(node, "url"))
 		wf_json_issue(
 			reader->issues, node,
 			"Name a foreign server of the wrapper workflow_http, or give an absolute \"url\" that one covers.",
 			"\"server\" is missing");
 	if (http->method == NULL)
-		http->method = http->body || http->text || http->has_form ? "POST" : "GET";
+		http->method = wf_json_has_one_of(node, FIELDS(bodies)) ? "POST" : "GET";
 	else
 		warn_of_body(reader, node, http->method, FIELDS(bodies));
 }
@@ -392,8 +377,8 @@ wf_read_cancel(WfReader *reader, const WfJson *node, void *target)
 
 	if (!wf_read_object(reader, node, "\"cancel\"", cancel_fields, lengthof(cancel_fields), reading))
 		return;
-	check_one_of(reader, node, places, lengthof(places));
-	check_one_of(reader, node, bodies, lengthof(bodies));
+	wf_reader_one_of(reader, node, places, lengthof(places));
+	wf_reader_one_of(reader, node, bodies, lengthof(bodies));
 	if (!wf_json_member(node, "path") && !wf_json_member(node, "url"))
 		wf_json_issue(reader->issues, node,
 					  "Say where: \"path\" is appended to the url of the step's server, \"url\" is absolute.",

@@ -366,7 +366,7 @@ static bool
 has_free_keys(const WfJson *node)
 {
 	static const char *const keys[] = {"set",	  "save",  "save_reply", "data", "body",
-									   "payload", "query", "headers",	 "form"};
+									   "payload", "query", "headers",	 "form", "multipart"};
 
 	for (int i = 0; node->key != NULL && i < lengthof(keys); i++)
 	{

@@ -65,12 +65,13 @@ static const struct
 	const char *word;
 	const char *key;
 } other_words[] = {
-	{"then", "next"},	 {"goto", "next"},		{"to", "next"},		   {"else", "next"},	{"default", "next"},
-	{"if", "when"},		 {"condition", "when"}, {"name", "step"},	   {"id", "step"},		{"retries", "retry"},
-	{"attempts", "max"}, {"count", "max"},		{"interval", "delay"}, {"params", "query"}, {"json", "body"},
-	{"data", "body"},	 {"payload", "body"},	{"uri", "url"},		   {"verb", "method"},	{"on_error", "catch"},
-	{"error", "catch"},	 {"query", "sql"},		{"request", "http"},   {"output", "save"},	{"result", "save"},
-	{"code", "error"},	 {"reason", "message"},
+	{"then", "next"},	  {"goto", "next"},		 {"to", "next"},		{"else", "next"},	 {"default", "next"},
+	{"if", "when"},		  {"condition", "when"}, {"name", "step"},		{"id", "step"},		 {"retries", "retry"},
+	{"attempts", "max"},  {"count", "max"},		 {"interval", "delay"}, {"params", "query"}, {"json", "body"},
+	{"data", "body"},	  {"payload", "body"},	 {"uri", "url"},		{"verb", "method"},	 {"on_error", "catch"},
+	{"error", "catch"},	  {"query", "sql"},		 {"request", "http"},	{"output", "save"},	 {"result", "save"},
+	{"code", "error"},	  {"reason", "message"}, {"base64", "bytes"},	{"value", "text"},	 {"content_type", "type"},
+	{"file", "filename"},
 };
 
 /* Keys that belong elsewhere: what to write instead. */
@@ -239,6 +240,24 @@ wf_read_object(WfReader *reader, const WfJson *node, const char *what, const WfR
 					  "\"%s\" is missing", fields[i].key);
 	}
 	return true;
+}
+
+void
+wf_reader_one_of(WfReader *reader, const WfJson *node, const char *const *keys, int nkeys)
+{
+	const char *first = NULL;
+
+	for (int i = 0; i < nkeys; i++)
+	{
+		const WfJson *member = wf_json_member(node, keys[i]);
+
+		if (member == NULL)
+			continue;
+		if (first)
+			wf_json_issue(reader->issues, member, NULL, "\"%s\" cannot be given together with \"%s\"", keys[i], first);
+		else
+			first = keys[i];
+	}
 }
 
 /* ---- single values ---- */

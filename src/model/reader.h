@@ -19,6 +19,7 @@ typedef enum WfMoment
 {
 	WF_ANY_TIME, /* as the field around it */
 	WF_AT_ENTRY, /* before the action is answered */
+	WF_AT_REPLY, /* at once when it is, and never later */
 	WF_AFTER_ACTION,
 	WF_AT_END,
 	WF_BY_HANDLER, /* when a handler begins, beside the visit or instead of it */
@@ -34,7 +35,8 @@ typedef struct WfReader
 	WfMoment	  moment;
 	bool		  interrupts; /* the handler that is being read interrupts the visit */
 	bool		  of_whole;	  /* what is being read is of the whole, if the step has "each", and not of its items */
-	uint32		  mentioned;  /* variables that the step mentions */
+	uint32		  mentioned;  /* variables that the step mentions, */
+	uint32		  late;		  /* and those of them that it may need when the reply was dealt with */
 } WfReader;
 
 /*
@@ -119,6 +121,16 @@ extern void wf_read_pairs(WfReader *reader, const WfJson *node, WfPair **pairs, 
 /* Read an interval, as wf_read_interval does; returns whether it was one. */
 extern bool wf_read_interval_checked(WfReader *reader, const WfJson *node, Interval *interval);
 extern int	wf_interval_compare(const Interval *a, const Interval *b);
+
+/* Of keys that exclude each other, the second one given is an issue. */
+extern void wf_reader_one_of(WfReader *reader, const WfJson *node, const char *const *keys, int nkeys);
+
+/* The bodies that are no plain texts; the target of the first is a WfHttpAction, of the others a WfTemplate *. */
+extern void wf_read_multipart(WfReader *reader, const WfJson *node, void *target);
+extern void wf_read_bytes(WfReader *reader, const WfJson *node, void *target);
+extern void wf_read_media_type(WfReader *reader, const WfJson *node, void *target);
+/* Check, when all of "http" was read, whether what is said of the type of its body fits. */
+extern void wf_http_check_type(WfReader *reader, const WfJson *node);
 
 /* Read an HTTP action; the target is a WfHttpAction *. */
 extern void wf_read_http(WfReader *reader, const WfJson *node, void *target);

@@ -7,7 +7,6 @@
 #include "compat.h"
 
 #include "catalog/namespace.h"
-#include "common/base64.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -17,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "engine/request.h"
+#include "model/bytes.h"
 #include "model/guard.h"
 #include "worker/charset.h"
 #include "worker/http_codec.h"
@@ -148,9 +148,8 @@ parse_body(const char *body, size_t len, int encoding, bool json, const char **m
 static Jsonb *
 base64_jsonb(const char *body, size_t len)
 {
-	int	  size = pg_b64_enc_len((int) len);
-	char *encoded = palloc(size + 1);
-	int	  n = pg_b64_encode((const void *) body, (int) len, encoded, size);
+	int	  n;
+	char *encoded = wf_bytes_encode(body, len, &n);
 
 	return string_jsonb(encoded, n);
 }

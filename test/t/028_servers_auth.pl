@@ -11,7 +11,7 @@ use lib "$FindBin::Bin/../lib";
 use Certificates;
 use Digest::SHA qw(hmac_sha256 hmac_sha256_hex sha256_hex);
 use IO::Socket::INET;
-use MIME::Base64 qw(encode_base64);
+use MIME::Base64 qw(decode_base64 encode_base64);
 use POSIX qw(mkfifo);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -252,7 +252,7 @@ sub is_signed
 	my ($day, $region, $service, $signed, $signature) =
 	  ($header{authorization} // '') =~ m{^AWS4-HMAC-SHA256 Credential=AKID/(\d{8})/([\w-]+)/([\w-]+)/aws4_request, SignedHeaders=(\S+), Signature=(\w+)$};
 	return fail($name) || diag(explain($request)) unless defined $signature;
-	my $canonical = join("\n", $request->{method}, $request->{path}, $query, (map { "$_:$header{$_}" } split /;/, $signed), '', $signed, sha256_hex($request->{body}));
+	my $canonical = join("\n", $request->{method}, $request->{path}, $query, (map { "$_:$header{$_}" } split /;/, $signed), '', $signed, sha256_hex(($request->{encoding} // '') eq 'base64' ? decode_base64($request->{body}) : $request->{body}));
 	my $text = join("\n", 'AWS4-HMAC-SHA256', $header{'x-amz-date'}, "$day/$region/$service/aws4_request", sha256_hex($canonical));
 	my $key = 'AWS4secret-nine';
 	my $step = hmac_sha256($day, $key);
@@ -265,6 +265,8 @@ is_signed($request, 'a=1', 'a request is signed');
 is($request->{headers}{'x-amz-security-token'}, 'secret-ten', 'with the token of a session');
 like($request->{headers}{authorization}, qr/x-amz-security-token/, 'which is signed, too');
 is_signed(request_of('signed post', { a => 'b' }), '', 'and one with a body');
+$scene->define('signed bytes', qq({"steps": [{"step": "call", "http": {"server": "partner", "path": "/ok", "multipart": {"a": {"bytes": "\\\\x00ff0a00"}}, $H}}]}));
+is_signed(request_of('signed bytes'), '', 'whatever bytes that has');
 $file = write_file('aws', 'secret-nine');
 map_user("auth 'sigv4', user 'AKID', password_file '$file', scope 'aws:amz:eu-central-1:execute-api'");
 $request = request_of('signed');

@@ -20,7 +20,7 @@ my $LONGEST_CELL = 140;
 
 # Where the headings of a table of fields stand: "" for keys of the definition and of steps, "http." for http.path and the like.
 my %HEADED = (
-	definition_fields => '', step_fields => '', http_fields => 'http.', notify_fields => 'notify.', wait_fields => 'wait.', task_fields => 'task.',
+	definition_fields => '', step_fields => '', http_fields => 'http.', part_fields => 'multipart.', notify_fields => 'notify.', wait_fields => 'wait.', task_fields => 'task.',
 	first_of_fields => 'first_of.', send_fields => 'send.', call_fields => 'call.', each_fields => 'each.', start_on_fields => 'start_on.',
 	catch_fields => 'catch.', split_fields => 'next.', branch_fields => 'choose.', end_fields => 'end.', signature_fields => 'signature.', idempotency_fields => 'idempotency_key.', retry_fields => 'retry.', cancel_fields => 'cancel.');
 
