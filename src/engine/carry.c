@@ -585,6 +585,25 @@ make_subscriptions(WfBatch *batch, const WfCarried *carried)
 			->offer = lfirst(offered);
 }
 
+/*
+ * The step keeps no reply, in its new version. The result of an incident may have one: it is left out there, too, and
+ * where the response was that.
+ */
+static void
+forget_reply(WfBatch *batch, WfVisit *visit)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	Jsonb		 *initial = visit->docs.result != NULL ? wf_jsonb_get(visit->docs.result, "initial_response") : NULL;
+	Jsonb		 *response = initial != NULL ? wf_jsonb_get(visit->docs.result, "response") : NULL;
+	bool		  is_same = response != NULL && compareJsonbContainers(&initial->root, &response->root) == 0;
+	WfField		  fields[] = {{.key = "initial_response"}, {.key = "response", .omit = !is_same}};
+
+	visit->docs.changed = true;
+	if (initial != NULL)
+		visit->docs.result = wf_jsonb_merge(visit->docs.result, wf_jsonb_object(fields, lengthof(fields)));
+	MemoryContextSwitchTo(old);
+}
+
 void
 wf_carry_make(WfBatch *batch, const WfCarried *carried)
 {
@@ -607,4 +626,6 @@ wf_carry_make(WfBatch *batch, const WfCarried *carried)
 		visit->local = carried->local;
 		visit->local_changed = true;
 	}
+	if (carried->step->forgets_reply && visit->docs.reply != NULL)
+		forget_reply(batch, visit);
 }

@@ -19,6 +19,8 @@ save_caught(WfBatch *batch, WfVisit *visit, const WfEntry *handler, Jsonb *caugh
 	if (handler->save == NULL)
 		return true;
 	wf_engine_variables(visit, &variables);
+	if (visit->docs.result != NULL)
+		variables.result = wf_token_result_at_hand(batch, visit, WF_OUTCOME_CANCELLED, visit->error);
 	variables.caught = caught;
 	variables.event = wf_jsonb_get(caught, "event");
 	variables.error = visit->error;

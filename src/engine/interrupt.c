@@ -74,13 +74,14 @@ is_2xx(const WfAnswer *answer)
 
 /*
  * What the cancel request was answered: the body; {error, body} if that is no success, {error} if
- * there is no answer.
+ * there is no answer. A step that keeps no reply keeps no such body either.
  */
 static Jsonb *
-cancel_response(WfBatch *batch, const WfAnswer *answer)
+cancel_response(WfBatch *batch, const WfVisit *visit, const WfAnswer *answer)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Jsonb		 *body = answer->reply != NULL ? wf_jsonb_get(answer->reply, "body") : NULL;
+	bool		  has_body = answer->reply != NULL && !visit->def->forgets_reply;
+	Jsonb		 *body = has_body ? wf_jsonb_get(answer->reply, "body") : NULL;
 	Jsonb		 *response = body;
 	WfField		  fields[2];
 
@@ -89,7 +90,7 @@ cancel_response(WfBatch *batch, const WfAnswer *answer)
 		memset(fields, 0, sizeof(fields));
 		fields[0] = (WfField){.key = "error", .jsonb = wf_engine_error(&answer->fault, 1)};
 		fields[1] = (WfField){.key = "body", .jsonb = body};
-		response = wf_jsonb_object(fields, answer->reply != NULL ? 2 : 1);
+		response = wf_jsonb_object(fields, has_body ? 2 : 1);
 	}
 	MemoryContextSwitchTo(old);
 	return response;
@@ -108,7 +109,7 @@ ask(WfBatch *batch, WfVisit *visit)
 
 	if (queue == NULL)
 	{
-		visit->cancel.response = cancel_response(batch, &answer);
+		visit->cancel.response = cancel_response(batch, visit, &answer);
 		visit->docs.changed = true;
 		await_confirmation(batch, visit);
 		return;
@@ -272,7 +273,7 @@ wf_interrupt_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer)
 	}
 	else if (wf_state_asks_to_stop(visit))
 	{
-		visit->cancel.response = cancel_response(batch, answer);
+		visit->cancel.response = cancel_response(batch, visit, answer);
 		await_confirmation(batch, visit);
 	}
 }

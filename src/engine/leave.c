@@ -157,7 +157,7 @@ static void
 end_item(WfBatch *batch, WfVisit *visit, const Leaving *leaving)
 {
 	WfVisit *whole = visit->scope;
-	Jsonb	*response = whole->def->each->collect != NULL ? wf_jsonb_get(visit->docs.result, "response") : NULL;
+	Jsonb	*response = whole->def->each->collect != NULL ? wf_jsonb_get(leaving->variables.result, "response") : NULL;
 
 	if (response != NULL)
 	{
@@ -383,6 +383,7 @@ wf_op_leave(WfBatch *batch, WfVisit *visit)
 	}
 	visit->docs.result = wf_token_result(batch, visit, WF_OUTCOME_SUCCESS, NULL);
 	wf_engine_variables(visit, &leaving.variables);
+	leaving.variables.result = wf_token_result_at_hand(batch, visit, WF_OUTCOME_SUCCESS, NULL);
 	if (visit->def->uses_event)
 		leaving.variables.event = wf_event_of(visit, batch->now);
 	if (work_out_route(batch, visit, &leaving, &fault))

@@ -189,10 +189,10 @@ initial_response(const WfVisit *visit)
 	return key != NULL ? wf_jsonb_get(visit->docs.reply, key) : visit->docs.reply;
 }
 
-Jsonb *
-wf_token_result(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
+/* The result, with an initial response that is NULL if it is not to be kept. */
+static Jsonb *
+make_result(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error, Jsonb *initial)
 {
-	Jsonb  *initial = initial_response(visit);
 	bool	called_back = visit->accepted == WF_ACCEPTED_CALLBACK;
 	WfField fields[7];
 
@@ -205,6 +205,26 @@ wf_token_result(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
 	fields[5] = (WfField){.key = "error", .jsonb = error};
 	fields[6] = (WfField){.key = "event", .jsonb = wf_event_of_result(visit, batch->now)};
 	return wf_jsonb_object(fields, wf_event_in_result(visit) ? 7 : 6);
+}
+
+static bool
+forgets_reply(const WfVisit *visit)
+{
+	return visit->def != NULL && visit->def->forgets_reply;
+}
+
+Jsonb *
+wf_token_result(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
+{
+	return make_result(batch, visit, outcome, error, forgets_reply(visit) ? NULL : initial_response(visit));
+}
+
+Jsonb *
+wf_token_result_at_hand(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error)
+{
+	if (!forgets_reply(visit))
+		return visit->docs.result;
+	return make_result(batch, visit, outcome, error, initial_response(visit));
 }
 
 void

@@ -56,6 +56,11 @@ extern void wf_token_follow(WfBatch *batch, const WfVisit *from, const WfTargets
  * error}, of some steps with `event`, in CurrentMemoryContext.
  */
 extern Jsonb *wf_token_result(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
+/*
+ * The same for templates of the visit itself, once docs.result is set: with the reply, also if the step says that this is not
+ * kept. It must get into no row.
+ */
+extern Jsonb *wf_token_result_at_hand(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);
 
 /* End a visit. Its result is kept if it has one, else made in CurrentMemoryContext. */
 extern void wf_token_end(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error);

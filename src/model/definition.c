@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "model/each.h"
 #include "model/event.h"
 #include "model/flow.h"
 #include "model/reader.h"
@@ -131,6 +132,23 @@ read_save(WfReader *reader, const WfJson *node, void *target)
 		wf_json_issue(reader->issues, node, "To save nothing, leave it out.", "must be true or an object, not false");
 }
 
+static void
+read_keep_reply(WfReader *reader, const WfJson *node, void *target)
+{
+	bool keep = true;
+
+	wf_read_bool(reader, node, &keep);
+	*(bool *) target = !keep;
+}
+
+/* Can anything of the step still ask for its reply, once `save_reply` and `when` are through? */
+static bool
+may_ask_for_reply(const WfReader *reader, const WfStep *step)
+{
+	return (reader->late & (WF_VAR_BIT(WF_VAR_REPLY) | WF_VAR_BIT(WF_VAR_RESULT))) != 0 || step->save_all ||
+		   (step->each != NULL && step->each->collect != NULL);
+}
+
 /* ---- steps within a step ---- */
 
 static void read_list(WfReader *reader, int list);
@@ -200,7 +218,8 @@ static const WfReaderField step_fields[] = {
 	{"local", read_local, 0, false, WF_AT_ENTRY},
 	{"wait", wf_read_wait, 0, false, WF_AFTER_ACTION},
 	{"success", wf_read_predicate, offsetof(WfStep, success), false, WF_AT_END},
-	{"save_reply", wf_read_changes, offsetof(WfStep, save_reply), false, WF_AFTER_ACTION},
+	{"save_reply", wf_read_changes, offsetof(WfStep, save_reply), false, WF_AT_REPLY},
+	{"keep_reply", read_keep_reply, offsetof(WfStep, forgets_reply)},
 	{"save", read_save, 0, false, WF_AT_END},
 	{"timeout", wf_read_timeout, offsetof(WfStep, timeout), false, WF_AT_ENTRY, true},
 	{"heartbeat", wf_read_timeout, offsetof(WfStep, heartbeat), false, WF_AFTER_ACTION},
@@ -230,9 +249,10 @@ read_step_node(WfReader *reader, const WfJson *node, WfStep *step)
 	wf_read_entries(step, node);
 	reader->step = step;
 	reader->node = node;
-	reader->mentioned = 0;
+	reader->mentioned = reader->late = 0;
 	if (wf_read_object(reader, node, "a step", FIELDS(step_fields), step))
 		wf_step_check(reader, node);
+	step->drops_reply = step->forgets_reply && !may_ask_for_reply(reader, step);
 	step->uses_event = (reader->mentioned & WF_VAR_BIT(WF_VAR_EVENT)) != 0;
 	if (step->each != NULL)
 	{

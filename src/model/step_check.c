@@ -313,6 +313,7 @@ static const struct
 	 "Give it to the steps in it, or lead back to it with \"catch\"."},
 	{"save_reply", "a sub-process has no reply",
 	 "What its \"local\" holds at its end is $result.response for \"save\"."},
+	{"keep_reply", "a sub-process has no reply", "Give it to the steps in it that call out."},
 	{"cancel", "a sub-process has no request that could be cancelled", "Give it to the steps in it that call out."},
 };
 
@@ -345,6 +346,10 @@ check_action(WfReader *reader, const WfJson *node)
 			reader->issues, wf_json_member(node, "save_reply"),
 			"Only \"http\", \"sql\", \"send\" and \"call\" have a reply; \"save\" keeps what a callback brings.",
 			"there is no action whose reply could be saved");
+	if (!has_reply && wf_json_member(node, "keep_reply"))
+		wf_json_issue(reader->issues, wf_json_member(node, "keep_reply"),
+					  "Only \"http\", \"sql\", \"send\" and \"call\" have a reply.",
+					  "there is no action whose reply could be kept");
 	if (!has_attempts && retry)
 		wf_json_issue(
 			reader->issues, retry,

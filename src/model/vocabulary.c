@@ -174,6 +174,8 @@ check_variables(WfReader *reader, const WfJson *node, uint32 variables)
 	if (reader->step == NULL)
 		return;
 	reader->mentioned |= variables;
+	if (reader->moment != WF_AT_REPLY)
+		reader->late |= variables;
 	if ((variables & webhook_variables) != 0)
 		wf_reference_add(reader->references, WF_REFERENCE_WEBHOOK, reader->step->index, node);
 	for (int i = 0; variables >> i != 0; i++)

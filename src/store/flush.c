@@ -302,6 +302,21 @@ stops_statement(const WfVisit *visit)
 			(visit->suspended || (visit->state != WF_STATE_CALLING && visit->state != WF_STATE_RETRYING)));
 }
 
+/*
+ * Of a reply that the step does not keep, and for which nothing in it can ask any more, only the status stays with a
+ * visit that lives on.
+ */
+static void
+drop_reply(WfBatch *batch, WfVisit *visit)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	WfField		  field = {.key = "status", .jsonb = wf_jsonb_get(visit->docs.reply, "status")};
+	bool		  is_http = visit->def->action == WF_ACTION_HTTP;
+
+	visit->docs.reply = wf_jsonb_object(&field, is_http ? 1 : 0);
+	MemoryContextSwitchTo(old);
+}
+
 static void
 sort_visit(Flush *flush, WfVisit *visit)
 {
@@ -320,6 +335,8 @@ sort_visit(Flush *flush, WfVisit *visit)
 	}
 	if (!visit->is_new && !visit->changed && !wf_tokens_changed(&visit->tokens))
 		return;
+	if (visit->docs.changed && visit->docs.reply != NULL && visit->def != NULL && visit->def->drops_reply)
+		drop_reply(flush->batch, visit);
 	put_visit(flush, visit->is_new ? INSERT_VISITS : UPDATE_VISITS, visit);
 	if (visit->suspended)
 		return;

@@ -100,6 +100,15 @@ sub response
 	return ($visit->{has_callback} ? $visit->{callback} : $visit->{local} // $visit->{reply}) // {};
 }
 
+# What others are told of that: a reply that is not kept is at hand in its visit alone.
+sub told
+{
+	my ($visit) = @_;
+	my $def = $visit->{def};
+	my $forgets = exists $def->{keep_reply} && !$def->{keep_reply} && !$visit->{has_callback};
+	return $forgets ? {} : response($visit);
+}
+
 sub finish
 {
 	my ($self, $visit, $outcome) = @_;
@@ -124,7 +133,7 @@ sub hand_over
 {
 	my ($self, $visit, $outcome, $fault, $handler, $caught) = @_;
 	my $token = token($visit);
-	$caught //= handed($visit, $fault, response($visit), $outcome);
+	$caught //= handed($visit, $fault, told($visit), $outcome);
 	$self->save_event($visit, $handler, { n => $caught->[2], kind => kind_of($handler) }) if $handler->{save};
 	$self->finish($visit, $outcome);
 	$self->enter($token, $caught, Graph::names($handler->{next}));
@@ -185,6 +194,7 @@ sub success
 	$self->collect($visit) if is_whole($visit);
 	my $given = given($visit);
 	my $told = $visit->{has_callback} ? $visit->{event} // $visit->{callback} : $visit->{happened};
+	my $known = told($visit);
 	$self->finish($visit, 'SUCCESS');
 	my $end = $def->{end};
 	return $self->enter($token, $caught, @$way) if @$way;
@@ -192,7 +202,7 @@ sub success
 	return $self->end_item($token, $visit->{item}, $given) if is_item($visit);
 	return unless $end;
 	if    ($end eq 'scope') { $self->will_end('close', $self->scope_of($token)) }
-	elsif (ref $end eq 'HASH' && $end->{error}) { $self->throw($token, $end->{error}, [ $response->{n} // 0, $end->{error}, ($told // {})->{n} // 0 ]) }
+	elsif (ref $end eq 'HASH' && $end->{error}) { $self->throw($token, $end->{error}, [ $known->{n} // 0, $end->{error}, ($told // {})->{n} // 0 ]) }
 	elsif (ref $end eq 'HASH')                  { $self->will_end('aborted') }
 }
 
@@ -205,7 +215,7 @@ sub bad
 	my ($scope, $its_handler) = $self->catcher_around($visit, $outcome, $code);
 	if ($scope)
 	{
-		my $caught = handed($visit, $code, response($visit), $outcome);
+		my $caught = handed($visit, $code, told($visit), $outcome);
 		$self->finish($visit, $outcome);
 		$self->will_end('interrupt', $scope, $its_handler, $caught) if ref $scope;
 	}
