@@ -168,6 +168,15 @@ is((grep { /server="secretive"/ } @lines), 5, '... with the server');
 unlike(slurp_file($scene->node->logfile, $offset), qr/\Q$secret\E/, '... and no secret');
 unlike(join("\n", @lines), qr/next=/, '... nor a next attempt, since there is none');
 
+# work that was fetched fails in the session of whoever has fetched it
+$scene->define('topic', '{"steps": [{"step": "do", "wait": {"topic": "t"}, "retry": {"max": 1, "delay": "1 h"}}]}');
+$instance = $scene->start('topic', { secret => $secret });
+my $fail = 'SELECT workflow.fail(serial_number, $$BROKEN$$, $$' . $secret . '$$, $${"said": "' . $secret . '"}$$, lock_token => lock_token) FROM workflow.fetch($$t$$)';
+is($scene->sql($fail), 't', 'work that has failed');
+my ($of_topic) = grep { /process="topic"/ } lines($offset);
+like($of_topic, qr/LOG: .* step="do" instance=$instance visit=\d+_\d+ attempt=1 code="BROKEN" ms=\d+ trace_id=/, '... is logged like that');
+unlike($of_topic, qr/\Q$secret\E/, '... without its message and data');
+
 # names are in quotes
 $scene->define("a \"b\"\nc", '{"steps": [{"step": "x=y", "sql": "SELECT 1/0"}]}');
 $scene->run("a \"b\"\nc");
