@@ -97,6 +97,15 @@ RESET workflow.on_behalf;
 SELECT count(*) FROM pg_settings WHERE name = 'workflow.on_behalf';
 ALTER SYSTEM SET workflow.on_behalf = '{}';
 
+-- who calls keeps nothing of other mappings in memory
+BEGIN;
+SET LOCAL workflow.on_behalf = '{}';
+CREATE SERVER ob_secret FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'https://secret.example.com');
+DO $$BEGIN EXECUTE format('CREATE USER MAPPING FOR PUBLIC SERVER ob_secret OPTIONS (auth ''bearer'', token %L)', repeat('x', 1000000)); END$$;
+SELECT workflow.start('ob_pay') > 0 AS started;
+SELECT sum(total_bytes) < 100000 AS little FROM pg_backend_memory_contexts WHERE name = 'workflow headers passed on';
+ROLLBACK;
+
 -- nobody reads them
 CREATE ROLE ob_guest;
 GRANT USAGE ON SCHEMA workflow_data TO ob_guest;

@@ -84,6 +84,7 @@ header_of(List *options)
 	return credentials.passed_on;
 }
 
+/* To be called in a context of its own: options of mappings are secrets of all kinds of roles. */
 static void
 add_mapping(HeapTuple tuple, TupleDesc desc)
 {
@@ -92,24 +93,35 @@ add_mapping(HeapTuple tuple, TupleDesc desc)
 	Datum				 options = heap_getattr(tuple, Anum_pg_user_mapping_umoptions, desc, &isnull);
 	const char			*name = isnull ? NULL : header_of(untransformRelOptions(options));
 	PassedOn			*passed_on;
+	MemoryContext		 old;
 
 	if (name == NULL || !is_ours(form->umserver))
 		return;
+	old = MemoryContextSwitchTo(list_context);
 	passed_on = palloc(sizeof(PassedOn));
 	passed_on->role = form->umuser;
 	passed_on->name = asc_tolower(name, strlen(name));
 	list = lappend(list, passed_on);
+	MemoryContextSwitchTo(old);
 }
 
 static void
 read_mappings(void)
 {
-	Relation	rel = table_open(UserMappingRelationId, AccessShareLock);
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple	tuple;
+	Relation	  rel = table_open(UserMappingRelationId, AccessShareLock);
+	SysScanDesc	  scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	MemoryContext for_one = AllocSetContextCreate(CurrentMemoryContext, "workflow user mapping", ALLOCSET_SMALL_SIZES);
+	HeapTuple	  tuple;
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		MemoryContext old = MemoryContextSwitchTo(for_one);
+
 		add_mapping(tuple, RelationGetDescr(rel));
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(for_one);
+	}
+	MemoryContextDelete(for_one);
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 }
