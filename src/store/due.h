@@ -22,6 +22,15 @@ typedef struct WfDueKey
 	int			process_id; /* 0: it was not asked for */
 } WfDueKey;
 
+/* Does one come before the other in the order of their queue? */
+static inline bool
+wf_due_before(const WfDueKey *a, const WfDueKey *b)
+{
+	if (a->due_at != b->due_at)
+		return a->due_at < b->due_at;
+	return a->instance != b->instance ? a->instance < b->instance : a->visit < b->visit;
+}
+
 /* A piece of work that an executor has taken up. */
 typedef struct WfWorkItem
 {

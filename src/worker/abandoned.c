@@ -17,8 +17,7 @@
 static bool
 is_held_up(WfDispatcher *dispatcher, const WfQueueCursor *cursor, TimestampTz now)
 {
-	return cursor->server != NULL &&
-		   (OidIsValid(cursor->blocked_by) || (cursor->next <= now && !wf_pick_up_may(dispatcher, cursor)));
+	return cursor->server != NULL && wf_pick_up_is_held_up(dispatcher, cursor, now);
 }
 
 /*
@@ -35,7 +34,7 @@ anything_waits(WfDispatcher *dispatcher, TimestampTz now, bool *crowded)
 	*crowded = false;
 	for (int i = 0; i < n; i++)
 	{
-		if (!is_held_up(dispatcher, cursors[i], now) || !wf_queue_cursor_has_due(cursors[i], now))
+		if (!is_held_up(dispatcher, cursors[i], now) || !wf_pick_up_has_due(cursors[i], now))
 			continue;
 		waits = true;
 		*crowded |= cursors[i]->slots > 0;

@@ -19,6 +19,11 @@
 #include "worker/announce.h"
 #include "worker/breaker.h"
 
+/*
+ * A server is dead when so many visits in a row have found nobody there, at least, however well it was in the rest of the
+ * window: if it has answered hundreds a second, it would take as many failures to outweigh that.
+ */
+#define DEAD_IN_A_ROW 20
 /* So many visits are remembered; further ones count with each failure. */
 #define MAX_FAILING 100000
 
@@ -70,6 +75,7 @@ forget_results(WfBreaker *breaker)
 	Failing		   *entry;
 
 	memset(breaker->parts, 0, sizeof(breaker->parts));
+	breaker->in_a_row = 0;
 	hash_seq_init(&scan, breaker->failing);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 		(void) hash_search(breaker->failing, &entry->visit, HASH_REMOVE, NULL);
@@ -170,20 +176,21 @@ clean_failing(WfBreaker *breaker)
 			(void) hash_search(breaker->failing, &entry->visit, HASH_REMOVE, NULL);
 }
 
-/* The failure of a visit counts no more, since it has another result. */
-static void
+/* The failure of a visit counts no more, since it has another result. Returns false if its last one was none. */
+static bool
 take_back(WfBreaker *breaker, int64 visit)
 {
 	Failing *entry = hash_search(breaker->failing, &visit, HASH_FIND, NULL);
 
 	if (entry == NULL)
-		return;
+		return false;
 	if (is_in_window(breaker, entry->part))
 	{
 		breaker->parts[entry->part % WF_BREAKER_PARTS].calls--;
 		breaker->parts[entry->part % WF_BREAKER_PARTS].failures--;
 	}
 	(void) hash_search(breaker->failing, &visit, HASH_REMOVE, NULL);
+	return true;
 }
 
 static void
@@ -226,6 +233,13 @@ is_failure(const WfBreaker *breaker, const WfHttpReply *reply)
 	return breaker->options.slow_ms > 0 && reply->elapsed_us >= (int64) breaker->options.slow_ms * 1000;
 }
 
+/* Was nobody there who could have answered? A status of 500 may be about the request. */
+static bool
+found_nobody(const WfHttpReply *reply)
+{
+	return reply->verdict != WF_HTTP_ANSWERED || (reply->status >= 502 && reply->status <= 504);
+}
+
 /* Is it known whether the server is well? What was not heard of it says nothing. */
 static bool
 says_something(const WfHttpReply *reply)
@@ -246,19 +260,21 @@ note_error(WfBreaker *breaker, const WfHttpReply *reply)
 				 reply->elapsed_us / 1000);
 }
 
-/* Trip if too many visits of the window have failed. */
+/* Trip if too many visits of the window have failed, or the last ones have found nobody. */
 static void
 judge_window(WfBreaker *breaker, TimestampTz now)
 {
 	int64 calls = 0;
 	int64 failures = 0;
+	int	  dead = Max(breaker->options.min_calls, DEAD_IN_A_ROW);
 
 	for (int i = 0; i < WF_BREAKER_PARTS; i++)
 	{
 		calls += breaker->parts[i].calls;
 		failures += breaker->parts[i].failures;
 	}
-	if (calls >= breaker->options.min_calls && failures * 100 >= calls * breaker->options.failure_rate)
+	if ((calls >= breaker->options.min_calls && failures * 100 >= calls * breaker->options.failure_rate) ||
+		(breaker->in_a_row >= dead && failures >= dead))
 		trip(breaker, now);
 }
 
@@ -286,18 +302,20 @@ count_probe(WfBreaker *breaker, bool failed, TimestampTz now)
 }
 
 static void
-count_result(WfBreaker *breaker, int64 visit, bool failed, TimestampTz now)
+count_result(WfBreaker *breaker, int64 visit, const WfHttpReply *reply, bool failed, TimestampTz now)
 {
 	WfBreakerPart *part = current_part(breaker, now);
+	bool		   failed_before = take_back(breaker, visit);
 
-	take_back(breaker, visit);
 	part->calls++;
 	if (!failed)
 	{
+		breaker->in_a_row = 0;
 		breaker->allowed += breaker->allowed > 0;
 		return;
 	}
 	part->failures++;
+	breaker->in_a_row += found_nobody(reply) && !failed_before;
 	remember(breaker, visit);
 	judge_window(breaker, now);
 }
@@ -315,7 +333,7 @@ wf_breaker_count(WfBreaker *breaker, int64 visit, bool probe, const WfHttpReply 
 	if (probe && breaker->state == WF_SERVER_PROBING)
 		count_probe(breaker, failed, now);
 	else if (breaker->state == WF_SERVER_OK)
-		count_result(breaker, visit, failed, now);
+		count_result(breaker, visit, reply, failed, now);
 	return probe && failed;
 }
 

@@ -41,7 +41,8 @@ typedef struct WfBreaker
 
 	int64		  part; /* number of the current part, since 2000 */
 	WfBreakerPart parts[WF_BREAKER_PARTS];
-	HTAB		 *failing; /* visits whose latest result was a failure, with the part that counts it */
+	int			  in_a_row; /* visits that have found nobody since one was answered well */
+	HTAB		 *failing;	/* visits whose latest result was a failure, with the part that counts it */
 
 	bool			untold; /* the state has changed, and nobody was told */
 	WfServerCounts *counts; /* where the state is shown; NULL: nowhere */

@@ -1,7 +1,11 @@
 /*
  * pick_up.c
- *		Which rows of a server's queue the dispatcher picks up: as many as the client and the server have places for, and
- *		those of owners that may send more first, while places are few.
+ *		Which rows of a server's queue the dispatcher picks up: as many as the client and the server have places for, of
+ *		owners and processes by turns.
+ *
+ * The queue is read in pages. If a page is not more than may be sent, that is all; else its rows wait in lines (lines.c),
+ * and the queue is read on beside that, so that one who comes behind a long line of another is found. Owners that may send
+ * no more, since places of the client are few, are passed over.
  */
 #include "postgres.h"
 
@@ -17,11 +21,10 @@
 #include "worker/places.h"
 #include "worker/token.h"
 
-/*
- * Rows of owners that may send no more are looked through again so seldom that it takes at most 1/PASSED_CHECK_PART of
- * the time.
- */
-#define PASSED_CHECK_PART 20
+/* While enough rows wait, the queue is read on so seldom that it takes at most 1/AHEAD_PART of the time. */
+#define AHEAD_PART 4
+/* In one look, lines that are short of rows read so many pages of the queue. */
+#define MOST_PAGES 8
 
 typedef struct ProcessOwner
 {
@@ -73,97 +76,146 @@ may_send(WfDispatcher *dispatcher, const WfQueueCursor *cursor, Oid owner, int t
 	return wf_places_allow(dispatcher->http, cursor, owner, false, taken) && !wf_tokens_hold(cursor, owner);
 }
 
-/* May an owner whose rows were passed over send more now? */
-static bool
-passed_may_go(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
+/* Are places of the client so few, or tokens awaited, that owners have to be asked for? */
+bool
+wf_pick_up_asks_owners(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 {
-	for (int i = 0; i < cursor->npassed; i++)
-		if (may_send(dispatcher, cursor, cursor->passed[i], 0))
+	return wf_places_free_for_all(dispatcher->http) == 0 || wf_tokens_hold_any(cursor);
+}
+
+/* Does a row wait in a line whose owner may send more? */
+static bool
+someone_may_send(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
+{
+	WfLine *line;
+
+	if (!wf_lines_wait(cursor->lines))
+		return false;
+	if (!wf_pick_up_asks_owners(dispatcher, cursor))
+		return true;
+	wf_lines_begin_look(cursor->lines);
+	while ((line = wf_lines_next(cursor->lines)) != NULL)
+	{
+		if (may_send(dispatcher, cursor, line->owner->owner, 0))
 			return true;
+		wf_line_pass_owner(cursor->lines, line);
+	}
 	return false;
 }
 
-/* When has the queue to be looked at? At once, if an owner that had to wait may send more. */
+/* When has the queue to be looked at? At once, if something waits that may be sent. */
 TimestampTz
 wf_pick_up_next(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 {
-	if (!OidIsValid(cursor->blocked_by) || cursor->slots <= 0)
-		return Max(cursor->next, cursor->held_until);
-	if (cursor->held_until > GetCurrentTimestamp())
+	if (cursor->slots > 0 && someone_may_send(dispatcher, cursor))
 		return cursor->held_until;
-	if (may_send(dispatcher, cursor, cursor->blocked_by, 0))
-		return DT_NOBEGIN;
-	return passed_may_go(dispatcher, cursor) ? Min(cursor->next, cursor->passed_at) : cursor->next;
+	return Max(cursor->next, cursor->held_until);
+}
+
+TimestampTz
+wf_pick_up_reads_ahead(const WfQueueCursor *cursor)
+{
+	return cursor->lines->behind ? cursor->lines->ahead_at : WF_NEVER;
+}
+
+bool
+wf_pick_up_is_held_up(WfDispatcher *dispatcher, const WfQueueCursor *cursor, TimestampTz now)
+{
+	if (!wf_pick_up_may(dispatcher, cursor))
+		return cursor->next <= now || wf_lines_wait(cursor->lines);
+	return wf_lines_wait(cursor->lines) && !someone_may_send(dispatcher, cursor);
 }
 
 /* While rows wait for places, the dispatcher also wakes to look whether requests in flight are still wanted. */
 TimestampTz
 wf_requests_next(WfDispatcher *dispatcher, const WfQueueCursor *cursor)
 {
-	TimestampTz next = wf_pick_up_may(dispatcher, cursor) ? wf_pick_up_next(dispatcher, cursor)
-														  : Max(cursor->next, dispatcher->abandoned_at);
+	bool		waits = wf_lines_wait(cursor->lines);
+	TimestampTz due = waits ? DT_NOBEGIN : cursor->next;
+	TimestampTz next =
+		wf_pick_up_may(dispatcher, cursor) ? wf_pick_up_next(dispatcher, cursor) : Max(due, dispatcher->abandoned_at);
 
 	/* what is due is held back, but not what asks a service to stop */
-	if (cursor->held_until > cursor->next)
-		next = Min(next, Max(cursor->next, cursor->cancels_at));
-	return OidIsValid(cursor->blocked_by) ? Min(next, dispatcher->abandoned_at) : next;
+	if (cursor->held_until > due)
+		next = Min(next, Max(due, cursor->cancels_at));
+	if (waits && !someone_may_send(dispatcher, cursor))
+		next = Min(next, dispatcher->abandoned_at);
+	return wf_shortage_holds_back(dispatcher) ? next : Min(next, wf_pick_up_reads_ahead(cursor));
 }
 
-/* ---- rows ---- */
+/* ---- reading the queue ---- */
 
-/*
- * Put at most `limit` of the visits that were read in flight, skipping those that are already. If rows are left over,
- * the cursor goes back to them.
- */
-static void
-add_all(WfOutgoing *out, int limit)
+static WfLine *
+line_of(WfOutgoing *out, int process_id)
+{
+	WfLine *line = wf_lines_find(out->cursor->lines, process_id);
+
+	return line != NULL ? line : wf_lines_make(out->cursor->lines, process_id, wf_pick_up_owner(out, process_id));
+}
+
+/* Read the next page of the queue into the lines. */
+void
+wf_pick_up_read_ahead(WfOutgoing *out)
 {
 	WfQueueCursor *cursor = out->cursor;
-	int			   looked;
+	WfLines		  *lines = cursor->lines;
+	TimestampTz	   now = GetCurrentTimestamp();
+	TimestampTz	   end;
+	WfDueKey	  *keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
+	int			   n = wf_due_scan_processes(cursor->queue, &cursor->position, now, DUE_PER_TRANSACTION, keys);
 
-	for (looked = 0; looked < out->nkeys && out->ntaken < limit; looked++)
-		if (wf_in_flight_add(out->keys[looked].instance, out->keys[looked].visit, cursor))
-		{
-			out->instances[out->ntaken] = out->keys[looked].instance;
-			out->taken[out->ntaken++] = out->keys[looked].visit;
-		}
-	cursor->skipped = out->ntaken == 0 ? cursor->skipped + looked : 0;
-	if (looked == out->nkeys)
-		return;
-	cursor->position = out->keys[looked - 1];
-	cursor->next = DT_NOBEGIN;
-	out->nkeys = looked;
+	for (int i = 0; i < n; i++)
+		if (wf_in_flight_find(keys[i].visit) == NULL)
+			wf_line_put(lines, line_of(out, keys[i].process_id), &keys[i]);
+	if (n > 0)
+		cursor->position = keys[n - 1];
+	lines->behind = n == DUE_PER_TRANSACTION;
+	if (lines->behind)
+		cursor->next = now;
+	else
+		wf_queue_cursor_sleep(cursor, now);
+	end = GetCurrentTimestamp();
+	lines->ahead_at = end + (end - now) * (AHEAD_PART - 1);
 }
 
-/*
- * How many rows to read: as many as there are places. If all rows before were in flight, there are probably more of
- * those, as after a restart of the cursor, so the number grows.
- */
-static int
-rows_to_look_at(const WfQueueCursor *cursor, int limit)
-{
-	return cursor->cautious > 0 ? 1 : Min(Max(limit, cursor->skipped), DUE_PER_TRANSACTION);
-}
-
-/* Pick up the next rows without asking for their owners. */
+/* Read a page of the rows that were left out, from the end of a line on. */
 static void
-pick_up_any(WfOutgoing *out, int limit)
+read_behind(WfOutgoing *out, const WfLine *short_line)
 {
-	int look = rows_to_look_at(out->cursor, limit);
+	WfQueueCursor *cursor = out->cursor;
+	WfDueKey	   start = short_line->end;
+	WfDueKey	   last = start;
+	WfDueKey	  *keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
+	int			   n = 0;
+	int			   i;
 
-	out->nkeys = wf_queue_cursor_take(out->cursor, GetCurrentTimestamp(), look, out->keys);
-	if (out->nkeys > 0)
-		add_all(out, limit);
+	/* rows behind the position come with the next pages */
+	if (wf_due_before(&start, &cursor->position))
+		n = wf_due_scan_processes(cursor->queue, &start, GetCurrentTimestamp(), DUE_PER_TRANSACTION, keys);
+	for (i = 0; i < n && !wf_due_before(&cursor->position, &keys[i]); i++)
+	{
+		WfLine *line = wf_lines_find(cursor->lines, keys[i].process_id);
+
+		last = keys[i];
+		if (line != NULL && wf_in_flight_find(keys[i].visit) == NULL)
+			wf_line_add(cursor->lines, line, &start, &keys[i]);
+	}
+	wf_lines_passed(cursor->lines, &start, &last, i < n || n < DUE_PER_TRANSACTION);
+	pfree(keys);
 }
 
-/* ---- while places are few: the rows of owners that may send more ---- */
+/* ---- turns ---- */
 
+/* Has the line a row? If it has only some behind its end, these are read, as far as one look may. */
 static bool
-is_before(const WfDueKey *a, const WfDueKey *b)
+has_row(WfOutgoing *out, WfLine *line)
 {
-	if (a->due_at != b->due_at)
-		return a->due_at < b->due_at;
-	return a->instance != b->instance ? a->instance < b->instance : a->visit < b->visit;
+	while (line->n == 0 && line->more && out->npages < MOST_PAGES)
+	{
+		read_behind(out, line);
+		out->npages++;
+	}
+	return line->n > 0;
 }
 
 /* Put one visit in flight. It is listed before that, so that undo_look removes it if anything fails. */
@@ -176,120 +228,39 @@ add_one(WfOutgoing *out, const WfDueKey *key, Oid owner, int64 *instances)
 	wf_in_flight_set_owner(key->visit, owner);
 }
 
-/* Put the visit of a row in flight, if it is not. Returns its owner if that may send no more, or InvalidOid. */
-static Oid
-take_owned(WfOutgoing *out, const WfDueKey *key)
-{
-	Oid	 owner = InvalidOid;
-	bool in_flight = wf_in_flight_find(key->visit) != NULL;
-
-	if (!in_flight)
-	{
-		owner = wf_pick_up_owner(out, key->process_id);
-		if (!may_send(out->dispatcher, out->cursor, owner, out->ntaken))
-			return owner;
-	}
-	out->keys[out->nkeys++] = *key;
-	if (!in_flight)
-		add_one(out, key, owner, out->instances);
-	return InvalidOid;
-}
-
-/*
- * Pick up rows in order, up to the first one whose owner may send no more (blocked_by). Returns true if there may be
- * rows behind the last one that was read.
- */
-static bool
-take_in_order(WfOutgoing *out, int limit, WfDueKey *keys)
-{
-	WfQueueCursor *cursor = out->cursor;
-	int			   look = rows_to_look_at(cursor, limit);
-	int			   n = wf_due_scan_processes(cursor->queue, &cursor->position, GetCurrentTimestamp(), look, keys);
-
-	cursor->blocked_by = InvalidOid;
-	for (int i = 0; i < n; i++)
-	{
-		if (out->ntaken == limit)
-			return true;
-		cursor->blocked_by = take_owned(out, &keys[i]);
-		if (OidIsValid(cursor->blocked_by))
-			return false;
-		cursor->position = keys[i];
-	}
-	cursor->skipped = out->ntaken == 0 ? cursor->skipped + n : 0;
-	return n == look;
-}
-
+/* Put the first visit of a line in flight, unless it is. */
 static void
-remember_passed(WfQueueCursor *cursor, Oid owner)
+take_first(WfOutgoing *out, WfLine *line)
 {
-	for (int i = 0; i < cursor->npassed; i++)
-		if (cursor->passed[i] == owner)
-			return;
-	if (owner != cursor->blocked_by && cursor->npassed < WF_MAX_PASSED)
-		cursor->passed[cursor->npassed++] = owner;
-}
+	WfDueKey key = wf_line_take(out->cursor->lines, line);
 
-/*
- * Set `beyond` back to `position`, if that has passed it, or if passed_at has come and an owner whose rows were passed
- * over may send more.
- */
-static void
-begin_passing(WfDispatcher *dispatcher, WfQueueCursor *cursor, TimestampTz now)
-{
-	if (!is_before(&cursor->beyond, &cursor->position) &&
-		(now < cursor->passed_at || !passed_may_go(dispatcher, cursor)))
+	if (wf_in_flight_find(key.visit) != NULL)
 		return;
-	cursor->beyond = cursor->position;
-	cursor->npassed = 0;
-	cursor->passed_at = TimestampTzPlusMilliseconds(now, cursor->passing_us * PASSED_CHECK_PART / 1000);
-	cursor->passing_us = 0;
+	out->keys[out->nkeys++] = key;
+	add_one(out, &key, line->owner->owner, out->instances);
+	wf_line_served(out->cursor->lines, line);
 }
 
-/*
- * Pick up rows behind that of blocked_by, passing over those of owners that may send no more. Returns true if there may be
- * rows behind the last one that was read.
- */
-static bool
-take_beyond(WfOutgoing *out, int limit, WfDueKey *keys)
-{
-	WfQueueCursor *cursor = out->cursor;
-	TimestampTz	   now = GetCurrentTimestamp();
-	int			   n;
-
-	begin_passing(out->dispatcher, cursor, now);
-	n = wf_due_scan_processes(cursor->queue, &cursor->beyond, now, DUE_PER_TRANSACTION, keys);
-	for (int i = 0; i < n; i++)
-	{
-		Oid owner;
-
-		if (out->ntaken == limit)
-			return true;
-		owner = take_owned(out, &keys[i]);
-		if (OidIsValid(owner))
-			remember_passed(cursor, owner);
-		cursor->beyond = keys[i];
-	}
-	cursor->passing_us += GetCurrentTimestamp() - now;
-	return n == DUE_PER_TRANSACTION;
-}
-
-/* Pick up the next rows of owners that may send more. */
+/* Put at most `limit` visits in flight, by turns. */
 static void
-pick_up_owned(WfOutgoing *out, int limit)
+take_turns(WfOutgoing *out, bool by_owner, int limit)
 {
-	WfQueueCursor *cursor = out->cursor;
-	TimestampTz	   now = GetCurrentTimestamp();
-	WfDueKey	  *keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
-	bool		   more;
+	WfLines *lines = out->cursor->lines;
+	WfLine	*line;
 
-	more = take_in_order(out, limit, keys);
-	if (OidIsValid(cursor->blocked_by))
-		more = take_beyond(out, limit, keys);
-	if (more)
-		cursor->next = now;
-	else
-		wf_queue_cursor_sleep(cursor, now);
+	while (out->ntaken < limit && (line = wf_lines_next(lines)) != NULL)
+	{
+		Oid owner = wf_pick_up_owner(out, line->process_id);
+
+		if (owner != line->owner->owner)
+			wf_line_set_owner(lines, line, owner);
+		else if (by_owner && !may_send(out->dispatcher, out->cursor, owner, out->ntaken))
+			wf_line_pass_owner(lines, line);
+		else if (has_row(out, line))
+			take_first(out, line);
+		else
+			wf_line_pass(lines, line);
+	}
 }
 
 /* May only one row be picked up in this look? */
@@ -302,10 +273,51 @@ wf_pick_up_takes_one(const WfQueueCursor *cursor)
 void
 wf_pick_up(WfOutgoing *out, bool by_owner, int limit)
 {
-	if (by_owner)
-		pick_up_owned(out, limit);
-	else
-		pick_up_any(out, limit);
+	WfQueueCursor *cursor = out->cursor;
+	TimestampTz	   now = GetCurrentTimestamp();
+	bool		   reads = cursor->next <= now && cursor->lines->ahead_at <= now;
+
+	wf_lines_begin_look(cursor->lines);
+	if (reads)
+		wf_pick_up_read_ahead(out);
+	take_turns(out, by_owner, limit);
+	if (reads || out->ntaken == limit || cursor->next > now)
+		return;
+	wf_pick_up_read_ahead(out);
+	take_turns(out, by_owner, limit);
+}
+
+/* ---- whether anything waits ---- */
+
+/*
+ * A row in a line may be due no more, so the queue is asked, from the first of them on: for one that is not in flight. If
+ * there is none, the lines are forgotten.
+ */
+bool
+wf_pick_up_has_due(WfQueueCursor *cursor, TimestampTz now)
+{
+	WfDueKey  from = cursor->position;
+	WfDueKey  first;
+	WfDueKey *keys = palloc(sizeof(WfDueKey) * DUE_PER_TRANSACTION);
+	int		  n;
+
+	if (wf_lines_first(cursor->lines, &first) && !wf_due_before(&from, &first))
+	{
+		from = first;
+		from.visit--;
+	}
+	do
+	{
+		n = wf_due_scan(cursor->queue, &from, now, DUE_PER_TRANSACTION, keys);
+		for (int i = 0; i < n; i++)
+			if (wf_in_flight_find(keys[i].visit) == NULL)
+				return true;
+		if (n > 0)
+			from = keys[n - 1];
+	} while (n == DUE_PER_TRANSACTION);
+	wf_lines_clear(cursor->lines);
+	wf_queue_cursor_sleep(cursor, now);
+	return false;
 }
 
 /* ---- cancel requests ---- */

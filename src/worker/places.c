@@ -8,8 +8,8 @@
  * four for each place, and the last ones are kept for its servers that have none: a server that hangs takes about three
  * quarters of the owner's places, the next one as much of the rest.
  *
- * The places of a server, its max_in_flight, go to whoever comes first; but rows of an owner that may send no more are
- * passed over (requests.c).
+ * The places of a server, its max_in_flight, are given out by turns, and rows of an owner that may send no more are passed
+ * over (pick_up.c).
  */
 #include "postgres.h"
 

@@ -43,6 +43,7 @@ make_cursor(const char *queue)
 		cursor->server = cursor->queue + strlen(WF_QUEUE_HTTP);
 		cursor->counts = wf_server_counts(cursor->server);
 		cursor->breaker = wf_breaker_create(cursor->server, cursor->counts);
+		cursor->lines = wf_lines_create();
 	}
 	wf_queue_cursor_restart(cursor);
 	return cursor;
@@ -77,8 +78,6 @@ wf_queue_cursor_restart(WfQueueCursor *cursor)
 	cursor->next = DT_NOBEGIN;
 	cursor->left_at = WF_NEVER;
 	cursor->pause_ms = 0;
-	cursor->blocked_by = InvalidOid;
-	cursor->beyond = cursor->position;
 	/* the server's options may have changed: let a look find out */
 	cursor->slots = Max(cursor->slots, 1);
 	cursor->held_until = DT_NOBEGIN;
@@ -90,12 +89,7 @@ wf_queue_cursor_rewind(WfQueueCursor *cursor, TimestampTz due_at, TimestampTz at
 	WfDueKey before = {due_at, PG_INT64_MIN, PG_INT64_MIN};
 
 	if (due_at <= cursor->position.due_at)
-	{
 		cursor->position = before;
-		cursor->blocked_by = InvalidOid;
-	}
-	if (due_at <= cursor->beyond.due_at)
-		cursor->beyond = before;
 	cursor->next = Min(cursor->next, at);
 }
 
@@ -150,16 +144,4 @@ wf_queue_cursor_sleep(WfQueueCursor *cursor, TimestampTz now)
 	TimestampTz next = wf_due_next(cursor->queue, now);
 
 	cursor->next = next != 0 ? next : WF_NEVER;
-}
-
-bool
-wf_queue_cursor_has_due(WfQueueCursor *cursor, TimestampTz now)
-{
-	WfDueKey key;
-
-	if (wf_due_scan(cursor->queue, &cursor->position, now, 1, &key) > 0)
-		return true;
-	cursor->blocked_by = InvalidOid;
-	wf_queue_cursor_sleep(cursor, now);
-	return false;
 }

@@ -2,8 +2,8 @@
  * queue_cursor.h
  *		Queue cursors: how far the dispatcher has looked at each queue, and when it has to look again.
  *
- * Invariant: each row that is due, up to the position of its queue's cursor, was handled, or is in flight, or the
- * cursor will go back to it. Rows do not become visible in the order of their due times, so a commit that makes a row
+ * Invariant: each row that is due, up to the position of its queue's cursor, was handled, or is in flight, or waits in
+ * a line (lines.h), or the cursor will go back to it. Rows do not become visible in the order of their due times, so a commit that makes a row
  * due leaves a wake-up, for which the cursor goes back. It then finds rows that are in flight once more, and skips
  * them.
  *
@@ -20,10 +20,9 @@
 #include "shmem/wakeups.h"
 #include "store/due.h"
 #include "worker/breaker.h"
+#include "worker/lines.h"
 
 #define WF_NEVER DT_NOEND
-/* A cursor remembers so many owners whose rows it has passed over. */
-#define WF_MAX_PASSED 8
 
 typedef struct WfQueueCursor
 {
@@ -36,20 +35,12 @@ typedef struct WfQueueCursor
 	int in_flight; /* requests in flight */
 	int slots;	   /* how many more the server may get, as of the last look */
 	int cautious;  /* look at so many rows one by one, since one of them made a look fail */
-	int skipped;   /* so many rows in a row were found to be in flight */
 	int probes;	   /* of the requests in flight, those that try whether the server is well again */
 	/* Nothing is sent before, whatever is due: its breaker has tripped, or its rate is used up. */
 	TimestampTz held_until;
 	WfBreaker  *breaker;
 	WfRate		rate;
-	/* The owner of the first row after `position`, who may send no more now; InvalidOid: there is none. */
-	Oid blocked_by;
-	/* If there is one: rows up to here were passed over, unless their owners may send more. */
-	WfDueKey	beyond;
-	Oid			passed[WF_MAX_PASSED]; /* owners whose rows were passed over, besides blocked_by */
-	int			npassed;
-	TimestampTz passed_at;	/* do not look through the rows that were passed over again before this time */
-	int64		passing_us; /* time that it took to pass them over, in microseconds */
+	WfLines	   *lines; /* rows that were read, and wait for their turn */
 	/* While the server is gone, or has no place: when to look for cancel requests. */
 	TimestampTz cancels_at;
 	/* Since when cancel requests have been waiting for a place; 0: none is. */
@@ -90,9 +81,6 @@ extern int wf_queue_cursor_take(WfQueueCursor *cursor, TimestampTz now, int limi
 
 /* All rows that are due now were looked at: let the cursor look again at the next due time. */
 extern void wf_queue_cursor_sleep(WfQueueCursor *cursor, TimestampTz now);
-
-/* Is a row due that the cursor has not looked at? If not, let it look again at the next due time. */
-extern bool wf_queue_cursor_has_due(WfQueueCursor *cursor, TimestampTz now);
 
 /* All cursors: for (WfQueueCursor **l = wf_queue_cursors_all(&n); n > 0; n--, l++) */
 extern WfQueueCursor **wf_queue_cursors_all(int *n);

@@ -132,7 +132,7 @@ park(WfOutgoing *out, const char *why)
 	WfDueKey	  *keys;
 	int			   n;
 
-	cursor->blocked_by = InvalidOid;
+	wf_lines_clear(cursor->lines);
 	wf_queue_cursor_pause(cursor, DT_NOBEGIN, LONGEST_PAUSE_MS);
 	cursor->next = TimestampTzPlusMilliseconds(now, cursor->pause_ms);
 	if (cursor->cancels_at > now)
@@ -198,11 +198,10 @@ look_at_server(WfOutgoing *out)
 	may_send = places_now(cursor, server);
 	if (may_send <= 0)
 		return;
-	by_owner =
-		OidIsValid(cursor->blocked_by) || wf_places_free_for_all(dispatcher->http) == 0 || wf_tokens_hold_any(cursor);
+	by_owner = wf_pick_up_asks_owners(dispatcher, cursor);
 	limit = Min(may_send, by_owner ? wf_places_free(dispatcher->http, 0) : wf_places_free_for_all(dispatcher->http));
 	limit = wf_pick_up_takes_one(cursor) ? 1 : Min(limit, DUE_PER_TRANSACTION);
-	out->keys = MemoryContextAlloc(dispatcher->turn_context, sizeof(WfDueKey) * 2 * DUE_PER_TRANSACTION);
+	out->keys = MemoryContextAlloc(dispatcher->turn_context, sizeof(WfDueKey) * limit);
 	out->instances = palloc(sizeof(int64) * limit);
 	out->taken = MemoryContextAlloc(dispatcher->turn_context, sizeof(int64) * limit);
 	out->failing = MemoryContextAllocZero(dispatcher->turn_context, sizeof(WfJob) * limit);
@@ -263,9 +262,13 @@ look_at_cancels(WfOutgoing *out)
 static void
 undo_look(WfOutgoing *out)
 {
+	TimestampTz first = WF_NEVER;
+
 	for (int i = 0; i < out->ntaken; i++)
 		wf_in_flight_remove(out->taken[i]);
-	wf_queue_cursor_rewind(out->cursor, out->keys[0].due_at, DT_NOBEGIN);
+	for (int i = 0; i < out->nkeys; i++)
+		first = Min(first, out->keys[i].due_at);
+	wf_queue_cursor_rewind(out->cursor, first, DT_NOBEGIN);
 }
 
 /*
@@ -423,7 +426,9 @@ wf_requests_call(WfDispatcher *dispatcher, WfQueueCursor *cursor)
 		return;
 	}
 	look_at_due(dispatcher, cursor);
-	if (cursor->next > GetCurrentTimestamp() && !OidIsValid(cursor->blocked_by))
+	if (wf_pick_up_reads_ahead(cursor) <= GetCurrentTimestamp())
+		look_at_queue(dispatcher, cursor, wf_pick_up_read_ahead);
+	if (cursor->next > GetCurrentTimestamp() && !wf_lines_wait(cursor->lines))
 		cursor->cancels_wait_since = 0;
 	else if (cursor->cancels_at <= GetCurrentTimestamp())
 		look_at_queue(dispatcher, cursor, look_at_cancels);

@@ -227,22 +227,14 @@ hold(WfQueueCursor *cursor, Oid owner, Token *token)
 	show_holds();
 }
 
-/*
- * Their cursors start again: of the owners whose rows a cursor has passed over it remembers only some, and that of the first
- * row may have to wait for long.
- */
 static void
 end_holds(const Token *token)
 {
 	int n = 0;
 
 	for (int i = 0; i < nholds; i++)
-	{
 		if (holds[i].token != token)
 			holds[n++] = holds[i];
-		else
-			wf_queue_cursor_restart(holds[i].cursor);
-	}
 	if (n == nholds)
 		return;
 	nholds = n;
