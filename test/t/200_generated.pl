@@ -46,9 +46,12 @@ my $node = new_server('generated', conf => "workflow.executors = 6\nworkflow.cal
 sub sql { return $node->safe_psql('postgres', join("\n", @_)) }
 sub ask { return WorkflowTest::ask($node, 'postgres', $_[0]) }
 
+# Headers of calls are kept, and make no difference: each request has one of that name anyhow.
 # try: what a call answers, or its error. Rows of tables of their own start instances, and are looked at in `rows`.
 sql(<<"EOF_SQL");
 CREATE SERVER partner FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'http://127.0.0.1:$port', allow_private 'true', max_in_flight '1000', timeout '1 h');
+CREATE USER MAPPING FOR PUBLIC SERVER partner OPTIONS (auth 'on_behalf', name 'User-Agent');
+ALTER DATABASE postgres SET workflow.on_behalf = '{"user-agent": "generated"}';
 CREATE TABLE effects (serial_number text);
 CREATE INDEX ON effects (serial_number);
 CREATE TABLE rows (id bigint, v integer, sn text, status text, inst bigint);
