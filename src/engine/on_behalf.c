@@ -7,6 +7,7 @@
 #include "utils/formatting.h"
 #include "utils/memutils.h"
 
+#include "debug.h"
 #include "engine/on_behalf.h"
 #include "http/server.h"
 #include "model/template.h"
@@ -20,6 +21,8 @@
 void
 wf_on_behalf_follow(WfBatch *batch, WfVisit *visit)
 {
+	/* nothing of what came before in this batch */
+	WF_ASSERT(batch->headers == NULL);
 	(void) wf_kept_headers_read(batch, visit);
 	batch->headers = visit->kept.onwards;
 }
