@@ -494,6 +494,13 @@ wf_server_prepare_token(const WfServer *server, Oid role, WfHttpRequest *request
 		return wf_fault(fault, WF_CODE_AUTH, "no token could be asked for: %s", credentials->problem);
 	within =
 		wf_url_parse(grant->token_url, &url) == NULL && wf_url_is_within(&url, &((const ServerEntry *) server)->url);
+	/* its owner has chosen the URL, and a proxy may reach what he may not */
+	if (server->proxy != NULL && !within && !grant->token_allow_private)
+		return wf_fault(
+			fault, WF_CODE_AUTH,
+			"no token could be asked for: its service is not within the url of server \"%s\", by whose proxy "
+			"others are reached only with \"token_allow_private\"",
+			server->name);
 	request->url = pstrdup(grant->token_url);
 	request->connect_timeout_ms = server->connect_timeout_ms;
 	request->idle_timeout_ms = server->idle_timeout_ms;

@@ -203,7 +203,11 @@ if ($tls)
 
 my $service = TokenService->start;
 (my $token_url = $service->url('/token')) =~ s/127\.0\.0\.1/token.example/;
-map_user('plain', "auth 'oauth2', token_url '$token_url', client_id 'c', client_secret 'secret-of-the-client', proxy_user 'one', proxy_password 'secret-one'");
+my $mapping = "auth 'oauth2', token_url '$token_url', client_id 'c', client_secret 'secret-of-the-client', proxy_user 'one', proxy_password 'secret-one'";
+map_user('plain', $mapping);
+failed('plain', 'auth', qr/^no token could be asked for: its service is not within the url of server "plain", by whose proxy/, 'whoever has a mapping does not reach what he likes by way of the proxy');
+is(scalar(grep { $_->{target} =~ /token\.example/ } $proxy->seen), 0, 'which was not asked');
+map_user('plain', "$mapping, token_allow_private 'true'");
 like(reply('plain', 'a token is asked for by way of the proxy, too')->{body}{headers}{authorization}, qr/^Bearer token-1/, 'and used');
 is((grep { $_->{target} eq $token_url } $proxy->seen)[0]{user}, 'one:secret-one', 'with the same credentials');
 map_user('plain', "proxy_user 'one', proxy_password 'secret-one'");
