@@ -17,6 +17,8 @@ wf_http_clock(void)
 	return (int64) now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+static void say(WfTransfer *transfer, int at, const char *fmt, va_list args) pg_attribute_printf(3, 0);
+
 static void
 say(WfTransfer *transfer, int at, const char *fmt, va_list args)
 {
