@@ -77,6 +77,30 @@ wf_signature_require(const WfSignature *signature, int process_id, const WfRawRe
 
 /* ---- reading ---- */
 
+/* That a database in SQL_ASCII has no character for an escape is no want of a feature to whoever has sent it. */
+static Jsonb *
+read_json(const char *text)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Jsonb *volatile json = NULL;
+
+	PG_TRY();
+	{
+		json = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() != ERRCODE_FEATURE_NOT_SUPPORTED)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		ereport(ERROR, errcode(ERRCODE_UNTRANSLATABLE_CHARACTER),
+				errmsg("the body has a character that this database cannot hold"));
+	}
+	PG_END_TRY();
+	return json;
+}
+
 Jsonb *
 wf_request_json(const WfRawRequest *request)
 {
@@ -85,5 +109,5 @@ wf_request_json(const WfRawRequest *request)
 	if (request->body[strspn(request->body, " \t\r\n")] == '\0' && strlen(request->body) == request->len)
 		return NULL;
 	text = pg_any_to_server(request->body, request->len, PG_UTF8);
-	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	return read_json(text);
 }

@@ -18,6 +18,7 @@
 #include "http/secret_file.h"
 #include "http/url.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/syscache.h"
 
@@ -368,6 +369,16 @@ read_on_behalf(Reader *reader)
 	return true;
 }
 
+/*
+ * An option in UTF-8, as all of a URL is; what a file has is taken as it is. A text of which that cannot be made is refused when
+ * the mapping is made.
+ */
+static const char *
+in_utf8(const char *text)
+{
+	return pg_server_to_any(text, (int) strlen(text), PG_UTF8);
+}
+
 /* Text as it stands in a query: what RFC 3986 reserves is percent-encoded. */
 static char *
 encoded(const char *text)
@@ -395,7 +406,9 @@ read_query(Reader *reader)
 		return problem(reader, "option \"name\" is empty", NULL);
 	if (!read_secret(reader, "value", &value))
 		return false;
-	reader->credentials->query = (WfHttpHeader){encoded(name), encoded(value)};
+	if (wf_option_get(reader->options, "value") != NULL)
+		value = in_utf8(value);
+	reader->credentials->query = (WfHttpHeader){encoded(in_utf8(name)), encoded(value)};
 	return true;
 }
 

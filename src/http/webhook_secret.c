@@ -9,6 +9,7 @@
 #include "access/htup_details.h"
 #include "access/reloptions.h"
 #include "catalog/pg_user_mapping.h"
+#include "mb/pg_wchar.h"
 #include "utils/syscache.h"
 
 #include "http/options.h"
@@ -19,6 +20,15 @@ static HeapTuple
 find_mapping(Oid role, Oid serverid)
 {
 	return SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(role), ObjectIdGetDatum(serverid));
+}
+
+/* As the sender has it, who knows nothing of this database's encoding. */
+static char *
+in_utf8(const char *secret)
+{
+	char *utf8 = pg_server_to_any(secret, (int) strlen(secret), PG_UTF8);
+
+	return utf8 != secret ? utf8 : pstrdup(secret);
 }
 
 /* From the option itself, or from the file that it names. */
@@ -32,7 +42,7 @@ read_secret(List *options, const char **problem)
 
 	*problem = "there is no option webhook_secret";
 	if (secret != NULL)
-		return *secret != '\0' ? pstrdup(secret) : NULL;
+		return *secret != '\0' ? in_utf8(secret) : NULL;
 	if (file == NULL)
 		return NULL;
 	copy = wf_secret_file_read(file, &why);

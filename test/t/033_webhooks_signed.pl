@@ -119,6 +119,29 @@ is(instances(), 8, 'start none');
 is(join('', grep { /\Q$SECRET\E/ && !/CREATE USER MAPPING/ } split /\n/, slurp_file($scene->node->logfile)), '', 'the secret is not in the log, but for the statement that has set it');
 is($scene->sql("SELECT count(*) FROM workflow_data.webhook_start w WHERE w::text LIKE '%$SECRET%'"), 0, 'nor in a table');
 
+# ---- in databases of other encodings ----
+
+sub database
+{
+	my ($name, $encoding, $sql) = @_;
+	$scene->sql("CREATE DATABASE $name TEMPLATE template0 ENCODING '$encoding' LC_COLLATE 'C' LC_CTYPE 'C'");
+	$scene->node->safe_psql($name, "SET client_encoding = 'UTF8'; CREATE EXTENSION workflow; $sql");
+	return;
+}
+
+my $url = $scene->url;
+database('latin', 'LATIN1', qq(CREATE SERVER hub FOREIGN DATA WRAPPER workflow_http OPTIONS (url '$url', allow_private 'true');
+	CREATE USER MAPPING FOR CURRENT_USER SERVER hub OPTIONS (auth 'query', name 'k\xc3\xbc', value '\xc3\xa4', webhook_secret 'h\xc3\xbcsh');
+	SELECT workflow.define('order', '{"start_on": [{"webhook": "hub", "signature": {"kind": "github", "server": "hub"}}],
+		"steps": [{"step": "echo", "http": {"server": "hub", "path": "/echo?a=%C3%BC"}, "save": {"path": "\${\$reply.body.query}"}}]}')));
+my $latin = $scene->node->safe_psql('latin', "SELECT workflow.webhook_token('order', 'hub')");
+my $hmac = hmac_sha256_hex('{}', "h\xc3\xbcsh");
+is($scene->node->safe_psql('latin', qq(SELECT workflow.webhook('$latin', '{}', '{"X-Hub-Signature-256": "sha256=$hmac"}') > 0)), 't', 'a secret with other letters is the one that its sender has');
+is_soon($scene->node, 'latin', q(SELECT data->'path' = '{"a": "\u00fc", "k\u00fc": "\u00e4"}'::jsonb FROM workflow.instances), 't', 'and a key in the query is as the rest of the URL');
+database('ascii', 'SQL_ASCII', q(SELECT workflow.define('order', '{"start_on": [{"webhook": "any"}], "steps": [{"step": "wait", "wait": true}]}')));
+my (undef, undef, $error) = $scene->node->psql('ascii', q(SELECT workflow.webhook(workflow.webhook_token('order', 'any'), '{"a": "\\\\u4e2d"}')), extra_params => [ '-v', 'VERBOSITY=sqlstate' ]);
+like($error, qr/ERROR:  22P05/, 'what the database cannot hold is an error of the body');
+
 # ---- in a restored database ----
 
 my $archive = $scene->node->basedir . '/dump';
