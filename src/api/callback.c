@@ -11,9 +11,11 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 
 #include "api/completion.h"
 #include "api/meant.h"
+#include "api/operation.h"
 #include "engine/engine.h"
 #include "model/template.h"
 #include "store/access.h"
@@ -190,8 +192,37 @@ call_back(const char *function, const WfSerial *serial, const WfCompletion *comp
 	return wf_completion_end(&target, &access, accepted);
 }
 
+/* Store the call instead. The fields are those that only this call has. */
+static void
+call_back_later(const char *function, WfOperationCall call, const WfSerial *serial, const WfCompletion *completion,
+				const char *retry)
+{
+	WfAccess	access;
+	WfTarget	target;
+	WfOperation operation = {.call = call, .instance = serial->instance, .visit = serial->visit};
+	char	   *number = psprintf(INT64_FORMAT "_" INT64_FORMAT, serial->instance, serial->visit);
+	char	   *token = completion->lock_token != NULL
+							? DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(completion->lock_token)))
+							: NULL;
+	WfField		arguments[] = {WF_OPERATION_TEXT("serial_number", number),
+							   WF_OPERATION_JSONB("data", completion->data),
+							   WF_OPERATION_TEXT("lock_token", token),
+							   WF_OPERATION_TEXT("code", completion->code),
+							   WF_OPERATION_TEXT("message", completion->message),
+							   WF_OPERATION_TEXT("retry", retry)};
+
+	PreventCommandIfReadOnly(function);
+	require_fit(completion);
+	wf_store_enter(&access);
+	wf_target_task_later(&target, serial, access.caller, WF_PRIVILEGE_COMPLETE, false);
+	operation.process_id = target.process_id;
+	wf_batch_end(target.batch);
+	wf_operation_call(&operation, &access, arguments, lengthof(arguments));
+	wf_store_leave(&access);
+}
+
 /*
- * workflow.complete(serial_number text, data jsonb) → boolean
+ * workflow.complete(serial_number text, data jsonb, lock_token uuid, mode text) → boolean, NULL if the mode is async
  *
  * False: the visit had already ended; the late callback is recorded. Errors: 22P02 malformed, 42704
  * unknown, 42501 without the privilege complete, 54000 for data that are too large, 55000 if the
@@ -203,11 +234,17 @@ workflow_complete(PG_FUNCTION_ARGS)
 	WfSerial	 serial = wf_argument_serial(fcinfo, 0);
 	WfCompletion completion = {.data = wf_argument_jsonb(fcinfo, 1), .lock_token = wf_argument_uuid(fcinfo, 2)};
 
+	if (wf_argument_async(fcinfo, 3))
+	{
+		call_back_later("workflow.complete()", WF_CALL_COMPLETE, &serial, &completion, NULL);
+		PG_RETURN_NULL();
+	}
 	PG_RETURN_BOOL(call_back("workflow.complete()", &serial, &completion));
 }
 
 /*
- * workflow.fail(serial_number text, code text, message text, data jsonb) → boolean
+ * workflow.fail(serial_number text, code text, message text, data jsonb, retry boolean, lock_token uuid, mode text) → boolean,
+ * NULL if the mode is async
  *
  * As workflow.complete, with an error that `catch` sees by its code. Errors: those of
  * workflow.complete, and 22023 for a code that is empty or too long.
@@ -225,5 +262,10 @@ workflow_fail(PG_FUNCTION_ARGS)
 							   .lock_token = wf_argument_uuid(fcinfo, 5)};
 
 	wf_completion_require_code(completion.code);
+	if (wf_argument_async(fcinfo, 6))
+	{
+		call_back_later("workflow.fail()", WF_CALL_FAIL, &serial, &completion, completion.no_retry ? "false" : "true");
+		PG_RETURN_NULL();
+	}
 	PG_RETURN_BOOL(call_back("workflow.fail()", &serial, &completion));
 }

@@ -3,7 +3,7 @@
  *		workflow.start, workflow.set_data, workflow.cancel: what callers do with whole instances.
  *
  * set_data and cancel hold the lock of the instance until the end of the transaction; start needs
- * none, since nobody else sees the new instance.
+ * none, since nobody else sees the new instance. Called asynchronously, none of them waits for a lock.
  */
 #include "postgres.h"
 
@@ -12,12 +12,14 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "api/operation.h"
 #include "api/target.h"
 #include "engine/engine.h"
 #include "store/access.h"
 #include "store/audit.h"
 #include "store/business_key.h"
 #include "store/durable.h"
+#include "store/identity.h"
 #include "store/privilege.h"
 #include "store/row.h"
 #include "store/trace.h"
@@ -41,6 +43,7 @@ start_instance(const char *process, int version, WfStart *start)
 	wf_privilege_require(start->process->process_id, access.caller, WF_PRIVILEGE_START, WF_PRIVILEGE_START);
 	wf_business_key_require_free(start->process, start->business_key);
 	start->traceparent = wf_trace_given();
+	start->instance = wf_operation_take_reserved();
 	batch = wf_batch_begin();
 	batch->by_call = true;
 	instance = wf_engine_start(batch, start)->id;
@@ -48,6 +51,29 @@ start_instance(const char *process, int version, WfStart *start)
 	wf_batch_end(batch);
 	wf_store_leave(&access);
 	return instance;
+}
+
+/* What can be known now is checked now. */
+static int64
+start_later(const char *process, int version, WfStart *start)
+{
+	WfAccess	access;
+	WfOperation operation = {.call = WF_CALL_START};
+	WfField		arguments[] = {WF_OPERATION_TEXT("process", process), WF_OPERATION_JSONB("data", start->data),
+							   WF_OPERATION_TEXT("business_key", start->business_key),
+							   WF_OPERATION_TEXT("version", version != 0 ? psprintf("%d", version) : NULL)};
+
+	PreventCommandIfReadOnly("workflow.start()");
+	wf_store_enter(&access);
+	start->process = wf_process_by_name(process, version, &start->suspended);
+	wf_privilege_require(start->process->process_id, access.caller, WF_PRIVILEGE_START, WF_PRIVILEGE_START);
+	wf_business_key_require_free(start->process, start->business_key);
+	wf_engine_require_data(start);
+	operation.process_id = start->process->process_id;
+	operation.instance = wf_next_instance();
+	wf_operation_call(&operation, &access, arguments, lengthof(arguments));
+	wf_store_leave(&access);
+	return operation.instance;
 }
 
 /* The business key as text, whatever its type, as keys of attached tables are. */
@@ -69,8 +95,8 @@ key_argument(FunctionCallInfo fcinfo, int n)
 }
 
 /*
- * workflow.start(process text, data jsonb, business_key "any type", version integer) → bigint, the
- * number of the instance
+ * workflow.start(process text, data jsonb, business_key "any type", version integer, mode text) → bigint, the
+ * number of the instance, reserved if the mode is async
  *
  * Errors: 42704 for an unknown process or version, 55000 if it was undefined, 42501 without the
  * privilege start, 22023 for data that are no object, 54000 if they are larger than
@@ -86,13 +112,30 @@ workflow_start(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(3) && version <= 0)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("versions are counted from 1, not %d", version));
+	if (wf_argument_async(fcinfo, 4))
+		PG_RETURN_INT64(start_later(process, version, &start));
 	PG_RETURN_INT64(start_instance(process, version, &start));
 }
 
 /* ---- set_data, cancel ---- */
 
+/* With the arguments but the instance. */
+static void
+change_later(WfOperationCall call, int64 instance, WfField *arguments, int n)
+{
+	WfAccess	access;
+	WfTarget	target;
+	WfOperation operation = {.call = call, .instance = instance};
+
+	wf_store_enter(&access);
+	wf_target_instance_later(&target, instance, access.caller, WF_PRIVILEGE_START, WF_PRIVILEGE_ADMIN);
+	operation.process_id = target.process_id;
+	wf_operation_call(&operation, &access, arguments, n);
+	wf_store_leave(&access);
+}
+
 /*
- * workflow.set_data(instance bigint, data jsonb) → boolean: false if the instance has ended
+ * workflow.set_data(instance bigint, data jsonb, mode text) → boolean: false if the instance has ended; NULL if the mode is async
  *
  * Errors: 42704 unknown, 42501 without start or admin, 22023 for data that are no object, 54000 if
  * the merged data are larger than workflow.max_data.
@@ -109,6 +152,15 @@ workflow_set_data(PG_FUNCTION_ARGS)
 	wf_argument_require(fcinfo, 1, "data");
 	changes = wf_argument_object(fcinfo, 1, "data");
 	PreventCommandIfReadOnly("workflow.set_data()");
+	if (wf_argument_async(fcinfo, 2))
+	{
+		WfField arguments[] = {{.key = "instance", .kind = WF_FIELD_INT, .number = PG_GETARG_INT64(0)},
+							   WF_OPERATION_JSONB("data", changes)};
+
+		wf_data_require_fit(changes);
+		change_later(WF_CALL_SET_DATA, PG_GETARG_INT64(0), arguments, lengthof(arguments));
+		PG_RETURN_NULL();
+	}
 	wf_store_enter(&access);
 	wf_target_instance(&target, PG_GETARG_INT64(0), access.caller, WF_PRIVILEGE_START, WF_PRIVILEGE_ADMIN);
 	lives = target.instance != NULL;
@@ -130,7 +182,7 @@ workflow_set_data(PG_FUNCTION_ARGS)
 }
 
 /*
- * workflow.cancel(instance bigint, reason text) → boolean: false if the instance had already ended
+ * workflow.cancel(instance bigint, reason text, mode text) → boolean: false if the instance had already ended; NULL if the mode is async
  *
  * Errors: 42704 unknown, 42501 without start or admin.
  */
@@ -144,6 +196,14 @@ workflow_cancel(PG_FUNCTION_ARGS)
 
 	wf_argument_require(fcinfo, 0, "instance");
 	PreventCommandIfReadOnly("workflow.cancel()");
+	if (wf_argument_async(fcinfo, 2))
+	{
+		WfField arguments[] = {{.key = "instance", .kind = WF_FIELD_INT, .number = PG_GETARG_INT64(0)},
+							   WF_OPERATION_TEXT("reason", reason)};
+
+		change_later(WF_CALL_CANCEL, PG_GETARG_INT64(0), arguments, lengthof(arguments));
+		PG_RETURN_NULL();
+	}
 	wf_store_enter(&access);
 	wf_target_instance(&target, PG_GETARG_INT64(0), access.caller, WF_PRIVILEGE_START, WF_PRIVILEGE_ADMIN);
 	lives = target.instance != NULL;

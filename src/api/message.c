@@ -21,7 +21,7 @@
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 
-#include "api/arguments.h"
+#include "api/operation.h"
 #include "engine/engine.h"
 #include "engine/start_on.h"
 #include "model/issue.h"
@@ -315,6 +315,35 @@ report_forbidden(const WfSending *sending)
 			errhint("Without \"ttl\" it goes to whoever waits for it now, or to nobody."));
 }
 
+/* ---- later ---- */
+
+static void
+store(WfOperationCall call, WfField *arguments, int n)
+{
+	WfAccess	access;
+	WfOperation operation = {.call = call};
+
+	wf_store_enter(&access);
+	wf_operation_call(&operation, &access, arguments, n);
+	wf_store_leave(&access);
+}
+
+static void
+send_later(FunctionCallInfo fcinfo, const WfSending *sending)
+{
+	char   *ttl = DatumGetCString(DirectFunctionCall1(interval_out, PG_GETARG_DATUM(3)));
+	char   *instance = sending->instance != 0 ? psprintf(INT64_FORMAT, sending->instance) : NULL;
+	WfField arguments[] = {WF_OPERATION_TEXT("name", sending->name),
+						   WF_OPERATION_TEXT("key", sending->key),
+						   WF_OPERATION_JSONB("data", sending->data),
+						   WF_OPERATION_TEXT("ttl", ttl),
+						   WF_OPERATION_TEXT("message_id", sending->message_id),
+						   WF_OPERATION_TEXT("instance", instance),
+						   WF_OPERATION_TEXT("to_all", sending->to_all ? "true" : "false")};
+
+	store(WF_CALL_SEND_MESSAGE, arguments, lengthof(arguments));
+}
+
 /*
  * workflow.send_message(name text, key "any type", data jsonb, ttl interval, message_id text, instance bigint,
  * to_all boolean) → text: delivered, queued, kept, missed or duplicate
@@ -334,6 +363,11 @@ workflow_send_message(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("workflow.send_message()");
 	read_message_arguments(fcinfo, &sending);
+	if (wf_argument_async(fcinfo, 7))
+	{
+		send_later(fcinfo, &sending);
+		PG_RETURN_NULL();
+	}
 	wf_store_enter(&access);
 	sending.role = access.caller;
 	sent = wf_message_send(&sending, &(WfBringing){bring, start}, &unsent);
@@ -367,6 +401,13 @@ workflow_send_signal(PG_FUNCTION_ARGS)
 	sending.name = wf_argument_text_required(fcinfo, 0, "name");
 	sending.data = wf_argument_jsonb(fcinfo, 1);
 	require_fit(&sending);
+	if (wf_argument_async(fcinfo, 2))
+	{
+		WfField arguments[] = {WF_OPERATION_TEXT("name", sending.name), WF_OPERATION_JSONB("data", sending.data)};
+
+		store(WF_CALL_SEND_SIGNAL, arguments, lengthof(arguments));
+		PG_RETURN_VOID();
+	}
 	wf_store_enter(&access);
 	wf_signal_queue(sending.name, sending.data, access.caller, 0);
 	wf_store_leave(&access);

@@ -14,6 +14,7 @@
 #include "api/target.h"
 #include "model/issue.h"
 #include "store/late.h"
+#include "store/operation.h"
 #include "store/task.h"
 
 /* What is asked for, and by which role. */
@@ -227,16 +228,52 @@ wf_target_claim(WfTarget *target, const WfSerial *serial, Oid role)
 	find_visit(target, serial, &request);
 }
 
-void
-wf_target_look(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege)
+static void
+look(WfTarget *target, const WfSerial *serial, Request *request)
 {
-	Request request = {serial->instance, serial->visit, role, privilege, privilege};
-
 	memset(target, 0, sizeof(*target));
 	target->batch = wf_batch_begin();
 	if (wf_batch_lock(target->batch, &serial->instance, 1, WF_LOCK_NONE) > 0)
 		target->instance = wf_batch_instance(target->batch, serial->instance);
 	if (!load_target_visit(target, serial))
+		report_unknown_target(request);
+	require_rights(request, target->process_id);
+}
+
+void
+wf_target_look(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege)
+{
+	Request request = {serial->instance, serial->visit, role, privilege, privilege};
+
+	look(target, serial, &request);
+}
+
+void
+wf_target_task_later(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege, bool claims)
+{
+	Request request = {.instance = serial->instance,
+					   .visit = serial->visit,
+					   .role = role,
+					   .privilege = privilege,
+					   .other = privilege,
+					   .tasks = true,
+					   .claims = claims};
+
+	look(target, serial, &request);
+}
+
+void
+wf_target_instance_later(WfTarget *target, int64 instance, Oid role, WfPrivilege privilege, WfPrivilege other)
+{
+	Request request = {instance, 0, role, privilege, other};
+
+	memset(target, 0, sizeof(*target));
+	target->process_id = require_for_living(&request);
+	if (target->process_id != 0)
+		return;
+	if (!wf_late_instance(instance, &target->process_id))
+		target->process_id = wf_operation_starts(instance);
+	if (target->process_id == 0)
 		report_unknown_target(&request);
 	require_rights(&request, target->process_id);
 }

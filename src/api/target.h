@@ -35,6 +35,14 @@ extern void wf_target_task(WfTarget *target, const WfSerial *serial, Oid role, W
 /* The same for workflow.claim, for which no privilege helps: ERROR 42501 says so to a role that has one, but for admin. */
 extern void				wf_target_claim(WfTarget *target, const WfSerial *serial, Oid role);
 pg_noreturn extern void wf_target_refuse_claim(const WfSerial *serial, Oid role);
+/*
+ * Only check the rights, without a lock: for a call that is carried out later. An instance may be one that an operation is still
+ * to start. `claims`: for workflow.claim. Rights and errors as above.
+ */
+extern void wf_target_instance_later(WfTarget *target, int64 instance, Oid role, WfPrivilege privilege,
+									 WfPrivilege other);
+extern void wf_target_task_later(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege,
+								 bool claims);
 /* Load the visit without a lock, just to look at it. Rights and errors as above. */
 extern void wf_target_look(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege);
 /*

@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 
+#include "api/operation.h"
 #include "api/target.h"
 #include "engine/engine.h"
 #include "store/access.h"
@@ -152,8 +153,26 @@ claim(Call *call)
 	return true;
 }
 
+static void
+claim_later(const Call *call)
+{
+	WfAccess	access;
+	WfTarget	target;
+	WfOperation operation = {.call = WF_CALL_CLAIM, .instance = call->serial.instance, .visit = call->serial.visit};
+	char	   *number = psprintf(INT64_FORMAT "_" INT64_FORMAT, call->serial.instance, call->serial.visit);
+	WfField		arguments[] = {WF_OPERATION_TEXT("serial_number", number), WF_OPERATION_TEXT("person", call->person)};
+
+	PreventCommandIfReadOnly(call->name);
+	wf_store_enter(&access);
+	wf_target_task_later(&target, &call->serial, access.caller, WF_PRIVILEGE_ADMIN, true);
+	operation.process_id = target.process_id;
+	wf_batch_end(target.batch);
+	wf_operation_call(&operation, &access, arguments, lengthof(arguments));
+	wf_store_leave(&access);
+}
+
 /*
- * workflow.claim(serial_number text, person text) → boolean
+ * workflow.claim(serial_number text, person text, mode text) → boolean, NULL if the mode is async
  *
  * False: somebody else has it, or it is over. Errors: 22P02 malformed, 42704 unknown, 42501 for a role that may not have it, 55000 if
  * the visit has no task, 22023 for a person of no or too many bytes.
@@ -164,6 +183,11 @@ workflow_claim(PG_FUNCTION_ARGS)
 	Call call = {.name = "claim", .serial = wf_argument_serial(fcinfo, 0), .claims = true};
 
 	read_person(fcinfo, 1, &call);
+	if (wf_argument_async(fcinfo, 2))
+	{
+		claim_later(&call);
+		PG_RETURN_NULL();
+	}
 	begin(&call);
 	PG_RETURN_BOOL(end(&call, claim(&call)));
 }

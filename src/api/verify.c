@@ -126,6 +126,18 @@ static WfQuery q_on_behalf = {
 		"WHERE v.on_behalf IS NOT TRUE ORDER BY 1, 2",
 };
 
+/* Calls that nobody would carry out, and deliveries of calls that were. */
+static WfQuery q_operations = {
+	.sql =
+		"SELECT o.instance, o.visit, 'operation ' || o.operation || ' is pending, but no delivery carries it out' "
+		"FROM workflow_data.operation o WHERE o.done_at IS NULL AND NOT EXISTS (SELECT FROM workflow_data.delivery d "
+		"WHERE d.kind = '" WF_DELIVERY_OPERATION "' AND (d.payload ->> 'operation')::bigint = o.operation) UNION ALL "
+		"SELECT d.instance, d.visit, 'delivery ' || d.delivery || ' carries out operation ' || (d.payload ->> 'operation') || "
+		"', which is not pending' FROM workflow_data.delivery d "
+		"WHERE d.kind = '" WF_DELIVERY_OPERATION "' AND NOT EXISTS (SELECT FROM workflow_data.operation o "
+		"WHERE o.operation = (d.payload ->> 'operation')::bigint AND o.done_at IS NULL) ORDER BY 1, 2, 3",
+};
+
 PG_FUNCTION_INFO_V1(workflow_verify);
 
 static bool
@@ -216,6 +228,7 @@ workflow_verify(PG_FUNCTION_ARGS)
 	verify_by(&q_closed, &verify, snapshot);
 	verify_by(&q_items, &verify, snapshot);
 	verify_by(&q_works, &verify, snapshot);
+	verify_by(&q_operations, &verify, snapshot);
 	verify_by(&q_calls, &verify, snapshot);
 	verify_by(&q_on_behalf, &verify, snapshot);
 	UnregisterSnapshot(snapshot);

@@ -22,11 +22,25 @@
 #include "engine/suspend.h"
 #include "engine/token.h"
 
+static Jsonb *
+data_of(const WfStart *start)
+{
+	Jsonb *defaults = start->process->def->data;
+
+	return JB_ROOT_COUNT(defaults) == 0 ? start->data : wf_jsonb_merge(defaults, start->data);
+}
+
+void
+wf_engine_require_data(const WfStart *start)
+{
+	if (start->data != NULL)
+		wf_data_require_fit(data_of(start));
+}
+
 WfInstance *
 wf_engine_start(WfBatch *batch, const WfStart *start)
 {
 	WfInstance	 *instance = wf_batch_new_instance(batch, start->process, start->instance);
-	WfDefinition *def = start->process->def;
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
 	instance->business_key = start->business_key;
@@ -37,7 +51,7 @@ wf_engine_start(WfBatch *batch, const WfStart *start)
 	if (start->suspended)
 		instance->status = WF_STATUS_SUSPENDED;
 	if (start->data != NULL)
-		instance->data = JB_ROOT_COUNT(def->data) == 0 ? start->data : wf_jsonb_merge(def->data, start->data);
+		instance->data = data_of(start);
 	wf_data_require_fit(instance->data);
 	MemoryContextSwitchTo(old);
 	wf_token_start(batch, instance, start->step, start->visit)->steps_without_wait = start->steps;

@@ -37,6 +37,8 @@ typedef struct WfStart
 	char		 *traceparent; /* of whoever starts it: wf_trace_given; NULL: none */
 } WfStart;
 extern WfInstance *wf_engine_start(WfBatch *batch, const WfStart *start);
+/* The same error for a start that is still to come. */
+extern void wf_engine_require_data(const WfStart *start);
 
 /* An action was answered: see engine/action.h. */
 extern void wf_engine_answer(WfBatch *batch, WfVisit *visit, const WfAnswer *answer);

@@ -393,6 +393,26 @@ COMMENT ON COLUMN workflow.attachments.on_delete IS 'cancel: the instance of a r
 COMMENT ON COLUMN workflow.attachments.trust IS 'Write-backs run the code of whatever roles the table brings with it, with the rights of its owner';
 
 -- Only superusers see calls that were about no process.
+CREATE VIEW workflow.operations WITH (security_barrier) AS
+    SELECT o.operation, o.call, o.instance, workflow.serial_number(o.instance, o.visit) COLLATE "C" AS serial_number,
+           workflow_data.role_name(o.role, o.role_name) AS role, o.requested_at, o.done_at,
+           CASE WHEN o.done_at IS NULL THEN 'pending' WHEN o.error IS NULL THEN 'done' ELSE 'failed' END AS state,
+           o.error, o.answer
+    FROM workflow_data.operation o
+    WHERE workflow_data.has_role(o.role, o.role_name)
+          OR o.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
+COMMENT ON VIEW workflow.operations IS 'Calls that were made with mode => ''async'': those of the caller and of roles whose rights he has, and those about processes that he may view. They are kept as the history is';
+COMMENT ON COLUMN workflow.operations.operation IS 'Number of the operation: what workflow.last_operation tells';
+COMMENT ON COLUMN workflow.operations.call IS 'Function that was called';
+COMMENT ON COLUMN workflow.operations.instance IS 'Instance that it is about; of start, the number of the new one; NULL: none';
+COMMENT ON COLUMN workflow.operations.serial_number IS 'Visit that it is about; NULL: none';
+COMMENT ON COLUMN workflow.operations.role IS 'Role that called, with whose rights it is carried out';
+COMMENT ON COLUMN workflow.operations.requested_at IS 'When it was called';
+COMMENT ON COLUMN workflow.operations.done_at IS 'When it was carried out, or failed; NULL: it was not yet';
+COMMENT ON COLUMN workflow.operations.state IS 'pending: an executor will carry it out; done; or failed: nothing of it has happened';
+COMMENT ON COLUMN workflow.operations.error IS 'Error with which it has failed: {sqlstate, message, detail, hint}';
+COMMENT ON COLUMN workflow.operations.answer IS 'What the call has returned, as text: true, false, the number of an instance, how a message has gone; NULL: nothing yet';
+
 CREATE VIEW workflow.audit WITH (security_barrier) AS
     SELECT a.at, a.role, a.session_role, a.call, p.process, a.instance,
            workflow.serial_number(a.instance, a.visit) COLLATE "C" AS serial_number, a.arguments

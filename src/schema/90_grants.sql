@@ -52,7 +52,7 @@ REVOKE EXECUTE ON FUNCTION workflow_data.http_validator(text[], oid), workflow_d
     FROM PUBLIC;
 
 GRANT SELECT ON workflow.processes, workflow.instances, workflow.visits, workflow.waiting, workflow.subscriptions, workflow.topics, workflow.message_starts, workflow.webhook_starts, workflow.messages, workflow.tasks, workflow.incidents,
-                workflow.history, workflow.attempts, workflow.late_callbacks, workflow.write_backs, workflow.attachments, workflow.grants, workflow.audit, workflow.servers, workflow.workers
+                workflow.history, workflow.attempts, workflow.late_callbacks, workflow.write_backs, workflow.attachments, workflow.grants, workflow.audit, workflow.operations, workflow.servers, workflow.workers
     TO PUBLIC;
 
 -- Monitoring roles see counts without any further grant.

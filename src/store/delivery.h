@@ -4,8 +4,8 @@
  *
  * Deliveries of most kinds are for an instance (worker/delivery_kinds.c). They wait because another transaction had the
  * instance locked, because the instance is suspended, or because an executor applies them; they are applied in the
- * order of their numbers. Write-backs (owed.c), upkeep and orders to an instance that was called (notice.h) are work of
- * executors, and stand outside of that order.
+ * order of their numbers. Write-backs (owed.c), upkeep, orders to an instance that was called (notice.h) and calls that
+ * were made asynchronously (operation.h) are work of executors, and stand outside of that order.
  *
  * Who applies deliveries of an instance has locked it. All functions are called inside wf_store_enter; their errors are
  * those of the statements.
@@ -40,13 +40,15 @@ typedef struct WfDelivery
 #define WF_DELIVERY_ENDED	   "ended"		/* of an instance that was called, to its caller: see notice.h */
 #define WF_DELIVERY_ESCALATION "escalation" /* likewise */
 #define WF_DELIVERY_CONTROL	   "control"	/* an order to an instance that was called */
+#define WF_DELIVERY_OPERATION  "operation"	/* a call that was made asynchronously */
 #define WF_DELIVERY_START	   "start"		/* a message that starts an instance; of instance 0 */
 #define WF_DELIVERY_ROW		   "row"		/* what has become of an attached row; for the instance as a whole */
 #define WF_DELIVERY_WRITE_BACK "write_back"
 #define WF_DELIVERY_MAINTAIN   "maintain"
 
 /* Does the delivery `d` stand in line with others of its instance? The first condition is that of the index. */
-#define WF_DELIVERY_IN_LINE "d.kind <> 'write_back' AND d.kind <> '" WF_DELIVERY_CONTROL "'"
+#define WF_DELIVERY_IN_LINE \
+	"d.kind <> 'write_back' AND d.kind <> '" WF_DELIVERY_CONTROL "' AND d.kind <> '" WF_DELIVERY_OPERATION "'"
 
 /* ---- by queue ---- */
 

@@ -125,6 +125,7 @@ wf_history_cutoff(const char *retention)
 	TRIM("sa", "attempt_stray", OF_INSTANCE("h")) ", "                                                                 \
 	TRIM("l", "late_callback", OF_INSTANCE("h")) ", "                                                                  \
 	TRIM("au", "audit", "h.instance = o.instance") ", "                                                                  \
+	TRIM("op", "operation", "h.instance = o.instance") ", "                                                               \
 	TRIM("wh", "webhook_start", "h.instance = o.instance") ", "                                                           \
 	TRIM("me", "message", "h.instance = o.instance") " "                                                                  \
 	"SELECT (SELECT count(*) FROM i) + (SELECT count(*) FROM s)"

@@ -82,6 +82,10 @@ static WfQuery q_adopt_events = {
 	.sql = "UPDATE workflow_data.delivery d SET payload = d.payload || jsonb_build_object('role', r.oid::bigint) "
 		   "FROM pg_roles r WHERE d.kind IN ('event', 'start') AND r.rolname = d.payload ->> 'role_name'",
 };
+static WfQuery q_adopt_callers = {
+	.sql = "UPDATE workflow_data.operation o SET role = r.oid FROM pg_roles r "
+		   "WHERE r.rolname = o.role_name AND o.role <> r.oid",
+};
 /* Roles that do not exist become nobody: 0 is no role, and in an array it keeps the place of its name. */
 static WfQuery q_adopt_tasks = {
 	.sql =
@@ -198,6 +202,7 @@ wf_identity_adopt(void)
 	wf_query_run(&q_adopt_grantees, NULL, NULL);
 	wf_query_run(&q_adopt_senders, NULL, NULL);
 	wf_query_run(&q_adopt_broadcasters, NULL, NULL);
+	wf_query_run(&q_adopt_callers, NULL, NULL);
 	wf_query_run(&q_adopt_events, NULL, NULL);
 	wf_query_run(&q_adopt_tasks, NULL, NULL);
 	return true;

@@ -1,7 +1,8 @@
 /*
  * deliveries.c
  *		Deliveries that executors carry out: for instances (deliver.c), messages that start one (message_start.c), orders to
- *		instances that were called (order.c), write-backs (write_back.c), upkeep (upkeep.c).
+ *		instances that were called (order.c), calls that were made asynchronously (operation.c), write-backs (write_back.c),
+ *		upkeep (upkeep.c).
  *
  * Each is carried out in the transaction that deletes its row, so that it is carried out once. Two rows stay: that of a
  * write-back that has failed, and that of upkeep, which is due again in an hour.
@@ -20,6 +21,7 @@
 #include "worker/delivery_kinds.h"
 #include "worker/failure.h"
 #include "worker/message_start.h"
+#include "worker/operation.h"
 #include "worker/order.h"
 #include "worker/upkeep.h"
 #include "worker/write_back.h"
@@ -72,6 +74,8 @@ wf_deliveries_work(const char *queue, WfWorkItem *item, int64 *delivering)
 		wf_start_deliver(delivery, deaths);
 	else if (strcmp(delivery->kind, WF_DELIVERY_CONTROL) == 0)
 		wf_order_carry_out(delivery, deaths);
+	else if (strcmp(delivery->kind, WF_DELIVERY_OPERATION) == 0)
+		wf_operation_carry_out(delivery, deaths);
 	else if (deaths >= WF_MOST_DEATHS)
 		put_off_upkeep(delivery);
 	else

@@ -24,6 +24,7 @@
 #include "store/history.h"
 #include "store/identity.h"
 #include "store/kept.h"
+#include "store/operation.h"
 #include "store/work.h"
 #include "worker/announce.h"
 #include "worker/limit.h"
@@ -268,6 +269,12 @@ purge_audit(Round *round, void *at)
 }
 
 static bool
+purge_operations(Round *round, void *at)
+{
+	return wf_operations_purge(round->retention, at);
+}
+
+static bool
 purge_messages(Round *round, void *at)
 {
 	return wf_kept_purge();
@@ -279,6 +286,7 @@ purge(Round *round)
 	const char *failure = "history that is past retention cannot be deleted";
 	WfForward	at = {0};
 	TimestampTz looked_at = 0;
+	int64		operation = 0;
 
 	if (round->retention != NULL)
 		try_all_rounds(round, "history that is kept cannot be moved on", forward, &at, wf_setting_sql_timeout);
@@ -290,9 +298,12 @@ purge(Round *round)
 	(void) try_piece(round, "what was given to roles that are gone cannot be deleted", forget_lost, NULL,
 					 wf_setting_sql_timeout);
 	try_all_rounds(round, "messages that have expired cannot be deleted", purge_messages, NULL, wf_setting_sql_timeout);
-	if (round->retention != NULL)
-		try_all_rounds(round, "the record of calls that is past retention cannot be deleted", purge_audit, &looked_at,
-					   wf_setting_sql_timeout);
+	if (round->retention == NULL)
+		return;
+	try_all_rounds(round, "the record of calls that is past retention cannot be deleted", purge_audit, &looked_at,
+				   wf_setting_sql_timeout);
+	try_all_rounds(round, "operations that are past retention cannot be deleted", purge_operations, &operation,
+				   wf_setting_sql_timeout);
 }
 
 /* ---- attached tables ---- */

@@ -11,6 +11,7 @@ use lib "$FindBin::Bin/../lib";
 use JSON::PP ();
 use PostgreSQL::Test::Utils;
 use Scene;
+use Session;
 use Test::More;
 use WorkflowTest;
 
@@ -106,6 +107,12 @@ my $serial = $scene->incident($instance)->{serial_number};
 is($scene->sql("SELECT workflow.request('$serial')->>'method'"), 'GET', 'the request is shown all the same');
 behalf('op', "SELECT workflow.retry('$serial')");
 ends_with($instance, 'completed', 'call:op', 'an operator tries again with his own');
+
+# carried out later
+$instance = behalf({ authorization => 'Bearer secret-later', 'x-other' => 'secret-other' }, "SELECT workflow.start('call', mode => 'async')", 'request.headers');
+is_soon($scene->node, 'postgres', "SELECT state FROM workflow.operations WHERE instance = $instance", 'done', 'a call that is carried out later');
+ends_with($instance, 'completed', 'call:later', 'has its headers');
+is($scene->sql('SELECT count(*) FROM workflow_data.operation_headers'), 0, 'which are not kept after that');
 
 for ([ '{"Authorization": 7}', 'A value is no string.' ], [ '{"Authorization": "a', 'It is no JSON.' ], [ '["secret-array"]', 'It is no JSON object.' ],
 	[ '{"Authorization": "secret\\r\\nX-More: x"}', 'characters that an HTTP header cannot carry' ], [ '{"Authorization": "secret\\u0000"}', 'It is no JSON.' ],
@@ -286,11 +293,18 @@ is("@found", 'workflow_data.on_behalf', 'in one table alone');
 is($scene->sql("SELECT count(*) FROM pg_stat_activity a WHERE a::text ~ 'secret-' AND pid <> pg_backend_pid()"), 0, 'not in what the server shows of its processes');
 is($scene->sql("SELECT coalesce(string_agg(query, ' '), '') FROM pg_stat_statements WHERE query ~ 'secret-(ada|bob|web|op)'"), '', 'nor of statements') if $statistics;
 
+my $holder = Session->new($scene->node, 'postgres');
+$scene->define('rest', '{"steps": [{"step": "wait", "wait": true}]}');
+my $held = $scene->start('rest');
+$holder->run("BEGIN; SELECT workflow.set_data($held, '{}')");
+behalf('ada', "SELECT workflow.set_data($held, '{}', mode => 'async')");
+is($scene->sql('SELECT count(*) FROM workflow_data.operation_headers'), 1, 'headers are kept while a call is pending');
 my $dump = $scene->node->basedir . '/dump';
 $scene->node->command_ok([ 'pg_dump', '--no-sync', '-f', $dump, $scene->node->connstr('postgres') ], 'dumped');
 unlike(slurp_file($dump), qr/secret-(ada|bob)/, 'a dump has none');
 $scene->node->command_ok([ 'pg_dumpall', '--no-sync', '-f', "$dump.all", '-d', $scene->node->connstr('postgres') ], 'dumped with all');
 unlike(slurp_file("$dump.all"), qr/secret-(ada|bob)/, 'nor has that');
+$holder->run('ROLLBACK');
 
 crash($scene->node);
 start_again($scene->node);

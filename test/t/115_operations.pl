@@ -1,0 +1,106 @@
+#
+# Calls with mode => 'async' while instances are locked, many call at once, and the server is killed: each is carried out once, and those
+# of an instance in the order in which they were called.
+#
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use PostgreSQL::Test::Utils;
+use Session;
+use Test::More;
+use WorkflowTest;
+
+my $node = new_server('operations', conf => "workflow.executors = 3\n");
+my $psql = Session->new($node, 'postgres');
+sub sql { return $node->safe_psql('postgres', $_[0]) }
+
+sql(q[SELECT workflow.define('order', '{"data": {"n": 0}, "steps": [{"step": "wait", "wait": true, "save": true}, {"step": "on", "wait": true}]}')]);
+my $pending = "SELECT count(*) FROM workflow.operations WHERE state = 'pending'";
+
+# ---- an instance that somebody holds ----
+
+my $held = sql(q[SELECT workflow.start('order')]);
+my $holder = Session->new($node, 'postgres');
+$holder->run("BEGIN; SELECT workflow.set_data($held, '{\"holder\": true}')");
+$psql->run("SELECT workflow.set_data($held, jsonb_build_object('n', n, 'k' || n, true), 'async') FROM generate_series(1, 200) n");
+my $sn = sql("SELECT serial_number FROM workflow.waiting WHERE instance = $held");
+$psql->run("SELECT workflow.complete('$sn', '{\"done\": true}', mode => 'async')");
+my $other = sql(q[SELECT workflow.start('order', mode => 'async')]);
+is_soon($node, 'postgres', "SELECT state FROM workflow.operations WHERE instance = $other", 'done', 'an operation of another instance does not wait for those of one that is locked');
+is(sql($pending), 201, 'which stand');
+crash($node);
+start_again($node);
+is_soon($node, 'postgres', $pending, 0, 'after a crash they are carried out');
+is(sql("SELECT data ->> 'n', (SELECT count(*) FROM jsonb_object_keys(data) k WHERE k LIKE 'k%'), data ->> 'holder', data ->> 'done' FROM workflow.instances WHERE instance = $held"),
+	'200|200||true', 'in the order in which they were called; what was not committed never was');
+is(sql("SELECT count(*) FROM workflow.audit WHERE instance = $held AND call = 'set_data'"), 200, 'each once');
+is(sql("SELECT step FROM workflow.waiting WHERE instance = $held"), 'on', 'and it has gone on');
+
+# ---- a call that is made at once does not wait for them ----
+
+$holder = Session->new($node, 'postgres');
+$psql = Session->new($node, 'postgres');
+$holder->run("BEGIN; SELECT workflow.set_data($held, '{}')");
+$psql->run("SELECT workflow.set_data($held, '{\"n\": \"later\"}', 'async')");
+$holder->run("SELECT workflow.set_data($held, '{\"n\": \"first\"}')");
+$holder->run("SELECT workflow.cancel($other)");
+$holder->run('COMMIT');
+is_soon($node, 'postgres', "SELECT data ->> 'n' FROM workflow.instances WHERE instance = $held", 'later', 'it comes after what was called at once');
+
+# ---- a suspended instance ----
+
+sql("SELECT workflow.suspend($held)");
+sql("SELECT workflow.set_data($held, '{\"n\": \"suspended\"}', mode => 'async')");
+is_soon($node, 'postgres', "SELECT data ->> 'n' FROM workflow.instances WHERE instance = $held", 'suspended', 'one that is suspended takes what a call at once would give it');
+
+# ---- many, and the server is killed in the middle ----
+
+my $rounds = 3;
+for my $round (1 .. $rounds)
+{
+	my @clients = map { Session->new($node, 'postgres') } 1 .. 4;
+	for my $client (0 .. $#clients)
+	{
+		$clients[$client]->tell("SELECT workflow.start('order', business_key => 'r$round-$client-$_', mode => 'async')") for 1 .. 150;
+	}
+	wait_until(sub { sql("SELECT count(*) FROM workflow.operations WHERE state = 'done' AND call = 'start'") > 60 * $round }, "round $round: some are done");
+	crash($node);
+	start_again($node);
+}
+is_soon($node, 'postgres', $pending, 0, 'all that was committed is carried out');
+is(sql(q[SELECT count(*) FROM workflow.operations o LEFT JOIN workflow.instances i USING (instance) WHERE o.call = 'start' AND i.instance IS NULL]), 0, 'each operation has its instance');
+is(sql(q[SELECT count(*) FROM workflow.instances i WHERE business_key LIKE 'r%' AND NOT EXISTS (SELECT FROM workflow.operations o WHERE o.instance = i.instance AND o.answer = i.instance::text)]),
+	0, 'each instance has its operation');
+is(sql(q[SELECT count(*) - count(DISTINCT business_key) FROM workflow.instances WHERE business_key LIKE 'r%']), 0, 'none was started twice');
+cmp_ok(sql(q[SELECT count(*) FROM workflow.instances WHERE business_key LIKE 'r%']), '>', 60 * $rounds, 'and many were');
+is(sql(q[SELECT count(*) FROM workflow.operations WHERE state = 'failed']), 0, 'none has failed');
+is(sql(q[SELECT count(*) FROM workflow_data.delivery WHERE kind = 'operation']), 0, 'nothing is left');
+
+# ---- the trace of the caller ----
+
+my $traced = (split /\n/, sql("SET workflow.traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'; SELECT workflow.start('order', mode => 'async')"))[-1];
+is_soon($node, 'postgres', "SELECT trace_id FROM workflow.instances WHERE instance = $traced", '0af7651916cd43dd8448eb211c80319c', 'an instance that is started later has the trace of its caller');
+
+# ---- a copy ----
+
+$holder = Session->new($node, 'postgres');
+$holder->run("BEGIN; SELECT workflow.set_data($held, '{}')");
+sql("CREATE ROLE clerk; GRANT USAGE ON SCHEMA workflow TO clerk; SELECT workflow.grant_process('order', 'clerk', 'start')");
+sql("SET ROLE clerk; SELECT workflow.set_data($held, '{\"n\": \"copied\"}', mode => 'async')");
+my $dump = $node->basedir . '/dump';
+$node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, $node->connstr('postgres') ], 'a database is copied while an operation is pending');
+$holder->run('ROLLBACK');
+is_soon($node, 'postgres', $pending, 0, 'there it is carried out');
+sql('CREATE DATABASE copy');
+$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('copy'), $dump ], 'and in the copy');
+stays(1, sub { $node->safe_psql('copy', $pending) }, 1, 'it stays');
+$node->safe_psql('copy', 'SELECT workflow.adopt()');
+is_soon($node, 'copy', $pending, 0, 'until that is adopted');
+is($node->safe_psql('copy', "SELECT o.role, o.state, i.data ->> 'n' FROM workflow.operations o JOIN workflow.instances i USING (instance) ORDER BY operation DESC LIMIT 1"),
+	'clerk|done|copied', 'for the role that had called');
+
+$node->stop;
+done_testing();
