@@ -96,6 +96,22 @@ withhold(WfTransfer *transfer, const WfHttpRequest *request)
 	return true;
 }
 
+/* Has the jar any cookie, for whatever domain? */
+bool
+wf_cookies_are_there(const WfTransfer *transfer)
+{
+	struct curl_slist *jar = NULL;
+	int64			   now = (int64) time(NULL);
+	bool			   answer = false;
+
+	if (transfer->has_jar)
+		(void) curl_easy_getinfo(transfer->easy, CURLINFO_COOKIELIST, &jar);
+	for (struct curl_slist *node = jar; node != NULL; node = node->next)
+		answer |= is_kept(node->data, now);
+	curl_slist_free_all(jar);
+	return answer;
+}
+
 /*
  * Empty the jar after an answer that set cookies, as the next hop of the same request again has a
  * Cookie header of its own. False if there is no memory.

@@ -195,7 +195,8 @@ extern void wf_transfer_finish(WfTransfer *transfer, CURLcode code);
 extern void wf_transfer_fail(WfTransfer *transfer, WfHttpVerdict verdict, const char *fmt, ...)
 	pg_attribute_printf(3, 4);
 
-/* cookies.c. These return false if there is no memory. */
+/* cookies.c. All that return a bool, but for the first, return false if there is no memory. */
+extern bool wf_cookies_are_there(const WfTransfer *transfer);
 extern bool wf_cookies_prepare(WfTransfer *transfer, const WfHttpRequest *request);
 extern bool wf_cookies_are_complete(WfTransfer *transfer, const WfHttpRequest *request);
 extern bool wf_cookies_release_withheld(WfTransfer *transfer);

@@ -154,6 +154,19 @@ same_origin(const Place *a, const Place *b)
 	return strcmp(a->scheme, b->scheme) == 0 && pg_strcasecmp(a->host, b->host) == 0 && strcmp(a->port, b->port) == 0;
 }
 
+/*
+ * Would cookies of one server be sent to another one? They belong to a host, and know of no ports;
+ * but what leads to the secure port of the same host is taken for the same server.
+ */
+static bool
+takes_cookies_away(const WfTransfer *transfer, const Place *from, const Place *to)
+{
+	bool upgrade = strcmp(from->port, "80") == 0 && strcmp(to->scheme, "https") == 0 && strcmp(to->port, "443") == 0;
+
+	return !same_origin(from, to) && pg_strcasecmp(from->host, to->host) == 0 && !upgrade &&
+		   wf_cookies_are_there(transfer);
+}
+
 /* May the redirect be followed? If not, the message of the reply says why. */
 static bool
 may_follow(WfTransfer *transfer, const Place *from, const Place *to)
@@ -169,6 +182,10 @@ may_follow(WfTransfer *transfer, const Place *from, const Place *to)
 			transfer,
 			"it leads to another origin, %s://%.200s:%s, and the request has credentials or other headers of its own",
 			to->scheme, to->host, to->port);
+	else if (takes_cookies_away(transfer, from, to))
+		wf_transfer_say(transfer,
+						"it leads to another port of the host, %s://%.200s:%s, and there are cookies for that",
+						to->scheme, to->host, to->port);
 	else if (follow->hops >= follow->most)
 		wf_transfer_say(transfer, follow->most == 1 ? "it is one after %d redirect" : "it is one after %d redirects",
 						follow->most);

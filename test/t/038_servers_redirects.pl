@@ -223,6 +223,18 @@ $scene->define('twice', qq({"steps": [{"step": "one", "http": {"server": "partne
 	{"step": "two", "http": {"server": "partner", "path": "/cookies"}, "save": {"reply": "\${\$reply}"}}]}));
 is(reply('twice', $set, 'what they have set')->{body}{cookie}, 'b=2; a=1', 'is there for what comes later');
 
+my $away = $scene->url('/say?status=302&header=' . encoded('Location:' . $elsewhere->url('/cookies') . '|Set-Cookie:a=secret-seven; Path=/'));
+$n = $elsewhere->requests('/');
+$error = failed('plain', $away, 'a cookie knows of no port');
+like($error->{message}, qr/a redirect that is not followed: it leads to another port of the host, http:\/\/127\.0\.0\.1:\d+, and there are cookies for that$/, 'so it is not taken to another server');
+unlike($error->{message}, qr/secret/, 'nor told');
+$scene->define('cookie before', '{"steps": [{"step": "one", "http": {"server": "partner", "path": "/cookies?set=' . encoded('b=2; Path=/') . '"}},
+	{"step": "two", "http": {"server": "partner", "url": "${$.url}"}}]}');
+like(failed('cookie before', redirect($there), 'the same goes for one of an earlier step')->{message}, qr/there are cookies/, 'which is told');
+is(scalar($elsewhere->requests('/')), $n, 'nothing has come there');
+my $gone = $scene->url('/say?status=302&header=' . encoded('Location:' . $elsewhere->url('/cookies') . '|Set-Cookie:a=; Path=/; Max-Age=0'));
+is(reply('plain', $gone, 'one that is taken back')->{status}, 200, 'holds nothing up');
+
 # ---- time, places, cancelling ----
 
 define_call('hurried', qq(, "headers": {$H}, "timeout": "1 s"));
