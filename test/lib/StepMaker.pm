@@ -62,7 +62,7 @@ sub http
 	$step->{cancel} = { path => '/cancel', body => { sn => '${$serial_number}' }, timeout => $soon ? pick($SOON{confirm}, $NEVER) : $NEVER }
 	  if chance(0.5);
 	$step->{save_reply} = { "reply_$step->{step}" => '${$reply.status}' } if chance(0.3);
-	$step->{keep_reply} = pick(true, false, false) if chance(0.3);
+	$step->{keep_reply} = pick(true, false, false) if chance(0.7);
 }
 
 # One that succeeds, one that fails, and two that have a say about their own instance.
@@ -85,7 +85,7 @@ sub sql
 	elsif ($kind eq 'data') { $step->{sql} = q[SELECT 1 AS n FROM workflow.set_data(visit.instance, '{"v": ] . int(rand(3)) . q[}')] }
 	else { $step->{sql} = q[SELECT 1 AS n FROM workflow.complete(visit.serial_number, '{"ok": true, "n": 6}')] }
 	$step->{save_reply} = { "reply_$step->{step}" => '${$reply.count}' } if chance(0.3);
-	$step->{keep_reply} = false if chance(0.2);
+	$step->{keep_reply} = false if chance(0.5);
 }
 
 sub notify
