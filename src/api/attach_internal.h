@@ -31,6 +31,14 @@ typedef struct WfAttached
 	bool judged_again;
 } WfAttached;
 
+/*
+ * ERROR if columns that are to show something cannot, or already do for one of the n other attachments of the table:
+ * 42703, 22023.
+ */
+extern void wf_attach_check_columns(Relation rel, const WfAttachment *wanted, const WfAttachment *others, int n);
+/* The names of all columns that show something. */
+extern List *wf_attach_shown_columns(const WfAttachment *attachment);
+
 typedef struct WfGenerated WfGenerated;
 
 /* A table for which a trigger of ours fires: the attached table, or a partition of it. */
