@@ -95,8 +95,9 @@ static int		   nholds = 0;
 static int		   holds_allocated = 0;
 static uint64	   seen_changes = 0;		/* of servers and user mappings, as of wf_server_changes */
 static TimestampTz changes_at = DT_NOBEGIN; /* when to look for further ones */
-static uint64	   last_number = 0;
-static uint64	   last_tag = UINT64CONST(0x8000000000000000);
+static bool	  idle = false; /* there is nothing to do but when one is needed, or a reply comes: true of most turns */
+static uint64 last_number = 0;
+static uint64 last_tag = UINT64CONST(0x8000000000000000);
 
 void
 wf_tokens_init(void)
@@ -270,6 +271,7 @@ await(Token *token, WfQueueCursor *cursor, Oid owner, int64 visit)
 							 : repalloc_huge(token->waiting, sizeof(int64) * token->allocated);
 	}
 	token->waiting[token->nwaiting++] = visit;
+	idle = false;
 	wf_in_flight_await(visit);
 	hold(cursor, owner, token);
 }
@@ -396,6 +398,7 @@ failed(Token *token, const WfFault *fault, bool retryable, int retry_after_ms)
 {
 	int pause_ms = token->pause_ms == 0 ? FIRST_PAUSE_MS : Min(token->pause_ms * 2, LONGEST_PAUSE_S * 1000);
 
+	idle = false;
 	token->tag = 0;
 	token->fault = *fault;
 	token->fault.message = keep(fault->message);
@@ -525,6 +528,7 @@ store(Token *token)
 		case WF_TOKEN_UNSTORED:
 			token->store_pause_ms = Min(Max(token->store_pause_ms * 2, FIRST_PAUSE_MS), LONGEST_STORE_PAUSE_MS);
 			token->store_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), token->store_pause_ms);
+			idle = false;
 			break;
 	}
 }
@@ -683,7 +687,7 @@ wf_tokens_run(void)
 	Token	  **list;
 	int			n;
 
-	if (hash_get_num_entries(tokens) == 0)
+	if (idle)
 		return;
 	list = list_tokens(&n);
 	look_for_changes(list, n, now);
@@ -737,7 +741,7 @@ wf_tokens_failed(WfJob *jobs, int max)
 	Token		   *token;
 	int				n = 0;
 
-	if (hash_get_num_entries(tokens) == 0)
+	if (idle)
 		return 0;
 	hash_seq_init(&scan, tokens);
 	while ((token = hash_seq_search(&scan)) != NULL)
@@ -753,7 +757,7 @@ wf_tokens_next(void)
 	HASH_SEQ_STATUS scan;
 	Token		   *token;
 
-	if (hash_get_num_entries(tokens) == 0)
+	if (idle)
 		return next;
 	if (nholds > 0)
 		next = changes_at;
@@ -766,5 +770,6 @@ wf_tokens_next(void)
 		else if (token->nwaiting > 0 && token->tag == 0)
 			next = Min(next, token->not_before);
 	}
+	idle = next == WF_NEVER;
 	return next;
 }
