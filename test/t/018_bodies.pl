@@ -184,7 +184,8 @@ $scene->sql(q[ALTER SERVER partner OPTIONS (ADD max_response '1MB')]);
 ($instance) = $scene->run('ask', { url => $scene->url('/huge?bytes=1000000000&chunked=1') });
 is($scene->incident($instance)->{error}{code}, 'reply', 'an answer that does not end');
 is(worker_pid($scene->node, 'dispatcher', 'postgres'), $dispatcher, 'the dispatcher lives on');
-cmp_ok(peak_mb($dispatcher) - $peak, '<', 50, 'and has had no more of it in memory than it may have');
+# a sanitizer keeps what is freed
+cmp_ok(peak_mb($dispatcher) - $peak, '<', 50, 'and has had no more of it in memory than it may have') unless ($ENV{LD_PRELOAD} // '') =~ /asan/;
 
 $scene->node->stop;
 done_testing();

@@ -151,9 +151,12 @@ for my $bad ([ '404', answers(404), '"catch": [{"on": "404", "next": "after"}]' 
 
 # ---- interrupted ----
 
-$instance = begin(qq($WAIT, "catch": [{"after": "1 ms", "interrupt": false, "next": "beside"}, {"after": "300 ms", "save": {"id": "\${\$reply.body.id}", "initial": "\${\$result.initial_response.id}"}, "next": "after"}], "end": true),
+$instance = begin(qq($WAIT, "catch": [{"after": "1 ms", "interrupt": false, "next": "beside"}, {"message": "stop", "save": {"id": "\${\$reply.body.id}", "initial": "\${\$result.initial_response.id}"}, "next": "after"}], "end": true),
 	{ url => answers(202) }, '{"step": "beside", "wait": true, "save": {"beside": "${$caught}"}, "end": true}', $AFTER);
-is_soon($node, 'postgres', "SELECT string_agg(step, ' ' ORDER BY step) FROM workflow.waiting WHERE instance = $instance", 'beside stand', 'handlers of a clock begin');
+my $waiting = "SELECT string_agg(step, ' ' ORDER BY step) FROM workflow.waiting WHERE instance = $instance";
+is_soon($node, 'postgres', $waiting, 'ask beside', 'a handler begins beside');
+$scene->sql("SELECT workflow.send_message('stop')");
+is_soon($node, 'postgres', $waiting, 'beside stand', 'and one that interrupts');
 is_deeply([ @{ $scene->data($instance) }{qw(id initial)} ], [ 7, 7 ], 'the reply is at hand in the "save" of one that interrupts');
 is($scene->data($instance)->{caught}{result}{initial_response}, undef, 'but not in $caught');
 is_kept('', 'and then it is gone');
