@@ -58,7 +58,7 @@ SELECT trace_id, traceparent FROM workflow.instances WHERE instance = :again;
 SELECT workflow.webhook(workflow.webhook_token('traces: wait', 'traces: hook'), '{}') AS hooked \gset
 SELECT trace_id, traceparent FROM workflow.instances WHERE instance = :hooked;
 CREATE TABLE traces_rows (id int PRIMARY KEY);
-SELECT workflow.attach('traces_rows', 'traces: wait');
+SELECT workflow.attach('traces_rows', 'traces: wait') > 0 AS attached;
 INSERT INTO traces_rows VALUES (1);
 SELECT trace_id, traceparent FROM workflow.instances WHERE business_key = '1' AND process = 'traces: wait';
 -- whom a message starts, and when, its sender does not know
@@ -91,7 +91,7 @@ CALL test.until($$SELECT status = 'completed' FROM workflow.instances i WHERE pr
 SELECT i.process, i.business_key, i.trace_id = c.trace_id AS same, i.traceparent = format('00-%s-%s-01', c.trace_id, h.span_id) AS of_span, h.step
 FROM workflow.instances c JOIN workflow.history h USING (instance)
      JOIN workflow.instances i ON i.parent = c.instance OR i.instance = (c.data->>'started')::bigint OR i.business_key = '2' AND i.process = 'traces: wait'
-WHERE c.instance = :caller AND i.traceparent ~ h.span_id ORDER BY h.entered_at;
+WHERE c.instance = :caller AND i.traceparent ~ h.span_id ORDER BY h.step, i.instance;
 SELECT count(DISTINCT span_id) FROM workflow.history WHERE instance = :caller;
 SELECT traceparent FROM workflow.instances WHERE instance = :caller;
 -- with a trace that was given, it is that
