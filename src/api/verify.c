@@ -126,7 +126,7 @@ static WfQuery q_on_behalf = {
 		"WHERE v.on_behalf IS NOT TRUE ORDER BY 1, 2",
 };
 
-/* Calls that nobody would carry out, and deliveries of calls that were. */
+/* Calls that nobody would carry out, deliveries of calls that were, and secrets of those. */
 static WfQuery q_operations = {
 	.sql =
 		"SELECT o.instance, o.visit, 'operation ' || o.operation || ' is pending, but no delivery carries it out' "
@@ -135,7 +135,10 @@ static WfQuery q_operations = {
 		"SELECT d.instance, d.visit, 'delivery ' || d.delivery || ' carries out operation ' || (d.payload ->> 'operation') || "
 		"', which is not pending' FROM workflow_data.delivery d "
 		"WHERE d.kind = '" WF_DELIVERY_OPERATION "' AND NOT EXISTS (SELECT FROM workflow_data.operation o "
-		"WHERE o.operation = (d.payload ->> 'operation')::bigint AND o.done_at IS NULL) ORDER BY 1, 2, 3",
+		"WHERE o.operation = (d.payload ->> 'operation')::bigint AND o.done_at IS NULL) UNION ALL "
+		"SELECT o.instance, o.visit, 'headers are kept for operation ' || h.operation || ', which is not pending' "
+		"FROM workflow_data.operation_headers h LEFT JOIN workflow_data.operation o ON o.operation = h.operation "
+		"WHERE o.done_at IS NOT NULL OR o.operation IS NULL ORDER BY 1, 2, 3",
 };
 
 PG_FUNCTION_INFO_V1(workflow_verify);

@@ -125,7 +125,8 @@ wf_history_cutoff(const char *retention)
 	TRIM("sa", "attempt_stray", OF_INSTANCE("h")) ", "                                                                 \
 	TRIM("l", "late_callback", OF_INSTANCE("h")) ", "                                                                  \
 	TRIM("au", "audit", "h.instance = o.instance") ", "                                                                  \
-	TRIM("op", "operation", "h.instance = o.instance") ", "                                                               \
+	"op AS (DELETE FROM workflow_data.operation h USING over o WHERE h.instance = o.instance RETURNING h.operation), "   \
+	"oh AS (DELETE FROM workflow_data.operation_headers h USING op o WHERE h.operation = o.operation), "                 \
 	TRIM("wh", "webhook_start", "h.instance = o.instance") ", "                                                           \
 	TRIM("me", "message", "h.instance = o.instance") " "                                                                  \
 	"SELECT (SELECT count(*) FROM i) + (SELECT count(*) FROM s)"

@@ -79,11 +79,32 @@ static WfQuery q_read = {
 	.nargs = 1,
 	.argtypes = {INT8OID},
 };
-static WfQuery q_first = {
-	.sql = "SELECT d.delivery FROM workflow_data.delivery d WHERE d.instance = $1 AND d.kind = '" WF_DELIVERY_OPERATION
-		   "' AND d.kind <> 'write_back' ORDER BY d.instance, d.delivery LIMIT 1",
+static WfQuery q_next = {
+	.sql =
+		"SELECT d.delivery FROM workflow_data.delivery d WHERE d.instance = $1 AND d.delivery > $2 AND d.kind = '" WF_DELIVERY_OPERATION
+		"' AND d.kind <> 'write_back' ORDER BY d.instance, d.delivery LIMIT 1",
+	.nargs = 2,
+	.argtypes = {INT8OID, INT8OID},
+};
+static WfQuery q_take = {
+	.sql = "SELECT instance, attempt FROM workflow_data.delivery WHERE delivery = $1 FOR UPDATE",
 	.nargs = 1,
 	.argtypes = {INT8OID},
+};
+static WfQuery q_hasten = {
+	.sql = "UPDATE workflow_data.delivery SET due_at = $2, attempt = 0 WHERE delivery = $1 AND due_at > $2",
+	.nargs = 2,
+	.argtypes = {INT8OID, TIMESTAMPTZOID},
+};
+static WfQuery q_put_off = {
+	.sql = "WITH w AS MATERIALIZED (SELECT d.delivery FROM workflow_data.delivery d WHERE d.instance = $1 "
+		   "AND d.delivery > $3 AND d.kind = '" WF_DELIVERY_OPERATION "' AND d.kind <> 'write_back' AND d.due_at <= $2 "
+		   "ORDER BY d.instance, d.delivery LIMIT 1000 FOR UPDATE OF d SKIP LOCKED), "
+		   "u AS (UPDATE workflow_data.delivery d SET attempt = d.attempt + 1, "
+		   "due_at = $2 + least(interval '2 ms' * 4 ^ least(d.attempt, 8), interval '1 min') FROM w "
+		   "WHERE d.delivery = w.delivery RETURNING d.due_at) SELECT min(due_at) FROM u",
+	.nargs = 3,
+	.argtypes = {INT8OID, TIMESTAMPTZOID, INT8OID},
 };
 static WfQuery q_done = {
 	.sql = "UPDATE workflow_data.operation SET done_at = clock_timestamp(), answer = $2, error = $3, arguments = NULL "
@@ -228,11 +249,48 @@ wf_operation_read(const WfDelivery *delivery, WfOperation *operation)
 }
 
 int64
-wf_operation_first(int64 instance)
+wf_operation_next(int64 instance, int64 after)
 {
-	Datum values[1] = {Int64GetDatum(instance)};
+	Datum values[2] = {Int64GetDatum(instance), Int64GetDatum(after)};
 
-	return wf_query_run(&q_first, values, NULL) > 0 ? wf_result_int64(0, 1) : 0;
+	return wf_query_run(&q_next, values, NULL) > 0 ? wf_result_int64(0, 1) : 0;
+}
+
+bool
+wf_operation_take(int64 id, WfDelivery *delivery)
+{
+	Datum values[1] = {Int64GetDatum(id)};
+	bool  isnull;
+
+	if (wf_query_run(&q_take, values, NULL) == 0)
+		return false;
+	delivery->id = id;
+	delivery->instance = wf_result_int64(0, 1);
+	delivery->attempt = DatumGetInt32(wf_result(0, 2, &isnull));
+	return true;
+}
+
+void
+wf_operation_hasten(int64 id)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Datum		values[2] = {Int64GetDatum(id), TimestampTzGetDatum(now)};
+
+	if (wf_query_run(&q_hasten, values, NULL) > 0)
+		wf_wakeup_due(WF_QUEUE_EXECUTOR, now);
+}
+
+void
+wf_operations_put_off(int64 instance, int64 first)
+{
+	Datum values[3] = {Int64GetDatum(instance), TimestampTzGetDatum(GetCurrentTimestamp()), Int64GetDatum(first)};
+	bool  isnull;
+	Datum until;
+
+	wf_query_run(&q_put_off, values, NULL);
+	until = wf_result(0, 1, &isnull);
+	if (!isnull)
+		wf_wakeup_due(WF_QUEUE_EXECUTOR, DatumGetTimestampTz(until));
 }
 
 char *

@@ -56,8 +56,17 @@ extern int wf_operation_starts(int64 instance);
 
 /* Read the operation of a delivery, with all that is palloc'd. Returns false if there is none that is still to be carried out. */
 extern bool wf_operation_read(const WfDelivery *delivery, WfOperation *operation);
-/* The first delivery of operations of the instance; 0: there is none. */
-extern int64 wf_operation_first(int64 instance);
+/* The first delivery of operations of the instance behind `after`; 0: there is none. */
+extern int64 wf_operation_next(int64 instance, int64 after);
+/* Lock that delivery, of which delivery, instance and attempt are read. Waits for who puts it off. Returns false if it is gone. */
+extern bool wf_operation_take(int64 id, WfDelivery *delivery);
+/* Make it due now, as one that was never put off, and leave the wake-up. Waits likewise. */
+extern void wf_operation_hasten(int64 id);
+/*
+ * Put off all deliveries of operations of the instance behind the first that are due, but for those that others have taken, each
+ * for longer every time, up to a minute, and leave the wake-up. Who is done with one hastens the next.
+ */
+extern void wf_operations_put_off(int64 instance, int64 first);
 /* Run its SQL function as the current user. Returns what that has returned as text, palloc'd; NULL for NULL. Throws its errors. */
 extern char *wf_operation_run(const WfOperation *operation);
 /* The number that the instance must get which is being started; 0: none was reserved. It is forgotten then. */

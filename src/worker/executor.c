@@ -39,6 +39,7 @@
 #include "worker/deliver.h"
 #include "worker/failure.h"
 #include "worker/limit.h"
+#include "worker/operation.h"
 #include "worker/sql_step.h"
 #include "worker/together.h"
 #include "worker/turns.h"
@@ -524,7 +525,7 @@ has_failed(const WfWorkItem *item, Failure *failure)
 
 	if (item->delivery != 0 && item->visit != 0 && wf_deliver_one_by_one(item->instance))
 		return;
-	if (wf_together_failed())
+	if (wf_together_failed() || wf_operations_failed())
 		return;
 	/* What is lacking is logged once (failure.c), and not for each piece of work. */
 	if (failure->lack == WF_LACK_NONE)
@@ -565,6 +566,7 @@ try_work(const WfTurn *turn, WfWorkItem *item)
 	Failure *volatile failure = NULL;
 
 	wf_together_none();
+	wf_operations_none();
 	PG_TRY();
 	{
 		wf_sql_step_transaction_begins();

@@ -6,7 +6,9 @@
  * record are those of the synchronous call, as of now. It runs no code of users. What it has done, its answer and the end of its
  * delivery commit together, so it is carried out once. An error of its own is its outcome.
  *
- * Those of an instance are carried out one after the other, in the order in which they were called, also before it has started.
+ * Those of an instance are carried out one after the other, in the order in which they were called, also before it has started. Whoever
+ * has the first one goes on with those behind it, so that none of these has to look whether it is its turn; one that is taken before its
+ * turn is put off, for longer each time, and so are all of its instance that are due.
  */
 #include "postgres.h"
 
@@ -24,15 +26,44 @@
 #include "store/session_user.h"
 #include "store/subtransaction.h"
 #include "worker/failure.h"
+#include "worker/limit.h"
 #include "worker/operation.h"
 
-/* Longest pause between two tries to lock an instance, or to find it to be the turn of the operation. */
+/* Longest pause between two tries to lock an instance. */
 #define LONGEST_PAUSE_MS 1000
+/* Longest wait for a lock that the call needs besides, such as that of a business key, and longest pause until it is tried again. */
+#define LONGEST_LOCK_WAIT		  "100ms"
+#define LONGEST_PAUSE_FOR_LOCK_MS 10000
+
+/* So many are carried out in a transaction, unless they take longer. */
+#define MOST			64
+#define LONGEST_TURN_MS 5
+
+static int begun = 0; /* in this transaction */
+static int alone = 0; /* so many get a transaction each, since some have failed together */
+
+void
+wf_operations_none(void)
+{
+	begun = 0;
+}
+
+bool
+wf_operations_failed(void)
+{
+	bool together = begun > 1;
+
+	begun = 0;
+	if (together)
+		alone = MOST;
+	return together;
+}
+
+/* ---- whose turn it is ---- */
 
 static void
-wait_for_turn(const WfDelivery *taken)
+postpone(const WfDelivery *taken, int64 pause_ms)
 {
-	int64		pause_ms = Min(2 << Min(taken->attempt, 10), LONGEST_PAUSE_MS);
 	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
 
 	wf_careful_keep();
@@ -40,17 +71,26 @@ wait_for_turn(const WfDelivery *taken)
 	wf_wakeup_due(WF_QUEUE_EXECUTOR, until);
 }
 
-/* Is it the first of its instance, and nobody else holds that? */
+/* Is it the first of its instance, and nobody else holds that? If not, it is put off. */
 static bool
-is_its_turn(const WfDelivery *taken)
+has_turn(const WfDelivery *taken)
 {
+	int64 first;
 	int64 living;
 
 	if (taken->instance == 0)
 		return true;
-	if (wf_operation_first(taken->instance) != taken->id)
+	first = wf_operation_next(taken->instance, 0);
+	if (first != taken->id)
+	{
+		wf_careful_keep();
+		wf_operations_put_off(taken->instance, first);
 		return false;
-	return wf_due_lock(taken->instance) || wf_instances_living(&taken->instance, 1, &living) == 0;
+	}
+	if (wf_due_lock(taken->instance) || wf_instances_living(&taken->instance, 1, &living) == 0)
+		return true;
+	postpone(taken, Min(2 << Min(taken->attempt, 10), LONGEST_PAUSE_MS));
+	return false;
 }
 
 /* ---- as the caller ---- */
@@ -87,7 +127,6 @@ set_settings(const WfOperation *operation)
 		set_locally("workflow.on_behalf", JsonbToCString(NULL, &operation->headers->root, VARSIZE(operation->headers)));
 }
 
-/* An error needs no clean-up: the end of the subtransaction restores user and settings. */
 static bool
 run_as_caller(void *arg)
 {
@@ -104,6 +143,7 @@ run_as_caller(void *arg)
 	SetUserIdAndSecContext(user, 0); /* else session_user may not be set */
 	wf_session_user_set(session_role(run->operation));
 	set_settings(run->operation);
+	set_locally("lock_timeout", LONGEST_LOCK_WAIT);
 	SetUserIdAndSecContext(run->operation->role, sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	answer = wf_operation_run(run->operation);
 	run->answer = answer != NULL ? MemoryContextStrdup(run->context, answer) : NULL;
@@ -125,20 +165,20 @@ error_jsonb(const char *sqlstate, const char *message, const char *detail, const
 	return wf_jsonb_object(fields, lengthof(fields));
 }
 
-static void
-run(const WfOperation *operation)
+/* In a subtransaction, which begins and ends without restrictions: restoring session_user must be allowed, and changes the current user. */
+static ErrorData *
+try_to_run(Run *run)
 {
-	Run		   run = {.operation = operation, .context = CurrentMemoryContext};
-	ErrorData *error = wf_subtransaction_run(run_as_caller, &run);
+	ErrorData *error;
+	Oid		   user;
+	int		   sec_context;
 
+	GetUserIdAndSecContext(&user, &sec_context);
+	SetUserIdAndSecContext(user, 0);
+	error = wf_subtransaction_run(run_as_caller, run);
+	SetUserIdAndSecContext(user, sec_context);
 	wf_operation_forget_reserved();
-	if (error == NULL)
-		wf_operation_done(operation, run.answer, NULL);
-	else if (wf_error_is_of_server(error->sqlerrcode) || wf_failure_lack(error) != WF_LACK_NONE)
-		ReThrowError(error);
-	else
-		wf_operation_done(operation, NULL,
-						  error_jsonb(unpack_sql_state(error->sqlerrcode), error->message, error->detail, error->hint));
+	return error;
 }
 
 static void
@@ -148,6 +188,35 @@ fail(const WfOperation *operation, const char *sqlstate, const char *message)
 }
 
 static void
+record_error(const WfOperation *operation, const ErrorData *error)
+{
+	if (wf_limit_was_hit())
+		fail(operation, "57014", "the call took longer than workflow.sql_timeout allows");
+	else
+		wf_operation_done(operation, NULL,
+						  error_jsonb(unpack_sql_state(error->sqlerrcode), error->message, error->detail, error->hint));
+}
+
+/* Returns false if it has to wait for a lock that somebody else holds: then nothing has happened. */
+static bool
+run(const WfOperation *operation)
+{
+	Run		   run = {.operation = operation, .context = CurrentMemoryContext};
+	ErrorData *error = try_to_run(&run);
+	WfLack	   lack = error != NULL ? wf_failure_lack(error) : WF_LACK_NONE;
+
+	if (lack == WF_LACK_LOCK || lack == WF_LACK_CONFLICT)
+		return false;
+	if (lack != WF_LACK_NONE)
+		ReThrowError(error);
+	if (error != NULL)
+		record_error(operation, error);
+	else
+		wf_operation_done(operation, run.answer, NULL);
+	return true;
+}
+
+static bool
 carry_out(const WfOperation *operation, int deaths)
 {
 	WfFault fault = {0};
@@ -156,25 +225,82 @@ carry_out(const WfOperation *operation, int deaths)
 	{
 		wf_failure_died(&fault);
 		fail(operation, "58000", fault.message);
+		return true;
 	}
-	else if (!OidIsValid(operation->role))
+	if (!OidIsValid(operation->role))
+	{
 		fail(operation, "42704",
 			 psprintf("role \"%s\", which called it, does not exist any more", operation->role_name));
-	else
-		run(operation);
+		return true;
+	}
+	return run(operation);
 }
 
-void
-wf_operation_carry_out(const WfDelivery *taken, int deaths)
+/* ---- one after the other ---- */
+
+/* It is its turn. Returns false if it waits for something else. */
+static bool
+work_on(const WfDelivery *taken, int deaths)
 {
 	WfOperation operation;
 
-	if (!is_its_turn(taken))
+	begun++;
+	if (wf_operation_read(taken, &operation) && !carry_out(&operation, deaths))
 	{
-		wait_for_turn(taken);
-		return;
+		postpone(taken, Min(INT64CONST(50) << Min(taken->attempt, 10), LONGEST_PAUSE_FOR_LOCK_MS));
+		return false;
 	}
-	if (wf_operation_read(taken, &operation))
-		carry_out(&operation, deaths);
 	wf_delivery_delete(taken->id);
+	return true;
+}
+
+/* May another one be carried out in this transaction? */
+static bool
+may_go_on(TimestampTz since)
+{
+	return alone == 0 && begun < MOST && !wf_careful() &&
+		   !TimestampDifferenceExceeds(since, GetCurrentTimestamp(), LONGEST_TURN_MS);
+}
+
+/* Carry it out, and those behind it; the first of those that are left is due at once. Returns false if one waits. */
+static bool
+work_on_line(const WfDelivery *taken, int deaths, TimestampTz since)
+{
+	WfDelivery next = *taken;
+	int64	   id;
+
+	if (!has_turn(taken))
+		return false;
+	for (;;)
+	{
+		if (!work_on(&next, deaths))
+			return false;
+		id = next.instance != 0 ? wf_operation_next(next.instance, next.id) : 0;
+		if (id == 0)
+			return true;
+		if (!may_go_on(since))
+		{
+			wf_operation_hasten(id);
+			return true;
+		}
+		deaths = 0;
+		if (!wf_operation_take(id, &next))
+			return true;
+	}
+}
+
+/* Whoever waits is left at once: rows that are put off are waited for by those who have the turn. */
+void
+wf_operation_carry_out(const WfDelivery *taken, int deaths)
+{
+	TimestampTz		  since = GetCurrentTimestamp();
+	const WfDelivery *next = taken;
+
+	if (alone > 0)
+		alone--;
+	while (next != NULL && strcmp(next->kind, WF_DELIVERY_OPERATION) == 0 && work_on_line(next, deaths, since))
+	{
+		deaths = 0;
+		next = may_go_on(since) ? wf_delivery_take(taken->queue, since) : NULL;
+	}
 }

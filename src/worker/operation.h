@@ -10,10 +10,15 @@
 #include "store/delivery.h"
 
 /*
- * Carry out the operation whose delivery was taken, in an executor's transaction and inside wf_store_enter, or later, if the
- * instance is locked or an earlier operation waits. `deaths`: so often has the server not survived it. What is lacking, or stops
+ * Carry out the operation whose delivery was taken, and others that are due in its queue or stand behind it, in an executor's
+ * transaction and inside wf_store_enter; or later, if the instance is locked or an earlier operation waits. `deaths`: so often has the server not survived it. What is lacking, or stops
  * this session, is thrown: then the transaction has to be rolled back, and it is tried again.
  */
 extern void wf_operation_carry_out(const WfDelivery *taken, int deaths);
+
+/* No operation belongs to the transaction that begins. */
+extern void wf_operations_none(void);
+/* The transaction has failed: true if it had several. They are carried out one by one for a while. */
+extern bool wf_operations_failed(void);
 
 #endif

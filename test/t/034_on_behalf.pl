@@ -113,6 +113,8 @@ $instance = behalf({ authorization => 'Bearer secret-later', 'x-other' => 'secre
 is_soon($scene->node, 'postgres', "SELECT state FROM workflow.operations WHERE instance = $instance", 'done', 'a call that is carried out later');
 ends_with($instance, 'completed', 'call:later', 'has its headers');
 is($scene->sql('SELECT count(*) FROM workflow_data.operation_headers'), 0, 'which are not kept after that');
+is(behalf('erased', "BEGIN; SELECT workflow.set_data($instance, '{}', mode => 'async'), workflow.erase($instance); COMMIT; SELECT count(*) FROM workflow_data.operation_headers"),
+	0, 'nor once the instance is erased');
 
 for ([ '{"Authorization": 7}', 'A value is no string.' ], [ '{"Authorization": "a', 'It is no JSON.' ], [ '["secret-array"]', 'It is no JSON object.' ],
 	[ '{"Authorization": "secret\\r\\nX-More: x"}', 'characters that an HTTP header cannot carry' ], [ '{"Authorization": "secret\\u0000"}', 'It is no JSON.' ],

@@ -50,6 +50,32 @@ $holder->run("SELECT workflow.cancel($other)");
 $holder->run('COMMIT');
 is_soon($node, 'postgres', "SELECT data ->> 'n' FROM workflow.instances WHERE instance = $held", 'later', 'it comes after what was called at once');
 
+# ---- very many, for an instance that is held for a while ----
+
+$holder->run("BEGIN; SELECT workflow.set_data($held, '{}')");
+$psql->run("SELECT count(workflow.set_data($held, jsonb_build_object('n', n), 'async')) FROM generate_series(1, 2000) n");
+sleep 5;
+my $tries = sql(q[SELECT sum(attempt) FROM workflow_data.delivery WHERE kind = 'operation']);
+cmp_ok($tries, '<', 2000 * 10, 'those behind the first are looked at ever more rarely');
+$holder->run('COMMIT');
+my $released = time();
+is_soon($node, 'postgres', $pending, 0, 'once nobody holds it they are carried out');
+cmp_ok(time() - $released, '<', 30, 'at once, and each by whoever has carried out the one before it');
+is(sql("SELECT data ->> 'n' FROM workflow.instances WHERE instance = $held"), 2000, 'in their order');
+
+# ---- a key that somebody is about to take ----
+
+$holder->run("BEGIN; SELECT workflow.start('order', business_key => 'taken-' || n) FROM generate_series(1, 6) n");
+$psql->run("SELECT workflow.start('order', business_key => 'taken-' || n, mode => 'async') FROM generate_series(1, 6) n");
+sleep 1;
+$other = (split /\n/, sql("SELECT workflow.start('order', mode => 'async')"))[-1];
+my $asked = time();
+is_soon($node, 'postgres', "SELECT state FROM workflow.operations WHERE instance = $other", 'done', 'executors do not wait for it');
+cmp_ok(time() - $asked, '<', 15, 'but have others go first');
+$holder->run('ROLLBACK');
+is_soon($node, 'postgres', $pending, 0, 'and get it if it stays free');
+is(sql("SELECT count(*) FROM workflow.operations WHERE state = 'failed'"), 0, 'nothing has failed meanwhile');
+
 # ---- a suspended instance ----
 
 sql("SELECT workflow.suspend($held)");
