@@ -39,6 +39,7 @@ SELECT * FROM pg_temp.faults('{"message": "a", "signature": {"kind": "github", "
 SELECT * FROM pg_temp.faults('{"webhook": "a", "signature": {"kind": "github"}}');
 SELECT * FROM pg_temp.faults('{"webhook": "a", "signature": {"kind": "github", "server": "start_huh"}}');
 SELECT * FROM pg_temp.faults('{"webhook": "a", "idempotency_key": {"hedder": "x"}}', '{"webhook": "b", "idempotency_key": {"header": "a b"}}', '{"webhook": "c", "idempotency_key": 7}', '{"webhook": "d", "idempotency_key": "${$result.x}"}');
+SELECT * FROM pg_temp.faults('{"webhook": "a", "idempotency_key": "X-GitHub-Delivery"}');
 SELECT * FROM pg_temp.faults('{"webhook": "a", "data": "${$event.data}"}', '{"webhook": "b", "data": {"x": "${$serial_number}"}}', '{"webhook": "c", "business_key": "${$.}"}', '{"webhook": "d", "step": "nowhere"}');
 \pset format aligned
 \pset tuples_only off

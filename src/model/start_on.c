@@ -60,6 +60,16 @@ static const WfReaderField idempotency_fields[] = {
 	{"header", wf_read_header_name, 0, true},
 };
 
+/* A name of a header, most likely. */
+static void
+warn_of_constant(WfReader *reader, const WfJson *node)
+{
+	wf_json_warning(reader->issues, node,
+					"A header is named by {\"header\": \"X-GitHub-Delivery\"}, and what is in the body by "
+					"\"${$event.data.id}\".",
+					"is the same for all that comes: only the first starts an instance");
+}
+
 static void
 read_idempotency_key(WfReader *reader, const WfJson *node, void *target)
 {
@@ -70,7 +80,11 @@ read_idempotency_key(WfReader *reader, const WfJson *node, void *target)
 	else if (wf_reader_expect(
 				 reader, node, WF_JSON_STRING,
 				 "A template of a text, such as \"${$event.data.id}\", or {\"header\": \"X-GitHub-Delivery\"}."))
+	{
 		on->idempotency_key = wf_template_build(node, reader->issues, wf_vocabulary_start, reader);
+		if (on->idempotency_key != NULL && wf_template_is_constant(on->idempotency_key))
+			warn_of_constant(reader, node);
+	}
 }
 
 static const WfReaderField start_on_fields[] = {
