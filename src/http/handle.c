@@ -13,6 +13,8 @@
 #define WORKFLOW_VERSION "unknown"
 #endif
 
+#define CA_CACHE_SECONDS 10L
+
 /*
  * Set the options that are the same for all requests. Called again after curl_easy_reset, which
  * keeps connections and caches but no options.
@@ -32,6 +34,8 @@ set_constant_options(WfTransfer *transfer)
 	 * server
 	 */
 	failed |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+	/* else a file with authorities that was written anew counts a day later */
+	failed |= curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SECONDS);
 #endif
 	/* empty strings, unlike NULL, make libcurl ignore the proxies that the environment names, and for what it wants none */
 	failed |= curl_easy_setopt(easy, CURLOPT_PROXY, "");

@@ -171,6 +171,17 @@ is($scene->incident($instance)->{error}{code}, 'reply', 'more than is allowed');
 (undef, undef, $incident) = ask('unavailable', "https://127.0.0.1:$ports[0]", "ca '$dir/ca.crt'", '/error');
 is($incident->{error}{http_status}, 503, 'an error by HTTP/2');
 
+# ---- a file with authorities that is written anew ----
+
+append_to_file("$dir/turn.crt", slurp_file("$dir/other.crt"));
+is_untrusted('another authority in a file', 'turn', "https://127.0.0.1:$ports[0]", "ca '$dir/turn.crt'");
+$scene->define('turned', '{"steps": [{"step": "ask", "http": {"server": "turn", "path": "/ok"}, "retry": {"max": 100, "delay": "500 ms"}}]}');
+$instance = $scene->start('turned');
+$scene->wait_for_state($instance, 'retrying');
+append_to_file("$dir/turn.new", slurp_file("$dir/ca.crt"));
+rename("$dir/turn.new", "$dir/turn.crt");
+is($scene->finish($instance), 'completed', 'the right one is put there, and counts soon');
+
 # ---- a server that goes away and comes back ----
 
 $scene->define('patient', '{"steps": [{"step": "ask", "http": {"server": "trusting", "path": "/ok"}, "retry": {"max": 100, "delay": "100 ms"}}]}');
