@@ -11,6 +11,7 @@ CREATE :mapping OPTIONS (auth 'bearer', token 'x', password_file '/x');
 CREATE :mapping OPTIONS (auth 'query', name '', value 'x');
 CREATE :mapping OPTIONS (auth 'query', name 'x');
 CREATE :mapping OPTIONS (auth 'sigv4', user 'x', password 'y');
+CREATE :mapping OPTIONS (auth 'sigv4', user 'x', password 'y', scope 'eu-central-1');
 CREATE :mapping OPTIONS (auth 'none', key '/x');
 CREATE :mapping OPTIONS (key_password 'x');
 CREATE :mapping OPTIONS (auth 'basic', user 'x', password 'y', scope 'z');

@@ -412,6 +412,23 @@ read_query(Reader *reader)
 	return true;
 }
 
+/* libcurl takes less, and makes of it a signature that nobody understands. */
+static bool
+is_sigv4_scope(const char *text)
+{
+	int parts = 1;
+
+	for (const char *p = text; *p; p++)
+	{
+		if (*p != ':')
+			continue;
+		if (p == text || p[1] == ':' || p[1] == '\0')
+			return false;
+		parts++;
+	}
+	return parts == 4;
+}
+
 static bool
 read_sigv4(Reader *reader)
 {
@@ -421,8 +438,9 @@ read_sigv4(Reader *reader)
 
 	identity->sigv4 = wf_option_get(reader->options, "scope");
 	identity->user = wf_option_get(reader->options, "user");
-	if (*identity->sigv4 == '\0')
-		return problem(reader, "option \"scope\" is empty", "It is \"aws:amz:REGION:SERVICE\".");
+	if (!is_sigv4_scope(identity->sigv4))
+		return problem(reader, "option \"scope\" does not say what auth 'sigv4' signs for",
+					   "It is \"aws:amz:REGION:SERVICE\".");
 	if (!read_secret(reader, "password", &identity->password) || !read_secret(reader, "session_token", &token))
 		return false;
 	if (token != NULL)
@@ -497,8 +515,12 @@ read_certificate(Reader *reader)
 		return false;
 	if (!reader->with_files)
 		return true;
-	return read_file(reader, "cert", &identity->cert) &&
-		   (wf_option_get(reader->options, "key") == NULL || read_file(reader, "key", &identity->key));
+	if (!read_file(reader, "cert", &identity->cert))
+		return false;
+	if (wf_option_get(reader->options, "key") != NULL)
+		return read_file(reader, "key", &identity->key);
+	return strstr(identity->cert, "PRIVATE KEY-----") != NULL ||
+		   problem(reader, "the file of option \"cert\" has no key, and there is no option \"key\"", NULL);
 }
 
 /* Who is calling at the proxy of the server, if that has one. */

@@ -60,6 +60,7 @@ typedef struct WfHttpRequest
 	int			idle_timeout_ms;
 	int64		max_response;  /* bytes that the body may have; 0: 16 MB */
 	bool		allow_private; /* may loopback, link-local and private addresses be reached? */
+	bool		from_mapping;  /* the URL is that of a user mapping, not the server's: it says so of its own address */
 	bool		verify;		   /* verify the TLS peer and its host name */
 	const char *ca;			   /* CA file, or NULL for the system's */
 	/*

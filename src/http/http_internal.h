@@ -93,6 +93,7 @@ typedef struct WfTransfer
 	int64	 max_response;
 	int		 timeout_ms;
 	bool	 allow_private;
+	bool	 from_mapping;
 	WfFollow follow;
 
 	/* what the easy handle is set to, so that an option is set again only if it changes */

@@ -242,8 +242,9 @@ not_answered(WfTransfer *transfer, CURLcode code)
 		wf_transfer_fail(transfer, WF_HTTP_NO_MEMORY, "out of memory");
 	else if (transfer->refused_class != NULL && transfer->addresses_tried == 0)
 		wf_transfer_fail(transfer, WF_HTTP_REFUSED,
-						 "the address of the host is not public (%s): only a server with allow_private may reach it",
-						 transfer->refused_class);
+						 "the address of the host is not public (%s): only a %s may reach it", transfer->refused_class,
+						 transfer->from_mapping ? "user mapping with token_allow_private"
+												: "server with allow_private");
 	else if (code == CURLE_COULDNT_CONNECT && transfer->socket_errno != 0)
 		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "could not create a socket: %s", strerror(transfer->socket_errno));
 	else if (transfer->proxy != NULL && wf_proxy_failed(transfer, code, text))

@@ -61,6 +61,12 @@ read_open(int fd, const char **problem)
 		len--;
 	if (len > 0 && text[len - 1] == '\r')
 		len--;
+	if (len == 0)
+	{
+		/* as one is while it is written anew: no secret, and nothing to be sent */
+		*problem = "is empty";
+		return NULL;
+	}
 	secret = pnstrdup(text, len);
 	explicit_bzero(text, sizeof(text));
 	return secret;

@@ -505,6 +505,7 @@ wf_server_prepare_token(const WfServer *server, Oid role, WfHttpRequest *request
 	request->connect_timeout_ms = server->connect_timeout_ms;
 	request->idle_timeout_ms = server->idle_timeout_ms;
 	request->allow_private = grant->token_allow_private || (within && server->allow_private);
+	request->from_mapping = !within;
 	request->verify = !within || server->verify;
 	request->ca = copy_text(grant->token_ca != NULL ? grant->token_ca : within ? server->ca : NULL);
 	add_proxy(server, credentials, request);

@@ -110,7 +110,9 @@ check_request(WfTransfer *transfer, const WfHttpRequest *request)
 
 /*
  * Build the header list that libcurl reads, at the start of the block: nodes first, then their
- * text. "Name;" is libcurl's syntax for an empty header, "Name:" for leaving out one of its own.
+ * text. "Name;" is libcurl's syntax for an empty header, "Name:" for leaving out one of its own: none
+ * is in what is signed, since libcurl before 8.3 counts those among what it signs, and services
+ * that do not find them reject the signature.
  */
 static struct curl_slist *
 put_headers(WfTransfer *transfer, const WfHttpRequest *request)
@@ -118,6 +120,7 @@ put_headers(WfTransfer *transfer, const WfHttpRequest *request)
 	static char		   no_expect[] = "Expect:";
 	static char		   no_content_type[] = "Content-Type:";
 	struct curl_slist *nodes = (struct curl_slist *) transfer->block.data;
+	bool			   is_signed = request->identity != NULL && request->identity->sigv4 != NULL;
 	bool			   has_content_type = false;
 	int				   n = 0;
 
@@ -142,9 +145,12 @@ put_headers(WfTransfer *transfer, const WfHttpRequest *request)
 		transfer->block.len = at + value_len + 1 - transfer->block.data;
 		has_content_type |= pg_strcasecmp(name, "content-type") == 0;
 	}
-	if (!has_content_type)
-		nodes[n++].data = no_content_type;
-	nodes[n++].data = no_expect;
+	if (!is_signed)
+	{
+		if (!has_content_type)
+			nodes[n++].data = no_content_type;
+		nodes[n++].data = no_expect;
+	}
 
 	for (int i = 0; i < n; i++)
 		nodes[i].next = i + 1 < n ? &nodes[i + 1] : NULL;
@@ -209,6 +215,7 @@ wf_transfer_prepare(WfTransfer *transfer, const WfHttpRequest *request)
 	transfer->timeout_ms = request->timeout_ms;
 	/* a proxy is chosen by a superuser, as are servers that may reach private addresses */
 	transfer->allow_private = request->allow_private || request->proxy != NULL;
+	transfer->from_mapping = request->from_mapping;
 	transfer->max_response = request->max_response > 0 ? request->max_response : DEFAULT_MAX_RESPONSE;
 	transfer->follow.most = transfer->follow.hops = 0;
 	wf_receive_begin(transfer);

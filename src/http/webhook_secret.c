@@ -46,10 +46,9 @@ read_secret(List *options, const char **problem)
 	if (file == NULL)
 		return NULL;
 	copy = wf_secret_file_read(file, &why);
-	if (copy != NULL && *copy != '\0')
-		return copy;
-	*problem = psprintf("the file of option webhook_secret_file %s", copy != NULL ? "is empty" : why);
-	return NULL;
+	if (copy == NULL)
+		*problem = psprintf("the file of option webhook_secret_file %s", why);
+	return copy;
 }
 
 char *

@@ -288,7 +288,7 @@ is($scene->error("SET ROLE stranger; ALTER USER MAPPING FOR CURRENT_USER SERVER 
 like($scene->error("SET ROLE stranger; ALTER USER MAPPING FOR CURRENT_USER SERVER api OPTIONS (ADD token_ca '/x')"), qr/^42501/, 'and whom to trust needs the right to read files');
 map_user($options);
 ($instance) = $scene->run('call');
-like(error_of($instance)->{message}, qr/gave no token: the address of the host is not public/, 'that the server may be reached there says nothing of others');
+like(error_of($instance)->{message}, qr/gave no token: the address of the host is not public \(loopback\): only a user mapping with token_allow_private may reach it$/, 'that the server may be reached there says nothing of others');
 is(scalar(my @none = $elsewhere->requests('/')), 0, 'it was not asked');
 map_user("$options, token_allow_private 'true'");
 ok(defined served('call'), 'unless the mapping says so');
