@@ -39,6 +39,7 @@ wf_action_http_queue(WfBatch *batch, WfVisit *visit, const WfHttpAction *http, W
 	WfVariables		variables;
 	StringInfoData	url;
 	const WfServer *server;
+	const char	   *problem;
 
 	if (http->server != NULL)
 		return MemoryContextStrdup(batch->context, psprintf(WF_QUEUE_HTTP "%s", http->server));
@@ -46,6 +47,12 @@ wf_action_http_queue(WfBatch *batch, WfVisit *visit, const WfHttpAction *http, W
 	initStringInfo(&url);
 	if (!wf_template_text(http->url, &variables, WF_TEXT_URL, &url, fault))
 		return NULL;
+	problem = wf_server_url_problem(url.data);
+	if (problem != NULL)
+	{
+		wf_fault(fault, WF_CODE_REQUEST, "the URL of the request %s", problem);
+		return NULL;
+	}
 	server = wf_server_covering(url.data, wf_process_owner(visit->instance->process->process_id));
 	if (server == NULL)
 	{

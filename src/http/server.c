@@ -284,6 +284,14 @@ is_better(const ServerEntry *entry, const ServerEntry *best, Oid role)
 	return strlen(entry->url.path) > strlen(best->url.path);
 }
 
+const char *
+wf_server_url_problem(const char *url)
+{
+	WfUrl parsed;
+
+	return wf_url_parse(url, &parsed);
+}
+
 const WfServer *
 wf_server_covering(const char *url, Oid role)
 {

@@ -67,6 +67,9 @@ extern const WfServer *wf_server_by_name(const char *name);
 /* Does the server still exist, and has `role` the privilege USAGE on it? */
 extern bool wf_server_usable(const WfServer *server, Oid role);
 
+/* Why no server can cover the URL: a continuation of "the URL …"; NULL: there is nothing wrong with it by itself. */
+extern const char *wf_server_url_problem(const char *url);
+
 /*
  * The server that covers `url` for `role`, or NULL. It must be one that the role may use and whose
  * url is a prefix of `url` at a boundary (same scheme, host and port; the path prefix ends at '/',
