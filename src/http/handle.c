@@ -49,6 +49,8 @@ set_constant_options(WfTransfer *transfer)
 	failed |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long) (CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
 	failed |= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	/* only a large body that is signed asks first, and many a service does not answer that */
+	failed |= curl_easy_setopt(easy, CURLOPT_EXPECT_100_TIMEOUT_MS, 1L);
 	failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	failed |= curl_easy_setopt(easy, CURLOPT_USERAGENT, "workflow/" WORKFLOW_VERSION " (PostgreSQL)");
 	failed |= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, wf_receive_head);
