@@ -178,6 +178,20 @@ SET ROLE operations_other;
 SELECT role, call FROM workflow.operations ORDER BY 1, 2;
 RESET ROLE;
 
+-- found by its number
+CREATE FUNCTION test.uses_index(query text) RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE
+    line text;
+    found boolean := false;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+        found := found OR line ~ 'Index Cond: \(operation = ';
+    END LOOP;
+    RETURN found;
+END $$;
+SELECT test.uses_index('SELECT state FROM workflow.operations WHERE operation = workflow.last_operation()');
+DROP FUNCTION test.uses_index(text);
+
 -- a role that is gone by then
 CREATE ROLE operations_leaver;
 GRANT USAGE ON SCHEMA workflow TO operations_leaver;

@@ -71,7 +71,7 @@ COMMENT ON FUNCTION workflow.withdraw_message(bigint) IS
 'Takes back a message that is kept, under its number in the view messages: nobody gets it, and its message_id is free again. False if none is kept under this number that the caller sees there: it was delivered, is on its way, or has expired';
 
 CREATE FUNCTION workflow.last_operation() RETURNS bigint
-    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'workflow_last_operation';
+    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'workflow_last_operation';
 COMMENT ON FUNCTION workflow.last_operation() IS
 'The number of the last call of this session with mode => ''async'', under which workflow.operations shows what has become of it. NULL: there was none';
 

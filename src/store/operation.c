@@ -91,8 +91,9 @@ static WfQuery q_take = {
 	.nargs = 1,
 	.argtypes = {INT8OID},
 };
+/* whatever it is due: who puts it off may not have committed yet */
 static WfQuery q_hasten = {
-	.sql = "UPDATE workflow_data.delivery SET due_at = $2, attempt = 0 WHERE delivery = $1 AND due_at > $2",
+	.sql = "UPDATE workflow_data.delivery SET due_at = least(due_at, $2), attempt = 0 WHERE delivery = $1",
 	.nargs = 2,
 	.argtypes = {INT8OID, TIMESTAMPTZOID},
 };

@@ -37,7 +37,7 @@
 
 /* So many are carried out in a transaction, unless they take longer. */
 #define MOST			64
-#define LONGEST_TURN_MS 5
+#define LONGEST_TURN_MS 50
 
 static int begun = 0; /* in this transaction */
 static int alone = 0; /* so many get a transaction each, since some have failed together */
