@@ -129,5 +129,23 @@ is_soon($node, 'copy', $pending, 0, 'until that is adopted');
 is($node->safe_psql('copy', "SELECT o.role, o.state, i.data ->> 'n' FROM workflow.operations o JOIN workflow.instances i USING (instance) ORDER BY operation DESC LIMIT 1"),
 	'clerk|done|copied', 'for the role that had called');
 
+# ---- an error changes nobody's rights ----
+
+sql('CREATE ROLE keeper SUPERUSER');
+sql('CREATE DATABASE kept');
+$node->safe_psql('kept', <<'EOQ');
+SET ROLE keeper;
+CREATE EXTENSION workflow;
+RESET ROLE;
+CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.answer := current_user; RETURN NEW; END$$;
+CREATE TRIGGER tell BEFORE UPDATE ON workflow_data.operation FOR EACH ROW EXECUTE FUNCTION tell();
+SELECT workflow.define('order', '{"steps": [{"step": "wait", "wait": true}]}');
+BEGIN;
+SELECT workflow.start('order', business_key => 'one', mode => 'async');
+SELECT workflow.start('order', business_key => 'one');
+COMMIT;
+EOQ
+is_soon($node, 'kept', 'SELECT answer FROM workflow_data.operation WHERE error IS NOT NULL', 'keeper', 'after an error the owner of the extension goes on');
+
 $node->stop;
 done_testing();
