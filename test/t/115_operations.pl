@@ -55,14 +55,14 @@ is_soon($node, 'postgres', "SELECT data ->> 'n' FROM workflow.instances WHERE in
 my $reader = Session->new($node, 'postgres');
 $reader->run('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
 $holder->run("BEGIN; SELECT workflow.set_data($held, '{}')");
-$psql->run("SELECT count(workflow.set_data($held, jsonb_build_object('n', n), 'async')) FROM generate_series(1, 2000) n");
+$psql->run("SELECT count(workflow.set_data($held, jsonb_build_object('n', n), 'async')) FROM generate_series(1, 800) n");
 sleep 6;
 my $tries = sql(q[SELECT sum(attempt) FROM workflow_data.delivery WHERE kind = 'operation']);
-cmp_ok($tries, '<', 2000 * 10, 'those behind the first are looked at ever more rarely');
+cmp_ok($tries, '<', 800 * 10, 'those behind the first are looked at ever more rarely');
 $holder->run('COMMIT');
 is_soon($node, 'postgres', $pending, 0, 'once nobody holds it they are carried out, each by whoever has carried out the one before it');
 $reader->run('COMMIT');
-is(sql("SELECT data ->> 'n' FROM workflow.instances WHERE instance = $held"), 2000, 'in their order');
+is(sql("SELECT data ->> 'n' FROM workflow.instances WHERE instance = $held"), 800, 'in their order');
 
 # ---- a key that somebody is about to take ----
 
