@@ -12,6 +12,8 @@ package NameServer;
 use strict;
 use warnings;
 
+use parent 'Forked';
+
 use File::Temp ();
 use IO::Socket::INET;
 use JSON::PP ();
@@ -38,19 +40,6 @@ sub start
 	}
 	POSIX::_exit(0);
 }
-
-sub stop
-{
-	my ($self) = @_;
-	return unless $self->{pid};
-	local $?;
-	kill 'KILL', $self->{pid};
-	waitpid($self->{pid}, 0);
-	$self->{pid} = undef;
-	return;
-}
-
-sub DESTROY { $_[0]->stop if $_[0]{owner} == $$ }
 
 sub set
 {

@@ -16,6 +16,8 @@ package Proxy;
 use strict;
 use warnings;
 
+use parent 'Forked';
+
 use File::Temp ();
 use IO::Select;
 use IO::Socket::INET;
@@ -34,49 +36,6 @@ sub start
 	$self->restart;
 	return $self;
 }
-
-sub restart
-{
-	my ($self) = @_;
-	$self->stop;
-	my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $self->{port}, Listen => SOMAXCONN, ReuseAddr => 1)
-	  or die "proxy: $!\n";
-	$self->{port} = $listener->sockport;
-	$self->{pid} = fork() // die "could not fork: $!";
-	return if $self->{pid};
-	$SIG{CHLD} = 'IGNORE';
-	my $parent = getppid();
-	my $n = 0;
-	while (getppid() == $parent)
-	{
-		my $client = $listener->accept or next;
-		$n++;
-		my $pid = fork() // POSIX::_exit(1);
-		if ($pid == 0)
-		{
-			close $listener;
-			alarm 120;
-			$self->{connection} = $n;
-			eval { $self->_serve($client) };
-			POSIX::_exit(0);
-		}
-		close $client;
-	}
-	POSIX::_exit(0);
-}
-
-sub stop
-{
-	my ($self) = @_;
-	return unless $self->{pid};
-	local $?;
-	kill 'KILL', $self->{pid};
-	waitpid($self->{pid}, 0);
-	$self->{pid} = undef;
-	return;
-}
-
-sub DESTROY { $_[0]->stop if $_[0]{owner} == $$ }
 
 sub url { "http://127.0.0.1:$_[0]{port}" }
 sub socks_url { "socks5h://127.0.0.1:$_[0]{port}" }

@@ -17,6 +17,8 @@ package TokenService;
 use strict;
 use warnings;
 
+use parent 'Forked';
+
 use Fcntl qw(:flock SEEK_SET);
 use File::Temp ();
 use IO::Socket::INET;
@@ -35,49 +37,6 @@ sub start
 	$self->restart;
 	return $self;
 }
-
-sub restart
-{
-	my ($self) = @_;
-	$self->stop;
-	my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $self->{port}, Listen => SOMAXCONN, ReuseAddr => 1)
-	  or die "token service: $!\n";
-	$self->{port} = $listener->sockport;
-	$self->{pid} = fork() // die "could not fork: $!";
-	if ($self->{pid} == 0)
-	{
-		$SIG{CHLD} = 'IGNORE';
-		my $parent = getppid();
-		while (getppid() == $parent)
-		{
-			my $connection = $listener->accept or next;
-			my $pid = fork() // POSIX::_exit(1);
-			if ($pid == 0)
-			{
-				close $listener;
-				alarm 60;
-				eval { $self->_serve($connection) };
-				POSIX::_exit(0);
-			}
-			close $connection;
-		}
-		POSIX::_exit(0);
-	}
-	return;
-}
-
-sub stop
-{
-	my ($self) = @_;
-	return unless $self->{pid};
-	local $?;
-	kill 'KILL', $self->{pid};
-	waitpid($self->{pid}, 0);
-	$self->{pid} = undef;
-	return;
-}
-
-sub DESTROY { $_[0]->stop if $_[0]{owner} == $$ }
 
 sub url { "http://127.0.0.1:$_[0]{port}" . ($_[1] // '') }
 
