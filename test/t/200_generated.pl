@@ -46,10 +46,11 @@ my $node = new_server('generated', conf => "workflow.executors = 6\nworkflow.cal
 sub sql { return $node->safe_psql('postgres', join("\n", @_)) }
 sub ask { return WorkflowTest::ask($node, 'postgres', $_[0]) }
 
-# Headers of calls are kept, and make no difference: each request has one of that name anyhow.
+# Headers of calls are kept, and make no difference: each request has one of that name anyhow. Whether enough requests fail within a while
+# that nothing is sent any more is no matter of the model.
 # try: what a call answers, or its error. Rows of tables of their own start instances, and are looked at in `rows`.
 sql(<<"EOF_SQL");
-CREATE SERVER partner FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'http://127.0.0.1:$port', allow_private 'true', max_in_flight '1000', timeout '1 h');
+CREATE SERVER partner FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'http://127.0.0.1:$port', allow_private 'true', max_in_flight '1000', timeout '1 h', breaker 'off');
 CREATE USER MAPPING FOR PUBLIC SERVER partner OPTIONS (auth 'on_behalf', name 'User-Agent');
 ALTER DATABASE postgres SET workflow.on_behalf = '{"user-agent": "generated"}';
 CREATE TABLE effects (serial_number text);
@@ -129,7 +130,8 @@ sub differs
 	my ($case, $what, @expected) = @_;
 	$case->{failed} = 1;
 	push @differ, $case->{seed};
-	diag("seed $case->{seed}: $what\n  " . join("\n  ", map { "expected  $_" } @expected) . "\n  after     " . join("\n            ", @{ $case->{events} })
+	my $blocked = ask("SELECT string_agg(concat(step, ' ', serial_number, ': ', blocked_by), ', ') FROM workflow.visits WHERE instance = $case->{instance} AND blocked_by IS NOT NULL");
+	diag("seed $case->{seed}: $what\n  " . join("\n  ", (map { "expected  $_" } @expected), $blocked ? "blocked   $blocked" : ()) . "\n  after     " . join("\n            ", @{ $case->{events} })
 		  . ($case->{attached} ? "\n  serial_step: " . ($case->{attached}{serial_step} // 'none') : '') . "\n  " . $json->encode($case->{definition}));
 }
 
