@@ -137,8 +137,21 @@ SET ROLE operations_watcher;
 SELECT workflow.start('operations: order', mode => 'async');
 SELECT workflow.cancel(:i, mode => 'async');
 SELECT workflow.claim(:'task', mode => 'async');
-RESET ROLE;
+-- what can reach nobody is not stored: who may but view may not send, at once it is missed
+SELECT workflow.send_message('operations: letter', 17, mode => 'async');
+SELECT workflow.send_signal('operations: strike', mode => 'async');
+SELECT workflow.send_message('operations: letter', 17), workflow.send_signal('operations: strike');
+SET ROLE operations_other;
+\set VERBOSITY default
+SELECT workflow.send_message('operations: letter', 17, mode => 'async');
+BEGIN;
+SET LOCAL ROLE operations_author;
+SELECT workflow.grant_process('operations: order', 'operations_other', 'complete', 'pay');
+SET LOCAL ROLE operations_other;
+SELECT workflow.send_message('operations: letter', 17, mode => 'async') IS NULL AS stored;
+ROLLBACK;
 \set VERBOSITY terse
+RESET ROLE;
 BEGIN READ ONLY;
 SELECT workflow.start('operations: order', mode => 'async');
 ROLLBACK;
@@ -178,19 +191,30 @@ SET ROLE operations_other;
 SELECT role, call FROM workflow.operations ORDER BY 1, 2;
 RESET ROLE;
 
--- found by its number
-CREATE FUNCTION test.uses_index(query text) RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off AS $$
+-- found by its number, by its instance, by how it stands, in order; by whoever may see few
+CREATE FUNCTION test.reads(query text) RETURNS SETOF text LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     line text;
-    found boolean := false;
 BEGIN
     FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-        found := found OR line ~ 'Index Cond: \(operation = ';
+        IF line ~ 'operation_|Sort|Index Cond' THEN
+            RETURN NEXT left(regexp_replace(line, '^ *(-> *)?', ''), 60);
+        END IF;
     END LOOP;
-    RETURN found;
 END $$;
-SELECT test.uses_index('SELECT state FROM workflow.operations WHERE operation = workflow.last_operation()');
-DROP FUNCTION test.uses_index(text);
+GRANT USAGE ON SCHEMA test TO operations_watcher;
+SET ROLE operations_watcher;
+SELECT test.reads('SELECT state FROM workflow.operations WHERE operation = workflow.last_operation()');
+SELECT test.reads('SELECT state FROM workflow.operations WHERE instance = 7');
+SELECT test.reads('SELECT * FROM workflow.operations WHERE state = ''pending''');
+SELECT test.reads('SELECT * FROM workflow.operations WHERE state = ''failed'' ORDER BY operation');
+SELECT test.reads('SELECT * FROM workflow.operations ORDER BY operation DESC LIMIT 10');
+-- whom a condition of his own shows none that he may not see
+CREATE FUNCTION pg_temp.look(call text) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$BEGIN RAISE NOTICE 'sees %', call; RETURN true; END$$;
+SELECT call FROM workflow.operations WHERE call IN ('send_message', 'claim') AND pg_temp.look(call);
+RESET ROLE;
+REVOKE USAGE ON SCHEMA test FROM operations_watcher;
+DROP FUNCTION test.reads(text);
 
 -- a role that is gone by then
 CREATE ROLE operations_leaver;
@@ -206,6 +230,30 @@ DROP ROLE operations_leaver;
 COMMIT;
 CALL test.until(test.done_operations());
 SELECT role, state, error FROM workflow.operations WHERE instance = :left_behind;
+
+-- one who had logged in, and whose name somebody else has by then
+CREATE ROLE operations_clerk LOGIN;
+GRANT operations_author TO operations_clerk;
+SET SESSION AUTHORIZATION operations_clerk;
+BEGIN;
+SET LOCAL ROLE operations_author;
+SELECT workflow.start('operations: order', mode => 'async') AS i \gset
+SELECT workflow.set_data(:i, '{"by": "clerk"}', 'async') IS NULL AS nothing;
+RESET SESSION AUTHORIZATION;
+COMMIT;
+CALL test.until(test.done_operations());
+SELECT role, session_role FROM workflow.audit WHERE instance = :i;
+BEGIN;
+SET LOCAL SESSION AUTHORIZATION operations_clerk;
+SET LOCAL ROLE operations_author;
+SELECT workflow.set_data(:i, '{"by": "nobody"}', 'async') IS NULL AS nothing;
+RESET SESSION AUTHORIZATION;
+DROP ROLE operations_clerk;
+CREATE ROLE operations_clerk;
+COMMIT;
+CALL test.until(test.done_operations());
+SELECT role, session_role FROM workflow.audit WHERE instance = :i ORDER BY at DESC LIMIT 1;
+DROP ROLE operations_clerk;
 
 -- ---- the record is kept as long as the instance ----
 SELECT count(*) FROM workflow_data.delivery WHERE kind = 'operation';

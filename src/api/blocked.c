@@ -1,7 +1,7 @@
 /*
  * blocked.c
  *		What the view visits shows of visits that workers do not move on: why, since when, and until
- *		when.
+ *		when; why executors do not carry out what the view operations shows.
  *
  * What workers lacked, and what they are working on, is in shared memory; the rest follows from the
  * rows. Anybody could ask for any number, so each function checks that the caller may see the
@@ -12,6 +12,7 @@
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
@@ -39,6 +40,7 @@
 PG_FUNCTION_INFO_V1(workflow_blocked_by);
 PG_FUNCTION_INFO_V1(workflow_blocked_error);
 PG_FUNCTION_INFO_V1(workflow_blocked_until);
+PG_FUNCTION_INFO_V1(workflow_operation_blocked_by);
 
 static WfQuery q_process = {
 	.sql = "SELECT process_id FROM workflow_data.instance WHERE instance = $1",
@@ -49,6 +51,13 @@ static WfQuery q_reply = {
 	.sql = "SELECT queue FROM workflow_data.delivery WHERE kind = 'reply' AND instance = $1 AND visit = $2 LIMIT 1",
 	.nargs = 2,
 	.argtypes = {INT8OID, INT8OID},
+};
+
+static WfQuery q_operation = {
+	.sql =
+		"SELECT role, role_name, process_id, instance FROM workflow_data.operation WHERE operation = $1 AND done_at IS NULL",
+	.nargs = 1,
+	.argtypes = {INT8OID},
 };
 
 typedef struct Asked
@@ -282,4 +291,53 @@ workflow_blocked_until(PG_FUNCTION_ARGS)
 	if (!find_lack_of_visit(fcinfo, &row))
 		PG_RETURN_NULL();
 	PG_RETURN_TIMESTAMPTZ(row.again_at);
+}
+
+/* ---- operations ---- */
+
+/* Find the instance of a pending operation, 0 if it has none. Returns false if there is none that the caller may see. */
+static bool
+find_operation(int64 operation, Oid caller, Asked *asked)
+{
+	Datum values[1] = {Int64GetDatum(operation)};
+	Oid	  role;
+	char *role_name;
+	bool  isnull;
+
+	if (wf_query_run(&q_operation, values, NULL) == 0)
+		return false;
+	role = DatumGetObjectId(wf_result(0, 1, &isnull));
+	role_name = pstrdup(NameStr(*DatumGetName(wf_result(0, 2, &isnull))));
+	asked->process_id = DatumGetInt32(wf_result(0, 3, &isnull));
+	asked->instance = wf_result_int64(0, 4);
+	role = wf_role_resolve(role, role_name);
+	return (OidIsValid(role) && has_privs_of_role(caller, role)) ||
+		   wf_privilege_has(asked->process_id, caller, WF_PRIVILEGE_VIEW);
+}
+
+/*
+ * workflow_data.operation_blocked_by(operation bigint, requested_at timestamptz) → text: as blocked_by of a visit that an
+ * executor should be working on
+ */
+Datum
+workflow_operation_blocked_by(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Asked		  asked = {.visit = WF_LACK_OF_OPERATION, .queue = WF_QUEUE_EXECUTOR, .due = true};
+	WfLackRow	  lack = {0};
+	WfAccess	  access;
+	const char	 *word = NULL;
+	bool		  lacks = wf_lack_find(PG_GETARG_INT64(0), WF_LACK_OF_OPERATION, &lack);
+
+	asked.late = is_over(PG_GETARG_TIMESTAMPTZ(1), LATE_MS);
+	if (!lacks && (!asked.late || RecoveryInProgress()))
+		PG_RETURN_NULL();
+	wf_store_enter(&access);
+	if (find_operation(PG_GETARG_INT64(0), access.caller, &asked))
+		word = lacks ? wf_lack_name(lack.lack) : why(&asked);
+	wf_store_leave(&access);
+	MemoryContextSwitchTo(context);
+	if (word == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(word));
 }

@@ -31,6 +31,7 @@
 #include "store/due.h"
 #include "store/durable.h"
 #include "store/message.h"
+#include "store/privilege.h"
 #include "store/row.h"
 #include "store/subtransaction.h"
 
@@ -317,6 +318,15 @@ report_forbidden(const WfSending *sending)
 
 /* ---- later ---- */
 
+/* What can reach nobody is not put on record. To whom it may go is looked at when it is sent. */
+static void
+require_any_right(Oid role)
+{
+	if (!wf_privilege_may_send(role))
+		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied to send later"),
+				errdetail("The privilege \"complete\" or \"start\" is needed, on any process."));
+}
+
 static void
 store(WfOperationCall call, WfField *arguments, int n)
 {
@@ -324,6 +334,7 @@ store(WfOperationCall call, WfField *arguments, int n)
 	WfOperation operation = {.call = call};
 
 	wf_store_enter(&access);
+	require_any_right(access.caller);
 	wf_operation_call(&operation, &access, arguments, n);
 	wf_store_leave(&access);
 }

@@ -11,7 +11,8 @@ CREATE TABLE workflow_data.operation (
     process_id   integer,
     role         oid NOT NULL,
     role_name    name NOT NULL,
-    session_role name NOT NULL,
+    session_role oid NOT NULL,
+    session_role_name name NOT NULL,
     call         text NOT NULL,
     answer       text,
     traceparent  text,
@@ -19,6 +20,10 @@ CREATE TABLE workflow_data.operation (
     arguments    jsonb
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 CREATE INDEX operation_instance ON workflow_data.operation (instance, operation) WHERE instance IS NOT NULL;
+-- what has not gone well, or not yet, as the view says it
+CREATE INDEX operation_state ON workflow_data.operation
+    ((CASE WHEN done_at IS NULL THEN 'pending' WHEN error IS NULL THEN 'done' ELSE 'failed' END), operation)
+    WHERE CASE WHEN done_at IS NULL THEN 'pending' WHEN error IS NULL THEN 'done' ELSE 'failed' END <> 'done';
 COMMENT ON TABLE workflow_data.operation IS 'Calls that were made asynchronously. A delivery for each that is still to be carried out says when that is tried. Look at the view workflow.operations';
 COMMENT ON COLUMN workflow_data.operation.operation IS 'Number of the operation';
 COMMENT ON COLUMN workflow_data.operation.instance IS 'Instance that it is about; of start, the number that the new one gets; NULL: none';
@@ -28,7 +33,8 @@ COMMENT ON COLUMN workflow_data.operation.done_at IS 'When it was carried out, o
 COMMENT ON COLUMN workflow_data.operation.process_id IS 'Process of that instance; NULL: none';
 COMMENT ON COLUMN workflow_data.operation.role IS 'Role that called, and whose rights count when it is carried out';
 COMMENT ON COLUMN workflow_data.operation.role_name IS 'Name of that role: what counts after a restore, until workflow.adopt()';
-COMMENT ON COLUMN workflow_data.operation.session_role IS 'Role that had logged in: what goes on record as that';
+COMMENT ON COLUMN workflow_data.operation.session_role IS 'Role that had logged in: what goes on record as that, unless it is gone by then';
+COMMENT ON COLUMN workflow_data.operation.session_role_name IS 'Name of that role: likewise';
 COMMENT ON COLUMN workflow_data.operation.call IS 'Function that was called';
 COMMENT ON COLUMN workflow_data.operation.answer IS 'What it has returned; NULL: it has not, or nothing';
 COMMENT ON COLUMN workflow_data.operation.traceparent IS 'Of start: the traceparent that the caller gave; NULL: none';

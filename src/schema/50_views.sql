@@ -392,15 +392,22 @@ COMMENT ON COLUMN workflow.attachments.on_update IS 'set_data: what an UPDATE ch
 COMMENT ON COLUMN workflow.attachments.on_delete IS 'cancel: the instance of a row that was deleted is cancelled; ignore';
 COMMENT ON COLUMN workflow.attachments.trust IS 'Write-backs run the code of whatever roles the table brings with it, with the rights of its owner';
 
--- Only superusers see calls that were about no process.
+CREATE FUNCTION workflow_data.operation_blocked_by(operation bigint, requested_at timestamptz) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_operation_blocked_by';
+COMMENT ON FUNCTION workflow_data.operation_blocked_by(bigint, timestamptz) IS
+'Why no executor carries out an operation of which that is in its row; NULL: nothing is in the way, it was carried out, or the caller may not see it. For the view workflow.operations';
+
+-- Of others, only superusers see calls that were about no process. In a copy one has no roles, and names count.
 CREATE VIEW workflow.operations WITH (security_barrier) AS
     SELECT o.operation, o.call, o.instance, workflow.serial_number(o.instance, o.visit) COLLATE "C" AS serial_number,
            workflow_data.role_name(o.role, o.role_name) AS role, o.requested_at, o.done_at,
            CASE WHEN o.done_at IS NULL THEN 'pending' WHEN o.error IS NULL THEN 'done' ELSE 'failed' END AS state,
-           o.error, o.answer
+           o.error, o.answer,
+           CASE WHEN o.done_at IS NULL THEN workflow_data.operation_blocked_by(o.operation, o.requested_at) END AS blocked_by
     FROM workflow_data.operation o
-    WHERE workflow_data.has_role(o.role, o.role_name)
-          OR o.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
+    WHERE coalesce(o.process_id, 0) = ANY ((SELECT workflow_data.my_processes('view'))::integer[])
+          OR o.role = ANY ((SELECT workflow_data.my_roles())::oid[])
+          OR (SELECT workflow_data.my_roles() = '{}') AND workflow_data.has_role(o.role, o.role_name);
 COMMENT ON VIEW workflow.operations IS 'Calls that were made with mode => ''async'': those of the caller and of roles whose rights he has, and those about processes that he may view. They are kept as the history is';
 COMMENT ON COLUMN workflow.operations.operation IS 'Number of the operation: what workflow.last_operation tells';
 COMMENT ON COLUMN workflow.operations.call IS 'Function that was called';
@@ -412,6 +419,7 @@ COMMENT ON COLUMN workflow.operations.done_at IS 'When it was carried out, or fa
 COMMENT ON COLUMN workflow.operations.state IS 'pending: an executor will carry it out; done; or failed: nothing of it has happened';
 COMMENT ON COLUMN workflow.operations.error IS 'Error with which it has failed: {sqlstate, message, detail, hint}';
 COMMENT ON COLUMN workflow.operations.answer IS 'What the call has returned, as text: true, false, the number of an instance, how a message has gone; NULL: nothing yet';
+COMMENT ON COLUMN workflow.operations.blocked_by IS 'Of a pending one: why no executor carries it out. Tried, and tried again until it works, for want of: disk, memory, resources (connections, descriptors), conflict (serialization failure, deadlock), server (one that shuts down). Not taken up: lock (somebody holds its instance), executors (all are busy), worker slot (max_worker_processes), dispatcher (none runs here), paused (a copy, or workflow.start_paused). NULL: nothing is known to be in the way';
 
 CREATE VIEW workflow.audit WITH (security_barrier) AS
     SELECT a.at, a.role, a.session_role, a.call, p.process, a.instance,

@@ -1,7 +1,7 @@
 /*
  * lacks.h
  *		What workers could not do because something was lacking that they will have again: by visit,
- *		for the view visits.
+ *		for the view visits, and by operation, for the view operations.
  *
  * It is in shared memory since no row can be written in such a moment, and its size is bounded: if
  * there are more visits, some are not shown. Nothing durable depends on it.
@@ -26,6 +26,8 @@ typedef enum WfLack
 } WfLack;
 
 #define WF_LACK_MESSAGE_LEN 192
+/* In place of a visit: then the number of the operation stands in place of the instance. */
+#define WF_LACK_OF_OPERATION (-1)
 
 typedef struct WfLackRow
 {

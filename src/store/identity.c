@@ -86,6 +86,10 @@ static WfQuery q_adopt_callers = {
 	.sql = "UPDATE workflow_data.operation o SET role = r.oid FROM pg_roles r "
 		   "WHERE r.rolname = o.role_name AND o.role <> r.oid",
 };
+static WfQuery q_adopt_callers_sessions = {
+	.sql = "UPDATE workflow_data.operation o SET session_role = r.oid FROM pg_roles r "
+		   "WHERE r.rolname = o.session_role_name AND o.session_role <> r.oid",
+};
 /* Roles that do not exist become nobody: 0 is no role, and in an array it keeps the place of its name. */
 static WfQuery q_adopt_tasks = {
 	.sql =
@@ -203,6 +207,7 @@ wf_identity_adopt(void)
 	wf_query_run(&q_adopt_senders, NULL, NULL);
 	wf_query_run(&q_adopt_broadcasters, NULL, NULL);
 	wf_query_run(&q_adopt_callers, NULL, NULL);
+	wf_query_run(&q_adopt_callers_sessions, NULL, NULL);
 	wf_query_run(&q_adopt_events, NULL, NULL);
 	wf_query_run(&q_adopt_tasks, NULL, NULL);
 	return true;

@@ -43,13 +43,14 @@ static WfQuery q_run[] = {
 static WfQuery q_add = {
 	.sql =
 		"WITH o AS (INSERT INTO workflow_data.operation (call, process_id, instance, visit, role, role_name, requested_at, "
-		"arguments, session_role, traceparent) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10, $11) RETURNING operation, instance) "
+		"arguments, session_role, session_role_name, traceparent) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10, $11, $12) "
+		"RETURNING operation, instance) "
 		"INSERT INTO workflow_data.delivery (instance, visit, kind, queue, due_at, payload) "
 		"SELECT coalesce(o.instance, 0), 0, '" WF_DELIVERY_OPERATION "', $9, $7, "
 		"jsonb_build_object('operation', o.operation) FROM o RETURNING (payload ->> 'operation')::bigint",
-	.nargs = 11,
-	.argtypes = {TEXTOID, INT4OID, INT8OID, INT8OID, OIDOID, NAMEOID, TIMESTAMPTZOID, JSONBOID, TEXTOID, NAMEOID,
-				 TEXTOID},
+	.nargs = 12,
+	.argtypes = {TEXTOID, INT4OID, INT8OID, INT8OID, OIDOID, NAMEOID, TIMESTAMPTZOID, JSONBOID, TEXTOID, OIDOID,
+				 NAMEOID, TEXTOID},
 };
 static const WfColumn headers_columns[] = {{"operation", INT8OID}, {"headers", JSONBOID}};
 static WfShape		  headers_shape = {headers_columns, lengthof(headers_columns)};
@@ -72,7 +73,7 @@ static WfQuery q_starts = {
 static WfQuery q_read = {
 	.sql =
 		"SELECT o.operation, o.call, o.process_id, o.instance, o.visit, o.role, o.role_name, o.arguments, "
-		"o.session_role, o.traceparent, h.headers "
+		"o.session_role, o.session_role_name, o.traceparent, h.headers "
 		"FROM workflow_data.delivery d JOIN workflow_data.operation o ON o.operation = (d.payload ->> 'operation')::bigint "
 		"LEFT JOIN workflow_data.operation_headers h ON h.operation = o.operation "
 		"WHERE d.delivery = $1 AND o.done_at IS NULL FOR UPDATE OF o",
@@ -113,17 +114,18 @@ static WfQuery q_done = {
 	.nargs = 3,
 	.argtypes = {INT8OID, TEXTOID, JSONBOID},
 };
-/* In the order of their numbers, which is nearly that of time. */
+/* In the order of their numbers, which is nearly that of time: behind a chunk of which none is old there is none to be looked for. */
 static WfQuery q_purge = {
 	.sql =
-		"WITH chunk AS MATERIALIZED (SELECT o.operation, o.instance, o.done_at FROM workflow_data.operation o "
-		"WHERE $1::interval > interval '0' AND o.operation > $2 AND o.requested_at < clock_timestamp() - $1::interval "
-		"ORDER BY o.operation LIMIT $3), "
+		"WITH chunk AS MATERIALIZED (SELECT o.operation, o.instance, o.requested_at, o.done_at FROM workflow_data.operation o "
+		"WHERE $1::interval > interval '0' AND o.operation > $2 ORDER BY o.operation LIMIT $3), "
 		"gone AS (DELETE FROM workflow_data.operation o USING chunk c WHERE o.operation = c.operation "
 		"AND c.done_at < clock_timestamp() - $1::interval "
 		"AND NOT EXISTS (SELECT FROM workflow_data.instance i WHERE i.instance = c.instance) "
-		"AND NOT EXISTS (SELECT FROM " WF_ENDED("instance") " h WHERE h.instance = c.instance)) "
-															"SELECT max(operation), count(*) FROM chunk",
+		"AND NOT EXISTS (SELECT FROM " WF_ENDED(
+			"instance") " h WHERE h.instance = c.instance)) "
+						"SELECT max(operation), count(*), "
+						"min(requested_at) < clock_timestamp() - $1::interval FROM chunk",
 	.nargs = 3,
 	.argtypes = {TEXTOID, INT8OID, INT4OID},
 };
@@ -164,6 +166,7 @@ wf_operation_add(const WfOperation *operation)
 			  TimestampTzGetDatum(now),
 			  JsonbPGetDatum(operation->arguments),
 			  CStringGetTextDatum(of_process ? wf_executor_queue(operation->process_id) : WF_QUEUE_EXECUTOR),
+			  ObjectIdGetDatum(GetSessionUserId()),
 			  NameGetDatum(&session_role),
 		  operation->traceparent != NULL ? CStringGetTextDatum(operation->traceparent) : (Datum) 0,
 	  };
@@ -171,6 +174,7 @@ wf_operation_add(const WfOperation *operation)
 					of_process ? ' ' : 'n',
 					operation->instance != 0 ? ' ' : 'n',
 					operation->visit != 0 ? ' ' : 'n',
+					' ',
 					' ',
 					' ',
 					' ',
@@ -229,6 +233,7 @@ bool
 wf_operation_read(const WfDelivery *delivery, WfOperation *operation)
 {
 	Datum values[1] = {Int64GetDatum(delivery->id)};
+	char *session_role_name;
 	bool  isnull;
 
 	if (wf_query_run(&q_read, values, NULL) == 0)
@@ -241,11 +246,14 @@ wf_operation_read(const WfDelivery *delivery, WfOperation *operation)
 	operation->role = DatumGetObjectId(wf_result(0, 6, &isnull));
 	operation->role_name = pstrdup(NameStr(*DatumGetName(wf_result(0, 7, &isnull))));
 	operation->arguments = copy_jsonb(8);
-	operation->session_role = pstrdup(NameStr(*DatumGetName(wf_result(0, 9, &isnull))));
-	operation->traceparent = wf_result_text(0, 10);
-	operation->headers = copy_jsonb(11);
+	operation->session_role = DatumGetObjectId(wf_result(0, 9, &isnull));
+	session_role_name = pstrdup(NameStr(*DatumGetName(wf_result(0, 10, &isnull))));
+	operation->traceparent = wf_result_text(0, 11);
+	operation->headers = copy_jsonb(12);
 	SPI_freetuptable(SPI_tuptable);
-	operation->role = wf_role_resolve(operation->role, operation->role_name); /* may run a query itself */
+	/* these may run queries themselves */
+	operation->role = wf_role_resolve(operation->role, operation->role_name);
+	operation->session_role = wf_role_resolve(operation->session_role, session_role_name);
 	return true;
 }
 
@@ -337,8 +345,9 @@ bool
 wf_operations_purge(const char *retention, int64 *after)
 {
 	Datum values[3] = {CStringGetTextDatum(retention), Int64GetDatum(*after), Int32GetDatum(PURGE_CHUNK)};
+	bool  isnull;
 
 	wf_query_run(&q_purge, values, NULL);
 	*after = wf_result_int64(0, 1);
-	return wf_result_int64(0, 2) == PURGE_CHUNK;
+	return wf_result_int64(0, 2) == PURGE_CHUNK && DatumGetBool(wf_result(0, 3, &isnull));
 }

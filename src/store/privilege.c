@@ -41,6 +41,12 @@ static WfQuery q_any_step = {
 	.nargs = 1,
 	.argtypes = {INT4OID},
 };
+static WfQuery q_any_sender = {
+	.sql = "SELECT 0::oid, ''::name " /* the first row is none that means PUBLIC */
+		   "UNION ALL SELECT DISTINCT owner, owner_name FROM workflow_data.process WHERE owner <> 0 "
+		   "UNION ALL SELECT DISTINCT grantee, grantee_name FROM workflow_data.process_privilege "
+		   "WHERE privilege IN ('start', 'complete', 'admin')",
+};
 static WfQuery q_owner = {
 	.sql = "SELECT owner, owner_name, process FROM workflow_data.process WHERE process_id = $1",
 	.nargs = 1,
@@ -133,6 +139,12 @@ wf_privilege_by_step(int process_id)
 	Datum values[1] = {Int32GetDatum(process_id)};
 
 	return wf_query_run(&q_any_step, values, NULL) > 0;
+}
+
+bool
+wf_privilege_may_send(Oid role)
+{
+	return superuser_arg(role) || is_step_among(&q_any_sender, NULL, role);
 }
 
 bool

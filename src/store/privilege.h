@@ -57,6 +57,9 @@ extern bool wf_privilege_admits(int process_id, Oid role, WfPrivilege privilege,
 /* Has `role` any privilege on the process, or on one of its steps? */
 extern bool wf_privilege_has_any(int process_id, Oid role);
 
+/* May a message or a signal of `role` reach any process: has it complete or start on one, or complete on a step? */
+extern bool wf_privilege_may_send(Oid role);
+
 /* The owner of a process, or InvalidOid if that role is gone. */
 extern Oid wf_process_owner(int process_id);
 

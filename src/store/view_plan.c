@@ -204,6 +204,22 @@ filter_tables(Query *view, ScalarArrayOpExpr *filter)
 	}
 }
 
+/* Is all that the view reads one table, and each of its conditions one on rights? The view `operations` is such a one. */
+static bool
+is_of_one_table(const Query *view)
+{
+	List	 *conditions = make_ands_implicit((Expr *) view->jointree->quals);
+	int		  tables = 0;
+	ListCell *lc;
+
+	foreach (lc, view->rtable)
+		tables += is_table(lfirst(lc)) ? 1 : is_part(lfirst(lc)) ? 2 : 0;
+	foreach (lc, conditions)
+		if (!checkExprHasSubLink(lfirst(lc)) || only_relation(lfirst(lc)) == 0)
+			return false;
+	return tables == 1 && conditions != NIL;
+}
+
 static void
 lift_barrier(RangeTblEntry *rte, Context *context)
 {
@@ -212,9 +228,10 @@ lift_barrier(RangeTblEntry *rte, Context *context)
 	if (!can_be_lifted(rte->subquery, context))
 		return;
 	filter = take_filter(rte->subquery);
-	if (filter == NULL)
+	if (filter == NULL && !is_of_one_table(rte->subquery))
 		return;
-	filter_tables(rte->subquery, filter);
+	if (filter != NULL)
+		filter_tables(rte->subquery, filter);
 	move_own_conditions(rte->subquery);
 	rte->security_barrier = false;
 }

@@ -381,6 +381,16 @@ try_to_fail_visit(Repair repair, const WfWorkItem *item, const Failure *failure,
 	return second;
 }
 
+/* The key under which it is remembered what the work lacks: its visit, or the operation. */
+static void
+key_of_lack(const WfWorkItem *item, int64 *instance, int64 *visit)
+{
+	bool is_operation = item->delivery != 0 && wf_operation_under_work() != 0;
+
+	*instance = is_operation ? wf_operation_under_work() : item->instance;
+	*visit = is_operation ? WF_LACK_OF_OPERATION : item->visit;
+}
+
 /*
  * Something is lacking, so that not even a row can be written: all other work would fail as well. Sleep for a pause
  * that grows, instead of exiting and being started again. The piece of work is free meanwhile, for any executor.
@@ -388,10 +398,15 @@ try_to_fail_visit(Repair repair, const WfWorkItem *item, const Failure *failure,
 static void
 sit_out(const WfWorkItem *item, const Failure *failure)
 {
-	int			pause_ms = wf_failure_wait(item->instance, item->visit, failure->lack, failure->error, LONGEST_WAIT_MS);
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
+	int64		instance;
+	int64		visit;
+	int			pause_ms;
+	TimestampTz until;
 	TimestampTz now;
 
+	key_of_lack(item, &instance, &visit);
+	pause_ms = wf_failure_wait(instance, visit, failure->lack, failure->error, LONGEST_WAIT_MS);
+	until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
 	wf_claim_release();
 	wf_careful_end();
 	wf_careful_yield();
@@ -503,13 +518,16 @@ delivery_failed(const WfWorkItem *item, Failure *failure)
 {
 	bool	 own = item->visit != 0 && failure->lack == WF_LACK_NONE;
 	Failure *second;
+	int64	 instance;
+	int64	 visit;
 
+	key_of_lack(item, &instance, &visit);
 	if (wf_limit_was_hit())
 		failure->fault.message = "the move took longer than workflow.sql_timeout allows";
 	failure->pause_ms = FAILED_PAUSE_MS;
-	if (failure->lack != WF_LACK_NONE && item->visit != 0)
+	if (failure->lack != WF_LACK_NONE && visit != 0)
 		failure->pause_ms =
-			wf_failure_wait_sql(item->instance, item->visit, failure->lack, &failure->fault,
+			wf_failure_wait_sql(instance, visit, failure->lack, &failure->fault,
 								failure->lack == WF_LACK_LOCK ? LONGEST_LOCK_PAUSE_MS : FAILED_PAUSE_MS);
 	second = try_repair(postpone_failed_delivery, item, failure, WF_FAIL_ACTION);
 	if (second != NULL)
@@ -590,6 +608,7 @@ try_work(const WfTurn *turn, WfWorkItem *item)
 		return DONE;
 	}
 	wf_failure_over(0, 0);
+	wf_operations_over();
 	if (!wf_sql_step_was_postponed())
 		wf_failure_over(item->instance, item->visit);
 	wf_together_done(item);

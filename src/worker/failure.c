@@ -177,7 +177,7 @@ wait_for_it(WfLackRow *row, const char *message, int longest_ms)
 			errmsg("workflow has to wait: %s", message),
 			errdetail(
 				"What cannot be done now is tried again until it works. What has arrived is kept, and no attempt is spent."),
-			errhint("The view workflow.visits shows in blocked_by what waits, and for what."));
+			errhint("The views workflow.visits and workflow.operations show in blocked_by what waits, and for what."));
 	return pause_ms;
 }
 

@@ -20,7 +20,8 @@ extern WfLack wf_failure_lack(const ErrorData *error);
 /*
  * Work on a visit could not be done, since something was lacking. Remember that for the view visits, and log it unless
  * the log was told before. Returns the milliseconds to pause before the next try, which grow with each call up to
- * longest_ms. Instance and visit 0 stand for work of this process that belongs to no visit.
+ * longest_ms. Instance and visit 0 stand for work of this process that belongs to no visit, an operation and
+ * WF_LACK_OF_OPERATION for that.
  */
 extern int wf_failure_wait(int64 instance, int64 visit, WfLack lack, const ErrorData *error, int longest_ms);
 

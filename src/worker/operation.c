@@ -39,13 +39,28 @@
 #define MOST			64
 #define LONGEST_TURN_MS 50
 
-static int begun = 0; /* in this transaction */
-static int alone = 0; /* so many get a transaction each, since some have failed together */
+static int64 numbers[MOST]; /* of those begun in this transaction; 0: not known */
+static int	 begun = 0;
+static int	 alone = 0; /* so many get a transaction each, since some have failed together */
 
 void
 wf_operations_none(void)
 {
 	begun = 0;
+	numbers[0] = 0;
+}
+
+int64
+wf_operation_under_work(void)
+{
+	return numbers[Max(begun, 1) - 1];
+}
+
+void
+wf_operations_over(void)
+{
+	for (int i = 0; i < begun; i++)
+		wf_failure_over(numbers[i], WF_LACK_OF_OPERATION);
 }
 
 bool
@@ -53,7 +68,6 @@ wf_operations_failed(void)
 {
 	bool together = begun > 1;
 
-	begun = 0;
 	if (together)
 		alone = MOST;
 	return together;
@@ -102,15 +116,6 @@ typedef struct Run
 	char			  *answer;
 } Run;
 
-/* Who had logged in, for the record. */
-static Oid
-session_role(const WfOperation *operation)
-{
-	Oid role = get_role_oid(operation->session_role, true);
-
-	return OidIsValid(role) ? role : operation->role;
-}
-
 static void
 set_locally(const char *name, const char *value)
 {
@@ -141,7 +146,7 @@ run_as_caller(void *arg)
 	GetUserIdAndSecContext(&user, &sec_context);
 	guc_level = NewGUCNestLevel();
 	SetUserIdAndSecContext(user, 0); /* else session_user may not be set */
-	wf_session_user_set(session_role(run->operation));
+	wf_session_user_set(OidIsValid(run->operation->session_role) ? run->operation->session_role : run->operation->role);
 	set_settings(run->operation);
 	set_locally("lock_timeout", LONGEST_LOCK_WAIT);
 	SetUserIdAndSecContext(run->operation->role, sec_context | SECURITY_LOCAL_USERID_CHANGE);
@@ -242,10 +247,13 @@ carry_out(const WfOperation *operation, int deaths)
 static bool
 work_on(const WfDelivery *taken, int deaths)
 {
-	WfOperation operation;
+	WfOperation operation = {0};
+	bool		pending;
 
-	begun++;
-	if (wf_operation_read(taken, &operation) && !carry_out(&operation, deaths))
+	numbers[begun++] = 0;
+	pending = wf_operation_read(taken, &operation);
+	numbers[begun - 1] = operation.id;
+	if (pending && !carry_out(&operation, deaths))
 	{
 		postpone(taken, Min(INT64CONST(50) << Min(taken->attempt, 10), LONGEST_PAUSE_FOR_LOCK_MS));
 		return false;

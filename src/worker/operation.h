@@ -18,6 +18,10 @@ extern void wf_operation_carry_out(const WfDelivery *taken, int deaths);
 
 /* No operation belongs to the transaction that begins. */
 extern void wf_operations_none(void);
+/* The number of the one that was under work last in this transaction; 0: none. */
+extern int64 wf_operation_under_work(void);
+/* The transaction has committed: nothing is lacking for what it has carried out. */
+extern void wf_operations_over(void);
 /* The transaction has failed: true if it had several. They are carried out one by one for a while. */
 extern bool wf_operations_failed(void);
 

@@ -147,5 +147,55 @@ COMMIT;
 EOQ
 is_soon($node, 'kept', 'SELECT answer FROM workflow_data.operation WHERE error IS NOT NULL', 'keeper', 'after an error the owner of the extension goes on');
 
+# ---- one that takes too long, one that is cancelled: both have failed, and what is behind them goes on ----
+
+sql(q[CREATE TABLE sleepy (instance bigint);
+	CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF EXISTS (SELECT FROM public.sleepy s WHERE s.instance = NEW.instance) THEN PERFORM pg_sleep(60); END IF; RETURN NEW; END$$;
+	CREATE TRIGGER sleep BEFORE INSERT ON workflow_data.audit FOR EACH ROW WHEN (NEW.call = 'set_data') EXECUTE FUNCTION sleep()]);
+sub sleepers { return sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND backend_type ~ 'workflow'") }
+my $error = "SELECT error ->> 'sqlstate', error ->> 'message' FROM workflow.operations WHERE operation = ";
+my ($slow, $cancelled) = map { sql(q[SELECT workflow.start('order')]) } 1, 2;
+sql("INSERT INTO sleepy VALUES ($slow), ($cancelled)");
+my $stopped = (split /\n/, sql("SELECT workflow.set_data($cancelled, '{\"lost\": true}', mode => 'async'); SELECT workflow.last_operation()"))[-1];
+wait_until(sub { sleepers() == 1 }, 'a call is being carried out');
+sql("SELECT workflow.cancel($cancelled, mode => 'async')");
+sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND backend_type ~ 'workflow'");
+is_soon($node, 'postgres', $error . $stopped, '57014|canceling statement due to user request', 'an administrator cancels it: it has failed');
+is_soon($node, 'postgres', "SELECT status, data ? 'lost' FROM workflow.instances WHERE instance = $cancelled", 'aborted|f', 'the next one of its instance is carried out, and nothing of it has stayed');
+$node->append_conf('postgresql.conf', "workflow.sql_timeout = '500ms'");
+$node->reload;
+my $long = (split /\n/, sql("SELECT workflow.set_data($slow, '{\"lost\": true}', mode => 'async'); SELECT workflow.last_operation()"))[-1];
+is_soon($node, 'postgres', $error . $long, '57014|the call took longer than workflow.sql_timeout allows', 'another one takes longer than it may: it has failed');
+sql("DELETE FROM sleepy; SELECT workflow.set_data($slow, '{\"n\": \"goes on\"}', mode => 'async')");
+is_soon($node, 'postgres', "SELECT data ->> 'n', data ? 'lost' FROM workflow.instances WHERE instance = $slow", 'goes on|f', '... likewise');
+$node->append_conf('postgresql.conf', "workflow.sql_timeout = '5min'");
+$node->reload;
+
+# ---- the server is short of something ----
+
+sql(q[CREATE TABLE trouble (code text);
+	CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$DECLARE c text := (SELECT code FROM public.trouble); BEGIN IF c IS NOT NULL THEN RAISE EXCEPTION 'trouble' USING ERRCODE = c; END IF; RETURN NEW; END$$;
+	CREATE TRIGGER trouble BEFORE UPDATE ON workflow_data.operation FOR EACH ROW EXECUTE FUNCTION trouble()]);
+sql('CREATE ROLE stranger; GRANT USAGE ON SCHEMA workflow, workflow_data TO stranger');
+for (['53100', 'disk'], ['53200', 'memory'])
+{
+	my ($code, $lack) = @$_;
+	sql("INSERT INTO trouble VALUES ('$code')");
+	my $poor = (split /\n/, sql("SELECT workflow.set_data($slow, '{\"n\": \"$lack\"}', mode => 'async'); SELECT workflow.last_operation()"))[-1];
+	is_soon($node, 'postgres', "SELECT state, blocked_by FROM workflow.operations WHERE operation = $poor", "pending|$lack", "without $lack it waits, and says so");
+	is(sql("SET ROLE stranger; SELECT workflow_data.operation_blocked_by($poor, now())"), '', '... to those who may see it');
+	is_soon($node, 'postgres', "SELECT attempt > 3 FROM workflow_data.delivery WHERE kind = 'operation'", 't', 'it is tried again after pauses that grow');
+	sql('DELETE FROM trouble');
+	my $mended = time();
+	is_soon($node, 'postgres', "SELECT state, blocked_by FROM workflow.operations WHERE operation = $poor", 'done|', 'and carried out when that is there again');
+	cmp_ok(time() - $mended, '<', 15, '... soon');
+	is(sql("SELECT data ->> 'n' FROM workflow.instances WHERE instance = $slow"), $lack, '... once');
+}
+$holder->run("BEGIN; SELECT workflow.set_data($slow, '{}')");
+sql("SELECT workflow.set_data($slow, '{\"n\": 0}', mode => 'async')");
+is_soon($node, 'postgres', "SELECT blocked_by FROM workflow.operations WHERE state = 'pending'", 'lock', 'of an instance that somebody holds it says that');
+$holder->run('ROLLBACK');
+is_soon($node, 'postgres', $pending, 0, '... until it is free');
+
 $node->stop;
 done_testing();

@@ -101,6 +101,22 @@ is(sql('SELECT count(*) FROM workflow.instances WHERE instance IN (' . join(',',
 is_soon($node, 'postgres', 'SELECT string_agg(serial_number, $$ $$) FROM workflow.late_callbacks', $sn{$kept}, 'with what came late');
 is_soon($node, 'postgres', "SELECT string_agg(instance::text, ' ') FROM workflow.audit WHERE call = 'suspend'", $alive, 'with the record of what was called');
 is(sql("SELECT count(*) > 0 FROM workflow.audit WHERE call = 'define'"), 't', '... what is younger stays');
+
+# ---- calls that were made asynchronously: what is old goes, and the others are not read for that ----
+
+my $add = "INSERT INTO workflow_data.operation (requested_at, done_at, role, role_name, session_role, session_role_name, call) "
+	  . "SELECT now() - %s, now() - %s, 10, 'x', 10, 'x', 'send_signal' FROM generate_series(1, %d)";
+sql(sprintf($add, ("interval '100 days'") x 2, 6000) . '; ' . sprintf($add, ("interval '1 day'") x 2, 30000));
+sql('VACUUM ANALYZE workflow_data.operation');
+upkeep();
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.operation", 30000, 'the record of calls that is past retention goes');
+my $looked = 'SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_user_tables WHERE relname = $$operation$$';
+my $since;
+wait_until(sub { my $before = $since // -1; $since = sql($looked); sleep 1; $before == $since }, 'and that is told');
+upkeep();
+wait_until(sub { sql($looked) > $since }, 'an hour later some is looked at');
+cmp_ok(sql($looked) - $since, '<', 15000, '... but not all that is younger');
+
 my (undef, undef, $stderr) = $node->psql('postgres', "SELECT workflow.complete('$sn{$ended}')");
 like($stderr, qr/is no longer kept in the history/, 'nobody knows it any more');
 is(sql("SELECT workflow.complete('$sn{$kept}')"), 'f', 'the other one has ended');
