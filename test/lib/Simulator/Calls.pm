@@ -24,7 +24,7 @@ sub callback
 	$visit->{clocks} = {} unless $visit->{state} eq 'cancelling' || awaits_child($visit);
 	$self->by_callback($visit, $data);
 	@$visit{qw(callback error_code)} = ($data, $code);
-	$visit->{state} = 'ready' if $incident;
+	$visit->{state} = 'ready', delete $visit->{done_by} if $incident;
 	return 'true' if $self->{suspended} || $visit->{asked} || $visit->{statement} || $visit->{child};
 	if    ($visit->{state} eq 'cancelling') { $self->conclude($visit) }
 	elsif ($incident || $visit->{state} eq 'waiting') { $self->called_back($visit) }
@@ -196,7 +196,7 @@ sub skip
 	return '55000' unless leads_on($visit->{def});
 	@$visit{qw(has_callback callback)} = (1, $data);
 	$self->by_callback($visit, $data);
-	delete $visit->{error_code};
+	delete @$visit{qw(error_code done_by)};
 	$self->success($visit, 1);
 	return $answer;
 }

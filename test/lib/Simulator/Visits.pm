@@ -17,7 +17,7 @@ sub prepare
 	$visit->{attempt} = 0;
 	my $anew = !$visit->{subscribed} || $visit->{state} eq 'incident';
 	delete @$visit{qw(reply callback error_code has_callback cancelling handler handed fault told_to_stop moved passed ending succeeds reached_end by_hand local)};
-	delete @$visit{qw(accepted event happened opened left_out list begun given due leaving told child task work)};
+	delete @$visit{qw(accepted event happened opened left_out list begun given due leaving told child task work done_by)};
 	$visit->{state} = 'ready';
 	$self->subscribe($visit) if $anew;
 	set_clocks($visit);
@@ -229,7 +229,7 @@ sub bad
 	{
 		$visit->{state} = 'incident';
 		$visit->{clocks} = {};
-		delete @$visit{qw(asked sent arriving statement cancelling handler handed has_callback passed ending succeeds accepted event happened opened left_out leaving due task work done_by)};
+		delete @$visit{qw(asked sent arriving statement cancelling handler handed has_callback passed ending succeeds accepted event happened opened left_out leaving due task work)};
 		$self->gives_way($visit);
 	}
 }
@@ -262,6 +262,7 @@ sub interrupt
 	return $self->interrupt_scope($visit, $outcome, $handler) if is_begun_scope($visit);
 	my $asks = $visit->{def}{http} && $visit->{def}{cancel} && !$visit->{standing};
 	drop_offers($visit);
+	delete $visit->{done_by} if $visit->{state} eq 'incident';
 	@$visit{qw(cancelling handler told_to_stop)} = ($outcome, $handler, $asks);
 	$visit->{clocks} = {};
 	return $visit->{state} = 'cancelling' if $visit->{child};
