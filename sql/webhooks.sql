@@ -152,5 +152,7 @@ SELECT workflow.cancel(:i);
 SET client_min_messages = warning;
 DROP SCHEMA workflow_api CASCADE;
 RESET client_min_messages;
+DROP OWNED BY workflow_web;
+DROP ROLE workflow_web;
 DROP OWNED BY webhooks_anon;
 DROP ROLE webhooks_anon;

@@ -130,6 +130,16 @@ CREATE FUNCTION workflow.webhook_token(process text, webhook text) RETURNS text
 COMMENT ON FUNCTION workflow.webhook_token(text, text) IS
 'The token of a webhook that starts instances of a process: what workflow.webhook takes, and a secret. It is the same in all versions that list the webhook. Unknown process or webhook: 42704; process undefined: 55000; needs admin: 42501';
 
+CREATE FUNCTION workflow.instance_token(instance bigint) RETURNS text
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'workflow_instance_token';
+COMMENT ON FUNCTION workflow.instance_token(bigint) IS
+'The token of an instance, also of one that a call with mode async is still to start: a secret by which a front end knows whoever it has given it to, as workflow_api.sql does. It gives no right in the schema workflow, but workflow.instance_of_token. Unknown: 42704; needs start or admin: 42501';
+
+CREATE FUNCTION workflow.instance_of_token(token text, OUT instance bigint, OUT status text)
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'workflow_instance_of_token';
+COMMENT ON FUNCTION workflow.instance_of_token(text) IS
+'The instance whose token it is, and its status as in workflow.instances; pending: a call with mode async is still to start it; NULL: that has failed, or it is no longer kept. The token is all the right that is needed. Malformed: 22P02; wrong: 28000';
+
 CREATE FUNCTION workflow.fetch(topic text, n integer DEFAULT 1, lock interval DEFAULT '5 minutes', worker text DEFAULT NULL,
                                OUT serial_number text, OUT data jsonb, OUT item jsonb, OUT index integer, OUT lock_token uuid)
     RETURNS SETOF record LANGUAGE c ROWS 10 AS 'MODULE_PATHNAME', 'workflow_fetch';
@@ -230,16 +240,6 @@ CREATE FUNCTION workflow.timeline(instance bigint) RETURNS SETOF text
     LANGUAGE c ROWS 20 AS 'MODULE_PATHNAME', 'workflow_timeline';
 COMMENT ON FUNCTION workflow.timeline(bigint) IS
 'The story of an instance, told in lines: when it entered which step, what failed, how each visit ended, what came too late, and where it stands now. Unknown: 42704; needs view: 42501';
-
-CREATE FUNCTION workflow.diagram(process text, version integer DEFAULT NULL, live boolean DEFAULT false) RETURNS text
-    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_diagram';
-COMMENT ON FUNCTION workflow.diagram(text, integer, boolean) IS
-'A process as a flowchart, in the language of Mermaid: steps by what they do, ways with their conditions, handlers as dashed lines, sub-processes and lists of items as boxes around what is in them. version: the latest unless given. live: with how many tokens stand where and what they do, of all instances that live, or, with version, of those that follow it. Unknown process or version: 42704; needs view: 42501';
-
-CREATE FUNCTION workflow.diagram(instance bigint) RETURNS text
-    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_diagram_instance';
-COMMENT ON FUNCTION workflow.diagram(bigint) IS
-'The same of the version that an instance follows, with what it has passed and where it stands: steps are of the class passed, ended (with a bad outcome), waiting, calling, retrying, incident and the like. Unknown: 42704; needs view: 42501';
 
 CREATE FUNCTION workflow.adopt() RETURNS bigint
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_adopt';

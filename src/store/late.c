@@ -48,6 +48,12 @@ static WfQuery q_version = {
 	.nargs = 1,
 	.argtypes = {INT8OID},
 };
+#define STATUS(table) "SELECT i.status FROM workflow_data." table " i WHERE i.instance = $1"
+static WfQuery q_status = {
+	.sql = STATUS("instance") " UNION ALL " STATUS("instance_history") " UNION ALL " STATUS("instance_stray"),
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
 static WfQuery q_living = {
 	.sql = "SELECT v.xmin, v.process_id, v.step FROM workflow_data.visit v WHERE v.instance = $1 AND v.visit = $2",
 	.nargs = 2,
@@ -110,6 +116,14 @@ wf_late_step(int64 instance, int64 visit)
 	if (wf_query_run(&q_living, values, NULL) > 0 || wf_query_run(&q_visit, values, NULL) > 0)
 		return wf_result_text(0, 3);
 	return NULL;
+}
+
+char *
+wf_late_status(int64 instance)
+{
+	Datum values[1] = {Int64GetDatum(instance)};
+
+	return wf_query_run(&q_status, values, NULL) > 0 ? wf_result_text(0, 1) : NULL;
 }
 
 int

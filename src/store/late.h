@@ -22,6 +22,8 @@ extern bool wf_late_instance(int64 instance, int *process_id);
  * has the instance locked, another version of the process may give it another name.
  */
 extern char *wf_late_step(int64 instance, int64 visit);
+/* The status of an instance that lives or has ended, palloc'd; NULL if there is none. Takes no lock. */
+extern char *wf_late_status(int64 instance);
 /* The version that an ended instance followed; 0: it is not known to have ended. */
 extern int wf_late_version(int64 instance);
 

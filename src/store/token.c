@@ -1,9 +1,10 @@
 /*
  * token.c
- *		Tokens for public webhooks.
+ *		Tokens for public webhooks, and for those who started an instance.
  *
  * A token is the serial number, a dot, and an HMAC over what the token is good for and the serial
- * number; of a webhook that starts instances, the number of the process, and its name in place of the serial number. The key of the HMAC is made with the first definition. pg_dump carries it, so that tokens
+ * number; of a webhook that starts instances, the number of the process, and its name in place of the serial number; of
+ * an instance its number. The key of the HMAC is made with the first definition. pg_dump carries it, so that tokens
  * issued before a restore are good after it. A backend keeps the key until its table changes, of
  * which a trigger tells by an invalidation. The key never leaves this file.
  */
@@ -197,6 +198,15 @@ prove_webhook(int process_id, const char *name, char *proof)
 	pfree(text);
 }
 
+static void
+prove_instance(int64 instance, char *proof)
+{
+	char text[40];
+
+	snprintf(text, sizeof(text), "instance " INT64_FORMAT, instance);
+	prove_text(text, proof);
+}
+
 char *
 wf_token_make(WfTokenPurpose purpose, int64 instance, int64 visit)
 {
@@ -230,6 +240,24 @@ wf_token_is_webhook(int process_id, const char *name, const char *proof)
 	char expected[WF_TOKEN_PROOF_LEN + 1];
 
 	prove_webhook(process_id, name, expected);
+	return wf_equal_in_constant_time(expected, proof, WF_TOKEN_PROOF_LEN);
+}
+
+char *
+wf_token_make_instance(int64 instance)
+{
+	char proof[WF_TOKEN_PROOF_LEN + 1];
+
+	prove_instance(instance, proof);
+	return psprintf(INT64_FORMAT ".%s", instance, proof);
+}
+
+bool
+wf_token_is_instance(int64 instance, const char *proof)
+{
+	char expected[WF_TOKEN_PROOF_LEN + 1];
+
+	prove_instance(instance, expected);
 	return wf_equal_in_constant_time(expected, proof, WF_TOKEN_PROOF_LEN);
 }
 

@@ -1,6 +1,7 @@
 /*
  * token.h
- *		Tokens for public webhooks: a serial number, or the number of a process, and the proof that we have issued it.
+ *		Tokens for public webhooks, and for those who started an instance: a serial number, or the number of a process or an
+ *		instance, and the proof that we have issued it.
  */
 #ifndef WF_TOKEN_H
 #define WF_TOKEN_H
@@ -32,6 +33,10 @@ extern bool wf_token_is_genuine(WfTokenPurpose purpose, int64 instance, int64 vi
 /* The same for the webhook of that name which starts instances of the process: "5.…". */
 extern char *wf_token_make_webhook(int process_id, const char *name);
 extern bool	 wf_token_is_webhook(int process_id, const char *name, const char *proof);
+
+/* The same for an instance: "5.…". */
+extern char *wf_token_make_instance(int64 instance);
+extern bool	 wf_token_is_instance(int64 instance, const char *proof);
 
 /*
  * A key for numbers of traces, which tells nothing of the one that tokens are made with; NULL: there is no key. Needs a
