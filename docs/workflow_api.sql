@@ -1,4 +1,5 @@
--- The extension over HTTP, for PostgREST: a schema of its own, which is all that it has to expose. See webhooks.md.
+-- The extension over HTTP, for PostgREST: a schema of its own, which is all that it has to expose. See webhooks.md and
+-- from-automatiko.md.
 --
 -- Run it as a superuser in the database that has the extension. Whoever calls these functions needs USAGE on this schema, and nothing else:
 --   those for everyone, which take a token or start an instance, have the rights of the role workflow_web, which is made here and has none but what

@@ -7,6 +7,7 @@
 # /rpc/webhook_…
 #
 # /rpc/<function> is PostgREST's: a function of the schema workflow_api whose arguments are the keys of the body, or those of the query with GET;
+# else, one whose only argument has no name and is a jsonb, for which the body is that;
 # in a transaction that is read only for GET, and for functions that are not volatile. The role is the one that a JWT in Authorization names,
 # else web_anon; the function finds the settings request.method, request.path and request.headers, and may set response.status and
 # response.headers. An error is answered with the status of its SQLSTATE, which PTxyz names itself, and with
@@ -173,7 +174,7 @@ sub function_of
 						FROM generate_series(0, p.pronargs - 1) n)) FROM pg_proc p WHERE p.pronamespace = '] . $SCHEMA . q['::regnamespace AND p.proname = '] . "$request->{function}'");
 	die $err if $status;
 	my %key = map { $_ => 1 } @keys;
-	my @found;
+	my (@found, @all);
 	for my $f (map { $JSON->decode($_) } split /\n/, $out)
 	{
 		my @arguments = @{ $f->{arguments} // [] };
@@ -182,10 +183,15 @@ sub function_of
 		next if $raw != $takes_raw;
 		my $required = @arguments - $f->{optional};
 		my %name = map { ($_->[0] // '') => 1 } @arguments;
+		push @all, $f if takes_all($f) && $request->{method} eq 'POST';
+		next if takes_all($f);
 		push @found, $f if $raw || (!grep { !$name{$_} } @keys) && !grep { !$key{ $_->[0] } } @arguments[ 0 .. $required - 1 ];
 	}
-	return @found;
+	return @found ? @found : @all;
 }
+
+# One that takes the body as it is.
+sub takes_all { return @{ $_[0]{arguments} // [] } == 1 && $_[0]{arguments}[0][1] =~ /^jsonb?$/ && ($_[0]{arguments}[0][0] // '') eq '' }
 
 sub call
 {
@@ -201,9 +207,9 @@ sub call
 	my ($f, @others) = function_of($session, $request, keys %{ $arguments // {} });
 	return refused(404, 'PGRST202', "Could not find the function $SCHEMA.$request->{function} in the schema cache") unless $f;
 	return refused(300, 'PGRST203', 'Could not choose the best candidate function') if @others;
-	my @given = grep { exists $arguments->{ $_->[0] } } $raw ? () : @{ $f->{arguments} // [] };
+	my @given = takes_all($f) ? () : grep { exists $arguments->{ $_->[0] } } $raw ? () : @{ $f->{arguments} // [] };
 	my $source = $request->{method} eq 'POST' ? $request->{body} : $JSON->encode($arguments);
-	my $call = $raw ? "$SCHEMA.$request->{function}('\\x" . unpack('H*', $request->{body}) . "')"
+	my $call = takes_all($f) ? "$SCHEMA.$request->{function}(" . quoted($source) . '::jsonb)' : $raw ? "$SCHEMA.$request->{function}('\\x" . unpack('H*', $request->{body}) . "')"
 	  : "$SCHEMA.$request->{function}(" . join(', ', map { qq["$_->[0]" => a."$_->[0]"] } @given) . ')';
 	my $from = @given ? ' FROM json_to_record(' . quoted($source) . '::json) AS a(' . join(', ', map { qq["$_->[0]" $_->[1]] } @given) . ')' : '';
 	my $anonymous = $request->{role} eq $ANON;

@@ -8,6 +8,10 @@
 # that are said of it. A block after the line <!-- not run: REASON --> is left alone, as are other languages; before one after the line
 # <!-- partner stops --> or <!-- partner starts --> the outside system does that.
 #
+# A block "http" after one of sh is what its curl is answered by what stands in for PostgREST at 127.0.0.1:3000: the line of the status, those headers
+# that are shown, and the body, as JSON; one that only looks may have to look for a while. $CLERK is a JWT of the role clerk. A block "http" that begins
+# with POST is what the outside system has got. Tokens are others here, and end with an ellipsis there.
+#
 # takes long
 
 use strict;
@@ -17,6 +21,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib", "$FindBin::Bin/../partner";
 
 use CPAN::Meta::YAML;
+use Frontend;
 use JSON::PP ();
 use Pages qw(pages blocks);
 use Partner;
@@ -26,7 +31,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use WorkflowTest;
 
-my $PATIENCE = 30;
+my $PATIENCE = $ENV{WF_PATIENCE} // 30;
 my $MOST_NOT_RUN = 5;
 
 # pages without an example that runs
@@ -128,6 +133,78 @@ sub gives
 	  if @{ $expected->{messages} };
 }
 
+# ---- HTTP ----
+
+my $json = JSON::PP->new->utf8->canonical->allow_nonref;
+
+# {first, headers: {name: value}, body}; the body as JSON has it in one line.
+sub message
+{
+	my ($text) = @_;
+	my ($head, $body) = $text =~ /^(.*?)\r?\n(?:\r?\n(.*))?\z/s;
+	my ($first, @lines) = split /\r?\n/, $head;
+	my $value = eval { $json->decode($body // '') };
+	return { first => $first, headers => { map { /^([^:]+):\s*(.*)$/ ? (lc $1 => $2) : () } @lines }, body => defined $value ? $json->encode($value) : $body // '' };
+}
+
+# Put those tokens that were met into what is run, and all that are told into what is compared.
+my $TOLD = qr/\b\d+\.[\w-]+\xe2\x80\xa6/; # an ellipsis in UTF-8
+sub with_tokens { return $_[0] =~ s/($TOLD)/$_[1]{$1} \/\/ $1/ger }
+
+sub same_message
+{
+	my ($got, $expected, $known) = @_;
+	return 0 if $got->{first} ne $expected->{first};
+	my @names = sort keys %{ $expected->{headers} };
+	my ($ours, $theirs) = map { my $m = $_; join("\n", (map { $m->{headers}{$_} // '' } @names), $m->{body}) } $got, $expected;
+	my @tokens = $ours =~ /\b(\d+\.[\w-]{43})\b/g;
+	my @told = $theirs =~ /($TOLD)/g;
+	return 0 if @tokens != @told || grep { ($known->{ $told[$_] } //= $tokens[$_]) ne $tokens[$_] } 0 .. $#told;
+	$ours =~ s/\b\d+\.[\w-]{43}\b/TOKEN/g;
+	$theirs =~ s/$TOLD/TOKEN/g;
+	return same($ours, $theirs, $known);
+}
+
+sub curl
+{
+	my ($frontend, $command, $known) = @_;
+	my $base = $frontend->base;
+	$command = with_tokens($command, $known) =~ s{($SERIAL)}{$known->{$1} // $1}ger =~ s{http://127\.0\.0\.1:3000}{$base}gr;
+	local @ENV{ map { uc } qw(clerk) } = map { Frontend::jwt($_) } qw(clerk);
+	open(my $pipe, '-|', 'bash', '-e', '-c', "curl() { command curl -sS \"\$@\"; }\n$command") or die "no bash: $!";
+	my $answer = do { local $/; <$pipe> };
+	return close($pipe) ? $answer : undef;
+}
+
+sub answers
+{
+	my ($frontend, $block, $expected, $known, $name) = @_;
+	my $end = time() + ($block->{text} =~ /-X POST| -d / ? 0 : $PATIENCE);
+	my ($answer, $same);
+	do
+	{
+		$answer = curl($frontend, $block->{text}, $known);
+		$same = defined $answer && same_message(message($answer), message($expected), $known);
+	} while (!$same && time() < $end && sleep 0.2);
+	$same ? pass("$name is answered as it says") : is($answer, $expected, "$name is answered as it says");
+}
+
+# Has the outside system got this?
+sub was_got
+{
+	my ($partner, $text, $known, $name) = @_;
+	my $expected = message($text);
+	my $end = time() + $PATIENCE;
+	my @got;
+	do
+	{
+		@got = map { { first => "$_->{method} $_->{path}", headers => $_->{headers}, body => $json->encode(eval { $json->decode($_->{body}) } // $_->{body}) } } $partner->requests;
+		return pass("$name has come") if grep { same_message($_, $expected, $known) } @got;
+	} while (time() < $end && sleep 0.2);
+	fail("$name has come");
+	diag($json->encode(\@got));
+}
+
 sub explain_rows { return join("\n", map { join(' | ', @$_) } @{ $_[0] }) }
 
 # Names of steps that routes and handlers lead to.
@@ -204,6 +281,7 @@ sub run_page
 	$_->{text} =~ s/127\.0\.0\.1:8099/127.0.0.1:$port/g for @blocks;
 	my %known;
 	my $run = 0;
+	my $frontend;
 
 	# what a page takes for granted
 	$node->safe_psql($database, 'CREATE EXTENSION workflow') unless $text =~ /^CREATE EXTENSION workflow\b/m;
@@ -237,8 +315,19 @@ sub run_page
 			my ($status, undef, $stderr) = run_sql($database, $block->{text});
 			is($status, 0, "$name runs") or diag($stderr);
 		}
+		elsif ($block->{language} eq 'sh' && $i < $#blocks && $blocks[ $i + 1 ]{language} eq 'http')
+		{
+			$frontend //= Frontend->new->serve($node, $database);
+			answers($frontend, $block, $blocks[ $i + 1 ]{text}, \%known, $name);
+			$run++;
+		}
+		elsif ($block->{language} eq 'http' && $block->{text} =~ /^POST /)
+		{
+			was_got($partner, $block->{text}, \%known, $name);
+		}
 		$run++ if $block->{language} =~ /^(sql|json|yaml)$/;
 	}
+	$frontend->stop if $frontend;
 	$partner->stop;
 	return $run;
 }
