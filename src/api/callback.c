@@ -195,11 +195,14 @@ call_back(const char *function, const WfSerial *serial, const WfCompletion *comp
 /* Store the call instead. The fields are those that only this call has. */
 static void
 call_back_later(const char *function, WfOperationCall call, const WfSerial *serial, const WfCompletion *completion,
-				const char *retry)
+				const char *retry, char *callback_url)
 {
 	WfAccess	access;
 	WfTarget	target;
-	WfOperation operation = {.call = call, .instance = serial->instance, .visit = serial->visit};
+	WfOperation operation = {.call = call,
+							 .instance = serial->instance,
+							 .visit = serial->visit,
+							 .callback_url = callback_url};
 	char	   *number = psprintf(INT64_FORMAT "_" INT64_FORMAT, serial->instance, serial->visit);
 	char	   *token = completion->lock_token != NULL
 							? DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(completion->lock_token)))
@@ -222,7 +225,7 @@ call_back_later(const char *function, WfOperationCall call, const WfSerial *seri
 }
 
 /*
- * workflow.complete(serial_number text, data jsonb, lock_token uuid, mode text) → boolean, NULL if the mode is async
+ * workflow.complete(serial_number text, data jsonb, lock_token uuid, mode text, callback_url text) → boolean, NULL if the mode is async
  *
  * False: the visit had already ended; the late callback is recorded. Errors: 22P02 malformed, 42704
  * unknown, 42501 without the privilege complete, 54000 for data that are too large, 55000 if the
@@ -233,17 +236,18 @@ workflow_complete(PG_FUNCTION_ARGS)
 {
 	WfSerial	 serial = wf_argument_serial(fcinfo, 0);
 	WfCompletion completion = {.data = wf_argument_jsonb(fcinfo, 1), .lock_token = wf_argument_uuid(fcinfo, 2)};
+	char		*callback_url;
 
-	if (wf_argument_async(fcinfo, 3))
+	if (wf_argument_async(fcinfo, 3, &callback_url))
 	{
-		call_back_later("workflow.complete()", WF_CALL_COMPLETE, &serial, &completion, NULL);
+		call_back_later("workflow.complete()", WF_CALL_COMPLETE, &serial, &completion, NULL, callback_url);
 		PG_RETURN_NULL();
 	}
 	PG_RETURN_BOOL(call_back("workflow.complete()", &serial, &completion));
 }
 
 /*
- * workflow.fail(serial_number text, code text, message text, data jsonb, retry boolean, lock_token uuid, mode text) → boolean,
+ * workflow.fail(serial_number text, code text, message text, data jsonb, retry boolean, lock_token uuid, mode text, callback_url text) → boolean,
  * NULL if the mode is async
  *
  * As workflow.complete, with an error that `catch` sees by its code. Errors: those of
@@ -260,11 +264,13 @@ workflow_fail(PG_FUNCTION_ARGS)
 							   .message = wf_argument_text(fcinfo, 2),
 							   .no_retry = !PG_ARGISNULL(4) && !PG_GETARG_BOOL(4),
 							   .lock_token = wf_argument_uuid(fcinfo, 5)};
+	char		*callback_url;
 
 	wf_completion_require_code(completion.code);
-	if (wf_argument_async(fcinfo, 6))
+	if (wf_argument_async(fcinfo, 6, &callback_url))
 	{
-		call_back_later("workflow.fail()", WF_CALL_FAIL, &serial, &completion, completion.no_retry ? "false" : "true");
+		call_back_later("workflow.fail()", WF_CALL_FAIL, &serial, &completion, completion.no_retry ? "false" : "true",
+						callback_url);
 		PG_RETURN_NULL();
 	}
 	PG_RETURN_BOOL(call_back("workflow.fail()", &serial, &completion));

@@ -22,6 +22,8 @@
 
 #include "api/arguments.h"
 #include "api/check.h"
+#include "api/define.h"
+#include "engine/report.h"
 #include "model/definition.h"
 #include "shmem/wakeups.h"
 #include "store/access.h"
@@ -115,6 +117,10 @@ read_name(FunctionCallInfo fcinfo)
 	if (pg_mbstrlen(name) > MAX_NAME_LENGTH)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("the name of a process has at most %d characters", MAX_NAME_LENGTH));
+	if (strncmp(name, WF_REPORT_PROCESS, strlen(WF_REPORT_PROCESS)) == 0)
+		ereport(ERROR, errcode(ERRCODE_RESERVED_NAME), errmsg("process name \"%s\" is reserved", name),
+				errdetail("Names that begin with \"%s\" are those of processes that post to the callback_url of calls.",
+						  WF_REPORT_PROCESS));
 	return name;
 }
 
@@ -304,6 +310,22 @@ ensure_ready(TimestampTz now)
 		wf_wakeup_everything();
 	}
 	ensure_maintenance(now);
+}
+
+int
+wf_define_for(Oid owner, const char *name, const char *definition)
+{
+	Draft		draft = {.name = pstrdup(name), .json = pstrdup(definition), .search_path = "", .timezone = "UTC"};
+	TimestampTz now = GetCurrentTimestamp();
+	bool		changed;
+	int			version;
+
+	lock_process(&draft, owner);
+	version = store_version(&draft, now, &changed);
+	if (changed)
+		store_names(draft.process_id, version);
+	ensure_ready(now);
+	return draft.process_id;
 }
 
 /*

@@ -55,10 +55,10 @@ start_instance(const char *process, int version, WfStart *start)
 
 /* What can be known now is checked now. */
 static int64
-start_later(const char *process, int version, WfStart *start)
+start_later(const char *process, int version, WfStart *start, char *callback_url)
 {
 	WfAccess	access;
-	WfOperation operation = {.call = WF_CALL_START};
+	WfOperation operation = {.call = WF_CALL_START, .callback_url = callback_url};
 	WfField		arguments[] = {WF_OPERATION_TEXT("process", process), WF_OPERATION_JSONB("data", start->data),
 							   WF_OPERATION_TEXT("business_key", start->business_key),
 							   WF_OPERATION_TEXT("version", version != 0 ? psprintf("%d", version) : NULL)};
@@ -95,12 +95,12 @@ key_argument(FunctionCallInfo fcinfo, int n)
 }
 
 /*
- * workflow.start(process text, data jsonb, business_key "any type", version integer, mode text) → bigint, the
+ * workflow.start(process text, data jsonb, business_key "any type", version integer, mode text, callback_url text) → bigint, the
  * number of the instance, reserved if the mode is async
  *
  * Errors: 42704 for an unknown process or version, 55000 if it was undefined, 42501 without the
  * privilege start, 22023 for data that are no object, 54000 if they are larger than
- * workflow.max_data, 23505 if the key belongs to a living instance.
+ * workflow.max_data, 23505 if the key belongs to a living instance; those of a callback_url: api/operation.h.
  */
 Datum
 workflow_start(PG_FUNCTION_ARGS)
@@ -108,12 +108,13 @@ workflow_start(PG_FUNCTION_ARGS)
 	char   *process = wf_argument_text_required(fcinfo, 0, "process");
 	WfStart start = {.data = wf_argument_object(fcinfo, 1, "data"), .business_key = key_argument(fcinfo, 2)};
 	int		version = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3);
+	char   *callback_url;
 
 	if (!PG_ARGISNULL(3) && version <= 0)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("versions are counted from 1, not %d", version));
-	if (wf_argument_async(fcinfo, 4))
-		PG_RETURN_INT64(start_later(process, version, &start));
+	if (wf_argument_async(fcinfo, 4, &callback_url))
+		PG_RETURN_INT64(start_later(process, version, &start, callback_url));
 	PG_RETURN_INT64(start_instance(process, version, &start));
 }
 
@@ -121,11 +122,11 @@ workflow_start(PG_FUNCTION_ARGS)
 
 /* With the arguments but the instance. */
 static void
-change_later(WfOperationCall call, int64 instance, WfField *arguments, int n)
+change_later(WfOperationCall call, int64 instance, char *callback_url, WfField *arguments, int n)
 {
 	WfAccess	access;
 	WfTarget	target;
-	WfOperation operation = {.call = call, .instance = instance};
+	WfOperation operation = {.call = call, .instance = instance, .callback_url = callback_url};
 
 	wf_store_enter(&access);
 	wf_target_instance_later(&target, instance, access.caller, WF_PRIVILEGE_START, WF_PRIVILEGE_ADMIN);
@@ -135,7 +136,7 @@ change_later(WfOperationCall call, int64 instance, WfField *arguments, int n)
 }
 
 /*
- * workflow.set_data(instance bigint, data jsonb, mode text) → boolean: false if the instance has ended; NULL if the mode is async
+ * workflow.set_data(instance bigint, data jsonb, mode text, callback_url text) → boolean: false if the instance has ended; NULL if the mode is async
  *
  * Errors: 42704 unknown, 42501 without start or admin, 22023 for data that are no object, 54000 if
  * the merged data are larger than workflow.max_data.
@@ -146,19 +147,20 @@ workflow_set_data(PG_FUNCTION_ARGS)
 	WfAccess access;
 	WfTarget target;
 	Jsonb	*changes;
+	char	*callback_url;
 	bool	 lives;
 
 	wf_argument_require(fcinfo, 0, "instance");
 	wf_argument_require(fcinfo, 1, "data");
 	changes = wf_argument_object(fcinfo, 1, "data");
 	PreventCommandIfReadOnly("workflow.set_data()");
-	if (wf_argument_async(fcinfo, 2))
+	if (wf_argument_async(fcinfo, 2, &callback_url))
 	{
 		WfField arguments[] = {{.key = "instance", .kind = WF_FIELD_INT, .number = PG_GETARG_INT64(0)},
 							   WF_OPERATION_JSONB("data", changes)};
 
 		wf_data_require_fit(changes);
-		change_later(WF_CALL_SET_DATA, PG_GETARG_INT64(0), arguments, lengthof(arguments));
+		change_later(WF_CALL_SET_DATA, PG_GETARG_INT64(0), callback_url, arguments, lengthof(arguments));
 		PG_RETURN_NULL();
 	}
 	wf_store_enter(&access);
@@ -182,7 +184,7 @@ workflow_set_data(PG_FUNCTION_ARGS)
 }
 
 /*
- * workflow.cancel(instance bigint, reason text, mode text) → boolean: false if the instance had already ended; NULL if the mode is async
+ * workflow.cancel(instance bigint, reason text, mode text, callback_url text) → boolean: false if the instance had already ended; NULL if the mode is async
  *
  * Errors: 42704 unknown, 42501 without start or admin.
  */
@@ -192,16 +194,17 @@ workflow_cancel(PG_FUNCTION_ARGS)
 	WfAccess access;
 	WfTarget target;
 	char	*reason = wf_argument_text(fcinfo, 1);
+	char	*callback_url;
 	bool	 lives;
 
 	wf_argument_require(fcinfo, 0, "instance");
 	PreventCommandIfReadOnly("workflow.cancel()");
-	if (wf_argument_async(fcinfo, 2))
+	if (wf_argument_async(fcinfo, 2, &callback_url))
 	{
 		WfField arguments[] = {{.key = "instance", .kind = WF_FIELD_INT, .number = PG_GETARG_INT64(0)},
 							   WF_OPERATION_TEXT("reason", reason)};
 
-		change_later(WF_CALL_CANCEL, PG_GETARG_INT64(0), arguments, lengthof(arguments));
+		change_later(WF_CALL_CANCEL, PG_GETARG_INT64(0), callback_url, arguments, lengthof(arguments));
 		PG_RETURN_NULL();
 	}
 	wf_store_enter(&access);

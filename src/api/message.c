@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 
 #include "api/operation.h"
+#include "api/target.h"
 #include "engine/engine.h"
 #include "engine/start_on.h"
 #include "model/issue.h"
@@ -327,20 +328,28 @@ require_any_right(Oid role)
 				errdetail("The privilege \"complete\" or \"start\" is needed, on any process."));
 }
 
+/* One with a callback is about that instance, and stands in line with other calls of it. */
 static void
-store(WfOperationCall call, WfField *arguments, int n)
+store(WfOperationCall call, int64 instance, char *callback_url, WfField *arguments, int n)
 {
 	WfAccess	access;
-	WfOperation operation = {.call = call};
+	WfTarget	target;
+	WfOperation operation = {.call = call, .callback_url = callback_url};
 
 	wf_store_enter(&access);
 	require_any_right(access.caller);
+	if (callback_url != NULL)
+	{
+		wf_target_instance_later(&target, instance, access.caller, WF_PRIVILEGE_VIEW, WF_PRIVILEGE_VIEW);
+		operation.instance = instance;
+		operation.process_id = target.process_id;
+	}
 	wf_operation_call(&operation, &access, arguments, n);
 	wf_store_leave(&access);
 }
 
 static void
-send_later(FunctionCallInfo fcinfo, const WfSending *sending)
+send_later(FunctionCallInfo fcinfo, const WfSending *sending, char *callback_url)
 {
 	char   *ttl = DatumGetCString(DirectFunctionCall1(interval_out, PG_GETARG_DATUM(3)));
 	char   *instance = sending->instance != 0 ? psprintf(INT64_FORMAT, sending->instance) : NULL;
@@ -352,7 +361,10 @@ send_later(FunctionCallInfo fcinfo, const WfSending *sending)
 						   WF_OPERATION_TEXT("instance", instance),
 						   WF_OPERATION_TEXT("to_all", sending->to_all ? "true" : "false")};
 
-	store(WF_CALL_SEND_MESSAGE, arguments, lengthof(arguments));
+	if (callback_url != NULL && sending->instance == 0)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("a message with a callback_url goes to one instance"), errhint("Name that: instance => ..."));
+	store(WF_CALL_SEND_MESSAGE, sending->instance, callback_url, arguments, lengthof(arguments));
 }
 
 /*
@@ -371,12 +383,13 @@ workflow_send_message(PG_FUNCTION_ARGS)
 	WfAccess  access;
 	WfUnsent  unsent;
 	WfSent	  sent;
+	char	 *callback_url;
 
 	PreventCommandIfReadOnly("workflow.send_message()");
 	read_message_arguments(fcinfo, &sending);
-	if (wf_argument_async(fcinfo, 7))
+	if (wf_argument_async(fcinfo, 7, &callback_url))
 	{
-		send_later(fcinfo, &sending);
+		send_later(fcinfo, &sending, callback_url);
 		PG_RETURN_NULL();
 	}
 	wf_store_enter(&access);
@@ -412,11 +425,11 @@ workflow_send_signal(PG_FUNCTION_ARGS)
 	sending.name = wf_argument_text_required(fcinfo, 0, "name");
 	sending.data = wf_argument_jsonb(fcinfo, 1);
 	require_fit(&sending);
-	if (wf_argument_async(fcinfo, 2))
+	if (wf_argument_async(fcinfo, 2, NULL))
 	{
 		WfField arguments[] = {WF_OPERATION_TEXT("name", sending.name), WF_OPERATION_JSONB("data", sending.data)};
 
-		store(WF_CALL_SEND_SIGNAL, arguments, lengthof(arguments));
+		store(WF_CALL_SEND_SIGNAL, 0, NULL, arguments, lengthof(arguments));
 		PG_RETURN_VOID();
 	}
 	wf_store_enter(&access);

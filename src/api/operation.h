@@ -11,8 +11,11 @@
 #include "store/access.h"
 #include "store/operation.h"
 
-/* Argument n, the mode: is the call asynchronous? ERROR 22023 for a word that is no mode, 22004 for NULL. */
-extern bool wf_argument_async(FunctionCallInfo fcinfo, int n);
+/*
+ * Argument n, the mode: is the call asynchronous? *callback_url is argument n + 1, NULL if none is given; a NULL pointer: the function
+ * has none. ERROR 22023 for a word that is no mode, a URL that cannot be one, or one without the mode async; 22004 for a NULL mode.
+ */
+extern bool wf_argument_async(FunctionCallInfo fcinfo, int n, char **callback_url);
 
 /* Fields of arguments. What is NULL is left out. */
 #define WF_OPERATION_TEXT(name, value) \
@@ -24,7 +27,10 @@ extern bool wf_argument_async(FunctionCallInfo fcinfo, int n);
 		.key = (name), .jsonb = (value), .omit = (value) == NULL \
 	}
 
-/* Store the call, whose caller and arguments are still to be set. To be called inside wf_store_enter. */
+/*
+ * Store the call, whose caller and arguments are still to be set. To be called inside wf_store_enter. With a callback_url, ERROR
+ * 42501 unless the caller may view the process, 42704 unless a server that he may use covers the URL.
+ */
 extern void wf_operation_call(WfOperation *operation, const WfAccess *access, WfField *arguments, int n);
 
 #endif

@@ -296,11 +296,22 @@ workflow_move(PG_FUNCTION_ARGS)
 
 /* ---- erasing ---- */
 
+static void
+refuse_posting(int64 instance)
+{
+	int64 posting = wf_history_posting(instance);
+
+	if (posting != 0)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("data of instance " INT64_FORMAT " are still being posted to a callback_url", instance),
+				errhint("Instance " INT64_FORMAT " posts them: wait for its end, or have it cancelled.", posting));
+}
+
 /*
  * workflow.erase(instance bigint) → boolean: true, since the instance was there and is gone
  *
  * Errors: 42704 for an instance that is unknown or was erased before; 42501 without admin; 55000
- * while it lives; 55006 while a worker tries a write-back of it.
+ * while it lives, or its data are being posted; 55006 while a worker tries a write-back of it.
  */
 Datum
 workflow_erase(PG_FUNCTION_ARGS)
@@ -318,6 +329,7 @@ workflow_erase(PG_FUNCTION_ARGS)
 				errmsg("instance " INT64_FORMAT " has not ended", target.instance->id),
 				errhint("End it first: SELECT workflow.cancel(" INT64_FORMAT ").", target.instance->id));
 	wf_batch_end(target.batch);
+	refuse_posting(PG_GETARG_INT64(0));
 	if (!wf_owed_erase(PG_GETARG_INT64(0)))
 		ereport(ERROR, errcode(ERRCODE_OBJECT_IN_USE),
 				errmsg("a write-back of instance " INT64_FORMAT " is being tried at this moment", PG_GETARG_INT64(0)),

@@ -154,11 +154,14 @@ claim(Call *call)
 }
 
 static void
-claim_later(const Call *call)
+claim_later(const Call *call, char *callback_url)
 {
 	WfAccess	access;
 	WfTarget	target;
-	WfOperation operation = {.call = WF_CALL_CLAIM, .instance = call->serial.instance, .visit = call->serial.visit};
+	WfOperation operation = {.call = WF_CALL_CLAIM,
+							 .instance = call->serial.instance,
+							 .visit = call->serial.visit,
+							 .callback_url = callback_url};
 	char	   *number = psprintf(INT64_FORMAT "_" INT64_FORMAT, call->serial.instance, call->serial.visit);
 	WfField		arguments[] = {WF_OPERATION_TEXT("serial_number", number), WF_OPERATION_TEXT("person", call->person)};
 
@@ -172,7 +175,7 @@ claim_later(const Call *call)
 }
 
 /*
- * workflow.claim(serial_number text, person text, mode text) → boolean, NULL if the mode is async
+ * workflow.claim(serial_number text, person text, mode text, callback_url text) → boolean, NULL if the mode is async
  *
  * False: somebody else has it, or it is over. Errors: 22P02 malformed, 42704 unknown, 42501 for a role that may not have it, 55000 if
  * the visit has no task, 22023 for a person of no or too many bytes.
@@ -180,12 +183,13 @@ claim_later(const Call *call)
 Datum
 workflow_claim(PG_FUNCTION_ARGS)
 {
-	Call call = {.name = "claim", .serial = wf_argument_serial(fcinfo, 0), .claims = true};
+	Call  call = {.name = "claim", .serial = wf_argument_serial(fcinfo, 0), .claims = true};
+	char *callback_url;
 
 	read_person(fcinfo, 1, &call);
-	if (wf_argument_async(fcinfo, 2))
+	if (wf_argument_async(fcinfo, 2, &callback_url))
 	{
-		claim_later(&call);
+		claim_later(&call, callback_url);
 		PG_RETURN_NULL();
 	}
 	begin(&call);

@@ -138,7 +138,11 @@ static WfQuery q_operations = {
 		"WHERE o.operation = (d.payload ->> 'operation')::bigint AND o.done_at IS NULL) UNION ALL "
 		"SELECT o.instance, o.visit, 'headers are kept for operation ' || h.operation || ', which is not pending' "
 		"FROM workflow_data.operation_headers h LEFT JOIN workflow_data.operation o ON o.operation = h.operation "
-		"WHERE o.done_at IS NOT NULL OR o.operation IS NULL ORDER BY 1, 2, 3",
+		"WHERE o.done_at IS NOT NULL AND o.callback_due IS NOT TRUE OR o.operation IS NULL UNION ALL "
+		"SELECT o.instance, o.visit, 'the callback of operation ' || o.operation || ' is due, but nobody looks whether its instance rests' "
+		"FROM workflow_data.operation o LEFT JOIN workflow_data.instance i ON i.instance = o.instance "
+		"WHERE o.callback_due AND i.asked IS NOT TRUE AND NOT EXISTS (SELECT FROM workflow_data.delivery d "
+		"WHERE d.instance = o.instance AND d.kind = '" WF_DELIVERY_REST "') ORDER BY 1, 2, 3",
 };
 
 PG_FUNCTION_INFO_V1(workflow_verify);

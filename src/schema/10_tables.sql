@@ -74,6 +74,7 @@ CREATE TABLE workflow_data.instance (
     started_at    timestamptz NOT NULL,
     reached_end   boolean,
     with_caller   boolean,
+    asked         boolean,
     status        text NOT NULL,
     business_key  text,
     cancel_reason text,
@@ -107,6 +108,7 @@ COMMENT ON COLUMN workflow_data.instance.tokens IS 'Number of its living visits,
 COMMENT ON COLUMN workflow_data.instance.incidents IS 'Number of its visits that are incidents, inside of scopes as well';
 COMMENT ON COLUMN workflow_data.instance.reached_end IS 'Whether one of its tokens has ended by its own route; NULL: none has';
 COMMENT ON COLUMN workflow_data.instance.with_caller IS 'Whether it is suspended since its caller is, and to be resumed with that; NULL: it is not';
+COMMENT ON COLUMN workflow_data.instance.asked IS 'Whether somebody is told when it rests: who asked for a callback, or the instance that has called it; NULL: nobody is';
 COMMENT ON COLUMN workflow_data.instance.ending IS 'Status that it will have, while it ends before its tokens do: completed or aborted';
 COMMENT ON COLUMN workflow_data.instance.joins IS 'Of each join of its list of steps: the visit that stands at it, how many tokens have arrived, how many others can still arrive';
 COMMENT ON COLUMN workflow_data.instance.parent IS 'Instance that has called it; NULL: none has';
@@ -348,6 +350,8 @@ CREATE INDEX delivery_instance ON workflow_data.delivery (instance, delivery) WH
 CREATE INDEX delivery_subscription ON workflow_data.delivery (subscription) WHERE subscription IS NOT NULL;
 CREATE INDEX delivery_owed ON workflow_data.delivery ((payload ->> 'attachment'), (payload ->> 'business_key'))
     WHERE kind = 'write_back' AND payload IS NOT NULL;
+-- one is enough
+CREATE UNIQUE INDEX delivery_rest ON workflow_data.delivery (instance) WHERE kind = 'rest';
 CREATE INDEX delivery_maintain ON workflow_data.delivery (due_at) WHERE kind = 'maintain';
 COMMENT ON TABLE workflow_data.delivery IS 'What waits to be brought to an instance, in the order of its numbers, and what executors owe: write-backs to attached rows, upkeep';
 COMMENT ON COLUMN workflow_data.delivery.delivery IS 'Number of the delivery';
@@ -355,7 +359,7 @@ COMMENT ON COLUMN workflow_data.delivery.instance IS 'Instance it is for; 0: non
 COMMENT ON COLUMN workflow_data.delivery.visit IS 'Visit it is for; 0: the instance as a whole';
 COMMENT ON COLUMN workflow_data.delivery.due_at IS 'When it is tried (again)';
 COMMENT ON COLUMN workflow_data.delivery.attempt IS 'How often it was tried; of upkeep, how often in a row it has failed or was begun and not ended';
-COMMENT ON COLUMN workflow_data.delivery.kind IS 'reply, alarm, callback (of a handler, while its instance is suspended; a task or work of one likewise), event (a message or signal), ended or escalation (of an instance that was called, to its caller), control (an order to one that was called), start (a message that starts an instance), row (what has become of an attached row), operation (a call that was made asynchronously), write_back, or maintain: the hourly upkeep';
+COMMENT ON COLUMN workflow_data.delivery.kind IS 'reply, alarm, callback (of a handler, while its instance is suspended; a task or work of one likewise), event (a message or signal), ended or escalation (of an instance that was called, to its caller), control (an order to one that was called), start (a message that starts an instance), row (what has become of an attached row), operation (a call that was made asynchronously), rest (an instance may have come to rest, of which somebody is told), write_back, or maintain: the hourly upkeep';
 COMMENT ON COLUMN workflow_data.delivery.queue IS 'Who handles it: move; executor, executor <process_id> or executor table <attachment>; suspended: nobody, until the instance is resumed';
 COMMENT ON COLUMN workflow_data.delivery.subscription IS 'Of an event: the subscription that it is for; of a start: 0';
 COMMENT ON COLUMN workflow_data.delivery.payload IS 'What arrived; of a write-back that has failed, why, since when it is owed, and what it takes to make it';

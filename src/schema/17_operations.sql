@@ -9,6 +9,8 @@ CREATE TABLE workflow_data.operation (
     requested_at timestamptz NOT NULL,
     done_at      timestamptz,
     process_id   integer,
+    callback_process integer,
+    callback     bigint,
     role         oid NOT NULL,
     role_name    name NOT NULL,
     session_role oid NOT NULL,
@@ -16,6 +18,9 @@ CREATE TABLE workflow_data.operation (
     call         text NOT NULL,
     answer       text,
     traceparent  text,
+    callback_due boolean,
+    callback_url text,
+    callback_error jsonb,
     error        jsonb,
     arguments    jsonb
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
@@ -24,6 +29,7 @@ CREATE INDEX operation_instance ON workflow_data.operation (instance, operation)
 CREATE INDEX operation_state ON workflow_data.operation
     ((CASE WHEN done_at IS NULL THEN 'pending' WHEN error IS NULL THEN 'done' ELSE 'failed' END), operation)
     WHERE CASE WHEN done_at IS NULL THEN 'pending' WHEN error IS NULL THEN 'done' ELSE 'failed' END <> 'done';
+CREATE INDEX operation_callback ON workflow_data.operation (instance, operation) WHERE callback_due;
 COMMENT ON TABLE workflow_data.operation IS 'Calls that were made asynchronously. A delivery for each that is still to be carried out says when that is tried. Look at the view workflow.operations';
 COMMENT ON COLUMN workflow_data.operation.operation IS 'Number of the operation';
 COMMENT ON COLUMN workflow_data.operation.instance IS 'Instance that it is about; of start, the number that the new one gets; NULL: none';
@@ -31,6 +37,8 @@ COMMENT ON COLUMN workflow_data.operation.visit IS 'Visit that it is about; NULL
 COMMENT ON COLUMN workflow_data.operation.requested_at IS 'When it was called';
 COMMENT ON COLUMN workflow_data.operation.done_at IS 'When it was carried out, or failed; NULL: it was not yet';
 COMMENT ON COLUMN workflow_data.operation.process_id IS 'Process of that instance; NULL: none';
+COMMENT ON COLUMN workflow_data.operation.callback_process IS 'Process of the caller whose instances post callbacks; NULL: none was asked for';
+COMMENT ON COLUMN workflow_data.operation.callback IS 'Instance that posts, or has posted, where the instance rests; NULL: it has not come to rest yet, or nothing is posted';
 COMMENT ON COLUMN workflow_data.operation.role IS 'Role that called, and whose rights count when it is carried out';
 COMMENT ON COLUMN workflow_data.operation.role_name IS 'Name of that role: what counts after a restore, until workflow.adopt()';
 COMMENT ON COLUMN workflow_data.operation.session_role IS 'Role that had logged in: what goes on record as that, unless it is gone by then';
@@ -38,6 +46,9 @@ COMMENT ON COLUMN workflow_data.operation.session_role_name IS 'Name of that rol
 COMMENT ON COLUMN workflow_data.operation.call IS 'Function that was called';
 COMMENT ON COLUMN workflow_data.operation.answer IS 'What it has returned; NULL: it has not, or nothing';
 COMMENT ON COLUMN workflow_data.operation.traceparent IS 'Of start: the traceparent that the caller gave; NULL: none';
+COMMENT ON COLUMN workflow_data.operation.callback_due IS 'True once it was carried out, until its instance rests; else NULL';
+COMMENT ON COLUMN workflow_data.operation.callback_url IS 'Where the data and status are posted with which the instance rests then; NULL: nowhere';
+COMMENT ON COLUMN workflow_data.operation.callback_error IS 'Why they could not even be kept: {sqlstate, message, detail, hint}';
 COMMENT ON COLUMN workflow_data.operation.error IS 'Error with which it has failed: {sqlstate, message, detail, hint}';
 COMMENT ON COLUMN workflow_data.operation.arguments IS 'Its arguments; none once it was carried out';
 

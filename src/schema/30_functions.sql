@@ -38,27 +38,28 @@ COMMENT ON FUNCTION workflow.revoke_process(text, name, text, text) IS
 
 -- The key is anycompatible, not anyelement, which would refuse a literal without a type.
 CREATE FUNCTION workflow.start(process text, data jsonb DEFAULT '{}', business_key anycompatible DEFAULT NULL::text,
-                               version integer DEFAULT NULL, mode text DEFAULT 'sync') RETURNS bigint
+                               version integer DEFAULT NULL, mode text DEFAULT 'sync',
+                               callback_url text DEFAULT NULL) RETURNS bigint
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_start';
-COMMENT ON FUNCTION workflow.start(text, jsonb, anycompatible, integer, text) IS
-'Starts an instance with these data, over the defaults of its definition, and returns its number. business_key: of any type, kept as text, dates and times as in ISO 8601. version: the latest unless given. Unknown process or version: 42704; undefined: 55000; the business key has a living instance: 23505; data are no object: 22023; needs start: 42501. mode async: checks arguments and rights, returns the number that the instance will get, and has the call carried out by an executor after the commit: see workflow.operations';
+COMMENT ON FUNCTION workflow.start(text, jsonb, anycompatible, integer, text, text) IS
+'Starts an instance with these data, over the defaults of its definition, and returns its number. business_key: of any type, kept as text, dates and times as in ISO 8601. version: the latest unless given. Unknown process or version: 42704; undefined: 55000; the business key has a living instance: 23505; data are no object: 22023; needs start: 42501. mode async: checks arguments and rights, returns the number that the instance will get, and has the call carried out by an executor after the commit: see workflow.operations. callback_url, with mode async: data and status are posted there, with the caller''s user mapping, once the instance rests; no server that the caller may use covers it: 42704; needs view: 42501';
 
-CREATE FUNCTION workflow.set_data(instance bigint, data jsonb, mode text DEFAULT 'sync') RETURNS boolean
+CREATE FUNCTION workflow.set_data(instance bigint, data jsonb, mode text DEFAULT 'sync', callback_url text DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_set_data';
-COMMENT ON FUNCTION workflow.set_data(bigint, jsonb, text) IS
-'Puts the top-level keys of data over those of the instance. False if the instance has ended. Unknown: 42704; data are no object: 22023; needs start or admin: 42501. mode async: checks arguments and rights, returns NULL, and has the call carried out by an executor after the commit: see workflow.operations';
+COMMENT ON FUNCTION workflow.set_data(bigint, jsonb, text, text) IS
+'Puts the top-level keys of data over those of the instance. False if the instance has ended. Unknown: 42704; data are no object: 22023; needs start or admin: 42501. mode async: checks arguments and rights, returns NULL, and has the call carried out by an executor after the commit: see workflow.operations. callback_url, with mode async: data and status are posted there, with the caller''s user mapping, once the instance rests; no server that the caller may use covers it: 42704; needs view: 42501';
 
-CREATE FUNCTION workflow.cancel(instance bigint, reason text DEFAULT NULL, mode text DEFAULT 'sync') RETURNS boolean
+CREATE FUNCTION workflow.cancel(instance bigint, reason text DEFAULT NULL, mode text DEFAULT 'sync', callback_url text DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_cancel';
-COMMENT ON FUNCTION workflow.cancel(bigint, text, text) IS
-'Ends an instance: its visits CANCELLED, itself aborted. False if it had already ended. Unknown: 42704; needs start or admin: 42501. mode async: checks arguments and rights, returns NULL, and has the call carried out by an executor after the commit: see workflow.operations';
+COMMENT ON FUNCTION workflow.cancel(bigint, text, text, text) IS
+'Ends an instance: its visits CANCELLED, itself aborted. False if it had already ended. Unknown: 42704; needs start or admin: 42501. mode async: checks arguments and rights, returns NULL, and has the call carried out by an executor after the commit: see workflow.operations. callback_url, with mode async: data and status are posted there, with the caller''s user mapping, once the instance rests; no server that the caller may use covers it: 42704; needs view: 42501';
 
 CREATE FUNCTION workflow.send_message(name text, key anycompatible DEFAULT NULL::text, data jsonb DEFAULT NULL, ttl interval DEFAULT '0',
                                       message_id text DEFAULT NULL, instance bigint DEFAULT NULL, to_all boolean DEFAULT false,
-                                      mode text DEFAULT 'sync') RETURNS text
+                                      mode text DEFAULT 'sync', callback_url text DEFAULT NULL) RETURNS text
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_send_message';
-COMMENT ON FUNCTION workflow.send_message(text, anycompatible, jsonb, interval, text, bigint, boolean, text) IS
-'Sends a message to the visit that waits for it, with the same key or both without, or, if none does, starts an instance of the process that starts on it; key: of any type, kept as the text that it has in JSON; instance: to that one alone, whose key may be left out; to_all: to all that wait. Answers delivered: it has gone on with it, or has started, in this transaction; queued: it is busy, workers bring the message; kept: nobody waits yet, the first that does within ttl gets it; missed: nobody waits; duplicate: the caller has sent this message_id under this name in the last 24 hours, or within its ttl if that is longer. Reaches visits of processes and steps on which the caller has complete, and starts instances of those on which he has start. Several wait, or start on it: 21000; the business key has a living instance: 23505; its data do not do for an instance, name empty, key or message_id too long, key no scalar, ttl negative or above a year: 22023; ttl without complete or start on a process that names the message: 42501; data larger than workflow.max_data: 54000. mode async: checks arguments and rights, returns NULL, and has the call carried out by an executor after the commit: see workflow.operations';
+COMMENT ON FUNCTION workflow.send_message(text, anycompatible, jsonb, interval, text, bigint, boolean, text, text) IS
+'Sends a message to the visit that waits for it, with the same key or both without, or, if none does, starts an instance of the process that starts on it; key: of any type, kept as the text that it has in JSON; instance: to that one alone, whose key may be left out; to_all: to all that wait. Answers delivered: it has gone on with it, or has started, in this transaction; queued: it is busy, workers bring the message; kept: nobody waits yet, the first that does within ttl gets it; missed: nobody waits; duplicate: the caller has sent this message_id under this name in the last 24 hours, or within its ttl if that is longer. Reaches visits of processes and steps on which the caller has complete, and starts instances of those on which he has start. Several wait, or start on it: 21000; the business key has a living instance: 23505; its data do not do for an instance, name empty, key or message_id too long, key no scalar, ttl negative or above a year: 22023; ttl without complete or start on a process that names the message: 42501; data larger than workflow.max_data: 54000. mode async: checks arguments and rights, returns NULL, and has the call carried out by an executor after the commit: see workflow.operations. callback_url, with mode async: data and status are posted there, with the caller''s user mapping, once the instance rests, which has to be named; no server that the caller may use covers it: 42704; needs view: 42501';
 
 CREATE FUNCTION workflow.send_signal(name text, data jsonb DEFAULT NULL, mode text DEFAULT 'sync') RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_send_signal';
@@ -75,20 +76,25 @@ CREATE FUNCTION workflow.last_operation() RETURNS bigint
 COMMENT ON FUNCTION workflow.last_operation() IS
 'The number of the last call of this session with mode => ''async'', under which workflow.operations shows what has become of it. NULL: there was none';
 
+CREATE FUNCTION workflow.resend(operation bigint) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_resend';
+COMMENT ON FUNCTION workflow.resend(bigint) IS
+'Sends the callback of an asynchronous call again: one that has failed, as it was; one that was sent, with the same data and a new idempotency key; one that could not be made, with the data of now. For the role that called, and who has its rights. Unknown: 42704; others who see it: 42501; it has asked for none, has failed, or it is not sent yet: 55000';
+
 -- ---- outside systems ----
 
 CREATE FUNCTION workflow.complete(serial_number text, data jsonb DEFAULT NULL, lock_token uuid DEFAULT NULL,
-                                  mode text DEFAULT 'sync') RETURNS boolean
+                                  mode text DEFAULT 'sync', callback_url text DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_complete';
-COMMENT ON FUNCTION workflow.complete(text, jsonb, uuid, text) IS
-'The work that a visit waits for is done, with data as its response. True: this is its end; false: it had already ended, and what came is in workflow.late_callbacks. Malformed: 22P02; unknown: 42704; takes no callback, or its work is locked by a worker whose lock_token is not given: 55000; needs complete, or to have its task: 42501. mode async: checks arguments and rights, returns NULL, and has the call carried out by an executor after the commit: see workflow.operations';
+COMMENT ON FUNCTION workflow.complete(text, jsonb, uuid, text, text) IS
+'The work that a visit waits for is done, with data as its response. True: this is its end; false: it had already ended, and what came is in workflow.late_callbacks. Malformed: 22P02; unknown: 42704; takes no callback, or its work is locked by a worker whose lock_token is not given: 55000; needs complete, or to have its task: 42501. mode async: checks arguments and rights, returns NULL, and has the call carried out by an executor after the commit: see workflow.operations. callback_url, with mode async: data and status are posted there, with the caller''s user mapping, once the instance rests; no server that the caller may use covers it: 42704; needs view: 42501';
 
 CREATE FUNCTION workflow.fail(serial_number text, code text DEFAULT 'FAILED', message text DEFAULT NULL,
                               data jsonb DEFAULT NULL, retry boolean DEFAULT true, lock_token uuid DEFAULT NULL,
-                              mode text DEFAULT 'sync') RETURNS boolean
+                              mode text DEFAULT 'sync', callback_url text DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_fail';
-COMMENT ON FUNCTION workflow.fail(text, text, text, jsonb, boolean, uuid, text) IS
-'The work that a visit waits for has failed, with a code that its "catch" may name and data as its response. Work of a topic goes by the "retry" of the step, unless retry is false or a "catch" names the code: it is free again after the delay, and the failure stands in workflow.attempts. Answers and errors as of workflow.complete; 22023 for an empty code. mode async: checks arguments and rights, returns NULL, and has the call carried out by an executor after the commit: see workflow.operations';
+COMMENT ON FUNCTION workflow.fail(text, text, text, jsonb, boolean, uuid, text, text) IS
+'The work that a visit waits for has failed, with a code that its "catch" may name and data as its response. Work of a topic goes by the "retry" of the step, unless retry is false or a "catch" names the code: it is free again after the delay, and the failure stands in workflow.attempts. Answers and errors as of workflow.complete; 22023 for an empty code. mode async: checks arguments and rights, returns NULL, and has the call carried out by an executor after the commit: see workflow.operations. callback_url, with mode async: data and status are posted there, with the caller''s user mapping, once the instance rests; no server that the caller may use covers it: 42704; needs view: 42501';
 
 CREATE FUNCTION workflow.complete_many(callbacks json, OUT serial_number text, OUT accepted boolean, OUT error_code text, OUT error text)
     RETURNS SETOF record LANGUAGE c ROWS 100 AS 'MODULE_PATHNAME', 'workflow_complete_many';
@@ -153,10 +159,10 @@ COMMENT ON FUNCTION workflow.release(text, uuid) IS
 
 -- ---- people ----
 
-CREATE FUNCTION workflow.claim(serial_number text, person text DEFAULT NULL, mode text DEFAULT 'sync') RETURNS boolean
+CREATE FUNCTION workflow.claim(serial_number text, person text DEFAULT NULL, mode text DEFAULT 'sync', callback_url text DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_claim';
-COMMENT ON FUNCTION workflow.claim(text, text, text) IS
-'Takes the task of a visit for the caller, so that nobody else does it: person, a name within his role, for applications whose users share one. True: he has it, perhaps since before; false: somebody else has it, or it is over. For members of the role that it is assigned to, else of its roles. Malformed, or a person of no or more than 200 bytes: 22P02, 22023; unknown: 42704; the visit has no task: 55000; for other roles: 42501. mode async: checks arguments and rights, returns NULL, and has the call carried out by an executor after the commit: see workflow.operations';
+COMMENT ON FUNCTION workflow.claim(text, text, text, text) IS
+'Takes the task of a visit for the caller, so that nobody else does it: person, a name within his role, for applications whose users share one. True: he has it, perhaps since before; false: somebody else has it, or it is over. For members of the role that it is assigned to, else of its roles. Malformed, or a person of no or more than 200 bytes: 22P02, 22023; unknown: 42704; the visit has no task: 55000; for other roles: 42501. mode async: checks arguments and rights, returns NULL, and has the call carried out by an executor after the commit: see workflow.operations. callback_url, with mode async: data and status are posted there, with the caller''s user mapping, once the instance rests; no server that the caller may use covers it: 42704; needs view: 42501';
 
 CREATE FUNCTION workflow.unclaim(serial_number text) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_unclaim';

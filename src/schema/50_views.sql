@@ -403,7 +403,19 @@ CREATE VIEW workflow.operations WITH (security_barrier) AS
            workflow_data.role_name(o.role, o.role_name) AS role, o.requested_at, o.done_at,
            CASE WHEN o.done_at IS NULL THEN 'pending' WHEN o.error IS NULL THEN 'done' ELSE 'failed' END AS state,
            o.error, o.answer,
-           CASE WHEN o.done_at IS NULL THEN workflow_data.operation_blocked_by(o.operation, o.requested_at) END AS blocked_by
+           CASE WHEN o.done_at IS NULL THEN workflow_data.operation_blocked_by(o.operation, o.requested_at) END AS blocked_by,
+           CASE WHEN workflow_data.has_role(o.role, o.role_name) THEN o.callback_url END AS callback_url,
+           CASE WHEN o.callback_url IS NULL THEN NULL
+                WHEN o.done_at IS NULL OR o.callback_due THEN 'pending'
+                WHEN o.error IS NOT NULL THEN 'none'
+                WHEN o.callback IS NULL THEN 'failed'
+                ELSE coalesce((SELECT CASE i.status WHEN 'failed' THEN 'failed' ELSE 'sending' END
+                               FROM workflow_data.instance i WHERE i.instance = o.callback),
+                              (SELECT 'cancelled' FROM workflow_data.instance_history h WHERE h.instance = o.callback AND h.status <> 'completed'),
+                              (SELECT 'cancelled' FROM workflow_data.instance_stray h WHERE h.instance = o.callback AND h.status <> 'completed'),
+                              'sent') END AS callback_state,
+           coalesce(o.callback_error, (SELECT v.error FROM workflow_data.visit v WHERE v.instance = o.callback LIMIT 1)) AS callback_error,
+           o.callback AS callback_instance
     FROM workflow_data.operation o
     WHERE coalesce(o.process_id, 0) = ANY ((SELECT workflow_data.my_processes('view'))::integer[])
           OR o.role = ANY ((SELECT workflow_data.my_roles())::oid[])
@@ -420,6 +432,10 @@ COMMENT ON COLUMN workflow.operations.state IS 'pending: an executor will carry 
 COMMENT ON COLUMN workflow.operations.error IS 'Error with which it has failed: {sqlstate, message, detail, hint}';
 COMMENT ON COLUMN workflow.operations.answer IS 'What the call has returned, as text: true, false, the number of an instance, how a message has gone; NULL: nothing yet';
 COMMENT ON COLUMN workflow.operations.blocked_by IS 'Of a pending one: why no executor carries it out. Tried, and tried again until it works, for want of: disk, memory, resources (connections, descriptors), conflict (serialization failure, deadlock), server (one that shuts down). Not taken up: lock (somebody holds its instance), executors (all are busy), worker slot (max_worker_processes), dispatcher (none runs here), paused (a copy, or workflow.start_paused). NULL: nothing is known to be in the way';
+COMMENT ON COLUMN workflow.operations.callback_url IS 'Where the data and status are posted with which the instance rests, for who may do what the caller may; NULL: nowhere';
+COMMENT ON COLUMN workflow.operations.callback_state IS 'pending: the instance does not rest yet; sending: a request is due, under way, or will be tried again; sent; failed: workflow.resend tries it again; cancelled; none: the call has failed; NULL: no callback was asked for';
+COMMENT ON COLUMN workflow.operations.callback_error IS 'Error of its last attempt, if that has failed';
+COMMENT ON COLUMN workflow.operations.callback_instance IS 'Instance that posts it, of a process of the caller: what workflow.history, attempts and incidents tell of it';
 
 CREATE VIEW workflow.audit WITH (security_barrier) AS
     SELECT a.at, a.role, a.session_role, a.call, p.process, a.instance,

@@ -142,6 +142,7 @@ typedef struct WfInstance
 	/* It is to end before its tokens do, with this status; ACTIVE: it is not. */
 	WfStatus	ending;
 	bool		with_caller; /* suspended since its caller is, to be resumed with that */
+	bool		asked;		 /* somebody is told when it rests: see store/rest.h */
 	Jsonb	   *error;		 /* why it ended that way, or NULL */
 	Jsonb	   *cookies;	 /* {server: [line, …]}, or NULL */
 	TimestampTz started_at;

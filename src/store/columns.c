@@ -376,6 +376,7 @@ static const WfTableColumn instance_columns[] = {
 	{"joins", &joins_codec, I(tokens), WF_STORED},
 	{"reached_end", &mark_codec, I(tokens.reached_end), WF_STORED},
 	{"with_caller", &mark_codec, I(with_caller), WF_STORED},
+	{"asked", &mark_codec, I(asked), WF_STORED},
 	{"ending", &ending_codec, I(ending), WF_STORED},
 	{"started_at", &time_codec, I(started_at), WF_STORED_ONCE, "started_at"},
 	{"status", &status_codec, I(status), WF_STORED, "status"},

@@ -41,6 +41,7 @@ typedef struct WfDelivery
 #define WF_DELIVERY_ESCALATION "escalation" /* likewise */
 #define WF_DELIVERY_CONTROL	   "control"	/* an order to an instance that was called */
 #define WF_DELIVERY_OPERATION  "operation"	/* a call that was made asynchronously */
+#define WF_DELIVERY_REST	   "rest"		/* the instance may have come to rest: see rest.h */
 #define WF_DELIVERY_START	   "start"		/* a message that starts an instance; of instance 0 */
 #define WF_DELIVERY_ROW		   "row"		/* what has become of an attached row; for the instance as a whole */
 #define WF_DELIVERY_WRITE_BACK "write_back"
@@ -48,7 +49,8 @@ typedef struct WfDelivery
 
 /* Does the delivery `d` stand in line with others of its instance? The first condition is that of the index. */
 #define WF_DELIVERY_IN_LINE \
-	"d.kind <> 'write_back' AND d.kind <> '" WF_DELIVERY_CONTROL "' AND d.kind <> '" WF_DELIVERY_OPERATION "'"
+	"d.kind <> 'write_back' AND d.kind <> '" WF_DELIVERY_CONTROL "' AND d.kind <> '" WF_DELIVERY_OPERATION \
+	"' AND d.kind <> '" WF_DELIVERY_REST "'"
 
 /* ---- by queue ---- */
 

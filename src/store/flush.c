@@ -23,6 +23,7 @@
 #include "store/kept_headers.h"
 #include "store/notice.h"
 #include "store/query.h"
+#include "store/rest.h"
 #include "store/row_result.h"
 #include "store/subscription.h"
 #include "store/work.h"
@@ -459,6 +460,7 @@ wf_batch_flush(WfBatch *batch)
 	wf_kept_headers_flush(batch);
 	if (batch->notices != NIL)
 		wf_notices_flush(batch);
+	wf_rest_note(batch);
 	spread_news(batch);
 	wf_attempts_log(batch);
 	if (flush.released)

@@ -143,7 +143,16 @@ static WfQuery q_trim = {
 };
 /* clang-format on */
 static WfQuery q_erase = {
-	.sql = "WITH over AS MATERIALIZED (SELECT $1 AS instance), " DELETE_OVER,
+	.sql = "WITH over AS MATERIALIZED (SELECT $1 AS instance UNION SELECT o.callback FROM workflow_data.operation o "
+		   "WHERE o.instance = $1 AND o.callback IS NOT NULL), " DELETE_OVER,
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
+
+/* With those that have posted its data; one of them that still does, or 0. */
+static WfQuery q_posting = {
+	.sql = "SELECT i.instance FROM workflow_data.operation o JOIN workflow_data.instance i ON i.instance = o.callback "
+		   "WHERE o.instance = $1 LIMIT 1",
 	.nargs = 1,
 	.argtypes = {INT8OID},
 };
@@ -161,6 +170,14 @@ wf_history_trim(void)
 		return false;
 	wf_query_run(&q_trim, values, NULL);
 	return wf_result_int64(0, 1) == TRIM_CHUNK;
+}
+
+int64
+wf_history_posting(int64 instance)
+{
+	Datum values[1] = {Int64GetDatum(instance)};
+
+	return wf_query_run(&q_posting, values, NULL) > 0 ? wf_result_int64(0, 1) : 0;
 }
 
 bool

@@ -93,8 +93,10 @@ extern bool wf_history_trim(void);
 
 /* ---- erasing ---- */
 
+/* An instance that still posts its data to a callback_url; 0: none does. */
+extern int64 wf_history_posting(int64 instance);
 /*
- * Delete an ended instance with all that belongs to it. Returns false if somebody else has deleted
+ * Delete an ended instance with all that belongs to it, and those that have posted its data. Returns false if somebody else has deleted
  * it meanwhile.
  */
 extern bool wf_history_erase(int64 instance);

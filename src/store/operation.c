@@ -43,14 +43,14 @@ static WfQuery q_run[] = {
 static WfQuery q_add = {
 	.sql =
 		"WITH o AS (INSERT INTO workflow_data.operation (call, process_id, instance, visit, role, role_name, requested_at, "
-		"arguments, session_role, session_role_name, traceparent) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10, $11, $12) "
-		"RETURNING operation, instance) "
+		"arguments, session_role, session_role_name, traceparent, callback_url, callback_process) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10, $11, $12, $13, $14) RETURNING operation, instance) "
 		"INSERT INTO workflow_data.delivery (instance, visit, kind, queue, due_at, payload) "
 		"SELECT coalesce(o.instance, 0), 0, '" WF_DELIVERY_OPERATION "', $9, $7, "
 		"jsonb_build_object('operation', o.operation) FROM o RETURNING (payload ->> 'operation')::bigint",
-	.nargs = 12,
+	.nargs = 14,
 	.argtypes = {TEXTOID, INT4OID, INT8OID, INT8OID, OIDOID, NAMEOID, TIMESTAMPTZOID, JSONBOID, TEXTOID, OIDOID,
-				 NAMEOID, TEXTOID},
+				 NAMEOID, TEXTOID, TEXTOID, INT4OID},
 };
 static const WfColumn headers_columns[] = {{"operation", INT8OID}, {"headers", JSONBOID}};
 static WfShape		  headers_shape = {headers_columns, lengthof(headers_columns)};
@@ -73,7 +73,7 @@ static WfQuery q_starts = {
 static WfQuery q_read = {
 	.sql =
 		"SELECT o.operation, o.call, o.process_id, o.instance, o.visit, o.role, o.role_name, o.arguments, "
-		"o.session_role, o.session_role_name, o.traceparent, h.headers "
+		"o.session_role, o.session_role_name, o.traceparent, o.callback_url, h.headers "
 		"FROM workflow_data.delivery d JOIN workflow_data.operation o ON o.operation = (d.payload ->> 'operation')::bigint "
 		"LEFT JOIN workflow_data.operation_headers h ON h.operation = o.operation "
 		"WHERE d.delivery = $1 AND o.done_at IS NULL FOR UPDATE OF o",
@@ -109,7 +109,8 @@ static WfQuery q_put_off = {
 	.argtypes = {INT8OID, TIMESTAMPTZOID, INT8OID},
 };
 static WfQuery q_done = {
-	.sql = "UPDATE workflow_data.operation SET done_at = clock_timestamp(), answer = $2, error = $3, arguments = NULL "
+	.sql = "UPDATE workflow_data.operation SET done_at = clock_timestamp(), answer = $2, error = $3, arguments = NULL, "
+		   "callback_due = CASE WHEN callback_url IS NOT NULL AND $3 IS NULL THEN true END "
 		   "WHERE operation = $1",
 	.nargs = 3,
 	.argtypes = {INT8OID, TEXTOID, JSONBOID},
@@ -117,11 +118,12 @@ static WfQuery q_done = {
 /* In the order of their numbers, which is nearly that of time: behind a chunk of which none is old there is none to be looked for. */
 static WfQuery q_purge = {
 	.sql =
-		"WITH chunk AS MATERIALIZED (SELECT o.operation, o.instance, o.requested_at, o.done_at FROM workflow_data.operation o "
+		"WITH chunk AS MATERIALIZED (SELECT o.operation, o.instance, o.callback, o.requested_at, o.done_at FROM workflow_data.operation o "
 		"WHERE $1::interval > interval '0' AND o.operation > $2 ORDER BY o.operation LIMIT $3), "
 		"gone AS (DELETE FROM workflow_data.operation o USING chunk c WHERE o.operation = c.operation "
 		"AND c.done_at < clock_timestamp() - $1::interval "
 		"AND NOT EXISTS (SELECT FROM workflow_data.instance i WHERE i.instance = c.instance) "
+		"AND NOT EXISTS (SELECT FROM workflow_data.instance i WHERE i.instance = c.callback) "
 		"AND NOT EXISTS (SELECT FROM " WF_ENDED(
 			"instance") " h WHERE h.instance = c.instance)) "
 						"SELECT max(operation), count(*), "
@@ -169,6 +171,8 @@ wf_operation_add(const WfOperation *operation)
 			  ObjectIdGetDatum(GetSessionUserId()),
 			  NameGetDatum(&session_role),
 		  operation->traceparent != NULL ? CStringGetTextDatum(operation->traceparent) : (Datum) 0,
+		  operation->callback_url != NULL ? CStringGetTextDatum(operation->callback_url) : (Datum) 0,
+			  Int32GetDatum(operation->callback_process),
 	  };
 	char nulls[] = {' ',
 					of_process ? ' ' : 'n',
@@ -181,7 +185,9 @@ wf_operation_add(const WfOperation *operation)
 					' ',
 					' ',
 					' ',
-					operation->traceparent != NULL ? ' ' : 'n'};
+					operation->traceparent != NULL ? ' ' : 'n',
+					operation->callback_url != NULL ? ' ' : 'n',
+					operation->callback_url != NULL ? ' ' : 'n'};
 
 	namestrcpy(&role_name, GetUserNameFromId(operation->role, false));
 	namestrcpy(&session_role, GetUserNameFromId(GetSessionUserId(), false));
@@ -249,7 +255,8 @@ wf_operation_read(const WfDelivery *delivery, WfOperation *operation)
 	operation->session_role = DatumGetObjectId(wf_result(0, 9, &isnull));
 	session_role_name = pstrdup(NameStr(*DatumGetName(wf_result(0, 10, &isnull))));
 	operation->traceparent = wf_result_text(0, 11);
-	operation->headers = copy_jsonb(12);
+	operation->callback_url = wf_result_text(0, 12);
+	operation->headers = copy_jsonb(13);
 	SPI_freetuptable(SPI_tuptable);
 	/* these may run queries themselves */
 	operation->role = wf_role_resolve(operation->role, operation->role_name);
@@ -335,7 +342,7 @@ wf_operation_done(const WfOperation *operation, const char *answer, Jsonb *error
 	char  nulls[3] = {' ', answer != NULL ? ' ' : 'n', error != NULL ? ' ' : 'n'};
 
 	wf_query_run(&q_done, values, nulls);
-	if (operation->headers != NULL)
+	if (operation->headers != NULL && (operation->callback_url == NULL || error != NULL))
 		wf_query_run(&q_delete_headers, values, NULL);
 }
 

@@ -38,10 +38,12 @@ typedef struct WfOperation
 	int				process_id; /* 0: none */
 	Oid				role;		/* who has called; InvalidOid: a role that does not exist any more */
 	const char	   *role_name;
-	Oid				session_role; /* who had logged in; InvalidOid likewise */
-	Jsonb		   *arguments;	  /* an object, whose keys are the names of the arguments */
-	char		   *traceparent;  /* that the caller gave; NULL: none */
-	Jsonb		   *headers;	  /* of the call, which requests pass on: secrets; NULL: none */
+	Oid				session_role;	  /* who had logged in; InvalidOid likewise */
+	Jsonb		   *arguments;		  /* an object, whose keys are the names of the arguments */
+	char		   *traceparent;	  /* that the caller gave; NULL: none */
+	char		   *callback_url;	  /* NULL: no callback is asked for */
+	int				callback_process; /* that posts it: see engine/report.h */
+	Jsonb		   *headers;		  /* of the call, which requests pass on: secrets; NULL: none */
 } WfOperation;
 
 /*

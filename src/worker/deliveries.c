@@ -1,7 +1,7 @@
 /*
  * deliveries.c
  *		Deliveries that executors carry out: for instances (deliver.c), messages that start one (message_start.c), orders to
- *		instances that were called (order.c), calls that were made asynchronously (operation.c), write-backs (write_back.c),
+ *		instances that were called (order.c), calls that were made asynchronously (operation.c), what is told of them (rest.c), write-backs (write_back.c),
  *		upkeep (upkeep.c).
  *
  * Each is carried out in the transaction that deletes its row, so that it is carried out once. Two rows stay: that of a
@@ -23,6 +23,7 @@
 #include "worker/message_start.h"
 #include "worker/operation.h"
 #include "worker/order.h"
+#include "worker/rest.h"
 #include "worker/upkeep.h"
 #include "worker/write_back.h"
 
@@ -76,6 +77,8 @@ wf_deliveries_work(const char *queue, WfWorkItem *item, int64 *delivering)
 		wf_order_carry_out(delivery, deaths);
 	else if (strcmp(delivery->kind, WF_DELIVERY_OPERATION) == 0)
 		wf_operation_carry_out(delivery, deaths);
+	else if (strcmp(delivery->kind, WF_DELIVERY_REST) == 0)
+		wf_rest_carry_out(delivery, deaths);
 	else if (deaths >= WF_MOST_DEATHS)
 		put_off_upkeep(delivery);
 	else

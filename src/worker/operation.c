@@ -28,6 +28,7 @@
 #include "worker/failure.h"
 #include "worker/limit.h"
 #include "worker/operation.h"
+#include "worker/rest.h"
 
 /* Longest pause between two tries to lock an instance. */
 #define LONGEST_PAUSE_MS 1000
@@ -159,17 +160,6 @@ run_as_caller(void *arg)
 	return true;
 }
 
-static Jsonb *
-error_jsonb(const char *sqlstate, const char *message, const char *detail, const char *hint)
-{
-	WfField fields[] = {{.key = "sqlstate", .kind = WF_FIELD_TEXT, .text = sqlstate},
-						{.key = "message", .kind = WF_FIELD_TEXT, .text = message},
-						{.key = "detail", .kind = WF_FIELD_TEXT, .text = detail, .omit = detail == NULL},
-						{.key = "hint", .kind = WF_FIELD_TEXT, .text = hint, .omit = hint == NULL}};
-
-	return wf_jsonb_object(fields, lengthof(fields));
-}
-
 /* In a subtransaction, which begins and ends without restrictions: restoring session_user must be allowed, and changes the current user. */
 static ErrorData *
 try_to_run(Run *run)
@@ -189,7 +179,7 @@ try_to_run(Run *run)
 static void
 fail(const WfOperation *operation, const char *sqlstate, const char *message)
 {
-	wf_operation_done(operation, NULL, error_jsonb(sqlstate, message, NULL, NULL));
+	wf_operation_done(operation, NULL, wf_operation_error(sqlstate, message, NULL, NULL));
 }
 
 static void
@@ -199,7 +189,8 @@ record_error(const WfOperation *operation, const ErrorData *error)
 		fail(operation, "57014", "the call took longer than workflow.sql_timeout allows");
 	else
 		wf_operation_done(operation, NULL,
-						  error_jsonb(unpack_sql_state(error->sqlerrcode), error->message, error->detail, error->hint));
+						  wf_operation_error(unpack_sql_state(error->sqlerrcode), error->message, error->detail,
+											 error->hint));
 }
 
 /* Returns false if it has to wait for a lock that somebody else holds: then nothing has happened. */
@@ -217,7 +208,11 @@ run(const WfOperation *operation)
 	if (error != NULL)
 		record_error(operation, error);
 	else
+	{
 		wf_operation_done(operation, run.answer, NULL);
+		if (operation->callback_url != NULL)
+			wf_rest_after_operation(operation->instance, operation->process_id);
+	}
 	return true;
 }
 

@@ -1,0 +1,256 @@
+/*
+ * rest.c
+ *		When an instance rests, for those who are told.
+ *
+ * Nobody who has asked is forgotten: who sets `asked` holds the lock of the instance, and a batch that moves it afterwards, under
+ * the same lock, adds the delivery, unless there is one, which judges after that.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "shmem/wakeups.h"
+#include "store/delivery.h"
+#include "store/executor_work.h"
+#include "store/history.h"
+#include "store/query.h"
+#include "store/rest.h"
+
+/* Is the visit `v` at work? Only clocks, or the outside, go on with others; what is accepted is on its way. */
+#define AT_WORK \
+	"(v.state IN ('ready', 'calling', 'retrying', 'cancelling') OR v.accepted IS NOT NULL OR v.queue <> '" WF_QUEUE_TIMER \
+	"')"
+#define ON_ITS_WAY \
+	"EXISTS (SELECT FROM workflow_data.delivery d WHERE d.instance = t.instance AND " WF_DELIVERY_IN_LINE \
+	" AND d.queue <> '" WF_QUEUE_SUSPENDED "')"
+
+static WfQuery q_add = {
+	.sql = "INSERT INTO workflow_data.delivery AS d (instance, visit, kind, queue, due_at) "
+		   "SELECT i.instance, 0, '" WF_DELIVERY_REST "', i.queue, $3 FROM unnest($1, $2) AS i (instance, queue) "
+		   "ON CONFLICT (instance) WHERE kind = '" WF_DELIVERY_REST "' DO UPDATE "
+		   "SET due_at = least(d.due_at, excluded.due_at), attempt = 0 WHERE d.due_at > excluded.due_at",
+	.nargs = 3,
+	.argtypes = {INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID},
+};
+/*
+ * The first one, of the instance itself and all that it has called, that is at work (true) or to which something is on its way, and
+ * who has led there by calls.
+ */
+static WfQuery q_busy = {
+	.sql = "WITH RECURSIVE tree (instance, path) AS (SELECT $1, ARRAY[$1] UNION ALL SELECT v.child, t.path || v.child "
+		   "FROM tree t JOIN workflow_data.visit v ON v.instance = t.instance WHERE v.child IS NOT NULL), "
+		   "busy AS (SELECT t.path, EXISTS (SELECT FROM workflow_data.visit v WHERE v.instance = t.instance "
+		   "AND " AT_WORK ") AS works, " ON_ITS_WAY " AS expects FROM tree t) "
+		   "SELECT b.path, b.works FROM busy b WHERE b.works OR b.expects ORDER BY cardinality(b.path), b.path LIMIT 1",
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
+/* Without waiting: a caller holds what it has called for a moment only here, and others the other way round. */
+static WfQuery q_ask = {
+	.sql = "WITH l AS MATERIALIZED (SELECT i.instance FROM workflow_data.instance i WHERE i.instance = $1 "
+		   "FOR NO KEY UPDATE SKIP LOCKED) "
+		   "UPDATE workflow_data.instance i SET asked = true FROM l WHERE i.instance = l.instance",
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
+static WfQuery q_told = {
+	.sql = "UPDATE workflow_data.instance SET asked = NULL WHERE instance = $1 AND asked RETURNING parent",
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
+static WfQuery q_asks = {
+	.sql = "SELECT i.process_id FROM workflow_data.instance i WHERE i.instance = $1 AND i.asked",
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
+#define STANDING_COLUMNS "p.process, s.status, s.data, s.started_at, s.traceparent"
+static WfQuery q_living = {
+	.sql = "SELECT " STANDING_COLUMNS " FROM workflow_data.instance s JOIN workflow_data.process p USING (process_id) "
+		   "WHERE s.instance = $1",
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
+static WfQuery q_ended = {
+	.sql =
+		"SELECT " STANDING_COLUMNS " FROM " WF_ENDED("instance") " s JOIN workflow_data.process p USING (process_id) "
+																 "WHERE s.instance = $1",
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
+
+/* ---- telling ---- */
+
+static void
+add(const int64 *instances, Datum *queues, int n, TimestampTz due_at)
+{
+	Datum values[3] = {wf_int64_array(instances, n),
+					   PointerGetDatum(construct_array(queues, n, TEXTOID, -1, false, TYPALIGN_INT)),
+					   TimestampTzGetDatum(due_at)};
+
+	if (wf_query_run(&q_add, values, NULL) > 0)
+		wf_wakeup_due(WF_QUEUE_EXECUTOR, due_at);
+}
+
+void
+wf_rest_deliver(int64 instance, int process_id, TimestampTz due_at)
+{
+	Datum queue = CStringGetTextDatum(wf_executor_queue(process_id));
+
+	add(&instance, &queue, 1, due_at);
+}
+
+static bool
+is_at_work(const WfVisit *visit)
+{
+	if (visit->ended)
+		return false;
+	switch (visit->state)
+	{
+		case WF_STATE_READY:
+		case WF_STATE_CALLING:
+		case WF_STATE_RETRYING:
+		case WF_STATE_CANCELLING:
+			return true;
+		case WF_STATE_WAITING:
+		case WF_STATE_INCIDENT:
+			break;
+	}
+	return wf_has_accepted(visit) || (visit->queue != NULL && strcmp(visit->queue, WF_QUEUE_TIMER) != 0);
+}
+
+/* As far as the batch knows: what it has not loaded is for who judges. */
+static bool
+may_rest(const WfInstance *instance)
+{
+	ListCell *lc;
+
+	if (!instance->asked)
+		return false;
+	if (instance->ended)
+		return true;
+	foreach (lc, instance->visits)
+		if (is_at_work(lfirst(lc)))
+			return false;
+	return true;
+}
+
+void
+wf_rest_note(WfBatch *batch)
+{
+	int64	 *instances = NULL;
+	Datum	 *queues = NULL;
+	int		  n = 0;
+	ListCell *lc;
+
+	foreach (lc, batch->instances)
+	{
+		WfInstance *instance = lfirst(lc);
+
+		if (!may_rest(instance))
+			continue;
+		if (instances == NULL)
+		{
+			instances = palloc(sizeof(int64) * list_length(batch->instances));
+			queues = palloc(sizeof(Datum) * list_length(batch->instances));
+		}
+		queues[n] = CStringGetTextDatum(wf_executor_queue(instance->process->process_id));
+		instances[n++] = instance->id;
+	}
+	if (n > 0)
+		add(instances, queues, n, batch->now);
+}
+
+/* ---- judging ---- */
+
+/* One that is busy, the instance itself if it is. */
+typedef struct Busy
+{
+	int64 *path; /* who has led there by calls, from the instance on, and itself; NULL: nothing is busy */
+	int	   length;
+	bool   works;
+} Busy;
+
+static Busy
+find_busy(int64 instance)
+{
+	Datum  values[1] = {Int64GetDatum(instance)};
+	Busy   busy = {0};
+	Datum *elems;
+	bool   isnull;
+
+	if (wf_query_run(&q_busy, values, NULL) == 0)
+		return busy;
+	deconstruct_array(DatumGetArrayTypeP(wf_result(0, 1, &isnull)), INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+					  TYPALIGN_DOUBLE, &elems, NULL, &busy.length);
+	busy.path = palloc(sizeof(int64) * busy.length);
+	for (int i = 0; i < busy.length; i++)
+		busy.path[i] = DatumGetInt64(elems[i]);
+	busy.works = DatumGetBool(wf_result(0, 2, &isnull));
+	return busy;
+}
+
+/* All of the path. Returns false if somebody holds one of them, or it has ended. */
+static bool
+ask(const Busy *busy)
+{
+	bool all = true;
+
+	for (int i = 0; i < busy->length; i++)
+	{
+		Datum values[1] = {Int64GetDatum(busy->path[i])};
+
+		all &= wf_query_run(&q_ask, values, NULL) > 0;
+	}
+	return all;
+}
+
+WfRest
+wf_rest_judge(int64 instance)
+{
+	Busy busy = find_busy(instance);
+	Busy again;
+
+	if (busy.path == NULL)
+		return WF_RESTS;
+	if (!ask(&busy) || !busy.works)
+		return WF_RESTS_PERHAPS;
+	if (busy.length == 1)
+		return WF_RESTS_NOT;
+	/* only now it is locked: it may have come to rest when nobody asked yet */
+	again = find_busy(instance);
+	return again.works && again.length == busy.length && again.path[busy.length - 1] == busy.path[busy.length - 1]
+			   ? WF_RESTS_NOT
+			   : WF_RESTS_PERHAPS;
+}
+
+void
+wf_rest_told(int64 instance)
+{
+	Datum values[1] = {Int64GetDatum(instance)};
+	bool  isnull;
+
+	if (wf_query_run(&q_told, values, NULL) == 0)
+		return;
+	values[0] = wf_result(0, 1, &isnull);
+	if (!isnull && wf_query_run(&q_asks, values, NULL) > 0)
+		wf_rest_deliver(DatumGetInt64(values[0]), DatumGetInt32(wf_result(0, 1, &isnull)), GetCurrentTimestamp());
+}
+
+bool
+wf_rest_read(int64 instance, WfStanding *standing)
+{
+	Datum values[1] = {Int64GetDatum(instance)};
+	bool  isnull;
+
+	if (wf_query_run(&q_living, values, NULL) == 0 && wf_query_run(&q_ended, values, NULL) == 0)
+		return false;
+	standing->process = wf_result_text(0, 1);
+	standing->status = wf_result_text(0, 2);
+	standing->data = DatumGetJsonbPCopy(wf_result(0, 3, &isnull));
+	standing->started_at = wf_result_int64(0, 4);
+	standing->traceparent = wf_result_text(0, 5);
+	return true;
+}

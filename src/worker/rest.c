@@ -1,0 +1,195 @@
+/*
+ * rest.c
+ *		Telling who has asked where an instance rests.
+ *
+ * Under the lock of the instance it is judged; its data and status of that moment go into an instance that posts them, for each
+ * operation that has asked for a callback, in one transaction: so each is posted from one instance, under one idempotency key, and
+ * never before what it tells has been committed. Rights are those of that moment.
+ */
+#include "postgres.h"
+
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "engine/report.h"
+#include "model/template.h"
+#include "shmem/careful.h"
+#include "shmem/wakeups.h"
+#include "store/access.h"
+#include "store/due.h"
+#include "store/privilege.h"
+#include "store/report_row.h"
+#include "store/subtransaction.h"
+#include "worker/failure.h"
+#include "worker/rest.h"
+
+/* So many reports are made in a transaction. */
+#define MOST 64
+/* Pauses between two looks double, up to this. */
+#define LONGEST_PAUSE_MS INT64CONST(5000)
+/* One that brings the server down is tried again after so long. */
+#define DEADLY_PAUSE_MS (60 * 60 * 1000)
+
+Jsonb *
+wf_operation_error(const char *sqlstate, const char *message, const char *detail, const char *hint)
+{
+	WfField fields[] = {{.key = "sqlstate", .kind = WF_FIELD_TEXT, .text = sqlstate},
+						{.key = "message", .kind = WF_FIELD_TEXT, .text = message},
+						{.key = "detail", .kind = WF_FIELD_TEXT, .text = detail, .omit = detail == NULL},
+						{.key = "hint", .kind = WF_FIELD_TEXT, .text = hint, .omit = hint == NULL}};
+
+	return wf_jsonb_object(fields, lengthof(fields));
+}
+
+/* ---- one report ---- */
+
+typedef struct Making
+{
+	const WfReportRow *row;
+	const WfStanding  *standing;
+} Making;
+
+static void
+set_headers(Jsonb *headers)
+{
+	(void) set_config_option("workflow.on_behalf",
+							 headers != NULL ? JsonbToCString(NULL, &headers->root, VARSIZE(headers)) : "", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+static bool
+make(void *arg)
+{
+	Making	*making = arg;
+	WfReport report = {.operation = making->row->operation,
+					   .instance = making->row->instance,
+					   .url = making->row->url,
+					   .process_id = making->row->process_id};
+	WfAccess access;
+	int		 guc_level;
+	int64	 posting;
+
+	wf_store_enter(&access);
+	guc_level = NewGUCNestLevel();
+	set_headers(making->row->headers);
+	posting = wf_report_start(&report, wf_report_data(&report, making->standing), making->standing);
+	AtEOXact_GUC(false, guc_level);
+	wf_report_posted(making->row, posting, NULL);
+	wf_store_leave(&access);
+	return true;
+}
+
+/* What can be said before it is tried, or NULL. */
+static Jsonb *
+refusal(const WfReportRow *row, const WfStanding *standing)
+{
+	if (standing == NULL)
+		return wf_operation_error("42704", psprintf("instance " INT64_FORMAT " is not there any more", row->instance),
+								  NULL, NULL);
+	if (!OidIsValid(row->role))
+		return wf_operation_error("42704",
+								  psprintf("role \"%s\", which asked for it, does not exist any more", row->role_name),
+								  NULL, NULL);
+	if (!wf_privilege_has(row->of_process, row->role, WF_PRIVILEGE_VIEW))
+		return wf_operation_error("42501",
+								  psprintf("role \"%s\" may not view process \"%s\" any more", row->role_name,
+										   standing->process),
+								  NULL, NULL);
+	return NULL;
+}
+
+static void
+report(const WfReportRow *row, const WfStanding *standing)
+{
+	Jsonb	  *refused = refusal(row, standing);
+	Making	   making = {row, standing};
+	ErrorData *error = refused == NULL ? wf_subtransaction_run(make, &making) : NULL;
+
+	if (refused != NULL)
+		wf_report_posted(row, 0, refused);
+	else if (error != NULL && (wf_error_is_of_server(error->sqlerrcode) || wf_failure_lack(error) != WF_LACK_NONE))
+		ReThrowError(error);
+	else if (error != NULL)
+		wf_report_posted(row, 0,
+						 wf_operation_error(unpack_sql_state(error->sqlerrcode), error->message, error->detail,
+											error->hint));
+}
+
+/* Those that are due. Returns whether there may be more. */
+static bool
+report_all(int64 instance)
+{
+	WfReportRow *rows;
+	int			 n = wf_reports_due(instance, MOST, &rows);
+	WfStanding	 standing;
+	bool		 is_there = n > 0 && wf_rest_read(instance, &standing);
+
+	for (int i = 0; i < n; i++)
+		report(&rows[i], is_there ? &standing : NULL);
+	return n == MOST;
+}
+
+/* ---- looking ---- */
+
+static TimestampTz
+after_pause(int attempt)
+{
+	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Min(INT64CONST(2) << Min(attempt, 20), LONGEST_PAUSE_MS));
+}
+
+static void
+postpone(const WfDelivery *taken, TimestampTz until)
+{
+	wf_careful_keep();
+	wf_delivery_postpone(taken->id, until);
+	wf_wakeup_due(WF_QUEUE_EXECUTOR, until);
+}
+
+/* Returns false if it has to be looked at again. */
+static bool
+look(int64 instance)
+{
+	switch (wf_rest_judge(instance))
+	{
+		case WF_RESTS_PERHAPS:
+			return false;
+		case WF_RESTS_NOT:
+			break;
+		case WF_RESTS:
+			if (report_all(instance))
+				return false;
+			wf_rest_told(instance);
+			break;
+	}
+	return true;
+}
+
+void
+wf_rest_after_operation(int64 instance, int process_id)
+{
+	if (!look(instance))
+		wf_rest_deliver(instance, process_id, after_pause(0));
+}
+
+void
+wf_rest_carry_out(const WfDelivery *taken, int deaths)
+{
+	WfFault fault;
+	int64	living;
+
+	if (deaths >= WF_MOST_DEATHS)
+	{
+		wf_failure_died(&fault);
+		ereport(WARNING, errcode(ERRCODE_SYSTEM_ERROR),
+				errmsg("workflow puts off the callbacks of instance " INT64_FORMAT ": %s", taken->instance,
+					   fault.message));
+		postpone(taken, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DEADLY_PAUSE_MS));
+		return;
+	}
+	if (!wf_due_lock(taken->instance) && wf_instances_living(&taken->instance, 1, &living) > 0)
+		postpone(taken, after_pause(taken->attempt));
+	else if (look(taken->instance))
+		wf_delivery_delete(taken->id);
+	else
+		postpone(taken, after_pause(taken->attempt));
+}
