@@ -109,7 +109,7 @@ SELECT name, key, message_id, sender = current_user AS mine, data FROM workflow.
 SELECT workflow.withdraw_message(message) FROM workflow.messages WHERE name = 'operations: letter';
 
 -- ---- what is checked at once ----
-\set VERBOSITY verbose
+\set VERBOSITY default
 SELECT workflow.start('operations: order', mode => 'later');
 \set VERBOSITY terse
 SELECT workflow.start('operations: order', mode => NULL);
@@ -206,9 +206,9 @@ GRANT USAGE ON SCHEMA test TO operations_watcher;
 SET ROLE operations_watcher;
 SELECT test.reads('SELECT state FROM workflow.operations WHERE operation = workflow.last_operation()');
 SELECT test.reads('SELECT state FROM workflow.operations WHERE instance = 7');
-SELECT test.reads('SELECT * FROM workflow.operations WHERE state = ''pending''');
-SELECT test.reads('SELECT * FROM workflow.operations WHERE state = ''failed'' ORDER BY operation');
-SELECT test.reads('SELECT * FROM workflow.operations ORDER BY operation DESC LIMIT 10');
+SELECT test.reads('SELECT operation, call FROM workflow.operations WHERE state = ''pending''');
+SELECT test.reads('SELECT operation, call FROM workflow.operations WHERE state = ''failed'' ORDER BY operation');
+SELECT test.reads('SELECT operation, call FROM workflow.operations ORDER BY operation DESC LIMIT 10');
 -- whom a condition of his own shows none that he may not see
 CREATE FUNCTION pg_temp.look(call text) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$BEGIN RAISE NOTICE 'sees %', call; RETURN true; END$$;
 SELECT call FROM workflow.operations WHERE call IN ('send_message', 'claim') AND pg_temp.look(call);

@@ -447,7 +447,7 @@ COMMENT ON VIEW workflow.audit IS 'What operators and authors have called, of pr
 COMMENT ON COLUMN workflow.audit.at IS 'When the call was made';
 COMMENT ON COLUMN workflow.audit.role IS 'Role with whose rights it was called';
 COMMENT ON COLUMN workflow.audit.session_role IS 'Role that had logged in; of a SQL step, the owner of its process';
-COMMENT ON COLUMN workflow.audit.call IS 'Function of the schema workflow: suspend, resume, suspend_process, resume_process, set_data, extend, move, migrate, cancel, cancel_visit, retry, skip, rerun, erase, define, undefine, grant_process, revoke_process, attach, detach or adopt';
+COMMENT ON COLUMN workflow.audit.call IS 'Function of the schema workflow: suspend, resume, suspend_process, resume_process, set_data, extend, move, migrate, cancel, cancel_visit, retry, skip, rerun, erase, resend, define, undefine, grant_process, revoke_process, attach, detach or adopt';
 COMMENT ON COLUMN workflow.audit.process IS 'Process that it was about; NULL: none';
 COMMENT ON COLUMN workflow.audit.instance IS 'Instance that it was about';
 COMMENT ON COLUMN workflow.audit.serial_number IS 'Visit that it was about';
