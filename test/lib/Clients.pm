@@ -22,17 +22,19 @@ my %LOCK = (long => $NEVER, short => $SHORT);
 # Somebody without a privilege whose task it was may have waited for those who are busy with the instance.
 sub call
 {
-	my ($case, $sql, $visit, $by, $again, $event) = @_;
-	my $sn = $visit->{sn};
+	my ($case, $sql, $visit, $by, $again, $event, $refused) = @_;
 	my $waits = $again && !Simulator::has_privilege($by);
-	Events::call($case, $sql, sub { return $waits ? (0, 1) : 0 }, sub {
-		my ($sim, undef, $let_in) = @_;
-		my $i = Events::visit_of($sim, $sn);
-		return $event->($sim, defined $i ? $sim->{visits}[$i] : undef, { %$by, let_in => $let_in });
-	});
+	my $its = sub { my ($sim) = @_; my $i = Events::visit_of($sim, $visit->{sn}); return defined $i ? $sim->{visits}[$i] : undef };
+	my @call = ($case, $sql, sub { return $waits ? (0, 1) : 0 }, sub { my ($sim, undef, $let_in) = @_; return $event->($sim, $its->($sim), { %$by, let_in => $let_in }) });
+	# who carries it out later waits for nobody
+	if ($refused) { Events::call_perhaps_later(@call, targets => sub { return 0 }, refused => sub { my ($sim) = @_; return $refused->($its->($sim), $by) }) }
+	else          { Events::call(@call) }
 	$case->{who} = $by->{who} unless Simulator::is_admin($by);
 	$case->{events}[-1] .= " by $by->{who}";
 }
+
+# What a call that is stored answers at once, if it is not.
+sub not_admitted { return Simulator::is_admitted(@_) ? undef : '42704' }
 
 sub somebody { return { who => pick(@OfferMaker::PEOPLE, @OfferMaker::PEOPLE, @OfferMaker::PEOPLE, 'admin', 'service') } }
 
@@ -42,7 +44,8 @@ sub claim
 {
 	my ($case, $visit, $again) = @_;
 	my $person = chance(0.2) ? 'cid' : undef;
-	call($case, "workflow.claim('$visit->{sn}'" . ($person ? ", '$person'" : '') . ')', $visit, somebody(), $again, sub { my ($sim, $its, $by) = @_; return $sim->claim($its, $by, $person) });
+	call($case, "workflow.claim('$visit->{sn}'" . ($person ? ", '$person'" : '') . ')', $visit, somebody(), $again, sub { my ($sim, $its, $by) = @_; return $sim->claim($its, $by, $person) },
+		sub { return $_[1]{who} eq 'service' ? '42501' : not_admitted(@_) });
 }
 
 sub unclaim
@@ -64,7 +67,7 @@ sub complete
 	my $body = chance(0.85) ? Events::body() : undef;
 	my $token = defined $by->{fetch} ? ", token('$visit->{sn}', $by->{fetch})" : '';
 	call($case, "workflow.complete('$visit->{sn}', " . Events::quoted($body) . "$token)", $visit, $by, $again,
-		sub { my ($sim, $its, $who) = @_; return $sim->complete($its, Events::told($body), $who) });
+		sub { my ($sim, $its, $who) = @_; return $sim->complete($its, Events::told($body), $who) }, \&not_admitted);
 }
 
 sub fail
@@ -75,7 +78,7 @@ sub fail
 	$by = { %$by, no_retry => 1 } if chance(0.2);
 	my $token = defined $by->{fetch} ? ", lock_token => token('$visit->{sn}', $by->{fetch})" : '';
 	call($case, "workflow.fail('$visit->{sn}', '$code', 'no', " . Events::quoted($body) . ($by->{no_retry} ? ', retry => false' : '') . "$token)", $visit, $by, $again,
-		sub { my ($sim, $its, $who) = @_; return $sim->fail($its, $code, Events::told($body), $who) });
+		sub { my ($sim, $its, $who) = @_; return $sim->fail($its, $code, Events::told($body), $who) }, \&not_admitted);
 }
 
 # Several in one call, of tasks and work. Who may do that is settled before any of it is done.

@@ -21,6 +21,7 @@ use Senders;
 use Simulator;
 
 my $MOST = 20; # then it is cancelled
+my $LATER = 0.25; # of the calls that can be carried out later
 our $LAST = 60; # then it is left alone
 my $json = JSON::PP->new->canonical->allow_nonref;
 
@@ -65,13 +66,57 @@ sub call
 	$case->{worlds}->happens($targets, @events);
 }
 
+# One that may be made with mode => 'async', too. What it is about is settled when it is carried out, unless `of` says
+# otherwise: `targets` then, or by the call itself. `refused` tells what it answers if it is not even stored; `free`: it is about no instance.
+sub call_perhaps_later
+{
+	my ($case, $sql, $targets, $event, %later) = @_;
+	return call($case, $sql, $targets, $event) unless chance($LATER);
+	my ($stored, $rest) = later($sql);
+	push @{ $case->{events} }, "$stored$rest";
+	$case->{call} = with_number($stored) . $rest;
+	$case->{worlds}->happens($later{of_call} ? $targets : \&nothing_special, sub {
+		my ($sim, undef, $i) = @_;
+		return '' if $later{of_call} && !defined $i;
+		my $refused = $later{refused} && $later{refused}->($sim);
+		return $refused if defined $refused;
+		return $sim->call_later(!$later{free}, $later{of_call} ? sub { return $i } : $later{targets} // $targets, $event);
+	});
+}
+
+# The call, and what of the statement comes after it.
+sub later
+{
+	my ($sql) = @_;
+	my $stored = $sql =~ s/\)((?: FROM workflow\.visits .*\))?)$/, mode => 'async')/r;
+	return ($stored, $1);
+}
+
+sub with_number { return $_[0] =~ s/(workflow\..*)/coalesce(($1)::text, '') || '#' || workflow.last_operation()/r }
+
+# In one transaction, so that one has to wait for the other.
+sub several_later
+{
+	my ($case, $visit) = @_;
+	my $body = body();
+	my @of_visit = (["workflow.complete('$visit->{sn}', " . quoted($body) . ')', by_number($visit), sub { my ($sim, $its) = @_; return $sim->complete($its, told($body)) }]);
+	my $set = sub {
+		my $data = { v => $_[0] };
+		return ["workflow.set_data($case->{instance}, " . quoted($data) . ')', \&nothing_special, sub { return $_[0]->set_data($data) }];
+	};
+	my @calls = ($set->(0), chance(0.5) ? @of_visit : (), $set->(1 + int(rand(2))), chance(0.2) ? @of_visit : ());
+	push @{ $case->{events} }, join(', ', map { (later($_->[0]))[0] } @calls);
+	$case->{call} = "concat_ws(' ', " . join(', ', map { with_number((later($_->[0]))[0]) } @calls) . ')';
+	$case->{worlds}->happens(\&nothing_special, map { my ($sql, $targets, $event) = @$_; sub { return $_[0]->call_later(1, $targets, $event) } } @calls);
+}
+
 # ---- callbacks ----
 
 sub complete
 {
 	my ($case, $visit) = @_;
 	my $body = chance(0.85) ? body() : undef;
-	call($case, "workflow.complete('$visit->{sn}'" . ($body ? ', ' . quoted($body) : '') . ')', by_number($visit),
+	call_perhaps_later($case, "workflow.complete('$visit->{sn}'" . ($body ? ', ' . quoted($body) : '') . ')', by_number($visit),
 		sub { my ($sim, $its) = @_; return $sim->complete($its, told($body)) });
 }
 
@@ -80,7 +125,7 @@ sub fail
 	my ($case, $visit) = @_;
 	my $code = pick('E1', 'E2');
 	my $body = chance(0.6) ? body() : undef;
-	call($case, "workflow.fail('$visit->{sn}', '$code', 'no', " . quoted($body) . ')', by_number($visit),
+	call_perhaps_later($case, "workflow.fail('$visit->{sn}', '$code', 'no', " . quoted($body) . ')', by_number($visit),
 		sub { my ($sim, $its) = @_; return $sim->fail($its, $code, told($body)) });
 }
 
@@ -111,7 +156,7 @@ sub complete_many
 sub callback
 {
 	my ($case, $visit, $outside) = @_;
-	pick(\&complete, \&complete, \&fail, \&webhook, \&complete_many)->($case, $visit, $outside);
+	pick(\&complete, \&complete, \&fail, \&webhook, \&complete_many, \&several_later)->($case, $visit, $outside);
 }
 
 # Early, to a step that has no number that is known yet.
@@ -119,8 +164,8 @@ sub complete_by_step
 {
 	my ($case, $step) = @_;
 	my $body = body();
-	call($case, "(SELECT workflow.complete(serial_number, " . quoted($body) . ") FROM workflow.visits WHERE instance = $case->{instance} AND step = '$step->{step}' LIMIT 1)",
-		by_step($step->{step}), sub { my ($sim, $its) = @_; return $its ? $sim->complete($its, told($body)) : '' });
+	call_perhaps_later($case, "(SELECT workflow.complete(serial_number, " . quoted($body) . ") FROM workflow.visits WHERE instance = $case->{instance} AND step = '$step->{step}' LIMIT 1)",
+		by_step($step->{step}), sub { my ($sim, $its) = @_; return $its ? $sim->complete($its, told($body)) : '' }, of_call => 1);
 }
 
 sub reply
@@ -152,11 +197,17 @@ sub simple
 	call($case, "workflow.$name($case->{instance})", \&nothing_special, sub { return $_[0]->$name });
 }
 
+sub cancel
+{
+	my ($case) = @_;
+	call_perhaps_later($case, "workflow.cancel($case->{instance})", \&nothing_special, sub { return $_[0]->cancel });
+}
+
 sub set_data
 {
 	my ($case) = @_;
 	my $data = { v => int(rand(3)) };
-	call($case, "workflow.set_data($case->{instance}, " . quoted($data) . ')', \&nothing_special, sub { return $_[0]->set_data($data) });
+	call_perhaps_later($case, "workflow.set_data($case->{instance}, " . quoted($data) . ')', \&nothing_special, sub { return $_[0]->set_data($data) });
 }
 
 # To the version that it does not have, and that means the same; or not, if something keeps it from that.
@@ -235,7 +286,7 @@ sub of_the_whole
 	return 1 if $case->{migrates} && chance(0.15) && migrate($case);
 	my @numbered = grep { defined $_->{sn} } @living;
 	return 1 if @numbered && chance(0.08) && move($case, pick(@numbered));
-	return (simple($case, 'cancel'), 1) if $again && chance(0.07);
+	return (cancel($case), 1) if $again && chance(0.07);
 	return (complete_by_step($case, pick(@takers)), 1) if $again && @takers && chance(0.15);
 	return;
 }
@@ -252,6 +303,7 @@ sub interfere
 	elsif ($what eq 'migrate')  { migrate($case) }
 	elsif ($what eq 'move')     { move($case, pick(@numbered)) }
 	elsif ($what eq 'complete') { complete_by_step($case, pick(@takers)->{def}) }
+	elsif ($what eq 'cancel')   { cancel($case) }
 	else                        { simple($case, $what) }
 }
 
@@ -263,7 +315,7 @@ sub play
 	return simple($case, 'resume') if $sim->{suspended} && (!@choices || chance(0.4));
 	return if of_the_whole($case, $sim, $again);
 	return interfere($case, $sim) if $again && !@choices;
-	return simple($case, 'cancel') if !@choices || chance(0.01) || (@{ $case->{events} } > $MOST && !$sim->{reason});
+	return cancel($case) if !@choices || chance(0.01) || (@{ $case->{events} } > $MOST && !$sim->{reason});
 	my ($event, $visit) = @{ pick(@choices) };
 	$event->($case, $visit, $outside);
 }

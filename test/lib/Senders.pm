@@ -40,22 +40,22 @@ sub send_message
 	}
 	$message->{to_all} = 'true' if chance(0.15);
 	my @arguments = ("'$message->{name}'", map { "$_ => '" . ($_ eq 'data' ? $json->encode($message->{data}) : $message->{$_}) . q['] } grep { defined $message->{$_} } qw(key data ttl message_id instance to_all));
-	Events::call($case, 'workflow.send_message(' . join(', ', @arguments) . ')', sub { return is_busy($case, $_[0], $again) ? (0, 1) : 0 },
-		sub { my ($sim, undef, $later) = @_; return $sim->send_message($message, $later) });
+	Events::call_perhaps_later($case, 'workflow.send_message(' . join(', ', @arguments) . ')', sub { return is_busy($case, $_[0], $again) ? (0, 1) : 0 },
+		sub { my ($sim, undef, $later) = @_; return $sim->send_message($message, $later) }, free => 1, targets => sub { return (0, 1) });
 }
 
 sub send_signal
 {
 	my ($case, $name) = @_;
 	my $data = chance(0.8) ? Events::body() : undef;
-	Events::call($case, "workflow.send_signal('$name'" . ($data ? ', ' . Events::quoted($data) : '') . ')', \&Events::nothing_special, sub { return $_[0]->send_signal($name, $data) });
+	Events::call_perhaps_later($case, "workflow.send_signal('$name'" . ($data ? ', ' . Events::quoted($data) : '') . ')', \&Events::nothing_special, sub { return $_[0]->send_signal($name, $data) }, free => 1);
 }
 
 sub set_data
 {
 	my ($case) = @_;
 	my $data = { c => int(rand(3)) };
-	Events::call($case, "workflow.set_data($case->{instance}, " . Events::quoted($data) . ')', \&Events::nothing_special, sub { return $_[0]->set_data($data) });
+	Events::call_perhaps_later($case, "workflow.set_data($case->{instance}, " . Events::quoted($data) . ')', \&Events::nothing_special, sub { return $_[0]->set_data($data) });
 }
 
 sub choices

@@ -11,6 +11,7 @@
 #                     likewise; $by: who calls, and with which lock (Offers.pm)
 #   $sim->send_message({ name, key, data, … }, $later), ->send_signal($name, { data })
 #   $sim->reply($visit, $kind, $status, { body }), ->crash
+#   $sim->call_later($in_order, $targets, $event), ->calls     what is called with mode => 'async' (Later.pm)
 #   $sim->choices     what is to be done before anybody sees it, in any order: closures;  $sim->settled: there is nothing
 #   $sim->moves       what can happen next by itself, as [name, number of visit, …];  $sim->go_on($move)
 #   $sim->visits      in the order in which they were entered: { step, scope, item, state, outcome, asked, effects, sn }; outcome if it
@@ -24,7 +25,7 @@
 #
 # In Simulator/: Tokens.pm (forks, joins, scopes), Items.pm (lists of items), Visits.pm (what a visit does, and how it ends), Events.pm
 # (what it waits for, and what happens to it meanwhile), Messages.pm (what is on its way to it), Offers.pm (tasks and work), Called.pm (what it has called),
-# Calls.pm (what comes from outside).
+# Calls.pm (what comes from outside), Later.pm (calls that are carried out later).
 #
 package Simulator;
 
@@ -37,6 +38,7 @@ use Simulator::Called;
 use Simulator::Calls;
 use Simulator::Events;
 use Simulator::Items;
+use Simulator::Later;
 use Simulator::Messages;
 use Simulator::Offers;
 use Simulator::Tokens;
@@ -109,7 +111,7 @@ sub key
 		(sort map { "to $_->{to}" . $place->($_) . ' ' . flat([ @$_{qw(item late unbegun caught)} ]) } @{ $self->{on_their_way} }),
 		(map { join(' ', $_->[0], defined $_->[1] ? $names[ $_->[1] ] : '', map { flat($_) } @$_[ 2 .. $#$_ ]) } @{ $self->{ends} }),
 		(map { $names[ $_->{id} ] } grep { $_->{standing} } $self->living),
-		$self->key_of_events(\@names));
+		$self->key_of_events(\@names), $self->key_of_calls(\@names));
 }
 
 sub visits { return @{ $_[0]{visits} } }
@@ -179,7 +181,7 @@ sub moves_of
 sub moves
 {
 	my ($self) = @_;
-	my @moves = $self->moves_of_events;
+	my @moves = ($self->moves_of_events, $self->moves_of_calls);
 	return @moves if $self->{suspended};
 	for my $i (0 .. $#{ $self->{visits} })
 	{
@@ -193,7 +195,7 @@ sub go_on
 {
 	my ($self, $move) = @_;
 	my ($i, $what, @more) = @$move;
-	if (!defined $i) { $self->event_goes_on(@$move); return $self }
+	if (!defined $i) { $what eq 'carry_out' ? $self->carry_out(@more) : $self->event_goes_on(@$move); return $self }
 	my $visit = $self->{visits}[$i];
 	if    ($what eq 'strike') { $self->strike($visit, @more) }
 	elsif ($what eq 'begin')  { $self->take_up($visit) }

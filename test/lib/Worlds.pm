@@ -143,8 +143,8 @@ sub data_text
 
 sub look_of
 {
-	my ($status, $data, $late, $kept, $topics, @visits) = @_;
-	return join(' | ', $status, join(', ', sort @visits), data_text($data), "$late late", "$kept kept", "work $topics");
+	my ($status, $data, $late, $kept, $topics, $calls, @visits) = @_;
+	return join(' | ', $status, join(', ', sort @visits), data_text($data), "$late late", "$kept kept", "work $topics", "calls $calls");
 }
 
 # In which scope: by its number or, as long as nobody has seen that, the name of its step.
@@ -163,7 +163,7 @@ sub look_of_sim
 {
 	my ($sim) = @_;
 	my $of_task = sub { my $task = Simulator::task_of($_[0]); return of_task($task && ($task->{holder} // '-')) };
-	return look_of($sim->status, $sim->data, $sim->late, $sim->kept_for_long, $sim->topics,
+	return look_of($sim->status, $sim->data, $sim->late, $sim->kept_for_long, $sim->topics, $sim->calls,
 		map { ($_->{sn} ? "$_->{sn} " : '') . "$_->{step}" . of_item($_->{item}) . ' ' . inside($sim->scope_of($_)) . ($_->{outcome} // $_->{state}) . ($_->{effects} ? " $_->{effects}" : '') . $of_task->($_) } $sim->visits);
 }
 
@@ -173,7 +173,7 @@ sub look_of_seen
 	my $known = $self->{known};
 	my %step = map { $_->{sn} => $_->{step} } @{ $seen->{visits} };
 	my $in = sub { my ($sn) = @_; return $sn ? inside({ sn => $known->{$sn} ? $sn : undef, step => $step{$sn} }) : '' };
-	return look_of($seen->{status}, $seen->{data}, $seen->{late}, $seen->{kept}, $seen->{topics},
+	return look_of($seen->{status}, $seen->{data}, $seen->{late}, $seen->{kept}, $seen->{topics}, $seen->{calls},
 		map { ($known->{ $_->{sn} } ? "$_->{sn} " : '') . "$_->{step}" . of_item($_->{item}) . ' ' . $in->($_->{scope}) . $_->{state} . ($_->{effects} ? " $_->{effects}" : '') . of_task($_->{task}) } @{ $seen->{visits} });
 }
 

@@ -88,11 +88,14 @@ my $LOOK = <<'EOF_SQL';
 		SELECT substr(topic, 3) AS name, concat_ws(' ', ready, locked, paused) AS topics FROM workflow.topics),
 	kept AS (
 		SELECT substr(name, 3) AS name, count(*) AS n FROM workflow.messages WHERE expires_at > now() + interval '1 min' GROUP BY 1),
+	called AS (
+		SELECT c.instance, string_agg(c.number || '=' || coalesce(o.answer, o.error ->> 'sqlstate', CASE o.state WHEN 'done' THEN '' ELSE o.state END, 'lost'), ' ' ORDER BY c.number) AS calls
+		FROM (VALUES $calls) c (instance, number, operation) LEFT JOIN workflow.operations o USING (operation) GROUP BY 1),
 	late AS (
 		SELECT split_part(serial_number, '_', 1)::bigint AS instance, count(*) AS n FROM workflow.late_callbacks GROUP BY 1)
-	SELECT concat_ws(chr(9), instance, i.status, coalesce(late.n, 0), coalesce(k.n, 0), coalesce(topics, '0 0 0'), v.text, coalesce(r.status || ' ' || coalesce(r.sn, '-'), '-'),
+	SELECT concat_ws(chr(9), instance, i.status, coalesce(late.n, 0), coalesce(k.n, 0), coalesce(topics, '0 0 0'), coalesce(calls, ''), v.text, coalesce(r.status || ' ' || coalesce(r.sn, '-'), '-'),
 		(SELECT string_agg(key || '=' || coalesce(value, 'null'), chr(9)) FROM jsonb_each_text(i.data)))
-	FROM workflow.instances i JOIN v USING (instance) LEFT JOIN kept k ON k.name = substr(i.process, 2) LEFT JOIN work w ON w.name = substr(i.process, 2) LEFT JOIN late USING (instance) LEFT JOIN ($rows) r ON r.inst = instance
+	FROM workflow.instances i JOIN v USING (instance) LEFT JOIN kept k ON k.name = substr(i.process, 2) LEFT JOIN work w ON w.name = substr(i.process, 2) LEFT JOIN late USING (instance) LEFT JOIN called USING (instance) LEFT JOIN ($rows) r ON r.inst = instance
 	WHERE instance = ANY ($list);
 EOF_SQL
 
@@ -112,13 +115,14 @@ sub look
 	my (@cases) = @_;
 	my $list = q['{] . join(',', map { $_->{instance} } @cases) . q[}'];
 	my $rows = join(' UNION ALL ', 'SELECT inst, status, sn FROM ONLY rows', map { "SELECT inst, status, sn FROM row_$_->{name}" } grep { $_->{attached} } @cases);
-	my $lines = ask($LOOK =~ s/\$list/$list/gr =~ s/\$rows/$rows/r) // return;
+	my $calls = join(', ', '(0, 0, 0)', map { my $case = $_; my $n = 0; map { "($case->{instance}, " . ++$n . ", $_)" } @{ $case->{operations} // [] } } @cases);
+	my $lines = ask($LOOK =~ s/\$list/$list/gr =~ s/\$rows/$rows/r =~ s/\$calls/$calls/r) // return;
 	my %attached = map { $_->{instance} => $_->{attached} } @cases;
 	my %seen;
 	for (split(/\n/, $lines))
 	{
-		my ($instance, $status, $late, $kept, $topics, $visits, $row, @data) = split(/\t/);
-		my $seen = $seen{$instance} = { status => $status, late => $late, kept => $kept, topics => $topics, visits => [ map { visit_seen($_) } split(/,/, $visits) ] };
+		my ($instance, $status, $late, $kept, $topics, $calls, $visits, $row, @data) = split(/\t/);
+		my $seen = $seen{$instance} = { status => $status, late => $late, kept => $kept, topics => $topics, calls => $calls, visits => [ map { visit_seen($_) } split(/,/, $visits) ] };
 		$seen->{row} = $row =~ s/-$//r if $attached{$instance};
 		$seen->{data} = { map { /^(.*?)=(.*)$/ ? ($1 => value_seen($2)) : () } @data };
 	}
@@ -249,6 +253,7 @@ sub prepare
 	$case->{define} = join('', map { "SELECT workflow.define('p$name', '$_');" } $case->{migrates} ? other_version($case->{definition}) : (), $text);
 	$case->{define} .= "SELECT workflow.grant_process('p$name', 'service', 'complete');" if $case->{names} && $case->{names}{topic};
 	$case->{start} = "SELECT workflow.start('p$name');";
+	start_later($case) if !$case->{by} && !$case->{attached} && rand() < 0.3;
 	start_on_message($case) if $case->{by};
 	return $case unless $case->{attached};
 
@@ -259,6 +264,21 @@ sub prepare
 	return $case;
 }
 
+# By a call that is carried out later, and perhaps with another one behind it, before there is an instance.
+sub start_later
+{
+	my ($case) = @_;
+	my $start = "workflow.start('p$case->{name}', mode => 'async')";
+	my $data = { v => int(rand(3)) };
+	$case->{events} = ['start later'];
+	$case->{start} = "SELECT $start;";
+	my $set = sub { return $_[0]->call_later(1, sub { return undef }, sub { return $_[0]->set_data($data) }) };
+	return if rand() < 0.5 || !thinking_of($case, sub { $case->{worlds}->happens(sub { return undef }, $set) });
+	$case->{worlds}->answered('#');
+	$case->{events}[0] .= ', set_data ' . $json->encode($data);
+	$case->{start} = "SELECT CASE WHEN workflow.set_data(i, '" . $json->encode($data) . "', mode => 'async') IS NULL THEN i || '#' || workflow.last_operation() END FROM (SELECT $start AS i OFFSET 0) s;";
+}
+
 # A message starts it, which a client or a step sends, twice.
 sub start_on_message
 {
@@ -267,6 +287,14 @@ sub start_on_message
 	my $send = "workflow.send_message('Z $case->{name}', data => '" . $json->encode($case->{data}) . "', message_id => 'once')";
 	my @steps = map { { step => $_, send => { message => "Z $case->{name}", %$message } } } 'first', 'again';
 	$case->{define} .= "SELECT workflow.define('s$case->{name}', '" . $json->encode({ steps => \@steps }) . "');" if $case->{by} eq 'step';
+	if ($case->{by} eq 'client' && rand() < 0.5)
+	{
+		push @{ $case->{events} }, 'by messages that are sent later';
+		$case->{sends} = 1;
+		$case->{start} = 'SELECT ' . $send =~ s/\)$/, mode => 'async')/r . "; SELECT workflow.last_operation();";
+		$case->{start} x= 2;
+		return;
+	}
 	$case->{start} = 'DO $$ BEGIN ' . ($case->{by} eq 'step' ? "PERFORM workflow.start('s$case->{name}');" : "ASSERT $send = 'delivered'; ASSERT $send = 'duplicate';") . ' END $$;';
 }
 
@@ -276,7 +304,11 @@ sub start
 	my @called = grep { !$_->{by} } @cases;
 	sql('SET client_min_messages = warning;', map { $_->{define} } @cases);
 	my @instances = split(/\n/, sql(map { $_->{start} } @called));
-	$_->{instance} = shift @instances for @called;
+	for my $case (@called)
+	{
+		($case->{instance}, my @operations) = split(/#/, shift @instances);
+		$case->{operations} = \@operations;
+	}
 	await_start($_) for grep { $_->{by} } @cases;
 }
 
@@ -285,13 +317,19 @@ sub await_start
 {
 	my ($case) = @_;
 	my $end = time() + $PATIENCE;
-	sql($case->{start});
+	my @operations = grep { $_ } split(/\n/, sql($case->{start}));
 	while (($case->{instance} = sql("SELECT instance FROM workflow.instances WHERE process = 'p$case->{name}';")) !~ /^\d+\z/)
 	{
 		die "seed $case->{seed}: its message has started \"$case->{instance}\"\n" if time() > $end;
 		sleep 0.05;
 	}
-	$played{"started by a $case->{by}"}++;
+	my $answers = "SELECT string_agg(coalesce(answer, state), ' ' ORDER BY answer) FROM workflow.operations WHERE operation IN (" . join(', ', 0, @operations) . ');';
+	until (!$case->{sends} || sql($answers) eq 'delivered duplicate')
+	{
+		die "seed $case->{seed}: its messages have come to " . sql($answers) . "\n" if time() > $end;
+		sleep 0.05;
+	}
+	$played{"started by a $case->{by}" . ($case->{sends} ? ' later' : '')}++;
 }
 
 # An event, unless more may become of that than can be looked at. Who is at rest has to have one.
@@ -334,8 +372,12 @@ sub make_calls
 	for my $case (@called)
 	{
 		my ($answer) = (shift @answers) =~ /^= (.*)/;
+		my @later = $answer =~ /#(\d+)/g;
+		push @{ $case->{operations} }, @later;
+		$answer =~ s/#\d+/#/g;
+		$played{later} += @later;
 		my $expected = $case->{worlds}->answered($answer);
-		$played{"message $answer"}++ if $case->{events}[-1] =~ /send_message/;
+		$played{"message $answer"}++ if $case->{events}[-1] =~ /send_message/ && !@later;
 		differs($case, "answer    \"$answer\"", $expected) if defined $expected;
 	}
 }

@@ -179,7 +179,7 @@ sub retry
 	my $answer = $self->mends($visit);
 	return $answer if $answer ne 'true';
 	if    ($visit->{standing}) { $self->stand($visit) }
-	elsif ($visit->{def}{call} && is_left_to_an_executor($visit->{def}))
+	elsif (is_left_to_an_executor($visit->{def}))
 	{
 		$self->prepare($visit);
 		$visit->{clocks} = {};
