@@ -69,6 +69,13 @@ ALTER SERVER se_inside OPTIONS (ADD verify 'off', DROP follow_redirects);
 SET ROLE se_operator;
 ALTER SERVER se_inside OPTIONS (ADD follow_redirects '1');
 RESET ROLE;
+-- what has no effect
+CREATE SERVER se_idle FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'http://pay.example.com', burst '3', ca '/x', retry_delay '1 s', retry_on '503');
+ALTER SERVER se_idle OPTIONS (ADD rate '10', SET url 'https://pay.example.com', ADD retry_max '2');
+ALTER SERVER se_idle OPTIONS (SET url 'http://pay.example.com', SET ca '/y', ADD verify 'on');
+ALTER SERVER se_idle OPTIONS (SET verify 'off');
+ALTER SERVER se_idle OPTIONS (ADD follow_redirects 'on');
+DROP SERVER se_idle;
 -- who is calling at the proxy
 \set mapping 'USER MAPPING FOR CURRENT_USER SERVER se_pay'
 \set VERBOSITY terse

@@ -27,6 +27,11 @@ CREATE :mapping OPTIONS (auth 'oauth2', token_url 'https://login.example.com/', 
 \set VERBOSITY default
 CREATE :mapping OPTIONS (auth 'bearer', tokenfile '/x');
 CREATE :mapping OPTIONS (auth 'basic', user 'x', password 'y', value 'z');
+-- all that is in the way of another auth, at once
+CREATE :mapping OPTIONS (auth 'oauth2', token_url 'https://login.example.com/', client_id 'c', client_secret 's');
+ALTER :mapping OPTIONS (SET auth 'bearer', ADD token 'x');
+ALTER :mapping OPTIONS (DROP token_url, DROP client_id, DROP client_secret, SET auth 'bearer', ADD token 'x');
+DROP :mapping;
 ALTER SERVER sm_pay OPTIONS (ADD cert '/x');
 CREATE ROLE sm_author;
 GRANT USAGE ON FOREIGN SERVER sm_pay TO sm_author;

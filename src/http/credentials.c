@@ -188,16 +188,8 @@ is_given(const Reader *reader, const char *name)
 static bool
 check_option(Reader *reader, const char *name, const char *value)
 {
-	const char *auths = auths_of_option(name);
-	char	   *secret = pnstrdup(name, length_of_name(name));
+	char *secret = pnstrdup(name, length_of_name(name));
 
-	if (auths != NULL && !auth_has_option(reader->auth, name))
-	{
-		if (wf_option_get(reader->options, "auth") == NULL)
-			return problem(reader, "option \"auth\" is missing", AUTH_NAMES);
-		return problem(reader, psprintf("option \"%s\" does not belong to auth '%s'", name, reader->auth),
-					   psprintf("It belongs to auth %s.", auths));
-	}
 	if (wf_credentials_is_file(name))
 	{
 		if (wf_option_file(value) != NULL)
@@ -213,12 +205,49 @@ check_option(Reader *reader, const char *name, const char *value)
 	return true;
 }
 
+/* Check that none is an option of another auth: all of these are named, since whoever changes the auth has to drop them. */
+static bool
+check_whose(Reader *reader)
+{
+	StringInfoData others;
+	StringInfoData drops;
+	const char	  *first = NULL;
+	int			   n = 0;
+	ListCell	  *cell;
+
+	initStringInfo(&others);
+	initStringInfo(&drops);
+	foreach (cell, reader->options)
+	{
+		const char *name = ((DefElem *) lfirst(cell))->defname;
+
+		if (auths_of_option(name) == NULL || auth_has_option(reader->auth, name))
+			continue;
+		if (n++ == 0)
+			first = name;
+		appendStringInfo(&others, "%s\"%s\"", n > 1 ? ", " : "", name);
+		appendStringInfo(&drops, "%sDROP %s", n > 1 ? ", " : "", name);
+	}
+	if (n == 0)
+		return true;
+	if (wf_option_get(reader->options, "auth") == NULL)
+		return problem(reader, "option \"auth\" is missing", AUTH_NAMES);
+	if (n == 1)
+		return problem(reader, psprintf("option \"%s\" does not belong to auth '%s'", first, reader->auth),
+					   psprintf("It belongs to auth %s.", auths_of_option(first)));
+	return problem(reader, psprintf("options %s do not belong to auth '%s'", others.data, reader->auth),
+				   psprintf("Leave them out, or drop them together: OPTIONS (%s, SET auth '%s', ...).", drops.data,
+							reader->auth));
+}
+
 /* Check that all options of the auth are there, and none of another auth. */
 static bool
 check_options(Reader *reader)
 {
 	ListCell *cell;
 
+	if (!check_whose(reader))
+		return false;
 	foreach (cell, reader->options)
 	{
 		DefElem *def = lfirst(cell);

@@ -221,6 +221,49 @@ head_refused(const WfTransfer *transfer, CURLcode code)
 	return code == CURLE_OUT_OF_MEMORY && transfer->head.len > 0;
 }
 
+/* A connection that ends within so long was ended by who does not understand what he was sent, or does not want it. */
+#define ENDED_AT_ONCE_US 1000000
+
+/* Does the text of a TLS library say that what came is no TLS at all? */
+static bool
+is_no_tls(const char *text)
+{
+	return strstr(text, "wrong version number") != NULL || strstr(text, "unexpected TLS packet") != NULL ||
+		   strstr(text, "packet length too long") != NULL || strstr(text, "http request") != NULL ||
+		   strstr(text, "record layer failure") != NULL;
+}
+
+/* Did a new connection end at once, without an answer, or with what is no HTTP? That is what becomes of HTTP where TLS is spoken. */
+static bool
+is_no_http(const WfTransfer *transfer, CURLcode code)
+{
+	long connections = 0;
+
+	if (code == CURLE_UNSUPPORTED_PROTOCOL)
+		return true;
+	(void) curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connections);
+	return (code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING) && transfer->head.len == 0 && connections > 0 &&
+		   transfer->reply.elapsed_us < ENDED_AT_ONCE_US;
+}
+
+/* What may be the reason, where one side speaks TLS and the other does not. */
+static const char *
+about_tls(const WfTransfer *transfer, CURLcode code, const char *text)
+{
+	char *url = NULL;
+
+	(void) curl_easy_getinfo(transfer->easy, CURLINFO_EFFECTIVE_URL, &url);
+	if (url == NULL)
+		return "";
+	if (pg_strncasecmp(url, "https:", 6) == 0)
+		return code == CURLE_SSL_CONNECT_ERROR && is_no_tls(text)
+				   ? "; perhaps the service speaks HTTP without TLS at that port, and the url has to begin with http://"
+				   : "";
+	return is_no_http(transfer, code)
+			   ? "; perhaps the service speaks TLS at that port, and the url has to begin with https://"
+			   : "";
+}
+
 /*
  * Set verdict and message where there is no complete answer. libcurl's own texts name hosts and
  * addresses, never headers or bodies.
@@ -262,7 +305,7 @@ not_answered(WfTransfer *transfer, CURLcode code)
 	else if (code == CURLE_BAD_FUNCTION_ARGUMENT)
 		wf_transfer_fail(transfer, WF_HTTP_REFUSED, "the request cannot be made: %s", text);
 	else
-		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "%s", text);
+		wf_transfer_fail(transfer, WF_HTTP_CONNECT, "%s%s", text, about_tls(transfer, code, text));
 }
 
 double

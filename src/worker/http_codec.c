@@ -357,17 +357,31 @@ read_reply(const WfHttpReply *reply, const char **message)
 	return result;
 }
 
+/* Why an answer that leads elsewhere is not followed; NULL: it leads nowhere. */
+static const char *
+why_not_followed(const WfHttpReply *reply)
+{
+	bool is_redirect = (reply->status >= 301 && reply->status <= 303) || reply->status == 307 || reply->status == 308;
+
+	if (reply->message != NULL)
+		return reply->message;
+	return is_redirect && header_value(reply, "location") != NULL ? "option \"follow_redirects\" of its server is off"
+																  : NULL;
+}
+
 static void
 read_answered(const WfHttpReply *reply, WfAnswer *answer)
 {
 	const char *message = NULL;
+	const char *not_followed;
 
 	answer->reply = read_reply(reply, &message);
 	if (reply->status / 100 != 2)
 	{
+		not_followed = why_not_followed(reply);
 		wf_fault(&answer->fault, psprintf("%d", reply->status), "the service answered %d%s%s", reply->status,
-				 reply->message != NULL ? ", a redirect that is not followed: " : "",
-				 reply->message != NULL ? reply->message : "");
+				 not_followed != NULL ? ", a redirect that is not followed: " : "",
+				 not_followed != NULL ? not_followed : "");
 		answer->fault.http_status = reply->status;
 		answer->retryable = wf_http_is_retryable(reply->status);
 		answer->retry_after_ms = wf_http_retry_after_ms(reply);

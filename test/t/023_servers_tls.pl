@@ -12,6 +12,7 @@ use IO::Socket::INET;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Scene;
+use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 use WorkflowTest;
@@ -24,7 +25,7 @@ plan skip_all => 'this nginx has no HTTP/2' unless `$nginx -V 2>&1` =~ /http_v2_
 
 my $certificates = Certificates->new;
 my $dir = $certificates->dir;
-my @ports = map { PostgreSQL::Test::Cluster::get_free_port() } 1 .. 3;
+my @ports = map { PostgreSQL::Test::Cluster::get_free_port() } 1 .. 4;
 
 $certificates->authority('ca');
 $certificates->authority('other');
@@ -65,6 +66,10 @@ http {
         listen 127.0.0.1:$ports[2] ssl http2;
         ssl_certificate $dir/elsewhere.crt;
         ssl_certificate_key $dir/elsewhere.key;
+        location / { $answer }
+    }
+    server {
+        listen 127.0.0.1:$ports[3];
         location / { $answer }
     }
 }
@@ -138,6 +143,20 @@ is_untrusted('a connection that somebody else did not verify', 'strict', "https:
 is($status, 'failed', 'HTTP to an HTTPS port is no success');
 (undef, undef, $incident) = ask('not_tls', 'https://127.0.0.1:' . $scene->partner->port, "ca '$dir/ca.crt', connect_timeout '300 ms'");
 is($incident->{error}{code}, 'connect', 'HTTPS to an HTTP port is no connection');
+(undef, undef, $incident) = ask('no_tls', "https://127.0.0.1:$ports[3]", "ca '$dir/ca.crt'");
+like($incident->{error}{message}, qr{; perhaps the service speaks HTTP without TLS at that port, and the url has to begin with http://$}, '... and where something answers, it is told why') or note($incident->{error}{message});
+# as most that speak TLS do with what is none
+my $listener = IO::Socket::INET->new(Listen => 8, LocalAddr => '127.0.0.1') or die "listen: $!";
+my $pid = fork() // die "fork: $!";
+if (!$pid)
+{
+	while (my $socket = $listener->accept) { sysread($socket, my $byte, 1); close($socket) }
+	POSIX::_exit(0);
+}
+(undef, undef, $incident) = ask('no_http', 'http://127.0.0.1:' . $listener->sockport);
+kill 'KILL', $pid;
+waitpid($pid, 0);
+like($incident->{error}{message}, qr{; perhaps the service speaks TLS at that port, and the url has to begin with https://$}, 'HTTP to who hangs up at once') or note($incident->{error}{message});
 
 # ---- a trusted authority that changes ----
 

@@ -131,7 +131,7 @@ $scene->sql("ALTER SERVER partner OPTIONS (SET follow_redirects '1')");
 is(reply('get', chain(1), 'the option may be a number')->{status}, 200, 'of redirects');
 is(failed('get', chain(2), 'that are followed')->{message}, 'the service answered 302, a redirect that is not followed: it is one after 1 redirect', 'and no more');
 $scene->sql("ALTER SERVER partner OPTIONS (SET follow_redirects 'off')");
-is(failed('get', chain(1), 'or off')->{message}, 'the service answered 302', 'as it is without the option');
+is(failed('get', chain(1), 'or off')->{message}, 'the service answered 302, a redirect that is not followed: option "follow_redirects" of its server is off', 'as it is without the option');
 $scene->sql("ALTER SERVER partner OPTIONS (SET follow_redirects 'on')");
 
 # ---- another origin ----
