@@ -15,7 +15,7 @@ use WorkflowTest;
 
 my $scene = Scene->new('heartbeat');
 my $H = '"headers": {' . Scene::HEADERS . '}';
-my $late = 5; # on a busy machine
+my $late = 20; # on a busy machine
 
 # A step that waits for a callback, with these keys, and another one for what it comes to if that is bad.
 my $defined = 0;

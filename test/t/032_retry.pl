@@ -20,7 +20,7 @@ my $H = '"headers": {' . Scene::HEADERS . '}';
 
 # A loaded machine is late now and then: what counts is that nothing comes early, and that most is on time.
 my $EARLY = 0.0005;
-my $LATE = 5;
+my $LATE = 20;
 
 # An HTTP step of that path with that "retry"; more: further keys of the step.
 sub calls

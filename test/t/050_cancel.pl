@@ -19,7 +19,7 @@ my $scene = Scene->new('cancel', options => "timeout '20 s'");
 my $H = '"headers": {' . Scene::HEADERS . '}';
 my $base = $scene->url;
 my $local = $base =~ s/127\.0\.0\.1/localhost/r;
-my $late = 5; # on a busy machine
+my $late = 20; # on a busy machine
 
 # A step "work" that calls the url of the data and waits for a callback, then "after", which keeps what was caught.
 my $defined = 0;

@@ -16,7 +16,7 @@ use WorkflowTest;
 
 my $scene = Scene->new('suspend');
 my $H = '"headers": {' . Scene::HEADERS . '}';
-my $late = 5; # on a busy machine
+my $late = 20; # on a busy machine
 
 sub suspend { is($scene->sql("SELECT workflow.suspend($_[0])"), 't', "$_[1]: suspended") }
 

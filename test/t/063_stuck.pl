@@ -65,8 +65,9 @@ is_soon($node, 'postgres', "SELECT count(*) FROM workflow.visits WHERE step = 'm
 
 # ---- a lock ----
 
-$scene->define('due', '{"steps": [{"step": "clock", "wait": {"after": "100 ms"}}, {"step": "done", "wait": true}]}');
-$scene->define('late', '{"steps": [{"step": "late", "wait": true, "timeout": "100 ms", "catch": [{"on": "TIMED_OUT", "next": "done"}]}, {"step": "done", "wait": true}]}');
+# until when somebody has its instance, however busy the machine is
+$scene->define('due', '{"steps": [{"step": "clock", "wait": {"after": "2 s"}}, {"step": "done", "wait": true}]}');
+$scene->define('late', '{"steps": [{"step": "late", "wait": true, "timeout": "2 s", "catch": [{"on": "TIMED_OUT", "next": "done"}]}, {"step": "done", "wait": true}]}');
 my $holder = $node->background_psql('postgres');
 for my $process (qw(due late))
 {

@@ -17,7 +17,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use WorkflowTest;
 
-my $scene = Scene->new('shortage', conf => "workflow.move_timeout = 300ms\n");
+my $scene = Scene->new('shortage');
 my $node = $scene->node;
 my $H = '"headers": {' . Scene::HEADERS . '}';
 
@@ -117,6 +117,8 @@ is_soon($node, 'postgres', "SELECT step FROM workflow.visits WHERE instance = $p
 
 # ---- somebody has the lock of a table for longer than a move may take ----
 
+$node->append_conf('postgresql.conf', "workflow.move_timeout = 300ms\n");
+$node->reload;
 my $holder = $node->background_psql('postgres');
 $scene->define('unlucky', qq({"steps": [{"step": "call", "http": {"server": "partner", "path": "/flaky", "query": {"fail": "1", "key": "\${\$instance}"}, $H},
 	"retry": {"max": 100000, "delay": "700 ms"}, "wait": true, "cancel": {"path": "/stop", "headers": {"X-Instance": "\${\$instance}"}, "timeout": "0"}}]}));
