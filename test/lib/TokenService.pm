@@ -31,7 +31,7 @@ my $json = JSON::PP->new->canonical;
 sub start
 {
 	my ($class) = @_;
-	my $self = bless { dir => File::Temp->newdir, owner => $$, port => 0, does => {} }, $class;
+	my $self = bless { dir => File::Temp->newdir, owner => $$, port => 0, read => 0, entries => [] }, $class;
 	$self->_write('state', { tokens => 0, refresh => undef });
 	$self->set;
 	$self->restart;
@@ -89,12 +89,20 @@ sub takes
 sub refresh_token { $_[0]->_read('state')->{refresh} }
 sub tokens { $_[0]->_read('state')->{tokens} }
 
+# Only what has come since the last time is read.
 sub requests
 {
 	my ($self, $path) = @_;
-	open(my $file, '<', "$self->{dir}/log") or return;
-	my @requests = map { $json->decode($_) } grep { /\n\z/ } <$file>;
-	return grep { index($_->{path}, $path) == 0 } @requests;
+	open(my $file, '<:raw', "$self->{dir}/log") or return;
+	seek($file, $self->{read}, SEEK_SET);
+	while (my $line = <$file>)
+	{
+		# the last one may be under way
+		last unless $line =~ /\n\z/;
+		push @{ $self->{entries} }, $json->decode($line);
+		$self->{read} += length $line;
+	}
+	return grep { index($_->{path}, $path) == 0 } @{ $self->{entries} };
 }
 
 sub _unescape
