@@ -75,7 +75,7 @@ sub add_http_server
 	my $in_flight = $option{max_in_flight} // 64;
 	$node->safe_psql($option{database} // 'postgres',
 		"CREATE SERVER partner FOREIGN DATA WRAPPER workflow_http "
-		  . "OPTIONS (url '$url', allow_private 'true', max_in_flight '$in_flight', timeout '1 h')");
+		  . "OPTIONS (url '$url', allow_private 'true', max_in_flight '$in_flight', timeout '1 h', breaker 'off')");
 }
 
 # ---- what the rows say ----

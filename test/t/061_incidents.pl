@@ -242,8 +242,6 @@ is($scene->finish($incident), 'completed', 'and it goes on');
 
 # ---- of an outage ----
 
-# its breaker would hold back what comes after the first twenty
-$scene->sql("ALTER SERVER partner OPTIONS (ADD breaker 'off')");
 my @many = split /\n/, $scene->sql("SELECT workflow.start('once', jsonb_build_object('url', '" . $scene->url('/flaky?fail=2') . "')) FROM generate_series(1, 50)");
 is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.incidents WHERE process = 'once'", 50, 'fifty incidents');
 is($scene->sql("SELECT count(*) FROM workflow.incidents WHERE process = 'once' AND workflow.skip(serial_number, '{\"ok\": true}')"), 50, 'skipped in one statement');
