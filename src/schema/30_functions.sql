@@ -247,6 +247,16 @@ CREATE FUNCTION workflow.timeline(instance bigint) RETURNS SETOF text
 COMMENT ON FUNCTION workflow.timeline(bigint) IS
 'The story of an instance, told in lines: when it entered which step, what failed, how each visit ended, what came too late, and where it stands now. Unknown: 42704; needs view: 42501';
 
+CREATE FUNCTION workflow.diagram(process text, version integer DEFAULT NULL, live boolean DEFAULT false) RETURNS text
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_diagram';
+COMMENT ON FUNCTION workflow.diagram(text, integer, boolean) IS
+'A process as a flowchart, in the language of Mermaid: steps by what they do, ways with their conditions, handlers as dashed lines, sub-processes and lists of items as boxes around what is in them. version: the latest unless given. live: with how many tokens stand where and what they do, of all instances that live, or, with version, of those that follow it. Unknown process or version: 42704; needs view: 42501';
+
+CREATE FUNCTION workflow.diagram(instance bigint) RETURNS text
+    LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_diagram_instance';
+COMMENT ON FUNCTION workflow.diagram(bigint) IS
+'The same of the version that an instance follows, with what it has passed and where it stands: steps are of the class passed, ended (with a bad outcome), waiting, calling, retrying, incident and the like. Unknown: 42704; needs view: 42501';
+
 CREATE FUNCTION workflow.adopt() RETURNS bigint
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_adopt';
 COMMENT ON FUNCTION workflow.adopt() IS
