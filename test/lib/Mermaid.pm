@@ -15,6 +15,7 @@ package Mermaid;
 use strict;
 use warnings;
 
+use Browser;
 use Encode qw(decode_utf8 encode_utf8);
 use File::Copy qw(copy);
 use JSON::PP ();
@@ -104,15 +105,9 @@ sub parse
 
 # ---- the renderer ----
 
-sub browser
-{
-	my ($found) = grep { -x } map { my $path = $_; map { "$path/$_" } qw(chromium chromium-browser google-chrome) } split /:/, $ENV{PATH};
-	return $found;
-}
-
 sub missing
 {
-	return 'there is no Chromium' unless browser();
+	return 'there is no Chromium' unless Browser::path();
 	return 'WF_MERMAID names no file of the renderer' unless -f ($ENV{WF_MERMAID} // '');
 	return undef;
 }
@@ -149,7 +144,7 @@ sub rendered
 	copy($ENV{WF_MERMAID}, "$folder/mermaid.js") or die "$ENV{WF_MERMAID}: $!";
 	append_to_file("$folder/page.html", $page);
 	append_to_file("$folder/texts.js", 'const texts = ' . $json->encode([ map { decode_utf8($_) } @texts ]) . ";\n");
-	my @command = (browser(), '--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', "--user-data-dir=$folder/browser",
+	my @command = (Browser::path(), '--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', "--user-data-dir=$folder/browser",
 		'--virtual-time-budget=600000', '--dump-dom', "file://$folder/page.html");
 	IPC::Run::run(\@command, '>', \my $dom, '2>', '/dev/null', IPC::Run::timeout(600)) or die 'Chromium has failed';
 	my ($out) = $dom =~ m{<pre id="out">(.*?)</pre>}s or die 'Chromium has drawn nothing';

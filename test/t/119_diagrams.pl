@@ -10,6 +10,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use Browser;
 use Encode qw(decode_utf8);
 use JSON::PP ();
 use Mermaid;
@@ -88,6 +89,39 @@ for (@drawn)
 }
 is(join("\n", @faults), '', 'each text is a flowchart');
 is(join("\n", @unnamed), '', 'each step has its name in it');
+
+# The page in docs/page draws them, too: each step, none over another one, whatever leads where.
+SKIP:
+{
+	skip 'there is no Chromium', 3 unless Browser::path();
+
+	my $browser = Browser->new(PostgreSQL::Test::Utils::tempdir());
+	$browser->value(slurp_file('docs/page/diagram.js') =~ s/^const Diagram/var Diagram/mr . '; true');
+	my (@failed, @covered, @left_out);
+	for (@drawn)
+	{
+		my ($place, $text) = @$_;
+		my $quoted = JSON::PP->new->ascii->allow_nonref->encode(decode_utf8($text));
+		my $found = eval { $browser->value(<<"EOJ") };
+(() => {
+	const svg = Diagram.draw($quoted);
+	document.body.replaceChildren(svg);
+	const boxes = [...svg.querySelectorAll('g.node')].map((g) => [g.dataset.step, g.firstElementChild.getBoundingClientRect()]);
+	const within = (a, b) => a.left >= b.left && a.right <= b.right && a.top >= b.top && a.bottom <= b.bottom;
+	const meet = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+	return { nodes: boxes.length, ways: svg.querySelectorAll('path.way').length, out: boxes.filter(([, a]) => !within(a, svg.getBoundingClientRect())).map(([a]) => a),
+		over: boxes.flatMap(([a, x], i) => boxes.slice(i + 1).filter(([, y]) => meet(x, y) && !within(x, y) && !within(y, x)).map(([b]) => a + '/' + b)) };
+})()
+EOJ
+		if (!$found) { push @failed, "$place: $@"; next }
+		my $diagram = Mermaid::parse($text);
+		push @covered, map { "$place: $_" } @{ $found->{over} }, @{ $found->{out} };
+		push @left_out, $place if $found->{nodes} != keys %{ $diagram->{nodes} } || $found->{ways} != @{ $diagram->{ways} };
+	}
+	is(join("\n", @failed), '', 'the page draws each');
+	is(join("\n", @left_out), '', 'with all steps and ways');
+	is(join("\n", @covered), '', 'and none covers another one');
+}
 
 SKIP:
 {
