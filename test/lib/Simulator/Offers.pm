@@ -81,6 +81,14 @@ sub is_admitted
 
 # ---- complete and fail ----
 
+# It waited for a task, and for nothing that the privilege is for.
+sub is_incident_of_task
+{
+	my ($visit) = @_;
+	my @waits = waits_of($visit->{def});
+	return $visit->{state} eq 'incident' && (grep { $_->{task} } @waits) && !grep { $_->{callback} || $_->{topic} } @waits;
+}
+
 sub meant
 {
 	my ($self, $visit, $by) = @_;
@@ -88,7 +96,11 @@ sub meant
 	my $takes_callback = takes_callback($visit);
 	return $work && ($work->{fetch} // 0) == $by->{fetch} ? 'work' : 'lost' if defined $by->{fetch};
 	return 'callback' unless offers_of($visit->{def});
-	return has_privilege($by) ? 'callback' : 'lost' if $visit->{has_callback} || $visit->{state} eq 'incident';
+	if ($visit->{has_callback} || $visit->{state} eq 'incident')
+	{
+		return 'lost' unless has_privilege($by);
+		return is_incident_of_task($visit) && !is_admin($by) ? 'nothing' : 'callback';
+	}
 	return 'task' if standing($task, $by->{who} // 'admin') eq 'holder';
 	return $task ? 'nothing' : 'lost' unless has_privilege($by);
 	return 'callback' if $takes_callback;
