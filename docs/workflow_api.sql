@@ -54,6 +54,20 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION workflow_api.request_mode() IS 'What the header X-ATK-Mode of the request asks for: async, or sync without it; another value: 22023';
 
+CREATE FUNCTION workflow_api.request_callback() RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    url text := workflow_api.request_headers()->>'x-atk-callback';
+BEGIN
+    IF url IS NOT NULL AND workflow_api.request_mode() <> 'async' THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'X-ATK-Callback goes with X-ATK-Mode: async',
+            HINT = 'Who calls at once has the outcome with the answer.';
+    END IF;
+    RETURN url;
+END $$;
+COMMENT ON FUNCTION workflow_api.request_callback() IS 'Where the header X-ATK-Callback of the request has the outcome posted, NULL: nowhere; if its call is carried out at once: 22023';
+
 CREATE FUNCTION workflow_api.http_status(code text) RETURNS text
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN code IN ('28000', '42501') THEN '403'
@@ -70,6 +84,10 @@ COMMENT ON FUNCTION workflow_api.http_status(text) IS 'The HTTP status of an SQL
 CREATE FUNCTION workflow_api.fail_as_http(code text, message text, detail text, hint text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    -- where the outcome goes is a header that cannot be followed, and nothing that was looked for
+    IF code = '42704' AND message LIKE 'no server % covers the callback_url' THEN
+        code := '22023';
+    END IF;
     code := coalesce('PT' || workflow_api.http_status(code), code);
     message := left(regexp_replace(message, '[\x01-\x1f\x7f]+', ' ', 'g'), 300);
     IF detail <> '' AND hint <> '' THEN
@@ -132,7 +150,8 @@ BEGIN
         RAISE undefined_object USING MESSAGE = 'there is no process of that name that can be started here';
     END IF;
     PERFORM workflow_api.take_trace();
-    started := workflow.start(start_public.process, start_public.data, start_public.business_key, mode => mode);
+    started := workflow.start(start_public.process, start_public.data, start_public.business_key, mode => mode,
+                              callback_url => workflow_api.request_callback());
     token := workflow.instance_token(started);
     PERFORM workflow_api.answer_started('token=' || token);
     RETURN coalesce((SELECT i.data FROM workflow.instances i WHERE i.instance = started), start_public.data, '{}')
@@ -155,7 +174,8 @@ BEGIN
         RETURN workflow_api.start_public(start.process, start.data, start.business_key);
     END IF;
     PERFORM workflow_api.take_trace();
-    started := workflow.start(start.process, start.data, start.business_key, mode => workflow_api.request_mode());
+    started := workflow.start(start.process, start.data, start.business_key, mode => workflow_api.request_mode(),
+                              callback_url => workflow_api.request_callback());
     PERFORM workflow_api.answer_started('instance=' || started);
     RETURN coalesce((SELECT i.data FROM workflow.instances i WHERE i.instance = started), start.data, '{}') || jsonb_build_object('id', started);
 EXCEPTION WHEN OTHERS THEN
@@ -206,14 +226,16 @@ BEGIN
                                      FROM workflow.tasks t
                                      WHERE t.instance = found.instance AND (t.assignee = current_user OR t.assignee IS NULL AND current_user = ANY (t.roles))), '[]'),
                   'operations', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('operation', o.operation, 'call', o.call,
-                                                                                                'state', o.state, 'error', o.error)) ORDER BY o.operation)
+                                                                                                'state', o.state, 'error', o.error,
+                                                                                                'callback', o.callback_state)) ORDER BY o.operation)
                                           FROM (SELECT * FROM workflow.operations o
-                                                WHERE o.instance = found.instance AND o.state <> 'done' ORDER BY o.operation DESC LIMIT 20) o), '[]'));
+                                                WHERE o.instance = found.instance
+                                                      AND (o.state <> 'done' OR o.callback_state IN ('pending', 'sending', 'failed')) ORDER BY o.operation DESC LIMIT 20) o), '[]'));
 EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
     PERFORM workflow_api.fail_as_http(SQLSTATE, message, detail, hint);
 END $$;
-COMMENT ON FUNCTION workflow_api.instance(text) IS 'Where the instance of the token stands: its status; its data, if the role workflow_web has "view"; tasks for that role; calls that are pending, or have failed';
+COMMENT ON FUNCTION workflow_api.instance(text) IS 'Where the instance of the token stands: its status; its data, if the role workflow_web has "view"; tasks for that role; calls that are pending, or have failed, or whose callback is pending, or has';
 
 CREATE FUNCTION workflow_api.set_data(token text, data jsonb) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -224,7 +246,8 @@ DECLARE
     hint     text;
 BEGIN
     instance := workflow_api.instance_of_token(set_data.token);
-    IF NOT workflow.set_data(instance, set_data.data, mode => workflow_api.request_mode()) THEN
+    IF NOT workflow.set_data(instance, set_data.data, mode => workflow_api.request_mode(),
+                             callback_url => workflow_api.request_callback()) THEN
         RAISE object_not_in_prerequisite_state USING MESSAGE = format('instance %s has ended', instance);
     END IF;
     PERFORM workflow_api.answer_accepted();
@@ -243,7 +266,8 @@ DECLARE
     hint     text;
 BEGIN
     instance := workflow_api.instance_of_token(cancel.token);
-    IF NOT workflow.cancel(instance, cancel.reason, mode => workflow_api.request_mode()) THEN
+    IF NOT workflow.cancel(instance, cancel.reason, mode => workflow_api.request_mode(),
+                           callback_url => workflow_api.request_callback()) THEN
         RAISE object_not_in_prerequisite_state USING MESSAGE = format('instance %s has ended', instance);
     END IF;
     PERFORM workflow_api.answer_accepted();
@@ -272,7 +296,8 @@ DECLARE
 BEGIN
     PERFORM workflow_api.require_serial_of_token(complete.token, complete.serial_number);
     PERFORM workflow_api.answer_accepted();
-    IF NOT workflow.complete(complete.serial_number, complete.data, mode => workflow_api.request_mode()) THEN
+    IF NOT workflow.complete(complete.serial_number, complete.data, mode => workflow_api.request_mode(),
+                             callback_url => workflow_api.request_callback()) THEN
         PERFORM set_config('response.status', '409', true); -- with what came late on record
     END IF;
 EXCEPTION WHEN OTHERS THEN
@@ -290,7 +315,8 @@ DECLARE
 BEGIN
     PERFORM workflow_api.require_serial_of_token(fail.token, fail.serial_number);
     PERFORM workflow_api.answer_accepted();
-    IF NOT workflow.fail(fail.serial_number, fail.code, fail.message, fail.data, mode => workflow_api.request_mode()) THEN
+    IF NOT workflow.fail(fail.serial_number, fail.code, fail.message, fail.data, mode => workflow_api.request_mode(),
+                         callback_url => workflow_api.request_callback()) THEN
         PERFORM set_config('response.status', '409', true);
     END IF;
 EXCEPTION WHEN OTHERS THEN
@@ -308,7 +334,8 @@ DECLARE
     hint    text;
 BEGIN
     answer := workflow.send_message(send_message.name, data => send_message.data, instance => workflow_api.instance_of_token(send_message.token),
-                                    mode => workflow_api.request_mode());
+                                    mode => workflow_api.request_mode(),
+                                    callback_url => workflow_api.request_callback());
     IF answer = 'missed' THEN
         RAISE object_not_in_prerequisite_state USING MESSAGE = 'nothing there waits for this message';
     END IF;
@@ -357,7 +384,8 @@ DECLARE
     hint    text;
 BEGIN
     PERFORM workflow_api.require_own_rights();
-    IF NOT workflow.set_data(set_data.instance, set_data.data, mode => workflow_api.request_mode()) THEN
+    IF NOT workflow.set_data(set_data.instance, set_data.data, mode => workflow_api.request_mode(),
+                             callback_url => workflow_api.request_callback()) THEN
         RAISE object_not_in_prerequisite_state USING MESSAGE = format('instance %s has ended', set_data.instance);
     END IF;
     PERFORM workflow_api.answer_accepted();
@@ -375,7 +403,8 @@ DECLARE
     hint    text;
 BEGIN
     PERFORM workflow_api.require_own_rights();
-    IF NOT workflow.cancel(cancel.instance, cancel.reason, mode => workflow_api.request_mode()) THEN
+    IF NOT workflow.cancel(cancel.instance, cancel.reason, mode => workflow_api.request_mode(),
+                           callback_url => workflow_api.request_callback()) THEN
         RAISE object_not_in_prerequisite_state USING MESSAGE = format('instance %s has ended', cancel.instance);
     END IF;
     PERFORM workflow_api.answer_accepted();
@@ -410,7 +439,8 @@ DECLARE
     hint    text;
 BEGIN
     PERFORM workflow_api.require_own_rights();
-    IF NOT workflow.claim(claim.serial_number, claim.person, mode => workflow_api.request_mode()) THEN
+    IF NOT workflow.claim(claim.serial_number, claim.person, mode => workflow_api.request_mode(),
+                          callback_url => workflow_api.request_callback()) THEN
         RAISE object_not_in_prerequisite_state USING MESSAGE = format('somebody else has the task of %s, or it is over', claim.serial_number);
     END IF;
     PERFORM workflow_api.answer_accepted();
@@ -429,7 +459,8 @@ DECLARE
 BEGIN
     PERFORM workflow_api.require_own_rights();
     PERFORM workflow_api.answer_accepted();
-    IF NOT workflow.complete(complete.serial_number, complete.data, mode => workflow_api.request_mode()) THEN
+    IF NOT workflow.complete(complete.serial_number, complete.data, mode => workflow_api.request_mode(),
+                             callback_url => workflow_api.request_callback()) THEN
         PERFORM set_config('response.status', '409', true); -- with what came late on record
     END IF;
 EXCEPTION WHEN OTHERS THEN
@@ -447,7 +478,8 @@ DECLARE
 BEGIN
     PERFORM workflow_api.require_own_rights();
     PERFORM workflow_api.answer_accepted();
-    IF NOT workflow.fail(fail.serial_number, fail.code, fail.message, fail.data, mode => workflow_api.request_mode()) THEN
+    IF NOT workflow.fail(fail.serial_number, fail.code, fail.message, fail.data, mode => workflow_api.request_mode(),
+                         callback_url => workflow_api.request_callback()) THEN
         PERFORM set_config('response.status', '409', true);
     END IF;
 EXCEPTION WHEN OTHERS THEN
@@ -467,7 +499,8 @@ DECLARE
 BEGIN
     PERFORM workflow_api.require_own_rights();
     answer := workflow.send_message(send_message.name, send_message.key, send_message.data, send_message.ttl, send_message.message_id,
-                                    mode => workflow_api.request_mode());
+                                    mode => workflow_api.request_mode(),
+                                    callback_url => workflow_api.request_callback());
     IF answer = 'missed' THEN
         RAISE object_not_in_prerequisite_state USING MESSAGE = 'nobody waits for this message';
     END IF;
@@ -487,6 +520,9 @@ DECLARE
     hint    text;
 BEGIN
     PERFORM workflow_api.require_own_rights();
+    IF workflow_api.request_callback() IS NOT NULL THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'a signal has no X-ATK-Callback', DETAIL = 'It goes to all who wait for it.';
+    END IF;
     PERFORM workflow.send_signal(send_signal.name, send_signal.data, mode => workflow_api.request_mode());
     PERFORM workflow_api.answer_accepted();
 EXCEPTION WHEN OTHERS THEN

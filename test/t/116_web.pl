@@ -137,6 +137,54 @@ like($taken->{json}{message}, qr/has a living instance with business key "second
 is($taken->{json}{code}, 'PT409', 'and the code');
 is_status(start_key('second', {}), 409, 'as at once');
 
+# ---- told of it ----
+
+my $partner = $scene->partner;
+sub told { return [ map { [ @{ $_->{headers} }{qw(x-atk-status x-workflow-instance authorization)}, JSON::PP->new->decode($_->{body}) ] } $partner->requests($_[0]) ] }
+sub asks { return { %async, 'X-ATK-Callback' => $scene->url($_[0]) } }
+$scene->sql("CREATE SERVER clients FOREIGN DATA WRAPPER workflow_http OPTIONS (url '" . $scene->url('/echo/clients') . "', allow_private 'true', breaker 'off');
+	CREATE SERVER down FOREIGN DATA WRAPPER workflow_http OPTIONS (url '" . $scene->url('/status/500') . "', allow_private 'true', breaker 'off', retry_max '0');
+	CREATE SERVER others FOREIGN DATA WRAPPER workflow_http OPTIONS (url '" . $scene->url('/echo/others') . "', allow_private 'true');
+	CREATE SERVER inside FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'http://127.0.0.1:" . $scene->node->port . "/inside');
+	GRANT USAGE ON FOREIGN SERVER clients, down, inside TO workflow_web; GRANT USAGE ON FOREIGN SERVER others TO clerk;
+	CREATE USER MAPPING FOR workflow_web SERVER clients OPTIONS (auth 'bearer', token 'of the web')");
+my $to = start(asks('/echo/clients/1'));
+is_status($to, 202, 'who gives a URL');
+ok($partner->wait_for(1, '/echo/clients/1'), 'is told there');
+is_deeply(told('/echo/clients/1'), [ [ 'Active', $to->{json}{id}, 'Bearer of the web', { %john, state => 'new', greeting => 'Dear john' } ] ], 'how it stands, once, with the credentials of the web');
+($task) = map { $_->{serial_number} } @{ state_of($to->{json}{token})->{tasks} };
+is_status($frontend->rpc($_->[0], { token => $to->{json}{token}, %{ $_->[1] } }, asks("/echo/clients/$_->[0]")), 202, "by $_->[0]")
+  for [ set_data => { data => { name => 'jim' } } ], [ send_message => { name => 'question', data => 2 } ], [ complete => { serial_number => $task } ], [ cancel => {} ];
+ok($partner->wait_for(1, "/echo/clients/$_"), "told of $_") for qw(set_data send_message complete cancel);
+is(told('/echo/clients/cancel')->[0][0], 'Aborted', 'and how it has ended');
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.operations WHERE instance = $to->{json}{id} AND callback_state <> 'sent'", 0, 'all were sent');
+is_deeply(state_of($to->{json}{token})->{operations}, [], 'nothing is left to be said of them');
+my $untold = start(asks('/status/500'))->{json};
+is_soon($scene->node, 'postgres', "SELECT callback_state FROM workflow.operations WHERE instance = $untold->{id}", 'failed', 'one that cannot be told');
+is_deeply([ map { @$_{qw(call state callback)} } @{ state_of($untold->{token})->{operations} } ], [qw(start done failed)], 'finds that when he asks');
+$holder->run('BEGIN', "SELECT workflow.start('registration', '{}', 'third')");
+$waits = start_key('third', asks('/echo/clients/third'))->{json};
+$holder->run('COMMIT');
+ok(soon($waits->{token}, 'failed'), 'of what has failed');
+is(@{ told('/echo/clients/third') }, 0, 'nobody is told');
+my $operations = $scene->sql('SELECT count(*) FROM workflow.operations');
+is_status(start({ 'X-ATK-Callback' => $scene->url('/echo/clients/2') }), 400, 'who calls at once is not told');
+my $port = $scene->url =~ /:(\d+)/ ? $1 : die;
+is_status(start({ %async, 'X-ATK-Callback' => $_ }), 400, "nobody is told at $_")
+  for $scene->url('/echo'), $scene->url('/echo/others/1'), $scene->url('/echo/clientsandmore'), $scene->url('/echo/clients/../others'), $scene->url('/echo/clients/%2e%2e/others'),
+  $scene->url('/echo/clients') =~ s/127/user:password\@127/r, "http://127.0.0.1:$port\@169.254.169.254/echo/clients/1", 'http://169.254.169.254/latest', 'http://10.0.0.1/', 'http://[::1]/', 'http://localhost/', 'ftp://127.0.0.1/', 'file:///etc/passwd', '/rpc/start', 'x', '';
+is($scene->sql('SELECT count(*) FROM workflow.operations'), $operations, 'and nothing is started for that');
+is_status(start({ %async, 'X-ATK-Callback' => 'http://127.0.0.1:' . $scene->node->port . '/inside/1' }), 202, 'a server that may not reach private addresses');
+is_soon($scene->node, 'postgres', "SELECT callback_state FROM workflow.operations WHERE callback_url LIKE '%/inside/1'", 'failed', 'does not');
+is_status($frontend->rpc('send_signal', { name => 'news' }, { %clerk, %{ asks('/echo/others/1') } }), 400, 'of a signal nobody is told');
+is_status($frontend->rpc('start', { process => 'of clerks' }, { %clerk, %{ asks('/echo/clients/1') } }), 400, 'a role of its own has servers of its own');
+is_status($frontend->rpc('start', { process => 'of clerks' }, { %clerk, %{ asks('/echo/others/1') } }), 202, 'such as this');
+ok($partner->wait_for(1, '/echo/others/1'), 'where it is told');
+$scene->sql("SELECT workflow.revoke_process('registration', 'workflow_web', 'view')");
+is_status(start(asks('/echo/clients/3')), 403, 'the web is told nothing that it may not view');
+is_deeply([ sort keys %{ state_of(start()->{json}{token}) } ], [qw(id operations status tasks)], 'nor shown');
+$scene->sql("SELECT workflow.grant_process('registration', 'workflow_web', 'view')");
+
 # ---- roles with rights ----
 
 my $own = $frontend->rpc('start', { process => 'of clerks' }, \%clerk);
@@ -252,9 +300,10 @@ is($scene->sql(q[SELECT count(*) FROM pg_proc p WHERE p.pronamespace = 'workflow
 is($scene->sql(q[SELECT rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls FROM pg_roles WHERE rolname = 'workflow_web']), 'f', 'which has none of its own');
 
 # functions that read no such headers
-is($frontend->post(($url =~ m{(callback/.*)})[0], '{"a": 1}', { %async, 'X-ATK-Callback' => 'http://127.0.0.1:1/' }), 204, 'a callback has no modes');
+is($frontend->post(($url =~ m{(callback/.*)})[0], '{"a": 1}', asks('/echo/clients/callback')), 204, 'a callback has no modes');
 is($scene->sql("SELECT status FROM workflow.instances WHERE process = 'show'"), 'completed', 'it is done at once');
-is_status($frontend->look('instance', { token => $theirs->{token} }, { 'X-ATK-Mode' => 'sideways' }), 200, 'nor has looking');
+is_status($frontend->look('instance', { token => $theirs->{token} }, { 'X-ATK-Mode' => 'sideways', 'X-ATK-Callback' => $scene->url('/echo/clients/look') }), 200, 'nor has looking');
+is($scene->sql(q[SELECT count(*) FROM workflow.operations WHERE callback_url ~ 'clients/(callback|look)$']), 0, 'and nobody is told');
 
 # what is put into the line of the status
 my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $frontend->base =~ /(\d+)$/) or die;

@@ -143,6 +143,7 @@ sub message
 	my ($text) = @_;
 	my ($head, $body) = $text =~ /^(.*?)\r?\n(?:\r?\n(.*))?\z/s;
 	my ($first, @lines) = split /\r?\n/, $head;
+	$first =~ s{ HTTP/1\.1$}{};
 	my $value = eval { $json->decode($body // '') };
 	return { first => $first, headers => { map { /^([^:]+):\s*(.*)$/ ? (lc $1 => $2) : () } @lines }, body => defined $value ? $json->encode($value) : $body // '' };
 }
