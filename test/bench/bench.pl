@@ -12,16 +12,16 @@ use Getopt::Long;
 use IO::Handle;
 use Time::HiRes qw(time sleep);
 
-my %quick = (pull => 500, rounds => 1, http => 10_000, transactions => 1000, seconds => 3, bulk => 20_000, wakeup => 60, waiting => 20_000,
+my %quick = (async => 1000, pull => 500, rounds => 1, http => 10_000, transactions => 1000, seconds => 3, bulk => 20_000, wakeup => 60, waiting => 20_000,
 	signal => 5000, idle => 10, operations => 500, pairs => 4, scrape => 50_000, pure => 300, branches => 2, each => 1000,
 	items => [ 1000, 5000 ]);
-my %whole = (rounds => 3, http => 50_000, transactions => 5000, seconds => 10, bulk => 100_000, wakeup => 200,
+my %whole = (rounds => 3, async => 10_000, http => 50_000, transactions => 5000, seconds => 10, bulk => 100_000, wakeup => 200,
 	waiting => 100_000, signal => 100_000, pull => 16_000, idle => 60, operations => 1000, pairs => 8, scrape => 1_000_000, pure => 1000, branches => 5, each => 10_000,
 	items => [ 1000, 10_000, 100_000 ]);
 my $concurrency = 64;
 my $clients = 8;
 my @items = qw(none set sql http);
-my @all = qw(http complete start bulk rows fork branches call each items wakeup message messages signal pull migrate idle indexes scrape);
+my @all = qw(http complete start bulk rows fork branches call async each items wakeup message messages signal pull migrate idle indexes scrape);
 my %case = (
 	http => \&http_case,
 	complete => \&complete_case,
@@ -31,6 +31,7 @@ my %case = (
 	fork => \&fork_case,
 	branches => \&branches_case,
 	call => \&call_case,
+	async => \&async_case,
 	each => \&each_case,
 	items => \&items_case,
 	wakeup => \&wakeup_case,
@@ -628,6 +629,44 @@ sub wakeup_case
 	add_costs("COMMIT of complete() to the next request, $size{wakeup} rounds", 'us', 5.00, @rounds);
 	push(@remarks, sprintf('From COMMIT to the request: %.0f us of it until the COMMIT itself was answered; the baseline is a'
 			. ' NOTIFY round trip.', Bench::median(@commit)));
+	return;
+}
+
+# ---- calls that are carried out later ----
+
+# Starts by 8 clients, from the first call until nothing lives any more: who has called asynchronously is told by then, what was called
+# at once has posted the same by itself.
+sub async_case
+{
+	my $n = $size{async};
+	my (@rounds, @calls);
+
+	for my $round (1 .. $size{rounds})
+	{
+		Bench::fresh_database('bench', 'async_setup.sql');
+		my $session = Bench::Session->new('bench');
+		my $side = sub {
+			my ($script) = @_;
+			my $requests = Bench::nginx_requests();
+			my $begin = time;
+			my $calls = Bench::pgbench('bench', $script, transactions => $n / $clients, define => { callback_url => Bench::url() . '/charges' });
+			my $pending = "SELECT count(*) FROM workflow_data.delivery WHERE kind IN ('operation', 'rest')";
+			sleep(0.02) while $session->run($pending) > 0;
+			Bench::drain($session, 60 + $n / 100);
+			my $end = time;
+			must_be('requests at nginx', Bench::nginx_requests() - $requests, $n);
+			return [ $n / ($end - $begin), $calls ];
+		};
+		$side->($_) for 'async.sql', 'async_plain.sql';
+		my ($ours, $plain) = @{ alternate($round, sub { $side->('async.sql') }, sub { $side->('async_plain.sql') }) };
+		push(@rounds, [ $ours->[0], $plain->[0] ]);
+		push(@calls, [ $ours->[1], $plain->[1] ]);
+		must_be('callbacks that were sent', $session->run("SELECT count(*) FROM workflow.operations WHERE callback_state = 'sent'"), 2 * $n);
+		$session->end;
+	}
+	add_rates(sprintf('%s asynchronous starts, each told of', Bench::thousands($n)), undef, @rounds);
+	add_rates('  the calls themselves', undef, @calls);
+	push(@remarks, 'The baseline of asynchronous starts is starts at once, by as many clients, of a process that posts the same.');
 	return;
 }
 

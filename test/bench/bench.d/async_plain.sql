@@ -1,0 +1,1 @@
+SELECT workflow.start('posts', '{"customer": "Ann Example", "amount": 5}');
