@@ -2,7 +2,8 @@
  * compat.h
  *		Every difference between PostgreSQL 15, 16, 17, 18 and 19 that this extension meets.
  *
- * Other files use the names that are defined here, and never look at PG_VERSION_NUM.
+ * Other files use the names that are defined here, and never look at PG_VERSION_NUM. What only store/relation.c and
+ * those beside it need is in compat_executor.h.
  */
 #ifndef WF_COMPAT_H
 #define WF_COMPAT_H

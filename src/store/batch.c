@@ -2,12 +2,10 @@
  * batch.c
  *		Batches: their life, locking and loading.
  *
- * All structs live in the batch's context. Rows are copied out of SPI's results, so that a batch
- * outlives its queries.
+ * All structs live in the batch's context, so that a batch outlives what it has read.
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
@@ -16,27 +14,28 @@
 #include "utils/snapmgr.h"
 
 #include "shmem/wakeups.h"
+#include "store/access.h"
 #include "store/batch.h"
 #include "store/columns.h"
 #include "store/identity.h"
 #include "store/item.h"
 #include "store/query.h"
 
-static WfQuery q_lock_wait = {.nargs = 1, .argtypes = {INT8ARRAYOID}};
-static WfQuery q_lock_skip = {.nargs = 1, .argtypes = {INT8ARRAYOID}};
-static WfQuery q_look = {.nargs = 1, .argtypes = {INT8ARRAYOID}};
 static WfQuery q_living = {
 	.sql = "SELECT i.instance, i.process_id FROM workflow_data.instance i WHERE i.instance = ANY ($1) "
 		   "ORDER BY i.instance",
 	.nargs = 1,
 	.argtypes = {INT8ARRAYOID},
 };
-static WfQuery *const lock_queries[] = {&q_lock_wait, &q_lock_skip, &q_look};
-static WfQuery		  q_visit = {.nargs = 2, .argtypes = {INT8OID, INT8OID}};
-static WfQuery		  q_visits = {.nargs = 2, .argtypes = {INT8ARRAYOID, INT8ARRAYOID}};
-static WfQuery		  q_all_visits = {.nargs = 1, .argtypes = {INT8OID}};
-static WfQuery		  q_visits_of = {.nargs = 1, .argtypes = {INT8ARRAYOID}};
-static WfQuery		  q_inside = {.nargs = 5, .argtypes = {INT8OID, INT8OID, TEXTARRAYOID, BOOLOID, INT4OID}};
+static WfQuery q_inside = {
+	.sql = "SELECT v.visit FROM workflow_data.visit v WHERE v.instance = $1 AND v.scope = $2 AND "
+		   "v.state <> 'cancelling' AND (v.accepted IS NULL OR v.waits_for = 'call' OR "
+		   "v.accepted > 0 AND (starts_with(v.queue, 'http ') OR "
+		   "v.state = 'retrying' AND v.due_at > clock_timestamp())) AND "
+		   "(v.step <> ALL ($3) OR $4 AND v.state = 'incident') ORDER BY v.visit LIMIT $5",
+	.nargs = 5,
+	.argtypes = {INT8OID, INT8OID, TEXTARRAYOID, BOOLOID, INT4OID},
+};
 #define MARK_LATE(scope) \
 	"UPDATE workflow_data.visit v SET late = array_append(v.late, $4) WHERE v.instance = $1 AND " scope \
 	" AND v.step = ANY ($3) AND ($4 = ANY (v.late)) IS NOT TRUE"
@@ -50,34 +49,6 @@ static WfQuery q_mark_late_at_top = {
 	.nargs = 4,
 	.argtypes = {INT8OID, INT8OID, TEXTARRAYOID, INT4OID},
 };
-
-static void
-prepare_batch_queries(void)
-{
-	const WfTable *instance = &wf_instance_table;
-	const WfTable *visit = &wf_visit_table;
-
-	if (q_all_visits.sql != NULL)
-		return;
-	q_lock_wait.sql = wf_table_select(instance, "workflow_data.instance t WHERE t.instance = ANY ($1) "
-												"ORDER BY t.instance FOR NO KEY UPDATE OF t");
-	q_lock_skip.sql = wf_table_select(instance, "workflow_data.instance t WHERE t.instance = ANY ($1) "
-												"FOR NO KEY UPDATE OF t SKIP LOCKED");
-	q_look.sql = wf_table_select(instance, "workflow_data.instance t WHERE t.instance = ANY ($1)");
-	q_visit.sql = wf_table_select(visit, "workflow_data.visit t WHERE t.instance = $1 AND t.visit = $2");
-	q_visits.sql =
-		wf_table_select(visit, "ROWS FROM (unnest($1), unnest($2)) AS k (instance, visit) "
-							   "JOIN workflow_data.visit t ON t.instance = k.instance AND t.visit = k.visit");
-	q_all_visits.sql = wf_table_select(visit, "workflow_data.visit t WHERE t.instance = $1 ORDER BY t.visit");
-	q_visits_of.sql = wf_table_select(visit, "workflow_data.visit t WHERE t.instance = ANY ($1) "
-											 "ORDER BY t.instance, t.visit");
-	q_inside.sql = wf_table_select(visit, "workflow_data.visit t WHERE t.instance = $1 AND t.scope = $2 AND "
-										  "t.state <> 'cancelling' AND (t.accepted IS NULL OR t.waits_for = 'call' OR "
-										  "t.accepted > 0 AND (starts_with(t.queue, 'http ') OR "
-										  "t.state = 'retrying' AND t.due_at > clock_timestamp())) AND "
-										  "(t.step <> ALL ($3) OR $4 AND t.state = 'incident') "
-										  "ORDER BY t.visit LIMIT $5");
-}
 
 /* An instance or visit of the batch, found by its numbers; an instance has visit 0. */
 typedef struct ByKeyEntry
@@ -109,7 +80,6 @@ wf_batch_begin(void)
 	batch->now = GetCurrentTimestamp();
 	batch->by_key = by_key_create(context, 16, NULL);
 	wf_columns_prepare();
-	prepare_batch_queries();
 	return batch;
 }
 
@@ -221,16 +191,16 @@ wf_batch_new_visit(WfBatch *batch, WfInstance *instance, WfStep *step, int64 id)
  * size is that of the row and of its TOAST values, which are not fetched for it.
  */
 static bool
-fits(WfBatch *batch, const WfTable *table, uint64 row)
+fits(WfBatch *batch, const WfTable *table, WfRelation *rel)
 {
-	HeapTuple tuple = SPI_tuptable->vals[row];
-	size_t	  bytes = tuple->t_len;
+	bool   has_external;
+	size_t bytes = wf_relation_row_size(rel, &has_external);
 
 	if (batch->memory_budget == 0)
 		return true;
 	/* what is not stored outside of the row is small, even if it is compressed */
-	if (HeapTupleHasExternal(tuple))
-		bytes += wf_table_external(table, row);
+	if (has_external)
+		bytes += wf_table_external(table, rel);
 	if (batch->loaded > 0 && batch->loaded + bytes > batch->memory_budget)
 		return false;
 	batch->loaded += bytes;
@@ -277,34 +247,77 @@ wf_tokens_changed(const WfTokens *tokens)
 	return false;
 }
 
+/* Add the instance that was found, if it is not there yet. */
 static void
-read_instance_row(WfBatch *batch, uint64 row)
+read_instance(WfBatch *batch, WfRelation *rel, int64 id)
 {
-	WfInstance *instance = palloc0(sizeof(WfInstance));
+	WfInstance *instance;
 
-	wf_table_read(&wf_instance_table, instance, row);
+	if (wf_batch_instance(batch, id) != NULL)
+		return;
+	if (!fits(batch, &wf_instance_table, rel))
+	{
+		remember(batch, id, 0, NULL);
+		return;
+	}
+	instance = palloc0(sizeof(WfInstance));
+	wf_table_read(&wf_instance_table, instance, rel);
 	instance->data_before = instance->data;
 	keep_tokens(&instance->tokens);
 	add_instance(batch, instance);
 }
 
-/* Add the instances of the current result. Returns how many were added. */
 static int
-read_instances(WfBatch *batch, uint64 rows)
+compare_ids(const void *a, const void *b)
+{
+	int64 left = *(const int64 *) a;
+	int64 right = *(const int64 *) b;
+
+	return left < right ? -1 : left > right;
+}
+
+/* Ascending, so that nobody who locks several waits for somebody who waits for him. */
+static int64 *
+ascending(const int64 *ids, int n)
+{
+	int64 *sorted = palloc(sizeof(int64) * Max(n, 1));
+
+	memcpy(sorted, ids, sizeof(int64) * n);
+	if (n > 1)
+		qsort(sorted, n, sizeof(int64), compare_ids);
+	return sorted;
+}
+
+/* Find instances, and lock them. Returns how many there are. */
+static int
+find_instances(WfBatch *batch, const int64 *ids, int n, WfLock lock, Snapshot snapshot)
+{
+	int64	   *sorted = ascending(ids, n);
+	WfRelation *rel = wf_relation_open(wf_store_relation("instance"), &wf_instance_table.stored,
+									   lock == WF_LOCK_NONE ? WF_RELATION_READ : WF_RELATION_LOCK, snapshot);
+	int			found = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if ((i > 0 && sorted[i] == sorted[i - 1]) || !wf_relation_find(rel, &sorted[i], 1))
+			continue;
+		if (lock != WF_LOCK_NONE && !wf_relation_lock(rel, lock == WF_LOCK_SKIP ? LockWaitSkip : LockWaitBlock))
+			continue;
+		read_instance(batch, rel, sorted[i]);
+		found++;
+	}
+	wf_relation_close(rel);
+	return found;
+}
+
+/* Add instances. Returns how many were added. */
+static int
+read_instances(WfBatch *batch, const int64 *ids, int n, WfLock lock, Snapshot snapshot)
 {
 	int before = list_length(batch->instances);
 
-	for (uint64 i = 0; i < rows; i++)
-	{
-		if (wf_batch_instance(batch, wf_result_int64(i, 1)) != NULL)
-			continue;
-		if (fits(batch, &wf_instance_table, i))
-			read_instance_row(batch, i);
-		else
-			remember(batch, wf_result_int64(i, 1), 0, NULL);
-	}
-	SPI_freetuptable(SPI_tuptable);
-	/* looking up the process runs another query, which replaces the result */
+	if (find_instances(batch, ids, n, lock, snapshot) > 0 && lock != WF_LOCK_NONE)
+		wf_wakeup_locked();
 	for (int i = before; i < list_length(batch->instances); i++)
 	{
 		WfInstance *instance = list_nth(batch->instances, i);
@@ -318,14 +331,8 @@ int
 wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Datum		  values[1] = {wf_int64_array(ids, n)};
-	uint64		  rows;
-	int			  added;
+	int			  added = read_instances(batch, ids, n, lock, NULL);
 
-	rows = wf_query_run(lock_queries[lock], values, NULL);
-	if (rows > 0 && lock != WF_LOCK_NONE)
-		wf_wakeup_locked();
-	added = read_instances(batch, rows);
 	batch->now = GetCurrentTimestamp(); /* anew: time may have passed while we waited for the lock */
 	MemoryContextSwitchTo(old);
 	return added;
@@ -348,24 +355,26 @@ wf_batch_living(const int64 *ids, int n, WfLiving **living)
 	return (int) rows;
 }
 
+/* Add the visit that was found, if its instance is there and it is not. */
 static void
-read_visit(WfBatch *batch, uint64 row)
+read_visit(WfBatch *batch, WfRelation *rel)
 {
-	WfInstance *instance = wf_batch_instance(batch, wf_result_int64(row, 1));
+	WfInstance *instance = wf_batch_instance(batch, wf_relation_key(rel, 0));
+	int64		id = wf_relation_key(rel, 1);
 	WfVisit	   *visit;
 
-	if (instance == NULL || wf_batch_visit(batch, instance->id, wf_result_int64(row, 2)) != NULL)
+	if (instance == NULL || wf_batch_visit(batch, instance->id, id) != NULL)
 		return;
-	if (!fits(batch, &wf_visit_table, row))
+	if (!fits(batch, &wf_visit_table, rel))
 	{
-		remember(batch, instance->id, wf_result_int64(row, 2), NULL);
+		remember(batch, instance->id, id, NULL);
 		return;
 	}
 	visit = palloc0(sizeof(WfVisit));
 	visit->instance = instance;
 	visit->accepted = WF_ACCEPTED_NOTHING;
 	visit->item = WF_NO_ITEM;
-	wf_table_read(&wf_visit_table, visit, row);
+	wf_table_read(&wf_visit_table, visit, rel);
 	visit->docs.has_reply = visit->docs.reply != NULL;
 	keep_tokens(&visit->tokens);
 	add_visit(batch, instance, visit);
@@ -373,23 +382,26 @@ read_visit(WfBatch *batch, uint64 row)
 		batch->inside = lappend(batch->inside, visit);
 }
 
-/* Add the visits of the current result. */
-static void
-read_rows(WfBatch *batch, uint64 rows)
+static WfRelation *
+open_visits(Snapshot snapshot)
 {
-	for (uint64 i = 0; i < rows; i++)
-		read_visit(batch, i);
-	SPI_freetuptable(SPI_tuptable);
+	return wf_relation_open(wf_store_relation("visit"), &wf_visit_table.stored, WF_RELATION_READ, snapshot);
 }
 
-/* Run a query for visits, as of a snapshot; NULL: the latest one. */
+/* Read visits by their keys, as of a snapshot; NULL: the latest one. */
 static void
-read_visits_at(WfBatch *batch, WfQuery *query, Datum *values, Snapshot snapshot)
+read_visits_at(WfBatch *batch, const WfKey *keys, int n, Snapshot snapshot)
 {
-	if (snapshot != NULL)
-		read_rows(batch, wf_query_run_at(query, values, snapshot));
-	else
-		read_rows(batch, wf_query_run(query, values, NULL));
+	WfRelation *rel = open_visits(snapshot);
+
+	for (int i = 0; i < n; i++)
+	{
+		int64 key[2] = {keys[i].instance, keys[i].visit};
+
+		if (wf_relation_find(rel, key, lengthof(key)))
+			read_visit(batch, rel);
+	}
+	wf_relation_close(rel);
 }
 
 static void
@@ -437,10 +449,8 @@ link_scopes(WfBatch *batch, List *visits)
 static void
 read_scopes(WfBatch *batch, List *visits, Snapshot snapshot)
 {
-	int64	 *instances = palloc(sizeof(int64) * list_length(visits));
-	int64	 *scopes = palloc(sizeof(int64) * list_length(visits));
+	WfKey	 *keys = palloc(sizeof(WfKey) * list_length(visits));
 	int		  n = 0;
-	Datum	  values[2];
 	ListCell *lc;
 
 	foreach (lc, visits)
@@ -448,14 +458,11 @@ read_scopes(WfBatch *batch, List *visits, Snapshot snapshot)
 		WfVisit *visit = lfirst(lc);
 
 		/* those of one scope often stand together */
-		if (n > 0 && scopes[n - 1] == visit->scope_id)
+		if (n > 0 && keys[n - 1].visit == visit->scope_id)
 			continue;
-		instances[n] = visit->instance->id;
-		scopes[n++] = visit->scope_id;
+		keys[n++] = (WfKey){visit->instance->id, visit->scope_id};
 	}
-	values[0] = wf_int64_array(instances, n);
-	values[1] = wf_int64_array(scopes, n);
-	read_visits_at(batch, &q_visits, values, snapshot);
+	read_visits_at(batch, keys, n, snapshot);
 }
 
 /*
@@ -485,30 +492,18 @@ load_scopes(WfBatch *batch, Snapshot snapshot)
 		wf_items_load(batch, snapshot);
 }
 
-static void
-read_visits(WfBatch *batch, WfQuery *query, Datum *values)
-{
-	read_visits_at(batch, query, values, NULL);
-	load_scopes(batch, NULL);
-}
-
 void
 wf_batch_load_visits(WfBatch *batch, const int64 *instances, const int64 *visits, int n)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Datum		  values[2];
+	WfKey		 *keys = palloc(sizeof(WfKey) * Max(n, 1));
 
-	if (n == 1)
+	for (int i = 0; i < n; i++)
+		keys[i] = (WfKey){instances[i], visits[i]};
+	if (n > 0)
 	{
-		values[0] = Int64GetDatum(instances[0]);
-		values[1] = Int64GetDatum(visits[0]);
-		read_visits(batch, &q_visit, values);
-	}
-	else if (n > 1)
-	{
-		values[0] = wf_int64_array(instances, n);
-		values[1] = wf_int64_array(visits, n);
-		read_visits(batch, &q_visits, values);
+		read_visits_at(batch, keys, n, NULL);
+		load_scopes(batch, NULL);
 	}
 	MemoryContextSwitchTo(old);
 }
@@ -533,16 +528,42 @@ wf_batch_need_visit(WfBatch *batch, WfInstance *instance, int64 id)
 	return visit;
 }
 
+/*
+ * Read the visits of instances, in the order of their numbers. Returns the first instance of which not all had room; 0:
+ * there is none.
+ */
+static int64
+read_visits_of(WfBatch *batch, const int64 *instances, int n)
+{
+	WfRelation *rel = open_visits(NULL);
+	int64		incomplete = 0;
+
+	for (int i = 0; i < n && incomplete == 0; i++)
+	{
+		bool found = wf_relation_find(rel, &instances[i], 1);
+
+		for (; found && incomplete == 0; found = wf_relation_next(rel))
+		{
+			read_visit(batch, rel);
+			if (wf_batch_instance(batch, instances[i]) != NULL &&
+				wf_batch_visit(batch, instances[i], wf_relation_key(rel, 1)) == NULL)
+				incomplete = instances[i];
+		}
+	}
+	wf_relation_close(rel);
+	load_scopes(batch, NULL);
+	return incomplete;
+}
+
 void
 wf_batch_load_all_visits(WfBatch *batch, WfInstance *instance)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Datum		  values[1] = {Int64GetDatum(instance->id)};
 	size_t		  room = batch->memory_budget;
 
 	batch->memory_budget = 0; /* all visits are needed, so there is no memory budget */
 	if (!instance->is_new && !instance->has_all_visits)
-		read_visits(batch, &q_all_visits, values);
+		(void) read_visits_of(batch, &instance->id, 1);
 	batch->memory_budget = room;
 	MemoryContextSwitchTo(old);
 }
@@ -551,21 +572,8 @@ int64
 wf_batch_load_visits_of(WfBatch *batch, const int64 *instances, int n)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Datum		  values[1] = {wf_int64_array(instances, n)};
-	uint64		  rows = wf_query_run(&q_visits_of, values, NULL);
-	int64		  incomplete = 0;
+	int64		  incomplete = read_visits_of(batch, ascending(instances, n), n);
 
-	for (uint64 i = 0; i < rows && incomplete == 0; i++)
-	{
-		int64 instance = wf_result_int64(i, 1);
-
-		read_visit(batch, i);
-		if (wf_batch_instance(batch, instance) != NULL &&
-			wf_batch_visit(batch, instance, wf_result_int64(i, 2)) == NULL)
-			incomplete = instance;
-	}
-	SPI_freetuptable(SPI_tuptable);
-	load_scopes(batch, NULL);
 	MemoryContextSwitchTo(old);
 	return incomplete;
 }
@@ -598,16 +606,19 @@ wf_batch_load_inside(WfBatch *batch, const WfVisit *scope, const char **but_step
 
 	if (!scope->is_new)
 	{
+		WfKey *keys;
+
 		batch->memory_budget = WF_BATCH_MEMORY_BUDGET;
 		batch->loaded = 0;
 		rows = wf_query_run(&q_inside, values, NULL);
+		keys = palloc(sizeof(WfKey) * Max(rows, 1));
 		for (uint64 i = 0; i < rows; i++)
-		{
-			read_visit(batch, i);
-			deferred |= wf_batch_visit(batch, scope->instance->id, wf_result_int64(i, 2)) == NULL;
-		}
+			keys[i] = (WfKey){scope->instance->id, wf_result_int64(i, 1)};
 		SPI_freetuptable(SPI_tuptable);
+		read_visits_at(batch, keys, (int) rows, NULL);
 		load_scopes(batch, NULL);
+		for (uint64 i = 0; i < rows; i++)
+			deferred |= wf_batch_visit(batch, keys[i].instance, keys[i].visit) == NULL;
 		batch->memory_budget = room;
 		batch->loaded = loaded;
 	}
@@ -637,12 +648,11 @@ wf_batch_look(WfBatch *batch, int64 instance, int64 visit)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	Snapshot	  snapshot = RegisterSnapshot(GetLatestSnapshot());
-	Datum		  of_instance[1] = {wf_int64_array(&instance, 1)};
-	Datum		  of_visit[2] = {Int64GetDatum(instance), Int64GetDatum(visit)};
+	WfKey		  key = {instance, visit};
 
 	snapshot->curcid = FirstCommandId;
-	(void) read_instances(batch, wf_query_run_at(&q_look, of_instance, snapshot));
-	read_visits_at(batch, &q_visit, of_visit, snapshot);
+	(void) read_instances(batch, &instance, 1, WF_LOCK_NONE, snapshot);
+	read_visits_at(batch, &key, 1, snapshot);
 	load_scopes(batch, snapshot);
 	UnregisterSnapshot(snapshot);
 	batch->now = GetCurrentTimestamp();

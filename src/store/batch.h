@@ -4,8 +4,7 @@
  *		and flushed.
  *
  * Whoever moves tokens makes a batch, locks and loads what it is about, lets engine/ change the
- * structs, and flushes. A batch holds one completed visit or thousands of started instances; the
- * statements are the same. It lives in a memory context of its own within one transaction.
+ * structs, and flushes. A batch holds one completed visit or thousands of started instances. It lives in a memory context of its own within one transaction.
  */
 #ifndef WF_BATCH_H
 #define WF_BATCH_H
@@ -543,7 +542,7 @@ extern bool wf_batch_is_deferred(const WfBatch *batch, int64 instance, int64 vis
 
 /*
  * Write everything: new, changed and ended rows, write-backs, wake-ups for workers. Forces a
- * synchronous commit if one is needed. Throws 40001 if a statement does not find all of its rows.
+ * synchronous commit if one is needed. Throws 40001 if a row is not there, or not to be had.
  */
 extern void wf_batch_flush(WfBatch *batch);
 #endif

@@ -8,9 +8,7 @@
 #include "postgres.h"
 
 #include "access/detoast.h"
-#include "access/htup_details.h"
 #include "catalog/pg_type.h"
-#include "lib/stringinfo.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -18,8 +16,6 @@
 #include "store/batch.h"
 #include "store/columns.h"
 #include "store/data_cache.h"
-
-#define MAX_COLUMNS 64
 
 /* ---- how fields become values ---- */
 
@@ -204,8 +200,7 @@ static const WfCodec outcome_codec = {TEXTOID, write_outcome, read_outcome};
 static const WfCodec phase_codec = {TEXTOID, write_phase, read_phase};
 static const WfCodec waits_for_codec = {TEXTOID, write_waits_for, read_waits_for};
 
-/* For rows that are given to a statement only. */
-static const WfCodec flag_codec = {BOOLOID, write_bool, NULL};
+/* For what is only written. */
 static const WfCodec end_codec = {TIMESTAMPTZOID, write_time, NULL};
 static const WfCodec progress_codec = {JSONBOID, write_jsonb, NULL};
 
@@ -390,11 +385,9 @@ static const WfTableColumn instance_columns[] = {
 	{"traceparent", &text_codec, I(traceparent), WF_STORED_ONCE, "traceparent"},
 	{"migrations", &jsonb_codec, I(migrations), WF_STORED, "migrations"},
 	{"error", &jsonb_codec, I(error), WF_STORED, "error"},
-	{"cookies", &jsonb_codec, I(cookies), WF_STORED_IF_CHANGED, NULL, "cookies_changed", I(cookies_changed)},
-	{"data", &data_codec, I(data), WF_STORED_IF_CHANGED, "data", "data_changed", I(data_changed)},
+	{"cookies", &jsonb_codec, I(cookies), WF_STORED_IF_CHANGED, NULL, I(cookies_changed)},
+	{"data", &data_codec, I(data), WF_STORED_IF_CHANGED, "data", I(data_changed)},
 	{"ended_at", &end_codec, I(ended_at), WF_STORED_NOT, "ended_at"},
-	{"data_changed", &flag_codec, I(data_changed), WF_STORED_NOT},
-	{"cookies_changed", &flag_codec, I(cookies_changed), WF_STORED_NOT},
 };
 
 /* ---- columns of visits ---- */
@@ -506,9 +499,9 @@ static const WfCodec clock_times_codec = {TIMESTAMPTZARRAYOID, write_clock_times
 
 #define V(field)   offsetof(WfVisit, field)
 #define DOCUMENT   WF_STORED_IF_CHANGED
-#define IF_CHANGED "docs_changed", V(docs.changed)
+#define IF_CHANGED V(docs.changed)
 #define PLACE	   WF_STORED_IF_CHANGED
-#define IF_PLACED  "place_changed", V(place_changed)
+#define IF_PLACED  V(place_changed)
 static const WfTableColumn visit_columns[] = {
 	{"instance", &visit_instance_codec, 0, WF_KEY, "instance"},
 	{"visit", &int8_codec, V(id), WF_KEY, "visit"},
@@ -549,180 +542,71 @@ static const WfTableColumn visit_columns[] = {
 	{"joins", &joins_codec, V(tokens), WF_STORED},
 	{"reached_end", &mark_codec, V(tokens.reached_end), WF_STORED},
 	{"item_counts", &item_counts_codec, V(items), WF_STORED},
-	{"local", &jsonb_codec, V(local), WF_STORED_IF_CHANGED, NULL, "local_changed", V(local_changed)},
+	{"local", &jsonb_codec, V(local), WF_STORED_IF_CHANGED, NULL, V(local_changed)},
 	{"reply", &jsonb_codec, V(docs.reply), DOCUMENT, NULL, IF_CHANGED},
 	{"callback", &jsonb_codec, V(docs.callback), DOCUMENT, NULL, IF_CHANGED},
 	{"callback_error", &jsonb_codec, V(docs.callback_error), DOCUMENT, NULL, IF_CHANGED},
 	{"event", &jsonb_codec, V(docs.event), DOCUMENT, NULL, IF_CHANGED},
 	{"cancel_response", &jsonb_codec, V(cancel.response), DOCUMENT, NULL, IF_CHANGED},
-	{"caught", &jsonb_codec, V(caught), WF_STORED_IF_CHANGED, NULL, "caught_changed", V(caught_changed)},
+	{"caught", &jsonb_codec, V(caught), WF_STORED_IF_CHANGED, NULL, V(caught_changed)},
 	{"error", &jsonb_codec, V(error), WF_STORED},
 	{"result", &jsonb_codec, V(docs.result), DOCUMENT, "result", IF_CHANGED},
 	{"progress", &progress_codec, V(progress), WF_STORED_IF_GIVEN},
 	{"ended_at", &end_codec, V(ended_at), WF_STORED_NOT, "ended_at"},
-	{"docs_changed", &flag_codec, V(docs.changed), WF_STORED_NOT},
-	{"place_changed", &flag_codec, V(place_changed), WF_STORED_NOT},
-	{"caught_changed", &flag_codec, V(caught_changed), WF_STORED_NOT},
-	{"local_changed", &flag_codec, V(local_changed), WF_STORED_NOT},
 };
 
-#define ROW(row) \
-	{ \
-		.columns = (row), .ncolumns = lengthof(row) \
-	}
-static WfColumn visit_row[lengthof(visit_columns)];
-static WfColumn instance_row[lengthof(instance_columns)];
+WfTable wf_visit_table = {"visit", visit_columns, lengthof(visit_columns), 2};
+WfTable wf_instance_table = {"instance", instance_columns, lengthof(instance_columns), 1};
 
-WfTable wf_visit_table = {"visit", "t.instance = m.instance AND t.visit = m.visit", visit_columns,
-						  lengthof(visit_columns), ROW(visit_row)};
-WfTable wf_instance_table = {"instance", "t.instance = m.instance", instance_columns, lengthof(instance_columns),
-							 ROW(instance_row)};
+StaticAssertDecl(lengthof(visit_columns) < WF_MAX_COLUMNS && lengthof(instance_columns) < WF_MAX_COLUMNS,
+				 "a row has room for all columns");
 
-StaticAssertDecl(lengthof(visit_columns) <= MAX_COLUMNS && lengthof(instance_columns) <= MAX_COLUMNS,
-				 "a row that is given has room for all columns");
+/* ---- the tables ---- */
+
+static bool
+is_updated(const WfTableColumn *column)
+{
+	return column->stored == WF_STORED || column->stored == WF_STORED_IF_CHANGED ||
+		   column->stored == WF_STORED_IF_GIVEN;
+}
 
 static void
-prepare_row(const WfTable *table, WfColumn *row)
+prepare(WfTable *table)
 {
+	WfRelationColumn *stored = MemoryContextAlloc(TopMemoryContext, sizeof(WfRelationColumn) * table->ncolumns);
+	WfRelationColumn *history = MemoryContextAlloc(TopMemoryContext, sizeof(WfRelationColumn) * (table->ncolumns + 1));
+	int				  nstored = 0;
+	int				  nhistory = 0;
+
 	for (int i = 0; i < table->ncolumns; i++)
-		row[i] = (WfColumn){table->columns[i].name, table->columns[i].codec->type};
+	{
+		const WfTableColumn *column = &table->columns[i];
+
+		if (column->stored != WF_STORED_NOT)
+			stored[nstored++] = (WfRelationColumn){column->name, column->codec->type, is_updated(column)};
+		if (column->history != NULL)
+			history[nhistory++] = (WfRelationColumn){column->history, column->codec->type};
+	}
+	history[nhistory++] = (WfRelationColumn){"stored_at", TIMESTAMPTZOID};
+	table->stored = (WfRelationColumns){stored, nstored};
+	table->history = (WfRelationColumns){history, nhistory};
 }
 
 void
 wf_columns_prepare(void)
 {
-	static bool prepared = false;
-
-	if (prepared)
+	if (wf_instance_table.stored.n > 0)
 		return;
-	prepare_row(&wf_visit_table, visit_row);
-	prepare_row(&wf_instance_table, instance_row);
-	prepared = true;
+	prepare(&wf_visit_table);
+	prepare(&wf_instance_table);
 }
 
-/* ---- SQL texts ---- */
-
-static const char *
-for_ever(StringInfo sql)
-{
-	char *text = MemoryContextStrdup(TopMemoryContext, sql->data);
-
-	pfree(sql->data);
-	return text;
-}
-
-static void
-append(StringInfo list, const char *format, const char *a, const char *b)
-{
-	if (list->len > 0)
-		appendStringInfoString(list, ", ");
-	appendStringInfo(list, format, a, b);
-}
-
-const char *
-wf_table_select(const WfTable *table, const char *from)
-{
-	StringInfoData list;
-	StringInfoData sql;
-
-	initStringInfo(&list);
-	for (int i = 0; i < table->ncolumns; i++)
-		if (table->columns[i].codec->read != NULL)
-			append(&list, "t.%s%s", table->columns[i].name, "");
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT %s FROM %s", list.data, from);
-	pfree(list.data);
-	return for_ever(&sql);
-}
-
-static const char *
-insert_into(const char *table, StringInfo columns, StringInfo values)
-{
-	StringInfoData sql;
-
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "INSERT INTO workflow_data.%s (%s) SELECT %s FROM moved m", table, columns->data,
-					 values->data);
-	pfree(columns->data);
-	pfree(values->data);
-	return for_ever(&sql);
-}
-
-const char *
-wf_table_insert(const WfTable *table)
-{
-	StringInfoData columns;
-	StringInfoData values;
-
-	initStringInfo(&columns);
-	initStringInfo(&values);
-	for (int i = 0; i < table->ncolumns; i++)
-	{
-		const char *name = table->columns[i].name;
-
-		if (table->columns[i].stored == WF_STORED_NOT)
-			continue;
-		append(&columns, "%s%s", name, "");
-		append(&values, "m.%s%s", name, "");
-	}
-	return insert_into(table->name, &columns, &values);
-}
-
-const char *
-wf_table_keep(const WfTable *table, const char *history)
-{
-	StringInfoData columns;
-	StringInfoData values;
-
-	initStringInfo(&columns);
-	initStringInfo(&values);
-	for (int i = 0; i < table->ncolumns; i++)
-	{
-		const WfTableColumn *column = &table->columns[i];
-
-		if (column->history == NULL)
-			continue;
-		append(&columns, "%s%s", column->history, "");
-		append(&values, "m.%s%s", column->name, "");
-	}
-	append(&columns, "stored_at%s%s", "", "");
-	append(&values, "m.ended_at%s%s", "", "");
-	return insert_into(history, &columns, &values);
-}
-
-const char *
-wf_table_update(const WfTable *table)
-{
-	StringInfoData changes;
-	StringInfoData sql;
-
-	initStringInfo(&changes);
-	for (int i = 0; i < table->ncolumns; i++)
-	{
-		const WfTableColumn *column = &table->columns[i];
-
-		if (column->stored == WF_STORED)
-			append(&changes, "%s = m.%s", column->name, column->name);
-		else if (column->stored == WF_STORED_IF_GIVEN)
-			append(&changes, "%1$s = coalesce(m.%1$s, t.%1$s)", column->name, "");
-		else if (column->stored == WF_STORED_IF_CHANGED)
-			append(&changes, "%1$s = CASE WHEN m.%2$s THEN m.%1$s ELSE t.%1$s END", column->name, column->flag);
-	}
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "UPDATE workflow_data.%s t SET %s FROM moved m WHERE %s", table->name, changes.data,
-					 table->key);
-	pfree(changes.data);
-	return for_ever(&sql);
-}
-
-/* ---- rows ---- */
+/* ---- reading ---- */
 
 void
-wf_table_read(const WfTable *table, void *row, uint64 n)
+wf_table_read(const WfTable *table, void *row, WfRelation *rel)
 {
-	int at = 0;
-
-	for (int i = 0; i < table->ncolumns; i++)
+	for (int i = 0; i < table->stored.n; i++)
 	{
 		const WfTableColumn *column = &table->columns[i];
 		Datum				 value;
@@ -730,60 +614,89 @@ wf_table_read(const WfTable *table, void *row, uint64 n)
 
 		if (column->codec->read == NULL)
 			continue;
-		value = wf_result(n, ++at, &isnull);
+		value = wf_relation_value(rel, i, &isnull);
 		if (!isnull)
 			column->codec->read(row, (char *) row + column->offset, value);
 	}
 }
 
 size_t
-wf_table_external(const WfTable *table, uint64 n)
+wf_table_external(const WfTable *table, WfRelation *rel)
 {
 	size_t bytes = 0;
-	int	   at = 0;
 
-	for (int i = 0; i < table->ncolumns; i++)
+	for (int i = 0; i < table->stored.n; i++)
 	{
 		Datum value;
 		bool  isnull;
 
-		if (table->columns[i].codec->read == NULL)
+		if (table->columns[i].codec->read == NULL || table->columns[i].codec->type != JSONBOID)
 			continue;
-		at++;
-		if (table->columns[i].codec->type != JSONBOID)
-			continue;
-		value = wf_result(n, at, &isnull);
+		value = wf_relation_value(rel, i, &isnull);
 		if (!isnull)
 			bytes += toast_raw_datum_size(value);
 	}
 	return bytes;
 }
 
-/* Does a statement for this use read the column? */
-static bool
-is_used(const WfTableColumn *column, const void *row, WfRowUse use)
+/* ---- writing ---- */
+
+static void
+put(const WfTableColumn *column, const void *row, WfRowValues *values, int at)
 {
-	if (use == WF_ROW_HISTORY)
-		return column->history != NULL;
-	if (use == WF_ROW_INSERT)
-		return column->stored != WF_STORED_NOT;
-	if (column->stored == WF_STORED_IF_CHANGED)
-		return *(const bool *) ((const char *) row + column->flag_offset);
-	return column->stored != WF_STORED_ONCE;
+	values->nulls[at] = false;
+	values->values[at] = column->codec->write(row, (const char *) row + column->offset, &values->nulls[at]);
 }
 
 void
-wf_table_put(const WfTable *table, WfRows *rows, const void *row, WfRowUse use)
+wf_table_new_row(const WfTable *table, const void *row, WfRowValues *values)
 {
-	Datum values[MAX_COLUMNS];
-	bool  nulls[MAX_COLUMNS];
+	for (int i = 0; i < table->stored.n; i++)
+		put(&table->columns[i], row, values, i);
+}
+
+/* Does an update change the column? */
+static bool
+changes(const WfTableColumn *column, const void *row)
+{
+	if (column->stored == WF_STORED_IF_CHANGED)
+		return *(const bool *) ((const char *) row + column->flag_offset);
+	return column->stored == WF_STORED || column->stored == WF_STORED_IF_GIVEN;
+}
+
+void
+wf_table_changed_row(const WfTable *table, const void *row, WfRowValues *values)
+{
+	for (int i = 0; i < table->stored.n; i++)
+	{
+		const WfTableColumn *column = &table->columns[i];
+
+		values->given[i] = changes(column, row);
+		if (!values->given[i])
+			continue;
+		put(column, row, values, i);
+		values->given[i] = column->stored != WF_STORED_IF_GIVEN || !values->nulls[i];
+	}
+}
+
+void
+wf_table_ended_row(const WfTable *table, const void *row, WfRowValues *values)
+{
+	int n = 0;
 
 	for (int i = 0; i < table->ncolumns; i++)
 	{
 		const WfTableColumn *column = &table->columns[i];
 
-		nulls[i] = !is_used(column, row, use);
-		values[i] = nulls[i] ? (Datum) 0 : column->codec->write(row, (const char *) row + column->offset, &nulls[i]);
+		if (column->history == NULL)
+			continue;
+		put(column, row, values, n);
+		/* stored_at is the time of the end */
+		if (strcmp(column->history, "ended_at") == 0)
+		{
+			values->values[table->history.n - 1] = values->values[n];
+			values->nulls[table->history.n - 1] = values->nulls[n];
+		}
+		n++;
 	}
-	wf_rows_put(rows, values, nulls);
 }

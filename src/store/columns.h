@@ -1,8 +1,7 @@
 /*
  * columns.h
  *		The columns of the tables `visit` and `instance`: one line for each, from which come the
- *		statements that read and write them, the rows that these are given, and the conversions
- *		between structs and rows.
+ *		conversions between structs and rows, of the history as well.
  *
  * A new column is a line in columns.c and one in schema/10_tables.sql; the build compares the two.
  */
@@ -11,30 +10,22 @@
 
 #include "postgres.h"
 
-#include "access/htup.h"
+#include "store/relation.h"
 
-#include "store/query.h"
+#define WF_MAX_COLUMNS 64
 
-/* The use for which a row is given to a statement. */
-typedef enum WfRowUse
-{
-	WF_ROW_INSERT,
-	WF_ROW_UPDATE,
-	WF_ROW_HISTORY
-} WfRowUse;
-
-/* Which of the statements store a column. */
+/* When a column is stored. */
 typedef enum WfStored
 {
-	WF_STORED,		/* INSERT and UPDATE */
-	WF_STORED_ONCE, /* INSERT only */
-	/* INSERT, and UPDATE finds the row by it. The first columns of a table. */
+	WF_STORED,		/* by an insert and an update */
+	WF_STORED_ONCE, /* by an insert only */
+	/* by an insert; an update finds the row by it. The first columns of a table. */
 	WF_KEY,
-	/* INSERT, and UPDATE if a flag of the struct is set, since documents are large. */
+	/* by an insert, and an update if a flag of the struct is set, since documents are large */
 	WF_STORED_IF_CHANGED,
-	/* INSERT, and UPDATE unless it is NULL, which keeps the stored value. */
+	/* by an insert, and an update unless it is NULL, which keeps the stored value */
 	WF_STORED_IF_GIVEN,
-	/* No column of the table, but of the rows that are given. */
+	/* in the history only */
 	WF_STORED_NOT,
 } WfStored;
 
@@ -55,20 +46,18 @@ typedef struct WfTableColumn
 	const WfCodec *codec;
 	size_t		   offset; /* offset of the field in the struct */
 	WfStored	   stored;
-	const char	  *history; /* its name in the history; NULL: it is not in the history */
-	/* For WF_STORED_IF_CHANGED: the column of the flag, and its offset. */
-	const char *flag;
-	size_t		flag_offset;
+	const char	  *history;		/* its name in the history; NULL: it is not in the history */
+	size_t		   flag_offset; /* for WF_STORED_IF_CHANGED: of the flag */
 } WfTableColumn;
 
 typedef struct WfTable
 {
-	const char *name;
-	/* SQL condition that matches rows `t` of the table with given rows `m`. */
-	const char			*key;
+	const char			*name;
 	const WfTableColumn *columns;
 	int					 ncolumns;
-	WfShape				 shape; /* shape of the rows that are given */
+	int					 nkeys;
+	WfRelationColumns	 stored;  /* those in the table, which come before the others, in the order of `columns` */
+	WfRelationColumns	 history; /* those in its history, in the order of `columns`, and the last: stored_at */
 } WfTable;
 
 extern WfTable wf_visit_table;
@@ -80,27 +69,26 @@ extern WfTable wf_instance_table;
 extern void wf_columns_prepare(void);
 
 /*
- * SQL texts of statements, which live as long as the process. `from` is what stands behind FROM,
- * where the table is called `t`.
+ * Read the row that was found in a relation into a struct. All fields but those that say to what it
+ * belongs must be zero.
  */
-extern const char *wf_table_select(const WfTable *table, const char *from);
-extern const char *wf_table_insert(const WfTable *table);
-extern const char *wf_table_update(const WfTable *table);
-extern const char *wf_table_keep(const WfTable *table, const char *history);
+extern void wf_table_read(const WfTable *table, void *row, WfRelation *rel);
 
 /*
- * Read row `n` of the current result of wf_table_select into a struct. All fields but those that
- * say to what it belongs must be zero.
+ * Bytes of the documents in the row that was found, without reading what is stored outside of it.
  */
-extern void wf_table_read(const WfTable *table, void *row, uint64 n);
+extern size_t wf_table_external(const WfTable *table, WfRelation *rel);
 
-/*
- * Bytes of the documents in row `n` of that result, found without reading what is stored outside of
- * the row.
- */
-extern size_t wf_table_external(const WfTable *table, uint64 n);
+/* The values of a struct. They live in CurrentMemoryContext, or belong to the struct. */
+typedef struct WfRowValues
+{
+	Datum values[WF_MAX_COLUMNS];
+	bool  nulls[WF_MAX_COLUMNS];
+	bool  given[WF_MAX_COLUMNS]; /* for an update: others stay as they are */
+} WfRowValues;
 
-/* Add a struct to the rows that are given to a statement. */
-extern void wf_table_put(const WfTable *table, WfRows *rows, const void *row, WfRowUse use);
+extern void wf_table_new_row(const WfTable *table, const void *row, WfRowValues *values);
+extern void wf_table_changed_row(const WfTable *table, const void *row, WfRowValues *values);
+extern void wf_table_ended_row(const WfTable *table, const void *row, WfRowValues *values);
 
 #endif

@@ -1,8 +1,9 @@
 /*
  * flush.c
- *		Writing a batch: one statement per table and kind, whatever the number of rows.
+ *		Writing a batch: which rows, and in which order. Those of visits, instances and the history go to their tables
+ *		through store/relation.h; the rest by a statement for each table, whatever the number of rows.
  */
-#include "postgres.h"
+#include "compat.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -13,6 +14,7 @@
 #include "shmem/claims.h"
 #include "shmem/news.h"
 #include "shmem/wakeups.h"
+#include "store/access.h"
 #include "store/attempt_log.h"
 #include "store/batch.h"
 #include "store/columns.h"
@@ -28,43 +30,17 @@
 #include "store/subscription.h"
 #include "store/work.h"
 
-static const WfColumn attempt_columns[] = {{"instance", INT8OID},		 {"visit", INT8OID},
-										   {"process_id", INT4OID},		 {"attempt", INT4OID},
-										   {"http_status", INT4OID},	 {"started_at", TIMESTAMPTZOID},
-										   {"ended_at", TIMESTAMPTZOID}, {"error", JSONBOID},
-										   {"incident", BOOLOID},		 {"ended_with", TEXTOID},
-										   {"ended_by", TEXTOID}};
-static const WfColumn key_columns[] = {{"instance", INT8OID}, {"visit", INT8OID}};
+static const WfRelationColumn  attempt_columns[] = {{"instance", INT8OID},		  {"visit", INT8OID},
+													{"process_id", INT4OID},	  {"attempt", INT4OID},
+													{"http_status", INT4OID},	  {"started_at", TIMESTAMPTZOID},
+													{"ended_at", TIMESTAMPTZOID}, {"stored_at", TIMESTAMPTZOID},
+													{"error", JSONBOID},		  {"incident", BOOLOID},
+													{"ended_with", TEXTOID},	  {"ended_by", NAMEOID}};
+static const WfRelationColumns attempts = {attempt_columns, lengthof(attempt_columns)};
+
 static const WfColumn delivery_columns[] = {{"instance", INT8OID}, {"visit", INT8OID}, {"queue", TEXTOID}};
+static WfShape		  delivery_shape = {delivery_columns, lengthof(delivery_columns)};
 
-static WfShape attempt_shape = {attempt_columns, lengthof(attempt_columns)};
-static WfShape key_shape = {key_columns, lengthof(key_columns)};
-static WfShape delivery_shape = {delivery_columns, lengthof(delivery_columns)};
-
-static WfQuery q_insert_instances = {.shape = &wf_instance_table.shape};
-static WfQuery q_update_instances = {.shape = &wf_instance_table.shape};
-static WfQuery q_delete_instances = {
-	.sql = "DELETE FROM workflow_data.instance i USING moved m WHERE i.instance = m.instance",
-	.shape = &key_shape,
-};
-static WfQuery q_keep_instances = {.shape = &wf_instance_table.shape};
-static WfQuery q_stray_instances = {.shape = &wf_instance_table.shape};
-static WfQuery q_insert_visits = {.shape = &wf_visit_table.shape};
-static WfQuery q_update_visits = {.shape = &wf_visit_table.shape};
-static WfQuery q_delete_visits = {
-	.sql = "DELETE FROM workflow_data.visit v USING moved m "
-		   "WHERE v.instance = m.instance AND v.visit = m.visit",
-	.shape = &key_shape,
-};
-static WfQuery q_keep_visits = {.shape = &wf_visit_table.shape};
-static WfQuery q_stray_visits = {.shape = &wf_visit_table.shape};
-#define KEEP_ATTEMPTS(table) \
-	"INSERT INTO workflow_data." table " (instance, visit, process_id, attempt, " \
-	"http_status, started_at, ended_at, stored_at, error, incident, ended_with, ended_by) " \
-	"SELECT m.instance, m.visit, m.process_id, m.attempt, m.http_status, m.started_at, " \
-	"m.ended_at, m.ended_at, m.error, m.incident, m.ended_with, m.ended_by FROM moved m"
-static WfQuery q_keep_attempts = {.sql = KEEP_ATTEMPTS("attempt_history"), .shape = &attempt_shape};
-static WfQuery q_stray_attempts = {.sql = KEEP_ATTEMPTS("attempt_stray"), .shape = &attempt_shape};
 static WfQuery q_shows = {
 	.sql = "SELECT result_columns FROM workflow_data.attachment WHERE attachment = $1 AND detached_at IS NULL AND "
 		   "(serial_column IS NOT NULL OR status_column IS NOT NULL OR instance_column IS NOT NULL OR "
@@ -78,7 +54,7 @@ static WfQuery q_write_back = {
 	.shape = &delivery_shape,
 };
 
-/* The statements of one flush, in the order in which they run. */
+/* The rows of one flush, in the order in which they are written. */
 typedef enum Kind
 {
 	INSERT_INSTANCES,
@@ -90,166 +66,198 @@ typedef enum Kind
 	KEEP_ATTEMPTS,
 	DELETE_INSTANCES,
 	KEEP_INSTANCES,
-	WRITE_BACK,
 	NKINDS
 } Kind;
-
-static WfQuery *const queries[NKINDS] = {&q_insert_instances, &q_update_instances, &q_insert_visits,
-										 &q_update_visits,	  &q_delete_visits,	   &q_keep_visits,
-										 &q_keep_attempts,	  &q_delete_instances, &q_keep_instances,
-										 &q_write_back};
-
-/* Tables that take the rows of these statements while their week has no partition. */
-static const struct
-{
-	Kind	  kind;
-	WfHistory history;
-	WfQuery	 *stray;
-} histories[] = {{KEEP_VISITS, WF_VISIT_HISTORY, &q_stray_visits},
-				 {KEEP_ATTEMPTS, WF_ATTEMPT_HISTORY, &q_stray_attempts},
-				 {KEEP_INSTANCES, WF_INSTANCE_HISTORY, &q_stray_instances}};
-
-static void
-prepare_flush_queries(void)
-{
-	if (q_stray_visits.sql != NULL)
-		return;
-	q_insert_instances.sql = wf_table_insert(&wf_instance_table);
-	q_update_instances.sql = wf_table_update(&wf_instance_table);
-	q_keep_instances.sql = wf_table_keep(&wf_instance_table, "instance_history");
-	q_stray_instances.sql = wf_table_keep(&wf_instance_table, "instance_stray");
-	q_insert_visits.sql = wf_table_insert(&wf_visit_table);
-	q_update_visits.sql = wf_table_update(&wf_visit_table);
-	q_keep_visits.sql = wf_table_keep(&wf_visit_table, "visit_history");
-	q_stray_visits.sql = wf_table_keep(&wf_visit_table, "visit_stray");
-}
 
 typedef struct Flush
 {
 	WfBatch		*batch;
-	WfRows		 rows[NKINDS];
+	List		*rows[NKINDS]; /* WfInstance, WfVisit, WfAttempt */
+	WfRows		 write_backs;
 	bool		 released;	 /* visits of suspended instances have ended, or these were resumed */
 	WfAttachment attachment; /* the one that was last looked up: its number, and its columns for results */
 	bool		 attachment_shows;
 } Flush;
 
-/* A row that is set column by column. */
-typedef struct Row
-{
-	Datum values[lengthof(attempt_columns)];
-	bool  nulls[lengthof(attempt_columns)];
-	int	  n;
-} Row;
-
 static void
-add_value(Row *row, Datum value)
+add(Flush *flush, Kind kind, void *row)
 {
-	row->values[row->n] = value;
-	row->nulls[row->n++] = false;
+	flush->rows[kind] = lappend(flush->rows[kind], row);
+}
+
+/* ---- rows of each kind ---- */
+
+static bool
+insert_instance(WfRelation *rel, const WfBatch *batch, const void *row, WfRowValues *values)
+{
+	wf_table_new_row(&wf_instance_table, row, values);
+	return wf_relation_insert(rel, values->values, values->nulls);
+}
+
+static bool
+update_instance(WfRelation *rel, const WfBatch *batch, const void *row, WfRowValues *values)
+{
+	const WfInstance *instance = row;
+
+	wf_table_changed_row(&wf_instance_table, row, values);
+	return wf_relation_update(rel, &instance->id, 1, values->values, values->nulls, values->given);
+}
+
+static bool
+delete_instance(WfRelation *rel, const WfBatch *batch, const void *row, WfRowValues *values)
+{
+	const WfInstance *instance = row;
+
+	return wf_relation_delete(rel, &instance->id, 1);
+}
+
+static bool
+keep_instance(WfRelation *rel, const WfBatch *batch, const void *row, WfRowValues *values)
+{
+	wf_table_ended_row(&wf_instance_table, row, values);
+	return wf_relation_insert(rel, values->values, values->nulls);
+}
+
+static bool
+insert_visit(WfRelation *rel, const WfBatch *batch, const void *row, WfRowValues *values)
+{
+	wf_table_new_row(&wf_visit_table, row, values);
+	return wf_relation_insert(rel, values->values, values->nulls);
+}
+
+static bool
+update_visit(WfRelation *rel, const WfBatch *batch, const void *row, WfRowValues *values)
+{
+	const WfVisit *visit = row;
+	int64		   key[2] = {visit->instance->id, visit->id};
+
+	wf_table_changed_row(&wf_visit_table, row, values);
+	return wf_relation_update(rel, key, lengthof(key), values->values, values->nulls, values->given);
+}
+
+static bool
+delete_visit(WfRelation *rel, const WfBatch *batch, const void *row, WfRowValues *values)
+{
+	const WfVisit *visit = row;
+	int64		   key[2] = {visit->instance->id, visit->id};
+
+	return wf_relation_delete(rel, key, lengthof(key));
+}
+
+static bool
+keep_visit(WfRelation *rel, const WfBatch *batch, const void *row, WfRowValues *values)
+{
+	wf_table_ended_row(&wf_visit_table, row, values);
+	return wf_relation_insert(rel, values->values, values->nulls);
+}
+
+static Datum
+name_of_role(Oid role)
+{
+	return DirectFunctionCall1(namein, CStringGetDatum(GetUserNameFromId(role, false)));
+}
+
+static bool
+keep_attempt(WfRelation *rel, const WfBatch *batch, const void *row, WfRowValues *values)
+{
+	const WfAttempt *attempt = row;
+	Datum			*value = values->values;
+	bool			*null = values->nulls;
+
+	memset(null, false, sizeof(bool) * attempts.n);
+	value[0] = Int64GetDatum(attempt->visit->instance->id);
+	value[1] = Int64GetDatum(attempt->visit->id);
+	value[2] = Int32GetDatum(attempt->visit->instance->process->process_id);
+	value[3] = Int32GetDatum(attempt->attempt);
+	value[4] = Int32GetDatum(attempt->http_status);
+	null[4] = attempt->http_status == 0;
+	value[5] = TimestampTzGetDatum(attempt->started_at);
+	null[5] = attempt->started_at == 0;
+	value[6] = value[7] = TimestampTzGetDatum(batch->now);
+	value[8] = JsonbPGetDatum(attempt->error);
+	null[8] = attempt->error == NULL;
+	value[9] = BoolGetDatum(attempt->incident);
+	null[10] = null[11] = attempt->ended_with == NULL;
+	if (attempt->ended_with != NULL)
+	{
+		value[10] = CStringGetTextDatum(attempt->ended_with);
+		value[11] = name_of_role(attempt->ended_by);
+	}
+	return wf_relation_insert(rel, value, null);
+}
+
+/* Where rows of a kind go, and how. In the history `table` is NULL. */
+static const struct
+{
+	WfRelationUse			 use;
+	const char				*table;
+	WfHistory				 history;
+	const WfRelationColumns *columns;
+	bool (*write)(WfRelation *rel, const WfBatch *batch, const void *row, WfRowValues *values);
+} kinds[NKINDS] = {
+	[INSERT_INSTANCES] = {WF_RELATION_INSERT, "instance", 0, &wf_instance_table.stored, insert_instance},
+	[UPDATE_INSTANCES] = {WF_RELATION_UPDATE, "instance", 0, &wf_instance_table.stored, update_instance},
+	[INSERT_VISITS] = {WF_RELATION_INSERT, "visit", 0, &wf_visit_table.stored, insert_visit},
+	[UPDATE_VISITS] = {WF_RELATION_UPDATE, "visit", 0, &wf_visit_table.stored, update_visit},
+	[DELETE_VISITS] = {WF_RELATION_DELETE, "visit", 0, &wf_visit_table.stored, delete_visit},
+	[KEEP_VISITS] = {WF_RELATION_INSERT, NULL, WF_VISIT_HISTORY, &wf_visit_table.history, keep_visit},
+	[KEEP_ATTEMPTS] = {WF_RELATION_INSERT, NULL, WF_ATTEMPT_HISTORY, &attempts, keep_attempt},
+	[DELETE_INSTANCES] = {WF_RELATION_DELETE, "instance", 0, &wf_instance_table.stored, delete_instance},
+	[KEEP_INSTANCES] = {WF_RELATION_INSERT, NULL, WF_INSTANCE_HISTORY, &wf_instance_table.history, keep_instance},
+};
+
+/* The partition is looked up as late as possible. Upkeep moves strays on. */
+static WfRelation *
+open_history(WfHistory history, const WfRelationColumns *columns, TimestampTz now)
+{
+	bool		stray;
+	WfRelation *rel = wf_history_open(history, now, columns, &stray);
+
+	if (stray)
+		wf_wakeup_due(WF_QUEUE_UPKEEP, now);
+	return rel;
+}
+
+pg_noreturn static void
+lost_row(void)
+{
+	ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			errmsg("could not serialize access to an instance due to concurrent update"));
 }
 
 static void
-add_or_null(Row *row, Datum value, bool isnull)
+write_rows(Kind kind, const WfBatch *batch, List *rows, MemoryContext row_context)
 {
-	row->values[row->n] = value;
-	row->nulls[row->n++] = isnull;
+	WfRelation *rel = kinds[kind].table != NULL ? wf_relation_open(wf_store_relation(kinds[kind].table),
+																   kinds[kind].columns, kinds[kind].use, NULL)
+												: open_history(kinds[kind].history, kinds[kind].columns, batch->now);
+	WfRowValues values;
+	ListCell   *lc;
+
+	foreach (lc, rows)
+	{
+		MemoryContext old = MemoryContextSwitchTo(row_context);
+
+		if (!kinds[kind].write(rel, batch, lfirst(lc), &values))
+			lost_row();
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(row_context);
+	}
+	wf_relation_close(rel);
 }
 
-static void
-add_text_value(Row *row, const char *text)
-{
-	add_or_null(row, text != NULL ? CStringGetTextDatum(text) : (Datum) 0, text == NULL);
-}
+/* ---- which rows ---- */
 
 static void
-add_jsonb(Row *row, Jsonb *jsonb)
+put_write_back(Flush *flush, const WfInstance *instance)
 {
-	add_or_null(row, JsonbPGetDatum(jsonb), jsonb == NULL);
-}
+	const char *queue = wf_executor_queue_of_table(instance->attachment);
+	Datum		values[3] = {Int64GetDatum(instance->id), Int64GetDatum(0), CStringGetTextDatum(queue)};
+	bool		nulls[3] = {false};
 
-static void
-add_time(Row *row, TimestampTz time)
-{
-	add_or_null(row, TimestampTzGetDatum(time), time == 0);
-}
-
-static void
-put_row(Flush *flush, Kind kind, Row *row)
-{
-	WfRows *rows = &flush->rows[kind];
-
-	if (rows->store == NULL)
-		wf_rows_begin(rows, queries[kind]->shape);
-	Assert(row->n == rows->shape->ncolumns);
-	wf_rows_put(rows, row->values, row->nulls);
-}
-
-static void
-put_key(Flush *flush, Kind kind, int64 instance, int64 visit)
-{
-	Row row = {.n = 0};
-
-	add_value(&row, Int64GetDatum(instance));
-	add_value(&row, Int64GetDatum(visit));
-	put_row(flush, kind, &row);
-}
-
-static void
-put_delivery(Flush *flush, Kind kind, int64 instance, int64 visit, const char *queue)
-{
-	Row row = {.n = 0};
-
-	add_value(&row, Int64GetDatum(instance));
-	add_value(&row, Int64GetDatum(visit));
-	add_text_value(&row, queue);
-	put_row(flush, kind, &row);
-}
-
-static void
-put_struct(Flush *flush, Kind kind, const WfTable *table, const void *row, WfRowUse use)
-{
-	WfRows *rows = &flush->rows[kind];
-
-	if (rows->store == NULL)
-		wf_rows_begin(rows, queries[kind]->shape);
-	wf_table_put(table, rows, row, use);
-}
-
-static void
-put_visit(Flush *flush, Kind kind, const WfVisit *visit)
-{
-	put_struct(flush, kind, &wf_visit_table, visit,
-			   kind == KEEP_VISITS	   ? WF_ROW_HISTORY
-			   : kind == INSERT_VISITS ? WF_ROW_INSERT
-									   : WF_ROW_UPDATE);
-}
-
-static void
-put_attempt(Flush *flush, const WfAttempt *attempt)
-{
-	Row row = {.n = 0};
-
-	add_value(&row, Int64GetDatum(attempt->visit->instance->id));
-	add_value(&row, Int64GetDatum(attempt->visit->id));
-	add_value(&row, Int32GetDatum(attempt->visit->instance->process->process_id));
-	add_value(&row, Int32GetDatum(attempt->attempt));
-	add_or_null(&row, Int32GetDatum(attempt->http_status), attempt->http_status == 0);
-	add_time(&row, attempt->started_at);
-	add_time(&row, flush->batch->now);
-	add_jsonb(&row, attempt->error);
-	add_value(&row, BoolGetDatum(attempt->incident));
-	add_text_value(&row, attempt->ended_with);
-	add_text_value(&row, attempt->ended_with != NULL ? GetUserNameFromId(attempt->ended_by, false) : NULL);
-	put_row(flush, KEEP_ATTEMPTS, &row);
-}
-
-static void
-put_instance(Flush *flush, Kind kind, const WfInstance *instance)
-{
-	put_struct(flush, kind, &wf_instance_table, instance,
-			   kind == KEEP_INSTANCES	  ? WF_ROW_HISTORY
-			   : kind == INSERT_INSTANCES ? WF_ROW_INSERT
-										  : WF_ROW_UPDATE);
+	if (flush->write_backs.store == NULL)
+		wf_rows_begin(&flush->write_backs, &delivery_shape);
+	wf_rows_put(&flush->write_backs, values, nulls);
 }
 
 /*
@@ -329,16 +337,16 @@ sort_visit(Flush *flush, WfVisit *visit)
 	{
 		if (visit->suspended && !visit->is_new)
 			flush->released = true;
-		put_visit(flush, KEEP_VISITS, visit);
+		add(flush, KEEP_VISITS, visit);
 		if (!visit->is_new)
-			put_key(flush, DELETE_VISITS, visit->instance->id, visit->id);
+			add(flush, DELETE_VISITS, visit);
 		return;
 	}
 	if (!visit->is_new && !visit->changed && !wf_tokens_changed(&visit->tokens))
 		return;
 	if (visit->docs.changed && visit->docs.reply != NULL && visit->def != NULL && visit->def->drops_reply)
 		drop_reply(flush->batch, visit);
-	put_visit(flush, visit->is_new ? INSERT_VISITS : UPDATE_VISITS, visit);
+	add(flush, visit->is_new ? INSERT_VISITS : UPDATE_VISITS, visit);
 	if (visit->suspended)
 		return;
 	if (visit->due_at != 0)
@@ -357,19 +365,19 @@ sort_instance(Flush *flush, WfInstance *instance)
 	flush->released |= instance->resumed;
 	if (instance->ended)
 	{
-		put_instance(flush, KEEP_INSTANCES, instance);
+		add(flush, KEEP_INSTANCES, instance);
 		if (!instance->is_new)
-			put_key(flush, DELETE_INSTANCES, instance->id, 0);
+			add(flush, DELETE_INSTANCES, instance);
 	}
 	else if (instance->is_new)
-		put_instance(flush, INSERT_INSTANCES, instance);
+		add(flush, INSERT_INSTANCES, instance);
 	else if (instance->changed || instance->data_changed || instance->cookies_changed)
-		put_instance(flush, UPDATE_INSTANCES, instance);
+		add(flush, UPDATE_INSTANCES, instance);
 	if (instance->show_changed)
 		wf_wakeup_ended(instance->id);
 	if (instance->attachment != 0 &&
 		(instance->show_changed ? shows_in_row(flush, instance->attachment) : has_new_results(flush, instance)))
-		put_delivery(flush, WRITE_BACK, instance->id, 0, wf_executor_queue_of_table(instance->attachment));
+		put_write_back(flush, instance);
 }
 
 /*
@@ -386,23 +394,6 @@ release_kept(WfBatch *batch)
 	foreach (lc, batch->instances)
 		instances[n++] = ((WfInstance *) lfirst(lc))->id;
 	wf_deliveries_release(instances, n, batch->now);
-}
-
-/*
- * The statement for this kind of rows. The partition is looked up as late as possible: one that is
- * detached in between makes the statement fail.
- */
-static WfQuery *
-query_for(Kind kind, TimestampTz now)
-{
-	for (int i = 0; i < lengthof(histories); i++)
-	{
-		if (histories[i].kind != kind || wf_history_has(histories[i].history, now))
-			continue;
-		wf_wakeup_due(WF_QUEUE_UPKEEP, now);
-		return histories[i].stray;
-	}
-	return queries[kind];
 }
 
 /*
@@ -432,6 +423,23 @@ spread_news(const WfBatch *batch)
 	}
 }
 
+static void
+write_all(Flush *flush)
+{
+	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "workflow row", ALLOCSET_DEFAULT_SIZES);
+
+	for (int kind = 0; kind < NKINDS; kind++)
+		if (flush->rows[kind] != NIL)
+			write_rows(kind, flush->batch, flush->rows[kind], row_context);
+	MemoryContextDelete(row_context);
+	if (flush->write_backs.store == NULL)
+		return;
+	if (wf_query_run_rows(&q_write_back, &flush->write_backs) != flush->write_backs.n)
+		lost_row();
+	wf_rows_end(&flush->write_backs);
+	wf_wakeup_due(WF_QUEUE_EXECUTOR, flush->batch->now);
+}
+
 void
 wf_batch_flush(WfBatch *batch)
 {
@@ -439,21 +447,11 @@ wf_batch_flush(WfBatch *batch)
 	Flush		  flush = {.batch = batch, .attachment = {.id = -1}};
 	ListCell	 *lc;
 
-	prepare_flush_queries();
 	wf_kept_headers_settle(batch);
 	foreach (lc, batch->instances)
 		sort_instance(&flush, lfirst(lc));
-	foreach (lc, batch->attempts)
-		put_attempt(&flush, lfirst(lc));
-	for (int kind = 0; kind < NKINDS; kind++)
-	{
-		if (flush.rows[kind].store == NULL)
-			continue;
-		if (wf_query_run_rows(query_for(kind, batch->now), &flush.rows[kind]) != flush.rows[kind].n)
-			ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					errmsg("could not serialize access to an instance due to concurrent update"));
-		wf_rows_end(&flush.rows[kind]);
-	}
+	flush.rows[KEEP_ATTEMPTS] = batch->attempts;
+	write_all(&flush);
 	wf_subscriptions_flush(batch);
 	wf_works_flush(batch);
 	wf_items_flush(batch);
@@ -465,10 +463,8 @@ wf_batch_flush(WfBatch *batch)
 	wf_attempts_log(batch);
 	if (flush.released)
 		release_kept(batch);
-	if (flush.rows[INSERT_INSTANCES].n > 0 && !wf_history_begun())
+	if (flush.rows[INSERT_INSTANCES] != NIL && !wf_history_begun())
 		wf_wakeup_due(WF_QUEUE_UPKEEP, batch->now);
-	if (flush.rows[WRITE_BACK].n > 0)
-		wf_wakeup_due(WF_QUEUE_EXECUTOR, batch->now);
 	if (batch->needs_sync_commit)
 		ForceSyncCommit();
 	MemoryContextSwitchTo(old);

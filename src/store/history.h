@@ -12,6 +12,8 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
+#include "store/relation.h"
+
 /*
  * The parents, in the order in which they are purged: the parts of an instance before the instance
  * itself.
@@ -36,6 +38,9 @@ typedef enum WfHistory
  * this transaction, since the parent gets the lock of an INSERT. Nearly free.
  */
 extern bool wf_history_has(WfHistory history, TimestampTz stored_at);
+/* Open that partition for inserting, or the table for strays. */
+extern WfRelation *wf_history_open(WfHistory history, TimestampTz stored_at, const WfRelationColumns *columns,
+								   bool *stray);
 
 /* Has this database ever had partitions? Takes no lock, and is free. */
 extern bool wf_history_begun(void);

@@ -159,8 +159,8 @@ wf_history_lock_within(Oid relid, LOCKMODE mode, const char *timeout_ms)
  * Ask the relation cache, which is invalidated when partitions come and go, instead of the
  * catalogs. A default partition counts.
  */
-static bool
-has_partition(Relation parent, TimestampTz stored_at)
+static Oid
+find_partition(Relation parent, TimestampTz stored_at)
 {
 	PartitionKey key = RelationGetPartitionKey(parent);
 	/* as INSERT does: omit those that are being detached, unless the snapshot is that of the whole transaction */
@@ -168,23 +168,53 @@ has_partition(Relation parent, TimestampTz stored_at)
 	Datum		  value = TimestampTzGetDatum(stored_at);
 	bool		  equal;
 	int			  offset;
+	int			  index;
 
 	if (desc->nparts == 0)
-		return false;
-	if (partition_bound_has_default(desc->boundinfo))
-		return true;
+		return InvalidOid;
 	offset = partition_range_datum_bsearch(key->partsupfunc, key->partcollation, desc->boundinfo, 1, &value, &equal);
-	return desc->boundinfo->indexes[offset + 1] >= 0;
+	index = desc->boundinfo->indexes[offset + 1];
+	if (index < 0)
+		index = desc->boundinfo->default_index;
+	return index >= 0 ? desc->oids[index] : InvalidOid;
+}
+
+static bool
+has_partition(Relation parent, TimestampTz stored_at)
+{
+	return OidIsValid(find_partition(parent, stored_at));
+}
+
+/* Where to store what has ended: a partition, or the table for strays. `partition`: InvalidOid for that. */
+static Oid
+find_table(WfHistory history, TimestampTz stored_at, Oid *partition)
+{
+	Relation parent = table_open(wf_store_relation(wf_history_tables[history].name), RowExclusiveLock);
+	Oid		 relid = RelationGetRelid(parent);
+
+	*partition = find_partition(parent, stored_at);
+	table_close(parent, NoLock);
+	return OidIsValid(*partition) ? relid : wf_store_relation(wf_history_tables[history].stray);
+}
+
+WfRelation *
+wf_history_open(WfHistory history, TimestampTz stored_at, const WfRelationColumns *columns, bool *stray)
+{
+	Oid partition;
+	Oid relid = find_table(history, stored_at, &partition);
+
+	*stray = !OidIsValid(partition);
+	return *stray ? wf_relation_open(relid, columns, WF_RELATION_INSERT, NULL)
+				  : wf_relation_open_partition(relid, partition, columns);
 }
 
 bool
 wf_history_has(WfHistory history, TimestampTz stored_at)
 {
-	Relation parent = table_open(wf_store_relation(wf_history_tables[history].name), RowExclusiveLock);
-	bool	 has = has_partition(parent, stored_at);
+	Oid partition;
 
-	table_close(parent, NoLock);
-	return has;
+	(void) find_table(history, stored_at, &partition);
+	return OidIsValid(partition);
 }
 
 bool
