@@ -75,7 +75,15 @@ ALTER SERVER se_idle OPTIONS (ADD rate '10', SET url 'https://pay.example.com', 
 ALTER SERVER se_idle OPTIONS (SET url 'http://pay.example.com', SET ca '/y', ADD verify 'on');
 ALTER SERVER se_idle OPTIONS (SET verify 'off');
 ALTER SERVER se_idle OPTIONS (ADD follow_redirects 'on');
-DROP SERVER se_idle;
+CREATE USER MAPPING FOR PUBLIC SERVER se_idle OPTIONS (cert '/x');
+ALTER SERVER se_idle OPTIONS (SET url 'https://pay.example.com');
+ALTER USER MAPPING FOR PUBLIC SERVER se_idle OPTIONS (SET cert '/y');
+ALTER SERVER se_idle OPTIONS (SET url 'http://pay.example.com');
+ALTER USER MAPPING FOR PUBLIC SERVER se_idle OPTIONS (SET cert '/z');
+ALTER USER MAPPING FOR PUBLIC SERVER se_idle OPTIONS (ADD auth 'oauth2', ADD token_url 'https://login.example.com/', ADD client_id 'c');
+ALTER USER MAPPING FOR PUBLIC SERVER se_idle OPTIONS (SET auth 'none', DROP token_url, DROP client_id);
+ALTER USER MAPPING FOR PUBLIC SERVER se_idle OPTIONS (DROP cert);
+DROP SERVER se_idle CASCADE;
 -- who is calling at the proxy
 \set mapping 'USER MAPPING FOR CURRENT_USER SERVER se_pay'
 \set VERBOSITY terse

@@ -32,8 +32,8 @@
 
 #include "compat.h"
 #include "http/credentials.h"
+#include "http/idle_options.h"
 #include "http/options.h"
-#include "http/retry_options.h"
 #include "http/server_options.h"
 #include "http/url.h"
 
@@ -289,37 +289,6 @@ check_right_to_follow(List *options)
 }
 
 static void
-warn_of_idle_option(List *options, const char *name, const char *why, const char *hint)
-{
-	if (wf_option_get(options, name) != NULL)
-		ereport(WARNING, (errcode(ERRCODE_WARNING), errmsg("option \"%s\" has no effect: %s", name, why),
-						  hint != NULL ? errhint("%s", hint) : 0));
-}
-
-/* Told, and no error: what was written for a time when they have one can stay. */
-static void
-warn_of_idle_options(List *options, const WfServer *server)
-{
-	bool	  no_tls = pg_strncasecmp(wf_option_get(options, "url"), "https:", 6) != 0 && server->follow_redirects == 0;
-	ListCell *cell;
-
-	if (server->rate == 0)
-		warn_of_idle_option(options, "burst", "there is no option \"rate\"",
-							"It is how many requests may go out at once of those that the rate allows.");
-	if (no_tls)
-		warn_of_idle_option(options, "ca", "the url does not begin with https://", NULL);
-	if (no_tls && !server->verify)
-		warn_of_idle_option(options, "verify", "the url does not begin with https://", NULL);
-	foreach (cell, options)
-	{
-		const char *name = ((DefElem *) lfirst(cell))->defname;
-
-		if (!server->retry.given && wf_is_retry_option(name))
-			warn_of_idle_option(options, name, "there is no option \"retry_max\"", NULL);
-	}
-}
-
-static void
 check_server_options(List *options)
 {
 	const char *url = wf_option_get(options, "url");
@@ -349,7 +318,7 @@ check_server_options(List *options)
 	}
 	if (server.follow_redirects > 0 && (server.allow_private || !server.verify || server.proxy != NULL))
 		check_right_to_follow(options);
-	warn_of_idle_options(options, &server);
+	wf_idle_options_of_server(options, &server);
 }
 
 /* ---- user mappings ---- */

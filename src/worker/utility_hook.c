@@ -29,9 +29,11 @@
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "tcop/utility.h"
+#include "utils/acl.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "http/idle_options.h"
 #include "shmem/blocks.h"
 #include "shmem/wakeups.h"
 #include "store/attachment.h"
@@ -340,6 +342,35 @@ refuse_deferring(Node *statement)
 				errdetail("Steps and write-backs check all constraints at once."));
 }
 
+/* A user mapping that a statement makes or changes. */
+typedef struct Mapping
+{
+	char	 *server; /* NULL: it is no such statement */
+	RoleSpec *user;
+} Mapping;
+
+static Mapping
+mapping_of(Node *statement)
+{
+	if (IsA(statement, CreateUserMappingStmt))
+		return (Mapping){pstrdup(((CreateUserMappingStmt *) statement)->servername),
+						 copyObject(((CreateUserMappingStmt *) statement)->user)};
+	if (IsA(statement, AlterUserMappingStmt))
+		return (Mapping){pstrdup(((AlterUserMappingStmt *) statement)->servername),
+						 copyObject(((AlterUserMappingStmt *) statement)->user)};
+	return (Mapping){NULL};
+}
+
+static void
+look_at_mapping(const Mapping *mapping)
+{
+	bool is_public = mapping->user->roletype == ROLESPEC_PUBLIC;
+	Oid	 role = is_public ? InvalidOid : get_rolespec_oid(mapping->user, true);
+
+	if (is_public || OidIsValid(role))
+		wf_idle_options_of_mapping(mapping->server, role);
+}
+
 static void
 on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
 		   ParamListInfo params, QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
@@ -347,6 +378,7 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUt
 	bool	  ours = concerns_us(pstmt->utilityStmt);
 	NodeTag	  tag = nodeTag(pstmt->utilityStmt); /* running the statement may change the tree */
 	RangeVar *partition = new_partition(pstmt->utilityStmt);
+	Mapping	  mapping = mapping_of(pstmt->utilityStmt);
 
 	refuse_deferring(pstmt->utilityStmt);
 	if (ours)
@@ -357,6 +389,8 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUt
 		standard_ProcessUtility(pstmt, query, read_only_tree, context, params, env, dest, qc);
 	if (ours)
 		after(tag);
+	if (mapping.server != NULL)
+		look_at_mapping(&mapping);
 	if (partition != NULL)
 		refuse_cut_off(partition);
 }

@@ -20,10 +20,21 @@ sub sql { return $node->safe_psql('postgres', $_[0]) }
 sql(q[SELECT workflow.define('order', '{"data": {"n": 0}, "steps": [{"step": "wait", "wait": true, "save": true}, {"step": "on", "wait": true}]}')]);
 my $pending = "SELECT count(*) FROM workflow.operations WHERE state = 'pending'";
 
+# ---- several in a transaction, as long as the server has not died ----
+
+my $busy = sql(q[SELECT workflow.start('order')]);
+my $holder = Session->new($node, 'postgres');
+$holder->run("BEGIN; SELECT workflow.set_data($busy, '{}')");
+$psql->run("SELECT workflow.set_data($busy, jsonb_build_object('n', n), 'async') FROM generate_series(1, 300) n");
+$holder->run('COMMIT');
+is_soon($node, 'postgres', $pending, 0, 'operations of an instance that was held are carried out');
+my $transactions = sql("SELECT count(DISTINCT xmin::text) FROM workflow_data.operation WHERE instance = $busy");
+cmp_ok($transactions, '<', 100, "300 of them in $transactions transactions");
+is(sql("SELECT data ->> 'n' FROM workflow.instances WHERE instance = $busy"), 300, 'the last of them last');
+
 # ---- an instance that somebody holds ----
 
 my $held = sql(q[SELECT workflow.start('order')]);
-my $holder = Session->new($node, 'postgres');
 $holder->run("BEGIN; SELECT workflow.set_data($held, '{\"holder\": true}')");
 $psql->run("SELECT workflow.set_data($held, jsonb_build_object('n', n, 'k' || n, true), 'async') FROM generate_series(1, 200) n");
 my $sn = sql("SELECT serial_number FROM workflow.waiting WHERE instance = $held");
