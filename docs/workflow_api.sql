@@ -14,6 +14,9 @@ DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'workflow_web') THEN
         CREATE ROLE workflow_web NOLOGIN;
+    ELSIF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'workflow_web' AND (rolcanlogin OR rolsuper OR rolbypassrls)) THEN
+        RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = 'role "workflow_web" is there, and can do more than it should',
+            HINT = 'It is to be one that cannot log in, of which nobody is a member, with what the web may do and nothing else.';
     END IF;
 END $$;
 GRANT USAGE ON SCHEMA workflow TO workflow_web;
@@ -213,7 +216,7 @@ DECLARE
     hint    text;
 BEGIN
     SELECT t.instance, t.status INTO found FROM workflow.instance_of_token(instance.token) t;
-    SELECT o.error INTO error FROM workflow.operations o WHERE o.instance = found.instance AND o.call = 'start' AND o.state = 'failed';
+    SELECT o.error INTO error FROM workflow.operations o WHERE o.instance = found.instance AND o.role = current_user AND o.call = 'start' AND o.state = 'failed';
     IF found.status IS NULL AND error IS NULL THEN
         RAISE undefined_object USING MESSAGE = format('instance %s does not exist', found.instance),
             DETAIL = 'It is no longer kept in the history.';
@@ -229,7 +232,7 @@ BEGIN
                                                                                                 'state', o.state, 'error', o.error,
                                                                                                 'callback', o.callback_state)) ORDER BY o.operation)
                                           FROM (SELECT * FROM workflow.operations o
-                                                WHERE o.instance = found.instance
+                                                WHERE o.instance = found.instance AND o.role = current_user
                                                       AND (o.state <> 'done' OR o.callback_state IN ('pending', 'sending', 'failed')) ORDER BY o.operation DESC LIMIT 20) o), '[]'));
 EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;

@@ -230,7 +230,6 @@ is_status($frontend->look('instance', { instance => 999999 }, \%clerk), 404, 'no
 is_status($frontend->look('start', { process => 'registration' }), 405, 'nothing is started with GET');
 is_status($frontend->rpc('start', { process => 'registration', data => { large => 'x' x 70_000 } }), 413, 'data that are too large');
 is_status($frontend->rpc('start', { process => 'registration', data => { large => 'x' x 70_000 } }, \%async), 413, 'nor are they later');
-$scene->sql("SELECT workflow.undefine('for everyone')");
 
 # ---- what somebody finds out who may not ----
 
@@ -276,6 +275,12 @@ is_status($frontend->rpc('cancel', { token => $theirs->{token}, instance => $the
 is_status(start({ Authorization => 'Bearer ' . Frontend::jwt('workflow_web') =~ s/.$//r }), 401, 'the role of the web is nobody\'s');
 is_deeply([ @{ state_of($theirs->{token}) }{qw(status operations)}, state_of($theirs->{token})->{data}{name} ], [ 'active', [], 'john' ], 'nothing of all that has changed it');
 
+# calls of others
+$holder->run('BEGIN', "SELECT workflow.set_data($theirs->{id}, '{}')");
+is_status($frontend->rpc('complete', { serial_number => $approve }, { %clerk, %async }), 202, 'a clerk calls, and has to wait');
+is_deeply(state_of($theirs->{token})->{operations}, [], 'which is none of the starter\'s business');
+$holder->run('ROLLBACK');
+
 # a session that others have used before
 my $pooled = Session->new($scene->node, 'postgres', verbose => 1);
 $pooled->run('BEGIN', 'SET LOCAL ROLE clerk', qq[SELECT workflow_api.complete(serial_number => '999_9')], 'ROLLBACK');
@@ -285,18 +290,17 @@ my ($status, $out, $err) = $pooled->run('BEGIN', 'SET LOCAL ROLE web_anon', 'SEL
 like($err, qr/PT403: role "web_anon" has no rights of its own here/, 'what a session has looked up for another role helps nobody');
 $pooled->run('ROLLBACK');
 # objects that get in the way
-($status, $out, $err) = $pooled->run('BEGIN', 'GRANT TEMPORARY ON DATABASE postgres TO web_anon', 'SET LOCAL ROLE web_anon',
+($status, $out, $err) = $pooled->run('BEGIN', 'CREATE SCHEMA evil AUTHORIZATION web_anon; GRANT USAGE ON SCHEMA evil TO PUBLIC; GRANT TEMPORARY ON DATABASE postgres TO web_anon', 'SET LOCAL ROLE web_anon',
 	'CREATE TEMP TABLE grants AS SELECT $$secret$$::text AS process, $$workflow_web$$::text AS role, $$start$$::text AS privilege',
-	'CREATE FUNCTION pg_temp.current_setting(text, boolean) RETURNS text LANGUAGE sql AS $$SELECT text $f${"x-atk-mode": "mine"}$f$ $$',
-	'CREATE FUNCTION pg_temp.lower(text) RETURNS text LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION $f$as %$f$, current_user; END$$',
-	'SET LOCAL search_path = pg_temp, workflow_api, pg_catalog', "SELECT set_config('request.headers', '{\"x-atk-mode\": \"ASYNC\"}', true)",
+	(map { "CREATE FUNCTION evil.$_ RETURNS text LANGUAGE plpgsql AS \$\$BEGIN RAISE EXCEPTION 'as %', current_user; END\$\$" } 'current_setting(text, boolean)', 'lower(text)', 'has_schema_privilege(text, text)'),
+	'SET LOCAL search_path = evil, pg_temp, pg_catalog', "SELECT set_config('request.headers', '{\"x-atk-mode\": \"ASYNC\"}', true)",
 	"SELECT workflow_api.start_public('registration')->>'id' IS NOT NULL");
 is($status, 0, 'objects of the caller get in nobody\'s way') or diag($err);
 ($status, $out, $err) = $pooled->run("SELECT workflow_api.start_public('secret')");
 like($err, qr/PT404/, 'nor do they let him start anything');
 $pooled->run('ROLLBACK');
 is($scene->sql(q[SELECT count(*) FROM pg_proc p WHERE p.pronamespace = 'workflow_api'::regnamespace AND p.prosecdef AND
-	(p.proowner <> 'workflow_web'::regrole OR NOT 'search_path=pg_catalog, pg_temp' = ANY (p.proconfig))]), 0, 'no function has more rights than the role of the web, nor a path of its caller');
+	(p.proowner <> 'workflow_web'::regrole OR ('search_path=pg_catalog, pg_temp' = ANY (p.proconfig)) IS NOT TRUE)]), 0, 'no function has more rights than the role of the web, nor a path of its caller');
 is($scene->sql(q[SELECT rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls FROM pg_roles WHERE rolname = 'workflow_web']), 'f', 'which has none of its own');
 
 # functions that read no such headers
