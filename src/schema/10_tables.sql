@@ -350,8 +350,8 @@ CREATE INDEX delivery_instance ON workflow_data.delivery (instance, delivery) WH
 CREATE INDEX delivery_subscription ON workflow_data.delivery (subscription) WHERE subscription IS NOT NULL;
 CREATE INDEX delivery_owed ON workflow_data.delivery ((payload ->> 'attachment'), (payload ->> 'business_key'))
     WHERE kind = 'write_back' AND payload IS NOT NULL;
--- one is enough
-CREATE UNIQUE INDEX delivery_rest ON workflow_data.delivery (instance) WHERE kind = 'rest';
+-- for finding out whether there is one: whoever adds it waits for nobody, as he would for a unique one
+CREATE INDEX delivery_rest ON workflow_data.delivery (instance) WHERE kind = 'rest';
 CREATE INDEX delivery_maintain ON workflow_data.delivery (due_at) WHERE kind = 'maintain';
 COMMENT ON TABLE workflow_data.delivery IS 'What waits to be brought to an instance, in the order of its numbers, and what executors owe: write-backs to attached rows, upkeep';
 COMMENT ON COLUMN workflow_data.delivery.delivery IS 'Number of the delivery';

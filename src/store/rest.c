@@ -3,7 +3,8 @@
  *		When an instance rests, for those who are told.
  *
  * Nobody who has asked is forgotten: who sets `asked` holds the lock of the instance, and a batch that moves it afterwards, under
- * the same lock, adds the delivery, unless there is one, which judges after that.
+ * the same lock, adds the delivery, unless there is one, which judges after that. Who adds one holds the lock of the instance, or not:
+ * what was called tells its caller without.
  */
 #include "postgres.h"
 
@@ -27,13 +28,32 @@
 	"EXISTS (SELECT FROM workflow_data.delivery d WHERE d.instance = t.instance AND " WF_DELIVERY_IN_LINE \
 	" AND d.queue <> '" WF_QUEUE_SUSPENDED "')"
 
+/*
+ * Without waiting for anybody: a delivery that somebody else holds may be carried out already, or be taken back, so another one is
+ * added. One that stays is held until the end of the transaction, lest it be carried out before what it has to see.
+ */
 static WfQuery q_add = {
-	.sql = "INSERT INTO workflow_data.delivery AS d (instance, visit, kind, queue, due_at) "
+	.sql = "WITH there AS MATERIALIZED (SELECT d.delivery, d.instance, d.due_at FROM workflow_data.delivery d "
+		   "WHERE d.instance = ANY ($1) AND d.kind = '" WF_DELIVERY_REST "' FOR UPDATE SKIP LOCKED), "
+		   "sooner AS (UPDATE workflow_data.delivery d SET due_at = $3, attempt = 0 FROM there t "
+		   "WHERE d.delivery = t.delivery AND t.due_at > $3 RETURNING 1), "
+		   "new AS (INSERT INTO workflow_data.delivery (instance, visit, kind, queue, due_at) "
 		   "SELECT i.instance, 0, '" WF_DELIVERY_REST "', i.queue, $3 FROM unnest($1, $2) AS i (instance, queue) "
-		   "ON CONFLICT (instance) WHERE kind = '" WF_DELIVERY_REST "' DO UPDATE "
-		   "SET due_at = least(d.due_at, excluded.due_at), attempt = 0 WHERE d.due_at > excluded.due_at",
+		   "WHERE NOT EXISTS (SELECT FROM there t WHERE t.instance = i.instance) RETURNING 1) "
+		   "SELECT FROM sooner UNION ALL SELECT FROM new LIMIT 1",
 	.nargs = 3,
 	.argtypes = {INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID},
+};
+/* If another one is due no later, and free, one of them is enough. */
+static WfQuery q_postpone = {
+	.sql =
+		"WITH other AS MATERIALIZED (SELECT d.delivery FROM workflow_data.delivery d WHERE d.instance = $1 "
+		"AND d.kind = '" WF_DELIVERY_REST "' AND d.delivery <> $2 AND d.due_at <= $3 LIMIT 1 FOR UPDATE SKIP LOCKED), "
+		"gone AS (DELETE FROM workflow_data.delivery WHERE delivery = $2 AND EXISTS (SELECT FROM other)) "
+		"UPDATE workflow_data.delivery SET due_at = $3, attempt = attempt + 1 "
+		"WHERE delivery = $2 AND NOT EXISTS (SELECT FROM other)",
+	.nargs = 3,
+	.argtypes = {INT8OID, INT8OID, TIMESTAMPTZOID},
 };
 /*
  * The first one, of the instance itself and all that it has called, that is at work (true) or to which something is on its way, and
@@ -100,6 +120,15 @@ wf_rest_deliver(int64 instance, int process_id, TimestampTz due_at)
 	Datum queue = CStringGetTextDatum(wf_executor_queue(process_id));
 
 	add(&instance, &queue, 1, due_at);
+}
+
+void
+wf_rest_postpone(const WfDelivery *taken, TimestampTz until)
+{
+	Datum values[3] = {Int64GetDatum(taken->instance), Int64GetDatum(taken->id), TimestampTzGetDatum(until)};
+
+	(void) wf_query_run(&q_postpone, values, NULL);
+	wf_wakeup_due(WF_QUEUE_EXECUTOR, until);
 }
 
 static bool

@@ -4,7 +4,7 @@
  *
  * An instance rests when nothing of it, nor of those that it has called, is ready, calling, retrying or being cancelled, and
  * nothing is on its way to it; it may wait for the outside, for clocks or for a person, or have ended. Whoever is told is so by a
- * delivery of kind WF_DELIVERY_REST, of which an instance has one at most. Of an instance that is `asked`, every batch that
+ * delivery of kind WF_DELIVERY_REST, of which an instance has one, seldom several. Of an instance that is `asked`, every batch that
  * may have brought it to rest adds it; whoever carries it out judges under the lock of the instance. All functions are called
  * inside wf_store_enter.
  */
@@ -14,11 +14,14 @@
 #include "postgres.h"
 
 #include "store/batch.h"
+#include "store/delivery.h"
 
 /* Add the deliveries of those instances of the batch that may rest by it, and leave the wake-up. Nearly free if nobody has asked. */
 extern void wf_rest_note(WfBatch *batch);
-/* Add that of one instance, due at that time, unless it has one. */
+/* Add that of one instance, due at that time, unless it has one. Waits for nobody, as all of these. */
 extern void wf_rest_deliver(int64 instance, int process_id, TimestampTz due_at);
+/* Carry it out later, and leave the wake-up. */
+extern void wf_rest_postpone(const WfDelivery *taken, TimestampTz until);
 
 typedef enum WfRest
 {

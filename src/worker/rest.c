@@ -141,41 +141,43 @@ static void
 postpone(const WfDelivery *taken, TimestampTz until)
 {
 	wf_careful_keep();
-	wf_delivery_postpone(taken->id, until);
-	wf_wakeup_due(WF_QUEUE_EXECUTOR, until);
+	wf_rest_postpone(taken, until);
 }
 
-/* Returns false if it has to be looked at again. */
-static bool
-look(int64 instance)
+/* Returns when it has to be looked at again; 0: it has not. */
+static TimestampTz
+look(int64 instance, int attempt)
 {
 	switch (wf_rest_judge(instance))
 	{
 		case WF_RESTS_PERHAPS:
-			return false;
+			return after_pause(attempt);
 		case WF_RESTS_NOT:
 			break;
 		case WF_RESTS:
 			if (report_all(instance))
-				return false;
+				return GetCurrentTimestamp(); /* for the others */
 			wf_rest_told(instance);
 			break;
 	}
-	return true;
+	return 0;
 }
 
 void
 wf_rest_after_operation(int64 instance, int process_id)
 {
-	if (!look(instance))
-		wf_rest_deliver(instance, process_id, after_pause(0));
+	TimestampTz again = look(instance, 0);
+
+	if (again != 0)
+		wf_rest_deliver(instance, process_id, again);
 }
 
 void
 wf_rest_carry_out(const WfDelivery *taken, int deaths)
 {
-	WfFault fault;
-	int64	living;
+	WfFault		fault;
+	int64		living;
+	TimestampTz again;
 
 	if (deaths >= WF_MOST_DEATHS)
 	{
@@ -187,9 +189,11 @@ wf_rest_carry_out(const WfDelivery *taken, int deaths)
 		return;
 	}
 	if (!wf_due_lock(taken->instance) && wf_instances_living(&taken->instance, 1, &living) > 0)
-		postpone(taken, after_pause(taken->attempt));
-	else if (look(taken->instance))
-		wf_delivery_delete(taken->id);
+		again = after_pause(taken->attempt);
 	else
-		postpone(taken, after_pause(taken->attempt));
+		again = look(taken->instance, taken->attempt);
+	if (again != 0)
+		postpone(taken, again);
+	else
+		wf_delivery_delete(taken->id);
 }

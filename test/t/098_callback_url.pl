@@ -184,6 +184,42 @@ is_soon($node, 'postgres', state_of($op), 'sent', 'a child that somebody else mo
 $holder->run('COMMIT');
 is_soon($node, 'postgres', "SELECT step FROM workflow.waiting WHERE instance = $instance AND waits_for = 'callback'", 'w', 'then it has gone on');
 
+# ---- nobody waits for a transaction that leads to rest and stays open ----
+
+my $held = '{"step": "h", "http": {"server": "partner", "path": "/held", "headers": {"X-Instance": "${$instance}"}}}, {"step": "w", "wait": true}';
+sql(<<"EOF_SQL");
+SELECT workflow.define('held', '{"steps": [$held]}'), workflow.define('pair', '{"steps": [
+    {"step": "both", "next": ["down", "w"]},
+    {"step": "down", "call": {"process": "held"}, "end": true},
+    {"step": "w", "wait": true, "end": true}]}');
+SELECT workflow.grant_process(process, 'ann', privilege) FROM unnest('{pair,held}'::text[]) process, unnest('{start,view,complete,admin}'::text[]) privilege;
+EOF_SQL
+$op = call('/echo/pair', q[start('pair']);
+is_soon($node, 'postgres', q[SELECT count(*) FROM workflow_data.instance WHERE asked], 2, 'one and what it has called are asked');
+$instance = instance_of($op);
+$child = sql("SELECT instance FROM workflow.instances WHERE root = $instance AND process = 'held'");
+$holder->run("BEGIN; SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE instance = $instance AND step = 'w'");
+$partner->wait_for(1, '/held');
+$partner->let_go($child);
+is_soon($node, 'postgres', q[SELECT count(*) FROM workflow_data.instance WHERE asked], 1, 'what it has called has come to rest, though it is held');
+is(sql(state_of($op)), 'pending', 'and is looked at later');
+$holder->run('COMMIT');
+is_soon($node, 'postgres', state_of($op), 'sent', 'when it is let go');
+is(sql("SELECT count(*) FROM workflow_data.delivery WHERE kind = 'rest'"), 0, 'nothing is left to be looked at');
+
+# ---- many of one instance that rests late are not put off each time ----
+
+sql("SELECT workflow.suspend_process('workflow: callbacks of ann')");
+$instance = sql("SELECT workflow.start('held')");
+sql("SET ROLE ann; SELECT count(workflow.set_data($instance, '{}', mode => 'async', callback_url => '$url/many')) FROM generate_series(1, 1000)");
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.operations WHERE instance = $instance AND state = 'done'", 1000, 'a thousand calls are carried out');
+my $since = time();
+$partner->wait_for(2, '/held');
+$partner->let_go($instance);
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.operations WHERE instance = $instance AND callback_state <> 'pending'", 1000, 'each has its callback');
+cmp_ok(time() - $since, '<', 20, 'without pauses between them');
+sql("SELECT count(workflow.cancel(callback_instance)) FROM workflow.operations WHERE instance = $instance; SELECT workflow.resume_process('workflow: callbacks of ann')");
+
 # ---- a receiver that is slow to take it ----
 
 $op = call('/flaky/a?fail=2&status=500', q[start('short']);
