@@ -3,7 +3,7 @@
 
 const Diagram = (() => {
 	const SVG = 'http://www.w3.org/2000/svg';
-	const LINE = 17, PAD = 10, GAP = 26, STEP = 16, MOST = 30;
+	const LINE = 17, PAD = 10, GAP = 26, STEP = 20, MOST = 30;
 	const canvas = document.createElement('canvas').getContext('2d');
 
 	function svg(name, attributes, ...children) {
@@ -143,7 +143,7 @@ const Diagram = (() => {
 			edge.cells = [upper];
 			for (let y = 2 * upper.rank + 1; y <= 2 * lower.rank; y++) {
 				const told = edge.lines.length > 0 && y === (edge.back ? 2 * lower.rank - 1 : 2 * upper.rank + 1);
-				const cell = y === 2 * lower.rank ? lower : { w: told ? size.w + 12 : 8, h: told ? size.h + 8 : 0, told };
+				const cell = y === 2 * lower.rank ? lower : { w: told ? size.w + 12 : 8, h: told ? size.h + 8 : 0, told: told ? size.h + 8 : 0, way: true };
 				if (cell !== lower) put(cell, y);
 				before.below.push(cell);
 				cell.above.push(before);
@@ -172,7 +172,7 @@ const Diagram = (() => {
 
 	// Each wants to be in the middle of those that it leads to; the mean of two ways to make room leaves room, too.
 	function spread(layers) {
-		const room = (a, b) => (a.w + b.w) / 2 + (a.children || b.children ? GAP + 8 : GAP - 6);
+		const room = (a, b) => (a.w + b.w) / 2 + (a.loop ?? 0) + (a.children || b.children ? GAP + 8 : GAP - 6);
 		for (const layer of layers) {
 			let x = 0;
 			layer.forEach((cell, i) => { x = i ? x + room(layer[i - 1], cell) : cell.w / 2; cell.x = x; });
@@ -212,20 +212,25 @@ const Diagram = (() => {
 
 	function arrange(group) {
 		for (const node of group.children) measure(node);
+		// what leads to itself does so on its right side
+		const loops = group.edges.filter((edge) => edge.from === edge.to);
+		for (const edge of loops) edge.from.loop = Math.max(edge.from.loop ?? 0, 34 + textSize(edge.lines).w);
 		rank(group.children, group.edges);
 		const layers = layersOf(group.children, group.edges);
 		order(layers);
 		spread(layers);
 		const cells = layers.flat();
-		const loops = group.edges.filter((edge) => edge.from === edge.to);
 		const left = Math.min(...cells.map((cell) => cell.x - cell.w / 2), 0);
 		let right = 0, y = 0;
 		for (const cell of cells) { cell.x -= left; right = Math.max(right, cell.x + cell.w / 2); }
-		for (const edge of loops) right = Math.max(right, edge.from.x + edge.from.w / 2 + 34 + textSize(edge.lines).w);
+		for (const edge of loops) right = Math.max(right, edge.from.x + edge.from.w / 2 + edge.from.loop);
 		findPorts(group.edges);
 		layers.forEach((layer, i) => {
 			const height = Math.max(0, ...layer.map((cell) => cell.h));
-			for (const cell of layer) cell.y = y + height / 2;
+			for (const cell of layer) {
+				cell.y = y + height / 2;
+				if (cell.way) cell.h = height; // it passes what stands beside it before it turns
+			}
 			y += height + (i < layers.length - 1 ? STEP : 0);
 		});
 		group.inner = { w: right, h: y };
@@ -281,7 +286,7 @@ const Diagram = (() => {
 		out.append(svg('path', { d, class: edge.dashed ? 'way dashed' : 'way', 'marker-end': 'url(#arrow)' }));
 		const told = edge.cells.find((cell) => cell.told);
 		if (!told) return;
-		out.append(svg('rect', { x: told.x + dx - told.w / 2, y: told.y + dy - told.h / 2, width: told.w, height: told.h, rx: 4, class: 'behind' }),
+		out.append(svg('rect', { x: told.x + dx - told.w / 2, y: told.y + dy - told.told / 2, width: told.w, height: told.told, rx: 4, class: 'behind' }),
 			text(edge.lines, told.x + dx, told.y + dy, 'told'));
 	}
 

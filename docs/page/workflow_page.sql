@@ -2,6 +2,7 @@
 --
 -- Run it in the database that has the extension, as its owner or a superuser. All functions have the rights of whoever calls them: each
 -- role sees and does what the views and functions of the extension let it. It needs USAGE on this schema and on the schema workflow.
+-- What looks at some rows of large tables by their indexes would take longer to compile than to run: so without jit.
 
 CREATE SCHEMA workflow_page;
 COMMENT ON SCHEMA workflow_page IS 'What the page of the extension workflow shows and does, with the rights of the caller';
@@ -13,7 +14,7 @@ CREATE FUNCTION workflow_page.who() RETURNS text
 COMMENT ON FUNCTION workflow_page.who() IS 'The role whose rights count';
 
 CREATE FUNCTION workflow_page.may_administer(process text) RETURNS boolean
-    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT EXISTS (SELECT FROM workflow.processes p JOIN pg_roles r ON r.rolname = p.owner
                    WHERE p.process = $1 AND pg_has_role(r.oid, 'USAGE'))
            OR EXISTS (SELECT FROM workflow.grants g LEFT JOIN pg_roles r ON r.rolname = g.role
@@ -25,8 +26,9 @@ COMMENT ON FUNCTION workflow_page.may_administer(text) IS 'Whether the caller ma
 CREATE FUNCTION workflow_page.stuck(most integer DEFAULT 20,
         OUT kind text, OUT since timestamptz, OUT process text, OUT step text, OUT instance bigint, OUT serial_number text, OUT business_key text,
         OUT what text) RETURNS SETOF record
-    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT s.kind, s.since, s.process, s.step, s.instance, s.serial_number, i.business_key, s.what
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+    SELECT s.kind, s.since, s.process, s.step, s.instance, s.serial_number,
+           (SELECT i.business_key FROM workflow.instances i WHERE i.instance = s.instance), s.what
     FROM (SELECT 1 AS place, 'worker' AS kind, NULL::timestamptz AS since, NULL AS process, w.kind AS step, NULL::bigint AS instance,
                  NULL AS serial_number, concat_ws(': ', w.state, w.error) AS what
           FROM workflow.workers w WHERE w.database = current_database() AND (w.pid IS NULL OR w.error IS NOT NULL)
@@ -45,13 +47,12 @@ CREATE FUNCTION workflow_page.stuck(most integer DEFAULT 20,
           (SELECT 5, 'wait', w.since, w.process, w.step, w.instance, w.serial_number,
                   concat_ws(', ', w.waits_for, w.name, w.key, 'fetched by ' || w.worker)
            FROM workflow.waiting w WHERE w.waits_for NOT IN ('after', 'until', 'after, until') ORDER BY w.since LIMIT most)) s
-         LEFT JOIN workflow.instances i ON i.instance = s.instance
     ORDER BY s.place, s.since
 $$;
 COMMENT ON FUNCTION workflow_page.stuck(integer) IS 'What is stuck, the worst first: workers that are missing, servers that are not called, incidents, write-backs that fail, and the oldest waits for the outside; of each the oldest, most of them at most';
 
 CREATE FUNCTION workflow_page.overview() RETURNS jsonb
-    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     WITH counts AS (SELECT m.labels ->> 'process' AS process, jsonb_object_agg(m.labels ->> 'status', m.value) AS counts
                     FROM workflow.metrics m WHERE m.name = 'instances' GROUP BY 1)
     SELECT jsonb_build_object(
@@ -65,7 +66,7 @@ $$;
 COMMENT ON FUNCTION workflow_page.overview() IS 'The first screen: what is stuck, and the processes with how many instances live';
 
 CREATE FUNCTION workflow_page.process(process text, version integer DEFAULT NULL) RETURNS jsonb
-    LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE sql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT jsonb_build_object(
         'process', $1, 'version', coalesce($2, max(p.version)), 'versions', jsonb_agg(p.version ORDER BY p.version),
         'suspended', bool_or(p.suspended), 'undefined', NOT bool_or(p.latest), 'owner', min(p.owner),
@@ -82,7 +83,7 @@ $$;
 COMMENT ON FUNCTION workflow_page.process(text, integer) IS 'A process: its diagram with what is alive in it, how many instances there are by status, and the latest of them; of a version alone, if one is given';
 
 CREATE FUNCTION workflow_page.instance(instance bigint) RETURNS jsonb
-    LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE sql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT to_jsonb(i) || jsonb_build_object(
         'data', jsonb_pretty(i.data), -- numbers as they are, whatever a browser makes of them
         'admin', workflow_page.may_administer(i.process),
@@ -99,7 +100,7 @@ COMMENT ON FUNCTION workflow_page.instance(bigint) IS 'An instance: its data, wh
 
 -- A serial number, the number of an instance, a business key: what of these it is cannot always be told, so all that it is are found.
 CREATE FUNCTION workflow_page.find(what text) RETURNS jsonb
-    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT coalesce(jsonb_agg(to_jsonb(f) ORDER BY f.instance DESC), '[]')
     FROM (SELECT i.instance, i.process, i.version, i.business_key, i.status, i.started_at, i.ended_at FROM workflow.instances i
           WHERE i.instance = CASE WHEN what ~ '^ *\d{1,18}(_\d{1,18})? *$' THEN split_part(what, '_', 1)::bigint END

@@ -2,8 +2,6 @@
 # The page in docs/page, in a headless Chromium, over a stand-in for PostgREST: what is stuck, processes, instances, what those may do who may,
 # and what others do not see; by keyboard, on narrow screens, in the dark. WF_PICTURES=FOLDER keeps pictures of it.
 #
-# mostly waits
-#
 use strict;
 use warnings;
 
