@@ -32,15 +32,12 @@ static WfQuery q_definition = {
 #define STATE "CASE WHEN v.state = 'waiting' AND v.waits_for IN ('steps', 'each') THEN 'under way' ELSE v.state END"
 
 /* An item has the name of the scope around it. */
-#define IS_ITEM(around) \
-	"v.item IS NOT NULL AND EXISTS (SELECT FROM " around \
-	" s WHERE s.instance = v.instance AND s.visit = v.scope AND s.step = v.step)"
-
 #define LIVING \
-	"SELECT v.step, " IS_ITEM("workflow_data.visit") " AS of_item, " STATE \
-													 " AS state, count(*) FROM workflow_data.visit v "
+	"SELECT v.step, v.item IS NOT NULL AND EXISTS (SELECT FROM workflow_data.visit s " \
+	"WHERE s.instance = v.instance AND s.visit = v.scope AND s.step = v.step), " STATE \
+	", count(*) FROM workflow_data.visit v "
 
-/* All that live of a process, or those of one of its versions: the rows of the former are counted in an index. */
+/* All that live of a process, or those of one of its versions. */
 static WfQuery q_process = {
 	.sql = LIVING "WHERE v.process_id = $1 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
 	.nargs = 1,
@@ -53,14 +50,18 @@ static WfQuery q_version = {
 	.argtypes = {INT4OID, INT4OID},
 };
 
-/* What lives of an instance, and what has ended. A scope may have ended before what was in it is through, so it is looked for in both. */
+/*
+ * What lives of an instance, and what has ended. A scope may have ended before what was in it is through, so it is looked
+ * for in both; by a join, since there may be very many.
+ */
 static WfQuery q_visits = {
-	.sql = "WITH v AS (SELECT instance, visit, scope, item, step, " STATE
-		   " AS state FROM workflow_data.visit v WHERE v.instance = $1 "
-		   "UNION ALL SELECT instance, visit, scope, item, step, outcome FROM " WF_ENDED(
+	.sql = "WITH v AS (SELECT visit, scope, item, step, " STATE
+		   " AS state FROM workflow_data.visit v WHERE v.instance = $1 UNION ALL "
+		   "SELECT visit, scope, item, step, outcome FROM " WF_ENDED(
 			   "visit") " v WHERE v.instance = $1) "
-						"SELECT v.step, " IS_ITEM(
-							"v") " AS of_item, v.state, count(*) FROM v GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+						"SELECT v.step, s.visit IS NOT NULL, v.state, count(*) FROM v "
+						"LEFT JOIN v s ON v.item IS NOT NULL AND s.visit = v.scope AND s.step = v.step "
+						"GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
 	.nargs = 1,
 	.argtypes = {INT8OID},
 };
