@@ -1,6 +1,8 @@
 #
 # A server that fails: its breaker holds requests back, which lose no attempt, and tries it again; and a server that is called at a rate.
 #
+# mostly waits
+
 use strict;
 use warnings;
 
@@ -172,25 +174,19 @@ is_soon($scene->node, 'postgres', left('half') . " AND status <> 'aborted'", 0, 
 
 $scene->server('rated', $scene->url, "rate '40', burst '4'");
 define_call('rated', 'rated', '/ok');
-my @rated = start_many('rated', 44);
 $begin = time();
+my @rated = start_many('rated', 44);
 $scene->finish($_) for @rated;
 my @at = sort { $a <=> $b } map { $_->{time} } map { $scene->requests($_) } @rated;
 is(scalar @at, 44, 'at a rate all are sent');
-cmp_ok($at[-1] - $at[0], '>=', 0.95, 'forty a second');
-my $worst = 0;
-for my $i (0 .. $#at)
-{
-	my $n = grep { $_ >= $at[$i] && $_ < $at[$i] + 0.25 } @at;
-	$worst = $n if $n > $worst;
-}
-# what is sent together may be seen apart
-cmp_ok($worst, '<=', 4 + 10 + 3, 'and never more than that and the burst');
-sleep 0.2;
+# a busy partner may see them late, and then together
+is((grep { $at[$_] - $begin < ($_ + 1 - 4) / 40 - 0.01 } 0 .. $#at), 0, 'forty a second and the burst, never more than that');
+$scene->sql("ALTER SERVER rated OPTIONS (SET rate '4')");
+sleep 1.1;
 @rated = start_many('rated', 4);
 $scene->finish($_) for @rated;
 @at = sort { $a <=> $b } map { $_->{time} } map { $scene->requests($_) } @rated;
-cmp_ok($at[-1] - $at[0], '<', 0.07, 'after a pause so many at once as the burst says');
+cmp_ok($at[-1] - $at[0], '<', 0.7, 'after a pause so many at once as the burst says');
 $scene->sql("ALTER SERVER rated OPTIONS (SET rate '0.1', SET burst '1')");
 my ($first, $second) = start_many('rated', 2);
 is_soon($scene->node, 'postgres', "SELECT blocked_by FROM workflow.visits WHERE instance IN ($first, $second) AND blocked_by IS NOT NULL", 'server rate', 'the view says what waits for its turn');

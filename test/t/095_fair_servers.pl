@@ -10,6 +10,7 @@ use lib "$FindBin::Bin/../lib";
 
 use Scene;
 use Test::More;
+use Time::HiRes qw(time);
 use WorkflowTest;
 
 my $MANY = 530; # more than two pages of a queue, and than a line has in memory
@@ -138,13 +139,15 @@ define_calls('bob', 'rated', 'r', 'guest');
 starts('bulk', $MANY);
 starts('guest', 3);
 starts('single', 1);
+my $begin = time();
 $scene->sql("ALTER SERVER rated OPTIONS (SET max_in_flight '64', ADD rate '200', ADD burst '5')");
 all_done('r', $MANY + 4);
 @callers = callers('r');
 cmp_ok(last_of('guest', @callers), '<=', 60, 'owners take turns there, too');
 cmp_ok(last_of('single', @callers), '<=', 60, '... and processes');
-my @times = map { $_->{time} } $scene->partner->requests('/r/');
-is((grep { $times[ $_ + 200 ] - $times[$_] < (200 - 5) / 200 - 0.1 } 0 .. $#times - 200), 0, 'and the rate is kept');
+# a busy partner may see them late, and then together
+my @times = sort { $a <=> $b } map { $_->{time} } $scene->partner->requests('/r/');
+is((grep { $times[$_] - $begin < ($_ + 1 - 5) / 200 - 0.01 } 0 .. $#times), 0, 'and the rate is kept');
 
 # ---- a crash in between ----
 
