@@ -46,7 +46,7 @@ sub new
 	my $node = new_server($name, conf => $option{conf});
 	my $self = bless { node => $node }, $class;
 	$self->{partner} = Partner->start(psql => $node->connstr('postgres'));
-	$self->server('partner', $self->{partner}->url, without_breaker($option{options}));
+	$self->server('partner', $self->{partner}->url, $option{options});
 	return $self;
 }
 
@@ -63,11 +63,11 @@ sub node    { $_[0]{node} }
 sub partner { $_[0]{partner} }
 sub url     { $_[0]{partner}->url($_[1]) }
 
-# A server that may reach the partner.
+# A server that may reach the partner, with further options.
 sub server
 {
 	my ($self, $name, $url, $options) = @_;
-	my $more = $options ? ", $options" : '';
+	my $more = ', ' . without_breaker($options);
 	$self->sql("CREATE SERVER $name FOREIGN DATA WRAPPER workflow_http OPTIONS (url '$url', allow_private 'true'$more)");
 }
 

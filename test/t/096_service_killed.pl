@@ -17,7 +17,7 @@ use WorkflowTest;
 my $LONG = $ENV{WF_LONG};
 my $PER_SECOND = 500;
 my ($WELL, $DEAD, $AFTER) = $LONG ? (12, 30, 18) : (1.5, 2, 1.5); # seconds
-my $BREAKER = $LONG ? '' : "breaker_open '500 ms'";
+my $BREAKER = $LONG ? "breaker 'on'" : "breaker_open '500 ms'";
 my $UNDER_WAY = 20 + 64; # breaker_min_calls and max_in_flight
 
 my $scene = Scene->new('killed');
