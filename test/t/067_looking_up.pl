@@ -1,5 +1,6 @@
 #
-# A million wait, a million have ended: what is looked up by number, key or time is found through indexes, by whoever may see it.
+# Hundreds of thousands wait, and as many have ended: what is looked up by number, key or time is found through indexes, by whoever may
+# see it. With --long a million.
 #
 # takes long
 
@@ -15,7 +16,7 @@ use Test::More;
 use Time::HiRes qw(time);
 use WorkflowTest;
 
-my $MANY = 1_000_000;
+my $MANY = $ENV{WF_LONG} ? 1_000_000 : 400_000;
 
 my $node = new_server('many', conf => "autovacuum = off\nshared_buffers = 512MB\nmaintenance_work_mem = 256MB\nmax_wal_size = 8GB\nwork_mem = 64MB\n");
 $node->safe_psql(
@@ -70,7 +71,7 @@ sub fill
 my ($sn, $instance, $ended) = split /\|/, $node->safe_psql('postgres',
 	"SELECT b.sn, b.instance, (SELECT max(instance) - 1000 FROM workflow.instances WHERE process = 'seen' AND ended_at IS NOT NULL) FROM batch b WHERE id = 500");
 
-# What is asked, and how much of it there is. A table has some 20,000 pages.
+# What is asked, and how much of it there is. A table has 8,000 pages, or 20,000.
 my @questions = (
 	['by serial number', "SELECT * FROM workflow.waiting WHERE serial_number = '$sn'", 1],
 	['a list of serial numbers', "SELECT * FROM workflow.waiting WHERE serial_number = ANY (ARRAY['$sn', '5_31'])", 1],
@@ -114,7 +115,7 @@ for my $role ('clerk', 'postgres')
 	}
 }
 my $incidents = $node->safe_psql('postgres', "SET ROLE clerk; SELECT count(*) FROM workflow.incidents");
-cmp_ok($incidents, '>', 50, 'some incidents');
+cmp_ok($incidents, '>', 30, 'some incidents');
 is($node->safe_psql('postgres', "SET ROLE clerk; SELECT count(*) FROM workflow.waiting"), $MANY / 2 + 1 - $incidents, 'half of it is hidden');
 
 # To count all is to read all, but of an index, not of the tables.
