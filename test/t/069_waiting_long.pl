@@ -1,6 +1,8 @@
 #
 # Visits that wait too long: workflow.warn_waiting and "warn_waiting", in the log and as notifications, also for what waits already.
 #
+# mostly waits
+
 use strict;
 use warnings;
 
