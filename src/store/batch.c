@@ -262,6 +262,7 @@ read_instance(WfBatch *batch, WfRelation *rel, int64 id)
 	}
 	instance = palloc0(sizeof(WfInstance));
 	wf_table_read(&wf_instance_table, instance, rel);
+	instance->place = wf_relation_place(rel);
 	instance->data_before = instance->data;
 	keep_tokens(&instance->tokens);
 	add_instance(batch, instance);
@@ -375,6 +376,7 @@ read_visit(WfBatch *batch, WfRelation *rel)
 	visit->accepted = WF_ACCEPTED_NOTHING;
 	visit->item = WF_NO_ITEM;
 	wf_table_read(&wf_visit_table, visit, rel);
+	visit->place = wf_relation_place(rel);
 	visit->docs.has_reply = visit->docs.reply != NULL;
 	keep_tokens(&visit->tokens);
 	add_visit(batch, instance, visit);

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "storage/itemptr.h"
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
@@ -154,17 +155,18 @@ typedef struct WfInstance
 	Jsonb	   *migrations;	  /* that took it to another version with its whole process; NULL: none */
 
 	/* only in memory */
-	List *visits; /* loaded or new ones, ended ones included */
-	bool  is_new;
-	bool  changed;
-	bool  data_changed;
-	bool  cookies_changed;
-	bool  ended;
-	bool  show_changed;	 /* what an attached row shows may have changed */
-	bool  resumed;		 /* what was kept for it is to be released */
-	bool  holds_work;	 /* what it offers to workers is to be held, since it is suspended, or given free again */
-	bool  cancelled;	 /* it has ended, since it was cancelled, and not by its own logic */
-	bool  has_escalated; /* to its caller, which is to hear of that before its end */
+	List		   *visits; /* loaded or new ones, ended ones included */
+	ItemPointerData place;	/* of its row, when it was read */
+	bool			is_new;
+	bool			changed;
+	bool			data_changed;
+	bool			cookies_changed;
+	bool			ended;
+	bool			show_changed; /* what an attached row shows may have changed */
+	bool			resumed;	  /* what was kept for it is to be released */
+	bool holds_work;	/* what it offers to workers is to be held, since it is suspended, or given free again */
+	bool cancelled;		/* it has ended, since it was cancelled, and not by its own logic */
+	bool has_escalated; /* to its caller, which is to hear of that before its end */
 	/*
 	 * Its conditions are to be judged: data have changed, which the token of so many steps without a
 	 * wait did last.
@@ -351,11 +353,12 @@ struct WfVisit
 	WfInMemory	  memory;
 
 	/* What the batch does with its row. */
-	bool		is_new;
-	bool		changed;
-	bool		place_changed; /* its step and scope: another version has other names, or another outermost scope */
-	bool		ended;
-	TimestampTz ended_at;
+	ItemPointerData place; /* of its row, when it was read */
+	bool			is_new;
+	bool			changed;
+	bool			place_changed; /* its step and scope: another version has other names, or another outermost scope */
+	bool			ended;
+	TimestampTz		ended_at;
 };
 
 /* Is the visit one for an item of `each`? What lives inside of such a visit is not. */

@@ -98,17 +98,19 @@ static bool
 update_instance(WfRelation *rel, const WfBatch *batch, const void *row, WfRowValues *values)
 {
 	const WfInstance *instance = row;
+	WfRowPlace		  place = {.keys = {instance->id}, .nkeys = 1, .place = instance->place};
 
 	wf_table_changed_row(&wf_instance_table, row, values);
-	return wf_relation_update(rel, &instance->id, 1, values->values, values->nulls, values->given);
+	return wf_relation_update(rel, &place, values->values, values->nulls, values->given);
 }
 
 static bool
 delete_instance(WfRelation *rel, const WfBatch *batch, const void *row, WfRowValues *values)
 {
 	const WfInstance *instance = row;
+	WfRowPlace		  place = {.keys = {instance->id}, .nkeys = 1, .place = instance->place};
 
-	return wf_relation_delete(rel, &instance->id, 1);
+	return wf_relation_delete(rel, &place);
 }
 
 static bool
@@ -129,19 +131,19 @@ static bool
 update_visit(WfRelation *rel, const WfBatch *batch, const void *row, WfRowValues *values)
 {
 	const WfVisit *visit = row;
-	int64		   key[2] = {visit->instance->id, visit->id};
+	WfRowPlace	   place = {.keys = {visit->instance->id, visit->id}, .nkeys = 2, .place = visit->place};
 
 	wf_table_changed_row(&wf_visit_table, row, values);
-	return wf_relation_update(rel, key, lengthof(key), values->values, values->nulls, values->given);
+	return wf_relation_update(rel, &place, values->values, values->nulls, values->given);
 }
 
 static bool
 delete_visit(WfRelation *rel, const WfBatch *batch, const void *row, WfRowValues *values)
 {
 	const WfVisit *visit = row;
-	int64		   key[2] = {visit->instance->id, visit->id};
+	WfRowPlace	   place = {.keys = {visit->instance->id, visit->id}, .nkeys = 2, .place = visit->place};
 
-	return wf_relation_delete(rel, key, lengthof(key));
+	return wf_relation_delete(rel, &place);
 }
 
 static bool

@@ -79,12 +79,24 @@ extern bool wf_relation_next(WfRelation *rel);
  */
 extern bool wf_relation_lock(WfRelation *rel, LockWaitPolicy policy);
 
-/* Of the row that was found: a value, which lives until the next row, a column of the key, its bytes. */
-extern Datum wf_relation_value(WfRelation *rel, int column, bool *isnull);
-extern int64 wf_relation_key(WfRelation *rel, int column);
-extern Size	 wf_relation_row_size(WfRelation *rel, bool *has_external);
+/* Of the row that was found: a value, which lives until the next row, a column of the key, its bytes, its place. */
+extern Datum		   wf_relation_value(WfRelation *rel, int column, bool *isnull);
+extern int64		   wf_relation_key(WfRelation *rel, int column);
+extern Size			   wf_relation_row_size(WfRelation *rel, bool *has_external);
+extern ItemPointerData wf_relation_place(WfRelation *rel);
 
 /* ---- writing ---- */
+
+/*
+ * Which row: its key, and the place where this transaction has found it, which it may have left since. A place that is
+ * not valid is not known.
+ */
+typedef struct WfRowPlace
+{
+	int64			keys[2];
+	int				nkeys;
+	ItemPointerData place;
+} WfRowPlace;
 
 /*
  * Each writes one row, and returns false if nothing was done: there is no such row, or a trigger
@@ -92,8 +104,8 @@ extern Size	 wf_relation_row_size(WfRelation *rel, bool *has_external);
  * `given`. ERROR 40001 as above.
  */
 extern bool wf_relation_insert(WfRelation *rel, const Datum *values, const bool *nulls);
-extern bool wf_relation_update(WfRelation *rel, const int64 *keys, int nkeys, const Datum *values, const bool *nulls,
+extern bool wf_relation_update(WfRelation *rel, const WfRowPlace *row, const Datum *values, const bool *nulls,
 							   const bool *given);
-extern bool wf_relation_delete(WfRelation *rel, const int64 *keys, int nkeys);
+extern bool wf_relation_delete(WfRelation *rel, const WfRowPlace *row);
 
 #endif

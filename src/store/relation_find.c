@@ -20,8 +20,9 @@
 /* ---- finding ---- */
 
 static void
-begin_scan(WfRelation *rel, int nkeys)
+begin_scan(WfRelation *rel)
 {
+	int			  nkeys = rel->nwanted;
 	MemoryContext old = MemoryContextSwitchTo(rel->passing);
 
 	if (!OidIsValid(rel->key) || nkeys > rel->nkey_attnos)
@@ -30,25 +31,47 @@ begin_scan(WfRelation *rel, int nkeys)
 				errhint("Make it again as it was: \\d of a new database with the extension shows it."));
 	if (rel->key_index == NULL)
 		rel->key_index = index_open(rel->key, AccessShareLock);
-	if (rel->scan != NULL && rel->nscan_keys != nkeys)
+	if (rel->scan != NULL && rel->scan->numberOfKeys != nkeys)
 	{
 		index_endscan(rel->scan);
 		rel->scan = NULL;
 	}
 	if (rel->scan == NULL)
 		rel->scan = wf_index_beginscan(rel->rel, rel->key_index, wf_relation_snapshot(rel), nkeys);
-	rel->nscan_keys = nkeys;
 	MemoryContextSwitchTo(old);
+}
+
+static void
+set_keys(WfRelation *rel, const int64 *keys, int nkeys)
+{
+	for (int i = 0; i < nkeys; i++)
+		ScanKeyInit(&rel->wanted[i], i + 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(keys[i]));
+	rel->nwanted = nkeys;
 }
 
 bool
 wf_relation_find(WfRelation *rel, const int64 *keys, int nkeys)
 {
-	begin_scan(rel, nkeys);
-	for (int i = 0; i < nkeys; i++)
-		ScanKeyInit(&rel->scan_keys[i], i + 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(keys[i]));
-	index_rescan(rel->scan, rel->scan_keys, nkeys, NULL, 0);
+	set_keys(rel, keys, nkeys);
+	begin_scan(rel);
+	index_rescan(rel->scan, rel->wanted, nkeys, NULL, 0);
 	return wf_relation_next(rel);
+}
+
+bool
+wf_relation_find_again(WfRelation *rel, const WfRowPlace *row)
+{
+	set_keys(rel, row->keys, row->nkeys);
+	if (ItemPointerIsValid(&row->place))
+	{
+		ItemPointerData place = row->place;
+
+		CHECK_FOR_INTERRUPTS();
+		if (table_tuple_fetch_row_version(rel->rel, &place, wf_relation_snapshot(rel), rel->found) &&
+			wf_relation_is_wanted(rel))
+			return true;
+	}
+	return wf_relation_find(rel, row->keys, row->nkeys);
 }
 
 bool
@@ -61,8 +84,8 @@ wf_relation_next(WfRelation *rel)
 bool
 wf_relation_is_wanted(WfRelation *rel)
 {
-	for (int i = 0; i < rel->nscan_keys; i++)
-		if (wf_relation_key(rel, i) != DatumGetInt64(rel->scan_keys[i].sk_argument))
+	for (int i = 0; i < rel->nwanted; i++)
+		if (wf_relation_key(rel, i) != DatumGetInt64(rel->wanted[i].sk_argument))
 			return false;
 	return true;
 }
@@ -93,6 +116,12 @@ wf_relation_row_size(WfRelation *rel, bool *has_external)
 	if (should_free)
 		heap_freetuple(tuple);
 	return size;
+}
+
+ItemPointerData
+wf_relation_place(WfRelation *rel)
+{
+	return rel->found->tts_tid;
 }
 
 /* ---- locking ---- */

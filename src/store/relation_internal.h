@@ -47,8 +47,8 @@ struct WfRelation
 	Relation	  rel;
 	Relation	  key_index;
 	IndexScanDesc scan;
-	int			  nscan_keys;
-	ScanKeyData	  scan_keys[WF_RELATION_MAX_KEYS];
+	int			  nwanted; /* columns of the key that is looked for */
+	ScanKeyData	  wanted[WF_RELATION_MAX_KEYS];
 	Snapshot	  snapshot;	 /* NULL: none has been needed */
 	Snapshot	  given;	 /* by the caller */
 	bool		  triggers;	 /* there are some, which end with the use */
@@ -69,6 +69,9 @@ extern Snapshot wf_relation_snapshot(WfRelation *rel);
 
 /* Open the indexes, for entries of new rows. Costs nothing after the first time in a use. */
 extern void wf_relation_open_indexes(WfRelation *rel);
+
+/* Find the row, where it was or by its key. */
+extern bool wf_relation_find_again(WfRelation *rel, const WfRowPlace *row);
 
 /* Is the row that was found the one that was looked for? It may be a later version of it. */
 extern bool wf_relation_is_wanted(WfRelation *rel);

@@ -198,12 +198,11 @@ update(WfRelation *rel, const Datum *values, const bool *nulls, const bool *give
 }
 
 bool
-wf_relation_update(WfRelation *rel, const int64 *keys, int nkeys, const Datum *values, const bool *nulls,
-				   const bool *given)
+wf_relation_update(WfRelation *rel, const WfRowPlace *row, const Datum *values, const bool *nulls, const bool *given)
 {
 	MemoryContext old = begin_row(rel);
 
-	return end_row(rel, old, wf_relation_find(rel, keys, nkeys) && update(rel, values, nulls, given));
+	return end_row(rel, old, wf_relation_find_again(rel, row) && update(rel, values, nulls, given));
 }
 
 /* ---- deleting ---- */
@@ -242,9 +241,9 @@ delete_found(WfRelation *rel)
 }
 
 bool
-wf_relation_delete(WfRelation *rel, const int64 *keys, int nkeys)
+wf_relation_delete(WfRelation *rel, const WfRowPlace *row)
 {
 	MemoryContext old = begin_row(rel);
 
-	return end_row(rel, old, wf_relation_find(rel, keys, nkeys) && delete_found(rel));
+	return end_row(rel, old, wf_relation_find_again(rel, row) && delete_found(rel));
 }
