@@ -126,7 +126,7 @@ is_soon($node, 'postgres', "SELECT trace_id FROM workflow.instances WHERE instan
 
 $holder = Session->new($node, 'postgres');
 $holder->run("BEGIN; SELECT workflow.set_data($held, '{}')");
-sql("CREATE ROLE clerk; GRANT USAGE ON SCHEMA workflow TO clerk; SELECT workflow.grant_process('order', 'clerk', 'start')");
+sql("CREATE ROLE clerk; CREATE ROLE stranger; GRANT USAGE ON SCHEMA workflow, workflow_data TO stranger; GRANT USAGE ON SCHEMA workflow TO clerk; SELECT workflow.grant_process('order', 'clerk', 'start')");
 sql("SET ROLE clerk; SELECT workflow.set_data($held, '{\"n\": \"copied\"}', mode => 'async')");
 my $dump = $node->basedir . '/dump';
 $node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, $node->connstr('postgres') ], 'a database is copied while an operation is pending');
@@ -135,6 +135,8 @@ is_soon($node, 'postgres', $pending, 0, 'there it is carried out');
 sql('CREATE DATABASE copy');
 $node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('copy'), $dump ], 'and in the copy');
 stays(1, sub { $node->safe_psql('copy', $pending) }, 1, 'it stays');
+is($node->safe_psql('copy', "SET ROLE clerk; SELECT role, state, blocked_by FROM workflow.operations"), 'clerk|pending|paused', '... which who has called sees there, by his name');
+is($node->safe_psql('copy', 'SET ROLE stranger; SELECT count(*) FROM workflow.operations'), 0, '... and nobody else');
 $node->safe_psql('copy', 'SELECT workflow.adopt()');
 is_soon($node, 'copy', $pending, 0, 'until that is adopted');
 is($node->safe_psql('copy', "SELECT o.role, o.state, i.data ->> 'n' FROM workflow.operations o JOIN workflow.instances i USING (instance) ORDER BY operation DESC LIMIT 1"),
@@ -187,7 +189,6 @@ $node->reload;
 sql(q[CREATE TABLE trouble (code text);
 	CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$DECLARE c text := (SELECT code FROM public.trouble); BEGIN IF c IS NOT NULL THEN RAISE EXCEPTION 'trouble' USING ERRCODE = c; END IF; RETURN NEW; END$$;
 	CREATE TRIGGER trouble BEFORE UPDATE ON workflow_data.operation FOR EACH ROW EXECUTE FUNCTION trouble()]);
-sql('CREATE ROLE stranger; GRANT USAGE ON SCHEMA workflow, workflow_data TO stranger');
 for (['53100', 'disk'], ['53200', 'memory'])
 {
 	my ($code, $lack) = @$_;
