@@ -10,6 +10,7 @@ use lib "$FindBin::Bin/../lib";
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Session;
 use Test::More;
 use WorkflowTest;
 
@@ -237,6 +238,22 @@ wait_until(sub { sql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'workfl
 $maker->quit;
 within('', 'and the first one learns of it');
 $session->quit;
+
+# one that is there already when a session learns of it, but does not take entries yet
+my ($reader, $holder, $learner) = map { Session->new($node, 'postgres') } 1 .. 3;
+$reader->run('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+$holder->run("BEGIN; SELECT workflow.start('two')");
+$maker = $node->background_psql('postgres');
+$maker->query_until(qr/go/, "\\echo go\nCREATE INDEX CONCURRENTLY afterwards ON workflow_data.visit (entered_at);\n");
+wait_until(sub { sql("SELECT count(*) FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting for writers%'") > 0 }, 'an index is begun');
+$learner->run("SELECT workflow.start('two')");
+$holder->run('COMMIT');
+wait_until(sub { sql("SELECT count(*) FROM pg_stat_progress_create_index WHERE phase = 'waiting for old snapshots'") > 0 }, 'it has all rows');
+$learner->run("SELECT workflow.start('two')");
+$reader->run('COMMIT');
+wait_until(sub { sql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'workflow_data.afterwards'::regclass") eq 't' }, 'it is ready');
+$maker->quit;
+is(error("SELECT bt_index_check('workflow_data.afterwards', heapallindexed => true)"), '', 'and has what was inserted meanwhile');
 
 # ---- what is counted, decoded, published ----
 
