@@ -364,5 +364,11 @@ for (qw(requestUrl requestMethod requestHeaders requestTemplate maxRetries retry
 	like($from, qr/\b\Q$_\E\b/, "$_ is mapped");
 }
 
+my $automatiko = slurp_file('docs/from-automatiko.md');
+for (qw(X-ATK-Mode X-ATK-Callback X-ATK-Status Active Completed Aborted Failed start set_data tasks complete fail cancel send_signal Location 202 204 403 404 409))
+{
+	like($automatiko, qr/\b\Q$_\E\b/, "$_ is shown");
+}
+
 $node->stop;
 done_testing();
