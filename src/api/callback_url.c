@@ -35,9 +35,20 @@ wf_callback_url_require(const char *url, bool async)
 				errdetail("The URL %s.", problem));
 }
 
+static bool
+posts_callbacks(int process_id)
+{
+	static int known = 0; /* nobody else defines it again, so it is looked at once */
+
+	if (process_id != known && !wf_define_is(process_id, wf_report_definition))
+		return false;
+	known = process_id;
+	return true;
+}
+
 /*
- * The process of the caller that posts, which is found by its name. If somebody else has it, who was called so before, another one
- * serves.
+ * The process of the caller that posts, which is found by its name. If somebody else has it, who was called so before, or it is one
+ * that does something else, of a time when anybody could call one so, another one serves.
  */
 static int
 posting_process(Oid role)
@@ -53,7 +64,7 @@ posting_process(Oid role)
 
 		if (process_id == 0)
 			process_id = wf_process_id(name); /* undefined */
-		if (process_id != 0 && wf_process_owner(process_id) != role)
+		if (process_id != 0 && (wf_process_owner(process_id) != role || !posts_callbacks(process_id)))
 			continue;
 		if (process_id == 0 || missing != WF_PROCESS_THERE)
 			process_id = wf_define_for(role, name, wf_report_definition);

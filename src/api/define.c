@@ -312,6 +312,16 @@ ensure_ready(TimestampTz now)
 	ensure_maintenance(now);
 }
 
+bool
+wf_define_is(int process_id, const char *definition)
+{
+	Datum values[4] = {Int32GetDatum(process_id), CStringGetTextDatum(definition), CStringGetTextDatum(""),
+					   CStringGetTextDatum("UTC")};
+	bool  isnull;
+
+	return wf_query_run(&q_last, values, NULL) > 0 && DatumGetBool(wf_result(0, 2, &isnull));
+}
+
 int
 wf_define_for(Oid owner, const char *name, const char *definition)
 {

@@ -12,5 +12,7 @@
  * without checks. Returns its number. ERROR 42501 if it is another owner's. To be called inside wf_store_enter.
  */
 extern int wf_define_for(Oid owner, const char *name, const char *definition);
+/* Was the process defined so, the last time? */
+extern bool wf_define_is(int process_id, const char *definition);
 
 #endif

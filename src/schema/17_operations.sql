@@ -11,6 +11,7 @@ CREATE TABLE workflow_data.operation (
     process_id   integer,
     callback_process integer,
     callback     bigint,
+    callbacks_before bigint[],
     role         oid NOT NULL,
     role_name    name NOT NULL,
     session_role oid NOT NULL,
@@ -39,6 +40,7 @@ COMMENT ON COLUMN workflow_data.operation.done_at IS 'When it was carried out, o
 COMMENT ON COLUMN workflow_data.operation.process_id IS 'Process of that instance; NULL: none';
 COMMENT ON COLUMN workflow_data.operation.callback_process IS 'Process of the caller whose instances post callbacks; NULL: none was asked for';
 COMMENT ON COLUMN workflow_data.operation.callback IS 'Instance that posts, or has posted, where the instance rests; NULL: it has not come to rest yet, or nothing is posted';
+COMMENT ON COLUMN workflow_data.operation.callbacks_before IS 'Instances that have posted it before it was sent again: they are deleted with the data that they tell; NULL: none';
 COMMENT ON COLUMN workflow_data.operation.role IS 'Role that called, and whose rights count when it is carried out';
 COMMENT ON COLUMN workflow_data.operation.role_name IS 'Name of that role: what counts after a restore, until workflow.adopt()';
 COMMENT ON COLUMN workflow_data.operation.session_role IS 'Role that had logged in: what goes on record as that, unless it is gone by then';

@@ -132,19 +132,33 @@ wf_history_cutoff(const char *retention)
 	"SELECT (SELECT count(*) FROM i) + (SELECT count(*) FROM s)"
 /* clang-format on */
 
+/* Those of a CTE `old`, and those that have posted their data. */
+#define AND_POSTINGS \
+	"over AS MATERIALIZED (SELECT d.instance FROM old d UNION SELECT unnest(o.callbacks_before || o.callback) FROM old d " \
+	"JOIN workflow_data.operation o ON o.instance = d.instance WHERE o.callback IS NOT NULL), "
+
 /* SQL that is put together */
 /* clang-format off */
+/* What is still to be done for an instance, or to be told of it, keeps it. */
 static WfQuery q_trim = {
-	.sql = "WITH over AS MATERIALIZED (SELECT h.instance FROM " WF_ENDED("instance") " h "
+	.sql = "WITH old AS MATERIALIZED (SELECT h.instance FROM " WF_ENDED("instance") " h "
 		   "JOIN workflow_data.process p ON p.process_id = h.process_id "
 		   "WHERE p.retention > interval '0' AND h.ended_at < clock_timestamp() - p.retention "
-		   "LIMIT $1), " DELETE_OVER,
+		   "AND NOT EXISTS (SELECT FROM workflow_data.operation o WHERE o.instance = h.instance AND (o.done_at IS NULL "
+		   "OR o.callback_due OR EXISTS (SELECT FROM workflow_data.instance i WHERE i.instance = o.callback))) "
+		   "LIMIT $1), " AND_POSTINGS DELETE_OVER,
 	.nargs = 1, .argtypes = {INT4OID},
 };
 /* clang-format on */
 static WfQuery q_erase = {
-	.sql = "WITH over AS MATERIALIZED (SELECT $1 AS instance UNION SELECT o.callback FROM workflow_data.operation o "
-		   "WHERE o.instance = $1 AND o.callback IS NOT NULL), " DELETE_OVER,
+	.sql = "WITH old AS MATERIALIZED (SELECT $1 AS instance), " AND_POSTINGS DELETE_OVER,
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
+
+/* Else an executor that has not committed yet may have begun to post its data. */
+static WfQuery q_hold = {
+	.sql = "SELECT FROM workflow_data.operation WHERE instance = $1 ORDER BY instance, operation FOR UPDATE",
 	.nargs = 1,
 	.argtypes = {INT8OID},
 };
@@ -169,7 +183,7 @@ wf_history_trim(void)
 	if (wf_query_run(&q_any_own, NULL, NULL) == 0)
 		return false;
 	wf_query_run(&q_trim, values, NULL);
-	return wf_result_int64(0, 1) == TRIM_CHUNK;
+	return wf_result_int64(0, 1) >= TRIM_CHUNK;
 }
 
 int64
@@ -177,6 +191,7 @@ wf_history_posting(int64 instance)
 {
 	Datum values[1] = {Int64GetDatum(instance)};
 
+	wf_query_run(&q_hold, values, NULL);
 	return wf_query_run(&q_posting, values, NULL) > 0 ? wf_result_int64(0, 1) : 0;
 }
 

@@ -118,10 +118,10 @@ static WfQuery q_done = {
 /* In the order of their numbers, which is nearly that of time: behind a chunk of which none is old there is none to be looked for. */
 static WfQuery q_purge = {
 	.sql =
-		"WITH chunk AS MATERIALIZED (SELECT o.operation, o.instance, o.callback, o.requested_at, o.done_at FROM workflow_data.operation o "
+		"WITH chunk AS MATERIALIZED (SELECT o.operation, o.instance, o.callback, o.callback_due, o.requested_at, o.done_at FROM workflow_data.operation o "
 		"WHERE $1::interval > interval '0' AND o.operation > $2 ORDER BY o.operation LIMIT $3), "
 		"gone AS (DELETE FROM workflow_data.operation o USING chunk c WHERE o.operation = c.operation "
-		"AND c.done_at < clock_timestamp() - $1::interval "
+		"AND c.done_at < clock_timestamp() - $1::interval AND c.callback_due IS NOT TRUE "
 		"AND NOT EXISTS (SELECT FROM workflow_data.instance i WHERE i.instance = c.instance) "
 		"AND NOT EXISTS (SELECT FROM workflow_data.instance i WHERE i.instance = c.callback) "
 		"AND NOT EXISTS (SELECT FROM " WF_ENDED(

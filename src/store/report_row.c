@@ -15,10 +15,17 @@
 	"o.operation, o.instance, o.process_id, o.role, o.role_name, o.callback_url, o.callback_process, o.callback, " \
 	"o.callback_due, o.done_at IS NOT NULL, o.error IS NOT NULL, h.headers " \
 	"FROM workflow_data.operation o LEFT JOIN workflow_data.operation_headers h USING (operation) "
+/* One that somebody is just erasing is left to him. */
 static WfQuery q_due = {
-	.sql = "SELECT " COLUMNS "WHERE o.instance = $1 AND o.callback_due ORDER BY o.instance, o.operation LIMIT $2",
+	.sql = "SELECT " COLUMNS "WHERE o.instance = $1 AND o.callback_due ORDER BY o.instance, o.operation LIMIT $2 "
+		   "FOR UPDATE OF o SKIP LOCKED",
 	.nargs = 2,
 	.argtypes = {INT8OID, INT4OID},
+};
+static WfQuery q_any_due = {
+	.sql = "SELECT FROM workflow_data.operation o WHERE o.instance = $1 AND o.callback_due LIMIT 1",
+	.nargs = 1,
+	.argtypes = {INT8OID},
 };
 static WfQuery q_lock = {
 	.sql = "SELECT " COLUMNS "WHERE o.operation = $1 FOR UPDATE OF o",
@@ -26,9 +33,10 @@ static WfQuery q_lock = {
 	.argtypes = {INT8OID},
 };
 static WfQuery q_posted = {
-	.sql =
-		"WITH h AS (DELETE FROM workflow_data.operation_headers WHERE operation = $1) "
-		"UPDATE workflow_data.operation SET callback = $2, callback_error = $3, callback_due = NULL WHERE operation = $1",
+	.sql = "WITH h AS (DELETE FROM workflow_data.operation_headers WHERE operation = $1) "
+		   "UPDATE workflow_data.operation SET callback = $2, callback_error = $3, callback_due = NULL, "
+		   "callbacks_before = CASE WHEN callback <> $2 THEN callbacks_before || callback ELSE callbacks_before END "
+		   "WHERE operation = $1",
 	.nargs = 3,
 	.argtypes = {INT8OID, INT8OID, JSONBOID},
 };
@@ -87,6 +95,14 @@ wf_reports_due(int64 instance, int limit, WfReportRow **rows)
 		read_row(&(*rows)[i], i);
 	resolve_roles(*rows, n);
 	return n;
+}
+
+bool
+wf_reports_any_due(int64 instance)
+{
+	Datum values[1] = {Int64GetDatum(instance)};
+
+	return wf_query_run(&q_any_due, values, NULL) > 0;
 }
 
 bool

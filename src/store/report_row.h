@@ -25,8 +25,13 @@ typedef struct WfReportRow
 	Jsonb	   *headers;	/* of the call, for mappings with auth on_behalf; NULL: none */
 } WfReportRow;
 
-/* Read those of an instance that are due, at most `limit`, the first ones first, palloc'd. Returns how many. Inside wf_store_enter, as all. */
+/*
+ * Lock and read those of an instance that are due, at most `limit`, the first ones first, palloc'd, but for those that somebody else
+ * holds. Returns how many. Inside wf_store_enter, as all.
+ */
 extern int wf_reports_due(int64 instance, int limit, WfReportRow **rows);
+/* Is any due, held by somebody or not? */
+extern bool wf_reports_any_due(int64 instance);
 /* Lock and read that of an operation. Returns false if there is no such operation. */
 extern bool wf_report_lock(int64 operation, WfReportRow *row);
 /* It is posted by this instance from now on; or was not even begun, for an error: {sqlstate, message, detail, hint}. */

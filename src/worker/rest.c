@@ -115,8 +115,8 @@ report(const WfReportRow *row, const WfStanding *standing)
 											error->hint));
 }
 
-/* Those that are due. Returns whether there may be more. */
-static bool
+/* Those that are due. Returns how many there were. */
+static int
 report_all(int64 instance)
 {
 	WfReportRow *rows;
@@ -126,7 +126,7 @@ report_all(int64 instance)
 
 	for (int i = 0; i < n; i++)
 		report(&rows[i], is_there ? &standing : NULL);
-	return n == MOST;
+	return n;
 }
 
 /* ---- looking ---- */
@@ -155,8 +155,10 @@ look(int64 instance, int attempt)
 		case WF_RESTS_NOT:
 			break;
 		case WF_RESTS:
-			if (report_all(instance))
+			if (report_all(instance) == MOST)
 				return GetCurrentTimestamp(); /* for the others */
+			if (wf_reports_any_due(instance))
+				return after_pause(attempt); /* somebody holds it */
 			wf_rest_told(instance);
 			break;
 	}

@@ -289,5 +289,58 @@ is_soon($node, 'postgres', state_of($op), 'sent', 'data that are to be erased');
 my $posting = sql("SELECT callback_instance FROM workflow.operations WHERE operation = $op");
 sql('SELECT workflow.erase(' . instance_of($op) . ')');
 is(sql("SELECT count(*) FROM workflow.instances WHERE instance = $posting"), 0, 'are gone where they were posted from as well');
+my $of_short = "SELECT count(*) FROM workflow.instances WHERE data ->> 'process' = 'short' AND data ->> 'operation' = ";
+$op = call('/echo/twice', q[start('short']);
+is_soon($node, 'postgres', state_of($op), 'sent', 'data that were posted');
+sql("SET ROLE ann; SELECT workflow.resend($op)");
+is_soon($node, 'postgres', state_of($op), 'sent', 'twice');
+is(sql("$of_short '$op'"), 2, 'stand in two instances');
+sql('SELECT workflow.erase(' . instance_of($op) . ')');
+is(sql("$of_short '$op'"), 0, 'and are erased from both');
+
+$op = call('/echo/meanwhile', q[start('short']);
+is_soon($node, 'postgres', state_of($op), 'sent', 'data that are due to be posted');
+$instance = instance_of($op);
+sql('SELECT workflow.erase(' . sql("SELECT callback_instance FROM workflow.operations WHERE operation = $op") . ')');
+sql("UPDATE workflow_data.operation SET callback_due = true, callback = NULL WHERE operation = $op");
+$holder->run("BEGIN; SELECT workflow.erase($instance)");
+sql("INSERT INTO workflow_data.delivery (instance, visit, due_at, kind, queue) SELECT $instance, 0, now(), 'rest', 'executor ' || process_id FROM workflow_data.process WHERE process = 'short'");
+call('/echo/short', q[start('short']);
+is_soon($node, 'postgres', "SELECT attempt > 0 FROM workflow_data.delivery WHERE instance = $instance", 't', 'while they are erased nobody waits for that');
+$holder->run('COMMIT');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE instance = $instance", 0, 'and afterwards');
+is(sql("$of_short '$op'"), 0, 'nothing is posted');
+
+# ---- the retention of a process: what is still to be told keeps its history, what was told goes with it ----
+
+sql("SELECT workflow.define('brief', '{\"retention\": \"1 second\", \"steps\": [{\"step\": \"a\", \"set\": {\"n\": 2}}]}'), workflow.grant_process('brief', 'ann', 'start'), workflow.grant_process('brief', 'ann', 'view')");
+my $posted = "SELECT count(*) FROM workflow.instances WHERE data ->> 'process' = 'brief'";
+my $upkeep = "UPDATE workflow_data.delivery SET due_at = clock_timestamp() WHERE kind = 'maintain'; SELECT workflow.start('bad')";
+my $first = call('/echo/brief', q[start('brief']);
+is_soon($node, 'postgres', state_of($first), 'sent', 'one that was told');
+sql("SELECT workflow.suspend_process('workflow: callbacks of ann')");
+$op = call('/echo/brief', q[start('brief']);
+is_soon($node, 'postgres', state_of($op), 'sending', 'one that is still to be told');
+is(sql($posted), 2, 'both stand in what posts them');
+sleep 1.1;
+sql($upkeep);
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.instances WHERE process = 'brief'", 1, 'what is past retention goes');
+is(sql($posted), 1, 'with what has posted it');
+is(sql(state_of($op)), 'sending', 'but for what is still to be told');
+sql("SELECT workflow.resume_process('workflow: callbacks of ann')");
+is_soon($node, 'postgres', state_of($op), 'sent', 'which is told then');
+sql($upkeep);
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow.operations WHERE operation IN ($first, $op)", 0, 'and goes as well');
+is(sql($posted), 0, 'all of it');
+
+# ---- a process of that name that does something else ----
+
+sql("CREATE ROLE zoe; GRANT USAGE ON SCHEMA workflow TO zoe; GRANT USAGE ON FOREIGN SERVER back TO zoe; SELECT workflow.grant_process('short', 'zoe', privilege) FROM unnest('{start,view}'::text[]) privilege; GRANT EXECUTE ON FUNCTION workflow.define(text, json) TO zoe;",
+	"SET ROLE zoe; SELECT workflow.define('mine', '{\"steps\": [{\"step\": \"a\", \"wait\": true}]}'); RESET ROLE; UPDATE workflow_data.process SET process = 'workflow: callbacks of zoe' WHERE process = 'mine'");
+$instance = (split /\n/, sql("SET ROLE zoe; SELECT workflow.start('short', mode => 'async', callback_url => '$url/zoe')"))[-1];
+is_soon($node, 'postgres', "SELECT callback_state FROM workflow.operations WHERE instance = $instance", 'sent', 'who has one of that name is told nevertheless');
+is(@{ posts('/echo/zoe') }, 1, 'by another one');
+
+is(sql('SELECT count(*) FROM workflow.verify()'), 0, 'nothing is wrong with any of it');
 
 done_testing();
