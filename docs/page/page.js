@@ -163,7 +163,7 @@ const screens = {
 	process: {
 		ask: (name, version) => call('process', version ? { process: name, version } : { process: name }),
 		title: (it) => it.process,
-		make: (it) => it.version === null ? [el('h1', {}, 'There is no such process that you may view')] : [
+		make: (it) => [
 			el('h1', {}, it.process, ' ', it.suspended ? badge('suspended') : '', it.undefined ? badge('ended', 'undefined') : ''),
 			it.description ? el('p', {}, it.description) : null,
 			el('p', {}, `Version ${it.version}, of `, it.versions.map((v) => [el('a', { href: part('process', it.process, v), 'aria-current': v === it.version ? 'page' : undefined }, String(v)), ' ']),

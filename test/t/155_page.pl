@@ -121,6 +121,9 @@ EOJ
 cmp_ok($browser->value('document.querySelectorAll("path.way.dashed").length'), '==', 4, 'handlers are dashed');
 picture('process');
 
+go('#/process/none', 'document.querySelector("[role=alert]") !== null');
+like(text(), qr/process "none" does not exist/, 'what the database says is told');
+
 # an instance
 my $i = sql(q[SELECT instance FROM workflow.instances WHERE business_key = 'A 1/2']);
 my $sn = sql(q[SELECT serial_number FROM workflow.incidents]);
@@ -205,7 +208,7 @@ is($browser->value("call('suspend', { instance: $i }).then(() => 'done', (error)
 as('');
 go("#/instance/$i", 'document.querySelector("h1")?.innerText.startsWith("There is no")');
 pass('others are told of no such instance');
-my @complaints = grep { !/status of 403/ } $browser->complaints;
+my @complaints = grep { !/status of 40[03]/ } $browser->complaints;
 is(join("\n", @complaints), '', 'no script fails, and the policy of the page refuses nothing');
 
 # narrow, and in the dark
