@@ -48,8 +48,11 @@ SELECT heartbeat_deadline > now() + interval '9 minutes' AS anew FROM workflow_d
 SELECT workflow.cancel(:i);
 
 -- a clock that fell due meanwhile fires on resume, not before
+BEGIN;
 SELECT workflow.start('suspend: nap') AS i \gset
-SELECT workflow.suspend(:i) AND pg_sleep(0.15) IS NOT NULL AS slept;
+SELECT workflow.suspend(:i);
+COMMIT;
+SELECT pg_sleep(0.15) IS NOT NULL AS slept;
 SELECT step FROM workflow.waiting WHERE instance = :i;
 SELECT workflow.resume(:i);
 CALL test.arrive(:i, 'wake');
