@@ -6,6 +6,7 @@
 
 #include "access/tableam.h"
 #include "executor/nodeModifyTable.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
@@ -17,6 +18,7 @@
 static MemoryContext
 begin_row(WfRelation *rel)
 {
+	CHECK_FOR_INTERRUPTS(); /* a batch may have very many */
 	return MemoryContextSwitchTo(rel->passing);
 }
 
