@@ -69,8 +69,9 @@ sub heading { return $browser->value('document.querySelector("main h1")?.innerTe
 sub go
 {
 	my ($hash, $has) = @_;
-	$browser->value("location.hash = '$hash'");
-	$browser->until($has // 'shown !== null && shown.startsWith(location.hash)');
+	$browser->value("shown = null; location.hash === '$hash' ? void show() : void (location.hash = '$hash')");
+	$browser->until('shown !== null && shown.startsWith(location.hash)') unless defined $has && $has =~ /alert/;
+	$browser->until($has) if defined $has;
 }
 
 sub as
@@ -82,7 +83,7 @@ sub as
 
 # who may view nothing sees nothing
 $browser->go($server->url);
-$browser->until('document.getElementById("role").innerText === "web_anon"');
+$browser->until('document.getElementById("role").innerText === "web_anon" && shown !== null');
 like(text(), qr/There are no processes that you may view/, 'who has no right sees no process');
 unlike(text(), qr/order/, 'nor what is stuck');
 
