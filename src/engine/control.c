@@ -52,7 +52,8 @@ wf_engine_start(WfBatch *batch, const WfStart *start)
 		instance->status = WF_STATUS_SUSPENDED;
 	if (start->data != NULL)
 		instance->data = data_of(start);
-	wf_data_require_fit(instance->data);
+	if (!start->any_size)
+		wf_data_require_fit(instance->data);
 	MemoryContextSwitchTo(old);
 	wf_token_start(batch, instance, start->step, start->visit)->steps_without_wait = start->steps;
 	wf_agenda_run(batch, instance);

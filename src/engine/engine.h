@@ -35,6 +35,7 @@ typedef struct WfStart
 	int64		  rerun_of;	   /* ended instance that it begins once more; 0: none */
 	int			  steps;	   /* without a wait that led to it */
 	char		 *traceparent; /* of whoever starts it: wf_trace_given; NULL: none */
+	bool		  any_size;	   /* its data hold those of another instance: workflow.max_data does not count */
 } WfStart;
 extern WfInstance *wf_engine_start(WfBatch *batch, const WfStart *start);
 /* The same error for a start that is still to come. */

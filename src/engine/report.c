@@ -53,7 +53,7 @@ traceparent(const WfReport *report, const WfStanding *standing)
 int64
 wf_report_start(const WfReport *report, Jsonb *data, const WfStanding *standing)
 {
-	WfStart	 start = {.data = data};
+	WfStart	 start = {.data = data, .any_size = true};
 	WfBatch *batch;
 	int64	 instance;
 

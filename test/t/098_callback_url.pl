@@ -205,7 +205,7 @@ is_soon($node, 'postgres', q[SELECT count(*) FROM workflow_data.instance WHERE a
 is(sql(state_of($op)), 'pending', 'and is looked at later');
 $holder->run('COMMIT');
 is_soon($node, 'postgres', state_of($op), 'sent', 'when it is let go');
-is(sql("SELECT count(*) FROM workflow_data.delivery WHERE kind = 'rest'"), 0, 'nothing is left to be looked at');
+is_soon($node, 'postgres', "SELECT count(*) FROM workflow_data.delivery WHERE kind = 'rest'", 0, 'nothing is left to be looked at');
 
 # ---- many of one instance that rests late are not put off each time ----
 
@@ -340,6 +340,15 @@ sql("CREATE ROLE zoe; GRANT USAGE ON SCHEMA workflow TO zoe; GRANT USAGE ON FORE
 $instance = (split /\n/, sql("SET ROLE zoe; SELECT workflow.start('short', mode => 'async', callback_url => '$url/zoe')"))[-1];
 is_soon($node, 'postgres', "SELECT callback_state FROM workflow.operations WHERE instance = $instance", 'sent', 'who has one of that name is told nevertheless');
 is(@{ posts('/echo/zoe') }, 1, 'by another one');
+
+# ---- data that are as large as they may be ----
+
+sql('ALTER SYSTEM SET workflow.max_data = 100; SELECT pg_reload_conf()');
+is_soon($node, 'postgres', 'SHOW workflow.max_data', '100kB', 'a limit for data');
+$op = call('/echo/large', q[start('short', jsonb_build_object('x', repeat('x', 102200))]);
+is_soon($node, 'postgres', state_of($op), 'sent', 'that an instance keeps to does not keep its callback from being sent');
+is(length(posts('/echo/large')->[0][1]{x} // ''), 102200, 'with all of it');
+sql('ALTER SYSTEM RESET workflow.max_data; SELECT pg_reload_conf()');
 
 is(sql('SELECT count(*) FROM workflow.verify()'), 0, 'nothing is wrong with any of it');
 
