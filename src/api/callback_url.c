@@ -75,15 +75,20 @@ posting_process(Oid role)
 void
 wf_callback_url_check(WfOperation *operation)
 {
+	const WfServer *server = wf_server_covering(operation->callback_url, operation->role);
+
 	wf_privilege_require(operation->process_id, operation->role, WF_PRIVILEGE_VIEW, WF_PRIVILEGE_VIEW);
-	if (wf_server_covering(operation->callback_url, operation->role) == NULL)
-		ereport(
-			ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-			errmsg("no server that role \"%s\" may use covers the callback_url",
-				   GetUserNameFromId(operation->role, false)),
-			errhint(
-				"It takes a foreign server of the wrapper workflow_http with a url that the callback_url begins with, "
-				"and USAGE on it, granted to the role by name, or a user mapping of the role."));
+	if (server == NULL || !wf_server_is_given(server, operation->role))
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("no server that was given to role \"%s\" covers the callback_url",
+					   GetUserNameFromId(operation->role, false)),
+				server != NULL
+					? errdetail("It would go through server \"%s\", which the role may use as everybody may.",
+								server->name)
+					: 0,
+				errhint(
+					"It takes a foreign server of the wrapper workflow_http with a url that the callback_url begins "
+					"with, and USAGE on it, granted to the role by name."));
 	operation->callback_process = posting_process(operation->role);
 }
 
@@ -132,6 +137,7 @@ retry(const WfReportRow *row, Oid caller)
 	WfInstance *posting;
 	WfVisit	   *visit;
 
+	batch->by_call = true;
 	wf_batch_lock(batch, &row->posting, 1, WF_LOCK_WAIT);
 	posting = wf_batch_instance(batch, row->posting);
 	if (posting != NULL)

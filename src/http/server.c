@@ -246,6 +246,18 @@ is_usage_granted(Datum acl, Oid role)
 	return false;
 }
 
+/* Was the server given to `role` itself: is it its own, does it have credentials for it, or USAGE by name? */
+static bool
+is_given(Form_pg_foreign_server form, HeapTuple tuple, Oid role)
+{
+	bool  isnull;
+	Datum acl = SysCacheGetAttr(FOREIGNSERVEROID, tuple, Anum_pg_foreign_server_srvacl, &isnull);
+
+	return is_member_of_role_nosuper(role, form->srvowner) ||
+		   SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(role), ObjectIdGetDatum(form->oid)) ||
+		   (!isnull && is_usage_granted(acl, role));
+}
+
 /*
  * Has `role` a reason to use this server for a URL that names none? A stranger can make a server
  * for the URLs of others and grant it to PUBLIC, so more is needed than that grant.
@@ -253,18 +265,27 @@ is_usage_granted(Datum acl, Oid role)
 static bool
 is_trusted_owner(const WfServer *server, Oid role)
 {
+	HeapTuple			   tuple = SearchSysCache1(FOREIGNSERVEROID, ObjectIdGetDatum(server->serverid));
+	Form_pg_foreign_server form;
+	bool				   answer;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	form = (Form_pg_foreign_server) GETSTRUCT(tuple);
+	answer = superuser_arg(form->srvowner) || is_given(form, tuple, role);
+	ReleaseSysCache(tuple);
+	return answer;
+}
+
+bool
+wf_server_is_given(const WfServer *server, Oid role)
+{
 	HeapTuple tuple = SearchSysCache1(FOREIGNSERVEROID, ObjectIdGetDatum(server->serverid));
-	Oid		  owner;
-	Datum	  acl;
-	bool	  isnull;
 	bool	  answer;
 
 	if (!HeapTupleIsValid(tuple))
 		return false;
-	owner = ((Form_pg_foreign_server) GETSTRUCT(tuple))->srvowner;
-	acl = SysCacheGetAttr(FOREIGNSERVEROID, tuple, Anum_pg_foreign_server_srvacl, &isnull);
-	answer = superuser_arg(owner) || is_member_of_role_nosuper(role, owner) || is_mapped(server, role) ||
-			 (!isnull && is_usage_granted(acl, role));
+	answer = superuser_arg(role) || is_given((Form_pg_foreign_server) GETSTRUCT(tuple), tuple, role);
 	ReleaseSysCache(tuple);
 	return answer;
 }

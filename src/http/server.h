@@ -83,6 +83,12 @@ extern const char *wf_server_url_problem(const char *url);
 extern const WfServer *wf_server_covering(const char *url, Oid role);
 
 /*
+ * Was the server given to `role` by name: is it that of `role` or of a role of which it is a member, has it a user mapping
+ * of its own, or USAGE otherwise than through PUBLIC? Superusers have all.
+ */
+extern bool wf_server_is_given(const WfServer *server, Oid role);
+
+/*
  * Complete `request`, whose url is set, for `role`: with the server's settings (timeouts only where
  * the request has none) and the credentials of the role's user mapping (its own, else PUBLIC's;
  * none is fine).

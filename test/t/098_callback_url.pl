@@ -81,8 +81,11 @@ sub refused
 }
 refused('ann', "start('short', callback_url => '$url/a')", qr/22023: a call at once has no callback_url/, 'a call at once has none');
 refused('ann', "start('short', mode => 'async', callback_url => 'a')", qr/22023: nothing can be posted.*does not begin with http/s, 'a URL that is none');
-refused('ann', "start('short', mode => 'async', callback_url => 'http://10.0.0.1/a')", qr/42704: no server that role "ann" may use covers/, 'one that no server covers');
+refused('ann', "start('short', mode => 'async', callback_url => 'http://10.0.0.1/a')", qr/42704: no server that was given to role "ann" covers/, 'one that no server covers');
 refused('ann', "start('short', mode => 'async', callback_url => '@{[$partner->url('/elsewhere')]}')", qr/42704/, 'one of a server that the caller may not use');
+sql("CREATE SERVER inside FOREIGN DATA WRAPPER workflow_http OPTIONS (url '@{[$partner->url('/inside')]}', allow_private 'true'); GRANT USAGE ON FOREIGN SERVER inside TO PUBLIC; CREATE USER MAPPING FOR PUBLIC SERVER inside OPTIONS (auth 'bearer', token 'of all')");
+refused('ann', "start('short', mode => 'async', callback_url => '@{[$partner->url('/inside/a')]}')", qr/42704: no server that was given to role "ann" covers.*through server "inside"/s, 'one of a server that is for everybody, with the credentials of everybody');
+sql('DROP SERVER inside CASCADE');
 refused('bob', "start('short', mode => 'async', callback_url => '$url/a')", qr/42501/, 'who may not view the process is told nothing of it');
 refused('ann', "send_message('M', mode => 'async', callback_url => '$url/a')", qr/22023: a message with a callback_url goes to one instance/, 'a message to anybody');
 is(sql('SELECT count(*) FROM workflow.operations'), 0, 'nothing is left of these');
@@ -281,6 +284,11 @@ $instance = (split /\n/, sql("SET ROLE ann; SET workflow.on_behalf = '{\"x-user\
 is_soon($node, 'postgres', "SELECT callback_state FROM workflow.operations WHERE instance = $instance", 'sent', 'a callback on behalf of who has called');
 is(($partner->requests('/echo/named'))[0]{headers}{'x-user'}, 'john', 'has that header of the call');
 is(sql('SELECT count(*) FROM workflow_data.operation_headers'), 0, 'which is not kept any longer');
+$op = (split /\n/, sql("SET ROLE ann; SELECT workflow.start('short', mode => 'async', callback_url => '@{[$partner->url('/echo/named/b')]}'); SELECT workflow.last_operation()"))[-1];
+is_soon($node, 'postgres', state_of($op), 'failed', 'without such a header it fails');
+sql("SET ROLE ann; SET workflow.on_behalf = '{\"x-user\": \"jane\"}'; SELECT workflow.resend($op)");
+is_soon($node, 'postgres', state_of($op), 'sent', 'until one who has the header sends it again');
+is(($partner->requests('/echo/named/b'))[0]{headers}{'x-user'}, 'jane', 'which it has then');
 
 # ---- erased with what has posted it ----
 
