@@ -328,7 +328,10 @@ require_any_right(Oid role)
 				errdetail("The privilege \"complete\" or \"start\" is needed, on any process."));
 }
 
-/* One with a callback is about that instance, and stands in line with other calls of it. */
+/*
+ * One to an instance stands in line with other calls of it, behind its start; if the sender has no right there, it is as one to
+ * an instance that there is not.
+ */
 static void
 store(WfOperationCall call, int64 instance, char *callback_url, WfField *arguments, int n)
 {
@@ -343,6 +346,11 @@ store(WfOperationCall call, int64 instance, char *callback_url, WfField *argumen
 		wf_target_instance_later(&target, instance, access.caller, WF_PRIVILEGE_VIEW, WF_PRIVILEGE_VIEW);
 		operation.instance = instance;
 		operation.process_id = target.process_id;
+	}
+	else if (instance != 0)
+	{
+		operation.process_id = wf_target_process_later(instance, access.caller);
+		operation.instance = operation.process_id != 0 ? instance : 0;
 	}
 	wf_operation_call(&operation, &access, arguments, n);
 	wf_store_leave(&access);

@@ -278,6 +278,20 @@ wf_target_instance_later(WfTarget *target, int64 instance, Oid role, WfPrivilege
 	require_rights(&request, target->process_id);
 }
 
+int
+wf_target_process_later(int64 instance, Oid role)
+{
+	WfLiving *living;
+	int		  process_id = 0;
+
+	if (wf_batch_living(&instance, 1, &living) > 0)
+		process_id = living->process_id;
+	else if (!wf_late_instance(instance, &process_id))
+		process_id = wf_operation_starts(instance);
+	pfree(living);
+	return process_id != 0 && wf_privilege_has_any(process_id, role) ? process_id : 0;
+}
+
 static const char *
 step_name_of(const void *names, int i)
 {

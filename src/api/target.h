@@ -41,6 +41,8 @@ pg_noreturn extern void wf_target_refuse_claim(const WfSerial *serial, Oid role)
  */
 extern void wf_target_instance_later(WfTarget *target, int64 instance, Oid role, WfPrivilege privilege,
 									 WfPrivilege other);
+/* The process of such an instance if `role` has any right there, else 0: nothing is said of what there is. */
+extern int	wf_target_process_later(int64 instance, Oid role);
 extern void wf_target_task_later(WfTarget *target, const WfSerial *serial, Oid role, WfPrivilege privilege,
 								 bool claims);
 /* Load the visit without a lock, just to look at it. Rights and errors as above. */

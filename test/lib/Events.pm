@@ -67,7 +67,7 @@ sub call
 }
 
 # One that may be made with mode => 'async', too. What it is about is settled when it is carried out, unless `of` says
-# otherwise: `targets` then, or by the call itself. `refused` tells what it answers if it is not even stored; `free`: it is about no instance.
+# otherwise: `targets` then, or by the call itself. `refused` tells what it answers if it is not even stored; `free`: it names no instance.
 sub call_perhaps_later
 {
 	my ($case, $sql, $targets, $event, %later) = @_;

@@ -41,7 +41,7 @@ sub send_message
 	$message->{to_all} = 'true' if chance(0.15);
 	my @arguments = ("'$message->{name}'", map { "$_ => '" . ($_ eq 'data' ? $json->encode($message->{data}) : $message->{$_}) . q['] } grep { defined $message->{$_} } qw(key data ttl message_id instance to_all));
 	Events::call_perhaps_later($case, 'workflow.send_message(' . join(', ', @arguments) . ')', sub { return is_busy($case, $_[0], $again) ? (0, 1) : 0 },
-		sub { my ($sim, undef, $later) = @_; return $sim->send_message($message, $later) }, free => 1, targets => sub { return (0, 1) });
+		sub { my ($sim, undef, $later) = @_; return $sim->send_message($message, $later) }, free => !defined $message->{instance}, targets => sub { return (0, 1) });
 }
 
 sub send_signal

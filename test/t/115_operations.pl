@@ -88,6 +88,21 @@ $holder->run('ROLLBACK');
 is_soon($node, 'postgres', $pending, 0, 'and get it if it stays free');
 is(sql("SELECT count(*) FROM workflow.operations WHERE state = 'failed'"), 0, 'nothing has failed meanwhile');
 
+# ---- a message to an instance that is still to be started ----
+
+sql(q[SELECT workflow.define('listens', '{"steps": [{"step": "w", "wait": {"message": "M"}, "save": {"m": "${$event.data}"}}]}')]);
+$holder->run("BEGIN; SELECT workflow.start('listens', business_key => 'late')");
+my $late = (split /\n/, sql("SELECT workflow.start('listens', business_key => 'late', mode => 'async')"))[-1];
+sql("SELECT workflow.send_message('M', data => '7', instance => $late, mode => 'async')");
+$other = (split /\n/, sql("SELECT workflow.start('order', mode => 'async')"))[-1];
+is_soon($node, 'postgres', "SELECT state FROM workflow.operations WHERE instance = $other", 'done', 'others are carried out');
+is(sql("SELECT state FROM workflow.operations WHERE call = 'send_message'"), 'pending', 'the message is behind the start');
+$holder->run('ROLLBACK');
+is_soon($node, 'postgres', "SELECT answer FROM workflow.operations WHERE call = 'send_message' AND instance = $late", 'delivered', 'and reaches the instance');
+sql("CREATE ROLE passer; GRANT USAGE ON SCHEMA workflow TO passer; SELECT workflow.define('of passers', '{\"steps\": [{\"step\": \"w\", \"wait\": true}]}'), workflow.grant_process('of passers', 'passer', 'start')");
+sql("SET ROLE passer; SELECT workflow.send_message('M', instance => i, mode => 'async') FROM unnest(ARRAY[$held, 999999]) i");
+is_soon($node, 'postgres', "SELECT string_agg(answer || coalesce(instance, 0), ' ') FROM workflow.operations WHERE role = 'passer'", 'missed0 missed0', 'one who has no right there is told as if there were none');
+
 # ---- a suspended instance ----
 
 sql("SELECT workflow.suspend($held)");

@@ -5,7 +5,7 @@
 #   $sim->call_later($in_order, $targets, $event)     as Worlds::happens takes targets and event; $in_order: it is about the instance
 #   $sim->calls        what has become of them: "1=true 2=pending", by the order in which they were called
 #
-# Those about the instance are carried out one after the other, messages and signals in no order. Whatever is called at once may come before.
+# Those about the instance, and messages to it, are carried out one after the other, other messages and signals in no order. Whatever is called at once may come before.
 #
 package Simulator;
 
