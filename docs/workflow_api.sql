@@ -87,9 +87,10 @@ COMMENT ON FUNCTION workflow_api.http_status(text) IS 'The HTTP status of an SQL
 CREATE FUNCTION workflow_api.fail_as_http(code text, message text, detail text, hint text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    -- where the outcome goes is a header that cannot be followed, and nothing that was looked for
+    -- where the outcome goes is a header that cannot be followed, and nothing that was looked for; which servers there are is not told
     IF code = '42704' AND message LIKE 'no server % covers the callback_url' THEN
         code := '22023';
+        detail := NULL;
     END IF;
     code := coalesce('PT' || workflow_api.http_status(code), code);
     message := left(regexp_replace(message, '[\x01-\x1f\x7f]+', ' ', 'g'), 300);
@@ -230,15 +231,17 @@ BEGIN
                                      WHERE t.instance = found.instance AND (t.assignee = current_user OR t.assignee IS NULL AND current_user = ANY (t.roles))), '[]'),
                   'operations', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('operation', o.operation, 'call', o.call,
                                                                                                 'state', o.state, 'error', o.error,
+                                                                                                'answer', CASE WHEN o.answer IN ('false', 'missed') THEN o.answer END,
                                                                                                 'callback', o.callback_state)) ORDER BY o.operation)
                                           FROM (SELECT * FROM workflow.operations o
                                                 WHERE o.instance = found.instance AND o.role = current_user
-                                                      AND (o.state <> 'done' OR o.callback_state IN ('pending', 'sending', 'failed')) ORDER BY o.operation DESC LIMIT 20) o), '[]'));
+                                                      AND (o.state <> 'done' OR o.answer IN ('false', 'missed')
+                                                           OR o.callback_state IN ('pending', 'sending', 'failed')) ORDER BY o.operation DESC LIMIT 20) o), '[]'));
 EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
     PERFORM workflow_api.fail_as_http(SQLSTATE, message, detail, hint);
 END $$;
-COMMENT ON FUNCTION workflow_api.instance(text) IS 'Where the instance of the token stands: its status; its data, if the role workflow_web has "view"; tasks for that role; calls that are pending, or have failed, or whose callback is pending, or has';
+COMMENT ON FUNCTION workflow_api.instance(text) IS 'Where the instance of the token stands: its status; its data, if the role workflow_web has "view"; tasks for that role; calls that are pending, have failed or come to nothing, or whose callback is pending, or has failed';
 
 CREATE FUNCTION workflow_api.set_data(token text, data jsonb) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -284,7 +287,9 @@ COMMENT ON FUNCTION workflow_api.cancel(text, text) IS 'Cancels the instance of 
 CREATE FUNCTION workflow_api.require_serial_of_token(token text, serial_number text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF split_part(serial_number, '_', 1) IS DISTINCT FROM workflow_api.instance_of_token(token)::text THEN
+    IF serial_number IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'argument "serial_number" must not be null';
+    ELSIF split_part(serial_number, '_', 1) IS DISTINCT FROM workflow_api.instance_of_token(token)::text THEN
         RAISE undefined_object USING MESSAGE = format('serial number %s is none of this instance', serial_number);
     END IF;
 END $$;

@@ -109,6 +109,12 @@ ok(soon($later{token}, 'failed'), 'and has failed');
 is_status($frontend->rpc('cancel', { token => $later{token} }, \%async), 202, 'cancelled later');
 ok(soon($later{token}, 'aborted'), 'and aborted');
 
+is_status($frontend->rpc($_->[0], { token => $later{token}, %{ $_->[1] } }, \%async), 202, "too late: $_->[0]")
+  for [ set_data => { data => {} } ], [ cancel => {} ], [ send_message => { name => 'question' } ];
+is_soon($scene->node, 'postgres', "SELECT count(*) FROM workflow.operations WHERE instance = $later{id} AND state = 'pending'", 0, 'carried out');
+is_deeply([ map { [ @$_{qw(call state answer)} ] } @{ state_of($later{token})->{operations} } ],
+	[ map { [ $_->[0], 'done', $_->[1] ] } [ set_data => 'false' ], [ cancel => 'false' ], [ send_message => 'missed' ] ], 'what has come to nothing is told to who asks');
+
 # ---- one whose start has to wait, and fails ----
 
 sub start_key { return $frontend->rpc('start', { process => 'registration', data => { name => 'x' }, business_key => $_[0] }, $_[1] // \%async) }
@@ -173,6 +179,10 @@ my $port = $scene->url =~ /:(\d+)/ ? $1 : die;
 is_status(start({ %async, 'X-ATK-Callback' => $_ }), 400, "nobody is told at $_")
   for $scene->url('/echo'), $scene->url('/echo/others/1'), $scene->url('/echo/clientsandmore'), $scene->url('/echo/clients/../others'), $scene->url('/echo/clients/%2e%2e/others'),
   $scene->url('/echo/clients') =~ s/127/user:password\@127/r, "http://127.0.0.1:$port\@169.254.169.254/echo/clients/1", 'http://169.254.169.254/latest', 'http://10.0.0.1/', 'http://[::1]/', 'http://localhost/', 'ftp://127.0.0.1/', 'file:///etc/passwd', '/rpc/start', 'x', '';
+$scene->sql("CREATE SERVER everybodys FOREIGN DATA WRAPPER workflow_http OPTIONS (url '" . $scene->url('/echo/everybodys') . "', allow_private 'true'); GRANT USAGE ON FOREIGN SERVER everybodys TO PUBLIC");
+my $public = start({ %async, 'X-ATK-Callback' => $scene->url('/echo/everybodys') });
+is_status($public, 400, 'nor where everybody in the database may send to');
+unlike($public->{content}, qr/server \\"everybodys/, 'and what that is called is not told');
 is($scene->sql('SELECT count(*) FROM workflow.operations'), $operations, 'and nothing is started for that');
 is_status(start({ %async, 'X-ATK-Callback' => 'http://127.0.0.1:' . $scene->node->port . '/inside/1' }), 202, 'a server that may not reach private addresses');
 is_soon($scene->node, 'postgres', "SELECT callback_state FROM workflow.operations WHERE callback_url LIKE '%/inside/1'", 'failed', 'does not');
@@ -267,6 +277,7 @@ is($frontend->post("start/$theirs->{token}", '{}'), 403, 'nor does it start anyt
 
 is_status($frontend->rpc('complete', { token => $mine->{token}, serial_number => $sn }), 404, 'a task of somebody else, with a token of one\'s own');
 is_status($frontend->rpc('complete', { token => $theirs->{token}, serial_number => $_ }), 404, "no serial number of the instance: $_") for "$mines\_1", "0$sn", " $sn", "x\r\nSet-Cookie: x=y", '';
+is_status($frontend->rpc('complete', { token => $theirs->{token}, serial_number => undef }), 400, 'none at all');
 is_status($frontend->rpc('complete', { token => $theirs->{token}, serial_number => $approve }), 403, 'a task of the instance that is for others');
 is_status($frontend->rpc('fail', { token => $theirs->{token}, serial_number => $approve }), 403, 'does not fail, either');
 is_status($frontend->rpc($_->[0], $_->[1]), 403, "without a token: $_->[0]") for [ set_data => { instance => $theirs->{id}, data => {} } ], [ cancel => { instance => $theirs->{id} } ], [ instance => { instance => $theirs->{id} } ],
