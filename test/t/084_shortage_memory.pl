@@ -16,7 +16,8 @@ use WorkflowTest;
 plan skip_all => 'address space cannot be limited under AddressSanitizer' if ($ENV{LD_PRELOAD} // '') =~ /asan/;
 plan skip_all => 'no prlimit' unless system('prlimit --version >/dev/null 2>&1') == 0;
 
-my $scene = Scene->new('short_of_memory');
+# a busy partner takes its time for what is large
+my $scene = Scene->new('short_of_memory', options => "timeout '10 min'");
 my $node = $scene->node;
 my $H = '"headers": {' . Scene::HEADERS . '}';
 $scene->define('large', qq({"steps": [{"step": "get", "http": {"server": "partner", "path": "/echo", "body": {"x": "\${\$.x}"}, $H},
