@@ -15,7 +15,7 @@ SELECT workflow.start('handlers', '{"patience": "150 ms"}') AS impatient \gset
 SELECT workflow.start('handlers', '{"patience": "1 day"}') AS patient \gset
 CALL test.until(format('SELECT EXISTS (SELECT FROM workflow.instances WHERE instance = %s AND status = ''completed'')', :impatient));
 CALL test.until(format('SELECT EXISTS (SELECT FROM workflow.history WHERE instance = %s AND step = ''remind'')', :patient));
-SELECT step, outcome, result->'error'->>'code' AS code FROM workflow.history WHERE instance = :impatient ORDER BY ended_at, step;
+SELECT step, outcome, result->'error'->>'code' AS code FROM workflow.history WHERE instance = :impatient ORDER BY step;
 SELECT data->>'reminded' LIKE :'impatient' || '\_%' AS reminded, data - 'reminded' AS data FROM workflow.instances WHERE instance = :impatient;
 -- the reminder's token has gone its way, the wait is as it was
 SELECT step, state, deadline IS NULL AS no_deadline FROM workflow.visits WHERE instance = :patient;

@@ -223,7 +223,8 @@ SELECT data ->> 'by' AS by FROM workflow.instances WHERE instance = :i;
 SELECT workflow.start('messages: one', '{"order": 81}') AS i \gset
 SELECT workflow.suspend(:i);
 SELECT workflow.send_message('messages: paid', '81', '"late"', ttl => '10 ms', message_id => 'e');
-SELECT pg_sleep(0.3);
+CALL test.until(format($$SELECT EXISTS (SELECT FROM workflow_data.delivery WHERE instance = %s AND queue = 'suspended')$$, :i));
+SELECT pg_sleep(0.05);
 SELECT workflow.resume(:i);
 CALL test.until(format($$SELECT NOT EXISTS (SELECT FROM workflow_data.delivery WHERE instance = %s)$$, :i));
 SELECT step FROM workflow.waiting WHERE instance = :i;
@@ -265,6 +266,7 @@ SELECT workflow.start('messages: one', '{"order": 85}') AS b \gset
 SELECT workflow.suspend(:b);
 SELECT workflow.send_message('messages: paid', '85', '"for the second"', ttl => '1 h');
 SELECT workflow.cancel(:b);
+CALL test.until(format($$SELECT EXISTS (SELECT FROM workflow_data.delivery WHERE instance = %s AND queue = 'suspended')$$, :a));
 SELECT pg_sleep(0.1);
 SELECT workflow.resume(:a);
 CALL test.arrive(:a, 'open');
