@@ -12,6 +12,7 @@
 #include "utils/timestamp.h"
 
 #include "engine/report.h"
+#include "http/server.h"
 #include "model/template.h"
 #include "shmem/careful.h"
 #include "shmem/wakeups.h"
@@ -79,7 +80,15 @@ make(void *arg)
 	return true;
 }
 
-/* What can be said before it is tried, or NULL. */
+static bool
+may_post(const WfReportRow *row)
+{
+	const WfServer *server = wf_server_covering(row->url, row->role);
+
+	return server != NULL && wf_server_is_given(server, row->role);
+}
+
+/* What can be said before it is tried, or NULL: what was checked at the call may have changed. */
 static Jsonb *
 refusal(const WfReportRow *row, const WfStanding *standing)
 {
@@ -95,6 +104,11 @@ refusal(const WfReportRow *row, const WfStanding *standing)
 								  psprintf("role \"%s\" may not view process \"%s\" any more", row->role_name,
 										   standing->process),
 								  NULL, NULL);
+	if (!may_post(row))
+		return wf_operation_error("42704",
+								  psprintf("no server that was given to role \"%s\" covers the callback_url any more",
+										   row->role_name),
+								  NULL, "Give it one, and send the callback with workflow.resend.");
 	return NULL;
 }
 
