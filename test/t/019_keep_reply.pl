@@ -15,6 +15,8 @@ use WorkflowTest;
 
 my $scene = Scene->new('keeping');
 my $node = $scene->node;
+is_soon($node, 'postgres', "SELECT count(DISTINCT inhparent) FROM pg_inherits WHERE inhparent IN ('workflow_data.visit_history'::regclass, 'workflow_data.instance_history'::regclass)",
+	2, 'there are partitions for what ends');
 my $H = '"headers": {' . Scene::HEADERS . '}';
 
 # The partner is asked for an answer that has this in its body and a header, in a way in which it does not stand in the request.
