@@ -151,8 +151,10 @@ SELECT workflow.skip(serial_number), test.ended(:i) FROM workflow.incidents WHER
 -- one that goes by way of joins alone is cut as well
 SELECT workflow.define('forks: cut', '{"data": {"n": 0}, "steps": [
   {"step": "a", "join": "any", "set": {"n": "${$.n + 1}"}, "choose": [{"when": "$.n >= 3000", "next": "w"}, {"next": "a"}]}, {"step": "w", "wait": true}]}');
+BEGIN;
 SELECT workflow.start('forks: cut') AS i \gset
 SELECT (data -> 'n')::int < 1100 AS cut FROM workflow.instances WHERE instance = :i;
+COMMIT;
 CALL test.arrive(:i, 'w');
 -- the row of the instance is written only if something in it has changed
 SELECT workflow.define('forks: plain', '{"steps": [{"step": "a", "wait": true}, {"step": "b", "wait": true}]}');
