@@ -78,13 +78,20 @@ forget_open(int level)
 	}
 }
 
-static pg_attribute_unused() bool any_is_open(void)
+#ifdef WF_DEBUG
+static bool
+any_is_open(void)
 {
 	dlist_iter iter;
 
-	dlist_foreach(iter, &relations) if (dlist_container(WfRelation, node, iter.cur)->level != 0) return true;
+	dlist_foreach(iter, &relations)
+	{
+		if (dlist_container(WfRelation, node, iter.cur)->level != 0)
+			return true;
+	}
 	return false;
 }
+#endif
 
 static void
 at_transaction_end(XactEvent event, void *arg)
@@ -289,7 +296,11 @@ make_room(void)
 	dlist_mutable_iter iter;
 	dlist_node		  *last = NULL;
 
-	dlist_foreach_modify(iter, &relations) if (dlist_container(WfRelation, node, iter.cur)->level == 0) last = iter.cur;
+	dlist_foreach_modify(iter, &relations)
+	{
+		if (dlist_container(WfRelation, node, iter.cur)->level == 0)
+			last = iter.cur;
+	}
 	if (nkept > MOST_KEPT && last != NULL)
 		forget(dlist_container(WfRelation, node, last));
 }
