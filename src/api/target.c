@@ -262,17 +262,39 @@ wf_target_task_later(WfTarget *target, const WfSerial *serial, Oid role, WfPrivi
 	look(target, serial, &request);
 }
 
+/* The process of an instance that lives, or has ended; 0: neither. */
+static int
+process_of_started(int64 instance)
+{
+	WfLiving *living;
+	int		  process_id = 0;
+
+	if (wf_batch_living(&instance, 1, &living) > 0)
+		process_id = living->process_id;
+	else
+		(void) wf_late_instance(instance, &process_id);
+	pfree(living);
+	return process_id;
+}
+
+/* The same, or of one that is still to be started. One that has been started meanwhile, between two looks, is there by now. */
+static int
+process_of(int64 instance)
+{
+	int process_id = process_of_started(instance);
+
+	if (process_id == 0)
+		process_id = wf_operation_starts(instance);
+	return process_id != 0 ? process_id : process_of_started(instance);
+}
+
 void
 wf_target_instance_later(WfTarget *target, int64 instance, Oid role, WfPrivilege privilege, WfPrivilege other)
 {
 	Request request = {instance, 0, role, privilege, other};
 
 	memset(target, 0, sizeof(*target));
-	target->process_id = require_for_living(&request);
-	if (target->process_id != 0)
-		return;
-	if (!wf_late_instance(instance, &target->process_id))
-		target->process_id = wf_operation_starts(instance);
+	target->process_id = process_of(instance);
 	if (target->process_id == 0)
 		report_unknown_target(&request);
 	require_rights(&request, target->process_id);
@@ -281,14 +303,8 @@ wf_target_instance_later(WfTarget *target, int64 instance, Oid role, WfPrivilege
 int
 wf_target_process_later(int64 instance, Oid role)
 {
-	WfLiving *living;
-	int		  process_id = 0;
+	int process_id = process_of(instance);
 
-	if (wf_batch_living(&instance, 1, &living) > 0)
-		process_id = living->process_id;
-	else if (!wf_late_instance(instance, &process_id))
-		process_id = wf_operation_starts(instance);
-	pfree(living);
 	return process_id != 0 && wf_privilege_has_any(process_id, role) ? process_id : 0;
 }
 
