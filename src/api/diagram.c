@@ -18,11 +18,6 @@
 #include "store/process.h"
 #include "store/query.h"
 
-static WfQuery q_last = {
-	.sql = "SELECT max(version) FROM workflow_data.process_version WHERE process_id = $1",
-	.nargs = 1,
-	.argtypes = {INT4OID},
-};
 static WfQuery q_definition = {
 	.sql = "SELECT definition::text FROM workflow_data.process_version WHERE process_id = $1 AND version = $2",
 	.nargs = 2,
@@ -76,16 +71,6 @@ static WfQuery q_instance = {
 
 PG_FUNCTION_INFO_V1(workflow_diagram);
 PG_FUNCTION_INFO_V1(workflow_diagram_instance);
-
-static int
-last_version(int process_id)
-{
-	Datum values[1] = {Int32GetDatum(process_id)};
-	bool  isnull;
-
-	wf_query_run(&q_last, values, NULL);
-	return DatumGetInt32(wf_result(0, 1, &isnull));
-}
 
 static void
 read_definition(WfDiagram *diagram, int process_id, int version)
@@ -162,7 +147,7 @@ workflow_diagram(PG_FUNCTION_ARGS)
 
 	wf_store_enter(&access);
 	values[0] = Int32GetDatum(viewed_process(process, access.caller));
-	version = PG_ARGISNULL(1) ? last_version(DatumGetInt32(values[0])) : PG_GETARG_INT32(1);
+	version = PG_ARGISNULL(1) ? wf_process_last_version(DatumGetInt32(values[0])) : PG_GETARG_INT32(1);
 	values[1] = Int32GetDatum(version);
 	read_definition(&diagram, DatumGetInt32(values[0]), version);
 	diagram.title = psprintf("%s, version %d", process, version);

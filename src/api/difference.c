@@ -17,11 +17,6 @@
 #include "store/process.h"
 #include "store/query.h"
 
-static WfQuery q_last = {
-	.sql = "SELECT max(version) FROM workflow_data.process_version WHERE process_id = $1",
-	.nargs = 1,
-	.argtypes = {INT4OID},
-};
 static WfQuery q_version = {
 	.sql = "SELECT definition::text, search_path, timezone FROM workflow_data.process_version "
 		   "WHERE process_id = $1 AND version = $2",
@@ -55,16 +50,6 @@ read_version(const char *process, int process_id, int version)
 	if (read.definition == NULL)
 		wf_issues_report(process, &issues);
 	return read;
-}
-
-static int
-last_version(int process_id)
-{
-	Datum values[1] = {Int32GetDatum(process_id)};
-	bool  isnull;
-
-	wf_query_run(&q_last, values, NULL);
-	return DatumGetInt32(wf_result(0, 1, &isnull));
 }
 
 static void
@@ -112,7 +97,7 @@ workflow_difference(PG_FUNCTION_ARGS)
 	if (process_id == 0)
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("process \"%s\" does not exist", process));
 	wf_privilege_require(process_id, access.caller, WF_PRIVILEGE_VIEW, WF_PRIVILEGE_VIEW);
-	version = PG_ARGISNULL(2) ? last_version(process_id) : PG_GETARG_INT32(2);
+	version = PG_ARGISNULL(2) ? wf_process_last_version(process_id) : PG_GETARG_INT32(2);
 	after = read_version(process, process_id, version);
 	before = read_version(process, process_id, PG_ARGISNULL(1) ? Max(version - 1, 1) : PG_GETARG_INT32(1));
 	compare_setting(rows, "search_path", before.search_path, after.search_path);

@@ -29,9 +29,8 @@ typedef struct WfReport
 extern Jsonb *wf_report_data(const WfReport *report, const WfStanding *standing);
 /*
  * Start the instance that posts it, which belongs to the trace of the instance of which it tells, and return its number. What the setting
- * workflow.on_behalf says of headers goes with it. ERROR 55000 if its process was undefined.
+ * workflow.on_behalf says of headers goes with it. `standing` NULL: it begins a trace of its own. ERROR 55000 if its process was undefined.
  */
-/* `standing` NULL: it begins a trace of its own. */
 extern int64 wf_report_start(const WfReport *report, Jsonb *data, const WfStanding *standing);
 
 #endif

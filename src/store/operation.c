@@ -10,6 +10,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "model/template.h"
 #include "shmem/wakeups.h"
 #include "store/executor_work.h"
 #include "store/history.h"
@@ -332,6 +333,17 @@ void
 wf_operation_forget_reserved(void)
 {
 	reserved = 0;
+}
+
+Jsonb *
+wf_operation_error(const char *sqlstate, const char *message, const char *detail, const char *hint)
+{
+	WfField fields[] = {{.key = "sqlstate", .kind = WF_FIELD_TEXT, .text = sqlstate},
+						{.key = "message", .kind = WF_FIELD_TEXT, .text = message},
+						{.key = "detail", .kind = WF_FIELD_TEXT, .text = detail, .omit = detail == NULL},
+						{.key = "hint", .kind = WF_FIELD_TEXT, .text = hint, .omit = hint == NULL}};
+
+	return wf_jsonb_object(fields, lengthof(fields));
 }
 
 void

@@ -75,6 +75,8 @@ extern char *wf_operation_run(const WfOperation *operation);
 extern int64 wf_operation_take_reserved(void);
 extern void	 wf_operation_forget_reserved(void);
 
+/* An error as operations show it, {sqlstate, message, detail, hint}; NULL: none of these. */
+extern Jsonb *wf_operation_error(const char *sqlstate, const char *message, const char *detail, const char *hint);
 /* It was carried out: what it has returned, NULL: nothing; or the error with which it has failed. */
 extern void wf_operation_done(const WfOperation *operation, const char *answer, Jsonb *error);
 

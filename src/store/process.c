@@ -39,6 +39,11 @@ static WfQuery q_has_version = {
 	.nargs = 2,
 	.argtypes = {INT4OID, INT4OID},
 };
+static WfQuery q_last_version = {
+	.sql = "SELECT max(version) FROM workflow_data.process_version WHERE process_id = $1",
+	.nargs = 1,
+	.argtypes = {INT4OID},
+};
 static WfQuery q_latest = {
 	.sql = "SELECT latest, suspended FROM workflow_data.process WHERE process_id = $1",
 	.nargs = 1,
@@ -235,6 +240,16 @@ wf_process_by_name(const char *name, int version, bool *suspended)
 				errmsg("process \"%s\" was undefined: it takes no new instances", name),
 				errhint("Define it again with workflow.define."));
 	return wf_process_get(row.process_id, version != 0 ? version : row.latest);
+}
+
+int
+wf_process_last_version(int process_id)
+{
+	Datum values[1] = {Int32GetDatum(process_id)};
+	bool  isnull;
+
+	wf_query_run(&q_last_version, values, NULL);
+	return DatumGetInt32(wf_result(0, 1, &isnull));
 }
 
 WfProcess *

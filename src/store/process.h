@@ -70,6 +70,9 @@ extern void		   wf_process_plan_used(WfProcess *process, const WfStep *step);
 /* The latest version of the process with that number, as wf_process_by_name; NULL: it is not there, or was undefined. */
 extern WfProcess *wf_process_latest(int process_id, bool *suspended);
 
+/* The number of its last version, also if it was undefined. */
+extern int wf_process_last_version(int process_id);
+
 /* The name of the process with that number, palloc'd. */
 extern char *wf_process_name(int process_id);
 

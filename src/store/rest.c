@@ -70,11 +70,13 @@ static WfQuery q_busy = {
 };
 /* Without waiting: a caller holds what it has called for a moment only here, and others the other way round. */
 static WfQuery q_ask = {
-	.sql = "WITH l AS MATERIALIZED (SELECT i.instance FROM workflow_data.instance i WHERE i.instance = $1 "
-		   "FOR NO KEY UPDATE SKIP LOCKED) "
-		   "UPDATE workflow_data.instance i SET asked = true FROM l WHERE i.instance = l.instance",
+	.sql =
+		"WITH l AS MATERIALIZED (SELECT i.instance, i.asked FROM workflow_data.instance i WHERE i.instance = ANY ($1) "
+		"FOR NO KEY UPDATE SKIP LOCKED), "
+		"u AS (UPDATE workflow_data.instance i SET asked = true FROM l WHERE i.instance = l.instance "
+		"AND l.asked IS NOT TRUE) SELECT FROM l",
 	.nargs = 1,
-	.argtypes = {INT8OID},
+	.argtypes = {INT8ARRAYOID},
 };
 static WfQuery q_told = {
 	.sql = "UPDATE workflow_data.instance SET asked = NULL WHERE instance = $1 AND asked RETURNING parent",
@@ -225,15 +227,9 @@ find_busy(int64 instance)
 static bool
 ask(const Busy *busy)
 {
-	bool all = true;
+	Datum values[1] = {wf_int64_array(busy->path, busy->length)};
 
-	for (int i = 0; i < busy->length; i++)
-	{
-		Datum values[1] = {Int64GetDatum(busy->path[i])};
-
-		all &= wf_query_run(&q_ask, values, NULL) > 0;
-	}
-	return all;
+	return wf_query_run(&q_ask, values, NULL) == (uint64) busy->length;
 }
 
 WfRest

@@ -13,11 +13,11 @@
 
 #include "engine/report.h"
 #include "http/server.h"
-#include "model/template.h"
 #include "shmem/careful.h"
 #include "shmem/wakeups.h"
 #include "store/access.h"
 #include "store/due.h"
+#include "store/operation.h"
 #include "store/privilege.h"
 #include "store/report_row.h"
 #include "store/subtransaction.h"
@@ -30,17 +30,6 @@
 #define LONGEST_PAUSE_MS INT64CONST(5000)
 /* One that brings the server down is tried again after so long. */
 #define DEADLY_PAUSE_MS (60 * 60 * 1000)
-
-Jsonb *
-wf_operation_error(const char *sqlstate, const char *message, const char *detail, const char *hint)
-{
-	WfField fields[] = {{.key = "sqlstate", .kind = WF_FIELD_TEXT, .text = sqlstate},
-						{.key = "message", .kind = WF_FIELD_TEXT, .text = message},
-						{.key = "detail", .kind = WF_FIELD_TEXT, .text = detail, .omit = detail == NULL},
-						{.key = "hint", .kind = WF_FIELD_TEXT, .text = hint, .omit = hint == NULL}};
-
-	return wf_jsonb_object(fields, lengthof(fields));
-}
 
 /* ---- one report ---- */
 

@@ -18,7 +18,4 @@ extern void wf_rest_carry_out(const WfDelivery *taken, int deaths);
 /* The same at once, of an instance that this transaction holds, or that has ended, of which an operation was carried out. */
 extern void wf_rest_after_operation(int64 instance, int process_id);
 
-/* An error as operations show it, {sqlstate, message, detail, hint}; NULL: none of these. */
-extern Jsonb *wf_operation_error(const char *sqlstate, const char *message, const char *detail, const char *hint);
-
 #endif
