@@ -16,6 +16,36 @@ SELECT p.oid::regprocedure AS with_nameless_arguments FROM pg_proc p
 WHERE p.pronamespace IN ('workflow'::regnamespace, 'workflow_data'::regnamespace) AND p.pronargs > 0 AND p.prorettype <> 'trigger'::regtype
     AND (p.proargnames IS NULL OR '' = ANY (p.proargnames))
 ORDER BY 1;
+-- What is said of what is for users is said so that it can be read, and says what has to be known.
+CREATE TEMP VIEW told AS
+    SELECT c.relname || '.' || a.attname AS what, a.atttypid::regtype AS type, col_description(c.oid, a.attnum) AS comment
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+    WHERE c.relnamespace = 'workflow'::regnamespace AND c.relkind = 'v'
+    UNION ALL
+    SELECT c.relname, NULL, obj_description(c.oid, 'pg_class') FROM pg_class c WHERE c.relnamespace = 'workflow'::regnamespace AND c.relkind = 'v'
+    UNION ALL
+    SELECT p.oid::regprocedure::text, NULL, obj_description(p.oid, 'pg_proc') FROM pg_proc p WHERE p.pronamespace = 'workflow'::regnamespace;
+-- no line is longer than a screen is wide
+SELECT what, length(line) FROM told, regexp_split_to_table(comment, '\n') line WHERE length(line) > 120 ORDER BY 1;
+-- a column says whether, when, or how much of what
+SELECT what, comment FROM told
+WHERE CASE type WHEN 'boolean'::regtype THEN comment !~ '^Whether '
+                WHEN 'timestamptz'::regtype THEN comment !~* '\m(when|since|until|by when)\M'
+                WHEN 'double precision'::regtype THEN comment !~ '\m(milli)?seconds\M'
+                WHEN 'interval'::regtype THEN comment !~ '\mhow long\M'
+                ELSE type IN ('integer'::regtype, 'bigint'::regtype) AND comment !~ '^(How many|How much|Number of|Version|Its latest version|Place of|Process ID|HTTP status)\M' END
+ORDER BY 1;
+-- a function says what each argument is, and its SQLSTATEs, but for those that have none of their own
+SELECT p.oid::regprocedure AS function, name AS argument_that_is_not_told
+FROM pg_proc p, ROWS FROM (unnest(p.proargnames), unnest(p.proargmodes)) a (name, mode)
+WHERE p.pronamespace = 'workflow'::regnamespace AND coalesce(mode, 'i') IN ('i', 'b')
+    AND obj_description(p.oid, 'pg_proc') !~ ('\m' || name || '\M') AND obj_description(p.oid, 'pg_proc') !~ '^Always an error'
+ORDER BY 1::text, 2;
+SELECT p.proname AS without_errors FROM pg_proc p
+WHERE p.pronamespace = 'workflow'::regnamespace AND obj_description(p.oid, 'pg_proc') !~ '(^|\n)Errors: .*\m([0-9][0-9A-Z]{4}|those of workflow)\M' ORDER BY 1;
+-- a setting that may be 0, and where that is no number like others, says what it means
+SELECT name, short_desc, extra_desc FROM pg_settings
+WHERE name LIKE 'workflow.%' AND (short_desc !~ '\.$' OR extra_desc !~ '\.$' OR extra_desc IS NULL OR vartype = 'integer' AND min_val = '0' AND extra_desc !~ '\m0 means\M');
 SELECT obj_description('workflow'::regnamespace, 'pg_namespace') IS NOT NULL AS schema_too;
 -- under another name it finds nothing of itself
 BEGIN;

@@ -38,4 +38,11 @@ END $$;
 
 CREATE SCHEMA workflow_data;
 COMMENT ON SCHEMA workflow_data IS 'Tables of the extension workflow, and what its views and triggers call: for nobody else to use';
-COMMENT ON SCHEMA workflow IS 'Processes that call services and wait for the answer: the extension workflow';
+COMMENT ON SCHEMA workflow IS
+'Processes that call services and wait for the answer: the extension workflow. Its functions are told by \df+
+  workflow.*, its views by \d+ workflow.*, its settings by SELECT name, short_desc, extra_desc FROM pg_settings WHERE
+  name LIKE ''workflow.%''.
+Errors that any function can give: 22004 an argument is NULL that must not be; 42704 what does not exist, or is
+  nothing to the caller; 42501 a right is missing; 55000 the library is not in shared_preload_libraries.
+Calls need USAGE on this schema and a privilege on the process (workflow.grant_process). What a comment calls admin
+  includes start, complete and view.';

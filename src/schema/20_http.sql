@@ -10,4 +10,7 @@ COMMENT ON FUNCTION workflow_data.http_validator(text[], oid) IS
 CREATE FOREIGN DATA WRAPPER workflow_http VALIDATOR workflow_data.http_validator;
 
 COMMENT ON FOREIGN DATA WRAPPER workflow_http IS
-'HTTP services that processes call. Server options: url, timeout, connect_timeout, idle_timeout, max_in_flight, max_response, ca, and for superusers allow_private, verify. User mapping options: auth (none, basic, bearer, header), user, password, token, name, value';
+'HTTP services that processes call: each is a foreign server, its credentials a user mapping for the owner of the
+  process.
+CREATE SERVER name FOREIGN DATA WRAPPER workflow_http OPTIONS (url ''https://...''). An option that does not exist is an
+  error whose hint lists all of them; so it is with user mappings.';

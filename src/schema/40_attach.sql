@@ -28,14 +28,33 @@ CREATE FUNCTION workflow.attach(relation regclass, process text, serial_column n
                                 existing boolean DEFAULT false, trust boolean DEFAULT false)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_attach';
 COMMENT ON FUNCTION workflow.attach(regclass, text, name, text, name, name, jsonb, text, text, text, boolean, boolean) IS
-'Has each new row of a table start an instance of a process: its data is the row as JSON, its business key the primary key. Columns of the row can show the serial number of the open callback wait (the oldest, or that of serial_step), the status and the number of the instance; result_columns names others, each with a jsonpath over the data of the instance. condition is a jsonpath predicate over the row: only such rows start one. on_update => ''set_data'' merges the columns of a row that an UPDATE changes into the data of its instance; on_delete => ''cancel'' cancels the instance of a row that was deleted. With existing, rows that are there already and never had an instance of this table and process start one as well. With trust, code of other roles that the table brings with it runs with the rights of its owner. Needs ownership of the table, whose owner needs the privilege "start". Returns the number of the attachment';
+'Has each new row of a table start an instance of a process, in the transaction of its INSERT: the row is its data, the
+  primary key its business key. Returns the number of the attachment.
+relation: the table. process: the process.
+serial_column: shows the serial number of the callback that is waited for: the oldest, or that of serial_step.
+  status_column: shows the status of the instance. instance_column: its number.
+result_columns: {"column": "jsonpath", ...}: columns that show what the jsonpath gives of the data.
+condition: a jsonpath predicate: only rows that meet it start one.
+on_update: ''set_data'': what an UPDATE changes in a row is merged into the data of its instance; ''ignore''. on_delete:
+  ''cancel'': the instance of a deleted row is cancelled; ''ignore''.
+existing: true: rows that are there already, and never had an instance of this table and process, start one, too.
+trust: true: code of other roles that the table brings with it runs with the rights of its owner.
+Errors: 42704 no such process; 42703 no such column; 42710 it is attached already; 42809 what cannot be attached, such
+  as a view; 22023 no such step, or another argument that cannot be; 42501 needs ownership of the table, whose owner
+  needs start; or the table brings code of others.';
 
 CREATE FUNCTION workflow.detach(relation regclass, process text DEFAULT NULL)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_detach';
 COMMENT ON FUNCTION workflow.detach(regclass, text) IS
-'Ends what workflow.attach began, for one process or for all: new rows start nothing, living instances go on without writing to their rows, until the table is attached to the process again. Needs ownership of the table, or admin on the process. Returns how many attachments were removed';
+'Ends what workflow.attach began: new rows start nothing, and living instances go on without writing to their rows.
+  Returns how many attachments were removed.
+relation: the table. process: for which one; NULL: for all.
+Errors: 42704 it is not attached, to that process; 42501 needs ownership of the table, or admin on the process.';
 
 CREATE FUNCTION workflow.write_back(relation regclass)
     RETURNS bigint LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'workflow_write_back';
 COMMENT ON FUNCTION workflow.write_back(regclass) IS
-'Has what is owed to rows of an attached table (see the view workflow.write_backs) tried now, by a worker. Needs ownership of the table, or admin on the process. Returns how many write-backs are due now that were to be tried later; not those that are being tried at this moment';
+'Has workers try now what is owed to rows of an attached table (see the view workflow.write_backs). Returns how many
+  write-backs were to be tried later.
+relation: the table.
+Errors: 42704 it is not attached; 42501 needs ownership of the table, or admin on the process.';

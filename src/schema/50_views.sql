@@ -17,14 +17,15 @@ CREATE VIEW workflow.processes WITH (security_barrier) AS
     FROM workflow_data.process p
          JOIN workflow_data.process_version v USING (process_id)
     WHERE p.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
-COMMENT ON VIEW workflow.processes IS 'Processes: a row for each version';
+COMMENT ON VIEW workflow.processes IS
+'Processes: a row for each version, of those that the caller may view.';
 COMMENT ON COLUMN workflow.processes.process IS 'Name of the process';
 COMMENT ON COLUMN workflow.processes.version IS 'Version, counted from 1';
-COMMENT ON COLUMN workflow.processes.owner IS 'Role with whose rights its steps run';
+COMMENT ON COLUMN workflow.processes.owner IS 'Role that owns the process: its steps run with the rights of that';
 COMMENT ON COLUMN workflow.processes.definition IS 'Definition, as it was written';
 COMMENT ON COLUMN workflow.processes.defined_at IS 'When the version was defined';
-COMMENT ON COLUMN workflow.processes.latest IS 'Whether it is the version that new instances follow; of an undefined process none is';
-COMMENT ON COLUMN workflow.processes.suspended IS 'Whether workflow.suspend_process holds it: new instances start suspended';
+COMMENT ON COLUMN workflow.processes.latest IS 'Whether new instances follow this version; false for all versions of a process that was undefined';
+COMMENT ON COLUMN workflow.processes.suspended IS 'Whether workflow.suspend_process holds the process: then new instances start suspended';
 
 CREATE FUNCTION workflow_data.trace_id(instance bigint, started_at timestamptz, traceparent text) RETURNS text
     LANGUAGE c STABLE PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_trace_id';
@@ -54,23 +55,31 @@ CREATE VIEW workflow.instances WITH (security_barrier) AS
           FROM workflow_data.instance_stray s) a
          JOIN workflow_data.process p USING (process_id)
     WHERE a.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
-COMMENT ON VIEW workflow.instances IS 'Instances: the living, and the ended ones that are still in the history';
+COMMENT ON VIEW workflow.instances IS
+'Instances, each a run of a process: the living, and the ended ones that the history keeps. Of processes that the
+  caller may view.';
 COMMENT ON COLUMN workflow.instances.instance IS 'Number of the instance: the first half of its serial numbers';
-COMMENT ON COLUMN workflow.instances.process IS 'Process';
+COMMENT ON COLUMN workflow.instances.process IS 'Name of the process';
 COMMENT ON COLUMN workflow.instances.version IS 'Version of the process that it follows';
-COMMENT ON COLUMN workflow.instances.business_key IS 'Key given at start; of an attached row its primary key';
-COMMENT ON COLUMN workflow.instances.status IS 'active, suspended, completed, aborted, or failed: it has an incident';
+COMMENT ON COLUMN workflow.instances.business_key IS 'What people call it: the key given at start, or the primary key of its row; NULL: it has none';
+COMMENT ON COLUMN workflow.instances.status IS
+'active: it goes on, or waits; suspended: workflow.suspend holds it; failed: it lives, and has an incident;
+completed: it has ended well; aborted: it was cancelled, or ended by its own logic';
 COMMENT ON COLUMN workflow.instances.data IS 'Its data, now or at its end';
 COMMENT ON COLUMN workflow.instances.started_at IS 'When it was started';
 COMMENT ON COLUMN workflow.instances.ended_at IS 'When it ended; NULL: it lives';
-COMMENT ON COLUMN workflow.instances.error IS 'Error or reason that ended it: {code, message, http_status, sqlstate, attempt}';
-COMMENT ON COLUMN workflow.instances.cancel_reason IS 'Why it is being cancelled, while steps are asked to stop or ignore that; empty: no reason was given; NULL: it is not, or it has ended';
-COMMENT ON COLUMN workflow.instances.called_by IS 'Serial number of the visit that has called it, and that waits for its end; NULL: it was not called';
-COMMENT ON COLUMN workflow.instances.parent IS 'Instance of that visit';
-COMMENT ON COLUMN workflow.instances.root IS 'The first of those that have called each other until it was called; NULL: it was not called';
-COMMENT ON COLUMN workflow.instances.rerun_of IS 'Ended instance that it began once more, by workflow.rerun; NULL: none';
-COMMENT ON COLUMN workflow.instances.trace_id IS 'Trace to which its requests belong (W3C Trace Context), that of whoever started it, or its own';
-COMMENT ON COLUMN workflow.instances.traceparent IS 'The trace that it was given at start, and the span in it that started it: of workflow.traceparent, or of the visit that has called it; NULL: it has one of its own';
+COMMENT ON COLUMN workflow.instances.error IS 'Why it was aborted: {code, message, http_status, sqlstate, attempt}; NULL: it was not';
+COMMENT ON COLUMN workflow.instances.cancel_reason IS
+'Why it is being cancelled, while its steps still end; empty: no reason was given; NULL: it is not being cancelled, or
+  has ended';
+COMMENT ON COLUMN workflow.instances.called_by IS 'Serial number of the visit of another instance that has called it, by "call", and waits for its end; NULL: none has';
+COMMENT ON COLUMN workflow.instances.parent IS 'Number of the instance that has called it; NULL: none has';
+COMMENT ON COLUMN workflow.instances.root IS 'Number of the first of the instances that have called each other down to this one; NULL: none has called it';
+COMMENT ON COLUMN workflow.instances.rerun_of IS 'Number of the ended instance that it began once more, by workflow.rerun; NULL: none';
+COMMENT ON COLUMN workflow.instances.trace_id IS 'Trace to which its requests belong (W3C Trace Context): 32 hexadecimal digits';
+COMMENT ON COLUMN workflow.instances.traceparent IS
+'What it was given of a trace at start, by workflow.traceparent or by the visit that has called it; NULL: nothing, its
+  trace is its own';
 
 CREATE FUNCTION workflow_data.blocked_by(instance bigint, visit bigint, queue text, due_at timestamptz, next_timer timestamptz) RETURNS text
     LANGUAGE c STABLE PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_blocked_by';
@@ -99,23 +108,47 @@ CREATE VIEW workflow.visits WITH (security_barrier) AS
     FROM workflow_data.visit v
          JOIN workflow_data.process p USING (process_id)
     WHERE v.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
-COMMENT ON VIEW workflow.visits IS 'Living visits: where the tokens of living instances stand';
-COMMENT ON COLUMN workflow.visits.serial_number IS 'Serial number: what workflow.complete takes';
-COMMENT ON COLUMN workflow.visits.instance IS 'Instance';
-COMMENT ON COLUMN workflow.visits.process IS 'Process';
+COMMENT ON VIEW workflow.visits IS
+'Where living instances stand: a row for each visit, that is, a token at a step. Of processes that the caller may view.';
+COMMENT ON COLUMN workflow.visits.serial_number IS 'Serial number of the visit: what workflow.complete, retry and other calls take';
+COMMENT ON COLUMN workflow.visits.instance IS 'Number of the instance';
+COMMENT ON COLUMN workflow.visits.process IS 'Name of the process';
 COMMENT ON COLUMN workflow.visits.step IS 'Step of the process';
-COMMENT ON COLUMN workflow.visits.state IS 'ready (to be moved on by a worker), calling (its request or SQL is due or under way), retrying (pause before the next attempt), waiting, cancelling, or incident';
-COMMENT ON COLUMN workflow.visits.attempt IS 'Attempts that were answered or have failed; 0 during the first';
-COMMENT ON COLUMN workflow.visits.due_at IS 'When a worker takes it up (again): the next attempt, its clock; one that has passed: it is under work, or blocked_by says why not; NULL: it waits for an outside system, or for a person to resolve its incident';
-COMMENT ON COLUMN workflow.visits.deadline IS 'When the timeout of the step ends it';
-COMMENT ON COLUMN workflow.visits.waits_for IS 'Of one that waits: callback, message, signal, condition, task, topic, after or until (clocks), or several of them, callback first; join: for other tokens of its scope; steps: it is a sub-process, in which tokens live; call: for the end of the instance that it has called';
-COMMENT ON COLUMN workflow.visits.blocked_by IS 'Why no worker goes on with it. Tried, and tried again until it works, for want of: disk, memory, resources (connections, descriptors), lock, conflict (serialization failure, deadlock), server (one that shuts down), up to 128 visits of the database. Not taken up: suspended (its instance), lock (somebody holds its instance), server dropped, server paused, server tripped (its breaker), server full (max_in_flight), server rate, token (that its owner needs at its server is being asked for, or could not be had), connections (workflow.max_connections_http, or what its owner may have of them), executors (all are busy), worker slot (max_worker_processes), dispatcher (none runs here), paused (a copy, or workflow.start_paused). NULL: nothing is known to be in the way';
-COMMENT ON COLUMN workflow.visits.error IS 'Error because of which it is blocked; else that of its last attempt, or of its incident: {code, message, http_status, sqlstate, attempt}';
-COMMENT ON COLUMN workflow.visits.scope IS 'Serial number of the visit of the sub-process in which it lives; NULL: it lives directly in its instance';
-COMMENT ON COLUMN workflow.visits.called_back IS 'A callback, message or signal was accepted as its end, and waits for the answer of the request or the statement that is under way; of a callback also for the instance to be resumed (messages and signals are queued then: see the view workflow.subscriptions)';
-COMMENT ON COLUMN workflow.visits.local IS 'Of a sub-process: its own fields, as they are now; NULL: it has none';
-COMMENT ON COLUMN workflow.visits.item IS 'Of each: the index of the item for which it is, from 0; NULL: it is for none';
-COMMENT ON COLUMN workflow.visits.child IS 'Instance that it has called, and for whose end it waits';
+COMMENT ON COLUMN workflow.visits.state IS
+'waiting: for the event that waits_for says; calling: its request or SQL is due or under way; retrying: in the pause
+  before the next attempt;
+ready: a worker is to move it on; cancelling: its service is being asked to stop; incident: it ended badly, and stands
+  until a person acts';
+COMMENT ON COLUMN workflow.visits.attempt IS 'How many attempts were answered or have failed; 0 during the first';
+COMMENT ON COLUMN workflow.visits.due_at IS
+'When a worker takes it up: for the next attempt, or for its clock. NULL: the outside or a person has to act.
+A time that has passed: it is under work, or blocked_by says why not';
+COMMENT ON COLUMN workflow.visits.deadline IS 'When the "timeout" of its step ends it; NULL: there is none';
+COMMENT ON COLUMN workflow.visits.waits_for IS
+'What a waiting one waits for: callback, message, signal, condition, task, topic (work that is fetched), after or until
+  (clocks), or several of them (callback, after);
+join: other tokens; steps: it is a sub-process in which tokens live; each: it goes through a list of items; call: the
+  end of the instance in child';
+COMMENT ON COLUMN workflow.visits.blocked_by IS
+'Why no worker goes on with it, although it is due. NULL: nothing is known to be in the way.
+A person has to act: suspended (workflow.resume); server paused (its max_in_flight is 0); server dropped; paused
+  (workflow.adopt: the database is a copy, or workflow.start_paused is on); worker slot (max_worker_processes is used
+  up); dispatcher (none runs here)
+It ends by itself: lock (a transaction holds its instance, or what its step needs); server tripped (its breaker holds
+  requests back); server full (max_in_flight); server rate; token (is being asked for, or could not be had);
+  connections (workflow.max_connections_http); executors (all are busy)
+Tried again until it works: disk, memory, resources (connections, descriptors), conflict (serialization failure,
+  deadlock), server (one was shutting down); known for at most 128 visits of a database';
+COMMENT ON COLUMN workflow.visits.error IS
+'Error of its last attempt or of its incident, or because of which it is blocked: {code, message, http_status,
+  sqlstate, attempt}';
+COMMENT ON COLUMN workflow.visits.scope IS 'Serial number of the sub-process in which it lives; NULL: it lives directly in its instance';
+COMMENT ON COLUMN workflow.visits.called_back IS
+'Whether a callback, message or signal was accepted as its end, which waits for the answer of its request or statement,
+  or, of a callback, for its instance to be resumed';
+COMMENT ON COLUMN workflow.visits.local IS 'Fields of a sub-process ("local"), as they are now; NULL: it has none';
+COMMENT ON COLUMN workflow.visits.item IS 'Place of its item in the list of an "each", from 0; NULL: it is for none';
+COMMENT ON COLUMN workflow.visits.child IS 'Number of the instance that it has called, and for whose end it waits; NULL: none';
 
 CREATE VIEW workflow.waiting WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
@@ -142,22 +175,34 @@ CREATE VIEW workflow.waiting WITH (security_barrier) AS
           AND v.process_id = ANY ((SELECT workflow_data.my_processes('view', 'complete', true))::integer[])
           AND (v.process_id = ANY ((SELECT workflow_data.my_processes('view', 'complete'))::integer[])
                OR v.process_id || ' ' || v.step = ANY ((SELECT workflow_data.my_steps())::text[]));
-COMMENT ON VIEW workflow.waiting IS 'Visits that wait for their event, sub-processes and joins left out: of processes that the caller may view, and those that he may complete';
-COMMENT ON COLUMN workflow.waiting.serial_number IS 'Serial number: what workflow.complete takes';
-COMMENT ON COLUMN workflow.waiting.instance IS 'Instance';
-COMMENT ON COLUMN workflow.waiting.process IS 'Process';
+COMMENT ON VIEW workflow.waiting IS
+'Visits that wait for the outside, for a person or a clock, with what finds them: of processes that the caller may view
+  or complete.
+Joins, sub-processes, lists and calls, which wait for other tokens, are in workflow.visits alone';
+COMMENT ON COLUMN workflow.waiting.serial_number IS 'Serial number of the visit: what workflow.complete takes';
+COMMENT ON COLUMN workflow.waiting.instance IS 'Number of the instance';
+COMMENT ON COLUMN workflow.waiting.process IS 'Name of the process';
 COMMENT ON COLUMN workflow.waiting.step IS 'Step of the process';
-COMMENT ON COLUMN workflow.waiting.waits_for IS 'Events that it waits for, callback first: callback, message, signal, condition, task, topic, after or until (clocks); or cancel: the callback that confirms its cancel request';
+COMMENT ON COLUMN workflow.waiting.waits_for IS
+'What it waits for, callback first if there are several: callback, message, signal, condition, task, topic (work that
+  is fetched), after or until (clocks);
+cancel: the callback that confirms a cancel request';
 COMMENT ON COLUMN workflow.waiting.since IS 'Since when it waits';
-COMMENT ON COLUMN workflow.waiting.deadline IS 'When the timeout of the step ends it: what workflow.extend moves';
-COMMENT ON COLUMN workflow.waiting.progress IS 'Progress that the last workflow.heartbeat reported';
-COMMENT ON COLUMN workflow.waiting.until IS 'When it ends at the latest if nothing comes from outside: the earliest of its clock, deadline, heartbeat_deadline and the handlers of clocks that end it; NULL: it waits for ever';
-COMMENT ON COLUMN workflow.waiting.heartbeat_deadline IS 'When the heartbeat of the step ends it, unless workflow.heartbeat is called before; NULL: it has none, or its instance is suspended';
-COMMENT ON COLUMN workflow.waiting.name IS 'Name of the first message or signal for which it waits: see the view workflow.subscriptions for all of them; else the topic under which its work is offered';
-COMMENT ON COLUMN workflow.waiting.worker IS 'Of a topic: the worker that has fetched its work; NULL: none has';
-COMMENT ON COLUMN workflow.waiting.locked_until IS 'Until when that worker has it: then others can fetch it';
-COMMENT ON COLUMN workflow.waiting.key IS 'Key that this message has to have; NULL: none';
-COMMENT ON COLUMN workflow.waiting.item IS 'Of each: the index of the item for which it is, from 0; NULL: it is for none';
+COMMENT ON COLUMN workflow.waiting.deadline IS 'When the "timeout" of its step ends it, which workflow.extend moves; NULL: there is none';
+COMMENT ON COLUMN workflow.waiting.progress IS 'What the last workflow.heartbeat has reported; NULL: nothing';
+COMMENT ON COLUMN workflow.waiting.until IS
+'When it ends at the latest if nothing comes: the earliest of deadline, heartbeat_deadline, its clock, and handlers
+  that end it at a time; NULL: never';
+COMMENT ON COLUMN workflow.waiting.heartbeat_deadline IS
+'When the "heartbeat" of its step ends it, unless workflow.heartbeat is called before; NULL: there is none, or its
+  instance is suspended';
+COMMENT ON COLUMN workflow.waiting.name IS
+'Name of the message or signal that it waits for, of several of the first one (all are in workflow.subscriptions), or
+  the topic of its work; NULL: there is none';
+COMMENT ON COLUMN workflow.waiting.worker IS 'Worker that has fetched its work; NULL: none has';
+COMMENT ON COLUMN workflow.waiting.locked_until IS 'Until when nobody else can fetch that work; NULL: no worker has it';
+COMMENT ON COLUMN workflow.waiting.key IS 'Key that this message has to have; NULL: it has to have none';
+COMMENT ON COLUMN workflow.waiting.item IS 'Place of its item in the list of an "each", from 0; NULL: it is for none';
 
 CREATE VIEW workflow.subscriptions WITH (security_barrier) AS
     SELECT workflow.serial_number(s.instance, s.visit) COLLATE "C" AS serial_number,
@@ -171,16 +216,18 @@ CREATE VIEW workflow.subscriptions WITH (security_barrier) AS
     WHERE s.process_id = ANY ((SELECT workflow_data.my_processes('view', 'complete', true))::integer[])
           AND (s.process_id = ANY ((SELECT workflow_data.my_processes('view', 'complete'))::integer[])
                OR s.process_id || ' ' || s.step = ANY ((SELECT workflow_data.my_steps())::text[]));
-COMMENT ON VIEW workflow.subscriptions IS 'Messages, signals and conditions for which visits wait, and their handlers: of processes that the caller may view, and those that he may complete';
+COMMENT ON VIEW workflow.subscriptions IS
+'Which messages, signals and conditions are waited for, by visits and by handlers in their "catch": of processes that
+  the caller may view or complete.';
 COMMENT ON COLUMN workflow.subscriptions.serial_number IS 'Serial number of the visit';
-COMMENT ON COLUMN workflow.subscriptions.instance IS 'Instance';
-COMMENT ON COLUMN workflow.subscriptions.process IS 'Process';
+COMMENT ON COLUMN workflow.subscriptions.instance IS 'Number of the instance';
+COMMENT ON COLUMN workflow.subscriptions.process IS 'Name of the process';
 COMMENT ON COLUMN workflow.subscriptions.step IS 'Step of the process';
 COMMENT ON COLUMN workflow.subscriptions.kind IS 'message, signal or condition';
 COMMENT ON COLUMN workflow.subscriptions.name IS 'Name of the message or signal; NULL: a condition';
 COMMENT ON COLUMN workflow.subscriptions.key IS 'Key that the message has to have; NULL: none';
-COMMENT ON COLUMN workflow.subscriptions.interrupt IS 'Of a handler in "catch": whether it interrupts the visit; NULL: the visit itself waits';
-COMMENT ON COLUMN workflow.subscriptions.since IS 'Since when the visit waits; of handlers, and before it waits: since when it is there';
+COMMENT ON COLUMN workflow.subscriptions.interrupt IS 'Whether the handler ends the visit when it begins; NULL: it is the visit itself that waits';
+COMMENT ON COLUMN workflow.subscriptions.since IS 'Since when the visit waits; of handlers since when it is there';
 COMMENT ON COLUMN workflow.subscriptions.queued IS 'How many messages or signals are on their way to it: they come when its instance is free, or resumed';
 
 CREATE VIEW workflow.topics WITH (security_barrier) AS
@@ -196,12 +243,15 @@ CREATE VIEW workflow.topics WITH (security_barrier) AS
                OR w.process_id || ' ' || w.step = ANY ((SELECT workflow_data.my_steps())::text[]))
           AND n.gone IS NOT TRUE
     GROUP BY w.topic;
-COMMENT ON VIEW workflow.topics IS 'Work that is offered to workers, by topic: of processes that the caller may view, and those that he may complete';
+COMMENT ON VIEW workflow.topics IS
+'Work that is offered to workers, by topic: of processes that the caller may view or complete.';
 COMMENT ON COLUMN workflow.topics.topic IS 'Topic: what workflow.fetch takes';
 COMMENT ON COLUMN workflow.topics.ready IS 'How many pieces of work can be fetched now';
-COMMENT ON COLUMN workflow.topics.locked IS 'How many workers have, and nobody else can fetch for now';
+COMMENT ON COLUMN workflow.topics.locked IS 'How many workers have fetched, so that nobody else gets them for now';
 COMMENT ON COLUMN workflow.topics.oldest IS 'Since when the oldest of those that can be fetched is offered; NULL: there is none';
-COMMENT ON COLUMN workflow.topics.paused IS 'How many nobody can fetch for now: their instance is suspended, or they have failed and wait for the delay of "retry"';
+COMMENT ON COLUMN workflow.topics.paused IS
+'How many nobody can fetch for now: their instance is suspended, or they have failed and wait for the delay of their
+  "retry"';
 
 -- What the definition says of an entry is read from it, since few look and few processes have any.
 CREATE VIEW workflow.message_starts WITH (security_barrier) AS
@@ -215,14 +265,15 @@ CREATE VIEW workflow.message_starts WITH (security_barrier) AS
          JOIN workflow_data.process p ON p.process_id = s.process_id
          JOIN workflow_data.process_version v ON v.process_id = p.process_id AND v.version = p.latest
     WHERE s.process_id = ANY ((SELECT workflow_data.my_processes('view', 'start'))::integer[]);
-COMMENT ON VIEW workflow.message_starts IS 'Messages that start an instance: of processes that the caller may view, and those that he may start';
+COMMENT ON VIEW workflow.message_starts IS
+'Messages that start an instance, by the latest versions: of processes that the caller may view or start.';
 COMMENT ON COLUMN workflow.message_starts.name IS 'Name of the message';
 COMMENT ON COLUMN workflow.message_starts.key IS 'Key that the message has to have; NULL: none';
-COMMENT ON COLUMN workflow.message_starts.process IS 'Process';
+COMMENT ON COLUMN workflow.message_starts.process IS 'Name of the process';
 COMMENT ON COLUMN workflow.message_starts.version IS 'Its latest version, which the instance follows';
 COMMENT ON COLUMN workflow.message_starts.business_key IS 'Template of the business key; NULL: it has none';
 COMMENT ON COLUMN workflow.message_starts.step IS 'Step at which the instance begins; NULL: the first one';
-COMMENT ON COLUMN workflow.message_starts.queued IS 'How many messages were queued for it and have not started one yet';
+COMMENT ON COLUMN workflow.message_starts.queued IS 'How many messages are on their way to start one, and have not yet';
 
 CREATE VIEW workflow.webhook_starts WITH (security_barrier) AS
     SELECT w.entry ->> 'webhook' AS name, p.process, p.latest AS version,
@@ -235,12 +286,16 @@ CREATE VIEW workflow.webhook_starts WITH (security_barrier) AS
          JOIN workflow_data.process_version v ON v.process_id = p.process_id AND v.version = p.latest,
          LATERAL pg_catalog.json_array_elements(v.definition -> 'start_on') w (entry)
     WHERE w.entry ->> 'webhook' IS NOT NULL AND p.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
-COMMENT ON VIEW workflow.webhook_starts IS 'Webhooks that start an instance: of processes that the caller may view. Their tokens are shown by workflow.webhook_token';
+COMMENT ON VIEW workflow.webhook_starts IS
+'Webhooks that start an instance, by the latest versions: of processes that the caller may view. workflow.webhook_token
+  shows their tokens.';
 COMMENT ON COLUMN workflow.webhook_starts.name IS 'Name of the webhook';
-COMMENT ON COLUMN workflow.webhook_starts.process IS 'Process';
+COMMENT ON COLUMN workflow.webhook_starts.process IS 'Name of the process';
 COMMENT ON COLUMN workflow.webhook_starts.version IS 'Its latest version, which the instance follows';
-COMMENT ON COLUMN workflow.webhook_starts.signature IS 'Kind of the signature that what comes has to have; NULL: none, so that the token is all that is needed';
-COMMENT ON COLUMN workflow.webhook_starts.server IS 'Server whose user mapping, that of the owner of the process, has the secret of the signature';
+COMMENT ON COLUMN workflow.webhook_starts.signature IS 'Kind of signature that what comes has to have; NULL: the token is all that is needed';
+COMMENT ON COLUMN workflow.webhook_starts.server IS
+'Server whose user mapping, that of the owner of the process, has the secret of the signature; NULL: there is no
+  signature';
 COMMENT ON COLUMN workflow.webhook_starts.idempotency_header IS 'Header by which a delivery that comes again is known; NULL: idempotency_key says';
 COMMENT ON COLUMN workflow.webhook_starts.idempotency_key IS 'Template of the key by which it is known; NULL: idempotency_header says';
 COMMENT ON COLUMN workflow.webhook_starts.business_key IS 'Template of the business key; NULL: it has none';
@@ -252,15 +307,17 @@ CREATE VIEW workflow.messages WITH (security_barrier) AS
     FROM workflow_data.message m
     WHERE m.delivered_at IS NULL AND m.expires_at > pg_catalog.statement_timestamp()
           AND workflow_data.has_role(m.role, m.role_name);
-COMMENT ON VIEW workflow.messages IS 'Messages that are kept until somebody waits for them, of the caller and of roles whose rights he has; superusers see all';
-COMMENT ON COLUMN workflow.messages.message IS 'Number of the message';
-COMMENT ON COLUMN workflow.messages.name IS 'Its name';
-COMMENT ON COLUMN workflow.messages.key IS 'Its key; NULL: none';
-COMMENT ON COLUMN workflow.messages.message_id IS 'What its sender calls it, so that it is not delivered twice';
+COMMENT ON VIEW workflow.messages IS
+'Messages that are kept until somebody waits for them: those that the caller has sent, or a role whose rights he has;
+  superusers see all.';
+COMMENT ON COLUMN workflow.messages.message IS 'Number of the message: what workflow.withdraw_message takes';
+COMMENT ON COLUMN workflow.messages.name IS 'Name of the message';
+COMMENT ON COLUMN workflow.messages.key IS 'Key of the message; NULL: it has none';
+COMMENT ON COLUMN workflow.messages.message_id IS 'What its sender calls it, so that it is not delivered twice; NULL: nothing';
 COMMENT ON COLUMN workflow.messages.sender IS 'Role that sent it';
 COMMENT ON COLUMN workflow.messages.sent_at IS 'When it was sent';
 COMMENT ON COLUMN workflow.messages.expires_at IS 'Until when it is kept';
-COMMENT ON COLUMN workflow.messages.data IS 'Its data';
+COMMENT ON COLUMN workflow.messages.data IS 'Data of the message; NULL: it has none';
 
 -- In two parts, so that who may view no process reads nothing but his own: the second is left out for him as a whole.
 CREATE VIEW workflow.tasks WITH (security_barrier) AS
@@ -277,20 +334,22 @@ CREATE VIEW workflow.tasks WITH (security_barrier) AS
                 AND (t.roles || t.assignee || t.assigned && (SELECT workflow_data.my_roles())::oid[]) IS NOT TRUE) t
          JOIN workflow_data.visit v ON v.instance = t.instance AND v.visit = t.visit
          JOIN workflow_data.process p ON p.process_id = t.process_id;
-COMMENT ON VIEW workflow.tasks IS 'Tasks that are to be done: those that the caller has, those that he may claim or that another one of their roles has, and those of processes that he may view';
+COMMENT ON VIEW workflow.tasks IS
+'Tasks that people are to do: those that the caller has, those that he may claim or that another one of their roles
+  has, and those of processes that he may view.';
 COMMENT ON COLUMN workflow.tasks.serial_number IS 'Serial number of the visit: what workflow.claim and workflow.complete take';
-COMMENT ON COLUMN workflow.tasks.instance IS 'Instance';
-COMMENT ON COLUMN workflow.tasks.process IS 'Process';
+COMMENT ON COLUMN workflow.tasks.instance IS 'Number of the instance';
+COMMENT ON COLUMN workflow.tasks.process IS 'Name of the process';
 COMMENT ON COLUMN workflow.tasks.step IS 'Step of the process';
 COMMENT ON COLUMN workflow.tasks.title IS 'What is to be done';
-COMMENT ON COLUMN workflow.tasks.assignee IS 'Role that has it, since it has claimed it, or it was assigned to it; NULL: nobody has it yet';
-COMMENT ON COLUMN workflow.tasks.person IS 'Who has it within that role, if the role says so';
-COMMENT ON COLUMN workflow.tasks.roles IS 'Roles whose members may claim it, if nobody has it';
-COMMENT ON COLUMN workflow.tasks.due IS 'By when it is to be done; NULL: no such time was given';
-COMMENT ON COLUMN workflow.tasks.since IS 'Since when it is there';
+COMMENT ON COLUMN workflow.tasks.assignee IS 'Role that has the task; NULL: nobody has it yet';
+COMMENT ON COLUMN workflow.tasks.person IS 'Person within that role, as the role says; NULL: it says none';
+COMMENT ON COLUMN workflow.tasks.roles IS 'Roles whose members may claim the task while nobody has it';
+COMMENT ON COLUMN workflow.tasks.due IS 'By when it is to be done, which is shown and ends nothing; NULL: no time was given';
+COMMENT ON COLUMN workflow.tasks.since IS 'Since when the task is there';
 COMMENT ON COLUMN workflow.tasks.claimed_at IS 'When it was claimed; NULL: it was not';
 COMMENT ON COLUMN workflow.tasks.data IS 'What whoever does it gets to see';
-COMMENT ON COLUMN workflow.tasks.suspended IS 'Whether its instance is suspended: it can be done, and the process goes on when that is resumed';
+COMMENT ON COLUMN workflow.tasks.suspended IS 'Whether its instance is suspended: the task can be done, and the process goes on once that is resumed';
 
 CREATE VIEW workflow.incidents WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,
@@ -301,17 +360,22 @@ CREATE VIEW workflow.incidents WITH (security_barrier) AS
          JOIN workflow_data.process p USING (process_id)
     WHERE v.outcome IS NOT NULL
           AND v.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
-COMMENT ON VIEW workflow.incidents IS 'Visits that ended badly with no handler in the process: they stand until somebody calls workflow.retry, skip, complete, fail, move, cancel_visit or cancel';
-COMMENT ON COLUMN workflow.incidents.serial_number IS 'Serial number: what workflow.retry and workflow.skip take';
-COMMENT ON COLUMN workflow.incidents.instance IS 'Instance';
-COMMENT ON COLUMN workflow.incidents.process IS 'Process';
+COMMENT ON VIEW workflow.incidents IS
+'Incidents: visits that ended badly, and that nothing in their process handles. Of processes that the caller may view.
+Each stands until a person calls workflow.retry, skip, complete, fail, move or cancel_visit with its serial number, or
+  cancel with its instance';
+COMMENT ON COLUMN workflow.incidents.serial_number IS 'Serial number of the visit: what workflow.retry and workflow.skip take';
+COMMENT ON COLUMN workflow.incidents.instance IS 'Number of the instance';
+COMMENT ON COLUMN workflow.incidents.process IS 'Name of the process';
 COMMENT ON COLUMN workflow.incidents.step IS 'Step of the process';
-COMMENT ON COLUMN workflow.incidents.outcome IS 'FAILED, TIMED_OUT, DIED or SYSTEM_ERROR';
-COMMENT ON COLUMN workflow.incidents.error IS 'Error: {code, message, http_status, sqlstate, attempt}';
+COMMENT ON COLUMN workflow.incidents.outcome IS 'FAILED: the outside said so; TIMED_OUT, DIED: it was silent too long; SYSTEM_ERROR: the step could not be done';
+COMMENT ON COLUMN workflow.incidents.error IS 'What went wrong: {code, message, http_status, sqlstate, attempt}';
 COMMENT ON COLUMN workflow.incidents.since IS 'Since when it stands';
-COMMENT ON COLUMN workflow.incidents.result IS '$result: {status, initial_response, callback_response, response, cancel_response, error, event}; the data of workflow.fail is its callback_response';
-COMMENT ON COLUMN workflow.incidents.called_by IS 'Serial number of the visit that has called its instance, and waits for the end of that; NULL: none';
-COMMENT ON COLUMN workflow.incidents.item IS 'Index of the item of each for which it is, from 0; NULL: it is for none';
+COMMENT ON COLUMN workflow.incidents.result IS
+'What the visit brought: {status, initial_response, callback_response, response, cancel_response, error, event}; the
+  data of workflow.fail are its callback_response';
+COMMENT ON COLUMN workflow.incidents.called_by IS 'Serial number of the visit that has called its instance, and waits for the end of that; NULL: none has';
+COMMENT ON COLUMN workflow.incidents.item IS 'Place of its item in the list of an "each", from 0; NULL: it is for none';
 
 CREATE VIEW workflow.history WITH (security_barrier) AS
     SELECT workflow.serial_number(h.instance, h.visit) COLLATE "C" AS serial_number,
@@ -322,22 +386,26 @@ CREATE VIEW workflow.history WITH (security_barrier) AS
     FROM (SELECT * FROM workflow_data.visit_history UNION ALL SELECT * FROM workflow_data.visit_stray) h
          JOIN workflow_data.process p USING (process_id)
     WHERE h.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
-COMMENT ON VIEW workflow.history IS 'Visits that have ended, of living and of ended instances, as long as the history keeps them';
-COMMENT ON COLUMN workflow.history.serial_number IS 'Serial number';
-COMMENT ON COLUMN workflow.history.instance IS 'Instance';
-COMMENT ON COLUMN workflow.history.process IS 'Process';
+COMMENT ON VIEW workflow.history IS
+'Visits that have ended, of living and of ended instances, as long as the history keeps them: of processes that the
+  caller may view.';
+COMMENT ON COLUMN workflow.history.serial_number IS 'Serial number of the visit';
+COMMENT ON COLUMN workflow.history.instance IS 'Number of the instance';
+COMMENT ON COLUMN workflow.history.process IS 'Name of the process';
 COMMENT ON COLUMN workflow.history.step IS 'Step of the process';
 COMMENT ON COLUMN workflow.history.outcome IS 'SUCCESS, FAILED, CANCELLED, TIMED_OUT, DIED or SYSTEM_ERROR';
-COMMENT ON COLUMN workflow.history.entered_at IS 'When the token came';
-COMMENT ON COLUMN workflow.history.ended_at IS 'When it went on';
-COMMENT ON COLUMN workflow.history.attempts IS 'How often its action was tried, counted anew when an incident was retried: see the view workflow.attempts for those before';
-COMMENT ON COLUMN workflow.history.result IS '$result: {status, initial_response, callback_response, response, cancel_response, error, event}';
-COMMENT ON COLUMN workflow.history.completed_by IS 'Role that called workflow.complete, complete_many, fail, callback or skip; NULL: it ended by itself, or was interrupted';
-COMMENT ON COLUMN workflow.history.scope IS 'Serial number of the visit of the sub-process in which it lived; NULL: it lived directly in its instance';
-COMMENT ON COLUMN workflow.history.webhook IS 'Whether the callback came with a token, by workflow.callback: then the role is whoever passed it on, not who sent it';
-COMMENT ON COLUMN workflow.history.item IS 'Of each: the index of the item for which it was, from 0; NULL: it was for none';
-COMMENT ON COLUMN workflow.history.child IS 'Instance that it had called';
-COMMENT ON COLUMN workflow.history.span_id IS 'Span of its last attempt in the trace of its instance: what its request had, or the instance that it had called; NULL: it made none';
+COMMENT ON COLUMN workflow.history.entered_at IS 'When the token came to the step';
+COMMENT ON COLUMN workflow.history.ended_at IS 'When the visit ended';
+COMMENT ON COLUMN workflow.history.attempts IS 'How many attempts its action took, counted anew when an incident is retried (workflow.attempts has those before)';
+COMMENT ON COLUMN workflow.history.result IS
+'What the visit brought, $result: {status, initial_response, callback_response, response, cancel_response, error,
+  event}';
+COMMENT ON COLUMN workflow.history.completed_by IS 'Role whose call was its end: workflow.complete, complete_many, fail, callback or skip; NULL: it ended otherwise';
+COMMENT ON COLUMN workflow.history.scope IS 'Serial number of the sub-process in which it lived; NULL: it lived directly in its instance';
+COMMENT ON COLUMN workflow.history.webhook IS 'Whether that call came with a token, by workflow.callback: then completed_by is who passed it on';
+COMMENT ON COLUMN workflow.history.item IS 'Place of its item in the list of an "each", from 0; NULL: it was for none';
+COMMENT ON COLUMN workflow.history.child IS 'Number of the instance that it had called; NULL: none';
+COMMENT ON COLUMN workflow.history.span_id IS 'Span of its last attempt in the trace of its instance, 16 hexadecimal digits; NULL: it made none';
 
 CREATE VIEW workflow.attempts WITH (security_barrier) AS
     SELECT workflow.serial_number(a.instance, a.visit) COLLATE "C" AS serial_number,
@@ -346,29 +414,38 @@ CREATE VIEW workflow.attempts WITH (security_barrier) AS
            CASE WHEN NOT a.incident THEN workflow_data.span_id(a.visit, a.attempt) END AS span_id
     FROM (SELECT * FROM workflow_data.attempt_history UNION ALL SELECT * FROM workflow_data.attempt_stray) a
     WHERE a.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
-COMMENT ON VIEW workflow.attempts IS 'Attempts of HTTP and SQL steps that have failed, those that came after them, and incidents that are over; an action that succeeds at once, or at once when an incident is retried, is only in the history';
+COMMENT ON VIEW workflow.attempts IS
+'Attempts of visits that have failed, those that came after them, and incidents that are over: of processes that the
+  caller may view.
+An action that succeeds at once is in workflow.history alone';
 COMMENT ON COLUMN workflow.attempts.serial_number IS 'Serial number of the visit';
 COMMENT ON COLUMN workflow.attempts.attempt IS 'Number of the attempt, from 1; begins again when an incident is retried';
-COMMENT ON COLUMN workflow.attempts.started_at IS 'When it was sent';
-COMMENT ON COLUMN workflow.attempts.ended_at IS 'When it was answered or given up';
-COMMENT ON COLUMN workflow.attempts.http_status IS 'HTTP status of the answer; NULL: there was none, or the step is no HTTP step';
-COMMENT ON COLUMN workflow.attempts.incident IS 'Whether the row is no attempt, but an incident from started_at until it was resolved or given up at ended_at';
-COMMENT ON COLUMN workflow.attempts.ended_with IS 'What ended the incident: retry, skip, complete, fail, move, cancel_visit or cancel; NULL: no call of that kind, or no incident';
-COMMENT ON COLUMN workflow.attempts.ended_by IS 'Role that made that call';
-COMMENT ON COLUMN workflow.attempts.span_id IS 'Its span in the trace of its instance: what its request had; NULL: an incident';
-COMMENT ON COLUMN workflow.attempts.error IS 'Error: {code, message, http_status, sqlstate, attempt}; NULL: it succeeded';
+COMMENT ON COLUMN workflow.attempts.started_at IS 'When the attempt began, or the incident';
+COMMENT ON COLUMN workflow.attempts.ended_at IS 'When it was answered or given up; when the incident ended';
+COMMENT ON COLUMN workflow.attempts.http_status IS 'HTTP status of the answer; NULL: there was none, or the step has no "http"';
+COMMENT ON COLUMN workflow.attempts.incident IS 'Whether the row is no attempt, but an incident that is over';
+COMMENT ON COLUMN workflow.attempts.ended_with IS
+'Call that ended the incident: retry, skip, complete, fail, move, cancel_visit or cancel; NULL: none of these, or no
+  incident';
+COMMENT ON COLUMN workflow.attempts.ended_by IS 'Role that made that call; NULL: none';
+COMMENT ON COLUMN workflow.attempts.span_id IS 'Span of the attempt in the trace of its instance, 16 hexadecimal digits; NULL: the row is an incident';
+COMMENT ON COLUMN workflow.attempts.error IS 'What went wrong: {code, message, http_status, sqlstate, attempt}; NULL: it succeeded';
 
 CREATE VIEW workflow.late_callbacks WITH (security_barrier) AS
     SELECT workflow.serial_number(l.instance, l.visit) COLLATE "C" AS serial_number,
            l.received_at, l.role, l.data, l.webhook
     FROM workflow_data.late_callback l
     WHERE l.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
-COMMENT ON VIEW workflow.late_callbacks IS 'Calls of workflow.complete, workflow.fail and workflow.callback that came after the end of their visit, and so did nothing: the first 100 of each visit';
+COMMENT ON VIEW workflow.late_callbacks IS
+'Calls that came after the end of their visit, and so did nothing: complete, fail and callback, the first 100 of each
+  visit. Of processes that the caller may view.';
 COMMENT ON COLUMN workflow.late_callbacks.serial_number IS 'Serial number of the visit that had ended';
-COMMENT ON COLUMN workflow.late_callbacks.received_at IS 'When the callback came';
-COMMENT ON COLUMN workflow.late_callbacks.role IS 'Role that called back';
-COMMENT ON COLUMN workflow.late_callbacks.data IS 'Data of the callback: data of workflow.complete; {code, message, data} of workflow.fail; {truncated, bytes, text} if it was larger than 8 kB';
-COMMENT ON COLUMN workflow.late_callbacks.webhook IS 'Whether the callback came with a token, by workflow.callback: then the role is whoever passed it on, not who sent it';
+COMMENT ON COLUMN workflow.late_callbacks.received_at IS 'When the call came';
+COMMENT ON COLUMN workflow.late_callbacks.role IS 'Role that called';
+COMMENT ON COLUMN workflow.late_callbacks.data IS
+'What it brought: the data of workflow.complete; {code, message, data} of workflow.fail; {truncated, bytes, text} if
+  that was larger than 8 kB';
+COMMENT ON COLUMN workflow.late_callbacks.webhook IS 'Whether the call came with a token, by workflow.callback: then role is who passed it on';
 
 CREATE VIEW workflow.attachments WITH (security_barrier) AS
     SELECT a.relation, p.process, a.serial_column, a.serial_step, a.status_column, a.instance_column,
@@ -379,18 +456,19 @@ CREATE VIEW workflow.attachments WITH (security_barrier) AS
     WHERE a.detached_at IS NULL
           AND (a.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[])
                OR pg_catalog.pg_has_role(c.relowner, 'USAGE'));
-COMMENT ON VIEW workflow.attachments IS 'Attached tables: of the caller, or of processes that he may view';
+COMMENT ON VIEW workflow.attachments IS
+'Attached tables, whose new rows start instances: those of the caller, and those of processes that he may view.';
 COMMENT ON COLUMN workflow.attachments.relation IS 'The attached table';
-COMMENT ON COLUMN workflow.attachments.process IS 'Process that a new row starts';
-COMMENT ON COLUMN workflow.attachments.serial_column IS 'Column that shows the serial number of the open callback wait';
-COMMENT ON COLUMN workflow.attachments.serial_step IS 'Step whose wait that is; NULL: the oldest open one';
-COMMENT ON COLUMN workflow.attachments.status_column IS 'Column that shows the status of the instance';
-COMMENT ON COLUMN workflow.attachments.instance_column IS 'Column that shows the number of the instance';
-COMMENT ON COLUMN workflow.attachments.result_columns IS 'Columns that show something of the data, each with a jsonpath over it';
-COMMENT ON COLUMN workflow.attachments.condition IS 'jsonpath predicate over the row: only such rows start an instance';
-COMMENT ON COLUMN workflow.attachments.on_update IS 'set_data: what an UPDATE changes in a row is merged into the data; ignore';
-COMMENT ON COLUMN workflow.attachments.on_delete IS 'cancel: the instance of a row that was deleted is cancelled; ignore';
-COMMENT ON COLUMN workflow.attachments.trust IS 'Write-backs run the code of whatever roles the table brings with it, with the rights of its owner';
+COMMENT ON COLUMN workflow.attachments.process IS 'Name of the process that a new row starts';
+COMMENT ON COLUMN workflow.attachments.serial_column IS 'Column that shows the serial number of the callback that is waited for; NULL: none does';
+COMMENT ON COLUMN workflow.attachments.serial_step IS 'Step whose wait that is; NULL: the oldest one counts';
+COMMENT ON COLUMN workflow.attachments.status_column IS 'Column that shows the status of the instance; NULL: none does';
+COMMENT ON COLUMN workflow.attachments.instance_column IS 'Column that shows the number of the instance; NULL: none does';
+COMMENT ON COLUMN workflow.attachments.result_columns IS 'Columns that show something of the data, {"column": "jsonpath", ...}; NULL: none do';
+COMMENT ON COLUMN workflow.attachments.condition IS 'Predicate over a new row, a jsonpath: only rows that meet it start an instance; NULL: all do';
+COMMENT ON COLUMN workflow.attachments.on_update IS 'set_data: what an UPDATE changes in a row is merged into the data of its instance; ignore: nothing happens';
+COMMENT ON COLUMN workflow.attachments.on_delete IS 'cancel: the instance of a row that is deleted is cancelled; ignore: nothing happens';
+COMMENT ON COLUMN workflow.attachments.trust IS 'Whether code of other roles that the table brings with it runs with the rights of its owner';
 
 CREATE FUNCTION workflow_data.operation_blocked_by(operation bigint, requested_at timestamptz) RETURNS text
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_operation_blocked_by';
@@ -420,22 +498,28 @@ CREATE VIEW workflow.operations WITH (security_barrier) AS
     WHERE coalesce(o.process_id, 0) = ANY ((SELECT workflow_data.my_processes('view'))::integer[])
           OR o.role = ANY ((SELECT workflow_data.my_roles())::oid[])
           OR (SELECT workflow_data.my_roles() = '{}') AND workflow_data.has_role(o.role, o.role_name);
-COMMENT ON VIEW workflow.operations IS 'Calls that were made with mode => ''async'': those of the caller and of roles whose rights he has, and those about processes that he may view. They are kept as the history is';
-COMMENT ON COLUMN workflow.operations.operation IS 'Number of the operation: what workflow.last_operation tells';
-COMMENT ON COLUMN workflow.operations.call IS 'Function that was called';
-COMMENT ON COLUMN workflow.operations.instance IS 'Instance that it is about; of start, the number of the new one; NULL: none';
-COMMENT ON COLUMN workflow.operations.serial_number IS 'Visit that it is about; NULL: none';
-COMMENT ON COLUMN workflow.operations.role IS 'Role that called, with whose rights it is carried out';
+COMMENT ON VIEW workflow.operations IS
+'Calls that were made with mode => ''async'', and what has become of them: those of the caller and of roles whose rights
+  he has, and those about processes that he may view. They are kept as the history is.';
+COMMENT ON COLUMN workflow.operations.operation IS 'Number of the operation: what workflow.last_operation gives, and workflow.resend takes';
+COMMENT ON COLUMN workflow.operations.call IS 'Function that was called: start, set_data, complete and so on';
+COMMENT ON COLUMN workflow.operations.instance IS 'Number of the instance that it is about; of start, the number that the new one gets; NULL: it is about none';
+COMMENT ON COLUMN workflow.operations.serial_number IS 'Serial number of the visit that it is about; NULL: it is about none';
+COMMENT ON COLUMN workflow.operations.role IS 'Role that called, with whose rights the call is carried out';
 COMMENT ON COLUMN workflow.operations.requested_at IS 'When it was called';
-COMMENT ON COLUMN workflow.operations.done_at IS 'When it was carried out, or failed; NULL: it was not yet';
-COMMENT ON COLUMN workflow.operations.state IS 'pending: an executor will carry it out; done; or failed: nothing of it has happened';
-COMMENT ON COLUMN workflow.operations.error IS 'Error with which it has failed: {sqlstate, message, detail, hint}';
+COMMENT ON COLUMN workflow.operations.done_at IS 'When it was carried out, or has failed; NULL: it is pending';
+COMMENT ON COLUMN workflow.operations.state IS 'pending: an executor will carry it out; done: it was; failed: nothing of it has happened, and error says why';
+COMMENT ON COLUMN workflow.operations.error IS 'Error with which it has failed: {sqlstate, message, detail, hint}; NULL: it has not';
 COMMENT ON COLUMN workflow.operations.answer IS 'What the call has returned, as text: true, false, the number of an instance, how a message has gone; NULL: nothing yet';
-COMMENT ON COLUMN workflow.operations.blocked_by IS 'Of a pending one: why no executor carries it out. Tried, and tried again until it works, for want of: disk, memory, resources (connections, descriptors), conflict (serialization failure, deadlock), server (one that shuts down). Not taken up: lock (somebody holds its instance), executors (all are busy), worker slot (max_worker_processes), dispatcher (none runs here), paused (a copy, or workflow.start_paused). NULL: nothing is known to be in the way';
-COMMENT ON COLUMN workflow.operations.callback_url IS 'Where the data and status are posted with which the instance rests, for who may do what the caller may; NULL: nowhere';
-COMMENT ON COLUMN workflow.operations.callback_state IS 'pending: the instance does not rest yet; sending: a request is due, under way, or will be tried again; sent, or its step was skipped; failed: workflow.resend tries it again; cancelled; none: the call has failed; NULL: no callback was asked for';
-COMMENT ON COLUMN workflow.operations.callback_error IS 'Error of its last attempt, if that has failed';
-COMMENT ON COLUMN workflow.operations.callback_instance IS 'Instance that posts it, of a process of the caller: what workflow.history, attempts and incidents tell of it';
+COMMENT ON COLUMN workflow.operations.blocked_by IS 'Why no executor carries out a pending one: as blocked_by of workflow.visits. NULL: nothing is known to be in the way';
+COMMENT ON COLUMN workflow.operations.callback_url IS 'URL to which data and status are posted once the instance rests, shown to who has the rights of the caller; NULL: none';
+COMMENT ON COLUMN workflow.operations.callback_state IS
+'pending: the instance does not rest yet; sending: a request is due, under way, or will be tried again; sent: it was
+  answered;
+failed: workflow.resend tries it again; cancelled: its callback_instance was; none: the call has failed; NULL: no
+  callback was asked for';
+COMMENT ON COLUMN workflow.operations.callback_error IS 'Why the last attempt to post it has failed; NULL: it has not';
+COMMENT ON COLUMN workflow.operations.callback_instance IS 'Number of the instance that posts it, which workflow.history, attempts and incidents tell of; NULL: none yet';
 
 CREATE VIEW workflow.audit WITH (security_barrier) AS
     SELECT a.at, a.role, a.session_role, a.call, p.process, a.instance,
@@ -443,15 +527,20 @@ CREATE VIEW workflow.audit WITH (security_barrier) AS
     FROM workflow_data.audit a
          LEFT JOIN workflow_data.process p USING (process_id)
     WHERE a.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
-COMMENT ON VIEW workflow.audit IS 'What operators and authors have called, of processes that the caller may view: each call that has done something, as long as the history is kept';
+COMMENT ON VIEW workflow.audit IS
+'Who has called what: each call of an operator or an author that has done something, as long as the history is kept. Of
+  processes that the caller may view; superusers also see what is about none.';
 COMMENT ON COLUMN workflow.audit.at IS 'When the call was made';
-COMMENT ON COLUMN workflow.audit.role IS 'Role with whose rights it was called';
-COMMENT ON COLUMN workflow.audit.session_role IS 'Role that had logged in; of a SQL step, the owner of its process';
-COMMENT ON COLUMN workflow.audit.call IS 'Function of the schema workflow: suspend, resume, suspend_process, resume_process, set_data, extend, move, migrate, cancel, cancel_visit, retry, skip, rerun, erase, resend, define, undefine, grant_process, revoke_process, attach, detach or adopt';
-COMMENT ON COLUMN workflow.audit.process IS 'Process that it was about; NULL: none';
-COMMENT ON COLUMN workflow.audit.instance IS 'Instance that it was about';
-COMMENT ON COLUMN workflow.audit.serial_number IS 'Visit that it was about';
-COMMENT ON COLUMN workflow.audit.arguments IS 'Its other arguments, but for data';
+COMMENT ON COLUMN workflow.audit.role IS 'Role whose rights counted';
+COMMENT ON COLUMN workflow.audit.session_role IS 'Role that had logged in; of a SQL step the owner of its process';
+COMMENT ON COLUMN workflow.audit.call IS
+'Function that was called: suspend, resume, suspend_process, resume_process, set_data, extend, move, migrate, cancel,
+  cancel_visit, retry, skip, rerun, erase, resend, claim, unclaim, reassign, release, define, undefine, grant_process,
+  revoke_process, attach, detach or adopt';
+COMMENT ON COLUMN workflow.audit.process IS 'Name of the process that it was about; NULL: none';
+COMMENT ON COLUMN workflow.audit.instance IS 'Number of the instance that it was about; NULL: none';
+COMMENT ON COLUMN workflow.audit.serial_number IS 'Serial number of the visit that it was about; NULL: none';
+COMMENT ON COLUMN workflow.audit.arguments IS 'Its other arguments, by their names; data are left out';
 
 -- A role that may view a process sees all privileges on it; others see those that they were given
 -- themselves.
@@ -461,11 +550,15 @@ CREATE VIEW workflow.grants WITH (security_barrier) AS
          JOIN workflow_data.process p USING (process_id)
     WHERE g.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[])
           OR workflow_data.has_role(g.grantee, g.grantee_name);
-COMMENT ON VIEW workflow.grants IS 'What workflow.grant_process gave: on processes that the caller may view, and to himself. Owners of processes are in workflow.processes';
-COMMENT ON COLUMN workflow.grants.process IS 'Process';
+COMMENT ON VIEW workflow.grants IS
+'What workflow.grant_process gave: on processes that the caller may view, and to himself. Owners, who have all
+  privileges, are in workflow.processes.';
+COMMENT ON COLUMN workflow.grants.process IS 'Name of the process';
 COMMENT ON COLUMN workflow.grants.role IS 'Role that has the privilege; public: everyone';
-COMMENT ON COLUMN workflow.grants.privilege IS 'start, complete, view, or admin, which implies the others';
-COMMENT ON COLUMN workflow.grants.step IS 'Step whose visits alone may be completed; NULL: the privilege is on the whole process';
+COMMENT ON COLUMN workflow.grants.privilege IS
+'start: start instances, change their data, cancel them; complete: finish what waits; view: see instances; admin: all
+  of these, and the calls of operators';
+COMMENT ON COLUMN workflow.grants.step IS 'Step for which complete is given; NULL: the privilege is on the whole process';
 
 -- The first try of a write-back belongs to an instance that lives or is in the history; one that
 -- has failed has all it needs in its payload.
@@ -480,10 +573,13 @@ CREATE VIEW workflow.write_backs WITH (security_barrier) AS
               ON a.attachment = coalesce((d.payload ->> 'attachment')::integer, i.attachment, h.attachment)
          JOIN workflow_data.process p ON p.process_id = a.process_id
     WHERE d.kind = 'write_back' AND a.detached_at IS NULL AND p.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
-COMMENT ON VIEW workflow.write_backs IS 'What is owed to rows of attached tables: what they show of their instances is not yet written';
+COMMENT ON VIEW workflow.write_backs IS
+'What rows of attached tables should show of their instances and do not yet. Of the caller''s tables, and processes that
+  he may view.
+Workers try again, after pauses of a second up to an hour; workflow.write_back has them try now';
 COMMENT ON COLUMN workflow.write_backs.relation IS 'The attached table';
-COMMENT ON COLUMN workflow.write_backs.process IS 'Process';
+COMMENT ON COLUMN workflow.write_backs.process IS 'Name of the process';
 COMMENT ON COLUMN workflow.write_backs.business_key IS 'Primary key of the row';
 COMMENT ON COLUMN workflow.write_backs.instance IS 'Number of the instance, which may have ended';
 COMMENT ON COLUMN workflow.write_backs.since IS 'Since when the row does not show what it should';
-COMMENT ON COLUMN workflow.write_backs.error IS 'Why it could not be written the last time; NULL: it was not tried yet';
+COMMENT ON COLUMN workflow.write_backs.error IS 'Why the row could not be written the last time; NULL: it was not tried yet';

@@ -3,7 +3,12 @@
 CREATE PROCEDURE workflow.wait_for(instance bigint, timeout interval DEFAULT NULL, INOUT status text DEFAULT NULL)
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_wait_for';
 COMMENT ON PROCEDURE workflow.wait_for(bigint, interval, text) IS
-'Blocks, without polling and without a snapshot, until the instance has ended (completed, aborted, or failed: it has an incident) or has the given status; gives the status it has then. Not inside a transaction block (25001). After the timeout: error 57014. Unknown instance: 42704; needs view or start on the process: 42501';
+'Blocks, without polling and without a snapshot, until an instance has ended (completed, aborted, or failed: it has an
+  incident) or has a status; gives the status that it has then.
+instance: its number. timeout: an interval, how long at most; NULL: for ever. status: which one, beside those; NULL:
+  none.
+Errors: 25001 inside a transaction block; 57014 the timeout has passed; 42704 no such instance; 22023 a negative
+  timeout, or no such status; 42501 needs view or start.';
 
 CREATE FUNCTION workflow_data.workers(OUT kind text, OUT pid integer, OUT database name, OUT started_at timestamptz,
                                  OUT in_flight integer, OUT handled bigint, OUT state text, OUT role name, OUT error text)
@@ -14,16 +19,23 @@ COMMENT ON FUNCTION workflow_data.workers() IS
 CREATE VIEW workflow.workers AS
     SELECT kind, pid, database, started_at, in_flight, handled, state, role, error FROM workflow_data.workers();
 COMMENT ON VIEW workflow.workers IS
-'Worker processes that run now, and a row, without a pid, for each copy, in place of its dispatcher, and in place of those for which no worker slot is free: those of this database, or of all for superusers and members of pg_monitor';
-COMMENT ON COLUMN workflow.workers.kind IS 'launcher, dispatcher or executor';
-COMMENT ON COLUMN workflow.workers.pid IS 'Process ID, as in pg_stat_activity; NULL: there is no process, since the database is a copy, no worker slot is free, or too many databases have workers';
-COMMENT ON COLUMN workflow.workers.database IS 'Database it works for; NULL for the launcher';
+'Worker processes of this database, or of all for superusers and members of pg_monitor; and a row without a pid for
+  each one that should run and cannot.';
+COMMENT ON COLUMN workflow.workers.kind IS
+'launcher: starts the others, one for the server; dispatcher: requests and clocks, one for a database; executor: SQL
+  steps, notifications, write-backs, upkeep';
+COMMENT ON COLUMN workflow.workers.pid IS 'Process ID, as in pg_stat_activity; NULL: there is no process, and state says why';
+COMMENT ON COLUMN workflow.workers.database IS 'Database that it works for; NULL: it is the launcher';
 COMMENT ON COLUMN workflow.workers.started_at IS 'When it was started; NULL: there is no process';
-COMMENT ON COLUMN workflow.workers.in_flight IS 'What it is working on: requests of a dispatcher, steps of an executor';
-COMMENT ON COLUMN workflow.workers.handled IS 'Number of pieces of work that it has handled since it was started';
-COMMENT ON COLUMN workflow.workers.state IS 'running; idle: an executor that waits for work and leaves after a while; paused: nothing is sent, since the database is a copy or workflow.start_paused is on, until workflow.adopt(); no free worker slot: there is work for one, and max_worker_processes is used up; no place: as many other databases have workers as workflow.databases says, shown in this one alone';
-COMMENT ON COLUMN workflow.workers.role IS 'Of an executor: the role that it serves, all its life; NULL: it has only upkeep to do, or work of a role that is not there any more';
-COMMENT ON COLUMN workflow.workers.error IS 'Of a dispatcher: what upkeep of its database cannot do, and why; the reason is shown to superusers and members of pg_monitor; NULL: all is well';
+COMMENT ON COLUMN workflow.workers.in_flight IS 'How much it has under way: requests of a dispatcher, steps of an executor';
+COMMENT ON COLUMN workflow.workers.handled IS 'How many pieces of work it has done since it was started';
+COMMENT ON COLUMN workflow.workers.state IS
+'running; idle: an executor that waits for work, and leaves after a while; paused: the database is a copy, or
+  workflow.start_paused is on: nothing is sent until workflow.adopt();
+no free worker slot: there is work, and max_worker_processes is used up; no place: as many other databases have
+  workers as workflow.databases allows (shown in this database alone)';
+COMMENT ON COLUMN workflow.workers.role IS 'Role that an executor serves as long as it lives; NULL: it has upkeep to do, or work of a role that is gone';
+COMMENT ON COLUMN workflow.workers.error IS 'What upkeep of its database cannot do, with the reason for superusers and members of pg_monitor; NULL: all is well';
 
 CREATE FUNCTION workflow_data.servers(OUT server text, OUT state text, OUT in_flight integer,
                                  OUT requests bigint, OUT failures bigint, OUT retries bigint,
@@ -84,20 +96,25 @@ CREATE VIEW workflow.servers AS
           GROUP BY 1
           OFFSET 0) d;
 COMMENT ON VIEW workflow.servers IS
-'Servers of the wrapper workflow_http that the caller may use, with counters since the start of the database server; and dropped ones that visits of the caller''s processes want to call';
+'HTTP services: foreign servers of the wrapper workflow_http that the caller may use, with counts since the start of
+  the database server; and dropped ones that his processes want to call.';
 COMMENT ON COLUMN workflow.servers.server IS 'Name of the server';
-COMMENT ON COLUMN workflow.servers.url IS 'Its address';
-COMMENT ON COLUMN workflow.servers.state IS 'ok: requests are sent; tripped: its breaker holds them back, since too many have failed; probing: a few are sent to see whether it is well again; paused: its max_in_flight is 0, nothing is sent; dropped: there is no server of that name, its visits are parked until there is one';
-COMMENT ON COLUMN workflow.servers.in_flight IS 'Requests under way';
-COMMENT ON COLUMN workflow.servers.parked IS 'Requests that are due and held back: no more are sent at once, or there is no such server';
-COMMENT ON COLUMN workflow.servers.requests IS 'Requests sent';
-COMMENT ON COLUMN workflow.servers.failures IS 'Requests that failed: no answer, or one that is not 2xx';
-COMMENT ON COLUMN workflow.servers.retries IS 'Requests that were sent again';
-COMMENT ON COLUMN workflow.servers.p50 IS 'Half of the requests were answered within this time, in milliseconds';
-COMMENT ON COLUMN workflow.servers.p95 IS '95 of 100 requests were answered within this time, in milliseconds';
-COMMENT ON COLUMN workflow.servers.token_requests IS 'Requests to the token services that its user mappings name, which are not among its requests';
-COMMENT ON COLUMN workflow.servers.token_failures IS 'Those of them that brought no token';
-COMMENT ON COLUMN workflow.servers.p99 IS '99 of 100 requests were answered within this time, in milliseconds';
-COMMENT ON COLUMN workflow.servers.since IS 'Since when it has been ok, or has not been, as its breaker sees it; NULL: since the dispatcher was started';
-COMMENT ON COLUMN workflow.servers.until IS 'Of a tripped one: when it is tried again; NULL: not before its option breaker is changed';
-COMMENT ON COLUMN workflow.servers.error IS 'Why its breaker has tripped: the last failure';
+COMMENT ON COLUMN workflow.servers.url IS 'URL of the service; NULL: the server was dropped';
+COMMENT ON COLUMN workflow.servers.state IS
+'ok: requests are sent; tripped: its breaker holds all of them back, since too many have failed; probing: a few are
+  sent to see whether it is well again;
+paused: nothing is sent, since its max_in_flight is 0; dropped: there is no server of that name, and visits wait until
+  there is one';
+COMMENT ON COLUMN workflow.servers.in_flight IS 'How many requests are under way';
+COMMENT ON COLUMN workflow.servers.parked IS 'How many requests are due and held back';
+COMMENT ON COLUMN workflow.servers.requests IS 'How many requests were sent';
+COMMENT ON COLUMN workflow.servers.failures IS 'How many of them have failed: no answer, or one that is not 2xx';
+COMMENT ON COLUMN workflow.servers.retries IS 'How many of them were sent again';
+COMMENT ON COLUMN workflow.servers.p50 IS 'Time in milliseconds within which half of its requests were answered; NULL: none was';
+COMMENT ON COLUMN workflow.servers.p95 IS 'Time in milliseconds within which 95 of 100 of its requests were answered; NULL: none was';
+COMMENT ON COLUMN workflow.servers.token_requests IS 'How many requests for tokens were sent for its user mappings, which are not among requests';
+COMMENT ON COLUMN workflow.servers.token_failures IS 'How many of them brought no token';
+COMMENT ON COLUMN workflow.servers.p99 IS 'Time in milliseconds within which 99 of 100 of its requests were answered; NULL: none was';
+COMMENT ON COLUMN workflow.servers.since IS 'Since when its breaker is in that state; NULL: since the dispatcher was started';
+COMMENT ON COLUMN workflow.servers.until IS 'When a tripped one is tried again; NULL: it is not tripped, or not before its option breaker is changed';
+COMMENT ON COLUMN workflow.servers.error IS 'The failure because of which its breaker has tripped; NULL: it has not';

@@ -146,7 +146,12 @@ CREATE VIEW workflow.metrics WITH (security_barrier) AS
           UNION ALL SELECT 'attempt_history', count(*) FROM workflow_data.attempt_stray) t
     WHERE pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW workflow.metrics IS
-'Counts for monitoring: of all processes and servers for members of pg_monitor, else of the processes that the caller may view and the servers that he may use';
-COMMENT ON COLUMN workflow.metrics.name IS 'What is counted or measured';
-COMMENT ON COLUMN workflow.metrics.labels IS 'To what the value belongs: process, step, state, server and the like; never a key, a number or data of an instance';
-COMMENT ON COLUMN workflow.metrics.value IS 'How many, or seconds; what is counted of servers counts since the start of the database server';
+'Counts for monitoring, a row for each name and labels; what has no row is 0. Of all processes and servers for members
+  of pg_monitor, else of the processes that the caller may view and the servers that he may use.';
+COMMENT ON COLUMN workflow.metrics.name IS 'What is counted or measured: instances, visits, waiting, incidents, due, late_seconds and so on';
+COMMENT ON COLUMN workflow.metrics.labels IS
+'What the value is of, an object of texts: process, step, state, server and the like; never a key, a number or data of
+  an instance';
+COMMENT ON COLUMN workflow.metrics.value IS
+'How many; seconds, if the name ends with _seconds. What is counted of servers counts since the start of the database
+  server';

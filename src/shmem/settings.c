@@ -166,9 +166,10 @@ define_traces(void)
 		"workflow.traceparent", "The trace to which instances belong that are started now.",
 		"As the header of that name (W3C Trace Context). An empty string: each has one of its own.",
 		&wf_setting_traceparent, "", PGC_USERSET, 0, check_traceparent, NULL, NULL);
-	DefineCustomEnumVariable("workflow.log_failed_attempts",
-							 "The level at which each attempt that has failed is logged.", NULL,
-							 &wf_setting_log_failed_attempts, 0, failed_attempt_levels, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable(
+		"workflow.log_failed_attempts", "The level at which each attempt that has failed is logged.",
+		"A line has names, numbers and codes, and nothing of data or answers. off means that none is logged.",
+		&wf_setting_log_failed_attempts, 0, failed_attempt_levels, PGC_SUSET, 0, NULL, NULL, NULL);
 }
 
 static void
@@ -184,23 +185,26 @@ static void
 define_sizes(void)
 {
 	DefineCustomIntVariable("workflow.max_data", "Largest data of an instance.",
-							"A step that would make them larger fails, and so does a call.", &wf_setting_max_data,
-							64 * 1024, 64, MOST_DATA_KB, PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+							"A step that would make them larger fails with the code data, a call with 54000.",
+							&wf_setting_max_data, 64 * 1024, 64, MOST_DATA_KB, PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL,
+							NULL);
 	DefineCustomIntVariable("workflow.max_tokens", "Most tokens of an instance, or of an embedded sub-process.",
-							"A fork that would make more of them fails.", &wf_setting_max_tokens, 100000, 1,
-							MOST_TOKENS, PGC_SIGHUP, 0, NULL, NULL, NULL);
+							"A fork that would make more of them fails with the code move.", &wf_setting_max_tokens,
+							100000, 1, MOST_TOKENS, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable(
 		"workflow.max_called",
 		"Most living instances below one that was started, without those that it has called itself.",
-		"A call that would make more of them fails.", &wf_setting_max_called, 100000, 1, MOST_CALLED, PGC_SIGHUP, 0,
-		NULL, NULL, NULL);
+		"A call that would make more of them fails with the code call.", &wf_setting_max_called, 100000, 1, MOST_CALLED,
+		PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("workflow.dispatcher_memory", "Most memory of its own that a dispatcher may take.",
-							"Beside shared memory. 0 means no limit.", &wf_setting_dispatcher_memory, 2048, 0,
-							MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_MB, check_memory, NULL, NULL);
+							"Beside shared memory. What takes more is an error of its visit, 53200. 0 means no limit.",
+							&wf_setting_dispatcher_memory, 2048, 0, MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_MB,
+							check_memory, NULL, NULL);
 	DefineCustomIntVariable("workflow.executor_memory",
 							"Most memory of its own that an executor, or each parallel worker of its SQL, may take.",
-							"Beside shared memory. 0 means no limit.", &wf_setting_executor_memory, 1024, 0,
-							MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_MB, check_memory, NULL, NULL);
+							"Beside shared memory. What takes more is an error of its visit, 53200. 0 means no limit.",
+							&wf_setting_executor_memory, 1024, 0, MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_MB, check_memory,
+							NULL, NULL);
 }
 
 static void
@@ -211,7 +215,7 @@ define_limits(void)
 		"Most executors of one database: processes that run SQL steps, notifications and write-backs.",
 		"They are started on demand.", &wf_setting_executors, 4, 1, WF_MAX_EXECUTORS, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("workflow.spare_executors", "Most executors of one database beyond workflow.executors.",
-							"They are started only for a role that has none while all others are busy.",
+							"They are started only for a role that has none while all others are busy. 0 means none.",
 							&wf_setting_spare_executors, 2, 0, WF_MAX_SPARE_EXECUTORS, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable(
 		"workflow.careful_after_crash",
@@ -225,18 +229,19 @@ define_limits(void)
 	DefineCustomIntVariable("workflow.move_timeout", "Longest time of one move in a dispatcher.",
 							"A move that takes longer is handed to an executor.", &wf_setting_move_timeout, 1000, 1,
 							INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
-	DefineCustomIntVariable("workflow.sql_timeout", "Statement timeout of SQL steps.", "0 means none.",
+	DefineCustomIntVariable("workflow.sql_timeout", "Longest time of a statement of a SQL step.",
+							"What takes longer is an error of the step, 57014. 0 means no limit.",
 							&wf_setting_sql_timeout, 5 * 60 * 1000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL,
 							NULL);
 	DefineCustomIntVariable("workflow.definition_cache",
 							"Memory of compiled definitions that a session or worker keeps between transactions.",
-							"Those used last are kept.", &wf_setting_definition_cache, 32 * 1024, 0, MAX_KILOBYTES,
-							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+							"Those used last are kept. 0 means that none is.", &wf_setting_definition_cache, 32 * 1024,
+							0, MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable(
 		"workflow.warn_waiting",
-		"Warns of visits that wait for the outside longer than that, in the log and by NOTIFY workflow.",
-		"Counts for waits for a callback, not for a clock. 0 means never.", &wf_setting_warn_waiting, 0, 0, INT_MAX,
-		PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+		"Tells of visits that wait for a callback longer than that, once, in the log and by NOTIFY workflow.",
+		"warn_waiting of a step or a definition goes before it. 0 means never.", &wf_setting_warn_waiting, 0, 0,
+		INT_MAX, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 }
 
 void
@@ -247,17 +252,18 @@ wf_settings_define(void)
 	define_limits();
 	define_sizes();
 	DefineCustomStringVariable("workflow.retention", "How long the history of ended instances is kept: an interval.",
-							   "An empty string or 0 means for ever.", &wf_setting_retention, "90 days", PGC_SIGHUP, 0,
-							   check_retention, NULL, NULL);
-	DefineCustomBoolVariable("workflow.start_paused", "Workers start paused: nothing is sent and nothing is run.", NULL,
-							 &wf_setting_start_paused, false, PGC_SIGHUP, 0, NULL, NULL, NULL);
+							   "retention of a definition goes before it. An empty string or 0 means for ever.",
+							   &wf_setting_retention, "90 days", PGC_SIGHUP, 0, check_retention, NULL, NULL);
+	DefineCustomBoolVariable("workflow.start_paused", "Workers start paused: nothing is sent and nothing is run.",
+							 "Until workflow.adopt() is called, or a reload with off.", &wf_setting_start_paused, false,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable(
 		"workflow.callback_base", "The URL under which outside systems reach the webhooks of this database.",
 		"What $callback_url and $heartbeat_url begin with; an empty string: they are an error when they are used.",
 		&wf_setting_callback_base, "", PGC_SUSET, 0, check_callback_base, NULL, NULL);
 	define_traces();
 	DefineCustomStringVariable("workflow.on_behalf",
-							   "Headers of the calls of this session, for user mappings with auth on_behalf.",
+							   "Headers of the calls of this session, which user mappings with auth on_behalf pass on.",
 							   "A JSON object; an empty string: those of request.headers, which PostgREST sets.",
 							   &wf_setting_on_behalf, "", PGC_USERSET,
 							   GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, NULL, NULL, NULL);
