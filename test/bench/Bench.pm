@@ -1,5 +1,5 @@
 # Bench.pm
-#	What bench.pl and soak.pl share: SQL on the private cluster that test/bench/setup made, pgbench, and what /proc says
+#	What the cases and soak.pl share: SQL on the private cluster that test/bench/setup made, pgbench, and what /proc says
 #	about the workers.
 package Bench;
 
@@ -139,6 +139,38 @@ sub drain
 		next if time < $limit;
 		die 'instances that do not end: ' . $session->run('SELECT count(*) FROM workflow_data.instance') . '; incidents: '
 		  . $session->run('SELECT count(*), min(error::text) FROM workflow.incidents') . "\n";
+	}
+	return;
+}
+
+# ---- what is in a database ----
+
+# Those of all visits, which were started one after the other: the first instance, and by how much visits are ahead.
+sub serial_numbers
+{
+	my ($first, $offset, $gaps) = split(/\|/, Bench::sql('bench', 'SELECT min(instance), min(visit - instance),'
+			  . ' (max(instance) - min(instance) + 1 - count(*)) + (max(visit - instance) - min(visit - instance))'
+			  . ' FROM workflow_data.visit'));
+	die "gaps in the serial numbers: $gaps\n" if $gaps;
+	return ($first, $offset);
+}
+
+# How many of each process.
+sub completed
+{
+	return Bench::sql('bench', "SELECT string_agg(process || ' ' || n, ', ' ORDER BY process) FROM (SELECT process, count(*) AS n"
+		  . " FROM workflow.instances WHERE status = 'completed' AND process <> 'nothing' GROUP BY process) AS c");
+}
+
+# They are made by a worker.
+sub wait_for_partitions
+{
+	my ($database) = @_;
+
+	for (my $limit = time + 30; Bench::sql($database, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'workflow_data.instance_history'::regclass") < 5;)
+	{
+		die "no partitions\n" if time > $limit;
+		sleep(0.1);
 	}
 	return;
 }
