@@ -95,6 +95,8 @@ recover(WfBreaker *breaker, TimestampTz now)
 	set_state(breaker, WF_SERVER_OK, now, 0);
 	forget_results(breaker);
 	breaker->allowed = breaker->options.probes;
+	breaker->recovered++;
+	breaker->in_flight = 0;
 }
 
 static void
@@ -120,7 +122,7 @@ obey_options(WfBreaker *breaker, const WfServer *server, TimestampTz now)
 }
 
 int
-wf_breaker_places(WfBreaker *breaker, const WfServer *server, int in_flight, int probes, TimestampTz now)
+wf_breaker_places(WfBreaker *breaker, const WfServer *server, int probes, TimestampTz now)
 {
 	obey_options(breaker, server, now);
 	if (breaker->state == WF_SERVER_TRIPPED && breaker->until <= now)
@@ -136,7 +138,20 @@ wf_breaker_places(WfBreaker *breaker, const WfServer *server, int in_flight, int
 		case WF_SERVER_OK:
 			break;
 	}
-	return breaker->allowed > 0 ? breaker->allowed - in_flight : INT_MAX;
+	return breaker->allowed > 0 ? breaker->allowed - breaker->in_flight : INT_MAX;
+}
+
+uint64
+wf_breaker_sent(WfBreaker *breaker)
+{
+	breaker->in_flight++;
+	return breaker->recovered;
+}
+
+void
+wf_breaker_ended(WfBreaker *breaker, uint64 sent)
+{
+	breaker->in_flight -= sent == breaker->recovered;
 }
 
 /* ---- results ---- */
@@ -321,11 +336,14 @@ count_result(WfBreaker *breaker, int64 visit, const WfHttpReply *reply, bool fai
 }
 
 bool
-wf_breaker_count(WfBreaker *breaker, int64 visit, bool probe, const WfHttpReply *reply, TimestampTz now)
+wf_breaker_count(WfBreaker *breaker, int64 visit, uint64 sent, bool probe, const WfHttpReply *reply, TimestampTz now)
 {
 	bool failed;
 
 	if (breaker->options.mode != WF_BREAKER_ON || !says_something(reply))
+		return false;
+	/* it was on its way while the server was not well, which is known */
+	if (breaker->state == WF_SERVER_OK && sent != breaker->recovered)
 		return false;
 	failed = is_failure(breaker, reply);
 	if (failed)

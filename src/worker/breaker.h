@@ -36,8 +36,13 @@ typedef struct WfBreaker
 	/* of WF_SERVER_PROBING: results of probes so far */
 	int answered;
 	int failed;
-	/* After that: so many requests at once, which grows with each answer; 0: as many as the server may get. */
-	int allowed;
+	/*
+	 * After that: so many requests at once, which grows with each answer; 0: as many as the server may get. Those that were under way
+	 * before it recovered count for nothing: neither take they places, nor does it say anything of now how they end.
+	 */
+	int	   allowed;
+	uint64 recovered; /* how many times it has; requests remember it */
+	int	   in_flight; /* of those that were sent since */
 
 	int64		  part; /* number of the current part, since 2000 */
 	WfBreakerPart parts[WF_BREAKER_PARTS];
@@ -53,16 +58,21 @@ typedef struct WfBreaker
 extern WfBreaker *wf_breaker_create(const char *server, WfServerCounts *counts);
 
 /*
- * How many more requests may be sent now, while so many are in flight, and so many of them are probes. In state
- * WF_SERVER_PROBING they are probes. 0 in state WF_SERVER_TRIPPED: not before `until`.
+ * How many more requests may be sent now, while so many of those in flight are probes. In state WF_SERVER_PROBING they
+ * are probes. 0 in state WF_SERVER_TRIPPED: not before `until`.
  */
-extern int wf_breaker_places(WfBreaker *breaker, const WfServer *server, int in_flight, int probes, TimestampTz now);
+extern int wf_breaker_places(WfBreaker *breaker, const WfServer *server, int probes, TimestampTz now);
+
+/* A request is under way. Returns what is to be told when it has ended, however that came about. */
+extern uint64 wf_breaker_sent(WfBreaker *breaker);
+extern void	  wf_breaker_ended(WfBreaker *breaker, uint64 sent);
 
 /*
- * Count the reply to the request of a visit. Returns true if the request was a probe that has failed: then the visit is
- * held back as it would be without the probe.
+ * Count the reply to the request of a visit, which has not ended before. Returns true if it was a probe that has failed: then
+ * the visit is held back as it would be without the probe.
  */
-extern bool wf_breaker_count(WfBreaker *breaker, int64 visit, bool probe, const WfHttpReply *reply, TimestampTz now);
+extern bool wf_breaker_count(WfBreaker *breaker, int64 visit, uint64 sent, bool probe, const WfHttpReply *reply,
+							 TimestampTz now);
 
 /* Outside transactions: log a change of the state, and announce it. */
 extern void wf_breaker_tell(WfBreaker *breaker);

@@ -95,6 +95,8 @@ leave_cursor(WfInFlight *entry)
 	wf_request_hide(entry->place);
 	cursor->probes -= entry->probe;
 	entry->probe = false;
+	if (cursor->breaker != NULL)
+		wf_breaker_ended(cursor->breaker, entry->sent);
 	count_in_flight(cursor, -1);
 	if (cursor->slots <= 0)
 		cursor->slots = 1; /* so that the cursor looks whether there is a row for this place */
@@ -130,6 +132,8 @@ wf_in_flight_add(int64 instance, int64 visit, WfQueueCursor *cursor)
 	if (cursor == NULL)
 		return true;
 	entry->place = wf_request_show(visit);
+	if (cursor->breaker != NULL)
+		entry->sent = wf_breaker_sent(cursor->breaker);
 	count_in_flight(cursor, 1);
 	return true;
 }

@@ -22,6 +22,7 @@ typedef struct WfInFlight
 	uint64		   token;  /* number of the token that its request has (token.h); 0: none */
 	WfQueueCursor *cursor; /* cursor of the server that its request is in flight to; NULL: no request is */
 	int			   place;  /* where the request is shown (shmem/shown.h), while cursor is set */
+	uint64		   sent;   /* what the breaker of the server is told when the request has ended, while cursor is set */
 	bool		   probe;  /* its request tries whether the server is well again */
 	bool		   cancel; /* its request asks the service to stop, and says nothing of the server */
 	bool		   held;   /* its request was a probe that has failed */

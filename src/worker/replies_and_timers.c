@@ -238,7 +238,8 @@ count_for_breaker(WfInFlight *entry, const WfHttpReply *reply)
 {
 	if (entry->cursor == NULL || entry->cancel)
 		return false;
-	entry->held = wf_breaker_count(entry->cursor->breaker, entry->visit, entry->probe, reply, GetCurrentTimestamp());
+	entry->held =
+		wf_breaker_count(entry->cursor->breaker, entry->visit, entry->sent, entry->probe, reply, GetCurrentTimestamp());
 	return entry->held;
 }
 

@@ -168,7 +168,7 @@ places_now(WfQueueCursor *cursor, const WfServer *server)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz next = DT_NOBEGIN;
-	int			by_breaker = wf_breaker_places(cursor->breaker, server, cursor->in_flight, cursor->probes, now);
+	int			by_breaker = wf_breaker_places(cursor->breaker, server, cursor->probes, now);
 	int			by_rate = wf_rate_places(&cursor->rate, server, now, &next);
 	bool		tripped = cursor->breaker->state == WF_SERVER_TRIPPED;
 

@@ -159,6 +159,23 @@ pass('one request that always fails does not keep the others back');
 is(state_of('half'), 'ok', '... nor the server tripped');
 $scene->sql("SELECT workflow.cancel($poison)");
 
+# ---- requests that were under way when it tripped ----
+
+$scene->server('long', $scene->url, "breaker_min_calls '10', breaker_open '300 ms', breaker_probes '1'");
+define_call('long', 'long', '/held', '"timeout": "6 s"');
+define_call('brief', 'long', '/ok');
+define_call('broken', 'long', '/status/503');
+my @long = start_many('long', 20);
+is_soon($scene->node, 'postgres', "SELECT in_flight FROM workflow.servers WHERE server = 'long'", 20, 'requests that take long');
+start_many('broken', 20);
+becomes('long', 'tripped', 'it trips beside them');
+my @brief = start_many('brief', 15);
+$scene->finish($_) for @brief;
+is(state_of('long'), 'ok', 'it is well again');
+is($scene->server_row('long', 'in_flight'), 20, '... and they did not keep others back, which are all done');
+$scene->finish($_) for @long;
+stays(0.5, sub { state_of('long') }, 'ok', 'nor does it say anything of now that they fail in the end');
+
 # ---- a dispatcher that dies begins with servers that are well ----
 
 $service->stop;
