@@ -125,16 +125,30 @@ system_identifier(void)
 	return DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 }
 
-WfIdentity
-wf_identity_check(void)
+/* Whose this database is; *unknown: no row says so. */
+static WfIdentity
+read_identity(bool *unknown)
 {
 	Datum  values[2] = {system_identifier(), ObjectIdGetDatum(MyDatabaseId)};
 	uint64 n = wf_query_run(&q_read, values, NULL);
 	bool   isnull;
 
-	if (n == 0)
-		return wf_query_run(&q_living, NULL, NULL) == 0 ? WF_IDENTITY_NONE : WF_IDENTITY_COPY;
+	*unknown = n == 0;
 	return n == 1 && DatumGetBool(wf_result(0, 1, &isnull)) ? WF_IDENTITY_OWN : WF_IDENTITY_COPY;
+}
+
+WfIdentity
+wf_identity_check(void)
+{
+	bool	   unknown;
+	WfIdentity identity = read_identity(&unknown);
+
+	if (!unknown)
+		return identity;
+	if (wf_query_run(&q_living, NULL, NULL) == 0)
+		return WF_IDENTITY_NONE;
+	/* the first instance may have been committed between the two looks, with the identity of its database */
+	return read_identity(&unknown);
 }
 
 bool
