@@ -19,7 +19,7 @@ use Browser;
 use Encode qw(decode_utf8 encode_utf8);
 use File::Copy qw(copy);
 use JSON::PP ();
-use Pages qw(pages blocks);
+use Pages qw(pages examples blocks);
 use PostgreSQL::Test::Utils qw(slurp_file append_to_file);
 
 my $json = JSON::PP->new->ascii->canonical;
@@ -51,7 +51,7 @@ sub definitions
 		my $n = 0;
 		push @found, map { { place => $file . '#' . ++$n, json => $_ } } literals(slurp_file($file));
 	}
-	for my $file (pages())
+	for my $file (pages(), map { "docs/examples/$_.md" } examples())
 	{
 		my $n = 0;
 		for my $block (grep { $_->{language} eq 'sql' } blocks(slurp_file($file)))

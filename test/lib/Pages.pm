@@ -1,6 +1,10 @@
 #
 # Pages.pm
-#		Reads the pages that users read, README.md and docs/*.md: their blocks, tables, headings and links.
+#		Reads the pages that users read, README.md, docs/*.md and docs/examples/*.md: their blocks, tables, headings and links.
+#
+# An example is a page and, beside it, the file for psql that its blocks of SQL make. After a change of pages, in the checkout,
+#   perl -Itest/lib -MPages -e 'Pages::write_examples()'
+# writes these files.
 #
 package Pages;
 
@@ -8,12 +12,54 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
-use PostgreSQL::Test::Utils qw(slurp_file);
+our @EXPORT_OK = qw(pages examples psql_file blocks prose tables headings anchor links);
 
-our @EXPORT_OK = qw(pages blocks prose tables headings anchor links);
-
-# All of them, as seen from the top of the checkout.
+# All of them but examples, as seen from the top of the checkout.
 sub pages { return ('README.md', sort glob 'docs/*.md') }
+
+# Names of examples.
+sub examples { return grep { $_ ne 'README' } map { m{([^/]+)\.md$} } sort glob 'docs/examples/*.md' }
+
+sub slurp
+{
+	my ($name) = @_;
+	open(my $file, '<', $name) or die "$name: $!\n";
+	local $/;
+	return <$file>;
+}
+
+# The file of an example. With marks it tells, on both of its outputs, the number of each block before that runs.
+sub psql_file
+{
+	my ($name, %option) = @_;
+	my $text = slurp("docs/examples/$name.md");
+	my ($title) = $text =~ /^# (.*)$/m;
+	my $file = "-- $title: $name.md tells what this is, and what each statement gives.\n"
+	  . "-- In a database of its own: createdb $name, then psql -d $name -a -f docs/examples/$name.sql\n";
+	my $n = 0;
+	for my $part (split /^(?=## )/m, $text)
+	{
+		my ($heading) = $part =~ /^## (.*)$/m;
+		for my $block (grep { $_->{language} eq 'sql' } blocks($part))
+		{
+			$file .= "\n-- ---- $heading ----\n" if defined $heading;
+			$heading = undef;
+			$file .= "\n" . ($option{marks} ? "\\echo \@$n\n\\warn \@$n\n" : '') . $block->{text};
+			$n++;
+		}
+	}
+	return $file;
+}
+
+sub write_examples
+{
+	for my $name (examples())
+	{
+		open(my $file, '>', "docs/examples/$name.sql") or die "$name.sql: $!\n";
+		print $file psql_file($name);
+		close $file or die "$name.sql: $!\n";
+	}
+}
 
 sub line_of { return 1 + (substr($_[0], 0, $_[1]) =~ tr/\n//) }
 

@@ -27,6 +27,7 @@ use Pages qw(pages blocks);
 use Partner;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Shown qw(rows expectation explain_rows same has_messages $SERIAL);
 use Test::More;
 use Time::HiRes qw(sleep time);
 use WorkflowTest;
@@ -42,73 +43,15 @@ chdir "$FindBin::Bin/../.." or die "no checkout: $!";
 
 my $node = new_server('docs', extension => 0, conf => "log_min_messages = warning\n");
 
-# pages call whoever pastes them postgres
-my $superuser = $node->safe_psql('postgres', 'SELECT current_user');
+$Shown::superuser = $node->safe_psql('postgres', 'SELECT current_user');
 
 $node->safe_psql('postgres', 'CREATE ROLE doc_monitor; GRANT pg_monitor TO doc_monitor');
-
-# Rows of a table as psql shows it, or of its unaligned output: cells without the spaces around them.
-sub rows
-{
-	my ($text) = @_;
-	return [
-		map { [ map { s/^\s+|\s+$//gr } split /\|/, $_, -1 ] }
-		grep { !/^[-+\s]*$/ && !/^\(\d+ rows?\)$/ } split /\n/, $text ];
-}
 
 sub run_sql
 {
 	my ($database, $sql) = @_;
 	my ($status, $stdout, $stderr) = $node->psql($database, "\\pset tuples_only off\n\\pset footer off\n$sql", on_error_stop => 1);
 	return ($status, $stdout, $stderr);
-}
-
-# What of a block says what is given: rows, and messages, each a list of lines.
-sub expectation
-{
-	my ($text) = @_;
-	my ($table, $messages) = $text =~ /^(.*?)((?:^(?:ERROR|NOTICE|WARNING):.*)?)\z/ms;
-	return { rows => explain_rows(rows($table)), messages => [ map { s/^\s+|\s+$//gr } grep { /\S/ } split /\n/, $messages ] };
-}
-
-my $SERIAL = qr/\b\d+_\d+\b/;
-
-# Are these the same but for times, and for serial numbers, of which %$known has those that were met in this page so far?
-sub same
-{
-	my ($got, $expected, $known) = @_;
-	my (%known, %taken) = %$known;
-	$got =~ s/\b\Q$superuser\E\b/postgres/g;
-	my @got = $got =~ /($SERIAL)/g;
-	my @expected = $expected =~ /($SERIAL)/g;
-	for ($got, $expected)
-	{
-		s/$SERIAL/SERIAL/g;
-		s/\b[\d.:]+ (ms|s|min|h)\b/DURATION/g;
-		s/\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d\d(:?\d\d)?)?/TIME/g;
-	}
-	return 0 if $got ne $expected;
-	for my $i (0 .. $#expected)
-	{
-		return 0 if ($known{ $expected[$i] } //= $got[$i]) ne $got[$i];
-	}
-	%taken = reverse %known;
-	return 0 if keys %taken != keys %known;
-	%$known = %known;
-	return 1;
-}
-
-sub has_messages
-{
-	my ($stderr, $messages) = @_;
-	my @lines = map { s/^psql:[^:]*:\d+: //r =~ s/^\s+|\s+$//gr } split /\n/, $stderr;
-	for my $message (@$messages)
-	{
-		shift @lines while @lines && !same($lines[0], $message, {});
-		return 0 unless @lines;
-		shift @lines;
-	}
-	return 1;
 }
 
 # What only looks may be looked at again until it is as expected.
@@ -205,8 +148,6 @@ sub was_got
 	fail("$name has come");
 	diag($json->encode(\@got));
 }
-
-sub explain_rows { return join("\n", map { join(' | ', @$_) } @{ $_[0] }) }
 
 # Names of steps that routes and handlers lead to.
 sub leads_to

@@ -1,5 +1,5 @@
 #
-# What README.md and docs/*.md say, as far as it can be looked up: links lead somewhere, tables are readable, and nothing that users may
+# What README.md, docs/*.md and docs/examples/*.md say, as far as it can be looked up: links lead somewhere, tables are readable, and nothing that users may
 # name is left out: functions, views, settings and options in the reference, keys of a definition in the page of steps.
 #
 use strict;
@@ -9,7 +9,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 
 use File::Basename qw(dirname);
-use Pages qw(pages blocks prose tables headings links);
+use Pages qw(pages examples blocks prose tables headings links);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -25,7 +25,7 @@ my %HEADED = (
 	catch_fields => 'catch.', split_fields => 'next.', branch_fields => 'choose.', end_fields => 'end.', signature_fields => 'signature.', idempotency_fields => 'idempotency_key.', retry_fields => 'retry.', cancel_fields => 'cancel.');
 
 chdir "$FindBin::Bin/../.." or die "no checkout: $!";
-my %text = map { $_ => slurp_file($_) } pages();
+my %text = map { $_ => slurp_file($_) } pages(), map { "docs/examples/$_.md" } 'README', examples();
 my %also = map { $_ => slurp_file($_) } grep { -e } qw(CHANGELOG.md src/README.md test/README.md);
 
 sub none
