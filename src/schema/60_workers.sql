@@ -30,8 +30,8 @@ COMMENT ON COLUMN workflow.workers.started_at IS 'When it was started; NULL: the
 COMMENT ON COLUMN workflow.workers.in_flight IS 'How much it has under way: requests of a dispatcher, steps of an executor';
 COMMENT ON COLUMN workflow.workers.handled IS 'How many pieces of work it has done since it was started';
 COMMENT ON COLUMN workflow.workers.state IS
-'running; idle: an executor that waits for work, and leaves after a while; paused: the database is a copy, or
-  workflow.start_paused is on: nothing is sent until workflow.adopt();
+'starting; running; idle: an executor that waits for work, and leaves after a while; paused: a copy, or paused:
+  workflow.start_paused: nothing is sent until workflow.adopt();
 no free worker slot: there is work, and max_worker_processes is used up; no place: as many other databases have
   workers as workflow.databases allows (shown in this database alone)';
 COMMENT ON COLUMN workflow.workers.role IS 'Role that an executor serves as long as it lives; NULL: it has upkeep to do, or work of a role that is gone';

@@ -63,8 +63,8 @@ sub write_examples
 
 sub line_of { return 1 + (substr($_[0], 0, $_[1]) =~ tr/\n//) }
 
-# Blocks of code: {language, text, line, not_run, partner}. Lines of comment right before one say how it is run: "not run: REASON",
-# and "partner stops" or "partner starts", which happens before it.
+# Blocks of code: {language, text, line, not_run, run, partner}. Lines of comment right before one say how it is run: "not run: REASON",
+# "run", of one for a shell, and "partner stops" or "partner starts", which happens before it.
 sub blocks
 {
 	my ($text) = @_;
@@ -74,8 +74,9 @@ sub blocks
 		my ($comments, $language, $block) = ($1, $2, $3);
 		my $line = line_of($text, $-[0]);
 		my ($not_run) = $comments =~ /^<!-- not run(?:: *(.*?))? -->$/m ? ($1 // '') : (undef);
+		my $run = $comments =~ /^<!-- run -->$/m;
 		my ($partner) = $comments =~ /^<!-- partner (stops|starts) -->$/m;
-		push @blocks, { language => $language, text => $block, line => $line, not_run => $not_run, partner => $partner };
+		push @blocks, { language => $language, text => $block, line => $line, not_run => $not_run, run => $run, partner => $partner };
 	}
 	return @blocks;
 }

@@ -5,7 +5,7 @@
 # others here, but the same ones throughout the page, and times and durations are others. What follows a line that begins with ERROR, NOTICE or WARNING
 # are messages; with an ERROR the block has to fail. Blocks of JSON that hold a step or a definition are defined, a step alone with the steps
 # that it leads to. A block of YAML is a file of queries for postgres_exporter: each is run by a member of pg_monitor, and has the columns
-# that are said of it. A block after the line <!-- not run: REASON --> is left alone, as are other languages; before one after the line
+# that are said of it. One for a shell after the line <!-- run --> is run by bash, with PGDATABASE set. A block after the line <!-- not run: REASON --> is left alone, as are other languages; before one after the line
 # <!-- partner stops --> or <!-- partner starts --> the outside system does that.
 #
 # A block "http" after one of sh is what its curl is answered by what stands in for PostgREST at 127.0.0.1:3000: the line of the status, those headers
@@ -55,6 +55,19 @@ sub run_sql
 	my ($database, $sql) = @_;
 	my ($status, $stdout, $stderr) = $node->psql($database, "\\pset tuples_only off\n\\pset footer off\n$sql", on_error_stop => 1);
 	return ($status, $stdout, $stderr);
+}
+
+# What a block for a shell does, as whoever pastes it.
+sub run_sh
+{
+	my ($database, $block, $expected, $known, $name) = @_;
+	local @ENV{qw(PGHOST PGPORT PGDATABASE)} = ($node->host, $node->port, $database);
+	open(my $pipe, '-|', 'bash', '-e', '-c', $block->{text}) or die "no bash: $!";
+	my $stdout = do { local $/; <$pipe> } // '';
+	ok(close($pipe), "$name runs");
+	return unless $expected;
+	my $rows = explain_rows(rows($stdout));
+	same($rows, $expected->{rows}, $known) ? pass("$name gives what it says") : is($rows, $expected->{rows}, "$name gives what it says");
 }
 
 # What only looks may be looked at again until it is as expected.
@@ -264,6 +277,12 @@ sub run_page
 		{
 			$frontend //= Frontend->new->serve($node, $database);
 			answers($frontend, $block, $blocks[ $i + 1 ]{text}, \%known, $name);
+			$run++;
+		}
+		elsif ($block->{language} eq 'sh' && $block->{run})
+		{
+			my $given = $i < $#blocks && $blocks[ $i + 1 ]{language} eq 'text' ? expectation($blocks[ $i + 1 ]{text}) : undef;
+			run_sh($database, $block, $given, \%known, $name);
 			$run++;
 		}
 		elsif ($block->{language} eq 'http' && $block->{text} =~ /^POST /)
