@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use PostgreSQL::Test::Utils qw(slurp_file);
 use Scene;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -184,11 +185,33 @@ $holder->query_safe('COMMIT');
 $holder->quit;
 $scene->sql("DELETE FROM workflow_data.delivery WHERE instance = $i");
 
+# ---- the query that operators run (docs/stuck.sql) ----
+
+my $query = slurp_file("$FindBin::Bin/../../docs/stuck.sql") =~ s/;\s*\z//r;
+sub stuck { return "SELECT string_agg(concat_ws(':', kind, place, n), ' ' ORDER BY kind, place) FROM ($query) q WHERE kind " . $_[0] }
+
+$scene->define('bad', '{"steps": [{"step": "bad", "sql": "SELECT 1 / 0"}]}');
+$scene->start('bad') for 1 .. 3;
+$scene->define('held', '{"steps": [{"step": "held", "wait": true}]}');
+my $suspended = $scene->start('held');
+$scene->sql("SELECT workflow.suspend($suspended)");
+is_soon($node, 'postgres', stuck("= 'incident' AND place = 'bad, bad'"), 'incident:bad, bad:3', 'docs/stuck.sql finds incidents');
+is($scene->sql(stuck("= 'server'")), 'server:small:1', '... the server that is paused');
+is($scene->sql(stuck("= 'visit'")), 'visit:call, call:1 visit:held, held:1', '... what waits for it, and what is suspended');
+is($scene->sql(stuck("IN ('worker', 'transaction', 'row', 'call', 'wait')")), '', '... and nothing that is not');
+$holder = $node->background_psql('postgres');
+$holder->query_safe("BEGIN; SELECT workflow.set_data($suspended, '{}')");
+is_soon($node, 'postgres', stuck("= 'transaction'") =~ s/place/regexp_replace(place, '[0-9]+', 'N')/r, "transaction:pid N of " . $scene->sql('SELECT current_user') . ':1', '... a transaction that has an instance for ten seconds');
+$holder->query_safe('COMMIT');
+$holder->quit;
+is($scene->sql("CREATE ROLE looker; GRANT USAGE ON SCHEMA workflow TO looker; SET ROLE looker; " . stuck('IS NOT NULL')), '', '... and shows a role what it may see');
+
 # ---- nobody works ----
 
 $node->append_conf('postgresql.conf', "workflow.start_paused = on\n");
 $node->restart;
 is_blocked($secret, 'paused', 'workflow.start_paused is on');
+is_soon($node, 'postgres', stuck("= 'worker'"), 'worker:dispatcher:1', '... which docs/stuck.sql finds');
 $scene->sql('SELECT workflow.adopt()');
 is_blocked($secret, 'server paused', '... until workflow.adopt()');
 

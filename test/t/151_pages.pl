@@ -89,6 +89,17 @@ for my $page (sort keys %text, sort keys %also)
 }
 none('a link leads to each page', grep { $_ ne 'README.md' && !$linked{$_} } sort keys %text);
 
+# ---- tests that pages name ----
+
+my %place = (regress => 'sql/%s.sql', isolation => 'test/isolation/specs/%s.spec', tap => 'test/t/%s.pl');
+my $tests = 0;
+for my $page (sort keys %text)
+{
+	none("tests that $page names are there", map { my ($kind, $name) = @$_; $tests++; -e sprintf($place{$kind}, $name) ? () : "$kind/$name" }
+		  map { [ split m{/} ] } $text{$page} =~ m{`((?:regress|isolation|tap)/\w+)`}g);
+}
+cmp_ok($tests, '>', 30, 'pages name tests');
+
 # Other files name pages, too.
 my @named;
 for my $file (glob('src/*/*.c src/*/*.h src/schema/*.sql docs/*.sql META.json'))
