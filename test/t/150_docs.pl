@@ -1,12 +1,13 @@
 #
 # The examples of README.md and docs/*.md, pasted as they stand: each page in a database of its own, its blocks in their order.
 #
-# A block "text" after one of SQL is what that gives, at the latest after a while if it only looks, but at once in pages that wait themselves. Widths do not matter; serial numbers are
-# others here, but the same ones throughout the page, and times and durations are others. What follows a line that begins with ERROR, NOTICE or WARNING
-# are messages; with an ERROR the block has to fail. Blocks of JSON that hold a step or a definition are defined, a step alone with the steps
-# that it leads to. A block of YAML is a file of queries for postgres_exporter: each is run by a member of pg_monitor, and has the columns
-# that are said of it. One for a shell after the line <!-- run --> is run by bash, with PGDATABASE set. A block after the line <!-- not run: REASON --> is left alone, as are other languages; before one after the line
-# <!-- partner stops --> or <!-- partner starts --> the outside system does that.
+# A block "text" after one of SQL is what that gives, at the latest after a while if it only looks, but at once in pages that wait
+# themselves. Widths do not matter; serial numbers are others here, but the same ones throughout the page, and times and durations are
+# others. What follows a line that begins with ERROR, NOTICE or WARNING are messages; with an ERROR the block has to fail. Blocks of JSON
+# that hold a step or a definition are defined, a step alone with the steps that it leads to. A block of YAML is a file of queries for
+# postgres_exporter: each is run by a member of pg_monitor, and has the columns that are said of it. One for a shell after the line <!-- run
+# --> is run by bash, with PGDATABASE set. A block after the line <!-- not run: REASON --> is left alone, as are other languages; before one
+# after the line <!-- partner stops --> or <!-- partner starts --> the outside system does that.
 #
 # A block "http" after one of sh is what its curl is answered by what stands in for PostgREST at 127.0.0.1:3000: the line of the status, those headers
 # that are shown, and the body, as JSON; one that only looks may have to look for a while. $CLERK is a JWT of the role clerk. A block "http" that begins
