@@ -46,7 +46,7 @@ $$);
 
 -- ---- What is seen ----
 
-SELECT workflow.start('quotes', '{"article": "bolts", "patience": "1 s"}', business_key => 'bolts') AS bolts \gset
+SELECT workflow.start('quotes', '{"article": "bolts", "patience": "2 s"}', business_key => 'bolts') AS bolts \gset
 CALL workflow.wait_for(:bolts, '1 minute');
 
 SELECT q->>'supplier' AS supplier, q->'price' AS price, q->>'why' AS why

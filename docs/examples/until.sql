@@ -11,7 +11,8 @@ BEGIN
         EXIT WHEN met;
         COMMIT;
         IF clock_timestamp() > latest THEN
-            RAISE EXCEPTION 'it has been a minute, and this is not true: %', condition;
+            RAISE EXCEPTION 'it has been a minute, and this is not true: %', condition
+                USING HINT = 'Does the partner run? What keeps the process says: SELECT step, state, blocked_by, error FROM workflow.visits';
         END IF;
         PERFORM pg_sleep(0.05);
     END LOOP;

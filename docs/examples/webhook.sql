@@ -48,14 +48,14 @@ SELECT post('{"id": "e1", "type": "order.paid", "order": "A1", "amount": 120}') 
 
 SELECT post('{"id": "e3", "type": "order.paid", "order": "A2", "amount": 120}', 'a guess');
 
+CALL workflow.wait_for(:a1, '1 minute');
+CALL workflow.wait_for(:a2, '1 minute');
 SELECT post('{"id": "e4", "type": "order.paid", "order": "A3", "amount": 45}') AS event \gset
 CALL workflow.wait_for(:event, '1 minute');
 
 SELECT name, key, data FROM workflow.messages;
 
 SELECT workflow.start('order', business_key => 'A3') AS a3 \gset
-CALL workflow.wait_for(:a1, '1 minute');
-CALL workflow.wait_for(:a2, '1 minute');
 CALL workflow.wait_for(:a3, '1 minute');
 
 SELECT business_key, status, data FROM workflow.instances WHERE process = 'order' ORDER BY business_key;
