@@ -92,6 +92,8 @@ sub run_example
 	my ($name) = @_;
 	my $page = slurp_file("docs/examples/$name.md");
 	is(slurp_file("docs/examples/$name.sql"), psql_file($name), "$name.sql is what its page says") or diag('see test/lib/Pages.pm');
+	like($page, qr/^## Definition\n.*^```mermaid\n((?!```mermaid).)*^## Run it\n((?!```mermaid).)*^## For your own\n((?!```mermaid).)*\z/ms,
+		"$name.md has its parts in their order");
 	like($page, qr{^createdb $name$}m, '... which says how it is run');
 	like($page, qr{^psql -d $name -a -f docs/examples/$name\.sql$}m, '... by psql');
 
