@@ -77,6 +77,25 @@ sub sql
 	return $answer;
 }
 
+# What a function gives while settings of the cluster are others. Those of test/bench/setup are in postgresql.conf.
+sub with_settings
+{
+	my ($settings, $code) = @_;
+	sql('postgres', join('', map { "ALTER SYSTEM SET $_ = '$settings->{$_}';\n" } sort keys %$settings) . 'SELECT pg_reload_conf()');
+	sleep(0.5);
+	my @answer = eval { $code->() };
+	my $error = $@;
+	sql('postgres', "ALTER SYSTEM RESET ALL;\nSELECT pg_reload_conf()");
+	die $error if $error;
+	return @answer;
+}
+
+# Position at which the next record is written to the WAL, in bytes.
+sub wal_position
+{
+	return sql('postgres', "SELECT pg_current_wal_insert_lsn() - '0/0'");
+}
+
 # A database of its own for each round, so that both sides start from fresh tables.
 sub fresh_database
 {
@@ -88,7 +107,8 @@ sub fresh_database
 	return;
 }
 
-# Transactions per second of a script in bench.d with 8 clients, or clients => n: transactions => n each, or seconds => n.
+# Transactions per second of a script in bench.d with 8 clients, or clients => n: transactions => n each, or seconds => n; and how many
+# there were.
 sub pgbench
 {
 	my ($database, $script, %opt) = @_;
@@ -101,19 +121,22 @@ sub pgbench
 		@define, '-f', "$ENV{BENCH}/bench.d/$script", $database);
 	my $output = slurp($log);
 	die "pgbench failed:\n$output" if $? != 0 || $output !~ /^tps = ([\d.]+)/m;
-	return $1;
+	my $rate = $1;
+	my ($n) = $output =~ /^number of transactions actually processed: (\d+)/m;
+	return wantarray ? ($rate, $n) : $rate;
 }
 
 # Clients of a script in bench.d that go on until they are stopped: their pid.
 sub pgbench_begin
 {
-	my ($database, $script, $clients) = @_;
+	my ($database, $script, $clients, $define) = @_;
+	my @define = map { ('-D', "$_=$define->{$_}") } sort keys %{ $define || {} };
 	my $log = program('pgbench.log');
 	my $pid = fork() // die "fork: $!\n";
 
 	return $pid if $pid;
 	exec('sh', '-c', 'exec "$@" >"$0" 2>&1 </dev/null', $log, 'pgbench', '-n', '-M', 'prepared', '-c', $clients, '-j', 1,
-		'-T', 3600, '-f', "$ENV{BENCH}/bench.d/$script", $database);
+		'-T', 3600, @define, '-f', "$ENV{BENCH}/bench.d/$script", $database);
 	die "exec: $!\n";
 }
 
@@ -145,10 +168,12 @@ sub drain
 
 # ---- what is in a database ----
 
-# Those of all visits, which were started one after the other: the first instance, and by how much visits are ahead.
+# Those of all visits, which were started one after the other: the first instance, and by how much visits are ahead. As a session sees
+# them, if one is given.
 sub serial_numbers
 {
-	my ($first, $offset, $gaps) = split(/\|/, Bench::sql('bench', 'SELECT min(instance), min(visit - instance),'
+	my ($session) = @_;
+	my ($first, $offset, $gaps) = split(/\|/, ($session ? sub { $session->run(@_) } : sub { sql('bench', @_) })->('SELECT min(instance), min(visit - instance),'
 			  . ' (max(instance) - min(instance) + 1 - count(*)) + (max(visit - instance) - min(visit - instance))'
 			  . ' FROM workflow_data.visit'));
 	die "gaps in the serial numbers: $gaps\n" if $gaps;
@@ -194,7 +219,8 @@ sub workers
 	return %found;
 }
 
-# CPU time in seconds of a whole cluster so far: of its processes, and of those that have ended.
+# CPU time in seconds of a whole cluster so far: of its processes, and of those that have ended. What writes pages when it is time to is
+# no part of it.
 sub cluster_cpu
 {
 	my ($postmaster) = slurp("$ENV{WF_DATA}/postmaster.pid") =~ /^(\d+)/;
@@ -203,6 +229,7 @@ sub cluster_cpu
 
 	for my $child (split(' ', slurp("/proc/$postmaster/task/$postmaster/children")))
 	{
+		next if slurp("/proc/$child/cmdline") =~ /checkpointer|background writer/;
 		my ($cpu) = cpu($child);
 		$sum += $cpu;
 	}

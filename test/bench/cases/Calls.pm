@@ -52,7 +52,7 @@ sub complete_case
 		my $side = sub {
 			my ($script) = @_;
 			Bench::pgbench('bench', $script, transactions => $warm, define => { %define, i => 0 });
-			return Bench::pgbench('bench', $script, transactions => $size{transactions}, define => { %define, i => $warm });
+			return pgbench_with_cpu('bench', $script, transactions => $size{transactions}, define => { %define, i => $warm });
 		};
 		push(@rounds, alternate($round, sub { $side->('complete.sql') }, sub { $side->('complete_plain.sql') },
 				sub { $side->('complete_strict.sql') }));
@@ -77,12 +77,64 @@ sub start_case
 		my $side = sub {
 			my ($script) = @_;
 			Bench::pgbench('bench', $script, seconds => 1);
-			return Bench::pgbench('bench', $script, seconds => $size{seconds});
+			return pgbench_with_cpu('bench', $script, seconds => $size{seconds});
 		};
 		push(@rounds, alternate($round, sub { $side->('start.sql') }, sub { $side->('start_plain.sql') },
 				sub { $side->('start_strict.sql') }));
 	}
 	add_both_rates('start()', 0.6, @rounds);
+	return;
+}
+
+# ---- one client, and a disk that costs nothing ----
+
+# What a call itself costs, in pairs of short turns: nobody waits for another, or for the disk.
+sub alone_case
+{
+	my $n = $size{alone};
+	my $all = ($size{pairs} + 1) * $n;
+	my (@complete, @start);
+	my $round_of = sub {
+		my ($round) = @_;
+		Bench::fresh_database('bench', 'wait_setup.sql');
+		Bench::wait_for_partitions('bench');
+		Bench::sql('bench', "SELECT count(workflow.start('wait', jsonb_build_object('customer', 'Ann Example', 'amount', n)))"
+			  . " FROM generate_series(1, $all) n");
+		my ($first, $offset) = Bench::serial_numbers();
+		make_baselines();
+		for my $table (qw(instance visit))
+		{
+			Bench::sql('bench', "INSERT INTO strict.$table SELECT * FROM workflow_data.$table");
+			Bench::sql('bench', "SELECT setval('strict.${table}_seq', max($table)) FROM workflow_data.$table");
+			Bench::sql('bench', "VACUUM (ANALYZE) $_.$table") for qw(workflow_data strict);
+		}
+
+		my %define = (first_instance => $first - 1, visit_offset => $offset, per_client => $all);
+		for my $pair (0 .. $size{pairs})
+		{
+			my $turns = sub {
+				return take_turns($round + $pair, map { my $script = $_; sub {
+					return pgbench_with_cpu('bench', $script, clients => 1, transactions => $n, define => { %define, i => $pair * $n });
+				} } @_);
+			};
+			my $complete = $turns->('complete.sql', 'complete_strict.sql');
+			my $start = $turns->('start.sql', 'start_strict.sql');
+			# the first pair is the warm-up
+			push(@complete, $complete) if $pair > 0;
+			push(@start, $start) if $pair > 0;
+		}
+		must_be("instances in $_.instance_history", Bench::sql('bench', "SELECT count(*) FROM $_.instance_history WHERE instance >= $first"), $all)
+		  for qw(workflow_data strict);
+	};
+
+	for my $round (1 .. $size{rounds})
+	{
+		Bench::with_settings({ fsync => 'off', autovacuum => 'off' }, sub { $round_of->($round) });
+	}
+	add_cpu('CPU of complete(), one client, fsync off, a single statement', 1 / 1.3, @complete);
+	add_rates('  how many', undef, @complete);
+	add_cpu('CPU of start(), one client, fsync off, a single statement', 1 / 1.3, @start);
+	add_rates('  how many', undef, @start);
 	return;
 }
 
@@ -104,9 +156,11 @@ sub bulk_case
 		my $side = sub {
 			my ($sql) = @_;
 			$sql =~ s/:n\b/$n/g;
-			my $begin = time;
-			$session->run("BEGIN;\n$sql;\nCOMMIT");
-			return $n / (time - $begin);
+			return with_cpu($n, sub {
+				my $begin = time;
+				$session->run("BEGIN;\n$sql;\nCOMMIT");
+				return $n / (time - $begin);
+			});
 		};
 
 		# the warm-up also makes the rows that the baseline writes
@@ -140,9 +194,11 @@ sub rows_case
 		my $session = Bench::Session->new('bench');
 		my $side = sub {
 			my ($sql) = @_;
-			my $begin = time;
-			$session->run("BEGIN;\n$sql;\nCOMMIT");
-			return $n / (time - $begin);
+			return with_cpu($n, sub {
+				my $begin = time;
+				$session->run("BEGIN;\n$sql;\nCOMMIT");
+				return $n / (time - $begin);
+			});
 		};
 
 		$session->run(Bench::statements('bulk.sql') =~ s/:n\b/$n/gr);

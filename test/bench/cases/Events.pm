@@ -90,7 +90,7 @@ sub messages_case
 		my $side = sub {
 			my ($script) = @_;
 			Bench::pgbench('bench', $script, transactions => $warm, define => { %define, i => 0 });
-			return Bench::pgbench('bench', $script, transactions => $size{transactions}, define => { %define, i => $warm });
+			return pgbench_with_cpu('bench', $script, transactions => $size{transactions}, define => { %define, i => $warm });
 		};
 		push(@rounds, alternate($round, sub { $side->('send_message.sql') }, sub { $side->('complete.sql') }));
 		must_be('instances that have completed', Bench::completed(), "callback $n, message $n");
@@ -118,7 +118,7 @@ sub pull_rounds
 		my $side = sub {
 			my ($script) = @_;
 			Bench::pgbench('bench', $script, clients => $pullers, transactions => 2);
-			return Bench::pgbench('bench', $script, clients => $pullers, transactions => $each);
+			return pgbench_with_cpu('bench', $script, clients => $pullers, transactions => $each);
 		};
 		push(@rounds, alternate($round, sub { $side->('pull.sql') }, sub { $side->('pull_plain.sql') }));
 		# what another fetcher had locked is deleted by upkeep

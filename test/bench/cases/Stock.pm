@@ -135,6 +135,65 @@ sub indexes_case
 	return;
 }
 
+# ---- very many ----
+
+# A database with so many that wait, and as many that have ended: a session, the first that waits, and by how much visits are ahead.
+sub fill
+{
+	my ($database, $n) = @_;
+	my $step = $n < 50_000 ? $n : 50_000;
+
+	Bench::fresh_database($database, 'wait_setup.sql');
+	Bench::wait_for_partitions($database);
+	my $session = Bench::Session->new($database);
+	$session->run('SET synchronous_commit = off');
+	for (my $from = 0; $from < $n; $from += $step)
+	{
+		$session->run("SELECT count(workflow.start('$_', jsonb_build_object('customer', 'Ann Example', 'amount', n))) FROM generate_series(1, $step) n")
+		  for 'wait', 'nothing';
+	}
+	must_be("visits in $database", $session->run('SELECT count(*) FROM workflow_data.visit'), $n);
+	must_be("ended instances in $database", $session->run('SELECT count(*) > ' . $n . ' FROM workflow_data.instance_history'), 't');
+	$session->run('VACUUM (ANALYZE)');
+	return $session;
+}
+
+# One backend completes so many of those that wait, from all parts of the table, each in a transaction of its own: its CPU time for each.
+sub complete_spread
+{
+	my ($session, $n) = @_;
+	my $pid = $session->run('SELECT pg_backend_pid()');
+
+	$session->run(Bench::statements('spread.sql') =~ s/:n\b/$n/gr);
+	my ($before) = Bench::cpu($pid);
+	$session->run(Bench::statements('complete_spread.sql'));
+	my ($after) = Bench::cpu($pid);
+	return ($after - $before) * 1e6 / $n;
+}
+
+# The large database first: the two sides are [many, few].
+sub large_case
+{
+	my ($few, $many) = @{ $size{large} };
+	my $n = $size{operations};
+	my (@operations, @spread);
+	my %session = (bench_large => fill('bench_large', $many), bench => fill('bench', $few));
+	my @sides = @session{qw(bench_large bench)};
+
+	operations($_, $n) for @sides;
+	for my $pair (1 .. $size{pairs})
+	{
+		push(@operations, take_turns($pair, map { my $session = $_; sub { operations($session, $n) } } @sides));
+		push(@spread, take_turns($pair, map { my $session = $_; sub { complete_spread($session, $n / 4) } } @sides));
+	}
+	my $title = sprintf('%s that wait, %s that have ended, of %s', (map { Bench::thousands($_) } $many, $many, $few));
+	add_costs("CPU of start() and complete(), $title", 'us', 1.1, @operations);
+	add_costs('  complete() of those that have waited before, from anywhere', 'us', 1.1, @spread);
+	$_->end for @sides;
+	Bench::sql('postgres', 'DROP DATABASE bench_large');
+	return;
+}
+
 # ---- what a look at all counts costs ----
 
 sub scrape_case

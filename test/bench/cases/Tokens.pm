@@ -98,7 +98,7 @@ sub branches_case
 		}
 		$session->run('VACUUM (ANALYZE)');
 		my $side = sub {
-			return Bench::pgbench('bench', $_[0], transactions => $n * $size{branches} / $clients, define => { i => 0 });
+			return pgbench_with_cpu('bench', $_[0], transactions => $n * $size{branches} / $clients, define => { i => 0 });
 		};
 		push(@rounds, alternate($round, sub { $side->('complete_one.sql') }, sub { $side->('complete_many.sql') }));
 		must_be('instances that have not completed', $session->run("SELECT count(*) FROM workflow.instances WHERE status <> 'completed'"), 0);
