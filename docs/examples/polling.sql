@@ -9,7 +9,7 @@ CREATE SERVER reports FOREIGN DATA WRAPPER workflow_http
     OPTIONS (url 'http://127.0.0.1:8099', allow_private 'true');
 
 SELECT workflow.define('report', $$
-{ "data": { "pause": "100 ms", "patience": "1 hour", "asked": 0 },
+{ "data": { "pause": "100 ms", "patience": "1 hour", "state": "ordered", "asked": 0 },
   "retry": { "max": 5, "delay": "1 s", "backoff": 2 },
   "catch": [ { "after": "${$.patience}", "next": "too late" } ],
   "steps": [
