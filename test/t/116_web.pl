@@ -143,6 +143,21 @@ like($taken->{json}{message}, qr/has a living instance with business key "second
 is($taken->{json}{code}, 'PT409', 'and the code');
 is_status(start_key('second', {}), 409, 'as at once');
 
+# ---- what would work if it were repeated ----
+
+my $locked = start()->{json};
+$scene->sql("ALTER DATABASE postgres SET lock_timeout = '100 ms'");
+$holder->run('BEGIN', "SELECT workflow.set_data($locked->{id}, '{\"n\": 1}')");
+is_status($frontend->rpc('set_data', { token => $locked->{token}, data => { n => 2 } }), 503, 'somebody holds the instance');
+$holder->run('COMMIT');
+is_status($frontend->rpc('set_data', { token => $locked->{token}, data => { n => 2 } }), 204, 'and then not');
+$scene->sql('ALTER DATABASE postgres RESET lock_timeout; CREATE FUNCTION short() RETURNS trigger LANGUAGE plpgsql AS
+	$$BEGIN RAISE EXCEPTION USING ERRCODE = NEW.data->>\'code\', MESSAGE = \'short\'; END$$;
+	CREATE TRIGGER short BEFORE UPDATE ON workflow_data.instance FOR EACH ROW EXECUTE FUNCTION short()');
+is_status($frontend->rpc('set_data', { token => $locked->{token}, data => { code => $_ } }), 503, "$_ may be repeated") for qw(40001 40P01 53100 53200 53300);
+is_status($frontend->rpc('set_data', { token => $locked->{token}, data => { code => $_->[0] } }), $_->[1], "$_->[0]: $_->[1]") for [ '54001', 413 ], [ '22012', 400 ];
+$scene->sql('DROP TRIGGER short ON workflow_data.instance; DROP FUNCTION short()');
+
 # ---- told of it ----
 
 my $partner = $scene->partner;
