@@ -242,13 +242,6 @@ sub run_page
 	my $run = 0;
 	my $frontend;
 
-	# what a page takes for granted
-	$node->safe_psql($database, 'CREATE EXTENSION workflow') unless $text =~ /^CREATE EXTENSION workflow\b/m;
-	my %server = map { $_ => 1 } $text =~ /"server":\s*"(\w+)"/g;
-	delete $server{$_} for $text =~ /CREATE SERVER (\w+)/g;
-	$node->safe_psql($database, "CREATE SERVER $_ FOREIGN DATA WRAPPER workflow_http OPTIONS (url '" . $partner->url . "', allow_private 'true')")
-	  for sort keys %server;
-
 	for my $i (0 .. $#blocks)
 	{
 		my $block = $blocks[$i];
