@@ -63,6 +63,8 @@ for my $page (sort keys %text)
 	} grep { $_->{language} eq 'sql' && !defined $_->{not_run} } blocks($text{$page}));
 }
 
+none('pages whose examples need the partner say how to start it', grep { $text{$_} =~ /127\.0\.0\.1:8099/ && $text{$_} !~ m{test/partner/partner --port 8099} } sort keys %text);
+
 # ---- links ----
 
 my %anchors;
