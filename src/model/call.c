@@ -55,11 +55,18 @@ read_business_key(WfReader *reader, const WfJson *node, void *target)
 }
 
 static const WfReaderField call_fields[] = {
-	{"process", read_process, offsetof(WfCall, process), true},
-	{"version", read_version, offsetof(WfCall, version)},
-	{"data", wf_read_changes, offsetof(WfCall, data)},
-	{"business_key", read_business_key, offsetof(WfCall, business_key)},
+	{"process", read_process, &wf_shape_name, offsetof(WfCall, process), true},
+	{"version", read_version, &wf_shape_number, offsetof(WfCall, version)},
+	{"data", wf_read_changes, &wf_shape_changes, offsetof(WfCall, data)},
+	{"business_key", read_business_key, &wf_shape_scalar, offsetof(WfCall, business_key)},
 };
+
+const WfJsonShape wf_call_shape =
+	{.name = "call",
+	 .says = "An action: an instance of another process is started, and its end is waited for.",
+	 .types = WF_TAKES_OBJECT,
+	 .what = "\"call\"",
+	 WF_FIELDS(call_fields)};
 
 void
 wf_read_call(WfReader *reader, const WfJson *node, void *target)
@@ -68,5 +75,5 @@ wf_read_call(WfReader *reader, const WfJson *node, void *target)
 
 	step->action = WF_ACTION_CALL;
 	step->call = palloc0(sizeof(WfCall));
-	(void) wf_read_object(reader, node, "\"call\"", FIELDS(call_fields), step->call);
+	(void) wf_read_object(reader, node, &wf_call_shape, step->call);
 }

@@ -219,26 +219,53 @@ read_catch_on(WfReader *reader, const WfJson *node, void *target)
 	}
 }
 
+static const WfJsonShape word_shape = {.types = WF_TAKES_STRING | WF_TAKES_NUMBER,
+									   .not_blank = true,
+									   WF_STATUS_NUMBERS};
+static const WfJsonShape on_shape = {
+	.name = "on",
+	.says =
+		"Outcomes (FAILED, CANCELLED, TIMED_OUT, DIED, SYSTEM_ERROR), codes of errors, statuses of HTTP (404, \"5xx\"), or \"*\".",
+	.types = WF_TAKES_STRING | WF_TAKES_NUMBER | WF_TAKES_ARRAY,
+	.not_blank = true,
+	WF_STATUS_NUMBERS,
+	.items = &word_shape,
+	.min_items = 1,
+	.max_items = MAX_CATCH_WORDS};
+
 static const WfReaderField catch_fields[] = {
-	{"on", read_catch_on, 0},
-	{"next", wf_read_targets, offsetof(WfEntry, next), true},
-	{"save", wf_read_changes, offsetof(WfEntry, save), false, WF_BY_HANDLER},
-	{"interrupt", wf_read_bool, offsetof(WfEntry, interrupt)},
-	{"callback", wf_read_callback, offsetof(WfEntry, event)},
-	{"signature", wf_read_signature, offsetof(WfEntry, event.signature)},
-	{"after", wf_read_after, offsetof(WfEntry, event)},
-	{"until", wf_read_event_until, offsetof(WfEntry, event)},
-	{"every", wf_read_every, offsetof(WfEntry, event)},
-	{"times", wf_read_times, offsetof(WfEntry, event)},
-	{"message", wf_read_message, offsetof(WfEntry, event)},
-	{"key", wf_read_key, offsetof(WfEntry, event.key)},
-	{"signal", wf_read_signal, offsetof(WfEntry, event)},
-	{"condition", wf_read_condition, offsetof(WfEntry, event)},
-	{"escalation", wf_read_escalation, offsetof(WfEntry, event)},
-	{"task", wf_read_task, offsetof(WfEntry, event)},
-	{"topic", wf_read_topic, offsetof(WfEntry, event)},
-	{"data", wf_read_any, offsetof(WfEntry, event.data)},
+	{"on", read_catch_on, &on_shape, 0},
+	{"next", wf_read_targets, &wf_shape_targets, offsetof(WfEntry, next), true},
+	{"save", wf_read_changes, &wf_shape_changes, offsetof(WfEntry, save), false, WF_BY_HANDLER},
+	{"interrupt", wf_read_bool, &wf_shape_bool, offsetof(WfEntry, interrupt)},
+	{"callback", wf_read_callback, &wf_shape_true, offsetof(WfEntry, event)},
+	{"signature", wf_read_signature, &wf_signature_shape, offsetof(WfEntry, event.signature)},
+	{"after", wf_read_after, &wf_shape_interval, offsetof(WfEntry, event)},
+	{"until", wf_read_event_until, &wf_shape_name, offsetof(WfEntry, event)},
+	{"every", wf_read_every, &wf_shape_interval, offsetof(WfEntry, event)},
+	{"times", wf_read_times, &wf_shape_number, offsetof(WfEntry, event)},
+	{"message", wf_read_message, &wf_event_name_shape, offsetof(WfEntry, event)},
+	{"key", wf_read_key, &wf_shape_scalar, offsetof(WfEntry, event.key)},
+	{"signal", wf_read_signal, &wf_event_name_shape, offsetof(WfEntry, event)},
+	{"condition", wf_read_condition, &wf_shape_predicate, offsetof(WfEntry, event)},
+	{"escalation", wf_read_escalation, &wf_event_name_shape, offsetof(WfEntry, event)},
+	{"task", wf_read_task, &wf_task_shape, offsetof(WfEntry, event)},
+	{"topic", wf_read_topic, &wf_topic_shape, offsetof(WfEntry, event)},
+	{"data", wf_read_any, &wf_shape_any, offsetof(WfEntry, event.data)},
 };
+
+static const WfJsonShape entry_shape = {
+	.name = "catch",
+	.says = "A handler: what it catches, an outcome or an event, and where the token goes then.",
+	.types = WF_TAKES_OBJECT,
+	.what = "a \"catch\" entry",
+	WF_FIELDS(catch_fields),
+	.keys = &wf_one_caught,
+	.nkeys = 1,
+	WF_BESIDE(wf_event_beside),
+};
+
+const WfJsonShape wf_catch_shape = {.types = WF_TAKES_ARRAY, .items = &entry_shape, .max_items = WF_MAX_HANDLERS};
 
 static bool
 catches_code(const WfEntry *entry, const char *code)
@@ -323,7 +350,7 @@ check_catch_kind(WfReader *reader, const WfJson *node)
 		if (member != NULL)
 			wf_json_issue(reader->issues, member, of_events[i].hint, "goes with an event only, such as \"after\"");
 	}
-	wf_event_check_keys(reader, node);
+	wf_reader_beside(reader, node, &entry_shape);
 }
 
 /* Check what only some steps can catch, or only in one way. */
@@ -352,7 +379,7 @@ read_catch_entry(WfReader *reader, const WfJson *node, WfEntry *entry)
 	const WfJson *interrupt = wf_json_member(node, "interrupt");
 
 	reader->interrupts = interrupt == NULL || interrupt->type != WF_JSON_BOOL || interrupt->truth;
-	if (!wf_read_object(reader, node, "a \"catch\" entry", FIELDS(catch_fields), entry))
+	if (!wf_read_object(reader, node, &entry_shape, entry))
 		return;
 	check_catch_kind(reader, node);
 	check_catch_event(reader, node, entry);

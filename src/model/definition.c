@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "debug.h"
 #include "model/each.h"
 #include "model/event.h"
 #include "model/flow.h"
@@ -96,10 +97,18 @@ read_payload(WfReader *reader, const WfJson *node, void *target)
 	pfree(payload.data);
 }
 
+static const WfJsonShape channel_shape = {.types = WF_TAKES_STRING, .not_blank = true};
+
 static const WfReaderField notify_fields[] = {
-	{"channel", read_channel, offsetof(WfStep, channel), true},
-	{"payload", read_payload, offsetof(WfStep, payload)},
+	{"channel", read_channel, &channel_shape, offsetof(WfStep, channel), true},
+	{"payload", read_payload, &wf_shape_any, offsetof(WfStep, payload)},
 };
+
+static const WfJsonShape notify_shape = {.name = "notify",
+										 .says = "An action: NOTIFY on a channel.",
+										 .types = WF_TAKES_OBJECT,
+										 .what = "\"notify\"",
+										 WF_FIELDS(notify_fields)};
 
 static void
 read_notify(WfReader *reader, const WfJson *node, void *target)
@@ -107,7 +116,7 @@ read_notify(WfReader *reader, const WfJson *node, void *target)
 	WfStep *step = target;
 
 	step->action = WF_ACTION_NOTIFY;
-	wf_read_object(reader, node, "\"notify\"", FIELDS(notify_fields), step);
+	wf_read_object(reader, node, &notify_shape, step);
 }
 
 static void
@@ -206,35 +215,54 @@ read_warn_waiting(WfReader *reader, const WfJson *node, void *target)
 		(interval.time + 999) / 1000 + (interval.day + interval.month * INT64CONST(30)) * (USECS_PER_DAY / 1000);
 }
 
+static const WfJsonShape name_shape = {.types = WF_TAKES_STRING, .not_blank = true, .max_length = MAX_NAME_BYTES};
+static const WfJsonShape save_shape = {.types = WF_TAKES_BOOL | WF_TAKES_OBJECT, .only_true = true};
+static const WfJsonShape step_shape;
+static const WfJsonShape steps_shape = {.name = "steps",
+										.says = "Steps. Where a step does not say where it goes, the next one follows.",
+										.types = WF_TAKES_ARRAY,
+										.items = &step_shape,
+										.min_items = 1};
+
 static const WfReaderField step_fields[] = {
-	{"step", read_step_text, offsetof(WfStep, name), true},
-	{"http", read_http, 0, false, WF_AT_ENTRY},
-	{"sql", read_sql, 0},
-	{"notify", read_notify, 0, false, WF_AT_ENTRY},
-	{"set", read_set, 0, false, WF_AT_ENTRY},
-	{"send", wf_read_send, 0, false, WF_AT_ENTRY},
-	{"call", wf_read_call, 0, false, WF_AT_ENTRY},
-	{"steps", read_inner, 0},
-	{"local", read_local, 0, false, WF_AT_ENTRY},
-	{"wait", wf_read_wait, 0, false, WF_AFTER_ACTION},
-	{"success", wf_read_predicate, offsetof(WfStep, success), false, WF_AT_END},
-	{"save_reply", wf_read_changes, offsetof(WfStep, save_reply), false, WF_AT_REPLY},
-	{"keep_reply", read_keep_reply, offsetof(WfStep, forgets_reply)},
-	{"save", read_save, 0, false, WF_AT_END},
-	{"timeout", wf_read_timeout, offsetof(WfStep, timeout), false, WF_AT_ENTRY, true},
-	{"heartbeat", wf_read_timeout, offsetof(WfStep, heartbeat), false, WF_AFTER_ACTION},
-	{"warn_waiting", read_warn_waiting, offsetof(WfStep, warn_waiting)},
-	{"retry", wf_read_retry, offsetof(WfStep, retry)},
-	{"cancel", wf_read_cancel, offsetof(WfStep, cancel), false, WF_AFTER_ACTION},
-	{"ignore_cancel", wf_read_bool, offsetof(WfStep, ignore_cancel)},
-	{"catch", wf_read_catch, 0, false, WF_AT_ENTRY, true},
-	{"each", wf_read_each, 0},
-	{"async", wf_read_bool, offsetof(WfStep, async)},
-	{"join", wf_read_join, offsetof(WfStep, join)},
-	{"next", wf_read_next, offsetof(WfStep, route), false, WF_AT_END, true},
-	{"choose", wf_read_choose, offsetof(WfStep, route), false, WF_AT_END, true},
-	{"first_of", wf_read_first_of, 0, false, WF_AFTER_ACTION},
-	{"end", wf_read_end, offsetof(WfStep, route), false, WF_AT_END, true},
+	{"step", read_step_text, &name_shape, offsetof(WfStep, name), true},
+	{"http", read_http, &wf_http_shape, 0, false, WF_AT_ENTRY},
+	{"sql", read_sql, &wf_shape_name, 0},
+	{"notify", read_notify, &notify_shape, 0, false, WF_AT_ENTRY},
+	{"set", read_set, &wf_shape_changes, 0, false, WF_AT_ENTRY},
+	{"send", wf_read_send, &wf_send_shape, 0, false, WF_AT_ENTRY},
+	{"call", wf_read_call, &wf_call_shape, 0, false, WF_AT_ENTRY},
+	{"steps", read_inner, &steps_shape, 0},
+	{"local", read_local, &wf_shape_changes, 0, false, WF_AT_ENTRY},
+	{"wait", wf_read_wait, &wf_wait_shape, 0, false, WF_AFTER_ACTION},
+	{"success", wf_read_predicate, &wf_shape_predicate, offsetof(WfStep, success), false, WF_AT_END},
+	{"save_reply", wf_read_changes, &wf_shape_changes, offsetof(WfStep, save_reply), false, WF_AT_REPLY},
+	{"keep_reply", read_keep_reply, &wf_shape_bool, offsetof(WfStep, forgets_reply)},
+	{"save", read_save, &save_shape, 0, false, WF_AT_END},
+	{"timeout", wf_read_timeout, &wf_shape_interval, offsetof(WfStep, timeout), false, WF_AT_ENTRY, true},
+	{"heartbeat", wf_read_timeout, &wf_shape_interval, offsetof(WfStep, heartbeat), false, WF_AFTER_ACTION},
+	{"warn_waiting", read_warn_waiting, &wf_shape_interval, offsetof(WfStep, warn_waiting)},
+	{"retry", wf_read_retry, &wf_retry_shape, offsetof(WfStep, retry)},
+	{"cancel", wf_read_cancel, &wf_cancel_shape, offsetof(WfStep, cancel), false, WF_AFTER_ACTION},
+	{"ignore_cancel", wf_read_bool, &wf_shape_bool, offsetof(WfStep, ignore_cancel)},
+	{"catch", wf_read_catch, &wf_catch_shape, 0, false, WF_AT_ENTRY, true},
+	{"each", wf_read_each, &wf_each_shape, 0},
+	{"async", wf_read_bool, &wf_shape_bool, offsetof(WfStep, async)},
+	{"join", wf_read_join, &wf_join_shape, offsetof(WfStep, join)},
+	{"next", wf_read_next, &wf_next_shape, offsetof(WfStep, route), false, WF_AT_END, true},
+	{"choose", wf_read_choose, &wf_choose_shape, offsetof(WfStep, route), false, WF_AT_END, true},
+	{"first_of", wf_read_first_of, &wf_first_of_shape, 0, false, WF_AFTER_ACTION},
+	{"end", wf_read_end, &wf_end_shape, offsetof(WfStep, route), false, WF_AT_END, true},
+};
+
+static const WfJsonShape step_shape = {
+	.name = "step",
+	.says = "A step: at most one action, then at most one wait, then where it goes.",
+	.types = WF_TAKES_OBJECT,
+	.what = "a step",
+	WF_FIELDS(step_fields),
+	WF_KEYS(wf_step_keys),
+	WF_BESIDE(wf_step_beside),
 };
 
 static void
@@ -250,7 +278,7 @@ read_step_node(WfReader *reader, const WfJson *node, WfStep *step)
 	reader->step = step;
 	reader->node = node;
 	reader->mentioned = reader->late = 0;
-	if (wf_read_object(reader, node, "a step", FIELDS(step_fields), step))
+	if (wf_read_object(reader, node, &step_shape, step))
 		wf_step_check(reader, node);
 	step->drops_reply = step->forgets_reply && !may_ask_for_reply(reader, step);
 	step->uses_event = (reader->mentioned & WF_VAR_BIT(WF_VAR_EVENT)) != 0;
@@ -290,6 +318,13 @@ read_description(WfReader *reader, const WfJson *node, void *target)
 {
 	if (wf_reader_expect(reader, node, WF_JSON_STRING, NULL))
 		*(const char **) target = node->text;
+}
+
+/* Which schema it goes by is for editors: it goes by this version's. */
+static void
+read_schema(WfReader *reader, const WfJson *node, void *target)
+{
+	(void) wf_reader_expect(reader, node, WF_JSON_STRING, NULL);
 }
 
 static void
@@ -356,19 +391,28 @@ read_process_catch(WfReader *reader, const WfJson *node, void *target)
 		read_process_field(reader, node, wf_read_catch, &def->steps[def->process_step]);
 }
 
+static const WfJsonShape data_shape = {.types = WF_TAKES_OBJECT};
+
 static const WfReaderField definition_fields[] = {
-	{"description", read_description, offsetof(WfDefinition, description)},
-	{"data", read_data, offsetof(WfDefinition, data)},
-	{"start", read_start, 0},
-	{"steps", read_steps, 0, true},
-	{"timeout", read_process_timeout, 0},
-	{"catch", read_process_catch, 0},
-	{"retry", wf_read_retry, offsetof(WfDefinition, retry)},
-	{"retention", read_retention, 0},
-	{"warn_waiting", read_warn_waiting, offsetof(WfDefinition, warn_waiting)},
-	{"start_on", wf_read_start_on, 0},
+	{"$schema", read_schema, &wf_shape_string, 0},
+	{"description", read_description, &wf_shape_string, offsetof(WfDefinition, description)},
+	{"data", read_data, &data_shape, offsetof(WfDefinition, data)},
+	{"start", read_start, &wf_shape_name, 0},
+	{"steps", read_steps, &steps_shape, 0, true},
+	{"timeout", read_process_timeout, &wf_shape_interval, 0},
+	{"catch", read_process_catch, &wf_catch_shape, 0},
+	{"retry", wf_read_retry, &wf_retry_shape, offsetof(WfDefinition, retry)},
+	{"retention", read_retention, &wf_shape_interval, 0},
+	{"warn_waiting", read_warn_waiting, &wf_shape_interval, offsetof(WfDefinition, warn_waiting)},
+	{"start_on", wf_read_start_on, &wf_start_on_shape, 0},
 	{"priority"},
 };
+
+const WfJsonShape wf_definition_shape = {.name = "definition",
+										 .says = "A process.",
+										 .types = WF_TAKES_OBJECT,
+										 .what = "a definition",
+										 WF_FIELDS(definition_fields)};
 
 /* Give `retry` of the definition to steps that have none. */
 static void
@@ -482,7 +526,7 @@ wf_definition_compile(const char *json, WfReferences *references, WfIssues *issu
 		return NULL;
 
 	begin_process(graph, root);
-	wf_read_object(&reader, root, "a definition", FIELDS(definition_fields), &graph->def);
+	wf_read_object(&reader, root, &wf_definition_shape, &graph->def);
 	if (graph->def.nsteps > 0 && graph->def.process_step >= 0)
 	{
 		wf_step_check_process(&reader, root);
@@ -496,5 +540,6 @@ wf_definition_compile(const char *json, WfReferences *references, WfIssues *issu
 		pass_warn_waiting_on(&reader, &graph->def, wf_json_member(root, "warn_waiting"));
 	if (graph->def.nsteps > 0)
 		check_flow(graph, root, issues);
+	WF_ASSERT(issues->n > before || wf_shape_takes(&wf_definition_shape, root));
 	return issues->n > before ? NULL : &graph->def;
 }

@@ -88,24 +88,33 @@ read_collect(WfReader *reader, const WfJson *node, void *target)
 		wf_read_string(reader, node, target);
 }
 
+static const WfJsonShape parallel_shape = {.types = WF_TAKES_NUMBER, .whole = true, .minimum = 1, .maximum = INT_MAX};
+
 static const WfReaderField each_fields[] = {
-	{"in", read_in, 0, true, WF_AT_ENTRY, true},
-	{"parallel", read_parallel, offsetof(WfEach, parallel)},
-	{"until", wf_read_predicate, offsetof(WfEach, until), false, WF_AT_END},
-	{"collect", read_collect, offsetof(WfEach, collect)},
+	{"in", read_in, &wf_shape_name, 0, true, WF_AT_ENTRY, true},
+	{"parallel", read_parallel, &parallel_shape, offsetof(WfEach, parallel)},
+	{"until", wf_read_predicate, &wf_shape_predicate, offsetof(WfEach, until), false, WF_AT_END},
+	{"collect", read_collect, &wf_shape_name, offsetof(WfEach, collect)},
 };
+
+const WfJsonShape wf_each_shape =
+	{.name = "each",
+	 .says = "The step is done for each item of a list: its jsonpath, such as \"$.lines[*]\".",
+	 .types = WF_TAKES_STRING | WF_TAKES_OBJECT,
+	 .not_blank = true,
+	 .what = "\"each\"",
+	 WF_FIELDS(each_fields)};
 
 void
 wf_read_each(WfReader *reader, const WfJson *node, void *target)
 {
-	static const WfReaderField alone = {"each", read_in, 0, false, WF_AT_ENTRY, true};
-	WfStep					  *step = target;
-	WfMoment				   around = reader->moment;
+	WfStep	*step = target;
+	WfMoment around = reader->moment;
 
 	step->each = palloc0(sizeof(WfEach));
 	if (node->type == WF_JSON_OBJECT)
 	{
-		wf_read_object(reader, node, "\"each\"", FIELDS(each_fields), step->each);
+		wf_read_object(reader, node, &wf_each_shape, step->each);
 		return;
 	}
 	if (node->type != WF_JSON_STRING)
@@ -114,7 +123,7 @@ wf_read_each(WfReader *reader, const WfJson *node, void *target)
 					  "must be a jsonpath or an object, not %s", wf_json_type_name(node->type));
 		return;
 	}
-	reader->moment = alone.moment;
+	reader->moment = WF_AT_ENTRY;
 	reader->of_whole = true;
 	read_in(reader, node, step->each);
 	reader->moment = around;

@@ -17,44 +17,26 @@
 /* a clock that strikes more often is of no use to anybody */
 static const Interval shortest_beat = {INT64CONST(10000), 0, 0};
 
-/* The keys of which one makes an object an event. */
-static const char *const event_keys[] = {
-	"callback", "after", "until", "every", "message", "signal", "condition", "escalation", "task", "topic",
+/* "on", and the keys of which one makes an object an event. */
+static const char *const caught_keys[] = {
+	"on", "callback", "after", "until", "every", "message", "signal", "condition", "escalation", "task", "topic",
 };
+
+const WfKeys wf_one_event = {WF_EXACTLY_ONE, caught_keys + 1, lengthof(caught_keys) - 1};
+const WfKeys wf_one_caught = {WF_EXACTLY_ONE, FIELDS(caught_keys)};
 
 int
 wf_event_count(const WfJson *node)
 {
-	int n = 0;
-
-	for (int i = 0; i < lengthof(event_keys); i++)
-		n += wf_json_member(node, event_keys[i]) != NULL;
-	return n;
+	return wf_json_count(node, wf_one_event.keys, wf_one_event.nkeys);
 }
 
-void
-wf_event_check_keys(WfReader *reader, const WfJson *node)
-{
-	static const struct
-	{
-		const char *key;
-		const char *with;
-		const char *hint;
-	} beside[] = {
-		{"key", "message", "It is what tells apart messages of the same name; signals reach all that wait."},
-		{"data", "topic", "It is what a worker gets with the work; a task has its own in it."},
-		{"signature", "callback", "It is of what comes with the token in $callback_url, over the bytes that came."},
-		{"times", "every", "It is how often \"every\" begins; others begin as often as their event happens."},
-	};
-
-	for (int i = 0; i < lengthof(beside); i++)
-	{
-		const WfJson *member = wf_json_member(node, beside[i].key);
-
-		if (member != NULL && wf_json_member(node, beside[i].with) == NULL)
-			wf_json_issue(reader->issues, member, beside[i].hint, "goes with \"%s\" only", beside[i].with);
-	}
-}
+const WfBeside wf_event_beside[WF_EVENT_BESIDE] = {
+	{"key", "message", "It is what tells apart messages of the same name; signals reach all that wait."},
+	{"data", "topic", "It is what a worker gets with the work; a task has its own in it."},
+	{"signature", "callback", "It is of what comes with the token in $callback_url, over the bytes that came."},
+	{"times", "every", "It is how often \"every\" begins; others begin as often as their event happens."},
+};
 
 /* ---- callbacks and clocks ---- */
 
@@ -114,6 +96,9 @@ wf_read_times(WfReader *reader, const WfJson *node, void *target)
 }
 
 /* ---- messages, signals, escalations ---- */
+
+const WfJsonShape wf_event_name_shape = {.types = WF_TAKES_STRING, .not_blank = true, .max_length = MAX_NAME_BYTES};
+const WfJsonShape wf_topic_shape = {.types = WF_TAKES_STRING, .not_blank = true, .max_length = MAX_TOPIC_BYTES};
 
 static void
 read_name(WfReader *reader, const WfJson *node, void *target, const char *hint, const char *not_template)
@@ -285,11 +270,30 @@ read_due(WfReader *reader, const WfJson *node, void *target)
 					  wf_issue_clip(node->text));
 }
 
+static const WfJsonShape role_shape = {.types = WF_TAKES_STRING};
+static const WfJsonShape roles_shape = {.types = WF_TAKES_STRING | WF_TAKES_ARRAY,
+										.items = &role_shape,
+										.min_items = 1,
+										.max_items = WF_TASK_MAX_ROLES};
+
 static const WfReaderField task_fields[] = {
-	{"title", read_title, offsetof(WfTask, title), true}, {"assignee", read_assignee, offsetof(WfTask, assignee)},
-	{"roles", read_roles, offsetof(WfTask, roles)},		  {"due", read_due, offsetof(WfTask, due)},
-	{"data", wf_read_any, offsetof(WfTask, data)},
+	{"title", read_title, &wf_shape_name, offsetof(WfTask, title), true},
+	{"assignee", read_assignee, &role_shape, offsetof(WfTask, assignee)},
+	{"roles", read_roles, &roles_shape, offsetof(WfTask, roles)},
+	{"due", read_due, &wf_shape_name, offsetof(WfTask, due)},
+	{"data", wf_read_any, &wf_shape_any, offsetof(WfTask, data)},
 };
+
+static const char *const for_whom[] = {"assignee", "roles"};
+static const WfKeys		 for_somebody = {WF_AT_LEAST_ONE, FIELDS(for_whom)};
+
+const WfJsonShape wf_task_shape = {.name = "task",
+								   .says = "A task for people: who is to do what, and until when.",
+								   .types = WF_TAKES_OBJECT,
+								   .what = "a task",
+								   WF_FIELDS(task_fields),
+								   .keys = &for_somebody,
+								   .nkeys = 1};
 
 void
 wf_read_task(WfReader *reader, const WfJson *node, void *target)
@@ -298,9 +302,9 @@ wf_read_task(WfReader *reader, const WfJson *node, void *target)
 
 	event->kind = WF_EVENT_TASK;
 	event->task = palloc0(sizeof(WfTask));
-	if (!wf_read_object(reader, node, "a task", FIELDS(task_fields), event->task))
+	if (!wf_read_object(reader, node, &wf_task_shape, event->task))
 		return;
-	if (wf_json_member(node, "assignee") == NULL && wf_json_member(node, "roles") == NULL)
+	if (!wf_json_has_one_of(node, FIELDS(for_whom)))
 		wf_json_issue(reader->issues, node,
 					  "Say who is to do it: \"assignee\", a role, or \"roles\", any of which may claim it.",
 					  "is for nobody");

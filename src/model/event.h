@@ -35,8 +35,12 @@ extern void wf_read_key(WfReader *reader, const WfJson *node, void *target);
 /* How many events does the object name? */
 extern int wf_event_count(const WfJson *node);
 
-/* Check that what belongs to one kind of event stands beside that. */
-extern void wf_event_check_keys(WfReader *reader, const WfJson *node);
+/* Of what names an event, or an outcome, exactly one; and what belongs to one kind of event stands beside that. */
+#define WF_EVENT_BESIDE 4
+extern const WfKeys	  wf_one_event, wf_one_caught;
+extern const WfBeside wf_event_beside[WF_EVENT_BESIDE];
+
+extern const WfJsonShape wf_event_name_shape, wf_topic_shape, wf_task_shape, wf_start_on_shape;
 
 /* Check, when the whole step was read, what must fit together among its events; the same for handlers alone. */
 extern void wf_event_check(WfReader *reader, const WfJson *node);

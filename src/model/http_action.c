@@ -287,22 +287,41 @@ read_headers(WfReader *reader, const WfJson *node, void *target)
 	}
 }
 
+static const WfJsonShape headers_shape = {.types = WF_TAKES_OBJECT, .members = &wf_shape_scalar};
+
 static const WfReaderField http_fields[] = {
-	{"server", read_server_name, offsetof(WfHttpAction, server)},
-	{"method", read_method, offsetof(WfHttpAction, method)},
-	{"path", read_url_path, offsetof(WfHttpAction, path)},
-	{"url", read_url, offsetof(WfHttpAction, url)},
-	{"query", read_query, 0},
-	{"headers", read_headers, 0},
-	{"body", wf_read_any, offsetof(WfHttpAction, body)},
-	{"text", wf_read_text, offsetof(WfHttpAction, text)},
-	{"form", read_form, 0},
-	{"multipart", wf_read_multipart, 0},
-	{"bytes", wf_read_bytes, offsetof(WfHttpAction, bytes)},
-	{"type", wf_read_media_type, offsetof(WfHttpAction, type)},
-	{"timeout", wf_read_attempt_timeout, offsetof(WfHttpAction, timeout)},
-	{"connect_timeout", wf_read_attempt_timeout, offsetof(WfHttpAction, connect_timeout)},
+	{"server", read_server_name, &wf_shape_name, offsetof(WfHttpAction, server)},
+	{"method", read_method, &wf_shape_string, offsetof(WfHttpAction, method)},
+	{"path", read_url_path, &wf_shape_string, offsetof(WfHttpAction, path)},
+	{"url", read_url, &wf_shape_string, offsetof(WfHttpAction, url)},
+	{"query", read_query, &wf_shape_pairs, 0},
+	{"headers", read_headers, &headers_shape, 0},
+	{"body", wf_read_any, &wf_shape_any, offsetof(WfHttpAction, body)},
+	{"text", wf_read_text, &wf_shape_string, offsetof(WfHttpAction, text)},
+	{"form", read_form, &wf_shape_pairs, 0},
+	{"multipart", wf_read_multipart, &wf_multipart_shape, 0},
+	{"bytes", wf_read_bytes, &wf_shape_string, offsetof(WfHttpAction, bytes)},
+	{"type", wf_read_media_type, &wf_shape_string, offsetof(WfHttpAction, type)},
+	{"timeout", wf_read_attempt_timeout, &wf_shape_interval, offsetof(WfHttpAction, timeout)},
+	{"connect_timeout", wf_read_attempt_timeout, &wf_shape_interval, offsetof(WfHttpAction, connect_timeout)},
 };
+
+static const char *const places[] = {"path", "url"};
+static const char *const servers[] = {"server", "url"};
+static const char *const bodies[] = {"body", "text", "form", "multipart", "bytes"};
+static const WfBeside	 http_beside[] = {
+	   {"type", "bytes", "Other bodies have a type; another one is said by the header Content-Type."}};
+static const WfKeys http_keys[] = {{WF_AT_MOST_ONE, FIELDS(places)},
+								   {WF_AT_MOST_ONE, FIELDS(bodies)},
+								   {WF_AT_LEAST_ONE, FIELDS(servers)}};
+
+const WfJsonShape wf_http_shape = {.name = "http",
+								   .says = "An action: a request, to a foreign server of the wrapper workflow_http.",
+								   .types = WF_TAKES_OBJECT,
+								   .what = "\"http\"",
+								   WF_FIELDS(http_fields),
+								   WF_KEYS(http_keys),
+								   WF_BESIDE(http_beside)};
 
 /*
  * Warn of a body of a method for which the standard gives it no meaning: it may be dropped or
@@ -326,18 +345,17 @@ warn_of_body(WfReader *reader, const WfJson *node, const char *method, const cha
 void
 wf_read_http(WfReader *reader, const WfJson *node, void *target)
 {
-	static const char *const places[] = {"path", "url"};
-	static const char *const bodies[] = {"body", "text", "form", "multipart", "bytes"};
-	WfHttpAction			*http = palloc0(sizeof(WfHttpAction));
+	WfHttpAction *http = palloc0(sizeof(WfHttpAction));
 
-	if (!wf_read_object(reader, node, "\"http\"", http_fields, lengthof(http_fields), http))
+	if (!wf_read_object(reader, node, &wf_http_shape, http))
 		return;
 	*(WfHttpAction **) target = http;
 
-	wf_reader_one_of(reader, node, places, lengthof(places));
-	wf_reader_one_of(reader, node, bodies, lengthof(bodies));
+	wf_reader_one_of(reader, node, FIELDS(places));
+	wf_reader_one_of(reader, node, FIELDS(bodies));
+	wf_reader_beside(reader, node, &wf_http_shape);
 	wf_http_check_type(reader, node);
-	if (!wf_json_member(node, "server") && !wf_json_member(node, "url"))
+	if (!wf_json_has_one_of(node, FIELDS(servers)))
 		wf_json_issue(
 			reader->issues, node,
 			"Name a foreign server of the wrapper workflow_http, or give an absolute \"url\" that one covers.",
@@ -357,36 +375,44 @@ typedef struct CancelReading
 } CancelReading;
 
 static const WfReaderField cancel_fields[] = {
-	{"path", read_url_path, offsetof(CancelReading, http.path)},
-	{"url", read_cancel_url, offsetof(CancelReading, http.url)},
-	{"method", read_method, offsetof(CancelReading, http.method)},
-	{"headers", read_headers, offsetof(CancelReading, http)},
-	{"body", wf_read_any, offsetof(CancelReading, http.body)},
-	{"text", wf_read_text, offsetof(CancelReading, http.text)},
+	{"path", read_url_path, &wf_shape_string, offsetof(CancelReading, http.path)},
+	{"url", read_cancel_url, &wf_shape_string, offsetof(CancelReading, http.url)},
+	{"method", read_method, &wf_shape_string, offsetof(CancelReading, http.method)},
+	{"headers", read_headers, &headers_shape, offsetof(CancelReading, http)},
+	{"body", wf_read_any, &wf_shape_any, offsetof(CancelReading, http.body)},
+	{"text", wf_read_text, &wf_shape_string, offsetof(CancelReading, http.text)},
 	/* zero: the callback is not waited for */
-	{"timeout", wf_read_pause, offsetof(CancelReading, timeout)},
+	{"timeout", wf_read_pause, &wf_shape_interval, offsetof(CancelReading, timeout)},
 };
+
+static const char *const cancel_bodies[] = {"body", "text"};
+static const WfKeys		 cancel_keys[] = {{WF_EXACTLY_ONE, FIELDS(places)}, {WF_AT_MOST_ONE, FIELDS(cancel_bodies)}};
+
+const WfJsonShape wf_cancel_shape = {.name = "cancel",
+									 .says = "The request by which the service is asked to stop.",
+									 .types = WF_TAKES_OBJECT,
+									 .what = "\"cancel\"",
+									 WF_FIELDS(cancel_fields),
+									 WF_KEYS(cancel_keys)};
 
 void
 wf_read_cancel(WfReader *reader, const WfJson *node, void *target)
 {
-	static const char *const places[] = {"path", "url"};
-	static const char *const bodies[] = {"body", "text"};
-	CancelReading			*reading = palloc0(sizeof(CancelReading));
-	WfCancelAction			*cancel;
+	CancelReading  *reading = palloc0(sizeof(CancelReading));
+	WfCancelAction *cancel;
 
-	if (!wf_read_object(reader, node, "\"cancel\"", cancel_fields, lengthof(cancel_fields), reading))
+	if (!wf_read_object(reader, node, &wf_cancel_shape, reading))
 		return;
-	wf_reader_one_of(reader, node, places, lengthof(places));
-	wf_reader_one_of(reader, node, bodies, lengthof(bodies));
-	if (!wf_json_member(node, "path") && !wf_json_member(node, "url"))
+	wf_reader_one_of(reader, node, FIELDS(places));
+	wf_reader_one_of(reader, node, FIELDS(cancel_bodies));
+	if (!wf_json_has_one_of(node, FIELDS(places)))
 		wf_json_issue(reader->issues, node,
 					  "Say where: \"path\" is appended to the url of the step's server, \"url\" is absolute.",
 					  "\"path\" or \"url\" is missing");
 	if (reading->http.method == NULL)
 		reading->http.method = "POST";
 	else
-		warn_of_body(reader, node, reading->http.method, FIELDS(bodies));
+		warn_of_body(reader, node, reading->http.method, FIELDS(cancel_bodies));
 	cancel = palloc0(sizeof(WfCancelAction));
 	cancel->http = &reading->http;
 	cancel->timeout = reading->timeout;

@@ -107,20 +107,47 @@ read_part_name(WfReader *reader, const WfJson *node, void *target)
 }
 
 static const WfReaderField part_fields[] = {
-	{"name", read_part_name, offsetof(WfPart, name)},
-	{"body", wf_read_any, offsetof(WfPart, body)},
-	{"text", read_part_text, offsetof(WfPart, text)},
-	{"bytes", wf_read_bytes, offsetof(WfPart, bytes)},
-	{"filename", read_part_filename, offsetof(WfPart, filename)},
-	{"type", wf_read_media_type, offsetof(WfPart, type)},
+	{"name", read_part_name, &wf_shape_string, offsetof(WfPart, name)},
+	{"body", wf_read_any, &wf_shape_any, offsetof(WfPart, body)},
+	{"text", read_part_text, &wf_shape_scalar, offsetof(WfPart, text)},
+	{"bytes", wf_read_bytes, &wf_shape_string, offsetof(WfPart, bytes)},
+	{"filename", read_part_filename, &wf_shape_string, offsetof(WfPart, filename)},
+	{"type", wf_read_media_type, &wf_shape_string, offsetof(WfPart, type)},
 };
+
+static const char *const contents[] = {"text", "body", "bytes"};
+static const char *const names[] = {"name"};
+static const WfKeys		 part_keys[] = {{WF_EXACTLY_ONE, FIELDS(contents)}, {WF_AT_LEAST_ONE, FIELDS(names)}};
+
+/* in an object, whose keys are the names */
+static const WfJsonShape part_shape = {.name = "part",
+									   .says = "A part of the body, or its text.",
+									   .types = WF_TAKES_SCALAR | WF_TAKES_OBJECT,
+									   .what = "a part",
+									   WF_FIELDS(part_fields),
+									   .keys = part_keys,
+									   .nkeys = 1};
+/* in a list */
+static const WfJsonShape named_part_shape = {.name = "named_part",
+											 .says = "A part of the body.",
+											 .types = WF_TAKES_OBJECT,
+											 .what = "a part",
+											 WF_FIELDS(part_fields),
+											 WF_KEYS(part_keys)};
+
+const WfJsonShape wf_multipart_shape =
+	{.name = "multipart",
+	 .says = "A body of parts, multipart/form-data: an object by their names, or a list.",
+	 .types = WF_TAKES_ARRAY | WF_TAKES_OBJECT,
+	 .items = &named_part_shape,
+	 .min_items = 1,
+	 .members = &part_shape,
+	 .min_members = 1};
 
 static void
 read_part_object(WfReader *reader, const WfJson *node, WfPart *part)
 {
-	static const char *const contents[] = {"text", "body", "bytes"};
-
-	wf_read_object(reader, node, "a part", part_fields, lengthof(part_fields), part);
+	wf_read_object(reader, node, &part_shape, part);
 	wf_reader_one_of(reader, node, FIELDS(contents));
 	if (!wf_json_has_one_of(node, FIELDS(contents)))
 		wf_json_issue(reader->issues, node, part_hint, "the part holds nothing");
@@ -189,10 +216,7 @@ wf_http_check_type(WfReader *reader, const WfJson *node)
 	const WfJson *type = wf_json_member(node, "type");
 	const WfJson *header = content_type(node);
 
-	if (type != NULL && wf_json_member(node, "bytes") == NULL)
-		wf_json_issue(reader->issues, type, "Other bodies have a type; another one is said by the header Content-Type.",
-					  "goes with \"bytes\" only");
-	else if (type != NULL && header != NULL)
+	if (type != NULL && header != NULL && wf_json_member(node, "bytes") != NULL)
 		wf_json_issue(reader->issues, type, "Leave one of them out.", "the header Content-Type says it, too");
 	if (header != NULL && wf_json_member(node, "multipart") != NULL)
 		wf_json_issue(

@@ -463,6 +463,16 @@ wf_json_member(const WfJson *object, const char *key)
 	return NULL;
 }
 
+int
+wf_json_count(const WfJson *object, const char *const *keys, int nkeys)
+{
+	int n = 0;
+
+	for (int i = 0; i < nkeys; i++)
+		n += wf_json_member(object, keys[i]) != NULL;
+	return n;
+}
+
 bool
 wf_json_has_one_of(const WfJson *object, const char *const *keys, int nkeys)
 {

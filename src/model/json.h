@@ -62,6 +62,9 @@ extern void wf_json_warning(WfIssues *issues, const WfJson *node, const char *hi
 /* The last member with that key, or NULL. */
 extern const WfJson *wf_json_member(const WfJson *object, const char *key);
 
+/* How many of these keys has the object? */
+extern int wf_json_count(const WfJson *object, const char *const *keys, int nkeys);
+
 /* Has the object a member with one of these keys? */
 extern bool wf_json_has_one_of(const WfJson *object, const char *const *keys, int nkeys);
 

@@ -111,11 +111,11 @@ misplaced_hint(const char *key, const char *what)
 
 /* Are there routes in objects with these fields? */
 static bool
-has_routes(const WfReaderField *fields, int nfields)
+has_routes(const WfJsonShape *shape)
 {
-	for (int i = 0; i < nfields; i++)
+	for (int i = 0; i < shape->nfields; i++)
 	{
-		if (strcmp(fields[i].key, "next") == 0)
+		if (strcmp(shape->fields[i].key, "next") == 0)
 			return true;
 	}
 	return false;
@@ -123,12 +123,12 @@ has_routes(const WfReaderField *fields, int nfields)
 
 /* Does the key, as it was meant, say where a token goes? NULL: it is not known what was meant. */
 static bool
-is_route(const char *meant, const WfReaderField *fields, int nfields)
+is_route(const char *meant, const WfJsonShape *shape)
 {
 	static const char *const keys[] = {"next", "else", "choose", "catch", "start"};
 
 	if (meant == NULL)
-		return has_routes(fields, nfields);
+		return has_routes(shape);
 	for (int i = 0; i < lengthof(keys); i++)
 	{
 		if (strcmp(keys[i], meant) == 0)
@@ -142,85 +142,83 @@ is_route(const char *meant, const WfReaderField *fields, int nfields)
  * none.
  */
 static int
-field_meant(const char *word, const WfReaderField *fields, int nfields)
+field_meant(const char *word, const WfJsonShape *shape)
 {
 	for (int i = 0; i < lengthof(other_words); i++)
 	{
 		if (pg_strcasecmp(other_words[i].word, word) != 0)
 			continue;
-		for (int f = 0; f < nfields; f++)
+		for (int f = 0; f < shape->nfields; f++)
 		{
-			if (strcmp(fields[f].key, other_words[i].key) == 0 && fields[f].read != NULL)
+			if (strcmp(shape->fields[f].key, other_words[i].key) == 0 && shape->fields[f].read != NULL)
 				return f;
 		}
 	}
-	return wf_issue_nearest(word, fields, nfields, field_key_at);
+	return wf_issue_nearest(word, shape->fields, shape->nfields, field_key_at);
 }
 
 static const char *
-known_keys_hint(const char *what, const WfReaderField *fields, int nfields)
+known_keys_hint(const WfJsonShape *shape)
 {
 	StringInfoData known;
 
 	initStringInfo(&known);
-	for (int i = 0; i < nfields; i++)
+	for (int i = 0; i < shape->nfields; i++)
 	{
-		if (fields[i].read != NULL)
-			appendStringInfo(&known, "%s%s", known.len > 0 ? ", " : "", fields[i].key);
+		if (shape->fields[i].read != NULL)
+			appendStringInfo(&known, "%s%s", known.len > 0 ? ", " : "", shape->fields[i].key);
 	}
-	return psprintf("The keys of %s are: %s.", what, known.data);
+	return psprintf("The keys of %s are: %s.", shape->what, known.data);
 }
 
 static void
-add_unknown_key(WfReader *reader, const WfJson *member, const char *what, const WfReaderField *fields, int nfields)
+add_unknown_key(WfReader *reader, const WfJson *member, const WfJsonShape *shape)
 {
 	int			near = -1;
-	const char *hint = misplaced_hint(member->key, what);
+	const char *hint = misplaced_hint(member->key, shape->what);
 
 	if (hint == NULL && !wf_issues_full(reader->issues))
 	{
-		near = field_meant(member->key, fields, nfields);
-		hint = near >= 0 ? wf_issue_perhaps(fields[near].key, member->key) : known_keys_hint(what, fields, nfields);
+		near = field_meant(member->key, shape);
+		hint = near >= 0 ? wf_issue_perhaps(shape->fields[near].key, member->key) : known_keys_hint(shape);
 	}
 	wf_json_issue(reader->issues, member, hint, "unknown key");
-	if (is_route(near >= 0 ? fields[near].key : NULL, fields, nfields))
+	if (is_route(near >= 0 ? shape->fields[near].key : NULL, shape))
 		wf_reader_unread(reader);
 }
 
 static void
-read_object_member(WfReader *reader, const WfJson *member, const char *what, const WfReaderField *fields, int nfields,
-				   void *target)
+read_object_member(WfReader *reader, const WfJson *member, const WfJsonShape *shape, void *target)
 {
-	for (int i = 0; i < nfields; i++)
+	for (int i = 0; i < shape->nfields; i++)
 	{
-		if (strcmp(member->key, fields[i].key) != 0)
+		if (strcmp(member->key, shape->fields[i].key) != 0)
 			continue;
-		if (fields[i].read)
+		if (shape->fields[i].read)
 		{
 			WfMoment around = reader->moment;
 			bool	 of_whole = reader->of_whole;
 
-			if (fields[i].moment != WF_ANY_TIME)
-				reader->moment = fields[i].moment;
-			reader->of_whole |= fields[i].of_whole;
-			fields[i].read(reader, member, (char *) target + fields[i].offset);
+			if (shape->fields[i].moment != WF_ANY_TIME)
+				reader->moment = shape->fields[i].moment;
+			reader->of_whole |= shape->fields[i].of_whole;
+			shape->fields[i].read(reader, member, (char *) target + shape->fields[i].offset);
 			reader->moment = around;
 			reader->of_whole = of_whole;
 		}
 		else
-			wf_reader_not_yet(reader, member, psprintf("\"%s\"", fields[i].key));
+			wf_reader_not_yet(reader, member, psprintf("\"%s\"", shape->fields[i].key));
 		return;
 	}
-	add_unknown_key(reader, member, what, fields, nfields);
+	add_unknown_key(reader, member, shape);
 }
 
 bool
-wf_read_object(WfReader *reader, const WfJson *node, const char *what, const WfReaderField *fields, int nfields,
-			   void *target)
+wf_read_object(WfReader *reader, const WfJson *node, const WfJsonShape *shape, void *target)
 {
 	if (!wf_reader_expect(reader, node, WF_JSON_OBJECT, NULL))
 	{
-		if (has_routes(fields, nfields))
+		if (has_routes(shape))
 			wf_reader_unread(reader);
 		return false;
 	}
@@ -228,16 +226,17 @@ wf_read_object(WfReader *reader, const WfJson *node, const char *what, const WfR
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!node->items[i]->overridden)
-			read_object_member(reader, node->items[i], what, fields, nfields, target);
+			read_object_member(reader, node->items[i], shape, target);
 	}
-	for (int i = 0; i < nfields; i++)
+	for (int i = 0; i < shape->nfields; i++)
 	{
-		if (!fields[i].required || wf_json_member(node, fields[i].key) != NULL)
+		if (!shape->fields[i].required || wf_json_member(node, shape->fields[i].key) != NULL)
 			continue;
-		if (strcmp(fields[i].key, "next") == 0)
+		if (strcmp(shape->fields[i].key, "next") == 0)
 			wf_reader_unread(reader);
-		wf_json_issue(reader->issues, node, psprintf("The key \"%s\" of %s is required.", fields[i].key, what),
-					  "\"%s\" is missing", fields[i].key);
+		wf_json_issue(reader->issues, node,
+					  psprintf("The key \"%s\" of %s is required.", shape->fields[i].key, shape->what),
+					  "\"%s\" is missing", shape->fields[i].key);
 	}
 	return true;
 }
@@ -257,6 +256,19 @@ wf_reader_one_of(WfReader *reader, const WfJson *node, const char *const *keys, 
 			wf_json_issue(reader->issues, member, NULL, "\"%s\" cannot be given together with \"%s\"", keys[i], first);
 		else
 			first = keys[i];
+	}
+}
+
+void
+wf_reader_beside(WfReader *reader, const WfJson *node, const WfJsonShape *shape)
+{
+	for (int i = 0; i < shape->nbeside; i++)
+	{
+		const WfBeside *beside = &shape->beside[i];
+		const WfJson   *member = wf_json_member(node, beside->key);
+
+		if (member != NULL && wf_json_member(node, beside->with) == NULL)
+			wf_json_issue(reader->issues, member, beside->hint, "goes with \"%s\" only", beside->with);
 	}
 }
 

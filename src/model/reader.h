@@ -13,6 +13,7 @@
 #include "model/issue.h"
 #include "model/json.h"
 #include "model/reference.h"
+#include "model/shape.h"
 
 /* The moment when a field of a step is evaluated, which decides which variables it may use. */
 typedef enum WfMoment
@@ -44,22 +45,22 @@ typedef struct WfReader
  */
 typedef void (*WfReadField)(WfReader *reader, const WfJson *node, void *target);
 
-typedef struct WfReaderField
+struct WfReaderField
 {
-	const char *key;
-	WfReadField read;	/* NULL: not supported yet */
-	size_t		offset; /* offset of the member in the object's struct */
-	bool		required;
-	WfMoment	moment;
-	bool		of_whole; /* in a step with "each": see WfReader */
-} WfReaderField;
+	const char		  *key;
+	WfReadField		   read; /* NULL: not supported yet */
+	const WfJsonShape *shape;
+	size_t			   offset; /* offset of the member in the object's struct */
+	bool			   required;
+	WfMoment		   moment;
+	bool			   of_whole; /* in a step with "each": see WfReader */
+};
 
-/* A table and its length, as two arguments. */
-#define FIELDS(table) table, lengthof(table)
+/* Read the members of an object into `target` by the table of its shape. Returns false if `node` is no object. */
+extern bool wf_read_object(WfReader *reader, const WfJson *node, const WfJsonShape *shape, void *target);
 
-/* Read the members of an object into `target` by a table. Returns false if `node` is no object. */
-extern bool wf_read_object(WfReader *reader, const WfJson *node, const char *what, const WfReaderField *fields,
-						   int nfields, void *target);
+/* Check that what goes with another key stands beside that. */
+extern void wf_reader_beside(WfReader *reader, const WfJson *node, const WfJsonShape *shape);
 
 /*
  * Add an issue unless `node` has that type; wf_reader_not_yet adds one for what is not supported
@@ -105,6 +106,12 @@ extern void wf_read_step_name(WfReader *reader, const WfJson *node, void *target
 /* WfTargets; of the existing steps among those that are named, by one name or a list */
 extern void wf_read_targets(WfReader *reader, const WfJson *node, void *target);
 
+/* Which keys of a step exclude each other, and which go with others only; what is wrong is told by wf_step_check. */
+#define WF_STEP_KEYS   4
+#define WF_STEP_BESIDE 2
+extern const WfKeys	  wf_step_keys[WF_STEP_KEYS];
+extern const WfBeside wf_step_beside[WF_STEP_BESIDE];
+
 /* Check, when a step was read, whether its keys fit together; the same for the process itself. */
 extern void wf_step_check(WfReader *reader, const WfJson *node);
 extern void wf_step_check_process(WfReader *reader, const WfJson *root);
@@ -131,6 +138,12 @@ extern void wf_read_bytes(WfReader *reader, const WfJson *node, void *target);
 extern void wf_read_media_type(WfReader *reader, const WfJson *node, void *target);
 /* Check, when all of "http" was read, whether what is said of the type of its body fits. */
 extern void wf_http_check_type(WfReader *reader, const WfJson *node);
+
+/* The shapes of what these read. */
+extern const WfJsonShape wf_multipart_shape, wf_http_shape, wf_cancel_shape, wf_wait_shape, wf_first_of_shape,
+	wf_catch_shape;
+extern const WfJsonShape wf_send_shape, wf_call_shape, wf_each_shape, wf_retry_shape, wf_next_shape, wf_choose_shape;
+extern const WfJsonShape wf_end_shape, wf_join_shape, wf_definition_shape;
 
 /* Read an HTTP action; the target is a WfHttpAction *. */
 extern void wf_read_http(WfReader *reader, const WfJson *node, void *target);

@@ -213,14 +213,42 @@ read_retry_on(WfReader *reader, const WfJson *node, void *target)
 
 /* ---- retry as a whole ---- */
 
+static const char *const growing[] = {"linear"};
+
+static const WfJsonShape max_shape = {.types = WF_TAKES_NUMBER, .whole = true, .maximum = WF_MAX_RETRIES};
+static const WfJsonShape delay_shape = {.types = WF_TAKES_STRING | WF_TAKES_ARRAY,
+										.not_blank = true,
+										.items = &wf_shape_interval,
+										.min_items = 1,
+										.max_items = WF_MAX_RETRY_DELAYS};
+static const WfJsonShape backoff_shape = {.types = WF_TAKES_STRING | WF_TAKES_NUMBER,
+										  WF_WORDS(growing),
+										  .minimum = 1,
+										  .maximum = 1000};
+static const WfJsonShape word_shape = {.types = WF_TAKES_STRING | WF_TAKES_NUMBER,
+									   .not_blank = true,
+									   WF_STATUS_NUMBERS};
+static const WfJsonShape on_shape = {.types = WF_TAKES_STRING | WF_TAKES_NUMBER | WF_TAKES_ARRAY,
+									 .not_blank = true,
+									 WF_STATUS_NUMBERS,
+									 .items = &word_shape,
+									 .min_items = 1,
+									 .max_items = WF_MAX_RETRY_WORDS};
+
 static const WfReaderField retry_fields[] = {
-	{"max", read_max_field, offsetof(WfRetry, max), true},
-	{"delay", read_delay_field, 0},
-	{"backoff", read_backoff_field, 0},
-	{"max_delay", read_max_delay, 0},
-	{"jitter", wf_read_interval, offsetof(WfRetry, jitter)},
-	{"on", read_retry_on, 0},
+	{"max", read_max_field, &max_shape, offsetof(WfRetry, max), true},
+	{"delay", read_delay_field, &delay_shape, 0},
+	{"backoff", read_backoff_field, &backoff_shape, 0},
+	{"max_delay", read_max_delay, &wf_shape_interval, 0},
+	{"jitter", wf_read_interval, &wf_shape_interval, offsetof(WfRetry, jitter)},
+	{"on", read_retry_on, &on_shape, 0},
 };
+
+const WfJsonShape wf_retry_shape = {.name = "retry",
+									.says = "How often an attempt that has failed is made again, after which pauses.",
+									.types = WF_TAKES_OBJECT,
+									.what = "\"retry\"",
+									WF_FIELDS(retry_fields)};
 
 void
 wf_read_retry(WfReader *reader, const WfJson *node, void *target)
@@ -234,7 +262,7 @@ wf_read_retry(WfReader *reader, const WfJson *node, void *target)
 								psprintf("Write {\"max\": %s}.", wf_issue_clip(node->text)));
 		return;
 	}
-	if (!wf_read_object(reader, node, "\"retry\"", retry_fields, lengthof(retry_fields), retry))
+	if (!wf_read_object(reader, node, &wf_retry_shape, retry))
 		return;
 	if (retry->delays == NULL)
 	{

@@ -74,10 +74,29 @@ wf_read_targets(WfReader *reader, const WfJson *node, void *target)
 /* ---- next ---- */
 
 static const WfReaderField split_fields[] = {
-	{"when", wf_read_predicate, offsetof(WfBranch, when)},
-	{"next", wf_read_targets, offsetof(WfBranch, next)},
-	{"else", wf_read_targets, offsetof(WfBranch, next)},
+	{"when", wf_read_predicate, &wf_shape_predicate, offsetof(WfBranch, when)},
+	{"next", wf_read_targets, &wf_shape_targets, offsetof(WfBranch, next)},
+	{"else", wf_read_targets, &wf_shape_targets, offsetof(WfBranch, next)},
 };
+
+static const char *const ways[] = {"next", "else"};
+static const char *const alone[] = {"when", "else"};
+static const WfKeys		 split_keys[] = {{WF_EXACTLY_ONE, FIELDS(ways)}, {WF_EXACTLY_ONE, FIELDS(alone)}};
+
+static const WfJsonShape split_shape = {.name = "branch",
+										.says = "The name of a step, or a branch with a condition.",
+										.types = WF_TAKES_STRING | WF_TAKES_OBJECT,
+										.what = "a branch",
+										WF_FIELDS(split_fields),
+										WF_KEYS(split_keys)};
+
+const WfJsonShape wf_next_shape = {
+	.name = "next",
+	.says =
+		"A step, or several: each gets a token. Branches with \"when\" get one if that is true, \"else\" if no other does.",
+	.types = WF_TAKES_STRING | WF_TAKES_ARRAY,
+	.items = &split_shape,
+	.min_items = 1};
 
 static void
 read_conditional(WfReader *reader, const WfJson *node, WfBranch *branch)
@@ -86,7 +105,7 @@ read_conditional(WfReader *reader, const WfJson *node, WfBranch *branch)
 	bool next = wf_json_member(node, "next") != NULL;
 
 	branch->otherwise = wf_json_member(node, "else") != NULL;
-	wf_read_object(reader, node, "a branch", FIELDS(split_fields), branch);
+	wf_read_object(reader, node, &split_shape, branch);
 	if (branch->otherwise && (when || next))
 		wf_json_issue(reader->issues, node, "Write {\"else\": step}: it is taken if no other branch is.",
 					  "\"else\" stands alone in its branch");
@@ -194,9 +213,18 @@ wf_read_next(WfReader *reader, const WfJson *node, void *target)
 /* ---- choose ---- */
 
 static const WfReaderField branch_fields[] = {
-	{"when", wf_read_predicate, offsetof(WfBranch, when)},
-	{"next", wf_read_targets, offsetof(WfBranch, next), true},
+	{"when", wf_read_predicate, &wf_shape_predicate, offsetof(WfBranch, when)},
+	{"next", wf_read_targets, &wf_shape_targets, offsetof(WfBranch, next), true},
 };
+
+static const WfJsonShape branch_shape =
+	{.name = "choice",
+	 .says = "The first branch whose \"when\" is true is taken; the last one may be without.",
+	 .types = WF_TAKES_OBJECT,
+	 .what = "a branch",
+	 WF_FIELDS(branch_fields)};
+
+const WfJsonShape wf_choose_shape = {.types = WF_TAKES_ARRAY, .items = &branch_shape, .min_items = 1};
 
 void
 wf_read_choose(WfReader *reader, const WfJson *node, void *target)
@@ -222,7 +250,7 @@ wf_read_choose(WfReader *reader, const WfJson *node, void *target)
 	{
 		const WfJson *branch = node->items[i];
 
-		if (wf_read_object(reader, branch, "a branch", FIELDS(branch_fields), &route->branches[i]) && i < node->n - 1 &&
+		if (wf_read_object(reader, branch, &branch_shape, &route->branches[i]) && i < node->n - 1 &&
 			!wf_json_member(branch, "when"))
 			wf_json_issue(reader->issues, branch, "Only the last branch may be without \"when\".",
 						  "the branches after it are never reached");
@@ -250,10 +278,27 @@ read_abort(WfReader *reader, const WfJson *node, void *target)
 }
 
 static const WfReaderField end_fields[] = {
-	{"error", read_error_code, 0},
-	{"message", wf_read_text, offsetof(WfRoute, message)},
-	{"abort", read_abort, 0},
+	{"error", read_error_code, &wf_shape_name, 0},
+	{"message", wf_read_text, &wf_shape_string, offsetof(WfRoute, message)},
+	{"abort", read_abort, &wf_shape_string, 0},
 };
+
+static const char *const end_words[] = {"scope"};
+static const char *const ends[] = {"error", "abort"};
+static const WfKeys		 one_end = {WF_EXACTLY_ONE, FIELDS(ends)};
+static const WfBeside	 end_beside[] = {{"message", "error", "The reason is what stands behind \"abort\"."}};
+
+const WfJsonShape wf_end_shape =
+	{.name = "end",
+	 .says = "The token ends here: true; \"scope\": at once, with all others of its scope; an object: badly.",
+	 .types = WF_TAKES_BOOL | WF_TAKES_STRING | WF_TAKES_OBJECT,
+	 .only_true = true,
+	 WF_WORDS(end_words),
+	 .what = "\"end\"",
+	 WF_FIELDS(end_fields),
+	 .keys = &one_end,
+	 .nkeys = 1,
+	 WF_BESIDE(end_beside)};
 
 static const char end_hint[] = "Write true, \"scope\", {\"error\": code, \"message\": text} or {\"abort\": reason}.";
 
@@ -261,10 +306,8 @@ static const char end_hint[] = "Write true, \"scope\", {\"error\": code, \"messa
 static void
 refuse_end(WfReader *reader, const WfJson *node)
 {
-	static const char *const words[] = {"scope"};
-
-	if (node->type == WF_JSON_STRING && wf_issue_nearest(node->text, words, 1, wf_issue_name_at) == 0)
-		wf_json_issue(reader->issues, node, wf_issue_perhaps(words[0], node->text),
+	if (node->type == WF_JSON_STRING && wf_issue_nearest(node->text, FIELDS(end_words), wf_issue_name_at) == 0)
+		wf_json_issue(reader->issues, node, wf_issue_perhaps(end_words[0], node->text),
 					  "must be true, \"scope\" or an object");
 	else if (node->type == WF_JSON_STRING)
 		wf_json_issue(reader->issues, node, end_hint, "must be true, \"scope\" or an object");
@@ -288,7 +331,7 @@ wf_read_end(WfReader *reader, const WfJson *node, void *target)
 			wf_json_issue(reader->issues, node, "Not to end here, leave it out.", "must be true, not false");
 		return;
 	}
-	if (node->type == WF_JSON_STRING && strcmp(node->text, "scope") == 0)
+	if (node->type == WF_JSON_STRING && strcmp(node->text, end_words[0]) == 0)
 	{
 		route->kind = WF_ROUTE_END_SCOPE;
 		return;
@@ -298,7 +341,7 @@ wf_read_end(WfReader *reader, const WfJson *node, void *target)
 		refuse_end(reader, node);
 		return;
 	}
-	wf_read_object(reader, node, "\"end\"", FIELDS(end_fields), route);
+	wf_read_object(reader, node, &wf_end_shape, route);
 	error = wf_json_member(node, "error") != NULL;
 	abort = wf_json_member(node, "abort") != NULL;
 	if (error && abort)
@@ -311,6 +354,17 @@ wf_read_end(WfReader *reader, const WfJson *node, void *target)
 }
 
 /* ---- join ---- */
+
+static const char *const join_words[] = {"all", "any"};
+
+const WfJsonShape wf_join_shape =
+	{.name = "join",
+	 .says = "Tokens meet here: \"all\" that can still come, \"any\" for the first, or so many.",
+	 .types = WF_TAKES_STRING | WF_TAKES_NUMBER,
+	 WF_WORDS(join_words),
+	 .whole = true,
+	 .minimum = 1,
+	 .maximum = 999999999};
 
 void
 wf_read_join(WfReader *reader, const WfJson *node, void *target)

@@ -78,43 +78,53 @@ read_message_id(WfReader *reader, const WfJson *node, void *target)
 						"is the same for all instances: what the second one sends is taken for a duplicate");
 }
 
+static const WfJsonShape instance_shape = {.types = WF_TAKES_NUMBER | WF_TAKES_STRING};
+
 static const WfReaderField send_fields[] = {
-	{"message", read_message, 0},
-	{"signal", read_signal, 0},
-	{"escalation", read_escalation, 0},
-	{"key", wf_read_key, offsetof(WfSend, key)},
-	{"data", wf_read_any, offsetof(WfSend, data)},
-	{"ttl", wf_read_pause, offsetof(WfSend, ttl)},
-	{"message_id", read_message_id, offsetof(WfSend, message_id)},
-	{"instance", read_instance, offsetof(WfSend, instance)},
-	{"to_all", wf_read_bool, offsetof(WfSend, to_all)},
+	{"message", read_message, &wf_event_name_shape, 0},
+	{"signal", read_signal, &wf_event_name_shape, 0},
+	{"escalation", read_escalation, &wf_event_name_shape, 0},
+	{"key", wf_read_key, &wf_shape_scalar, offsetof(WfSend, key)},
+	{"data", wf_read_any, &wf_shape_any, offsetof(WfSend, data)},
+	{"ttl", wf_read_pause, &wf_shape_interval, offsetof(WfSend, ttl)},
+	{"message_id", read_message_id, &wf_shape_scalar, offsetof(WfSend, message_id)},
+	{"instance", read_instance, &instance_shape, offsetof(WfSend, instance)},
+	{"to_all", wf_read_bool, &wf_shape_bool, offsetof(WfSend, to_all)},
 };
+
+static const char of_messages_hint[] =
+	"A signal reaches all that wait for it, an escalation the nearest scope that catches it.";
+static const char *const sent[] = {"message", "signal", "escalation"};
+static const WfKeys		 one_sent = {WF_EXACTLY_ONE, FIELDS(sent)};
+static const WfBeside	 of_messages[] = {
+	   {"key", "message", of_messages_hint},		{"ttl", "message", of_messages_hint},
+	   {"message_id", "message", of_messages_hint}, {"instance", "message", of_messages_hint},
+	   {"to_all", "message", of_messages_hint},
+};
+
+const WfJsonShape wf_send_shape = {.name = "send",
+								   .says = "An action: a message, a signal or an escalation is sent.",
+								   .types = WF_TAKES_OBJECT,
+								   .what = "\"send\"",
+								   WF_FIELDS(send_fields),
+								   .keys = &one_sent,
+								   .nkeys = 1,
+								   WF_BESIDE(of_messages)};
 
 /* Check that exactly one event is thrown, and that the other keys go with it. */
 static void
 check_send(WfReader *reader, const WfJson *node)
 {
-	static const char *const kinds[] = {"message", "signal", "escalation"};
-	static const char *const of_messages[] = {"key", "ttl", "message_id", "instance", "to_all"};
-	int						 n = 0;
+	int n = wf_json_count(node, FIELDS(sent));
 
-	for (int i = 0; i < lengthof(kinds); i++)
-		n += wf_json_member(node, kinds[i]) != NULL;
 	if (n == 0)
 		wf_json_issue(reader->issues, node,
 					  "Write {\"message\": name, \"key\": ...}, {\"signal\": name} or {\"escalation\": code}.",
 					  "names nothing to send");
 	else if (n > 1)
 		wf_json_issue(reader->issues, node, "A step does one thing: make a step of each.", "sends more than one event");
-	for (int i = 0; n > 0 && i < lengthof(of_messages) && wf_json_member(node, "message") == NULL; i++)
-	{
-		const WfJson *member = wf_json_member(node, of_messages[i]);
-
-		if (member != NULL)
-			wf_json_issue(reader->issues, member,
-						  "A signal reaches all that wait for it, an escalation the nearest scope that catches it.",
-						  "goes with \"message\" only");
-	}
+	if (n > 0)
+		wf_reader_beside(reader, node, &wf_send_shape);
 }
 
 void
@@ -124,6 +134,6 @@ wf_read_send(WfReader *reader, const WfJson *node, void *target)
 
 	step->action = WF_ACTION_SEND;
 	step->send = palloc0(sizeof(WfSend));
-	if (wf_read_object(reader, node, "\"send\"", FIELDS(send_fields), step->send))
+	if (wf_read_object(reader, node, &wf_send_shape, step->send))
 		check_send(reader, node);
 }

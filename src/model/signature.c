@@ -26,16 +26,11 @@ static const WfSignature stripe = {
 static const WfSignature hmac_sha256 = {.prefix = ""};
 static const WfSignature hmac_sha512 = {.prefix = "", .sha512 = true};
 
-static const struct
-{
-	const char		  *kind;
-	const WfSignature *scheme;
-} schemes[] = {
-	{"hmac-sha256", &hmac_sha256},
-	{"hmac-sha512", &hmac_sha512},
-	{"github", &github},
-	{"stripe", &stripe},
-};
+static const char *const kinds[] = {"hmac-sha256", "hmac-sha512", "github", "stripe"};
+/* of each kind */
+static const WfSignature *const schemes[] = {&hmac_sha256, &hmac_sha512, &github, &stripe};
+
+static const char *const encodings[] = {"hex", "base64"};
 
 /* ---- members ---- */
 
@@ -47,8 +42,8 @@ read_kind(WfReader *reader, const WfJson *node, void *target)
 	wf_read_string(reader, node, &word);
 	if (word == NULL)
 		return;
-	for (int i = 0; i < lengthof(schemes); i++)
-		if (strcmp(word, schemes[i].kind) == 0)
+	for (int i = 0; i < lengthof(kinds); i++)
+		if (strcmp(word, kinds[i]) == 0)
 			return; /* the scheme is there already */
 	wf_json_issue(reader->issues, node, kinds_hint, "\"%s\" is no kind of signature", wf_issue_clip(word));
 }
@@ -78,8 +73,8 @@ read_encoding(WfReader *reader, const WfJson *node, void *target)
 	wf_read_string(reader, node, &word);
 	if (word == NULL)
 		return;
-	*(bool *) target = strcmp(word, "base64") == 0;
-	if (strcmp(word, "base64") != 0 && strcmp(word, "hex") != 0)
+	*(bool *) target = strcmp(word, encodings[1]) == 0;
+	if (strcmp(word, encodings[1]) != 0 && strcmp(word, encodings[0]) != 0)
 		wf_json_issue(reader->issues, node, NULL, "must be \"hex\" or \"base64\"");
 }
 
@@ -105,16 +100,26 @@ read_tolerance(WfReader *reader, const WfJson *node, void *target)
 			Max(1, tolerance.time / 1000 + (tolerance.day + tolerance.month * INT64CONST(30)) * 86400000);
 }
 
+const WfJsonShape		 wf_header_shape = {.types = WF_TAKES_STRING, .not_blank = true};
+static const WfJsonShape kind_shape = {.types = WF_TAKES_STRING, WF_WORDS(kinds)};
+static const WfJsonShape encoding_shape = {.types = WF_TAKES_STRING, WF_WORDS(encodings)};
+
 static const WfReaderField signature_fields[] = {
-	{"kind", read_kind, 0, true},
-	{"server", read_server, offsetof(WfSignature, server)},
-	{"header", wf_read_header_name, offsetof(WfSignature, header)},
-	{"encoding", read_encoding, offsetof(WfSignature, base64)},
-	{"prefix", read_prefix, offsetof(WfSignature, prefix)},
-	{"timestamp", wf_read_header_name, offsetof(WfSignature, timestamp)},
-	{"signed", wf_read_string, offsetof(WfSignature, content)},
-	{"tolerance", read_tolerance, offsetof(WfSignature, tolerance_ms)},
+	{"kind", read_kind, &kind_shape, 0, true},
+	{"server", read_server, &wf_shape_name, offsetof(WfSignature, server)},
+	{"header", wf_read_header_name, &wf_header_shape, offsetof(WfSignature, header)},
+	{"encoding", read_encoding, &encoding_shape, offsetof(WfSignature, base64)},
+	{"prefix", read_prefix, &wf_shape_string, offsetof(WfSignature, prefix)},
+	{"timestamp", wf_read_header_name, &wf_header_shape, offsetof(WfSignature, timestamp)},
+	{"signed", wf_read_string, &wf_shape_name, offsetof(WfSignature, content)},
+	{"tolerance", read_tolerance, &wf_shape_interval, offsetof(WfSignature, tolerance_ms)},
 };
+
+const WfJsonShape wf_signature_shape = {.name = "signature",
+										.says = "How what comes in is signed, with the secret of a user mapping.",
+										.types = WF_TAKES_OBJECT,
+										.what = "\"signature\"",
+										WF_FIELDS(signature_fields)};
 
 /* ---- what fits together ---- */
 
@@ -123,9 +128,9 @@ scheme_of(const WfJson *node)
 {
 	const WfJson *kind = wf_json_member(node, "kind");
 
-	for (int i = 0; i < lengthof(schemes); i++)
-		if (kind != NULL && kind->type == WF_JSON_STRING && strcmp(kind->text, schemes[i].kind) == 0)
-			return schemes[i].scheme;
+	for (int i = 0; i < lengthof(kinds); i++)
+		if (kind != NULL && kind->type == WF_JSON_STRING && strcmp(kind->text, kinds[i]) == 0)
+			return schemes[i];
 	return NULL;
 }
 
@@ -225,7 +230,7 @@ wf_read_signature(WfReader *reader, const WfJson *node, void *target)
 	scheme = scheme_of(node);
 	if (scheme != NULL)
 		*signature = *scheme;
-	wf_read_object(reader, node, "\"signature\"", FIELDS(signature_fields), signature);
+	wf_read_object(reader, node, &wf_signature_shape, signature);
 	find_server(reader, node, signature);
 	if (scheme == NULL)
 		return;

@@ -33,6 +33,8 @@ extern void wf_read_signature(WfReader *reader, const WfJson *node, void *target
 /* Read the name of a header of what comes in; the target is a const char *. */
 extern void wf_read_header_name(WfReader *reader, const WfJson *node, void *target);
 
+extern const WfJsonShape wf_signature_shape, wf_header_shape;
+
 /* A request as it came. */
 typedef struct WfRawRequest
 {

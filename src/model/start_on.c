@@ -57,8 +57,12 @@ read_data(WfReader *reader, const WfJson *node, void *target)
 }
 
 static const WfReaderField idempotency_fields[] = {
-	{"header", wf_read_header_name, 0, true},
+	{"header", wf_read_header_name, &wf_header_shape, 0, true},
 };
+
+static const WfJsonShape idempotency_shape = {.types = WF_TAKES_STRING | WF_TAKES_OBJECT,
+											  .what = "\"idempotency_key\"",
+											  WF_FIELDS(idempotency_fields)};
 
 /* A name of a header, most likely. */
 static void
@@ -76,7 +80,7 @@ read_idempotency_key(WfReader *reader, const WfJson *node, void *target)
 	WfStartOn *on = target;
 
 	if (node->type == WF_JSON_OBJECT)
-		wf_read_object(reader, node, "\"idempotency_key\"", FIELDS(idempotency_fields), &on->idempotency_header);
+		wf_read_object(reader, node, &idempotency_shape, &on->idempotency_header);
 	else if (wf_reader_expect(
 				 reader, node, WF_JSON_STRING,
 				 "A template of a text, such as \"${$event.data.id}\", or {\"header\": \"X-GitHub-Delivery\"}."))
@@ -88,15 +92,35 @@ read_idempotency_key(WfReader *reader, const WfJson *node, void *target)
 }
 
 static const WfReaderField start_on_fields[] = {
-	{"message", read_message, offsetof(WfStartOn, message)},
-	{"key", read_constant_key, offsetof(WfStartOn, key)},
-	{"business_key", read_business_key, offsetof(WfStartOn, business_key)},
-	{"step", wf_read_step_name, offsetof(WfStartOn, step)},
-	{"webhook", read_message, offsetof(WfStartOn, webhook)},
-	{"signature", wf_read_signature, offsetof(WfStartOn, signature)},
-	{"data", read_data, offsetof(WfStartOn, data)},
-	{"idempotency_key", read_idempotency_key, 0},
+	{"message", read_message, &wf_event_name_shape, offsetof(WfStartOn, message)},
+	{"key", read_constant_key, &wf_shape_scalar, offsetof(WfStartOn, key)},
+	{"business_key", read_business_key, &wf_shape_scalar, offsetof(WfStartOn, business_key)},
+	{"step", wf_read_step_name, &wf_shape_name, offsetof(WfStartOn, step)},
+	{"webhook", read_message, &wf_event_name_shape, offsetof(WfStartOn, webhook)},
+	{"signature", wf_read_signature, &wf_signature_shape, offsetof(WfStartOn, signature)},
+	{"data", read_data, &wf_shape_changes, offsetof(WfStartOn, data)},
+	{"idempotency_key", read_idempotency_key, &idempotency_shape, 0},
 };
+
+static const char *const kinds[] = {"message", "webhook"};
+static const WfKeys		 one_kind = {WF_EXACTLY_ONE, FIELDS(kinds)};
+static const WfBeside	 beside[] = {
+	   {"key", "message", "What comes to a webhook has none; its \"business_key\" and \"data\" are of what came."},
+	   {"signature", "webhook", "Who sends a message is a role of the database, which needs the privilege \"start\"."},
+	   {"data", "webhook", "The data of a message are those of the instance."},
+	   {"idempotency_key", "webhook", "Who sends a message gives a message_id."},
+};
+
+static const WfJsonShape entry_shape = {.name = "start_on",
+										.says = "What starts an instance: a message, or what comes to a webhook.",
+										.types = WF_TAKES_OBJECT,
+										.what = "a \"start_on\" entry",
+										WF_FIELDS(start_on_fields),
+										.keys = &one_kind,
+										.nkeys = 1,
+										WF_BESIDE(beside)};
+
+const WfJsonShape wf_start_on_shape = {.types = WF_TAKES_ARRAY, .items = &entry_shape, .max_items = MAX_STARTS};
 
 static bool
 same_key(const char *a, const char *b)
@@ -108,17 +132,6 @@ same_key(const char *a, const char *b)
 static void
 check_kind(WfReader *reader, const WfJson *node)
 {
-	static const struct
-	{
-		const char *key;
-		const char *with;
-		const char *hint;
-	} beside[] = {
-		{"key", "message", "What comes to a webhook has none; its \"business_key\" and \"data\" are of what came."},
-		{"signature", "webhook", "Who sends a message is a role of the database, which needs the privilege \"start\"."},
-		{"data", "webhook", "The data of a message are those of the instance."},
-		{"idempotency_key", "webhook", "Who sends a message gives a message_id."},
-	};
 	bool message = wf_json_member(node, "message") != NULL;
 	bool webhook = wf_json_member(node, "webhook") != NULL;
 
@@ -127,13 +140,8 @@ check_kind(WfReader *reader, const WfJson *node)
 					  "\"message\" is missing");
 	if (message && webhook)
 		wf_json_issue(reader->issues, node, "Make two entries of it.", "is of a message and of a webhook");
-	for (int i = 0; i < lengthof(beside) && message != webhook; i++)
-	{
-		const WfJson *member = wf_json_member(node, beside[i].key);
-
-		if (member != NULL && wf_json_member(node, beside[i].with) == NULL)
-			wf_json_issue(reader->issues, member, beside[i].hint, "goes with \"%s\" only", beside[i].with);
-	}
+	if (message != webhook)
+		wf_reader_beside(reader, node, &entry_shape);
 }
 
 /* A webhook has one token. */
@@ -189,7 +197,7 @@ wf_read_start_on(WfReader *reader, const WfJson *node, void *target)
 
 		def->starts[i].step = -1;
 		def->nstarts++;
-		if (!wf_read_object(reader, item, "a \"start_on\" entry", FIELDS(start_on_fields), &def->starts[i]))
+		if (!wf_read_object(reader, item, &entry_shape, &def->starts[i]))
 			continue;
 		check_kind(reader, item);
 		check_once(reader, item, def->starts, i);

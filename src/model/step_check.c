@@ -12,6 +12,20 @@
 
 static const char *const action_keys[] = {"http", "sql", "notify", "set", "send", "call", "steps"};
 static const char *const route_keys[] = {"next", "choose", "end"};
+static const char *const wait_keys[] = {"wait", "first_of"};
+static const char *const each_keys[] = {"each", "first_of"};
+
+const WfKeys wf_step_keys[WF_STEP_KEYS] = {
+	{WF_AT_MOST_ONE, FIELDS(action_keys)},
+	{WF_AT_MOST_ONE, FIELDS(route_keys)},
+	{WF_AT_MOST_ONE, FIELDS(wait_keys)},
+	{WF_AT_MOST_ONE, FIELDS(each_keys)},
+};
+
+const WfBeside wf_step_beside[WF_STEP_BESIDE] = {
+	{"cancel", "http", NULL},
+	{"local", "steps", NULL},
+};
 
 /* Of keys that exclude each other, an issue names the first two that are there. */
 static void

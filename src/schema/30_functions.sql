@@ -21,6 +21,12 @@ definition: a JSON document.
 Gives a row for each fault, at most 100 of either severity: path, a jsonpath to the place; severity, ''error'' for what
   is refused and ''warning'' for what is told in a NOTICE; message; hint; step, the name of the step that it is in.';
 
+CREATE FUNCTION workflow.definition_schema() RETURNS json
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'workflow_definition_schema';
+COMMENT ON FUNCTION workflow.definition_schema() IS
+'Returns the JSON Schema (2020-12) of definitions, for editors: their keys, the types of the values, and which keys
+exclude each other. workflow.check knows more: steps that are named, templates, what fits together.';
+
 CREATE FUNCTION workflow.undefine(name text, force boolean DEFAULT false) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_undefine';
 COMMENT ON FUNCTION workflow.undefine(text, boolean) IS

@@ -26,7 +26,7 @@ my %HEADED = (
 
 chdir "$FindBin::Bin/../.." or die "no checkout: $!";
 my %text = map { $_ => slurp_file($_) } pages(), map { "docs/examples/$_.md" } 'README', examples();
-my %also = map { $_ => slurp_file($_) } grep { -e } qw(CHANGELOG.md src/README.md test/README.md);
+my %also = map { $_ => slurp_file($_) } grep { -e } qw(CHANGELOG.md CONTRIBUTING.md SECURITY.md src/README.md test/README.md);
 
 sub none
 {
@@ -122,7 +122,7 @@ for my $file (glob 'src/model/*.c')
 	{
 		my ($table, $fields) = ($1, $2);
 		# without a reader it is not supported yet
-		my @keys = $fields =~ /^\s*\{"(\w+)", \w/mg;
+		my @keys = $fields =~ /^\s*\{"([\w\$]+)", \w/mg;
 		ok(exists $HEADED{$table}, "$table of $file has its place in docs/steps.md") or next;
 		none("each key of $table is a heading in docs/steps.md", grep { !$steps_heading{"$HEADED{$table}$_"} } @keys);
 		$keys += @keys;
