@@ -1,4 +1,4 @@
-# workflow: a PostgreSQL extension (PGXS). `make`, `make install`, `make check`, `make demo`, `make bench`.
+# workflow: a PostgreSQL extension (PGXS). `make`, `make install`, `make installcheck`; `make check`, `make demo`, `make bench`.
 EXTENSION   = workflow
 EXTVERSION  = 0.1
 MODULE_big  = workflow
@@ -7,6 +7,8 @@ PGFILEDESC  = "workflow - durable wait states"
 SOURCES     = $(wildcard src/*.c src/*/*.c)
 OBJS        = $(SOURCES:.c=.o)
 ALL_HEADERS = $(wildcard src/*.h src/*/*.h)
+
+SCRIPTS     = bin/workflow-apply
 
 # The order matters: tables first, grants last.
 SCHEMA      = $(sort $(wildcard src/schema/*.sql))
@@ -23,8 +25,7 @@ EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql $(SOURCES:.c=.d) build
 REGRESS     = test_setup $(filter-out test_setup,$(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql))))
 ISOLATION   = $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation
-TAP_TESTS   = 1
-PROVE_TESTS = test/t/*.pl
+# TAP tests need more than a server that runs: test/check has that, and runs the above as well.
 
 # These look after themselves: they install what is missing, build in a directory of their own and start a server of
 # their own. PGXS stays out of it, since it may not be there yet and has a target "check" that only refuses.
@@ -54,6 +55,12 @@ $(EXTENSION)--$(EXTVERSION).sql: $(SCHEMA) src/store/columns.c src/store/partiti
 	@awk -f src/schema/columns.awk src/schema/10_tables.sql src/store/columns.c src/store/partition.c
 	@printf '%s\n' '\echo Use "CREATE EXTENSION workflow" to load this file. \quit' > $@
 	cat $(SCHEMA) >> $@
+
+# Against a server that runs: what it lacks is said once, before each test fails of it.
+.PHONY: ready
+installcheck: ready
+ready:
+	@$(srcdir)/test/ready '$(bindir)/psql'
 
 # DEPEND=1: what the compiler says of headers counts, for who builds often. Bitcode would overwrite that, so not with LLVM.
 ifdef DEPEND
