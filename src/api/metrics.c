@@ -54,7 +54,7 @@ workflow_count_due(PG_FUNCTION_ARGS)
 	return return_counts(fcinfo, WF_COUNTED_DUE);
 }
 
-/* workflow_data.count_write_backs() → setof (process, relation, n) */
+/* workflow_data.count_write_backs() → setof (process, relation, n, since) */
 Datum
 workflow_count_write_backs(PG_FUNCTION_ARGS)
 {

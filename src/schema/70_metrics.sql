@@ -16,16 +16,17 @@ CREATE FUNCTION workflow_data.count_due(OUT work text, OUT process text, OUT ser
 COMMENT ON FUNCTION workflow_data.count_due() IS
 'How much is due for workers, and since when: of the processes that the caller may view and the servers that he may use, or all for members of pg_monitor. For the view workflow.metrics';
 
-CREATE FUNCTION workflow_data.count_write_backs(OUT process text, OUT relation text, OUT n bigint)
+CREATE FUNCTION workflow_data.count_write_backs(OUT process text, OUT relation text, OUT n bigint, OUT since timestamptz)
     RETURNS SETOF record LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'workflow_count_write_backs';
 COMMENT ON FUNCTION workflow_data.count_write_backs() IS
-'How many write-backs are owed, likewise';
+'How many write-backs are owed, and since when the oldest of them, likewise';
 
 -- Each part of the union has its name as a constant, so that a condition on the name skips the
 -- other parts.
 CREATE VIEW workflow.metrics WITH (security_barrier) AS
     WITH visits AS MATERIALIZED (SELECT process, state, step, waits_for, n, since FROM workflow_data.count_visits()),
          due AS MATERIALIZED (SELECT work, process, server, n, since FROM workflow_data.count_due()),
+         write_backs AS MATERIALIZED (SELECT process, relation, n, since FROM workflow_data.count_write_backs()),
          topics AS MATERIALIZED (
              SELECT w.topic,
                     count(*) FILTER (WHERE w.free_at <= pg_catalog.statement_timestamp() AND NOT w.held AND n.work IS NULL) AS ready,
@@ -84,7 +85,11 @@ CREATE VIEW workflow.metrics WITH (security_barrier) AS
     FROM topics
     UNION ALL
     SELECT 'write_backs', jsonb_build_object('process', process, 'relation', relation), n::double precision
-    FROM workflow_data.count_write_backs()
+    FROM write_backs
+    UNION ALL
+    SELECT 'oldest_write_back_seconds', jsonb_build_object('process', process, 'relation', relation),
+           greatest(extract(epoch FROM pg_catalog.statement_timestamp() - since), 0)::double precision
+    FROM write_backs
     UNION ALL
     SELECT 'due', jsonb_strip_nulls(jsonb_build_object('work', work, 'process', process, 'server', server)), n::double precision
     FROM due
@@ -134,8 +139,8 @@ CREATE VIEW workflow.metrics WITH (security_barrier) AS
            count(*) FILTER (WHERE substring(pg_catalog.pg_get_expr(c.relpartbound, c.oid) FROM 'FROM \(''(.*)''\) TO')::timestamptz
                                   > pg_catalog.statement_timestamp())::double precision
     FROM pg_catalog.pg_class p
-         LEFT JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid
-         LEFT JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+         JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid
+         JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
     WHERE p.oid IN ('workflow_data.instance_history'::regclass, 'workflow_data.visit_history'::regclass, 'workflow_data.attempt_history'::regclass)
           AND pg_catalog.pg_has_role('pg_monitor', 'USAGE')
     GROUP BY p.relname

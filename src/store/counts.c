@@ -122,8 +122,10 @@ static WfQuery q_due = {
 /* clang-format off */
 static WfQuery q_write_backs = {
 	.sql = "WITH RECURSIVE " QUEUES("d", DELIVERY, " AND r.queue >= 'executor table ' AND r.queue < 'executor table!'") " "
-		   "SELECT p.process, a.relation::text, (SELECT count(*) FROM workflow_data.delivery r WHERE r.queue = d.queue) "
-		   "FROM d JOIN workflow_data.attachment a ON a.attachment = substr(d.queue, 16)::integer AND a.detached_at IS NULL "
+		   "SELECT p.process, a.relation::text, o.n, o.since FROM d CROSS JOIN LATERAL ("
+		   "SELECT count(*) AS n, min(coalesce((r.payload ->> 'since')::timestamptz, r.due_at)) AS since "
+		   "FROM workflow_data.delivery r WHERE r.queue = d.queue) o "
+		   "JOIN workflow_data.attachment a ON a.attachment = substr(d.queue, 16)::integer AND a.detached_at IS NULL "
 		   "JOIN workflow_data.process p ON p.process_id = a.process_id WHERE " OF_PROCESS("a.process_id"),
 	COUNTED_ARGS,
 };

@@ -4,8 +4,7 @@
 # A block "text" after one of SQL is what that gives, at the latest after a while if it only looks, but at once in pages that wait
 # themselves. Widths do not matter; serial numbers are others here, but the same ones throughout the page, and times and durations are
 # others. What follows a line that begins with ERROR, NOTICE or WARNING are messages; with an ERROR the block has to fail. Blocks of JSON
-# that hold a step or a definition are defined, a step alone with the steps that it leads to. A block of YAML is a file of queries for
-# postgres_exporter: each is run by a member of pg_monitor, and has the columns that are said of it. One for a shell after the line <!-- run
+# that hold a step or a definition are defined, a step alone with the steps that it leads to. One for a shell after the line <!-- run
 # --> is run by bash, with PGDATABASE set. A block after the line <!-- not run: REASON --> is left alone, as are other languages; before one
 # after the line <!-- partner stops --> or <!-- partner starts --> the outside system does that.
 #
@@ -21,7 +20,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib", "$FindBin::Bin/../partner";
 
-use CPAN::Meta::YAML;
 use Frontend;
 use JSON::PP ();
 use Pages qw(pages blocks);
@@ -49,7 +47,6 @@ my $node = new_server('docs', extension => 0, conf => "log_min_messages = warnin
 
 $Shown::superuser = $node->safe_psql('postgres', 'SELECT current_user');
 
-$node->safe_psql('postgres', 'CREATE ROLE doc_monitor; GRANT pg_monitor TO doc_monitor');
 
 sub run_sql
 {
@@ -197,38 +194,6 @@ sub define_json
 	return;
 }
 
-# Flow mappings are more than this reader of YAML knows.
-sub queries_of
-{
-	my ($text) = @_;
-	$text =~ s/^    - (\w+): \{usage: ("\w+"), description: ("[^"]*")\}$/    - $1:\n        usage: $2\n        description: $3/mg;
-	return CPAN::Meta::YAML->read_string($text)->[0];
-}
-
-sub run_queries
-{
-	my ($database, $block, $name) = @_;
-	my $queries = eval { queries_of($block->{text}) };
-	ok($queries && %$queries, "$name is YAML") or diag($@) or return;
-	for my $metric (sort keys %$queries)
-	{
-		my %usage = map { my ($column) = keys %$_; $column => $_->{$column}{usage} } @{ $queries->{$metric}{metrics} };
-		my ($status, $stdout, $stderr) = $node->psql($database,
-			"\\pset tuples_only off\n\\pset footer off\nSET ROLE doc_monitor;\n$queries->{$metric}{query};", on_error_stop => 1);
-		is($status, 0, "$name: $metric runs") or diag($stderr);
-		my ($columns, @rows) = map { [ split /\|/, $_, -1 ] } split /\n/, $stdout;
-		is_deeply([ sort @$columns ], [ sort keys %usage ], '... and has the columns that it names');
-		is(scalar(grep { !/^(LABEL|GAUGE|COUNTER)$/ } values %usage), 0, '... each of a kind that there is');
-		for my $n (grep { $usage{ $columns->[$_] } ne 'LABEL' } 0 .. $#$columns)
-		{
-			is(scalar(grep { $_->[$n] !~ /^[\d.]+(e-?\d+)?$/ } @rows), 0, "... $columns->[$n] is a number");
-		}
-		my @labels = grep { $usage{ $columns->[$_] } eq 'LABEL' } 0 .. $#$columns;
-		my %seen;
-		is(scalar(grep { $seen{ join('|', @$_[@labels]) }++ } @rows), 0, '... and no two lines have the same labels');
-	}
-}
-
 # Returns how many examples were run.
 sub run_page
 {
@@ -253,10 +218,6 @@ sub run_page
 		if ($block->{language} eq 'json')
 		{
 			define_json($database, $block, $name);
-		}
-		elsif ($block->{language} eq 'yaml')
-		{
-			run_queries($database, $block, $name);
 		}
 		elsif ($block->{language} eq 'sql' && $i < $#blocks && $blocks[ $i + 1 ]{language} eq 'text')
 		{
@@ -283,7 +244,7 @@ sub run_page
 		{
 			was_got($partner, $block->{text}, \%known, $name);
 		}
-		$run++ if $block->{language} =~ /^(sql|json|yaml)$/;
+		$run++ if $block->{language} =~ /^(sql|json)$/;
 	}
 	$frontend->stop if $frontend;
 	$partner->stop;
