@@ -13,6 +13,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -46,8 +47,59 @@ wf_store_schema(void)
 	return require_schema(WF_DATA_SCHEMA);
 }
 
-Oid
-wf_store_relation(const char *name)
+/* ---- what was looked up, until the catalog changes ---- */
+
+#define MOST_KNOWN 32
+
+/* Relations by name; the entry without one is their owner. */
+static struct
+{
+	const char *name; /* a literal, told by its address */
+	Oid			oid;
+} known[MOST_KNOWN];
+static int nknown = 0;
+
+static void
+forget_known(Datum arg, int cacheid, uint32 hashvalue)
+{
+	nknown = 0;
+}
+
+static void
+watch_catalog(void)
+{
+	static bool watching = false;
+
+	if (watching)
+		return;
+	CacheRegisterSyscacheCallback(NAMESPACENAME, forget_known, (Datum) 0);
+	CacheRegisterSyscacheCallback(RELNAMENSP, forget_known, (Datum) 0);
+	CacheRegisterSyscacheCallback(RELOID, forget_known, (Datum) 0);
+	watching = true;
+}
+
+static Oid
+recall(const char *name)
+{
+	for (int i = 0; i < nknown; i++)
+		if (known[i].name == name)
+			return known[i].oid;
+	return InvalidOid;
+}
+
+static Oid
+remember(const char *name, Oid oid)
+{
+	if (nknown < MOST_KNOWN)
+	{
+		known[nknown].name = name;
+		known[nknown++].oid = oid;
+	}
+	return oid;
+}
+
+static Oid
+find_relation(const char *name)
 {
 	Oid relid = get_relname_relid(name, wf_store_schema());
 
@@ -59,9 +111,21 @@ wf_store_relation(const char *name)
 }
 
 Oid
-wf_store_owner(void)
+wf_store_relation(const char *name)
 {
-	Oid		  relid = wf_store_relation("instance");
+	Oid relid = recall(name);
+
+	if (OidIsValid(relid))
+		return relid;
+	watch_catalog();
+	relid = find_relation(name);
+	return remember(name, relid);
+}
+
+static Oid
+find_owner(void)
+{
+	Oid		  relid = find_relation("instance");
 	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Oid		  owner;
 
@@ -70,6 +134,18 @@ wf_store_owner(void)
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 	return owner;
+}
+
+Oid
+wf_store_owner(void)
+{
+	Oid owner = recall(NULL);
+
+	if (OidIsValid(owner))
+		return owner;
+	watch_catalog();
+	owner = find_owner();
+	return remember(NULL, owner);
 }
 
 void

@@ -33,7 +33,7 @@ extern void wf_store_leave(WfAccess *access);
 /* The owner of the extension's tables, and the OID of their schema. */
 extern Oid wf_store_owner(void);
 extern Oid wf_store_schema(void);
-/* The OID of one of the extension's relations. ERROR if it is missing. */
+/* The OID of one of the extension's relations. Its name is a literal, or lives as long. ERROR if it is missing. */
 extern Oid wf_store_relation(const char *name);
 
 #endif

@@ -317,7 +317,7 @@ static WfQuery q_grantees = {
 static void
 revoke_all(const char *name)
 {
-	Datum values[1] = {ObjectIdGetDatum(wf_store_relation(name))};
+	Datum values[1] = {ObjectIdGetDatum(get_relname_relid(name, wf_store_schema()))};
 	char *grantees;
 
 	wf_query_run(&q_grantees, values, NULL);
