@@ -20,8 +20,8 @@
 #include "store/row_result.h"
 #include "store/trace.h"
 
-/* Limits of one batch of the engine: so many rows, or so many bytes of them. */
-#define CHUNK_ROWS	2000
+/* Limits of one batch of the engine: so many rows, whose structs stay in the processor's cache, or so many bytes of them. */
+#define CHUNK_ROWS	256
 #define CHUNK_BYTES (4 * 1024 * 1024)
 
 bool

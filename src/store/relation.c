@@ -218,6 +218,17 @@ make_slot(Relation rel)
 	return MakeSingleTupleTableSlot(CreateTupleDescCopyConstr(RelationGetDescr(rel)), table_slot_callbacks(rel));
 }
 
+TupleTableSlot *
+wf_relation_waiting_slot(WfRelation *rel)
+{
+	MemoryContext old = MemoryContextSwitchTo(rel->context);
+
+	if (rel->waiting[rel->nwaiting] == NULL)
+		rel->waiting[rel->nwaiting] = make_slot(rel->rel);
+	MemoryContextSwitchTo(old);
+	return rel->waiting[rel->nwaiting];
+}
+
 static bool
 may_be_kept(const WfRelation *rel)
 {
@@ -482,6 +493,7 @@ wf_relation_close(WfRelation *rel)
 {
 	bool changed = rel->changed;
 
+	wf_relation_insert_waiting(rel);
 	close_scan(rel);
 	if (rel->triggers && rel->use >= WF_RELATION_INSERT)
 		end_triggers(rel);

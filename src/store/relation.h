@@ -102,6 +102,9 @@ typedef struct WfRowPlace
  * Each writes one row, and returns false if nothing was done: there is no such row, or a trigger
  * said no. Values are in the order of the columns. An update leaves columns as they are that are not
  * `given`. ERROR 40001 as above.
+ *
+ * Rows are inserted many at a time, if no trigger looks at each, and all when the relation is closed:
+ * what is wrong with one may be said then.
  */
 extern bool wf_relation_insert(WfRelation *rel, const Datum *values, const bool *nulls);
 extern bool wf_relation_update(WfRelation *rel, const WfRowPlace *row, const Datum *values, const bool *nulls,

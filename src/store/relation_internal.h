@@ -16,6 +16,9 @@
 #include "store/relation.h"
 
 #define WF_RELATION_MAX_KEYS 2
+/* So many rows are inserted together, or so many bytes of them, which the last one may exceed. */
+#define WF_ROWS_TOGETHER  64
+#define WF_BYTES_TOGETHER (256 * 1024)
 
 struct WfRelation
 {
@@ -54,6 +57,11 @@ struct WfRelation
 	bool		  triggers;	 /* there are some, which end with the use */
 	bool		  partition; /* rows come by way of a parent */
 	bool		  changed;
+
+	/* rows that are to be inserted, where no trigger looks at each; slots are made when they are needed */
+	TupleTableSlot *waiting[WF_ROWS_TOGETHER];
+	int				nwaiting;
+	Size			waiting_bytes;
 };
 
 /* A column that is not ours, and what it is in a row that is inserted. */
@@ -69,6 +77,10 @@ extern Snapshot wf_relation_snapshot(WfRelation *rel);
 
 /* Open the indexes, for entries of new rows. Costs nothing after the first time in a use. */
 extern void wf_relation_open_indexes(WfRelation *rel);
+
+/* The slot of the next row that waits to be inserted, and inserting those that wait. */
+extern TupleTableSlot *wf_relation_waiting_slot(WfRelation *rel);
+extern void			   wf_relation_insert_waiting(WfRelation *rel);
 
 /* Find the row, where it was or by its key. */
 extern bool wf_relation_find_again(WfRelation *rel, const WfRowPlace *row);

@@ -34,10 +34,9 @@ end_row(WfRelation *rel, MemoryContext old, bool done)
 /* ---- what a row is made of ---- */
 
 static void
-set_default(WfRelation *rel, const WfDefault *value)
+set_default(WfRelation *rel, TupleTableSlot *slot, const WfDefault *value)
 {
-	TupleTableSlot *slot = rel->written;
-	int				i = value->attno - 1;
+	int i = value->attno - 1;
 
 	slot->tts_isnull[i] = true;
 	if (value->value != NULL)
@@ -48,10 +47,8 @@ set_default(WfRelation *rel, const WfDefault *value)
 }
 
 static void
-set_values(WfRelation *rel, const Datum *values, const bool *nulls, const bool *given)
+set_values(WfRelation *rel, TupleTableSlot *slot, const Datum *values, const bool *nulls, const bool *given)
 {
-	TupleTableSlot *slot = rel->written;
-
 	for (int i = 0; i < rel->columns->n; i++)
 	{
 		AttrNumber attno = rel->attnos[i];
@@ -64,16 +61,14 @@ set_values(WfRelation *rel, const Datum *values, const bool *nulls, const bool *
 }
 
 static void
-make_new(WfRelation *rel, const Datum *values, const bool *nulls)
+make_new(WfRelation *rel, TupleTableSlot *slot, const Datum *values, const bool *nulls)
 {
-	TupleTableSlot *slot = rel->written;
-
 	ExecClearTuple(slot);
 	memset(slot->tts_values, 0, sizeof(Datum) * slot->tts_tupleDescriptor->natts);
 	memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
-	set_values(rel, values, nulls, NULL);
+	set_values(rel, slot, values, nulls, NULL);
 	for (int i = 0; i < rel->ndefaults; i++)
-		set_default(rel, &rel->defaults[i]);
+		set_default(rel, slot, &rel->defaults[i]);
 	ExecStoreVirtualTuple(slot);
 	slot->tts_tableOid = rel->relid;
 }
@@ -89,44 +84,106 @@ make_changed(WfRelation *rel, const Datum *values, const bool *nulls, const bool
 	slot_getallattrs(rel->found);
 	memcpy(slot->tts_values, rel->found->tts_values, sizeof(Datum) * natts);
 	memcpy(slot->tts_isnull, rel->found->tts_isnull, sizeof(bool) * natts);
-	set_values(rel, values, nulls, given);
+	set_values(rel, slot, values, nulls, given);
 	ExecStoreVirtualTuple(slot);
 	slot->tts_tableOid = rel->relid;
 }
 
 /* Generated columns and constraints, after the triggers that come before. */
 static void
-check_row(WfRelation *rel, CmdType command)
+check_row(WfRelation *rel, TupleTableSlot *slot, CmdType command)
 {
 	const TupleConstr *constraints = RelationGetDescr(rel->rel)->constr;
 
 	if (constraints != NULL && constraints->has_generated_stored)
-		ExecComputeStoredGenerated(rel->info, rel->estate, rel->written, command);
+		ExecComputeStoredGenerated(rel->info, rel->estate, slot, command);
 	if (constraints != NULL)
-		ExecConstraints(rel->info, rel->written, rel->estate);
+		ExecConstraints(rel->info, slot, rel->estate);
 	/* it was routed to the partition by its values, which only triggers can have changed */
 	if (rel->partition && rel->triggers)
-		(void) ExecPartitionCheck(rel->info, rel->written, rel->estate, true);
+		(void) ExecPartitionCheck(rel->info, slot, rel->estate, true);
 }
 
 /* ---- inserting ---- */
 
-static bool
-insert(WfRelation *rel)
+static void
+insert_alone(WfRelation *rel, TupleTableSlot *slot)
 {
-	TupleTableSlot *slot = rel->written;
-	List		   *recheck;
+	List *recheck;
 
-	if (rel->triggers && rel->info->ri_TrigDesc->trig_insert_before_row &&
-		!ExecBRInsertTriggers(rel->estate, rel->info, slot))
-		return false;
-	check_row(rel, CMD_INSERT);
 	table_tuple_insert(rel->rel, slot, rel->estate->es_output_cid, 0, NULL);
 	recheck = wf_insert_index_entries(rel->info, slot, rel->estate, false, false);
 	if (rel->triggers)
 		ExecARInsertTriggers(rel->estate, rel->info, slot, recheck, NULL);
 	list_free(recheck);
+}
+
+static bool
+insert(WfRelation *rel, TupleTableSlot *slot)
+{
+	if (rel->info->ri_TrigDesc->trig_insert_before_row && !ExecBRInsertTriggers(rel->estate, rel->info, slot))
+		return false;
+	check_row(rel, slot, CMD_INSERT);
+	insert_alone(rel, slot);
 	return true;
+}
+
+/* Entries of all rows in one index: what the next one needs of it is at hand then. */
+static void
+insert_entries(WfRelation *rel, int index)
+{
+	ResultRelInfo one = *rel->info;
+
+	one.ri_NumIndices = 1;
+	one.ri_IndexRelationDescs += index;
+	one.ri_IndexRelationInfo += index;
+	for (int i = 0; i < rel->nwaiting; i++)
+	{
+		list_free(wf_insert_index_entries(&one, rel->waiting[i], rel->estate, false, false));
+		ResetPerTupleExprContext(rel->estate);
+	}
+}
+
+static void
+insert_together(WfRelation *rel)
+{
+	MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(rel->estate));
+
+	table_multi_insert(rel->rel, rel->waiting, rel->nwaiting, rel->estate->es_output_cid, 0, NULL);
+	MemoryContextSwitchTo(old);
+	ResetPerTupleExprContext(rel->estate);
+	for (int i = 0; i < rel->info->ri_NumIndices; i++)
+		insert_entries(rel, i);
+}
+
+void
+wf_relation_insert_waiting(WfRelation *rel)
+{
+	MemoryContext old = MemoryContextSwitchTo(rel->passing);
+
+	if (rel->nwaiting == 1)
+		insert_alone(rel, rel->waiting[0]);
+	else if (rel->nwaiting > 1)
+		insert_together(rel);
+	for (int i = 0; i < rel->nwaiting; i++)
+		ExecClearTuple(rel->waiting[i]);
+	rel->nwaiting = 0;
+	rel->waiting_bytes = 0;
+	ResetPerTupleExprContext(rel->estate);
+	MemoryContextSwitchTo(old);
+}
+
+/* What it is made of goes, so the row is formed here. */
+static void
+let_wait(WfRelation *rel, const Datum *values, const bool *nulls)
+{
+	TupleTableSlot *slot = wf_relation_waiting_slot(rel);
+
+	make_new(rel, slot, values, nulls);
+	check_row(rel, slot, CMD_INSERT);
+	rel->waiting_bytes += ExecFetchSlotHeapTuple(slot, true, NULL)->t_len;
+	if (++rel->nwaiting == WF_ROWS_TOGETHER || rel->waiting_bytes > WF_BYTES_TOGETHER)
+		wf_relation_insert_waiting(rel);
 }
 
 bool
@@ -135,8 +192,13 @@ wf_relation_insert(WfRelation *rel, const Datum *values, const bool *nulls)
 	MemoryContext old = begin_row(rel);
 
 	wf_relation_open_indexes(rel);
-	make_new(rel, values, nulls);
-	return end_row(rel, old, insert(rel));
+	if (!rel->triggers)
+	{
+		let_wait(rel, values, nulls);
+		return end_row(rel, old, true);
+	}
+	make_new(rel, rel->written, values, nulls);
+	return end_row(rel, old, insert(rel, rel->written));
 }
 
 /* ---- updating ---- */
@@ -184,7 +246,7 @@ update(WfRelation *rel, const Datum *values, const bool *nulls, const bool *give
 
 	if (!before_update(rel, values, nulls, given))
 		return false;
-	check_row(rel, CMD_UPDATE);
+	check_row(rel, rel->written, CMD_UPDATE);
 	fate = wf_relation_judge(rel,
 							 wf_row_update(rel->rel, &rel->found->tts_tid, rel->written, rel->estate->es_output_cid,
 										   wf_relation_snapshot(rel), rel->estate->es_crosscheck_snapshot, &failure,

@@ -200,6 +200,38 @@ is(sql(q[SET enable_seqscan = off; SELECT count(*) FROM workflow_data.instance W
 like(error("SELECT workflow.start('two', '{}', 'x1'); SELECT workflow.define('three', '{\"steps\": [{\"step\": \"one\", \"wait\": true}]}'); SELECT workflow.start('three', '{}', 'x1')"), qr/^23P01|^23505/, 'an exclusion constraint');
 passes('indexes of all kinds') for 1 .. 3;
 
+# ---- many rows at once ----
+
+sql(q[
+	ALTER TABLE workflow_data.instance DROP CONSTRAINT deferred;
+	CREATE TABLE crowd (id text PRIMARY KEY, doc text);
+	CREATE TABLE alone (id integer PRIMARY KEY);
+	SELECT workflow.define('crowd', '{"steps": [{"step": "one", "wait": true}]}'), workflow.define('crowd_too', '{"steps": [{"step": "one", "wait": true}]}'),
+		workflow.attach('crowd', 'crowd'), workflow.attach('alone', 'lonely');
+	SELECT pg_create_logical_replication_slot('watch', 'test_decoding')]);
+my $inserts = q[SELECT pg_stat_force_next_flush(); SELECT n_tup_ins FROM pg_stat_user_tables WHERE relid = 'workflow_data.instance'::regclass];
+my ($few) = sql($inserts) =~ /(\d+)/;
+# some larger than a page, in rows of very different size
+sql(q[INSERT INTO crowd SELECT 'k' || n, (SELECT string_agg(md5(n || ' ' || m), '') FROM generate_series(1, CASE WHEN n % 7 = 0 THEN 900 ELSE n % 90 END) m)
+	FROM generate_series(1, 300) n]);
+my ($lot) = sql($inserts) =~ /(\d+)/;
+is($lot - $few, 300, 'all are counted');
+is(sql('SELECT count(*), count(DISTINCT i.instance), bool_and(i.data ->> \'doc\' IS NOT DISTINCT FROM c.doc) FROM crowd c JOIN workflow_data.instance i ON i.business_key = c.id
+	JOIN workflow_data.visit v USING (instance) WHERE v.step = \'one\''), '300|300|t', 'each row has its instance and visit');
+is(sql(q[SET enable_seqscan = off; SELECT count(*) FROM workflow_data.instance WHERE data @> '{"id": "k299"}']), 1, 'which indexes of all kinds know');
+is(sql("SELECT count(*) FROM pg_logical_slot_get_changes('watch', NULL, NULL) WHERE data LIKE 'table workflow_data.visit: INSERT:%'"), 300, 'and each is decoded');
+sql("SELECT pg_drop_replication_slot('watch')");
+like(error('INSERT INTO alone SELECT generate_series(11, 80)'), qr/^23505: duplicate key value violates unique constraint "one_of_a_kind"/, 'one that is there already');
+sql('SELECT workflow.cancel(instance, \'\') FROM workflow.instances WHERE process = \'lonely\'');
+like(error('INSERT INTO alone SELECT generate_series(11, 80)'), qr/^23505: duplicate key value violates unique constraint "one_of_a_kind"/, 'two of the same among them');
+is(sql('SELECT count(*) FROM alone'), 0, 'of which nothing stays');
+sql("SELECT workflow.attach('crowd', 'crowd_too')");
+like(error("INSERT INTO crowd SELECT 'x' || n FROM generate_series(1, 70) n"), qr/^23P01: /, 'an exclusion constraint among them');
+sql("SELECT workflow.detach('crowd', 'crowd_too')");
+is(sql(q[SELECT count(*) FROM workflow.complete_many((SELECT json_agg(json_build_object('serial_number', serial_number)) FROM workflow.visits WHERE process = 'crowd'))]), 300, 'all end together');
+is(sql(q[SELECT count(*) FROM workflow_data.instance_history h JOIN workflow_data.visit_history v USING (instance) JOIN crowd c ON c.id = h.business_key
+	WHERE h.data ->> 'doc' IS NOT DISTINCT FROM c.doc]), 300, 'and are in the history');
+
 # ---- in one session, while definitions change ----
 
 my $session = $node->background_psql('postgres', on_error_stop => 0);
