@@ -12,6 +12,7 @@
 #include "store/access.h"
 #include "store/identity.h"
 #include "store/privilege.h"
+#include "store/process.h"
 #include "store/query.h"
 
 static const char *const names[] = {"start", "complete", "view", "admin"};
@@ -47,8 +48,8 @@ static WfQuery q_any_sender = {
 		   "UNION ALL SELECT DISTINCT grantee, grantee_name FROM workflow_data.process_privilege "
 		   "WHERE privilege IN ('start', 'complete', 'admin')",
 };
-static WfQuery q_owner = {
-	.sql = "SELECT owner, owner_name, process FROM workflow_data.process WHERE process_id = $1",
+static WfQuery q_name = {
+	.sql = "SELECT process FROM workflow_data.process WHERE process_id = $1",
 	.nargs = 1,
 	.argtypes = {INT4OID},
 };
@@ -176,10 +177,10 @@ wf_privilege_require(int process_id, Oid role, WfPrivilege privilege, WfPrivileg
 		(other != privilege && wf_privilege_has(process_id, role, other)))
 		return;
 	by_step = privilege == WF_PRIVILEGE_COMPLETE && wf_privilege_by_step(process_id);
-	if (wf_query_run(&q_owner, values, NULL) == 0)
+	if (wf_query_run(&q_name, values, NULL) == 0)
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("process does not exist"));
 	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			errmsg("permission denied for process \"%s\"", wf_result_text(0, 3)),
+			errmsg("permission denied for process \"%s\"", wf_result_text(0, 1)),
 			by_step ? errdetail("The privilege \"complete\" on the process, or on the step of the visit, is needed.")
 					: errdetail("The privilege \"%s\" on the process is needed.", names[privilege]),
 			errhint("Its owner can give it with workflow.grant_process."));
@@ -188,11 +189,8 @@ wf_privilege_require(int process_id, Oid role, WfPrivilege privilege, WfPrivileg
 Oid
 wf_process_owner(int process_id)
 {
-	Datum values[1] = {Int32GetDatum(process_id)};
-	bool  isnull;
+	Oid		 owner;
+	NameData name;
 
-	if (wf_query_run(&q_owner, values, NULL) == 0)
-		return InvalidOid;
-	return wf_role_resolve(DatumGetObjectId(wf_result(0, 1, &isnull)),
-						   NameStr(*DatumGetName(wf_result(0, 2, &isnull))));
+	return wf_process_owner_stored(process_id, &owner, &name) ? wf_role_resolve(owner, NameStr(name)) : InvalidOid;
 }

@@ -129,16 +129,20 @@ enum
 {
 	PROCESS_ID = 1,
 	PROCESS_NAME = 2,
+	PROCESS_OWNER = 3,
+	PROCESS_OWNER_NAME = 4,
 	PROCESS_LATEST = 5,
 	PROCESS_SUSPENDED = 6
 };
 
-/* What is looked up for every start. */
+/* What is looked up so often. */
 typedef struct ProcessRow
 {
-	int	 process_id;
-	int	 latest;
-	bool suspended;
+	int		 process_id;
+	int		 latest;
+	bool	 suspended;
+	Oid		 owner;
+	NameData owner_name;
 } ProcessRow;
 
 static Datum
@@ -150,30 +154,55 @@ process_column(HeapTuple tuple, Relation table, int column)
 }
 
 /*
- * Find the process of that name, as the latest snapshot shows it. Every start does, and a query
- * would take a tenth of its time.
+ * Find a process, as the latest snapshot shows it. Every start does, and every look at what is due; a query
+ * would take a tenth of their time.
  */
 static bool
-find_by_name(const char *name, ProcessRow *row)
+find_row(const char *index, ScanKey key, ProcessRow *row)
 {
 	Relation	table = table_open(wf_store_relation("process"), AccessShareLock);
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	SysScanDesc scan = systable_beginscan(table, wf_store_relation(index), true, snapshot, 1, key);
+	HeapTuple	tuple = systable_getnext(scan);
 
-	ScanKeyEntryInitialize(&key, 0, PROCESS_NAME, BTEqualStrategyNumber, TEXTOID, DEFAULT_COLLATION_OID, F_TEXTEQ,
-						   CStringGetTextDatum(name));
-	scan = systable_beginscan(table, wf_store_relation("process_process_key"), true, snapshot, 1, &key);
-	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
-		*row = (ProcessRow){DatumGetInt32(process_column(tuple, table, PROCESS_ID)),
-							DatumGetInt32(process_column(tuple, table, PROCESS_LATEST)),
-							DatumGetBool(process_column(tuple, table, PROCESS_SUSPENDED))};
+	{
+		row->process_id = DatumGetInt32(process_column(tuple, table, PROCESS_ID));
+		row->latest = DatumGetInt32(process_column(tuple, table, PROCESS_LATEST));
+		row->suspended = DatumGetBool(process_column(tuple, table, PROCESS_SUSPENDED));
+		row->owner = DatumGetObjectId(process_column(tuple, table, PROCESS_OWNER));
+		row->owner_name = *DatumGetName(process_column(tuple, table, PROCESS_OWNER_NAME));
+	}
 	systable_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	table_close(table, AccessShareLock);
 	return tuple != NULL;
+}
+
+static bool
+find_by_name(const char *name, ProcessRow *row)
+{
+	ScanKeyData key;
+
+	ScanKeyEntryInitialize(&key, 0, PROCESS_NAME, BTEqualStrategyNumber, TEXTOID, DEFAULT_COLLATION_OID, F_TEXTEQ,
+						   CStringGetTextDatum(name));
+	return find_row("process_process_key", &key, row);
+}
+
+bool
+wf_process_owner_stored(int process_id, Oid *owner, NameData *name)
+{
+	ScanKeyData key;
+	ProcessRow	row;
+
+	if (!IsInParallelMode())
+		CommandCounterIncrement(); /* one that was just defined is seen, as by a query */
+	ScanKeyInit(&key, PROCESS_ID, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(process_id));
+	if (!find_row("process_pkey", &key, &row))
+		return false;
+	*owner = row.owner;
+	*name = row.owner_name;
+	return true;
 }
 
 int

@@ -39,6 +39,9 @@ typedef struct WfProcess
  */
 extern WfProcess *wf_process_get(int process_id, int version);
 
+/* The owner of a process, as it is stored: by OID and name. False: there is no such process. */
+extern bool wf_process_owner_stored(int process_id, Oid *owner, NameData *name);
+
 /*
  * The compiled version of the process with that name; version 0: the latest. *suspended, unless
  * NULL, says whether its instances start suspended. ERROR 42704 for an unknown name or version,
