@@ -20,6 +20,7 @@
 #include "store/identity.h"
 #include "store/item.h"
 #include "store/query.h"
+#include "store/row_place.h"
 
 static WfQuery q_living = {
 	.sql = "SELECT i.instance, i.process_id FROM workflow_data.instance i WHERE i.instance = ANY ($1) "
@@ -263,6 +264,7 @@ read_instance(WfBatch *batch, WfRelation *rel, int64 id)
 	instance = palloc0(sizeof(WfInstance));
 	wf_table_read(&wf_instance_table, instance, rel);
 	instance->place = wf_relation_place(rel);
+	wf_row_place_note(id, 0, instance->place);
 	instance->data_before = instance->data;
 	keep_tokens(&instance->tokens);
 	add_instance(batch, instance);
@@ -300,7 +302,9 @@ find_instances(WfBatch *batch, const int64 *ids, int n, WfLock lock, Snapshot sn
 
 	for (int i = 0; i < n; i++)
 	{
-		if ((i > 0 && sorted[i] == sorted[i - 1]) || !wf_relation_find(rel, &sorted[i], 1))
+		WfRowPlace row = {.keys = {sorted[i]}, .nkeys = 1, .place = wf_row_place(sorted[i], 0)};
+
+		if ((i > 0 && sorted[i] == sorted[i - 1]) || !wf_relation_find_at(rel, &row))
 			continue;
 		if (lock != WF_LOCK_NONE && !wf_relation_lock(rel, lock == WF_LOCK_SKIP ? LockWaitSkip : LockWaitBlock))
 			continue;
@@ -377,6 +381,7 @@ read_visit(WfBatch *batch, WfRelation *rel)
 	visit->item = WF_NO_ITEM;
 	wf_table_read(&wf_visit_table, visit, rel);
 	visit->place = wf_relation_place(rel);
+	wf_row_place_note(instance->id, id, visit->place);
 	visit->docs.has_reply = visit->docs.reply != NULL;
 	keep_tokens(&visit->tokens);
 	add_visit(batch, instance, visit);
@@ -398,9 +403,11 @@ read_visits_at(WfBatch *batch, const WfKey *keys, int n, Snapshot snapshot)
 
 	for (int i = 0; i < n; i++)
 	{
-		int64 key[2] = {keys[i].instance, keys[i].visit};
+		WfRowPlace row = {.keys = {keys[i].instance, keys[i].visit},
+						  .nkeys = 2,
+						  .place = wf_row_place(keys[i].instance, keys[i].visit)};
 
-		if (wf_relation_find(rel, key, lengthof(key)))
+		if (wf_relation_find_at(rel, &row))
 			read_visit(batch, rel);
 	}
 	wf_relation_close(rel);

@@ -14,6 +14,7 @@
 
 #include "store/due.h"
 #include "store/query.h"
+#include "store/row_place.h"
 
 static WfQuery q_scan = {
 	.sql = "SELECT due_at, instance, visit FROM workflow_data.visit "
@@ -23,7 +24,7 @@ static WfQuery q_scan = {
 	.argtypes = {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT4OID},
 };
 static WfQuery q_scan_processes = {
-	.sql = "SELECT due_at, instance, visit, process_id FROM workflow_data.visit "
+	.sql = "SELECT due_at, instance, visit, process_id, ctid FROM workflow_data.visit "
 		   "WHERE queue = $1 AND (due_at, instance, visit) > ($2, $3, $4) AND due_at <= $5 "
 		   "AND due_at IS NOT NULL AND NOT suspended ORDER BY queue, due_at, instance, visit LIMIT $6",
 	.nargs = 6,
@@ -97,18 +98,22 @@ static WfQuery q_not_calling = {
 	.argtypes = {INT8ARRAYOID, INT8ARRAYOID},
 };
 
-/* Run a query for keys. Those with a fourth column give the process, too. */
+/* Run a query for keys. Those with a fourth column give the process, too, those with a fifth the place of the row. */
 static int
 read_keys(WfQuery *query, Datum *values, WfDueKey *keys)
 {
 	uint64 n = wf_query_run(query, values, NULL);
+	int	   columns = SPI_tuptable->tupdesc->natts;
 	bool   isnull;
 
 	for (uint64 i = 0; i < n; i++)
 	{
 		keys[i] = (WfDueKey){wf_result_int64(i, 1), wf_result_int64(i, 2), wf_result_int64(i, 3)};
-		if (SPI_tuptable->tupdesc->natts > 3)
+		if (columns > 3)
 			keys[i].process_id = DatumGetInt32(wf_result(i, 4, &isnull));
+		if (columns > 4)
+			wf_row_place_note(keys[i].instance, keys[i].visit,
+							  *(ItemPointer) DatumGetPointer(wf_result(i, 5, &isnull)));
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return (int) n;

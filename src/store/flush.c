@@ -26,6 +26,7 @@
 #include "store/notice.h"
 #include "store/query.h"
 #include "store/rest.h"
+#include "store/row_place.h"
 #include "store/row_result.h"
 #include "store/subscription.h"
 #include "store/work.h"
@@ -101,7 +102,10 @@ update_instance(WfRelation *rel, const WfBatch *batch, const void *row, WfRowVal
 	WfRowPlace		  place = {.keys = {instance->id}, .nkeys = 1, .place = instance->place};
 
 	wf_table_changed_row(&wf_instance_table, row, values);
-	return wf_relation_update(rel, &place, values->values, values->nulls, values->given);
+	if (!wf_relation_update(rel, &place, values->values, values->nulls, values->given))
+		return false;
+	wf_row_place_note(instance->id, 0, wf_relation_new_place(rel));
+	return true;
 }
 
 static bool
@@ -134,7 +138,10 @@ update_visit(WfRelation *rel, const WfBatch *batch, const void *row, WfRowValues
 	WfRowPlace	   place = {.keys = {visit->instance->id, visit->id}, .nkeys = 2, .place = visit->place};
 
 	wf_table_changed_row(&wf_visit_table, row, values);
-	return wf_relation_update(rel, &place, values->values, values->nulls, values->given);
+	if (!wf_relation_update(rel, &place, values->values, values->nulls, values->given))
+		return false;
+	wf_row_place_note(visit->instance->id, visit->id, wf_relation_new_place(rel));
+	return true;
 }
 
 static bool

@@ -349,6 +349,7 @@ begin_use(Relation table, const WfRelationColumns *columns, WfRelationUse use, S
 	rel->given = snapshot;
 	rel->key_index = NULL;
 	rel->scan = NULL;
+	rel->nblocks = InvalidBlockNumber;
 	rel->snapshot = NULL;
 	rel->partition = false;
 	rel->changed = false;

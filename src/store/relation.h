@@ -72,6 +72,10 @@ extern void wf_relation_close(WfRelation *rel);
 extern bool wf_relation_find(WfRelation *rel, const int64 *keys, int nkeys);
 extern bool wf_relation_next(WfRelation *rel);
 
+typedef struct WfRowPlace WfRowPlace;
+/* Find the row of a key where some transaction of this process has seen it, or by the key. */
+extern bool wf_relation_find_at(WfRelation *rel, const WfRowPlace *row);
+
 /*
  * Lock the row that was found. If somebody has changed it meanwhile, the row is the latest version.
  * False: it is gone, or, without waiting, locked by somebody else. ERROR 40001 if it has changed
@@ -91,12 +95,12 @@ extern ItemPointerData wf_relation_place(WfRelation *rel);
  * Which row: its key, and the place where this transaction has found it, which it may have left since. A place that is
  * not valid is not known.
  */
-typedef struct WfRowPlace
+struct WfRowPlace
 {
 	int64			keys[2];
 	int				nkeys;
 	ItemPointerData place;
-} WfRowPlace;
+};
 
 /*
  * Each writes one row, and returns false if nothing was done: there is no such row, or a trigger
@@ -110,5 +114,7 @@ extern bool wf_relation_insert(WfRelation *rel, const Datum *values, const bool 
 extern bool wf_relation_update(WfRelation *rel, const WfRowPlace *row, const Datum *values, const bool *nulls,
 							   const bool *given);
 extern bool wf_relation_delete(WfRelation *rel, const WfRowPlace *row);
+/* Where the row is that was updated. */
+extern ItemPointerData wf_relation_new_place(WfRelation *rel);
 
 #endif

@@ -12,6 +12,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/snapmgr.h"
 
@@ -72,6 +73,25 @@ wf_relation_find_again(WfRelation *rel, const WfRowPlace *row)
 			return true;
 	}
 	return wf_relation_find(rel, row->keys, row->nkeys);
+}
+
+/* A table gets shorter only while nobody has it open. */
+static bool
+is_within(WfRelation *rel, const ItemPointerData *place)
+{
+	if (rel->nblocks == InvalidBlockNumber)
+		rel->nblocks = RelationGetNumberOfBlocks(rel->rel);
+	return ItemPointerGetBlockNumber(place) < rel->nblocks;
+}
+
+bool
+wf_relation_find_at(WfRelation *rel, const WfRowPlace *row)
+{
+	WfRowPlace at = *row;
+
+	if (ItemPointerIsValid(&at.place) && !is_within(rel, &at.place))
+		ItemPointerSetInvalid(&at.place);
+	return wf_relation_find_again(rel, &at);
 }
 
 bool

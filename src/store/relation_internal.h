@@ -52,6 +52,7 @@ struct WfRelation
 	IndexScanDesc scan;
 	int			  nwanted; /* columns of the key that is looked for */
 	ScanKeyData	  wanted[WF_RELATION_MAX_KEYS];
+	BlockNumber	  nblocks;	 /* of the table; InvalidBlockNumber: not known yet */
 	Snapshot	  snapshot;	 /* NULL: none has been needed */
 	Snapshot	  given;	 /* by the caller */
 	bool		  triggers;	 /* there are some, which end with the use */

@@ -269,6 +269,12 @@ wf_relation_update(WfRelation *rel, const WfRowPlace *row, const Datum *values, 
 	return end_row(rel, old, wf_relation_find_again(rel, row) && update(rel, values, nulls, given));
 }
 
+ItemPointerData
+wf_relation_new_place(WfRelation *rel)
+{
+	return rel->written->tts_tid;
+}
+
 /* ---- deleting ---- */
 
 static bool

@@ -36,6 +36,7 @@
 #include "store/executor_work.h"
 #include "store/history.h"
 #include "store/identity.h"
+#include "store/row_place.h"
 #include "store/warn_waiting.h"
 #include "worker/announce.h"
 #include "worker/dispatcher_internal.h"
@@ -484,6 +485,7 @@ start_dispatching(WfDispatcher *dispatcher)
 	dispatcher->http = wf_http_create(TopMemoryContext, wf_setting_max_connections_http);
 	share_memory(dispatcher);
 	before_shmem_exit(close_connections, PointerGetDatum(dispatcher));
+	wf_row_places_begin();
 	wf_in_flight_init();
 	wf_tokens_init();
 	wf_places_init();

@@ -35,6 +35,7 @@
 #include "store/locked.h"
 #include "store/owed.h"
 #include "store/privilege.h"
+#include "store/row_place.h"
 #include "worker/deliveries.h"
 #include "worker/deliver.h"
 #include "worker/failure.h"
@@ -727,6 +728,7 @@ wf_executor_run(void)
 	work_context = AllocSetContextCreate(TopMemoryContext, "workflow work", ALLOCSET_DEFAULT_SIZES);
 	before_shmem_exit(record_uncancellable, (Datum) 0);
 	wf_claims_attach();
+	wf_row_places_begin();
 	for (;;)
 	{
 		Found found;
