@@ -52,10 +52,8 @@ SELECT * FROM parcels ORDER BY order_id;
 UPDATE orders SET address = '33 Main Street' WHERE id = 3;
 SELECT business_key, data->>'address' AS address FROM workflow.instances WHERE business_key = '3';
 
-BEGIN;
-UPDATE parcels SET tracking = 'P-' || order_id WHERE tracking IS NULL;
-SELECT order_id, workflow.complete(sn, jsonb_build_object('tracking', tracking)) FROM parcels ORDER BY order_id;
-COMMIT;
+WITH shipped AS (UPDATE parcels SET tracking = 'P-' || order_id WHERE tracking IS NULL RETURNING *)
+SELECT order_id, workflow.complete(sn, jsonb_build_object('tracking', tracking)) FROM shipped ORDER BY order_id;
 
 CALL until($$(SELECT count(tracking) = 2 FROM orders)$$);
 SELECT id, state, stage, receipt, tracking FROM orders ORDER BY id;

@@ -54,6 +54,6 @@ CALL workflow.wait_for(:t4, '1 minute');
 SELECT business_key, status, error->>'code' AS code, error->>'message' AS message
 FROM workflow.instances WHERE process = 'trip' ORDER BY business_key;
 
-SELECT business_key, step, http_status
-FROM workflow.history JOIN workflow.instances USING (instance, process) JOIN workflow.attempts USING (serial_number)
-WHERE process = 'trip' AND step IN ('undo car', 'undo hotel', 'undo flight') ORDER BY business_key, entered_at, serial_number;
+SELECT business_key, step, outcome, result->'error'->>'code' AS code
+FROM workflow.history JOIN workflow.instances USING (instance, process)
+WHERE process = 'trip' AND step LIKE 'undo %' ORDER BY business_key, entered_at, serial_number;
