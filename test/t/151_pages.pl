@@ -161,6 +161,9 @@ left_out('columns of views', q[SELECT c.relname || '.' || a.attname FROM pg_clas
 	WHERE c.relnamespace = 'workflow'::regnamespace AND c.relkind = 'v' AND a.attnum > 0 ORDER BY 1],
 	sub { my ($view, $column) = split /\./, $_[0]; qr/^### `$view`\n\n`[^`]*\b$column\b[^`]*`/m });
 
+left_out('SQLSTATEs that comments of functions name', q[SELECT DISTINCT m[1] FROM pg_proc p, regexp_matches(obj_description(p.oid, 'pg_proc'), '\m([0-9][0-9A-Z]{4})\M', 'g') m
+	WHERE p.pronamespace = 'workflow'::regnamespace ORDER BY 1], sub { qr/^\| \Q$_[0]\E \|/m });
+
 # The validator tells what it knows.
 my ($status, undef, $stderr) = $node->psql('postgres', "CREATE SERVER s FOREIGN DATA WRAPPER workflow_http OPTIONS (url 'https://a.example', nothing '')");
 my ($options) = $stderr =~ /^HINT:.*?: (.*)$/m;
