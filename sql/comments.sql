@@ -27,6 +27,11 @@ CREATE TEMP VIEW told AS
     SELECT p.oid::regprocedure::text, NULL, obj_description(p.oid, 'pg_proc') FROM pg_proc p WHERE p.pronamespace = 'workflow'::regnamespace;
 -- no line is longer than a screen is wide
 SELECT what, length(line) FROM told, regexp_split_to_table(comment, '\n') line WHERE length(line) > 120 ORDER BY 1;
+-- and each stands for itself
+SELECT pg_describe_object(d.classoid, d.objoid, d.objsubid) AS what FROM pg_description d
+    JOIN pg_depend e ON e.classid = d.classoid AND e.objid = d.objoid AND e.deptype = 'e' AND e.refclassid = 'pg_extension'::regclass
+    JOIN pg_extension x ON x.oid = e.refobjid AND x.extname = 'workflow'
+WHERE d.description ~* '\mlikewise\M' ORDER BY 1;
 -- a column says whether, when, or how much of what
 SELECT what, comment FROM told
 WHERE CASE type WHEN 'boolean'::regtype THEN comment !~ '^Whether '

@@ -309,9 +309,9 @@ COMMENT ON COLUMN workflow_data.task.claimed_at IS 'When it was claimed; NULL: i
 COMMENT ON COLUMN workflow_data.task.due IS 'By when it is to be done';
 COMMENT ON COLUMN workflow_data.task.created_at IS 'Since when it is there';
 COMMENT ON COLUMN workflow_data.task.assignee_name IS 'Name of the assignee: what counts after a restore, until workflow.adopt()';
-COMMENT ON COLUMN workflow_data.task.assigned_name IS 'Name of the role to which it was assigned, likewise';
+COMMENT ON COLUMN workflow_data.task.assigned_name IS 'Name of the role to which it was assigned: what counts after a restore, until workflow.adopt()';
 COMMENT ON COLUMN workflow_data.task.roles IS 'Roles whose members may claim it';
-COMMENT ON COLUMN workflow_data.task.role_names IS 'Their names, in the same order, likewise';
+COMMENT ON COLUMN workflow_data.task.role_names IS 'Names of those roles, in the same order: what counts after a restore, until workflow.adopt()';
 COMMENT ON COLUMN workflow_data.task.person IS 'Who has it within the role that has it; NULL: that role says nothing of it';
 COMMENT ON COLUMN workflow_data.task.title IS 'What is to be done';
 COMMENT ON COLUMN workflow_data.task.data IS 'What whoever does it gets to see';
@@ -361,7 +361,7 @@ COMMENT ON COLUMN workflow_data.delivery.instance IS 'Instance it is for; 0: non
 COMMENT ON COLUMN workflow_data.delivery.visit IS 'Visit it is for; 0: the instance as a whole';
 COMMENT ON COLUMN workflow_data.delivery.due_at IS 'When it is tried (again)';
 COMMENT ON COLUMN workflow_data.delivery.attempt IS 'How often it was tried; of upkeep, how often in a row it has failed or was begun and not ended';
-COMMENT ON COLUMN workflow_data.delivery.kind IS 'reply, alarm, callback (of a handler, while its instance is suspended; a task or work of one likewise), event (a message or signal), ended or escalation (of an instance that was called, to its caller), control (an order to one that was called), start (a message that starts an instance), row (what has become of an attached row), operation (a call that was made asynchronously), rest (an instance may have come to rest, of which somebody is told), write_back, or maintain: the hourly upkeep';
+COMMENT ON COLUMN workflow_data.delivery.kind IS 'reply, alarm, callback (of a handler, or the end of its task or work, while its instance is suspended), event (a message or signal), ended or escalation (of an instance that was called, to its caller), control (an order to one that was called), start (a message that starts an instance), row (what has become of an attached row), operation (a call that was made asynchronously), rest (an instance may have come to rest, of which somebody is told), write_back, or maintain: the hourly upkeep';
 COMMENT ON COLUMN workflow_data.delivery.queue IS 'Who handles it: move; executor, executor <process_id> or executor table <attachment>; suspended: nobody, until the instance is resumed';
 COMMENT ON COLUMN workflow_data.delivery.subscription IS 'Of an event: the subscription that it is for; of a start: 0';
 COMMENT ON COLUMN workflow_data.delivery.payload IS 'What arrived; of a write-back that has failed, why, since when it is owed, and what it takes to make it';

@@ -44,7 +44,7 @@ COMMENT ON COLUMN workflow_data.operation.callbacks_before IS 'Instances that ha
 COMMENT ON COLUMN workflow_data.operation.role IS 'Role that called, and whose rights count when it is carried out';
 COMMENT ON COLUMN workflow_data.operation.role_name IS 'Name of that role: what counts after a restore, until workflow.adopt()';
 COMMENT ON COLUMN workflow_data.operation.session_role IS 'Role that had logged in: what goes on record as that, unless it is gone by then';
-COMMENT ON COLUMN workflow_data.operation.session_role_name IS 'Name of that role: likewise';
+COMMENT ON COLUMN workflow_data.operation.session_role_name IS 'Name of the role that had logged in: what counts after a restore, until workflow.adopt()';
 COMMENT ON COLUMN workflow_data.operation.call IS 'Function that was called';
 COMMENT ON COLUMN workflow_data.operation.answer IS 'What it has returned; NULL: it has not, or nothing';
 COMMENT ON COLUMN workflow_data.operation.traceparent IS 'Of start: the traceparent that the caller gave; NULL: none';

@@ -88,12 +88,12 @@ COMMENT ON FUNCTION workflow_data.blocked_by(bigint, bigint, text, timestamptz, 
 CREATE FUNCTION workflow_data.blocked_error(instance bigint, visit bigint, attempt integer) RETURNS jsonb
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_blocked_error';
 COMMENT ON FUNCTION workflow_data.blocked_error(bigint, bigint, integer) IS
-'The error of that; likewise';
+'The error because of which workers do not go on with a visit; NULL: nothing is in their way, or the caller may not see its process. For the view workflow.visits';
 
 CREATE FUNCTION workflow_data.blocked_until(instance bigint, visit bigint) RETURNS timestamptz
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_blocked_until';
 COMMENT ON FUNCTION workflow_data.blocked_until(bigint, bigint) IS
-'When what workers are short of is tried again; likewise';
+'When a visit is tried again for which workers were short of something; NULL: they are not. For the view workflow.visits';
 
 CREATE VIEW workflow.visits WITH (security_barrier) AS
     SELECT workflow.serial_number(v.instance, v.visit) COLLATE "C" AS serial_number,

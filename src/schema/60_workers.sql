@@ -49,12 +49,12 @@ COMMENT ON FUNCTION workflow_data.servers() IS
 CREATE FUNCTION workflow_data.server_failures(OUT server text, OUT kind text, OUT n bigint)
     RETURNS SETOF record LANGUAGE c VOLATILE ROWS 100 AS 'MODULE_PATHNAME', 'workflow_server_failures';
 COMMENT ON FUNCTION workflow_data.server_failures() IS
-'How many attempts have failed, by server and kind: likewise. For the view workflow.metrics';
+'How many attempts have failed since the start of the database server, by server and kind: of the servers that the caller may use, or of all for members of pg_monitor. For the view workflow.metrics';
 
 CREATE FUNCTION workflow_data.server_latencies(OUT server text, OUT le text, OUT n bigint)
     RETURNS SETOF record LANGUAGE c VOLATILE ROWS 200 AS 'MODULE_PATHNAME', 'workflow_server_latencies';
 COMMENT ON FUNCTION workflow_data.server_latencies() IS
-'How many requests took at most so many seconds, by server: likewise. For the view workflow.metrics';
+'How many requests took at most so many seconds (le) since the start of the database server: of the servers that the caller may use, or of all for members of pg_monitor. For the view workflow.metrics';
 
 -- A dropped server has no catalog row any more, but its visits know its name. OFFSET 0 keeps
 -- conditions of the query from being pushed down to where rows have not been hidden yet.

@@ -9,7 +9,7 @@ COMMENT ON FUNCTION workflow_data.count_instances() IS
 CREATE FUNCTION workflow_data.count_visits(OUT process text, OUT state text, OUT step text, OUT waits_for text, OUT n bigint, OUT since timestamptz)
     RETURNS SETOF record LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 50 AS 'MODULE_PATHNAME', 'workflow_count_visits';
 COMMENT ON FUNCTION workflow_data.count_visits() IS
-'How many visits live, by what they wait for, and since when the oldest of them waits or stands as an incident; likewise';
+'How many visits live, by what they wait for, and since when the oldest of them waits or stands as an incident: of the processes that the caller may view, or of all for members of pg_monitor. For the view workflow.metrics';
 
 CREATE FUNCTION workflow_data.count_due(OUT work text, OUT process text, OUT server text, OUT n bigint, OUT since timestamptz)
     RETURNS SETOF record LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'workflow_count_due';
@@ -19,7 +19,7 @@ COMMENT ON FUNCTION workflow_data.count_due() IS
 CREATE FUNCTION workflow_data.count_write_backs(OUT process text, OUT relation text, OUT n bigint, OUT since timestamptz)
     RETURNS SETOF record LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'workflow_count_write_backs';
 COMMENT ON FUNCTION workflow_data.count_write_backs() IS
-'How many write-backs are owed, and since when the oldest of them, likewise';
+'How many write-backs are owed, and since when the oldest of them: of the processes that the caller may view, or of all for members of pg_monitor. For the view workflow.metrics';
 
 -- Each part of the union has its name as a constant, so that a condition on the name skips the
 -- other parts.
