@@ -38,8 +38,7 @@ extern void wf_rest_told(int64 instance);
 /* How it stands, living or ended; palloc'd. */
 typedef struct WfStanding
 {
-	int			process_id;
-	const char *process; /* its name */
+	const char *process;
 	const char *status;
 	Jsonb	   *data;
 	TimestampTz started_at;

@@ -173,7 +173,7 @@ sub bulk_case
 		}
 		$session->end;
 	}
-	add_rates(sprintf('bulk start, %s rows in one INSERT', Bench::thousands($n)), 0.35, @rounds);
+	add_rates(sprintf('bulk start, %s rows in one INSERT', Bench::thousands($n)), 0.8, @rounds);
 	return;
 }
 

@@ -24,7 +24,7 @@ sub http_case
 		push(@rounds, alternate($round, sub { http_ours($session, $n, \@insert) }, \&http_bare));
 		$session->end;
 	}
-	add_rates(sprintf('HTTP steps, %s rows in one INSERT', Bench::thousands($n)), 0.25, @rounds);
+	add_rates(sprintf('HTTP steps, %s rows in one INSERT', Bench::thousands($n)), 0.6, @rounds);
 	remark(sprintf('HTTP steps with the INSERT itself (%s) counted in: %s.', seconds(map { $_->[0] } @insert),
 			per_second(Bench::median(map { $n / $_->[1] } @insert))));
 	return;
