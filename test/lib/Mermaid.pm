@@ -6,6 +6,7 @@
 #   my $diagram = Mermaid::parse($text)             {title, nodes => {id => label}, ways => [{from, to, dashed, label}], faults}
 #   my $why = Mermaid::missing()                    why nothing can be rendered here; undef: it can
 #   my @drawn = Mermaid::rendered($folder, @texts)  {error, labels} of each, in their order
+#   Mermaid::pictures($folder, $name, @drawn)       pictures of {of, text} as NAME.OF.png in that folder, those with the most nodes
 #
 # The renderer is the file that WF_MERMAID names (dist/mermaid.min.js of the package of npm), run in a headless Chromium. Nothing is loaded
 # from elsewhere.
@@ -141,6 +142,7 @@ PAGE
 sub rendered
 {
 	my ($folder, @texts) = @_;
+	return unless @texts;
 	copy($ENV{WF_MERMAID}, "$folder/mermaid.js") or die "$ENV{WF_MERMAID}: $!";
 	append_to_file("$folder/page.html", $page);
 	append_to_file("$folder/texts.js", 'const texts = ' . $json->encode([ map { decode_utf8($_) } @texts ]) . ";\n");
@@ -152,6 +154,26 @@ sub rendered
 	$out =~ s/&gt;/>/g;
 	$out =~ s/&amp;/&/g;
 	return @{ JSON::PP->new->decode($out) };
+}
+
+my $MOST_PICTURES = 3;
+
+sub pictures
+{
+	my ($folder, $name, @drawn) = @_;
+	my $browser = Browser->new(PostgreSQL::Test::Utils::tempdir());
+	$browser->go('about:blank');
+	$browser->value(decode_utf8(slurp_file($ENV{WF_MERMAID})) . '; mermaid.initialize({ startOnLoad: false, maxTextSize: 1e7, maxEdges: 1e5 }); true');
+	my @largest = sort { length $b->{text} <=> length $a->{text} } grep { length $_->{text} < 8000 } @drawn;
+	for my $one (grep { defined } @largest[ 0 .. $MOST_PICTURES - 1 ])
+	{
+		my $text = $json->allow_nonref->encode(decode_utf8($one->{text}));
+		my $size = $browser->value("mermaid.render('d', $text).then(({ svg }) => { document.body.innerHTML = svg; const box = document.querySelector('svg').viewBox.baseVal; "
+			  . 'document.querySelector("svg").style.maxWidth = "none"; return [box.width, box.height]; })');
+		$browser->size(map { my $n = int($_) + 30; $n < 300 ? 300 : $n > 3000 ? 3000 : $n } @$size);
+		$browser->picture("$folder/$name." . ($one->{of} =~ s/\W+/_/gr) . '.png');
+	}
+	return;
 }
 
 1;

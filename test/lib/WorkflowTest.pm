@@ -18,7 +18,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(new_server add_extension add_http_server start_again crash crash_at_once killed grows_to wait_until is_soon stays
-  leave_unverified worker_pid wait_for_workers log_has count_in_log switches cpu_seconds private_kb keys_by_serial);
+  leave_unverified leave_undrawn worker_pid wait_for_workers log_has count_in_log switches cpu_seconds private_kb keys_by_serial);
 
 my $PATIENCE = 60;
 
@@ -104,13 +104,85 @@ EOQ
 	return $stdout =~ s/^verified\n?// ? $stdout : undef;
 }
 
+# Nor is there a process in it that workflow.diagram cannot draw. Those of one shape are one; those that are larger than anybody looks at are left out.
+my $LARGEST_DRAWN = 100_000;
+my $undrawn;
+my %drawn; # shape => {of, text}
+
+# For tests that store what is no definition.
+sub leave_undrawn { $undrawn = $_[0] // die "for what reason?\n" }
+
+sub draw_processes
+{
+	my ($node, $database) = @_;
+	return if $undrawn;
+	my ($status, $stdout, $stderr) = eval { $node->psql($database, <<"EOQ", timeout => 180) };
+SET client_encoding = 'UTF8';
+SELECT to_regprocedure('workflow.diagram(text, integer, boolean)') IS NOT NULL AND current_setting('workflow.databases', true) IS NOT NULL AS has \\gset
+\\if :has
+SELECT translate(process, E'\\t\\n', '  ') || E'\\t' || translate(workflow.diagram(process, version), E'\\n', E'\\r')
+FROM workflow.processes WHERE length(definition::text) < $LARGEST_DRAWN;
+\\endif
+EOQ
+	return if !defined $status || $status == 2;
+	if ($stderr ne '')
+	{
+		fail("all processes of $database can be drawn");
+		diag($stderr);
+		return;
+	}
+	for (split /\n/, $stdout)
+	{
+		my ($process, $text) = split /\t/, $_, 2;
+		next unless defined $text;
+		$text =~ tr/\r/\n/;
+		$drawn{ $text =~ s/^title.*$//mr =~ s/"[^"]*"/""/gr } //= { of => $process, text => $text };
+	}
+	return;
+}
+
+# The renderer fails at some that have five boxes within each other: "Cannot set properties of undefined (setting 'rank')".
+sub is_too_deep
+{
+	my ($text, $error) = @_;
+	my ($depth, $most) = (0, 0);
+	for (split /\n/, $text)
+	{
+		$depth++ if /^ *subgraph /;
+		$depth-- if /^ *end$/;
+		$most = $depth if $depth > $most;
+	}
+	return $most >= 5 && $error =~ /'rank'/;
+}
+
+# What was drawn is what the language of Mermaid allows. Where its renderer is at hand, it draws that, too; WF_PICTURES=FOLDER keeps the pictures of it.
+sub judge_drawings
+{
+	my ($file) = $0 =~ m{(\w+)\.pl$};
+	require Mermaid;
+	my @drawn = map { $drawn{$_} } sort keys %drawn;
+	my @faults = map { my $of = $_->{of}; map { "$of: $_" } @{ Mermaid::parse($_->{text})->{faults} } } @drawn;
+	if (!Mermaid::missing())
+	{
+		my @shown = Mermaid::rendered(PostgreSQL::Test::Utils::tempdir(), map { $_->{text} } @drawn);
+		my @failed = grep { $shown[$_]{error} && !is_too_deep($drawn[$_]{text}, $shown[$_]{error}) } 0 .. $#drawn;
+		push @faults, map { "$drawn[$_]{of}: $shown[$_]{error}\n$drawn[$_]{text}" } @failed;
+		note 'rendered: ', scalar @shown;
+		Mermaid::pictures($ENV{WF_PICTURES}, $file, @drawn) if $ENV{WF_PICTURES};
+	}
+	is(join("\n", @faults), '', 'processes can be drawn');
+	return;
+}
+
 sub verify_rows
 {
 	my ($node) = @_;
-	return if $unverified || !defined $node->{_pid};
+	return if !defined $node->{_pid};
 	my $names = ask($node, 'postgres', 'SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate') // return;
 	for my $database (split /\n/, $names)
 	{
+		draw_processes($node, $database);
+		next if $unverified;
 		my $faults = faults_of_rows($node, $database) // next;
 		$verified++;
 		next if $faults eq '';
@@ -129,6 +201,7 @@ sub verify_rows
 	*PostgreSQL::Test::Cluster::stop = sub { verify_rows($_[0]) if ($_[1] // 'fast') ne 'immediate'; goto &$stop };
 	*Test::Builder::done_testing = sub {
 		verify_rows($started{$_}) for sort keys %started;
+		judge_drawings() if %drawn;
 		pass('rows agree with each other') if $verified && !$disagree;
 		goto &$done;
 	};

@@ -148,6 +148,7 @@ define('broken', '{"step": "stand", "wait": true}, {"step": "next", "wait": {"af
 sql("SELECT workflow.start('broken') FROM generate_series(1, 3)");
 # as if by a version of the software that knows more
 sql("UPDATE workflow_data.visit SET step = 'no such step', state = 'waiting', waits_for = 'after', queue = 'timer', due_at = clock_timestamp() WHERE step = 'stand'");
+leave_undrawn('a version that nobody can read');
 sql("UPDATE workflow_data.process_version SET definition = '{\"steps\": [{\"step\": \"a\", \"telepathy\": true}]}' WHERE process_id = (SELECT process_id FROM workflow_data.process WHERE process = 'loop')");
 my $dispatcher = wait_for_workers($node, 'postgres');
 sql("SELECT pg_terminate_backend($dispatcher)");
