@@ -42,7 +42,7 @@ const badge = (state, text = state) => el('span', { class: `state ${state}` }, t
 function age(seconds) {
 	const units = [['d', 86400], ['h', 3600], ['min', 60], ['s', 1]];
 	const first = units.findIndex(([, size]) => Math.abs(seconds) >= size);
-	if (first < 0) return 'now';
+	if (first < 0) return '0 s';
 	const [[unit, size], next] = [units[first], units[first + 1]];
 	const rest = next ? Math.floor((Math.abs(seconds) % size) / next[1]) : 0;
 	return `${Math.floor(Math.abs(seconds) / size)} ${unit}${rest ? ` ${rest} ${next[0]}` : ''}`;
@@ -86,7 +86,7 @@ function ask(title, text, fields, ok) {
 	document.getElementById('said')?.remove();
 	return new Promise((resolve) => {
 		const form = el('form', { method: 'dialog' }, el('h2', { id: 'dialog-title' }, title), el('p', {}, text), fields,
-			el('div', { class: 'buttons' }, el('button', { value: 'ok' }, ok), el('button', { value: '', formnovalidate: true }, 'Cancel')));
+			el('div', { class: 'buttons' }, el('button', { value: 'ok' }, ok), el('button', { value: '', formnovalidate: true }, 'Back')));
 		dialog.setAttribute('aria-labelledby', 'dialog-title');
 		dialog.replaceChildren(form);
 		dialog.addEventListener('close', () => resolve(dialog.returnValue === 'ok' ? form : null), { once: true });
@@ -116,21 +116,47 @@ async function retry(serial) {
 	if (form) await act('retry', { serial_number: serial, new_key: form.elements.new_key.checked }, `${serial} is tried again.`);
 }
 
-async function skip(serial) {
+async function respond(serial, name, title, text, done) {
 	const data = el('label', {}, 'Its response, as JSON, if later steps need one', el('textarea', { name: 'data', rows: '4' }));
-	const form = await ask(`Skip ${serial}?`, 'The process goes on as if the step had succeeded.', data, 'Skip');
+	const form = await ask(`${title} ${serial}?`, text, data, title);
 	if (!form) return;
 	try {
 		const value = form.elements.data.value.trim();
-		await act('skip', value === '' ? { serial_number: serial } : { serial_number: serial, data: JSON.parse(value) }, `${serial} was skipped.`);
+		await act(name, value === '' ? { serial_number: serial } : { serial_number: serial, data: JSON.parse(value) }, done);
 	} catch (error) {
 		say(`That is no JSON: ${error.message}`, true);
 	}
 }
 
+const skip = (serial) => respond(serial, 'skip', 'Skip', 'The process goes on as if the step had succeeded.', `${serial} was skipped.`);
+const complete = (serial) => respond(serial, 'complete', 'Complete', 'It ends as if whoever was asked had answered so.', `${serial} is completed.`);
+
+async function move(serial, steps) {
+	const step = el('label', {}, 'Step ', el('select', { name: 'step' }, steps.map((name) => el('option', {}, name))));
+	const form = await ask(`Move ${serial}?`, 'The visit ends as cancelled, without its handlers, and its token goes to another step.', step, 'Move');
+	if (form) await act('move', { serial_number: serial, step: form.elements.step.value }, `${serial} was moved to ${form.elements.step.value}.`);
+}
+
+async function cancel(instance) {
+	const reason = el('label', {}, 'Why, for those who read its story', el('input', { name: 'reason', maxlength: '500' }));
+	const form = await ask(`Cancel instance ${instance}?`, 'All of it ends, for good; services are asked to stop where its steps say how.', reason, 'Cancel it');
+	if (!form) return;
+	const value = form.elements.reason.value.trim();
+	await act('cancel', value === '' ? { instance } : { instance, reason: value }, 'It is cancelled.');
+}
+
 async function hold(instance, name, text) {
 	if (await ask(`${name === 'suspend' ? 'Suspend' : 'Resume'} instance ${instance}?`, text, [], name === 'suspend' ? 'Suspend' : 'Resume'))
 		await act(name, { instance }, name === 'suspend' ? 'It is suspended.' : 'It goes on.');
+}
+
+// What may be done with a visit; while its instance is suspended, only what is asked of whoever waits for it.
+function visitButtons(it, v) {
+	const admin = it.admin && it.status !== 'suspended' && it.cancel_reason === null;
+	const own = admin && v.state === 'incident' ? [button('Retry', () => retry(v.serial_number)), button('Skip', () => skip(v.serial_number))] : [];
+	if (v.complete) own.push(button('Complete', () => complete(v.serial_number)));
+	if (admin && v.state !== 'cancelling' && v.beside) own.push(button('Move', () => move(v.serial_number, v.beside)));
+	return own.map((one) => [one, ' ']);
 }
 
 const button = (text, does) => el('button', { type: 'button', click: does }, text);
@@ -166,10 +192,10 @@ const screens = {
 		make: (it) => [
 			el('h1', {}, it.process, ' ', it.suspended ? badge('suspended') : '', it.undefined ? badge('ended', 'undefined') : ''),
 			it.description ? el('p', {}, it.description) : null,
-			el('p', {}, `Version ${it.version}, of `, it.versions.map((v) => [el('a', { href: part('process', it.process, v), 'aria-current': v === it.version ? 'page' : undefined }, String(v)), ' ']),
+			el('p', {}, `Version ${it.version} `, it.versions.length > 1 ? ['of ', it.versions.map((v) => [el('a', { href: part('process', it.process, v), 'aria-current': v === it.version ? 'page' : undefined }, String(v)), ' '])] : '',
 				`· owned by ${it.owner} · `, Object.entries(it.counts).map(([state, n]) => `${n} ${state}`).join(', ') || 'no instance lives'),
 			diagram(it.diagram), legend(),
-			table('Latest instances', ['Instance', 'Version', 'Key', 'Status', 'Started', 'Ended'], it.instances.map((i) => [instanceLink(i.instance), String(i.version),
+			table('Latest instances (ended ones: among the last 20,000 of all processes)', ['Instance', 'Version', 'Key', 'Status', 'Started', 'Ended'], it.instances.map((i) => [instanceLink(i.instance), String(i.version),
 				i.business_key, badge(i.status), ago(i.started_at), ago(i.ended_at)]))],
 	},
 	instance: {
@@ -181,13 +207,14 @@ const screens = {
 				it.ended_at ? [', ended ', ago(it.ended_at), ' ago'] : '', it.parent ? [', called by ', instanceLink(it.parent)] : '', it.rerun_of ? [', once more ', instanceLink(it.rerun_of)] : '',
 				it.called.length ? [', has called ', it.called.map((n) => [instanceLink(n), ' '])] : ''),
 			it.error ? el('p', { class: 'error' }, [it.error.code, it.error.message].filter(Boolean).join(': ')) : null,
-			it.admin && !it.ended_at ? el('p', { class: 'buttons' }, it.status === 'suspended'
+			(it.admin || it.start) && !it.ended_at ? el('p', { class: 'buttons' }, it.admin ? (it.status === 'suspended'
 				? button('Resume', () => hold(it.instance, 'resume', 'What has come meanwhile is taken up, and clocks that have fallen due go off.'))
 				: button('Suspend', () => hold(it.instance, 'suspend', 'No worker touches it until it is resumed; what arrives is kept.'))) : null,
+				button('Cancel', () => cancel(it.instance))) : null,
 			table('Where it stands', ['Visit', 'Step', 'State', 'Waits for', 'Until', 'Why', ''], it.visits.map((v) => [v.serial_number, v.step + (v.item === null ? '' : ` [${v.item}]`),
 				badge(v.state), [v.waits_for ?? '', v.child ? [' ', instanceLink(v.child)] : ''], ago(v.due_at ?? v.deadline),
 				[v.blocked_by, v.error?.code, v.error?.message].filter(Boolean).join(': '),
-				it.admin && v.state === 'incident' && it.status !== 'suspended' ? [button('Retry', () => retry(v.serial_number)), ' ', button('Skip', () => skip(v.serial_number))] : ''])),
+				visitButtons(it, v)])),
 			el('h2', {}, 'Diagram'), diagram(it.diagram), legend(),
 			el('h2', {}, 'Data'), el('pre', { tabindex: '0' }, it.data),
 			el('h2', {}, 'Story'), el('pre', { tabindex: '0' }, it.timeline.join('\n'))],
@@ -215,6 +242,7 @@ async function show(again) {
 		document.querySelectorAll('main time').forEach(tellAge);
 		shown = made;
 		document.title = `${screen.title(answer)} – workflow`;
+		if (name !== 'find' && document.activeElement.id !== 'what') document.getElementById('what').value = '';
 	} catch (error) {
 		shown = null;
 		main.replaceChildren(el('h1', {}, 'That did not work'), el('p', { class: 'error', role: 'alert' }, error.message), ...(error.more ?? []).map((text) => el('p', {}, text)));

@@ -131,7 +131,7 @@ my $sn = sql(q[SELECT serial_number FROM workflow.incidents]);
 go("#/instance/$i", 'document.querySelectorAll("pre").length === 2');
 like(text(), qr/12345678901234567890\.10/, 'data are shown as they are');
 like(text(), qr/check stock \($sn\): became an incident/, 'with its story');
-is($browser->value('[...document.querySelectorAll("main button")].map((b) => b.innerText).join()'), 'Suspend,Retry,Skip', 'who may administer has buttons');
+is($browser->value('[...document.querySelectorAll("main button")].map((b) => b.innerText).join()'), 'Suspend,Cancel,Retry,Skip,Move,Move', 'who may administer has buttons');
 picture('instance');
 
 # by keyboard alone: to the button, into the dialog, which says what it does, and out of it
@@ -170,7 +170,7 @@ is(sql(qq[SELECT status FROM workflow.instances WHERE instance = $i]), 'active',
 sql(qq[SELECT workflow.start('order', '{"stock": 0, "lines": []}', business_key => 'A 3')]);
 $node->poll_query_until('postgres', q[SELECT count(*) = 1 FROM workflow.incidents]) or die 'no incident';
 my $skipped = sql(q[SELECT instance FROM workflow.incidents]);
-go("#/instance/$skipped", 'document.querySelectorAll("main td button").length === 2');
+go("#/instance/$skipped", 'document.querySelectorAll("main td button").length >= 2');
 for my $try ([ '{"a"', qr/That is no JSON/ ], [ '{"a": 1}', qr/was skipped/ ])
 {
 	$browser->value('document.querySelectorAll("main td button")[1].click()');
@@ -180,6 +180,49 @@ for my $try ([ '{"a"', qr/That is no JSON/ ], [ '{"a": 1}', qr/was skipped/ ])
 	like($browser->value('document.getElementById("said").innerText'), $try->[1], "skip with $try->[0]");
 }
 is(sql(qq[SELECT result->'response' FROM workflow.history WHERE instance = $skipped AND step = 'check stock']), '{"a": 1}', 'its response is what was given');
+
+# what is incident, or waits, is moved to another step; an instance is cancelled, with a reason; a dialog that is left does nothing
+sub pressed
+{
+	my ($text, $nth) = @_;
+	$browser->value("document.getElementById('said')?.remove(); [...document.querySelectorAll('main button')].filter((b) => b.innerText === '$text')[" . ($nth // 0) . '].click()');
+	$browser->until('document.getElementById("dialog").open');
+}
+sub said
+{
+	$browser->click('#dialog button[value=ok]');
+	$browser->until('document.getElementById("said") !== null && !document.getElementById("dialog").open');
+	return $browser->value('document.getElementById("said").innerText');
+}
+my $moved = sql(q[SELECT workflow.start('order', '{"stock": 1, "lines": []}', business_key => 'A 4')]);
+is_soon($node, 'postgres', "SELECT string_agg(step, ', ' ORDER BY step) FROM workflow.visits WHERE instance = $moved AND waits_for <> 'steps'", 'check credit, meet', 'it waits');
+go("#/instance/$moved", 'document.querySelectorAll("main td button").length >= 2');
+my $credit = sql("SELECT serial_number FROM workflow.waiting WHERE instance = $moved AND step = 'check credit'");
+my $at = $browser->value("[...document.querySelectorAll('main tbody tr')].findIndex((row) => row.innerText.includes('$credit') )");
+$browser->value("document.querySelectorAll('main tbody tr')[$at].querySelector('button').click()");
+$browser->until('document.getElementById("dialog").open');
+like($browser->value('[...document.querySelectorAll("#dialog option")].map((o) => o.value).join()'), qr/^ask,check stock,meet,pack,parcel,/, 'to which step is chosen from those beside it');
+$browser->value('document.querySelector("#dialog select").value = "ask"');
+picture('move');
+is(said(), "$credit was moved to ask.", 'a visit is moved');
+is(sql("SELECT count(*) FROM workflow.visits WHERE instance = $moved AND step = 'ask'"), 1, 'its token is there');
+pressed('Complete');
+$browser->value("document.querySelector('#dialog textarea').value = '{\"seen\": true}'");
+my $asked = sql("SELECT serial_number FROM workflow.waiting WHERE instance = $moved AND step = 'ask'");
+is(said(), "$asked is completed.", 'a task is completed');
+is(sql("SELECT result->'response', completed_by FROM workflow.history WHERE serial_number = '$asked'"), '{"seen": true}|operator', 'with what was given, by who is logged in');
+pressed('Cancel');
+$browser->click('#dialog button:not([value=ok])');
+$browser->until('!document.getElementById("dialog").open');
+is(sql("SELECT status FROM workflow.instances WHERE instance = $moved"), 'active', 'who goes back has cancelled nothing');
+pressed('Cancel');
+$browser->value('document.querySelector("#dialog input").value = "<b>no</b> stock"');
+picture('cancel');
+is(said(), 'It is cancelled.', 'an instance is cancelled');
+is_soon($node, 'postgres', "SELECT status, error->>'message' FROM workflow.instances WHERE instance = $moved", 'aborted|<b>no</b> stock', 'with the reason');
+go('#/'); go("#/instance/$moved", 'document.querySelector("h1")?.innerText.endsWith("aborted")');
+is($browser->value('document.querySelectorAll("main button").length'), 0, 'what has ended has no buttons');
+like(text(), qr/CANCELLED: <b>no<\/b> stock/, 'and says why');
 
 # the search: a slash leads to it; a key that one has leads to that, a key of several to all of them
 sql(q[SELECT workflow.start('row', business_key => 'A 2')]);
@@ -206,6 +249,21 @@ as('clerk');
 go("#/instance/$i", "document.querySelector('h1')?.innerText.startsWith('Instance $i')");
 is($browser->value('document.querySelectorAll("main button").length'), 0, 'who may view only has no buttons');
 is($browser->value("call('suspend', { instance: $i }).then(() => 'done', (error) => error.message)"), 'permission denied for process "order"', 'the call asks for the right itself');
+# who may complete one step has that button, there alone
+my $row = sql(q[SELECT instance FROM workflow.instances WHERE process = 'row' AND business_key = 'A 2']);
+my $later = sql(q[SELECT workflow.start('row', business_key => 'A 5')]);
+sql(q[SELECT workflow.grant_process('row', 'clerk', 'complete', 'one'), workflow.grant_process('order', 'clerk', 'complete', 'parcel')]);
+go("#/instance/$i", "document.querySelector('h1')?.innerText.startsWith('Instance $i')");
+is($browser->value('document.querySelectorAll("main button").length'), 0, 'who may complete another step has no button');
+go("#/instance/$row", "document.querySelector('h1')?.innerText.startsWith('Instance $row')");
+is($browser->value('[...document.querySelectorAll("main button")].map((b) => b.innerText).join()'), 'Complete', 'who may complete has that button');
+pressed('Complete');
+like(said(), qr/is completed\.$/, 'and completes');
+is(sql("SELECT status FROM workflow.instances WHERE instance = $row"), 'completed', 'it goes on');
+sql(q[SELECT workflow.revoke_process('row', 'clerk', 'complete', 'one'), workflow.grant_process('row', 'clerk', 'start')]);
+go("#/instance/$later", "document.querySelector('h1')?.innerText.startsWith('Instance $later')");
+is($browser->value('[...document.querySelectorAll("main button")].map((b) => b.innerText).join()'), 'Cancel', 'who may start may cancel');
+
 as('');
 go("#/instance/$i", 'document.querySelector("h1")?.innerText.startsWith("There is no")');
 pass('others are told of no such instance');
@@ -244,6 +302,24 @@ EOJ
 cmp_ok($contrast, '>=', 4.5, 'what is written in the dark can be read');
 picture('dark');
 is(join("\n", $browser->complaints), '', 'nothing has failed until the end');
+
+# The latest of a rare process are found without a walk through the history, and all that live
+sql(q[
+	SELECT workflow.define('rare', '{"steps": [{"step": "one", "wait": true}]}');
+	SELECT workflow.grant_process('rare', 'operator', 'view');
+	SELECT workflow.start('rare', business_key => 'old'), workflow.start('rare', business_key => 'older');
+	SELECT workflow.complete(serial_number) FROM workflow.waiting JOIN workflow.instances USING (instance) WHERE business_key = 'older';
+	INSERT INTO workflow_data.instance_history (instance, process_id, version, attachment, started_at, ended_at, stored_at, status, data)
+		SELECT 1000 + i, process_id, 1, 0, now(), now(), now(), 'completed', '{"a": "what an instance has"}' FROM workflow_data.process, generate_series(1, 60000) i WHERE process = 'row' ORDER BY i;
+	SELECT setval('workflow_data.instance_seq', 100000);
+	SELECT workflow.start('rare', business_key => 'new'), workflow.start('rare', business_key => 'newer');
+	SELECT workflow.complete(serial_number) FROM workflow.waiting JOIN workflow.instances USING (instance) WHERE business_key = 'newer';]);
+sql('VACUUM ANALYZE workflow_data.instance_history');
+my $latest = q[SELECT string_agg(business_key, ' ' ORDER BY instance DESC) FROM workflow_page.latest('rare', among => 5000)];
+is(sql("SET ROLE operator; $latest"), 'newer new old', 'the latest, and all that live');
+my ($blocks) = map { ($_->[0] // 0) + ($_->[1] // 0) } [ sql("SET ROLE operator; $latest; EXPLAIN (ANALYZE, BUFFERS) $latest") =~ /Buffers: shared(?: hit=(\d+))?(?: read=(\d+))?/ ];
+my $all = sql("SELECT sum(pg_relation_size(inhrelid)) / 8192 FROM pg_inherits WHERE inhparent = 'workflow_data.instance_history'::regclass");
+cmp_ok($blocks, '<', $all / 2, "reads $blocks blocks, and not the $all of the history");
 
 undef $browser;
 $server->stop;
