@@ -395,6 +395,19 @@ open_visits(Snapshot snapshot)
 	return wf_relation_open(wf_store_relation("visit"), &wf_visit_table.stored, WF_RELATION_READ, snapshot);
 }
 
+bool
+wf_batch_has_visits(int64 instance)
+{
+	WfRelation *rel;
+	bool		found;
+
+	wf_columns_prepare();
+	rel = open_visits(NULL);
+	found = wf_relation_find(rel, &instance, 1);
+	wf_relation_close(rel);
+	return found;
+}
+
 /* Read visits by their keys, as of a snapshot; NULL: the latest one. */
 static void
 read_visits_at(WfBatch *batch, const WfKey *keys, int n, Snapshot snapshot)

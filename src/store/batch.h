@@ -527,6 +527,9 @@ extern WfVisit *wf_batch_visit(WfBatch *batch, int64 instance, int64 visit);
  */
 extern WfVisit *wf_batch_need_visit(WfBatch *batch, WfInstance *instance, int64 visit);
 
+/* Has the instance any visit that lives? Without loading one, and without a lock. */
+extern bool wf_batch_has_visits(int64 instance);
+
 /*
  * Load an instance and one of its visits without a lock, as of one moment, and without the changes
  * of this transaction itself.

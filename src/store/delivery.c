@@ -36,10 +36,11 @@ static WfQuery q_add = {
 };
 #define COLUMNS "delivery, instance, visit, attempt, due_at, kind, queue, payload"
 static WfQuery q_take = {
-	.sql = "SELECT " COLUMNS " FROM workflow_data.delivery WHERE queue = $1 AND due_at <= $2 "
+	.sql = "SELECT " COLUMNS
+		   " FROM workflow_data.delivery WHERE queue = $1 AND due_at <= $2 AND (due_at, delivery) > ($3, $4) "
 		   "ORDER BY queue, due_at, delivery LIMIT 1 FOR UPDATE SKIP LOCKED",
-	.nargs = 2,
-	.argtypes = {TEXTOID, TIMESTAMPTZOID},
+	.nargs = 4,
+	.argtypes = {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID},
 };
 static WfQuery q_next = {
 	.sql = "SELECT due_at FROM workflow_data.delivery WHERE queue = $1 ORDER BY queue, due_at LIMIT 1",
@@ -101,9 +102,11 @@ wf_delivery_add(int64 instance, int64 visit, const char *kind, const char *queue
 }
 
 WfDelivery *
-wf_delivery_take(const char *queue, TimestampTz now)
+wf_delivery_take(const char *queue, TimestampTz now, const WfDelivery *after)
 {
-	Datum		values[2] = {CStringGetTextDatum(queue), TimestampTzGetDatum(now)};
+	Datum		values[4] = {CStringGetTextDatum(queue), TimestampTzGetDatum(now),
+							 TimestampTzGetDatum(after != NULL ? after->due_at : DT_NOBEGIN),
+							 Int64GetDatum(after != NULL ? after->id : 0)};
 	WfDelivery *delivery;
 
 	if (wf_query_run(&q_take, values, NULL) == 0)

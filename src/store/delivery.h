@@ -60,9 +60,10 @@ extern void wf_delivery_add(int64 instance, int64 visit, const char *kind, const
 
 /*
  * Lock the delivery of a queue that has been due longest, and return it in CurrentMemoryContext, without its payload,
- * which may be large. Rows that other transactions have locked are skipped. NULL: no delivery is due.
+ * which may be large. Rows that other transactions have locked are skipped. NULL: no delivery is due. `after` is the one
+ * that the same transaction has taken before, lest it go past all that it has done again; NULL: it has taken none.
  */
-extern WfDelivery *wf_delivery_take(const char *queue, TimestampTz now);
+extern WfDelivery *wf_delivery_take(const char *queue, TimestampTz now, const WfDelivery *after);
 /* The due time of the queue's first delivery, which may be in the past; 0: the queue is empty. */
 extern TimestampTz wf_delivery_next(const char *queue);
 /* Read the payload of a delivery that has one, in CurrentMemoryContext. */

@@ -42,6 +42,9 @@ extern bool wf_history_has(WfHistory history, TimestampTz stored_at);
 extern WfRelation *wf_history_open(WfHistory history, TimestampTz stored_at, const WfRelationColumns *columns,
 								   bool *stray);
 
+/* The same for reading what has ended then. */
+extern WfRelation *wf_history_look(WfHistory history, TimestampTz stored_at, const WfRelationColumns *columns);
+
 /* Has this database ever had partitions? Takes no lock, and is free. */
 extern bool wf_history_begun(void);
 

@@ -12,6 +12,7 @@
 
 #include "model/template.h"
 #include "shmem/wakeups.h"
+#include "store/access.h"
 #include "store/executor_work.h"
 #include "store/history.h"
 #include "store/operation.h"
@@ -109,13 +110,12 @@ static WfQuery q_put_off = {
 	.nargs = 3,
 	.argtypes = {INT8OID, TIMESTAMPTZOID, INT8OID},
 };
-static WfQuery q_done = {
-	.sql = "UPDATE workflow_data.operation SET done_at = clock_timestamp(), answer = $2, error = $3, arguments = NULL, "
-		   "callback_due = CASE WHEN callback_url IS NOT NULL AND $3 IS NULL THEN true END "
-		   "WHERE operation = $1",
-	.nargs = 3,
-	.argtypes = {INT8OID, TEXTOID, JSONBOID},
-};
+static const WfRelationColumn  done_columns[] = {{"done_at", TIMESTAMPTZOID, true},
+												 {"answer", TEXTOID, true},
+												 {"error", JSONBOID, true},
+												 {"arguments", JSONBOID, true},
+												 {"callback_due", BOOLOID, true}};
+static const WfRelationColumns done_row = {done_columns, lengthof(done_columns)};
 /* In the order of their numbers, which is nearly that of time: behind a chunk of which none is old there is none to be looked for. */
 static WfQuery q_purge = {
 	.sql =
@@ -347,15 +347,31 @@ wf_operation_error(const char *sqlstate, const char *message, const char *detail
 }
 
 void
+wf_operation_update(int64 operation, const WfRelationColumns *columns, const Datum *values, const bool *nulls)
+{
+	WfRelation *rel = wf_relation_open(wf_store_relation("operation"), columns, WF_RELATION_UPDATE, NULL);
+	WfRowPlace	row = {.keys = {operation}, .nkeys = 1};
+	bool	   *given = palloc(sizeof(bool) * columns->n);
+
+	memset(given, true, sizeof(bool) * columns->n);
+	(void) wf_relation_update(rel, &row, values, nulls, given);
+	wf_relation_close(rel);
+	pfree(given);
+}
+
+void
 wf_operation_done(const WfOperation *operation, const char *answer, Jsonb *error)
 {
-	Datum values[3] = {Int64GetDatum(operation->id), answer != NULL ? CStringGetTextDatum(answer) : (Datum) 0,
-					   JsonbPGetDatum(error)};
-	char  nulls[3] = {' ', answer != NULL ? ' ' : 'n', error != NULL ? ' ' : 'n'};
+	bool  is_told = operation->callback_url != NULL && error == NULL;
+	Datum values[] = {TimestampTzGetDatum(GetCurrentTimestamp()),
+					  answer != NULL ? CStringGetTextDatum(answer) : (Datum) 0, JsonbPGetDatum(error), (Datum) 0,
+					  BoolGetDatum(true)};
+	bool  nulls[] = {false, answer == NULL, error == NULL, true, !is_told};
+	Datum id[1] = {Int64GetDatum(operation->id)};
 
-	wf_query_run(&q_done, values, nulls);
-	if (operation->headers != NULL && (operation->callback_url == NULL || error != NULL))
-		wf_query_run(&q_delete_headers, values, NULL);
+	wf_operation_update(operation->id, &done_row, values, nulls);
+	if (operation->headers != NULL && !is_told)
+		wf_query_run(&q_delete_headers, id, NULL);
 }
 
 /* ---- upkeep ---- */

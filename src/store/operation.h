@@ -15,6 +15,7 @@
 #include "utils/jsonb.h"
 
 #include "store/delivery.h"
+#include "store/relation.h"
 
 /* The functions that can be called so. The order is that of their names in operation.c. */
 typedef enum WfOperationCall
@@ -77,6 +78,9 @@ extern void	 wf_operation_forget_reserved(void);
 
 /* An error as operations show it, {sqlstate, message, detail, hint}; NULL: none of these. */
 extern Jsonb *wf_operation_error(const char *sqlstate, const char *message, const char *detail, const char *hint);
+/* Set columns of the row, which may be locked: all that are listed. */
+extern void wf_operation_update(int64 operation, const WfRelationColumns *columns, const Datum *values,
+								const bool *nulls);
 /* It was carried out: what it has returned, NULL: nothing; or the error with which it has failed. */
 extern void wf_operation_done(const WfOperation *operation, const char *answer, Jsonb *error);
 

@@ -208,6 +208,18 @@ wf_history_open(WfHistory history, TimestampTz stored_at, const WfRelationColumn
 				  : wf_relation_open_partition(relid, partition, columns);
 }
 
+WfRelation *
+wf_history_look(WfHistory history, TimestampTz stored_at, const WfRelationColumns *columns)
+{
+	Relation parent = table_open(wf_store_relation(wf_history_tables[history].name), AccessShareLock);
+	Oid		 partition = find_partition(parent, stored_at);
+
+	table_close(parent, NoLock);
+	if (!OidIsValid(partition))
+		partition = wf_store_relation(wf_history_tables[history].stray);
+	return wf_relation_open(partition, columns, WF_RELATION_READ, NULL);
+}
+
 bool
 wf_history_has(WfHistory history, TimestampTz stored_at)
 {

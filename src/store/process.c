@@ -29,11 +29,6 @@ static WfQuery q_version = {
 	.nargs = 2,
 	.argtypes = {INT4OID, INT4OID},
 };
-static WfQuery q_name = {
-	.sql = "SELECT process FROM workflow_data.process WHERE process_id = $1",
-	.nargs = 1,
-	.argtypes = {INT4OID},
-};
 static WfQuery q_has_version = {
 	.sql = "SELECT 1 FROM workflow_data.process_version WHERE process_id = $1 AND version = $2",
 	.nargs = 2,
@@ -41,16 +36,6 @@ static WfQuery q_has_version = {
 };
 static WfQuery q_last_version = {
 	.sql = "SELECT max(version) FROM workflow_data.process_version WHERE process_id = $1",
-	.nargs = 1,
-	.argtypes = {INT4OID},
-};
-static WfQuery q_latest = {
-	.sql = "SELECT latest, suspended FROM workflow_data.process WHERE process_id = $1",
-	.nargs = 1,
-	.argtypes = {INT4OID},
-};
-static WfQuery q_look_suspended = {
-	.sql = "SELECT suspended FROM workflow_data.process WHERE process_id = $1",
 	.nargs = 1,
 	.argtypes = {INT4OID},
 };
@@ -84,15 +69,109 @@ compile(int process_id, int version, MemoryContext context)
 	return process;
 }
 
+/* ---- rows of processes ---- */
+
+/* Columns of the table `process`, in its order. */
+enum
+{
+	PROCESS_ID = 1,
+	PROCESS_NAME = 2,
+	PROCESS_OWNER = 3,
+	PROCESS_OWNER_NAME = 4,
+	PROCESS_LATEST = 5,
+	PROCESS_SUSPENDED = 6
+};
+
+/* What is looked up so often. */
+typedef struct ProcessRow
+{
+	int		 process_id;
+	int		 latest;
+	bool	 suspended;
+	Oid		 owner;
+	NameData owner_name;
+	char	*name;
+} ProcessRow;
+
+static Datum
+process_column(HeapTuple tuple, Relation table, int column)
+{
+	bool isnull;
+
+	return heap_getattr(tuple, column, RelationGetDescr(table), &isnull);
+}
+
+/*
+ * Find a process, as the latest snapshot shows it. Every start does, and every look at what is due; a query
+ * would take a tenth of their time.
+ */
+static bool
+find_row(const char *index, ScanKey key, ProcessRow *row)
+{
+	Relation	table = table_open(wf_store_relation("process"), AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	SysScanDesc scan = systable_beginscan(table, wf_store_relation(index), true, snapshot, 1, key);
+	HeapTuple	tuple = systable_getnext(scan);
+
+	if (HeapTupleIsValid(tuple))
+	{
+		row->process_id = DatumGetInt32(process_column(tuple, table, PROCESS_ID));
+		row->latest = DatumGetInt32(process_column(tuple, table, PROCESS_LATEST));
+		row->suspended = DatumGetBool(process_column(tuple, table, PROCESS_SUSPENDED));
+		row->owner = DatumGetObjectId(process_column(tuple, table, PROCESS_OWNER));
+		row->name = TextDatumGetCString(process_column(tuple, table, PROCESS_NAME));
+		row->owner_name = *DatumGetName(process_column(tuple, table, PROCESS_OWNER_NAME));
+	}
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(table, AccessShareLock);
+	return tuple != NULL;
+}
+
+static bool
+find_by_name(const char *name, ProcessRow *row)
+{
+	ScanKeyData key;
+
+	ScanKeyEntryInitialize(&key, 0, PROCESS_NAME, BTEqualStrategyNumber, TEXTOID, DEFAULT_COLLATION_OID, F_TEXTEQ,
+						   CStringGetTextDatum(name));
+	return find_row("process_process_key", &key, row);
+}
+
+static bool
+find_by_id(int process_id, ProcessRow *row)
+{
+	ScanKeyData key;
+
+	if (!IsInParallelMode())
+		CommandCounterIncrement(); /* one that was just defined is seen, as by a query */
+	ScanKeyInit(&key, PROCESS_ID, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(process_id));
+	return find_row("process_pkey", &key, row);
+}
+
+bool
+wf_process_owner_stored(int process_id, Oid *owner, NameData *name)
+{
+	ProcessRow row;
+
+	if (!find_by_id(process_id, &row))
+		return false;
+	*owner = row.owner;
+	*name = row.owner_name;
+	return true;
+}
+
 char *
 wf_process_name(int process_id)
 {
-	Datum values[1] = {Int32GetDatum(process_id)};
+	ProcessRow row;
 
-	if (wf_query_run(&q_name, values, NULL) == 0)
+	if (!find_by_id(process_id, &row))
 		elog(ERROR, "process %d does not exist", process_id);
-	return wf_result_text(0, 1);
+	return row.name;
 }
+
+/* ---- versions ---- */
 
 static void
 report_missing(int process_id, int version)
@@ -122,87 +201,6 @@ wf_process_get(int process_id, int version)
 	wf_process_cache_keep(relid, process, context,
 						  TransactionIdIsNormal(xmin) && TransactionIdIsCurrentTransactionId(xmin));
 	return process;
-}
-
-/* Columns of the table `process`, in its order. */
-enum
-{
-	PROCESS_ID = 1,
-	PROCESS_NAME = 2,
-	PROCESS_OWNER = 3,
-	PROCESS_OWNER_NAME = 4,
-	PROCESS_LATEST = 5,
-	PROCESS_SUSPENDED = 6
-};
-
-/* What is looked up so often. */
-typedef struct ProcessRow
-{
-	int		 process_id;
-	int		 latest;
-	bool	 suspended;
-	Oid		 owner;
-	NameData owner_name;
-} ProcessRow;
-
-static Datum
-process_column(HeapTuple tuple, Relation table, int column)
-{
-	bool isnull;
-
-	return heap_getattr(tuple, column, RelationGetDescr(table), &isnull);
-}
-
-/*
- * Find a process, as the latest snapshot shows it. Every start does, and every look at what is due; a query
- * would take a tenth of their time.
- */
-static bool
-find_row(const char *index, ScanKey key, ProcessRow *row)
-{
-	Relation	table = table_open(wf_store_relation("process"), AccessShareLock);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	SysScanDesc scan = systable_beginscan(table, wf_store_relation(index), true, snapshot, 1, key);
-	HeapTuple	tuple = systable_getnext(scan);
-
-	if (HeapTupleIsValid(tuple))
-	{
-		row->process_id = DatumGetInt32(process_column(tuple, table, PROCESS_ID));
-		row->latest = DatumGetInt32(process_column(tuple, table, PROCESS_LATEST));
-		row->suspended = DatumGetBool(process_column(tuple, table, PROCESS_SUSPENDED));
-		row->owner = DatumGetObjectId(process_column(tuple, table, PROCESS_OWNER));
-		row->owner_name = *DatumGetName(process_column(tuple, table, PROCESS_OWNER_NAME));
-	}
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(table, AccessShareLock);
-	return tuple != NULL;
-}
-
-static bool
-find_by_name(const char *name, ProcessRow *row)
-{
-	ScanKeyData key;
-
-	ScanKeyEntryInitialize(&key, 0, PROCESS_NAME, BTEqualStrategyNumber, TEXTOID, DEFAULT_COLLATION_OID, F_TEXTEQ,
-						   CStringGetTextDatum(name));
-	return find_row("process_process_key", &key, row);
-}
-
-bool
-wf_process_owner_stored(int process_id, Oid *owner, NameData *name)
-{
-	ScanKeyData key;
-	ProcessRow	row;
-
-	if (!IsInParallelMode())
-		CommandCounterIncrement(); /* one that was just defined is seen, as by a query */
-	ScanKeyInit(&key, PROCESS_ID, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(process_id));
-	if (!find_row("process_pkey", &key, &row))
-		return false;
-	*owner = row.owner;
-	*name = row.owner_name;
-	return true;
 }
 
 int
@@ -284,24 +282,20 @@ wf_process_last_version(int process_id)
 WfProcess *
 wf_process_latest(int process_id, bool *suspended)
 {
-	Datum values[1] = {Int32GetDatum(process_id)};
-	int	  latest = 0;
-	bool  isnull;
+	ProcessRow row;
 
-	if (wf_query_run(&q_latest, values, NULL) == 0)
+	if (!find_by_id(process_id, &row))
 		return NULL;
-	latest = DatumGetInt32(wf_result(0, 1, &isnull));
-	*suspended = DatumGetBool(wf_result(0, 2, &isnull));
-	return latest != 0 ? wf_process_get(process_id, latest) : NULL;
+	*suspended = row.suspended;
+	return row.latest != 0 ? wf_process_get(process_id, row.latest) : NULL;
 }
 
 bool
 wf_process_is_suspended(int process_id)
 {
-	Datum values[1] = {Int32GetDatum(process_id)};
-	bool  isnull;
+	ProcessRow row;
 
-	return wf_query_run(&q_look_suspended, values, NULL) > 0 && DatumGetBool(wf_result(0, 1, &isnull));
+	return find_by_id(process_id, &row) && row.suspended;
 }
 
 bool

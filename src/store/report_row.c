@@ -7,6 +7,7 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
+#include "store/operation.h"
 #include "store/privilege.h"
 #include "store/query.h"
 #include "store/report_row.h"
@@ -40,10 +41,14 @@ static WfQuery q_posted = {
 	.nargs = 3,
 	.argtypes = {INT8OID, INT8OID, JSONBOID},
 };
-static WfQuery q_due_again = {
-	.sql = "UPDATE workflow_data.operation SET callback_due = true, callback_error = NULL WHERE operation = $1",
-	.nargs = 1,
-	.argtypes = {INT8OID},
+static const WfRelationColumn  posted_columns[] = {{"callback", INT8OID, true},
+												   {"callback_error", JSONBOID, true},
+												   {"callback_due", BOOLOID, true}};
+static const WfRelationColumns posted_row = {posted_columns, lengthof(posted_columns)};
+static WfQuery				   q_due_again = {
+					.sql = "UPDATE workflow_data.operation SET callback_due = true, callback_error = NULL WHERE operation = $1",
+					.nargs = 1,
+					.argtypes = {INT8OID},
 };
 
 static bool
@@ -117,13 +122,26 @@ wf_report_lock(int64 operation, WfReportRow *row)
 	return true;
 }
 
+/* For the first time, without headers. */
+static void
+posted_first(const WfReportRow *row, int64 posting, Jsonb *error)
+{
+	Datum values[] = {Int64GetDatum(posting), JsonbPGetDatum(error), (Datum) 0};
+	bool  nulls[] = {posting == 0, error == NULL, true};
+
+	wf_operation_update(row->operation, &posted_row, values, nulls);
+}
+
 void
 wf_report_posted(const WfReportRow *row, int64 posting, Jsonb *error)
 {
 	Datum values[3] = {Int64GetDatum(row->operation), Int64GetDatum(posting), JsonbPGetDatum(error)};
 	char  nulls[3] = {' ', posting != 0 ? ' ' : 'n', error != NULL ? ' ' : 'n'};
 
-	wf_query_run(&q_posted, values, nulls);
+	if (row->posting == 0 && row->headers == NULL)
+		posted_first(row, posting, error);
+	else
+		wf_query_run(&q_posted, values, nulls);
 }
 
 void

@@ -14,9 +14,11 @@
 #include "utils/timestamp.h"
 
 #include "shmem/wakeups.h"
+#include "store/access.h"
 #include "store/delivery.h"
 #include "store/executor_work.h"
 #include "store/history.h"
+#include "store/process.h"
 #include "store/query.h"
 #include "store/rest.h"
 
@@ -68,6 +70,12 @@ static WfQuery q_busy = {
 	.nargs = 1,
 	.argtypes = {INT8OID},
 };
+/* The same of one that has no visits, and so has called nobody. */
+static WfQuery q_expects = {
+	.sql = "SELECT FROM (SELECT $1 AS instance) t WHERE " ON_ITS_WAY,
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
 /* Without waiting: a caller holds what it has called for a moment only here, and others the other way round. */
 static WfQuery q_ask = {
 	.sql =
@@ -88,19 +96,17 @@ static WfQuery q_asks = {
 	.nargs = 1,
 	.argtypes = {INT8OID},
 };
-#define STANDING_COLUMNS "p.process, s.status, s.data, s.started_at, s.traceparent"
-static WfQuery q_living = {
-	.sql = "SELECT " STANDING_COLUMNS " FROM workflow_data.instance s JOIN workflow_data.process p USING (process_id) "
-		   "WHERE s.instance = $1",
-	.nargs = 1,
-	.argtypes = {INT8OID},
-};
-static WfQuery q_ended = {
-	.sql =
-		"SELECT " STANDING_COLUMNS " FROM " WF_ENDED("instance") " s JOIN workflow_data.process p USING (process_id) "
-																 "WHERE s.instance = $1",
-	.nargs = 1,
-	.argtypes = {INT8OID},
+static const WfRelationColumn  standing_columns[] = {{"process_id", INT4OID},
+													 {"status", TEXTOID},
+													 {"data", JSONBOID},
+													 {"started_at", TIMESTAMPTZOID},
+													 {"traceparent", TEXTOID}};
+static const WfRelationColumns standing_row = {standing_columns, lengthof(standing_columns)};
+static WfQuery				   q_ended = {
+					.sql = "SELECT process_id, status, data, started_at, traceparent FROM " WF_ENDED(
+						"instance") " s WHERE s.instance = $1",
+					.nargs = 1,
+					.argtypes = {INT8OID},
 };
 
 /* ---- telling ---- */
@@ -232,12 +238,24 @@ ask(const Busy *busy)
 	return wf_query_run(&q_ask, values, NULL) == (uint64) busy->length;
 }
 
+/* As most that have ended are. */
+static bool
+is_still(int64 instance)
+{
+	Datum values[1] = {Int64GetDatum(instance)};
+
+	return !wf_batch_has_visits(instance) && wf_query_run(&q_expects, values, NULL) == 0;
+}
+
 WfRest
 wf_rest_judge(int64 instance)
 {
-	Busy busy = find_busy(instance);
+	Busy busy;
 	Busy again;
 
+	if (is_still(instance))
+		return WF_RESTS;
+	busy = find_busy(instance);
 	if (busy.path == NULL)
 		return WF_RESTS;
 	if (!ask(&busy) || !busy.works)
@@ -264,18 +282,57 @@ wf_rest_told(int64 instance)
 		wf_rest_deliver(DatumGetInt64(values[0]), DatumGetInt32(wf_result(0, 1, &isnull)), GetCurrentTimestamp());
 }
 
+/* Values of the row that was found, in the order of standing_columns; data and texts are copied. */
+static void
+read_standing(WfStanding *standing, const Datum *values, const bool *nulls)
+{
+	standing->process_id = DatumGetInt32(values[0]);
+	standing->status = TextDatumGetCString(values[1]);
+	standing->data = DatumGetJsonbPCopy(values[2]);
+	standing->started_at = DatumGetTimestampTz(values[3]);
+	standing->traceparent = nulls[4] ? NULL : TextDatumGetCString(values[4]);
+}
+
+static bool
+read_row(WfRelation *rel, int64 instance, WfStanding *standing)
+{
+	bool  found = wf_relation_find(rel, &instance, 1);
+	Datum values[lengthof(standing_columns)];
+	bool  nulls[lengthof(standing_columns)];
+
+	for (int i = 0; found && i < lengthof(standing_columns); i++)
+		values[i] = wf_relation_value(rel, i, &nulls[i]);
+	if (found)
+		read_standing(standing, values, nulls);
+	wf_relation_close(rel);
+	return found;
+}
+
+static bool
+read_long_ended(int64 instance, WfStanding *standing)
+{
+	Datum args[1] = {Int64GetDatum(instance)};
+	Datum values[lengthof(standing_columns)];
+	bool  nulls[lengthof(standing_columns)];
+
+	if (wf_query_run(&q_ended, args, NULL) == 0)
+		return false;
+	for (int i = 0; i < lengthof(standing_columns); i++)
+		values[i] = wf_result(0, i + 1, &nulls[i]);
+	read_standing(standing, values, nulls);
+	return true;
+}
+
+/* Most have ended just now. */
 bool
 wf_rest_read(int64 instance, WfStanding *standing)
 {
-	Datum values[1] = {Int64GetDatum(instance)};
-	bool  isnull;
+	WfRelation *living = wf_relation_open(wf_store_relation("instance"), &standing_row, WF_RELATION_READ, NULL);
 
-	if (wf_query_run(&q_living, values, NULL) == 0 && wf_query_run(&q_ended, values, NULL) == 0)
+	if (!read_row(living, instance, standing) &&
+		!read_row(wf_history_look(WF_INSTANCE_HISTORY, GetCurrentTimestamp(), &standing_row), instance, standing) &&
+		!read_long_ended(instance, standing))
 		return false;
-	standing->process = wf_result_text(0, 1);
-	standing->status = wf_result_text(0, 2);
-	standing->data = DatumGetJsonbPCopy(wf_result(0, 3, &isnull));
-	standing->started_at = wf_result_int64(0, 4);
-	standing->traceparent = wf_result_text(0, 5);
+	standing->process = wf_process_name(standing->process_id);
 	return true;
 }

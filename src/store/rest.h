@@ -38,7 +38,8 @@ extern void wf_rest_told(int64 instance);
 /* How it stands, living or ended; palloc'd. */
 typedef struct WfStanding
 {
-	const char *process;
+	int			process_id;
+	const char *process; /* its name */
 	const char *status;
 	Jsonb	   *data;
 	TimestampTz started_at;

@@ -53,7 +53,7 @@ wf_deliveries_work(const char *queue, WfWorkItem *item, int64 *delivering)
 	int			  deaths;
 
 	wf_store_enter(&access);
-	delivery = wf_delivery_take(queue, GetCurrentTimestamp());
+	delivery = wf_delivery_take(queue, GetCurrentTimestamp(), NULL);
 	if (delivery == NULL)
 	{
 		wf_store_leave(&access);

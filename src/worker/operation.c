@@ -304,6 +304,6 @@ wf_operation_carry_out(const WfDelivery *taken, int deaths)
 	while (next != NULL && strcmp(next->kind, WF_DELIVERY_OPERATION) == 0 && work_on_line(next, deaths, since))
 	{
 		deaths = 0;
-		next = may_go_on(since) ? wf_delivery_take(taken->queue, since) : NULL;
+		next = may_go_on(since) ? wf_delivery_take(taken->queue, since, next) : NULL;
 	}
 }
