@@ -184,7 +184,7 @@ BEGIN
 	FOR f IN SELECT p.oid::regprocedure::text AS name, proname, prokind,
 				(SELECT string_agg('NULL::' || format_type(t, NULL), ', ' ORDER BY n) FROM unnest(proargtypes) WITH ORDINALITY a (t, n)) AS arguments
 			 FROM pg_proc p WHERE pronamespace = 'workflow'::regnamespace AND prorettype <> 'trigger'::regtype AND prokind = 'f'
-				AND proname NOT IN ('adopt', 'workers', 'servers')
+				AND proname NOT IN ('adopt', 'workers', 'servers', 'now', 'definition_schema')
 	LOOP
 		PERFORM set_config('role', role, true);
 		function := f.name;

@@ -21,6 +21,7 @@
 #include "store/access.h"
 #include "store/delivery.h"
 #include "store/identity.h"
+#include "store/played.h"
 #include "store/privilege.h"
 #include "store/query.h"
 #include "store/work.h"
@@ -230,7 +231,7 @@ fetch_some(ReturnSetInfo *rsinfo, const WfFetch *fetch, int n, Oid role)
 Datum
 workflow_fetch(PG_FUNCTION_ARGS)
 {
-	WfFetch	 fetch = {.topic = wf_argument_text_required(fcinfo, 0, "topic"), .now = GetCurrentTimestamp()};
+	WfFetch	 fetch = {.topic = wf_argument_text_required(fcinfo, 0, "topic"), .now = wf_now()};
 	int		 n = argument_n(fcinfo, 1);
 	WfAccess access;
 

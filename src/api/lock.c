@@ -17,6 +17,7 @@
 #include "store/access.h"
 #include "store/audit.h"
 #include "store/durable.h"
+#include "store/played.h"
 #include "store/privilege.h"
 
 PG_FUNCTION_INFO_V1(workflow_release);
@@ -68,7 +69,7 @@ wf_lock_refuse(const WfWork *work, const WfSerial *serial)
 TimestampTz
 wf_lock_extend(const WfTarget *target, const WfSerial *serial, const pg_uuid_t *token, Interval *by)
 {
-	TimestampTz until = wf_lock_until(by, GetCurrentTimestamp(), "by");
+	TimestampTz until = wf_lock_until(by, wf_now(), "by");
 	WfWork		work;
 
 	if (!wf_lock_find(target, serial, token, &work))

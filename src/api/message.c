@@ -32,6 +32,7 @@
 #include "store/due.h"
 #include "store/durable.h"
 #include "store/message.h"
+#include "store/played.h"
 #include "store/privilege.h"
 #include "store/row.h"
 #include "store/subtransaction.h"
@@ -121,7 +122,7 @@ key_argument(FunctionCallInfo fcinfo, int n)
 static void
 read_ttl(FunctionCallInfo fcinfo, int n, WfSending *sending)
 {
-	TimestampTz	 now = GetCurrentTimestamp();
+	TimestampTz	 now = wf_now();
 	TimestampTz	 until;
 	WfUnsendable why;
 

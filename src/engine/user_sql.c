@@ -160,11 +160,11 @@ set_locally(const char *name, const char *value)
 }
 
 /*
- * Enter the sandbox. A worker's session becomes one of `user` too, in the time zone of define. A
- * client that defines keeps its session user, and `timezone` is NULL.
+ * Enter the sandbox: in the time zone of define, with the settings of `user`; a client that defines keeps those that it
+ * has, and `timezone` is NULL. With `whole_session`, a worker's session becomes one of `user` too; that of a client cannot.
  */
 static void
-enter(Sandbox *s, Oid user, const char *search_path, const char *timezone)
+enter(Sandbox *s, Oid user, const char *search_path, const char *timezone, bool whole_session)
 {
 	char *path = wf_path_with_temp_last(search_path);
 
@@ -179,8 +179,9 @@ enter(Sandbox *s, Oid user, const char *search_path, const char *timezone)
 	{
 		wf_role_settings_apply(user);
 		set_locally("timezone", timezone);
-		wf_session_user_set(user);
 	}
+	if (whole_session)
+		wf_session_user_set(user);
 	SetUserIdAndSecContext(user, s->sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	set_locally("search_path", path);
 	if (SPI_connect() != SPI_OK_CONNECT)
@@ -259,7 +260,7 @@ wf_user_sql_check(const char *sql, const char *search_path, Oid owner, char **me
 	volatile bool ok = true;
 
 	*message = *hint = NULL;
-	enter(&s, owner, search_path, NULL);
+	enter(&s, owner, search_path, NULL, false);
 	PG_TRY();
 	{
 		refused = refused_kind(sql);
@@ -492,19 +493,12 @@ take_sql_error(const ErrorData *error, WfAnswer *answer)
 	answer->fault.message = error->message;
 }
 
-void
-wf_user_sql_run(WfVisit *visit, Oid owner, WfJudge judge, WfAnswer *answer)
+static void
+run(WfVisit *visit, Oid owner, bool whole_session, WfJudge judge, WfAnswer *answer)
 {
 	Sandbox s;
 
-	memset(answer, 0, sizeof(*answer));
-	if (!OidIsValid(owner))
-	{
-		wf_fault(&answer->fault, WF_CODE_REQUEST, "the owner of the process does not exist any more");
-		return;
-	}
-	clean_session(); /* also of our own sequences, of which lastval() must not tell */
-	enter(&s, owner, visit->instance->process->search_path, visit->instance->process->timezone);
+	enter(&s, owner, visit->instance->process->search_path, visit->instance->process->timezone, whole_session);
 	wf_trace_run(visit);
 	PG_TRY();
 	{
@@ -526,6 +520,30 @@ wf_user_sql_run(WfVisit *visit, Oid owner, WfJudge judge, WfAnswer *answer)
 		judge(error, answer);
 	}
 	PG_END_TRY();
+}
+
+static bool
+require_owner(Oid owner, WfAnswer *answer)
+{
+	memset(answer, 0, sizeof(*answer));
+	return OidIsValid(owner) ||
+		   wf_fault(&answer->fault, WF_CODE_REQUEST, "the owner of the process does not exist any more");
+}
+
+void
+wf_user_sql_run(WfVisit *visit, Oid owner, WfJudge judge, WfAnswer *answer)
+{
+	if (!require_owner(owner, answer))
+		return;
+	clean_session(); /* also of our own sequences, of which lastval() must not tell */
+	run(visit, owner, true, judge, answer);
 	QueryCancelPending = false; /* the cancel was meant for the statement, which is over */
 	clean_session();
+}
+
+void
+wf_user_sql_play(WfVisit *visit, Oid owner, WfJudge judge, WfAnswer *answer)
+{
+	if (require_owner(owner, answer))
+		run(visit, owner, false, judge, answer);
 }

@@ -25,4 +25,10 @@ extern bool wf_user_sql_check(const char *sql, const char *search_path, Oid owne
 typedef void (*WfJudge)(const ErrorData *error, WfAnswer *answer);
 extern void wf_user_sql_run(WfVisit *visit, Oid owner, WfJudge judge, WfAnswer *answer);
 
+/*
+ * The same in the session of a client, which keeps its session user, advisory locks and sequences. `judge` may throw, and
+ * has to do so for a cancel, which is meant for the client's own statement.
+ */
+extern void wf_user_sql_play(WfVisit *visit, Oid owner, WfJudge judge, WfAnswer *answer);
+
 #endif

@@ -453,15 +453,23 @@ read_files(const WfCredentials *credentials)
 }
 
 bool
+wf_server_admits(const WfServer *server, Oid role, const char *url, WfFault *fault)
+{
+	const char *role_name = GetUserNameFromId(role, true);
+
+	if (role_name == NULL || !wf_server_usable(server, role))
+		return wf_fault(fault, WF_CODE_REQUEST, "role \"%s\" has no USAGE privilege on server \"%s\"",
+						role_name ? role_name : "(dropped)", server->name);
+	return require_covered(server, url, fault);
+}
+
+bool
 wf_server_prepare(const WfServer *server, Oid role, WfHttpRequest *request, List **headers, WfFault *fault)
 {
 	const WfCredentials *credentials;
 	const char			*role_name = GetUserNameFromId(role, true);
 
-	if (role_name == NULL || !wf_server_usable(server, role))
-		return wf_fault(fault, WF_CODE_REQUEST, "role \"%s\" has no USAGE privilege on server \"%s\"",
-						role_name ? role_name : "(dropped)", server->name);
-	if (!require_covered(server, request->url, fault))
+	if (!wf_server_admits(server, role, request->url, fault))
 		return false;
 	credentials = get_credentials(server, role);
 	if (credentials->files != NULL)

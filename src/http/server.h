@@ -88,6 +88,9 @@ extern const WfServer *wf_server_covering(const char *url, Oid role);
  */
 extern bool wf_server_is_given(const WfServer *server, Oid role);
 
+/* May `role` send a request to this URL by way of the server? Returns false with *fault if not. */
+extern bool wf_server_admits(const WfServer *server, Oid role, const char *url, WfFault *fault);
+
 /*
  * Complete `request`, whose url is set, for `role`: with the server's settings (timeouts only where
  * the request has none) and the credentials of the role's user mapping (its own, else PUBLIC's;

@@ -14,6 +14,7 @@
 #include "model/template.h"
 #include "shmem/settings.h"
 #include "store/attempt_log.h"
+#include "store/played.h"
 #include "store/trace.h"
 
 /* In quotes, as JSON has them: a name may contain anything. */
@@ -57,7 +58,7 @@ wf_attempts_log(const WfBatch *batch)
 	int		  level = wf_setting_log_failed_attempts;
 	ListCell *lc;
 
-	if (level == 0 || !message_level_is_interesting(level))
+	if (level == 0 || wf_play_stands() || !message_level_is_interesting(level))
 		return;
 	foreach (lc, batch->attempts)
 	{

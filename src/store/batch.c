@@ -19,6 +19,7 @@
 #include "store/columns.h"
 #include "store/identity.h"
 #include "store/item.h"
+#include "store/played.h"
 #include "store/query.h"
 #include "store/row_place.h"
 
@@ -78,7 +79,7 @@ wf_batch_begin(void)
 	WfBatch		 *batch = MemoryContextAllocZero(context, sizeof(WfBatch));
 
 	batch->context = context;
-	batch->now = GetCurrentTimestamp();
+	batch->now = wf_now();
 	batch->by_key = by_key_create(context, 16, NULL);
 	wf_columns_prepare();
 	return batch;
@@ -139,6 +140,7 @@ wf_batch_new_instance(WfBatch *batch, WfProcess *process, int64 id)
 	WfInstance	 *instance = palloc0(sizeof(WfInstance));
 
 	instance->id = id != 0 ? id : wf_next_instance();
+	wf_play_started(instance->id);
 	instance->process = process;
 	instance->status = WF_STATUS_ACTIVE;
 	instance->data = process->def->data;
@@ -338,7 +340,7 @@ wf_batch_lock(WfBatch *batch, const int64 *ids, int n, WfLock lock)
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	int			  added = read_instances(batch, ids, n, lock, NULL);
 
-	batch->now = GetCurrentTimestamp(); /* anew: time may have passed while we waited for the lock */
+	batch->now = wf_now(); /* anew: time may have passed while we waited for the lock */
 	MemoryContextSwitchTo(old);
 	return added;
 }
@@ -677,6 +679,6 @@ wf_batch_look(WfBatch *batch, int64 instance, int64 visit)
 	read_visits_at(batch, &key, 1, snapshot);
 	load_scopes(batch, snapshot);
 	UnregisterSnapshot(snapshot);
-	batch->now = GetCurrentTimestamp();
+	batch->now = wf_now();
 	MemoryContextSwitchTo(old);
 }

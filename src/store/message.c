@@ -16,6 +16,7 @@
 #include "store/broadcast.h"
 #include "store/event_delivery.h"
 #include "store/message.h"
+#include "store/played.h"
 #include "store/privilege.h"
 
 /* A message_id is remembered for so long, or for the ttl, if that is longer. */
@@ -45,7 +46,7 @@ wf_message_address(const WfMessage *message)
 static WfMessage
 message_of(const WfSending *sending)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = wf_now();
 	WfMessage	message = {.name = sending->name,
 						   .key = sending->key,
 						   .message_id = sending->message_id,
@@ -313,7 +314,7 @@ wf_signal_queue(const char *name, Jsonb *data, Oid role, int steps)
 						.steps = steps,
 						.role = role,
 						.role_name = GetUserNameFromId(role, false),
-						.sent_at = GetCurrentTimestamp()};
+						.sent_at = wf_now()};
 
 	wf_broadcast_add(true, &signal);
 	ForceSyncCommit();

@@ -99,18 +99,10 @@ apply_delivery(WfBatch *batch, const WfDelivery *waiting, int n)
 	while (applied < n && !wf_batch_is_deferred(batch, waiting[applied].instance, waiting[applied].visit) &&
 		   !TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), LONGEST_TURN_MS))
 	{
-		const WfDelivery	 *delivery = &waiting[applied++];
-		const WfDeliveryKind *kind = wf_delivery_kind(delivery->kind);
-		WfVisit				 *visit = wf_batch_visit(batch, delivery->instance, delivery->visit);
-		WfInstance			 *whole = wf_delivery_whole(batch, kind, delivery->instance);
+		const WfDelivery *delivery = &waiting[applied++];
 
 		together = applied;
-		if (whole != NULL)
-			kind->apply_whole(batch, whole, delivery->payload);
-		else if (visit != NULL && !visit->ended)
-			kind->apply(batch, visit, delivery->payload);
-		else if (kind->gone != NULL)
-			kind->gone(batch, delivery->payload);
+		wf_delivery_apply(batch, delivery);
 	}
 	return applied;
 }

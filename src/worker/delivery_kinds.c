@@ -167,3 +167,18 @@ wf_delivery_kind(const char *name)
 			return &kinds[i];
 	return NULL;
 }
+
+void
+wf_delivery_apply(WfBatch *batch, const WfDelivery *delivery)
+{
+	const WfDeliveryKind *kind = wf_delivery_kind(delivery->kind);
+	WfVisit				 *visit = wf_batch_visit(batch, delivery->instance, delivery->visit);
+	WfInstance			 *whole = wf_delivery_whole(batch, kind, delivery->instance);
+
+	if (whole != NULL)
+		kind->apply_whole(batch, whole, delivery->payload);
+	else if (visit != NULL && !visit->ended)
+		kind->apply(batch, visit, delivery->payload);
+	else if (kind->gone != NULL)
+		kind->gone(batch, delivery->payload);
+}

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "engine/engine.h"
+#include "store/delivery.h"
 #include "store/event_delivery.h"
 
 typedef struct WfDeliveryKind
@@ -25,6 +26,9 @@ typedef struct WfDeliveryKind
 
 /* The instance for which a delivery of this kind is as a whole, if it is in the batch and lives; NULL: none. */
 extern WfInstance *wf_delivery_whole(WfBatch *batch, const WfDeliveryKind *kind, int64 instance);
+
+/* Apply a delivery of such a kind, with the instance locked and the visit loaded, as far as they are there. */
+extern void wf_delivery_apply(WfBatch *batch, const WfDelivery *delivery);
 
 /* Find a kind by its name, as rows store it. NULL: such deliveries are for no instance (write-backs, upkeep). */
 extern const WfDeliveryKind *wf_delivery_kind(const char *name);

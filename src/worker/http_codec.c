@@ -18,6 +18,7 @@
 #include "engine/request.h"
 #include "model/bytes.h"
 #include "model/guard.h"
+#include "store/played.h"
 #include "worker/charset.h"
 #include "worker/http_codec.h"
 #include "worker/media_type.h"
@@ -400,7 +401,7 @@ void
 wf_http_answer(const WfHttpReply *reply, WfAnswer *answer)
 {
 	memset(answer, 0, sizeof(*answer));
-	answer->started_at = GetCurrentTimestamp() - reply->elapsed_us;
+	answer->started_at = wf_now() - reply->elapsed_us;
 	switch (reply->verdict)
 	{
 		case WF_HTTP_ANSWERED:

@@ -1,0 +1,491 @@
+/*
+ * advance.c
+ *		workflow.advance: what workers would do until a time, done in the caller's transaction, one piece after the other.
+ *
+ * Each piece is what a dispatcher or an executor makes of the same row, by the same entry points of the engine. The
+ * differences: time stands while a piece is done, and moves on to the next one; services answer what was made up; what fails
+ * for want of something, and every cancel, ends the whole call.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "api/arguments.h"
+#include "engine/user_sql.h"
+#include "play/ask.h"
+#include "store/access.h"
+#include "store/delivery.h"
+#include "store/played.h"
+#include "store/privilege.h"
+#include "store/query.h"
+#include "store/row.h"
+#include "worker/delivery_kinds.h"
+#include "worker/failure.h"
+#include "worker/order.h"
+
+/* So many pieces are done in one call: a beat of ten milliseconds, and a year, are more than anybody waits for. */
+#define MOST_PIECES 100000
+
+PG_FUNCTION_INFO_V1(workflow_advance);
+
+static bool playing = false; /* a call is under way in this process */
+
+/* One call. */
+typedef struct Play
+{
+	ReturnSetInfo *rsinfo;
+	TimestampTz	   until;
+	WfAccess	   access;
+	Oid			   caller;
+	int			   member_of; /* process whose owner the caller is known to be; 0: none */
+	List		  *idle;	  /* of WfPlayable: visits that are due, with nothing to be done; until time moves on */
+	MemoryContext  context;
+} Play;
+
+/* A piece that is done. */
+typedef struct Piece
+{
+	WfPlayable	what;
+	WfBatch	   *batch;
+	WfVisit	   *visit; /* NULL: it has ended, or there is none */
+	const char *step;
+	char	   *told; /* what has happened; NULL: nothing */
+} Piece;
+
+/* ---- who may ---- */
+
+static void
+require_member(Play *play, const WfInstance *instance)
+{
+	int process_id = instance->process->process_id;
+	Oid owner;
+
+	if (process_id == play->member_of)
+		return;
+	owner = wf_process_owner(process_id);
+	if (OidIsValid(owner) ? !has_privs_of_role(play->caller, owner) : !superuser_arg(play->caller))
+		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("only members of the owner of process \"%s\" may play its instances", instance->process->name),
+				errdetail("This transaction has started instance " INT64_FORMAT " of it, in which something is due.",
+						  instance->id));
+	play->member_of = process_id;
+}
+
+/* ---- what a dispatcher does ---- */
+
+/* Nobody wants the reply of a request any more whose visit has been moved on beside it. */
+static void
+give_up_request(const WfVisit *visit)
+{
+	WfMocked *request = wf_script_under_way(visit->id);
+	bool	  awaits = !visit->ended && (visit->state == WF_STATE_CALLING || visit->state == WF_STATE_RETRYING ||
+									 visit->state == WF_STATE_CANCELLING);
+
+	if (request != NULL && !awaits)
+		wf_script_end(request);
+}
+
+/* Which of its clocks strikes? */
+static const char *
+name_of_alarm(const WfVisit *visit, TimestampTz now)
+{
+	const WfClocks *clocks = &visit->clocks;
+	TimestampTz		end = wf_earlier(clocks->deadline, clocks->heartbeat_deadline);
+
+	if (clocks->next_handler != 0 && clocks->next_handler <= now && (end == 0 || clocks->next_handler < end))
+		return "handler";
+	if (clocks->heartbeat_deadline != 0 && clocks->heartbeat_deadline <= now && clocks->heartbeat_deadline == end)
+		return "heartbeat missed";
+	return clocks->deadline != 0 && clocks->deadline <= now ? "timeout" : "warning";
+}
+
+static void
+play_alarm(Piece *piece)
+{
+	piece->told = pstrdup(name_of_alarm(piece->visit, piece->batch->now));
+	wf_engine_alarm(piece->batch, piece->visit);
+	give_up_request(piece->visit);
+}
+
+static void
+play_due(Piece *piece, const char *told)
+{
+	piece->told = pstrdup(told);
+	wf_engine_due(piece->batch, piece->visit);
+	give_up_request(piece->visit);
+}
+
+static void
+play_request(Piece *piece)
+{
+	WfVisit	 *visit = piece->visit;
+	WfMocked *request;
+
+	if (!wf_state_wants_request(visit, piece->batch->now))
+		return;
+	request = wf_ask(piece->batch, visit);
+	if (request == NULL)
+		piece->told = pstrdup("no request could be made");
+	else if (request->arrives > piece->batch->now)
+		piece->told = psprintf("%s %s", request->method, request->path);
+	else
+	{
+		piece->told = psprintf("%s %s: %s", request->method, request->path, wf_ask_tell(request));
+		wf_script_end(request);
+		wf_ask_answer(piece->batch, visit, request);
+	}
+}
+
+static void
+play_reply(Piece *piece)
+{
+	WfMocked *request = wf_script_under_way(piece->what.visit);
+
+	piece->told = psprintf("reply: %s", wf_ask_tell(request));
+	wf_script_end(request);
+	if (piece->visit != NULL)
+		wf_ask_answer(piece->batch, piece->visit, request);
+}
+
+static void
+play_order(Piece *piece)
+{
+	piece->told = pstrdup("order");
+	wf_order_carry_out(&(WfDelivery){.id = piece->what.delivery, .instance = piece->what.instance}, 0);
+}
+
+/* The first of those that stand in line. */
+static void
+play_delivery(Piece *piece)
+{
+	WfDelivery *waiting;
+	int			n = wf_deliveries_waiting(&piece->what.instance, 1, 1, MaxAllocSize, &waiting);
+	WfInstance *instance = wf_batch_instance(piece->batch, piece->what.instance);
+
+	if (n != 1 || waiting[0].id != piece->what.delivery)
+		elog(ERROR, "delivery " INT64_FORMAT " is not the first one of instance " INT64_FORMAT, piece->what.delivery,
+			 piece->what.instance);
+	if (instance != NULL && instance->status == WF_STATUS_SUSPENDED)
+	{
+		wf_deliveries_hold(&piece->what.instance, 1);
+		return;
+	}
+	piece->told = psprintf("delivery: %s", waiting[0].kind);
+	wf_delivery_apply(piece->batch, &waiting[0]);
+	(void) wf_deliveries_delete(&waiting[0].id, 1);
+	if (piece->visit != NULL)
+		give_up_request(piece->visit);
+}
+
+/* ---- what an executor does ---- */
+
+/* The error that the statement ended with; NULL: it is the outcome of the statement. */
+static ErrorData *lacking = NULL;
+
+static void
+judge(const ErrorData *error, WfAnswer *answer)
+{
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(unconstify(ErrorData *, error));
+	answer->lack = wf_failure_lack(error);
+	if (answer->lack != WF_LACK_NONE)
+		lacking = unconstify(ErrorData *, error);
+}
+
+static WfVisit *
+load(WfBatch *batch, int64 instance, int64 visit)
+{
+	(void) wf_batch_lock(batch, &instance, 1, WF_LOCK_WAIT);
+	wf_batch_load_visits(batch, &instance, &visit, 1);
+	return wf_batch_visit(batch, instance, visit);
+}
+
+/* The visit may have been moved on by its own statement: so it is read again. */
+static void
+play_statement(Play *play, Piece *piece)
+{
+	WfVisit *before = piece->visit;
+	Oid		 owner = wf_process_owner(before->instance->process->process_id);
+	WfAnswer answer;
+
+	lacking = NULL;
+	wf_store_leave(&play->access);
+	MemoryContextSwitchTo(piece->batch->context);
+	wf_user_sql_play(before, owner, judge, &answer);
+	wf_store_enter(&play->access);
+	piece->batch = wf_batch_begin();
+	MemoryContextSwitchTo(piece->batch->context);
+	piece->visit = load(piece->batch, piece->what.instance, piece->what.visit);
+	piece->told = answer.fault.code != NULL ? psprintf("statement: %s", answer.fault.code) : pstrdup("statement");
+	if (piece->visit == NULL)
+		return;
+	if (answer.lack != WF_LACK_NONE && !wf_engine_names(piece->visit, &answer.fault))
+		ReThrowError(lacking);
+	wf_engine_answer(piece->batch, piece->visit, &answer);
+}
+
+static void
+play_work(Play *play, Piece *piece)
+{
+	if (wf_state_wants_statement(piece->visit, piece->batch->now, false))
+		play_statement(play, piece);
+	else
+		play_due(piece, "move");
+}
+
+/* ---- a piece ---- */
+
+static void
+do_piece(Play *play, Piece *piece)
+{
+	if (piece->what.kind == WF_PLAY_DELIVERY)
+	{
+		if (piece->what.in_line)
+			play_delivery(piece);
+		else
+			play_order(piece);
+		return;
+	}
+	if (piece->what.kind == WF_PLAY_REPLY)
+	{
+		play_reply(piece);
+		return;
+	}
+	if (piece->visit == NULL)
+		return;
+	switch (piece->what.kind)
+	{
+		case WF_PLAY_ALARM:
+			play_alarm(piece);
+			break;
+		case WF_PLAY_CLOCK:
+			play_due(piece, "clock");
+			break;
+		case WF_PLAY_MOVE:
+			play_due(piece, "move");
+			break;
+		case WF_PLAY_REQUEST:
+			play_request(piece);
+			break;
+		default:
+			play_work(play, piece);
+			break;
+	}
+}
+
+static void
+describe_piece(void *arg)
+{
+	const WfPlayable *what = arg;
+
+	errcontext("visit " INT64_FORMAT "_" INT64_FORMAT ", played at %s", what->instance, what->visit,
+			   timestamptz_to_str(what->at));
+}
+
+static void
+put_piece(Play *play, const Piece *piece)
+{
+	Datum values[4] = {TimestampTzGetDatum(piece->what.at)};
+	bool  nulls[4] = {false, piece->what.visit == 0, piece->step == NULL, false};
+
+	if (!nulls[1])
+		values[1] =
+			CStringGetTextDatum(psprintf(INT64_FORMAT "_" INT64_FORMAT, piece->what.instance, piece->what.visit));
+	if (!nulls[2])
+		values[2] = CStringGetTextDatum(piece->step);
+	values[3] = CStringGetTextDatum(piece->told);
+	tuplestore_putvalues(play->rsinfo->setResult, play->rsinfo->setDesc, values, nulls);
+}
+
+/* It is not looked at again until time moves on, else it would be for ever. */
+static void
+note_idle(Play *play, const WfPlayable *what)
+{
+	MemoryContext old = MemoryContextSwitchTo(play->context);
+	WfPlayable	 *copy = palloc(sizeof(WfPlayable));
+
+	*copy = *what;
+	play->idle = lappend(play->idle, copy);
+	MemoryContextSwitchTo(old);
+}
+
+/* Has nothing become of the piece? A request that is under way has no row. */
+static bool
+was_idle(const Piece *piece)
+{
+	return piece->visit != NULL && piece->what.kind >= WF_PLAY_ALARM && !piece->visit->ended &&
+		   !piece->visit->changed &&
+		   !(piece->what.kind == WF_PLAY_REQUEST && wf_script_under_way(piece->what.visit) != NULL);
+}
+
+/* Inside wf_store_enter. */
+static void
+play_piece(Play *play, const WfPlayable *what)
+{
+	Piece	 piece = {.what = *what, .batch = wf_batch_begin()};
+	WfBatch *first = piece.batch;
+
+	MemoryContextSwitchTo(first->context);
+	piece.visit = load(first, what->instance, what->visit);
+	if (wf_batch_instance(first, what->instance) != NULL)
+		require_member(play, wf_batch_instance(first, what->instance));
+	piece.step = piece.visit != NULL ? pstrdup(piece.visit->step) : NULL;
+	do_piece(play, &piece);
+	if (was_idle(&piece))
+		note_idle(play, what);
+	else if (piece.told != NULL)
+		put_piece(play, &piece);
+	wf_batch_flush(piece.batch);
+	if (piece.batch != first)
+		wf_batch_end(piece.batch);
+	wf_batch_end(first);
+}
+
+/* ---- all of them ---- */
+
+static Datum
+idle_visits(const Play *play, bool alarms)
+{
+	int64	 *visits = palloc(sizeof(int64) * Max(list_length(play->idle), 1));
+	int		  n = 0;
+	ListCell *lc;
+
+	foreach (lc, play->idle)
+	{
+		const WfPlayable *one = lfirst(lc);
+
+		if ((one->kind == WF_PLAY_ALARM) == alarms)
+			visits[n++] = one->visit;
+	}
+	return wf_int64_array(visits, n);
+}
+
+static bool
+find_next(Play *play, WfPlayable *next)
+{
+	const WfMocked *reply = wf_script_next_reply();
+	bool			found = wf_play_next(play->until,
+										 &(WfPlayPassed){.in_flight = wf_script_in_flight(),
+														 .due = idle_visits(play, false),
+														 .alarms = idle_visits(play, true)},
+										 next);
+
+	if (reply == NULL || reply->arrives > play->until || (found && next->at < reply->arrives))
+		return found;
+	*next = (WfPlayable){.kind = WF_PLAY_REPLY,
+						 .at = Max(reply->arrives, wf_now()),
+						 .instance = reply->instance,
+						 .visit = reply->visit};
+	return true;
+}
+
+static bool
+play_next(Play *play)
+{
+	WfPlayable			 next;
+	ErrorContextCallback context = {.callback = describe_piece, .arg = &next, .previous = error_context_stack};
+
+	CHECK_FOR_INTERRUPTS();
+	wf_store_enter(&play->access);
+	if (!find_next(play, &next))
+	{
+		wf_store_leave(&play->access);
+		return false;
+	}
+	if (next.at > wf_now())
+	{
+		wf_play_advance(next.at);
+		list_free_deep(play->idle);
+		play->idle = NIL;
+	}
+	error_context_stack = &context;
+	play_piece(play, &next);
+	error_context_stack = context.previous;
+	wf_store_leave(&play->access);
+	return true;
+}
+
+static void
+play_all(Play *play)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "workflow piece", ALLOCSET_DEFAULT_SIZES);
+	int			  n = 0;
+	bool		  more = true;
+
+	while (more)
+	{
+		MemoryContextSwitchTo(context);
+		more = play_next(play);
+		MemoryContextSwitchTo(play->context);
+		MemoryContextReset(context);
+		if (n++ == MOST_PIECES)
+			ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					errmsg("workflow.advance stops after %d steps", MOST_PIECES),
+					errdetail("It has come to %s.", timestamptz_to_str(wf_now())),
+					errhint("Does a token go in circles? Else advance by less."));
+	}
+	wf_play_advance(play->until);
+	MemoryContextDelete(context);
+}
+
+static TimestampTz
+end_of_play(FunctionCallInfo fcinfo)
+{
+	TimestampTz until;
+
+	wf_argument_require(fcinfo, 0, "by");
+	until = DatumGetTimestampTz(
+		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(wf_now()), PG_GETARG_DATUM(0)));
+	if (TIMESTAMP_NOT_FINITE(until) || until < wf_now())
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("time goes forward, and not for ever"));
+	return until;
+}
+
+static void
+require_outermost(void)
+{
+	if (playing)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("workflow.advance is under way"),
+				errdetail("What it plays cannot call it."));
+}
+
+/*
+ * workflow.advance(by interval) → setof (at, serial_number, step, event)
+ *
+ * Errors: 22004 for NULL, 22023 for what is negative, 42501 for instances of a process of whose owner the caller is no
+ * member, 42704 for a request to which no reply was made up, 54000 if it does not come to an end, 55000 if what it plays calls
+ * it; those of what it plays.
+ */
+Datum
+workflow_advance(PG_FUNCTION_ARGS)
+{
+	Play play = {.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo, .caller = GetUserId()};
+
+	PreventCommandIfReadOnly("workflow.advance()");
+	require_outermost();
+	InitMaterializedSRF(fcinfo, 0);
+	wf_store_enter(&play.access); /* for its errors */
+	wf_store_leave(&play.access);
+	wf_play_stop_clock();
+	play.until = end_of_play(fcinfo);
+	play.context = CurrentMemoryContext;
+	wf_constraints_immediate(); /* what is deferred happens, as at a commit, before anything that follows from that */
+	playing = true;
+	PG_TRY();
+	{
+		play_all(&play);
+	}
+	PG_FINALLY();
+	{
+		playing = false;
+	}
+	PG_END_TRY();
+	return (Datum) 0;
+}

@@ -1,0 +1,68 @@
+/*
+ * played.h
+ *		What a transaction plays by itself: the time to which it was advanced, and the instances that it has started.
+ *
+ * workflow.advance does in the caller's transaction what workers would do after its commit, with replies that were made up.
+ * None of that may become real: such a transaction cannot be committed.
+ */
+#ifndef WF_PLAYED_H
+#define WF_PLAYED_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+
+/* The time by which the engine goes: that of the clock, or, once this transaction was advanced, where that stands. */
+extern TimestampTz wf_now(void);
+
+/* Does the time of this transaction stand, so that it moves by wf_play_advance alone? */
+extern bool wf_play_stands(void);
+
+/*
+ * wf_play_begin: from now on the (sub)transaction cannot be committed or prepared, only rolled back: ERROR 25000. wf_play_stop_clock: the time
+ * stands, as well. wf_play_advance: it stands there, unless it has come further already.
+ */
+extern void wf_play_begin(void);
+extern void wf_play_stop_clock(void);
+extern void wf_play_advance(TimestampTz to);
+
+/* This transaction starts an instance, which nobody else knows. */
+extern void wf_play_started(int64 instance);
+
+/* What can be played next. Of those that are due at the same time, the first of these comes first. */
+typedef enum WfPlayKind
+{
+	WF_PLAY_REPLY, /* never found by wf_play_next, since no row has it */
+	WF_PLAY_DELIVERY,
+	WF_PLAY_ALARM,
+	WF_PLAY_CLOCK,
+	WF_PLAY_MOVE,
+	WF_PLAY_REQUEST,
+	WF_PLAY_WORK /* of executors: statements, and moves */
+} WfPlayKind;
+
+typedef struct WfPlayable
+{
+	WfPlayKind	kind;
+	TimestampTz at; /* never before wf_now() */
+	int64		instance;
+	int64		visit;
+	int64		delivery; /* 0: none */
+	bool		in_line;  /* of a delivery: it stands in line with others of its instance, and is the first of them */
+} WfPlayable;
+
+/* Visits that are passed over, arrays as arguments: those with a request under way, and others that are due, but for their alarms; and their alarms. */
+typedef struct WfPlayPassed
+{
+	Datum in_flight;
+	Datum due;
+	Datum alarms;
+} WfPlayPassed;
+
+/*
+ * Find what is due first, up to `until`, of the instances that this transaction has started. Returns false if there is
+ * nothing. To be called inside wf_store_enter.
+ */
+extern bool wf_play_next(TimestampTz until, const WfPlayPassed *passed, WfPlayable *next);
+
+#endif
