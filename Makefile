@@ -1,4 +1,5 @@
-# workflow: a PostgreSQL extension (PGXS). `make`, `make install`, `make installcheck`; `make check`, `make demo`, `make bench`.
+# workflow: a PostgreSQL extension (PGXS). `make`, `make install`, `make installcheck`; `make check`, `make demo`, `make bench`;
+# `make deb`, `make dist`.
 EXTENSION   = workflow
 EXTVERSION  = 0.1
 MODULE_big  = workflow
@@ -29,7 +30,7 @@ ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation
 
 # These look after themselves: they install what is missing, build in a directory of their own and start a server of
 # their own. PGXS stays out of it, since it may not be there yet and has a target "check" that only refuses.
-COMMANDS    = check demo bench
+COMMANDS    = check demo bench deb dist
 ifneq (,$(MAKECMDGOALS))
 ifeq (,$(filter-out $(COMMANDS),$(MAKECMDGOALS)))
 NO_BUILD    = yes
@@ -43,6 +44,8 @@ check demo:
 	test/$@
 bench:
 	test/bench/run
+deb dist:
+	packaging/$@
 
 else
 

@@ -104,7 +104,7 @@ extern const WfJsonShape wf_shape_changes;	 /* an object of templates */
 extern const WfJsonShape wf_shape_pairs;	 /* an object of scalars */
 extern const WfJsonShape wf_shape_targets;	 /* one step or several */
 
-/* Does the shape take the value? */
+/* Does the shape take the value? Of builds for tests alone. */
 extern bool wf_shape_takes(const WfJsonShape *shape, const WfJson *node);
 
 #endif

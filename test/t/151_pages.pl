@@ -111,6 +111,10 @@ for my $file (glob('src/*/*.c src/*/*.h src/schema/*.sql docs/*.sql META.json'))
 }
 none('pages that the source names are there', @named);
 
+# ---- the version ----
+
+is(scalar qx{packaging/meta}, '', 'META.json has what PGXN asks for, and all places agree about the version');
+
 # ---- keys of a definition ----
 
 my %steps_heading = map { $_ => 1 } map { $_->{text} =~ /`([^`]+)`/g } headings($text{'docs/steps.md'});
