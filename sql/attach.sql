@@ -245,6 +245,36 @@ INSERT INTO drafts VALUES (12, 'go');
 SELECT i.business_key, i.version, v.step FROM workflow.instances i JOIN workflow.visits v USING (instance)
 WHERE i.process = 'attach: quick' AND business_key > '1' AND business_key < '13' AND data ? 'state' ORDER BY 1;
 
+-- the data of an instance are what to_jsonb makes of the row, whatever types its columns have
+CREATE DOMAIN sum_of AS numeric(20, 4) CHECK (VALUE > -1000000000);
+CREATE DOMAIN word AS varchar(8);
+CREATE TABLE usual (
+	id integer PRIMARY KEY, small smallint, big bigint, amount numeric, money sum_of, flag boolean, words text, a_word word,
+	padded character(5), day date, at timestamp, moment timestamptz, "Größe" uuid, daytime time, zoned timetz, lasted interval, gone integer);
+CREATE TABLE unusual (LIKE usual INCLUDING INDEXES, list integer[], doc jsonb, ratio double precision, raw bytea);
+ALTER TABLE usual DROP COLUMN gone;
+ALTER TABLE unusual DROP COLUMN gone;
+ALTER TABLE usual ADD COLUMN later text DEFAULT 'with "quotes" and \';
+SELECT workflow.define('attach: types', '{"steps": [{"step": "wait", "wait": true}]}');
+SELECT workflow.attach('usual', 'attach: types') > 0 AND workflow.attach('unusual', 'attach: types') > 0 AS attached;
+CREATE VIEW usual_values AS SELECT * FROM (VALUES
+	(1, 1::smallint, 9223372036854775807, 12.500, 0.1::sum_of, true, 'text' || chr(10) || 'ö', 'word'::word, 'ab'::character(5), '2024-02-29'::date,
+		'2024-02-29 12:00:00.5'::timestamp, '2024-02-29 12:00:00+00'::timestamptz, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid, '23:59'::time, '12:00+02'::timetz, '1 day 02:00'::interval),
+	(2, -32768, -9223372036854775808, 'NaN', NULL, false, '', '', '', 'infinity', '-infinity', 'infinity', NULL, '00:00', '00:00+00', '-1 mon'),
+	(3, NULL, 0, 'Infinity', 999999999.9999, NULL, repeat('long ', 2000), NULL, NULL, '0044-03-15 BC', '0001-01-01', '0044-03-15 BC', NULL, NULL, NULL, NULL),
+	(4, 0, 100000000, 123456789012345678901234567890.10, -0.0001, true, NULL, 'x', 'x', NULL, NULL, NULL, NULL, NULL, NULL, NULL)) v;
+SET timezone = 'America/New_York';
+INSERT INTO usual SELECT * FROM usual_values;
+INSERT INTO unusual SELECT v.*, '{1,2}', '{"b": [1, {"a": null}], "a": 1.50}', 'NaN', '\x00ff' FROM usual_values v;
+SELECT count(*) AS same FROM workflow.instances i JOIN usual u ON u.id::text = i.business_key AND i.data::text = to_jsonb(u)::text WHERE i.process = 'attach: types' AND i.data ? 'later';
+SELECT count(*) AS same FROM workflow.instances i JOIN unusual u ON u.id::text = i.business_key AND i.data::text = to_jsonb(u)::text WHERE i.process = 'attach: types' AND i.data ? 'list';
+SELECT jsonb_pretty(data) FROM workflow.instances WHERE process = 'attach: types' AND business_key = '1' AND data ? 'later';
+RESET timezone;
+SELECT count(workflow.cancel(instance, '')) FROM workflow.instances WHERE process = 'attach: types';
+DROP VIEW usual_values;
+DROP TABLE usual, unusual;
+DROP DOMAIN sum_of, word;
+
 -- detached: rows start nothing, what lives goes on
 SELECT workflow.detach('plain'), workflow.detach('orders', 'attach: order');
 INSERT INTO plain VALUES (50);

@@ -66,7 +66,8 @@ typedef struct WfAttachedTable
 	/* generation of casts and rights that `shape` and `outputs` are of; 0: not made yet */
 	uint64 shaped;
 	/* row type for making JSON, in which some columns are text; NULL: the table's own */
-	TupleDesc shape;
+	TupleDesc		  shape;
+	struct WfRowJson *json; /* how rows become JSON; NULL: by to_jsonb */
 	/* output functions of columns read as text, by column; fn_oid 0: read as it is */
 	FmgrInfo   *outputs;
 	int			n;
@@ -97,6 +98,14 @@ extern HeapTuple wf_attached_fill(WfAttachedTable *table, Relation rel, HeapTupl
 extern Jsonb *wf_attached_row(WfAttachedTable *table, Relation rel, HeapTuple tuple);
 extern bool	  wf_attached_wants(const WfAttached *attached, Jsonb *row);
 /* Of a row as JSON, the columns that are wanted, by their numbers. */
+/*
+ * attach_json.c: rows as to_jsonb makes them, for tables with columns of usual types; NULL: it has another one. What is
+ * made lives in `context`.
+ */
+typedef struct WfRowJson WfRowJson;
+extern WfRowJson		*wf_row_json_make(TupleDesc desc, MemoryContext context);
+extern Jsonb			*wf_row_json(WfRowJson *json, TupleDesc desc, HeapTuple tuple);
+
 extern Jsonb *wf_attached_pick(Jsonb *row, TupleDesc desc, const bool *wanted);
 
 /*

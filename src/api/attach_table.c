@@ -501,6 +501,7 @@ find_shape(WfAttachedTable *table, Relation rel)
 		TupleDescFinalize(table->shape);
 		BlessTupleDesc(table->shape);
 	}
+	table->json = table->shape == NULL ? wf_row_json_make(desc, table->shape_context) : NULL;
 	table->shaped = now;
 	MemoryContextSwitchTo(old);
 }
@@ -525,6 +526,8 @@ wf_attached_row(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 	Datum	  row;
 
 	find_shape(table, rel);
+	if (table->json != NULL)
+		return wf_row_json(table->json, desc, tuple);
 	row = table->shape != NULL ? shaped_row(table, desc, tuple) : heap_copy_tuple_as_datum(tuple, desc);
 	return DatumGetJsonbP(FunctionCall1(&table->to_jsonb, row));
 }
