@@ -190,6 +190,54 @@ SELECT count(*) FROM workflow.advance();
 SELECT currval('test.play_seq'), pg_advisory_unlock(19);
 ROLLBACK;
 
+-- signals, messages that start an instance, and what is written to attached rows
+SELECT workflow.define('play: signal', '{ "steps": [{ "step": "w", "wait": { "signal": "play go" } }, { "step": "s", "send": { "signal": "play gone" } }] }');
+SELECT workflow.define('play: gone', '{ "steps": [{ "step": "w", "wait": { "signal": "play gone" } }, { "step": "s", "send": { "message": "play begin", "data": { "x": 1 } } }] }');
+SELECT workflow.define('play: begun', '{ "start_on": [{ "message": "play begin" }], "steps": [{ "step": "nap", "wait": { "after": "1 day" } }] }');
+SELECT workflow.start('play: signal') AS other \gset
+BEGIN;
+SELECT workflow.start('play: signal') AS i, workflow.start('play: gone') AS j \gset
+SELECT workflow.send_signal('play go', '1');
+SAVEPOINT s;
+SELECT step, event FROM workflow.advance('2 days');
+ROLLBACK TO s;
+SELECT step, event FROM workflow.advance('2 days');
+SELECT test.went(:i), test.went(:j), test.at(:other);
+SELECT process, status, data FROM workflow.instances WHERE process = 'play: begun';
+ROLLBACK;
+SELECT test.at(:other), workflow.cancel(:other);
+SELECT workflow.define('play: row', '{
+  "steps": [
+    { "step": "ask", "http": { "server": "play_pay" }, "wait": true, "save": true },
+    { "step": "nap", "wait": { "after": "1 day" } }]}');
+CREATE TABLE test.play_order (id integer PRIMARY KEY, sn text, state text, receipt text);
+SELECT workflow.attach('test.play_order', 'play: row', serial_column => 'sn', status_column => 'state', result_columns => '{"receipt": "$.receipt"}') > 0 AS attached;
+BEGIN;
+SELECT workflow.mock('play_pay');
+INSERT INTO test.play_order VALUES (1) RETURNING state;
+SELECT instance AS i FROM workflow.instances WHERE process = 'play: row' \gset
+SELECT step, event FROM workflow.advance();
+SELECT sn = test.waits(:i) AS shows, state FROM test.play_order;
+SELECT workflow.complete(sn, '{"receipt": "r1"}') FROM test.play_order;
+SELECT step, event FROM workflow.advance('1 day');
+SELECT * FROM test.play_order;
+SELECT count(*) FROM workflow.write_backs WHERE relation = 'test.play_order'::regclass;
+ROLLBACK;
+-- one that fails is owed, as always
+ALTER TABLE test.play_order ADD CHECK (receipt <> 'r1');
+BEGIN;
+SELECT workflow.mock('play_pay');
+INSERT INTO test.play_order VALUES (1);
+SELECT instance AS i FROM workflow.instances WHERE process = 'play: row' \gset
+SELECT count(*) FROM workflow.advance();
+SELECT workflow.complete(sn, '{"receipt": "r1"}') FROM test.play_order;
+SET LOCAL client_min_messages = error;
+SELECT step, event FROM workflow.advance('1 day');
+RESET client_min_messages;
+SELECT state, receipt FROM test.play_order;
+SELECT business_key, error FROM workflow.write_backs WHERE instance = :i;
+ROLLBACK;
+
 -- it never becomes real
 BEGIN;
 SELECT workflow.mock('play_pay');
@@ -265,7 +313,29 @@ SELECT step, event FROM workflow.advance();
 SELECT current_user, data FROM workflow.instances WHERE instance = :i;
 SELECT error ->> 'message' AS error FROM workflow.incidents WHERE instance = :i;
 ROLLBACK;
+-- to what is written to a table, its owner's members
 RESET ROLE;
+CREATE TABLE test.play_other (id integer PRIMARY KEY, state text);
+GRANT INSERT, SELECT ON test.play_other TO play_member;
+SELECT workflow.attach('test.play_other', 'play: owned', status_column => 'state') > 0 AS attached;
+SET ROLE play_member;
+BEGIN;
+SELECT workflow.mock('play_pay');
+INSERT INTO test.play_other VALUES (1);
+\set VERBOSITY terse
+SELECT workflow.advance();
+\set VERBOSITY default
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+RESET ROLE;
+BEGIN;
+SELECT workflow.mock('play_pay');
+INSERT INTO test.play_other VALUES (1);
+SELECT step, event FROM workflow.advance();
+SELECT * FROM test.play_other;
+ROLLBACK;
+SELECT workflow.detach('test.play_other');
+DROP TABLE test.play_other;
 -- the owner needs USAGE on the server here as well
 REVOKE USAGE ON FOREIGN SERVER play_pay FROM play_owner;
 BEGIN;
@@ -295,7 +365,8 @@ SELECT workflow.mock('play_pay', reply => '{"after": 3}');
 SELECT workflow.mock('play_pay', reply => '{"after": "-3 s"}');
 SELECT workflow.mock('play_pay', reply => '{"after": "soon"}');
 
-DROP TABLE test.played, test.play_row, test.play_parent;
+SELECT workflow.detach('test.play_order');
+DROP TABLE test.play_order, test.played, test.play_row, test.play_parent;
 DROP SEQUENCE test.play_seq;
 SELECT p.process, workflow.undefine(p.process, true) IS NOT NULL AS gone FROM (SELECT DISTINCT process FROM workflow.processes WHERE process LIKE 'play: %') p ORDER BY 1;
 DROP SERVER play_pay;

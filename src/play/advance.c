@@ -21,14 +21,18 @@
 #include "engine/user_sql.h"
 #include "play/ask.h"
 #include "store/access.h"
+#include "store/broadcast.h"
 #include "store/delivery.h"
+#include "store/executor_work.h"
 #include "store/played.h"
 #include "store/privilege.h"
 #include "store/query.h"
 #include "store/row.h"
 #include "worker/delivery_kinds.h"
 #include "worker/failure.h"
+#include "worker/message_start.h"
 #include "worker/order.h"
+#include "worker/write_back.h"
 
 /* So many pieces are done in one call: a beat of ten milliseconds, and a year, are more than anybody waits for. */
 #define MOST_PIECES 100000
@@ -240,6 +244,27 @@ play_work(Play *play, Piece *piece)
 		play_due(piece, "move");
 }
 
+static void
+play_write_back(Play *play, Piece *piece)
+{
+	Oid owner = wf_executor_queue_role(piece->what.queue);
+
+	if (OidIsValid(owner) && !has_privs_of_role(play->caller, owner))
+		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("only members of the owner of an attached table may play what is written to it"),
+				errdetail("Its row is that of instance " INT64_FORMAT ", which this transaction has started.",
+						  piece->what.instance));
+	piece->told = pstrdup("write-back");
+	wf_store_leave(&play->access);
+	MemoryContextSwitchTo(piece->batch->context);
+	wf_write_back_play(&(WfDelivery){.id = piece->what.delivery,
+									 .instance = piece->what.instance,
+									 .due_at = piece->what.at},
+					   owner);
+	wf_store_enter(&play->access);
+	MemoryContextSwitchTo(piece->batch->context);
+}
+
 /* ---- a piece ---- */
 
 static void
@@ -256,6 +281,11 @@ do_piece(Play *play, Piece *piece)
 	if (piece->what.kind == WF_PLAY_REPLY)
 	{
 		play_reply(piece);
+		return;
+	}
+	if (piece->what.kind == WF_PLAY_WRITE_BACK)
+	{
+		play_write_back(play, piece);
 		return;
 	}
 	if (piece->visit == NULL)
@@ -348,6 +378,22 @@ play_piece(Play *play, const WfPlayable *what)
 	wf_batch_end(first);
 }
 
+/* ---- what was sent, and is nobody's yet ---- */
+
+/* Signals, messages to many, and messages that start an instance. Returns false if there is nothing. */
+static bool
+play_sent(void)
+{
+	int64 start;
+
+	if (wf_broadcast_play())
+		return true;
+	start = wf_play_start();
+	if (start != 0)
+		wf_start_deliver(&(WfDelivery){.id = start}, 0);
+	return start != 0;
+}
+
 /* ---- all of them ---- */
 
 static Datum
@@ -394,6 +440,11 @@ play_next(Play *play)
 
 	CHECK_FOR_INTERRUPTS();
 	wf_store_enter(&play->access);
+	if (play_sent())
+	{
+		wf_store_leave(&play->access);
+		return true;
+	}
 	if (!find_next(play, &next))
 	{
 		wf_store_leave(&play->access);

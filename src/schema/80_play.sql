@@ -21,9 +21,9 @@ COMMENT ON FUNCTION workflow.advance(interval) IS
   transaction itself has started, in the order of time. Shows what happened when to which visit. From then on the time
   of the engine stands where it has come to, and the transaction can only be rolled back.
 by: how far, from workflow.now() on.
-Errors: 22004; 22023 what is negative; 42501 needs to be a member of the owner of each process; 42704 a request to
-  which no reply was made up; 54000 it does not come to an end; 55000 what it plays calls it. At the end of the
-  transaction: 25000 it cannot be committed.';
+Errors: 22004; 22023 what is negative; 42501 needs to be a member of the owner of each process and attached table;
+  42704 a request to which no reply was made up; 54000 it does not come to an end; 55000 what it plays calls it. At the
+  end of the transaction: 25000 it cannot be committed.';
 
 CREATE FUNCTION workflow.mocked_requests(OUT at timestamptz, OUT serial_number text, OUT instance bigint, OUT step text, OUT server text,
                                          OUT method text, OUT path text, OUT headers jsonb, OUT body jsonb)

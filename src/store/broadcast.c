@@ -15,6 +15,7 @@
 #include "shmem/wakeups.h"
 #include "store/broadcast.h"
 #include "store/event_delivery.h"
+#include "store/played.h"
 #include "store/privilege.h"
 #include "store/query.h"
 
@@ -26,14 +27,20 @@
 static WfQuery q_add = {
 	.sql =
 		"INSERT INTO workflow_data.broadcast (kind, name, key, instance, role, role_name, data, sent_at, steps, number) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE $1 WHEN 'message' THEN nextval('workflow_data.event_seq') END)",
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE $1 WHEN 'message' THEN nextval('workflow_data.event_seq') END) RETURNING broadcast",
 	.nargs = 9,
 	.argtypes = {TEXTOID, TEXTOID, TEXTOID, INT8OID, OIDOID, NAMEOID, JSONBOID, TIMESTAMPTZOID, INT4OID},
 };
+#define FIRST(which) \
+	"SELECT broadcast, coalesce(number, nextval('workflow_data.event_seq')), position, kind, name, key, instance, role, " \
+	"role_name, sent_at, steps, data FROM workflow_data.broadcast " which "ORDER BY broadcast LIMIT 1"
 static WfQuery q_first = {
-	.sql =
-		"SELECT broadcast, coalesce(number, nextval('workflow_data.event_seq')), position, kind, name, key, instance, role, "
-		"role_name, sent_at, steps, data FROM workflow_data.broadcast ORDER BY broadcast LIMIT 1",
+	.sql = FIRST(""),
+};
+static WfQuery q_first_of = {
+	.sql = FIRST("WHERE broadcast = ANY ($1) "),
+	.nargs = 1,
+	.argtypes = {INT8ARRAYOID},
 };
 static WfQuery q_advance = {
 	.sql = "UPDATE workflow_data.broadcast SET number = $2, position = $3 WHERE broadcast = $1",
@@ -73,19 +80,20 @@ wf_broadcast_add(bool signal, const WfMessage *message)
 	nulls[6] = message->data != NULL ? ' ' : 'n';
 	namestrcpy(&role_name, message->role_name);
 	wf_query_run(&q_add, values, nulls);
+	wf_play_broadcast(wf_result_int64(0, 1));
 	wf_wakeup_broadcast();
 }
 
-/* Read the first broadcast, and from where on it is to be taken to those that wait. */
+/* Read the first broadcast that the query finds, and from where on it is to be taken to those that wait. */
 static bool
-read_first(WfBroadcastPart *first, WfAddress *address)
+read_first(WfQuery *query, Datum *values, WfBroadcastPart *first, WfAddress *address)
 {
 	WfMessage *message = &first->message;
 	bool	   isnull;
 	Datum	   data;
 
 	memset(first, 0, sizeof(*first));
-	if (wf_query_run(&q_first, NULL, NULL) == 0)
+	if (wf_query_run(query, values, NULL) == 0)
 		return false;
 	first->id = wf_result_int64(0, 1);
 	first->number = wf_result_int64(0, 2);
@@ -110,14 +118,14 @@ read_first(WfBroadcastPart *first, WfAddress *address)
 
 /* The next part of the first broadcast, if there is one. It may have no receivers. */
 static bool
-look_at_first(WfBroadcastPart *part)
+look_at_first(WfQuery *query, Datum *values, WfBroadcastPart *part)
 {
 	WfAddress address;
 	WfRights  rights = {0};
 	WfReach	  reach = {.rights = &rights};
 	int		  limit;
 
-	if (!read_first(part, &address))
+	if (!read_first(query, values, part, &address))
 		return false;
 	limit = wf_broadcast_chunk(&part->message);
 	part->receivers = palloc(sizeof(WfReceiver) * limit);
@@ -145,7 +153,7 @@ wf_broadcast_advance(WfBroadcastPart *many)
 		many->n = 0;
 	for (int i = 0; i < MOST_TOGETHER && reached < CHUNK; i++, reached += part.n)
 	{
-		if (!look_at_first(&part))
+		if (!look_at_first(&q_first, NULL, &part))
 			return false;
 		if (many != NULL && part.n >= MANY)
 		{
@@ -156,5 +164,24 @@ wf_broadcast_advance(WfBroadcastPart *many)
 		wf_broadcast_brought(&part);
 		pfree(part.receivers);
 	}
+	return true;
+}
+
+bool
+wf_broadcast_play(void)
+{
+	int64		   *own;
+	int				nown = wf_play_broadcasts(&own);
+	Datum			values[1] = {nown > 0 ? wf_int64_array(own, nown) : (Datum) 0};
+	WfBroadcastPart part;
+	int				n = 0;
+
+	if (nown == 0 || !look_at_first(&q_first_of, values, &part))
+		return false;
+	for (int i = 0; i < part.n; i++)
+		if (wf_play_has_started(part.receivers[i].instance))
+			part.receivers[n++] = part.receivers[i];
+	wf_event_deliveries_add(part.signal, &part.message, part.receivers, n);
+	wf_broadcast_brought(&part);
 	return true;
 }

@@ -36,6 +36,12 @@ typedef struct WfBroadcastPart
  */
 extern bool wf_broadcast_advance(WfBroadcastPart *many);
 
+/*
+ * Take one that this transaction has sent to the next of those that wait for it and that the transaction has started. Returns
+ * false if there is none.
+ */
+extern bool wf_broadcast_play(void);
+
 /* They have it, by the transaction that says so here. */
 extern void wf_broadcast_brought(const WfBroadcastPart *part);
 

@@ -9,6 +9,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "nodes/pg_list.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -39,28 +40,41 @@ static int	  nkept = 0;
 static int64 *first = NULL; /* of each range, in TopTransactionContext */
 static int64 *last = NULL;
 static int	  nranges = 0;
+static List	 *broadcasts = NIL; /* of int64 *, in TopTransactionContext */
 
 static WfQuery q_next = {
 	.sql =
 		"SELECT c.* FROM (SELECT greatest(v.due_at, $4), CASE WHEN v.queue = 'timer' THEN 3 WHEN v.queue = 'move' THEN 4 "
-		"WHEN starts_with(v.queue, 'http ') THEN 5 ELSE 6 END, v.instance, v.visit, 0::bigint, false "
+		"WHEN starts_with(v.queue, 'http ') THEN 5 ELSE 6 END, v.instance, v.visit, 0::bigint, false, NULL::text "
 		"FROM ROWS FROM (unnest($1), unnest($2)) AS r (first, last) "
 		"JOIN workflow_data.visit v ON v.instance BETWEEN r.first AND r.last "
 		"WHERE v.due_at <= $3 AND NOT v.suspended AND v.visit <> ALL ($5) AND v.visit <> ALL ($6) "
 		"UNION ALL "
-		"SELECT greatest(v.next_timer, $4), 2, v.instance, v.visit, 0, false "
+		"SELECT greatest(v.next_timer, $4), 2, v.instance, v.visit, 0, false, NULL "
 		"FROM ROWS FROM (unnest($1), unnest($2)) AS r (first, last) "
 		"JOIN workflow_data.visit v ON v.instance BETWEEN r.first AND r.last "
 		"WHERE v.next_timer <= $3 AND NOT v.suspended AND v.visit <> ALL ($7) "
 		"UNION ALL "
-		"SELECT $4, 1, d.instance, d.visit, d.delivery, " WF_DELIVERY_IN_LINE " "
+		"SELECT $4, 1, d.instance, d.visit, d.delivery, " WF_DELIVERY_IN_LINE ", NULL "
 		"FROM ROWS FROM (unnest($1), unnest($2)) AS r (first, last) "
 		"JOIN workflow_data.delivery d ON d.instance BETWEEN r.first AND r.last "
-		"WHERE d.kind <> 'write_back' AND d.kind = ANY ($8) AND d.queue <> 'suspended') c (at, kind, instance, visit, delivery, in_line) "
+		"WHERE d.kind <> 'write_back' AND d.kind = ANY ($8) AND d.queue <> 'suspended' "
+		"UNION ALL "
+		"SELECT $4, 7, d.instance, 0, d.delivery, false, d.queue "
+		"FROM workflow_data.delivery d JOIN ROWS FROM (unnest($1), unnest($2)) AS r (first, last) "
+		"ON d.instance BETWEEN r.first AND r.last "
+		"WHERE d.queue >= 'executor table ' AND d.queue < 'executor table!' AND d.kind = 'write_back' AND d.payload IS NULL AND d.attempt = 0) "
+		"c (at, kind, instance, visit, delivery, in_line, queue) "
 		"ORDER BY at, kind, delivery, instance, visit LIMIT 1",
 	.nargs = 8,
 	.argtypes = {INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID,
 				 TEXTARRAYOID},
+};
+
+static WfQuery q_starts = {
+	.sql =
+		"SELECT d.delivery, d.xmin FROM workflow_data.delivery d WHERE d.instance = 0 AND d.kind <> 'write_back' AND "
+		"d.kind = 'start' AND d.attempt = 0 ORDER BY d.instance, d.delivery",
 };
 
 /* ---- with the transaction ---- */
@@ -81,6 +95,7 @@ forget(void)
 	kept = NULL;
 	first = last = NULL;
 	nkept = nranges = 0;
+	broadcasts = NIL;
 }
 
 static void
@@ -226,6 +241,57 @@ wf_play_started(int64 instance)
 	nranges++;
 }
 
+bool
+wf_play_has_started(int64 instance)
+{
+	for (int i = 0; i < nranges; i++)
+		if (first[i] <= instance && instance <= last[i])
+			return true;
+	return false;
+}
+
+/* ---- what was sent ---- */
+
+void
+wf_play_broadcast(int64 broadcast)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	int64		 *copy = palloc(sizeof(int64));
+
+	register_once();
+	*copy = broadcast;
+	broadcasts = lappend(broadcasts, copy);
+	MemoryContextSwitchTo(old);
+}
+
+int
+wf_play_broadcasts(int64 **numbers)
+{
+	ListCell *lc;
+
+	*numbers = palloc(sizeof(int64) * Max(list_length(broadcasts), 1));
+	foreach (lc, broadcasts)
+		(*numbers)[foreach_current_index(lc)] = *(int64 *) lfirst(lc);
+	return list_length(broadcasts);
+}
+
+/* One that could not start, and was put off, is not tried again. */
+int64
+wf_play_start(void)
+{
+	uint64 n = wf_query_run(&q_starts, NULL, NULL);
+	int64  found = 0;
+	bool   isnull;
+
+	for (uint64 i = 0; i < n && found == 0; i++)
+		if (TransactionIdIsCurrentTransactionId(DatumGetTransactionId(wf_result(i, 2, &isnull))))
+			found = wf_result_int64(i, 1);
+	SPI_freetuptable(SPI_tuptable);
+	return found;
+}
+
+/* ---- what is due ---- */
+
 /* Kinds of deliveries that are played. */
 static const char *const played_kinds[] = {"reply", "alarm",	  "callback", "event", "fetched",
 										   "ended", "escalation", "control",  "row"};
@@ -254,7 +320,8 @@ wf_play_next(TimestampTz until, const WfPlayPassed *passed, WfPlayable *next)
 						 .instance = wf_result_int64(0, 3),
 						 .visit = wf_result_int64(0, 4),
 						 .delivery = wf_result_int64(0, 5),
-						 .in_line = DatumGetBool(wf_result(0, 6, &isnull))};
+						 .in_line = DatumGetBool(wf_result(0, 6, &isnull)),
+						 .queue = wf_result_text(0, 7)};
 	SPI_freetuptable(SPI_tuptable);
 	return true;
 }

@@ -29,6 +29,16 @@ extern void wf_play_advance(TimestampTz to);
 /* This transaction starts an instance, which nobody else knows. */
 extern void wf_play_started(int64 instance);
 
+/* Has it? */
+extern bool wf_play_has_started(int64 instance);
+
+/* It sends a broadcast; those that it has sent, whether they are there still or not. */
+extern void wf_play_broadcast(int64 broadcast);
+extern int	wf_play_broadcasts(int64 **broadcasts);
+
+/* The first of the messages that it has sent, and that are to start an instance: a delivery; 0: none. To be called inside wf_store_enter. */
+extern int64 wf_play_start(void);
+
 /* What can be played next. Of those that are due at the same time, the first of these comes first. */
 typedef enum WfPlayKind
 {
@@ -38,7 +48,8 @@ typedef enum WfPlayKind
 	WF_PLAY_CLOCK,
 	WF_PLAY_MOVE,
 	WF_PLAY_REQUEST,
-	WF_PLAY_WORK /* of executors: statements, and moves */
+	WF_PLAY_WORK, /* of executors: statements, and moves */
+	WF_PLAY_WRITE_BACK
 } WfPlayKind;
 
 typedef struct WfPlayable
@@ -48,6 +59,7 @@ typedef struct WfPlayable
 	int64		instance;
 	int64		visit;
 	int64		delivery; /* 0: none */
+	char	   *queue;	  /* of a write-back */
 	bool		in_line;  /* of a delivery: it stands in line with others of its instance, and is the first of them */
 } WfPlayable;
 

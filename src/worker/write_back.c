@@ -62,6 +62,9 @@
 /* Failures of an attachment for the same reason are logged so often at most. */
 #define REPORT_EVERY_MS 1000
 
+static bool played = false; /* this transaction plays write-backs by itself; else an executor carries them out */
+static Oid	played_for = InvalidOid; /* then for this role */
+
 /* ---- failures ---- */
 
 /*
@@ -439,7 +442,8 @@ write_as_owner(Relation rel, int64 instance, WfShown *shown)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	level = NewGUCNestLevel();
 	wf_role_settings_apply(rel->rd_rel->relowner);
-	wf_session_user_set(rel->rd_rel->relowner);
+	if (!played)
+		wf_session_user_set(rel->rd_rel->relowner);
 	wf_as_owner_begin(&owner, rel->rd_rel->relowner, shown->attachment.search_path);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -509,7 +513,7 @@ write_attached(Relation rel, int64 instance, WfShown *shown)
 
 	if (!is_attached(rel, instance, shown))
 		return NULL;
-	if (rel->rd_rel->relowner != wf_executor_role())
+	if (rel->rd_rel->relowner != (played ? played_for : wf_executor_role()))
 		return &not_ours;
 	if (writer->relid != RelationGetRelid(rel))
 		writer->valid = writer->unchanged = false;
@@ -564,8 +568,12 @@ write_guarded(int64 instance, WfShown *shown)
 	TableWrite		 write = {instance, shown, NULL};
 	const ErrorData *error = wf_subtransaction_run(run_table_write, &write);
 
+	if (played && error != NULL && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(unconstify(ErrorData *, error));
 	if (error == NULL)
 		error = write.refused;
+	if (played)
+		return error;
 	QueryCancelPending = false;
 	LockReleaseSession(USER_LOCKMETHOD);
 	ResetSequenceCaches();
@@ -664,4 +672,20 @@ wf_write_back(const WfDelivery *delivery, WfSpared spared)
 		error = write_guarded(delivery->instance, &shown);
 	end_write_back(delivery, &shown, error, since, alone);
 	MemoryContextSwitchTo(context);
+}
+
+void
+wf_write_back_play(const WfDelivery *delivery, Oid owner)
+{
+	played = true;
+	played_for = owner;
+	PG_TRY();
+	{
+		wf_write_back(delivery, WF_SPARED_NOT);
+	}
+	PG_FINALLY();
+	{
+		played = false;
+	}
+	PG_END_TRY();
 }

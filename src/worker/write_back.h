@@ -22,4 +22,10 @@ typedef enum WfSpared
 } WfSpared;
 extern void wf_write_back(const WfDelivery *delivery, WfSpared spared);
 
+/*
+ * The same in the session of a client, for `owner`, who was the owner of the table: the client keeps its session user, advisory
+ * locks and sequences, and a cancel is thrown.
+ */
+extern void wf_write_back_play(const WfDelivery *delivery, Oid owner);
+
 #endif
