@@ -40,6 +40,9 @@ static const State states[] = {
 #define NSTATES lengthof(states)
 #define PASSED	(NSTATES - 1)
 
+/* of the title of a box, in the units of Mermaid */
+#define TITLE_LINE_HEIGHT 20
+
 static const struct
 {
 	const char *class;
@@ -65,6 +68,7 @@ typedef struct Drawing
 	StringInfoData		out;
 	StringInfoData		label; /* the one that is being made */
 	int					depth;
+	int					title_lines; /* most of a box around others */
 } Drawing;
 
 /* ---- lines ---- */
@@ -90,6 +94,18 @@ put_node(Drawing *drawing, const char *id, int number, const char *before, const
 {
 	begin_line(drawing);
 	appendStringInfo(&drawing->out, "%s%d%s\"%s\"%s", id, number, before, drawing->label.data, behind);
+}
+
+/* The same of a step with others in it: a box around them. */
+static void
+put_box(Drawing *drawing, int number)
+{
+	int lines = 1;
+
+	for (const char *p = drawing->label.data; (p = strstr(p, WF_DIAGRAM_BREAK)) != NULL; p += strlen(WF_DIAGRAM_BREAK))
+		lines++;
+	drawing->title_lines = Max(drawing->title_lines, lines);
+	put_node(drawing, "subgraph s", number, "[", "]");
 }
 
 /* A way, with the label that was made, if it is not empty. */
@@ -316,9 +332,12 @@ put_list(Drawing *drawing, int number)
 		wf_diagram_step(label, step, drawing->nodes[i]);
 		append_counts(drawing, label, i);
 		find_shape(step, &before, &behind);
-		put_node(drawing, step->inner > 0 ? "subgraph s" : "s", i, before, behind);
 		if (step->inner == 0)
+		{
+			put_node(drawing, "s", i, before, behind);
 			continue;
+		}
+		put_box(drawing, i);
 		drawing->depth++;
 		begin_line(drawing);
 		appendStringInfoString(&drawing->out, "direction TB");
@@ -501,22 +520,33 @@ put_elsewhere(Drawing *drawing)
 		append_count(drawing, label, &states[state_of(count)], count->n);
 	}
 	if (n > 20)
-		appendStringInfo(label, "<br/>and %d more", n - 20);
+		appendStringInfo(label, WF_DIAGRAM_BREAK "and %d more", n - 20);
 	if (n > 0)
 		put_node(drawing, "o", 0, "[", "]");
 }
 
 /* ---- the whole ---- */
 
-/* The title, as YAML in front of the flowchart. */
-static void
-begin_drawing(Drawing *drawing)
+/*
+ * What comes before the lines that were made: the title, as YAML, and the room that the titles of boxes need, of which Mermaid
+ * leaves that of one line.
+ */
+static char *
+with_title(const Drawing *drawing)
 {
-	const char *title = drawing->diagram->title;
+	const char	  *title = drawing->diagram->title;
+	StringInfoData whole;
 
-	appendStringInfoString(&drawing->out, "---\ntitle: \"");
-	wf_json_append_escaped(&drawing->out, title, (int) strlen(title));
-	appendStringInfoString(&drawing->out, "\"\n---\nflowchart TD");
+	initStringInfo(&whole);
+	appendStringInfoString(&whole, "---\ntitle: \"");
+	wf_json_append_escaped(&whole, title, (int) strlen(title));
+	appendStringInfoChar(&whole, '"');
+	if (drawing->title_lines > 1)
+		appendStringInfo(&whole, "\nconfig: { flowchart: { subGraphTitleMargin: { bottom: %d } } }",
+						 (drawing->title_lines - 1) * TITLE_LINE_HEIGHT);
+	appendStringInfoString(&whole, "\n---\nflowchart TD");
+	appendBinaryStringInfo(&whole, drawing->out.data, drawing->out.len);
+	return whole.data;
 }
 
 char *
@@ -533,7 +563,6 @@ wf_diagram(const WfDiagram *diagram)
 		drawing.nodes[def->process_step] = diagram->root;
 	find_nodes(&drawing, wf_json_member(diagram->root, "steps"));
 	take_counts(&drawing);
-	begin_drawing(&drawing);
 	for (int i = 0; i < def->nstarts; i++)
 	{
 		wf_diagram_start(begin_label(&drawing), &def->starts[i]);
@@ -543,5 +572,5 @@ wf_diagram(const WfDiagram *diagram)
 	put_elsewhere(&drawing);
 	put_all_ways(&drawing);
 	put_classes(&drawing);
-	return drawing.out.data;
+	return with_title(&drawing);
 }

@@ -107,7 +107,7 @@ wf_diagram_text(StringInfo out, const char *text)
 void
 wf_diagram_line(StringInfo out)
 {
-	appendStringInfoString(out, "<br/>");
+	appendStringInfoString(out, WF_DIAGRAM_BREAK);
 }
 
 /* Append what was written as a value: the text of a string, a number or a boolean. */

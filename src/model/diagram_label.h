@@ -11,6 +11,9 @@
 
 #include "model/json.h"
 
+/* What breaks a line within a label, and nothing else in one says. */
+#define WF_DIAGRAM_BREAK "<br/>"
+
 /*
  * Append text as a part of a label, which stands between quotes: on one line, cut where it is long. Characters that mean
  * something to Mermaid, to Markdown or to HTML are written as entities.

@@ -77,7 +77,7 @@ sub plain
 sub parse
 {
 	my ($text) = @_;
-	my ($title, $rest) = $text =~ /^---\ntitle: (".*")\n---\nflowchart TD\n(.*)$/s or return { faults => ['no flowchart'] };
+	my ($title, $rest) = $text =~ /^---\ntitle: ("[^\n]*")\n(?:config: \{ flowchart: \{ subGraphTitleMargin: \{ bottom: \d+ \} \} \}\n)?---\nflowchart TD\n(.*)$/s or return { faults => ['no flowchart'] };
 	my %diagram = (title => JSON::PP->new->allow_nonref->decode($title), nodes => {}, ways => [], faults => []);
 	my $label = qr/"((?:<br\/>|[^"<>`*\[\]{}\\%:;#]|#\d+;)*)"/;
 	my $depth = 0;
