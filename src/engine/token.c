@@ -189,7 +189,7 @@ initial_response(const WfVisit *visit)
 	return key != NULL ? wf_jsonb_get(visit->docs.reply, key) : visit->docs.reply;
 }
 
-/* The result, with an initial response that is NULL if it is not to be kept. */
+/* The result, with an initial response that is NULL if it is not to be kept. Keys in the order of jsonb need no sorting. */
 static Jsonb *
 make_result(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error, Jsonb *initial)
 {
@@ -197,14 +197,15 @@ make_result(WfBatch *batch, WfVisit *visit, WfOutcome outcome, Jsonb *error, Jso
 	WfField fields[7];
 
 	memset(fields, 0, sizeof(fields));
-	fields[0] = (WfField){.key = "status", .kind = WF_FIELD_TEXT, .text = wf_outcome_name(outcome)};
-	fields[1] = (WfField){.key = "initial_response", .jsonb = initial};
-	fields[2] = (WfField){.key = "callback_response", .jsonb = called_back ? visit->docs.callback : NULL};
+	fields[0] = (WfField){.key = "error", .jsonb = error};
+	fields[1] =
+		(WfField){.key = "event", .jsonb = wf_event_of_result(visit, batch->now), .omit = !wf_event_in_result(visit)};
+	fields[2] = (WfField){.key = "status", .kind = WF_FIELD_TEXT, .text = wf_outcome_name(outcome)};
 	fields[3] = (WfField){.key = "response", .jsonb = response_of(visit, initial)};
 	fields[4] = (WfField){.key = "cancel_response", .jsonb = visit->cancel.response};
-	fields[5] = (WfField){.key = "error", .jsonb = error};
-	fields[6] = (WfField){.key = "event", .jsonb = wf_event_of_result(visit, batch->now)};
-	return wf_jsonb_object(fields, wf_event_in_result(visit) ? 7 : 6);
+	fields[5] = (WfField){.key = "initial_response", .jsonb = initial};
+	fields[6] = (WfField){.key = "callback_response", .jsonb = called_back ? visit->docs.callback : NULL};
+	return wf_jsonb_object(fields, lengthof(fields));
 }
 
 static bool
