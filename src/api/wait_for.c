@@ -1,10 +1,10 @@
 /*
  * wait_for.c
- *		CALL workflow.wait_for(instance, timeout, status): block until an instance has ended.
+ *		CALL workflow.wait_for(instance, timeout, status, step): block until an instance has ended, or has come to a step.
  *
  * Between two looks the procedure has committed: it holds no snapshot, no lock and no transaction
  * id, so that it may wait for days without holding back vacuum. Whoever changes the status of an
- * instance wakes those that wait for it.
+ * instance wakes those that wait for it; whoever moves its tokens, those that wait for a step.
  */
 #include "compat.h"
 
@@ -28,6 +28,7 @@
 #include "store/durable.h"
 #include "store/history.h"
 #include "store/privilege.h"
+#include "store/process.h"
 #include "store/query.h"
 
 #define STATUS_LEN 16
@@ -35,17 +36,26 @@
 typedef struct Wait
 {
 	int64		instance;
-	char	   *status; /* the status to wait for; NULL: the end */
-	TimestampTz until;	/* DT_NOEND: no timeout */
+	char	   *status;	  /* the status to wait for; NULL: the end */
+	char	   *step;	  /* the step to wait for, beside these; NULL: none */
+	bool		is_there; /* a token has come to it */
+	TimestampTz until;	  /* DT_NOEND: no timeout */
 	char		now[STATUS_LEN];
 } Wait;
 
 static WfQuery q_status = {
-	.sql = "SELECT process_id, status FROM workflow_data.instance WHERE instance = $1 "
+	.sql = "SELECT process_id, status, version FROM workflow_data.instance WHERE instance = $1 "
 		   "UNION ALL "
-		   "SELECT process_id, status FROM " WF_ENDED("instance") " h WHERE instance = $1",
+		   "SELECT process_id, status, version FROM " WF_ENDED("instance") " h WHERE instance = $1",
 	.nargs = 1,
 	.argtypes = {INT8OID},
+};
+static WfQuery q_step = {
+	.sql = "SELECT EXISTS (SELECT FROM workflow_data.visit v WHERE v.instance = $1 AND v.step = $2 AND "
+		   "v.state IN ('waiting', 'incident')) OR "
+		   "EXISTS (SELECT FROM " WF_ENDED("visit") " h WHERE h.instance = $1 AND h.step = $2)",
+	.nargs = 2,
+	.argtypes = {INT8OID, TEXTOID},
 };
 
 PG_FUNCTION_INFO_V1(workflow_wait_for);
@@ -86,6 +96,7 @@ read_wait_arguments(FunctionCallInfo fcinfo, Wait *wait)
 	wait->status = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
 	if (wait->status != NULL)
 		check_status(wait->status);
+	wait->step = PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3));
 }
 
 static void
@@ -112,20 +123,40 @@ report_unknown_waited(const Wait *wait)
 			errmsg("instance " INT64_FORMAT " does not exist", wait->instance));
 }
 
+/* The version that it follows may be another one by now. */
+static void
+look_at_step(Wait *wait, int process_id, int version)
+{
+	const WfProcess *process = wf_process_get(process_id, version);
+	Datum			 values[2] = {Int64GetDatum(wait->instance), CStringGetTextDatum(wait->step)};
+	bool			 isnull;
+
+	wf_query_run(&q_step, values, NULL);
+	wait->is_there = DatumGetBool(wf_result(0, 1, &isnull));
+	if (!wait->is_there && wf_definition_step(process->def, wait->step) < 0)
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("process \"%s\" has no step \"%s\" in version %d", process->name, wait->step, version));
+}
+
 static void
 look_at_waited(Wait *wait)
 {
 	WfAccess access;
 	Datum	 values[1] = {Int64GetDatum(wait->instance)};
 	bool	 isnull;
+	int		 process_id;
+	int		 version;
 
 	wf_store_enter(&access);
 	if (wf_query_run(&q_status, values, NULL) == 0)
 		report_unknown_waited(wait);
 	strlcpy(wait->now, wf_result_text(0, 2), STATUS_LEN);
-	if (!wf_privilege_admits(DatumGetInt32(wf_result(0, 1, &isnull)), access.caller, WF_PRIVILEGE_VIEW,
-							 WF_PRIVILEGE_START))
+	process_id = DatumGetInt32(wf_result(0, 1, &isnull));
+	version = DatumGetInt32(wf_result(0, 3, &isnull));
+	if (!wf_privilege_admits(process_id, access.caller, WF_PRIVILEGE_VIEW, WF_PRIVILEGE_START))
 		report_unknown_waited(wait);
+	if (wait->step != NULL)
+		look_at_step(wait, process_id, version);
 	wf_store_leave(&access);
 }
 
@@ -137,7 +168,7 @@ look_at_waited(Wait *wait)
 static bool
 is_reached(const Wait *wait)
 {
-	if (wait->status != NULL && strcmp(wait->now, wait->status) == 0)
+	if (wait->is_there || (wait->status != NULL && strcmp(wait->now, wait->status) == 0))
 		return true;
 	if (strcmp(wait->now, "completed") == 0 || strcmp(wait->now, "aborted") == 0)
 		return true;
@@ -148,6 +179,11 @@ is_reached(const Wait *wait)
 static void
 report_timeout(const Wait *wait)
 {
+	if (wait->step != NULL)
+		ereport(ERROR, errcode(ERRCODE_QUERY_CANCELED),
+				errmsg("instance " INT64_FORMAT " did not come to step \"%s\" within the timeout", wait->instance,
+					   wait->step),
+				errdetail("Its status is \"%s\".", wait->now));
 	if (wait->status == NULL)
 		ereport(ERROR, errcode(ERRCODE_QUERY_CANCELED),
 				errmsg("instance " INT64_FORMAT " did not end within the timeout", wait->instance),
@@ -195,7 +231,7 @@ result_row(FunctionCallInfo fcinfo, const Wait *wait)
 Datum
 workflow_wait_for(PG_FUNCTION_ARGS)
 {
-	Wait wait;
+	Wait wait = {0};
 
 	wf_shmem_require();
 	read_wait_arguments(fcinfo, &wait);
@@ -206,7 +242,7 @@ workflow_wait_for(PG_FUNCTION_ARGS)
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 
-	wf_waiter_add(wait.instance);
+	wf_waiter_add(wait.instance, wait.step != NULL);
 	for (look_at_waited(&wait); !is_reached(&wait); look_at_waited(&wait))
 	{
 		SPI_commit();

@@ -1,14 +1,15 @@
 -- Waiting for an instance; the worker processes, and the servers that they call.
 
-CREATE PROCEDURE workflow.wait_for(instance bigint, timeout interval DEFAULT NULL, INOUT status text DEFAULT NULL)
+CREATE PROCEDURE workflow.wait_for(instance bigint, timeout interval DEFAULT NULL, INOUT status text DEFAULT NULL,
+                                   step text DEFAULT NULL)
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_wait_for';
-COMMENT ON PROCEDURE workflow.wait_for(bigint, interval, text) IS
+COMMENT ON PROCEDURE workflow.wait_for(bigint, interval, text, text) IS
 'Blocks, without polling and without a snapshot, until an instance has ended (completed, aborted, or failed: it has an
-  incident) or has a status; gives the status that it has then.
+  incident), has a status, or has come to a step; gives the status that it has then.
 instance: its number. timeout: an interval, how long at most; NULL: for ever. status: which one, beside those; NULL:
-  none.
-Errors: 25001 inside a transaction block; 57014 the timeout has passed; 42704 no such instance; 22023 a negative
-  timeout, or no such status; 42501 needs view or start.';
+  none. step: which one: it waits there, is an incident, or was left; NULL: none.
+Errors: 25001 inside a transaction block; 57014 the timeout has passed; 42704 no such instance, or no such step in its
+  version; 22023 a negative timeout, or no such status; 42501 needs view or start.';
 
 CREATE FUNCTION workflow_data.workers(OUT kind text, OUT pid integer, OUT database name, OUT started_at timestamptz,
                                  OUT in_flight integer, OUT handled bigint, OUT state text, OUT role name, OUT error text)

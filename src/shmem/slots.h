@@ -173,6 +173,7 @@ typedef struct WfBlock
 typedef struct WfWaiter
 {
 	Oid				 database; /* written before instance */
+	bool			 by_move;  /* any move of the instance wakes it: written before instance, too */
 	pg_atomic_uint64 instance; /* 0: not waiting */
 	pg_atomic_uint32 woken;
 } WfWaiter;

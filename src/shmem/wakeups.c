@@ -31,6 +31,8 @@ typedef struct Pending
 	bool	  any_due;
 	bool	  any_ended;
 	uint8	  ended[ENDED_BITS / 8];
+	bool	  any_moved;
+	uint8	  moved[ENDED_BITS / 8];
 	int		  nstopped;
 	int64	  stopped[WF_MAX_WORKERS];		 /* claimed visits that this transaction ends or suspends */
 	int		  stopped_level[WF_MAX_WORKERS]; /* in which nested transaction */
@@ -113,6 +115,16 @@ wf_wakeup_ended(int64 instance)
 	pending.any_ended = true;
 }
 
+void
+wf_wakeup_moved(int64 instance)
+{
+	uint64 bit = ENDED_BIT(instance);
+
+	register_wakeups_once();
+	pending.moved[bit / 8] |= 1 << (bit % 8);
+	pending.any_moved = true;
+}
+
 /* There are no more claims at a time than places for them here. */
 void
 wf_wakeup_stopped(int64 visit)
@@ -168,6 +180,9 @@ forget_wakeups(void)
 	if (pending.any_ended)
 		memset(pending.ended, 0, sizeof(pending.ended));
 	pending.any_ended = false;
+	if (pending.any_moved)
+		memset(pending.moved, 0, sizeof(pending.moved));
+	pending.any_moved = false;
 	pending.nstopped = 0;
 }
 
@@ -258,11 +273,12 @@ publish_topics(Oid database, const WfTopics *topics)
 }
 
 static bool
-is_ended(uint64 instance)
+is_awaited(const WfWaiter *waiter, uint64 instance)
 {
 	uint64 bit = ENDED_BIT(instance);
+	uint8  changed = pending.ended[bit / 8] | (waiter->by_move ? pending.moved[bit / 8] : 0);
 
-	return (pending.ended[bit / 8] & (1 << (bit % 8))) != 0;
+	return (changed & (1 << (bit % 8))) != 0;
 }
 
 /* Wake sessions in wait_for; `all`: whatever instance they wait for. */
@@ -277,7 +293,7 @@ wake_waiters(Oid database, bool all)
 		WfWaiter *waiter = &wf_shared->waiters[i];
 		uint64	  instance = pg_atomic_read_u64(&waiter->instance);
 
-		if (instance == 0 || waiter->database != database || !(all || is_ended(instance)))
+		if (instance == 0 || waiter->database != database || !(all || is_awaited(waiter, instance)))
 			continue;
 		pg_atomic_write_u32(&waiter->woken, 1);
 		wf_set_latch(i);
@@ -301,7 +317,7 @@ publish_commit(void)
 		publish_wakeups(MyDatabaseId, &pending.wakeups, pending.any_due);
 	if (pending.topics.n > 0)
 		publish_topics(MyDatabaseId, &pending.topics);
-	if (pending.any_ended)
+	if (pending.any_ended || pending.any_moved)
 		wake_waiters(MyDatabaseId, false);
 	if (pending.nstopped > 0)
 		wf_claims_stop(pending.stopped, pending.nstopped);
@@ -472,7 +488,7 @@ wf_dispatcher_attach(void)
 /* ---- waiters ---- */
 
 void
-wf_waiter_add(int64 instance)
+wf_waiter_add(int64 instance, bool by_move)
 {
 	WfWaiter *waiter;
 
@@ -480,6 +496,7 @@ wf_waiter_add(int64 instance)
 	wf_waiter_remove();
 	waiter = &wf_shared->waiters[wf_my_procno()];
 	waiter->database = MyDatabaseId;
+	waiter->by_move = by_move;
 	pg_atomic_write_u32(&waiter->woken, 0);
 	pg_atomic_fetch_add_u32(&wf_shared->nwaiters, 1);
 	/*

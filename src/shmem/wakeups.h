@@ -40,6 +40,8 @@ extern void wf_wakeup_broadcast(void);
 extern void wf_wakeup_topic(const char *topic, TimestampTz at);
 /* The status of the instance has changed: wakes sessions in wait_for. */
 extern void wf_wakeup_ended(int64 instance);
+/* Tokens of the instance have moved: wakes those of these sessions that wait for a step. */
+extern void wf_wakeup_moved(int64 instance);
 /* This transaction holds the lock of an instance that a worker may have skipped. */
 extern void wf_wakeup_locked(void);
 /* Every queue may have new rows, and a pause may be over. */
@@ -103,10 +105,10 @@ extern void wf_dispatcher_attach(void);
 
 /* ---- waiters of wait_for: one instance for each backend ---- */
 /*
- * Wait for an instance: from now on this backend's latch is set when the instance's status changes,
- * and now and then when it does not.
+ * Wait for an instance: from now on this backend's latch is set when the instance's status changes, `by_move`
+ * when its tokens move, too, and now and then when neither has happened.
  */
-extern void wf_waiter_add(int64 instance);
+extern void wf_waiter_add(int64 instance, bool by_move);
 extern bool wf_waiter_woken(void);	/* since the last call */
 extern void wf_waiter_remove(void); /* also called at exit and abort */
 

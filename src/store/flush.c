@@ -384,6 +384,8 @@ sort_instance(Flush *flush, WfInstance *instance)
 		add(flush, UPDATE_INSTANCES, instance);
 	if (instance->show_changed)
 		wf_wakeup_ended(instance->id);
+	if (instance->visits != NIL)
+		wf_wakeup_moved(instance->id);
 	if (instance->attachment != 0 &&
 		(instance->show_changed ? shows_in_row(flush, instance->attachment) : has_new_results(flush, instance)))
 		put_write_back(flush, instance);

@@ -68,6 +68,29 @@ gives('CALL workflow.wait_for(' . start('fails') . ')', 'failed', 10, 'one that 
 gives('CALL workflow.wait_for(' . start('fails') . ", status => 'completed')", 'failed', 10, '... who alone can bring it to the status that is waited for');
 gives('CALL workflow.wait_for(' . start('stand') . ", status => 'active')", 'active', 5, 'one that has the status');
 
+# ---- a step ----
+
+sql(q[SELECT workflow.define('steps', '{"steps": [{"step": "clock", "wait": {"after": "${$.after}"}}, {"step": "sql", "sql": "SELECT 1"}, {"step": "stand", "wait": true}, {"step": "never", "wait": true}]}')]);
+$instance = start('steps', '500 ms');
+gives("CALL workflow.wait_for($instance, '60 s', step => 'stand')", 'active', 10, 'one that comes to a step');
+is(sql("SELECT step FROM workflow.waiting WHERE instance = $instance"), 'stand', '... waits there then');
+gives("CALL workflow.wait_for($instance, step => 'clock')", 'active', 5, 'one that has left it');
+fails("CALL workflow.wait_for($instance, '300 ms', step => 'never')", '57014', "instance $instance did not come to step \"never\" within the timeout.*DETAIL:  Its status is \"active\"", 'one that does not');
+fails("CALL workflow.wait_for($instance, '60 s', step => 'none')", '42704', 'process "steps" has no step "none" in version 1', 'a step that is not there');
+gives("CALL workflow.wait_for($instance, '60 s', 'active', 'never')", 'active', 5, 'the status, if that comes first');
+gives('CALL workflow.wait_for(' . start('aborts') . ", '60 s', step => 'clock')", 'active', 5, 'one that waits there at once');
+gives('CALL workflow.wait_for(' . start('fails') . ", '60 s', step => 'sql')", 'failed', 10, 'one that is an incident there');
+{
+	# a move that changes no status, while it is waited for
+	my $handle = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "CALL workflow.wait_for($instance, '60 s', step => 'never')" ], '>', \my $out);
+	is_soon($node, 'postgres', "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CALL workflow.wait_for($instance%' AND wait_event = 'Extension'", 1, 'somebody waits for a step');
+	my $begin = time();
+	sql("SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE instance = $instance");
+	$handle->finish;
+	is($out, "active\n", '... and is woken by the move');
+	cmp_ok(time() - $begin, '<', 5, sprintf('... after %.2f s', time() - $begin));
+}
+
 # ---- the timeout ----
 
 my $standing = start('stand');
