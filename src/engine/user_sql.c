@@ -6,7 +6,8 @@
  * with session_user set to him too; under the search_path that was recorded at define, with pg_temp
  * last; in the time zone of define; and with the settings that ALTER ROLE gave the owner.
  * Constraints are immediate, since a deferred trigger would fire at commit, with other rights.
- * Afterwards settings are as before, and the session has no advisory locks or cached sequences.
+ * Afterwards settings are as before, and the session has no advisory locks or cached sequences, and the
+ * transaction no cursors: the next statement may run in the same one.
  *
  * `visit.data` and the like are parameters, found by the parser's hook for column references; so is
  * a bare `data`; where a column has that name as well, the reference is ambiguous, an error.
@@ -33,6 +34,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 #include "utils/snapmgr.h"
 
 #include "engine/user_sql.h"
@@ -494,7 +496,7 @@ take_sql_error(const ErrorData *error, WfAnswer *answer)
 }
 
 static void
-run(WfVisit *visit, Oid owner, bool whole_session, WfJudge judge, WfAnswer *answer)
+run(WfVisit *visit, Oid owner, bool whole_session, const WfStatementJudge *judge, WfAnswer *answer)
 {
 	Sandbox s;
 
@@ -506,6 +508,10 @@ run(WfVisit *visit, Oid owner, bool whole_session, WfJudge judge, WfAnswer *answ
 			run_notify(visit, s.context, &answer->fault);
 		else
 			answer->reply = run_statement(visit, s.context);
+		if (whole_session)
+			PortalHashTableDeleteAll();
+		if (judge->stands != NULL && !judge->stands())
+			ereport(ERROR, errcode(ERRCODE_QUERY_CANCELED), errmsg_internal("the statement is run again alone"));
 		wf_trace_run(NULL);
 		leave_sandbox(&s);
 	}
@@ -515,9 +521,8 @@ run(WfVisit *visit, Oid owner, bool whole_session, WfJudge judge, WfAnswer *answ
 
 		wf_trace_run(NULL);
 		error = undo(&s);
-
 		take_sql_error(error, answer);
-		judge(error, answer);
+		judge->failed(error, answer);
 	}
 	PG_END_TRY();
 }
@@ -531,7 +536,7 @@ require_owner(Oid owner, WfAnswer *answer)
 }
 
 void
-wf_user_sql_run(WfVisit *visit, Oid owner, WfJudge judge, WfAnswer *answer)
+wf_user_sql_run(WfVisit *visit, Oid owner, const WfStatementJudge *judge, WfAnswer *answer)
 {
 	if (!require_owner(owner, answer))
 		return;
@@ -542,7 +547,7 @@ wf_user_sql_run(WfVisit *visit, Oid owner, WfJudge judge, WfAnswer *answer)
 }
 
 void
-wf_user_sql_play(WfVisit *visit, Oid owner, WfJudge judge, WfAnswer *answer)
+wf_user_sql_play(WfVisit *visit, Oid owner, const WfStatementJudge *judge, WfAnswer *answer)
 {
 	if (require_owner(owner, answer))
 		run(visit, owner, false, judge, answer);

@@ -19,16 +19,21 @@ extern bool wf_user_sql_check(const char *sql, const char *search_path, Oid owne
 /*
  * Run the statement or NOTIFY of a visit's step as `owner`, within a transaction and outside
  * wf_store_enter. If it fails, or is cancelled, it is undone, and the error becomes a fault of the
- * answer; everything else of the transaction stays. `judge` gets the error and may add to the
- * answer.
+ * answer; everything else of the transaction stays.
  */
-typedef void (*WfJudge)(const ErrorData *error, WfAnswer *answer);
-extern void wf_user_sql_run(WfVisit *visit, Oid owner, WfJudge judge, WfAnswer *answer);
+typedef struct WfStatementJudge
+{
+	/* gets the error, and may add to the answer */
+	void (*failed)(const ErrorData *error, WfAnswer *answer);
+	/* it has come to its end, even if it caught a cancel: does that stand? Else it is undone. NULL: always */
+	bool (*stands)(void);
+} WfStatementJudge;
+extern void wf_user_sql_run(WfVisit *visit, Oid owner, const WfStatementJudge *judge, WfAnswer *answer);
 
 /*
- * The same in the session of a client, which keeps its session user, advisory locks and sequences. `judge` may throw, and
+ * The same in the session of a client, which keeps its session user, advisory locks, sequences and cursors. judge->failed may throw, and
  * has to do so for a cancel, which is meant for the client's own statement.
  */
-extern void wf_user_sql_play(WfVisit *visit, Oid owner, WfJudge judge, WfAnswer *answer);
+extern void wf_user_sql_play(WfVisit *visit, Oid owner, const WfStatementJudge *judge, WfAnswer *answer);
 
 #endif

@@ -215,14 +215,15 @@ load(WfBatch *batch, int64 instance, int64 visit)
 static void
 play_statement(Play *play, Piece *piece)
 {
-	WfVisit *before = piece->visit;
-	Oid		 owner = wf_process_owner(before->instance->process->process_id);
-	WfAnswer answer;
+	static const WfStatementJudge by_failure = {.failed = judge};
+	WfVisit						 *before = piece->visit;
+	Oid							  owner = wf_process_owner(before->instance->process->process_id);
+	WfAnswer					  answer;
 
 	lacking = NULL;
 	wf_store_leave(&play->access);
 	MemoryContextSwitchTo(piece->batch->context);
-	wf_user_sql_play(before, owner, judge, &answer);
+	wf_user_sql_play(before, owner, &by_failure, &answer);
 	wf_store_enter(&play->access);
 	piece->batch = wf_batch_begin();
 	MemoryContextSwitchTo(piece->batch->context);

@@ -2,9 +2,13 @@
  * claims.c
  *		Which executor works on which visit, and how its statement is stopped.
  *
- * Claims are protected by the slot's mutex. An executor releases its claim after its transaction
- * has ended, so that whoever claims the visit next sees what it did. At exit the claim is released
+ * Claims are protected by the slot's mutex. An executor releases its claims after its transaction
+ * has ended, so that whoever claims the visit next sees what it did. At exit they are released
  * by workers.c, after the transaction was rolled back.
+ *
+ * Of the visits of one transaction, one is worked on at a time. The others are kept, which only keeps other
+ * executors away: those that are done are under the lock of their instance, and those that are still to be done have nothing
+ * that could be stopped.
  *
  * A statement is stopped by SIGUSR2. The signal is sent under the mutex: as long as the claim
  * stands, its process does, so that no stranger with the same pid is hit. The executor may have
@@ -31,7 +35,7 @@ my_index(void)
 	return wf_my_worker - wf_my_slot->workers;
 }
 
-/* The index of the worker that has claimed the visit, or -1. Under the mutex. */
+/* The index of the worker that works on the visit, or -1. Under the mutex. */
 static int
 find(const WfSlot *slot, int64 visit)
 {
@@ -39,6 +43,25 @@ find(const WfSlot *slot, int64 visit)
 		if (slot->claims[i].visit == visit)
 			return i;
 	return -1;
+}
+
+static int
+find_kept(const WfClaim *claim, int64 visit)
+{
+	for (int i = 0; i < claim->nkept; i++)
+		if (claim->kept[i].visit == visit)
+			return i;
+	return -1;
+}
+
+/* Does another worker work on the visit, or keep it? Under the mutex. */
+static bool
+others_have(const WfSlot *slot, int64 visit)
+{
+	for (int i = 0; i < WF_MAX_WORKERS; i++)
+		if (i != my_index() && (slot->claims[i].visit == visit || find_kept(&slot->claims[i], visit) >= 0))
+			return true;
+	return false;
 }
 
 static void
@@ -66,18 +89,43 @@ wf_claims_attach(void)
 bool
 wf_claim(int64 visit)
 {
-	WfSlot *slot = wf_my_slot;
-	bool	ours;
+	WfSlot	*slot = wf_my_slot;
+	WfClaim *claim = &slot->claims[my_index()];
+	bool	 ours;
+	int		 kept;
 
 	SpinLockAcquire(&slot->mutex);
-	ours = find(slot, visit) < 0;
+	ours = !others_have(slot, visit);
 	if (ours)
 	{
-		slot->claims[my_index()] = (WfClaim){.visit = visit};
+		kept = find_kept(claim, visit);
+		if (kept >= 0)
+			claim->kept[kept] = claim->kept[--claim->nkept];
+		claim->visit = visit;
+		claim->stopped = claim->begun = false;
 		slot->nclaims++;
 	}
 	SpinLockRelease(&slot->mutex);
 	return ours;
+}
+
+void
+wf_claims_keep(const int64 *visits, int n)
+{
+	WfSlot	*slot = wf_my_slot;
+	WfClaim *claim = &slot->claims[my_index()];
+
+	SpinLockAcquire(&slot->mutex);
+	for (int i = 0; i < n && claim->nkept < WF_MAX_KEPT_CLAIMS; i++)
+		if (!others_have(slot, visits[i]))
+			claim->kept[claim->nkept++] = (WfKeptClaim){.visit = visits[i]};
+	SpinLockRelease(&slot->mutex);
+}
+
+bool
+wf_claim_is_kept(int64 visit)
+{
+	return find_kept(&wf_my_slot->claims[my_index()], visit) >= 0;
 }
 
 bool
@@ -132,8 +180,33 @@ note_yield(WfSlot *slot, int64 visit)
 	return yield;
 }
 
+/* The visit is worked on no more. Under the mutex. */
+static void
+put_down(WfSlot *slot, WfClaim *claim)
+{
+	claim->visit = 0;
+	claim->stopped = claim->begun = false;
+	slot->nclaims--;
+}
+
 void
-wf_claim_release(void)
+wf_claim_keep(void)
+{
+	WfSlot	*slot = wf_my_slot;
+	WfClaim *claim = &slot->claims[my_index()];
+
+	wf_claim_heed_end();
+	SpinLockAcquire(&slot->mutex);
+	if (claim->visit != 0 && claim->nkept < WF_MAX_KEPT_CLAIMS)
+	{
+		claim->kept[claim->nkept++] = (WfKeptClaim){claim->visit, claim->begun};
+		put_down(slot, claim);
+	}
+	SpinLockRelease(&slot->mutex);
+}
+
+void
+wf_claim_drop(void)
 {
 	WfSlot	*slot = wf_my_slot;
 	WfClaim *claim = &slot->claims[my_index()];
@@ -144,8 +217,24 @@ wf_claim_release(void)
 	SpinLockAcquire(&slot->mutex);
 	if (claim->begun)
 		(void) note_yield(slot, claim->visit);
-	*claim = (WfClaim){0};
-	slot->nclaims--;
+	put_down(slot, claim);
+	SpinLockRelease(&slot->mutex);
+}
+
+void
+wf_claim_release(void)
+{
+	WfSlot	*slot = wf_my_slot;
+	WfClaim *claim = &slot->claims[my_index()];
+
+	wf_claim_drop();
+	if (claim->nkept == 0)
+		return;
+	SpinLockAcquire(&slot->mutex);
+	for (int i = 0; i < claim->nkept; i++)
+		if (claim->kept[i].begun)
+			(void) note_yield(slot, claim->kept[i].visit);
+	claim->nkept = 0;
 	SpinLockRelease(&slot->mutex);
 }
 
@@ -205,21 +294,40 @@ wf_statement_begins(void)
 	wf_my_slot->claims[my_index()].begun = true;
 }
 
+/* Forget what is remembered of a visit. Under the mutex. */
+static void
+forget_yield(WfSlot *slot, int64 visit)
+{
+	WfYield *yield = visit != 0 ? yield_of(slot, visit) : NULL;
+
+	if (yield != NULL)
+		*yield = (WfYield){0};
+}
+
 void
-wf_statement_is_through(void)
+wf_statements_are_through(void)
 {
 	WfSlot	*slot = wf_my_slot;
 	WfClaim *claim = &slot->claims[my_index()];
-	WfYield *yield;
 
 	claim->begun = false;
-	if (*(volatile uint32 *) &slot->nyields == 0 || claim->visit == 0)
+	for (int i = 0; i < claim->nkept; i++)
+		claim->kept[i].begun = false;
+	if (*(volatile uint32 *) &slot->nyields == 0)
 		return;
 	SpinLockAcquire(&slot->mutex);
-	yield = yield_of(slot, claim->visit);
-	if (yield != NULL)
-		*yield = (WfYield){0};
+	forget_yield(slot, claim->visit);
+	for (int i = 0; i < claim->nkept; i++)
+		forget_yield(slot, claim->kept[i].visit);
 	SpinLockRelease(&slot->mutex);
+}
+
+void
+wf_statement_abandoned(int64 visit)
+{
+	SpinLockAcquire(&wf_my_slot->mutex);
+	(void) note_yield(wf_my_slot, visit);
+	SpinLockRelease(&wf_my_slot->mutex);
 }
 
 /* Look for what is remembered of a visit. Returns false if that is nothing. */
@@ -244,9 +352,10 @@ bool
 wf_statement_was_begun(int64 visit)
 {
 	const WfClaim *claim = &wf_my_slot->claims[my_index()];
+	int			   kept = find_kept(claim, visit);
 	WfYield		   yield;
 
-	return (claim->begun && claim->visit == visit) || recall(visit, &yield);
+	return (claim->begun && claim->visit == visit) || (kept >= 0 && claim->kept[kept].begun) || recall(visit, &yield);
 }
 
 void

@@ -42,6 +42,7 @@
 #define WF_MAX_BLOCKS		 32
 #define WF_MAX_UNCANCELLABLE 16
 #define WF_MAX_YIELDS		 128
+#define WF_MAX_KEPT_CLAIMS	 16
 #define WF_MAX_FAILING_ROLES 16
 #define WF_MAX_LACKS		 128
 #define WF_MAX_COPIES		 256
@@ -84,12 +85,21 @@ typedef struct WfWorker
 	uint64 handled;
 } WfWorker;
 
+/* A visit that an executor has done in its open transaction, or is about to do there. */
+typedef struct WfKeptClaim
+{
+	int64 visit;
+	bool  begun; /* as in WfClaim */
+} WfKeptClaim;
+
 /* The visit that an executor works on. */
 typedef struct WfClaim
 {
-	int64 visit;   /* 0: none */
-	bool  stopped; /* another transaction has ended or suspended the visit since */
-	bool  begun;   /* its statement was begun, and is not through; only the executor itself reads and writes this */
+	int64		visit;	 /* 0: none */
+	bool		stopped; /* another transaction has ended or suspended the visit since */
+	bool		begun; /* its statement was begun, and is not through; only the executor itself reads and writes this */
+	int			nkept;
+	WfKeptClaim kept[WF_MAX_KEPT_CLAIMS];
 } WfClaim;
 
 /* A statement that was begun and abandoned, so that it is to be begun again. */
@@ -146,7 +156,7 @@ typedef struct WfSlot
 	int			nuncancellable;
 	/* by index of the worker; views read them without the mutex */
 	WfClaim	   claims[WF_MAX_WORKERS];
-	int		   nclaims;				  /* is also read without the mutex, to see that there are none */
+	int		   nclaims; /* without kept ones; is also read without the mutex, to see that there are none */
 	WfYield	   yields[WF_MAX_YIELDS]; /* the oldest is overwritten */
 	uint32	   nyields;				  /* noted so far; is also read without the mutex */
 	WfLackRow  lacks[WF_MAX_LACKS];

@@ -21,6 +21,7 @@
 #include "shmem/shmem.h"
 #include "store/access.h"
 #include "store/query.h"
+#include "store/rows_seen.h"
 
 #define PINNED_SEARCH_PATH "pg_catalog, pg_temp"
 
@@ -154,6 +155,7 @@ wf_store_enter(WfAccess *access)
 	Oid owner;
 
 	wf_shmem_require();
+	wf_rows_seen_note();
 	(void) require_schema("workflow");
 	owner = wf_store_owner();
 	GetUserIdAndSecContext(&access->caller, &access->sec_context);

@@ -668,13 +668,13 @@ wf_batch_mark_late(WfBatch *batch, const WfInstance *instance, const WfVisit *sc
  * command the snapshot shows the visit as others see it, without the changes of this transaction.
  */
 void
-wf_batch_look(WfBatch *batch, int64 instance, int64 visit)
+wf_batch_look(WfBatch *batch, int64 instance, int64 visit, CommandId before)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	Snapshot	  snapshot = RegisterSnapshot(GetLatestSnapshot());
 	WfKey		  key = {instance, visit};
 
-	snapshot->curcid = FirstCommandId;
+	snapshot->curcid = before;
 	(void) read_instances(batch, &instance, 1, WF_LOCK_NONE, snapshot);
 	read_visits_at(batch, &key, 1, snapshot);
 	load_scopes(batch, snapshot);

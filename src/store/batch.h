@@ -531,10 +531,10 @@ extern WfVisit *wf_batch_need_visit(WfBatch *batch, WfInstance *instance, int64 
 extern bool wf_batch_has_visits(int64 instance);
 
 /*
- * Load an instance and one of its visits without a lock, as of one moment, and without the changes
- * of this transaction itself.
+ * Load an instance and one of its visits without a lock, as of one moment, and without the changes that
+ * this transaction itself has made from this command on.
  */
-extern void wf_batch_look(WfBatch *batch, int64 instance, int64 visit);
+extern void wf_batch_look(WfBatch *batch, int64 instance, int64 visit, CommandId before);
 
 /* The earlier of two times, where 0 means never. */
 extern TimestampTz wf_earlier(TimestampTz a, TimestampTz b);

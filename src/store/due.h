@@ -41,6 +41,7 @@ typedef struct WfWorkItem
 	bool		moves;	   /* when the row was read, its visit had only to be moved, with no statement to run */
 	bool		locked;	   /* the instance was locked before anything of it was read */
 	bool		statement; /* the statement of the visit has begun */
+	bool		shares;	   /* it is done, and others may be done beside it in its transaction */
 } WfWorkItem;
 
 /*

@@ -23,39 +23,46 @@
 #include "store/access.h"
 #include "store/locked.h"
 
+/* Is the transaction running, and does it count? */
+static bool
+counts(TransactionId xid, bool own)
+{
+	return TransactionIdIsInProgress(xid) && (own || !TransactionIdIsCurrentTransactionId(xid));
+}
+
 /*
  * Does a running transaction of the multixact hold a lock that conflicts? Key share locks do not:
  * foreign keys take them.
  */
 static bool
-any_holds(MultiXactId multi, bool only_locked)
+any_holds(MultiXactId multi, bool only_locked, bool own)
 {
 	MultiXactMember *members;
 	int				 n = GetMultiXactIdMembers(multi, &members, false, only_locked);
 
 	for (int i = 0; i < n; i++)
-		if (members[i].status != MultiXactStatusForKeyShare && TransactionIdIsInProgress(members[i].xid))
+		if (members[i].status != MultiXactStatusForKeyShare && counts(members[i].xid, own))
 			return true;
 	return false;
 }
 
 static bool
-is_held(TransactionId xmax, uint16 infomask)
+is_held(TransactionId xmax, uint16 infomask, bool own)
 {
 	bool only_locked = HEAP_XMAX_IS_LOCKED_ONLY(infomask);
 
 	if ((infomask & HEAP_XMAX_INVALID) != 0 || HEAP_LOCKED_UPGRADED(infomask))
 		return false;
 	if ((infomask & HEAP_XMAX_IS_MULTI) != 0)
-		return any_holds(xmax, only_locked);
+		return any_holds(xmax, only_locked, own);
 	if (only_locked && HEAP_XMAX_IS_KEYSHR_LOCKED(infomask))
 		return false;
-	return TransactionIdIsInProgress(xmax);
+	return counts(xmax, own);
 }
 
 /* Read xmax and its flags, under the buffer lock, since they belong together. */
 static bool
-looks_held(TupleTableSlot *slot, HeapTuple tuple)
+looks_held(TupleTableSlot *slot, HeapTuple tuple, bool own)
 {
 	Buffer		  buffer = ((BufferHeapTupleTableSlot *) slot)->buffer;
 	TransactionId xmax;
@@ -65,11 +72,12 @@ looks_held(TupleTableSlot *slot, HeapTuple tuple)
 	xmax = HeapTupleHeaderGetRawXmax(tuple->t_data);
 	infomask = tuple->t_data->t_infomask;
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
-	return is_held(xmax, infomask);
+	return is_held(xmax, infomask, own);
 }
 
-bool
-wf_instance_is_locked(int64 instance)
+/* `own`: this transaction counts as well. */
+static bool
+is_locked(int64 instance, bool own)
 {
 	Relation	rel = table_open(wf_store_relation("instance"), AccessShareLock);
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
@@ -83,9 +91,21 @@ wf_instance_is_locked(int64 instance)
 	scan = systable_beginscan(rel, wf_store_relation("instance_pkey"), true, snapshot, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple) && TTS_IS_BUFFERTUPLE(scan->slot))
-		held = looks_held(scan->slot, tuple);
+		held = looks_held(scan->slot, tuple, own);
 	systable_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	table_close(rel, AccessShareLock);
 	return held;
+}
+
+bool
+wf_instance_is_locked(int64 instance)
+{
+	return is_locked(instance, true);
+}
+
+bool
+wf_instance_is_locked_by_others(int64 instance)
+{
+	return is_locked(instance, false);
 }

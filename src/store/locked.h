@@ -12,5 +12,7 @@
  * keeps workers from locking it? To be called inside wf_store_enter.
  */
 extern bool wf_instance_is_locked(int64 instance);
+/* The same without this transaction. */
+extern bool wf_instance_is_locked_by_others(int64 instance);
 
 #endif

@@ -86,11 +86,31 @@ wf_deliveries_work(const char *queue, WfWorkItem *item, int64 *delivering)
 	wf_store_leave(&access);
 	MemoryContextSwitchTo(context);
 	if (write_back.id != 0)
-		wf_write_back(&write_back, deaths >= WF_MOST_DEATHS ? WF_SPARED_DEADLY
-								   : wf_uncancellable_is(WF_UNCANCELLABLE_DELIVERY(write_back.id))
-									   ? WF_SPARED_UNCANCELLABLE
-									   : WF_SPARED_NOT);
+		item->shares = wf_write_back(&write_back, deaths >= WF_MOST_DEATHS ? WF_SPARED_DEADLY
+												  : wf_uncancellable_is(WF_UNCANCELLABLE_DELIVERY(write_back.id))
+													  ? WF_SPARED_UNCANCELLABLE
+													  : WF_SPARED_NOT);
 	if (upkeep_due.id != 0)
 		wf_upkeep(&upkeep_due);
 	return true;
+}
+
+bool
+wf_deliveries_work_beside(const char *queue, int64 *delivering)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WfAccess	  access;
+	WfDelivery	 *delivery;
+	WfDelivery	  write_back = {0};
+
+	wf_store_enter(&access);
+	delivery = wf_delivery_take(queue, GetCurrentTimestamp(), NULL);
+	if (delivery != NULL && strcmp(delivery->kind, WF_DELIVERY_WRITE_BACK) == 0)
+		write_back = *delivery;
+	wf_store_leave(&access);
+	MemoryContextSwitchTo(context);
+	if (write_back.id == 0 || wf_uncancellable_is(WF_UNCANCELLABLE_DELIVERY(write_back.id)))
+		return false;
+	*delivering = write_back.id;
+	return wf_write_back_beside(&write_back);
 }

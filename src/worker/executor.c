@@ -3,7 +3,7 @@
  *		The executor, for work that may be slow, wait for a lock or fail at commit: SQL steps, NOTIFY, async entries,
  *		write-backs, upkeep.
  *
- * Each transaction carries out one piece of work. Visits are claimed (shmem/claims.c), and deliveries locked by their
+ * Each transaction carries out one piece of work, and short ones beside it (beside.c). Visits are claimed (shmem/claims.c), and deliveries locked by their
  * rows; those that another worker has are skipped. Moves are made with the instance locked, statements mostly without
  * that (sql_step.c).
  *
@@ -36,23 +36,22 @@
 #include "store/owed.h"
 #include "store/privilege.h"
 #include "store/row_place.h"
+#include "store/subtransaction.h"
+#include "worker/beside.h"
 #include "worker/deliveries.h"
 #include "worker/deliver.h"
 #include "worker/failure.h"
 #include "worker/limit.h"
 #include "worker/operation.h"
 #include "worker/sql_step.h"
+#include "worker/take_up.h"
 #include "worker/together.h"
 #include "worker/turns.h"
 #include "worker/upkeep.h"
 #include "worker/worker.h"
 
 /* An executor exits after so long without work. */
-#define IDLE_MS 10000
-/* So many due rows are read at a time. */
-#define LOOK_AT 16
-/* A statement that has given way so many times in a row runs with its instance locked. */
-#define MOST_YIELDS			  3
+#define IDLE_MS				  10000
 #define LONGEST_LOCK_PAUSE_MS 1000
 /* Pause before a piece of work whose failure could not be recorded, or a failed delivery, is due again. */
 #define FAILED_PAUSE_MS 60000
@@ -61,8 +60,13 @@
 /* Longest time to record a failure. */
 #define REPAIR_LIMIT_MS 10000
 
-static MemoryContext work_context;	 /* lives for one piece of work */
-static int64		 delivering = 0; /* the delivery that may be running users' code; 0: none */
+static MemoryContext work_context; /* lives for one transaction */
+
+/* The visits whose statements were run beside the first in this transaction. */
+static WfWorkItem others[WF_MOST_BESIDE];
+static int		  nothers = 0;
+
+static int64 delivering = 0; /* the delivery that may be running users' code; 0: none */
 
 /* What looking for a piece of work has come to. */
 typedef enum Found
@@ -89,7 +93,7 @@ load_visit(WfBatch *batch, const WfWorkItem *item)
 static WfVisit *
 look_for_work(WfBatch *batch, const WfWorkItem *item)
 {
-	wf_batch_look(batch, item->instance, item->visit);
+	wf_sql_step_look(batch, item->instance, item->visit);
 	return wf_batch_visit(batch, item->instance, item->visit);
 }
 
@@ -109,96 +113,7 @@ is_own_visit(const WfVisit *visit)
 	return wf_process_owner(visit->instance->process->process_id) == wf_executor_role();
 }
 
-/* ---- taking up a visit ---- */
-
-/*
- * Claim the visit. Its instance is locked if the visit only has to be moved, or if its statement
- * has given way too often. If another transaction has locked the instance, nothing is begun with it.
- */
-static Found
-take_work(WfWorkItem *item)
-{
-	int yields;
-
-	if (!wf_claim(item->visit))
-		return NOTHING; /* the executor that has it looks again when it is done */
-	yields = wf_yield_count(item->visit);
-	item->moves = item->moves && !wf_statement_was_begun(item->visit);
-	item->locked = item->moves || yields >= MOST_YIELDS;
-	if (item->locked ? wf_due_lock(item->instance) : !wf_instance_is_locked(item->instance))
-		return DONE;
-	wf_claim_release();
-	return ONLY_LOCKED;
-}
-
-/*
- * Instances that were found locked while the queue is gone through. One may have very many visits that are due, the items
- * of a list, and none of them can be taken up.
- */
-typedef struct Locked
-{
-	int64 ids[LOOK_AT];
-	int	  n;
-} Locked;
-
-static bool
-is_known_as_locked(const Locked *locked, int64 instance)
-{
-	for (int i = 0; i < locked->n; i++)
-		if (locked->ids[i] == instance)
-			return true;
-	return false;
-}
-
-static void
-note_locked(Locked *locked, int64 instance)
-{
-	if (locked->n == LOOK_AT)
-		locked->n = 0;
-	locked->ids[locked->n++] = instance;
-}
-
-/* Behind the row, and behind all of its instance that are due at the same time if that is locked. */
-static WfWorkItem
-place_behind(const WfWorkItem *item, const Locked *locked)
-{
-	WfWorkItem place = *item;
-
-	if (is_known_as_locked(locked, item->instance))
-		place.visit = PG_INT64_MAX;
-	return place;
-}
-
-/* Take up the first visit of the queue that no other transaction has claimed or locked. */
-static Found
-take_next(const char *queue, WfWorkItem *item)
-{
-	WfWorkItem *items = palloc(sizeof(WfWorkItem) * LOOK_AT);
-	WfWorkItem	after = {.due_at = DT_NOBEGIN};
-	TimestampTz now = GetCurrentTimestamp();
-	Locked		locked = {.n = 0};
-	int			n;
-
-	do
-	{
-		n = wf_due_scan_work(queue, &after, now, LOOK_AT, items);
-		for (int i = 0; i < n; i++)
-		{
-			Found one = is_known_as_locked(&locked, items[i].instance) ? NOTHING : take_work(&items[i]);
-
-			if (one == DONE)
-			{
-				*item = items[i];
-				return DONE;
-			}
-			if (one == ONLY_LOCKED)
-				note_locked(&locked, items[i].instance);
-		}
-		if (n > 0)
-			after = place_behind(&items[n - 1], &locked);
-	} while (n == LOOK_AT);
-	return locked.n > 0 ? ONLY_LOCKED : NOTHING;
-}
+/* ---- a visit ---- */
 
 /* Lock the instance of a visit that turns out to need no statement. */
 static bool
@@ -240,6 +155,8 @@ run_visit_statement(WfAccess *access, WfBatch *batch, WfVisit *visit, WfWorkItem
 	if (item->moves)
 		return DONE_IN_VAIN; /* a statement is not run under a lock that was taken for a move */
 	item->statement = true;
+	if (wf_statement_was_begun(item->visit))
+		wf_beside_close(); /* whatever came in its way before is not to be those beside it */
 	switch (wf_sql_step_run(access, batch, visit))
 	{
 		case WF_STEP_OVERTAKEN:
@@ -249,6 +166,7 @@ run_visit_statement(WfAccess *access, WfBatch *batch, WfVisit *visit, WfWorkItem
 		case WF_STEP_DONE:
 			break;
 	}
+	item->shares = !wf_sql_step_was_postponed();
 	return DONE;
 }
 
@@ -282,17 +200,91 @@ static Found
 work_on_visit(const char *queue, WfWorkItem *item)
 {
 	WfAccess access;
-	Found	 found;
+	WfTaken	 taken;
+	Found	 found = NOTHING;
 
 	wf_store_enter(&access);
-	found = take_next(queue, item);
-	if (found == DONE)
+	taken = wf_take_up(queue, item);
+	if (taken == WF_TAKEN)
 	{
 		wf_together_find(queue, item);
 		found = work_on_taken(&access, item);
 	}
 	wf_store_leave(&access);
-	return found;
+	return taken == WF_TAKEN_LOCKED ? ONLY_LOCKED : found;
+}
+
+/* ---- visits beside the first ---- */
+
+/*
+ * Do a piece of work in a subtransaction. Returns false if it has failed; then nothing more is done beside the first, and it is told of when it fails
+ * alone.
+ */
+static bool
+do_beside(bool (*work)(void *arg), void *arg)
+{
+	ErrorData *error;
+
+	MemoryContextSwitchTo(work_context);
+	error = wf_subtransaction_run(work, arg);
+	wf_limit_end();
+	QueryCancelPending = false;
+	if (error != NULL)
+		wf_beside_close();
+	return error == NULL;
+}
+
+typedef struct Beside
+{
+	WfWorkItem item;
+	bool	   done;
+} Beside;
+
+/* Run the statement of a visit in a subtransaction, which is rolled back if that returns false. */
+static bool
+run_beside(void *arg)
+{
+	Beside	*beside = arg;
+	int64	 instance = beside->item.instance;
+	WfAccess access;
+
+	wf_store_enter(&access);
+	if (!wf_instance_is_locked_by_others(instance))
+	{
+		WfBatch *batch = wf_batch_begin();
+		WfVisit *visit;
+
+		wf_sql_step_begins_beside();
+		visit = look_for_work(batch, &beside->item);
+		if (wf_sql_step_is_due(batch, visit) && is_own_visit(visit) && wf_sql_step_suits(visit))
+			beside->done = wf_sql_step_run_beside(&access, batch, visit);
+	}
+	wf_store_leave(&access);
+	if (beside->done)
+		wf_beside_done();
+	return beside->done;
+}
+
+/* Run the statements of other visits of the queue in this transaction, as long as that takes milliseconds. */
+static void
+run_statements_beside(void)
+{
+	Beside beside;
+
+	if (!wf_beside_goes_on())
+		return;
+	wf_claim_keep();
+	while (wf_beside_goes_on() && wf_take_up_beside(&beside.item))
+	{
+		beside.done = false;
+		if (do_beside(run_beside, &beside) && beside.done)
+		{
+			others[nothers++] = beside.item;
+			wf_claim_keep();
+		}
+		else
+			wf_claim_drop();
+	}
 }
 
 static Found
@@ -306,6 +298,38 @@ work_on_delivery(const char *queue, WfWorkItem *item)
 	found = wf_deliveries_work(queue, item, &delivering) ? DONE : NOTHING;
 	delivering = 0;
 	return found;
+}
+
+/* ---- beside the first delivery ---- */
+
+/* Carry out a write-back in a subtransaction, which is rolled back if that returns false. */
+static bool
+write_beside(void *arg)
+{
+	bool done;
+
+	wf_limit_begin_beside(wf_setting_sql_timeout);
+	done = wf_deliveries_work_beside(arg, &delivering);
+	if (done)
+		wf_beside_done();
+	else
+		wf_beside_close();
+	return done;
+}
+
+/* Do more of the queue in the transaction of what was done, as long as that takes milliseconds. */
+static void
+work_beside(const WfTurn *turn)
+{
+	if (!turn->deliveries)
+	{
+		run_statements_beside();
+		return;
+	}
+	wf_limit_end();
+	while (wf_beside_goes_on())
+		(void) do_beside(write_beside, unconstify(char *, turn->queue));
+	delivering = 0;
 }
 
 /* ---- failures ---- */
@@ -544,8 +568,8 @@ has_failed(const WfWorkItem *item, Failure *failure)
 
 	if (item->delivery != 0 && item->visit != 0 && wf_deliver_one_by_one(item->instance))
 		return;
-	if (wf_together_failed() || wf_operations_failed())
-		return;
+	if (wf_together_failed() || wf_operations_failed() || wf_beside_failed())
+		return; /* each is tried alone */
 	/* What is lacking is logged once (failure.c), and not for each piece of work. */
 	if (failure->lack == WF_LACK_NONE)
 		ereport(LOG, errcode(error->sqlerrcode), errmsg("workflow executor: %s", error->message),
@@ -586,12 +610,16 @@ try_work(const WfTurn *turn, WfWorkItem *item)
 
 	wf_together_none();
 	wf_operations_none();
+	nothers = 0;
 	PG_TRY();
 	{
 		wf_sql_step_transaction_begins();
+		wf_beside_begin();
 		wf_begin_transaction();
 		wf_limit_begin(wf_setting_sql_timeout);
 		found = turn->deliveries ? work_on_delivery(turn->queue, item) : work_on_visit(turn->queue, item);
+		if (found == DONE && item->shares)
+			work_beside(turn);
 		end_transaction(found);
 		if (item->delivery != 0)
 			wf_uncancellable_forget(WF_UNCANCELLABLE_DELIVERY(item->delivery));
@@ -613,6 +641,8 @@ try_work(const WfTurn *turn, WfWorkItem *item)
 	if (!wf_sql_step_was_postponed())
 		wf_failure_over(item->instance, item->visit);
 	wf_together_done(item);
+	for (int i = 0; i < nothers; i++)
+		wf_failure_over(others[i].instance, others[i].visit);
 	return found == DONE_IN_VAIN ? DONE : found == GAVE_WAY ? ONLY_LOCKED : found;
 }
 
@@ -683,7 +713,7 @@ work_next(void)
 		found = work_in_turn(&turn);
 		if (found == DONE)
 		{
-			wf_turn_done();
+			wf_turn_done(1 + (turn.deliveries ? wf_beside_count() : nothers));
 			return DONE;
 		}
 		locked |= found == ONLY_LOCKED;
@@ -745,7 +775,7 @@ wf_executor_run(void)
 		found = work_next();
 		if (found == DONE)
 		{
-			wf_count_handled(1);
+			wf_count_handled(1 + wf_beside_count());
 			pause_ms = 0;
 			idle_since = 0;
 			continue;

@@ -22,6 +22,10 @@
 #define HIT_AGAIN_MS 1000
 /* During moves, the time that they have taken is looked at so often. */
 #define LOOK_AT_TIME_MS 10
+/* Likewise for users' SQL that runs beside others: after so long it may wait for no lock, */
+#define BESIDE_LOOK_MS 5
+/* and is cancelled after so many looks, even if it was only kept from running by others. */
+#define BESIDE_LOOKS 3
 
 static volatile sig_atomic_t limit_hit = false;
 static volatile sig_atomic_t hit_in_lock = false;
@@ -30,6 +34,24 @@ static volatile sig_atomic_t hits = 0;
 /* For moves: when the limit is exceeded, though a move may be stopped sooner, for its owner's budget. 0: no moves. */
 static volatile TimestampTz limit_at = 0;
 
+/* For users' SQL beside others: how often was it looked at, and from which look on does it count as uncancellable? 0: never. */
+static volatile bool		 beside = false;
+static volatile sig_atomic_t looks = 0;
+static volatile sig_atomic_t last_look = 0;
+
+/*
+ * Others wait for what runs beside them, so it is cancelled soon; if it catches that, it is cancelled again like other
+ * SQL, and counts as uncancellable when that would.
+ */
+static bool
+is_to_be_cancelled_beside(void)
+{
+	looks++;
+	if (limit_hit)
+		return looks % (HIT_AGAIN_MS / BESIDE_LOOK_MS) == 0;
+	return looks >= BESIDE_LOOKS || MyProc->waitStatus == PROC_WAIT_STATUS_WAITING;
+}
+
 /*
  * Cancel what is running. Users' SQL can catch the cancel and continue, so it is cancelled again, and in the end the
  * process is terminated.
@@ -37,12 +59,14 @@ static volatile TimestampTz limit_at = 0;
 static void
 limit_handler(void)
 {
+	if (beside && !is_to_be_cancelled_beside())
+		return;
 	if (limit_at != 0 && (limit_hit || (GetCurrentTimestamp() < limit_at && !wf_budget_is_exceeded())))
 		return;
 	if (!limit_hit)
 		hit_in_lock = MyProc->waitStatus == PROC_WAIT_STATUS_WAITING;
 	limit_hit = true;
-	if (++hits > MOST_HITS)
+	if ((!beside || (last_look > 0 && looks >= last_look)) && ++hits > MOST_HITS)
 		ProcDiePending = true;
 	InterruptPending = true;
 	QueryCancelPending = true;
@@ -67,6 +91,7 @@ wf_limit_begin(int limit_ms)
 	limit_hit = hit_in_lock = false;
 	hits = 0;
 	limit_at = 0;
+	beside = false;
 	if (limit_ms > 0)
 		enable_timeout_after(limit_id(), limit_ms);
 }
@@ -78,6 +103,7 @@ wf_limit_begin_moves(int limit_ms)
 
 	limit_hit = hit_in_lock = false;
 	hits = 0;
+	beside = false;
 	limit_at = TimestampTzPlusMilliseconds(now, limit_ms);
 	enable_timeout_every(limit_id(), TimestampTzPlusMilliseconds(now, LOOK_AT_TIME_MS), LOOK_AT_TIME_MS);
 }
@@ -88,8 +114,27 @@ wf_limit_begin_sql(int limit_ms)
 	limit_hit = hit_in_lock = false;
 	hits = 0;
 	limit_at = 0;
+	beside = false;
 	if (limit_ms > 0)
 		enable_timeout_every(limit_id(), TimestampTzPlusMilliseconds(GetCurrentTimestamp(), limit_ms), HIT_AGAIN_MS);
+}
+
+void
+wf_limit_begin_beside(int longest_ms)
+{
+	limit_hit = hit_in_lock = false;
+	hits = looks = 0;
+	limit_at = 0;
+	last_look = longest_ms / BESIDE_LOOK_MS;
+	beside = true;
+	enable_timeout_every(limit_id(), TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BESIDE_LOOK_MS),
+						 BESIDE_LOOK_MS);
+}
+
+bool
+wf_limit_leaves_room(int limit_ms)
+{
+	return limit_ms == 0 || limit_ms > BESIDE_LOOK_MS * BESIDE_LOOKS;
 }
 
 void

@@ -17,6 +17,13 @@ extern void wf_limit_begin(int limit_ms);
 extern void wf_limit_begin_moves(int limit_ms);
 /* The same for users' SQL, which can catch a cancel: it is cancelled several times, and then this process ends. */
 extern void wf_limit_begin_sql(int limit_ms);
+/*
+ * The same for users' SQL that runs beside others: a few milliseconds, and less if it waits for a lock. `longest_ms`: what wf_limit_begin_sql
+ * would be given; before that, this process does not end.
+ */
+extern void wf_limit_begin_beside(int longest_ms);
+/* Is this limit, 0: none, above that which wf_limit_begin_beside sets? */
+extern bool wf_limit_leaves_room(int limit_ms);
 extern void wf_limit_end(void);
 
 /* The rest asks about the limit that was begun last, whether it has ended or not. Was it exceeded? */

@@ -12,6 +12,11 @@
  * callback was accepted meanwhile: that ends the visit when the statement is through. It is through
  * once a transaction has committed that took its result, or its failure, as the answer.
  *
+ * A transaction may run several statements, one after the other (beside.c). All but the first have little time, and what they
+ * come to counts only if nothing of it may come from that: else they are rolled back, and run again alone.
+ * When the instance is locked after a statement, those that follow from it in the same instance are run at once
+ * (go_on): their visits come and go without rows. Whoever looks at the rows meanwhile would not find them there.
+ *
  * Lock order: a client locks an instance first and then rows of its own; the executor locks rows
  * first and then the instance. The executor is to be the victim of a deadlock, not the client, so
  * it looks for one much sooner than anybody else, and repeatedly, and then gives way.
@@ -30,7 +35,9 @@
 #include "shmem/executors.h"
 #include "shmem/settings.h"
 #include "store/due.h"
+#include "store/rows_seen.h"
 #include "store/subtransaction.h"
+#include "worker/beside.h"
 #include "worker/failure.h"
 #include "worker/limit.h"
 #include "worker/sql_step.h"
@@ -43,9 +50,11 @@
 #define WAIT_PIECE_MS	  100
 #define DEADLOCK_AFTER_MS 10
 
-static int64 running = 0;		/* the visit whose statement is running; 0: none */
-static bool	 postponed = false; /* this transaction has postponed a visit */
-static int64 answered = 0;		/* the visit whose statement is through when this transaction commits; 0: none */
+static int64	 running = 0;		/* the visit whose statement is running; 0: none */
+static bool		 postponed = false; /* this transaction has postponed a visit */
+static int64	 answered = 0; /* the first visit whose statement is through when this transaction commits; 0: none */
+static CommandId begun_at = FirstCommandId; /* what this transaction did before is done for the statement */
+static bool		 at_odds = false;			/* a statement beside others has failed for a reason that may lie in them */
 
 /* One run of a statement. */
 typedef struct Attempt
@@ -105,11 +114,20 @@ refuse_uncancellable(WfAnswer *answer)
 	strlcpy(answer->fault.sqlstate, "57014", sizeof(answer->fault.sqlstate));
 }
 
-/* Run the statement. Returns false if it was stopped, since its visit has ended. */
+/* Of two NOTIFYs in a transaction that are the same, one is sent. */
+static void
+close_after_notify(const WfVisit *visit)
+{
+	if (visit->def->action == WF_ACTION_NOTIFY)
+		wf_beside_close();
+}
+
+/* Run the statement, for as long as it may take. Returns false if it was stopped, since its visit has ended. */
 static bool
 run_timed(WfVisit *visit, Attempt *attempt)
 {
-	int limit_ms = limit_of(visit);
+	static const WfStatementJudge judge = {.failed = judge_sql_error};
+	int							  limit_ms = limit_of(visit);
 
 	*attempt = (Attempt){.begun = GetCurrentTimestamp()};
 	wf_limit_end();
@@ -120,14 +138,90 @@ run_timed(WfVisit *visit, Attempt *attempt)
 	{
 		wf_statement_begins();
 		running = visit->id;
-		wf_user_sql_run(visit, wf_executor_role(), judge_sql_error, &attempt->answer);
+		wf_user_sql_run(visit, wf_executor_role(), &judge, &attempt->answer);
 		running = 0;
+		wf_beside_note_time(visit, GetCurrentTimestamp() - attempt->begun);
+		close_after_notify(visit);
 	}
 	wf_claim_heed_end();
 	wf_limit_end();
 	if (wf_limit_was_hit() && limit_ms != wf_setting_sql_timeout)
 		attempt->deadline = visit->clocks.deadline;
 	return !wf_claim_is_stopped();
+}
+
+/* ---- beside others ---- */
+
+static void
+judge_error_beside(const ErrorData *error, WfAnswer *answer)
+{
+	at_odds |= wf_failure_lack(error) != WF_LACK_NONE || wf_catch_took_too_much(error);
+}
+
+static bool
+stands_beside(void)
+{
+	return !wf_limit_was_hit() && !wf_rows_seen();
+}
+
+/*
+ * Run the statement beside others. Returns whether it is through: its answer counts then, else nothing is left
+ * of it.
+ */
+static bool
+run_beside(WfVisit *visit, Attempt *attempt)
+{
+	static const WfStatementJudge judge = {.failed = judge_error_beside, .stands = stands_beside};
+
+	*attempt = (Attempt){.begun = GetCurrentTimestamp()};
+	at_odds = false;
+	SetCurrentStatementStartTimestamp();
+	wf_limit_end();
+	wf_limit_begin_beside(wf_setting_sql_timeout);
+	running = visit->id;
+	wf_user_sql_run(visit, wf_executor_role(), &judge, &attempt->answer);
+	running = 0;
+	wf_limit_end();
+	close_after_notify(visit);
+	if (wf_limit_was_hit() && !wf_limit_hit_in_lock())
+		wf_beside_note_slow(visit);
+	return !at_odds && stands_beside();
+}
+
+/* The same for a visit that is claimed. Returns false, too, if it was stopped. */
+static bool
+run_claimed_beside(WfVisit *visit, Attempt *attempt)
+{
+	bool through = false;
+
+	wf_rows_seen_end();
+	if (wf_claim_heed())
+	{
+		wf_statement_begins();
+		through = run_beside(visit, attempt);
+	}
+	wf_claim_heed_end();
+	return through && !wf_claim_is_stopped();
+}
+
+/* The same for a visit that only this batch knows, while the rows of its instance are as they were before. */
+static bool
+run_unwritten(WfVisit *visit, Attempt *attempt)
+{
+	bool through;
+
+	wf_rows_seen_watch();
+	through = run_beside(visit, attempt);
+	if (wf_rows_seen())
+		wf_beside_note_seen(visit);
+	wf_rows_seen_end();
+	return through;
+}
+
+bool
+wf_sql_step_suits(const WfVisit *visit)
+{
+	return wf_limit_leaves_room(limit_of(visit)) && !wf_uncancellable_is(visit->id) && wf_beside_is_short(visit);
 }
 
 /* ---- locking the instance ---- */
@@ -194,9 +288,9 @@ instance_has_ended(int64 instance)
 	return wf_instances_living(&instance, 1, &living) == 0;
 }
 
-/* Lock the instance, unless it has ended. Returns false if another transaction keeps it. */
+/* Lock the instance, unless it has ended. Returns false if another transaction keeps it. Beside others it is not waited for. */
 static bool
-lock_instance(WfBatch *batch, int64 instance, TimestampTz statement_begun)
+lock_instance(WfBatch *batch, int64 instance, TimestampTz statement_begun, bool beside)
 {
 	TimestampTz begun = GetCurrentTimestamp();
 	TimestampTz until = TimestampTzPlusMilliseconds(begun, SHORTEST_WAIT_MS);
@@ -204,6 +298,8 @@ lock_instance(WfBatch *batch, int64 instance, TimestampTz statement_begun)
 
 	if (wf_batch_lock(batch, &instance, 1, WF_LOCK_SKIP) > 0 || instance_has_ended(instance))
 		return true;
+	if (beside)
+		return false;
 	until = Max(until, begun + (begun - statement_begun));
 	do
 		failed = try_to_lock(batch, instance);
@@ -231,7 +327,7 @@ others_have_changed(const WfVisit *visit)
 {
 	WfBatch *batch = wf_batch_begin();
 
-	wf_batch_look(batch, visit->instance->id, visit->id);
+	wf_sql_step_look(batch, visit->instance->id, visit->id);
 	return !is_same(wf_batch_visit(batch, visit->instance->id, visit->id), visit);
 }
 
@@ -242,6 +338,21 @@ wf_sql_step_transaction_begins(void)
 {
 	postponed = false;
 	answered = 0;
+	begun_at = FirstCommandId;
+	wf_rows_seen_end();
+}
+
+void
+wf_sql_step_begins_beside(void)
+{
+	CommandCounterIncrement();
+	begun_at = GetCurrentCommandId(false);
+}
+
+void
+wf_sql_step_look(WfBatch *batch, int64 instance, int64 visit)
+{
+	wf_batch_look(batch, instance, visit, begun_at);
 }
 
 void
@@ -249,7 +360,7 @@ wf_sql_step_transaction_committed(void)
 {
 	if (answered == 0)
 		return;
-	wf_statement_is_through();
+	wf_statements_are_through();
 	wf_uncancellable_forget(answered);
 	answered = 0;
 }
@@ -263,7 +374,8 @@ wf_sql_step_was_postponed(void)
 void
 wf_sql_step_answered(int64 visit)
 {
-	answered = visit;
+	if (answered == 0)
+		answered = visit;
 }
 
 void
@@ -296,15 +408,66 @@ was_cancelled_too_soon(const WfVisit *visit, const Attempt *attempt)
 		   (visit->clocks.deadline == 0 || visit->clocks.deadline > attempt->deadline);
 }
 
-/* Move the visit on. `then` is the visit as it was when the statement began. */
+/* ---- what follows in the same instance ---- */
+
+/* A visit that this batch has made, of this instance, whose statement can be run before it has a row; NULL: there is none. */
+static WfVisit *
+next_unwritten(const WfBatch *batch, const WfInstance *instance)
+{
+	ListCell *lc;
+
+	foreach (lc, instance->visits)
+	{
+		WfVisit *visit = lfirst(lc);
+
+		if (visit->is_new && !visit->ended && visit->attempt == 0 &&
+			wf_state_wants_statement(visit, batch->now, false) && wf_sql_step_suits(visit) &&
+			wf_beside_sees_no_rows(visit))
+			return visit;
+	}
+	return NULL;
+}
+
+/*
+ * Run the statements that follow from the one that has been answered, as long as there is time. One that is not through is
+ * due when this is committed.
+ */
+static void
+go_on(WfAccess *access, WfBatch *batch, WfInstance *instance)
+{
+	WfVisit *visit;
+
+	while (wf_beside_goes_on() && (visit = next_unwritten(batch, instance)) != NULL)
+	{
+		Attempt attempt;
+		bool	through;
+
+		wf_store_leave(access);
+		MemoryContextSwitchTo(batch->context);
+		through = run_unwritten(visit, &attempt);
+		wf_store_enter(access);
+		if (!through)
+		{
+			wf_statement_abandoned(visit->id);
+			return;
+		}
+		wf_beside_done();
+		batch->now = GetCurrentTimestamp();
+		take_answer(batch, visit, &attempt.answer);
+	}
+}
+
+/* ---- the whole ---- */
+
+/* Move the visit on, and its instance. `then` is the visit as it was when the statement began. */
 static WfStepEnd
-move_after_statement(WfVisit *then, const Attempt *attempt)
+move_after_statement(WfAccess *access, WfVisit *then, const Attempt *attempt, bool beside)
 {
 	int64	 instance = then->instance->id;
 	WfBatch *batch = wf_batch_begin();
 	WfVisit *visit;
 
-	if (!lock_instance(batch, instance, attempt->begun))
+	if (!lock_instance(batch, instance, attempt->begun, beside))
 		return WF_STEP_GAVE_WAY;
 	wf_limit_begin(wf_setting_sql_timeout);
 	wf_batch_load_visits(batch, &instance, &then->id, 1);
@@ -317,6 +480,10 @@ move_after_statement(WfVisit *then, const Attempt *attempt)
 		take_answer(batch, visit, &attempt->answer);
 	if (!postponed)
 		wf_sql_step_answered(then->id);
+	if (visit != NULL && !postponed)
+		go_on(access, batch, visit->instance);
+	wf_limit_end();
+	wf_limit_begin(wf_setting_sql_timeout);
 	wf_batch_flush(batch);
 	return WF_STEP_DONE;
 }
@@ -333,8 +500,21 @@ wf_sql_step_run(WfAccess *access, WfBatch *batch, WfVisit *visit)
 	stopped = !run_timed(visit, &attempt);
 	wf_store_enter(access);
 	if (!stopped)
-		end = move_after_statement(visit, &attempt);
+		end = move_after_statement(access, visit, &attempt, false);
 	if (end == WF_STEP_GAVE_WAY)
 		wf_yield_record(visit->id);
 	return end;
+}
+
+bool
+wf_sql_step_run_beside(WfAccess *access, WfBatch *batch, WfVisit *visit)
+{
+	Attempt attempt;
+	bool	through;
+
+	wf_store_leave(access);
+	MemoryContextSwitchTo(batch->context);
+	through = run_claimed_beside(visit, &attempt);
+	wf_store_enter(access);
+	return through && move_after_statement(access, visit, &attempt, true) == WF_STEP_DONE;
 }

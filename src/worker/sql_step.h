@@ -15,7 +15,7 @@ extern bool wf_sql_step_is_due(const WfBatch *batch, const WfVisit *visit);
 
 /*
  * Run the statement of a visit that is claimed, then lock its instance and move the visit on. The
- * visit was loaded by wf_batch_look, or with its instance locked. Called inside wf_store_enter, and
+ * visit was loaded by wf_sql_step_look, or with its instance locked. Called inside wf_store_enter, and
  * returns so. Unless the answer is WF_STEP_DONE, the caller rolls the transaction back.
  */
 typedef enum WfStepEnd
@@ -27,6 +27,18 @@ typedef enum WfStepEnd
 	WF_STEP_GAVE_WAY
 } WfStepEnd;
 extern WfStepEnd wf_sql_step_run(WfAccess *access, WfBatch *batch, WfVisit *visit);
+
+/*
+ * The same for a visit beside others in a transaction: its statement has little time, and nobody is waited for. Unless it
+ * returns true, the caller rolls back what it has done, and the visit is due as before, to be run alone.
+ * wf_sql_step_begins_beside comes before the look at the visit; wf_sql_step_suits says whether to try.
+ */
+extern bool wf_sql_step_run_beside(WfAccess *access, WfBatch *batch, WfVisit *visit);
+extern void wf_sql_step_begins_beside(void);
+extern bool wf_sql_step_suits(const WfVisit *visit);
+
+/* Look at a visit without its lock, and without what its own statement has done. */
+extern void wf_sql_step_look(WfBatch *batch, int64 instance, int64 visit);
 
 /*
  * The statement failed because something was lacking: its visit is due again after a pause, and the

@@ -127,9 +127,10 @@ take_out(void)
 }
 
 void
-wf_turn_done(void)
+wf_turn_done(int n)
 {
-	if (--list[current].n == 0)
+	list[current].n -= n;
+	if (list[current].n <= 0)
 		take_out();
 	else
 		current++;

@@ -23,8 +23,8 @@ extern bool wf_turns_are_old(void);
 
 /* The queue whose turn it is. Returns false if all queues of the list are used up. */
 extern bool wf_turn_next(WfTurn *turn);
-/* A piece of work of that queue was done: now it is the turn of another one. */
-extern void wf_turn_done(void);
+/* So many pieces of work of that queue were done: now it is the turn of another one. */
+extern void wf_turn_done(int n);
 /* That queue had no work that could be done: remove it from the list. */
 extern void wf_turn_drop(void);
 

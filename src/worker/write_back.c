@@ -30,6 +30,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -47,6 +48,7 @@
 #include "store/session_user.h"
 #include "store/subtransaction.h"
 #include "store/trust.h"
+#include "worker/limit.h"
 #include "worker/row_writer.h"
 #include "worker/write_back.h"
 
@@ -450,6 +452,8 @@ write_as_owner(Relation rel, int64 instance, WfShown *shown)
 	MemoryContextSwitchTo(context);
 	wf_constraints_immediate();
 	error = write_row(rel, instance, shown);
+	if (!played)
+		PortalHashTableDeleteAll(); /* cursors of triggers: the next one may run in the same transaction */
 	SPI_finish();
 	wf_as_owner_end(&owner);
 	AtEOXact_GUC(false, level);
@@ -655,7 +659,7 @@ end_write_back(const WfDelivery *delivery, WfShown *shown, const ErrorData *erro
 	wf_store_leave(&access);
 }
 
-void
+bool
 wf_write_back(const WfDelivery *delivery, WfSpared spared)
 {
 	MemoryContext	 context = CurrentMemoryContext;
@@ -672,6 +676,23 @@ wf_write_back(const WfDelivery *delivery, WfSpared spared)
 		error = write_guarded(delivery->instance, &shown);
 	end_write_back(delivery, &shown, error, since, alone);
 	MemoryContextSwitchTo(context);
+	return error == NULL;
+}
+
+bool
+wf_write_back_beside(const WfDelivery *delivery)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WfShown		  shown;
+	TimestampTz	  since = 0;
+	bool		  alone = true;
+
+	if (begin_write_back(delivery, &shown, &since, &alone) &&
+		(write_guarded(delivery->instance, &shown) != NULL || wf_limit_was_hit()))
+		return false;
+	end_write_back(delivery, &shown, NULL, since, alone);
+	MemoryContextSwitchTo(context);
+	return true;
 }
 
 void
