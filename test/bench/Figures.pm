@@ -19,10 +19,10 @@ our @EXPORT = qw(%size $concurrency $clients per_second add_rates add_costs add_
 
 my %quick = (async => 1000, pull => 500, rounds => 1, http => 10_000, transactions => 1000, seconds => 3, bulk => 20_000, wakeup => 60, waiting => 20_000,
 	signal => 5000, idle => 10, operations => 500, pairs => 4, scrape => 50_000, pure => 300, branches => 2, each => 1000,
-	items => [ 1000, 5000 ], alone => 1000, waits => 5000, wal => 2000, large => [ 10_000, 50_000 ]);
+	items => [ 1000, 5000 ], alone => 1000, waits => 5000, wal => 2000, large => [ 10_000, 50_000 ], sql => 2000);
 my %whole = (rounds => 3, async => 10_000, http => 50_000, transactions => 5000, seconds => 10, bulk => 100_000, wakeup => 200,
 	waiting => 100_000, signal => 100_000, pull => 16_000, idle => 60, operations => 1000, pairs => 8, scrape => 1_000_000, pure => 1000, branches => 5, each => 10_000,
-	items => [ 1000, 10_000, 100_000 ], alone => 2000, waits => 30_000, wal => 10_000, large => [ 10_000, 3_000_000 ]);
+	items => [ 1000, 10_000, 100_000 ], alone => 2000, waits => 30_000, wal => 10_000, large => [ 10_000, 3_000_000 ], sql => 10_000);
 
 our %size;
 our $concurrency = 64;
