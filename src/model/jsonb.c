@@ -1,6 +1,6 @@
 /*
  * jsonb.c
- *		Small work on jsonb values: merging, building and taking apart, without going through text.
+ *		Small work on jsonb values: merging and taking apart, without going through text.
  *
  * Results are in CurrentMemoryContext, or are one of the arguments where nothing had to be changed.
  */
@@ -33,63 +33,6 @@ wf_jsonb_end(MemoryContext old, Jsonb *jsonb)
 	}
 	MemoryContextDelete(scratch);
 	return kept;
-}
-
-static void
-field_value(const WfField *field, JsonbValue *value)
-{
-	value->type = jbvNull;
-	switch (field->kind)
-	{
-		case WF_FIELD_JSONB:
-			if (field->jsonb)
-				wf_jsonb_value(field->jsonb, value);
-			break;
-		case WF_FIELD_TEXT:
-			if (field->text)
-			{
-				value->type = jbvString;
-				value->val.string.val = unconstify(char *, field->text);
-				value->val.string.len = strlen(field->text);
-			}
-			break;
-		case WF_FIELD_INT:
-			value->type = jbvNumeric;
-			value->val.numeric = int64_to_numeric(field->number);
-			break;
-		case WF_FIELD_TRUE:
-			value->type = jbvBool;
-			value->val.boolean = true;
-			break;
-	}
-}
-
-Jsonb *
-wf_jsonb_object(const WfField *fields, int nfields)
-{
-	MemoryContext old = wf_jsonb_begin();
-	WfJsonbState  state = {0};
-	JsonbValue	  value;
-
-	wf_jsonb_push(&state, WJB_BEGIN_OBJECT, NULL);
-	for (int i = 0; i < nfields; i++)
-	{
-		if (fields[i].omit)
-			continue;
-		value.type = jbvString;
-		value.val.string.val = unconstify(char *, fields[i].key);
-		value.val.string.len = strlen(fields[i].key);
-		wf_jsonb_push(&state, WJB_KEY, &value);
-		field_value(&fields[i], &value);
-		wf_jsonb_push(&state, WJB_VALUE, &value);
-	}
-	return wf_jsonb_end(old, JsonbValueToJsonb(wf_jsonb_push(&state, WJB_END_OBJECT, NULL)));
-}
-
-Jsonb *
-wf_jsonb_empty_object(void)
-{
-	return wf_jsonb_object(NULL, 0);
 }
 
 Jsonb *
