@@ -224,7 +224,8 @@ wf_relation_waiting_slot(WfRelation *rel)
 	MemoryContext old = MemoryContextSwitchTo(rel->context);
 
 	if (rel->waiting[rel->nwaiting] == NULL)
-		rel->waiting[rel->nwaiting] = make_slot(rel->rel);
+		rel->waiting[rel->nwaiting] =
+			MakeSingleTupleTableSlot(rel->written->tts_tupleDescriptor, table_slot_callbacks(rel->rel));
 	MemoryContextSwitchTo(old);
 	return rel->waiting[rel->nwaiting];
 }
