@@ -21,8 +21,8 @@ SELECT instance, process_id, version, attachment, started_at, now(), now(), 'com
 FROM ended_instance;
 \set i :i + 1
 \else
-SELECT least(coalesce(min(g), :i::bigint + 32), :per_client::bigint) AS known FROM generate_series(:i::bigint, :i::bigint + 31) g
-JOIN strict.visit v ON v.instance = :first::bigint + :client_id::bigint + 8 * g WHERE v.state <> 'waiting' \gset
+SELECT least(coalesce(min(g), :i::bigint + 32), :per_client::bigint) AS known FROM generate_series(:i::bigint, :i::bigint + 31) g,
+LATERAL (SELECT FROM strict.visit v WHERE v.instance = :first::bigint + :client_id::bigint + 8 * g AND v.state <> 'waiting' LIMIT 1) AS not_yet \gset
 \if :known = :i
 \sleep 5 ms
 \endif

@@ -1,4 +1,5 @@
--- What the replies are to the rows, 256 in each transaction.
+-- What the replies are to the rows, 256 in each transaction. Nothing is known of the table yet, so the plan is told.
+SET enable_seqscan = off;
 DO $$
 BEGIN
 	FOR i IN 0 .. :n - 1 BY 256 LOOP
