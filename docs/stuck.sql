@@ -15,7 +15,7 @@ FROM (-- no worker is there, or it may do nothing
       -- whose requests are held back
       SELECT 2, 'server', server, since, concat_ws(': ', state, error, parked || ' requests wait'),
              CASE state WHEN 'paused' THEN 'ALTER SERVER ... OPTIONS (DROP max_in_flight)' WHEN 'dropped' THEN 'CREATE SERVER'
-                        ELSE CASE WHEN until IS NULL THEN 'ALTER SERVER ... OPTIONS (DROP breaker)' ELSE 'the service, or waiting until it answers' END END
+                        ELSE CASE WHEN until IS NULL THEN 'ALTER SERVER ... OPTIONS (DROP breaker)' ELSE 'the service: it is tried again by itself, or at once if url or breaker_open is altered' END END
       FROM workflow.servers
       WHERE state NOT IN ('ok', 'probing')
       UNION ALL

@@ -13,6 +13,7 @@
 
 #include <limits.h>
 
+#include "common/hashfn.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -99,6 +100,17 @@ recover(WfBreaker *breaker, TimestampTz now)
 	breaker->in_flight = 0;
 }
 
+/* Somebody has altered the server since the last look: its URL, or when it is held to be dead. */
+static bool
+is_altered(WfBreaker *breaker, const WfServer *server)
+{
+	uint32 url = hash_bytes((const unsigned char *) server->url, (int) strlen(server->url));
+	bool   altered = url != breaker->url || memcmp(&breaker->options, &server->breaker, sizeof(WfBreakerOptions)) != 0;
+
+	breaker->url = url;
+	return altered;
+}
+
 static void
 obey_options(WfBreaker *breaker, const WfServer *server, TimestampTz now)
 {
@@ -106,6 +118,9 @@ obey_options(WfBreaker *breaker, const WfServer *server, TimestampTz now)
 
 	if (breaker->options.window_ms != server->breaker.window_ms)
 		forget_results(breaker);
+	/* what was found out before may be true no more */
+	if (is_altered(breaker, server) && breaker->state == WF_SERVER_TRIPPED)
+		breaker->until = Min(breaker->until, now);
 	breaker->options = server->breaker;
 	if (server->breaker.mode == WF_BREAKER_OPEN && breaker->until != DT_NOEND)
 	{

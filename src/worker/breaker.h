@@ -30,6 +30,7 @@ typedef struct WfBreaker
 {
 	const char		*server;
 	WfBreakerOptions options; /* as of the last look */
+	uint32			 url;	  /* hash of the URL then */
 	WfServerState	 state;
 	TimestampTz		 since; /* since when it has been well, or has not */
 	TimestampTz		 until; /* of WF_SERVER_TRIPPED: when it is tried again; DT_NOEND: never */

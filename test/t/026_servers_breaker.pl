@@ -176,6 +176,17 @@ is($scene->server_row('long', 'in_flight'), 20, '... and they did not keep other
 $scene->finish($_) for @long;
 stays(0.5, sub { state_of('long') }, 'ok', 'nor does it say anything of now that they fail in the end');
 
+# ---- a server that is altered while it is tripped ----
+
+$scene->server('moves', 'http://127.0.0.1:1', "breaker_min_calls '10', breaker_open '1 hour', breaker_probes '1'");
+define_call('moves', 'moves', '/ok', '"retry": {"max": 3, "delay": "100 ms"}');
+my @moves = start_many('moves', 30);
+becomes('moves', 'tripped', 'with an address that is wrong');
+stays(0.5, sub { state_of('moves') }, 'tripped', 'it waits for an hour');
+$scene->sql("ALTER SERVER moves OPTIONS (SET url '@{[$scene->url]}')");
+$scene->finish($_) for @moves;
+is(state_of('moves'), 'ok', 'with the right one it is tried at once');
+
 # ---- a dispatcher that dies begins with servers that are well ----
 
 $service->stop;
