@@ -18,6 +18,23 @@ SELECT * FROM workflow.check(NULL);
 SELECT path, severity, message FROM workflow.check('[]');
 SELECT path, severity, message, step FROM workflow.check('{"steps": [{"step": "a", "set": {}, "set": {}}, {"set": {"x": "${"}}, {"step": "a"}]}');
 
+-- the line on which the value begins
+SELECT line, path, message FROM workflow.check('{
+    "steps": [
+
+        {"step": "a", "wait": {
+            "task": {"title": "t"},
+            "callback":
+                false}},
+        7],
+    "data": [],
+    "start":
+        "b" }') ORDER BY line, path;
+SELECT line, message FROM workflow.check('
+  {"steps": [{"step": "a"}], "timeout": {}}') UNION ALL SELECT line, message FROM workflow.check('
+
+  []');
+
 -- in a read-only transaction too, as whoever asks
 BEGIN READ ONLY;
 SELECT path, severity, message, step FROM workflow.check('{"steps": [{"step": "a", "http": {"server": "check_closed"}}, {"step": "b", "sql": "SELEC 1"}]}');

@@ -36,8 +36,8 @@ wf_check_definition(const char *json, const char *process, Oid owner, const char
 static void
 put_issue(ReturnSetInfo *rsinfo, const WfIssue *issue, const char *severity)
 {
-	Datum values[5] = {0};
-	bool  nulls[5] = {false};
+	Datum values[6] = {0};
+	bool  nulls[6] = {false};
 
 	values[0] = CStringGetTextDatum(issue->path);
 	values[1] = CStringGetTextDatum(severity);
@@ -46,6 +46,7 @@ put_issue(ReturnSetInfo *rsinfo, const WfIssue *issue, const char *severity)
 	nulls[4] = issue->step == NULL;
 	if (issue->step != NULL)
 		values[4] = CStringGetTextDatum(issue->step);
+	values[5] = Int32GetDatum(issue->line);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
@@ -57,7 +58,7 @@ put_all(ReturnSetInfo *rsinfo, const WfIssues *issues, const char *severity)
 }
 
 /*
- * workflow.check(definition json) → setof (path, severity, message, hint, step): errors first, at
+ * workflow.check(definition json) → setof (path, severity, message, hint, step, line): errors first, at
  * most 100 of either kind
  *
  * The definition is judged as one of the caller's, in the caller's search_path. Errors of the call:

@@ -474,6 +474,7 @@ typedef struct WfIssue
 	const char *path; /* place in the definition, such as "$.steps[2].retry.max" */
 	/* Name of the step in which it is; NULL: in none, or in one without a name. */
 	const char *step;
+	int			line; /* of the text, from 1 */
 	const char *message;
 	const char *hint;
 } WfIssue;

@@ -110,8 +110,8 @@ new_issue(WfIssues *issues)
 }
 
 void
-wf_issue_add(WfIssues *issues, const char *path, const char *step, const char *key, const char *hint, const char *fmt,
-			 va_list args)
+wf_issue_add(WfIssues *issues, const char *path, int line, const char *step, const char *key, const char *hint,
+			 const char *fmt, va_list args)
 {
 	WfIssue		  *issue = new_issue(issues);
 	StringInfoData message;
@@ -132,6 +132,7 @@ wf_issue_add(WfIssues *issues, const char *path, const char *step, const char *k
 		enlargeStringInfo(&message, needed);
 	}
 	issue->path = pstrdup(path);
+	issue->line = line;
 	issue->step = step != NULL ? pstrdup(step) : NULL;
 	issue->message = message.data;
 	issue->hint = pstrdup(hint ? hint : default_hint(key, issue->message));

@@ -10,12 +10,12 @@
 #include "model/definition.h"
 
 /*
- * Add an issue; strings are copied. `step` is the name of the step in which it is, or NULL; `key`
- * the key of a definition that it is about, or NULL: an issue without a hint gets the hint of that
+ * Add an issue; strings are copied. `line` is that of the text, `step` the name of the step in which it is, or NULL;
+ * `key` the key of a definition that it is about, or NULL: an issue without a hint gets the hint of that
  * key.
  */
-extern void wf_issue_add(WfIssues *issues, const char *path, const char *step, const char *key, const char *hint,
-						 const char *fmt, va_list args) pg_attribute_printf(6, 0);
+extern void wf_issue_add(WfIssues *issues, const char *path, int line, const char *step, const char *key,
+						 const char *hint, const char *fmt, va_list args) pg_attribute_printf(7, 0);
 
 /* The place of an issue, for people: '$.steps[2].retry.max (step "charge")'. */
 extern const char *wf_issue_place(const WfIssue *issue);

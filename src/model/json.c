@@ -32,9 +32,11 @@
 
 typedef struct Builder
 {
-	WfJson	   *root;
-	WfJson	   *container; /* array or object that is being filled */
-	const char *key;	   /* key of the next value in it */
+	JsonLexContext *lex;
+	int				line; /* where the next value begins */
+	WfJson		   *root;
+	WfJson		   *container; /* array or object that is being filled */
+	const char	   *key;	   /* key of the next value in it */
 } Builder;
 
 typedef struct Parsing
@@ -53,8 +55,10 @@ add_node(Builder *builder, WfJsonType type)
 
 	node->type = type;
 	node->parent = parent;
+	node->line = builder->line;
 	if (parent == NULL)
 	{
+		node->line = builder->lex->line_number;
 		builder->root = node;
 		return node;
 	}
@@ -107,6 +111,16 @@ on_field_start(void *state, char *fname, bool isnull)
 	Builder *builder = state;
 
 	builder->key = fname;
+	builder->line = builder->lex->line_number;
+	return WF_JSON_ACTION_DONE;
+}
+
+static WfJsonAction
+on_element_start(void *state, bool isnull)
+{
+	Builder *builder = state;
+
+	builder->line = builder->lex->line_number;
 	return WF_JSON_ACTION_DONE;
 }
 
@@ -247,16 +261,17 @@ check_tree(const WfJson *node, WfIssues *issues)
 		check_tree(node->items[i], issues);
 }
 
-static void add_text_issue(WfIssues *issues, const char *hint, const char *fmt, ...) pg_attribute_printf(3, 4);
+static void add_text_issue(WfIssues *issues, int line, const char *hint, const char *fmt, ...)
+	pg_attribute_printf(4, 5);
 
 /* Add an issue about the text as a whole, of which there is no tree. */
 static void
-add_text_issue(WfIssues *issues, const char *hint, const char *fmt, ...)
+add_text_issue(WfIssues *issues, int line, const char *hint, const char *fmt, ...)
 {
 	va_list args;
 
 	va_start(args, fmt);
-	wf_issue_add(issues, "$", NULL, NULL, hint, fmt, args);
+	wf_issue_add(issues, "$", line, NULL, NULL, hint, fmt, args);
 	va_end(args);
 }
 
@@ -266,7 +281,7 @@ add_syntax_issue(const JsonLexContext *lex, const char *detail, WfIssues *issues
 	/* at the end of the text there is no token */
 	const char *at = lex->token_start ? lex->token_start : lex->token_terminator;
 
-	add_text_issue(issues, NULL, "is not valid JSON: line %d, column %d: %s", lex->line_number,
+	add_text_issue(issues, lex->line_number, NULL, "is not valid JSON: line %d, column %d: %s", lex->line_number,
 				   (int) Max(at - lex->line_start, 0) + 1, wf_issue_clip_reason(detail));
 }
 
@@ -281,12 +296,12 @@ wf_json_parse(const char *text, WfIssues *issues)
 
 	if (len > MAX_BYTES)
 	{
-		add_text_issue(issues, NULL, "is longer than %d bytes", MAX_BYTES);
+		add_text_issue(issues, 1, NULL, "is longer than %d bytes", MAX_BYTES);
 		return NULL;
 	}
 	if (nesting(text) > MAX_DEPTH)
 	{
-		add_text_issue(issues, "Give what is nested so deep as data when an instance is started, or as a text.",
+		add_text_issue(issues, 1, "Give what is nested so deep as data when an instance is started, or as a text.",
 					   "is nested deeper than %d levels", MAX_DEPTH);
 		return NULL;
 	}
@@ -297,8 +312,10 @@ wf_json_parse(const char *text, WfIssues *issues)
 	actions.array_start = on_array_start;
 	actions.array_end = on_container_end;
 	actions.object_field_start = on_field_start;
+	actions.array_element_start = on_element_start;
 	actions.scalar = on_scalar;
 	parsing.lex = wf_json_lexer(text, len);
+	builder.lex = parsing.lex;
 	parsing.actions = &actions;
 
 	/* PostgreSQL 15 throws for a character that the database's encoding lacks */
@@ -425,9 +442,9 @@ static void
 add_issue(WfIssues *issues, const WfJson *node, const char *hint, const char *fmt, va_list args)
 {
 	if (wf_issues_full(issues))
-		wf_issue_add(issues, "", NULL, NULL, "", fmt, args);
+		wf_issue_add(issues, "", 0, NULL, NULL, "", fmt, args);
 	else
-		wf_issue_add(issues, wf_json_path(node), step_into(node), own_key(node), hint, fmt, args);
+		wf_issue_add(issues, wf_json_path(node), node->line, step_into(node), own_key(node), hint, fmt, args);
 }
 
 void

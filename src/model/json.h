@@ -31,6 +31,7 @@ struct WfJson
 	WfJson	   *parent;		/* NULL: this is the root */
 	const char *key;		/* key, in an object */
 	int			index;		/* index in its parent */
+	int			line;		/* of the text, from 1: where it begins */
 	bool		overridden; /* the same key comes again later */
 	const char *text;		/* of a string, unescaped; of a number, as written */
 	bool		truth;		/* of a boolean */

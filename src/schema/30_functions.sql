@@ -13,13 +13,15 @@ What may be stored and is hardly meant is told in a NOTICE. workflow.check tells
 Errors: 22023 the definition has faults, all told at once with their places; 0A000 it has nothing but what is not
   supported yet; 42501 the process is somebody else''s; 42939 the name is reserved.';
 
-CREATE FUNCTION workflow.check(definition json, OUT path text, OUT severity text, OUT message text, OUT hint text, OUT step text)
+CREATE FUNCTION workflow.check(definition json, OUT path text, OUT severity text, OUT message text, OUT hint text, OUT step text,
+                               OUT line integer)
     RETURNS SETOF record LANGUAGE c ROWS 10 AS 'MODULE_PATHNAME', 'workflow_check';
 COMMENT ON FUNCTION workflow.check(json) IS
 'Tells what workflow.define would say of a definition, and stores nothing. No row: nothing is wrong.
 definition: a JSON document.
 Gives a row for each fault, at most 100 of either severity: path, a jsonpath to the place; severity, ''error'' for what
-  is refused and ''warning'' for what is told in a NOTICE; message; hint; step, the name of the step that it is in.';
+  is refused and ''warning'' for what is told in a NOTICE; message; hint; step, the name of the step that it is in;
+  line, of the text, on which the value begins.';
 
 CREATE FUNCTION workflow.definition_schema() RETURNS json
     LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'workflow_definition_schema';

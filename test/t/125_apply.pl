@@ -73,19 +73,22 @@ is(versions(), 'order 1, order 2', 'it was');
 # ---- faults and warnings ----
 
 my $wrong = file('wrong.json', '{ "steps": [ { "step": "a", "wait": true, "timeuot": "1 day" } ] }');
-applies('fault', [$wrong], 1, '', qq[wrong.json: error: \$.steps[0].timeuot (step "a"): unknown key\n    Perhaps you meant "timeout" instead of "timeuot".\nnothing was stored\n]);
+applies('fault', [$wrong], 1, '', qq[wrong.json:1: error: \$.steps[0].timeuot (step "a"): unknown key\n    Perhaps you meant "timeout" instead of "timeuot".\nnothing was stored\n]);
+my $lines = file('lines.json', qq[{\n  "steps": [\n    { "step": "a",\n      "next": "b" } ] ,\n  "dta": {} }]);
+my ($of_lines, undef, $by_line) = apply($lines);
+is(join(' ', $of_lines, $by_line =~ /^lines\.json:(\d+): error/mg), '1 4 5', 'faults have their lines, in their order');
 my $broken = file('broken.json', qq[{ "steps": [\n  { "step": "a",, "wait": true } ] }]);
 applies('no JSON', [$broken], 1, '', qr/ERROR: .*json\n.*line 2.*broken\.json: error: is no JSON\nnothing was stored\n\z/s);
 applies('empty', [ file('empty.json', '') ], 1, '', qr/empty\.json: error: is no JSON/);
 my $warned = file('warned.json', '{ "steps": [ { "step": "a", "wait": true, "catch": [ { "on": "TIMED_OUT", "next": "a" } ] } ] }');
-applies('warning', [$warned], 0, "warned: version 1, the first one\n", qr/\Awarned\.json: warning: \$.steps\[0\].catch\[0\].on \(step "a"\): TIMED_OUT never happens/);
+applies('warning', [$warned], 0, "warned: version 1, the first one\n", qr/\Awarned\.json:1: warning: \$.steps\[0\].catch\[0\].on \(step "a"\): TIMED_OUT never happens/);
 
 # ---- several files ----
 
 my $child = file('child.json', '{ "steps": [ { "step": "a", "wait": true } ] }');
 my $parent = file('parent.json', '{ "steps": [ { "step": "a", "call": { "process": "child" } } ] }');
 my $before = versions();
-applies('one of several is at fault', [ $child, $wrong, $parent, $broken ], 1, '', qr/wrong\.json: error: .*broken\.json: error: /s);
+applies('one of several is at fault', [ $child, $wrong, $parent, $broken ], 1, '', qr/wrong\.json:1: error: .*broken\.json: error: /s);
 is(versions(), $before, 'none was stored');
 applies('several', [ $child, $parent, "third one=$child" ], 0, qr/\Achild: version 1.*\nparent: version 1.*\nthird one: version 1/, '');
 like(versions(), qr/child 1, order 1, order 2, parent 1, third one 1/, 'all were');
