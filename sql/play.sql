@@ -172,6 +172,26 @@ BEGIN;
 INSERT INTO test.play_row VALUES (1);
 SELECT * FROM workflow.advance();
 ROLLBACK;
+-- defined here, and what it runs rolls back a subtransaction of its own
+BEGIN;
+CREATE FUNCTION test.play_catches(what text DEFAULT 'SELECT 1 / 0') RETURNS text LANGUAGE plpgsql AS $$ BEGIN EXECUTE what; RETURN 'done'; EXCEPTION WHEN OTHERS THEN RETURN SQLERRM; END $$;
+SELECT workflow.define('play: new', '{ "steps": [
+  { "step": "a", "sql": "SELECT test.play_catches() AS said FROM generate_series(1, 3)", "save": { "a": "${$reply.row.said}" } },
+  { "step": "b", "sql": "SELECT test.play_catches() AS said", "save": { "b": "${$reply.row.said}" } },
+  { "step": "c", "sql": "SELECT test.play_catches(''SET CONSTRAINTS ALL DEFERRED'') AS said", "save": { "c": "${$reply.row.said}" } }]}');
+SELECT workflow.start('play: new') AS i \gset
+SELECT step, event FROM workflow.advance();
+SELECT test.went(:i), data FROM workflow.instances WHERE instance = :i;
+-- a subtransaction has defined another version, and is gone
+SAVEPOINT s;
+SELECT workflow.define('play: new', '{ "steps": [{ "step": "other", "set": { "v": 2 } }] }') \g /dev/null
+SELECT workflow.start('play: new') AS j \gset
+SELECT data FROM workflow.instances WHERE instance = :j;
+ROLLBACK TO s;
+SELECT workflow.define('play: new', '{ "steps": [{ "step": "third", "set": { "v": 3 } }] }') \g /dev/null
+SELECT workflow.start('play: new') AS j \gset
+SELECT data FROM workflow.instances WHERE instance = :j;
+ROLLBACK;
 -- a lock, a cancel
 SELECT workflow.define('play: slow', '{ "steps": [{ "step": "a", "sql": "SELECT pg_sleep(60)::text" }] }');
 BEGIN;
@@ -357,6 +377,7 @@ SELECT workflow.mock('play_pay', reply => '[]');
 SELECT workflow.mock('play_pay', reply => '{"state": 200}');
 SELECT workflow.mock('play_pay', reply => '{"status": 100}');
 SELECT workflow.mock('play_pay', reply => '{"status": "200"}');
+SELECT workflow.mock('play_pay', reply => '{"status": 4294967496}');
 SELECT workflow.mock('play_pay', reply => '{"error": "none"}');
 SELECT workflow.mock('play_pay', reply => '{"error": "connect", "status": 200}');
 SELECT workflow.mock('play_pay', reply => '{"headers": []}');

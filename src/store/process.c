@@ -198,8 +198,9 @@ wf_process_get(int process_id, int version)
 	xmin = DatumGetTransactionId(wf_result(0, 4, &isnull));
 	context = AllocSetContextCreate(CurTransactionContext, "workflow process", ALLOCSET_SMALL_SIZES);
 	process = compile(process_id, version, context);
-	wf_process_cache_keep(relid, process, context,
-						  TransactionIdIsNormal(xmin) && TransactionIdIsCurrentTransactionId(xmin));
+	if (!TransactionIdIsNormal(xmin) || !TransactionIdIsCurrentTransactionId(xmin))
+		xmin = InvalidTransactionId;
+	wf_process_cache_keep(relid, process, context, xmin);
 	return process;
 }
 

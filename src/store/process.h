@@ -28,9 +28,10 @@ typedef struct WfProcess
 	WfDefinition *def;
 
 	/* for process_cache.c */
-	bool		passing;
-	size_t		bytes; /* memory, with plans */
-	WfStepPlan *plans; /* plans of the SQL of its steps; NULL: it has none */
+	TransactionId	  passing; /* the open (sub)transaction that has defined it; or none */
+	size_t			  bytes;   /* memory, with plans */
+	WfStepPlan		 *plans;   /* plans of the SQL of its steps; NULL: it has none */
+	struct WfProcess *next_unfound;
 } WfProcess;
 
 /*

@@ -10,7 +10,7 @@
  *
  * Versions that the open transaction itself has defined are thrown away with it. A subtransaction
  * that rolls back leaves a number that the next define uses again for another definition: from then
- * on these versions are not found any more, though outer levels may still use them.
+ * on what it has defined is not found any more, though outer levels may still use it.
  */
 #include "postgres.h"
 
@@ -42,6 +42,7 @@ static HTAB		 *entries = NULL;
 static dlist_head kept = DLIST_STATIC_INIT(kept); /* the most recently used comes first */
 /* their memory belongs to the transaction */
 static dlist_head passing = DLIST_STATIC_INIT(passing);
+static WfProcess *unfound = NULL; /* those that are not found any more, though outer levels may still use them */
 static size_t	  kept_bytes = 0;
 
 /* ---- throwing away ---- */
@@ -55,7 +56,7 @@ free_plans(WfProcess *process)
 	{
 		if (process->plans[i].plan != NULL)
 			SPI_freeplan(process->plans[i].plan);
-		process->plans[i].plan = NULL; /* an outer level may still run it */
+		process->plans[i].plan = NULL;
 	}
 }
 
@@ -80,16 +81,32 @@ throw_away(Entry *entry)
 	MemoryContextDelete(context);
 }
 
+/*
+ * Those that what is rolled back has defined, or all. Their plans are kept until the end of the transaction, as they are:
+ * an outer level may still run one.
+ */
 static void
-forget_passing(void)
+forget_passing(bool all)
 {
-	while (!dlist_is_empty(&passing))
-	{
-		Entry *entry = dlist_container(Entry, node, dlist_head_node(&passing));
+	dlist_mutable_iter iter;
 
-		free_plans(entry->process);
+	dlist_foreach_modify(iter, &passing)
+	{
+		Entry *entry = dlist_container(Entry, node, iter.cur);
+
+		if (!all && TransactionIdIsCurrentTransactionId(entry->process->passing))
+			continue;
+		entry->process->next_unfound = unfound;
+		unfound = entry->process;
 		forget_entry(entry);
 	}
+}
+
+static void
+free_unfound(void)
+{
+	for (; unfound != NULL; unfound = unfound->next_unfound)
+		free_plans(unfound);
 }
 
 static void
@@ -109,7 +126,8 @@ at_end_of_transaction(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
 		case XACT_EVENT_ABORT:
-			forget_passing();
+			forget_passing(true);
+			free_unfound();
 			shrink();
 			break;
 		default:
@@ -121,7 +139,7 @@ static void
 at_end_of_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB)
-		forget_passing();
+		forget_passing(false);
 }
 
 /* ---- keeping ---- */
@@ -147,20 +165,21 @@ wf_process_cache_find(Oid relid, int process_id, int version)
 	entry = hash_search(entries, &key, HASH_FIND, NULL);
 	if (unlikely(entry == NULL))
 		return NULL;
-	if (!entry->process->passing)
+	if (!TransactionIdIsValid(entry->process->passing))
 		dlist_move_head(&kept, &entry->node);
 	return entry->process;
 }
 
 void
-wf_process_cache_keep(Oid relid, WfProcess *process, MemoryContext context, bool is_passing)
+wf_process_cache_keep(Oid relid, WfProcess *process, MemoryContext context, TransactionId defined_by)
 {
+	bool   is_passing = TransactionIdIsValid(defined_by);
 	Key	   key = {relid, process->process_id, process->version};
 	Entry *entry = hash_search(entries, &key, HASH_ENTER, NULL);
 
 	entry->process = process;
 	entry->context = context;
-	process->passing = is_passing;
+	process->passing = defined_by;
 	process->bytes = MemoryContextMemAllocated(context, true);
 	MemoryContextSetParent(context, is_passing ? TopTransactionContext : TopMemoryContext);
 	dlist_push_head(is_passing ? &passing : &kept, &entry->node);
@@ -203,7 +222,7 @@ wf_process_plan_used(WfProcess *process, const WfStep *step)
 	size_t		bytes = bytes_of(kept_plan->plan);
 
 	process->bytes += bytes - kept_plan->bytes;
-	if (!process->passing)
+	if (!TransactionIdIsValid(process->passing))
 		kept_bytes += bytes - kept_plan->bytes;
 	kept_plan->bytes = bytes;
 }

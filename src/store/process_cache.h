@@ -14,10 +14,10 @@
 extern WfProcess *wf_process_cache_find(Oid relid, int process_id, int version);
 
 /*
- * Keep a version, whose memory is all in `context`; the cache takes that over. `passing`: a
- * transaction that is still open has defined it, and its number may come to mean another
- * definition.
+ * Keep a version, whose memory is all in `context`; the cache takes that over. `defined_by`: the
+ * (sub)transaction that is still open and has defined it, so that its number may come to mean another
+ * definition; InvalidTransactionId if there is none.
  */
-extern void wf_process_cache_keep(Oid relid, WfProcess *process, MemoryContext context, bool passing);
+extern void wf_process_cache_keep(Oid relid, WfProcess *process, MemoryContext context, TransactionId defined_by);
 
 #endif
