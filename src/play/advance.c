@@ -539,5 +539,6 @@ workflow_advance(PG_FUNCTION_ARGS)
 		playing = false;
 	}
 	PG_END_TRY();
+	wf_play_before_commit(); /* of a single statement, or a procedure */
 	return (Datum) 0;
 }

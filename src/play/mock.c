@@ -6,6 +6,7 @@
 
 #include "fmgr.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -65,11 +66,11 @@ has(Jsonb *object, const char *key)
 static void
 read_status(Jsonb *reply, WfMock *mock)
 {
-	mock->status = 200;
-	if (has(reply, "status"))
-		mock->status = (int) wf_jsonb_get_int64(reply, "status");
-	if (mock->status < 200 || mock->status > 599)
+	int64 status = has(reply, "status") ? wf_jsonb_get_int64(reply, "status") : 200;
+
+	if (status < 200 || status > 599)
 		refuse_reply("its \"status\" is no number from 200 to 599");
+	mock->status = (int) status;
 }
 
 static void
@@ -88,6 +89,13 @@ read_error(Jsonb *reply, WfMock *mock)
 		mock->verdict = WF_HTTP_TIMEOUT;
 	else
 		refuse_reply("its \"error\" is neither \"connect\" nor \"timeout\"");
+}
+
+/* Services send UTF-8, whatever the encoding of the database. */
+static char *
+as_sent(const char *text)
+{
+	return pg_server_to_any(text, (int) strlen(text), PG_UTF8);
 }
 
 /* Names in lower case, as in those that come from services. */
@@ -115,7 +123,7 @@ read_headers(Jsonb *reply, WfMock *mock)
 
 			if (text == NULL)
 				refuse_reply("one of its \"headers\" is no text");
-			mock->headers[mock->nheaders++].value = text;
+			mock->headers[mock->nheaders++].value = as_sent(text);
 		}
 	}
 }
@@ -143,8 +151,8 @@ read_body(Jsonb *reply, WfMock *mock)
 		mock->headers[mock->nheaders++] = (WfHttpHeader){"content-type", "application/json"};
 	if (text == NULL || type == NULL || strstr(type, "json") != NULL)
 		text = body != NULL ? JsonbToCString(NULL, &body->root, VARSIZE(body)) : pstrdup("null");
-	mock->body = text;
-	mock->body_len = strlen(text);
+	mock->body = as_sent(text);
+	mock->body_len = strlen(mock->body);
 }
 
 static void

@@ -185,6 +185,17 @@ wf_play_stands(void)
 	return state.stands;
 }
 
+/*
+ * Of those who act before a commit, PostgreSQL asks last who came first. A foreign data wrapper commits in another server then,
+ * so we refuse before that.
+ */
+static void
+be_asked_first(void)
+{
+	UnregisterXactCallback(at_transaction_end, NULL);
+	RegisterXactCallback(at_transaction_end, NULL);
+}
+
 void
 wf_play_begin(void)
 {
@@ -192,6 +203,14 @@ wf_play_begin(void)
 		return;
 	keep_state();
 	state.begun = true;
+	be_asked_first();
+}
+
+void
+wf_play_before_commit(void)
+{
+	if (state.begun)
+		be_asked_first();
 }
 
 void

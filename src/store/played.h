@@ -26,6 +26,9 @@ extern void wf_play_begin(void);
 extern void wf_play_stop_clock(void);
 extern void wf_play_advance(TimestampTz to);
 
+/* Others may have come that act before a commit, as foreign data wrappers do: they are to be asked after the one that refuses it. */
+extern void wf_play_before_commit(void);
+
 /* This transaction starts an instance, which nobody else knows. */
 extern void wf_play_started(int64 instance);
 

@@ -37,6 +37,7 @@
 #include "shmem/blocks.h"
 #include "shmem/wakeups.h"
 #include "store/attachment.h"
+#include "store/played.h"
 #include "worker/worker.h"
 
 #define EXTENSION "workflow"
@@ -332,11 +333,19 @@ refuse_cut_off(RangeVar *name)
 	table_close(rel, NoLock);
 }
 
+/* In an executor, or in what workflow.advance runs, as an executor would. */
+static bool
+runs_steps(void)
+{
+	if (MyBgworkerEntry != NULL)
+		return strcmp(MyBgworkerEntry->bgw_function_name, "workflow_executor_main") == 0;
+	return wf_play_stands() && InSecurityRestrictedOperation();
+}
+
 static void
 refuse_deferring(Node *statement)
 {
-	if (IsA(statement, ConstraintsSetStmt) && ((ConstraintsSetStmt *) statement)->deferred && MyBgworkerEntry != NULL &&
-		strcmp(MyBgworkerEntry->bgw_function_name, "workflow_executor_main") == 0)
+	if (IsA(statement, ConstraintsSetStmt) && ((ConstraintsSetStmt *) statement)->deferred && runs_steps())
 		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				errmsg("cannot defer constraints in a workflow executor"),
 				errdetail("Steps and write-backs check all constraints at once."));
@@ -381,6 +390,8 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUt
 	Mapping	  mapping = mapping_of(pstmt->utilityStmt);
 
 	refuse_deferring(pstmt->utilityStmt);
+	if (tag == T_TransactionStmt)
+		wf_play_before_commit();
 	if (ours)
 		before(pstmt->utilityStmt, context == PROCESS_UTILITY_TOPLEVEL && !IsTransactionBlock());
 	if (previous_utility_hook)
