@@ -36,6 +36,9 @@ SELECT step, ended_at - :'t' AS ended FROM workflow.history WHERE instance = :i 
 SELECT attempt, started_at - :'t' AS started, http_status FROM workflow.attempts WHERE serial_number LIKE :'i' || '\_%' AND attempt <= 3 AND http_status > 0 ORDER BY started_at;
 SELECT at - :'t' AS at, instance = :i AS ours, step, server, method, path, headers ->> 'Content-Type' AS type, body FROM workflow.mocked_requests();
 SELECT count(DISTINCT headers ->> 'Idempotency-Key') FROM workflow.mocked_requests();
+-- what comes late has its time, too
+SELECT workflow.complete(serial_number) FROM workflow.history WHERE instance = :i AND step = 'confirm';
+SELECT received_at - :'t' AS late FROM workflow.late_callbacks WHERE serial_number LIKE :'i' || '\_%';
 SELECT * FROM test.played;
 ROLLBACK;
 SELECT count(*) FROM test.played;

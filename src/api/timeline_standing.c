@@ -12,7 +12,7 @@
 /* Of deliveries it says twice which it means: the index of an instance's deliveries is without write-backs. */
 static WfQuery q_standing = {
 	.sql =
-		"SELECT clock_timestamp(), v.visit, v.step, v.state, v.waits_for, v.waiting_since, "
+		"SELECT workflow.now(), v.visit, v.step, v.state, v.waits_for, v.waiting_since, "
 		"v.due_at, v.deadline, v.attempt, v.accepted IS NOT NULL, v.outcome, v.error->>'code', "
 		"v.error->>'message', v.progress::text, v.suspended, v.cancel_phase, v.cancel_outcome, "
 		"CASE WHEN NOT v.suspended THEN v.heartbeat_deadline END, v.next_interrupt, v.next_handler, "
@@ -24,9 +24,9 @@ static WfQuery q_standing = {
 		"SELECT 'task', t.title, t.assignee IS NOT NULL OR t.roles <> '{}', "
 		"coalesce(concat_ws(', ', workflow_data.role_name(t.assignee, t.assignee_name), t.person), array_to_string(t.role_names, ' or ')), t.entry "
 		"FROM workflow_data.task t WHERE t.instance = v.instance AND t.visit = v.visit AND v.waits_for LIKE '%task%' UNION ALL "
-		"SELECT 'topic', w.topic, w.lock_token IS NOT NULL OR w.free_at > clock_timestamp(), "
+		"SELECT 'topic', w.topic, w.lock_token IS NOT NULL OR w.free_at > workflow.now(), "
 		"CASE WHEN w.lock_token IS NULL THEN format('from %s on', to_char(w.free_at, 'YYYY-MM-DD HH24:MI:SS.MS TZ')) "
-		"WHEN w.free_at > clock_timestamp() THEN format('%s has it until %s', w.worker, to_char(w.free_at, 'YYYY-MM-DD HH24:MI:SS.MS TZ')) "
+		"WHEN w.free_at > workflow.now() THEN format('%s has it until %s', w.worker, to_char(w.free_at, 'YYYY-MM-DD HH24:MI:SS.MS TZ')) "
 		"ELSE format('%s had it until %s', w.worker, to_char(w.free_at, 'YYYY-MM-DD HH24:MI:SS.MS TZ')) END, 1000 "
 		"FROM workflow_data.work w WHERE w.instance = v.instance AND w.visit = v.visit AND v.waits_for LIKE '%topic%' "
 		"AND NOT EXISTS (SELECT FROM workflow_data.work_note n WHERE n.work = w.work AND n.gone)) s), "

@@ -61,7 +61,7 @@ static WfQuery q_living = {
 };
 static WfQuery q_record = {
 	.sql = "INSERT INTO workflow_data.late_callback (instance, visit, process_id, received_at, role, webhook, data) "
-		   "SELECT $1, $2, $3, clock_timestamp(), $4, $5, $6 "
+		   "SELECT $1, $2, $3, workflow.now(), $4, $5, $6 "
 		   "WHERE (SELECT count(*) FROM (SELECT FROM workflow_data.late_callback l "
 		   "WHERE workflow.serial_number(l.instance, l.visit) COLLATE \"C\" = "
 		   "workflow.serial_number($1, $2) LIMIT " LITERAL(MAX_PER_VISIT) ") k) < " LITERAL(MAX_PER_VISIT),
