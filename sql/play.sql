@@ -261,6 +261,16 @@ SELECT state, receipt FROM test.play_order;
 SELECT business_key, error FROM workflow.write_backs WHERE instance = :i;
 ROLLBACK;
 
+-- a step of a worker
+SELECT workflow.define('play: real', '{ "steps": [
+  { "step": "a", "sql": "SELECT workflow.mock(''play_pay'')::text", "catch": [{ "on": "*", "next": "b" }] },
+  { "step": "b", "set": { "a": "${$caught.error.message}" } },
+  { "step": "c", "sql": "SELECT count(*) AS n FROM workflow.advance()", "catch": [{ "on": "*", "next": "d" }] },
+  { "step": "d", "set": { "c": "${$caught.error.code}" } }]}');
+SELECT workflow.start('play: real') AS i \gset
+CALL test.until(format('SELECT status = ''completed'' FROM workflow.instances WHERE instance = %s', :i));
+SELECT test.ended(:i);
+
 -- it never becomes real
 BEGIN;
 SELECT workflow.mock('play_pay');

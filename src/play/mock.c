@@ -182,7 +182,7 @@ require_server(const char *name)
 /*
  * workflow.mock(server text, method text, path text, reply jsonb, times integer)
  *
- * Errors: 42704 for an unknown server, 22023 for what is no reply, 22004 for NULL but for method and times.
+ * Errors: 42704 for an unknown server, 22023 for what is no reply, 22004 for NULL but for method and times, 55000 in workers.
  */
 Datum
 workflow_mock(PG_FUNCTION_ARGS)

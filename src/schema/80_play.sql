@@ -11,7 +11,7 @@ server: its name. method: such as ''POST''; NULL: any. path: what follows the ur
 reply: {"status", "headers", "body", "after"}: 200 unless given; after such an interval, else at once. {"error"}:
   "connect", or "timeout".
 times: for so many requests; NULL: for all.
-Errors: 22004; 22023 no such reply; 42704 no such server.';
+Errors: 22004; 22023 no such reply; 42704 no such server; 55000 a worker calls it.';
 
 CREATE FUNCTION workflow.advance(by interval DEFAULT '0',
                                  OUT at timestamptz, OUT serial_number text, OUT step text, OUT event text)
@@ -22,8 +22,8 @@ COMMENT ON FUNCTION workflow.advance(interval) IS
   of the engine stands where it has come to, and the transaction can only be rolled back.
 by: how far, from workflow.now() on.
 Errors: 22004; 22023 what is negative; 42501 needs to be a member of the owner of each process and attached table;
-  42704 a request to which no reply was made up; 54000 it does not come to an end; 55000 what it plays calls it. At the
-  end of the transaction: 25000 it cannot be committed.';
+  42704 a request to which no reply was made up; 54000 it does not come to an end; 55000 a worker, or what it plays,
+  calls it. At the end of the transaction: 25000 it cannot be committed.';
 
 CREATE FUNCTION workflow.mocked_requests(OUT at timestamptz, OUT serial_number text, OUT instance bigint, OUT step text, OUT server text,
                                          OUT method text, OUT path text, OUT headers jsonb, OUT body jsonb)

@@ -10,6 +10,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "nodes/pg_list.h"
+#include "postmaster/bgworker.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -196,11 +197,22 @@ be_asked_first(void)
 	RegisterXactCallback(at_transaction_end, NULL);
 }
 
+/* What a worker does is real, and others may share its transaction, which would fail with it. */
+static void
+refuse_workers(void)
+{
+	if (MyBgworkerEntry != NULL && strcmp(MyBgworkerEntry->bgw_library_name, "workflow") == 0)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("workers of workflow cannot call workflow.mock or workflow.advance"),
+				errdetail("What they do is committed."));
+}
+
 void
 wf_play_begin(void)
 {
 	if (state.begun)
 		return;
+	refuse_workers();
 	keep_state();
 	state.begun = true;
 	be_asked_first();
