@@ -39,6 +39,13 @@ static volatile bool		 beside = false;
 static volatile sig_atomic_t looks = 0;
 static volatile sig_atomic_t last_look = 0;
 
+/* A process that ends has no MyProc any more at last. */
+static bool
+is_in_lock(void)
+{
+	return MyProc != NULL && MyProc->waitStatus == PROC_WAIT_STATUS_WAITING;
+}
+
 /*
  * Others wait for what runs beside them, so it is cancelled soon; if it catches that, it is cancelled again like other
  * SQL, and counts as uncancellable when that would.
@@ -49,7 +56,7 @@ is_to_be_cancelled_beside(void)
 	looks++;
 	if (limit_hit)
 		return looks % (HIT_AGAIN_MS / BESIDE_LOOK_MS) == 0;
-	return looks >= BESIDE_LOOKS || MyProc->waitStatus == PROC_WAIT_STATUS_WAITING;
+	return looks >= BESIDE_LOOKS || is_in_lock();
 }
 
 /*
@@ -64,7 +71,7 @@ limit_handler(void)
 	if (limit_at != 0 && (limit_hit || (GetCurrentTimestamp() < limit_at && !wf_budget_is_exceeded())))
 		return;
 	if (!limit_hit)
-		hit_in_lock = MyProc->waitStatus == PROC_WAIT_STATUS_WAITING;
+		hit_in_lock = is_in_lock();
 	limit_hit = true;
 	if ((!beside || (last_look > 0 && looks >= last_look)) && ++hits > MOST_HITS)
 		ProcDiePending = true;
