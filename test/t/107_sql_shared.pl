@@ -1,5 +1,5 @@
 #
-# SQL steps of an owner share transactions: what is short is done beside others, each in a subtransaction, and several steps of an instance
+# SQL steps and write-backs of an owner share transactions: what is short is done beside others, each in a subtransaction, and several steps of an instance
 # one after the other. What is promised of each stays: its effect and its move come together and once, it fails alone, and
 # neither a slow statement nor a client's lock holds up what is beside it.
 #
@@ -226,6 +226,33 @@ is(sql(q[SELECT count(*) FROM (SELECT instance, step FROM effect EXCEPT SELECT i
 	0, 'no effect without its move');
 is(sql(q[SELECT count(*) FROM (SELECT instance, step FROM workflow.history WHERE process = 'cancelled' AND outcome = 'SUCCESS' EXCEPT SELECT instance, step FROM effect) x]),
 	0, 'no move without its effect');
+
+# ---- write-backs ----
+
+sql(q[
+	CREATE TABLE shown (id int PRIMARY KEY, state text CHECK (state <> 'completed' OR id <> 7), xid xid8);
+	CREATE FUNCTION note_transaction() RETURNS trigger LANGUAGE plpgsql AS $$
+	DECLARE
+		left_open CURSOR FOR SELECT 1;
+	BEGIN
+		OPEN left_open;
+		IF new.id = 8 THEN
+			PERFORM pg_sleep(0.1);
+		END IF;
+		new.xid := pg_current_xact_id();
+		RETURN new;
+	END $$;
+	CREATE TRIGGER note BEFORE UPDATE ON shown FOR EACH ROW EXECUTE FUNCTION note_transaction();
+	SELECT workflow.define('shown', '{"steps": [{"step": "stand", "wait": true}]}');
+	SELECT workflow.attach('shown', 'shown', status_column => 'state')]);
+sql('INSERT INTO shown SELECT n FROM generate_series(1, 200) n');
+$client->run('BEGIN', 'SELECT FROM shown WHERE id = 9 FOR UPDATE');
+sql("SELECT count(workflow.complete(serial_number)) FROM workflow.waiting WHERE process = 'shown'");
+wait_until(sub { sql("SELECT count(*) FROM shown WHERE state = 'completed'") == 198 }, 'a row that a client has locked keeps no other waiting, nor does one that refuses');
+cmp_ok(sql("SELECT count(DISTINCT xid) FROM shown WHERE state = 'completed'"), '<', 150, 'write-backs share transactions');
+$client->run('COMMIT');
+wait_until(sub { sql("SELECT state FROM shown WHERE id = 9") eq 'completed' }, 'it is written once it is free');
+wait_until(sub { sql("SELECT string_agg(business_key, ' ') FROM workflow.write_backs") eq '7' }, 'the one that refuses fails alone');
 
 # ---- quick ones beside slow ones ----
 
