@@ -495,7 +495,8 @@ wf_relation_close(WfRelation *rel)
 {
 	bool changed = rel->changed;
 
-	wf_relation_insert_waiting(rel);
+	if (rel->nwaiting > 0)
+		rel->insert_waiting(rel);
 	close_scan(rel);
 	if (rel->triggers && rel->use >= WF_RELATION_INSERT)
 		end_triggers(rel);

@@ -63,6 +63,7 @@ struct WfRelation
 	TupleTableSlot *waiting[WF_ROWS_TOGETHER];
 	int				nwaiting;
 	Size			waiting_bytes;
+	void (*insert_waiting)(WfRelation *rel); /* of relation_write.c, for who closes the relation while some wait */
 };
 
 /* A column that is not ours, and what it is in a row that is inserted. */
@@ -79,9 +80,8 @@ extern Snapshot wf_relation_snapshot(WfRelation *rel);
 /* Open the indexes, for entries of new rows. Costs nothing after the first time in a use. */
 extern void wf_relation_open_indexes(WfRelation *rel);
 
-/* The slot of the next row that waits to be inserted, and inserting those that wait. */
+/* The slot of the next row that waits to be inserted. */
 extern TupleTableSlot *wf_relation_waiting_slot(WfRelation *rel);
-extern void			   wf_relation_insert_waiting(WfRelation *rel);
 
 /* Find the row, where it was or by its key. */
 extern bool wf_relation_find_again(WfRelation *rel, const WfRowPlace *row);

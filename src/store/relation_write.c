@@ -156,8 +156,8 @@ insert_together(WfRelation *rel)
 		insert_entries(rel, i);
 }
 
-void
-wf_relation_insert_waiting(WfRelation *rel)
+static void
+insert_waiting(WfRelation *rel)
 {
 	MemoryContext old = MemoryContextSwitchTo(rel->passing);
 
@@ -179,11 +179,12 @@ let_wait(WfRelation *rel, const Datum *values, const bool *nulls)
 {
 	TupleTableSlot *slot = wf_relation_waiting_slot(rel);
 
+	rel->insert_waiting = insert_waiting;
 	make_new(rel, slot, values, nulls);
 	check_row(rel, slot, CMD_INSERT);
 	rel->waiting_bytes += ExecFetchSlotHeapTuple(slot, true, NULL)->t_len;
 	if (++rel->nwaiting == WF_ROWS_TOGETHER || rel->waiting_bytes > WF_BYTES_TOGETHER)
-		wf_relation_insert_waiting(rel);
+		insert_waiting(rel);
 }
 
 bool
