@@ -25,7 +25,7 @@
  * From which states a visit can come to each. A visit that is ready, pauses or is being cancelled
  * may come to the same state again, for another reason.
  */
-static const int predecessors[] pg_attribute_unused() = {
+pg_attribute_unused() static const int predecessors[] = {
 	[WF_STATE_READY] = S(READY) | S(WAITING) | S(INCIDENT),
 	[WF_STATE_CALLING] = S(READY),
 	[WF_STATE_RETRYING] = S(CALLING) | S(RETRYING),
