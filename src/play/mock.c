@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/formatting.h"
+#include "utils/tuplestore.h"
 
 #include "api/arguments.h"
 #include "http/server.h"
