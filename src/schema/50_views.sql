@@ -247,10 +247,10 @@ COMMENT ON VIEW workflow.topics IS
 'Work that is offered to workers, by topic: of processes that the caller may view or complete.';
 COMMENT ON COLUMN workflow.topics.topic IS 'Topic: what workflow.fetch takes';
 COMMENT ON COLUMN workflow.topics.ready IS 'How many pieces of work can be fetched now';
-COMMENT ON COLUMN workflow.topics.locked IS 'How many workers have fetched, so that nobody else gets them for now';
+COMMENT ON COLUMN workflow.topics.locked IS 'How many workers have fetched, so that nobody else gets them meanwhile';
 COMMENT ON COLUMN workflow.topics.oldest IS 'Since when the oldest of those that can be fetched is offered; NULL: there is none';
 COMMENT ON COLUMN workflow.topics.paused IS
-'How many nobody can fetch for now: their instance is suspended, or they have failed and wait for the delay of their
+'How many nobody can fetch yet: their instance is suspended, or they have failed and wait for the delay of their
   "retry"';
 
 -- What the definition says of an entry is read from it, since few look and few processes have any.

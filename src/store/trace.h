@@ -41,7 +41,7 @@ extern bool wf_trace_ids(const WfVisit *visit, int attempt, WfTraceIds *ids);
 extern char *wf_trace_parent(const WfVisit *visit, int attempt);
 
 /*
- * The traceparent that an instance begins with whose start is called for now: that of the setting
+ * The traceparent that an instance begins with that is started at this moment: that of the setting
  * workflow.traceparent, else of the visit whose statement runs. Palloc'd; NULL: there is none.
  */
 extern char *wf_trace_given(void);
