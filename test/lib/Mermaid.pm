@@ -6,7 +6,8 @@
 #   my $diagram = Mermaid::parse($text)             {title, nodes => {id => label}, ways => [{from, to, dashed, label}], faults}
 #   my $why = Mermaid::missing()                    why nothing can be rendered here; undef: it can
 #   my @drawn = Mermaid::rendered($folder, @texts)  {error, labels} of each, in their order
-#   Mermaid::pictures($folder, $name, @drawn)       pictures of {of, text} as NAME.OF.png in that folder, those with the most nodes
+#   Mermaid::pictures($folder, $name, @drawn)       pictures of {of, text} as NAME.OF.png in that folder
+#   my $shape = Mermaid::shape($text)               what is the same in diagrams that differ in their words alone
 #
 # The renderer is the file that WF_MERMAID names (dist/mermaid.min.js of the package of npm), run in a headless Chromium. Nothing is loaded
 # from elsewhere.
@@ -156,7 +157,14 @@ sub rendered
 	return @{ JSON::PP->new->decode($out) };
 }
 
-my $MOST_PICTURES = 3;
+sub shape
+{
+	my ($text) = @_;
+	return $text =~ s/^title.*$//mr =~ s/"[^"]*"/""/gr;
+}
+
+# larger ones show nothing on a screen
+my $LARGEST_PICTURE = 8000;
 
 sub pictures
 {
@@ -164,12 +172,11 @@ sub pictures
 	my $browser = Browser->new(PostgreSQL::Test::Utils::tempdir());
 	$browser->go('about:blank');
 	$browser->value(decode_utf8(slurp_file($ENV{WF_MERMAID})) . '; mermaid.initialize({ startOnLoad: false, maxTextSize: 1e7, maxEdges: 1e5 }); true');
-	my @largest = sort { length $b->{text} <=> length $a->{text} } grep { length $_->{text} < 8000 } @drawn;
-	for my $one (grep { defined } @largest[ 0 .. $MOST_PICTURES - 1 ])
+	for my $one (grep { length $_->{text} < $LARGEST_PICTURE } @drawn)
 	{
 		my $text = $json->allow_nonref->encode(decode_utf8($one->{text}));
 		my $size = $browser->value("mermaid.render('d', $text).then(({ svg }) => { document.body.innerHTML = svg; const box = document.querySelector('svg').viewBox.baseVal; "
-			  . 'document.querySelector("svg").style.maxWidth = "none"; return [box.width, box.height]; })');
+			  . 'const style = document.querySelector("svg").style; style.maxWidth = "none"; style.width = box.width + "px"; return [box.width, box.height]; })');
 		$browser->size(map { my $n = int($_) + 30; $n < 300 ? 300 : $n > 3000 ? 3000 : $n } @$size);
 		$browser->picture("$folder/$name." . ($one->{of} =~ s/\W+/_/gr) . '.png');
 	}

@@ -136,7 +136,8 @@ EOQ
 		my ($process, $text) = split /\t/, $_, 2;
 		next unless defined $text;
 		$text =~ tr/\r/\n/;
-		$drawn{ $text =~ s/^title.*$//mr =~ s/"[^"]*"/""/gr } //= { of => $process, text => $text };
+		require Mermaid;
+		$drawn{ Mermaid::shape($text) } //= { of => $process, text => $text };
 	}
 	return;
 }

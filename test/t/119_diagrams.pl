@@ -101,7 +101,7 @@ SKIP:
 	{
 		my ($place, $text) = @$_;
 		# of the same shape are many
-		next if $seen{ $text =~ s/^title.*$//mr =~ s/"[^"]*"/""/gr }++;
+		next if $seen{ Mermaid::shape($text) }++;
 		my $quoted = JSON::PP->new->ascii->allow_nonref->encode(decode_utf8($text));
 		my $found = eval { $browser->value(<<"EOJ") };
 (() => {
@@ -159,6 +159,10 @@ SKIP:
 	}
 	is(join("\n", @errors), '', 'the renderer draws each');
 	is(join("\n", @lost), '', 'and shows what each says');
+
+	my %pictured = map { Mermaid::shape($_->[1]) => { of => $_->[0], text => $_->[1] } } @drawn;
+	# for people to look at: no reason to fail
+	eval { Mermaid::pictures($ENV{WF_PICTURES}, 'definitions', values %pictured); 1 } or note $@ if $ENV{WF_PICTURES};
 }
 
 $node->stop;
