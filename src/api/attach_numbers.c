@@ -19,6 +19,7 @@
 #include "api/attach_internal.h"
 #include "store/access.h"
 #include "store/identity.h"
+#include "store/shard.h"
 
 #define RUN_LENGTH 64
 
@@ -28,6 +29,7 @@ typedef struct Run
 	int64			 visit;	   /* the visit that goes with the first number; 0: the run has no visits */
 	uint64			 redeemed; /* bitmap of the redeemed numbers */
 	int				 n;
+	int				 stride; /* by how much instances of the run differ */
 	int				 attachment;
 	int				 version;
 	SubTransactionId subid;
@@ -121,7 +123,8 @@ static bool
 continues(const Run *run, int attachment, const WfIssued *issued)
 {
 	return run->n < RUN_LENGTH && run->attachment == attachment && run->version == issued->version &&
-		   run->subid == GetCurrentSubTransactionId() && issued->instance == run->instance + run->n &&
+		   run->subid == GetCurrentSubTransactionId() &&
+		   issued->instance == run->instance + (int64) run->n * run->stride &&
 		   issued->visit == (run->visit != 0 ? run->visit + run->n : 0);
 }
 
@@ -159,6 +162,7 @@ wf_numbers_issue(const WfAttached *attached, WfIssued *issued)
 		*run = (Run){.instance = issued->instance,
 					 .visit = issued->visit,
 					 .n = 1,
+					 .stride = wf_shard_stride(),
 					 .attachment = attached->row.id,
 					 .version = issued->version,
 					 .subid = GetCurrentSubTransactionId()};
@@ -187,6 +191,15 @@ find_run(int64 instance)
 	return low > 0 ? &runs[low - 1] : NULL;
 }
 
+/* The place of a number in the run that it may be of, or -1. */
+static int64
+place_in_run(const Run *run, int64 instance)
+{
+	int64 distance = instance - run->instance;
+
+	return distance % run->stride == 0 && distance / run->stride < run->n ? distance / run->stride : -1;
+}
+
 bool
 wf_numbers_redeem(int attachment, int64 instance, WfIssued *issued)
 {
@@ -194,9 +207,11 @@ wf_numbers_redeem(int attachment, int64 instance, WfIssued *issued)
 	int64  offset;
 	uint64 bit;
 
-	if (run == NULL || run->attachment != attachment || instance - run->instance >= run->n)
+	if (run == NULL || run->attachment != attachment)
 		return false;
-	offset = instance - run->instance;
+	offset = place_in_run(run, instance);
+	if (offset < 0)
+		return false;
 	bit = UINT64CONST(1) << offset;
 	if ((run->redeemed & bit) != 0)
 		return false;
@@ -212,7 +227,7 @@ bool
 wf_numbers_is_unused(int64 instance)
 {
 	const Run *run = outstanding > 0 ? find_run(instance) : NULL;
+	int64	   place = run != NULL ? place_in_run(run, instance) : -1;
 
-	return run != NULL && instance - run->instance < run->n &&
-		   (run->redeemed & (UINT64CONST(1) << (instance - run->instance))) == 0;
+	return place >= 0 && (run->redeemed & (UINT64CONST(1) << place)) == 0;
 }

@@ -18,6 +18,7 @@
 #include "store/access.h"
 #include "store/audit.h"
 #include "store/durable.h"
+#include "store/identity.h"
 #include "store/privilege.h"
 #include "store/query.h"
 
@@ -25,7 +26,6 @@
 #define LITERAL(n) #n
 #define LIMIT(n)   " LIMIT " LITERAL(n)
 
-static WfQuery q_last = {.sql = "SELECT last_value FROM workflow_data.instance_seq"};
 static WfQuery q_next = {
 	.sql = "SELECT instance FROM workflow_data.instance WHERE process_id = $1 AND instance > $2 AND instance <= $4 "
 		   "AND ((status = 'suspended') <> $3 OR $3 AND with_caller) ORDER BY instance" LIMIT(CHUNK),
@@ -170,8 +170,7 @@ change_all(FunctionCallInfo fcinfo, const char *function, const char *call, bool
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("process \"%s\" does not exist", process));
 	wf_privilege_require(process_id, access.caller, WF_PRIVILEGE_ADMIN, WF_PRIVILEGE_ADMIN);
 	is_news = wf_process_set_suspended(process_id, suspend);
-	wf_query_run(&q_last, NULL, NULL);
-	last = wf_result_int64(0, 1);
+	last = wf_last_instance();
 	while (more)
 	{
 		CHECK_FOR_INTERRUPTS();

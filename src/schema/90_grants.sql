@@ -42,17 +42,17 @@ REVOKE EXECUTE ON FUNCTION workflow.define(text, json),
                            workflow.revoke_process(text, name, text, text)
     FROM PUBLIC;
 
--- adopt and verify are about the whole database, not about a process: superusers may grant them.
-REVOKE EXECUTE ON FUNCTION workflow.adopt(), workflow.verify() FROM PUBLIC;
+-- adopt, verify and set_shard are about the whole database, not about a process: superusers may grant them.
+REVOKE EXECUTE ON FUNCTION workflow.adopt(), workflow.verify(), workflow.set_shard(integer, bigint) FROM PUBLIC;
 
 -- Functions that only PostgreSQL itself calls. Those of the triggers of attached tables whoever owns such a table may execute: with a new
 -- partition he creates triggers. They ask the table what it starts.
 REVOKE EXECUTE ON FUNCTION workflow_data.http_validator(text[], oid), workflow_data.identity_changed(), workflow_data.owner_only(),
-                           workflow_data.secret_changed()
+                           workflow_data.secret_changed(), workflow_data.shard_changed()
     FROM PUBLIC;
 
 GRANT SELECT ON workflow.processes, workflow.instances, workflow.visits, workflow.waiting, workflow.subscriptions, workflow.topics, workflow.message_starts, workflow.webhook_starts, workflow.messages, workflow.tasks, workflow.incidents,
-                workflow.history, workflow.attempts, workflow.late_callbacks, workflow.write_backs, workflow.attachments, workflow.grants, workflow.audit, workflow.operations, workflow.servers, workflow.workers
+                workflow.history, workflow.attempts, workflow.late_callbacks, workflow.write_backs, workflow.attachments, workflow.grants, workflow.audit, workflow.operations, workflow.servers, workflow.workers, workflow.shards
     TO PUBLIC;
 
 -- Monitoring roles see counts without any further grant.

@@ -30,6 +30,7 @@
 #include "store/access.h"
 #include "store/identity.h"
 #include "store/query.h"
+#include "store/shard.h"
 
 /*
  * The jump if the clock is behind the numbers: more than can have been issued since the backup, or
@@ -111,10 +112,13 @@ static WfQuery q_forget_lost_grantees = {
 };
 static WfQuery q_last = {
 	.sql = "SELECT greatest((SELECT last_value FROM workflow_data.instance_seq), "
-		   "(SELECT max(instance) FROM workflow_data.instance)), "
+		   "(SELECT max(instance) / $1 FROM workflow_data.instance)), "
 		   "greatest((SELECT last_value FROM workflow_data.visit_seq), "
 		   "(SELECT max(visit) FROM workflow_data.visit))",
+	.nargs = 1,
+	.argtypes = {INT8OID},
 };
+static WfQuery q_last_instance = {.sql = "SELECT last_value FROM workflow_data.instance_seq"};
 
 static Datum
 system_identifier(void)
@@ -187,9 +191,10 @@ jump(const char *sequence, int64 last)
 static void
 jump_both(void)
 {
+	Datum values[1] = {Int64GetDatum(wf_shard_stride())};
 	int64 visit;
 
-	wf_query_run(&q_last, NULL, NULL);
+	wf_query_run(&q_last, values, NULL);
 	visit = wf_result_int64(0, 2);
 	jump("instance_seq", wf_result_int64(0, 1));
 	jump("visit_seq", visit);
@@ -290,7 +295,14 @@ wf_next_instance(void)
 {
 	static Oid checked = InvalidOid;
 
-	return next_number("instance_seq", &checked);
+	return wf_shard_instance(next_number("instance_seq", &checked));
+}
+
+int64
+wf_last_instance(void)
+{
+	wf_query_run(&q_last_instance, NULL, NULL);
+	return wf_shard_instance(wf_result_int64(0, 1));
 }
 
 int64

@@ -39,5 +39,7 @@ extern void wf_identity_record_timeline(void);
 /* The next numbers. If the timeline has changed, the sequences jump by a gap first. */
 extern int64 wf_next_instance(void);
 extern int64 wf_next_visit(void);
+/* No instance that there is by now has a number above this one. */
+extern int64 wf_last_instance(void);
 
 #endif

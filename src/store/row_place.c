@@ -9,6 +9,7 @@
 #include "utils/memutils.h"
 
 #include "store/row_place.h"
+#include "store/shard.h"
 
 #define PLACES 2048 /* of instances, and as many of visits; a power of 2 */
 
@@ -28,10 +29,11 @@ wf_row_places_begin(void)
 		places = MemoryContextAllocZero(TopMemoryContext, sizeof(Place) * PLACES * 2);
 }
 
+/* In a shard, the lowest bits of all instances are the same. */
 static Place *
 entry_of(int64 instance, int64 visit)
 {
-	return visit != 0 ? &places[PLACES + visit % PLACES] : &places[instance % PLACES];
+	return visit != 0 ? &places[PLACES + visit % PLACES] : &places[(instance ^ instance >> WF_SHARD_BITS) % PLACES];
 }
 
 void

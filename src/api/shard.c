@@ -1,0 +1,75 @@
+/*
+ * shard.c
+ *		workflow.set_shard, shard: which of several databases this one is.
+ */
+#include "postgres.h"
+
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/inval.h"
+#include "utils/rel.h"
+
+#include "api/arguments.h"
+#include "store/access.h"
+#include "store/audit.h"
+#include "store/shard.h"
+
+PG_FUNCTION_INFO_V1(workflow_set_shard);
+PG_FUNCTION_INFO_V1(workflow_shard);
+PG_FUNCTION_INFO_V1(workflow_shard_changed);
+
+static void
+check_arguments(int shard, int64 above)
+{
+	if (shard < 0 || shard > WF_SHARD_MAX)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("there is no shard %d", shard),
+				errhint("Shards have the numbers 0 to %d.", WF_SHARD_MAX));
+	if (above < 0)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("numbers of instances cannot begin above " INT64_FORMAT, above));
+}
+
+/*
+ * workflow.set_shard(shard integer, above bigint) → bigint, the first number of an instance that carries it
+ *
+ * Errors: 22023 for what is out of range, 55000 if instances carry another one.
+ */
+Datum
+workflow_set_shard(PG_FUNCTION_ARGS)
+{
+	WfAccess access;
+	int64	 first;
+
+	wf_argument_require(fcinfo, 0, "shard");
+	wf_argument_require(fcinfo, 1, "above");
+	check_arguments(PG_GETARG_INT32(0), PG_GETARG_INT64(1));
+	PreventCommandIfReadOnly("workflow.set_shard()");
+	wf_store_enter(&access);
+	first = wf_shard_set(PG_GETARG_INT32(0), PG_GETARG_INT64(1));
+	wf_audit(&(WfAudit){.call = "set_shard", .caller = access.caller});
+	wf_store_leave(&access);
+	PG_RETURN_INT64(first);
+}
+
+/* workflow.shard() → integer; NULL: this database is none */
+Datum
+workflow_shard(PG_FUNCTION_ARGS)
+{
+	int shard = wf_shard();
+
+	if (shard == WF_NO_SHARD)
+		PG_RETURN_NULL();
+	PG_RETURN_INT32(shard);
+}
+
+/* Trigger of workflow_data.shard: at commit, all processes forget the shard that they have read. */
+Datum
+workflow_shard_changed(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				errmsg("workflow_data.shard_changed() can only be called as a trigger"));
+	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
+	PG_RETURN_POINTER(NULL);
+}
