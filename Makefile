@@ -59,6 +59,12 @@ $(EXTENSION)--$(EXTVERSION).sql: $(SCHEMA) src/store/columns.c src/store/partiti
 	@printf '%s\n' '\echo Use "CREATE EXTENSION workflow" to load this file. \quit' > $@
 	cat $(SCHEMA) >> $@
 
+# PGXS installs scripts under their names alone, and looks for them with their folders here.
+.PHONY: uninstall-scripts
+uninstall: uninstall-scripts
+uninstall-scripts:
+	rm -f $(addprefix '$(DESTDIR)$(bindir)'/,$(notdir $(SCRIPTS)))
+
 # Against a server that runs: what it lacks is said once, before each test fails of it.
 .PHONY: ready
 installcheck: ready
