@@ -104,6 +104,15 @@ SELECT path, regexp_replace(message, '(is not a jsonpath): .*', '\1') AS message
     {"step": "f", "save": {"x": {"max": "${$.a.b c}"}}, "end": {"error": ""}}
   ]}');
 
+-- parts that a variable never has
+SELECT severity, path, message, hint FROM workflow.check('{"steps": [
+    {"step": "a", "http": {"server": "check_open"}, "wait": true, "success": "$result.respons.ok == true", "save": {"x": "${$result.error.code ?? $result.errors ?? null}", "y": "${$result.\"status\"}${$result[\"x\"] ?? 1}"},
+        "save_reply": {"z": "${$reply.bodi ?? null}"},
+        "catch": [{"on": "FAILED", "next": "b"}]},
+    {"step": "b", "set": {"c": "${$caught.results.response}${$error.http_code}${$caught.error.sqlstate}"}, "wait": {"message": "m"}, "save": {"e": "${$event.sender}"}},
+    {"step": "c", "wait": true, "save": {"all": "${$result}${$result.*}${$.result.respons}"}}
+  ]}');
+
 -- define tells its warnings and stores the version
 SELECT workflow.define('check: warned', '{"steps": [
     {"step": "a", "http": {"server": "check_open", "method": "PSOT"}, "catch": [{"on": "TIMEOUT", "next": "b"}]},

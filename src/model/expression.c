@@ -284,6 +284,18 @@ find_traits(WfExpression *expression, const char *canonical)
 	}
 }
 
+/* What stands behind a variable may be a part that it never has: ."name". */
+static void
+look_at_part(WfExpression *expression, int variable, const char *p)
+{
+	const char *name = p + 2;
+
+	if (strncmp(p, ".\"", 2) != 0 || expression->warning != NULL)
+		return;
+	expression->warning =
+		wf_variable_part_warning(variable, pnstrdup(name, closing_quote(p + 1) - name), &expression->warning_hint);
+}
+
 /* Collect the variables: names behind a `$`. Returns false if one is unknown. */
 static bool
 find_variables(WfExpression *expression, const char *canonical, const char **message, const char **hint)
@@ -308,6 +320,8 @@ find_variables(WfExpression *expression, const char *canonical, const char **mes
 				return false;
 			}
 			expression->own_variables |= WF_VAR_BIT(variable);
+			if (*p != '\0')
+				look_at_part(expression, variable, p + 1);
 		}
 		if (*p == '\0')
 			break;
@@ -500,6 +514,11 @@ wf_expression_warning(const WfExpression *expression, const char **hint)
 {
 	for (; expression != NULL; expression = expression->otherwise)
 	{
+		if (expression->warning != NULL)
+		{
+			*hint = expression->warning_hint;
+			return expression->warning;
+		}
 		if (!expression->drops_unknown)
 			continue;
 		*hint = "Where the types are not certain, ask in the filter for them: @.field.type() == \"number\".";

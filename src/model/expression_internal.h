@@ -38,6 +38,8 @@ struct WfExpression
 	bool		  never_boolean;
 	bool		  has_times;	 /* the result may depend on TimeZone */
 	bool		  drops_unknown; /* has a filter in which something may be unknown */
+	const char	 *warning;		 /* of a part that a variable never has; or NULL */
+	const char	 *warning_hint;
 	bool		  is_chain;
 	bool		  is_equality; /* is `chain == literal` */
 	WfChain		  chain;

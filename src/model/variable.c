@@ -33,6 +33,17 @@ static const char *const names[] = {
 
 StaticAssertDecl(lengthof(names) == WF_NVARIABLES, "a variable has no name");
 
+#define MOST_PARTS 9
+
+/* Of those whose parts are always of these names; the reply's depend on the kind of the step. */
+static const char *const parts[WF_NVARIABLES][MOST_PARTS + 1] = {
+	[WF_VAR_RESULT] = {"status", "initial_response", "callback_response", "response", "cancel_response", "error",
+					   "event"},
+	[WF_VAR_EVENT] = {"kind", "name", "key", "data", "role", "at", "person"},
+	[WF_VAR_ERROR] = {"code", "message", "http_status", "sqlstate", "attempt"},
+	[WF_VAR_CAUGHT] = {"serial_number", "step", "result", "error", "event", "item", "index"},
+};
+
 /* Words that people try who do not know our variables yet, and the variables that they mean. */
 static const struct
 {
@@ -97,6 +108,46 @@ wf_variable_hint(const char *name)
 	if (near >= 0)
 		return psprintf("Perhaps you meant $%s instead of $%s.", names[near], wf_issue_clip(name));
 	return psprintf("A field of the instance's data is written $.%s.", wf_issue_clip(name));
+}
+
+static int
+count_parts(int variable)
+{
+	int n = 0;
+
+	while (parts[variable][n] != NULL)
+		n++;
+	return n;
+}
+
+static const char *
+names_of_parts(int variable)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; parts[variable][i] != NULL; i++)
+		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "", parts[variable][i]);
+	return list.data;
+}
+
+const char *
+wf_variable_part_warning(int variable, const char *part, const char **hint)
+{
+	int n = count_parts(variable);
+	int near;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (strcmp(parts[variable][i], part) == 0)
+			return NULL;
+	}
+	if (n == 0)
+		return NULL;
+	near = wf_issue_nearest(part, parts[variable], n, wf_issue_name_at);
+	*hint = near >= 0 ? psprintf("Perhaps you meant $%s.%s.", names[variable], parts[variable][near])
+					  : psprintf("It has %s.", names_of_parts(variable));
+	return psprintf("\"$%s\" never has a part \"%s\"", names[variable], wf_issue_clip(part));
 }
 
 const char *

@@ -48,6 +48,9 @@ extern const char *wf_variable_hint(const char *name);
 /* A hint about `word`, without a $, at the begin of an expression; NULL if there is none. */
 extern const char *wf_variable_word_hint(const char *word);
 
+/* A warning if that variable never has a part of that name, and what to say with it; NULL: it may have. */
+extern const char *wf_variable_part_warning(int variable, const char *part, const char **hint);
+
 /*
  * The value of a variable; *value may point into the WfVariables. Throws 22023 for a URL while there is
  * none, so it has to run within wf_guard_run.
