@@ -100,7 +100,11 @@ wf_argument_serial(FunctionCallInfo fcinfo, int n)
 	WfSerial serial;
 	text	*value;
 
-	wf_argument_require(fcinfo, n, "serial_number");
+	if (PG_ARGISNULL(n))
+		ereport(
+			ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("argument \"serial_number\" must not be null"),
+			errhint(
+				"A row of an attached table has one only while its instance waits; the views workflow.instances and workflow.incidents say what it does otherwise."));
 	value = PG_GETARG_TEXT_PP(n);
 	if (!wf_serial_parse(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), &serial))
 		ereport(ERROR, errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),

@@ -38,6 +38,7 @@
 #include "utils/snapmgr.h"
 
 #include "engine/user_sql.h"
+#include "model/issue.h"
 #include "store/role_settings.h"
 #include "store/row.h"
 #include "store/session_user.h"
@@ -279,6 +280,10 @@ wf_user_sql_check(const char *sql, const char *search_path, Oid owner, char **me
 			ReThrowError(error);
 		*message = position > 0 ? psprintf("%s, at character %d", error->message, position) : error->message;
 		*hint = error->hint;
+		if (error->hint == NULL && error->sqlerrcode == ERRCODE_UNDEFINED_TABLE)
+			*hint =
+				psprintf("Relations are looked for in the search_path of define, %s; parameters begin with \"visit.\".",
+						 wf_issue_clip(search_path));
 		ok = false;
 	}
 	PG_END_TRY();
