@@ -91,6 +91,10 @@ BEGIN
 END $$;
 SELECT workflow.complete(' 5_31');
 SELECT workflow.fail('5_', 'X');
+SELECT workflow.complete('6_0');
+SELECT workflow.complete('06_1');
+SELECT workflow.complete('6_01');
+SELECT workflow.complete('6_9223372036854775808');
 SELECT workflow.complete(NULL::text);
 -- never issued
 SELECT workflow.complete('9223372036854775807_9223372036854775807');

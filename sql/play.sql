@@ -378,6 +378,33 @@ SELECT step, event FROM workflow.advance();
 SELECT error ->> 'message' AS error FROM workflow.incidents WHERE instance = :i;
 ROLLBACK;
 
+-- paths and methods, as people write them
+SELECT workflow.define('play: paths', '{ "steps": [
+    { "step": "a", "http": { "server": "play_pay", "path": "/bookings/1", "method": "PUT" } }, { "step": "b", "http": { "server": "play_pay", "query": { "q": "1" } } },
+    { "step": "c", "http": { "server": "play_pay", "url": "HTTP://127.0.0.1:9/v1/c" } }, { "step": "d", "http": { "server": "play_pay" } }] }');
+BEGIN;
+SELECT workflow.mock('play_pay', 'put', 'bookings/1', times => 1);
+SELECT workflow.mock('play_pay', 'GET', '?q=1', times => 1);
+SELECT workflow.mock('play_pay', NULL, 'HTTP://127.0.0.1:9/v1/c*', times => 1);
+SELECT workflow.mock('play_pay', NULL, '', times => 1);
+SELECT workflow.mock('play_pay', NULL, 'http://127.0.0.1:9/v1/bookings/*');
+SELECT workflow.mock('play_pay', NULL, 'http://127.0.0.1:9/v1');
+SELECT workflow.mock('play_pay', NULL, 'x?next=http://there');
+SELECT workflow.start('play: paths') AS i \gset
+SELECT step, event FROM workflow.advance();
+SELECT workflow.start('play: paths') AS i \gset
+SAVEPOINT s;
+SELECT workflow.advance();
+ROLLBACK TO s;
+SELECT workflow.mock('play_pay', '*', 'bookings');
+ROLLBACK TO s;
+SELECT workflow.mock('play_pay', '/bookings', 'PUT');
+ROLLBACK TO s;
+SELECT workflow.mock('play_pay', '', 'bookings');
+ROLLBACK TO s;
+SELECT workflow.mock('play_pay', 'GET', '/bookings/*/items');
+ROLLBACK;
+
 -- arguments
 BEGIN READ ONLY;
 SELECT workflow.advance();

@@ -94,6 +94,35 @@ wf_serial_parse(const char *text, int len, WfSerial *serial)
 	return p != NULL && p < end && *p == '_' && read_number(p + 1, end, &serial->visit) == end;
 }
 
+/* What is wrong with a number that is none of a serial number; NULL: nothing that can be said. */
+static const char *
+number_problem(const char *p, size_t len)
+{
+	if (len == 0 || strspn(p, "0123456789") < len)
+		return NULL;
+	if (strspn(p, "0") >= len)
+		return "Instances and visits are numbered from 1.";
+	return p[0] == '0' ? "Numbers have no leading zeros." : "Numbers go up to 9223372036854775807.";
+}
+
+const char *
+wf_serial_problem(const char *text)
+{
+	const char *split = strchr(text, '_');
+	const char *problem = NULL;
+	int64		number;
+
+	if (split != NULL && strspn(text, "0123456789") == split - text &&
+		split[strspn(split + 1, "0123456789") + 1] == '\0')
+	{
+		if (read_number(text, split, &number) != split)
+			problem = number_problem(text, split - text);
+		else
+			problem = number_problem(split + 1, strlen(split + 1));
+	}
+	return problem != NULL ? problem : "A serial number is written <instance>_<visit>, such as 5_31.";
+}
+
 WfSerial
 wf_argument_serial(FunctionCallInfo fcinfo, int n)
 {
@@ -109,7 +138,7 @@ wf_argument_serial(FunctionCallInfo fcinfo, int n)
 	if (!wf_serial_parse(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), &serial))
 		ereport(ERROR, errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 				errmsg(WF_SERIAL_MALFORMED, wf_issue_clip(text_to_cstring(value))),
-				errdetail("A serial number is written <instance>_<visit>, such as 5_31."));
+				errdetail("%s", wf_serial_problem(text_to_cstring(value))));
 	return serial;
 }
 

@@ -44,6 +44,8 @@ extern Jsonb *wf_argument_object(FunctionCallInfo fcinfo, int n, const char *nam
  */
 #define WF_SERIAL_MALFORMED "malformed serial number: \"%s\""
 extern bool wf_serial_parse(const char *text, int len, WfSerial *serial);
+/* What is wrong with one that is malformed: a sentence. */
+extern const char *wf_serial_problem(const char *text);
 
 /*
  * An argument that is a serial number. ERROR 22004 for NULL, 22P02 unless it is written the way it

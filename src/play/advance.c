@@ -130,13 +130,14 @@ static void
 play_request(Piece *piece)
 {
 	WfVisit	 *visit = piece->visit;
+	WfFault	  fault = {0};
 	WfMocked *request;
 
 	if (!wf_state_wants_request(visit, piece->batch->now))
 		return;
-	request = wf_ask(piece->batch, visit);
+	request = wf_ask(piece->batch, visit, &fault);
 	if (request == NULL)
-		piece->told = pstrdup("no request could be made");
+		piece->told = psprintf("no request could be made: %s", fault.code);
 	else if (request->arrives > piece->batch->now)
 		piece->told = psprintf("%s %s", request->method, request->path);
 	else

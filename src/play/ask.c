@@ -20,9 +20,8 @@
 
 /* ---- the request ---- */
 
-/* What the URL has behind that of its server; all of it, if it does not begin with that. */
-static const char *
-path_of(const WfServer *server, const char *url)
+const char *
+wf_ask_path(const WfServer *server, const char *url)
 {
 	size_t len = strlen(server->url);
 
@@ -81,7 +80,7 @@ make(WfBatch *batch, WfVisit *visit, WfMocked *asked, WfFault *fault)
 						.visit = visit->id,
 						.step = visit->step,
 						.method = request.method,
-						.path = path_of(server, request.url),
+						.path = wf_ask_path(server, request.url),
 						.request = wf_request_jsonb(visit, &request, headers),
 						.timeout_ms = request.timeout_ms != 0 ? request.timeout_ms : server->timeout_ms};
 	asked->mock = wf_script_find(server->name, asked->method, asked->path);
@@ -92,15 +91,14 @@ make(WfBatch *batch, WfVisit *visit, WfMocked *asked, WfFault *fault)
 }
 
 WfMocked *
-wf_ask(WfBatch *batch, WfVisit *visit)
+wf_ask(WfBatch *batch, WfVisit *visit, WfFault *fault)
 {
-	WfFault	 fault = {0};
 	WfMocked asked;
 
 	(void) wf_kept_headers_read(batch, visit);
-	if (make(batch, visit, &asked, &fault))
+	if (make(batch, visit, &asked, fault))
 		return wf_script_note(&asked);
-	wf_engine_fail(batch, visit, &fault, WF_FAIL_ACTION);
+	wf_engine_fail(batch, visit, fault, WF_FAIL_ACTION);
 	return NULL;
 }
 

@@ -15,7 +15,9 @@
 
 #include "api/arguments.h"
 #include "http/server.h"
+#include "model/issue.h"
 #include "model/template.h"
+#include "play/ask.h"
 #include "play/script.h"
 #include "store/access.h"
 #include "store/played.h"
@@ -172,24 +174,56 @@ read_after(Jsonb *reply, WfMock *mock)
 		refuse_reply("its \"after\" is negative");
 }
 
-static void
+static const WfServer *
 require_server(const char *name)
 {
-	if (wf_server_by_name(name) == NULL)
+	const WfServer *server = wf_server_by_name(name);
+
+	if (server == NULL)
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("there is no server \"%s\"", name),
 				errhint("Create one with the foreign data wrapper workflow_http."));
+	return server;
+}
+
+/* Methods are in upper case. What cannot be one would fit no request. */
+static const char *
+read_method(const char *method)
+{
+	if (method == NULL)
+		return NULL;
+	if (method[0] == '\0' || strpbrk(method, "/* ") != NULL)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("\"%s\" is not a method of a request", wf_issue_clip(method)),
+				errhint("A method is such as 'POST', and NULL is any; the path comes after it."));
+	return asc_toupper(method, strlen(method));
+}
+
+/* As it is behind the url of the server in requests, which has a slash at its begin. */
+static const char *
+read_path(const WfServer *server, const char *path)
+{
+	const char *scheme_end = path + strcspn(path, ":/?");
+	const char *star = strchr(path, '*');
+
+	if (star != NULL && star[1] != '\0')
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("\"%s\" is no path of a reply: * may only be at its end", wf_issue_clip(path)),
+				errhint("'/bookings/*' fits what begins so, and of several replies the first that fits counts."));
+	if (strncmp(scheme_end, "://", 3) == 0)
+		return wf_ask_path(server, path);
+	return path[0] == '/' || path[0] == '*' ? path : psprintf("/%s", path);
 }
 
 /*
  * workflow.mock(server text, method text, path text, reply jsonb, times integer)
  *
- * Errors: 42704 for an unknown server, 22023 for what is no reply, 22004 for NULL but for method and times, 55000 in workers.
+ * Errors: 42704 for an unknown server, 22023 for what is no reply, method or path, 22004 for NULL but for method and times, 55000 in workers.
  */
 Datum
 workflow_mock(PG_FUNCTION_ARGS)
 {
 	WfMock	 mock = {.server = wf_argument_text_required(fcinfo, 0, "server"),
-					 .method = wf_argument_text(fcinfo, 1),
+					 .method = read_method(wf_argument_text(fcinfo, 1)),
 					 .path = wf_argument_text_required(fcinfo, 2, "path")};
 	Jsonb	*reply;
 	WfAccess access;
@@ -202,10 +236,6 @@ workflow_mock(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(4) && mock.times < 1)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("a reply is given once or more often, not %d times", mock.times));
-	if (mock.method != NULL)
-		mock.method = asc_toupper(mock.method, strlen(mock.method));
-	if (mock.path[0] != '\0' && strchr("/*?", mock.path[0]) == NULL)
-		mock.path = psprintf("/%s", mock.path);
 	require_keys(reply);
 	read_error(reply, &mock);
 	read_status(reply, &mock);
@@ -214,7 +244,7 @@ workflow_mock(PG_FUNCTION_ARGS)
 	read_after(reply, &mock);
 	wf_store_enter(&access); /* for its errors: not installed, not preloaded */
 	wf_store_leave(&access);
-	require_server(mock.server);
+	mock.path = read_path(require_server(mock.server), mock.path);
 	wf_play_begin();
 	wf_script_mock(&mock);
 	PG_RETURN_VOID();

@@ -6,12 +6,12 @@ CREATE FUNCTION workflow.mock(server text, method text DEFAULT NULL, path text D
 COMMENT ON FUNCTION workflow.mock(text, text, text, jsonb, integer) IS
 'Makes up a reply for requests that workflow.advance plays in this transaction, which can only be rolled back from then
   on. A request gets the first one that fits, in the order in which they were given.
-server: its name. method: such as ''POST''; NULL: any. path: what follows the url of the server, such as ''/charges'';
-  with * at its end, what begins so; a query counts only if it has one.
+server: its name. method: such as ''POST''; NULL: any. path: what follows the url of the server, such as ''/charges'',
+  whose slash may be left out; with * at its end, what begins so; a query counts only if it has one.
 reply: {"status", "headers", "body", "after"}: 200 unless given; after such an interval, else at once. {"error"}:
   "connect", or "timeout".
 times: for so many requests; NULL: for all.
-Errors: 22004; 22023 no such reply; 42704 no such server; 55000 a worker calls it.';
+Errors: 22004; 22023 no such reply, method or path; 42704 no such server; 55000 a worker calls it.';
 
 CREATE FUNCTION workflow.advance(by interval DEFAULT '0',
                                  OUT at timestamptz, OUT serial_number text, OUT step text, OUT event text)
