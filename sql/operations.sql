@@ -30,7 +30,7 @@ SELECT workflow.last_operation() IS NULL AS none_yet;
 BEGIN;
 SELECT workflow.start('operations: order', '{"amount": 120}', 'operations-3', mode => 'async') AS i \gset
 SELECT workflow.last_operation() AS o \gset
-SELECT call, state, done_at, answer, error, instance = :i AS is_it FROM workflow.operations WHERE operation = :o;
+SELECT call, process, state, done_at, answer, error, instance = :i AS is_it FROM workflow.operations WHERE operation = :o;
 RESET ROLE;
 SELECT count(*) AS started FROM workflow.instances WHERE instance = :i;
 SET ROLE operations_caller;

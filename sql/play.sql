@@ -33,7 +33,7 @@ SELECT at - :'t' AS at, step, event FROM workflow.advance();
 SELECT at - :'t' AS at, step, event FROM workflow.advance('3 days');
 SELECT test.ended(:i), test.went(:i);
 SELECT step, ended_at - :'t' AS ended FROM workflow.history WHERE instance = :i ORDER BY ended_at, step;
-SELECT attempt, started_at - :'t' AS started, http_status FROM workflow.attempts WHERE serial_number LIKE :'i' || '\_%' AND attempt <= 3 AND http_status > 0 ORDER BY started_at;
+SELECT attempt, started_at - :'t' AS started, http_status FROM workflow.attempts WHERE instance = :i AND attempt <= 3 AND http_status > 0 ORDER BY started_at;
 SELECT at - :'t' AS at, instance = :i AS ours, step, server, method, path, headers ->> 'Content-Type' AS type, body FROM workflow.mocked_requests();
 SELECT count(DISTINCT headers ->> 'Idempotency-Key') FROM workflow.mocked_requests();
 -- what comes late has its time, too
@@ -74,7 +74,7 @@ SELECT workflow.mock('play_pay', reply => '{"after": "10 s"}', times => 1);
 SELECT workflow.advance() AS a \g /dev/null
 SELECT workflow.now() AS t \gset
 SELECT at - :'t' AS at, step, event FROM workflow.advance('5 minutes');
-SELECT attempt, ended_at - started_at AS took, error ->> 'code' AS code FROM workflow.attempts WHERE serial_number LIKE :'i' || '\_%' ORDER BY 1;
+SELECT attempt, ended_at - started_at AS took, error ->> 'code' AS code FROM workflow.attempts WHERE instance = :i ORDER BY 1;
 ROLLBACK;
 
 -- early and late callbacks, and what is asked to stop

@@ -33,7 +33,7 @@ DECLARE
     scans text[] = '{}';
 BEGIN
     FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-        line := substring(line FROM '(\w+( Only)? Scan.* on (visit|instance|visit_history|instance_history|visit_stray|instance_stray|late_callback)[_0-9]* )');
+        line := substring(line FROM '(\w+( Only)? Scan.* on (visit|instance|visit_history|instance_history|visit_stray|instance_stray|attempt_history|attempt_stray|late_callback)[_0-9]* )');
         CONTINUE WHEN line IS NULL;
         -- as good, where hardly anything is an incident
         line := replace(line, ' visit_incident ', ' visit_serial_number ');
@@ -65,7 +65,10 @@ SELECT pg_temp.scans($$SELECT * FROM workflow.incidents$$);
 SELECT pg_temp.scans($$SELECT * FROM workflow.history WHERE serial_number = '5_31'$$);
 SELECT pg_temp.scans($$SELECT * FROM workflow.history WHERE instance = 5$$);
 SELECT pg_temp.scans($$SELECT * FROM workflow.instances WHERE instance = 5$$);
+SELECT pg_temp.scans($$SELECT * FROM workflow.attempts WHERE serial_number = '5_31'$$);
+SELECT pg_temp.scans($$SELECT * FROM workflow.attempts WHERE instance = 5$$);
 SELECT pg_temp.scans($$SELECT * FROM workflow.late_callbacks WHERE serial_number = '5_31'$$);
+SELECT pg_temp.scans($$SELECT * FROM workflow.late_callbacks WHERE instance = 5$$);
 -- joins reach the indexes as well, and those of the table that is joined with decide nothing
 RESET ROLE;
 CREATE TABLE views_batch (id int, sn text, instance bigint, key text);
@@ -87,6 +90,8 @@ SELECT pg_temp.scans($$SELECT * FROM views_batch b JOIN workflow.visits w ON w.s
 SELECT pg_temp.scans($$SELECT * FROM views_batch b LEFT JOIN workflow.incidents w ON w.serial_number = b.sn$$);
 SELECT pg_temp.scans($$SELECT * FROM views_batch b JOIN workflow.history w ON w.serial_number = b.sn$$);
 SELECT pg_temp.scans($$SELECT * FROM views_batch b JOIN workflow.history w USING (instance)$$);
+SELECT pg_temp.scans($$SELECT * FROM views_batch b JOIN workflow.attempts w ON w.serial_number = b.sn$$);
+SELECT pg_temp.scans($$SELECT * FROM views_batch b JOIN workflow.attempts w USING (instance)$$);
 SELECT pg_temp.scans($$SELECT * FROM views_batch b JOIN workflow.instances w USING (instance)$$);
 SELECT pg_temp.scans($$SELECT * FROM views_batch b WHERE b.id = 17 AND EXISTS (SELECT FROM workflow.instances w WHERE w.business_key = b.key AND w.process = 'views: seen')$$);
 SELECT pg_temp.scans($$SELECT * FROM workflow.instances WHERE business_key = 'V-4' AND process = 'views: seen'$$);

@@ -414,6 +414,7 @@ CREATE TABLE workflow_data.late_callback (
 -- without a key, rows could not be deleted while a publication publishes all tables
 ALTER TABLE workflow_data.late_callback REPLICA IDENTITY FULL;
 CREATE INDEX late_callback_serial_number ON workflow_data.late_callback ((workflow.serial_number(instance, visit) COLLATE "C"));
+CREATE INDEX late_callback_instance ON workflow_data.late_callback (instance);
 CREATE INDEX late_callback_received_at ON workflow_data.late_callback (received_at);
 COMMENT ON TABLE workflow_data.late_callback IS 'Completions that came after the end of their visit. Look at the view workflow.late_callbacks';
 COMMENT ON COLUMN workflow_data.late_callback.instance IS 'Instance';
@@ -560,6 +561,7 @@ COMMENT ON TABLE workflow_data.visit_stray IS 'Ended visits that were stored whi
 CREATE TABLE workflow_data.attempt_stray (LIKE workflow_data.attempt_history INCLUDING DEFAULTS INCLUDING COMMENTS);
 ALTER TABLE workflow_data.attempt_stray REPLICA IDENTITY FULL;
 CREATE INDEX attempt_stray_serial_number ON workflow_data.attempt_stray ((workflow.serial_number(instance, visit) COLLATE "C"));
+CREATE INDEX attempt_stray_instance ON workflow_data.attempt_stray (instance);
 COMMENT ON TABLE workflow_data.attempt_stray IS 'Attempts and incidents that were stored while their week had no partition';
 
 CREATE TABLE workflow_data.identity (

@@ -409,16 +409,19 @@ COMMENT ON COLUMN workflow.history.span_id IS 'Span of its last attempt in the t
 
 CREATE VIEW workflow.attempts WITH (security_barrier) AS
     SELECT workflow.serial_number(a.instance, a.visit) COLLATE "C" AS serial_number,
-           a.attempt, a.started_at, a.ended_at, a.http_status, a.error, a.incident,
+           a.instance, p.process, a.attempt, a.started_at, a.ended_at, a.http_status, a.error, a.incident,
            a.ended_with, a.ended_by,
            CASE WHEN NOT a.incident THEN workflow_data.span_id(a.visit, a.attempt) END AS span_id
     FROM (SELECT * FROM workflow_data.attempt_history UNION ALL SELECT * FROM workflow_data.attempt_stray) a
+         JOIN workflow_data.process p USING (process_id)
     WHERE a.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.attempts IS
 'Attempts of visits that have failed, those that came after them, and incidents that are over: of processes that the
   caller may view.
 An action that succeeds at once is in workflow.history alone';
 COMMENT ON COLUMN workflow.attempts.serial_number IS 'Serial number of the visit';
+COMMENT ON COLUMN workflow.attempts.instance IS 'Number of the instance';
+COMMENT ON COLUMN workflow.attempts.process IS 'Name of the process';
 COMMENT ON COLUMN workflow.attempts.attempt IS 'Number of the attempt, from 1; begins again when an incident is retried';
 COMMENT ON COLUMN workflow.attempts.started_at IS 'When the attempt began, or the incident';
 COMMENT ON COLUMN workflow.attempts.ended_at IS 'When it was answered or given up; when the incident ended';
@@ -433,13 +436,16 @@ COMMENT ON COLUMN workflow.attempts.error IS 'What went wrong: {code, message, h
 
 CREATE VIEW workflow.late_callbacks WITH (security_barrier) AS
     SELECT workflow.serial_number(l.instance, l.visit) COLLATE "C" AS serial_number,
-           l.received_at, l.role, l.data, l.webhook
+           l.instance, p.process, l.received_at, l.role, l.data, l.webhook
     FROM workflow_data.late_callback l
+         JOIN workflow_data.process p USING (process_id)
     WHERE l.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
 COMMENT ON VIEW workflow.late_callbacks IS
 'Calls that came after the end of their visit, and so did nothing: complete, fail and callback, the first 100 of each
   visit. Of processes that the caller may view.';
 COMMENT ON COLUMN workflow.late_callbacks.serial_number IS 'Serial number of the visit that had ended';
+COMMENT ON COLUMN workflow.late_callbacks.instance IS 'Number of its instance';
+COMMENT ON COLUMN workflow.late_callbacks.process IS 'Name of the process';
 COMMENT ON COLUMN workflow.late_callbacks.received_at IS 'When the call came';
 COMMENT ON COLUMN workflow.late_callbacks.role IS 'Role that called';
 COMMENT ON COLUMN workflow.late_callbacks.data IS
@@ -477,7 +483,7 @@ COMMENT ON FUNCTION workflow_data.operation_blocked_by(bigint, timestamptz) IS
 
 -- Of others, only superusers see calls that were about no process. In a copy one has no roles, and names count.
 CREATE VIEW workflow.operations WITH (security_barrier) AS
-    SELECT o.operation, o.call, o.instance, workflow.serial_number(o.instance, o.visit) COLLATE "C" AS serial_number,
+    SELECT o.operation, o.call, (SELECT p.process FROM workflow_data.process p WHERE p.process_id = o.process_id) AS process, o.instance, workflow.serial_number(o.instance, o.visit) COLLATE "C" AS serial_number,
            workflow_data.role_name(o.role, o.role_name) AS role, o.requested_at, o.done_at,
            CASE WHEN o.done_at IS NULL THEN 'pending' WHEN o.error IS NULL THEN 'done' ELSE 'failed' END AS state,
            o.error, o.answer,
@@ -503,6 +509,7 @@ COMMENT ON VIEW workflow.operations IS
   he has, and those about processes that he may view. They are kept as the history is.';
 COMMENT ON COLUMN workflow.operations.operation IS 'Number of the operation: what workflow.last_operation gives, and workflow.resend takes';
 COMMENT ON COLUMN workflow.operations.call IS 'Function that was called: start, set_data, complete and so on';
+COMMENT ON COLUMN workflow.operations.process IS 'Name of the process that it is about; NULL: it is about none';
 COMMENT ON COLUMN workflow.operations.instance IS 'Number of the instance that it is about; of start, the number that the new one gets; NULL: it is about none';
 COMMENT ON COLUMN workflow.operations.serial_number IS 'Serial number of the visit that it is about; NULL: it is about none';
 COMMENT ON COLUMN workflow.operations.role IS 'Role that called, with whose rights the call is carried out';

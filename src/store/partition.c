@@ -66,7 +66,7 @@ const WfHistoryTable wf_history_tables[] = {
 		{"attempt_history",
 		 "attempt_stray",
 		 "",
-		 {BY_SERIAL_NUMBER},
+		 {BY_SERIAL_NUMBER, "(instance)"},
 		 "instance, visit, process_id, attempt, http_status, started_at, ended_at, error, incident, ended_with, ended_by",
 		 true},
 	[WF_INSTANCE_HISTORY] =

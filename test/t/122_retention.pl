@@ -179,7 +179,7 @@ for my $name (keys %own)
 		  . "SELECT workflow.webhook(workflow.webhook_token('$name', 'w'), '{}', jsonb_build_object('Idempotency-Key', n::text)) FROM generate_series(1, 2) n");
 }
 make_partitions('300 days');
-my $late = "SELECT string_agg(DISTINCT process, ' ' ORDER BY process) FROM workflow.late_callbacks JOIN workflow.history USING (serial_number) WHERE process <> 'long'";
+my $late = "SELECT string_agg(DISTINCT process, ' ' ORDER BY process) FROM workflow.late_callbacks JOIN workflow.history USING (serial_number, instance, process) WHERE process <> 'long'";
 sql("SELECT workflow.complete(serial_number) FROM workflow.waiting WHERE process IN ('ever', 'longer', 'shorter', 'default')");
 sql("SELECT workflow.complete(serial_number) FROM workflow.history WHERE process IN ('ever', 'longer', 'shorter', 'default')");
 is(sql($late), 'default ever longer shorter', 'callbacks came late in processes of every kind');
@@ -189,7 +189,7 @@ my ($short) = sql("SELECT min(instance) FROM workflow.instances WHERE process = 
 sql("UPDATE workflow_data.instance_history SET ended_at = ended_at - interval '300 days' WHERE instance IN (" . join(',', @old, $short) . ')');
 upkeep();
 partitions_go('the old partition is gone');
-is_soon($node, 'postgres', 'SELECT process, count(*) FROM workflow.instances JOIN workflow.history USING (instance, process) JOIN workflow.late_callbacks USING (serial_number) '
+is_soon($node, 'postgres', 'SELECT process, count(*) FROM workflow.instances JOIN workflow.history USING (instance, process) JOIN workflow.late_callbacks USING (serial_number, instance, process) '
 	  . "WHERE process IN ('ever', 'longer', 'shorter', 'default') GROUP BY 1 ORDER BY 1", "default|1\never|2\nlonger|2\nshorter|1", 'each is kept as long as its process says, with what came late');
 is_soon($node, 'postgres', 'SELECT count(*) FROM workflow_data.late_callback l WHERE NOT EXISTS (SELECT FROM workflow_data.visit_history h WHERE h.instance = l.instance AND h.visit = l.visit)', 0, 'nothing is orphaned');
 

@@ -243,12 +243,12 @@ my $all = join(',', values %kept);
 # looked at in the same transaction, since upkeep that has failed is tried again at any moment
 is(sql("BEGIN; UPDATE workflow_data.visit_stray SET stored_at = stored_at - interval '200 days' WHERE instance IN ($all);
 	UPDATE workflow_data.instance_stray SET stored_at = stored_at - interval '200 days', ended_at = ended_at - interval '200 days' WHERE instance IN ($all);
-	SELECT string_agg(process, ' ' ORDER BY process) FROM workflow.late_callbacks JOIN workflow.history USING (serial_number) WHERE instance IN ($all); COMMIT"),
+	SELECT string_agg(process, ' ' ORDER BY process) FROM workflow.late_callbacks JOIN workflow.history USING (serial_number, instance, process) WHERE instance IN ($all); COMMIT"),
 	'approve long short two', 'strays are old');
 upkeep();
 is_soon($node, 'postgres', "SELECT string_agg(process, ' ' ORDER BY process) FROM workflow.history WHERE instance IN ($all)", 'long two', 'those past retention go');
 is_soon($node, 'postgres', "SELECT string_agg(process, ' ' ORDER BY process) FROM workflow.instances WHERE instance IN ($all)", 'long two', 'with their instances');
-is_soon($node, 'postgres', "SELECT string_agg(process, ' ' ORDER BY process) FROM workflow.late_callbacks JOIN workflow.history USING (serial_number) WHERE instance IN ($all)", 'long two', 'with what came late');
+is_soon($node, 'postgres', "SELECT string_agg(process, ' ' ORDER BY process) FROM workflow.late_callbacks JOIN workflow.history USING (serial_number, instance, process) WHERE instance IN ($all)", 'long two', 'with what came late');
 is(sql('SELECT count(*) FROM workflow.late_callbacks l WHERE NOT EXISTS (SELECT FROM workflow.history h WHERE h.serial_number = l.serial_number)'), 0, 'and nothing else');
 is(sql("SELECT count(*) FROM workflow.history WHERE instance = $young"), 2, 'what is young stays');
 sql('DROP EVENT TRIGGER policy');
