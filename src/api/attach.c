@@ -125,6 +125,8 @@ read_attach_arguments(FunctionCallInfo fcinfo, WfAttachment *wanted)
 	wanted->trust = !PG_ARGISNULL(11) && PG_GETARG_BOOL(11);
 	wanted->on_update = read_reaction("on_update", text_argument(fcinfo, 8), "set_data");
 	wanted->on_delete = read_reaction("on_delete", text_argument(fcinfo, 9), "cancel");
+	wanted->replicated = !PG_ARGISNULL(12) && PG_GETARG_BOOL(12);
+	wanted->show_in = PG_ARGISNULL(13) ? InvalidOid : PG_GETARG_OID(13);
 }
 
 /* ---- the table ---- */
@@ -343,9 +345,15 @@ execute_ddl(const char *sql)
 }
 
 static char *
+qualified_relation(Oid relid)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
+}
+
+static char *
 qualified_name(Relation rel)
 {
-	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)), RelationGetRelationName(rel));
+	return qualified_relation(RelationGetRelid(rel));
 }
 
 /* Neither partitioned, nor a partition? */
@@ -356,13 +364,13 @@ is_plain(Relation rel)
 }
 
 /*
- * Create the triggers FOR EACH ROW, so that partitions get copies: rows that are inserted directly
+ * Create the triggers, of all but plain tables FOR EACH ROW, so that partitions get copies: rows that are inserted directly
  * into a partition fire no other trigger of ours.
  */
 static void
 create_triggers(Relation rel, const WfAttachment *wanted)
 {
-	bool plain = is_plain(rel);
+	bool plain = is_plain(rel) && !wanted->replicated; /* replication fires no triggers of statements */
 
 	if (wf_attachment_sets(wanted) && !wf_attachment_has_trigger(rel, "before_insert"))
 		execute_ddl(psprintf("CREATE TRIGGER " WF_TRIGGER_BEFORE " BEFORE INSERT ON %s "
@@ -404,7 +412,8 @@ keep_columns(Relation rel, const WfAttachment *attachments, int n)
 	ListCell	  *lc;
 
 	for (int i = 0; i < n; i++)
-		names = list_concat(names, wf_attach_shown_columns(&attachments[i]));
+		if (!attachments[i].replicated)
+			names = list_concat(names, wf_attach_shown_columns(&attachments[i]));
 	if (names == NIL)
 		return;
 	initStringInfo(&columns);
@@ -432,7 +441,29 @@ forget_cached(List *partitions)
 	CommandCounterIncrement();
 }
 
+/* Replication applies changes as a replica, where other triggers do not fire. */
+static void
+enable_always(List *partitions)
+{
+	ListCell *lc;
+
+	foreach (lc, partitions)
+		wf_replicated_enable(lfirst_oid(lc));
+}
+
 /* ---- attach ---- */
+
+static void
+check_shown_columns(Relation rel, const WfAttachment *wanted, const WfAttachment *others, int n)
+{
+	Relation shown = rel;
+
+	if (OidIsValid(wanted->show_in))
+		shown = relation_open(wanted->show_in, AccessShareLock);
+	wf_attach_check_columns(shown, wanted, others, n);
+	if (shown != rel)
+		relation_close(shown, NoLock);
+}
 
 /*
  * The attachments of the table that still hold. If it has no trigger of ours, attachments under its
@@ -482,7 +513,8 @@ attach(Relation rel, List *partitions, WfAttachment *wanted)
 						   wanted->process),
 					errhint("Detach it first with workflow.detach."));
 	check_relatives(rel, partitions);
-	wf_attach_check_columns(rel, wanted, others, n);
+	wf_replicated_check(rel, wanted, others, n);
+	check_shown_columns(rel, wanted, others, n);
 	check_serial_step(wanted, process->def);
 	check_condition(wanted);
 	check_trust(rel, wanted);
@@ -493,6 +525,8 @@ attach(Relation rel, List *partitions, WfAttachment *wanted)
 	create_triggers(rel, wanted);
 	n = wf_attachments_of(RelationGetRelid(rel), &others);
 	keep_columns(rel, others, n);
+	if (wanted->replicated)
+		enable_always(partitions);
 	forget_cached(partitions);
 	return taken_over;
 }
@@ -511,24 +545,27 @@ start_existing(Relation rel, List *partitions, const WfAttachment *wanted, bool 
 static void
 audit_attach(const WfAttachment *attachment, bool existing, Relation rel, Oid caller)
 {
-	wf_audit(&(WfAudit){.call = "attach",
-						.caller = caller,
-						.process_id = attachment->process_id,
-						.arguments = {WF_AUDIT_TEXT("relation", qualified_name(rel)),
-									  WF_AUDIT_TEXT("serial_column", attachment->serial_column),
-									  WF_AUDIT_TEXT("serial_step", attachment->serial_step),
-									  WF_AUDIT_TEXT("status_column", attachment->status_column),
-									  WF_AUDIT_TEXT("instance_column", attachment->instance_column),
-									  {.key = "result_columns",
-									   .jsonb = wf_row_results_store(attachment),
-									   .omit = attachment->nresults == 0},
-									  WF_AUDIT_TEXT("condition", attachment->condition),
-									  WF_AUDIT_TEXT("on_update",
-													attachment->on_update ? wf_attachment_on_update(attachment) : NULL),
-									  WF_AUDIT_TEXT("on_delete",
-													attachment->on_delete ? wf_attachment_on_delete(attachment) : NULL),
-									  WF_AUDIT_TRUE("existing", existing),
-									  WF_AUDIT_TRUE("trust", attachment->trust)}});
+	wf_audit(
+		&(WfAudit){.call = "attach",
+				   .caller = caller,
+				   .process_id = attachment->process_id,
+				   .arguments =
+					   {WF_AUDIT_TEXT("relation", qualified_name(rel)),
+						WF_AUDIT_TEXT("serial_column", attachment->serial_column),
+						WF_AUDIT_TEXT("serial_step", attachment->serial_step),
+						WF_AUDIT_TEXT("status_column", attachment->status_column),
+						WF_AUDIT_TEXT("instance_column", attachment->instance_column),
+						{.key = "result_columns",
+						 .jsonb = wf_row_results_store(attachment),
+						 .omit = attachment->nresults == 0},
+						WF_AUDIT_TEXT("condition", attachment->condition),
+						WF_AUDIT_TEXT("on_update", attachment->on_update ? wf_attachment_on_update(attachment) : NULL),
+						WF_AUDIT_TEXT("on_delete", attachment->on_delete ? wf_attachment_on_delete(attachment) : NULL),
+						WF_AUDIT_TRUE("existing", existing),
+						WF_AUDIT_TRUE("replicated", attachment->replicated),
+						WF_AUDIT_TEXT("show_in",
+									  OidIsValid(attachment->show_in) ? qualified_relation(attachment->show_in) : NULL),
+						WF_AUDIT_TRUE("trust", attachment->trust)}});
 }
 
 Datum

@@ -374,6 +374,45 @@ begin(FunctionCallInfo fcinfo, TriggerData *trigdata, WfFollowing *following)
 	return true;
 }
 
+/* What follows from one row, or from TRUNCATE, by the trigger that fires. */
+typedef struct Follow
+{
+	WfFollowing *following;
+	TriggerData *trigdata;
+} Follow;
+
+static bool
+follow_event(void *arg)
+{
+	Follow		*follow = arg;
+	TriggerData *trigdata = follow->trigdata;
+
+	if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
+		wf_following_truncated(follow->following);
+	else if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+		follow_updated_row(follow->following, trigdata->tg_trigtuple, trigdata->tg_newtuple, false);
+	else
+		follow_deleted_row(follow->following, trigdata->tg_trigtuple);
+	return true;
+}
+
+static void
+follow_trigger(WfFollowing *following, TriggerData *trigdata)
+{
+	Follow		follow = {following, trigdata};
+	HeapTuple	tuple = trigdata->tg_newtuple != NULL ? trigdata->tg_newtuple : trigdata->tg_trigtuple;
+	const char *operation = TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event) ? "truncate"
+							: TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? "update"
+																		  : "delete";
+
+	if (wf_attached_is_replicated(following->table))
+		wf_replicated_run(following->table, operation,
+						  tuple != NULL ? wf_attached_key(following->table, following->rel, tuple) : NULL, follow_event,
+						  &follow);
+	else
+		(void) follow_event(&follow);
+}
+
 Datum
 workflow_after_update(PG_FUNCTION_ARGS)
 {
@@ -383,7 +422,7 @@ workflow_after_update(PG_FUNCTION_ARGS)
 	if (!begin(fcinfo, trigdata, &following))
 		PG_RETURN_POINTER(NULL);
 	if (TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
-		follow_updated_row(&following, trigdata->tg_trigtuple, trigdata->tg_newtuple, false);
+		follow_trigger(&following, trigdata);
 	else if (trigdata->tg_oldtable != NULL && trigdata->tg_newtable != NULL)
 		follow_statement(&following, trigdata->tg_oldtable, trigdata->tg_newtable);
 	PG_RETURN_POINTER(NULL);
@@ -405,7 +444,7 @@ workflow_after_delete(PG_FUNCTION_ARGS)
 	else if (HeapTupleHeaderIndicatesMovedPartitions(trigdata->tg_trigtuple->t_data))
 		wf_move_left(following.table, following.rel, trigdata->tg_trigtuple);
 	else
-		follow_deleted_row(&following, trigdata->tg_trigtuple);
+		follow_trigger(&following, trigdata);
 	PG_RETURN_POINTER(NULL);
 }
 
@@ -416,6 +455,6 @@ workflow_after_truncate(PG_FUNCTION_ARGS)
 	WfFollowing	 following = {.deleted = true};
 
 	if (begin(fcinfo, trigdata, &following))
-		wf_following_truncated(&following);
+		follow_trigger(&following, trigdata);
 	PG_RETURN_POINTER(NULL);
 }

@@ -1,6 +1,6 @@
 /*
  * attach_find.c
- *		Whether rows of an attached table are there, by their keys.
+ *		Whether rows of an attached table are there, by their keys, and where.
  *
  * That is asked as the table's owner, past its policies for row-level security, as foreign keys do it.
  */
@@ -77,6 +77,38 @@ wf_rows_find(WfAttachedTable *table, Oid owner, char **keys, int n, bool *there)
 	for (int i = 0; i < n; i++)
 		there[i] = wf_row_key_parse(&table->key, keys[i], values) && finds(plan, values);
 	leave(&saved);
+}
+
+bool
+wf_row_fetch(WfAttachedTable *table, Oid owner, const char *key, Oid *relid, ItemPointer tid)
+{
+	StringInfoData sql;
+	WfAsOwner	   saved;
+	Datum		   values[INDEX_MAX_KEYS];
+	bool		   isnull;
+	bool		   found = false;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT tableoid, ctid FROM ");
+	wf_row_append_table(&sql, table->root);
+	wf_row_append_key_condition(&sql, &table->key);
+	enter(table, owner, &saved);
+	if (wf_row_key_parse(&table->key, key, values))
+	{
+		if (SPI_execute_plan(prepare(sql.data, &table->key, table->key.n), values, NULL, false, 1) != SPI_OK_SELECT)
+			elog(ERROR, "the row could not be looked for");
+		found = SPI_processed > 0;
+	}
+	if (found)
+	{
+		HeapTuple row = SPI_tuptable->vals[0];
+		TupleDesc desc = SPI_tuptable->tupdesc;
+
+		*relid = DatumGetObjectId(SPI_getbinval(row, desc, 1, &isnull));
+		*tid = *(ItemPointer) DatumGetPointer(SPI_getbinval(row, desc, 2, &isnull));
+	}
+	leave(&saved);
+	return found;
 }
 
 bool

@@ -265,4 +265,23 @@ extern const WfWriting *wf_attached_writing(FunctionCallInfo fcinfo, Relation re
 /* The number of the current transaction, counted within this backend. */
 extern uint64 wf_attach_transaction(void);
 
+/* The key of a row, as the table's owner reads it. */
+extern char *wf_attached_key(WfAttachedTable *table, Relation rel, HeapTuple tuple);
+
+/*
+ * attach_replicated.c: tables whose rows logical replication brings. ERROR 22023, 42703, 42501 if they cannot be attached as wanted. Our
+ * triggers of the relation fire wherever rows come from.
+ */
+extern bool wf_attached_is_replicated(const WfAttachedTable *table);
+extern void wf_replicated_check(Relation rel, const WfAttachment *wanted, const WfAttachment *others, int n);
+extern void wf_replicated_enable(Oid relid);
+/*
+ * Do what follows from a row, or from all (`key` NULL). If that fails, the row is refused, and nothing is thrown, unless the same could
+ * work if it comes again.
+ */
+extern void wf_replicated_run(WfAttachedTable *table, const char *operation, const char *key, bool (*work)(void *arg),
+							  void *arg);
+/* The row of that key as it is now, with the partition that has it, locked; false: there is none. */
+extern bool wf_row_fetch(WfAttachedTable *table, Oid owner, const char *key, Oid *relid, ItemPointer tid);
+
 #endif

@@ -41,9 +41,8 @@ current_command(void)
 	return ActiveSnapshotSet() ? GetActiveSnapshot()->curcid : InvalidCommandId;
 }
 
-/* The key of a row as its owner reads it. */
-static char *
-key_of(WfAttachedTable *table, Relation rel, HeapTuple tuple)
+char *
+wf_attached_key(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 {
 	WfAsOwner owner;
 	char	 *key;
@@ -86,7 +85,7 @@ wf_move_expect(Relation rel, HeapTuple old, HeapTuple new)
 	table = wf_attached_table_of_changes(rel);
 	if (table->n == 0 || !differs(table, rel, old, new))
 		return;
-	key = key_of(table, rel, new);
+	key = wf_attached_key(table, rel, new);
 	if (expected.key != NULL)
 		pfree(expected.key);
 	expected.key = MemoryContextStrdup(TopMemoryContext, key);
@@ -100,7 +99,7 @@ bool
 wf_move_is_expected(WfAttachedTable *table, Relation rel, HeapTuple tuple)
 {
 	bool is = expected.is && expected.transaction == wf_attach_transaction() && expected.command == current_command() &&
-			  expected.root == table->root && strcmp(expected.key, key_of(table, rel, tuple)) == 0;
+			  expected.root == table->root && strcmp(expected.key, wf_attached_key(table, rel, tuple)) == 0;
 
 	if (is)
 		expected.is = false;

@@ -140,6 +140,8 @@ shown_results(WfAttached *item, HeapTuple tuple, TupleDesc desc)
 {
 	char **results = NULL;
 
+	if (item->row.replicated)
+		return NULL;
 	if (item->row.nresults > 0)
 		results = palloc(sizeof(char *) * item->row.nresults);
 	for (int i = 0; i < item->row.nresults; i++)
@@ -343,9 +345,12 @@ start_row(WfChunk *chunk, WfBatch *batch, const WfRowStart *start)
 					   .traceparent = wf_trace_given(),
 					   .suspended = item->row.suspended};
 	instance = wf_engine_start(batch, &wanted);
-	instance->show_changed =
-		(wf_attached_sets_columns(item) && (start->unmarked || !is_shown(item, instance, &issued))) ||
-		!has_results(start, instance);
+	if (item->row.replicated)
+		instance->show_changed = wf_attachment_shows(&item->row);
+	else
+		instance->show_changed =
+			(wf_attached_sets_columns(item) && (start->unmarked || !is_shown(item, instance, &issued))) ||
+			!has_results(start, instance);
 	chunk->started++;
 }
 

@@ -137,6 +137,39 @@ find_column(WfAttachedTable *table, Relation rel, const char *process, const cha
 	}
 }
 
+/* Replicated rows show nothing themselves; columns that do where the rows come from are not of the data, and need not be here. */
+static void
+keep_replicated_columns(WfAttachedTable *table, Relation rel, const WfAttachment *row)
+{
+	ListCell *lc;
+
+	foreach (lc, wf_attach_shown_columns(row))
+	{
+		WfRowColumn column;
+
+		if (wf_row_column(RelationGetDescr(rel), lfirst(lc), &column, table->context))
+			table->kept[column.attno - 1] = true;
+	}
+}
+
+static void
+find_columns(WfAttachedTable *table, Relation rel, WfAttached *item)
+{
+	const WfAttachment *row = &item->row;
+
+	if (row->replicated)
+	{
+		keep_replicated_columns(table, rel, row);
+		return;
+	}
+	find_column(table, rel, row->process, row->serial_column, &item->serial);
+	find_column(table, rel, row->process, row->status_column, &item->status);
+	find_column(table, rel, row->process, row->instance_column, &item->instance);
+	table->has_columns |= wf_attachment_sets(row);
+	for (int i = 0; i < row->nresults; i++)
+		find_column(table, rel, row->process, row->results[i].column, &item->results[i]);
+}
+
 static void
 set_up_item(WfAttachedTable *table, Relation rel, WfAttached *item, const WfAttachment *row)
 {
@@ -145,13 +178,8 @@ set_up_item(WfAttachedTable *table, Relation rel, WfAttached *item, const WfAtta
 
 	copy_attachment(&item->row, row);
 	row = &item->row; /* it lives as long as the table */
-	find_column(table, rel, row->process, row->serial_column, &item->serial);
-	find_column(table, rel, row->process, row->status_column, &item->status);
-	find_column(table, rel, row->process, row->instance_column, &item->instance);
-	table->has_columns |= wf_attachment_sets(row);
 	item->results = palloc0(sizeof(WfRowColumn) * Max(row->nresults, 1));
-	for (int i = 0; i < row->nresults; i++)
-		find_column(table, rel, row->process, row->results[i].column, &item->results[i]);
+	find_columns(table, rel, item);
 	wf_row_results_compile(&item->row);
 	if (row->condition == NULL)
 		return;

@@ -300,12 +300,37 @@ after_statement(FunctionCallInfo fcinfo, TriggerData *trigdata)
 	MemoryContextDelete(context);
 }
 
+/* ---- after: rows that logical replication brings ---- */
+
+static bool
+after_guarded_row(void *arg)
+{
+	FunctionCallInfo fcinfo = arg;
+
+	after_row(fcinfo, (TriggerData *) fcinfo->context);
+	return true;
+}
+
+static void
+after_replicated_row(FunctionCallInfo fcinfo, WfAttachedTable *table)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	wf_replicated_run(table, "insert", wf_attached_key(table, trigdata->tg_relation, trigdata->tg_trigtuple),
+					  after_guarded_row, fcinfo);
+}
+
 Datum
 workflow_after_insert(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = start_trigger_data(fcinfo, "workflow_data.after_insert", false);
+	TriggerData		*trigdata = start_trigger_data(fcinfo, "workflow_data.after_insert", false);
+	WfAttachedTable *table = NULL;
 
 	if (TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
+		table = wf_attached_table_of_changes(trigdata->tg_relation);
+	if (table != NULL && wf_attached_is_replicated(table))
+		after_replicated_row(fcinfo, table);
+	else if (table != NULL)
 		after_row(fcinfo, trigdata);
 	else if (trigdata->tg_newtable != NULL)
 		after_statement(fcinfo, trigdata);

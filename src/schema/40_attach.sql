@@ -25,9 +25,10 @@ CREATE FUNCTION workflow.attach(relation regclass, process text, serial_column n
                                 instance_column name DEFAULT NULL, result_columns jsonb DEFAULT NULL,
                                 condition text DEFAULT NULL,
                                 on_update text DEFAULT 'ignore', on_delete text DEFAULT 'ignore',
-                                existing boolean DEFAULT false, trust boolean DEFAULT false)
+                                existing boolean DEFAULT false, trust boolean DEFAULT false,
+                                replicated boolean DEFAULT false, show_in regclass DEFAULT NULL)
     RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_attach';
-COMMENT ON FUNCTION workflow.attach(regclass, text, name, text, name, name, jsonb, text, text, text, boolean, boolean) IS
+COMMENT ON FUNCTION workflow.attach(regclass, text, name, text, name, name, jsonb, text, text, text, boolean, boolean, boolean, regclass) IS
 'Has each new row of a table start an instance of a process, in the transaction of its INSERT: the row is its data, the
   primary key its business key. Returns the number of the attachment.
 relation: the table. process: the process.
@@ -39,6 +40,8 @@ on_update: ''set_data'': what an UPDATE changes in a row is merged into the data
   ''cancel'': the instance of a deleted row is cancelled; ''ignore''.
 existing: true: rows that are there already, and never had an instance of this table and process, start one, too.
 trust: true: code of other roles that the table brings with it runs with the rights of its owner.
+replicated: true: logical replication brings its rows, of which one that cannot start its instance does not stop that: it is in
+  the view workflow.refused_rows. show_in: the table, mostly a foreign one, in which rows of the same keys show their instances.
 Errors: 42704 no such process; 42703 no such column; 42710 it is attached already; 42809 what cannot be attached, such
   as a view; 22023 no such step, or another argument that cannot be; 42501 needs ownership of the table, whose owner
   needs start; or the table brings code of others.';
@@ -50,6 +53,15 @@ COMMENT ON FUNCTION workflow.detach(regclass, text) IS
   Returns how many attachments were removed.
 relation: the table. process: for which one; NULL: for all.
 Errors: 42704 it is not attached, to that process; 42501 needs ownership of the table, or admin on the process.';
+
+CREATE FUNCTION workflow.retry_rows(relation regclass)
+    RETURNS bigint LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'workflow_retry_rows';
+COMMENT ON FUNCTION workflow.retry_rows(regclass) IS
+'Brings rows of a replicated table that were refused (see the view workflow.refused_rows) to their instances, as they are
+  now: a row that never had one starts one; what has changed is merged, or the instance cancelled, as attach was told.
+  Returns how many rows are not refused any more.
+relation: the table, which nobody can write to meanwhile.
+Errors: 42704 it is not attached; 42501 needs ownership of the table.';
 
 CREATE FUNCTION workflow.write_back(relation regclass)
     RETURNS bigint LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'workflow_write_back';

@@ -455,7 +455,7 @@ COMMENT ON COLUMN workflow.late_callbacks.webhook IS 'Whether the call came with
 
 CREATE VIEW workflow.attachments WITH (security_barrier) AS
     SELECT a.relation, p.process, a.serial_column, a.serial_step, a.status_column, a.instance_column,
-           a.result_columns, a.condition, a.on_update, a.on_delete, a.trust
+           a.result_columns, a.condition, a.on_update, a.on_delete, a.trust, a.replicated, a.show_in
     FROM workflow_data.attachment a
          JOIN workflow_data.process p ON p.process_id = a.process_id
          JOIN pg_catalog.pg_class c ON c.oid = a.relation
@@ -475,6 +475,8 @@ COMMENT ON COLUMN workflow.attachments.condition IS 'Predicate over a new row, a
 COMMENT ON COLUMN workflow.attachments.on_update IS 'set_data: what an UPDATE changes in a row is merged into the data of its instance; ignore: nothing happens';
 COMMENT ON COLUMN workflow.attachments.on_delete IS 'cancel: the instance of a row that is deleted is cancelled; ignore: nothing happens';
 COMMENT ON COLUMN workflow.attachments.trust IS 'Whether code of other roles that the table brings with it runs with the rights of its owner';
+COMMENT ON COLUMN workflow.attachments.replicated IS 'Whether logical replication brings its rows';
+COMMENT ON COLUMN workflow.attachments.show_in IS 'The table in which rows of the same keys show their instances; NULL: the attached one itself';
 
 CREATE FUNCTION workflow_data.operation_blocked_by(operation bigint, requested_at timestamptz) RETURNS text
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 10 AS 'MODULE_PATHNAME', 'workflow_operation_blocked_by';
@@ -590,3 +592,20 @@ COMMENT ON COLUMN workflow.write_backs.business_key IS 'Primary key of the row';
 COMMENT ON COLUMN workflow.write_backs.instance IS 'Number of the instance, which may have ended';
 COMMENT ON COLUMN workflow.write_backs.since IS 'Since when the row does not show what it should';
 COMMENT ON COLUMN workflow.write_backs.error IS 'Why the row could not be written the last time; NULL: it was not tried yet';
+
+CREATE VIEW workflow.refused_rows WITH (security_barrier) AS
+    SELECT a.relation, p.process, r.business_key, r.operation, r.since, r.sqlstate, r.error
+    FROM workflow_data.refused_row r
+         JOIN workflow_data.attachment a ON a.attachment = r.attachment
+         JOIN workflow_data.process p ON p.process_id = r.process_id
+    WHERE a.detached_at IS NULL AND r.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]);
+COMMENT ON VIEW workflow.refused_rows IS
+'What has become of rows that logical replication has brought, and could not be brought to their instances, of processes
+  that the caller may view. workflow.retry_rows tries again';
+COMMENT ON COLUMN workflow.refused_rows.relation IS 'The attached table';
+COMMENT ON COLUMN workflow.refused_rows.process IS 'Name of the process';
+COMMENT ON COLUMN workflow.refused_rows.business_key IS 'Primary key of the row; NULL: all rows, by TRUNCATE';
+COMMENT ON COLUMN workflow.refused_rows.operation IS 'What has become of it: insert, update, delete or truncate';
+COMMENT ON COLUMN workflow.refused_rows.since IS 'When that came';
+COMMENT ON COLUMN workflow.refused_rows.sqlstate IS 'SQLSTATE of the error';
+COMMENT ON COLUMN workflow.refused_rows.error IS 'Why it could not be brought to its instance';

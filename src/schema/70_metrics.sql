@@ -91,6 +91,14 @@ CREATE VIEW workflow.metrics WITH (security_barrier) AS
            greatest(extract(epoch FROM pg_catalog.statement_timestamp() - since), 0)::double precision
     FROM write_backs
     UNION ALL
+    SELECT 'refused_rows', jsonb_build_object('process', p.process, 'relation', a.relation_name), count(*)::double precision
+    FROM workflow_data.refused_row r
+         JOIN workflow_data.attachment a ON a.attachment = r.attachment
+         JOIN workflow_data.process p ON p.process_id = r.process_id
+    WHERE a.detached_at IS NULL AND (pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+                                     OR r.process_id = ANY ((SELECT workflow_data.my_processes('view'))::integer[]))
+    GROUP BY p.process, a.relation_name
+    UNION ALL
     SELECT 'due', jsonb_strip_nulls(jsonb_build_object('work', work, 'process', process, 'server', server)), n::double precision
     FROM due
     UNION ALL

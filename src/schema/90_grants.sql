@@ -36,7 +36,7 @@ GRANT EXECUTE ON ALL ROUTINES IN SCHEMA workflow_data TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION workflow.define(text, json),
                            workflow.check(json),
                            workflow.undefine(text, boolean),
-                           workflow.attach(regclass, text, name, text, name, name, jsonb, text, text, text, boolean, boolean),
+                           workflow.attach(regclass, text, name, text, name, name, jsonb, text, text, text, boolean, boolean, boolean, regclass),
                            workflow.detach(regclass, text),
                            workflow.grant_process(text, name, text, text),
                            workflow.revoke_process(text, name, text, text)
@@ -52,7 +52,7 @@ REVOKE EXECUTE ON FUNCTION workflow_data.http_validator(text[], oid), workflow_d
     FROM PUBLIC;
 
 GRANT SELECT ON workflow.processes, workflow.instances, workflow.visits, workflow.waiting, workflow.subscriptions, workflow.topics, workflow.message_starts, workflow.webhook_starts, workflow.messages, workflow.tasks, workflow.incidents,
-                workflow.history, workflow.attempts, workflow.late_callbacks, workflow.write_backs, workflow.attachments, workflow.grants, workflow.audit, workflow.operations, workflow.servers, workflow.workers, workflow.shards
+                workflow.history, workflow.attempts, workflow.late_callbacks, workflow.write_backs, workflow.refused_rows, workflow.attachments, workflow.grants, workflow.audit, workflow.operations, workflow.servers, workflow.workers, workflow.shards
     TO PUBLIC;
 
 -- Monitoring roles see counts without any further grant.

@@ -28,14 +28,15 @@
 #include "store/owed.h"
 #include "store/privilege.h"
 #include "store/query.h"
+#include "store/refused.h"
 #include "store/row_result.h"
 
 #define ATTACHMENT_COLUMNS \
 	"a.attachment, a.relation, a.process_id, p.process, p.latest, a.serial_column::text, " \
 	"a.serial_step, a.status_column::text, a.instance_column::text, a.condition, p.suspended, " \
 	"a.search_path, a.trust, a.relation_name, a.result_columns, " \
-	"a.on_update <> 'ignore', a.on_delete <> 'ignore'"
-#define ATTACHMENT_NCOLUMNS 17
+	"a.on_update <> 'ignore', a.on_delete <> 'ignore', a.replicated, a.show_in"
+#define ATTACHMENT_NCOLUMNS 19
 
 static WfQuery q_of = {
 	.sql = "SELECT " ATTACHMENT_COLUMNS " FROM workflow_data.attachment a "
@@ -59,20 +60,21 @@ static WfQuery q_former = {
 static WfQuery q_add = {
 	.sql = "INSERT INTO workflow_data.attachment (relation, process_id, relation_name, serial_column, serial_step, "
 		   "status_column, instance_column, condition,search_path, trust, result_columns, on_update, "
-		   "on_delete) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING attachment",
-	.nargs = 13,
+		   "on_delete, replicated, show_in) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) "
+		   "RETURNING attachment",
+	.nargs = 15,
 	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, JSONBOID,
-				 TEXTOID, TEXTOID},
+				 TEXTOID, TEXTOID, BOOLOID, REGCLASSOID},
 };
 static WfQuery q_add_again = {
 	.sql =
 		"UPDATE workflow_data.attachment SET relation = $1, process_id = $2, relation_name = $3, serial_column = $4, "
 		"serial_step = $5, status_column = $6, instance_column = $7, condition = $8, search_path = $9, trust = $10, "
-		"result_columns = $11, on_update = $12, on_delete = $13, detached_at = NULL WHERE attachment = $14 "
-		"RETURNING attachment",
-	.nargs = 14,
+		"result_columns = $11, on_update = $12, on_delete = $13, replicated = $14, show_in = $15, detached_at = NULL "
+		"WHERE attachment = $16 RETURNING attachment",
+	.nargs = 16,
 	.argtypes = {REGCLASSOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, JSONBOID,
-				 TEXTOID, TEXTOID, INT4OID},
+				 TEXTOID, TEXTOID, BOOLOID, REGCLASSOID, INT4OID},
 };
 static WfQuery q_detach = {
 	.sql = "UPDATE workflow_data.attachment SET relation_name = $3, detached_at = least(clock_timestamp(), "
@@ -228,17 +230,29 @@ wf_attachment_on_delete(const WfAttachment *attachment)
 	return attachment->on_delete ? "cancel" : "ignore";
 }
 
-bool
-wf_attachment_sets(const WfAttachment *attachment)
+static bool
+has_columns(const WfAttachment *attachment)
 {
 	return attachment->serial_column != NULL || attachment->status_column != NULL ||
 		   attachment->instance_column != NULL;
 }
 
 bool
+wf_attachment_sets(const WfAttachment *attachment)
+{
+	return !attachment->replicated && has_columns(attachment);
+}
+
+bool
 wf_attachment_shows(const WfAttachment *attachment)
 {
-	return wf_attachment_sets(attachment) || attachment->nresults > 0;
+	return has_columns(attachment) || attachment->nresults > 0;
+}
+
+Oid
+wf_attachment_shows_in(const WfAttachment *attachment)
+{
+	return OidIsValid(attachment->show_in) ? attachment->show_in : attachment->relation;
 }
 
 bool
@@ -324,6 +338,8 @@ read_attachment(uint64 row, WfAttachment *attachment)
 	attachment->nresults = wf_row_results_read(isnull ? NULL : DatumGetJsonbP(columns), &attachment->results);
 	attachment->on_update = DatumGetBool(wf_result(row, 16, &isnull));
 	attachment->on_delete = DatumGetBool(wf_result(row, 17, &isnull));
+	attachment->replicated = DatumGetBool(wf_result(row, 18, &isnull));
+	attachment->show_in = DatumGetObjectId(wf_result(row, 19, &isnull));
 }
 
 int
@@ -383,8 +399,8 @@ wf_attachment_add(WfAttachment *attachment, bool restored)
 	TimestampTz stale_since;
 	int			former = former_attachment(attachment, restored, &stale_since);
 	Jsonb	   *results = wf_row_results_store(attachment);
-	Datum		values[14] = {ObjectIdGetDatum(attachment->relation), Int32GetDatum(attachment->process_id)};
-	char		nulls[14] = {' ', ' '};
+	Datum		values[16] = {ObjectIdGetDatum(attachment->relation), Int32GetDatum(attachment->process_id)};
+	char		nulls[16] = {' ', ' '};
 	bool		isnull;
 
 	set_text_column(&values[2], &nulls[2], attachment->relation_name);
@@ -398,8 +414,11 @@ wf_attachment_add(WfAttachment *attachment, bool restored)
 	values[10] = JsonbPGetDatum(results);
 	set_text_column(&values[11], &nulls[11], wf_attachment_on_update(attachment));
 	set_text_column(&values[12], &nulls[12], wf_attachment_on_delete(attachment));
-	values[13] = Int32GetDatum(former);
-	nulls[9] = nulls[13] = ' ';
+	values[13] = BoolGetDatum(attachment->replicated);
+	values[14] = ObjectIdGetDatum(attachment->show_in);
+	values[15] = Int32GetDatum(former);
+	nulls[9] = nulls[13] = nulls[15] = ' ';
+	nulls[14] = OidIsValid(attachment->show_in) ? ' ' : 'n';
 	nulls[10] = results != NULL ? ' ' : 'n';
 	wf_query_run(former != 0 ? &q_add_again : &q_add, values, nulls);
 	attachment->id = DatumGetInt32(wf_result(0, 1, &isnull));
@@ -416,6 +435,7 @@ wf_attachment_detach(int id, const char *relation_name)
 
 	wf_query_run(&q_detach, values, NULL);
 	wf_owed_delete(id);
+	wf_refused_delete_all(id);
 }
 
 void
@@ -425,6 +445,7 @@ wf_attachment_forget(int id)
 
 	wf_query_run(&q_forget, values, NULL);
 	wf_owed_delete(id);
+	wf_refused_delete_all(id);
 }
 
 void

@@ -67,11 +67,18 @@ typedef struct WfAttachment
 	bool			trust;		 /* write-backs may run code of roles other than the table's owner */
 	bool			on_update;	 /* what changes in the row is merged into the data */
 	bool			on_delete;	 /* the instance is cancelled when its row was deleted */
+	bool			replicated;	 /* logical replication brings its rows, which show nothing themselves */
+	Oid				show_in;	 /* the table that shows it; InvalidOid: `relation` itself */
 } WfAttachment;
 
-/* Does a row show anything of its instance? Results are not set in a row that is being inserted, the others are. */
+/*
+ * Is anything shown of the instance of a row? Results are not set in a row that is being inserted, the others are, unless the rows are
+ * replicated.
+ */
 extern bool wf_attachment_shows(const WfAttachment *attachment);
 extern bool wf_attachment_sets(const WfAttachment *attachment);
+/* The table whose rows show it. */
+extern Oid wf_attachment_shows_in(const WfAttachment *attachment);
 /* The names of what follows from an UPDATE and from a DELETE. */
 extern const char *wf_attachment_on_update(const WfAttachment *attachment);
 extern const char *wf_attachment_on_delete(const WfAttachment *attachment);

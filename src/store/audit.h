@@ -13,7 +13,7 @@
 
 #include "model/template.h"
 
-#define WF_AUDIT_ARGUMENTS 12
+#define WF_AUDIT_ARGUMENTS 13
 
 typedef struct WfAudit
 {

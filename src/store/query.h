@@ -11,7 +11,7 @@
 #include "executor/spi.h"
 #include "utils/tuplestore.h"
 
-#define WF_QUERY_MAX_ARGS 14
+#define WF_QUERY_MAX_ARGS 16
 
 typedef struct WfColumn
 {

@@ -243,7 +243,7 @@ written_columns(const WfAttachment *attachment)
 char *
 wf_trust_foreign_code(const WfAttachment *attachment)
 {
-	Datum values[3] = {ObjectIdGetDatum(attachment->relation), written_columns(attachment),
+	Datum values[3] = {ObjectIdGetDatum(wf_attachment_shows_in(attachment)), written_columns(attachment),
 					   ObjectIdGetDatum(wf_row_owner(attachment->relation))};
 
 	return wf_query_run(&q_foreign_code, values, NULL) > 0 ? wf_result_text(0, 1) : NULL;

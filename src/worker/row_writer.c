@@ -40,7 +40,7 @@ forget_writer(Datum arg, Oid relid)
 	hash_seq_init(&status, writers);
 	while ((writer = hash_seq_search(&status)) != NULL)
 	{
-		bool own = !OidIsValid(relid) || writer->relid == relid;
+		bool own = !OidIsValid(relid) || writer->relid == relid || writer->keyed == relid;
 
 		if (own)
 			writer->valid = false;
@@ -187,14 +187,15 @@ find_columns(WfRowWriter *writer, Relation rel, const WfAttachment *attachment)
 }
 
 void
-wf_row_writer_set_up(WfRowWriter *writer, Relation rel, const WfAttachment *attachment)
+wf_row_writer_set_up(WfRowWriter *writer, Relation keyed, Relation rel, const WfAttachment *attachment)
 {
 	if (!writer->valid)
 	{
 		reset_writer(writer);
 		writer->relid = RelationGetRelid(rel);
+		writer->keyed = RelationGetRelid(keyed);
 		writer->context = AllocSetContextCreate(TopMemoryContext, "workflow write-back", ALLOCSET_SMALL_SIZES);
-		wf_row_key(rel, RelationGetDescr(rel), &writer->key, writer->context);
+		wf_row_key(keyed, RelationGetDescr(rel), &writer->key, writer->context);
 		find_columns(writer, rel, attachment);
 		writer->valid = true;
 	}

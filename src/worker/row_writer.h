@@ -28,7 +28,8 @@ typedef enum WfShows
 typedef struct WfRowWriter
 {
 	int				 attachment;
-	Oid				 relid;
+	Oid				 relid;		/* the table that is written to */
+	Oid				 keyed;		/* the one whose key tells rows apart */
 	bool			 valid;		/* key, columns and plans are those of the table as it is now */
 	bool			 wide;		/* a write-back may run code of other tables, too (partitions, foreign keys) */
 	bool			 unchanged; /* no such table has changed since the last look at whose code runs has begun */
@@ -49,8 +50,8 @@ extern WfRowWriter *wf_row_writer_find(int attachment);
 
 /* The next two are called inside SPI, as the table's owner, with the table locked. */
 
-/* Prepare key, columns and plans for the table as it is now, unless the writer is valid. */
-extern void wf_row_writer_set_up(WfRowWriter *writer, Relation rel, const WfAttachment *attachment);
+/* Prepare key, columns and plans for `rel` as it is now, unless the writer is valid. The key is that of the attached table `keyed`. */
+extern void wf_row_writer_set_up(WfRowWriter *writer, Relation keyed, Relation rel, const WfAttachment *attachment);
 /* Prepare the plan `see`, which is seldom needed. */
 extern void wf_row_writer_see(WfRowWriter *writer, Relation rel);
 

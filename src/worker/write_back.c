@@ -83,6 +83,13 @@ static const ErrorData overruled = {.sqlerrcode = ERRCODE_TRIGGERED_DATA_CHANGE_
 									.message = "something else was written",
 									.detail =
 										"A trigger that comes after \"" WF_TRIGGER_KEEP "\" has set these columns."};
+static const ErrorData lost_table = {.sqlerrcode = ERRCODE_UNDEFINED_TABLE,
+									 .message = "the table that is to show it is not there any more",
+									 .detail =
+										 "Detach the attached table, and attach it with the one that shows it now."};
+static const ErrorData not_of_owner =
+	{.sqlerrcode = ERRCODE_INSUFFICIENT_PRIVILEGE,
+	 .message = "the table that is to show it belongs to another role than the attached one"};
 /* The table has got another owner, for whom another executor works. This is not told. */
 static const ErrorData not_ours = {.sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE};
 static const ErrorData uncancellable =
@@ -396,7 +403,7 @@ distrust_again(Relation rel, const WfShown *shown)
  * lost, or do not take their results, the others are written, and that is the failure.
  */
 static const ErrorData *
-write_row(Relation rel, int64 instance, WfShown *shown)
+write_row(Relation keyed, Relation rel, int64 instance, WfShown *shown)
 {
 	WfRowWriter		*writer = wf_row_writer_find(shown->attachment.id);
 	Datum			 key[INDEX_MAX_KEYS];
@@ -406,7 +413,7 @@ write_row(Relation rel, int64 instance, WfShown *shown)
 	const ErrorData *error;
 	const ErrorData *unfit;
 
-	wf_row_writer_set_up(writer, rel, &shown->attachment);
+	wf_row_writer_set_up(writer, keyed, rel, &shown->attachment);
 	if (writer->key.n == 0)
 		return &keyless;
 	if (!wf_row_key_parse(&writer->key, shown->business_key, key))
@@ -434,7 +441,7 @@ write_row(Relation rel, int64 instance, WfShown *shown)
  * their triggers in a security-restricted operation.
  */
 static const ErrorData *
-write_as_owner(Relation rel, int64 instance, WfShown *shown)
+write_as_owner(Relation keyed, Relation rel, int64 instance, WfShown *shown)
 {
 	MemoryContext	 context = CurrentMemoryContext;
 	const ErrorData *error;
@@ -451,7 +458,7 @@ write_as_owner(Relation rel, int64 instance, WfShown *shown)
 		elog(ERROR, "SPI_connect failed");
 	MemoryContextSwitchTo(context);
 	wf_constraints_immediate();
-	error = write_row(rel, instance, shown);
+	error = write_row(keyed, rel, instance, shown);
 	if (!played)
 		PortalHashTableDeleteAll(); /* cursors of triggers: the next one may run in the same transaction */
 	SPI_finish();
@@ -510,19 +517,38 @@ open_table(Oid relid)
 }
 
 static const ErrorData *
-write_attached(Relation rel, int64 instance, WfShown *shown)
+write_shown(Relation keyed, Relation rel, int64 instance, WfShown *shown)
 {
 	WfRowWriter		*writer = wf_row_writer_find(shown->attachment.id);
 	const ErrorData *error;
+
+	if (rel->rd_rel->relowner != keyed->rd_rel->relowner)
+		return &not_of_owner;
+	if (writer->relid != RelationGetRelid(rel))
+		writer->valid = writer->unchanged = false;
+	error = distrust(rel, shown);
+	return error != NULL ? error : write_as_owner(keyed, rel, instance, shown);
+}
+
+static const ErrorData *
+write_attached(Relation rel, int64 instance, WfShown *shown)
+{
+	const ErrorData *error = &lost_table;
+	Relation		 shows;
 
 	if (!is_attached(rel, instance, shown))
 		return NULL;
 	if (rel->rd_rel->relowner != (played ? played_for : wf_executor_role()))
 		return &not_ours;
-	if (writer->relid != RelationGetRelid(rel))
-		writer->valid = writer->unchanged = false;
-	error = distrust(rel, shown);
-	return error != NULL ? error : write_as_owner(rel, instance, shown);
+	if (!OidIsValid(shown->attachment.show_in))
+		return write_shown(rel, rel, instance, shown);
+	shows = try_relation_open(shown->attachment.show_in, RowExclusiveLock);
+	if (shows != NULL)
+	{
+		error = write_shown(rel, shows, instance, shown);
+		relation_close(shows, NoLock);
+	}
+	return error;
 }
 
 static const ErrorData *
