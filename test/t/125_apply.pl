@@ -78,8 +78,11 @@ my $lines = file('lines.json', qq[{\n  "steps": [\n    { "step": "a",\n      "ne
 my ($of_lines, undef, $by_line) = apply($lines);
 is(join(' ', $of_lines, $by_line =~ /^lines\.json:(\d+): error/mg), '1 4 5', 'faults have their lines, in their order');
 my $broken = file('broken.json', qq[{ "steps": [\n  { "step": "a",, "wait": true } ] }]);
-applies('no JSON', [$broken], 1, '', qr/ERROR: .*json\n.*line 2.*broken\.json: error: is no JSON\nnothing was stored\n\z/s);
-applies('empty', [ file('empty.json', '') ], 1, '', qr/empty\.json: error: is no JSON/);
+applies('no JSON', [$broken], 1, '', qr/\Abroken\.json:2: error: is no JSON: \S.*\nnothing was stored\n\z/);
+applies('empty', [ file('empty.json', '') ], 1, '', qr/\Aempty\.json:1: error: is no JSON: \S.*\nnothing was stored\n\z/);
+applies('too deep', [ file('deep.json', '[' x 1000000) ], 1, '', qr/\Adeep\.json: error: is no JSON: \S.*\nnothing was stored\n\z/);
+applies('a byte that is no text', [ file('bytes.json', qq[{ "steps": "\xff" }]) ], 1, '', qr/^bytes\.json: error: is no text in UTF8\nnothing was stored\n\z/m);
+applies('several of them', [ $order, $broken, $wrong ], 1, '', qr/\Abroken\.json:2: error: is no JSON: .*\nwrong\.json:1: error: .*nothing was stored\n\z/s);
 my $warned = file('warned.json', '{ "steps": [ { "step": "a", "wait": true, "catch": [ { "on": "TIMED_OUT", "next": "a" } ] } ] }');
 applies('warning', [$warned], 0, "warned: version 1, the first one\n", qr/\Awarned\.json:1: warning: \$.steps\[0\].catch\[0\].on \(step "a"\): TIMED_OUT never happens/);
 
@@ -88,7 +91,7 @@ applies('warning', [$warned], 0, "warned: version 1, the first one\n", qr/\Awarn
 my $child = file('child.json', '{ "steps": [ { "step": "a", "wait": true } ] }');
 my $parent = file('parent.json', '{ "steps": [ { "step": "a", "call": { "process": "child" } } ] }');
 my $before = versions();
-applies('one of several is at fault', [ $child, $wrong, $parent, $broken ], 1, '', qr/wrong\.json:1: error: .*broken\.json: error: /s);
+applies('one of several is at fault', [ $child, $wrong, $parent, $broken ], 1, '', qr/wrong\.json:1: error: .*broken\.json:2: error: /s);
 is(versions(), $before, 'none was stored');
 applies('several', [ $child, $parent, "third one=$child" ], 0, qr/\Achild: version 1.*\nparent: version 1.*\nthird one: version 1/, '');
 like(versions(), qr/child 1, order 1, order 2, parent 1, third one 1/, 'all were');
