@@ -1,6 +1,6 @@
 # workflow: a PostgreSQL extension (PGXS). `make`, `make install`, `make installcheck`; `make check`, `make demo`, `make bench`;
 # `make deb`, `make dist`.
-EXTENSION   = workflow
+EXTENSION   = workflow workflow_router
 EXTVERSION  = 0.1
 MODULE_big  = workflow
 PGFILEDESC  = "workflow - durable wait states"
@@ -13,7 +13,9 @@ SCRIPTS     = bin/workflow-apply
 
 # The order matters: tables first, grants last.
 SCHEMA      = $(sort $(wildcard src/schema/*.sql))
-DATA_built  = $(EXTENSION)--$(EXTVERSION).sql
+DATA_built  = workflow--$(EXTVERSION).sql workflow_router--$(EXTVERSION).sql
+# The router over several databases: SQL alone. src/router/generate.sql makes a part of it.
+ROUTER      = $(sort $(wildcard src/router/[0-9]*.sql))
 
 PG_CPPFLAGS = -I$(srcdir)/src $(shell curl-config --cflags) -DWORKFLOW_VERSION='"$(EXTVERSION)"'
 ifdef DEPEND
@@ -21,7 +23,7 @@ PG_CPPFLAGS += -MMD -MP
 endif
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-cast-function-type -Wno-clobbered
 SHLIB_LINK  = $(shell curl-config --libs) -lz
-EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql $(SOURCES:.c=.d) build
+EXTRA_CLEAN = $(DATA_built) $(SOURCES:.c=.d) build
 
 REGRESS     = test_setup $(filter-out test_setup,$(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql))))
 ISOLATION   = $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
@@ -54,7 +56,7 @@ PGXS       := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 # What the code takes for the columns of its tables are those of the schema.
-$(EXTENSION)--$(EXTVERSION).sql: $(SCHEMA) src/store/columns.c src/store/partition.c src/schema/columns.awk
+workflow--$(EXTVERSION).sql: $(SCHEMA) src/store/columns.c src/store/partition.c src/schema/columns.awk
 	@awk -f src/schema/columns.awk src/schema/10_tables.sql src/store/columns.c src/store/partition.c
 	@printf '%s\n' '\echo Use "CREATE EXTENSION workflow" to load this file. \quit' > $@
 	cat $(SCHEMA) >> $@
@@ -64,6 +66,10 @@ $(EXTENSION)--$(EXTVERSION).sql: $(SCHEMA) src/store/columns.c src/store/partiti
 uninstall: uninstall-scripts
 uninstall-scripts:
 	rm -f $(addprefix '$(DESTDIR)$(bindir)'/,$(notdir $(SCRIPTS)))
+
+workflow_router--$(EXTVERSION).sql: $(ROUTER)
+	@printf '%s\n' '\echo Use "CREATE EXTENSION workflow_router" to load this file. \quit' > $@
+	cat $(ROUTER) >> $@
 
 # Against a server that runs: what it lacks is said once, before each test fails of it.
 .PHONY: ready

@@ -21,10 +21,12 @@
 #include "store/durable.h"
 #include "store/identity.h"
 #include "store/privilege.h"
+#include "store/process.h"
 #include "store/row.h"
 #include "store/trace.h"
 
 PG_FUNCTION_INFO_V1(workflow_start);
+PG_FUNCTION_INFO_V1(workflow_instance_of_key);
 PG_FUNCTION_INFO_V1(workflow_set_data);
 PG_FUNCTION_INFO_V1(workflow_cancel);
 
@@ -116,6 +118,34 @@ workflow_start(PG_FUNCTION_ARGS)
 	if (wf_argument_async(fcinfo, 4, &callback_url))
 		PG_RETURN_INT64(start_later(process, version, &start, callback_url));
 	PG_RETURN_INT64(start_instance(process, version, &start));
+}
+
+/*
+ * workflow.instance_of_key(process text, business_key "any type") → bigint: the living instance with that key; NULL: there is none
+ *
+ * Errors: 42704 for an unknown process, 42501 without start or view.
+ */
+Datum
+workflow_instance_of_key(PG_FUNCTION_ARGS)
+{
+	WfAccess access;
+	char	*process = wf_argument_text_required(fcinfo, 0, "process");
+	char	*key;
+	int		 process_id;
+	int64	 instance;
+
+	wf_argument_require(fcinfo, 1, "business_key");
+	key = key_argument(fcinfo, 1);
+	wf_store_enter(&access);
+	process_id = wf_process_id(process);
+	if (process_id == 0)
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("process \"%s\" does not exist", process));
+	wf_privilege_require(process_id, access.caller, WF_PRIVILEGE_START, WF_PRIVILEGE_VIEW);
+	instance = wf_business_key_living(process_id, key);
+	wf_store_leave(&access);
+	if (instance == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(instance);
 }
 
 /* ---- set_data, cancel ---- */

@@ -90,6 +90,13 @@ Errors: 42704 no such process or version; 55000 it is undefined; 23505 a living 
   and callback_url: 22023 another mode, no URL, or a URL without ''async''; 42704 no server that the caller was given
   covers the URL; 42501 needs view as well.';
 
+CREATE FUNCTION workflow.instance_of_key(process text, business_key anycompatible) RETURNS bigint
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'workflow_instance_of_key';
+COMMENT ON FUNCTION workflow.instance_of_key(text, anycompatible) IS
+'Returns the number of the living instance of a process that has a business key. NULL: none has.
+process: its name. business_key: as of workflow.start, of any type.
+Errors: 42704 no such process; 22004 an argument is NULL; 42501 needs start or view.';
+
 CREATE FUNCTION workflow.set_data(instance bigint, data jsonb, mode text DEFAULT 'sync', callback_url text DEFAULT NULL) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'workflow_set_data';
 COMMENT ON FUNCTION workflow.set_data(bigint, jsonb, text, text) IS
